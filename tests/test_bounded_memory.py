@@ -73,10 +73,10 @@ def test_arrays_are_in_memory_once(tmp_path: Path) -> None:
     array = np.arange(4 * MB, dtype=np.uint8)
     save(tmp_path / "file", Checkpoint({"a": array, "b": array[:7], "c": np.array(2.5)}, {}))
     with peak(int(1.5 * array.nbytes)):
-        found = load(tmp_path / "file")
-    assert (found.arrays["a"] == array).all()
-    assert found.arrays["c"].shape == ()
-    assert all(each.flags.writeable and each.flags.owndata for each in found.arrays.values())
+        checkpoint = load(tmp_path / "file")
+    assert (checkpoint.arrays["a"] == array).all()
+    assert checkpoint.arrays["c"].shape == ()
+    assert all(each.flags.writeable and each.flags.owndata for each in checkpoint.arrays.values())
 
 
 def test_json_is_bounded(tmp_path: Path) -> None:
@@ -165,13 +165,13 @@ def test_report_thins_a_long_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for step, best in ((5_000, True), (5_001, False), (5_002, False)):
         log.append(path, {"event": "eval", "step": step, "loss": float(step), "best": best})
     log.append(path, {"event": "end", "step": 5_003})
-    found = history.History.read(RunDirectory(tmp_path))
-    steps = [event["step"] for event in found.events_of("step")]
+    read = history.History.read(RunDirectory(tmp_path))
+    steps = [event["step"] for event in read.events_of("step")]
     assert 200 < len(steps) < 1_000
     assert (steps[0], steps[-1]) == (0, 4_999)
     assert len(set(np.diff(steps[:-1]))) == 1
-    assert [event["step"] for event in found.events_of("eval") if event["best"]] == [5_000]
-    assert found.events[-1]["event"] == "end"
+    assert [event["step"] for event in read.events_of("eval") if event["best"]] == [5_000]
+    assert read.events[-1]["event"] == "end"
 
 
 def test_report_shows_complete_short_log(tmp_path: Path) -> None:

@@ -50,8 +50,8 @@ def run_page(page: Path, cwd: Path, *options: str) -> subprocess.CompletedProces
 
 def missing(name: str) -> list[str]:
     """The packages and programs that a page says it needs and that are not here."""
-    found = re.search(r"<!-- needs: (.+) -->", TEXT[name])
-    needed = found[1].split() if found else []
+    match = re.search(r"<!-- needs: (.+) -->", TEXT[name])
+    needed = match[1].split() if match else []
     return [each for each in needed if find_spec(each) is None and shutil.which(each) is None]
 
 

@@ -62,12 +62,12 @@ def _read_run(path: Path) -> None:
 
 
 def _read_comparison(path: Path) -> None:
-    found = zoo.Comparison(path)
+    comparison = zoo.Comparison(path)
     for name in ("results", "plan", "runs", "sweep", "summary", "overall", "failures"):
         with contextlib.suppress(zoo.ZooError):
-            getattr(found, name)
+            getattr(comparison, name)
     with contextlib.suppress(zoo.ZooError):
-        found.table()
+        comparison.table()
 
 
 class Place(NamedTuple):
@@ -306,8 +306,8 @@ def test_no_function_is_forgotten() -> None:
     """A new public name that takes a path either writes only, or is called above."""
     rooms = ["zoo", *(f"zoo.{name}" for name in zoo.__all__ if inspect.ismodule(getattr(zoo, name)))]
     rooms += [f"zoo.{name}" for name in ("jax", "sklearn", "torch") if importlib.util.find_spec(name)]
-    found = {f"{room}.{name}" for room in rooms for name in _names(room) if _takes_path(room, name)}
-    assert found == set(PYTHON) | WRITE_ONLY
+    results = {f"{room}.{name}" for room in rooms for name in _names(room) if _takes_path(room, name)}
+    assert results == set(PYTHON) | WRITE_ONLY
 
 
 def _names(room: str) -> list[str]:

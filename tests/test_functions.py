@@ -92,9 +92,9 @@ def test_every_function_is_tested() -> None:
 @pytest.mark.parametrize("name", OTHERWISE)
 @given(x=VECTORS)
 def test_on_arrays(name: str, x: np.ndarray) -> None:
-    found = call(name)(x)
+    actual = call(name)(x)
     expected = OTHERWISE[name](x)
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", OTHERWISE)

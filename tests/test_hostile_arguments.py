@@ -43,9 +43,9 @@ def public_names():
     for name in MODULES:
         module = importlib.import_module(name)
         for each in module.__all__:
-            found = getattr(module, each)
-            is_error = inspect.isclass(found) and issubclass(found, Exception)
-            if callable(found) and not is_error:
+            value = getattr(module, each)
+            is_error = inspect.isclass(value) and issubclass(value, Exception)
+            if callable(value) and not is_error:
                 yield each
 
 

@@ -37,10 +37,10 @@ def test_page_belongs_to_first_list_that_names_it(tmp_path: Path) -> None:
     text = f"# Top\n\n[lost](lost.md)\n\n## One\n\nSee [two](two.md).\n\n{lists}\n"
     text += "## Two\n\n- [again](a.md)\n- [two](two.md)\n\n## None\n\n- a\n"
     index = written(tmp_path, text)
-    found = contents.sections(index)
-    names = {heading: [Path(page).name for page in pages] for heading, pages in found.items()}
+    sections = contents.sections(index)
+    names = {heading: [Path(page).name for page in pages] for heading, pages in sections.items()}
     assert names == {"One": ["a", "b"], "Two": ["two"]}
-    assert (ROOT / f"{found['One'][1]}.md").resolve() == tmp_path / "sub" / "b.md"
+    assert (ROOT / f"{sections['One'][1]}.md").resolve() == tmp_path / "sub" / "b.md"
 
 
 # ---- reference -----------------------------------------------------------------------------------------

@@ -83,9 +83,9 @@ def test_unknown_strings_can_be_skipped():
 )
 def test_string_is_cut_into_the_longest_symbols(symbols, text, parts):
     vocabulary = Vocabulary(symbols)
-    found = vocabulary.encode(text)
-    assert [vocabulary[token] for token in found] == parts
-    assert vocabulary.decode(found) == text
+    tokens = vocabulary.encode(text)
+    assert [vocabulary[token] for token in tokens] == parts
+    assert vocabulary.decode(tokens) == text
 
 
 def test_corpus_run_resumes_bit_exactly(tmp_path):

@@ -98,8 +98,8 @@ def test_jacobian_of_every_cell_matches_its_kernels(name):
     told, before = trajectory(trial.rnn, step, trial.x, trial.state)
     kernels = KernelMap(trial.rnn, step.layer)
     np.testing.assert_allclose(step.step(told, before), kernels.step(told, before), rtol=1e-11, atol=1e-13)
-    found = jacobian(trial.rnn, trial.x, 0, trial.state)
-    np.testing.assert_allclose(found, kernels.jacobian(told, before), rtol=1e-10, atol=1e-13)
+    slopes = jacobian(trial.rnn, trial.x, 0, trial.state)
+    np.testing.assert_allclose(slopes, kernels.jacobian(told, before), rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", ["lstm", "delta_net", "lru", "clockwork", "matrix_lstm", "cfc", "rwkv4"])
@@ -108,20 +108,20 @@ def test_jacobians_are_those_of_differences(name, tokens):
     trial = trial_of(name, tokens, layers=2)
     step = step_map(trial.rnn, "l1")
     told, before = trajectory(trial.rnn, step, trial.x, trial.state)
-    found = jacobian(trial.rnn, trial.x, 1, trial.state)
-    assert found.shape == (*trial.x.shape[:2], step.size, step.size)
+    slopes = jacobian(trial.rnn, trial.x, 1, trial.state)
+    assert slopes.shape == (*trial.x.shape[:2], step.size, step.size)
     for place, move in enumerate(np.eye(step.size) * 1e-6):
         slope = (step.step(told, before + move) - step.step(told, before - move)) / 2e-6
-        np.testing.assert_allclose(found[..., place], slope, rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(slopes[..., place], slope, rtol=1e-6, atol=1e-8)
 
 
 def test_jacobian_of_kernels_covers_float_states_only():
     trial = trial_of(Kernels(), steps=2)
     assert state_places(trial.rnn) == {"l0.h": slice(0, 4), "l0.z": slice(4, 12)}
-    found = jacobian(trial.rnn, trial.x, 0, trial.state)
+    slopes = jacobian(trial.rnn, trial.x, 0, trial.state)
     z = trial.rnn.params["l0.D"]
     expected = np.block([[np.diag(z[0]), -np.diag(z[1])], [np.diag(z[1]), np.diag(z[0])]])
-    np.testing.assert_allclose(found[1, 0, 4:, 4:], expected, atol=1e-14)
+    np.testing.assert_allclose(slopes[1, 0, 4:, 4:], expected, atol=1e-14)
 
 
 def test_spectrum_of_linear_step_is_that_of_its_matrix():
@@ -157,74 +157,74 @@ def test_lyapunov_exponents_of_linear_step_are_log_eigenvalues():
     symmetric = linear(V @ np.diag(moduli * [1, -1, 1, 1]) @ V.T)
     skewed = linear(np.diag(moduli) + np.triu(random(4, 4), 1))
     for rnn in (symmetric, skewed):
-        found = lyapunov_exponents(rnn, random(300, 2, 2))
-        np.testing.assert_allclose(found, np.broadcast_to(np.log(moduli), (2, 4)), atol=1e-9)
+        exponents = lyapunov_exponents(rnn, random(300, 2, 2))
+        np.testing.assert_allclose(exponents, np.broadcast_to(np.log(moduli), (2, 4)), atol=1e-9)
         np.testing.assert_allclose(
-            lyapunov_exponents(rnn, random(300, 2, 2), count=2), found[:, :2], atol=1e-9
+            lyapunov_exponents(rnn, random(300, 2, 2), count=2), exponents[:, :2], atol=1e-9
         )
 
 
 def test_lyapunov_exponents_of_rotation_and_scaling():
     turn, still = np.linalg.qr(random(6, 6))[0], np.zeros((40, 1, 2))
     for scale in (1.0, 1.25):
-        found = lyapunov_exponents(vanilla(turn, scale), still)
-        np.testing.assert_allclose(found, np.full((1, 6), np.log(scale)), atol=1e-12)
+        exponents = lyapunov_exponents(vanilla(turn, scale), still)
+        np.testing.assert_allclose(exponents, np.full((1, 6), np.log(scale)), atol=1e-12)
 
 
 def test_lyapunov_exponents_of_chaotic_map_sum_to_contraction():
     rnn = zoo.Recurrent(Henon, 1, 1, dtype="float64")
     start = {"l0.h": random(4, 1) / 10, "l0.k": random(4, 1, seed=1) / 10}
-    found = lyapunov_exponents(rnn, np.zeros((400, 4, 1)), state=start)
-    np.testing.assert_allclose(found.sum(axis=1), np.log(0.3), rtol=1e-12)
-    assert (found[:, 0] > 0.3).all()
+    exponents = lyapunov_exponents(rnn, np.zeros((400, 4, 1)), state=start)
+    np.testing.assert_allclose(exponents.sum(axis=1), np.log(0.3), rtol=1e-12)
+    assert (exponents[:, 0] > 0.3).all()
     turned = lyapunov_exponents(rnn, np.zeros((400, 4, 1)), state=start, seed=5)
-    np.testing.assert_allclose(found, turned, atol=1e-6)
+    np.testing.assert_allclose(exponents, turned, atol=1e-6)
 
 
 def test_forgotten_state_has_strongly_negative_exponents():
     rnn = zoo.Recurrent("qrnn", 3, 4, dtype="float64")  # one of its states is the input
-    found = lyapunov_exponents(rnn, random(30, 1, 3))
-    assert (found[0, :4] > -5).all()
-    assert (found[0, 4:] < -20).all()
+    exponents = lyapunov_exponents(rnn, random(30, 1, 3))
+    assert (exponents[0, :4] > -5).all()
+    assert (exponents[0, 4:] < -20).all()
 
 
 # ---- fixed points -------------------------------------------------------------------------------------
 
 
 def test_fixed_points_of_one_tanh_unit():
-    found = fixed_points(vanilla([[2.0]]))
-    assert len(found) == 3
-    order = np.argsort(found.states["l0.h"][:, 0])
-    h = found.states["l0.h"][order, 0]
+    points = fixed_points(vanilla([[2.0]]))
+    assert len(points) == 3
+    order = np.argsort(points.states["l0.h"][:, 0])
+    h = points.states["l0.h"][order, 0]
     np.testing.assert_allclose(h, [-0.9575040240772687, 0.0, 0.9575040240772687], atol=1e-9)
     np.testing.assert_allclose(np.tanh(2 * h), h, atol=1e-9)
-    np.testing.assert_allclose(found.eigenvalues[order, 0], 2 * (1 - h**2), atol=1e-8)
-    assert found.stable[order].tolist() == [True, False, True]
-    assert found.unstable_directions[order].tolist() == [0, 1, 0]
-    assert found.count.sum() == found.starts == 64
-    assert repr(found) == "FixedPoints(3 from 64 starts, 2 stable)"
+    np.testing.assert_allclose(points.eigenvalues[order, 0], 2 * (1 - h**2), atol=1e-8)
+    assert points.stable[order].tolist() == [True, False, True]
+    assert points.unstable_directions[order].tolist() == [0, 1, 0]
+    assert points.count.sum() == points.starts == 64
+    assert repr(points) == "FixedPoints(3 from 64 starts, 2 stable)"
 
 
 def test_fixed_point_of_linear_step():
     U, x = random(4, 4) / 4, np.array([1.0, -2.0])
     rnn = linear(U)
-    found = fixed_points(rnn, x, starts=8)
+    points = fixed_points(rnn, x, starts=8)
     expected = np.linalg.solve((np.eye(4) - U).T, x @ rnn.params["l0.W"])
-    np.testing.assert_allclose(found.states["l0.h"], expected[None], atol=1e-9)
-    np.testing.assert_allclose(np.sort(np.abs(found.eigenvalues[0])), np.sort(np.abs(np.linalg.eigvals(U))))
+    np.testing.assert_allclose(points.states["l0.h"], expected[None], atol=1e-9)
+    np.testing.assert_allclose(np.sort(np.abs(points.eigenvalues[0])), np.sort(np.abs(np.linalg.eigvals(U))))
 
 
 def test_fixed_points_cover_all_states_of_cell():
     rnn = zoo.Recurrent("lstm", 2, 5, num_layers=2, dtype="float64", seed=2)
     x = np.array([0.5, -1.0, 0.3, 0.0, 1.0])
-    found = fixed_points(rnn, x, layer="l1", starts=16)
-    assert len(found) >= 1
-    assert {name: value.shape[1:] for name, value in found.states.items()} == {"l1.h": (5,), "l1.c": (5,)}
+    points = fixed_points(rnn, x, layer="l1", starts=16)
+    assert len(points) >= 1
+    assert {name: value.shape[1:] for name, value in points.states.items()} == {"l1.h": (5,), "l1.c": (5,)}
     twin = zoo.Recurrent("lstm", 5, 5, dtype="float64")
     for name in twin.params:
         twin.params[name] = rnn.params[name.replace("l0", "l1")]
-    before = {name.replace("l1", "l0"): value for name, value in found.states.items()}
-    _, after = twin.forward(np.broadcast_to(x, (1, len(found), 5)), before)
+    before = {name.replace("l1", "l0"): value for name, value in points.states.items()}
+    _, after = twin.forward(np.broadcast_to(x, (1, len(points), 5)), before)
     for name, value in before.items():
         np.testing.assert_allclose(after[name], value, atol=1e-9)
 
@@ -232,10 +232,10 @@ def test_fixed_points_cover_all_states_of_cell():
 def test_every_start_of_identity_step_is_fixed_point():
     rnn = linear(np.eye(3))
     starts = random(5, 3)
-    found = fixed_points(rnn, starts={"l0.h": starts})
-    np.testing.assert_array_equal(np.sort(found.states["l0.h"], axis=0), np.sort(starts, axis=0))
-    assert not found.stable.any()
-    assert not found.unstable_directions.any()
+    points = fixed_points(rnn, starts={"l0.h": starts})
+    np.testing.assert_array_equal(np.sort(points.states["l0.h"], axis=0), np.sort(starts, axis=0))
+    assert not points.stable.any()
+    assert not points.unstable_directions.any()
     assert len(fixed_points(rnn, starts={"l0.h": np.zeros((5, 3))})) == 1
 
 
@@ -249,10 +249,10 @@ def test_slow_points_are_returned_within_tolerance():
 
 def test_starts_are_reachable_states():
     rnn = linear(np.eye(2))
-    found = fixed_points(rnn, starts=50, inputs=random(6, 1, 2))
+    points = fixed_points(rnn, starts=50, inputs=random(6, 1, 2))
     visited = np.concatenate([np.zeros((1, 2)), rnn.forward(random(6, 1, 2))[0][:-1, 0]])
-    assert all(np.abs(visited - point).sum(axis=1).min() < 1e-12 for point in found.states["l0.h"])
-    assert found.count.sum() == 50
+    assert all(np.abs(visited - point).sum(axis=1).min() < 1e-12 for point in points.states["l0.h"])
+    assert points.count.sum() == 50
 
 
 def test_symbol_is_an_input():
@@ -297,8 +297,8 @@ def test_saturation_counts_values_near_bounds():
     rnn = zoo.Recurrent("gru", 2, 4, dtype="float64")
     rnn.theta = np.zeros_like(rnn.theta)
     rnn.params["l0.b"] = [9, 9, -9, 0, -9, -9, -9, -9, 3, -3, 0, 0]
-    found = gate_saturation(rnn, random(5, 3, 2))
-    assert found == {"l0.r": (0.25, 0.5), "l0.z": (1.0, 0.0), "l0.n": (0.25, 0.25)}
+    saturation = gate_saturation(rnn, random(5, 3, 2))
+    assert saturation == {"l0.r": (0.25, 0.5), "l0.z": (1.0, 0.0), "l0.n": (0.25, 0.25)}
     assert gate_saturation(rnn, random(5, 3, 2), names=["n"], margin=0.001) == {"l0.n": (0.0, 0.0)}
     assert gate_saturation(linear(np.eye(2)), random(5, 3, 2)) == {}
     with pytest.raises(UsageError, match=r"'l0\.hn' is not the value of a sigmoid or tanh"):
@@ -310,33 +310,33 @@ def test_saturation_counts_values_near_bounds():
 def test_saturating_values_are_derived_from_step():
     rnn = zoo.Recurrent(Hard, 2, 2, dtype="float64")
     rnn.params["l0.b"] = [-9, 9, 9, 0]
-    found = gate_saturation(rnn, random(5, 3, 2))
-    assert found == {"l0.gates": (0.25, 0.5), "l0.f": (0.5, 0.5), "l0.g": (0.0, 0.5)}
+    saturation = gate_saturation(rnn, random(5, 3, 2))
+    assert saturation == {"l0.gates": (0.25, 0.5), "l0.f": (0.5, 0.5), "l0.g": (0.0, 0.5)}
 
 
 def test_saturation_matches_traces():
     model = zoo.LanguageModel("abc", "lstm", 6, num_layers=2, dtype="float64")
     model.theta *= 8
-    found = gate_saturation(model, "abcabca")
-    values = trace(model, "abcabca", list(found))
+    saturation = gate_saturation(model, "abcabca")
+    values = trace(model, "abcabca", list(saturation))
     names = ("sigmoid_f", "sigmoid_i", "tanh_g", "sigmoid_o", "tanh_c")
-    assert list(found) == [f"l{layer}.{name}" for layer in range(2) for name in names]
+    assert list(saturation) == [f"l{layer}.{name}" for layer in range(2) for name in names]
     forget = values["l1.sigmoid_f"]
-    assert found["l1.sigmoid_f"] == ((forget < 0.1).mean(), (forget > 0.9).mean())
-    assert sum(map(sum, found.values())) > 0
+    assert saturation["l1.sigmoid_f"] == ((forget < 0.1).mean(), (forget > 0.9).mean())
+    assert sum(map(sum, saturation.values())) > 0
 
 
 def test_gradient_of_linear_step_decays_as_matrix_powers():
-    found = gradient_by_lag(linear(0.5 * np.linalg.qr(random(4, 4))[0]), random(20, 3, 2), lags=8)
-    np.testing.assert_allclose(found["l0.h"], 0.5 ** np.arange(8), rtol=1e-12)
+    by_lag = gradient_by_lag(linear(0.5 * np.linalg.qr(random(4, 4))[0]), random(20, 3, 2), lags=8)
+    np.testing.assert_allclose(by_lag["l0.h"], 0.5 ** np.arange(8), rtol=1e-12)
 
 
 def test_lag_counts_steps_between():
     model = zoo.LanguageModel("abcd", "lstm", 5, num_layers=2, dtype="float64", seed=3)
     tokens = np.random.default_rng(0).integers(4, size=(12, 3))
     x, targets, state = tokens[:-1], tokens[1:], {name: random(3, 5) for name in model.stack.state_shapes}
-    found = gradient_by_lag(model, x, targets, lags=6, state=state, times=3)
-    expected = {name: np.zeros(6) for name in found}
+    by_lag = gradient_by_lag(model, x, targets, lags=6, state=state, times=3)
+    expected = {name: np.zeros(6) for name in by_lag}
     for t in (5, 8, 10):  # evenly from the first time that has six lags to the last
         done = run(model, x.astype(np.int32), state)
         logits = done.y[t] @ model.params["Why"] + model.params["by"]
@@ -346,7 +346,7 @@ def test_lag_counts_steps_between():
         for name, value in gradients(model, done, dy).items():
             expected[name] += np.linalg.norm(value[t - np.arange(6)], axis=2).mean(axis=1) / 3
     for name, norms in expected.items():
-        np.testing.assert_allclose(found[name], norms, rtol=1e-10)
+        np.testing.assert_allclose(by_lag[name], norms, rtol=1e-10)
     np.testing.assert_allclose(
         gradient_by_lag(model, tokens[:, :1], lags=6)["l0.c"],
         gradient_by_lag(model, tokens[:-1, :1], tokens[1:, :1], lags=6)["l0.c"],
@@ -356,9 +356,9 @@ def test_lag_counts_steps_between():
 def test_last_step_targets_give_loss_at_last_step():
     rnn = linear(0.5 * np.eye(2))
     x, target = random(9, 3, 2), random(3, 2, seed=1)
-    found = gradient_by_lag(rnn, x, target, lags=4)["l0.h"]
+    by_lag = gradient_by_lag(rnn, x, target, lags=4)["l0.h"]
     first = np.linalg.norm(rnn.forward(x)[0][-1] - target, axis=1).mean()
-    np.testing.assert_allclose(found, first * 0.5 ** np.arange(4), rtol=1e-12)
+    np.testing.assert_allclose(by_lag, first * 0.5 ** np.arange(4), rtol=1e-12)
     assert gradient_by_lag(rnn, x, lags=64)["l0.h"].shape == (9,)
 
 
@@ -390,8 +390,8 @@ def test_loss_gradients_match_model():
     tokens = model.vocab.encode(text)[:, None]
     model.loss_and_grad(tokens[:-1], tokens[1:])
     before = np.concatenate([np.zeros((1, 1, 5)), values[:-1]])
-    found = np.einsum("tbi,tbj->ij", before, slopes["l0.pre_h"])
-    np.testing.assert_allclose(found, model.grads["l0.Whh"], rtol=1e-10, atol=1e-14)
+    result = np.einsum("tbi,tbj->ij", before, slopes["l0.pre_h"])
+    np.testing.assert_allclose(result, model.grads["l0.Whh"], rtol=1e-10, atol=1e-14)
 
 
 def test_backward_direction_is_analysed_in_reading_order():
@@ -400,8 +400,8 @@ def test_backward_direction_is_analysed_in_reading_order():
     for name in twin.params:
         twin.params[name] = rnn.params[name.replace("l0.", "l0.reverse.")]
     x = random(9, 2, 3)
-    found = jacobian(rnn, x, "l0.reverse")
-    np.testing.assert_allclose(found, jacobian(twin, x[::-1])[::-1], rtol=1e-12)
+    slopes = jacobian(rnn, x, "l0.reverse")
+    np.testing.assert_allclose(slopes, jacobian(twin, x[::-1])[::-1], rtol=1e-12)
     np.testing.assert_allclose(
         lyapunov_exponents(rnn, x, "l0.reverse"), lyapunov_exponents(twin, x[::-1]), rtol=1e-9
     )

@@ -13,10 +13,10 @@ CARD = {"title": "T", "authors": "Ada Lovelace", "year": 1843, "url": "https://e
 
 
 def field(name: str, **change: object) -> str | None:
-    found = re.search(
+    match = re.search(
         rf"^  {name} += \{{(.*)\}},$", bibtex_entry(zoo.Card(**(CARD | change)), "x"), re.MULTILINE
     )
-    return found and found[1]
+    return match and match[1]
 
 
 def test_entry() -> None:

@@ -239,9 +239,9 @@ def test_slot_defaults_to_vector_over_parameters() -> None:
 )
 def test_options_take_their_type_within_their_bounds(option, good, bad) -> None:
     for value in good:
-        found = option.check(value, "cell 'x'")
-        assert found == value
-        assert type(found) is type(option.default), "NumPy's numbers become Python's"
+        result = option.check(value, "cell 'x'")
+        assert result == value
+        assert type(result) is type(option.default), "NumPy's numbers become Python's"
     for value in bad:
         with pytest.raises(UsageError) as caught:
             option.check(value, "cell 'x'")
@@ -283,8 +283,8 @@ def test_option_describes_allowed_values(option, words: str) -> None:
     ],
 )
 def test_options_read_text(option, text: str, value: object) -> None:
-    found = option.parse(text, "cell 'x'")
-    assert (found, type(found)) == (value, type(value))
+    result = option.parse(text, "cell 'x'")
+    assert (result, type(result)) == (value, type(value))
 
 
 @pytest.mark.parametrize(

@@ -22,14 +22,14 @@ def worked_out(formula: str, cell: zoo.Cell, input_size: int, hidden_size: int) 
 
 
 def sizes_of(cell: zoo.Cell) -> list[tuple[int, int]]:
-    found = []
+    results = []
     for pair in SIZES:
         try:
             cell.param_shapes(*pair), cell.state_shapes(*pair)
         except zoo.UsageError:
             continue
-        found.append(pair)
-    return found
+        results.append(pair)
+    return results
 
 
 @pytest.mark.parametrize("name", CELLS)

@@ -63,8 +63,8 @@ def test_seed_gives_golden_batch():
     batch = Bits().batch(0, 8, 1, "test")
     assert hashlib.sha256(batch.inputs.astype("<i4").tobytes()).hexdigest()[:16] == "496acbba56739144"
     rng = zoo.TaskRng("tests", 1)
-    found = rng.uniform(3), rng.integers(-2, 3, 4), rng.permutations(5), rng.normal(2)
-    text = " ".join(repr(array.tolist()) for array in found)
+    result = rng.uniform(3), rng.integers(-2, 3, 4), rng.permutations(5), rng.normal(2)
+    text = " ".join(repr(array.tolist()) for array in result)
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == "ac231e1399613f08"
 
 

@@ -69,10 +69,10 @@ SHIPPED = {cell.name: cell for cell in shipped()}
 every_cell = pytest.mark.parametrize("cell", SHIPPED.values(), ids=list(SHIPPED))
 
 
-def texts(found: Explanation, direction: str) -> dict[str, list[str]]:
+def texts(result: Explanation, direction: str) -> dict[str, list[str]]:
     return {
         section.when: [equation.text for equation in equations(section.work)]
-        for section in getattr(found, direction)
+        for section in getattr(result, direction)
     }
 
 
@@ -88,8 +88,8 @@ def equations(work: tuple[LoopEquations | MatmulEquation, ...]) -> list[Equation
 
 
 def test_forward_pass_of_lstm() -> None:
-    found = explain(Gated())
-    assert texts(found, "forward") == {
+    explanation = explain(Gated())
+    assert texts(explanation, "forward") == {
         "once": [],
         "sequence": ["a = x @ Wx"],
         "step": [
@@ -105,7 +105,7 @@ def test_forward_pass_of_lstm() -> None:
         "after": [],
         "final": [],
     }
-    (projection,) = found.forward[1].work
+    (projection,) = explanation.forward[1].work
     assert isinstance(projection, MatmulEquation)
     assert (projection.shapes, projection.parts) == ("(I) @ (I, 4H)", ("i", "f", "g", "o"))
 
@@ -122,33 +122,39 @@ def test_backward_pass_of_lstm() -> None:
 
 
 def test_saved_values_and_costs_of_lstm() -> None:
-    found = explain(Gated())
+    explanation = explain(Gated())
     names = ["sigmoid_f", "sigmoid_i", "tanh_g", "sigmoid_o", "tanh_c", "h'", "c'"]
-    assert [(kept.name, kept.numbers) for kept in found.kept] == [(name, H) for name in names]
-    assert [kept.name for kept in found.kept if kept.is_output] == ["h'"]
-    assert found.numbers_kept == as_dim(7) * H
-    assert found.again == ()
+    assert [(kept.name, kept.numbers) for kept in explanation.kept] == [(name, H) for name in names]
+    assert [kept.name for kept in explanation.kept if kept.is_output] == ["h'"]
+    assert explanation.numbers_kept == as_dim(7) * H
+    assert explanation.again == ()
     once = as_dim(2) * as_dim(4) * H * (H + INPUTS)
     recurrent = as_dim(2) * as_dim(4) * H * H
-    assert (found.forward_cost.products, found.backward_cost.products) == (once, once + once)
-    assert (found.forward_cost.by_tokens, found.backward_cost.by_tokens) == (recurrent, recurrent + recurrent)
-    assert (found.forward_cost.arithmetic, found.forward_cost.functions) == (as_dim(5) * H, as_dim(5) * H)
-    assert found.backward_cost.functions == as_dim(0)
-    assert not found.surrogate
+    assert (explanation.forward_cost.products, explanation.backward_cost.products) == (once, once + once)
+    assert (explanation.forward_cost.by_tokens, explanation.backward_cost.by_tokens) == (
+        recurrent,
+        recurrent + recurrent,
+    )
+    assert (explanation.forward_cost.arithmetic, explanation.forward_cost.functions) == (
+        as_dim(5) * H,
+        as_dim(5) * H,
+    )
+    assert explanation.backward_cost.functions == as_dim(0)
+    assert not explanation.surrogate
 
 
 def test_derived_matrix_is_computed_once() -> None:
-    found = explain(Derived())
-    forward, backward = texts(found, "forward"), texts(found, "backward")
+    explanation = explain(Derived())
+    forward, backward = texts(explanation, "forward"), texts(explanation, "backward")
     assert forward["once"] == ["skew = U - U.T"]
     assert backward["once"] == ["skew = U - U.T"]
     assert forward["step"][:4] == ["a += s @ skew", "u = tanh(a)", "doubled = 2 * u", "y = doubled * u"]
     assert "doubled = 2 * u" in backward["step"]
     assert set(backward["after"]) == {"dskew += outer(s, da)", "dW += outer(x, da)", "dx = da @ W.T"}
     assert backward["final"] == ["negative_dskew = -dskew", "dU = dskew + negative_dskew.T"]
-    assert {equation.name for equation in found.again} >= {"skew", "doubled"}
-    assert [kept.name for kept in found.kept] == ["u", "s'"]
-    assert not any(kept.is_output for kept in found.kept)
+    assert {equation.name for equation in explanation.again} >= {"skew", "doubled"}
+    assert [kept.name for kept in explanation.kept] == ["u", "s'"]
+    assert not any(kept.is_output for kept in explanation.kept)
 
 
 def test_options_are_numbers_in_the_equations() -> None:
@@ -187,14 +193,16 @@ WORD = re.compile(r"[A-Za-z_]\w*'?")
 
 @every_cell
 def test_every_value_is_explained_before_use(cell: zoo.Cell) -> None:
-    found = explain(cell)
+    explanation = explain(cell)
     leaves = {"x", "I", "H", *cell.params, *cell.buffers, *cell.states, *cell.inputs}
-    known = leaves | _unexplained(found.forward, leaves)
+    known = leaves | _unexplained(explanation.forward, leaves)
     assert {f"{name}'" for name in cell.states} <= known
-    kept = {kept.name for kept in found.kept}
-    parts = {part for each in _products(found.forward) if each.equation.name in kept for part in each.parts}
+    kept = {kept.name for kept in explanation.kept}
+    parts = {
+        part for each in _products(explanation.forward) if each.equation.name in kept for part in each.parts
+    }
     given = leaves | kept | parts | {"dy", *(f"d{name}'" for name in cell.states)}
-    known = given | _unexplained(found.backward, given)
+    known = given | _unexplained(explanation.backward, given)
     assert {f"d{name}" for name in cell.params} <= known
 
 
@@ -264,13 +272,13 @@ def _run(cell: zoo.Cell, tokens: bool, module: Any = kernels) -> tuple[Any, dict
     inputs = tuple(np.ones((steps, batch, *shape)) for shape in cell.input_shapes(*sizes).values())
     extra = (inputs,) if inputs else ()
     x = np.zeros((steps, batch), np.int32) if tokens else np.ones((steps, batch, env["I"]))
-    found, flops = compile_step(cell), {}
+    result, flops = compile_step(cell), {}
     with kernels.pure_python(), pytest.MonkeyPatch.context() as patch:
         counting = Counting()
-        patch.setitem(found.forward.py_func.__globals__, "kernels", counting)
-        y, last, tape = found.forward(tuple(arrays), x, state, *extra)
+        patch.setitem(result.forward.py_func.__globals__, "kernels", counting)
+        y, last, tape = result.forward(tuple(arrays), x, state, *extra)
         flops["forward"], counting.flops = counting.flops // (steps * batch), 0
-        found.backward(tuple(arrays), x, state, *extra, tape, y, last)
+        result.backward(tuple(arrays), x, state, *extra, tape, y, last)
         flops["backward"] = counting.flops // (steps * batch)
     return tape, flops
 
@@ -285,15 +293,17 @@ def test_tape_holds_saved_values(cell: zoo.Cell) -> None:
 @every_cell
 @pytest.mark.parametrize("tokens", [False, True], ids=["floats", "tokens"])
 def test_costs_of_products(cell: zoo.Cell, tokens: bool) -> None:
-    found = explain(cell)
+    explanation = explain(cell)
     _, flops = _run(cell, tokens)
-    for way, cost in (("forward", found.forward_cost), ("backward", found.backward_cost)):
+    for way, cost in (("forward", explanation.forward_cost), ("backward", explanation.backward_cost)):
         said = cost.by_tokens if tokens else cost.products
         assert flops[way] == said.evaluate({"I": 4, "H": 8}), way
 
 
 @every_cell
 def test_equations_fit_one_line(cell: zoo.Cell) -> None:
-    found = explain(cell)
-    lines = [line for way in ("forward", "backward") for each in texts(found, way).values() for line in each]
+    explanation = explain(cell)
+    lines = [
+        line for way in ("forward", "backward") for each in texts(explanation, way).values() for line in each
+    ]
     assert max(map(len, lines)) <= 110

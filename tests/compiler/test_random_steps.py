@@ -56,8 +56,8 @@ def test_compiled_passes_equal_the_interpreted_ones(
     checks.check(case)
     x = case.tokens if kind == "tokens" else case.x
     dtype, tolerance = ("float32", SINGLE) if kind == "float32" else ("float64", 1e-9)
-    found = case.both_passes(x, dtype)
+    result = case.both_passes(x, dtype)
     with checks.interpreted(case):
-        checks.assert_same(found, case.both_passes(x), f"compiled, {kind}", tolerance)
-    arrays = [found[0][0], *found[0][1], *found[1][1], *found[1][2]]
+        checks.assert_same(result, case.both_passes(x), f"compiled, {kind}", tolerance)
+    arrays = [result[0][0], *result[0][1], *result[1][1], *result[1][2]]
     assert {array.dtype for array in arrays} == {np.dtype(dtype)}

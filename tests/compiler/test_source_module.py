@@ -135,14 +135,14 @@ def test_traceback_shows_the_line(folder: Path, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_threads_share_one_module(folder: Path) -> None:
-    found: list[ModuleType] = []
-    threads = [threading.Thread(target=lambda: found.append(loaded())) for _ in range(8)]
+    results: list[ModuleType] = []
+    threads = [threading.Thread(target=lambda: results.append(loaded())) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 8
-    assert len(set(map(id, found))) == 1
+    assert len(results) == 8
+    assert len(set(map(id, results))) == 1
 
 
 def test_cache_counts_and_clears_them(folder: Path) -> None:
@@ -294,10 +294,10 @@ def agrees(cell: zoo.Cell) -> None:
         )
     )
     x = rng.normal(size=(steps, batch, inputs))
-    found = compile_step(cell)
+    actual = compile_step(cell)
     with kernels.pure_python():
-        y, last, tape = found.forward(tuple(params.values()), x, tuple(state.values()))
-        dx, dstate, dparams = found.backward(
+        y, last, tape = actual.forward(tuple(params.values()), x, tuple(state.values()))
+        dx, dstate, dparams = actual.backward(
             tuple(params.values()), x, tuple(state.values()), tape, y, tuple(map(np.zeros_like, last))
         )
     expected, expected_last = run_sequence(cell, params, x, state)

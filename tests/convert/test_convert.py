@@ -59,10 +59,10 @@ def run_both_ways(cell, params, x):
     return np.concatenate([run(cell, forwards, x), run(cell, backwards, x[::-1])[::-1]], axis=-1)
 
 
-def assert_equal(found, expected):
-    assert list(found) == list(expected)
+def assert_equal(actual, expected):
+    assert list(actual) == list(expected)
     for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+        np.testing.assert_array_equal(actual[name], value, err_msg=name)
 
 
 # ---- PyTorch ------------------------------------------------------------------------------------------
@@ -155,12 +155,12 @@ def test_keras_as_keras_computed_it(name, model, compute):
     assert again.keys() == params.keys()
     for key, value in params.items():
         np.testing.assert_allclose(again[key], value, rtol=0, atol=1e-7, err_msg=key)
-    for found, expected in zip(back, weights, strict=True):
+    for actual, expected in zip(back, weights, strict=True):
         # The sum of the two biases of a gate is kept, and of the GRU's candidate both are.
-        kept = (lambda bias: bias[:, -H:]) if found.shape == (2, 3 * H) else lambda bias: bias
-        np.testing.assert_allclose(kept(found), kept(expected), rtol=0, atol=1e-7)
-        if found.shape == (2, 3 * H):
-            np.testing.assert_allclose(found.sum(0), expected.sum(0), rtol=0, atol=1e-6)
+        kept = (lambda bias: bias[:, -H:]) if actual.shape == (2, 3 * H) else lambda bias: bias
+        np.testing.assert_allclose(kept(actual), kept(expected), rtol=0, atol=1e-7)
+        if actual.shape == (2, 3 * H):
+            np.testing.assert_allclose(actual.sum(0), expected.sum(0), rtol=0, atol=1e-6)
 
 
 # ---- Flax ---------------------------------------------------------------------------------------------

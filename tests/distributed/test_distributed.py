@@ -54,13 +54,13 @@ def arrays(run: Path) -> dict[str, np.ndarray]:
     return load_file(max((run / "checkpoints").glob("*.safetensors")))
 
 
-def assert_same_run(found: Path, expected: Path) -> None:
-    one, other = arrays(found), arrays(expected)
+def assert_same_run(actual: Path, expected: Path) -> None:
+    one, other = arrays(actual), arrays(expected)
     assert one.keys() == other.keys()
     assert [name for name in one if one[name].tobytes() != other[name].tobytes()] == []
     losses = [
         [each["loss"] for each in zoo.Run(run).history if each["event"] == "eval"]
-        for run in (found, expected)
+        for run in (actual, expected)
     ]
     assert losses[0][-2:] == losses[1][-2:]
 
@@ -110,10 +110,10 @@ def test_every_shard_belongs_to_one_rank(batch: int, size: int) -> None:
     pytest.importorskip("mpi4py.MPI", exc_type=ImportError)
     from zoo.distributed.mpi import shards_by_rank
 
-    found = shards_by_rank(batch, size)
-    assert len(found) == size
-    assert [each for part in found for each in part] == list(shards(batch))
-    counts = [len(part) for part in found if part]
+    result = shards_by_rank(batch, size)
+    assert len(result) == size
+    assert [each for part in result for each in part] == list(shards(batch))
+    counts = [len(part) for part in result if part]
     assert max(counts) - min(counts) <= 1
 
 
@@ -123,8 +123,8 @@ def test_cost_model_recovers_link_cost() -> None:
 
     link = measure_mpi_scaling.Link(rate=1e8, latency=2e-5)
     sums = {str(size): link.total(size, 2) for size in measure_mpi_scaling.SIZES}
-    found = measure_mpi_scaling.fitted(sums)
-    assert found.rate == pytest.approx(link.rate, rel=0.2)
+    cost = measure_mpi_scaling.fitted(sums)
+    assert cost.rate == pytest.approx(link.rate, rel=0.2)
     assert link.total(1000, 1) == 0 < link.total(1000, 2) < link.total(1000, 8)
     lines = list(
         measure_mpi_scaling.pages(

@@ -86,8 +86,8 @@ def test_layer_matches_reference(name, dtype, tolerance, tmp_path):
     machine = Machine(numbers.rnn, tmp_path)
     inputs = {key: value[:, 0] for key, value in numbers.inputs.items()}
     y, *last = numbers.expected()
-    found = machine.run(numbers.x[:, 0], flat(numbers.state.values()), inputs)
-    assert largest_difference(list(found), [y[:, 0], flat(last)]) < tolerance
+    outputs = machine.run(numbers.x[:, 0], flat(numbers.state.values()), inputs)
+    assert largest_difference(list(outputs), [y[:, 0], flat(last)]) < tolerance
 
 
 @needs_compiler
@@ -98,8 +98,8 @@ def test_language_model_matches_python(name, tmp_path):
     with zoo.kernels.pure_python():
         logits, last = model.logits(tokens[:, None])
     machine = Machine(model, tmp_path)
-    found = machine.run(tokens, machine.start())
-    assert largest_difference(list(found), [logits[:, 0], flat(last.values())]) < SINGLE
+    outputs = machine.run(tokens, machine.start())
+    assert largest_difference(list(outputs), [logits[:, 0], flat(last.values())]) < SINGLE
 
 
 @needs_compiler
@@ -124,8 +124,8 @@ def test_aux_input_reaches_declaring_cells_only(tmp_path):
     with zoo.kernels.pure_python():
         y, last = rnn.forward(numbers.x, numbers.state, **numbers.inputs)
     inputs = {name: value[:, 0] for name, value in numbers.inputs.items()}
-    found = Machine(rnn, tmp_path).run(numbers.x[:, 0], flat(numbers.state.values()), inputs)
-    assert largest_difference(list(found), [y[:, 0], flat(last.values())]) < SINGLE
+    outputs = Machine(rnn, tmp_path).run(numbers.x[:, 0], flat(numbers.state.values()), inputs)
+    assert largest_difference(list(outputs), [y[:, 0], flat(last.values())]) < SINGLE
 
 
 @needs_compiler
@@ -135,8 +135,8 @@ def test_sequence_model_of_numbers(tmp_path):
     with zoo.kernels.pure_python():
         outputs, last = model.outputs(x)
     machine = Machine(model, tmp_path)
-    found = machine.run(x[:, 0], machine.start())
-    assert largest_difference(list(found), [outputs[:, 0], flat(last.values())]) < SINGLE
+    made = machine.run(x[:, 0], machine.start())
+    assert largest_difference(list(made), [outputs[:, 0], flat(last.values())]) < SINGLE
     assert "const float x[MODEL_INPUTS], float y[MODEL_OUTPUTS]" in machine.files.header.read_text()
 
 
@@ -184,14 +184,14 @@ int main(void)
 def test_c_program_samples_text_of_python(tmp_path):
     model = zoo.LanguageModel(SYMBOLS, cell="gru", hidden_size=8, seed=3)
     model.theta = np.random.default_rng(0).normal(0, 1, model.theta.shape)
-    found = zoo.export.to_c(model, tmp_path / "model.c")
+    actual = zoo.export.to_c(model, tmp_path / "model.c")
     (tmp_path / "main.c").write_text(MAIN)
     build(tmp_path, "-o", tmp_path / "main")
     written = subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout
     first, _, text = written.partition(b"\n")
     with zoo.kernels.pure_python():
         expected = model.sample("é", 39, zoo.get_sampler("temperature", temperature=0.7), seed=11)
-    assert first.decode() == f"{found.sizes['states']} {SYMBOLS.index('é!')} -1"
+    assert first.decode() == f"{actual.sizes['states']} {SYMBOLS.index('é!')} -1"
     assert text.decode() == expected
 
 
@@ -244,12 +244,12 @@ def test_reserved_names_of_c_are_renamed(tmp_path):
     numbers = case(zoo.Recurrent(Awkward, 3, 4, num_layers=1, seed=1), 4, 1)
     machine = Machine(numbers.rnn, tmp_path)
     y, *last = numbers.expected()
-    found = machine.run(
+    outputs = machine.run(
         numbers.x[:, 0],
         flat(numbers.state.values()),
         {name: value[:, 0] for name, value in numbers.inputs.items()},
     )
-    assert largest_difference(list(found), [y[:, 0], flat(last)]) < SINGLE
+    assert largest_difference(list(outputs), [y[:, 0], flat(last)]) < SINGLE
 
 
 # The table of operations
@@ -285,8 +285,8 @@ def test_every_operation_matches_numpy(tmp_path):
         operands = drawn_operands(operation, "float64")
         with np.errstate(all="ignore"):
             expected = np.asarray(operation.numpy(*operands), np.float64)
-        found = [function(*map(float, values)) for values in zip(*operands, strict=True)]
-        np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-15, err_msg=name)
+        actual = [function(*map(float, values)) for values in zip(*operands, strict=True)]
+        np.testing.assert_allclose(actual, expected, rtol=1e-14, atol=1e-15, err_msg=name)
 
 
 HELPING = {row.helper for row in table.OPERATIONS.values()}
@@ -378,5 +378,5 @@ def test_neither_file_is_written_over(name, tmp_path):
     with pytest.raises(UsageError, match=f"{name} is there already"):
         zoo.export.to_c(rnn, tmp_path / "model.c")
     assert [each.name for each in tmp_path.iterdir()] == [name]
-    found = zoo.export.to_c(rnn, tmp_path / "model.c", name="other", force=True)
-    assert "void other_step(" in found.header.read_text()
+    exported = zoo.export.to_c(rnn, tmp_path / "model.c", name="other", force=True)
+    assert "void other_step(" in exported.header.read_text()

@@ -50,14 +50,14 @@ def run(loaded, is_step, x, state, inputs=()):
 def worst(rnn, shapes=((5, 3), (2, 1), (1, 4))):
     """The largest difference to the equations, in both graphs, each for several numbers of steps and rows."""
     subject = exported_model(rnn)
-    found = []
+    results = []
     for is_step in (False, True):
         loaded = session(onnx_model(subject, is_step))
         for steps, batch in shapes:
             numbers = case(rnn, steps, batch)
             made = run(loaded, is_step, numbers.x, numbers.state, numbers.inputs)
-            found.append(largest_difference(made, numbers.expected()))
-    return max(found)
+            results.append(largest_difference(made, numbers.expected()))
+    return max(results)
 
 
 # Every cell
@@ -145,8 +145,8 @@ def test_layers(options, tokens):
         y, last = rnn.forward(x, numbers.state)
     subject = exported_model(rnn, tokens)
     for is_step in (False, True)[: 1 if rnn.stack.bidirectional else 2]:
-        found = run(session(onnx_model(subject, is_step)), is_step, x, numbers.state)
-        assert largest_difference(found, [y, *last.values()]) < SINGLE
+        outputs = run(session(onnx_model(subject, is_step)), is_step, x, numbers.state)
+        assert largest_difference(outputs, [y, *last.values()]) < SINGLE
 
 
 def test_learned_initial_states_are_exported():
@@ -176,8 +176,8 @@ def test_language_model(language_model):
         logits, last = language_model.logits(tokens)
     zeros = {name: np.zeros_like(value) for name, value in last.items()}
     for is_step in (False, True):
-        found = run(session(onnx_model(exported_model(language_model), is_step)), is_step, tokens, zeros)
-        assert largest_difference(found, [logits, *last.values()]) < SINGLE
+        outputs = run(session(onnx_model(exported_model(language_model), is_step)), is_step, tokens, zeros)
+        assert largest_difference(outputs, [logits, *last.values()]) < SINGLE
 
 
 def test_sequence_model():
@@ -192,19 +192,19 @@ def test_sequence_model():
 
 
 def test_model_metadata(language_model, tmp_path):
-    found = zoo.export.to_onnx(language_model, tmp_path / "model.onnx", step=True)
-    model = onnx.load(found.path)
+    exported = zoo.export.to_onnx(language_model, tmp_path / "model.onnx", step=True)
+    model = onnx.load(exported.path)
     told = {each.key: each.value for each in model.metadata_props}
     assert zoo.data.Vocabulary.from_json(json.loads(told["zoo.vocabulary"])) == language_model.vocab
     assert (told["zoo.cell"], json.loads(told["zoo.options"])) == ("mgu", {})
     assert json.loads(told["zoo.states"]) == {"l0.h": "l0.h.next", "l1.h": "l1.h.next"}
     assert (told["zoo.graph"], told["zoo.version"]) == ("step", zoo.__version__)
-    assert found.path.stat().st_size == found.bytes
-    assert (found.inputs, found.outputs) == (
+    assert exported.path.stat().st_size == exported.bytes
+    assert (exported.inputs, exported.outputs) == (
         ("tokens", "l0.h", "l1.h"),
         ("logits", "l0.h.next", "l1.h.next"),
     )
-    assert model.opset_import[0].version == found.opset
+    assert model.opset_import[0].version == exported.opset
 
 
 # The table of operations
@@ -238,13 +238,13 @@ def test_operation_matches_numpy(name, dtype, tolerance):
     model = model_of(nodes, fed, table.OPERATIONS[name](nodes, *fed), operation.is_bool)
     onnx.checker.check_model(model, full_check=True)
     try:
-        (found,) = session(model).run(None, fed)
+        (actual,) = session(model).run(None, fed)
     except runtime.capi.onnxruntime_pybind11_state.NotImplemented:
         assert (dtype, name in LACKING) == ("float64", True)
         return
     with np.errstate(all="ignore"):
         expected = operation.numpy(*operands)
-    np.testing.assert_allclose(found, expected, rtol=8 * tolerance, atol=tolerance)
+    np.testing.assert_allclose(actual, expected, rtol=8 * tolerance, atol=tolerance)
 
 
 EXTREMES = [-np.inf, -200.0, -1.0, -1e-30, 0.0, 1e-30, 1e-4, 1.0, 50.0, 200.0, 1e30, np.inf, np.nan]

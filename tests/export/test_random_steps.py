@@ -49,8 +49,8 @@ def test_onnx(program, sizes, seed):
     except runtime.capi.onnxruntime_pybind11_state.NotImplemented:
         return  # no kernel of float64, see test_export_onnx.py
     state = {f"l0.{name}": value for name, value in case.state.items()}
-    found = session.run(None, {"x": case.x, **case.inputs, **state})
-    assert largest_difference(found, expected) < EQUAL
+    actual = session.run(None, {"x": case.x, **case.inputs, **state})
+    assert largest_difference(actual, expected) < EQUAL
 
 
 @pytest.mark.skipif(CC is None, reason="there is no C compiler")
@@ -68,10 +68,10 @@ def test_c(tokens, tmp_path):
         for row in range(case.x.shape[1]):
             x = case.tokens[:, row] if tokens else case.x[:, row]
             beside = [value[:, row] for value in case.inputs.values()]
-            found = run(x, beside, [value[row] for value in case.state.values()])
+            actual = run(x, beside, [value[row] for value in case.state.values()])
             y, *last = (value[:, row] if not n else value[row] for n, value in enumerate(expected))
             wanted = [y, np.concatenate([value.ravel() for value in last])]
-            assert largest_difference(found, wanted) < EQUAL
+            assert largest_difference(actual, wanted) < EQUAL
 
     compare()
 

@@ -48,9 +48,9 @@ def loss(rnn, params, x, state=None, **more):
     return sum(jnp.sum(jnp.sin(each + jnp.arange(each.size).reshape(each.shape))) for each in leaves)
 
 
-def assert_close(found, expected, atol=1e-12):
-    assert jax.tree.structure(found) == jax.tree.structure(expected)
-    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+def assert_close(actual, expected, atol=1e-12):
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    for one, other in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=atol)
 
 
@@ -64,9 +64,9 @@ def test_module_matches_zoo_layer(dtype):
     assert_close((y, last), (expected, states), atol=0)
     dy = np.cos(expected)
     dx, _ = layer.backward(dy)
-    found, found_x = pull((jnp.array(dy), jax.tree.map(jnp.zeros_like, last)))
-    assert (found_x.dtype, found.keys()) == (dtype, layer.grads.keys())
-    assert_close((found, found_x), (dict(layer.grads), dx), atol=0)
+    actual, found_x = pull((jnp.array(dy), jax.tree.map(jnp.zeros_like, last)))
+    assert (found_x.dtype, actual.keys()) == (dtype, layer.grads.keys())
+    assert_close((actual, found_x), (dict(layer.grads), dx), atol=0)
 
 
 @pytest.mark.parametrize("cell", ["vanilla", "esn", "t_gru"])
@@ -173,8 +173,8 @@ def test_copies_and_pickles_compute_the_same(copied):
     rnn, x = function("lstm+zoneout"), inputs()
     gradient = jax.grad(lambda params: rnn(params, x)[0].sum())(rnn.params)
     twin = copied(rnn)
-    found = jax.grad(lambda params: twin(params, x)[0].sum())(twin.params)
-    assert all(np.array_equal(found[name], value) for name, value in gradient.items())
+    result = jax.grad(lambda params: twin(params, x)[0].sum())(twin.params)
+    assert all(np.array_equal(result[name], value) for name, value in gradient.items())
 
 
 def test_repr():

@@ -21,8 +21,8 @@ def parameters(cell, arrays):
     ih, hh, bias, inner = arrays
     if cell == "vanilla":
         return {"Wxh": ih.T, "Whh": hh.T, "bh": bias}
-    found = {"Wx": ih.T, "Wh": hh.T, "b": bias}
-    return found | {"bn": inner[2 * H :]} if cell == "gru" else found
+    results = {"Wx": ih.T, "Wh": hh.T, "b": bias}
+    return results | {"bn": inner[2 * H :]} if cell == "gru" else results
 
 
 def prefixes():
@@ -34,7 +34,7 @@ def prefixes():
 
 def values(cell, module):
     """The parameters of the module under zoo's names: where it has two biases, zoo has their sum."""
-    found = {}
+    results = {}
     for prefix, suffix in prefixes():
         ih, hh, bias, inner = (
             getattr(module, f"{name}_{suffix}").detach().numpy()
@@ -43,22 +43,22 @@ def values(cell, module):
         summed = bias + inner
         if cell == "gru":
             summed[2 * H :] = bias[2 * H :]
-        found |= {
+        results |= {
             f"{prefix}{name}": value for name, value in parameters(cell, (ih, hh, summed, inner)).items()
         }
-    return found
+    return results
 
 
 def gradients(cell, module):
     """The gradients of the module's parameters under zoo's names."""
-    found = {}
+    results = {}
     for prefix, suffix in prefixes():
         arrays = [
             getattr(module, f"{name}_{suffix}").grad.numpy()
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         ]
-        found |= {f"{prefix}{name}": value for name, value in parameters(cell, arrays).items()}
-    return found
+        results |= {f"{prefix}{name}": value for name, value in parameters(cell, arrays).items()}
+    return results
 
 
 def stacked(state, name):
@@ -103,12 +103,12 @@ def test_padded_batch_in_both_directions(cell):
     scalar.backward()
 
     expected = {"y": out.detach().numpy(), "dx": given.grad.numpy()}
-    found = {"y": y, "dx": dx}
+    results = {"y": y, "dx": dx}
     for name, before, each in zip(names, first, after, strict=True):
         expected |= unstacked(each, name) | {f"d{k}": v for k, v in unstacked(before.grad, name).items()}
-    found |= last | {f"d{name}": value for name, value in dfirst.items()}
+    results |= last | {f"d{name}": value for name, value in dfirst.items()}
     expected |= {f"gradient of {name}": value for name, value in gradients(cell, module).items()}
-    found |= {f"gradient of {name}": value for name, value in rnn.grads.items()}
-    assert found.keys() == expected.keys()
+    results |= {f"gradient of {name}": value for name, value in rnn.grads.items()}
+    assert results.keys() == expected.keys()
     for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-10, err_msg=name)
+        np.testing.assert_allclose(results[name], value, rtol=0, atol=1e-10, err_msg=name)

@@ -31,11 +31,11 @@ def dense(batch=B, steps=T, seed=0):
 
 def test_passes_with_hand_written_kernels():
     cell = Rich(radius=0.25)
-    found = kernels_of(cell)
-    assert (found.forward, found.backward) == (cell.kernel("forward"), cell.kernel("backward"))
-    assert found.options == (0.25,)
-    assert found.output_size(I, H) == H
-    assert found.surrogate is False
+    kernels = kernels_of(cell)
+    assert (kernels.forward, kernels.backward) == (cell.kernel("forward"), cell.kernel("backward"))
+    assert kernels.options == (0.25,)
+    assert kernels.output_size(I, H) == H
+    assert kernels.surrogate is False
 
 
 def test_kernel_argument_order_of_buffers_and_aux_inputs():
@@ -172,12 +172,12 @@ def test_two_tapes_keep_their_inputs():
     rnn, x, dy = rich(), dense(), np.ones((T, B, H))
     slow, fast = np.full((T, B), 0.5), np.full((T, B), 2.0)
     tapes = [rnn.apply(rnn.theta, x, dt=dt)[2] for dt in (slow, fast)]
-    found = [rnn.vjp(tape, dy)[2] for tape in tapes]
-    for dt, gradient in zip((slow, fast), found, strict=True):
+    result = [rnn.vjp(tape, dy)[2] for tape in tapes]
+    for dt, gradient in zip((slow, fast), result, strict=True):
         rnn.forward(x, dt=dt)
         rnn.backward(dy)
         np.testing.assert_array_equal(gradient, rnn.grad)
-    assert not np.allclose(*found)
+    assert not np.allclose(*result)
 
 
 @pytest.mark.parametrize(

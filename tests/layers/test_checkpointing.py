@@ -50,10 +50,10 @@ def both_ways(rnn, x, state, inputs, dy, dstate):
     return {"y": y, **last}, {"dx": dx, **dbefore}, rnn.grad.copy()
 
 
-def assert_equal(found, expected):
-    assert found.keys() == expected.keys()
+def assert_equal(actual, expected):
+    assert actual.keys() == expected.keys()
     for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+        np.testing.assert_array_equal(actual[name], value, err_msg=name)
 
 
 # ---- how time is cut ----------------------------------------------------------------------------------
@@ -80,10 +80,10 @@ def assert_equal(found, expected):
     ],
 )
 def test_segments_cover_sequence(steps, batch, recompute, lengths):
-    found = plan_segments(steps, batch, recompute)
-    assert [part.stop - part.start for part in found] == lengths
-    assert [part.start for part in found] == [0, *(part.stop for part in found[:-1])]
-    assert found[-1].stop == steps
+    segments = plan_segments(steps, batch, recompute)
+    assert [part.stop - part.start for part in segments] == lengths
+    assert [part.start for part in segments] == [0, *(part.stop for part in segments[:-1])]
+    assert segments[-1].stop == steps
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_layer_computes_the_same(cell):
     given = arguments(kept)
     outputs, back, grad = both_ways(kept, *given)
     for recompute in CUTS:
-        found, found_back, found_grad = both_ways(layer(cell, recompute), *given)
-        assert_equal(found, outputs)
+        result, found_back, found_grad = both_ways(layer(cell, recompute), *given)
+        assert_equal(result, outputs)
         assert_equal(found_back, back)
         np.testing.assert_allclose(found_grad, grad, rtol=1e-12, atol=1e-13)
 
@@ -122,9 +122,9 @@ def test_layers_compute_the_same_in_stacks_and_of_tokens(tokens):
     kept = layer("vanilla", None, layers=3)
     given = arguments(kept, tokens=tokens)
     outputs, back, grad = both_ways(kept, *given)
-    found, found_back, found_grad = both_ways(layer("vanilla", 5, layers=3), *given)
+    result, found_back, found_grad = both_ways(layer("vanilla", 5, layers=3), *given)
     assert (back["dx"] is None) == tokens
-    assert_equal(found, outputs)
+    assert_equal(result, outputs)
     assert_equal(found_back, back)
     np.testing.assert_allclose(found_grad, grad, rtol=1e-12, atol=1e-13)
 
@@ -147,10 +147,10 @@ def test_one_segment_equals_none():
     kept = layer("vanilla", None)
     given = arguments(kept)
     expected = both_ways(kept, *given)
-    found = both_ways(layer("vanilla", T), *given)
-    for one, other in zip(found[:2], expected[:2], strict=True):
+    actual = both_ways(layer("vanilla", T), *given)
+    for one, other in zip(actual[:2], expected[:2], strict=True):
         assert_equal(one, other)
-    np.testing.assert_array_equal(found[2], expected[2])
+    np.testing.assert_array_equal(actual[2], expected[2])
 
 
 @pytest.mark.parametrize("recompute", [3, "sqrt"])
@@ -159,10 +159,10 @@ def test_threads_change_no_bit(recompute):
     given = arguments(one, batch=33)
     expected = both_ways(one, *given)
     for threads in (2, 5):
-        found = both_ways(layer("vanilla", recompute, 2, threads), *given)
-        for mine, other in zip(found[:2], expected[:2], strict=True):
+        actual = both_ways(layer("vanilla", recompute, 2, threads), *given)
+        for mine, other in zip(actual[:2], expected[:2], strict=True):
             assert_equal(mine, other)
-        np.testing.assert_array_equal(found[2], expected[2])
+        np.testing.assert_array_equal(actual[2], expected[2])
 
 
 def test_empty_sequence():
@@ -220,8 +220,8 @@ def test_language_model_computes_the_same(cell):
     loss, last = kept.loss_and_grad(inputs, targets, state=state)
     for recompute in CUTS:
         again = model(cell, recompute)
-        found, found_last = again.loss_and_grad(inputs, targets, state=state)
-        assert found == loss
+        result, found_last = again.loss_and_grad(inputs, targets, state=state)
+        assert result == loss
         assert_equal(found_last, last)
         np.testing.assert_allclose(again.grad, kept.grad, rtol=1e-12, atol=1e-14)
         alone, alone_last = again.loss(inputs, targets, state=state)
@@ -236,8 +236,8 @@ def test_threads_change_no_bit_of_a_model(recompute):
     loss, last = one.loss_and_grad(inputs, targets)
     for threads in (2, 5):
         other = model("vanilla", recompute, 2, threads)
-        found, found_last = other.loss_and_grad(inputs, targets)
-        assert found == loss
+        result, found_last = other.loss_and_grad(inputs, targets)
+        assert result == loss
         assert_equal(found_last, last)
         np.testing.assert_array_equal(other.grad, one.grad)
 
@@ -274,8 +274,8 @@ print(more * (1 if sys.platform == "darwin" else 1024))
 def test_memory_of_hundred_thousand_steps_is_small():
     steps, kept = 100_000, 2 * 128 * 4  # of each step, in bytes, were nothing computed again
     command = [sys.executable, "-c", _PEAK.format(recompute="sqrt", steps=steps)]
-    found = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert int(found.stdout) < 0.15 * steps * kept  # four times steps * kept without recompute
+    completed = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert int(completed.stdout) < 0.15 * steps * kept  # four times steps * kept without recompute
 
 
 def test_saved_elements_match_tape():

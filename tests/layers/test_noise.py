@@ -48,12 +48,12 @@ def drawn(name="drop", per="step", chance=0.3, draw=(5, 7), layer=0, steps=(0, 5
 
 
 def test_mask_is_bernoulli():
-    found = drawn()
-    assert set(np.unique(found)) == {0.0, 1.0}
-    assert abs(found.mean() - 0.3) < 4 * np.sqrt(0.3 * 0.7 / found.size)
+    noise = drawn()
+    assert set(np.unique(noise)) == {0.0, 1.0}
+    assert abs(noise.mean() - 0.3) < 4 * np.sqrt(0.3 * 0.7 / noise.size)
     for axis in range(3):  # no step, row or unit has a chance of its own
         others = tuple({0, 1, 2} - {axis})
-        assert np.ptp(found.mean(axis=others)) < 0.35
+        assert np.ptp(noise.mean(axis=others)) < 0.35
     assert not drawn(chance=0.0).any()
     assert drawn(chance=1.0).all()
 
@@ -69,9 +69,9 @@ def test_noise_depends_on_position_only():
 
 
 def test_noise_of_sequence_concatenates_steps():
-    found = drawn(per="sequence")
-    assert (found == found[0]).all()
-    np.testing.assert_array_equal(drawn(per="sequence", steps=(30, 50)), found[30:])
+    noise = drawn(per="sequence")
+    assert (noise == noise[0]).all()
+    np.testing.assert_array_equal(drawn(per="sequence", steps=(30, 50)), noise[30:])
 
 
 def test_plain_python_draws_the_same():
@@ -114,17 +114,17 @@ def both_ways(rnn, x):
 
 
 def test_threads_change_no_bit(x):
-    found, expected = both_ways(layer(threads=2), x), both_ways(layer(), x)
+    actual, expected = both_ways(layer(threads=2), x), both_ways(layer(), x)
     for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+        np.testing.assert_array_equal(actual[name], value, err_msg=name)
 
 
 @pytest.mark.parametrize("recompute", [1, 4])
 def test_recomputed_segment_has_same_noise(x, recompute):
-    found, expected = both_ways(layer(recompute=recompute), x), both_ways(layer(), x)
-    np.testing.assert_array_equal(found["y"], expected["y"])
+    actual, expected = both_ways(layer(recompute=recompute), x), both_ways(layer(), x)
+    np.testing.assert_array_equal(actual["y"], expected["y"])
     for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=1e-12, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(actual[name], value, rtol=1e-12, atol=1e-12, err_msg=name)
 
 
 def test_noise_of_sequence_depends_on_batch_index(x):

@@ -53,10 +53,10 @@ def gradients(rnn, given, overwrite=lambda: None, pure=False):
     overwrite()
     for result in (y, *last.values()):
         result[:] = 7
-    found = (
+    computed = (
         rnn.vjp(tape, dy, dlast) if pure else (*rnn.backward(dy, dlast, trace_grads=True), rnn.grad.copy())
     )
-    dx, dfirst, dtheta = found
+    dx, dfirst, dtheta = computed
     return [dtheta, *dfirst.values(), *([] if dx is None else [dx]), *rnn.trace_grads.values()]
 
 
@@ -79,8 +79,8 @@ def test_arguments_of_call_can_be_overwritten(case, pure):
         for array in arrays_of(given):
             array[:] = 1
 
-    for found, wanted in zip(gradients(rnn, given, overwrite, pure), expected, strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    for actual, wanted in zip(gradients(rnn, given, overwrite, pure), expected, strict=True):
+        np.testing.assert_array_equal(actual, wanted)
 
 
 CHANGES = {

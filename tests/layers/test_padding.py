@@ -51,19 +51,20 @@ def both_ways(rnn, x, state, inputs, dy, dstate, **called):
 
 def one_by_one(rnn, lengths, x, state, inputs, dy, dstate, **called):
     """The same of every row alone, with zeros behind its end."""
-    found = []
+    results = []
     for b, n in enumerate(lengths):
         part = {name: value[:n, [b]] for name, value in inputs.items()}
         states = [{name: value[[b]] for name, value in each.items()} for each in (state, dstate)]
-        found.append(both_ways(rnn, x[:n, [b]], states[0], part, dy[:n, [b]], states[1], **called))
+        results.append(both_ways(rnn, x[:n, [b]], states[0], part, dy[:n, [b]], states[1], **called))
     timed = {
         name: np.concatenate(
-            [np.pad(row[name], ((0, len(x) - len(row[name])), (0, 0), (0, 0))) for row, _, _ in found], axis=1
+            [np.pad(row[name], ((0, len(x) - len(row[name])), (0, 0), (0, 0))) for row, _, _ in results],
+            axis=1,
         )
-        for name in found[0][0]
+        for name in results[0][0]
     }
-    states = {name: np.concatenate([row[name] for _, row, _ in found]) for name in found[0][1]}
-    return timed, states, sum(gradient for _, _, gradient in found)
+    states = {name: np.concatenate([row[name] for _, row, _ in results]) for name in results[0][1]}
+    return timed, states, sum(gradient for _, _, gradient in results)
 
 
 def spoilt(lengths, x, inputs, dy):
@@ -77,19 +78,19 @@ def spoilt(lengths, x, inputs, dy):
     return x, inputs, dy
 
 
-def assert_equal(found, expected):
-    for one, other in zip(found[:2], expected[:2], strict=True):
+def assert_equal(actual, expected):
+    for one, other in zip(actual[:2], expected[:2], strict=True):
         assert one.keys() == other.keys()
         for name, value in other.items():
             np.testing.assert_array_equal(one[name], value, err_msg=name)
 
 
-def assert_close(found, expected):
-    for one, other in zip(found[:2], expected[:2], strict=True):
+def assert_close(actual, expected):
+    for one, other in zip(actual[:2], expected[:2], strict=True):
         assert one.keys() == other.keys()
         for name, value in other.items():
             np.testing.assert_allclose(one[name], value, rtol=0, atol=1e-13, err_msg=name)
-    np.testing.assert_allclose(found[2], expected[2], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(actual[2], expected[2], rtol=0, atol=1e-12)
 
 
 # ---- what comes out -----------------------------------------------------------------------------------
@@ -105,9 +106,9 @@ def test_padded_sequence_equals_unpadded_one(cell, recompute, bidirectional, tok
     bad, bad_inputs, bad_dy = spoilt(LENGTHS, x, inputs, dy)
     with pure_python():
         expected = one_by_one(rnn, LENGTHS, x, state, inputs, dy, dstate)
-        found = both_ways(rnn, bad, state, bad_inputs, bad_dy, dstate, lengths=LENGTHS)
-    assert ("dx" in found[0]) != tokens
-    assert_close(found, expected)
+        actual = both_ways(rnn, bad, state, bad_inputs, bad_dy, dstate, lengths=LENGTHS)
+    assert ("dx" in actual[0]) != tokens
+    assert_close(actual, expected)
 
 
 @pytest.mark.parametrize(("bidirectional", "tokens"), [(False, False), (True, False), (True, True)])
@@ -115,19 +116,19 @@ def test_compiled_padding_is_bit_exact(bidirectional, tokens):
     lengths = np.random.default_rng(3).integers(0, T + 1, 21)
     rnn = layers(num_layers=2, bidirectional=bidirectional)
     given = arguments(rnn, batch=21, tokens=tokens)
-    found = both_ways(rnn, *given, lengths=lengths)
+    actual = both_ways(rnn, *given, lengths=lengths)
     expected = one_by_one(rnn, lengths, *given)
-    assert_equal(found, expected)
-    np.testing.assert_allclose(found[2], expected[2], rtol=0, atol=1e-12)
+    assert_equal(actual, expected)
+    np.testing.assert_allclose(actual[2], expected[2], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_full_lengths_equal_no_lengths(bidirectional):
     rnn = layers(num_layers=2, bidirectional=bidirectional)
     given = arguments(rnn, batch=21)
-    found, expected = both_ways(rnn, *given, lengths=[T] * 21), both_ways(rnn, *given)
-    assert_equal(found, expected)
-    np.testing.assert_array_equal(found[2], expected[2])
+    actual, expected = both_ways(rnn, *given, lengths=[T] * 21), both_ways(rnn, *given)
+    assert_equal(actual, expected)
+    np.testing.assert_array_equal(actual[2], expected[2])
 
 
 @pytest.mark.parametrize(("bidirectional", "recompute"), [(False, None), (True, None), (True, 3)])
@@ -138,9 +139,9 @@ def test_threads_change_no_bit(bidirectional, recompute):
     given = arguments(one, batch=150)
     expected = both_ways(one, *given, lengths=lengths)
     for threads in (2, 5):
-        found = both_ways(layers(**chosen, threads=threads), *given, lengths=lengths)
-        assert_equal(found, expected)
-        np.testing.assert_array_equal(found[2], expected[2])
+        actual = both_ways(layers(**chosen, threads=threads), *given, lengths=lengths)
+        assert_equal(actual, expected)
+        np.testing.assert_array_equal(actual[2], expected[2])
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -163,11 +164,11 @@ def test_padded_batch_can_continue():
         np.concatenate([x[:n, [b]], x[:m, [b]]]) for b, (n, m) in enumerate(zip(lengths, more, strict=True))
     ]
     _, state = rnn.forward(x, lengths=lengths)
-    _, found = rnn.forward(x, state, lengths=more)
+    _, actual = rnn.forward(x, state, lengths=more)
     for b, row in enumerate(rows):
         _, expected = rnn.forward(row)
         for name, value in expected.items():
-            np.testing.assert_array_equal(found[name][[b]], value)
+            np.testing.assert_array_equal(actual[name][[b]], value)
 
 
 def test_noise_and_dropout_depend_on_batch_index():
@@ -188,8 +189,8 @@ def test_tapes_of_other_lengths_are_alive_side_by_side():
     rnn = layers(num_layers=2, bidirectional=True)
     x, state, _, dy, dstate = arguments(rnn)
     ways = [rnn.apply(rnn.theta, x, state, lengths=lengths)[2] for lengths in (LENGTHS, LENGTHS[::-1], None)]
-    found = [rnn.vjp(tape, dy, dstate)[2] for tape in reversed(ways)][::-1]
-    for lengths, gradient in zip((LENGTHS, LENGTHS[::-1], None), found, strict=True):
+    actual = [rnn.vjp(tape, dy, dstate)[2] for tape in reversed(ways)][::-1]
+    for lengths, gradient in zip((LENGTHS, LENGTHS[::-1], None), actual, strict=True):
         expected = both_ways(rnn, x, state, {}, dy, dstate, lengths=lengths)[2]
         np.testing.assert_array_equal(gradient, expected)
 

@@ -42,10 +42,10 @@ def everything(rnn, x, state, dy, dstate):
     return results | {f"last {k}": v for k, v in last.items()} | {f"d{k}": v for k, v in dbefore.items()}
 
 
-def assert_same(found, expected):
-    assert found.keys() == expected.keys()
+def assert_same(actual, expected):
+    assert actual.keys() == expected.keys()
     for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+        np.testing.assert_array_equal(actual[name], value, err_msg=name)
 
 
 def reference(params, layers, x, state, dy, dstate):
@@ -85,26 +85,26 @@ def reference(params, layers, x, state, dy, dstate):
 @pytest.mark.parametrize("batch", [1, 9])
 def test_layer_equals_equations_in_numpy(dtype, layers, batch):
     rnn, x, state, dy, dstate = trial(batch, layers=layers, dtype=dtype)
-    found = everything(rnn, x, state, dy, dstate)
+    actual = everything(rnn, x, state, dy, dstate)
     double = [{k: v.astype(np.float64) for k, v in group.items()} for group in (rnn.params, state, dstate)]
     expected = reference(double[0], layers, x.astype(np.float64), double[1], dy.astype(np.float64), double[2])
-    assert found.keys() == expected.keys()
+    assert actual.keys() == expected.keys()
     for name, value in expected.items():
-        assert found[name].dtype == dtype, name
-        assert found[name].shape == value.shape, name
-        np.testing.assert_allclose(found[name], value, rtol=0, atol=TOLERANCE[dtype] * 20, err_msg=name)
+        assert actual[name].dtype == dtype, name
+        assert actual[name].shape == value.shape, name
+        np.testing.assert_allclose(actual[name], value, rtol=0, atol=TOLERANCE[dtype] * 20, err_msg=name)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("layers", [1, 3])
 def test_tokens_stand_for_one_hot_rows(dtype, layers):
     rnn, x, state, dy, dstate = trial(9, layers=layers, dtype=dtype, tokens=True)
-    found = everything(rnn, x, state, dy, dstate)
+    actual = everything(rnn, x, state, dy, dstate)
     expected = everything(rnn, np.eye(I, dtype=dtype)[x], state, dy, dstate)
     assert expected.pop("dx").shape == (T, 9, I)
-    assert found.keys() == expected.keys()
+    assert actual.keys() == expected.keys()
     for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=0, atol=TOLERANCE[dtype] * 20, err_msg=name)
+        np.testing.assert_allclose(actual[name], value, rtol=0, atol=TOLERANCE[dtype] * 20, err_msg=name)
 
 
 def test_no_state_is_a_state_of_zeros():
@@ -116,12 +116,12 @@ def test_no_state_is_a_state_of_zeros():
 @pytest.mark.parametrize("tokens", [False, True])
 def test_empty_sequence(tokens):
     rnn, x, state, dy, dstate = trial(9, steps=0, layers=2, tokens=tokens)
-    found = everything(rnn, x, state, dy, dstate)
-    assert found["y"].shape == (0, 9, H)
-    assert not found["theta gradient"].any()
+    result = everything(rnn, x, state, dy, dstate)
+    assert result["y"].shape == (0, 9, H)
+    assert not result["theta gradient"].any()
     for name in state:
-        np.testing.assert_array_equal(found[f"last {name}"], state[name])
-        np.testing.assert_array_equal(found[f"d{name}"], dstate[name])
+        np.testing.assert_array_equal(result[f"last {name}"], state[name])
+        np.testing.assert_array_equal(result[f"d{name}"], dstate[name])
 
 
 # ---- names and views ----------------------------------------------------------------------------------
@@ -220,10 +220,10 @@ def test_apply_is_pure_and_many_tapes_may_be_alive(batch):
     assert not rnn.grad.any()
     for theta, scale, (y, last, _), grad in zip(thetas, (1, 2, 3), taped, grads, strict=True):
         rnn.theta = theta
-        found = everything(rnn, x * scale, state, dy, dstate)
-        np.testing.assert_array_equal(found["y"], y)
-        np.testing.assert_array_equal(found["last l0.h"], last["l0.h"])
-        np.testing.assert_array_equal(found["theta gradient"], grad)
+        result = everything(rnn, x * scale, state, dy, dstate)
+        np.testing.assert_array_equal(result["y"], y)
+        np.testing.assert_array_equal(result["last l0.h"], last["l0.h"])
+        np.testing.assert_array_equal(result["theta gradient"], grad)
 
 
 @pytest.mark.parametrize("batch", [1, 8, 9])
@@ -580,8 +580,8 @@ def test_sequences_do_not_mix_at_shard_edges(batch):
             rnn, x[:, one], {"l0.h": state["l0.h"][one]}, dy[:, one], {"l0.h": dstate["l0.h"][one]}
         )
         for name, axis in (("y", 1), ("dx", 1), ("last l0.h", 0), ("dl0.h", 0)):
-            found = np.take(whole[name], [row], axis=axis)
-            np.testing.assert_allclose(found, part[name], rtol=0, atol=1e-12, err_msg=f"{name}, row {row}")
+            result = np.take(whole[name], [row], axis=axis)
+            np.testing.assert_allclose(result, part[name], rtol=0, atol=1e-12, err_msg=f"{name}, row {row}")
         total += part["theta gradient"]
     np.testing.assert_allclose(whole["theta gradient"], total, rtol=0, atol=1e-11 * batch)
 
@@ -616,8 +616,8 @@ def test_error_in_a_thread_reaches_the_caller():
 
 
 def _child(queue):
-    found = everything(*trial(33, threads=2))
-    queue.put(found["theta gradient"])
+    result = everything(*trial(33, threads=2))
+    queue.put(result["theta gradient"])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -40,10 +40,10 @@ def both_ways(rnn, x, dy, **called):
     return results | {f"gradient of {name}": value.copy() for name, value in rnn.grads.items()}
 
 
-def assert_same(found, expected, gradients=True):
+def assert_same(actual, expected, gradients=True):
     for name, value in expected.items():
         if gradients or not name.startswith("gradient of"):
-            np.testing.assert_array_equal(found[name], value, err_msg=name)
+            np.testing.assert_array_equal(actual[name], value, err_msg=name)
 
 
 def gradient_like(rnn, batch=B, seed=5):
@@ -52,10 +52,10 @@ def gradient_like(rnn, batch=B, seed=5):
 
 def alone(rnn, layer):
     """One layer of a stack as a layer of its own."""
-    found = Recurrent(layer.cell, layer.input_size, layer.hidden_size, dtype="float64", threads=1)
+    result = Recurrent(layer.cell, layer.input_size, layer.hidden_size, dtype="float64", threads=1)
     arrays = {**rnn.params, **rnn.buffers}
-    found.fill({f"l0.{name.removeprefix(layer.prefix)}": arrays[name] for name in layer.arrays})
-    return found
+    result.fill({f"l0.{name.removeprefix(layer.prefix)}": arrays[name] for name in layer.arrays})
+    return result
 
 
 # ---- both directions ----------------------------------------------------------------------------------
@@ -130,11 +130,11 @@ def test_directions_have_separate_noise():
 def test_recompute_changes_gradients_by_rounding_only(x, recompute):
     kept, again = layers(**EVERYTHING), layers(**EVERYTHING, recompute=recompute)
     dy = gradient_like(kept)
-    found, expected = both_ways(again, x, dy, noise=(1, 2)), both_ways(kept, x, dy, noise=(1, 2))
-    assert_same(found, expected, gradients=False)
+    actual, expected = both_ways(again, x, dy, noise=(1, 2)), both_ways(kept, x, dy, noise=(1, 2))
+    assert_same(actual, expected, gradients=False)
     for name, value in expected.items():
         if value is not None:
-            np.testing.assert_allclose(found[name], value, rtol=1e-12, atol=1e-13, err_msg=name)
+            np.testing.assert_allclose(actual[name], value, rtol=1e-12, atol=1e-13, err_msg=name)
 
 
 def test_recompute_saves_only_needed_values():
@@ -153,9 +153,9 @@ def test_threads_change_no_bit(batch):
     x, expected = dense(batch=batch), None
     for threads in (1, 2, 5):
         rnn = layers(**EVERYTHING, threads=threads)
-        found = both_ways(rnn, x, gradient_like(rnn, batch), noise=(1, 2))
-        expected = expected or found
-        assert_same(found, expected)
+        actual = both_ways(rnn, x, gradient_like(rnn, batch), noise=(1, 2))
+        expected = expected or actual
+        assert_same(actual, expected)
 
 
 # ---- dropout ------------------------------------------------------------------------------------------
@@ -225,12 +225,12 @@ def test_residual_layer_adds_input_of_equal_size(bidirectional):
 def test_tokens_equal_one_hot_vectors_in_residual_layer(bidirectional, lengths):
     rnn = layers(input_size=H * (1 + bidirectional), residual=True, bidirectional=bidirectional)
     x, dy = tokens(rnn.stack.input_size), gradient_like(rnn)
-    found = both_ways(rnn, x, dy, lengths=lengths)
+    actual = both_ways(rnn, x, dy, lengths=lengths)
     expected = both_ways(rnn, np.eye(rnn.stack.input_size)[x], dy, lengths=lengths)
-    assert found.pop("dx") is None
+    assert actual.pop("dx") is None
     assert expected.pop("dx") is not None
     for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-13, err_msg=name)
+        np.testing.assert_allclose(actual[name], value, rtol=0, atol=1e-13, err_msg=name)
 
 
 # ---- learned first states -----------------------------------------------------------------------------
@@ -259,12 +259,12 @@ def test_learned_states_are_initial_states():
     rnn, x = layers(learned_state=True), dense()
     dy = gradient_like(rnn)
     given = {name: np.tile(rnn.params[f"{name}.initial"], (B, 1)) for name in rnn.stack.state_shapes}
-    found, expected = both_ways(rnn, x, dy), both_ways(rnn, x, dy, state=given)
+    actual, expected = both_ways(rnn, x, dy), both_ways(rnn, x, dy, state=given)
     for name in given:
-        total = found.pop(f"gradient of {name}.initial")
+        total = actual.pop(f"gradient of {name}.initial")
         np.testing.assert_allclose(total, expected[f"d{name}"].sum(axis=0), rtol=0, atol=1e-13)
         assert not expected.pop(f"gradient of {name}.initial").any()
-    assert_same(found, expected)
+    assert_same(actual, expected)
 
 
 # ---- a cell for each layer ----------------------------------------------------------------------------
@@ -330,8 +330,8 @@ def test_gradient_of_all_options_matches_central_differences(x):
     called = {"noise": (1, 2), "lengths": LENGTHS}
     dy, rng, step = gradient_like(rnn), np.random.default_rng(6), 1e-6
     with pure_python():
-        found = both_ways(rnn, x, dy, **called)
-        gradient = np.concatenate([found[f"gradient of {name}"].ravel() for name in rnn.params])
+        actual = both_ways(rnn, x, dy, **called)
+        gradient = np.concatenate([actual[f"gradient of {name}"].ravel() for name in rnn.params])
         for _ in range(3):
             move, shift = rng.normal(size=rnn.theta.size), rng.normal(size=x.shape) * (x.ndim == 3)
             sides = [
@@ -339,7 +339,7 @@ def test_gradient_of_all_options_matches_central_differences(x):
                 for sign in (step, -step)
             ]
             slope = ((sides[0] - sides[1]) * dy).sum() / (2 * step)
-            expected = gradient @ move + (0 if x.ndim == 2 else (found["dx"] * shift).sum())
+            expected = gradient @ move + (0 if x.ndim == 2 else (actual["dx"] * shift).sum())
             assert slope == pytest.approx(expected, rel=1e-7)
 
 

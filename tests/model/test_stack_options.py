@@ -106,8 +106,8 @@ def test_padded_sequences_equal_unpadded_ones(options, threads):
     np.testing.assert_allclose(loss, total, rtol=1e-12)
     np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12)
     assert model.loss(*padded(x, targets), lengths=LENGTHS)[0] == loss
-    found, evaluated, _ = model.evaluate_batch(*padded(x, targets), lengths=LENGTHS)
-    np.testing.assert_allclose(found, loss, rtol=1e-12)
+    actual, evaluated, _ = model.evaluate_batch(*padded(x, targets), lengths=LENGTHS)
+    np.testing.assert_allclose(actual, loss, rtol=1e-12)
     np.testing.assert_array_equal(evaluated, outputs)
 
 
@@ -116,16 +116,16 @@ def test_last_step_targets_use_last_step_of_each_sequence():
     weights = np.zeros((T, B))
     weights[np.maximum(LENGTHS, 1) - 1, np.arange(B)] = LENGTHS > 0
     last = targets[np.maximum(LENGTHS, 1) - 1, np.arange(B)]
-    found = model.loss_and_grad(x, last, lengths=LENGTHS)[0], model.grad.copy()
+    actual = model.loss_and_grad(x, last, lengths=LENGTHS)[0], model.grad.copy()
     expected = model.loss_and_grad(x, targets, weights, lengths=LENGTHS)[0], model.grad.copy()
-    np.testing.assert_equal(found, expected)
+    np.testing.assert_equal(actual, expected)
 
 
 def test_full_lengths_change_nothing():
     model, (x, targets) = make(OPTIONS["learned"]), batch()
     expected = model.loss_and_grad(x, targets)[0], model.grad.copy()
-    found = model.loss_and_grad(x, targets, lengths=np.full(B, T))[0], model.grad.copy()
-    np.testing.assert_equal(found, expected)
+    actual = model.loss_and_grad(x, targets, lengths=np.full(B, T))[0], model.grad.copy()
+    np.testing.assert_equal(actual, expected)
 
 
 def test_learned_state_is_used_unless_a_state_is_given():

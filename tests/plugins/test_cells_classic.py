@@ -198,12 +198,12 @@ def test_undriven_oscillators_lose_energy_by_damping_only() -> None:
 
     def energies(epsilon: float) -> np.ndarray:
         cell = CoRNN(dt=0.1, gamma=2.0, epsilon=epsilon)
-        now, found = state, []
+        now, result = state, []
         for _ in range(60):
             y, z = now["y"], now["z"]
-            found.append(2.0 * y**2 + z**2 - 0.1 * 2.0 * y * z)  # what symplectic Euler steps keep
+            result.append(2.0 * y**2 + z**2 - 0.1 * 2.0 * y * z)  # what symplectic Euler steps keep
             _, now = reference.run_sequence(cell, params, x[:1], now)
-        return np.array(found)
+        return np.array(result)
 
     np.testing.assert_allclose(energies(0.0), np.broadcast_to(energies(0.0)[0], (60, 2, 6)))
     assert (energies(1.0)[-1] < energies(1.0)[0] / 20).all()

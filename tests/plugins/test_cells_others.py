@@ -101,15 +101,15 @@ def test_lmu_buffers_are_those_of_scipy() -> None:
     golden = Golden("lmu")
     rng = np.random.default_rng(0)
     for name, expected in golden.group("buffers").items():
-        found = golden.cell.buffers[name].init(rng, expected.shape, golden.cell)
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+        actual = golden.cell.buffers[name].init(rng, expected.shape, golden.cell)
+        np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("turn", [1e-3, 1.0, 50.0])
 def test_exponential_of_a_rotation(turn: float) -> None:
-    found = exponential(np.array([[0.0, -turn], [turn, 0.0]]))
+    actual = exponential(np.array([[0.0, -turn], [turn, 0.0]]))
     expected = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
-    np.testing.assert_allclose(found, expected, atol=1e-11)
+    np.testing.assert_allclose(actual, expected, atol=1e-11)
 
 
 @pytest.mark.parametrize(("order", "theta"), [(1, 1.0), (32, 64.0), (128, 784.0)])

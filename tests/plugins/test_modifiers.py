@@ -46,12 +46,12 @@ def both_ways(rnn, **noise):
 
 def assert_same(modified, plain, **noise):
     """Two layers compute the same, gradients of the parameters that both have included."""
-    expected, found = both_ways(plain), both_ways(modified, **noise)
-    compared = [name for name in expected if name in found]
+    expected, actual = both_ways(plain), both_ways(modified, **noise)
+    compared = [name for name in expected if name in actual]
     assert {"y", "dx"} < set(compared)
     for name in compared:
-        if found[name].shape == expected[name].shape:
-            np.testing.assert_allclose(found[name], expected[name], rtol=1e-10, atol=1e-12, err_msg=name)
+        if actual[name].shape == expected[name].shape:
+            np.testing.assert_allclose(actual[name], expected[name], rtol=1e-10, atol=1e-12, err_msg=name)
 
 
 def fill(modified, plain, **values):
@@ -149,8 +149,8 @@ def test_residual_adds_the_projected_input_to_the_output_alone():
     plain, modified = layer("lstm"), layer(zoo.modify("lstm", "residual"))
     fill(modified, plain)
     x, state = sequence(plain)
-    (y, last), (found, found_last) = plain.forward(x, state), modified.forward(x, state)
-    np.testing.assert_allclose(found, y + x @ modified.params["l0.residual_P"], rtol=1e-12)
+    (y, last), (result, found_last) = plain.forward(x, state), modified.forward(x, state)
+    np.testing.assert_allclose(result, y + x @ modified.params["l0.residual_P"], rtol=1e-12)
     for name, value in last.items():
         np.testing.assert_allclose(found_last[name], value, rtol=1e-12)
 
@@ -276,11 +276,11 @@ def test_diagonal_vanilla_is_indrnn():
     )
     names = {"Wxh": "Wx", "Whh": "u", "bh": "b"}
     modified.fill({f"l0.{ours}": plain.params[f"l0.{theirs}"] for ours, theirs in names.items()})
-    found, expected = both_ways(modified), both_ways(plain)
+    actual, expected = both_ways(modified), both_ways(plain)
     for name in ("y", "dx", "l0.h", "dl0.h"):
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-11, err_msg=name)
+        np.testing.assert_allclose(actual[name], expected[name], rtol=1e-11, err_msg=name)
     for ours, theirs in names.items():
-        np.testing.assert_allclose(found[f"grad l0.{ours}"], expected[f"grad l0.{theirs}"], rtol=1e-11)
+        np.testing.assert_allclose(actual[f"grad l0.{ours}"], expected[f"grad l0.{theirs}"], rtol=1e-11)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "rhn", "mgu"])
@@ -321,10 +321,10 @@ def dense(blocks, count):
     """The matrix that blocks (heads, n, count * m) stand for."""
     heads, rows, columns = blocks.shape
     width = columns // count
-    found = np.zeros((heads, rows, count, heads, width))
+    result = np.zeros((heads, rows, count, heads, width))
     for head in range(heads):
-        found[head, :, :, head] = blocks[head].reshape(rows, count, width)
-    return found.reshape(heads * rows, count * heads * width)
+        result[head, :, :, head] = blocks[head].reshape(rows, count, width)
+    return result.reshape(heads * rows, count * heads * width)
 
 
 @pytest.mark.parametrize(
@@ -429,10 +429,10 @@ def test_step_accepts_numpy_arrays():
         for name, value in arrays.items()
     }
     h = state["l0.h"][0, 0] + 1j * state["l0.h"][0, 1]
-    found = cell.with_arrays(seen).step(x[0, 0], h, np.full(H, 0.5))
+    result = cell.with_arrays(seen).step(x[0, 0], h, np.full(H, 0.5))
     y, last = rnn.forward(x[:, :1], {"l0.h": state["l0.h"][:1]})
-    np.testing.assert_allclose(found.y, y[0, 0], rtol=1e-12)
-    np.testing.assert_allclose(found.states[0].imag, last["l0.h"][0, 1], rtol=1e-12)
+    np.testing.assert_allclose(result.y, y[0, 0], rtol=1e-12)
+    np.testing.assert_allclose(result.states[0].imag, last["l0.h"][0, 1], rtol=1e-12)
 
 
 # ---- modifiers of one's own ---------------------------------------------------------------------------
@@ -546,10 +546,10 @@ class Remembering(zoo.Modifier):
             spec.add(f"past{n}", zoo.State("H", help="an output"))
 
     def step(self, ctx, inner_step, x, states):
-        found = inner_step(x, states)
-        line = [found.output, *(states[f"past{n}"] for n in range(self.count))]
-        found.states.update({f"past{n}": line[n] for n in range(self.count)})
-        return found
+        step = inner_step(x, states)
+        line = [step.output, *(states[f"past{n}"] for n in range(self.count))]
+        step.states.update({f"past{n}": line[n] for n in range(self.count)})
+        return step
 
 
 def test_state_size_uses_chosen_options() -> None:

@@ -259,10 +259,10 @@ def test_listing_modifiers_imports_no_compiler():
     script = (
         "import sys, zoo; zoo.list_modifiers(); zoo.get_modifier('zoneout'); print('numba' in sys.modules)"
     )
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=os.environ
     )
-    assert found.stdout.strip() == "False"
+    assert completed.stdout.strip() == "False"
 
 
 def test_check_accepts_modified_cell():
@@ -270,7 +270,7 @@ def test_check_accepts_modified_cell():
     script = (
         "from zoo.testing import check_in_child; print(check_in_child('cell:nothing+zoneout', timeout=60))"
     )
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=folder, check=False
     )
-    assert "no cell is called 'nothing'" in found.stderr
+    assert "no cell is called 'nothing'" in completed.stderr

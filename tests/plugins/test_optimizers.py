@@ -21,10 +21,10 @@ MODULES = (adagrad, adam, adamax, adamw, lion, nadam, rmsprop, sgd)
 
 def offered(module: Any) -> type[zoo.Optimizer]:
     """The one optimizer that a module's hook registers."""
-    found: list[type[zoo.Optimizer]] = []
-    module.zoo_register_optimizers(register=found.append)
-    assert len(found) == 1
-    return found[0]
+    results: list[type[zoo.Optimizer]] = []
+    module.zoo_register_optimizers(register=results.append)
+    assert len(results) == 1
+    return results[0]
 
 
 SHIPPED = {optimizer.name: optimizer for optimizer in map(offered, MODULES)}
@@ -49,8 +49,8 @@ def test_follows_the_golden_trajectory(case: int, dtype: str, rtol: float, atol:
     for step, grad in enumerate(GOLDEN["grads"].astype(dtype), start=1):
         theta, slots = optimizer.apply(theta, grad, slots, step)
         path.append(theta)
-    found = np.array(path)[int(GOLDEN["every"]) - 1 :: int(GOLDEN["every"])]
-    np.testing.assert_allclose(found, GOLDEN["theta"][case], rtol, atol, err_msg=f"{optimizer!r}")
+    result = np.array(path)[int(GOLDEN["every"]) - 1 :: int(GOLDEN["every"])]
+    np.testing.assert_allclose(result, GOLDEN["theta"][case], rtol, atol, err_msg=f"{optimizer!r}")
 
 
 def test_golden_values_cover_every_shipped_optimizer() -> None:

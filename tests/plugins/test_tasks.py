@@ -44,8 +44,8 @@ def examples(name, part="test", size=20, index=0, **options):
 
 
 def test_copying():
-    _, found = examples("copying", delay=7, length=4)
-    for inputs, targets, weights in found:
+    _, drawn = examples("copying", delay=7, length=4)
+    for inputs, targets, weights in drawn:
         said = inputs[:4]
         assert all(symbol < 8 for symbol in said)
         assert inputs[4:] == [8] * 6 + [9] + [8] * 4
@@ -54,8 +54,8 @@ def test_copying():
 
 
 def test_adding():
-    _, found = examples("adding", length=11)
-    for inputs, targets, weights in found:
+    _, drawn = examples("adding", length=11)
+    for inputs, targets, weights in drawn:
         numbers, marks = zip(*inputs, strict=True)
         assert sorted(marks) == [0] * 9 + [1] * 2
         assert sum(marks[:5]) == sum(marks[5:]) == 1
@@ -65,9 +65,9 @@ def test_adding():
 
 
 def test_selective_copying():
-    _, found = examples("selective_copying", length=12, count=3)
+    _, drawn = examples("selective_copying", length=12, count=3)
     places = set()
-    for inputs, targets, weights in found:
+    for inputs, targets, weights in drawn:
         heard = [(place, token) for place, token in enumerate(inputs[:12]) if token != 14]
         places |= {place for place, _ in heard}
         assert inputs[12:] == [15] * 3
@@ -79,9 +79,9 @@ def test_selective_copying():
 
 
 def test_associative_recall():
-    _, found = examples("associative_recall", tokens=20, pairs=3, length=30)
+    _, drawn = examples("associative_recall", tokens=20, pairs=3, length=30)
     gaps = Counter()
-    for inputs, targets, weights in found:
+    for inputs, targets, weights in drawn:
         told = dict(zip(inputs[0:6:2], inputs[1:6:2], strict=True))
         assert len(told) == 3
         assert all(key < 10 <= value for key, value in told.items())
@@ -118,24 +118,24 @@ def test_training_is_short_and_the_test_is_long(name):
 
 
 def test_parity():
-    _, found = examples("parity", "train")
-    for inputs, targets, weights in found:
+    _, drawn = examples("parity", "train")
+    for inputs, targets, weights in drawn:
         assert inputs[-1] == 2
         assert targets[-1] == inputs[:-1].count(1) % 2
         assert weights == [0] * (len(inputs) - 1) + [1]
 
 
 def test_cycle():
-    _, found = examples("cycle", "train", places=7)
-    for inputs, targets, _ in found:
+    _, drawn = examples("cycle", "train", places=7)
+    for inputs, targets, _ in drawn:
         assert inputs[-1] == 3
         assert targets[-1] == (inputs.count(2) - inputs.count(0)) % 7
 
 
 def test_modular_arithmetic():
     for index in range(20):
-        _, found = examples("modular_arithmetic", "train", size=8, index=index)
-        for inputs, targets, _ in found:
+        _, drawn = examples("modular_arithmetic", "train", size=8, index=index)
+        for inputs, targets, _ in drawn:
             assert inputs[-1] == 8
             words = [str(token) if token < 5 else "+-*"[token - 5] for token in inputs[:-1]]
             assert len(words) % 2 == 1
@@ -147,8 +147,8 @@ def test_modular_arithmetic():
 
 @pytest.mark.parametrize("kinds", [1, 3])
 def test_dyck(kinds):
-    _, found = examples("dyck", "train", kinds=kinds, longest=16)
-    for inputs, targets, weights in found:
+    _, drawn = examples("dyck", "train", kinds=kinds, longest=16)
+    for inputs, targets, weights in drawn:
         stack = []
         for token, target, weight in zip(inputs, targets, weights, strict=True):
             if token < kinds:
@@ -164,14 +164,14 @@ def test_dyck(kinds):
 def test_dyck_words_are_drawn_uniformly():
     """Of length eight there are fourteen."""
     task = zoo.get_task("dyck", longest=8, tested=10)
-    found = Counter()
+    counts = Counter()
     for index in range(120):
         batch = task.batch(index, 32)
         if len(batch.inputs) == 8:
-            found.update(tuple(column) for column in batch.inputs.T.tolist())
-    assert len(found) == 14
-    expected = found.total() / 14
-    assert sum((count - expected) ** 2 / expected for count in found.values()) < 34.5  # chi-square, 0.1 %
+            counts.update(tuple(column) for column in batch.inputs.T.tolist())
+    assert len(counts) == 14
+    expected = counts.total() / 14
+    assert sum((count - expected) ** 2 / expected for count in counts.values()) < 34.5  # chi-square, 0.1 %
 
 
 @pytest.mark.parametrize("letters", [2, 3])
@@ -204,8 +204,8 @@ def test_anbn(letters):
 
 
 def test_delayed_match():
-    task, found = examples("delayed_match", noise=1e-3, delay=4, size=60)
-    for inputs, targets, weights in found:
+    task, drawn = examples("delayed_match", noise=1e-3, delay=4, size=60)
+    for inputs, targets, weights in drawn:
         seen = np.array(inputs)
         assert seen[:, 0].tolist() == [1] * 17 + [0] * 9
         sample, test = seen[5, 1:].argmax(), seen[14, 1:].argmax()
@@ -213,14 +213,14 @@ def test_delayed_match():
         assert not seen[[0, 2, 8, 11, 17, 25], 1:].any()
         assert weights == [0] * 17 + [1] * 9
         assert targets[17:] == [int(sample == test)] * 9
-    assert 20 < sum(targets[-1] for _, targets, _ in found) < 40
+    assert 20 < sum(targets[-1] for _, targets, _ in drawn) < 40
     assert task.input_size == 9
 
 
 def test_evidence():
-    _, found = examples("evidence", size=200, length=9)
+    _, drawn = examples("evidence", size=200, length=9)
     balances = []
-    for inputs, targets, weights in found:
+    for inputs, targets, weights in drawn:
         seen = np.array(inputs)
         assert set(seen.ravel()) <= {0, 1}
         assert seen[:, 2].tolist() == [0] * 9 + [1]

@@ -190,11 +190,11 @@ def test_jsonl_writes_non_finite_numbers_like_the_log(tmp_path):
 @pytest.mark.skipif(find_spec("tensorboardX") is None, reason="needs tensorboardX")
 def test_tensorboard_reads_logged_values(tmp_path):
     run = examples.train(tmp_path, steps=6, analyse_every=3, trackers=["tensorboard"])
-    found = scalars(run / "tensorboard")
+    values = scalars(run / "tensorboard")
     for event in history(run):
         for name, value in zoo.Tracker.numbers(event).items():
-            assert found[name, event["step"]] == pytest.approx(value, rel=1e-6)
-    assert len(found) == sum(len(zoo.Tracker.numbers(event)) for event in history(run))
+            assert values[name, event["step"]] == pytest.approx(value, rel=1e-6)
+    assert len(values) == sum(len(zoo.Tracker.numbers(event)) for event in history(run))
     assert texts(run / "tensorboard") == {"configuration/text_summary", "sample/text_summary"}
 
 
@@ -238,10 +238,10 @@ def test_mlflow_stores_settings_and_metrics_and_resumes(tmp_path):
         with zoo.kernels.pure_python():
             zoo.train(tmp_path / "text.txt", **again)
         client = MlflowClient(uri)
-        (found,) = client.search_runs([client.get_experiment_by_name("zoo").experiment_id])
-        losses = client.get_metric_history(found.info.run_id, "train/loss")
-    assert found.data.params["hidden"] == "8"
-    assert (found.info.status, found.info.run_name) == ("FINISHED", "run")
+        (tracked,) = client.search_runs([client.get_experiment_by_name("zoo").experiment_id])
+        losses = client.get_metric_history(tracked.info.run_id, "train/loss")
+    assert tracked.data.params["hidden"] == "8"
+    assert (tracked.info.status, tracked.info.run_name) == ("FINISHED", "run")
     logged = {event["step"]: event["loss"] for event in history(run) if event["event"] == "step"}
     assert {metric.step: metric.value for metric in losses} == pytest.approx(logged)
 

@@ -50,10 +50,10 @@ compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is
 def test_golden_values(kind: str, dtype: str, interpreted: bool) -> None:
     if interpreted:
         with kernels.pure_python():
-            found = run(kind, dtype)
+            actual = run(kind, dtype)
     else:
-        found = run(kind, dtype)
-    for name, value in found.items():
+        actual = run(kind, dtype)
+    for name, value in actual.items():
         assert value.dtype == dtype, name
         if (kind, name) == ("tokens", "dx"):
             assert value.shape == (0, 0, 0)
@@ -95,9 +95,9 @@ def test_two_steps_of_one_unit_by_hand() -> None:
     assert last[0, 0] == y[1, 0, 0]
     dy = np.array([[[dy1]], [[dy2]]])
     dx, (dh0,), (dw, du, db) = backward(params, x, state, tape, dy, (np.array([[dlast]]),))
-    found = {"dx": dx.ravel(), "dw": dw.ravel(), "du": du.ravel(), "db": db, "dh0": dh0.ravel()}
+    results = {"dx": dx.ravel(), "dw": dw.ravel(), "du": du.ravel(), "db": db, "dh0": dh0.ravel()}
     for name, value in expected.items():
-        np.testing.assert_allclose(found[name], np.ravel(value), rtol=1e-14, err_msg=name)
+        np.testing.assert_allclose(results[name], np.ravel(value), rtol=1e-14, err_msg=name)
 
 
 def test_no_steps() -> None:
@@ -129,9 +129,9 @@ class Twin(zoo.Cell):
 
 def both_passes(cell: zoo.Cell, given: tuple[Any, ...], dy: Any, dlast: Any) -> dict[str, Any]:
     """Values and gradients of a cell's kernels, by name."""
-    found = kernels_of(cell)
-    y, (last,), tape = found.forward(*given)
-    dx, (dh0,), dparams = found.backward(*given, tape, dy, (dlast,))
+    kernels = kernels_of(cell)
+    y, (last,), tape = kernels.forward(*given)
+    dx, (dh0,), dparams = kernels.backward(*given, tape, dy, (dlast,))
     return {"y": y, "last": last, "dx": dx, "dh0": dh0, **dict(zip(PARAMS, dparams, strict=True))}
 
 
@@ -225,18 +225,18 @@ def test_kernel_runs_without_gil() -> None:
 def test_threads_do_not_disturb_one_another() -> None:
     cases = [arguments(40, 33, kind) for kind in KINDS * 2]
     alone = [forward(*case)[0] for case in cases]
-    found: list[Any] = [None] * len(cases)
+    result: list[Any] = [None] * len(cases)
 
     def work(n: int) -> None:
         for _ in range(20):
-            found[n] = forward(*cases[n])[0]
+            result[n] = forward(*cases[n])[0]
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(len(cases))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for one, other in zip(found, alone, strict=True):
+    for one, other in zip(result, alone, strict=True):
         np.testing.assert_array_equal(one, other)
 
 

@@ -112,11 +112,11 @@ def test_signal_handler_of_plugin_stays(site):
 def test_other_threads_load_too(site):
     install(site, "zoo-ta", "raise KeyboardInterrupt")
     install(site, "zoo-tb", FINE)
-    found = []
-    thread = threading.Thread(target=lambda: found.extend(record.status for record in load().plugins()))
+    results = []
+    thread = threading.Thread(target=lambda: results.extend(record.status for record in load().plugins()))
     thread.start()
     thread.join()
-    assert found == ["failed", "loaded"]
+    assert results == ["failed", "loaded"]
 
 
 # ---- output -------------------------------------------------------------------------------------------
@@ -192,12 +192,12 @@ def _zoo(site, *args, **how):
 def test_json_output_stays_valid_with_noisy_plugins(site):
     for number, body in enumerate([*PRINTED.values(), *RAISED.values()]):
         install(site, f"zoo-t{number}", f"{body}\n" + hook("cell", f"c{number}"))
-    found = _zoo(site, "plugins", "--json")
-    records = {record["name"]: record for record in json.loads(found.stdout)}
+    completed = _zoo(site, "plugins", "--json")
+    records = {record["name"]: record for record in json.loads(completed.stdout)}
     status = [records[f"zoo_t{number}"]["status"] for number in range(len(PRINTED) + len(RAISED))]
-    assert found.returncode == 0
+    assert completed.returncode == 0
     assert status == ["loaded"] * len(PRINTED) + ["failed"] * len(RAISED)
-    assert found.stderr.count("wrote to standard output") == len(PRINTED)
+    assert completed.stderr.count("wrote to standard output") == len(PRINTED)
 
 
 def test_shipped_plugins_alone_pay_for_no_isolation():
@@ -205,8 +205,8 @@ def test_shipped_plugins_alone_pay_for_no_isolation():
         "import sys; from zoo.registry.loader import Loader; Loader(environ={'ZOO_PLUGINS': ''}).plugins(); "
         "print('zoo.registry.isolation' in sys.modules)"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout == "False\n"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout == "False\n"
 
 
 CRASHES = {
@@ -237,9 +237,9 @@ def test_probe_has_a_time_limit(site, monkeypatch):
 
 def test_doctor_names_the_plugin_that_crashes(site):
     install(site, "zoo-t", "import os\nos._exit(0)")
-    found = _zoo(site, "doctor", "--json", env={"ZOO_PLUGINS": "zoo-t"})
-    (record,) = [record for record in json.loads(found.stdout)["plugins"] if record["name"] == "zoo_t"]
-    assert found.returncode == 1
+    completed = _zoo(site, "doctor", "--json", env={"ZOO_PLUGINS": "zoo-t"})
+    (record,) = [record for record in json.loads(completed.stdout)["plugins"] if record["name"] == "zoo_t"]
+    assert completed.returncode == 1
     assert record["error"].startswith(
         "a process that loads it ends with exit code 0. Every command ends like"
     )

@@ -161,8 +161,8 @@ def test_markdown() -> None:
 def test_pages_of_some_cells(tmp_path: Path) -> None:
     result = run("pages", "gru", f"{RICH}:Rich", "--out", str(tmp_path))
     assert result.output == f"2 cells: 4 files written, 0 removed, 0 as they were, in {tmp_path}\n"
-    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
-    assert found == ["gated/gru.md", "gated/gru.svg", "other/rich.md", "other/rich.svg"]
+    names = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
+    assert names == ["gated/gru.md", "gated/gru.svg", "other/rich.md", "other/rich.svg"]
     assert "0 files written, 0 removed, 4 as they were" in run(
         "pages", "gru", f"{RICH}:Rich", "--out", str(tmp_path)
     ).output  # fmt: skip

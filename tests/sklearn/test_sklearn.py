@@ -52,12 +52,12 @@ def nan_padded(rows):
 
 def test_sequences_of_several_lengths_are_learned(ragged):
     rows, classes, _ = ragged
-    found = SequenceClassifier(**SMALL, epochs=60, lr=0.02).fit(rows, classes)
-    assert found.score(rows, classes) > 0.95
-    assert found.classes_.tolist() == ["first", "second"]
-    np.testing.assert_allclose(found.predict_proba(rows).sum(axis=1), 1)
-    assert found.losses_[-1] < found.losses_[0]
-    assert found.n_features_in_ == 2
+    estimator = SequenceClassifier(**SMALL, epochs=60, lr=0.02).fit(rows, classes)
+    assert estimator.score(rows, classes) > 0.95
+    assert estimator.classes_.tolist() == ["first", "second"]
+    np.testing.assert_allclose(estimator.predict_proba(rows).sum(axis=1), 1)
+    assert estimator.losses_[-1] < estimator.losses_[0]
+    assert estimator.n_features_in_ == 2
 
 
 def test_forms_of_sequences_are_equivalent(ragged):
@@ -86,8 +86,8 @@ def test_table_is_sequences_of_one_length():
 def test_single_feature_needs_no_axis():
     rng = np.random.default_rng(0)
     rows, numbers = [rng.normal(size=steps) for steps in (3, 5, 4, 3)], rng.normal(size=4)
-    found = SequenceRegressor(**SMALL, epochs=2).fit(rows, numbers)
-    assert np.array_equal(found.predict(rows), found.predict([row[:, None] for row in rows]))
+    estimator = SequenceRegressor(**SMALL, epochs=2).fit(rows, numbers)
+    assert np.array_equal(estimator.predict(rows), estimator.predict([row[:, None] for row in rows]))
 
 
 def test_estimator_works_in_pipeline_and_grid_search(ragged):
@@ -125,8 +125,8 @@ def test_cell_instance_is_accepted(ragged):
     rows, classes, _ = ragged
     with zoo.kernels.pure_python():
         cell = zoo.get_cell("lstm+zoneout", zoneout_p=0.5)
-        found = SequenceClassifier(cell=cell, hidden_size=2, epochs=1, random_state=0)
-        fitted = clone(found).fit(rows[:6], classes[:6])
+        estimator = SequenceClassifier(cell=cell, hidden_size=2, epochs=1, random_state=0)
+        fitted = clone(estimator).fit(rows[:6], classes[:6])
         again = pickle.loads(pickle.dumps(fitted))
         assert np.array_equal(again.predict_proba(rows[:6]), fitted.predict_proba(rows[:6]))
     assert fitted.model_.cell == cell
@@ -150,9 +150,9 @@ def test_invalid_sequences_raise(rows, complaint):
 
 def test_other_number_of_features_raises(ragged):
     rows, classes, _ = ragged
-    found = SequenceClassifier(**SMALL, epochs=1).fit(rows, classes)
+    estimator = SequenceClassifier(**SMALL, epochs=1).fit(rows, classes)
     with pytest.raises(ValueError, match="found 3 features at a step, and it was fitted on 2"):
-        found.predict([np.ones((4, 3))])
+        estimator.predict([np.ones((4, 3))])
     with pytest.raises(ValueError, match="rows hold 5 numbers, which is not a multiple of features=2"):
         SequenceClassifier(**SMALL, features=2).fit(np.ones((2, 5)), [0, 1])
 
@@ -177,9 +177,9 @@ def test_divergence_raises():
 
 def test_batches_hold_similar_lengths_and_everything_once():
     lengths = np.random.default_rng(0).integers(1, 100, 500)
-    found = list(batches(lengths, 10, np.random.RandomState(0)))
-    assert sorted(np.concatenate(found)) == list(range(500))
-    assert np.mean([np.ptp(lengths[part]) for part in found]) < 15
+    result = list(batches(lengths, 10, np.random.RandomState(0)))
+    assert sorted(np.concatenate(result)) == list(range(500))
+    assert np.mean([np.ptp(lengths[part]) for part in result]) < 15
     assert [len(part) for part in batches(lengths, 300)] == [300, 200]
     x, last = pad([np.ones((2, 1)), np.ones((4, 1))], np.dtype(np.float32))
     assert (x[..., 0].T.tolist(), last.tolist()) == ([[1, 1, 0, 0], [1, 1, 1, 1]], [1, 3])

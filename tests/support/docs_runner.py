@@ -104,22 +104,22 @@ def read_page(text: str) -> list[Block]:
             a block that is neither run nor excused, or an output that belongs to nothing.
     """
     lines = text.splitlines()
-    found: list[Block] = []
+    results: list[Block] = []
     for block in _blocks(lines):
         _check(block)
         if block.language != "output":
-            found.append(block)
+            results.append(block)
         elif (
-            found
-            and found[-1].language == "python"
-            and not "".join(lines[found[-1].end : block.line - 1]).strip()
+            results
+            and results[-1].language == "python"
+            and not "".join(lines[results[-1].end : block.line - 1]).strip()
         ):
-            found[-1] = replace(found[-1], output=block)
+            results[-1] = replace(results[-1], output=block)
         else:
             raise PageError(
                 f"line {block.line}: an output block must come right after the python block that prints it"
             )
-    return found
+    return results
 
 
 def _blocks(lines: list[str]) -> Iterator[Block]:

@@ -99,8 +99,8 @@ def case(rnn: zoo.Recurrent, steps: int, batch: int) -> Case:
     )
 
 
-def largest_difference(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
+def largest_difference(actual: list[np.ndarray], expected: list[np.ndarray]) -> float:
     """The largest difference, relative where numbers are large; shapes and dtypes must agree."""
-    for a, b in zip(found, expected, strict=True):
+    for a, b in zip(actual, expected, strict=True):
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
-    return max(float(np.max(np.abs(a - b) / (1 + np.abs(b)))) for a, b in zip(found, expected, strict=True))
+    return max(float(np.max(np.abs(a - b) / (1 + np.abs(b)))) for a, b in zip(actual, expected, strict=True))

@@ -43,9 +43,9 @@ class Golden:
         }
 
 
-def assert_close(found: Any, expected: np.ndarray, what: str) -> None:
+def assert_close(actual: Any, expected: np.ndarray, what: str) -> None:
     tolerance = RTOL * max(np.abs(expected).max(), 1.0)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance, err_msg=what)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance, err_msg=what)
 
 
 def arrays_of(cell: zoo.Cell, seed: int = 0) -> tuple[Arrays, Arrays, np.ndarray]:

@@ -118,7 +118,7 @@ def calls(folder: Path) -> dict[str, Call]:
     given = {"state": None, "noise": None, "lengths": None, "trace": None}
     sizes = {"hidden_size": H, "num_layers": 1, "dtype": "float32", "seed": 0, "threads": 1}
     of_models = {"recompute": None, "initial": None, "dropout": 0.0, "residual": False}
-    found = {
+    results = {
         "Recurrent": (
             zoo.Recurrent,
             {
@@ -300,20 +300,20 @@ def calls(folder: Path) -> dict[str, Call]:
         },
     }
     gru = zoo.Recurrent("gru", I, H).params
-    found["from_torch"] = (
+    results["from_torch"] = (
         zoo.convert.from_torch,
         {"cell": "gru", "state_dict": zoo.convert.to_torch("gru", gru)},
     )
-    found["from_keras"] = (
+    results["from_keras"] = (
         zoo.convert.from_keras,
         {"cell": "gru", "weights": zoo.convert.to_keras("gru", gru), "bidirectional": False},
     )
-    found["from_flax"] = (
+    results["from_flax"] = (
         zoo.convert.from_flax,
         {"cell": "gru", "params": zoo.convert.to_flax("gru", gru), "bidirectional": False},
     )
     shape, help = {"shape": ("I", "H")}, {"help": "words"}
-    found |= {
+    results |= {
         "Param": (zoo.Param, {**shape, "init": "zeros", **help, "complex": False}),
         "Buffer": (zoo.Buffer, {**shape, "init": "zeros", **help, "complex": False}),
         "State": (zoo.State, {"shape": ("H",), **help, "complex": False, "discrete": False}),
@@ -345,4 +345,4 @@ def calls(folder: Path) -> dict[str, Call]:
             {"report": EMPTY, "directory": folder / "figures", "ending": "svg"},
         ),
     }
-    return {name: Call(*each) for name, each in found.items()}
+    return {name: Call(*each) for name, each in results.items()}

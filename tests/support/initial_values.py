@@ -212,10 +212,10 @@ def positive_with_unit_norm(n: Sizes) -> Law:
     expected = spectra([matrix / np.linalg.eigvalsh(matrix)[-1] for matrix in drawn])
 
     def check(draws: np.ndarray) -> None:
-        found = spectra(draws)
+        actual = spectra(draws)
         np.testing.assert_allclose(draws, draws.swapaxes(1, 2), atol=1e-12)
-        np.testing.assert_allclose(found[:, -1], 1, atol=1e-9)
-        np.testing.assert_allclose(found.mean(0), expected.mean(0), rtol=0.06)
+        np.testing.assert_allclose(actual[:, -1], 1, atol=1e-9)
+        np.testing.assert_allclose(actual.mean(0), expected.mean(0), rtol=0.06)
 
     return check
 

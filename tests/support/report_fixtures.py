@@ -98,7 +98,7 @@ def _run(
     ]
     log(folder / path, *events)
     level, higher = facts["threshold"], facts["higher_is_better"]
-    found = {
+    results = {
         "parameters": 100 * hidden,
         "hidden": hidden,
         "lr": 0.003,
@@ -111,7 +111,7 @@ def _run(
     }
     solved = scores[-1] >= level if higher else scores[-1] <= level
     ended = {"score": scores[-1], "loss": 1.0, "solved": solved, "status": "finished", "error": ""}
-    return {"task": task, "cell": cell, "seed": seed, **facts, **found, **ended, "path": path.as_posix()}
+    return {"task": task, "cell": cell, "seed": seed, **facts, **results, **ended, "path": path.as_posix()}
 
 
 def _score(facts: dict[str, Any], skill: float, luck: float, share: float) -> float:

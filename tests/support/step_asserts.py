@@ -147,25 +147,25 @@ def check(case: Trial, tokens: bool = True) -> float:
         dense = case.both_passes(case.x)
         assert_forward(case, dense[0], case.x)
         if tokens:
-            found, expected = case.both_passes(case.tokens), case.both_passes(case.one_hot)
-            assert_forward(case, found[0], case.one_hot)
-            assert found[1][0].shape == (0, 0, 0)
-            assert_same(found, expected, "tokens and one-hot rows")
+            actual, expected = case.both_passes(case.tokens), case.both_passes(case.one_hot)
+            assert_forward(case, actual[0], case.one_hot)
+            assert actual[1][0].shape == (0, 0, 0)
+            assert_same(actual, expected, "tokens and one-hot rows")
     return assert_gradients(case, dense[1])
 
 
-def assert_forward(case: Trial, found: Any, x: np.ndarray) -> None:
+def assert_forward(case: Trial, result: Any, x: np.ndarray) -> None:
     """Outputs and last states are those of the NumPy run."""
-    y, last, _ = found
+    y, last, _ = result
     expected_y, expected_last = case.reference(x)
     assert_close(y, expected_y, "y")
     for name, array in zip(case.state, last, strict=True):
         assert_close(array, expected_last[name], f"last {name}")
 
 
-def assert_same(found: Any, expected: Any, what: str, tolerance: float = EQUAL) -> None:
+def assert_same(actual: Any, expected: Any, what: str, tolerance: float = EQUAL) -> None:
     """Results of both passes are equal; but for dx, which tokens have none of."""
-    (y, last, _), (dx, dstate, dparams) = found
+    (y, last, _), (dx, dstate, dparams) = actual
     (expected_y, expected_last, _), (expected_dx, expected_dstate, expected_dparams) = expected
     pairs = [("y", y, expected_y), *_numbered("last", last, expected_last)]
     pairs += [*_numbered("dstate", dstate, expected_dstate), *_numbered("dparams", dparams, expected_dparams)]
@@ -174,17 +174,17 @@ def assert_same(found: Any, expected: Any, what: str, tolerance: float = EQUAL) 
         assert_close(mine, theirs, f"{what}: {name}", tolerance)
 
 
-def _numbered(name: str, found: Any, expected: Any) -> list[tuple[str, Any, Any]]:
-    return [(f"{name}[{i}]", a, b) for i, (a, b) in enumerate(zip(found, expected, strict=True))]
+def _numbered(name: str, actual: Any, expected: Any) -> list[tuple[str, Any, Any]]:
+    return [(f"{name}[{i}]", a, b) for i, (a, b) in enumerate(zip(actual, expected, strict=True))]
 
 
-def assert_close(found: Any, expected: np.ndarray, what: str, tolerance: float = EQUAL) -> None:
+def assert_close(actual: Any, expected: np.ndarray, what: str, tolerance: float = EQUAL) -> None:
     """Arrays are equal, relative to the largest number."""
-    assert found.shape == expected.shape, f"{what}: {found.shape} in place of {expected.shape}"
-    assert np.isfinite(found).all(), f"{what}: not all numbers are finite\n{found}"
+    assert actual.shape == expected.shape, f"{what}: {actual.shape} in place of {expected.shape}"
+    assert np.isfinite(actual).all(), f"{what}: not all numbers are finite\n{actual}"
     if expected.size:
-        error = float(np.abs(found - expected).max() / max(1.0, np.abs(expected).max()))
-        assert error <= tolerance, f"{what}: off by {error:.1e}\nfound\n{found}\nexpected\n{expected}"
+        error = float(np.abs(actual - expected).max() / max(1.0, np.abs(expected).max()))
+        assert error <= tolerance, f"{what}: off by {error:.1e}\nfound\n{actual}\nexpected\n{expected}"
 
 
 def assert_gradients(case: Trial, result: Any) -> float:
@@ -205,11 +205,11 @@ def assert_gradients(case: Trial, result: Any) -> float:
 def _assert_derivative(
     case: Trial, name: str, array: np.ndarray, gradient: np.ndarray, direction: np.ndarray
 ) -> float:
-    found = float((gradient * direction).sum())
+    actual = float((gradient * direction).sum())
     expected = difference(lambda: _loss(case), array, direction)
-    error = abs(found - expected) / max(abs(expected), float(np.abs(gradient * direction).sum()), FLOOR)
+    error = abs(actual - expected) / max(abs(expected), float(np.abs(gradient * direction).sum()), FLOOR)
     assert error < DERIVATIVE, (
-        f"gradient of {name}: {found!r}, by differences {expected!r}, along\n{direction}"
+        f"gradient of {name}: {actual!r}, by differences {expected!r}, along\n{direction}"
     )
     return error
 

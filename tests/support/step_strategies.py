@@ -64,11 +64,11 @@ class Builder:
 
     def pick(self, fits: Callable[[Value], bool] = lambda _: True, numbers: bool = True) -> Value | None:
         """A value that fits; one not used yet rather than another."""
-        found = [value for value in self.values if fits(value) and value.is_bool != numbers]
-        fresh = [value for value in found if value.name not in self.used]
+        result = [value for value in self.values if fits(value) and value.is_bool != numbers]
+        fresh = [value for value in result if value.name not in self.used]
         if fresh and self.chance(60):
-            found = fresh
-        return self.one_of(found) if found else None
+            result = fresh
+        return self.one_of(result) if result else None
 
     def emit(
         self,
@@ -118,13 +118,13 @@ def _joint(*shapes: Shape) -> Shape | None:
     """The shape that shapes broadcast to, if they do."""
     longest = max(map(len, shapes))
     padded = [(ONE,) * (longest - len(shape)) + shape for shape in shapes]
-    found = []
+    results = []
     for dims in zip(*padded, strict=True):
         long = {dim for dim in dims if dim != ONE}
         if len(long) > 1:
             return None
-        found.append(long.pop() if long else ONE)
-    return tuple(found)
+        results.append(long.pop() if long else ONE)
+    return tuple(results)
 
 
 _RANGES: dict[str, Interval] = {"sin": (-1.0, 1.0), "cos": (-1.0, 1.0)}
@@ -327,8 +327,8 @@ def _is_square(shape: Shape) -> bool:
 
 
 def _halved(shape: Shape) -> Dim | None:
-    found = _halves((product(shape),))
-    return found[0] if found is not None else None
+    result = _halves((product(shape),))
+    return result[0] if result is not None else None
 
 
 def _draw_join(b: Builder) -> Value | None:

@@ -136,11 +136,11 @@ def differentiable(cell: zoo.Cell) -> list[str]:
 
 def locals_of(bound: Any, *arguments: Any) -> dict[str, Any]:
     """What a ``step`` calls its values when it returns."""
-    code, found = inspect.unwrap(type(bound).step).__code__, {}
+    code, values = inspect.unwrap(type(bound).step).__code__, {}
 
     def on_event(frame: Any, event: str, arg: Any) -> Any:
         if event == "return":
-            found.update(frame.f_locals)
+            values.update(frame.f_locals)
         return on_event
 
     def on_call(frame: Any, event: str, arg: Any) -> Any:
@@ -152,7 +152,7 @@ def locals_of(bound: Any, *arguments: Any) -> dict[str, Any]:
         bound.step(*arguments)
     finally:
         sys.settrace(before)
-    return found
+    return values
 
 
 def as_stored(value: Any) -> Array:

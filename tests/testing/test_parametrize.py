@@ -27,10 +27,10 @@ def cases(mark):
 
 
 def test_one_test_for_each_cell_and_law():
-    names, found = cases(zoo.testing.parametrize_cells("vanilla"))
+    names, cases_by_id = cases(zoo.testing.parametrize_cells("vanilla"))
     assert names == ("cell", "check")
-    assert list(found) == [f"vanilla-{name_of(check)}" for check in CELL_CHECKS]
-    cell, check = found["vanilla-check_shapes"].values
+    assert list(cases_by_id) == [f"vanilla-{name_of(check)}" for check in CELL_CHECKS]
+    cell, check = cases_by_id["vanilla-check_shapes"].values
     assert (cell, name_of(check)) == (zoo.get_cell("vanilla"), "check_shapes")
 
 
@@ -40,22 +40,22 @@ def test_no_arguments_mean_every_registered_member():
         ("optimizer", OPTIMIZER_CHECKS, zoo.testing.parametrize_optimizers, zoo.list_optimizers()),
         ("sampler", SAMPLER_CHECKS, zoo.testing.parametrize_samplers, zoo.list_samplers()),
     ):
-        arguments, found = cases(parametrize())
+        arguments, cases_by_id = cases(parametrize())
         assert arguments == (kind, "check")
-        assert len(found) == len(names) * len(checks) > 0
-        assert {value.values[0].name for value in found.values()} == set(names)
+        assert len(cases_by_id) == len(names) * len(checks) > 0
+        assert {value.values[0].name for value in cases_by_id.values()} == set(names)
 
 
 def test_ids_contain_non_default_options():
-    _, found = cases(zoo.testing.parametrize_samplers(zoo.get_sampler("top_k", k=3), "top_k"))
-    assert {name.partition("-")[0] for name in found} == {"top_k(k=3)", "top_k"}
+    _, cases_by_id = cases(zoo.testing.parametrize_samplers(zoo.get_sampler("top_k", k=3), "top_k"))
+    assert {name.partition("-")[0] for name in cases_by_id} == {"top_k(k=3)", "top_k"}
 
 
 def test_expected_failures_are_strict():
-    _, found = cases(zoo.testing.parametrize_cells("vanilla", expected_failures={"check_nan": "a gap"}))
-    (mark,) = found["vanilla-check_nan"].marks
+    _, cases_by_id = cases(zoo.testing.parametrize_cells("vanilla", expected_failures={"check_nan": "a gap"}))
+    (mark,) = cases_by_id["vanilla-check_nan"].marks
     assert (mark.name, mark.kwargs) == ("xfail", {"reason": "a gap", "strict": True})
-    assert not found["vanilla-check_shapes"].marks
+    assert not cases_by_id["vanilla-check_shapes"].marks
     with pytest.raises(UsageError, match="Did you mean 'check_nan'"):
         zoo.testing.parametrize_cells("vanilla", expected_failures={"check_nans": "typo"})
 

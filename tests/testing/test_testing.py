@@ -304,14 +304,14 @@ def test_number_of_examples_is_a_positive_integer(monkeypatch, text):
 
 
 def test_difference_message_has_index_found_and_expected():
-    found, expected = np.array([[1.0, 2.0], [3.0, 4.5]]), np.array([[1.0, 2.0], [3.0, 4.0]])
+    actual, expected = np.array([[1.0, 2.0], [3.0, 4.5]]), np.array([[1.0, 2.0], [3.0, 4.0]])
     with pytest.raises(
         AssertionError, match=r"'tiny': y at \[1, 1\]: found 4.5, expected 4 \(to the bit\). Why."
     ):
-        assert_same(cells.Tiny(), {"x": expected, "y": found}, {"x": expected, "y": expected}, "Why.")
-    assert_close(cells.Tiny(), {"y": found}, {"y": expected}, 0.13, "0.5 is within 0.13 times 4")
+        assert_same(cells.Tiny(), {"x": expected, "y": actual}, {"x": expected, "y": expected}, "Why.")
+    assert_close(cells.Tiny(), {"y": actual}, {"y": expected}, 0.13, "0.5 is within 0.13 times 4")
     with pytest.raises(AssertionError, match=r"found 4.5, expected 4 \(within 4.8e-01\)"):
-        assert_close(cells.Tiny(), {"y": found}, {"y": expected}, 0.12, "0.5 is not within 0.12 times 4")
+        assert_close(cells.Tiny(), {"y": actual}, {"y": expected}, 0.12, "0.5 is not within 0.12 times 4")
 
 
 @pytest.mark.parametrize(

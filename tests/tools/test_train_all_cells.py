@@ -47,8 +47,8 @@ def test_reference_line_is_bigram_entropy() -> None:
     ],
 )
 def test_verdicts(nats: float | None, excuse: str, verdict: str, is_expected: bool) -> None:
-    found = learnt(nats, excuse)
-    assert (found.verdict, found.is_as_expected) == (verdict, is_expected)
+    result = learnt(nats, excuse)
+    assert (result.verdict, result.is_as_expected) == (verdict, is_expected)
 
 
 def test_table_is_sorted_with_legend() -> None:

@@ -73,14 +73,14 @@ def everything(module, x, *given, **more):
     return [y, *tensors(last), *gradients(module, x, y, last)]
 
 
-def assert_close(found, expected, atol=1e-13):
-    assert len(found) == len(expected)
-    for one, other in zip(found, expected, strict=True):
+def assert_close(actual, expected, atol=1e-13):
+    assert len(actual) == len(expected)
+    for one, other in zip(actual, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=atol)
 
 
-def assert_same(found, expected):
-    assert_close(found, expected, atol=0)
+def assert_same(actual, expected):
+    assert_close(actual, expected, atol=0)
 
 
 # ---- as PyTorch's own modules -------------------------------------------------------------------------
@@ -160,13 +160,13 @@ def test_packed_sequences(name, more):
     (y, last), (wanted, last_wanted) = ours(packed), other(packed)
     assert_close([y.data, *tensors(last)], [wanted.data, *tensors(last_wanted)])
     assert all(torch.equal(one, two) for one, two in zip(y[1:], wanted[1:], strict=True))
-    found, expected = (
+    actual, expected = (
         torch.autograd.grad(
             y.data.square().sum() + tensors(last)[-1].sum(), [x, *module.parameters()], retain_graph=True
         )
         for module, y, last in ((ours, y, last), (other, wanted, last_wanted))
     )
-    assert_close(found, expected)
+    assert_close(actual, expected)
     padded, again = ours(rows, lengths=lengths)
     assert_same([padded, *tensors(again)], [packing.pad_packed_sequence(y, bool(more))[0], *tensors(last)])
     tight = packing.pack_sequence([x[:3, 0], x[:2, 1]])
@@ -198,8 +198,8 @@ def test_module_matches_zoo_layer(cell, more):
     dx, _ = rnn.backward(np.ones_like(expected))
     assert_same([y, x.grad], list(map(torch.from_numpy, (expected, dx))))
     order = [name for names in module._shared.states.names for name in names]
-    found = np.concatenate([each.detach().numpy().ravel() for each in tensors(last)])
-    np.testing.assert_array_equal(found, np.concatenate([states[name].ravel() for name in order]))
+    actual = np.concatenate([each.detach().numpy().ravel() for each in tensors(last)])
+    np.testing.assert_array_equal(actual, np.concatenate([states[name].ravel() for name in order]))
     for name, parameter in module.named_parameters():
         np.testing.assert_array_equal(parameter.grad.numpy(), rnn.grads[name], err_msg=name)
 
@@ -266,8 +266,8 @@ def test_one_sequence_needs_no_batch(cell):
     axis = 0 if cell == "t_gru" else 1
     alone = [each.squeeze(axis) for each in tensors(state)]
     form = dict(zip(state, alone, strict=True)) if cell == "t_gru" else tuple(alone)
-    found, found_last = module(x[:, 0], form[0] if cell == "gru" else form)
-    assert_same([found, *tensors(found_last)], [y[0], *(each.squeeze(axis) for each in tensors(last))])
+    result, found_last = module(x[:, 0], form[0] if cell == "gru" else form)
+    assert_same([result, *tensors(found_last)], [y[0], *(each.squeeze(axis) for each in tensors(last))])
 
 
 def test_tokens_equal_one_hot_vectors():
@@ -331,9 +331,9 @@ def test_any_strides_are_accepted():
     for x in (wide[::2, 1::2, ::2], one.expand(T, B, I), wide[:T, :B, :I].flip(0), wide[:T, :I, :B].mT):
         for h in (states.transpose(0, 1), states[:1].transpose(0, 1).expand(2, B, H)):
             given = x.detach().requires_grad_()
-            found = everything(module, given, (h, h))
+            result = everything(module, given, (h, h))
             dense = x.detach().contiguous().requires_grad_()
-            assert_same(found, everything(module, dense, (h.contiguous(), h.contiguous())))
+            assert_same(result, everything(module, dense, (h.contiguous(), h.contiguous())))
 
 
 def test_any_strides_of_gradients_are_accepted():
@@ -346,10 +346,10 @@ def test_any_strides_of_gradients_are_accepted():
         dy, dh = make(y.shape), make(h.shape)
         for given in (y,), (h,), (y, h):
             parts = tuple({id(y): dy, id(h): dh}[id(each)] for each in given)
-            found = torch.autograd.grad(given, [x, *module.parameters()], parts, retain_graph=True)
+            result = torch.autograd.grad(given, [x, *module.parameters()], parts, retain_graph=True)
             dense = tuple(each.contiguous() for each in parts)
             assert_same(
-                found, torch.autograd.grad(given, [x, *module.parameters()], dense, retain_graph=True)
+                result, torch.autograd.grad(given, [x, *module.parameters()], dense, retain_graph=True)
             )
 
 
@@ -377,9 +377,11 @@ def test_changed_residuals_raise_in_backward(what):
 def test_many_ways_forward_before_one_back():
     module, xs = layer("lstm", 2), [inputs(steps=steps, seed=steps) for steps in (2, 4, 3)]
     alone = [everything(module, x) for x in xs]
-    found = [module(x) for x in xs]
+    result = [module(x) for x in xs]
     for at in (1, 0, 2):
-        assert_same([found[at][0], *tensors(found[at][1]), *gradients(module, xs[at], *found[at])], alone[at])
+        assert_same(
+            [result[at][0], *tensors(result[at][1]), *gradients(module, xs[at], *result[at])], alone[at]
+        )
 
 
 def test_tape_is_freed_after_backward():
@@ -413,10 +415,10 @@ def test_kernels_read_and_write_the_memory_of_tensors_in_threads():
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        found = contextvars.Context().run(everything, ours, x)  # outside of `interpreted`
+        result = contextvars.Context().run(everything, ours, x)  # outside of `interpreted`
     finally:
         torch.set_num_threads(threads)
-    assert_close(found, everything(other, x), atol=1e-5)
+    assert_close(result, everything(other, x), atol=1e-5)
 
 
 # ---- autograd's modes ---------------------------------------------------------------------------------
