@@ -9,22 +9,9 @@ from typing import Any
 
 from zoo.arguments import as_integer, short_repr
 from zoo.errors import UsageError
-from zoo.training.config import make_config
+from zoo.training.config import make_config, setting_names
 
-SETTINGS = (
-    "layers",
-    "dtype",
-    "batch",
-    "optimizer",
-    "optimizer_options",
-    "schedule",
-    "schedule_options",
-    "clip",
-    "clip_value",
-    "recompute",
-    "eval_batches",
-    "stop_when_solved",
-)
+SETTINGS = setting_names(comparable=True)
 """Arguments of ``zoo.train`` that a comparison accepts for all its runs."""
 
 MAX_SEEDS = 2**16

@@ -15,24 +15,6 @@ from zoo.layers.checkpointing import EXPECTED_RECOMPUTE, is_recompute
 
 Check = Callable[[Any], bool]
 
-# Fields that a resumed run may change without changing its results; a digest identifies the text.
-RESUMABLE_CHANGES = frozenset(
-    {
-        "analyse_every",
-        "data",
-        "epochs",
-        "glob",
-        "keep",
-        "log_every",
-        "sample_every",
-        "sample_length",
-        "save_every",
-        "steps",
-        "stop_when_solved",
-        "threads",
-    }
-)
-
 
 def _is_number(value: Any) -> bool:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -46,10 +28,6 @@ def _is_options(value: Any) -> bool:
 def _is_sources(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(source, str) for source in value)
 
-
-# Fields that only texts have, and fields that only tasks have.
-TEXT_ONLY = ("data", "level", "glob", "split", "seq", "epochs", "sample_every")
-TASK_ONLY = ("task_options", "eval_batches", "stop_when_solved")
 
 TEST_BATCHES = 64
 """Default number of test batches of a task."""
@@ -68,6 +46,14 @@ _NONNEGATIVE_INT: tuple[Check, str] = (
 )
 _NUMBER: tuple[Check, str] = (lambda value: _is_number(value) and value >= 0, "a number of at least 0")
 _ABOVE_ZERO: tuple[Check, str] = (lambda value: _is_number(value) and value > 0, "a number above 0")
+_FRACTION: tuple[Check, str] = (
+    lambda value: _is_number(value) and 0 <= value < 1,
+    "a number from 0 up to, not including, 1",
+)
+_SAMPLE_LENGTH: tuple[Check, str] = (
+    lambda value: type(value) is int and 0 <= value <= MAX_SAMPLE_LENGTH,
+    f"an integer from 0 to {MAX_SAMPLE_LENGTH:,}",
+)
 _SEED: tuple[Check, str] = (
     lambda value: type(value) is int and 0 <= value < 2**63,
     "an integer from 0 to 2^63 - 1",
@@ -76,120 +62,202 @@ _STRING: tuple[Check, str] = (lambda value: isinstance(value, str), "a string")
 _BOOL: tuple[Check, str] = (lambda value: isinstance(value, bool), "true or false")
 _OPTIONS: tuple[Check, str] = (_is_options, "a mapping of names to values")
 _SOURCES: tuple[Check, str] = (_is_sources, "one or more names of files, directories or built-in texts")
-_ALLOWED = {
-    **dict.fromkeys(("hidden", "layers", "batch", "seq", "steps", "threads"), _POSITIVE_INT),
-    **dict.fromkeys(("log_every", "eval_every", "eval_batches", "save_every", "keep"), _POSITIVE_INT),
-    **dict.fromkeys(("sample_every", "patience", "analyse_every"), _NONNEGATIVE_INT),
-    **dict.fromkeys(("clip", "clip_value", "lr"), _NUMBER),
-    **dict.fromkeys(("task", "level", "glob", "split", "cell", "dtype", "optimizer", "schedule"), _STRING),
-    **dict.fromkeys(("task_options", "cell_options", "optimizer_options", "schedule_options"), _OPTIONS),
-    **dict.fromkeys(("stop_when_solved", "residual"), _BOOL),
-    "dropout": (
-        lambda value: _is_number(value) and 0 <= value < 1,
-        "a number from 0 up to, not including, 1",
-    ),
-    "data": _SOURCES,
-    "epochs": _ABOVE_ZERO,
-    "sample_length": (
-        lambda value: type(value) is int and 0 <= value <= MAX_SAMPLE_LENGTH,
-        f"an integer from 0 to {MAX_SAMPLE_LENGTH:,}",
-    ),
-    "seed": _SEED,
-    "recompute": (is_recompute, EXPECTED_RECOMPUTE),
-}
+
+
+def _setting(
+    default: Any,
+    check: tuple[Check, str],
+    help: str,
+    *,
+    metavar: str | None = None,
+    resumable: bool = False,
+    only: str = "",
+    comparable: bool = False,
+) -> Any:
+    """A field of the configuration.
+
+    Args:
+        default: The default; ``dict`` for an empty mapping.
+        check: The check of a value, and its description in messages.
+        help: Description, for Python and the command line; defaults that depend on others in brackets.
+        metavar: Placeholder of the value in the help of its flag, if there is one.
+        resumable: Whether a resumed run may change it without changing its results.
+        only: ``"text"`` or ``"task"``, if the other has no use for it.
+        comparable: Whether ``zoo compare`` takes it for all runs.
+    """
+    metadata = {
+        "check": check,
+        "help": help,
+        "metavar": metavar,
+        "resumable": resumable,
+        "only": only,
+        "comparable": comparable,
+    }
+    if default is dict:
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Config:
     """Settings of a training run.
 
-    Args:
-        task: Name of the task; None to train on a text.
-        task_options: Its options.
-        data: Sources: files, directories, ``-``, or ``builtin:NAME``; none with a task.
-        level: ``"char"`` or ``"byte"``.
-        glob: Pattern of the files of a directory.
-        split: Shares of training, validation and test, ``"90,5,5"``; None for that, or for training
-            alone if the text is shorter than 2,000 symbols.
-        cell: Name of the cell.
-        cell_options: Its options.
-        hidden: ``H``.
-        layers: ``L``.
-        dropout: Probability, in training, with which an element between two layers is dropped.
-        residual: Whether the input of a layer is added to its output, where both have the same size.
-        dtype: ``"float32"`` or ``"float64"``.
-        batch: ``B``, streams of a text or examples of a task; None for 32, or fewer if the text is short.
-        seq: ``T``, steps of back-propagation; None for 64, or fewer if the text is short.
-        steps: Number of updates; None for 5,000 unless ``epochs`` is given.
-        epochs: Passes over the training text, instead of ``steps``.
-        optimizer: Name of the optimizer.
-        optimizer_options: Its options.
-        lr: Learning rate; None for the optimizer's default.
-        schedule: Schedule of the learning rate: ``constant``, ``step``, ``cosine``, ``plateau``.
-        schedule_options: Its settings.
-        clip: Largest global norm of the gradient; 0 for no limit.
-        clip_value: Largest magnitude of each element of the gradient; 0 for no limit.
-        seed: Seed of initial parameters, samples and training examples of a task.
-        threads: Number of threads; None for every processor. Does not change results.
-        recompute: Gradient checkpointing: steps per segment, or ``"sqrt"`` for about sqrt(``seq``) segments;
-            long sequences then fit into memory. None to save everything for the backward pass.
-        log_every: Steps between progress lines.
-        eval_every: Steps between validations; None for a tenth of the run, at most 500.
-        eval_batches: Batches of a validation of a task.
-        save_every: Steps between checkpoints; None for ``eval_every``.
-        keep: Checkpoints to keep besides the best.
-        sample_every: Steps between samples; 0 for none.
-        sample_length: Symbols in such a sample.
-        patience: Stop after this many validations without improvement; 0 to go on.
-        stop_when_solved: Stop when a validation reaches the threshold of the task.
-        analyse_every: Steps between analyses; 0 for none.
-
     Raises:
         UsageError: if a value is invalid.
     """
 
-    task: str | None = None
-    task_options: Mapping[str, Any] = field(default_factory=dict)
-    data: tuple[str, ...] = ("builtin:pydoc",)
-    level: str = "char"
-    glob: str = "*"
-    split: str | None = None
-    cell: str = "vanilla"
-    cell_options: Mapping[str, Any] = field(default_factory=dict)
-    hidden: int = 128
-    layers: int = 1
-    dropout: float = 0.0
-    residual: bool = False
-    dtype: str = "float32"
-    batch: int | None = None
-    seq: int | None = None
-    steps: int | None = None
-    epochs: float | None = None
-    optimizer: str = "adam"
-    optimizer_options: Mapping[str, Any] = field(default_factory=dict)
-    lr: float | None = None
-    schedule: str = "constant"
-    schedule_options: Mapping[str, Any] = field(default_factory=dict)
-    clip: float = 1.0
-    clip_value: float = 0.0
-    seed: int = 0
-    threads: int | None = None
-    recompute: int | str | None = None
-    log_every: int = 50
-    eval_every: int | None = None
-    eval_batches: int = 16
-    save_every: int | None = None
-    keep: int = 3
-    sample_every: int = 0
-    sample_length: int = 200
-    patience: int = 0
-    stop_when_solved: bool = False
-    analyse_every: int = 0
+    task: str | None = _setting(
+        None,
+        _STRING,
+        "Learn a task instead of a text (`zoo tasks`); --set task.NAME=VALUE sets its options.",
+        metavar="NAME|FILE.py:Class",
+    )
+    task_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its options.", only="task")
+    data: tuple[str, ...] = _setting(
+        ("builtin:pydoc",),
+        _SOURCES,
+        "A file, a directory, - for standard input, or builtin:hello, builtin:pydoc, "
+        "builtin:stdlib; may be repeated.",
+        metavar="SOURCE",
+        resumable=True,
+        only="text",
+    )
+    level: str = _setting("char", _STRING, "What a symbol is.", only="text")
+    glob: str = _setting(
+        "*",
+        _STRING,
+        "Which files of a directory are read, as in '*.txt'.",
+        metavar="PATTERN",
+        resumable=True,
+        only="text",
+    )
+    split: str | None = _setting(
+        None,
+        _STRING,
+        "Shares of training, validation and test.  [90,5,5, or all for training if the text is short]",
+        metavar="A,B,C",
+        only="text",
+    )
+    cell: str = _setting(
+        "vanilla",
+        _STRING,
+        "A registered cell (`zoo cells`), or one in a file of yours; modifiers may follow "
+        "(`zoo modifiers`), as in lstm+zoneout.",
+        metavar="NAME|FILE.py:Class",
+    )
+    cell_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its options.")
+    hidden: int = _setting(128, _POSITIVE_INT, "Hidden units, H.", metavar="N")
+    layers: int = _setting(1, _POSITIVE_INT, "Layers, L.", metavar="N", comparable=True)
+    dropout: float = _setting(
+        0.0, _FRACTION, "Chance that a number between two layers is dropped in training.", metavar="P"
+    )
+    residual: bool = _setting(False, _BOOL, "Add a layer's input to its output, where sizes agree.")
+    dtype: str = _setting("float32", _STRING, "Precision of all numbers.", comparable=True)
+    batch: int | None = _setting(
+        None,
+        _POSITIVE_INT,
+        "Streams of a text, or examples of a task, side by side, B.  [32, or fewer if the text is short]",
+        metavar="N",
+        comparable=True,
+    )
+    seq: int | None = _setting(
+        None,
+        _POSITIVE_INT,
+        "Steps of back-propagation through time, T, in a text.  [64, or fewer if it is short]",
+        metavar="N",
+        only="text",
+    )
+    steps: int | None = _setting(None, _POSITIVE_INT, "Updates.  [5000]", metavar="N", resumable=True)
+    epochs: float | None = _setting(
+        None,
+        _ABOVE_ZERO,
+        "Passes over the training text, instead of --steps.",
+        metavar="X",
+        resumable=True,
+        only="text",
+    )
+    optimizer: str = _setting(
+        "adam", _STRING, "sgd, adam, ...: `zoo plugins` lists them.", metavar="NAME", comparable=True
+    )
+    optimizer_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its options.", comparable=True)
+    lr: float | None = _setting(None, _NUMBER, "Learning rate.  [the optimizer's own]", metavar="X")
+    schedule: str = _setting(
+        "constant",
+        _STRING,
+        "How the learning rate changes: constant, step, cosine, plateau.",
+        metavar="NAME",
+        comparable=True,
+    )
+    schedule_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its settings.", comparable=True)
+    clip: float = _setting(
+        1.0, _NUMBER, "Largest norm of the gradient; 0 for no limit.", metavar="X", comparable=True
+    )
+    clip_value: float = _setting(
+        0.0,
+        _NUMBER,
+        "Largest magnitude of each of its elements; 0 for no limit.",
+        metavar="X",
+        comparable=True,
+    )
+    seed: int = _setting(
+        0, _SEED, "Decides the first parameters, the samples, and the examples of a task.", metavar="N"
+    )
+    threads: int | None = _setting(
+        None, _POSITIVE_INT, "Threads; changes no number.  [every processor]", metavar="N", resumable=True
+    )
+    recompute: int | str | None = _setting(
+        None,
+        (is_recompute, EXPECTED_RECOMPUTE),
+        "Keep only the states between segments of N steps, or of about sqrt(T), and compute "
+        "each segment again on the way back: little memory for long sequences, a third more "
+        "time.  [keep everything]",
+        metavar="N|sqrt",
+        comparable=True,
+    )
+    log_every: int = _setting(
+        50, _POSITIVE_INT, "Steps between lines of progress.", metavar="N", resumable=True
+    )
+    eval_every: int | None = _setting(
+        None, _POSITIVE_INT, "Steps between validations.  [a tenth of the run, at most 500]", metavar="N"
+    )
+    eval_batches: int = _setting(
+        16, _POSITIVE_INT, "Batches of a validation.", metavar="N", only="task", comparable=True
+    )
+    save_every: int | None = _setting(
+        None, _POSITIVE_INT, "Steps between checkpoints.  [as --eval-every]", metavar="N", resumable=True
+    )
+    keep: int = _setting(
+        3, _POSITIVE_INT, "Checkpoints to keep besides the best.", metavar="N", resumable=True
+    )
+    sample_every: int = _setting(
+        0, _NONNEGATIVE_INT, "Steps between samples; 0 for none.", metavar="N", resumable=True, only="text"
+    )
+    sample_length: int = _setting(
+        200, _SAMPLE_LENGTH, "Symbols in such a sample.", metavar="N", resumable=True
+    )
+    patience: int = _setting(
+        0, _NONNEGATIVE_INT, "Stop after N validations without improvement; 0 to go on.", metavar="N"
+    )
+    stop_when_solved: bool = _setting(
+        False,
+        _BOOL,
+        "Stop when a validation reaches the threshold of the task.",
+        resumable=True,
+        only="task",
+        comparable=True,
+    )
+    analyse_every: int = _setting(
+        0,
+        _NONNEGATIVE_INT,
+        "Steps between looks at how gates saturate and how far gradients reach back; 0 for none.",
+        metavar="N",
+        resumable=True,
+    )
 
     def __post_init__(self) -> None:
         """Check every field."""
         for entry in dataclasses.fields(self):
-            value, (allows, words) = getattr(self, entry.name), _ALLOWED[entry.name]
+            value, (allows, words) = getattr(self, entry.name), entry.metadata["check"]
             if not allows(value) and not (value is None and entry.default is None):
                 raise UsageError(f"{entry.name} is {short_repr(value)}; expected {words}.")
             if type(value) is int and value >= 2**53 and entry.name != "seed":
@@ -232,6 +300,20 @@ class Config:
         values = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
         return {name: _plain(value) for name, value in values.items()}
 
+
+def setting_names(**metadata: Any) -> tuple[str, ...]:
+    """Names of the fields with this metadata, ``setting_names(only="text")``, in order."""
+    fields = dataclasses.fields(Config)
+    return tuple(entry.name for entry in fields if metadata.items() <= entry.metadata.items())
+
+
+# A text is identified by its digest, so that a resumed run may name it differently.
+RESUMABLE_CHANGES = frozenset(setting_names(resumable=True))
+TEXT_ONLY, TASK_ONLY = setting_names(only="text"), setting_names(only="task")
+
+Config.__doc__ = f"{Config.__doc__}\n    Args:\n" + "\n".join(
+    f"        {entry.name}: {entry.metadata['help']}" for entry in dataclasses.fields(Config)
+)
 
 _DEFAULTS = {
     entry.name: entry.default if entry.default is not dataclasses.MISSING else {}
