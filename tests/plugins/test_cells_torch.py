@@ -13,8 +13,17 @@ from golden_values import CASES, REFERENCES, Golden
 
 import zoo
 from zoo.testing.assertions import assert_close
-from zoo.testing.property import for_all
-from zoo.testing.trials import DENSE64, Arrays, Case, Trial, make_trial, named_gradients, named_values, run
+from zoo.testing.trials import (
+    DENSE64,
+    Arrays,
+    Case,
+    Trial,
+    for_all,
+    make_trial,
+    named_gradients,
+    named_outputs,
+    run,
+)
 
 torch = pytest.importorskip("torch", reason="needs the extra `peers`")
 pytest.importorskip("scipy", reason="the reference of the LMU discretises its window by SciPy")
@@ -72,7 +81,7 @@ def by_torch(reference: ModuleType, trial: Trial) -> Arrays:
     for name, dlast in tensors(trial.dlast, fixed=tuple(trial.dlast)).items():
         scalar = scalar + (dlast * last[name]).sum()
     scalar.backward()
-    values = named_values(array(y), {f"l0.{name}": array(value) for name, value in last.items()})
+    values = named_outputs(array(y), {f"l0.{name}": array(value) for name, value in last.items()})
     dstate = {f"l0.{name}": gradient(value) for name, value in state.items()}
     dtheta = np.concatenate([gradient(value).ravel() for value in params.values()])
     return values | named_gradients(trial.rnn, gradient(x), dstate, dtheta)

@@ -14,9 +14,9 @@ from zoo.registry import PluginRecord
 from zoo.testing import CELL_CHECKS, check_cell, run_checks
 from zoo.testing.assertions import assert_close, assert_same
 from zoo.testing.laws import declarations
-from zoo.testing.property import examples, for_all
+from zoo.testing.property import example_count
 from zoo.testing.report import law_of, name_of
-from zoo.testing.trials import Case, cast, make_trial, run, suitable_sizes
+from zoo.testing.trials import Case, astype, for_all, make_trial, run, suitable_sizes
 
 COMPILED = ("check_jit_equals_python", "check_compiles_once")
 PLAIN = dict.fromkeys(COMPILED, "plain NumPy, nothing to compile")
@@ -237,7 +237,7 @@ def test_cases_have_small_discrete_states_and_positive_inputs():
 
 def test_buffers_are_equal_across_dtypes():
     single = make_trial(Case(rich.Rich(), 2, 3, (3, 4, 2), "float32", False, 7))
-    double = cast(single, "float64")
+    double = astype(single, "float64")
     for name, value in single.rnn.buffers.items():
         np.testing.assert_array_equal(double.rnn.buffers[name], value)
     np.testing.assert_array_equal(double.inputs["dt"], single.inputs["dt"])
@@ -300,7 +300,7 @@ def test_flaky_failure_is_failure():
 def test_number_of_examples_is_a_positive_integer(monkeypatch, text):
     monkeypatch.setenv("ZOO_TEST_EXAMPLES", text)
     with pytest.raises(UsageError, match="ZOO_TEST_EXAMPLES is"):
-        examples()
+        example_count()
 
 
 def test_difference_message_has_index_found_and_expected():

@@ -14,7 +14,7 @@ from zoo.registry import load_plugin_file
 from zoo.testing.report import law_of, name_of, run_checks
 from zoo.testing.suites import parse_spec
 
-Tell = Callable[[str, Any], None]
+Send = Callable[[str, Any], None]
 
 
 def main() -> int:
@@ -25,37 +25,37 @@ def main() -> int:
     parser.add_argument("--plugin", help="plugin file to load first")
     arguments = parser.parse_args()
     try:
-        return _check(arguments.spec, arguments.plugin, _line_writer() if arguments.json else _nothing)
+        return _check(arguments.spec, arguments.plugin, _line_writer() if arguments.json else _discard)
     except ZooError as error:
         sys.stderr.write(f"{error}\n")
         return 2
 
 
-def _check(spec: str, plugin: str | None, tell: Tell) -> int:
+def _check(spec: str, plugin: str | None, send: Send) -> int:
     try:
         if plugin:
             load_plugin_file(plugin)
-        kit, name = parse_spec(spec)
-        checks, member = kit.checks(), kit.resolve(name)
+        suite, name = parse_spec(spec)
+        checks, member = suite.checks(), suite.resolve(name)
     except ZooError as error:
-        tell("refused", str(error))
+        send("refused", str(error))
         raise
-    tell("member", (member.label(), [(name_of(check), law_of(check)) for check in checks]))
+    send("member", (member.label(), [(name_of(check), law_of(check)) for check in checks]))
     report = run_checks(
-        member, checks, on_fail="collect", callback=lambda outcome: tell("outcome", asdict(outcome))
+        member, checks, on_fail="collect", callback=lambda outcome: send("outcome", asdict(outcome))
     )
-    tell("done", True)
+    send("done", True)
     sys.stdout.write(f"{report}\n")
     return 0 if report.ok else 1
 
 
-def _line_writer() -> Tell:
+def _line_writer() -> Send:
     """Write events to the parent; what kernels print goes to standard error."""
     _, send = connect_to_parent()
     return lambda what, value: send({what: value})
 
 
-def _nothing(what: str, value: Any) -> None:
+def _discard(what: str, value: Any) -> None:
     """Tell nobody."""
 
 

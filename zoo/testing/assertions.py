@@ -1,4 +1,4 @@
-"""Comparing arrays, and saying what differs: who, what, found, expected, and what it usually means."""
+"""Assertions of the laws: each message names the component, what was found and what was expected."""
 
 from __future__ import annotations
 
@@ -12,59 +12,95 @@ from zoo.base import Component
 Array = np.ndarray[Any, Any]
 
 
-def fail(member: Component, what: str, found: object, expected: object, meaning: str) -> NoReturn:
-    """Break a law.
+def fail(component: Component, what: str, found: object, expected: object, meaning: str = "") -> NoReturn:
+    """Raise the error of a broken law.
 
     Args:
-        member: Whose law it is.
-        what: The thing looked at.
-        found: Its value.
-        expected: The value it should have.
-        meaning: What usually causes this, and the way out; whole sentences.
+        component: The component that breaks it.
+        what: The value that is checked; empty if ``found`` says it.
+        found: The value.
+        expected: The value that it should have.
+        meaning: The usual cause and the remedy, in whole sentences.
 
     Raises:
         AssertionError: always.
     """
-    raise AssertionError(f"{member.label()}: {what}: found {found}, expected {expected}. {meaning}")
+    parts = ": ".join(filter(None, [component.label(), what, f"found {found}, expected {expected}."]))
+    raise AssertionError(f"{parts} {meaning}".rstrip())
+
+
+def require(
+    component: Component, holds: object, found: object, expected: object, what: str = "", meaning: str = ""
+) -> None:
+    """Fail unless a law holds.
+
+    ``found`` and ``expected`` may be functions, since printing an array takes longer than a check.
+
+    Raises:
+        AssertionError: if it does not hold; see :func:`fail`.
+    """
+    if not holds:
+        found, expected = (text() if callable(text) else text for text in (found, expected))
+        fail(component, what, found, expected, meaning)
+
+
+def is_close(found: Array, expected: Array, tolerance: float, equal_nan: bool = False) -> bool:
+    """Whether arrays of one shape are equal to a relative and absolute tolerance."""
+    if found.shape != expected.shape:
+        return False
+    return bool(np.allclose(found, expected, rtol=tolerance, atol=tolerance, equal_nan=equal_nan))
+
+
+def require_docs(component: Component, declarations: Mapping[str, Any], variant: bool = True) -> None:
+    """Require a docstring and, of a published component, a variant on the card and a help of declarations.
+
+    Raises:
+        AssertionError: naming what is missing.
+    """
+    require(component, component.summary(), "no docstring", "a line that says what it is")
+    if component.card.published:
+        has_variant = component.card.variant.strip() or not variant
+        require(component, has_variant, "a card without a variant", "which variant it is")
+        without_help = [name for name, each in declarations.items() if not each.help.strip()]
+        require(component, not without_help, f"{without_help} without help", "a line of help each")
 
 
 def assert_same(
-    member: Component, found: Mapping[str, Array], expected: Mapping[str, Array], meaning: str
+    component: Component, found: Mapping[str, Array], expected: Mapping[str, Array], meaning: str
 ) -> None:
-    """Every array equals its counterpart bit for bit."""
-    assert_close(member, found, expected, 0.0, meaning)
+    """Every array equals its counterpart exactly."""
+    assert_close(component, found, expected, 0.0, meaning)
 
 
 def assert_close(
-    member: Component,
+    component: Component,
     found: Mapping[str, Array],
     expected: Mapping[str, Array],
     tolerance: float,
     meaning: str,
 ) -> None:
-    """No number is further from its counterpart than the tolerance times the array's largest, or times one.
+    """Every element differs from its counterpart by at most the tolerance times the array's maximum, or one.
 
-    The floor of one is the size of the numbers that go in: a small result is the difference of such, and
-    carries their roundings.
+    The inputs have size one: a small result is a difference of such numbers, with their rounding errors.
     """
     worst = max(found, key=lambda name: _excess(found[name], expected[name], tolerance))
     if _excess(found[worst], expected[worst], tolerance) > 0:
-        _report(member, worst, found[worst], expected[worst], tolerance, meaning)
+        _report(component, worst, found[worst], expected[worst], tolerance, meaning)
 
 
 def _report(
-    member: Component, what: str, found: Array, expected: Array, tolerance: float, meaning: str
+    component: Component, what: str, found: Array, expected: Array, tolerance: float, meaning: str
 ) -> NoReturn:
     if found.shape != expected.shape:
-        fail(member, what, f"shape {found.shape}", f"shape {expected.shape}", meaning)
-    place = np.unravel_index(int(np.argmax(_distance(found, expected))), found.shape)
-    where = f"{what} at {[int(i) for i in place]}" if place else what
+        fail(component, what, f"shape {found.shape}", f"shape {expected.shape}", meaning)
+    index = np.unravel_index(int(np.argmax(_distance(found, expected))), found.shape)
+    where = f"{what} at {[int(i) for i in index]}" if index else what
     margin = f" (within {_margin(expected, tolerance):.1e})" if tolerance else " (to the bit)"
-    fail(member, where, f"{found[place]:.10g}", f"{expected[place]:.10g}{margin}", meaning)
+    fail(component, where, f"{found[index]:.10g}", f"{expected[index]:.10g}{margin}", meaning)
 
 
 def _excess(found: Array, expected: Array, tolerance: float) -> float:
-    """The largest distance over what is allowed, relative to it; at most zero if the arrays agree."""
+    """The largest distance minus the margin; at most zero if the arrays agree."""
     if found.shape != expected.shape:
         return np.inf
     if found.size == 0:

@@ -12,11 +12,11 @@ from zoo.testing.report import Outcome, Report, Status
 Events = list[Message]
 
 # Every index is checked (such kernels are cached apart), and crashes are traced.
-_CHECKED = {"NUMBA_BOUNDSCHECK": "1", "PYTHONFAULTHANDLER": "1"}
+_DEBUG_ENVIRONMENT = {"NUMBA_BOUNDSCHECK": "1", "PYTHONFAULTHANDLER": "1"}
 LOADING = ("loading", "The file or plugin can be loaded.")
-LAST_WORDS = 600  # characters of what the child wrote to standard error
-MEANING = "Usually an index far outside an array, in code that Numba's bounds check does not see."
-LATE = (
+MAX_STDERR = 600  # characters of what the child wrote to standard error
+CRASH_MEANING = "Usually an index far outside an array, in code that Numba's bounds check does not see."
+TIMEOUT_MEANING = (
     "A first compilation takes its time: check again with a larger --timeout. A loop that never ends takes "
     "any time."
 )
@@ -41,20 +41,22 @@ def check_in_child(spec: str, *, timeout: float, plugin: str | None = None) -> R
     """
     words = [spec, "--json", *(["--plugin", plugin] if plugin else [])]
     program = "from zoo.testing.__main__ import main\nsys.exit(main())"
-    with ChildProcess(program, *words, environment=python_environment() | _CHECKED, is_batch=True) as child:
+    with ChildProcess(
+        program, *words, environment=python_environment() | _DEBUG_ENVIRONMENT, is_batch=True
+    ) as child:
         is_in_time = wait_or_kill(child.process, timeout)
-        ended = _dead(child.exit_status()) if is_in_time else _not_checked(timeout)
+        ended = _crash_outcome(child.exit_status()) if is_in_time else _timeout_outcome(timeout)
         return _report(spec, child.messages(), ended, child.stderr())
 
 
-def _dead(exit_status: str) -> tuple[Status, str]:
+def _crash_outcome(exit_status: str) -> tuple[Status, str]:
     """The verdict on a law during which the process ended by itself."""
-    return "failed", f"found the process ended with {exit_status}, expected an answer. {MEANING}"
+    return "failed", f"found the process ended with {exit_status}, expected an answer. {CRASH_MEANING}"
 
 
-def _not_checked(timeout: float) -> tuple[Status, str]:
+def _timeout_outcome(timeout: float) -> tuple[Status, str]:
     """The verdict on a law during which the time was up."""
-    return "not checked", f"found the process still busy after {timeout:g} s, and ended it. {LATE}"
+    return "not checked", f"found the process still busy after {timeout:g} s, and ended it. {TIMEOUT_MEANING}"
 
 
 def _report(spec: str, events: Events, ended: tuple[Status, str], words: str) -> Report:
@@ -74,7 +76,7 @@ def _unfinished(
     """The law during which the process ended, and those that were not tried."""
     (check, law), *rest = laws or [LOADING]
     status, found = ended
-    message = f"{member}: {found}{_last_words(words)}"
+    message = f"{member}: {found}{_stderr_excerpt(words)}"
     skipped = f"not tried, since the process ended during {check}"
     return [
         Outcome(check, law, status, message),
@@ -82,8 +84,8 @@ def _unfinished(
     ]
 
 
-def _last_words(words: str) -> str:
+def _stderr_excerpt(words: str) -> str:
     """The start of a crash's traceback, or the end of whatever was written."""
     _, crash, after = words.rpartition("Fatal Python error")
-    shown = f"{crash}{after[:LAST_WORDS]}" if crash else words[-LAST_WORDS:]
+    shown = f"{crash}{after[:MAX_STDERR]}" if crash else words[-MAX_STDERR:]
     return f" It last wrote:\n{shown.strip()}" if shown.strip() else ""

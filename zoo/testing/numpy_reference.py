@@ -16,7 +16,7 @@ from zoo.compiler.interpreter import GraphInterpreter
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.passes.autodiff import step_vjp
 from zoo.layers.direction import Direction
-from zoo.testing.trials import Array, Arrays, Trial, named_gradients, named_values
+from zoo.testing.trials import Array, Arrays, Trial, named_gradients, named_outputs
 
 _FLOAT64 = np.dtype(np.float64)
 Values = dict[Node, Any]
@@ -85,7 +85,7 @@ def run_reference(trial: Trial) -> Arrays:
         dstate |= {f"{layer.prefix}{name}": value for name, value in dbefore.items()}
         for name, value in gradients.items():
             dparams[f"{layer.prefix}{name}"][...] = value
-    return named_values(y, last) | named_gradients(trial.rnn, None if trial.tokens else dx, dstate, dtheta)
+    return named_outputs(y, last) | named_gradients(trial.rnn, None if trial.tokens else dx, dstate, dtheta)
 
 
 class _LayerRun:

@@ -1,8 +1,6 @@
-"""The laws of an optimizer: one function a law, which its docstring states.
+"""The laws of an optimizer: each ``check_x(optimizer)`` raises AssertionError if its docstring does not hold.
 
-Each takes an optimizer with its options chosen and raises AssertionError saying who broke it, what was found
-and what was expected. No law knows an optimizer by name: what it must know, the class declares. Examples are
-the same in every run: a verdict must not change by itself.
+No law depends on the name of an optimizer: the class declares all that a law needs.
 """
 
 from __future__ import annotations
@@ -12,11 +10,12 @@ from typing import Any, TypeAlias
 from unittest import SkipTest
 
 import numpy as np
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.base import Optimizer
 from zoo.kernels.jit import pure_python
+from zoo.testing.assertions import is_close, require, require_docs
+from zoo.testing.property import try_examples
 
 Vector: TypeAlias = "np.ndarray[Any, Any]"
 Check: TypeAlias = Callable[[Optimizer], None]
@@ -27,13 +26,7 @@ _ROUNDING = {"float32": 1e-5, "float64": 1e-11}  # relative, after a few updates
 
 def check_card(optimizer: Optimizer) -> None:
     """The card names its variant, and every option and slot says in a line what it is."""
-    named = bool(optimizer.card.variant.strip()) or not optimizer.card.published
-    _require(optimizer, named, "the card has no variant; expected one that says which this is")
-    helps = {name: option.help for name, option in optimizer.declared_options.items()}
-    helps |= {name: slot.help for name, slot in optimizer.slots.items()}
-    silent = [name for name, text in helps.items() if not text.strip()]
-    explained = not silent or not optimizer.card.published
-    _require(optimizer, explained, f"{silent} have no help; expected a line for each that says what it is")
+    require_docs(optimizer, {**optimizer.declared_options, **optimizer.slots})
 
 
 def check_shapes_and_dtypes(optimizer: Optimizer) -> None:
@@ -45,7 +38,7 @@ def check_shapes_and_dtypes(optimizer: Optimizer) -> None:
         new, slots = _run(optimizer, theta, grads[:1])
         found = {name: (array.dtype.name, array.shape) for name, array in {"theta": new, **slots}.items()}
         expected = {name: (array.dtype.name, array.shape) for name, array in before.items()}
-        _require(optimizer, found == expected, f"arrays that come out are {found}; expected {expected}")
+        require(optimizer, found == expected, f"results {found}", expected)
 
     _for_many_vectors(law)
 
@@ -56,13 +49,11 @@ def check_inputs_untouched(optimizer: Optimizer) -> None:
     def law(size: int, dtype: str, seed: int) -> None:
         theta, grads = _problem(size, dtype, seed)
         slots = _run(optimizer, theta, grads[:2])[1]
-        given_in = {"theta": theta, "grad": grads[2], **slots}
-        before = _bytes(given_in)
+        arguments = {"theta": theta, "grad": grads[2], **slots}
+        before = _bytes(arguments)
         optimizer.apply(theta, grads[2], slots, 3)
-        changed = [name for name, data in _bytes(given_in).items() if data != before[name]]
-        _require(
-            optimizer, not changed, f"update wrote to {changed}; expected new arrays and inputs as they were"
-        )
+        changed = [name for name, data in _bytes(arguments).items() if data != before[name]]
+        require(optimizer, not changed, f"that update wrote to {changed}", "unchanged arguments")
 
     _for_many_vectors(law)
 
@@ -73,9 +64,7 @@ def check_deterministic(optimizer: Optimizer) -> None:
         theta, grads = _problem(100, dtype, seed=1)
         first, second = (_bytes(_arrays(_run(optimizer, theta, grads))) for _ in range(2))
         changed = [name for name in first if first[name] != second[name]]
-        _require(
-            optimizer, not changed, f"{changed} differ between two equal runs in {dtype}; expected equal bits"
-        )
+        require(optimizer, not changed, f"{changed} differ between two runs in {dtype}", "equal bits")
 
 
 def check_jit_equals_python(optimizer: Optimizer) -> None:
@@ -104,26 +93,26 @@ def check_reference(optimizer: Optimizer) -> None:
 
 def check_zero_rate(optimizer: Optimizer) -> None:
     """With a step size of zero no parameter moves, weight decay set aside."""
-    still = _without_decay(optimizer)
+    without_decay = _without_decay(optimizer)
     for dtype in _DTYPES:
         theta, grads = _problem(17, dtype, seed=3)
-        found = np.abs(_run(still, theta, grads, lr=0.0)[0] - theta).max()
-        _require(optimizer, found == 0.0, f"lr=0 moved a parameter by {found} in {dtype}; expected 0")
+        found = np.abs(_run(without_decay, theta, grads, lr=0.0)[0] - theta).max()
+        require(optimizer, found == 0.0, f"a parameter moved by {found} with lr=0 in {dtype}", 0)
 
 
 def check_split_run(optimizer: Optimizer) -> None:
     """A run that is cut anywhere and goes on from copies of parameters and slots ends in the same bits."""
     for dtype in _DTYPES:
         theta, grads = _problem(17, dtype, seed=4, steps=6)
-        whole = _bytes(_arrays(_run(optimizer, theta, grads)))
+        uncut = _bytes(_arrays(_run(optimizer, theta, grads)))
         for cut in (1, 3, 5):
             middle, slots = _run(optimizer, theta, grads[:cut])
             fresh = type(optimizer)(**optimizer.options)
             copies = {name: slot.copy() for name, slot in slots.items()}
             parts = _bytes(_arrays(_run(fresh, middle.copy(), grads[cut:], copies, done=cut)))
-            changed = [name for name in whole if parts[name] != whole[name]]
+            changed = [name for name in uncut if parts[name] != uncut[name]]
             what = f"{changed} differ after a run cut at update {cut} in {dtype}"
-            _require(optimizer, not changed, f"{what}; expected equal bits, and all memory in the slots")
+            require(optimizer, not changed, what, "equal bits, and all memory in the slots")
 
 
 def check_elementwise(optimizer: Optimizer) -> None:
@@ -136,7 +125,7 @@ def check_elementwise(optimizer: Optimizer) -> None:
         chosen = np.random.default_rng(seed).permutation(size)[: (size + 1) // 2]
         part = _arrays(_run(optimizer, theta[chosen], np.ascontiguousarray(grads[:, chosen])))
         for name, whole in _arrays(_run(optimizer, theta, grads)).items():
-            expected = _choose(optimizer, name, whole, chosen)
+            expected = _select(optimizer, name, whole, chosen)
             _require_close(
                 optimizer, part[name], expected, f"{name} of some parameters updated without the rest"
             )
@@ -150,17 +139,17 @@ def check_nan_gradient(optimizer: Optimizer) -> None:
         theta, grads = _problem(17, dtype, seed=5)
         grads[1, 8] = np.nan
         bad = np.flatnonzero(np.isnan(_run(optimizer, theta, grads)[0])).tolist()
-        found = f"NaN in the gradient of parameter 8 alone made NaN of parameters {bad} in {dtype}"
-        _require(optimizer, 8 in bad, f"{found}; expected 8 among them")
-        _require(optimizer, bad == [8] or not optimizer.elementwise, f"{found}; expected [8]")
+        what = f"parameters that become NaN after a NaN gradient of parameter 8 in {dtype}"
+        require(optimizer, 8 in bad, bad, "8 among them", what)
+        require(optimizer, bad == [8] or not optimizer.elementwise, bad, [8], what)
 
 
 def check_downhill(optimizer: Optimizer) -> None:
     """300 updates at lr 0.1 or 0.01 leave less than 2 % of the loss on a bowl, weight decay set aside."""
     curvature, start = np.linspace(0.5, 2.0, 8), np.linspace(-1.5, 2.0, 8)
     left = {lr: _descend(_without_decay(optimizer), curvature, start, lr) for lr in (0.1, 0.01)}
-    found = f"300 updates left these shares of the loss on a bowl, by lr: {left}"
-    _require(optimizer, min(left.values()) < 0.02, f"{found}; expected less than 0.02 for one of them")
+    what = "share of the loss on a bowl after 300 updates, by lr"
+    require(optimizer, min(left.values()) < 0.02, left, "less than 0.02 for one of them", what)
 
 
 def check_single_parameter(optimizer: Optimizer) -> None:
@@ -169,11 +158,7 @@ def check_single_parameter(optimizer: Optimizer) -> None:
         theta = np.full(1, 0.5, dtype)
         found = _run(optimizer, theta, np.full((3, 1), 1.0, dtype))[0]
         moved = bool(np.isfinite(found[0])) and found[0] != theta[0]
-        _require(
-            optimizer,
-            moved,
-            f"one parameter of 0.5 in {dtype} became {found}; expected another finite number",
-        )
+        require(optimizer, moved, found, "another finite number", f"one parameter of 0.5 in {dtype}")
 
 
 def check_extreme_gradients(optimizer: Optimizer) -> None:
@@ -184,8 +169,8 @@ def check_extreme_gradients(optimizer: Optimizer) -> None:
         for name, found in _arrays(_run(optimizer, np.ones_like(grad), np.outer(pattern, grad))).items():
             lost = ~np.isfinite(found)
             where = np.unique(np.abs(grad[lost])).tolist() if found.shape == grad.shape else found
-            what = f"{name} is not finite after gradients of {where} times {pattern}"
-            _require(optimizer, not lost.any(), f"{what}; expected finite numbers")
+            what = f"{name} after gradients of {where} times {pattern}"
+            require(optimizer, not lost.any(), "numbers that are not finite", "finite ones", what)
 
 
 def check_compiles_once(optimizer: Optimizer) -> None:
@@ -193,16 +178,14 @@ def check_compiles_once(optimizer: Optimizer) -> None:
     for dtype in _DTYPES:
         theta, grads = _problem(17, dtype, seed=6)
         for name, array in _arrays(_run(optimizer, theta, grads[:1])).items():
-            # Looked for in the arrays, since an earlier call may have compiled for the other layout already.
+            # Check the arrays, since an earlier call may have compiled for the other layout already.
             plain = array.flags.c_contiguous and array.flags.writeable and array.flags.aligned
-            what = (
-                f"{name} comes out with strides {array.strides}, and the next update compiles anew for that"
-            )
-            _require(optimizer, plain, f"{what}; expected a writable C-contiguous array")
-        before = _compiled(optimizer)
+            strided = f"{name} with strides {array.strides}, for which the next update compiles again"
+            require(optimizer, plain, strided, "a writable C-contiguous array")
+        before = _signature_count(optimizer)
         _run(optimizer, *_problem(5, dtype, seed=7))
-        added = _compiled(optimizer) - before
-        _require(optimizer, added == 0, f"{added} signatures were added in {dtype}; expected none")
+        added = _signature_count(optimizer) - before
+        require(optimizer, added == 0, f"{added} more signatures in {dtype}", "none")
 
 
 OPTIMIZER_CHECKS: list[Check] = [
@@ -225,9 +208,8 @@ OPTIMIZER_CHECKS: list[Check] = [
 
 def _for_many_vectors(law: Callable[[int, str, int], None]) -> None:
     """Try a law on vectors of length 1 to 33: below, at and past the width of a vector register."""
-    seeds = st.integers(0, 2**32 - 1)  # numbers near 1 from a seed: extreme ones have a law of their own
-    many = given(st.integers(1, 33), st.sampled_from(_DTYPES), seeds)(law)
-    settings(max_examples=20, deadline=None, database=None, derandomize=True)(many)()
+    seeds = st.integers(0, 2**32 - 1)  # of values near 1; another law tries extreme ones
+    try_examples(law, st.integers(1, 33), st.sampled_from(_DTYPES), seeds, count=20)
 
 
 def _problem(size: int, dtype: str, seed: int, steps: int = 3) -> tuple[Vector, Vector]:
@@ -252,30 +234,30 @@ def _run(
 
 
 def _descend(optimizer: Optimizer, curvature: Vector, start: Vector, lr: float) -> float:
-    """Share of the loss ``sum(curvature * theta²) / 2`` that 300 updates leave."""
+    """The fraction of the loss ``sum(curvature * theta²) / 2`` that remains after 300 updates."""
     theta, slots = start, optimizer.init(start)
-    with np.errstate(all="ignore"):  # one that climbs may overflow; the share says so
+    with np.errstate(all="ignore"):  # a diverging optimizer may overflow, which the share shows
         for step in range(1, 301):
             theta, slots = optimizer.apply(theta, curvature * theta, slots, step, lr)
         return float((curvature * theta**2).sum() / (curvature * start**2).sum())
 
 
 def _without_decay(optimizer: Optimizer) -> Optimizer:
-    """The same optimizer with weight decay, if it has that, switched off."""
+    """The optimizer without weight decay."""
     off = {"weight_decay": 0.0} if "weight_decay" in optimizer.declared_options else {}
     return type(optimizer)(**{**optimizer.options, **off})
 
 
-def _choose(optimizer: Optimizer, name: str, array: Vector, chosen: Vector) -> Vector:
-    """The chosen parameters' part of the parameters or of a slot: along every axis that is ``P`` long."""
+def _select(optimizer: Optimizer, name: str, array: Vector, chosen: Vector) -> Vector:
+    """Select parameters along every axis of length ``P``."""
     sizes = [size.text for size in optimizer.slots[name].shape] if name in optimizer.slots else ["P"]
     for axis, size in enumerate(sizes):
         array = np.take(array, chosen, axis) if size == "P" else array
     return array
 
 
-def _compiled(optimizer: Optimizer) -> int:
-    """Signatures that the kernel was compiled for so far."""
+def _signature_count(optimizer: Optimizer) -> int:
+    """The number of signatures for which the kernel was compiled."""
     return len(getattr(optimizer.kernel("update"), "signatures", []))
 
 
@@ -287,12 +269,7 @@ def _bytes(arrays: Mapping[str, Vector]) -> dict[str, bytes]:
     return {name: array.tobytes() for name, array in arrays.items()}
 
 
-def _require(optimizer: Optimizer, holds: bool, found: str) -> None:
-    if not holds:
-        raise AssertionError(f"{optimizer.label()}: {found}.")
-
-
 def _require_close(optimizer: Optimizer, found: Vector, expected: Vector, what: str) -> None:
     tolerance = _ROUNDING[expected.dtype.name]
-    close = bool(np.allclose(found, expected, rtol=tolerance, atol=tolerance, equal_nan=True))
-    _require(optimizer, close, f"{what}: found {found}, expected {expected} within {tolerance:g}")
+    holds = is_close(found, expected, tolerance, equal_nan=True)
+    require(optimizer, holds, found, f"{expected} within {tolerance:g}", what)

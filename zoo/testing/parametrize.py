@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from zoo._lazy import require
 from zoo.base import Cell, Component, Optimizer, Sampler, Task
 from zoo.errors import UsageError
-from zoo.testing.report import known_excuses, name_of
-from zoo.testing.suites import CELLS, OPTIMIZERS, SAMPLERS, TASKS, Kit
+from zoo.testing.report import check_expected_failures, name_of
+from zoo.testing.suites import CELLS, OPTIMIZERS, SAMPLERS, TASKS, CheckSuite
 
 if TYPE_CHECKING:
     import pytest
@@ -56,23 +56,25 @@ def parametrize_tasks(
     return _parametrize(TASKS, tasks, expected_failures or {})
 
 
-def _parametrize(kit: Kit, members: tuple[Any, ...], excuses: Mapping[str, str]) -> pytest.MarkDecorator:
+def _parametrize(
+    suite: CheckSuite, members: tuple[Any, ...], excuses: Mapping[str, str]
+) -> pytest.MarkDecorator:
     require("pytest", "zoo.testing", "testing")
     import pytest
 
-    chosen = [kit.resolve(member) for member in members or kit.names()]
+    chosen = [suite.resolve(member) for member in members or suite.names()]
     if not chosen:
         raise UsageError(
-            f"no {kit.kind} is registered, so there is nothing to test; `zoo plugins` may show why."
+            f"no {suite.kind} is registered, so there is nothing to test; `zoo plugins` may show why."
         )
-    known_excuses(excuses, kit.checks())
+    check_expected_failures(excuses, suite.checks())
     marks = {name: pytest.mark.xfail(reason=why, strict=True) for name, why in excuses.items()}
     cases = [
         pytest.param(member, check, id=f"{_id(member)}-{name_of(check)}", marks=marks.get(name_of(check), ()))
         for member in chosen
-        for check in kit.checks()
+        for check in suite.checks()
     ]
-    return pytest.mark.parametrize((kit.kind, "check"), cases)
+    return pytest.mark.parametrize((suite.kind, "check"), cases)
 
 
 def _id(member: Component) -> str:

@@ -23,7 +23,7 @@ class GradientWarning(UserWarning):
     """Gradients of a member that are on purpose not its derivative, by name."""
 
 
-_WORDS = {"passed": "holds", "failed": "BROKEN", "skipped": "skipped", "expected failure": "excused"}
+_STATUS_WORDS = {"passed": "holds", "failed": "BROKEN", "skipped": "skipped", "expected failure": "excused"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Outcome:
     warning: str = ""
 
     def __str__(self) -> str:
-        line = f"  {_WORDS.get(self.status, self.status):8}{self.check:30}{self.law}"
+        line = f"  {_STATUS_WORDS.get(self.status, self.status):8}{self.check:30}{self.law}"
         return "\n".join([line, *(f"{'':10}{text}" for text in self.message.splitlines())])
 
 
@@ -134,14 +134,14 @@ def run_checks(
         AssertionError: if a law is broken and ``on_fail`` is ``"raise"``.
         UsageError: if an expected failure names no check.
     """
-    expected = known_excuses(expected_failures or {}, checks)
+    expected = check_expected_failures(expected_failures or {}, checks)
     outcomes: list[Outcome] = []
     for check in checks:
         error: Exception | None = None
         if outcomes and outcomes[0].status == "failed":
-            outcome = _not_tried(check, outcomes[0])
+            outcome = _skipped(check, outcomes[0])
         else:
-            outcome, error = _try(member, check, expected.get(name_of(check)))
+            outcome, error = _run_check(member, check, expected.get(name_of(check)))
         outcomes.append(outcome)
         if callback is not None:
             callback(outcome)
@@ -150,7 +150,7 @@ def run_checks(
     return Report(member.label(), tuple(outcomes))
 
 
-def known_excuses(excuses: Mapping[str, str], checks: Iterable[Check]) -> Mapping[str, str]:
+def check_expected_failures(excuses: Mapping[str, str], checks: Iterable[Check]) -> Mapping[str, str]:
     """The expected failures themselves, if each names a check.
 
     Raises:
@@ -165,12 +165,12 @@ def known_excuses(excuses: Mapping[str, str], checks: Iterable[Check]) -> Mappin
     return excuses
 
 
-def _try(member: Any, check: Check, excuse: str | None) -> tuple[Outcome, Exception | None]:
+def _run_check(member: Any, check: Check, excuse: str | None) -> tuple[Outcome, Exception | None]:
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GradientWarning)
         status, message, error = _verdict(member, check)
-    warning = _warned(caught)
+    warning = _gradient_warning(caught)
     if excuse is not None and status == "failed":
         status, message = "expected failure", f"{excuse}\n{message}"
     elif excuse is not None and status == "passed":
@@ -182,7 +182,7 @@ def _try(member: Any, check: Check, excuse: str | None) -> tuple[Outcome, Except
     return Outcome(name_of(check), law_of(check), status, message, seconds, warning), error
 
 
-def _warned(caught: list[warnings.WarningMessage]) -> str:
+def _gradient_warning(caught: list[warnings.WarningMessage]) -> str:
     """The warning about gradients, if there is one; other warnings go where they would have gone."""
     ours = [str(each.message) for each in caught if issubclass(each.category, GradientWarning)]
     for each in caught:
@@ -206,5 +206,5 @@ def _verdict(member: Any, check: Check) -> tuple[Status, str, Exception | None]:
     return "passed", "", None
 
 
-def _not_tried(check: Check, first: Outcome) -> Outcome:
+def _skipped(check: Check, first: Outcome) -> Outcome:
     return Outcome(name_of(check), law_of(check), "skipped", f"not tried, since {first.check} failed")

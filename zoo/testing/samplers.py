@@ -1,7 +1,6 @@
-"""Laws that every sampler obeys, a function each: ``check_x(sampler)`` raises AssertionError if it is broken.
+"""The laws of a sampler: each ``check_x(sampler)`` raises AssertionError if its docstring does not hold.
 
-The docstring of a check is its law. Logits are drawn on a grid of eighths, where adding a constant is exact,
-so that no law fails for rounding. Examples are the same in every run: a verdict must not change by itself.
+Logits are multiples of an eighth, to which a constant is added exactly, so no law fails for rounding.
 """
 
 from __future__ import annotations
@@ -12,67 +11,52 @@ from typing import Any
 from unittest import SkipTest
 
 import numpy as np
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.base import Sampler
 from zoo.errors import UsageError
 from zoo.kernels.jit import pure_python
 from zoo.kernels.random import uniform
+from zoo.testing.assertions import is_close, require, require_docs
+from zoo.testing.property import try_examples
 
 Vector = np.ndarray[Any, Any]
-Story = Callable[[], str]
-"""Says what was found and what was expected; a function, for printing an array takes longer than a check."""
-Verdict = tuple[bool | np.bool_, Story]
+Text = str | Callable[[], str]
+# Whether the law holds, what was found, and what was expected.
+Verdict = tuple[bool | np.bool_, Text, Text]
 
-_LAST = 1.0 - 2.0**-53  # the largest uniform number there is
-_HUGE = float(np.finfo(np.float32).max)
+_MAX_UNIFORM = 1.0 - 2.0**-53  # the largest uniform number there is
+_MAX_LOGIT = float(np.finfo(np.float32).max)
 _DRAWS = 2000
 
 
 def _vectors(low: int, high: int, unique: bool = False) -> st.SearchStrategy[Vector]:
-    """Logits of 1 to 20 symbols, in eighths."""
+    """Logits of 1 to 20 tokens, in eighths."""
     eighths = st.lists(st.integers(low, high), min_size=1, max_size=20, unique=unique)
     return eighths.map(lambda numbers: np.array(numbers) / 8.0)
 
 
-def _drop(logits: Vector) -> Vector:
-    """The same with the lowest third of the range dropped, unless that is all."""
+def _drop_low(logits: Vector) -> Vector:
+    """Drop the lowest third of the range, unless that is all."""
     return np.where((logits < -8.0) & (logits < logits.max()), -np.inf, logits)
 
 
 _distinct = _vectors(-160, 160, unique=True)
 _tied = _vectors(-8, 8)
-_with_dropped = _vectors(-160, 160).map(_drop)
+_with_dropped = _vectors(-160, 160).map(_drop_low)
 _logits = _distinct | _tied | _with_dropped
-_extreme = _vectors(-2, 2).map(lambda logits: np.sign(logits) * np.where(abs(logits) > 0.2, _HUGE, 1e4))
+_extreme = _vectors(-2, 2).map(lambda logits: np.sign(logits) * np.where(abs(logits) > 0.2, _MAX_LOGIT, 1e4))
 _uniforms = st.integers(0, 2**53 - 1).map(lambda n: n * 2.0**-53)
 
 
-def _require(sampler: Sampler, holds: bool | np.bool_, story: Story) -> None:
-    if not holds:
-        raise AssertionError(f"sampler {sampler.describe()}: found {story()}.")
-
-
 def _for_all(sampler: Sampler, law: Callable[..., Verdict], *inputs: st.SearchStrategy[Any]) -> None:
-    """Require the law of 50 examples; hypothesis makes the one that breaks it as small as it can."""
-
-    @settings(deadline=None, database=None, derandomize=True, report_multiple_bugs=False, max_examples=50)
-    @given(st.tuples(*inputs))
-    def holds(arguments: tuple[Any, ...]) -> None:
-        _require(sampler, *law(*arguments))
-
-    holds()
+    """Require the law of 50 examples."""
+    try_examples(lambda *values: require(sampler, *law(*values)), *inputs, count=50)
 
 
 def _kept(sampler: Sampler, logits: Vector) -> Vector:
-    """The symbols that stay."""
+    """The tokens that are not dropped."""
     return np.flatnonzero(sampler.apply(logits.copy()) > -np.inf)
-
-
-def _same(found: Vector, wanted: Vector) -> bool:
-    """Equal to rounding, the dropped symbols exactly."""
-    return found.shape == wanted.shape and np.allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
 
 def check_output_like_input(sampler: Sampler) -> None:
@@ -82,18 +66,14 @@ def check_output_like_input(sampler: Sampler) -> None:
         out = sampler.apply(logits.copy())
         alike = isinstance(out, np.ndarray) and out.dtype == np.float64 and out.shape == logits.shape
         found = f"{getattr(out, 'dtype', type(out))} of shape {np.shape(out)}"
-        return alike, lambda: f"{found}; expected float64 of shape {logits.shape}"
+        return alike, lambda: f"{found}", lambda: f"float64 of shape {logits.shape}"
 
     _for_all(sampler, law, _logits)
 
 
 def check_card_complete(sampler: Sampler) -> None:
     """The docstring says what the sampler is, the card where it comes from, the help what options do."""
-    _require(sampler, bool(sampler.summary()), lambda: "no docstring; expected a line that says what it is")
-    _require(sampler, hasattr(sampler, "card"), lambda: "no card; expected a zoo.Card with its source")
-    silent = [name for name, option in sampler.declared_options.items() if not option.help.strip()]
-    explained = not silent or not sampler.card.published
-    _require(sampler, explained, lambda: f"options {silent} without help; expected a line of help each")
+    require_docs(sampler, sampler.declared_options, variant=False)
 
 
 def check_input_unchanged(sampler: Sampler) -> None:
@@ -103,7 +83,7 @@ def check_input_unchanged(sampler: Sampler) -> None:
         passed = logits.copy()
         sampler.apply(passed)
         same = np.array_equal(passed, logits)
-        return same, lambda: f"the input {logits} changed to {passed}; expected it unchanged"
+        return same, lambda: f"the input {logits} changed to {passed}", "it unchanged"
 
     _for_all(sampler, law, _logits)
 
@@ -114,7 +94,7 @@ def check_deterministic(sampler: Sampler) -> None:
     def law(logits: Vector) -> Verdict:
         once, again = sampler.apply(logits.copy()), sampler.apply(logits.copy())
         same = once.tobytes() == again.tobytes()
-        return same, lambda: f"{once} and then {again} from {logits}; expected one result"
+        return same, lambda: f"{once} and then {again} from {logits}", "one result"
 
     _for_all(sampler, law, _logits)
 
@@ -125,7 +105,7 @@ def check_one_symbol_stays(sampler: Sampler) -> None:
     def law(logits: Vector) -> Verdict:
         out = sampler.apply(logits.copy())
         holds = np.isfinite(out.max())
-        return holds, lambda: f"{out} from {logits}; expected a finite logit, the others finite or -inf"
+        return holds, lambda: f"{out} from {logits}", "a finite logit, the others finite or -inf"
 
     _for_all(sampler, law, _logits | _extreme)
 
@@ -136,7 +116,11 @@ def check_constant_ignored(sampler: Sampler) -> None:
     def law(logits: Vector, constant: float) -> Verdict:
         kept, moved = _kept(sampler, logits), _kept(sampler, logits + constant)
         same = np.array_equal(kept, moved)
-        return same, lambda: f"{moved} kept of {logits} + {constant}; expected {kept}, as without {constant}"
+        return (
+            same,
+            lambda: f"{moved} kept of {logits} + {constant}",
+            lambda: f"{kept}, as without {constant}",
+        )
 
     _for_all(sampler, law, _logits, st.integers(-8000, 8000).map(lambda n: n / 8))
 
@@ -147,7 +131,7 @@ def check_dropped_stays_dropped(sampler: Sampler) -> None:
     def law(logits: Vector) -> Verdict:
         kept = _kept(sampler, logits)
         holds = np.all(logits[kept] > -np.inf)
-        return holds, lambda: f"symbols {kept} kept of {logits}; expected -inf to stay -inf"
+        return holds, lambda: f"symbols {kept} kept of {logits}", "-inf to stay -inf"
 
     _for_all(sampler, law, _with_dropped)
 
@@ -157,9 +141,9 @@ def check_order_preserved(sampler: Sampler) -> None:
 
     def law(logits: Vector) -> Verdict:
         out, kept = sampler.apply(logits.copy()), _kept(sampler, logits)
-        rising = kept[np.lexsort((out[kept], logits[kept]))]  # equals by their result: they may part
+        rising = kept[np.lexsort((out[kept], logits[kept]))]  # equal logits in the order of the results
         holds = np.all(out[rising][1:] >= out[rising][:-1])
-        return holds, lambda: f"{out} from {logits}; expected what stays in the order of its logits"
+        return holds, lambda: f"{out} from {logits}", "what stays in the order of its logits"
 
     _for_all(sampler, law, _logits)
 
@@ -168,10 +152,10 @@ def check_permutation(sampler: Sampler) -> None:
     """Permuting distinct logits permutes the result: no symbol is favoured for its index."""
 
     def law(logits: Vector, random: Random) -> Verdict:
-        places = np.array(random.sample(range(logits.size), logits.size))
-        moved, wanted = sampler.apply(logits[places]), sampler.apply(logits.copy())[places]
-        same = _same(moved, wanted)
-        return same, lambda: f"{moved} from {logits[places]}; expected {wanted}, as in another order"
+        permutation = np.array(random.sample(range(logits.size), logits.size))
+        moved, wanted = sampler.apply(logits[permutation]), sampler.apply(logits.copy())[permutation]
+        same = is_close(moved, wanted, 1e-12)
+        return same, lambda: f"{moved} from {logits[permutation]}", lambda: f"{wanted}, as in another order"
 
     _for_all(sampler, law, _distinct, st.randoms(use_true_random=False))
 
@@ -183,10 +167,9 @@ def check_probabilities_sum_to_one(sampler: Sampler) -> None:
         try:
             found = sampler.probabilities(logits)
         except UsageError as error:
-            refusal = f"{logits} refused ({error}); expected probabilities that sum to one"
-            return False, lambda: refusal
+            return False, f"{logits} refused ({error})", "probabilities that sum to one"
         holds = np.all(found >= 0.0) and abs(found.sum() - 1.0) < 1e-12
-        return holds, lambda: f"{found} from {logits}; expected probabilities that sum to one"
+        return holds, lambda: f"{found} from {logits}", "probabilities that sum to one"
 
     _for_all(sampler, law, _logits | _extreme)
 
@@ -196,12 +179,12 @@ def check_draws_kept_symbols(sampler: Sampler) -> None:
 
     def law(logits: Vector, u: float) -> Verdict:
         kept = _kept(sampler, logits)
-        edges = np.cumsum(sampler.probabilities(logits))  # where one symbol gives way to the next
+        edges = np.cumsum(sampler.probabilities(logits))
         beside = np.concatenate((edges, np.nextafter(edges, 0.0), np.nextafter(edges, 1.0)))
-        numbers = (0.0, u, _LAST, *beside[beside < 1.0].tolist())
+        numbers = (0.0, u, _MAX_UNIFORM, *beside[beside < 1.0].tolist())
         drawn = {number: sampler(logits, number) for number in numbers}
         strange = {number: symbol for number, symbol in drawn.items() if symbol not in kept}
-        return not strange, lambda: f"draws {strange} (u: symbol) from {logits}; expected one of {kept}"
+        return not strange, lambda: f"draws {strange} (u: symbol) from {logits}", lambda: f"one of {kept}"
 
     _for_all(sampler, law, _logits, _uniforms)
 
@@ -216,14 +199,14 @@ def check_distribution(sampler: Sampler) -> None:
     counts = np.bincount(drawn, minlength=logits.size)
     holds = counts.size == logits.size and _chi_square_fits(counts, expected)
     wanted = np.round(expected, 1)
-    _require(sampler, holds, lambda: f"{counts} of {_DRAWS} draws from {logits}; expected about {wanted}")
+    require(sampler, holds, lambda: f"{counts} of {_DRAWS} draws from {logits}", lambda: f"about {wanted}")
 
 
 def _chi_square_fits(counts: Vector, expected: Vector) -> bool:
-    """Whether counts may come from the expected ones; a true sampler fails once in three million."""
+    """Chi-square test of counts; a correct sampler fails once in three million."""
     if counts[expected == 0.0].any():
         return False
-    likely = expected >= 5.0  # the others are pooled: the test is wrong for small numbers
+    likely = expected >= 5.0  # the others are pooled, since the test is invalid for small numbers
     found = np.append(counts[likely], counts[~likely].sum())
     wanted = np.append(expected[likely], expected[~likely].sum())
     terms = (found - wanted)[wanted > 0.0] ** 2 / wanted[wanted > 0.0]
@@ -241,8 +224,8 @@ def check_nan_refused(sampler: Sampler) -> None:
         try:
             drawn = sampler(logits, 0.5)
         except UsageError:
-            return True, str
-        return False, lambda: f"symbol {drawn} drawn from {logits}; expected a UsageError"
+            return True, "", ""
+        return False, lambda: f"symbol {drawn} drawn from {logits}", "a UsageError"
 
     _for_all(sampler, law, st.sampled_from([np.nan, np.inf]), st.integers(0, 2))
 
@@ -254,9 +237,9 @@ def check_single_symbol(sampler: Sampler) -> None:
         (probability,) = sampler.probabilities(np.array([logit]))
         drawn = sampler(np.array([logit]), u)
         certain = probability == 1.0 and drawn == 0
-        return certain, lambda: f"probability {probability}, draw {drawn} of [{logit}]; expected 1.0, 0"
+        return certain, lambda: f"probability {probability}, draw {drawn} of [{logit}]", "1.0, 0"
 
-    _for_all(sampler, law, st.sampled_from([0.0, 7.5, 1e4, -1e4, _HUGE, -_HUGE]), _uniforms)
+    _for_all(sampler, law, st.sampled_from([0.0, 7.5, 1e4, -1e4, _MAX_LOGIT, -_MAX_LOGIT]), _uniforms)
 
 
 def check_jitted_equals_python(sampler: Sampler) -> None:
@@ -266,8 +249,8 @@ def check_jitted_equals_python(sampler: Sampler) -> None:
         jitted = sampler.apply(logits.copy())
         with pure_python():
             plain = sampler.apply(logits.copy())
-        same = _same(jitted, plain)
-        return same, lambda: f"{jitted} compiled, from {logits}; expected {plain}, as in plain Python"
+        same = is_close(jitted, plain, 1e-12)
+        return same, lambda: f"{jitted} compiled, from {logits}", lambda: f"{plain}, as in plain Python"
 
     _for_all(sampler, law, _logits)
 
@@ -280,7 +263,8 @@ def check_reference(sampler: Sampler) -> None:
 
     def law(logits: Vector) -> Verdict:
         actual, wanted = sampler.apply(logits.copy()), reference(logits.copy(), *sampler.options.values())
-        return _same(actual, wanted), lambda: f"{actual} from {logits}; expected {wanted}, as its reference"
+        same = is_close(actual, wanted, 1e-12)
+        return same, lambda: f"{actual} from {logits}", lambda: f"{wanted}, as its reference"
 
     _for_all(sampler, law, _logits)
 
@@ -293,7 +277,7 @@ def check_second_call_compiles_nothing(sampler: Sampler) -> None:
     for size in (1, 3, 8):
         sampler.apply(np.arange(float(size)))
     now = list(getattr(kernel, "signatures", ()))
-    _require(sampler, now == once, lambda: f"the signatures {now} compiled; expected no more than {once}")
+    require(sampler, now == once, lambda: f"the signatures {now} compiled", lambda: f"no more than {once}")
 
 
 SAMPLER_CHECKS: tuple[Callable[[Sampler], None], ...] = (
@@ -315,4 +299,4 @@ SAMPLER_CHECKS: tuple[Callable[[Sampler], None], ...] = (
     check_reference,
     check_second_call_compiles_nothing,
 )
-"""Every law; the first is the one that the others rest on."""
+"""All laws; the others depend on the first."""

@@ -20,7 +20,7 @@ from zoo.testing.report import Check, Outcome, Report, run_checks
 
 
 @dataclass(frozen=True)
-class Kit:
+class CheckSuite:
     """The laws of one kind of member.
 
     Args:
@@ -30,14 +30,14 @@ class Kit:
         table: Name of the list in that module.
     """
 
-    contract: type[Component]
+    base: type[Component]
     home: str
     table: str
 
     @property
     def kind(self) -> str:
         """``cell``, ``optimizer``, ``sampler`` or ``task``."""
-        return self.contract.kind
+        return self.base.kind
 
     def checks(self) -> tuple[Check, ...]:
         """The check functions.
@@ -50,7 +50,7 @@ class Kit:
 
     def names(self) -> list[str]:
         """Names of all registered members, third parties' included."""
-        return registry_of(self.contract).list()
+        return registry_of(self.base).list()
 
     def resolve(self, member: Any) -> Component:
         """The member that a name, ``"FILE.py:Class"``, a class or an instance stands for.
@@ -59,44 +59,44 @@ class Kit:
             UnknownNameError: if no member has the name.
             UsageError: if it is nothing of this kind.
         """
-        if self.contract is Cell:
+        if self.base is Cell:
             return resolve_cell(member)
         if isinstance(member, str):
-            cls = load_class_file(member, self.contract) if is_file_spec(member) else None
-            return cls() if cls else registry_of(self.contract).get(member)
-        if isinstance(member, type) and issubclass(member, self.contract):
+            cls = load_class_file(member, self.base) if is_file_spec(member) else None
+            return cls() if cls else registry_of(self.base).get(member)
+        if isinstance(member, type) and issubclass(member, self.base):
             return member()
-        if isinstance(member, self.contract):
+        if isinstance(member, self.base):
             return member
         raise UsageError(f"{member!r} is not a {self.kind}; give a registered name, a class or an instance.")
 
 
-CELLS = Kit(Cell, "zoo.testing.laws", "CELL_CHECKS")
+CELLS = CheckSuite(Cell, "zoo.testing.laws", "CELL_CHECKS")
 
-OPTIMIZERS = Kit(Optimizer, "zoo.testing.optimizers", "OPTIMIZER_CHECKS")
+OPTIMIZERS = CheckSuite(Optimizer, "zoo.testing.optimizers", "OPTIMIZER_CHECKS")
 
-SAMPLERS = Kit(Sampler, "zoo.testing.samplers", "SAMPLER_CHECKS")
+SAMPLERS = CheckSuite(Sampler, "zoo.testing.samplers", "SAMPLER_CHECKS")
 
-TASKS = Kit(Task, "zoo.testing.tasks", "TASK_CHECKS")
+TASKS = CheckSuite(Task, "zoo.testing.tasks", "TASK_CHECKS")
 
-KITS = {kit.kind: kit for kit in (CELLS, OPTIMIZERS, SAMPLERS, TASKS)}
+SUITES = {kit.kind: kit for kit in (CELLS, OPTIMIZERS, SAMPLERS, TASKS)}
 
 
-def parse_spec(spec: str) -> tuple[Kit, str]:
+def parse_spec(spec: str) -> tuple[CheckSuite, str]:
     """Kit and member of ``vanilla``, ``path/to/file.py:MyClass``, ``optimizer:adam`` or ``task:copying``.
 
     Raises:
         UsageError: if a class in a file is of a kind that has no laws, or is not there.
     """
     kind, colon, name = spec.partition(":")
-    if colon and kind in KITS:
-        return KITS[kind], name
+    if colon and kind in SUITES:
+        return SUITES[kind], name
     if not is_file_spec(spec) or MODIFIER_SEPARATOR in spec.rpartition(":")[2]:
         return CELLS, spec
     cls = load_class_file(spec, Component)
-    if cls.kind not in KITS:
-        raise UsageError(f"{cls.label()} has no laws of its own; those are of: {', '.join(KITS)}.")
-    return KITS[cls.kind], spec
+    if cls.kind not in SUITES:
+        raise UsageError(f"{cls.label()} has no laws of its own; those are of: {', '.join(SUITES)}.")
+    return SUITES[cls.kind], spec
 
 
 OnFail = Literal["raise", "collect"]

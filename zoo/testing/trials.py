@@ -1,37 +1,40 @@
-"""The domain of the laws: which sizes, dtypes and arrays a cell is tried with.
+"""The cases on which the laws try a cell: sizes, dtypes and arrays.
 
-Designed before the laws: sizes go down to one, where broadcasting slips hide nothing; arrays are normal
-numbers of size one, C-contiguous, float32 or float64, dense or tokens, which makes four compiled versions of
-a kernel and no more. Hypothesis chooses the sizes and a seed; the numbers themselves come from the seed,
-since a failure is understood by its sizes, and no law is about rare numbers such as the subnormal ones.
+Sizes go down to one, which reveals errors of broadcasting. Arrays hold normal numbers of size one,
+C-contiguous, float32 or float64, dense or tokens, so each kernel has four compiled versions. Hypothesis
+chooses the sizes and a seed. The values come from the seed, since the sizes explain a failure and no law is
+about rare values such as subnormal ones.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from zoo._lazy import require
 from zoo.base import Cell
 from zoo.errors import UsageError
 from zoo.layers import Recurrent, StackConfig, Tape
 from zoo.layers.stack import Stack
+from zoo.testing.property import example_count, try_examples
 
 Array = np.ndarray[Any, Any]
 Arrays = dict[str, Array]
-Kind = tuple[str, bool]
+InputKind = tuple[str, bool]
 Sizes = tuple[int, int, int]
+Span = tuple[int, int]
 
-DENSE64: Kind = ("float64", False)
-TOKENS64: Kind = ("float64", True)
-DENSE32: Kind = ("float32", False)
-TOKENS32: Kind = ("float32", True)
+DENSE64: InputKind = ("float64", False)
+TOKENS64: InputKind = ("float64", True)
+DENSE32: InputKind = ("float32", False)
+TOKENS32: InputKind = ("float32", True)
 FLOAT64 = (DENSE64, TOKENS64)
 DENSE = (DENSE64, DENSE32)
-EVERY_KIND = (DENSE64, TOKENS64, DENSE32, TOKENS32)
+ALL_KINDS = (DENSE64, TOKENS64, DENSE32, TOKENS32)
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def suitable_sizes(
     """Sizes ``(I, H, layers)`` that suit the cell's shapes, from one up; larger if no small ones do."""
     for factor in (1, 4, 16):
         ranges = range(least_inputs, factor * most_inputs + 1), range(1, factor * most_hidden + 1), layers
-        if found := tuple(sizes for sizes in itertools.product(*ranges) if _suits(cell, sizes)):
+        if found := tuple(sizes for sizes in itertools.product(*ranges) if _is_valid_size(cell, sizes)):
             return found
     raise AssertionError(
         f"{cell.label()}: found no I up to {16 * most_inputs} and H up to {16 * most_hidden} that its sizes "
@@ -150,7 +153,7 @@ def suitable_sizes(
     )
 
 
-def _suits(cell: Cell, sizes: Sizes) -> bool:
+def _is_valid_size(cell: Cell, sizes: Sizes) -> bool:
     try:
         Stack(StackConfig(cell, *sizes))
     except UsageError:
@@ -166,7 +169,7 @@ def nearest_size(cell: Cell, inputs: int, hidden: int) -> Sizes | None:
     near = sorted(range(1, hidden + 17), key=lambda size: abs(size - hidden))
     fitting = ((inputs, size, 1) for size in near)
     square = ((size, size, 1) for size in near)
-    return next((sizes for sizes in itertools.chain(fitting, square) if _suits(cell, sizes)), None)
+    return next((sizes for sizes in itertools.chain(fitting, square) if _is_valid_size(cell, sizes)), None)
 
 
 def make_trial(case: Case, rnn: Recurrent | None = None) -> Trial:
@@ -211,7 +214,7 @@ def make_trial(case: Case, rnn: Recurrent | None = None) -> Trial:
     return Trial(rnn, theta, tokens if case.tokens else dense, state, beside, dy, dlast, rng)
 
 
-def layer_like(rnn: Recurrent, dtype: Any = None, threads: int = 1) -> Recurrent:
+def rebuild_layer(rnn: Recurrent, dtype: Any = None, threads: int = 1) -> Recurrent:
     """A layer of the same cell, sizes and buffers, with another dtype or number of threads."""
     inputs, hidden, layers = rnn.stack.input_size, rnn.stack.hidden_size, len(rnn.stack.directions)
     twin = Recurrent(rnn.cell, inputs, hidden, layers, dtype=dtype or rnn.dtype, threads=threads)
@@ -219,14 +222,14 @@ def layer_like(rnn: Recurrent, dtype: Any = None, threads: int = 1) -> Recurrent
     return twin
 
 
-def cast(trial: Trial, dtype: str) -> Trial:
+def astype(trial: Trial, dtype: str) -> Trial:
     """The same numbers in another dtype."""
     state, inputs, dlast = (
         {name: array.astype(dtype) for name, array in arrays.items()}
         for arrays in (trial.state, trial.inputs, trial.dlast)
     )
     x = trial.x if trial.tokens else trial.x.astype(dtype)
-    rnn, theta, dy = layer_like(trial.rnn, dtype), trial.theta.astype(dtype), trial.dy.astype(dtype)
+    rnn, theta, dy = rebuild_layer(trial.rnn, dtype), trial.theta.astype(dtype), trial.dy.astype(dtype)
     return Trial(rnn, theta, x, state, inputs, dy, dlast, trial.rng)
 
 
@@ -234,10 +237,10 @@ def run(trial: Trial) -> Arrays:
     """Both passes; every result under the name that an error gives it."""
     y, last, tape = trial.apply()
     dx, dstate, dtheta = trial.rnn.vjp(tape, trial.dy, trial.dlast)
-    return named_values(y, last) | named_gradients(trial.rnn, dx, dstate, dtheta)
+    return named_outputs(y, last) | named_gradients(trial.rnn, dx, dstate, dtheta)
 
 
-def named_values(y: Array, last: Arrays) -> Arrays:
+def named_outputs(y: Array, last: Arrays) -> Arrays:
     """The results of a forward pass, named."""
     return {"output y": y} | {f"last state {name}": value for name, value in last.items()}
 
@@ -262,3 +265,60 @@ def inputs_of(trial: Trial) -> Iterator[tuple[str, Array]]:
     yield from (
         (f"the gradient dlast of the last state {name}", value) for name, value in trial.dlast.items()
     )
+
+
+def for_all(
+    cell: Cell,
+    law: Callable[[Case], None],
+    *,
+    kinds: tuple[InputKind, ...] = ALL_KINDS,
+    steps: Span = (1, 4),
+    batch: Span = (1, 3),
+    most_inputs: int = 3,
+    most_hidden: int = 4,
+    layers: tuple[int, ...] = (1, 2),
+    least_inputs: int = 1,
+) -> None:
+    """Try a law on cases of every kind of input, at sizes from one up.
+
+    Each of the few kinds is tried. Hypothesis chooses the rest, the smallest sizes first.
+
+    Args:
+        cell: The cell.
+        law: Raises AssertionError if it is broken.
+        kinds: Dtypes, each with tokens or without.
+        steps: Smallest and largest ``T``.
+        batch: Smallest and largest ``B``.
+        most_inputs: Largest ``I``.
+        most_hidden: Largest ``H``.
+        layers: Numbers of layers.
+        least_inputs: Smallest ``I``.
+
+    Raises:
+        AssertionError: for the smallest case found that breaks the law.
+    """
+    require("hypothesis", "zoo.testing", "testing")
+    from hypothesis import strategies as st
+
+    sizes = suitable_sizes(cell, most_inputs, most_hidden, layers, least_inputs)
+    for dtype, tokens in kinds:
+        cases = st.builds(
+            Case,
+            cell=st.just(cell),
+            steps=st.integers(*steps),
+            batch=st.integers(*batch),
+            sizes=st.sampled_from(sizes),
+            dtype=st.just(dtype),
+            tokens=st.just(tokens),
+            seed=st.integers(0, 99),
+        )
+        try_examples(lambda case: at_case(case, law), cases, count=example_count())
+
+
+def at_case(case: Case, law: Callable[[Case], None]) -> None:
+    """Try a law on one case; the message of its error ends with the case."""
+    try:
+        with np.errstate(all="ignore"):  # plain Python warns of infinities that some laws make on purpose
+            law(case)
+    except AssertionError as error:
+        raise AssertionError(f"{error} [{case}]") from error.__cause__

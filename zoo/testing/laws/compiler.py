@@ -16,16 +16,16 @@ from zoo.compiler.reference import run_sequence
 from zoo.kernels.jit import Kernel, pure_python
 from zoo.testing.assertions import assert_close, fail
 from zoo.testing.numpy_reference import dense_input, layers_of
-from zoo.testing.property import for_all
 from zoo.testing.trials import (
-    EVERY_KIND,
+    ALL_KINDS,
     Array,
     Arrays,
     Case,
-    Kind,
+    InputKind,
     Trial,
+    for_all,
     make_trial,
-    named_values,
+    named_outputs,
     run,
     suitable_sizes,
 )
@@ -42,12 +42,12 @@ def check_step_agrees(cell: Cell) -> None:
     def law(case: Case) -> None:
         trial = make_trial(case)
         y, last, _ = trial.apply()
-        assert_close(cell, named_values(y, last), named_values(*_by_step(trial)), trial.rounding, meaning)
+        assert_close(cell, named_outputs(y, last), named_outputs(*_run_step(trial)), trial.rounding, meaning)
 
     for_all(cell, law)
 
 
-def _by_step(trial: Trial) -> tuple[Array, Arrays]:
+def _run_step(trial: Trial) -> tuple[Array, Arrays]:
     """Outputs and last states of all layers by ``step`` alone."""
     y, last = dense_input(trial), Arrays()
     for layer_arrays in layers_of(trial):
@@ -60,7 +60,7 @@ LAYERS = (1, 2)
 
 
 def check_jit_equals_python(
-    cell: Cell, kinds: tuple[Kind, ...] = EVERY_KIND, layers: tuple[int, ...] = LAYERS
+    cell: Cell, kinds: tuple[InputKind, ...] = ALL_KINDS, layers: tuple[int, ...] = LAYERS
 ) -> None:
     """The compiled kernels give what the same lines give as plain Python, to rounding.
 
@@ -85,7 +85,7 @@ def check_jit_equals_python(
 
 
 def check_compiles_once(
-    cell: Cell, kinds: tuple[Kind, ...] = EVERY_KIND, layers: tuple[int, ...] = LAYERS
+    cell: Cell, kinds: tuple[InputKind, ...] = ALL_KINDS, layers: tuple[int, ...] = LAYERS
 ) -> None:
     """A second call compiles nothing: one version for each dtype, dense and tokens, whatever the sizes.
 
@@ -103,19 +103,19 @@ def check_compiles_once(
         for case in others:
             run(make_trial(case))
             for name, kernel in kernels.items():
-                _check_versions(cell, name, kernel, before[name])
+                _check_signature_count(cell, name, kernel, before[name])
     for name, kernel in kernels.items():  # an earlier law may have compiled all there is to compile
-        _check_versions(cell, name, kernel, len(EVERY_KIND))
+        _check_signature_count(cell, name, kernel, len(ALL_KINDS))
 
 
-def _cases(cell: Cell, kind: Kind, layers: tuple[int, ...]) -> list[Case]:
+def _cases(cell: Cell, kind: InputKind, layers: tuple[int, ...]) -> list[Case]:
     """The smallest sizes, at which every array is contiguous, and others; the last batch makes two shards."""
     sizes = suitable_sizes(cell, layers=layers)
     spans = ((1, 1, sizes[0]), (3, 2, sizes[-1]), (0, 2, sizes[-1]), (2, 11, sizes[-1]))
     return [Case(cell, steps, batch, size, *kind, seed=0) for steps, batch, size in spans]
 
 
-def _check_versions(cell: Cell, name: str, kernel: Kernel[..., Any], most: int) -> None:
+def _check_signature_count(cell: Cell, name: str, kernel: Kernel[..., Any], most: int) -> None:
     found = len(kernel.signatures)
     if found > most:
         names = inspect.signature(kernel).parameters

@@ -17,7 +17,7 @@ from zoo.registry import plugins
 from zoo.testing.assertions import assert_same, fail
 from zoo.testing.trials import suitable_sizes
 
-CONSTANT = ("zeros", "ones")
+CONSTANT_INITIALIZERS = ("zeros", "ones")
 
 
 def check_well_formed(cell: Cell) -> None:
@@ -107,13 +107,13 @@ def check_initialisation(cell: Cell) -> None:
     rounded = {name: value.astype(np.float32) for name, value in first.items()}
     assert_same(cell, start(1, "float32"), rounded, f"A seed means the same start in either dtype. {meaning}")
     declared = (*cell.params.values(), *cell.buffers.values())
-    drawn = [array for array in declared if _is_drawn(array)]
+    drawn = [array for array in declared if _is_random(array)]
     if drawn and all(np.array_equal(value, first[name]) for name, value in start(seed=2).items()):
         fail(
             cell, "initial values for seed 2", "those of seed 1", "others", f"The seed is not used. {meaning}"
         )
 
 
-def _is_drawn(declared: Declaration) -> bool:
+def _is_random(declared: Declaration) -> bool:
     """Whether values are surely drawn; a function of the cell's own may well return constants."""
-    return isinstance(declared.init, str) and declared.init not in CONSTANT
+    return isinstance(declared.init, str) and declared.init not in CONSTANT_INITIALIZERS

@@ -19,9 +19,19 @@ from zoo.compiler.frontend.traceable_values import step_graph_of
 from zoo.compiler.passes.gradient_cuts import GradientCuts, find_gradient_cuts
 from zoo.errors import DefinitionError
 from zoo.testing.assertions import assert_close, assert_same
-from zoo.testing.property import for_all
 from zoo.testing.report import GradientWarning
-from zoo.testing.trials import DENSE64, FLOAT64, Array, Arrays, Case, Trial, make_trial, named_gradients, run
+from zoo.testing.trials import (
+    DENSE64,
+    FLOAT64,
+    Array,
+    Arrays,
+    Case,
+    Trial,
+    for_all,
+    make_trial,
+    named_gradients,
+    run,
+)
 
 # The error of a central difference in float64 is least, about 1e-10, for a step near the cube root of the
 # epsilon, and wrong terms are larger than the tolerance by orders of magnitude. The smaller steps are for
@@ -31,7 +41,7 @@ STEPS = (6e-6, 6e-7, 6e-8)
 TOLERANCE = 1e-7
 # Numbers tried in one array, at two forward passes each: a large cell, too, should be checked in seconds. All
 # numbers take part in the directional derivative.
-MOST = 24
+MAX_ELEMENTS = 24
 
 
 def check_parameter_gradients(cell: Cell) -> None:
@@ -175,7 +185,7 @@ def _cut_text(cell: Cell, cuts: GradientCuts) -> str:
         (cuts.surrogate, "a surrogate derivative changes the gradient of"),
         (cuts.without_gradient, "no gradient at all reaches"),
     ]
-    told = [f"{what} {_listed(cell, names)}" for names, what in facts if names]
+    told = [f"{what} {_list_names(cell, names)}" for names, what in facts if names]
     return (
         f"{cell.label()}: {'; '.join(told)}. Finite differences check the other gradients only; "
         "check_large_sizes compares these with reverse mode that cuts and replaces the same derivatives. If "
@@ -183,7 +193,7 @@ def _cut_text(cell: Cell, cuts: GradientCuts) -> str:
     )
 
 
-def _listed(cell: Cell, names: tuple[str, ...]) -> str:
+def _list_names(cell: Cell, names: tuple[str, ...]) -> str:
     """``x, states h, c and parameters W``."""
     states, params = ([name for name in names if name in group] for group in (cell.states, cell.params))
     parts = ["the input x"] if "x" in names else []
@@ -260,7 +270,7 @@ def _compare(trial: Trial, what: str, arrays: Arrays, meaning: str) -> None:
     for name, array in arrays.items():
         if f"{what} {name}" in cut:
             continue
-        places = [np.unravel_index(i, array.shape) for i in trial.rng.permutation(array.size)[:MOST]]
+        places = [np.unravel_index(i, array.shape) for i in trial.rng.permutation(array.size)[:MAX_ELEMENTS]]
         moves: list[Moves] = [{name: (array, _unit(array, place))} for place in places]
         _assert_slopes(trial, f"{what} {name}", gradients[f"{what} {name}"], places, moves, meaning)
 
@@ -294,13 +304,13 @@ def _slope(trial: Trial, moves: Moves, near: float) -> float:
 
 def _central_difference(trial: Trial, moves: Moves, step: float) -> float:
     """``(S(v + step d) - S(v - step d)) / (2 step)``; subtracting before summing loses no digits."""
-    (y_up, up), (y_down, down) = (_moved(trial, moves, signed) for signed in (step, -step))
+    (y_up, up), (y_down, down) = (_forward_moved(trial, moves, signed) for signed in (step, -step))
     change = float(np.sum(trial.dy * (y_up - y_down)))
     change += sum(float(np.sum(trial.dlast[name] * (up[name] - down[name]))) for name in up)
     return change / (2 * step)
 
 
-def _moved(trial: Trial, moves: Moves, step: float) -> tuple[Array, Arrays]:
+def _forward_moved(trial: Trial, moves: Moves, step: float) -> tuple[Array, Arrays]:
     """Outputs and last states with some arrays moved along their directions, and moved back afterwards."""
     kept = {name: array.copy() for name, (array, _) in moves.items()}
     for array, direction in moves.values():

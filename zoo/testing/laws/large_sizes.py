@@ -16,8 +16,18 @@ from zoo.testing.assertions import assert_close
 from zoo.testing.laws.gradients import compare_direction
 from zoo.testing.laws.sequence import take_rows
 from zoo.testing.numpy_reference import dense_input, layers_of, run_reference
-from zoo.testing.property import at_case
-from zoo.testing.trials import EVERY_KIND, Arrays, Case, Kind, Trial, cast, make_trial, nearest_size, run
+from zoo.testing.trials import (
+    ALL_KINDS,
+    Arrays,
+    Case,
+    InputKind,
+    Trial,
+    astype,
+    at_case,
+    make_trial,
+    nearest_size,
+    run,
+)
 
 # T, B, I and H. A vector register holds 2 to 16 numbers and a panel of packed weights 8 to 32, so these
 # widths leave a last vector and a last panel that is full, that lacks one number, or that holds only one. A
@@ -41,7 +51,7 @@ MEANING = (
 
 
 def check_large_sizes(
-    cell: Cell, kinds: tuple[Kind, ...] = EVERY_KIND, sizes: Iterable[tuple[int, int, int, int]] = SIZES
+    cell: Cell, kinds: tuple[InputKind, ...] = ALL_KINDS, sizes: Iterable[tuple[int, int, int, int]] = SIZES
 ) -> None:
     """Up to 40 steps, 65 units and 130 rows, outputs, states and all gradients are those of ``step``.
 
@@ -76,7 +86,7 @@ def _check(case: Case) -> None:
 
 
 def _compare(trial: Trial) -> None:
-    double = cast(trial, "float64")
+    double = astype(trial, "float64")
     expected = _reference(double)
     actual = run(trial)
     assert_close(trial.cell, actual, {name: expected[name] for name in actual}, trial.rounding, MEANING)

@@ -12,12 +12,11 @@ from zoo.errors import UsageError
 from zoo.layers import Recurrent
 from zoo.testing.assertions import assert_close
 from zoo.testing.laws.gradients import compare_direction, warn_of_cuts
-from zoo.testing.laws.sequence import TIMED, stacked, take_rows
-from zoo.testing.property import for_all
-from zoo.testing.trials import DENSE64, TOKENS64, Array, Arrays, Case, Trial, make_trial, run
+from zoo.testing.laws.sequence import TIME_MAJOR, combine_rows, take_rows
+from zoo.testing.trials import DENSE64, TOKENS64, Array, Arrays, Case, Trial, for_all, make_trial, run
 
 REVERSE = "l0.reverse."
-Y, DX = TIMED
+Y, DX = TIME_MAJOR
 
 
 def check_lengths(cell: Cell) -> None:
@@ -32,7 +31,7 @@ def check_lengths(cell: Cell) -> None:
         lengths = trial.rng.integers(0, case.steps + 1, case.batch)
         alone = [_row(trial, row, length) for row, length in enumerate(lengths)]
         found = run(_padded(trial, lengths))
-        assert_close(cell, found, stacked(alone), trial.rounding * case.batch, meaning)
+        assert_close(cell, found, combine_rows(alone), trial.rounding * case.batch, meaning)
 
     for_all(cell, law, kinds=(DENSE64,), batch=(2, 4))
 
@@ -56,7 +55,7 @@ def _row(trial: Trial, row: int, length: int) -> Arrays:
     found = run(replace(alone, x=alone.x[:length], dy=alone.dy[:length], inputs=inputs))
     behind = len(trial.x) - length
     return {
-        name: np.pad(value, ((0, behind), (0, 0), (0, 0))) if name in TIMED else value
+        name: np.pad(value, ((0, behind), (0, 0), (0, 0))) if name in TIME_MAJOR else value
         for name, value in found.items()
     }
 
@@ -79,8 +78,10 @@ def check_directions(cell: Cell) -> None:
 def _by_hand(trial: Trial) -> Arrays:
     """The results of two layers, the second of which is given everything from the end."""
     forwards, backwards = (run(_one_way(trial, reverse)) for reverse in (False, True))
-    backwards = {name: value[::-1] if name in TIMED else value for name, value in backwards.items()}
-    named = {name.replace("l0.", REVERSE): value for name, value in backwards.items() if name not in TIMED}
+    backwards = {name: value[::-1] if name in TIME_MAJOR else value for name, value in backwards.items()}
+    named = {
+        name.replace("l0.", REVERSE): value for name, value in backwards.items() if name not in TIME_MAJOR
+    }
     found = {**forwards, **named}
     found[Y] = np.concatenate([forwards[Y], backwards[Y]], axis=2)
     if not trial.tokens:
@@ -123,12 +124,12 @@ def check_layers(cell: Cell) -> None:
     meaning = "Where the other laws hold, this is a fault of zoo.Recurrent, and not of the cell."
 
     def law(case: Case) -> None:
-        compare_direction(_with_everything(case), meaning)
+        compare_direction(_trial_with_all_options(case), meaning)
 
     for_all(cell, law, kinds=(DENSE64,), layers=(1,))
 
 
-def _with_everything(case: Case) -> Trial:
+def _trial_with_all_options(case: Case) -> Trial:
     """A trial of all that layers have to offer: rows of different lengths, dropout, learned first states."""
     try:
         rnn = _layers([case.cell, case.cell, "vanilla"], case)

@@ -11,7 +11,6 @@ from zoo.base import Cell, Chain
 from zoo.errors import UsageError
 from zoo.model import LanguageModel, Model, load
 from zoo.testing.assertions import assert_same, fail
-from zoo.testing.property import for_all
 from zoo.testing.trials import (
     DENSE32,
     TOKENS32,
@@ -19,8 +18,9 @@ from zoo.testing.trials import (
     Array,
     Arrays,
     Case,
-    Kind,
+    InputKind,
     Trial,
+    for_all,
     make_trial,
     suitable_sizes,
 )
@@ -68,14 +68,14 @@ def check_save_load(cell: Cell) -> None:
 
     def law(case: Case) -> None:
         model, tokens = _model(case)
-        expected = _facts(model, tokens)
+        expected = _model_arrays(model, tokens)
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / "model.safetensors"
             model.save(path)
             loaded = load(path, cell=type(cell))
         if loaded.cell != cell:
             fail(cell, "cell of the loaded model", repr(loaded.cell), repr(cell), meaning)
-        assert_same(cell, _facts(loaded, tokens), expected, meaning)
+        assert_same(cell, _model_arrays(loaded, tokens), expected, meaning)
 
     for_all(cell, law, kinds=TOKENS, least_inputs=2, most_inputs=5)
 
@@ -90,14 +90,14 @@ def _model(case: Case) -> tuple[LanguageModel, Array]:
     return model, trial.x
 
 
-def _facts(model: Model, tokens: Array) -> Arrays:
+def _model_arrays(model: Model, tokens: Array) -> Arrays:
     logits, last = model.outputs(tokens)
     values = {f"parameter {name}": value for name, value in model.params.items()}
     values |= {f"buffer {name}": value for name, value in model.buffers.items()}
     return values | {"logits": logits} | {f"last state {name}": value for name, value in last.items()}
 
 
-def check_learns(cell: Cell, kinds: tuple[Kind, ...] = (DENSE32, TOKENS32)) -> None:
+def check_learns(cell: Cell, kinds: tuple[InputKind, ...] = (DENSE32, TOKENS32)) -> None:
     """Thirty small steps of gradient descent towards other parameters of its own kind lower the loss.
 
     Args:

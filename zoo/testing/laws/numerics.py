@@ -12,7 +12,6 @@ from zoo.compiler.frontend.traceable_values import step_graph_of
 from zoo.compiler.ir.graph import ancestors
 from zoo.compiler.ir.structural_ops import STATE
 from zoo.testing.assertions import assert_close, fail
-from zoo.testing.property import for_all
 from zoo.testing.trials import (
     DENSE,
     DENSE32,
@@ -21,7 +20,8 @@ from zoo.testing.trials import (
     Arrays,
     Case,
     Trial,
-    cast,
+    astype,
+    for_all,
     make_trial,
     named_gradients,
     run,
@@ -35,7 +35,7 @@ def check_float32(cell: Cell) -> None:
     def law(case: Case) -> None:
         trial = make_trial(case)
         assert_close(
-            cell, run(trial), run(cast(trial, "float64")), trial.rounding, f"Expected is float64. {meaning}"
+            cell, run(trial), run(astype(trial, "float64")), trial.rounding, f"Expected is float64. {meaning}"
         )
 
     for_all(cell, law, kinds=(DENSE32, TOKENS32))
@@ -69,7 +69,7 @@ def check_nan(cell: Cell) -> None:
     def law(case: Case) -> None:
         trial = make_trial(case)
         row = case.seed % case.batch
-        for what, poisoned in _poisoned(trial, row):
+        for what, poisoned in _trials_with_nan(trial, row):
             _check_forward(poisoned, f"NaN in {what}", row, meaning)
         for name in trial.rnn.params:
             _check_parameter(trial, name, meaning)
@@ -78,14 +78,14 @@ def check_nan(cell: Cell) -> None:
     for_all(cell, law)
 
 
-def _poisoned(trial: Trial, row: int) -> Iterator[tuple[str, Trial]]:
+def _trials_with_nan(trial: Trial, row: int) -> Iterator[tuple[str, Trial]]:
     """The trial with NaN in one row of each first state, and of the input at each step."""
     read = _states_read(trial.cell)
     for name, value in trial.state.items():
         if name not in trial.discrete and name.rpartition(".")[2] in read:
-            yield f"state {name}", replace(trial, state=trial.state | {name: _with(value, row, np.nan)})
+            yield f"state {name}", replace(trial, state=trial.state | {name: _with_value(value, row, np.nan)})
     for step in range(0 if trial.tokens else trial.x.shape[0]):
-        yield f"the input at step {step}", replace(trial, x=_with(trial.x, (step, row), np.nan))
+        yield f"the input at step {step}", replace(trial, x=_with_value(trial.x, (step, row), np.nan))
 
 
 def _states_read(cell: Cell) -> set[str]:
@@ -95,7 +95,7 @@ def _states_read(cell: Cell) -> set[str]:
     return {node.attr for node in ancestors(step_graph_of(cell).outputs) if node.op == STATE}
 
 
-def _with(array: Array, place: int | tuple[int, int], value: float) -> Array:
+def _with_value(array: Array, place: int | tuple[int, int], value: float) -> Array:
     copy = array.copy()
     copy[place] = value
     return copy
@@ -132,8 +132,8 @@ def _check_backward(trial: Trial, row: int, meaning: str) -> None:
     def gradients(dy: Array) -> Arrays:
         return named_gradients(trial.rnn, *trial.rnn.vjp(tape, dy, trial.dlast))
 
-    found = gradients(_with(trial.dy, place, np.nan))
-    without = gradients(_with(trial.dy, place, 0.0))
+    found = gradients(_with_value(trial.dy, place, np.nan))
+    without = gradients(_with_value(trial.dy, place, 0.0))
     if any((value != without[name]).any() for name, value in gradients(trial.dy).items()):
         _require_nan(trial.cell, "gradients, after NaN in dy", found, meaning)
 

@@ -6,8 +6,17 @@ from dataclasses import replace
 
 from zoo.base import Cell
 from zoo.testing.assertions import assert_same
-from zoo.testing.property import for_all
-from zoo.testing.trials import Arrays, Case, Trial, inputs_of, layer_like, make_trial, named_gradients, run
+from zoo.testing.trials import (
+    Arrays,
+    Case,
+    Trial,
+    for_all,
+    inputs_of,
+    make_trial,
+    named_gradients,
+    rebuild_layer,
+    run,
+)
 
 
 def check_inputs_unwritten(cell: Cell) -> None:
@@ -17,13 +26,13 @@ def check_inputs_unwritten(cell: Cell) -> None:
     def law(case: Case) -> None:
         trial = make_trial(case)
         before = {name: array.copy() for name, array in inputs_of(trial)}
-        _run_without_copies(trial)
+        _run_in_place(trial)
         assert_same(cell, dict(inputs_of(trial)), before, meaning)
 
     for_all(cell, law)
 
 
-def _run_without_copies(trial: Trial) -> None:
+def _run_in_place(trial: Trial) -> None:
     """Run both passes on the caller's arrays, as models do; ``Recurrent.apply`` copies most of them."""
     rnn, given = trial.rnn, (trial.x, trial.state or None, trial.noise, trial.lengths, trial.inputs)
     arrays = {**rnn.arrays, **rnn.layout.views(trial.theta)}
@@ -88,7 +97,7 @@ def check_threads(cell: Cell) -> None:
         trial = make_trial(case)
         alone = run(trial)
         for threads in (2, 3):
-            together = replace(trial, rnn=layer_like(trial.rnn, threads=threads))
+            together = replace(trial, rnn=rebuild_layer(trial.rnn, threads=threads))
             assert_same(cell, run(together), alone, f"With {threads} threads. {meaning}")
 
     # The batch is cut into shards of eight rows, so that nine or more make something to share.

@@ -10,7 +10,6 @@ import numpy as np
 from zoo.base import Cell
 from zoo.testing.assertions import assert_close
 from zoo.testing.numpy_reference import dense_input
-from zoo.testing.property import for_all
 from zoo.testing.trials import (
     TOKENS32,
     TOKENS64,
@@ -18,13 +17,14 @@ from zoo.testing.trials import (
     Arrays,
     Case,
     Trial,
+    for_all,
     make_trial,
     named_gradients,
-    named_values,
+    named_outputs,
     run,
 )
 
-TIMED = ("output y", "gradient of the input x")
+TIME_MAJOR = ("output y", "gradient of the input x")
 """The results that have time in front, and the batch behind it."""
 
 
@@ -40,25 +40,25 @@ def check_split(cell: Cell) -> None:
         whole = run(trial)
         for at in range(1, case.steps):
             assert_close(
-                cell, _in_two(trial, at), whole, trial.rounding, f"Split before step {at}. {meaning}"
+                cell, _run_split(trial, at), whole, trial.rounding, f"Split before step {at}. {meaning}"
             )
 
     for_all(cell, law, steps=(2, 5))
 
 
-def _in_two(trial: Trial, at: int) -> Arrays:
+def _run_split(trial: Trial, at: int) -> Arrays:
     """The results of a trial run as two sequences, the second from step ``at``."""
     rnn = trial.rnn
-    y1, middle, tape1 = _part(trial, slice(at), trial.state).apply()
-    y2, last, tape2 = _part(trial, slice(at, None), middle).apply()
+    y1, middle, tape1 = _steps_of(trial, slice(at), trial.state).apply()
+    y2, last, tape2 = _steps_of(trial, slice(at, None), middle).apply()
     dx2, dmiddle, dtheta2 = rnn.vjp(tape2, trial.dy[at:], trial.dlast)
     dx1, dstate, dtheta1 = rnn.vjp(tape1, trial.dy[:at], dmiddle)
     dx = None if dx1 is None or dx2 is None else np.concatenate([dx1, dx2])
-    values = named_values(np.concatenate([y1, y2]), last)
+    values = named_outputs(np.concatenate([y1, y2]), last)
     return values | named_gradients(rnn, dx, dstate, dtheta1 + dtheta2)
 
 
-def _part(trial: Trial, steps: slice, state: Arrays) -> Trial:
+def _steps_of(trial: Trial, steps: slice, state: Arrays) -> Trial:
     """A trial of some steps, from a state."""
     inputs = {name: value[steps] for name, value in trial.inputs.items()}
     return replace(trial, x=trial.x[steps], inputs=inputs, state=state)
@@ -71,21 +71,21 @@ def check_rows_independent(cell: Cell) -> None:
     def law(case: Case) -> None:
         trial = make_trial(case)
         rows = [run(take_rows(trial, [row])) for row in range(case.batch)]
-        assert_close(cell, run(trial), stacked(rows), trial.rounding * case.batch, meaning)
+        assert_close(cell, run(trial), combine_rows(rows), trial.rounding * case.batch, meaning)
 
     for_all(cell, law, batch=(2, 4))
 
 
-def stacked(rows: list[Arrays]) -> Arrays:
+def combine_rows(rows: list[Arrays]) -> Arrays:
     """The results of a batch from those of its rows."""
-    return {name: _joined(name, [row[name] for row in rows]) for name in rows[0]}
+    return {name: _combine(name, [row[name] for row in rows]) for name in rows[0]}
 
 
-def _joined(name: str, parts: list[Array]) -> Array:
+def _combine(name: str, parts: list[Array]) -> Array:
     if name.startswith("gradient of parameter"):
         total: Array = np.sum(parts, axis=0)
         return total
-    return np.concatenate(parts, axis=1 if name in TIMED else 0)
+    return np.concatenate(parts, axis=1 if name in TIME_MAJOR else 0)
 
 
 def check_rows_permute(cell: Cell) -> None:
@@ -96,7 +96,7 @@ def check_rows_permute(cell: Cell) -> None:
         trial = make_trial(case)
         order = np.roll(np.arange(case.batch), 1 + case.seed % (case.batch - 1))
         found = run(take_rows(trial, order))
-        expected = {name: _permuted(name, value, order) for name, value in run(trial).items()}
+        expected = {name: _permute(name, value, order) for name, value in run(trial).items()}
         assert_close(
             cell, found, expected, trial.rounding * case.batch, f"Rows in the order {order}. {meaning}"
         )
@@ -104,10 +104,10 @@ def check_rows_permute(cell: Cell) -> None:
     for_all(cell, law, batch=(2, 4))
 
 
-def _permuted(name: str, value: Array, order: Array) -> Array:
+def _permute(name: str, value: Array, order: Array) -> Array:
     if name.startswith("gradient of parameter"):
         return value
-    return value[:, order] if name in TIMED else value[order]
+    return value[:, order] if name in TIME_MAJOR else value[order]
 
 
 def take_rows(trial: Trial, rows: Any) -> Trial:

@@ -14,8 +14,7 @@ import numpy as np
 from zoo.base import Cell
 from zoo.compiler import kernels_of
 from zoo.testing.assertions import assert_same, fail
-from zoo.testing.property import for_all
-from zoo.testing.trials import Array, Arrays, Case, Trial, inputs_of, make_trial, run
+from zoo.testing.trials import Array, Arrays, Case, Trial, for_all, inputs_of, make_trial, run
 
 Shape = tuple[int, ...]
 Expectation = tuple[str, Any, Shape]
@@ -73,12 +72,14 @@ def _results(trial: Trial) -> Iterator[Expectation]:
     states = [(batch, *shape) for shape in layer.states.values()]
     y, last, tape = kernels.forward(*given, *kernels.options)
     yield "output y of forward", y, (steps, batch, layer.output_size)
-    yield from _group(trial.cell, "last state", last, layer.states, states)
+    yield from _expect_group(trial.cell, "last state", last, layer.states, states)
     dy = np.ones((steps, batch, layer.output_size), trial.rnn.dtype)
     dx, dstate, dparams = kernels.backward(*given, tape, dy, dlast, *kernels.options)
     yield "gradient dx of the input", dx, (0, 0, 0) if trial.tokens else trial.x.shape
-    yield from _group(trial.cell, "gradient of the first state", dstate, layer.states, states)
-    yield from _group(trial.cell, "gradient of parameter", dparams, layer.params, layer.params.values())
+    yield from _expect_group(trial.cell, "gradient of the first state", dstate, layer.states, states)
+    yield from _expect_group(
+        trial.cell, "gradient of parameter", dparams, layer.params, layer.params.values()
+    )
 
 
 def _first_layer(trial: Trial) -> tuple[tuple[Any, ...], tuple[Array, ...]]:
@@ -94,7 +95,7 @@ def _first_layer(trial: Trial) -> tuple[tuple[Any, ...], tuple[Array, ...]]:
     return (params, trial.x, of(trial.state, layer.states), *beside), of(trial.dlast, layer.states)
 
 
-def _group(
+def _expect_group(
     cell: Cell, what: str, found: Any, names: Mapping[str, Shape], shapes: Iterable[Shape]
 ) -> Iterator[Expectation]:
     """The arrays of a tuple, one for each name."""
