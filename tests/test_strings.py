@@ -118,8 +118,3 @@ def test_commands_explain_corpus_without_file(arguments, tmp_path, monkeypatch):
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 1
     assert "was passed to zoo.train as a zoo.data.Corpus and has no file" in result.output
-
-
-def test_list_of_cells_is_for_layers_only():
-    with pytest.raises(UsageError, match="cell is a list of 2; expected one cell, which all layers have"):
-        zoo.LanguageModel("abc", cell=["gru", "lstm"])

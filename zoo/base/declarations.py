@@ -284,7 +284,7 @@ class Option(Generic[T]):
         low, high, below = self.low, self.high, self.below
         inside = (low is None or value >= low) and (high is None or value <= high)
         # Kernels take 64-bit integers.
-        is_number = value.bit_length() < 64 if self.type is int else math.isfinite(value)
+        is_number = -(2**63) <= value < 2**63 if self.type is int else math.isfinite(value)
         return is_number and inside and (below is None or value < below)
 
 
