@@ -14,11 +14,11 @@ from zoo.analysis import (
     jacobian,
     jacobian_spectrum,
     lyapunov_exponents,
-    state_places,
+    state_slices,
     trace,
     trace_grads,
 )
-from zoo.analysis.state_map import KernelMap, step_map, trajectory
+from zoo.analysis.state_map import KernelStateMap, state_map_of, trajectory
 from zoo.analysis.target import gradients, run
 from zoo.errors import DataError, UnknownNameError, UsageError
 from zoo.kernels import pure_python
@@ -94,9 +94,9 @@ def random(*shape, seed=0):
 @pytest.mark.parametrize("name", CELLS)
 def test_jacobian_of_every_cell_matches_its_kernels(name):
     trial = trial_of(name)
-    step = step_map(trial.rnn, 0)
+    step = state_map_of(trial.rnn, 0)
     told, before = trajectory(trial.rnn, step, trial.x, trial.state)
-    kernels = KernelMap(trial.rnn, step.layer)
+    kernels = KernelStateMap(trial.rnn, step.layer)
     np.testing.assert_allclose(step.step(told, before), kernels.step(told, before), rtol=1e-11, atol=1e-13)
     slopes = jacobian(trial.rnn, trial.x, 0, trial.state)
     np.testing.assert_allclose(slopes, kernels.jacobian(told, before), rtol=1e-10, atol=1e-13)
@@ -106,7 +106,7 @@ def test_jacobian_of_every_cell_matches_its_kernels(name):
 @pytest.mark.parametrize("tokens", [False, True])
 def test_jacobians_are_those_of_differences(name, tokens):
     trial = trial_of(name, tokens, layers=2)
-    step = step_map(trial.rnn, "l1")
+    step = state_map_of(trial.rnn, "l1")
     told, before = trajectory(trial.rnn, step, trial.x, trial.state)
     slopes = jacobian(trial.rnn, trial.x, 1, trial.state)
     assert slopes.shape == (*trial.x.shape[:2], step.size, step.size)
@@ -117,7 +117,7 @@ def test_jacobians_are_those_of_differences(name, tokens):
 
 def test_jacobian_of_kernels_covers_float_states_only():
     trial = trial_of(Kernels(), steps=2)
-    assert state_places(trial.rnn) == {"l0.h": slice(0, 4), "l0.z": slice(4, 12)}
+    assert state_slices(trial.rnn) == {"l0.h": slice(0, 4), "l0.z": slice(4, 12)}
     slopes = jacobian(trial.rnn, trial.x, 0, trial.state)
     z = trial.rnn.params["l0.D"]
     expected = np.block([[np.diag(z[0]), -np.diag(z[1])], [np.diag(z[1]), np.diag(z[0])]])

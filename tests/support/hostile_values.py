@@ -281,7 +281,7 @@ def calls(folder: Path) -> dict[str, Call]:
                 "seed": 0,
             },
         ),
-        "state_places": (zoo.analysis.state_places, {"model": rnn, "layer": 0}),
+        "state_slices": (zoo.analysis.state_slices, {"model": rnn, "layer": 0}),
         "trace": (zoo.analysis.trace, {"model": rnn, "inputs": x, "names": True, "state": None}),
         "trace_grads": (
             zoo.analysis.trace_grads,

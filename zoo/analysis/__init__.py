@@ -16,7 +16,7 @@ from zoo._lazy import attach
 
 _EXPORTS = {
     "fixed_point_search": "FixedPoints fixed_points",
-    "jacobians": "jacobian jacobian_spectrum state_places",
+    "jacobians": "jacobian jacobian_spectrum state_slices",
     "lag_gradients": "gradient_by_lag",
     "lyapunov": "lyapunov_exponents",
     "saturation": "gate_saturation",

@@ -6,7 +6,7 @@ from zoo.analysis.fixed_point_search import (
 from zoo.analysis.jacobians import (
     jacobian as jacobian,
     jacobian_spectrum as jacobian_spectrum,
-    state_places as state_places,
+    state_slices as state_slices,
 )
 from zoo.analysis.lag_gradients import (
     gradient_by_lag as gradient_by_lag,

@@ -1,11 +1,8 @@
-"""Least squares with an exact Jacobian, from many starts at once: damped Newton steps.
+"""Fixed points of a layer under a constant input: states that a step leaves unchanged.
 
-Levenberg and Marquardt's method (J. J. Moré 1978, "The Levenberg-Marquardt Algorithm: Implementation and
-Theory", https://doi.org/10.1007/BFb0067700), in plain NumPy: SciPy's would take one start at a time.
-
-States from which fixed points are looked for, and the constant input under which they are.
-
-Fixed points of a layer under a constant input: states that a step leaves where they are.
+They are found by nonlinear least squares with the exact Jacobian, with the method of Levenberg and Marquardt
+(J. J. Moré 1978, "The Levenberg-Marquardt Algorithm: Implementation and Theory",
+https://doi.org/10.1007/BFb0067700) from many starts at once: SciPy takes one start at a time.
 """
 
 from __future__ import annotations
@@ -17,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from zoo.analysis.jacobians import eigenvalues, jacobians
-from zoo.analysis.state_map import StepMap, Told, check_smooth, step_map, trajectory
-from zoo.analysis.target import Subject, inputs_of
+from zoo.analysis.state_map import StateMap, StepInputs, check_smooth, state_map_of, trajectory
+from zoo.analysis.target import AnalysisTarget, inputs_of
 from zoo.arguments import check_seed, short_repr
 from zoo.errors import UsageError
 from zoo.layers.direction import Array
@@ -26,46 +23,46 @@ from zoo.layers.validation import as_floats
 
 Residual = Callable[[Array], Array]
 
-"""From points ``(N, S)`` to what should be zero there, ``(N, S)``."""
+"""From points ``(N, S)`` to residuals ``(N, S)``."""
 
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-2, 1e-12, 1e12
 
 EASED, HARDENED = 0.2, 4.0
 
 
-def descend(
+def levenberg_marquardt(
     points: Array, residual: Residual, jacobian: Callable[[Array], Array], tolerance: float, most_steps: int
 ) -> tuple[Array, Array]:
     """Minimise ``sum(residual ** 2)`` from each of some points.
 
-    A point is done when the norm of its residual is within the tolerance, or when no step makes it smaller:
-    at a minimum that is no zero.
+    A point stops when the norm of its residual is within the tolerance, or when no step makes it smaller, at
+    a minimum that is not zero.
 
     Args:
-        points: Where to start, ``(N, S)``.
-        residual: What should be zero.
+        points: Initial points, ``(N, S)``.
+        residual: The function whose zeros are sought.
         jacobian: Its derivative, ``(N, S, S)``.
-        tolerance: Norm of the residual that is small enough.
-        most_steps: Most steps of any point.
+        tolerance: Largest norm of the residual of a zero.
+        most_steps: Largest number of steps of a point.
 
     Returns:
-        The points and the norms of their residuals, ``(N, S)`` and ``(N,)``; infinite where a start was no
-        good.
+        The points and the norms of their residuals, ``(N, S)`` and ``(N,)``; infinite for an
+        invalid start.
     """
     points = points.copy()
-    found = residual(points)
-    norms = _norms(found)
+    residuals = residual(points)
+    norms = _norms(residuals)
     damping = np.full(len(points), FIRST_DAMPING)
     for _ in range(most_steps):
         active = np.flatnonzero((norms > tolerance) & np.isfinite(norms) & (damping < MOST_DAMPING))
         if active.size == 0:
             break
-        tried = points[active] + _steps(jacobian(points[active]), found[active], damping[active])
+        tried = points[active] + _steps(jacobian(points[active]), residuals[active], damping[active])
         values = residual(tried)
         is_better = _norms(values) < norms[active]
         better, worse = active[is_better], active[~is_better]
-        points[better], found[better] = tried[is_better], values[is_better]
-        norms[better] = _norms(found[better])
+        points[better], residuals[better] = tried[is_better], values[is_better]
+        norms[better] = _norms(residuals[better])
         damping[better] = np.maximum(damping[better] * EASED, LEAST_DAMPING)
         damping[worse] *= HARDENED
     return points, norms
@@ -89,33 +86,35 @@ def _steps(jacobians: Array, values: Array, damping: Array) -> Array:
     return steps
 
 
-MOST_STEPS_BEFORE = 32
+MAX_STEPS_BEFORE = 32
 
-"""Steps that a random state takes before it is a start, to reach the region where the cell works."""
+"""Largest number of steps from a random state to a start, to reach the region of usual states."""
 
-MOST_STARTS = 2**20
+MAX_STARTS = 2**20
 
 """Largest number of starts."""
 
 
-def starts_of(model: Subject, step: StepMap, told: Told, starts: Any, inputs: Any, seed: int) -> Array:
-    """Where to start, ``(N, S)``: states that are given, or that the layer goes through.
+def initial_points(
+    model: AnalysisTarget, step: StateMap, step_inputs: StepInputs, starts: Any, inputs: Any, seed: int
+) -> Array:
+    """Initial points, ``(N, S)``: given states, or states on trajectories of the layer.
 
     Raises:
-        UsageError: if what is given does not fit.
+        UsageError: if the starts or inputs do not fit.
     """
     who = f"{step.cell.label()}: fixed_points"
     if isinstance(starts, Mapping):
         return _given(step, starts, who)
     is_count = isinstance(starts, (int, np.integer)) and not isinstance(starts, bool)
-    if not is_count or not 1 <= starts <= MOST_STARTS:
+    if not is_count or not 1 <= starts <= MAX_STARTS:
         raise UsageError(
-            f"{who}: starts is {short_repr(starts)}; expected an integer from 1 to {MOST_STARTS}, or states "
+            f"{who}: starts is {short_repr(starts)}; expected an integer from 1 to {MAX_STARTS}, or states "
             f"by name."
         )
     rng = np.random.default_rng(check_seed(seed))
     if inputs is None:
-        return _settled(step, told, rng.standard_normal((int(starts), step.size)), rng)
+        return _visited_points(step, step_inputs, rng.standard_normal((int(starts), step.size)), rng)
     _, before = trajectory(model, step, inputs_of(model, inputs), None)
     visited = before.reshape(-1, step.size)
     if len(visited) == 0:
@@ -123,18 +122,20 @@ def starts_of(model: Subject, step: StepMap, told: Told, starts: Any, inputs: An
     return visited[rng.integers(len(visited), size=int(starts))]
 
 
-def _settled(step: StepMap, told: Told, points: Array, rng: np.random.Generator) -> Array:
+def _visited_points(
+    step: StateMap, step_inputs: StepInputs, points: Array, rng: np.random.Generator
+) -> Array:
     """Points after a few steps, of each a random number."""
-    waiting = rng.integers(MOST_STEPS_BEFORE + 1, size=len(points))
-    for taken in range(MOST_STEPS_BEFORE):
-        moved = step.step(spread(told, len(points)), points)
+    waiting = rng.integers(MAX_STEPS_BEFORE + 1, size=len(points))
+    for taken in range(MAX_STEPS_BEFORE):
+        moved = step.step(repeat_rows(step_inputs, len(points)), points)
         points = np.where((waiting > taken)[:, None] & np.isfinite(moved), moved, points)
     return points
 
 
-def _given(step: StepMap, starts: Mapping[str, Any], who: str) -> Array:
-    if set(starts) != set(step.places):
-        raise UsageError(f"{who}: starts has the states {sorted(starts)}; expected {sorted(step.places)}.")
+def _given(step: StateMap, starts: Mapping[str, Any], who: str) -> Array:
+    if set(starts) != set(step.slices):
+        raise UsageError(f"{who}: starts has the states {sorted(starts)}; expected {sorted(step.slices)}.")
     rows = {len(np.atleast_1d(value)) for value in starts.values()}
     if len(rows) != 1:
         raise UsageError(
@@ -143,13 +144,13 @@ def _given(step: StepMap, starts: Mapping[str, Any], who: str) -> Array:
     count, dtype = rows.pop(), np.dtype(np.float64)
     states = [
         as_floats(starts[full], (count, *shape), dtype, f"{who}: state {full!r} of starts")
-        for full, shape in zip(step.places, step.shapes.values(), strict=True)
+        for full, shape in zip(step.slices, step.shapes.values(), strict=True)
     ]
     return step.join(states, (count,))
 
 
-def constant(model: Subject, step: StepMap, x: Any) -> Told:
-    """What the layer is told at every step, as one row.
+def constant_inputs(model: AnalysisTarget, step: StateMap, x: Any) -> StepInputs:
+    """The inputs of every step, as one row.
 
     Raises:
         UsageError: if x does not fit.
@@ -157,10 +158,10 @@ def constant(model: Subject, step: StepMap, x: Any) -> Told:
     layer, cell = step.layer, step.cell
     shapes = zip(cell.inputs.values(), layer.inputs.values(), strict=True)
     inputs = tuple(np.full((1, *shape), each.value(cell.options), np.float64) for each, shape in shapes)
-    return Told(_input(model, step, x), inputs, {})
+    return StepInputs(_input(model, step, x), inputs, {})
 
 
-def _input(model: Subject, step: StepMap, x: Any) -> Array:
+def _input(model: AnalysisTarget, step: StateMap, x: Any) -> Array:
     """The input, ``(1, I)``."""
     size, who = step.layer.input_size, f"{step.cell.label()}: fixed_points"
     if isinstance(x, str) and step.layer.index == 0 and hasattr(model, "vocab"):
@@ -174,30 +175,30 @@ def _input(model: Subject, step: StepMap, x: Any) -> Array:
     return as_floats(values, (size,), np.dtype(np.float64), f"{who}: x")[None]
 
 
-def spread(told: Told, rows: int) -> Told:
-    """The same for every row."""
-    return told.map(lambda value: np.broadcast_to(value, (rows, *value.shape[1:])))
+def repeat_rows(step_inputs: StepInputs, rows: int) -> StepInputs:
+    """Repeat one row."""
+    return step_inputs.map(lambda value: np.broadcast_to(value, (rows, *value.shape[1:])))
 
 
-MOST_UNITS = 2**12
+MAX_UNITS = 2**12
 
-AT_ONCE = 2**24  # numbers in the Jacobians of all descents at once
+CHUNK_ELEMENTS = 2**24  # numbers in the Jacobians of all descents at once
 
-STILL = 1e-12  # a descent goes on until a step moves no further than this
+SPEED_TOLERANCE = 1e-12  # descents stop at this speed
 
-ROUNDING = 1e-9  # how near to the unit circle an eigenvalue lies on it
+ROUNDING = 1e-9  # distance at which an eigenvalue counts as on the unit circle
 
 
 @dataclass(frozen=True)
 class FixedPoints:
-    """Fixed points, those first that most starts lead to.
+    """Fixed points, sorted by the number of starts that lead to them.
 
     Args:
         states: Every state of the layer by its full name, ``(N, ...)``.
-        speed: How far one step takes each, ``|F(h) - h|``, ``(N,)``.
-        eigenvalues: Of the Jacobian there, ``(N, S)``, those of the largest modulus first.
-        count: From how many starts each was reached, ``(N,)``.
-        starts: How many starts there were.
+        speed: Length of one step, ``|F(h) - h|``, ``(N,)``.
+        eigenvalues: Eigenvalues of the Jacobian, ``(N, S)``, sorted by modulus, the largest first.
+        count: Number of starts that led to each, ``(N,)``.
+        starts: Number of starts.
     """
 
     states: Mapping[str, Array]
@@ -211,12 +212,12 @@ class FixedPoints:
 
     @property
     def stable(self) -> Array:
-        """Whether each draws in what is near: all its eigenvalues lie within the unit circle, ``(N,)``."""
+        """Whether each attracts nearby states: all eigenvalues are within the unit circle, ``(N,)``."""
         return np.asarray(np.abs(self.eigenvalues).max(axis=1, initial=0.0) < 1 - ROUNDING)
 
     @property
     def unstable_directions(self) -> Array:
-        """How many eigenvalues of each lie outside of the unit circle, ``(N,)``: one or more for a saddle."""
+        """Number of eigenvalues of each outside the unit circle, ``(N,)``: one or more for a saddle."""
         return np.asarray(np.sum(np.abs(self.eigenvalues) > 1 + ROUNDING, axis=1))
 
     def __repr__(self) -> str:
@@ -224,7 +225,7 @@ class FixedPoints:
 
 
 def fixed_points(
-    model: Subject,
+    model: AnalysisTarget,
     x: Any = None,
     layer: int | str = 0,
     starts: int | Mapping[str, Any] = 64,
@@ -243,7 +244,7 @@ def fixed_points(
     Args:
         model: A ``zoo.Recurrent`` or a model.
         x: The input that the layer reads at every step: ``(I,)`` numbers, a token, or for the first layer of
-            a language model a symbol; zeros if None. Inputs beside x have their defaults.
+            a language model a symbol; zeros if None. Auxiliary inputs have their defaults.
         layer: Which layer, as a number or as ``"l0"``.
         starts: From how many states to start, or the states, ``{"l0.h": (N, ...), ...}``.
         inputs: Inputs of the model, as for the other functions: starts are then drawn from the states that
@@ -261,53 +262,55 @@ def fixed_points(
             like another, or if its derivative is a surrogate.
     """
     _check_positive(tolerance=tolerance, apart=apart, most_steps=most_steps)
-    step = step_map(model, layer)
+    step = state_map_of(model, layer)
     _check(step)
-    flow = _Flow(step, constant(model, step, x))
-    first = starts_of(model, step, flow.told, starts, inputs, seed)
-    points, speed = flow.still(first, min(tolerance, STILL), int(min(most_steps, 2**31)))
+    motion = _StateMotion(step, constant_inputs(model, step, x))
+    first = initial_points(model, step, motion.step_inputs, starts, inputs, seed)
+    points, speed = motion.find_still_points(
+        first, min(tolerance, SPEED_TOLERANCE), int(min(most_steps, 2**31))
+    )
     is_still = speed <= tolerance
     points, count = _distinct(points[is_still], speed[is_still], apart)
     return FixedPoints(
         {step.layer.prefix + name: value for name, value in step.split(points).items()},
-        np.linalg.norm(flow.moved(points), axis=1),
-        eigenvalues(flow.jacobians(points)),
+        np.linalg.norm(motion.motion(points), axis=1),
+        eigenvalues(motion.jacobians(points)),
         count,
         len(first),
     )
 
 
-class _Flow:
-    """How a step under a constant input moves states: ``F(h) - h``.
+class _StateMotion:
+    """The motion of states in a step under a constant input: ``F(h) - h``.
 
     Args:
         step: The map F.
-        told: What it is told at every step, one row.
+        step_inputs: Its inputs at every step, one row.
     """
 
-    def __init__(self, step: StepMap, told: Told) -> None:
-        self.step, self.told = step, told
+    def __init__(self, step: StateMap, step_inputs: StepInputs) -> None:
+        self.step, self.step_inputs = step, step_inputs
 
-    def moved(self, points: Array) -> Array:
-        """From points ``(N, S)`` to where a step moves each."""
-        return self.step.step(spread(self.told, len(points)), points) - points
+    def motion(self, points: Array) -> Array:
+        """Motion of points ``(N, S)``."""
+        return self.step.step(repeat_rows(self.step_inputs, len(points)), points) - points
 
     def jacobians(self, points: Array) -> Array:
         """The derivative of F, ``(N, S, S)``."""
-        return jacobians(self.step, spread(self.told, len(points)), points)
+        return jacobians(self.step, repeat_rows(self.step_inputs, len(points)), points)
 
-    def still(self, starts: Array, tolerance: float, most_steps: int) -> tuple[Array, Array]:
-        """Where descents from some starts end, and the speed there; as many at once as fit in memory."""
-        rows = max(1, AT_ONCE // self.step.size**2)
-        found = [
-            descend(starts[first : first + rows], self.moved, self._slope, tolerance, most_steps)
+    def find_still_points(self, starts: Array, tolerance: float, most_steps: int) -> tuple[Array, Array]:
+        """End points of descents, and the speed there; as many at once as fit in memory."""
+        rows = max(1, CHUNK_ELEMENTS // self.step.size**2)
+        results = [
+            levenberg_marquardt(starts[first : first + rows], self.motion, self._slope, tolerance, most_steps)
             for first in range(0, len(starts), rows)
         ]
-        points, speed = zip(*found, strict=True)
+        points, speed = zip(*results, strict=True)
         return np.concatenate(points), np.concatenate(speed)
 
     def _slope(self, points: Array) -> Array:
-        """The derivative of what :meth:`moved` gives."""
+        """The derivative of :meth:`motion`."""
         return self.jacobians(points) - np.eye(self.step.size)
 
 
@@ -317,7 +320,7 @@ def _check_positive(**values: float) -> None:
             raise UsageError(f"fixed_points: {name} is {short_repr(value)}; expected a positive number.")
 
 
-def _check(step: StepMap) -> None:
+def _check(step: StateMap) -> None:
     check_smooth(step, "fixed_points")
     who = step.cell.label()
     whole = [name for name in step.cell.states if name not in step.shapes]
@@ -326,19 +329,19 @@ def _check(step: StepMap) -> None:
             f"{who}: fixed_points takes cells whose step is the same at all times, and state {whole[0]!r} "
             f"counts in whole numbers; choose another cell."
         )
-    if step.size > MOST_UNITS:
+    if step.size > MAX_UNITS:
         raise UsageError(
-            f"{who}: fixed_points solves for {step.size} numbers of state, more than {MOST_UNITS}; choose a "
+            f"{who}: fixed_points solves for {step.size} numbers of state, more than {MAX_UNITS}; choose a "
             f"smaller layer."
         )
 
 
 def _distinct(points: Array, speed: Array, apart: float) -> tuple[Array, Array]:
-    """Of points that do not lie apart the stillest, and how many there were, the largest number first."""
+    """Merge nearby points into the slowest, and count them, the largest count first."""
     kept, count = np.zeros(len(points), bool), np.zeros(len(points), int)
-    for place in np.argsort(speed, kind="stable"):
-        near = np.flatnonzero(kept & (np.linalg.norm(points - points[place], axis=1) < apart))
-        first = near[0] if near.size else place
+    for index in np.argsort(speed, kind="stable"):
+        near = np.flatnonzero(kept & (np.linalg.norm(points - points[index], axis=1) < apart))
+        first = near[0] if near.size else index
         kept[first] = True
         count[first] += 1
     order = np.argsort(-count, kind="stable")[: kept.sum()]

@@ -8,21 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from zoo.analysis.state_map import StepMap, Told, step_map, trajectory
-from zoo.analysis.target import Subject, inputs_of
+from zoo.analysis.state_map import StateMap, StepInputs, state_map_of, trajectory
+from zoo.analysis.target import AnalysisTarget, inputs_of
 from zoo.arguments import as_bool
 from zoo.errors import UsageError
 from zoo.layers.direction import Array
 
-AT_ONCE = 2**22
-"""Numbers of one array of derivatives that are worked out at once."""
+CHUNK_ELEMENTS = 2**22
+"""Elements of derivatives that are computed at once."""
 
-MOST_NUMBERS = 2**28
-"""Numbers in all Jacobians that are asked for: 2 GiB."""
+MAX_ELEMENTS = 2**28
+"""Largest number of elements of all Jacobians: 2 GiB."""
 
 
 def jacobian(
-    model: Subject, inputs: Any, layer: int | str = 0, state: Mapping[str, Any] | None = None
+    model: AnalysisTarget, inputs: Any, layer: int | str = 0, state: Mapping[str, Any] | None = None
 ) -> Array:
     """The exact derivative of a layer's states after each step by those before it.
 
@@ -39,38 +39,38 @@ def jacobian(
 
     Returns:
         float64 ``(T, B, S, S)``, where S counts the numbers of all states of the layer, one state after the
-        other (:func:`state_places`).
+        other (:func:`state_slices`).
 
     Raises:
         UsageError: if an argument does not fit, or the Jacobians are too large to be held.
     """
-    step = step_map(model, layer)
+    step = state_map_of(model, layer)
     x = inputs_of(model, inputs)
     steps, batch = x.shape[:2]
-    if (total := steps * batch * step.size**2) > MOST_NUMBERS:
+    if (total := steps * batch * step.size**2) > MAX_ELEMENTS:
         raise UsageError(
             f"{step.cell.label()}: {steps * batch} Jacobians of {step.size} x {step.size} are {total:,} "
-            f"numbers, more than {MOST_NUMBERS:,}; take fewer steps, rows or units."
+            f"numbers, more than {MAX_ELEMENTS:,}; take fewer steps, rows or units."
         )
-    told, before = trajectory(model, step, x, state)
-    flat = told.map(lambda value: value.reshape(-1, *value.shape[2:]))
-    found = jacobians(step, flat, before.reshape(-1, step.size))
-    found = found.reshape(steps, batch, step.size, step.size)
-    return found[::-1] if step.layer.reverse else found
+    step_inputs, before = trajectory(model, step, x, state)
+    flat = step_inputs.map(lambda value: value.reshape(-1, *value.shape[2:]))
+    values = jacobians(step, flat, before.reshape(-1, step.size))
+    values = values.reshape(steps, batch, step.size, step.size)
+    return values[::-1] if step.layer.reverse else values
 
 
-def jacobians(step: StepMap, told: Told, vectors: Array) -> Array:
+def jacobians(step: StateMap, step_inputs: StepInputs, vectors: Array) -> Array:
     """Jacobians ``(N, S, S)`` at N states, some at a time."""
-    found = np.empty((len(vectors), step.size, step.size))
-    rows = max(1, AT_ONCE // step.size**2)
+    values = np.empty((len(vectors), step.size, step.size))
+    rows = max(1, CHUNK_ELEMENTS // step.size**2)
     for first in range(0, len(vectors), rows):
         part = slice(first, first + rows)
-        found[part] = step.jacobian(told.map(itemgetter(part)), vectors[part])
-    return found
+        values[part] = step.jacobian(step_inputs.map(itemgetter(part)), vectors[part])
+    return values
 
 
 def jacobian_spectrum(
-    model: Subject,
+    model: AnalysisTarget,
     inputs: Any,
     layer: int | str = 0,
     state: Mapping[str, Any] | None = None,
@@ -92,12 +92,12 @@ def jacobian_spectrum(
     Raises:
         UsageError: as for :func:`jacobian`.
     """
-    found = jacobian(model, inputs, layer, state)
+    matrices = jacobian(model, inputs, layer, state)
     if not as_bool(singular, "jacobian_spectrum: singular"):
-        return eigenvalues(found)
-    values = np.full(found.shape[:-1], np.nan)
-    finite = np.isfinite(found).all(axis=(-2, -1))
-    values[finite] = np.linalg.svd(found[finite], compute_uv=False)
+        return eigenvalues(matrices)
+    values = np.full(matrices.shape[:-1], np.nan)
+    finite = np.isfinite(matrices).all(axis=(-2, -1))
+    values[finite] = np.linalg.svd(matrices[finite], compute_uv=False)
     return values
 
 
@@ -109,8 +109,8 @@ def eigenvalues(matrices: Array) -> Array:
     return np.take_along_axis(values, np.argsort(-np.abs(values), axis=-1, kind="stable"), axis=-1)
 
 
-def state_places(model: Subject, layer: int | str = 0) -> dict[str, slice]:
-    """Where each state of a layer lies among the rows and columns of its Jacobian, ``{"l0.h": slice(0, H)}``.
+def state_slices(model: AnalysisTarget, layer: int | str = 0) -> dict[str, slice]:
+    """Rows and columns of each state of a layer in its Jacobian, ``{"l0.h": slice(0, H)}``.
 
     Args:
         model: A ``zoo.Recurrent`` or a model.
@@ -119,4 +119,4 @@ def state_places(model: Subject, layer: int | str = 0) -> dict[str, slice]:
     Raises:
         UsageError: if there is no such layer.
     """
-    return dict(step_map(model, layer).places)
+    return dict(state_map_of(model, layer).slices)

@@ -1,4 +1,4 @@
-"""Gradient against lag: how much of what happened k steps ago a loss still feels."""
+"""Gradient by lag: the gradient of a loss with respect to the states k steps before."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from zoo.analysis.loss_gradients import gradient_at, projected, targets_of
-from zoo.analysis.target import ForwardRun, Subject, gradients, inputs_of, run, stack_of
+from zoo.analysis.target import AnalysisTarget, ForwardRun, gradients, inputs_of, run, stack_of
 from zoo.arguments import as_integer
 from zoo.errors import UsageError
 from zoo.layers.direction import Array
@@ -17,7 +17,7 @@ TIMES = 4
 
 
 def gradient_by_lag(
-    model: Subject,
+    model: AnalysisTarget,
     inputs: Any,
     targets: Any = None,
     lags: int = 64,
@@ -64,36 +64,36 @@ def gradient_by_lag(
         )
     lags, times = min(lags, len(x)), min(times, len(x))
     chosen = np.unique(np.linspace(len(x) - 1, lags - 1, 1 if only_last else times).round().astype(int))
-    done, rows = _up_to(model, x, state, chosen.tolist(), lags)
-    dy = np.zeros_like(done.y)
+    run_result, rows = _windows_ending_at(model, x, state, chosen.tolist(), lags)
+    dy = np.zeros_like(run_result.y)
     if targets is None:
-        dy[-1] = projected(done.y[-1], seed)
+        dy[-1] = projected(run_result.y[-1], seed)
     else:
-        dy[-1] = gradient_at(model, done.y[-1], np.concatenate([targets[t] for t in chosen]))
+        dy[-1] = gradient_at(model, run_result.y[-1], np.concatenate([targets[t] for t in chosen]))
     return {
         name: np.linalg.norm(value[::-1].reshape(lags, rows, -1), axis=2).mean(axis=1, dtype=float)
-        for name, value in gradients(model, done, dy).items()
+        for name, value in gradients(model, run_result, dy).items()
     }
 
 
-def _up_to(
-    model: Subject, x: Array, state: Mapping[str, Any] | None, times: list[int], lags: int
+def _windows_ending_at(
+    model: AnalysisTarget, x: Array, state: Mapping[str, Any] | None, times: list[int], lags: int
 ) -> tuple[ForwardRun, int]:
-    """The last steps up to each of some times, side by side as rows, and how many rows those are.
+    """Run the last steps up to each of some times, side by side as rows; and the number of rows.
 
-    What happens before them changes no gradient within: it is gone through once, for the states.
+    Steps before a window change no gradient within it: they are run once, for the states.
     """
-    now, place, states = state, 0, list[Mapping[str, Any] | None]()
+    now, index, states = state, 0, list[Mapping[str, Any] | None]()
     for t in times:
         first = t - lags + 1
-        if first > place:
-            now, place = run(model, x[place:first], now).last, first
+        if first > index:
+            now, index = run(model, x[index:first], now).last, first
         states.append(now)
     side_by_side = np.concatenate([x[t - lags + 1 : t + 1] for t in times], axis=1)
     return run(model, side_by_side, _joined(model, states, x.shape[1])), side_by_side.shape[1]
 
 
-def _joined(model: Subject, states: list[Mapping[str, Any] | None], batch: int) -> dict[str, Array]:
+def _joined(model: AnalysisTarget, states: list[Mapping[str, Any] | None], batch: int) -> dict[str, Array]:
     stack = stack_of(model)
     full = [stack.initial_states(each, model.params, batch, model.dtype) for each in states]
     return {name: np.concatenate([each[name] for each in full]) for name in stack.state_shapes}

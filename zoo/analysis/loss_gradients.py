@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.analysis.target import Subject, stack_of
+from zoo.analysis.target import AnalysisTarget, stack_of
 from zoo.arguments import check_seed
 from zoo.arrays import as_array
 from zoo.errors import UsageError
@@ -15,7 +15,7 @@ from zoo.layers.validation import as_floats, as_tokens
 from zoo.model.readout import readout_kernels
 
 
-def targets_of(model: Subject, x: Array, targets: Any) -> tuple[Array, Array | None, bool]:
+def targets_of(model: AnalysisTarget, x: Array, targets: Any) -> tuple[Array, Array | None, bool]:
     """Inputs, the targets of every step that belong to them, and whether only those of the last are any.
 
     Raises:
@@ -41,7 +41,7 @@ def targets_of(model: Subject, x: Array, targets: Any) -> tuple[Array, Array | N
     return x, as_floats(target_array, shape, model.dtype, who), only_last
 
 
-def gradient_at(model: Subject, y: Array, target: Array) -> Array:
+def gradient_at(model: AnalysisTarget, y: Array, target: Array) -> Array:
     """Gradients of the loss of each row with respect to its output.
 
     Args:
@@ -61,5 +61,5 @@ def gradient_at(model: Subject, y: Array, target: Array) -> Array:
 
 def projected(y: Array, seed: int) -> Array:
     """A random unit vector for each row: the gradient of its product with the output, ``(B, ·)``."""
-    found = np.random.default_rng(check_seed(seed)).standard_normal(y.shape)
-    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), y.dtype)
+    vectors = np.random.default_rng(check_seed(seed)).standard_normal(y.shape)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), y.dtype)

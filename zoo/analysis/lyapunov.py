@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from zoo.analysis.state_map import check_smooth, step_map, trajectory
-from zoo.analysis.target import Subject, inputs_of
+from zoo.analysis.state_map import check_smooth, state_map_of, trajectory
+from zoo.analysis.target import AnalysisTarget, inputs_of
 from zoo.arguments import as_integer, check_seed
 from zoo.errors import UsageError
 from zoo.layers.direction import Array
 
 
 def lyapunov_exponents(
-    model: Subject,
+    model: AnalysisTarget,
     inputs: Any,
     layer: int | str = 0,
     count: int | None = None,
@@ -54,7 +54,7 @@ def lyapunov_exponents(
     Raises:
         UsageError: if an argument does not fit, or the cell's derivative is a surrogate.
     """
-    step = step_map(model, layer)
+    step = state_map_of(model, layer)
     check_smooth(step, "lyapunov_exponents")
     x = inputs_of(model, inputs)
     steps, batch = x.shape[:2]
@@ -64,13 +64,13 @@ def lyapunov_exponents(
     warmup = as_integer(warmup, f"{who}: warmup", 0, max(0, (steps - 1) // 2))
     if steps == 0:
         raise UsageError(f"{step.cell.label()}: lyapunov_exponents takes at least one step.")
-    told, before = trajectory(model, step, x, state)
+    step_inputs, before = trajectory(model, step, x, state)
     drawn = np.random.default_rng(check_seed(seed)).standard_normal((batch, step.size, count))
     directions = _orthogonal(drawn)[0]
     total = np.zeros((batch, count))
     for t in reversed(range(warmup, steps)):
-        now = told.map(itemgetter(t))
-        pulled = step.pull_back(now, before[t], np.moveaxis(directions, 2, 0))
+        now = step_inputs.map(itemgetter(t))
+        pulled = step.vjp(now, before[t], np.moveaxis(directions, 2, 0))
         directions, stretched = _orthogonal(np.moveaxis(pulled, 0, 2))
         if t < steps - warmup:
             total += stretched
@@ -79,6 +79,6 @@ def lyapunov_exponents(
 
 def _orthogonal(directions: Array) -> tuple[Array, Array]:
     """Orthonormal directions ``(B, S, K)``, and the logarithms of how long they were, ``(B, K)``."""
-    found, triangular = np.linalg.qr(directions)
+    orthonormal, triangular = np.linalg.qr(directions)
     with np.errstate(divide="ignore"):  # what is mapped to nothing shrinks at the rate of minus infinity
-        return found, np.log(np.abs(np.diagonal(triangular, axis1=1, axis2=2)))
+        return orthonormal, np.log(np.abs(np.diagonal(triangular, axis1=1, axis2=2)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.analysis.target import Subject, inputs_of, run, stack_of
+from zoo.analysis.target import AnalysisTarget, inputs_of, run, stack_of
 from zoo.arguments import as_elements, as_number
 from zoo.compiler.frontend.traceable_values import SQUASHING_RANGES
 from zoo.errors import UsageError
@@ -15,7 +15,7 @@ from zoo.layers.tracing import cell_trace_values
 
 
 def gate_saturation(
-    model: Subject,
+    model: AnalysisTarget,
     inputs: Any,
     state: Mapping[str, Any] | None = None,
     names: Iterable[str] | None = None,
@@ -45,10 +45,10 @@ def gate_saturation(
     if not 0 < as_number(margin, "gate_saturation: margin", expected) < 0.5:
         raise UsageError(f"gate_saturation: margin is {margin!r}; expected {expected}.")
     ranges = squashed(model)
-    asked = (
+    request = (
         ranges if names is None else as_elements(names, "gate_saturation: names", "names, or None for all")
     )
-    traces = run(model, inputs_of(model, inputs), state, asked).traces if asked else {}
+    traces = run(model, inputs_of(model, inputs), state, request).traces if request else {}
     for name in traces:
         if name not in ranges:
             raise UsageError(
@@ -58,14 +58,14 @@ def gate_saturation(
     return {name: _shares(traces[name], *ranges[name], margin) for name in traces}
 
 
-def squashed(model: Subject) -> dict[str, tuple[float, float]]:
+def squashed(model: AnalysisTarget) -> dict[str, tuple[float, float]]:
     """The values that a sigmoid or tanh made, and the range of each, by name."""
-    found = {}
+    ranges_by_name = {}
     for layer in stack_of(model).directions:
         for name, value in cell_trace_values(layer.cell).items():
             if value is not None and value.function in SQUASHING_RANGES:
-                found[layer.prefix + name] = SQUASHING_RANGES[value.function]
-    return found
+                ranges_by_name[layer.prefix + name] = SQUASHING_RANGES[value.function]
+    return ranges_by_name
 
 
 def _shares(values: Any, low: float, high: float, margin: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""What is analysed: recurrent layers with their numbers, and inputs to drive them."""
+"""The target of an analysis: a layer or a model, its inputs, and its forward and backward pass."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoo.layers.stack import LayerTape, Stack
 from zoo.layers.tracing import GradientTracer, TraceRequest, ValueTracer, requested_names
 from zoo.layers.validation import as_inputs, as_state
 
-Subject: TypeAlias = Any
+AnalysisTarget: TypeAlias = Any
 """A ``zoo.Recurrent``, or a model that has a ``stack`` of layers."""
 
 
@@ -40,41 +40,41 @@ class ForwardRun:
     traces: Mapping[str, Array]
 
     def tape_of(self, layer: Direction) -> DirectionTape:
-        """What a layer went through, in its own order of time."""
+        """Tape of a direction, in its own order of time."""
         tapes = self.batch_run.iter_tapes(self.segment, self.segment.tape)
         return next(tape for each, *_, tape in tapes if each.prefix == layer.prefix)
 
 
-def stack_of(subject: Subject) -> Stack:
-    """The layers of what is analysed.
+def stack_of(target: AnalysisTarget) -> Stack:
+    """The stack of a target.
 
     Raises:
-        UsageError: if it has none.
+        UsageError: if it has no stack.
     """
-    stack = getattr(subject, "stack", None)
-    if not isinstance(subject, FlatParameters) or not isinstance(stack, Stack):
+    stack = getattr(target, "stack", None)
+    if not isinstance(target, FlatParameters) or not isinstance(stack, Stack):
         raise UsageError(
-            f"zoo.analysis: found {type(subject).__name__!r}; expected a zoo.Recurrent or a model with "
+            f"zoo.analysis: found {type(target).__name__!r}; expected a zoo.Recurrent or a model with "
             f"recurrent layers, such as zoo.load(...) gives."
         )
     return stack
 
 
-def arrays_of(subject: Subject, layer: Direction) -> tuple[Array, ...]:
-    """The parameters and buffers of a layer, as kernels take them."""
-    return tuple(subject.arrays[name] for name in layer.arrays)
+def arrays_of(target: AnalysisTarget, layer: Direction) -> tuple[Array, ...]:
+    """Parameters and buffers of a direction, as kernels take them."""
+    return tuple(target.arrays[name] for name in layer.arrays)
 
 
-def layer_of(subject: Subject, layer: int | str) -> Direction:
-    """A layer by its place, or by what its arrays are called after, ``"l0"`` or ``"l0.reverse"``.
+def layer_of(target: AnalysisTarget, layer: int | str) -> Direction:
+    """A direction by the index of its layer, or by its prefix, ``"l0"`` or ``"l0.reverse"``.
 
     Raises:
-        UsageError: if there is no such layer.
+        UsageError: if it is unknown.
     """
-    stack = stack_of(subject)
+    stack = stack_of(target)
     layers = {each.prefix.removesuffix("."): each for each in stack.directions}
-    is_place = isinstance(layer, int) and not isinstance(layer, bool)
-    if is_place and -len(stack.layers) <= int(layer) < len(stack.layers):
+    is_index = isinstance(layer, int) and not isinstance(layer, bool)
+    if is_index and -len(stack.layers) <= int(layer) < len(stack.layers):
         return stack.layers[int(layer)].directions[0]
     if isinstance(layer, str) and layer in layers:
         return layers[layer]
@@ -82,43 +82,43 @@ def layer_of(subject: Subject, layer: int | str) -> Direction:
     raise UsageError(f"{stack.label()}: layer is {short_repr(layer)}; there are {', '.join(layers)}.{hint}")
 
 
-def inputs_of(subject: Subject, inputs: Any) -> Array:
-    """Inputs as kernels take them; a text as the tokens of one row.
+def inputs_of(target: AnalysisTarget, inputs: Any) -> Array:
+    """Convert inputs for kernels; a text becomes the tokens of one row.
 
     Raises:
         UsageError: if they do not fit.
         DataError: if the text has symbols that the vocabulary lacks.
     """
-    stack = stack_of(subject)
+    stack = stack_of(target)
     if isinstance(inputs, (str, bytes)):
-        if not hasattr(subject, "vocab"):
+        if not hasattr(target, "vocab"):
             raise UsageError(
                 f"{stack.label()}: inputs are a text, which takes a language model; expected floats "
                 f"(T, B, {stack.input_size}) or integer tokens (T, B)."
             )
-        inputs = subject.vocab.encode(inputs)[:, None]
-    return as_inputs(inputs, stack.input_size, subject.dtype, stack.label())
+        inputs = target.vocab.encode(inputs)[:, None]
+    return as_inputs(inputs, stack.input_size, target.dtype, stack.label())
 
 
 def run(
-    subject: Subject, x: Array, state: Mapping[str, Any] | None = None, trace: TraceRequest = None
+    target: AnalysisTarget, x: Array, state: Mapping[str, Any] | None = None, trace: TraceRequest = None
 ) -> ForwardRun:
-    """Go through all layers.
+    """Run all layers.
 
     Args:
-        subject: What is analysed.
+        target: The layer or model.
         x: From :func:`inputs_of`.
-        state: States before the first step; if None the learned ones, or zeros.
-        trace: What to trace.
+        state: Initial states; if None the learned ones, or zeros.
+        trace: Values to trace.
 
     Raises:
         UsageError: if the state does not fit.
-        UnknownNameError: if there is nothing of a name to trace.
+        UnknownNameError: if a name to trace is unknown.
     """
-    stack, (steps, batch) = stack_of(subject), x.shape[:2]
-    aux_inputs = stack.aux_inputs({}, (steps, batch), subject.dtype)
-    initial = stack.initial_states(state, subject.params, batch, subject.dtype)
-    weights = stack.weights(subject.arrays)
+    stack, (steps, batch) = stack_of(target), x.shape[:2]
+    aux_inputs = stack.aux_inputs({}, (steps, batch), target.dtype)
+    initial = stack.initial_states(state, target.params, batch, target.dtype)
+    weights = stack.weights(target.arrays)
     batch_run = BatchRun(stack, weights, x, initial, aux_inputs, [slice(0, steps)])
     tracer = ValueTracer(batch_run, trace) if requested_names(trace) else None
     outputs = list[Array]()
@@ -133,11 +133,11 @@ def run(
 
 
 def gradients(
-    subject: Subject, run: ForwardRun, dy: Array, request: TraceRequest = True
+    target: AnalysisTarget, run: ForwardRun, dy: Array, request: TraceRequest = True
 ) -> Mapping[str, Array]:
     """Gradients of ``sum(dy * y)`` at every step, ``(T, B, ...)``, of all states or of requested values."""
-    stack, batch = stack_of(subject), dy.shape[1]
-    zeros = as_state(None, stack.state_shapes, batch, subject.dtype, stack.label())
+    stack, batch = stack_of(target), dy.shape[1]
+    zeros = as_state(None, stack.state_shapes, batch, target.dtype, stack.label())
     tracer = GradientTracer(run.batch_run, request)
     run.batch_run.backward([run.segment], lambda _, __: (dy, []), zeros, hook=tracer.on_backward)
     return tracer.traces()

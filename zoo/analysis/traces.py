@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from zoo.analysis.loss_gradients import gradient_at, targets_of
-from zoo.analysis.target import Subject, gradients, inputs_of, run, stack_of
+from zoo.analysis.target import AnalysisTarget, gradients, inputs_of, run, stack_of
 from zoo.errors import UsageError
 from zoo.layers.direction import Array
 from zoo.layers.tracing import TraceRequest
 
 
 def trace(
-    model: Subject, inputs: Any, names: TraceRequest = True, state: Mapping[str, Any] | None = None
+    model: AnalysisTarget, inputs: Any, names: TraceRequest = True, state: Mapping[str, Any] | None = None
 ) -> Mapping[str, Array]:
     """Named values of ``step`` at every step, as ``zoo.Recurrent.forward(x, trace=...)`` traces them.
 
@@ -36,7 +36,7 @@ def trace(
 
 
 def trace_grads(
-    model: Subject,
+    model: AnalysisTarget,
     inputs: Any,
     targets: Any = None,
     names: TraceRequest = True,
@@ -64,10 +64,10 @@ def trace_grads(
     x, known, only_last = targets_of(model, inputs_of(model, inputs), targets)
     if known is None:
         raise UsageError(f"{stack_of(model).label()}: trace_grads takes the targets of a loss; found none.")
-    done = run(model, x, state)
-    dy = np.zeros_like(done.y)
+    run_result = run(model, x, state)
+    dy = np.zeros_like(run_result.y)
     first = max(0, len(x) - 1) if only_last else 0
-    rows = done.y[first:].reshape(-1, done.y.shape[2])
+    rows = run_result.y[first:].reshape(-1, run_result.y.shape[2])
     slope = gradient_at(model, rows, known[first:].reshape(len(rows), *known.shape[2:]))
     dy[first:] = slope.reshape(dy[first:].shape) / max(1, len(rows))
-    return gradients(model, done, dy, names)
+    return gradients(model, run_result, dy, names)

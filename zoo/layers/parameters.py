@@ -164,10 +164,10 @@ class FlatParameters:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FlatParameters:
         """A copy with its own vectors and the same settings."""
-        twin = copy.copy(self)
-        memo[id(self)] = twin
-        twin._rebuild_views(self._theta.copy(), self._grad.copy(), self._buffer_vector.copy())
-        return twin
+        duplicate = copy.copy(self)
+        memo[id(self)] = duplicate
+        duplicate._rebuild_views(self._theta.copy(), self._grad.copy(), self._buffer_vector.copy())
+        return duplicate
 
     def _rebuild_views(self, theta: Array, grad: Array, buffers: Array) -> None:
         self._theta, self._grad, self._buffer_vector = theta, grad, buffers

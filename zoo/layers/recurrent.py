@@ -153,8 +153,8 @@ class Recurrent(FlatParameters):
                 begins there.
             trace: What to trace, to be found in :attr:`trace`: True for everything in :attr:`trace_names`,
                 or names, ``"f"`` in every layer or ``"l0.f"`` in one.
-            **inputs: What the cell takes beside x, ``dt=...`` of shape ``(T, B, ...)``; every layer that
-                takes it gets it, and its default where it is not given.
+            **inputs: Auxiliary inputs of the cell, ``dt=...`` of shape ``(T, B, ...)``, for every layer that
+                declares them; those that are not given have their defaults.
 
         Returns:
             The outputs ``(T, B, ·)`` and the states after the last step.

@@ -139,8 +139,8 @@ def as_state(
     if state is None:
         return {name: np.zeros((batch, *shape), dtype) for name, shape in shapes.items()}
     if not isinstance(state, Mapping) or set(state) != set(shapes):
-        found = sorted(map(str, state)) if isinstance(state, Mapping) else f"a {type(state).__name__}"
-        raise UsageError(f"{who}: the state is {found}; expected a mapping with the names {sorted(shapes)}.")
+        names = sorted(map(str, state)) if isinstance(state, Mapping) else f"a {type(state).__name__}"
+        raise UsageError(f"{who}: the state is {names}; expected a mapping with the names {sorted(shapes)}.")
     return {
         name: as_floats(state[name], (batch, *shape), dtype, f"{who}: state {name!r}")
         for name, shape in shapes.items()
