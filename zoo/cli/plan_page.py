@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from zoo.cli.terminal import WIDTH, bold, dim
+from zoo.cli.terminal import WIDTH, bold, dim, indent
 from zoo.compiler.explain import Equation, Explanation, Item, LoopEquations, SectionEquations
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.plan_values import Cost
@@ -50,17 +50,13 @@ def plan_lines(explanation: Explanation, input_size: int, hidden_size: int) -> I
     options = [f"{name}={value!r}" for name, value in explanation.cell.options.items()]
     yield f"{bold(explanation.cell.name)}  {dim(', '.join(['how its kernels run', *options]))}"
     yield ""
-    yield from _indented(textwrap.wrap(_LEGEND, WIDTH))
+    yield from indent(textwrap.wrap(_LEGEND, WIDTH))
     yield from ("", bold("Forward"), *_sections(explanation.forward, _FORWARD_TITLES))
-    yield from ("", bold("Kept for the way back, of every step and row"), *_indented(_kept(explanation)))
+    yield from ("", bold("Kept for the way back, of every step and row"), *indent(_kept(explanation)))
     yield from ("", bold("Backward"), *_sections(explanation.backward, _BACKWARD_TITLES))
-    yield from ("", bold("Computed again on the way back"), *_indented(_recomputed(explanation)))
+    yield from ("", bold("Computed again on the way back"), *indent(_recomputed(explanation)))
     yield from ("", bold(f"One step of one row, for I={input_size} and H={hidden_size}"))
-    yield from _indented(_costs(explanation, {"I": input_size, "H": hidden_size}))
-
-
-def _indented(lines: Iterable[str], depth: int = 1) -> Iterator[str]:
-    return (f"{'  ' * depth}{line}".rstrip() for line in lines)
+    yield from indent(_costs(explanation, {"I": input_size, "H": hidden_size}))
 
 
 def _sections(sections: Iterable[SectionEquations], titles: dict[str, str]) -> Iterator[str]:
@@ -68,7 +64,7 @@ def _sections(sections: Iterable[SectionEquations], titles: dict[str, str]) -> I
         if section.work:
             yield f"  {dim(titles[section.when])}"
             for work in section.work:
-                yield from _indented(_work(work), 2)
+                yield from indent(_work(work), 2)
 
 
 def _work(work: Item) -> Iterator[str]:

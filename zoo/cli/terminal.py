@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -119,6 +119,11 @@ def show_table(table: TextTable, cut: bool = False, wrap: Collection[str] = ()) 
         echo("\n".join(map(truncate, table.lines()) if cut else table.lines()))
     if table.legend:
         echo(dim(table.legend))
+
+
+def indent(lines: Iterable[str], depth: int = 1) -> Iterator[str]:
+    """Indent lines by two spaces for each level of ``depth``."""
+    return (f"{'  ' * depth}{line}".rstrip() for line in lines)
 
 
 def truncate(line: str, width: int = WIDTH) -> str:

@@ -11,7 +11,7 @@ import re
 import secrets
 import shlex
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata, resources
 from pathlib import Path
@@ -22,7 +22,7 @@ import click
 import zoo
 from zoo.arguments import expand_user, real_path
 from zoo.cli.flags import argument, option
-from zoo.cli.terminal import echo
+from zoo.cli.terminal import echo, indent
 from zoo.errors import UsageError
 from zoo.tables import align
 
@@ -46,12 +46,10 @@ def command(name: str, cell: str | None, directory: str | None) -> None:
     check_target(target)
     files = package_files(names)
     write_directory(target, {path: file.text for path, file in files.items()})
-    _print_indented(f"Wrote {target}:", align([path, file.description] for path, file in files.items()))
-    _print_indented("\nNext:", _next_steps(target, names.cell))
-
-
-def _print_indented(heading: str, lines: Iterable[str]) -> None:
-    echo("\n".join([heading, *(f"  {line}" for line in lines)]))
+    echo(f"Wrote {target}:")
+    echo("\n".join(indent(align([path, file.description] for path, file in files.items()))))
+    echo("\nNext:")
+    echo("\n".join(indent(_next_steps(target, names.cell))))
 
 
 def _next_steps(target: Path, cell: str) -> list[str]:

@@ -18,7 +18,7 @@ from zoo.cell_pages.cell_tables import declaration_tables
 from zoo.cli.component_lookup import COMPONENT_CLASSES, find_component, plugin_option
 from zoo.cli.flags import argument, option
 from zoo.cli.set_options import assign, component_target
-from zoo.cli.terminal import WIDTH, bold, dim, echo, escape_controls, is_terminal, make_console
+from zoo.cli.terminal import WIDTH, bold, dim, echo, escape_controls, indent, is_terminal, make_console
 from zoo.errors import DefinitionError, UsageError
 from zoo.registry import registry_of
 from zoo.tables import align
@@ -132,26 +132,22 @@ def _module_source(component: Component) -> str:
 def _card(component: type[Component]) -> Iterator[str]:
     yield f"{bold(component.name)}  {dim(f'{component.kind}, {component.family}, {_origin(component)}')}"
     yield ""
-    yield from _indented(_strip_markup(inspect.getdoc(component) or ""))
+    yield from indent(_strip_markup(inspect.getdoc(component) or ""))
     for table in declaration_tables(component):
         yield ""
         yield bold(table.title)
-        yield from _indented(align(table.rows) if table.rows else ["none"])
+        yield from indent(align(table.rows) if table.rows else ["none"])
     if issubclass(component, Cell):
-        yield from ("", bold("Traces"), *_indented(_traces(component())))
-        yield from ("", bold("Memory"), *_indented(_wrapped(_memory(component()))))
+        yield from ("", bold("Traces"), *indent(_traces(component())))
+        yield from ("", bold("Memory"), *indent(_wrapped(_memory(component()))))
     yield ""
     yield bold("Reference")
-    yield from _indented(_reference(component))
+    yield from indent(_reference(component))
 
 
 def _strip_markup(docstring: str) -> list[str]:
     """The lines of a docstring without markup."""
     return re.sub(r"::$", ":", docstring, flags=re.MULTILINE).replace("``", "").splitlines()
-
-
-def _indented(lines: Sequence[str] | Iterator[str]) -> Iterator[str]:
-    return (f"  {line}".rstrip() for line in lines)
 
 
 def _origin(component: type[Component]) -> str:
