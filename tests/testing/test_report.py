@@ -100,7 +100,7 @@ def test_unexpected_success_is_failure():
 
 
 def test_expected_failure_must_name_a_check():
-    with pytest.raises(UsageError, match=r"'check_god', which is no check. Did you mean 'check_good'\?"):
+    with pytest.raises(UsageError, match=r"'check_god', which is not a check. Did you mean 'check_good'\?"):
         run_checks(Member(), ALL, {"check_god": "typo"})
 
 

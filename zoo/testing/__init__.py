@@ -1,6 +1,6 @@
-"""The conformance kit: the laws that every cell, optimizer, sampler and task obeys, and ways to try them.
+"""The laws of cells, optimizers, samplers and tasks, and functions that check them.
 
-In a program, in tests, and in a process of its own, where a crash is a verdict and not the end::
+Check in a program, in tests, or in a child process, which may crash::
 
     print(zoo.testing.check_cell("vanilla", on_fail="collect"))
 
@@ -10,8 +10,8 @@ In a program, in tests, and in a process of its own, where a crash is a verdict 
 
     zoo.testing.check_in_child("my_cell.py:MyCell", timeout=120)
 
-Needs the testing extra, ``pip install "recurrent-zoo[testing]"``; ``ZOO_TEST_EXAMPLES`` sets how many
-examples Hypothesis chooses for a law and a kind of input, 5 by default.
+Install the testing extra, ``pip install "recurrent-zoo[testing]"``. ``ZOO_TEST_EXAMPLES`` is the number of
+examples that Hypothesis generates for a law and a kind of input, 5 by default.
 """
 
 from __future__ import annotations

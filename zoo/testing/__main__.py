@@ -1,4 +1,4 @@
-"""``python -m zoo.testing SPEC [--json] [--plugin FILE.py]`` checks one member; ``process.py`` starts it."""
+"""``python -m zoo.testing SPEC [--json] [--plugin FILE.py]`` checks one component; ``child.py`` starts it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Send = Callable[[str, Any], None]
 
 
 def main() -> int:
-    """Check the member; 0 if all laws hold, 1 if one is broken, 2 if there is no such member."""
-    parser = argparse.ArgumentParser(prog="python -m zoo.testing", description="Check a member of the zoo.")
+    """Check the component; return 0 if all laws hold, 1 if one is broken, 2 if the component is unknown."""
+    parser = argparse.ArgumentParser(prog="python -m zoo.testing", description="Check a component.")
     parser.add_argument("spec", help="a cell, FILE.py:Class, optimizer:NAME, sampler:NAME or task:NAME")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line, as they come")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.add_argument("--plugin", help="plugin file to load first")
     arguments = parser.parse_args()
     try:
@@ -50,13 +50,13 @@ def _check(spec: str, plugin: str | None, send: Send) -> int:
 
 
 def _line_writer() -> Send:
-    """Write events to the parent; what kernels print goes to standard error."""
+    """Write events to the parent; the output of kernels goes to standard error."""
     _, send = connect_to_parent()
     return lambda what, value: send({what: value})
 
 
 def _discard(what: str, value: Any) -> None:
-    """Tell nobody."""
+    """Ignore an event."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Checking in a child process: whatever a kernel does to it, this process and the verdicts so far survive."""
+"""Check in a child process, so that a crash of a kernel loses no results."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from zoo.errors import UsageError
 from zoo.processes import python_environment, wait_or_kill
 from zoo.testing.report import Outcome, Report, Status
 
-# What the child writes, one JSON object a line, each with one key: first `member`, with its name and laws, or
-# `refused`, with the reason; then an `outcome` for each law; in the end `done`.
+# Messages of the child, one JSON object a line with one key: first `member`, with its name and laws, or
+# `refused`, with the reason; then an `outcome` for each law; at the end `done`.
 Events = list[Message]
 
-# Every index is checked (such kernels are cached apart), and crashes are traced.
+# Check every index (such kernels have their own cache entries), and print tracebacks of crashes.
 _DEBUG_ENVIRONMENT = {"NUMBA_BOUNDSCHECK": "1", "PYTHONFAULTHANDLER": "1"}
 LOADING = ("loading", "The file or plugin can be loaded.")
-MAX_STDERR = 600  # characters of what the child wrote to standard error
+MAX_STDERR = 600  # characters of the standard error of the child
 CRASH_MEANING = "Usually an index far outside an array, in code that Numba's bounds check does not see."
 TIMEOUT_MEANING = (
     "A first compilation takes its time: check again with a larger --timeout. A loop that never ends takes "
@@ -23,20 +23,20 @@ TIMEOUT_MEANING = (
 
 
 def check_in_child(spec: str, *, timeout: float, plugin: str | None = None) -> Report:
-    """Check a member in a process of its own, with bounds checks and a time limit.
+    """Check a component in a child process, with bounds checks and a time limit.
 
-    A segmentation fault or an abort is then a broken law, the one that was being tried. A law during which
-    the time is up is not checked. What held before it is in the report.
+    A segmentation fault or an abort breaks the law that was tried. A law that exceeds the time limit counts
+    as not checked. The report contains the results before it.
 
     Args:
         spec: A cell's name, ``"FILE.py:Class"``, ``"optimizer:NAME"``, ``"sampler:NAME"`` or
             ``"task:NAME"``.
-        timeout: Seconds that all laws together may take. The time in which the process waits for a processor
-            does not count, so that a busy machine changes no verdict (on Linux; elsewhere all time counts).
+        timeout: Seconds for all laws together. On Linux, time in which the process waits for a processor does
+            not count, so that a busy machine changes no result.
         plugin: A plugin file to load first.
 
     Raises:
-        UsageError: if there is no such member, its file cannot be imported, or the testing extra is not
+        UsageError: if the component is unknown, its file cannot be imported, or the testing extra is not
             installed.
     """
     words = [spec, "--json", *(["--plugin", plugin] if plugin else [])]
@@ -50,12 +50,10 @@ def check_in_child(spec: str, *, timeout: float, plugin: str | None = None) -> R
 
 
 def _crash_outcome(exit_status: str) -> tuple[Status, str]:
-    """The verdict on a law during which the process ended by itself."""
     return "failed", f"found the process ended with {exit_status}, expected an answer. {CRASH_MEANING}"
 
 
 def _timeout_outcome(timeout: float) -> tuple[Status, str]:
-    """The verdict on a law during which the time was up."""
     return "not checked", f"found the process still busy after {timeout:g} s, and ended it. {TIMEOUT_MEANING}"
 
 
@@ -73,7 +71,7 @@ def _report(spec: str, events: Events, ended: tuple[Status, str], words: str) ->
 def _unfinished(
     member: str, laws: list[tuple[str, str]], ended: tuple[Status, str], words: str
 ) -> list[Outcome]:
-    """The law during which the process ended, and those that were not tried."""
+    """The outcomes of the law during which the process ended, and of the laws after it."""
     (check, law), *rest = laws or [LOADING]
     status, found = ended
     message = f"{member}: {found}{_stderr_excerpt(words)}"
@@ -85,7 +83,7 @@ def _unfinished(
 
 
 def _stderr_excerpt(words: str) -> str:
-    """The start of a crash's traceback, or the end of whatever was written."""
+    """The start of the traceback of a crash, or the end of the standard error."""
     _, crash, after = words.rpartition("Fatal Python error")
     shown = f"{crash}{after[:MAX_STDERR]}" if crash else words[-MAX_STDERR:]
     return f" It last wrote:\n{shown.strip()}" if shown.strip() else ""

@@ -1,4 +1,4 @@
-"""Checking members with pytest: one test for each member and law."""
+"""Parametrize pytest tests: one test for each component and law."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def parametrize_cells(
     Their ids are like ``vanilla-check_shapes``.
 
     Args:
-        *cells: Names, classes or cells; none means every registered cell, third parties' included.
+        *cells: Names, classes or cells; none means every registered cell, those of plugins included.
         expected_failures: Name of a check to the reason why it is known to fail; to pass all the same is a
             failure.
 
@@ -57,28 +57,30 @@ def parametrize_tasks(
 
 
 def _parametrize(
-    suite: CheckSuite, members: tuple[Any, ...], excuses: Mapping[str, str]
+    suite: CheckSuite, components: tuple[Any, ...], expected_failures: Mapping[str, str]
 ) -> pytest.MarkDecorator:
     require("pytest", "zoo.testing", "testing")
     import pytest
 
-    chosen = [suite.resolve(member) for member in members or suite.names()]
-    if not chosen:
+    resolved = [suite.resolve(component) for component in components or suite.names()]
+    if not resolved:
         raise UsageError(
             f"no {suite.kind} is registered, so there is nothing to test; `zoo plugins` may show why."
         )
-    check_expected_failures(excuses, suite.checks())
-    marks = {name: pytest.mark.xfail(reason=why, strict=True) for name, why in excuses.items()}
+    check_expected_failures(expected_failures, suite.checks())
+    marks = {name: pytest.mark.xfail(reason=why, strict=True) for name, why in expected_failures.items()}
     cases = [
-        pytest.param(member, check, id=f"{_id(member)}-{name_of(check)}", marks=marks.get(name_of(check), ()))
-        for member in chosen
+        pytest.param(
+            component, check, id=f"{_id(component)}-{name_of(check)}", marks=marks.get(name_of(check), ())
+        )
+        for component in resolved
         for check in suite.checks()
     ]
     return pytest.mark.parametrize((suite.kind, "check"), cases)
 
 
-def _id(member: Component) -> str:
+def _id(component: Component) -> str:
     """The name, and the options where they are not the defaults."""
-    changed = {k: v for k, v in member.options.items() if v != member.declared_options[k].default}
-    chosen = ",".join(f"{name}={value}" for name, value in changed.items())
-    return f"{member.name}({chosen})" if chosen else member.name
+    changed = {k: v for k, v in component.options.items() if v != component.declared_options[k].default}
+    resolved = ",".join(f"{name}={value}" for name, value in changed.items())
+    return f"{component.name}({resolved})" if resolved else component.name

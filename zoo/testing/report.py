@@ -1,4 +1,4 @@
-"""What became of each law, and trying a list of them. Knows nothing of cells, pytest or Hypothesis."""
+"""Run a list of checks and report the outcome of each law."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Check = Callable[[Any], None]
 
 
 class GradientWarning(UserWarning):
-    """Gradients of a member that are on purpose not its derivative, by name."""
+    """Names gradients that are deliberately not the derivative."""
 
 
 _STATUS_WORDS = {"passed": "holds", "failed": "BROKEN", "skipped": "skipped", "expected failure": "excused"}
@@ -28,14 +28,14 @@ _STATUS_WORDS = {"passed": "holds", "failed": "BROKEN", "skipped": "skipped", "e
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one law.
+    """The outcome of one law.
 
     Args:
         check: Name of the check function.
-        law: The law itself, the first line of its docstring.
+        law: The law, the first paragraph of its docstring.
         status: Whether it holds.
-        message: Why not: who, what was found, what was expected, what it usually means.
-        seconds: How long the check took.
+        message: The error: component, found, expected, and the usual cause.
+        seconds: Duration of the check.
         warning: Limits of the check, for example gradients that it cannot compare.
     """
 
@@ -53,11 +53,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of every law that was tried on one member.
+    """The outcomes of all laws of one component.
 
     Args:
-        member: The member as errors name it, ``cell 'vanilla'``.
-        outcomes: One outcome a law, in the order of the checks.
+        member: The name of the component in errors, ``cell 'vanilla'``.
+        outcomes: One outcome per law, in the order of the checks.
     """
 
     member: str
@@ -65,7 +65,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether every law was checked, as far as it applies, and none is broken."""
+        """Whether every applicable law was checked, and none is broken."""
         return not any(outcome.status in ("failed", "not checked") for outcome in self.outcomes)
 
     @property
@@ -103,32 +103,32 @@ class Report:
 
 
 def name_of(check: Check) -> str:
-    """The name by which expected failures and reports know a check."""
+    """The name of a check in expected failures and reports."""
     return str(getattr(check, "__name__", check))
 
 
 def law_of(check: Check) -> str:
-    """The law a check stands for: the first paragraph of its docstring."""
+    """The law of a check: the first paragraph of its docstring."""
     return first_paragraph(check)
 
 
 def run_checks(
-    member: Any,
+    component: Any,
     checks: Sequence[Check],
     expected_failures: Mapping[str, str] | None = None,
     *,
     on_fail: Literal["raise", "collect"] = "raise",
     callback: Callable[[Outcome], None] | None = None,
 ) -> Report:
-    """Try laws on a member, in order; if the first is broken, the others are skipped, since they rest on it.
+    """Run checks on a component, in order; if the first fails, skip the others, which depend on it.
 
     Args:
-        member: What the checks take; its ``label()`` names it.
+        component: The argument of the checks; its ``label()`` names it.
         checks: The check functions.
-        expected_failures: Name of a check to the reason why it is known to fail. One that passes all the same
-            is a failure: the reason is out of date.
-        on_fail: Raise at the first broken law, or go on and collect.
-        callback: Called with each outcome as it is known.
+        expected_failures: Reason for each check that is known to fail, by name. If it passes, that is a
+            failure: the reason is out of date.
+        on_fail: Raise at the first broken law, or collect all outcomes.
+        callback: Called with each outcome.
 
     Raises:
         AssertionError: if a law is broken and ``on_fail`` is ``"raise"``.
@@ -141,68 +141,68 @@ def run_checks(
         if outcomes and outcomes[0].status == "failed":
             outcome = _skipped(check, outcomes[0])
         else:
-            outcome, error = _run_check(member, check, expected.get(name_of(check)))
+            outcome, error = _run_check(component, check, expected.get(name_of(check)))
         outcomes.append(outcome)
         if callback is not None:
             callback(outcome)
         if outcome.status == "failed" and on_fail == "raise":
             raise AssertionError(f"{outcome.check}: {outcome.message}") from error
-    return Report(member.label(), tuple(outcomes))
+    return Report(component.label(), tuple(outcomes))
 
 
-def check_expected_failures(excuses: Mapping[str, str], checks: Iterable[Check]) -> Mapping[str, str]:
-    """The expected failures themselves, if each names a check.
+def check_expected_failures(
+    expected_failures: Mapping[str, str], checks: Iterable[Check]
+) -> Mapping[str, str]:
+    """Check that each expected failure names a check, and return them.
 
     Raises:
         UsageError: if one does not.
     """
     names = [name_of(check) for check in checks]
-    for name in excuses:
+    for name in expected_failures:
         if name not in names:
             raise UsageError(
-                f"expected_failures names {name!r}, which is no check.{did_you_mean(name, names)}"
+                f"expected_failures names {name!r}, which is not a check.{did_you_mean(name, names)}"
             )
-    return excuses
+    return expected_failures
 
 
-def _run_check(member: Any, check: Check, excuse: str | None) -> tuple[Outcome, Exception | None]:
+def _run_check(component: Any, check: Check, reason: str | None) -> tuple[Outcome, Exception | None]:
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GradientWarning)
-        status, message, error = _verdict(member, check)
+        status, message, error = _status(component, check)
     warning = _gradient_warning(caught)
-    if excuse is not None and status == "failed":
-        status, message = "expected failure", f"{excuse}\n{message}"
-    elif excuse is not None and status == "passed":
+    if reason is not None and status == "failed":
+        status, message = "expected failure", f"{reason}\n{message}"
+    elif reason is not None and status == "passed":
         status, message = (
             "failed",
-            f"{member.label()}: found that the law holds, expected a failure ({excuse}).",
+            f"{component.label()}: found that the law holds, expected a failure ({reason}).",
         )
     seconds = time.perf_counter() - start
     return Outcome(name_of(check), law_of(check), status, message, seconds, warning), error
 
 
 def _gradient_warning(caught: list[warnings.WarningMessage]) -> str:
-    """The warning about gradients, if there is one; other warnings go where they would have gone."""
-    ours = [str(each.message) for each in caught if issubclass(each.category, GradientWarning)]
+    """The warning about gradients, if there is one; issue the other warnings again."""
+    messages = [str(each.message) for each in caught if issubclass(each.category, GradientWarning)]
     for each in caught:
         if not issubclass(each.category, GradientWarning):
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
-    return ours[0] if ours else ""
+    return messages[0] if messages else ""
 
 
-def _verdict(member: Any, check: Check) -> tuple[Status, str, Exception | None]:
+def _status(component: Any, check: Check) -> tuple[Status, str, Exception | None]:
     try:
-        check(member)
-    except SkipTest as reason:
-        return "skipped", str(reason), None
+        check(component)
+    except SkipTest as skip:
+        return "skipped", str(skip), None
     except AssertionError as error:
         return "failed", str(error), error
-    except (
-        Exception
-    ) as error:  # whatever somebody else's kernel raises breaks the law, and stops no other check
+    except Exception as error:  # any exception breaks the law, and stops no other check
         found = f"{type(error).__name__}: {error}".rstrip(": ")
-        return "failed", f"{member.label()}: found an exception, expected none. {found}", error
+        return "failed", f"{component.label()}: found an exception, expected none. {found}", error
     return "passed", "", None
 
 

@@ -1,7 +1,4 @@
-"""The kits, for cells, optimizers, samplers and tasks: who is checked, and by which laws.
-
-Checking one member without pytest: ``zoo.testing.check_cell("vanilla")``.
-"""
+"""The suites of laws of cells, optimizers, samplers and tasks, and functions that check one component."""
 
 from __future__ import annotations
 
@@ -18,20 +15,22 @@ from zoo.registry import load_class_file, registry_of, resolve_cell
 from zoo.registry.plugin_files import is_file_spec
 from zoo.testing.report import Check, Outcome, Report, run_checks
 
+OnFail = Literal["raise", "collect"]
+Callback = Callable[[Outcome], None]
+
 
 @dataclass(frozen=True)
 class CheckSuite:
-    """The laws of one kind of member.
+    """The laws of one kind of component.
 
     Args:
-        contract: What its members derive from.
-        home: Module that holds the laws; it is imported when they are asked for, since they need the testing
-            extra.
+        base: Base class of the kind.
+        module: Module with the laws, imported at first use since it needs the testing extra.
         table: Name of the list in that module.
     """
 
     base: type[Component]
-    home: str
+    module: str
     table: str
 
     @property
@@ -46,29 +45,42 @@ class CheckSuite:
             UsageError: if Hypothesis is not installed.
         """
         require("hypothesis", "zoo.testing", "testing")
-        return tuple(getattr(importlib.import_module(self.home), self.table))
+        return tuple(getattr(importlib.import_module(self.module), self.table))
 
     def names(self) -> list[str]:
-        """Names of all registered members, third parties' included."""
+        """Names of all registered components."""
         return registry_of(self.base).list()
 
-    def resolve(self, member: Any) -> Component:
-        """The member that a name, ``"FILE.py:Class"``, a class or an instance stands for.
+    def resolve(self, component: Any) -> Component:
+        """The component that a name, ``"FILE.py:Class"``, a class or an instance denotes.
 
         Raises:
-            UnknownNameError: if no member has the name.
-            UsageError: if it is nothing of this kind.
+            UnknownNameError: if the name is unknown.
+            UsageError: if it is not of this kind.
         """
         if self.base is Cell:
-            return resolve_cell(member)
-        if isinstance(member, str):
-            cls = load_class_file(member, self.base) if is_file_spec(member) else None
-            return cls() if cls else registry_of(self.base).get(member)
-        if isinstance(member, type) and issubclass(member, self.base):
-            return member()
-        if isinstance(member, self.base):
-            return member
-        raise UsageError(f"{member!r} is not a {self.kind}; give a registered name, a class or an instance.")
+            return resolve_cell(component)
+        if isinstance(component, str):
+            cls = load_class_file(component, self.base) if is_file_spec(component) else None
+            return cls() if cls else registry_of(self.base).get(component)
+        if isinstance(component, type) and issubclass(component, self.base):
+            return component()
+        if isinstance(component, self.base):
+            return component
+        raise UsageError(
+            f"{component!r} is not a {self.kind}; give a registered name, a class or an instance."
+        )
+
+    def check(
+        self,
+        component: Any,
+        on_fail: OnFail,
+        expected_failures: Mapping[str, str] | None,
+        callback: Callback | None,
+    ) -> Report:
+        """Try every law on a component; see :func:`check_cell`."""
+        target, checks = self.resolve(component), self.checks()
+        return run_checks(target, checks, expected_failures, on_fail=on_fail, callback=callback)
 
 
 CELLS = CheckSuite(Cell, "zoo.testing.laws", "CELL_CHECKS")
@@ -79,14 +91,14 @@ SAMPLERS = CheckSuite(Sampler, "zoo.testing.samplers", "SAMPLER_CHECKS")
 
 TASKS = CheckSuite(Task, "zoo.testing.tasks", "TASK_CHECKS")
 
-SUITES = {kit.kind: kit for kit in (CELLS, OPTIMIZERS, SAMPLERS, TASKS)}
+SUITES = {suite.kind: suite for suite in (CELLS, OPTIMIZERS, SAMPLERS, TASKS)}
 
 
 def parse_spec(spec: str) -> tuple[CheckSuite, str]:
-    """Kit and member of ``vanilla``, ``path/to/file.py:MyClass``, ``optimizer:adam`` or ``task:copying``.
+    """Suite and component of ``vanilla``, ``path/to/file.py:MyClass``, ``optimizer:adam`` or ``task:adding``.
 
     Raises:
-        UsageError: if a class in a file is of a kind that has no laws, or is not there.
+        UsageError: if a class in a file does not exist, or is of a kind without laws.
     """
     kind, colon, name = spec.partition(":")
     if colon and kind in SUITES:
@@ -97,11 +109,6 @@ def parse_spec(spec: str) -> tuple[CheckSuite, str]:
     if cls.kind not in SUITES:
         raise UsageError(f"{cls.label()} has no laws of its own; those are of: {', '.join(SUITES)}.")
     return SUITES[cls.kind], spec
-
-
-OnFail = Literal["raise", "collect"]
-
-Callback = Callable[[Outcome], None]
 
 
 def check_cell(
@@ -120,22 +127,19 @@ def check_cell(
     Args:
         cell: A registered name, ``"FILE.py:Class"``, a class or a cell.
         on_fail: ``"raise"`` at the first broken law, or ``"collect"`` them all in the report.
-        expected_failures: Name of a check to the reason why it is known to fail; to pass all the same is a
+        expected_failures: Reason for each check that is known to fail, by name; if it passes, that is a
             failure.
-        callback: Called with each outcome as it is known.
+        callback: Called with each outcome.
 
     Returns:
-        What became of each law; ``print(report)`` shows a table.
+        The outcome of each law; ``print(report)`` shows a table.
 
     Raises:
-        AssertionError: if a law is broken and ``on_fail`` is ``"raise"``: who, found, expected, and what it
-            usually means.
+        AssertionError: if a law is broken and ``on_fail`` is ``"raise"``.
         UsageError: if the testing extra is not installed, or an expected failure names no check.
-        UnknownNameError: if no cell has the name.
+        UnknownNameError: if the name is unknown.
     """
-    return run_checks(
-        CELLS.resolve(cell), CELLS.checks(), expected_failures, on_fail=on_fail, callback=callback
-    )
+    return CELLS.check(cell, on_fail, expected_failures, callback)
 
 
 def check_optimizer(
@@ -146,8 +150,7 @@ def check_optimizer(
     callback: Callback | None = None,
 ) -> Report:
     """Try every law of an optimizer; as :func:`check_cell`."""
-    member, checks = OPTIMIZERS.resolve(optimizer), OPTIMIZERS.checks()
-    return run_checks(member, checks, expected_failures, on_fail=on_fail, callback=callback)
+    return OPTIMIZERS.check(optimizer, on_fail, expected_failures, callback)
 
 
 def check_sampler(
@@ -158,8 +161,7 @@ def check_sampler(
     callback: Callback | None = None,
 ) -> Report:
     """Try every law of a sampler; as :func:`check_cell`."""
-    member, checks = SAMPLERS.resolve(sampler), SAMPLERS.checks()
-    return run_checks(member, checks, expected_failures, on_fail=on_fail, callback=callback)
+    return SAMPLERS.check(sampler, on_fail, expected_failures, callback)
 
 
 def check_task(
@@ -170,5 +172,4 @@ def check_task(
     callback: Callback | None = None,
 ) -> Report:
     """Try every law of a task; as :func:`check_cell`."""
-    member, checks = TASKS.resolve(task), TASKS.checks()
-    return run_checks(member, checks, expected_failures, on_fail=on_fail, callback=callback)
+    return TASKS.check(task, on_fail, expected_failures, callback)
