@@ -71,9 +71,7 @@ def run(*words: str, ranks: int = 1, launcher: str = "") -> subprocess.Completed
     return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=300)
 
 
-def test_ranks_compute_bits_of_one_process_and_resume_with_another_count(
-    mpiexec: str, tmp_path: Path
-) -> None:
+def test_ranks_compute_the_bits_of_one_process_and_resume(mpiexec: str, tmp_path: Path) -> None:
     done = run(*TRAIN, "--steps", "20", "--out", str(tmp_path / "one"))
     assert done.returncode == 0, done.stderr
     # Two begin, four go on: more than there are processors, and one of them has a single shard of five.

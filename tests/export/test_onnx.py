@@ -191,6 +191,23 @@ def test_sequence_model():
     assert [each.name for each in loaded.get_outputs()] == ["logits", "l0.h.next", "l0.c.next"]
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_sequence_model_with_stack_options(bidirectional):
+    model = zoo.SequenceModel(
+        ["gru", "lstm"], 3, 4, 5, bidirectional=bidirectional, learned_state=True, dtype="float64"
+    )
+    rng = np.random.default_rng(0)
+    model.theta = rng.normal(0, 0.5, model.theta.size)
+    x = rng.normal(size=(6, 2, 3))
+    expected, state = model.outputs(x)
+    loaded = session(onnx_model(exported_model(model), False))
+    made = run(loaded, False, x, model.stack.initial_states(None, model.params, 2, x.dtype))
+    assert largest_difference(made, [expected, *state.values()]) < DOUBLE
+    if bidirectional:
+        with pytest.raises(UsageError, match="bidirectional layers read a sequence from its end too"):
+            onnx_model(exported_model(model), True)
+
+
 def test_model_metadata(language_model, tmp_path):
     exported = zoo.export.to_onnx(language_model, tmp_path / "model.onnx", step=True)
     model = onnx.load(exported.path)
