@@ -57,6 +57,7 @@ class Model(FlatParameters):
         "_layer_params",
         "_readout",
         "_readout_kernels",
+        "_loss_options",
         "_compiled_step",
         "_aux_without_noise",
         "process_group",
@@ -227,7 +228,7 @@ class Model(FlatParameters):
         if self.criterion.class_weights is not None:
             weights = weights_of_classes(self.criterion.class_weights, targets, weights)
         run = self._forward_run(inputs, weights, state, noise, lengths)
-        return BatchLoss(run, targets, self._readout_kernels, self.criterion.values)
+        return BatchLoss(run, targets, self._readout_kernels, self._loss_options)
 
     def _initial_values(self, seed: int) -> State:
         """Initial values of all parameters, and the values of all buffers."""
@@ -251,6 +252,7 @@ class Model(FlatParameters):
         self._layer_params = self.stack.weights(self._arrays)
         self._readout = self._arrays["Why"], self._arrays["by"]
         self._readout_kernels = readout_kernels(self.criterion)
+        self._loss_options = self.criterion.values  # read at every step
         self._compiled_step = CompiledStep(self.stack, self._layer_params, self._readout)
         # Auxiliary inputs are the same for all batches, except for noise; making them took 7 us of a step.
         self._aux_without_noise = self.stack.aux_inputs({}, (0, 0), self.dtype)
