@@ -102,7 +102,7 @@ def test_missing_directory_gives_one_warning(
         modules = [loaded(TEXT.replace("1", number)) for number in ("5", "6")]
         assert [module.forward(1) for module in modules] == [6, 7]
     assert [warning.category for warning in caught] == [zoo.ZooWarning]
-    assert str(caught[0].message).startswith("compiled kernels are not kept")
+    assert str(caught[0].message).startswith("compiled kernels are not cached")
 
 
 @pytest.mark.parametrize("broken", ["mkstemp", "replace"])
