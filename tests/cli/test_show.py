@@ -174,11 +174,11 @@ def test_graph_of_a_derived_cell(file: str) -> None:
     words = [" ".join(line.split()) for line in lines]
     for line in (
         "for all steps together, before the loop over time",
-        "a = x @ W (I) @ (I, H)",
+        "pre_u = x @ W (I) @ (I, H)",
         "at every step",
-        "a += h @ U (H) @ (H, H)",
+        "pre_u += h @ U (H) @ (H, H)",
         "one loop over (H)",
-        "u = tanh(a) kept",
+        "u = tanh(pre_u) kept",
         "Kept for the way back, of every step and row",
         "h' H which is the output",
         "in all 2H numbers",

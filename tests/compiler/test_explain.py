@@ -71,7 +71,7 @@ every_cell = pytest.mark.parametrize("cell", SHIPPED.values(), ids=list(SHIPPED)
 
 def texts(result: Explanation, direction: str) -> dict[str, list[str]]:
     return {
-        section.when: [equation.text for equation in equations(section.work)]
+        section.name: [equation.text for equation in equations(section.items)]
         for section in getattr(result, direction)
     }
 
@@ -105,9 +105,9 @@ def test_forward_pass_of_lstm() -> None:
         "after": [],
         "final": [],
     }
-    (projection,) = explanation.forward[1].work
+    (projection,) = explanation.forward[1].items
     assert isinstance(projection, MatmulEquation)
-    assert (projection.shapes, projection.parts) == ("(I) @ (I, 4H)", ("i", "f", "g", "o"))
+    assert (projection.shapes, projection.slices) == ("(I) @ (I, 4H)", ("i", "f", "g", "o"))
 
 
 def test_backward_pass_of_lstm() -> None:
@@ -124,10 +124,10 @@ def test_backward_pass_of_lstm() -> None:
 def test_saved_values_and_costs_of_lstm() -> None:
     explanation = explain(Gated())
     names = ["sigmoid_f", "sigmoid_i", "tanh_g", "sigmoid_o", "tanh_c", "h'", "c'"]
-    assert [(kept.name, kept.numbers) for kept in explanation.kept] == [(name, H) for name in names]
-    assert [kept.name for kept in explanation.kept if kept.is_output] == ["h'"]
-    assert explanation.numbers_kept == as_dim(7) * H
-    assert explanation.again == ()
+    assert [(kept.name, kept.elements) for kept in explanation.saved] == [(name, H) for name in names]
+    assert [kept.name for kept in explanation.saved if kept.is_output] == ["h'"]
+    assert explanation.saved_elements == as_dim(7) * H
+    assert explanation.recomputed == ()
     once = as_dim(2) * as_dim(4) * H * (H + INPUTS)
     recurrent = as_dim(2) * as_dim(4) * H * H
     assert (explanation.forward_cost.products, explanation.backward_cost.products) == (once, once + once)
@@ -148,13 +148,18 @@ def test_derived_matrix_is_computed_once() -> None:
     forward, backward = texts(explanation, "forward"), texts(explanation, "backward")
     assert forward["once"] == ["skew = U - U.T"]
     assert backward["once"] == ["skew = U - U.T"]
-    assert forward["step"][:4] == ["a += s @ skew", "u = tanh(a)", "doubled = 2 * u", "y = doubled * u"]
+    assert forward["step"][:4] == [
+        "pre_u += s @ skew",
+        "u = tanh(pre_u)",
+        "doubled = 2 * u",
+        "y = doubled * u",
+    ]
     assert "doubled = 2 * u" in backward["step"]
     assert set(backward["after"]) == {"dskew += outer(s, da)", "dW += outer(x, da)", "dx = da @ W.T"}
     assert backward["final"] == ["negative_dskew = -dskew", "dU = dskew + negative_dskew.T"]
-    assert {equation.name for equation in explanation.again} >= {"skew", "doubled"}
-    assert [kept.name for kept in explanation.kept] == ["u", "s'"]
-    assert not any(kept.is_output for kept in explanation.kept)
+    assert {equation.name for equation in explanation.recomputed} >= {"skew", "doubled"}
+    assert [kept.name for kept in explanation.saved] == ["u", "s'"]
+    assert not any(kept.is_output for kept in explanation.saved)
 
 
 def test_options_are_numbers_in_the_equations() -> None:
@@ -197,9 +202,9 @@ def test_every_value_is_explained_before_use(cell: zoo.Cell) -> None:
     leaves = {"x", "I", "H", *cell.params, *cell.buffers, *cell.states, *cell.inputs}
     known = leaves | _unexplained(explanation.forward, leaves)
     assert {f"{name}'" for name in cell.states} <= known
-    kept = {kept.name for kept in explanation.kept}
+    kept = {kept.name for kept in explanation.saved}
     parts = {
-        part for each in _products(explanation.forward) if each.equation.name in kept for part in each.parts
+        part for each in _products(explanation.forward) if each.equation.name in kept for part in each.slices
     }
     given = leaves | kept | parts | {"dy", *(f"d{name}'" for name in cell.states)}
     known = given | _unexplained(explanation.backward, given)
@@ -210,18 +215,18 @@ def _unexplained(sections: tuple[Any, ...], known: set[str]) -> set[str]:
     """Walk through equations; everything that stands on the right was known."""
     known = set(known)
     for section in sections:
-        for work in section.work:
+        for work in section.items:
             for equation in equations((work,)):
                 right = equation.text.partition("= ")[2]
                 foreign = set(WORD.findall(right)) - known - FUNCTIONS - {"e"}
                 assert not foreign, equation.text
                 known.add(equation.name)
-            known |= set(work.parts) if isinstance(work, MatmulEquation) else set()
+            known |= set(work.slices) if isinstance(work, MatmulEquation) else set()
     return known
 
 
 def _products(sections: tuple[Any, ...]) -> list[MatmulEquation]:
-    return [work for section in sections for work in section.work if isinstance(work, MatmulEquation)]
+    return [work for section in sections for work in section.items if isinstance(work, MatmulEquation)]
 
 
 class Counting:
@@ -286,7 +291,7 @@ def _run(cell: zoo.Cell, tokens: bool, module: Any = kernels) -> tuple[Any, dict
 @every_cell
 def test_tape_holds_saved_values(cell: zoo.Cell) -> None:
     tape, _ = _run(cell, tokens=False)
-    numbers = explain(cell).numbers_kept.evaluate({"I": 4, "H": 8})
+    numbers = explain(cell).saved_elements.evaluate({"I": 4, "H": 8})
     assert sum(array.size for array in tape) == 3 * 2 * numbers
 
 

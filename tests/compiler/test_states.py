@@ -215,7 +215,7 @@ def test_explanation_names_the_carried_gradients(name: str) -> None:
     cell, explanation = CELLS[name], explain(CELLS[name])
     carried = {f"d{state}" for state in cell.states if state != "n"}
     equations = [
-        each for section in explanation.backward for work in section.work for each in _equations(work)
+        each for section in explanation.backward for work in section.items for each in _equations(work)
     ]
     assert carried <= {each.name for each in equations}
 

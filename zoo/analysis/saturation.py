@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.analysis.target import AnalysisTarget, inputs_of, run, stack_of
 from zoo.arguments import as_elements, as_number
-from zoo.compiler.frontend.traceable_values import SQUASHING_RANGES
+from zoo.compiler.frontend.value_names import SQUASHING_RANGES
 from zoo.errors import UsageError
 from zoo.layers.tracing import cell_trace_values
 

@@ -90,7 +90,7 @@ def _saved_row(cell: Cell, fits: bool) -> CostRow:
 
     what = "elements saved for backward"
     if cell.is_derived():
-        return _cost_row(what, explain(cell).numbers_kept, fits)
+        return _cost_row(what, explain(cell).saved_elements, fits)
     return CostRow(what, "", tape_elements_per_token(cell, INPUT_SIZE, HIDDEN_SIZE) if fits else None)
 
 

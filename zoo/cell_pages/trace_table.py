@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from zoo.base import Cell
-from zoo.compiler.frontend.traceable_values import SQUASHING_RANGES, TraceableValue, step_graph_of
+from zoo.compiler.frontend.traceable_values import TraceableValue, step_graph_of
+from zoo.compiler.frontend.value_names import SQUASHING_RANGES
 from zoo.compiler.printing import format_shape
 from zoo.layers.tracing import cell_trace_values
 from zoo.tables import TextTable

@@ -61,9 +61,9 @@ def plan_lines(explanation: Explanation, input_size: int, hidden_size: int) -> I
 
 def _sections(sections: Iterable[SectionEquations], titles: dict[str, str]) -> Iterator[str]:
     for section in sections:
-        if section.work:
-            yield f"  {dim(titles[section.when])}"
-            for work in section.work:
+        if section.items:
+            yield f"  {dim(titles[section.name])}"
+            for work in section.items:
                 yield from indent(_work(work), 2)
 
 
@@ -73,7 +73,7 @@ def _work(work: Item) -> Iterator[str]:
         for equation in work.equations:
             yield f"  {_line(equation.text, *_marks(equation), width=_TEXT - 2)}"
         return
-    parts = [f"its parts are {', '.join(work.parts)}"] if work.parts else []
+    parts = [f"its parts are {', '.join(work.slices)}"] if work.slices else []
     yield _line(work.equation.text, "; ".join([work.shapes, *parts]), *_marks(work.equation), width=_TEXT)
 
 
@@ -82,24 +82,24 @@ def _line(text: str, *notes: str, width: int) -> str:
 
 
 def _marks(equation: Equation) -> list[str]:
-    return ["kept"] * equation.kept + ["again"] * equation.again
+    return ["kept"] * equation.saved + ["again"] * equation.recomputed
 
 
 def _kept(explanation: Explanation) -> list[str]:
     rows = [
-        [kept.name, format_dim(kept.numbers), "which is the output" if kept.is_output else ""]
-        for kept in explanation.kept
+        [kept.name, format_dim(kept.elements), "which is the output" if kept.is_output else ""]
+        for kept in explanation.saved
     ]
-    return align([*rows, ["in all", format_dim(explanation.numbers_kept), "numbers"]])
+    return align([*rows, ["in all", format_dim(explanation.saved_elements), "numbers"]])
 
 
 def _recomputed(explanation: Explanation) -> list[str]:
-    names = dict.fromkeys(equation.name for equation in explanation.again)
+    names = dict.fromkeys(equation.name for equation in explanation.recomputed)
     return textwrap.wrap(", ".join(names), WIDTH) or ["nothing"]
 
 
 def _costs(explanation: Explanation, sizes: dict[str, int]) -> list[str]:
-    bytes_kept = as_dim(4) * explanation.numbers_kept
+    bytes_kept = as_dim(4) * explanation.saved_elements
     rows = [
         *_cost_rows("forward", explanation.forward_cost),
         *_cost_rows("backward", explanation.backward_cost),

@@ -11,6 +11,7 @@ from zoo.compiler.codegen.decode_step import decode_source
 from zoo.compiler.codegen.module import TapeArray, backward_source, forward_source
 from zoo.compiler.codegen.source_module import load_source
 from zoo.compiler.frontend.trace_step import StepGraph, check_shapes, trace_step
+from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.passes.autodiff import StepGradient, differentiate
 from zoo.compiler.schedule.sections import (
     PassSchedule,
@@ -30,6 +31,7 @@ class KernelPlan:
         gradient: The graphs of both passes.
         forward: The schedule of the forward pass.
         backward: The schedule of the backward pass.
+        names: The names of all values.
         source: The module of both passes and the decode step (:mod:`zoo.compiler.cell_kernels`).
         tape: The arrays of the tape.
     """
@@ -37,6 +39,7 @@ class KernelPlan:
     gradient: StepGradient
     forward: PassSchedule
     backward: PassSchedule
+    names: ValueNames
     source: str
     tape: tuple[TapeArray, ...]
 
@@ -50,11 +53,12 @@ def plan_kernels(cell: Cell) -> KernelPlan:
     """
     gradient = gradient_with_copies(differentiate(trace_step(cell)))
     forward, backward = forward_schedule(gradient), backward_schedule(gradient)
-    forward_lines, tape = forward_source(gradient, forward)
-    backward_lines = backward_source(gradient, backward, tape)
-    decode_lines = decode_source(gradient, decode_schedule(gradient.step_graph))
+    names = gradient.value_names()
+    forward_lines, tape = forward_source(gradient, forward, names)
+    backward_lines = backward_source(gradient, backward, names, tape)
+    decode_lines = decode_source(gradient, decode_schedule(gradient.step_graph), names)
     source = _module_source(cell, forward_lines, backward_lines, *decode_lines)
-    return KernelPlan(gradient, forward, backward, source, tuple(tape))
+    return KernelPlan(gradient, forward, backward, names, source, tuple(tape))
 
 
 def load_module(cell: Cell) -> ModuleType:

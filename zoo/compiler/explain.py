@@ -1,7 +1,4 @@
-"""Values of a plan as a reader writes them: by name, or as an equation in terms of what has one.
-
-What a plan says, as facts: what is computed when, kept, computed again, and what a step costs.
-"""
+"""Explanation of kernels: the values of each section, what is saved and recomputed, and the costs."""
 
 from __future__ import annotations
 
@@ -10,15 +7,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from zoo.base import Cell
-from zoo.compiler.codegen.writer import Names
 from zoo.compiler.compile import KernelPlan, plan_kernels
-from zoo.compiler.frontend.value_names import default_name
 from zoo.compiler.ir.dims import GENERIC_SIZES, Dim, product
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.ir.structural_ops import BROADCAST, ROW_SUM, SLICE
+from zoo.compiler.ir.structural_ops import ROW_SUM, SLICE
 from zoo.compiler.ir.views import view_of
-from zoo.compiler.passes.autodiff import StepGradient
 from zoo.compiler.plan_values import (
     ZERO_COST,
     Cost,
@@ -30,110 +24,76 @@ from zoo.compiler.plan_values import (
     values_read_outside,
 )
 from zoo.compiler.printing import EquationPrinter, format_shape
-from zoo.compiler.schedule import phases
+from zoo.compiler.schedule.phases import Item as ScheduleItem
+from zoo.compiler.schedule.phases import MatmulItem
 from zoo.compiler.schedule.sections import PassSchedule
 from zoo.errors import UsageError
 
-# A longer equation is told in two.
-_MAX_EQUATION = 60
+# A longer equation becomes two.
+_MAX_EQUATION = 48
 
 
-class PlanNames(EquationPrinter):
-    """The names of all values of both passes, and equations in them.
+class PlanPrinter(EquationPrinter):
+    """Writes the values of both passes with the names of the kernels
+    (:mod:`zoo.compiler.frontend.value_names`).
 
-    A state after the step has a prime, ``h'``; ``dh`` is the gradient by ``h``. What the author named keeps
-    its name. What is stored, used twice or computed again is called after what it is made of,
-    ``sigmoid_f``; the rest has no name, and stands in the equations of its users.
+    A state after the step has a prime, ``h'``. ``dh`` is the gradient of ``h``. Values that the author named,
+    that are stored, used twice or recomputed have an equation of their own. The others are written where they
+    are used.
 
     Args:
-        derivation: Both passes.
-        forward: The plan of the one.
-        backward: The plan of the other.
+        plan: The plan.
     """
 
-    def __init__(self, derivation: StepGradient, forward: PassSchedule, backward: PassSchedule) -> None:
-        self.author = derivation.step_graph.names
-        self.names: dict[Node, str] = {}
-        self.shares = {**forward.shares, **backward.shares}
-        self._slices: dict[Node, list[Node]] = {}  # those that the author named, by what they are slices of
-        self._wholes: dict[Node, str] = {}  # what the author calls a view of all of a value
-        for view, name in self.author.items():
-            if view.op == SLICE:
-                self._slices.setdefault(self.held(view.inputs[0]), []).append(view)
-            if (whole := _viewed_whole(view)) is not None:
-                self._wholes.setdefault(whole, name)
-        self._given = Names(set())  # names that stand for a value
-        self._free = Names(set(self.author.values()))  # the same, and those of the author's to come
-        for name, node in _declared_names(derivation):
-            if self.held(node) not in self.names:
-                self._call(self.held(node), name)
-        again = values_read_outside(backward, recomputed_values(derivation, backward))
-        for schedule in (forward, backward):
-            wanted = again | explained_values(schedule)
+    def __init__(self, plan: KernelPlan) -> None:
+        gradient, graph = plan.gradient, plan.gradient.step_graph
+        self.values, self.author = plan.names, graph.names
+        self.shares = {**plan.forward.shares, **plan.backward.shares}
+        self.primed = {*graph.new_states.values(), *gradient.dstate_out.values()}
+        self._slices: dict[Node, list[Node]] = {}  # slices that the author named, by their base
+        for view in self.author:
+            if view.op is SLICE:
+                self._slices.setdefault(self.stored_in(view.inputs[0]), []).append(view)
+        leaves = [*graph.params.values(), *graph.buffers.values(), *graph.states.values()]
+        gradients = [gradient.dx, *gradient.dstate_in.values(), *gradient.dparams.values()]
+        declared = [graph.x, *leaves, *graph.inputs.values(), *graph.outputs]
+        declared += [gradient.dy, *gradient.dstate_out.values(), *filter(None, gradients)]
+        self.named = set(map(self.stored_in, declared))
+        recomputed = values_read_outside(plan.backward, recomputed_values(gradient, plan.backward))
+        for schedule in (plan.forward, plan.backward):
+            explained = recomputed | explained_values(schedule)
             for node in dict.fromkeys(computed_values(schedule)):
-                if node in wanted or node in self.author:
-                    self.give_name(node)
-                    self.windows(node)
+                if node in explained or node in self.author:
+                    self.named.add(self.stored_in(node))
+                    self.slices(node)
 
-    def held(self, node: Node) -> Node:
-        """The value in whose array a value lies: a sum grows in one place."""
+    def stored_in(self, node: Node) -> Node:
+        """The value whose array holds a value: a sum accumulates in one array."""
         return self.shares.get(node, node)
 
     def has_name(self, node: Node) -> bool:
-        """Whether a value is told in an equation of its own."""
-        return self.held(node) in self.names
+        """Whether a value has an equation of its own."""
+        return self.stored_in(node) in self.named
 
     def give_name(self, node: Node) -> str:
-        """The name of a value, which gets one if it has none."""
-        node = self.held(node)
-        if node not in self.names:
-            authors = self.author.get(node) or self._wholes.get(node)
-            free = self._free if authors is None else self._given
-            self._call(node, free.fresh(authors or default_name(node, self._word)))
-        return self.names[node]
+        """The name of a value, which has an equation from now on."""
+        node = self.stored_in(node)
+        self.named.add(node)
+        return f"{self.values.name(node)}{chr(39) * (node in self.primed)}"
 
-    def _call(self, node: Node, name: str) -> None:
-        self.names[node] = name
-        self._given.taken.add(name)
-        self._free.taken.add(name)
-
-    def _word(self, node: Node) -> str:
-        """What the author or a declaration calls a value."""
-        declared = self.names.get(node, "").rstrip("'") if node.op.kind is Kind.LEAF else ""
-        return self.author.get(node, declared)
-
-    def windows(self, node: Node) -> tuple[str, ...]:
-        """What the author calls the parts of a value, in order."""
-        held = self.held(node)
-        parts = sorted(self._slices.get(held, ()), key=_slice_offset)
-        return tuple(dict.fromkeys(map(self.give_name, parts)))
+    def slices(self, node: Node) -> tuple[str, ...]:
+        """The author's names of the slices of a value, in order."""
+        slices = sorted(self._slices.get(self.stored_in(node), ()), key=_slice_offset)
+        return tuple(dict.fromkeys(map(self.give_name, slices)))
 
     def is_long(self, node: Node) -> bool:
-        """Whether an equation had better be told on its own."""
+        """Whether the equation of a value is too long to be part of another."""
         return len(self.equation(node)) > _MAX_EQUATION
 
 
-def _declared_names(derivation: StepGradient) -> Iterator[tuple[str, Node]]:
-    """Names that follow from the declarations."""
-    equations = derivation.step_graph
-    leaves = {**equations.params, **equations.buffers, **equations.states, **equations.inputs}
-    yield from (("x", equations.x), ("dy", derivation.dy), *leaves.items())
-    yield from ((f"{name}'", node) for name, node in equations.new_states.items())
-    yield "y", equations.y
-    yield from ((f"d{name}'", node) for name, node in derivation.dstate_out.items())
-    gradients = {"x": derivation.dx, **derivation.dstate_in, **derivation.dparams}
-    yield from ((f"d{name}", node) for name, node in gradients.items() if node is not None)
-
-
-def _viewed_whole(node: Node) -> Node | None:
-    """What a view shows all of, if it does; None for what is no view."""
-    view = view_of(node) if node.op.kind is Kind.VIEW else None
-    return view.base if view is not None and node.op != BROADCAST and view.is_whole else None
-
-
-def _slice_offset(view: Node) -> int:
-    found = view_of(view)
-    return 0 if found is None else int(found.offset.evaluate(GENERIC_SIZES))
+def _slice_offset(node: Node) -> int:
+    view = view_of(node)
+    return 0 if view is None else int(view.offset.evaluate(GENERIC_SIZES))
 
 
 @dataclass(frozen=True)
@@ -143,23 +103,23 @@ class Equation:
     Args:
         name: ``c'``.
         text: ``c' = sigmoid_f * c + sigmoid_i * tanh_g``.
-        kept: Whether the way forward keeps it for the way back.
-        again: Whether the way back computes it again.
+        saved: Whether the forward pass saves it for the backward pass.
+        recomputed: Whether the backward pass recomputes it.
     """
 
     name: str
     text: str
-    kept: bool = False
-    again: bool = False
+    saved: bool = False
+    recomputed: bool = False
 
 
 @dataclass(frozen=True)
 class LoopEquations:
-    """Values computed in one loop over the numbers of a row.
+    """Values of one fused loop.
 
     Args:
-        shape: What it runs over, ``(H)``.
-        equations: What it computes, in order.
+        shape: The shape that it runs over, ``(H)``.
+        equations: Its values, in order.
     """
 
     shape: str
@@ -168,17 +128,17 @@ class LoopEquations:
 
 @dataclass(frozen=True)
 class MatmulEquation:
-    """A product of all rows at once, or a sum over all of them.
+    """A matrix product of all rows, or a sum over them.
 
     Args:
         equation: ``a += h @ Wh``.
         shapes: ``(H) @ (H, 4H)``.
-        parts: What the author calls the parts of the result.
+        slices: The author's names of slices of the result.
     """
 
     equation: Equation
     shapes: str
-    parts: tuple[str, ...] = ()
+    slices: tuple[str, ...] = ()
 
 
 Item: TypeAlias = "LoopEquations | MatmulEquation"
@@ -186,29 +146,29 @@ Item: TypeAlias = "LoopEquations | MatmulEquation"
 
 @dataclass(frozen=True)
 class SectionEquations:
-    """What is computed in one go.
+    """One section of a pass.
 
     Args:
-        when: The section of the schedule: ``once``, ``sequence``, ``step``, ``after`` or ``final``.
-        work: Loops and products, in order; empty if nothing is.
+        name: ``once``, ``sequence``, ``step``, ``after`` or ``final``, as in the schedule.
+        items: Loops and products, in order.
     """
 
-    when: str
-    work: tuple[Item, ...]
+    name: str
+    items: tuple[Item, ...]
 
 
 @dataclass(frozen=True)
 class SavedValue:
-    """What the way forward keeps of every step and row.
+    """A value that the forward pass saves for every step and sequence.
 
     Args:
-        name: Of the value.
-        numbers: How many.
-        is_output: Whether it is kept anyway, as the output.
+        name: Its name.
+        elements: Its number of elements.
+        is_output: Whether it is stored anyway, as the output.
     """
 
     name: str
-    numbers: Dim
+    elements: Dim
     is_output: bool
 
 
@@ -217,42 +177,41 @@ class Explanation:
     """How the kernels of a cell run.
 
     Args:
-        cell: Whose they are.
-        forward: Sections of the way forward.
-        backward: Sections of the way back.
-        kept: What the one keeps for the other.
-        forward_cost: Of the way forward.
-        backward_cost: Of the way back.
-        surrogate: Whether some derivative is on purpose not that of the function computed.
+        cell: The cell.
+        forward: Sections of the forward pass.
+        backward: Sections of the backward pass.
+        saved: Values that the forward pass saves for the backward pass.
+        forward_cost: Cost of the forward pass.
+        backward_cost: Cost of the backward pass.
+        surrogate: Whether the step declares a derivative that is not that of its function.
     """
 
     cell: Cell
     forward: tuple[SectionEquations, ...]
     backward: tuple[SectionEquations, ...]
-    kept: tuple[SavedValue, ...]
+    saved: tuple[SavedValue, ...]
     forward_cost: Cost
     backward_cost: Cost
     surrogate: bool
 
     @property
-    def numbers_kept(self) -> Dim:
-        """Numbers kept of every step and row."""
-        return _sum(kept.numbers for kept in self.kept)
+    def saved_elements(self) -> Dim:
+        """Elements saved for every step and sequence."""
+        return sum((value.elements for value in self.saved), ZERO_COST)
 
     @property
-    def again(self) -> tuple[Equation, ...]:
-        """What the way back computes again."""
-        work = [each for section in self.backward for each in section.work]
-        found = [equation for each in work for equation in _equations(each) if equation.again]
-        return tuple(found)
+    def recomputed(self) -> tuple[Equation, ...]:
+        """The values that the backward pass recomputes."""
+        items = [item for section in self.backward for item in section.items]
+        return tuple(equation for item in items for equation in _equations(item) if equation.recomputed)
 
 
-def _equations(work: Item) -> tuple[Equation, ...]:
-    return work.equations if isinstance(work, LoopEquations) else (work.equation,)
+def _equations(item: Item) -> tuple[Equation, ...]:
+    return item.equations if isinstance(item, LoopEquations) else (item.equation,)
 
 
 def explain(cell: Cell) -> Explanation:
-    """Explain how the kernels of a cell run that has a ``step``.
+    """Explain the kernels of a cell that has a ``step``.
 
     Raises:
         UsageError: if the cell brings its own kernels.
@@ -260,106 +219,96 @@ def explain(cell: Cell) -> Explanation:
     """
     if not cell.is_derived():
         raise UsageError(f"{cell.label()} brings its own kernels: nothing is derived, so there is no plan.")
-    found = plan_kernels(cell)
-    teller = _PlanReader(found)
+    plan = plan_kernels(cell)
+    reader = _PlanReader(plan)
     return Explanation(
         cell,
-        teller.sections(found.forward),
-        teller.sections(found.backward),
-        teller.kept(),
-        cost_of(found.forward),
-        cost_of(found.backward, found.gradient.dx),
-        found.gradient.surrogate,
+        reader.sections(plan.forward),
+        reader.sections(plan.backward),
+        reader.saved_values(),
+        cost_of(plan.forward),
+        cost_of(plan.backward, plan.gradient.dx),
+        plan.gradient.surrogate,
     )
 
 
 class _PlanReader:
-    """Reads the facts off a plan."""
+    """Collects the parts of an explanation from a plan."""
 
     def __init__(self, plan: KernelPlan) -> None:
-        self.plan, self.derivation = plan, plan.gradient
-        self.wording = PlanNames(plan.gradient, plan.forward, plan.backward)
-        self.again = recomputed_values(plan.gradient, plan.backward)
-        self.tape = self._tape()
-        self.told: set[Node] = set()
+        self.plan, self.gradient = plan, plan.gradient
+        self.printer = PlanPrinter(plan)
+        self.recomputed = recomputed_values(plan.gradient, plan.backward)
+        states = [self.gradient.step_graph.new_states[name] for name in self.gradient.trajectories]
+        stored = [self.printer.stored_in(node) for node in [*self.gradient.saved, *states]]
+        self.tape = tuple(dict.fromkeys(stored))
+        self.listed: set[Node] = set()
 
-    def _tape(self) -> tuple[Node, ...]:
-        """The values in the tape, each array once."""
-        derivation = self.derivation
-        courses = [derivation.step_graph.new_states[name] for name in derivation.trajectories]
-        return tuple(dict.fromkeys(self.wording.held(node) for node in [*derivation.saved, *courses]))
+    def saved_values(self) -> tuple[SavedValue, ...]:
+        """The values on the tape, each array once."""
+        y, name = self.printer.stored_in(self.gradient.step_graph.y), self.printer.give_name
+        return tuple(SavedValue(name(node), product(node.shape), node is y) for node in self.tape)
 
-    def kept(self) -> tuple[SavedValue, ...]:
-        """What the tape holds."""
-        y = self.wording.held(self.derivation.step_graph.y)
+    def sections(self, schedule: PassSchedule) -> tuple[SectionEquations, ...]:
+        """The sections of a pass, in order."""
         return tuple(
-            SavedValue(self.wording.give_name(node), product(node.shape), node is y) for node in self.tape
+            SectionEquations(
+                name, tuple(each for item in section.items for each in self._items(item, schedule))
+            )
+            for name, section in schedule.sections.items()
         )
 
-    def sections(self, plan: PassSchedule) -> tuple[SectionEquations, ...]:
-        """Everything a pass does, in order."""
-        return tuple(
-            SectionEquations(name, tuple(work for item in section.items for work in self._work(item, plan)))
-            for name, section in plan.sections.items()
-        )
-
-    def _work(self, item: phases.Item, plan: PassSchedule) -> Iterator[Item]:
-        if isinstance(item, phases.MatmulItem):
-            yield self._product(item.node, plan)
+    def _items(self, item: ScheduleItem, schedule: PassSchedule) -> Iterator[Item]:
+        if isinstance(item, MatmulItem):
+            yield self._matmul(item.node, schedule)
             return
         last = {node: loop for loop in item.loops for node in concatenations(loop)}
         for loop in item.loops:
-            whole = [
-                node for node in concatenations(loop) if self.wording.has_name(node) and last[node] is loop
+            complete = [
+                node for node in concatenations(loop) if self.printer.has_name(node) and last[node] is loop
             ]
-            equations = tuple(self._equations([*loop.body, *whole], plan))
+            equations = tuple(self._loop_equations([*loop.body, *complete], schedule))
             if equations:
                 yield LoopEquations(format_shape(loop.shape), equations)
 
-    def _equations(self, nodes: Iterable[Node], plan: PassSchedule) -> Iterator[Equation]:
+    def _loop_equations(self, nodes: Iterable[Node], schedule: PassSchedule) -> Iterator[Equation]:
+        printer = self.printer
         for node in nodes:
-            if node.op == ROW_SUM:
-                yield self._equation(node, "+=", self.wording.operand(node.inputs[0]), plan)
-            elif self.wording.has_name(node) or self.wording.is_long(node):
-                yield self._equation(node, "=", self.wording.equation(node), plan)
+            if node.op is ROW_SUM:
+                yield self._equation(node, "+=", printer.operand(node.inputs[0]), schedule)
+            elif printer.has_name(node) or printer.is_long(node):
+                yield self._equation(node, "=", printer.equation(node), schedule)
 
-    def _equation(self, node: Node, sign: str, text: str, plan: PassSchedule) -> Equation:
-        back = plan is self.plan.backward
-        kept = not back and self.wording.held(node) in self.tape
-        name = self.wording.give_name(node)
-        return Equation(name, f"{name} {sign} {text}", kept, back and node in self.again)
+    def _equation(self, node: Node, sign: str, text: str, schedule: PassSchedule) -> Equation:
+        is_backward = schedule is self.plan.backward
+        saved = not is_backward and self.printer.stored_in(node) in self.tape
+        name = self.printer.give_name(node)
+        return Equation(name, f"{name} {sign} {text}", saved, is_backward and node in self.recomputed)
 
-    def _product(self, node: Node, plan: PassSchedule) -> MatmulEquation:
-        sign, text = self._product_text(node)
+    def _matmul(self, node: Node, schedule: PassSchedule) -> MatmulEquation:
+        sign, text = self._matmul_text(node)
         shapes = " @ ".join(format_shape(operand.shape) for operand in node.inputs[:2])
         if node.op.sums_rows:
             shapes = f"{format_shape(node.shape)} summed over steps and rows"
         elif node.op.kind is Kind.MATRIX_FUNCTION:
             shapes = ", ".join(format_shape(operand.shape) for operand in node.inputs)
-        return MatmulEquation(self._equation(node, sign, text, plan), shapes, self._parts(node))
+        return MatmulEquation(self._equation(node, sign, text, schedule), shapes, self._slices(node))
 
-    def _parts(self, node: Node) -> tuple[str, ...]:
-        """The named parts of a value, told where it first appears as a product."""
-        held = self.wording.held(node)
-        parts = () if held in self.told else self.wording.windows(held)
-        self.told.add(held)
-        return parts
+    def _slices(self, node: Node) -> tuple[str, ...]:
+        """The named slices of a value, at the first product of the value only."""
+        stored = self.printer.stored_in(node)
+        slices = () if stored in self.listed else self.printer.slices(stored)
+        self.listed.add(stored)
+        return slices
 
-    def _product_text(self, node: Node) -> tuple[str, str]:
+    def _matmul_text(self, node: Node) -> tuple[str, str]:
         if node.op.kind is Kind.MATRIX_FUNCTION:
-            return "=", self.wording.equation(node)
-        a, *others = (self.wording.operand(operand, precedence=5) for operand in node.inputs)
+            return "=", self.printer.equation(node)
+        a, *others = (self.printer.operand(operand, precedence=5) for operand in node.inputs)
         if node.op.sums_rows:
             return "+=", f"outer({a}, {others[0]})" if others else a
         text = f"{a} @ {others[0]}"
         if len(others) == 1:
             return "=", text
-        grows = self.wording.held(node.inputs[2]) is self.wording.held(node)
-        return ("+=", text) if grows else ("=", f"{text} + {others[1]}")
-
-
-def _sum(dims: Iterable[Dim]) -> Dim:
-    total = ZERO_COST
-    for dim in dims:
-        total = total + dim
-    return total
+        in_place = self.printer.stored_in(node.inputs[2]) is self.printer.stored_in(node)
+        return ("+=", text) if in_place else ("=", f"{text} + {others[1]}")

@@ -30,7 +30,7 @@ def tape_elements_per_token(cell: Cell, input_size: int, hidden_size: int) -> in
         )
     from zoo.compiler.explain import explain
 
-    return int(explain(cell).numbers_kept.evaluate({"I": input_size, "H": hidden_size}))
+    return int(explain(cell).saved_elements.evaluate({"I": input_size, "H": hidden_size}))
 
 
 def _measure_tape(cell: Cell, input_size: int, hidden_size: int, steps: int) -> int:

@@ -1,8 +1,7 @@
-"""Which values of a step stand in boxes of their own, what they are called, and the equations of them.
+"""The values of a step that get a box in its diagram, with their equations.
 
-Values that share a box: parts of one value, as gates are, and real and imaginary parts.
-
-Values seen through: views of all of another value, and what a function was called with.
+Slices of one value, for example gates, share a box, and so do real and imaginary parts. Views of a whole
+value are drawn as the value. A call of a function of zoo is drawn as the call.
 """
 
 from __future__ import annotations
@@ -10,51 +9,51 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
+from zoo.compiler.frontend.name_recorder import NamedCall
 from zoo.compiler.frontend.trace_step import StepGraph
-from zoo.compiler.frontend.value_names import NamedCall
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import BROADCAST, BUFFER, CONCAT, PARAM, RESHAPE, SLICE, STATE, TRANSPOSE
 from zoo.compiler.passes.simplify import drop_derivative_markers
 from zoo.compiler.printing import EquationPrinter, format_shape, is_contiguous_view
 
-# A nameless value that long, or used twice and not that short, gets a name and a box of its own.
+# An unnamed value that is longer, or shared and longer than the second limit, gets a name and a box.
 _MAX_LENGTH, _MAX_SHARED_LENGTH = 40, 14
 
-_PRODUCT, _ATOM = 4, 7  # how tightly @ and a call bind
+_PRODUCT, _ATOM = 4, 7  # precedence of @ and of a call
 
 _SIDES = ("_re", "_im")
 
 
 class DiagramNames(EquationPrinter):
-    """The values of a step that have a name.
+    """The values of a step with a box, by their names (:mod:`zoo.compiler.frontend.value_names`).
 
-    Those are the declared ones, the new states, ``h'``, what the author of ``step`` named, and what would be
-    too long to write, or to write twice, within the equations of others. Only the way forward is told: what
-    ``stop_gradient`` and surrogates do to derivatives is left out.
+    These are declarations, new states, ``h'``, values that the author named, and values that are too long to
+    be part of another equation. Markers of derivatives, such as ``stop_gradient``, are not drawn.
 
     Args:
-        equations: The step.
+        step_graph: The step.
 
     Attributes:
-        names: Every value that has a name, and the name.
+        names: The values with a box, and their names.
         y: The output.
-        after: The new states; of a complex one the real and the imaginary part.
-        aliases: Names of new states that are a value with a name already, and that value.
+        new_states: The new states; real and imaginary part of a complex one.
+        aliases: New states that equal a value with another name, and that value.
     """
 
-    def __init__(self, equations: StepGraph) -> None:
-        self.step_graph = equations
-        called = (node for made, (_, given) in equations.calls.items() for node in (made, *given))
-        new = drop_derivative_markers([*equations.outputs, *called])
-        self.calls = function_calls(equations, new)
-        self.y, self.new_states = storage_of_view(new[equations.y]), dict(self._after(new))
-        self.shapes = {storage_of_view(new[node]): node.shape for node in reversed(equations.outputs)}
+    def __init__(self, step_graph: StepGraph) -> None:
+        self.step_graph = step_graph
+        called = (node for made, (_, given) in step_graph.calls.items() for node in (made, *given))
+        new = drop_derivative_markers([*step_graph.outputs, *called])
+        self.values = step_graph.map_nodes(new).value_names()
+        self.calls = function_calls(step_graph, new)
+        self.y, self.new_states = storage_of_view(new[step_graph.y]), dict(self._new_states(new))
+        self.shapes = {storage_of_view(new[node]): node.shape for node in reversed(step_graph.outputs)}
         self.aliases: list[tuple[str, Node]] = []
         self.names = {node: name for name, node in self._declared()}
         self._name_outputs()
-        self._name_as_the_author(new)
-        self._name_what_is_long_or_shared()
+        self._name_author_values(new)
+        self._name_long_values()
 
     def _declared(self) -> Iterator[tuple[str, Node]]:
         found = self.step_graph
@@ -62,7 +61,7 @@ class DiagramNames(EquationPrinter):
         for leaves in (found.states, found.inputs, found.params, found.buffers):
             yield from leaves.items()
 
-    def _after(self, new: dict[Node, Node]) -> Iterator[tuple[str, Node]]:
+    def _new_states(self, new: dict[Node, Node]) -> Iterator[tuple[str, Node]]:
         for name, node in self.step_graph.new_states.items():
             planes = new[node].inputs if self._is_complex(new[node], name) else (new[node],)
             sides = _SIDES if len(planes) > 1 else ("",)
@@ -81,37 +80,20 @@ class DiagramNames(EquationPrinter):
             else:
                 self.names[node] = name
         if self.y.op.kind is Kind.LEAF:
-            self.aliases.append((self._free("y"), self.y))
+            self.aliases.append(("y", self.y))
         elif self.y not in self.names:
-            self.names[self.y] = self._free("y")
+            self.names[self.y] = self.values.name(self.y)
 
-    def _name_as_the_author(self, new: dict[Node, Node]) -> None:
-        """Of values with the same name the last has it, those before it a number."""
-        for name, nodes in self._named_by_the_author(new).items():
-            ordered = sorted(nodes, key=_index)
-            last = [ordered.pop()] if self._free(name) == name else []
-            for number, node in enumerate(ordered, 1):
-                self.names.setdefault(node, self._free(f"{name}_{number}"))
-            for node in last:
-                self.names.setdefault(node, name)
-
-    def _named_by_the_author(self, new: dict[Node, Node]) -> dict[str, list[Node]]:
-        """Nameless values by the name that the author gave them."""
-        reached, found = self.reached(), dict[str, list[Node]]()
-        for old, name in self.step_graph.names.items():
+    def _name_author_values(self, new: dict[Node, Node]) -> None:
+        reached = self.reached()
+        for old in self.step_graph.names:
             node = storage_of_view(new.get(old, old))
-            if (
-                node in reached
-                and not self.has_name(node)
-                and node.value is None
-                and not self._is_plane(node)
-            ):
+            is_unnamed = node in reached and not self.has_name(node) and node.value is None
+            if is_unnamed and not self._is_plane(node):
                 self.shapes.setdefault(node, old.shape)
-                if node not in found.setdefault(name, []):
-                    found[name].append(node)
-        return found
+                self.names[node] = self.values.name(new.get(old, old))
 
-    def _name_what_is_long_or_shared(self) -> None:
+    def _name_long_values(self) -> None:
         nodes = sorted(self.reached(), key=_index)
         uses = Counter(storage_of_view(operand) for node in nodes for operand in self.operands(node))
         parts = {node.inputs[0] for node in self.names if node.op == SLICE}
@@ -125,23 +107,14 @@ class DiagramNames(EquationPrinter):
                 continue
             length = len(self.equation(node))
             if length > _MAX_LENGTH or (uses[node] > 1 and length > _MAX_SHARED_LENGTH):
-                self.names[node] = self._free("a")
-
-    def _free(self, wish: str) -> str:
-        planes = {
-            f"{node.attr}{side}" for node in self.names if self._has_planes(node) for side in ("_re", "_im")
-        }
-        taken, name, number = {*self.names.values(), *(name for name, _ in self.aliases), *planes}, wish, 2
-        while name in taken:
-            name, number = f"{wish}_{number}", number + 1
-        return name
+                self.names[node] = self.values.name(node)
 
     def reached(self) -> dict[Node, None]:
-        """Every value that the outputs are written in, through views."""
+        """The values that the outputs depend on, without views."""
         return self._below([self.y, *self.new_states.values()], stop=())
 
     def read_by(self, node: Node) -> list[Node]:
-        """The named values in the equation of a value."""
+        """The values with a box in the equation of a value."""
         found = self._below(map(storage_of_view, self.operands(node)), stop=self.names)
         return [each for each in found if each in self.names]
 
@@ -157,19 +130,19 @@ class DiagramNames(EquationPrinter):
         return found
 
     def operands(self, node: Node) -> tuple[Node, ...]:
-        """What a value is written in: what a function was called with, or its inputs."""
+        """The operands of a value: the arguments of a call, or its inputs."""
         return self.calls[node][1] if node in self.calls else node.inputs
 
     def has_name(self, node: Node) -> bool:
-        """Whether a value is told in an equation of its own."""
+        """Whether a value has a box."""
         return storage_of_view(node) in self.names
 
     def has_own_text(self, node: Node) -> bool:
-        """Whether a view has a name, is a call, or is the real or the imaginary part of an array."""
+        """Whether a view has a box, is a call, or is the real or imaginary part of an array."""
         return self.has_name(node) or node in self.calls or is_full_view(node) or self._is_plane(node)
 
     def give_name(self, node: Node) -> str:
-        """The name of a value that has one."""
+        """The name of a value with a box."""
         return self.names[storage_of_view(node)]
 
     def shape(self, node: Node) -> str:
@@ -178,7 +151,7 @@ class DiagramNames(EquationPrinter):
         return f"{format_shape(shape[1:])} complex" if self._has_planes(node) else format_shape(shape)
 
     def _has_planes(self, node: Node) -> bool:
-        """Whether a value is a complex array as it is stored."""
+        """Whether a value is a stored complex array."""
         cell = self.step_graph.cell
         declared = {**cell.params, **cell.buffers, **cell.states}
         return node.op in (PARAM, BUFFER, STATE) and declared[node.attr].complex
@@ -210,7 +183,7 @@ Read = Callable[[Group], Iterable[Node]]
 
 
 def box_groups(values: DiagramNames) -> list[Group]:
-    """The computed values with a name, those together that share a box, what a group reads before it."""
+    """The computed values in groups that share a box, in topological order."""
     nodes = [node for node in values.names if node.op.kind is not Kind.LEAF]
     found: dict[Hashable, list[Node]] = {}
     for node in sorted(nodes, key=_index):
@@ -220,13 +193,13 @@ def box_groups(values: DiagramNames) -> list[Group]:
 
 
 def read_by(values: DiagramNames, group: Group) -> list[Node]:
-    """The named values that a group is written in, beside its own."""
+    """The values with a box that a group reads."""
     found = dict.fromkeys(node for member in group for node in values.read_by(member))
     return [node for node in found if node not in group]
 
 
 def topological_order(groups: list[Group], read: Read) -> list[Group]:
-    """Groups in an order in which what one reads stands before it; without one, they are taken apart."""
+    """Sort groups topologically; groups on a cycle are split."""
     waiting, found = dict.fromkeys(groups), []
     while waiting:
         ahead = {node for group in waiting for node in group}
@@ -240,7 +213,7 @@ def topological_order(groups: list[Group], read: Read) -> list[Group]:
 
 
 def _group_key(values: DiagramNames, node: Node) -> Hashable:
-    """What values that share a box have in common."""
+    """The key of the values that share a box."""
     if node.op == SLICE:
         return ("parts", node.inputs[0])
     if any(other.op == SLICE and other.inputs[0] is node for other in values.names):
@@ -249,10 +222,10 @@ def _group_key(values: DiagramNames, node: Node) -> Hashable:
     return ("complex", stem) if stem and side.rstrip("'") in ("re", "im") else node
 
 
-def function_calls(equations: StepGraph, new: dict[Node, Node]) -> dict[Node, NamedCall]:
-    """Values that a function made, by what holds their numbers, with what the function was given."""
+def function_calls(step_graph: StepGraph, new: dict[Node, Node]) -> dict[Node, NamedCall]:
+    """Results of functions, with the function and its arguments."""
     found: dict[Node, NamedCall] = {}
-    for node, (name, given) in equations.calls.items():
+    for node, (name, given) in step_graph.calls.items():
         made, *operands = (new.get(storage_of_view(each)) for each in (node, *given))
         known = tuple(operand for operand in operands if operand is not None)
         if made is not None and made.value is None and made not in known and 0 < len(known) == len(given):
@@ -261,12 +234,12 @@ def function_calls(equations: StepGraph, new: dict[Node, Node]) -> dict[Node, Na
 
 
 def storage_of_view(node: Node) -> Node:
-    """What a view shows all of; a view of a part stays itself."""
+    """The base of a view of a whole value; other values are their own base."""
     while is_full_view(node):
         node = node.inputs[0]
     return node
 
 
 def is_full_view(node: Node) -> bool:
-    """Whether a node is a view of all numbers of another, as they lie or repeated."""
+    """Whether a node is a view of a whole value, perhaps repeated."""
     return node.op in (RESHAPE, BROADCAST) or (node.op == TRANSPOSE and is_contiguous_view(node))

@@ -16,6 +16,7 @@ from zoo.compiler.codegen.prologue import (
     size_numbers,
 )
 from zoo.compiler.codegen.writer import Writer, identifiers_in
+from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.structural_ops import X
 from zoo.compiler.passes.autodiff import StepGradient
@@ -32,8 +33,9 @@ class DecodeEmitter(PassEmitter):
         zero_biases: Zeros for input projections without a bias.
     """
 
-    def __init__(self, step_gradient: StepGradient, schedule: PassSchedule) -> None:
-        super().__init__("decode", step_gradient.step_graph, schedule, ("kept", "prepare", "advance"))
+    def __init__(self, step_gradient: StepGradient, schedule: PassSchedule, value_names: ValueNames) -> None:
+        taken = ("kept", "prepare", "advance")
+        super().__init__("decode", step_gradient.step_graph, schedule, value_names, taken)
         self.input_weights: dict[Node, str] = {}
         self.zero_biases: dict[str, Node] = {}
         step_graph, names = self.step_graph, self.leaf_names
@@ -76,14 +78,16 @@ class DecodeEmitter(PassEmitter):
         return [*writer.lines, *lines]
 
 
-def decode_source(step_gradient: StepGradient, schedule: PassSchedule) -> list[list[str]]:
+def decode_source(
+    step_gradient: StepGradient, schedule: PassSchedule, value_names: ValueNames
+) -> list[list[str]]:
     """The two functions of the decoding step, ``prepare`` and ``advance``.
 
     ``prepare(params, x, state[, inputs])`` allocates all arrays and returns the output array and the
     arguments of ``advance``. ``advance`` reads x, writes the output, and leaves the new states where the next
     step reads them.
     """
-    emitter = DecodeEmitter(step_gradient, schedule)
+    emitter = DecodeEmitter(step_gradient, schedule, value_names)
     once, step = emitter.section("once"), emitter.section("step")
     constants = constant_arrays(emitter)
     advance = emitter.with_prologue([*_dense_input(emitter, step), *step, *_copy_states(emitter)])

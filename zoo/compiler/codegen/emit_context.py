@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from zoo.compiler.codegen.storage import BLOCK, BLOCK_OF_ALL, ArrayVar, StorageMap
 from zoo.compiler.codegen.writer import ARRAY_SUFFIXES, Names, NumberVars, Writer
 from zoo.compiler.frontend.trace_step import StepGraph
+from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.structural_ops import TRANSPOSE, transpose_last
 from zoo.compiler.ir.views import view_of
@@ -23,6 +24,7 @@ class EmitContext(StorageMap):
         name: Name of the kernel.
         step_graph: The traced step.
         schedule: The pass.
+        value_names: Names of the values.
         taken: Reserved names.
         by_blocks: Whether the kernel runs block after block of steps, and allocates arrays for one block.
 
@@ -31,7 +33,7 @@ class EmitContext(StorageMap):
         leaf_names: Arrays of the caller, of states and of their gradients, by pattern and declared name.
         zeroed: Arrays that are allocated with zeros.
         assigned: Arrays that a kernel returns.
-        states_before: For arrays of states before a step: the line that selects those of step t.
+        states_before: For arrays of states before a step: the line that selects those of step ``time``.
         trajectories: For the same arrays: the initial states, and the states after every step.
         step_lines: Lines at the start of every step.
         dx_writer: Lines that only the gradient of x needs.
@@ -43,10 +45,11 @@ class EmitContext(StorageMap):
         name: str,
         step_graph: StepGraph,
         schedule: PassSchedule,
+        value_names: ValueNames,
         taken: Collection[str] = (),
         by_blocks: bool = False,
     ) -> None:
-        super().__init__(step_graph, schedule, Names())
+        super().__init__(step_graph, schedule, Names(), value_names)
         self.name, self.by_blocks = name, by_blocks
         if by_blocks:
             self.caller_time, self.local_time = BLOCK_OF_ALL, BLOCK
@@ -100,7 +103,7 @@ def _leaf_patterns(step_graph: StepGraph) -> Iterator[tuple[str, str]]:
     """Patterns of names with the declared name they are for; the plain names come first."""
     yield from (("{}", name) for name in (*step_graph.params, *step_graph.buffers, *step_graph.inputs))
     for name in step_graph.states:
-        yield from ((form, name) for form in ("{}_0", "{}_before", "d{}", "d{}_new", "dlast_{}"))
+        yield from ((form, name) for form in ("{}_0", "{}_before", "d{}", "d{}_before", "dlast_{}"))
     yield from (("{}_all", name) for name in (*step_graph.inputs, "x"))
 
 

@@ -26,8 +26,9 @@ PRECEDENCE = {
 }
 # `a * b % c` is not `a * (b % c)`, so % binds loosely to the outside and tightly to the inside.
 _OPERAND_PRECEDENCE = {"remainder": TERM}
-# Longer expressions get a variable.
-_MAX_INLINE = 60
+# Longer expressions get a variable. Inlined operands of a product lose their parentheses, so that this limit
+# decides the order of some multiplications, and with it the last bit of some results.
+_MAX_INLINE = 58
 
 
 @dataclass(frozen=True)

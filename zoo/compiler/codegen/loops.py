@@ -71,11 +71,11 @@ def _write_scan_loop(loop: FusedLoop, context: EmitContext, writer: Writer, indi
     axis, reverse = node.attr
     length, total = loop.shape[axis], context.variable(node)
     target = ArrayAccess(context.array_of(node), ZERO, contiguous(node.shape))
-    indices = indices | {axis: "k"}
+    indices = indices | {axis: "entry"}
     zero = context.numbers.name(0.0)
     writer.line(f"{total} = {zero}")
     with writer.block(f"for j in range({length}):"):
-        writer.line(f"k = {f'{length} - 1 - j' if reverse else 'j'}")
+        writer.line(f"entry = {f'{length} - 1 - j' if reverse else 'j'}")
         operands = [_scan_operand(loop, context, operand, indices) for operand in node.inputs]
         for line in SCANS[node.op]:
             writer.line(line.format(*operands, total=total, zero=zero))
@@ -170,7 +170,7 @@ class _LoopNestEmitter:
 
     def write(self) -> None:
         self._write_initial_values()
-        names = [f"i{depth}" if len(self.axes) > 2 else "i" for depth in range(len(self.axes) - 1)]
+        names = [f"i{depth}" if len(self.axes) > 2 else "outer" for depth in range(len(self.axes) - 1)]
         self._write_nest(0, names)
 
     def _write_nest(self, depth: int, names: list[str]) -> None:

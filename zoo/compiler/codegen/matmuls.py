@@ -58,7 +58,7 @@ def _write_projection(context: EmitContext, writer: Writer, node: Node) -> None:
     bias = _as_variable(context, writer, "bias", bias)
     buffer = context.names.fresh(f"{array.name.removesuffix('_now')}_projections")
     writer.line(f"{buffer} = kernels.project_all_or_buffer(x, {weights}, {bias})")
-    context.step_lines.append(f"{array.name} = kernels.project_at({buffer}, t, x, {weights}, {bias})")
+    context.step_lines.append(f"{array.name} = kernels.project_at({buffer}, time, x, {weights}, {bias})")
 
 
 def _as_variable(context: EmitContext, writer: Writer, name: str, expression: str) -> str:

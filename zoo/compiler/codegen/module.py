@@ -8,6 +8,7 @@ from zoo.compiler.codegen.matmuls import pack_lines
 from zoo.compiler.codegen.pass_emitter import PassEmitter
 from zoo.compiler.codegen.prologue import constant_arrays, definitions
 from zoo.compiler.codegen.writer import Writer, identifiers_in
+from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.passes.autodiff import StepGradient
 from zoo.compiler.schedule.fusion import Storage
@@ -77,10 +78,12 @@ def _declared_shape(node: Node, name: str) -> str:
     return name if node.ndim == 1 else f"{name}.reshape(batch, {', '.join(map(str, node.shape))})"
 
 
-def forward_source(step_gradient: StepGradient, schedule: PassSchedule) -> tuple[list[str], list[TapeArray]]:
+def forward_source(
+    step_gradient: StepGradient, schedule: PassSchedule, value_names: ValueNames
+) -> tuple[list[str], list[TapeArray]]:
     """The forward pass, and the arrays of its tape."""
     step_graph = step_gradient.step_graph
-    emitter = PassEmitter("forward", step_graph, schedule)
+    emitter = PassEmitter("forward", step_graph, schedule, value_names)
     names = emitter.leaf_names
     _bind_leaves(emitter)
     tape = _tape(step_gradient, emitter)
@@ -90,13 +93,13 @@ def forward_source(step_gradient: StepGradient, schedule: PassSchedule) -> tuple
     for name, node in step_graph.states.items():
         before = names["{}_before", name]
         start.line(f"{before} = {names['{}_0', name]}")
-        end.line(f"{before} = {emitter.array_of(step_graph.new_states[name]).name}[t]")
+        end.line(f"{before} = {emitter.array_of(step_graph.new_states[name]).name}[time]")
         last.append(_declared_shape(node, f"{before}.copy()"))
     final = Writer()
     y = emitter.array_of(step_graph.y).name
     final.line(f"return {y}, {as_tuple(last)}, {as_tuple([array.name for array in tape])}")
     step_lines = [f"        {line}" for line in emitter.step_lines]
-    loop = ["    for t in range(steps):", *step_lines, *step, *end.lines]
+    loop = ["    for time in range(steps):", *step_lines, *step, *end.lines]
     constants = constant_arrays(emitter)
     body = [*constants, *once, *panels, *sequence, *start.lines, *loop, *final.lines]
     return _assemble(emitter, "forward(params, x, state{})", [], body), tape
@@ -129,10 +132,12 @@ def _tape(step_gradient: StepGradient, emitter: PassEmitter) -> list[TapeArray]:
     return [TapeArray(name, tuple(nodes), tuple(states)) for name, (nodes, states) in contents.items()]
 
 
-def backward_source(step_gradient: StepGradient, schedule: PassSchedule, tape: list[TapeArray]) -> list[str]:
+def backward_source(
+    step_gradient: StepGradient, schedule: PassSchedule, value_names: ValueNames, tape: list[TapeArray]
+) -> list[str]:
     """The backward pass."""
-    step_graph = step_gradient.step_graph
-    emitter = PassEmitter("backward", step_graph, schedule, {array.name for array in tape}, by_blocks=True)
+    step_graph, taken = step_gradient.step_graph, {array.name for array in tape}
+    emitter = PassEmitter("backward", step_graph, schedule, value_names, taken, by_blocks=True)
     names = emitter.leaf_names
     _bind_leaves(emitter)
     for array in tape:
@@ -141,13 +146,13 @@ def backward_source(step_gradient: StepGradient, schedule: PassSchedule, tape: l
         for name in array.states:
             before, initial = names["{}_before", name], names["{}_0", name]
             emitter.trajectories[before] = (initial, array.name)
-            emitter.states_before[before] = f"{before} = {array.name}[t - 1] if t > 0 else {initial}"
+            emitter.states_before[before] = f"{before} = {array.name}[time - 1] if time > 0 else {initial}"
     emitter.bind(step_gradient.dy, "dy", Storage.STEPS)
     for name, node in step_gradient.dstate_out.items():
         emitter.bind(node, names["d{}", name], Storage.BATCH)
     for name, gradient in step_gradient.dstate_in.items():
         if gradient is not None:
-            new = emitter.bind(gradient, names["d{}_new", name], Storage.BATCH)
+            new = emitter.bind(gradient, names["d{}_before", name], Storage.BATCH)
             emitter.shapes[new.name] = gradient.shape
     if step_gradient.dx is not None:
         emitter.bind(step_gradient.dx, "dx", Storage.STEPS)
@@ -168,7 +173,7 @@ def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: lis
             continue
         width = emitter.arrays[step_gradient.dstate_out[name]].width
         flat = "" if node.ndim == 1 else f".reshape(batch, {width})"
-        now, new = names["d{}", name], names["d{}_new", name]
+        now, new = names["d{}", name], names["d{}_before", name]
         start.line(f"{now} = {last}.copy(){flat}")
         swap.line(f"{now}, {new} = {new}, {now}")
         dstate.append(_declared_shape(node, now))
@@ -180,7 +185,7 @@ def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: lis
     result.line(f"return dx, {as_tuple(dstate)}, {as_tuple(dparams)}")
     words = identifiers_in(step)
     before = [f"            {line}" for name, line in emitter.states_before.items() if name in words]
-    loop = _block("        for t in range(last - 1, first - 1, -1):", [*before, *step, *swap.lines])
+    loop = _block("        for time in range(last - 1, first - 1, -1):", [*before, *step, *swap.lines])
     blocks = _block_loop([*loop, *after, *dx_in_block])
     constants = constant_arrays(emitter)
     body = [*constants, *once, *panels, *dx_before, *start.lines, *blocks, *dx_after, *final, *result.lines]

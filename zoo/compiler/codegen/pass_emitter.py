@@ -34,7 +34,7 @@ class PassEmitter(EmitContext):
             self._write_loops(writer, item)
             return
         arrays = self._arrays_of(item)
-        with self._time_loop(writer, section, arrays), writer.block("for r in range(batch):"):
+        with self._time_loop(writer, section, arrays), writer.block("for row in range(batch):"):
             for time in dict.fromkeys(array.time for array in arrays if array.storage == Storage.STEPS):
                 writer.line(time.row_assignment())
             for array in arrays:
@@ -47,7 +47,7 @@ class PassEmitter(EmitContext):
         if section == "step":
             yield
             return
-        with writer.block(f"for t in range({'first, last' if self.by_blocks else 'steps'}):"):
+        with writer.block(f"for time in range({'first, last' if self.by_blocks else 'steps'}):"):
             for array in arrays:
                 if array.name in self.states_before:
                     writer.line(self.states_before[array.name])

@@ -120,8 +120,8 @@ def constant_arrays(context: EmitContext) -> list[str]:
                 writer.line(f"{array.name}_flat[{index}] = {literal(value)}")
         elif node.op == EYE:
             context.zeroed.add(array.name)
-            with writer.block(f"for i in range({node.attr}):"):
-                writer.line(f"{array.name}[i, i] = 1")
+            with writer.block(f"for entry in range({node.attr}):"):
+                writer.line(f"{array.name}[entry, entry] = 1")
     return writer.lines
 
 

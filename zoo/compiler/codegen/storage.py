@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from zoo.compiler.codegen.writer import ARRAY_SUFFIXES, Names
 from zoo.compiler.frontend.trace_step import StepGraph
-from zoo.compiler.frontend.value_names import default_name
+from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.dims import ONE, ZERO, Dim, product
 from zoo.compiler.ir.graph import Node, Shape
 from zoo.compiler.ir.structural_ops import ARRAY, EYE, SIZE
@@ -21,12 +21,12 @@ class TimeIndexing:
     """Position of time steps in arrays that have a row for each step.
 
     Args:
-        step: Index of step ``t`` along the first axis.
-        row: Variable with the index of step ``t`` and sequence ``r`` among all rows.
+        step: Index of step ``time`` along the first axis.
+        row: Variable with the index of step ``time`` and sequence ``row`` among all rows.
         block: First and last index of the steps that are computed together; empty for all steps.
     """
 
-    step: str = "t"
+    step: str = "time"
     row: str = "at"
     block: str = ""
 
@@ -40,7 +40,7 @@ class TimeIndexing:
 
     def row_assignment(self) -> str:
         """Line that computes the row index."""
-        return f"{self.row} = {self.step if self.step.isidentifier() else f'({self.step})'} * batch + r"
+        return f"{self.row} = {self.step if self.step.isidentifier() else f'({self.step})'} * batch + row"
 
 
 ALL_STEPS = TimeIndexing()
@@ -48,7 +48,7 @@ ALL_STEPS = TimeIndexing()
 BLOCK_OF_ALL = TimeIndexing(block="first, last")
 """For arrays with rows for all steps in a kernel that runs block after block of steps."""
 
-BLOCK = TimeIndexing(step="t - first", row="here", block="0, last - first")
+BLOCK = TimeIndexing(step="time - first", row="here", block="0, last - first")
 """For arrays with rows for one block of steps, which the next block overwrites."""
 
 
@@ -76,12 +76,12 @@ class ArrayVar:
         return f"{self.name}_flat" if self.storage == Storage.SHARED else f"{self.name}_row"
 
     def row_expression(self) -> str:
-        """Expression for the row of step t and sequence r, or of sequence r."""
-        return f"kernels.row({self.name}, {self.time.row if self.storage == Storage.STEPS else 'r'})"
+        """Expression for the row of step ``time`` and sequence ``row``, or of sequence ``row``."""
+        return f"kernels.row({self.name}, {self.time.row if self.storage == Storage.STEPS else 'row'})"
 
     @property
     def current_step(self) -> str:
-        """Expression for the rows of step t."""
+        """Expression for the rows of step ``time``."""
         return f"{self.name}[{self.time.step}]" if self.storage == Storage.STEPS else self.name
 
     @property
@@ -90,7 +90,7 @@ class ArrayVar:
         return self.time.active_steps(self.name) if self.storage == Storage.STEPS else self.name
 
     def as_matrix(self, all_steps: bool) -> str:
-        """Expression for its rows as a matrix: of the steps computed together, or of step t."""
+        """Expression for its rows as a matrix: of the steps computed together, or of step ``time``."""
         if self.storage != Storage.STEPS:
             return self.name
         return self.time.active_rows(self.name) if all_steps else self.current_step
@@ -107,6 +107,7 @@ class StorageMap:
         step_graph: The traced step.
         schedule: The computation.
         names: Names of the function.
+        value_names: Names of the values.
 
     Attributes:
         arrays: The array of each stored value.
@@ -119,8 +120,11 @@ class StorageMap:
     caller_time: TimeIndexing = ALL_STEPS
     local_time: TimeIndexing = ALL_STEPS
 
-    def __init__(self, step_graph: StepGraph, schedule: PassSchedule, names: Names) -> None:
+    def __init__(
+        self, step_graph: StepGraph, schedule: PassSchedule, names: Names, value_names: ValueNames
+    ) -> None:
         self.step_graph, self.schedule, self.names = step_graph, schedule, names
+        self.value_names = value_names
         self.arrays: dict[Node, ArrayVar] = {}
         self.shapes: dict[str, Shape] = {}
         self.variables: dict[Node, str] = {}
@@ -161,9 +165,7 @@ class StorageMap:
         raise NotImplementedError
 
     def _base_name(self, node: Node) -> str:
-        """The author's name of a value, or one made of its operation: ``sigmoid_f``, ``tanh_c``."""
-        names = self.step_graph.names
-        return names.get(node) or default_name(node, lambda below: names.get(below, ""))
+        return self.value_names.name(node)
 
 
 @dataclass(frozen=True)

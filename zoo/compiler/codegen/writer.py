@@ -15,7 +15,7 @@ _RESERVED = {
     *dir(builtins),
     *("kernels", "math", "np", "zoo"),
     *("params", "x", "state", "inputs", "tape", "dy", "dx", "dlast", "forward", "backward"),
-    *("steps", "batch", "at", "t", "r", "i", "j", "k", "I", "H"),
+    *("steps", "batch", "time", "row", "at", "outer", "j", "entry", "I", "H"),
     *("span", "first", "last", "here"),
     *(f"i{depth}" for depth in range(32)),  # NumPy has no more axes
 }

@@ -10,6 +10,7 @@ import zoo.compiler.frontend.numpy_functions  # noqa: F401 - the functions of Nu
 from zoo.base import Cell, Output
 from zoo.base.declarations import Array, State
 from zoo.compiler.frontend.complex_numbers import Complex, parts_of
+from zoo.compiler.frontend.name_recorder import NamedCall, NameRecorder, ValueNodes, record_names
 from zoo.compiler.frontend.source_errors import (
     NOT_DETERMINISTIC,
     TraceError,
@@ -19,7 +20,7 @@ from zoo.compiler.frontend.source_errors import (
 )
 from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, as_node
 from zoo.compiler.frontend.symbolic_length import describe
-from zoo.compiler.frontend.value_names import NamedCall, NameRecorder, ValueNodes, record_names
+from zoo.compiler.frontend.value_names import StepNamer, ValueNames
 from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import ONE, Dim, as_dim, dim_of, letter
 from zoo.compiler.ir.graph import Graph, Level, Node, Shape, ancestors, format_shape
@@ -41,7 +42,8 @@ class StepGraph:
         inputs: Auxiliary inputs by name.
         y: The output.
         after: States after the step by name.
-        names: The author's names of values.
+        names: Names of the values that the author named.
+        default_names: Names of new states, the output, and results and arguments of functions.
         calls: Results of functions of zoo and of ``@``, with the function and its operands.
         bindings: All values that a name of the author's was bound to, in order.
     """
@@ -55,6 +57,7 @@ class StepGraph:
     y: Node
     new_states: Mapping[str, Node]
     names: Mapping[Node, str]
+    default_names: Mapping[Node, str]
     calls: Mapping[Node, NamedCall]
     bindings: Mapping[str, list[ValueNodes]]
 
@@ -63,13 +66,19 @@ class StepGraph:
         """The output and the new states."""
         return [self.y, *self.new_states.values()]
 
+    def value_names(self, gradients: Mapping[Node, str] | None = None) -> ValueNames:
+        """The names of all values, with names of leaves and results of a backward pass."""
+        leaves = {"x": self.x, **self.params, **self.buffers, **self.states, **self.inputs}
+        return ValueNames(leaves, self.new_states, self.names, self.default_names, gradients or {})
+
     def map_nodes(self, new: Mapping[Node, Node]) -> StepGraph:
         """Replace nodes by others. Of two names of one node the first stays."""
-        names: dict[Node, str] = {}
-        for node, name in self.names.items():
-            names.setdefault(new.get(node, node), name)
+        names, default_names = dict[Node, str](), dict[Node, str]()
+        for mapped, old in ((names, self.names), (default_names, self.default_names)):
+            for node, name in old.items():
+                mapped.setdefault(new.get(node, node), name)
         after = {name: new[node] for name, node in self.new_states.items()}
-        return replace(self, y=new[self.y], new_states=after, names=names)
+        return replace(self, y=new[self.y], new_states=after, names=names, default_names=default_names)
 
 
 def trace_step(cell: Cell) -> StepGraph:
@@ -93,8 +102,9 @@ def trace_step(cell: Cell) -> StepGraph:
     with graph.closed():
         if _call_step(bound, arguments, states)[:2] != (y, new_states):
             raise error_at(cell, step_location(cell), NOT_DETERMINISTIC)
-    names, calls, bindings = recorder.names, recorder.calls, recorder.bindings
-    step_graph = StepGraph(cell, x, params, buffers, states, inputs, y, new_states, names, calls, bindings)
+    calls, bindings = recorder.calls, recorder.bindings
+    names = StepNamer(y, new_states, calls, bindings).node_names(recorder.names)
+    step_graph = StepGraph(cell, x, params, buffers, states, inputs, y, new_states, *names, calls, bindings)
     _check_used(step_graph)
     _check_not_empty(step_graph)
     return step_graph

@@ -14,6 +14,7 @@ from fractions import Fraction
 from zoo.base import Cell
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.frontend.traceable_values import step_graph_of
+from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.dims import GENERIC_SIZES, product
 from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.compiler.ir.op_table import Kind
@@ -61,6 +62,13 @@ class StepGradient:
     saved: tuple[Node, ...]
     trajectories: tuple[str, ...]
     surrogate: bool
+
+    def value_names(self) -> ValueNames:
+        """The names of the values of both passes."""
+        leaves = {self.dy: "dy", **{node: f"d{name}" for name, node in self.dstate_out.items()}}
+        results = {**self.dparams, **self.dstate_in, "x": self.dx}
+        gradients = {node: f"d{name}" for name, node in results.items() if node is not None}
+        return self.step_graph.value_names({**gradients, **leaves})
 
     @property
     def forward_outputs(self) -> list[Node]:

@@ -37,10 +37,11 @@ def specialise(step_graph: StepGraph, sizes: Sizes, constants: Mapping[str, floa
     new: dict[Node, Node] = {}
     for node in ancestors([*step_graph.outputs, step_graph.x, *leaves.values()]):
         new[node] = specialiser.copy(node, tuple(new[operand] for operand in node.inputs))
-    names: dict[Node, str] = {}
-    for node, name in step_graph.names.items():
-        if node in new:
-            names.setdefault(new[node], name)
+    names, default_names = dict[Node, str](), dict[Node, str]()
+    for mapped, old in ((names, step_graph.names), (default_names, step_graph.default_names)):
+        for node, name in old.items():
+            if node in new:
+                mapped.setdefault(new[node], name)
     return StepGraph(
         step_graph.cell,
         new[step_graph.x],
@@ -51,6 +52,7 @@ def specialise(step_graph: StepGraph, sizes: Sizes, constants: Mapping[str, floa
         new[step_graph.y],
         _map(step_graph.new_states, new),
         names,
+        default_names,
         calls={},
         bindings={},
     )

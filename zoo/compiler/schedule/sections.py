@@ -66,6 +66,7 @@ def gradient_with_copies(step_gradient: StepGradient) -> StepGradient:
                 **{new.get(node, node): name for node, name in step_graph.names.items()},
                 **step_graph.names,
             },
+            default_names={new.get(node, node): name for node, name in step_graph.default_names.items()},
         ),
         dx=dx,
         dparams={name: dparams.get(name) for name in step_gradient.dparams},

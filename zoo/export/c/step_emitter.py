@@ -49,7 +49,7 @@ class CStepEmitter(StorageMap):
 
     def __init__(self, direction: DirectionExport, is_tokens: bool) -> None:
         step_graph = step_for_export(direction.step_graph)
-        super().__init__(step_graph, decode_schedule(step_graph), c_names())
+        super().__init__(step_graph, decode_schedule(step_graph), c_names(), step_graph.value_names())
         self.direction, self.dtype, self.is_tokens = direction, direction.dtype, is_tokens
         self.constants: dict[str, Numbers] = {}
         self.helpers: set[str] = set()
