@@ -68,7 +68,7 @@ def test_authors_one_by_one(text: str, found: list[str]) -> None:
         ("李明", "1843x"),
     ],
 )
-def test_the_key(names: str, found: str) -> None:
+def test_bibtex_key(names: str, found: str) -> None:
     assert bibtex_key(zoo.Card(**(CARD | {"authors": names})), "x") == found
 
 

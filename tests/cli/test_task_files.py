@@ -213,7 +213,7 @@ def test_class_of_another_kind_suggests_its_option(file, trained):
         (("--set", "task.length=4", "--set", "length=5"), "length of task 'echo' is set twice; set it once."),
     ],
 )
-def test_option_set_twice_is_an_error(file, command, words):
+def test_repeated_set_of_option_raises(file, command, words):
     result = run("train", "--task", f"{file}:Echo", *SHORT, *command, "--steps", 1)
     assert (result.exit_code, words in result.stderr) == (1, True), result.stderr
 

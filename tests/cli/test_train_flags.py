@@ -32,7 +32,7 @@ def test_assignments(texts, expected):
 
 
 @pytest.mark.parametrize("texts", [["alpha=1", "alpha=2"], ["cell.alpha=1", "alpha=1"]])
-def test_option_set_twice_is_an_error(texts):
+def test_repeated_set_of_option_raises(texts):
     with pytest.raises(UsageError, match=r"--set alpha=\d: alpha of cell 'c' is set twice; set it once\."):
         assign(texts, TARGETS)
 

@@ -197,9 +197,9 @@ def test_results_table(two):
 
 def test_second_call_runs_no_job(two, go):
     before = files(two.path)
-    again = go(engine=Idle())
+    second = go(engine=Idle())
     assert files(two.path) == before
-    assert (again.runs, again.sweep) == (two.runs, two.sweep)
+    assert (second.runs, second.sweep) == (two.runs, two.sweep)
 
 
 def test_only_missing_jobs_run(two, go):
@@ -207,9 +207,9 @@ def test_only_missing_jobs_run(two, go):
     lost.unlink()
     before = files(two.path)
     engine = Recording(two.path)
-    again = go(engine=engine)
+    second = go(engine=engine)
     assert engine.received == ["warm/copying/b", two.runs[2].path]
-    assert again.runs == two.runs, "the run itself was there; nothing is trained twice"
+    assert second.runs == two.runs, "the run itself was there; nothing is trained twice"
     assert before.items() <= files(two.path).items()
 
 

@@ -258,12 +258,12 @@ def job(path):
 GOAL = {"metric": "m", "higher_is_better": True, "threshold": None, "baseline": 0.0}
 
 
-class Gone:
+class LostWorker:
     address = "tcp://gone:1"
 
 
 def killed():
-    return distributed.KilledWorker("key", Gone, 3)
+    return distributed.KilledWorker("key", LostWorker, 3)
 
 
 def test_job_with_progress_is_resubmitted_after_deaths(submitted):
@@ -287,8 +287,8 @@ def test_events_after_job_done_are_dropped(submitted):
 def test_second_job_started_implies_worker_died(submitted):
     first, second = ({"event": "job_started", "path": "a", "worker": name} for name in ("one", "two"))
     assert list(submitted.handle_event(first)) == [first]
-    died, again = submitted.handle_event(second)
-    assert (died["event"], again) == ("worker_died", second)
+    died, started = submitted.handle_event(second)
+    assert (died["event"], started) == ("worker_died", second)
     assert died["text"] == "an unknown cause at one; two resumes it"
     assert submitted.running() == ["a"]
 

@@ -201,7 +201,7 @@ def one(x):
     return x + NUMBER
 
 
-def test_digest_depends_only_on_what_it_covers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_digest_changes_with_dependencies_only(monkeypatch: pytest.MonkeyPatch) -> None:
     first = digest(one.py_func)
     assert first == digest(one.py_func)
     assert first != function_digest(one.py_func, {"nogil": True})
@@ -590,7 +590,7 @@ def test_parent_directory_of_another_user(fresh_directory: Path, monkeypatch: py
 
 
 @posix
-def test_new_directories_are_private_whatever_the_umask(
+def test_new_directories_are_private_with_any_umask(
     tmp_path: Path, fresh_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path / "some" / "place"))

@@ -269,7 +269,7 @@ def test_label_smoothing_is_the_mixture_of_all_targets():
         ({"options": {"n": zoo.Option(1)}}, "expected a zoo.Option with a default of type float"),
     ],
 )
-def test_invalid_definitions_are_refused(arguments, words):
+def test_invalid_definitions_raise(arguments, words):
     valid = {"name": "mine", "row_loss": log_cosh, "row_loss_and_grad": log_cosh_and_grad}
     with pytest.raises(DefinitionError, match=words):
         zoo.Loss(**{**valid, **arguments})
@@ -287,12 +287,12 @@ def test_invalid_definitions_are_refused(arguments, words):
         ("huber", {"class_weights": (1, 1)}, "loss 'huber' has no classes; leave out class_weights"),
     ],
 )
-def test_invalid_options_are_refused(name, options, words):
+def test_invalid_options_raise(name, options, words):
     with pytest.raises(UsageError, match=words):
         zoo.get_loss(name, **options)
 
 
-def test_unknown_losses_are_refused():
+def test_unknown_losses_raise():
     with pytest.raises(UnknownNameError, match=r"loss is 'hubert'; expected one of .*Did you mean 'huber'"):
         zoo.get_loss("hubert")
     with pytest.raises(UsageError, match=r"loss is 3; expected the name of a loss or a zoo\.Loss"):
@@ -302,7 +302,7 @@ def test_unknown_losses_are_refused():
         zoo.SequenceModel("vanilla", 2, 3, loss=weights)
 
 
-def test_taken_name_is_refused(registered):
+def test_duplicate_name_raises(registered):
     with pytest.raises(UsageError, match="loss 'huber' is registered already"):
         zoo.register_loss(zoo.Loss("huber", log_cosh, log_cosh_and_grad))
     assert zoo.register_loss(copy.copy(registered)) == registered

@@ -232,7 +232,7 @@ def test_small_file_allocates_little() -> None:
         tracemalloc.stop()
 
 
-def test_deep_stack_is_no_crash() -> None:
+def test_deep_stack_does_not_crash() -> None:
     """Nesting that is allowed, read where the recursion limit is nearly used up."""
     allowed = with_header(b"[" * 60 + b"]" * 60)
 
