@@ -1,4 +1,4 @@
-"""What the modifiers share that give recurrent matrices another form."""
+"""Recurrent matrices of a cell, for the modifiers that change their form."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ Shape = tuple[int, ...]
 
 
 def recurrent_matrices(spec: Any) -> dict[str, Any]:
-    """The parameters that are recurrent matrices, or stacks of them, with one of their products each.
+    """The parameters that are recurrent matrices, or stacks of them, each with one of its products.
 
     Raises:
-        UsageError: if one of them is used in another way than as a matrix on the right of a state.
+        UsageError: if one has another use than as the matrix on the right of a state.
     """
-    found: dict[str, Any] = {}
+    matrices: dict[str, Any] = {}
     for matmul in spec.recurrent_matmuls:
         if not matmul.param or matmul.param in spec.non_matmul_params:
             raise spec.unsupported(f"it computes the matrix of {matmul.name!r} from parameters")
@@ -21,18 +21,18 @@ def recurrent_matrices(spec: Any) -> dict[str, Any]:
             raise spec.unsupported(f"{matmul.name!r} is no matrix on the right of one vector")
         if matmul.is_complex:
             raise spec.unsupported(f"{matmul.name!r} multiplies complex numbers")
-        found[matmul.param] = matmul
+        matrices[matmul.param] = matmul
     for matmul in spec.matmuls:
-        if matmul.param in found and not matmul.is_recurrent:
+        if matmul.param in matrices and not matmul.is_recurrent:
             raise spec.unsupported(f"{matmul.param!r} multiplies its input as well as its state")
-    return found
+    return matrices
 
 
 def square_blocks(spec: Any, matmul: Any) -> int:
-    """How many square matrices stand side by side in a recurrent one, as gates do.
+    """The number of square matrices side by side in a recurrent one, as for gates.
 
     Raises:
-        UsageError: if it is not made of square ones.
+        UsageError: if it does not consist of square ones.
     """
     count = matmul.num_squares
     if count is None:
@@ -42,10 +42,10 @@ def square_blocks(spec: Any, matmul: Any) -> int:
 
 
 def stack_sizes(spec: Any, name: str) -> list[str]:
-    """The sizes of a stack of matrices before those of each matrix."""
+    """The leading sizes of a stack of matrices."""
     return [size.text for size in spec.params[name].shape[:-2]]
 
 
 def divide_size(size: str, by: int) -> str:
-    """A size in so many spec."""
+    """Divide a size expression."""
     return f"({size})/{by}" if " " in size else f"{size}/{by}"

@@ -1,4 +1,4 @@
-"""Block-diagonal recurrent matrices: heads that do not hear each other."""
+"""Block-diagonal recurrent matrices, one block for each head."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from zoo_modifiers._recurrent_matrices import (
 )
 
 
-def stack_blocks(start: Callable[..., Any], axis: int) -> Callable[..., Any]:
-    """Blocks that start one by one as a matrix of their size would."""
+def stack_blocks(initializer: Callable[..., Any], axis: int) -> Callable[..., Any]:
+    """Initialize each block as a matrix of its size."""
 
     def blocks(rng: np.random.Generator, shape: Shape, cell: Any) -> Any:
         heads = shape[axis]
         block = (*shape[:axis], *shape[axis + 1 :])
-        return np.stack([start(rng, block, cell) for _ in range(heads)], axis)
+        return np.stack([initializer(rng, block, cell) for _ in range(heads)], axis)
 
     return blocks
 
@@ -50,16 +50,16 @@ class BlockDiagonal(zoo.Modifier):
     heads = zoo.Option(4, help="blocks of the recurrent matrices; must divide H", low=1)
 
     def edit(self, spec: Any) -> None:
-        """A stack of blocks for every matrix."""
+        """Replace every matrix by a stack of blocks."""
         for name, matmul in recurrent_matrices(spec).items():
             square_blocks(spec, matmul)
             front, old = stack_sizes(spec, name), spec.params.pop(name)
             sizes = [*front, str(self.heads), *(divide_size(size, self.heads) for size in matmul.matrix)]
-            start = stack_blocks(spec.initializer_of(old), len(front))
-            spec.add(name, zoo.Param(*sizes, init=start, help=f"{old.help or name}, for each head"))
+            initializer = stack_blocks(spec.initializer_of(old), len(front))
+            spec.add(name, zoo.Param(*sizes, init=initializer, help=f"{old.help or name}, for each head"))
 
     def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
-        """A product for each head; what the heads make is put together gate by gate."""
+        """Multiply each head by its blocks, and concatenate the results gate by gate."""
         if not matmul.is_recurrent:
             return matmul.multiply(operand, matrix)
         count = square_blocks(ctx.spec, matmul)

@@ -1,4 +1,4 @@
-"""Diagonal recurrent matrices: a unit hears of its own past alone."""
+"""Diagonal recurrent matrices: each unit depends on its own past alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo_modifiers._recurrent_matrices import Shape, recurrent_matrices, square_
 
 
 def unit_interval(rng: np.random.Generator, shape: Shape) -> Any:
-    """Uniform between zero and one: some units forget at once, some remember."""
+    """Uniform between zero and one: some units forget at once, others remember."""
     return rng.uniform(0, 1, shape)
 
 
@@ -37,7 +37,7 @@ class Diagonal(zoo.Modifier):
     )
 
     def edit(self, spec: Any) -> None:
-        """A vector for every square."""
+        """Replace every square matrix by a vector."""
         for name, matmul in recurrent_matrices(spec).items():
             count, rows = square_blocks(spec, matmul), matmul.matrix[0]
             sizes = [*stack_sizes(spec, name), *([str(count)] if count > 1 else []), rows]
@@ -45,7 +45,7 @@ class Diagonal(zoo.Modifier):
             spec.add(name, zoo.Param(*sizes, init=unit_interval, help="each unit to itself"))
 
     def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
-        """Each unit times its own weights."""
+        """Multiply each unit by its own weights."""
         if not matmul.is_recurrent:
             return matmul.multiply(operand, matrix)
         return (matmul.select(ctx[matmul.param]) * operand).reshape(-1)

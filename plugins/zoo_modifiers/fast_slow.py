@@ -1,4 +1,4 @@
-"""Fast and slow cells: several copies of a cell, of which one runs beside the others."""
+"""Fast and slow cells: several copies of a cell, of which one updates less often."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class FastSlow(zoo.Modifier):
     k = zoo.Option(2, help="fast copies", low=2, high=16)
 
     def edit(self, spec: Any) -> None:
-        """The declarations of every copy in place of those of the cell."""
+        """Replace the declarations of the cell by those of every copy."""
         groups = (spec.params, spec.buffers, spec.inputs)
         per_copy, states = (
             {name: each for group in groups for name, each in group.items()},
@@ -54,7 +54,7 @@ class FastSlow(zoo.Modifier):
         for copy in self._copies():
             sizes = {} if copy == "fast1" else {"I": spec.output}
             for name, declared in per_copy.items():
-                if _has(spec, copy, name):
+                if _has_array(spec, copy, name):
                     spec.declare_like(declared, f"{copy}_{name}", sizes)
         for kind in ("fast", "slow"):
             for name, state in states.items():
@@ -64,42 +64,42 @@ class FastSlow(zoo.Modifier):
         return ["fast1", "slow", *(f"fast{i}" for i in range(2, self.k + 1))]
 
     def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
-        """The product; of a copy that reads nothing, the products of its input are zero."""
-        if matmul.is_recurrent or not _is_blind(ctx.memo["copy"]):
+        """The product; zero for the input of a copy that reads none."""
+        if matmul.is_recurrent or not _has_no_input(ctx.memo["copy"]):
             return matmul.multiply(operand, matrix)
         return np.zeros_like(matrix[:, 0] if matmul.is_left else matrix[0])
 
     def step(self, ctx: Any, inner_step: Callable[..., Any], x: Any, states: Mapping[str, Any]) -> Any:
-        """The copies in turn."""
+        """Run the copies in turn."""
         cell = ctx.spec.cell
         before = {kind: {name: states[f"{kind}_{name}"] for name in cell.states} for kind in ("fast", "slow")}
         for copy in self._copies():
             kind = "slow" if copy == "slow" else "fast"
             ctx.memo["copy"] = copy
-            result = inner_step(x, before[kind], _own(ctx, copy))
+            result = inner_step(x, before[kind], _arrays_of(ctx, copy))
             before[kind], x = result.states, result.output
         after = {f"{kind}_{name}": value for kind, group in before.items() for name, value in group.items()}
         return type(result)(result.y, after)
 
 
-def _is_blind(copy: str) -> bool:
-    """Whether a copy reads nothing."""
+def _has_no_input(copy: str) -> bool:
+    """Whether a copy reads no input."""
     return copy not in ("fast1", "slow", "fast2")
 
 
-def _has(spec: Any, copy: str, name: str) -> bool:
-    """Whether a copy has an array: not if only products of an input take it that the copy does not read."""
-    takes = [matmul for matmul in spec.matmuls if matmul.param == name]
+def _has_array(spec: Any, copy: str, name: str) -> bool:
+    """Whether a copy has an array: not one that only multiplies an input which the copy does not read."""
+    matmuls = [matmul for matmul in spec.matmuls if matmul.param == name]
     is_of_input = (
-        bool(takes)
-        and not any(matmul.is_recurrent for matmul in takes)
+        bool(matmuls)
+        and not any(matmul.is_recurrent for matmul in matmuls)
         and name not in spec.non_matmul_params
     )
-    return not (_is_blind(copy) and is_of_input)
+    return not (_has_no_input(copy) and is_of_input)
 
 
-def _own(ctx: Any, copy: str) -> dict[str, Any]:
-    """The arrays of a copy under the names they have in the cell."""
+def _arrays_of(ctx: Any, copy: str) -> dict[str, Any]:
+    """The arrays of a copy under their names in the cell."""
     prefix = f"{copy}_"
     return {name.removeprefix(prefix): each for name, each in ctx.arrays.items() if name.startswith(prefix)}
 

@@ -1,4 +1,4 @@
-"""Layer normalisation of what a cell adds up."""
+"""Layer normalisation of the products of a cell."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class LayerNorm(zoo.Modifier):
     eps = zoo.Option(1e-5, help="added to the variance", low=0.0)
 
     def edit(self, spec: Any) -> None:
-        """A gain and a shift for every product."""
+        """Add a gain and a shift for every product."""
         if not spec.matmuls:
             raise spec.unsupported("it multiplies nothing by a matrix of parameters")
         for matmul in spec.matmuls:
             if matmul.is_complex:
                 raise spec.unsupported(f"its product with {matmul.name!r} is one of complex numbers")
-            sizes, told = matmul.result, f"the normalised product with {matmul.name}"
-            spec.add(f"{matmul.name}_gain", zoo.Param(*sizes, init="ones", help=f"scale of {told}"))
-            spec.add(f"{matmul.name}_shift", zoo.Param(*sizes, help=f"added to {told}"))
+            sizes, product = matmul.result, f"the normalised product with {matmul.name}"
+            spec.add(f"{matmul.name}_gain", zoo.Param(*sizes, init="ones", help=f"scale of {product}"))
+            spec.add(f"{matmul.name}_shift", zoo.Param(*sizes, help=f"added to {product}"))
 
     def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
         """The product, normalised."""

@@ -1,4 +1,4 @@
-"""Recurrent matrices of low rank, as products of two."""
+"""Recurrent matrices of low rank, as products of two factors."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class LowRank(zoo.Modifier):
     r = zoo.Option(16, help="rank of the recurrent matrices", low=1)
 
     def edit(self, spec: Any) -> None:
-        """Two matrices for every one."""
+        """Replace every matrix by two factors."""
         for name, matmul in recurrent_matrices(spec).items():
             front, (rows, columns), old = stack_sizes(spec, name), matmul.matrix, spec.params.pop(name)
             sizes = ([*front, rows, str(self.r)], [*front, str(self.r), columns])
-            start = spec.initializer_of(old)
+            initializer = spec.initializer_of(old)
             spec.add(f"{name}_left", zoo.Param(*sizes[0], init=orthonormal, help=f"{name}, left factor"))
-            spec.add(f"{name}_right", zoo.Param(*sizes[1], init=start, help=f"{name}, right factor"))
+            spec.add(f"{name}_right", zoo.Param(*sizes[1], init=initializer, help=f"{name}, right factor"))
 
     def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
-        """Two products in place of one."""
+        """Multiply by the left factor, then by the right one."""
         if not matmul.is_recurrent:
             return matmul.multiply(operand, matrix)
         left, right = (matmul.select(ctx[f"{matmul.param}_{side}"]) for side in ("left", "right"))

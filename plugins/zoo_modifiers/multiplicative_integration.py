@@ -1,4 +1,4 @@
-"""Multiplicative integration: input and state meet in a product instead of a sum."""
+"""Multiplicative integration: multiply the products of input and state instead of adding them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import zoo
 
 
 def constant(value: float) -> Callable[..., Any]:
-    """An initializer that gives one number everywhere."""
+    """An initializer of a constant array."""
 
     def init(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
         return np.full(shape, value)
@@ -43,42 +43,44 @@ class MultiplicativeIntegration(zoo.Modifier):
     beta = zoo.Option(0.5, help="initial value of beta1 and beta2")
 
     def edit(self, spec: Any) -> None:
-        """Three vectors for each sum; a product of the input that takes part in several has one beta2."""
+        """Add three vectors for each sum; a product of the input in several sums has one beta2."""
         if not spec.sums:
             raise spec.unsupported("it adds no product of its input to one of its state")
         for each in spec.sums:
-            state, driven = each.state_matmul, each.input_matmul
-            if driven.index > state.index and not each.is_whole:
+            of_state, of_input = each.state_matmul, each.input_matmul
+            if of_input.index > of_state.index and not each.is_whole:
                 raise spec.unsupported(
-                    f"it takes {state.name!r} before the longer {driven.name!r} it is added to"
+                    f"it takes {of_state.name!r} before the longer {of_input.name!r} it is added to"
                 )
-            told = f"the sum of {driven.name} and {state.name}"
+            terms = f"the sum of {of_input.name} and {of_state.name}"
             alpha, beta = constant(self.alpha), constant(self.beta)
             spec.add(
-                f"{state.name}_alpha", zoo.Param(*state.result, init=alpha, help=f"of the product in {told}")
+                f"{of_state.name}_alpha",
+                zoo.Param(*of_state.result, init=alpha, help=f"of the product in {terms}"),
             )
             spec.add(
-                f"{state.name}_beta1", zoo.Param(*state.result, init=beta, help=f"of the state in {told}")
+                f"{of_state.name}_beta1",
+                zoo.Param(*of_state.result, init=beta, help=f"of the state in {terms}"),
             )
-            if (name := f"{driven.name}_beta2") not in spec.params:
-                spec.add(name, zoo.Param(*driven.result, init=beta, help=f"of the input in {told}"))
+            if (name := f"{of_input.name}_beta2") not in spec.params:
+                spec.add(name, zoo.Param(*of_input.result, init=beta, help=f"of the input in {terms}"))
 
     def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
-        """The product times its beta; the later of the two brings the product of both with it."""
+        """The product times its beta; the second of the two adds the product of both."""
         plain = ctx.memo[matmul] = matmul.multiply(operand, matrix)
         sums = [each for each in ctx.spec.sums if matmul in (each.state_matmul, each.input_matmul)]
         if not sums:
             return plain
         beta = ctx[f"{matmul.name}_beta1" if matmul.is_recurrent else f"{matmul.name}_beta2"]
-        return sum(_products(ctx, sums), beta * plain)
+        return sum(_second_order_terms(ctx, sums), beta * plain)
 
 
-def _products(ctx: Any, sums: list[Any]) -> Iterator[Any]:
-    """The second-order terms of which both factors are there."""
+def _second_order_terms(ctx: Any, sums: list[Any]) -> Iterator[Any]:
+    """The second-order terms whose factors are both computed."""
     for each in sums:
         if each.state_matmul in ctx.memo and each.input_matmul in ctx.memo:
-            state, driven = ctx.memo[each.state_matmul], each.select(ctx.memo[each.input_matmul])
-            yield ctx[f"{each.state_matmul.name}_alpha"] * driven * state
+            of_state, of_input = ctx.memo[each.state_matmul], each.select(ctx.memo[each.input_matmul])
+            yield ctx[f"{each.state_matmul.name}_alpha"] * of_input * of_state
 
 
 @zoo.hookimpl

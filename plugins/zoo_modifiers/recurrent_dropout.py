@@ -35,14 +35,14 @@ class RecurrentDropout(zoo.Modifier):
     p = zoo.Option(0.25, help="probability that a unit is dropped", low=0.0, below=1.0)
 
     def edit(self, spec: Any) -> None:
-        """Noise for every recurrent product."""
+        """Add noise for every recurrent product."""
         for matmul in spec.recurrent_matmuls:
-            told = f"ones where the product with {matmul.name} does not see a unit"
-            noise = zoo.Noise(*matmul.operand, probability=self.p, per="sequence", help=told)
+            description = f"ones where the product with {matmul.name} does not see a unit"
+            noise = zoo.Noise(*matmul.operand, probability=self.p, per="sequence", help=description)
             spec.add(f"dropped_{matmul.name}", noise)
 
     def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
-        """The product of what was not dropped."""
+        """The product of the units that are not dropped."""
         if matmul.is_recurrent:
             operand = operand * ((1 - ctx[f"dropped_{matmul.name}"]) / (1 - self.p))
         return matmul.multiply(operand, matrix)

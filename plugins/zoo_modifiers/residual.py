@@ -40,15 +40,15 @@ class Residual(zoo.Modifier):
     project = zoo.Option(True, help="whether the input goes through a trained matrix")
 
     def edit(self, spec: Any) -> None:
-        """The matrix, trained or fixed."""
-        sizes, told = ("I", spec.output), "input to output, around the cell"
+        """Add the matrix, trained or fixed."""
+        sizes, description = ("I", spec.output), "input to output, around the cell"
         if self.project:
-            spec.add("residual_P", zoo.Param(*sizes, init="glorot_uniform", help=told))
+            spec.add("residual_P", zoo.Param(*sizes, init="glorot_uniform", help=description))
         else:
-            spec.add("residual_P", zoo.Buffer(*sizes, init=identity, help=told))
+            spec.add("residual_P", zoo.Buffer(*sizes, init=identity, help=description))
 
     def step(self, ctx: Any, inner_step: Callable[..., Any], x: Any, states: Any) -> Any:
-        """The step, and the input added to its output."""
+        """Add the input to the output of the step."""
         result = inner_step(x, states)
         return type(result)(result.output + x @ ctx["residual_P"], result.states)
 

@@ -1,4 +1,4 @@
-"""Zoneout: some units keep what they had."""
+"""Zoneout: some units keep their last value."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ class Zoneout(zoo.Modifier):
     p_memory = zoo.Option(SAME, help="the same for states after the first; -1 for p", low=SAME, high=1.0)
 
     def edit(self, spec: Any) -> None:
-        """Noise for every state."""
-        for place, (name, state) in enumerate(spec.states.items()):
+        """Add noise for every state."""
+        for index, (name, state) in enumerate(spec.states.items()):
             if not state.discrete:
-                chance = self.p if place == 0 or self.p_memory < 0 else self.p_memory
+                probability = self.p if index == 0 or self.p_memory < 0 else self.p_memory
                 sizes = [size.text for size in state.shape]
                 spec.add(
                     f"zoneout_{name}",
-                    zoo.Noise(*sizes, probability=chance, help=f"ones where {name} keeps its value"),
+                    zoo.Noise(*sizes, probability=probability, help=f"ones where {name} keeps its value"),
                 )
 
     def step(self, ctx: Any, inner_step: Callable[..., Any], x: Any, states: Any) -> Any:
-        """The step, and what is kept of the states before it."""
+        """Run the step, and keep some of the states before it."""
         result = inner_step(x, states)
         for name in states:
             if (noise := f"zoneout_{name}") in ctx.arrays:
-                kept = ctx[noise]
-                result.states[name] = kept * states[name] + (1 - kept) * result.states[name]
+                keep = ctx[noise]
+                result.states[name] = keep * states[name] + (1 - keep) * result.states[name]
         return result
 
 

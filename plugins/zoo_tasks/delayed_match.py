@@ -73,7 +73,7 @@ class DelayedMatch(zoo.Task):
         return zoo.Batch(inputs, targets, weights)
 
     def _tuning(self, seen: Array) -> Array:
-        """What the units make of stimuli ``(B,)``, without noise."""
+        """The responses of the units to stimuli ``(B,)``, without noise."""
         angles = 2 * np.pi * np.arange(self.stimuli) / self.stimuli
         found: Array = 0.5 + 0.5 * np.cos(angles - angles[seen][:, None])
         return found

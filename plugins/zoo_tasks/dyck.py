@@ -78,7 +78,7 @@ class Dyck(LengthGeneralisation):
 
 
 def balanced(rng: zoo.TaskRng, pairs: int, size: int) -> Array:
-    """Where balanced words open a bracket, ``(2 pairs, B)``.
+    """The positions of opening brackets in random balanced words, ``(2 pairs, B)``.
 
     Of the rotations of a row with one opening too many exactly one never closes what is not open; without its
     first bracket it is a balanced word.

@@ -73,7 +73,7 @@ class Text(zoo.Task):
         return None if part == "train" else self._streams(part, size).windows_per_epoch
 
     def baseline(self) -> float:
-        """What a table of pairs of symbols gets, counted in the training part, in the test part."""
+        """The loss on the test part of a table of character pairs from the training part."""
         train, test = self._parts.train, self._parts.test
         pairs = np.full((self.input_size, self.input_size), SMOOTHING)
         np.add.at(pairs, (train[:-1], train[1:]), 1)

@@ -1,4 +1,4 @@
-"""How parameters and buffers start.
+"""Initializers of parameters and buffers.
 
 Drawn in float64 and rounded, so that a seed means the same start in either dtype.
 """
@@ -121,16 +121,16 @@ def initialize(
 
 
 def initializer_of(declared: Declaration) -> Callable[..., Any]:
-    """How an array starts, for any shape: ``(rng, shape, cell) -> array``."""
+    """The initializer of an array, for any shape: ``(rng, shape, cell) -> array``."""
 
-    def start(rng: np.random.Generator, shape: Shape, cell: Cell) -> Any:
+    def initialize(rng: np.random.Generator, shape: Shape, cell: Cell) -> Any:
         return _draw(declared, rng, shape, f"{declared.kind} {declared.name!r}", cell)
 
-    return start
+    return initialize
 
 
 def _draw(declared: Declaration, rng: np.random.Generator, shape: Shape, who: str, cell: Cell | None) -> Any:
-    """What the initializer returns."""
+    """The values that the initializer draws."""
     init = declared.init
     if isinstance(init, str):
         named = _named(init, shape, who)

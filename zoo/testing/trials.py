@@ -125,7 +125,7 @@ class Trial:
 
     @property
     def rounding(self) -> float:
-        """How far two ways of computing the same may lie apart, relative to the largest number of an array.
+        """The tolerance between two computations of the same array, relative to its largest element.
 
         Every step and layer adds some roundings to a sum and passes on those before; 64 of them leaves room
         for sums in another order, for another exp and tanh, and for weights that amplify, and is far from
