@@ -93,13 +93,13 @@ def _prepare_layers(model: LanguageModel) -> tuple[tuple[Any, ...], Array, Array
     initial = stack.initial_states(None, model.params, 1, model.dtype)
     token = y = np.zeros((1, 1), np.int32)
     layers = []
-    for floor, ((aux,), _) in zip(stack.layers, aux_inputs, strict=True):
-        (layer,) = floor.directions
-        params = tuple(arrays[name] for name in layer.arrays)
-        state = tuple(initial[name] for name in layer.states)
+    for layer, ((aux,), _) in zip(stack.layers, aux_inputs, strict=True):
+        (direction,) = layer.directions
+        params = tuple(arrays[name] for name in direction.arrays)
+        state = tuple(initial[name] for name in direction.states)
         x = y
-        y, buffers = decode_step(layer.cell).prepare(params, x, state, *((aux,) if aux else ()))
-        if floor.is_residual:
+        y, buffers = decode_step(direction.cell).prepare(params, x, state, *((aux,) if aux else ()))
+        if layer.is_residual:
             total = np.zeros_like(y)
             buffers, y = (buffers, (x, y, total)), total
         layers.append(buffers)
