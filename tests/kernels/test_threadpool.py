@@ -132,9 +132,9 @@ def test_sleeping_workers_wake_up():
     for _ in range(5):
         assert all_meet(workers, 2)
         deadline = time.monotonic() + 30
-        while workers._awake.is_set() and time.monotonic() < deadline:
+        while workers._polling and time.monotonic() < deadline:
             time.sleep(0.001)
-        assert not workers._awake.is_set()
+        assert not workers._polling
     workers.close()
 
 

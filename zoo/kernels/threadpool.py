@@ -23,6 +23,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import numpy as np
@@ -302,9 +303,11 @@ class WorkerThreads:
 
     def __init__(self, count: int) -> None:
         self._pool = new_pool(yield_address())
+        # Jobs of the workers; None ends one. Unlike an Event, SimpleQueue wakes a thread without Python code.
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._functions: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-        self._awake, self._lock, self._calls = threading.Event(), threading.Lock(), 0
-        self._is_closed = False
+        self._lock, self._calls, self._is_closed = threading.Lock(), 0, False
+        self._polling: list[None] = []  # an element for each worker that polls, or will
         names = [f"zoo-{number}" for number in range(count)]
         self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
         for thread in self._threads:
@@ -322,8 +325,8 @@ class WorkerThreads:
             return work(new_pool(yield_address()))
         try:
             self._calls += 1
-            if not self._awake.is_set():
-                self._awake.set()
+            while len(self._polling) < self.count:
+                self._wake()
             return work(self._pool)
         finally:
             self._lock.release()
@@ -332,45 +335,45 @@ class WorkerThreads:
         """Run a Python function in one of the threads."""
         future: Future[R] = Future()
         self._functions.append((future, function))
-        self._pool[_INTERRUPTED] = 1
-        self._awake.set()
+        self._queue.put(self._call)
+        if self._polling:
+            self._pool[_INTERRUPTED] = 1
         return future
 
     def close(self) -> None:
         """Stop and join the threads."""
         self._is_closed = True
         self._pool[_INTERRUPTED] = 1
-        self._awake.set()
+        for _ in self._threads:
+            self._queue.put(None)
         for thread in self._threads:
             thread.join()
 
-    def _work(self) -> None:
-        last = 0
-        while not self._is_closed:
-            calls = self._calls
-            self._run_functions()
-            if calls != last:
-                last = calls
-                worker_loop(self._pool, _ROUNDS_BEFORE_SLEEP)
-            self._awake.clear()
-            # A call before clear() may have found the threads awake; later calls wake them.
-            if calls == self._calls and not self._functions and not self._is_closed:
-                self._awake.wait()
+    def _wake(self) -> None:
+        self._polling.append(None)
+        self._queue.put(self._poll)
 
-    def _run_functions(self) -> None:
-        while self._functions:
-            try:
-                future, function = self._functions.popleft()
-            except IndexError:  # another thread was faster
-                break
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(function())
-                except BaseException as error:  # raised by Future.result
-                    future.set_exception(error)
+    def _work(self) -> None:
+        while (job := self._queue.get()) is not None:
+            job()
+
+    def _poll(self) -> None:
+        calls = self._calls
         self._pool[_INTERRUPTED] = 0
-        if self._functions or self._is_closed:  # since the last look
+        if self._functions or self._is_closed:
             self._pool[_INTERRUPTED] = 1
+        worker_loop(self._pool, _ROUNDS_BEFORE_SLEEP)
+        self._polling.pop()
+        if calls != self._calls and not self._is_closed:  # that call may have counted on this worker
+            self._wake()
+
+    def _call(self) -> None:
+        future, function = self._functions.popleft()
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(function())
+            except BaseException as error:  # raised by Future.result
+                future.set_exception(error)
 
 
 def worker_threads(threads: int) -> WorkerThreads:
