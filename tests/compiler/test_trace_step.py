@@ -322,9 +322,9 @@ def two_gates() -> zoo.Cell:
 def test_values_keep_the_authors_names() -> None:
     equations = trace_step(two_gates())
     names = set(equations.names.values())
-    assert {"gates", "i", "f", "c", "lambda_"} <= names
+    assert {"gates", "i", "f", "c"} <= names
     assert "_hidden" not in names
-    assert equations.names[equations.new_states["c"]] == "c"
+    assert [equations.names[node] for node in equations.new_states.values()] == ["h", "c"]
 
 
 def test_complex_values_keep_the_authors_names() -> None:
