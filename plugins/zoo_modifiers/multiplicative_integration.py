@@ -21,7 +21,7 @@ def constant(value: float) -> Callable[..., Any]:
 
 
 class MultiplicativeIntegration(zoo.Modifier):
-    """Where a cell adds a product of its input and one of its state, their product is added too.
+    """Multiplicative integration: where the step adds products of input and state, add their product too.
 
     Equations, wherever the step adds ``x @ W`` and ``h @ U``, each perhaps with other terms::
 

@@ -25,7 +25,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Anbn(zoo.Task):
-    """Which letters may follow in n letters a and n letters b, for larger n than were learnt.
+    """The letters that may follow in n letters a and n letters b, for larger n than in training.
 
     Inputs are tokens: the mark, then the letters. Outputs are probabilities that each may follow. Words of a
     batch are of different lengths; steps after the end do not count.
@@ -84,8 +84,8 @@ class Anbn(zoo.Task):
             )
         above = np.arange(self.longest + 1, self.tested + 1)
         parts = {"valid": above[above % 2 == 1], "test": above[above % 2 == 0]}
-        found: Array = parts.get(part, np.arange(1, self.longest + 1))
-        return found
+        counts: Array = parts.get(part, np.arange(1, self.longest + 1))
+        return counts
 
     def baseline(self) -> float:
         """No word of the test is right throughout."""

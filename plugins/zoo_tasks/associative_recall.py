@@ -61,13 +61,13 @@ class AssociativeRecall(zoo.Task):
         half, stored = self.tokens // 2, 2 * self.pairs
         keys = rng.permutations(half, size)[:, : self.pairs].T
         values = rng.integers(0, half, self.pairs, size)
-        asked = stored + 2 * self._gaps(rng, size)
+        queries = stored + 2 * self._gaps(rng, size)
         inputs = rng.integers(0, 2 * half, self.length, size)
         inputs[0:stored:2], inputs[1:stored:2] = keys, half + values
-        np.put_along_axis(inputs, asked, keys, axis=0)
+        np.put_along_axis(inputs, queries, keys, axis=0)
         targets, weights = np.zeros((self.length, size), np.int32), np.zeros((self.length, size), np.float32)
-        np.put_along_axis(targets, asked, values, axis=0)
-        np.put_along_axis(weights, asked, 1, axis=0)
+        np.put_along_axis(targets, queries, values, axis=0)
+        np.put_along_axis(weights, queries, 1, axis=0)
         return zoo.Batch(inputs.astype(np.int32), targets, weights)
 
     def _gaps(self, rng: zoo.TaskRng, size: int) -> Array:
@@ -78,8 +78,8 @@ class AssociativeRecall(zoo.Task):
         space = self.length // 2 - self.pairs
         rates = np.arange(1, space + 1) ** (self.power - 1)
         clocks = -np.log1p(-rng.uniform(size, space)) / rates
-        found: Array = clocks.argsort(axis=1, kind="stable")[:, : self.pairs].T
-        return found
+        gaps: Array = clocks.argsort(axis=1, kind="stable")[:, : self.pairs].T
+        return gaps
 
     def _check(self) -> None:
         """Refuse sizes that do not hold what is stored and asked."""

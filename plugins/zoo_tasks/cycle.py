@@ -1,8 +1,7 @@
-"""Cycle navigation: where on a circle of five places does a walk end? Train on up to 40 moves, test on 41 to
-500.
+"""Cycle navigation: the last position of a walk on a circle of five.
 
-Each move stays, goes on or goes back; the walk begins at place 0. A finite automaton of five states solves
-it.
+Train on up to 40 moves, test on 41 to 500. Each move is forward, backward or none. The walk begins at
+position 0. A finite automaton of five states solves it.
 
 Reference: G. Delétang et al., *Neural Networks and the Chomsky Hierarchy*, ICLR 2023,
 https://arxiv.org/abs/2207.02098, section A.3, Cycle Navigation. Without memory: one of five, guessed.
@@ -20,9 +19,10 @@ QUERY = 3
 
 
 class Cycle(LengthGeneralisation):
-    """Where on a circle a walk ends, on longer walks than were learnt.
+    """The last position of a walk on a circle, for walks longer than in training.
 
-    Inputs are tokens: back, stay and on, and one that asks for the answer, the place where the walk ends.
+    Inputs are tokens: backward, stay, forward, and a query token. The target at
+    the query is the last position.
     """
 
     card = dataclasses.replace(CARD, variant="Cycle Navigation (R)")
@@ -31,7 +31,7 @@ class Cycle(LengthGeneralisation):
 
     @property
     def output_size(self) -> int:
-        """The places."""
+        """The number of positions."""
         return self.places
 
     def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
@@ -40,7 +40,7 @@ class Cycle(LengthGeneralisation):
         return with_query(moves, (moves - 1).sum(axis=0) % self.places, QUERY)
 
     def baseline(self) -> float:
-        """One of the places, guessed; after the 41 moves and more of the test all are as probable."""
+        """A uniform guess: after 41 moves or more all positions are about equally probable."""
         return 1 / self.places
 
 

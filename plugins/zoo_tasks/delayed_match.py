@@ -75,8 +75,8 @@ class DelayedMatch(zoo.Task):
     def _tuning(self, seen: Array) -> Array:
         """The responses of the units to stimuli ``(B,)``, without noise."""
         angles = 2 * np.pi * np.arange(self.stimuli) / self.stimuli
-        found: Array = 0.5 + 0.5 * np.cos(angles - angles[seen][:, None])
-        return found
+        responses: Array = 0.5 + 0.5 * np.cos(angles - angles[seen][:, None])
+        return responses
 
     def baseline(self) -> float:
         """One of two, guessed."""

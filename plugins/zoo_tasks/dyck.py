@@ -26,7 +26,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Dyck(LengthGeneralisation):
-    """Which brackets may come next in a balanced word, on longer words than were learnt.
+    """The brackets that may come next in a balanced word, for words longer than in training.
 
     Inputs are tokens: the opening brackets of every kind, then the closing ones. Outputs are probabilities:
     of each bracket that it may follow, and last that the word may end.
@@ -88,8 +88,8 @@ def balanced(rng: zoo.TaskRng, pairs: int, size: int) -> Array:
     heights = rises.cumsum(axis=1)
     lowest = steps - 1 - heights[:, ::-1].argmin(axis=1)
     places = (lowest[:, None] + 1 + np.arange(1, steps)) % steps
-    found: Array = np.take_along_axis(rises, places, axis=1).T > 0
-    return found
+    opens: Array = np.take_along_axis(rises, places, axis=1).T > 0
+    return opens
 
 
 def bracket_tokens(opens: Array, drawn: Array, kinds: int) -> tuple[Array, Array, Array]:

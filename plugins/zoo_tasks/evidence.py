@@ -78,8 +78,8 @@ def _break_ties(clicks: Array, sides: Array) -> Array:
     tie, last = balance == 0, clicks[:, -1]
     side = np.where(last[0] == last[1], sides, last[0])  # the other side of a lone click
     last[:] = np.where(tie, np.stack([side == 0, side == 1]), last)
-    settled: Array = clicks[1].sum(axis=0) - clicks[0].sum(axis=0)
-    return settled
+    without_ties: Array = clicks[1].sum(axis=0) - clicks[0].sum(axis=0)
+    return without_ties
 
 
 @zoo.hookimpl

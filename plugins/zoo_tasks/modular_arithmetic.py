@@ -26,7 +26,7 @@ PLUS, MINUS, TIMES = range(3)
 
 
 class ModularArithmetic(LengthGeneralisation):
-    """The value of an expression modulo five, on longer expressions than were learnt.
+    """The value of an expression modulo five, for expressions longer than in training.
 
     Inputs are tokens: the numbers, then plus, minus and times, and one that asks for the answer.
     """
@@ -66,8 +66,8 @@ def value(numbers: Array, operators: Array, modulus: int) -> Array:
         total = np.where(times, total, total + term) % modulus
         signed = np.where(operator == MINUS, -number, number)
         term = np.where(times, term * number, signed) % modulus
-    found: Array = (total + term) % modulus
-    return found
+    result: Array = (total + term) % modulus
+    return result
 
 
 @zoo.hookimpl

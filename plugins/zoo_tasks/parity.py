@@ -19,7 +19,7 @@ QUERY = 2
 
 
 class Parity(LengthGeneralisation):
-    """Whether the ones among the bits of a sequence are odd in number, on longer sequences than were learnt.
+    """Whether a sequence has an odd number of ones, for sequences longer than in training.
 
     Inputs are tokens: two bits, and one that asks for the answer.
     """

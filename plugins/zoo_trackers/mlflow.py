@@ -46,8 +46,8 @@ class Mlflow(zoo.Tracker):
 
         def record(event: Event) -> None:
             now = int(1000 * time.time())
-            found = [metric(name, value, now, event["step"]) for name, value in self.numbers(event).items()]
-            client.log_batch(run, metrics=found)
+            metrics = [metric(name, value, now, event["step"]) for name, value in self.numbers(event).items()]
+            client.log_batch(run, metrics=metrics)
             status[0] = _STATUS.get(event.get("reason", event["event"]), status[0])
 
         yield record
@@ -55,16 +55,17 @@ class Mlflow(zoo.Tracker):
 
     def _run(self, client: Any, start_event: Event) -> str:
         """The identifier of the run."""
-        found = client.get_experiment_by_name(self.options["experiment"])
-        experiment = found.experiment_id if found else client.create_experiment(self.options["experiment"])
+        name = self.options["experiment"]
+        existing = client.get_experiment_by_name(name)
+        experiment = existing.experiment_id if existing else client.create_experiment(name)
         mark = hashlib.sha256(str(Path(start_event["out"]).absolute()).encode()).hexdigest()
         if start_event["event"] == "resume":
             for run in client.search_runs([experiment], f"tags.`{_TAG}` = '{mark}'", max_results=1):
                 client.update_run(run.info.run_id, status="RUNNING")
                 return str(run.info.run_id)
         run = client.create_run(experiment, tags={_TAG: mark}, run_name=Path(start_event["out"]).name)
-        for name, value in start_event["config"].items():
-            client.log_param(run.info.run_id, name, value)
+        for setting, value in start_event["config"].items():
+            client.log_param(run.info.run_id, setting, value)
         return str(run.info.run_id)
 
 

@@ -42,8 +42,8 @@ def check_batch(task: Task, method: str, batch: Any, size: int) -> Batch:
 
     from zoo.base.task import Batch
 
-    def fail(found: str, expected: str) -> NoReturn:
-        raise DefinitionError(f"{task.label()}: {method}: found {found}, expected {expected}.")
+    def fail(actual: str, expected: str) -> NoReturn:
+        raise DefinitionError(f"{task.label()}: {method}: found {actual}, expected {expected}.")
 
     if not isinstance(batch, Batch):
         fail(f"a {type(batch).__name__}", "a zoo.Batch(inputs, targets, weights)")

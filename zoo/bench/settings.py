@@ -1,4 +1,4 @@
-"""What to measure: cells, shapes, peers, threads."""
+"""Settings of a measurement: cells, shapes, peers, threads."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import PARAM, PLACEHOLDER
 from zoo.errors import UsageError
 from zoo.modifiers.input_state_sums import find_sums
-from zoo.modifiers.matmuls import FoundMatmul, find_matmuls, size_texts, split_parameter_matmul
+from zoo.modifiers.matmuls import GraphMatmul, find_matmuls, size_texts, split_parameter_matmul
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def compose(cell: Cell, modifier: Modifier) -> ComposedCell:
             f"modifier {modifier.name!r} does not suit {cell.label()}: it has kernels and no step; a "
             f"modifier changes the equations of a step."
         )
-    equations, found = find_matmuls(cell)
+    equations, matmuls = find_matmuls(cell)
     spec = CellSpec(
         cell,
         modifier.name,
@@ -107,17 +107,17 @@ def compose(cell: Cell, modifier: Modifier) -> ComposedCell:
         dict(cell.buffers),
         dict(cell.states),
         dict(cell.inputs),
-        tuple(each.matmul for each in found),
-        find_sums(equations, found),
+        tuple(each.matmul for each in matmuls),
+        find_sums(equations, matmuls),
         size_texts(equations.y.shape)[0],
-        _non_matmul_params(equations.outputs, found),
+        _non_matmul_params(equations.outputs, matmuls),
         initializer_of,
     )
     modifier.edit(spec)
     return ComposedCell(cell, modifier, spec)
 
 
-def _non_matmul_params(outputs: Any, matmuls: list[FoundMatmul]) -> frozenset[str]:
+def _non_matmul_params(outputs: Any, matmuls: list[GraphMatmul]) -> frozenset[str]:
     """Parameters with another use than as the matrix of a product, or as one matrix of a stack."""
     direct = [each for each in matmuls if each.matmul.param]
     results = {_view_base(node) for each in direct for node in each.result}

@@ -13,10 +13,10 @@ from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.elementwise_ops import ADD
 from zoo.compiler.ir.graph import Node, ancestors
 from zoo.compiler.ir.structural_ops import SLICE
-from zoo.modifiers.matmuls import FoundMatmul
+from zoo.modifiers.matmuls import GraphMatmul
 
 
-def find_sums(equations: StepGraph, matmuls: Sequence[FoundMatmul]) -> tuple[InputStateSum, ...]:
+def find_sums(equations: StepGraph, matmuls: Sequence[GraphMatmul]) -> tuple[InputStateSum, ...]:
     """One sum for every product of a state that meets a product of the input in an addition.
 
     Slices of products count too, as gates are slices: then the two products are aligned as their slices are.
@@ -32,7 +32,7 @@ def find_sums(equations: StepGraph, matmuls: Sequence[FoundMatmul]) -> tuple[Inp
     return tuple(sums[index] for index in sorted(sums))
 
 
-def _sums_at(node: Node, by_result: dict[Node, FoundMatmul]) -> Iterator[InputStateSum]:
+def _sums_at(node: Node, by_result: dict[Node, GraphMatmul]) -> Iterator[InputStateSum]:
     left, right = ([*_terms(operand, as_dim(0), by_result)] for operand in node.inputs)
     for (a, a_start), (b, b_start) in [(x, y) for x in left for y in right]:
         if a.matmul.is_recurrent and not b.matmul.is_recurrent:
@@ -41,7 +41,7 @@ def _sums_at(node: Node, by_result: dict[Node, FoundMatmul]) -> Iterator[InputSt
             yield _make_sum(b, b_start, a, a_start)
 
 
-def _terms(node: Node, start: Dim, by_result: dict[Node, FoundMatmul]) -> Iterator[tuple[FoundMatmul, Dim]]:
+def _terms(node: Node, start: Dim, by_result: dict[Node, GraphMatmul]) -> Iterator[tuple[GraphMatmul, Dim]]:
     """The products that are terms of a sum, and the offset in each at which the sum begins."""
     if node in by_result:
         yield by_result[node], start
@@ -53,7 +53,7 @@ def _terms(node: Node, start: Dim, by_result: dict[Node, FoundMatmul]) -> Iterat
 
 
 def _make_sum(
-    of_state: FoundMatmul, state_start: Dim, of_input: FoundMatmul, input_start: Dim
+    of_state: GraphMatmul, state_start: Dim, of_input: GraphMatmul, input_start: Dim
 ) -> InputStateSum:
     start, length = input_start - state_start, of_state.result[0].shape[0]
     is_whole = of_input.result[0].shape[0] == length

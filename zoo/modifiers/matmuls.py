@@ -22,7 +22,7 @@ _PARAMETERS = (PARAM, PLACEHOLDER)
 
 
 @dataclass(frozen=True)
-class FoundMatmul:
+class GraphMatmul:
     """A product in the graph of a step.
 
     Args:
@@ -48,7 +48,7 @@ def split_parameter_matmul(a: Any, b: Any) -> tuple[Any, Any, bool] | None:
     return None
 
 
-def find_matmuls(cell: Cell) -> tuple[StepGraph, list[FoundMatmul]]:
+def find_matmuls(cell: Cell) -> tuple[StepGraph, list[GraphMatmul]]:
     """The equations of a cell, and its products with parameter matrices.
 
     Raises:
@@ -74,14 +74,14 @@ def find_matmuls(cell: Cell) -> tuple[StepGraph, list[FoundMatmul]]:
 
 def _describe_matmul(
     index: int, name: str, operand: Any, matrix: Any, is_left: bool, result: Any
-) -> FoundMatmul:
+) -> GraphMatmul:
     param, param_index = _parameter_location(nodes_of(matrix))
     is_complex = any(isinstance(each, Complex) for each in (operand, matrix))
     is_recurrent = any(node.level == Level.STEP for node in nodes_of(operand))
     sizes = size_texts(operand.dims), size_texts(matrix.dims), size_texts(result.dims)
     num_squares = _count_squares(matrix.dims)
     matmul = Matmul(index, name, param, param_index, is_recurrent, *sizes, is_left, is_complex, num_squares)
-    return FoundMatmul(matmul, nodes_of(operand), nodes_of(result))
+    return GraphMatmul(matmul, nodes_of(operand), nodes_of(result))
 
 
 def _count_squares(dims: Sequence[Dim]) -> int | None:

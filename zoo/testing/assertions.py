@@ -12,43 +12,43 @@ from zoo.base import Component
 Array = np.ndarray[Any, Any]
 
 
-def fail(component: Component, what: str, found: object, expected: object, meaning: str = "") -> NoReturn:
+def fail(component: Component, what: str, actual: object, expected: object, meaning: str = "") -> NoReturn:
     """Raise the error of a broken law.
 
     Args:
         component: The component that breaks it.
-        what: The value that is checked; empty if ``found`` says it.
-        found: The value.
+        what: The value that is checked; empty if ``actual`` says it.
+        actual: The value.
         expected: The value that it should have.
         meaning: The usual cause and the remedy, in whole sentences.
 
     Raises:
         AssertionError: always.
     """
-    parts = ": ".join(filter(None, [component.label(), what, f"found {found}, expected {expected}."]))
+    parts = ": ".join(filter(None, [component.label(), what, f"found {actual}, expected {expected}."]))
     raise AssertionError(f"{parts} {meaning}".rstrip())
 
 
 def require(
-    component: Component, holds: object, found: object, expected: object, what: str = "", meaning: str = ""
+    component: Component, holds: object, actual: object, expected: object, what: str = "", meaning: str = ""
 ) -> None:
     """Fail unless a law holds.
 
-    ``found`` and ``expected`` may be functions, since printing an array takes longer than a check.
+    ``actual`` and ``expected`` may be functions, since printing an array takes longer than a check.
 
     Raises:
         AssertionError: if it does not hold; see :func:`fail`.
     """
     if not holds:
-        found, expected = (text() if callable(text) else text for text in (found, expected))
-        fail(component, what, found, expected, meaning)
+        actual, expected = (text() if callable(text) else text for text in (actual, expected))
+        fail(component, what, actual, expected, meaning)
 
 
-def is_close(found: Array, expected: Array, tolerance: float, equal_nan: bool = False) -> bool:
+def is_close(actual: Array, expected: Array, tolerance: float, equal_nan: bool = False) -> bool:
     """Whether arrays of one shape are equal to a relative and absolute tolerance."""
-    if found.shape != expected.shape:
+    if actual.shape != expected.shape:
         return False
-    return bool(np.allclose(found, expected, rtol=tolerance, atol=tolerance, equal_nan=equal_nan))
+    return bool(np.allclose(actual, expected, rtol=tolerance, atol=tolerance, equal_nan=equal_nan))
 
 
 def require_docs(component: Component, declarations: Mapping[str, Any], variant: bool = True) -> None:
@@ -66,15 +66,15 @@ def require_docs(component: Component, declarations: Mapping[str, Any], variant:
 
 
 def assert_same(
-    component: Component, found: Mapping[str, Array], expected: Mapping[str, Array], meaning: str
+    component: Component, actual: Mapping[str, Array], expected: Mapping[str, Array], meaning: str
 ) -> None:
     """Every array equals its counterpart exactly."""
-    assert_close(component, found, expected, 0.0, meaning)
+    assert_close(component, actual, expected, 0.0, meaning)
 
 
 def assert_close(
     component: Component,
-    found: Mapping[str, Array],
+    actual: Mapping[str, Array],
     expected: Mapping[str, Array],
     tolerance: float,
     meaning: str,
@@ -83,29 +83,29 @@ def assert_close(
 
     The inputs have size one: a small result is a difference of such numbers, with their rounding errors.
     """
-    worst = max(found, key=lambda name: _excess(found[name], expected[name], tolerance))
-    if _excess(found[worst], expected[worst], tolerance) > 0:
-        _report(component, worst, found[worst], expected[worst], tolerance, meaning)
+    worst = max(actual, key=lambda name: _excess(actual[name], expected[name], tolerance))
+    if _excess(actual[worst], expected[worst], tolerance) > 0:
+        _report(component, worst, actual[worst], expected[worst], tolerance, meaning)
 
 
 def _report(
-    component: Component, what: str, found: Array, expected: Array, tolerance: float, meaning: str
+    component: Component, what: str, actual: Array, expected: Array, tolerance: float, meaning: str
 ) -> NoReturn:
-    if found.shape != expected.shape:
-        fail(component, what, f"shape {found.shape}", f"shape {expected.shape}", meaning)
-    index = np.unravel_index(int(np.argmax(_distance(found, expected))), found.shape)
+    if actual.shape != expected.shape:
+        fail(component, what, f"shape {actual.shape}", f"shape {expected.shape}", meaning)
+    index = np.unravel_index(int(np.argmax(_distance(actual, expected))), actual.shape)
     where = f"{what} at {[int(i) for i in index]}" if index else what
     margin = f" (within {_margin(expected, tolerance):.1e})" if tolerance else " (to the bit)"
-    fail(component, where, f"{found[index]:.10g}", f"{expected[index]:.10g}{margin}", meaning)
+    fail(component, where, f"{actual[index]:.10g}", f"{expected[index]:.10g}{margin}", meaning)
 
 
-def _excess(found: Array, expected: Array, tolerance: float) -> float:
+def _excess(actual: Array, expected: Array, tolerance: float) -> float:
     """The largest distance minus the margin; at most zero if the arrays agree."""
-    if found.shape != expected.shape:
+    if actual.shape != expected.shape:
         return np.inf
-    if found.size == 0:
+    if actual.size == 0:
         return -1.0
-    return float(np.max(_distance(found, expected))) - _margin(expected, tolerance)
+    return float(np.max(_distance(actual, expected))) - _margin(expected, tolerance)
 
 
 def _margin(expected: Array, tolerance: float) -> float:
@@ -113,9 +113,9 @@ def _margin(expected: Array, tolerance: float) -> float:
     return tolerance * float(finite.max(initial=1.0))
 
 
-def _distance(found: Array, expected: Array) -> Array:
+def _distance(actual: Array, expected: Array) -> Array:
     """Distances; zero between two NaN or two equal infinities, infinite between a number and NaN."""
-    same = (found == expected) | (np.isnan(found) & np.isnan(expected))
+    same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
     with np.errstate(invalid="ignore"):
-        distance = np.where(same, 0.0, np.abs(found.astype(np.float64) - expected.astype(np.float64)))
+        distance = np.where(same, 0.0, np.abs(actual.astype(np.float64) - expected.astype(np.float64)))
     return np.where(np.isnan(distance), np.inf, distance)

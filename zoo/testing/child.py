@@ -73,8 +73,8 @@ def _unfinished(
 ) -> list[Outcome]:
     """The outcomes of the law during which the process ended, and of the laws after it."""
     (check, law), *rest = laws or [LOADING]
-    status, found = ended
-    message = f"{member}: {found}{_stderr_excerpt(words)}"
+    status, problem = ended
+    message = f"{member}: {problem}{_stderr_excerpt(words)}"
     skipped = f"not tried, since the process ended during {check}"
     return [
         Outcome(check, law, status, message),

@@ -30,7 +30,7 @@ class LayerArrays:
         layer: The layer.
         arrays: Parameters and buffers.
         state: States before the first step, ``(B, ...)``.
-        inputs: Inputs beside x, ``(T, B, ...)``.
+        inputs: Auxiliary inputs, ``(T, B, ...)``.
     """
 
     layer: Direction

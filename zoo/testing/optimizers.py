@@ -36,9 +36,9 @@ def check_shapes_and_dtypes(optimizer: Optimizer) -> None:
         theta, grads = _problem(size, dtype, seed)
         before = {"theta": theta, **optimizer.init(theta)}
         new, slots = _run(optimizer, theta, grads[:1])
-        found = {name: (array.dtype.name, array.shape) for name, array in {"theta": new, **slots}.items()}
+        actual = {name: (array.dtype.name, array.shape) for name, array in {"theta": new, **slots}.items()}
         expected = {name: (array.dtype.name, array.shape) for name, array in before.items()}
-        require(optimizer, found == expected, f"results {found}", expected)
+        require(optimizer, actual == expected, f"results {actual}", expected)
 
     _for_many_vectors(law)
 
@@ -73,8 +73,8 @@ def check_jit_equals_python(optimizer: Optimizer) -> None:
         theta, grads = _problem(9, dtype, seed=2)
         with pure_python():
             expected = _arrays(_run(optimizer, theta, grads))
-        for name, found in _arrays(_run(optimizer, theta, grads)).items():
-            _require_close(optimizer, found, expected[name], f"{name} compiled, against plain Python")
+        for name, actual in _arrays(_run(optimizer, theta, grads)).items():
+            _require_close(optimizer, actual, expected[name], f"{name} compiled, against plain Python")
 
 
 def check_reference(optimizer: Optimizer) -> None:
@@ -96,8 +96,8 @@ def check_zero_rate(optimizer: Optimizer) -> None:
     without_decay = _without_decay(optimizer)
     for dtype in _DTYPES:
         theta, grads = _problem(17, dtype, seed=3)
-        found = np.abs(_run(without_decay, theta, grads, lr=0.0)[0] - theta).max()
-        require(optimizer, found == 0.0, f"a parameter moved by {found} with lr=0 in {dtype}", 0)
+        distance = np.abs(_run(without_decay, theta, grads, lr=0.0)[0] - theta).max()
+        require(optimizer, distance == 0.0, f"a parameter moved by {distance} with lr=0 in {dtype}", 0)
 
 
 def check_split_run(optimizer: Optimizer) -> None:
@@ -156,9 +156,9 @@ def check_single_parameter(optimizer: Optimizer) -> None:
     """One parameter alone is moved, and by a finite amount."""
     for dtype in _DTYPES:
         theta = np.full(1, 0.5, dtype)
-        found = _run(optimizer, theta, np.full((3, 1), 1.0, dtype))[0]
-        moved = bool(np.isfinite(found[0])) and found[0] != theta[0]
-        require(optimizer, moved, found, "another finite number", f"one parameter of 0.5 in {dtype}")
+        theta_after = _run(optimizer, theta, np.full((3, 1), 1.0, dtype))[0]
+        moved = bool(np.isfinite(theta_after[0])) and theta_after[0] != theta[0]
+        require(optimizer, moved, theta_after, "another finite number", f"one parameter of 0.5 in {dtype}")
 
 
 def check_extreme_gradients(optimizer: Optimizer) -> None:
@@ -166,9 +166,9 @@ def check_extreme_gradients(optimizer: Optimizer) -> None:
     sizes = 10.0 ** np.arange(-30.0, 31.0, 3.0)
     grad = np.concatenate([sizes, -sizes, [0.0]])
     for pattern in ((1, 1, 1, 1), (1, -1, 1, -1), (1, 0, 0, 0)):
-        for name, found in _arrays(_run(optimizer, np.ones_like(grad), np.outer(pattern, grad))).items():
-            lost = ~np.isfinite(found)
-            where = np.unique(np.abs(grad[lost])).tolist() if found.shape == grad.shape else found
+        for name, array in _arrays(_run(optimizer, np.ones_like(grad), np.outer(pattern, grad))).items():
+            lost = ~np.isfinite(array)
+            where = np.unique(np.abs(grad[lost])).tolist() if array.shape == grad.shape else array
             what = f"{name} after gradients of {where} times {pattern}"
             require(optimizer, not lost.any(), "numbers that are not finite", "finite ones", what)
 
@@ -269,7 +269,7 @@ def _bytes(arrays: Mapping[str, Vector]) -> dict[str, bytes]:
     return {name: array.tobytes() for name, array in arrays.items()}
 
 
-def _require_close(optimizer: Optimizer, found: Vector, expected: Vector, what: str) -> None:
+def _require_close(optimizer: Optimizer, actual: Vector, expected: Vector, what: str) -> None:
     tolerance = _ROUNDING[expected.dtype.name]
-    holds = is_close(found, expected, tolerance, equal_nan=True)
-    require(optimizer, holds, found, f"{expected} within {tolerance:g}", what)
+    holds = is_close(actual, expected, tolerance, equal_nan=True)
+    require(optimizer, holds, actual, f"{expected} within {tolerance:g}", what)

@@ -28,8 +28,8 @@ def parametrize_cells(
             failure.
 
     Raises:
-        UsageError: if there is no cell, an expected failure names no check, or the testing extra is not
-            installed.
+        UsageError: if there are no cells, an expected failure names an unknown check, or the testing extra is
+            not installed.
         UnknownNameError: if no cell has a name given.
     """
     return _parametrize(CELLS, cells, expected_failures or {})

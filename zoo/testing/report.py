@@ -201,8 +201,8 @@ def _status(component: Any, check: Check) -> tuple[Status, str, Exception | None
     except AssertionError as error:
         return "failed", str(error), error
     except Exception as error:  # any exception breaks the law, and stops no other check
-        found = f"{type(error).__name__}: {error}".rstrip(": ")
-        return "failed", f"{component.label()}: found an exception, expected none. {found}", error
+        exception = f"{type(error).__name__}: {error}".rstrip(": ")
+        return "failed", f"{component.label()}: found an exception, expected none. {exception}", error
     return "passed", "", None
 
 

@@ -65,8 +65,8 @@ def check_output_like_input(sampler: Sampler) -> None:
     def law(logits: Vector) -> Verdict:
         out = sampler.apply(logits.copy())
         alike = isinstance(out, np.ndarray) and out.dtype == np.float64 and out.shape == logits.shape
-        found = f"{getattr(out, 'dtype', type(out))} of shape {np.shape(out)}"
-        return alike, lambda: f"{found}", lambda: f"float64 of shape {logits.shape}"
+        actual = f"{getattr(out, 'dtype', type(out))} of shape {np.shape(out)}"
+        return alike, lambda: f"{actual}", lambda: f"float64 of shape {logits.shape}"
 
     _for_all(sampler, law, _logits)
 
@@ -92,9 +92,9 @@ def check_deterministic(sampler: Sampler) -> None:
     """The same logits give the same result, bit for bit."""
 
     def law(logits: Vector) -> Verdict:
-        once, again = sampler.apply(logits.copy()), sampler.apply(logits.copy())
-        same = once.tobytes() == again.tobytes()
-        return same, lambda: f"{once} and then {again} from {logits}", "one result"
+        first, second = sampler.apply(logits.copy()), sampler.apply(logits.copy())
+        same = first.tobytes() == second.tobytes()
+        return same, lambda: f"{first} and then {second} from {logits}", "one result"
 
     _for_all(sampler, law, _logits)
 
@@ -165,11 +165,11 @@ def check_probabilities_sum_to_one(sampler: Sampler) -> None:
 
     def law(logits: Vector) -> Verdict:
         try:
-            found = sampler.probabilities(logits)
+            probabilities = sampler.probabilities(logits)
         except UsageError as error:
             return False, f"{logits} refused ({error})", "probabilities that sum to one"
-        holds = np.all(found >= 0.0) and abs(found.sum() - 1.0) < 1e-12
-        return holds, lambda: f"{found} from {logits}", "probabilities that sum to one"
+        holds = np.all(probabilities >= 0.0) and abs(probabilities.sum() - 1.0) < 1e-12
+        return holds, lambda: f"{probabilities} from {logits}", "probabilities that sum to one"
 
     _for_all(sampler, law, _logits | _extreme)
 
@@ -180,8 +180,8 @@ def check_draws_kept_symbols(sampler: Sampler) -> None:
     def law(logits: Vector, u: float) -> Verdict:
         kept = _kept(sampler, logits)
         edges = np.cumsum(sampler.probabilities(logits))
-        beside = np.concatenate((edges, np.nextafter(edges, 0.0), np.nextafter(edges, 1.0)))
-        numbers = (0.0, u, _MAX_UNIFORM, *beside[beside < 1.0].tolist())
+        near_edges = np.concatenate((edges, np.nextafter(edges, 0.0), np.nextafter(edges, 1.0)))
+        numbers = (0.0, u, _MAX_UNIFORM, *near_edges[near_edges < 1.0].tolist())
         drawn = {number: sampler(logits, number) for number in numbers}
         strange = {number: symbol for number, symbol in drawn.items() if symbol not in kept}
         return not strange, lambda: f"draws {strange} (u: symbol) from {logits}", lambda: f"one of {kept}"
@@ -207,9 +207,9 @@ def _chi_square_fits(counts: Vector, expected: Vector) -> bool:
     if counts[expected == 0.0].any():
         return False
     likely = expected >= 5.0  # the others are pooled, since the test is invalid for small numbers
-    found = np.append(counts[likely], counts[~likely].sum())
+    pooled = np.append(counts[likely], counts[~likely].sum())
     wanted = np.append(expected[likely], expected[~likely].sum())
-    terms = (found - wanted)[wanted > 0.0] ** 2 / wanted[wanted > 0.0]
+    terms = (pooled - wanted)[wanted > 0.0] ** 2 / wanted[wanted > 0.0]
     freedom = max(terms.size - 1, 1)
     # The cube root of chi-square over its freedom is nearly normal (Wilson & Hilferty, 1931): 5 deviations.
     spread = 2.0 / (9.0 * freedom)

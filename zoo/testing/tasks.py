@@ -71,20 +71,20 @@ def _check_targets(task: Task, batch: Batch, where: str) -> None:
 
 def check_seed_decides(task: Task) -> None:
     """Index, size, seed and part decide a batch bit for bit, whatever was drawn before, in any instance."""
-    again = type(task)(**task.options)
+    other = type(task)(**task.options)
     for part in PARTS:
         for index, seed in ((3, 0), (0, 7)):
-            first, second = task.batch(index, 4, seed, part), again.batch(index, 4, seed, part)
+            first, second = task.batch(index, 4, seed, part), other.batch(index, 4, seed, part)
             require(
                 task,
                 _is_same_batch(first, second),
                 f"two batches number {index} of {part}",
                 "one, to the last bit",
             )
-            again.batch(index + 1, 2, seed, part)
+            other.batch(index + 1, 2, seed, part)
             require(
                 task,
-                _is_same_batch(first, again.batch(index, 4, seed, part)),
+                _is_same_batch(first, other.batch(index, 4, seed, part)),
                 "a batch that depends on others",
                 "none",
             )
@@ -146,17 +146,16 @@ def _perfect_outputs(task: Task, batch: Batch) -> Array:
 
 
 def check_threshold_beyond_baseline(task: Task) -> None:
-    """The baseline is no solution: between it and the threshold something is to be learnt."""
+    """The baseline does not solve the task: it is worse than the threshold."""
     baseline = task.baseline()
     require(task, np.isfinite(baseline), f"a baseline of {baseline}", "a finite number")
     require(task, not task.is_solved(baseline), f"a baseline of {baseline:g}", f"worse than {task.threshold}")
 
 
 def check_baseline(task: Task) -> None:
-    """The baseline is what the best answer from the input of the step alone gets, up to chance.
+    """The baseline is the score of a memoryless model fitted to training batches, up to random variation.
 
-    That answer is learnt from training batches: for inputs of few different values a table of what is right
-    at each, otherwise a linear function.
+    The model is a table of mean targets if the inputs have few distinct values, else a linear function.
     """
     baseline_model = _MemorylessBaseline(task, [task.batch(index, 32) for index in range(32)])
     scores = [task.score(baseline_model.outputs(batch), batch) for batch in _test_batches(task)]

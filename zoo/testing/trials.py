@@ -77,7 +77,7 @@ class Trial:
         theta: Parameters, ``(P,)``.
         x: Inputs ``(T, B, I)`` or tokens ``(T, B)``.
         state: First states, not zero; small whole numbers where they are discrete.
-        inputs: What the cell takes beside x and all layers can share, from 0.5 to 1.5.
+        inputs: Auxiliary inputs of the cell that all layers can share, from 0.5 to 1.5.
         dy: Gradient of the outputs.
         dlast: Gradient of the last states, not zero; zero where they are discrete.
         rng: Generator for what else a law needs.
@@ -145,8 +145,8 @@ def suitable_sizes(
     """Sizes ``(I, H, layers)`` that suit the cell's shapes, from one up; larger if no small ones do."""
     for factor in (1, 4, 16):
         ranges = range(least_inputs, factor * most_inputs + 1), range(1, factor * most_hidden + 1), layers
-        if found := tuple(sizes for sizes in itertools.product(*ranges) if _is_valid_size(cell, sizes)):
-            return found
+        if suitable := tuple(sizes for sizes in itertools.product(*ranges) if _is_valid_size(cell, sizes)):
+            return suitable
     raise AssertionError(
         f"{cell.label()}: found no I up to {16 * most_inputs} and H up to {16 * most_hidden} that its sizes "
         "allow, expected some. Check the divisions in the declared sizes."
@@ -205,21 +205,21 @@ def make_trial(case: Case, rnn: Recurrent | None = None) -> Trial:
     for name in discrete:
         state[name] = rng.integers(8, size=state[name].shape).astype(case.dtype)
         dlast[name] = np.zeros_like(dlast[name])
-    beside = {
+    inputs_at_steps = {
         name: rng.uniform(0.5, 1.5, (case.steps, case.batch, *shape)).astype(case.dtype)
         for name, shape in rnn.stack.input_shapes.items()
         # Noise of another shape in another layer cannot be given: every layer would get it.
         if all(layer.inputs.get(name, shape) == shape for layer in rnn.stack.directions)
     }
-    return Trial(rnn, theta, tokens if case.tokens else dense, state, beside, dy, dlast, rng)
+    return Trial(rnn, theta, tokens if case.tokens else dense, state, inputs_at_steps, dy, dlast, rng)
 
 
 def rebuild_layer(rnn: Recurrent, dtype: Any = None, threads: int = 1) -> Recurrent:
     """A layer of the same cell, sizes and buffers, with another dtype or number of threads."""
     inputs, hidden, layers = rnn.stack.input_size, rnn.stack.hidden_size, len(rnn.stack.directions)
-    twin = Recurrent(rnn.cell, inputs, hidden, layers, dtype=dtype or rnn.dtype, threads=threads)
-    twin.fill(rnn.buffers)
-    return twin
+    copy = Recurrent(rnn.cell, inputs, hidden, layers, dtype=dtype or rnn.dtype, threads=threads)
+    copy.fill(rnn.buffers)
+    return copy
 
 
 def astype(trial: Trial, dtype: str) -> Trial:

@@ -25,7 +25,7 @@ class TensorArgs(NamedTuple):
         arrays: Parameters of the module, then buffers.
         state: First states as :class:`zoo.torch.states.StateLayout` lists them; none for the learned ones or
             zeros.
-        names: The names of inputs beside x.
+        names: The names of auxiliary inputs.
         inputs: Those inputs, ``(T, B, ...)``.
         noise: Seed and step of the noise, two integers; None for none.
         lengths: Steps of each row ``(B,)``; None if all are T.

@@ -32,7 +32,7 @@ class CTRNN(zoo.Cell):
 
     Parameters: ``Wx (I, H)`` Glorot uniform, ``Wh (H, H)`` orthogonal, ``b (H,)`` zero, ``s (H,)`` such that
     the time constants lie between ``tau_min`` and ten times that, evenly on a logarithmic scale. State:
-    ``h (H,)``. The output ``y`` is of size H. Input beside x: ``dt``, the time since the last step, one
+    ``h (H,)``. The output ``y`` is of size H. Auxiliary input: ``dt``, the time since the last step, one
     unless told otherwise.
 
     The equation is Beer's, whose networks are evolved, not trained: it specifies no initialization. A step

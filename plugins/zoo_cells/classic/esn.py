@@ -16,8 +16,8 @@ Shape = tuple[int, ...]
 def reservoir(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
     """Uniform, thinned out, and scaled to the spectral radius."""
     W = rng.uniform(-0.5, 0.5, shape) * (rng.uniform(size=shape) < cell.density)
-    found = np.abs(np.linalg.eigvals(W)).max()
-    return W * (cell.radius / found) if found > 0 else W  # a very sparse one may have no cycle at all
+    radius = np.abs(np.linalg.eigvals(W)).max()
+    return W * (cell.radius / radius) if radius > 0 else W  # a very sparse one may have no cycle at all
 
 
 def scaled(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:

@@ -1,1 +1,1 @@
-"""Discretised differential equations: cells with a time step, given or learnt."""
+"""Discretised differential equations: cells with a time step, given or learned."""

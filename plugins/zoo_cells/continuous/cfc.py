@@ -34,7 +34,7 @@ class CfC(zoo.Cell):
         h' = (1 - t) * tanh(f) + t * tanh(g)
 
     Parameters: backbone ``Wx (I, units)``, ``Wh (H, units)`` and ``b (units,)``; heads ``Wv (units, 4H)``
-    and ``bv (4H,)``; matrices Glorot uniform, biases zero. State and output: ``h (H,)``. Input beside x:
+    and ``bv (4H,)``; matrices Glorot uniform, biases zero. State and output: ``h (H,)``. Auxiliary input:
     ``dt``, the time since the step before, one number per row.
 
     The ``"default"`` mode of ``CfCCell`` in https://github.com/mlech26l/ncps, with its one backbone layer and

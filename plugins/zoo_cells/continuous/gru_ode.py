@@ -39,7 +39,7 @@ class GRUODE(zoo.Cell):
         h' = h + d * (1 - z) * (n - h)
 
     Parameters: ``Wx (I, 3H)`` Glorot uniform, ``Wh (H, 2H)`` and ``Wn (H, H)`` Glorot uniform gate by gate,
-    ``b (3H,)`` 0.05. State and output: ``h (H,)``. Input beside x: ``dt``, the time since the step before,
+    ``b (3H,)`` 0.05. State and output: ``h (H,)``. Auxiliary input: ``dt``, the time since the step before,
     one number per row.
 
     With ``dt = 1`` in one step it is ``gru_reset_before``. While ``dt / steps`` is at most one, a state

@@ -44,7 +44,7 @@ class LTC(zoo.Cell):
     and from neurons ``w (H, H)``, conductances, 0.001 to 1, ``mux (I, H)`` and ``mu (H, H)``, where they
     open, 0.3 to 0.8, ``sigmax (I, H)`` and ``sigma (H, H)``, how sharply, 3 to 8, ``erevx (I, H)`` and
     ``erev (H, H)``, the potentials they pull to, 1 or, for a third of them, -1. State and output: ``h (H,)``.
-    Input beside x: ``dt``, the time since the step before, one number per row.
+    Auxiliary input: ``dt``, the time since the step before, one number per row.
 
     Each step is half implicit, which keeps h between the potentials that pull at it, however long dt is.
     Equations and initialization are those of ``LTCCell`` in https://github.com/mlech26l/ncps with full wiring

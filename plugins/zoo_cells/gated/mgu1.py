@@ -11,7 +11,7 @@ Array = Any
 
 
 class MGU1(zoo.Cell):
-    """MGU1: a minimal gated unit whose gate is told by state and bias how far to update.
+    """MGU1: a minimal gated unit whose gate is computed from state and bias.
 
     The first of three ways of having fewer parameters in the gate of an ``mgu``: without the input. The rest
     is as in ``mgu``. The bias stands in the order gate f, candidate n.

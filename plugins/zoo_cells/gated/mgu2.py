@@ -11,7 +11,7 @@ Array = Any
 
 
 class MGU2(zoo.Cell):
-    """MGU2: a minimal gated unit whose gate is told by the state alone how far to update.
+    """MGU2: a minimal gated unit whose gate is computed from the state alone.
 
     The second of three ways of having fewer parameters in the gate of an ``mgu``: without input and bias. The
     rest is as in ``mgu``. A state of zero opens the gate half.

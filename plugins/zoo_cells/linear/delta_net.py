@@ -17,7 +17,7 @@ class DeltaNet(zoo.Cell):
     """DeltaNet: an associative memory that stores, at every key, what was missing there.
 
     Each head keeps a matrix from keys to values. A new pair does not pile up on the old ones: what the memory
-    already answers to the key is read first, and only the difference is written, at a learnt rate. The parts
+    already answers to the key is read first, and only the difference is written, at a learned rate. The parts
     of the input product stand in the order query q, key k, value v, each ``heads`` times ``D = H / heads``.
 
     Equations, for each head::

@@ -45,7 +45,7 @@ class GatedDeltaNet(zoo.Cell):
     (``fla/layers/gated_deltanet.py``, ``fla/ops/gated_delta_rule/naive.py`` and ``gate.py``), whose constant
     ``1e-6`` under the root of the lengths is kept. What is left out of the layer is left out of ``delta_net``
     too, so that the two differ by the gate alone. Without the norm after it outputs begin small, and text is
-    learnt slowly at first.
+    learned slowly at first.
     """
 
     family = "linear"

@@ -39,7 +39,7 @@ class HGRN(zoo.Cell):
         year=2023,
         url="https://arxiv.org/abs/2311.04823",
         variant="The HGRU with real states, as in flash-linear-attention; silu for the candidate.",
-        deviations="The paper's states are complex and turn by a learnt angle. Its lower bounds are learnt "
+        deviations="The paper's states are complex and turn by a learned angle. Its lower bounds are learned "
         "over all layers together; here each layer's is an option. The bias starts at zero, where the "
         "nn.Linear of the official code draws it within 1 / sqrt(I) of zero. The cell alone: no "
         "normalisation, output gate and projection after the recurrence.",

@@ -54,7 +54,7 @@ class MatrixLSTM(zoo.Cell):
     there. In the step both parts of the fraction for h are multiplied by ``exp(min(m', 0))``, which changes
     no value and keeps ``exp(-m')`` from overflowing. Beginning at ``m = 0`` changes nothing either, since the
     paper divides by at least one, which is this ``exp(-m')`` when all is divided by ``exp(m')``. Without the
-    norm after it outputs begin small, and text is learnt slowly at first.
+    norm after it outputs begin small, and text is learned slowly at first.
     """
 
     family = "linear"

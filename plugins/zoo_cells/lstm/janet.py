@@ -47,8 +47,8 @@ class JANET(zoo.Cell):
         url="https://arxiv.org/abs/1804.04849",
         variant="JANET with beta constant at 1 and chrono-initialised biases.",
         deviations="The official code leaves the chrono initialization to a flag, and draws the same biases "
-        "in every layer; without the flag the gate's bias is 1. Dropout on the outputs is left to whoever "
-        "trains.",
+        "in every layer; without the flag the gate's bias is 1. Dropout on the outputs is left to the "
+        "training program.",
     )
     Wx = zoo.Param("I", "2H", init="glorot_uniform", help="input to gate s and candidate g")
     Wh = zoo.Param("H", "2H", init="glorot_uniform", help="hidden to gate s and candidate g")

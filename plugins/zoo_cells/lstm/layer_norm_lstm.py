@@ -65,8 +65,8 @@ class LayerNormLSTM(zoo.Cell):
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
         """One step of one row."""
-        heard = self.gx * zoo.layer_norm(x @ self.Wx) + self.gh * zoo.layer_norm(h @ self.Wh)
-        i, f, g, o = zoo.split(heard + self.b, 4)
+        gates = self.gx * zoo.layer_norm(x @ self.Wx) + self.gh * zoo.layer_norm(h @ self.Wh)
+        i, f, g, o = zoo.split(gates + self.b, 4)
         c = zoo.sigmoid(f) * c + zoo.sigmoid(i) * zoo.tanh(g)
         return zoo.sigmoid(o) * zoo.tanh(self.gc * zoo.layer_norm(c) + self.bc), c
 

@@ -56,9 +56,9 @@ class DiagramNames(EquationPrinter):
         self._name_long_values()
 
     def _declared(self) -> Iterator[tuple[str, Node]]:
-        found = self.step_graph
-        yield "x", found.x
-        for leaves in (found.states, found.inputs, found.params, found.buffers):
+        graph = self.step_graph
+        yield "x", graph.x
+        for leaves in (graph.states, graph.inputs, graph.params, graph.buffers):
             yield from leaves.items()
 
     def _new_states(self, new: dict[Node, Node]) -> Iterator[tuple[str, Node]]:
@@ -115,19 +115,19 @@ class DiagramNames(EquationPrinter):
 
     def read_by(self, node: Node) -> list[Node]:
         """The values with a box in the equation of a value."""
-        found = self._below(map(storage_of_view, self.operands(node)), stop=self.names)
-        return [each for each in found if each in self.names]
+        values = self._below(map(storage_of_view, self.operands(node)), stop=self.names)
+        return [each for each in values if each in self.names]
 
     def _below(self, nodes: Iterable[Node], stop: Iterable[Node]) -> dict[Node, None]:
-        found: dict[Node, None] = {}
+        seen: dict[Node, None] = {}
         waiting = list(nodes)
         while waiting:
             node = waiting.pop()
-            if node not in found:
-                found[node] = None
+            if node not in seen:
+                seen[node] = None
                 if node not in stop:
                     waiting.extend(map(storage_of_view, reversed(self.operands(node))))
-        return found
+        return seen
 
     def operands(self, node: Node) -> tuple[Node, ...]:
         """The operands of a value: the arguments of a call, or its inputs."""
@@ -185,31 +185,31 @@ Read = Callable[[Group], Iterable[Node]]
 def box_groups(values: DiagramNames) -> list[Group]:
     """The computed values in groups that share a box, in topological order."""
     nodes = [node for node in values.names if node.op.kind is not Kind.LEAF]
-    found: dict[Hashable, list[Node]] = {}
+    boxes: dict[Hashable, list[Node]] = {}
     for node in sorted(nodes, key=_index):
-        found.setdefault(_group_key(values, node), []).append(node)
-    groups = [tuple(group) for group in found.values()]
+        boxes.setdefault(_group_key(values, node), []).append(node)
+    groups = [tuple(group) for group in boxes.values()]
     return topological_order(groups, lambda group: read_by(values, group))
 
 
 def read_by(values: DiagramNames, group: Group) -> list[Node]:
     """The values with a box that a group reads."""
-    found = dict.fromkeys(node for member in group for node in values.read_by(member))
-    return [node for node in found if node not in group]
+    reads = dict.fromkeys(node for member in group for node in values.read_by(member))
+    return [node for node in reads if node not in group]
 
 
 def topological_order(groups: list[Group], read: Read) -> list[Group]:
     """Sort groups topologically; groups on a cycle are split."""
-    waiting, found = dict.fromkeys(groups), []
+    waiting, ordered = dict.fromkeys(groups), []
     while waiting:
         ahead = {node for group in waiting for node in group}
         ready = next((group for group in waiting if not ahead & set(read(group))), None)
         if ready is not None:
             del waiting[ready]
-            found.append(ready)
+            ordered.append(ready)
         else:
             waiting = dict.fromkeys((node,) for node in sorted(ahead, key=_index))
-    return found
+    return ordered
 
 
 def _group_key(values: DiagramNames, node: Node) -> Hashable:
@@ -224,13 +224,13 @@ def _group_key(values: DiagramNames, node: Node) -> Hashable:
 
 def function_calls(step_graph: StepGraph, new: dict[Node, Node]) -> dict[Node, NamedCall]:
     """Results of functions, with the function and its arguments."""
-    found: dict[Node, NamedCall] = {}
+    calls: dict[Node, NamedCall] = {}
     for node, (name, given) in step_graph.calls.items():
         made, *operands = (new.get(storage_of_view(each)) for each in (node, *given))
         known = tuple(operand for operand in operands if operand is not None)
         if made is not None and made.value is None and made not in known and 0 < len(known) == len(given):
-            found[made] = (name, known)
-    return found
+            calls[made] = (name, known)
+    return calls
 
 
 def storage_of_view(node: Node) -> Node:

@@ -116,8 +116,8 @@ def _cases(cell: Cell, kind: InputKind, layers: tuple[int, ...]) -> list[Case]:
 
 
 def _check_signature_count(cell: Cell, name: str, kernel: Kernel[..., Any], most: int) -> None:
-    found = len(kernel.signatures)
-    if found > most:
+    count = len(kernel.signatures)
+    if count > most:
         names = inspect.signature(kernel).parameters
         strided = {
             argument: repr(kind)
@@ -126,13 +126,13 @@ def _check_signature_count(cell: Cell, name: str, kernel: Kernel[..., Any], most
             if "'A'" in repr(kind) or "'F'" in repr(kind)
         }
         meaning = f"Arguments of a layout that varies: {strided}. Return contiguous arrays, also in the tape."
-        fail(cell, f"compiled versions of {name}", found, most, meaning)
+        fail(cell, f"compiled versions of {name}", count, most, meaning)
 
 
 def _kernels(cell: Cell) -> dict[str, Kernel[..., Any]]:
     """The two kernels, if there is something to compile."""
-    found = kernels_of(cell)
-    kernels: dict[str, Any] = {"forward": found.forward, "backward": found.backward}
+    cell_kernels = kernels_of(cell)
+    kernels: dict[str, Any] = {"forward": cell_kernels.forward, "backward": cell_kernels.backward}
     for name, kernel in kernels.items():
         if not isinstance(kernel, Kernel):
             meaning = "Plain Python is some hundred times slower; put @zoo.njit above it."

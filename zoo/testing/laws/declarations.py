@@ -79,13 +79,13 @@ def _check_count(cell: Cell, inputs: int, hidden: int) -> None:
     formula = cell.parameter_formula()
     # Term by term: a size is short, and a cell may have any number of parameters.
     terms = formula.replace("·", "*").split(" + ")
-    for what, found in (
+    for what, actual in (
         ("parameter_count", cell.parameter_count(inputs, hidden)),
         (f"parameter_formula {formula!r}", sum(SizeExpr(term).evaluate(letters) for term in terms)),
     ):
-        if found != expected:
+        if actual != expected:
             meaning = "Do not override them: zoo derives both from the declared parameters."
-            fail(cell, f"{what} for I={inputs} H={hidden}", found, f"{expected}, the size of theta", meaning)
+            fail(cell, f"{what} for I={inputs} H={hidden}", actual, f"{expected}, the size of theta", meaning)
 
 
 def check_initialisation(cell: Cell) -> None:

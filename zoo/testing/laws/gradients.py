@@ -149,8 +149,8 @@ def compare_direction(trial: Trial, meaning: str) -> None:
     moves = {name: _direction(trial, array) for name, array in _variables(trial).items()}
     if not moves:
         return
-    found = sum(float(np.sum(gradients[name] * direction)) for name, (_, direction) in moves.items())
-    _assert_slopes(trial, "derivative in a random direction", np.array(found), [()], [moves], meaning)
+    slope = sum(float(np.sum(gradients[name] * direction)) for name, (_, direction) in moves.items())
+    _assert_slopes(trial, "derivative in a random direction", np.array(slope), [()], [moves], meaning)
 
 
 def warn_of_cuts(cell: Cell) -> None:
@@ -185,9 +185,9 @@ def _cut_text(cell: Cell, cuts: GradientCuts) -> str:
         (cuts.surrogate, "a surrogate derivative changes the gradient of"),
         (cuts.without_gradient, "no gradient at all reaches"),
     ]
-    told = [f"{what} {_list_names(cell, names)}" for names, what in facts if names]
+    reasons = [f"{what} {_list_names(cell, names)}" for names, what in facts if names]
     return (
-        f"{cell.label()}: {'; '.join(told)}. Finite differences check the other gradients only; "
+        f"{cell.label()}: {'; '.join(reasons)}. Finite differences check the other gradients only; "
         "check_large_sizes compares these with reverse mode that cuts and replaces the same derivatives. If "
         "you did not mean this, remove zoo.stop_gradient or zoo.heaviside from `step`."
     )
@@ -231,11 +231,11 @@ def _cut_gradient_names(trial: Trial) -> set[str]:
 
 def _check_discrete(trial: Trial) -> None:
     """Nothing is differentiated by a state of whole numbers."""
-    found = run(trial)
+    gradients = run(trial)
     for name in trial.discrete:
         what, zeros = f"gradient of the first state {name}", np.zeros_like(trial.state[name])
         meaning = "A state declared discrete counts and is no variable: hand back zeros."
-        assert_same(trial.cell, {what: found[what]}, {what: zeros}, meaning)
+        assert_same(trial.cell, {what: gradients[what]}, {what: zeros}, meaning)
 
 
 # What moves: an array of the trial, and its direction.
@@ -282,14 +282,19 @@ def _unit(array: Array, place: tuple[np.intp, ...]) -> Array:
 
 
 def _assert_slopes(
-    trial: Trial, what: str, found: Array, places: list[tuple[np.intp, ...]], moves: list[Moves], meaning: str
+    trial: Trial,
+    what: str,
+    gradient: Array,
+    places: list[tuple[np.intp, ...]],
+    moves: list[Moves],
+    meaning: str,
 ) -> None:
-    """The numbers of ``found`` at some places are the slopes along the moves."""
-    expected = found.copy()
+    """Require that the gradient at some places equals the slopes along the moves."""
+    expected = gradient.copy()
     for place, move in zip(places, moves, strict=True):
-        expected[place] = _slope(trial, move, near=found[place])
+        expected[place] = _slope(trial, move, near=gradient[place])
     explained = f"Expected are central differences. {meaning}"
-    assert_close(trial.cell, {what: found}, {what: expected}, TOLERANCE, explained)
+    assert_close(trial.cell, {what: gradient}, {what: expected}, TOLERANCE, explained)
 
 
 def _slope(trial: Trial, moves: Moves, near: float) -> float:

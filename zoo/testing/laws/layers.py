@@ -30,8 +30,8 @@ def check_lengths(cell: Cell) -> None:
         trial = make_trial(case)
         lengths = trial.rng.integers(0, case.steps + 1, case.batch)
         alone = [_row(trial, row, length) for row, length in enumerate(lengths)]
-        found = run(_padded(trial, lengths))
-        assert_close(cell, found, combine_rows(alone), trial.rounding * case.batch, meaning)
+        actual = run(_padded(trial, lengths))
+        assert_close(cell, actual, combine_rows(alone), trial.rounding * case.batch, meaning)
 
     for_all(cell, law, kinds=(DENSE64,), batch=(2, 4))
 
@@ -52,11 +52,11 @@ def _row(trial: Trial, row: int, length: int) -> Arrays:
     """The results of one row alone, as long as it is, with zeros behind its end."""
     alone = take_rows(trial, [row])
     inputs = {name: value[:length] for name, value in alone.inputs.items()}
-    found = run(replace(alone, x=alone.x[:length], dy=alone.dy[:length], inputs=inputs))
+    results = run(replace(alone, x=alone.x[:length], dy=alone.dy[:length], inputs=inputs))
     behind = len(trial.x) - length
     return {
         name: np.pad(value, ((0, behind), (0, 0), (0, 0))) if name in TIME_MAJOR else value
-        for name, value in found.items()
+        for name, value in results.items()
     }
 
 
@@ -82,11 +82,11 @@ def _by_hand(trial: Trial) -> Arrays:
     named = {
         name.replace("l0.", REVERSE): value for name, value in backwards.items() if name not in TIME_MAJOR
     }
-    found = {**forwards, **named}
-    found[Y] = np.concatenate([forwards[Y], backwards[Y]], axis=2)
+    results = {**forwards, **named}
+    results[Y] = np.concatenate([forwards[Y], backwards[Y]], axis=2)
     if not trial.tokens:
-        found[DX] = forwards[DX] + backwards[DX]
-    return found
+        results[DX] = forwards[DX] + backwards[DX]
+    return results
 
 
 def _one_way(trial: Trial, reverse: bool) -> Trial:

@@ -41,11 +41,11 @@ def check_softmax(cell: Cell) -> None:
                 _check_row(cell, row, f"readout weights times {scale:g}. {meaning}")
             loss, _ = model.loss_and_grad(tokens, tokens[::-1])
             if not (np.isfinite(loss) and np.isfinite(model.grad).all()):
-                found = f"loss {loss}, gradient {model.grad[~np.isfinite(model.grad)][:1]}"
+                actual = f"loss {loss}, gradient {model.grad[~np.isfinite(model.grad)][:1]}"
                 fail(
                     cell,
                     "language model",
-                    found,
+                    actual,
                     "finite numbers",
                     f"With readout weights times {scale:g}. {meaning}",
                 )
@@ -114,8 +114,8 @@ def check_learns(cell: Cell, kinds: tuple[InputKind, ...] = (DENSE32, TOKENS32))
             meaning = (
                 "Look at the gradients first: a zero one learns nothing, one of the wrong sign unlearns."
             )
-            found, expected = f"{last:.3g}, from {first:.3g}", f"less than {first / 2:.3g}"
-            fail(cell, f"squared error after {STEPS} steps", found, expected, f"{meaning} [{kind[0]}]")
+            actual, expected = f"{last:.3g}, from {first:.3g}", f"less than {first / 2:.3g}"
+            fail(cell, f"squared error after {STEPS} steps", actual, expected, f"{meaning} [{kind[0]}]")
 
 
 def _descend(trial: Trial) -> tuple[float, float]:

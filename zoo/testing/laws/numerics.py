@@ -51,9 +51,9 @@ def check_large_inputs(cell: Cell) -> None:
 
     def law(case: Case) -> None:
         trial = make_trial(case)
-        for name, found in run(replace(trial, x=trial.x * trial.x.dtype.type(1e4))).items():
-            if not np.isfinite(found).all():
-                fail(cell, name, f"{found[~np.isfinite(found)][0]} among the numbers", "finite ones", meaning)
+        for name, array in run(replace(trial, x=trial.x * trial.x.dtype.type(1e4))).items():
+            if not np.isfinite(array).all():
+                fail(cell, name, f"{array[~np.isfinite(array)][0]} among the numbers", "finite ones", meaning)
 
     # No more than two steps of one layer: a cell that multiplies its inputs squares them at each.
     for_all(cell, law, kinds=DENSE, steps=(1, 2), layers=(1,))
@@ -107,9 +107,9 @@ def _check_forward(trial: Trial, what: str, row: int, meaning: str) -> None:
     dirty = np.isnan(y).any(axis=(0, 2))
     for value in last.values():
         dirty |= np.isnan(value.reshape(len(value), -1)).any(axis=1)
-    found = [int(r) for r in np.flatnonzero(dirty)]
-    if found != [row]:
-        fail(trial.cell, f"rows with NaN in output or last state, after {what}", found, [row], meaning)
+    nan_rows = [int(r) for r in np.flatnonzero(dirty)]
+    if nan_rows != [row]:
+        fail(trial.cell, f"rows with NaN in output or last state, after {what}", nan_rows, [row], meaning)
 
 
 def _check_parameter(trial: Trial, name: str, meaning: str) -> None:
@@ -132,10 +132,10 @@ def _check_backward(trial: Trial, row: int, meaning: str) -> None:
     def gradients(dy: Array) -> Arrays:
         return named_gradients(trial.rnn, *trial.rnn.vjp(tape, dy, trial.dlast))
 
-    found = gradients(_with_value(trial.dy, place, np.nan))
+    with_nan = gradients(_with_value(trial.dy, place, np.nan))
     without = gradients(_with_value(trial.dy, place, 0.0))
     if any((value != without[name]).any() for name, value in gradients(trial.dy).items()):
-        _require_nan(trial.cell, "gradients, after NaN in dy", found, meaning)
+        _require_nan(trial.cell, "gradients, after NaN in dy", with_nan, meaning)
 
 
 def _require_nan(cell: Cell, what: str, arrays: Arrays, meaning: str) -> None:

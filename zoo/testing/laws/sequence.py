@@ -95,10 +95,10 @@ def check_rows_permute(cell: Cell) -> None:
     def law(case: Case) -> None:
         trial = make_trial(case)
         order = np.roll(np.arange(case.batch), 1 + case.seed % (case.batch - 1))
-        found = run(take_rows(trial, order))
+        actual = run(take_rows(trial, order))
         expected = {name: _permute(name, value, order) for name, value in run(trial).items()}
         assert_close(
-            cell, found, expected, trial.rounding * case.batch, f"Rows in the order {order}. {meaning}"
+            cell, actual, expected, trial.rounding * case.batch, f"Rows in the order {order}. {meaning}"
         )
 
     for_all(cell, law, batch=(2, 4))

@@ -1,7 +1,7 @@
-"""Laws about what a kernel hands back: shapes, dtypes, empty sequences, arrays of their own.
+"""Laws about the results of a kernel: shapes, dtypes, empty sequences, memory.
 
-The first two call the kernels directly: a layer adds gradients into arrays of its own, which would mend
-shapes and dtypes.
+``check_shapes`` and ``check_results_are_new`` call the kernels directly. A layer would hide wrong shapes and
+dtypes, since it adds gradients into its own arrays.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def check_shapes(cell: Cell) -> None:
     """Outputs, states and gradients have the declared shapes and the parameters' dtype, C-contiguous."""
 
     def law(case: Case) -> None:
-        for what, found, shape in _results(make_trial(case)):
-            _check_array(cell, what, found, shape, case.dtype)
+        for what, array, shape in _results(make_trial(case)):
+            _check_array(cell, what, array, shape, case.dtype)
 
     for_all(cell, law, batch=(1, 9))
 
@@ -35,13 +35,13 @@ def check_empty_sequence(cell: Cell) -> None:
 
     def law(case: Case) -> None:
         trial = make_trial(case)
-        found = run(trial)
-        expected = {name: np.zeros_like(value) for name, value in found.items()}
+        results = run(trial)
+        expected = {name: np.zeros_like(value) for name, value in results.items()}
         expected |= {f"last state {name}": value for name, value in trial.state.items()}
         expected |= {f"gradient of the first state {name}": value for name, value in trial.dlast.items()}
         assert_same(
             cell,
-            found,
+            results,
             expected,
             "With T = 0 the time loop runs not once; start it from a copy of the state.",
         )
@@ -50,14 +50,14 @@ def check_empty_sequence(cell: Cell) -> None:
 
 
 def check_results_are_new(cell: Cell) -> None:
-    """What comes out shares no memory with what went in."""
+    """Results share no memory with arguments."""
 
     def law(case: Case) -> None:
         trial = make_trial(case)
-        results = [(what, found) for what, found, _ in _results(trial)]
+        results = [(what, result) for what, result, _ in _results(trial)]
         for given, array in inputs_of(trial):
-            for what, found in results:
-                if np.shares_memory(found, array):
+            for what, result in results:
+                if np.shares_memory(result, array):
                     meaning = "Who writes into one changes the other; return `.copy()`."
                     fail(cell, what, f"a view of {given}", "an array of its own", meaning)
 
@@ -83,7 +83,7 @@ def _results(trial: Trial) -> Iterator[Expectation]:
 
 
 def _first_layer(trial: Trial) -> tuple[tuple[Any, ...], tuple[Array, ...]]:
-    """What both kernels of the first layer begin with, and the gradient of its last states."""
+    """The arguments that both kernels of the first layer share, and the gradient of its last states."""
     layer = trial.rnn.stack.directions[0]
     buffers = {name: value.copy() for name, value in trial.rnn.buffers.items()}  # read-only to users
 
@@ -91,36 +91,36 @@ def _first_layer(trial: Trial) -> tuple[tuple[Any, ...], tuple[Array, ...]]:
         return tuple(arrays[name] for name in names)
 
     params = of(trial.rnn.layout.views(trial.theta) | buffers, layer.arrays)
-    beside = (tuple(trial.inputs.values()),) if trial.inputs else ()
-    return (params, trial.x, of(trial.state, layer.states), *beside), of(trial.dlast, layer.states)
+    aux = (tuple(trial.inputs.values()),) if trial.inputs else ()
+    return (params, trial.x, of(trial.state, layer.states), *aux), of(trial.dlast, layer.states)
 
 
 def _expect_group(
-    cell: Cell, what: str, found: Any, names: Mapping[str, Shape], shapes: Iterable[Shape]
+    cell: Cell, what: str, arrays: Any, names: Mapping[str, Shape], shapes: Iterable[Shape]
 ) -> Iterator[Expectation]:
     """The arrays of a tuple, one for each name."""
-    if not isinstance(found, tuple) or len(found) != len(names):
-        size = len(found) if isinstance(found, tuple) else type(found).__name__
+    if not isinstance(arrays, tuple) or len(arrays) != len(names):
+        size = len(arrays) if isinstance(arrays, tuple) else type(arrays).__name__
         meaning = "One array for each declaration, in the order of declaration; a tuple of one is `(h,)`."
         fail(cell, f"tuple of each {what}", f"{size} arrays", f"{len(names)}: {', '.join(names)}", meaning)
-    for name, array, shape in zip(names, found, shapes, strict=True):
+    for name, array, shape in zip(names, arrays, shapes, strict=True):
         yield f"{what} {name}", array, shape
 
 
-def _check_array(cell: Cell, what: str, found: Any, shape: Shape, dtype: str) -> None:
-    if not isinstance(found, np.ndarray):
-        fail(cell, what, type(found).__name__, "an array", "Kernels return arrays and tuples of arrays.")
-    if found.shape != shape:
+def _check_array(cell: Cell, what: str, array: Any, shape: Shape, dtype: str) -> None:
+    if not isinstance(array, np.ndarray):
+        fail(cell, what, type(array).__name__, "an array", "Kernels return arrays and tuples of arrays.")
+    if array.shape != shape:
         fail(
             cell,
             what,
-            f"shape {found.shape}",
+            f"shape {array.shape}",
             f"shape {shape}",
             "Time comes first, then the batch, then features.",
         )
-    if found.dtype != dtype:
+    if array.dtype != dtype:
         meaning = "A float64 constant promotes float32 arrays; write it as `h.dtype.type(0.5)`."
-        fail(cell, what, f"dtype {found.dtype}", f"dtype {dtype}", meaning)
-    if not found.flags.c_contiguous:
+        fail(cell, what, f"dtype {array.dtype}", f"dtype {dtype}", meaning)
+    if not array.flags.c_contiguous:
         meaning = "Another memory layout makes the next kernel compile anew; return a copy."
-        fail(cell, what, f"strides {found.strides}", "a C-contiguous array", meaning)
+        fail(cell, what, f"strides {array.strides}", "a C-contiguous array", meaning)
