@@ -205,7 +205,7 @@ class Counts(Sound):
 
 BROKEN: list[tuple[zoo.Optimizer, Callable[[zoo.Optimizer], None], str]] = [
     (broken(promotes), laws.check_shapes_and_dtypes, "'theta': ('float64', (1,))"),
-    (broken(writes), laws.check_inputs_untouched, "wrote to ['memory'], expected unchanged arguments"),
+    (broken(writes), laws.check_inputs_unchanged, "wrote to ['memory'], expected unchanged arguments"),
     (broken(gambles), laws.check_deterministic, "['theta'] differ between two runs"),
     (Uncorrected(), laws.check_reference, "theta after 20 updates, by its reference"),
     (broken(ignores_lr), laws.check_zero_rate, "expected 0"),

@@ -358,20 +358,18 @@ def gone(batch, rng, part):
 
 BROKEN = {
     "check_shapes": drawing(lambda batch, rng, part: batch._replace(inputs=batch.inputs + 1)),
-    "check_card_complete": changed(threshold_source=" "),
+    "check_card": changed(threshold_source=" "),
     "check_seed_decides": drawing(count),
     "check_batches_differ": changed(
         make_batch=lambda self, index, size, seed, part: Right().batch(0, size, 0, part)
     ),
-    "check_parts_apart": changed(
+    "check_parts_disjoint": changed(
         split_ranges=dict.fromkeys(PARTS, (0.0, 1.0)), length=zoo.Option(3, help="tokens")
     ),
     "check_perfect_is_best": changed(score=lambda self, outputs, batch: -Right().score(outputs, batch)),
     "check_threshold_beyond_baseline": changed(threshold=0.2),
     "check_baseline": changed(baseline=lambda self: 0.1),
-    "check_model_takes_it": drawing(
-        lambda batch, rng, part: batch._replace(inputs=batch.inputs.astype(object))
-    ),
+    "check_finite_loss": drawing(lambda batch, rng, part: batch._replace(inputs=batch.inputs.astype(object))),
 }
 CHECKS = {name_of(check): check for check in TASK_CHECKS}
 
@@ -430,6 +428,6 @@ def test_check_detects_memory_beyond_baseline():
 
 def test_options_of_an_unpublished_task_need_no_help():
     bare = changed(card=None, length=zoo.Option(12))
-    CHECKS["check_card_complete"](bare())
+    CHECKS["check_card"](bare())
     with pytest.raises(AssertionError, match=r"found \['length'\] without help"):
-        CHECKS["check_card_complete"](changed(length=zoo.Option(12))())
+        CHECKS["check_card"](changed(length=zoo.Option(12))())

@@ -508,7 +508,7 @@ BROKEN = {
     "check_initialisation": Unseeded,
     "check_shapes": Misshapen,
     "check_empty_sequence": Forgetful,
-    "check_inputs_unwritten": InPlace,
+    "check_inputs_unchanged": InPlace,
     "check_results_are_new": Aliased,
     "check_deterministic": Noisy,
     "check_tape_reusable": TapeEater,

@@ -209,8 +209,8 @@ class Unexplained(rich.Rich):
     [
         (Differentiating, "check_state_gradient", "gradient of the first state l0.n"),
         (Timeless, "check_step_agrees", "last state l0.z"),
-        (Learning, "check_inputs_unwritten", "the buffer l0.A"),
-        (Hasty, "check_inputs_unwritten", "the input dt"),
+        (Learning, "check_inputs_unchanged", "the buffer l0.A"),
+        (Hasty, "check_inputs_unchanged", "the input dt"),
         (Unseeded, "check_initialisation", ".A at ["),
         (Unexplained, "check_help", "dt: found no help text"),
     ],

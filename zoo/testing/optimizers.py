@@ -25,12 +25,12 @@ _ROUNDING = {"float32": 1e-5, "float64": 1e-11}  # relative, after a few updates
 
 
 def check_card(optimizer: Optimizer) -> None:
-    """The card names its variant, and every option and slot says in a line what it is."""
+    """The card names its variant, and every option and slot has a help text."""
     require_docs(optimizer, {**optimizer.declared_options, **optimizer.slots})
 
 
 def check_shapes_and_dtypes(optimizer: Optimizer) -> None:
-    """New parameters and slots have the shapes and dtypes of the old ones."""
+    """An update keeps the shapes and dtypes of parameters and slots."""
 
     def law(size: int, dtype: str, seed: int) -> None:
         theta, grads = _problem(size, dtype, seed)
@@ -43,8 +43,8 @@ def check_shapes_and_dtypes(optimizer: Optimizer) -> None:
     _for_many_vectors(law)
 
 
-def check_inputs_untouched(optimizer: Optimizer) -> None:
-    """An update writes to nothing that goes in."""
+def check_inputs_unchanged(optimizer: Optimizer) -> None:
+    """An update does not write to its arguments."""
 
     def law(size: int, dtype: str, seed: int) -> None:
         theta, grads = _problem(size, dtype, seed)
@@ -59,7 +59,7 @@ def check_inputs_untouched(optimizer: Optimizer) -> None:
 
 
 def check_deterministic(optimizer: Optimizer) -> None:
-    """The same inputs give the same bits."""
+    """Equal inputs give bitwise equal results."""
     for dtype in _DTYPES:
         theta, grads = _problem(100, dtype, seed=1)
         first, second = (_bytes(_arrays(_run(optimizer, theta, grads))) for _ in range(2))
@@ -68,7 +68,7 @@ def check_deterministic(optimizer: Optimizer) -> None:
 
 
 def check_jit_equals_python(optimizer: Optimizer) -> None:
-    """The compiled kernel computes what its Python source says."""
+    """The compiled kernel agrees with its source run as plain Python, up to rounding."""
     for dtype in _DTYPES:
         theta, grads = _problem(9, dtype, seed=2)
         with pure_python():
@@ -78,7 +78,7 @@ def check_jit_equals_python(optimizer: Optimizer) -> None:
 
 
 def check_reference(optimizer: Optimizer) -> None:
-    """Twenty updates are those of the class's ``reference``, its definition in plain NumPy."""
+    """Twenty updates agree with the class's ``reference``, its definition in plain NumPy."""
     reference = getattr(type(optimizer), "reference", None)
     if reference is None:
         raise SkipTest("the class has no reference(theta, grad, slots, step, *options)")
@@ -92,7 +92,7 @@ def check_reference(optimizer: Optimizer) -> None:
 
 
 def check_zero_rate(optimizer: Optimizer) -> None:
-    """With a step size of zero no parameter moves, weight decay set aside."""
+    """With a step size of zero and no weight decay, parameters do not change."""
     without_decay = _without_decay(optimizer)
     for dtype in _DTYPES:
         theta, grads = _problem(17, dtype, seed=3)
@@ -101,7 +101,7 @@ def check_zero_rate(optimizer: Optimizer) -> None:
 
 
 def check_split_run(optimizer: Optimizer) -> None:
-    """A run that is cut anywhere and goes on from copies of parameters and slots ends in the same bits."""
+    """A run resumed from copies of parameters and slots ends with bitwise equal results."""
     for dtype in _DTYPES:
         theta, grads = _problem(17, dtype, seed=4, steps=6)
         uncut = _bytes(_arrays(_run(optimizer, theta, grads)))
@@ -116,7 +116,7 @@ def check_split_run(optimizer: Optimizer) -> None:
 
 
 def check_elementwise(optimizer: Optimizer) -> None:
-    """Each parameter moves by its own gradient alone, unless the class says ``elementwise = False``."""
+    """The update of a parameter depends only on its own gradient, unless ``elementwise = False``."""
     if not optimizer.elementwise:
         raise SkipTest("the class declares elementwise = False")
 
@@ -134,7 +134,7 @@ def check_elementwise(optimizer: Optimizer) -> None:
 
 
 def check_nan_gradient(optimizer: Optimizer) -> None:
-    """A gradient of NaN makes its parameter NaN for good: a diverged run must not look healthy."""
+    """A NaN gradient makes its parameter NaN permanently, so that a diverged run is visible."""
     for dtype in _DTYPES:
         theta, grads = _problem(17, dtype, seed=5)
         grads[1, 8] = np.nan
@@ -145,7 +145,7 @@ def check_nan_gradient(optimizer: Optimizer) -> None:
 
 
 def check_downhill(optimizer: Optimizer) -> None:
-    """300 updates at lr 0.1 or 0.01 leave less than 2 % of the loss on a bowl, weight decay set aside."""
+    """300 updates at lr 0.1 or 0.01 reduce a quadratic loss to less than 2 %, without weight decay."""
     curvature, start = np.linspace(0.5, 2.0, 8), np.linspace(-1.5, 2.0, 8)
     left = {lr: _descend(_without_decay(optimizer), curvature, start, lr) for lr in (0.1, 0.01)}
     what = "share of the loss on a bowl after 300 updates, by lr"
@@ -153,7 +153,7 @@ def check_downhill(optimizer: Optimizer) -> None:
 
 
 def check_single_parameter(optimizer: Optimizer) -> None:
-    """One parameter alone is moved, and by a finite amount."""
+    """A single parameter changes by a finite amount."""
     for dtype in _DTYPES:
         theta = np.full(1, 0.5, dtype)
         theta_after = _run(optimizer, theta, np.full((3, 1), 1.0, dtype))[0]
@@ -190,7 +190,7 @@ def check_compiles_once(optimizer: Optimizer) -> None:
 
 OPTIMIZER_CHECKS: list[Check] = [
     check_shapes_and_dtypes,
-    check_inputs_untouched,
+    check_inputs_unchanged,
     check_deterministic,
     check_jit_equals_python,
     check_reference,

@@ -60,7 +60,7 @@ def _kept(sampler: Sampler, logits: Vector) -> Vector:
 
 
 def check_output_like_input(sampler: Sampler) -> None:
-    """Float64 logits (V,) come out as float64 logits (V,)."""
+    """Float64 logits of shape (V,) give float64 logits of shape (V,)."""
 
     def law(logits: Vector) -> Verdict:
         out = sampler.apply(logits.copy())
@@ -71,13 +71,13 @@ def check_output_like_input(sampler: Sampler) -> None:
     _for_all(sampler, law, _logits)
 
 
-def check_card_complete(sampler: Sampler) -> None:
-    """The docstring says what the sampler is, the card where it comes from, the help what options do."""
+def check_card(sampler: Sampler) -> None:
+    """The sampler has a docstring, a complete card, and a help text for every option."""
     require_docs(sampler, sampler.declared_options, variant=False)
 
 
 def check_input_unchanged(sampler: Sampler) -> None:
-    """The logits that go in are never written to."""
+    """The sampler does not write to its argument."""
 
     def law(logits: Vector) -> Verdict:
         passed = logits.copy()
@@ -89,7 +89,7 @@ def check_input_unchanged(sampler: Sampler) -> None:
 
 
 def check_deterministic(sampler: Sampler) -> None:
-    """The same logits give the same result, bit for bit."""
+    """Equal logits give bitwise equal results."""
 
     def law(logits: Vector) -> Verdict:
         first, second = sampler.apply(logits.copy()), sampler.apply(logits.copy())
@@ -100,7 +100,7 @@ def check_deterministic(sampler: Sampler) -> None:
 
 
 def check_one_symbol_stays(sampler: Sampler) -> None:
-    """At least one symbol stays, and no logit becomes NaN or +inf."""
+    """At least one symbol is kept, and no logit becomes NaN or +inf."""
 
     def law(logits: Vector) -> Verdict:
         out = sampler.apply(logits.copy())
@@ -111,7 +111,7 @@ def check_one_symbol_stays(sampler: Sampler) -> None:
 
 
 def check_constant_ignored(sampler: Sampler) -> None:
-    """Adding a constant to all logits, which their softmax does not see, keeps the same symbols."""
+    """Adding a constant to all logits does not change which symbols are kept."""
 
     def law(logits: Vector, constant: float) -> Verdict:
         kept, moved = _kept(sampler, logits), _kept(sampler, logits + constant)
@@ -126,7 +126,7 @@ def check_constant_ignored(sampler: Sampler) -> None:
 
 
 def check_dropped_stays_dropped(sampler: Sampler) -> None:
-    """A symbol whose logit is -inf is not brought back."""
+    """A symbol with the logit -inf stays dropped."""
 
     def law(logits: Vector) -> Verdict:
         kept = _kept(sampler, logits)
@@ -137,7 +137,7 @@ def check_dropped_stays_dropped(sampler: Sampler) -> None:
 
 
 def check_order_preserved(sampler: Sampler) -> None:
-    """Of two kept symbols the one with the higher logit is never the less probable."""
+    """Among kept symbols, a higher logit never gives a lower probability."""
 
     def law(logits: Vector) -> Verdict:
         out, kept = sampler.apply(logits.copy()), _kept(sampler, logits)
@@ -149,7 +149,7 @@ def check_order_preserved(sampler: Sampler) -> None:
 
 
 def check_permutation(sampler: Sampler) -> None:
-    """Permuting distinct logits permutes the result: no symbol is favoured for its index."""
+    """Permuting distinct logits permutes the result: the index of a symbol has no effect."""
 
     def law(logits: Vector, random: Random) -> Verdict:
         permutation = np.array(random.sample(range(logits.size), logits.size))
@@ -175,7 +175,7 @@ def check_probabilities_sum_to_one(sampler: Sampler) -> None:
 
 
 def check_draws_kept_symbols(sampler: Sampler) -> None:
-    """No symbol outside the kept set is ever drawn, whatever the uniform number, also 0 and 1 - 2**-53."""
+    """Only kept symbols are drawn, for every uniform number, including 0 and 1 - 2**-53."""
 
     def law(logits: Vector, u: float) -> Verdict:
         kept = _kept(sampler, logits)
@@ -190,7 +190,7 @@ def check_draws_kept_symbols(sampler: Sampler) -> None:
 
 
 def check_distribution(sampler: Sampler) -> None:
-    """Symbols are drawn as often as the softmax of the kept logits says, by a chi-square test."""
+    """Draws follow the softmax of the kept logits, by a chi-square test."""
     logits = np.array([0.5, 2.0, -1.5, 1.5, -2.0, 1.0, 0.0, 1.5, -0.5, -1.0])
     scores = sampler.apply(logits.copy())
     weights = np.exp(scores - scores.max())
@@ -216,8 +216,8 @@ def _chi_square_fits(counts: Vector, expected: Vector) -> bool:
     return bool(terms.sum() <= freedom * (1.0 - spread + 5.0 * spread**0.5) ** 3)
 
 
-def check_nan_refused(sampler: Sampler) -> None:
-    """Logits with NaN or +inf, which a diverged model gives, are refused with a UsageError."""
+def check_nan_raises(sampler: Sampler) -> None:
+    """Logits with NaN or +inf, as from a diverged model, raise a UsageError."""
 
     def law(bad: float, place: int) -> Verdict:
         logits = np.where(np.arange(3) == place, bad, [1.0, 0.0, -1.0])
@@ -231,7 +231,7 @@ def check_nan_refused(sampler: Sampler) -> None:
 
 
 def check_single_symbol(sampler: Sampler) -> None:
-    """With one symbol, it is certain."""
+    """A single symbol has probability one."""
 
     def law(logit: float, u: float) -> Verdict:
         (probability,) = sampler.probabilities(np.array([logit]))
@@ -242,8 +242,8 @@ def check_single_symbol(sampler: Sampler) -> None:
     _for_all(sampler, law, st.sampled_from([0.0, 7.5, 1e4, -1e4, _MAX_LOGIT, -_MAX_LOGIT]), _uniforms)
 
 
-def check_jitted_equals_python(sampler: Sampler) -> None:
-    """The compiled kernel and its source, run as plain Python, give the same result to rounding."""
+def check_jit_equals_python(sampler: Sampler) -> None:
+    """The compiled kernel agrees with its source run as plain Python, up to rounding."""
 
     def law(logits: Vector) -> Verdict:
         jitted = sampler.apply(logits.copy())
@@ -256,7 +256,7 @@ def check_jitted_equals_python(sampler: Sampler) -> None:
 
 
 def check_reference(sampler: Sampler) -> None:
-    """The kernel gives what the class's ``reference`` gives, its definition in plain NumPy."""
+    """The kernel agrees with the class's ``reference``, its definition in plain NumPy."""
     reference = getattr(type(sampler), "reference", None)
     if reference is None:
         raise SkipTest("the class has no reference(logits, *options)")
@@ -269,8 +269,8 @@ def check_reference(sampler: Sampler) -> None:
     _for_all(sampler, law, _logits)
 
 
-def check_second_call_compiles_nothing(sampler: Sampler) -> None:
-    """After one call no other compiles anything, whatever the number of symbols."""
+def check_compiles_once(sampler: Sampler) -> None:
+    """After the first call, further calls compile nothing, for any number of symbols."""
     kernel = sampler.kernel("transform")
     sampler.apply(np.zeros(3))
     once = list(getattr(kernel, "signatures", ()))
@@ -282,7 +282,7 @@ def check_second_call_compiles_nothing(sampler: Sampler) -> None:
 
 SAMPLER_CHECKS: tuple[Callable[[Sampler], None], ...] = (
     check_output_like_input,
-    check_card_complete,
+    check_card,
     check_input_unchanged,
     check_deterministic,
     check_one_symbol_stays,
@@ -293,10 +293,10 @@ SAMPLER_CHECKS: tuple[Callable[[Sampler], None], ...] = (
     check_probabilities_sum_to_one,
     check_draws_kept_symbols,
     check_distribution,
-    check_nan_refused,
+    check_nan_raises,
     check_single_symbol,
-    check_jitted_equals_python,
+    check_jit_equals_python,
     check_reference,
-    check_second_call_compiles_nothing,
+    check_compiles_once,
 )
 """All laws; the others depend on the first."""

@@ -22,8 +22,8 @@ _CERTAIN = 30.0
 """A logit for which a softmax or sigmoid is certain."""
 
 
-def check_card_complete(task: Task) -> None:
-    """The card says which variant this is, the help what options do, and a threshold has a source."""
+def check_card(task: Task) -> None:
+    """The card names its variant, every option has a help text, and a threshold has a source."""
     require_docs(task, task.declared_options)
     sourced = task.threshold is None or bool(task.threshold_source.strip())
     require(
@@ -32,7 +32,7 @@ def check_card_complete(task: Task) -> None:
 
 
 def check_shapes(task: Task) -> None:
-    """Inputs, targets and weights have the shapes and values that sizes and loss say, in every part."""
+    """Inputs, targets and weights fit the sizes and the loss of the task, in every part."""
     for part in PARTS:
         for size in (1, 5):
             where = f"{part}, {size} examples"
@@ -70,7 +70,7 @@ def _check_targets(task: Task, batch: Batch, where: str) -> None:
 
 
 def check_seed_decides(task: Task) -> None:
-    """Index, size, seed and part decide a batch bit for bit, whatever was drawn before, in any instance."""
+    """Index, size, seed and part determine a batch bitwise, in any instance and any order of calls."""
     other = type(task)(**task.options)
     for part in PARTS:
         for index, seed in ((3, 0), (0, 7)):
@@ -91,14 +91,14 @@ def check_seed_decides(task: Task) -> None:
 
 
 def check_batches_differ(task: Task) -> None:
-    """Another number means other examples; training goes on to bring new ones."""
+    """Training batches with different indices have different examples."""
     batches = [task.batch(index, 8) for index in range(6)]
     different = {batch.inputs.tobytes() for batch in batches}
     require(task, len(different) > 1, "six times the same batch", "different batches")
 
 
-def check_parts_apart(task: Task) -> None:
-    """Training, validation and test have no example in common, whatever the seeds."""
+def check_parts_disjoint(task: Task) -> None:
+    """Training, validation and test have no example in common, for any seeds."""
     if task.vocabulary is not None:
         raise SkipTest("windows of one text: what the text repeats, they repeat")
     keys = {part: _example_keys(task, part) for part in PARTS}
@@ -118,7 +118,7 @@ def _example_keys(task: Task, part: str) -> set[tuple[int, float]]:
 
 
 def check_perfect_is_best(task: Task) -> None:
-    """Perfect answers have the best score there is, and wrong ones a worse one."""
+    """Correct outputs have the best possible score, and wrong outputs a worse one."""
     perfect = METRICS[task.metric].perfect if type(task).score is Task.score else None
     for part in PARTS:
         batch = task.batch(0, 8, 0, part)
@@ -231,8 +231,8 @@ class _MemorylessBaseline:
         return scores if self.task.criterion.target == "class" else scores - np.log1p(-probabilities)
 
 
-def check_model_takes_it(task: Task) -> None:
-    """A model of its sizes and loss takes its batches: a finite loss, gradient and score."""
+def check_finite_loss(task: Task) -> None:
+    """A model with the task's sizes and loss has a finite loss, gradient and score on its batches."""
     from zoo.kernels import pure_python
     from zoo.training.evaluation import evaluate_task
     from zoo.training.task_dataset import model_for
@@ -255,12 +255,12 @@ def _is_same_batch(first: Batch, second: Batch) -> bool:
 
 TASK_CHECKS = [
     check_shapes,
-    check_card_complete,
+    check_card,
     check_seed_decides,
     check_batches_differ,
-    check_parts_apart,
+    check_parts_disjoint,
     check_perfect_is_best,
     check_threshold_beyond_baseline,
     check_baseline,
-    check_model_takes_it,
+    check_finite_loss,
 ]

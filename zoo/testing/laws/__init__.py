@@ -29,7 +29,7 @@ from zoo.testing.laws.model import check_learns, check_save_load, check_softmax
 from zoo.testing.laws.numerics import check_float32, check_large_inputs, check_nan
 from zoo.testing.laws.purity import (
     check_deterministic,
-    check_inputs_unwritten,
+    check_inputs_unchanged,
     check_tape_reusable,
     check_threads,
     check_two_tapes,
@@ -44,7 +44,7 @@ CELL_CHECKS: tuple[Callable[[Cell], None], ...] = (
     check_initialisation,
     check_shapes,
     check_empty_sequence,
-    check_inputs_unwritten,
+    check_inputs_unchanged,
     check_results_are_new,
     check_deterministic,
     check_tape_reusable,

@@ -32,7 +32,7 @@ from zoo.testing.trials import (
 
 
 def check_step_agrees(cell: Cell) -> None:
-    """The compiled forward pass gives what ``step`` gives on NumPy arrays."""
+    """The compiled forward pass agrees with ``step`` called on NumPy arrays."""
     if not cell.has_step():
         raise SkipTest("it has no step, and its kernels are all it says")
     meaning = (
@@ -62,7 +62,7 @@ LAYERS = (1, 2)
 def check_jit_equals_python(
     cell: Cell, kinds: tuple[InputKind, ...] = ALL_KINDS, layers: tuple[int, ...] = LAYERS
 ) -> None:
-    """The compiled kernels give what the same lines give as plain Python, to rounding.
+    """The compiled kernels agree with their source run as plain Python, up to rounding.
 
     Args:
         cell: The cell.
@@ -87,7 +87,7 @@ def check_jit_equals_python(
 def check_compiles_once(
     cell: Cell, kinds: tuple[InputKind, ...] = ALL_KINDS, layers: tuple[int, ...] = LAYERS
 ) -> None:
-    """A second call compiles nothing: one version for each dtype, dense and tokens, whatever the sizes.
+    """A second call compiles nothing: there is one version per dtype and kind of input, for all sizes.
 
     Args:
         cell: The cell.

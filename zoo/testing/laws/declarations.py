@@ -67,7 +67,7 @@ def _declarations(cell: Cell) -> dict[str, Any]:
 
 
 def check_parameter_count(cell: Cell) -> None:
-    """The number of parameters, and its formula in I and H, are those of the parameter vector."""
+    """The number of parameters and its formula in I and H agree with the size of the parameter vector."""
     for inputs, hidden, layers in suitable_sizes(cell):
         if layers == 1:
             _check_count(cell, inputs, hidden)
@@ -89,7 +89,7 @@ def _check_count(cell: Cell, inputs: int, hidden: int) -> None:
 
 
 def check_initialisation(cell: Cell) -> None:
-    """Initial parameters and buffers depend on the seed alone; float32 ones are the float64 ones, rounded."""
+    """Initial parameters and buffers depend only on the seed; float32 values are rounded float64 values."""
     inputs, hidden, layers = suitable_sizes(cell)[-1]
 
     def start(seed: int, dtype: str = "float64") -> dict[str, Any]:

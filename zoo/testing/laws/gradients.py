@@ -77,7 +77,7 @@ def check_input_gradient(cell: Cell) -> None:
 
 
 def check_state_gradient(cell: Cell) -> None:
-    """The gradient of every first state equals central differences in float64; a discrete one's is zero."""
+    """The gradient of every initial state equals central differences in float64; it is zero if discrete."""
     warn_of_cuts(cell)
     skip_if_all_cut(cell, cell.states)
     meaning = (
@@ -95,7 +95,7 @@ def check_state_gradient(cell: Cell) -> None:
 
 
 def check_directional_derivative(cell: Cell) -> None:
-    """The derivative in a random direction of everything at once is that of the forward pass."""
+    """The derivative in a random direction of all variables equals central differences in float64."""
     warn_of_cuts(cell)
     skip_if_all_cut(cell, ["x", *cell.states, *cell.params])
     meaning = (

@@ -53,7 +53,7 @@ MEANING = (
 def check_large_sizes(
     cell: Cell, kinds: tuple[InputKind, ...] = ALL_KINDS, sizes: Iterable[tuple[int, int, int, int]] = SIZES
 ) -> None:
-    """Up to 40 steps, 65 units and 130 rows, outputs, states and all gradients are those of ``step``.
+    """Up to 40 steps, 65 units and 130 rows, outputs, states and gradients equal those of ``step``.
 
     The reference evaluates the equations of ``step`` in NumPy, and differentiates them in reverse mode. A
     cell without a ``step`` that can be read is compared with central differences, in a random direction of

@@ -20,7 +20,7 @@ Y, DX = TIME_MAJOR
 
 
 def check_lengths(cell: Cell) -> None:
-    """Rows of different lengths give what each gives alone, also backwards, and their padding nothing."""
+    """Sequences of different lengths give the same results as each one alone; padding has no effect."""
     meaning = (
         "A kernel is called for the rows that still go on, and again when one ends: nothing may depend on "
         "how many rows or steps there are in a call."
@@ -61,7 +61,7 @@ def _row(trial: Trial, row: int, length: int) -> Arrays:
 
 
 def check_directions(cell: Cell) -> None:
-    """A bidirectional layer is two layers, one of which reads the sequence from its end to its beginning."""
+    """A bidirectional layer equals two layers, one of which reads the reversed sequence."""
     meaning = (
         "Nothing may be remembered from one call of a kernel to the next, nor from one layer to another."
     )
@@ -119,7 +119,7 @@ def _of_layer(arrays: Arrays, reverse: bool) -> Arrays:
 
 
 def check_layers(cell: Cell) -> None:
-    """Bidirectional residual layers with dropout, lengths and learned states have their derivative."""
+    """Gradients of bidirectional residual layers with dropout and lengths equal central differences."""
     warn_of_cuts(cell)
     meaning = "Where the other laws hold, this is a fault of zoo.Recurrent, and not of the cell."
 

@@ -29,7 +29,7 @@ TOKENS = (TOKENS64, TOKENS32)
 
 
 def check_softmax(cell: Cell) -> None:
-    """The softmax of the readout sums to one, loss and gradient are finite, also for huge logits."""
+    """The readout's softmax sums to one, and loss and gradient are finite, also for very large logits."""
     meaning = "Outputs should be of moderate size, or the readout overflows."
 
     def law(case: Case) -> None:
@@ -63,7 +63,7 @@ def _check_row(cell: Cell, logits: Array, meaning: str) -> None:
 
 
 def check_save_load(cell: Cell) -> None:
-    """A model saved and loaded has the same cell, parameters, buffers and outputs, bit for bit."""
+    """A loaded model has the saved cell, and bitwise equal parameters, buffers and outputs."""
     meaning = "All that a cell is must be in its class and options: attributes set in __init__ are not saved."
 
     def law(case: Case) -> None:
@@ -98,7 +98,7 @@ def _model_arrays(model: Model, tokens: Array) -> Arrays:
 
 
 def check_learns(cell: Cell, kinds: tuple[InputKind, ...] = (DENSE32, TOKENS32)) -> None:
-    """Thirty small steps of gradient descent towards other parameters of its own kind lower the loss.
+    """Thirty gradient descent steps on targets from other parameters of the cell halve the loss.
 
     Args:
         cell: The cell.

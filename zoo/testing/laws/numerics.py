@@ -29,7 +29,7 @@ from zoo.testing.trials import (
 
 
 def check_float32(cell: Cell) -> None:
-    """float32 agrees with float64, values and gradients, to a tolerance that follows from its epsilon."""
+    """Values and gradients in float32 agree with float64 to a tolerance based on the float32 epsilon."""
     meaning = "A branch on the dtype, a constant too coarse, or a difference of large numbers that cancel."
 
     def law(case: Case) -> None:
@@ -42,7 +42,7 @@ def check_float32(cell: Cell) -> None:
 
 
 def check_large_inputs(cell: Cell) -> None:
-    """Inputs ten thousand times too large give finite outputs, states and gradients."""
+    """Inputs multiplied by 10,000 give finite outputs, states and gradients."""
     meaning = (
         "Functions that saturate must not overflow on the way: exp(a) / (1 + exp(a)) is inf / inf for large "
         "a, where zoo.kernels.sigmoid and tanh are not; exponential gates need their largest exponent "
@@ -60,7 +60,7 @@ def check_large_inputs(cell: Cell) -> None:
 
 
 def check_nan(cell: Cell) -> None:
-    """NaN in gives NaN out, from input, states, parameters and gradients, and in its row alone."""
+    """NaN in inputs, states, parameters or gradients gives NaN results, and only in its own sequence."""
     meaning = (
         "A diverged run must look diverged: comparisons with NaN are false, so write clamps as `limit if a "
         "> limit else a`, which hands NaN on, and not `a if a < limit else limit`."

@@ -19,8 +19,8 @@ from zoo.testing.trials import (
 )
 
 
-def check_inputs_unwritten(cell: Cell) -> None:
-    """Parameters, input, first states and incoming gradients are never written to."""
+def check_inputs_unchanged(cell: Cell) -> None:
+    """Kernels do not write to parameters, inputs, initial states or incoming gradients."""
     meaning = "A kernel that wrote into it changes the caller's array; work on a copy, `h = h0.copy()`."
 
     def law(case: Case) -> None:
@@ -41,7 +41,7 @@ def _run_in_place(trial: Trial) -> None:
 
 
 def check_deterministic(cell: Cell) -> None:
-    """The same call twice gives the same bits."""
+    """Repeated calls give bitwise equal results."""
     meaning = (
         "Kernels may use no random numbers, no clock, and no memory of earlier calls (np.empty is not zeros)."
     )
@@ -55,7 +55,7 @@ def check_deterministic(cell: Cell) -> None:
 
 
 def check_tape_reusable(cell: Cell) -> None:
-    """Back-propagating twice through one tape gives the same bits."""
+    """Two backward passes with one tape give bitwise equal gradients."""
     meaning = "The backward pass wrote into its tape; work on a copy, or on an array of its own."
 
     def law(case: Case) -> None:
@@ -72,7 +72,7 @@ def check_tape_reusable(cell: Cell) -> None:
 
 
 def check_two_tapes(cell: Cell) -> None:
-    """Two tapes may be alive at once: a forward pass in between changes no gradient."""
+    """A tape stays valid after another forward pass: the gradients do not change."""
     meaning = (
         "What the backward pass needs belongs in the tape, not in a buffer that the next forward pass reuses."
     )
@@ -90,7 +90,7 @@ def check_two_tapes(cell: Cell) -> None:
 
 
 def check_threads(cell: Cell) -> None:
-    """The number of threads changes no bit."""
+    """Results are bitwise equal for any number of threads."""
     meaning = "Shards of the batch run at the same time: kernels may share no buffer and ask for no thread."
 
     def law(case: Case) -> None:

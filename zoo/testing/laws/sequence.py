@@ -29,7 +29,7 @@ TIME_MAJOR = ("output y", "gradient of the input x")
 
 
 def check_split(cell: Cell) -> None:
-    """Splitting a sequence anywhere and carrying the states changes nothing, in values and gradients."""
+    """A sequence run in two parts, with the states passed on, gives the same values and gradients."""
     meaning = (
         "What a cell remembers must be in its declared states (also a count of steps), and the gradient of "
         "the states must continue where the later part ended."
@@ -65,7 +65,7 @@ def _steps_of(trial: Trial, steps: slice, state: Arrays) -> Trial:
 
 
 def check_rows_independent(cell: Cell) -> None:
-    """A row of the batch gives what it gives alone; the parameters' gradient is the sum over the rows."""
+    """Sequences in a batch are independent; the parameters' gradient is the sum over them."""
     meaning = "Rows are different texts: nothing may be averaged, normalised or indexed across the batch."
 
     def law(case: Case) -> None:
@@ -89,7 +89,7 @@ def _combine(name: str, parts: list[Array]) -> Array:
 
 
 def check_rows_permute(cell: Cell) -> None:
-    """Permuting the rows of the batch permutes the results and leaves the parameters' gradient."""
+    """Permuting the batch permutes the results and does not change the parameters' gradient."""
     meaning = "The place of a row in the batch means nothing."
 
     def law(case: Case) -> None:
@@ -119,7 +119,7 @@ def take_rows(trial: Trial, rows: Any) -> Trial:
 
 
 def check_tokens(cell: Cell) -> None:
-    """Integer tokens give what their one-hot rows give."""
+    """Integer tokens and their one-hot vectors give the same results."""
     meaning = (
         "For tokens `x @ W` is the row `W[x]`, and its gradient adds to that row; zoo.kernels.project does "
         "either."

@@ -31,7 +31,7 @@ def check_shapes(cell: Cell) -> None:
 
 
 def check_empty_sequence(cell: Cell) -> None:
-    """A sequence of no steps gives no outputs, leaves the states, and passes their gradients through."""
+    """A sequence of zero steps has no outputs, and returns the states and their gradients unchanged."""
 
     def law(case: Case) -> None:
         trial = make_trial(case)
