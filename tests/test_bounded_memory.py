@@ -276,8 +276,8 @@ def test_commands_read_files_named_by_runs_with_bounds(source: str, trained: Pat
 def test_digest_with_escapes_raises(trained: Path, tmp_path: Path) -> None:
     from zoo.cli.checkpoints import open_model
 
-    told = {"sha256": "\x1bc" * 32}
-    path = rewritten(trained, tmp_path, lambda meta: meta.update(text=told) if "text" in meta else None)
+    record = {"sha256": "\x1bc" * 32}
+    path = rewritten(trained, tmp_path, lambda meta: meta.update(text=record) if "text" in meta else None)
     with pytest.raises(zoo.CheckpointError, match=r"x1bc.*'; expected 64 hexadecimal digits") as caught:
         open_model(path, None)
     assert str(caught.value).isprintable()

@@ -155,7 +155,7 @@ def commands(command: click.Command, path: str) -> list[str]:
     context = click.Context(command)
     inner = {name: command.get_command(context, name) for name in command.list_commands(context)}
     assert all(inner.values()), inner
-    return [name for key, found in inner.items() for name in commands(found, f"{path} {key}")]
+    return [name for key, subcommands in inner.items() for name in commands(subcommands, f"{path} {key}")]
 
 
 @pytest.mark.parametrize("kind", ["cell", "optimizer", "sampler", "task"])

@@ -117,7 +117,7 @@ def _hook() -> None:
 
 @contextlib.contextmanager
 def executed(sentinel: Path) -> Iterator[list[str]]:
-    """What happened within the block that must not: imports, executions, compilations, and the sentinel."""
+    """Record forbidden events in the block: imports, executions, compilations, and the sentinel."""
     global _events
     _events = noticed = []
     try:
@@ -148,7 +148,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(originals: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where evil can be imported, which is the working directory, too."""
+    """Directory from which evil can be imported. It is the working directory, too."""
     monkeypatch.syspath_prepend(originals)
     monkeypatch.chdir(originals)
     monkeypatch.setattr("os.fsync", lambda descriptor: None)  # a fourth of the time
@@ -165,7 +165,7 @@ Spot = tuple[str | int, ...]
 
 
 def spots(value: Any) -> list[Spot]:
-    """Where a JSON value holds a text, nothing or an object, once for each name, or takes another name."""
+    """Paths in a JSON value to strings, nulls and objects, one for each name, and to a new name."""
     return list({spot[-1] if spot else None: spot for spot in _spots(value)}.values())
 
 
@@ -304,19 +304,21 @@ def test_no_command_is_forgotten() -> None:
 
 def test_no_function_is_forgotten() -> None:
     """A new public name that takes a path either writes only, or is called above."""
-    rooms = ["zoo", *(f"zoo.{name}" for name in zoo.__all__ if inspect.ismodule(getattr(zoo, name)))]
-    rooms += [f"zoo.{name}" for name in ("jax", "sklearn", "torch") if importlib.util.find_spec(name)]
-    results = {f"{room}.{name}" for room in rooms for name in _names(room) if _takes_path(room, name)}
+    packages = ["zoo", *(f"zoo.{name}" for name in zoo.__all__ if inspect.ismodule(getattr(zoo, name)))]
+    packages += [f"zoo.{name}" for name in ("jax", "sklearn", "torch") if importlib.util.find_spec(name)]
+    results = {
+        f"{package}.{name}" for package in packages for name in _names(package) if _takes_path(package, name)
+    }
     assert results == set(PYTHON) | WRITE_ONLY
 
 
-def _names(room: str) -> list[str]:
-    module = importlib.import_module(room)
+def _names(package: str) -> list[str]:
+    module = importlib.import_module(package)
     return getattr(module, "__all__", [name for name in dir(module) if not name.startswith("_")])
 
 
-def _takes_path(room: str, name: str) -> bool:
-    value = getattr(importlib.import_module(room), name)
+def _takes_path(package: str, name: str) -> bool:
+    value = getattr(importlib.import_module(package), name)
     if not callable(value) or value.__name__ in ("CFiles", "OnnxFile"):  # results, which hold paths
         return False
     with contextlib.suppress(ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""What zoo adds to NumPy: every function against another way to say it, on arrays and on symbols."""
+"""Functions that zoo adds to NumPy, compared with other formulas on arrays and on symbols."""
 
 from __future__ import annotations
 

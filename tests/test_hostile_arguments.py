@@ -95,7 +95,7 @@ def test_hostile_arguments_match_signatures(table):
 
 
 def takers():
-    """What takes an array ``(T, B, I)``, by name."""
+    """Functions of an array ``(T, B, I)`` by name."""
     rnn = zoo.Recurrent("vanilla", 3, 4)
     model = zoo.SequenceModel("vanilla", 3, 2, 4, loss="squared_error")
     y = np.zeros((5, 2, 2))

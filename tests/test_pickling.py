@@ -75,8 +75,8 @@ def learn(model, optimizer, slots, steps: range) -> list[float]:
     targets = x if isinstance(model, zoo.LanguageModel) else rng.normal(size=(6, 2, 2))
     for step in steps:
         losses.append(model.loss_and_grad(x, targets, noise=(0, step))[0])
-        model.theta[:], found = optimizer.apply(model.theta, model.grad, slots, step + 1)
-        slots.update(found)
+        model.theta[:], changed_slots = optimizer.apply(model.theta, model.grad, slots, step + 1)
+        slots.update(changed_slots)
     return losses
 
 
@@ -86,15 +86,15 @@ def test_copied_layer_computes_same_bits(layer, kind):
     rnn = LAYERS[layer]()
     rnn.theta *= 1.5
     expected = outcome(rnn)
-    twin = COPIES[kind](rnn)
-    assert np.array_equal(twin.grad, rnn.grad), "what was computed is there"
-    assert repr(twin) == repr(rnn)
-    for found, wanted in zip(outcome(twin), expected, strict=True):
-        np.testing.assert_array_equal(found, wanted)
-    assert np.shares_memory(twin.theta, rnn.theta) == (kind == "copy")
-    for views, vector in ((twin.params, twin.theta), (twin.grads, twin.grad)):
+    copied = COPIES[kind](rnn)
+    assert np.array_equal(copied.grad, rnn.grad), "what was computed is there"
+    assert repr(copied) == repr(rnn)
+    for actual, wanted in zip(outcome(copied), expected, strict=True):
+        np.testing.assert_array_equal(actual, wanted)
+    assert np.shares_memory(copied.theta, rnn.theta) == (kind == "copy")
+    for views, vector in ((copied.params, copied.theta), (copied.grads, copied.grad)):
         assert all(np.shares_memory(view, vector) for view in views.values())
-    assert not any(view.flags.writeable for view in twin.buffers.values())
+    assert not any(view.flags.writeable for view in copied.buffers.values())
 
 
 @pytest.mark.parametrize("kind", ["pickle", "deepcopy"])
@@ -114,19 +114,19 @@ def test_pickle_keeps_trace_without_forward_pass():
     rnn = zoo.Recurrent("gru", 3, 4)
     with pure_python():
         y, _ = rnn.forward(np.ones((2, 1, 3)), trace=["z"])
-    twin = pickle.loads(pickle.dumps(rnn))
-    np.testing.assert_array_equal(twin.trace["l0.z"], rnn.trace["l0.z"])
+    loaded = pickle.loads(pickle.dumps(rnn))
+    np.testing.assert_array_equal(loaded.trace["l0.z"], rnn.trace["l0.z"])
     with pytest.raises(zoo.UsageError, match="backward before any forward; call forward first"):
-        twin.backward(y)
+        loaded.backward(y)
 
 
 def test_tape_is_pickled_with_its_layer():
     rnn = zoo.Recurrent("gru", 3, 4)
     with pure_python():
         y, _, tape = rnn.apply(rnn.theta, np.ones((2, 1, 3)))
-        twin, again = pickle.loads(pickle.dumps((rnn, tape)))
-        for found, expected in zip(twin.vjp(again, y)[::2], rnn.vjp(tape, y)[::2], strict=True):
-            np.testing.assert_array_equal(found, expected)
+        loaded, loaded_tape = pickle.loads(pickle.dumps((rnn, tape)))
+        for actual, expected in zip(loaded.vjp(loaded_tape, y)[::2], rnn.vjp(tape, y)[::2], strict=True):
+            np.testing.assert_array_equal(actual, expected)
 
 
 def test_pickled_model_drops_process_group():
@@ -165,8 +165,8 @@ OTHERS = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_objects_equal_their_pickle(name):
     value = OTHERS[name]()
-    again = pickle.loads(pickle.dumps(value))
-    assert (again == value) or (type(again), str(again)) == (type(value), str(value))
+    loaded = pickle.loads(pickle.dumps(value))
+    assert (loaded == value) or (type(loaded), str(loaded)) == (type(value), str(value))
 
 
 def test_kernel_is_stored_by_its_name():
@@ -203,24 +203,24 @@ def test_pickle_with_read_only_arrays_can_train():
     buffers: list[pickle.PickleBuffer] = []
     data = pickle.dumps(model, 5, buffer_callback=buffers.append)
     read_only = [bytes(buffer.raw()) for buffer in buffers]
-    twin = pickle.loads(data, buffers=read_only)
+    loaded = pickle.loads(data, buffers=read_only)
     with pure_python():
         expected = model.loss_and_grad([[0], [1]], [[1], [2]])[0]
-        assert twin.loss_and_grad([[0], [1]], [[1], [2]])[0] == expected
-    twin.theta -= twin.grad
+        assert loaded.loss_and_grad([[0], [1]], [[1], [2]])[0] == expected
+    loaded.theta -= loaded.grad
 
 
 def test_memory_mapped_joblib_model_can_train(tmp_path):
     joblib = pytest.importorskip("joblib")
     model = MODELS["sequence"]()
     joblib.dump(model, tmp_path / "model.joblib")
-    twin = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
-    twin.theta += 1
-    np.testing.assert_array_equal(twin.theta, model.theta + np.float32(1))
+    loaded = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
+    loaded.theta += 1
+    np.testing.assert_array_equal(loaded.theta, model.theta + np.float32(1))
 
 
 def run_elsewhere(rnn: zoo.Recurrent) -> list[np.ndarray]:
-    """What a layer gives in another process."""
+    """Compute the outcome of a layer in another process."""
     return outcome(rnn)
 
 
@@ -230,8 +230,8 @@ def test_pickled_layer_in_other_process_computes_same_bits(method):
         pytest.skip(f"this system has no {method}")
     rnn = LAYERS["several cells"]()
     with multiprocessing.get_context(method).Pool(1) as pool:
-        found = pool.apply(run_elsewhere, [rnn])
-    for one, other in zip(found, outcome(rnn), strict=True):
+        arrays = pool.apply(run_elsewhere, [rnn])
+    for one, other in zip(arrays, outcome(rnn), strict=True):
         np.testing.assert_array_equal(one, other)
 
 

@@ -20,17 +20,17 @@ ROOT = Path(zoo.__file__).parent
 
 @pytest.fixture
 def trap(tmp_path, monkeypatch):
-    """A working directory with a file for every module there is, which tells of its import; the tale."""
-    told, folder = tmp_path / "told", tmp_path / "here"
+    """A working directory with a file for every module, which records its import; yields the record."""
+    imports, folder = tmp_path / "imports", tmp_path / "here"
     folder.mkdir()
-    text = f"open({str(told)!r}, 'a').write(__name__ + ' ')\n"
+    text = f"open({str(imports)!r}, 'a').write(__name__ + ' ')\n"
     for name in {name.partition(".")[0] for name in [*sys.modules, *sys.stdlib_module_names]}:
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
     monkeypatch.chdir(folder)
     # As on Python 3.10, which knows no such variable: whatever protects there has to protect here.
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     monkeypatch.setattr(sys, "path", ["", *sys.path])  # as in a notebook or a console
-    return told
+    return imports
 
 
 def compare(folder: Path) -> None:

@@ -99,9 +99,9 @@ def test_corpus_run_resumes_bit_exactly(tmp_path):
 
 def test_corpus_run_is_evaluated_on_corpus(tmp_path):
     run = zoo.train(corpus(), out=tmp_path / "run", steps=2, **SMALL)
-    again = zoo.Run(tmp_path / "run").model
-    valid = corpus().tokens_in(again.vocab)[48:]
-    assert evaluate(again, BpttBatches(valid, 2, 4)).nats == run.best_loss
+    model = zoo.Run(tmp_path / "run").model
+    valid = corpus().tokens_in(model.vocab)[48:]
+    assert evaluate(model, BpttBatches(valid, 2, 4)).nats == run.best_loss
 
 
 def test_other_corpus_raises(tmp_path):

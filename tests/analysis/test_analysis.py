@@ -95,11 +95,13 @@ def random(*shape, seed=0):
 def test_jacobian_of_every_cell_matches_its_kernels(name):
     trial = trial_of(name)
     step = state_map_of(trial.rnn, 0)
-    told, before = trajectory(trial.rnn, step, trial.x, trial.state)
+    operands, before = trajectory(trial.rnn, step, trial.x, trial.state)
     kernels = KernelStateMap(trial.rnn, step.layer)
-    np.testing.assert_allclose(step.step(told, before), kernels.step(told, before), rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(
+        step.step(operands, before), kernels.step(operands, before), rtol=1e-11, atol=1e-13
+    )
     slopes = jacobian(trial.rnn, trial.x, 0, trial.state)
-    np.testing.assert_allclose(slopes, kernels.jacobian(told, before), rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(slopes, kernels.jacobian(operands, before), rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", ["lstm", "delta_net", "lru", "clockwork", "matrix_lstm", "cfc", "rwkv4"])
@@ -107,11 +109,11 @@ def test_jacobian_of_every_cell_matches_its_kernels(name):
 def test_jacobians_are_those_of_differences(name, tokens):
     trial = trial_of(name, tokens, layers=2)
     step = state_map_of(trial.rnn, "l1")
-    told, before = trajectory(trial.rnn, step, trial.x, trial.state)
+    operands, before = trajectory(trial.rnn, step, trial.x, trial.state)
     slopes = jacobian(trial.rnn, trial.x, 1, trial.state)
     assert slopes.shape == (*trial.x.shape[:2], step.size, step.size)
     for place, move in enumerate(np.eye(step.size) * 1e-6):
-        slope = (step.step(told, before + move) - step.step(told, before - move)) / 2e-6
+        slope = (step.step(operands, before + move) - step.step(operands, before - move)) / 2e-6
         np.testing.assert_allclose(slopes[..., place], slope, rtol=1e-6, atol=1e-8)
 
 
@@ -220,11 +222,11 @@ def test_fixed_points_cover_all_states_of_cell():
     points = fixed_points(rnn, x, layer="l1", starts=16)
     assert len(points) >= 1
     assert {name: value.shape[1:] for name, value in points.states.items()} == {"l1.h": (5,), "l1.c": (5,)}
-    twin = zoo.Recurrent("lstm", 5, 5, dtype="float64")
-    for name in twin.params:
-        twin.params[name] = rnn.params[name.replace("l0", "l1")]
+    single = zoo.Recurrent("lstm", 5, 5, dtype="float64")
+    for name in single.params:
+        single.params[name] = rnn.params[name.replace("l0", "l1")]
     before = {name.replace("l1", "l0"): value for name, value in points.states.items()}
-    _, after = twin.forward(np.broadcast_to(x, (1, len(points), 5)), before)
+    _, after = single.forward(np.broadcast_to(x, (1, len(points), 5)), before)
     for name, value in before.items():
         np.testing.assert_allclose(after[name], value, atol=1e-9)
 
@@ -396,14 +398,14 @@ def test_loss_gradients_match_model():
 
 def test_backward_direction_is_analysed_in_reading_order():
     rnn = zoo.Recurrent("vanilla", 3, 4, dtype="float64", bidirectional=True, seed=4)
-    twin = zoo.Recurrent("vanilla", 3, 4, dtype="float64")
-    for name in twin.params:
-        twin.params[name] = rnn.params[name.replace("l0.", "l0.reverse.")]
+    forward_rnn = zoo.Recurrent("vanilla", 3, 4, dtype="float64")
+    for name in forward_rnn.params:
+        forward_rnn.params[name] = rnn.params[name.replace("l0.", "l0.reverse.")]
     x = random(9, 2, 3)
     slopes = jacobian(rnn, x, "l0.reverse")
-    np.testing.assert_allclose(slopes, jacobian(twin, x[::-1])[::-1], rtol=1e-12)
+    np.testing.assert_allclose(slopes, jacobian(forward_rnn, x[::-1])[::-1], rtol=1e-12)
     np.testing.assert_allclose(
-        lyapunov_exponents(rnn, x, "l0.reverse"), lyapunov_exponents(twin, x[::-1]), rtol=1e-9
+        lyapunov_exponents(rnn, x, "l0.reverse"), lyapunov_exponents(forward_rnn, x[::-1]), rtol=1e-9
     )
     assert list(fixed_points(rnn, layer="l0.reverse", starts=2).states) == ["l0.reverse.h"]
     assert list(gate_saturation(rnn, x)) == ["l0.h", "l0.reverse.h"]

@@ -39,7 +39,7 @@ def test_unpublished_card_has_title_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("Jeffrey L. Elman", ["Jeffrey L. Elman"]),
         ("Hochreiter & Schmidhuber", ["Hochreiter", "Schmidhuber"]),
@@ -53,12 +53,12 @@ def test_unpublished_card_has_title_only() -> None:
         ("&", ["&"]),
     ],
 )
-def test_authors_one_by_one(text: str, found: list[str]) -> None:
-    assert split_authors(text) == found
+def test_authors_one_by_one(text: str, expected: list[str]) -> None:
+    assert split_authors(text) == expected
 
 
 @pytest.mark.parametrize(
-    ("names", "found"),
+    ("names", "expected"),
     [
         ("Jan Koutník", "koutnik1843x"),
         ("Haşim Sak", "sak1843x"),
@@ -68,8 +68,8 @@ def test_authors_one_by_one(text: str, found: list[str]) -> None:
         ("李明", "1843x"),
     ],
 )
-def test_bibtex_key(names: str, found: str) -> None:
-    assert bibtex_key(zoo.Card(**(CARD | {"authors": names})), "x") == found
+def test_bibtex_key(names: str, expected: str) -> None:
+    assert bibtex_key(zoo.Card(**(CARD | {"authors": names})), "x") == expected
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_arxiv_and_doi_are_parsed_from_url(url: str, eprint: str, doi: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("title", "found"),
+    ("title", "expected"),
     [
         ("Long Short-Term Memory", "{Long Short-Term Memory}"),
         ("50% of R&D_1 costs $5 #1", r"{50\% of R\&D\_1 costs \$5 \#1}"),
@@ -99,8 +99,8 @@ def test_arxiv_and_doi_are_parsed_from_url(url: str, eprint: str, doi: str) -> N
         ("Über", "{Über}"),
     ],
 )
-def test_latex_commands_are_escaped(title: str, found: str) -> None:
-    assert field("title", title=title) == found
+def test_latex_commands_are_escaped(title: str, expected: str) -> None:
+    assert field("title", title=title) == expected
 
 
 def test_url_cannot_end_its_bibtex_field() -> None:

@@ -1,4 +1,4 @@
-"""What a cell class must be, instances of it, and what members share."""
+"""Cells: requirements of cell classes, instances, and the behaviour that all components share."""
 
 from __future__ import annotations
 

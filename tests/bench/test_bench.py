@@ -97,13 +97,13 @@ def test_command_spells_out_defaults():
 def test_problem_round_trips_through_its_file(tmp_path):
     problem = zoo_peer.make_problem("lstm", TINY, "float32", 1)
     problem.save(tmp_path / "problem.npz")
-    again = load(tmp_path / "problem.npz")
-    assert (again.cell, again.options, again.hidden) == ("lstm", {"forget_bias": 0.0}, 8)
-    assert again.params.keys() == {"Wx", "Wh", "b", "Why", "by"}
+    loaded = load(tmp_path / "problem.npz")
+    assert (loaded.cell, loaded.options, loaded.hidden) == ("lstm", {"forget_bias": 0.0}, 8)
+    assert loaded.params.keys() == {"Wx", "Wh", "b", "Why", "by"}
     for name, value in problem.params.items():
-        np.testing.assert_array_equal(again.params[name], value, strict=True)
-    np.testing.assert_array_equal(again.inputs, problem.inputs, strict=True)
-    np.testing.assert_array_equal(again.targets, problem.targets, strict=True)
+        np.testing.assert_array_equal(loaded.params[name], value, strict=True)
+    np.testing.assert_array_equal(loaded.inputs, problem.inputs, strict=True)
+    np.testing.assert_array_equal(loaded.targets, problem.targets, strict=True)
 
 
 def test_no_parameter_of_a_problem_is_zero():
@@ -243,19 +243,19 @@ class Scripted:
             "remark": "",
             **changes,
         }
-        self.asked = []
+        self.requests = []
 
     def supports(self, cell):
         return cell == "vanilla"
 
     def ask(self, what, **arguments):
-        self.asked.append(what)
+        self.requests.append(what)
         if "error" in self.answer and what == "build":
             raise BenchError(self.answer["error"])
         return {
             "make_problem": {"flops": 2_000_000, "counted": "shapes"},
             "build": self.answer,
-            "peak": {"gflops": float(len(self.asked))},
+            "peak": {"gflops": float(len(self.requests))},
             "run": {"seconds": [10.0, *[self.seconds] * (arguments.get("calls", 1) - 1)], "busy": 1.0},
         }[what]
 
@@ -289,7 +289,7 @@ def test_rounds_are_interleaved(tmp_path):
     assert timing.peak_gflops == 2 + 2 * ROUNDS  # the best: this one grows with every request
     (timing,) = normalise_by_peak([timing])
     assert timing.zoo_step.efficiency == pytest.approx(2e6 / 1e-3 / 1e9 / timing.peak_gflops)
-    assert zoo_.asked == ["make_problem", "build", "run", *["peak", "run"] * ROUNDS]
+    assert zoo_.requests == ["make_problem", "build", "run", *["peak", "run"] * ROUNDS]
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_peer_with_other_results_is_rejected(changes, note, tmp_path):
     peer = Scripted("torch", **changes)
     timing = time_cell("vanilla", TINY, settings(), Scripted("zoo"), [peer], tmp_path)
     assert timing.steps[1] == StepTiming("vanilla", "4x3x8", "torch", note=note)
-    assert (peer.asked, timing.timed_peers) == (["build"], ())
+    assert (peer.requests, timing.timed_peers) == (["build"], ())
 
 
 def test_other_equations_are_timed_with_a_note(tmp_path):

@@ -1,4 +1,4 @@
-"""What the explanation of a plan says, held against what the kernels do."""
+"""Explanation of a plan, compared with the work of the kernels."""
 
 from __future__ import annotations
 

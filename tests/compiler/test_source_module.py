@@ -413,11 +413,11 @@ HARMFUL = ['"""\nraise SystemExit("run")\n"""', "\\", '"', "'''", "{0}", "\n    
 
 @pytest.mark.parametrize("text", HARMFUL)
 def test_user_text_never_becomes_code(text: str) -> None:
-    class Told(zoo.Cell):
+    class Hostile(zoo.Cell):
         card = zoo.Card(
             title=text, authors=text, year=2020, url="https://example.org", variant=text, deviations=text
         )
-        __doc__ = f"Told. {text}"
+        __doc__ = f"Hostile. {text}"
         family = text
         W = zoo.Param("I", "H", init="glorot_uniform", help=text)
         h = zoo.State("H", help=text)
@@ -429,8 +429,8 @@ def test_user_text_never_becomes_code(text: str) -> None:
                 return zoo.tanh(x @ self.W + h)
             return h
 
-    Told.__qualname__ = Told.__module__ = text
-    source = plan_kernels(Told()).source
+    Hostile.__qualname__ = Hostile.__module__ = text
+    source = plan_kernels(Hostile()).source
     assert text not in source.replace('"""', "") or len(text) == 1
     tree = ast.parse(source)
     kinds = [type(node) for node in tree.body]
@@ -443,7 +443,7 @@ def test_user_text_never_becomes_code(text: str) -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
     assert len(texts) == 1, "the docstring, and no other string"
-    agrees(Told())
+    agrees(Hostile())
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "nas", "lem", "layer_norm_lstm", "mamba"])

@@ -45,7 +45,7 @@ def inputs(dtype="float64"):
 
 
 def run(cell, params, x):
-    """What zoo computes, ``(T, B, ·)``."""
+    """Compute the outputs ``(T, B, ·)`` with zoo."""
     rnn = zoo.Recurrent(cell, I, H, len({name[:2] for name in params}), dtype=x.dtype)
     rnn.fill(params)
     with pure_python():
@@ -53,7 +53,7 @@ def run(cell, params, x):
 
 
 def run_both_ways(cell, params, x):
-    """What one layer in two directions computes."""
+    """Compute the outputs of one bidirectional layer with zoo."""
     forwards = {name: value for name, value in params.items() if ".reverse" not in name}
     backwards = {name.replace(".reverse", ""): params[name] for name in params.keys() - forwards}
     return np.concatenate([run(cell, forwards, x), run(cell, backwards, x[::-1])[::-1]], axis=-1)
@@ -151,10 +151,10 @@ def test_keras_as_keras_computed_it(name, model, compute):
     np.testing.assert_allclose(y, KERAS[f"{name}.{model}.y"], rtol=0, atol=1e-6)
     back = convert.to_keras(cell, params)
     assert [value.shape for value in back] == [value.shape for value in weights]
-    again = convert.from_keras(cell, back, bidirectional=model == "bidirectional")
-    assert again.keys() == params.keys()
+    round_trip = convert.from_keras(cell, back, bidirectional=model == "bidirectional")
+    assert round_trip.keys() == params.keys()
     for key, value in params.items():
-        np.testing.assert_allclose(again[key], value, rtol=0, atol=1e-7, err_msg=key)
+        np.testing.assert_allclose(round_trip[key], value, rtol=0, atol=1e-7, err_msg=key)
     for actual, expected in zip(back, weights, strict=True):
         # The sum of the two biases of a gate is kept, and of the GRU's candidate both are.
         kept = (lambda bias: bias[:, -H:]) if actual.shape == (2, 3 * H) else lambda bias: bias
@@ -198,9 +198,9 @@ def test_linen_both_ways(name):
     params = {name: value.astype("float32") for name, value in drawn(cell, {"l0": I}).items()}
     (tree,) = convert.to_flax(cell, params)
     np.testing.assert_allclose(by_linen(cell, tree, x), run(cell, params, x), rtol=0, atol=1e-6)
-    again = convert.from_flax(cell, tree)
+    round_trip = convert.from_flax(cell, tree)
     for key, value in params.items():
-        np.testing.assert_allclose(again[key], value, rtol=0, atol=1e-6, err_msg=key)
+        np.testing.assert_allclose(round_trip[key], value, rtol=0, atol=1e-6, err_msg=key)
 
 
 def test_linen_names_of_dense_layers():
@@ -226,9 +226,9 @@ def test_nnx_both_ways(name):
     (tree,) = convert.to_flax(cell, params, style="nnx")
     y, state = by_nnx(kind, tree, x)
     np.testing.assert_allclose(y, run(cell, params, x), rtol=0, atol=1e-6)
-    again = convert.from_flax(cell, state)
+    round_trip = convert.from_flax(cell, state)
     for key, value in params.items():
-        np.testing.assert_allclose(again[key], value, rtol=0, atol=1e-6, err_msg=key)
+        np.testing.assert_allclose(round_trip[key], value, rtol=0, atol=1e-6, err_msg=key)
 
 
 def test_gates_of_nnx_lstm_are_converted():

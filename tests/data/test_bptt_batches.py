@@ -165,9 +165,9 @@ def test_epoch_predicts_each_token_once(reading):
 
 @given(streams(), st.integers(0, 10**12))
 def test_window_depends_on_step_alone(reading, step):
-    again = BpttBatches(reading.tokens, reading.batch, reading.seq)
+    other = BpttBatches(reading.tokens, reading.batch, reading.seq)
     expected = epoch(reading)[step % reading.windows_per_epoch]
-    window = again.window(step)
+    window = other.window(step)
     assert window.inputs.tolist() == expected.inputs.tolist()
     assert window.targets.tolist() == expected.targets.tolist()
     assert window.is_first_of_epoch == (step % reading.windows_per_epoch == 0)

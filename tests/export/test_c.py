@@ -49,11 +49,11 @@ class Machine:
     def run(self, x, state, inputs=()):
         """The outputs of all steps of one sequence, and the state after the last."""
         y, state = np.empty((len(x), self.subject.output_size), self.subject.dtype), state.copy()
-        beside = [value.reshape(len(x), -1).copy() for value in dict(inputs).values()]
+        aux = [value.reshape(len(x), -1).copy() for value in dict(inputs).values()]
         for t in range(len(x)):
             given = ctypes.c_int(int(x[t])) if self.subject.tokens else pointer(x[t])
             self.library.model_step(
-                pointer(state), given, *(pointer(value[t]) for value in beside), pointer(y[t])
+                pointer(state), given, *(pointer(value[t]) for value in aux), pointer(y[t])
             )
         return y, state
 

@@ -36,12 +36,12 @@ def session(model):
 def run(loaded, is_step, x, state, inputs=()):
     """The output of every step and the last states, from a graph of either kind."""
     name = loaded.get_inputs()[0].name
-    beside = dict(inputs)
+    aux = dict(inputs)
     if not is_step:
-        return loaded.run(None, {name: x, **beside, **state})
+        return loaded.run(None, {name: x, **aux, **state})
     outputs, now = [], dict(state)
     for t in range(len(x)):
-        y, *after = loaded.run(None, {name: x[t], **{key: value[t] for key, value in beside.items()}, **now})
+        y, *after = loaded.run(None, {name: x[t], **{key: value[t] for key, value in aux.items()}, **now})
         outputs.append(y)
         now = dict(zip(state, after, strict=True))
     return [np.stack(outputs), *now.values()]
@@ -152,8 +152,8 @@ def test_layers(options, tokens):
 def test_learned_initial_states_are_exported():
     rnn = zoo.Recurrent("gru", 3, 2, learned_state=True)
     rnn.params["l0.h.initial"] = [0.5, -1.0]
-    told = {each.key: each.value for each in onnx_model(exported_model(rnn), False).metadata_props}
-    assert json.loads(told["zoo.initial"]) == {"l0.h": [0.5, -1.0]}
+    metadata = {each.key: each.value for each in onnx_model(exported_model(rnn), False).metadata_props}
+    assert json.loads(metadata["zoo.initial"]) == {"l0.h": [0.5, -1.0]}
 
 
 def test_bidirectional_layer_has_no_graph_of_one_step():
@@ -211,11 +211,11 @@ def test_sequence_model_with_stack_options(bidirectional):
 def test_model_metadata(language_model, tmp_path):
     exported = zoo.export.to_onnx(language_model, tmp_path / "model.onnx", step=True)
     model = onnx.load(exported.path)
-    told = {each.key: each.value for each in model.metadata_props}
-    assert zoo.data.Vocabulary.from_json(json.loads(told["zoo.vocabulary"])) == language_model.vocab
-    assert (told["zoo.cell"], json.loads(told["zoo.options"])) == ("mgu", {})
-    assert json.loads(told["zoo.states"]) == {"l0.h": "l0.h.next", "l1.h": "l1.h.next"}
-    assert (told["zoo.graph"], told["zoo.version"]) == ("step", zoo.__version__)
+    metadata = {each.key: each.value for each in model.metadata_props}
+    assert zoo.data.Vocabulary.from_json(json.loads(metadata["zoo.vocabulary"])) == language_model.vocab
+    assert (metadata["zoo.cell"], json.loads(metadata["zoo.options"])) == ("mgu", {})
+    assert json.loads(metadata["zoo.states"]) == {"l0.h": "l0.h.next", "l1.h": "l1.h.next"}
+    assert (metadata["zoo.graph"], metadata["zoo.version"]) == ("step", zoo.__version__)
     assert exported.path.stat().st_size == exported.bytes
     assert (exported.inputs, exported.outputs) == (
         ("tokens", "l0.h", "l1.h"),
@@ -231,12 +231,12 @@ def test_table_has_every_operation():
     assert set(table.OPERATIONS) == set(elementwise_rows()) - {"stop_gradient", "with_derivative"}
 
 
-def model_of(nodes, fed, output, truth=False):
+def model_of(nodes, fed, output, boolean=False):
     """Nodes as a model."""
     helper = onnx.helper
     kinds = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in fed.items()}
     inputs = [helper.make_tensor_value_info(name, kind, ["n"]) for name, kind in kinds.items()]
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(bool) if truth else nodes.dtype)
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(bool) if boolean else nodes.dtype)
     outputs = [helper.make_tensor_value_info(output, kind, ["n"])]
     graph = helper.make_graph(nodes.nodes, "table", inputs, outputs, nodes.constants)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)

@@ -67,8 +67,8 @@ def test_c(tokens, tmp_path):
         run = compiled(subject, f"program_{number}", tmp_path)
         for row in range(case.x.shape[1]):
             x = case.tokens[:, row] if tokens else case.x[:, row]
-            beside = [value[:, row] for value in case.inputs.values()]
-            actual = run(x, beside, [value[row] for value in case.state.values()])
+            aux = [value[:, row] for value in case.inputs.values()]
+            actual = run(x, aux, [value[row] for value in case.state.values()])
             y, *last = (value[:, row] if not n else value[row] for n, value in enumerate(expected))
             wanted = [y, np.concatenate([value.ravel() for value in last])]
             assert largest_difference(actual, wanted) < EQUAL
@@ -87,10 +87,10 @@ def compiled(subject, name, folder):
     assert (done.returncode, done.stderr) == (0, "")
     step = getattr(CDLL(str(folder / f"{name}.so")), f"{name}_step")
 
-    def run(x, beside, state):
+    def run(x, aux, state):
         now, y = np.concatenate([value.ravel() for value in state]), np.empty((len(x), subject.output_size))
         for t in range(len(x)):
-            given = [np.ascontiguousarray(value[t]) for value in (*(() if subject.tokens else (x,)), *beside)]
+            given = [np.ascontiguousarray(value[t]) for value in (*(() if subject.tokens else (x,)), *aux)]
             first = [int(x[t])] if subject.tokens else []
             step(pointer(now), *first, *map(pointer, given), pointer(y[t]))
         return [y, now]

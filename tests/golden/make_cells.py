@@ -8,7 +8,7 @@ cell. It has
 
 - ``CASES``, the options of every case by its name: the cell's, or the cell's with an ending. One that ends
   in ``_empty`` starts from states of zero, whose gradients are left out;
-- ``run(options, p, x, state)``, where p holds parameters, buffers and inputs beside x, and which returns
+- ``run(options, p, x, state)``, where p holds parameters, buffers and auxiliary inputs, and which returns
   outputs and last states;
 - ``buffers(options)``, if the cell has any that are computed; others are drawn by the cell;
 - ``reachable(options, p, state)``, if some parameters or states cannot be any number: it changes these
@@ -59,8 +59,8 @@ def discrete(cell: zoo.Cell) -> tuple[str, ...]:
     return tuple(name for name, state in cell.states.items() if state.discrete)
 
 
-def beside(cell: zoo.Cell, reference: ModuleType, rng: np.random.Generator) -> tuple[Arrays, Arrays]:
-    """Buffers, and inputs beside x, which are positive."""
+def buffers_and_aux(cell: zoo.Cell, reference: ModuleType, rng: np.random.Generator) -> tuple[Arrays, Arrays]:
+    """Draw the buffers and the auxiliary inputs, which are positive."""
     buffers = reference.buffers(cell.options) if hasattr(reference, "buffers") else drawn(cell, rng)
     shapes = cell.input_shapes(IN, H).items()
     return buffers, {name: rng.uniform(0.1, 3.0, (STEPS, BATCH, *shape)) for name, shape in shapes}
@@ -82,7 +82,7 @@ def golden(case: str, cell: zoo.Cell, reference: ModuleType) -> dict[str, np.nda
     numbers, first = draw(cell, reference, rng)
     if case.endswith("_empty"):
         first = {name: np.zeros_like(value) for name, value in first.items()}
-    fixed, inputs = beside(cell, reference, rng)
+    fixed, inputs = buffers_and_aux(cell, reference, rng)
     params, state, x = (
         tensors(numbers),
         tensors(first, discrete(cell)),
@@ -96,7 +96,7 @@ def golden(case: str, cell: zoo.Cell, reference: ModuleType) -> dict[str, np.nda
         name: torch.tensor(rng.normal(size=last[name].shape)) for name in last if name not in discrete(cell)
     }
     ((dy * y).sum() + sum((dlast[name] * last[name]).sum() for name in dlast)).backward()
-    asked = {} if case.endswith("_empty") else {name: state[name] for name in dlast}
+    variables = {} if case.endswith("_empty") else {name: state[name] for name in dlast}
     groups = {
         "params": params,
         "dparams": gradients(params),
@@ -105,15 +105,15 @@ def golden(case: str, cell: zoo.Cell, reference: ModuleType) -> dict[str, np.nda
         "state": state,
         "last": last,
         "dlast": dlast,
-        "dstate": gradients(asked),
+        "dstate": gradients(variables),
     }
     members = {f"{kind}.{name}": value for kind, group in groups.items() for name, value in group.items()}
-    found = {"x": x, "y": y, "dy": dy, "dx": x.grad} | members
-    return {name: value.detach().numpy() for name, value in found.items()}
+    saved = {"x": x, "y": y, "dy": dy, "dx": x.grad} | members
+    return {name: value.detach().numpy() for name, value in saved.items()}
 
 
 def gradients(arrays: Tensors) -> Tensors:
-    """What came back to some tensors; zero where nothing did."""
+    """Return the gradients of tensors, zero for those without one."""
     return {name: torch.zeros_like(a) if a.grad is None else a.grad for name, a in arrays.items()}
 
 
@@ -128,12 +128,12 @@ def write(case: str, cell: zoo.Cell, reference: ModuleType) -> None:
     )
 
 
-def main(asked: list[str]) -> None:
+def main(chosen: list[str]) -> None:
     """Make the cases asked for, or all."""
     for file in sorted((HERE / "references").glob("*.py")):
         reference = importlib.import_module(f"references.{file.stem}")
         for case, options in reference.CASES.items():
-            if case in asked or not asked:
+            if case in chosen or not chosen:
                 write(case, zoo.get_cell(file.stem, **options), reference)
 
 

@@ -64,9 +64,9 @@ def test_module_matches_zoo_layer(dtype):
     assert_close((y, last), (expected, states), atol=0)
     dy = np.cos(expected)
     dx, _ = layer.backward(dy)
-    actual, found_x = pull((jnp.array(dy), jax.tree.map(jnp.zeros_like, last)))
-    assert (found_x.dtype, actual.keys()) == (dtype, layer.grads.keys())
-    assert_close((actual, found_x), (dict(layer.grads), dx), atol=0)
+    actual, actual_dx = pull((jnp.array(dy), jax.tree.map(jnp.zeros_like, last)))
+    assert (actual_dx.dtype, actual.keys()) == (dtype, layer.grads.keys())
+    assert_close((actual, actual_dx), (dict(layer.grads), dx), atol=0)
 
 
 @pytest.mark.parametrize("cell", ["vanilla", "esn", "t_gru"])
@@ -172,8 +172,8 @@ def test_float64_has_to_be_switched_on():
 def test_copies_and_pickles_compute_the_same(copied):
     rnn, x = function("lstm+zoneout"), inputs()
     gradient = jax.grad(lambda params: rnn(params, x)[0].sum())(rnn.params)
-    twin = copied(rnn)
-    result = jax.grad(lambda params: twin(params, x)[0].sum())(twin.params)
+    duplicate = copied(rnn)
+    result = jax.grad(lambda params: duplicate(params, x)[0].sum())(duplicate.params)
     assert all(np.array_equal(result[name], value) for name, value in gradient.items())
 
 

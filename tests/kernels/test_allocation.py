@@ -35,7 +35,7 @@ def test_large_sequences_use_huge_pages() -> None:
 
 
 def flags_of(address: int) -> list[str]:
-    """What Linux was told of the memory at an address."""
+    """Return the VmFlags that Linux reports for the memory at an address."""
     inside = False
     for line in SMAPS.read_text().splitlines():
         if match := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):

@@ -345,16 +345,16 @@ def counts(kernel: Any) -> tuple[int, int]:
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_file_is_removed_and_rebuilt(damage: str, fresh_directory: Path) -> None:
-    def again() -> tuple[int, int]:
+    def counts_of_new_kernel() -> tuple[int, int]:
         kernel = zoo.njit(one.py_func)  # as a new process: nothing is loaded yet
         assert kernel(1) == 4
         return counts(kernel)
 
-    assert (again(), again()) == ((0, 1), (1, 0))
+    assert (counts_of_new_kernel(), counts_of_new_kernel()) == ((0, 1), (1, 0))
     (file,) = cached_files()
     whole = file.read_bytes()
     file.write_bytes(DAMAGES[damage](whole))
-    assert (again(), again()) == ((0, 1), (1, 0))
+    assert (counts_of_new_kernel(), counts_of_new_kernel()) == ((0, 1), (1, 0))
     assert cached_files() == [file]
 
 
@@ -445,9 +445,9 @@ def test_function_without_digest_is_not_cached() -> None:
 
 def reload(kernel: Any) -> tuple[int, int]:
     """Hits and misses of a kernel that is called as in a new process."""
-    again = zoo.njit(kernel.py_func)
-    assert again(1) == 4
-    return counts(again)
+    reloaded = zoo.njit(kernel.py_func)
+    assert reloaded(1) == 4
+    return counts(reloaded)
 
 
 def forge(file: Path, data: bytes) -> None:
@@ -567,7 +567,7 @@ def test_link_or_pipe_in_place_of_a_file_is_replaced(fresh_directory: Path, tmp_
 @posix
 @pytest.mark.parametrize(("mode", "trusted"), [(0o777, False), (0o770, False), (0o1777, True), (0o755, True)])
 def test_parent_directory_that_others_may_write_to(mode: int, trusted: bool, fresh_directory: Path) -> None:
-    """Who may rename a directory can put one of his own in its place; a sticky one forbids that."""
+    """Another user who may rename the directory could replace it. The sticky bit prevents that."""
     fresh_directory.mkdir()
     fresh_directory.chmod(mode)
     if trusted:

@@ -104,22 +104,22 @@ def every_exponent(dtype, count=200_000):
     return x
 
 
-def distance(result, truth, dtype):
-    """Errors in units of the distance between neighbours of ``dtype`` at the true value."""
+def distance(result, expected, dtype):
+    """Errors in units of the distance between neighbours of ``dtype`` at the expected value."""
     facts = np.finfo(dtype)
-    _, exponent = np.frexp(truth)
-    step = np.ldexp(np.ones_like(truth), np.maximum(exponent, facts.minexp + 1) - 1 - facts.nmant)
-    return np.abs(result.astype(truth.dtype) - truth) / step
+    _, exponent = np.frexp(expected)
+    step = np.ldexp(np.ones_like(expected), np.maximum(exponent, facts.minexp + 1) - 1 - facts.nmant)
+    return np.abs(result.astype(expected.dtype) - expected) / step
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_error_at_every_magnitude(name: str, dtype) -> None:
-    kernel, truth = FUNCTIONS[name]
+    kernel, exact = FUNCTIONS[name]
     x = every_exponent(dtype)
     result = row(kernel, x)
     with np.errstate(all="ignore"):
-        expected = truth(x.astype(WIDER[dtype]))
+        expected = exact(x.astype(WIDER[dtype]))
         rounded = expected.astype(dtype)
     finite = np.isfinite(rounded)
     np.testing.assert_array_equal(result[~finite], rounded[~finite], "overflows where the true value does")
@@ -152,12 +152,12 @@ def one_in(stride):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_error_at_one_float32_in_a_thousand(name: str) -> None:
-    kernel, truth = FUNCTIONS[name]
+    kernel, exact = FUNCTIONS[name]
     x = one_in(1021)
     x = x[x >= {"log": 0, "log1p": -1}.get(name, -np.inf)]
     result = row(kernel, x)
     with np.errstate(all="ignore"):
-        expected = truth(x.astype(np.float64))
+        expected = exact(x.astype(np.float64))
         rounded = expected.astype(np.float32)
     finite = np.isfinite(rounded)
     np.testing.assert_array_equal(result[~finite], rounded[~finite])
@@ -167,7 +167,7 @@ def test_error_at_one_float32_in_a_thousand(name: str) -> None:
 
 
 def seams():
-    """Where formulas change: ends of the reduction, roots of 1/2, saturation, overflow, thresholds."""
+    """Points where formulas change: ends of reduction, roots of 1/2, saturation, overflow, thresholds."""
     halves = (np.arange(-1080, 1081) + 0.5) * np.log(2)
     roots = np.ldexp(np.sqrt(0.5), np.arange(-90, 9))
     places = [

@@ -36,12 +36,12 @@ def scaled_sum(values, offset=0.0):
 
 
 @zoo.njit(python_fallback=lambda x: -x)
-def with_twin(x):
+def with_fallback(x):
     return x
 
 
 def in_a_process(code: str, **environment: str) -> str:
-    """What a program prints."""
+    """Run a program in a new process and return its output."""
     run = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | environment,
@@ -115,10 +115,10 @@ def test_pure_python_runs_python_and_ends() -> None:
 
 
 def test_python_fallback_runs_without_numba() -> None:
-    assert with_twin(3) == 3
+    assert with_fallback(3) == 3
     with kernels.pure_python():
-        assert with_twin(3) == -3
-    assert with_twin(3) == 3
+        assert with_fallback(3) == -3
+    assert with_fallback(3) == 3
 
 
 def test_disable_jit_runs_everything_in_python() -> None:

@@ -266,10 +266,10 @@ def test_offsets_and_heads_in_pure_python(dtype) -> None:
     back[:, 1:] += np.einsum("mgn,gkn->mgk", to, w).reshape(6, 12)
     back[:, 9:] += b[:, 13:] @ w[0].T
     expected = c, back, w + np.einsum("mgk,mgn->gkn", at, to), w[0] + a[:, 9:].T @ b[:, 13:]
-    for one, other, truth in zip(plain, results(), expected, strict=True):
+    for one, other, wanted in zip(plain, results(), expected, strict=True):
         assert one.dtype == other.dtype == dtype
-        np.testing.assert_allclose(one, truth, rtol=0, atol=100 * np.finfo(dtype).eps)
-        np.testing.assert_allclose(other, truth, rtol=0, atol=100 * np.finfo(dtype).eps)
+        np.testing.assert_allclose(one, wanted, rtol=0, atol=100 * np.finfo(dtype).eps)
+        np.testing.assert_allclose(other, wanted, rtol=0, atol=100 * np.finfo(dtype).eps)
 
 
 # --- Processors that this one is not ---

@@ -1,4 +1,4 @@
-"""The same kernels for other processors: LLVM is told of one, in a process of its own."""
+"""The same kernels for other processors: each process gives LLVM the name and features of one."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ np.savez(sys.argv[1], **results)
 
 
 def run(folder: Path, name: str, **processor: str):
-    """What the program computes for a processor."""
+    """Run the program for a processor and return its arrays."""
     file = folder / f"{name}.npz"
     environment = {**os.environ, "ZOO_CACHE_DIR": str(folder / name), **processor}
     subprocess.run([sys.executable, "-c", PROGRAM, str(file)], env=environment, check=True, timeout=300)
@@ -113,7 +113,7 @@ def test_results_agree_across_processors(generic, haswell) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_elementary_accuracy_without_fma(generic, dtype: str) -> None:
     x = np.linspace(-20, 20, 1000, dtype=dtype).astype(np.longdouble)
-    truth = [np.exp(x), np.tanh(x), 1 / (1 + np.exp(-x)), np.log1p(np.exp(x)), np.log(np.abs(x))]
-    for result, expected in zip(generic[f"elementary {dtype}"], truth, strict=True):
+    exact = [np.exp(x), np.tanh(x), 1 / (1 + np.exp(-x)), np.log1p(np.exp(x)), np.log(np.abs(x))]
+    for result, expected in zip(generic[f"elementary {dtype}"], exact, strict=True):
         units = np.abs(result - expected) / np.spacing(np.abs(expected).astype(dtype))
         assert units.max() < 4

@@ -1,4 +1,4 @@
-"""What a cell may have beside parameters, states and x: buffers, inputs, complex and discrete arrays."""
+"""Buffers, auxiliary inputs, complex and discrete arrays of cells."""
 
 from __future__ import annotations
 
@@ -115,11 +115,11 @@ def test_buffers_are_read_only_but_can_be_filled():
 
 def test_deep_copy_has_separate_buffers():
     rnn = rich()
-    twin = copy.deepcopy(rnn)
-    twin.fill({"l0.A": np.zeros((H, H))})
+    copied = copy.deepcopy(rnn)
+    copied.fill({"l0.A": np.zeros((H, H))})
     assert rnn.buffers["l0.A"].any()
-    assert not twin.buffers["l0.A"].any()
-    assert not np.array_equal(rnn.forward(dense())[0], twin.forward(dense())[0])
+    assert not copied.buffers["l0.A"].any()
+    assert not np.array_equal(rnn.forward(dense())[0], copied.forward(dense())[0])
 
 
 # ---- inputs -------------------------------------------------------------------------------------------
@@ -276,9 +276,9 @@ def test_gradient_of_a_language_model_leaves_buffers_alone():
 def test_initial_values_instead_of_a_draw():
     model = LanguageModel("abcde", Rich, H, seed=1)
     values = {**model.params, **model.buffers}
-    twin = LanguageModel("abcde", Rich, H, seed=2, initial=values)
-    np.testing.assert_array_equal(twin.theta, model.theta)
-    np.testing.assert_array_equal(twin.buffers["l0.A"], model.buffers["l0.A"])
+    initialized = LanguageModel("abcde", Rich, H, seed=2, initial=values)
+    np.testing.assert_array_equal(initialized.theta, model.theta)
+    np.testing.assert_array_equal(initialized.buffers["l0.A"], model.buffers["l0.A"])
     del values["l0.A"]
     for wrong in (values, {**model.params, **model.buffers, "l0.B": 0}):
         with pytest.raises(UsageError, match=r"language model: initial has the names .*; expected .*'l0.A'"):

@@ -111,10 +111,10 @@ def test_layer_computes_the_same(cell):
     given = arguments(kept)
     outputs, back, grad = both_ways(kept, *given)
     for recompute in CUTS:
-        result, found_back, found_grad = both_ways(layer(cell, recompute), *given)
+        result, result_back, result_grad = both_ways(layer(cell, recompute), *given)
         assert_equal(result, outputs)
-        assert_equal(found_back, back)
-        np.testing.assert_allclose(found_grad, grad, rtol=1e-12, atol=1e-13)
+        assert_equal(result_back, back)
+        np.testing.assert_allclose(result_grad, grad, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("tokens", [False, True])
@@ -122,16 +122,16 @@ def test_layers_compute_the_same_in_stacks_and_of_tokens(tokens):
     kept = layer("vanilla", None, layers=3)
     given = arguments(kept, tokens=tokens)
     outputs, back, grad = both_ways(kept, *given)
-    result, found_back, found_grad = both_ways(layer("vanilla", 5, layers=3), *given)
+    result, result_back, result_grad = both_ways(layer("vanilla", 5, layers=3), *given)
     assert (back["dx"] is None) == tokens
     assert_equal(result, outputs)
-    assert_equal(found_back, back)
-    np.testing.assert_allclose(found_grad, grad, rtol=1e-12, atol=1e-13)
+    assert_equal(result_back, back)
+    np.testing.assert_allclose(result_grad, grad, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("cell", ["gru", "fastrnn", "rhn", "slstm", "gla", "s5", "rwkv4", "ltc"])
 def test_spans_of_backward_pass_match_segments(cell):
-    # 70 steps of eight rows go back in spans of 32, 32 and 6; segments of 16 are one span each.
+    # The backward pass of 70 steps of eight rows has spans of 32, 32 and 6; segments of 16 are one span each.
     steps = 70
     whole, cut = layer(cell, None), layer(cell, 16)
     given = arguments(whole, 8, steps, tokens=False)
@@ -182,10 +182,10 @@ def test_tapes_coexist_and_are_reused():
     _, _, second = rnn.apply(0.5 * rnn.theta, x[::-1], state)
     once = rnn.vjp(first, dy, dstate)
     between = rnn.vjp(second, dy, dstate)
-    again = rnn.vjp(first, dy, dstate)
+    repeated = rnn.vjp(first, dy, dstate)
     assert not np.allclose(once[2], between[2])
-    assert_equal(again[1], once[1])
-    np.testing.assert_array_equal(again[2], once[2])
+    assert_equal(repeated[1], once[1])
+    np.testing.assert_array_equal(repeated[2], once[2])
 
 
 def test_tape_keeps_only_states_between_segments():
@@ -219,12 +219,12 @@ def test_language_model_computes_the_same(cell):
     _, state = kept.loss(*tokens()[::-1])  # states that are not zero
     loss, last = kept.loss_and_grad(inputs, targets, state=state)
     for recompute in CUTS:
-        again = model(cell, recompute)
-        result, found_last = again.loss_and_grad(inputs, targets, state=state)
+        checkpointed = model(cell, recompute)
+        result, result_last = checkpointed.loss_and_grad(inputs, targets, state=state)
         assert result == loss
-        assert_equal(found_last, last)
-        np.testing.assert_allclose(again.grad, kept.grad, rtol=1e-12, atol=1e-14)
-        alone, alone_last = again.loss(inputs, targets, state=state)
+        assert_equal(result_last, last)
+        np.testing.assert_allclose(checkpointed.grad, kept.grad, rtol=1e-12, atol=1e-14)
+        alone, alone_last = checkpointed.loss(inputs, targets, state=state)
         assert_equal(alone_last, last)
         assert alone == kept.loss(inputs, targets, state=state)[0]
 
@@ -236,9 +236,9 @@ def test_threads_change_no_bit_of_a_model(recompute):
     loss, last = one.loss_and_grad(inputs, targets)
     for threads in (2, 5):
         other = model("vanilla", recompute, 2, threads)
-        result, found_last = other.loss_and_grad(inputs, targets)
+        result, result_last = other.loss_and_grad(inputs, targets)
         assert result == loss
-        assert_equal(found_last, last)
+        assert_equal(result_last, last)
         np.testing.assert_array_equal(other.grad, one.grad)
 
 

@@ -1,4 +1,4 @@
-"""Noise: declared as data, drawn by where it stands, and the same whoever computes it, how often and when."""
+"""Noise: declared as data, drawn by position, and independent of the order and number of computations."""
 
 from __future__ import annotations
 

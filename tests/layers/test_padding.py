@@ -68,7 +68,7 @@ def one_by_one(rnn, lengths, x, state, inputs, dy, dstate, **called):
 
 
 def spoilt(lengths, x, inputs, dy):
-    """What nobody may read behind the end of each row."""
+    """Replace the padding of each sequence by invalid values."""
     behind = np.arange(len(x))[:, None] >= lengths
     x, dy = x.copy(), dy.copy()
     inputs = {name: value.copy() for name, value in inputs.items()}
@@ -177,8 +177,8 @@ def test_noise_and_dropout_depend_on_batch_index():
     x = arguments(rnn)[0]
     with pure_python():
         y, last = rnn.forward(x, noise=(3, 4), lengths=LENGTHS)
-        again, _ = rnn.forward(x[:, :2], noise=(3, 4), lengths=LENGTHS[:2])
-        assert_close(({"y": again}, {}, 0), ({"y": y[:, :2]}, {}, 0))
+        first_two, _ = rnn.forward(x[:, :2], noise=(3, 4), lengths=LENGTHS[:2])
+        assert_close(({"y": first_two}, {}, 0), ({"y": y[:, :2]}, {}, 0))
         full, full_last = rnn.forward(x, noise=(3, 4))
         for b in np.flatnonzero(LENGTHS == T):
             np.testing.assert_allclose(y[:, b], full[:, b], rtol=0, atol=1e-13)

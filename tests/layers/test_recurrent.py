@@ -198,13 +198,13 @@ def test_invalid_assignment_and_lookup_raise():
 def test_deep_copy_has_separate_vectors():
     rnn, x, state, dy, dstate = trial(layers=2)
     expected = everything(rnn, x, state, dy, dstate)
-    twin = copy.deepcopy(rnn)
-    assert np.shares_memory(twin.params["l1.Whh"], twin.theta)
-    assert np.shares_memory(twin.grads["l1.Whh"], twin.grad)
-    assert not np.shares_memory(twin.theta, rnn.theta)
-    np.testing.assert_array_equal(twin.grad, rnn.grad)
-    assert_same(everything(twin, x, state, dy, dstate), expected)
-    twin.params["l0.Wxh"] = 0
+    copied = copy.deepcopy(rnn)
+    assert np.shares_memory(copied.params["l1.Whh"], copied.theta)
+    assert np.shares_memory(copied.grads["l1.Whh"], copied.grad)
+    assert not np.shares_memory(copied.theta, rnn.theta)
+    np.testing.assert_array_equal(copied.grad, rnn.grad)
+    assert_same(everything(copied, x, state, dy, dstate), expected)
+    copied.params["l0.Wxh"] = 0
     assert_same(everything(rnn, x, state, dy, dstate), expected)
 
 

@@ -1,4 +1,4 @@
-"""What stacks may be made of: two directions, dropout, residuals, learned first states, mixed cells."""
+"""Stacks: two directions, dropout, residuals, learned initial states, mixed cells."""
 
 from __future__ import annotations
 
@@ -128,9 +128,9 @@ def test_directions_have_separate_noise():
 @pytest.mark.parametrize("recompute", [1, 4, "sqrt"])
 @pytest.mark.parametrize("x", [dense(), tokens()], ids=["dense", "tokens"])
 def test_recompute_changes_gradients_by_rounding_only(x, recompute):
-    kept, again = layers(**EVERYTHING), layers(**EVERYTHING, recompute=recompute)
+    kept, recomputed = layers(**EVERYTHING), layers(**EVERYTHING, recompute=recompute)
     dy = gradient_like(kept)
-    actual, expected = both_ways(again, x, dy, noise=(1, 2)), both_ways(kept, x, dy, noise=(1, 2))
+    actual, expected = both_ways(recomputed, x, dy, noise=(1, 2)), both_ways(kept, x, dy, noise=(1, 2))
     assert_same(actual, expected, gradients=False)
     for name, value in expected.items():
         if value is not None:
@@ -281,7 +281,7 @@ def test_cell_for_each_layer():
     with pure_python():
         y, _ = rnn.forward(x, dt=dt)
         below = x
-        for layer in rnn.stack.directions:  # the input beside x is for those that take it
+        for layer in rnn.stack.directions:  # only cells that declare the auxiliary input receive it
             below, _ = alone(rnn, layer).forward(below, **({"dt": dt} if layer.index == 2 else {}))
         np.testing.assert_array_equal(y, below)
         with pytest.raises(UsageError, match=r"cells 'gru', 'lstm', 'rich' was given the input 'x2'"):
@@ -347,9 +347,9 @@ def test_deep_copy_computes_the_same():
     rnn = layers(**EVERYTHING)
     x, dy = dense(), gradient_like(rnn)
     expected = both_ways(rnn, x, dy, noise=(1, 2))
-    twin = copy.deepcopy(rnn)
+    copied = copy.deepcopy(rnn)
     rnn.theta[:] = 0
-    assert_same(both_ways(twin, x, dy, noise=(1, 2)), expected)
+    assert_same(both_ways(copied, x, dy, noise=(1, 2)), expected)
 
 
 @pytest.mark.parametrize(

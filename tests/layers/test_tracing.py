@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import pytest
 from kitchen_sink_cell import Rich
-from trace_asserts import CARD, Again, Kernels, as_stored, differentiable, trial_of
+from trace_asserts import CARD, Kernels, StepLoop, as_stored, differentiable, trial_of
 
 import zoo
 from zoo.compiler import interpreter
@@ -26,7 +26,7 @@ def _in_python():
 
 
 def traced(trial, names=True):
-    """What is traced of a trial's layers, with the output and the last states."""
+    """Return the output, the last states and the traces of a trial."""
     y, last = trial.rnn.forward(trial.x, trial.state, trace=names, **trial.inputs)
     return y, last, dict(trial.rnn.trace)
 
@@ -36,10 +36,10 @@ def gradients(trial, names=True):
     return dict(trial.rnn.trace_grads)
 
 
-def assert_close(found, expected, rtol=1e-11):
-    assert found.keys() == expected.keys()
+def assert_close(actual, expected, rtol=1e-11):
+    assert actual.keys() == expected.keys()
     for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=rtol, atol=1e-13, err_msg=name)
+        np.testing.assert_allclose(actual[name], value, rtol=rtol, atol=1e-13, err_msg=name)
 
 
 # ---- every cell ---------------------------------------------------------------------------------------
@@ -49,12 +49,14 @@ def assert_close(found, expected, rtol=1e-11):
 def test_trace_matches_variables_of_running_step(name):
     trial = trial_of(name)
     y, last, traces = traced(trial)
-    again, values = Again(trial, traces), traceable_values(trial.cell)
+    loop, values = StepLoop(trial, traces), traceable_values(trial.cell)
     for t, b in ((0, 0), (2, 1)):
-        for called, value in again.names_of(t, b).items():
+        for called, value in loop.names_of(t, b).items():
             if called in values and not values[called].is_state:
-                found = traces[f"l0.{called}"][t, b]
-                np.testing.assert_allclose(found, as_stored(value), rtol=1e-12, atol=1e-14, err_msg=called)
+                traced_value = traces[f"l0.{called}"][t, b]
+                np.testing.assert_allclose(
+                    traced_value, as_stored(value), rtol=1e-12, atol=1e-14, err_msg=called
+                )
     for state, value in last.items():
         np.testing.assert_allclose(traces[state][-1], value, rtol=1e-12, atol=1e-14, err_msg=state)
     (output,) = {called for called, each in values.items() if each.nodes == (step_graph_of(trial.cell).y,)}
@@ -64,13 +66,13 @@ def test_trace_matches_variables_of_running_step(name):
 @pytest.mark.parametrize("name", [name for name in CELLS if name != "lif"])
 def test_gradients_of_every_value_are_those_of_differences(name):
     trial = trial_of(name)
-    again, names = Again(trial, traced(trial)[2]), differentiable(trial.cell)
-    found = gradients(trial, names)
+    loop, names = StepLoop(trial, traced(trial)[2]), differentiable(trial.cell)
+    slopes = gradients(trial, names)
     assert set(trial.cell.states) - {"past", "n"} <= {*names}
     for called in names:
-        gradient = found[f"l0.{called}"][1]
+        gradient = slopes[f"l0.{called}"][1]
         direction = trial.rng.normal(size=gradient.shape)
-        expected = again.slope(called, 1, direction)
+        expected = loop.slope(called, 1, direction)
         assert np.sum(gradient * direction) == pytest.approx(expected, rel=1e-6, abs=1e-7), called
 
 
@@ -79,8 +81,8 @@ def test_traced_gradients_match_input_gradient_of_kernels():
         trial = trial_of(name)
         trial.rnn.forward(trial.x, trial.state)
         dx, _ = trial.rnn.backward(trial.dy, trial.dlast, trace_grads=names)
-        found = np.concatenate([trial.rnn.trace_grads[f"l0.{each}"] for each in names], axis=2)
-        np.testing.assert_allclose(found @ trial.rnn.params["l0.Wx"].T, dx, rtol=1e-11, atol=1e-14)
+        slopes = np.concatenate([trial.rnn.trace_grads[f"l0.{each}"] for each in names], axis=2)
+        np.testing.assert_allclose(slopes @ trial.rnn.params["l0.Wx"].T, dx, rtol=1e-11, atol=1e-14)
 
 
 # ---- against PyTorch ----------------------------------------------------------------------------------
@@ -96,11 +98,11 @@ def by_torch(trial, step, states, names):
         now = {each: torch.tensor(trial.state[f"l{k}.{each}"], requires_grad=True) for each in states}
         outputs = []
         for t in range(len(x)):
-            found = step(torch, P, x[t], **now)
-            now = {each: found[each] for each in states}
+            variables = step(torch, P, x[t], **now)
+            now = {each: variables[each] for each in states}
             for name in names:
-                found[name].retain_grad()
-                kept.setdefault(f"l{k}.{name}", []).append(found[name])
+                variables[name].retain_grad()
+                kept.setdefault(f"l{k}.{name}", []).append(variables[name])
             outputs.append(now["h"])
         x = torch.stack(outputs)
         loss = loss + sum((now[each] * torch.tensor(trial.dlast[f"l{k}.{each}"])).sum() for each in states)
@@ -133,10 +135,10 @@ def gru(torch, P, x, h):
 def test_values_and_gradients_match_pytorch_loop(name, step, states, names):
     trial = trial_of(name, layers=2, steps=7)
     values, slopes = by_torch(trial, step, states, names)
-    for found, expected in ((traced(trial, names)[2], values), (gradients(trial, names), slopes)):
-        assert found.keys() == expected.keys()
+    for actual, expected in ((traced(trial, names)[2], values), (gradients(trial, names), slopes)):
+        assert actual.keys() == expected.keys()
         for each, array in expected.items():
-            np.testing.assert_allclose(found[each], array, rtol=1e-10, atol=1e-14, err_msg=each)
+            np.testing.assert_allclose(actual[each], array, rtol=1e-10, atol=1e-14, err_msg=each)
 
 
 # ---- however a sequence is gone through ---------------------------------------------------------------
@@ -152,15 +154,15 @@ def test_tokens_are_traced_as_their_one_hot_rows(name):
 
 @pytest.mark.parametrize("name", ["lstm", "nas", "delta_net", "vanilla"])
 def test_shards_threads_segments_and_chunks_change_no_trace(name, monkeypatch):
-    found = []
+    results = []
     for threads, recompute, most in ((1, None, interpreter.MAX_ELEMENTS), (2, 4, 1)):
         monkeypatch.setattr(interpreter, "MAX_ELEMENTS", most)
         rnn = zoo.Recurrent(name, 3, 4, 2, dtype="float64", threads=threads, recompute=recompute)
         x, dy = (np.random.default_rng(n).normal(size=(9, 19, size)) for n, size in enumerate((3, 4)))
         rnn.forward(x, trace=True)
         rnn.backward(dy, trace_grads=True)
-        found.append({**rnn.trace, **{f"d{name}": value for name, value in rnn.trace_grads.items()}})
-    assert_close(found[1], found[0])
+        results.append({**rnn.trace, **{f"d{name}": value for name, value in rnn.trace_grads.items()}})
+    assert_close(results[1], results[0])
 
 
 def test_padded_sequence_has_trace_of_unpadded_one():
@@ -172,14 +174,14 @@ def test_padded_sequence_has_trace_of_unpadded_one():
     x, dy = (np.random.default_rng(n).normal(size=(7, 10, size)) for n, size in enumerate((3, 8)))
     rnn.forward(x, lengths=lengths, trace=["h", "c", "z", "sigmoid_f"])
     rnn.backward(dy, trace_grads=["h", "c", "z"])
-    found = {"value": rnn.trace, "gradient": rnn.trace_grads}
+    padded = {"value": rnn.trace, "gradient": rnn.trace_grads}
     assert {"l0.reverse.z", "l1.reverse.sigmoid_f", "l1.c"} <= {*rnn.trace}
     for row, steps in enumerate(lengths):
-        rnn.forward(x[:steps, row : row + 1], trace=list(found["value"]))
-        rnn.backward(dy[:steps, row : row + 1], trace_grads=list(found["gradient"]))
+        rnn.forward(x[:steps, row : row + 1], trace=list(padded["value"]))
+        rnn.backward(dy[:steps, row : row + 1], trace_grads=list(padded["gradient"]))
         for kind, alone in {"value": rnn.trace, "gradient": rnn.trace_grads}.items():
             for name, value in alone.items():
-                whole = found[kind][name][:, row]
+                whole = padded[kind][name][:, row]
                 np.testing.assert_allclose(whole[:steps], value[:, 0], rtol=1e-11, atol=1e-13, err_msg=name)
                 assert not whole[steps:].any()
 
@@ -212,13 +214,13 @@ def test_pre_activation_gradients_sum_to_parameter_gradients(recompute):
 
 def test_trace_uses_given_noise():
     rnn = zoo.Recurrent("gru+zoneout", 3, 5, dtype="float64")
-    x, found = np.random.default_rng(0).normal(size=(6, 2, 3)), []
+    x, gates = np.random.default_rng(0).normal(size=(6, 2, 3)), []
     for step in (2, 3):
         y, _ = rnn.forward(x, noise=(1, step), trace=["r", "h"])
         assert np.array_equal(rnn.trace["l0.h"], y)
-        found.append(rnn.trace["l0.r"])
-    assert np.array_equal(found[0][0], found[1][0])  # the first gates read states of zero
-    assert not np.allclose(found[0][1:], found[1][1:])
+        gates.append(rnn.trace["l0.r"])
+    assert np.array_equal(gates[0][0], gates[1][0])  # the first gates read states of zero
+    assert not np.allclose(gates[0][1:], gates[1][1:])
 
 
 def test_modified_cell_has_trace_names_of_its_step():
@@ -286,15 +288,15 @@ class Names(zoo.Cell):
 
 
 def test_trace_names_number_reassignments():
-    found = traceable_values(Names())
-    assert set(found) == {
+    values = traceable_values(Names())
+    assert set(values) == {
         *("a_1", "a_2", "a_3", "a", "h_1", "h_2", "rate", "new", "h", "m", "z_1", "z", "y"),
         *("silu_a", "relu_h_2", "pre_new"),
     }
-    assert [name for name, value in found.items() if value.is_state] == [
-        name for name in found if name in ("h", "m", "z")
+    assert [name for name, value in values.items() if value.is_state] == [
+        name for name in values if name in ("h", "m", "z")
     ]
-    assert {name: value.function for name, value in found.items() if value.function} == {
+    assert {name: value.function for name, value in values.items() if value.function} == {
         "a_2": "sigmoid",
         "rate": "sigmoid",
         "new": "tanh",
@@ -302,7 +304,7 @@ def test_trace_names_number_reassignments():
         "silu_a": "silu",
         "relu_h_2": "relu",
     }
-    assert [name for name, value in found.items() if not value.varies] == ["rate"]
+    assert [name for name, value in values.items() if not value.varies] == ["rate"]
 
 
 class Swapped(zoo.Cell):
@@ -321,10 +323,10 @@ class Swapped(zoo.Cell):
 
 
 def test_plain_trace_name_is_last_assignment():
-    found = traceable_values(Swapped())
-    assert found["a"].nodes == found["b"].nodes == found["kept"].nodes != found["a_1"].nodes
-    assert found["a_1"].nodes == found["b_1"].nodes
-    assert {found[name].function for name in ("a", "a_1", "b_1")} == {"tanh"}
+    values = traceable_values(Swapped())
+    assert values["a"].nodes == values["b"].nodes == values["kept"].nodes != values["a_1"].nodes
+    assert values["a_1"].nodes == values["b_1"].nodes
+    assert {values[name].function for name in ("a", "a_1", "b_1")} == {"tanh"}
 
 
 def test_parameter_only_values_are_traced_once():
@@ -343,9 +345,9 @@ def test_names_choose_layers():
     assert rnn.trace_names[:2] == ("l0.r_1", "l0.z_1")
     assert len(rnn.trace_names) == 2 * len(traceable_values(rnn.cell))
     x = np.ones((5, 2, 3), np.float32)
-    for asked, found in {"z": ["l0.z", "l1.z"], "l1.z": ["l1.z"]}.items():
-        rnn.forward(x, trace=asked)
-        assert list(rnn.trace) == found
+    for names, traced_names in {"z": ["l0.z", "l1.z"], "l1.z": ["l1.z"]}.items():
+        rnn.forward(x, trace=names)
+        assert list(rnn.trace) == traced_names
     rnn.forward(x, trace=("l1.z", "r"))
     assert list(rnn.trace) == ["l0.r", "l1.r", "l1.z"]
 
@@ -367,7 +369,7 @@ def test_only_requested_names_are_traced():
 
 
 @pytest.mark.parametrize(
-    ("asked", "error", "message"),
+    ("names", "error", "message"),
     [
         ("q", UnknownNameError, "trace asks for 'q'; there are r_1, z_1"),
         ("l0.zz", UnknownNameError, "Did you mean 'l0.z'"),
@@ -375,10 +377,10 @@ def test_only_requested_names_are_traced():
         (7, UsageError, "asks for 7; expected True for everything"),
     ],
 )
-def test_invalid_trace_names_raise(asked, error, message):
+def test_invalid_trace_names_raise(names, error, message):
     rnn = zoo.Recurrent("gru", 3, 4)
     with pytest.raises(error, match=message):
-        rnn.forward(np.ones((5, 2, 3), np.float32), trace=asked)
+        rnn.forward(np.ones((5, 2, 3), np.float32), trace=names)
 
 
 def test_integer_values_have_no_gradient():
@@ -413,10 +415,10 @@ def test_states_are_traced_without_step():
 def test_trace_gradients_without_step():
     trial = trial_of(Kernels(), steps=4)
     _, _, traces = traced(trial)
-    found = gradients(trial)["l0.z"]
+    slopes = gradients(trial)["l0.z"]
     for t in range(3):
         state = {name: value[t] for name, value in traces.items()}
         trial.rnn.forward(trial.x[t + 1 :], state, dt=trial.inputs["dt"][t + 1 :])
         _, dstate = trial.rnn.backward(trial.dy[t + 1 :], trial.dlast)
-        np.testing.assert_allclose(found[t], dstate["l0.z"], rtol=1e-12, atol=1e-14)
-    np.testing.assert_array_equal(found[3], trial.dlast["l0.z"])
+        np.testing.assert_allclose(slopes[t], dstate["l0.z"], rtol=1e-12, atol=1e-14)
+    np.testing.assert_array_equal(slopes[3], trial.dlast["l0.z"])

@@ -165,9 +165,9 @@ def test_long_run_compiles_before_its_first_step(tmp_path, steps, compiled):
 
     def look(event):
         if event["event"] == "compiled":
-            raise Found
+            raise StopTest
 
-    class Found(Exception):
+    class StopTest(Exception):
         pass
 
     from zoo.training.trainer import Trainer
@@ -176,7 +176,7 @@ def test_long_run_compiles_before_its_first_step(tmp_path, steps, compiled):
         run_once = Trainer._run_once
         patch.setattr(Trainer, "_run_once", lambda self: (run_once(self), seen.append(self.model)))
         settings = {"task": "copying", "cell": "vanilla", "hidden": 4, "batch": 2, "steps": steps}
-        with pytest.raises(Found):
+        with pytest.raises(StopTest):
             zoo.train(**settings, out=tmp_path / "run", on_event=look)
     assert len(compiled_steps(seen[0])) == compiled
 
@@ -209,10 +209,10 @@ def test_deep_copy_has_its_own_step():
     model = zoo.LanguageModel("abcde", "vanilla", H)
     batch = tokens(2, 4)
     step(model, "compiled", *batch)
-    twin = copy.deepcopy(model)
-    twin.theta += 0.1
+    copied = copy.deepcopy(model)
+    copied.theta += 0.1
     before = model.grad.copy()
-    assert same(step(twin, "interpreted", *batch), step(twin, "compiled", *batch))
+    assert same(step(copied, "interpreted", *batch), step(copied, "compiled", *batch))
     np.testing.assert_array_equal(model.grad, before)
 
 

@@ -93,9 +93,9 @@ def test_loss_equals_loss_and_grad_without_gradient():
     model, *text, state = trial(9)
     result, last = model.loss(*text, state=state)
     assert not model.grad.any()
-    again, last_again = model.loss_and_grad(*text, state=state)
-    assert result == pytest.approx(again, rel=1e-13)
-    np.testing.assert_array_equal(last["l0.h"], last_again["l0.h"])
+    training_loss, training_last = model.loss_and_grad(*text, state=state)
+    assert result == pytest.approx(training_loss, rel=1e-13)
+    np.testing.assert_array_equal(last["l0.h"], training_last["l0.h"])
     first = model.grad.copy()
     model.loss_and_grad(*text, state=state)
     np.testing.assert_array_equal(model.grad, first)  # filled anew, not added to
@@ -169,10 +169,10 @@ def test_names_shapes_and_initial_values():
 
 def test_deep_copy_is_independent():
     model, *text, state = trial()
-    twin = copy.deepcopy(model)
+    copied = copy.deepcopy(model)
     before, _ = model.loss_and_grad(*text, state=state)
-    twin.theta -= 0.1 * model.grad
-    assert twin.loss_and_grad(*text, state=state)[0] < before
+    copied.theta -= 0.1 * model.grad
+    assert copied.loss_and_grad(*text, state=state)[0] < before
     assert model.loss_and_grad(*text, state=state)[0] == before
 
 

@@ -356,7 +356,7 @@ def test_modules_are_shared_for_equal_source_and_names():
     assert isinstance(load_source("calls", "x = 1\n"), types.ModuleType)
 
 
-AGAIN = """
+SECOND_PROCESS = """
 import numba.core.event, zoo
 compiled = []
 class Listener(numba.core.event.Listener):
@@ -375,7 +375,7 @@ def test_second_process_compiles_nothing(tmp_path):
 
     def run():
         done = subprocess.run(
-            [sys.executable, "-c", AGAIN],
+            [sys.executable, "-c", SECOND_PROCESS],
             env=environment,
             capture_output=True,
             text=True,

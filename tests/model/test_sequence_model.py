@@ -39,7 +39,7 @@ def trial(loss="cross_entropy", batch=B, seed=0, **settings):
 
 
 def outputs_of(params, x):
-    """What the readout says, in plain NumPy."""
+    """Compute the outputs of the readout in NumPy."""
     h, outputs = np.zeros((x.shape[1], H)), []
     for row in x:
         h = np.tanh(row @ params["l0.Wxh"] + h @ params["l0.Whh"] + params["l0.bh"])
@@ -114,15 +114,15 @@ def test_loss_and_gradient_equal_pytorch(loss):
     }
     for parameter, value in pairs.items():
         parameter.data = torch.tensor(value.copy())
-    told = readout(layer(torch.tensor(x))[0])
+    outputs = readout(layer(torch.tensor(x))[0])
     right, counts = torch.tensor(targets), torch.tensor(weights)
     if loss == "cross_entropy":
-        losses = functional.cross_entropy(told.permute(0, 2, 1), right, reduction="none")
+        losses = functional.cross_entropy(outputs.permute(0, 2, 1), right, reduction="none")
     else:
         function = {"squared_error": functional.mse_loss}.get(
             loss, functional.binary_cross_entropy_with_logits
         )
-        losses = function(told, right, reduction="none").mean(dim=-1)
+        losses = function(outputs, right, reduction="none").mean(dim=-1)
     expected = (losses * counts).sum() / counts.sum()
     expected.backward()
     assert actual == pytest.approx(float(expected.detach()), rel=1e-13)
@@ -193,8 +193,8 @@ def test_threads_change_no_bit_and_agree_with_python(dtype):
     def results(loss, threads):
         model, x, targets, weights = trial(loss, batch=17, dtype=dtype, threads=threads)
         actual, last = model.loss_and_grad(x, targets, weights)
-        told = model.evaluate_batch(x, targets, weights)
-        return actual, model.grad.copy(), last["l0.h"], told[0], told[1]
+        evaluated = model.evaluate_batch(x, targets, weights)
+        return actual, model.grad.copy(), last["l0.h"], evaluated[0], evaluated[1]
 
     for loss in LOSSES:
         plain = results(loss, 1)
@@ -250,15 +250,15 @@ def test_outputs_without_loss_are_zero():
 def test_predictions_have_the_form_of_targets():
     for loss in LOSSES:
         model, x, targets, _ = trial(loss)
-        told, last = model.predict(x)
+        predictions, last = model.predict(x)
         outputs, _ = model.outputs(x)
         expected = {
             "cross_entropy": outputs.argmax(axis=-1),
             "squared_error": outputs,
             "binary": 1 / (1 + np.exp(-outputs)),
         }[loss]
-        assert told.shape == targets.shape
-        np.testing.assert_allclose(told, expected, rtol=0, atol=1e-14)
+        assert predictions.shape == targets.shape
+        np.testing.assert_allclose(predictions, expected, rtol=0, atol=1e-14)
         assert last["l0.h"].shape == (B, H)
 
 

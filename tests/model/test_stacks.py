@@ -58,7 +58,7 @@ def test_gradient_equals_finite_differences(text, hidden):
 
 
 def assert_greedy(model):
-    """What is sampled is what the logits make most probable."""
+    """Check that each sampled token is the most probable one."""
     text = model.sample("ab", 12, sampler="greedy")
     tokens = model.vocab.encode(text)
     logits, _ = model.logits(tokens[:-1, None])

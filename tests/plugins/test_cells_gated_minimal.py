@@ -114,7 +114,7 @@ def test_chaos_free_states_stay_within_two() -> None:
     ],
     ids=["silent", "raised", "lowered"],
 )
-def test_history_moves_the_twin_gates_apart(history: float, expected: object) -> None:
+def test_history_separates_both_gates(history: float, expected: object) -> None:
     params, state, x = arrays_of(ATR())
     params |= {"Wh": ZERO}
     params["b"][6:] = history

@@ -42,10 +42,10 @@ def test_short_step_of_mamba_ignores_input() -> None:
     _, last = reference.run_sequence(cell, params | {"bd": np.full(6, -1e4)}, x, state)
     np.testing.assert_array_equal(last["h"], state["h"])
     _, last = reference.run_sequence(cell, params | {"bd": np.full(6, 1e4)}, x, state)
-    _, again = reference.run_sequence(
+    _, last_from_other = reference.run_sequence(
         cell, params | {"bd": np.full(6, 1e4)}, x, state | {"h": state["h"] + 1}
     )
-    np.testing.assert_array_equal(last["h"], again["h"])  # a long one forgets what was there
+    np.testing.assert_array_equal(last["h"], last_from_other["h"])  # a long one forgets what was there
 
 
 def test_mamba_sees_as_many_inputs_as_the_convolution_is_wide() -> None:

@@ -162,7 +162,7 @@ def test_slstm_gates_do_not_overflow() -> None:
     cell = SLSTM(heads=3)
     params, _, x = arrays_of(cell)
     for scale in (1e4, -1e4):
-        params["b"][:6] = scale  # exp of it is no number
+        params["b"][:6] = scale  # its exp overflows
         y, last = reference.run_sequence(cell, params, x.astype("float32"), zeros_of(cell))
         assert np.isfinite(y).all()
         assert np.abs(y).max() <= 1

@@ -75,8 +75,8 @@ def by_torch(reference: ModuleType, trial: Trial) -> Arrays:
     """Results of both passes, under the names that the kit gives them."""
     params, x = tensors(trial.rnn.layout.views(trial.theta)), tensors({"x": trial.x})["x"]
     state = tensors(trial.state, fixed=trial.discrete)
-    beside = tensors(dict(trial.rnn.buffers) | trial.inputs, fixed=(*trial.rnn.buffers, *trial.inputs))
-    y, last = reference.run(trial.cell.options, params | beside, x, state)
+    constants = tensors(dict(trial.rnn.buffers) | trial.inputs, fixed=(*trial.rnn.buffers, *trial.inputs))
+    y, last = reference.run(trial.cell.options, params | constants, x, state)
     scalar = (torch.tensor(trial.dy) * y).sum()
     for name, dlast in tensors(trial.dlast, fixed=tuple(trial.dlast)).items():
         scalar = scalar + (dlast * last[name]).sum()

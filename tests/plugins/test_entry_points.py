@@ -78,7 +78,7 @@ def test_examples_register_their_components(example):
 
 
 @pytest.mark.parametrize(
-    ("source", "found"),
+    ("source", "expected"),
     [
         ("import zoo.base.cell", ["zoo.base.cell"]),
         ("import zoo.registry as r", ["zoo.registry"]),
@@ -91,8 +91,8 @@ def test_examples_register_their_components(example):
         ("import numpy as np, zoo, zoo.testing\nfrom zoo import kernels\nkernels.tanh, zoo.Cell", []),
     ],
 )
-def test_reaching_past_the_public_names_is_seen(source, found):
-    assert list(offences(source)) == found
+def test_reaching_past_the_public_names_is_seen(source, expected):
+    assert list(offences(source)) == expected
 
 
 def loaded_by(script: str) -> set[str]:

@@ -149,10 +149,10 @@ def test_residual_adds_the_projected_input_to_the_output_alone():
     plain, modified = layer("lstm"), layer(zoo.modify("lstm", "residual"))
     fill(modified, plain)
     x, state = sequence(plain)
-    (y, last), (result, found_last) = plain.forward(x, state), modified.forward(x, state)
+    (y, last), (result, result_last) = plain.forward(x, state), modified.forward(x, state)
     np.testing.assert_allclose(result, y + x @ modified.params["l0.residual_P"], rtol=1e-12)
     for name, value in last.items():
-        np.testing.assert_allclose(found_last[name], value, rtol=1e-12)
+        np.testing.assert_allclose(result_last[name], value, rtol=1e-12)
 
 
 def test_residual_without_projection_adds_the_input_itself():

@@ -227,7 +227,7 @@ def test_modifiers_are_listed():
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("modifiers", "zoneot"), "no modifier matches 'zoneot'. Did you mean 'zoneout'?"),
         (
@@ -243,8 +243,8 @@ def test_modifiers_are_listed():
         ),
     ],
 )
-def test_invalid_modifier_spec_raises(words, told):
-    assert told in run(*words, code=1).output
+def test_invalid_modifier_spec_raises(words, message):
+    assert message in run(*words, code=1).output
 
 
 def test_show_modifier_and_modified_cell():

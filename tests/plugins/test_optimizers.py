@@ -63,7 +63,7 @@ def test_golden_values_cover_every_shipped_optimizer() -> None:
 
 
 class Sound(zoo.Optimizer, abstract=True):
-    """What the broken ones below have right: a card, a step size, a slot."""
+    """Base class of the broken optimizers below, with a valid card, step size and slot."""
 
     card = zoo.Card(
         title="A test", authors="Nobody", year=2024, url="https://example.org", variant="heavy ball"

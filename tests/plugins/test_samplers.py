@@ -476,7 +476,7 @@ def test_sampler_that_changes_logits_is_named(transform, message):
 
 
 class Honest(zoo.Sampler, abstract=True):
-    """What the broken samplers below derive from: it changes nothing."""
+    """Base class of the broken samplers below. It keeps the logits."""
 
     card = Greedy.card
 

@@ -68,11 +68,11 @@ def test_selective_copying():
     _, drawn = examples("selective_copying", length=12, count=3)
     places = set()
     for inputs, targets, weights in drawn:
-        heard = [(place, token) for place, token in enumerate(inputs[:12]) if token != 14]
-        places |= {place for place, _ in heard}
+        data_tokens = [(place, token) for place, token in enumerate(inputs[:12]) if token != 14]
+        places |= {place for place, _ in data_tokens}
         assert inputs[12:] == [15] * 3
         assert weights == [0] * 12 + [1] * 3
-        assert targets[12:] == [token for _, token in heard]
+        assert targets[12:] == [token for _, token in data_tokens]
     assert places == set(range(12))
     with pytest.raises(UsageError, match="count=5, length=4; expected no more symbols than steps"):
         zoo.get_task("selective_copying", length=4, count=5).batch(0, 2)
@@ -82,14 +82,14 @@ def test_associative_recall():
     _, drawn = examples("associative_recall", tokens=20, pairs=3, length=30)
     gaps = Counter()
     for inputs, targets, weights in drawn:
-        told = dict(zip(inputs[0:6:2], inputs[1:6:2], strict=True))
-        assert len(told) == 3
-        assert all(key < 10 <= value for key, value in told.items())
-        asked = [place for place, weight in enumerate(weights) if weight]
-        assert sorted(inputs[place] for place in asked) == sorted(told)
-        assert all(place >= 6 and place % 2 == 0 for place in asked)
-        assert all(told[inputs[place]] == 10 + targets[place] for place in asked)
-        gaps.update(asked)
+        pairs = dict(zip(inputs[0:6:2], inputs[1:6:2], strict=True))
+        assert len(pairs) == 3
+        assert all(key < 10 <= value for key, value in pairs.items())
+        queries = [place for place, weight in enumerate(weights) if weight]
+        assert sorted(inputs[place] for place in queries) == sorted(pairs)
+        assert all(place >= 6 and place % 2 == 0 for place in queries)
+        assert all(pairs[inputs[place]] == 10 + targets[place] for place in queries)
+        gaps.update(queries)
     assert gaps[6] > gaps[28]  # near ones are more probable
     with pytest.raises(UsageError, match="expected at least two tokens and four steps for each pair"):
         zoo.get_task("associative_recall", pairs=9, length=32).batch(0, 2)
@@ -351,7 +351,7 @@ def constant(batch, rng, part):
     return batch._replace(inputs=np.roll(np.arange(60).reshape(12, 5) % 4, 1, 0)[:, :1] + 0 * batch.inputs)
 
 
-def gone(batch, rng, part):
+def without_first_weights(batch, rng, part):
     batch.weights[:, 0] = 0
     return batch
 
@@ -402,7 +402,7 @@ def test_law_catches_broken_task(name):
         ),
         (lambda batch, rng, part: batch._replace(targets=batch.targets[:-1]), "targets int32"),
         (lambda batch, rng, part: batch._replace(weights=-batch.weights), "weights below zero"),
-        (gone, "no weight above zero"),
+        (without_first_weights, "no weight above zero"),
         (
             lambda batch, rng, part: batch._replace(weights=batch.weights * (batch.inputs[:1] > 0)),
             "without weight|no weight",
@@ -418,12 +418,12 @@ def test_shape_law_names_mismatch(change, words):
 def test_check_detects_memory_beyond_baseline():
     """A task whose last input gives the answer away has a better baseline than it says."""
 
-    def told(batch, rng, part):
+    def reveal_last_target(batch, rng, part):
         batch.inputs[-1] = batch.targets[-1]
         return batch
 
     with pytest.raises(AssertionError, match=r"found 1 without memory, expected the baseline 0.25"):
-        CHECKS["check_baseline"](drawing(told)())
+        CHECKS["check_baseline"](drawing(reveal_last_target)())
 
 
 def test_options_of_an_unpublished_task_need_no_help():

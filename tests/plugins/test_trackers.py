@@ -1,4 +1,4 @@
-"""Trackers: what they are told, what they write, and that none of them ever stops a run."""
+"""Trackers: the events they receive and write, and runs that continue when a tracker fails."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from zoo.cli.app import cli
 CARD = zoo.Card(title="A test", authors="Nobody", year=2026, url="https://example.org")
 
 
-class Told(zoo.Tracker):
-    """Keeps what it is told."""
+class Recorder(zoo.Tracker):
+    """Store all events."""
 
     card = CARD
     seen: list[dict] = []  # noqa: RUF012 - a test's notebook
@@ -32,7 +32,7 @@ class Told(zoo.Tracker):
 
 
 class Broken(zoo.Tracker):
-    """Fails where it is told to."""
+    """Raise at the place given by an option."""
 
     card = CARD
     where = zoo.Option("open", help="where it fails")
@@ -55,54 +55,56 @@ class Broken(zoo.Tracker):
 
 @pytest.fixture(autouse=True)
 def forget():
-    Told.seen.clear()
+    Recorder.seen.clear()
 
 
 def history(run: Path) -> list[dict]:
     return zoo.Run(run).history
 
 
-def told() -> list[dict]:
-    """What the tracker was told, without its own opening and closing."""
-    return Told.seen[1:-1]
+def training_events() -> list[dict]:
+    """Return the events between the opening and the closing."""
+    return Recorder.seen[1:-1]
 
 
 def test_tracker_receives_every_event(tmp_path):
-    run = examples.train(tmp_path, steps=4, trackers=[Told])
-    assert [Told.seen[0]["event"], Told.seen[-1]["event"]] == ["opened", "closed"]
-    assert json.loads(json.dumps(told())) == history(run)
+    run = examples.train(tmp_path, steps=4, trackers=[Recorder])
+    assert [Recorder.seen[0]["event"], Recorder.seen[-1]["event"]] == ["opened", "closed"]
+    assert json.loads(json.dumps(training_events())) == history(run)
 
 
 def test_tracker_is_reopened_on_resume(tmp_path):
-    run = examples.train(tmp_path, steps=2, trackers=[Told()])
-    Told.seen.clear()
+    run = examples.train(tmp_path, steps=2, trackers=[Recorder()])
+    Recorder.seen.clear()
     with zoo.kernels.pure_python():
-        zoo.train(tmp_path / "text.txt", out=run, resume=True, hidden=8, clip=0.5, steps=3, trackers=[Told()])
-    assert Told.seen[0] == {"event": "opened", "step": 2}
-    assert [event["event"] for event in told()][:1] == ["resume"]
+        zoo.train(
+            tmp_path / "text.txt", out=run, resume=True, hidden=8, clip=0.5, steps=3, trackers=[Recorder()]
+        )
+    assert Recorder.seen[0] == {"event": "opened", "step": 2}
+    assert [event["event"] for event in training_events()][:1] == ["resume"]
 
 
 @pytest.fixture
 def diverging(monkeypatch):
-    """Training in which the first loss is no number."""
+    """Replace the first loss by NaN."""
     monkeypatch.setattr(zoo.LanguageModel, "loss_and_grad", lambda *arguments, **named: (float("nan"), {}))
 
 
 def test_it_is_closed_when_training_diverges(tmp_path, diverging):
     with pytest.raises(zoo.ZooError, match="diverged"):
-        examples.train(tmp_path, trackers=[Told])
-    assert [event["event"] for event in Told.seen[-2:]] == ["diverged", "closed"]
+        examples.train(tmp_path, trackers=[Recorder])
+    assert [event["event"] for event in Recorder.seen[-2:]] == ["diverged", "closed"]
 
 
 @pytest.mark.parametrize("where", ["open", "start", "step", "end"])
 def test_failing_tracker_is_dropped(tmp_path, where):
     broken = Broken(where=where)
     with pytest.warns(zoo.ZooWarning) as warned:
-        run = examples.train(tmp_path, steps=4, trackers=[broken, Told])
+        run = examples.train(tmp_path, steps=4, trackers=[broken, Recorder])
     assert len(warned) == 1
     assert "tracker 'broken' failed and is left out; the run goes on (" in str(warned[0].message)
     assert zoo.Run(run).ended == "finished"
-    assert json.loads(json.dumps(told())) == history(run)
+    assert json.loads(json.dumps(training_events())) == history(run)
 
 
 def test_failing_tracker_does_not_hide_divergence(tmp_path, diverging):
@@ -112,7 +114,7 @@ def test_failing_tracker_does_not_hide_divergence(tmp_path, diverging):
 
 def test_trackers_change_no_number(tmp_path):
     runs = []
-    for number, trackers in enumerate(((), (Told,))):
+    for number, trackers in enumerate(((), (Recorder,))):
         (tmp_path / str(number)).mkdir()
         runs.append(examples.train(tmp_path / str(number), steps=3, trackers=trackers))
     assert zoo.load(runs[0]).theta.tobytes() == zoo.load(runs[1]).theta.tobytes()
@@ -135,7 +137,7 @@ def test_invalid_tracker_raises(tmp_path, trackers, error, message):
 
 
 def test_missing_package_raises_with_install_command(tmp_path):
-    class Wanting(Told):
+    class Wanting(Recorder):
         """Needs what nobody has."""
 
         requires = {"nobody_has_this": "recurrent-zoo[nobody]"}  # noqa: RUF012
@@ -234,9 +236,9 @@ def test_mlflow_stores_settings_and_metrics_and_resumes(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of packages that MLflow uses
         run = examples.train(tmp_path, steps=2, trackers=[tracker])
-        again = {"hidden": 8, "clip": 0.5, "steps": 4, "resume": True, "out": run, "trackers": [tracker]}
+        settings = {"hidden": 8, "clip": 0.5, "steps": 4, "resume": True, "out": run, "trackers": [tracker]}
         with zoo.kernels.pure_python():
-            zoo.train(tmp_path / "text.txt", **again)
+            zoo.train(tmp_path / "text.txt", **settings)
         client = MlflowClient(uri)
         (tracked,) = client.search_runs([client.get_experiment_by_name("zoo").experiment_id])
         losses = client.get_metric_history(tracked.info.run_id, "train/loss")
@@ -273,17 +275,17 @@ def test_options_of_several_trackers_by_their_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("--tracker", "tensorbord"), "no tracker is called 'tensorbord'. Did you mean 'tensorboard'?"),
         (("--tracker", "jsonl", "--set", "tracker.pth=x"), "Did you mean 'path'?"),
         (("--set", "tracker.dir=x"), "'tracker' is none of cell, optimizer, schedule"),
     ],
 )
-def test_mistakes_raise(tmp_path, arguments, told):
+def test_mistakes_raise(tmp_path, arguments, message):
     done = train("--out", tmp_path / "run", *arguments)
     assert done.exit_code == 1
-    assert told in done.output
+    assert message in done.output
 
 
 def test_show_tracker_and_check_without_laws():

@@ -116,7 +116,7 @@ def test_no_steps() -> None:
 # --- The derived twin ---
 
 
-class Twin(zoo.Cell):
+class DerivedVanilla(zoo.Cell):
     """The vanilla cell without its kernels: zoo derives them from the same equations."""
 
     card = Vanilla.card
@@ -149,11 +149,11 @@ def test_kernels_derived_from_the_step_give_the_same(
     x = normal(steps, batch, 5) if kind == "dense" else rng.integers(0, 5, (steps, batch))
     given = (normal(5, hidden), normal(hidden, hidden), normal(hidden)), x, (normal(batch, hidden),)
     dy, dlast = normal(steps, batch, hidden), normal(batch, hidden)
-    twin, own = (both_passes(cell, given, dy, dlast) for cell in (Twin(), Vanilla()))
+    derived, own = (both_passes(cell, given, dy, dlast) for cell in (DerivedVanilla(), Vanilla()))
     for name, expected in own.items():
-        assert (twin[name].shape, twin[name].dtype) == (expected.shape, expected.dtype), name
+        assert (derived[name].shape, derived[name].dtype) == (expected.shape, expected.dtype), name
         tolerance = 64 * np.finfo(dtype).eps * max(1.0, np.abs(expected).max(initial=0))
-        np.testing.assert_allclose(twin[name], expected, rtol=0, atol=tolerance, err_msg=name)
+        np.testing.assert_allclose(derived[name], expected, rtol=0, atol=tolerance, err_msg=name)
 
 
 # --- What the kernels must not do ---

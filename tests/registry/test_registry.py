@@ -74,7 +74,7 @@ def test_list_matches_names_and_families_and_is_sorted():
 
 
 @pytest.mark.parametrize(
-    ("asked", "near"),
+    ("unknown", "near"),
     [
         ("grü", "'gru'"),
         ("GRU", "'gru'"),
@@ -82,12 +82,12 @@ def test_list_matches_names_and_families_and_is_sorted():
         ("PeepholeLSTM", "'peephole_lstm'"),
     ],
 )
-def test_unknown_name_gets_the_nearest(asked, near):
+def test_unknown_name_gets_the_nearest(unknown, near):
     registry = Registry(zoo.Cell)
     for name in ("gru", "peephole_lstm", "vanilla"):
         registry.register(make_cell(name))
     with pytest.raises(zoo.UnknownNameError, match="no cell is called") as caught:
-        registry.get(asked)
+        registry.get(unknown)
     assert f"Did you mean {near}" in str(caught.value)
     assert "zoo.list_cells() lists all: gru, peephole_lstm, vanilla." in str(caught.value)
     assert isinstance(caught.value, KeyError)

@@ -170,12 +170,12 @@ def test_pages_of_some_cells(tmp_path: Path) -> None:
 
 def test_pages_of_all_cells_replace_stale_pages(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
-    gone, mine = tmp_path / "old" / "gone.md", tmp_path / "old" / "mine.md"
-    gone.write_text(cell_page(Plain), encoding="utf-8")
+    stale, mine = tmp_path / "old" / "gone.md", tmp_path / "old" / "mine.md"
+    stale.write_text(cell_page(Plain), encoding="utf-8")
     mine.write_text("My own notes.", encoding="utf-8")
     (tmp_path / "trainability.md").write_text("A table.", encoding="utf-8")
     assert " 1 removed, " in run("pages", "--out", str(tmp_path)).output
-    assert not gone.exists()
+    assert not stale.exists()
     assert mine.exists()
     index = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "| [`gru`](gated/gru.md) | 2014 | recurrence | 74,624 | 128 | Gated recurrent unit" in index
@@ -200,8 +200,8 @@ def test_family_without_a_package_has_no_description() -> None:
 def test_check_writes_nothing(tmp_path: Path) -> None:
     result = run("pages", "gru", "--out", str(tmp_path), "--check")
     assert result.exit_code == 1
-    again = f"zoo pages gru --out {tmp_path}"
-    assert f"gated/gru.md, gated/gru.svg in {tmp_path} would change; run `{again}`." in result.output
+    command = f"zoo pages gru --out {tmp_path}"
+    assert f"gated/gru.md, gated/gru.svg in {tmp_path} would change; run `{command}`." in result.output
     assert list(tmp_path.iterdir()) == []
     run("pages", "gru", "--out", str(tmp_path))
     assert run("pages", "gru", "--out", str(tmp_path), "--check").exit_code == 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import zoo
-import zoo.sklearn as room
+import zoo.sklearn as zoo_sklearn
 from zoo.errors import UsageError, ZooError
 
 pytest.importorskip("sklearn")
@@ -117,8 +117,8 @@ def test_seed_and_pickle_reproduce_predictions(ragged):
     assert np.array_equal(first.predict_proba(rows), second.predict_proba(rows))
     other = SequenceClassifier(**{**SMALL, "random_state": 1}, epochs=2).fit(rows, classes)
     assert not np.array_equal(first.predict_proba(rows), other.predict_proba(rows))
-    again = pickle.loads(pickle.dumps(first))
-    assert np.array_equal(first.predict_proba(rows), again.predict_proba(rows))
+    loaded = pickle.loads(pickle.dumps(first))
+    assert np.array_equal(first.predict_proba(rows), loaded.predict_proba(rows))
 
 
 def test_cell_instance_is_accepted(ragged):
@@ -127,8 +127,8 @@ def test_cell_instance_is_accepted(ragged):
         cell = zoo.get_cell("lstm+zoneout", zoneout_p=0.5)
         estimator = SequenceClassifier(cell=cell, hidden_size=2, epochs=1, random_state=0)
         fitted = clone(estimator).fit(rows[:6], classes[:6])
-        again = pickle.loads(pickle.dumps(fitted))
-        assert np.array_equal(again.predict_proba(rows[:6]), fitted.predict_proba(rows[:6]))
+        loaded = pickle.loads(pickle.dumps(fitted))
+        assert np.array_equal(loaded.predict_proba(rows[:6]), fitted.predict_proba(rows[:6]))
     assert fitted.model_.cell == cell
 
 
@@ -193,4 +193,4 @@ def test_tables_are_not_sequences():
 def test_missing_scikit_learn_raises_with_install_command(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'recurrent-zoo\[sklearn\]'"):
-        room.SequenceClassifier  # noqa: B018
+        zoo_sklearn.SequenceClassifier  # noqa: B018

@@ -189,7 +189,7 @@ def recall(params, x, state, tape, dy, dlast):
 
 
 class OneTape(Tiny):
-    """Goes back through the latest forward pass, whichever it was."""
+    """Use the tape of the latest forward pass in every backward pass."""
 
     forward = remember
     backward = recall

@@ -204,7 +204,7 @@ def commands(block: Block) -> Iterator[tuple[int, str, str]]:
 
 
 def argv(command: str) -> tuple[list[str], dict[str, str]]:
-    """What a command line starts, ``zoo`` or ``python`` of this environment, and the variables before it.
+    """Split a command line into the arguments of ``zoo`` or ``python`` and the variables before it.
 
     Raises:
         ValueError: for another program, or quotes that do not close.
@@ -263,7 +263,7 @@ class Page:
         Raises:
             PageError: at the first block that fails, or prints something else than the page shows.
         """
-        self._let_sources_be_found()
+        self._store_sources()
         for block in self.blocks:
             if block.runs:
                 self._python(block) if block.language == "python" else self._console(block)
@@ -272,7 +272,7 @@ class Page:
         if self.edits:
             self.path.write_text("\n".join(self.lines) + "\n", encoding="utf-8")
 
-    def _let_sources_be_found(self) -> None:
+    def _store_sources(self) -> None:
         """Tracebacks and ``inspect.getsource`` work as they do in a notebook: by line of the page."""
         sys.modules[self.module.__name__] = self.module
         code = [""] * len(self.lines)

@@ -1,4 +1,4 @@
-"""What tests of exports share: a layer with numbers, and what it makes of them in NumPy."""
+"""Helpers for tests of exports: a layer with its arrays, and its expected outputs in NumPy."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def drawn_operands(operation: Op, dtype: str) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     inside = [rng.uniform(low, high, 200) for low, high in operation.domain]
     if operation.accepts_bool:
-        truths = len(inside) if operation.is_bool else 1
-        return [each > 0.5 for each in inside[:truths]] + [each.astype(dtype) for each in inside[truths:]]
+        booleans = len(inside) if operation.is_bool else 1
+        return [each > 0.5 for each in inside[:booleans]] + [each.astype(dtype) for each in inside[booleans:]]
     ends = np.array(list(itertools.product(ENDS, repeat=len(inside)))).T
     return [np.concatenate(pair).astype(dtype) for pair in zip(inside, ends, strict=True)]
 
@@ -54,7 +54,7 @@ class Case:
         rnn: The layer.
         x: Floats ``(T, B, I)``.
         state: States before the first step.
-        inputs: Inputs beside x, but for noise.
+        inputs: Auxiliary inputs without noise.
     """
 
     rnn: zoo.Recurrent
@@ -67,13 +67,13 @@ class Case:
         rnn = self.rnn
         arrays = {name.removeprefix("l0."): value for name, value in {**rnn.params, **rnn.buffers}.items()}
         state = {name.removeprefix("l0."): value for name, value in self.state.items()}
-        told = {
+        inputs = {
             name: np.full(
                 (*self.x.shape[:2], *shape), rnn.cell.inputs[name].value(rnn.cell.options), rnn.dtype
             )
             for name, shape in rnn.stack.input_shapes.items()
         }
-        y, last = reference.run_sequence(rnn.cell, arrays, self.x, state, {**told, **self.inputs})
+        y, last = reference.run_sequence(rnn.cell, arrays, self.x, state, {**inputs, **self.inputs})
         return [value.astype(rnn.dtype) for value in (y, *last.values())]
 
 

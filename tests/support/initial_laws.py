@@ -1,4 +1,4 @@
-"""What initial values may be: laws that look at many draws of one array, ``(draws, *shape)``."""
+"""Laws of initial values: checks of many draws of one array, ``(draws, *shape)``."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ OFFICIAL, STATED, CHOSEN = "official code", "stated by the reference, not read a
 
 @dataclass(frozen=True)
 class Expected:
-    """What a reference states of one cell.
+    """Initial values and options of one cell according to a reference.
 
     Args:
         arrays: Law of each parameter and buffer.
@@ -93,7 +93,7 @@ by_hidden_rows = within(lambda n: 1 / math.sqrt(n.H))  # nn.Linear that reads hi
 
 
 def inverse_softplus_of_steps(low: float, high: float) -> Law:
-    """What softplus makes log-uniform."""
+    """Values whose softplus is log-uniform."""
     return through(lambda v: np.log(np.log1p(np.exp(v))), uniform(math.log(low), math.log(high)))
 
 

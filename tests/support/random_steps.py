@@ -37,7 +37,7 @@ CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://examp
 
 @dataclass(frozen=True)
 class Function:
-    """What a line may do.
+    """Operation of a line.
 
     Args:
         text: Its source; ``{0}`` and so on are the operands.
@@ -245,7 +245,7 @@ class Program:
         params: Shapes of parameters by name.
         buffers: Shapes of buffers by name.
         states: Shapes of states by name; one called ``n`` counts steps.
-        inputs: Shapes of inputs beside x by name.
+        inputs: Shapes of auxiliary inputs by name.
         lines: The equations.
         after: Names of the new states.
         y: Name of the output, if it is not the first state.

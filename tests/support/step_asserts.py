@@ -52,7 +52,7 @@ class Trial:
 
     @property
     def one_hot(self) -> np.ndarray:
-        """What the tokens stand for."""
+        """The tokens as one-hot vectors."""
         return np.eye(self.x.shape[2])[self.tokens]
 
     def reference(self, x: np.ndarray) -> tuple[np.ndarray, Arrays]:

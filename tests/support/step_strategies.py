@@ -76,14 +76,14 @@ class Builder:
         operands: list[Value | str],
         shape: Shape,
         interval: Interval,
-        truth: bool = False,
+        is_bool: bool = False,
     ) -> Value:
         """Write a line; a value that may be large is squashed."""
         names = tuple(each if isinstance(each, str) else each.name for each in operands)
         self.used |= set(names)
         name = f"v{len(self.lines)}"
         self.lines.append(Line(name, function, names))
-        value = Value(name, shape, interval, truth)
+        value = Value(name, shape, interval, is_bool)
         if max(abs(interval[0]), abs(interval[1])) > LIMIT:
             squash = self.one_of(["tanh", "sigmoid"])
             return self.emit(squash, [value], shape, (-1.0, 1.0) if squash == "tanh" else (0.0, 1.0))
@@ -131,7 +131,7 @@ _RANGES: dict[str, Interval] = {"sin": (-1.0, 1.0), "cos": (-1.0, 1.0)}
 
 
 def _interval(name: str, operands: list[Value]) -> Interval:
-    """Where the result of an element-wise operation lies: all but a few are monotonous in each operand."""
+    """Range of an element-wise operation. All but a few are monotonic in each operand."""
     if name in _RANGES:
         return _RANGES[name]
     if name == "remainder":
@@ -166,7 +166,7 @@ def _draw_elementwise(b: Builder) -> Value | None:
             operand = b.pick(
                 lambda value: _joint(*(each.shape for each in [*operands, value])) is not None, False
             )
-            operand = operand or _truth(b)
+            operand = operand or _comparison(b)
         else:
             operand = b.pick(lambda value: _joint(*(each.shape for each in [*operands, value])) is not None)
         if operand is None or _joint(*(each.shape for each in [*operands, operand])) is None:
@@ -182,7 +182,7 @@ def _draw_elementwise(b: Builder) -> Value | None:
     return b.emit(name, list(operands), shape, interval, row.is_bool)
 
 
-def _truth(b: Builder) -> Value | None:
+def _comparison(b: Builder) -> Value | None:
     a = b.pick()
     c = b.pick(lambda value: a is not None and value != a and _joint(a.shape, value.shape) is not None)
     if a is None or c is None:
@@ -363,7 +363,7 @@ def _is_leaf(value: Value) -> bool:
 
 
 def _draw_lengths(b: Builder) -> Value | None:
-    """What takes lengths from another value."""
+    """Draw an operation that takes lengths from another value."""
     kind = b.one_of(["head_of", "tail_of", "broadcast", "outer"])
     a = b.pick(lambda value: bool(value.shape))
     if a is None:

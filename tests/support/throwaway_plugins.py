@@ -83,7 +83,7 @@ def install(site, name, body, *, version="1.0", points=None, members=True):
 
 
 def third_party():
-    """What is installed besides zoo itself and what the environment happens to hold."""
+    """Return the entry points of the test's own distributions."""
     return tuple(
         door
         for door in entry_points.installed_entry_points()

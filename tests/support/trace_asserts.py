@@ -1,4 +1,4 @@
-"""What traces are held to: the names in a running ``step``, and a loss with one value moved."""
+"""References for traces: the variables of a running ``step``, and a loss with one value changed."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def dense(trial: Trial) -> Array:
 
 
 @dataclass(frozen=True)
-class Again:
-    """One layer gone through again, apart from kernels and sweeps.
+class StepLoop:
+    """Loop over the steps of one layer, independent of kernels.
 
     Args:
         trial: The layer and its arrays.
-        traces: What was traced of it.
+        traces: The traces of the layer.
     """
 
     trial: Trial
@@ -69,7 +69,7 @@ class Again:
         return traceable_values(self.cell)
 
     def names_of(self, t: int, b: int) -> dict[str, Any]:
-        """What the names in ``step`` stand for when it returns, at one step of one row, on NumPy arrays."""
+        """Values of the variables in ``step`` when it returns, at one step of one sequence."""
         cell, arrays = self.cell, self.trial.rnn.arrays
         declared = {**cell.params, **cell.buffers, **cell.states}
 
@@ -78,20 +78,20 @@ class Again:
 
         bound = cell.with_arrays({k: seen(k, arrays[f"l0.{k}"]) for k in (*cell.params, *cell.buffers)})
         before = [seen(name, self.before(t)[name][b]) for name in cell.states]
-        told = [self.told(t)[name][b] for name in cell.inputs]
-        return locals_of(bound, dense(self.trial)[t, b], *before, *told)
+        inputs = [self.aux_inputs(t)[name][b] for name in cell.inputs]
+        return locals_of(bound, dense(self.trial)[t, b], *before, *inputs)
 
     def before(self, t: int) -> Arrays:
         """States before a step, by the trace."""
         after = {name: self.traces[f"l0.{name}"] for name in self.cell.states}
         return {k: self.trial.state[f"l0.{k}"] if t == 0 else after[k][t - 1] for k in self.cell.states}
 
-    def told(self, t: int) -> Arrays:
-        """Inputs beside x at a step."""
+    def aux_inputs(self, t: int) -> Arrays:
+        """Auxiliary inputs of a step."""
         steps, batch = self.trial.x.shape[:2]
-        beside = self.trial.rnn.stack.aux_inputs(self.trial.inputs, (steps, batch), np.dtype(np.float64))
-        found = beside.chunk(slice(0, steps), slice(0, batch))[0].inputs[0]
-        return {name: value[t] for name, value in zip(self.cell.inputs, found, strict=True)}
+        aux = self.trial.rnn.stack.aux_inputs(self.trial.inputs, (steps, batch), np.dtype(np.float64))
+        values = aux.chunk(slice(0, steps), slice(0, batch))[0].inputs[0]
+        return {name: value[t] for name, value in zip(self.cell.inputs, values, strict=True)}
 
     def loss(self, moved: dict[tuple[int, Node], Array]) -> float:
         """``sum(dy * y) + sum(dlast * last)``, with some values of some steps other than they are."""
@@ -103,7 +103,7 @@ class Again:
         now, total = {name: trial.state[f"l0.{name}"] for name in self.cell.states}, 0.0
         for t, x in enumerate(dense(trial)):
             given = {equations.states[name]: value for name, value in now.items()}
-            given |= {equations.inputs[name]: value for name, value in self.told(t).items()}
+            given |= {equations.inputs[name]: value for name, value in self.aux_inputs(t).items()}
             given |= {equations.x: x, **{node: value for (when, node), value in moved.items() if when == t}}
             y, *after = numbers.compile(equations.outputs, given)(given)
             total += np.sum(y * trial.dy[t])
@@ -135,7 +135,7 @@ def differentiable(cell: zoo.Cell) -> list[str]:
 
 
 def locals_of(bound: Any, *arguments: Any) -> dict[str, Any]:
-    """What a ``step`` calls its values when it returns."""
+    """Return the local variables of a ``step`` when it returns."""
     code, values = inspect.unwrap(type(bound).step).__code__, {}
 
     def on_event(frame: Any, event: str, arg: Any) -> Any:

@@ -136,9 +136,9 @@ def test_warning_names_cuts_and_untrained_parameters():
 def test_uncut_gradients_are_compared_with_differences(monkeypatch):
     compared = set()
 
-    def recorded(trial, what, found, places, moves, meaning):
+    def recorded(trial, what, slopes, places, moves, meaning):
         compared.update(name for move in moves for name in move)
-        original(trial, what, found, places, moves, meaning)
+        original(trial, what, slopes, places, moves, meaning)
 
     original = gradients._assert_slopes
     monkeypatch.setattr(gradients, "_assert_slopes", recorded)

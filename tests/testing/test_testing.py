@@ -255,10 +255,10 @@ def test_sizes_start_at_one_and_suit_the_cell():
 
 def test_case_arrays_are_reproducible_and_nonzero():
     case = Case(cells.Tiny(), 2, 3, (2, 4, 2), "float32", False, seed=5)
-    first, again = make_trial(case), make_trial(case)
-    assert run(first).keys() == run(again).keys()
+    first, second = make_trial(case), make_trial(case)
+    assert run(first).keys() == run(second).keys()
     for name, value in run(first).items():
-        np.testing.assert_array_equal(value, run(again)[name], err_msg=name)
+        np.testing.assert_array_equal(value, run(second)[name], err_msg=name)
         assert value.dtype == np.float32, name
     assert all(np.all(value != 0) for value in (*first.state.values(), *first.dlast.values(), first.theta))
 
@@ -303,7 +303,7 @@ def test_number_of_examples_is_a_positive_integer(monkeypatch, text):
         example_count()
 
 
-def test_difference_message_has_index_found_and_expected():
+def test_difference_message_has_index_and_both_values():
     actual, expected = np.array([[1.0, 2.0], [3.0, 4.5]]), np.array([[1.0, 2.0], [3.0, 4.0]])
     with pytest.raises(
         AssertionError, match=r"'tiny': y at \[1, 1\]: found 4.5, expected 4 \(to the bit\). Why."
@@ -315,7 +315,7 @@ def test_difference_message_has_index_found_and_expected():
 
 
 @pytest.mark.parametrize(
-    ("found", "expected", "same"),
+    ("actual", "expected", "same"),
     [
         ([np.nan, np.inf], [np.nan, np.inf], True),
         ([np.nan, 1.0], [0.0, 1.0], False),
@@ -325,8 +325,8 @@ def test_difference_message_has_index_found_and_expected():
         ([1.0], [1.0, 1.0], False),
     ],
 )
-def test_nan_infinities_and_shapes_are_compared(found, expected, same):
-    arguments = cells.Tiny(), {"y": np.array(found)}, {"y": np.array(expected)}, 1e-3, "Why."
+def test_nan_infinities_and_shapes_are_compared(actual, expected, same):
+    arguments = cells.Tiny(), {"y": np.array(actual)}, {"y": np.array(expected)}, 1e-3, "Why."
     if same:
         assert_close(*arguments)
     else:

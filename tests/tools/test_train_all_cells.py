@@ -22,8 +22,8 @@ def run(tmp_path: Path, *more: str) -> int:
     return train_all_cells.main([*where, "--hidden", "8", *more])
 
 
-def learnt(nats: float | None, excuse: str = "") -> train_all_cells.Trained:
-    return train_all_cells.Trained("x", "tests", "recurrence", 10, nats, 2.0, excuse)
+def result_of(nats: float | None, trainability: str = "") -> train_all_cells.Trained:
+    return train_all_cells.Trained("x", "tests", "recurrence", 10, nats, 2.0, trainability)
 
 
 def test_reference_line_is_bigram_entropy() -> None:
@@ -36,7 +36,7 @@ def test_reference_line_is_bigram_entropy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("nats", "excuse", "verdict", "is_expected"),
+    ("nats", "trainability", "verdict", "is_expected"),
     [
         (1.9, "", "below the line", True),
         (2.0, "", "not below: and its card does not say why", False),
@@ -46,13 +46,13 @@ def test_reference_line_is_bigram_entropy() -> None:
         (1.9, WHY, "below the line, though its card says otherwise", False),
     ],
 )
-def test_verdicts(nats: float | None, excuse: str, verdict: str, is_expected: bool) -> None:
-    result = learnt(nats, excuse)
+def test_verdicts(nats: float | None, trainability: str, verdict: str, is_expected: bool) -> None:
+    result = result_of(nats, trainability)
     assert (result.verdict, result.is_as_expected) == (verdict, is_expected)
 
 
 def test_table_is_sorted_with_legend() -> None:
-    text = train_all_cells.page([learnt(None, WHY), learnt(1.5)], "builtin:hello", 10, 8)
+    text = train_all_cells.page([result_of(None, WHY), result_of(1.5)], "builtin:hello", 10, 8)
     rows = [line for line in text.splitlines() if line.startswith("| [")]
     assert rows == [
         "| [x](tests/x.md) | recurrence | 1.500 | 2.164 | below the line | 10 |",

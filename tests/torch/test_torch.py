@@ -167,8 +167,10 @@ def test_packed_sequences(name, more):
         for module, y, last in ((ours, y, last), (other, wanted, last_wanted))
     )
     assert_close(actual, expected)
-    padded, again = ours(rows, lengths=lengths)
-    assert_same([padded, *tensors(again)], [packing.pad_packed_sequence(y, bool(more))[0], *tensors(last)])
+    padded, padded_last = ours(rows, lengths=lengths)
+    assert_same(
+        [padded, *tensors(padded_last)], [packing.pad_packed_sequence(y, bool(more))[0], *tensors(last)]
+    )
     tight = packing.pack_sequence([x[:3, 0], x[:2, 1]])
     assert_close([ours(tight)[0].data], [other(tight)[0].data])
     with pytest.raises(UsageError, match="x is packed and contains its lengths; omit lengths"):
@@ -220,12 +222,12 @@ def test_gradients_are_those_of_finite_differences(cell, more):
     module, x = layer(cell, 2, **more), inputs(steps=3, batch=2)
     states, names = module._shared.states, [name for name, _ in module.named_parameters()]
     first = [torch.rand(states.shape(place, 2), dtype=FLOAT64) for place in range(len(states.kinds))]
-    beside = {"dt": torch.rand(3, 2, dtype=FLOAT64)} if cell == "cfc" else {}
+    aux = {"dt": torch.rand(3, 2, dtype=FLOAT64)} if cell == "cfc" else {}
     variable = [tensor.requires_grad_() for place, tensor in enumerate(first) if place not in states.discrete]
 
     def run(x, *arrays):
         parameters = dict(zip(names, arrays[len(variable) :], strict=True))
-        y, last = torch.func.functional_call(module, parameters, (x, states.to_user(first)), beside)
+        y, last = torch.func.functional_call(module, parameters, (x, states.to_user(first)), aux)
         return y, *(each for each in tensors(last) if each.requires_grad)
 
     assert torch.autograd.gradcheck(run, (x, *variable, *module.parameters()), fast_mode=True)
@@ -266,8 +268,8 @@ def test_one_sequence_needs_no_batch(cell):
     axis = 0 if cell == "t_gru" else 1
     alone = [each.squeeze(axis) for each in tensors(state)]
     form = dict(zip(state, alone, strict=True)) if cell == "t_gru" else tuple(alone)
-    result, found_last = module(x[:, 0], form[0] if cell == "gru" else form)
-    assert_same([result, *tensors(found_last)], [y[0], *(each.squeeze(axis) for each in tensors(last))])
+    result, result_last = module(x[:, 0], form[0] if cell == "gru" else form)
+    assert_same([result, *tensors(result_last)], [y[0], *(each.squeeze(axis) for each in tensors(last))])
 
 
 def test_tokens_equal_one_hot_vectors():
@@ -300,7 +302,7 @@ def test_aux_inputs():
 
 
 def test_memory_is_shared_with_numpy(monkeypatch):
-    """What goes in is what kernels read, and what they write comes out."""
+    """Kernels read the inputs and write the outputs without copies."""
     seen = {}
     pure = zoo.torch.Recurrent("lstm", I, H)._shared.pure(np.dtype("float64"))
 
@@ -532,19 +534,19 @@ def test_copies_and_files(cell):
     file = io.BytesIO()
     torch.save(module, file)
     loaded = torch.load(io.BytesIO(file.getvalue()), weights_only=False)
-    twins = [copy.deepcopy(module), pickle.loads(pickle.dumps(module)), loaded]
+    copies = [copy.deepcopy(module), pickle.loads(pickle.dumps(module)), loaded]
     file = io.BytesIO()
     torch.save(module.state_dict(), file)
-    twins.append(layer(cell, 2, seed=9).eval())
-    twins[-1].load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
-    for twin in twins:
-        assert_same([twin(x)[0]], [expected])
-        assert [each.stride() for each in twin.parameters()] == [
+    copies.append(layer(cell, 2, seed=9).eval())
+    copies[-1].load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
+    for copied in copies:
+        assert_same([copied(x)[0]], [expected])
+        assert [each.stride() for each in copied.parameters()] == [
             each.stride() for each in module.parameters()
         ]
         with torch.no_grad():
-            next(twin.parameters()).add_(1)
-        assert not torch.equal(twin(x)[0], expected)
+            next(copied.parameters()).add_(1)
+        assert not torch.equal(copied(x)[0], expected)
     assert_same([module(x)[0]], [expected])
 
 
@@ -576,11 +578,13 @@ def test_invalid_state_dict_raises_and_changes_nothing(change, words):
 
 def test_weights_can_be_shared_replaced_and_parametrized():
     module, x = layer("lstm"), inputs()
-    twin = layer("lstm", seed=5)
-    twin.weight_hh_l0 = module.weight_hh_l0
-    (module(x)[0].sum() + twin(x)[0].sum()).backward()
+    shared = layer("lstm", seed=5)
+    shared.weight_hh_l0 = module.weight_hh_l0
+    (module(x)[0].sum() + shared(x)[0].sum()).backward()
     both = module.weight_hh_l0.grad
-    assert_close([both], [sum(torch.autograd.grad(m(x)[0].sum(), m.weight_hh_l0)[0] for m in (module, twin))])
+    assert_close(
+        [both], [sum(torch.autograd.grad(m(x)[0].sum(), m.weight_hh_l0)[0] for m in (module, shared))]
+    )
     expected = everything(module, x)
     module.load_state_dict(
         {name: value.contiguous() for name, value in module.state_dict().items()}, assign=True

@@ -65,9 +65,9 @@ def test_analyses_do_not_change_results(tmp_path):
 
 def test_run_can_be_resumed_with_analyses(tmp_path):
     run = examples.train(tmp_path, steps=2)
-    again = {"hidden": 8, "clip": 0.5, "steps": 4, "analyse_every": 2, "resume": True, "out": run}
+    settings = {"hidden": 8, "clip": 0.5, "steps": 4, "analyse_every": 2, "resume": True, "out": run}
     with zoo.kernels.pure_python():
-        zoo.train(tmp_path / "text.txt", **again)
+        zoo.train(tmp_path / "text.txt", **settings)
     assert [event["step"] for event in analyses(run)] == [4]
 
 

@@ -241,12 +241,12 @@ def run_script(script, arguments, **options):
 
 
 def test_resuming_an_ended_run_changes_nothing(go, whole):
-    before, told = files(whole), []
+    before, events = files(whole), []
     for _ in range(2):
-        run = go("whole", on_event=told.append)
+        run = go("whole", on_event=events.append)
     assert files(whole) == before
     assert run.ended == "finished"
-    assert [event["event"] for event in told] == ["resume", "end"] * 2
+    assert [event["event"] for event in events] == ["resume", "end"] * 2
 
 
 def test_resumed_run_logs_one_end(go, whole, tmp_path):
@@ -322,13 +322,13 @@ def test_allowed_changes_change_no_bit(go, whole, tmp_path, changes):
 
 
 def test_unset_fields_are_taken_from_the_run(go, text, tmp_path):
-    settled = {"batch": None, "seq": None, "eval_every": None, "save_every": None, "split": None}
-    go(steps=40, **settled)
+    unset = {"batch": None, "seq": None, "eval_every": None, "save_every": None, "split": None}
+    go(steps=40, **unset)
     before = Run(tmp_path / "run").config
-    after = go(steps=50, **settled).config  # by itself, 50 steps would validate every 5
+    after = go(steps=50, **unset).config  # by itself, 50 steps would validate every 5
     assert (before.eval_every, after.eval_every, after.save_every) == (4, 4, 4)
     assert after.steps == 50
-    assert go(steps=None, **settled).config == after
+    assert go(steps=None, **unset).config == after
 
 
 def test_moved_text_can_be_resumed(go, text, tmp_path, whole):

@@ -97,8 +97,8 @@ def test_run_equals_a_loop_written_by_hand(train):
     arrays = last_arrays(trained)
     for name, value in model.params.items():
         np.testing.assert_array_equal(arrays[f"params.{name}"], value, err_msg=name)
-    told = [event["loss"] for event in of(train.events, "step")]
-    np.testing.assert_allclose(told, np.mean(np.reshape(losses, (4, 3)), axis=1), rtol=1e-12)
+    logged = [event["loss"] for event in of(train.events, "step")]
+    np.testing.assert_allclose(logged, np.mean(np.reshape(losses, (4, 3)), axis=1), rtol=1e-12)
 
 
 def test_events_of_a_task_run(train):
@@ -204,8 +204,8 @@ def test_run_stops_when_solved(train):
     assert trained.ended == train.events[-1]["reason"] == "solved"
     assert evals[-1]["step"] < 400
     assert evals[-1]["best"]
-    again = train(**settings, eval_every=10, save_every=10, stop_when_solved=True, resume=True)
-    assert again.ended == "solved"
+    resumed = train(**settings, eval_every=10, save_every=10, stop_when_solved=True, resume=True)
+    assert resumed.ended == "solved"
     longer = train(**{**settings, "steps": evals[-1]["step"] + 20}, eval_every=10, save_every=10, resume=True)
     assert longer.ended == "finished"
 

@@ -188,8 +188,8 @@ def test_event_order(run):
 
 def test_last_step_always_evaluates_logs_and_saves(run):
     trained = run(steps=13)
-    told = [(event["event"], event["step"]) for event in run.events if event["step"] > 10]
-    assert told == [("step", 13), ("eval", 13), ("end", 13)]
+    events = [(event["event"], event["step"]) for event in run.events if event["step"] > 10]
+    assert events == [("step", 13), ("eval", 13), ("end", 13)]
     assert last_checkpoint(trained).meta["training"]["step"] == 13
 
 
@@ -480,8 +480,8 @@ def test_incompatible_changes(before, now, harmful):
 
 
 def test_unset_fields_on_resume_are_taken_from_the_run():
-    asked = Config()
-    assert fill_defaults_from(asked, BEGUN) == BEGUN
+    unset = Config()
+    assert fill_defaults_from(unset, BEGUN) == BEGUN
     assert fill_defaults_from(Config(steps=7, lr=0.5), BEGUN).steps == 7
     assert fill_defaults_from(Config(epochs=2), BEGUN).steps is None
 
@@ -500,10 +500,10 @@ def test_default_directory_is_the_next_free_one(text, tmp_path, monkeypatch):
 
 def test_run_opens_by_path(run):
     trained = run()
-    again = Run(str(trained.path))
-    assert again.config == trained.config
-    np.testing.assert_array_equal(again.model.theta, trained.model.theta)
-    assert (again.ended, again.best_loss, len(again.history)) == (
+    opened = Run(str(trained.path))
+    assert opened.config == trained.config
+    np.testing.assert_array_equal(opened.model.theta, trained.model.theta)
+    assert (opened.ended, opened.best_loss, len(opened.history)) == (
         "finished",
         trained.best_loss,
         len(run.events),

@@ -26,8 +26,8 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
             before = list(y)
             for i in range(groups):
                 if t % 2**i == 0:
-                    heard = [p["Wh"][j, :, i, :].T @ before[j] for j in range(i, groups)]
-                    y[i] = torch.tanh(Wx[:, i].T @ xt + b[i] + sum(heard))
+                    projections = [p["Wh"][j, :, i, :].T @ before[j] for j in range(i, groups)]
+                    y[i] = torch.tanh(Wx[:, i].T @ xt + b[i] + sum(projections))
             history.append(torch.cat(y))
             t += 1
         rows.append(torch.stack(history))

@@ -23,8 +23,8 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
     for xt, dt in zip(x, p["dt"], strict=True):
         external = xt @ p["Wx"]
         for i in range(size):
-            heard = external[:, i] + sum(p["Wh"][j, i] * outputs[j] for j in range(size))
-            states[i] = states[i] + dt * rates[i] * (heard - states[i])
+            drive = external[:, i] + sum(p["Wh"][j, i] * outputs[j] for j in range(size))
+            states[i] = states[i] + dt * rates[i] * (drive - states[i])
         outputs = [torch.sigmoid(states[i] + p["b"][i]) for i in range(size)]
         history.append(torch.stack(outputs, dim=1))
     return torch.stack(history), {"h": torch.stack(states, dim=1)}

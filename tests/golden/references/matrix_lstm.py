@@ -33,9 +33,9 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
     logs = torch.cat([(total + state["m"][..., None])[..., None], logs], dim=-1)
     m = logs.amax(-1, keepdim=True)
     D = torch.exp(logs - m)
-    found = D[..., 1:] * (q @ k.mT)
-    count = D[..., :1] * (q @ state["n"][..., None]) + found.sum(-1, keepdim=True)
-    h = (D[..., :1] * (q @ state["C"]) + found @ v) / (torch.maximum(count.abs(), torch.exp(-m)) + eps)
+    scores = D[..., 1:] * (q @ k.mT)
+    count = D[..., :1] * (q @ state["n"][..., None]) + scores.sum(-1, keepdim=True)
+    h = (D[..., :1] * (q @ state["C"]) + scores @ v) / (torch.maximum(count.abs(), torch.exp(-m)) + eps)
     kept, weights = D[..., -1, :1], D[..., -1, 1:, None] * k
     last = {
         "C": kept[..., None] * state["C"] + weights.mT @ v,

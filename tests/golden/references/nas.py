@@ -20,9 +20,9 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
     squash += [torch.tanh, torch.sigmoid, torch.tanh, torch.sigmoid]
     h, c, outputs = state["h"], state["c"], []
     for xt in x:
-        seen, heard = (xt @ p["Wx"]).chunk(8, dim=1), (h @ p["Wh"] + p["b"]).chunk(8, dim=1)
+        from_x, from_h = (xt @ p["Wx"]).chunk(8, dim=1), (h @ p["Wh"] + p["b"]).chunk(8, dim=1)
         joined = [torch.mul if unit == 3 else torch.add for unit in range(8)]
-        n = [s(j(a, b)) for s, j, a, b in zip(squash, joined, seen, heard, strict=True)]
+        n = [s(j(a, b)) for s, j, a, b in zip(squash, joined, from_x, from_h, strict=True)]
         first, second = torch.tanh(n[0] * n[1]), torch.tanh(n[2] + n[3])
         third, fourth = torch.tanh(n[4] * n[5]), torch.sigmoid(n[6] + n[7])
         c = torch.tanh(first + c) * second
