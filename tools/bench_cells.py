@@ -1,12 +1,12 @@
-"""What derived kernels cost: beside kernels written by hand, and beside what the machine can do.
+"""Measure derived kernels: compare them with kernels written by hand and with the peak of the machine.
 
     python tools/bench_cells.py --twin
     python tools/bench_cells.py --cells lstm,gru --sizes 64,32,128 --dtype float32 --json figures.json
 
-With ``--twin`` the vanilla cell, which brings its own kernels, runs in turn with a twin that zoo derives them
-for. Otherwise every cell is measured, or those of ``--cells``: what it takes to write, to compile, to load
-and to run. Times are the least of many, and those of one processor, which other processes disturb little; but
-``layer_ns`` is wall clock, since all threads work on it: let nothing else run then.
+``--twin`` alternates the vanilla cell, whose kernels are written by hand, with the same cell and derived
+kernels. Otherwise the program measures all cells, or those of ``--cells``: lines of code, and the time to
+plan, compile, load and run. Each time is the minimum of many runs in processor time, which other processes
+disturb little. Only ``layer_ns`` is wall-clock time, because all threads compute: run nothing else meanwhile.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ from zoo.layers.sharding import ROWS_PER_TILE
 Array = Any
 
 SYMBOLS = 65  # I: the characters of tiny-shakespeare
-TWIN_SIZES: list[Sizes] = [(64, 8, 128), (64, 8, 256), (64, 8, 512), (128, 8, 64), (25, 1, 100)]
-DEADLINE = 600.0  # seconds for a process that compiles
+VANILLA_SIZES: list[Sizes] = [(64, 8, 128), (64, 8, 256), (64, 8, 512), (128, 8, 64), (25, 1, 100)]
+TIMEOUT = 600.0  # seconds for a process that compiles
 
 
-class Twin(zoo.Cell):
-    """The vanilla cell by its equations alone."""
+class DerivedVanilla(zoo.Cell):
+    """The vanilla cell without its own kernels."""
 
     card = Vanilla.card
     Wxh = zoo.Param("I", "H", init="hidden_uniform")
@@ -62,20 +62,20 @@ class Twin(zoo.Cell):
 
 @dataclass(frozen=True)
 class Ratio:
-    """Forward and backward of the twin beside those of vanilla.
+    """Times of derived kernels, compared with kernels written by hand (forward and backward pass).
 
     Args:
-        dtype: Of all numbers.
+        dtype: dtype of all arrays.
         x: ``tokens`` or ``dense``.
         sizes: T, B and H.
-        derived_ms: Least processor time of the twin.
-        hand_ms: Least processor time of vanilla.
-        least: Ratio of the two.
-        median: Median of the ratios of runs side by side.
-        lowest: Least median of any placement in memory.
-        highest: Greatest median of any placement in memory.
-        derived_faults: Pages that the system had to find for one run of the twin, on average.
-        hand_faults: The same for vanilla.
+        derived_ms: Minimum processor time of the derived kernels.
+        hand_ms: Minimum processor time of the kernels written by hand.
+        least: Ratio of the two minima.
+        median: Median ratio of alternating runs.
+        lowest: Smallest median of all placements in memory.
+        highest: Largest median of all placements in memory.
+        derived_faults: Mean page faults of one run of the derived kernels.
+        hand_faults: Mean page faults of one run of the kernels written by hand.
     """
 
     dtype: str
@@ -92,25 +92,25 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What one cell costs.
+class CellMeasurement:
+    """Code size and times of one cell.
 
     Args:
         cell: Its name.
         lines: Lines of its file.
-        step: Lines of its ``step``; None if it brings its own kernels.
-        plan_s: Processor seconds to read ``step``, differentiate, plan and write the kernels.
-        compile_s: Processor seconds to the end of the first forward and backward, with those kernels stored
-            that cells share, and none of its own.
-        load_s: The same in the next process, which finds them stored.
-        shard_ns: Processor nanoseconds per token, forward and backward, of eight rows in one thread.
-        shard_faults: Pages that the system had to find for one run of the shard, on average.
-        layer_ns: Nanoseconds per token, by the clock on the wall, of the whole batch in all threads, through
-            ``zoo.Recurrent``.
-        flops: Floating point operations in products, per token, forward and backward.
-        peak_gflops: What ``kernels.add_matmul`` reached on a (8, 512) by (512, 2048) product.
-        efficiency: What the shard reached in products alone, in parts of that; None if it has none.
-        rest_ns: Nanoseconds per hidden unit and token beyond what the products take at that speed.
+        step: Lines of its ``step``. None if it has its own kernels.
+        plan_s: Processor seconds to trace and differentiate ``step``, and to plan and write the kernels.
+        compile_s: Processor seconds of the first forward and backward pass. Only the kernels that cells share
+            are in the cache.
+        load_s: The same in the next process, with all kernels in the cache.
+        shard_ns: Processor nanoseconds per token, forward and backward, of eight sequences in one thread.
+        shard_faults: Mean page faults of one run of the shard.
+        layer_ns: Wall-clock nanoseconds per token of the whole batch in all threads, with ``zoo.Recurrent``.
+        flops: Floating-point operations in matrix products, per token, forward and backward.
+        peak_gflops: Speed of ``kernels.add_matmul`` for (8, 512) by (512, 2048).
+        efficiency: Time of the products at peak speed, as a part of the time of the shard; None without
+            products.
+        rest_ns: Remaining nanoseconds per hidden unit and token, without the products at peak speed.
     """
 
     cell: str
@@ -128,11 +128,11 @@ class Figures:
     rest_ns: float
 
 
-# --- running and timing ---------------------------------------------------------------------------------
+# --- times ----------------------------------------------------------------------------------------------
 
 
-def whole_layer(cell: zoo.Cell, sizes: Sizes, dtype: str) -> Work:
-    """Forward and backward of a batch through the layer that users have."""
+def layer_passes(cell: zoo.Cell, sizes: Sizes, dtype: str) -> Work:
+    """Return a forward and backward pass of a batch through ``zoo.Recurrent``."""
     layer = zoo.Recurrent(cell, SYMBOLS, sizes[2], dtype=dtype)
     x = inputs(sizes, dtype, SYMBOLS, True)
 
@@ -143,8 +143,8 @@ def whole_layer(cell: zoo.Cell, sizes: Sizes, dtype: str) -> Work:
     return work
 
 
-def peak(dtype: str, budget: float) -> float:
-    """GFLOP/s of one thread in the product that is fastest."""
+def peak_gflops(dtype: str, budget: float) -> float:
+    """Measure the GFLOP/s of one thread in the fastest product."""
     rng = np.random.default_rng(0)
     a, w = rng.normal(size=(8, 512)).astype(dtype), rng.normal(size=(512, 2048)).astype(dtype)
     panels, c = kernels.pack(w), np.zeros((8, 2048), dtype)
@@ -152,61 +152,65 @@ def peak(dtype: str, budget: float) -> float:
     return float(2 * a.size * w.shape[1]) / seconds / 1e9
 
 
-# --- the twin -------------------------------------------------------------------------------------------
+# --- derived kernels and kernels written by hand -------------------------------------------------------
 
 
-def ratios(placements: int, budget: float) -> Iterator[Ratio]:
-    """The twin beside vanilla for every dtype, kind of x and size."""
-    for dtype, x, sizes in product(("float32", "float64"), ("tokens", "dense"), TWIN_SIZES):
-        yield ratio(dtype, x, sizes, [placed(dtype, x, sizes, n, budget) for n in range(placements)])
+def compare_kernels(placements: int, budget: float) -> Iterator[Ratio]:
+    """Compare both kinds of kernels for every dtype, kind of x and size."""
+    for dtype, x, sizes in product(("float32", "float64"), ("tokens", "dense"), VANILLA_SIZES):
+        yield summarize(
+            dtype, x, sizes, [time_placement(dtype, x, sizes, n, budget) for n in range(placements)]
+        )
 
 
-def placed(dtype: str, x: str, sizes: Sizes, seed: int, budget: float) -> Array:
-    """Runs of the twin and of vanilla in turn, their arrays somewhere in memory."""
+def time_placement(dtype: str, x: str, sizes: Sizes, seed: int, budget: float) -> Array:
+    """Alternate both kinds of kernels, with arrays at random positions in memory."""
     rng = np.random.default_rng(seed)
     between = [np.empty(int(size), np.uint8) for size in rng.integers(100, 200_000, 20)]
-    works = [kernel_passes(cell, sizes, dtype, SYMBOLS, x == "tokens") for cell in (Twin(), Vanilla())]
+    works = [
+        kernel_passes(cell, sizes, dtype, SYMBOLS, x == "tokens") for cell in (DerivedVanilla(), Vanilla())
+    ]
     for work in works:
         work()
-    found = run_alternating(works, budget)
-    del between  # as long as they live, what comes after them lies elsewhere
-    return found
+    times = run_alternating(works, budget)
+    del between  # as long as they live, later arrays have other positions
+    return times
 
 
-def ratio(dtype: str, x: str, sizes: Sizes, found: list[Array]) -> Ratio:
-    """What the runs of all placements say."""
-    (derived, hand), faults = np.concatenate(found)[:, :, 0].T, np.concatenate(found)[:, :, 1].mean(axis=0)
-    medians = [float(np.median(runs[:, 0, 0] / runs[:, 1, 0])) for runs in found]
-    times = (float(derived.min() * 1e3), float(hand.min() * 1e3))
+def summarize(dtype: str, x: str, sizes: Sizes, times: list[Array]) -> Ratio:
+    """Summarise the times of all placements."""
+    (derived, hand), faults = np.concatenate(times)[:, :, 0].T, np.concatenate(times)[:, :, 1].mean(axis=0)
+    medians = [float(np.median(runs[:, 0, 0] / runs[:, 1, 0])) for runs in times]
+    minima = (float(derived.min() * 1e3), float(hand.min() * 1e3))
     spread = (float(np.median(derived / hand)), min(medians), max(medians))
-    return Ratio(dtype, x, sizes, *times, times[0] / times[1], *spread, *map(float, faults))
+    return Ratio(dtype, x, sizes, *minima, minima[0] / minima[1], *spread, *map(float, faults))
 
 
 # --- the cells ------------------------------------------------------------------------------------------
 
 
-def figures(names: list[str], sizes: Sizes, dtype: str, budget: float) -> Iterator[Figures]:
-    """What every cell costs."""
+def measure_cells(names: list[str], sizes: Sizes, dtype: str, budget: float) -> Iterator[CellMeasurement]:
+    """Measure every cell."""
     with tempfile.TemporaryDirectory() as folder:
         shared = Path(folder) / "shared"
-        subprocess.run(child("--warm", dtype), check=True, timeout=DEADLINE, env=environment(shared))
+        subprocess.run(child_command("--warm", dtype), check=True, timeout=TIMEOUT, env=environment(shared))
         for name in names:
-            first, later = beginnings(name, dtype, shared, Path(folder) / name)
-            yield measured(zoo.get_cell(name), sizes, dtype, budget, first, later)
+            first, later = first_calls(name, dtype, shared, Path(folder) / name)
+            yield measure_cell(zoo.get_cell(name), sizes, dtype, budget, first, later)
 
 
-def measured(
+def measure_cell(
     cell: zoo.Cell, sizes: Sizes, dtype: str, budget: float, first: dict[str, float], later: dict[str, float]
-) -> Figures:
-    """What one cell costs, given how it began in two processes."""
+) -> CellMeasurement:
+    """Measure one cell, given the times of its first call in two processes."""
     steps, batch, hidden = sizes
-    top, flops = peak(dtype, budget / 4), product_flops(cell, hidden)
+    top, flops = peak_gflops(dtype, budget / 4), product_flops(cell, hidden)
     shard_s, faults = min_time(kernel_passes(cell, (steps, ROWS_PER_TILE, hidden), dtype, SYMBOLS), budget)
-    layer_s, _ = min_time(whole_layer(cell, sizes, dtype), budget, time.perf_counter)
+    layer_s, _ = min_time(layer_passes(cell, sizes, dtype), budget, time.perf_counter)
     alone, in_products = shard_s / (steps * ROWS_PER_TILE), flops / (top * 1e9)
-    return Figures(
+    return CellMeasurement(
         cell.name,
-        *lines(cell),
+        *count_lines(cell),
         first["plan"],
         first["run"],
         later["run"],
@@ -220,50 +224,50 @@ def measured(
     )
 
 
-def lines(cell: zoo.Cell) -> tuple[int, int | None]:
-    """Lines of a cell's file, and of its step if the kernels come from that."""
+def count_lines(cell: zoo.Cell) -> tuple[int, int | None]:
+    """Count the lines of a cell's file, and of its ``step`` if its kernels are derived."""
     text = Path(inspect.getfile(type(cell))).read_text(encoding="utf-8")
     step = len(inspect.getsourcelines(vars(type(cell))["step"])[0]) if cell.is_derived() else None
     return len(text.splitlines()), step
 
 
 def product_flops(cell: zoo.Cell, hidden: int) -> int:
-    """Floating point operations in products per token, forward and backward; those of vanilla by its twin."""
-    found = plan_kernels(cell if cell.is_derived() else Twin())
-    costs = cost_of(found.forward), cost_of(found.backward, found.gradient.dx)
+    """Count operations in products per token, forward and backward. Only vanilla has its own kernels."""
+    plan = plan_kernels(cell if cell.is_derived() else DerivedVanilla())
+    costs = cost_of(plan.forward), cost_of(plan.backward, plan.gradient.dx)
     return sum(int(cost.by_tokens.evaluate({"I": SYMBOLS, "H": hidden})) for cost in costs)
 
 
-# --- new processes, since only the first call in one compiles or loads ----------------------------------
+# --- new processes, because only the first call compiles or loads --------------------------------------
 
 
-def child(*arguments: str) -> list[str]:
-    """The command that runs this file in a new process."""
+def child_command(*arguments: str) -> list[str]:
+    """Return the command that runs this file in a new process."""
     return [sys.executable, __file__, *arguments]
 
 
 def environment(cache: Path) -> dict[str, str]:
-    """This process's environment, with kernels stored elsewhere."""
+    """Return this process's environment with another kernel cache."""
     return {**os.environ, "ZOO_CACHE_DIR": str(cache)}
 
 
-def beginnings(name: str, dtype: str, shared: Path, cache: Path) -> list[dict[str, float]]:
-    """What a cell's first process takes, and the one after it."""
+def first_calls(name: str, dtype: str, shared: Path, cache: Path) -> list[dict[str, float]]:
+    """Time the first call of a cell in two processes: the first compiles, the second loads."""
     shutil.copytree(shared, cache)
-    command = child("--begin", name, "--dtype", dtype)
-    found = []
+    command = child_command("--begin", name, "--dtype", dtype)
+    times = []
     for _ in ("compiled", "loaded"):
-        told = subprocess.run(
-            command, check=True, timeout=DEADLINE, env=environment(cache), stdout=subprocess.PIPE
+        process = subprocess.run(
+            command, check=True, timeout=TIMEOUT, env=environment(cache), stdout=subprocess.PIPE
         )
-        found.append(json.loads(told.stdout))
-    return found
+        times.append(json.loads(process.stdout))
+    return times
 
 
-def begin(name: str, dtype: str) -> dict[str, float]:
-    """Processor seconds to plan a cell and then to run it once, in a process that has started Numba.
+def first_call(name: str, dtype: str) -> dict[str, float]:
+    """Measure the processor seconds to plan a cell and to run it once, after Numba has started.
 
-    One thread does all of it, and what other processes do at the time does not count.
+    One thread does all of it. The time of other processes does not count.
     """
     kernels.pack(np.zeros((2, 2), dtype))
     cell = zoo.get_cell(name)
@@ -276,8 +280,8 @@ def begin(name: str, dtype: str) -> dict[str, float]:
     return {"plan": moments[1] - moments[0], "run": moments[2] - moments[1]}
 
 
-def warm(dtype: str) -> None:
-    """Compile the kernels that cells share, for tokens and numbers."""
+def compile_shared_kernels(dtype: str) -> None:
+    """Compile the kernels that cells share, for tokens and floats."""
     a, w, c = np.zeros((6, 4), dtype), np.zeros((4, 5), dtype), np.zeros((6, 5), dtype)
     heads, row = w[None].copy(), c[0].copy()
     kernels.add_matmul(a, kernels.pack(w), c)
@@ -292,11 +296,11 @@ def warm(dtype: str) -> None:
         kernels.to_dense(x, 4, row)
 
 
-# --- telling --------------------------------------------------------------------------------------------
+# --- output ---------------------------------------------------------------------------------------------
 
 
 def machine() -> dict[str, Any]:
-    """Where and when the figures were made."""
+    """Describe the machine and the versions."""
     return {
         "processor": processor(),
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -308,81 +312,89 @@ def machine() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name."""
-    facts = Path("/proc/cpuinfo")
-    told = facts.read_text(encoding="utf-8").splitlines() if facts.exists() else []
-    names = [line.partition(":")[2].strip() for line in told if line.startswith("model name")]
+    """Return the name of the processor."""
+    file = Path("/proc/cpuinfo")
+    info = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    names = [line.partition(":")[2].strip() for line in info if line.startswith("model name")]
     return names[0] if names else platform.processor()
 
 
-def tell(console: Console, title: str, kind: type[Any], rows: Iterator[Any]) -> list[dict[str, Any]]:
-    """Show rows in a table as they come; all of them as JSON has them."""
+def show_table(console: Console, title: str, kind: type[Any], rows: Iterator[Any]) -> list[dict[str, Any]]:
+    """Show each row in a table when it is measured, and return all rows for JSON."""
     table = Table(title=title)
-    for place, field in enumerate(fields(kind)):
-        table.add_column(field.name.replace("_", "\n"), justify="right" if place else "left")
-    found = []
+    for index, field in enumerate(fields(kind)):
+        table.add_column(field.name.replace("_", "\n"), justify="right" if index else "left")
+    values = []
     with Live(table, console=console, refresh_per_second=1):
         for each in rows:
-            found.append(asdict(each))
-            table.add_row(*map(shown, found[-1].values()))
+            values.append(asdict(each))
+            table.add_row(*map(format_value, values[-1].values()))
     console.print()
-    return found
+    return values
 
 
-def shown(value: Any) -> str:
-    """A value in a table: three digits of what was measured."""
+def format_value(value: Any) -> str:
+    """Format a value of a table, a float with three digits."""
     if isinstance(value, float):
         return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3f}"
     return "" if value is None else str(value)
 
 
-def command_line() -> argparse.ArgumentParser:
-    """What may be asked for."""
+def argument_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--twin", action="store_true", help="derived kernels beside those written by hand")
-    parser.add_argument("--cells", metavar="A,B", help="which cells, by name; all if not given")
-    parser.add_argument("--sizes", default="64,32,128", metavar="T,B,H", help="steps, batch and hidden units")
-    parser.add_argument("--dtype", default="float32", choices=("float32", "float64"), help="of the cells")
     parser.add_argument(
-        "--placements", type=int, default=5, metavar="N", help="of the twin's arrays in memory"
+        "--twin", action="store_true", help="compare derived kernels with kernels written by hand"
     )
-    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="for each figure")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the figures")
+    parser.add_argument("--cells", metavar="A,B", help="names of cells (default: all)")
+    parser.add_argument(
+        "--sizes", default="64,32,128", metavar="T,B,H", help="steps, batch size and hidden units"
+    )
+    parser.add_argument(
+        "--dtype", default="float32", choices=("float32", "float64"), help="dtype of the cells"
+    )
+    parser.add_argument(
+        "--placements", type=int, default=5, metavar="N", help="placements in memory for --twin"
+    )
+    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="seconds for each time")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for the results")
     parser.add_argument("--begin", help=argparse.SUPPRESS)
     parser.add_argument("--warm", help=argparse.SUPPRESS)
     return parser
 
 
 def main() -> None:
-    """Measure what was asked for, show it, and write it down."""
-    chosen = command_line().parse_args()
-    if chosen.warm:
-        warm(chosen.warm)
-    elif chosen.begin:
-        print(json.dumps(begin(chosen.begin, chosen.dtype)))
+    """Measure, show tables and write the results."""
+    arguments = argument_parser().parse_args()
+    if arguments.warm:
+        compile_shared_kernels(arguments.warm)
+    elif arguments.begin:
+        print(json.dumps(first_call(arguments.begin, arguments.dtype)))
     else:
-        measure(chosen)
+        measure(arguments)
 
 
-def measure(chosen: argparse.Namespace) -> None:
-    """Measure the twin, the cells, or both."""
+def measure(arguments: argparse.Namespace) -> None:
+    """Compare the two kinds of kernels, measure cells, or both."""
     console = Console(width=None if sys.stdout.isatty() else 140)
-    found: dict[str, Any] = {"machine": machine()}
-    console.print(found["machine"])
-    if chosen.twin:
-        title = f"derived beside hand-written, I={SYMBOLS}"
-        found["twin"] = tell(console, title, Ratio, ratios(chosen.placements, chosen.seconds))
-    if chosen.cells or not chosen.twin:
-        names = chosen.cells.split(",") if chosen.cells else zoo.list_cells()
-        steps, batch, hidden = map(int, chosen.sizes.split(","))
-        title = f"{chosen.dtype}, T={steps}, B={batch}, I={SYMBOLS} tokens, H={hidden}"
-        rows = figures(names, (steps, batch, hidden), chosen.dtype, chosen.seconds)
-        found["cells"] = tell(console, title, Figures, rows)
+    results: dict[str, Any] = {"machine": machine()}
+    console.print(results["machine"])
+    if arguments.twin:
+        title = f"derived kernels and kernels written by hand, I={SYMBOLS}"
+        results["twin"] = show_table(
+            console, title, Ratio, compare_kernels(arguments.placements, arguments.seconds)
+        )
+    if arguments.cells or not arguments.twin:
+        names = arguments.cells.split(",") if arguments.cells else zoo.list_cells()
+        steps, batch, hidden = map(int, arguments.sizes.split(","))
+        title = f"{arguments.dtype}, T={steps}, B={batch}, I={SYMBOLS} tokens, H={hidden}"
+        rows = measure_cells(names, (steps, batch, hidden), arguments.dtype, arguments.seconds)
+        results["cells"] = show_table(console, title, CellMeasurement, rows)
     console.print(f"load average at the end: {os.getloadavg()[0]:.2f}")
-    if chosen.json:
-        chosen.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

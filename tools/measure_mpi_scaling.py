@@ -1,10 +1,10 @@
-"""How well do ranks share a training step, and what would more of them bring? Measures, and makes the tables.
+"""Measure the training step with several MPI ranks, and predict it for more ranks.
 
     python tools/measure_mpi_scaling.py --page docs/scaling.md
 
-starts itself under mpiexec with one process and with two, one thread each. It times the step of an LSTM and
-the sum of a gradient, fits the time of a message and the numbers it carries per second, and compares what
-that predicts of the step with what was measured. Then it asks the same model about other machines.
+starts itself under mpiexec with one process and with two, one thread each. It times the training step of an
+LSTM and the all-reduce of a gradient, fits the latency and the bandwidth of a message, and compares the
+predicted time of a step with the measured one. Then it applies the same model to other networks.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from zoo.tables import DocumentMarker, TextTable
 CELL, SYMBOLS, STEPS, BATCH = "lstm", 65, 64, 128
 HIDDEN = (64, 128, 256, 512)
 SIZES = (3_000, 30_000, 300_000, 3_000_000)
-# What is asked of the model: numbers in single precision, so four bytes; networks as their makers call them.
+# Networks of the predictions: float32 elements per second (four bytes each), and latency in seconds.
 NETWORKS = {"10 Gbit/s, 30 us": (1.25e9 / 4, 30e-6), "100 Gbit/s, 3 us": (12.5e9 / 4, 3e-6)}
 RANKS = (2, 4, 8, 16, 1000)
 FAR = (64, 256, 1024, 8192)
@@ -40,91 +40,91 @@ FAR = (64, 256, 1024, 8192)
 
 @dataclass(frozen=True)
 class Link:
-    """What it costs to send: a message takes ``latency + numbers / rate`` seconds."""
+    """Cost model of a message: it takes ``latency + elements / rate`` seconds."""
 
     rate: float
     latency: float
 
-    def message(self, numbers: float) -> float:
-        """Seconds that a message takes."""
-        return self.latency + numbers / self.rate
+    def message(self, elements: float) -> float:
+        """Predict the seconds of a message."""
+        return self.latency + elements / self.rate
 
-    def total(self, numbers: int, ranks: int) -> float:
-        """Seconds to sum a gradient along the ranks, in parts, and to tell everybody."""
+    def total(self, elements: int, ranks: int) -> float:
+        """Predict the seconds of an all-reduce: a chunked sum along the ranks, then a broadcast."""
         if ranks == 1:
             return 0.0
-        parts, part = math.ceil(numbers / CHUNK), min(numbers, CHUNK)
-        along = (parts + ranks - 2) * self.message(part)
-        return along + math.ceil(math.log2(ranks)) * self.message(numbers)
+        chunks, chunk = math.ceil(elements / CHUNK), min(elements, CHUNK)
+        reduction = (chunks + ranks - 2) * self.message(chunk)
+        return reduction + math.ceil(math.log2(ranks)) * self.message(elements)
 
 
-def least(work: Callable[[], object], times: int) -> float:
-    """The least of several times, in seconds."""
-    found = []
+def min_seconds(work: Callable[[], object], times: int) -> float:
+    """Measure the minimum of several times, in seconds."""
+    seconds = []
     for _ in range(times):
         start = time.perf_counter()
         work()
-        found.append(time.perf_counter() - start)
-    return min(found)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
 
 
 def model_of(hidden: int, ranks: ProcessGroup) -> zoo.LanguageModel:
-    """A model whose work these ranks share."""
+    """Make a data-parallel model."""
     model = zoo.LanguageModel([str(n) for n in range(SYMBOLS)], CELL, hidden_size=hidden, threads=1)
     model.process_group = ranks
     return model
 
 
-def measured(ranks: ProcessGroup) -> dict[str, dict[str, float]]:
-    """Seconds of steps by hidden units, and of sums by how many numbers."""
+def measure_times(ranks: ProcessGroup) -> dict[str, dict[str, float]]:
+    """Measure the seconds of a training step by hidden units, and of an all-reduce by elements."""
     tokens = np.random.default_rng(0).integers(0, SYMBOLS, (STEPS + 1, BATCH))
     steps, sums = {}, {}
     for hidden in HIDDEN:
         model = model_of(hidden, ranks)
-        steps[str(hidden)] = least(partial(model.loss_and_grad, tokens[:-1], tokens[1:]), 12)
+        steps[str(hidden)] = min_seconds(partial(model.loss_and_grad, tokens[:-1], tokens[1:]), 12)
     for size in SIZES:
         total = np.zeros(size, np.float32)
-        sums[str(size)] = least(partial(ranks.sum_gradients, [], total, BATCH), 30)
+        sums[str(size)] = min_seconds(partial(ranks.sum_gradients, [], total, BATCH), 30)
     return {"steps": steps, "sums": sums}
 
 
-def fitted(sums: dict[str, float]) -> Link:
-    """The link of two ranks that explains their sums best, in relative terms."""
+def fit_link(sums: dict[str, float]) -> Link:
+    """Fit the link of two ranks to the times of their sums, by relative least squares."""
     sizes = np.array(SIZES)
-    parts = np.ceil(sizes / CHUNK)
-    terms = np.stack([parts + 1, 2 * sizes], axis=1)  # messages, and numbers that travel
+    chunks = np.ceil(sizes / CHUNK)
+    terms = np.stack([chunks + 1, 2 * sizes], axis=1)  # messages, and elements in them
     seconds = np.array([sums[str(size)] for size in SIZES])
     latency, each = np.linalg.lstsq(terms / seconds[:, None], np.ones(len(SIZES)), rcond=None)[0]
     return Link(1 / each, max(latency, 0.0))
 
 
 def parameters(hidden: int) -> int:
-    """Of the model."""
+    """Count the parameters of the model."""
     return 4 * hidden * (SYMBOLS + hidden + 1) + (hidden + 1) * SYMBOLS
 
 
-def pages(one: dict[str, dict[str, float]], two: dict[str, dict[str, float]]) -> Iterator[str]:
-    """The lines of both tables."""
-    link = fitted(two["sums"])
+def table_lines(one: dict[str, dict[str, float]], two: dict[str, dict[str, float]]) -> Iterator[str]:
+    """Yield the lines of both tables."""
+    link = fit_link(two["sums"])
     where = f"{machine_info()['processor']}, two ranks in shared memory"
     yield f"{where}: {link.latency * 1e6:.0f} us a message, {link.rate * 4e-9:.2f} GB/s."
     yield ""
     measured = TextTable(
         "",
         ("H", "parameters", "one rank, ms", "two ranks, ms", "predicted, ms", "efficiency"),
-        tuple(tuple(_row_here(hidden, one, two, link)) for hidden in HIDDEN),
+        tuple(tuple(_measured_row(hidden, one, two, link)) for hidden in HIDDEN),
         right=tuple(range(6)),
     )
     predicted = TextTable(
         "",
         ("network", "H", *(f"{ranks:,}" for ranks in RANKS)),
-        tuple(tuple(_row_far(name, hidden, one)) for name in NETWORKS for hidden in FAR),
+        tuple(tuple(_predicted_row(name, hidden, one)) for name in NETWORKS for hidden in FAR),
         right=tuple(range(1, 2 + len(RANKS))),
     )
     yield from (*measured.markdown(), "", *predicted.markdown(), "")
 
 
-def _row_here(
+def _measured_row(
     hidden: int, one: dict[str, dict[str, float]], two: dict[str, dict[str, float]], link: Link
 ) -> list[str]:
     alone, both = one["steps"][str(hidden)], two["steps"][str(hidden)]
@@ -133,49 +133,51 @@ def _row_here(
     return [str(hidden), f"{parameters(hidden):,}", *figures, f"{alone / both / 2:.0%}"]
 
 
-def _row_far(name: str, hidden: int, one: dict[str, dict[str, float]]) -> list[str]:
-    """How many times faster so many ranks would be; a batch has sixteen shards at most."""
-    link, alone = Link(*NETWORKS[name]), _step(hidden, one["steps"])
+def _predicted_row(name: str, hidden: int, one: dict[str, dict[str, float]]) -> list[str]:
+    """Predict the speedup of more ranks. A batch has sixteen shards at most."""
+    link, alone = Link(*NETWORKS[name]), _step_seconds(hidden, one["steps"])
     speedups = [
         alone / (alone / min(ranks, 16) + link.total(parameters(hidden), min(ranks, 16))) for ranks in RANKS
     ]
     return [name, f"{hidden:,}", *(f"{speedup:.1f}" for speedup in speedups)]
 
 
-def _step(hidden: int, steps: dict[str, float]) -> float:
-    """Seconds of a step: measured, or as many for each parameter as with the most units measured."""
+def _step_seconds(hidden: int, steps: dict[str, float]) -> float:
+    """Return the seconds of a step: measured, or extrapolated in proportion to the parameters."""
     if str(hidden) in steps:
         return steps[str(hidden)]
     return steps[str(HIDDEN[-1])] * parameters(hidden) / parameters(HIDDEN[-1])
 
 
-def launched(ranks: int) -> dict[str, dict[str, float]]:
-    """What so many processes measure."""
+def measure_in_processes(ranks: int) -> dict[str, dict[str, float]]:
+    """Measure in new processes."""
     command = ["mpiexec", "-n", str(ranks), sys.executable, __file__, "--worker"]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
-    found: dict[str, dict[str, float]] = json.loads(done.stdout)
-    return found
+    process = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    times: dict[str, dict[str, float]] = json.loads(process.stdout)
+    return times
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, and write the tables into the marked place of a page, or print them."""
+    """Measure, and print the tables or write them between the markers of a page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--page", type=Path, metavar="FILE.md", help="where to write the tables")
+    parser.add_argument("--page", type=Path, metavar="FILE.md", help="page for the tables")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
-    chosen = parser.parse_args(arguments)
-    if chosen.worker:
+    options = parser.parse_args(arguments)
+    if options.worker:
         ranks = process_group()
-        found = measured(ranks)
+        times = measure_times(ranks)
         if ranks.is_root:
-            print(json.dumps(found))
+            print(json.dumps(times))
         return 0
-    lines = "\n".join(pages(launched(1), launched(2))).strip()
-    if chosen.page is None:
+    lines = "\n".join(table_lines(measure_in_processes(1), measure_in_processes(2))).strip()
+    if options.page is None:
         print(lines)
     else:
-        DocumentMarker(chosen.page, "", "measure_ranks").write("python tools/measure_mpi_scaling.py", [lines])
+        DocumentMarker(options.page, "", "measure_ranks").write(
+            "python tools/measure_mpi_scaling.py", [lines]
+        )
     return 0
 
 

@@ -1,15 +1,15 @@
-"""Does every cell learn? Trains each with default settings for so many steps, and makes a table of it.
+"""Train every cell with the default settings for some steps, and make a table of the losses.
 
     python tools/train_all_cells.py --out runs/trainability --page docs/zoo/trainability.md
     python tools/train_all_cells.py --out runs/trainability --cells lstm,gru
 
-Each cell has a run of its own in the directory. What is finished is not trained again, and what was stopped
-goes on, so the command may be killed and given again; with more cells it trains those that are new.
+Each cell has its own run in the directory. The command skips finished runs and resumes stopped ones, so you
+can kill it and start it again, or add cells.
 
-The line to beat is the entropy of a symbol of the validation text given the one before it: no table of pairs
-of symbols, not even one made from that very text, predicts it better, so a cell below the line remembers more
-than the last symbol. Who is not below it and whose card does not say why makes the command fail; so does a
-card that excuses a cell which needs no excuse.
+The reference line is the entropy of a symbol of the validation text given the one before it. No table of
+pairs of symbols predicts the text better, even a table of that text itself, so a cell below the line
+remembers more than the last symbol. The command fails if a cell is not below the line and its card gives no
+reason in ``trainability``, or if the cell is below the line and its card gives one.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ MADE = "<!-- made by: python tools/train_all_cells.py -->"
 
 @dataclass(frozen=True)
 class Trained:
-    """What became of a cell.
+    """Result of training one cell.
 
     Args:
         cell: Its name.
         family: Its family.
         scope: Whether it is a bare recurrence or a whole mixer, as on its card.
-        steps: Updates.
-        nats: Validation loss after the last of them; None if training diverged.
-        line: The line to beat, in nats.
-        excuse: What its card says of its trainability.
+        steps: Optimizer steps.
+        nats: Validation loss after the last step. None if training diverged.
+        line: The reference line in nats.
+        trainability: The reason on its card for a loss above the line.
     """
 
     cell: str
@@ -55,29 +55,29 @@ class Trained:
     steps: int
     nats: float | None
     line: float
-    excuse: str
+    trainability: str
 
     @property
     def is_below(self) -> bool:
-        """Whether it beats the line."""
+        """Whether the loss is below the line."""
         return self.nats is not None and self.nats < self.line
 
     @property
     def is_as_expected(self) -> bool:
-        """Whether it does what its card lets one expect."""
-        return self.is_below != bool(self.excuse)
+        """Whether the result agrees with the card."""
+        return self.is_below != bool(self.trainability)
 
     @property
     def verdict(self) -> str:
-        """In words."""
+        """The result in words."""
         if self.is_below:
-            return "below the line" + ", though its card says otherwise" * bool(self.excuse)
-        found = "diverged" if self.nats is None else "not below"
-        return f"{found}: {self.excuse or 'and its card does not say why'}"
+            return "below the line" + ", though its card says otherwise" * bool(self.trainability)
+        result = "diverged" if self.nats is None else "not below"
+        return f"{result}: {self.trainability or 'and its card does not say why'}"
 
 
 def train_all(names: Iterable[str], out: Path, data: str, steps: int, hidden: int) -> Iterator[Trained]:
-    """Train cells one after the other, each in a directory of its own, or read what was trained before.
+    """Train cells one after the other, each in its own directory, or read finished runs.
 
     Raises:
         ZooError: if a run in the directory has other settings, or the text cannot be read.
@@ -85,12 +85,12 @@ def train_all(names: Iterable[str], out: Path, data: str, steps: int, hidden: in
     line = pair_entropy(prepare_text(Config(data=(data,)))[1].valid)
     for name in names:
         cls = type(zoo.get_cell(name))
-        nats = trained(name, out / name, data, steps, hidden)
+        nats = train_cell(name, out / name, data, steps, hidden)
         yield Trained(name, cls.family, cls.card.scope, steps, nats, line, cls.card.trainability)
 
 
-def trained(name: str, out: Path, data: str, steps: int, hidden: int) -> float | None:
-    """The validation loss of a cell after its last step; None if training diverged."""
+def train_cell(name: str, out: Path, data: str, steps: int, hidden: int) -> float | None:
+    """Train a cell and return its validation loss after the last step, or None if training diverged."""
     settings = {"steps": steps, "hidden": hidden, "eval_every": steps, "save_every": max(1, steps // 5)}
     if not has_diverged(out):
         try:
@@ -102,12 +102,12 @@ def trained(name: str, out: Path, data: str, steps: int, hidden: int) -> float |
 
 
 def has_diverged(out: Path) -> bool:
-    """Whether there is a run that came to no end because its loss did."""
+    """Return whether the run in a directory has diverged."""
     return (out / "log.jsonl").exists() and zoo.Run(out).ended == "diverged"
 
 
 def pair_entropy(streams: BpttBatches) -> float:
-    """Nats of a symbol given the one before it, over what is predicted of a text."""
+    """Compute the entropy in nats of a symbol given the one before it, over the targets of a text."""
     windows = [streams.window(index) for index in range(streams.windows_per_epoch)]
     pairs = np.concatenate([np.stack([each.inputs, each.targets]).reshape(2, -1) for each in windows], axis=1)
     _, both = np.unique(pairs, axis=1, return_counts=True)
@@ -116,14 +116,14 @@ def pair_entropy(streams: BpttBatches) -> float:
 
 
 def entropy(counts: np.ndarray) -> float:
-    """Nats of a distribution."""
-    shares = counts / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
+    """Compute the entropy of a distribution in nats."""
+    probabilities = counts / counts.sum()
+    return float(-(probabilities * np.log(probabilities)).sum())
 
 
-def page(found: list[Trained], data: str, steps: int, hidden: int) -> str:
-    """The table in Markdown, the best first."""
-    line = found[0].line
+def page(results: list[Trained], data: str, steps: int, hidden: int) -> str:
+    """Write the table in Markdown, sorted by loss."""
+    line = results[0].line
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     intro = (
         f"Bare layers, {steps:,} steps: one layer of {hidden} units of each cell, without an embedding, a "
@@ -137,7 +137,7 @@ def page(found: list[Trained], data: str, steps: int, hidden: int) -> str:
         "parameters](../results.md#what-one-change-does)). The built-in text depends on the version of "
         f"Python; this one is that of {python}."
     )
-    ranked = sorted(found, key=lambda each: (math.inf if each.nats is None else each.nats, each.cell))
+    ranked = sorted(results, key=lambda each: (math.inf if each.nats is None else each.nats, each.cell))
     rows = tuple(
         (
             f"[{each.cell}]({each.family}/{each.cell}.md)",
@@ -153,37 +153,41 @@ def page(found: list[Trained], data: str, steps: int, hidden: int) -> str:
     return "\n".join([MADE, "", "# What each cell learns in a short run", "", *wrapped(intro), "", *body])
 
 
-def command_line() -> argparse.ArgumentParser:
-    """What may be asked for."""
+def argument_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the runs are")
-    parser.add_argument("--cells", metavar="A,B", help="which cells, by name; all if not given")
-    parser.add_argument("--data", default=DATA, metavar="TEXT", help=f"a file or builtin:NAME; {DATA}")
-    parser.add_argument("--steps", type=int, default=STEPS, metavar="N", help=f"updates; {STEPS}")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory of the runs")
+    parser.add_argument("--cells", metavar="A,B", help="names of cells (default: all)")
+    parser.add_argument(
+        "--data", default=DATA, metavar="TEXT", help=f"file or builtin:NAME (default: {DATA})"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=STEPS, metavar="N", help=f"optimizer steps (default: {STEPS})"
+    )
     parser.add_argument("--hidden", type=int, default=Config().hidden, metavar="N", help="hidden units")
-    parser.add_argument("--page", type=Path, metavar="FILE.md", help="where to write the table")
+    parser.add_argument("--page", type=Path, metavar="FILE.md", help="file for the table")
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train what was asked for, tell of each as it is done, write the table; 1 if a cell surprises."""
-    chosen = command_line().parse_args(arguments)
-    what = (chosen.data, chosen.steps, chosen.hidden)
-    found = []
+    """Train the cells, print each result, write the table, and return 1 if a result contradicts a card."""
+    options = argument_parser().parse_args(arguments)
+    settings = (options.data, options.steps, options.hidden)
+    results = []
     try:
-        names = chosen.cells.split(",") if chosen.cells else zoo.list_cells()
-        for each in train_all(names, chosen.out, *what):
-            found.append(each)
+        names = options.cells.split(",") if options.cells else zoo.list_cells()
+        for each in train_all(names, options.out, *settings):
+            results.append(each)
             nats = "diverged" if each.nats is None else f"{each.nats:.3f} nats"
             print(f"{each.cell:<20} {nats}  (line {each.line:.3f})  {each.verdict}", flush=True)
-    except (zoo.ZooError, Interrupted) as stopped:
-        print(f"Error: {stopped}", file=sys.stderr)
+    except (zoo.ZooError, Interrupted) as error:
+        print(f"Error: {error}", file=sys.stderr)
         return 1
-    if chosen.page:
-        write_bytes(chosen.page, page(found, *what).encode())
-    return 0 if all(each.is_as_expected for each in found) else 1
+    if options.page:
+        write_bytes(options.page, page(results, *settings).encode())
+    return 0 if all(each.is_as_expected for each in results) else 1
 
 
 if __name__ == "__main__":

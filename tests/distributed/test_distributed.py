@@ -121,11 +121,11 @@ def test_cost_model_recovers_link_cost() -> None:
 
     link = measure_mpi_scaling.Link(rate=1e8, latency=2e-5)
     sums = {str(size): link.total(size, 2) for size in measure_mpi_scaling.SIZES}
-    cost = measure_mpi_scaling.fitted(sums)
+    cost = measure_mpi_scaling.fit_link(sums)
     assert cost.rate == pytest.approx(link.rate, rel=0.2)
     assert link.total(1000, 1) == 0 < link.total(1000, 2) < link.total(1000, 8)
     lines = list(
-        measure_mpi_scaling.pages(
+        measure_mpi_scaling.table_lines(
             *[
                 {"steps": {str(h): h * 1e-4 / n for h in measure_mpi_scaling.HIDDEN}, "sums": sums}
                 for n in (1, 2)

@@ -81,7 +81,7 @@ def test_stopped_run_resumes(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     text = tmp_path / "text.txt"
     text.write_text(TEXT * 3, encoding="utf-8")
-    expected = train_all_cells.trained("vanilla", whole, str(text), 20, 8)
+    expected = train_all_cells.train_cell("vanilla", whole, str(text), 20, 8)
 
     def stop(event: dict) -> None:
         if event["event"] == "step":
@@ -90,7 +90,7 @@ def test_stopped_run_resumes(tmp_path: Path) -> None:
     settings = {"steps": 20, "hidden": 8, "eval_every": 20, "save_every": 4, "log_every": 9}
     with pytest.raises(RuntimeError):
         zoo.train(str(text), "vanilla", out=parts, on_event=stop, **settings)
-    assert train_all_cells.trained("vanilla", parts, str(text), 20, 8) == expected
+    assert train_all_cells.train_cell("vanilla", parts, str(text), 20, 8) == expected
 
 
 def test_untrainable_cell_is_one_message(tmp_path: Path, capsys) -> None:
