@@ -248,7 +248,7 @@ def named_outputs(y: Array, last: Arrays) -> Arrays:
 def named_gradients(rnn: Recurrent, dx: Array | None, dstate: Arrays, dtheta: Array) -> Arrays:
     """The results of a backward pass, named."""
     named = {} if dx is None else {"gradient of the input x": dx}
-    named |= {f"gradient of the first state {name}": value for name, value in dstate.items()}
+    named |= {f"gradient of the initial state {name}": value for name, value in dstate.items()}
     return named | {
         f"gradient of parameter {name}": value for name, value in rnn.layout.views(dtheta).items()
     }
@@ -259,7 +259,7 @@ def inputs_of(trial: Trial) -> Iterator[tuple[str, Array]]:
     yield "the parameters", trial.theta
     yield "the input x", trial.x
     yield from ((f"the buffer {name}", value) for name, value in trial.rnn.buffers.items())
-    yield from ((f"the first state {name}", value) for name, value in trial.state.items())
+    yield from ((f"the initial state {name}", value) for name, value in trial.state.items())
     yield from ((f"the input {name}", value) for name, value in trial.inputs.items())
     yield "the gradient dy of the output", trial.dy
     yield from (

@@ -73,6 +73,6 @@ CELL_CHECKS: tuple[Callable[[Cell], None], ...] = (
     check_save_load,
     check_learns,
 )
-"""Every law: first the one that all others rest on, then those that find the plainest faults."""
+"""All laws of a cell. If the first one fails, the others are skipped."""
 
 __all__ = ["CELL_CHECKS", *(check.__name__ for check in CELL_CHECKS)]

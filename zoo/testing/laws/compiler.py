@@ -1,7 +1,4 @@
-"""The law of the two statements: what is compiled computes what ``step`` says.
-
-Laws about the compiler: compiled code is its source, and is compiled once.
-"""
+"""Laws about compiled code: it agrees with ``step`` and with its Python source, and is compiled once."""
 
 from __future__ import annotations
 
@@ -34,10 +31,8 @@ from zoo.testing.trials import (
 def check_step_agrees(cell: Cell) -> None:
     """The compiled forward pass agrees with ``step`` called on NumPy arrays."""
     if not cell.has_step():
-        raise SkipTest("it has no step, and its kernels are all it says")
-    meaning = (
-        "Expected is `step`, row by row and time step by time step; one of the two is not what is meant."
-    )
+        raise SkipTest("it has kernels and no step to compare with")
+    meaning = "Expected is `step`, row by row and time step by time step; one of the two is wrong."
 
     def law(case: Case) -> None:
         trial = make_trial(case)
@@ -104,7 +99,7 @@ def check_compiles_once(
             run(make_trial(case))
             for name, kernel in kernels.items():
                 _check_signature_count(cell, name, kernel, before[name])
-    for name, kernel in kernels.items():  # an earlier law may have compiled all there is to compile
+    for name, kernel in kernels.items():  # an earlier law may have compiled every version
         _check_signature_count(cell, name, kernel, len(ALL_KINDS))
 
 
@@ -130,7 +125,7 @@ def _check_signature_count(cell: Cell, name: str, kernel: Kernel[..., Any], most
 
 
 def _kernels(cell: Cell) -> dict[str, Kernel[..., Any]]:
-    """The two kernels, if there is something to compile."""
+    """The two compiled kernels."""
     cell_kernels = kernels_of(cell)
     kernels: dict[str, Any] = {"forward": cell_kernels.forward, "backward": cell_kernels.backward}
     for name, kernel in kernels.items():

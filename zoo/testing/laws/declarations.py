@@ -35,29 +35,29 @@ def check_help(cell: Cell) -> None:
     if not (cell.card.published or _is_in_plugin(type(cell))):
         return
     text = type(cell).__doc__ or ""
-    silent = {
+    undocumented = {
         name: declared
         for name, declared in _declarations(cell).items()
         if not declared.help and not re.search(rf"\b{re.escape(name)}\b", text)
     }
-    if silent:
-        name, declared = next(iter(silent.items()))
+    if undocumented:
+        name, declared = next(iter(undocumented.items()))
         example = f"{name} = zoo.{type(declared).__name__}(..., help='...')"
-        meaning = f"Readers do not learn what it is; write `{example}`."
-        fail(cell, ", ".join(silent), "no help text", "help=... or the name in the docstring", meaning)
+        meaning = f"Explain what it is; write `{example}`."
+        fail(cell, ", ".join(undocumented), "no help text", "help=... or the name in the docstring", meaning)
 
 
 def _check_card(cell: Cell) -> None:
     card = cell.card
     if not isinstance(card, Card):
-        fail(cell, "card", repr(card), "a zoo.Card", "It tells people where the cell comes from.")
+        fail(cell, "card", repr(card), "a zoo.Card", "It names the source of the cell.")
     if not card.published and _is_in_plugin(type(cell)):
         meaning = f"What an installed plugin publishes needs a reference; add `card = {TEMPLATE}`."
         fail(cell, "card", "no authors, year and url", "all three", meaning)
 
 
 def _is_in_plugin(cls: type[Cell]) -> bool:
-    """Whether a class stands in the module or package of an installed plugin, whose tests may import it."""
+    """Whether a class is defined in an installed plugin."""
     modules = [record.module for record in plugins() if record.distribution and record.module]
     return any(f"{cls.__module__}.".startswith(f"{module}.") for module in modules)
 
@@ -77,7 +77,7 @@ def _check_count(cell: Cell, inputs: int, hidden: int) -> None:
     expected = Recurrent(cell, inputs, hidden, threads=1).theta.size
     letters = {"I": inputs, "H": hidden} | {k: v for k, v in cell.options.items() if type(v) is int}
     formula = cell.parameter_formula()
-    # Term by term: a size is short, and a cell may have any number of parameters.
+    # Evaluate term by term: a size expression has a limited length, a formula does not.
     terms = formula.replace("·", "*").split(" + ")
     for what, actual in (
         ("parameter_count", cell.parameter_count(inputs, hidden)),
@@ -115,5 +115,5 @@ def check_initialisation(cell: Cell) -> None:
 
 
 def _is_random(declared: Declaration) -> bool:
-    """Whether values are surely drawn; a function of the cell's own may well return constants."""
+    """Whether initial values are certainly random; a custom initializer may return constants."""
     return isinstance(declared.init, str) and declared.init not in CONSTANT_INITIALIZERS

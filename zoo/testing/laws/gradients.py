@@ -1,7 +1,7 @@
-"""Laws about the backward pass: it is the derivative of the forward pass, nothing more and nothing less.
+"""Laws about the backward pass: it is the derivative of the forward pass.
 
-The scalar differentiated is ``sum(dy * y) + sum(dlast * last)`` with random ``dy`` and ``dlast``, from states
-that are not zero: so every path counts, also those that training from zero states never takes.
+The differentiated scalar is ``sum(dy * y) + sum(dlast * last)`` with random ``dy`` and ``dlast``. The initial
+states are not zero, so that every path contributes, including those that training from zero never uses.
 """
 
 from __future__ import annotations
@@ -33,14 +33,13 @@ from zoo.testing.trials import (
     run,
 )
 
-# The error of a central difference in float64 is least, about 1e-10, for a step near the cube root of the
-# epsilon, and wrong terms are larger than the tolerance by orders of magnitude. The smaller steps are for
-# cells with kinks, such as ReLU: where a kink lies between the two points of the first, it hardly lies
-# between those of the next.
+# The error of a central difference in float64 is smallest, about 1e-10, for a step near the cube root of the
+# epsilon. Wrong terms exceed the tolerance by orders of magnitude. The smaller steps are for cells with
+# kinks, such as ReLU: a kink between the two points of the first step is rarely between closer points.
 STEPS = (6e-6, 6e-7, 6e-8)
 TOLERANCE = 1e-7
-# Numbers tried in one array, at two forward passes each: a large cell, too, should be checked in seconds. All
-# numbers take part in the directional derivative.
+# Elements compared in one array, with two forward passes each, so that a large cell is checked in seconds.
+# The directional derivative covers all elements.
 MAX_ELEMENTS = 24
 
 
@@ -81,14 +80,14 @@ def check_state_gradient(cell: Cell) -> None:
     warn_of_cuts(cell)
     skip_if_all_cut(cell, cell.states)
     meaning = (
-        "Going back through time begins with `dlast` and ends with the gradient of the state before the "
-        "first step; a state that is handed on unchanged hands its gradient on."
+        "Back-propagation through time begins with `dlast` and ends with the gradient of the initial state; "
+        "a state that is passed on unchanged passes its gradient on."
     )
 
     def law(case: Case) -> None:
         trial = make_trial(case)
         smooth = {name: value for name, value in trial.state.items() if name not in trial.discrete}
-        _compare(trial, "gradient of the first state", smooth, meaning)
+        _compare(trial, "gradient of the initial state", smooth, meaning)
         _check_discrete(trial)
 
     for_all(cell, law, kinds=FLOAT64)
@@ -111,30 +110,28 @@ def check_directional_derivative(cell: Cell) -> None:
 
 def check_vjp_linear(cell: Cell) -> None:
     """The backward pass is linear: the gradient of a weighted sum is the weighted sum of the gradients."""
-    meaning = (
-        "A backward pass that clips, normalises or adds is no derivative; clipping belongs to the training."
-    )
+    meaning = "A backward pass that clips, normalises or adds is not a derivative; clip in training instead."
 
     def law(case: Case) -> None:
         trial, other = make_trial(case), make_trial(replace(case, seed=case.seed + 1))
 
-        def back(a: float, b: float) -> Arrays:
+        def backward(a: float, b: float) -> Arrays:
             _, _, tape = trial.apply()
             dlast = {name: a * trial.dlast[name] + b * other.dlast[name] for name in trial.dlast}
             return named_gradients(trial.rnn, *trial.rnn.vjp(tape, a * trial.dy + b * other.dy, dlast))
 
-        first, second = back(1, 0), back(0, 1)
+        first, second = backward(1, 0), backward(0, 1)
         expected = {name: 50 * first[name] - 0.3 * second[name] for name in first}
-        assert_close(cell, back(50, -0.3), expected, 50 * trial.rounding, meaning)
+        assert_close(cell, backward(50, -0.3), expected, 50 * trial.rounding, meaning)
         zeros = {name: np.zeros_like(value) for name, value in first.items()}
-        assert_same(cell, back(0, 0), zeros, f"No gradient in, no gradient out. {meaning}")
+        assert_same(cell, backward(0, 0), zeros, f"Zero gradients in must give zero gradients out. {meaning}")
 
     for_all(cell, law, kinds=FLOAT64)
 
 
 @functools.lru_cache(maxsize=256)
 def gradient_cuts(cell: Cell) -> GradientCuts:
-    """The variables of a cell whose gradient is not a derivative, as its ``step`` says; none without one."""
+    """Variables whose gradient ``step`` cuts or replaces; none for a cell without a ``step``."""
     if not cell.has_step():
         return GradientCuts()
     try:
@@ -144,7 +141,7 @@ def gradient_cuts(cell: Cell) -> GradientCuts:
 
 
 def compare_direction(trial: Trial, meaning: str) -> None:
-    """Compare the derivative in a random direction of everything at once with central differences."""
+    """Compare the derivative in a random direction of all variables with central differences."""
     gradients = run(trial)
     moves = {name: _direction(trial, array) for name, array in _variables(trial).items()}
     if not moves:
@@ -205,52 +202,52 @@ def _list_names(cell: Cell, names: tuple[str, ...]) -> str:
 def _cut_gradient_names(trial: Trial) -> set[str]:
     """Names of the gradients of a trial that are not derivatives.
 
-    Those of a lower layer come through the input of the layers above.
+    A cut input gradient also cuts the gradients of all layers below.
     """
     stack, names, above = trial.rnn.stack, set[str](), False
-    for floor in reversed(stack.layers):
-        for layer in floor.directions:
-            cut = gradient_cuts(layer.cell).names
-            groups = ("gradient of parameter", layer.params), ("gradient of the first state", layer.states)
+    for layer in reversed(stack.layers):
+        for direction in layer.directions:
+            cut = gradient_cuts(direction.cell).names
+            groups = (
+                ("gradient of parameter", direction.params),
+                ("gradient of the initial state", direction.states),
+            )
             names |= {
                 f"{what} {name}"
                 for what, arrays in groups
                 for name in arrays
-                if above or name.removeprefix(layer.prefix) in cut
+                if above or name.removeprefix(direction.prefix) in cut
             }
-        above = above or any("x" in gradient_cuts(layer.cell).names for layer in floor.directions)
+        above = above or any("x" in gradient_cuts(each.cell).names for each in layer.directions)
     if above:
         names.add("gradient of the input x")
     learned = stack.learned.items()
     return names | {
         f"gradient of parameter {name}"
         for name, state in learned
-        if f"gradient of the first state {state}" in names
+        if f"gradient of the initial state {state}" in names
     }
 
 
 def _check_discrete(trial: Trial) -> None:
-    """Nothing is differentiated by a state of whole numbers."""
+    """Require zero gradients for discrete states."""
     gradients = run(trial)
     for name in trial.discrete:
-        what, zeros = f"gradient of the first state {name}", np.zeros_like(trial.state[name])
-        meaning = "A state declared discrete counts and is no variable: hand back zeros."
+        what, zeros = f"gradient of the initial state {name}", np.zeros_like(trial.state[name])
+        meaning = "A discrete state is not differentiated: return zeros."
         assert_same(trial.cell, {what: gradients[what]}, {what: zeros}, meaning)
 
 
-# What moves: an array of the trial, and its direction.
+# An array of the trial, and the direction in which it moves.
 Move = tuple[Array, Array]
 Moves = Mapping[str, Move]
 
 
 def _variables(trial: Trial) -> Arrays:
-    """The arrays that a trial is differentiated by, under the names of their gradients.
-
-    Those whose gradient is not the derivative are left out.
-    """
+    """The arrays of a trial to differentiate, by the names of their gradients; cut gradients are left out."""
     named = {} if trial.tokens else {"gradient of the input x": trial.x}
     named |= {
-        f"gradient of the first state {name}": value
+        f"gradient of the initial state {name}": value
         for name, value in trial.state.items()
         if name not in trial.discrete
     }
@@ -265,19 +262,19 @@ def _direction(trial: Trial, array: Array) -> Move:
 
 
 def _compare(trial: Trial, what: str, arrays: Arrays, meaning: str) -> None:
-    """Compare some numbers of each array's gradient with central differences."""
+    """Compare some elements of each gradient with central differences."""
     gradients, cut = run(trial), _cut_gradient_names(trial)
     for name, array in arrays.items():
         if f"{what} {name}" in cut:
             continue
-        places = [np.unravel_index(i, array.shape) for i in trial.rng.permutation(array.size)[:MAX_ELEMENTS]]
-        moves: list[Moves] = [{name: (array, _unit(array, place))} for place in places]
-        _assert_slopes(trial, f"{what} {name}", gradients[f"{what} {name}"], places, moves, meaning)
+        indices = [np.unravel_index(i, array.shape) for i in trial.rng.permutation(array.size)[:MAX_ELEMENTS]]
+        moves: list[Moves] = [{name: (array, _unit(array, index))} for index in indices]
+        _assert_slopes(trial, f"{what} {name}", gradients[f"{what} {name}"], indices, moves, meaning)
 
 
-def _unit(array: Array, place: tuple[np.intp, ...]) -> Array:
+def _unit(array: Array, index: tuple[np.intp, ...]) -> Array:
     direction = np.zeros_like(array)
-    direction[place] = 1
+    direction[index] = 1
     return direction
 
 
@@ -285,20 +282,20 @@ def _assert_slopes(
     trial: Trial,
     what: str,
     gradient: Array,
-    places: list[tuple[np.intp, ...]],
+    indices: list[tuple[np.intp, ...]],
     moves: list[Moves],
     meaning: str,
 ) -> None:
-    """Require that the gradient at some places equals the slopes along the moves."""
+    """Require that some elements of the gradient equal the slopes along the moves."""
     expected = gradient.copy()
-    for place, move in zip(places, moves, strict=True):
-        expected[place] = _slope(trial, move, near=gradient[place])
+    for index, move in zip(indices, moves, strict=True):
+        expected[index] = _slope(trial, move, near=gradient[index])
     explained = f"Expected are central differences. {meaning}"
     assert_close(trial.cell, {what: gradient}, {what: expected}, TOLERANCE, explained)
 
 
 def _slope(trial: Trial, moves: Moves, near: float) -> float:
-    """Central difference along the moves, by the first step that agrees with ``near``, or else the best."""
+    """Central difference with the first step size that agrees with ``near``, or else with the largest."""
     slopes = []
     for step in STEPS:
         slopes.append(_central_difference(trial, moves, step))
@@ -316,11 +313,11 @@ def _central_difference(trial: Trial, moves: Moves, step: float) -> float:
 
 
 def _forward_moved(trial: Trial, moves: Moves, step: float) -> tuple[Array, Arrays]:
-    """Outputs and last states with some arrays moved along their directions, and moved back afterwards."""
-    kept = {name: array.copy() for name, (array, _) in moves.items()}
+    """Outputs and last states with arrays moved along their directions; restore the arrays afterwards."""
+    saved = {name: array.copy() for name, (array, _) in moves.items()}
     for array, direction in moves.values():
         array += step * direction
     y, last, _ = trial.apply()
     for name, (array, _) in moves.items():
-        array[...] = kept[name]
+        array[...] = saved[name]
     return y, last

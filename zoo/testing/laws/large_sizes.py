@@ -1,4 +1,4 @@
-"""The law of large sizes: what a kernel does beyond its first vector, panel, shard and block of steps.
+"""The law of large sizes: kernels beyond the first vector, panel, shard and block of time steps.
 
 The other laws stop at four steps, four units and three rows, where Hypothesis finds most faults and prints
 small examples. These cases are fixed: they lie on both sides of the widths at which compiled loops change.
@@ -95,7 +95,7 @@ def _compare(trial: Trial) -> None:
 
 
 def _reference(trial: Trial) -> Arrays:
-    """Both passes of the equations; without any, those of the kernels, once differences agree with them."""
+    """Both passes by ``step``, or by the kernels after a comparison with central differences."""
     if trial.cell.has_step():
         try:
             return run_reference(trial)
@@ -108,7 +108,7 @@ def _reference(trial: Trial) -> Arrays:
 
 
 def _compare_row(trial: Trial, expected: Arrays) -> None:
-    """Compare the last row of the reference with ``step`` called on NumPy arrays, as it stands."""
+    """Compare the last row of the reference with ``step`` called on NumPy arrays."""
     row = take_rows(trial, [-1])
     (layer_arrays,) = layers_of(row)
     y, last = run_step(

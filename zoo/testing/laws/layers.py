@@ -1,4 +1,4 @@
-"""Laws of layers: what `zoo.Recurrent` makes of a cell is still what the cell computes."""
+"""Laws about layers: lengths, directions and options of ``zoo.Recurrent``."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Y, DX = TIME_MAJOR
 def check_lengths(cell: Cell) -> None:
     """Sequences of different lengths give the same results as each one alone; padding has no effect."""
     meaning = (
-        "A kernel is called for the rows that still go on, and again when one ends: nothing may depend on "
-        "how many rows or steps there are in a call."
+        "A kernel is called for the rows that have not ended, and again after one ends: results may not "
+        "depend on the number of rows or steps in a call."
     )
 
     def law(case: Case) -> None:
@@ -37,47 +37,45 @@ def check_lengths(cell: Cell) -> None:
 
 
 def _padded(trial: Trial, lengths: Array) -> Trial:
-    """The trial with lengths, and with what nobody may read behind the end of each row."""
-    behind = np.arange(len(trial.x))[:, np.newaxis] >= lengths
+    """The trial with lengths, and with NaN or invalid tokens as padding."""
+    padding = np.arange(len(trial.x))[:, np.newaxis] >= lengths
     x, dy = trial.x.copy(), trial.dy.copy()
-    x[behind] = -7 if trial.tokens else np.nan
-    dy[behind] = np.nan
+    x[padding] = -7 if trial.tokens else np.nan
+    dy[padding] = np.nan
     inputs = {name: value.copy() for name, value in trial.inputs.items()}
     for value in inputs.values():
-        value[behind] = np.nan
+        value[padding] = np.nan
     return replace(trial, x=x, dy=dy, inputs=inputs, lengths=lengths)
 
 
 def _row(trial: Trial, row: int, length: int) -> Arrays:
-    """The results of one row alone, as long as it is, with zeros behind its end."""
+    """The results of one row alone, cut to its length and padded with zeros."""
     alone = take_rows(trial, [row])
     inputs = {name: value[:length] for name, value in alone.inputs.items()}
     results = run(replace(alone, x=alone.x[:length], dy=alone.dy[:length], inputs=inputs))
-    behind = len(trial.x) - length
+    padding = len(trial.x) - length
     return {
-        name: np.pad(value, ((0, behind), (0, 0), (0, 0))) if name in TIME_MAJOR else value
+        name: np.pad(value, ((0, padding), (0, 0), (0, 0))) if name in TIME_MAJOR else value
         for name, value in results.items()
     }
 
 
 def check_directions(cell: Cell) -> None:
     """A bidirectional layer equals two layers, one of which reads the reversed sequence."""
-    meaning = (
-        "Nothing may be remembered from one call of a kernel to the next, nor from one layer to another."
-    )
+    meaning = "A kernel may keep nothing from one call to the next, nor from one layer to another."
 
     def law(case: Case) -> None:
         inputs, hidden, _ = case.sizes
         rnn = Recurrent(cell, inputs, hidden, dtype=case.dtype, seed=case.seed, threads=1, bidirectional=True)
         trial = make_trial(case, rnn)
-        assert_close(cell, run(trial), _by_hand(trial), trial.rounding, meaning)
+        assert_close(cell, run(trial), _by_two_layers(trial), trial.rounding, meaning)
 
     for_all(cell, law, kinds=(TOKENS64,), layers=(1,))
 
 
-def _by_hand(trial: Trial) -> Arrays:
-    """The results of two layers, the second of which is given everything from the end."""
-    forwards, backwards = (run(_one_way(trial, reverse)) for reverse in (False, True))
+def _by_two_layers(trial: Trial) -> Arrays:
+    """The results of two layers, the second on reversed arrays."""
+    forwards, backwards = (run(_one_direction(trial, reverse)) for reverse in (False, True))
     backwards = {name: value[::-1] if name in TIME_MAJOR else value for name, value in backwards.items()}
     named = {
         name.replace("l0.", REVERSE): value for name, value in backwards.items() if name not in TIME_MAJOR
@@ -89,12 +87,12 @@ def _by_hand(trial: Trial) -> Arrays:
     return results
 
 
-def _one_way(trial: Trial, reverse: bool) -> Trial:
-    """A trial of one of the two layers."""
+def _one_direction(trial: Trial, reverse: bool) -> Trial:
+    """A trial of one direction alone."""
     stack, step = trial.rnn.stack, -1 if reverse else 1
     rnn = Recurrent(trial.cell, stack.input_size, stack.hidden_size, dtype=trial.rnn.dtype, threads=1)
     arrays = {**trial.rnn.layout.views(trial.theta), **trial.rnn.buffers}
-    rnn.fill(_of_layer(arrays, reverse))
+    rnn.fill(_of_direction(arrays, reverse))
     size = rnn.output_size
     dy = trial.dy[::step, :, size:] if reverse else trial.dy[:, :, :size]
     return replace(
@@ -102,15 +100,15 @@ def _one_way(trial: Trial, reverse: bool) -> Trial:
         rnn=rnn,
         theta=rnn.theta,
         x=trial.x[::step],
-        state=_of_layer(trial.state, reverse),
+        state=_of_direction(trial.state, reverse),
         inputs={name: value[::step] for name, value in trial.inputs.items()},
         dy=dy,
-        dlast=_of_layer(trial.dlast, reverse),
+        dlast=_of_direction(trial.dlast, reverse),
     )
 
 
-def _of_layer(arrays: Arrays, reverse: bool) -> Arrays:
-    """The arrays of one of two layers, under the names they have in a layer of its own."""
+def _of_direction(arrays: Arrays, reverse: bool) -> Arrays:
+    """The arrays of one direction, with the names that they have in a unidirectional layer."""
     return {
         name.replace(REVERSE, "l0."): value
         for name, value in arrays.items()
@@ -121,7 +119,7 @@ def _of_layer(arrays: Arrays, reverse: bool) -> Arrays:
 def check_layers(cell: Cell) -> None:
     """Gradients of bidirectional residual layers with dropout and lengths equal central differences."""
     warn_of_cuts(cell)
-    meaning = "Where the other laws hold, this is a fault of zoo.Recurrent, and not of the cell."
+    meaning = "If the other laws hold, the fault is in zoo.Recurrent, not in the cell."
 
     def law(case: Case) -> None:
         compare_direction(_trial_with_all_options(case), meaning)
@@ -130,7 +128,7 @@ def check_layers(cell: Cell) -> None:
 
 
 def _trial_with_all_options(case: Case) -> Trial:
-    """A trial of all that layers have to offer: rows of different lengths, dropout, learned first states."""
+    """A trial with rows of different lengths, dropout and learned initial states."""
     try:
         rnn = _layers([case.cell, case.cell, "vanilla"], case)
     except UsageError:  # the cell does not come in the size of the second layer, which reads both directions
@@ -141,7 +139,7 @@ def _trial_with_all_options(case: Case) -> Trial:
 
 
 def _layers(cells: list[Any], case: Case) -> Recurrent:
-    """Layers of these cells with everything chosen that can be."""
+    """Layers of these cells with all options on."""
     inputs, hidden, _ = case.sizes
     chosen = {"bidirectional": True, "residual": True, "learned_state": True}
     return Recurrent(

@@ -1,4 +1,4 @@
-"""Laws about a cell at work: in a language model, saved and loaded, learning."""
+"""Laws about models of a cell: readout, saving and loading, training."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _check_row(cell: Cell, logits: Array, meaning: str) -> None:
 
 def check_save_load(cell: Cell) -> None:
     """A loaded model has the saved cell, and bitwise equal parameters, buffers and outputs."""
-    meaning = "All that a cell is must be in its class and options: attributes set in __init__ are not saved."
+    meaning = "A cell is saved as its class and options: attributes set in __init__ are lost."
 
     def law(case: Case) -> None:
         model, tokens = _model(case)
@@ -106,28 +106,26 @@ def check_learns(cell: Cell, kinds: tuple[InputKind, ...] = (DENSE32, TOKENS32))
     """
     size = suitable_sizes(cell, layers=(1,))[-1]
     for kind in kinds:
-        # Several starts and the sum of their losses: one alone may lie where all units are off.
+        # Sum the losses of several seeds: with a single seed all units may be off.
         with np.errstate(all="ignore"):
             pairs = [_descend(make_trial(Case(cell, 5, 8, size, *kind, seed))) for seed in range(4)]
         first, last = (sum(losses) for losses in zip(*pairs, strict=True))
         if not last < first / 2:
-            meaning = (
-                "Look at the gradients first: a zero one learns nothing, one of the wrong sign unlearns."
-            )
+            meaning = "Check the gradients first: one may be zero or have the wrong sign."
             actual, expected = f"{last:.3g}, from {first:.3g}", f"less than {first / 2:.3g}"
             fail(cell, f"squared error after {STEPS} steps", actual, expected, f"{meaning} [{kind[0]}]")
 
 
 def _descend(trial: Trial) -> tuple[float, float]:
-    """The first and the least squared error on the way from the initial parameters to those of the trial."""
-    wanted, _, _ = trial.apply()
+    """The first and the smallest squared error of gradient descent towards the outputs of the trial."""
+    targets, _, _ = trial.apply()
     theta = trial.rnn.theta.copy()
-    length = float(np.linalg.norm(trial.theta - theta)) / STEPS  # the straight way, in that many steps
+    length = float(np.linalg.norm(trial.theta - theta)) / STEPS  # the distance, in that many steps
     losses: list[float] = []
     for _ in range(STEPS):
         y, _, tape = trial.apply(theta)
-        losses.append(float(np.mean((y - wanted) ** 2)))
-        _, _, gradient = trial.rnn.vjp(tape, y - wanted)
+        losses.append(float(np.mean((y - targets) ** 2)))
+        _, _, gradient = trial.rnn.vjp(tape, y - targets)
         theta -= (length / max(float(np.linalg.norm(gradient)), 1e-30)) * gradient
     return losses[0], min(losses)
 

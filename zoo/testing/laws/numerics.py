@@ -1,4 +1,4 @@
-"""Laws about numbers: NaN is never lost, large inputs do no harm, float32 is float64 to rounding."""
+"""Laws about numerics: float32, large inputs and NaN."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from zoo.testing.trials import (
 
 def check_float32(cell: Cell) -> None:
     """Values and gradients in float32 agree with float64 to a tolerance based on the float32 epsilon."""
-    meaning = "A branch on the dtype, a constant too coarse, or a difference of large numbers that cancel."
+    meaning = "Look for a branch on the dtype, an imprecise constant, or cancellation of large numbers."
 
     def law(case: Case) -> None:
         trial = make_trial(case)
@@ -63,7 +63,7 @@ def check_nan(cell: Cell) -> None:
     """NaN in inputs, states, parameters or gradients gives NaN results, and only in its own sequence."""
     meaning = (
         "A diverged run must look diverged: comparisons with NaN are false, so write clamps as `limit if a "
-        "> limit else a`, which hands NaN on, and not `a if a < limit else limit`."
+        "> limit else a`, which passes NaN on, and not `a if a < limit else limit`."
     )
 
     def law(case: Case) -> None:
@@ -79,7 +79,7 @@ def check_nan(cell: Cell) -> None:
 
 
 def _trials_with_nan(trial: Trial, row: int) -> Iterator[tuple[str, Trial]]:
-    """The trial with NaN in one row of each first state, and of the input at each step."""
+    """The trial with NaN in one row of each initial state, and of the input at each step."""
     read = _states_read(trial.cell)
     for name, value in trial.state.items():
         if name not in trial.discrete and name.rpartition(".")[2] in read:
@@ -95,14 +95,14 @@ def _states_read(cell: Cell) -> set[str]:
     return {node.attr for node in ancestors(step_graph_of(cell).outputs) if node.op == STATE}
 
 
-def _with_value(array: Array, place: int | tuple[int, int], value: float) -> Array:
+def _with_value(array: Array, index: int | tuple[int, int], value: float) -> Array:
     copy = array.copy()
-    copy[place] = value
+    copy[index] = value
     return copy
 
 
 def _check_forward(trial: Trial, what: str, row: int, meaning: str) -> None:
-    """NaN shows in the row's outputs or last states, and in no other row's."""
+    """Require NaN in the outputs or last states of the row, and in no other row."""
     y, last, _ = trial.apply()
     dirty = np.isnan(y).any(axis=(0, 2))
     for value in last.values():
@@ -122,18 +122,18 @@ def _check_parameter(trial: Trial, name: str, meaning: str) -> None:
 
 
 def _check_backward(trial: Trial, row: int, meaning: str) -> None:
-    """NaN in the row's last gradient shows in some result, if that gradient matters at all.
+    """Require NaN in some gradient after NaN in the last ``dy`` of the row, if that ``dy`` matters.
 
-    It does not where a rectifier is shut: zero is then the whole truth, and zero times NaN nobody computes.
+    It does not matter where a rectifier is off: the gradient is zero, and kernels skip zero times NaN.
     """
     _, _, tape = trial.apply()
-    place = (trial.x.shape[0] - 1, row)
+    index = (trial.x.shape[0] - 1, row)
 
     def gradients(dy: Array) -> Arrays:
         return named_gradients(trial.rnn, *trial.rnn.vjp(tape, dy, trial.dlast))
 
-    with_nan = gradients(_with_value(trial.dy, place, np.nan))
-    without = gradients(_with_value(trial.dy, place, 0.0))
+    with_nan = gradients(_with_value(trial.dy, index, np.nan))
+    without = gradients(_with_value(trial.dy, index, 0.0))
     if any((value != without[name]).any() for name, value in gradients(trial.dy).items()):
         _require_nan(trial.cell, "gradients, after NaN in dy", with_nan, meaning)
 

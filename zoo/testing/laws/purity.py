@@ -1,4 +1,4 @@
-"""Laws of pure functions: nothing is written, remembered or left to chance, and threads change no bit."""
+"""Laws about pure functions: arguments stay unchanged, and results depend on the arguments alone."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def check_inputs_unchanged(cell: Cell) -> None:
 
 def _run_in_place(trial: Trial) -> None:
     """Run both passes on the caller's arrays, as models do; ``Recurrent.apply`` copies most of them."""
-    rnn, given = trial.rnn, (trial.x, trial.state or None, trial.noise, trial.lengths, trial.inputs)
+    rnn, arguments = trial.rnn, (trial.x, trial.state or None, trial.noise, trial.lengths, trial.inputs)
     arrays = {**rnn.arrays, **rnn.layout.views(trial.theta)}
-    _, _, tape = rnn.functional.apply(arrays, *given, rnn.threads)
+    _, _, tape = rnn.functional.apply(arrays, *arguments, rnn.threads)
     rnn.functional.vjp(tape, trial.dy, trial.dlast, rnn.threads)
 
 
@@ -62,11 +62,11 @@ def check_tape_reusable(cell: Cell) -> None:
         trial = make_trial(case)
         _, _, tape = trial.apply()
 
-        def back() -> Arrays:
+        def backward() -> Arrays:
             return named_gradients(trial.rnn, *trial.rnn.vjp(tape, trial.dy, trial.dlast))
 
-        first = back()
-        assert_same(cell, back(), first, meaning)
+        first = backward()
+        assert_same(cell, backward(), first, meaning)
 
     for_all(cell, law)
 
@@ -91,7 +91,7 @@ def check_two_tapes(cell: Cell) -> None:
 
 def check_threads(cell: Cell) -> None:
     """Results are bitwise equal for any number of threads."""
-    meaning = "Shards of the batch run at the same time: kernels may share no buffer and ask for no thread."
+    meaning = "Shards of the batch run in parallel: kernels may not share a buffer or use the thread."
 
     def law(case: Case) -> None:
         trial = make_trial(case)
@@ -100,5 +100,5 @@ def check_threads(cell: Cell) -> None:
             together = replace(trial, rnn=rebuild_layer(trial.rnn, threads=threads))
             assert_same(cell, run(together), alone, f"With {threads} threads. {meaning}")
 
-    # The batch is cut into shards of eight rows, so that nine or more make something to share.
+    # The batch is cut into shards of eight rows, so nine or more rows make several shards.
     for_all(cell, law, batch=(9, 20))

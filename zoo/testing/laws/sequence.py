@@ -1,4 +1,4 @@
-"""Laws about time and batch: a sequence is its parts, a row is alone, tokens are one-hot rows."""
+"""Laws about time and batch: split sequences, independent rows, tokens."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from zoo.testing.trials import (
 )
 
 TIME_MAJOR = ("output y", "gradient of the input x")
-"""The results that have time in front, and the batch behind it."""
+"""The results of shape ``(T, B, ...)``."""
 
 
 def check_split(cell: Cell) -> None:
     """A sequence run in two parts, with the states passed on, gives the same values and gradients."""
     meaning = (
-        "What a cell remembers must be in its declared states (also a count of steps), and the gradient of "
-        "the states must continue where the later part ended."
+        "All that a cell carries between steps must be in its declared states (also a count of steps), and "
+        "the backward pass of the first part must start from the state gradient of the second."
     )
 
     def law(case: Case) -> None:
@@ -90,7 +90,7 @@ def _combine(name: str, parts: list[Array]) -> Array:
 
 def check_rows_permute(cell: Cell) -> None:
     """Permuting the batch permutes the results and does not change the parameters' gradient."""
-    meaning = "The place of a row in the batch means nothing."
+    meaning = "The index of a row in the batch must have no effect."
 
     def law(case: Case) -> None:
         trial = make_trial(case)

@@ -38,12 +38,12 @@ def check_empty_sequence(cell: Cell) -> None:
         results = run(trial)
         expected = {name: np.zeros_like(value) for name, value in results.items()}
         expected |= {f"last state {name}": value for name, value in trial.state.items()}
-        expected |= {f"gradient of the first state {name}": value for name, value in trial.dlast.items()}
+        expected |= {f"gradient of the initial state {name}": value for name, value in trial.dlast.items()}
         assert_same(
             cell,
             results,
             expected,
-            "With T = 0 the time loop runs not once; start it from a copy of the state.",
+            "With T = 0 the time loop does not run; start from a copy of the state.",
         )
 
     for_all(cell, law, steps=(0, 0))
@@ -58,14 +58,14 @@ def check_results_are_new(cell: Cell) -> None:
         for given, array in inputs_of(trial):
             for what, result in results:
                 if np.shares_memory(result, array):
-                    meaning = "Who writes into one changes the other; return `.copy()`."
+                    meaning = "A write to one changes the other; return `.copy()`."
                     fail(cell, what, f"a view of {given}", "an array of its own", meaning)
 
     for_all(cell, law, steps=(0, 3))
 
 
 def _results(trial: Trial) -> Iterator[Expectation]:
-    """Everything that the kernels of the first layer return, with the shape it should have."""
+    """The results of the first layer's kernels, each with its expected shape."""
     layer, kernels = trial.rnn.stack.directions[0], kernels_of(trial.cell)
     steps, batch = trial.x.shape[:2]
     given, dlast = _first_layer(trial)
@@ -76,7 +76,7 @@ def _results(trial: Trial) -> Iterator[Expectation]:
     dy = np.ones((steps, batch, layer.output_size), trial.rnn.dtype)
     dx, dstate, dparams = kernels.backward(*given, tape, dy, dlast, *kernels.options)
     yield "gradient dx of the input", dx, (0, 0, 0) if trial.tokens else trial.x.shape
-    yield from _expect_group(trial.cell, "gradient of the first state", dstate, layer.states, states)
+    yield from _expect_group(trial.cell, "gradient of the initial state", dstate, layer.states, states)
     yield from _expect_group(
         trial.cell, "gradient of parameter", dparams, layer.params, layer.params.values()
     )
