@@ -1,5 +1,5 @@
-"""The tasks that ship with zoo, one a file.
+"""The tasks of zoo, one per file.
 
-Examples are computed as whole arrays from a ``zoo.TaskRng``, never from another generator, so that a batch
-depends on the seed, the part and the number of the batch alone.
+Examples are computed as whole arrays and all random numbers come from a ``zoo.TaskRng``, so that a batch
+depends only on the seed, the part and the index of the batch.
 """

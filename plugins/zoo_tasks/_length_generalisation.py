@@ -2,9 +2,9 @@
 
 The setup is that of G. Delétang et al., *Neural Networks and the Chomsky Hierarchy*, ICLR 2023,
 https://arxiv.org/abs/2207.02098, sections 4 and A.4, and of the code they published
-(https://github.com/google-deepmind/neural_networks_chomsky_hierarchy): a batch of training has one length,
-drawn from 1 to 40; one of testing, one drawn from 41 to 500. The score is the mean accuracy over those. After
-the input comes one more token that asks for the answer, and the answer is read there.
+(https://github.com/google-deepmind/neural_networks_chomsky_hierarchy). All sequences of a batch have the same
+length, drawn from 1 to 40 in training and from 41 to 500 in the test. The score is the mean accuracy over the
+test batches. A query token follows the input, and the target is at that step.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CARD = zoo.Card(
 
 
 class LengthGeneralisation(zoo.Task, abstract=True):
-    """A task whose validation and test are on longer sequences than its training."""
+    """A task with longer sequences in validation and test than in training."""
 
     family = "automata"
     metric = "accuracy"
@@ -39,7 +39,7 @@ class LengthGeneralisation(zoo.Task, abstract=True):
     threshold_source = (
         "nine of ten answers right, the mean over unseen lengths, which is the score of Delétang et al. 2023"
     )
-    # Training is apart by length; validation and test by the hash of a sequence.
+    # Training differs by length; validation and test differ by the hash of a sequence.
     split_ranges = MappingProxyType({"train": (0.0, 1.0), "valid": (0.0, 0.5), "test": (0.5, 1.0)})
     longest = zoo.Option(40, help="longest sequence of training", low=1)
     tested = zoo.Option(500, help="longest sequence of validation and test", low=2)
@@ -63,7 +63,7 @@ class LengthGeneralisation(zoo.Task, abstract=True):
 
 
 def with_query(inputs: Array, answers: Array, query: int) -> zoo.Batch:
-    """Append a query token to sequences ``(T, B)``, at which their answers ``(B,)`` are expected."""
+    """Append a query token to sequences ``(T, B)``; their answers ``(B,)`` are the targets at that step."""
     size = inputs.shape[1]
     whole = np.concatenate([inputs, np.full((1, size), query)]).astype(np.int32)
     targets, weights = np.zeros_like(whole), np.zeros(whole.shape, np.float32)

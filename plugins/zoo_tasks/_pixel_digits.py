@@ -3,7 +3,7 @@
 E. Alpaydin & C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998,
 https://doi.org/10.24432/C50P49. They replace MNIST, which no package includes, in the task of Q. V.
 Le, N. Jaitly & G. E. Hinton, *A Simple Way to Initialize Recurrent Networks of Rectified Linear Units*, 2015,
-https://arxiv.org/abs/1504.00941: to read an image pixel by pixel, in their order or in a random one.
+https://arxiv.org/abs/1504.00941: classify an image pixel by pixel, in reading order or in a random order.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CARD = zoo.Card(
 
 
 class PixelDigits(zoo.Task, abstract=True):
-    """Digits, pixel by pixel."""
+    """Classify digits that are read pixel by pixel."""
 
     family = "vision"
     metric = "accuracy"
@@ -45,7 +45,7 @@ class PixelDigits(zoo.Task, abstract=True):
         return np.arange(PIXELS)
 
     def make_batch(self, index: int, size: int, seed: int, part: str) -> zoo.Batch:
-        """Images: drawn at random in training, else one after the other."""
+        """A batch of images: drawn at random in training, consecutive in validation and test."""
         images, classes = digits(self.label())
         available = split_indices(part, len(images))
         if part == "train":
@@ -58,7 +58,7 @@ class PixelDigits(zoo.Task, abstract=True):
         return zoo.Batch(np.ascontiguousarray(inputs), targets, weights)
 
     def batch_count(self, part: str, size: int) -> int | None:
-        """The batches of validation or test; None for training, whose images are drawn at random."""
+        """The number of batches in validation or test; None for training, which draws images at random."""
         return None if part == "train" else -(-len(split_indices(part, 1797)) // size)
 
     def baseline(self) -> float:

@@ -1,8 +1,8 @@
-"""Adding: the sum of two numbers of a long sequence, those that are marked.
+"""Adding: the sum of two marked numbers in a long sequence.
 
-Inputs at every step are a number drawn from [0, 1) and a mark; the mark is one at a step of the first half
-and at a step of the second half, else zero. After the last step the sum of the two marked numbers is asked
-for.
+The inputs at every step are a number drawn from [0, 1) and a mark. The mark is one at one step of the first
+half and at one step of the second half, else zero. The target at the last step is the sum of the two marked
+numbers.
 
 Reference: S. Hochreiter & J. Schmidhuber, *Long Short-Term Memory*, Neural Computation 9(8), 1997,
 https://doi.org/10.1162/neco.1997.9.8.1735, experiment 4; in the form of M. Arjovsky, A. Shah & Y. Bengio,
@@ -24,7 +24,7 @@ import zoo
 class Adding(zoo.Task):
     """The sum of the two marked numbers of a sequence, after its last step.
 
-    Inputs are two numbers: one drawn from [0, 1), and a mark, which is one at two steps and else zero.
+    Inputs are a number drawn from [0, 1), and a mark that is one at two steps and zero at the others.
     """
 
     family = "memory"
@@ -50,7 +50,7 @@ class Adding(zoo.Task):
     output_size = 1
 
     def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
-        """Examples."""
+        """Draw examples."""
         half, rows = self.length // 2, np.arange(size)
         inputs = np.zeros((self.length, size, 2))
         inputs[:, :, 0] = rng.uniform(self.length, size)

@@ -1,14 +1,14 @@
 """Counting letters: a^n b^n, or with three letters a^n b^n c^n. Train on n up to 10, test on n from 11 to 50.
 
-A word is a mark and then n of each letter. After every symbol the network says which symbols may follow:
-after an a an a or a b, since n is not known; after the first b everything is decided, b until there are n of
-them, and then the mark again, with which the next word would begin.
+A word is a mark and then n of each letter. At every symbol the network predicts which symbols may follow.
+After an a these are a and b, since n is unknown. After the first b the rest is determined: b until there are
+n of them, then the mark that would begin the next word.
 
 Reference: F. A. Gers & J. Schmidhuber, *LSTM Recurrent Networks Learn Simple Context-Free and
 Context-Sensitive Languages*, IEEE Transactions on Neural Networks 12(6), 2001,
 https://doi.org/10.1109/72.963769, which trains on n from 1 to 10 and tests how much larger n may become.
 
-Without memory a letter does not say how many there were, and no word of the test is right throughout.
+Memoryless baseline: a letter does not determine the count, so no word of the test is correct throughout.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Array = np.ndarray[Any, Any]
 class Anbn(zoo.Task):
     """The letters that may follow in n letters a and n letters b, for larger n than in training.
 
-    Inputs are tokens: the mark, then the letters. Outputs are probabilities that each may follow. Words of a
-    batch are of different lengths; steps after the end do not count.
+    Inputs are tokens: the mark, then the letters. Outputs are the probabilities that each may follow. Words
+    in a batch have different lengths; padding has weight zero.
     """
 
     family = "counting"
@@ -62,7 +62,7 @@ class Anbn(zoo.Task):
         return self.letters + 1
 
     def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
-        """Examples."""
+        """Draw examples."""
         numbers = self._numbers(part)
         n = numbers[rng.integers(0, len(numbers), size)]
         time = np.arange(self.letters * n.max() + 1)[:, None]
@@ -88,7 +88,7 @@ class Anbn(zoo.Task):
         return counts
 
     def baseline(self) -> float:
-        """No word of the test is right throughout."""
+        """Zero: a memoryless model predicts no word of the test correctly throughout."""
         return 0.0
 
 

@@ -1,12 +1,12 @@
-"""Associative recall with many queries (MQAR): what came after this key, when it was here before?
+"""Multi-query associative recall (MQAR): recall the value that followed a key.
 
-Inputs, as tokens: ``pairs`` keys, each followed by its value; then the keys again, each once, in random order
-and with gaps between them. At each the value is asked for. Gaps are drawn by a power law, as those between
-the repetitions in text; all other places hold random tokens.
+Inputs are tokens: ``pairs`` keys, each followed by its value, then the keys again, each once, in random order
+and with gaps between them. The target at each repeated key is its value. Gaps follow a power law, like the
+gaps between repetitions in text. All other steps hold random tokens.
 
 Reference: S. Arora et al., *Zoology: Measuring and Improving Recall in Efficient Language Models*, ICLR 2024,
 https://arxiv.org/abs/2312.04927, and the code they published (https://github.com/HazyResearch/zoology,
-``zoology/data/multiquery_ar.py``). Without memory: one of the values, guessed.
+``zoology/data/multiquery_ar.py``). Memoryless baseline: a uniform guess.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Array = np.ndarray[Any, Any]
 
 
 class AssociativeRecall(zoo.Task):
-    """The value that followed a key, whenever a key comes up again.
+    """The value that followed a key, whenever the key is repeated.
 
     Inputs are tokens, the first half of them keys and the second half values.
     """
@@ -56,7 +56,7 @@ class AssociativeRecall(zoo.Task):
         return self.tokens // 2
 
     def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
-        """Examples."""
+        """Draw examples."""
         self._check()
         half, stored = self.tokens // 2, 2 * self.pairs
         keys = rng.permutations(half, size)[:, : self.pairs].T
@@ -71,9 +71,9 @@ class AssociativeRecall(zoo.Task):
         return zoo.Batch(inputs.astype(np.int32), targets, weights)
 
     def _gaps(self, rng: zoo.TaskRng, size: int) -> Array:
-        """Different places for the queries, ``(pairs, B)``, near ones more probable.
+        """Distinct positions of the queries, ``(pairs, B)``; near ones are more probable.
 
-        Weighted draws without replacement, by exponential clocks (P. Efraimidis & P. Spirakis 2006).
+        Weighted sampling without replacement with exponential clocks (P. Efraimidis & P. Spirakis 2006).
         """
         space = self.length // 2 - self.pairs
         rates = np.arange(1, space + 1) ** (self.power - 1)
@@ -82,7 +82,7 @@ class AssociativeRecall(zoo.Task):
         return gaps
 
     def _check(self) -> None:
-        """Refuse sizes that do not hold what is stored and asked."""
+        """Check that the sequence has room for all pairs and queries."""
         if self.pairs > self.tokens // 2 or 4 * self.pairs > self.length:
             raise zoo.UsageError(
                 f"{self.label()}: pairs={self.pairs}, tokens={self.tokens}, length={self.length}; expected "
@@ -90,7 +90,7 @@ class AssociativeRecall(zoo.Task):
             )
 
     def baseline(self) -> float:
-        """One of the values, guessed."""
+        """A uniform guess of the value."""
         return 1 / (self.tokens // 2)
 
 

@@ -1,15 +1,16 @@
-"""Copying: remember ten symbols over a long silence, then say them.
+"""Copying: reproduce ten symbols after a long delay.
 
-Inputs, as tokens: ``length`` symbols drawn from eight; ``delay - 1`` blanks; a mark that means *now*; and
-``length`` blanks, during which the symbols are to be said in their order. In all ``delay + 2 length`` steps.
+Inputs are tokens: ``length`` symbols drawn from eight, ``delay - 1`` blanks, a mark that starts the answer,
+and ``length`` blanks, at which the targets are the symbols in order. A sequence has ``delay + 2 length``
+steps.
 
 Reference: S. Hochreiter & J. Schmidhuber, *Long Short-Term Memory*, Neural Computation 9(8), 1997, pose the
 problem of remembering over a lag; this form of it is that of M. Arjovsky, A. Shah & Y. Bengio, *Unitary
 Evolution Recurrent Neural Networks*, ICML 2016, https://arxiv.org/abs/1511.06464, section 4.1, as in the code
 they published (https://github.com/amarshah/complex_RNN, ``memory_problem.py``): eight symbols, ten of them.
 
-Without memory nothing can be said but one of eight: an accuracy of 1/8. In the paper's measure, the mean
-cross-entropy over all steps, that is ``length * ln 8 / (delay + 2 length)``.
+Memoryless baseline: a uniform guess, with an accuracy of 1/8. In the paper's measure, the mean cross-entropy
+over all steps, that is ``length * ln 8 / (delay + 2 length)``.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ BLANK, MARK = SYMBOLS, SYMBOLS + 1
 
 
 class Copying(zoo.Task):
-    """Ten symbols, a long silence, and then the ten symbols again.
+    """Ten symbols to reproduce after a long delay.
 
-    Inputs are tokens: eight symbols, a blank, and a mark after which the answer is asked for. The answer's
-    steps alone count.
+    Inputs are tokens: eight symbols, a blank, and a mark that starts the answer. Only the steps of the answer
+    have weight.
     """
 
     family = "memory"
@@ -51,17 +52,17 @@ class Copying(zoo.Task):
     output_size = SYMBOLS
 
     def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
-        """Examples."""
-        said = rng.integers(0, SYMBOLS, self.length, size).astype(np.int32)
-        silence = np.full((self.delay, size), BLANK, np.int32)
-        silence[-1] = MARK
-        inputs = np.concatenate([said, silence, np.full_like(said, BLANK)])
+        """Draw examples."""
+        symbols = rng.integers(0, SYMBOLS, self.length, size).astype(np.int32)
+        blanks = np.full((self.delay, size), BLANK, np.int32)
+        blanks[-1] = MARK
+        inputs = np.concatenate([symbols, blanks, np.full_like(symbols, BLANK)])
         targets, weights = np.zeros_like(inputs), np.zeros(inputs.shape, np.float32)
-        targets[-self.length :], weights[-self.length :] = said, 1
+        targets[-self.length :], weights[-self.length :] = symbols, 1
         return zoo.Batch(inputs, targets, weights)
 
     def baseline(self) -> float:
-        """One of eight, guessed."""
+        """A uniform guess."""
         return 1 / SYMBOLS
 
 

@@ -4,7 +4,7 @@ Train on up to 40 moves, test on 41 to 500. Each move is forward, backward or no
 position 0. A finite automaton of five states solves it.
 
 Reference: G. Delétang et al., *Neural Networks and the Chomsky Hierarchy*, ICLR 2023,
-https://arxiv.org/abs/2207.02098, section A.3, Cycle Navigation. Without memory: one of five, guessed.
+https://arxiv.org/abs/2207.02098, section A.3, Cycle Navigation. Memoryless baseline: a uniform guess.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Cycle(LengthGeneralisation):
         return self.places
 
     def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
-        """Examples of one length."""
+        """Draw examples of one length."""
         moves = rng.integers(0, 3, self.steps(rng, part), size)
         return with_query(moves, (moves - 1).sum(axis=0) % self.places, QUERY)
 

@@ -1,8 +1,8 @@
-"""Delayed match to sample: is what is seen now what was seen a while ago?
+"""Delayed match to sample: decide whether two stimuli with a delay between them are the same.
 
-One of eight stimuli is shown, then nothing for a while, then a stimulus again; when the fixation point goes
-out, the network says whether the two were the same. A stimulus is a direction, which eight units on a ring
-see with a tuning of 0.5 + 0.5 cos, noisily; half of the trials are matches.
+One of eight stimuli is shown, then nothing during a delay, then a second stimulus. When the fixation input
+becomes zero, the network decides whether the two were the same. A stimulus is a direction, encoded by eight
+units on a ring with a tuning of 0.5 + 0.5 cos and noise. Half of the trials are matches.
 
 Reference: E. K. Miller, C. A. Erickson & R. Desimone, *Neural Mechanisms of Visual Working Memory in
 Prefrontal Cortex of the Macaque*, Journal of Neuroscience 16(16), 1996,
@@ -10,7 +10,7 @@ https://doi.org/10.1523/JNEUROSCI.16-16-05154.1996, in the form that NeuroGym gi
 (https://github.com/neurogym/neurogym, ``delaymatchsample.py``): 100 ms a step, 0.3 s of fixation, 0.5 s of
 sample, 1 s of delay, 0.5 s of test, 0.9 s to decide, noise of 0.1.
 
-Without memory nothing is seen while one decides: one of two, guessed.
+Memoryless baseline: the inputs of the decision steps hold no stimulus, so a uniform guess.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ FIXATION, SAMPLE, TEST, DECISION = 3, 5, 5, 9  # steps
 
 
 class DelayedMatch(zoo.Task):
-    """Whether a stimulus is the one that was seen before a delay.
+    """Whether a stimulus is the same as the one before a delay.
 
-    Inputs are nine numbers: a fixation point, which goes out when one has to decide, and eight units that see
-    stimuli, noisily. Answers are match or no match, at every step of the decision.
+    Inputs are nine numbers: a fixation input, which is zero during the decision, and eight units that encode
+    stimuli with noise. The target at every step of the decision is match or no match.
     """
 
     family = "neuroscience"
@@ -54,11 +54,11 @@ class DelayedMatch(zoo.Task):
 
     @property
     def input_size(self) -> int:
-        """The fixation point and the units."""
+        """The fixation input and the units."""
         return 1 + self.stimuli
 
     def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
-        """Examples."""
+        """Draw examples."""
         sample, matches = rng.integers(0, self.stimuli, size), rng.integers(0, 2, size)
         test = (sample + (1 - matches) * rng.integers(1, self.stimuli, size)) % self.stimuli
         begin = FIXATION + SAMPLE + self.delay  # of the test
@@ -79,7 +79,7 @@ class DelayedMatch(zoo.Task):
         return responses
 
     def baseline(self) -> float:
-        """One of two, guessed."""
+        """A uniform guess."""
         return 1 / 2
 
 

@@ -1,7 +1,7 @@
-"""Sequential digits: which digit is it, seen pixel by pixel, line by line?
+"""Sequential digits: classify an image that is read pixel by pixel, line by line.
 
-See :mod:`zoo_tasks._pixel_digits` for the images and their source. Without memory only the last pixel is
-visible, one in a corner and nearly always dark.
+See :mod:`zoo_tasks._pixel_digits` for the images and their source. The memoryless
+baseline uses only the last pixel, which is in a corner and nearly always dark.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from zoo_tasks._pixel_digits import CARD, PixelDigits
 
 
 class Digits(PixelDigits):
-    """Which handwritten digit was seen, pixel by pixel, line by line.
+    """The class of a handwritten digit that is read pixel by pixel, line by line.
 
-    Inputs are the brightness of one pixel at a time, from 0 to 1; the answer is asked for after the last.
+    The input is the brightness of one pixel, from 0 to 1. The target is at the last step.
     """
 
     card = dataclasses.replace(CARD, variant="sequential digits, in the order of reading")

@@ -1,14 +1,14 @@
-"""Dyck words: which brackets may come next in a balanced word? Train on up to 40 brackets, test on 42 to 100.
+"""Dyck words: predict the next brackets of a balanced word. Train on up to 40 brackets, test on 42 to 100.
 
-After every bracket of a balanced word the network says of each bracket whether it may follow, and whether the
-word may end: any bracket may open; that one may close which was opened last; the word may end if none is
-open. With one kind of bracket a counter is enough; with two, a stack is needed. Words are drawn uniformly
-from all balanced words of their length, by the cycle lemma (A. Dvoretzky & T. Motzkin 1947).
+At every bracket of a balanced word the network predicts which brackets may follow and whether the word may
+end. Every bracket may open, the bracket opened last may close, and the word may end if none is open. One kind
+of bracket needs a counter, two kinds need a stack. Words are drawn uniformly from all balanced words of their
+length, by the cycle lemma (A. Dvoretzky & T. Motzkin 1947).
 
 Reference: M. Suzgun, S. Gehrmann, Y. Belinkov & S. M. Shieber, *LSTM Networks Can Perform Dynamic Counting*,
-2019, https://arxiv.org/abs/1906.03648, who train networks to say which symbols may follow.
+2019, https://arxiv.org/abs/1906.03648, who train networks to predict which symbols may follow.
 
-Without memory the bracket read last does not say how many are open, and no word of the test is right
+Memoryless baseline: the last bracket does not determine how many are open, so no word of the test is correct
 throughout.
 """
 
@@ -28,8 +28,8 @@ Array = np.ndarray[Any, Any]
 class Dyck(LengthGeneralisation):
     """The brackets that may come next in a balanced word, for words longer than in training.
 
-    Inputs are tokens: the opening brackets of every kind, then the closing ones. Outputs are probabilities:
-    of each bracket that it may follow, and last that the word may end.
+    Inputs are tokens: the opening brackets of every kind, then the closing ones. Outputs are the
+    probabilities that each bracket may follow and, last, that the word may end.
     """
 
     family = "counting"
@@ -61,7 +61,7 @@ class Dyck(LengthGeneralisation):
         return 2 * self.kinds + 1
 
     def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
-        """Examples of one length."""
+        """Draw examples of one length."""
         steps = self.steps(rng, part, low=2, every=2)
         opens = balanced(rng, steps // 2, size)
         tokens, top, depth = bracket_tokens(opens, rng.integers(0, self.kinds, steps, size), self.kinds)
@@ -73,15 +73,15 @@ class Dyck(LengthGeneralisation):
         return zoo.Batch(tokens.astype(np.int32), targets, np.ones((steps, size), np.float32))
 
     def baseline(self) -> float:
-        """No word of the test is right throughout."""
+        """Zero: a memoryless model predicts no word of the test correctly throughout."""
         return 0.0
 
 
 def balanced(rng: zoo.TaskRng, pairs: int, size: int) -> Array:
     """The positions of opening brackets in random balanced words, ``(2 pairs, B)``.
 
-    Of the rotations of a row with one opening too many exactly one never closes what is not open; without its
-    first bracket it is a balanced word.
+    By the cycle lemma, exactly one rotation of a row with one extra opening bracket never closes a bracket
+    that is not open. Without its first bracket it is a balanced word.
     """
     steps = 2 * pairs + 1
     rises = np.where(rng.permutations(steps, size) <= pairs, 1, -1)
@@ -93,7 +93,7 @@ def balanced(rng: zoo.TaskRng, pairs: int, size: int) -> Array:
 
 
 def bracket_tokens(opens: Array, drawn: Array, kinds: int) -> tuple[Array, Array, Array]:
-    """Tokens of words, the kind of the bracket opened last, and how many are open, after every step."""
+    """Tokens, the kind of the bracket opened last, and the number of open brackets after every step."""
     steps, size = opens.shape
     rows, stack = np.arange(size), np.zeros((steps + 1, size), np.int64)
     tokens, top, depth = (np.empty((steps, size), np.int64) for _ in range(3))

@@ -1,13 +1,13 @@
-"""Evidence accumulation: on which side were more clicks?
+"""Evidence accumulation: decide which side had more clicks.
 
-Two trains of clicks, one on each side, at random times. The sum of their rates is fixed, and how far apart
-the two are, drawn anew for every trial, makes it easy or hard. Afterwards the network says on which side
-there were more; it can do that without error if it counts.
+The inputs are two trains of clicks at random times, one on each side. The sum of their rates is fixed. Their
+difference is drawn for every trial and determines the difficulty. At the end the network decides which side
+had more clicks. Counting solves the task without error.
 
 Reference: B. W. Brunton, M. M. Botvinick & C. D. Brody, *Rats and Humans Can Optimally Accumulate Evidence
 for Decision-Making*, Science 340(6128), 2013, https://doi.org/10.1126/science.1233912.
 
-Without memory nothing is heard while one decides: one of two, guessed.
+Memoryless baseline: the last step has no clicks, so a uniform guess.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Array = np.ndarray[Any, Any]
 
 
 class Evidence(zoo.Task):
-    """On which of two sides there were more clicks.
+    """The side with more clicks.
 
-    Inputs are three numbers: a click on the left, a click on the right, and a signal, at the last step, that
-    asks for the answer.
+    Inputs are three numbers: a click on the left, a click on the right, and a signal at the last step, where
+    the target is.
     """
 
     family = "neuroscience"
@@ -48,8 +48,8 @@ class Evidence(zoo.Task):
     output_size = 2
 
     def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
-        """Examples."""
-        right = 0.1 + 0.8 * rng.uniform(size)  # the share of the rate
+        """Draw examples."""
+        right = 0.1 + 0.8 * rng.uniform(size)  # fraction of the rate
         clicks = rng.uniform(2, self.length, size) < self.rate * np.stack([1 - right, right])[:, None]
         balance = _break_ties(clicks, rng.integers(0, 2, size))
         inputs = np.zeros((self.length + 1, size, 3))
@@ -62,12 +62,12 @@ class Evidence(zoo.Task):
         return zoo.Batch(inputs, targets, weights)
 
     def baseline(self) -> float:
-        """One of two, guessed."""
+        """A uniform guess."""
         return 1 / 2
 
 
 def _break_ties(clicks: Array, sides: Array) -> Array:
-    """By how many clicks the right has more, never zero: in a tie, clicks of the last step are moved.
+    """The number of clicks on the right minus the left, never zero: change the last step of a tie.
 
     Args:
         clicks: ``(2, T, B)``. In a tie, a click of the last step goes to the other side, and where there is

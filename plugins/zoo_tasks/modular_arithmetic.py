@@ -1,12 +1,12 @@
 """Modular arithmetic: the value of an expression without brackets, modulo five.
 
-Numbers from 0 to 4 and between them plus, minus or times, which binds more tightly, as in 1 + 2 * 3 = 2.
-Train on expressions of up to 40 tokens, test on 41 to 500; lengths are odd. A finite automaton solves it: it
-has to know the sum of the terms before, and the product of the factors so far.
+An expression alternates numbers from 0 to 4 with plus, minus or times. Multiplication binds more tightly, as
+in 1 + 2 * 3 = 2. Train on expressions of up to 40 tokens, test on 41 to 500. Lengths are odd. A finite
+automaton solves it: its state is the sum of the previous terms and the product of the current factors.
 
 Reference: G. Delétang et al., *Neural Networks and the Chomsky Hierarchy*, ICLR 2023,
-https://arxiv.org/abs/2207.02098, section A.3, Modular Arithmetic (Simple). Without memory: one of five,
-guessed.
+https://arxiv.org/abs/2207.02098, section A.3, Modular Arithmetic (Simple). Memoryless
+baseline: a uniform guess.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PLUS, MINUS, TIMES = range(3)
 class ModularArithmetic(LengthGeneralisation):
     """The value of an expression modulo five, for expressions longer than in training.
 
-    Inputs are tokens: the numbers, then plus, minus and times, and one that asks for the answer.
+    Inputs are tokens: the numbers, then plus, minus and times, and a query token.
     """
 
     card = dataclasses.replace(CARD, variant="Modular Arithmetic (Simple) (R)")
@@ -45,7 +45,7 @@ class ModularArithmetic(LengthGeneralisation):
         return self.modulus
 
     def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
-        """Examples of one length, which is odd."""
+        """Draw examples of one odd length."""
         steps = self.steps(rng, part, low=1, every=2)
         numbers = rng.integers(0, self.modulus, steps // 2 + 1, size)
         operators = rng.integers(0, 3, steps // 2, size)
@@ -54,7 +54,7 @@ class ModularArithmetic(LengthGeneralisation):
         return with_query(tokens, value(numbers, operators, self.modulus), self.modulus + 3)
 
     def baseline(self) -> float:
-        """One of the numbers, guessed; hardly any expression of the test has no term of one number."""
+        """A uniform guess: almost every expression of the test has a term of one number."""
         return 1 / self.modulus
 
 

@@ -1,10 +1,10 @@
-"""Parity: is the number of ones in a sequence of bits odd? Train on up to 40 bits, test on 41 to 500.
+"""Parity: decide whether a sequence of bits has an odd number of ones.
 
-A finite automaton of two states solves it, so a network that counts nothing but remembers one bit exactly can
-too, at any length.
+Train on up to 40 bits, test on 41 to 500. A finite automaton of two states solves it, and so does a network
+that stores one bit exactly, at any length.
 
 Reference: G. Delétang et al., *Neural Networks and the Chomsky Hierarchy*, ICLR 2023,
-https://arxiv.org/abs/2207.02098, section A.3, Parity Check. Without memory: one of two, guessed.
+https://arxiv.org/abs/2207.02098, section A.3, Parity Check. Memoryless baseline: a uniform guess.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ QUERY = 2
 class Parity(LengthGeneralisation):
     """Whether a sequence has an odd number of ones, for sequences longer than in training.
 
-    Inputs are tokens: two bits, and one that asks for the answer.
+    Inputs are tokens: two bits and a query token.
     """
 
     card = dataclasses.replace(CARD, variant="Parity Check (R)")
@@ -29,12 +29,12 @@ class Parity(LengthGeneralisation):
     output_size = 2
 
     def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
-        """Examples of one length."""
+        """Draw examples of one length."""
         bits = rng.integers(0, 2, self.steps(rng, part), size)
         return with_query(bits, bits.sum(axis=0) % 2, QUERY)
 
     def baseline(self) -> float:
-        """One of two, guessed."""
+        """A uniform guess."""
         return 1 / 2
 
 

@@ -1,7 +1,7 @@
-"""Permuted digits: which digit is it, seen pixel by pixel in a random order, the same for all images?
+"""Permuted digits: classify an image that is read pixel by pixel in a fixed random order.
 
-Neighbouring pixels are then far apart in time. See :mod:`zoo_tasks._pixel_digits` for the images and their
-source. Without memory only the last pixel is visible.
+Neighbouring pixels are far apart in time. See :mod:`zoo_tasks._pixel_digits` for the images and their
+source. The memoryless baseline uses only the last pixel.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from zoo_tasks._pixel_digits import CARD, PIXELS, PixelDigits
 
 
 class PermutedDigits(PixelDigits):
-    """Which handwritten digit was seen, pixel by pixel in an order that is random and always the same.
+    """The class of a handwritten digit that is read pixel by pixel in a fixed random order.
 
-    Inputs are the brightness of one pixel at a time, from 0 to 1; the answer is asked for after the last.
+    The input is the brightness of one pixel, from 0 to 1. The target is at the last step.
     """
 
     card = dataclasses.replace(CARD, variant="sequential digits, the pixels permuted")
     permutation = zoo.Option(0, help="number of the order", low=0)
 
     def order(self) -> np.ndarray[Any, Any]:
-        """In which order the pixels are read, ``(64,)``."""
+        """The order in which the pixels are read, ``(64,)``."""
         return zoo.TaskRng("permuted digits", self.permutation).permutations(PIXELS)
 
 

@@ -1,11 +1,11 @@
-"""Selective copying: remember the symbols among noise, wherever they stand, then say them in their order.
+"""Selective copying: reproduce the symbols at random positions in noise, in order.
 
-Inputs, as tokens: ``length`` steps of noise, at ``count`` of which, drawn anew for every example, stand
-symbols drawn from fourteen; then ``count`` marks, at each of which the next symbol is to be said. Since the
-symbols stand anywhere, no fixed delay solves it: what is written to memory has to depend on what is read.
+Inputs are tokens: ``length`` steps of noise with symbols drawn from fourteen at ``count`` random steps, then
+``count`` marks, whose targets are the symbols in order. The positions differ between examples, so no fixed
+delay solves the task: the cell has to write to memory depending on its input.
 
 Reference: A. Gu & T. Dao, *Mamba: Linear-Time Sequence Modeling with Selective State Spaces*, 2023,
-https://arxiv.org/abs/2312.00752, section 4.1.1. Without memory: one of fourteen, guessed.
+https://arxiv.org/abs/2312.00752, section 4.1.1. Memoryless baseline: a uniform guess.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ NOISE, MARK = SYMBOLS, SYMBOLS + 1
 
 
 class SelectiveCopying(zoo.Task):
-    """The symbols that stand here and there in noise, said afterwards in their order.
+    """The symbols at random positions in noise, to reproduce in order.
 
-    Inputs are tokens: fourteen symbols, the noise, and the mark at which an answer is asked for.
+    Inputs are tokens: fourteen symbols, the noise, and the mark, at which the targets are.
     """
 
     family = "memory"
@@ -44,23 +44,23 @@ class SelectiveCopying(zoo.Task):
     output_size = SYMBOLS
 
     def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
-        """Examples."""
+        """Draw examples."""
         if self.count > self.length:
             raise zoo.UsageError(
                 f"{self.label()}: count={self.count}, length={self.length}; expected no more symbols "
                 f"than steps."
             )
-        said = rng.integers(0, SYMBOLS, self.count, size)
-        places = np.sort(rng.permutations(self.length, size)[:, : self.count], axis=1).T
+        symbols = rng.integers(0, SYMBOLS, self.count, size)
+        positions = np.sort(rng.permutations(self.length, size)[:, : self.count], axis=1).T
         inputs = np.full((self.length + self.count, size), NOISE, np.int32)
-        np.put_along_axis(inputs, places, said, axis=0)
+        np.put_along_axis(inputs, positions, symbols, axis=0)
         inputs[self.length :] = MARK
         targets, weights = np.zeros_like(inputs), np.zeros(inputs.shape, np.float32)
-        targets[self.length :], weights[self.length :] = said, 1
+        targets[self.length :], weights[self.length :] = symbols, 1
         return zoo.Batch(inputs, targets, weights)
 
     def baseline(self) -> float:
-        """One of fourteen, guessed."""
+        """A uniform guess."""
         return 1 / SYMBOLS
 
 

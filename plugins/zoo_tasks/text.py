@@ -1,14 +1,13 @@
-"""Text: the next character of a text, from those before. The task for comparing cells on a text.
+"""Text: predict the next character, to compare cells on a text.
 
-Training is what ``zoo.train`` does with the same text, split, rows and steps: rows read the text side by
-side, one window after the other, and states are carried from window to window. The score is the cross-entropy
-in nats per character, of the whole validation or test part.
+Training equals that of ``zoo.train`` with the same text, split, rows and steps: the rows of a batch read
+different places of the text, one window after the other, and states are passed from window to window. The
+score is the cross-entropy of the whole validation or test part, in nats per character.
 
 Reference: T. Mikolov, M. Karafiát, L. Burget, J. Černocký & S. Khudanpur, *Recurrent neural network based
 language model*, Interspeech 2010, https://doi.org/10.21437/Interspeech.2010-343.
 
-Without memory the best prediction goes by the character read last: the baseline is the cross-entropy
-in the test part of a table of pairs of characters, counted in the training part.
+Memoryless baseline: the cross-entropy of a bigram table on the test part, with counts from the training part.
 """
 
 from __future__ import annotations
@@ -23,14 +22,13 @@ import zoo
 
 Array = np.ndarray[Any, Any]
 
-SMOOTHING = 0.1  # of a pair, counted beside those that were seen
+SMOOTHING = 0.1  # added to the count of every pair
 
 
 class Text(zoo.Task):
-    """The next character of a text, from those before.
+    """The next character of a text.
 
-    Inputs and answers are tokens, one for each character of the text; its model is a language model, which
-    can write too.
+    Inputs and targets are tokens, one for each character. The model is a language model, so it can sample.
     """
 
     family = "text"
@@ -54,22 +52,22 @@ class Text(zoo.Task):
 
     @property
     def input_size(self) -> int:
-        """Different symbols."""
+        """The number of different symbols."""
         return len(self._corpus.symbols)
 
     @property
     def output_size(self) -> int:
-        """Different symbols."""
+        """The number of different symbols."""
         return len(self._corpus.symbols)
 
     def make_batch(self, index: int, size: int, seed: int, part: str) -> zoo.Batch:
-        """A window of so many rows; the seed changes nothing, for there is one text."""
+        """A window of the text for each row; the seed has no effect, since there is one text."""
         window = self._streams(part, size).window(index)
         weights = np.ones(window.targets.shape, np.float32)
         return zoo.Batch(window.inputs, window.targets, weights, not window.is_first_of_epoch)
 
     def batch_count(self, part: str, size: int) -> int | None:
-        """The windows of one pass through validation or test; training goes round and round."""
+        """The number of windows in validation or test; None for training, which repeats the text."""
         return None if part == "train" else self._streams(part, size).windows_per_epoch
 
     def baseline(self) -> float:
@@ -81,7 +79,7 @@ class Text(zoo.Task):
         return float(-np.log(shares[test[:-1], test[1:]]).mean())
 
     def _streams(self, part: str, size: int) -> zoo.data.BpttBatches:
-        """A part as rows of text, windows as long as it allows."""
+        """A part of the text in rows, with windows as long as the part allows."""
         tokens = getattr(self._parts, part)
         steps = min(self.seq, max(1, (len(tokens) - 1) // size))
         return zoo.data.BpttBatches(tokens, size, steps)
