@@ -223,9 +223,9 @@ def test_invalid_score_has_no_draw(dtype, wrong, place):
 
 
 def test_scores_need_one_value_per_symbol():
-    assert kernels.is_drawable(np.array([-np.inf, 0.0]), 2)
-    assert not kernels.is_drawable(np.array([-np.inf, 0.0]), 3)
-    assert not kernels.is_drawable(np.full(2, -np.inf), 2)
+    assert kernels.is_valid_logits(np.array([-np.inf, 0.0]), 2)
+    assert not kernels.is_valid_logits(np.array([-np.inf, 0.0]), 3)
+    assert not kernels.is_valid_logits(np.full(2, -np.inf), 2)
 
 
 @given(scores=score_lists, u=uniforms)
