@@ -1,1 +1,1 @@
-"""The optimizers that come with zoo, one a file; each reaches the registry through its own entry point."""
+"""The optimizers of zoo, one per file. Each has its own entry point."""

@@ -37,7 +37,7 @@ def update(
 
 
 class Adagrad(zoo.Optimizer):
-    """Steps divided by the root of the sum of all squared gradients, so that rare features keep large ones.
+    """Divide steps by the root of the sum of squared gradients, so that rare features keep large steps.
 
     PyTorch's formulation, eps outside the root::
 
@@ -60,7 +60,7 @@ class Adagrad(zoo.Optimizer):
     lr_decay = zoo.Option(0.0, help="the step size is divided by 1 + this times the updates made", low=0.0)
     eps = zoo.Option(1e-10, help="added to the root", low=0.0)
     weight_decay = zoo.Option(0.0, help="L2 penalty: times the parameters, added to the gradient", low=0.0)
-    initial_accumulator = zoo.Option(0.0, help="what the sum of squares starts from", low=0.0)
+    initial_accumulator = zoo.Option(0.0, help="initial value of the sum of squares", low=0.0)
 
     squares = zoo.StateSlot(help="sum of squared gradients, without the initial accumulator")
     update = update
@@ -68,5 +68,5 @@ class Adagrad(zoo.Optimizer):
 
 @zoo.hookimpl
 def zoo_register_optimizers(register: Callable[[type[zoo.Optimizer]], None]) -> None:
-    """Offer Adagrad."""
+    """Register the optimizer."""
     register(Adagrad)

@@ -44,7 +44,7 @@ def update(
 
 
 class Adam(zoo.Optimizer):
-    """Steps along the running mean of the gradient, divided by the root of that of its square.
+    """Divide the running mean of the gradient by the root of the running mean of its square.
 
     Algorithm 1 of the paper, with PyTorch's additions; eps is outside the root, after the bias correction::
 
@@ -53,7 +53,7 @@ class Adam(zoo.Optimizer):
         v = beta2 * v + (1 - beta2) * g²
         theta -= lr * m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
 
-    With amsgrad the largest ``v`` so far stands for ``v`` in the last line: S. Reddi, S. Kale, S. Kumar,
+    With amsgrad the last line uses the largest ``v`` so far in place of ``v``: S. Reddi, S. Kale, S. Kumar,
     "On the Convergence of Adam and Beyond", 2018, https://openreview.net/forum?id=ryQu7f-RZ.
     """
 
@@ -83,5 +83,5 @@ class Adam(zoo.Optimizer):
 
 @zoo.hookimpl
 def zoo_register_optimizers(register: Callable[[type[zoo.Optimizer]], None]) -> None:
-    """Offer Adam."""
+    """Register the optimizer."""
     register(Adam)

@@ -41,7 +41,7 @@ def update(
 
 
 class Adamax(zoo.Optimizer):
-    """Adam in the infinity norm: steps divided by the largest gradient, which fades.
+    """Adam in the infinity norm: divide steps by the largest gradient so far, with exponential decay.
 
     Algorithm 2 of the paper, with PyTorch's eps inside the maximum::
 
@@ -64,16 +64,16 @@ class Adamax(zoo.Optimizer):
 
     lr = zoo.Option(2e-3, help="step size", low=0.0)
     beta1 = zoo.Option(0.9, help="decay of the mean gradient", low=0.0, below=1.0)
-    beta2 = zoo.Option(0.999, help="how slowly the largest gradient fades", low=0.0, below=1.0)
+    beta2 = zoo.Option(0.999, help="decay of the largest gradient", low=0.0, below=1.0)
     eps = zoo.Option(1e-8, help="added to the gradient's magnitude", low=0.0)
     weight_decay = zoo.Option(0.0, help="L2 penalty: times the parameters, added to the gradient", low=0.0)
 
     m = zoo.StateSlot(help="running mean of the gradient")
-    u = zoo.StateSlot(help="largest magnitude of the gradient, fading")
+    u = zoo.StateSlot(help="largest magnitude of the gradient, with decay")
     update = update
 
 
 @zoo.hookimpl
 def zoo_register_optimizers(register: Callable[[type[zoo.Optimizer]], None]) -> None:
-    """Offer Adamax."""
+    """Register the optimizer."""
     register(Adamax)

@@ -40,7 +40,7 @@ def update(
 
 
 class AdamW(zoo.Optimizer):
-    """Adam with weight decay apart from the gradient, so that the division does not touch it.
+    """Adam with decoupled weight decay, which is not divided by the root of the second moment.
 
     PyTorch's formulation; eps is outside the root, after the bias correction::
 
@@ -74,5 +74,5 @@ class AdamW(zoo.Optimizer):
 
 @zoo.hookimpl
 def zoo_register_optimizers(register: Callable[[type[zoo.Optimizer]], None]) -> None:
-    """Offer AdamW."""
+    """Register the optimizer."""
     register(AdamW)

@@ -37,7 +37,7 @@ def update(
 
 
 class Lion(zoo.Optimizer):
-    """Steps of one size along the sign of a running mean of the gradient.
+    """Move every parameter by lr along the sign of a running mean of the gradient.
 
     As the authors published it::
 
@@ -57,12 +57,12 @@ class Lion(zoo.Optimizer):
         year=2023,
         url="https://arxiv.org/abs/2302.06675",
         variant="Algorithm 2 of the paper, decoupled weight decay",
-        deviations="The sign of NaN is NaN. In the authors' PyTorch file it is 0, so that a run that met NaN "
-        "goes on looking healthy.",
+        deviations="The sign of NaN is NaN. In the authors' PyTorch file it is 0, so that NaN in a "
+        "gradient goes unnoticed.",
     )
 
     lr = zoo.Option(1e-4, help="step size", low=0.0)
-    beta1 = zoo.Option(0.9, help="share of the running mean in the sign's argument", low=0.0, below=1.0)
+    beta1 = zoo.Option(0.9, help="weight of the running mean in the sign's argument", low=0.0, below=1.0)
     beta2 = zoo.Option(0.99, help="decay of the running mean", low=0.0, below=1.0)
     weight_decay = zoo.Option(0.0, help="parameters shrink by lr times this at each update", low=0.0)
 
@@ -72,5 +72,5 @@ class Lion(zoo.Optimizer):
 
 @zoo.hookimpl
 def zoo_register_optimizers(register: Callable[[type[zoo.Optimizer]], None]) -> None:
-    """Offer Lion."""
+    """Register the optimizer."""
     register(Lion)

@@ -45,7 +45,7 @@ def update(
 
 
 class NAdam(zoo.Optimizer):
-    """Adam with Nesterov momentum, whose strength grows over the first updates.
+    """Adam with Nesterov momentum that increases over the first updates.
 
     PyTorch's formulation; eps is outside the root, after the bias correction::
 
@@ -78,7 +78,7 @@ class NAdam(zoo.Optimizer):
     beta2 = zoo.Option(0.999, help="decay of the mean squared gradient", low=0.0, below=1.0)
     eps = zoo.Option(1e-8, help="added to the root", low=0.0)
     weight_decay = zoo.Option(0.0, help="L2 penalty: times the parameters, added to the gradient", low=0.0)
-    momentum_decay = zoo.Option(4e-3, help="how fast the momentum grows to beta1", low=0.0)
+    momentum_decay = zoo.Option(4e-3, help="rate at which the momentum increases to beta1", low=0.0)
 
     m = zoo.StateSlot(help="running mean of the gradient")
     v = zoo.StateSlot(help="running mean of its square")
@@ -88,5 +88,5 @@ class NAdam(zoo.Optimizer):
 
 @zoo.hookimpl
 def zoo_register_optimizers(register: Callable[[type[zoo.Optimizer]], None]) -> None:
-    """Offer NAdam."""
+    """Register the optimizer."""
     register(NAdam)

@@ -43,7 +43,7 @@ def update(
 
 
 class RMSprop(zoo.Optimizer):
-    """Steps divided by the root of a running average of squared gradients.
+    """Divide steps by the root of a running average of squared gradients.
 
     PyTorch's formulation, eps outside the root::
 
@@ -73,7 +73,7 @@ class RMSprop(zoo.Optimizer):
     alpha = zoo.Option(0.99, help="decay of the running averages", low=0.0, below=1.0)
     eps = zoo.Option(1e-8, help="added to the root", low=0.0)
     weight_decay = zoo.Option(0.0, help="L2 penalty: times the parameters, added to the gradient", low=0.0)
-    momentum = zoo.Option(0.0, help="share of the velocity that each update keeps", low=0.0, below=1.0)
+    momentum = zoo.Option(0.0, help="fraction of the velocity that each update keeps", low=0.0, below=1.0)
     centered = zoo.Option(False, help="divide by the standard deviation instead of the root mean square")
 
     squares = zoo.StateSlot(help="running average of squared gradients")
@@ -84,5 +84,5 @@ class RMSprop(zoo.Optimizer):
 
 @zoo.hookimpl
 def zoo_register_optimizers(register: Callable[[type[zoo.Optimizer]], None]) -> None:
-    """Offer RMSprop."""
+    """Register the optimizer."""
     register(RMSprop)

@@ -22,7 +22,7 @@ def update(
     nesterov: bool,
 ) -> tuple[np.ndarray, tuple[np.ndarray]]:
     """One update; see :class:`SGD`."""
-    real = theta.dtype.type  # scalars are worked out in float64 and rounded once: the loop keeps its dtype
+    real = theta.dtype.type  # scalars are computed in float64 and rounded once: the loop keeps its dtype
     rate, keep, decay = real(lr), real(momentum), real(weight_decay)
     fresh = real(1.0 if step == 1 or momentum == 0.0 else 1.0 - dampening)
     old = slots[0]
@@ -65,8 +65,8 @@ class SGD(zoo.Optimizer):
     )
 
     lr = zoo.Option(0.1, help="step size", low=0.0)
-    momentum = zoo.Option(0.0, help="share of the velocity that each update keeps", low=0.0, below=1.0)
-    dampening = zoo.Option(0.0, help="share of the gradient kept out of the velocity", low=0.0, high=1.0)
+    momentum = zoo.Option(0.0, help="fraction of the velocity that each update keeps", low=0.0, below=1.0)
+    dampening = zoo.Option(0.0, help="fraction of the gradient left out of the velocity", low=0.0, high=1.0)
     weight_decay = zoo.Option(0.0, help="L2 penalty: times the parameters, added to the gradient", low=0.0)
     nesterov = zoo.Option(False, help="look one step of the velocity ahead")
 
@@ -84,5 +84,5 @@ class SGD(zoo.Optimizer):
 
 @zoo.hookimpl
 def zoo_register_optimizers(register: Callable[[type[zoo.Optimizer]], None]) -> None:
-    """Offer SGD."""
+    """Register the optimizer."""
     register(SGD)

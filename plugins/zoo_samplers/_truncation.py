@@ -1,7 +1,7 @@
-"""Sort tokens by score and drop all but some of them, for the truncating samplers.
+"""Sort symbols by logit and drop all but some of them, for the truncating samplers.
 
-The loops make the first draw fast: a stable ``np.argsort`` and an assignment through an array of
-indices take Numba six seconds to compile, these together two; and the sort is three times as fast.
+The loops compile fast: Numba takes six seconds for a stable ``np.argsort`` and an assignment with an index
+array, and two for these. The sort is three times as fast.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Vector = np.ndarray[Any, Any]
 
 @zoo.njit
 def argsort_descending(keys: Vector) -> Vector:
-    """Indices of ``keys (V,)`` from the highest key to the lowest, equals by rising index: a merge sort."""
+    """Indices of ``keys (V,)`` from the highest key to the lowest, ties by index: a merge sort."""
     size = keys.size
     order, merged = np.arange(size, dtype=np.int64), np.empty(size, np.int64)
     width = 1
@@ -33,13 +33,13 @@ def argsort_descending(keys: Vector) -> Vector:
 def merge(keys: Vector, order: Vector, merged: Vector, start: int, middle: int, stop: int) -> None:
     """Merge the sorted runs [start, middle) and [middle, stop) of ``order`` into ``merged``."""
     left, right = start, middle
-    for place in range(start, stop):
+    for index in range(start, stop):
         # Of equal keys the left comes first, which makes the sort stable.
         if left < middle and (right == stop or keys[order[left]] >= keys[order[right]]):
-            merged[place] = order[left]
+            merged[index] = order[left]
             left += 1
         else:
-            merged[place] = order[right]
+            merged[index] = order[right]
             right += 1
 
 
@@ -54,7 +54,7 @@ def keep_only(logits: Vector, symbols: Vector) -> Vector:
 
 @zoo.njit
 def nucleus(weights: Vector, order: Vector, share: float) -> Vector:
-    """The shortest beginning of ``order`` that holds at least ``share`` of the ``weights (V,)`` it names."""
+    """The shortest prefix of ``order`` with at least the fraction ``share`` of its total ``weights (V,)``."""
     total = 0.0
     for symbol in order:
         total += weights[symbol]

@@ -1,7 +1,7 @@
 """Greedy decoding: always the symbol with the highest logit.
 
-Definition: keep ``argmax_i logits[i]``, the lowest index among equals, and drop the rest: the draw is
-certain.
+Definition: keep ``argmax_i logits[i]``, the lowest index among ties, and drop the rest, so the
+result is deterministic.
 
 Reference: I. Sutskever, O. Vinyals & Q. V. Le, *Sequence to Sequence Learning with Neural Networks*, 2014,
 https://arxiv.org/abs/1409.3215: its left-to-right beam search, here with a beam of one.
@@ -23,12 +23,12 @@ Vector = np.ndarray[Any, Any]
 @zoo.njit
 def transform(logits: Vector) -> Vector:
     """Keep the highest of ``logits (V,)``."""
-    best = np.argmax(logits)  # the first of equals
+    best = np.argmax(logits)  # the first of several maxima
     return keep_only(logits, np.arange(best, best + 1))
 
 
 class Greedy(zoo.Sampler):
-    """The most probable symbol, always."""
+    """Always the most probable symbol."""
 
     family = "deterministic"
     card = zoo.Card(

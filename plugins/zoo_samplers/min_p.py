@@ -1,7 +1,7 @@
-"""Min-p sampling: drop the symbols that are improbable beside the most probable one.
+"""Min-p sampling: drop the symbols that are improbable relative to the most probable one.
 
-Definition: keep symbol ``i`` if ``probability[i] >= p * max(probability)``. Equals stay or go together;
-``p = 0`` keeps all, and ``p = 1`` only the most probable and its equals.
+Definition: keep symbol ``i`` if ``probability[i] >= p * max(probability)``. Ties are kept or dropped
+together. ``p = 0`` keeps all symbols, and ``p = 1`` only those with the largest probability.
 
 Reference: M. N. Nguyen, A. Baker, C. Neo, A. Roush, A. Kirsch & R. Shwartz-Ziv, *Turning Up the Heat: Min-p
 Sampling for Creative and Coherent LLM Outputs*, 2024 (ICLR 2025), https://arxiv.org/abs/2407.01082.
@@ -22,7 +22,7 @@ Vector = np.ndarray[Any, Any]
 
 @zoo.njit
 def transform(logits: Vector, p: float) -> Vector:
-    """Keep what is at least ``p`` times as probable as the highest of ``logits (V,)``."""
+    """Keep the symbols at least ``p`` times as probable as the highest of ``logits (V,)``."""
     relative = np.exp(logits - logits.max())  # to the largest probability: the sum of the softmax cancels
     return keep_only(logits, np.flatnonzero(relative >= p))
 
@@ -37,7 +37,7 @@ class MinP(zoo.Sampler):
         year=2024,
         url="https://arxiv.org/abs/2407.01082",
     )
-    p = zoo.Option(0.1, "least probability that stays, as a share of the largest", low=0.0, high=1.0)
+    p = zoo.Option(0.1, "smallest probability to keep, as a fraction of the largest", low=0.0, high=1.0)
     transform = transform
 
 

@@ -1,8 +1,8 @@
-"""Temperature: divide the logits, to sharpen or flatten the distribution.
+"""Temperature: divide the logits to sharpen or flatten the distribution.
 
-Definition: ``softmax(logits / temperature)``. Below 1 the distribution gets sharper (towards 0: the highest
-logit, shared by its equals), above 1 flatter (towards infinity: uniform over the symbols not dropped before);
-1 changes nothing.
+Definition: ``softmax(logits / temperature)``. Below 1 the distribution is sharper (in the limit 0: uniform
+over the highest logits), above 1 flatter (in the limit infinity: uniform over the symbols not yet dropped). A
+temperature of 1 changes nothing.
 
 Reference: D. H. Ackley, G. E. Hinton & T. J. Sejnowski, *A Learning Algorithm for Boltzmann Machines*,
 Cognitive Science 9, 1985, https://doi.org/10.1207/s15516709cog0901_7.
@@ -23,7 +23,7 @@ Vector = np.ndarray[Any, Any]
 @zoo.njit
 def transform(logits: Vector, temperature: float) -> Vector:
     """Scale ``logits (V,)``."""
-    # The softmax does not see the shift; with the largest at zero, no quotient can overflow to +inf.
+    # The shift does not change the softmax; with the largest logit at zero, no quotient overflows to +inf.
     scaled: Vector = (logits - logits.max()) / temperature
     return scaled
 
@@ -39,7 +39,7 @@ class Temperature(zoo.Sampler):
         url="https://doi.org/10.1207/s15516709cog0901_7",
         variant="Boltzmann distribution over the symbols, energies being the negative logits",
     )
-    temperature = zoo.Option(1.0, "what the logits are divided by; for 0 use the greedy sampler", low=1e-6)
+    temperature = zoo.Option(1.0, "divisor of the logits; for 0 use the greedy sampler", low=1e-6)
     transform = transform
 
 

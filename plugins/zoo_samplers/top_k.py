@@ -1,7 +1,7 @@
 """Top-k sampling: draw among the k most probable symbols.
 
-Definition: sort the symbols by falling logit, equals by rising index; keep the first ``k``. With ``k`` above
-the number of symbols all are kept; ``k = 1`` is greedy.
+Definition: sort the symbols by descending logit, ties by index, and keep the first ``k``. If ``k`` exceeds
+the number of symbols, all are kept; ``k = 1`` is greedy.
 
 Reference: A. Fan, M. Lewis & Y. Dauphin, *Hierarchical Neural Story Generation*, ACL 2018,
 https://arxiv.org/abs/1805.04833, with k = 10, the default here.
@@ -36,7 +36,7 @@ class TopK(zoo.Sampler):
         year=2018,
         url="https://arxiv.org/abs/1805.04833",
     )
-    k = zoo.Option(10, "how many symbols stay", low=1, high=1_000_000_000)
+    k = zoo.Option(10, "number of symbols to keep", low=1, high=1_000_000_000)
     transform = transform
 
 

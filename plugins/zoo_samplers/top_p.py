@@ -1,7 +1,7 @@
-"""Top-p or nucleus sampling: draw among the fewest symbols that hold a share p of the probability.
+"""Top-p or nucleus sampling: draw among the fewest symbols with a total probability of p.
 
-Definition: sort the symbols by falling probability, equals by rising index; keep the shortest beginning whose
-probabilities sum to at least ``p``. The first is always kept, and ``p = 1`` keeps all, however improbable.
+Definition: sort the symbols by descending probability, ties by index, and keep the shortest prefix whose
+probabilities sum to at least ``p``. The first symbol is always kept, and ``p = 1`` keeps all.
 
 Reference: A. Holtzman, J. Buys, L. Du, M. Forbes & Y. Choi, *The Curious Case of Neural Text Degeneration*,
 2019 (ICLR 2020), https://arxiv.org/abs/1904.09751.
@@ -24,12 +24,12 @@ Vector = np.ndarray[Any, Any]
 def transform(logits: Vector, p: float) -> Vector:
     """Keep the nucleus of ``logits (V,)``."""
     if p >= 1.0:
-        return logits.copy()  # the sum may round to one long before its end
+        return logits.copy()  # a partial sum may round to one
     return keep_only(logits, nucleus(np.exp(logits - logits.max()), argsort_descending(logits), p))
 
 
 class TopP(zoo.Sampler):
-    """The nucleus: the fewest symbols that hold a share p of the probability."""
+    """The nucleus: the fewest symbols with a total probability of p."""
 
     family = "truncation"
     card = zoo.Card(
@@ -39,7 +39,7 @@ class TopP(zoo.Sampler):
         url="https://arxiv.org/abs/1904.09751",
         variant="nucleus sampling",
     )
-    p = zoo.Option(0.95, "share of the probability that stays", low=1e-6, high=1.0)
+    p = zoo.Option(0.95, "total probability to keep", low=1e-6, high=1.0)
     transform = transform
 
 

@@ -1,9 +1,9 @@
-"""Locally typical sampling: draw among the symbols whose surprise is near what the model expects.
+"""Locally typical sampling: draw among the symbols whose surprise is near the entropy.
 
-Definition: with ``H`` the entropy of the distribution, sort the symbols by rising ``|-log probability - H|``,
-equals by falling probability and then by rising index; keep the shortest beginning whose probabilities sum to
-at least ``mass``. The first is always kept, and it need not be the most probable symbol; ``mass = 1`` keeps
-all.
+Definition: with ``H`` the entropy of the distribution, sort the symbols by ascending ``|-log probability -
+H|``, ties by descending probability and then by index, and keep the shortest prefix whose probabilities sum
+to at least ``mass``. The first symbol is always kept; it need not be the most probable one. ``mass = 1``
+keeps all.
 
 Reference: C. Meister, T. Pimentel, G. Wiher & R. Cotterell, *Locally Typical Sampling*, 2022 (TACL 11, 2023),
 https://arxiv.org/abs/2202.00666, where ``mass`` is called tau.
@@ -34,17 +34,17 @@ def surprise_beyond_entropy(z: Vector) -> Vector:
 
 @zoo.njit
 def transform(logits: Vector, mass: float) -> Vector:
-    """Keep the typical ones of ``logits (V,)``."""
+    """Keep the typical symbols of ``logits (V,)``."""
     if mass >= 1.0:
-        return logits.copy()  # the sum may round to one long before its end
+        return logits.copy()  # a partial sum may round to one
     z = logits - logits.max()
-    order = argsort_descending(logits)[: np.sum(z > -np.inf)]  # 0 * -inf is no part of an entropy
+    order = argsort_descending(logits)[: np.sum(z > -np.inf)]  # drop 0 * -inf, which is NaN
     typical = order[argsort_descending(-surprise_beyond_entropy(z[order]))]
     return keep_only(logits, nucleus(np.exp(z), typical, mass))
 
 
 class Typical(zoo.Sampler):
-    """The symbols whose surprise is nearest to the entropy, up to a share of the probability."""
+    """The symbols whose surprise is nearest to the entropy, up to a total probability."""
 
     family = "truncation"
     card = zoo.Card(
@@ -53,7 +53,7 @@ class Typical(zoo.Sampler):
         year=2022,
         url="https://arxiv.org/abs/2202.00666",
     )
-    mass = zoo.Option(0.95, "share of the probability that stays", low=1e-6, high=1.0)
+    mass = zoo.Option(0.95, "total probability to keep", low=1e-6, high=1.0)
     transform = transform
 
 

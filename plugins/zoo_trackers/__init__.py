@@ -1,1 +1,1 @@
-"""Trackers that come with zoo, one a file; the packages that they write with are extras."""
+"""The trackers of zoo, one per file; the packages that they need are extras."""

@@ -1,4 +1,4 @@
-"""A second log, which several runs may share."""
+"""A log file in JSON lines that several runs may share."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Event = Mapping[str, Any]
 
 
 class Jsonl(zoo.Tracker):
-    """Each event as a line of JSON, with the run's directory, at the end of a file of your choice.
+    """Append each event, with the run's directory, as a line of JSON to a file.
 
-    A run's own ``log.jsonl`` is written without any tracker. This one is for a second place: one file for
-    many runs, or another disk.
+    A run writes its own ``log.jsonl`` without a tracker. Use this tracker for a second log: one file for many
+    runs, or a file on another disk.
     """
 
     name = "jsonl"
@@ -30,7 +30,7 @@ class Jsonl(zoo.Tracker):
         url="https://www.rfc-editor.org/rfc/rfc8259",
         variant="One value a line, as in https://jsonlines.org.",
     )
-    path = zoo.Option("runs.jsonl", help="the file, made if it is not there")
+    path = zoo.Option("runs.jsonl", help="the file, created if it does not exist")
 
     @contextmanager
     def open(self, start_event: Event) -> Iterator[Callable[[Event], None]]:
@@ -46,7 +46,7 @@ class Jsonl(zoo.Tracker):
 
 
 def _plain(value: Any) -> Any:
-    """A number that JSON lacks as the string that ``float`` reads."""
+    """Convert NaN and infinity, which JSON lacks, to strings that ``float`` reads."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -19,9 +19,9 @@ _STATUS = {"interrupted": "KILLED", "diverged": "FAILED"}
 
 
 class Mlflow(zoo.Tracker):
-    """A run of MLflow: the settings as parameters, all numbers as metrics; resumed with the run of zoo.
+    """An MLflow run with settings as parameters and numbers as metrics; resumed with the run of zoo.
 
-    Where runs are kept, MLflow decides: by the option, else by MLFLOW_TRACKING_URI, else in its own default.
+    The tracking store is the option ``uri``, else MLFLOW_TRACKING_URI, else the default of MLflow.
     """
 
     name = "mlflow"
@@ -34,12 +34,12 @@ class Mlflow(zoo.Tracker):
         url="https://databricks.com/research/accelerating-the-machine-learning-lifecycle-with-mlflow",
     )
     requires = MappingProxyType({"mlflow": "recurrent-zoo[mlflow]"})
-    uri = zoo.Option("", help="where runs are kept, as in sqlite:///mlflow.db; empty for MLflow's own choice")
-    experiment = zoo.Option("zoo", help="the experiment that runs belong to")
+    uri = zoo.Option("", help="the tracking store, as in sqlite:///mlflow.db; empty for MLflow's default")
+    experiment = zoo.Option("zoo", help="the experiment of the runs")
 
     @contextmanager
     def open(self, start_event: Event) -> Iterator[Callable[[Event], None]]:
-        """Begin a run of MLflow, or go on with that of a resumed run."""
+        """Start an MLflow run, or continue that of a resumed run."""
         client = importlib.import_module("mlflow").MlflowClient(self.options["uri"] or None)
         metric = importlib.import_module("mlflow.entities").Metric
         run, status = self._run(client, start_event), ["FINISHED"]

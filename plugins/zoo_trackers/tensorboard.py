@@ -17,7 +17,7 @@ Event = Mapping[str, Any]
 class Tensorboard(zoo.Tracker):
     """Event files for TensorBoard: curves of all numbers, samples and the configuration as text.
 
-    tensorboardX writes them, so TensorBoard itself is needed for looking at them alone.
+    tensorboardX writes the files. You need TensorBoard only to view them.
     """
 
     name = "tensorboard"
@@ -29,11 +29,11 @@ class Tensorboard(zoo.Tracker):
         url="https://github.com/lanpa/tensorboardX",
     )
     requires = MappingProxyType({"tensorboardX": "recurrent-zoo[tensorboard]"})
-    dir = zoo.Option("", help="where the files go; empty for tensorboard/ in the run directory")
+    dir = zoo.Option("", help="directory of the files; empty for tensorboard/ in the run directory")
 
     @contextmanager
     def open(self, start_event: Event) -> Iterator[Callable[[Event], None]]:
-        """Open event files; those of a resumed run hide what was written after the step it goes on from."""
+        """Open event files; those of a resumed run hide the events after the step at which it resumes."""
         folder = self.options["dir"] or str(Path(start_event["out"]) / "tensorboard")
         purge = start_event["step"] + 1 if start_event["event"] == "resume" else None
         with importlib.import_module("tensorboardX").SummaryWriter(folder, purge_step=purge) as writer:
@@ -49,7 +49,7 @@ class Tensorboard(zoo.Tracker):
 
 
 def _fixed(text: str) -> str:
-    """A text as Markdown in which every space counts."""
+    """A text as a code block of Markdown."""
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
