@@ -291,7 +291,7 @@ def test_mistakes_raise(tmp_path, arguments, message):
 def test_show_tracker_and_check_without_laws():
     shown = CliRunner().invoke(cli, ["show", "tensorboard"])
     assert shown.exit_code == 0, shown.output
-    assert "where the files go" in shown.output
+    assert "directory of the files" in shown.output
     checked = CliRunner().invoke(cli, ["check", "tensorboard"])
     assert checked.exit_code == 1
     assert "tracker 'tensorboard' has no laws" in checked.output
