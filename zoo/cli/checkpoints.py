@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.base import Cell
 from zoo.data import BpttBatches, Corpus, fit_batch_shape, parse_split, read_text, split
 from zoo.data.corpus import TextLevel
 from zoo.data.sources import MAX_CONFIGURED_BYTES
 from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
 from zoo.model import AnyModel, LanguageModel, model_from
+from zoo.model.checkpoint import CellClasses
 from zoo.storage import Checkpoint, RunDirectory, load
 from zoo.storage.checkpoint import is_digest
 from zoo.storage.strict_json import quote
@@ -41,7 +41,7 @@ class LoadedModel:
     sha256: str
 
 
-def open_model(path: Path, cell: type[Cell] | None) -> LoadedModel:
+def open_model(path: Path, cell: CellClasses) -> LoadedModel:
     """Load the best model of a run directory, or the one in a file.
 
     Raises:

@@ -83,6 +83,11 @@ def cell_class(text: str) -> type[Cell]:
     return load_cell_file(text) if is_file_spec(text) else registered_cell(text)
 
 
+def cell_classes(text: str) -> list[type[Cell]]:
+    """The cells of names and files with commas between them, ``lstm,FILE.py:Class``; see `cell_class`."""
+    return [cell_class(part.strip()) for part in text.split(",")]
+
+
 def task_class(text: str) -> type[Task]:
     """The task of a name or ``FILE.py:Class``.
 
@@ -93,13 +98,15 @@ def task_class(text: str) -> type[Task]:
     return load_class_file(text, Task) if is_file_spec(text) else registry_of(Task).cls(text)
 
 
-def file_cell(text: str | None) -> type[Cell] | None:
-    """The cell of ``--cell FILE.py:Class`` for a trained model, which names its own cell.
+def file_cells(text: str | None) -> list[type[Cell]] | None:
+    """The cells of ``--cell FILE.py:Class`` for a trained model, which names its own cells.
+
+    It may be the whole list of training, ``lstm,FILE.py:Class``.
 
     Raises:
-        UsageError: if the text is a name.
+        UsageError: if there is no file in the text.
     """
-    return None if text is None else load_cell_file(_only_file("cell", text))
+    return None if text is None else cell_classes(_only_file("cell", text))
 
 
 def file_task(text: str | None) -> type[Task] | None:

@@ -102,10 +102,14 @@ def _spaced(name: str) -> str:
 
 def _model(start: Event) -> str:
     config = start["config"]
-    return (
-        f"{start['cell']}: {config['hidden']} units, {config['layers']} layer{'s' * (config['layers'] > 1)}, "
-        f"{start['parameters']:,} parameters, {config['dtype']}"
-    )
+    options = [
+        text
+        for name, text in (("bidirectional", "both directions"), ("learned_state", "learned initial states"))
+        if config.get(name)
+    ]
+    layers = f"{config['layers']} layer{'s' * (config['layers'] > 1)}"
+    sizes = [f"{config['hidden']} units", layers, *options, f"{start['parameters']:,} parameters"]
+    return f"{start['cell']}: {', '.join([*sizes, config['dtype']])}"
 
 
 def _train(start: Event) -> str:

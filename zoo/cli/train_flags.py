@@ -27,7 +27,7 @@ TEXT, TASK, MODEL, TRAINING, LOGGING = "Text", "Task", "Model", "Training", "Wat
 _SECTIONS = {
     TEXT: "data level glob split",
     TASK: "task eval_batches stop_when_solved",
-    MODEL: "cell hidden layers dropout residual dtype",
+    MODEL: "cell hidden layers bidirectional learned_state dropout residual dtype",
     TRAINING: "batch seq steps epochs optimizer lr schedule clip clip_value patience seed threads recompute",
     LOGGING: "log_every eval_every save_every keep sample_every analyse_every sample_length",
 }
@@ -43,7 +43,7 @@ _ATTRIBUTES: dict[str, dict[str, Any]] = {
     "data": {"multiple": True},
     "seed": {"most": MAX_SEED},
     "stop_when_solved": {"is_flag": True},
-    "residual": {"is_flag": True},
+    **{name: {"is_flag": True} for name in ("bidirectional", "learned_state", "residual")},
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import reprlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -28,6 +28,8 @@ from zoo.storage import load as load_file
 from zoo.storage import save as save_file
 
 AnyModel: TypeAlias = LanguageModel | SequenceModel
+CellClasses: TypeAlias = type[Cell] | Sequence[type[Cell]] | None
+"""Cell classes that are not registered."""
 ModelFactory = Callable[..., AnyModel]
 
 # Prefixes of array names; those of training are allowed only along with metadata of training.
@@ -84,16 +86,14 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     save_file(as_path(path, f"{model.kind}: path"), Checkpoint(model_arrays(model), meta))
 
 
-def load(
-    path: str | os.PathLike[str], cell: type[Cell] | None = None, threads: int | None = None
-) -> AnyModel:
+def load(path: str | os.PathLike[str], cell: CellClasses = None, threads: int | None = None) -> AnyModel:
     """Load the model in a checkpoint file, or the best one of a run directory.
 
     The cell is looked up by name in the registry; nothing is imported because a file names it.
 
     Args:
         path: A ``.safetensors`` file made by zoo, or a run directory.
-        cell: The class, if it is not registered.
+        cell: The class, if it is not registered; a list of them for a model with several cells.
         threads: As for :class:`zoo.LanguageModel`.
 
     Raises:
@@ -116,7 +116,7 @@ def _warn(sentence: str) -> None:
 
 
 def model_from(
-    checkpoint: Checkpoint, source: str, cell: type[Cell] | None = None, threads: int | None = None
+    checkpoint: Checkpoint, source: str, cell: CellClasses = None, threads: int | None = None
 ) -> AnyModel:
     """Build the model in a checkpoint.
 
@@ -126,18 +126,14 @@ def model_from(
     Args:
         checkpoint: Contents of a file.
         source: Its path, for messages.
-        cell: The class, if it is not registered.
+        cell: As for `load`.
         threads: As for :class:`zoo.LanguageModel`.
 
     Raises:
         CheckpointError: if the checkpoint does not hold a model that fits its metadata.
         UsageError: if the cell is not a cell class, or the number of threads does not fit.
     """
-    if cell is not None and not (isinstance(cell, type) and issubclass(cell, Cell) and hasattr(cell, "name")):
-        raise UsageError(
-            f"{source}: cell is {short_repr(cell)}; expected a class derived from zoo.Cell. A registered "
-            f"cell is found by its name: leave the argument out."
-        )
+    classes = cell_classes(cell, source)
     kind = checkpoint.meta.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise CheckpointError(
@@ -146,7 +142,7 @@ def model_from(
     ignored = _TRAINING_PREFIXES if "training" in checkpoint.meta else ()
     arrays = {name: value for name, value in checkpoint.arrays.items() if not name.startswith(ignored)}
     try:
-        make, outputs, stack = _from_metadata(kind, checkpoint.meta["model"], len(arrays), cell, source)
+        make, outputs, stack = _from_metadata(kind, checkpoint.meta["model"], len(arrays), classes, source)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{source}: its description of the model is not one zoo wrote ({str(error)[:200]})."
@@ -166,11 +162,27 @@ def model_from(
     )
 
 
+def cell_classes(given: Any, source: str) -> tuple[type[Cell], ...]:
+    """The cell classes in an argument.
+
+    Raises:
+        UsageError: if there is anything else in it.
+    """
+    classes = tuple(given) if isinstance(given, (list, tuple)) else () if given is None else (given,)
+    for cell in classes:
+        if not (isinstance(cell, type) and issubclass(cell, Cell) and hasattr(cell, "name")):
+            raise UsageError(
+                f"{source}: cell is {short_repr(cell)}; expected a class derived from zoo.Cell. A registered "
+                f"cell is found by its name: leave the argument out."
+            )
+    return classes
+
+
 def _from_metadata(
-    kind: str, metadata: Any, arrays: int, cell: type[Cell] | None, source: str
+    kind: str, metadata: Any, arrays: int, classes: tuple[type[Cell], ...], source: str
 ) -> tuple[ModelFactory, int, Stack]:
     """The model's factory, number of outputs and layers from metadata, which may hold anything."""
-    chosen = _find_cells(metadata["cell"], cell, source)
+    chosen = _find_cells(metadata["cell"], classes, source)
     for name in ("hidden_size", "num_layers"):
         _size(metadata, name)
     if metadata["num_layers"] > arrays:
@@ -203,17 +215,40 @@ def _size(metadata: Any, name: str) -> int:
     return size
 
 
-def _find_cells(metadata: Any, cell: type[Cell] | None, source: str) -> Cell | list[Cell]:
-    """The cell of all layers, or of each: the class that is given where its name fits, or registered ones."""
-    if not isinstance(metadata, list):
-        return _find_cell(metadata, cell, source)
-    names = [str(each["name"]) for each in metadata]
-    fits = [cell is not None and name.split(MODIFIER_SEPARATOR)[0] == cell.name for name in names]
-    if cell is not None and not any(fits):
-        raise CheckpointError(
-            f"{source}: made with the cells {_REPR.repr(names)}; found {cell.label()}, which is another."
-        )
-    return [_find_cell(each, cell if ok else None, source) for each, ok in zip(metadata, fits, strict=True)]
+def _find_cells(metadata: Any, classes: tuple[type[Cell], ...], source: str) -> Cell | list[Cell]:
+    """The cell of all layers, or of each: the given class that its name fits, or the registered one."""
+    each_layer = metadata if isinstance(metadata, list) else [metadata]
+    names = [str(cell["name"]) for cell in each_layer]
+    fits = [[cell for cell in classes if _is_modified(name, cell)] for name in names]
+    for cell in classes:
+        if not any(cell in fitting for fitting in fits):
+            shown = _REPR.repr(names) if isinstance(metadata, list) else _REPR.repr(names[0])
+            made = f"cell{'s' * isinstance(metadata, list)} {shown}"
+            raise CheckpointError(f"{source}: made with the {made}; found {cell.label()}, which is another.")
+    cells = [
+        _find_cell(cell, fitting_class(name, fitting, source), source)
+        for name, cell, fitting in zip(names, each_layer, fits, strict=True)
+    ]
+    return cells if isinstance(metadata, list) else cells[0]
+
+
+def fitting_class(name: str, classes: Iterable[type[Cell]], source: str) -> type[Cell] | None:
+    """The class of a name among some, with the modifiers in the name; None if there is none.
+
+    Raises:
+        CheckpointError: if a modifier is unknown.
+    """
+    fitting = [cell for cell in classes if _is_modified(name, cell)]
+    if not fitting:
+        return None
+    cell = max(fitting, key=lambda each: len(each.name))
+    modifiers = name.removeprefix(cell.name).removeprefix(MODIFIER_SEPARATOR)
+    return _apply_modifiers(cell, modifiers, source) if modifiers else cell
+
+
+def _is_modified(name: str, cell: type[Cell]) -> bool:
+    """Whether a name is that of the cell, or of the cell with modifiers."""
+    return name == cell.name or name.startswith(f"{cell.name}{MODIFIER_SEPARATOR}")
 
 
 def _find_cell(metadata: Any, cell: type[Cell] | None, source: str) -> Cell:
@@ -222,12 +257,6 @@ def _find_cell(metadata: Any, cell: type[Cell] | None, source: str) -> Cell:
     if not isinstance(name, str):
         raise UsageError(f"the cell's name is {_REPR.repr(name)}")
     shown = _REPR.repr(name)
-    if cell is not None and name.startswith(f"{cell.name}{MODIFIER_SEPARATOR}"):
-        cell = _apply_modifiers(cell, name.removeprefix(f"{cell.name}{MODIFIER_SEPARATOR}"), source)
-    if cell is not None and cell.name != name:
-        raise CheckpointError(
-            f"{source}: made with the cell {shown}; found {cell.label()}, which is another."
-        )
     try:
         chosen = get_cell(name, **options) if cell is None else cell(**options)
     except UnknownNameError:

@@ -253,7 +253,7 @@ def resolve_cell(cell: str | type[Cell] | Cell, /, **options: Any) -> Cell:
     if isinstance(cell, (list, tuple)):
         raise UsageError(
             f"cell is a {type(cell).__name__} of {len(cell)}; expected one cell, which all layers have. Only "
-            f"zoo.Recurrent and the layers made of it take a cell for each layer."
+            f"zoo.train, the models and zoo.Recurrent take a cell for each layer."
         )
     return resolve(Cell, cell, options)
 

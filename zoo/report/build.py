@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.arguments import as_instance, as_integer, as_path
-from zoo.base import Cell, Task
+from zoo.base import Task
 from zoo.errors import UsageError
 from zoo.report.blocks import Report
 from zoo.report.page import html
 from zoo.storage import RunDirectory, write_bytes
 from zoo.storage.safe_read import exists
+
+if TYPE_CHECKING:
+    from zoo.model.checkpoint import CellClasses
 
 SYMBOLS = 1000
 """Default length of the text for hidden units."""
@@ -22,7 +26,7 @@ PAGE, RESULTS = "report.html", "results.json"
 
 def make_report(
     path: str | Path,
-    cell: type[Cell] | None = None,
+    cell: CellClasses = None,
     symbols: int = SYMBOLS,
     task: type[Task] | None = None,
 ) -> Report:
@@ -30,7 +34,7 @@ def make_report(
 
     Args:
         path: The directory of a run or a comparison.
-        cell: The class of the cell of a run, if it is not registered.
+        cell: The class of the cell of a run, if it is not registered; several for several cells.
         symbols: Length of the text for hidden units; 0 to leave them out.
         task: The class of the task of a run, if it is not registered.
 

@@ -25,6 +25,16 @@ def _is_options(value: Any) -> bool:
     return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
 
 
+def _is_cells(value: Any) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, tuple) and len(value) > 1 and all(isinstance(cell, str) for cell in value)
+    )
+
+
+def _is_cell_options(value: Any) -> bool:
+    return all(map(_is_options, value)) if isinstance(value, tuple) else _is_options(value)
+
+
 def _is_sources(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(source, str) for source in value)
 
@@ -61,6 +71,11 @@ _SEED: tuple[Check, str] = (
 _STRING: tuple[Check, str] = (lambda value: isinstance(value, str), "a string")
 _BOOL: tuple[Check, str] = (lambda value: isinstance(value, bool), "true or false")
 _OPTIONS: tuple[Check, str] = (_is_options, "a mapping of names to values")
+_CELLS: tuple[Check, str] = (_is_cells, "a string, or a tuple with a string for each layer")
+_CELL_OPTIONS: tuple[Check, str] = (
+    _is_cell_options,
+    "a mapping of names to values, or a tuple with one for each layer",
+)
 _SOURCES: tuple[Check, str] = (_is_sources, "one or more names of files, directories or built-in texts")
 
 
@@ -138,16 +153,22 @@ class Config:
         metavar="A,B,C",
         only="text",
     )
-    cell: str = _setting(
+    cell: str | tuple[str, ...] = _setting(
         "vanilla",
-        _STRING,
+        _CELLS,
         "A registered cell (`zoo cells`), or one in a file of yours; modifiers may follow "
-        "(`zoo modifiers`), as in lstm+zoneout.",
+        "(`zoo modifiers`), as in lstm+zoneout. Several are a layer each, as in lstm,gru.",
         metavar="NAME|FILE.py:Class",
     )
-    cell_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its options.")
+    cell_options: Mapping[str, Any] | tuple[Mapping[str, Any], ...] = _setting(
+        dict, _CELL_OPTIONS, "Its options, or those of each layer."
+    )
     hidden: int = _setting(128, _POSITIVE_INT, "Hidden units, H.", metavar="N")
     layers: int = _setting(1, _POSITIVE_INT, "Layers, L.", metavar="N", comparable=True)
+    bidirectional: bool = _setting(
+        False, _BOOL, "Let every layer read in both directions; for a task, not for a text."
+    )
+    learned_state: bool = _setting(False, _BOOL, "Learn the initial states of the layers.")
     dropout: float = _setting(
         0.0, _FRACTION, "Chance that a number between two layers is dropped in training.", metavar="P"
     )
@@ -269,7 +290,29 @@ class Config:
                 f"dropout is {self.dropout!r} and there is one layer; it drops what one layer hands to the "
                 f"next. Give more layers, or a cell that drops, such as lstm+recurrent_dropout."
             )
+        self._check_cells()
         self._check_data_or_task()
+
+    @property
+    def cell_names(self) -> tuple[str, ...]:
+        """The cell of all layers, or of each."""
+        return (self.cell,) if isinstance(self.cell, str) else self.cell
+
+    @property
+    def cell_label(self) -> str:
+        """The cells as one text, ``"lstm,gru"``."""
+        return ",".join(self.cell_names)
+
+    def _check_cells(self) -> None:
+        """Check that cells and their options are as many as layers, where there is one for each."""
+        given = [("cell", "cells", self.cell), ("cell_options", "mappings of options", self.cell_options)]
+        for name, noun, value in given:
+            if isinstance(value, tuple) and len(value) != self.layers:
+                raise UsageError(
+                    f"{name} has {len(value)} {noun} and layers is {self.layers}; expected one a layer."
+                )
+        if isinstance(self.cell_options, tuple) and isinstance(self.cell, str):
+            raise UsageError("cell_options is a tuple and cell is one for all layers; expected a mapping.")
 
     def _check_data_or_task(self) -> None:
         """Check that there is a text or a task, and no setting of the other."""
@@ -287,6 +330,8 @@ class Config:
         return {
             "hidden_size": self.hidden,
             "num_layers": self.layers,
+            "bidirectional": self.bidirectional,
+            "learned_state": self.learned_state,
             "dropout": self.dropout,
             "residual": self.residual,
             "dtype": self.dtype,
@@ -324,7 +369,7 @@ _DEFAULTS = {
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def make_config(settings: Mapping[str, Any]) -> Config:
@@ -348,9 +393,12 @@ def config_from_json(stored: Mapping[str, Any], source: str) -> Config:
     Raises:
         CheckpointError: if it is invalid.
     """
-    data = stored.get("data")
+    settings = {"data": None, **stored}
+    for name in ("data", "cell", "cell_options"):
+        if isinstance(settings.get(name), list):
+            settings[name] = tuple(settings[name])
     try:
-        return make_config({**stored, "data": tuple(data) if isinstance(data, list) else data})
+        return make_config(settings)
     except UsageError as error:
         raise CheckpointError(
             f"{source} is not a configuration of this version of zoo ({str(error)[:300]})."

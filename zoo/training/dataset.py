@@ -79,7 +79,7 @@ class Dataset(Protocol):
     def metadata(self) -> dict[str, Any]:
         """Its description in logs and checkpoints; ``sha256`` identifies it."""
 
-    def make_model(self, cell: Cell, config: Config) -> AnyModel:
+    def make_model(self, cell: Cell | list[Cell], config: Config) -> AnyModel:
         """A new model for it."""
 
     def loss_and_grad(

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from zoo.base import Task
+import numpy as np
+
+from zoo.base import Batch, Task
 from zoo.data import BpttBatches
+from zoo.errors import UsageError
 from zoo.model import AnyModel
 from zoo.model.model import State
 
 if TYPE_CHECKING:
     from zoo.training.trainer import Trainer
+
+States: TypeAlias = Mapping[str, np.ndarray[Any, Any]]
 
 MAX_ROWS, MAX_LAGS = 16, 128
 
@@ -28,14 +34,15 @@ def analyse(trainer: Trainer) -> dict[str, Any]:
         trainer: The trainer of a run.
 
     Returns:
-        ``saturation``, ``{"l0.f": [low, high], ...}``, and ``gradient_by_lag``, ``{"l0.h": [norms], ...}``.
+        ``saturation``, ``{"l0.f": [low, high], ...}``, and ``gradient_by_lag``, ``{"l0.h": [norms], ...}``,
+        which is empty for a bidirectional model.
     """
     from zoo.analysis import gate_saturation, gradient_by_lag  # most runs do not need it
 
     model, (inputs, targets) = trainer.model, trainer.dataset.probe()
     inputs, targets = inputs[:, :MAX_ROWS], None if targets is None else targets[:MAX_ROWS]
     saturation = gate_saturation(model, inputs)
-    lags = gradient_by_lag(model, inputs, targets, lags=MAX_LAGS)
+    lags = {} if model.config.bidirectional else gradient_by_lag(model, inputs, targets, lags=MAX_LAGS)
     return {
         "saturation": {name: [_round(share) for share in shares] for name, shares in saturation.items()},
         "gradient_by_lag": {name: [_round(norm) for norm in norms] for name, norms in lags.items()},
@@ -103,6 +110,22 @@ class TaskScore:
     examples: int
 
 
+def initial_states(model: AnyModel, batch: Batch, carried: States | None) -> States | None:
+    """The states after the batch before, if this one continues it.
+
+    Raises:
+        UsageError: if the model is bidirectional, so that it cannot continue.
+    """
+    if not batch.continues:
+        return None
+    if model.config.bidirectional:
+        raise UsageError(
+            "bidirectional is True, but the sequences of this task continue in the next batch, which a layer "
+            "that reads backwards has not seen; leave it out."
+        )
+    return carried
+
+
 def evaluate_task(task: Task, model: AnyModel, part: str, batches: int, rows: int) -> TaskScore:
     """Evaluate a model on a task.
 
@@ -118,7 +141,7 @@ def evaluate_task(task: Task, model: AnyModel, part: str, batches: int, rows: in
     state: State | None = None
     for index in range(count):
         batch = task.batch(index, rows, EVAL_SEED, part)
-        before = state if batch.continues else None
+        before = initial_states(model, batch, state)
         loss, outputs, state = model.evaluate_batch(batch.inputs, batch.targets, batch.weights, before)
         losses.append(loss)
         scores.append(task.score(outputs, batch))

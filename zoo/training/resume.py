@@ -100,16 +100,16 @@ def _check_same(
     """Raise an error for a checkpoint of another text, task or cell."""
     try:
         model_then, dataset_then = dict(meta["model"]), meta[dataset.kind]["sha256"]
-        cell_then = model_then["cell"]["source"]
+        cells_then = _sources(model_then)
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(
             f"{directory.path} cannot be resumed: its checkpoint is not one of training."
         ) from None
     model_now, dataset_now = model_metadata(model), dataset.metadata()["sha256"]
-    cell_now = model_now["cell"]["source"]
+    cells = zip(config.cell_names, cells_then, _sources(model_now), strict=False)
     for what, then, now in (
         (dataset.kind, dataset_then, dataset_now),
-        (f"cell {config.cell!r}", cell_then, cell_now),
+        *((f"cell {name!r}", *sources) for name, *sources in cells),
     ):
         if then != now:
             raise CheckpointError(
@@ -121,6 +121,15 @@ def _check_same(
         raise CheckpointError(
             f"{directory.path} cannot be resumed: its checkpoint is of another model than its configuration."
         )
+
+
+def _sources(model: dict[str, Any]) -> list[Any]:
+    """Digest of the cell of all layers, or of each."""
+    cells = model["cell"]
+    sources = [cell["source"] for cell in (cells if isinstance(cells, list) else [cells])]
+    if not sources:
+        raise ValueError("no cells")
+    return sources
 
 
 def _short_digest(digest: object) -> str:

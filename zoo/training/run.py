@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,14 +26,14 @@ class Run:
 
     Args:
         path: The directory.
-        cell: The class of the cell, if it is not registered.
+        cell: The class of the cell, if it is not registered; several for a model with several cells.
 
     Raises:
         CheckpointError: when a file that is read is missing or damaged.
     """
 
     path: Path
-    cell: type[Cell] | None = field(default=None, repr=False)
+    cell: type[Cell] | Sequence[type[Cell]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Convert the path."""

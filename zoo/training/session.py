@@ -16,6 +16,7 @@ from zoo.data.sources import IN_MEMORY
 from zoo.distributed.launch import process_group
 from zoo.distributed.process_group import ProcessGroup
 from zoo.errors import UsageError
+from zoo.layers.config import CellSpec
 from zoo.model import AnyModel
 from zoo.registry import get_optimizer, resolve_cell, resolve_task
 from zoo.storage import ReadOnlyRunDirectory, RunDirectory
@@ -40,7 +41,7 @@ _CLOSING = ("end", "diverged")
 
 def train(
     data: Any = None,
-    cell: str | type[Cell] | Cell = "vanilla",
+    cell: CellSpec | Sequence[CellSpec] = "vanilla",
     *,
     task: str | type[Task] | Task | None = None,
     out: str | Path | None = None,
@@ -59,7 +60,8 @@ def train(
     Args:
         data: One or several sources (see :class:`Config`), or a :class:`zoo.data.Corpus`; None for
             ``"builtin:pydoc"``, or with a task.
-        cell: Name of a registered cell, a cell class, or a cell with its options chosen.
+        cell: Name of a registered cell, a cell class, or a cell with its options chosen; or a list with one
+            of these for each layer. ``layers`` is then their number, and ``cell_options`` a list of mappings.
         task: Name of a registered task, ``"FILE.py:Class"``, a task class, or a task with its options chosen;
             instead of data.
         out: The run directory; None for a new one under ``runs/``.
@@ -88,18 +90,18 @@ def train(
         raise UsageError(f"on_event is {short_repr(on_event)}; expected a function of an event.")
     resolved_trackers = resolve_trackers(trackers)
     resolved_task = None if task is None else resolve_task(task, **_options("task_options", settings))
-    requested, resolved_cell = _configure(data, resolved_task, cell, settings)
+    requested, resolved_cells = _configure(data, resolved_task, cell, settings)
     before = resume_config(out) if resume and out is not None else None
     requested = fill_defaults_from(requested, before) if before else requested
     config, dataset = _prepare(requested, data, resolved_task)
-    parts = _build(config, dataset, resolved_cell)
+    parts = _build(config, dataset, resolved_cells)
     ranks = process_group()
     if ranks.size > 1 and "-" in config.data:
         raise UsageError(
             f"data is '-', which only one of {ranks.size} processes can read; give a file that all can read."
         )
     # Last, so that invalid settings leave no directory behind.
-    with _open_run_directory(ranks, out, resume, config.cell, dataset.name) as directory:
+    with _open_run_directory(ranks, out, resume, config.cell_label, dataset.name) as directory:
         listeners = (on_event, resolved_trackers) if ranks.is_root else (None, ())
         return _TrainingSession(config, dataset, *parts, directory, ranks, *listeners).run()
 
@@ -128,16 +130,44 @@ def _open_run_directory(
 
 
 def _configure(
-    data: Any, task: Task | None, cell: str | type[Cell] | Cell, settings: dict[str, Any]
-) -> tuple[Config, Cell]:
-    """The requested configuration and its cell."""
-    resolved = resolve_cell(cell, **_options("cell_options", settings))
-    named: dict[str, Any] = {"cell": resolved.name, "cell_options": dict(resolved.options)}
+    data: Any, task: Task | None, cell: CellSpec | Sequence[CellSpec], settings: dict[str, Any]
+) -> tuple[Config, Cell | list[Cell]]:
+    """The requested configuration, and the cell of all layers or the list of the cell of each."""
+    cells = _resolve_cells(cell, settings)
+    resolved = cells[0] if all(each == cells[0] for each in cells) else cells
+    named: dict[str, Any]
+    if isinstance(resolved, Cell):
+        named = {"cell": resolved.name, "cell_options": dict(resolved.options)}
+    else:
+        options = tuple(dict(each.options) for each in cells)
+        named = {"cell": tuple(each.name for each in cells), "cell_options": options}
     if task is not None:
         named |= {"task": task.name, "task_options": dict(task.options)}
     if task is not None and data is not None:
         raise UsageError(f"data and the task {task.name!r} are both given; give one of them.")
     return make_config({**settings, **named, "data": _source_names(data, task)}), resolved
+
+
+def _resolve_cells(cell: CellSpec | Sequence[CellSpec], settings: dict[str, Any]) -> list[Cell]:
+    """The cell of all layers, or of each, whose number is then a setting; their options are removed."""
+    if isinstance(cell, str) or not isinstance(cell, Sequence):
+        return [resolve_cell(cell, **_options("cell_options", settings))]
+    if not cell:
+        raise UsageError("cell is an empty list; expected a cell, or one for each layer.")
+    options = settings.pop("cell_options", None) or [{}] * len(cell)
+    is_list = isinstance(options, (list, tuple)) and all(isinstance(each, Mapping) for each in options)
+    if not is_list or len(options) != len(cell):
+        raise UsageError(
+            f"cell_options is {short_repr(options)} and there are {len(cell)} cells; expected a list with a "
+            f"mapping for each."
+        )
+    layers = settings.setdefault("layers", len(cell))
+    if type(layers) is not int or layers != len(cell):
+        raise UsageError(
+            f"layers is {short_repr(layers)} and there are {len(cell)} cells; expected a cell for each "
+            f"layer, or one cell for all."
+        )
+    return [resolve_cell(each, **chosen) for each, chosen in zip(cell, options, strict=True)]
 
 
 def _options(name: str, settings: dict[str, Any]) -> Mapping[str, Any]:
@@ -177,7 +207,7 @@ def _absolute_source(source: str | Path) -> str:
     return str(path.absolute()) if path.exists() else str(source)
 
 
-def _build(config: Config, dataset: Dataset, cell: Cell) -> tuple[AnyModel, Optimizer, Schedule]:
+def _build(config: Config, dataset: Dataset, cell: Cell | list[Cell]) -> tuple[AnyModel, Optimizer, Schedule]:
     spans = config.schedule == "cosine" and "total" not in config.schedule_options
     settings = {**config.schedule_options, **({"total": config.steps} if spans else {})}
     optimizer = get_optimizer(config.optimizer, **config.optimizer_options)
@@ -227,7 +257,8 @@ class _TrainingSession:
             self.model.threads = self.ranks.local_threads(self.model.threads)
 
     def _run(self) -> Run:
-        return Run(self.directory.path, type(self.model.cell))
+        classes = tuple(dict.fromkeys(map(type, self.model.cells)))
+        return Run(self.directory.path, classes[0] if len(classes) == 1 else classes)
 
     def _restore_state(self, report: Callable[[str], None]) -> TrainingState | None:
         """Restore the model and the pointers to checkpoints from the last checkpoint; None for a new run."""
@@ -271,7 +302,7 @@ class _TrainingSession:
             "event": kind,
             "step": step,
             "out": str(self.directory.path),
-            "cell": self.config.cell,
+            "cell": self.config.cell_label,
             "parameters": self.model.layout.size,
             "threads": self.model.threads,
             "ranks": self.ranks.size,

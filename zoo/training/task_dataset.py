@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -11,10 +12,11 @@ import numpy as np
 
 from zoo.base import Cell, Task
 from zoo.base.batch_checks import call_method
+from zoo.layers.config import CellSpec
 from zoo.model import AnyModel, LanguageModel, SequenceModel
 from zoo.training.config import Config
 from zoo.training.dataset import EvalResult, Noise, ProbeBatch, State, StepResult
-from zoo.training.evaluation import evaluate_task
+from zoo.training.evaluation import evaluate_task, initial_states
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class TaskDataset:
             "threshold": task.threshold,
         }
 
-    def make_model(self, cell: Cell, config: Config) -> AnyModel:
+    def make_model(self, cell: Cell | list[Cell], config: Config) -> AnyModel:
         """A model for the task."""
         return model_for(self.task, cell, **config.model_arguments())
 
@@ -69,7 +71,7 @@ class TaskDataset:
     ) -> StepResult:
         """Loss and gradient on the batch of a step; states are carried if it continues the batch before."""
         batch = self.task.batch(step, self.rows, self.seed)
-        before = carried_states if batch.continues else None
+        before = initial_states(model, batch, carried_states)
         loss, after = model.loss_and_grad(
             batch.inputs, batch.targets, weights=batch.weights, state=before, noise=noise
         )
@@ -100,12 +102,12 @@ class TaskDataset:
         return {}
 
 
-def model_for(task: Task, cell: str | type[Cell] | Cell, **settings: Any) -> AnyModel:
+def model_for(task: Task, cell: CellSpec | Sequence[CellSpec], **settings: Any) -> AnyModel:
     """A model with the sizes and the loss of a task; a language model if the task has a vocabulary.
 
     Args:
         task: The task.
-        cell: Its cell.
+        cell: The cell of all layers, or a list of the cell of each.
         **settings: Other arguments of the model.
     """
     if task.vocabulary is not None:

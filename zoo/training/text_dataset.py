@@ -66,7 +66,7 @@ class TextDataset:
             "test": len(self.parts.test),
         }
 
-    def make_model(self, cell: Cell, config: Config) -> LanguageModel:
+    def make_model(self, cell: Cell | list[Cell], config: Config) -> LanguageModel:
         """A language model of the symbols of the text."""
         return LanguageModel(self.corpus.vocabulary, cell, **config.model_arguments())
 

@@ -12,7 +12,7 @@ import click
 
 from zoo.base import Task
 from zoo.cli.checkpoints import LoadedModel
-from zoo.cli.component_lookup import file_cell, file_task, plugin_option, trained_task
+from zoo.cli.component_lookup import file_cells, file_task, plugin_option, trained_task
 from zoo.cli.flags import argument, option
 from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import echo
@@ -141,7 +141,7 @@ def command(
     """
     from zoo.cli.checkpoints import evaluate_on_text, open_model
 
-    trained, own = open_model(Path(path), file_cell(cell)), file_task(task)
+    trained, own = open_model(Path(path), file_cells(cell)), file_task(task)
     config = trained.config
     if config is not None and config.task is not None:
         _check_flags(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.arguments import real_path
-from zoo.cli.component_lookup import file_cell, plugin_option
+from zoo.cli.component_lookup import file_cells, plugin_option
 from zoo.cli.flags import argument, option
 from zoo.cli.terminal import echo
 from zoo.tables import align
@@ -56,7 +56,7 @@ def command(
     from zoo.model import load
 
     target = Path(out) if out is not None else _default_target(Path(path), form, step)
-    model = load(Path(path), cell=file_cell(cell), threads=1)
+    model = load(Path(path), cell=file_cells(cell), threads=1)
     if form == "onnx":
         rows = _onnx_rows(to_onnx(model, target, step=step, tokens=tokens or None, force=force))
     else:

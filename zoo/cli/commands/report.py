@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.component_lookup import file_cell, file_task, plugin_option
+from zoo.cli.component_lookup import file_cells, file_task, plugin_option
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import argument, option
 from zoo.cli.format import format_bytes
@@ -59,7 +59,7 @@ def command(
         check_figures(figures[0])
     if out and not out.absolute().parent.is_dir():
         raise UsageError(f"report: there is no directory {out.parent} to write {out.name} into.")
-    report = make_report(directory, file_cell(cell), symbols, file_task(task))
+    report = make_report(directory, file_cells(cell), symbols, file_task(task))
     page = write_page(report, out or directory / PAGE)
     echo(f"{page}  {format_bytes(page.stat().st_size)}")
     for file in write_figures(report, figures[1], figures[0]) if figures else ():

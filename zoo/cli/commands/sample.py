@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import click
 
 from zoo.base import Chain, Sampler
-from zoo.cli.component_lookup import file_cell, load_plugins
+from zoo.cli.component_lookup import file_cells, load_plugins
 from zoo.cli.flags import MAX_SEED, CheckedArgument, Flag, SectionedCommand
 from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import escape_controls, is_terminal
@@ -179,7 +179,7 @@ def run(
 
     from zoo.model import LanguageModel, generate, load
 
-    model = load(Path(path), cell=file_cell(cell), threads=1)
+    model = load(Path(path), cell=file_cells(cell), threads=1)
     if not isinstance(model, LanguageModel):
         raise UsageError(f"{path} holds a {model.kind}, which writes no text; `zoo eval {path}` measures it.")
     text = _read_prompt(model.vocab.level) if prompt == "-" else prompt

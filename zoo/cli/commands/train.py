@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from zoo.base import Cell, Optimizer, Task, Tracker
-from zoo.cli.component_lookup import cell_class, load_plugins, repeated_flags, task_class, trained_task
+from zoo.cli.component_lookup import cell_classes, load_plugins, repeated_flags, task_class, trained_task
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import Flag, SectionedCommand
 from zoo.cli.set_options import Target, assign, component_target
@@ -61,19 +61,29 @@ def train_arguments(
         from zoo.data.sources import check_configured_sources
 
         check_configured_sources(stored.data, stored.glob)
-    cell, task = _cell(given.get("cell"), stored), _task(given.get("task"), stored)
-    named = {"cell": cell.name, **({} if task is None else {"task": task.name})}
+    cells, task = _cells(given.get("cell"), stored), _task(given.get("task"), stored)
+    named = {"cell": _cell_names(cells, stored), **({} if task is None else {"task": task.name})}
     settings = {**_stored_settings(stored, {**given, **named}), **given}
     settings.pop("task", None)
+    if "cell" in given and len(cells) > 1 and "layers" not in given:
+        settings.pop("layers", None)  # the number of cells
+    cell_prefixes = {cell: "cell" if len(set(cells)) == 1 else cell.name for cell in cells}
     tracker_classes = _trackers_by_prefix(trackers)
     tracker_targets = [component_target(prefix, tracker) for prefix, tracker in tracker_classes.items()]
-    chosen = assign(assignments, [*_targets(cell, task, settings), *tracker_targets])
+    cell_targets = [component_target(prefix, cell) for cell, prefix in cell_prefixes.items()]
+    chosen = assign(assignments, [*cell_targets, *_targets(task, settings), *tracker_targets])
     for name in ("optimizer", "schedule"):
         settings[f"{name}_options"] = {**settings.get(f"{name}_options", {}), **chosen[name]}
     if task is not None:
         settings["task"] = task(**{**settings.pop("task_options", {}), **chosen["task"]})
     settings["trackers"] = [tracker(**chosen[prefix]) for prefix, tracker in tracker_classes.items()]
-    settings["cell"] = cell(**{**settings.pop("cell_options", {}), **chosen["cell"]})
+    stored_options = settings.pop("cell_options", {})
+    each_options = stored_options if isinstance(stored_options, list) else [stored_options] * len(cells)
+    layers = [
+        cell(**{**options, **chosen[cell_prefixes[cell]]})
+        for cell, options in zip(cells, each_options, strict=True)
+    ]
+    settings["cell"] = layers[0] if len(layers) == 1 else layers
     return settings
 
 
@@ -116,19 +126,32 @@ def _stored_settings(config: Config | None, given: Mapping[str, Any]) -> Setting
     return settings
 
 
-def _cell(given: str | None, stored: Config | None) -> type[Cell]:
-    """The given cell, or that of the stored run, or the default."""
+def _cells(given: str | None, stored: Config | None) -> list[type[Cell]]:
+    """The given cells, or those of the stored run, or the default: one, or one for each layer."""
     if given is not None or stored is None:
-        return cell_class(given or Config.cell)
+        return cell_classes(given or Config().cell_label)
+    return [_stored_cell(name, stored.cell_names) for name in stored.cell_names]
+
+
+def _stored_cell(name: str, names: Sequence[str]) -> type[Cell]:
+    """The registered cell of a name in a run, which may have one for each layer."""
     try:
-        return registered_cell(stored.cell)  # never `cell_class`, which could load a file
+        return registered_cell(name)  # never `cell_class`, which could load a file
     except UnknownNameError as error:
         from zoo.storage.strict_json import quote  # which imports NumPy
 
+        flag = ",".join("FILE.py:Class" if each == name else each for each in names)
         raise UnknownNameError(
-            f"the run was begun with the cell {quote(stored.cell)}, which is not registered here; if it is "
-            f"in a file, name it again, --cell FILE.py:Class, or its plugin, --plugin FILE.py."
+            f"the run was begun with the cell {quote(name)}, which is not registered here; if it is "
+            f"in a file, name it again, --cell {flag}, or its plugin, --plugin FILE.py."
         ) from error
+
+
+def _cell_names(cells: Sequence[type[Cell]], stored: Config | None) -> str | list[str]:
+    """The names of cells as a configuration stores them; one name if all layers have it, as in the run."""
+    names = [cell.name for cell in cells]
+    has_list = stored is not None and isinstance(stored.cell, tuple)
+    return names[0] if len(set(names)) == 1 and not (has_list and len(names) > 1) else names
 
 
 def _task(given: str | None, stored: Config | None) -> type[Task] | None:
@@ -138,12 +161,12 @@ def _task(given: str | None, stored: Config | None) -> type[Task] | None:
     return None if stored is None or stored.task is None else trained_task(stored.task)
 
 
-def _targets(cell: type[Cell], task: type[Task] | None, settings: Settings) -> list[Target]:
+def _targets(task: type[Task] | None, settings: Settings) -> list[Target]:
     optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
     schedule = settings.get("schedule", Config.schedule)
     tasks = [] if task is None else [component_target("task", task)]
     others = [component_target("optimizer", optimizer), schedule_target(schedule)]
-    return [component_target("cell", cell), *tasks, *others]
+    return [*tasks, *others]
 
 
 def schedule_target(name: str) -> Target:

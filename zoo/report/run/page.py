@@ -6,6 +6,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from zoo.cell_pages.diagram import draw
 from zoo.data.sources import MAX_CONFIGURED_BYTES
 from zoo.errors import DefinitionError
 from zoo.model import AnyModel, LanguageModel
+from zoo.model.checkpoint import CellClasses
 from zoo.report.blocks import (
     Block,
     Column,
@@ -39,7 +41,7 @@ from zoo.training.task_dataset import prepare_task
 from zoo.training.text_dataset import prepare_text
 
 
-def run_report(path: Path, cell: type[Cell] | None, symbols: int, task: type[Task] | None = None) -> Report:
+def run_report(path: Path, cell: CellClasses, symbols: int, task: type[Task] | None = None) -> Report:
     """Make the report of a run, which may still be running.
 
     If a part cannot be made (the cell is not registered, the text is missing), the page gives the reason, and
@@ -47,7 +49,7 @@ def run_report(path: Path, cell: type[Cell] | None, symbols: int, task: type[Tas
 
     Args:
         path: The run directory.
-        cell: The class of the cell, if it is not registered.
+        cell: The class of the cell, if it is not registered; several for several cells.
         symbols: Length of the text for hidden units; 0 to leave them out.
         task: The class of the task, if it is not registered.
 
@@ -68,7 +70,7 @@ def _sections(run: RunData, symbols: int) -> Iterator[Section]:
         yield Section("hidden-units", "Hidden units", units)
     if samples := run.history.events_of("sample"):
         yield Section("samples", "Samples", (_samples(samples),))
-    yield Section("cell", "Cell", or_reason("The card of the cell", lambda: cell_blocks(run.cell)))
+    yield Section("cell", "Cell", or_reason("The card of the cell", lambda: _cells_blocks(run)))
     yield Section("made-with", "Made with", tuple(_made_with(run)))
 
 
@@ -139,6 +141,20 @@ def _made_with(run: RunData) -> Iterator[Block]:
             yield key_values(kind.capitalize(), values)
     if run.checkpoint and isinstance(values := run.checkpoint.meta.get("versions"), dict):
         yield versions(values, "Of the process that wrote the best checkpoint.")
+
+
+def _cells_blocks(run: RunData) -> tuple[Block, ...]:
+    """The blocks of the different cells of a run."""
+    first, *others = run.cells
+    return (
+        *cell_blocks(first),
+        *(_renamed(block, f"{cell.name}-") for cell in others for block in cell_blocks(cell)),
+    )
+
+
+def _renamed(block: Block, prefix: str) -> Block:
+    """A block with another anchor, if it has one."""
+    return block if isinstance(block, Text) else replace(block, name=f"{prefix}{block.name}")
 
 
 def cell_blocks(cell: Cell) -> tuple[Block, ...]:

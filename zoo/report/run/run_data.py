@@ -13,6 +13,7 @@ from typing import Any
 from zoo.base import Cell, Task
 from zoo.errors import UnknownNameError, ZooError, ZooWarning
 from zoo.model import AnyModel, model_from
+from zoo.model.checkpoint import CellClasses, cell_classes, fitting_class
 from zoo.registry import get_cell, get_task
 from zoo.report.blocks import Block, Text
 from zoo.report.history import History
@@ -28,18 +29,18 @@ class RunData:
         directory: The directory.
         config: The resolved configuration.
         history: The log.
-        cell_class: The class of the cell, if it is not registered.
+        cell_class: The class of the cell, if it is not registered; several for several cells.
         task_class: The class of the task, if it is not registered.
     """
 
     directory: RunDirectory
     config: Config
     history: History
-    cell_class: type[Cell] | None
+    cell_class: CellClasses
     task_class: type[Task] | None = None
 
     @classmethod
-    def open(cls, path: Path, cell_class: type[Cell] | None, task_class: type[Task] | None = None) -> RunData:
+    def open(cls, path: Path, cell_class: CellClasses, task_class: type[Task] | None = None) -> RunData:
         """Open a run directory.
 
         Raises:
@@ -68,15 +69,22 @@ class RunData:
         return model_from(self.checkpoint, str(self.directory.path), self.cell_class)
 
     @cached_property
-    def cell(self) -> Cell:
-        """The cell with its options.
+    def cells(self) -> tuple[Cell, ...]:
+        """The different cells of the layers, with their options.
 
         Raises:
-            UnknownNameError: if it is not registered.
+            UnknownNameError: if one is not registered.
         """
-        options = self.config.cell_options
+        names, options = self.config.cell_names, self.config.cell_options
+        source = str(self.directory.path)
+        classes = cell_classes(self.cell_class, source)
+        each = options if isinstance(options, tuple) else [options] * len(names)
         with _suggest_file_flag("cell"):
-            return self.cell_class(**options) if self.cell_class else get_cell(self.config.cell, **options)
+            cells = [
+                cls(**chosen) if (cls := fitting_class(name, classes, source)) else get_cell(name, **chosen)
+                for name, chosen in zip(names, each, strict=True)
+            ]
+        return tuple(dict.fromkeys(cells))
 
     @property
     def task(self) -> Task:

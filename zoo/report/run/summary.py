@@ -54,7 +54,7 @@ def _value_text(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} = {json.dumps(item)}" for name, item in value.items()) or "none"
     if isinstance(value, (tuple, list)):
-        return ", ".join(map(str, value)) or "none"
+        return ", ".join(map(_value_text, value)) or "none"
     return f"{value:,}" if type(value) is int else str(value)
 
 
@@ -67,7 +67,7 @@ def subtitle(run: RunData) -> str:
     else:
         text = run.start_event.get("text")
         source = str(text["name"]) if isinstance(text, dict) and "name" in text else ", ".join(config.data)
-    return f"{config.cell}, {layers}, {config.dtype}, trained on {source}"
+    return f"{config.cell_label}, {layers}, {config.dtype}, trained on {source}"
 
 
 def tiles(run: RunData) -> Iterator[Tile]:
