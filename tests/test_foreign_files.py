@@ -133,7 +133,7 @@ def executed(sentinel: Path) -> Iterator[list[str]]:
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run and a comparison, and evil beside them: a file, a module on the path, and an entry point."""
+    """A run and a comparison, with evil as a file, a module on the path, and an entry point."""
     folder = tmp_path_factory.mktemp("foreign")
     zoo.train("builtin:hello", hidden=2, steps=2, **WATCHED, out=folder / "run")
     sizes = {"hidden": 2, "steps": 2, "batch": 2, "eval_batches": 1, "seeds": 1, "lr_grid": [0.01, 0.02]}

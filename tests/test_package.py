@@ -69,7 +69,7 @@ def test_sdist_can_be_tested(built):
 
 
 def test_wheel_works_without_checkout(built, tmp_path):
-    """Installed into a folder of its own, and asked from elsewhere; `-P` keeps this checkout out of sight."""
+    """Install into a separate folder and import from elsewhere; `-P` hides this checkout."""
     target = tmp_path / "installed"
     zipfile.ZipFile(built[1]).extractall(target)
     code = (

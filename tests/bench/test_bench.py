@@ -1,4 +1,4 @@
-"""The benchmark: what it counts, what it tells, and that peers which compute something else are not timed."""
+"""Benchmark: measurements, output, and no times for peers with other results."""
 
 from __future__ import annotations
 

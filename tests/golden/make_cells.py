@@ -39,7 +39,7 @@ Tensors = dict[str, torch.Tensor]
 
 
 def tensors(arrays: Arrays, fixed: tuple[str, ...] = ()) -> Tensors:
-    """Arrays that gradients are asked of, but for the fixed ones."""
+    """Convert arrays to tensors that require gradients, except the fixed ones."""
     return {name: torch.tensor(value, requires_grad=name not in fixed) for name, value in arrays.items()}
 
 
@@ -129,7 +129,7 @@ def write(case: str, cell: zoo.Cell, reference: ModuleType) -> None:
 
 
 def main(chosen: list[str]) -> None:
-    """Make the cases asked for, or all."""
+    """Make the given cases, or all."""
     for file in sorted((HERE / "references").glob("*.py")):
         reference = importlib.import_module(f"references.{file.stem}")
         for case, options in reference.CASES.items():

@@ -240,7 +240,7 @@ def test_closures_and_unknown_globals_are_not_cached() -> None:
 
 
 def test_nested_kernel_without_closure_is_cached() -> None:
-    # By name alone two such kernels could not be told apart.
+    # By name alone two such kernels could not be distinguished.
     def make(sign: int) -> Any:
         if sign > 0:
 
@@ -262,7 +262,7 @@ def test_nested_kernel_without_closure_is_cached() -> None:
 
 @pytest.fixture
 def fresh_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A cache of this test's own; what the process knows of a directory is forgotten before and after."""
+    """A separate cache. The process's state of a directory is cleared before and after."""
     monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path / "cache"))
     kernel_directory.cache_clear()
     yield tmp_path / "cache"
@@ -456,7 +456,7 @@ def forge(file: Path, data: bytes) -> None:
 
 
 class Missing:
-    """A class that is gone when its pickle is read."""
+    """A class that does not exist when its pickle is read."""
 
 
 def with_lost_name(data: bytes) -> bytes:

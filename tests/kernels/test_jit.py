@@ -1,4 +1,4 @@
-"""``zoo.njit``: lazy, plain Python where asked for, and as fast and careful as it says."""
+"""``zoo.njit``: lazy compilation, plain Python on request, fastmath and checks."""
 
 from __future__ import annotations
 

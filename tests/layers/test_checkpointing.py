@@ -1,4 +1,4 @@
-"""Recomputing: what is kept, what is computed again, and that nothing but rounding tells the difference."""
+"""Gradient checkpointing: saved states, recomputed values, and results equal up to rounding."""
 
 import subprocess
 import sys

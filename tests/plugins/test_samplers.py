@@ -77,7 +77,7 @@ def weights_of(logits):
 
 
 def beginning(order, weights, share):
-    """The shortest beginning with the share asked for; examples that rounding would decide are dropped."""
+    """The shortest prefix with the given probability. Examples that rounding would decide are dropped."""
     total = sum(weights[i] for i in order)
     kept, held = [], Fraction(0)
     for i in order:

@@ -310,7 +310,7 @@ CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://examp
 
 
 class Right(zoo.Task):
-    """The first of some tokens, asked for at the end; it obeys every law."""
+    """Recall the first of some tokens at the end. The task obeys every law."""
 
     name = "right"
     card = CARD

@@ -113,7 +113,7 @@ def test_no_steps() -> None:
     assert not any(gradient.any() for gradient in dparams)
 
 
-# --- The derived twin ---
+# --- derived kernels ---
 
 
 class DerivedVanilla(zoo.Cell):
@@ -179,7 +179,7 @@ def allocations(steps: int, hidden: int, kind: str) -> tuple[int, int]:
 
 @pytest.fixture
 def counted():
-    """Numba counts allocations only while it is asked to."""
+    """Numba counts allocations only while statistics are on."""
     _nrt_python.memsys_enable_stats()
     yield
     _nrt_python.memsys_disable_stats()

@@ -459,7 +459,7 @@ def test_damaged_best_pointer_prevents_pruning(run: RunDirectory) -> None:
 
 
 def test_best_stays_the_best_after_overwrite(run: RunDirectory) -> None:
-    """As when a signal stops a run at a step that was just saved: the second save knows of no improvement."""
+    """A signal stops a run at a step that was just saved: the second save reports no improvement."""
     fill(run, 1, 2, best=2)
     run.save(2, checkpoint(2, "again"), best=False)
     assert used(run, "best") == (2, [])

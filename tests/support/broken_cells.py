@@ -410,7 +410,7 @@ class Moody(Tiny):
 
 
 class Stated(Tiny):
-    """The correct cell, and its equations beside its kernels."""
+    """The correct cell, with equations and kernels."""
 
     def step(self, x, h):
         return np.tanh(x @ self.W + h @ self.U + self.b)

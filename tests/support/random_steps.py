@@ -402,7 +402,7 @@ _watchers: list[Watch] = []
 
 @contextlib.contextmanager
 def watched() -> Iterator[Watch]:
-    """Within it, runs on arrays tell how near they come to a kink."""
+    """Record the distance of runs on arrays from the nearest kink."""
     _watchers.append(Watch())
     try:
         yield _watchers[-1]

@@ -358,7 +358,7 @@ def _draw_join(b: Builder) -> Value | None:
 
 
 def _is_leaf(value: Value) -> bool:
-    """Whether its length may be asked for: what is only asked for its length counts as not used."""
+    """Whether its length may be used. A value used only for its length counts as unused."""
     return not value.name.startswith(("self.", "v"))
 
 
@@ -685,7 +685,7 @@ def programs(draw: Any, least: int = 3, most: int = 12, longest: int = 0) -> Pro
 
 
 def _tells_inputs(program: Program) -> bool:
-    """Whether a parameter is there, and the shape of some array tells I; without, a cell is refused."""
+    """Whether there is a parameter, and an array whose shape contains I. Other cells are invalid."""
     arrays = [*program.params.values(), *program.buffers.values(), *program.states.values()]
     return bool(program.params) and any("I" in dim.letters for shape in arrays for dim in shape)
 

@@ -212,7 +212,7 @@ def test_module_matches_zoo_layer(cell, more):
         ("vanilla", {}),
         ("lstm", {"bidirectional": True}),
         ("esn", {"learned_state": True}),
-        ("cfc", {}),  # which is told dt
+        ("cfc", {}),  # with the auxiliary input dt
         (COUNTING, {}),
         ("t_gru", {}),
     ],

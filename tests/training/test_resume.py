@@ -548,7 +548,7 @@ def test_torn_log_line_is_removed(go, whole, tmp_path):
 
 
 class Unrepeatable(rich.Rich):
-    """Draws its buffer anew whenever it is asked to."""
+    """A cell whose buffer has new values at every draw."""
 
     A = zoo.Buffer("H", "H", init=lambda rng, shape: np.random.default_rng().random(shape) / 8)
 

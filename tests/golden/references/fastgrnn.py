@@ -1,4 +1,4 @@
-"""FastGRNN by the cell of torchrecurrent, told to have a sigmoid gate."""
+"""FastGRNN by the cell of torchrecurrent with a sigmoid gate."""
 
 from __future__ import annotations
 
