@@ -17,8 +17,8 @@ LOADING = ("loading", "The file or plugin can be loaded.")
 MAX_STDERR = 600  # characters of the standard error of the child
 CRASH_MEANING = "Usually an index far outside an array, in code that Numba's bounds check does not see."
 TIMEOUT_MEANING = (
-    "A first compilation takes its time: check again with a larger --timeout. A loop that never ends takes "
-    "any time."
+    "A first compilation is slow: check again with a larger --timeout. Otherwise look for a loop that never "
+    "ends."
 )
 
 

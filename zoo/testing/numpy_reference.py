@@ -1,7 +1,7 @@
 """The reference of both passes: a cell's step, and reverse mode over its graph, in plain NumPy and float64.
 
-It shares the equations and the derivative rules with the kernels, and for ``solve`` and ``expm`` the
-algorithm, run as plain Python. It shares no schedule, fusion, stored intermediates or compiled code. Each
+The reference shares the equations and the derivative rules with the kernels, and the algorithms of ``solve``
+and ``expm``, run as plain Python. It shares no schedule, fusion, stored intermediates or compiled code. Each
 step computes all rows of the batch.
 """
 
@@ -66,7 +66,7 @@ def layers_of(trial: Trial) -> list[LayerArrays]:
 
 
 def run_reference(trial: Trial) -> Arrays:
-    """Both passes in float64, every result under the name that :func:`zoo.testing.trials.run` gives it.
+    """Run both passes in float64 and return the results by name, as :func:`zoo.testing.trials.run` does.
 
     Raises:
         DefinitionError: if a layer's cell has no ``step`` that can be read.

@@ -1,6 +1,6 @@
 """The laws of a sampler: each ``check_x(sampler)`` raises AssertionError if its docstring does not hold.
 
-Logits are multiples of an eighth, to which a constant is added exactly, so no law fails for rounding.
+Logits are multiples of 1/8, so adding a constant is exact and no law fails because of rounding.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Text = str | Callable[[], str]
 # Whether the law holds, what was found, and what was expected.
 Verdict = tuple[bool | np.bool_, Text, Text]
 
-_MAX_UNIFORM = 1.0 - 2.0**-53  # the largest uniform number there is
+_MAX_UNIFORM = 1.0 - 2.0**-53  # the largest uniform number
 _MAX_LOGIT = float(np.finfo(np.float32).max)
 _DRAWS = 2000
 
@@ -37,7 +37,7 @@ def _vectors(low: int, high: int, unique: bool = False) -> st.SearchStrategy[Vec
 
 
 def _drop_low(logits: Vector) -> Vector:
-    """Drop the lowest third of the range, unless that is all."""
+    """Drop the logits below -8, but keep at least the largest."""
     return np.where((logits < -8.0) & (logits < logits.max()), -np.inf, logits)
 
 
@@ -50,7 +50,7 @@ _uniforms = st.integers(0, 2**53 - 1).map(lambda n: n * 2.0**-53)
 
 
 def _for_all(sampler: Sampler, law: Callable[..., Verdict], *inputs: st.SearchStrategy[Any]) -> None:
-    """Require the law of 50 examples."""
+    """Try the law on 50 examples."""
     try_examples(lambda *values: require(sampler, *law(*values)), *inputs, count=50)
 
 
@@ -143,7 +143,7 @@ def check_order_preserved(sampler: Sampler) -> None:
         out, kept = sampler.apply(logits.copy()), _kept(sampler, logits)
         rising = kept[np.lexsort((out[kept], logits[kept]))]  # equal logits in the order of the results
         holds = np.all(out[rising][1:] >= out[rising][:-1])
-        return holds, lambda: f"{out} from {logits}", "what stays in the order of its logits"
+        return holds, lambda: f"{out} from {logits}", "kept symbols in the order of their logits"
 
     _for_all(sampler, law, _logits)
 
@@ -167,7 +167,7 @@ def check_probabilities_sum_to_one(sampler: Sampler) -> None:
         try:
             probabilities = sampler.probabilities(logits)
         except UsageError as error:
-            return False, f"{logits} refused ({error})", "probabilities that sum to one"
+            return False, f"an error for {logits} ({error})", "probabilities that sum to one"
         holds = np.all(probabilities >= 0.0) and abs(probabilities.sum() - 1.0) < 1e-12
         return holds, lambda: f"{probabilities} from {logits}", "probabilities that sum to one"
 

@@ -26,9 +26,7 @@ def check_card(task: Task) -> None:
     """The card names its variant, every option has a help text, and a threshold has a source."""
     require_docs(task, task.declared_options)
     sourced = task.threshold is None or bool(task.threshold_source.strip())
-    require(
-        task, sourced, "a threshold without a source", "who says that it counts as solved, or why it does"
-    )
+    require(task, sourced, "a threshold without a source", "a source or reason for the threshold")
 
 
 def check_shapes(task: Task) -> None:
@@ -100,7 +98,7 @@ def check_batches_differ(task: Task) -> None:
 def check_parts_disjoint(task: Task) -> None:
     """Training, validation and test have no example in common, for any seeds."""
     if task.vocabulary is not None:
-        raise SkipTest("windows of one text: what the text repeats, they repeat")
+        raise SkipTest("windows of one text may repeat, as the text does")
     keys = {part: _example_keys(task, part) for part in PARTS}
     for part, other in (("train", "valid"), ("train", "test"), ("valid", "test")):
         common = keys[part] & keys[other]

@@ -1,9 +1,9 @@
 """The cases on which the laws try a cell: sizes, dtypes and arrays.
 
-Sizes go down to one, which reveals errors of broadcasting. Arrays hold normal numbers of size one,
-C-contiguous, float32 or float64, dense or tokens, so each kernel has four compiled versions. Hypothesis
-chooses the sizes and a seed. The values come from the seed, since the sizes explain a failure and no law is
-about rare values such as subnormal ones.
+Sizes start at one, which reveals errors of broadcasting. Arrays are C-contiguous with standard normal values.
+Inputs are dense or tokens, in float32 or float64, so each kernel has four compiled versions. Hypothesis
+chooses the sizes and a seed. The values come from the seed, since sizes explain a failure and no law is about
+rare values such as subnormal numbers.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ALL_KINDS = (DENSE64, TOKENS64, DENSE32, TOKENS32)
 
 @dataclass(frozen=True)
 class Case:
-    """The choices behind one trial.
+    """The sizes, dtype and seed of a trial.
 
     Args:
         cell: The cell.
@@ -70,7 +70,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Trial:
-    """A layer and everything its two passes take.
+    """A layer and the arguments of its forward and backward pass.
 
     Args:
         rnn: The layer; its first parameters are those of its initializers.
@@ -80,9 +80,9 @@ class Trial:
         inputs: Auxiliary inputs of the cell that all layers can share, from 0.5 to 1.5.
         dy: Gradient of the outputs.
         dlast: Gradient of the last states, not zero; zero where they are discrete.
-        rng: Generator for what else a law needs.
+        rng: Generator for further random numbers of a law.
         lengths: Steps of each row, if they are not those of x.
-        noise: What decides noise and dropout, if there is to be some.
+        noise: Seed and step of noise and dropout; None for none.
     """
 
     rnn: Recurrent
@@ -103,11 +103,11 @@ class Trial:
 
     @property
     def discrete(self) -> tuple[str, ...]:
-        """The states that nothing is differentiated by."""
+        """The states that are not differentiated."""
         return self.rnn.stack.discrete
 
     def apply(self, theta: Array | None = None) -> tuple[Array, Arrays, Tape]:
-        """The forward pass, with other parameters if some are given, and no state if there is none."""
+        """Run the forward pass, with other parameters if given."""
         chosen = self.theta if theta is None else theta
         return self.rnn.apply(
             chosen, self.x, self.state or None, self.noise, lengths=self.lengths, **self.inputs
@@ -127,9 +127,9 @@ class Trial:
     def rounding(self) -> float:
         """The tolerance between two computations of the same array, relative to its largest element.
 
-        Every step and layer adds some roundings to a sum and passes on those before; 64 of them leaves room
-        for sums in another order, for another exp and tanh, and for weights that amplify, and is far from
-        what a wrong term makes.
+        Rounding errors add up over steps and layers. A factor of 64 allows for sums in another order, for
+        other implementations of exp and tanh, and for weights that amplify errors. The error of a wrong term
+        is much larger.
         """
         steps: int = self.x.shape[0]
         return 64 * self.eps * max(1, steps) * len(self.rnn.stack.directions)
@@ -142,7 +142,7 @@ def suitable_sizes(
     layers: tuple[int, ...] = (1, 2),
     least_inputs: int = 1,
 ) -> tuple[Sizes, ...]:
-    """Sizes ``(I, H, layers)`` that suit the cell's shapes, from one up; larger if no small ones do."""
+    """Sizes ``(I, H, layers)`` that suit the cell's shapes, from one up; larger if no small size does."""
     for factor in (1, 4, 16):
         ranges = range(least_inputs, factor * most_inputs + 1), range(1, factor * most_hidden + 1), layers
         if suitable := tuple(sizes for sizes in itertools.product(*ranges) if _is_valid_size(cell, sizes)):
@@ -164,7 +164,7 @@ def _is_valid_size(cell: Cell, sizes: Sizes) -> bool:
 def nearest_size(cell: Cell, inputs: int, hidden: int) -> Sizes | None:
     """The sizes of one layer that suit the cell's shapes and are nearest to some I and H; None if none are.
 
-    The input size is the one given where it suits any hidden size, and else the hidden size itself.
+    The input size is the given one if it suits any hidden size, else the hidden size.
     """
     near = sorted(range(1, hidden + 17), key=lambda size: abs(size - hidden))
     fitting = ((inputs, size, 1) for size in near)
@@ -175,10 +175,10 @@ def nearest_size(cell: Cell, inputs: int, hidden: int) -> Sizes | None:
 def make_trial(case: Case, rnn: Recurrent | None = None) -> Trial:
     """The arrays of a case.
 
-    Parameters are their initial values and some noise: noise, so that no bias is zero and hides a missing
-    term; initial values, so that a parameter which must be positive or small stays so. For more than four
-    hidden units the noise is smaller, so that sums over them are not: a chaotic cell would double the
-    rounding errors at every step of a long sequence.
+    Parameters are their initial values plus noise. The noise makes biases nonzero, since a zero bias hides a
+    missing term. The initial values keep a parameter positive or small if it has to be. For more than four
+    hidden units the noise is smaller, since a chaotic cell doubles rounding errors at every step of a long
+    sequence.
 
     Args:
         case: The choices.
@@ -208,7 +208,7 @@ def make_trial(case: Case, rnn: Recurrent | None = None) -> Trial:
     inputs_at_steps = {
         name: rng.uniform(0.5, 1.5, (case.steps, case.batch, *shape)).astype(case.dtype)
         for name, shape in rnn.stack.input_shapes.items()
-        # Noise of another shape in another layer cannot be given: every layer would get it.
+        # An input with different shapes in different layers cannot be given: every layer would get it.
         if all(layer.inputs.get(name, shape) == shape for layer in rnn.stack.directions)
     }
     return Trial(rnn, theta, tokens if case.tokens else dense, state, inputs_at_steps, dy, dlast, rng)
@@ -234,19 +234,19 @@ def astype(trial: Trial, dtype: str) -> Trial:
 
 
 def run(trial: Trial) -> Arrays:
-    """Both passes; every result under the name that an error gives it."""
+    """Run both passes and return the results by the names that errors use."""
     y, last, tape = trial.apply()
     dx, dstate, dtheta = trial.rnn.vjp(tape, trial.dy, trial.dlast)
     return named_outputs(y, last) | named_gradients(trial.rnn, dx, dstate, dtheta)
 
 
 def named_outputs(y: Array, last: Arrays) -> Arrays:
-    """The results of a forward pass, named."""
+    """The results of a forward pass by name."""
     return {"output y": y} | {f"last state {name}": value for name, value in last.items()}
 
 
 def named_gradients(rnn: Recurrent, dx: Array | None, dstate: Arrays, dtheta: Array) -> Arrays:
-    """The results of a backward pass, named."""
+    """The results of a backward pass by name."""
     named = {} if dx is None else {"gradient of the input x": dx}
     named |= {f"gradient of the initial state {name}": value for name, value in dstate.items()}
     return named | {
@@ -255,7 +255,7 @@ def named_gradients(rnn: Recurrent, dx: Array | None, dstate: Arrays, dtheta: Ar
 
 
 def inputs_of(trial: Trial) -> Iterator[tuple[str, Array]]:
-    """Everything that goes into the two passes, named."""
+    """All arguments of the two passes by name."""
     yield "the parameters", trial.theta
     yield "the input x", trial.x
     yield from ((f"the buffer {name}", value) for name, value in trial.rnn.buffers.items())
