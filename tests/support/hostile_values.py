@@ -321,7 +321,7 @@ def calls(folder: Path) -> dict[str, Call]:
         "Noise": (zoo.Noise, {**shape, "probability": 0.5, "per": "step", **help}),
         "StateSlot": (zoo.StateSlot, {"shape": ("P",), **help}),
         "Option": (zoo.Option, {"default": 1.0, **help}),
-        "Option.check": (zoo.Option(1.0, low=0.0).check, {"value": 1.0, "who": "cell 'a'"}),
+        "Option.check": (zoo.Option(1.0, low=0.0).check, {"value": 1.0, "owner": "cell 'a'"}),
         "Card": (zoo.Card, {"title": "A", "authors": "B", "year": 2026, "url": "https://example.org"}),
         "TaskRng": (zoo.TaskRng, {"words": ("a", 1)}),
         "Task.batch": (copying.batch, {"index": 0, "size": 2, "seed": 0, "part": "train"}),
