@@ -104,7 +104,7 @@ def file_cells(text: str | None) -> list[type[Cell]] | None:
     It may be the whole list of training, ``lstm,FILE.py:Class``.
 
     Raises:
-        UsageError: if there is no file in the text.
+        UsageError: if the text does not name a file.
     """
     return None if text is None else cell_classes(_only_file("cell", text))
 
