@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 import zoo
+import zoo.comparison.execute  # before `run` replaces zoo.training.train, which it imports
 from zoo.cli.app import COMMANDS, cli
 from zoo.cli.flags import MAX_INTEGER, CheckedArgument, CheckedOption
 from zoo.cli.terminal import echo, escape_controls, rich_text, shorten_middle, styled
@@ -173,6 +174,7 @@ def test_commands_print_with_echo_or_rich_text_only():
 
 PLUGIN = f'''
 import zoo
+import zoo.comparison.execute  # before `run` replaces zoo.training.train, which it imports
 
 class Odd(zoo.Cell):
     """Odd {HOSTILE.replace(chr(13), "")}.
