@@ -71,13 +71,17 @@ def run(*words: str, ranks: int = 1, launcher: str = "") -> subprocess.Completed
     return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=300)
 
 
-def test_ranks_compute_the_bits_of_one_process_and_resume(mpiexec: str, tmp_path: Path) -> None:
-    done = run(*TRAIN, "--steps", "20", "--out", str(tmp_path / "one"))
+@pytest.mark.parametrize("flags", [["vanilla"], ["lstm,gru+zoneout", "--learned-state"]])
+def test_ranks_compute_the_bits_of_one_process_and_resume(
+    mpiexec: str, tmp_path: Path, flags: list[str]
+) -> None:
+    train = [*TRAIN[:2], *flags, *TRAIN[3:]]
+    done = run(*train, "--steps", "20", "--out", str(tmp_path / "one"))
     assert done.returncode == 0, done.stderr
     # Two begin, four go on: more than there are processors, and one of them has a single shard of five.
     for ranks, steps in ((2, "10"), (4, "20")):
         words = ["--resume", "--steps", steps, "--out", str(tmp_path / "several")]
-        done = run(*TRAIN, *words, ranks=ranks, launcher=mpiexec)
+        done = run(*train, *words, ranks=ranks, launcher=mpiexec)
         assert done.returncode == 0, done.stderr
     assert_same_run(tmp_path / "several", tmp_path / "one")
     assert [each["ranks"] for each in zoo.Run(tmp_path / "several").history if "ranks" in each] == [2, 4]
