@@ -299,7 +299,7 @@ def test_environment_variable_sets_directory(fresh_directory: Path, monkeypatch:
 
 def test_directory_that_cannot_be_created(fresh_directory: Path) -> None:
     fresh_directory.write_text("a file", encoding="utf-8")
-    one_warning("it cannot be made")
+    one_warning("it cannot be created")
 
 
 def test_directory_that_cannot_be_written(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

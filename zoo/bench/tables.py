@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from zoo.bench.peers import ZOO_TORCH
+from zoo.bench.peers import TORCH_LAYER
 from zoo.bench.results import CellTiming, Results, Scaling, StepTiming, ratios
 from zoo.tables import DocumentMarker, TextTable
 
@@ -93,7 +93,7 @@ def _summary(timings: Sequence[CellTiming]) -> TextTable:
 def _summary_rows(cell: str, timings: Sequence[CellTiming]) -> Iterator[tuple[str, ...]]:
     peers = tuple(dict.fromkeys(step.contender for timing in timings for step in timing.timed_peers))
     choices = {peer: _only(peer) for peer in peers}
-    if len(set(peers) - {ZOO_TORCH}) > 1:
+    if len(set(peers) - {TORCH_LAYER}) > 1:
         choices[FASTEST] = _rivals
     for name, choose in choices.items():
         minima = [best for timing in timings if (best := _smallest(timing, choose(timing)))]
@@ -103,7 +103,7 @@ def _summary_rows(cell: str, timings: Sequence[CellTiming]) -> Iterator[tuple[st
 
 
 def _rivals(timing: CellTiming) -> tuple[StepTiming, ...]:
-    return tuple(step for step in timing.timed_peers if step.contender != ZOO_TORCH)
+    return tuple(step for step in timing.timed_peers if step.contender != TORCH_LAYER)
 
 
 def _only(peer: str) -> Callable[[CellTiming], tuple[StepTiming, ...]]:

@@ -23,6 +23,13 @@ def example_count() -> int:
     return int(text)
 
 
+def skip_unless(condition: bool) -> None:
+    """Let Hypothesis draw another example unless the condition holds."""
+    from hypothesis import assume
+
+    assume(condition)
+
+
 def try_examples(law: Callable[..., None], *strategies: Any, count: int) -> None:
     """Try a law on examples and shrink the first that breaks it; nothing is stored.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -231,6 +231,47 @@ def astype(trial: Trial, dtype: str) -> Trial:
     x = trial.x if trial.tokens else trial.x.astype(dtype)
     rnn, theta, dy = rebuild_layer(trial.rnn, dtype), trial.theta.astype(dtype), trial.dy.astype(dtype)
     return Trial(rnn, theta, x, state, inputs, dy, dlast, trial.rng)
+
+
+def is_well_conditioned(trial: Trial, expected: Arrays, eps: float, tolerance: float) -> bool:
+    """Whether changes of the last bits of all arrays change no result by a quarter of the tolerance.
+
+    A case that magnifies rounding errors more than that, such as a norm over few units of nearly equal size,
+    does not tell a wrong kernel from a rounding error: two correct computations differ by as much.
+
+    Args:
+        trial: The case, in a dtype that resolves the change.
+        expected: Its results.
+        eps: Relative size of the change of every element; its signs are drawn three times.
+        tolerance: Relative to the largest element of a result, or one.
+    """
+    return all(
+        float(np.max(np.abs(changed[name] - value), initial=0.0))
+        <= tolerance / 4 * max(1.0, float(np.max(np.abs(value), initial=0.0)))
+        for changed in (run(_nudge(trial, eps, seed)) for seed in range(3))
+        for name, value in expected.items()
+    )
+
+
+def _nudge(trial: Trial, eps: float, seed: int) -> Trial:
+    """Change every element of the arrays of a trial by a relative ``eps`` of random sign."""
+    rng = np.random.default_rng(seed)
+
+    def nudge(array: Array) -> Array:
+        if array.dtype.kind != "f" or not array.size:
+            return array
+        changed: Array = array * (1 + eps * rng.choice([-1.0, 1.0], array.shape))
+        return changed.astype(array.dtype)
+
+    discrete = {name for name, array in trial.dlast.items() if not array.any()}
+    return replace(
+        trial,
+        theta=nudge(trial.theta),
+        x=nudge(trial.x),
+        state={name: array if name in discrete else nudge(array) for name, array in trial.state.items()},
+        dy=nudge(trial.dy),
+        dlast={name: nudge(array) for name, array in trial.dlast.items()},
+    )
 
 
 def run(trial: Trial) -> Arrays:

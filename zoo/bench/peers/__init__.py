@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SELF = "zoo"
-ZOO_TORCH = "zoo.torch"
+TORCH_LAYER = "zoo.torch"
 """zoo inside a PyTorch training step; measured like a peer, but not a competitor."""
 
 
@@ -32,7 +32,7 @@ _EXTRA = "install zoo with its extra: pip install 'recurrent-zoo[peers]'."
 
 PEERS = {
     "torch": Peer(("torch",), _EXTRA),
-    ZOO_TORCH: Peer(("torch",), _EXTRA),
+    TORCH_LAYER: Peer(("torch",), _EXTRA),
     "jax": Peer(("jax", "jaxlib"), _EXTRA),
     "torchrecurrent": Peer(("torchrecurrent", "torch"), _EXTRA),
     "pytensor": Peer(

@@ -10,6 +10,7 @@ import numpy as np
 from zoo.base import Cell
 from zoo.testing.assertions import assert_close
 from zoo.testing.numpy_reference import dense_input
+from zoo.testing.property import skip_unless
 from zoo.testing.trials import (
     TOKENS32,
     TOKENS64,
@@ -18,6 +19,7 @@ from zoo.testing.trials import (
     Case,
     Trial,
     for_all,
+    is_well_conditioned,
     make_trial,
     named_gradients,
     named_outputs,
@@ -38,6 +40,7 @@ def check_split(cell: Cell) -> None:
     def law(case: Case) -> None:
         trial = make_trial(case)
         whole = run(trial)
+        skip_unless(is_well_conditioned(trial, whole, 4 * trial.eps, trial.rounding))
         for at in range(1, case.steps):
             assert_close(
                 cell, _run_split(trial, at), whole, trial.rounding, f"Split before step {at}. {meaning}"
