@@ -147,7 +147,7 @@ def test_kernels_derived_from_the_step_give_the_same(
     def normal(*shape: int) -> Any:
         return (rng.normal(size=shape) / np.sqrt(shape[-1])).astype(dtype)
 
-    x = normal(steps, batch, 5) if kind == "dense" else rng.integers(0, 5, (steps, batch))
+    x = normal(steps, batch, 5) if kind == "dense" else rng.integers(0, 5, (steps, batch), np.int32)
     given = (normal(5, hidden), normal(hidden, hidden), normal(hidden)), x, (normal(batch, hidden),)
     dy, dlast = normal(steps, batch, hidden), normal(batch, hidden)
     derived, own = (both_passes(cell, given, dy, dlast) for cell in (DerivedVanilla(), Vanilla()))
@@ -163,7 +163,7 @@ def test_kernels_derived_from_the_step_give_the_same(
 def arguments(steps: int, hidden: int, kind: str) -> tuple[Any, ...]:
     rng = np.random.default_rng(steps)
     params = rng.normal(size=(5, hidden)), rng.normal(size=(hidden, hidden)), rng.normal(size=hidden)
-    x = rng.normal(size=(steps, 3, 5)) if kind == "dense" else rng.integers(0, 5, (steps, 3))
+    x = rng.normal(size=(steps, 3, 5)) if kind == "dense" else rng.integers(0, 5, (steps, 3), np.int32)
     return params, x, (rng.normal(size=(3, hidden)),)
 
 
