@@ -118,7 +118,7 @@ def readout_loss(
         y: Output of the layers, ``(T, B, H)``.
         w: ``Why``, ``(H, V)``.
         b: ``by``, ``(V,)``.
-        targets: Classes ``(T, B)``, or numbers ``(T, B, V)``; see :mod:`zoo.base.loss`.
+        targets: Classes ``(T, B)``, or numbers ``(T, B, V)``; see ``zoo.base.loss``.
         weights: Weight of each, ``(T, B)``, float64.
         options: Values of the options of the loss.
         losses: Output, ``(T,)``; one number a step, so that the result does not depend on segments.

@@ -37,7 +37,7 @@ class SequenceModel(Model):
         output_size: ``V``, classes or numbers.
         hidden_size: ``H``.
         num_layers: ``L``.
-        loss: Name of a registered loss (see :mod:`zoo.base.loss`), or one with its options chosen:
+        loss: Name of a registered loss (see ``zoo.base.loss``), or one with its options chosen:
             ``"cross_entropy"`` of a softmax over V classes; ``"binary"``, the mean cross-entropy of V
             sigmoids; ``"squared_error"``, ``"absolute_error"``, ``"huber"`` or ``"quantile"``, means over V
             numbers.

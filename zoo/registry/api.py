@@ -215,32 +215,32 @@ def get_tracker(name: str, /, **options: Any) -> Tracker:
 
 
 def register_cell(cls: CellType, *, override: bool = False) -> CellType:
-    """Register a cell class for this process; usable as a decorator. See :func:`register`."""
+    """Register a cell class for this process; usable as a decorator. See ``register``."""
     return register(Cell, cls, override)  # type: ignore[no-any-return]
 
 
 def register_modifier(cls: ModifierType, *, override: bool = False) -> ModifierType:
-    """Register a modifier class for this process; usable as a decorator. See :func:`register`."""
+    """Register a modifier class for this process; usable as a decorator. See ``register``."""
     return register(Modifier, cls, override)  # type: ignore[no-any-return]
 
 
 def register_optimizer(cls: OptimizerType, *, override: bool = False) -> OptimizerType:
-    """Register an optimizer class for this process; usable as a decorator. See :func:`register`."""
+    """Register an optimizer class for this process; usable as a decorator. See ``register``."""
     return register(Optimizer, cls, override)  # type: ignore[no-any-return]
 
 
 def register_sampler(cls: SamplerType, *, override: bool = False) -> SamplerType:
-    """Register a sampler class for this process; usable as a decorator. See :func:`register`."""
+    """Register a sampler class for this process; usable as a decorator. See ``register``."""
     return register(Sampler, cls, override)  # type: ignore[no-any-return]
 
 
 def register_task(cls: TaskType, *, override: bool = False) -> TaskType:
-    """Register a task class for this process; usable as a decorator. See :func:`register`."""
+    """Register a task class for this process; usable as a decorator. See ``register``."""
     return register(Task, cls, override)  # type: ignore[no-any-return]
 
 
 def register_tracker(cls: TrackerType, *, override: bool = False) -> TrackerType:
-    """Register a tracker class for this process; usable as a decorator. See :func:`register`."""
+    """Register a tracker class for this process; usable as a decorator. See ``register``."""
     return register(Tracker, cls, override)  # type: ignore[no-any-return]
 
 

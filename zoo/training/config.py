@@ -141,7 +141,7 @@ class Config:
     glob: str = _setting(
         "*",
         _STRING,
-        "Which files of a directory are read, as in '*.txt'.",
+        "Files of a directory that are read, for example those that end in .txt.",
         metavar="PATTERN",
         resumable=True,
         only="text",
