@@ -118,6 +118,16 @@ def quick_selection(items: list[pytest.Item]) -> Iterator[pytest.Item]:
         yield from dict.fromkeys((group[0], group[len(group) // 2], group[-1]))
 
 
+@pytest.fixture(autouse=True)
+def restored_registry() -> Iterator[None]:
+    """Remove what a test registers, so that later tests of the process do not see it."""
+    current = loader.LOADER
+    current.load()
+    saved = current.snapshot()
+    yield
+    current.restore(saved)
+
+
 @pytest.fixture
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry for one test, filled by the installed plugins. Later tests do not see what it registers."""

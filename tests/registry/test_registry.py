@@ -14,10 +14,6 @@ from zoo.registry.loader import Loader
 CARD = zoo.Card(title="A test", authors="Nobody", year=2026, url="https://example.org")
 
 
-# What a test registers ends with it.
-pytestmark = pytest.mark.usefixtures("own_registry")
-
-
 def make_cell(cell_name="toy", cell_family="other"):
     class Toy(zoo.Cell):
         """A cell that is only listed."""

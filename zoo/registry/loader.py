@@ -47,6 +47,7 @@ class ImportResult:
 M = TypeVar("M", bound=Component)
 
 Registries = Mapping[str, Registry[Any]]
+Snapshot = tuple[Registries, "tuple[PluginRecord, ...]"]
 
 
 class Loader:
@@ -130,6 +131,19 @@ class Loader:
                 raise PluginError(f"plugin {record} cannot be loaded: {record.error}") from record.cause
             self._records += (record,)
         return record
+
+    def snapshot(self) -> Snapshot:
+        """Everything that is registered now, for :meth:`restore`."""
+        with self.lock:
+            return {kind: registry.fork() for kind, registry in self._registries.items()}, self._records
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Forget what was registered and loaded since a snapshot."""
+        with self.lock:
+            registries, self._records = snapshot
+            for kind, registry in self._registries.items():
+                registry.clear()
+                registry.commit(registries[kind])
 
     def _load(self) -> None:
         self._started = True

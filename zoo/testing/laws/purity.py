@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 
 from zoo.base import Cell
@@ -90,7 +92,7 @@ def check_two_tapes(cell: Cell) -> None:
 
 
 def check_threads(cell: Cell) -> None:
-    """Results are bitwise equal for any number of threads."""
+    """Results are bitwise equal for any number of threads, and in any thread."""
     meaning = "Shards of the batch run in parallel: kernels may not share a buffer or use the thread."
 
     def law(case: Case) -> None:
@@ -99,6 +101,10 @@ def check_threads(cell: Cell) -> None:
         for threads in (2, 3):
             together = replace(trial, rnn=rebuild_layer(trial.rnn, threads=threads))
             assert_same(cell, run(together), alone, f"With {threads} threads. {meaning}")
+        # Those calls may compute every shard in this thread, if it is faster than the others wake.
+        with ThreadPoolExecutor(1) as executor:
+            elsewhere = executor.submit(copy_context().run, run, trial).result()
+        assert_same(cell, elsewhere, alone, f"In another thread. {meaning}")
 
     # The batch is cut into shards of eight rows, so nine or more rows make several shards.
     for_all(cell, law, batch=(9, 20))
