@@ -30,7 +30,7 @@ class LayerNorm(zoo.Modifier):
     eps = zoo.Option(1e-5, help="added to the variance", low=0.0)
 
     def edit(self, spec: Any) -> None:
-        """Add a gain and a shift for every product."""
+        """Declare a gain and a shift for each matrix product."""
         if not spec.matmuls:
             raise spec.unsupported("it multiplies nothing by a matrix of parameters")
         for matmul in spec.matmuls:

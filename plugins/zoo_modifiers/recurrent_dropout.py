@@ -35,7 +35,7 @@ class RecurrentDropout(zoo.Modifier):
     p = zoo.Option(0.25, help="probability that a unit is dropped", low=0.0, below=1.0)
 
     def edit(self, spec: Any) -> None:
-        """Add noise for every recurrent product."""
+        """Declare the noise of each recurrent matrix product."""
         for matmul in spec.recurrent_matmuls:
             description = f"ones where the product with {matmul.name} does not see a unit"
             noise = zoo.Noise(*matmul.operand, probability=self.p, per="sequence", help=description)

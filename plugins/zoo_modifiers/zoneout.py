@@ -34,7 +34,7 @@ class Zoneout(zoo.Modifier):
     p_memory = zoo.Option(SAME, help="the same for states after the first; -1 for p", low=SAME, high=1.0)
 
     def edit(self, spec: Any) -> None:
-        """Add noise for every state."""
+        """Declare the noise of each state."""
         for index, (name, state) in enumerate(spec.states.items()):
             if not state.discrete:
                 probability = self.p if index == 0 or self.p_memory < 0 else self.p_memory

@@ -1,7 +1,7 @@
 """Evidence accumulation: decide which side had more clicks.
 
 The inputs are two trains of clicks at random times, one on each side. The sum of their rates is fixed. Their
-difference is drawn for every trial and determines the difficulty. At the end the network decides which side
+difference is drawn for each trial and determines the difficulty. At the end the network decides which side
 had more clicks. Counting solves the task without error.
 
 Reference: B. W. Brunton, M. M. Botvinick & C. D. Brody, *Rats and Humans Can Optimally Accumulate Evidence

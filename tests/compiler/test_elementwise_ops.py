@@ -94,7 +94,7 @@ def operand_trial(name: str, kinds: str) -> Any:
 
 
 def check_row(name: str) -> None:
-    """Compare code with NumPy and the gradient with differences, for every kind of operand."""
+    """Compare the code with NumPy, and the gradient with finite differences, for each kind of operand."""
     for kinds in operand_kinds(name):
         checks.check(operand_trial(name, kinds), tokens=False)
 

@@ -46,7 +46,7 @@ def batch(loss="cross_entropy", seed=0):
 
 
 def padded(x, targets):
-    """The batch with nonsense behind the end of each row."""
+    """The batch with arbitrary values in its padding."""
     behind = np.arange(T)[:, None] >= LENGTHS
     x, targets = x.copy(), targets.copy()
     x[behind], targets[behind] = np.nan, -7

@@ -72,7 +72,7 @@ def check_output_like_input(sampler: Sampler) -> None:
 
 
 def check_card(sampler: Sampler) -> None:
-    """The sampler has a docstring, a complete card, and a help text for every option."""
+    """The sampler has a docstring, a complete card, and a help text for each option."""
     require_docs(sampler, sampler.declared_options, variant=False)
 
 
@@ -175,7 +175,7 @@ def check_probabilities_sum_to_one(sampler: Sampler) -> None:
 
 
 def check_draws_kept_symbols(sampler: Sampler) -> None:
-    """Only kept symbols are drawn, for every uniform number, including 0 and 1 - 2**-53."""
+    """Sampling returns only symbols that the sampler keeps, for all uniform numbers from 0 to 1 - 2**-53."""
 
     def law(logits: Vector, u: float) -> Verdict:
         kept = _kept(sampler, logits)
