@@ -1,10 +1,15 @@
-"""Look for words that the project does not use, in names, docstrings, comments and documents.
+"""Check the words of names, docstrings, comments and documents, and the style of prose that users read.
 
     python tools/check_words.py             # everything that git tracks
     python tools/check_words.py zoo/layers  # one folder
+    python tools/check_words.py --shrink    # lower the allowances to the counts of today
 
 The words, what to write instead, and the exceptions with their reasons are in ``tools/words.toml``. Each
 finding is one line, ``file:line: word: write "..."``. The program exits with 1 if there is one.
+
+Style (the tables ``style`` and ``semicolons``) is checked in the text that users read: documents, public
+docstrings, and help texts. Files that are not yet edited have an allowance in ``tools/words_allowed.toml``: a
+number of findings that only goes down. The program also fails when a file needs less than its allowance.
 """
 
 from __future__ import annotations
@@ -28,9 +33,20 @@ else:
 
 ROOT = Path(__file__).parents[1]
 WORDS = Path(__file__).with_name("words.toml")
+ALLOWED = Path(__file__).with_name("words_allowed.toml")
 _PART_OF_NAME = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
 _INLINE_CODE = re.compile(r"``.*?``|`[^`]*`", re.DOTALL)
 _CODE_BLOCK = re.compile(r"^( *)(`{3,}).*?^\1\2", re.DOTALL | re.MULTILINE)
+_HEADING = re.compile(r"^#+ .*$", re.MULTILINE)
+_LINK_TARGET = re.compile(r"\]\([^)]*\)|https?://[^\s)>]*")
+_USER_VISIBLE = ("zoo/", "plugins/")  # folders whose public docstrings and help texts users read
+
+# Shorthands of the table ``style``.
+_SHORTHANDS = {
+    "<start>": r"(?:\A\s*|[.!?:]\s+|\n\s*\n\s*|\n\s*[-*]\s+|\|\s*)",
+    "<rest>": r"(?:(?!\n\s*\n)[^.?!|])*",
+    " ": r"\s+",
+}
 
 
 class Finding(NamedTuple):
@@ -53,6 +69,9 @@ class WordList:
         prose: Regular expression in prose -> what to write instead.
         docstrings: Regular expression at the start of a docstring -> what to write instead.
         exceptions: Words that some files may use: ``files`` (patterns), ``words`` and ``reason``.
+        style: Regular expression in prose that users read -> what to write instead. A space matches any white
+            space, ``<start>`` the place before a sentence, ``<rest>`` its words up to the full stop.
+        semicolons: ``per_1000_words``: how many semicolons a document may have.
 
     Raises:
         ValueError: if an exception has no reason.
@@ -64,6 +83,8 @@ class WordList:
         prose: Mapping[str, str],
         docstrings: Mapping[str, str],
         exceptions: Sequence[Mapping[str, Any]] = (),
+        style: Mapping[str, str] | None = None,
+        semicolons: Mapping[str, float] | None = None,
     ) -> None:
         for exception in exceptions:
             if not exception.get("reason"):
@@ -72,6 +93,8 @@ class WordList:
         self.prose = {re.compile(key, re.IGNORECASE): value for key, value in prose.items()}
         self.docstrings = {re.compile(key): value for key, value in docstrings.items()}
         self.exceptions = exceptions
+        self.style = {_style_pattern(key): value for key, value in (style or {}).items()}
+        self.semicolons = (semicolons or {}).get("per_1000_words")
 
     def check(self, file: str, text: str) -> Iterator[Finding]:
         """Find everything to change in one file, given its path from the root of the project."""
@@ -81,6 +104,28 @@ class WordList:
         for finding in findings:
             if not self._is_excepted(finding):
                 yield finding
+
+    def check_style(self, file: str, text: str) -> Iterator[Finding]:
+        """Find the sentences to rewrite in the text of one file that users read."""
+        if file.endswith(".py"):
+            texts = list(_texts_for_users(text)) if file.startswith(_USER_VISIBLE) else []
+        else:
+            texts = [(1, _without_code_blocks(text))]
+        for line, prose in texts:
+            yield from self._check_sentences(file, line, prose)
+
+    def _check_sentences(self, file: str, line: int, text: str) -> Iterator[Finding]:
+        text = _INLINE_CODE.sub(lambda code: "CODE" + "\n" * code[0].count("\n"), text)
+        text = _LINK_TARGET.sub("]", _HEADING.sub("\n", text) if file.endswith(".md") else text)
+        for pattern, instead in self.style.items():
+            for match in pattern.finditer(text):
+                start = match.start() + len(match[0]) - len(match[0].lstrip(" .!?:|*-\n"))
+                words = " ".join(match[0].strip(" .!?:|*-\n").split()[:6])
+                yield Finding(file, line + text.count("\n", 0, start), words, instead)
+        if self.semicolons is not None and file.endswith(".md"):
+            allowed = int(len(text.split()) * self.semicolons / 1000)
+            for match in list(re.finditer(r"(?<!&\w\w);(?=\s)", text))[allowed:]:
+                yield Finding(file, line + text.count("\n", 0, match.start()), ";", "two sentences")
 
     def _is_excepted(self, finding: Finding) -> bool:
         return any(
@@ -106,7 +151,7 @@ class WordList:
                 yield from self._check_prose(file, token.start[0], token.string)
 
     def _check_document(self, file: str, text: str) -> Iterator[Finding]:
-        return self._check_prose(file, 1, _CODE_BLOCK.sub(lambda block: "\n" * block[0].count("\n"), text))
+        return self._check_prose(file, 1, _without_code_blocks(text))
 
     def _check_name(self, file: str, line: int, name: str) -> Iterator[Finding]:
         for part in _PART_OF_NAME.findall(name):
@@ -132,28 +177,109 @@ def _defined_names(node: ast.AST) -> Iterator[str]:
         yield node.asname
 
 
+def _style_pattern(pattern: str) -> re.Pattern[str]:
+    for name, expression in _SHORTHANDS.items():
+        pattern = pattern.replace(name, expression)
+    return re.compile(pattern, re.IGNORECASE)
+
+
+def _without_code_blocks(text: str) -> str:
+    return _CODE_BLOCK.sub(lambda block: "\n" * block[0].count("\n"), text)
+
+
+def _texts_for_users(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the line and text of each public docstring and each ``help=`` of a call."""
+    tree = ast.parse(source)
+    for node in _public_nodes(tree):
+        if ast.get_docstring(node, clean=False):
+            constant = node.body[0].value  # type: ignore[attr-defined]
+            yield constant.lineno, constant.value
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "help" and isinstance(node.value, ast.Constant):
+            yield node.value.lineno, str(node.value.value)
+
+
+def _public_nodes(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> Iterator[Any]:
+    yield node
+    for child in [] if isinstance(node, ast.FunctionDef) else node.body:
+        if isinstance(child, ast.ClassDef | ast.FunctionDef) and not child.name.startswith("_"):
+            yield from _public_nodes(child)
+
+
+def compare_with_allowed(findings: Sequence[Finding], allowed: Mapping[str, int]) -> Iterator[str]:
+    """Yield the findings of files that have more than their allowance, and the allowances to lower."""
+    counts: dict[str, list[Finding]] = {}
+    for finding in findings:
+        counts.setdefault(_entry(finding.file, allowed), []).append(finding)
+    for entry, of_entry in counts.items():
+        if len(of_entry) > allowed.get(entry, 0):
+            yield from map(str, of_entry)
+            if entry in allowed:
+                yield f"{entry}: {len(of_entry)} findings, {allowed[entry]} allowed in {ALLOWED.name}"
+    for entry, number in allowed.items():
+        if (present := len(counts.get(entry, []))) < number:
+            yield f"{entry}: {present} findings, {number} allowed: lower it with --shrink"
+
+
+def _entry(file: str, allowed: Mapping[str, int]) -> str:
+    """Return the entry of the allowances that a file belongs to: its own, or a pattern."""
+    return file if file in allowed else next((entry for entry in allowed if fnmatch(file, entry)), file)
+
+
+def shrink(findings: Sequence[Finding], allowed: Mapping[str, int]) -> dict[str, int]:
+    """Return the allowances, each lowered to the findings of today; those without a finding are dropped."""
+    counts: dict[str, int] = dict.fromkeys(allowed, 0)
+    for finding in findings:
+        entry = _entry(finding.file, allowed)
+        if entry in counts:
+            counts[entry] += 1
+    lowered = {entry: min(number, allowed[entry]) for entry, number in counts.items()}
+    return {entry: number for entry, number in lowered.items() if number}
+
+
 def read_words(path: Path = WORDS) -> WordList:
     """Read a word list from a TOML file."""
     return WordList(**tomllib.loads(path.read_text(encoding="utf-8")))
 
 
+def read_allowed(path: Path) -> dict[str, int]:
+    """Read the number of style findings that each file, or pattern of files, may have."""
+    return dict(tomllib.loads(path.read_text(encoding="utf-8")))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check files, print what to change, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("paths", nargs="*", default=["zoo", "plugins", "tests", "tools", "docs", "README.md"])
-    paths = parser.parse_args(arguments).paths
+    parser.add_argument("paths", nargs="*", help="files and folders; everything by default")
+    parser.add_argument("--shrink", action="store_true", help="lower the allowances of style")
+    parser.add_argument("--style", action="store_true", help="list every finding of style, allowed or not")
+    options = parser.parse_args(arguments)
+    paths = options.paths or ["zoo", "plugins", "tests", "tools", "docs", "README.md"]
     tracked = subprocess.run(
         ["git", "ls-files", "-z", "--", *paths], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split("\0")
-    words = read_words()
-    findings = [
-        finding
-        for file in tracked
-        if file.endswith((".py", ".md")) and (ROOT / file).is_file()
-        for finding in words.check(file, (ROOT / file).read_text(encoding="utf-8"))
-    ]
-    print(*findings, sep="\n", end="\n" if findings else "")
-    return 1 if findings else 0
+    words, allowed = read_words(), read_allowed(ALLOWED)
+    findings, style = [], []
+    for file in tracked:
+        if file.endswith((".py", ".md")) and (ROOT / file).is_file():
+            text = (ROOT / file).read_text(encoding="utf-8")
+            findings += words.check(file, text)
+            style += words.check_style(file, text)
+    if options.paths:  # allowances that belong to files outside these folders are not compared
+        allowed = {
+            entry: number for entry, number in allowed.items() if any(fnmatch(f, entry) for f in tracked)
+        }
+    if options.shrink:
+        head = "".join(
+            line for line in ALLOWED.read_text(encoding="utf-8").splitlines(True) if line[0] == "#"
+        )
+        lines = [f'"{entry}" = {number}\n' for entry, number in shrink(style, allowed).items()]
+        ALLOWED.write_text(head + "".join(lines), encoding="utf-8")
+        return 0
+    lines = [*map(str, findings)]
+    lines += map(str, style) if options.style else compare_with_allowed(style, allowed)
+    print(*lines, sep="\n", end="\n" if lines else "")
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

@@ -6,7 +6,12 @@ import re
 
 import check_words
 import pytest
-from check_words import WordList, read_words
+from check_words import Finding, WordList, compare_with_allowed, read_words, shrink
+
+
+def read_table(name: str) -> dict[str, str]:
+    return check_words.tomllib.loads(check_words.WORDS.read_text(encoding="utf-8"))[name]
+
 
 WORDS = WordList({"told": "aux"}, {r"\bway back\b": "backward pass"}, {r"What \w+": "a noun"})
 SOURCE = '''"""What is here."""
@@ -57,12 +62,101 @@ def test_word_list_of_the_project_is_valid():
 
 def test_program_lists_findings_and_fails(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(check_words, "ROOT", tmp_path)
+    monkeypatch.setattr(check_words, "ALLOWED", tmp_path / "allowed.toml")
+    (tmp_path / "allowed.toml").write_text('# Only lower.\n"b.md" = 1\n', encoding="utf-8")
     monkeypatch.setattr(
         check_words.subprocess, "run", lambda *a, **k: type("Done", (), {"stdout": "a.py\0b.md\0"})
     )
     (tmp_path / "a.py").write_text("found = 1\n", encoding="utf-8")
-    (tmp_path / "b.md").write_text("Nothing to change.\n", encoding="utf-8")
+    (tmp_path / "b.md").write_text("It goes on.\n", encoding="utf-8")
     assert check_words.main([]) == 1
     assert capsys.readouterr().out.startswith("a.py:1: found: write ")
     (tmp_path / "a.py").write_text("values = 1\n", encoding="utf-8")
     assert check_words.main([]) == 0
+    (tmp_path / "b.md").write_text("Nothing to change.\n", encoding="utf-8")
+    assert check_words.main([]) == 1
+    assert "b.md: 0 findings, 1 allowed: lower it with --shrink" in capsys.readouterr().out
+    assert check_words.main(["--shrink"]) == 0
+    assert (tmp_path / "allowed.toml").read_text(encoding="utf-8") == "# Only lower.\n"
+    assert check_words.main([]) == 0
+
+
+# Style
+
+
+STYLE = WordList({}, {}, {}, style=read_table("style"), semicolons={"per_1000_words": 60})
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "What came of it is in a file.",
+        "Which steps are read, weights say.",
+        "See below. How many there are is a choice.",
+        "- What a symbol is, `level` decides.",
+        "Each has the shape of what it is the gradient of.",
+        "The result is that of the cell.",
+        "Errors are told in layers.md.",
+        "The option is\nrefused.",
+        "They are alike but for the cell.",
+        "A cell of yours.",
+        "There are so many of them.",
+        "It stands beside the input.",
+        "Where runs are done is no matter.",
+        "So are the others.",
+        "Tasks go on, as do the others. As does `zoo`: it goes on.",
+        "`model` says what it means.",
+        "The network knows the answer.",
+        "Nobody recalls.",
+        "One; two; three; four.",
+    ],
+)
+def test_style_finds_each_habit(sentence):
+    assert list(STYLE.check_style("docs/a.md", f"# Heading\n\n{sentence}\n"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`weights` selects the steps that enter the loss.",
+        "## What a run is\n\nA run is a directory.",
+        "What is it? An example.",
+        "You see how many there are.",
+        "```text\nWhat is told beside x.\n```",
+        "`that of the`, and [a link](what-is-told.md).",
+        "Twenty words of text are enough to be allowed two semicolons here; this is the first of them and "
+        "there is no other one in it.",
+    ],
+)
+def test_style_accepts_plain_sentences(text):
+    assert not list(STYLE.check_style("docs/a.md", text))
+
+
+def test_style_reads_public_docstrings_and_help_only():
+    source = '''"""It stands beside x."""
+
+
+class Cell:
+    """It stands beside x."""
+
+    def run(self):
+        """It stands beside x."""
+
+    def _run(self):
+        """It stands beside x."""
+
+
+option("--x", help="It stands beside x.")
+note = "It stands beside x."  # It stands beside x.
+'''
+    findings = list(STYLE.check_style("zoo/cli/a.py", source))
+    assert sorted(finding.line for finding in findings if finding.word == "beside") == [1, 5, 8, 14]
+    assert not list(STYLE.check_style("tests/a.py", source))
+
+
+def test_allowances_are_compared_and_only_lowered():
+    findings = [Finding("docs/a.md", 1, "beside", "x"), Finding("zoo/b/c.py", 1, "beside", "x")]
+    assert list(compare_with_allowed(findings, {"docs/a.md": 1, "zoo/*": 1})) == []
+    assert list(compare_with_allowed(findings, {"docs/a.md": 1})) == ["zoo/b/c.py:1: beside: write 'x'"]
+    assert len(list(compare_with_allowed(findings, {"docs/a.md": 3, "zoo/*": 1}))) == 1
+    assert shrink(findings, {"docs/a.md": 3, "zoo/*": 0, "docs/z.md": 2}) == {"docs/a.md": 1}
