@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import re
 import subprocess
 import sys
 import tarfile
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import zoo
+from zoo import installation
 
 ROOT = Path(zoo.__file__).parents[1]
 PACKAGES = (
@@ -91,3 +94,24 @@ def test_ci_runs_command_of_readme():
     gate = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "README.md" in gate
     assert tests[0] not in gate, "the gate reads the line from the README; a copy would drift"
+
+
+def test_citation_and_links_agree_with_installation() -> None:
+    """The name, year, version and address are written once for pip, once for readers and once in zoo."""
+    cff = dict(re.findall(r'^([a-z-]+): "?(.*?)"?$', (ROOT / "CITATION.cff").read_text(), re.MULTILINE))
+    entry = installation.citation(zoo.__version__)
+    assert cff["version"] == zoo.__version__
+    assert f"{{{cff['title']}}}" in entry
+    assert cff.get("repository-code", "") == installation.REPOSITORY
+    metadata = importlib.metadata.metadata(installation.DISTRIBUTION)
+    urls = dict(link.split(", ") for link in metadata.get_all("Project-URL") or [])
+    assert urls.get("Repository", "") == installation.REPOSITORY
+
+
+def test_pip_finds_installed_zoo_for_an_extra() -> None:
+    """The hint holds while zoo is on no index; ``--no-index`` keeps pip from looking for a newer zoo."""
+    requirement = installation.install_hint("testing").split("'")[1]
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"Requirement already satisfied: {requirement}" in done.stdout

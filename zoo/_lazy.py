@@ -48,10 +48,11 @@ def _check_installed(package: str, library: str) -> None:
     from importlib.util import find_spec  # not at the top, which `import zoo` runs
 
     from zoo.errors import UsageError
+    from zoo.installation import install_hint
 
     extra = package.rpartition(".")[2]
     if find_spec(extra) is None:
-        raise UsageError(f"{package} needs {library}; pip install 'recurrent-zoo[{extra}]' brings it.")
+        raise UsageError(f"{package} needs {library}; {install_hint(extra)} brings it.")
 
 
 def require(module: str, user: str, extra: str) -> ModuleType:
@@ -69,6 +70,7 @@ def require(module: str, user: str, extra: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError:
         from zoo.errors import UsageError
+        from zoo.installation import install_hint
 
         library = module.partition(".")[0].replace("_", "-")
-        raise UsageError(f"{user} needs {library}; pip install 'recurrent-zoo[{extra}]' brings it.") from None
+        raise UsageError(f"{user} needs {library}; {install_hint(extra)} brings it.") from None

@@ -68,7 +68,9 @@ def test_invalid_arguments_are_errors(args, code, words, tmp_path, monkeypatch, 
 def test_chart_without_matplotlib_names_the_package(measured, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     result = run("--chart", "chart.png")
-    assert result.stderr == ("Error: bench: charts need matplotlib; pip install 'recurrent-zoo[bench]'.\n")
+    assert result.stderr == (
+        "Error: bench: charts need matplotlib; pip install 'recurrent-zoo[bench]' brings it.\n"
+    )
     assert (result.exit_code, measured) == (1, [])
 
 

@@ -15,6 +15,7 @@ import zoo
 from zoo.cell_pages.cell_info import sort_cells
 from zoo.cli.app import cli
 from zoo.cli.terminal import truncate
+from zoo.installation import citation
 
 CARD = 'zoo.Card(title="A cell for tests", authors="Nobody At All", year=1999, url="https://example.org")'
 ODD = f'''
@@ -175,8 +176,13 @@ def test_cite_any_kind_of_component(odd: str) -> None:
         "@misc{kingma2014adam,",
         "@misc{holtzman2019top_p,",
         "@misc{all1999odd,",
+        "@misc{zoo2026,",
     ]
     assert output.startswith(f"{zoo.get_cell('slstm').bibtex()}\n\n@misc")
+
+
+def test_cite_without_names_prints_zoo() -> None:
+    assert run("cite").output == citation(zoo.__version__) + "\n"
 
 
 def test_cite_drops_duplicates() -> None:

@@ -229,7 +229,6 @@ def test_bugs_keep_their_traceback():
         ("cells --sort yeer", 2, "there is nothing called 'yeer' to sort by"),
         ("cells --sort yeer", 2, "Did you mean 'year'?"),
         ("cells --sort speed", 2, "nothing is measured without --speed; add it."),
-        ("cite", 2, "name what you cite, as in `zoo cite lstm adam`"),
         ("cite vanila", 1, "Did you mean 'vanilla'?"),
         ("cite nothere.py:Cell", 1, "there is no file nothere.py"),
         ("show topk", 1, "Did you mean 'top_k'?"),

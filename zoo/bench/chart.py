@@ -11,6 +11,7 @@ from typing import Any
 from zoo.bench.peers import PEERS
 from zoo.bench.results import CellTiming, Results, Scaling, ratios
 from zoo.errors import UsageError
+from zoo.installation import install_hint
 
 SUFFIXES = (".png", ".svg")
 _COLOURS = {peer: f"C{n}" for n, peer in enumerate(PEERS)}
@@ -28,7 +29,7 @@ def check_chart(path: Path) -> None:
             f"bench: the chart is {path}; expected a name that ends with {' or '.join(SUFFIXES)}."
         )
     if importlib.util.find_spec("matplotlib") is None:
-        raise UsageError("bench: charts need matplotlib; pip install 'recurrent-zoo[bench]'.")
+        raise UsageError(f"bench: charts need matplotlib; {install_hint('bench')} brings it.")
 
 
 def draw_charts(path: Path, results: Results) -> list[Path]:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from zoo.arguments import short_repr
 from zoo.errors import UsageError
+from zoo.installation import install_hint
 
 LOCAL, DASK, SLURM = "local", "dask", "slurm"
 
@@ -46,9 +47,7 @@ def parse_backend(on: str | None) -> Backend:
     backend = Backend(SLURM) if on == "dask+slurm" else Backend(DASK, _parse_address(on))
     module, extra = _REQUIREMENTS[backend.kind]
     if importlib.util.find_spec(module) is None:
-        raise UsageError(
-            f"compare: {on} needs {module.replace('_', '-')}; pip install 'recurrent-zoo[{extra}]' brings it."
-        )
+        raise UsageError(f"compare: {on} needs {module.replace('_', '-')}; {install_hint(extra)} brings it.")
     return backend
 
 

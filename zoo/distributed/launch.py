@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from zoo.errors import UsageError
+from zoo.installation import install_hint
 
 if TYPE_CHECKING:
     from zoo.distributed.process_group import ProcessGroup
@@ -36,7 +37,7 @@ def process_group() -> ProcessGroup:
         except (ImportError, RuntimeError) as error:  # no mpi4py, or no library of MPI
             raise UsageError(
                 f"this is one of {_launched_processes()} processes that train together, and MPI cannot be "
-                f"loaded ({str(error).partition(chr(10))[0]}); pip install 'recurrent-zoo[mpi]', or start a "
+                f"loaded ({str(error).partition(chr(10))[0]}); {install_hint('mpi')}, or start a "
                 f"single process."
             ) from None
         _mpi_groups.append(MpiProcessGroup())

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from zoo.base.names import did_you_mean
+from zoo.installation import DISTRIBUTION
 from zoo.registry.registry import Source
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
 GROUP = "zoo"
-SHIPPED = "recurrent-zoo"
 
 Status = Literal["loaded", "failed", "skipped"]
 
@@ -65,7 +65,7 @@ class EntryPoint:
     @property
     def shipped(self) -> bool:
         """Whether it is part of zoo."""
-        return normalize_name(self.source.distribution) == SHIPPED
+        return normalize_name(self.source.distribution) == DISTRIBUTION
 
     @property
     def names(self) -> frozenset[str]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from zoo.arguments import as_choice, as_instance, as_path
 from zoo.errors import UsageError
+from zoo.installation import install_hint
 from zoo.report import palette
 from zoo.report.blocks import Axis, Chart, Number, Report, Series, StateUnits, Table, Units
 from zoo.storage import write_bytes
@@ -251,7 +252,7 @@ def check_figures(ending: str) -> None:
     """
     as_choice(ending, "report: the ending of figures", ENDINGS)
     if importlib.util.find_spec("matplotlib") is None:
-        raise UsageError("report: figures need matplotlib; pip install 'recurrent-zoo[report]' brings it.")
+        raise UsageError(f"report: figures need matplotlib; {install_hint('report')} brings it.")
 
 
 def write_figures(report: Report, directory: str | Path, ending: str = "svg") -> list[Path]:

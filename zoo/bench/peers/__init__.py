@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from zoo.installation import DISTRIBUTION, install_hint
+
 SELF = "zoo"
 TORCH_LAYER = "zoo.torch"
 """zoo inside a PyTorch training step; measured like a peer, but not a competitor."""
@@ -28,7 +30,7 @@ class Peer:
     advice: str
 
 
-_EXTRA = "install zoo with its extra: pip install 'recurrent-zoo[peers]'."
+_EXTRA = f"install zoo with its extra: {install_hint('peers')}."
 
 PEERS = {
     "torch": Peer(("torch",), _EXTRA),
@@ -38,7 +40,7 @@ PEERS = {
     "pytensor": Peer(
         ("pytensor", "numba"),
         "it needs an older Numba than zoo, so install it in a separate environment, with "
-        "`pip install pytensor` and `pip install --no-deps recurrent-zoo`, and add --python "
+        f"`pip install pytensor` and `pip install --no-deps {DISTRIBUTION}`, and add --python "
         "pytensor=that/environment/bin/python.",
     ),
 }

@@ -1,4 +1,4 @@
-"""``zoo cite``: BibTeX references of components."""
+"""``zoo cite``: BibTeX references of components and of zoo."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import click
 
+import zoo
 from zoo.cli.component_lookup import find_component, plugin_option
 from zoo.cli.flags import argument
 from zoo.cli.terminal import echo
+from zoo.installation import citation
 
 
 @click.command()
@@ -18,12 +20,7 @@ def command(names: Sequence[str]) -> None:
     """Print references for BibTeX.
 
     NAME is the name of a cell, an optimizer or a sampler; where one name is several, write optimizer:NAME. A
-    cell in a file of yours is FILE.py:Class. Accents are UTF-8.
+    cell in a file of yours is FILE.py:Class. The last reference is the one of zoo itself. Accents are UTF-8.
     """
-    if not names:
-        raise click.UsageError(
-            "name what you cite, as in `zoo cite lstm adam`; `zoo cells` lists the cells, `zoo plugins` "
-            "everything."
-        )
     members = dict.fromkeys(map(find_component, names))
-    echo("\n\n".join(member.bibtex() for member in members))
+    echo("\n\n".join([*(member.bibtex() for member in members), citation(zoo.__version__)]))

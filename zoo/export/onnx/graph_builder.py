@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import UsageError
+from zoo.installation import install_hint
 
 Array = np.ndarray[Any, Any]
 
@@ -22,7 +23,7 @@ def require_onnx() -> None:
         UsageError: if it is not.
     """
     if importlib.util.find_spec("onnx") is None:
-        raise UsageError("export: ONNX needs the package onnx; pip install 'recurrent-zoo[onnx]' brings it.")
+        raise UsageError(f"export: ONNX needs the package onnx; {install_hint('onnx')} brings it.")
 
 
 @cache

@@ -14,6 +14,7 @@ from zoo.export.exported_model import ExportedModel, LayerExport
 from zoo.export.onnx.graph_builder import GraphBuilder, onnx_package
 from zoo.export.onnx.layer_emitter import LayerInputs, write_layer
 from zoo.export.onnx.step_emitter import one_hot
+from zoo.installation import DISTRIBUTION
 
 OPSET = 18
 """The first with all operators that are used (reductions take their axes as an input), of December 2022;
@@ -49,7 +50,7 @@ def onnx_model(model: ExportedModel, is_step: bool) -> Any:
     graph = onnx.helper.make_graph(builder.nodes, "zoo", inputs, outputs, builder.constants)
     proto = onnx.helper.make_model(
         graph,
-        producer_name="recurrent-zoo",
+        producer_name=DISTRIBUTION,
         producer_version=zoo.__version__,
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
