@@ -67,7 +67,7 @@ def tokens(batch, steps, seed=0):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("cell", "layers"), [("vanilla", 1), ("lstm", 2), (Odd, 2), ("lstm+zoneout", 1)])
 def test_compiled_step_equals_interpreted_step(cell, layers, dtype):
-    model = zoo.LanguageModel("abcde", cell, H, layers, dtype, threads=2)
+    model = zoo.LanguageModel("abcde", cell, H, layers, dtype=dtype, threads=2)
     for batch, steps in SIZES:
         inputs, targets = tokens(batch, steps)
         _, _, *last = step(model, "interpreted", inputs, targets)
@@ -82,7 +82,7 @@ def test_compiled_step_equals_interpreted_step(cell, layers, dtype):
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error", "binary"])
 def test_float_inputs_compile_for_every_loss(loss):
-    model = zoo.SequenceModel("vanilla", 3, V, H, 2, loss)
+    model = zoo.SequenceModel("vanilla", 3, V, H, 2, loss=loss)
     rng = np.random.default_rng(0)
     x, numbers = rng.normal(size=(4, 9, 3)), rng.random((4, 9, V))
     batch = x, numbers.argmax(axis=2) if loss == "cross_entropy" else numbers
@@ -112,7 +112,7 @@ def test_residual_dropout_and_segments_use_the_interpreted_step():
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
 def test_steps_without_loss_compile(loss):
-    model = zoo.SequenceModel("lstm", 3, V, H, 1, loss)
+    model = zoo.SequenceModel("lstm", 3, V, H, 1, loss=loss)
     rng = np.random.default_rng(0)
     x, numbers = rng.normal(size=(6, 17, 3)), rng.random((6, 17, V))
     targets = numbers.argmax(axis=2) if loss == "cross_entropy" else numbers

@@ -90,6 +90,22 @@ def test_metadata_holds_options_and_older_files_load(tmp_path, text):
     assert (plain.stack.dropout, plain.config.residual) == (0.0, False)
 
 
+def test_models_of_a_config_are_those_of_its_keywords(text):
+    options = {"dtype": "float64", "dropout": 0.5, "residual": True, "learned_state": True, "recompute": 3}
+    config = zoo.layers.StackConfig("vanilla", len(VOCAB), 5, 2, **options)
+    given = {"seed": 3, "threads": 1}
+    language = zoo.LanguageModel(VOCAB, "vanilla", 5, 2, **options, **given)
+    sequence = zoo.SequenceModel("vanilla", len(VOCAB), len(VOCAB), 5, 2, **options, **given)
+    for one, other in (
+        (language, zoo.LanguageModel.from_config(language.vocab, config, **given)),
+        (sequence, zoo.SequenceModel.from_config(config, len(VOCAB), **given)),
+    ):
+        assert one.config == other.config == config
+        losses = [each.loss_and_grad(*text, noise=(0, 1))[0] for each in (one, other)]
+        assert losses[0] == losses[1]
+        np.testing.assert_array_equal(one.grad, other.grad)
+
+
 @pytest.mark.parametrize("facts", [{"dropout": 2}, {"dropout": "half"}, {"residual": 1}])
 def test_invalid_metadata_raises(tmp_path, facts):
     from zoo.model import model_arrays, model_from

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,12 @@ import jax.numpy as jnp
 from zoo.arguments import as_mapping
 from zoo.errors import UsageError
 from zoo.jax.host_callbacks import HostKernels, NonDiffArgs
-from zoo.layers.config import CellSpec
+from zoo.layers.config import CellSpec, StackOptions
 from zoo.layers.parameters import Shapes
 from zoo.layers.recurrent import Recurrent
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Array = Any
 Arrays = Mapping[str, Array]
@@ -26,9 +29,10 @@ def recurrent(
     input_size: int,
     hidden_size: int,
     num_layers: int = 1,
-    dtype: Any = "float32",
+    *,
     seed: int = 0,
-    **more: Any,
+    threads: int | None = None,
+    **options: Unpack[StackOptions],
 ) -> RecurrentFunction:
     """A stack of recurrent layers as a function of its parameters.
 
@@ -42,16 +46,15 @@ def recurrent(
         input_size: ``I``, input features or number of different tokens.
         hidden_size: ``H``.
         num_layers: ``L``.
-        dtype: ``"float32"``, or ``"float64"`` if ``jax_enable_x64`` is set.
         seed: Seed of the initial parameters and of buffers.
-        **more: ``bidirectional``, ``dropout``, ``residual``, ``learned_state``, ``recompute`` and ``threads``
-            as for :class:`zoo.Recurrent`.
+        threads: As for :class:`zoo.Recurrent`.
+        **options: As for :class:`zoo.Recurrent`; ``dtype="float64"`` needs ``jax_enable_x64``.
 
     Raises:
         UnknownNameError: if no cell has this name.
         UsageError: if an argument is invalid.
     """
-    rnn = Recurrent(cell, input_size, hidden_size, num_layers, dtype, seed, **more)
+    rnn = Recurrent(cell, input_size, hidden_size, num_layers, seed=seed, threads=threads, **options)
     if jax.dtypes.canonicalize_dtype(rnn.dtype) != rnn.dtype:
         raise UsageError(
             f"{OWNER}: dtype is {rnn.dtype}, which JAX has disabled; call "

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 
@@ -18,9 +18,28 @@ from zoo.registry import resolve_cell
 CellSpec: TypeAlias = str | type[Cell] | Cell
 
 
+class LayerOptions(TypedDict, total=False):
+    """Arguments of :class:`StackConfig` that ``zoo.torch.Recurrent`` takes as ``**options``."""
+
+    recompute: int | str | None
+    bidirectional: bool
+    dropout: float
+    residual: bool
+    learned_state: bool
+
+
+class StackOptions(LayerOptions, total=False):
+    """Arguments of :class:`StackConfig` that ``zoo.Recurrent`` and the models take as ``**options``."""
+
+    dtype: Any
+
+
 @dataclass(frozen=True, init=False)
 class StackConfig:
     """Arguments of a stack of recurrent layers. Equal configs compare equal and have equal hashes.
+
+    Layers and models make one of their keyword arguments, or take one in ``from_config``; defaults and checks
+    are here only.
 
     Args:
         cells: Name of a registered cell, a cell class, or a cell with its options chosen; or a list with one
@@ -103,9 +122,39 @@ class StackConfig:
         """Name of the layers in error messages: ``cell 'lstm'``, or ``cells 'gru', 'lstm'``."""
         return cells_label(self.cells)
 
-    def options(self) -> dict[str, Any]:
-        """The options between layers, ``bidirectional`` to ``learned_state``, that are switched on."""
-        return {name: getattr(self, name) for name in STACK_OPTIONS if getattr(self, name)}
+    def metadata(self) -> dict[str, Any]:
+        """Entries of a checkpoint's metadata, without ``input_size``, which its model has another name for.
+
+        ``recompute`` changes no result and is left out.
+        """
+        cells = [
+            {"name": cell.name, "options": dict(cell.options), "source": cell.source_digest()}
+            for cell in self.cells
+        ]
+        return {
+            "cell": cells[0] if self.has_single_cell else cells,
+            "hidden_size": self.hidden_size,
+            "num_layers": self.num_layers,
+            "dtype": self.dtype.name,
+            **self._switched_on(),  # without the others, as in older files
+        }
+
+    @classmethod
+    def from_metadata(
+        cls, metadata: Mapping[str, Any], cells: Cell | Sequence[Cell], input_size: int
+    ) -> StackConfig:
+        """Make the config of :meth:`metadata`, whose cells have been looked up.
+
+        Raises:
+            KeyError: if an entry is missing.
+            UsageError: if an entry is invalid.
+        """
+        options = {name: metadata[name] for name in _SWITCHES if name in metadata}
+        sizes = input_size, metadata["hidden_size"], metadata["num_layers"]
+        return cls(cells, *sizes, dtype=metadata["dtype"], **options)
+
+    def _switched_on(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _SWITCHES if getattr(self, name)}
 
     def describe_cells(self) -> str:
         """Text of the cells as in a call."""
@@ -115,11 +164,11 @@ class StackConfig:
         """Text of the arguments as in a call, without ``dtype``, ``recompute`` and options switched off."""
         sizes = {name: getattr(self, name) for name in ("input_size", "hidden_size", "num_layers")}
         return ", ".join(
-            [self.describe_cells(), *(f"{k}={v!r}" for k, v in (sizes | self.options()).items())]
+            [self.describe_cells(), *(f"{k}={v!r}" for k, v in (sizes | self._switched_on()).items())]
         )
 
 
-STACK_OPTIONS = ("bidirectional", "dropout", "residual", "learned_state")
+_SWITCHES = ("bidirectional", "dropout", "residual", "learned_state")
 
 
 def resolve_cells(cells: CellSpec | Sequence[CellSpec]) -> Cell | list[Cell]:

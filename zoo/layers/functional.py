@@ -51,13 +51,11 @@ class FunctionalStack:
 
     Args:
         stack: The layers.
-        dtype: Of all arrays.
-        recompute: Gradient checkpointing over time.
+        dtype: Of all arrays; that of the stack's config, or another.
     """
 
     stack: Stack
     dtype: np.dtype[Any]
-    recompute: Recompute = None
 
     @cached_property
     def layout(self) -> ParameterLayout:
@@ -94,7 +92,7 @@ class FunctionalStack:
             lengths: Steps of each row, ``(B,)``; None if all rows have T steps.
             inputs: Auxiliary inputs by name, ``(T, B, ...)``.
             threads: Threads among which the batch is divided.
-            recompute: As the attribute; used if that is None.
+            recompute: Gradient checkpointing; used if the config of the stack has none.
             trace: Values to trace.
             theta: The flat vector whose views the parameters are, if the caller may change arguments before
                 the backward pass: then the tape has copies of all other arrays, and :meth:`vjp` raises an
@@ -112,7 +110,7 @@ class FunctionalStack:
             aux_inputs = stack.aux_inputs(inputs, (steps, batch), self.dtype, noise, row_lengths)
         else:
             aux_inputs = self._default_aux_inputs
-        segments, all_shards = plan_segments(steps, batch, self.recompute or recompute), shards(batch)
+        segments, all_shards = plan_segments(steps, batch, stack.config.recompute or recompute), shards(batch)
         if theta is not None:
             initial = _copies(initial)
             if len(segments) > 1 or len(all_shards) == 1:  # else each shard takes a copy of its rows anyway

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo.arguments import check_seed
 from zoo.base import Cell
 from zoo.errors import UsageError
-from zoo.layers.config import CellSpec, StackConfig
+from zoo.layers.config import CellSpec, StackConfig, StackOptions
 from zoo.layers.functional import FunctionalStack, Tape
 from zoo.layers.parameters import FlatParameters
 from zoo.layers.sharding import check_threads
@@ -24,6 +24,9 @@ from zoo.layers.tracing import (
     value_traces,
 )
 from zoo.layers.validation import as_floats
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
@@ -39,19 +42,15 @@ class Recurrent(FlatParameters):
 
     Args:
         cell: The cell of every layer, or a list with one for each: see ``cells`` of
-            :class:`zoo.layers.StackConfig`, which describes all arguments that are not described here.
+            :class:`zoo.layers.StackConfig`.
         input_size: ``I``.
         hidden_size: ``H``.
         num_layers: ``L``.
-        dtype: ``"float32"`` or ``"float64"``.
         seed: Decides the initial values of the parameters, and nothing else does.
         threads: Threads among which the batch is divided; None for every processor. Changes no bit of any
             result.
-        recompute: See :class:`zoo.layers.StackConfig`, as for the following.
-        bidirectional: Whether layers read in both directions.
-        dropout: Probability of dropout between layers.
-        residual: Whether layers add their input to their output.
-        learned_state: Whether initial states are parameters.
+        **options: ``dtype``, ``bidirectional``, ``dropout``, ``residual``, ``learned_state`` and
+            ``recompute``: see :class:`zoo.layers.StackConfig`.
 
     Attributes:
         cells: The cell of each layer.
@@ -76,31 +75,16 @@ class Recurrent(FlatParameters):
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        dtype: Any = "float32",
+        *,
         seed: int = 0,
         threads: int | None = None,
-        recompute: int | str | None = None,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        residual: bool = False,
-        learned_state: bool = False,
+        **options: Unpack[StackOptions],
     ) -> None:
         self.threads = check_threads(threads)
-        self.config = StackConfig(
-            cell,
-            input_size,
-            hidden_size,
-            num_layers,
-            dtype,
-            recompute,
-            bidirectional,
-            dropout,
-            residual,
-            learned_state,
-        )
-        self.stack, self.recompute = Stack(self.config), self.config.recompute
+        self.config = StackConfig(cell, input_size, hidden_size, num_layers, **options)
+        self.stack = Stack(self.config)
         super().__init__(self.stack.param_shapes, self.config.dtype, self.stack.buffer_shapes)
-        self.functional = FunctionalStack(self.stack, self.dtype, self.recompute)
+        self.functional = FunctionalStack(self.stack, self.dtype)
         self.fill(self.stack.initial_values(check_seed(seed)))
         self._tape: Tape | None = None
         self.trace, self.trace_grads = value_traces({}), gradient_traces({})

@@ -16,13 +16,14 @@ from zoo.base import Cell
 from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.data import Vocabulary
 from zoo.errors import CheckpointError, UnknownNameError, UsageError, ZooWarning
-from zoo.layers.config import STACK_OPTIONS, StackConfig
+from zoo.layers.config import StackConfig
 from zoo.layers.parameters import MAX_PARAMETERS, Shapes
 from zoo.layers.stack import Stack
 from zoo.model.language_model import LanguageModel
 from zoo.model.model import Model, model_shapes
-from zoo.model.sequence_model import SequenceModel, check_loss
-from zoo.registry import get_cell, with_modifiers
+from zoo.model.sequence_model import SequenceModel
+from zoo.model.targets import check_loss
+from zoo.registry import find_loss, get_cell, with_modifiers
 from zoo.storage import Checkpoint, RunDirectory, expect
 from zoo.storage import load as load_file
 from zoo.storage import save as save_file
@@ -43,19 +44,7 @@ _REPR.maxstring = 80
 
 def model_metadata(model: Model) -> dict[str, Any]:
     """Everything but the arrays: the metadata of a model in a checkpoint."""
-    config = model.config
-    cells = [
-        {"name": cell.name, "options": dict(cell.options), "source": cell.source_digest()}
-        for cell in config.cells
-    ]
-    return {
-        "cell": cells[0] if config.has_single_cell else cells,
-        "hidden_size": config.hidden_size,
-        "num_layers": config.num_layers,
-        "dtype": config.dtype.name,
-        **config.options(),  # without those that are switched off, as in older files
-        **model.metadata(),
-    }
+    return {**model.config.metadata(), **model.metadata()}
 
 
 def model_arrays(model: Model) -> dict[str, np.ndarray[Any, Any]]:
@@ -142,24 +131,16 @@ def model_from(
     ignored = _TRAINING_PREFIXES if "training" in checkpoint.meta else ()
     arrays = {name: value for name, value in checkpoint.arrays.items() if not name.startswith(ignored)}
     try:
-        make, outputs, stack = _from_metadata(kind, checkpoint.meta["model"], len(arrays), classes, source)
+        make, outputs, config = _from_metadata(kind, checkpoint.meta["model"], len(arrays), classes, source)
+        stack = Stack(config)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{source}: its description of the model is not one zoo wrote ({str(error)[:200]})."
         ) from None
     shapes = array_shapes(model_shapes(stack, outputs), stack.buffer_shapes)
-    config = stack.config
     expected = {name: (shape, config.dtype) for name, shape in shapes.items()}
     expect(Checkpoint(arrays, checkpoint.meta), expected, source=source)
-    return make(
-        cell=config.cells,
-        hidden_size=config.hidden_size,
-        num_layers=config.num_layers,
-        dtype=config.dtype,
-        **config.options(),
-        threads=threads,
-        initial=strip_prefixes(arrays),
-    )
+    return make(config=config, threads=threads, initial=strip_prefixes(arrays))
 
 
 def cell_classes(given: Any, source: str) -> tuple[type[Cell], ...]:
@@ -180,29 +161,27 @@ def cell_classes(given: Any, source: str) -> tuple[type[Cell], ...]:
 
 def _from_metadata(
     kind: str, metadata: Any, arrays: int, classes: tuple[type[Cell], ...], source: str
-) -> tuple[ModelFactory, int, Stack]:
-    """The model's factory, number of outputs and layers from metadata, which may hold anything."""
+) -> tuple[ModelFactory, int, StackConfig]:
+    """The model's factory, number of outputs and config from metadata, which may hold anything."""
     chosen = _find_cells(metadata["cell"], classes, source)
     for name in ("hidden_size", "num_layers"):
         _size(metadata, name)
     if metadata["num_layers"] > arrays:
         raise UsageError(f"{metadata['num_layers']} layers in {arrays} arrays")
     make, inputs, outputs = _KINDS[kind](metadata)
-    sizes = inputs, metadata["hidden_size"], metadata["num_layers"]
-    options = {name: metadata[name] for name in STACK_OPTIONS if name in metadata}
-    return make, outputs, Stack(StackConfig(chosen, *sizes, dtype=metadata["dtype"], **options))
+    return make, outputs, StackConfig.from_metadata(metadata, chosen, inputs)
 
 
 def _language_model(metadata: Any) -> tuple[ModelFactory, int, int]:
     vocabulary = Vocabulary.from_json(metadata["vocabulary"])
-    return partial(LanguageModel, vocabulary), len(vocabulary), len(vocabulary)
+    return partial(LanguageModel.from_config, vocabulary), len(vocabulary), len(vocabulary)
 
 
 def _sequence_model(metadata: Any) -> tuple[ModelFactory, int, int]:
     inputs, outputs = (_size(metadata, name) for name in ("input_size", "output_size"))
-    loss = check_loss(metadata["loss"], outputs)
-    loss = check_loss(loss.with_options(**metadata.get("loss_options", {})), outputs)
-    return partial(SequenceModel, input_size=inputs, output_size=outputs, loss=loss), inputs, outputs
+    loss = find_loss(metadata["loss"]).with_options(**metadata.get("loss_options", {}))
+    check_loss(loss, outputs, SequenceModel.kind)
+    return partial(SequenceModel.from_config, output_size=outputs, loss=loss), inputs, outputs
 
 
 _KINDS = {LanguageModel.kind: _language_model, SequenceModel.kind: _sequence_model}

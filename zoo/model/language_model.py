@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from zoo.arrays import as_array
 from zoo.base import Chain, Sampler
-from zoo.base.loss import loss_table
 from zoo.data import Vocabulary
 from zoo.errors import UsageError
-from zoo.layers.config import CellSpec, StackConfig
+from zoo.layers.config import CellSpec, StackConfig, StackOptions
 from zoo.layers.validation import as_tokens
-from zoo.model.model import Model
+from zoo.model.model import Model, ModelOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
@@ -29,19 +31,16 @@ class LanguageModel(Model):
     Args:
         vocab: The symbols, in the order of their tokens: characters, or byte values, or any strings.
         cell: The cell of every layer, or a list with one for each: see ``cells`` of
-            :class:`zoo.layers.StackConfig`, which describes all arguments that are not described here.
+            :class:`zoo.layers.StackConfig`.
         hidden_size: ``H``.
         num_layers: ``L``.
-        dtype: ``"float32"`` or ``"float64"``.
         seed: Seed of the initial values of the parameters.
         threads: Number of threads that share the batch; None for every processor. Changes no bit of any
             result.
-        recompute: Gradient checkpointing; logits exist for one segment at a time.
         initial: The values of all parameters and buffers by name, instead of random ones.
-        dropout: Probability of dropout between layers, in :meth:`loss_and_grad` with ``noise``.
-        residual: Whether layers add their input to their output.
-        bidirectional: Only False: a layer that reads backwards sees the symbols to be predicted.
-        learned_state: Whether initial states are parameters; sampling begins with them.
+        **options: ``dtype``, ``dropout``, ``residual``, ``learned_state`` and ``recompute``: see
+            :class:`zoo.layers.StackConfig`. ``bidirectional`` is an error: a layer that reads backwards sees
+            the symbols to be predicted.
 
     Attributes:
         theta: All parameters, ``(P,)``.
@@ -64,36 +63,37 @@ class LanguageModel(Model):
         cell: CellSpec | Sequence[CellSpec] = "vanilla",
         hidden_size: int = 128,
         num_layers: int = 1,
-        dtype: Any = "float32",
+        *,
         seed: int = 0,
         threads: int | None = None,
-        recompute: int | str | None = None,
         initial: Mapping[str, Any] | None = None,
-        dropout: float = 0.0,
-        residual: bool = False,
-        bidirectional: bool = False,
-        learned_state: bool = False,
+        **options: Unpack[StackOptions],
     ) -> None:
-        self.vocab = as_vocabulary(vocab)
-        symbols = len(self.vocab)
-        config = StackConfig(
-            cell,
-            symbols,
-            hidden_size,
-            num_layers,
-            dtype,
-            recompute,
-            bidirectional,
-            dropout,
-            residual,
-            learned_state,
-        )
+        vocab = as_vocabulary(vocab)
+        config = StackConfig(cell, len(vocab), hidden_size, num_layers, **options)
+        self._build(vocab, config, seed=seed, threads=threads, initial=initial)
+
+    @classmethod
+    def from_config(
+        cls, vocab: Vocabulary, config: StackConfig, **others: Unpack[ModelOptions]
+    ) -> LanguageModel:
+        """Make a model with the layers of a config; the other arguments are those of the class.
+
+        Raises:
+            UsageError: if an argument does not fit.
+        """
+        model = cls.__new__(cls)
+        model._build(vocab, config, **others)
+        return model
+
+    def _build(self, vocab: Vocabulary, config: StackConfig, **others: Unpack[ModelOptions]) -> None:
+        self.vocab = vocab
         if config.bidirectional:
             raise UsageError(
                 "language model: bidirectional is True, but a layer that reads backwards sees the symbols to "
                 "be predicted; leave it out, or use zoo.SequenceModel."
             )
-        super().__init__(config, symbols, loss_table()["cross_entropy"], seed, threads, initial)
+        super().__init__(config, len(vocab), **others)
 
     def __repr__(self) -> str:
         return (

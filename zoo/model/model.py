@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from zoo.layers.stack import Stack
 from zoo.model.batch_loss import BatchLoss, ForwardRun, sum_losses
 from zoo.model.compiled_step import CompiledStep
 from zoo.model.readout import readout_kernels
-from zoo.model.targets import as_targets, as_weights, weights_of_classes
+from zoo.model.targets import as_targets, as_weights, check_loss, weights_of_classes
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
@@ -36,13 +36,22 @@ for _name, _param in _READOUT.items():
     _param.name = _name
 
 
+class ModelOptions(TypedDict, total=False):
+    """Arguments of :class:`Model` that have defaults."""
+
+    loss: str | Loss
+    seed: int
+    threads: int | None
+    initial: Mapping[str, Any] | None
+
+
 class Model(FlatParameters):
     """Recurrent layers and a readout, ``o = y Why + by``; the base class of the other models.
 
     Args:
         config: The layers.
         output_size: ``V``.
-        loss: The loss.
+        loss: The loss, or its name.
         seed: Seed of the initial values of the parameters.
         threads: Number of threads that share the batch.
         initial: The values of all parameters and buffers by name, instead of random ones.
@@ -67,14 +76,14 @@ class Model(FlatParameters):
         self,
         config: StackConfig,
         output_size: int,
-        loss: Loss,
-        seed: int,
-        threads: int | None,
-        initial: Mapping[str, Any] | None,
+        loss: str | Loss = "cross_entropy",
+        seed: int = 0,
+        threads: int | None = None,
+        initial: Mapping[str, Any] | None = None,
     ) -> None:
-        self.config, self.stack, self.recompute = config, Stack(config), config.recompute
+        self.config, self.stack = config, Stack(config)
         self.threads = check_threads(threads)
-        self.output_size, self.criterion = output_size, loss
+        self.output_size, self.criterion = output_size, check_loss(loss, output_size, self.kind)
         super().__init__(model_shapes(self.stack, output_size), config.dtype, self.stack.buffer_shapes)
         self.fill(self._initial_values(check_seed(seed)) if initial is None else self._check_initial(initial))
 
@@ -274,7 +283,7 @@ class Model(FlatParameters):
             self._aux_without_noise
             if noise is None
             else replace(self._aux_without_noise, noise_key=check_noise(noise)),
-            plan_segments(steps, batch, self.recompute),
+            plan_segments(steps, batch, self.config.recompute),
             lengths,
             uses_learned_state=state is None,
         )

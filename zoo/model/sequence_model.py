@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from zoo.arguments import short_repr
 from zoo.base.loss import Loss
-from zoo.errors import UnknownNameError, UsageError
-from zoo.layers.config import CellSpec, StackConfig
-from zoo.model.model import Model
-from zoo.registry import find_loss
+from zoo.errors import UsageError
+from zoo.layers.config import CellSpec, StackConfig, StackOptions
+from zoo.model.model import Model, ModelOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
@@ -32,7 +34,7 @@ class SequenceModel(Model):
 
     Args:
         cell: The cell of every layer, or a list with one for each: see ``cells`` of
-            :class:`zoo.layers.StackConfig`, which describes all arguments that are not described here.
+            :class:`zoo.layers.StackConfig`.
         input_size: ``I``, features of the input or number of different tokens.
         output_size: ``V``, classes or numbers.
         hidden_size: ``H``.
@@ -41,17 +43,12 @@ class SequenceModel(Model):
             ``"cross_entropy"`` of a softmax over V classes; ``"binary"``, the mean cross-entropy of V
             sigmoids; ``"squared_error"``, ``"absolute_error"``, ``"huber"`` or ``"quantile"``, means over V
             numbers.
-        dtype: ``"float32"`` or ``"float64"``.
         seed: Seed of the initial values of the parameters.
         threads: Number of threads that share the batch; None for every processor. Changes no bit of any
             result.
-        recompute: Gradient checkpointing; outputs of the readout exist for one segment at a time, unless the
-            model is bidirectional.
         initial: The values of all parameters and buffers by name, instead of random ones.
-        dropout: Probability of dropout between layers, in :meth:`loss_and_grad` with ``noise``.
-        residual: Whether layers add their input to their output.
-        bidirectional: Whether layers read in both directions; ``Why`` is then ``(2 H, V)``.
-        learned_state: Whether initial states are parameters.
+        **options: ``dtype``, ``bidirectional``, ``dropout``, ``residual``, ``learned_state`` and
+            ``recompute``: see :class:`zoo.layers.StackConfig`. ``Why`` is ``(2 H, V)`` if bidirectional.
 
     Attributes:
         theta: All parameters, ``(P,)``.
@@ -75,31 +72,31 @@ class SequenceModel(Model):
         output_size: int,
         hidden_size: int = 128,
         num_layers: int = 1,
+        *,
         loss: str | Loss = "cross_entropy",
-        dtype: Any = "float32",
         seed: int = 0,
         threads: int | None = None,
-        recompute: int | str | None = None,
         initial: Mapping[str, Any] | None = None,
-        dropout: float = 0.0,
-        residual: bool = False,
-        bidirectional: bool = False,
-        learned_state: bool = False,
+        **options: Unpack[StackOptions],
     ) -> None:
-        config = StackConfig(
-            cell,
-            input_size,
-            hidden_size,
-            num_layers,
-            dtype,
-            recompute,
-            bidirectional,
-            dropout,
-            residual,
-            learned_state,
-        )
-        outputs = _check_outputs(output_size)
-        super().__init__(config, outputs, check_loss(loss, outputs), seed, threads, initial)
+        config = StackConfig(cell, input_size, hidden_size, num_layers, **options)
+        self._build(config, output_size, loss=loss, seed=seed, threads=threads, initial=initial)
+
+    @classmethod
+    def from_config(
+        cls, config: StackConfig, output_size: int, **others: Unpack[ModelOptions]
+    ) -> SequenceModel:
+        """Make a model with the layers of a config; the other arguments are those of the class.
+
+        Raises:
+            UsageError: if an argument does not fit.
+        """
+        model = cls.__new__(cls)
+        model._build(config, output_size, **others)
+        return model
+
+    def _build(self, config: StackConfig, output_size: int, **others: Unpack[ModelOptions]) -> None:
+        super().__init__(config, _check_outputs(output_size), **others)
 
     def __repr__(self) -> str:
         return (
@@ -130,24 +127,6 @@ class SequenceModel(Model):
         sizes = {"input_size": self.stack.input_size, "output_size": self.output_size}
         options = {"loss_options": self.criterion.to_json()} if self.criterion.to_json() else {}
         return {**sizes, "loss": self.criterion.name, **options}
-
-
-def check_loss(loss: Any, outputs: int) -> Loss:
-    """Convert a loss or the name of one to the loss.
-
-    Raises:
-        UsageError: if the loss is unknown, or has weights for another number of classes.
-    """
-    try:
-        resolved = find_loss(loss)
-    except (UsageError, UnknownNameError) as error:
-        raise UsageError(f"sequence model: {error}") from None
-    if resolved.class_weights is not None and len(resolved.class_weights) != outputs:
-        raise UsageError(
-            f"sequence model: loss has {len(resolved.class_weights)} class weights; expected one for each of "
-            f"{outputs} outputs."
-        )
-    return resolved
 
 
 def _check_outputs(size: Any) -> int:

@@ -1,4 +1,4 @@
-"""Check targets and weights against a loss."""
+"""Check losses, targets and weights."""
 
 from __future__ import annotations
 
@@ -10,10 +10,29 @@ import numpy as np
 from zoo.arguments import dtype_and_shape
 from zoo.arrays import as_array
 from zoo.base.loss import Loss
-from zoo.errors import UsageError
+from zoo.errors import UnknownNameError, UsageError
 from zoo.layers.validation import as_floats, as_tokens
+from zoo.registry import find_loss
 
 Array = np.ndarray[Any, Any]
+
+
+def check_loss(loss: str | Loss, outputs: int, who: str) -> Loss:
+    """Convert a loss or the name of one to the loss.
+
+    Raises:
+        UsageError: if the loss is unknown, or has weights for another number of classes.
+    """
+    try:
+        resolved = find_loss(loss)
+    except (UsageError, UnknownNameError) as error:
+        raise UsageError(f"{who}: {error}") from None
+    if resolved.class_weights is not None and len(resolved.class_weights) != outputs:
+        raise UsageError(
+            f"{who}: loss has {len(resolved.class_weights)} class weights; expected one for each of "
+            f"{outputs} outputs."
+        )
+    return resolved
 
 
 def as_targets(

@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
 
 from zoo.base import Cell, Optimizer
 from zoo.errors import UsageError
+from zoo.layers import StackConfig
 from zoo.model import SequenceModel
 from zoo.registry import get_optimizer
 from zoo.sklearn.fit import FitConfig, fit_model, predict_outputs
@@ -71,8 +72,10 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         counted = np.flatnonzero(weights)
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(_LARGEST_SEED))
-        sizes = rows[0].shape[1], outputs, self.hidden_size, self.num_layers, self._loss
-        self.model_ = SequenceModel(self.cell, *sizes, self.dtype, seed, self.threads)
+        layers = StackConfig(self.cell, rows[0].shape[1], self.hidden_size, self.num_layers, self.dtype)
+        self.model_ = SequenceModel.from_config(
+            layers, outputs, loss=self._loss, seed=seed, threads=self.threads
+        )
         config = FitConfig(
             [rows[index] for index in counted],
             targets[counted],

@@ -15,7 +15,6 @@ from zoo.base import Noise
 from zoo.convert.gate_layout import GATE_LAYOUTS
 from zoo.convert.torch import has_layout, to_layer, torch_name, weights_of
 from zoo.errors import UsageError
-from zoo.layers.checkpointing import Recompute
 from zoo.layers.config import StackConfig
 from zoo.layers.direction import Array, Arrays
 from zoo.layers.functional import FunctionalStack
@@ -146,7 +145,6 @@ class SharedStack:
 
     Args:
         stack: The layers.
-        recompute: Gradient checkpointing over time.
         key: Key for :func:`stack_of_key`.
 
     Attributes:
@@ -158,7 +156,7 @@ class SharedStack:
         shapes: Shape of each parameter and then each buffer, by the module's names.
     """
 
-    def __init__(self, stack: Stack, recompute: Recompute, key: str) -> None:
+    def __init__(self, stack: Stack, key: str) -> None:
         self.stack = stack
         self.key = key
         self.names: ParameterNames = parameter_names(stack)
@@ -168,7 +166,7 @@ class SharedStack:
         self.draws = any(noises) or (stack.dropout > 0 and len(stack.layers) > 1)
         self.layout = ParameterLayout(stack.param_shapes)
         self.shapes = {name: value.shape for name, value in self.to_module(self.zeros()).items()}
-        self._pure = {dtype: FunctionalStack(stack, dtype, recompute) for dtype in DTYPES.values()}
+        self._pure = {dtype: FunctionalStack(stack, dtype) for dtype in DTYPES.values()}
 
     def pure(self, dtype: np.dtype[Any]) -> FunctionalStack:
         """The forward and backward passes for a dtype.
@@ -221,7 +219,7 @@ def shared_stack(config: StackConfig) -> SharedStack:
             key = f"{config.describe()}, recompute={config.recompute!r}"
             while key in _shared_stacks:  # another class of the same name
                 key += "'"
-            _keys[config], _shared_stacks[key] = key, SharedStack(Stack(config), config.recompute, key)
+            _keys[config], _shared_stacks[key] = key, SharedStack(Stack(config), key)
         return _shared_stacks[_keys[config]]
 
 

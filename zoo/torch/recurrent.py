@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from zoo.arguments import as_bool
-from zoo.layers.config import CellSpec, StackConfig
+from zoo.layers.config import CellSpec, LayerOptions, StackConfig
 from zoo.torch.arguments import pack_arguments, pack_like, unpack_outputs, unpack_sequence
 from zoo.torch.autograd import apply_recurrent
 from zoo.torch.checks import check_device, check_dtype
 from zoo.torch.config import shared_stack
 from zoo.torch.states import State
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Tensor = Any
 
@@ -39,14 +42,10 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         hidden_size: ``H``.
         num_layers: ``L``.
         batch_first: Whether x, the outputs and auxiliary inputs are ``(B, T, ...)``; states are not.
-        bidirectional: Whether every layer has two directions; D is then 2.
-        dropout: Dropout probability between layers in training.
         dtype: ``torch.float32`` or ``torch.float64``; None for PyTorch's default.
         device: The CPU, or None.
-        residual: Whether layers add their input to their output, where both have the same size.
-        learned_state: Whether initial states, in calls without them, are parameters.
-        recompute: None to save everything for backward; steps per segment, or ``"sqrt"``, for gradient
-            checkpointing, as for :class:`zoo.Recurrent`.
+        **options: ``bidirectional``, ``dropout``, ``residual``, ``learned_state`` and ``recompute``: see
+            :class:`zoo.layers.StackConfig`. With ``bidirectional``, D is 2.
 
     Raises:
         UnknownNameError: if no cell has this name.
@@ -59,28 +58,14 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
+        *,
         batch_first: bool = False,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
         dtype: Any = None,
         device: Any = None,
-        *,
-        residual: bool = False,
-        learned_state: bool = False,
-        recompute: int | str | None = None,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__()
-        self._config = StackConfig(
-            cell,
-            input_size,
-            hidden_size,
-            num_layers,
-            recompute=recompute,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            residual=residual,
-            learned_state=learned_state,
-        )
+        self._config = StackConfig(cell, input_size, hidden_size, num_layers, **options)
         self.batch_first = as_bool(batch_first, "zoo.torch.Recurrent: batch_first")
         self._shared = shared_stack(self._config)
         check_device(torch.device("cpu" if device is None else device))
