@@ -24,9 +24,9 @@ import numpy as np
 
 import zoo
 from zoo.bench.machine import machine_info
-from zoo.distributed.launch import process_group
+from zoo.distributed import process_group
 from zoo.distributed.mpi import CHUNK
-from zoo.distributed.process_group import ProcessGroup
+from zoo.distributed.collectives import ProcessGroup
 from zoo.tables import DocumentMarker, TextTable
 
 CELL, SYMBOLS, STEPS, BATCH = "lstm", 65, 64, 128

@@ -14,7 +14,7 @@ from crash_tests.trainings import Ranks
 from safetensors.numpy import load_file
 
 import zoo
-from zoo.distributed.launch import rank_of_launch
+from zoo.distributed import rank_of_launch
 from zoo.layers.sharding import shards
 from zoo.storage import RunDirectory
 

@@ -16,7 +16,7 @@ def main() -> None:
     repair_standard_streams()
 
     from zoo.cli.app import cli
-    from zoo.distributed.launch import abort_job
+    from zoo.distributed import abort_job
 
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     try:

@@ -14,7 +14,7 @@ import click
 
 from zoo.cli.standard_streams import discard_unwritten_output
 from zoo.cli.terminal import escape_controls, shorten_middle
-from zoo.distributed.launch import rank_of_launch
+from zoo.distributed import rank_of_launch
 from zoo.errors import ZooError, ZooWarning
 
 RANK_ERROR_WAIT_S = 2.0

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 from mpi4py import MPI
 
-from zoo.distributed.process_group import Array, ProcessGroup, State
+from zoo.distributed.collectives import Array, ProcessGroup, State
 from zoo.errors import ZooError
 from zoo.layers.sharding import shards
 

@@ -13,7 +13,7 @@ from zoo.arguments import as_mapping, check_seed
 from zoo.base import Cell, Param
 from zoo.base.initializers import initialize
 from zoo.base.loss import Loss
-from zoo.distributed.process_group import SINGLE_PROCESS, ProcessGroup
+from zoo.distributed.collectives import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import UsageError
 from zoo.layers.batch import BatchRun
 from zoo.layers.checkpointing import plan_segments

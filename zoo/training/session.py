@@ -13,8 +13,8 @@ from zoo.arguments import as_bool, as_path, short_repr
 from zoo.base import Cell, Optimizer, Task, Tracker
 from zoo.data import Corpus
 from zoo.data.sources import IN_MEMORY
-from zoo.distributed.launch import process_group
-from zoo.distributed.process_group import ProcessGroup
+from zoo.distributed import process_group
+from zoo.distributed.collectives import ProcessGroup
 from zoo.errors import UsageError
 from zoo.layers.config import CellSpec
 from zoo.model import AnyModel

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from zoo.base import Optimizer
-from zoo.distributed.process_group import SINGLE_PROCESS, ProcessGroup
+from zoo.distributed.collectives import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import ZooError
 from zoo.kernels.cache_dir import count_cached
 from zoo.model import AnyModel, LanguageModel

@@ -20,7 +20,7 @@ from zoo.cli.flags import Flag, SectionedCommand
 from zoo.cli.set_options import Target, assign, component_target
 from zoo.cli.train_display import open_display
 from zoo.cli.train_flags import FLAGS, LOGGING, TRAINING
-from zoo.distributed.launch import rank_of_launch
+from zoo.distributed import rank_of_launch
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
 from zoo.registry import registry_of
