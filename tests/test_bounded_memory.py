@@ -15,8 +15,7 @@ import pytest
 import zoo
 from zoo.data import read_text
 from zoo.data import sources as data_files
-from zoo.report import history
-from zoo.report.run import activations
+from zoo.report import activations, history
 from zoo.storage import Checkpoint, RunDirectory, load, log, save
 from zoo.storage.safe_read import MAX_JSON_BYTES, read_json
 

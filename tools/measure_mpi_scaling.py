@@ -25,8 +25,8 @@ import numpy as np
 import zoo
 from zoo.bench.machine import machine_info
 from zoo.distributed import process_group
-from zoo.distributed.mpi import CHUNK
 from zoo.distributed.collectives import ProcessGroup
+from zoo.distributed.mpi import CHUNK
 from zoo.tables import DocumentMarker, TextTable
 
 CELL, SYMBOLS, STEPS, BATCH = "lstm", 65, 64, 128

@@ -14,13 +14,12 @@ import pytest
 import report_fixtures as examples
 
 import zoo
-from zoo.report import Report, make_report
+from zoo.report import Report, activations, make_report
+from zoo.report.activations import FEATURES, best_feature, text_features
 from zoo.report.blocks import Chart, KeyValues, Samples, Table, Text, Units, to_json
 from zoo.report.history import History, number
 from zoo.report.page import SCRIPTS, STYLES, html
-from zoo.report.run import activations
-from zoo.report.run.activations import FEATURES, best_feature, text_features
-from zoo.report.run.page import cell_blocks
+from zoo.report.run_page import cell_blocks
 
 
 @pytest.fixture(scope="module")

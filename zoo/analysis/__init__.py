@@ -16,11 +16,9 @@ from zoo._lazy import attach
 
 _EXPORTS = {
     "fixed_point_search": "FixedPoints fixed_points",
-    "jacobians": "jacobian jacobian_spectrum state_slices",
-    "lag_gradients": "gradient_by_lag",
-    "lyapunov": "lyapunov_exponents",
-    "saturation": "gate_saturation",
-    "traces": "trace trace_grads",
+    "jacobians": "jacobian jacobian_spectrum lyapunov_exponents state_slices",
+    "loss_gradients": "gradient_by_lag",
+    "traces": "gate_saturation trace trace_grads",
 }
 
 __getattr__, __dir__, __all__ = attach(__name__, _EXPORTS)

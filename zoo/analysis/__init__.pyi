@@ -6,18 +6,14 @@ from zoo.analysis.fixed_point_search import (
 from zoo.analysis.jacobians import (
     jacobian as jacobian,
     jacobian_spectrum as jacobian_spectrum,
+    lyapunov_exponents as lyapunov_exponents,
     state_slices as state_slices,
 )
-from zoo.analysis.lag_gradients import (
+from zoo.analysis.loss_gradients import (
     gradient_by_lag as gradient_by_lag,
 )
-from zoo.analysis.lyapunov import (
-    lyapunov_exponents as lyapunov_exponents,
-)
-from zoo.analysis.saturation import (
-    gate_saturation as gate_saturation,
-)
 from zoo.analysis.traces import (
+    gate_saturation as gate_saturation,
     trace as trace,
     trace_grads as trace_grads,
 )

@@ -1,13 +1,14 @@
-"""Targets of a loss, and the gradient of the loss with respect to the output of the layers."""
+"""Gradients of a loss: with respect to the outputs of the layers, and by lag to the states before."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from zoo.analysis.target import AnalysisTarget, stack_of
-from zoo.arguments import check_seed
+from zoo.analysis.target import AnalysisTarget, ForwardRun, gradients, inputs_of, run, stack_of
+from zoo.arguments import as_integer, check_seed
 from zoo.arrays import as_array
 from zoo.errors import UsageError
 from zoo.layers.direction import Array
@@ -63,3 +64,89 @@ def projected(y: Array, seed: int) -> Array:
     """A random unit vector for each row: the gradient of its product with the output, ``(B, ·)``."""
     vectors = np.random.default_rng(check_seed(seed)).standard_normal(y.shape)
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), y.dtype)
+
+
+TIMES = 4
+
+
+def gradient_by_lag(
+    model: AnalysisTarget,
+    inputs: Any,
+    targets: Any = None,
+    lags: int = 64,
+    state: Mapping[str, Any] | None = None,
+    times: int = TIMES,
+    seed: int = 0,
+) -> dict[str, Array]:
+    """Norms of ``dL_t / dh_{t-k}``, the mean over rows and over some times t, for each lag k.
+
+    The loss at one time alone is back-propagated, so that what is k steps before it is felt through k steps.
+    That this falls off, or grows, as a power of k is the vanishing or exploding gradient (R. Pascanu,
+    T. Mikolov & Y. Bengio 2013, https://arxiv.org/abs/1211.5063).
+
+    Args:
+        model: A ``zoo.Recurrent`` or a model.
+        inputs: Floats ``(T, B, I)`` or tokens ``(T, B)``; for a language model also a text.
+        targets: What the loss compares with: for a model the targets of its loss, ``(T, B)`` or
+            ``(T, B, V)``, or those of the last step, which is then the only time; for a language model
+            without any the symbols that follow in the inputs; for a ``zoo.Recurrent`` outputs ``(T, B, ·)``,
+            of which the mean squared error is taken. Without targets the loss is the projection of the output
+            on a random unit vector.
+        lags: How many, from 0 on; no more than there are steps.
+        state: States before the first step; zeros if None.
+        times: At most so many times t, evenly from the first that has all lags to the last.
+        seed: Of the random projection.
+
+    Returns:
+        ``{"l0.h": norms (lags,), ...}`` for every state that has a gradient.
+
+    Raises:
+        UsageError: if an argument does not fit.
+    """
+    if stack_of(model).bidirectional:
+        raise UsageError(
+            f"{stack_of(model).label()}: gradient_by_lag looks back from a loss, and layers that read "
+            f"backwards look ahead; take trace_grads."
+        )
+    lags, times = as_integer(lags, "gradient_by_lag: lags", 1), as_integer(times, "gradient_by_lag: times", 1)
+    x, targets, only_last = targets_of(model, inputs_of(model, inputs), targets)
+    if len(x) == 0:
+        raise UsageError(
+            f"{stack_of(model).label()}: gradient_by_lag takes at least one step, and for a language "
+            f"model without targets at least two symbols."
+        )
+    lags, times = min(lags, len(x)), min(times, len(x))
+    chosen = np.unique(np.linspace(len(x) - 1, lags - 1, 1 if only_last else times).round().astype(int))
+    run_result, rows = _windows_ending_at(model, x, state, chosen.tolist(), lags)
+    dy = np.zeros_like(run_result.y)
+    if targets is None:
+        dy[-1] = projected(run_result.y[-1], seed)
+    else:
+        dy[-1] = gradient_at(model, run_result.y[-1], np.concatenate([targets[t] for t in chosen]))
+    return {
+        name: np.linalg.norm(value[::-1].reshape(lags, rows, -1), axis=2).mean(axis=1, dtype=float)
+        for name, value in gradients(model, run_result, dy).items()
+    }
+
+
+def _windows_ending_at(
+    model: AnalysisTarget, x: Array, state: Mapping[str, Any] | None, times: list[int], lags: int
+) -> tuple[ForwardRun, int]:
+    """Run the last steps up to each of some times, side by side as rows; and the number of rows.
+
+    Steps before a window change no gradient within it: they are run once, for the states.
+    """
+    now, index, states = state, 0, list[Mapping[str, Any] | None]()
+    for t in times:
+        first = t - lags + 1
+        if first > index:
+            now, index = run(model, x[index:first], now).last, first
+        states.append(now)
+    side_by_side = np.concatenate([x[t - lags + 1 : t + 1] for t in times], axis=1)
+    return run(model, side_by_side, _joined(model, states, x.shape[1])), side_by_side.shape[1]
+
+
+def _joined(model: AnalysisTarget, states: list[Mapping[str, Any] | None], batch: int) -> dict[str, Array]:
+    stack = stack_of(model)
+    full = [stack.initial_states(each, model.params, batch, model.dtype) for each in states]
+    return {name: np.concatenate([each[name] for each in full]) for name in stack.state_shapes}

@@ -1,17 +1,19 @@
-"""Traces of a layer or a model alike: values of a step at every step, and gradients of a loss."""
+"""Named values of a step at every step, gradients of a loss with respect to them, and saturation of gates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from zoo.analysis.loss_gradients import gradient_at, targets_of
 from zoo.analysis.target import AnalysisTarget, gradients, inputs_of, run, stack_of
+from zoo.arguments import as_elements, as_number
+from zoo.compiler.frontend.value_names import SQUASHING_RANGES
 from zoo.errors import UsageError
 from zoo.layers.direction import Array
-from zoo.layers.tracing import TraceRequest
+from zoo.layers.tracing import TraceRequest, cell_trace_values
 
 
 def trace(
@@ -71,3 +73,63 @@ def trace_grads(
     slope = gradient_at(model, rows, known[first:].reshape(len(rows), *known.shape[2:]))
     dy[first:] = slope.reshape(dy[first:].shape) / max(1, len(rows))
     return gradients(model, run_result, dy, names)
+
+
+def gate_saturation(
+    model: AnalysisTarget,
+    inputs: Any,
+    state: Mapping[str, Any] | None = None,
+    names: Iterable[str] | None = None,
+    margin: float = 0.1,
+) -> dict[str, tuple[float, float]]:
+    """Shares of values at either end of the range of the function that made them.
+
+    A value of a sigmoid, from 0 to 1, counts as low below ``margin`` and as high above ``1 - margin``; one of
+    tanh, from -1 to 1, below ``margin - 1`` and above ``1 - margin``. Which values those are is read off the
+    equations; a function of one's own, ``1 / (1 + np.exp(-a))``, is not known for what it is.
+
+    Args:
+        model: A ``zoo.Recurrent`` or a model.
+        inputs: Floats ``(T, B, I)`` or tokens ``(T, B)``; for a language model also a text.
+        state: States before the first step; zeros if None.
+        names: Which values, as ``trace`` names them; None for all that a sigmoid or tanh made.
+        margin: How near to an end counts.
+
+    Returns:
+        ``{"l0.r": (low, high), ...}``, shares from 0 to 1 over all steps, rows and units.
+
+    Raises:
+        UsageError: if an argument does not fit, or a name is of a value that is not squashed.
+        UnknownNameError: if there is nothing of a name.
+    """
+    expected = "a number between 0 and 0.5"
+    if not 0 < as_number(margin, "gate_saturation: margin", expected) < 0.5:
+        raise UsageError(f"gate_saturation: margin is {margin!r}; expected {expected}.")
+    ranges = squashed(model)
+    request = (
+        ranges if names is None else as_elements(names, "gate_saturation: names", "names, or None for all")
+    )
+    traces = run(model, inputs_of(model, inputs), state, request).traces if request else {}
+    for name in traces:
+        if name not in ranges:
+            raise UsageError(
+                f"gate_saturation: {name!r} is not the value of a sigmoid or tanh; of these there are "
+                f"{', '.join(ranges) or 'none'}."
+            )
+    return {name: _shares(traces[name], *ranges[name], margin) for name in traces}
+
+
+def squashed(model: AnalysisTarget) -> dict[str, tuple[float, float]]:
+    """The values that a sigmoid or tanh made, and the range of each, by name."""
+    ranges_by_name = {}
+    for layer in stack_of(model).directions:
+        for name, value in cell_trace_values(layer.cell).items():
+            if value is not None and value.function in SQUASHING_RANGES:
+                ranges_by_name[layer.prefix + name] = SQUASHING_RANGES[value.function]
+    return ranges_by_name
+
+
+def _shares(values: Any, low: float, high: float, margin: float) -> tuple[float, float]:
+    if values.size == 0:
+        return 0.0, 0.0
+    return float(np.mean(values < low + margin)), float(np.mean(values > high - margin))

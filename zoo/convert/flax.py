@@ -9,8 +9,18 @@ import numpy as np
 
 from zoo.arguments import as_bool, as_choice, as_elements, as_mapping
 from zoo.base import Cell
-from zoo.convert.gate_layout import GATE_LAYOUTS, Array, Arrays, GateWeights, read_layer, write_layer
-from zoo.convert.stack_names import check_supported, layer_names, merge_layers, split_by_layer
+from zoo.convert.gate_layout import (
+    GATE_LAYOUTS,
+    Array,
+    Arrays,
+    GateWeights,
+    check_supported,
+    layer_names,
+    merge_layers,
+    read_layer,
+    split_by_layer,
+    write_layer,
+)
 from zoo.errors import UsageError
 
 Tree = dict[str, dict[str, Array]]

@@ -15,11 +15,14 @@ from zoo.convert.gate_layout import (
     Array,
     Arrays,
     GateWeights,
+    check_supported,
+    layer_names,
+    merge_layers,
     read_layer,
     reorder_gates,
+    split_by_layer,
     write_layer,
 )
-from zoo.convert.stack_names import check_supported, layer_names, merge_layers, split_by_layer
 from zoo.errors import UsageError
 
 # Order of the gates in Keras, in zoo's letters; Keras calls n h.

@@ -10,8 +10,19 @@ import numpy as np
 
 from zoo.arguments import as_mapping
 from zoo.base import Cell
-from zoo.convert.gate_layout import Array, Arrays, GateWeights, has_gate_layout, read_layer, write_layer
-from zoo.convert.stack_names import check_supported, layer_name, layer_names, merge_layers, split_by_layer
+from zoo.convert.gate_layout import (
+    Array,
+    Arrays,
+    GateWeights,
+    check_supported,
+    has_gate_layout,
+    layer_name,
+    layer_names,
+    merge_layers,
+    read_layer,
+    split_by_layer,
+    write_layer,
+)
 from zoo.errors import UsageError
 
 # PyTorch has zoo's order of gates: i, f, g, o and r, z, n.

@@ -4,13 +4,13 @@
 >>> zoo.report.write_page(report, "first.html")
 >>> zoo.report.write_figures(report, "figures", "svg")
 
-A directory becomes blocks of plain data (``zoo.report.run``, ``zoo.report.comparison``,
+A directory becomes blocks of plain data (``zoo.report.run_page``, ``zoo.report.comparison``,
 ``zoo.report.blocks``). The page (``zoo.report.page``, ``assets``) and the figures (``zoo.report.figures``)
 are drawn from those.
 """
 
 from zoo.report.blocks import Report
-from zoo.report.build import make_report, write_page
 from zoo.report.figures import write_figures
+from zoo.report.page import make_report, write_page
 
 __all__ = ["Report", "make_report", "write_figures", "write_page"]

@@ -27,8 +27,10 @@ from zoo.report.blocks import (
     TableCell,
     Text,
     Tile,
+    readable,
+    reference_levels,
+    score_axis,
 )
-from zoo.report.format import readable, reference_levels, score_axis
 from zoo.report.history import History, number
 from zoo.storage import RunDirectory
 

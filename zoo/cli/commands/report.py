@@ -52,8 +52,8 @@ def command(
     colour over text, samples, the cell and the configuration of a run; tables and charts of a comparison.
     """
     from zoo.report import make_report, write_figures, write_page
-    from zoo.report.build import PAGE
     from zoo.report.figures import check_figures
+    from zoo.report.page import PAGE
 
     if figures:
         check_figures(figures[0])

@@ -10,8 +10,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from zoo.report import palette
-from zoo.report.blocks import Axis, Block, Chart, Reference, Series, Text
-from zoo.report.format import array_location, readable, reference_levels, score_axis
+from zoo.report.blocks import (
+    Axis,
+    Block,
+    Chart,
+    Reference,
+    Series,
+    Text,
+    array_location,
+    readable,
+    reference_levels,
+    score_axis,
+)
 from zoo.report.history import History, number, points
 
 _BEFORE_ONLY = "The log of this run holds the norm before clipping only."

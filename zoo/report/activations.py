@@ -19,8 +19,7 @@ import numpy as np
 from zoo.base import Task
 from zoo.data import Vocabulary
 from zoo.model import AnyModel
-from zoo.report.blocks import Number, StateUnits, Units
-from zoo.report.format import array_location, readable
+from zoo.report.blocks import Number, StateUnits, Units, array_location, readable
 from zoo.report.history import number
 
 Array = np.ndarray[Any, Any]
