@@ -15,8 +15,7 @@ import pytest
 import zoo
 from zoo.comparison import execute, runner
 from zoo.comparison.jobs import SWEEP_SEED
-from zoo.comparison.plan import PLAN_FILE
-from zoo.comparison.request import SETTINGS
+from zoo.comparison.plan import PLAN_FILE, SETTINGS
 from zoo.comparison.resolve import GRID
 from zoo.comparison.results import RECORD_FILE as RESULT
 from zoo.comparison.results import make_record

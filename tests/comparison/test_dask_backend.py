@@ -18,16 +18,17 @@ from crash_tests.equality import compare_comparisons, resumptions
 
 import zoo
 from zoo.cli.app import cli
-from zoo.comparison import backends
+from zoo.comparison import workers as backends
 from zoo.errors import CheckpointError, UsageError, ZooError
 from zoo.storage import RunDirectory
 from zoo.training import Interrupted
 
 distributed = pytest.importorskip("distributed")
 
-from zoo.comparison.dask_backend import executor, worker  # noqa: E402 - it needs Dask
-from zoo.comparison.dask_backend.executor import SubmittedJobs  # noqa: E402 - as above
-from zoo.comparison.dask_backend.worker import incompatibility, make_context  # noqa: E402 - as above
+from zoo.comparison import dask_executor as executor  # noqa: E402 - it needs Dask
+from zoo.comparison import dask_worker as worker  # noqa: E402
+from zoo.comparison.dask_executor import SubmittedJobs  # noqa: E402 - as above
+from zoo.comparison.dask_worker import incompatibility, make_context  # noqa: E402 - as above
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -145,7 +146,7 @@ def test_killed_scheduler_changes_no_result(tmp_path):
 
 
 def test_workers_of_another_version_raise(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr("zoo.comparison.dask_backend.worker.zoo.__version__", "9.9")
+    monkeypatch.setattr("zoo.comparison.dask_worker.zoo.__version__", "9.9")
     with pytest.raises(ZooError, match=r"tcp://.* cannot take part: it has zoo 0\..*, and here is 9\.9"):
         go(tmp_path / "out", on=address(cluster))
 

@@ -9,8 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
-from zoo.comparison.hidden_size import MAX_HIDDEN, HiddenSize, nearest_hidden_size, smallest_hidden_size
-from zoo.comparison.resolve import count_parameters
+from zoo.comparison.resolve import (
+    MAX_HIDDEN,
+    HiddenSize,
+    count_parameters,
+    nearest_hidden_size,
+    smallest_hidden_size,
+)
 
 
 def cell(inputs: int, square: int, step: int):

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from zoo.child_process import ChildDied
-from zoo.comparison import worker_main
+from zoo.comparison import execute
 from zoo.comparison import workers as workers_module
 from zoo.comparison.workers import WorkerPool, WorkerProcess
 from zoo.errors import ZooError
@@ -157,9 +157,9 @@ def test_leaving_early_ends_running_jobs(script):
 
 
 def served(jobs, monkeypatch, run_job):
-    monkeypatch.setattr(worker_main, "run_job", run_job)
+    monkeypatch.setattr(execute, "run_job", run_job)
     messages = []
-    worker_main.serve(None, jobs, messages.append)
+    execute.serve(None, jobs, messages.append)
     return messages
 
 

@@ -191,7 +191,7 @@ class Cluster:
         jobs = [
             pid
             for pid, arguments in started.items()
-            if any("zoo.comparison.worker_main" in word for word in arguments)
+            if any("zoo.comparison.execute" in word for word in arguments)
         ]
         others = [
             pid for pid, arguments in started.items() if any("spawn_main" in word for word in arguments)

@@ -1,20 +1,31 @@
-"""Execute one job in the current process. Every executor calls `run_job`."""
+"""Execute jobs: one in the current process, or all that a parent process sends.
+
+Every executor calls `run_job`. `zoo.comparison.workers` starts processes that call `main`, with the directory
+of the comparison as their argument. When the parent closes stdin or dies, a run in progress finishes its
+step, saves and stops, as after SIGTERM.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import queue
+import signal
+import sys
 import tempfile
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from zoo.child_process import Message, connect_to_parent
 from zoo.comparison.jobs import Event, Job, OnEvent, Record
 from zoo.comparison.results import evaluations, make_record, read_record, write_record
 from zoo.errors import ZooError
 from zoo.foreign_errors import error_text
 from zoo.registry import load_plugin_file, resolve_cell, resolve_task
 from zoo.storage import RunDirectory
-from zoo.training import Run, TaskScore, evaluate_task, train
+from zoo.training import Interrupted, Run, TaskScore, evaluate_task, train
 from zoo.training.config import TEST_BATCHES
 
 # A run directory stays locked until its previous process has saved. If that machine is gone, a shared file
@@ -136,3 +147,38 @@ _FUNCTIONS: dict[str, Callable[[Job, Path, OnEvent], Record]] = {
     "warm": _warm_up,
     "pace": _measure_pace,
 }
+
+
+class JobQueue:
+    """Jobs of the parent, read by a thread, which interrupts the current job at the end of the input."""
+
+    def __init__(self, jobs: Iterable[Message]) -> None:
+        self.jobs: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self.is_busy = False
+        threading.Thread(target=self._read, args=(jobs,), daemon=True).start()
+
+    def _read(self, jobs: Iterable[Message]) -> None:
+        for job in jobs:
+            self.jobs.put(job)
+        self.jobs.put(None)
+        if self.is_busy:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def serve(root: Path, jobs: Iterable[Message], send: Callable[[Message], None]) -> None:
+    """Run every job that is received."""
+    received = JobQueue(jobs)
+    send({"ready": os.getpid()})
+    while (job := received.jobs.get()) is not None:
+        received.is_busy = True
+        record = run_job(cast(Job, job), root, lambda event: send({"event": event}))
+        received.is_busy = False
+        send({"record": record})
+
+
+def main() -> None:
+    """Serve until the parent closes stdin."""
+    try:
+        serve(Path(sys.argv[1]), *connect_to_parent())
+    except Interrupted as interrupted:
+        sys.exit(str(interrupted))

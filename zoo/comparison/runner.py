@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from zoo.arguments import as_mapping, as_path, short_repr
+from zoo.base import Cell, Component, Optimizer
+from zoo.bench.machine import machine_info
 from zoo.comparison import specs
-from zoo.comparison.backends import LOCAL, Backend, check_jobs, parse_backend
 from zoo.comparison.jobs import Event, Executor, Job, JobFactory, OnEvent, Record
-from zoo.comparison.metadata import make_metadata, sort_records
-from zoo.comparison.plan import PLAN_FILE, Plan, read_plan
-from zoo.comparison.request import CompareRequest, Specs
+from zoo.comparison.plan import PLAN_FILE, CompareRequest, Plan, PlanEntry, Specs, read_plan
 from zoo.comparison.resolve import ResolvedPlan, resolve_plan
 from zoo.comparison.results import (
     Comparison,
@@ -24,16 +25,20 @@ from zoo.comparison.results import (
     read_record,
     write_results,
 )
+from zoo.comparison.specs import TaskInfo
 from zoo.comparison.statistics import choose_learning_rate, overall, summarize
-from zoo.comparison.workers import SerialExecutor, WorkerPool
+from zoo.comparison.workers import LOCAL, Backend, SerialExecutor, WorkerPool, check_jobs, parse_backend
 from zoo.errors import CheckpointError, UsageError
 from zoo.processes import available_processors
+from zoo.registry import registry_of
 from zoo.storage.atomic import entries, is_temporary, remove_temporaries
 from zoo.storage.run_directory import exclusive_lock
 from zoo.storage.safe_read import cannot_write
 from zoo.training import Interrupted
+from zoo.training.config import Config
 from zoo.training.run import new_directory
 from zoo.training.signals import catch_stop_signals
+from zoo.training.state import versions
 
 Pair = tuple[str, str]
 
@@ -337,12 +342,111 @@ def _open_executor(
     if not isinstance(where, Backend):
         yield where
     elif where.kind != LOCAL:
-        from zoo.comparison import dask_backend  # Dask is an optional dependency
+        from zoo.comparison.dask_executor import DaskExecutor, connect  # Dask is an optional dependency
 
-        with dask_backend.connect(where, count) as client:
-            yield dask_backend.DaskExecutor(folder, client, check)
+        with connect(where, count) as client:
+            yield DaskExecutor(folder, client, check)
     elif count:
         with WorkerPool(folder, count, check) as pool:
             yield pool
     else:
         yield SerialExecutor(folder)
+
+
+def make_metadata(plan: Plan, resolved: ResolvedPlan, jobs: int | None, seconds: float) -> dict[str, Any]:
+    """Make the fields of ``results.json`` apart from the records.
+
+    Args:
+        plan: The plan with measured values.
+        resolved: Its cells and tasks.
+        jobs: Number of worker processes; None for another executor.
+        seconds: Duration of this call.
+    """
+    now = datetime.now(timezone.utc)
+    tasks = {label: info.task for label, info in resolved.tasks.items()}
+    return {
+        "command": command_line(plan, {**resolved.cells, **tasks}),
+        "plan": plan.to_json(),
+        "cells": {label: _cell(cell) for label, cell in resolved.cells.items()},
+        "tasks": {label: _task(info) for label, info in resolved.tasks.items()},
+        "jobs": jobs,
+        "wall_seconds": round(seconds, 3),
+        "date": now.strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": machine_info(),
+        "versions": versions(),
+    }
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    return {"name": cell.name, "summary": cell.summary(), "scope": cell.card.scope}
+
+
+def _task(info: TaskInfo) -> dict[str, Any]:
+    task = info.task
+    return {
+        "name": task.name,
+        "options": dict(task.options),
+        "summary": task.summary(),
+        "threshold_source": task.threshold_source,
+        **info.goal(),
+    }
+
+
+def sort_records(records: Iterable[RunRecord], plan: Plan) -> list[RunRecord]:
+    """Sort records by task and cell in the order of the plan, then by rate and seed."""
+    order = {pair: index for index, pair in enumerate(plan.pairs())}
+    return sorted(
+        records,
+        key=lambda record: (order[record.task, record.cell], record.lr or 0.0, record.seed or 0),
+    )
+
+
+_FLAG_NAMES = {"stop_when_solved": "--until-solved"}
+
+
+def command_line(plan: Plan, components: Mapping[str, Component]) -> str:
+    """Make the command line that reproduces a comparison, with defaults of ``zoo compare`` spelled out.
+
+    Args:
+        plan: The plan.
+        components: Its cells and tasks by label.
+    """
+    (size, number), (length, amount) = plan.size, plan.length
+    words = [
+        "--cells",
+        _label_list(plan.cells),
+        "--tasks",
+        _label_list(plan.tasks),
+        "--seeds",
+        str(plan.seeds),
+    ]
+    words += [f"--{size}", str(number), f"--{length}", f"{amount:g}"]
+    words += ["--lr" if len(plan.rates) == 1 else "--lr-grid", ",".join(f"{rate:g}" for rate in plan.rates)]
+    words += [] if plan.sweep_steps is None else ["--sweep-steps", str(plan.sweep_steps)]
+    words += [*_setting_flags(plan.settings), *_set_flags(plan.settings, components)]
+    return shlex.join(["zoo", "compare", *words])
+
+
+def _label_list(entries: Mapping[str, PlanEntry]) -> str:
+    return ",".join(
+        label if label == entry.name else f"{label}={entry.name}" for label, entry in entries.items()
+    )
+
+
+def _setting_flags(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Flags of the settings that differ from their defaults."""
+    for name, value in settings.items():
+        if value != getattr(Config(), name) and not name.endswith("_options"):
+            flag = _FLAG_NAMES.get(name, f"--{name.replace('_', '-')}")
+            yield from (flag,) if value is True else (flag, f"{value}")
+
+
+def _set_flags(settings: Mapping[str, Any], components: Mapping[str, Component]) -> Iterator[str]:
+    """``--set`` flags of the options that differ from their defaults."""
+    optimizer = registry_of(Optimizer).get(settings["optimizer"], **settings["optimizer_options"])
+    for label, component in {**components, "optimizer": optimizer}.items():
+        for name, option in component.declared_options.items():
+            if component.options[name] != option.default:
+                yield from ("--set", f"{label}.{name}={component.options[name]}")
+    for name, value in settings["schedule_options"].items():
+        yield from ("--set", f"schedule.{name}={value}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from zoo.comparison.hidden_size import TOLERANCE
+from zoo.comparison.resolve import TOLERANCE
 from zoo.comparison.results import ComparisonResults, SummaryRow
 from zoo.tables import TextTable
 

@@ -1,18 +1,23 @@
-"""Executors on this machine: serial in this process, or a pool of worker processes."""
+"""Executors on this machine, serial or a pool of worker processes, and the choice of a backend."""
 
 from __future__ import annotations
 
+import importlib.util
 import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import urlsplit
 
+from zoo.arguments import short_repr
 from zoo.child_process import ChildDied, ChildProcess
 from zoo.comparison.execute import failed_record, run_job
 from zoo.comparison.jobs import Event, Job, OnEvent, Record
-from zoo.errors import ZooError
+from zoo.errors import UsageError, ZooError
+from zoo.installation import install_hint
 from zoo.processes import python_environment
 
 
@@ -50,7 +55,7 @@ class WorkerProcess(ChildProcess):
 
     def __init__(self, root: Path) -> None:
         super().__init__(
-            "from zoo.comparison.worker_main import main; main()",
+            "from zoo.comparison.execute import main; main()",
             str(root),
             environment=python_environment() | _ONE_THREAD,
             is_detached=True,  # Ctrl-C goes to the parent, which stops the workers
@@ -218,3 +223,75 @@ def _run_jobs(slot: WorkerSlot, waiting: deque[Job], inbox: queue.SimpleQueue[Po
             inbox.put((job, slot.run(job, inbox.put)))
     except BaseException as error:  # raised again in the main thread
         inbox.put(error)
+
+
+LOCAL, DASK, SLURM = "local", "dask", "slurm"
+
+_PROTOCOLS = {"dask": "tcp", "dask+tls": "tls"}
+_REQUIREMENTS = {DASK: ("distributed", "dask"), SLURM: ("dask_jobqueue", "slurm")}
+"""The module that a backend needs, and the extra that installs it."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Location of the worker processes.
+
+    Args:
+        kind: ``"local"``; ``"dask"`` for a running scheduler; ``"slurm"`` for a scheduler in this process
+            whose workers are SLURM jobs.
+        address: Address of the scheduler in Dask's form.
+    """
+
+    kind: str = LOCAL
+    address: str = ""
+
+
+def parse_backend(on: str | None) -> Backend:
+    """Parse the argument ``on``.
+
+    Args:
+        on: ``"local"``, ``"dask://HOST:PORT"``, ``"dask+tls://HOST:PORT"``, ``"dask+slurm"``; None is local.
+
+    Raises:
+        UsageError: if it is invalid, or a package that it needs is not installed.
+    """
+    if on is None or (isinstance(on, str) and on == LOCAL):
+        return Backend()
+    if not isinstance(on, str):
+        raise UsageError(f"compare: on is {short_repr(on)}; expected a string, as in 'local'.")
+    backend = Backend(SLURM) if on == "dask+slurm" else Backend(DASK, _parse_address(on))
+    module, extra = _REQUIREMENTS[backend.kind]
+    if importlib.util.find_spec(module) is None:
+        raise UsageError(f"compare: {on} needs {module.replace('_', '-')}; {install_hint(extra)} brings it.")
+    return backend
+
+
+def _parse_address(on: str) -> str:
+    try:
+        parts = urlsplit(on)
+        protocol, host, port = _PROTOCOLS.get(parts.scheme), parts.hostname, parts.port
+    except ValueError:  # a port beyond 65535, half an IPv6 address
+        protocol = host = port = None
+    if not (protocol and host and port) or on != f"{parts.scheme}://{parts.netloc}" or "@" in parts.netloc:
+        raise UsageError(
+            f"compare: on is {on!r}; expected local, dask+slurm, or dask://HOST:PORT with the address of a "
+            f"Dask scheduler."
+        )
+    return f"{protocol}://{parts.netloc}"
+
+
+def check_jobs(backend: Backend, jobs: int | None) -> None:
+    """Check the number of jobs.
+
+    Raises:
+        UsageError: if it is not a count, or does not apply to this backend.
+    """
+    if jobs is not None and (type(jobs) is not int or jobs < 0):
+        raise UsageError(f"compare: jobs is {jobs!r}; expected a number of processes, or 0 for none.")
+    if backend.kind == DASK and jobs is not None:
+        raise UsageError(
+            "compare: jobs is given together with a Dask scheduler, whose workers determine how many jobs "
+            "run at a time; leave jobs out."
+        )
+    if backend.kind == SLURM and not jobs:
+        raise UsageError("compare: dask+slurm needs the number of SLURM jobs; give jobs (--jobs N).")

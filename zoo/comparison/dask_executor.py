@@ -1,4 +1,10 @@
-"""Connect to a Dask scheduler, check its workers, and run jobs on them."""
+"""Executor for the workers of a Dask cluster: connect to a scheduler, check its workers, run jobs on them.
+
+This module runs in the leading process, `dask_worker` in the Dask workers, and nothing else imports Dask,
+which carries JSON and the name of one function of zoo. Each job runs in a child process of the Dask worker
+(`zoo.comparison.execute.main`). So a cancelled run saves, plugins belong to one comparison, and a crash
+leaves the Dask worker alive.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +24,10 @@ from typing import Any
 
 from distributed import Client, Future, KilledWorker
 
-from zoo.comparison.backends import SLURM, Backend
-from zoo.comparison.dask_backend.worker import JobContext, incompatibility, make_context, run_remote_job
+from zoo.comparison.dask_worker import JobContext, incompatibility, make_context, run_remote_job
 from zoo.comparison.execute import failed_record
 from zoo.comparison.jobs import Event, Job, OnEvent, Record
+from zoo.comparison.workers import SLURM, Backend
 from zoo.errors import ZooError
 
 _CONNECT_TIMEOUT_S = 5.0  # for the answer of a scheduler, for its first worker, for the files of a worker
