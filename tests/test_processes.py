@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.bench import measurements
+from zoo.bench import bench as benchmark
 from zoo.bench.peer_process import PeerProcess
 from zoo.comparison.workers import WorkerProcess
 from zoo.processes import describe_exit, python_command, python_environment
@@ -42,7 +42,7 @@ def bench(folder: Path) -> None:
 
 
 def bench_starts(folder: Path) -> None:
-    measurements._seconds_to_first_step(
+    benchmark._seconds_to_first_step(
         "vanilla", "float32", {**python_environment(), "ZOO_CACHE_DIR": str(folder)}
     )
 
@@ -54,7 +54,7 @@ def check(folder: Path) -> None:
 
 @pytest.mark.parametrize("start", [compare, bench, bench_starts, check])
 def test_children_import_nothing_from_working_directory(start, trap, monkeypatch, tmp_path):
-    monkeypatch.setattr(measurements, "_SCRIPT", "import zoo, numpy, json; print('done', flush=True)")
+    monkeypatch.setattr(benchmark, "_SCRIPT", "import zoo, numpy, json; print('done', flush=True)")
     start(tmp_path)
     assert not trap.exists(), trap.read_text(encoding="utf-8")
 

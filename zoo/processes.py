@@ -83,7 +83,7 @@ def python_command(program: str, *arguments: str, python: str | None = None) -> 
     """The command that runs a program in a new Python process.
 
     Args:
-        program: The source of the program, such as ``from zoo.bench.peer_server import main; main()``.
+        program: The source of the program, such as ``from zoo.bench.peer_process import main; main()``.
             It may use ``sys``, which is already imported.
         *arguments: Its ``sys.argv[1:]``.
         python: The interpreter; this one if None.

@@ -15,17 +15,12 @@ from bench_results import made, slower
 import zoo
 from zoo import kernels
 from zoo.bench import tables
-from zoo.bench.baseline import Baseline, check_comparable, compare, read_baseline
-from zoo.bench.bench import Sections, command, measure
-from zoo.bench.interleave import ROUNDS, mismatch, normalise_by_peak, time_cell
-from zoo.bench.measurements import SIZES
-from zoo.bench.peer_process import BenchError, PeerProcess, environment, installed_peers
-from zoo.bench.peer_server import PeerServer, serve
+from zoo.bench.bench import ROUNDS, SIZES, Sections, command, measure, mismatch, normalise_by_peak, time_cell
+from zoo.bench.peer_process import BenchError, PeerProcess, PeerServer, environment, installed_peers, serve
 from zoo.bench.peers import PEERS
 from zoo.bench.peers import zoo as zoo_peer
-from zoo.bench.peers.equations import EQUATIONS, Functions
-from zoo.bench.problem import load, norm
-from zoo.bench.results import StepTiming
+from zoo.bench.peers.problem import EQUATIONS, Functions, load, norm
+from zoo.bench.results import Baseline, StepTiming, check_comparable, compare, read_baseline
 from zoo.bench.settings import SHAPES, Settings, Shape, parse_names, parse_pythons, parse_shapes
 from zoo.bench.tables import result_tables, surroundings, write_tables
 from zoo.errors import UsageError

@@ -1,23 +1,30 @@
-"""The whole benchmark: measure all sections and collect the results."""
+"""The whole benchmark: training steps of zoo and its peers in turn, scaling, startup time, sampling speed.
+
+Timing is interleaved: a few training steps of zoo, a few of each peer, round after round. A temporary
+disturbance of the machine then affects all of them, and their ratios least. The time per symbol should be
+flat in T and B, and quadratic in H.
+"""
 
 from __future__ import annotations
 
 import shlex
+import statistics
+import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from zoo.bench.interleave import normalise_by_peak, time_cell
 from zoo.bench.machine import machine_info, versions
-from zoo.bench.measurements import SIZES, measure_sampling, measure_scaling, measure_startup
-from zoo.bench.peer_process import PeerProcess
+from zoo.bench.peer_process import BenchError, PeerProcess, environment
 from zoo.bench.peers import SELF
-from zoo.bench.results import CellTiming, Results, SamplingSpeed, Scaling, StartupTime
-from zoo.bench.settings import Settings
+from zoo.bench.results import CellTiming, Results, SamplingSpeed, Scaling, StartupTime, StepTiming
+from zoo.bench.settings import SYMBOLS, Settings, Shape
+from zoo.processes import python_command
 
 Progress = Callable[[str], None]
 
@@ -134,3 +141,244 @@ def _missing_cell_remarks(settings: Settings, peers: Sequence[PeerProcess]) -> I
         missing = [cell for cell in settings.cells if not peer.supports(cell)]
         if missing:
             yield f"{peer.name} has no {', '.join(missing)}."
+
+
+ROUNDS = 6
+LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-3  # relative
+_CHECKS = (("loss", "loss", LOSS_TOLERANCE), ("gradient", "norm of the gradient", GRADIENT_TOLERANCE))
+_MAX_CALLS = 2000  # per round
+
+
+@dataclass
+class PeerRun:
+    """A prepared library and its times so far.
+
+    Args:
+        process: Its process.
+        step: Its record, without times.
+        estimate: Seconds of one call.
+        seconds: Seconds of every counted call.
+        busy: Busy processors in every round.
+    """
+
+    process: PeerProcess
+    step: StepTiming
+    estimate: float
+    seconds: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
+
+    def run_round(self, budget: float) -> None:
+        """Run for ``budget`` seconds. If calls are short, an uncounted call warms the caches."""
+        calls = min(max(1, round(budget / self.estimate)), _MAX_CALLS)
+        answer = self.process.ask("run", calls=calls + (calls > 1))
+        self.seconds += answer["seconds"][-calls:]
+        self.busy.append(answer["busy"])
+        self.estimate = min(self.seconds)
+
+    def result(self) -> StepTiming:
+        """The record with times."""
+        return replace(
+            self.step,
+            least_s=min(self.seconds),
+            median_s=statistics.median(self.seconds),
+            calls=len(self.seconds),
+            busy=statistics.median(self.busy),
+        )
+
+
+def time_cell(
+    cell: str, shape: Shape, settings: Settings, own: PeerProcess, peers: Iterable[PeerProcess], folder: Path
+) -> CellTiming:
+    """Time zoo and the peers that support a cell, at one shape.
+
+    Args:
+        cell: Name of the cell.
+        shape: Sizes of the step.
+        settings: Threads, dtype and seconds.
+        own: Process of zoo.
+        peers: Processes of the peers.
+        folder: Directory for the problem.
+
+    Raises:
+        BenchError: if zoo itself fails.
+    """
+    path = str(folder / "problem.npz")
+    problem = make_problem(own, cell, shape, settings, path)
+    answer = own.ask("build", path=path)
+    runs = [_start_run(own, cell, shape, answer)]
+    rejected: dict[str, StepTiming] = {}
+    peers = [peer for peer in peers if peer.supports(cell)]
+    for peer in peers:
+        prepared = _prepare_peer(peer, cell, shape, path, answer)
+        if isinstance(prepared, StepTiming):
+            rejected[peer.name] = prepared
+        else:
+            runs.append(prepared)
+    peak = _run_rounds(runs, settings)
+    timings = {run.process.name: run.result() for run in runs} | rejected
+    steps = tuple(timings[process.name] for process in (own, *peers))
+    return CellTiming(cell, str(shape), peak, problem["flops"], problem["counted"], steps)
+
+
+def normalise_by_peak(timings: Sequence[CellTiming]) -> tuple[CellTiming, ...]:
+    """Add the efficiency of all steps, relative to the best peak of all timings.
+
+    A single timing may measure the peak too low: busy-waiting threads of PyTensor left half of it, and the
+    efficiency of zoo was 1.4.
+    """
+    best = max(timing.peak_gflops for timing in timings)
+    return tuple(
+        replace(timing, steps=tuple(_with_efficiency(best, timing.flops, step) for step in timing.steps))
+        for timing in timings
+    )
+
+
+def _with_efficiency(peak: float, flops: int, step: StepTiming) -> StepTiming:
+    return step if step.least_s is None else replace(step, efficiency=flops / step.least_s / 1e9 / peak)
+
+
+def make_problem(own: PeerProcess, cell: str, shape: Shape, settings: Settings, path: str) -> dict[str, Any]:
+    """Let zoo write a problem to a file; return its floating-point operations."""
+    sizes = [shape.steps, shape.batch, shape.hidden]
+    return own.ask(
+        "make_problem", cell=cell, shape=sizes, dtype=settings.dtype, threads=settings.threads, path=path
+    )
+
+
+def _run_rounds(runs: Sequence[PeerRun], settings: Settings) -> float:
+    """Run all rounds; return the best peak measured between them."""
+    own = runs[0].process
+    peaks: list[float] = []
+    for _ in range(ROUNDS):
+        peaks.append(own.ask("peak", threads=settings.threads, dtype=settings.dtype)["gflops"])
+        for run in runs:
+            run.run_round(settings.seconds / ROUNDS)
+    return max(peaks)
+
+
+def _prepare_peer(
+    peer: PeerProcess, cell: str, shape: Shape, path: str, reference: dict[str, Any]
+) -> PeerRun | StepTiming:
+    """Prepare a peer; a record with the reason if it is rejected."""
+    try:
+        answer = peer.ask("build", path=path)
+        reason = "" if answer["note"] else mismatch(reference, answer)
+        if not reason:
+            return _start_run(peer, cell, shape, answer)
+    except BenchError as error:
+        reason = f"it fails ({error})"
+    return StepTiming(cell, str(shape), peer.name, note=f"rejected: {reason}")
+
+
+def mismatch(reference: dict[str, Any], answer: dict[str, Any]) -> str:
+    """The difference between two answers to one problem; empty if they agree up to rounding."""
+    for key, label, tolerance in _CHECKS:
+        if not abs(answer[key] - reference[key]) <= tolerance * abs(reference[key]):
+            return f"its {label} is {answer[key]:.6g}, that of zoo {reference[key]:.6g}"
+    return ""
+
+
+def _start_run(process: PeerProcess, cell: str, shape: Shape, answer: dict[str, Any]) -> PeerRun:
+    note = answer["note"] or answer["remark"]
+    step = StepTiming(cell, str(shape), process.name, first_s=answer["first_s"], way=answer["way"], note=note)
+    seconds = process.ask("run", calls=2)["seconds"]
+    return PeerRun(process, step, min(seconds))
+
+
+SIZES: dict[str, tuple[Shape, ...]] = {
+    "T": tuple(Shape(steps, 8, 64) for steps in (16, 64, 256, 1024, 4096, 10_000)),
+    "B": tuple(Shape(64, batch, 64) for batch in (1, 2, 4, 8, 16, 32, 64, 128, 256)),
+    "H": tuple(Shape(32, 8, hidden) for hidden in (32, 64, 128, 256, 512, 1024)),
+}
+
+
+def measure_scaling(
+    cell: str, letter: str, settings: Settings, own: PeerProcess, folder: Path
+) -> Iterator[Scaling]:
+    """Time zoo alone at every value of one size.
+
+    Raises:
+        BenchError: if zoo fails.
+    """
+    for shape in SIZES[letter]:
+        step = time_cell(cell, shape, settings, own, (), folder).zoo_step
+        assert step.least_s
+        assert step.median_s
+        ns = 1e9 / shape.tokens
+        yield Scaling(cell, letter, str(shape), _size(shape, letter), step.least_s * ns, step.median_s * ns)
+
+
+def _size(shape: Shape, letter: str) -> int:
+    return {"T": shape.steps, "B": shape.batch, "H": shape.hidden}[letter]
+
+
+HIDDEN = 128
+
+_SCRIPT = f"""\
+import sys
+import zoo
+model = zoo.LanguageModel(tuple(map(str, range({SYMBOLS}))), sys.argv[1], {HIDDEN}, dtype=sys.argv[2])
+model.loss_and_grad([[0], [1]], [[1], [2]])
+print("done", flush=True)
+"""
+
+
+def measure_startup(cell: str, settings: Settings) -> StartupTime:
+    """Compile and load time of a cell, in two processes with a new cache.
+
+    Raises:
+        BenchError: if a process fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        variables = {**environment(settings.threads), "ZOO_CACHE_DIR": folder}
+        return StartupTime(
+            cell, *(_seconds_to_first_step(cell, settings.dtype, variables) for _ in ("compiled", "loaded"))
+        )
+
+
+def _seconds_to_first_step(cell: str, dtype: str, variables: Mapping[str, str]) -> float:
+    """Seconds from the launch of a process to the end of its first step."""
+    started = time.perf_counter()
+    with subprocess.Popen(
+        python_command(_SCRIPT, cell, dtype), env=variables, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        seconds = time.perf_counter() - started
+    if line.strip() != b"done":
+        raise BenchError(f"bench: {cell} does not start in a new process; exit code {process.returncode}.")
+    return seconds
+
+
+_TRIAL_LENGTH = 100  # symbols, to estimate how many fit into a round
+
+
+def measure_sampling(
+    cell: str, settings: Settings, own: PeerProcess, peers: Iterable[PeerProcess], folder: Path
+) -> Iterator[SamplingSpeed]:
+    """Time zoo and the peers that can sample, interleaved.
+
+    Raises:
+        BenchError: if one of them fails.
+    """
+    path = str(folder / "problem.npz")
+    make_problem(own, cell, Shape(1, 1, HIDDEN), settings, path)
+    processes = [own, *(peer for peer in peers if peer.can_sample and peer.supports(cell))]
+    for process in processes:
+        process.ask("sampler", path=path)
+    lengths = [_length(process, settings.seconds / ROUNDS) for process in processes]
+    rounds = [
+        [
+            length / process.ask("sample", length=length)["seconds"]
+            for process, length in zip(processes, lengths, strict=True)
+        ]
+        for _ in range(ROUNDS)
+    ]
+    for process, speeds in zip(processes, zip(*rounds, strict=True), strict=True):
+        yield SamplingSpeed(cell, HIDDEN, process.name, max(speeds), statistics.median(speeds))
+
+
+def _length(process: PeerProcess, budget: float) -> int:
+    """Number of symbols that fit into ``budget`` seconds."""
+    seconds = [process.ask("sample", length=_TRIAL_LENGTH)["seconds"] for _ in range(3)]
+    return max(_TRIAL_LENGTH, int(budget / min(seconds) * _TRIAL_LENGTH))

@@ -1,15 +1,24 @@
-"""The process of zoo or a peer, seen from the benchmark."""
+"""The process of zoo or a peer: requests from the benchmark, and the server that answers them.
+
+Messages are JSON objects, one a line. The process is started with the name of the library as its argument.
+"""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
-from collections.abc import Mapping
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from zoo.bench.peers import PEERS, SELF
-from zoo.child_process import ChildDied, ChildProcess
+from zoo.bench.peers.problem import Variant, load
+from zoo.child_process import ChildDied, ChildProcess, Message, connect_to_parent
 from zoo.errors import UsageError, ZooError
 
 # Thread counts of libraries, some of which read them only at import.
@@ -35,7 +44,7 @@ class PeerProcess:
     def __init__(self, name: str, threads: int, python: str | None = None) -> None:
         self.name = name
         self._process = ChildProcess(
-            "from zoo.bench.peer_server import main; main()",
+            "from zoo.bench.peer_process import main; main()",
             name,
             environment=environment(threads),
             python=python,
@@ -106,3 +115,119 @@ def import_error_message(name: str, reason: str) -> str:
 
 def _is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
+
+
+TRIALS = 3  # calls to choose the fastest variant
+_MAX_MESSAGE = 300  # characters of a library's error message
+Answer = dict[str, Any]
+
+
+class PeerServer:
+    """The requests: each public method is one.
+
+    Args:
+        name: ``"zoo"`` or the name of a peer.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.module = importlib.import_module(f"zoo.bench.peers.{name.replace('.', '_')}")
+        self.variant: Variant | None = None
+        self.sample_symbols: Callable[[int], object] | None = None
+
+    def describe(self) -> Answer:
+        """Versions, and the supported cells; None for all."""
+        packages = ("numba", "numpy") if self.name == SELF else PEERS[self.name].packages
+        cells = getattr(self.module, "CELLS", None)
+        samples = hasattr(self.module, "sampler")
+        return {
+            "versions": {package: _version(package) for package in packages},
+            "cells": cells and list(cells),
+            "samples": samples,
+        }
+
+    def make_problem(self, cell: str, shape: list[int], dtype: str, threads: int, path: str) -> Answer:
+        """Write a problem to a file; for zoo only."""
+        from zoo.bench.settings import Shape
+
+        problem = self.module.make_problem(cell, Shape(*shape), dtype, threads)
+        problem.save(Path(path))
+        flops, source = self.module.flops(problem)
+        return {"flops": flops, "counted": source}
+
+    def build(self, path: str) -> Answer:
+        """Prepare the training step of a problem in its fastest variant."""
+        problem = load(Path(path))
+        started = time.perf_counter()
+        variants = self.module.build(problem)
+        loss, gradient = variants[0].check()
+        first = time.perf_counter() - started
+        self.variant = min(variants, key=_min_seconds) if len(variants) > 1 else variants[0]
+        if self.variant is not variants[0]:
+            loss, gradient = self.variant.check()
+        note = getattr(self.module, "NOTES", {}).get(problem.cell, "")
+        remark = self.module.remark(problem) if hasattr(self.module, "remark") else ""
+        answer = {"way": self.variant.name, "note": note, "remark": remark}
+        return {"loss": loss, "gradient": gradient, "first_s": first, **answer}
+
+    def run(self, calls: int) -> Answer:
+        """Seconds of every call, and the mean number of busy processors."""
+        assert self.variant is not None
+        seconds, step, began = [], self.variant.run, time.process_time()
+        for _ in range(calls):
+            started = time.perf_counter()
+            step()
+            seconds.append(time.perf_counter() - started)
+        return {"seconds": seconds, "busy": (time.process_time() - began) / sum(seconds)}
+
+    def sampler(self, path: str) -> Answer:
+        """Prepare sampling of one stream."""
+        self.sample_symbols = self.module.sampler(load(Path(path)))
+        return {}
+
+    def sample(self, length: int) -> Answer:
+        """Seconds to sample ``length`` symbols."""
+        assert self.sample_symbols is not None
+        started = time.perf_counter()
+        self.sample_symbols(length)
+        return {"seconds": time.perf_counter() - started}
+
+    def peak(self, threads: int, dtype: str) -> Answer:
+        """Peak of the processor; for zoo only."""
+        from zoo.bench.machine import measure_peak
+
+        return {"gflops": measure_peak(threads, dtype)}
+
+
+def _min_seconds(variant: Variant) -> float:
+    def seconds() -> float:
+        started = time.perf_counter()
+        variant.run()
+        return time.perf_counter() - started
+
+    return min(seconds() for _ in range(TRIALS + 1))
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def serve(server: PeerServer, requests: Iterable[Message], send: Callable[[Message], None]) -> None:
+    """Answer every request; errors are answers too."""
+    for request in requests:
+        try:
+            answer = getattr(server, request.pop("do"))(**request)
+        except ZooError as error:
+            answer = {"error": str(error)}
+        except Exception as error:  # whatever a library raises, the benchmark goes on without it
+            answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:_MAX_MESSAGE]}"}
+        send(answer)
+
+
+def main() -> None:
+    """Serve the contender that ``sys.argv`` names until the parent closes stdin."""
+    requests, send = connect_to_parent()
+    serve(PeerServer(sys.argv[1]), requests, send)

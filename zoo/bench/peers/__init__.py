@@ -1,9 +1,10 @@
 """The libraries to compare with: each is a row here, and a module of its name, with ``_`` for a dot.
 
 The module is imported in a process of its own. It has ``CELLS``, the names of the supported cells, and
-``build(problem)``, which returns variants of the training step (:class:`zoo.bench.problem.Variant`). The
-fastest counts. It may have ``NOTES``, a sentence for each cell whose equations differ there,
-``remark(problem)``, a sentence about further measurements, and ``sampler(problem)``.
+``build(problem)``, which returns variants of the training step
+(:class:`zoo.bench.peers.problem.Variant`). The fastest counts. It may have ``NOTES``, a sentence for each
+cell whose equations differ there, ``remark(problem)``, a sentence about further measurements, and
+``sampler(problem)``.
 """
 
 from __future__ import annotations

@@ -6,8 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from zoo.bench.peers.equations import EQUATIONS, Functions
-from zoo.bench.problem import Problem, Variant, norm
+from zoo.bench.peers.problem import EQUATIONS, Functions, Problem, Variant, norm
 
 jax: Any = importlib.import_module("jax")
 jnp: Any = importlib.import_module("jax.numpy")

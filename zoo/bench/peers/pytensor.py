@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.bench.peers.equations import EQUATIONS, Functions
-from zoo.bench.problem import Problem, Variant, norm
+from zoo.bench.peers.problem import EQUATIONS, Functions, Problem, Variant, norm
 
 pytensor: Any = importlib.import_module("pytensor")
 pt: Any = importlib.import_module("pytensor.tensor")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.bench.problem import Problem, Variant, norm
+from zoo.bench.peers.problem import Problem, Variant, norm
 
 torch: Any = importlib.import_module("torch")
 Tensor = Any

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from zoo.bench.peers import torch as torch_peer
-from zoo.bench.problem import Problem, Variant
+from zoo.bench.peers.problem import Problem, Variant
 
 torchrecurrent: Any = importlib.import_module("torchrecurrent")
 Array = Any

@@ -10,8 +10,8 @@ import numpy as np
 
 import zoo.torch
 from zoo.bench.peers import torch as torch_peer
+from zoo.bench.peers.problem import Problem, Variant
 from zoo.bench.peers.zoo import input_weights
-from zoo.bench.problem import Problem, Variant
 from zoo.convert import to_torch
 from zoo.convert.torch import has_layout
 from zoo.layers import Recurrent

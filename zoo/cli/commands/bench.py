@@ -69,8 +69,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     zoo's weights and must find the same loss before it is timed; zoo and peers then run in turn, with the
     same number of threads. Let nothing else run meanwhile.
     """
-    from zoo.bench.baseline import check_comparable, read_baseline
     from zoo.bench.bench import Sections, measure
+    from zoo.bench.results import check_comparable, read_baseline
     from zoo.tables import parse_marker
 
     sections = Sections(not given.pop("no_compile"), given.pop("sampling"), given.pop("growth"))
@@ -168,7 +168,7 @@ def _write(
 
 def _check_regressions(baseline: Any, results: Results) -> bool:
     """Print the ratios that fell; whether there are none."""
-    from zoo.bench.baseline import compare
+    from zoo.bench.results import compare
 
     changes = compare(baseline, results)
     fallen = [change for change in changes if change.regressed]

@@ -1,0 +1,178 @@
+"""The problem of a training step, and equations of cells for libraries that scan any function."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A language model with one recurrent layer, and its training batch.
+
+    Args:
+        cell: Name of the cell.
+        options: Values of its options.
+        symbols: ``V``.
+        hidden: ``H``.
+        threads: Number of threads.
+        params: Parameters of the cell and the readout, by their names in zoo: ``"Wxh" (V, H)``, ...,
+            ``"Why" (H, V)``, ``"by" (V,)``.
+        inputs: Tokens ``(T, B)``.
+        targets: Target tokens ``(T, B)``.
+    """
+
+    cell: str
+    options: Mapping[str, Any]
+    symbols: int
+    hidden: int
+    threads: int
+    params: Mapping[str, Array]
+    inputs: Array
+    targets: Array
+
+    @property
+    def dtype(self) -> str:
+        """``"float32"`` or ``"float64"``."""
+        return str(self.params["Why"].dtype)
+
+    def save(self, path: Path) -> None:
+        """Write it to a file."""
+        settings = {
+            "cell": self.cell,
+            "options": dict(self.options),
+            "symbols": self.symbols,
+            "hidden": self.hidden,
+            "threads": self.threads,
+        }
+        arrays: dict[str, Any] = {f"param {name}": value for name, value in self.params.items()}
+        np.savez(path, settings=json.dumps(settings), inputs=self.inputs, targets=self.targets, **arrays)
+
+
+def load(path: Path) -> Problem:
+    """Read a problem from a file."""
+    with np.load(path, allow_pickle=False) as arrays:
+        params = {name[6:]: arrays[name] for name in arrays.files if name.startswith("param ")}
+        settings = json.loads(str(arrays["settings"]))
+        return Problem(**settings, params=params, inputs=arrays["inputs"], targets=arrays["targets"])
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A variant of the training step of a problem.
+
+    Args:
+        name: Its difference from other variants, ``"one-hot"``.
+        run: Compute the loss and all gradients; finished when it returns.
+        check: The loss in nats per symbol, and the Euclidean norm of the gradient of the input weights, which
+            does not depend on the order of gates or a second bias.
+    """
+
+    name: str
+    run: Callable[[], object]
+    check: Callable[[], tuple[float, float]]
+
+
+def norm(*arrays: Any) -> float:
+    """Euclidean norm of all elements."""
+    return float(np.sqrt(sum(np.sum(np.square(np.asarray(array, np.float64))) for array in arrays)))
+
+
+Tensor = Any
+"""An array of any library."""
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Functions:
+    """A library's functions for the equations.
+
+    Args:
+        tanh: Hyperbolic tangent.
+        sigmoid: Logistic function.
+        split: ``split(a, n)``, n equal parts of the columns.
+    """
+
+    tanh: Callable[[Tensor], Tensor]
+    sigmoid: Callable[[Tensor], Tensor]
+    split: Callable[[Tensor, int], Any]
+
+
+@dataclass(frozen=True)
+class CellEquations:
+    """The equations of one cell.
+
+    Args:
+        weight: Name of the input weight.
+        bias: Name of its bias.
+        states: Number of states.
+        step: ``step(functions, params, options, a, *states)``.
+    """
+
+    weight: str
+    bias: str
+    states: int
+    step: Callable[..., tuple[Tensor, ...]]
+
+
+def _vanilla(f: Functions, p: Values, _options: Values, a: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    return (f.tanh(a + h @ p["Whh"]),)
+
+
+def _lstm(f: Functions, p: Values, options: Values, a: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+    i, forget, g, o = f.split(a + h @ p["Wh"], 4)
+    c = f.sigmoid(forget + options["forget_bias"]) * c + f.sigmoid(i) * f.tanh(g)
+    return f.sigmoid(o) * f.tanh(c), c
+
+
+def _peephole(
+    f: Functions, p: Values, options: Values, a: Tensor, h: Tensor, c: Tensor
+) -> tuple[Tensor, ...]:
+    i, forget, g, o = f.split(a + h @ p["Wh"], 4)
+    keep = f.sigmoid(forget + options["forget_bias"] + p["p"][1] * c)
+    c = keep * c + f.sigmoid(i + p["p"][0] * c) * f.tanh(g)
+    return f.sigmoid(o + p["p"][2] * c) * f.tanh(c), c
+
+
+def _gru(f: Functions, p: Values, _options: Values, a: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    (r, z, n), (hr, hz, hn) = f.split(a, 3), f.split(h @ p["Wh"], 3)
+    z, n = f.sigmoid(z + hz), f.tanh(n + f.sigmoid(r + hr) * (hn + p["bn"]))
+    return (n + z * (h - n),)
+
+
+def _gru_reset_before(f: Functions, p: Values, _options: Values, a: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    (r, z, n), (hr, hz) = f.split(a, 3), f.split(h @ p["Wh"], 2)
+    z, n = f.sigmoid(z + hz), f.tanh(n + (f.sigmoid(r + hr) * h) @ p["Wn"])
+    return (n + z * (h - n),)
+
+
+def _mgu(f: Functions, p: Values, _options: Values, a: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    forget, n = f.split(a, 2)
+    forget = f.sigmoid(forget + h @ p["Wh"])
+    n = f.tanh(n + (forget * h) @ p["Wn"])
+    return (h + forget * (n - h),)
+
+
+def _lem(f: Functions, p: Values, options: Values, a: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+    (s, t, u, v), (hs, ht, hv) = f.split(a, 4), f.split(y @ p["Wy"], 3)
+    s, t = options["dt"] * f.sigmoid(s + hs), options["dt"] * f.sigmoid(t + ht)
+    z = z + t * (f.tanh(v + hv) - z)
+    return y + s * (f.tanh(u + z @ p["Wz"]) - y), z
+
+
+EQUATIONS = {
+    "vanilla": CellEquations("Wxh", "bh", 1, _vanilla),
+    "lstm": CellEquations("Wx", "b", 2, _lstm),
+    "gru": CellEquations("Wx", "b", 1, _gru),
+    "gru_reset_before": CellEquations("Wx", "b", 1, _gru_reset_before),
+    "mgu": CellEquations("Wx", "b", 1, _mgu),
+    "peephole_lstm": CellEquations("Wx", "b", 2, _peephole),
+    "lem": CellEquations("Wx", "b", 2, _lem),
+}
