@@ -25,7 +25,15 @@ LAYERS = {
     "modifiers": lambda: zoo.Recurrent("lstm+zoneout", 3, 4),
     "several cells": lambda: zoo.Recurrent(["gru", Own(gain=0.5)], 3, 4),
     "every choice": lambda: zoo.Recurrent(
-        Own, 3, 4, 2, bidirectional=True, dropout=0.5, residual=True, learned_state=True, recompute=2
+        Own,
+        3,
+        4,
+        num_layers=2,
+        bidirectional=True,
+        dropout=0.5,
+        residual=True,
+        learned_state=True,
+        recompute=2,
     ),
 }
 MODELS = {

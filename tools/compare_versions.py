@@ -100,7 +100,9 @@ def run_layer(cell: str, layers: int, dtype: str, tokens: bool, shape: Any, opti
     """Run two sequences, of which the second continues the first, and both backward passes."""
     steps, batch, inputs, hidden = shape
     try:
-        rnn = zoo.Recurrent(cell, inputs, hidden, layers, dtype=dtype, seed=1, **{"threads": 1, **options})
+        rnn = zoo.Recurrent(
+            cell, inputs, hidden, num_layers=layers, dtype=dtype, seed=1, **{"threads": 1, **options}
+        )
     except zoo.errors.UsageError:
         return {"not available in this size": "true"}
     rng = np.random.default_rng(2)

@@ -97,10 +97,12 @@ def test_seed_and_place_alone_decide(name):
 
 
 def test_model_starts_from_its_seed_in_either_dtype():
-    double = Recurrent("vanilla", 5, 6, 2, dtype="float64", seed=9)
-    single = Recurrent("vanilla", 5, 6, 2, dtype="float32", seed=9, threads=3)
+    double = Recurrent("vanilla", 5, 6, num_layers=2, dtype="float64", seed=9)
+    single = Recurrent("vanilla", 5, 6, num_layers=2, dtype="float32", seed=9, threads=3)
     np.testing.assert_array_equal(single.theta, double.theta.astype(np.float32))
-    assert not np.array_equal(double.theta, Recurrent("vanilla", 5, 6, 2, dtype="float64", seed=10).theta)
+    assert not np.array_equal(
+        double.theta, Recurrent("vanilla", 5, 6, num_layers=2, dtype="float64", seed=10).theta
+    )
 
 
 def test_custom_initializer():

@@ -187,7 +187,7 @@ def test_two_layers_and_gradient_checkpointing(name: str, tokens: bool) -> None:
     x = rng.integers(0, 3, (7, 2)) if tokens else rng.normal(size=(7, 2, 3))
     with pure_python():
         for recompute in (None, 3):
-            rnn = zoo.Recurrent(CELLS[name], 3, 4, 2, dtype="float64", seed=1, recompute=recompute)
+            rnn = zoo.Recurrent(CELLS[name], 3, 4, num_layers=2, dtype="float64", seed=1, recompute=recompute)
             state = {key: np.ones((2, *shape)) for key, shape in rnn.stack.state_shapes.items()}
             y, last = rnn.forward(x, state)
             dx, dstate = rnn.backward(np.ones_like(y), last)

@@ -46,7 +46,7 @@ def inputs(dtype="float64"):
 
 def run(cell, params, x):
     """Compute the outputs ``(T, B, ·)`` with zoo."""
-    rnn = zoo.Recurrent(cell, I, H, len({name[:2] for name in params}), dtype=x.dtype)
+    rnn = zoo.Recurrent(cell, I, H, num_layers=len({name[:2] for name in params}), dtype=x.dtype)
     rnn.fill(params)
     with pure_python():
         return rnn.forward(x)[0]

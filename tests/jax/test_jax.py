@@ -58,7 +58,7 @@ def assert_close(actual, expected, atol=1e-12):
 def test_module_matches_zoo_layer(dtype):
     more = {"bidirectional": True, "learned_state": True, "recompute": 2}
     rnn, x = function("gru", 2, dtype, **more), inputs(dtype=dtype)
-    layer = zoo.Recurrent("gru", I, H, 2, dtype=dtype, threads=1, **more)
+    layer = zoo.Recurrent("gru", I, H, num_layers=2, dtype=dtype, threads=1, **more)
     (y, last), pull = jax.vjp(rnn, rnn.params, x)
     expected, states = layer.forward(np.asarray(x))
     assert_close((y, last), (expected, states), atol=0)

@@ -86,7 +86,7 @@ def test_padded_batch_in_both_directions(cell):
     state, dstate = states(), states()
 
     with pure_python():
-        rnn = zoo.Recurrent(cell, I, H, L, dtype="float64", bidirectional=True)
+        rnn = zoo.Recurrent(cell, I, H, num_layers=L, dtype="float64", bidirectional=True)
         rnn.fill(values(cell, module))
         y, last = rnn.forward(x, state, lengths=LENGTHS)
         dx, dfirst = rnn.backward(dy, dstate)

@@ -19,7 +19,7 @@ T, B, I, H = 4, 3, 5, 6  # noqa: E741 - the letters of the documents
 
 
 def rich(layers=1, dtype="float64", **arguments):
-    return Recurrent(Rich, I, H, layers, dtype=dtype, **arguments)
+    return Recurrent(Rich, I, H, num_layers=layers, dtype=dtype, **arguments)
 
 
 def dense(batch=B, steps=T, seed=0):
@@ -90,7 +90,7 @@ def test_buffers_use_separate_random_streams():
 
         A = zoo.Param("H", "H", init="orthogonal", help="hidden to hidden")
 
-    trained = Recurrent(Trained, I, H, 2, dtype="float64", seed=4)
+    trained = Recurrent(Trained, I, H, num_layers=2, dtype="float64", seed=4)
     for name in first.buffers:
         np.testing.assert_array_equal(trained.params[name], first.buffers[name])
     for name in first.params:
@@ -232,7 +232,7 @@ def test_aux_input_of_size_x_needs_equal_layers():
     with pytest.raises(UsageError, match=words):
         Stack(StackConfig(Masked(), I, H, 2))
     x, mask = dense(), np.zeros((T, B, I))
-    assert Recurrent(Masked, I, I, 2).forward(x)[0].any()
+    assert Recurrent(Masked, I, I, num_layers=2).forward(x)[0].any()
     rnn = Recurrent(Masked, I, H)
     assert not rnn.forward(x, m=mask)[0].any()
     with pytest.raises(UsageError, match=r"input 'm' is float64\(4, 3, 6\); expected float32\(4, 3, 5\)"):

@@ -24,7 +24,9 @@ CUTS = [1, 4, T - 1, T, 2 * T, "sqrt", True]
 # Kernels of float64 and of tokens serve most tests here: each further signature takes seconds to compile.
 def layer(cell, recompute, layers=1, threads=1):
     size = len(VOCAB)
-    return zoo.Recurrent(cell, size, H, layers, dtype="float64", seed=3, threads=threads, recompute=recompute)
+    return zoo.Recurrent(
+        cell, size, H, num_layers=layers, dtype="float64", seed=3, threads=threads, recompute=recompute
+    )
 
 
 def arguments(rnn, batch=B, steps=T, tokens=True):

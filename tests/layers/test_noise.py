@@ -32,7 +32,14 @@ class Leaky(zoo.Cell):
 
 def layer(layers=2, threads=1, recompute=None, **options):
     return zoo.Recurrent(
-        Leaky(**options), 3, H, layers, dtype="float64", seed=1, threads=threads, recompute=recompute
+        Leaky(**options),
+        3,
+        H,
+        num_layers=layers,
+        dtype="float64",
+        seed=1,
+        threads=threads,
+        recompute=recompute,
     )
 
 

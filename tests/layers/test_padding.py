@@ -19,7 +19,7 @@ LENGTHS = np.array([3, 7, 0, 5, 5, 1])
 
 
 def layers(cell="vanilla", num_layers=1, seed=0, **chosen):
-    rnn = Recurrent(cell, I, H, num_layers, dtype="float64", **{"threads": 1, **chosen})
+    rnn = Recurrent(cell, I, H, num_layers=num_layers, dtype="float64", **{"threads": 1, **chosen})
     rnn.theta += np.random.default_rng(seed).normal(size=rnn.theta.size) / 5
     return rnn
 

@@ -21,7 +21,7 @@ TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 
 def trial(batch=B, steps=T, layers=1, dtype="float64", tokens=False, threads=1, seed=0):
     """A layer, its input, first states, and gradients of its outputs and last states."""
-    rnn = Recurrent("vanilla", I, H, layers, dtype=dtype, seed=seed, threads=threads)
+    rnn = Recurrent("vanilla", I, H, num_layers=layers, dtype=dtype, seed=seed, threads=threads)
     rng = np.random.default_rng(seed)
     rnn.theta += rng.normal(size=rnn.theta.size).astype(dtype) / 5
     x = rng.integers(I, size=(steps, batch)) if tokens else rng.normal(size=(steps, batch, I)).astype(dtype)
@@ -187,11 +187,11 @@ def test_invalid_assignment_and_lookup_raise():
         rnn.params["l0.bh"] = "zero"
     with pytest.raises(UnknownNameError, match=r"unknown array 'l0.Wxx'; .* Did you mean 'l0.Wxh'\?"):
         rnn.params["l0.Wxx"]
-    with pytest.raises(UnknownNameError, match="unknown array 'bh'"):
-        rnn.params["bh"] = 0
-    assert "bh" not in rnn.params
+    with pytest.raises(UnknownNameError, match="unknown array 'b'"):
+        rnn.params["b"] = 0
+    assert "b" not in rnn.params
     assert "l0.bh" in rnn.params
-    assert rnn.params.get("bh") is None
+    assert rnn.params.get("b") is None
     assert len(rnn.params) == 3
 
 
@@ -349,7 +349,7 @@ def test_dtypes(dtype, name):
 
 
 def test_numpy_integers_are_sizes_and_seeds():
-    rnn = Recurrent("vanilla", np.int32(I), np.uint8(H), np.int64(1), seed=np.int64(7))
+    rnn = Recurrent("vanilla", np.int32(I), np.uint8(H), num_layers=np.int64(1), seed=np.int64(7))
     np.testing.assert_array_equal(rnn.theta, Recurrent("vanilla", I, H, seed=7).theta)
 
 
@@ -429,10 +429,15 @@ def test_wrong_inputs(x, words):
     ("state", "words"),
     [
         ({}, r"the state is \[\]; expected a mapping with the names \['l0.h'\]"),
-        ({"h": np.zeros((B, H))}, r"the state is \['h'\]"),
+        ({"c": np.zeros((B, H))}, r"the state is \['c'\]; expected a mapping with the names \['l0.h'\]"),
+        ({"h": np.zeros((B, H)), "l0.h": np.zeros((B, H))}, r"the state is \['h', 'l0.h'\]"),
         ({"l0.h": np.zeros((B, H)), "l1.h": np.zeros((B, H))}, r"the state is \['l0.h', 'l1.h'\]"),
         ({"l0.h": np.zeros((B, H)), 3: 0}, r"the state is \['3', 'l0.h'\]"),
-        (np.zeros((B, H)), "the state is a ndarray; expected a mapping"),
+        (np.zeros((B, H + 1)), r"state 'h' is float64\(3, 7\); expected \(3, 6\) or \(1, 3, 6\)"),
+        (
+            (np.zeros((B, H)), 0),
+            r"the state is 2 arrays; expected a tuple \(h\), or a mapping with the names",
+        ),
         ({"l0.h": np.zeros(H)}, r"state 'l0.h' is float64\(6,\); expected float32\(3, 6\)"),
         ({"l0.h": np.zeros((B + 1, H))}, r"expected float32\(3, 6\)"),
         ({"l0.h": np.zeros((B, H), complex)}, r"is complex128\(3, 6\)"),
@@ -633,3 +638,91 @@ def test_forked_child_creates_new_threads():
     assert child.exitcode == 0
     np.testing.assert_array_equal(queue.get(), expected)
     np.testing.assert_array_equal(everything(*trial(33, threads=2))["theta gradient"], expected)
+
+
+# ---- time steps of a stream, and the batch first ------------------------------------------------------
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+@pytest.mark.parametrize("cell", ["vanilla", "lstm", "ctrnn"])
+def test_steps_of_a_stream_equal_the_whole_sequence(cell, tokens):
+    rnn = Recurrent(cell, I, I, num_layers=2, residual=True, learned_state=True, threads=1)
+    rng = np.random.default_rng(3)
+    rnn.theta += rng.normal(size=rnn.theta.size).astype(np.float32) / 5
+    x = rng.integers(I, size=(T, 9)) if tokens else rng.normal(size=(T, 9, I))
+    dt = {"dt": rng.uniform(0.5, 1.5, size=(T, 9))} if cell == "ctrnn" else {}
+    y, last = rnn(x, **dt)
+    state = None
+    for t in range(T):
+        output, state = rnn.step(x[t], state, **{name: value[t] for name, value in dt.items()})
+        np.testing.assert_array_equal(output, y[t])
+    assert_same(state, last)
+
+
+def test_step_leaves_the_tape_of_forward_alone():
+    rnn, x, state, dy, dstate = trial()
+    expected = everything(rnn, x, state, dy, dstate)
+    rnn(x, state)
+    rnn.step(x[0])
+    rnn.backward(dy, dstate)
+    np.testing.assert_array_equal(rnn.grad, expected["theta gradient"])
+
+
+@pytest.mark.parametrize(
+    ("x", "state", "words"),
+    [
+        (np.zeros((B, I + 1)), None, r"step: inputs are float64\(1, 3, 6\)"),
+        (np.zeros(I), None, r"step: inputs are float64\(1, 5\)"),
+        (np.full(B, I), None, "expected tokens from 0 to 4"),
+        (np.zeros((B, I)), np.zeros((B + 1, H)), "state 'h' is"),
+    ],
+)
+def test_step_checks_its_arguments(x, state, words):
+    with pytest.raises(UsageError, match=words):
+        Recurrent(**ARGUMENTS).step(x, state)
+
+
+def test_step_of_a_bidirectional_layer_raises():
+    with pytest.raises(UsageError, match="step: a layer that reads backwards needs the whole sequence"):
+        Recurrent(**ARGUMENTS, bidirectional=True).step(np.zeros((B, I)))
+
+
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}])
+def test_batch_first_swaps_the_axes_of_every_sequence(options):
+    rng = np.random.default_rng(4)
+    x, dt = rng.normal(size=(T, B, I)), rng.uniform(0.5, 1.5, size=(T, B))
+    lengths = np.array([4, 2, 3])
+    time_first, batch_first = (
+        Recurrent("ctrnn", I, H, dtype="float64", batch_first=first, **options) for first in (False, True)
+    )
+    y, last = time_first(x, dt=dt, lengths=lengths, trace=True)
+    dy = rng.normal(size=y.shape)
+    dx, dstate = time_first.backward(dy, last, trace_grads=True)
+    swapped, swapped_last = batch_first(x.swapaxes(0, 1), dt=dt.T, lengths=lengths, trace=True)
+    np.testing.assert_array_equal(swapped.swapaxes(0, 1), y)
+    swapped_dx, swapped_dstate = batch_first.backward(dy.swapaxes(0, 1), last, trace_grads=True)
+    np.testing.assert_array_equal(swapped_dx.swapaxes(0, 1), dx)
+    np.testing.assert_array_equal(batch_first.grad, time_first.grad)
+    assert_same(swapped_last, last)
+    assert_same(swapped_dstate, dstate)
+    for kind in ("trace", "trace_grads"):
+        assert getattr(time_first, kind)
+        for name, value in getattr(time_first, kind).items():
+            np.testing.assert_array_equal(getattr(batch_first, kind)[name].swapaxes(0, 1), value)
+    assert "batch_first=True" in repr(batch_first)
+    pure, _, tape = batch_first.apply(batch_first.theta, x.swapaxes(0, 1), dt=dt.T, lengths=lengths)
+    np.testing.assert_array_equal(pure, swapped)
+    np.testing.assert_array_equal(batch_first.vjp(tape, dy.swapaxes(0, 1), last)[0], swapped_dx)
+
+
+def test_batch_first_names_the_order_in_errors():
+    rnn = Recurrent(**ARGUMENTS, batch_first=True)
+    with pytest.raises(UsageError, match=r"batch_first: .*float64\(3, 4, 6\); expected floats \(B, T, 5\)"):
+        rnn(np.zeros((B, T, I + 1)))
+    with pytest.raises(UsageError, match="batch_first is 1; expected True or False"):
+        Recurrent(**ARGUMENTS, batch_first=1)
+
+
+def test_arguments_after_the_third_have_names():
+    with pytest.raises(TypeError, match="positional"):
+        Recurrent("vanilla", I, H, 2)

@@ -19,7 +19,9 @@ EVERYTHING = {"bidirectional": True, "dropout": 0.3, "residual": True, "learned_
 
 
 def layers(cell="vanilla", num_layers=2, input_size=I, seed=0, **chosen):
-    rnn = Recurrent(cell, input_size, H, num_layers, dtype="float64", seed=2, **{"threads": 1, **chosen})
+    rnn = Recurrent(
+        cell, input_size, H, num_layers=num_layers, dtype="float64", seed=2, **{"threads": 1, **chosen}
+    )
     rnn.theta += np.random.default_rng(seed).normal(size=rnn.theta.size) / 5
     return rnn
 
@@ -62,7 +64,7 @@ def alone(rnn, layer):
 
 
 def test_names_shapes_and_the_order_of_the_vector():
-    rnn = Recurrent("vanilla", I, H, 2, bidirectional=True)
+    rnn = Recurrent("vanilla", I, H, num_layers=2, bidirectional=True)
     assert [(name, value.shape) for name, value in rnn.params.items()] == [
         ("l0.Wxh", (I, H)),
         ("l0.Whh", (H, H)),
@@ -237,7 +239,7 @@ def test_tokens_equal_one_hot_vectors_in_residual_layer(bidirectional, lengths):
 
 
 def test_learned_initial_states_are_last_parameters_and_zero():
-    rnn, plain = (Recurrent("lstm", I, H, 2, learned_state=learned) for learned in (True, False))
+    rnn, plain = (Recurrent("lstm", I, H, num_layers=2, learned_state=learned) for learned in (True, False))
     assert list(rnn.params) == [*plain.params, "l0.h.initial", "l0.c.initial", "l1.h.initial", "l1.c.initial"]
     np.testing.assert_array_equal(rnn.theta[: plain.theta.size], plain.theta)
     assert not rnn.theta[plain.theta.size :].any()
@@ -290,7 +292,10 @@ def test_cell_for_each_layer():
 
 
 def test_same_cell_for_each_layer_is_one_cell_for_all():
-    one, each = Recurrent("vanilla", I, H, 2), Recurrent(("vanilla", "vanilla"), I, H, 2)
+    one, each = (
+        Recurrent("vanilla", I, H, num_layers=2),
+        Recurrent(("vanilla", "vanilla"), I, H, num_layers=2),
+    )
     np.testing.assert_array_equal(one.theta, each.theta)
     assert repr(one) == repr(each)
 
@@ -316,7 +321,7 @@ class Slow(Rich):
 )
 def test_mismatched_cells_raise(cells, num_layers, words):
     with pytest.raises(UsageError, match=words):
-        Recurrent(cells, I, H, num_layers)
+        Recurrent(cells, I, H, num_layers=num_layers)
 
 
 # ---- all of it ----------------------------------------------------------------------------------------
@@ -370,6 +375,6 @@ def test_deep_copy_computes_the_same():
 )
 def test_mismatched_arrays_raise(chosen, words):
     with pytest.raises(UsageError, match=words):
-        Recurrent("vanilla", I, H, 2, **chosen)
+        Recurrent("vanilla", I, H, num_layers=2, **chosen)
     with pytest.raises(UsageError, match=words):
         StackConfig("vanilla", I, H, 2, **chosen)

@@ -157,7 +157,7 @@ def test_shards_threads_segments_and_chunks_change_no_trace(name, monkeypatch):
     results = []
     for threads, recompute, most in ((1, None, interpreter.MAX_ELEMENTS), (2, 4, 1)):
         monkeypatch.setattr(interpreter, "MAX_ELEMENTS", most)
-        rnn = zoo.Recurrent(name, 3, 4, 2, dtype="float64", threads=threads, recompute=recompute)
+        rnn = zoo.Recurrent(name, 3, 4, num_layers=2, dtype="float64", threads=threads, recompute=recompute)
         x, dy = (np.random.default_rng(n).normal(size=(9, 19, size)) for n, size in enumerate((3, 4)))
         rnn.forward(x, trace=True)
         rnn.backward(dy, trace_grads=True)
@@ -192,7 +192,7 @@ def test_pre_activation_gradients_sum_to_parameter_gradients(recompute):
         "vanilla",
         3,
         3,
-        2,
+        num_layers=2,
         dtype="float64",
         bidirectional=True,
         dropout=0.3,

@@ -411,7 +411,7 @@ def test_invalid_inputs():
     ):
         model.loss(x[..., :1], targets)
     with pytest.raises(UsageError, match="sequence model: the state is"):
-        model.outputs(x, state={"h": np.zeros((B, H))})
+        model.outputs(x, state={"c": np.zeros((B, H))})
 
 
 def test_both_models_share_their_signatures():

@@ -25,7 +25,7 @@ def plain_python():
 
 def layer(cell, hidden=H, layers=1, inputs=INPUTS):
     """A layer with parameters of which none is zero or one."""
-    rnn = zoo.Recurrent(cell, inputs, hidden, layers, dtype="float64", seed=2, threads=1)
+    rnn = zoo.Recurrent(cell, inputs, hidden, num_layers=layers, dtype="float64", seed=2, threads=1)
     rnn.theta += np.random.default_rng(5).normal(size=rnn.theta.size) / 5
     return rnn
 

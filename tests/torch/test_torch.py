@@ -192,7 +192,7 @@ def test_packed_sequences(name, more):
 )
 def test_module_matches_zoo_layer(cell, more):
     module, x = layer(cell, 2, **more), inputs()
-    rnn = zoo.Recurrent(cell, I, H, 2, dtype="float64", threads=1, **more)
+    rnn = zoo.Recurrent(cell, I, H, num_layers=2, dtype="float64", threads=1, **more)
     rnn.fill({name: value.detach().numpy() for name, value in module.state_dict().items()})
     y, last = module(x)
     y.sum().backward()

@@ -54,7 +54,9 @@ def recurrent(
         UnknownNameError: if no cell has this name.
         UsageError: if an argument is invalid.
     """
-    rnn = Recurrent(cell, input_size, hidden_size, num_layers, seed=seed, threads=threads, **options)
+    rnn = Recurrent(
+        cell, input_size, hidden_size, num_layers=num_layers, seed=seed, threads=threads, **options
+    )
     if jax.dtypes.canonicalize_dtype(rnn.dtype) != rnn.dtype:
         raise UsageError(
             f"{OWNER}: dtype is {rnn.dtype}, which JAX has disabled; call "

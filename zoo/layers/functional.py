@@ -17,6 +17,7 @@ from zoo.layers.padding import as_padded_batch, mask_padding
 from zoo.layers.parameters import ParameterLayout
 from zoo.layers.sharding import gather_states, map_shards, reduce_gradients, shards, slice_states
 from zoo.layers.stack import AuxInputSource, LayerTape, Stack
+from zoo.layers.states import GivenState, States
 from zoo.layers.tracing import (
     GradientTracer,
     TraceRequest,
@@ -71,7 +72,7 @@ class FunctionalStack:
         self,
         arrays: Mapping[str, Array],
         x: Any,
-        state: Mapping[str, Any] | None,
+        state: GivenState | None,
         noise: tuple[int, int] | None,
         lengths: Any,
         inputs: Mapping[str, Any],
@@ -79,7 +80,7 @@ class FunctionalStack:
         recompute: Recompute = None,
         trace: TraceRequest = None,
         theta: Array | None = None,
-    ) -> tuple[Array, Arrays, Tape]:
+    ) -> tuple[Array, States, Tape]:
         """Outputs ``(T, B, ·)``, the final states of each row, and the tape.
 
         Without theta the tape has no copies of the arrays: they must not change while it is in use.
@@ -87,7 +88,7 @@ class FunctionalStack:
         Args:
             arrays: Parameters and buffers by name, of the right shapes and as kernels take them.
             x: Floats ``(T, B, I)`` or integer tokens ``(T, B)``.
-            state: Initial states, ``"l0.h"`` to ``(B, H)``; None for learned ones, or zeros.
+            state: Initial states; None for learned ones, or zeros.
             noise: ``(seed, step)`` of noise and dropout; None for none.
             lengths: Steps of each row, ``(B,)``; None if all rows have T steps.
             inputs: Auxiliary inputs by name, ``(T, B, ...)``.
@@ -137,11 +138,11 @@ class FunctionalStack:
         self,
         tape: Tape,
         dy: Any,
-        dstate: Mapping[str, Any] | None,
+        dstate: GivenState | None,
         threads: int,
         out: Array | None = None,
         tracer: GradientTracer | None = None,
-    ) -> tuple[Array | None, Arrays, Array]:
+    ) -> tuple[Array | None, States, Array]:
         """The gradients of ``sum(dy * y) + sum(dstate * final)``.
 
         Args:

@@ -14,6 +14,7 @@ import numpy as np
 from zoo.arguments import as_mapping
 from zoo.base.names import did_you_mean
 from zoo.errors import UnknownNameError, UsageError
+from zoo.layers.states import full_name
 from zoo.layers.validation import as_floats
 
 Array = np.ndarray[Any, Any]
@@ -53,18 +54,22 @@ class ParameterLayout:
 class ArrayViews(Mapping[str, Array]):
     """A mapping of views; assignment copies into the view: ``params["Why"] = 0``.
 
-    Replacing the view would silently separate the entry from the flat vector.
+    Replacing the view would silently separate the entry from the flat vector. If there is one layer with one
+    direction, ``"l0.Wxh"`` is also found as ``"Wxh"``.
     """
 
     def __init__(self, views: Mapping[str, Array]) -> None:
         self._views = dict(views)
 
     def __getitem__(self, name: str) -> Array:
-        try:
-            return self._views[name]
-        except KeyError:
+        view = self._views.get(name)  # every forward pass reads these; full_name takes longer
+        if view is not None:
+            return view
+        full = full_name(name, self._views)
+        if full is None:
             known = f"there are {', '.join(self._views)}.{did_you_mean(str(name), self._views)}"
-            raise UnknownNameError(f"unknown array {name!r}; {known}") from None
+            raise UnknownNameError(f"unknown array {name!r}; {known}")
+        return self._views[full]
 
     def __setitem__(self, name: str, value: Any) -> None:
         view = self[name]
@@ -76,7 +81,7 @@ class ArrayViews(Mapping[str, Array]):
             ) from None
 
     def __contains__(self, name: object) -> bool:
-        return name in self._views
+        return full_name(name, self._views) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._views)

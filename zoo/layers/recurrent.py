@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from zoo.arguments import check_seed
+from zoo.arguments import as_bool, check_seed, dtype_and_shape
+from zoo.arrays import as_array
 from zoo.base import Cell
 from zoo.errors import UsageError
 from zoo.layers.config import CellSpec, StackConfig, StackOptions
@@ -15,30 +18,35 @@ from zoo.layers.functional import FunctionalStack, Tape
 from zoo.layers.parameters import FlatParameters
 from zoo.layers.sharding import check_threads
 from zoo.layers.stack import Stack
+from zoo.layers.states import GivenState, States
 from zoo.layers.tracing import (
     GradientTracer,
     TraceRequest,
+    Traces,
     gradient_traces,
     requested_names,
     trace_names,
     value_traces,
 )
-from zoo.layers.validation import as_floats
+from zoo.layers.validation import as_floats, as_inputs
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-Array = np.ndarray[Any, Any]
-State = dict[str, Array]
+Floats: TypeAlias = NDArray[np.floating[Any]]
 
 
 class Recurrent(FlatParameters):
     """A stack of recurrent layers over time-major sequences.
 
     >>> rnn = zoo.Recurrent("vanilla", input_size=3, hidden_size=5)
-    >>> y, state = rnn.forward(np.ones((7, 2, 3), np.float32))
-    >>> y.shape, state["l0.h"].shape
+    >>> y, state = rnn(np.ones((7, 2, 3), np.float32))
+    >>> y.shape, state["h"].shape
     ((7, 2, 5), (2, 5))
+
+    Names of arrays begin with the layer, ``"l0.Wxh"``, and for a direction that reads backwards with
+    ``"l0.reverse."``. You may leave out ``l0.`` if there is one layer with one direction: ``state["h"]``,
+    ``rnn.params["Wxh"]``.
 
     Args:
         cell: The cell of every layer, or a list with one for each: see ``cells`` of
@@ -49,6 +57,8 @@ class Recurrent(FlatParameters):
         seed: Decides the initial values of the parameters, and nothing else does.
         threads: Threads among which the batch is divided; None for every processor. Changes no bit of any
             result.
+        batch_first: Whether x, outputs, auxiliary inputs, traces and their gradients are ``(B, T, ...)``. The
+            docstrings here write ``(T, B, ...)``. States are ``(B, ...)`` in both cases.
         **options: ``dtype``, ``bidirectional``, ``dropout``, ``residual``, ``learned_state`` and
             ``recompute``: see :class:`zoo.layers.StackConfig`.
 
@@ -58,11 +68,11 @@ class Recurrent(FlatParameters):
         grad: Their gradient after :meth:`backward`, ``(P,)``.
         params: Name to view into ``theta``: ``rnn.params["l0.Wxh"]``.
         grads: Name to view into ``grad``.
-        buffers: Name to what the cell holds beside parameters, not trained and read-only: ``"l0.A"``.
-        trace: Name to what ``forward(x, trace=...)`` traced, ``(T, B, ·)``: ``rnn.trace["l0.f"]``; zero
-            behind the end of a row.
-        trace_grads: Name to the gradients that ``backward(dy, trace_grads=...)`` traced, each of the shape of
-            what it is the gradient of.
+        buffers: Name to array of the cell that is not trained, read-only: ``"l0.A"``.
+        trace: Name to values that ``forward(x, trace=...)`` traced, ``(T, B, ·)``:
+            ``rnn.trace["l0.forget_gate"]``; zero in the padding.
+        trace_grads: Name to gradients that ``backward(dy, trace_grads=...)`` traced, each of the shape of its
+            value.
 
     Raises:
         UnknownNameError: if no cell has this name.
@@ -74,13 +84,15 @@ class Recurrent(FlatParameters):
         cell: CellSpec | Sequence[CellSpec],
         input_size: int,
         hidden_size: int,
-        num_layers: int = 1,
         *,
+        num_layers: int = 1,
         seed: int = 0,
         threads: int | None = None,
+        batch_first: bool = False,
         **options: Unpack[StackOptions],
     ) -> None:
         self.threads = check_threads(threads)
+        self.batch_first = as_bool(batch_first, "zoo.Recurrent: batch_first")
         self.config = StackConfig(cell, input_size, hidden_size, num_layers, **options)
         self.stack = Stack(self.config)
         super().__init__(self.stack.param_shapes, self.config.dtype, self.stack.buffer_shapes)
@@ -93,7 +105,8 @@ class Recurrent(FlatParameters):
         return {**super().__getstate__(), "_tape": None}  # it looks at the parameters of this layer
 
     def __repr__(self) -> str:
-        return f"Recurrent({self.config.describe()}, dtype={self.dtype.name!r}, P={self.layout.size})"
+        order = ", batch_first=True" if self.batch_first else ""
+        return f"Recurrent({self.config.describe()}, dtype={self.dtype.name!r}{order}, P={self.layout.size})"
 
     @property
     def cell(self) -> Cell:
@@ -112,98 +125,131 @@ class Recurrent(FlatParameters):
 
     def forward(
         self,
-        x: Any,
-        state: Mapping[str, Any] | None = None,
+        x: ArrayLike,
+        state: GivenState | None = None,
+        *,
         noise: tuple[int, int] | None = None,
-        lengths: Any = None,
+        lengths: ArrayLike | None = None,
         trace: TraceRequest = None,
-        **inputs: Any,
-    ) -> tuple[Array, State]:
-        """Run the layers over a sequence, remembering what :meth:`backward` needs.
+        **inputs: ArrayLike,
+    ) -> tuple[Floats, States]:
+        """Run the layers over a sequence, and save the tape for :meth:`backward`. Also ``rnn(x)``.
 
-        You may overwrite x, state, lengths and inputs before :meth:`backward`, since it has copies of them.
-        The parameters must stay as they are until then.
+        The tape has copies: you may overwrite x, state, lengths and inputs before :meth:`backward`. The
+        parameters must stay as they are until then.
 
         Args:
             x: Floats ``(T, B, I)`` or integer tokens ``(T, B)``.
-            state: States before the first step, ``"l0.h"`` to ``(B, H)``; if None the learned ones, or zeros.
-                That of a layer which reads backwards is its state before the last step of the sequence.
-            noise: What decides dropout and the noise of a cell that has some: ``(seed, step)`` in training,
-                another step for other noise; None, in evaluation, for no dropout, and noise that is its
-                expectation.
-            lengths: Steps of each row, ``(B,)`` integers from 0 to T; None if all rows have T steps. Every
-                row then gives what it gives alone. What x and inputs hold behind its end is not read. There
-                the outputs are zero; the last states are those at its end; and a layer that reads backwards
-                begins there.
-            trace: What to trace, to be found in :attr:`trace`: True for everything in :attr:`trace_names`,
-                or names, ``"f"`` in every layer or ``"l0.f"`` in one.
+            state: Initial states; the learned ones, or zeros, if None. A mapping such as the one that
+                forward returns, ``{"l0.h": (B, H)}``; or a tuple with an array for each state of the cell in
+                the order of declaration, ``(h, c)``; or the array of its only state. The arrays of a tuple
+                are ``(L D, B, H)`` as in PyTorch; one layer with one direction also accepts ``(B, H)``. A
+                layer that reads backwards starts from its state at the last time step.
+            noise: ``(seed, step)`` for training: dropout and the noise of cells are drawn from them, and
+                another step draws other noise. None for evaluation: no dropout, and noise is its expectation.
+            lengths: Steps of each sequence, ``(B,)`` integers from 0 to T; None if all have T steps. Every
+                sequence then has the results that it has alone. Padding is not read, and outputs are zero
+                there. Final states are those at the end of each sequence, where a layer that reads backwards
+                begins.
+            trace: Values to store in :attr:`trace`: True for all of :attr:`trace_names`, or names,
+                ``"forget_gate"`` in every layer or ``"l0.forget_gate"`` in one.
             **inputs: Auxiliary inputs of the cell, ``dt=...`` of shape ``(T, B, ...)``, for every layer that
-                declares them; those that are not given have their defaults.
+                declares them; missing ones have their defaults.
 
         Returns:
-            The outputs ``(T, B, ·)`` and the states after the last step.
+            The outputs ``(T, B, ·)`` and the final states, by name: ``"l0.h"``, or ``"h"``.
 
         Raises:
             UsageError: if x, state, noise, lengths, trace or an input does not fit.
-            UnknownNameError: if there is nothing of a name to trace.
+            UnknownNameError: if a name to trace is unknown.
         """
+        x, inputs = self._swap_arguments(x, inputs)
         y, last, self._tape = self.functional.apply(
-            self._arrays,
-            x,
-            state,
-            noise,
-            lengths,
-            inputs,
-            self.threads,
-            trace=trace,
-            theta=self._theta,
+            self._arrays, x, state, noise, lengths, inputs, self.threads, trace=trace, theta=self._theta
         )
-        self.trace, self.trace_grads = self._tape.trace, gradient_traces({})
-        return y, last
+        self.trace, self.trace_grads = self._swap_traces(self._tape.trace), gradient_traces({})
+        return self._swap(y), last
+
+    __call__ = forward
+
+    def step(
+        self, x: ArrayLike, state: GivenState | None = None, **inputs: ArrayLike
+    ) -> tuple[Floats, States]:
+        """Run the layers over one time step of a stream, without a tape and in the calling thread.
+
+        >>> state = None
+        >>> for x in stream:
+        ...     y, state = rnn.step(x, state)
+
+        Results are equal, bit for bit, to those of :meth:`forward` over the whole sequence.
+
+        Args:
+            x: Floats ``(B, I)`` or integer tokens ``(B,)``.
+            state: As for :meth:`forward`; the states that the last call returned.
+            **inputs: Auxiliary inputs of the cell, ``dt=...`` of shape ``(B, ...)``.
+
+        Returns:
+            The outputs ``(B, ·)``, and the states after the step.
+
+        Raises:
+            UsageError: if an argument does not fit, or a layer reads backwards.
+        """
+        stack, who = self.stack, f"{self.stack.label()}: step"
+        if stack.bidirectional:
+            raise UsageError(f"{who}: a layer that reads backwards needs the whole sequence; call forward.")
+        x = as_inputs(as_array(x, who)[np.newaxis], stack.input_size, self.dtype, who)
+        batch = x.shape[1]
+        given = {name: as_array(value, who)[np.newaxis] for name, value in inputs.items()}
+        aux = stack.aux_inputs(given, (1, batch), self.dtype).chunk(slice(0, 1), slice(0, batch))
+        initial = stack.initial_states(state, self._arrays, batch, self.dtype)
+        y, last, _ = stack.forward(stack.weights(self._arrays), x, initial, aux)
+        return y[0], States(last)
 
     @property
     def trace_names(self) -> tuple[str, ...]:
-        """What :meth:`forward` can trace: ``"l0.f"`` and so on, layer by layer."""
+        """Names of the values that :meth:`forward` can trace, ``"l0.f"`` and so on, layer by layer."""
         return trace_names(self.stack.directions)
 
     def backward(
-        self, dy: Any, dstate: Mapping[str, Any] | None = None, trace_grads: TraceRequest = None
-    ) -> tuple[Array | None, State]:
+        self, dy: ArrayLike, dstate: GivenState | None = None, *, trace_grads: TraceRequest = None
+    ) -> tuple[Floats | None, States]:
         """Back-propagate through the last :meth:`forward`, filling :attr:`grad`.
 
         Args:
-            dy: Gradient with respect to the outputs, ``(T, B, ·)``; behind the end of a row it counts for
-                nothing.
-            dstate: Gradient with respect to the states after the last step; zeros if None.
-            trace_grads: Of what to trace the gradients, to be found in :attr:`trace_grads`: True for every
-                state, or names as for ``trace``.
+            dy: Gradient with respect to the outputs, ``(T, B, ·)``; ignored in the padding.
+            dstate: Gradient with respect to the final states, in the forms of ``state``; zeros if None.
+            trace_grads: Values whose gradients to store in :attr:`trace_grads`: True for every state, or
+                names as for ``trace``.
 
         Returns:
-            The gradients with respect to x (None for tokens) and to the states before the first step.
+            The gradients with respect to x (None for tokens) and to the initial states.
 
         Raises:
             UsageError: if there was no forward, the parameters have changed since, a shape does not fit, or
-                what to trace has no gradient.
-            UnknownNameError: if there is nothing of a name to trace.
+                a value to trace has no gradient.
+            UnknownNameError: if a name to trace is unknown.
         """
         if self._tape is None:
             raise UsageError(f"{self.stack.label()}: backward before any forward; call forward first.")
         tracer = GradientTracer(self._tape.batch_run, trace_grads) if requested_names(trace_grads) else None
-        dx, dbefore, _ = self.functional.vjp(self._tape, dy, dstate, self.threads, self.grad, tracer)
-        self.trace_grads = tracer.traces() if tracer else gradient_traces({})
-        return dx, dbefore
+        dx, dbefore, _ = self.functional.vjp(
+            self._tape, self._swap(dy), dstate, self.threads, self.grad, tracer
+        )
+        self.trace_grads = self._swap_traces(tracer.traces()) if tracer else gradient_traces({})
+        return self._swap(dx), dbefore
 
     def apply(
         self,
-        theta: Any,
-        x: Any,
-        state: Mapping[str, Any] | None = None,
+        theta: ArrayLike,
+        x: ArrayLike,
+        state: GivenState | None = None,
+        *,
         noise: tuple[int, int] | None = None,
-        lengths: Any = None,
+        lengths: ArrayLike | None = None,
         trace: TraceRequest = None,
-        **inputs: Any,
-    ) -> tuple[Array, State, Tape]:
-        """Pure forward pass: outputs, last states, and a tape for :meth:`vjp`.
+        **inputs: ArrayLike,
+    ) -> tuple[Floats, States, Tape]:
+        """Pure forward pass: outputs, final states, and a tape for :meth:`vjp`.
 
         The tape has copies of x, state and inputs, which you may overwrite. It has no copy of theta: after a
         change :meth:`vjp` raises an error.
@@ -214,25 +260,27 @@ class Recurrent(FlatParameters):
             state: As for :meth:`forward`.
             noise: As for :meth:`forward`.
             lengths: As for :meth:`forward`.
-            trace: As for :meth:`forward`; what is traced is in ``tape.trace``.
+            trace: As for :meth:`forward`; the traced values are in ``tape.trace``.
             **inputs: As for :meth:`forward`.
 
         Returns:
-            The outputs ``(T, B, ·)``, the states after the last step, and the tape.
+            The outputs ``(T, B, ·)``, the final states, and the tape.
 
         Raises:
             UsageError: if an argument does not fit.
-            UnknownNameError: if there is nothing of a name to trace.
+            UnknownNameError: if a name to trace is unknown.
         """
         theta = as_floats(theta, (self.layout.size,), self.dtype, f"{self.stack.label()}: theta")
         arrays = {**self._arrays, **self.layout.views(theta)}
-        return self.functional.apply(
+        x, inputs = self._swap_arguments(x, inputs)
+        y, last, tape = self.functional.apply(
             arrays, x, state, noise, lengths, inputs, self.threads, trace=trace, theta=theta
         )
+        return self._swap(y), last, replace(tape, trace=self._swap_traces(tape.trace))
 
     def vjp(
-        self, tape: Tape, dy: Any, dstate: Mapping[str, Any] | None = None
-    ) -> tuple[Array | None, State, Array]:
+        self, tape: Tape, dy: ArrayLike, dstate: GivenState | None = None
+    ) -> tuple[Floats | None, States, Floats]:
         """Pure backward pass: the gradients of ``sum(dy * y) + sum(dstate * last)``.
 
         Args:
@@ -241,9 +289,32 @@ class Recurrent(FlatParameters):
             dstate: As for :meth:`backward`.
 
         Returns:
-            The gradients with respect to x (None for tokens), to the first states, and to theta ``(P,)``.
+            The gradients with respect to x (None for tokens), to the initial states, and to theta ``(P,)``.
 
         Raises:
             UsageError: if a shape does not fit, the tape is of another layer, or theta has changed.
         """
-        return self.functional.vjp(tape, dy, dstate, self.threads)
+        dx, dbefore, dtheta = self.functional.vjp(tape, self._swap(dy), dstate, self.threads)
+        return self._swap(dx), dbefore, dtheta
+
+    def _swap(self, array: Any) -> Any:
+        """Exchange the axes of time and batch if the batch is first."""
+        if not self.batch_first or array is None:
+            return array
+        array = as_array(array, f"{self.stack.label()}: an argument")
+        return array.swapaxes(0, 1) if array.ndim > 1 else array
+
+    def _swap_arguments(self, x: ArrayLike, inputs: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Time-major inputs and auxiliary inputs."""
+        if self.batch_first:
+            who = f"{self.stack.label()} with batch_first"
+            x = as_array(x, f"{who}: inputs")
+            if x.ndim not in (2, 3) or (x.ndim == 3 and x.shape[2] != self.stack.input_size):
+                raise UsageError(
+                    f"{who}: inputs are {dtype_and_shape(x)}; expected floats "
+                    f"(B, T, {self.stack.input_size}) or integer tokens (B, T)."
+                )
+        return self._swap(x), {name: self._swap(value) for name, value in inputs.items()}
+
+    def _swap_traces(self, traces: Traces) -> Traces:
+        return traces.map(self._swap) if self.batch_first else traces

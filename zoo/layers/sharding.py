@@ -18,6 +18,7 @@ import numpy as np
 
 from zoo.arguments import short_repr
 from zoo.errors import UsageError
+from zoo.layers.states import States
 from zoo.processes import available_processors
 
 R = TypeVar("R")
@@ -53,10 +54,10 @@ def slice_states(state: Mapping[str, Array], rows: Rows) -> dict[str, Array]:
     return {name: value[rows] for name, value in state.items()}
 
 
-def gather_states(parts: list[tuple[Rows, dict[str, Array]]], batch: int) -> dict[str, Array]:
+def gather_states(parts: list[tuple[Rows, dict[str, Array]]], batch: int) -> States:
     """States of the batch from pairs of rows and their states."""
     _, first = parts[0]
-    state = {name: np.empty((batch, *value.shape[1:]), value.dtype) for name, value in first.items()}
+    state = States({name: np.empty((batch, *value.shape[1:]), value.dtype) for name, value in first.items()})
     for rows, part in parts:
         for name, value in part.items():
             state[name][rows] = value

@@ -28,6 +28,7 @@ from zoo.layers.direction import BackwardHook, Direction, DirectionTape
 from zoo.layers.noise import Block, NoiseKey, check_noise, draw_dropout, draw_noise
 from zoo.layers.padding import reverse_time
 from zoo.layers.sharding import Rows, row_count
+from zoo.layers.states import GivenState
 from zoo.layers.validation import as_aux_inputs, as_state
 
 StackWeights = list[tuple[Array, ...]]
@@ -384,7 +385,7 @@ class Stack:
 
     def initial_states(
         self,
-        state: Mapping[str, Any] | None,
+        state: GivenState | None,
         params: Mapping[str, Array],
         batch: int,
         dtype: np.dtype[Any],

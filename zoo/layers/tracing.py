@@ -7,7 +7,7 @@ there is no tracer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from zoo.layers.direction import Array, Direction, DirectionTape
 from zoo.layers.padding import reverse_time
 from zoo.layers.replay import StepReplay, Values
 from zoo.layers.sharding import Rows
+from zoo.layers.states import full_name
 
 TraceRequest = bool | str | Iterable[str] | None
 
@@ -35,7 +36,7 @@ _EXPECTED = "True for everything, a name, or several names"
 
 
 class Traces(Mapping[str, Array]):
-    """Traced arrays by name; the error for an unknown name lists the known ones.
+    """Traced arrays by name, as ``"l0.f"``, or ``"f"`` if there is one layer with one direction.
 
     Args:
         arrays: Name to array.
@@ -46,14 +47,18 @@ class Traces(Mapping[str, Array]):
         self._arrays, self._how = dict(arrays), how
 
     def __getitem__(self, name: str) -> Array:
-        try:
-            return self._arrays[name]
-        except KeyError:
+        full = full_name(name, self._arrays)
+        if full is None:
             there = f"there are {', '.join(self._arrays)}" if self._arrays else "nothing was"
             raise UnknownNameError(
                 f"{name!r} was not traced ({there}); ask for it with {self._how}."
                 f"{did_you_mean(str(name), self._arrays)}"
-            ) from None
+            )
+        return self._arrays[full]
+
+    def map(self, function: Callable[[Array], Array]) -> Traces:
+        """Apply a function to every array."""
+        return Traces({name: function(array) for name, array in self._arrays.items()}, self._how)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)

@@ -15,6 +15,7 @@ from zoo.arrays import as_array
 from zoo.base import Cell, Input
 from zoo.base.names import did_you_mean
 from zoo.errors import UsageError
+from zoo.layers.states import GivenState, states_by_name
 
 MAX_LAYERS = 1000
 
@@ -129,7 +130,11 @@ def _unsigned(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def as_state(
-    state: Any, shapes: Mapping[str, tuple[int, ...]], batch: int, dtype: np.dtype[Any], who: str
+    state: GivenState | None,
+    shapes: Mapping[str, tuple[int, ...]],
+    batch: int,
+    dtype: np.dtype[Any],
+    who: str,
 ) -> dict[str, Array]:
     """Check states, or their gradients, ``(B, ...)``; zeros for None.
 
@@ -138,11 +143,9 @@ def as_state(
     """
     if state is None:
         return {name: np.zeros((batch, *shape), dtype) for name, shape in shapes.items()}
-    if not isinstance(state, Mapping) or set(state) != set(shapes):
-        names = sorted(map(str, state)) if isinstance(state, Mapping) else f"a {type(state).__name__}"
-        raise UsageError(f"{who}: the state is {names}; expected a mapping with the names {sorted(shapes)}.")
+    named = states_by_name(state, shapes, batch, who)
     return {
-        name: as_floats(state[name], (batch, *shape), dtype, f"{who}: state {name!r}")
+        name: as_floats(named[name], (batch, *shape), dtype, f"{who}: state {name!r}")
         for name, shape in shapes.items()
     }
 

@@ -23,6 +23,7 @@ from zoo.layers.padding import as_padded_batch, mask_padding
 from zoo.layers.parameters import FlatParameters
 from zoo.layers.sharding import check_threads, gather_states, map_shards, shards
 from zoo.layers.stack import Stack
+from zoo.layers.states import States
 from zoo.model.batch_loss import BatchLoss, ForwardRun, sum_losses
 from zoo.model.compiled_step import CompiledStep
 from zoo.model.readout import readout_kernels
@@ -154,8 +155,8 @@ class Model(FlatParameters):
         if keeps:
             self.process_group.sum_gradients(list(out), self.grad, batch)
         losses, final = result
-        return self._mean_loss(batch_loss, losses), self.process_group.scatter_local_states(
-            final, batch_loss.run.layers.state
+        return self._mean_loss(batch_loss, losses), States(
+            self.process_group.scatter_local_states(final, batch_loss.run.layers.state)
         )
 
     def loss(
@@ -307,7 +308,7 @@ class Model(FlatParameters):
     ) -> tuple[float, State]:
         """The mean loss and the final states of all shards, from the results of this process's shards."""
         run = batch_loss.run.layers
-        final = {name: np.zeros_like(value) for name, value in run.state.items()}
+        final = States({name: np.zeros_like(value) for name, value in run.state.items()})
         for shard, (_, states) in zip(local_shards, results, strict=True):
             for name, value in states.items():
                 final[name][run.shard_rows(shard)] = value

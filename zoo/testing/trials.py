@@ -110,7 +110,7 @@ class Trial:
         """Run the forward pass, with other parameters if given."""
         chosen = self.theta if theta is None else theta
         return self.rnn.apply(
-            chosen, self.x, self.state or None, self.noise, lengths=self.lengths, **self.inputs
+            chosen, self.x, self.state or None, noise=self.noise, lengths=self.lengths, **self.inputs
         )
 
     @property
@@ -185,7 +185,9 @@ def make_trial(case: Case, rnn: Recurrent | None = None) -> Trial:
         rnn: Other layers of the same I and dtype; None for plain ones of the case's cell.
     """
     inputs, hidden, layers = case.sizes
-    rnn = rnn or Recurrent(case.cell, inputs, hidden, layers, dtype=case.dtype, seed=case.seed, threads=1)
+    rnn = rnn or Recurrent(
+        case.cell, inputs, hidden, num_layers=layers, dtype=case.dtype, seed=case.seed, threads=1
+    )
     rng = np.random.default_rng(case.seed)
 
     def normal(*shape: int) -> Array:
@@ -217,7 +219,7 @@ def make_trial(case: Case, rnn: Recurrent | None = None) -> Trial:
 def rebuild_layer(rnn: Recurrent, dtype: Any = None, threads: int = 1) -> Recurrent:
     """A layer of the same cell, sizes and buffers, with another dtype or number of threads."""
     inputs, hidden, layers = rnn.stack.input_size, rnn.stack.hidden_size, len(rnn.stack.directions)
-    copy = Recurrent(rnn.cell, inputs, hidden, layers, dtype=dtype or rnn.dtype, threads=threads)
+    copy = Recurrent(rnn.cell, inputs, hidden, num_layers=layers, dtype=dtype or rnn.dtype, threads=threads)
     copy.fill(rnn.buffers)
     return copy
 

@@ -93,7 +93,7 @@ def check_initialisation(cell: Cell) -> None:
     inputs, hidden, layers = suitable_sizes(cell)[-1]
 
     def start(seed: int, dtype: str = "float64") -> dict[str, Any]:
-        rnn = Recurrent(cell, inputs, hidden, layers, dtype=dtype, seed=seed, threads=1)
+        rnn = Recurrent(cell, inputs, hidden, num_layers=layers, dtype=dtype, seed=seed, threads=1)
         values = {**rnn.params, **rnn.buffers}
         return {f"initial value of {name}": value.copy() for name, value in values.items()}
 

@@ -1,0 +1,111 @@
+"""States by name: the form in which layers return them, and the forms in which callers may give them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, TypeAlias
+
+from numpy.typing import ArrayLike
+
+from zoo.arguments import dtype_and_shape
+from zoo.arrays import Array, as_array
+from zoo.errors import UnknownNameError, UsageError
+
+GivenState: TypeAlias = Mapping[str, ArrayLike] | tuple[ArrayLike, ...] | ArrayLike
+"""``{"l0.h": (B, H)}``, or ``(h, c)``, or ``h`` if the cell has one state."""
+
+Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
+
+
+def full_name(name: object, names: Collection[str]) -> str | None:
+    """The name of an array in a stack, ``"l0.h"`` for ``"h"`` if there is one layer with one direction.
+
+    Args:
+        name: The full or the short name.
+        names: The names of all arrays.
+
+    Returns:
+        The full name; None if there is no such array.
+    """
+    if name in names:
+        return str(name)
+    full = f"l0.{name}"
+    if full not in names or any(each.startswith(("l1.", "l0.reverse.")) for each in names):
+        return None
+    return full
+
+
+class States(dict[str, Array]):
+    """States by name: ``state["l0.h"]``, or ``state["h"]`` if there is one layer with one direction."""
+
+    def __missing__(self, name: object) -> Array:
+        full = full_name(name, self.keys())
+        if full is None:
+            raise UnknownNameError(f"unknown state {name!r}; there are {', '.join(self)}.")
+        return self[full]
+
+    def __contains__(self, name: object) -> bool:
+        return full_name(name, self.keys()) is not None
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The state, or the default if there is no such name."""
+        return self[name] if full_name(name, self.keys()) else default
+
+
+def states_by_name(state: GivenState, shapes: Shapes, batch: int, who: str) -> dict[str, Any]:
+    """The arrays of a given state by full name, not yet checked.
+
+    Args:
+        state: A mapping with full or short names, a tuple with an array for each state of the cell, or the
+            array of its only state. Arrays are ``(B, ...)``, or ``(L D, B, ...)`` in the order of layers and
+            directions, as in PyTorch.
+        shapes: Shape of each state, without the batch axis.
+        batch: ``B``.
+        who: Owner of the state, for messages.
+
+    Raises:
+        UsageError: if names are missing or unknown, or the number of arrays is wrong.
+    """
+    if isinstance(state, Mapping):
+        named = {full_name(name, shapes.keys()) or str(name): value for name, value in state.items()}
+        if named.keys() != shapes.keys() or len(named) != len(state):
+            raise UsageError(
+                f"{who}: the state is {sorted(map(str, state))}; expected a mapping with the names "
+                f"{sorted(shapes)}."
+            )
+        return named
+    owners: dict[str, list[str]] = {}
+    for full in shapes:
+        owners.setdefault(full.rpartition(".")[2], []).append(full)
+    copies = max(map(len, owners.values()))
+    if any(len(names) != copies for names in owners.values()):
+        raise UsageError(
+            f"{who}: the state is a {type(state).__name__}, but the layers have different states; expected a "
+            f"mapping with the names {sorted(shapes)}."
+        )
+    arrays = state if isinstance(state, tuple) else (state,)
+    if len(arrays) != len(owners):
+        raise UsageError(
+            f"{who}: the state is {len(arrays)} array{'s' * (len(arrays) != 1)}; expected a tuple "
+            f"({', '.join(owners)}), or a mapping with the names {sorted(shapes)}."
+        )
+    return {
+        full: part
+        for (name, names), array in zip(owners.items(), arrays, strict=True)
+        for full, part in _split(as_array(array, f"{who}: state {name!r}"), name, names, shapes, batch, who)
+    }
+
+
+def _split(
+    array: Array, name: str, names: list[str], shapes: Shapes, batch: int, who: str
+) -> list[tuple[str, Array]]:
+    """The part of each layer and direction of ``(L D, B, ...)``; one may come without the first axis."""
+    own = [(batch, *shapes[full]) for full in names]
+    if len(names) == 1 and array.shape == own[0]:
+        return [(names[0], array)]
+    stacked = (len(names), *own[0])
+    if array.shape != stacked or len(set(own)) > 1:
+        expected = f"{own[0]} or {stacked}" if len(names) == 1 else f"{stacked}"
+        advice = "" if len(set(own)) == 1 else f", or a mapping with the names {sorted(shapes)}"
+        raise UsageError(f"{who}: state {name!r} is {dtype_and_shape(array)}; expected {expected}{advice}.")
+    return list(zip(names, array, strict=True))
