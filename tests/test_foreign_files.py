@@ -50,7 +50,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 READ_NONE = {
     *("cells", "modifiers", "tasks", "show", "cite", "pages"),
-    *("check", "new", "plugins", "doctor", "cache"),
+    *("check", "new", "plugins", "doctor", "cache", "completion"),
 }
 
 

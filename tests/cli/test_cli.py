@@ -6,6 +6,8 @@ import dataclasses
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import warnings
@@ -16,7 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import zoo
-from zoo.cli.app import COMMANDS, cli
+from zoo.cli.app import COMMANDS, SECTIONS, cli
 from zoo.cli.component_lookup import repeated_flags
 from zoo.cli.errors import report_errors
 from zoo.errors import UsageError, ZooWarning
@@ -76,7 +78,93 @@ def test_command_table_matches_command_help(name):
 
 
 def test_version():
-    assert run("--version").output == f"zoo {zoo.__version__}\n"
+    assert run("--version").output == run("-V").output == f"zoo {zoo.__version__}\n"
+
+
+def test_help_groups_commands():
+    headings = re.findall(r"^(\S.*):$", run("--help").output, re.MULTILINE)
+    assert headings == ["Options", *SECTIONS]
+
+
+def test_short_options_mean_the_same_everywhere():
+    long_names: dict[str, set[str]] = {}
+    for name in COMMANDS:
+        with click.Context(cli) as ctx:
+            for param in cli.get_command(ctx, name).params:
+                shorts = [each for each in param.opts if re.fullmatch(r"-\w", each)]
+                for short in shorts:
+                    long_names.setdefault(short, set()).add(param.opts[-1].removesuffix("s"))
+    assert {short: len(names) for short, names in long_names.items()} == dict.fromkeys(long_names, 1)
+    assert set(long_names) >= set(dict.fromkeys(["-c", "-d", "-t", "-o", "-n", "-s", "-q"]))
+
+
+# ---- completion ---------------------------------------------------------------------------------------
+
+
+def complete(*words: str) -> list[str]:
+    """The completions of the last word of a command line, as bash gets them."""
+    env = {
+        "_ZOO_COMPLETE": "bash_complete",
+        "COMP_WORDS": shlex.join(words),
+        "COMP_CWORD": f"{len(words) - 1}",
+    }
+    if not words[-1]:
+        env["COMP_WORDS"] = shlex.join(words[:-1])
+    output = CliRunner(env={"ZOO_PLUGINS": "", **env}).invoke(cli, [], prog_name="zoo").output
+    return output.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("zoo", "comp"), ["plain,compare", "plain,completion"]),
+        (("zoo", "train", "--opt"), ["plain,--optimizer"]),
+        (("zoo", "train", "--cell", "vanil"), ["plain,vanilla"]),
+        (("zoo", "train", "-c", "lstm,vanil"), ["plain,lstm,vanilla"]),
+        (("zoo", "train", "-c", "lstm+zone"), ["plain,lstm+zoneout"]),
+        (("zoo", "compare", "--cells", "a=vanil"), ["plain,a=vanilla"]),
+        (("zoo", "train", "-t", "addi"), ["plain,adding"]),
+        (("zoo", "train", "--optimizer", "adamw"), ["plain,adamw"]),
+        (("zoo", "train", "--tracker", "tensor"), ["plain,tensorboard"]),
+        (("zoo", "train", "--schedule", "cos"), ["plain,cosine"]),
+        (("zoo", "train", "--level", ""), ["plain,char", "plain,byte"]),
+        (("zoo", "train", "--cell", "my_cell.p"), ["file,my_cell.p"]),
+        (("zoo", "sample", "--sampler", "gree"), ["plain,greedy"]),
+        (("zoo", "sample", "runs/old"), ["plain,runs/old-1"]),
+        (("zoo", "eval", "ol"), ["file,ol"]),
+        (("zoo", "eval", ""), ["plain,runs/new-1", "plain,runs/old-1"]),
+        (("zoo", "show", "vanil"), ["plain,vanilla"]),
+        (("zoo", "cite", "lstm", "adamw"), ["plain,adamw"]),
+        (("zoo", "cache", "c"), ["plain,clear"]),
+    ],
+)
+def test_completion(words, expected, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("old-1", "new-1"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.json").write_text("{}")
+    (tmp_path / "runs" / "not-a-run").mkdir()
+    assert complete(*words) == expected
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_script(shell):
+    result = run("completion", shell)
+    assert result.exit_code == 0
+    assert f"_ZOO_COMPLETE={shell}_complete" in result.stdout
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_completion_script_works_in_bash(tmp_path):
+    zoo_program = tmp_path / "zoo"
+    zoo_program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m zoo "$@"\n')
+    zoo_program.chmod(0o755)
+    line = (
+        f"COMP_WORDS=(zoo train --cell vanil); COMP_CWORD=3; _zoo_completion {shlex.quote(str(zoo_program))}"
+    )
+    program = f"{run('completion', 'bash').stdout}\n{line}; echo ${{COMPREPLY[@]}}\n"
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.strip() == "vanilla", done.stderr
 
 
 def test_unknown_command_suggests_nearest():

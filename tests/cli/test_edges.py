@@ -105,7 +105,7 @@ def test_repeated_single_option_is_an_error(command, run):
         if isinstance(param, click.Option):
             value = words(param, param.type.choices[0] if isinstance(param.type, click.Choice) else "7")
             result = run(command, *value, *value)
-            message = f"{param.opts[0]} is given 2 times and takes one value; give it once."
+            message = f"{param.opts[-1]} is given 2 times and takes one value; give it once."
             assert (message in result.stderr) is not param.multiple, (param, result.stderr)
             assert param.multiple or result.exit_code == 2, param
 

@@ -66,6 +66,14 @@ def test_c_writes_two_files_and_prints_sizes(here):
     assert '#include "tiny.h"' in (here / "tiny.c").read_text()
 
 
+@pytest.mark.parametrize(("file", "word"), [("m.onnx", "opset"), ("m.c", "names")])
+def test_format_follows_from_file_name(file, word, here):
+    if file == "m.onnx":
+        pytest.importorskip("onnx")
+    assert word in run("hello.safetensors", "-o", file).stdout
+    assert (here / file).is_file()
+
+
 @pytest.mark.parametrize("form", ["onnx", "c"])
 def test_existing_files_are_kept(form, here):
     if form == "onnx":
@@ -87,7 +95,8 @@ def test_existing_files_are_kept(form, here):
         (("--format", "c", "--step"), "--step is for --format onnx"),
         (("--format", "onnx", "--name", "x"), "--name is for --format c"),
         (("--format", "tflite"), "'tflite' is not one of 'onnx', 'c'"),
-        ((), "Missing option '--format'"),
+        ((), "choose a format: --format onnx or --format c, or a file, --out NAME.onnx."),
+        (("--out", "m.tflite"), "--out m.tflite: the format is unknown; use a name that ends in .onnx or .c"),
     ],
 )
 def test_incompatible_flags_are_errors(args, complaint, here):

@@ -85,7 +85,7 @@ def test_writes_a_package_and_prints_next_steps(here):
 
 
 def test_cell_and_directory_flags(here):
-    result = run("My.Cells", "--cell", "fast_weights", "--dir", str(here / "a b"))
+    result = run("My.Cells", "--cell", "fast_weights", "--out", str(here / "a b"))
     assert f"pip install -e '{here}/a b[test]'\n  zoo check fast_weights\n" in result.output
     assert "class FastWeights(zoo.Cell):" in (here / "a b" / "my_cells.py").read_text(encoding="utf-8")
     assert 'name = "My.Cells"' in (here / "a b" / "pyproject.toml").read_text(encoding="utf-8")
@@ -114,7 +114,7 @@ def test_imports_no_compiler(here):
     [
         ([], 2, "Missing argument 'NAME'"),
         (["my cells"], 1, "'my cells' cannot name a package"),
-        (["a/b"], 1, "--dir says where the package goes"),
+        (["a/b"], 1, "--out sets the directory"),
         ([".."], 1, "'..' cannot name a package"),
         ([""], 2, "it is empty; give a value"),
         (["cells-"], 1, "starts and ends with a letter or digit"),
@@ -135,8 +135,8 @@ def test_imports_no_compiler(here):
         (["my-cells", "--cell", "x(zoo.Cell): pass\n"], 1, "cannot be registered"),
         (["my-cells", "--cell", "none"], 1, "cell 'none' would be the class None, a Python keyword"),
         (["my-cells", "--cell", "vanilla"], 1, "cell name 'vanilla' is taken: recurrent-zoo"),
-        (["my-cells", "--dir", "a/b"], 1, "make it first"),
-        (["my-cells", "--dir", "."], 1, "is the directory you are in"),
+        (["my-cells", "--out", "a/b"], 1, "make it first"),
+        (["my-cells", "--out", "."], 1, "is the directory you are in"),
     ],
 )
 def test_invalid_arguments_are_errors(args, code, words, here):

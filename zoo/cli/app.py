@@ -6,38 +6,54 @@ import importlib
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 import zoo
 from zoo.cli.errors import report_errors
 
-# Name -> one line for `zoo --help`, in its order. The module is zoo.cli.commands.NAME, or listings.
-COMMANDS = {
-    "train": "Train a model on a text, or on a task.",
-    "sample": "Write text with a trained model.",
-    "eval": "Measure a trained model on a text, or on its task.",
-    "compare": "Train cells on tasks, alike but for themselves.",
-    "export": "Write a trained model as an ONNX graph, or as C.",
-    "cells": "List the cells.",
-    "modifiers": "List the modifiers, which turn any cell into another one.",
-    "tasks": "List the tasks, which networks with a memory are tried on.",
-    "show": "Show one cell, optimizer, sampler or task in full.",
-    "cite": "Print references for BibTeX.",
-    "pages": "Write a page with a picture for each cell.",
-    "check": "Check a cell, optimizer, sampler or task against its laws.",
-    "bench": "Measure training steps beside those of other libraries.",
-    "report": "Make a page of a run or a comparison.",
-    "new": "Write a plugin package with one cell, to start from.",
-    "plugins": "List the plugins, and why one failed.",
-    "doctor": "Examine the installation.",
-    "cache": "Look at the compiled kernels on disk, or clear them.",
+# Section of `zoo --help` -> name -> one line, in the order of the help.
+SECTIONS = {
+    "Train and use": {
+        "train": "Train a model on a text or a task.",
+        "sample": "Generate text with a trained model.",
+        "eval": "Evaluate a trained model on a text or on its task.",
+        "export": "Export a trained model as an ONNX graph or as C source.",
+        "report": "Write an HTML page of a run or a comparison.",
+    },
+    "Compare": {
+        "compare": "Train several cells on several tasks under equal conditions.",
+        "bench": "Measure training steps of zoo and of other libraries.",
+    },
+    "Browse": {
+        "cells": "List the cells.",
+        "modifiers": "List the modifiers, which change any cell.",
+        "tasks": "List the benchmark tasks.",
+        "show": "Show one component: equations, options and reference.",
+        "cite": "Print BibTeX references.",
+    },
+    "Write your own": {
+        "new": "Write a plugin package with one cell as a starting point.",
+        "check": "Check a cell, optimizer, sampler or task against its laws.",
+        "plugins": "List the plugins, and why one failed to load.",
+        "pages": "Write a Markdown page with a diagram for each cell.",
+    },
+    "Maintenance": {
+        "doctor": "Check the installation.",
+        "cache": "Show or clear the compiled kernels on disk.",
+        "completion": "Print a script that completes zoo commands in your shell.",
+    },
 }
-_LISTINGS = ("cells", "modifiers", "tasks")
+COMMANDS = {name: summary for section in SECTIONS.values() for name, summary in section.items()}
+
+_MODULES = {**dict.fromkeys(("cells", "modifiers", "tasks"), "listings")}
+"""Modules in ``zoo.cli.commands`` that do not have the name of their command."""
+
 _EXAMPLES = """\b
 Examples:
   zoo train --cell vanilla                train on Python's own reference
-  zoo train --data book.txt --steps 3000  train on a text of yours
+  zoo train --data book.txt --steps 3000  train on a text file
   zoo train --task adding --cell lstm     train on a task
-  zoo sample runs/vanilla-pydoc-1         write text with what was learnt
+  zoo sample runs/vanilla-pydoc-1         generate text with a trained model
 """
 
 
@@ -52,9 +68,9 @@ class LazyGroup(click.Group):
         """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
-        is_listing = cmd_name in _LISTINGS
-        module = importlib.import_module(f"zoo.cli.commands.{'listings' if is_listing else cmd_name}")
-        command: click.Command = getattr(module, cmd_name if is_listing else "command")
+        name = _MODULES.get(cmd_name, cmd_name)
+        module = importlib.import_module(f"zoo.cli.commands.{name}")
+        command: click.Command = getattr(module, "command" if name == cmd_name else cmd_name)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
@@ -66,9 +82,16 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write ``COMMANDS``; help imports no command."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """Write ``SECTIONS``; help imports no command."""
+        for heading, commands in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(f"{name:<10}", summary) for name, summary in commands.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete commands and options; completion imports no command for its summary."""
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=COMMANDS[name]) for name in names]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
         """Parse the command line, or print the help."""
@@ -86,6 +109,6 @@ class LazyGroup(click.Group):
     epilog=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(zoo.__version__, message="zoo %(version)s")
+@click.version_option(zoo.__version__, "-V", "--version", message="zoo %(version)s")
 def cli() -> None:
-    """Recurrent cells, written once as their equations, trained on a CPU at the machine's own speed."""
+    """Train, check and compare recurrent neural network cells on a CPU."""

@@ -6,32 +6,49 @@ and a second value for an option that takes one. The help of a long command show
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import click
+
+from zoo.cli.completion import COMPLETERS
 
 MAX_INTEGER = 10**9
 """The largest integer, unless an option sets ``most``."""
 MAX_SEED = 2**63 - 1
 """The largest seed."""
 
+_SHORT = {
+    **dict.fromkeys(("--cell", "--cells"), "-c"),
+    **dict.fromkeys(("--task", "--tasks"), "-t"),
+    "--data": "-d",
+    "--out": "-o",
+    "--steps": "-n",
+    "--set": "-s",
+    "--quiet": "-q",
+}
+"""The short form of an option, the same in every command."""
+
 
 class CheckedOption(click.Option):
     """An option that rejects empty values, NUL characters and huge integers.
 
+    Its short form and its completion in a shell follow from its name.
+
     Args:
-        *arguments: As for ``click.Option``.
+        names: Its spellings, and its name in Python.
         most: The largest magnitude of an integer.
         empty: Whether an empty value is allowed.
         **attributes: As for ``click.Option``.
     """
 
     def __init__(
-        self, *arguments: Any, most: int = MAX_INTEGER, empty: bool = False, **attributes: Any
+        self, names: Sequence[str], most: int = MAX_INTEGER, empty: bool = False, **attributes: Any
     ) -> None:
-        super().__init__(*arguments, **attributes)
+        completers = [COMPLETERS[name] for name in names if name in COMPLETERS]
+        attributes.setdefault("shell_complete", completers[0] if completers else None)
+        super().__init__([*(_SHORT[name] for name in names if name in _SHORT), *names], **attributes)
         self.most, self.empty = most, empty
         self.takes_one = not (self.multiple or self.is_flag or self.count)
 
@@ -51,10 +68,14 @@ class CheckedOption(click.Option):
             values = opts[name]
             if len(values) > 1 and not ctx.resilient_parsing:
                 raise click.UsageError(
-                    f"{self.opts[0]} is given {len(values)} times and takes one value; give it once.", ctx
+                    f"{self.opts[-1]} is given {len(values)} times and takes one value; give it once.", ctx
                 )
             opts = {**opts, name: values[-1]}
         return super().handle_parse_result(ctx, opts, args)
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:  # noqa: ARG002  # click's signature
+        """The long form, for messages."""
+        return repr(self.opts[-1])
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
         """Convert a value, and reject empty values, NUL characters and huge integers."""

@@ -22,7 +22,7 @@ def _number_or_word(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 
-TEXT, TASK, MODEL, TRAINING, LOGGING = "Text", "Task", "Model", "Training", "Watching and saving"
+TEXT, TASK, MODEL, TRAINING, LOGGING = "Text", "Task", "Model", "Training", "Logging and checkpoints"
 
 _SECTIONS = {
     TEXT: "data level glob split",

@@ -124,7 +124,8 @@ class Config:
     task: str | None = _setting(
         None,
         _STRING,
-        "Learn a task instead of a text (`zoo tasks`); --set task.NAME=VALUE sets its options.",
+        "Train on a task instead of a text (`zoo tasks` lists the tasks); --set task.NAME=VALUE sets its "
+        "options.",
         metavar="NAME|FILE.py:Class",
     )
     task_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its options.", only="task")
@@ -137,11 +138,11 @@ class Config:
         resumable=True,
         only="text",
     )
-    level: str = _setting("char", _STRING, "What a symbol is.", only="text")
+    level: str = _setting("char", _STRING, "Tokens are characters or bytes.", only="text")
     glob: str = _setting(
         "*",
         _STRING,
-        "Files of a directory that are read, for example those that end in .txt.",
+        "Files to read from a directory, for example '*.txt'.",
         metavar="PATTERN",
         resumable=True,
         only="text",
@@ -149,15 +150,15 @@ class Config:
     split: str | None = _setting(
         None,
         _STRING,
-        "Shares of training, validation and test.  [90,5,5, or all for training if the text is short]",
+        "Shares of the training, validation and test parts.  [90,5,5; 100 for a short text]",
         metavar="A,B,C",
         only="text",
     )
     cell: str | tuple[str, ...] = _setting(
         "vanilla",
         _CELLS,
-        "A registered cell (`zoo cells`), or one in a file of yours; modifiers may follow "
-        "(`zoo modifiers`), as in lstm+zoneout. Several are a layer each, as in lstm,gru.",
+        "A registered cell (`zoo cells` lists them) or a class in a Python file, with modifiers, as in "
+        "lstm+zoneout. Several cells make one layer each, as in lstm,gru.",
         metavar="NAME|FILE.py:Class",
     )
     cell_options: Mapping[str, Any] | tuple[Mapping[str, Any], ...] = _setting(
@@ -165,30 +166,30 @@ class Config:
     )
     hidden: int = _setting(128, _POSITIVE_INT, "Hidden units, H.", metavar="N")
     layers: int = _setting(1, _POSITIVE_INT, "Layers, L.", metavar="N", comparable=True)
-    bidirectional: bool = _setting(
-        False, _BOOL, "Let every layer read in both directions; for a task, not for a text."
-    )
+    bidirectional: bool = _setting(False, _BOOL, "Make every layer bidirectional; for tasks, not for a text.")
     learned_state: bool = _setting(False, _BOOL, "Learn the initial states of the layers.")
-    dropout: float = _setting(
-        0.0, _FRACTION, "Chance that a number between two layers is dropped in training.", metavar="P"
+    dropout: float = _setting(0.0, _FRACTION, "Dropout probability between layers, in training.", metavar="P")
+    residual: bool = _setting(
+        False, _BOOL, "Add the input of a layer to its output, if their sizes are equal."
     )
-    residual: bool = _setting(False, _BOOL, "Add a layer's input to its output, where sizes agree.")
-    dtype: str = _setting("float32", _STRING, "Precision of all numbers.", comparable=True)
+    dtype: str = _setting("float32", _STRING, "Floating-point precision.", comparable=True)
     batch: int | None = _setting(
         None,
         _POSITIVE_INT,
-        "Streams of a text, or examples of a task, side by side, B.  [32, or fewer if the text is short]",
+        "Batch size B: streams of a text, or examples of a task.  [32; fewer for a short text]",
         metavar="N",
         comparable=True,
     )
     seq: int | None = _setting(
         None,
         _POSITIVE_INT,
-        "Steps of back-propagation through time, T, in a text.  [64, or fewer if it is short]",
+        "Time steps T of truncated BPTT, in a text.  [64; fewer for a short text]",
         metavar="N",
         only="text",
     )
-    steps: int | None = _setting(None, _POSITIVE_INT, "Updates.  [5000]", metavar="N", resumable=True)
+    steps: int | None = _setting(
+        None, _POSITIVE_INT, "Updates of the parameters.  [5000]", metavar="N", resumable=True
+    )
     epochs: float | None = _setting(
         None,
         _ABOVE_ZERO,
@@ -198,66 +199,66 @@ class Config:
         only="text",
     )
     optimizer: str = _setting(
-        "adam", _STRING, "sgd, adam, ...: `zoo plugins` lists them.", metavar="NAME", comparable=True
+        "adam", _STRING, "The optimizer: sgd, adam and others.", metavar="NAME", comparable=True
     )
     optimizer_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its options.", comparable=True)
     lr: float | None = _setting(None, _NUMBER, "Learning rate.  [the optimizer's own]", metavar="X")
     schedule: str = _setting(
         "constant",
         _STRING,
-        "How the learning rate changes: constant, step, cosine, plateau.",
+        "Learning rate schedule: constant, step, cosine, plateau.",
         metavar="NAME",
         comparable=True,
     )
     schedule_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its settings.", comparable=True)
     clip: float = _setting(
-        1.0, _NUMBER, "Largest norm of the gradient; 0 for no limit.", metavar="X", comparable=True
+        1.0, _NUMBER, "Clip the gradient to this norm; 0 for no limit.", metavar="X", comparable=True
     )
     clip_value: float = _setting(
         0.0,
         _NUMBER,
-        "Largest magnitude of each of its elements; 0 for no limit.",
+        "Clip each element of the gradient to this magnitude; 0 for no limit.",
         metavar="X",
         comparable=True,
     )
     seed: int = _setting(
-        0, _SEED, "Decides the first parameters, the samples, and the examples of a task.", metavar="N"
+        0, _SEED, "Random seed of initial parameters, samples and examples of a task.", metavar="N"
     )
     threads: int | None = _setting(
-        None, _POSITIVE_INT, "Threads; changes no number.  [every processor]", metavar="N", resumable=True
+        None,
+        _POSITIVE_INT,
+        "Threads; the results do not depend on it.  [every processor]",
+        metavar="N",
+        resumable=True,
     )
     recompute: int | str | None = _setting(
         None,
         (is_recompute, EXPECTED_RECOMPUTE),
-        "Keep only the states between segments of N steps, or of about sqrt(T), and compute "
-        "each segment again on the way back: little memory for long sequences, a third more "
-        "time.  [keep everything]",
+        "Gradient checkpointing: store only the states between segments of N steps, or of about sqrt(T), and "
+        "recompute each segment in the backward pass. Saves memory for long sequences and takes a third "
+        "more time.  [store everything]",
         metavar="N|sqrt",
         comparable=True,
     )
-    log_every: int = _setting(
-        50, _POSITIVE_INT, "Steps between lines of progress.", metavar="N", resumable=True
-    )
+    log_every: int = _setting(50, _POSITIVE_INT, "Steps between progress lines.", metavar="N", resumable=True)
     eval_every: int | None = _setting(
         None, _POSITIVE_INT, "Steps between validations.  [a tenth of the run, at most 500]", metavar="N"
     )
     eval_batches: int = _setting(
-        16, _POSITIVE_INT, "Batches of a validation.", metavar="N", only="task", comparable=True
+        16, _POSITIVE_INT, "Batches in one validation.", metavar="N", only="task", comparable=True
     )
     save_every: int | None = _setting(
         None, _POSITIVE_INT, "Steps between checkpoints.  [as --eval-every]", metavar="N", resumable=True
     )
     keep: int = _setting(
-        3, _POSITIVE_INT, "Checkpoints to keep besides the best.", metavar="N", resumable=True
+        3, _POSITIVE_INT, "Checkpoints to keep in addition to the best.", metavar="N", resumable=True
     )
     sample_every: int = _setting(
         0, _NONNEGATIVE_INT, "Steps between samples; 0 for none.", metavar="N", resumable=True, only="text"
     )
-    sample_length: int = _setting(
-        200, _SAMPLE_LENGTH, "Symbols in such a sample.", metavar="N", resumable=True
-    )
+    sample_length: int = _setting(200, _SAMPLE_LENGTH, "Tokens of each sample.", metavar="N", resumable=True)
     patience: int = _setting(
-        0, _NONNEGATIVE_INT, "Stop after N validations without improvement; 0 to go on.", metavar="N"
+        0, _NONNEGATIVE_INT, "Stop after N validations without improvement; 0 for never.", metavar="N"
     )
     stop_when_solved: bool = _setting(
         False,
@@ -270,7 +271,7 @@ class Config:
     analyse_every: int = _setting(
         0,
         _NONNEGATIVE_INT,
-        "Steps between looks at how gates saturate and how far gradients reach back; 0 for none.",
+        "Steps between records of gate saturation and of gradient norm by lag; 0 for none.",
         metavar="N",
         resumable=True,
     )

@@ -23,11 +23,16 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
-@option("--cells", default="vanilla,lstm,gru", metavar="A,B", show_default=True, help="Which cells.")
+@option(
+    "--cells",
+    default="vanilla,lstm,gru",
+    metavar="A,B",
+    help="Cells: NAME or FILE.py:Class.  [vanilla,lstm,gru]",
+)
 @option(
     "--shapes",
     metavar="TxBxH,...",
-    help="Time steps, sequences, hidden units.  [64x32x128, 64x32x256, 64x64x512, 128x16x64, 25x1x100]",
+    help="Time steps, batch size, hidden units.  [64x32x128, 64x32x256, 64x64x512, 128x16x64, 25x1x100]",
 )
 @option(
     "--peers",
@@ -38,36 +43,41 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--python",
     multiple=True,
     metavar="PEER=FILE",
-    help="The interpreter of a peer that lives in an environment of its own; may be repeated.",
+    help="Python interpreter of a library that is installed in another environment; may be repeated.",
 )
-@option("--threads", type=int, metavar="N", help="For zoo and the peers alike.  [every processor]")
-@option("--dtype", default="float32", metavar="NAME", show_default=True, help="float32 or float64.")
-@option("--seconds", type=float, default=1.0, metavar="S", show_default=True, help="For each measurement.")
-@option("--no-compile", is_flag=True, help="Leave out compile and load times.")
-@option("--sampling", is_flag=True, help="Measure symbols per second of one stream too.")
-@option("--growth", is_flag=True, help="Measure time per symbol as T, B and H grow too.")
-@option("--json", "json_file", type=_FILE, metavar="FILE", help="Write everything that was found.")
-@option("--chart", type=_FILE, metavar="FILE", help="Draw it, as .png or .svg; needs matplotlib.")
+@option("--threads", type=int, metavar="N", help="Threads of every library.  [every processor]")
+@option(
+    "--dtype",
+    type=click.Choice(["float32", "float64"]),
+    default="float32",
+    help="Floating-point precision.  [float32]",
+)
+@option("--seconds", type=float, default=1.0, metavar="S", help="Seconds of each measurement.  [1]")
+@option("--no-compile", is_flag=True, help="Skip compile and load times.")
+@option("--sampling", is_flag=True, help="Also measure tokens per second of sampling.")
+@option("--growth", is_flag=True, help="Also measure time per token as T, B and H grow.")
+@option("--json", "json_file", type=_FILE, metavar="FILE", help="Write all results as JSON.")
+@option("--chart", type=_FILE, metavar="FILE", help="Draw a chart, .png or .svg; needs matplotlib.")
 @option(
     "--markdown",
     metavar="FILE[#NAME]",
-    help="Write the tables, into the marked place (of this name) if the file is there.",
+    help="Write the tables as Markdown; into an existing file at its marker, with this name if given.",
 )
 @option(
     "--compare",
     "older",
     type=_FILE,
     metavar="OLD.json",
-    help="Exit with 1 if ratios to the peers fell by more than 15 % since.",
+    help="Exit with 1 if a ratio to another library fell by more than 15 % since this file.",
 )
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
-    """Measure training steps beside those of other libraries.
+    """Measure training steps of zoo and of other libraries.
 
-    They are measured in sections of what the machine can do at most, too. A step is everything but the
-    optimizer: inputs by tokens, recurrence, readout, softmax cross-entropy and all gradients. Each peer gets
-    zoo's weights and must find the same loss before it is timed; zoo and peers then run in turn, with the
-    same number of threads. Let nothing else run meanwhile.
+    Also shown as a fraction of peak FLOP/s. A step includes everything except the optimizer: token inputs,
+    recurrence, readout, softmax cross-entropy and all gradients. Each library gets the weights of zoo and
+    must compute the same loss before it is timed. Then the libraries run in turn, with the same number of
+    threads. Run nothing else at the same time.
     """
     from zoo.bench.bench import Sections, measure
     from zoo.bench.results import check_comparable, read_baseline

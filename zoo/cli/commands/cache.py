@@ -41,11 +41,11 @@ ACTIONS: dict[str, Callable[[], None]] = {"info": _info, "clear": _clear, "path"
 @click.command()
 @argument("action", type=click.Choice(list(ACTIONS)), default="info")
 def command(action: str) -> None:
-    """Look at the compiled kernels on disk, or clear them.
+    """Show or clear the compiled kernels on disk.
 
     \b
-    info   how many there are, how large, where (the default)
-    clear  remove them; the next run compiles what it needs
-    path   the directory alone, for scripts
+    info   number, size and directory of the kernels (the default)
+    clear  remove them; the next run compiles the kernels that it needs
+    path   print only the directory, for scripts
     """  # noqa: D301 - click reads the backspace, and prints what a raw string has there
     ACTIONS[action]()

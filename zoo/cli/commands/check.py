@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from zoo.base import Modifier, Tracker
+from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import find_component
 from zoo.cli.flags import argument, option
 from zoo.cli.terminal import dim, echo, is_terminal, make_console, rich_text, styled
@@ -25,7 +26,7 @@ _STATUS_STYLES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @click.command()
-@argument("member", metavar="NAME|FILE.py:Class")
+@argument("member", metavar="NAME|FILE.py:Class", shell_complete=complete_components)
 @option(
     "--timeout",
     type=click.FloatRange(min=1),
@@ -39,15 +40,15 @@ _STATUS_STYLES: dict[str, tuple[str, dict[str, Any]]] = {
 def command(ctx: click.Context, member: str, timeout: float, plugin: str | None, as_json: bool) -> None:
     """Check a cell, optimizer, sampler or task against its laws.
 
-    The checks run in a process of their own, with bounds checks and a time limit, so that a crash is a
-    verdict too. The exit code is 1 if a law is broken or the time limit ended it. If several kinds share a
-    name, write optimizer:NAME, sampler:NAME or task:NAME. docs/laws.md lists what a cell that passes could
-    still get wrong.
+    The checks run in a separate process, with bounds checks and a time limit, so that a crash is reported as
+    a result. The exit code is 1 if a law is broken or the time limit is reached. If components of several
+    kinds have the name, write KIND:NAME, for example optimizer:adam. docs/laws.md lists what these laws do
+    not cover.
     """
     from zoo.testing import check_in_child
 
     spec = member if plugin or ":" in member or is_file_spec(member) else _full_name(member)
-    with _spinner(f"checking {member} in a process of its own", quiet=as_json):
+    with _spinner(f"checking {member} in a separate process", quiet=as_json):
         report = check_in_child(spec, timeout=timeout, plugin=plugin)
     echo(report.to_json() if as_json else _text(report))
     if not report.ok:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 import zoo
+from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import find_component, plugin_option
 from zoo.cli.flags import argument
 from zoo.cli.terminal import echo
@@ -14,13 +15,14 @@ from zoo.installation import citation
 
 
 @click.command()
-@argument("names", metavar="NAME...", nargs=-1)
+@argument("names", metavar="NAME|FILE.py:Class...", nargs=-1, shell_complete=complete_components)
 @plugin_option
 def command(names: Sequence[str]) -> None:
-    """Print references for BibTeX.
+    """Print BibTeX references.
 
-    NAME is the name of a cell, an optimizer or a sampler; where one name is several, write optimizer:NAME. A
-    cell in a file of yours is FILE.py:Class. The last reference is the one of zoo itself. Accents are UTF-8.
+    NAME is a cell, modifier, optimizer, sampler, task or tracker. If components of several kinds have the
+    name, write KIND:NAME, for example optimizer:adam. FILE.py:Class is a class in a Python file. The last
+    reference is the one of zoo itself. Accents are UTF-8.
     """
     members = dict.fromkeys(map(find_component, names))
     echo("\n\n".join([*(member.bibtex() for member in members), citation(zoo.__version__)]))

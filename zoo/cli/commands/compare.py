@@ -78,13 +78,12 @@ def parse_options(
     return chosen, ours
 
 
-_HELP = """Train cells on tasks, alike but for themselves.
+_HELP = """Train several cells on several tasks under equal conditions.
 
-Every cell is trained on every task with several seeds, at an equal budget of parameters, and with the
-learning rate of a grid that did best in short runs. Layers are bare: without an embedding, norms and residual
-connections. A comparison is a directory: the same command goes on where it
-stopped, whatever stopped it, and does only what is missing. Cells, tasks and seeds may be added, and what is
-left out is then as it was.
+zoo trains every cell on every task with several seeds and an equal number of parameters. The learning rate
+is the best of a grid in short runs. Layers have no embedding, norms and residual connections. A comparison is
+a directory: the same command continues after an interruption and runs only what is missing. You can add
+cells, tasks and seeds later; settings that you leave out stay as they were.
 
 \b
   zoo compare --cells vanilla,gru,lem --tasks copying,adding --out runs/memory
@@ -97,18 +96,18 @@ _SETTINGS |= {"eval_batches", "stop_when_solved"}
 
 _TRAINING = [flag for flag in FLAGS if flag.name in _SETTINGS]
 
-_COMPARED, _LENGTH = "What is compared", "Size and length"
+_COMPARED, _LENGTH = "Cells and tasks", "Size and length"
 
-_RATE, _WORK = "Learning rate", "Work and results"
+_RATE, _WORK = "Learning rate", "Execution and results"
 
 _FLAGS: list[click.Parameter] = [
     Flag(
         "--cells",
         section=_COMPARED,
         metavar="A,B",
-        help="Cells: NAME, FILE.py:Class, with modifiers as in lstm+zoneout, or LABEL=NAME for a cell twice.",
+        help="Cells: NAME or FILE.py:Class, with modifiers as in lstm+zoneout; LABEL=NAME for a cell twice.",
     ),
-    Flag("--tasks", section=_COMPARED, metavar="X,Y", help="Tasks: NAME, FILE.py:Class, or LABEL=NAME."),
+    Flag("--tasks", section=_COMPARED, metavar="X,Y", help="Tasks: NAME, FILE.py:Class or LABEL=NAME."),
     Flag("--seeds", section=_COMPARED, type=int, metavar="N", help="Runs of each cell on each task.  [3]"),
     Flag(
         "--set",
@@ -116,38 +115,44 @@ _FLAGS: list[click.Parameter] = [
         section=_COMPARED,
         multiple=True,
         metavar="NAME.OPTION=VALUE",
-        help="An option of a cell or task, as in lru.r_min=0.9, or of the optimizer or schedule, as in "
-        "optimizer.beta1=0.8; may be repeated.",
+        help="Set an option of a cell or task, for example lru.r_min=0.9, or of the optimizer or schedule, "
+        "for example optimizer.beta1=0.8; may be repeated.",
     ),
     Flag(
         "--params",
         section=_LENGTH,
         type=int,
         metavar="N",
-        help="Parameters of every cell, as nearly as its sizes allow.  [20000]",
+        help="Parameters of every cell, as nearly as possible.  [20000]",
     ),
-    Flag("--hidden", section=_LENGTH, type=int, metavar="N", help="Or hidden units of every cell."),
+    Flag(
+        "--hidden",
+        section=_LENGTH,
+        type=int,
+        metavar="N",
+        help="Hidden units of every cell, instead of --params.",
+    ),
     Flag("--steps", section=_LENGTH, type=int, metavar="N", help="Updates of every run.  [2000]"),
     Flag(
         "--seconds",
         section=_LENGTH,
         type=float,
         metavar="S",
-        help="Or as many updates as take so long, by the pace of each cell, which is measured once.",
+        help="Seconds of every run, instead of --steps: zoo measures the step time of each cell once.",
     ),
-    Flag("--lr", section=_RATE, type=float, metavar="X", help="One for all runs."),
+    Flag("--lr", section=_RATE, type=float, metavar="X", help="Learning rate of all runs."),
     Flag(
         "--lr-grid",
         section=_RATE,
         metavar="X,Y,Z",
-        help="Those among which each cell's is chosen on each task.  [three around the optimizer's own]",
+        help="Learning rates to choose from, for each cell on each task.  [three around the optimizer's own]",
     ),
     Flag(
         "--sweep-steps",
         section=_RATE,
         type=int,
         metavar="N",
-        help="Updates of the short runs by which it is chosen.  [a fifth of --steps]",
+        help="Updates of the short runs that choose it.  [a fifth of --steps]",
     ),
     *_TRAINING,
     Flag("--jobs", section=_WORK, type=int, metavar="N", help="Worker processes.  [every processor]"),
@@ -155,18 +160,23 @@ _FLAGS: list[click.Parameter] = [
         "--on",
         section=_WORK,
         metavar="PLACE",
-        help="Where: local, dask://HOST:PORT (a Dask scheduler), or dask+slurm, where --jobs says how many "
-        "jobs SLURM is asked for.  [local]",
+        help="Where the runs run: local, dask://HOST:PORT (a Dask scheduler) or dask+slurm (--jobs is then "
+        "the number of SLURM jobs).  [local]",
     ),
-    Flag("--out", section=_WORK, metavar="DIR", help="The directory.  [the next free runs/compare-TASKS-N]"),
+    Flag(
+        "--out",
+        section=_WORK,
+        metavar="DIR",
+        help="The directory of the comparison.  [the next free runs/compare-TASKS-N]",
+    ),
     Flag(
         "--markdown",
         section=_WORK,
         metavar="FILE[#NAME]",
-        help="Write the tables, into the marked place (of this name) if the file is there.",
+        help="Write the tables as Markdown; into an existing file at its marker, with this name if given.",
     ),
     Flag("--strict", section=_WORK, is_flag=True, help="Exit with 1 if a run failed or diverged."),
-    Flag("--quiet", section=_WORK, is_flag=True, help="Print nothing but what went wrong."),
+    Flag("--quiet", section=_WORK, is_flag=True, help="Print only warnings and errors."),
     Flag("--json", "as_json", section=_WORK, is_flag=True, help="Print each event as one line of JSON."),
     Flag("--plugin", multiple=True, metavar="FILE.py", help="Load a plugin from a file; may be repeated."),
 ]

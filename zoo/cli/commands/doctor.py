@@ -238,11 +238,11 @@ def run_checks() -> list[CheckResult]:
 @option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """Examine the installation.
+    """Check the installation.
 
-    Versions, processor, compiler, cache, plugins: what a bug report should say. Each plugin that is not
-    zoo's own is loaded in its own process, so that one that crashes or hangs is named. The exit code is 1 if
-    something is broken.
+    Prints versions, processor, compiler, cache and plugins, for bug reports. Each plugin that is not part of
+    zoo is loaded in a separate process, so that zoo can report one that crashes or hangs. The exit code is 1
+    if something is broken.
     """
     results = run_checks()
     problems = [result.problem for result in results if result.problem]

@@ -12,6 +12,7 @@ import click
 
 from zoo.base import Task
 from zoo.cli.checkpoints import LoadedModel
+from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import file_cells, file_task, plugin_option, trained_task
 from zoo.cli.flags import argument, option
 from zoo.cli.set_options import assign, component_target
@@ -83,32 +84,32 @@ def _warn_of_change(trained: LoadedModel, task: Task) -> None:
 
 
 @click.command()
-@argument("path", metavar="RUN")
+@argument("path", metavar="RUN", shell_complete=complete_runs)
 @option(
     "--data",
     "sources",
     multiple=True,
     metavar="SOURCE",
-    help="Another text, as for zoo train.  [the run's own]",
+    help="Another text, as for zoo train.  [the text of the run]",
 )
-@option("--glob", metavar="PATTERN", help="Which files of a directory are read.  [as the run did]")
+@option("--glob", metavar="PATTERN", help="Files to read from a directory.  [as in training]")
 @option(
     "--part",
     type=click.Choice(["train", "valid", "test", "all"]),
-    help="Which part of the text or the task.  [test; of a text that has none valid, else train; of another "
-    "text all]",
+    help="Part of the text or the task.  [test, or the next of valid and train that the text has; all of "
+    "another text]",
 )
 @option(
     "--on-unknown",
     type=click.Choice(["error", "skip"]),
-    help="What to do with characters that the model does not know.  [error]",
+    help="Characters that are not in the vocabulary: stop with an error, or skip them.  [error]",
 )
 @option(
     "--set",
     "assignments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Another option of the run's task, as in delay=100; may be repeated.",
+    help="Change an option of the task, for example delay=100; may be repeated.",
 )
 @option(
     "--batches",
@@ -132,12 +133,12 @@ def command(
     task: str | None,
     as_json: bool,
 ) -> None:
-    """Measure a trained model on a text, or on its task.
+    """Evaluate a trained model on a text or on its task.
 
-    RUN is a run directory, whose best model is taken, or a .safetensors file. Of a text, the loss is the mean
-    cross-entropy in nats per symbol; it is read in as many streams as in training, so that the numbers
-    compare. Of a task, loss and score are the mean over batches of examples that training never saw, the same
-    for every run.
+    RUN is a run directory, of which zoo uses the best model, or a .safetensors file. On a text, the loss is
+    the mean cross-entropy in nats per token, with the batch size of training, so that the numbers are
+    comparable. On a task, loss and score are means over batches of test examples, which are the same for
+    every run.
     """
     from zoo.cli.checkpoints import evaluate_on_text, open_model
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.arguments import real_path
+from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import file_cells, plugin_option
 from zoo.cli.flags import argument, option
 from zoo.cli.terminal import echo
@@ -18,23 +19,31 @@ if TYPE_CHECKING:
     from zoo.export import CFiles, OnnxFile
 
 
+_SUFFIXES = {"onnx": ".onnx", "c": ".c"}
+
+
 @click.command()
-@argument("path", metavar="RUN")
-@option("--format", "form", type=click.Choice(["onnx", "c"]), required=True, help="What is written.")
+@argument("path", metavar="RUN", shell_complete=complete_runs)
+@option(
+    "--format",
+    "form",
+    type=click.Choice(list(_SUFFIXES)),
+    help="The format.  [from the name of --out]",
+)
 @option(
     "--out",
     metavar="FILE",
-    help="The file; for C the source, NAME.c, beside which NAME.h is written.  [RUN's name, here]",
+    help="The file, NAME.onnx or NAME.c; with NAME.c also NAME.h.  [in this directory, named after RUN]",
 )
-@option("--step", is_flag=True, help="ONNX: one step with the states in and out, for streaming.")
-@option("--tokens", is_flag=True, help="The input is tokens, not features; a language model's is.")
-@option("--name", metavar="NAME", help="C: what all names begin with.  [after the file]")
-@option("--force", is_flag=True, help="Replace files that are there.")
+@option("--step", is_flag=True, help="ONNX: one time step, states as inputs and outputs, for streaming.")
+@option("--tokens", is_flag=True, help="The input is tokens, not features, as for every language model.")
+@option("--name", metavar="NAME", help="C: prefix of all names.  [from the file]")
+@option("--force", is_flag=True, help="Replace existing files.")
 @option("--cell", metavar="FILE.py:Class", help="The model's cell, if it is registered nowhere.")
 @plugin_option
 def command(
     path: str,
-    form: str,
+    form: str | None,
     out: str | None,
     step: bool,
     tokens: bool,
@@ -42,15 +51,16 @@ def command(
     force: bool,
     cell: str | None,
 ) -> None:
-    """Write a trained model as an ONNX graph, or as C.
+    """Export a trained model as an ONNX graph or as C source.
 
-    RUN is a run directory, whose best model is taken, or a .safetensors file. ONNX runs wherever onnxruntime
-    does; the C needs a compiler and the mathematical library, and allocates nothing.
+    RUN is a run directory, of which zoo uses the best model, or a .safetensors file. The ONNX graph runs in
+    onnxruntime. The C source needs a compiler and the mathematical library, and allocates no memory.
     """
+    form = form or _format_of(out)
     if form == "c" and step:
-        raise click.UsageError("--step is for --format onnx: in C there is a function for one step anyway.")
+        raise click.UsageError("--step is for --format onnx: C source always has a function for one step.")
     if form == "onnx" and name is not None:
-        raise click.UsageError("--name is for --format c: in ONNX inputs and outputs have the model's names.")
+        raise click.UsageError("--name is for --format c: an ONNX graph has the names of the model.")
 
     from zoo.export import to_c, to_onnx
     from zoo.model import load
@@ -62,6 +72,23 @@ def command(
     else:
         rows = _c_rows(to_c(model, target, name=name, tokens=tokens or None, force=force))
     echo("\n".join(align(rows)))
+
+
+def _format_of(out: str | None) -> str:
+    """The format of a file name.
+
+    Raises:
+        click.UsageError: if there is no name, or its ending is not that of a format.
+    """
+    if out is None:
+        raise click.UsageError("choose a format: --format onnx or --format c, or a file, --out NAME.onnx.")
+    formats = [form for form, suffix in _SUFFIXES.items() if out.lower().endswith(suffix)]
+    if not formats:
+        raise click.UsageError(
+            f"--out {out}: the format is unknown; use a name that ends in {' or '.join(_SUFFIXES.values())}, "
+            f"or add --format."
+        )
+    return formats[0]
 
 
 def _default_target(path: Path, form: str, step: bool) -> Path:

@@ -100,14 +100,14 @@ def _print(infos: Sequence[Info], columns: Columns, notes: Sequence[str], as_jso
     "order",
     default="family",
     metavar="[-]BY",
-    help=f"Sort by {', '.join(SORT_KEYS)}; with a minus in front, as in --sort -year, from the greatest to "
-    "the least.  [family]",
+    help=f"Sort by {', '.join(SORT_KEYS)}; with a minus sign, as in --sort -year, in descending order.  "
+    "[family]",
 )
 @option(
     "--speed",
     is_flag=True,
-    help="Measure each cell here and now: ns per token, forward and backward. New cells are compiled first, "
-    "some seconds each.",
+    help="Measure ns per token, forward and backward. Cells that were never used are compiled first, which "
+    "takes some seconds each.",
 )
 @_as_json
 @plugin_option
@@ -174,10 +174,10 @@ def _speed(name: str) -> Info:
 @_as_json
 @plugin_option
 def modifiers(pattern: str, as_json: bool) -> None:
-    """List the modifiers, which turn any cell into another one.
+    """List the modifiers, which change any cell.
 
-    They follow the name of a cell, wherever a cell is named: lstm+zoneout, gru+low_rank+layer_norm. PATTERN
-    is a shell pattern for the name, as in '*norm'.
+    Write them after the name of a cell: lstm+zoneout, gru+low_rank+layer_norm. PATTERN is a shell pattern for
+    the name, as in '*norm'.
     """
     infos = [_modifier_info(name) for name in _names(Modifier, pattern)]
     note = "`zoo train --cell CELL+MODIFIER --set OPTION=VALUE` uses one; `zoo show MODIFIER` tells more."
@@ -205,10 +205,10 @@ def _modifier_info(name: str) -> Info:
 @_as_json
 @plugin_option
 def tasks(pattern: str, as_json: bool) -> None:
-    """List the tasks, which networks with a memory are tried on.
+    """List the benchmark tasks.
 
-    Each with its score, what that is without memory, and from where on the task counts as solved. PATTERN is
-    a shell pattern for the name, as in '*copying', or for family and name, as in 'memory/*'.
+    With their metric, memoryless baseline and solved threshold. PATTERN is a shell pattern for the name, as
+    in '*copying', or for family and name, as in 'memory/*'.
     """
     infos = [_task_info(name) for name in _names(Task, pattern)]
     infos.sort(key=lambda info: (info["family"], info["name"]))

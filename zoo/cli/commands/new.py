@@ -33,13 +33,13 @@ _MODULE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 @click.command()
 @argument("name", metavar="NAME")
-@option("--cell", metavar="CELLNAME", help="What its cell is called.  [after the package]")
-@option("--dir", "directory", metavar="DIR", help="The directory to make.  [NAME]")
+@option("--cell", metavar="CELLNAME", help="Name of the cell.  [from the package]", shell_complete=None)
+@option("--out", "directory", metavar="DIR", help="The directory to create.  [NAME]")
 def command(name: str, cell: str | None, directory: str | None) -> None:
-    """Write a plugin package with one cell, to start from.
+    """Write a plugin package with one cell as a starting point.
 
-    NAME is that of the package, as in my-cells. It is complete: it can be installed, the cell trains, and its
-    test tries every law. Nothing that exists is overwritten.
+    NAME is the name of the package, for example my-cells. You can install the package, train its cell and run
+    its test, which checks every law. Existing files are never overwritten.
     """
     target = expand_user(directory or name)
     names = package_names(name, cell)
@@ -106,7 +106,7 @@ def module_name(project: str) -> str:
     if not _PROJECT.fullmatch(project):
         raise UsageError(
             f"{project!r} cannot name a package; a name is letters, digits, '-', '_' and '.', and starts and "
-            f"ends with a letter or digit, as in 'my-cells'. --dir says where the package goes."
+            f"ends with a letter or digit, as in 'my-cells'. --out sets the directory."
         )
     module = re.sub(r"[-_.]+", "_", project).lower()
     if not _MODULE.fullmatch(module) or keyword.iskeyword(module):
@@ -210,9 +210,9 @@ def check_target(target: Path) -> None:
     if not real_path(target).parent.is_dir():
         raise UsageError(f"{target}: there is no directory {real_path(target).parent}; make it first.")
     if target.exists() and not target.is_dir():
-        raise UsageError(f"{target} is a file; choose another directory with --dir.")
+        raise UsageError(f"{target} is a file; choose another directory with --out.")
     if target.is_dir() and any(target.iterdir()):
-        raise UsageError(f"{target} is not empty, and nothing is overwritten; choose another with --dir.")
+        raise UsageError(f"{target} is not empty, and nothing is overwritten; choose another with --out.")
     if target.is_dir() and target.samefile(Path.cwd()):
         raise UsageError(
             f"{target} is the directory you are in, which cannot be replaced; go one up and name it there."

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from zoo.base import Cell
+from zoo.cli.completion import complete_cells
 from zoo.cli.component_lookup import cell_class, plugin_option
 from zoo.cli.flags import argument, option
 from zoo.cli.terminal import echo
@@ -16,24 +17,22 @@ from zoo.registry import registry_of
 
 
 @click.command()
-@argument("names", metavar="[NAME]...", nargs=-1)
+@argument("names", metavar="[NAME|FILE.py:Class]...", nargs=-1, shell_complete=complete_cells)
 @option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
     metavar="DIR",
-    help="The folder: pages are DIR/FAMILY/NAME.md.",
+    help="The folder; pages are DIR/FAMILY/NAME.md.",
 )
-@option("--check", is_flag=True, help="Write nothing; fail if the folder is not as it would be.")
+@option("--check", is_flag=True, help="Write nothing; fail if a page is out of date.")
 @plugin_option
 def command(names: Sequence[str], out: Path, check: bool) -> None:
-    """Write a page with a picture for each cell.
+    """Write a Markdown page with a diagram for each cell.
 
-    It shows equations, one step as a picture, arrays, options, what a step costs, and the reference.
-
-    NAME is the name of a cell, or FILE.py:Class. Without one, all registered cells get a page, DIR/README.md
-    lists them, DIR/FAMILY/README.md those of a family, and pages of cells that are gone are removed. What is
-    as it should be is left alone, and so is what was not made by this command.
+    A page shows equations, a diagram of one step, arrays, options, costs and the reference. Without NAME, all
+    registered cells get a page, DIR/README.md and DIR/FAMILY/README.md list them, and pages of removed cells
+    are deleted. Up-to-date pages are not rewritten. Files that this command did not write stay unchanged.
     """
     from zoo.cell_pages.write_pages import all_files, cell_files, pending_changes, write_changes
 

@@ -21,11 +21,10 @@ from zoo.tables import TextTable
     "--plugin", "files", multiple=True, metavar="FILE.py", help="Load a plugin from a file; may be repeated."
 )
 def command(verbose: bool, as_json: bool, files: tuple[str, ...]) -> None:
-    """List the plugins, and why one failed.
+    """List the plugins, and why one failed to load.
 
-    Each with the distribution it comes from, its version, and what it provides.
-    ZOO_PLUGINS=a,b lets in only those named, besides zoo's own; ZOO_STRICT_PLUGINS=1 makes a failure an
-    error.
+    With their distribution, version and components. ZOO_PLUGINS=a,b loads only these plugins, in addition to
+    those of zoo. ZOO_STRICT_PLUGINS=1 makes a failure an error.
     """
     for file in files:
         load_plugin_file(file)

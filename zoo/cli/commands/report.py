@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import file_cells, file_task, plugin_option
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import argument, option
@@ -15,25 +16,30 @@ from zoo.errors import UsageError
 
 
 @click.command()
-@argument("directory", metavar="RUN|COMPARISON", type=click.Path(path_type=Path))
+@argument(
+    "directory",
+    metavar="RUN|COMPARISON",
+    type=click.Path(path_type=Path),
+    shell_complete=complete_runs,
+)
 @option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The page.  [report.html in the directory]",
+    help="The HTML file.  [report.html in the directory]",
 )
 @option(
     "--figures",
     type=(click.Choice(["png", "svg"]), click.Path(file_okay=False, path_type=Path)),
     metavar="png|svg DIR",
-    help="Write its pictures as files too, for papers; needs matplotlib.",
+    help="Also write the figures as files, for papers; needs matplotlib.",
 )
 @option(
     "--symbols",
     type=click.IntRange(0, 100_000),
     default=1000,
     metavar="N",
-    help="Length of the text over which hidden units are shown; 0 to leave them out.  [1000]",
+    help="Tokens of the text for which hidden units are shown; 0 for none.  [1000]",
 )
 @option("--cell", metavar="FILE.py:Class", help="The run's cell, if it is registered nowhere.")
 @option("--task", metavar="FILE.py:Class", help="The run's task, if it is registered nowhere.")
@@ -46,10 +52,10 @@ def command(
     cell: str | None,
     task: str | None,
 ) -> None:
-    """Make a page of a run or a comparison.
+    """Write an HTML page of a run or a comparison.
 
-    The page is one HTML file that loads nothing from elsewhere: curves, gradients, gates, hidden units as
-    colour over text, samples, the cell and the configuration of a run; tables and charts of a comparison.
+    The page is one file and needs no network. For a run it shows learning curves, gradients, gates, hidden
+    units as colour over text, samples, the cell and the configuration; for a comparison tables and charts.
     """
     from zoo.report import make_report, write_figures, write_page
     from zoo.report.figures import check_figures

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import click
 
 from zoo.base import Chain, Sampler
+from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import file_cells, load_plugins
 from zoo.cli.flags import MAX_SEED, CheckedArgument, Flag, SectionedCommand
 from zoo.cli.set_options import assign, component_target
@@ -31,10 +32,22 @@ class Shorthand(NamedTuple):
 
 # In the order in which they are chained.
 SHORTHANDS = (
-    Shorthand("temperature", "temperature", "temperature", float, "X", "Below 1 safer, above 1 wilder."),
-    Shorthand("top_k", "top_k", "k", int, "N", "Only the N most probable symbols."),
     Shorthand(
-        "top_p", "top_p", "p", float, "X", "Only the fewest symbols that hold a share X of the probability."
+        "temperature",
+        "temperature",
+        "temperature",
+        float,
+        "X",
+        "Divide the logits by X: below 1 less random, above 1 more random.",
+    ),
+    Shorthand("top_k", "top_k", "k", int, "N", "Draw from the N most probable tokens."),
+    Shorthand(
+        "top_p",
+        "top_p",
+        "p",
+        float,
+        "X",
+        "Draw from the fewest tokens whose probabilities sum to at least X.",
     ),
     Shorthand(
         "min_p",
@@ -42,7 +55,7 @@ SHORTHANDS = (
         "p",
         float,
         "X",
-        "Only symbols at least X times as probable as the most probable one.",
+        "Draw from tokens at least X times as probable as the most probable one.",
     ),
     Shorthand(
         "typical",
@@ -50,7 +63,7 @@ SHORTHANDS = (
         "mass",
         float,
         "X",
-        "Only symbols about as surprising as expected, up to a share X.",
+        "Draw from tokens whose surprisal is nearest the expected one, up to a total probability of X.",
     ),
 )
 
@@ -92,14 +105,14 @@ def make_chain(names: Sequence[str], flags: Mapping[str, Any], assignments: Sequ
     return Chain(tuple(get_sampler(name, **chosen[name]) for name in order))
 
 
-_HELP = """Write text with a trained model.
+_HELP = """Generate text with a trained model.
 
-It writes the prompt, what follows, and a newline. RUN is a run directory, whose best model is taken, or a
-.safetensors file.
+Prints the prompt, the generated text and a newline. RUN is a run directory, of which zoo uses the best model,
+or a .safetensors file.
 
-Without samplers each symbol is drawn from the model's own distribution. Flags are applied in the order
-temperature, top-k, top-p, min-p, typical; samplers named with --sampler come before those that flags stand
-for, in the order given. The same seed gives the same text.
+Without samplers, each token is drawn from the distribution that the model predicts. The samplers of --sampler
+come first, in the order given, then those of the flags, in the order temperature, top-k, top-p, min-p,
+typical. The same seed gives the same text.
 """
 
 _TEXT, _SAMPLERS = "Text", "Samplers"
@@ -111,7 +124,7 @@ _FLAGS = [
         empty=True,
         default="",
         metavar="TEXT",
-        help="What to go on from, taken literally; - reads it from stdin.",
+        help="Text to continue; - reads it from standard input.",
     ),
     Flag("--length", section=_TEXT, type=int, default=500, metavar="N", help="Symbols to add.  [500]"),
     Flag(
@@ -121,14 +134,15 @@ _FLAGS = [
         most=MAX_SEED,
         default=0,
         metavar="N",
-        help="Decides every draw.  [0]",
+        help="Random seed.  [0]",
     ),
     Flag(
         "--on-unknown",
         section=_TEXT,
         type=click.Choice(["error", "skip"]),
         default="error",
-        help="What to do with characters of the prompt that the model does not know.  [error]",
+        help="Characters of the prompt that are not in the vocabulary: stop with an error, or skip them.  "
+        "[error]",
     ),
     Flag(
         "--sampler",
@@ -136,7 +150,7 @@ _FLAGS = [
         section=_SAMPLERS,
         multiple=True,
         metavar="NAME",
-        help="greedy, or any that `zoo plugins` lists; may be repeated.",
+        help="greedy or another sampler; may be repeated.",
     ),
     *(
         Flag(
@@ -154,7 +168,7 @@ _FLAGS = [
         section=_SAMPLERS,
         multiple=True,
         metavar="NAME=VALUE",
-        help="An option of a sampler in use, as in k=40 or top_k.k=40; may be repeated.",
+        help="Set an option of a sampler, for example k=40 or top_k.k=40; may be repeated.",
     ),
     Flag("--cell", metavar="FILE.py:Class", help="The model's cell, if it is registered nowhere."),
     Flag("--plugin", multiple=True, metavar="FILE.py", help="Load a plugin from a file; may be repeated."),
@@ -210,5 +224,8 @@ def _write(pieces: Iterable[str]) -> None:
 
 
 command = SectionedCommand(
-    "sample", callback=run, params=[CheckedArgument(["path"], metavar="RUN"), *_FLAGS], help=_HELP
+    "sample",
+    callback=run,
+    params=[CheckedArgument(["path"], metavar="RUN", shell_complete=complete_runs), *_FLAGS],
+    help=_HELP,
 )

@@ -15,6 +15,7 @@ from zoo.base.card import SCOPES
 from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
 from zoo.cell_pages.cell_tables import declaration_tables
+from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import COMPONENT_CLASSES, find_component, plugin_option
 from zoo.cli.flags import argument, option
 from zoo.cli.set_options import assign, component_target
@@ -27,17 +28,15 @@ _SIZE = click.IntRange(min=1)
 
 
 @click.command()
-@argument("name", metavar="NAME")
-@option(
-    "--source", is_flag=True, help="Print its kernels instead: those derived from step, or its own module."
-)
-@option("--graph", is_flag=True, help="Explain how the kernels derived from step run.")
+@argument("name", metavar="NAME|FILE.py:Class", shell_complete=complete_components)
+@option("--source", is_flag=True, help="Print the source of the kernels, or of the module of a component.")
+@option("--graph", is_flag=True, help="Explain how the kernels derived from `step` run.")
 @option(
     "--set",
     "assignments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="With --source or --graph: an option of the cell; may be repeated.",
+    help="With --source or --graph: set an option of the cell; may be repeated.",
 )
 @option("--input", "input_size", type=_SIZE, metavar="N", help=f"With --graph: I.  [{INPUT_SIZE}]")
 @option("--hidden", "hidden_size", type=_SIZE, metavar="N", help=f"With --graph: H.  [{HIDDEN_SIZE}]")
@@ -50,11 +49,11 @@ def command(
     input_size: int | None,
     hidden_size: int | None,
 ) -> None:
-    """Show one cell, optimizer, sampler or task in full.
+    """Show one component: equations, options and reference.
 
-    Equations, options, arrays with their shapes and first values, and where it comes from. NAME is the name
-    of a cell, a modifier, an optimizer, a sampler or a task; where one name is several, write optimizer:NAME.
-    A cell in a file of yours is FILE.py:Class.
+    NAME is a cell, modifier, optimizer, sampler, task or tracker. If components of several kinds have the
+    name, write KIND:NAME, for example optimizer:adam. FILE.py:Class is a class in a Python file. For a cell,
+    zoo also prints the arrays with their shapes and initial values.
     """
     _check_flags(source, graph, assignments, (input_size, hidden_size))
     component = find_component(name)

@@ -192,17 +192,17 @@ def _number(schedule: str, name: str, kind: str) -> Callable[[str], Any]:
     return read
 
 
-_HELP = """Train a model on a text, or on a task.
+_HELP = """Train a model on a text or a task.
 
-A run is a directory: config.json, log.jsonl with every event, and checkpoints. Ctrl-C saves before it
-stops; then
+A run is a directory with config.json, log.jsonl (all events) and checkpoints. Ctrl-C saves a checkpoint and
+stops. To continue:
 
 \b
   zoo train --resume --out DIR
 
-goes on, to the same numbers as if nothing had happened. All settings come from the run; flags may change
-those on which no number depends. A cell or task in a file has to be named again with --cell FILE.py:Class
-or --task FILE.py:Class.
+The result is the same, bit for bit, as without the interruption. All settings come from the run; flags may
+change only those that do not change the results. Name a cell or task in a file again, with --cell
+FILE.py:Class or --task FILE.py:Class.
 """
 
 _COMMAND_FLAGS = [
@@ -212,14 +212,14 @@ _COMMAND_FLAGS = [
         section=TRAINING,
         multiple=True,
         metavar="NAME=VALUE",
-        help="An option of the task, the cell, the optimizer or the schedule (`zoo show NAME` lists them), "
-        "as in beta1=0.8, or optimizer.beta1=0.8 where several have the name; may be repeated.",
+        help="Set an option of the task, cell, optimizer or schedule (`zoo show NAME` lists them), for "
+        "example beta1=0.8, or optimizer.beta1=0.8 if several have this name; may be repeated.",
     ),
     Flag(
         "--out",
         section=LOGGING,
         metavar="DIR",
-        help="The run directory.  [the next free runs/CELL-TEXT-N, or CELL-TASK-N]",
+        help="The run directory.  [the next free runs/CELL-TEXT-N or runs/CELL-TASK-N]",
     ),
     Flag(
         "--resume",
@@ -233,10 +233,10 @@ _COMMAND_FLAGS = [
         section=LOGGING,
         multiple=True,
         metavar="NAME",
-        help="Write every event elsewhere too: tensorboard, mlflow, jsonl (`zoo show tracker:NAME`); options "
-        "by --set tracker.dir=..., or --set NAME.dir=... with several; may be repeated.",
+        help="Also send every event to tensorboard, mlflow or jsonl (`zoo show tracker:NAME`); --set "
+        "tracker.dir=... sets an option, --set NAME.dir=... with several trackers; may be repeated.",
     ),
-    Flag("--quiet", section=LOGGING, is_flag=True, help="Print nothing but warnings and errors."),
+    Flag("--quiet", section=LOGGING, is_flag=True, help="Print only warnings and errors."),
     Flag("--json", "as_json", section=LOGGING, is_flag=True, help="Print each event as one line of JSON."),
     Flag("--plugin", multiple=True, metavar="FILE.py", help="Load a plugin from a file; may be repeated."),
 ]

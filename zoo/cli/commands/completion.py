@@ -1,0 +1,30 @@
+"""``zoo completion``: the script that completes command lines of zoo in a shell."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+from zoo.cli.flags import argument
+from zoo.cli.terminal import echo
+
+_SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command()
+@argument("shell", type=click.Choice(_SHELLS))
+@click.pass_context
+def command(ctx: click.Context, shell: str) -> None:
+    """Print a script that completes zoo commands in your shell.
+
+    It completes commands, options, cells, tasks, optimizers, samplers and run directories. Add one line to
+    the start-up file of your shell:
+
+    \b
+      bash  eval "$(zoo completion bash)"     in ~/.bashrc
+      zsh   eval "$(zoo completion zsh)"      in ~/.zshrc
+      fish  zoo completion fish | source      in ~/.config/fish/config.fish
+    """  # noqa: D301 - click reads the backspace, and prints what a raw string has there
+    completion = get_completion_class(shell)
+    assert completion is not None  # click has all three
+    echo(completion(ctx.find_root().command, {}, "zoo", "_ZOO_COMPLETE").source())

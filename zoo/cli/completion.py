@@ -1,0 +1,105 @@
+"""Complete names of components, and run directories, in a shell.
+
+Each function has the signature of ``shell_complete`` in click. Where no name fits, the shell completes files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+
+
+def _items(names: Iterable[str], incomplete: str, prefix: str = "") -> list[CompletionItem]:
+    """The names that begin with ``incomplete``, after a prefix that is complete; files if there is none."""
+    fitting = [CompletionItem(prefix + name) for name in names if name.startswith(incomplete)]
+    return fitting or complete_files(None, None, prefix + incomplete)
+
+
+def complete_files(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete a file."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def complete_cells(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
+    """Complete the last cell of ``lstm,gru``, or its last modifier, as in ``lstm+zoneout``."""
+    from zoo.registry import list_cells, list_modifiers
+
+    start = max(incomplete.rfind(separator) for separator in ",+=") + 1
+    is_modifier = incomplete[start - 1 : start] == "+"
+    names = list_modifiers() if is_modifier else list_cells()
+    return _items(names, incomplete[start:], incomplete[:start])
+
+
+def complete_tasks(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
+    """Complete the last task of ``copying,adding``."""
+    from zoo.registry import list_tasks
+
+    start = max(incomplete.rfind(separator) for separator in ",=") + 1
+    return _items(list_tasks(), incomplete[start:], incomplete[:start])
+
+
+def complete_optimizers(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of an optimizer."""
+    from zoo.registry import list_optimizers
+
+    return _items(list_optimizers(), incomplete)
+
+
+def complete_samplers(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a sampler."""
+    from zoo.registry import list_samplers
+
+    return _items(list_samplers(), incomplete)
+
+
+def complete_trackers(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a tracker."""
+    from zoo.registry import list_trackers
+
+    return _items(list_trackers(), incomplete)
+
+
+def complete_components(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a component of any kind."""
+    from zoo.registry import list_modifiers, list_optimizers, list_samplers, list_tasks, list_trackers
+
+    lists = (list_modifiers, list_optimizers, list_samplers, list_tasks, list_trackers)
+    others = [name for list_names in lists for name in list_names() if name.startswith(incomplete)]
+    cells = complete_cells(ctx, param, incomplete)
+    return [*(item for item in cells if item.type == "plain" or not others), *map(CompletionItem, others)]
+
+
+def complete_schedules(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a schedule."""
+    from zoo.training.schedules import SCHEDULES
+
+    return _items(SCHEDULES, incomplete)
+
+
+def complete_runs(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
+    """Complete run directories: those beside the path so far, and those under ``runs``."""
+    parents = [Path(incomplete or ".").parent if not incomplete.endswith("/") else Path(incomplete)]
+    if "/" not in incomplete:
+        parents.append(Path("runs"))
+    runs = [str(config.parent) for parent in parents for config in sorted(parent.glob("*/config.json"))]
+    fitting = [CompletionItem(run) for run in dict.fromkeys(runs) if run.startswith(incomplete)]
+    return fitting or complete_files(None, None, incomplete)
+
+
+COMPLETERS: dict[str, Completer] = {
+    "--cell": complete_cells,
+    "--cells": complete_cells,
+    "--task": complete_tasks,
+    "--tasks": complete_tasks,
+    "--optimizer": complete_optimizers,
+    "--schedule": complete_schedules,
+    "--sampler": complete_samplers,
+    "--tracker": complete_trackers,
+    **dict.fromkeys(("--data", "--out", "--plugin", "--config", "--markdown"), complete_files),
+}
+"""Completers of options that mean the same in every command."""
