@@ -37,7 +37,7 @@ import zoo
 from zoo import kernels
 from zoo.bench.timing import Sizes, Work, inputs, kernel_passes, min_time, run_alternating
 from zoo.compiler.compile import plan_kernels
-from zoo.compiler.plan_values import cost_of
+from zoo.compiler.explain import cost_of
 from zoo.layers.sharding import ROWS_PER_TILE
 
 Array = Any

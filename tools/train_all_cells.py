@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 import zoo
-from zoo.cell_pages.markdown import prose, wrapped
+from zoo.cell_pages.cell_page import prose, wrapped
 from zoo.data import BpttBatches
 from zoo.storage.atomic import write_bytes
 from zoo.tables import TextTable

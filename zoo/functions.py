@@ -15,13 +15,12 @@ import numpy as np
 from zoo import kernels
 from zoo.base.names import did_you_mean
 from zoo.compiler.frontend.complex_numbers import Complex
-from zoo.compiler.frontend.linear_algebra import expm as compiled_expm
-from zoo.compiler.frontend.symbolic import SymbolicArray, apply_elementwise
-from zoo.compiler.frontend.symbolic_length import SymbolicLength
-from zoo.compiler.ir.elementwise_ops import STOP_GRADIENT
+from zoo.compiler.frontend.numpy_functions import expm as compiled_expm
+from zoo.compiler.frontend.symbolic import SymbolicArray, SymbolicLength, apply_elementwise
+from zoo.compiler.frontend.value_names import name_calls
+from zoo.compiler.ir.elementwise_ops import SHIFT, STOP_GRADIENT
 from zoo.compiler.ir.op_table import OPS
 from zoo.compiler.ir.structural_ops import EYE
-from zoo.compiler.passes.gradient_cuts import SHIFT
 from zoo.errors import UsageError
 
 Array = Any
@@ -315,3 +314,6 @@ def heaviside(x: Array, surrogate: str = "fast_sigmoid", slope: float = 1.0) -> 
         return np.heaviside(x, 1.0)
     step = np.where(x >= 0, 1.0, np.where(x < 0, 0.0, x))  # NaN stays NaN
     return apply_elementwise("with_derivative", step, x, _SURROGATES[surrogate](x, slope))
+
+
+name_calls({name: globals()[name] for name in __all__})

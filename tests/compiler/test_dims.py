@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.base.size_expr import SizeExpr
-from zoo.compiler.frontend.symbolic_length import SymbolicLength, as_length, symbolic_length
+from zoo.compiler.frontend.symbolic import SymbolicLength, as_length, symbolic_length
 from zoo.compiler.ir.dims import Dim, as_dim, dim_of, letter, product
 from zoo.compiler.ir.graph import Graph
 

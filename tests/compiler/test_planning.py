@@ -15,7 +15,7 @@ import zoo
 from zoo.cell_pages.diagram.svg import draw
 from zoo.compiler.compile import plan_kernels
 from zoo.compiler.explain import explain
-from zoo.compiler.frontend.traceable_values import step_graph_of, traceable_values
+from zoo.compiler.frontend.trace_step import step_graph_of, traceable_values
 from zoo.compiler.passes.autodiff import step_vjp
 
 no_files = checks.no_files

@@ -19,9 +19,8 @@ import zoo
 from zoo.compiler.frontend.source_errors import TraceError
 from zoo.compiler.frontend.symbolic import SymbolicArray
 from zoo.compiler.ir.dims import as_dim
-from zoo.compiler.ir.graph import Graph, Level
+from zoo.compiler.ir.graph import Graph, Level, view_of
 from zoo.compiler.ir.structural_ops import STATE
-from zoo.compiler.ir.views import view_of
 
 Case = tuple[dict[str, str], Callable[[Any], Any]]
 

@@ -15,8 +15,8 @@ import step_asserts as checks
 
 import zoo
 from zoo.compiler.compile import plan_kernels
-from zoo.compiler.frontend.name_recorder import record_names
 from zoo.compiler.frontend.trace_step import trace_step
+from zoo.compiler.frontend.value_names import record_names
 
 CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
 Step = Callable[..., Any]

@@ -7,11 +7,10 @@ import re
 import pytest
 
 import zoo
-from zoo.cell_pages.diagram.nodes import DiagramNames
+from zoo.cell_pages.diagram.boxes import DiagramNames
 from zoo.compiler.compile import plan_kernels
 from zoo.compiler.explain import PlanPrinter, explain
-from zoo.compiler.frontend.trace_step import trace_step
-from zoo.compiler.frontend.traceable_values import traceable_values
+from zoo.compiler.frontend.trace_step import trace_step, traceable_values
 
 CELLS = ["vanilla", "lstm", "gru", "nas", "mgu", "slstm", "mamba", "lmu", "peephole_lstm", "intersection_rnn"]
 

@@ -17,7 +17,7 @@ import pytest
 from numba.core.compiler_lock import global_compiler_lock
 
 import zoo
-from zoo.kernels import cache_dir, inlining
+from zoo.kernels import cache_dir, dispatcher
 from zoo.kernels.cache import attach_cache, function_digest
 from zoo.kernels.cache_dir import cache_directory, cached_files, clear_cache, count_cached, kernel_directory
 
@@ -515,7 +515,7 @@ def test_linked_library_with_wrong_content_is_rebuilt(content: bytes, fresh_dire
             define_answer(module)
 
         with global_compiler_lock:
-            inlining._load_or_compile("zoo_test_answer", write)
+            dispatcher._load_or_compile("zoo_test_answer", write)
         return len(written)
 
     assert (make(), make()) == (1, 1)

@@ -11,7 +11,7 @@ from trace_asserts import CARD, Kernels, StepLoop, as_stored, differentiable, tr
 
 import zoo
 from zoo.compiler import interpreter
-from zoo.compiler.frontend.traceable_values import step_graph_of, traceable_values
+from zoo.compiler.frontend.trace_step import step_graph_of, traceable_values
 from zoo.errors import UnknownNameError, UsageError
 from zoo.kernels import pure_python
 

@@ -13,10 +13,8 @@ from click.testing import CliRunner, Result
 import zoo
 from zoo.base import Cell
 from zoo.cell_pages.cell_info import family_description
-from zoo.cell_pages.cell_page import cell_page
-from zoo.cell_pages.index_page import family_page
-from zoo.cell_pages.markdown import document, link, prose
-from zoo.cell_pages.write_pages import all_files, pending_changes
+from zoo.cell_pages.cell_page import cell_page, document, link, prose
+from zoo.cell_pages.pages import all_files, family_page, pending_changes
 from zoo.cli.app import cli
 from zoo.registry import registry_of
 

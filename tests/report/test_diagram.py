@@ -14,7 +14,6 @@ import zoo
 from zoo import functions
 from zoo.cell_pages.diagram import build_diagram, draw
 from zoo.cell_pages.diagram.boxes import Box, Diagram
-from zoo.cell_pages.diagram.edges import box_top, edge_segments
 from zoo.cell_pages.diagram.layout import (
     MARGIN,
     WIDTH,
@@ -23,6 +22,7 @@ from zoo.cell_pages.diagram.layout import (
     reduce_crossings,
     separate,
 )
+from zoo.cell_pages.diagram.svg import box_top, edge_segments
 
 CARD = zoo.Card(title="T", authors="A", year=2000, url="https://example.org")
 CELLS = zoo.list_cells()

@@ -13,7 +13,7 @@ from kitchen_sink_cell import Rich
 from small_options import SMALLER
 
 import zoo
-from zoo.compiler.frontend.traceable_values import TraceableValue, step_graph_of, traceable_values
+from zoo.compiler.frontend.trace_step import TraceableValue, step_graph_of, traceable_values
 from zoo.compiler.interpreter import GraphInterpreter
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.passes.autodiff import step_vjp

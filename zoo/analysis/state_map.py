@@ -16,7 +16,7 @@ import numpy as np
 
 from zoo.analysis.target import AnalysisTarget, arrays_of, layer_of, run
 from zoo.compiler import kernels_of
-from zoo.compiler.frontend.traceable_values import step_graph_of
+from zoo.compiler.frontend.trace_step import step_graph_of
 from zoo.compiler.interpreter import GraphInterpreter
 from zoo.compiler.passes.autodiff import step_vjp
 from zoo.errors import UsageError

@@ -3,23 +3,59 @@
 from __future__ import annotations
 
 import inspect
+import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from zoo.base import Cell, Component
 from zoo.base.card import SCOPES, UNPUBLISHED
 from zoo.cell_pages import GENERATED_MARK
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
 from zoo.cell_pages.cell_tables import declaration_tables
-from zoo.cell_pages.markdown import document, link, prose, wrapped
+from zoo.compiler.compile import plan_kernels
+from zoo.compiler.explain import Cost, cost_of, explain
+from zoo.compiler.frontend.trace_step import TraceableValue, step_graph_of
+from zoo.compiler.frontend.value_names import SQUASHING_RANGES
+from zoo.compiler.ir.dims import Dim
+from zoo.compiler.printing import format_dim, format_shape
 from zoo.errors import UsageError
 from zoo.layers.tape_size import tape_elements_per_token
+from zoo.layers.tracing import cell_trace_values
 from zoo.tables import TextTable
 
-if TYPE_CHECKING:
-    from zoo.compiler.ir.dims import Dim
-    from zoo.compiler.plan_values import Cost
+WIDTH = 120
+
+
+def prose(text: str) -> str:
+    """A line of a docstring with its code and with Markdown characters escaped."""
+    parts = re.split(r"``(.+?)``", text)
+    return "".join(f"`{part}`" if odd % 2 else _escaped(part) for odd, part in enumerate(parts))
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\*`\[\]])", r"\\\1", text).replace("<", "&lt;")
+
+
+def document(docstring: str) -> Iterator[str]:
+    """The lines of a docstring: paragraphs, and literal blocks after a double colon."""
+    for block in re.split(r"\n\s*\n", docstring.strip("\n")):
+        lines = block.splitlines()
+        if lines[0].startswith("    "):
+            yield from ("```text", *textwrap.dedent(block).splitlines(), "```", "")
+        else:
+            paragraph = re.sub(r"::$", ":", " ".join(line.strip() for line in lines))
+            yield from (*wrapped(prose(paragraph)), "")
+
+
+def wrapped(text: str) -> list[str]:
+    """The lines of a paragraph."""
+    return textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def link(text: str, url: str) -> str:
+    """A link, with the parentheses of the address escaped."""
+    return f"[{_escaped(text)}]({url.replace('(', '%28').replace(')', '%29')})"
 
 
 @dataclass(frozen=True)
@@ -62,8 +98,6 @@ def _has_default_size(cell: Cell) -> bool:
 
 
 def _planned_rows(cell: Cell, fits: bool) -> list[CostRow]:
-    from zoo.compiler.compile import plan_kernels
-    from zoo.compiler.plan_values import cost_of
 
     plan = plan_kernels(cell)
     forward, backward = cost_of(plan.forward), cost_of(plan.backward, plan.gradient.dx)
@@ -78,7 +112,6 @@ def _pass_rows(name: str, cost: Cost, fits: bool) -> Iterator[CostRow]:
 
 
 def _cost_row(what: str, dim: Dim, fits: bool) -> CostRow:
-    from zoo.compiler.printing import format_dim
 
     return CostRow(
         what, format_dim(dim), int(dim.evaluate({"I": INPUT_SIZE, "H": HIDDEN_SIZE})) if fits else None
@@ -86,7 +119,6 @@ def _cost_row(what: str, dim: Dim, fits: bool) -> CostRow:
 
 
 def _saved_row(cell: Cell, fits: bool) -> CostRow:
-    from zoo.compiler.explain import explain
 
     what = "elements saved for backward"
     if cell.is_derived():
@@ -167,3 +199,31 @@ def _reference(cls: type[Cell]) -> Iterator[str]:
     for heading, text in remarks.items():
         yield from (*wrapped(f"{heading}: {prose(text)}"), "") if text else ()
     yield from ("```bibtex", cls.bibtex(), "```", "")
+
+
+def trace_table(cell: Cell) -> TextTable:
+    """Name, shape in one row, and description of every traceable value.
+
+    Raises:
+        DefinitionError: if the ``step`` of the cell cannot be traced.
+    """
+    rows = tuple(_trace_row(cell, name, value) for name, value in cell_trace_values(cell).items())
+    return TextTable("Traces", ("name", "shape", "description"), rows)
+
+
+def _trace_row(cell: Cell, name: str, value: TraceableValue | None) -> tuple[str, ...]:
+    if value is None:
+        return name, f"({', '.join(size.text for size in cell.states[name].shape)})", "state"
+    return name, format_shape(value.shape), ", ".join(_description(cell, value))
+
+
+def _description(cell: Cell, value: TraceableValue) -> list[str]:
+    words = ["state"] if value.is_state else []
+    words += ["output"] if value.nodes == (step_graph_of(cell).y,) else []
+    if value.function in SQUASHING_RANGES:
+        low, high = SQUASHING_RANGES[value.function]
+        words.append(f"{value.function}, from {low:g} to {high:g}")
+    elif value.function:
+        words.append(value.function)
+    words += ["complex, as real and imaginary parts"] if len(value.nodes) > 1 else []
+    return words + ([] if value.varies else ["the same at every step"])

@@ -6,9 +6,8 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from zoo.cli.terminal import WIDTH, bold, dim, indent
-from zoo.compiler.explain import Equation, Explanation, Item, LoopEquations, SectionEquations
+from zoo.compiler.explain import Cost, Equation, Explanation, Item, LoopEquations, SectionEquations
 from zoo.compiler.ir.dims import Dim, as_dim
-from zoo.compiler.plan_values import Cost
 from zoo.compiler.printing import format_dim
 from zoo.tables import align
 

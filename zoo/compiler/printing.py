@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from zoo.compiler.ir.dims import ONE, ZERO, Dim
 from zoo.compiler.ir.elementwise_ops import ABSOLUTE, ADD, COPY, NEGATIVE
-from zoo.compiler.ir.graph import Node, Shape
+from zoo.compiler.ir.graph import Node, Shape, view_of
 from zoo.compiler.ir.op_table import Kind, Op
 from zoo.compiler.ir.structural_ops import (
     ARRAY,
@@ -20,7 +20,6 @@ from zoo.compiler.ir.structural_ops import (
     STRIDE,
     TRANSPOSE,
 )
-from zoo.compiler.ir.views import view_of
 
 # Operations with an operator, and its precedence; the others are written as calls.
 _OPERATORS = {

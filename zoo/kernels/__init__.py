@@ -11,7 +11,6 @@ from zoo._lazy import attach
 _EXPORTS = {
     "array_views": "as_rows empty_sequence flat_slice row rows_of_steps slice_steps",
     "elementary": "exp exp_diff log log1p sigmoid softplus tanh",
-    "error_function": "erf",
     "input_projection": (
         "add_column_sums add_weight_gradient project project_all_or_buffer project_at project_backward "
         "to_dense"
@@ -28,7 +27,7 @@ _EXPORTS = {
         "as_scores copy_row is_valid_logits prepare_input_weights project_step sample_softmax "
         "sampling_buffer unowned"
     ),
-    "select_ops": "maximum minimum row_max select",
+    "scalar_ops": "erf maximum minimum row_max select",
     "softmax_loss": "cross_entropies_grad cross_entropy cross_entropy_grad row_cross_entropy",
 }
 

@@ -16,9 +16,6 @@ from zoo.kernels.elementary import (
     softplus as softplus,
     tanh as tanh,
 )
-from zoo.kernels.error_function import (
-    erf as erf,
-)
 from zoo.kernels.input_projection import (
     add_column_sums as add_column_sums,
     add_weight_gradient as add_weight_gradient,
@@ -64,7 +61,8 @@ from zoo.kernels.sampling import (
     sampling_buffer as sampling_buffer,
     unowned as unowned,
 )
-from zoo.kernels.select_ops import (
+from zoo.kernels.scalar_ops import (
+    erf as erf,
     maximum as maximum,
     minimum as minimum,
     row_max as row_max,

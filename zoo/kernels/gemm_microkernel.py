@@ -22,8 +22,8 @@ from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 
+from zoo.kernels.dispatcher import linked_library
 from zoo.kernels.float_formats import intrinsic
-from zoo.kernels.inlining import linked_library
 from zoo.kernels.llvm_math import LANE, broadcast, first_lanes, masked_load, masked_store
 
 _INDEX = cgutils.intp_t

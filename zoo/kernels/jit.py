@@ -94,6 +94,11 @@ class Kernel(Generic[P, R]):
         return self._inlined
 
     @property
+    def _numba_type_(self) -> Any:
+        """The type of a kernel that is a global of another kernel: that of its dispatcher."""
+        return self.inlined._numba_type_  # type: ignore[attr-defined]
+
+    @property
     def signatures(self) -> list[Any]:
         """Signatures compiled or loaded so far for calls from Python."""
         return list(getattr(self.dispatcher, "signatures", []))

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from zoo.base import Cell
-from zoo.compiler.frontend.trace_step import StepGraph
-from zoo.compiler.frontend.traceable_values import step_graph_of
+from zoo.compiler.frontend.trace_step import StepGraph, step_graph_of
 from zoo.compiler.interpreter import CompiledScan, GraphInterpreter
 from zoo.compiler.ir.graph import Node, ancestors
 from zoo.compiler.ir.structural_ops import STATE

@@ -15,7 +15,7 @@ import numpy as np
 from zoo.arguments import short_repr
 from zoo.base import Cell
 from zoo.base.names import did_you_mean
-from zoo.compiler.frontend.traceable_values import TraceableValue, traceable_values
+from zoo.compiler.frontend.trace_step import TraceableValue, traceable_values
 from zoo.compiler.ir.dims import concrete_shape
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.passes.autodiff import step_vjp

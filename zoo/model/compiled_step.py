@@ -25,8 +25,8 @@ from zoo.base import Cell
 from zoo.compiler.cell_kernels import CellKernels
 from zoo.compiler.codegen.module import as_tuple
 from zoo.compiler.codegen.source_module import load_source
+from zoo.kernels.dispatcher import KernelRef
 from zoo.kernels.jit import Kernel, is_pure_python
-from zoo.kernels.kernel_calls import KernelRef
 from zoo.kernels.threadpool import run_with_pool
 from zoo.layers.batch import BatchRun
 from zoo.layers.checkpointing import slice_batch
@@ -227,7 +227,7 @@ def _is_plain(kind: Any, dtype: Any) -> bool:
 def _emit_module(calls: list[Call], stack: Stack) -> Iterator[str]:
     yield '"""A training step: forward pass of every layer, readout and loss, backward pass."""'
     yield from ("", "import zoo")
-    yield "from zoo.kernels.kernel_calls import call"
+    yield "from zoo.kernels.dispatcher import call"
     yield "from zoo.kernels.batch_slicing import copy_all, copy_columns, flatten_into, slice_rows"
     yield "from zoo.kernels.threadpool import bind_task, parallel_for, pass_turn, wait_for_turn"
     fields = ", ".join(StepArguments._fields)

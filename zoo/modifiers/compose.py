@@ -11,7 +11,7 @@ from zoo.base import Cell, Modifier, Output, Param
 from zoo.base.cell_editor import CellSpec, StepContext, StepResult
 from zoo.base.initializers import initializer_of
 from zoo.compiler.frontend.complex_numbers import Complex
-from zoo.compiler.frontend.matmul_hook import Handler, matmul_hook
+from zoo.compiler.frontend.numpy_functions import Handler, matmul_hook
 from zoo.compiler.frontend.symbolic import SymbolicArray
 from zoo.compiler.ir.dims import as_dim, dim_of
 from zoo.compiler.ir.graph import Graph, Level, Node, ancestors

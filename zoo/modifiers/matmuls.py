@@ -11,7 +11,7 @@ from typing import Any
 from zoo.base import Cell
 from zoo.base.cell_editor import Matmul, Sizes
 from zoo.compiler.frontend.complex_numbers import Complex
-from zoo.compiler.frontend.matmul_hook import matmul_hook
+from zoo.compiler.frontend.numpy_functions import matmul_hook
 from zoo.compiler.frontend.symbolic import SymbolicArray
 from zoo.compiler.frontend.trace_step import StepGraph, trace_step
 from zoo.compiler.ir.dims import Dim, as_dim

@@ -90,7 +90,7 @@ def flops(problem: Problem) -> tuple[int, str]:
 
 def _planned_flops(cell: Cell, hidden: int) -> int:
     from zoo.compiler.compile import plan_kernels
-    from zoo.compiler.plan_values import cost_of
+    from zoo.compiler.explain import cost_of
 
     sizes = {"I": SYMBOLS, "H": hidden}
     sizes |= {name: value for name, value in cell.options.items() if type(value) is int}

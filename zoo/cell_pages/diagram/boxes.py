@@ -1,19 +1,254 @@
-"""The boxes of a diagram and the edges between them, without positions."""
+"""The boxes of a diagram and the edges between them, without positions.
+
+Slices of one value, for example gates, share a box, and so do real and imaginary parts. Views of a whole
+value are drawn as the value. A call of a function of zoo is drawn as the call.
+"""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from zoo.base import Cell
-from zoo.cell_pages.diagram.nodes import DiagramNames, Group, box_groups, read_by, storage_of_view
-from zoo.compiler.frontend.trace_step import trace_step
+from zoo.compiler.frontend.trace_step import StepGraph, trace_step
+from zoo.compiler.frontend.value_names import NamedCall
 from zoo.compiler.ir.dims import GENERIC_SIZES, ONE
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.ir.structural_ops import BUFFER, PARAM, SLICE
+from zoo.compiler.ir.structural_ops import BROADCAST, BUFFER, CONCAT, PARAM, RESHAPE, SLICE, STATE, TRANSPOSE
+from zoo.compiler.passes.simplify import drop_derivative_markers
+from zoo.compiler.printing import EquationPrinter, format_shape, is_contiguous_view
+
+# An unnamed value that is longer, or shared and longer than the second limit, gets a name and a box.
+_MAX_LENGTH, _MAX_SHARED_LENGTH = 40, 14
+
+_PRODUCT, _ATOM = 4, 7  # precedence of @ and of a call
+
+_SIDES = ("_re", "_im")
+
+
+class DiagramNames(EquationPrinter):
+    """The values of a step with a box, by their names (:mod:`zoo.compiler.frontend.value_names`).
+
+    These are declarations, new states, ``h'``, values that the author named, and values that are too long to
+    be part of another equation. Markers of derivatives, such as ``stop_gradient``, are not drawn.
+
+    Args:
+        step_graph: The step.
+
+    Attributes:
+        names: The values with a box, and their names.
+        y: The output.
+        new_states: The new states; real and imaginary part of a complex one.
+        aliases: New states that equal a value with another name, and that value.
+    """
+
+    def __init__(self, step_graph: StepGraph) -> None:
+        self.step_graph = step_graph
+        called = (node for made, (_, given) in step_graph.calls.items() for node in (made, *given))
+        new = drop_derivative_markers([*step_graph.outputs, *called])
+        self.values = step_graph.map_nodes(new).value_names()
+        self.calls = function_calls(step_graph, new)
+        self.y, self.new_states = storage_of_view(new[step_graph.y]), dict(self._new_states(new))
+        self.shapes = {storage_of_view(new[node]): node.shape for node in reversed(step_graph.outputs)}
+        self.aliases: list[tuple[str, Node]] = []
+        self.names = {node: name for name, node in self._declared()}
+        self._name_outputs()
+        self._name_author_values(new)
+        self._name_long_values()
+
+    def _declared(self) -> Iterator[tuple[str, Node]]:
+        graph = self.step_graph
+        yield "x", graph.x
+        for leaves in (graph.states, graph.inputs, graph.params, graph.buffers):
+            yield from leaves.items()
+
+    def _new_states(self, new: dict[Node, Node]) -> Iterator[tuple[str, Node]]:
+        for name, node in self.step_graph.new_states.items():
+            planes = new[node].inputs if self._is_complex(new[node], name) else (new[node],)
+            sides = _SIDES if len(planes) > 1 else ("",)
+            yield from (
+                (f"{name}{side}'", storage_of_view(plane)) for side, plane in zip(sides, planes, strict=True)
+            )
+
+    def _is_complex(self, node: Node, state: str) -> bool:
+        is_complex = self.step_graph.cell.states[state].complex
+        return is_complex and node.op == CONCAT and node.attr == 0 and len(node.inputs) == 2
+
+    def _name_outputs(self) -> None:
+        for name, node in self.new_states.items():
+            if node in self.names or node.value is not None:
+                self.aliases.append((name, node))
+            else:
+                self.names[node] = name
+        if self.y.op.kind is Kind.LEAF:
+            self.aliases.append(("y", self.y))
+        elif self.y not in self.names:
+            self.names[self.y] = self.values.name(self.y)
+
+    def _name_author_values(self, new: dict[Node, Node]) -> None:
+        reached = self.reached()
+        for old in self.step_graph.names:
+            node = storage_of_view(new.get(old, old))
+            is_unnamed = node in reached and not self.has_name(node) and node.value is None
+            if is_unnamed and not self._is_plane(node):
+                self.shapes.setdefault(node, old.shape)
+                self.names[node] = self.values.name(new.get(old, old))
+
+    def _name_long_values(self) -> None:
+        nodes = sorted(self.reached(), key=_index)
+        uses = Counter(storage_of_view(operand) for node in nodes for operand in self.operands(node))
+        parts = {node.inputs[0] for node in self.names if node.op == SLICE}
+        for node in nodes:
+            if (
+                self.has_name(node)
+                or node.value is not None
+                or node.op.kind in (Kind.LEAF, Kind.VIEW)
+                or node in parts
+            ):
+                continue
+            length = len(self.equation(node))
+            if length > _MAX_LENGTH or (uses[node] > 1 and length > _MAX_SHARED_LENGTH):
+                self.names[node] = self.values.name(node)
+
+    def reached(self) -> dict[Node, None]:
+        """The values that the outputs depend on, without views."""
+        return self._below([self.y, *self.new_states.values()], stop=())
+
+    def read_by(self, node: Node) -> list[Node]:
+        """The values with a box in the equation of a value."""
+        values = self._below(map(storage_of_view, self.operands(node)), stop=self.names)
+        return [each for each in values if each in self.names]
+
+    def _below(self, nodes: Iterable[Node], stop: Iterable[Node]) -> dict[Node, None]:
+        seen: dict[Node, None] = {}
+        waiting = list(nodes)
+        while waiting:
+            node = waiting.pop()
+            if node not in seen:
+                seen[node] = None
+                if node not in stop:
+                    waiting.extend(map(storage_of_view, reversed(self.operands(node))))
+        return seen
+
+    def operands(self, node: Node) -> tuple[Node, ...]:
+        """The operands of a value: the arguments of a call, or its inputs."""
+        return self.calls[node][1] if node in self.calls else node.inputs
+
+    def has_name(self, node: Node) -> bool:
+        """Whether a value has a box."""
+        return storage_of_view(node) in self.names
+
+    def has_own_text(self, node: Node) -> bool:
+        """Whether a view has a box, is a call, or is the real or imaginary part of an array."""
+        return self.has_name(node) or node in self.calls or is_full_view(node) or self._is_plane(node)
+
+    def give_name(self, node: Node) -> str:
+        """The name of a value with a box."""
+        return self.names[storage_of_view(node)]
+
+    def shape(self, node: Node) -> str:
+        """The shape of a value in letters."""
+        shape = self.shapes.get(node, node.shape)
+        return f"{format_shape(shape[1:])} complex" if self._has_planes(node) else format_shape(shape)
+
+    def _has_planes(self, node: Node) -> bool:
+        """Whether a value is a stored complex array."""
+        cell = self.step_graph.cell
+        declared = {**cell.params, **cell.buffers, **cell.states}
+        return node.op in (PARAM, BUFFER, STATE) and declared[node.attr].complex
+
+    def _is_plane(self, node: Node) -> bool:
+        return node.op == SLICE and node.attr[0] == 0 and self._has_planes(node.inputs[0])
+
+    def _format(self, node: Node) -> tuple[str, int]:
+        name, given = self.calls.get(node, ("", ()))
+        if name == "@":
+            a, b = given
+            return f"{self.operand(a, _PRODUCT)} @ {self.operand(b, _PRODUCT + 1)}", _PRODUCT
+        if name:
+            return f"{name}({', '.join(map(self.operand, given))})", _ATOM
+        if is_full_view(node) and node.inputs[0].value is None and not self.has_name(node.inputs[0]):
+            return self._format(node.inputs[0])
+        if self._is_plane(node):
+            return f"{self.names[node.inputs[0]]}{'_im' if node.attr[1].integer else '_re'}", _ATOM
+        return super()._format(node)
+
+
+def _index(node: Node) -> int:
+    return node.index
+
+
+Group = tuple[Node, ...]
+
+Read = Callable[[Group], Iterable[Node]]
+
+
+def box_groups(values: DiagramNames) -> list[Group]:
+    """The computed values in groups that share a box, in topological order."""
+    nodes = [node for node in values.names if node.op.kind is not Kind.LEAF]
+    boxes: dict[Hashable, list[Node]] = {}
+    for node in sorted(nodes, key=_index):
+        boxes.setdefault(_group_key(values, node), []).append(node)
+    groups = [tuple(group) for group in boxes.values()]
+    return topological_order(groups, lambda group: read_by(values, group))
+
+
+def read_by(values: DiagramNames, group: Group) -> list[Node]:
+    """The values with a box that a group reads."""
+    reads = dict.fromkeys(node for member in group for node in values.read_by(member))
+    return [node for node in reads if node not in group]
+
+
+def topological_order(groups: list[Group], read: Read) -> list[Group]:
+    """Sort groups topologically; groups on a cycle are split."""
+    waiting, ordered = dict.fromkeys(groups), []
+    while waiting:
+        ahead = {node for group in waiting for node in group}
+        ready = next((group for group in waiting if not ahead & set(read(group))), None)
+        if ready is not None:
+            del waiting[ready]
+            ordered.append(ready)
+        else:
+            waiting = dict.fromkeys((node,) for node in sorted(ahead, key=_index))
+    return ordered
+
+
+def _group_key(values: DiagramNames, node: Node) -> Hashable:
+    """The key of the values that share a box."""
+    if node.op == SLICE:
+        return ("parts", node.inputs[0])
+    if any(other.op == SLICE and other.inputs[0] is node for other in values.names):
+        return ("parts", node)
+    stem, _, side = values.names[node].rpartition("_")
+    return ("complex", stem) if stem and side.rstrip("'") in ("re", "im") else node
+
+
+def function_calls(step_graph: StepGraph, new: dict[Node, Node]) -> dict[Node, NamedCall]:
+    """Results of functions, with the function and its arguments."""
+    calls: dict[Node, NamedCall] = {}
+    for node, (name, given) in step_graph.calls.items():
+        made, *operands = (new.get(storage_of_view(each)) for each in (node, *given))
+        known = tuple(operand for operand in operands if operand is not None)
+        if made is not None and made.value is None and made not in known and 0 < len(known) == len(given):
+            calls[made] = (name, known)
+    return calls
+
+
+def storage_of_view(node: Node) -> Node:
+    """The base of a view of a whole value; other values are their own base."""
+    while is_full_view(node):
+        node = node.inputs[0]
+    return node
+
+
+def is_full_view(node: Node) -> bool:
+    """Whether a node is a view of a whole value, perhaps repeated."""
+    return node.op in (RESHAPE, BROADCAST) or (node.op == TRANSPOSE and is_contiguous_view(node))
+
 
 _WEIGHTS = (PARAM, BUFFER)
 

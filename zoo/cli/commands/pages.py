@@ -34,7 +34,7 @@ def command(names: Sequence[str], out: Path, check: bool) -> None:
     registered cells get a page, DIR/README.md and DIR/FAMILY/README.md list them, and pages of removed cells
     are deleted. Up-to-date pages are not rewritten. Files that this command did not write stay unchanged.
     """
-    from zoo.cell_pages.write_pages import all_files, cell_files, pending_changes, write_changes
+    from zoo.cell_pages.pages import all_files, cell_files, pending_changes, write_changes
 
     registry = registry_of(Cell)
     classes = list(dict.fromkeys(map(cell_class, names or registry.list())))

@@ -159,7 +159,7 @@ def _origin(component: type[Component]) -> str:
 
 def _traces(cell: Cell) -> list[str]:
     """The values that ``forward(x, trace=...)`` takes, or why they are unknown."""
-    from zoo.cell_pages.trace_table import trace_table
+    from zoo.cell_pages.cell_page import trace_table
 
     try:
         return align(trace_table(cell).rows)

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from zoo.compiler.codegen.matmuls import array_name, matrix, pack_lines
-from zoo.compiler.codegen.module import as_tuple, loop_functions, unpack, unpack_arguments
-from zoo.compiler.codegen.pass_emitter import PassEmitter
-from zoo.compiler.codegen.prologue import (
+from zoo.compiler.codegen.module import (
+    PassEmitter,
     allocations,
+    as_tuple,
     constant_arrays,
     flat_arrays,
+    loop_functions,
     numbers,
     size_letters,
     size_numbers,
+    unpack,
+    unpack_arguments,
 )
 from zoo.compiler.codegen.writer import Writer, identifiers_in
 from zoo.compiler.frontend.value_names import ValueNames

@@ -8,9 +8,8 @@ from zoo.compiler.codegen.storage import BLOCK, BLOCK_OF_ALL, ArrayVar, StorageM
 from zoo.compiler.codegen.writer import ARRAY_SUFFIXES, Names, NumberVars, Writer
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.frontend.value_names import ValueNames
-from zoo.compiler.ir.graph import Node
+from zoo.compiler.ir.graph import Node, view_of
 from zoo.compiler.ir.structural_ops import TRANSPOSE, transpose_last
-from zoo.compiler.ir.views import view_of
 from zoo.compiler.schedule.fusion import Storage
 from zoo.compiler.schedule.sections import PassSchedule
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from zoo.compiler.codegen.emit_context import EmitContext
 from zoo.compiler.codegen.storage import StorageMap
 from zoo.compiler.ir.elementwise_ops import COPY
-from zoo.compiler.ir.graph import Node
+from zoo.compiler.ir.graph import Node, view_of
 from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.ir.views import view_of
 from zoo.compiler.schedule.fusion import Storage
 
 # Precedence of operators; an atom needs no parentheses anywhere.

@@ -32,10 +32,9 @@ from zoo.compiler.codegen.storage import (
 )
 from zoo.compiler.codegen.writer import Writer
 from zoo.compiler.ir.dims import ONE, ZERO
-from zoo.compiler.ir.graph import Node
+from zoo.compiler.ir.graph import Node, contiguous
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import ROW_SUM
-from zoo.compiler.ir.views import contiguous
 from zoo.compiler.schedule.fusion import FusedLoop, Storage
 
 

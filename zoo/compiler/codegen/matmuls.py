@@ -8,7 +8,7 @@ from zoo.compiler.codegen.emit_context import EmitContext
 from zoo.compiler.codegen.storage import BLOCK, ArrayVar
 from zoo.compiler.codegen.writer import Writer, identifiers_in
 from zoo.compiler.ir.dims import as_dim, product
-from zoo.compiler.ir.graph import Node
+from zoo.compiler.ir.graph import Node, View, view_of
 from zoo.compiler.ir.op_table import Op
 from zoo.compiler.ir.structural_ops import (
     DOT,
@@ -23,7 +23,6 @@ from zoo.compiler.ir.structural_ops import (
     X,
     transpose_last,
 )
-from zoo.compiler.ir.views import View, view_of
 from zoo.compiler.schedule.fusion import Storage
 
 

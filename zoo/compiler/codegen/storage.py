@@ -9,9 +9,8 @@ from zoo.compiler.codegen.writer import ARRAY_SUFFIXES, Names
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.dims import ONE, ZERO, Dim, product
-from zoo.compiler.ir.graph import Node, Shape
+from zoo.compiler.ir.graph import Node, Shape, Strides, View, contiguous, view_of
 from zoo.compiler.ir.structural_ops import ARRAY, EYE, SIZE
-from zoo.compiler.ir.views import Strides, View, contiguous, view_of
 from zoo.compiler.schedule.fusion import FusedLoop, Storage
 from zoo.compiler.schedule.sections import PassSchedule
 

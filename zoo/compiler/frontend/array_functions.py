@@ -17,7 +17,9 @@ from zoo.compiler.frontend.source_errors import TraceError
 from zoo.compiler.frontend.symbolic import (
     SymbolBase,
     SymbolicArray,
+    SymbolicLength,
     as_index,
+    as_length,
     as_node,
     graph_of,
     make_symbolic,
@@ -26,7 +28,6 @@ from zoo.compiler.frontend.symbolic import (
     normal_axis,
     resolve_shape,
 )
-from zoo.compiler.frontend.symbolic_length import SymbolicLength, as_length
 from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import ONE, Dim, as_dim
 from zoo.compiler.ir.graph import Graph, Level, format_shape

@@ -12,12 +12,12 @@ from zoo.compiler.frontend.source_errors import TraceError
 from zoo.compiler.frontend.symbolic import (
     SymbolBase,
     SymbolicArray,
+    SymbolicLength,
     as_node,
     function_name,
     graph_of,
     ufunc_name,
 )
-from zoo.compiler.frontend.symbolic_length import SymbolicLength
 from zoo.compiler.ir.graph import Graph, Node, Shape, ancestors, format_shape
 
 

@@ -1,6 +1,7 @@
-"""NumPy's functions on symbolic arrays: ufuncs, reductions, and the dispatch of all others.
+"""NumPy's functions on symbolic arrays: ufuncs, reductions, linear algebra, and the dispatch of all others.
 
-A ufunc is a row of the table of operations, or composed of rows.
+A ufunc is a row of the table of operations, or composed of rows. A modifier may handle ``a @ b``, and return
+another value than the product (:func:`matmul_hook`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import functools
 import inspect
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -25,11 +28,10 @@ from zoo.compiler.frontend.array_functions import (
     safe_sqrt,
 )
 from zoo.compiler.frontend.complex_numbers import call_complex_function, call_complex_ufunc, is_complex
-from zoo.compiler.frontend.linear_algebra import LINEAR_ALGEBRA
-from zoo.compiler.frontend.matmul_hook import dispatch_matmul
 from zoo.compiler.frontend.source_errors import TraceError
 from zoo.compiler.frontend.symbolic import (
     NumpyDispatch,
+    SymbolBase,
     SymbolicArray,
     apply_elementwise,
     as_node,
@@ -39,13 +41,99 @@ from zoo.compiler.frontend.symbolic import (
     normal_axes,
     normal_axis,
     set_numpy_dispatch,
+    symbolic_length,
     ufunc_name,
 )
-from zoo.compiler.frontend.symbolic_length import symbolic_length
 from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import ONE, as_dim
-from zoo.compiler.ir.graph import Node
+from zoo.compiler.ir.graph import Level, Node, format_shape
 from zoo.compiler.ir.op_table import OPS, Kind, elementwise_rows
+from zoo.compiler.ir.structural_ops import EYE
+
+Handler = Callable[[Any, Any], Any]
+
+_handlers: ContextVar[tuple[Handler, ...]] = ContextVar("zoo_matmul_hooks", default=())
+
+
+@contextmanager
+def matmul_hook(handler: Handler) -> Iterator[None]:
+    """Within the block, ``a @ b`` of symbolic arrays returns ``handler(a, b)``.
+
+    A product within a handler goes to the handlers around it: a modifier does not handle its own products,
+    the modifiers around it do.
+    """
+    token = _handlers.set((*_handlers.get(), handler))
+    try:
+        yield
+    finally:
+        _handlers.reset(token)
+
+
+def dispatch_matmul(a: Any, b: Any, default: Handler) -> Any:
+    """Return ``a @ b``: the result of the innermost handler, or of ``default`` if there is none."""
+    handlers = _handlers.get()
+    if not handlers:
+        return default(a, b)
+    token = _handlers.set(handlers[:-1])
+    try:
+        return handlers[-1](a, b)
+    finally:
+        _handlers.reset(token)
+
+
+def expm(a: SymbolBase) -> SymbolicArray:
+    """Return the exponential of a matrix.
+
+    Raises:
+        TraceError: if it is not square, is complex, or depends on x or a state.
+    """
+    if not isinstance(a, SymbolicArray):
+        raise TraceError("zoo.expm of complex numbers is not compiled; take their .real and .imag")
+    _check_matrix("zoo.expm", a.node)
+    return make_symbolic(ops.expm, a.node)
+
+
+def _solve(a: Any, b: Any) -> Any:
+    matrix, right = nodes_of((a, b))
+    _check_matrix("np.linalg.solve", matrix)
+    if right.level != Level.ONCE:
+        raise TraceError(
+            "np.linalg.solve is compiled for arrays that depend on parameters alone; where the right-hand "
+            "side depends on x or a state, write np.linalg.inv(a) @ b"
+        )
+    if right.ndim not in (1, 2) or right.shape[0] != matrix.shape[0]:
+        raise TraceError(
+            f"np.linalg.solve: found arrays of shapes {format_shape(matrix.shape)} and "
+            f"{format_shape(right.shape)}; expected "
+            "a square matrix, and a vector or a matrix of as many rows"
+        )
+    columns = ops.reshape(right, (*right.shape, ONE)) if right.ndim == 1 else right
+    return make_symbolic(ops.reshape, ops.solve(matrix, columns), right.shape)
+
+
+def _inv(a: Any) -> Any:
+    _check_matrix("np.linalg.inv", a.node)
+    (length, _) = a.dims
+    return make_symbolic(ops.solve, a.node, a.graph.node(EYE, attr=length, shape=(length, length)))
+
+
+def _check_matrix(name: str, node: Node) -> None:
+    if node.level != Level.ONCE:
+        raise TraceError(
+            f"{name} is compiled for a matrix that depends on parameters alone, and runs once per sequence; "
+            "found one that depends on x or a state"
+        )
+    if node.ndim != 2 or node.shape[0] != node.shape[1]:
+        hint = (
+            f"; for a stack of matrices, write np.stack([{name}(a) for a in stack])" if node.ndim > 2 else ""
+        )
+        raise TraceError(
+            f"{name} takes one square matrix; found an array of shape {format_shape(node.shape)}{hint}"
+        )
+
+
+LINEAR_ALGEBRA: dict[Any, Callable[..., Any]] = {np.linalg.inv: _inv, np.linalg.solve: _solve}
+"""By NumPy's function, with those arguments of NumPy's that are compiled, under the same names."""
 
 
 def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -1,7 +1,12 @@
-"""Trace the ``step`` of a cell with symbolic arrays into a graph with named inputs and outputs."""
+"""Trace the ``step`` of a cell with symbolic arrays into a graph with named inputs and outputs.
+
+Its traceable values are the new states, the output, all values that the author of ``step`` named, and the
+results and arguments of named functions (:mod:`zoo.compiler.frontend.value_names`).
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +15,6 @@ import zoo.compiler.frontend.numpy_functions  # noqa: F401 - the functions of Nu
 from zoo.base import Cell, Output
 from zoo.base.declarations import Array, State
 from zoo.compiler.frontend.complex_numbers import Complex, parts_of
-from zoo.compiler.frontend.name_recorder import NamedCall, NameRecorder, ValueNodes, record_names
 from zoo.compiler.frontend.source_errors import (
     NOT_DETERMINISTIC,
     TraceError,
@@ -18,9 +22,15 @@ from zoo.compiler.frontend.source_errors import (
     error_at,
     step_location,
 )
-from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, as_node
-from zoo.compiler.frontend.symbolic_length import describe
-from zoo.compiler.frontend.value_names import StepNamer, ValueNames
+from zoo.compiler.frontend.symbolic import SymbolBase, SymbolicArray, as_node, describe
+from zoo.compiler.frontend.value_names import (
+    NamedCall,
+    NameRecorder,
+    StepNamer,
+    ValueNames,
+    ValueNodes,
+    record_names,
+)
 from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import ONE, Dim, as_dim, dim_of, letter
 from zoo.compiler.ir.graph import Graph, Level, Node, Shape, ancestors, format_shape
@@ -296,3 +306,54 @@ def _shape_conditions(step_graph: StepGraph) -> Iterator[tuple[str, Dim, int]]:
                 description = f"step takes entry {index} of an axis of length {whole}"
                 yield description, index, 0
                 yield description, whole - index, 1
+
+
+@dataclass(frozen=True)
+class TraceableValue:
+    """A value of a step.
+
+    Args:
+        nodes: Its node; of complex numbers those of the real and the imaginary part.
+        function: The function that returned it, if it is one of ``NAMED_FUNCTIONS``.
+        is_state: Whether it is a new state.
+    """
+
+    nodes: ValueNodes
+    function: str = ""
+    is_state: bool = False
+
+    @property
+    def shape(self) -> Shape:
+        """The shape in one row; of complex numbers that of each part."""
+        return self.nodes[0].shape
+
+    @property
+    def varies(self) -> bool:
+        """Whether it may differ between steps. A new state may, even if it depends on parameters alone."""
+        return self.is_state or any(node.level != Level.ONCE for node in self.nodes)
+
+
+@functools.lru_cache(maxsize=256)
+def step_graph_of(cell: Cell) -> StepGraph:
+    """Return the graph of a cell's step; it is traced once.
+
+    Raises:
+        DefinitionError: if the ``step`` cannot be traced.
+    """
+    return trace_step(cell)
+
+
+@functools.lru_cache(maxsize=256)
+def traceable_values(cell: Cell) -> dict[str, TraceableValue]:
+    """Return the traceable values of a cell that has a ``step``, in the order of their computation.
+
+    Raises:
+        DefinitionError: if the ``step`` cannot be traced.
+    """
+    graph = step_graph_of(cell)
+    namer = StepNamer(graph.y, graph.new_states, graph.calls, graph.bindings)
+    last = {name: max(node.index for node in nodes) for name, nodes in namer.nodes.items()}
+    return {
+        name: TraceableValue(namer.nodes[name], namer.function(name), name in graph.new_states)
+        for name in sorted(namer.nodes, key=lambda name: last[name])
+    }

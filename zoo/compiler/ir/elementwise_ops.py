@@ -146,8 +146,10 @@ elementwise("logical_and", np.logical_and, "{0} & {1}", None, (_BOOL, _BOOL), is
 elementwise("logical_or", np.logical_or, "{0} | {1}", None, (_BOOL, _BOOL), is_bool=True, accepts_bool=True)
 elementwise("logical_not", np.logical_not, "not {0}", None, (_BOOL,), is_bool=True, accepts_bool=True)
 COPY = elementwise("copy", np.positive, "{0}", lambda g, y, a: (g,))
-# What only the derivative sees; both vanish from the graph once it has been taken (adjoint.py).
+# What only the derivative sees; both vanish from the graph once it has been taken (autodiff.py).
 STOP_GRADIENT = elementwise("stop_gradient", np.positive, "{0}", None, exact_gradient=False)
+SHIFT = "shift"
+"""Attribute of a ``stop_gradient`` that changes no derivative: the maximum that a softmax subtracts."""
 WITH_DERIVATIVE = elementwise(
     "with_derivative",
     lambda value, x, slope: np.positive(value),

@@ -17,9 +17,17 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from zoo.compiler.ir.dims import ONE, ZERO, Dim, Sizes, as_dim, concrete_shape, product
-from zoo.compiler.ir.graph import Level, Node, Shape, ShapeError, broadcast_shape, format_shape
+from zoo.compiler.ir.graph import (
+    Level,
+    Node,
+    Shape,
+    ShapeError,
+    View,
+    broadcast_shape,
+    format_shape,
+    reshape_strides,
+)
 from zoo.compiler.ir.op_table import Kind, Op, define
-from zoo.compiler.ir.views import View, reshape_strides
 
 NumpyFunction: TypeAlias = Callable[..., Any]
 Inputs: TypeAlias = tuple[Node, ...]

@@ -11,12 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 
 from zoo.compiler.frontend.trace_step import StepGraph
-from zoo.compiler.ir.elementwise_ops import STOP_GRADIENT, WHERE, WITH_DERIVATIVE
+from zoo.compiler.ir.elementwise_ops import SHIFT, STOP_GRADIENT, WHERE, WITH_DERIVATIVE
 from zoo.compiler.ir.graph import Node, ancestors
 from zoo.compiler.ir.op_table import Op
-
-SHIFT = "shift"
-"""Attribute of a ``stop_gradient`` that changes no derivative: the maximum that a softmax subtracts."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.elementwise_ops import COPY
-from zoo.compiler.ir.graph import Level, Node, ancestors, users
+from zoo.compiler.ir.graph import Level, Node, ancestors, users, view_of
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import (
     ARRAY,
@@ -21,7 +21,6 @@ from zoo.compiler.ir.structural_ops import (
     TRANSPOSE,
     X,
 )
-from zoo.compiler.ir.views import view_of
 from zoo.compiler.passes.simplify import NO_NODES, rebuild, rewrite
 
 

@@ -6,9 +6,8 @@ import enum
 from dataclasses import dataclass, field
 
 from zoo.compiler.ir.dims import ZERO, as_dim, product
-from zoo.compiler.ir.graph import Node, Shape
+from zoo.compiler.ir.graph import Node, Shape, View, contiguous, view_of
 from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.ir.views import View, contiguous, view_of
 
 
 class Storage(enum.Enum):

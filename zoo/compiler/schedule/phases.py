@@ -6,10 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from zoo.compiler.ir.graph import Node
+from zoo.compiler.ir.graph import Node, view_of
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import ROW_SUM, X
-from zoo.compiler.ir.views import view_of
 from zoo.compiler.passes.insert_copies import is_computed
 from zoo.compiler.schedule.fusion import FusedLoop, Storage, fused_loops
 

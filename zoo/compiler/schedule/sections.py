@@ -6,10 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from zoo.compiler.frontend.trace_step import StepGraph
-from zoo.compiler.ir.graph import Level, Node, ancestors, users
+from zoo.compiler.ir.graph import Level, Node, ancestors, users, view_of
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import DSTATE_OUT, ROW_SUM, X
-from zoo.compiler.ir.views import view_of
 from zoo.compiler.passes.autodiff import StepGradient
 from zoo.compiler.passes.insert_copies import copy, ensure_distinct, insert_copies, is_computed
 from zoo.compiler.passes.simplify import rebuild, rewrite

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from zoo.compiler.codegen.writer import identifiers_in
+from zoo.compiler.ir.graph import view_of
 from zoo.compiler.ir.structural_ops import SLICE
-from zoo.compiler.ir.views import view_of
 from zoo.compiler.schedule.phases import MatmulItem
 from zoo.export.c.literals import CWriter, c_type, fill_lines
 from zoo.export.c.loops import write_loop, write_matmul

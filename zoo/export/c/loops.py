@@ -15,10 +15,9 @@ from zoo.compiler.codegen.storage import (
     merged_axes,
 )
 from zoo.compiler.ir.dims import ONE, ZERO, as_dim, concrete_shape, product
-from zoo.compiler.ir.graph import Node
+from zoo.compiler.ir.graph import Node, View, contiguous, view_of
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import TRANSPOSE, X, transpose_last
-from zoo.compiler.ir.views import View, contiguous, view_of
 from zoo.compiler.schedule.fusion import FusedLoop, Storage
 from zoo.export.c.literals import CWriter, c_type
 from zoo.export.c.operations import MATMULS, REDUCTIONS, SCANS

@@ -15,7 +15,7 @@ from unittest import SkipTest
 import numpy as np
 
 from zoo.base import Cell
-from zoo.compiler.frontend.traceable_values import step_graph_of
+from zoo.compiler.frontend.trace_step import step_graph_of
 from zoo.compiler.passes.gradient_cuts import GradientCuts, find_gradient_cuts
 from zoo.errors import DefinitionError
 from zoo.testing.assertions import assert_close, assert_same

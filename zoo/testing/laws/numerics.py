@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from zoo.base import Cell
-from zoo.compiler.frontend.traceable_values import step_graph_of
+from zoo.compiler.frontend.trace_step import step_graph_of
 from zoo.compiler.ir.graph import ancestors
 from zoo.compiler.ir.structural_ops import STATE
 from zoo.testing.assertions import assert_close, fail

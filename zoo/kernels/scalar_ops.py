@@ -1,7 +1,11 @@
-"""Branchless selection, minimum and maximum: a loop with a branch does not vectorise."""
+"""Scalar functions: selection, minimum and maximum without a branch, since loops with one do not vectorise.
+
+The error function is a call into the C library per element, with its accuracy.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
@@ -67,3 +71,13 @@ def row_max(row: Array) -> float:
     for n in range(row.size):
         best = max(best, ordered(row[n]))
     return from_ordered(best, row[0])  # type: ignore[no-any-return]
+
+
+def _py_erf(x: Any) -> Any:
+    return type(x)(math.erf(x))
+
+
+@njit(inline=True, python_fallback=_py_erf)
+def erf(x: float) -> float:
+    """The error function of a float32 or float64 scalar."""
+    return math.erf(x)
