@@ -1,5 +1,6 @@
 """Base classes of all components. Nothing here imports Numba."""
 
+from zoo.base.bound_optimizer import BoundOptimizer
 from zoo.base.card import Card
 from zoo.base.cell import Cell, Output
 from zoo.base.component import Component
@@ -14,6 +15,7 @@ from zoo.base.tracker import Tracker
 
 __all__ = [
     "Batch",
+    "BoundOptimizer",
     "Buffer",
     "Card",
     "Cell",

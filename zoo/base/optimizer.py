@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from zoo.arguments import as_integer, short_repr
+from zoo.base.bound_optimizer import BoundOptimizer, HasGradient
 from zoo.base.component import Component, check_kernel_signature, declarations_of
 from zoo.base.declarations import StateSlot
 from zoo.base.size_expr import SizeExpr
@@ -75,6 +76,21 @@ class Optimizer(Component, abstract=True):
                 f"update({', '.join(UPDATE_ARGUMENTS)})."
             )
         check_kernel_signature(cls, "update", UPDATE_ARGUMENTS)
+
+    def bind(
+        self, *targets: HasGradient | tuple[Vector, Vector], clip_norm: float | None = None
+    ) -> BoundOptimizer:
+        """Bind the optimizer to parameters, which ``step()`` of the result updates in place.
+
+        Args:
+            *targets: Layers, models or other objects with ``theta`` and ``grad``, or pairs of arrays
+                ``(theta, grad)``.
+            clip_norm: Largest norm of the gradient; None for no limit.
+
+        Raises:
+            UsageError: if there is no target, a target has no such arrays, or an argument is invalid.
+        """
+        return BoundOptimizer(self, *targets, clip_norm=clip_norm)
 
     def init(self, theta: Vector) -> dict[str, Vector]:
         """Slots before the first update, zeros of the dtype of ``theta (P,)``.
