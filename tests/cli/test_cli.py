@@ -307,7 +307,7 @@ def test_bugs_keep_their_traceback():
         ("sample nothere --top-k 0", 1, "option 'k' is 0; expected an integer at least 1"),
         ("sample nothere --sampler gredy", 1, "Did you mean 'greedy'?"),
         ("sample nothere --top-p 0.5 --min-p 0.1 --set p=0.3", 1, "write top_p.p or min_p.p"),
-        ("sample nothere --cell vanilla", 1, "a trained model names its cell itself"),
+        ("sample nothere --cell vanilla", 1, "the run stores the names of its cells"),
         ("sample nothere --on-unknown guess", 2, "'guess' is not one of 'error', 'skip'"),
         ("sample", 2, "Missing argument 'RUN'"),
         ("eval nothere", 1, "nothere"),

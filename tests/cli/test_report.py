@@ -55,7 +55,7 @@ def test_figures(run, tmp_path):
         (["{run}", "--out", "no/page.html"], 1, "there is no directory no to write page.html into"),
         (["{run}", "--figures", "gif", "x"], 2, "'gif' is not one of"),
         (["{run}", "--symbols", "-1"], 2, "-1 is not in the range"),
-        (["{run}", "--cell", "lstm"], 1, "a trained model names its cell itself"),
+        (["{run}", "--cell", "lstm"], 1, "the run stores the names of its cells"),
         ([], 2, "Missing argument"),
     ],
 )

@@ -333,7 +333,7 @@ def test_cells_of_names_and_files_in_every_command(file, text, tmp_path):
         for words in (("sample", out, "--length", 3), ("eval", out), ("report", out, "--symbols", 9)):
             result = zoo_command(*words, "--cell", chosen)
             assert (result.exit_code, "left out" in result.stderr) == (0, False), words
-    assert "names its cell itself" in zoo_command("sample", out, "--cell", "lstm,gru").stderr
+    assert "stores the names of its cells" in zoo_command("sample", out, "--cell", "lstm,gru").stderr
 
 
 def test_run_with_cells_is_resumed_by_directory_alone(text, tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 
 from zoo.base import Cell, Component, Modifier, Optimizer, Sampler, Task, Tracker
 from zoo.base.names import MODIFIER_SEPARATOR, did_you_mean
+from zoo.cli.completion import complete_files
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import option
 from zoo.errors import UnknownNameError, UsageError
@@ -42,6 +43,20 @@ def plugin_option(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, **kwargs)
 
     return load_and_run
+
+
+CELL_FILE: dict[str, Any] = {
+    "metavar": "FILE.py:Class",
+    "help": "The --cell of training, if it names a cell in a Python file, as in lstm,FILE.py:Class.",
+    "shell_complete": complete_files,
+}
+"""Attributes of ``--cell`` in commands that read a trained model."""
+TASK_FILE: dict[str, Any] = {
+    "metavar": "FILE.py:Class",
+    "help": "The --task of training, if it is in a Python file.",
+    "shell_complete": complete_files,
+}
+"""Attributes of ``--task`` in commands that read a trained model."""
 
 
 def load_plugins(files: Iterable[str]) -> None:
@@ -120,9 +135,10 @@ def file_task(text: str | None) -> type[Task] | None:
 
 def _only_file(kind: str, text: str) -> str:
     if not is_file_spec(text):
+        stored = "names of its cells" if kind == "cell" else f"name of its {kind}"
         raise UsageError(
-            f"--{kind} {text}: a trained model names its {kind} itself; --{kind} FILE.py:Class is for a "
-            f"{kind} that is registered nowhere."
+            f"--{kind} {text}: the run stores the {stored}; leave --{kind} out, or give FILE.py:Class for a "
+            f"{kind} that is not registered."
         )
     return text
 

@@ -13,7 +13,7 @@ import click
 from zoo.base import Task
 from zoo.cli.checkpoints import LoadedModel
 from zoo.cli.completion import complete_runs
-from zoo.cli.component_lookup import file_cells, file_task, plugin_option, trained_task
+from zoo.cli.component_lookup import CELL_FILE, TASK_FILE, file_cells, file_task, plugin_option, trained_task
 from zoo.cli.flags import argument, option
 from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import echo
@@ -117,8 +117,8 @@ def _warn_of_change(trained: LoadedModel, task: Task) -> None:
     metavar="N",
     help=f"How many batches of a task are measured.  [{TEST_BATCHES}]",
 )
-@option("--cell", metavar="FILE.py:Class", help="The model's cell, if it is registered nowhere.")
-@option("--task", metavar="FILE.py:Class", help="The run's task, if it is registered nowhere.")
+@option("--cell", **CELL_FILE)
+@option("--task", **TASK_FILE)
 @option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 @plugin_option
 def command(

@@ -10,7 +10,7 @@ import click
 
 from zoo.arguments import real_path
 from zoo.cli.completion import complete_runs
-from zoo.cli.component_lookup import file_cells, plugin_option
+from zoo.cli.component_lookup import CELL_FILE, file_cells, plugin_option
 from zoo.cli.flags import argument, option
 from zoo.cli.terminal import echo
 from zoo.tables import align
@@ -39,7 +39,7 @@ _SUFFIXES = {"onnx": ".onnx", "c": ".c"}
 @option("--tokens", is_flag=True, help="The input is tokens, not features, as for every language model.")
 @option("--name", metavar="NAME", help="C: prefix of all names.  [from the file]")
 @option("--force", is_flag=True, help="Replace existing files.")
-@option("--cell", metavar="FILE.py:Class", help="The model's cell, if it is registered nowhere.")
+@option("--cell", **CELL_FILE)
 @plugin_option
 def command(
     path: str,

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from zoo.cli.completion import complete_runs
-from zoo.cli.component_lookup import file_cells, file_task, plugin_option
+from zoo.cli.component_lookup import CELL_FILE, TASK_FILE, file_cells, file_task, plugin_option
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import argument, option
 from zoo.cli.format import format_bytes
@@ -41,8 +41,8 @@ from zoo.errors import UsageError
     metavar="N",
     help="Tokens of the text for which hidden units are shown; 0 for none.  [1000]",
 )
-@option("--cell", metavar="FILE.py:Class", help="The run's cell, if it is registered nowhere.")
-@option("--task", metavar="FILE.py:Class", help="The run's task, if it is registered nowhere.")
+@option("--cell", **CELL_FILE)
+@option("--task", **TASK_FILE)
 @plugin_option
 def command(
     directory: Path,
