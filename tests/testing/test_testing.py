@@ -12,9 +12,8 @@ from zoo.errors import UsageError
 from zoo.kernels import pure_python
 from zoo.registry import PluginRecord
 from zoo.testing import CELL_CHECKS, check_cell, run_checks
-from zoo.testing.assertions import assert_close, assert_same
+from zoo.testing.assertions import assert_close, assert_same, example_count
 from zoo.testing.laws import declarations
-from zoo.testing.property import example_count
 from zoo.testing.report import law_of, name_of
 from zoo.testing.trials import Case, astype, for_all, make_trial, run, suitable_sizes
 

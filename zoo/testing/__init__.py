@@ -23,10 +23,10 @@ _EXPORTS = {
     "child": "check_in_child",
     "laws": "CELL_CHECKS",
     "optimizers": "OPTIMIZER_CHECKS",
-    "parametrize": "parametrize_cells parametrize_optimizers parametrize_samplers parametrize_tasks",
     "report": "GradientWarning Outcome Report run_checks",
     "samplers": "SAMPLER_CHECKS",
-    "suites": "check_cell check_optimizer check_sampler check_task",
+    "suites": "check_cell check_optimizer check_sampler check_task "
+    "parametrize_cells parametrize_optimizers parametrize_samplers parametrize_tasks",
     "tasks": "TASK_CHECKS",
 }
 

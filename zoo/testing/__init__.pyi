@@ -8,12 +8,6 @@ from zoo.testing.laws import (
 from zoo.testing.optimizers import (
     OPTIMIZER_CHECKS as OPTIMIZER_CHECKS,
 )
-from zoo.testing.parametrize import (
-    parametrize_cells as parametrize_cells,
-    parametrize_optimizers as parametrize_optimizers,
-    parametrize_samplers as parametrize_samplers,
-    parametrize_tasks as parametrize_tasks,
-)
 from zoo.testing.report import (
     GradientWarning as GradientWarning,
     Outcome as Outcome,
@@ -28,6 +22,10 @@ from zoo.testing.suites import (
     check_optimizer as check_optimizer,
     check_sampler as check_sampler,
     check_task as check_task,
+    parametrize_cells as parametrize_cells,
+    parametrize_optimizers as parametrize_optimizers,
+    parametrize_samplers as parametrize_samplers,
+    parametrize_tasks as parametrize_tasks,
 )
 from zoo.testing.tasks import (
     TASK_CHECKS as TASK_CHECKS,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from zoo.child_process import ChildProcess, Message
-from zoo.errors import UsageError
+import sys
+from dataclasses import asdict
+
+from zoo.child_process import ChildProcess, Message, connect_to_parent
+from zoo.errors import UsageError, ZooError
 from zoo.processes import python_environment, wait_or_kill
-from zoo.testing.report import Outcome, Report, Status
+from zoo.registry import load_plugin_file
+from zoo.testing.report import Outcome, Report, Status, law_of, name_of, run_checks
+from zoo.testing.suites import parse_spec
 
 # Messages of the child, one JSON object a line with one key: first `member`, with its name and laws, or
 # `refused`, with the reason; then an `outcome` for each law; at the end `done`.
@@ -39,14 +44,32 @@ def check_in_child(spec: str, *, timeout: float, plugin: str | None = None) -> R
         UsageError: if the component is unknown, its file cannot be imported, or the testing extra is not
             installed.
     """
-    words = [spec, "--json", *(["--plugin", plugin] if plugin else [])]
-    program = "from zoo.testing.__main__ import main\nsys.exit(main())"
     with ChildProcess(
-        program, *words, environment=python_environment() | _DEBUG_ENVIRONMENT, is_batch=True
+        "from zoo.testing.child import main; main()",
+        *(spec, plugin or ""),
+        environment=python_environment() | _DEBUG_ENVIRONMENT,
+        is_batch=True,
     ) as child:
         is_in_time = wait_or_kill(child.process, timeout)
         ended = _crash_outcome(child.exit_status()) if is_in_time else _timeout_outcome(timeout)
         return _report(spec, child.messages(), ended, child.stderr())
+
+
+def main() -> None:
+    """Check in the child the component that ``sys.argv`` names, and send events to the parent."""
+    _, send = connect_to_parent()  # the output of kernels goes to standard error
+    spec, plugin = sys.argv[1:]
+    try:
+        if plugin:
+            load_plugin_file(plugin)
+        suite, name = parse_spec(spec)
+        checks, member = suite.checks(), suite.resolve(name)
+    except ZooError as error:
+        send({"refused": str(error)})
+        return
+    send({"member": (member.label(), [(name_of(check), law_of(check)) for check in checks])})
+    run_checks(member, checks, on_fail="collect", callback=lambda outcome: send({"outcome": asdict(outcome)}))
+    send({"done": True})
 
 
 def _crash_outcome(exit_status: str) -> tuple[Status, str]:

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from zoo.base import Optimizer
 from zoo.kernels.jit import pure_python
-from zoo.testing.assertions import is_close, require, require_docs
-from zoo.testing.property import try_examples
+from zoo.testing.assertions import is_close, require, require_docs, try_examples
 
 Vector: TypeAlias = "np.ndarray[Any, Any]"
 Check: TypeAlias = Callable[[Optimizer], None]

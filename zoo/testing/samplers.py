@@ -17,8 +17,7 @@ from zoo.base import Sampler
 from zoo.errors import UsageError
 from zoo.kernels.jit import pure_python
 from zoo.kernels.random import uniform
-from zoo.testing.assertions import is_close, require, require_docs
-from zoo.testing.property import try_examples
+from zoo.testing.assertions import is_close, require, require_docs, try_examples
 
 Vector = np.ndarray[Any, Any]
 Text = str | Callable[[], str]

@@ -20,7 +20,7 @@ from zoo.base import Cell
 from zoo.errors import UsageError
 from zoo.layers import Recurrent, StackConfig, Tape
 from zoo.layers.stack import Stack
-from zoo.testing.property import example_count, try_examples
+from zoo.testing.assertions import example_count, try_examples
 
 Array = np.ndarray[Any, Any]
 Arrays = dict[str, Array]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zoo.base import Cell
-from zoo.testing.laws.compiler import check_compiles_once, check_jit_equals_python, check_step_agrees
 from zoo.testing.laws.declarations import (
     check_help,
     check_initialisation,
@@ -23,19 +22,33 @@ from zoo.testing.laws.gradients import (
     check_state_gradient,
     check_vjp_linear,
 )
-from zoo.testing.laws.large_sizes import check_large_sizes
-from zoo.testing.laws.layers import check_directions, check_layers, check_lengths
+from zoo.testing.laws.kernels import (
+    check_compiles_once,
+    check_jit_equals_python,
+    check_large_sizes,
+    check_step_agrees,
+)
 from zoo.testing.laws.model import check_learns, check_save_load, check_softmax
 from zoo.testing.laws.numerics import check_float32, check_large_inputs, check_nan
-from zoo.testing.laws.purity import (
+from zoo.testing.laws.results import (
     check_deterministic,
+    check_empty_sequence,
     check_inputs_unchanged,
+    check_results_are_new,
+    check_shapes,
     check_tape_reusable,
     check_threads,
     check_two_tapes,
 )
-from zoo.testing.laws.sequence import check_rows_independent, check_rows_permute, check_split, check_tokens
-from zoo.testing.laws.shapes import check_empty_sequence, check_results_are_new, check_shapes
+from zoo.testing.laws.sequence import (
+    check_directions,
+    check_layers,
+    check_lengths,
+    check_rows_independent,
+    check_rows_permute,
+    check_split,
+    check_tokens,
+)
 
 CELL_CHECKS: tuple[Callable[[Cell], None], ...] = (
     check_well_formed,

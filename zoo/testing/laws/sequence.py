@@ -1,4 +1,4 @@
-"""Laws about time and batch: split sequences, independent rows, tokens."""
+"""Laws about time, batch and layers: split sequences, rows, tokens, lengths, directions, options."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from zoo.base import Cell
-from zoo.testing.assertions import assert_close
+from zoo.errors import UsageError
+from zoo.layers import Recurrent
+from zoo.testing.assertions import assert_close, skip_unless
+from zoo.testing.laws.gradients import compare_direction, warn_of_cuts
 from zoo.testing.numpy_reference import dense_input
-from zoo.testing.property import skip_unless
 from zoo.testing.trials import (
+    DENSE64,
     TOKENS32,
     TOKENS64,
     Array,
@@ -134,3 +137,135 @@ def check_tokens(cell: Cell) -> None:
         assert_close(cell, run(trial), expected, trial.rounding, meaning)
 
     for_all(cell, law, kinds=(TOKENS64, TOKENS32))
+
+
+REVERSE = "l0.reverse."
+Y, DX = TIME_MAJOR
+
+
+def check_lengths(cell: Cell) -> None:
+    """Sequences of different lengths give the same results as each one alone; padding has no effect."""
+    meaning = (
+        "A kernel is called for the rows that have not ended, and again after one ends: results may not "
+        "depend on the number of rows or steps in a call."
+    )
+
+    def law(case: Case) -> None:
+        trial = make_trial(case)
+        lengths = trial.rng.integers(0, case.steps + 1, case.batch)
+        alone = [_row(trial, row, length) for row, length in enumerate(lengths)]
+        actual = run(_padded(trial, lengths))
+        assert_close(cell, actual, combine_rows(alone), trial.rounding * case.batch, meaning)
+
+    for_all(cell, law, kinds=(DENSE64,), batch=(2, 4))
+
+
+def _padded(trial: Trial, lengths: Array) -> Trial:
+    """The trial with lengths, and with NaN or invalid tokens as padding."""
+    padding = np.arange(len(trial.x))[:, np.newaxis] >= lengths
+    x, dy = trial.x.copy(), trial.dy.copy()
+    x[padding] = -7 if trial.tokens else np.nan
+    dy[padding] = np.nan
+    inputs = {name: value.copy() for name, value in trial.inputs.items()}
+    for value in inputs.values():
+        value[padding] = np.nan
+    return replace(trial, x=x, dy=dy, inputs=inputs, lengths=lengths)
+
+
+def _row(trial: Trial, row: int, length: int) -> Arrays:
+    """The results of one row alone, cut to its length and padded with zeros."""
+    alone = take_rows(trial, [row])
+    inputs = {name: value[:length] for name, value in alone.inputs.items()}
+    results = run(replace(alone, x=alone.x[:length], dy=alone.dy[:length], inputs=inputs))
+    padding = len(trial.x) - length
+    return {
+        name: np.pad(value, ((0, padding), (0, 0), (0, 0))) if name in TIME_MAJOR else value
+        for name, value in results.items()
+    }
+
+
+def check_directions(cell: Cell) -> None:
+    """A bidirectional layer equals two layers, one of which reads the reversed sequence."""
+    meaning = "A kernel may keep nothing from one call to the next, nor from one layer to another."
+
+    def law(case: Case) -> None:
+        inputs, hidden, _ = case.sizes
+        rnn = Recurrent(cell, inputs, hidden, dtype=case.dtype, seed=case.seed, threads=1, bidirectional=True)
+        trial = make_trial(case, rnn)
+        assert_close(cell, run(trial), _by_two_layers(trial), trial.rounding, meaning)
+
+    for_all(cell, law, kinds=(TOKENS64,), layers=(1,))
+
+
+def _by_two_layers(trial: Trial) -> Arrays:
+    """The results of two layers, the second on reversed arrays."""
+    forwards, backwards = (run(_one_direction(trial, reverse)) for reverse in (False, True))
+    backwards = {name: value[::-1] if name in TIME_MAJOR else value for name, value in backwards.items()}
+    named = {
+        name.replace("l0.", REVERSE): value for name, value in backwards.items() if name not in TIME_MAJOR
+    }
+    results = {**forwards, **named}
+    results[Y] = np.concatenate([forwards[Y], backwards[Y]], axis=2)
+    if not trial.tokens:
+        results[DX] = forwards[DX] + backwards[DX]
+    return results
+
+
+def _one_direction(trial: Trial, reverse: bool) -> Trial:
+    """A trial of one direction alone."""
+    stack, step = trial.rnn.stack, -1 if reverse else 1
+    rnn = Recurrent(trial.cell, stack.input_size, stack.hidden_size, dtype=trial.rnn.dtype, threads=1)
+    arrays = {**trial.rnn.layout.views(trial.theta), **trial.rnn.buffers}
+    rnn.fill(_of_direction(arrays, reverse))
+    size = rnn.output_size
+    dy = trial.dy[::step, :, size:] if reverse else trial.dy[:, :, :size]
+    return replace(
+        trial,
+        rnn=rnn,
+        theta=rnn.theta,
+        x=trial.x[::step],
+        state=_of_direction(trial.state, reverse),
+        inputs={name: value[::step] for name, value in trial.inputs.items()},
+        dy=dy,
+        dlast=_of_direction(trial.dlast, reverse),
+    )
+
+
+def _of_direction(arrays: Arrays, reverse: bool) -> Arrays:
+    """The arrays of one direction, with the names that they have in a unidirectional layer."""
+    return {
+        name.replace(REVERSE, "l0."): value
+        for name, value in arrays.items()
+        if name.startswith(REVERSE) == reverse
+    }
+
+
+def check_layers(cell: Cell) -> None:
+    """Gradients of bidirectional residual layers with dropout and lengths equal central differences."""
+    warn_of_cuts(cell)
+    meaning = "If the other laws hold, the fault is in zoo.Recurrent, not in the cell."
+
+    def law(case: Case) -> None:
+        compare_direction(_trial_with_all_options(case), meaning)
+
+    for_all(cell, law, kinds=(DENSE64,), layers=(1,))
+
+
+def _trial_with_all_options(case: Case) -> Trial:
+    """A trial with rows of different lengths, dropout and learned initial states."""
+    try:
+        rnn = _layers([case.cell, case.cell, "vanilla"], case)
+    except UsageError:  # the cell does not come in the size of the second layer, which reads both directions
+        rnn = _layers([case.cell, "vanilla"], case)
+    trial = make_trial(case, rnn)
+    lengths = trial.rng.integers(0, case.steps + 1, case.batch)
+    return replace(trial, state={}, lengths=lengths, noise=(case.seed, 1))
+
+
+def _layers(cells: list[Any], case: Case) -> Recurrent:
+    """Layers of these cells with all options on."""
+    inputs, hidden, _ = case.sizes
+    chosen = {"bidirectional": True, "residual": True, "learned_state": True}
+    return Recurrent(
+        cells, inputs, hidden, dtype=case.dtype, seed=case.seed, threads=1, dropout=0.25, **chosen
+    )
