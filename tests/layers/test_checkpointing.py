@@ -12,7 +12,7 @@ from zoo.cli.app import cli
 from zoo.cli.train_flags import FLAGS
 from zoo.errors import CheckpointError, UsageError
 from zoo.layers.checkpointing import check_recompute, plan_segments
-from zoo.layers.tape_size import tape_elements_per_token
+from zoo.layers.direction import tape_elements_per_token
 from zoo.training import Config
 
 VOCAB = "abcde"

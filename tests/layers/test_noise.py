@@ -8,7 +8,7 @@ import pytest
 import zoo
 from zoo.base import Card
 from zoo.kernels import pure_python
-from zoo.layers.noise import draw_noise
+from zoo.layers.aux_inputs import draw_noise
 
 CARD = Card(title="None", authors="Nobody", year=2026, url="https://example.org")
 T, B, H = 6, 20, 4

@@ -12,7 +12,7 @@ import zoo
 from zoo.errors import UsageError
 from zoo.kernels import pure_python
 from zoo.layers import Recurrent, StackConfig
-from zoo.layers.noise import draw_dropout
+from zoo.layers.aux_inputs import draw_dropout
 
 T, B, I, H = 6, 9, 3, 4  # noqa: E741 - the letters of the documents
 EVERYTHING = {"bidirectional": True, "dropout": 0.3, "residual": True, "learned_state": True}

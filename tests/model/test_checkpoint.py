@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import zoo
 from zoo import LanguageModel
 from zoo.errors import CheckpointError, UsageError, ZooWarning
-from zoo.model import model_arrays, model_from, model_metadata
+from zoo.model import model_from
 from zoo.storage import Checkpoint, RunDirectory, save
 from zoo.storage import load as load_file
 
@@ -53,12 +53,13 @@ def make_model(seed=1, **changes):
 
 
 MODEL = make_model()
-META = {"kind": LanguageModel.kind, "model": model_metadata(MODEL)}
+NAMES = list(MODEL.to_checkpoint().arrays)
+META = {"kind": LanguageModel.kind, "model": MODEL.metadata()}
 TOKENS = np.array([[0, 1], [2, 3], [4, 0]])
 
 
 def checkpoint(meta=None, **arrays):
-    changed = {**model_arrays(MODEL), **arrays}
+    changed = {**MODEL.to_checkpoint().arrays, **arrays}
     return Checkpoint({k: v for k, v in changed.items() if v is not None}, META if meta is None else meta)
 
 
@@ -78,7 +79,7 @@ def changed(*path_and_value):
 
 def same(loaded, expected=MODEL):
     assert loaded.theta.tobytes() == expected.theta.tobytes()
-    assert model_metadata(loaded) == model_metadata(expected)
+    assert loaded.metadata() == expected.metadata()
     assert repr(loaded) == repr(expected)
 
 
@@ -147,7 +148,7 @@ def fill(path, best):
     run.create()
     with run.lock():
         for step in (1, 2, 3):
-            arrays = {name: np.full_like(value, step) for name, value in model_arrays(MODEL).items()}
+            arrays = {name: np.full_like(value, step) for name, value in MODEL.to_checkpoint().arrays.items()}
             run.save(step, Checkpoint(arrays, META), best=step == best)
     return run
 
@@ -248,8 +249,8 @@ RESERVOIR = LanguageModel("abcde", Reservoir, 4, 2)
 
 def reservoir(meta=None, **arrays):
     """The checkpoint of the reservoir, changed."""
-    given = {**model_arrays(RESERVOIR), **arrays}
-    described = {"kind": LanguageModel.kind, "model": model_metadata(RESERVOIR)}
+    given = {**RESERVOIR.to_checkpoint().arrays, **arrays}
+    described = {"kind": LanguageModel.kind, "model": RESERVOIR.metadata()}
     return Checkpoint({k: v for k, v in given.items() if v is not None}, {**described, **(meta or {})})
 
 
@@ -266,12 +267,12 @@ def test_buffers_round_trip_without_initialisation(tmp_path):
 
 
 def test_array_names_in_file():
-    assert list(model_arrays(RESERVOIR)) == [
+    assert list(RESERVOIR.to_checkpoint().arrays) == [
         *(f"params.{name}" for name in ("l0.W", "l1.W", "Why", "by")),
         "buffers.l0.A",
         "buffers.l1.A",
     ]
-    assert all(name.startswith("params.") for name in model_arrays(MODEL)), "no buffers, no trace of them"
+    assert all(name.startswith("params.") for name in MODEL.to_checkpoint().arrays), "no buffers"
 
 
 @pytest.mark.parametrize(
@@ -495,9 +496,7 @@ ARRAYS = st.one_of(
 
 
 @settings(max_examples=150)
-@given(
-    st.dictionaries(st.sampled_from([*model_arrays(MODEL), "params.x", "y"]), ARRAYS, min_size=1, max_size=3)
-)
+@given(st.dictionaries(st.sampled_from([*NAMES, "params.x", "y"]), ARRAYS, min_size=1, max_size=3))
 def test_fuzzed_arrays_raise_or_load(arrays):
     given = checkpoint(None, **arrays)
     try:
@@ -505,7 +504,7 @@ def test_fuzzed_arrays_raise_or_load(arrays):
     except CheckpointError as error:
         check_words(str(error))
         return
-    for name, value in model_arrays(loaded).items():
+    for name, value in loaded.to_checkpoint().arrays.items():
         np.testing.assert_array_equal(value, given.arrays[name])
         assert given.arrays[name].dtype == value.dtype
 

@@ -24,8 +24,8 @@ from zoo.compiler.codegen.source_module import load_source
 from zoo.errors import UsageError
 from zoo.kernels.random import uniform
 from zoo.kernels.sampling import sampling_buffer
-from zoo.model import sampling
-from zoo.model.sampling import DecoderLoop, as_chain, generate, generate_text
+from zoo.model import as_chain, generate, sampling
+from zoo.model.sampling import DecoderLoop
 
 no_files = checks.no_files  # the modules of random programs
 
@@ -270,7 +270,7 @@ def test_chunk_size_does_not_change_text(most, patience, monkeypatch):
         monkeypatch.setattr(sampling, "MAX_LATENCY_S", patience)
         assert model.sample("a", 40, seed=2) == expected
         assert "".join(generate(model, "a", 40, seed=2)) == expected
-        assert generate_text(model, "a", 39, seed=2) == expected[:-1]
+        assert model.sample("a", 39, seed=2) == expected[:-1]
 
 
 def test_deep_stack_samples_in_python(monkeypatch):
@@ -333,9 +333,9 @@ def test_failing_sampler_is_named():
         likeliest = model.logits([[VOCAB.index(symbol)] for symbol in text])[0].argmax(axis=2)[:, 0]
         late = int(np.flatnonzero(likeliest != likeliest[0])[0])
         chain = Breaks(symbol=int(likeliest[late])) | zoo.get_sampler("temperature")
-        assert generate_text(model, "a", late, chain) == text[: late + 1]
+        assert model.sample("a", late, chain) == text[: late + 1]
         with pytest.raises(UsageError, match=r"the logits after breaks=\d hold nan at index 0"):
-            generate_text(model, "a", late + 1, chain)
+            model.sample("a", late + 1, chain)
 
 
 def renamed(scale):

@@ -12,7 +12,6 @@ import zoo
 from zoo import LanguageModel, SequenceModel
 from zoo.errors import CheckpointError, UsageError
 from zoo.kernels import pure_python
-from zoo.model import model_metadata
 
 T, B, FEATURES, H, V = 6, 3, 2, 4, 3
 LOSSES = ("cross_entropy", "squared_error", "binary")
@@ -310,7 +309,7 @@ def test_save_and_load(loss, tmp_path):
     loaded = zoo.load(tmp_path / "model.safetensors", threads=1)
     assert type(loaded) is SequenceModel
     assert repr(loaded) == repr(model)
-    assert model_metadata(loaded) == model_metadata(model)
+    assert loaded.metadata() == model.metadata()
     np.testing.assert_array_equal(loaded.theta, model.theta)
     assert loaded.loss(x, targets, weights)[0] == model.loss(x, targets, weights)[0]
 
@@ -325,12 +324,11 @@ def test_save_and_load(loss, tmp_path):
     ],
 )
 def test_wrong_metadata_raises(name, value, words, tmp_path):
-    from zoo.model import model_arrays
     from zoo.storage import Checkpoint, save
 
     model, *_ = trial()
-    meta = {"kind": model.kind, "model": {**model_metadata(model), name: value}}
-    save(tmp_path / "model.safetensors", Checkpoint(model_arrays(model), meta))
+    meta = {"kind": model.kind, "model": {**model.metadata(), name: value}}
+    save(tmp_path / "model.safetensors", Checkpoint(model.to_checkpoint().arrays, meta))
     with pytest.raises(CheckpointError, match=words):
         zoo.load(tmp_path / "model.safetensors")
 

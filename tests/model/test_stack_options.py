@@ -5,7 +5,6 @@ import pytest
 
 import zoo
 from zoo.errors import CheckpointError, UsageError
-from zoo.model.checkpoint import model_metadata
 
 T, B, I, H, V = 7, 11, 3, 4, 5  # noqa: E741 - the letters of the documents
 LENGTHS = np.array([7, 3, 0, 5, 1, 7, 2, 6, 4, 7, 3])
@@ -142,7 +141,7 @@ def test_saved_model_is_loaded_as_it_was(options, tmp_path):
     model, (x, targets) = make(options), batch()
     model.save(tmp_path / "model.safetensors")
     loaded = zoo.load(tmp_path / "model.safetensors", threads=1)
-    assert model_metadata(loaded) == model_metadata(model)
+    assert loaded.metadata() == model.metadata()
     assert (loaded.cells, repr(loaded)) == (model.cells, repr(model))
     assert loaded.loss(x, targets)[0] == model.loss(x, targets)[0]
 

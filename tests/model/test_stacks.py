@@ -10,7 +10,6 @@ import zoo
 from zoo.cli.app import cli
 from zoo.errors import CheckpointError, UsageError
 from zoo.kernels import pure_python
-from zoo.model import model_metadata
 from zoo.training import Config
 
 VOCAB, T, B = "abcdef", 7, 9
@@ -78,11 +77,11 @@ def test_compiled_text_follows_the_logits():
 
 
 def test_metadata_holds_options_and_older_files_load(tmp_path, text):
-    assert not {"dropout", "residual"} & model_metadata(model()).keys()
+    assert not {"dropout", "residual"} & model().metadata().keys()
     one = model(dropout=0.25, residual=True)
     one.save(tmp_path / "one.safetensors")
     loaded = zoo.load(tmp_path / "one.safetensors", threads=1)
-    assert model_metadata(loaded) == model_metadata(one)
+    assert loaded.metadata() == one.metadata()
     assert (loaded.stack.dropout, loaded.config.residual) == (0.25, True)
     assert loaded.loss_and_grad(*text, noise=(1, 2))[0] == one.loss_and_grad(*text, noise=(1, 2))[0]
     model().save(tmp_path / "plain.safetensors")
@@ -108,13 +107,13 @@ def test_models_of_a_config_are_those_of_its_keywords(text):
 
 @pytest.mark.parametrize("facts", [{"dropout": 2}, {"dropout": "half"}, {"residual": 1}])
 def test_invalid_metadata_raises(tmp_path, facts):
-    from zoo.model import model_arrays, model_from
+    from zoo.model import model_from
     from zoo.storage import Checkpoint
 
     one = model()
-    meta = {"kind": "language model", "model": model_metadata(one) | facts}
+    meta = {"kind": "language model", "model": one.metadata() | facts}
     with pytest.raises(CheckpointError, match="its description of the model is not one zoo wrote"):
-        model_from(Checkpoint(model_arrays(one), meta), "here")
+        model_from(Checkpoint(one.to_checkpoint().arrays, meta), "here")
 
 
 def test_sequence_model_with_dropout_and_residual():

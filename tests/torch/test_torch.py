@@ -22,7 +22,7 @@ from zoo.kernels import pure_python
 torch = pytest.importorskip("torch", reason="needs the extra `torch`")
 from torch.nn.utils import rnn as packing  # noqa: E402
 
-from zoo.torch import bridge  # noqa: E402
+from zoo.torch.autograd import TapeHolder  # noqa: E402
 
 T, B, I, H = 4, 3, 3, 4  # noqa: E741 - the letters of the documents
 FLOAT64 = torch.float64
@@ -390,7 +390,7 @@ def test_tape_is_freed_after_backward():
     module, x = layer("gru"), inputs()
     y, _ = module(x)
     holder = y.grad_fn.holder
-    assert isinstance(holder(), bridge.TapeHolder)
+    assert isinstance(holder(), TapeHolder)
     first = torch.autograd.grad(y.sum(), module.parameters(), retain_graph=True)
     assert_same(torch.autograd.grad(y.sum(), module.parameters()), first)
     assert holder() is None, "the second one was to be the last, and y lives on"

@@ -20,7 +20,7 @@ from zoo.compiler.frontend.value_names import SQUASHING_RANGES
 from zoo.compiler.ir.dims import Dim
 from zoo.compiler.printing import format_dim, format_shape
 from zoo.errors import UsageError
-from zoo.layers.tape_size import tape_elements_per_token
+from zoo.layers.direction import tape_elements_per_token
 from zoo.layers.tracing import cell_trace_values
 from zoo.tables import TextTable
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from zoo.layers.aux_inputs import AuxInputSource
 from zoo.layers.checkpointing import (
     Array,
     Arrays,
@@ -20,12 +21,12 @@ from zoo.layers.checkpointing import (
     leading_states,
     plan_chunks,
     slice_batch,
+    sort_by_length,
     update_leading_rows,
 )
 from zoo.layers.direction import BackwardHook, Direction, DirectionTape
-from zoo.layers.padding import sort_by_length
 from zoo.layers.sharding import Rows, row_count, shards, slice_states
-from zoo.layers.stack import AuxInputSource, LayerTape, Stack, StackWeights
+from zoo.layers.stack import LayerTape, Stack, StackWeights
 
 OutputHook: TypeAlias = Callable[[Segment, Array, list[LayerTape]], None]
 """Called after the forward pass of a segment with its outputs ``(T, B, ·)`` and its tape, which the segment

@@ -5,7 +5,7 @@ the states between segments are saved, about sqrt(T) of them, and each segment i
 pass (T. Chen et al. 2016, https://arxiv.org/abs/1604.06174).
 
 Rows of different lengths are sorted longest first. The rows that continue are then always the leading ones,
-and a kernel, which knows no lengths, never computes a step behind the end of a row: padding takes no time and
+and a kernel, which knows no lengths, never computes a step of the padding: padding takes no time and
 is never read. Every end costs one more call of the kernel.
 """
 
@@ -157,10 +157,29 @@ def update_leading_rows(state: Arrays, leading: Arrays) -> Arrays:
 
 
 def add_gradients(total: list[Array], gradients: list[Array]) -> list[Array]:
-    """Add the parameter gradients of an earlier chunk to those of the later ones, if there are any."""
+    """Add the parameter gradients of an earlier chunk to the gradients of later chunks, if there are any."""
     return [one + other for one, other in zip(total, gradients, strict=True)] if total else gradients
 
 
 def flatten(arrays: list[Array], out: Array) -> None:
     """Write arrays one after the other into a flat vector."""
     np.concatenate([array.reshape(-1) for array in arrays], out=out)
+
+
+def reverse_time(array: Array, lengths: Array | None) -> Array:
+    """Reverse each row in time, contiguous; the padding stays at the end.
+
+    Args:
+        array: ``(T, B, ...)``.
+        lengths: Steps of each row ``(B,)``; None if all rows have all steps.
+    """
+    if lengths is None:
+        return np.ascontiguousarray(array[::-1])
+    steps = np.arange(len(array))[:, np.newaxis]
+    order = np.where(steps < lengths, lengths - 1 - steps, steps)
+    return np.ascontiguousarray(array[order, np.arange(lengths.size)])
+
+
+def sort_by_length(lengths: Array) -> Array:
+    """Row indices ``(B,)``, longest first; rows of one length stay in their order."""
+    return np.argsort(-lengths, kind="stable")

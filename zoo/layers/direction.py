@@ -1,4 +1,4 @@
-"""One direction of a layer: a cell with sizes, and the names of its arrays in the stack."""
+"""One direction of a layer: a cell with sizes, the names of its arrays in the stack, and its tape."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from zoo.base.initializers import initialize
 from zoo.compiler import kernels_of
 from zoo.compiler.cell_kernels import CellKernels
 from zoo.errors import DefinitionError
+from zoo.kernels.jit import pure_python
 from zoo.layers.checkpointing import Array as Array
 from zoo.layers.checkpointing import Arrays as Arrays
 from zoo.layers.parameters import Shapes
@@ -213,3 +214,37 @@ class Direction:
                 f"{self.cell.error_name()}: {len(arrays)} {what}; expected {len(names)}, in the order of "
                 f"declaration: {', '.join(names)}."
             )
+
+
+def tape_elements_per_token(cell: Cell, input_size: int, hidden_size: int) -> int:
+    """Elements saved for the backward pass per token, which is one time step of one row of the batch.
+
+    Args:
+        cell: The cell.
+        input_size: ``I``.
+        hidden_size: ``H``.
+
+    Raises:
+        UsageError: if the sizes do not suit the cell.
+        DefinitionError: if its ``step`` cannot be compiled.
+    """
+    direction = Direction(0, cell, input_size, hidden_size)
+    if cell.is_derived():
+        from zoo.compiler.explain import explain  # the compiler, which kernels from the cache do not need
+
+        return int(explain(cell).saved_elements.evaluate({"I": input_size, "H": hidden_size}))
+    return _measure_tape(direction, 2) - _measure_tape(direction, 1)
+
+
+def _measure_tape(direction: Direction, steps: int) -> int:
+    """Elements in the tape of a sequence. Kernels of the cell itself are run as plain Python."""
+    arrays, inputs = _dummy_arrays(direction.arrays), _dummy_arrays(direction.inputs, (steps, 1))
+    state = dict(zip(direction.states, _dummy_arrays(direction.states, (1,)), strict=True))
+    with pure_python():
+        *_, tape = direction.forward(arrays, np.zeros((steps, 1), np.int32), state, inputs)
+    assert tape.saved is not None
+    return sum({id(array): np.size(array) for array in tape.saved}.values())
+
+
+def _dummy_arrays(shapes: Shapes, front: tuple[int, ...] = ()) -> tuple[Array, ...]:
+    return tuple([np.full((*front, *shape), 0.5, np.float32) for shape in shapes.values()])

@@ -14,95 +14,25 @@ import numpy as np
 
 from zoo.base import Cell, Input, Noise
 from zoo.errors import UsageError
+from zoo.layers.aux_inputs import AuxInputs, AuxInputSource, check_noise
 from zoo.layers.checkpointing import (
     Array,
     Arrays,
     TimeChunks,
     add_gradients,
     leading_states,
+    reverse_time,
     slice_batch,
     update_leading_rows,
 )
 from zoo.layers.config import StackConfig
 from zoo.layers.direction import BackwardHook, Direction, DirectionTape
-from zoo.layers.noise import Block, NoiseKey, check_noise, draw_dropout, draw_noise
-from zoo.layers.padding import reverse_time
-from zoo.layers.sharding import Rows, row_count
+from zoo.layers.sharding import Rows
 from zoo.layers.states import GivenState
 from zoo.layers.validation import as_aux_inputs, as_state
 
 StackWeights = list[tuple[Array, ...]]
 """The arrays of each direction, as kernels take them."""
-
-
-class AuxInputs(NamedTuple):
-    """Auxiliary inputs of a layer in one chunk.
-
-    Args:
-        inputs: For each direction the inputs that its cell declares, in the order of declaration.
-        mask: Dropout mask by which x is multiplied, ``(T, B, ·)``; None for no dropout.
-    """
-
-    inputs: list[tuple[Array, ...]]
-    mask: Array | None = None
-
-
-@dataclass(frozen=True)
-class AuxInputSource:
-    """Auxiliary inputs of a whole sequence; arrays are made for one chunk at a time.
-
-    Args:
-        layers: The layers of the stack.
-        given: User arrays by name, ``(T, B, ...)``, for every direction that declares the name.
-        reversed: The same arrays for directions that read backwards, in their order of time.
-        dtype: Of all arrays.
-        noise_key: Seed and step of the noise; None for its expectation.
-        dropout: Probability that an element between layers is dropped.
-    """
-
-    layers: list[Layer]
-    given: Mapping[str, Array]
-    reversed: Mapping[str, Array]
-    dtype: np.dtype[Any]
-    noise_key: NoiseKey | None = None
-    dropout: float = 0.0
-
-    def chunk(self, steps: slice, rows: Rows) -> list[AuxInputs]:
-        """Auxiliary inputs of every layer for some steps of some rows."""
-        block = steps, rows
-        shared: dict[Any, Array] = {}
-        return [
-            AuxInputs(
-                [
-                    tuple([self._array(name, direction, block, shared) for name in direction.inputs])
-                    for direction in layer.directions
-                ],
-                self._dropout_mask(layer, block),
-            )
-            for layer in self.layers
-        ]
-
-    def _dropout_mask(self, layer: Layer, block: Block) -> Array | None:
-        if self.noise_key is None or not self.dropout or layer.index == 0:
-            return None
-        return draw_dropout(self.dropout, self.noise_key, layer.index, block, layer.input_size, self.dtype)
-
-    def _array(self, name: str, direction: Direction, block: Block, shared: dict[Any, Array]) -> Array:
-        """One input of one direction; arrays that several directions share are made once."""
-        declared, shape = direction.cell.inputs[name], direction.inputs[name]
-        value = declared.value(direction.cell.options)
-        given = self.reversed if direction.reverse else self.given
-        if name not in given and self.noise_key is not None and isinstance(declared, Noise):
-            index = direction.rng_index
-            return draw_noise(declared, value, self.noise_key, index, block, shape, self.dtype)
-        key = (name, direction.reverse) if name in given else (shape, value)
-        if key not in shared:
-            steps, rows = block
-            size = (steps.stop - steps.start, row_count(rows), *shape)
-            shared[key] = (
-                slice_batch(given[name], *block) if name in given else np.full(size, value, self.dtype)
-            )
-        return shared[key]
 
 
 class LayerTape(NamedTuple):
@@ -143,7 +73,7 @@ class Layer:
 
     @property
     def output_size(self) -> int:
-        """Features of the output: those of all directions, concatenated."""
+        """Features of the output, over all directions."""
         return sum(direction.output_size for direction in self.directions)
 
     def forward(
@@ -381,7 +311,8 @@ class Stack:
         check_same_shape(arrays, self.directions, self.label())
         reverse = arrays if self.bidirectional else {}
         reverse = {name: reverse_time(value, lengths) for name, value in reverse.items()}
-        return AuxInputSource(self.layers, arrays, reverse, dtype, check_noise(noise), self.dropout)
+        layers = [layer.directions for layer in self.layers]
+        return AuxInputSource(layers, arrays, reverse, dtype, check_noise(noise), self.dropout)
 
     def initial_states(
         self,

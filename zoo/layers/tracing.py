@@ -22,8 +22,8 @@ from zoo.compiler.passes.autodiff import step_vjp
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.layers import replay
 from zoo.layers.batch import BatchRun
+from zoo.layers.checkpointing import reverse_time
 from zoo.layers.direction import Array, Direction, DirectionTape
-from zoo.layers.padding import reverse_time
 from zoo.layers.replay import StepReplay, Values
 from zoo.layers.sharding import Rows
 from zoo.layers.states import full_name

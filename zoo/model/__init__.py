@@ -1,9 +1,9 @@
 """Models: recurrent layers, a readout and a loss, for text and for other sequences."""
 
-from zoo.model.checkpoint import AnyModel, load, model_arrays, model_from, model_metadata
-from zoo.model.language_model import LanguageModel
+from zoo.model.checkpoint import AnyModel, load, model_from
+from zoo.model.language_model import LanguageModel, generate
 from zoo.model.model import Model
-from zoo.model.sampling import as_chain, generate
+from zoo.model.sampling import as_chain
 from zoo.model.sequence_model import SequenceModel
 
 __all__ = [
@@ -14,7 +14,5 @@ __all__ = [
     "as_chain",
     "generate",
     "load",
-    "model_arrays",
     "model_from",
-    "model_metadata",
 ]

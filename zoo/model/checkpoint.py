@@ -1,15 +1,13 @@
-"""Save and load models. Loading imports nothing and validates everything."""
+"""Load models. Loading imports nothing and validates everything; ``Model.save`` writes them."""
 
 from __future__ import annotations
 
 import os
 import reprlib
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
-
-import numpy as np
 
 from zoo.arguments import as_path, short_repr
 from zoo.base import Cell
@@ -17,62 +15,26 @@ from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.data import Vocabulary
 from zoo.errors import CheckpointError, UnknownNameError, UsageError, ZooWarning
 from zoo.layers.config import StackConfig
-from zoo.layers.parameters import MAX_PARAMETERS, Shapes
+from zoo.layers.parameters import MAX_PARAMETERS
 from zoo.layers.stack import Stack
+from zoo.model.batch_loss import check_loss
 from zoo.model.language_model import LanguageModel
-from zoo.model.model import Model, model_shapes
+from zoo.model.model import array_shapes, model_shapes, strip_prefixes
 from zoo.model.sequence_model import SequenceModel
-from zoo.model.targets import check_loss
 from zoo.registry import find_loss, get_cell, with_modifiers
 from zoo.storage import Checkpoint, RunDirectory, expect
 from zoo.storage import load as load_file
-from zoo.storage import save as save_file
 
 AnyModel: TypeAlias = LanguageModel | SequenceModel
 CellClasses: TypeAlias = type[Cell] | Sequence[type[Cell]] | None
 """Cell classes that are not registered."""
 ModelFactory = Callable[..., AnyModel]
 
-# Prefixes of array names; those of training are allowed only along with metadata of training.
-_PARAMS = "params."
-_BUFFERS = "buffers."
+# Prefixes of the names of arrays that are allowed only along with metadata of training.
 _TRAINING_PREFIXES = ("optimizer.", "state.")
 
 _REPR = reprlib.Repr()  # values in an untrusted file may be megabytes long
 _REPR.maxstring = 80
-
-
-def model_metadata(model: Model) -> dict[str, Any]:
-    """Everything but the arrays: the metadata of a model in a checkpoint."""
-    return {**model.config.metadata(), **model.metadata()}
-
-
-def model_arrays(model: Model) -> dict[str, np.ndarray[Any, Any]]:
-    """Parameters and buffers by their names in a checkpoint."""
-    params = {f"{_PARAMS}{name}": value for name, value in model.params.items()}
-    return params | {f"{_BUFFERS}{name}": value for name, value in model.buffers.items()}
-
-
-def array_shapes(params: Shapes, buffers: Shapes) -> dict[str, tuple[int, ...]]:
-    """The shapes of :func:`model_arrays`."""
-    shapes = {f"{_PARAMS}{name}": shape for name, shape in params.items()}
-    return shapes | {f"{_BUFFERS}{name}": shape for name, shape in buffers.items()}
-
-
-def strip_prefixes(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
-    """Parameters and buffers by their names in the model; other arrays of a checkpoint are left out."""
-    return {
-        name.removeprefix(kind): value
-        for name, value in arrays.items()
-        for kind in (_PARAMS, _BUFFERS)
-        if name.startswith(kind)
-    }
-
-
-def save_model(model: Model, path: str | os.PathLike[str]) -> None:
-    """Write a model to a file; see ``Model.save``."""
-    meta: dict[str, object] = {"kind": model.kind, "model": model_metadata(model)}
-    save_file(as_path(path, f"{model.kind}: path"), Checkpoint(model_arrays(model), meta))
 
 
 def load(path: str | os.PathLike[str], cell: CellClasses = None, threads: int | None = None) -> AnyModel:

@@ -35,9 +35,11 @@ from zoo.layers.sharding import slice_states
 from zoo.layers.stack import Stack, StackWeights
 from zoo.model.batch_loss import BatchLoss
 from zoo.model.readout import gather_steps, scatter_steps
-from zoo.model.sampling import MAX_COMPILED_LAYERS
 
 ArrayTuple = tuple[Any, ...]
+
+MAX_COMPILED_LAYERS = 8
+"""With more layers, steps and sampling are plain Python: a call with hundreds of arrays compiles too long."""
 
 
 class StepArguments(NamedTuple):

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+import itertools
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
+from zoo.arguments import as_elements, as_integer, check_seed
 from zoo.arrays import as_array
 from zoo.base import Chain, Sampler
-from zoo.data import Vocabulary
+from zoo.data import Decoder, Vocabulary
+from zoo.data.vocabulary import OnUnknown
 from zoo.errors import UsageError
+from zoo.kernels.random import uniform
 from zoo.layers.config import CellSpec, StackConfig, StackOptions
 from zoo.layers.validation import as_tokens
 from zoo.model.model import Model, ModelOptions
+from zoo.model.sampling import Tokens, as_chain, sampled_chunks
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
+Prompt = str | bytes | Sequence[str] | Sequence[int] | Tokens
+"""A text, its symbols, or its tokens."""
 
 
 class LanguageModel(Model):
@@ -77,7 +85,7 @@ class LanguageModel(Model):
     def from_config(
         cls, vocab: Vocabulary, config: StackConfig, **others: Unpack[ModelOptions]
     ) -> LanguageModel:
-        """Make a model with the layers of a config; the other arguments are those of the class.
+        """Make a model with the layers of a config; for the other arguments, see the class.
 
         Raises:
             UsageError: if an argument does not fit.
@@ -119,7 +127,7 @@ class LanguageModel(Model):
 
     def sample(
         self,
-        prompt: str | bytes | Sequence[str] | Sequence[int] | Array = "",
+        prompt: Prompt = "",
         length: int = 200,
         sampler: str | Sampler | Chain | None = None,
         seed: int = 0,
@@ -134,7 +142,7 @@ class LanguageModel(Model):
             length: Symbols to add.
             sampler: Name of a sampler, a sampler, or a chain of them; None draws from the plain softmax.
             seed: The same seed gives the same text.
-            on_unknown: What to do with characters of the prompt that the vocabulary lacks, ``"error"`` or
+            on_unknown: Treatment of characters of the prompt that the vocabulary lacks, ``"error"`` or
                 ``"skip"``.
 
         Raises:
@@ -142,13 +150,12 @@ class LanguageModel(Model):
             UnknownNameError: if no sampler has this name.
             UsageError: if another argument does not fit.
         """
-        from zoo.model.sampling import generate_text
-
-        return generate_text(self, prompt, length, sampler, seed, on_unknown)
+        chunks = _generate_tokens(self, prompt, length, sampler, seed, on_unknown)
+        return self.vocab.decode(np.concatenate(list(chunks)))
 
     def metadata(self) -> dict[str, Any]:
-        """Entries of a checkpoint's metadata that only this kind of model has."""
-        return {"vocabulary": self.vocab.to_json()}
+        """Everything but the arrays, as plain JSON values."""
+        return {**super().metadata(), "vocabulary": self.vocab.to_json()}
 
     def _inputs(self, inputs: Any, lengths: Any) -> tuple[Array, Array | None]:
         if lengths is None:
@@ -184,3 +191,59 @@ def as_vocabulary(vocab: Any) -> Vocabulary:
     if isinstance(vocab, Vocabulary):
         return vocab
     return Vocabulary(vocab)
+
+
+def generate(
+    model: LanguageModel,
+    prompt: Prompt,
+    length: int,
+    sampler: str | Sampler | Chain | None = None,
+    seed: int = 0,
+    on_unknown: str = "error",
+) -> Iterator[str]:
+    """Yield the prompt and then the sampled text symbol by symbol; arguments as for ``LanguageModel.sample``.
+
+    Draw number n uses the n-th number of the seed's random sequence, so the text is that of
+    :meth:`LanguageModel.sample`. Arguments are checked before the first piece.
+
+    Raises:
+        DataError: if the prompt has unknown characters and they are not skipped.
+        UnknownNameError: if no sampler has this name.
+        UsageError: if an argument does not fit.
+    """
+    return _decoded_pieces(
+        model.vocab.decoder(), _generate_tokens(model, prompt, length, sampler, seed, on_unknown)
+    )
+
+
+def _generate_tokens(
+    model: LanguageModel,
+    prompt: Prompt,
+    length: int,
+    sampler: str | Sampler | Chain | None,
+    seed: int,
+    on_unknown: str,
+) -> Iterator[Tokens]:
+    """Yield the tokens of the prompt, then chunks of sampled tokens; otherwise as :func:`generate`."""
+    length = as_integer(length, "length", 0, sys.maxsize)
+    chain, seed = as_chain(sampler), check_seed(seed)
+    start = _prompt_tokens(model, prompt, on_unknown)
+    draws = range(length)
+    if not start.size and draws:
+        start, draws = np.array([uniform(seed, 0) * len(model.vocab)], np.int32), draws[1:]
+    return itertools.chain([start], sampled_chunks(model, start, chain, seed, draws))
+
+
+def _prompt_tokens(model: LanguageModel, prompt: Any, on_unknown: str) -> Tokens:
+    """The prompt as tokens, ``(N,)`` int32."""
+    if not isinstance(prompt, (str, bytes)):
+        prompt = as_elements(prompt, "prompt", "a string, bytes, symbols, or tokens")
+        if prompt and all(isinstance(each, (int, np.integer)) for each in prompt):
+            return as_tokens(np.array(prompt)[:, None], len(model.vocab), "prompt: tokens")[:, 0]
+    return model.vocab.encode(prompt, on_unknown=cast(OnUnknown, on_unknown))
+
+
+def _decoded_pieces(decoder: Decoder, chunks: Iterable[Tokens]) -> Iterator[str]:
+    for tokens in chunks:
+        yield from map(decoder.push, tokens.tolist())
+    yield decoder.flush()

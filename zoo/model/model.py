@@ -9,25 +9,34 @@ from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 
-from zoo.arguments import as_mapping, check_seed
+from zoo.arguments import as_mapping, as_path, check_seed
 from zoo.base import Cell, Param
 from zoo.base.initializers import initialize
 from zoo.base.loss import Loss
 from zoo.distributed.collectives import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import UsageError
+from zoo.layers.aux_inputs import check_noise
 from zoo.layers.batch import BatchRun
 from zoo.layers.checkpointing import plan_segments
 from zoo.layers.config import StackConfig
-from zoo.layers.noise import check_noise
-from zoo.layers.padding import as_padded_batch, mask_padding
-from zoo.layers.parameters import FlatParameters
+from zoo.layers.parameters import FlatParameters, Shapes
 from zoo.layers.sharding import check_threads, gather_states, map_shards, shards
 from zoo.layers.stack import Stack
 from zoo.layers.states import States
-from zoo.model.batch_loss import BatchLoss, ForwardRun, sum_losses
+from zoo.layers.validation import as_padded_batch, mask_padding
+from zoo.model.batch_loss import (
+    BatchLoss,
+    ForwardRun,
+    as_targets,
+    as_weights,
+    check_loss,
+    sum_losses,
+    weights_of_classes,
+)
 from zoo.model.compiled_step import CompiledStep
 from zoo.model.readout import readout_kernels
-from zoo.model.targets import as_targets, as_weights, check_loss, weights_of_classes
+from zoo.storage import Checkpoint
+from zoo.storage import save as save_file
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
@@ -35,6 +44,10 @@ State = dict[str, Array]
 _READOUT = {"Why": Param("H", "V", init="fan_in_uniform"), "by": Param("V", init="zeros")}
 for _name, _param in _READOUT.items():
     _param.name = _name
+
+# Prefixes of the names of arrays in a checkpoint.
+_PARAMS = "params."
+_BUFFERS = "buffers."
 
 
 class ModelOptions(TypedDict, total=False):
@@ -108,9 +121,11 @@ class Model(FlatParameters):
         Raises:
             CheckpointError: if the file cannot be written.
         """
-        from zoo.model.checkpoint import save_model
+        save_file(as_path(path, f"{self.kind}: path"), self.to_checkpoint())
 
-        save_model(self, path)
+    def to_checkpoint(self) -> Checkpoint:
+        """The model as a checkpoint: arrays with their names in a file, and everything else as metadata."""
+        return Checkpoint(model_arrays(self), {"kind": self.kind, "model": self.metadata()})
 
     def loss_and_grad(
         self,
@@ -127,15 +142,15 @@ class Model(FlatParameters):
             inputs: Integer tokens ``(T, B)``; for a sequence model also floats ``(T, B, I)``.
             targets: For a language model the tokens that follow, ``(T, B)``. For a sequence model classes
                 ``(T, B)`` with ``"cross_entropy"``, numbers ``(T, B, V)`` with the other losses. Without the
-                time axis, ``(B,)`` or ``(B, V)``, those of the last step, the only one with a loss.
+                time axis, ``(B,)`` or ``(B, V)``, targets of the last step, the only one with a loss.
             weights: Weight of each step of each row in the mean, ``(T, B)``, zero or more; None if all are 1.
                 Targets of weight zero are ignored, and the readout skips steps whose weights are all zero.
             state: Initial states, which get no gradient; the learned ones, or zeros, if None.
             noise: ``(seed, step)``, from which the noise of a cell and dropout are drawn; None for their
                 expectation, which all other methods take.
             lengths: Steps of each row, ``(B,)`` integers from 0 to T; None if all rows have T steps. The
-                padding behind the end of a row is not read and has no loss. The last step of a row, and its
-                final states, are those at its end.
+                padding is not read and has no loss. The last step of a row, and its
+                final states, are at its end.
 
         Returns:
             The weighted mean of the loss over steps and rows, in nats for symbols and classes, and the final
@@ -209,8 +224,8 @@ class Model(FlatParameters):
         return batch_loss.from_outputs(outputs), outputs, final
 
     def metadata(self) -> dict[str, Any]:
-        """Entries of a checkpoint's metadata that only this kind of model has."""
-        raise NotImplementedError
+        """Everything but the arrays, as plain JSON values."""
+        return self.config.metadata()
 
     def _inputs(self, inputs: Any, lengths: Any) -> tuple[Array, Array | None]:
         """Check and convert inputs and lengths."""
@@ -334,3 +349,25 @@ class Model(FlatParameters):
 def model_shapes(stack: Stack, outputs: int) -> dict[str, tuple[int, ...]]:
     """Shape of every parameter of a model: the layers', then the readout's."""
     return {**stack.param_shapes, "Why": (stack.output_size, outputs), "by": (outputs,)}
+
+
+def model_arrays(model: Model) -> State:
+    """Parameters and buffers by their names in a checkpoint."""
+    params = {f"{_PARAMS}{name}": value for name, value in model.params.items()}
+    return params | {f"{_BUFFERS}{name}": value for name, value in model.buffers.items()}
+
+
+def array_shapes(params: Shapes, buffers: Shapes) -> dict[str, tuple[int, ...]]:
+    """The shapes of :func:`model_arrays`."""
+    shapes = {f"{_PARAMS}{name}": shape for name, shape in params.items()}
+    return shapes | {f"{_BUFFERS}{name}": shape for name, shape in buffers.items()}
+
+
+def strip_prefixes(arrays: Mapping[str, Array]) -> State:
+    """Parameters and buffers by their names in the model; other arrays of a checkpoint are left out."""
+    return {
+        name.removeprefix(kind): value
+        for name, value in arrays.items()
+        for kind in (_PARAMS, _BUFFERS)
+        if name.startswith(kind)
+    }

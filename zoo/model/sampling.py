@@ -1,40 +1,30 @@
-"""Sample text from a language model: layers, readout and samplers in one compiled decoder loop."""
+"""Sample tokens from a model: layers, readout and samplers in one compiled decoder loop."""
 
 from __future__ import annotations
 
-import itertools
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
 from zoo import kernels
-from zoo.arguments import as_elements, as_integer, check_seed, short_repr
+from zoo.arguments import short_repr
 from zoo.base import Chain, Sampler
 from zoo.compiler.cell_kernels import decode_step
 from zoo.compiler.codegen.source_module import load_source
-from zoo.data import Decoder
-from zoo.data.vocabulary import OnUnknown
 from zoo.errors import UsageError
 from zoo.kernels.jit import Kernel, njit
 from zoo.kernels.random import uniform
-from zoo.layers.validation import as_tokens
+from zoo.model.compiled_step import MAX_COMPILED_LAYERS
+from zoo.model.model import Model
 from zoo.registry import get_sampler
-
-if TYPE_CHECKING:
-    from zoo.model.language_model import LanguageModel
 
 Array = np.ndarray[Any, Any]
 
 TO_SAMPLE = -1
 
 """A position whose token the decoder loop samples."""
-
-MAX_COMPILED_LAYERS = 8
-
-"""With more layers, the loop is plain Python: a call with hundreds of arrays takes too long to compile."""
 
 
 class DecoderLoop:
@@ -46,12 +36,12 @@ class DecoderLoop:
         seed: Draw number n uses the n-th number of its random sequence.
     """
 
-    def __init__(self, model: LanguageModel, chain: Chain, seed: int) -> None:
+    def __init__(self, model: Model, chain: Chain, seed: int) -> None:
         self._chain, self._seed = chain, seed
         self._options = tuple(tuple(sampler.options.values()) for sampler in chain.samplers)
         self._loop = _compile_loop(model, chain)
         self._layers, y, x = _prepare_layers(model)
-        self._logits = np.zeros((1, len(model.vocab)), model.dtype)
+        self._logits = np.zeros((1, model.output_size), model.dtype)
         weights = kernels.sampling_buffer(self._logits.size, np.float64 if chain.samplers else model.dtype)
         readout = kernels.pack(model.params["Why"]), model.params["by"].copy().reshape(1, -1)
         self._readout = (x, y.reshape(1, -1), *readout, self._logits, weights)
@@ -82,7 +72,7 @@ class DecoderLoop:
         return self._loop(self._layers, self._readout, self._options, *seed_first, tokens)  # type: ignore[no-any-return]
 
 
-def _prepare_layers(model: LanguageModel) -> tuple[tuple[Any, ...], Array, Array]:
+def _prepare_layers(model: Model) -> tuple[tuple[Any, ...], Array, Array]:
     """Buffers of every layer, the array of the output of the last, and the array of the input token.
 
     The buffers of a residual layer also hold its input, its output, and their sum.
@@ -118,7 +108,7 @@ def add_residual(x: Array, y: Array, total: Array) -> None:
             total[0, 0, n] += x[0, 0, n]
 
 
-def _compile_loop(model: LanguageModel, chain: Chain) -> Callable[..., Any]:
+def _compile_loop(model: Model, chain: Chain) -> Callable[..., Any]:
     """Compile the loop for the model's cell and layers and these samplers."""
     config = model.config
     decoders = [decode_step(cell) for cell in config.cells[: 1 if config.has_single_cell else None]]
@@ -196,10 +186,6 @@ def _emit_sampling(samplers: int) -> Iterator[str]:
 
 Tokens = np.ndarray[Any, np.dtype[np.int32]]
 
-Prompt = str | bytes | Sequence[str] | Sequence[int] | Tokens
-
-"""A text, its symbols, or its tokens."""
-
 MAX_LATENCY_S = 0.05
 
 """Seconds that a chunk of symbols may take: they appear, and Ctrl-C is handled, between chunks."""
@@ -229,72 +215,7 @@ def as_chain(sampler: str | Sampler | Chain | None) -> Chain:
     )
 
 
-def generate(
-    model: LanguageModel,
-    prompt: Prompt,
-    length: int,
-    sampler: str | Sampler | Chain | None = None,
-    seed: int = 0,
-    on_unknown: str = "error",
-) -> Iterator[str]:
-    """Yield the prompt and then the sampled text symbol by symbol; arguments as for ``LanguageModel.sample``.
-
-    Draw number n uses the n-th number of the seed's random sequence, so the text is that of
-    :func:`generate_text`. Arguments are checked before the first piece.
-
-    Raises:
-        DataError: if the prompt has unknown characters and they are not skipped.
-        UnknownNameError: if no sampler has this name.
-        UsageError: if an argument does not fit.
-    """
-    return _decoded_pieces(
-        model.vocab.decoder(), generate_tokens(model, prompt, length, sampler, seed, on_unknown)
-    )
-
-
-def generate_text(
-    model: LanguageModel,
-    prompt: Prompt,
-    length: int,
-    sampler: str | Sampler | Chain | None = None,
-    seed: int = 0,
-    on_unknown: str = "error",
-) -> str:
-    """Generate the whole text at once; faster than joining the pieces of :func:`generate`."""
-    chunks = generate_tokens(model, prompt, length, sampler, seed, on_unknown)
-    return model.vocab.decode(np.concatenate(list(chunks)))
-
-
-def generate_tokens(
-    model: LanguageModel,
-    prompt: Prompt,
-    length: int,
-    sampler: str | Sampler | Chain | None = None,
-    seed: int = 0,
-    on_unknown: str = "error",
-) -> Iterator[Tokens]:
-    """Yield the tokens of the prompt, then chunks of sampled tokens; otherwise as :func:`generate`."""
-    length = as_integer(length, "length", 0, sys.maxsize)
-    chain, seed = as_chain(sampler), check_seed(seed)
-    start = _prompt_tokens(model, prompt, on_unknown)
-    draws = range(length)
-    if not start.size and draws:
-        start, draws = np.array([uniform(seed, 0) * len(model.vocab)], np.int32), draws[1:]
-    return itertools.chain([start], _sampled_chunks(model, start, chain, seed, draws))
-
-
-def _prompt_tokens(model: LanguageModel, prompt: Any, on_unknown: str) -> Tokens:
-    """The prompt as tokens, ``(N,)`` int32."""
-    if not isinstance(prompt, (str, bytes)):
-        prompt = as_elements(prompt, "prompt", "a string, bytes, symbols, or tokens")
-        if prompt and all(isinstance(each, (int, np.integer)) for each in prompt):
-            return as_tokens(np.array(prompt)[:, None], len(model.vocab), "prompt: tokens")[:, 0]
-    return model.vocab.encode(prompt, on_unknown=cast(OnUnknown, on_unknown))
-
-
-def _sampled_chunks(
-    model: LanguageModel, start: Tokens, chain: Chain, seed: int, draws: range
-) -> Iterator[Tokens]:
+def sampled_chunks(model: Model, start: Tokens, chain: Chain, seed: int, draws: range) -> Iterator[Tokens]:
     """Sample after the tokens: chunks of one symbol, two, four, ... as long as a chunk takes little time."""
     if not draws:
         return
@@ -313,9 +234,3 @@ def _next_chunk_size(size: int, seconds: float) -> int:
     if seconds > MAX_LATENCY_S:
         return max(size // 2, 1)
     return min(2 * size, MAX_CHUNK) if seconds < MAX_LATENCY_S / 4 else size
-
-
-def _decoded_pieces(decoder: Decoder, chunks: Iterable[Tokens]) -> Iterator[str]:
-    for tokens in chunks:
-        yield from map(decoder.push, tokens.tolist())
-    yield decoder.flush()

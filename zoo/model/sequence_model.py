@@ -86,7 +86,7 @@ class SequenceModel(Model):
     def from_config(
         cls, config: StackConfig, output_size: int, **others: Unpack[ModelOptions]
     ) -> SequenceModel:
-        """Make a model with the layers of a config; the other arguments are those of the class.
+        """Make a model with the layers of a config; for the other arguments, see the class.
 
         Raises:
             UsageError: if an argument does not fit.
@@ -123,10 +123,10 @@ class SequenceModel(Model):
         return self.criterion.predictions(outputs), final
 
     def metadata(self) -> dict[str, Any]:
-        """Entries of a checkpoint's metadata that only this kind of model has."""
+        """Everything but the arrays, as plain JSON values."""
         sizes = {"input_size": self.stack.input_size, "output_size": self.output_size}
         options = {"loss_options": self.criterion.to_json()} if self.criterion.to_json() else {}
-        return {**sizes, "loss": self.criterion.name, **options}
+        return {**super().metadata(), **sizes, "loss": self.criterion.name, **options}
 
 
 def _check_outputs(size: Any) -> int:

@@ -9,9 +9,8 @@ import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from zoo.errors import UsageError
-from zoo.torch.bridge import TensorArgs
-from zoo.torch.checks import OWNER, check_device, check_dtype
-from zoo.torch.config import SharedStack
+from zoo.torch.autograd import TensorArgs
+from zoo.torch.config import OWNER, SharedStack, check_device, check_dtype
 from zoo.torch.states import State
 
 Tensor = Any

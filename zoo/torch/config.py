@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import torch
 
 from zoo.base import Noise
 from zoo.convert.gate_layout import GATE_LAYOUTS
@@ -21,10 +22,12 @@ from zoo.layers.functional import FunctionalStack
 from zoo.layers.parameters import ParameterLayout
 from zoo.layers.stack import Stack
 from zoo.layers.validation import DTYPES, as_dtype
-from zoo.torch.checks import OWNER
 from zoo.torch.states import state_layout
 
 Tensor = Any
+
+OWNER = "zoo.torch.Recurrent"
+_DTYPES = {name: getattr(torch, name) for name in DTYPES}
 
 Values = TypeVar("Values")
 """Arrays or tensors."""
@@ -232,3 +235,28 @@ def stack_of_key(key: str) -> SharedStack:
     if key not in _shared_stacks:
         raise UsageError(f"{OWNER}({key}) was never made in this process; make one, then run the program.")
     return _shared_stacks[key]
+
+
+def check_device(device: Any, subject: str = "the module would be") -> None:
+    """Check that a device is the CPU.
+
+    Raises:
+        UsageError: if it is not.
+    """
+    if device.type != "cpu":
+        raise UsageError(
+            f"{OWNER} computes on the CPU, and {subject} on {device}; leave the module there; move inputs "
+            f"and outputs."
+        )
+
+
+def check_dtype(dtype: Any) -> Any:
+    """The PyTorch dtype of a dtype or its name.
+
+    Raises:
+        UsageError: if it is neither float32 nor float64.
+    """
+    resolved = _DTYPES.get(dtype, dtype) if isinstance(dtype, str) else dtype
+    if resolved not in _DTYPES.values():
+        raise UsageError(f"{OWNER}: dtype is {dtype!r}; expected {' or '.join(map(str, _DTYPES.values()))}.")
+    return resolved

@@ -12,8 +12,7 @@ from zoo.arguments import as_bool
 from zoo.layers.config import CellSpec, LayerOptions, StackConfig
 from zoo.torch.arguments import pack_arguments, pack_like, unpack_outputs, unpack_sequence
 from zoo.torch.autograd import apply_recurrent
-from zoo.torch.checks import check_device, check_dtype
-from zoo.torch.config import shared_stack
+from zoo.torch.config import check_device, check_dtype, shared_stack
 from zoo.torch.states import State
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import CheckpointError
-from zoo.model import AnyModel, model_metadata
+from zoo.model import AnyModel
 from zoo.storage import Checkpoint, RunDirectory
 from zoo.training.config import RESUMABLE_CHANGES, Config, config_from_json
 from zoo.training.dataset import Dataset
@@ -105,7 +105,7 @@ def _check_same(
         raise CheckpointError(
             f"{directory.path} cannot be resumed: its checkpoint is not one of training."
         ) from None
-    model_now, dataset_now = model_metadata(model), dataset.metadata()["sha256"]
+    model_now, dataset_now = model.metadata(), dataset.metadata()["sha256"]
     cells = zip(config.cell_names, cells_then, _sources(model_now), strict=False)
     for what, then, now in (
         (dataset.kind, dataset_then, dataset_now),

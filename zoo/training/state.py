@@ -13,8 +13,8 @@ import numpy as np
 import zoo
 from zoo.base import Optimizer
 from zoo.errors import CheckpointError
-from zoo.model import AnyModel, model_arrays, model_metadata
-from zoo.model.checkpoint import array_shapes, strip_prefixes
+from zoo.model import AnyModel
+from zoo.model.model import array_shapes, strip_prefixes
 from zoo.storage import Checkpoint, expect
 from zoo.training.config import Config
 from zoo.training.metrics import RunningMeans
@@ -61,12 +61,12 @@ class TrainingState:
         There is no generator state: initial values and samples are counter-based random numbers, and the
         position in the text or among the examples follows from the step.
         """
-        arrays = model_arrays(model)
+        of_model = model.to_checkpoint()
+        arrays = dict(of_model.arrays)
         arrays |= {f"optimizer.{name}": value for name, value in self.optimizer_state.items()}
         arrays |= {f"state.{name}": value for name, value in (self.carried_states or {}).items()}
         meta: dict[str, object] = {
-            "kind": model.kind,
-            "model": model_metadata(model),
+            **of_model.meta,
             "training": {
                 **{key: getattr(self, name) for key, name in _COUNTERS.items()},
                 **{name: getattr(self, name) for name in ("best", "solved", "schedule")},

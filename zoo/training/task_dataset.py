@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from zoo.base import Cell, Task
-from zoo.base.batch_checks import call_method
+from zoo.base.task import call_method
 from zoo.layers.config import CellSpec
 from zoo.model import AnyModel, LanguageModel, SequenceModel
 from zoo.training.config import Config

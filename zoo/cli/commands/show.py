@@ -169,7 +169,7 @@ def _traces(cell: Cell) -> list[str]:
 
 def _memory(cell: Cell) -> str:
     """Bytes that a cell saves for backward, or why they are unknown."""
-    from zoo.layers.tape_size import tape_elements_per_token
+    from zoo.layers.direction import tape_elements_per_token
 
     try:
         elements = tape_elements_per_token(cell, INPUT_SIZE, HIDDEN_SIZE)

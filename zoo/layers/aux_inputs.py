@@ -1,6 +1,7 @@
-"""Counter-based dropout and noise: each element is a hash of its position, without a generator state.
+"""Auxiliary inputs of a stack: user arrays, noise, defaults; and dropout between its layers.
 
-An element depends on the seed, the training step, the layer, the name of the noise, the time step, the row of
+Noise and dropout are counter-based: each element is a hash of its position, without a generator state. An
+element depends on the seed, the training step, the layer, the name of the noise, the time step, the row of
 the batch and its index in the row. A resumed run therefore draws what it would have drawn, threads change no
 bit, and a segment that is run again has the same noise. A direction that reads backwards counts its time
 steps from its own first one.
@@ -10,7 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +22,9 @@ from zoo.base import Noise
 from zoo.errors import UsageError
 from zoo.kernels.jit import njit
 from zoo.kernels.random import random_bits, random_uniform
-from zoo.layers.sharding import Rows, row_indices
+from zoo.layers.checkpointing import slice_batch
+from zoo.layers.direction import Direction
+from zoo.layers.sharding import Rows, row_count, row_indices
 
 Array = np.ndarray[Any, Any]
 NoiseKey = tuple[int, int]
@@ -28,6 +33,76 @@ Block = tuple[slice, Rows]
 """Time steps of the sequence and rows of the batch."""
 
 DROPOUT_STREAM = "between layers"  # no noise of a cell has this name, because it has a space
+
+
+class AuxInputs(NamedTuple):
+    """Auxiliary inputs of a layer in one chunk.
+
+    Args:
+        inputs: For each direction the inputs that its cell declares, in the order of declaration.
+        mask: Dropout mask by which x is multiplied, ``(T, B, ·)``; None for no dropout.
+    """
+
+    inputs: list[tuple[Array, ...]]
+    mask: Array | None = None
+
+
+@dataclass(frozen=True)
+class AuxInputSource:
+    """Auxiliary inputs of a whole sequence; arrays are made for one chunk at a time.
+
+    Args:
+        layers: The directions of each layer of the stack.
+        given: User arrays by name, ``(T, B, ...)``, for every direction that declares the name.
+        reversed: The same arrays for directions that read backwards, in their order of time.
+        dtype: Of all arrays.
+        noise_key: Seed and step of the noise; None for its expectation.
+        dropout: Probability that an element between layers is dropped.
+    """
+
+    layers: list[tuple[Direction, ...]]
+    given: Mapping[str, Array]
+    reversed: Mapping[str, Array]
+    dtype: np.dtype[Any]
+    noise_key: NoiseKey | None = None
+    dropout: float = 0.0
+
+    def chunk(self, steps: slice, rows: Rows) -> list[AuxInputs]:
+        """Auxiliary inputs of every layer for some steps of some rows."""
+        block = steps, rows
+        shared: dict[Any, Array] = {}
+        return [
+            AuxInputs(
+                [
+                    tuple([self._array(name, direction, block, shared) for name in direction.inputs])
+                    for direction in directions
+                ],
+                self._dropout_mask(directions[0], block),
+            )
+            for directions in self.layers
+        ]
+
+    def _dropout_mask(self, first: Direction, block: Block) -> Array | None:
+        if self.noise_key is None or not self.dropout or first.index == 0:
+            return None
+        return draw_dropout(self.dropout, self.noise_key, first.index, block, first.input_size, self.dtype)
+
+    def _array(self, name: str, direction: Direction, block: Block, shared: dict[Any, Array]) -> Array:
+        """One input of one direction; arrays that several directions share are made once."""
+        declared, shape = direction.cell.inputs[name], direction.inputs[name]
+        value = declared.value(direction.cell.options)
+        given = self.reversed if direction.reverse else self.given
+        if name not in given and self.noise_key is not None and isinstance(declared, Noise):
+            index = direction.rng_index
+            return draw_noise(declared, value, self.noise_key, index, block, shape, self.dtype)
+        key = (name, direction.reverse) if name in given else (shape, value)
+        if key not in shared:
+            steps, rows = block
+            size = (steps.stop - steps.start, row_count(rows), *shape)
+            shared[key] = (
+                slice_batch(given[name], *block) if name in given else np.full(size, value, self.dtype)
+            )
+        return shared[key]
 
 
 def check_noise(noise: Any) -> NoiseKey | None:
