@@ -14,7 +14,6 @@ from zoo.base.component import Component
 from zoo.base.loss import Loss, loss_table
 from zoo.base.task_rng import TaskRng
 from zoo.errors import DefinitionError, UsageError, ZooError
-from zoo.foreign_errors import error_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -350,6 +349,8 @@ def call_method(task: Task, method: str, *arguments: Any) -> Any:
     except (ZooError, MemoryError):
         raise
     except Exception as error:
+        from zoo.foreign_errors import error_text  # imports pluggy
+
         raise DefinitionError(f"{task.label()}: {method} raised {error_text(error)}.") from error
 
 
