@@ -19,7 +19,10 @@ from sphinx.util.nodes import make_refnode
 
 
 def write_reference(app: Sphinx) -> None:
-    """Write a page for each group of public names and each module; ``docs/reference`` is not kept in git."""
+    """Write a page for each group of public names and each module, from imported docstrings.
+
+    They take the place of the shorter pages with the same names in git (``tools/make_reference.py``).
+    """
     folder = Path(app.srcdir) / "docs" / "reference"
     folder.mkdir(exist_ok=True)
     with mock(app.config.autodoc_mock_imports):
@@ -27,7 +30,7 @@ def write_reference(app: Sphinx) -> None:
             folder / f"{file_name(title)}.rst": reference_page(title, names)
             for title, names in reference().items()
         }
-    for left_over in set(folder.iterdir()) - pages.keys():
+    for left_over in set(folder.glob("*.rst")) - pages.keys():
         left_over.unlink()
     for file, text in pages.items():
         file.write_text(text, encoding="utf-8")

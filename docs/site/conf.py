@@ -17,6 +17,7 @@ version = release = metadata.version("recurrent-zoo")
 root_doc = "README"
 include_patterns = ["README.md", "CHANGELOG.md", "docs/*.md", "docs/**/*.md", "docs/reference/*.rst"]
 exclude_patterns = [".*", "build", "dist", "runs", "plugins", "tests", "zoo", "docs/examples", "docs/site"]
+exclude_patterns += ["docs/reference/*.md"]  # the pages for code hosts; the site has its own (building.py)
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "building"]
 myst_heading_anchors = 4
 
