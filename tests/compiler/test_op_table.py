@@ -27,9 +27,9 @@ from zoo.compiler.ir.structural_ops import (
 )
 from zoo.compiler.passes.specialise import FOLDED_OPS
 from zoo.compiler.printing import VIEW_SUFFIXES
-from zoo.export.c import operations as c_code
-from zoo.export.onnx import operations as onnx_code
-from zoo.export.onnx import step_emitter as onnx_steps
+from zoo.export import c_source as c_code
+from zoo.export import onnx_graph as onnx_code
+from zoo.export import onnx_step as onnx_steps
 
 ZOO = Path(zoo.__file__).parent
 no_files = checks.no_files

@@ -13,9 +13,9 @@ from export_asserts import Mixed, case, drawn_operands, largest_difference
 import zoo
 from zoo.compiler.ir.op_table import OPS, elementwise_rows
 from zoo.errors import UsageError
-from zoo.export.c import operations as table
-from zoo.export.c.literals import CWriter, identifier_prefix, number_literal, string_literal
-from zoo.export.c.model_emitter import c_program
+from zoo.export import c_source as table
+from zoo.export.c_model import c_program
+from zoo.export.c_source import CWriter, identifier_prefix, number_literal, string_literal
 from zoo.export.exported_model import exported_model
 
 CC = shutil.which("cc")
@@ -261,7 +261,7 @@ def test_table_has_every_operation():
 
 def test_unknown_operation_raises(monkeypatch):
     rows = {name: row for name, row in table.OPERATIONS.items() if name != "tanh"}
-    monkeypatch.setattr("zoo.export.c.step_emitter.OPERATIONS", rows)
+    monkeypatch.setattr("zoo.export.c_step.OPERATIONS", rows)
     with pytest.raises(UsageError, match="cell 'vanilla': its step uses tanh, which has no row"):
         c_program(exported_model(zoo.Recurrent("vanilla", 3, 4)), "model", "model.h")
 

@@ -16,10 +16,10 @@ from zoo.errors import UsageError
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
+from zoo.export import onnx_graph as table  # noqa: E402
 from zoo.export.exported_model import exported_model  # noqa: E402
-from zoo.export.onnx import operations as table  # noqa: E402
-from zoo.export.onnx.graph_builder import GraphBuilder  # noqa: E402
-from zoo.export.onnx.model import IR_VERSION, OPSET, onnx_model, used_operators  # noqa: E402
+from zoo.export.onnx_graph import GraphBuilder  # noqa: E402
+from zoo.export.onnx_model import IR_VERSION, OPSET, onnx_model, used_operators  # noqa: E402
 
 SINGLE, DOUBLE = 5e-6, 1e-13
 STANDARD = {"vanilla": "RNN", "lstm": "LSTM", "gru": "GRU", "gru_reset_before": "GRU"}
@@ -311,7 +311,7 @@ def test_invalid_model_raises():
 
 def test_unknown_operation_raises(monkeypatch):
     rows = {name: row for name, row in table.OPERATIONS.items() if name != "tanh"}
-    monkeypatch.setattr("zoo.export.onnx.step_emitter.OPERATIONS", rows)
+    monkeypatch.setattr("zoo.export.onnx_step.OPERATIONS", rows)
     rnn = zoo.Recurrent("vanilla", 3, 4, dtype="float64")
     with pytest.raises(UsageError, match="cell 'vanilla': its step uses tanh, which has no row"):
         onnx_model(exported_model(rnn), False)
@@ -325,7 +325,7 @@ def test_missing_onnx_raises_with_install_command(monkeypatch, tmp_path):
 
 
 def test_model_too_large_for_one_file_raises(monkeypatch):
-    monkeypatch.setattr("zoo.export.onnx.model.MAX_BYTES", 2**24 + 100)
+    monkeypatch.setattr("zoo.export.onnx_model.MAX_BYTES", 2**24 + 100)
     with pytest.raises(UsageError, match="an ONNX file holds no more than 16,777,316"):
         onnx_model(exported_model(zoo.Recurrent("gru", 3, 4)), False)
 

@@ -16,9 +16,9 @@ from random_trials import away_from_kinks, examples
 from step_strategies import programs
 
 import zoo
-from zoo.export.c.model_emitter import c_program
+from zoo.export.c_model import c_program
 from zoo.export.exported_model import exported_model
-from zoo.export.onnx.model import onnx_model
+from zoo.export.onnx_model import onnx_model
 
 CC = shutil.which("cc")
 EQUAL = 1e-9

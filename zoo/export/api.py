@@ -10,11 +10,11 @@ from pathlib import Path
 
 from zoo.arguments import as_bool, as_path, short_repr
 from zoo.errors import UsageError
-from zoo.export.c.literals import identifier_prefix
-from zoo.export.c.model_emitter import c_program
+from zoo.export.c_model import c_program
+from zoo.export.c_source import identifier_prefix
 from zoo.export.exported_model import AnyModel, exported_model
-from zoo.export.onnx.graph_builder import require_onnx
-from zoo.export.onnx.model import OPSET, onnx_model, used_operators
+from zoo.export.onnx_graph import require_onnx
+from zoo.export.onnx_model import OPSET, onnx_model, used_operators
 from zoo.storage.atomic import write_bytes
 
 

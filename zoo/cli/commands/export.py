@@ -93,7 +93,7 @@ def _format_of(out: str | None) -> str:
 
 def _default_target(path: Path, form: str, step: bool) -> Path:
     """A file in the current directory with the name of the run."""
-    from zoo.export.c.literals import identifier_prefix
+    from zoo.export.c_source import identifier_prefix
 
     name = real_path(path).name.removesuffix(".safetensors")
     return Path(f"{identifier_prefix(name)}.c" if form == "c" else f"{name}{'-step' * step}.onnx")

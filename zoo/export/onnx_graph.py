@@ -1,12 +1,15 @@
-"""Construction of ONNX graphs: nodes, names and constants; the onnx package is imported when it is needed."""
+"""Construction of ONNX graphs: nodes, names, constants, and the table of element-wise operations.
+
+The onnx package is imported when it is needed.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -110,3 +113,94 @@ class GraphBuilder:
         if key not in self._names_by_key:
             self._names_by_key[key] = self.constant(value, preferred)
         return self._names_by_key[key]
+
+
+OperationEmitter: TypeAlias = Callable[..., str]
+
+
+def _single_operator(op: str) -> OperationEmitter:
+    """An operation that is one ONNX operator."""
+
+    def write(builder: GraphBuilder, *operands: str, name: str = "") -> str:
+        return builder.add(op, *operands, name=name)
+
+    return write
+
+
+def _exp_diff(builder: GraphBuilder, a: str, b: str, name: str = "") -> str:
+    return builder.add("Exp", builder.add("Sub", a, b), name=name)
+
+
+def _not_equal(builder: GraphBuilder, a: str, b: str, name: str = "") -> str:
+    return builder.add("Not", builder.add("Equal", a, b), name=name)
+
+
+def _remainder(builder: GraphBuilder, a: str, b: str, name: str = "") -> str:
+    """Python's remainder, with the sign of the divisor, from C's, with that of the dividend."""
+    zero, rest = builder.number(0.0), builder.add("Mod", a, b, fmod=1)
+    signs = builder.add("Xor", builder.add("Less", rest, zero), builder.add("Less", b, zero))
+    other = builder.add("And", signs, _not_equal(builder, rest, zero))
+    return builder.add("Where", other, builder.add("Add", rest, b), rest, name=name)
+
+
+# Operations without an ONNX operator are composed so that they are as exact as the dtype allows: exp(x) - 1
+# as W. Kahan does (quoted in https://hpmuseum.org/forum/showthread.php?tid=5508), and log(1 + x) likewise. A
+# quotient in which the rounding error of exp(x) or 1 + x occurs twice cancels it.
+
+
+def _expm1(builder: GraphBuilder, x: str, name: str = "") -> str:
+    """``(u - 1) x / log(u)`` for ``u = exp(x)``, and its limit where that is NaN."""
+    one, zero = builder.number(1.0), builder.number(0.0)
+    u = builder.add("Exp", x)
+    less, log = builder.add("Sub", u, one), builder.add("Log", u)
+    exact = builder.add("Div", builder.add("Mul", less, x), log)
+    # u is 0, infinity, or so large or small that adding 1 does not change it.
+    large = builder.add("Greater", builder.add("Abs", x), builder.number(20.0))
+    value = builder.add("Where", large, less, exact)
+    return builder.add("Where", builder.add("Equal", log, zero), x, value, name=name)
+
+
+def _log1p(builder: GraphBuilder, x: str, name: str = "") -> str:
+    """``log(u) x / (u - 1)`` for ``u = 1 + x``, and its limit where that is NaN."""
+    one, zero = builder.number(1.0), builder.number(0.0)
+    u = builder.add("Add", x, one)
+    less, log = builder.add("Sub", u, one), builder.add("Log", u)
+    exact = builder.add("Div", builder.add("Mul", log, x), less)
+    value = builder.add("Where", builder.add("Greater", x, builder.number(1e9)), log, exact)
+    return builder.add("Where", builder.add("Equal", less, zero), x, value, name=name)
+
+
+_OPERATORS = {
+    "add": "Add",
+    "subtract": "Sub",
+    "multiply": "Mul",
+    "divide": "Div",
+    "negative": "Neg",
+    "power": "Pow",
+    "arctan": "Atan",
+    "absolute": "Abs",
+    "maximum": "Max",
+    "minimum": "Min",
+    "less": "Less",
+    "less_equal": "LessOrEqual",
+    "greater": "Greater",
+    "greater_equal": "GreaterOrEqual",
+    "equal": "Equal",
+    "logical_and": "And",
+    "logical_or": "Or",
+    "logical_not": "Not",
+    "copy": "Identity",
+}
+_SAME_NAME = "floor sign exp erf log sqrt sin cos sinh cosh tanh sigmoid softplus where"
+
+OPERATIONS: Mapping[str, OperationEmitter] = {
+    **{name: _single_operator(operator) for name, operator in _OPERATORS.items()},
+    **{name: _single_operator(name.capitalize()) for name in _SAME_NAME.split()},
+    "remainder": _remainder,
+    "exp_diff": _exp_diff,
+    "expm1": _expm1,
+    "log1p": _log1p,
+    "not_equal": _not_equal,
+}
+"""A function for each row of ``zoo.compiler.ir.elementwise_ops``: it takes the graph and the names of its
+operands, and returns the name of its output."""

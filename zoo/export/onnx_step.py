@@ -32,8 +32,7 @@ from zoo.compiler.ir.structural_ops import (
 )
 from zoo.errors import UsageError
 from zoo.export.exported_model import Array, DirectionExport
-from zoo.export.onnx.graph_builder import GraphBuilder
-from zoo.export.onnx.operations import OPERATIONS
+from zoo.export.onnx_graph import OPERATIONS, GraphBuilder
 
 ConcreteShape = tuple[int, ...]
 # End of a slice that runs backwards through the first entry.
@@ -155,10 +154,10 @@ class RowEmitter:
         if node.op in OPERATIONS:
             return self._operation(node)
         if node.op not in STRUCTURAL:
-            module = "operations" if node.op.kind is Kind.ELEMENTWISE else "step_emitter"
+            module = "onnx_graph" if node.op.kind is Kind.ELEMENTWISE else "onnx_step"
             raise UsageError(
                 f"{self.direction.spec.cell.label()}: its step uses {node.op}, which has no row in the table "
-                f"of zoo.export.onnx.{module}; add one."
+                f"of zoo.export.{module}; add one."
             )
         value = STRUCTURAL[node.op](self, node)
         return value if isinstance(value, Tensor) else Tensor(value, concrete_shape(node.shape))
@@ -283,7 +282,7 @@ STRUCTURAL: Mapping[Op, Callable[[RowEmitter, Node], str | Tensor]] = {
     TRANSPOSE: RowEmitter._transpose,
     X: RowEmitter._one_hot,
 }
-"""The table of operations that are not element-wise; those are in :mod:`zoo.export.onnx.operations`."""
+"""The table of operations that are not element-wise; those are in :mod:`zoo.export.onnx_graph`."""
 
 
 def one_hot(builder: GraphBuilder, tokens: str, size: int) -> str:

@@ -1,1 +1,0 @@
-"""The C99 back end."""

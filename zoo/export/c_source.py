@@ -1,0 +1,308 @@
+"""C source text: templates of operations, helper functions, valid names, literals and blocks.
+
+There is one template for each row of ``zoo.compiler.ir.elementwise_ops``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo.compiler.codegen.op_code import ReductionCode, ScanCode
+from zoo.compiler.codegen.writer import Names, Writer
+from zoo.compiler.ir.op_table import Op
+from zoo.compiler.ir.structural_ops import CUMSUM, DOT, DOT_HEADS, MAX, RECURRENCE, SUM
+
+_MATH_H = "atan cos cosh erf exp expm1 fabs floor fmod log log1p pow sin sinh sqrt tanh"
+FUNCTIONS = tuple(_MATH_H.split())
+"""Functions of ``math.h``, without the suffix of their dtype."""
+
+
+@dataclass(frozen=True)
+class OperationTemplate:
+    """The template of an operation.
+
+    Args:
+        code: The expression.
+        function: Function of ``math.h`` for ``{f}``.
+        helper: Helper for ``{f}``.
+    """
+
+    code: str
+    function: str = ""
+    helper: str = ""
+
+
+def _call(function: str = "", helper: str = "", operands: int = 1) -> OperationTemplate:
+    listed = ", ".join(f"{{{index}}}" for index in range(operands))
+    return OperationTemplate(f"{{f}}({listed})", function, helper)
+
+
+@dataclass(frozen=True)
+class ReductionTemplate(ReductionCode):
+    """The code of a reduction in C.
+
+    Args:
+        helper: Helper for ``{f}``.
+    """
+
+    helper: str = ""
+
+
+REDUCTIONS: Mapping[Op, ReductionTemplate] = {
+    SUM: ReductionTemplate(0.0, "{0} += {1};"),
+    MAX: ReductionTemplate(-math.inf, "{0} = {f}({0}, {1});", "larger"),
+}
+
+SCANS: Mapping[Op, ScanCode] = {
+    CUMSUM: ("{total} += {0};",),
+    # The first entry has no predecessor, whatever its factor is.
+    RECURRENCE: ("{total} = at == {first} ? {zero} : {total} * {0};", "{total} += {1};"),
+}
+
+# The matrix that multiplies row `at`: `{0}` is the first one, `{1}` the number of its elements.
+MATMULS: Mapping[Op, str] = {DOT: "{0}", DOT_HEADS: "{0} + at * {1}"}
+
+_OPERATORS = {
+    "add": "{0} + {1}",
+    "subtract": "{0} - {1}",
+    "multiply": "{0} * {1}",
+    "divide": "{0} / {1}",
+    "negative": "-{0}",
+    "where": "(({0}) ? {1} : {2})",
+    "less": "{0} < {1}",
+    "less_equal": "{0} <= {1}",
+    "greater": "{0} > {1}",
+    "greater_equal": "{0} >= {1}",
+    "equal": "{0} == {1}",
+    "not_equal": "{0} != {1}",
+    "logical_and": "{0} && {1}",
+    "logical_or": "{0} || {1}",
+    "logical_not": "!{0}",
+    "copy": "{0}",
+}
+_SAME_NAME = ("floor", "exp", "erf", "expm1", "log", "log1p", "sqrt", "sin", "cos", "sinh", "cosh", "tanh")
+
+OPERATIONS: Mapping[str, OperationTemplate] = {
+    **{name: OperationTemplate(code) for name, code in _OPERATORS.items()},
+    **{name: _call(name) for name in _SAME_NAME},
+    "power": _call("pow", operands=2),
+    "arctan": _call("atan"),
+    "absolute": _call("fabs"),
+    "exp_diff": OperationTemplate("{f}(({0}) - ({1}))", function="exp"),
+    "remainder": _call(helper="remainder_of", operands=2),
+    "maximum": _call(helper="larger", operands=2),
+    "minimum": _call(helper="smaller", operands=2),
+    **{name: _call(helper=name) for name in ("sign", "sigmoid", "softplus")},
+}
+"""A template for each row of ``zoo.compiler.ir.elementwise_ops``. ``{0}`` and ``{1}`` are the operands."""
+
+# Operations without a C operator or a function of math.h. Each propagates NaN.
+HELPERS: Mapping[str, str] = {
+    "sigmoid": """\
+/* 1 / (1 + exp(-x)), without overflow */
+static real sigmoid(real x)
+{
+    const real e = exp(-fabs(x));
+    return (x < 0 ? e : 1) / (1 + e);
+}
+""",
+    "softplus": """\
+/* log(1 + exp(x)), without overflow */
+static real softplus(real x)
+{
+    return (x < 0 ? 0 : x) + log1p(exp(-fabs(x)));
+}
+""",
+    "larger": """\
+static real larger(real a, real b)
+{
+    return a >= b || a != a ? a : b;
+}
+""",
+    "smaller": """\
+static real smaller(real a, real b)
+{
+    return a <= b || a != a ? a : b;
+}
+""",
+    "sign": """\
+static real sign(real x)
+{
+    return x > 0 ? 1 : x < 0 ? -1 : x;
+}
+""",
+    "remainder_of": """\
+/* what is left of a when b is taken as often as goes, with the sign of b */
+static real remainder_of(real a, real b)
+{
+    const real rest = fmod(a, b);
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}
+""",
+    "clear": """\
+static void clear(real *restrict to, size_t count)
+{
+    for (size_t n = 0; n < count; n++)
+        to[n] = 0;
+}
+""",
+    "copy": """\
+static void copy(const real *restrict from, real *restrict to, size_t count)
+{
+    for (size_t n = 0; n < count; n++)
+        to[n] = from[n];
+}
+""",
+    "add": """\
+static void add(const real *restrict from, real *restrict to, size_t count)
+{
+    for (size_t n = 0; n < count; n++)
+        to[n] += from[n];
+}
+""",
+    "add_column": """\
+/* to += a column of a matrix whose rows are depth long */
+static void add_column(const real *restrict column, real *restrict to, size_t depth, size_t width)
+{
+    for (size_t n = 0; n < width; n++)
+        to[n] += column[n * depth];
+}
+""",
+    "add_product": """\
+/* to += a @ w, for w of depth rows and width columns */
+static void add_product(const real *restrict a, const real *restrict w, real *restrict to,
+                        size_t depth, size_t width)
+{
+    for (size_t k = 0; k < depth; k++)
+        for (size_t n = 0; n < width; n++)
+            to[n] += a[k] * w[k * width + n];
+}
+""",
+    "add_product_transposed": """\
+/* to += w @ a, for w of width rows and depth columns */
+static void add_product_transposed(const real *restrict a, const real *restrict w, real *restrict to,
+                                   size_t depth, size_t width)
+{
+    for (size_t n = 0; n < width; n++)
+        for (size_t k = 0; k < depth; k++)
+            to[n] += a[k] * w[n * depth + k];
+}
+""",
+}
+
+
+Array = np.ndarray[Any, Any]
+
+_KEYWORDS = """
+auto break case char const continue default do double else enum extern float for goto if inline int long
+register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+_Bool _Complex _Imaginary alignas alignof bool constexpr false nullptr static_assert thread_local true typeof
+class delete new private protected public template this throw try catch using namespace virtual operator
+asm NULL NAN INFINITY HUGE_VAL HUGE_VALF size_t main errno uint64_t UINT64_C
+"""
+# Variables of a step function.
+_STEP_VARIABLES = (
+    "state",
+    "token",
+    "x",
+    "y",
+    "logits",
+    "random",
+    *(f"at{depth}" for depth in ("", *range(32))),
+)
+RESERVED = frozenset(
+    [*_KEYWORDS.split(), *_STEP_VARIABLES, *HELPERS, *FUNCTIONS, *(f"{name}f" for name in FUNCTIONS)]
+)
+
+_MAX_PREFIX = 48
+
+
+def c_names() -> Names:
+    """Names of one function, with the reserved words of C taken."""
+    return Names(set(RESERVED))
+
+
+def identifier_prefix(text: str) -> str:
+    """A text as the prefix of names: letters, digits and single underscores, with a letter in front."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", text, flags=re.ASCII).strip("_")[:_MAX_PREFIX].strip("_")
+    is_taken = re.fullmatch(r"l\d+|initial|layer|readout", plain) is not None
+    return plain if plain[:1].isalpha() and not is_taken else f"model_{plain}".strip("_")
+
+
+def string_literal(data: bytes) -> str:
+    """Bytes as a string literal; ambiguous characters become escapes."""
+    return f'"{"".join(_character(byte) for byte in data)}"'
+
+
+def _character(byte: int) -> str:
+    # Question marks could be parts of a trigraph; an octal escape ends after three digits.
+    plain = chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else ""
+    return plain or f"\\{byte:03o}"
+
+
+def number_literal(value: Any, dtype: np.dtype[Any]) -> str:
+    """A number as the shortest literal with the same value."""
+    if math.isnan(value):
+        return "NAN"
+    if math.isinf(value):
+        return "-INFINITY" if value < 0 else "INFINITY"
+    return f"{dtype.type(value)!s}{_suffix(dtype)}"
+
+
+def _suffix(dtype: np.dtype[Any]) -> str:
+    return "f" if dtype == np.float32 else ""
+
+
+def _numbers(values: Array, dtype: np.dtype[Any]) -> Iterator[str]:
+    """Many literals; a model may have millions."""
+    values, suffix = values.astype(dtype).ravel(), _suffix(dtype)
+    if not np.isfinite(values).all():
+        return (number_literal(each, dtype) for each in values)
+    return (f"{each}{suffix}" for each in map(str, values))
+
+
+def array_definition(name: str, value: Array, dtype: np.dtype[Any]) -> Iterator[str]:
+    """The lines that define a constant array in row-major order."""
+    shape = " x ".join(map(str, value.shape))
+    kind = c_type(dtype)
+    note = f" /* {shape} */" if value.ndim > 1 else ""
+    yield f"static const {kind} {name}[{value.size}] = {{{note}"
+    yield from fill_lines(_numbers(value, dtype), ", ")
+    yield "};"
+
+
+def fill_lines(words: Iterable[str], separator: str, width: int = 110) -> Iterator[str]:
+    """Join words to indented lines of a width."""
+    line = ""
+    for word in words:
+        if line and len(line) + len(word) + len(separator) > width:
+            yield f"    {line}".rstrip()
+            line = ""
+        line += f"{word}{separator}"
+    if line:
+        yield f"    {line.removesuffix(separator)}"
+
+
+def c_type(dtype: np.dtype[Any]) -> str:
+    """C's name for a dtype."""
+    return "float" if dtype == np.float32 else "double"
+
+
+class CWriter(Writer):
+    """Lines of C with blocks in braces."""
+
+    @contextmanager
+    def block(self, head: str) -> Iterator[None]:
+        """Put the lines written inside the context under ``head``, in braces."""
+        self.line(f"{head} {{")
+        self.depth += 1
+        yield
+        self.depth -= 1
+        self.line("}")

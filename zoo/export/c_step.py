@@ -1,0 +1,460 @@
+"""One layer's step as a function in C: the compiler's plan of one row, with numbers for sizes.
+
+The schedule is that of a decoding step (``walk_pass``): matrix products, and fused element-wise loops between
+them. Values that depend on parameters alone are computed here and written as constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zoo.compiler.codegen.expressions import ATOM, COMPARISON, PRECEDENCE, SIGN, Expressions, ExprText
+from zoo.compiler.codegen.storage import (
+    ArrayAccess,
+    ArrayVar,
+    StorageMap,
+    access_to_sum,
+    axes_of,
+    collect_loads,
+    collect_stores,
+    merged_axes,
+)
+from zoo.compiler.codegen.writer import identifiers_in
+from zoo.compiler.frontend.trace_step import StepGraph
+from zoo.compiler.ir.dims import ONE, ZERO, as_dim, concrete_shape, product
+from zoo.compiler.ir.graph import Level, Node, View, contiguous, view_of
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import BUFFER, PARAM, SLICE, TRANSPOSE, X, transpose_last
+from zoo.compiler.passes.simplify import fuse_accumulations, push_slices_down
+from zoo.compiler.schedule.fusion import FusedLoop, Storage
+from zoo.compiler.schedule.phases import MatmulItem
+from zoo.compiler.schedule.sections import decode_schedule, step_with_copies
+from zoo.errors import UsageError
+from zoo.export.c_source import (
+    MATMULS,
+    OPERATIONS,
+    REDUCTIONS,
+    SCANS,
+    CWriter,
+    OperationTemplate,
+    c_names,
+    c_type,
+    fill_lines,
+    number_literal,
+)
+from zoo.export.exported_model import Array, DirectionExport
+
+
+@dataclass(frozen=True)
+class CLayer:
+    """A layer in C.
+
+    Args:
+        name: Name of the function.
+        constants: Constant arrays by name.
+        lines: The function.
+        inputs: The auxiliary inputs that it reads, in order.
+        scratch: Number of elements of its local arrays.
+        output: Expression for its output, if that is a state; empty if it is written to an array.
+        helpers: Names of the helpers that it calls.
+    """
+
+    name: str
+    constants: dict[str, Array]
+    lines: list[str]
+    inputs: tuple[str, ...]
+    scratch: int
+    output: str
+    helpers: set[str]
+
+
+def state_field(direction: DirectionExport, state: str) -> str:
+    """The field of a state in the struct of all states."""
+    return f"{direction.name}_{state}"
+
+
+def write_layer(direction: DirectionExport, prefix: str, is_tokens: bool) -> CLayer:
+    """Write a layer.
+
+    Args:
+        direction: The layer direction.
+        prefix: Prefix of public names.
+        is_tokens: Whether its input is a token.
+    """
+    spec, step = direction.spec, CStepEmitter(direction, is_tokens)
+    body = _body(step)
+    sizes = step.scratch()
+    if is_tokens and "x" in identifiers_in(body):
+        sizes["x"] = spec.input_size
+        body = [f"    {step.call('clear')}(x, {sizes['x']});", "    x[token] = 1;", *body]
+    name = f"layer_{spec.index}"
+    lines = [
+        f"/* one step of {spec.cell.name}, {spec.input_size} in, {spec.output_size} out */",
+        f"static void {name}({', '.join(_parameters(step, prefix))})",
+        "{",
+        *_declarations(step, sizes, body),
+        *body,
+        "}",
+    ]
+    output = f"state->{state_field(direction, step.y_is_state)}" if step.y_is_state else ""
+    return CLayer(name, step.constants, lines, tuple(step.inputs), sum(sizes.values()), output, step.helpers)
+
+
+def _body(step: CStepEmitter) -> list[str]:
+    """The body of the function: the schedule, then the copy of the new states."""
+    writer = CWriter()
+    for item in step.schedule.sections["step"].items:
+        if isinstance(item, MatmulItem):
+            write_matmul(item.node, step, writer)
+            continue
+        for loop in item.loops:
+            write_loop(loop, step, writer)
+    for name, node in step.step_graph.new_states.items():
+        new = step.array_of(node)
+        writer.line(f"{step.call('copy')}({new.name}, {step.states[name]}, {new.width});")
+    return writer.lines
+
+
+def _parameters(step: CStepEmitter, prefix: str) -> Iterator[str]:
+    kind = c_type(step.dtype)
+    yield f"{prefix}_state *state"
+    yield "int token" if step.is_tokens else f"const {kind} *x"
+    yield from (f"const {kind} *{name}" for name in step.inputs.values())
+    if not step.y_is_state:
+        yield f"{kind} *y"
+
+
+def _declarations(step: CStepEmitter, sizes: dict[str, int], body: list[str]) -> Iterator[str]:
+    """States, local arrays, and casts of the arguments that are not read."""
+    kind, words = c_type(step.dtype), identifiers_in(body)
+    for name, called in step.states.items():
+        yield f"    {kind} *const {called} = state->{state_field(step.direction, name)};"
+    if sizes:
+        first, *more = fill_lines((f"{name}[{size}]" for name, size in sizes.items()), ", ", 90)
+        lines = [f"    {kind} {first.lstrip()}", *(f"    {line}" for line in more)]
+        lines[-1] += ";"
+        yield from lines
+    for array, parts in _named_slices(step).items():
+        if array in sizes:
+            yield f"    /* {array}: {', '.join(f'{name} from {start}' for start, name in sorted(parts))} */"
+    for name in ("token" if step.is_tokens else "x", *step.inputs.values()):
+        if name not in words:
+            yield f"    (void){name};"
+    yield ""
+
+
+def _named_slices(step: CStepEmitter) -> dict[str, list[tuple[int, str]]]:
+    """The slices of each array that the author named: first index and name."""
+    slices: dict[str, list[tuple[int, str]]] = {}
+    for node, name in step.step_graph.names.items():
+        view = view_of(node) if node.op == SLICE else None
+        if view is not None and view.is_window and step.has_array(view.base):
+            start = int(view.offset.evaluate({}))
+            slices.setdefault(step.array_of(view.base).name, []).append((start, name))
+    return slices
+
+
+# C calls functions where Python has operators.
+_PRECEDENCE = {**PRECEDENCE, "power": ATOM, "remainder": ATOM}
+
+
+def step_for_export(step_graph: StepGraph) -> StepGraph:
+    """Rewrite the step for few arrays: sums of products accumulate in place, slices cost nothing."""
+    step_graph = step_graph.map_nodes(fuse_accumulations(step_graph.outputs))
+    step_graph = step_graph.map_nodes(push_slices_down(step_graph.outputs))
+    return step_with_copies(step_graph)
+
+
+class CStepEmitter(StorageMap):
+    """Names and arrays of a step function.
+
+    Args:
+        direction: The layer direction.
+        is_tokens: Whether its input is a token.
+
+    Attributes:
+        constants: Constant arrays by name.
+        helpers: Names of the helpers that it calls.
+    """
+
+    def __init__(self, direction: DirectionExport, is_tokens: bool) -> None:
+        step_graph = step_for_export(direction.step_graph)
+        super().__init__(step_graph, decode_schedule(step_graph), c_names(), step_graph.value_names())
+        self.direction, self.dtype, self.is_tokens = direction, direction.dtype, is_tokens
+        self.constants: dict[str, Array] = {}
+        self.helpers: set[str] = set()
+        self._shared = direction.folded(step_graph.outputs)
+        self.states = {name: self.names.fresh(name) for name in step_graph.states}
+        self.inputs = {name: self.names.fresh(name) for name in step_graph.inputs}
+        self._bind_leaves()
+
+    def _bind_leaves(self) -> None:
+        step_graph = self.step_graph
+        self.bind(step_graph.x, "x", Storage.BATCH)
+        for name, node in step_graph.states.items():
+            self.bind(node, self.states[name], Storage.BATCH)
+        for name, node in step_graph.inputs.items():
+            self.bind(node, self.inputs[name], Storage.BATCH)
+        for name, node in step_graph.new_states.items():
+            if node not in self.arrays:
+                array = self.bind(node, self.names.fresh(f"{name}_next"), Storage.BATCH)
+                self.shapes[array.name] = node.shape
+                self.variables[node] = self.names.fresh(f"{name}_new")
+        if step_graph.y not in self.arrays:
+            self.bind(step_graph.y, "y", Storage.BATCH)
+
+    @property
+    def y_is_state(self) -> str:
+        """The state that is the output; empty if there is none."""
+        after = self.step_graph.new_states.items()
+        return next((name for name, node in after if node is self.step_graph.y), "")
+
+    def array_of(self, node: Node) -> ArrayVar:
+        """The array that holds a value; a constant if it depends on parameters alone."""
+        if node.level != Level.ONCE:
+            return super().array_of(node)
+        if node not in self.arrays:
+            name = self.names.fresh(f"{self.direction.name}_{self._base_name(node)}")
+            self.constants[name] = self._shared[node]
+            self.bind(node, name, Storage.SHARED)
+        return self.arrays[node]
+
+    def _preferred_name(self, node: Node, storage: Storage) -> str:  # noqa: ARG002 - one name for all kinds of arrays
+        return self._base_name(node)
+
+    def _base_name(self, node: Node) -> str:
+        return str(node.attr) if node.op in (PARAM, BUFFER) else super()._base_name(node)
+
+    def scratch(self) -> dict[str, int]:
+        """Number of elements of each array that the function allocates."""
+        sizes = {array.name: array.width for array in self.arrays.values()}
+        return {name: int(sizes[name].evaluate({})) for name in self.shapes}
+
+    def call(self, helper: str) -> str:
+        """Register a helper; its name."""
+        self.helpers.add(helper)
+        return helper
+
+    def operation(self, node: Node) -> OperationTemplate:
+        """The template of an operation.
+
+        Raises:
+            UsageError: if it has none.
+        """
+        if node.op not in OPERATIONS:
+            raise UsageError(
+                f"{self.direction.spec.cell.label()}: its step uses {node.op}, which has no row in the table "
+                f"of zoo.export.c_source; add one."
+            )
+        return OPERATIONS[node.op]
+
+
+class CExpressions(Expressions):
+    """The expressions of one loop in C."""
+
+    def __init__(self, step: CStepEmitter, body: Iterable[Node], stored: Iterable[Node]) -> None:
+        self._step = step
+        super().__init__(step, body, stored)
+
+    def number(self, value: float) -> ExprText:
+        """A literal of the model's dtype."""
+        text = number_literal(value, self._step.dtype)
+        return ExprText(text, SIGN if text.startswith("-") else ATOM)
+
+    def as_number(self, condition: str) -> str:
+        """A conditional expression."""
+        return f"({condition}) ? {self.number(1.0).text} : {self.number(0.0).text}"
+
+    def assignment(self, node: Node, name: str, text: str) -> str:
+        """A constant variable."""
+        return f"const {'int' if node.is_bool else c_type(self._step.dtype)} {name} = {text};"
+
+    def template(self, node: Node) -> tuple[str, int]:
+        """The template in the table for C."""
+        operation, step = self._step.operation(node), self._step
+        suffix = "f" if step.dtype == np.float32 else ""
+        function = step.call(operation.helper) if operation.helper else f"{operation.function}{suffix}"
+        precedence = COMPARISON if node.is_bool else _PRECEDENCE.get(node.op, ATOM)
+        return operation.code.replace("{f}", function), precedence
+
+
+def write_loop(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
+    """Write one loop of a plan."""
+    if any(node.op.kind is Kind.SCAN for node in loop.body):
+        _write_scan(loop, step, writer)
+    else:
+        _LoopNestEmitter(loop, step, writer).write()
+
+
+class _LoopNestEmitter:
+    """Writes one fused loop."""
+
+    def __init__(self, loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
+        self.loop, self.step, self.writer = loop, step, writer
+        self.loads, self.stores = collect_loads(step, loop), collect_stores(step, loop)
+        sums = [node for node in loop.body if node.op.kind is Kind.REDUCTION]
+        self.sums = {node: access_to_sum(step.array_of(node), node, loop.shape) for node in sums}
+        accesses = [*self.loads.values(), *self.sums.values(), *(access for _, access in self.stores)]
+        self.axes = merged_axes(loop.shape, accesses)
+        self.expressions = CExpressions(step, loop.body, [value for value, _ in self.stores])
+
+    def write(self) -> None:
+        for node, access in self.sums.items():
+            self._write_initial_value(node, access)
+        names = ["at"] if len(self.axes) == 1 else [f"at{depth}" for depth in range(len(self.axes))]
+        self._write_nest(names)
+
+    def _write_initial_value(self, node: Node, access: ArrayAccess) -> None:
+        initial = self.expressions.number(REDUCTIONS[node.op].initial).text
+        if access.array.storage == Storage.SCALAR:
+            self.writer.line(f"{c_type(self.step.dtype)} {access.array.name} = {initial};")
+            return
+        with self.writer.block(f"for (size_t at = 0; at < {access.array.width}; at++)"):
+            self.writer.line(f"{access.array.name}[at] = {initial};")
+
+    def _write_nest(self, names: Sequence[str], depth: int = 0) -> None:
+        if depth == len(names):
+            indices = {axis.axis: name for axis, name in zip(self.axes, names, strict=True)}
+            self._write_body(indices)
+            return
+        name = names[depth]
+        with self.writer.block(f"for (size_t {name} = 0; {name} < {self.axes[depth].length}; {name}++)"):
+            self._write_nest(names, depth + 1)
+
+    def _write_body(self, indices: Mapping[int, str]) -> None:
+        for node, access in self.loads.items():
+            self.expressions.load(node, f"{access.array.name}[{access.index(indices)}]")
+        for node in self.loop.body:
+            if node in self.sums:
+                self._write_sum(node, indices)
+            elif (line := self.expressions.define(node)) is not None:
+                self.writer.line(line)
+        for value, access in self.stores:
+            target = f"{access.array.name}[{access.index(indices)}]"
+            self.writer.line(f"{target} = {self.expressions.stored(value)};")
+
+    def _write_sum(self, node: Node, indices: Mapping[int, str]) -> None:
+        access, value = self.sums[node], self.expressions.operand(node.inputs[0]).text
+        is_scalar = access.array.storage == Storage.SCALAR
+        target = access.array.name if is_scalar else f"{access.array.name}[{access.index(indices)}]"
+        reduction = REDUCTIONS[node.op]
+        helper = self.step.call(reduction.helper) if reduction.helper else ""
+        self.writer.line(reduction.update.format(target, value, f=helper))
+
+
+def _write_scan(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
+    (node,) = loop.body
+    axis, _ = node.attr
+    others = [other for other in axes_of(loop.shape) if other != axis]
+    _write_scan_nest(loop, step, writer, others, {axis: "at"})
+
+
+def _write_scan_nest(
+    loop: FusedLoop, step: CStepEmitter, writer: CWriter, others: list[int], indices: dict[int, str]
+) -> None:
+    """The scan within loops over the other axes."""
+    if others:
+        name = f"at{others[0]}"
+        with writer.block(f"for (size_t {name} = 0; {name} < {loop.shape[others[0]]}; {name}++)"):
+            _write_scan_nest(loop, step, writer, others[1:], {**indices, others[0]: name})
+        return
+    (node,) = loop.body
+    axis, reverse = node.attr
+    length, total = loop.shape[axis], step.variable(node)
+    expressions, target = CExpressions(step, loop.body, ()), step.array_of(node)
+    for each, access in collect_loads(step, loop).items():
+        expressions.load(each, f"{access.array.name}[{access.index(indices)}]")
+    index = ArrayAccess(target, ZERO, contiguous(node.shape)).index(indices)
+    zero, first = expressions.number(0.0).text, length - ONE if reverse else ZERO
+    writer.line(f"{c_type(step.dtype)} {total} = {zero};")
+    loop_head = f"size_t at = {length}; at-- > 0;" if reverse else f"size_t at = 0; at < {length}; at++"
+    with writer.block(f"for ({loop_head})"):
+        operands = [expressions.operand(operand).text for operand in node.inputs]
+        for line in SCANS[node.op]:
+            writer.line(line.format(*operands, total=total, zero=zero, first=first))
+        writer.line(f"{target.name}[{index}] = {total};")
+
+
+def write_matmul(node: Node, step: CStepEmitter, writer: CWriter) -> None:
+    """Write ``a @ w``, added to the array of its addend if it has one."""
+    a, _, *base = node.inputs
+    target = step.array_of(node)
+    if a.op == X and step.is_tokens:
+        _write_lookup(node, step, writer)
+        return
+    if not base:
+        writer.line(f"{step.call('clear')}({target.name}, {target.width});")
+    elif step.array_of(_view(base[0]).base) != target:
+        _write_copy(base[0], target, step, writer)
+    _write_rows(node, step, writer)
+
+
+def _write_lookup(node: Node, step: CStepEmitter, writer: CWriter) -> None:
+    """The product of a one-hot row and a matrix: a row of the matrix."""
+    _, w, *base = node.inputs
+    matrix, target = _matrix(w, step), step.array_of(node).name
+    symbols, width = concrete_shape(w.shape)
+    if base:
+        _write_copy(base[0], step.array_of(node), step, writer)
+    elif matrix.is_transposed:
+        writer.line(f"{step.call('clear')}({target}, {width});")
+    if matrix.is_transposed:
+        writer.line(f"{step.call('add_column')}({matrix.text} + token, {target}, {symbols}, {width});")
+    else:
+        helper = step.call("add" if base else "copy")
+        writer.line(f"{helper}({matrix.text} + (size_t)token * {width}, {target}, {width});")
+
+
+def _write_copy(source: Node, target: ArrayVar, step: CStepEmitter, writer: CWriter) -> None:
+    view = _view(source)
+    pointer = _pointer(step.array_of(view.base), view)
+    writer.line(f"{step.call('copy')}({pointer}, {target.name}, {target.width});")
+
+
+def _write_rows(node: Node, step: CStepEmitter, writer: CWriter) -> None:
+    """The call for each row of ``a``; with heads, each row has its own matrix."""
+    a, w, *_ = node.inputs
+    matrix, view, target = _matrix(w, step), _view(a), step.array_of(node)
+    depth, width = a.shape[-1], node.shape[-1]
+    rows = product(a.shape[:-1])
+    source = _pointer(step.array_of(view.base), view)
+    helper = step.call("add_product_transposed" if matrix.is_transposed else "add_product")
+    if rows == as_dim(1):
+        writer.line(f"{helper}({source}, {matrix.text}, {target.name}, {depth}, {width});")
+        return
+    weights = MATMULS[node.op].format(matrix.text, depth * width)
+    with writer.block(f"for (size_t at = 0; at < {rows}; at++)"):
+        arguments = f"{source} + at * {depth}, {weights}, {target.name} + at * {width}, {depth}, {width}"
+        writer.line(f"{helper}({arguments});")
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """A matrix, or a stack of them.
+
+    Args:
+        text: Pointer to its first element.
+        is_transposed: Whether the array holds the transpose.
+    """
+
+    text: str
+    is_transposed: bool
+
+
+def _matrix(w: Node, step: CStepEmitter) -> _Matrix:
+    inner = transpose_last(w) if w.op == TRANSPOSE else w
+    view = _view(inner)
+    return _Matrix(_pointer(step.array_of(view.base), view), inner is not w)
+
+
+def _pointer(array: ArrayVar, view: View) -> str:
+    return array.name if view.offset == ZERO else f"{array.name} + {view.offset}"
+
+
+def _view(node: Node) -> View:
+    view = view_of(node)
+    assert view is not None  # insert_copies.py made sure of it
+    return view

@@ -1,1 +1,0 @@
-"""The ONNX back end."""
