@@ -7,7 +7,8 @@ Record what a version computes, then compare two records. Every array is stored 
     python tools/compare_versions.py compare before.json after.json
 
 ``record`` continues a file that is not complete. ``time`` measures two installed versions in turn, each by
-the Python interpreter of its own environment, so that a machine that slows down slows both:
+the Python interpreter of its own environment, so that a machine that slows down slows both. It starts them in
+an empty directory, since Python imports modules of the working directory first:
 
     python tools/compare_versions.py time old/.venv/bin/python new/.venv/bin/python
 
@@ -17,6 +18,8 @@ The program uses only the public names of zoo that are fixed, so that it runs wi
 from __future__ import annotations
 
 import argparse
+import atexit
+import functools
 import hashlib
 import itertools
 import json
@@ -56,6 +59,7 @@ STACKED_CELLS = (
     "lstm+zoneout",
     "gru+layer_norm",
     "lstm+recurrent_dropout",
+    "lstm,gru",  # a cell for each layer
 )
 TEXT = "".join(
     f"{n} times {n} is {n * n}, and the square of {n + 1} is {(n + 1) ** 2}.\n" for n in range(300)
@@ -74,6 +78,9 @@ RUNS: dict[str, dict[str, Any]] = {
     "adding": {"cell": "lem", "task": "adding", "optimizer": "lion"},
     "parity": {"cell": "gru+recurrent_dropout", "task": "parity"},
     "evidence": {"cell": "leaky_rnn", "task": "evidence", "dtype": "float64"},
+    "cell for each layer": {"cell": ("lstm", "gru+zoneout"), "layers": 2},
+    "both directions": {"cell": ("gru", "mgu"), "layers": 2, "task": "adding", "bidirectional": True},
+    "learned states": {"cell": "lstm", "task": "copying", "learned_state": True},
 }
 TIMED_CELLS = ("vanilla", "lstm", "gru", "mgu", "lem", "mamba")
 TIMED_SHAPES = ((64, 32, 65, 128), (128, 16, 65, 64), (25, 1, 65, 100))
@@ -99,9 +106,10 @@ def digests(prefix: str, arrays: Mapping[str, Array | None]) -> Digests:
 def run_layer(cell: str, layers: int, dtype: str, tokens: bool, shape: Any, options: Any) -> Digests:
     """Run two sequences, of which the second continues the first, and both backward passes."""
     steps, batch, inputs, hidden = shape
+    one_or_each = cell.split(",") if "," in cell else cell
     try:
         rnn = zoo.Recurrent(
-            cell, inputs, hidden, num_layers=layers, dtype=dtype, seed=1, **{"threads": 1, **options}
+            one_or_each, inputs, hidden, num_layers=layers, dtype=dtype, seed=1, **{"threads": 1, **options}
         )
     except zoo.errors.UsageError:
         return {"not available in this size": "true"}
@@ -115,8 +123,8 @@ def run_layer(cell: str, layers: int, dtype: str, tokens: bool, shape: Any, opti
         shape = (steps, batch) if tokens else (steps, batch, inputs)
         return rng.integers(inputs, size=shape) if tokens else rng.normal(size=shape).astype(dtype)
 
-    y, state, tape = rnn.apply(theta, sequence(), None, noise, **extra)
-    later, last, later_tape = rnn.apply(theta, sequence(), state, noise, **extra)
+    y, state, tape = rnn.apply(theta, sequence(), None, noise=noise, **extra)
+    later, last, later_tape = rnn.apply(theta, sequence(), state, noise=noise, **extra)
     results = digests("output", {"1": y, "2": later}) | digests("state", state) | digests("last", last)
     # A layer that reads backwards has no gradient that could be handed on from one sequence to the next.
     dx, dstate, dtheta = rnn.vjp(later_tape, rng.normal(size=later.shape).astype(dtype))
@@ -145,7 +153,10 @@ def run_training(name: str) -> Digests:
         text, out = Path(folder) / "text.txt", Path(folder) / "run"
         text.write_text(TEXT, encoding="utf-8")
         data = None if "task" in settings else str(text)
-        zoo.train(data, out=str(out), **settings)
+        try:
+            zoo.train(data, out=str(out), **settings)
+        except zoo.errors.UsageError as error:  # an old version without a setting
+            return {"not available": str(error)}
         whole = digest(zoo.load(out).theta)
         zoo.train(data, out=str(out), resume=True, **{**settings, "steps": 60})
         return {"parameters": whole, "parameters after a resume": digest(zoo.load(out).theta)}
@@ -165,7 +176,7 @@ def cases(pattern: str) -> Iterator[tuple[str, Callable[[], Digests]]]:
             name = f"stack {cell} {option}"
             yield name, lambda c=cell, s=settings: run_layer(c, 2, "float32", False, SHAPES[1], s)
     for name, settings in RUNS.items():
-        if fnmatch(settings["cell"], pattern):
+        if fnmatch(",".join(np.atleast_1d(settings["cell"])), pattern):
             yield f"run {name}", lambda name=name: run_training(name)
 
 
@@ -250,11 +261,10 @@ def serve() -> None:
 
 def measure_steps(interpreters: list[str], rounds: int) -> None:
     """Print the times of training steps of two versions, measured in turn, and their ratio."""
+    program, pipes = str(Path(__file__).resolve()), {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    place = {"cwd": empty_directory(), "env": environment()}
     servers = [
-        subprocess.Popen(
-            [python, __file__, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for python in interpreters
+        subprocess.Popen([python, program, "serve"], text=True, **pipes, **place) for python in interpreters
     ]
 
     def ask(server: subprocess.Popen[str], request: Any) -> float:
@@ -284,8 +294,8 @@ COLD = (
 )
 
 
-def measure_starts(interpreters: list[str], rounds: int) -> None:
-    """Print the times of starts and of first compilations in turn, and the bytes of the kernels."""
+def measure_starts(interpreters: list[str], rounds: int, cold_rounds: int) -> None:
+    """Print the smallest times of starts and of first compilations in turn, and the bytes of the kernels."""
     commands = {
         "import zoo": ["-c", "import zoo"],
         "zoo --help": ["-m", "zoo", "--help"],
@@ -296,24 +306,41 @@ def measure_starts(interpreters: list[str], rounds: int) -> None:
         old, new = np.min(times, axis=0)
         print(f"{name:24} {old:6.2f} s {new:6.2f} s   new/old {new / old:.3f}", flush=True)
     for cell in COLD_CELLS:
-        seconds, sizes = [], []
-        for python in interpreters:
-            with tempfile.TemporaryDirectory() as cache:
-                seconds.append(clocked([python, "-c", COLD, cell], {"ZOO_CACHE_DIR": cache}))
-                files = Path(cache).rglob("*.kernel")
-                sizes.append(sum(file.stat().st_size for file in files))
+        starts = [[cold_start(python, cell) for python in interpreters] for _ in range(cold_rounds)]
+        old, new = np.min(starts, axis=0)[:, 0]
+        sizes = [size for _, size in starts[0]]
         print(
-            f"compile {cell:16} {seconds[0]:6.2f} s {seconds[1]:6.2f} s   "
+            f"compile {cell:16} {old:6.2f} s {new:6.2f} s   new/old {new / old:.3f}   "
             f"kernels {sizes[0]:,} B {sizes[1]:,} B",
             flush=True,
         )
 
 
-def clocked(command: list[str], environment: dict[str, str]) -> float:
-    """The wall time of a command, in seconds."""
-    started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **environment})
+def cold_start(python: str, cell: str) -> tuple[float, int]:
+    """The wall time of the first two passes of a cell with an empty cache, and the bytes of its kernels."""
+    with tempfile.TemporaryDirectory() as cache:
+        seconds = clocked([python, "-c", COLD, cell], {"ZOO_CACHE_DIR": cache})
+        return seconds, sum(file.stat().st_size for file in Path(cache).rglob("*.kernel"))
+
+
+def clocked(command: list[str], variables: dict[str, str]) -> float:
+    """The wall time of a command in an empty directory, in seconds."""
+    folder, started = empty_directory(), time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, env=environment() | variables)
     return time.perf_counter() - started
+
+
+@functools.cache
+def empty_directory() -> str:
+    """A directory without modules, in which Python finds the installed zoo alone."""
+    folder = tempfile.mkdtemp()
+    atexit.register(Path(folder).rmdir)
+    return folder
+
+
+def environment() -> dict[str, str]:
+    """The environment without ``PYTHONPATH``, which would replace both installed versions by one."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 def main() -> int:
@@ -331,7 +358,8 @@ def main() -> int:
     timing = commands.add_parser("time", help="measure two installed versions in turn")
     timing.add_argument("old", help="Python interpreter of the old version's environment")
     timing.add_argument("new", help="Python interpreter of the new version's environment")
-    timing.add_argument("--rounds", type=int, default=9, help="how often each version is measured")
+    timing.add_argument("--rounds", type=int, default=9, help="how often each version is measured [9]")
+    timing.add_argument("--cold-rounds", type=int, default=3, help="how often it compiles all kernels [3]")
     commands.add_parser("serve")
     chosen = parser.parse_args()
     if chosen.command == "record":
@@ -339,8 +367,10 @@ def main() -> int:
     elif chosen.command == "compare":
         return 0 if compare(chosen.before, chosen.after) else 1
     elif chosen.command == "time":
-        measure_starts([chosen.old, chosen.new], chosen.rounds)
-        measure_steps([chosen.old, chosen.new], chosen.rounds)
+        # Absolute, but not resolved: an environment's interpreter is a link to that of the system.
+        interpreters = [str(Path(python).absolute()) for python in (chosen.old, chosen.new)]
+        measure_starts(interpreters, chosen.rounds, chosen.cold_rounds)
+        measure_steps(interpreters, chosen.rounds)
     else:
         serve()
     return 0
