@@ -47,12 +47,13 @@ class Entry(NamedTuple):
 
 
 SCENARIOS = {
-    "text": Entry("text, forks", lambda: Training("text"), 15),
+    "text": Entry("text, forks", lambda: Training("text"), 12),
     "text-first": Entry("text, first validation is the best, forks", lambda: Training("text-first"), 12),
     "text-points": Entry(
         "text, first validation is the best, every crash point", lambda: EveryPoint("text-first"), 16
     ),
-    "task": Entry("task, forks", lambda: Training("task"), 15),
+    "task": Entry("task, forks", lambda: Training("task"), 12),
+    "stack": Entry("task, a different cell for each layer, forks", lambda: Training("stack"), 6),
     "task-first": Entry("task, first validation is the best, forks", lambda: Training("task-first"), 12),
     "comparison": Entry("comparison, forks", ForkedComparison, 10),
     "text-process": Entry("text, processes", lambda: Process("text"), 4),

@@ -24,7 +24,8 @@ _FIRST_IS_BEST |= {"steps": 12, "clip": 0.3, "lr": 3.0, "seed": 1, "keep": 1}
 _COPYING = {"task": "copying", "task_options": {"delay": 5, "length": 5}, "eval_batches": 2}
 
 # Together: two layers, dropout, a modifier with noise, optimizers with slots, a schedule with a state,
-# clipping, recomputation, and lines of progress that begin before a checkpoint and end after it.
+# clipping, recomputation, a different cell for each layer, both directions, learned initial states, and lines
+# of progress that begin before a checkpoint and end after it.
 SETTINGS: dict[str, dict[str, Any]] = {
     "text": {
         **_EVERYTHING,
@@ -54,6 +55,17 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "keep": 2,
     },
     "task-first": {**_FIRST_IS_BEST, **_COPYING, "cell": "lstm"},
+    "stack": {
+        **_EVERYTHING,
+        **_COPYING,
+        "cell": ("lstm", "gru+recurrent_dropout"),
+        "cell_options": ({"forget_bias": 2.0}, {}),
+        "layers": 2,
+        "bidirectional": True,
+        "learned_state": True,
+        "steps": 40,
+        "optimizer": "adamw",
+    },
     "ranks": {
         **_EVERYTHING,
         "data": "text.txt",
