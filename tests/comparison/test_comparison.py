@@ -469,6 +469,11 @@ def test_result_of_another_run_raises(two, go):
         ({"options": {"copying": {"lag": 1}}}, "task 'copying' has no option 'lag'"),
         ({"epochs": 3}, "compare: unknown setting 'epochs'; expected one of layers, "),
         ({"layers": 0}, "layers is 0; expected an integer of at least 1."),
+        ({"bidirectional": 1}, "bidirectional is 1; expected true or false."),
+        (
+            {"tasks": "text", "bidirectional": True},
+            "compare: bidirectional is given with the task 'text', which predicts the next symbol, so no",
+        ),
         ({"optimizer": "adm"}, "no optimizer is called 'adm'"),
         ({"cells": "clockwork", "hidden": 7}, "7 is not divisible by 4; choose sizes that divide."),
         ({"params": 5}, "vanilla on copying has at least 28 parameters, more than the 5 of --params"),
@@ -527,6 +532,27 @@ def test_equal_hidden_units(go):
         "steps": 2000,
     }
     assert sizes["lstm"]["hidden"] == 8
+
+
+def test_bidirectional_layers_and_learned_states(go):
+    """Both count as parameters, and the runs and the command line have them."""
+    both = {"bidirectional": True, "learned_state": True}
+    comparison = go("vanilla", "copying", options={"copying": TINY}, seeds=1, **SIZES, lr=0.01, **both)
+    (run,) = comparison.runs
+    model = zoo.Run(comparison.path / run.path).model
+    assert model.layout.size == run.parameters
+    assert {"l0.reverse.Wxh", "l0.h.initial"} <= set(model.params)
+    assert " --bidirectional --learned-state " in comparison.results.metadata["command"] + " "
+
+
+def test_plan_without_later_settings_has_their_defaults(two, go):
+    path = two.path / "compare.json"
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    assert stored["settings"].pop("bidirectional") is False
+    path.write_text(json.dumps(stored), encoding="utf-8")
+    assert go(engine=Idle()).plan["settings"]["bidirectional"] is False
+    with pytest.raises(CheckpointError, match=r"bidirectional: False -> True"):
+        go(bidirectional=True)
 
 
 def test_equal_time(go, monkeypatch):

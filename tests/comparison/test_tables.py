@@ -121,4 +121,7 @@ def test_describe_setup():
         first == "Bare layers, as many steps as take 2.5 s: 1 seed, 8 hidden units each, learning rate 0.1."
     )
     assert settings.endswith("gradients not clipped.")
+    other["settings"] |= {"bidirectional": True, "learned_state": True}
+    settings = list(describe_setup(results(plan=other)))[1]
+    assert settings.startswith(f"2 bidirectional layers {bare}, initial states learned, float32")
     assert machine.endswith("; another executor.")

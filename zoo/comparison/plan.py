@@ -15,7 +15,7 @@ from zoo.errors import CheckpointError, UsageError
 from zoo.storage import write_json
 from zoo.storage.safe_read import exists, read_json
 from zoo.storage.strict_json import quote
-from zoo.training.config import make_config, setting_names
+from zoo.training.config import Config, make_config, setting_names
 
 SETTINGS = setting_names(comparable=True)
 """Arguments of ``zoo.train`` that a comparison accepts for all its runs."""
@@ -114,6 +114,7 @@ PLAN_FILE = "compare.json"
 MAX_RUNS = 30_000
 """Largest number of runs in a comparison, sweep included."""
 
+_LATER_SETTINGS = ("bidirectional", "learned_state")  # which plans of older versions lack
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")
 _NAME = re.compile(r"[a-z][a-z0-9_+]{0,255}")
 
@@ -248,14 +249,15 @@ def _parse_plan(stored: dict[str, Any]) -> Plan:
     ((length, amount),) = stored["length"].items()
     if size not in ("params", "hidden") or length not in ("steps", "seconds"):
         raise ValueError(f"its size is {quote(str(size))} and its length {quote(str(length))}")
-    if stored["settings"].keys() != set(SETTINGS):
+    settings = {name: getattr(Config(), name) for name in _LATER_SETTINGS} | stored["settings"]
+    if settings.keys() != set(SETTINGS):
         raise ValueError(f"its settings are not exactly {', '.join(SETTINGS)}")
     request = CompareRequest(
         seeds=stored["seeds"],
         **{size: number, length: amount},
         lr_grid=stored["rates"],
         sweep_steps=stored["sweep_steps"],
-        settings=stored["settings"],
+        settings=settings,
     )
     if request.seeds is None or request.size is None or request.length is None or request.rates is None:
         raise ValueError("its seeds, size, length or rates are missing")

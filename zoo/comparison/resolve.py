@@ -78,6 +78,8 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
     plan = _extended_plan(request, stored, cells, tasks) if stored else _new_plan(request, cells, tasks)
     instances = {label: cell for label, (_, cell) in cells.items()}
     task_infos = {label: info for label, (_, info) in tasks.items()}
+    if plan.settings["bidirectional"]:
+        _check_bidirectional(task_infos)
     _check_budget(plan, instances, task_infos)
     plan = dataclasses.replace(plan, run_sizes=_run_sizes(plan, instances, task_infos))
     return ResolvedPlan(plan, instances, task_infos)
@@ -175,6 +177,22 @@ def _default_grid(settings: Mapping[str, Any]) -> tuple[float, ...]:
     return tuple(float(f"{factor * default:.6g}") for factor in GRID)
 
 
+def _check_bidirectional(tasks: Mapping[str, TaskInfo]) -> None:
+    """Check that bidirectional layers can learn all tasks.
+
+    Raises:
+        UsageError: if the next symbol is the target of a task, or its sequences continue in the next batch.
+    """
+    for label, info in tasks.items():
+        predicts = info.task.vocabulary is not None
+        if predicts or info.task.batch(0, 1).continues:
+            reason = "predicts the next symbol" if predicts else "continues its sequences in the next batch"
+            raise UsageError(
+                f"compare: bidirectional is given with the task {label!r}, which {reason}, so no layer can "
+                f"read it backwards; leave out --bidirectional or the task."
+            )
+
+
 def _check_budget(plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, TaskInfo]) -> None:
     """Check that the budget of parameters admits the smallest size of every new cell.
 
@@ -187,7 +205,7 @@ def _check_budget(plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, Tas
     new = [(task, cell) for task, cell in plan.pairs() if cell not in plan.run_sizes.get(task, {})]
     smallest: dict[str, int] = {}
     for task, cell in new:
-        size = smallest_hidden_size(_counter(cells[cell], tasks[task], plan.settings["layers"], []))
+        size = smallest_hidden_size(_counter(cells[cell], tasks[task], plan.settings, []))
         if size is not None and size.parameters > (1 + TOLERANCE) * budget:
             smallest[f"{cell} on {task}"] = size.parameters
     if smallest:
@@ -217,9 +235,9 @@ def _hidden_size(plan: Plan, cell: Cell, task: TaskInfo, owner: str) -> HiddenSi
     """The requested hidden size, or the one whose parameters are nearest to the budget."""
     kind, number = plan.size
     if kind == "hidden":
-        return HiddenSize(number, count_parameters(cell, task, number, plan.settings["layers"]))
+        return HiddenSize(number, count_parameters(cell, task, number, plan.settings))
     errors: list[str] = []
-    size = nearest_hidden_size(number, _counter(cell, task, plan.settings["layers"], errors))
+    size = nearest_hidden_size(number, _counter(cell, task, plan.settings, errors))
     if size is None:
         reason = errors[-1] if errors else "it has fewer in all of them"
         raise UsageError(
@@ -228,12 +246,12 @@ def _hidden_size(plan: Plan, cell: Cell, task: TaskInfo, owner: str) -> HiddenSi
     return size
 
 
-def _counter(cell: Cell, task: TaskInfo, layers: int, errors: list[str]) -> Count:
+def _counter(cell: Cell, task: TaskInfo, settings: Mapping[str, Any], errors: list[str]) -> Count:
     """Make a function that counts parameters. It appends the error of an invalid size to ``errors``."""
 
     def count(hidden: int) -> int | None:
         try:
-            return count_parameters(cell, task, hidden, layers)
+            return count_parameters(cell, task, hidden, settings)
         except UsageError as error:
             errors.append(str(error))
             return None
@@ -241,13 +259,14 @@ def _counter(cell: Cell, task: TaskInfo, layers: int, errors: list[str]) -> Coun
     return count
 
 
-def count_parameters(cell: Cell, task: TaskInfo, hidden: int, layers: int) -> int:
-    """Count the parameters of the layers and the readout for a task.
+def count_parameters(cell: Cell, task: TaskInfo, hidden: int, settings: Mapping[str, Any]) -> int:
+    """Count the parameters of the layers and the readout for a task, given the settings of all runs.
 
     Raises:
         UsageError: if the size is invalid for the cell.
     """
-    stack = Stack(StackConfig(cell, task.task.input_size, hidden, layers))
+    switches = {name: settings[name] for name in ("bidirectional", "learned_state")}
+    stack = Stack(StackConfig(cell, task.task.input_size, hidden, settings["layers"], **switches))
     return ParameterLayout(model_shapes(stack, task.task.output_size)).size
 
 

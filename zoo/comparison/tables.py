@@ -145,9 +145,11 @@ def describe_setup(results: ComparisonResults) -> Iterator[str]:
     plan, host = results.section("plan"), results.section("machine")
     yield f"Bare layers, {_length(plan)}: {_number(plan['seeds'], 'seed')}, {_size(plan)}, {_rates(plan)}."
     settings = plan["settings"]
-    layers = _number(settings["layers"], "layer")
+    is_bidirectional, learns_state = map(settings.get, ("bidirectional", "learned_state"))
+    layers = _number(settings["layers"], "bidirectional layer" if is_bidirectional else "layer")
+    learned = ", initial states learned" if learns_state else ""
     clip = f"gradients clipped to {settings['clip']:g}" if settings["clip"] else "gradients not clipped"
-    yield f"{layers} {_BARE}, {settings['dtype']}, {settings['optimizer']}, {clip}."
+    yield f"{layers} {_BARE}{learned}, {settings['dtype']}, {settings['optimizer']}, {clip}."
     yield (
         f"{results.metadata['date']}: {host['processor']}, {host['processors']} processors, "
         f"{host['system']}; {_workers(results.metadata['jobs'])}."

@@ -166,8 +166,10 @@ class Config:
     )
     hidden: int = _setting(128, _POSITIVE_INT, "Hidden units, H.", metavar="N")
     layers: int = _setting(1, _POSITIVE_INT, "Layers, L.", metavar="N", comparable=True)
-    bidirectional: bool = _setting(False, _BOOL, "Make every layer bidirectional; for tasks, not for a text.")
-    learned_state: bool = _setting(False, _BOOL, "Learn the initial states of the layers.")
+    bidirectional: bool = _setting(
+        False, _BOOL, "Make every layer bidirectional; for tasks, not for a text.", comparable=True
+    )
+    learned_state: bool = _setting(False, _BOOL, "Learn the initial states of the layers.", comparable=True)
     dropout: float = _setting(0.0, _FRACTION, "Dropout probability between layers, in training.", metavar="P")
     residual: bool = _setting(
         False, _BOOL, "Add the input of a layer to its output, if their sizes are equal."

@@ -18,6 +18,7 @@ from zoo.cli.flags import Flag, SectionedCommand
 from zoo.cli.set_options import Target, assign, component_target
 from zoo.cli.terminal import echo
 from zoo.cli.train_flags import FLAGS
+from zoo.comparison.plan import SETTINGS
 from zoo.comparison.specs import label_specs
 from zoo.errors import UsageError
 from zoo.registry import registry_of
@@ -90,11 +91,7 @@ cells, tasks and seeds later; settings that you leave out stay as they were.
   zoo compare --out runs/memory --cells lstm --seeds 5
 """
 
-_SETTINGS = {"layers", "dtype", "batch", "optimizer", "schedule", "clip", "clip_value", "recompute"}
-
-_SETTINGS |= {"eval_batches", "stop_when_solved"}
-
-_TRAINING = [flag for flag in FLAGS if flag.name in _SETTINGS]
+_TRAINING = [flag for flag in FLAGS if flag.name in SETTINGS]
 
 _COMPARED, _LENGTH = "Cells and tasks", "Size and length"
 
