@@ -256,6 +256,67 @@ def test_label_smoothing_is_the_mixture_of_all_targets():
         assert model.loss(x, targets, weights)[0] == pytest.approx(expected, rel=1e-12)
 
 
+# ---- language models ----------------------------------------------------------------------------------
+
+SMOOTH = zoo.get_loss("cross_entropy", label_smoothing=0.3, class_weights=(1, 2, 0.5))
+
+
+class Successor(zoo.Task):
+    """The symbol after each of a random text, for language models."""
+
+    loss, metric = SMOOTH, "nats"
+    vocabulary = "abc"
+    input_size = output_size = 3
+
+    def draw_examples(self, rng, size, part):
+        tokens = rng.integers(0, 3, 9, size)
+        return zoo.Batch(tokens, (tokens + 1) % 3, np.ones(tokens.shape))
+
+    def baseline(self):
+        return 0.0
+
+
+def language_trial(loss):
+    text = np.random.default_rng(0).integers(0, V, (2, T, B))
+    return zoo.LanguageModel("abc", "vanilla", H, dtype="float64", threads=1, loss=loss), *text
+
+
+def test_language_models_take_losses_of_classes():
+    model, inputs, targets = language_trial(SMOOTH)
+    other = zoo.SequenceModel("vanilla", V, V, H, dtype="float64", threads=1, loss=SMOOTH)
+    other.theta = model.theta
+    with pure_python():
+        assert model.loss_and_grad(inputs, targets)[0] == other.loss_and_grad(inputs, targets)[0]
+        np.testing.assert_array_equal(model.grad, other.grad)
+        plain, *_ = language_trial("cross_entropy")
+        assert model.with_loss("cross_entropy").loss(inputs, targets)[0] == plain.loss(inputs, targets)[0]
+        assert model.loss(inputs, targets)[0] != plain.loss(inputs, targets)[0]
+    with pytest.raises(UsageError, match="'huber', whose targets are numbers; expected a loss of classes"):
+        zoo.LanguageModel("abc", loss="huber")
+    with pytest.raises(UsageError, match="2 class weights; expected one for each of 3 outputs"):
+        zoo.LanguageModel("abc", loss=zoo.get_loss("cross_entropy", class_weights=(1, 2)))
+
+
+def test_language_models_save_and_load_their_loss(tmp_path):
+    model, inputs, targets = language_trial(SMOOTH)
+    model.save(tmp_path / "model.safetensors")
+    loaded = zoo.load(tmp_path / "model.safetensors", threads=1)
+    assert loaded.criterion == model.criterion == SMOOTH
+    with pure_python():
+        assert loaded.loss(inputs, targets)[0] == model.loss(inputs, targets)[0]
+    assert "loss" not in language_trial("cross_entropy")[0].metadata(), "as in older files"
+
+
+def test_runs_of_language_models_resume_with_their_loss(tmp_path):
+    settings = {"cell": "vanilla", "hidden": 3, "batch": 4, "threads": 1, "eval_batches": 1, "eval_every": 2}
+    with pure_python():
+        whole = zoo.train(task=Successor, steps=6, out=tmp_path / "whole", **settings)
+        zoo.train(task=Successor, steps=2, out=tmp_path / "part", **settings)
+        part = zoo.train(task=Successor, steps=6, out=tmp_path / "part", resume=True, **settings)
+        assert part.model.criterion == whole.model.criterion == SMOOTH
+        np.testing.assert_array_equal(part.model.theta, whole.model.theta)
+
+
 # ---- definitions --------------------------------------------------------------------------------------
 
 

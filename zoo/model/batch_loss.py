@@ -1,6 +1,6 @@
 """The loss of a model on a batch, for one shard at a time: a callback on every segment of a batch run.
 
-And the checks of the loss, of targets and of weights.
+And the checks of targets and weights.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from zoo.arguments import dtype_and_shape
 from zoo.arrays import as_array
 from zoo.base.loss import Loss
-from zoo.errors import UnknownNameError, UsageError
+from zoo.errors import UsageError
 from zoo.kernels.input_projection import project
 from zoo.layers.batch import BatchRun
 from zoo.layers.checkpointing import Array, Arrays, Segment, flatten, slice_batch
@@ -23,7 +23,6 @@ from zoo.layers.sharding import Rows, row_count
 from zoo.layers.stack import LayerTape
 from zoo.layers.validation import as_floats, as_state, as_tokens
 from zoo.model.readout import ReadoutKernels
-from zoo.registry import find_loss
 
 
 @dataclass(frozen=True)
@@ -174,24 +173,6 @@ def sum_losses(losses: Array) -> float:
 def _ones(steps: int, rows: int) -> Array:
     """Weights of 1; read-only by convention."""
     return np.ones((steps, rows))
-
-
-def check_loss(loss: str | Loss, outputs: int, who: str) -> Loss:
-    """Convert a loss or the name of one to the loss.
-
-    Raises:
-        UsageError: if the loss is unknown, or has weights for another number of classes.
-    """
-    try:
-        resolved = find_loss(loss)
-    except (UsageError, UnknownNameError) as error:
-        raise UsageError(f"{who}: {error}") from None
-    if resolved.class_weights is not None and len(resolved.class_weights) != outputs:
-        raise UsageError(
-            f"{who}: loss has {len(resolved.class_weights)} class weights; expected one for each of "
-            f"{outputs} outputs."
-        )
-    return resolved
 
 
 def as_targets(

@@ -11,15 +11,15 @@ from typing import Any, TypeAlias
 
 from zoo.arguments import as_path, short_repr
 from zoo.base import Cell
+from zoo.base.loss import Loss
 from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.data import Vocabulary
 from zoo.errors import CheckpointError, UnknownNameError, UsageError, ZooWarning
 from zoo.layers.config import StackConfig
 from zoo.layers.parameters import MAX_PARAMETERS
 from zoo.layers.stack import Stack
-from zoo.model.batch_loss import check_loss
 from zoo.model.language_model import LanguageModel
-from zoo.model.model import array_shapes, model_shapes, strip_prefixes
+from zoo.model.model import DEFAULT_LOSS, Model, array_shapes, model_shapes, strip_prefixes
 from zoo.model.sequence_model import SequenceModel
 from zoo.registry import find_loss, get_cell, with_modifiers
 from zoo.storage import Checkpoint, RunDirectory, expect
@@ -136,14 +136,19 @@ def _from_metadata(
 
 def _language_model(metadata: Any) -> tuple[ModelFactory, int, int]:
     vocabulary = Vocabulary.from_json(metadata["vocabulary"])
-    return partial(LanguageModel.from_config, vocabulary), len(vocabulary), len(vocabulary)
+    loss = _loss(metadata, LanguageModel, len(vocabulary))
+    return partial(LanguageModel.from_config, vocabulary, loss=loss), len(vocabulary), len(vocabulary)
 
 
 def _sequence_model(metadata: Any) -> tuple[ModelFactory, int, int]:
     inputs, outputs = (_size(metadata, name) for name in ("input_size", "output_size"))
-    loss = find_loss(metadata["loss"]).with_options(**metadata.get("loss_options", {}))
-    check_loss(loss, outputs, SequenceModel.kind)
+    loss = _loss(metadata, SequenceModel, outputs)
     return partial(SequenceModel.from_config, output_size=outputs, loss=loss), inputs, outputs
+
+
+def _loss(metadata: Any, cls: type[Model], outputs: int) -> Loss:
+    loss = find_loss(metadata.get("loss", DEFAULT_LOSS)).with_options(**metadata.get("loss_options", {}))
+    return cls.check_loss(loss, outputs)
 
 
 _KINDS = {LanguageModel.kind: _language_model, SequenceModel.kind: _sequence_model}

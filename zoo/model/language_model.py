@@ -12,13 +12,14 @@ import numpy as np
 from zoo.arguments import as_elements, as_integer, check_seed
 from zoo.arrays import as_array
 from zoo.base import Chain, Sampler
+from zoo.base.loss import Loss
 from zoo.data import Decoder, Vocabulary
 from zoo.data.vocabulary import OnUnknown
 from zoo.errors import UsageError
 from zoo.kernels.random import uniform
 from zoo.layers.config import CellSpec, StackConfig, StackOptions
 from zoo.layers.validation import as_tokens
-from zoo.model.model import Model, ModelOptions
+from zoo.model.model import DEFAULT_LOSS, Model, ModelOptions
 from zoo.model.sampling import Tokens, as_chain, sampled_chunks
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class LanguageModel(Model):
             :class:`zoo.layers.StackConfig`.
         hidden_size: ``H``.
         num_layers: ``L``.
+        loss: Name of a registered loss whose targets are classes, or one with its options chosen:
+            ``zoo.get_loss("cross_entropy", label_smoothing=0.1)``.
         seed: Seed of the initial values of the parameters.
         threads: Number of threads that share the batch; None for every processor. Changes no bit of any
             result.
@@ -59,7 +62,7 @@ class LanguageModel(Model):
 
     Raises:
         UnknownNameError: if no cell has this name.
-        UsageError: if a size, the dtype, the number of threads, recompute or an initial value does not fit.
+        UsageError: if a size, the loss, an option, the number of threads or an initial value does not fit.
         DataError: if the vocabulary is invalid.
     """
 
@@ -72,6 +75,7 @@ class LanguageModel(Model):
         hidden_size: int = 128,
         num_layers: int = 1,
         *,
+        loss: str | Loss = DEFAULT_LOSS,
         seed: int = 0,
         threads: int | None = None,
         initial: Mapping[str, Any] | None = None,
@@ -79,7 +83,7 @@ class LanguageModel(Model):
     ) -> None:
         vocab = as_vocabulary(vocab)
         config = StackConfig(cell, len(vocab), hidden_size, num_layers, **options)
-        self._build(vocab, config, seed=seed, threads=threads, initial=initial)
+        self._build(vocab, config, loss=loss, seed=seed, threads=threads, initial=initial)
 
     @classmethod
     def from_config(
@@ -155,7 +159,21 @@ class LanguageModel(Model):
 
     def metadata(self) -> dict[str, Any]:
         """Everything but the arrays, as plain JSON values."""
-        return {**super().metadata(), "vocabulary": self.vocab.to_json()}
+        values = {**super().metadata(), "vocabulary": self.vocab.to_json()}
+        if values["loss"] == DEFAULT_LOSS and "loss_options" not in values:
+            del values["loss"]  # older files have none
+        return values
+
+    @classmethod
+    def check_loss(cls, loss: str | Loss, outputs: int) -> Loss:
+        """As the base class; also raise an error unless the targets of the loss are classes."""
+        resolved = super().check_loss(loss, outputs)
+        if resolved.target != "class":
+            raise UsageError(
+                f"{cls.kind}: loss is {resolved.name!r}, whose targets are numbers; expected a loss of "
+                f"classes, such as 'cross_entropy'."
+            )
+        return resolved
 
     def _inputs(self, inputs: Any, lengths: Any) -> tuple[Array, Array | None]:
         if lengths is None:

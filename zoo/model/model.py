@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from zoo.base import Cell, Param
 from zoo.base.initializers import initialize
 from zoo.base.loss import Loss
 from zoo.distributed.collectives import SINGLE_PROCESS, ProcessGroup
-from zoo.errors import UsageError
+from zoo.errors import UnknownNameError, UsageError
 from zoo.layers.aux_inputs import check_noise
 from zoo.layers.batch import BatchRun
 from zoo.layers.checkpointing import plan_segments
@@ -29,14 +30,17 @@ from zoo.model.batch_loss import (
     ForwardRun,
     as_targets,
     as_weights,
-    check_loss,
     sum_losses,
     weights_of_classes,
 )
 from zoo.model.compiled_step import CompiledStep
 from zoo.model.readout import readout_kernels
+from zoo.registry import find_loss
 from zoo.storage import Checkpoint
 from zoo.storage import save as save_file
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
@@ -44,6 +48,8 @@ State = dict[str, Array]
 _READOUT = {"Why": Param("H", "V", init="fan_in_uniform"), "by": Param("V", init="zeros")}
 for _name, _param in _READOUT.items():
     _param.name = _name
+
+DEFAULT_LOSS = "cross_entropy"
 
 # Prefixes of the names of arrays in a checkpoint.
 _PARAMS = "params."
@@ -90,14 +96,14 @@ class Model(FlatParameters):
         self,
         config: StackConfig,
         output_size: int,
-        loss: str | Loss = "cross_entropy",
+        loss: str | Loss = DEFAULT_LOSS,
         seed: int = 0,
         threads: int | None = None,
         initial: Mapping[str, Any] | None = None,
     ) -> None:
         self.config, self.stack = config, Stack(config)
         self.threads = check_threads(threads)
-        self.output_size, self.criterion = output_size, check_loss(loss, output_size, self.kind)
+        self.output_size, self.criterion = output_size, self.check_loss(loss, output_size)
         super().__init__(model_shapes(self.stack, output_size), config.dtype, self.stack.buffer_shapes)
         self.fill(self._initial_values(check_seed(seed)) if initial is None else self._check_initial(initial))
 
@@ -110,6 +116,35 @@ class Model(FlatParameters):
     def cells(self) -> tuple[Cell, ...]:
         """The cell of each layer."""
         return self.stack.cells
+
+    @classmethod
+    def check_loss(cls, loss: str | Loss, outputs: int) -> Loss:
+        """Convert a loss, or the name of one, to a loss of this kind of model.
+
+        Raises:
+            UsageError: if the loss is unknown, or has weights for another number of classes.
+        """
+        try:
+            resolved = find_loss(loss)
+        except (UsageError, UnknownNameError) as error:
+            raise UsageError(f"{cls.kind}: {error}") from None
+        if resolved.class_weights is not None and len(resolved.class_weights) != outputs:
+            raise UsageError(
+                f"{cls.kind}: loss has {len(resolved.class_weights)} class weights; expected one for each of "
+                f"{outputs} outputs."
+            )
+        return resolved
+
+    def with_loss(self, loss: str | Loss) -> Self:
+        """A model with another loss that shares the parameters, for example to evaluate without smoothing.
+
+        Raises:
+            UsageError: if the loss does not suit the model.
+        """
+        other = copy.copy(self)
+        other.criterion, other.process_group = self.check_loss(loss, self.output_size), self.process_group
+        other._rebuild_views(self._theta, self._grad, self._buffer_vector)
+        return other
 
     def compile_training_step(self) -> None:
         """Compile the training step on the next call of :meth:`loss_and_grad`. Use it before a long run."""
@@ -225,7 +260,9 @@ class Model(FlatParameters):
 
     def metadata(self) -> dict[str, Any]:
         """Everything but the arrays, as plain JSON values."""
-        return self.config.metadata()
+        options = self.criterion.to_json()
+        loss = {"loss": self.criterion.name, **({"loss_options": options} if options else {})}
+        return {**self.config.metadata(), **loss}
 
     def _inputs(self, inputs: Any, lengths: Any) -> tuple[Array, Array | None]:
         """Check and convert inputs and lengths."""

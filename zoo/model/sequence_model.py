@@ -12,7 +12,7 @@ from zoo.arguments import short_repr
 from zoo.base.loss import Loss
 from zoo.errors import UsageError
 from zoo.layers.config import CellSpec, StackConfig, StackOptions
-from zoo.model.model import Model, ModelOptions
+from zoo.model.model import DEFAULT_LOSS, Model, ModelOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -73,7 +73,7 @@ class SequenceModel(Model):
         hidden_size: int = 128,
         num_layers: int = 1,
         *,
-        loss: str | Loss = "cross_entropy",
+        loss: str | Loss = DEFAULT_LOSS,
         seed: int = 0,
         threads: int | None = None,
         initial: Mapping[str, Any] | None = None,
@@ -125,8 +125,7 @@ class SequenceModel(Model):
     def metadata(self) -> dict[str, Any]:
         """Everything but the arrays, as plain JSON values."""
         sizes = {"input_size": self.stack.input_size, "output_size": self.output_size}
-        options = {"loss_options": self.criterion.to_json()} if self.criterion.to_json() else {}
-        return {**super().metadata(), **sizes, "loss": self.criterion.name, **options}
+        return {**super().metadata(), **sizes}
 
 
 def _check_outputs(size: Any) -> int:

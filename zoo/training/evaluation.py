@@ -13,7 +13,7 @@ from zoo.base import Batch, Task
 from zoo.data import BpttBatches
 from zoo.errors import UsageError
 from zoo.model import AnyModel
-from zoo.model.model import State
+from zoo.model.model import DEFAULT_LOSS, State
 
 if TYPE_CHECKING:
     from zoo.training.trainer import Trainer
@@ -83,7 +83,8 @@ class Score:
 
 
 def evaluate(model: AnyModel, streams: BpttBatches) -> Score:
-    """The mean loss per predicted symbol over one pass through the streams, with carried states."""
+    """The mean cross-entropy per predicted symbol over one pass through the streams, with carried states."""
+    model = model.with_loss(DEFAULT_LOSS)  # label smoothing, for example, changes the unit
     total, symbols, state = 0.0, 0, None
     for index in range(streams.windows_per_epoch):
         window = streams.window(index)

@@ -111,7 +111,7 @@ def model_for(task: Task, cell: CellSpec | Sequence[CellSpec], **settings: Any) 
         **settings: Other arguments of the model.
     """
     if task.vocabulary is not None:
-        return LanguageModel(task.vocabulary, cell, **settings)
+        return LanguageModel(task.vocabulary, cell, loss=task.loss, **settings)
     return SequenceModel(cell, task.input_size, task.output_size, loss=task.loss, **settings)
 
 
