@@ -76,6 +76,18 @@ class StepGraph:
         """The output and the new states."""
         return [self.y, *self.new_states.values()]
 
+    @functools.cached_property
+    def size_conditions(self) -> Mapping[tuple[Dim, int], str]:
+        """Lengths and indices that must be integers and at least a minimum, with a description.
+
+        Many arrays have the same shape: as a list with an entry for each of them, evaluated for every
+        layer, they took half the time of the laws in plain Python.
+        """
+        conditions: dict[tuple[Dim, int], str] = {}
+        for description, dim, minimum in _size_conditions(self.outputs):
+            conditions.setdefault((dim, minimum), description)
+        return conditions
+
     def value_names(self, gradients: Mapping[Node, str] | None = None) -> ValueNames:
         """The names of all values, with names of leaves and results of a backward pass."""
         leaves = {"x": self.x, **self.params, **self.buffers, **self.states, **self.inputs}
@@ -279,7 +291,7 @@ def check_shapes(step_graph: StepGraph, input_size: int, hidden_size: int) -> No
         UsageError: if an array has a negative or fractional length, or a slice is out of range.
     """
     env = {"I": input_size, "H": hidden_size}
-    for description, dim, minimum in _shape_conditions(step_graph):
+    for (dim, minimum), description in step_graph.size_conditions.items():
         value = dim.evaluate(env)
         if value < minimum or value.denominator != 1:
             raise UsageError(
@@ -288,9 +300,9 @@ def check_shapes(step_graph: StepGraph, input_size: int, hidden_size: int) -> No
             )
 
 
-def _shape_conditions(step_graph: StepGraph) -> Iterator[tuple[str, Dim, int]]:
-    """Lengths and indices of a step: a description, the value, its minimum. All must be integers."""
-    for node in ancestors(step_graph.outputs):
+def _size_conditions(outputs: list[Node]) -> Iterator[tuple[str, Dim, int]]:
+    """Lengths and indices of a step: a description, the value, its minimum."""
+    for node in ancestors(outputs):
         for dim in node.shape:
             yield f"step has an array of shape {format_shape(node.shape)}", dim, 0
         if node.op == SLICE:
