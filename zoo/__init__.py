@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "base": (
-        "Batch Buffer Card Cell Chain Input Modifier Noise Optimizer Option Output Param Sampler State "
+        "Batch Buffer Card Cell Chain Gates Input Modifier Noise Optimizer Option Output Param Sampler State "
         "StateSlot Task TaskRng Tracker"
     ),
     "base.loss": "Loss",

@@ -19,6 +19,7 @@ from zoo.base import (
     Card as Card,
     Cell as Cell,
     Chain as Chain,
+    Gates as Gates,
     Input as Input,
     Modifier as Modifier,
     Noise as Noise,

@@ -300,7 +300,12 @@ def test_saturation_counts_values_near_bounds():
     rnn.theta = np.zeros_like(rnn.theta)
     rnn.params["l0.b"] = [9, 9, -9, 0, -9, -9, -9, -9, 3, -3, 0, 0]
     saturation = gate_saturation(rnn, random(5, 3, 2))
-    assert saturation == {"l0.r": (0.25, 0.5), "l0.z": (1.0, 0.0), "l0.n": (0.25, 0.25)}
+    assert saturation == {
+        "l0.reset_gate": (0.25, 0.5),
+        "l0.forget_gate": (1.0, 0.0),
+        "l0.candidate": (0.25, 0.25),
+    }
+    assert gate_saturation(rnn, random(5, 3, 2), names=["input_gate"]) == {"l0.input_gate": (0.0, 1.0)}
     assert gate_saturation(rnn, random(5, 3, 2), names=["n"], margin=0.001) == {"l0.n": (0.0, 0.0)}
     assert gate_saturation(linear(np.eye(2)), random(5, 3, 2)) == {}
     with pytest.raises(UsageError, match=r"'l0\.hn' is not the value of a sigmoid or tanh"):
@@ -321,10 +326,10 @@ def test_saturation_matches_traces():
     model.theta *= 8
     saturation = gate_saturation(model, "abcabca")
     values = trace(model, "abcabca", list(saturation))
-    names = ("sigmoid_f", "sigmoid_i", "tanh_g", "sigmoid_o", "tanh_c")
-    assert list(saturation) == [f"l{layer}.{name}" for layer in range(2) for name in names]
-    forget = values["l1.sigmoid_f"]
-    assert saturation["l1.sigmoid_f"] == ((forget < 0.1).mean(), (forget > 0.9).mean())
+    names = {"forget_gate", "input_gate", "candidate", "output_gate", "tanh_c"}
+    assert set(saturation) == {f"l{layer}.{name}" for layer in range(2) for name in names}
+    forget = values["l1.forget_gate"]
+    assert saturation["l1.forget_gate"] == ((forget < 0.1).mean(), (forget > 0.9).mean())
     assert sum(map(sum, saturation.values())) > 0
 
 

@@ -24,7 +24,7 @@ def test_analysis_event_every_n_steps(tmp_path):
     run = examples.train(tmp_path, cell="gru", lr=0.3, analyse_every=4, steps=8, eval_every=8)
     logged = analyses(run)
     assert [event["step"] for event in logged] == [4, 8]
-    assert set(logged[-1]["saturation"]) == {"l0.r", "l0.z", "l0.n"}
+    assert set(logged[-1]["saturation"]) == {"l0.reset_gate", "l0.forget_gate", "l0.candidate"}
     assert set(logged[-1]["gradient_by_lag"]) == {"l0.h"}
     assert all(0 <= share <= 1 for shares in logged[-1]["saturation"].values() for share in shares)
     _, text = zoo.training.prepare_text(zoo.Run(run).config)

@@ -166,7 +166,7 @@ def test_bidirectional_model_is_analysed_without_lags(go):
     events = go(on_task=True, cell="gru", bidirectional=True, analyse_every=3).history
     (first, _) = [event for event in events if event["event"] == "analysis"]
     assert first["gradient_by_lag"] == {}
-    assert "l0.reverse.z" in first["saturation"]
+    assert "l0.reverse.forget_gate" in first["saturation"]
 
 
 # ---- what is refused ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from zoo.arguments import as_elements, as_number
 from zoo.compiler.frontend.value_names import SQUASHING_RANGES
 from zoo.errors import UsageError
 from zoo.layers.direction import Array
-from zoo.layers.tracing import TraceRequest, cell_trace_values
+from zoo.layers.tracing import TraceRequest, cell_gates, cell_trace_values
 
 
 def trace(
@@ -92,11 +92,12 @@ def gate_saturation(
         model: A ``zoo.Recurrent`` or a model.
         inputs: Floats ``(T, B, I)`` or tokens ``(T, B)``; for a language model also a text.
         state: States before the first step; zeros if None.
-        names: Which values, as ``trace`` names them; None for all that a sigmoid or tanh made.
+        names: Names of values as for ``trace``; None for all results of sigmoid and tanh, gates under the
+            names of :class:`zoo.Gates`.
         margin: How near to an end counts.
 
     Returns:
-        ``{"l0.r": (low, high), ...}``, shares from 0 to 1 over all steps, rows and units.
+        ``{"l0.reset_gate": (low, high), ...}``, shares from 0 to 1 over all steps, rows and units.
 
     Raises:
         UsageError: if an argument does not fit, or a name is of a value that is not squashed.
@@ -107,7 +108,9 @@ def gate_saturation(
         raise UsageError(f"gate_saturation: margin is {margin!r}; expected {expected}.")
     ranges = squashed(model)
     request = (
-        ranges if names is None else as_elements(names, "gate_saturation: names", "names, or None for all")
+        squashed_once(model)
+        if names is None
+        else as_elements(names, "gate_saturation: names", "names, or None for all")
     )
     traces = run(model, inputs_of(model, inputs), state, request).traces if request else {}
     for name in traces:
@@ -120,13 +123,27 @@ def gate_saturation(
 
 
 def squashed(model: AnalysisTarget) -> dict[str, tuple[float, float]]:
-    """The values that a sigmoid or tanh made, and the range of each, by name."""
+    """The results of sigmoid and tanh, under all names, and the range of each."""
     ranges_by_name = {}
     for layer in stack_of(model).directions:
-        for name, value in cell_trace_values(layer.cell).items():
+        values, gates = cell_trace_values(layer.cell), cell_gates(layer.cell)
+        for name in (*values, *gates):
+            value = values[gates[name].value if name in gates else name]
             if value is not None and value.function in SQUASHING_RANGES:
                 ranges_by_name[layer.prefix + name] = SQUASHING_RANGES[value.function]
     return ranges_by_name
+
+
+def squashed_once(model: AnalysisTarget) -> list[str]:
+    """One name of each result of sigmoid and tanh: that of the gate, or the name in ``step``."""
+    names = []
+    for layer in stack_of(model).directions:
+        gates = cell_gates(layer.cell).items()
+        of_gates = {source.value: name for name, source in reversed([*gates]) if not source.is_complement}
+        for name, value in cell_trace_values(layer.cell).items():
+            if value is not None and value.function in SQUASHING_RANGES:
+                names.append(layer.prefix + of_gates.get(name, name))
+    return names
 
 
 def _shares(values: Any, low: float, high: float, margin: float) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from zoo.base.card import Card
 from zoo.base.cell import Cell, Output
 from zoo.base.component import Component
 from zoo.base.declarations import Buffer, Input, Option, Param, State, StateSlot
+from zoo.base.gates import Gates
 from zoo.base.modifier import Modifier
 from zoo.base.noise import Noise
 from zoo.base.optimizer import Optimizer
@@ -21,6 +22,7 @@ __all__ = [
     "Cell",
     "Chain",
     "Component",
+    "Gates",
     "Input",
     "Modifier",
     "Noise",

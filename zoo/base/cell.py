@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from zoo.arguments import short_repr
 from zoo.base.component import Component, check_kernel_signature, declarations_of
 from zoo.base.declarations import Array, Buffer, Input, Param, State
+from zoo.base.gates import Gates
 from zoo.base.noise import Noise
 from zoo.base.size_expr import SizeExpr
 from zoo.errors import DefinitionError, UsageError
@@ -80,6 +82,8 @@ class Cell(Component, abstract=True):
     buffers: ClassVar[Mapping[str, Buffer]] = MappingProxyType({})
     states: ClassVar[Mapping[str, State]] = MappingProxyType({})
     inputs: ClassVar[Mapping[str, Input]] = MappingProxyType({})
+    gates: ClassVar[Gates] = Gates()
+    """The values of ``step`` that are gates, under names that are the same for all cells."""
 
     @classmethod
     def _check_class(cls) -> None:
@@ -88,6 +92,11 @@ class Cell(Component, abstract=True):
         cls.states = MappingProxyType(declarations_of(cls, State))
         cls.inputs = MappingProxyType(declarations_of(cls, Input))
         super()._check_class()
+        if not isinstance(cls.gates, Gates):
+            raise DefinitionError(
+                f"{cls.error_name()}: gates is {short_repr(cls.gates)}; expected zoo.Gates(...). Rename an "
+                f"array or option of this name."
+            )
         if not cls.states:
             raise DefinitionError(f"{cls.error_name()}: no state is declared; add `h = zoo.State('H')`.")
         if not cls.params:

@@ -21,7 +21,7 @@ from zoo.compiler.ir.dims import Dim
 from zoo.compiler.printing import format_dim, format_shape
 from zoo.errors import UsageError
 from zoo.layers.direction import tape_elements_per_token
-from zoo.layers.tracing import cell_trace_values
+from zoo.layers.tracing import cell_gates, cell_trace_values
 from zoo.tables import TextTable
 
 WIDTH = 120
@@ -214,7 +214,12 @@ def trace_table(cell: Cell) -> TextTable:
 def _trace_row(cell: Cell, name: str, value: TraceableValue | None) -> tuple[str, ...]:
     if value is None:
         return name, f"({', '.join(size.text for size in cell.states[name].shape)})", "state"
-    return name, format_shape(value.shape), ", ".join(_description(cell, value))
+    gates = [
+        f"{gate} is 1 - {name}" if source.is_complement else gate
+        for gate, source in cell_gates(cell).items()
+        if source.value == name
+    ]
+    return name, format_shape(value.shape), ", ".join([*gates, *_description(cell, value)])
 
 
 def _description(cell: Cell, value: TraceableValue) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from zoo.arguments import short_repr
 from zoo.base import Cell
+from zoo.base.gates import GateSource
 from zoo.base.names import did_you_mean
 from zoo.compiler.frontend.trace_step import TraceableValue, traceable_values
 from zoo.compiler.ir.dims import concrete_shape
@@ -27,6 +28,7 @@ from zoo.layers.direction import Array, Direction, DirectionTape
 from zoo.layers.replay import StepReplay, Values
 from zoo.layers.sharding import Rows
 from zoo.layers.states import full_name
+from zoo.layers.validation import mask_padding
 
 TraceRequest = bool | str | Iterable[str] | None
 
@@ -95,10 +97,32 @@ def cell_trace_values(cell: Cell) -> dict[str, TraceableValue | None]:
     return dict.fromkeys(cell.states)
 
 
+def cell_gates(cell: Cell) -> dict[str, GateSource]:
+    """The gates of a cell: from a name that is the same for all cells to a value that can be traced.
+
+    Raises:
+        DefinitionError: if the cell declares a gate whose value ``step`` does not have.
+    """
+    values, gates = cell_trace_values(cell), cell.gates.sources()
+    for name, source in gates.items():
+        if source.value not in values or name in values:
+            problem = "step has a value of this name" if name in values else f"step has no {source.value!r}"
+            raise DefinitionError(
+                f"{cell.error_name()}: gates declares {name} as {source.value!r}, but {problem}; it has "
+                f"{', '.join(values)}."
+            )
+    return gates
+
+
+def cell_trace_names(cell: Cell) -> tuple[str, ...]:
+    """Names of all values of a cell that can be traced: values of ``step``, then gates."""
+    return (*cell_trace_values(cell), *cell_gates(cell))
+
+
 def trace_names(directions: Sequence[Direction]) -> tuple[str, ...]:
     """Full names of all values that can be traced."""
     return tuple(
-        direction.prefix + name for direction in directions for name in cell_trace_values(direction.cell)
+        direction.prefix + name for direction in directions for name in cell_trace_names(direction.cell)
     )
 
 
@@ -133,7 +157,7 @@ def resolve_trace_request(
     """
     names = requested_names(request)
     if isinstance(names, bool):
-        return [list(cell_trace_values(direction.cell)) for direction in directions]
+        return [list(cell_trace_names(direction.cell)) for direction in directions]
     for name in names:
         _check_name(directions, name, argument, who)
     return [_names_in(direction, names) for direction in directions]
@@ -141,9 +165,7 @@ def resolve_trace_request(
 
 def _names_in(direction: Direction, names: Sequence[object]) -> list[str]:
     return [
-        name
-        for name in cell_trace_values(direction.cell)
-        if name in names or direction.prefix + name in names
+        name for name in cell_trace_names(direction.cell) if name in names or direction.prefix + name in names
     ]
 
 
@@ -152,7 +174,7 @@ def _check_name(directions: Sequence[Direction], name: object, argument: str, wh
         raise UsageError(f"{who}: {argument} asks for {short_repr(name)}; expected {_EXPECTED}.")
     full = trace_names(directions)
     short = tuple(
-        dict.fromkeys(each for direction in directions for each in cell_trace_values(direction.cell))
+        dict.fromkeys(each for direction in directions for each in cell_trace_names(direction.cell))
     )
     if name not in full and name not in short:
         known = full if "." in name else short
@@ -167,19 +189,21 @@ class _Collector:
     Args:
         direction: The direction.
         arrays: Its parameters and buffers.
-        names: The requested names.
+        names: The requested names: values of ``step``, or gates.
         time_batch: ``T`` and ``B`` of the whole sequence.
     """
 
     def __init__(
         self, direction: Direction, arrays: Sequence[Array], names: Sequence[str], time_batch: tuple[int, int]
     ) -> None:
-        self.direction, self.arrays, self.names = direction, tuple(arrays), names
-        known = cell_trace_values(direction.cell)
-        self.values = {name: value for name in names if (value := known[name]) is not None}
+        self.direction, self.arrays = direction, tuple(arrays)
+        known, gates = cell_trace_values(direction.cell), cell_gates(direction.cell)
+        self.requested = {name: gates.get(name, GateSource(name, False)) for name in names}
+        self.names = list(dict.fromkeys(source.value for source in self.requested.values()))
+        self.values = {name: value for name in self.names if (value := known[name]) is not None}
         self.replayer = StepReplay(direction, self.arrays) if self.values else None
         self.nodes = {name: self._nodes(name, value) for name, value in self.values.items()}
-        self.buffers = {name: self._allocate(name, time_batch) for name in names}
+        self.buffers = {name: self._allocate(name, time_batch) for name in self.names}
 
     def _nodes(self, name: str, value: TraceableValue) -> tuple[Node, ...]:
         """The nodes that are computed for a value: real and imaginary part, if it is complex."""
@@ -198,6 +222,10 @@ class _Collector:
         parts = interpreter.compile(self.nodes[name], ())({})
         return np.broadcast_to(np.stack(parts) if planes else parts[0], shape)
 
+    def complement(self, values: Array) -> Array:
+        """The values of the gate ``1 - value``."""
+        raise NotImplementedError
+
     def write(self, names: Sequence[str], values: Values, steps: slice, rows: Rows) -> None:
         """Write values, which come in blocks of steps; complex ones as two planes, as they are stored."""
         for chunk, arrays in values:
@@ -213,6 +241,10 @@ class _ValueCollector(_Collector):
 
     def _nodes(self, name: str, value: TraceableValue) -> tuple[Node, ...]:  # noqa: ARG002
         return value.nodes
+
+    def complement(self, values: Array) -> Array:
+        """The values of the gate ``1 - value``."""
+        return 1 - values
 
     def collect(self, steps: slice, rows: Rows, tape: DirectionTape) -> None:
         """Collect some steps of some rows."""
@@ -244,6 +276,10 @@ class _GradientCollector(_Collector):
                 f"no output. Leave it out."
             )
         return nodes
+
+    def complement(self, values: Array) -> Array:
+        """The gradients of the gate ``1 - value``."""
+        return -values
 
     def collect(
         self, steps: slice, rows: Rows, tape: DirectionTape, dy: Array, dlast: Mapping[str, Array]
@@ -340,11 +376,17 @@ def _differentiable_states(direction: Direction) -> list[str]:
 
 
 def _traces_by_name(collectors: Mapping[str, _Collector], batch_run: BatchRun) -> dict[str, Array]:
-    return {
-        prefix + name: _in_time_order(collector.direction, array, batch_run)
-        for prefix, collector in collectors.items()
-        for name, array in collector.buffers.items()
-    }
+    traces = dict[str, Array]()
+    for prefix, collector in collectors.items():
+        values = {
+            name: _in_time_order(collector.direction, array, batch_run)
+            for name, array in collector.buffers.items()
+        }
+        for name, (source, is_complement) in collector.requested.items():
+            traces[prefix + name] = collector.complement(values[source]) if is_complement else values[source]
+            if is_complement and batch_run.lengths is not None:
+                traces[prefix + name] = mask_padding(traces[prefix + name], batch_run.lengths)
+    return traces
 
 
 def _in_time_order(direction: Direction, array: Array, batch_run: BatchRun) -> Array:

@@ -130,6 +130,7 @@ def _make_class(base: type[Cell], modifier: type[Modifier]) -> type[Cell]:
         "name": f"{base.name}{MODIFIER_SEPARATOR}{modifier.name}",
         "family": base.family,
         "card": _card(base.card, modifier),
+        "gates": base.gates,
         "base": base,
         "modifier": modifier,
         **base.declared_options,

@@ -45,6 +45,7 @@ class GatedAntisymmetric(zoo.Cell):
     h = zoo.State("H", help="hidden units, and the output")
     eps = zoo.Option(0.01, help="size of a step", low=0.0)
     gamma = zoo.Option(0.01, help="damping", low=0.0)
+    gates = zoo.Gates(input_gate="sigmoid_xz", candidate="tanh_xa")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

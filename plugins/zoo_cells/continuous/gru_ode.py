@@ -68,6 +68,7 @@ class GRUODE(zoo.Cell):
     h = zoo.State("H", help="hidden units, and the output")
     dt = zoo.Input(default=1.0, help="time since the step before")
     steps = zoo.Option(1, low=1, high=64, help="Euler steps within dt")
+    gates = zoo.Gates(reset_gate="r", update_gate="z", candidate="n")
 
     def step(self, x: Array, h: Array, dt: Array) -> Array:
         """One step of one row."""

@@ -48,6 +48,7 @@ class ATR(zoo.Cell):
     Wh = zoo.Param("H", "H", init="glorot_uniform", help="hidden to q")
     b = zoo.Param("2H", help="bias of p, q")
     h = zoo.State("H", help="hidden units, and the output")
+    gates = zoo.Gates(input_gate="sigmoid_p", forget_gate="sigmoid_p_2", candidate="p")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

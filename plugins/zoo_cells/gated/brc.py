@@ -47,6 +47,7 @@ class BRC(zoo.Cell):
     w = zoo.Param(2, "H", init="ones", help="each unit to its own a (row 0) and c (row 1)")
     b = zoo.Param("2H", help="bias of a, c")
     h = zoo.State("H", help="hidden units, and the output")
+    gates = zoo.Gates(input_gate="1 - c", forget_gate="c", candidate="tanh_xn")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

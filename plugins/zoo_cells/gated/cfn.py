@@ -55,6 +55,7 @@ class CFN(zoo.Cell):
     Wh = zoo.Param("H", "2H", init=uniform_007, help="hidden to gates t, e")
     b = zoo.Param("2H", init=forward_in_time, help="bias of gates t, e")
     h = zoo.State("H", help="hidden units, and the output")
+    gates = zoo.Gates(input_gate="e", forget_gate="t", candidate="tanh_xn")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

@@ -53,6 +53,7 @@ class DSGU(zoo.Cell):
     Wh = zoo.Param("H", "H", init="orthogonal", help="hidden to update z")
     b = zoo.Param("2H", help="bias of g (before it meets the state) and z")
     h = zoo.State("H", help="hidden units, and the output")
+    gates = zoo.Gates(input_gate="z", forget_gate="1 - z", update_gate="z", candidate="o")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

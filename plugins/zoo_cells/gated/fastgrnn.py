@@ -68,6 +68,7 @@ class FastGRNN(zoo.Cell):
     b = zoo.Param("2H", init="ones", help="bias of gate z, candidate n")
     scale = zoo.Param(2, init=scales, help="zeta and nu, weights of the candidate before their sigmoid")
     h = zoo.State("H", help="hidden units, and the output")
+    gates = zoo.Gates(forget_gate="z", update_gate="z", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

@@ -50,6 +50,7 @@ class GRU(zoo.Cell):
     b = zoo.Param("3H", help="bias of gates r, z, n")
     bn = zoo.Param("H", help="bias of the candidate inside the reset")
     h = zoo.State("H", help="hidden units, and the output")
+    gates = zoo.Gates(input_gate="1 - z", forget_gate="z", reset_gate="r", update_gate="z", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

@@ -47,6 +47,7 @@ class GRUResetBefore(zoo.Cell):
     Wn = zoo.Param("H", "H", init="orthogonal", help="reset hidden to candidate n")
     b = zoo.Param("3H", help="bias of gates r, z, n")
     h = zoo.State("H", help="hidden units, and the output")
+    gates = zoo.Gates(input_gate="1 - z", forget_gate="z", reset_gate="r", update_gate="z", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

@@ -48,6 +48,7 @@ class IntersectionRNN(zoo.Cell):
     b = zoo.Param("4H", help="bias of gh, s, gy, y")
     h = zoo.State("H", help="what passes through time")
     forget_bias = zoo.Option(1.0, help="added to both gates; above zero a new cell carries")
+    gates = zoo.Gates(input_gate="1 - gh", forget_gate="gh", candidate="tanh_s")
 
     def step(self, x: Array, h: Array) -> zoo.Output:
         """One step of one row."""

@@ -47,6 +47,7 @@ class LightRU(zoo.Cell):
     Wh = zoo.Param("H", "H", init="orthogonal", help="hidden to gate f")
     b = zoo.Param("H", help="bias of the gate f")
     h = zoo.State("H", help="hidden units, and the output")
+    gates = zoo.Gates(input_gate="f", forget_gate="1 - f", candidate="tanh_xn")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

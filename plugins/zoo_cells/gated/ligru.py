@@ -48,6 +48,7 @@ class LiGRU(zoo.Cell):
     Wh = zoo.Param("H", "2H", init="orthogonal", help="hidden to z, n")
     b = zoo.Param("2H", help="bias of z, n")
     h = zoo.State("H", help="hidden units, and the output")
+    gates = zoo.Gates(input_gate="1 - z", forget_gate="z", update_gate="z", candidate="relu_n")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

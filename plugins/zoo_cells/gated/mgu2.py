@@ -44,6 +44,7 @@ class MGU2(zoo.Cell):
     Wn = zoo.Param("H", "H", init="orthogonal", help="gated hidden to candidate n")
     b = zoo.Param("H", help="bias of the candidate n")
     h = zoo.State("H", help="hidden units, and the output")
+    gates = zoo.Gates(input_gate="f", forget_gate="1 - f", reset_gate="f", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

@@ -44,6 +44,7 @@ class MinimalRNN(zoo.Cell):
     Wz = zoo.Param("H", "H", init="glorot_uniform", help="encoding z to gate u")
     b = zoo.Param("2H", help="bias of z, u")
     h = zoo.State("H", help="hidden units, and the output")
+    gates = zoo.Gates(input_gate="1 - u", forget_gate="u", update_gate="u", candidate="z")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

@@ -46,6 +46,7 @@ class MiRU1(zoo.Cell):
     b = zoo.Param("2H", help="bias of r, n")
     h = zoo.State("H", help="hidden units, and the output")
     keep = zoo.Option(0.5, low=0.0, below=1.0, help="share of the state that a step keeps")
+    gates = zoo.Gates(reset_gate="r", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

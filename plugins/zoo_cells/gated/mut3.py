@@ -46,6 +46,7 @@ class MUT3(zoo.Cell):
     Wn = zoo.Param("H", "H", init="orthogonal", help="reset hidden to candidate n")
     b = zoo.Param("3H", help="bias of z, r, n")
     h = zoo.State("H", help="hidden units, and the output")
+    gates = zoo.Gates(input_gate="z", forget_gate="1 - z", reset_gate="r", update_gate="z", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

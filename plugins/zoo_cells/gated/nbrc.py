@@ -47,6 +47,7 @@ class NBRC(zoo.Cell):
     Wh = zoo.Param("H", "2H", init=glorot_gates(2), help="hidden to a, c")
     b = zoo.Param("2H", help="bias of a, c")
     h = zoo.State("H", help="hidden units, and the output")
+    gates = zoo.Gates(input_gate="1 - c", forget_gate="c", candidate="tanh_xn")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

@@ -53,6 +53,7 @@ class RHN(zoo.Cell):
     h = zoo.State("H", help="hidden units, and the output")
     depth = zoo.Option(3, help="layers within a step", low=1, high=64)
     transform_bias = zoo.Option(-2.0, help="added to the transform gates; below zero a new cell carries")
+    gates = zoo.Gates(input_gate="t", forget_gate="1 - t", candidate="tanh_g")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

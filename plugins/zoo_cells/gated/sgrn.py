@@ -44,6 +44,7 @@ class SGRN(zoo.Cell):
     Wh = zoo.Param("H", "H", init="orthogonal", help="hidden to gate f")
     b = zoo.Param("H", help="bias of the gate f")
     h = zoo.State("H", help="hidden units, and the output")
+    gates = zoo.Gates(input_gate="1 - f", forget_gate="f", candidate="p")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

@@ -67,6 +67,7 @@ class STAR(zoo.Cell):
     b = zoo.Param("2H", init=chrono, help="bias of k, z")
     h = zoo.State("H", help="hidden units, and the output")
     t_max = zoo.Option(784, help="the longest time that a new gate takes to renew a unit, in steps", low=1)
+    gates = zoo.Gates(input_gate="k", forget_gate="1 - k", candidate="tanh_xz")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

@@ -43,6 +43,7 @@ class TGRU(zoo.Cell):
     b = zoo.Param("3H", help="bias of z, f, o")
     h = zoo.State("H", help="hidden units, and the output")
     past = zoo.State("I", help="input of the step before")
+    gates = zoo.Gates(forget_gate="sigmoid_f", candidate="z")
 
     def step(self, x: Array, h: Array, past: Array) -> tuple[Array, Array]:
         """One step of one row."""

@@ -41,6 +41,7 @@ class TRNN(zoo.Cell):
     Wx = zoo.Param("I", "2H", init="glorot_uniform", help="input to content z, forget f")
     b = zoo.Param("H", help="bias of f")
     h = zoo.State("H", help="hidden units, and the output")
+    gates = zoo.Gates(input_gate="1 - f", forget_gate="f", candidate="z")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

@@ -58,6 +58,7 @@ class TauGRU(zoo.Cell):
     h = zoo.State("H", help="hidden units, and the output")
     past = zoo.State("delay", "H", help="the hidden units before, the latest first")
     delay = zoo.Option(10, low=1, high=4096, help="steps by which the feedback is late")
+    gates = zoo.Gates(input_gate="g", forget_gate="1 - g")
 
     def step(self, x: Array, h: Array, past: Array) -> tuple[Array, Array]:
         """One step of one row."""

@@ -45,6 +45,7 @@ class UGRNN(zoo.Cell):
     b = zoo.Param("2H", help="bias of g, c")
     h = zoo.State("H", help="hidden units, and the output")
     forget_bias = zoo.Option(1.0, help="added to the gate; above zero a new cell carries")
+    gates = zoo.Gates(input_gate="1 - g", forget_gate="g", update_gate="g", candidate="tanh_c")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

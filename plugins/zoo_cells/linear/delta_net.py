@@ -54,6 +54,7 @@ class DeltaNet(zoo.Cell):
     Wb = zoo.Param("I", "heads", init="glorot_uniform", help="input to the rate of writing")
     S = zoo.State("heads", "H/heads", "H/heads", help="fast weights, from keys to values")
     heads = zoo.Option(1, low=1, help="independent memories; must divide H")
+    gates = zoo.Gates(input_gate="beta")
 
     def step(self, x: Array, S: Array) -> zoo.Output:
         """One step of one row."""

@@ -68,6 +68,7 @@ class GatedDeltaNet(zoo.Cell):
     A = zoo.Param("heads", init=rates, help="logarithm of the scale of the rate of forgetting")
     S = zoo.State("heads", "H/heads", "H/heads", help="fast weights, from keys to values")
     heads = zoo.Option(1, low=1, help="independent memories; must divide H")
+    gates = zoo.Gates(input_gate="beta", forget_gate="alpha")
 
     def step(self, x: Array, S: Array) -> zoo.Output:
         """One step of one row."""

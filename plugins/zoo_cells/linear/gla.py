@@ -59,6 +59,7 @@ class GLA(zoo.Cell):
     heads = zoo.Option(1, low=1, help="independent memories; twice it must divide H")
     rank = zoo.Option(16, low=1, help="rank of the product behind the forget gates")
     tau = zoo.Option(16.0, low=1.0, help="root that is taken of the forget gates; larger forgets more slowly")
+    gates = zoo.Gates(forget_gate="alpha")
 
     def step(self, x: Array, S: Array) -> zoo.Output:
         """One step of one row."""

@@ -48,6 +48,7 @@ class HGRN(zoo.Cell):
     b = zoo.Param("2H", help="bias of forget gate f and candidate n")
     h = zoo.State("H", help="hidden units, and the output")
     lower_bound = zoo.Option(0.0, low=0.0, below=1.0, help="what the forget gate cannot fall below")
+    gates = zoo.Gates(input_gate="1 - f", forget_gate="f", candidate="silu_n")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

@@ -82,6 +82,7 @@ class Mamba(zoo.Cell):
     order = zoo.Option(16, low=1, help="integrators in a channel, N")
     rank = zoo.Option(8, low=1, help="rank of the step; officially H / 16, rounded up")
     width = zoo.Option(4, low=2, high=64, help="steps that the convolution sees")
+    gates = zoo.Gates(forget_gate="exp_dt")
 
     def step(self, x: Array, h: Array, past: Array) -> zoo.Output:
         """One step of one row."""

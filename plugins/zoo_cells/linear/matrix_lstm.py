@@ -77,6 +77,7 @@ class MatrixLSTM(zoo.Cell):
     n = zoo.State("heads", "H/heads", help="weighted sum of keys")
     m = zoo.State("heads", help="logarithm of the largest weight, by which C and n are divided")
     heads = zoo.Option(1, low=1, help="independent memories; must divide H")
+    gates = zoo.Gates(input_gate="write", forget_gate="keep", output_gate="sigmoid_o")
 
     def step(self, x: Array, C: Array, n: Array, m: Array) -> zoo.Output:
         """One step of one row."""

@@ -47,6 +47,7 @@ class MinGRU(zoo.Cell):
     b = zoo.Param("2H", help="bias of gate z and candidate n")
     h = zoo.State("H", help="hidden units, and the output")
     positive = zoo.Option(False, help="keep the candidate above zero by g, as the log-space form does")
+    gates = zoo.Gates(input_gate="z", forget_gate="1 - z", update_gate="z", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

@@ -52,6 +52,7 @@ class MinLSTM(zoo.Cell):
     b = zoo.Param("3H", help="bias of gates f, i and candidate n")
     h = zoo.State("H", help="hidden units, and the output")
     positive = zoo.Option(False, help="keep the candidate above zero by g, as the log-space form does")
+    gates = zoo.Gates(input_gate="1 - f", forget_gate="f", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

@@ -60,6 +60,7 @@ class QRNN(zoo.Cell):
     c = zoo.State("H", help="memory cells")
     past = zoo.State("k-1", "I", help="the inputs before, the latest first")
     k = zoo.Option(2, low=2, high=64, help="inputs that the convolution sees, the present one included")
+    gates = zoo.Gates(input_gate="1 - f", forget_gate="f", output_gate="sigmoid_o", candidate="tanh_z")
 
     def step(self, x: Array, c: Array, past: Array) -> zoo.Output:
         """One step of one row."""

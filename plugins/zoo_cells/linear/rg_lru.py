@@ -72,6 +72,7 @@ class RGLRU(zoo.Cell):
     decay = zoo.Param("H", init=ring, help="leak of a unit whose gate is open, before softplus")
     h = zoo.State("H", help="leaky integrators, and the output")
     heads = zoo.Option(1, low=1, help="blocks of the gates' weights; must divide H")
+    gates = zoo.Gates(input_gate="i", forget_gate="exp_leak", candidate="u")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

@@ -97,6 +97,7 @@ class RWKV4(zoo.Cell):
     n = zoo.State("H", help="sum of the weights")
     m = zoo.State("H", help="logarithm of the largest weight, by which c and n are divided")
     past = zoo.State("I", help="the input before")
+    gates = zoo.Gates(input_gate="new", forget_gate="old", output_gate="sigmoid_r")
 
     def step(self, x: Array, c: Array, n: Array, m: Array, past: Array) -> zoo.Output:
         """One step of one row."""

@@ -73,6 +73,7 @@ class SRU(zoo.Cell):
     highway_bias = zoo.Option(
         0.0, low=-20.0, high=20.0, help="where the reset gate's bias starts; below zero the input passes by"
     )
+    gates = zoo.Gates(input_gate="1 - f", forget_gate="f", output_gate="r", candidate="u")
 
     def step(self, x: Array, c: Array) -> zoo.Output:
         """One step of one row."""

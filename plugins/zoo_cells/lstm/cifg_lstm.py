@@ -52,6 +52,7 @@ class CIFGLSTM(zoo.Cell):
     c = zoo.State("H", help="memory cells")
     # The default of the lstm, which says why.
     forget_bias = zoo.Option(0.0, help="taken from the input gate; above zero a new cell remembers")
+    gates = zoo.Gates(input_gate="i", forget_gate="1 - i", output_gate="sigmoid_o", candidate="tanh_g")
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
         """One step of one row."""

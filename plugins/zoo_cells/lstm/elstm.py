@@ -68,6 +68,7 @@ class ELSTM(zoo.Cell):
     Wc = zoo.Param("H", "H", init="fan_in_uniform", help="new cells to output gate")
     c = zoo.State("H", help="memory cells")
     forget_bias = zoo.Option(0.0, help="added to the forget gate; above zero a new cell remembers")
+    gates = zoo.Gates(input_gate="1 - f", forget_gate="f", output_gate="sigmoid_o", candidate="tanh_z")
 
     def step(self, x: Array, c: Array) -> zoo.Output:
         """One step of one row."""

@@ -56,6 +56,7 @@ class JANET(zoo.Cell):
     h = zoo.State("H", help="memory cells, and the output")
     beta = zoo.Option(1.0, help="taken from the gate where it guards what is new")
     t_max = zoo.Option(200.0, low=1.0, help="longest span that a unit remembers at the start, in steps")
+    gates = zoo.Gates(input_gate="1 - sigmoid_s_2", forget_gate="sigmoid_s", candidate="tanh_g")
 
     def step(self, x: Array, h: Array) -> Array:
         """One step of one row."""

@@ -62,6 +62,9 @@ class LayerNormLSTM(zoo.Cell):
     bc = zoo.Param("H", help="shift of the memory that is shown")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells, not normalised")
+    gates = zoo.Gates(
+        input_gate="sigmoid_i", forget_gate="sigmoid_f", output_gate="sigmoid_o", candidate="tanh_g"
+    )
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
         """One step of one row."""

@@ -50,6 +50,9 @@ class LSTM(zoo.Cell):
     # One, which many add, learns text more slowly: 1.740 nats where zero reaches 1.613, on the last tenth of
     # tiny-shakespeare after 3,000 steps at H=256 (one seed). What must be kept for long wants it.
     forget_bias = zoo.Option(0.0, help="added to the forget gate; above zero a new cell remembers")
+    gates = zoo.Gates(
+        input_gate="sigmoid_i", forget_gate="sigmoid_f", output_gate="sigmoid_o", candidate="tanh_g"
+    )
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
         """One step of one row."""

@@ -51,6 +51,7 @@ class LSTMOriginal(zoo.Cell):
     b = zoo.Param("3H", help="bias of gates i, g, o")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
+    gates = zoo.Gates(input_gate="sigmoid_i", output_gate="sigmoid_o", candidate="tanh_g")
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
         """One step of one row."""

@@ -47,6 +47,9 @@ class LSTMProjected(zoo.Cell):
     proj = zoo.Option(32, help="size of the projection, usually well below H", low=1)
     # The default of the lstm, which says why.
     forget_bias = zoo.Option(0.0, help="added to the forget gate; above zero a new cell remembers")
+    gates = zoo.Gates(
+        input_gate="sigmoid_i", forget_gate="sigmoid_f", output_gate="sigmoid_o", candidate="tanh_g"
+    )
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
         """One step of one row."""

@@ -48,6 +48,9 @@ class MCLSTM(zoo.Cell):
     b = zoo.Param("5H", help="bias of gates i, f, g, o, k")
     v = zoo.State("H", help="control vector")
     c = zoo.State("H", help="memory cells")
+    gates = zoo.Gates(
+        input_gate="sigmoid_i", forget_gate="sigmoid_f", output_gate="sigmoid_o", candidate="tanh_g"
+    )
 
     def step(self, x: Array, v: Array, c: Array) -> zoo.Output:
         """One step of one row."""

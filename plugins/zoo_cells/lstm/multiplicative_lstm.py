@@ -61,6 +61,9 @@ class MultiplicativeLSTM(zoo.Cell):
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
     forget_bias = zoo.Option(3.0, help="added to the forget gate; above zero a new cell remembers")
+    gates = zoo.Gates(
+        input_gate="sigmoid_i", forget_gate="sigmoid_f", output_gate="sigmoid_o", candidate="tanh_g"
+    )
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
         """One step of one row."""

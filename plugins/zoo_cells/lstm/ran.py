@@ -48,6 +48,7 @@ class RAN(zoo.Cell):
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells, a weighted sum of contents")
     activation = zoo.Option("tanh", choices=("tanh", "identity"), help="from memory to hidden units")
+    gates = zoo.Gates(input_gate="sigmoid_xi", forget_gate="sigmoid_xf", candidate="g")
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
         """One step of one row."""

@@ -59,6 +59,9 @@ class ResLSTM(zoo.Cell):
     Wr = zoo.Param("I", "H", init="fan_in_uniform", help="shortcut from the input")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
+    gates = zoo.Gates(
+        input_gate="sigmoid_i", forget_gate="sigmoid_f", output_gate="sigmoid_o", candidate="tanh_g"
+    )
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
         """One step of one row."""

@@ -78,6 +78,7 @@ class SLSTM(zoo.Cell):
     n = zoo.State("H", help="sum of the weights")
     m = zoo.State("H", help="logarithm of the largest weight, by which c and n are divided")
     heads = zoo.Option(1, low=1, help="blocks of the recurrent weights; must divide H")
+    gates = zoo.Gates(input_gate="write", forget_gate="forget", output_gate="sigmoid_o", candidate="tanh_z")
 
     def step(self, x: Array, h: Array, c: Array, n: Array, m: Array) -> tuple[Array, Array, Array, Array]:
         """One step of one row."""

@@ -46,6 +46,7 @@ class TLSTM(zoo.Cell):
     b = zoo.Param("3H", help="bias of z, f, o")
     c = zoo.State("H", help="memory cells")
     past = zoo.State("I", help="input of the step before")
+    gates = zoo.Gates(input_gate="1 - f", forget_gate="f", candidate="z")
 
     def step(self, x: Array, c: Array, past: Array) -> zoo.Output:
         """One step of one row."""

@@ -51,6 +51,9 @@ class WMCLSTM(zoo.Cell):
     Wc = zoo.Param("H", "3H", init=uniform_per_gate(3), help="memory to gates i, f, o")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
+    gates = zoo.Gates(
+        input_gate="sigmoid_i", forget_gate="sigmoid_f", output_gate="sigmoid_o", candidate="tanh_g"
+    )
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
         """One step of one row."""
