@@ -123,8 +123,8 @@ def test_page_names_install_before_its_check(page):
 def test_every_hook_has_a_heading_with_its_arguments():
     manager = pluggy.PluginManager("zoo")
     manager.add_hookspecs(hookspecs)
-    hooks = {hookspecs.hook_name(contract): None for contract in hookspecs.COMPONENT_CLASSES}
-    hooks = {name: getattr(manager.hook, name).spec.argnames for name in hooks}
+    names = map(hookspecs.hook_name, hookspecs.KINDS)
+    hooks = {name: getattr(manager.hook, name).spec.argnames for name in names}
     assert hooks.keys() == {name for name in vars(hookspecs) if name.startswith("zoo_")}
     headings = re.findall(r"^## (zoo_.*)$", TEXT["docs/plugins.md"], re.MULTILINE)
     assert sorted(headings) == sorted(f"{name}({', '.join(arguments)})" for name, arguments in hooks.items())

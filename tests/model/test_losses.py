@@ -52,9 +52,8 @@ LOG_COSH = zoo.Loss(
 
 
 @pytest.fixture
-def registered(monkeypatch):
-    monkeypatch.setitem(LOSSES, "log_cosh", LOG_COSH)
-    return LOG_COSH
+def registered():
+    return zoo.register_loss(LOG_COSH)
 
 
 def trial(loss, dtype="float64", batch=B, **settings):
@@ -164,8 +163,8 @@ def test_predictions_have_the_form_of_targets(name, registered):
         assert 0 < predictions.min() < predictions.max() < 1
 
 
-def test_predict_of_a_loss_replaces_the_default(monkeypatch):
-    monkeypatch.setitem(LOSSES, "log_rate", zoo.Loss("log_rate", log_cosh, log_cosh_and_grad, predict=np.exp))
+def test_predict_of_a_loss_replaces_the_default():
+    zoo.register_loss(zoo.Loss("log_rate", log_cosh, log_cosh_and_grad, predict=np.exp))
     model, x, *_ = trial("log_rate")
     with pure_python():
         np.testing.assert_array_equal(model.predict(x)[0], np.exp(model.outputs(x)[0]))
@@ -227,12 +226,9 @@ class Adding(type(zoo.get_task("adding"))):
     path = tmp_path / "tasks.py"
     path.write_text(source)
     settings = {"cell": "vanilla", "hidden": 3, "batch": 2, "steps": 2, "eval_batches": 1}
-    try:
-        with pure_python():
-            run = zoo.train(task=f"{path}:Adding", out=tmp_path / "run", **settings)
-            assert run.model.criterion.values == (0.2,)
-    finally:
-        LOSSES.pop("other")
+    with pure_python():
+        run = zoo.train(task=f"{path}:Adding", out=tmp_path / "run", **settings)
+        assert run.model.criterion.values == (0.2,)
 
 
 # ---- class weights and label smoothing ----------------------------------------------------------------
@@ -364,7 +360,7 @@ def test_unknown_losses_raise():
 
 
 def test_duplicate_name_raises(registered):
-    with pytest.raises(UsageError, match="loss 'huber' is registered already"):
+    with pytest.raises(UsageError, match="loss .huber. is taken: zoo registered it; .*or override=True"):
         zoo.register_loss(zoo.Loss("huber", log_cosh, log_cosh_and_grad))
     assert zoo.register_loss(copy.copy(registered)) == registered
     with pytest.raises(DefinitionError, match=r"expected a zoo\.Loss"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import pytest
 from throwaway_plugins import MEMBERS, hook, install, load, record_of
 
 import zoo
+from zoo.base.loss import loss_table
 from zoo.registry import entry_points, hooks, hookspecs
 from zoo.registry.entry_points import EntryPoint
 from zoo.registry.loader import Loader, error_text
@@ -41,6 +43,42 @@ def test_every_hook_of_a_plugin_is_called(site):
 def test_hook_zoo_register_cells(site):
     install(site, "zoo-t", hook("cell", "c1"))
     assert load().plugins()[0].provides == ("cell c1",)
+
+
+def test_hook_zoo_register_losses(site):
+    install(site, "zoo-t", hook("loss", "l1"))
+    loader = load()
+    assert loader.plugins()[0].provides == ("loss l1",)
+    assert loss_table()["l1"].name == "l1"
+    assert str(loader.registry(zoo.Loss).source("l1")) == "zoo-t 1.0 (entry point 'zoo_t')"
+    loader.registry(zoo.Loss).clear()
+    assert "l1" not in loss_table()
+
+
+def test_losses_of_a_failing_plugin_are_forgotten(site):
+    install(site, "zoo-t1", hook("loss", "l1") + hook("task", "bad name"))
+    install(site, "zoo-t2", hook("loss", "l2"))
+    loader = load()
+    assert [record.status for record in loader.plugins()] == ["failed", "loaded"]
+    assert "l1" not in loss_table()
+    assert "l2" in loss_table()
+    loader.registry(zoo.Loss).clear()
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (hook("loss", "huber"), "loss 'huber' is taken: zoo registered it; choose another name"),
+        (
+            hook("loss") + "    register(make_task('t1'))",
+            "register a loss: found <class .*>; expected a zoo.Loss",
+        ),
+    ],
+)
+def test_invalid_losses_of_plugins_raise(site, body, words):
+    install(site, "zoo-t", body)
+    (record,) = load().plugins()
+    assert re.search(words, record.error)
 
 
 def test_hook_zoo_register_optimizers(site):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zoo.registry import entry_points
+from zoo.registry.hookspecs import hook_name
 from zoo.registry.loader import Loader
 
 MEMBERS = """
@@ -45,6 +46,12 @@ def make_sampler(called):
         def transform(logits): ...
     return Toy
 
+@zoo.njit
+def row_loss(row, target): ...
+
+def make_loss(called):
+    return zoo.Loss(called, row_loss, row_loss)
+
 def make_task(called):
     class Toy(zoo.Task):
         "A task that is only listed."
@@ -67,7 +74,7 @@ def make_tracker(called):
 
 def hook(kind="cell", *names):
     calls = "".join(f"    register(make_{kind}({name!r}))\n" for name in names)
-    return f"@zoo.hookimpl\ndef zoo_register_{kind}s(register):\n{calls}"
+    return f"@zoo.hookimpl\ndef {hook_name(kind)}(register):\n{calls}"
 
 
 def install(site, name, body, *, version="1.0", points=None, members=True):

@@ -9,7 +9,7 @@ import dataclasses
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from zoo.arguments import as_elements, short_repr
 from zoo.base.declarations import Option
@@ -52,6 +52,7 @@ class Loss:
         DefinitionError: if an argument is invalid.
     """
 
+    kind: ClassVar[str] = "loss"
     name: str
     row_loss: Callable[..., float]
     row_loss_and_grad: Callable[..., float] | None = None
@@ -170,15 +171,16 @@ class Loss:
 
 
 LOSSES: dict[str, Loss] = {}
-"""Registered losses by name; use :func:`loss_table`, which fills in the built-in ones."""
+"""Losses of plugins and of the running program by name; the registry writes it."""
 
 
 def loss_table() -> dict[str, Loss]:
-    """All registered losses by name."""
+    """All losses by name: the built-in ones, and those that are registered."""
     # By name, as a plugin: the rows need kernels, which are built on these base classes.
-    importlib.import_module("zoo.kernels.losses")
-    return LOSSES
+    built_in: dict[str, Loss] = importlib.import_module("zoo.kernels.losses").BUILT_IN_LOSSES
+    return built_in | LOSSES
 
 
 def _restore(name: str, options: Mapping[str, Any]) -> Loss:
-    return loss_table()[name].with_options(**options)
+    loss: Loss = importlib.import_module("zoo.registry").get_loss(name, **options)  # loads the plugins
+    return loss

@@ -13,7 +13,7 @@ import numpy as np
 
 from zoo import kernels
 from zoo.base.declarations import Option
-from zoo.base.loss import LOSSES, Loss
+from zoo.base.loss import Loss
 from zoo.kernels.jit import EXACT, njit
 
 Array = Any
@@ -171,7 +171,7 @@ _SMOOTHING = Option(0.0, "share of the target that is spread evenly over all cla
 _DELTA = Option(1.0, "distance from which the loss grows linearly", low=1e-6)
 _QUANTILE = Option(0.5, "the quantile to predict", low=0.0, high=1.0)
 
-for _loss in (
+_BUILT_IN = (
     Loss(
         "cross_entropy",
         cross_entropy_loss,
@@ -196,5 +196,6 @@ for _loss in (
         metric="absolute_error",
         options={"quantile": _QUANTILE},
     ),
-):
-    LOSSES.setdefault(_loss.name, _loss)
+)
+BUILT_IN_LOSSES = {loss.name: loss for loss in _BUILT_IN}
+"""The losses that come with zoo, by name."""

@@ -1,4 +1,4 @@
-"""The registry of cells, modifiers, optimizers, samplers, tasks and trackers.
+"""The registry of cells, losses, modifiers, optimizers, samplers, tasks and trackers.
 
 All components, the shipped ones included, are registered through the entry-point group ``zoo`` (see
 :mod:`zoo.registry.hookspecs`). Plugins are loaded at the first look-up, never by ``import zoo``. Nothing here
@@ -6,13 +6,16 @@ imports Numba.
 """
 
 from zoo.registry.api import (
+    find_loss,
     get_cell,
+    get_loss,
     get_modifier,
     get_optimizer,
     get_sampler,
     get_task,
     get_tracker,
     list_cells,
+    list_losses,
     list_modifiers,
     list_optimizers,
     list_samplers,
@@ -21,6 +24,7 @@ from zoo.registry.api import (
     modify,
     plugins,
     register_cell,
+    register_loss,
     register_modifier,
     register_optimizer,
     register_sampler,
@@ -34,7 +38,6 @@ from zoo.registry.api import (
 from zoo.registry.composite_names import cell_class, with_modifiers
 from zoo.registry.entry_points import PluginRecord
 from zoo.registry.hookspecs import hookimpl
-from zoo.registry.losses import find_loss, get_loss, list_losses, register_loss
 from zoo.registry.plugin_files import load_cell_file, load_class_file, load_plugin_file
 from zoo.registry.registry import Registry, Source
 

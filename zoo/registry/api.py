@@ -5,10 +5,14 @@ The functions of each kind, such as ``list_cells``, are typed names for the gene
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from zoo.arguments import short_repr
 from zoo.base import Cell, Component, Modifier, Optimizer, Sampler, Task, Tracker
-from zoo.errors import UsageError
+from zoo.base.loss import Loss, loss_table
+from zoo.base.names import did_you_mean
+from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import composite_names, loader
 from zoo.registry.entry_points import PluginRecord
 from zoo.registry.plugin_files import is_file_spec, load_cell_file, load_class_file
@@ -98,7 +102,7 @@ def register(base: type[Component], cls: Any, override: bool) -> Any:
         DefinitionError: if ``cls`` is not a class of this kind.
         UsageError: if the name is taken.
     """
-    return loader.LOADER.register(base, cls, override)
+    return loader.LOADER.register(base.kind, cls, override)
 
 
 def modify(
@@ -132,6 +136,12 @@ def list_cells(pattern: str = "*") -> list[str]:
 def list_modifiers(pattern: str = "*") -> list[str]:
     """List the registered modifiers by name; the pattern matches a name, or ``"family/*"``."""
     return registry_of(Modifier).list(pattern)
+
+
+def list_losses() -> list[str]:
+    """List the losses by name: the built-in ones, and those of plugins and of this process."""
+    plugins()
+    return sorted(loss_table())
 
 
 def list_optimizers(pattern: str = "*") -> list[str]:
@@ -172,6 +182,37 @@ def get_modifier(name: str, /, **options: Any) -> Modifier:
         UsageError: for an unknown option or an invalid value.
     """
     return component_class(Modifier, name)(**options)
+
+
+def get_loss(name: str, /, *, class_weights: Sequence[float] | None = None, **options: Any) -> Loss:
+    """Get a loss with its options chosen: ``get_loss("huber", delta=0.5)``.
+
+    Raises:
+        UnknownNameError: if no loss has this name.
+        UsageError: for an unknown option or an invalid value.
+    """
+    return find_loss(name).with_options(class_weights=class_weights, **options)
+
+
+def find_loss(loss: Any) -> Loss:
+    """Convert the name of a loss to the loss; an unknown name loads the plugins first.
+
+    Raises:
+        UnknownNameError: if no loss has this name.
+        UsageError: if it is neither a name nor a loss.
+    """
+    if isinstance(loss, Loss):
+        return loss
+    if not isinstance(loss, str):
+        raise UsageError(f"loss is {short_repr(loss)}; expected the name of a loss or a zoo.Loss.")
+    if loss not in loss_table():
+        plugins()
+    table = loss_table()
+    if loss not in table:
+        raise UnknownNameError(
+            f"loss is {short_repr(loss)}; expected one of {', '.join(table)}.{did_you_mean(loss, table)}"
+        )
+    return table[loss]
 
 
 def get_optimizer(name: str, /, **options: Any) -> Optimizer:
@@ -217,6 +258,20 @@ def get_tracker(name: str, /, **options: Any) -> Tracker:
 def register_cell(cls: CellType, *, override: bool = False) -> CellType:
     """Register a cell class for this process; usable as a decorator. See ``register``."""
     return register(Cell, cls, override)  # type: ignore[no-any-return]
+
+
+def register_loss(loss: Loss, *, override: bool = False) -> Loss:
+    """Register a loss under its name, for this process. In a plugin, use a hook instead.
+
+    Args:
+        loss: The loss.
+        override: Whether it may replace another loss of this name.
+
+    Raises:
+        DefinitionError: if it is not a loss.
+        UsageError: if the name is taken.
+    """
+    return loader.LOADER.register(Loss.kind, loss, override)  # type: ignore[no-any-return]
 
 
 def register_modifier(cls: ModifierType, *, override: bool = False) -> ModifierType:

@@ -8,19 +8,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 import pluggy
 
-from zoo.base import Component
 from zoo.base.names import did_you_mean
 from zoo.errors import PluginError
 from zoo.registry import hookspecs
 from zoo.registry.registry import Registry, Source
 
-M = TypeVar("M", bound=Component)
-
-HOOKS = tuple(map(hookspecs.hook_name, hookspecs.COMPONENT_CLASSES))
+HOOKS = tuple(map(hookspecs.hook_name, hookspecs.KINDS))
 
 
 def call_hooks(module: ModuleType, source: Source, registries: Mapping[str, Registry[Any]]) -> None:
@@ -46,16 +43,17 @@ def call_hooks(module: ModuleType, source: Source, registries: Mapping[str, Regi
         raise PluginError(
             f"{text}; the hooks are {', '.join(HOOKS)}, and each takes one argument, register"
         ) from error
-    for base in hookspecs.COMPONENT_CLASSES:
-        register = _register_function(registries[base.kind], source)
-        getattr(manager.hook, hookspecs.hook_name(base))(register=register)
+    for kind in hookspecs.KINDS:
+        # Without override: no plugin replaces a component of another.
+        register = _register_function(registries[kind], source)
+        getattr(manager.hook, hookspecs.hook_name(kind))(register=register)
 
 
-def _register_function(registry: Registry[M], source: Source) -> Callable[[type[M]], type[M]]:
-    """The argument of a hook. It cannot override: no plugin replaces a component of another."""
+def _register_function(registry: Registry[Any], source: Source) -> Callable[[Any], Any]:
+    """The argument of a hook, a function with one argument."""
 
-    def register(cls: type[M]) -> type[M]:
-        return registry.register(cls, source=source)
+    def register(component: Any) -> Any:
+        return registry.register(component, source=source)
 
     return register
 

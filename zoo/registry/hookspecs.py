@@ -5,7 +5,7 @@ A plugin is a module named by an entry point in the group ``zoo``::
     [project.entry-points.zoo]
     leaky = "zoo_leaky"
 
-and in that module a hook registers classes::
+and in that module a hook registers classes, or losses::
 
     @zoo.hookimpl
     def zoo_register_cells(register):
@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import pluggy
 
 from zoo.base import Cell, Component, Modifier, Optimizer, Sampler, Task, Tracker
+from zoo.base.loss import Loss
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,11 +42,17 @@ def hookimpl(function: F) -> F:
 
 # Another kind of component is one entry here and one hook below.
 COMPONENT_CLASSES: tuple[type[Component], ...] = (Cell, Modifier, Optimizer, Sampler, Task, Tracker)
+KINDS: tuple[str, ...] = (*(base.kind for base in COMPONENT_CLASSES), Loss.kind)
 
 
 @hookspec
 def zoo_register_cells(register: Callable[[type[Cell]], type[Cell]]) -> None:
     """Register cells: ``register(cls)`` for each class."""
+
+
+@hookspec
+def zoo_register_losses(register: Callable[[Loss], Loss]) -> None:
+    """Register losses: ``register(loss)`` for each."""
 
 
 @hookspec
@@ -73,6 +80,11 @@ def zoo_register_trackers(register: Callable[[type[Tracker]], type[Tracker]]) ->
     """Register trackers: ``register(cls)`` for each class."""
 
 
-def hook_name(base: type[Component]) -> str:
+def plural(kind: str) -> str:
+    """The plural of a kind of component: ``"cells"``, ``"losses"``."""
+    return f"{kind}es" if kind.endswith("s") else f"{kind}s"
+
+
+def hook_name(kind: str) -> str:
     """The hook that registers components of a kind, ``zoo_register_cells``."""
-    return f"zoo_register_{base.kind}s"
+    return f"zoo_register_{plural(kind)}"

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from zoo.base import Component
+from zoo.base.loss import Loss
 from zoo.errors import PluginError
 from zoo.foreign_errors import error_text
 from zoo.registry.entry_points import (
@@ -30,6 +31,7 @@ from zoo.registry.entry_points import (
 )
 from zoo.registry.hooks import call_hooks
 from zoo.registry.hookspecs import COMPONENT_CLASSES
+from zoo.registry.losses import LossRegistry
 from zoo.registry.registry import LOCAL, Registry, Source
 
 
@@ -66,7 +68,8 @@ class Loader:
         self._discover = discover
         self._environ = environ
         self.lock = threading.RLock()  # one lock for all imports of foreign code, so there is no lock order
-        self._registries: Registries = {base.kind: Registry(base, self._hint) for base in COMPONENT_CLASSES}
+        of_classes = {base.kind: Registry(base, self._hint) for base in COMPONENT_CLASSES}
+        self._registries: Registries = {**of_classes, Loss.kind: LossRegistry(Loss, self._hint)}
         self._trial: tuple[Registries, Source] | None = None
         self._records: tuple[PluginRecord, ...] = ()
         self._started = self._finished = False
@@ -89,8 +92,8 @@ class Loader:
         self.load()
         return self._records
 
-    def register(self, base: type[M], cls: type[M], override: bool = False) -> type[M]:
-        """Register a class; during the import of a plugin, with the plugin as its source.
+    def register(self, kind: str, component: Any, override: bool = False) -> Any:
+        """Register a class, or a loss; during the import of a plugin, with the plugin as its source.
 
         Raises:
             DefinitionError: as :meth:`Registry.register`.
@@ -99,8 +102,7 @@ class Loader:
         self.load()
         with self.lock:
             registries, source = self._trial or (self._registries, LOCAL)
-            registries[base.kind].register(cls, override=override, source=source)
-        return cls
+            return registries[kind].register(component, override=override, source=source)
 
     def load(self) -> None:
         """Load all plugins, once; look-ups by a plugin while it loads see the plugins before it.
@@ -180,6 +182,8 @@ class Loader:
         finally:
             self._trial = outer
         if result.error is not None:
+            for registry in self._registries.values():
+                registry.publish()
             return point.record("failed", error_text(result.error), cause=result.error)
         for kind, registry in self._registries.items():
             registry.commit(trial[kind])

@@ -1,67 +1,59 @@
-"""Functions to list, get and register losses."""
+"""The registry of losses, which are values and not classes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from zoo.arguments import short_repr
 from zoo.base.loss import LOSSES, Loss, loss_table
-from zoo.base.names import did_you_mean
-from zoo.errors import DefinitionError, UnknownNameError, UsageError
-from zoo.registry.api import plugins
+from zoo.errors import DefinitionError, UsageError
+from zoo.registry.registry import LOCAL, Entry, Registry, Source
 
 
-def list_losses() -> list[str]:
-    """Names of the registered losses, sorted; the first call loads the plugins."""
-    plugins()
-    return sorted(loss_table())
+class LossRegistry(Registry[Any]):
+    """The registered losses, in addition to the built-in ones.
 
-
-def register_loss(loss: Loss, *, override: bool = False) -> Loss:
-    """Register a loss under its name, for this process.
-
-    Args:
-        loss: The loss.
-        override: Whether it may replace another loss of this name.
-
-    Raises:
-        DefinitionError: if it is not a loss.
-        UsageError: if the name is taken.
+    A task may name a loss that its own file registers, while the class is defined. What is registered on a
+    fork is therefore visible at once, and the loader publishes the original again if the plugin fails.
     """
-    if not isinstance(loss, Loss):
-        raise DefinitionError(f"register_loss: found {short_repr(loss)}; expected a zoo.Loss.")
-    if not override and loss_table().get(loss.name, loss) != loss:
-        raise UsageError(f"loss {loss.name!r} is registered already; use another name, or override=True.")
-    LOSSES[loss.name] = loss
-    return loss
 
+    def register(self, cls: Any, *, override: bool = False, source: Source = LOCAL) -> Any:
+        """Add a loss under its name.
 
-def get_loss(name: str, /, *, class_weights: Sequence[float] | None = None, **options: Any) -> Loss:
-    """A registered loss with its options chosen, ``get_loss("huber", delta=0.5)``.
+        Args:
+            cls: The loss; registering an equal one again has no effect.
+            override: Whether it may replace another loss of that name.
+            source: The source to record.
 
-    Raises:
-        UnknownNameError: if no loss has this name.
-        UsageError: for an unknown option or an invalid value.
-    """
-    return find_loss(name).with_options(class_weights=class_weights, **options)
+        Raises:
+            DefinitionError: if it is not a loss.
+            UsageError: if the name is taken.
+        """
+        if not isinstance(cls, Loss):
+            raise DefinitionError(f"register a loss: found {short_repr(cls)}; expected a zoo.Loss.")
+        taken = loss_table().get(cls.name)
+        if taken is not None and taken != cls and not override:
+            holder = self._entries[cls.name].source if cls.name in self._entries else "zoo"
+            remedy = ", or override=True" if source == LOCAL else ""
+            raise UsageError(
+                f"loss {cls.name!r} is taken: {holder} registered it; choose another name{remedy}."
+            )
+        self._entries = {**self._entries, cls.name: Entry(cast(Any, cls), source)}
+        self.publish()
+        return cls
 
+    def commit(self, fork: Registry[Any]) -> None:
+        """Add all losses of a fork, atomically."""
+        super().commit(fork)
+        self.publish()
 
-def find_loss(loss: Any) -> Loss:
-    """Convert the name of a registered loss to the loss; an unknown name loads the plugins first.
+    def clear(self) -> None:
+        """Remove all but the built-in losses."""
+        super().clear()
+        self.publish()
 
-    Raises:
-        UnknownNameError: if no loss has this name.
-        UsageError: if it is neither a name nor a loss.
-    """
-    if isinstance(loss, Loss):
-        return loss
-    if not isinstance(loss, str):
-        raise UsageError(f"loss is {short_repr(loss)}; expected the name of a loss or a zoo.Loss.")
-    if loss not in loss_table():
-        plugins()
-    if loss not in LOSSES:
-        raise UnknownNameError(
-            f"loss is {short_repr(loss)}; expected one of {', '.join(LOSSES)}.{did_you_mean(loss, LOSSES)}"
-        )
-    return LOSSES[loss]
+    def publish(self) -> None:
+        """Make these losses the table that ``loss_table`` returns."""
+        LOSSES.update({name: cast(Loss, entry.cls) for name, entry in self._entries.items()})
+        for name in LOSSES.keys() - self._entries.keys():
+            del LOSSES[name]

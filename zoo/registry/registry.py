@@ -14,7 +14,7 @@ from zoo.base import Component
 from zoo.base.card import TEMPLATE
 from zoo.base.names import snake_case
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
-from zoo.registry.hookspecs import hook_name
+from zoo.registry.hookspecs import hook_name, plural
 from zoo.run_module import module_label
 
 M = TypeVar("M", bound=Component)
@@ -40,7 +40,9 @@ _MAX_LISTED = 12  # names in an error message
 
 
 @dataclass(frozen=True)
-class _Entry(Generic[M]):
+class Entry(Generic[M]):
+    """A component and its source."""
+
     cls: type[M]
     source: Source
 
@@ -58,7 +60,7 @@ class Registry(Generic[M]):
         self.kind = base.kind
         self._hint = hint
         # Replaced, never changed: other threads may read it, and forks share it.
-        self._entries: dict[str, _Entry[M]] = {}
+        self._entries: dict[str, Entry[M]] = {}
 
     def register(self, cls: type[M], *, override: bool = False, source: Source = LOCAL) -> type[M]:
         """Add a class under its name.
@@ -80,11 +82,11 @@ class Registry(Generic[M]):
         if source.distribution:
             _check_published(cls)
         taken = self._entries.get(cls.name)
-        if taken == _Entry(cls, source):
+        if taken == Entry(cls, source):
             return cls
         if taken is not None and not override:
             raise UsageError(self._taken(cls, source, taken.source))
-        self._entries = {**self._entries, cls.name: _Entry(cls, source)}
+        self._entries = {**self._entries, cls.name: Entry(cls, source)}
         return cls
 
     def get(self, name: str, /, **options: Any) -> M:
@@ -140,7 +142,7 @@ class Registry(Generic[M]):
 
     def fork(self) -> Registry[M]:
         """Copy the registry, to load a plugin on the copy."""
-        copy = Registry(self.base, self._hint)
+        copy = type(self)(self.base, self._hint)
         copy._entries = self._entries
         return copy
 
@@ -151,6 +153,9 @@ class Registry(Generic[M]):
     def clear(self) -> None:
         """Remove all components."""
         self._entries = {}
+
+    def publish(self) -> None:
+        """Make these components the ones that ``zoo.base`` looks up; it looks up only losses."""
 
     def _taken(self, cls: type[M], source: Source, holder: Source) -> str:
         remedy = ", or pass override=True to replace it" if source == LOCAL else ""
@@ -167,8 +172,8 @@ class Registry(Generic[M]):
 
     def _listing(self) -> str:
         if len(self._entries) > _MAX_LISTED:
-            return f"zoo.list_{self.kind}s() lists all {len(self._entries)}, as does `zoo plugins`."
-        return f"zoo.list_{self.kind}s() lists all: {', '.join(self.list()) or 'there is none'}."
+            return f"zoo.list_{plural(self.kind)}() lists all {len(self._entries)}, as does `zoo plugins`."
+        return f"zoo.list_{plural(self.kind)}() lists all: {', '.join(self.list()) or 'there is none'}."
 
 
 def _check_published(cls: type[Component]) -> None:
@@ -200,7 +205,7 @@ def check_component(cls: object, expected: type[Component]) -> None:
     if not issubclass(cls, expected):
         raise DefinitionError(
             f"{cls.error_name()} is not a {kind}; pass it to zoo.register_{cls.kind} or, in a plugin, "
-            f"{hook_name(cls)}."
+            f"{hook_name(cls.kind)}."
         )
     if "name" not in vars(cls):
         raise DefinitionError(
