@@ -13,8 +13,8 @@ from zoo.registry.registry import LOCAL, Entry, Registry, Source
 class LossRegistry(Registry[Any]):
     """The registered losses, in addition to the built-in ones.
 
-    A task may name a loss that its own file registers, while the class is defined. What is registered on a
-    fork is therefore visible at once, and the loader publishes the original again if the plugin fails.
+    A task may name a loss that its own file registers, while the class is defined. A fork therefore publishes
+    its losses at once, and the loader publishes the original again if the plugin fails.
     """
 
     def register(self, cls: Any, *, override: bool = False, source: Source = LOCAL) -> Any:
