@@ -22,7 +22,7 @@ class GateSource(NamedTuple):
 
 @dataclass(frozen=True)
 class Gates:
-    """Which values of ``step`` are the gates of a cell: ``gates = zoo.Gates(forget_gate="sigmoid_f")``.
+    """The values of ``step`` that are the gates of a cell: ``gates = zoo.Gates(forget_gate="sigmoid_f")``.
 
     Papers give one gate many names, and one name to many gates. These names mean the same quantity in every
     cell, after the activation: the factor itself, from 0 to 1. Traces offer a gate under its name here and
@@ -34,7 +34,7 @@ class Gates:
         output_gate: Factor of the output.
         reset_gate: Factor of the old state within the candidate.
         update_gate: The gate that the paper calls so, whether it multiplies the old state or the candidate.
-        candidate: What the input gate multiplies; any range.
+        candidate: The value that the input gate multiplies; any range.
     """
 
     input_gate: str = ""

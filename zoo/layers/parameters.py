@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,11 +12,13 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from zoo.arguments import as_mapping
+from zoo.arguments import as_mapping, as_path
 from zoo.base.names import did_you_mean
 from zoo.errors import UnknownNameError, UsageError
 from zoo.layers.states import full_name
 from zoo.layers.validation import as_floats
+from zoo.storage import Checkpoint
+from zoo.storage import save as save_file
 
 Array = np.ndarray[Any, Any]
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
@@ -109,6 +112,8 @@ class FlatParameters:
         UsageError: if there are more parameters than any machine can hold.
     """
 
+    kind: ClassVar[str]
+    """Its name in messages and in checkpoints."""
     params: ArrayViews
     grads: ArrayViews
     buffers: ArrayViews
@@ -158,6 +163,26 @@ class FlatParameters:
         """Parameters and buffers by name, as kernels take them."""
         return self._arrays
 
+    def metadata(self) -> dict[str, Any]:
+        """Everything but the arrays, as JSON in a checkpoint."""
+        raise NotImplementedError
+
+    def to_checkpoint(self) -> Checkpoint:
+        """The arrays by their names in a file, and everything else as metadata."""
+        arrays = {f"{_PARAMS}{name}": value for name, value in self.params.items()}
+        arrays |= {f"{_BUFFERS}{name}": value for name, value in self.buffers.items()}
+        return Checkpoint(arrays, {"kind": self.kind, "model": self.metadata()})
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write parameters, buffers and metadata to a safetensors file, whole or not at all.
+
+        ``zoo.load`` reads it.
+
+        Raises:
+            CheckpointError: if the file cannot be written.
+        """
+        save_file(as_path(path, f"{self.kind}: path"), self.to_checkpoint())
+
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in self._derived}
 
@@ -181,6 +206,27 @@ class FlatParameters:
         self.buffers = ArrayViews(_read_only(self._buffer_layout.views(buffers)))
         # Writable views for kernels: to Numba, read-only arrays have another type.
         self._arrays = ArrayViews({**self.params, **self._buffer_layout.views(buffers)})
+
+
+# Prefixes of the names of arrays in a checkpoint.
+_PARAMS = "params."
+_BUFFERS = "buffers."
+
+
+def array_shapes(params: Shapes, buffers: Shapes) -> dict[str, tuple[int, ...]]:
+    """Shapes of the arrays in a checkpoint."""
+    shapes = {f"{_PARAMS}{name}": shape for name, shape in params.items()}
+    return shapes | {f"{_BUFFERS}{name}": shape for name, shape in buffers.items()}
+
+
+def strip_prefixes(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Parameters and buffers of a checkpoint by their own names; other arrays are left out."""
+    return {
+        name.removeprefix(kind): value
+        for name, value in arrays.items()
+        for kind in (_PARAMS, _BUFFERS)
+        if name.startswith(kind)
+    }
 
 
 def _read_only(views: dict[str, Array]) -> dict[str, Array]:

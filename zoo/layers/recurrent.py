@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -79,6 +79,8 @@ class Recurrent(FlatParameters):
         UsageError: if a size, the dtype, the number of threads or another argument does not fit.
     """
 
+    kind: ClassVar[str] = "recurrent layer"
+
     def __init__(
         self,
         cell: CellSpec | Sequence[CellSpec],
@@ -91,15 +93,43 @@ class Recurrent(FlatParameters):
         batch_first: bool = False,
         **options: Unpack[StackOptions],
     ) -> None:
+        config = StackConfig(cell, input_size, hidden_size, num_layers, **options)
+        self._build(config, threads, batch_first)
+        self.fill(self.stack.initial_values(check_seed(seed)))
+
+    @classmethod
+    def from_config(
+        cls,
+        config: StackConfig,
+        initial: Mapping[str, ArrayLike],
+        *,
+        threads: int | None = None,
+        batch_first: bool = False,
+    ) -> Recurrent:
+        """Make layers of a config with the values of all parameters and buffers.
+
+        Raises:
+            UnknownNameError: if an array is unknown.
+            UsageError: if an argument does not fit.
+        """
+        layers = cls.__new__(cls)
+        layers._build(config, threads, batch_first)
+        layers.fill(initial)
+        return layers
+
+    def _build(self, config: StackConfig, threads: int | None, batch_first: bool) -> None:
         self.threads = check_threads(threads)
         self.batch_first = as_bool(batch_first, "zoo.Recurrent: batch_first")
-        self.config = StackConfig(cell, input_size, hidden_size, num_layers, **options)
-        self.stack = Stack(self.config)
-        super().__init__(self.stack.param_shapes, self.config.dtype, self.stack.buffer_shapes)
+        self.config, self.stack = config, Stack(config)
+        super().__init__(self.stack.param_shapes, config.dtype, self.stack.buffer_shapes)
         self.functional = FunctionalStack(self.stack, self.dtype)
-        self.fill(self.stack.initial_values(check_seed(seed)))
         self._tape: Tape | None = None
         self.trace, self.trace_grads = value_traces({}), gradient_traces({})
+
+    def metadata(self) -> dict[str, Any]:
+        """Everything but the arrays, as JSON in a checkpoint."""
+        order = {"batch_first": True} if self.batch_first else {}
+        return {**self.config.metadata(), "input_size": self.config.input_size, **order}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_tape": None}  # it looks at the parameters of this layer

@@ -1,6 +1,6 @@
 """Models: recurrent layers, a readout and a loss, for text and for other sequences."""
 
-from zoo.model.checkpoint import AnyModel, load, model_from
+from zoo.model.checkpoint import AnyModel, load, load_model, model_from
 from zoo.model.language_model import LanguageModel, generate
 from zoo.model.model import Model
 from zoo.model.sampling import as_chain
@@ -14,5 +14,6 @@ __all__ = [
     "as_chain",
     "generate",
     "load",
+    "load_model",
     "model_from",
 ]

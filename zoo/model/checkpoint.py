@@ -1,4 +1,4 @@
-"""Load models. Loading imports nothing and validates everything; ``Model.save`` writes them."""
+"""Load models and layers. Loading imports nothing and validates everything; their ``save`` writes them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
-from zoo.arguments import as_path, short_repr
+from zoo.arguments import as_bool, as_path, short_repr
 from zoo.base import Cell
 from zoo.base.loss import Loss
 from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.data import Vocabulary
 from zoo.errors import CheckpointError, UnknownNameError, UsageError, ZooWarning
 from zoo.layers.config import StackConfig
-from zoo.layers.parameters import MAX_PARAMETERS
+from zoo.layers.parameters import MAX_PARAMETERS, array_shapes, strip_prefixes
+from zoo.layers.recurrent import Recurrent
 from zoo.layers.stack import Stack
 from zoo.model.language_model import LanguageModel
-from zoo.model.model import DEFAULT_LOSS, Model, array_shapes, model_shapes, strip_prefixes
+from zoo.model.model import DEFAULT_LOSS, Model, model_shapes
 from zoo.model.sequence_model import SequenceModel
 from zoo.registry import find_loss, get_cell, with_modifiers
 from zoo.storage import Checkpoint, RunDirectory, expect
@@ -28,7 +29,7 @@ from zoo.storage import load as load_file
 AnyModel: TypeAlias = LanguageModel | SequenceModel
 CellClasses: TypeAlias = type[Cell] | Sequence[type[Cell]] | None
 """Cell classes that are not registered."""
-ModelFactory = Callable[..., AnyModel]
+Factory = Callable[..., AnyModel | Recurrent]
 
 # Prefixes of the names of arrays that are allowed only along with metadata of training.
 _TRAINING_PREFIXES = ("optimizer.", "state.")
@@ -37,8 +38,10 @@ _REPR = reprlib.Repr()  # values in an untrusted file may be megabytes long
 _REPR.maxstring = 80
 
 
-def load(path: str | os.PathLike[str], cell: CellClasses = None, threads: int | None = None) -> AnyModel:
-    """Load the model in a checkpoint file, or the best one of a run directory.
+def load(
+    path: str | os.PathLike[str], cell: CellClasses = None, threads: int | None = None
+) -> AnyModel | Recurrent:
+    """Load the model or the layers in a checkpoint file, or the best model of a run directory.
 
     The cell is looked up by name in the registry; nothing is imported because a file names it.
 
@@ -48,18 +51,29 @@ def load(path: str | os.PathLike[str], cell: CellClasses = None, threads: int | 
         threads: As for :class:`zoo.LanguageModel`.
 
     Raises:
-        CheckpointError: if the file is damaged, holds no model, or needs an unknown cell.
+        CheckpointError: if the file is damaged, holds neither, or needs an unknown cell.
         UsageError: if an argument is invalid.
     """
+    return _build(_read(path), str(path), cell, threads, [*_MODELS, Recurrent.kind])
+
+
+def load_model(
+    path: str | os.PathLike[str], cell: CellClasses = None, threads: int | None = None
+) -> AnyModel:
+    """As :func:`load`, for models only."""
+    return model_from(_read(path), str(path), cell, threads)
+
+
+def _read(path: str | os.PathLike[str]) -> Checkpoint:
     path = as_path(path, "load: path")
-    if path.is_dir():
-        best = RunDirectory(path).load_best(_warn)
-        if best is None:
-            raise CheckpointError(
-                f"{path} holds no checkpoint yet; give a run directory of `zoo train` or a .safetensors file."
-            )
-        return model_from(best[1], str(path), cell, threads)
-    return model_from(load_file(path), str(path), cell, threads)
+    if not path.is_dir():
+        return load_file(path)
+    best = RunDirectory(path).load_best(_warn)
+    if best is None:
+        raise CheckpointError(
+            f"{path} holds no checkpoint yet; give a run directory of `zoo train` or a .safetensors file."
+        )
+    return best[1]
 
 
 def _warn(sentence: str) -> None:
@@ -84,11 +98,20 @@ def model_from(
         CheckpointError: if the checkpoint does not hold a model that fits its metadata.
         UsageError: if the cell is not a cell class, or the number of threads does not fit.
     """
+    model = _build(checkpoint, source, cell, threads, _MODELS)
+    assert not isinstance(model, Recurrent)  # it is none of these kinds
+    return model
+
+
+def _build(
+    checkpoint: Checkpoint, source: str, cell: CellClasses, threads: int | None, kinds: Sequence[str]
+) -> AnyModel | Recurrent:
+    """As :func:`model_from`, for some kinds of models and layers."""
     classes = cell_classes(cell, source)
     kind = checkpoint.meta.get("kind")
-    if not isinstance(kind, str) or kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in kinds:
         raise CheckpointError(
-            f"{source}: holds {_REPR.repr(kind)}; expected a {' or a '.join(_KINDS)} saved by zoo."
+            f"{source}: holds {_REPR.repr(kind)}; expected a {' or a '.join(kinds)} saved by zoo."
         )
     ignored = _TRAINING_PREFIXES if "training" in checkpoint.meta else ()
     arrays = {name: value for name, value in checkpoint.arrays.items() if not name.startswith(ignored)}
@@ -99,7 +122,8 @@ def model_from(
         raise CheckpointError(
             f"{source}: its description of the model is not one zoo wrote ({str(error)[:200]})."
         ) from None
-    shapes = array_shapes(model_shapes(stack, outputs), stack.buffer_shapes)
+    params = stack.param_shapes if outputs is None else model_shapes(stack, outputs)
+    shapes = array_shapes(params, stack.buffer_shapes)
     expected = {name: (shape, config.dtype) for name, shape in shapes.items()}
     expect(Checkpoint(arrays, checkpoint.meta), expected, source=source)
     return make(config=config, threads=threads, initial=strip_prefixes(arrays))
@@ -123,8 +147,8 @@ def cell_classes(given: Any, source: str) -> tuple[type[Cell], ...]:
 
 def _from_metadata(
     kind: str, metadata: Any, arrays: int, classes: tuple[type[Cell], ...], source: str
-) -> tuple[ModelFactory, int, StackConfig]:
-    """The model's factory, number of outputs and config from metadata, which may hold anything."""
+) -> tuple[Factory, int | None, StackConfig]:
+    """Factory, outputs (None without a readout) and config from metadata, which may hold anything."""
     chosen = _find_cells(metadata["cell"], classes, source)
     for name in ("hidden_size", "num_layers"):
         _size(metadata, name)
@@ -134,13 +158,13 @@ def _from_metadata(
     return make, outputs, StackConfig.from_metadata(metadata, chosen, inputs)
 
 
-def _language_model(metadata: Any) -> tuple[ModelFactory, int, int]:
+def _language_model(metadata: Any) -> tuple[Factory, int, int | None]:
     vocabulary = Vocabulary.from_json(metadata["vocabulary"])
     loss = _loss(metadata, LanguageModel, len(vocabulary))
     return partial(LanguageModel.from_config, vocabulary, loss=loss), len(vocabulary), len(vocabulary)
 
 
-def _sequence_model(metadata: Any) -> tuple[ModelFactory, int, int]:
+def _sequence_model(metadata: Any) -> tuple[Factory, int, int | None]:
     inputs, outputs = (_size(metadata, name) for name in ("input_size", "output_size"))
     loss = _loss(metadata, SequenceModel, outputs)
     return partial(SequenceModel.from_config, output_size=outputs, loss=loss), inputs, outputs
@@ -151,7 +175,18 @@ def _loss(metadata: Any, cls: type[Model], outputs: int) -> Loss:
     return cls.check_loss(loss, outputs)
 
 
-_KINDS = {LanguageModel.kind: _language_model, SequenceModel.kind: _sequence_model}
+def _layers(metadata: Any) -> tuple[Factory, int, int | None]:
+    batch_first = as_bool(metadata.get("batch_first", False), "batch_first")
+    make = partial(Recurrent.from_config, batch_first=batch_first)
+    return make, _size(metadata, "input_size"), None
+
+
+_MODELS = (LanguageModel.kind, SequenceModel.kind)
+_KINDS = {
+    LanguageModel.kind: _language_model,
+    SequenceModel.kind: _sequence_model,
+    Recurrent.kind: _layers,
+}
 
 
 def _size(metadata: Any, name: str) -> int:

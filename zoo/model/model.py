@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 import numpy as np
 
-from zoo.arguments import as_mapping, as_path, check_seed
+from zoo.arguments import as_mapping, check_seed
 from zoo.base import Cell, Param
 from zoo.base.initializers import initialize
 from zoo.base.loss import Loss
@@ -20,7 +19,7 @@ from zoo.layers.aux_inputs import check_noise
 from zoo.layers.batch import BatchRun
 from zoo.layers.checkpointing import plan_segments
 from zoo.layers.config import StackConfig
-from zoo.layers.parameters import FlatParameters, Shapes
+from zoo.layers.parameters import FlatParameters
 from zoo.layers.sharding import check_threads, gather_states, map_shards, shards
 from zoo.layers.stack import Stack
 from zoo.layers.states import States
@@ -36,8 +35,6 @@ from zoo.model.batch_loss import (
 from zoo.model.compiled_step import CompiledStep
 from zoo.model.readout import readout_kernels
 from zoo.registry import find_loss
-from zoo.storage import Checkpoint
-from zoo.storage import save as save_file
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -50,10 +47,6 @@ for _name, _param in _READOUT.items():
     _param.name = _name
 
 DEFAULT_LOSS = "cross_entropy"
-
-# Prefixes of the names of arrays in a checkpoint.
-_PARAMS = "params."
-_BUFFERS = "buffers."
 
 
 class ModelOptions(TypedDict, total=False):
@@ -149,18 +142,6 @@ class Model(FlatParameters):
     def compile_training_step(self) -> None:
         """Compile the training step on the next call of :meth:`loss_and_grad`. Use it before a long run."""
         self._compiled_step.warmup_shards = 1
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to a safetensors file, whole or not at all.
-
-        Raises:
-            CheckpointError: if the file cannot be written.
-        """
-        save_file(as_path(path, f"{self.kind}: path"), self.to_checkpoint())
-
-    def to_checkpoint(self) -> Checkpoint:
-        """The model as a checkpoint: arrays with their names in a file, and everything else as metadata."""
-        return Checkpoint(model_arrays(self), {"kind": self.kind, "model": self.metadata()})
 
     def loss_and_grad(
         self,
@@ -386,25 +367,3 @@ class Model(FlatParameters):
 def model_shapes(stack: Stack, outputs: int) -> dict[str, tuple[int, ...]]:
     """Shape of every parameter of a model: the layers', then the readout's."""
     return {**stack.param_shapes, "Why": (stack.output_size, outputs), "by": (outputs,)}
-
-
-def model_arrays(model: Model) -> State:
-    """Parameters and buffers by their names in a checkpoint."""
-    params = {f"{_PARAMS}{name}": value for name, value in model.params.items()}
-    return params | {f"{_BUFFERS}{name}": value for name, value in model.buffers.items()}
-
-
-def array_shapes(params: Shapes, buffers: Shapes) -> dict[str, tuple[int, ...]]:
-    """The shapes of :func:`model_arrays`."""
-    shapes = {f"{_PARAMS}{name}": shape for name, shape in params.items()}
-    return shapes | {f"{_BUFFERS}{name}": shape for name, shape in buffers.items()}
-
-
-def strip_prefixes(arrays: Mapping[str, Array]) -> State:
-    """Parameters and buffers by their names in the model; other arrays of a checkpoint are left out."""
-    return {
-        name.removeprefix(kind): value
-        for name, value in arrays.items()
-        for kind in (_PARAMS, _BUFFERS)
-        if name.startswith(kind)
-    }

@@ -14,7 +14,7 @@ from typing import Any
 from zoo.arguments import as_path
 from zoo.base import Cell
 from zoo.errors import CheckpointError
-from zoo.model import AnyModel, load
+from zoo.model import AnyModel, load_model
 from zoo.storage import RunDirectory, log
 from zoo.storage.strict_json import quote
 from zoo.training.config import Config, config_from_json
@@ -52,7 +52,7 @@ class Run:
     @cached_property
     def model(self) -> AnyModel:
         """The model with the best validation."""
-        return load(self.path, self.cell)
+        return load_model(self.path, self.cell)
 
     @property
     def best_loss(self) -> float | None:

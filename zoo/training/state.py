@@ -13,8 +13,8 @@ import numpy as np
 import zoo
 from zoo.base import Optimizer
 from zoo.errors import CheckpointError
+from zoo.layers.parameters import array_shapes, strip_prefixes
 from zoo.model import AnyModel
-from zoo.model.model import array_shapes, strip_prefixes
 from zoo.storage import Checkpoint, expect
 from zoo.training.config import Config
 from zoo.training.metrics import RunningMeans

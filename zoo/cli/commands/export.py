@@ -63,10 +63,10 @@ def command(
         raise click.UsageError("--name is for --format c: an ONNX graph has the names of the model.")
 
     from zoo.export import to_c, to_onnx
-    from zoo.model import load
+    from zoo.model import load_model
 
     target = Path(out) if out is not None else _default_target(Path(path), form, step)
-    model = load(Path(path), cell=file_cells(cell), threads=1)
+    model = load_model(Path(path), cell=file_cells(cell), threads=1)
     if form == "onnx":
         rows = _onnx_rows(to_onnx(model, target, step=step, tokens=tokens or None, force=force))
     else:

@@ -191,9 +191,9 @@ def run(
     load_plugins(plugin)
     chain = make_chain(names, shorthands, assignments)
 
-    from zoo.model import LanguageModel, generate, load
+    from zoo.model import LanguageModel, generate, load_model
 
-    model = load(Path(path), cell=file_cells(cell), threads=1)
+    model = load_model(Path(path), cell=file_cells(cell), threads=1)
     if not isinstance(model, LanguageModel):
         raise UsageError(f"{path} holds a {model.kind}, which writes no text; `zoo eval {path}` measures it.")
     text = _read_prompt(model.vocab.level) if prompt == "-" else prompt

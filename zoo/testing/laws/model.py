@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.base import Cell, Chain
 from zoo.errors import UsageError
-from zoo.model import LanguageModel, Model, load
+from zoo.model import LanguageModel, Model, load_model
 from zoo.testing.assertions import assert_same, fail
 from zoo.testing.trials import (
     DENSE32,
@@ -72,7 +72,7 @@ def check_save_load(cell: Cell) -> None:
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / "model.safetensors"
             model.save(path)
-            loaded = load(path, cell=type(cell))
+            loaded = load_model(path, cell=type(cell))
         if loaded.cell != cell:
             fail(cell, "cell of the loaded model", repr(loaded.cell), repr(cell), meaning)
         assert_same(cell, _model_arrays(loaded, tokens), expected, meaning)
