@@ -5,6 +5,7 @@ Example packages under docs/examples have documents and tests of their own.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ import zoo
 import zoo.testing
 from zoo import kernels
 from zoo.cli.app import cli
+from zoo.comparison.results import RunRecord
 from zoo.registry import hookspecs, plugins
 
 ROOT = Path(__file__).parents[1]
@@ -140,6 +142,20 @@ def test_reference_lists_every_environment_variable():
     read |= set(re.findall(r"""environ(?:\.get\(|\[)"([A-Z_]+)\"""", source))
     table = TEXT["docs/reference.md"].partition("## Environment variables\n")[2].partition("\n## ")[0]
     assert read <= set(re.findall(r"^\| `([A-Z_]+)` \|", table, re.MULTILINE))
+
+
+def test_file_formats_lists_every_event_and_every_column():
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "zoo" / "training").glob("*.py"))
+    events = set(
+        re.findall(r"""_emit\("(\w+)"|"event": "(\w+)"|_start_event\("(\w+)" if .* "(\w+)\"""", source)
+    )
+    names = {name for groups in events for name in groups if name}
+    assert {"start", "resume", "step", "eval", "end", "diverged"} <= names
+    columns = {field.name for field in dataclasses.fields(RunRecord)}
+    listed = set()
+    for row in re.findall(r"^\| (`[^|]*) \|", TEXT["docs/file-formats.md"], re.MULTILINE):
+        listed |= set(re.findall(r"`(\w+)`", row))
+    assert (names | columns) - listed == set()
 
 
 def commands(command: click.Command, path: str) -> list[str]:
