@@ -100,7 +100,7 @@ def test_jacobian_of_every_cell_matches_its_kernels(name):
     np.testing.assert_allclose(
         step.step(operands, before), kernels.step(operands, before), rtol=1e-11, atol=1e-13
     )
-    slopes = jacobian(trial.rnn, trial.x, 0, trial.state)
+    slopes = jacobian(trial.rnn, trial.x, 0, state=trial.state)
     np.testing.assert_allclose(slopes, kernels.jacobian(operands, before), rtol=1e-10, atol=1e-13)
 
 
@@ -110,7 +110,7 @@ def test_jacobians_are_those_of_differences(name, tokens):
     trial = trial_of(name, tokens, layers=2)
     step = state_map_of(trial.rnn, "l1")
     operands, before = trajectory(trial.rnn, step, trial.x, trial.state)
-    slopes = jacobian(trial.rnn, trial.x, 1, trial.state)
+    slopes = jacobian(trial.rnn, trial.x, 1, state=trial.state)
     assert slopes.shape == (*trial.x.shape[:2], step.size, step.size)
     for place, move in enumerate(np.eye(step.size) * 1e-6):
         slope = (step.step(operands, before + move) - step.step(operands, before - move)) / 2e-6
@@ -120,7 +120,7 @@ def test_jacobians_are_those_of_differences(name, tokens):
 def test_jacobian_of_kernels_covers_float_states_only():
     trial = trial_of(Kernels(), steps=2)
     assert state_slices(trial.rnn) == {"l0.h": slice(0, 4), "l0.z": slice(4, 12)}
-    slopes = jacobian(trial.rnn, trial.x, 0, trial.state)
+    slopes = jacobian(trial.rnn, trial.x, 0, state=trial.state)
     z = trial.rnn.params["l0.D"]
     expected = np.block([[np.diag(z[0]), -np.diag(z[1])], [np.diag(z[1]), np.diag(z[0])]])
     np.testing.assert_allclose(slopes[1, 0, 4:, 4:], expected, atol=1e-14)

@@ -134,6 +134,8 @@ def calls(folder: Path) -> dict[str, Call]:
         "Recurrent.apply": (rnn.apply, {"theta": rnn.theta, "x": x, **given}),
         "Recurrent.backward": (rnn.backward, {"dy": y, "dstate": None, "trace_grads": None}),
         "Recurrent.vjp": (rnn.vjp, {"tape": tape, "dy": y, "dstate": None}),
+        "Recurrent.step": (rnn.step, {"x": x[0], "state": None}),
+        "Recurrent.save": (rnn.save, {"path": folder / "layer.safetensors"}),
         "Recurrent.fill": (rnn.fill, {"arrays": {}}),
         "LanguageModel": (zoo.LanguageModel, {"vocab": "ab", "cell": "vanilla", **sizes, **of_models}),
         "LanguageModel.loss_and_grad": (
@@ -216,6 +218,13 @@ def calls(folder: Path) -> dict[str, Call]:
         "Optimizer.apply": (
             adam.apply,
             {"theta": theta, "grad": theta, "slots": adam.init(theta), "step": 1, "lr": None},
+        ),
+        "Optimizer.bind": (
+            lambda target, clip_norm: adam.bind(target, clip_norm=clip_norm).step(),
+            {
+                "target": zoo.Recurrent("vanilla", I, H),
+                "clip_norm": None,
+            },
         ),
         "Chain": (zoo.Chain, {"samplers": (top_k,)}),
         "Sampler.probabilities": (top_k.probabilities, {"logits": np.zeros(3)}),
@@ -320,6 +329,7 @@ def calls(folder: Path) -> dict[str, Call]:
         "Input": (zoo.Input, {**shape, "default": 0.0, **help}),
         "Noise": (zoo.Noise, {**shape, "probability": 0.5, "per": "step", **help}),
         "StateSlot": (zoo.StateSlot, {"shape": ("P",), **help}),
+        "Gates": (zoo.Gates, {"forget_gate": "z", "candidate": ""}),
         "Option": (zoo.Option, {"default": 1.0, **help}),
         "Option.check": (zoo.Option(1.0, low=0.0).check, {"value": 1.0, "owner": "cell 'a'"}),
         "Card": (zoo.Card, {"title": "A", "authors": "B", "year": 2026, "url": "https://example.org"}),

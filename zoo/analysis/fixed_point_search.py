@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from zoo.analysis.jacobians import eigenvalues, jacobians
 from zoo.analysis.state_map import StateMap, StepInputs, check_smooth, state_map_of, trajectory
@@ -226,10 +227,11 @@ class FixedPoints:
 
 def fixed_points(
     model: AnalysisTarget,
-    x: Any = None,
+    x: ArrayLike | None = None,
     layer: int | str = 0,
-    starts: int | Mapping[str, Any] = 64,
-    inputs: Any = None,
+    *,
+    starts: int | Mapping[str, ArrayLike] = 64,
+    inputs: ArrayLike | None = None,
     tolerance: float = 1e-9,
     apart: float = 1e-4,
     most_steps: int = 200,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from operator import itemgetter
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from zoo.analysis.state_map import StateMap, StepInputs, check_smooth, state_map_of, trajectory
 from zoo.analysis.target import AnalysisTarget, inputs_of
 from zoo.arguments import as_bool, as_integer, check_seed
 from zoo.errors import UsageError
 from zoo.layers.direction import Array
+from zoo.layers.states import GivenState
 
 CHUNK_ELEMENTS = 2**22
 """Elements of derivatives that are computed at once."""
@@ -22,7 +22,7 @@ MAX_ELEMENTS = 2**28
 
 
 def jacobian(
-    model: AnalysisTarget, inputs: Any, layer: int | str = 0, state: Mapping[str, Any] | None = None
+    model: AnalysisTarget, inputs: ArrayLike, layer: int | str = 0, *, state: GivenState | None = None
 ) -> Array:
     """The exact derivative of a layer's states after each step by those before it.
 
@@ -71,9 +71,10 @@ def jacobians(step: StateMap, step_inputs: StepInputs, vectors: Array) -> Array:
 
 def jacobian_spectrum(
     model: AnalysisTarget,
-    inputs: Any,
+    inputs: ArrayLike,
     layer: int | str = 0,
-    state: Mapping[str, Any] | None = None,
+    *,
+    state: GivenState | None = None,
     singular: bool = False,
 ) -> Array:
     """Eigenvalues, or singular values, of the Jacobian of every step, the largest first.
@@ -92,7 +93,7 @@ def jacobian_spectrum(
     Raises:
         UsageError: as for :func:`jacobian`.
     """
-    matrices = jacobian(model, inputs, layer, state)
+    matrices = jacobian(model, inputs, layer, state=state)
     if not as_bool(singular, "jacobian_spectrum: singular"):
         return eigenvalues(matrices)
     values = np.full(matrices.shape[:-1], np.nan)
@@ -124,10 +125,11 @@ def state_slices(model: AnalysisTarget, layer: int | str = 0) -> dict[str, slice
 
 def lyapunov_exponents(
     model: AnalysisTarget,
-    inputs: Any,
+    inputs: ArrayLike,
     layer: int | str = 0,
+    *,
     count: int | None = None,
-    state: Mapping[str, Any] | None = None,
+    state: GivenState | None = None,
     warmup: int | None = None,
     seed: int = 0,
 ) -> Array:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from zoo.analysis.target import AnalysisTarget, ForwardRun, gradients, inputs_of, run, stack_of
 from zoo.arguments import as_integer, check_seed
 from zoo.arrays import as_array
 from zoo.errors import UsageError
 from zoo.layers.direction import Array
+from zoo.layers.recurrent import Recurrent
+from zoo.layers.states import GivenState
 from zoo.layers.validation import as_floats, as_tokens
+from zoo.model import Model
 from zoo.model.readout import readout_kernels
 
 
@@ -26,9 +29,8 @@ def targets_of(model: AnalysisTarget, x: Array, targets: Any) -> tuple[Array, Ar
         # A language model goes on with its inputs.
         return (x[:-1], x[1:], False) if hasattr(model, "vocab") else (x, None, False)
     who = f"{stack_of(model).label()}: targets"
-    has_readout = "Why" in model.params
-    outputs = len(model.params["by"]) if has_readout else stack_of(model).output_size
-    is_class = has_readout and model.criterion.target == "class"
+    outputs = model.output_size
+    is_class = isinstance(model, Model) and model.criterion.target == "class"
     shape = x.shape[:2] if is_class else (*x.shape[:2], outputs)
     target_array = as_array(targets, who)
     only_last = target_array.shape == shape[1:]
@@ -50,7 +52,7 @@ def gradient_at(model: AnalysisTarget, y: Array, target: Array) -> Array:
         y: Outputs of the layers at one step, ``(B, ·)``.
         target: Targets of that step, ``(B,)`` or ``(B, V)``.
     """
-    if "Why" not in model.params:
+    if isinstance(model, Recurrent):
         return np.asarray(2 * (y - target) / y.shape[1])
     weights, loss = model.params["Why"], model.criterion
     outputs = np.ascontiguousarray(y @ weights + model.params["by"])
@@ -71,10 +73,11 @@ TIMES = 4
 
 def gradient_by_lag(
     model: AnalysisTarget,
-    inputs: Any,
-    targets: Any = None,
+    inputs: ArrayLike,
+    targets: ArrayLike | None = None,
+    *,
     lags: int = 64,
-    state: Mapping[str, Any] | None = None,
+    state: GivenState | None = None,
     times: int = TIMES,
     seed: int = 0,
 ) -> dict[str, Array]:
@@ -130,13 +133,13 @@ def gradient_by_lag(
 
 
 def _windows_ending_at(
-    model: AnalysisTarget, x: Array, state: Mapping[str, Any] | None, times: list[int], lags: int
+    model: AnalysisTarget, x: Array, state: GivenState | None, times: list[int], lags: int
 ) -> tuple[ForwardRun, int]:
     """Run the last steps up to each of some times, side by side as rows; and the number of rows.
 
     Steps before a window change no gradient within it: they are run once, for the states.
     """
-    now, index, states = state, 0, list[Mapping[str, Any] | None]()
+    now, index, states = state, 0, list[GivenState | None]()
     for t in times:
         first = t - lags + 1
         if first > index:
@@ -146,7 +149,7 @@ def _windows_ending_at(
     return run(model, side_by_side, _joined(model, states, x.shape[1])), side_by_side.shape[1]
 
 
-def _joined(model: AnalysisTarget, states: list[Mapping[str, Any] | None], batch: int) -> dict[str, Array]:
+def _joined(model: AnalysisTarget, states: list[GivenState | None], batch: int) -> dict[str, Array]:
     stack = stack_of(model)
     full = [stack.initial_states(each, model.params, batch, model.dtype) for each in states]
     return {name: np.concatenate([each[name] for each in full]) for name in stack.state_shapes}

@@ -22,6 +22,7 @@ from zoo.compiler.passes.autodiff import step_vjp
 from zoo.errors import UsageError
 from zoo.layers.direction import Array, Arrays, Direction, DirectionTape
 from zoo.layers.replay import input_as_needed
+from zoo.layers.states import GivenState
 from zoo.layers.tracing import cell_trace_values
 
 
@@ -198,7 +199,7 @@ def state_map_of(target: AnalysisTarget, layer: int | str) -> StateMap:
 
 
 def trajectory(
-    target: AnalysisTarget, step: StateMap, x: Array, state: Mapping[str, Any] | None
+    target: AnalysisTarget, step: StateMap, x: Array, state: GivenState | None
 ) -> tuple[StepInputs, Array]:
     """The inputs of every step and the states before it, ``(T, B, S)``, in the direction's order of time.
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
+
+from numpy.typing import ArrayLike
 
 from zoo.arguments import short_repr
 from zoo.base.names import did_you_mean
@@ -13,12 +15,15 @@ from zoo.layers.batch import BatchRun
 from zoo.layers.checkpointing import Segment
 from zoo.layers.direction import Array, Arrays, Direction, DirectionTape
 from zoo.layers.parameters import FlatParameters
+from zoo.layers.recurrent import Recurrent
 from zoo.layers.stack import LayerTape, Stack
+from zoo.layers.states import GivenState
 from zoo.layers.tracing import GradientTracer, TraceRequest, ValueTracer, requested_names
 from zoo.layers.validation import as_inputs, as_state
+from zoo.model import Model
 
-AnalysisTarget: TypeAlias = Any
-"""A ``zoo.Recurrent``, or a model that has a ``stack`` of layers."""
+AnalysisTarget: TypeAlias = Recurrent | Model
+"""A layer or a model."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def layer_of(target: AnalysisTarget, layer: int | str) -> Direction:
     raise UsageError(f"{stack.label()}: layer is {short_repr(layer)}; there are {', '.join(layers)}.{hint}")
 
 
-def inputs_of(target: AnalysisTarget, inputs: Any) -> Array:
+def inputs_of(target: AnalysisTarget, inputs: ArrayLike) -> Array:
     """Convert inputs for kernels; a text becomes the tokens of one row.
 
     Raises:
@@ -101,7 +106,7 @@ def inputs_of(target: AnalysisTarget, inputs: Any) -> Array:
 
 
 def run(
-    target: AnalysisTarget, x: Array, state: Mapping[str, Any] | None = None, trace: TraceRequest = None
+    target: AnalysisTarget, x: Array, state: GivenState | None = None, trace: TraceRequest = None
 ) -> ForwardRun:
     """Run all layers.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from zoo.analysis.loss_gradients import gradient_at, targets_of
 from zoo.analysis.target import AnalysisTarget, gradients, inputs_of, run, stack_of
@@ -13,11 +14,12 @@ from zoo.arguments import as_elements, as_number
 from zoo.compiler.frontend.value_names import SQUASHING_RANGES
 from zoo.errors import UsageError
 from zoo.layers.direction import Array
+from zoo.layers.states import GivenState
 from zoo.layers.tracing import TraceRequest, cell_gates, cell_trace_values
 
 
 def trace(
-    model: AnalysisTarget, inputs: Any, names: TraceRequest = True, state: Mapping[str, Any] | None = None
+    model: AnalysisTarget, inputs: ArrayLike, names: TraceRequest = True, *, state: GivenState | None = None
 ) -> Mapping[str, Array]:
     """Named values of ``step`` at every step, as ``zoo.Recurrent.forward(x, trace=...)`` traces them.
 
@@ -39,10 +41,11 @@ def trace(
 
 def trace_grads(
     model: AnalysisTarget,
-    inputs: Any,
-    targets: Any = None,
+    inputs: ArrayLike,
+    targets: ArrayLike | None = None,
+    *,
     names: TraceRequest = True,
-    state: Mapping[str, Any] | None = None,
+    state: GivenState | None = None,
 ) -> Mapping[str, Array]:
     """Gradients of a model's loss at every step, the loss being the mean over all steps and rows.
 
@@ -77,9 +80,10 @@ def trace_grads(
 
 def gate_saturation(
     model: AnalysisTarget,
-    inputs: Any,
-    state: Mapping[str, Any] | None = None,
+    inputs: ArrayLike,
     names: Iterable[str] | None = None,
+    *,
+    state: GivenState | None = None,
     margin: float = 0.1,
 ) -> dict[str, tuple[float, float]]:
     """Shares of values at either end of the range of the function that made them.
@@ -91,9 +95,9 @@ def gate_saturation(
     Args:
         model: A ``zoo.Recurrent`` or a model.
         inputs: Floats ``(T, B, I)`` or tokens ``(T, B)``; for a language model also a text.
-        state: States before the first step; zeros if None.
         names: Names of values as for ``trace``; None for all results of sigmoid and tanh, gates under the
             names of :class:`zoo.Gates`.
+        state: States before the first step; zeros if None.
         margin: How near to an end counts.
 
     Returns:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
+from zoo.arguments import short_repr
+from zoo.errors import DefinitionError
+
 COMPLEMENT = "1 - "
 
 
@@ -35,6 +38,9 @@ class Gates:
         reset_gate: Factor of the old state within the candidate.
         update_gate: The gate that the paper calls so, whether it multiplies the old state or the candidate.
         candidate: The value that the input gate multiplies; any range.
+
+    Raises:
+        DefinitionError: if one is not a string.
     """
 
     input_gate: str = ""
@@ -43,6 +49,16 @@ class Gates:
     reset_gate: str = ""
     update_gate: str = ""
     candidate: str = ""
+
+    def __post_init__(self) -> None:
+        """Check that each value is a name."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, str):
+                raise DefinitionError(
+                    f"zoo.Gates: {field.name} is {short_repr(value)}; expected the name of a value of step, "
+                    f'or "1 - name".'
+                )
 
     def sources(self) -> dict[str, GateSource]:
         """The value of each gate that the cell has."""
