@@ -19,7 +19,7 @@ def fail(component: Component, what: str, actual: object, expected: object, mean
 
     Args:
         component: The component that breaks it.
-        what: The value that is checked; empty if ``actual`` says it.
+        what: The value that is checked; empty if ``actual`` names it.
         actual: The value.
         expected: The value that it should have.
         meaning: The usual cause and the remedy, in whole sentences.

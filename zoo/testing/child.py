@@ -51,7 +51,17 @@ def check_in_child(spec: str, *, timeout: float, plugin: str | None = None) -> R
         is_batch=True,
     ) as child:
         is_in_time = wait_or_kill(child.process, timeout)
-        ended = _crash_outcome(child.exit_status()) if is_in_time else _timeout_outcome(timeout)
+        ended: tuple[Status, str] = (
+            (
+                "failed",
+                f"found the process ended with {child.exit_status()}, expected an answer. {CRASH_MEANING}",
+            )
+            if is_in_time
+            else (
+                "not checked",
+                f"found the process still busy after {timeout:g} s, and ended it. {TIMEOUT_MEANING}",
+            )
+        )
         return _report(spec, child.messages(), ended, child.stderr())
 
 
@@ -70,14 +80,6 @@ def main() -> None:
     send({"member": (member.label(), [(name_of(check), law_of(check)) for check in checks])})
     run_checks(member, checks, on_fail="collect", callback=lambda outcome: send({"outcome": asdict(outcome)}))
     send({"done": True})
-
-
-def _crash_outcome(exit_status: str) -> tuple[Status, str]:
-    return "failed", f"found the process ended with {exit_status}, expected an answer. {CRASH_MEANING}"
-
-
-def _timeout_outcome(timeout: float) -> tuple[Status, str]:
-    return "not checked", f"found the process still busy after {timeout:g} s, and ended it. {TIMEOUT_MEANING}"
 
 
 def _report(spec: str, events: Events, ended: tuple[Status, str], words: str) -> Report:

@@ -242,7 +242,6 @@ def _descend(optimizer: Optimizer, curvature: Vector, start: Vector, lr: float) 
 
 
 def _without_decay(optimizer: Optimizer) -> Optimizer:
-    """The optimizer without weight decay."""
     off = {"weight_decay": 0.0} if "weight_decay" in optimizer.declared_options else {}
     return type(optimizer)(**{**optimizer.options, **off})
 
@@ -256,7 +255,6 @@ def _select(optimizer: Optimizer, name: str, array: Vector, chosen: Vector) -> V
 
 
 def _signature_count(optimizer: Optimizer) -> int:
-    """The number of signatures for which the kernel was compiled."""
     return len(getattr(optimizer.kernel("update"), "signatures", []))
 
 

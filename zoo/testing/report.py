@@ -139,7 +139,8 @@ def run_checks(
     for check in checks:
         error: Exception | None = None
         if outcomes and outcomes[0].status == "failed":
-            outcome = _skipped(check, outcomes[0])
+            reason = f"not tried, since {outcomes[0].check} failed"
+            outcome = Outcome(name_of(check), law_of(check), "skipped", reason)
         else:
             outcome, error = _run_check(component, check, expected.get(name_of(check)))
         outcomes.append(outcome)
@@ -204,7 +205,3 @@ def _status(component: Any, check: Check) -> tuple[Status, str, Exception | None
         exception = f"{type(error).__name__}: {error}".rstrip(": ")
         return "failed", f"{component.label()}: found an exception, expected none. {exception}", error
     return "passed", "", None
-
-
-def _skipped(check: Check, first: Outcome) -> Outcome:
-    return Outcome(name_of(check), law_of(check), "skipped", f"not tried, since {first.check} failed")

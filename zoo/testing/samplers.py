@@ -5,6 +5,7 @@ Logits are multiples of 1/8, so adding a constant is exact and no law fails beca
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -48,26 +49,30 @@ _extreme = _vectors(-2, 2).map(lambda logits: np.sign(logits) * np.where(abs(log
 _uniforms = st.integers(0, 2**53 - 1).map(lambda n: n * 2.0**-53)
 
 
-def _for_all(sampler: Sampler, law: Callable[..., Verdict], *inputs: st.SearchStrategy[Any]) -> None:
-    """Try the law on 50 examples."""
-    try_examples(lambda *values: require(sampler, *law(*values)), *inputs, count=50)
+def _law(*inputs: st.SearchStrategy[Any]) -> Callable[[Callable[..., Verdict]], Callable[[Sampler], None]]:
+    """Decorator that tries a law on 50 examples, each a value of every input."""
+
+    def decorate(law: Callable[..., Verdict]) -> Callable[[Sampler], None]:
+        @functools.wraps(law)
+        def check(sampler: Sampler) -> None:
+            try_examples(lambda *values: require(sampler, *law(sampler, *values)), *inputs, count=50)
+
+        return check
+
+    return decorate
 
 
 def _kept(sampler: Sampler, logits: Vector) -> Vector:
-    """The tokens that are not dropped."""
     return np.flatnonzero(sampler.apply(logits.copy()) > -np.inf)
 
 
-def check_output_like_input(sampler: Sampler) -> None:
+@_law(_logits)
+def check_output_like_input(sampler: Sampler, logits: Vector) -> Verdict:
     """Float64 logits of shape (V,) give float64 logits of shape (V,)."""
-
-    def law(logits: Vector) -> Verdict:
-        out = sampler.apply(logits.copy())
-        alike = isinstance(out, np.ndarray) and out.dtype == np.float64 and out.shape == logits.shape
-        actual = f"{getattr(out, 'dtype', type(out))} of shape {np.shape(out)}"
-        return alike, lambda: f"{actual}", lambda: f"float64 of shape {logits.shape}"
-
-    _for_all(sampler, law, _logits)
+    out = sampler.apply(logits.copy())
+    alike = isinstance(out, np.ndarray) and out.dtype == np.float64 and out.shape == logits.shape
+    actual = f"{getattr(out, 'dtype', type(out))} of shape {np.shape(out)}"
+    return alike, lambda: f"{actual}", lambda: f"float64 of shape {logits.shape}"
 
 
 def check_card(sampler: Sampler) -> None:
@@ -75,117 +80,90 @@ def check_card(sampler: Sampler) -> None:
     require_docs(sampler, sampler.declared_options, variant=False)
 
 
-def check_input_unchanged(sampler: Sampler) -> None:
+@_law(_logits)
+def check_input_unchanged(sampler: Sampler, logits: Vector) -> Verdict:
     """The sampler does not write to its argument."""
-
-    def law(logits: Vector) -> Verdict:
-        passed = logits.copy()
-        sampler.apply(passed)
-        same = np.array_equal(passed, logits)
-        return same, lambda: f"the input {logits} changed to {passed}", "it unchanged"
-
-    _for_all(sampler, law, _logits)
+    passed = logits.copy()
+    sampler.apply(passed)
+    same = np.array_equal(passed, logits)
+    return same, lambda: f"the input {logits} changed to {passed}", "it unchanged"
 
 
-def check_deterministic(sampler: Sampler) -> None:
+@_law(_logits)
+def check_deterministic(sampler: Sampler, logits: Vector) -> Verdict:
     """Equal logits give bitwise equal results."""
-
-    def law(logits: Vector) -> Verdict:
-        first, second = sampler.apply(logits.copy()), sampler.apply(logits.copy())
-        same = first.tobytes() == second.tobytes()
-        return same, lambda: f"{first} and then {second} from {logits}", "one result"
-
-    _for_all(sampler, law, _logits)
+    first, second = sampler.apply(logits.copy()), sampler.apply(logits.copy())
+    same = first.tobytes() == second.tobytes()
+    return same, lambda: f"{first} and then {second} from {logits}", "one result"
 
 
-def check_one_symbol_stays(sampler: Sampler) -> None:
+@_law(_logits | _extreme)
+def check_one_symbol_stays(sampler: Sampler, logits: Vector) -> Verdict:
     """At least one symbol is kept, and no logit becomes NaN or +inf."""
-
-    def law(logits: Vector) -> Verdict:
-        out = sampler.apply(logits.copy())
-        holds = np.isfinite(out.max())
-        return holds, lambda: f"{out} from {logits}", "a finite logit, the others finite or -inf"
-
-    _for_all(sampler, law, _logits | _extreme)
+    out = sampler.apply(logits.copy())
+    holds = np.isfinite(out.max())
+    return holds, lambda: f"{out} from {logits}", "a finite logit, the others finite or -inf"
 
 
-def check_constant_ignored(sampler: Sampler) -> None:
+@_law(_logits, st.integers(-8000, 8000).map(lambda n: n / 8))
+def check_constant_ignored(sampler: Sampler, logits: Vector, constant: float) -> Verdict:
     """Adding a constant to all logits does not change which symbols are kept."""
-
-    def law(logits: Vector, constant: float) -> Verdict:
-        kept, moved = _kept(sampler, logits), _kept(sampler, logits + constant)
-        same = np.array_equal(kept, moved)
-        return (
-            same,
-            lambda: f"{moved} kept of {logits} + {constant}",
-            lambda: f"{kept}, as without {constant}",
-        )
-
-    _for_all(sampler, law, _logits, st.integers(-8000, 8000).map(lambda n: n / 8))
+    kept, moved = _kept(sampler, logits), _kept(sampler, logits + constant)
+    same = np.array_equal(kept, moved)
+    return (
+        same,
+        lambda: f"{moved} kept of {logits} + {constant}",
+        lambda: f"{kept}, as without {constant}",
+    )
 
 
-def check_dropped_stays_dropped(sampler: Sampler) -> None:
+@_law(_with_dropped)
+def check_dropped_stays_dropped(sampler: Sampler, logits: Vector) -> Verdict:
     """A symbol with the logit -inf stays dropped."""
-
-    def law(logits: Vector) -> Verdict:
-        kept = _kept(sampler, logits)
-        holds = np.all(logits[kept] > -np.inf)
-        return holds, lambda: f"symbols {kept} kept of {logits}", "-inf to stay -inf"
-
-    _for_all(sampler, law, _with_dropped)
+    kept = _kept(sampler, logits)
+    holds = np.all(logits[kept] > -np.inf)
+    return holds, lambda: f"symbols {kept} kept of {logits}", "-inf to stay -inf"
 
 
-def check_order_preserved(sampler: Sampler) -> None:
+@_law(_logits)
+def check_order_preserved(sampler: Sampler, logits: Vector) -> Verdict:
     """Among kept symbols, a higher logit never gives a lower probability."""
-
-    def law(logits: Vector) -> Verdict:
-        out, kept = sampler.apply(logits.copy()), _kept(sampler, logits)
-        rising = kept[np.lexsort((out[kept], logits[kept]))]  # equal logits in the order of the results
-        holds = np.all(out[rising][1:] >= out[rising][:-1])
-        return holds, lambda: f"{out} from {logits}", "kept symbols in the order of their logits"
-
-    _for_all(sampler, law, _logits)
+    out, kept = sampler.apply(logits.copy()), _kept(sampler, logits)
+    rising = kept[np.lexsort((out[kept], logits[kept]))]  # equal logits in the order of the results
+    holds = np.all(out[rising][1:] >= out[rising][:-1])
+    return holds, lambda: f"{out} from {logits}", "kept symbols in the order of their logits"
 
 
-def check_permutation(sampler: Sampler) -> None:
+@_law(_distinct, st.randoms(use_true_random=False))
+def check_permutation(sampler: Sampler, logits: Vector, random: Random) -> Verdict:
     """Permuting distinct logits permutes the result: the index of a symbol has no effect."""
-
-    def law(logits: Vector, random: Random) -> Verdict:
-        permutation = np.array(random.sample(range(logits.size), logits.size))
-        moved, wanted = sampler.apply(logits[permutation]), sampler.apply(logits.copy())[permutation]
-        same = is_close(moved, wanted, 1e-12)
-        return same, lambda: f"{moved} from {logits[permutation]}", lambda: f"{wanted}, as in another order"
-
-    _for_all(sampler, law, _distinct, st.randoms(use_true_random=False))
+    permutation = np.array(random.sample(range(logits.size), logits.size))
+    moved, wanted = sampler.apply(logits[permutation]), sampler.apply(logits.copy())[permutation]
+    same = is_close(moved, wanted, 1e-12)
+    return same, lambda: f"{moved} from {logits[permutation]}", lambda: f"{wanted}, as in another order"
 
 
-def check_probabilities_sum_to_one(sampler: Sampler) -> None:
+@_law(_logits | _extreme)
+def check_probabilities_sum_to_one(sampler: Sampler, logits: Vector) -> Verdict:
     """Probabilities are finite, not negative and sum to one, for logits up to the largest float32."""
-
-    def law(logits: Vector) -> Verdict:
-        try:
-            probabilities = sampler.probabilities(logits)
-        except UsageError as error:
-            return False, f"an error for {logits} ({error})", "probabilities that sum to one"
-        holds = np.all(probabilities >= 0.0) and abs(probabilities.sum() - 1.0) < 1e-12
-        return holds, lambda: f"{probabilities} from {logits}", "probabilities that sum to one"
-
-    _for_all(sampler, law, _logits | _extreme)
+    try:
+        probabilities = sampler.probabilities(logits)
+    except UsageError as error:
+        return False, f"an error for {logits} ({error})", "probabilities that sum to one"
+    holds = np.all(probabilities >= 0.0) and abs(probabilities.sum() - 1.0) < 1e-12
+    return holds, lambda: f"{probabilities} from {logits}", "probabilities that sum to one"
 
 
-def check_draws_kept_symbols(sampler: Sampler) -> None:
+@_law(_logits, _uniforms)
+def check_draws_kept_symbols(sampler: Sampler, logits: Vector, u: float) -> Verdict:
     """Sampling returns only symbols that the sampler keeps, for all uniform numbers from 0 to 1 - 2**-53."""
-
-    def law(logits: Vector, u: float) -> Verdict:
-        kept = _kept(sampler, logits)
-        edges = np.cumsum(sampler.probabilities(logits))
-        near_edges = np.concatenate((edges, np.nextafter(edges, 0.0), np.nextafter(edges, 1.0)))
-        numbers = (0.0, u, _MAX_UNIFORM, *near_edges[near_edges < 1.0].tolist())
-        drawn = {number: sampler(logits, number) for number in numbers}
-        strange = {number: symbol for number, symbol in drawn.items() if symbol not in kept}
-        return not strange, lambda: f"draws {strange} (u: symbol) from {logits}", lambda: f"one of {kept}"
-
-    _for_all(sampler, law, _logits, _uniforms)
+    kept = _kept(sampler, logits)
+    edges = np.cumsum(sampler.probabilities(logits))
+    near_edges = np.concatenate((edges, np.nextafter(edges, 0.0), np.nextafter(edges, 1.0)))
+    numbers = (0.0, u, _MAX_UNIFORM, *near_edges[near_edges < 1.0].tolist())
+    drawn = {number: sampler(logits, number) for number in numbers}
+    strange = {number: symbol for number, symbol in drawn.items() if symbol not in kept}
+    return not strange, lambda: f"draws {strange} (u: symbol) from {logits}", lambda: f"one of {kept}"
 
 
 def check_distribution(sampler: Sampler) -> None:
@@ -215,57 +193,45 @@ def _chi_square_fits(counts: Vector, expected: Vector) -> bool:
     return bool(terms.sum() <= freedom * (1.0 - spread + 5.0 * spread**0.5) ** 3)
 
 
-def check_nan_raises(sampler: Sampler) -> None:
+@_law(st.sampled_from([np.nan, np.inf]), st.integers(0, 2))
+def check_nan_raises(sampler: Sampler, bad: float, place: int) -> Verdict:
     """Logits with NaN or +inf, as from a diverged model, raise a UsageError."""
-
-    def law(bad: float, place: int) -> Verdict:
-        logits = np.where(np.arange(3) == place, bad, [1.0, 0.0, -1.0])
-        try:
-            drawn = sampler(logits, 0.5)
-        except UsageError:
-            return True, "", ""
-        return False, lambda: f"symbol {drawn} drawn from {logits}", "a UsageError"
-
-    _for_all(sampler, law, st.sampled_from([np.nan, np.inf]), st.integers(0, 2))
+    logits = np.where(np.arange(3) == place, bad, [1.0, 0.0, -1.0])
+    try:
+        drawn = sampler(logits, 0.5)
+    except UsageError:
+        return True, "", ""
+    return False, lambda: f"symbol {drawn} drawn from {logits}", "a UsageError"
 
 
-def check_single_symbol(sampler: Sampler) -> None:
+@_law(st.sampled_from([0.0, 7.5, 1e4, -1e4, _MAX_LOGIT, -_MAX_LOGIT]), _uniforms)
+def check_single_symbol(sampler: Sampler, logit: float, u: float) -> Verdict:
     """A single symbol has probability one."""
-
-    def law(logit: float, u: float) -> Verdict:
-        (probability,) = sampler.probabilities(np.array([logit]))
-        drawn = sampler(np.array([logit]), u)
-        certain = probability == 1.0 and drawn == 0
-        return certain, lambda: f"probability {probability}, draw {drawn} of [{logit}]", "1.0, 0"
-
-    _for_all(sampler, law, st.sampled_from([0.0, 7.5, 1e4, -1e4, _MAX_LOGIT, -_MAX_LOGIT]), _uniforms)
+    (probability,) = sampler.probabilities(np.array([logit]))
+    drawn = sampler(np.array([logit]), u)
+    certain = probability == 1.0 and drawn == 0
+    return certain, lambda: f"probability {probability}, draw {drawn} of [{logit}]", "1.0, 0"
 
 
-def check_jit_equals_python(sampler: Sampler) -> None:
+@_law(_logits)
+def check_jit_equals_python(sampler: Sampler, logits: Vector) -> Verdict:
     """The compiled kernel agrees with its source run as plain Python, up to rounding."""
-
-    def law(logits: Vector) -> Verdict:
-        jitted = sampler.apply(logits.copy())
-        with pure_python():
-            plain = sampler.apply(logits.copy())
-        same = is_close(jitted, plain, 1e-12)
-        return same, lambda: f"{jitted} compiled, from {logits}", lambda: f"{plain}, as in plain Python"
-
-    _for_all(sampler, law, _logits)
+    jitted = sampler.apply(logits.copy())
+    with pure_python():
+        plain = sampler.apply(logits.copy())
+    same = is_close(jitted, plain, 1e-12)
+    return same, lambda: f"{jitted} compiled, from {logits}", lambda: f"{plain}, as in plain Python"
 
 
-def check_reference(sampler: Sampler) -> None:
+@_law(_logits)
+def check_reference(sampler: Sampler, logits: Vector) -> Verdict:
     """The kernel agrees with the class's ``reference``, its definition in plain NumPy."""
     reference = getattr(type(sampler), "reference", None)
     if reference is None:
         raise SkipTest("the class has no reference(logits, *options)")
-
-    def law(logits: Vector) -> Verdict:
-        actual, wanted = sampler.apply(logits.copy()), reference(logits.copy(), *sampler.options.values())
-        same = is_close(actual, wanted, 1e-12)
-        return same, lambda: f"{actual} from {logits}", lambda: f"{wanted}, as its reference"
-
-    _for_all(sampler, law, _logits)
+    actual, wanted = sampler.apply(logits.copy()), reference(logits.copy(), *sampler.options.values())
+    same = is_close(actual, wanted, 1e-12)
+    return same, lambda: f"{actual} from {logits}", lambda: f"{wanted}, as its reference"
 
 
 def check_compiles_once(sampler: Sampler) -> None:

@@ -5,7 +5,6 @@ Laws about randomness look at a few hundred examples, the same in every run, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from unittest import SkipTest
 
@@ -137,7 +136,6 @@ def check_perfect_is_best(task: Task) -> None:
 
 
 def _perfect_outputs(task: Task, batch: Batch) -> Array:
-    """Outputs with the correct answer at every step."""
     if task.criterion.target == "class":
         return np.where(np.arange(task.output_size) == batch.targets[..., None], _CERTAIN, -_CERTAIN)
     return batch.targets if task.criterion.target == "value" else (2 * batch.targets - 1) * _CERTAIN
@@ -156,7 +154,8 @@ def check_baseline(task: Task) -> None:
     The model is a table of mean targets if the inputs have few distinct values, else a linear function.
     """
     baseline_model = _MemorylessBaseline(task, [task.batch(index, 32) for index in range(32)])
-    scores = [task.score(baseline_model.outputs(batch), batch) for batch in _test_batches(task)]
+    batches = (task.batch(index, 32, 0, "test") for index in range(task.batch_count("test", 32) or 32))
+    scores = [task.score(baseline_model.outputs(batch), batch) for batch in batches]
     score, spread = float(np.mean(scores)), float(np.std(scores) / max(len(scores) - 1, 1) ** 0.5)
     baseline = task.baseline()
     slack = 4 * spread + 0.05 * max(abs(baseline), 0.02)
@@ -164,11 +163,6 @@ def check_baseline(task: Task) -> None:
     require(
         task, near, f"{score:.4g} without memory", f"the baseline {baseline:.4g}, give or take {slack:.2g}"
     )
-
-
-def _test_batches(task: Task) -> Iterator[Batch]:
-    for index in range(task.batch_count("test", 32) or 32):
-        yield task.batch(index, 32, 0, "test")
 
 
 class _MemorylessBaseline:

@@ -74,7 +74,7 @@ class Trial:
     """A layer and the arguments of its forward and backward pass.
 
     Args:
-        rnn: The layer; its first parameters are those of its initializers.
+        rnn: The layer, with its initial parameters.
         theta: Parameters, ``(P,)``.
         x: Inputs ``(T, B, I)`` or tokens ``(T, B)``.
         state: First states, not zero; small whole numbers where they are discrete.
@@ -82,7 +82,7 @@ class Trial:
         dy: Gradient of the outputs.
         dlast: Gradient of the last states, not zero; zero where they are discrete.
         rng: Generator for further random numbers of a law.
-        lengths: Steps of each row, if they are not those of x.
+        lengths: Steps of each row, if they are not all steps of x.
         noise: Seed and step of noise and dropout; None for none.
     """
 
@@ -359,6 +359,28 @@ def for_all(
             seed=st.integers(0, 99),
         )
         try_examples(lambda case: at_case(case, law), cases, count=example_count())
+
+
+def law(
+    before: Callable[[Cell], object] | None = None, **choices: Any
+) -> Callable[[Callable[[Case], None]], Callable[..., None]]:
+    """Decorator that makes a check of a cell of a law of one case.
+
+    Args:
+        before: Called with the cell before any case, for example to skip the law.
+        **choices: Keyword arguments of :func:`for_all`. The check takes others instead.
+    """
+
+    def decorate(try_case: Callable[[Case], None]) -> Callable[..., None]:
+        @functools.wraps(try_case)
+        def check(cell: Cell, **changes: Any) -> None:
+            if before is not None:
+                before(cell)
+            for_all(cell, try_case, **{**choices, **changes})
+
+        return check
+
+    return decorate
 
 
 def at_case(case: Case, law: Callable[[Case], None]) -> None:

@@ -57,7 +57,6 @@ def _check_card(cell: Cell) -> None:
 
 
 def _is_in_plugin(cls: type[Cell]) -> bool:
-    """Whether a class is defined in an installed plugin."""
     modules = [record.module for record in plugins() if record.distribution and record.module]
     return any(f"{cls.__module__}.".startswith(f"{module}.") for module in modules)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from unittest import SkipTest
 
@@ -27,7 +27,7 @@ from zoo.testing.trials import (
     Arrays,
     Case,
     Trial,
-    for_all,
+    law,
     make_trial,
     named_gradients,
     run,
@@ -43,90 +43,86 @@ TOLERANCE = 1e-7
 MAX_ELEMENTS = 24
 
 
-def check_parameter_gradients(cell: Cell) -> None:
+def _compares(variables: Callable[[Cell], Iterable[str]]) -> Callable[[Cell], None]:
+    """Warn of cut gradients, and skip a law that compares cut gradients only, before its first case."""
+
+    def warn_or_skip(cell: Cell) -> None:
+        warn_of_cuts(cell)
+        skip_if_all_cut(cell, variables(cell))
+
+    return warn_or_skip
+
+
+@law(before=_compares(lambda cell: cell.params), kinds=FLOAT64)
+def check_parameter_gradients(case: Case) -> None:
     """The gradient of every parameter equals central differences in float64."""
-    warn_of_cuts(cell)
-    skip_if_all_cut(cell, cell.params)
     meaning = (
         "Usually a term of the chain rule is missing, or a sum over the steps, the rows or the uses of a "
         "weight."
     )
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        _compare(trial, "gradient of parameter", trial.rnn.layout.views(trial.theta), meaning)
-
-    for_all(cell, law, kinds=FLOAT64)
+    trial = make_trial(case)
+    _compare(trial, "gradient of parameter", trial.rnn.layout.views(trial.theta), meaning)
 
 
-def check_input_gradient(cell: Cell) -> None:
+@law(before=_compares(lambda _: ["x"]), kinds=(DENSE64,))
+def check_input_gradient(case: Case) -> None:
     """The gradient of the input equals central differences in float64."""
-    warn_of_cuts(cell)
-    skip_if_all_cut(cell, ["x"])
     meaning = (
         "Layers below learn from it; often it is the gradient at the pre-activation times the transposed "
         "weights."
     )
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        _compare(trial, "gradient of", {"the input x": trial.x}, meaning)
-
-    for_all(cell, law, kinds=(DENSE64,))
+    trial = make_trial(case)
+    _compare(trial, "gradient of", {"the input x": trial.x}, meaning)
 
 
-def check_state_gradient(cell: Cell) -> None:
+@law(before=_compares(lambda cell: cell.states), kinds=FLOAT64)
+def check_state_gradient(case: Case) -> None:
     """The gradient of every initial state equals central differences in float64; it is zero if discrete."""
-    warn_of_cuts(cell)
-    skip_if_all_cut(cell, cell.states)
     meaning = (
         "Back-propagation through time begins with `dlast` and ends with the gradient of the initial state; "
         "a state that is passed on unchanged passes its gradient on."
     )
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        smooth = {name: value for name, value in trial.state.items() if name not in trial.discrete}
-        _compare(trial, "gradient of the initial state", smooth, meaning)
-        _check_discrete(trial)
-
-    for_all(cell, law, kinds=FLOAT64)
+    trial = make_trial(case)
+    smooth = {name: value for name, value in trial.state.items() if name not in trial.discrete}
+    _compare(trial, "gradient of the initial state", smooth, meaning)
+    _check_discrete(trial)
 
 
-def check_directional_derivative(cell: Cell) -> None:
+@law(
+    before=_compares(lambda cell: ["x", *cell.states, *cell.params]),
+    kinds=FLOAT64,
+    steps=(1, 9),
+    batch=(1, 10),
+    most_inputs=5,
+    most_hidden=8,
+)
+def check_directional_derivative(case: Case) -> None:
     """The derivative in a random direction of all variables equals central differences in float64."""
-    warn_of_cuts(cell)
-    skip_if_all_cut(cell, ["x", *cell.states, *cell.params])
     meaning = (
         "Where single gradients are right, look at what only long sequences, large batches and wide layers "
         "reach: a truncated sum, the first and last steps of a loop, the edges of blocks."
     )
-
-    def law(case: Case) -> None:
-        compare_direction(make_trial(case), meaning)
-
-    for_all(cell, law, kinds=FLOAT64, steps=(1, 9), batch=(1, 10), most_inputs=5, most_hidden=8)
+    compare_direction(make_trial(case), meaning)
 
 
-def check_vjp_linear(cell: Cell) -> None:
+@law(kinds=FLOAT64)
+def check_vjp_linear(case: Case) -> None:
     """The backward pass is linear: the gradient of a weighted sum is the weighted sum of the gradients."""
     meaning = "A backward pass that clips, normalises or adds is not a derivative; clip in training instead."
+    trial, other = make_trial(case), make_trial(replace(case, seed=case.seed + 1))
 
-    def law(case: Case) -> None:
-        trial, other = make_trial(case), make_trial(replace(case, seed=case.seed + 1))
+    def backward(a: float, b: float) -> Arrays:
+        _, _, tape = trial.apply()
+        dlast = {name: a * trial.dlast[name] + b * other.dlast[name] for name in trial.dlast}
+        return named_gradients(trial.rnn, *trial.rnn.vjp(tape, a * trial.dy + b * other.dy, dlast))
 
-        def backward(a: float, b: float) -> Arrays:
-            _, _, tape = trial.apply()
-            dlast = {name: a * trial.dlast[name] + b * other.dlast[name] for name in trial.dlast}
-            return named_gradients(trial.rnn, *trial.rnn.vjp(tape, a * trial.dy + b * other.dy, dlast))
-
-        first, second = backward(1, 0), backward(0, 1)
-        expected = {name: 50 * first[name] - 0.3 * second[name] for name in first}
-        assert_close(cell, backward(50, -0.3), expected, 50 * trial.rounding, meaning)
-        zeros = {name: np.zeros_like(value) for name, value in first.items()}
-        assert_same(cell, backward(0, 0), zeros, f"Zero gradients in must give zero gradients out. {meaning}")
-
-    for_all(cell, law, kinds=FLOAT64)
+    first, second = backward(1, 0), backward(0, 1)
+    expected = {name: 50 * first[name] - 0.3 * second[name] for name in first}
+    assert_close(case.cell, backward(50, -0.3), expected, 50 * trial.rounding, meaning)
+    zeros = {name: np.zeros_like(value) for name, value in first.items()}
+    assert_same(
+        case.cell, backward(0, 0), zeros, f"Zero gradients in must give zero gradients out. {meaning}"
+    )
 
 
 @functools.lru_cache(maxsize=256)
@@ -174,7 +170,6 @@ def skip_if_all_cut(cell: Cell, variables: Iterable[str]) -> None:
 
 
 def _cut_text(cell: Cell, cuts: GradientCuts) -> str:
-    """The warning text about cut gradients."""
     operands = cuts.stop_gradient_operands
     called = f"({', '.join(operands)})" if operands else ""
     facts = [
@@ -230,7 +225,6 @@ def _cut_gradient_names(trial: Trial) -> set[str]:
 
 
 def _check_discrete(trial: Trial) -> None:
-    """Require zero gradients for discrete states."""
     gradients = run(trial)
     for name in trial.discrete:
         what, zeros = f"gradient of the initial state {name}", np.zeros_like(trial.state[name])

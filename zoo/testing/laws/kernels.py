@@ -32,7 +32,7 @@ from zoo.testing.trials import (
     Trial,
     astype,
     at_case,
-    for_all,
+    law,
     make_trial,
     named_outputs,
     nearest_size,
@@ -41,18 +41,18 @@ from zoo.testing.trials import (
 )
 
 
-def check_step_agrees(cell: Cell) -> None:
-    """The compiled forward pass agrees with ``step`` called on NumPy arrays."""
+def _require_step(cell: Cell) -> None:
     if not cell.has_step():
         raise SkipTest("it has kernels and no step to compare with")
+
+
+@law(before=_require_step)
+def check_step_agrees(case: Case) -> None:
+    """The compiled forward pass agrees with ``step`` called on NumPy arrays."""
     meaning = "Expected is `step`, row by row and time step by time step; one of the two is wrong."
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        y, last, _ = trial.apply()
-        assert_close(cell, named_outputs(y, last), named_outputs(*_run_step(trial)), trial.rounding, meaning)
-
-    for_all(cell, law)
+    trial = make_trial(case)
+    y, last, _ = trial.apply()
+    assert_close(case.cell, named_outputs(y, last), named_outputs(*_run_step(trial)), trial.rounding, meaning)
 
 
 def _run_step(trial: Trial) -> tuple[Array, Arrays]:
@@ -64,32 +64,35 @@ def _run_step(trial: Trial) -> tuple[Array, Arrays]:
     return y, last
 
 
+def _kernels(cell: Cell) -> dict[str, Kernel[..., Any]]:
+    cell_kernels = kernels_of(cell)
+    kernels: dict[str, Any] = {"forward": cell_kernels.forward, "backward": cell_kernels.backward}
+    for name, kernel in kernels.items():
+        if not isinstance(kernel, Kernel):
+            meaning = "Plain Python is some hundred times slower; put @zoo.njit above it."
+            fail(cell, name, f"a {type(kernel).__name__}", "a function decorated with @zoo.njit", meaning)
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        raise SkipTest("Numba is switched off by NUMBA_DISABLE_JIT")
+    return kernels
+
+
 LAYERS = (1, 2)
 
 
-def check_jit_equals_python(
-    cell: Cell, kinds: tuple[InputKind, ...] = ALL_KINDS, layers: tuple[int, ...] = LAYERS
-) -> None:
+@law(before=_kernels, kinds=ALL_KINDS, layers=LAYERS)
+def check_jit_equals_python(case: Case) -> None:
     """The compiled kernels agree with their source run as plain Python, up to rounding.
 
-    Args:
-        cell: The cell.
-        kinds: Dtypes, each with tokens or without; each of them has to be compiled.
-        layers: Numbers of layers; the second layer of a model that reads tokens is dense.
+    Each of ``kinds`` has to be compiled. The second of ``layers`` is dense if the first reads tokens.
     """
-    _kernels(cell)
     meaning = (
         "Expected is plain Python. Compiled code does not check indices, wraps integers, and takes globals "
         "as they were when it was compiled."
     )
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        with pure_python():
-            expected = run(trial)
-        assert_close(cell, run(trial), expected, trial.rounding, meaning)
-
-    for_all(cell, law, kinds=kinds, layers=layers)
+    trial = make_trial(case)
+    with pure_python():
+        expected = run(trial)
+    assert_close(case.cell, run(trial), expected, trial.rounding, meaning)
 
 
 def check_compiles_once(
@@ -137,19 +140,6 @@ def _check_signature_count(cell: Cell, name: str, kernel: Kernel[..., Any], most
         fail(cell, f"compiled versions of {name}", count, most, meaning)
 
 
-def _kernels(cell: Cell) -> dict[str, Kernel[..., Any]]:
-    """The two compiled kernels."""
-    cell_kernels = kernels_of(cell)
-    kernels: dict[str, Any] = {"forward": cell_kernels.forward, "backward": cell_kernels.backward}
-    for name, kernel in kernels.items():
-        if not isinstance(kernel, Kernel):
-            meaning = "Plain Python is some hundred times slower; put @zoo.njit above it."
-            fail(cell, name, f"a {type(kernel).__name__}", "a function decorated with @zoo.njit", meaning)
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
-        raise SkipTest("Numba is switched off by NUMBA_DISABLE_JIT")
-    return kernels
-
-
 # T, B, I and H. A vector register holds 2 to 16 numbers and a panel of packed weights 8 to 32, so these
 # widths leave a last vector and a last panel that is full, that lacks one number, or that holds only one. A
 # shard has 8 rows, and 16 for a batch of 129 to 256.
@@ -174,7 +164,7 @@ MEANING = (
 def check_large_sizes(
     cell: Cell, kinds: tuple[InputKind, ...] = ALL_KINDS, sizes: Iterable[tuple[int, int, int, int]] = SIZES
 ) -> None:
-    """Up to 40 steps, 65 units and 130 rows, outputs, states and gradients equal those of ``step``.
+    """Up to 40 steps, 65 units and 130 rows, outputs, states and gradients agree with ``step``.
 
     The reference evaluates the equations of ``step`` in NumPy, and differentiates them in reverse mode. A
     cell without a ``step`` that can be read is compared with central differences, in a random direction of

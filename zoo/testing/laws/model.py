@@ -20,7 +20,7 @@ from zoo.testing.trials import (
     Case,
     InputKind,
     Trial,
-    for_all,
+    law,
     make_trial,
     suitable_sizes,
 )
@@ -28,29 +28,26 @@ from zoo.testing.trials import (
 TOKENS = (TOKENS64, TOKENS32)
 
 
-def check_softmax(cell: Cell) -> None:
+@law(kinds=TOKENS, least_inputs=2, most_inputs=5)
+def check_softmax(case: Case) -> None:
     """The readout's softmax sums to one, and loss and gradient are finite, also for very large logits."""
     meaning = "Outputs should be of moderate size, or the readout overflows."
-
-    def law(case: Case) -> None:
-        model, tokens = _model(case)
-        for scale in (1, 1e6):
-            model.params["Why"][...] *= scale
-            logits, _ = model.logits(tokens)
-            for row in logits.reshape(-1, len(model.vocab)):
-                _check_row(cell, row, f"readout weights times {scale:g}. {meaning}")
-            loss, _ = model.loss_and_grad(tokens, tokens[::-1])
-            if not (np.isfinite(loss) and np.isfinite(model.grad).all()):
-                actual = f"loss {loss}, gradient {model.grad[~np.isfinite(model.grad)][:1]}"
-                fail(
-                    cell,
-                    "language model",
-                    actual,
-                    "finite numbers",
-                    f"With readout weights times {scale:g}. {meaning}",
-                )
-
-    for_all(cell, law, kinds=TOKENS, least_inputs=2, most_inputs=5)
+    model, tokens = _model(case)
+    for scale in (1, 1e6):
+        model.params["Why"][...] *= scale
+        logits, _ = model.logits(tokens)
+        for row in logits.reshape(-1, len(model.vocab)):
+            _check_row(case.cell, row, f"readout weights times {scale:g}. {meaning}")
+        loss, _ = model.loss_and_grad(tokens, tokens[::-1])
+        if not (np.isfinite(loss) and np.isfinite(model.grad).all()):
+            actual = f"loss {loss}, gradient {model.grad[~np.isfinite(model.grad)][:1]}"
+            fail(
+                case.cell,
+                "language model",
+                actual,
+                "finite numbers",
+                f"With readout weights times {scale:g}. {meaning}",
+            )
 
 
 def _check_row(cell: Cell, logits: Array, meaning: str) -> None:
@@ -62,22 +59,19 @@ def _check_row(cell: Cell, logits: Array, meaning: str) -> None:
         fail(cell, "sum of the probabilities", total, 1, f"With {meaning}")
 
 
-def check_save_load(cell: Cell) -> None:
+@law(kinds=TOKENS, least_inputs=2, most_inputs=5)
+def check_save_load(case: Case) -> None:
     """A loaded model has the saved cell, and bitwise equal parameters, buffers and outputs."""
     meaning = "A cell is saved as its class and options: attributes set in __init__ are lost."
-
-    def law(case: Case) -> None:
-        model, tokens = _model(case)
-        expected = _model_arrays(model, tokens)
-        with tempfile.TemporaryDirectory() as directory:
-            path = Path(directory) / "model.safetensors"
-            model.save(path)
-            loaded = load_model(path, cell=type(cell))
-        if loaded.cell != cell:
-            fail(cell, "cell of the loaded model", repr(loaded.cell), repr(cell), meaning)
-        assert_same(cell, _model_arrays(loaded, tokens), expected, meaning)
-
-    for_all(cell, law, kinds=TOKENS, least_inputs=2, most_inputs=5)
+    model, tokens = _model(case)
+    expected = _model_arrays(model, tokens)
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "model.safetensors"
+        model.save(path)
+        loaded = load_model(path, cell=type(case.cell))
+    if loaded.cell != case.cell:
+        fail(case.cell, "cell of the loaded model", repr(loaded.cell), repr(case.cell), meaning)
+    assert_same(case.cell, _model_arrays(loaded, tokens), expected, meaning)
 
 
 def _model(case: Case) -> tuple[LanguageModel, Array]:

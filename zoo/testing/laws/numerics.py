@@ -21,61 +21,58 @@ from zoo.testing.trials import (
     Case,
     Trial,
     astype,
-    for_all,
+    law,
     make_trial,
     named_gradients,
     run,
 )
 
 
-def check_float32(cell: Cell) -> None:
+@law(kinds=(DENSE32, TOKENS32))
+def check_float32(case: Case) -> None:
     """Values and gradients in float32 agree with float64 to a tolerance based on the float32 epsilon."""
     meaning = "Look for a branch on the dtype, an imprecise constant, or cancellation of large numbers."
+    trial = make_trial(case)
+    assert_close(
+        case.cell,
+        run(trial),
+        run(astype(trial, "float64")),
+        trial.rounding,
+        f"Expected is float64. {meaning}",
+    )
 
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        assert_close(
-            cell, run(trial), run(astype(trial, "float64")), trial.rounding, f"Expected is float64. {meaning}"
-        )
 
-    for_all(cell, law, kinds=(DENSE32, TOKENS32))
-
-
-def check_large_inputs(cell: Cell) -> None:
+# No more than two steps of one layer: a cell that multiplies its inputs squares them at each.
+@law(kinds=DENSE, steps=(1, 2), layers=(1,))
+def check_large_inputs(case: Case) -> None:
     """Inputs multiplied by 10,000 give finite outputs, states and gradients."""
     meaning = (
         "Functions that saturate must not overflow on the way: exp(a) / (1 + exp(a)) is inf / inf for large "
         "a, where zoo.kernels.sigmoid and tanh are not; exponential gates need their largest exponent "
         "subtracted."
     )
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        for name, array in run(replace(trial, x=trial.x * trial.x.dtype.type(1e4))).items():
-            if not np.isfinite(array).all():
-                fail(cell, name, f"{array[~np.isfinite(array)][0]} among the numbers", "finite ones", meaning)
-
-    # No more than two steps of one layer: a cell that multiplies its inputs squares them at each.
-    for_all(cell, law, kinds=DENSE, steps=(1, 2), layers=(1,))
+    trial = make_trial(case)
+    for name, array in run(replace(trial, x=trial.x * trial.x.dtype.type(1e4))).items():
+        if not np.isfinite(array).all():
+            fail(
+                case.cell, name, f"{array[~np.isfinite(array)][0]} among the numbers", "finite ones", meaning
+            )
 
 
-def check_nan(cell: Cell) -> None:
+@law()
+def check_nan(case: Case) -> None:
     """NaN in inputs, states, parameters or gradients gives NaN results, and only in its own sequence."""
     meaning = (
         "A diverged run must look diverged: comparisons with NaN are false, so write clamps as `limit if a "
         "> limit else a`, which passes NaN on, and not `a if a < limit else limit`."
     )
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        row = case.seed % case.batch
-        for what, poisoned in _trials_with_nan(trial, row):
-            _check_forward(poisoned, f"NaN in {what}", row, meaning)
-        for name in trial.rnn.params:
-            _check_parameter(trial, name, meaning)
-        _check_backward(trial, row, meaning)
-
-    for_all(cell, law)
+    trial = make_trial(case)
+    row = case.seed % case.batch
+    for what, poisoned in _trials_with_nan(trial, row):
+        _check_forward(poisoned, f"NaN in {what}", row, meaning)
+    for name in trial.rnn.params:
+        _check_parameter(trial, name, meaning)
+    _check_backward(trial, row, meaning)
 
 
 def _trials_with_nan(trial: Trial, row: int) -> Iterator[tuple[str, Trial]]:

@@ -22,8 +22,8 @@ from zoo.testing.trials import (
     Arrays,
     Case,
     Trial,
-    for_all,
     inputs_of,
+    law,
     make_trial,
     named_gradients,
     rebuild_layer,
@@ -34,48 +34,39 @@ Shape = tuple[int, ...]
 Expectation = tuple[str, Any, Shape]
 
 
-def check_shapes(cell: Cell) -> None:
+@law(batch=(1, 9))
+def check_shapes(case: Case) -> None:
     """Outputs, states and gradients have the declared shapes and the parameters' dtype, C-contiguous."""
-
-    def law(case: Case) -> None:
-        for what, array, shape in _results(make_trial(case)):
-            _check_array(cell, what, array, shape, case.dtype)
-
-    for_all(cell, law, batch=(1, 9))
+    for what, array, shape in _results(make_trial(case)):
+        _check_array(case.cell, what, array, shape, case.dtype)
 
 
-def check_empty_sequence(cell: Cell) -> None:
+@law(steps=(0, 0))
+def check_empty_sequence(case: Case) -> None:
     """A sequence of zero steps has no outputs, and returns the states and their gradients unchanged."""
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        results = run(trial)
-        expected = {name: np.zeros_like(value) for name, value in results.items()}
-        expected |= {f"last state {name}": value for name, value in trial.state.items()}
-        expected |= {f"gradient of the initial state {name}": value for name, value in trial.dlast.items()}
-        assert_same(
-            cell,
-            results,
-            expected,
-            "With T = 0 the time loop does not run; start from a copy of the state.",
-        )
-
-    for_all(cell, law, steps=(0, 0))
+    trial = make_trial(case)
+    results = run(trial)
+    expected = {name: np.zeros_like(value) for name, value in results.items()}
+    expected |= {f"last state {name}": value for name, value in trial.state.items()}
+    expected |= {f"gradient of the initial state {name}": value for name, value in trial.dlast.items()}
+    assert_same(
+        case.cell,
+        results,
+        expected,
+        "With T = 0 the time loop does not run; start from a copy of the state.",
+    )
 
 
-def check_results_are_new(cell: Cell) -> None:
+@law(steps=(0, 3))
+def check_results_are_new(case: Case) -> None:
     """Results share no memory with arguments."""
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        results = [(what, result) for what, result, _ in _results(trial)]
-        for given, array in inputs_of(trial):
-            for what, result in results:
-                if np.shares_memory(result, array):
-                    meaning = "A write to one changes the other; return `.copy()`."
-                    fail(cell, what, f"a view of {given}", "an array of its own", meaning)
-
-    for_all(cell, law, steps=(0, 3))
+    trial = make_trial(case)
+    results = [(what, result) for what, result, _ in _results(trial)]
+    for given, array in inputs_of(trial):
+        for what, result in results:
+            if np.shares_memory(result, array):
+                meaning = "A write to one changes the other; return `.copy()`."
+                fail(case.cell, what, f"a view of {given}", "an array of its own", meaning)
 
 
 def _results(trial: Trial) -> Iterator[Expectation]:
@@ -140,17 +131,14 @@ def _check_array(cell: Cell, what: str, array: Any, shape: Shape, dtype: str) ->
         fail(cell, what, f"strides {array.strides}", "a C-contiguous array", meaning)
 
 
-def check_inputs_unchanged(cell: Cell) -> None:
+@law()
+def check_inputs_unchanged(case: Case) -> None:
     """Kernels do not write to parameters, inputs, initial states or incoming gradients."""
     meaning = "A kernel that wrote into it changes the caller's array; work on a copy, `h = h0.copy()`."
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        before = {name: array.copy() for name, array in inputs_of(trial)}
-        _run_in_place(trial)
-        assert_same(cell, dict(inputs_of(trial)), before, meaning)
-
-    for_all(cell, law)
+    trial = make_trial(case)
+    before = {name: array.copy() for name, array in inputs_of(trial)}
+    _run_in_place(trial)
+    assert_same(case.cell, dict(inputs_of(trial)), before, meaning)
 
 
 def _run_in_place(trial: Trial) -> None:
@@ -161,69 +149,57 @@ def _run_in_place(trial: Trial) -> None:
     rnn.functional.vjp(tape, trial.dy, trial.dlast, rnn.threads)
 
 
-def check_deterministic(cell: Cell) -> None:
+@law()
+def check_deterministic(case: Case) -> None:
     """Repeated calls give bitwise equal results."""
     meaning = (
         "Kernels may use no random numbers, no clock, and no memory of earlier calls (np.empty is not zeros)."
     )
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        first = run(trial)
-        assert_same(cell, run(trial), first, meaning)
-
-    for_all(cell, law)
+    trial = make_trial(case)
+    first = run(trial)
+    assert_same(case.cell, run(trial), first, meaning)
 
 
-def check_tape_reusable(cell: Cell) -> None:
+@law()
+def check_tape_reusable(case: Case) -> None:
     """Two backward passes with one tape give bitwise equal gradients."""
     meaning = "The backward pass wrote into its tape; work on a copy, or on an array of its own."
+    trial = make_trial(case)
+    _, _, tape = trial.apply()
 
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        _, _, tape = trial.apply()
+    def backward() -> Arrays:
+        return named_gradients(trial.rnn, *trial.rnn.vjp(tape, trial.dy, trial.dlast))
 
-        def backward() -> Arrays:
-            return named_gradients(trial.rnn, *trial.rnn.vjp(tape, trial.dy, trial.dlast))
-
-        first = backward()
-        assert_same(cell, backward(), first, meaning)
-
-    for_all(cell, law)
+    first = backward()
+    assert_same(case.cell, backward(), first, meaning)
 
 
-def check_two_tapes(cell: Cell) -> None:
+@law()
+def check_two_tapes(case: Case) -> None:
     """A tape stays valid after another forward pass: the gradients do not change."""
     meaning = (
         "What the backward pass needs belongs in the tape, not in a buffer that the next forward pass reuses."
     )
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        other = make_trial(replace(case, seed=case.seed + 1))
-        expected = run(trial)
-        _, _, tape = trial.apply()
-        other.apply()
-        gradients = named_gradients(trial.rnn, *trial.rnn.vjp(tape, trial.dy, trial.dlast))
-        assert_same(cell, gradients, {name: expected[name] for name in gradients}, meaning)
-
-    for_all(cell, law)
+    trial = make_trial(case)
+    other = make_trial(replace(case, seed=case.seed + 1))
+    expected = run(trial)
+    _, _, tape = trial.apply()
+    other.apply()
+    gradients = named_gradients(trial.rnn, *trial.rnn.vjp(tape, trial.dy, trial.dlast))
+    assert_same(case.cell, gradients, {name: expected[name] for name in gradients}, meaning)
 
 
-def check_threads(cell: Cell) -> None:
+# The batch is cut into shards of eight rows, so nine or more rows make several shards.
+@law(batch=(9, 20))
+def check_threads(case: Case) -> None:
     """Results are bitwise equal for any number of threads, and in any thread."""
     meaning = "Shards of the batch run in parallel: kernels may not share a buffer or use the thread."
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        alone = run(trial)
-        for threads in (2, 3):
-            together = replace(trial, rnn=rebuild_layer(trial.rnn, threads=threads))
-            assert_same(cell, run(together), alone, f"With {threads} threads. {meaning}")
-        # Those calls may compute every shard in this thread, if it is faster than the others wake.
-        with ThreadPoolExecutor(1) as executor:
-            elsewhere = executor.submit(copy_context().run, run, trial).result()
-        assert_same(cell, elsewhere, alone, f"In another thread. {meaning}")
-
-    # The batch is cut into shards of eight rows, so nine or more rows make several shards.
-    for_all(cell, law, batch=(9, 20))
+    trial = make_trial(case)
+    alone = run(trial)
+    for threads in (2, 3):
+        together = replace(trial, rnn=rebuild_layer(trial.rnn, threads=threads))
+        assert_same(case.cell, run(together), alone, f"With {threads} threads. {meaning}")
+    # Those calls may compute every shard in this thread, if it is faster than the others wake.
+    with ThreadPoolExecutor(1) as executor:
+        elsewhere = executor.submit(copy_context().run, run, trial).result()
+    assert_same(case.cell, elsewhere, alone, f"In another thread. {meaning}")

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from zoo.base import Cell
 from zoo.errors import UsageError
 from zoo.layers import Recurrent
 from zoo.testing.assertions import assert_close, skip_unless
@@ -21,8 +20,8 @@ from zoo.testing.trials import (
     Arrays,
     Case,
     Trial,
-    for_all,
     is_well_conditioned,
+    law,
     make_trial,
     named_gradients,
     named_outputs,
@@ -33,23 +32,20 @@ TIME_MAJOR = ("output y", "gradient of the input x")
 """The results of shape ``(T, B, ...)``."""
 
 
-def check_split(cell: Cell) -> None:
+@law(steps=(2, 5))
+def check_split(case: Case) -> None:
     """A sequence run in two parts, with the states passed on, gives the same values and gradients."""
     meaning = (
         "All that a cell carries between steps must be in its declared states (also a count of steps), and "
         "the backward pass of the first part must start from the state gradient of the second."
     )
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        whole = run(trial)
-        skip_unless(is_well_conditioned(trial, whole, 4 * trial.eps, trial.rounding))
-        for at in range(1, case.steps):
-            assert_close(
-                cell, _run_split(trial, at), whole, trial.rounding, f"Split before step {at}. {meaning}"
-            )
-
-    for_all(cell, law, steps=(2, 5))
+    trial = make_trial(case)
+    whole = run(trial)
+    skip_unless(is_well_conditioned(trial, whole, 4 * trial.eps, trial.rounding))
+    for at in range(1, case.steps):
+        assert_close(
+            case.cell, _run_split(trial, at), whole, trial.rounding, f"Split before step {at}. {meaning}"
+        )
 
 
 def _run_split(trial: Trial, at: int) -> Arrays:
@@ -65,25 +61,21 @@ def _run_split(trial: Trial, at: int) -> Arrays:
 
 
 def _steps_of(trial: Trial, steps: slice, state: Arrays) -> Trial:
-    """A trial of some steps, from a state."""
     inputs = {name: value[steps] for name, value in trial.inputs.items()}
     return replace(trial, x=trial.x[steps], inputs=inputs, state=state)
 
 
-def check_rows_independent(cell: Cell) -> None:
+@law(batch=(2, 4))
+def check_rows_independent(case: Case) -> None:
     """Sequences in a batch are independent; the parameters' gradient is the sum over them."""
     meaning = "Rows are different texts: nothing may be averaged, normalised or indexed across the batch."
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        rows = [run(take_rows(trial, [row])) for row in range(case.batch)]
-        assert_close(cell, run(trial), combine_rows(rows), trial.rounding * case.batch, meaning)
-
-    for_all(cell, law, batch=(2, 4))
+    trial = make_trial(case)
+    rows = [run(take_rows(trial, [row])) for row in range(case.batch)]
+    assert_close(case.cell, run(trial), combine_rows(rows), trial.rounding * case.batch, meaning)
 
 
 def combine_rows(rows: list[Arrays]) -> Arrays:
-    """The results of a batch from those of its rows."""
+    """Combine the results of rows to the results of their batch."""
     return {name: _combine(name, [row[name] for row in rows]) for name in rows[0]}
 
 
@@ -94,20 +86,17 @@ def _combine(name: str, parts: list[Array]) -> Array:
     return np.concatenate(parts, axis=1 if name in TIME_MAJOR else 0)
 
 
-def check_rows_permute(cell: Cell) -> None:
+@law(batch=(2, 4))
+def check_rows_permute(case: Case) -> None:
     """Permuting the batch permutes the results and does not change the parameters' gradient."""
     meaning = "The index of a row in the batch must have no effect."
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        order = np.roll(np.arange(case.batch), 1 + case.seed % (case.batch - 1))
-        actual = run(take_rows(trial, order))
-        expected = {name: _permute(name, value, order) for name, value in run(trial).items()}
-        assert_close(
-            cell, actual, expected, trial.rounding * case.batch, f"Rows in the order {order}. {meaning}"
-        )
-
-    for_all(cell, law, batch=(2, 4))
+    trial = make_trial(case)
+    order = np.roll(np.arange(case.batch), 1 + case.seed % (case.batch - 1))
+    actual = run(take_rows(trial, order))
+    expected = {name: _permute(name, value, order) for name, value in run(trial).items()}
+    assert_close(
+        case.cell, actual, expected, trial.rounding * case.batch, f"Rows in the order {order}. {meaning}"
+    )
 
 
 def _permute(name: str, value: Array, order: Array) -> Array:
@@ -124,40 +113,34 @@ def take_rows(trial: Trial, rows: Any) -> Trial:
     return replace(trial, x=x, dy=dy, state=state, inputs=inputs, dlast=dlast)
 
 
-def check_tokens(cell: Cell) -> None:
+@law(kinds=(TOKENS64, TOKENS32))
+def check_tokens(case: Case) -> None:
     """Integer tokens and their one-hot vectors give the same results."""
     meaning = (
         "For tokens `x @ W` is the row `W[x]`, and its gradient adds to that row; zoo.kernels.project does "
         "either."
     )
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        expected = run(replace(trial, x=dense_input(trial)))
-        assert_close(cell, run(trial), expected, trial.rounding, meaning)
-
-    for_all(cell, law, kinds=(TOKENS64, TOKENS32))
+    trial = make_trial(case)
+    expected = run(replace(trial, x=dense_input(trial)))
+    assert_close(case.cell, run(trial), expected, trial.rounding, meaning)
 
 
 REVERSE = "l0.reverse."
 Y, DX = TIME_MAJOR
 
 
-def check_lengths(cell: Cell) -> None:
+@law(kinds=(DENSE64,), batch=(2, 4))
+def check_lengths(case: Case) -> None:
     """Sequences of different lengths give the same results as each one alone; padding has no effect."""
     meaning = (
         "A kernel is called for the rows that have not ended, and again after one ends: results may not "
         "depend on the number of rows or steps in a call."
     )
-
-    def law(case: Case) -> None:
-        trial = make_trial(case)
-        lengths = trial.rng.integers(0, case.steps + 1, case.batch)
-        alone = [_row(trial, row, length) for row, length in enumerate(lengths)]
-        actual = run(_padded(trial, lengths))
-        assert_close(cell, actual, combine_rows(alone), trial.rounding * case.batch, meaning)
-
-    for_all(cell, law, kinds=(DENSE64,), batch=(2, 4))
+    trial = make_trial(case)
+    lengths = trial.rng.integers(0, case.steps + 1, case.batch)
+    alone = [_row(trial, row, length) for row, length in enumerate(lengths)]
+    actual = run(_padded(trial, lengths))
+    assert_close(case.cell, actual, combine_rows(alone), trial.rounding * case.batch, meaning)
 
 
 def _padded(trial: Trial, lengths: Array) -> Trial:
@@ -184,17 +167,16 @@ def _row(trial: Trial, row: int, length: int) -> Arrays:
     }
 
 
-def check_directions(cell: Cell) -> None:
+@law(kinds=(TOKENS64,), layers=(1,))
+def check_directions(case: Case) -> None:
     """A bidirectional layer equals two layers, one of which reads the reversed sequence."""
     meaning = "A kernel may keep nothing from one call to the next, nor from one layer to another."
-
-    def law(case: Case) -> None:
-        inputs, hidden, _ = case.sizes
-        rnn = Recurrent(cell, inputs, hidden, dtype=case.dtype, seed=case.seed, threads=1, bidirectional=True)
-        trial = make_trial(case, rnn)
-        assert_close(cell, run(trial), _by_two_layers(trial), trial.rounding, meaning)
-
-    for_all(cell, law, kinds=(TOKENS64,), layers=(1,))
+    inputs, hidden, _ = case.sizes
+    rnn = Recurrent(
+        case.cell, inputs, hidden, dtype=case.dtype, seed=case.seed, threads=1, bidirectional=True
+    )
+    trial = make_trial(case, rnn)
+    assert_close(case.cell, run(trial), _by_two_layers(trial), trial.rounding, meaning)
 
 
 def _by_two_layers(trial: Trial) -> Arrays:
@@ -212,7 +194,6 @@ def _by_two_layers(trial: Trial) -> Arrays:
 
 
 def _one_direction(trial: Trial, reverse: bool) -> Trial:
-    """A trial of one direction alone."""
     stack, step = trial.rnn.stack, -1 if reverse else 1
     rnn = Recurrent(trial.cell, stack.input_size, stack.hidden_size, dtype=trial.rnn.dtype, threads=1)
     arrays = {**trial.rnn.layout.views(trial.theta), **trial.rnn.buffers}
@@ -240,15 +221,11 @@ def _of_direction(arrays: Arrays, reverse: bool) -> Arrays:
     }
 
 
-def check_layers(cell: Cell) -> None:
+@law(before=warn_of_cuts, kinds=(DENSE64,), layers=(1,))
+def check_layers(case: Case) -> None:
     """Gradients of bidirectional residual layers with dropout and lengths equal central differences."""
-    warn_of_cuts(cell)
     meaning = "If the other laws hold, the fault is in zoo.Recurrent, not in the cell."
-
-    def law(case: Case) -> None:
-        compare_direction(_trial_with_all_options(case), meaning)
-
-    for_all(cell, law, kinds=(DENSE64,), layers=(1,))
+    compare_direction(_trial_with_all_options(case), meaning)
 
 
 def _trial_with_all_options(case: Case) -> Trial:
@@ -263,7 +240,6 @@ def _trial_with_all_options(case: Case) -> Trial:
 
 
 def _layers(cells: list[Any], case: Case) -> Recurrent:
-    """Layers of these cells with all options on."""
     inputs, hidden, _ = case.sizes
     chosen = {"bidirectional": True, "residual": True, "learned_state": True}
     return Recurrent(
