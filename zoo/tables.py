@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from zoo.errors import UsageError
 
@@ -109,6 +110,77 @@ class TextTable:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([self.headings, *self.rows])
         return text.getvalue()
+
+
+Number = float | int | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Args:
+        label: Its heading.
+        style: ``text``, or the format of numbers: ``number``, ``integer``, ``share`` or ``seconds``.
+        help: A sentence about it.
+        heat: Whether its cells have a shade as background.
+        spare: Order in which a narrow terminal leaves columns out; 0 for never.
+    """
+
+    label: str
+    style: str = "text"
+    help: str = ""
+    heat: bool = False
+    spare: int = 0
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """One cell of a table.
+
+    Args:
+        value: The value to sort by, and to show without ``text``; None for an empty cell.
+        text: The text to show.
+        shade: From 0, the worst, to 1, the best; None for no background.
+    """
+
+    value: str | Number
+    text: str = ""
+    shade: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A sortable table; the first column names the row.
+
+    Args:
+        name: Anchor on the page, and name of the figure of a table with shades.
+        title: The title.
+        columns: The columns.
+        rows: One cell for each column.
+        note: A sentence below it.
+        wide: Whether it takes the full width of the page.
+    """
+
+    kind: ClassVar[str] = "table"
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[TableCell, ...], ...]
+    note: str = ""
+    wide: bool = True
+
+    def as_text(self) -> TextTable:
+        """The table as text, with numbers aligned right."""
+        spare = sorted((column.spare, index) for index, column in enumerate(self.columns) if column.spare)
+        return TextTable(
+            self.title,
+            tuple(column.label for column in self.columns),
+            tuple(tuple(cell.text or str(cell.value) for cell in row) for row in self.rows),
+            tuple(index for index, column in enumerate(self.columns) if column.style != "text"),
+            self.note,
+            tuple(index for _, index in spare),
+        )
 
 
 def align(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:

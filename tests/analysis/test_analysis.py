@@ -146,7 +146,7 @@ def test_non_finite_jacobian_has_no_spectrum():
 
 
 def test_too_large_jacobians_raise():
-    with pytest.raises(UsageError, match=r"70000 Jacobians of 64 x 64 are 286,720,000 numbers, more"):
+    with pytest.raises(UsageError, match=r"70000 Jacobians of 64 x 64 are 286,720,000 elements, more"):
         jacobian(linear(np.eye(64)), np.zeros((70000, 1, 2)))
 
 

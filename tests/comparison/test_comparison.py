@@ -178,7 +178,7 @@ def test_result_files(two):
 
 
 def test_reproducing_command(two):
-    assert two.results.metadata["command"] == (
+    assert two.metadata["command"] == (
         "zoo compare --cells a=vanilla,b=vanilla --tasks copying --seeds 2 --params 150 --steps 6 "
         "--lr-grid 0.001,0.01 --batch 4 --eval-batches 1 --set copying.delay=2 --set copying.length=2"
     )
@@ -542,7 +542,7 @@ def test_bidirectional_layers_and_learned_states(go):
     model = zoo.Run(comparison.path / run.path).model
     assert model.layout.size == run.parameters
     assert {"l0.reverse.Wxh", "l0.h.initial"} <= set(model.params)
-    assert " --bidirectional --learned-state " in comparison.results.metadata["command"] + " "
+    assert " --bidirectional --learned-state " in comparison.metadata["command"] + " "
 
 
 def test_plan_without_later_settings_has_their_defaults(two, go):
@@ -683,7 +683,8 @@ HOSTILE_ROWS = [
     ("summary", {"mean": "high"}, "mean is 'high'; expected a number"),
     ("summary", {"hidden": None}, "hidden is None; expected an integer"),
     ("summary", {"rank": 1e200}, "rank is 1e[+]200; expected a number up to 1e[+]100"),
-    ("summary", {"task": "elsewhere"}, "tasks lacks 'elsewhere', which its summary names"),
+    ("summary", {"task": "elsewhere"}, "tasks lacks 'elsewhere', which a record names"),
+    ("runs", {"task": "elsewhere"}, "tasks lacks 'elsewhere', which a record names"),
     ("overall", {"tasks": []}, r"tasks is \[\]; expected an integer"),
     ("runs", {"status": None}, "status is None; expected a text"),
     ("sweep", {"lr": {}}, "lr is {}; expected a number"),

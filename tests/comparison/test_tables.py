@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from comparison_records import RECORDS, record
 
-from zoo.comparison.results import ComparisonResults
+from zoo.comparison.results import Comparison, write_results
 from zoo.comparison.statistics import overall, summarize
-from zoo.comparison.tables import describe_setup, list_warnings, make_tables
+from zoo.comparison.tables import describe_setup, list_warnings, make_tables, overall_table
 
 TASKS = {
     "copying": {
+        "name": "copying",
+        "summary": "Say again.",
         "options": {"delay": 2},
         "metric": "accuracy",
         "higher_is_better": True,
@@ -21,6 +25,8 @@ TASKS = {
         "threshold_source": "Someone 1999.",
     },
     "adding": {
+        "name": "adding",
+        "summary": "Add.",
         "options": {},
         "metric": "squared_error",
         "higher_is_better": False,
@@ -48,12 +54,18 @@ METADATA = {
 
 
 def results(records=RECORDS, sweep=(), **changes):
-    metadata = {**METADATA, **changes}
-    return ComparisonResults(Path(), metadata, records, sweep, summarize(records), overall(records))
+    with tempfile.TemporaryDirectory() as folder:
+        rows = summarize(records), overall(records)
+        write_results(Path(folder), {**METADATA, **changes}, records, sweep, *rows)
+        return Comparison(folder)
+
+
+def text_tables(*arguments, **changes):
+    return [table.as_text() for table in make_tables(results(*arguments, **changes))]
 
 
 def test_overall_table_and_table_per_task():
-    every, copying, adding = make_tables(results())
+    every, copying, adding = text_tables()
     headings = ("cell", "scope", "mean rank", "95 %", "copying", "adding", "solved", "training s")
     assert every.headings == headings
     assert every.rows[0] == ("gru", "recurrence", "1.50", "1.0 to 1.5", "0.7", "0.02", "1/4", "10")
@@ -71,19 +83,35 @@ def test_overall_table_and_table_per_task():
     assert adding.rows[0][9:12] == ("–", "–", "–"), "what has no threshold is solved by nobody"
 
 
+def test_tables_sort_by_values_and_shade_the_mean():
+    every, copying, _ = make_tables(results())
+    lem, gru = copying.rows
+    assert [lem[5].value, gru[5].value] == [pytest.approx(0.9), pytest.approx(0.7)]
+    assert [lem[5].shade, gru[5].shade] == [1.0, 0.0]
+    assert [gru[6].value, gru[6].text] == [pytest.approx(0.7), "0.5 to 0.9"]
+    assert [column.label for column in every.columns if column.heat] == ["copying", "adding"]
+    assert overall_table(results(), with_solved=True).rows[0][4].text == "0.7 (1/2)"
+
+
+def test_narrow_terminal_leaves_out_spare_columns_in_order():
+    copying = text_tables(RECORDS[:4])[0]
+    spare = [copying.headings[column] for column in copying.spare]
+    assert spare == ["95 %", "symbols/s", "worst", "best", "training s", "s to", "steps to", "H"]
+
+
 def test_one_task_has_no_overall_table():
-    assert [table.title for table in make_tables(results(RECORDS[:4]))] == ["copying (delay=2)"]
-    assert make_tables(results([])) == []
+    assert [table.title for table in text_tables(RECORDS[:4])] == ["copying (delay=2)"]
+    assert text_tables([]) == []
 
 
 def test_overall_table_names_tasks_left_out():
-    every = make_tables(results(RECORDS[:-2]))[0]
+    every = text_tables(RECORDS[:-2])[0]
     assert "1 tasks that lack a cell do not count." in every.legend
     assert [row[5] for row in every.rows if row[0] == "lem"] == ["–"]
 
 
 def test_results_without_scopes_have_tables():
-    assert {row[1] for table in make_tables(results(cells=None)) for row in table.rows} == {"–"}
+    assert {row[1] for table in text_tables(cells=None) for row in table.rows} == {"–"}
 
 
 def test_list_warnings():
@@ -113,7 +141,7 @@ def test_describe_setup():
     assert machine == (
         "2026-01-02 03:04 UTC: Chip, 8 processors, Linux 1; 1 process at a time, of one thread each."
     )
-    assert versions == "zoo 1, numpy 2."
+    assert versions == "numpy 2, zoo 1."
     other = {**PLAN, "seeds": 1, "size": {"hidden": 8}, "length": {"seconds": 2.5}, "rates": [0.1]}
     other["settings"] = {**PLAN["settings"], "clip": 0}
     first, settings, machine, _ = describe_setup(results(plan=other, jobs=None))

@@ -16,10 +16,11 @@ import report_fixtures as examples
 import zoo
 from zoo.report import Report, activations, make_report
 from zoo.report.activations import FEATURES, best_feature, text_features
-from zoo.report.blocks import Chart, KeyValues, Samples, Table, Text, Units, to_json
+from zoo.report.blocks import Chart, KeyValues, Samples, Text, Units, to_json
 from zoo.report.history import History, number
 from zoo.report.page import SCRIPTS, STYLES, html
 from zoo.report.run_page import cell_blocks
+from zoo.tables import Table
 
 
 @pytest.fixture(scope="module")
@@ -340,17 +341,21 @@ def test_comparison_report_has_all_sections(comparison):
     assert {row[0].value for row in overview.rows} == set(examples.CELLS)
     assert failed.rows[-1][-1].value == examples.HOSTILE
     assert report.tiles[2].detail == "1 failed"
-    assert "Say again. Accuracy, higher is better; without memory 0.1; solved 0.99." in said(report)
-    assert "The threshold: nobody, https://example.org." in said(report)
+    assert "Say again." in said(report)
+    (table,) = blocks(report, Table, "task-copying")
+    assert table.note == (
+        "accuracy, higher is better; without memory 0.1; solved at 0.99 (nobody, https://example.org)."
+    )
 
 
 @pytest.mark.parametrize("task", examples.TASKS)
 def test_best_mean_has_darkest_shade_and_rank_1(comparison, task):
     (table,) = blocks(make_report(comparison), Table, f"task-{task}")
-    means = [row[3].value for row in table.rows]
-    assert means == sorted(means, reverse=task == "copying")
-    assert [row[2].value for row in table.rows] == list(range(1, len(means) + 1))
-    assert [table.rows[0][3].shade, table.rows[-1][3].shade] == [1.0, 0.0]
+    means = [row[5] for row in table.rows]
+    values = [mean.value for mean in means]
+    assert values == sorted(values, reverse=task == "copying")
+    assert [row[-1].value for row in table.rows] == list(range(1, len(means) + 1))
+    assert [means[0].shade, means[-1].shade] == [1.0, 0.0]
     assert {row[0].value: row[1].value for row in table.rows}.items() >= examples.SCOPES.items()
 
 

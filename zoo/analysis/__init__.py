@@ -1,7 +1,7 @@
-"""Looking into cells: traces, saturation of gates, gradients against lag, Jacobians, exponents, fixed points.
+"""Analysis of cells: traces, saturation of gates, gradients by lag, Jacobians, exponents, fixed points.
 
-Every function takes a :class:`zoo.Recurrent`, or a model such as :class:`zoo.LanguageModel`, with the inputs
-that it takes, a language model's also as a text; and changes nothing of it::
+Every function takes a :class:`zoo.Recurrent`, or a model such as :class:`zoo.LanguageModel`, and its inputs,
+for a language model also as a text. No function changes the model::
 
     rnn = zoo.Recurrent("gru", input_size=3, hidden_size=16)
     zoo.analysis.gate_saturation(rnn, x)  # {"l0.r": (0.02, 0.11), ...}

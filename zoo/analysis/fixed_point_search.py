@@ -126,7 +126,7 @@ def initial_points(
 def _visited_points(
     step: StateMap, step_inputs: StepInputs, points: Array, rng: np.random.Generator
 ) -> Array:
-    """Points after a few steps, of each a random number."""
+    """Points after a random number of steps each."""
     waiting = rng.integers(MAX_STEPS_BEFORE + 1, size=len(points))
     for taken in range(MAX_STEPS_BEFORE):
         moved = step.step(repeat_rows(step_inputs, len(points)), points)
@@ -163,7 +163,6 @@ def constant_inputs(model: AnalysisTarget, step: StateMap, x: Any) -> StepInputs
 
 
 def _input(model: AnalysisTarget, step: StateMap, x: Any) -> Array:
-    """The input, ``(1, I)``."""
     size, who = step.layer.input_size, f"{step.cell.label()}: fixed_points"
     if isinstance(x, str) and step.layer.index == 0 and hasattr(model, "vocab"):
         tokens = model.vocab.encode([x] if model.vocab.level == "symbol" else x)
@@ -183,7 +182,7 @@ def repeat_rows(step_inputs: StepInputs, rows: int) -> StepInputs:
 
 MAX_UNITS = 2**12
 
-CHUNK_ELEMENTS = 2**24  # numbers in the Jacobians of all descents at once
+CHUNK_ELEMENTS = 2**24  # of the Jacobians of all descents at once
 
 SPEED_TOLERANCE = 1e-12  # descents stop at this speed
 
@@ -240,28 +239,28 @@ def fixed_points(
     """Fixed points of one layer by itself, found from many states by minimising the speed ``|F(h) - h|^2``.
 
     The method of D. Sussillo & O. Barak 2013, https://doi.org/10.1162/NECO_a_00409, with damped Newton steps
-    and the exact Jacobian. All states of a layer, h and c of an lstm, move together. With a larger tolerance
-    slow points are found too, where the speed is small and cannot be made smaller nearby.
+    and the exact Jacobian. All states of a layer, h and c of an lstm, move together. A larger tolerance also
+    finds slow points, local minima of the speed that are not zero.
 
     Args:
         model: A ``zoo.Recurrent`` or a model.
         x: The input that the layer reads at every step: ``(I,)`` numbers, a token, or for the first layer of
             a language model a symbol; zeros if None. Auxiliary inputs have their defaults.
-        layer: Which layer, as a number or as ``"l0"``.
-        starts: From how many states to start, or the states, ``{"l0.h": (N, ...), ...}``.
-        inputs: Inputs of the model, as for the other functions: starts are then drawn from the states that
-            they lead the layer through; without any, from those that random states go through under x.
-        tolerance: A point counts if a step takes it no further than this.
-        apart: Points nearer to each other than this, in the norm of all states, are one.
-        most_steps: Newton steps from each start.
-        seed: Of the starts.
+        layer: Index of the layer, or ``"l0"``.
+        starts: Number of states to start from, or the states, ``{"l0.h": (N, ...), ...}``.
+        inputs: Inputs of the model, from whose trajectory the starts are drawn. If None, they are drawn from
+            the trajectories of random states under x.
+        tolerance: Largest length of a step from a fixed point.
+        apart: Smallest distance between two fixed points, in the norm of all states.
+        most_steps: Largest number of Newton steps from each start.
+        seed: Seed of the starts.
 
     Returns:
-        The points, those first that most starts lead to.
+        The points, sorted by the number of starts that lead to them, the largest first.
 
     Raises:
-        UsageError: if an argument does not fit, if the cell counts steps in whole numbers, so that no step is
-            like another, or if its derivative is a surrogate.
+        UsageError: if an argument does not fit, if a state of the cell counts steps, so that no state is
+            fixed, or if the derivative of the cell is a surrogate.
     """
     _check_positive(tolerance=tolerance, apart=apart, most_steps=most_steps)
     step = state_map_of(model, layer)
@@ -302,7 +301,7 @@ class _StateMotion:
         return jacobians(self.step, repeat_rows(self.step_inputs, len(points)), points)
 
     def find_still_points(self, starts: Array, tolerance: float, most_steps: int) -> tuple[Array, Array]:
-        """End points of descents, and the speed there; as many at once as fit in memory."""
+        """End points of descents, and the speed there; the chunks of starts fit into memory."""
         rows = max(1, CHUNK_ELEMENTS // self.step.size**2)
         results = [
             levenberg_marquardt(starts[first : first + rows], self.motion, self._slope, tolerance, most_steps)
@@ -312,7 +311,6 @@ class _StateMotion:
         return np.concatenate(points), np.concatenate(speed)
 
     def _slope(self, points: Array) -> Array:
-        """The derivative of :meth:`motion`."""
         return self.jacobians(points) - np.eye(self.step.size)
 
 
@@ -333,7 +331,7 @@ def _check(step: StateMap) -> None:
         )
     if step.size > MAX_UNITS:
         raise UsageError(
-            f"{who}: fixed_points solves for {step.size} numbers of state, more than {MAX_UNITS}; choose a "
+            f"{who}: the state size is {step.size}, and fixed_points takes at most {MAX_UNITS}; choose a "
             f"smaller layer."
         )
 

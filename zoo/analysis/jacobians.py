@@ -24,25 +24,24 @@ MAX_ELEMENTS = 2**28
 def jacobian(
     model: AnalysisTarget, inputs: ArrayLike, layer: int | str = 0, *, state: GivenState | None = None
 ) -> Array:
-    """The exact derivative of a layer's states after each step by those before it.
+    """The exact derivative of a layer's states after each step with respect to its states before.
 
-    ``J[i, j]`` is ``d after_i / d before_j``. In a stack the states of a layer depend on those of the layers
-    below, too: the Jacobian of all states together is block triangular, and its eigenvalues are those of all
-    layers.
+    ``J[i, j]`` is ``d after_i / d before_j``. In a stack the states of a layer also depend on the states of
+    the layers below. The Jacobian of all states together is block triangular, and its eigenvalues are the
+    eigenvalues of all layers.
 
     Args:
         model: A ``zoo.Recurrent`` or a model.
         inputs: Floats ``(T, B, I)`` or tokens ``(T, B)``; for a language model also a text.
-        layer: Which layer, as a number or as ``"l0"``; of one that reads backwards, ``"l0.reverse"``, a step
-            leads to the time before.
+        layer: Index of the layer, or ``"l0"``. A step of ``"l0.reverse"`` leads to the time before.
         state: States before the first step; zeros if None.
 
     Returns:
-        float64 ``(T, B, S, S)``, where S counts the numbers of all states of the layer, one state after the
-        other (:func:`state_slices`).
+        float64 ``(T, B, S, S)``, where S is the state size of the layer, one state after the other
+        (:func:`state_slices`).
 
     Raises:
-        UsageError: if an argument does not fit, or the Jacobians are too large to be held.
+        UsageError: if an argument does not fit, or the Jacobians do not fit into memory.
     """
     step = state_map_of(model, layer)
     x = inputs_of(model, inputs)
@@ -50,7 +49,7 @@ def jacobian(
     if (total := steps * batch * step.size**2) > MAX_ELEMENTS:
         raise UsageError(
             f"{step.cell.label()}: {steps * batch} Jacobians of {step.size} x {step.size} are {total:,} "
-            f"numbers, more than {MAX_ELEMENTS:,}; take fewer steps, rows or units."
+            f"elements, more than {MAX_ELEMENTS:,}; take fewer steps, rows or units."
         )
     step_inputs, before = trajectory(model, step, x, state)
     flat = step_inputs.map(lambda value: value.reshape(-1, *value.shape[2:]))
@@ -77,14 +76,14 @@ def jacobian_spectrum(
     state: GivenState | None = None,
     singular: bool = False,
 ) -> Array:
-    """Eigenvalues, or singular values, of the Jacobian of every step, the largest first.
+    """Eigenvalues or singular values of the Jacobian of every step, the largest first.
 
     Args:
         model: As for :func:`jacobian`.
         inputs: As for :func:`jacobian`.
         layer: As for :func:`jacobian`.
         state: As for :func:`jacobian`.
-        singular: Whether singular values are wanted: how far one step can stretch a difference.
+        singular: Whether to return singular values, by which one step can stretch a difference.
 
     Returns:
         ``(T, B, S)``: complex eigenvalues by modulus, or real singular values; NaN where a Jacobian is not
@@ -115,7 +114,7 @@ def state_slices(model: AnalysisTarget, layer: int | str = 0) -> dict[str, slice
 
     Args:
         model: A ``zoo.Recurrent`` or a model.
-        layer: Which layer, as a number or as ``"l0"``.
+        layer: Index of the layer, or ``"l0"``.
 
     Raises:
         UsageError: if there is no such layer.
@@ -133,32 +132,32 @@ def lyapunov_exponents(
     warmup: int | None = None,
     seed: int = 0,
 ) -> Array:
-    """The largest Lyapunov exponents of a layer along the trajectory that inputs make of it.
+    """The largest Lyapunov exponents of a layer along its trajectory for some inputs.
 
-    The product of the Jacobians of all steps has singular values that grow as ``exp(n * exponent)``. They are
-    found without forming it: a few directions are carried through the steps and made orthogonal again, by a
-    QR decomposition, after each, whose diagonal says how far they were stretched (G. Benettin, L. Galgani,
-    A. Giorgilli & J.-M. Strelcyn 1980, https://doi.org/10.1007/BF02128237; for recurrent networks
-    R. Engelken, F. Wolf & L. F. Abbott 2020, https://arxiv.org/abs/2006.02427, and R. Vogt,
-    M. Puelma Touzel, E. Shlizerman & G. Lajoie 2022, https://doi.org/10.3389/fams.2022.818799). The
-    directions are those of gradients, carried from the last step to the first: a product and its transpose
-    have the same singular values, and no Jacobian is formed.
+    The product of the Jacobians of all steps has singular values that grow as ``exp(n * exponent)``. A few
+    directions pass through the steps, and a QR decomposition after each step makes them orthogonal again. Its
+    diagonal is the factor by which the step stretched them (G. Benettin, L. Galgani, A. Giorgilli &
+    J.-M. Strelcyn 1980, https://doi.org/10.1007/BF02128237; for recurrent networks R. Engelken, F. Wolf &
+    L. F. Abbott 2020, https://arxiv.org/abs/2006.02427, and R. Vogt, M. Puelma Touzel, E. Shlizerman &
+    G. Lajoie 2022, https://doi.org/10.3389/fams.2022.818799). The directions are gradients, which pass from
+    the last step to the first: a product and its transpose have the same singular values. So no Jacobian is
+    computed.
 
     Args:
         model: A ``zoo.Recurrent`` or a model.
-        inputs: Floats ``(T, B, I)`` or tokens ``(T, B)``; for a language model also a text; zeros for a layer
-            that runs by itself. The longer they are, the nearer the exponents come to their limits.
-        layer: Which layer, as a number or as ``"l0"``. The exponents of a stack are those of all its layers,
-            each driven by the one below.
-        count: How many exponents, the largest first; all ``S`` if None.
+        inputs: Floats ``(T, B, I)`` or tokens ``(T, B)``; for a language model also a text. Zeros make an
+            autonomous layer. With more steps the exponents come closer to their limits.
+        layer: Index of the layer, or ``"l0"``. A stack has the exponents of all its layers, each driven by
+            the one below.
+        count: Number of exponents, the largest first; all ``S`` if None.
         state: States before the first step; zeros if None.
-        warmup: Steps that do not count, at the beginning, where the trajectory is not yet what it will be,
-            and as many at the end, where directions turn to where they belong; a tenth of all if None.
-        seed: Of the random first directions.
+        warmup: Number of steps that do not count at the beginning, before the trajectory reaches its
+            attractor, and at the end, before the directions align; a tenth of all if None.
+        seed: Seed of the random first directions.
 
     Returns:
-        float64 ``(B, count)``, in nats per step, descending: below zero differences are forgotten, above zero
-        they grow, and so do gradients.
+        float64 ``(B, count)``, in nats per step, descending. Below zero, differences between states shrink.
+        Above zero, differences and gradients grow.
 
     Raises:
         UsageError: if an argument does not fit, or the cell's derivative is a surrogate.
@@ -187,7 +186,7 @@ def lyapunov_exponents(
 
 
 def _orthogonal(directions: Array) -> tuple[Array, Array]:
-    """Orthonormal directions ``(B, S, K)``, and the logarithms of how long they were, ``(B, K)``."""
+    """Orthonormal directions ``(B, S, K)``, and the logarithms of their former lengths, ``(B, K)``."""
     orthonormal, triangular = np.linalg.qr(directions)
-    with np.errstate(divide="ignore"):  # what is mapped to nothing shrinks at the rate of minus infinity
+    with np.errstate(divide="ignore"):  # a direction that is mapped to zero has the exponent minus infinity
         return orthonormal, np.log(np.abs(np.diagonal(triangular, axis1=1, axis2=2)))

@@ -20,13 +20,13 @@ from zoo.model.readout import readout_kernels
 
 
 def targets_of(model: AnalysisTarget, x: Array, targets: Any) -> tuple[Array, Array | None, bool]:
-    """Inputs, the targets of every step that belong to them, and whether only those of the last are any.
+    """Inputs, the target of every step, and whether only the last step has a target.
 
     Raises:
         UsageError: if the targets do not fit.
     """
     if targets is None:
-        # A language model goes on with its inputs.
+        # A language model predicts its inputs.
         return (x[:-1], x[1:], False) if hasattr(model, "vocab") else (x, None, False)
     who = f"{stack_of(model).label()}: targets"
     outputs = model.output_size
@@ -48,7 +48,7 @@ def gradient_at(model: AnalysisTarget, y: Array, target: Array) -> Array:
     """Gradients of the loss of each row with respect to its output.
 
     Args:
-        model: Whose loss: a model's own, a layer's mean squared error.
+        model: A model, which has a loss, or a layer, for which it is the mean squared error.
         y: Outputs of the layers at one step, ``(B, ·)``.
         target: Targets of that step, ``(B,)`` or ``(B, V)``.
     """
@@ -83,22 +83,21 @@ def gradient_by_lag(
 ) -> dict[str, Array]:
     """Norms of ``dL_t / dh_{t-k}``, the mean over rows and over some times t, for each lag k.
 
-    The loss at one time alone is back-propagated, so that what is k steps before it is felt through k steps.
-    That this falls off, or grows, as a power of k is the vanishing or exploding gradient (R. Pascanu,
-    T. Mikolov & Y. Bengio 2013, https://arxiv.org/abs/1211.5063).
+    The loss at one time alone is back-propagated through k steps. A norm that falls or grows exponentially
+    with k is the vanishing or exploding gradient (R. Pascanu, T. Mikolov & Y. Bengio 2013,
+    https://arxiv.org/abs/1211.5063).
 
     Args:
         model: A ``zoo.Recurrent`` or a model.
         inputs: Floats ``(T, B, I)`` or tokens ``(T, B)``; for a language model also a text.
-        targets: What the loss compares with: for a model the targets of its loss, ``(T, B)`` or
-            ``(T, B, V)``, or those of the last step, which is then the only time; for a language model
-            without any the symbols that follow in the inputs; for a ``zoo.Recurrent`` outputs ``(T, B, ·)``,
-            of which the mean squared error is taken. Without targets the loss is the projection of the output
-            on a random unit vector.
-        lags: How many, from 0 on; no more than there are steps.
+        targets: Targets of a model's loss, ``(T, B)`` or ``(T, B, V)``; for a ``zoo.Recurrent`` outputs
+            ``(T, B, ·)``, for the mean squared error. Targets of the last step alone make it the only time.
+            If None, a language model has the next symbols of its inputs as targets, and another loss is the
+            projection of the output on a random unit vector.
+        lags: Number of lags, from 0 on, at most the number of steps.
         state: States before the first step; zeros if None.
-        times: At most so many times t, evenly from the first that has all lags to the last.
-        seed: Of the random projection.
+        times: Largest number of times t, evenly spaced from the first with all lags to the last.
+        seed: Seed of the random projection.
 
     Returns:
         ``{"l0.h": norms (lags,), ...}`` for every state that has a gradient.

@@ -26,7 +26,7 @@ def trace(
     Args:
         model: A ``zoo.Recurrent`` or a model.
         inputs: Floats ``(T, B, I)`` or tokens ``(T, B)``; for a language model also a text.
-        names: What to trace: True for everything, or names, ``"f"`` in every layer or ``"l0.f"`` in one.
+        names: Names of values, ``"f"`` in every layer or ``"l0.f"`` in one; True for all values.
         state: States before the first step; zeros if None.
 
     Returns:
@@ -34,7 +34,7 @@ def trace(
 
     Raises:
         UsageError: if an argument does not fit.
-        UnknownNameError: if there is nothing of a name.
+        UnknownNameError: if a name is unknown.
     """
     return run(model, inputs_of(model, inputs), state, names).traces
 
@@ -54,17 +54,17 @@ def trace_grads(
     Args:
         model: A model, or a ``zoo.Recurrent``, whose loss is the mean squared error.
         inputs: As for :func:`trace`.
-        targets: Of the loss, ``(T, B)`` or ``(T, B, V)``, or those of the last step alone, which then alone
-            counts; for a language model without any the symbols that follow in the inputs.
-        names: Of what: True for all states, or names.
+        targets: Targets of the loss, ``(T, B)`` or ``(T, B, V)``, or targets of the last step, which then
+            counts alone. If None, a language model has the next symbols of its inputs as targets.
+        names: Names of values; True for all states.
         state: States before the first step; zeros if None.
 
     Returns:
         Name to gradients, ``(T, B, ...)``.
 
     Raises:
-        UsageError: if an argument does not fit, or what is asked for has no gradient.
-        UnknownNameError: if there is nothing of a name.
+        UsageError: if an argument does not fit, or a value has no gradient.
+        UnknownNameError: if a name is unknown.
     """
     x, known, only_last = targets_of(model, inputs_of(model, inputs), targets)
     if known is None:
@@ -86,11 +86,11 @@ def gate_saturation(
     state: GivenState | None = None,
     margin: float = 0.1,
 ) -> dict[str, tuple[float, float]]:
-    """Shares of values at either end of the range of the function that made them.
+    """Shares of the values of sigmoid and tanh that are near either end of their range.
 
-    A value of a sigmoid, from 0 to 1, counts as low below ``margin`` and as high above ``1 - margin``; one of
-    tanh, from -1 to 1, below ``margin - 1`` and above ``1 - margin``. Which values those are is read off the
-    equations; a function of one's own, ``1 / (1 + np.exp(-a))``, is not known for what it is.
+    A value of a sigmoid, from 0 to 1, counts as low below ``margin`` and as high above ``1 - margin``. A
+    value of tanh, from -1 to 1, counts as low below ``margin - 1`` and as high above ``1 - margin``. The
+    functions are recognised in the equations by name: ``1 / (1 + np.exp(-a))`` is not a sigmoid here.
 
     Args:
         model: A ``zoo.Recurrent`` or a model.
@@ -98,14 +98,14 @@ def gate_saturation(
         names: Names of values as for ``trace``; None for all results of sigmoid and tanh, gates under the
             names of :class:`zoo.Gates`.
         state: States before the first step; zeros if None.
-        margin: How near to an end counts.
+        margin: Largest distance from an end that counts.
 
     Returns:
         ``{"l0.reset_gate": (low, high), ...}``, shares from 0 to 1 over all steps, rows and units.
 
     Raises:
-        UsageError: if an argument does not fit, or a name is of a value that is not squashed.
-        UnknownNameError: if there is nothing of a name.
+        UsageError: if an argument does not fit, or a name is not of a value of a sigmoid or tanh.
+        UnknownNameError: if a name is unknown.
     """
     expected = "a number between 0 and 0.5"
     if not 0 < as_number(margin, "gate_saturation: margin", expected) < 0.5:
@@ -127,7 +127,7 @@ def gate_saturation(
 
 
 def squashed(model: AnalysisTarget) -> dict[str, tuple[float, float]]:
-    """The results of sigmoid and tanh, under all names, and the range of each."""
+    """The range of each result of sigmoid and tanh, under all its names."""
     ranges_by_name = {}
     for layer in stack_of(model).directions:
         values, gates = cell_trace_values(layer.cell), cell_gates(layer.cell)

@@ -7,6 +7,7 @@ flat in T and B, and quadratic in H.
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import statistics
 import subprocess
@@ -50,7 +51,7 @@ def measure(settings: Settings, sections: Sections, progress: Progress = lambda 
     """Run the benchmark.
 
     Args:
-        settings: What to measure.
+        settings: Cells, shapes, peers and other settings.
         sections: The optional sections.
         progress: Called with a short message before each measurement.
 
@@ -65,50 +66,31 @@ def measure(settings: Settings, sections: Sections, progress: Progress = lambda 
             stack.enter_context(PeerProcess(name, settings.threads, settings.pythons.get(name)))
             for name in (SELF, *settings.peers)
         ]
-        run = _Measurement(settings, own, peers, folder, progress)
+        timings, starts, sampling, growth = [], list[StartupTime](), list[SamplingSpeed](), list[Scaling]()
+        for cell, shape in itertools.product(settings.cells, settings.shapes):
+            progress(f"{cell} {shape}")
+            timings.append(time_cell(cell, shape, settings, own, peers, folder))
+        for cell in settings.cells if sections.starts else ():
+            progress(f"{cell}: compiling it with an empty cache, then loading it")
+            starts.append(measure_startup(cell, settings))
+        for cell in settings.cells if sections.sampling else ():
+            progress(f"{cell}: sampling")
+            sampling += measure_sampling(cell, settings, own, peers, folder)
+        for cell, letter in itertools.product(settings.cells, SIZES) if sections.growth else ():
+            progress(f"{cell}: growth in {letter}")
+            growth += measure_scaling(cell, letter, settings, own, folder)
         return Results(
             command(settings, sections),
             now.strftime("%Y-%m-%d %H:%M UTC"),
             info,
             {"threads": settings.threads, "dtype": settings.dtype, "seconds": settings.seconds},
             versions([own, *peers]),
-            normalise_by_peak(tuple(run.timings())),
-            tuple(run.starts()) if sections.starts else (),
-            tuple(run.sampling()) if sections.sampling else (),
-            tuple(run.growth()) if sections.growth else (),
+            normalise_by_peak(timings),
+            tuple(starts),
+            tuple(sampling),
+            tuple(growth),
             (*_load_remarks(info), *_missing_cell_remarks(settings, peers)),
         )
-
-
-@dataclass(frozen=True)
-class _Measurement:
-    settings: Settings
-    own: PeerProcess
-    peers: Sequence[PeerProcess]
-    folder: Path
-    report: Progress
-
-    def timings(self) -> Iterator[CellTiming]:
-        for cell in self.settings.cells:
-            for shape in self.settings.shapes:
-                self.report(f"{cell} {shape}")
-                yield time_cell(cell, shape, self.settings, self.own, self.peers, self.folder)
-
-    def starts(self) -> Iterator[StartupTime]:
-        for cell in self.settings.cells:
-            self.report(f"{cell}: compiling it with an empty cache, then loading it")
-            yield measure_startup(cell, self.settings)
-
-    def sampling(self) -> Iterator[SamplingSpeed]:
-        for cell in self.settings.cells:
-            self.report(f"{cell}: sampling")
-            yield from measure_sampling(cell, self.settings, self.own, self.peers, self.folder)
-
-    def growth(self) -> Iterator[Scaling]:
-        for cell in self.settings.cells:
-            for letter in SIZES:
-                self.report(f"{cell}: growth in {letter}")
-                yield from measure_scaling(cell, letter, self.settings, self.own, self.folder)
 
 
 def command(settings: Settings, sections: Sections) -> str:
@@ -127,7 +109,6 @@ def command(settings: Settings, sections: Sections) -> str:
 
 
 def _load_remarks(info: dict[str, Any]) -> Iterator[str]:
-    """A warning if the machine was busy."""
     if (info["load"] or 0) > _QUIET_LOAD * info["processors"]:
         yield (
             f"The load average was {info['load']} at the start: other programs were running. "
@@ -136,7 +117,6 @@ def _load_remarks(info: dict[str, Any]) -> Iterator[str]:
 
 
 def _missing_cell_remarks(settings: Settings, peers: Sequence[PeerProcess]) -> Iterator[str]:
-    """A sentence for each peer that lacks cells."""
     for peer in peers:
         missing = [cell for cell in settings.cells if not peer.supports(cell)]
         if missing:
@@ -228,13 +208,17 @@ def normalise_by_peak(timings: Sequence[CellTiming]) -> tuple[CellTiming, ...]:
     """
     best = max(timing.peak_gflops for timing in timings)
     return tuple(
-        replace(timing, steps=tuple(_with_efficiency(best, timing.flops, step) for step in timing.steps))
+        replace(
+            timing,
+            steps=tuple(
+                step
+                if step.least_s is None
+                else replace(step, efficiency=timing.flops / step.least_s / 1e9 / best)
+                for step in timing.steps
+            ),
+        )
         for timing in timings
     )
-
-
-def _with_efficiency(peak: float, flops: int, step: StepTiming) -> StepTiming:
-    return step if step.least_s is None else replace(step, efficiency=flops / step.least_s / 1e9 / peak)
 
 
 def make_problem(own: PeerProcess, cell: str, shape: Shape, settings: Settings, path: str) -> dict[str, Any]:
@@ -304,12 +288,8 @@ def measure_scaling(
         step = time_cell(cell, shape, settings, own, (), folder).zoo_step
         assert step.least_s
         assert step.median_s
-        ns = 1e9 / shape.tokens
-        yield Scaling(cell, letter, str(shape), _size(shape, letter), step.least_s * ns, step.median_s * ns)
-
-
-def _size(shape: Shape, letter: str) -> int:
-    return {"T": shape.steps, "B": shape.batch, "H": shape.hidden}[letter]
+        ns, size = 1e9 / shape.tokens, {"T": shape.steps, "B": shape.batch, "H": shape.hidden}[letter]
+        yield Scaling(cell, letter, str(shape), size, step.least_s * ns, step.median_s * ns)
 
 
 HIDDEN = 128
@@ -337,7 +317,6 @@ def measure_startup(cell: str, settings: Settings) -> StartupTime:
 
 
 def _seconds_to_first_step(cell: str, dtype: str, variables: Mapping[str, str]) -> float:
-    """Seconds from the launch of a process to the end of its first step."""
     started = time.perf_counter()
     with subprocess.Popen(
         python_command(_SCRIPT, cell, dtype), env=variables, stdout=subprocess.PIPE

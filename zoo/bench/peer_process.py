@@ -103,7 +103,7 @@ def environment(threads: int) -> Mapping[str, str]:
 
 def installed_peers() -> tuple[str, ...]:
     """The peers whose libraries are installed here."""
-    return tuple(name for name, peer in PEERS.items() if all(map(_is_installed, peer.packages)))
+    return tuple(name for name, peer in PEERS.items() if all(map(importlib.util.find_spec, peer.packages)))
 
 
 def import_error_message(name: str, reason: str) -> str:
@@ -111,10 +111,6 @@ def import_error_message(name: str, reason: str) -> str:
     if name == SELF:
         return f"bench: zoo itself does not start: {reason}"
     return f"bench: {name} cannot be imported ({reason}); {PEERS[name].advice}"
-
-
-def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
 
 
 TRIALS = 3  # calls to choose the fastest variant

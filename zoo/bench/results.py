@@ -5,7 +5,6 @@ Runs are compared by ratios to the peers, which depend little on the machine and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,7 +163,7 @@ class Results:
 
 
 def ratios(ours: StepTiming, peer: StepTiming) -> tuple[float, float]:
-    """How many times longer a peer takes than zoo, by the least times and by the medians."""
+    """Time of a peer relative to zoo, by minimum times and by medians."""
     assert ours.least_s
     assert ours.median_s
     assert peer.least_s
@@ -255,16 +254,11 @@ def compare(baseline: Baseline, results: Results) -> list[Change]:
     Raises:
         UsageError: if there are none.
     """
-    changes = list(_changes(baseline, results))
+    now = _ratios(results.races)
+    changes = [Change(key, baseline.ratios[key], now[key]) for key in now if key in baseline.ratios]
     if not changes:
         raise UsageError(f"bench: {baseline.path} has no cell, shape and peer in common with this run.")
     return changes
-
-
-def _changes(baseline: Baseline, results: Results) -> Iterator[Change]:
-    for key, now in _ratios(results.races).items():
-        if key in baseline.ratios:
-            yield Change(key, baseline.ratios[key], now)
 
 
 def _ratios(timings: Any) -> dict[Key, tuple[float, float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from zoo.bench.peers import TORCH_LAYER
 from zoo.bench.results import CellTiming, Results, Scaling, StepTiming, ratios
@@ -92,27 +92,19 @@ def _summary(timings: Sequence[CellTiming]) -> TextTable:
 
 def _summary_rows(cell: str, timings: Sequence[CellTiming]) -> Iterator[tuple[str, ...]]:
     peers = tuple(dict.fromkeys(step.contender for timing in timings for step in timing.timed_peers))
-    choices = {peer: _only(peer) for peer in peers}
-    if len(set(peers) - {TORCH_LAYER}) > 1:
-        choices[FASTEST] = _rivals
-    for name, choose in choices.items():
-        minima = [best for timing in timings if (best := _smallest(timing, choose(timing)))]
+    choices = {peer: {peer} for peer in peers}
+    if len(rivals := set(peers) - {TORCH_LAYER}) > 1:
+        choices[FASTEST] = rivals
+    for name, chosen in choices.items():
+        minima = [best for timing in timings if (best := _smallest(timing, chosen))]
         least, median = zip(*minima, strict=True)
         numbers = (_mean(least), min(least), _mean(median), min(median))
         yield (cell, name, str(len(minima)), *(f"{number:.2f}" for number in numbers))
 
 
-def _rivals(timing: CellTiming) -> tuple[StepTiming, ...]:
-    return tuple(step for step in timing.timed_peers if step.contender != TORCH_LAYER)
-
-
-def _only(peer: str) -> Callable[[CellTiming], tuple[StepTiming, ...]]:
-    return lambda timing: tuple(step for step in timing.timed_peers if step.contender == peer)
-
-
-def _smallest(timing: CellTiming, steps: Iterable[StepTiming]) -> tuple[float, float] | None:
-    """The smallest ratios of steps to zoo's, by minimum times and by medians."""
-    values = [ratios(timing.zoo_step, step) for step in steps]
+def _smallest(timing: CellTiming, peers: set[str]) -> tuple[float, float] | None:
+    """The smallest ratios of some peers to zoo, by minimum times and by medians."""
+    values = [ratios(timing.zoo_step, step) for step in timing.timed_peers if step.contender in peers]
     return (min(least for least, _ in values), min(median for _, median in values)) if values else None
 
 
@@ -166,7 +158,6 @@ def _growth(growth: Iterable[Scaling], letter: str) -> TextTable:
 
 
 def _digits(value: float) -> str:
-    """Three significant digits."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3g}"
 
 

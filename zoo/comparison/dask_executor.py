@@ -158,7 +158,6 @@ def check_workers(client: Client, context: JobContext) -> None:
 
 
 def _incompatible_workers(client: Client, context: JobContext) -> list[tuple[str, str]]:
-    """Addresses of incompatible workers, and the reasons."""
     answers = client.run(incompatibility, context, 0.0, on_error="return")
     return [(address, _describe_answer(answer)) for address, answer in answers.items() if answer]
 
@@ -246,7 +245,6 @@ class SubmittedJobs:
 
 
 def _abandoned_record(job: Job, death: KilledWorker) -> Record:
-    """Record of a job that Dask abandoned because its workers died."""
     times, last = death.allowed_failures + 1, death.last_worker.address
     return failed_record(job, f"{times} workers died while they ran it, the last one {last}")
 

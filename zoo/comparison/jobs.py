@@ -27,7 +27,7 @@ class Job(TypedDict):
     Attributes:
         kind: ``"warm"`` to compile kernels, ``"pace"`` to measure updates per second, ``"sweep"`` for a short
             run of the learning rate sweep, ``"run"`` for a run that is tested at its end.
-        path: Name of the job. For a run, its directory relative to that of the comparison.
+        path: Name of the job. For a run, its directory within the directory of the comparison.
         task: Label of the task.
         cell: Label of the cell.
         goal: Metric of the task: name, direction, threshold, baseline.

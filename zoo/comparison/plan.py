@@ -29,20 +29,11 @@ Specs = Mapping[str, str]
 
 @dataclass(frozen=True)
 class CompareRequest:
-    """Arguments of `zoo.compare`. None means the value of the stored comparison, or a default.
+    """Arguments of `zoo.compare`, see there. None means the value of the stored plan, or a default.
 
     Args:
-        cells: Spec of each cell by label: a name or ``FILE.py:Class``.
-        tasks: Spec of each task by label.
+        cells: Name or ``FILE.py:Class`` of each cell by label; likewise ``tasks``.
         options: Options of cells and tasks by label.
-        seeds: Number of seeds.
-        params: Budget of parameters; excludes ``hidden``.
-        hidden: Number of hidden units.
-        steps: Updates of a run; excludes ``seconds``.
-        seconds: Training time of a run.
-        lr: Learning rate of all runs; excludes ``lr_grid``.
-        lr_grid: Learning rates among which one is chosen for each cell and task.
-        sweep_steps: Updates of a run of the learning rate sweep.
         settings: Other arguments of every run, see `SETTINGS`.
     """
 
@@ -111,6 +102,8 @@ def _check_positive(name: str, value: Any) -> None:
 
 FORMAT = 1
 PLAN_FILE = "compare.json"
+TOLERANCE = 0.05
+"""Allowed relative difference between the parameters of a cell and the budget."""
 MAX_RUNS = 30_000
 """Largest number of runs in a comparison, sweep included."""
 
@@ -197,7 +190,7 @@ class Plan:
         return [(task, cell) for task in self.tasks for cell in self.cells]
 
     def sweep_run_steps(self, task: str, cell: str) -> int:
-        """Updates of a run of the sweep: at most those of a run."""
+        """Updates of a run of the sweep, at most the updates of a compared run."""
         steps = self.run_sizes[task][cell].steps or 1
         return min(steps, self.sweep_steps or math.ceil(steps / 5))
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from zoo.arguments import short_repr
 from zoo.base import Cell
 from zoo.comparison import specs as specs_module
-from zoo.comparison.plan import SETTINGS, CompareRequest, Plan, PlanEntry, RunSize, Specs
+from zoo.comparison.plan import SETTINGS, TOLERANCE, CompareRequest, Plan, PlanEntry, RunSize, Specs
 from zoo.comparison.specs import TaskInfo
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.layers.config import StackConfig
@@ -112,7 +112,6 @@ def _resolve_entries(
 
 
 def _entry_changes(kind: str, label: str, before: PlanEntry, now: PlanEntry) -> Changes:
-    """Differences between a stored entry and a new one."""
     if before.name != now.name:
         return [f"{kind} {label!r}: {before.name} -> {now.name}"]
     if before.options != now.options:
@@ -152,7 +151,6 @@ def _entries(resolved: Resolved[Any]) -> dict[str, PlanEntry]:
 
 
 def _request_changes(request: CompareRequest, stored: Plan) -> Changes:
-    """Differences between a request and the stored plan."""
     pairs = [
         (name, getattr(request, name), getattr(stored, name))
         for name in ("size", "length", "rates", "sweep_steps")
@@ -271,8 +269,6 @@ def count_parameters(cell: Cell, task: TaskInfo, hidden: int, settings: Mapping[
 
 
 MAX_HIDDEN = 2**15
-TOLERANCE = 0.05
-"""Allowed relative difference between the parameters of a cell and the budget."""
 _MAX_GAP = 1024
 """Largest distance between consecutive valid hidden sizes, which heads, orders and periods must divide."""
 

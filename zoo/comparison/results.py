@@ -10,7 +10,6 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -59,7 +58,7 @@ class RunRecord:
         symbols_per_s: Speed.
         status: ``"finished"``, ``"diverged"`` or ``"failed"``.
         error: Reason why the run did not finish; empty if it did.
-        path: Run directory, relative to that of the comparison.
+        path: Run directory within the directory of the comparison.
     """
 
     task: str
@@ -153,52 +152,6 @@ def _schema(kind: type[Any]) -> dict[str, str]:
     }
 
 
-@dataclass(frozen=True)
-class ComparisonResults:
-    """Contents of ``results.json``.
-
-    Attributes:
-        path: Directory of the comparison.
-        metadata: Fields apart from the records: ``command``, ``plan``, ``cells``, ``tasks``, ``machine``,
-            ``versions`` and others.
-        runs: Records of the runs.
-        sweep: Records of the short runs of the learning rate sweep.
-        summary: Rows for each task and cell.
-        overall: Rows for each cell, the best first.
-    """
-
-    path: Path
-    metadata: Mapping[str, Any]
-    runs: list[RunRecord]
-    sweep: list[RunRecord]
-    summary: list[SummaryRow]
-    overall: list[OverallRow]
-
-    @property
-    def cells(self) -> list[str]:
-        """Labels of the cells, in the order of the runs."""
-        return list(dict.fromkeys(run.cell for run in self.runs))
-
-    @property
-    def tasks(self) -> list[str]:
-        """Labels of the tasks, in the order of the runs."""
-        return list(dict.fromkeys(run.task for run in self.runs))
-
-    def runs_of(self, task: str) -> list[RunRecord]:
-        """Runs of a task, at least one."""
-        return [run for run in self.runs if run.task == task]
-
-    def scope(self, cell: str) -> str:
-        """Scope of a cell: bare recurrence or whole mixer; empty in results of old versions."""
-        info = self.section("cells").get(cell)
-        return str(info.get("scope", "")) if isinstance(info, dict) else ""
-
-    def section(self, name: str) -> Mapping[str, Any]:
-        """An object of the metadata; empty if it is missing."""
-        value = self.metadata.get(name)
-        return value if isinstance(value, dict) else {}
-
-
 Event = Mapping[str, Any]
 
 _NO_SCORE = math.nan, math.nan
@@ -212,7 +165,7 @@ def make_record(
     """Make the record of a run.
 
     A run that diverged has the score of its best validation. A score that is missing or not finite becomes
-    that of the memoryless baseline.
+    the score of the memoryless baseline.
 
     Args:
         job: The job.
@@ -318,91 +271,97 @@ RESULTS_FILE, TABLE_FILE = "results.json", "results.csv"
 
 
 class Comparison:
-    """Results of a comparison directory, read on first access.
+    """Results of a comparison directory: the contents of ``results.json``, every record checked.
 
     Args:
         path: The directory.
 
+    Attributes:
+        path: The directory.
+        metadata: All but the records: ``command``, ``plan``, ``cells``, ``tasks``, ``machine``, ``versions``
+            and others.
+        runs: Records of the runs.
+        sweep: Records of the short runs of the learning rate sweep.
+        summary: Rows for each task and cell: mean, standard deviation, rank and so on over the seeds.
+        overall: Rows for each cell: its mean rank over the tasks, the best first.
+
     Raises:
-        CheckpointError: when a file that is read is missing or damaged.
+        CheckpointError: if the results are missing, damaged, or from another version.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = as_path(path, "Comparison: path")
+        file = self.path / RESULTS_FILE
+        stored: dict[str, Any] = read_json(file, max_bytes=MAX_BYTES)
+        tasks = stored.get("tasks")
+        if stored.get("format") != FORMAT or type(stored.get("plan")) is not dict or type(tasks) is not dict:
+            raise CheckpointError(f"{file} is not a results file of this version of zoo.")
+
+        def read(name: str, kind: type[R]) -> list[R]:
+            rows = check_records(stored.pop(name, None), _schema(kind), f"{file}, {name}")
+            return [kind(**row) for row in rows]
+
+        self.runs, self.sweep = read("runs", RunRecord), read("sweep", RunRecord)
+        self.summary, self.overall = read("summary", SummaryRow), read("overall", OverallRow)
+        stored["tasks"] = {name: _check_task(task, f"{file}, tasks") for name, task in tasks.items()}
+        for task in [row.task for row in self.summary] + self.tasks:
+            if task not in tasks:
+                raise CheckpointError(f"{file}, tasks lacks {quote(task)}, which a record names.")
+        self.metadata: Mapping[str, Any] = stored
 
     def __repr__(self) -> str:
         return f"Comparison({str(self.path)!r})"
 
-    @cached_property
-    def results(self) -> ComparisonResults:
-        """Contents of ``results.json``."""
-        return read_results(self.path)
-
     @property
     def plan(self) -> Mapping[str, Any]:
         """The plan: cells, tasks, sizes and settings."""
-        return self.results.section("plan")
+        return self.section("plan")
 
     @property
-    def runs(self) -> list[RunRecord]:
-        """Records of the runs."""
-        return self.results.runs
+    def cells(self) -> list[str]:
+        """Labels of the cells, in the order of the runs."""
+        return list(dict.fromkeys(run.cell for run in self.runs))
 
     @property
-    def sweep(self) -> list[RunRecord]:
-        """Records of the short runs of the learning rate sweep."""
-        return self.results.sweep
-
-    @property
-    def summary(self) -> list[SummaryRow]:
-        """Rows for each task and cell: mean, standard deviation, rank and so on over the seeds."""
-        return self.results.summary
-
-    @property
-    def overall(self) -> list[OverallRow]:
-        """Rows for each cell: its mean rank over the tasks, the best first."""
-        return self.results.overall
+    def tasks(self) -> list[str]:
+        """Labels of the tasks, in the order of the runs."""
+        return list(dict.fromkeys(run.task for run in self.runs))
 
     @property
     def failures(self) -> list[RunRecord]:
         """Records of the runs, sweep included, that did not finish."""
         return [record for record in (*self.sweep, *self.runs) if record.status != "finished"]
 
+    def runs_of(self, task: str) -> list[RunRecord]:
+        """Runs of a task, at least one."""
+        return [run for run in self.runs if run.task == task]
+
+    def scope(self, cell: str) -> str:
+        """Scope of a cell: bare recurrence or whole mixer; empty in results of old versions."""
+        info = self.section("cells").get(cell)
+        return str(info.get("scope", "")) if isinstance(info, dict) else ""
+
+    def threshold(self, task: str) -> float | None:
+        """The score that counts as solved, if there is one."""
+        value: float | None = self.section("tasks")[task]["threshold"]
+        return value
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """An object of the metadata; empty if it is missing."""
+        value = self.metadata.get(name)
+        return value if isinstance(value, dict) else {}
+
     def table(self) -> str:
         """The tables as plain text."""
-        from zoo.comparison.tables import make_tables
-
-        return "\n\n".join(table.plain_text() for table in make_tables(self.results))
+        return "\n\n".join(table.plain_text() for table in self._tables())
 
     def _repr_html_(self) -> str:
+        return "".join(table.html() for table in self._tables())
+
+    def _tables(self) -> list[TextTable]:
         from zoo.comparison.tables import make_tables
 
-        return "".join(table.html() for table in make_tables(self.results))
-
-
-def read_results(folder: Path) -> ComparisonResults:
-    """Read ``results.json`` of a directory, and check every record against its schema.
-
-    Raises:
-        CheckpointError: if it is missing, damaged, or from another version.
-    """
-    path = folder / RESULTS_FILE
-    stored: dict[str, Any] = read_json(path, max_bytes=MAX_BYTES)
-    tasks = stored.get("tasks")
-    if stored.get("format") != FORMAT or type(stored.get("plan")) is not dict or type(tasks) is not dict:
-        raise CheckpointError(f"{path} is not a results file of this version of zoo.")
-
-    def read(name: str, kind: type[R]) -> list[R]:
-        rows = check_records(stored.pop(name, None), _schema(kind), f"{path}, {name}")
-        return [kind(**row) for row in rows]
-
-    runs, sweep = read("runs", RunRecord), read("sweep", RunRecord)
-    summary, overall = read("summary", SummaryRow), read("overall", OverallRow)
-    stored["tasks"] = {name: _check_task(task, f"{path}, tasks") for name, task in tasks.items()}
-    for row in summary:
-        if row.task not in tasks:
-            raise CheckpointError(f"{path}, tasks lacks {quote(row.task)}, which its summary names.")
-    return ComparisonResults(folder, stored, runs, sweep, summary, overall)
+        return [table.as_text() for table in make_tables(self)]
 
 
 def _check_task(task: Any, where: str) -> dict[str, Any]:
@@ -412,15 +371,20 @@ def _check_task(task: Any, where: str) -> dict[str, Any]:
     return {**info, "options": task["options"]}
 
 
-def write_results(results: ComparisonResults) -> None:
-    """Write ``results.json`` and ``results.csv``; raises `CheckpointError`."""
-    rows = {
-        name: [vars(row) for row in getattr(results, name)]
-        for name in ("runs", "sweep", "summary", "overall")
-    }
-    write_json(results.path / RESULTS_FILE, {"format": FORMAT, **results.metadata, **rows})
-    text = as_csv(results.runs).encode("utf-8", "backslashreplace")  # a lone surrogate
-    write_bytes(results.path / TABLE_FILE, text)
+def write_results(
+    folder: Path,
+    metadata: Mapping[str, Any],
+    runs: Sequence[RunRecord],
+    sweep: Sequence[RunRecord],
+    summary: Sequence[SummaryRow],
+    overall: Sequence[OverallRow],
+) -> None:
+    """Write ``results.json`` and ``results.csv``, see `Comparison`; raises `CheckpointError`."""
+    records = {"runs": runs, "sweep": sweep, "summary": summary, "overall": overall}
+    rows = {name: [vars(row) for row in each] for name, each in records.items()}
+    write_json(folder / RESULTS_FILE, {"format": FORMAT, **metadata, **rows})
+    text = as_csv(runs).encode("utf-8", "backslashreplace")  # a lone surrogate
+    write_bytes(folder / TABLE_FILE, text)
 
 
 def as_csv(runs: Sequence[RunRecord]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.arguments import as_mapping, as_path, short_repr
-from zoo.base import Cell, Component, Optimizer
+from zoo.base import Component, Optimizer
 from zoo.bench.machine import machine_info
 from zoo.comparison import specs
 from zoo.comparison.jobs import Event, Executor, Job, JobFactory, OnEvent, Record
@@ -20,7 +20,6 @@ from zoo.comparison.plan import PLAN_FILE, CompareRequest, Plan, PlanEntry, Spec
 from zoo.comparison.resolve import ResolvedPlan, resolve_plan
 from zoo.comparison.results import (
     Comparison,
-    ComparisonResults,
     RunRecord,
     read_record,
     write_results,
@@ -140,7 +139,6 @@ class ComparisonRunner:
         return choose_learning_rate(of_pair, self.plan.rates)
 
     def _is_done(self, pair: Pair) -> bool:
-        """Whether all runs of a pair are done."""
         swept = [
             record for job in self.jobs.sweep([pair]) if (record := self._stored_record(job)) is not None
         ]
@@ -150,7 +148,7 @@ class ComparisonRunner:
 
 
 def with_measured_steps(plan: Plan, records: Iterable[Record]) -> Plan:
-    """Set the steps of every pair to as many as take the seconds of the plan."""
+    """Set the steps of every pair to the number that takes the seconds of the plan."""
     run_sizes = {task: dict(sizes) for task, sizes in plan.run_sizes.items()}
     for record in records:
         if record["status"] == "finished":
@@ -313,7 +311,8 @@ def _run(
 
         with _open_executor(folder, count, where, check) as executor:
             runner = ComparisonRunner(folder, resolved, specs.plugin_files(), executor, on_event)
-            on_event(_started_event(folder, runner, count))
+            plan = runner.plan.to_json()
+            on_event({"event": "started", "out": str(folder), "jobs": count, "plan": plan})
             try:
                 runner.run()
             except Interrupted as interrupted:  # by the run that this process trains
@@ -324,15 +323,11 @@ def _run(
     on_event({"event": "ended", "seconds": round(time.perf_counter() - started, 3)})
 
 
-def _started_event(folder: Path, runner: ComparisonRunner, count: int) -> Event:
-    return {"event": "started", "out": str(folder), "jobs": count, "plan": runner.plan.to_json()}
-
-
 def _write_results(folder: Path, runner: ComparisonRunner, count: int | None, seconds: float) -> None:
     plan = runner.plan
     metadata = make_metadata(plan, runner.resolved, count, seconds)
     runs, sweep = sort_records(runner.runs, plan), sort_records(runner.sweep, plan)
-    write_results(ComparisonResults(folder, metadata, runs, sweep, summarize(runs), overall(runs)))
+    write_results(folder, metadata, runs, sweep, summarize(runs), overall(runs))
 
 
 @contextmanager
@@ -367,7 +362,10 @@ def make_metadata(plan: Plan, resolved: ResolvedPlan, jobs: int | None, seconds:
     return {
         "command": command_line(plan, {**resolved.cells, **tasks}),
         "plan": plan.to_json(),
-        "cells": {label: _cell(cell) for label, cell in resolved.cells.items()},
+        "cells": {
+            label: {"name": cell.name, "summary": cell.summary(), "scope": cell.card.scope}
+            for label, cell in resolved.cells.items()
+        },
         "tasks": {label: _task(info) for label, info in resolved.tasks.items()},
         "jobs": jobs,
         "wall_seconds": round(seconds, 3),
@@ -375,10 +373,6 @@ def make_metadata(plan: Plan, resolved: ResolvedPlan, jobs: int | None, seconds:
         "machine": machine_info(),
         "versions": versions(),
     }
-
-
-def _cell(cell: Cell) -> dict[str, Any]:
-    return {"name": cell.name, "summary": cell.summary(), "scope": cell.card.scope}
 
 
 def _task(info: TaskInfo) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from zoo.arguments import real_path
@@ -16,34 +15,24 @@ from zoo.registry.plugin_files import is_file_spec
 from zoo.registry.registry import LOCAL
 
 
-@dataclass(frozen=True)
 class TaskInfo:
     """A task with its options, and values that are expensive to compute twice.
 
     Args:
-        task: The task.
+        task: The task, which draws examples.
 
     Attributes:
+        task: The task.
         kernels: Key of the kernels that a cell needs for this task.
         source: SHA-256 of the data.
         baseline: Score of the memoryless baseline.
     """
 
-    task: Task
-    kernels: str = field(init=False)
-    source: str = field(init=False)
-    baseline: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Compute the attributes, which draws examples."""
-        inputs = "tokens" if self.task.batch(0, 1).inputs.ndim == 2 else "numbers"
-        model = "sequence model" if self.task.vocabulary is None else "language model"
-        values = {
-            "kernels": f"{inputs}, {self.task.loss}, {model}",
-            "source": self.task.fingerprint(),
-            "baseline": float(self.task.baseline()),
-        }
-        vars(self).update(values)
+    def __init__(self, task: Task) -> None:
+        inputs = "tokens" if task.batch(0, 1).inputs.ndim == 2 else "numbers"
+        model = "sequence model" if task.vocabulary is None else "language model"
+        self.task, self.kernels = task, f"{inputs}, {task.loss}, {model}"
+        self.source, self.baseline = task.fingerprint(), float(task.baseline())
 
     def goal(self) -> dict[str, Any]:
         """The metric as plain JSON."""
@@ -79,7 +68,8 @@ def label_specs(kind: str, components: Any) -> LabelledSpecs:
     if isinstance(components, Mapping):
         pairs = list(components.items())
     else:
-        pairs = [_split_label(each) for each in _as_list(components)]
+        several = isinstance(components, Sequence) and not isinstance(components, str)
+        pairs = [_split_label(each) for each in (components if several else [components])]
     specs: dict[str, str] = {}
     options: dict[str, dict[str, Any]] = {}
     for label, component in pairs:
@@ -94,10 +84,6 @@ def label_specs(kind: str, components: Any) -> LabelledSpecs:
         if chosen is not None:
             options[label] = chosen
     return specs, options
-
-
-def _as_list(given: Any) -> Sequence[Any]:
-    return given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
 
 
 def _split_label(given: Any) -> tuple[str, Any]:

@@ -121,7 +121,6 @@ def _percentiles(values: Array) -> tuple[float, float]:
 
 
 def _ranks_by_pair(groups: Mapping[tuple[str, str], Sequence[RunRecord]]) -> dict[tuple[str, str], float]:
-    """Rank of every cell among those of its task."""
     ranks: dict[tuple[str, str], float] = {}
     for task in dict.fromkeys(task for task, _ in groups):
         pairs = [pair for pair in groups if pair[0] == task]
@@ -130,7 +129,6 @@ def _ranks_by_pair(groups: Mapping[tuple[str, str], Sequence[RunRecord]]) -> dic
 
 
 def _ranks(groups: Sequence[Sequence[RunRecord]]) -> Array:
-    """Ranks of cells on one task by their means."""
     return rank_costs(np.array([_costs(group).mean() for group in groups]))
 
 
@@ -157,7 +155,6 @@ def rank_costs(costs: Array) -> Array:
 
 
 def _groups(records: Iterable[RunRecord]) -> dict[tuple[str, str], list[RunRecord]]:
-    """Group records by task and cell."""
     groups: dict[tuple[str, str], list[RunRecord]] = {}
     for record in records:
         groups.setdefault((record.task, record.cell), []).append(record)
@@ -177,7 +174,6 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _deviation(values: Sequence[float]) -> float | None:
-    """Sample standard deviation."""
     mean = _mean(values)
     if mean is None or len(values) < 2:
         return None

@@ -1,127 +1,155 @@
-"""Tables of the results of a comparison, as text."""
+"""Tables of the results of a comparison, for terminals, documents and the page of a report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zoo.comparison.resolve import TOLERANCE
-from zoo.comparison.results import ComparisonResults, SummaryRow
-from zoo.tables import TextTable
+from zoo.base.card import SCOPES
+from zoo.comparison.plan import TOLERANCE
+from zoo.comparison.results import Comparison, OverallRow, SummaryRow
+from zoo.tables import Column, Number, Table, TableCell
 
 Info = Mapping[str, Any]
 
 _NONE = "–"
 _BARE = "without an embedding, a norm or a residual connection"
-_SPARE = ("95 %", "symbols/s", "worst", "best", "training s", "s to", "steps to", "H")
+_SCOPE = Column("scope", help="; ".join(f"{scope}: {words}" for scope, words in SCOPES.items()))
 
 
-def make_tables(results: ComparisonResults) -> list[TextTable]:
+def make_tables(results: Comparison) -> list[Table]:
     """A table over all tasks, if there are several, then a table for each task."""
-    tasks = list(dict.fromkeys(row.task for row in results.summary))
-    each = [_task(task, results) for task in tasks]
-    return [_overall(tasks, results), *each] if len(tasks) > 1 else each
+    each = [task_table(results, task) for task in results.tasks]
+    return [overall_table(results), *each] if len(each) > 1 else each
 
 
-def _overall(tasks: Sequence[str], results: ComparisonResults) -> TextTable:
-    means = {(row.task, row.cell): row.mean for row in results.summary}
-    counted = max((row.tasks for row in results.overall), default=0)
+def overall_table(results: Comparison, with_solved: bool = False) -> Table:
+    """The table over all tasks: a row for each cell, the best first, and a column for each task.
+
+    Args:
+        results: The comparison.
+        with_solved: Whether the number of solved runs follows each score.
+    """
+    tasks, counted = results.tasks, max((row.tasks for row in results.overall), default=0)
     left_out = (
         "" if counted == len(tasks) else f" {len(tasks) - counted} tasks that lack a cell do not count."
     )
-    return TextTable(
-        "All tasks",
-        ("cell", "scope", "mean rank", "95 %", *tasks, "solved", "training s"),
-        tuple(
-            (
-                row.cell,
-                results.scope(row.cell) or _NONE,
-                _digits(row.rank, ".2f"),
-                _range(row.low, row.high, ".1f"),
-                *(_score(means.get((task, row.cell))) for task in tasks),
-                _fraction(row.solved, row.solvable),
-                _seconds(row.seconds),
-            )
-            for row in results.overall
-        ),
-        tuple(range(2, 6 + len(tasks))),
+    columns = (
+        Column("cell"),
+        _SCOPE,
+        Column("mean rank", "number", "over the tasks; 1 is the best"),
+        Column("95 %", "number", "interval of the mean rank, by bootstrap over the seeds", spare=1),
+        *(Column(task, "number", "mean score over the seeds", heat=True) for task in tasks),
+        Column("solved", "number", "runs that reached the threshold of their task"),
+        Column("training s", "seconds", "time of all updates of all runs", spare=2),
+    )
+    legend = (
         "mean rank: a cell's place on each task by its mean score, averaged over tasks; 1 is best. 95 %: a "
         "bootstrap interval of it over the seeds. Below the tasks are mean scores; solved: runs that solved "
-        f"their task.{left_out}",
-        (3, 5 + len(tasks)),
+        f"their task.{left_out}"
     )
+    rows = tuple(tuple(_overall_row(results, row, with_solved)) for row in results.overall)
+    return Table("cells-and-tasks", "All tasks", columns, rows, legend)
 
 
-def _task(task: str, results: ComparisonResults) -> TextTable:
-    rows = [row for row in results.summary if row.task == task]
-    task_info = results.section("tasks")[task]
-    first, last = (
-        ("cell", "scope", "H", "parameters", "lr"),
-        ("steps to", "s to", "symbols/s", "training s", "rank"),
+def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Iterator[TableCell]:
+    yield from _name_and_scope(results, row.cell)
+    yield _cell(row.rank, ".2f")
+    yield _interval(row.rank, row.low, row.high, ".1f")
+    of_task = {each.task: each for each in results.summary if each.cell == row.cell}
+    for task in results.tasks:
+        each = of_task.get(task)
+        solvable = each.seeds if each and results.threshold(task) is not None else 0
+        solved = f" ({each.solved}/{each.seeds})" if each and solvable and with_solved else ""
+        score = None if each is None else each.mean
+        yield TableCell(score, _score(score) + solved, _shade(results, each))
+    yield TableCell(row.solved, _fraction(row.solved, row.solvable))
+    yield TableCell(row.seconds, _seconds(row.seconds))
+
+
+def task_table(results: Comparison, task: str) -> Table:
+    """The table of a task: a row for each cell, the best first."""
+    info = results.section("tasks")[task]
+    columns = (
+        Column("cell"),
+        _SCOPE,
+        Column("H", "integer", "hidden units", spare=8),
+        Column("parameters", "integer", "of all layers and the readout"),
+        Column("lr", "number", "the learning rate chosen for the cell"),
+        Column(info["metric"], "number", "mean score over the seeds ± standard deviation", heat=True),
+        Column("95 %", "number", "interval of the mean, by bootstrap over the seeds", spare=1),
+        Column("worst", "number", "score of the worst run", spare=3),
+        Column("best", "number", "score of the best run", spare=4),
+        Column("solved", "number", "how many seeds reached the threshold"),
+        Column("steps to", "integer", "updates until the threshold was reached", spare=7),
+        Column("s to", "seconds", "training time until the threshold was reached", spare=6),
+        Column("symbols/s", "number", "training speed", spare=2),
+        Column("training s", "seconds", "time of all updates of a run", spare=5),
+        Column("rank", "number", "1 is the best"),
     )
-    headings = (*first, task_info["metric"], "95 %", "worst", "best", "solved", *last)
-    ranked = sorted(rows, key=lambda row: row.rank)
-    return TextTable(
-        _title(task, task_info),
-        headings,
-        tuple(_task_row(row, task_info, results.scope(row.cell) or _NONE) for row in ranked),
-        tuple(range(2, len(headings))),
-        _legend(task_info),
-        tuple(map(headings.index, _SPARE)),
+    rows = sorted((row for row in results.summary if row.task == task), key=lambda row: row.rank)
+    cells = tuple(tuple(_task_row(results, row)) for row in rows)
+    return Table(f"{task}-scores", _title(task, info), columns, cells, _legend(info))
+
+
+def _task_row(results: Comparison, row: SummaryRow) -> Iterator[TableCell]:
+    yield from _name_and_scope(results, row.cell)
+    yield _cell(row.hidden, ",")
+    yield _cell(row.parameters, ",")
+    yield _cell(row.lr, "g")
+    deviation = "" if row.spread is None else f" ± {row.spread:.2g}"
+    yield TableCell(row.mean, _score(row.mean) + deviation, _shade(results, row))
+    yield _interval(row.mean, row.low, row.high, ".4g")
+    yield _cell(row.worst, ".4g")
+    yield _cell(row.best, ".4g")
+    yield TableCell(
+        row.solved, _fraction(row.solved, 0 if results.threshold(row.task) is None else row.seeds)
     )
+    yield _cell(row.steps_to_threshold, ",.0f")
+    yield TableCell(row.seconds_to_threshold, _seconds(row.seconds_to_threshold))
+    yield _cell(row.symbols_per_s, ",.0f")
+    yield TableCell(row.seconds, _seconds(row.seconds))
+    yield _cell(row.rank, "g")
 
 
-def _task_row(row: SummaryRow, task_info: Info, scope: str) -> tuple[str, ...]:
-    return (
-        row.cell,
-        scope,
-        f"{row.hidden:,}",
-        f"{row.parameters:,}",
-        _digits(row.lr, "g"),
-        _score(row.mean) + ("" if row.spread is None else f" ± {row.spread:.2g}"),
-        _range(row.low, row.high, ".4g"),
-        _score(row.worst),
-        _score(row.best),
-        _fraction(row.solved, row.seeds if task_info["threshold"] is not None else 0),
-        _digits(row.steps_to_threshold, ",.0f"),
-        _seconds(row.seconds_to_threshold),
-        _digits(row.symbols_per_s, ",.0f"),
-        _seconds(row.seconds),
-        f"{row.rank:g}",
-    )
+def _name_and_scope(results: Comparison, cell: str) -> tuple[TableCell, TableCell]:
+    scope = results.scope(cell)
+    return TableCell(cell), TableCell(scope, scope or _NONE)
 
 
-def _title(task: str, task_info: Info) -> str:
-    options = ", ".join(f"{name}={value}" for name, value in task_info["options"].items())
+def _shade(results: Comparison, row: SummaryRow | None) -> float | None:
+    """Position of a mean between the worst of the task, 0, and the best, 1."""
+    if row is None or row.mean is None:
+        return None
+    means = [each.mean for each in results.summary if each.task == row.task and each.mean is not None]
+    low, high = min(means), max(means)
+    position = (row.mean - low) / (high - low) if high > low else 1.0
+    is_higher_better = results.section("tasks")[row.task]["higher_is_better"]
+    return round(position if is_higher_better or high == low else 1.0 - position, 3)
+
+
+def _title(task: str, info: Info) -> str:
+    options = ", ".join(f"{name}={value}" for name, value in info["options"].items())
     return f"{task} ({options})" if options else task
 
 
-def _legend(task_info: Info) -> str:
-    """Metric, baseline, threshold and its source."""
-    direction = "higher" if task_info["higher_is_better"] else "lower"
-    words = [f"{task_info['metric']}, {direction} is better; without memory {_score(task_info['baseline'])}"]
-    if task_info["threshold"] is not None:
-        words.append(
-            f"solved at {_score(task_info['threshold'])} ({task_info['threshold_source'].rstrip('.')})"
-        )
+def _legend(info: Info) -> str:
+    direction = "higher" if info["higher_is_better"] else "lower"
+    words = [f"{info['metric']}, {direction} is better; without memory {_score(info['baseline'])}"]
+    if info["threshold"] is not None:
+        words.append(f"solved at {_score(info['threshold'])} ({info['threshold_source'].rstrip('.')})")
     return "; ".join(words) + "."
 
 
-def list_warnings(results: ComparisonResults) -> Iterator[str]:
+def list_warnings(results: Comparison) -> Iterator[str]:
     """Warnings about the results, a sentence each."""
-    yield from _unfinished(results)
+    for record in results.failures:
+        yield f"{record.path} {record.status}: {record.error}"
     yield from _off_budget(results)
     yield from _edge_of_grid(results)
 
 
-def _unfinished(results: ComparisonResults) -> Iterator[str]:
-    for record in (*results.sweep, *results.runs):
-        if record.status != "finished":
-            yield f"{record.path} {record.status}: {record.error}"
-
-
-def _off_budget(results: ComparisonResults) -> Iterator[str]:
-    """Cells whose parameters differ from the budget by more than `TOLERANCE`."""
+def _off_budget(results: Comparison) -> Iterator[str]:
     budget = results.section("plan")["size"].get("params")
     for row in results.summary if budget else ():
         if abs(row.parameters - budget) > TOLERANCE * budget:
@@ -131,7 +159,7 @@ def _off_budget(results: ComparisonResults) -> Iterator[str]:
             )
 
 
-def _edge_of_grid(results: ComparisonResults) -> Iterator[str]:
+def _edge_of_grid(results: Comparison) -> Iterator[str]:
     """Pairs whose best learning rate is at an edge of the grid."""
     rates = results.section("plan")["rates"]
     for rate, words in ((rates[0], "smallest"), (rates[-1], "largest")) if len(rates) > 1 else ():
@@ -140,7 +168,7 @@ def _edge_of_grid(results: ComparisonResults) -> Iterator[str]:
             yield f"The {words} learning rate of the grid, {rate:g}, was chosen for {', '.join(pairs)}."
 
 
-def describe_setup(results: ComparisonResults) -> Iterator[str]:
+def describe_setup(results: Comparison) -> Iterator[str]:
     """Describe settings, machine and versions in sentences."""
     plan, host = results.section("plan"), results.section("machine")
     yield f"Bare layers, {_length(plan)}: {_number(plan['seeds'], 'seed')}, {_size(plan)}, {_rates(plan)}."
@@ -199,8 +227,13 @@ def _seconds(value: float | None) -> str:
     return _NONE if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _range(low: float | None, high: float | None, form: str) -> str:
-    return _NONE if low is None or high is None else f"{low:{form}} to {high:{form}}"
+def _interval(value: Number, low: float | None, high: float | None, form: str) -> TableCell:
+    """An interval, which is sorted by the value in it."""
+    return TableCell(value, _NONE if low is None or high is None else f"{low:{form}} to {high:{form}}")
+
+
+def _cell(value: Number, form: str) -> TableCell:
+    return TableCell(value, _digits(value, form))
 
 
 def _digits(value: float | None, form: str) -> str:

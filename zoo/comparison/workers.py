@@ -146,7 +146,7 @@ class WorkerSlot:
 class WorkerPool:
     """Runs jobs in worker processes; leave the ``with`` block to end them.
 
-    A dead worker is replaced, and its job is tried once more, from its last checkpoint.
+    A dead worker is replaced, and its job is tried again once, from its last checkpoint.
 
     Args:
         root: Directory of the comparison.

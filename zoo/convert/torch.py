@@ -32,7 +32,7 @@ _NAME = re.compile(rf"({'|'.join(_ARRAYS)})_l(\d+)(_reverse)?")
 
 
 def from_torch(cell: str | type[Cell] | Cell, state_dict: Mapping[str, Any]) -> Arrays:
-    """Convert to the parameters of zoo from those of ``nn.RNN`` (tanh), ``nn.LSTM`` or ``nn.GRU``.
+    """Convert to the parameters of zoo from a ``state_dict`` of ``nn.RNN`` (tanh), ``nn.LSTM`` or ``nn.GRU``.
 
     Outputs are the same up to rounding. Only the sum of the two biases of a gate is kept. Without biases
     (``bias=False``) it is zero.
@@ -116,7 +116,6 @@ def to_layer(cell: Cell, arrays: Mapping[str, Array]) -> Arrays:
 
 
 def _groups(state_dict: Mapping[str, Any], who: str) -> dict[str, Arrays]:
-    """Group the arrays by layer and direction."""
     groups: dict[str, Arrays] = {}
     for name, value in as_mapping(state_dict, f"{who}: state_dict").items():
         match = _NAME.fullmatch(name)

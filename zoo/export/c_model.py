@@ -284,8 +284,6 @@ def c_program(model: ExportedModel, prefix: str, header: str) -> CProgram:
 
 
 class _ModelEmitter:
-    """Writes the functions of a model."""
-
     def __init__(self, model: ExportedModel, prefix: str, layers: list[CLayer]) -> None:
         self.model, self.prefix, self.layers = model, prefix, layers
         self.layer_outputs: dict[str, int] = {}  # lengths of arrays for outputs that the next layer reads

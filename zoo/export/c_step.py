@@ -1,6 +1,6 @@
 """One layer's step as a function in C: the compiler's plan of one row, with numbers for sizes.
 
-The schedule is that of a decoding step (``walk_pass``): matrix products, and fused element-wise loops between
+The schedule is the schedule of the decoder loop: matrix products, and fused element-wise loops between
 them. Values that depend on parameters alone are computed here and written as constants.
 """
 
@@ -290,8 +290,6 @@ def write_loop(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
 
 
 class _LoopNestEmitter:
-    """Writes one fused loop."""
-
     def __init__(self, loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
         self.loop, self.step, self.writer = loop, step, writer
         self.loads, self.stores = collect_loads(step, loop), collect_stores(step, loop)

@@ -88,7 +88,7 @@ class ExportedModel:
         dtype: Data type of the model.
         tokens: Whether the input is tokens.
         inputs: The shape of each auxiliary input that is given at every step.
-        readout: ``Why`` and ``by``; None if the output is that of the last layer.
+        readout: ``Why`` and ``by``; None if the last layer makes the output.
         output: Name of the output: ``logits`` if a softmax or sigmoid follows, else ``y``.
         vocabulary: Symbols of the tokens, if known.
         metadata: Cell, options and sizes, as JSON values.
@@ -156,7 +156,10 @@ def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
         raise UsageError("export: a language model reads tokens; leave out tokens=False.")
     inputs = _runtime_inputs(model.stack) if isinstance(model, Recurrent) else {}
     return ExportedModel(
-        tuple(LayerExport(_directions(model, layer, inputs), layer) for layer in model.stack.layers),
+        tuple(
+            LayerExport(tuple(_direction(model, spec, inputs) for spec in layer.directions), layer)
+            for layer in model.stack.layers
+        ),
         model.dtype,
         isinstance(model, LanguageModel) or bool(tokens),
         inputs,
@@ -171,10 +174,6 @@ def _runtime_inputs(stack: Stack) -> dict[str, tuple[int, ...]]:
     """The auxiliary inputs that are given at every step: all but noise."""
     given = {name for name, each in stack.inputs.items() if not isinstance(each, Noise)}
     return {name: shape for name, shape in stack.input_shapes.items() if name in given}
-
-
-def _directions(model: AnyModel, layer: Layer, inputs: Mapping[str, Any]) -> tuple[DirectionExport, ...]:
-    return tuple(_direction(model, spec, inputs) for spec in layer.directions)
 
 
 def _direction(model: AnyModel, spec: Direction, inputs: Mapping[str, Any]) -> DirectionExport:
@@ -210,5 +209,4 @@ def _metadata(model: AnyModel) -> dict[str, Any]:
 
 
 def _cell_name(spec: Direction, name: str) -> str:
-    """The cell's name of an array."""
     return name.removeprefix(spec.prefix)

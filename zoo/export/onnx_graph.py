@@ -74,7 +74,7 @@ class GraphBuilder:
         Args:
             op: ONNX's name of the operation.
             *inputs: Names of tensors; an empty name is an omitted input.
-            name: Preferred name of the output; by default that of the operation.
+            name: Preferred name of the output; by default the name of the operation.
             **attributes: Attributes of the node.
 
         Returns:
@@ -119,8 +119,6 @@ OperationEmitter: TypeAlias = Callable[..., str]
 
 
 def _single_operator(op: str) -> OperationEmitter:
-    """An operation that is one ONNX operator."""
-
     def write(builder: GraphBuilder, *operands: str, name: str = "") -> str:
         return builder.add(op, *operands, name=name)
 

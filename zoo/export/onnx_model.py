@@ -1,6 +1,6 @@
 """Export of models to ONNX: layers as recurrent operators of ONNX, Scans or single steps, and the readout.
 
-ONNX stacks the gates of an LSTM as input, output, forget, candidate, and those of a GRU as update, reset,
+ONNX stacks the gates of an LSTM as input, output, forget, candidate, and the gates of a GRU as update, reset,
 candidate, each with a bias of the input and one of the state. Its matrices are transposed, and every array
 has a leading axis of directions (https://onnx.ai/onnx/operators/onnx__LSTM.html, and likewise GRU and RNN).
 """

@@ -135,11 +135,9 @@ class RowEmitter:
         return Tensor(self.builder.constant(self._values[node], name), shape, is_shared=True)
 
     def _leading_lengths(self) -> str:
-        """The lengths of the leading axes as a vector."""
         return self.builder.add("Shape", self.like, start=0, end=self.lead)
 
     def _broadcast_rows(self, node: Node) -> Tensor:
-        """A value with its full shape."""
         tensor, shape = self.tensor(node), concrete_shape(node.shape)
         if tensor.shape == shape:
             return tensor

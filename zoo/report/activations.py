@@ -19,8 +19,9 @@ import numpy as np
 from zoo.base import Task
 from zoo.data import Vocabulary
 from zoo.model import AnyModel
-from zoo.report.blocks import Number, StateUnits, Units, array_location, readable
+from zoo.report.blocks import StateUnits, Units, array_location, readable
 from zoo.report.history import number
+from zoo.tables import Number
 
 Array = np.ndarray[Any, Any]
 Symbols = Sequence[str]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar
+
+from zoo.tables import Number, Table
 
 
 @dataclass(frozen=True)
@@ -138,63 +142,6 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column of a table.
-
-    Args:
-        label: Its heading.
-        style: ``text``, or as for :class:`Axis`.
-        help: A sentence about it.
-        heat: Whether its cells have a shade as background.
-    """
-
-    label: str
-    style: str = "text"
-    help: str = ""
-    heat: bool = False
-
-
-@dataclass(frozen=True)
-class TableCell:
-    """One cell of a table.
-
-    Args:
-        value: The value to sort by, and to show without ``text``; None for an empty cell.
-        text: The text to show.
-        shade: From 0, the worst, to 1, the best; None for no background.
-    """
-
-    value: str | Number
-    text: str = ""
-    shade: float | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A sortable table; the first column names the row.
-
-    Args:
-        name: Anchor on the page, and name of the figure of a table with shades.
-        title: The title.
-        columns: The columns.
-        rows: One cell for each column.
-        note: A sentence below it.
-        wide: Whether it takes the full width of the page.
-    """
-
-    kind: ClassVar[str] = "table"
-    name: str
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[TableCell, ...], ...]
-    note: str = ""
-    wide: bool = True
-
-
-Number = float | int | None
-
-
-@dataclass(frozen=True)
 class Axis:
     """One axis of a chart.
 
@@ -262,7 +209,7 @@ class Chart:
         series: The series, later over earlier.
         references: Reference levels.
         note: A sentence below it.
-        choose: What the groups of the series are: ``state``; empty without groups.
+        choose: Noun for the groups of the series: ``state``; empty without groups.
         wide: Whether it takes the full width of the page.
     """
 
@@ -324,31 +271,6 @@ def to_json(value: Any) -> Any:
     return [to_json(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
-__all__ = [
-    "Axis",
-    "Block",
-    "Chart",
-    "Column",
-    "KeyValue",
-    "KeyValues",
-    "Number",
-    "Paragraphs",
-    "Picture",
-    "Reference",
-    "Report",
-    "Samples",
-    "Section",
-    "Series",
-    "StateUnits",
-    "Table",
-    "TableCell",
-    "Text",
-    "Tile",
-    "Units",
-    "to_json",
-]
-
-
 def readable(name: str) -> str:
     """A name with spaces instead of underscores."""
     return name.replace("_", " ")
@@ -372,3 +294,21 @@ def reference_levels(baseline: float | None, threshold: float | None) -> tuple[R
     """Reference levels: the best score without memory, and the threshold, where known."""
     known = {"without memory": baseline, "solved": threshold}
     return tuple(Reference(label, float(level)) for label, level in known.items() if level is not None)
+
+
+def key_values(title: str, values: Mapping[str, Any], note: str = "") -> KeyValues:
+    """A block of names and values."""
+    rows = tuple(KeyValue(readable(name), value_text(value)) for name, value in values.items())
+    return KeyValues(title.lower(), title, rows, note)
+
+
+def value_text(value: Any) -> str:
+    """A value as text; an entry of a plan by its label, name and options."""
+    if isinstance(value, Mapping) and "label" in value:
+        name = " = ".join(dict.fromkeys((str(value["label"]), str(value.get("name")))))
+        return f"{name} ({value_text(value['options'])})" if value.get("options") else name
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} = {json.dumps(item)}" for name, item in value.items()) or "none"
+    if isinstance(value, (tuple, list)):
+        return ", ".join(map(value_text, value)) or "none"
+    return "not set" if value is None else f"{value:,}" if type(value) is int else str(value)

@@ -8,31 +8,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from zoo.base.card import SCOPES
-from zoo.comparison.results import ComparisonResults, OverallRow, RunRecord, SummaryRow, read_results
+from zoo.comparison.results import Comparison, RunRecord
+from zoo.comparison.tables import overall_table, task_table
 from zoo.errors import CheckpointError, ZooWarning
 from zoo.report.blocks import (
     Axis,
     Block,
     Chart,
-    Column,
     KeyValue,
     KeyValues,
-    Number,
     Paragraphs,
     Report,
     Section,
     Series,
-    Table,
-    TableCell,
     Text,
     Tile,
+    key_values,
     readable,
     reference_levels,
     score_axis,
+    value_text,
 )
 from zoo.report.history import History, number
 from zoo.storage import RunDirectory
+from zoo.tables import Column, Number, Table, TableCell
 
 MAX_POINTS = 150  # of a curve
 
@@ -40,7 +39,7 @@ MAX_POINTS = 150  # of a curve
 MIN_LOG_RATIO = 100
 
 
-def task_charts(results: ComparisonResults, task: str) -> Iterator[Chart]:
+def task_charts(results: Comparison, task: str) -> Iterator[Chart]:
     """Yield the charts of a task that are not empty."""
     runs = results.runs_of(task)
     first = runs[0]
@@ -81,7 +80,7 @@ def _points(cells: Sequence[str], runs: Sequence[RunRecord], name: str) -> Itera
             yield Series(cell, xs, ys, slot, marks=True, notes=notes)
 
 
-def _rates(results: ComparisonResults, task: str) -> Iterator[Series]:
+def _rates(results: Comparison, task: str) -> Iterator[Series]:
     """A line for each cell over the learning rates of its sweep, if there are several."""
     tried = [run for run in results.sweep if run.task == task]
     for slot, cell in enumerate(results.cells):
@@ -92,7 +91,7 @@ def _rates(results: ComparisonResults, task: str) -> Iterator[Series]:
             yield Series(cell, rates, scores, slot)
 
 
-def _curves(results: ComparisonResults, runs: Sequence[RunRecord]) -> Iterator[Series]:
+def _curves(results: Comparison, runs: Sequence[RunRecord]) -> Iterator[Series]:
     """A thin line for each seed of a cell, and a thick one for the mean."""
     for slot, cell in enumerate(results.cells):
         lines = [line for run in runs if run.cell == cell if (line := _curve(results, run))[0]]
@@ -105,7 +104,7 @@ def _curves(results: ComparisonResults, runs: Sequence[RunRecord]) -> Iterator[S
 Line = tuple[tuple[Number, ...], tuple[Number, ...]]
 
 
-def _curve(results: ComparisonResults, run: RunRecord) -> Line:
+def _curve(results: Comparison, run: RunRecord) -> Line:
     """The scores of a run by step; empty, with a warning, if its log cannot be read."""
     try:
         history = History.read(RunDirectory(results.path / run.path))
@@ -133,121 +132,16 @@ def _thin_out(line: Line) -> Line:
     return tuple(line[0][index] for index in indices), tuple(line[1][index] for index in indices)
 
 
-_SCOPE = Column("scope", "text", "; ".join(f"{scope}: {words}" for scope, words in SCOPES.items()))
-
-_OVERVIEW = (
-    Column("cell"),
-    _SCOPE,
-    Column("mean rank", "number", "over the tasks; 1 is the best"),
-    Column("95 %", "text", "interval of the mean rank, by bootstrap over the seeds"),
-    Column("solved", "number", "runs that reached the threshold of their task"),
-)
-
-_COLUMNS = (
-    Column("cell"),
-    _SCOPE,
-    Column("rank", "number", "1 is the best"),
-    Column("mean", "number", "mean score over the seeds", heat=True),
-    Column("95 %", "text", "interval of the mean, by bootstrap over the seeds"),
-    Column("spread", "number", "standard deviation over the seeds"),
-    Column("best", "number"),
-    Column("worst", "number"),
-    Column("solved", "number", "how many seeds reached the threshold"),
-    Column("parameters", "integer"),
-    Column("H", "integer", "hidden units"),
-    Column("lr", "number", "the learning rate chosen for the cell"),
-    Column("to threshold", "seconds", "time until the threshold was reached"),
-    Column("symbols/s", "number", "training speed"),
-)
-
-_NOTE = (
-    "Mean score over the seeds, and how many of them solved the task. The shade goes from the worst mean of "
-    "the task to the best."
-)
-
-
-def overview(results: ComparisonResults) -> Table:
-    """The table of mean scores: a row for each cell, a column for each task."""
-    columns = [
-        Column(readable(task), "number", score_axis(first.metric, first.higher_is_better).label, heat=True)
-        for task in results.tasks
-        for first in results.runs_of(task)[:1]
-    ]
-    rows = tuple((*_standing(results, row), *_score_cells(results, row.cell)) for row in results.overall)
-    return Table("cells-and-tasks", "Cells and tasks", (*_OVERVIEW, *columns), rows, _NOTE)
-
-
-def task_table(results: ComparisonResults, task: str) -> Table:
-    """The table of the cells of a task, the best first."""
-    rows = [row for row in results.summary if row.task == task]
-    rows.sort(key=lambda row: row.rank)
-    return Table(f"{task}-scores", "Scores", _COLUMNS, tuple(_task_row(results, row) for row in rows))
-
-
-def failures(results: ComparisonResults) -> Iterator[Table]:
+def failures(results: Comparison) -> Iterator[Table]:
     """The table of failed runs, if any."""
     rows = tuple(
-        _cells(run.path, run.task, run.cell, run.seed, run.status, run.error)
-        for run in (*results.sweep, *results.runs)
-        if run.error or run.status != "finished"
+        tuple(map(TableCell, (run.path, run.task, run.cell, run.seed, run.status, run.error)))
+        for run in results.failures
     )
     if rows:
         labels = ("run", "task", "cell", "seed", "status", "why")
         columns = tuple(Column(label, "integer" if label == "seed" else "text") for label in labels)
         yield Table("failures", "Runs that failed", columns, rows)
-
-
-def _cells(*values: str | Number) -> tuple[TableCell, ...]:
-    return tuple(TableCell(value) for value in values)
-
-
-def _standing(results: ComparisonResults, row: OverallRow) -> tuple[TableCell, ...]:
-    rank = TableCell(None if row.rank is None else round(row.rank, 2))
-    interval = _interval(row.low, row.high, ".1f")
-    solved = TableCell(row.solved, _ratio(row.solved, row.runs))
-    return TableCell(row.cell), TableCell(results.scope(row.cell)), rank, interval, solved
-
-
-def _task_row(results: ComparisonResults, row: SummaryRow) -> tuple[TableCell, ...]:
-    return (
-        *_cells(row.cell, results.scope(row.cell)),
-        TableCell(row.rank),
-        TableCell(row.mean, shade=_shade(results, row)),
-        _interval(row.low, row.high),
-        *_cells(row.spread, row.best, row.worst),
-        TableCell(row.solved, _ratio(row.solved, row.seeds)),
-        *_cells(row.parameters, row.hidden, row.lr, row.seconds_to_threshold, row.symbols_per_s),
-    )
-
-
-def _score_cells(results: ComparisonResults, cell: str) -> Iterator[TableCell]:
-    rows = {row.task: row for row in results.summary if row.cell == cell}
-    for task in results.tasks:
-        row = rows.get(task)
-        if row is None or row.mean is None:
-            yield TableCell(None)
-        else:
-            text = f"{row.mean:.3g}"
-            solved = _ratio(row.solved, row.seeds) if results.runs_of(task)[0].threshold is not None else ""
-            yield TableCell(row.mean, f"{text} ({solved})" if solved else text, _shade(results, row))
-
-
-def _interval(low: float | None, high: float | None, digits: str = ".3g") -> TableCell:
-    return TableCell(None) if low is None or high is None else TableCell(f"{low:{digits}} to {high:{digits}}")
-
-
-def _ratio(count: int, total: int) -> str:
-    return f"{count}/{total}"
-
-
-def _shade(results: ComparisonResults, row: SummaryRow) -> float | None:
-    """Position of a mean between the worst of the task, 0, and the best, 1."""
-    means = [other.mean for other in results.summary if other.task == row.task and other.mean is not None]
-    if row.mean is None:
-        return None
-    low, high = min(means), max(means)
-    share = (row.mean - low) / (high - low) if high > low else 1.0
-    return round(share if results.runs_of(row.task)[0].higher_is_better else 1.0 - share, 3)
 
 
 def comparison_report(path: Path) -> Report:
@@ -259,14 +153,14 @@ def comparison_report(path: Path) -> Report:
     Raises:
         CheckpointError: if its results are missing, damaged, or of another version.
     """
-    results = read_results(path)
+    results = Comparison(path)
     if not results.runs:
         raise CheckpointError(f"{path} holds a comparison without a single run; there is nothing to report.")
     subtitle = f"{', '.join(results.cells)} on {', '.join(map(readable, results.tasks))}"
     return Report(path.resolve().name, subtitle, tuple(_tiles(results)), tuple(_sections(results)))
 
 
-def _tiles(results: ComparisonResults) -> Iterator[Tile]:
+def _tiles(results: Comparison) -> Iterator[Tile]:
     runs = results.runs
     yield Tile("cells", f"{len(results.cells)}")
     yield Tile("tasks", f"{len(results.tasks)}")
@@ -286,60 +180,28 @@ def _time(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
-def _sections(results: ComparisonResults) -> Iterator[Section]:
-    yield Section("overview", "Overview", (overview(results), *failures(results)))
+def _sections(results: Comparison) -> Iterator[Section]:
+    yield Section("overview", "Overview", (overall_table(results, with_solved=True), *failures(results)))
     for task in results.tasks:
-        blocks: tuple[Block, ...] = (_task_text(results, task), task_table(results, task))
+        summary = Text(str(results.section("tasks")[task]["summary"]))
+        blocks: tuple[Block, ...] = (summary, task_table(results, task))
         yield Section(f"task-{task}", readable(task), (*blocks, *task_charts(results, task)))
     yield Section("made-with", "Made with", tuple(_made_with(results)))
 
 
-def _task_text(results: ComparisonResults, task: str) -> Text:
-    """Summary, metric and threshold of a task."""
-    first, stored = results.runs_of(task)[0], results.section("tasks").get(task)
-    facts = stored if isinstance(stored, dict) else {}
-    marks = [f"{mark.label} {mark.y:.4g}" for mark in reference_levels(first.baseline, first.threshold)]
-    score = "; ".join([score_axis(first.metric, first.higher_is_better).label, *marks])
-    sentences = (str(facts.get("summary") or ""), f"{score[0].upper()}{score[1:]}.", _source(facts))
-    return Text(" ".join(filter(None, sentences)))
-
-
-def _source(facts: Mapping[str, Any]) -> str:
-    source = str(facts.get("threshold_source") or "").rstrip(".")
-    return f"The threshold: {source}." if source else ""
-
-
-def _made_with(results: ComparisonResults) -> Iterator[Block]:
+def _made_with(results: Comparison) -> Iterator[Block]:
     if command := results.metadata.get("command"):
         yield Paragraphs("command", "Command", (Text(str(command), fixed=True),))
     yield KeyValues("configuration", "Configuration", tuple(_plan(results.section("plan"))), wide=True)
     for name in ("machine", "versions"):
         if values := results.section(name):
-            yield _key_values(name, name.capitalize(), values)
+            yield key_values(name.capitalize(), values)
 
 
 def _plan(plan: Mapping[str, Any]) -> Iterator[KeyValue]:
     """The plan, except the sizes of each cell, which are in the tables."""
     for name, value in plan.items():
         if isinstance(value, dict) and name != "settled":
-            yield from (KeyValue(readable(key), _value_text(item)) for key, item in value.items())
+            yield from (KeyValue(readable(key), value_text(item)) for key, item in value.items())
         elif name not in ("format", "settled"):
-            yield KeyValue(readable(name), _value_text(value))
-
-
-def _key_values(name: str, title: str, values: Mapping[str, Any]) -> KeyValues:
-    return KeyValues(
-        name, title, tuple(KeyValue(readable(key), _value_text(value)) for key, value in values.items())
-    )
-
-
-def _value_text(value: Any) -> str:
-    """A value as text; a cell or a task by name with its options."""
-    if isinstance(value, dict) and "label" in value:
-        name = " = ".join(dict.fromkeys((str(value["label"]), str(value.get("name")))))
-        return f"{name} ({_value_text(value['options'])})" if value.get("options") else name
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_value_text(item)}" for name, item in value.items()) or "none"
-    if isinstance(value, list):
-        return ", ".join(map(_value_text, value)) or "none"
-    return "not set" if value is None else str(value)
+            yield KeyValue(readable(name), value_text(value))

@@ -17,9 +17,10 @@ from zoo.arguments import as_choice, as_instance, as_path
 from zoo.errors import UsageError
 from zoo.installation import install_hint
 from zoo.report import palette
-from zoo.report.blocks import Axis, Chart, Number, Report, Series, StateUnits, Table, Units
+from zoo.report.blocks import Axis, Chart, Report, Series, StateUnits, Units
 from zoo.storage import write_bytes
 from zoo.storage.safe_read import cannot_write
+from zoo.tables import Number, Table
 
 _MAX_FIGURES = 6
 

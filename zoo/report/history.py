@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.report.blocks import Number
 from zoo.storage import RunDirectory, log
+from zoo.tables import Number
 
 Event = Mapping[str, Any]
 Points = tuple[tuple[Number, ...], tuple[Number, ...]]

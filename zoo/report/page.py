@@ -140,7 +140,6 @@ def _themes() -> str:
 
 
 def _script() -> str:
-    """All scripts in one function scope."""
     return f'"use strict";\n(() => {{\n{_concatenate(SCRIPTS)}\n}})();'
 
 

@@ -1,7 +1,7 @@
 """Charts of a run: losses, gradient norms, learning rate, speed, gradient by lag, saturation of gates.
 
-The two shares of a saturated gate are those of A. Karpathy, J. Johnson, L. Fei-Fei, "Visualizing and
-Understanding Recurrent Networks", 2015, https://arxiv.org/abs/1506.02078.
+A. Karpathy, J. Johnson, L. Fei-Fei, "Visualizing and Understanding Recurrent Networks", 2015,
+https://arxiv.org/abs/1506.02078, define the two shares of a saturated gate.
 """
 
 from __future__ import annotations
@@ -76,7 +76,6 @@ def optimisation_charts(history: History, clip: float) -> Iterator[Chart]:
 def _chart(
     name: str, title: str, axis: Axis, *series: Series, wide: bool = False, **more: Any
 ) -> Iterator[Chart]:
-    """A chart over steps, unless it is empty."""
     drawn = tuple(each for each in series if any(y is not None for y in each.y))
     if drawn:
         yield Chart(name, title, Axis("step", "integer", low=0, switch=wide), axis, drawn, wide=wide, **more)

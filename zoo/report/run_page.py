@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 import re
 import statistics
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from zoo.model.checkpoint import CellClasses
 from zoo.report.activations import Activations, read_examples, read_text, units_block
 from zoo.report.blocks import (
     Block,
-    Column,
     KeyValue,
     KeyValues,
     Paragraphs,
@@ -32,15 +30,16 @@ from zoo.report.blocks import (
     Report,
     Samples,
     Section,
-    Table,
-    TableCell,
     Text,
     Tile,
+    key_values,
     readable,
+    value_text,
 )
 from zoo.report.history import Event, number
 from zoo.report.run_charts import analysis_blocks, loss_charts, optimisation_charts
 from zoo.report.run_data import RunData, or_reason
+from zoo.tables import Column, Table, TableCell
 from zoo.training.config import Config
 from zoo.training.evaluation import bits
 from zoo.training.task_dataset import prepare_task
@@ -97,7 +96,6 @@ def _event_text(event: Event) -> str:
 
 
 def _units(run: RunData, symbols: int) -> Block:
-    """Hidden units over the validation part of the text, or over validation examples of the task."""
     if run.model is None:
         return Text("There is no checkpoint yet, and so no model whose units could be shown.")
     result = (
@@ -130,7 +128,6 @@ def _task_activations(run: RunData, model: AnyModel, symbols: int) -> Activation
 
 
 def _digest(run: RunData, kind: str) -> Any:
-    """The digest of the training data."""
     metadata = run.checkpoint.meta.get(kind) if run.checkpoint else None
     return metadata.get("sha256") if isinstance(metadata, dict) else None
 
@@ -146,21 +143,20 @@ def _made_with(run: RunData) -> Iterator[Block]:
         if isinstance(values := run.start_event.get(kind), dict):
             yield key_values(kind.capitalize(), values)
     if run.checkpoint and isinstance(values := run.checkpoint.meta.get("versions"), dict):
-        yield versions(values, "Of the process that wrote the best checkpoint.")
+        yield key_values("Versions", values, "Of the process that wrote the best checkpoint.")
 
 
 def _cells_blocks(run: RunData) -> tuple[Block, ...]:
-    """The blocks of the different cells of a run."""
+    """The blocks of the different cells of a run, each with anchors of its own."""
     first, *others = run.cells
     return (
         *cell_blocks(first),
-        *(_renamed(block, f"{cell.name}-") for cell in others for block in cell_blocks(cell)),
+        *(
+            block if isinstance(block, Text) else replace(block, name=f"{cell.name}-{block.name}")
+            for cell in others
+            for block in cell_blocks(cell)
+        ),
     )
-
-
-def _renamed(block: Block, prefix: str) -> Block:
-    """A block with another anchor, if it has one."""
-    return block if isinstance(block, Text) else replace(block, name=f"{prefix}{block.name}")
 
 
 def cell_blocks(cell: Cell) -> tuple[Block, ...]:
@@ -179,7 +175,6 @@ def _document(cell: Cell) -> Iterator[Text]:
 
 
 def _picture(cell: Cell) -> Iterator[Block]:
-    """The diagram of one step, if the cell has a step."""
     if cell.has_step():
         try:
             yield Picture("step", f"One step of {cell.name}", draw(cell))
@@ -218,7 +213,7 @@ _RESOLVED_BY_RUN = frozenset({"batch", "cell_options", "eval_every", "save_every
 def settings(config: Config) -> KeyValues:
     """All settings; those that are not the default are highlighted."""
     facts = tuple(
-        KeyValue(readable(field.name), _value_text(value), marked=_differs_from_default(field, value))
+        KeyValue(readable(field.name), value_text(value), marked=_differs_from_default(field, value))
         for field in dataclasses.fields(Config)
         for value in [getattr(config, field.name)]
     )
@@ -229,29 +224,6 @@ def _differs_from_default(field: dataclasses.Field[Any], value: Any) -> bool:
     make_default = field.default_factory
     default = field.default if make_default is dataclasses.MISSING else make_default()
     return field.name not in _RESOLVED_BY_RUN and value not in (default, ())
-
-
-def key_values(title: str, values: Mapping[str, Any]) -> KeyValues:
-    """A block of names and values."""
-    rows = tuple(KeyValue(readable(name), _value_text(value)) for name, value in values.items())
-    return KeyValues(title.lower(), title, rows)
-
-
-def versions(numbers: Mapping[str, Any], note: str) -> KeyValues:
-    """The block of versions on which results depend."""
-    return KeyValues(
-        "versions", "Versions", tuple(KeyValue(name, str(value)) for name, value in numbers.items()), note
-    )
-
-
-def _value_text(value: Any) -> str:
-    if value is None:
-        return "not set"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} = {json.dumps(item)}" for name, item in value.items()) or "none"
-    if isinstance(value, (tuple, list)):
-        return ", ".join(map(_value_text, value)) or "none"
-    return f"{value:,}" if type(value) is int else str(value)
 
 
 def subtitle(run: RunData) -> str:
@@ -269,7 +241,8 @@ def subtitle(run: RunData) -> str:
 def tiles(run: RunData) -> Iterator[Tile]:
     """The tiles of a run."""
     yield from _best(run)
-    yield Tile("steps", f"{_steps(run):,}", f"of {run.config.steps or 0:,}, {_end_reason(run)}")
+    steps = max((event["step"] for event in run.history.events), default=0)
+    yield Tile("steps", f"{steps:,}", f"of {run.config.steps or 0:,}, {_end_reason(run)}")
     if type(run.start_event.get("parameters")) is int:
         yield Tile("parameters", f"{run.start_event['parameters']:,}")
     speeds = [speed for speed in run.history.points("step", "symbols_per_s")[1] if speed is not None]
@@ -292,10 +265,6 @@ def _best(run: RunData) -> Iterator[Tile]:
         yield Tile(
             f"best {readable(str(event.get('metric')))}", f"{score:.4g}", f"{solved}validation, {step}"
         )
-
-
-def _steps(run: RunData) -> int:
-    return max((event["step"] for event in run.history.events), default=0)
 
 
 def _end_reason(run: RunData) -> str:

@@ -24,7 +24,7 @@ class Peer:
 
     Args:
         packages: Its distributions, which are also import names; their versions are reported.
-        advice: How to install it.
+        advice: Instructions for the installation.
     """
 
     packages: tuple[str, ...]

@@ -19,11 +19,10 @@ _FUNCTIONS = Functions(jnp.tanh, jax.nn.sigmoid, lambda a, parts: jnp.split(a, p
 def build(problem: Problem) -> list[Variant]:
     """The step with rows gathered from the input matrix, and with one-hot products."""
     jax.config.update("jax_enable_x64", problem.dtype == "float64")
-    return [_variant(problem, "rows", _gather), _variant(problem, "one-hot", _one_hot_product)]
-
-
-def _gather(tokens: Array, weight: Array) -> Array:
-    return weight[tokens]
+    return [
+        _variant(problem, "rows", lambda tokens, weight: weight[tokens]),
+        _variant(problem, "one-hot", _one_hot_product),
+    ]
 
 
 def _one_hot_product(tokens: Array, weight: Array) -> Array:

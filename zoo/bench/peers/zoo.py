@@ -115,7 +115,6 @@ def _model(cell: str, hidden: int, dtype: str, threads: int) -> LanguageModel:
 
 
 def _loaded_model(problem: Problem) -> LanguageModel:
-    """The model with the parameters of a problem."""
     model = _model(problem.cell, problem.hidden, problem.dtype, problem.threads)
     values: Mapping[str, Any] = problem.params
     for name, param in model.params.items():

@@ -54,7 +54,6 @@ def remark(problem: Problem) -> str:
 
 
 def _min_seconds(*calls: Callable[[], None]) -> list[float]:
-    """Minimum seconds of each call."""
     minima = [float("inf")] * len(calls)
     began, rounds = time.perf_counter(), 0
     while rounds < ROUNDS or (rounds < 100 * ROUNDS and time.perf_counter() - began < SECONDS):

@@ -237,10 +237,10 @@ def _show(comparison: Comparison) -> None:
     from zoo.cli.terminal import show_table
     from zoo.comparison.tables import list_warnings, make_tables
 
-    for table in make_tables(comparison.results):
-        show_table(table)
+    for table in make_tables(comparison):
+        show_table(table.as_text())
     echo()
-    for line in list_warnings(comparison.results):
+    for line in list_warnings(comparison):
         echo(line)
     echo(f"{comparison.path / 'results.json'} and results.csv hold every run.")
 
@@ -248,14 +248,14 @@ def _show(comparison: Comparison) -> None:
 def _write(marker: DocumentMarker, comparison: Comparison) -> None:
     from zoo.comparison.tables import describe_setup, list_warnings, make_tables
 
-    about = "\n".join(f"{line}  " for line in describe_setup(comparison.results)).rstrip()
-    notes = "\n".join(f"- {line}" for line in list_warnings(comparison.results))
+    about = "\n".join(f"{line}  " for line in describe_setup(comparison)).rstrip()
+    notes = "\n".join(f"- {line}" for line in list_warnings(comparison))
     paragraphs = [
         about,
-        *(table.markdown_section() for table in make_tables(comparison.results)),
+        *(table.as_text().markdown_section() for table in make_tables(comparison)),
         *([notes] if notes else []),
     ]
-    marker.write(comparison.results.metadata["command"], paragraphs)
+    marker.write(comparison.metadata["command"], paragraphs)
 
 
 command = SectionedCommand("compare", callback=run, params=_FLAGS, help=_HELP)
