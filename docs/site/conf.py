@@ -18,7 +18,12 @@ root_doc = "README"
 include_patterns = ["README.md", "CHANGELOG.md", "docs/*.md", "docs/**/*.md", "docs/reference/*.rst"]
 exclude_patterns = [".*", "build", "dist", "runs", "plugins", "tests", "zoo", "docs/examples", "docs/site"]
 exclude_patterns += ["docs/reference/*.md"]  # the pages for code hosts; the site has its own (building.py)
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "building"]
+extensions = [
+    "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "building",
+    "typeset_math",
+]  # fmt: skip
+myst_enable_extensions = ["dollarmath"]
+myst_dmath_allow_space = False  # `$ zoo` in a line is a command
 myst_heading_anchors = 4
 
 # Roles in docstrings must lead somewhere; types in signatures need not, since those of other projects do
@@ -41,6 +46,7 @@ napoleon_use_rtype = False
 napoleon_attr_annotations = False  # the text says what an attribute is
 toc_object_entries_show_parents = "hide"
 
+html_math_renderer = "svg"
 html_theme = "furo"
 html_title = "zoo"
 pygments_dark_style = "github-dark"  # as its like on code hosts, and without underlines

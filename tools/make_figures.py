@@ -1,0 +1,380 @@
+"""Draw the figures of the documents: ``docs/images/*.svg``.
+
+    python tools/make_figures.py                        # draw all from the stored measurements
+    python tools/make_figures.py --measure gradient-lag # measure again, store, then draw all
+
+A figure of a measurement is drawn from ``docs/images/NAME.json``, which also holds the command that measured
+it. So drawing takes a second, needs no library, and gives equal bytes everywhere. A test draws all figures
+and compares them with the files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from svg_charts import Axis, Canvas, Plot
+
+import zoo
+
+ROOT = Path(__file__).parents[1]
+IMAGES = ROOT / "docs" / "images"
+BENCHMARKS = ROOT / "docs" / "benchmarks.md"
+
+Data = Mapping[str, Any]
+CELLS = {"vanilla": 1990, "lstm": 1997, "gru": 2014, "janet": 2018, "lem": 2021}
+COMPARE = (
+    "zoo compare --cells vanilla,lstm,gru,janet,lem --tasks adding --params 10000 --seeds 3 --steps 1500 "
+    "--lr-grid 0.001,0.003,0.01,0.03,0.1 --sweep-steps 1500 --jobs 1"
+)
+
+
+def measured(name: str) -> Data:
+    """The stored measurement of a figure."""
+    data: Data = json.loads((IMAGES / f"{name}.json").read_text(encoding="utf-8"))
+    return data
+
+
+# Learning curves
+
+
+def measure_curves(out: Path | None) -> Data:
+    """Compare five cells on the adding task, or read a comparison that the same command made."""
+    if out is None:
+        out = Path(tempfile.mkdtemp()) / "adding"
+        subprocess.run([sys.executable, "-m", *shlex.split(COMPARE), "--out", str(out)], check=True)
+    cells = {}
+    for cell in CELLS:
+        runs = [zoo.Run(path) for path in sorted((out / "runs" / "adding" / cell).glob("lr*"))]
+        scores = [[event["loss"] for event in run.history if event["event"] == "eval"] for run in runs]
+        steps = [event["step"] for event in runs[0].history if event["event"] == "eval"]
+        cells[cell] = {
+            "lr": runs[0].config.lr,
+            "steps": steps,
+            "low": rounded(np.min(scores, 0)),
+            "median": rounded(np.median(scores, 0)),
+            "high": rounded(np.max(scores, 0)),
+        }
+    return {"made by": COMPARE, "cells": cells}
+
+
+def draw_curves() -> str:
+    """Validation error of five cells on the adding task against training steps."""
+    data = measured("curves")["cells"]
+    canvas = Canvas(760, 380, "Validation error of five cells on the adding task, by training step")
+    x = Axis("training step", 0, 1500, range(0, 1501, 250))
+    y = Axis("squared error (log scale)", 5e-5, 0.5, [1e-4, 1e-3, 1e-2, 1e-1], log=True)
+    plot = Plot(canvas, (70, 58), 540, 262, x, y)
+    title = "Adding two numbers in a sequence of 50 steps: five cells of 10,000 parameters"
+    canvas.text((380, 20), title, "title", "middle")
+    note = "median and range of 3 seeds; the best of 5 learning rates for each cell"
+    canvas.text((610, 42), note, "note", "end")
+    plot.horizontal(1 / 6, "best score without memory", below=True)
+    plot.horizontal(0.01, "solved")
+    for colour, curves in enumerate(data.values()):
+        plot.band(curves["steps"], curves["low"], curves["high"], colour)
+    for colour, curves in enumerate(data.values()):
+        plot.curve(curves["steps"], curves["median"], colour)
+    ends = {cell: plot.at(1500, curves["median"][-1])[1] for cell, curves in data.items()}
+    height = 0.0
+    for cell, end in sorted(ends.items(), key=lambda pair: pair[1]):
+        height = max(height + 18, end)
+        colour = list(data).index(cell)
+        canvas.text((620, height), f"{cell} ({CELLS[cell]})", f"fill-{colour}")
+    return canvas.svg()
+
+
+# Speed
+
+
+def training_steps(text: str) -> tuple[str, dict[tuple[str, str], dict[str, float]]]:
+    """The machine and the least times of the first table of training steps on the page of benchmarks.
+
+    Returns:
+        The machine; cell and shape -> library -> milliseconds.
+    """
+    table = text.partition("### Training steps\n")[2].partition("\n### ")[0]
+    machine = re.findall(r"^\d{4}-\d\d-\d\d .*?UTC: (.*?), Linux", text, re.MULTILINE)[0]
+    times: dict[tuple[str, str], dict[str, float]] = {}
+    for row in re.findall(r"^\| (\w+) \| (\d+×\d+×\d+) \| ([\w.]+) \| ([\d.]+) \|", table, re.MULTILINE):
+        times.setdefault((row[0], row[1]), {})[row[2]] = float(row[3])
+    return machine, times
+
+
+def draw_speed() -> str:
+    """Times of a training step of zoo, JAX and PyTorch, from the page of benchmarks."""
+    machine, times = training_steps(BENCHMARKS.read_text(encoding="utf-8"))
+    libraries = ("zoo", "jax", "torch")
+    shapes = ("64×32×128", "64×64×512")
+    canvas = Canvas(760, 330, f"Milliseconds of a training step of zoo, JAX and PyTorch on {machine}")
+    canvas.text(
+        (380, 22), f"One training step on {machine}, float32, token input: less is better", "title", "middle"
+    )
+    for panel, shape in enumerate(shapes):
+        left, top = 88 + 360 * panel, 74
+        steps, batch, hidden = shape.split("×")
+        canvas.text((left, 50), f"{steps} time steps, {batch} sequences, {hidden} units", "note")
+        longest = max(max(times[cell, shape].values()) for cell in ("vanilla", "lstm", "gru"))
+        for row, cell in enumerate(("vanilla", "lstm", "gru")):
+            canvas.text((left - 10, top + 76 * row + 30), cell, "", "end")
+            for bar, library in enumerate(libraries):
+                value = times[cell, shape][library]
+                y, length = top + 76 * row + 20 * bar, 185 * value / longest
+                canvas.rectangle((left, y), length, 17, f"fill-{(2, 0, 1)[bar]}")
+                canvas.text((left + length + 6, y + 9), f"{value:.3g} ms", "note")
+    for bar, library in enumerate(("zoo", "JAX (lax.scan)", "PyTorch (nn.RNN, nn.LSTM, nn.GRU)")):
+        x = 88 + (0, 80, 220)[bar]
+        canvas.rectangle((x, 303), 14, 14, f"fill-{(2, 0, 1)[bar]}")
+        canvas.text((x + 20, 310), library)
+    return canvas.svg()
+
+
+# Gradients over time
+
+
+def gradient_norms(rnn: zoo.Recurrent, x: np.ndarray[Any, Any]) -> list[float]:
+    """Norms of the gradient of the last output at the input 0, 1, ... steps before, relative to the first."""
+    y, _ = rnn.forward(x)
+    dy = np.zeros_like(y)
+    dy[-1] = 1
+    dx, _ = rnn.backward(dy)
+    norms = np.linalg.norm(dx, axis=(1, 2))[::-1]
+    return rounded(norms / norms[0])
+
+
+def measure_gradient_lag() -> Data:
+    """Measure as on the page docs/bptt.md: an orthogonal matrix times a gain, and the LSTM's forget bias."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 4, 3))
+    orthogonal = np.linalg.qr(rng.normal(size=(32, 32)))[0]
+    curves = {}
+    rnn = zoo.Recurrent("vanilla", input_size=3, hidden_size=32, dtype="float64")
+    for gain in (0.5, 1.0, 1.5, 2.0):
+        rnn.fill({"l0.Whh": gain * orthogonal})
+        curves[f"gain {gain}"] = gradient_norms(rnn, x)
+    lstm = zoo.Recurrent("lstm", input_size=3, hidden_size=32, dtype="float64")
+    for bias in (0, 1, 3):
+        lstm.params["l0.b"][32:64] = bias
+        curves[f"forget bias {bias}"] = gradient_norms(lstm, x)
+    return {"made by": "python tools/make_figures.py --measure gradient-lag", "curves": curves}
+
+
+def draw_gradient_lag() -> str:
+    """Gradient against lag: the vanilla cell at four gains, the LSTM at three forget biases."""
+    curves = measured("gradient-lag")["curves"]
+    canvas = Canvas(800, 360, "Norm of the gradient against lag, for a vanilla network and an LSTM")
+    x = Axis("lag (time steps)", 0, 60, range(0, 61, 10))
+    y = Axis(
+        "",
+        1e-8,
+        1e4,
+        [1e-8, 1e-6, 1e-4, 1e-2, 1, 100, 1e4],
+        log=True,
+        names=["1e-8", "1e-6", "1e-4", "0.01", "1", "100", "1e4"],
+    )
+    canvas.text((16, 20), "norm of the gradient that reaches the input, relative to lag 0", "note")
+    titles = {"gain": "vanilla, by gain of the recurrent matrix", "forget bias": "lstm, by forget bias"}
+    for panel, (kind, title) in enumerate(titles.items()):
+        plot = Plot(canvas, (64 + 380 * panel, 68), 300, 236, x, y, title)
+        shown = {name: values for name, values in curves.items() if name.startswith(kind)}
+        for colour, (name, values) in enumerate(shown.items()):
+            lags = [lag for lag, value in enumerate(values[:61]) if value >= 1e-8]
+            plot.curve(lags, [values[lag] for lag in lags], colour)
+            end, level = plot.at(lags[-1], values[lags[-1]])
+            canvas.text((end + 6, level - 6 * (lags[-1] < 60)), name.rpartition(" ")[2], f"fill-{colour}")
+    return canvas.svg()
+
+
+def measure_gradient_check() -> Data:
+    """Relative error of a directional derivative by central differences, in two precisions."""
+    steps = np.logspace(-9, 0, 37)
+    curves = {}
+    for dtype in ("float64", "float32"):
+        rng = np.random.default_rng(0)
+        rnn = zoo.Recurrent("vanilla", input_size=3, hidden_size=32, dtype=dtype)
+        x = rng.normal(size=(64, 4, 3)).astype(dtype)
+        y, _ = rnn.forward(x)
+        dy = rng.normal(size=y.shape).astype(dtype)
+        rnn.backward(dy)
+        direction = rng.normal(size=rnn.theta.size)
+        slope = rnn.grad.astype("float64") @ direction
+        errors = []
+        for step in steps:
+            up, down = (
+                (dy * rnn.apply((rnn.theta + sign * step * direction).astype(dtype), x)[0]).sum(
+                    dtype="float64"
+                )
+                for sign in (1, -1)
+            )
+            errors.append(abs((up - down) / (2 * step) / slope - 1))
+        curves[dtype] = rounded(errors)
+    return {
+        "made by": "python tools/make_figures.py --measure gradient-check",
+        "steps": rounded(steps),
+        "curves": curves,
+    }
+
+
+def draw_gradient_check() -> str:
+    """Error of a measured derivative against the step of the central difference."""
+    data = measured("gradient-check")
+    canvas = Canvas(
+        620, 340, "Relative error of a derivative that is measured by central differences, by step"
+    )
+    ticks = [1e-9, 1e-7, 1e-5, 1e-3, 1e-1]
+    x = Axis("step eps of the central difference", 1e-9, 1, ticks, log=True)
+    y = Axis(
+        "relative error",
+        1e-13,
+        10,
+        [1e-12, 1e-9, 1e-6, 1e-3, 1],
+        log=True,
+        names=["1e-12", "1e-9", "1e-6", "0.001", "1"],
+    )
+    plot = Plot(canvas, (64, 48), 520, 232, x, y)
+    for colour, errors in enumerate(data["curves"].values()):
+        plot.curve(data["steps"], errors, colour)
+    for colour, name in enumerate(data["curves"]):
+        canvas.text((300, 66 + 19 * colour), name, f"fill-{colour}")
+    canvas.text(plot.at(1.3e-9, 3e-12), "rounding: grows as eps shrinks", "note")
+    canvas.text(plot.at(1e-3, 3e-9), "curvature: error ~ eps²", "note")
+    return canvas.svg()
+
+
+# Diagrams
+
+
+def draw_unrolled() -> str:
+    """A recurrent network as a loop, and the same network unrolled over four time steps."""
+    canvas = Canvas(760, 275, "A recurrent network as a loop, and unrolled over four time steps")
+    canvas.text((105, 24), "as a loop", "title", "middle")
+    canvas.text((480, 24), "unrolled: one copy for each time step, with the same weights", "title", "middle")
+
+    def column(x: float, index: str) -> None:
+        canvas.box((x, 235), 60, 34, f"x_{{{index}}}")
+        canvas.box((x, 150), 60, 40, f"h_{{{index}}}", "box")
+        canvas.box((x, 65), 60, 34, f"y_{{{index}}}")
+        canvas.arrow([(x, 218), (x, 171)], 0)
+        canvas.arrow([(x, 130), (x, 83)], 2)
+
+    column(90, "t")
+    canvas.arrow([(120, 158), (160, 158), (160, 108), (105, 108), (105, 129)], 1)
+    canvas.math((64, 197), "W_{xh}", colour=0)
+    canvas.math((64, 106), "W_{hy}", colour=2)
+    canvas.math((182, 134), "W_{hh}", colour=1)
+    canvas.text((222, 150), "=", "title", "middle")
+    canvas.box((267, 150), 50, 40, "h_{-1}")
+    for step in range(4):
+        x = 368 + 112 * step
+        column(x, str(step))
+        canvas.arrow([(x - 82 + 7 * (step == 0), 150), (x - 31, 150)], 1)
+        canvas.math((x - 56, 134), "W_{hh}", colour=1)
+        canvas.math((x + 24, 197), "W_{xh}", colour=0)
+        canvas.math((x + 24, 106), "W_{hy}", colour=2)
+    canvas.arrow([(734, 150), (756, 150)], 1)
+    return canvas.svg()
+
+
+def draw_two_paths() -> str:
+    """The two gradients that meet in a hidden state."""
+    canvas = Canvas(700, 310, "Two gradients meet in a hidden state: from its output and from the next step")
+    canvas.text((20, 24), "forward", "title")
+    canvas.arrow([(85, 24), (125, 24)])
+    canvas.text((160, 24), "backward", "title")
+    canvas.arrow([(278, 24), (238, 24)], 1, "dashed")
+    for x, index in ((150, "t"), (520, "t+1")):
+        canvas.box((x, 190), 76, 46, f"h_{{{index}}}")
+        canvas.box((x, 80), 76, 36, f"y_{{{index}}}")
+        canvas.arrow([(x - 12, 167), (x - 12, 99)])
+        canvas.box((x, 270), 76, 36, f"x_{{{index}}}")
+        canvas.arrow([(x, 252), (x, 214)])
+    canvas.arrow([(188, 178), (481, 178)])
+    canvas.arrow([(40, 190), (111, 190)])
+    canvas.arrow([(558, 190), (630, 190)])
+    canvas.arrow([(162, 99), (162, 166)], 0, "dashed")
+    canvas.arrow([(481, 202), (189, 202)], 1, "dashed")
+    canvas.math((174, 132), "dy_{t} W_{hy}^{T}", "start", 0)
+    canvas.math((335, 220), "da_{t+1} W_{hh}^{T}", "middle", 1)
+    canvas.math((335, 160), "W_{hh}", "middle")
+    canvas.math((250, 258), "dh_{t}  =  dy_{t} W_{hy}^{T}  +  da_{t+1} W_{hh}^{T}", "start")
+    return canvas.svg()
+
+
+def draw_truncation() -> str:
+    """Windows of truncated back-propagation through time."""
+    canvas = Canvas(720, 190, "Windows of a text: the state crosses the border, the gradient does not")
+    letters = "to be, or not to be: that is"
+    width, left = 23, 38
+    for place, letter in enumerate(letters):
+        x = left + width * place
+        canvas.rectangle((x, 40), width - 3, 28, "box", radius=3)
+        canvas.text((x + width / 2 - 1.5, 54), letter, "code", "middle")
+    size = 7
+    for window in range(4):
+        start = left + width * size * window
+        end = start + width * size - 3
+        canvas.text(((start + end) / 2, 22), f"window {window + 1}: one update", "note", "middle")
+        canvas.arrow([(start - 22 if window else start, 92), (end - 6, 92)], 2)
+        canvas.arrow([(end - 4, 122), (start + 4, 122)], 1, "dashed")
+        if window:
+            canvas.path([(start - 1.5, 32), (start - 1.5, 140)], "edge dashed")
+    canvas.path([(38, 165), (60, 165)], "curve stroke-2")
+    canvas.text((67, 165), "forward pass: the state is carried into the next window")
+    canvas.path([(448, 165), (470, 165)], "curve stroke-1 dashed")
+    canvas.text((477, 165), "backward pass: stops at the border")
+    return canvas.svg()
+
+
+FIGURES: dict[str, Callable[[], str]] = {
+    "curves": draw_curves,
+    "speed": draw_speed,
+    "unrolled": draw_unrolled,
+    "two-paths": draw_two_paths,
+    "gradient-check": draw_gradient_check,
+    "truncation": draw_truncation,
+    "gradient-lag": draw_gradient_lag,
+}
+MEASUREMENTS: dict[str, Callable[..., Data]] = {
+    "curves": measure_curves,
+    "gradient-lag": measure_gradient_lag,
+    "gradient-check": measure_gradient_check,
+}
+
+
+def rounded(values: Sequence[float] | np.ndarray[Any, Any]) -> list[float]:
+    """Three significant digits: enough for a picture, and small in a file."""
+    return [float(f"{value:.3g}") for value in values]
+
+
+def store(name: str, out: Path | None) -> None:
+    """Measure again, and write the file that the figure is drawn from."""
+    measure = MEASUREMENTS[name]
+    data = measure(out) if name == "curves" else measure()
+    text = json.dumps(data, separators=(",", ":")).replace('],"', '],\n"').replace('},"', '},\n"')
+    (IMAGES / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what is asked for, and draw all figures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--measure", action="append", default=[], choices=sorted(MEASUREMENTS))
+    parser.add_argument("--out", type=Path, help="read the finished comparison of --measure curves here")
+    options = parser.parse_args(arguments)
+    for name in options.measure:
+        store(name, options.out)
+    for name, draw in FIGURES.items():
+        (IMAGES / f"{name}.svg").write_text(draw(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
