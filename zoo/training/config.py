@@ -360,7 +360,10 @@ RESUMABLE_CHANGES = frozenset(setting_names(resumable=True))
 TEXT_ONLY, TASK_ONLY = setting_names(only="text"), setting_names(only="task")
 
 Config.__doc__ = f"{Config.__doc__}\n    Args:\n" + "\n".join(
-    f"        {entry.name}: {entry.metadata['help']}" for entry in dataclasses.fields(Config)
+    f"        {entry.name}: {entry.metadata['help']}".replace(
+        "'*.", "'\\*."
+    )  # an asterisk begins emphasis on the site
+    for entry in dataclasses.fields(Config)
 )
 
 _DEFAULTS = {
