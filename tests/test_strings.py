@@ -52,8 +52,8 @@ def test_empty_prompt_lets_the_seed_draw(prompt):
     ("prompt", "error", "sentence"),
     [
         (b"the ", DataError, "holds strings, found bytes; decode them first"),
-        ("the dog ", DataError, "Not among the 2 symbols of the vocabulary: 'd', 'o', 'g', ' '"),
-        (["the ", "dog "], DataError, "Not among the 2 symbols of the vocabulary: 'dog '"),
+        ("the dog ", DataError, "not among the 2 symbols of the vocabulary: 'd', 'o', 'g', ' '"),
+        (["the ", "dog "], DataError, "not among the 2 symbols of the vocabulary: 'dog '"),
         ([0, 2], UsageError, "prompt: tokens run from 0 to 2; expected tokens from 0 to 1"),
         ([-1], UsageError, "tokens run from -1 to -1"),
         ([0.5], UsageError, "text holds 0.5; expected strings, or byte values"),

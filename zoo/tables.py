@@ -243,9 +243,7 @@ class DocumentMarker:
             UsageError: if the file exists and has no such block, or its directory does not exist.
         """
         if not self.path.absolute().parent.is_dir():
-            raise UsageError(
-                f"{self.command}: there is no directory {self.path.parent} to write {self.path.name} into."
-            )
+            raise UsageError(f"{self.path.parent}: no such file or directory; create it first.")
         if self.path.exists():
             self.replace(self._text(), "")
 

@@ -433,7 +433,7 @@ def test_invalid_layer_raises():
         gate_saturation(3, x)
     with pytest.raises(UsageError, match="inputs are a text, which takes a language model"):
         trace(rnn, "abc")
-    with pytest.raises(DataError, match="Not among the 3 symbols"):
+    with pytest.raises(DataError, match="not among the 3 symbols"):
         trace(zoo.LanguageModel("abc", "gru", 4), "abd")
     with pytest.raises(UnknownNameError, match="trace asks for 'q'"):
         trace(rnn, x, "q")

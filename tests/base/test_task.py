@@ -243,7 +243,7 @@ def test_malformed_class_raises(change, words):
 def test_names_classes_and_instances_stand_for_tasks():
     assert resolve_task(Bits, length=3) == Bits(length=3) == resolve_task(Bits(length=3))
     assert resolve_task("copying", delay=3).options["delay"] == 3
-    with pytest.raises(UnknownNameError, match=r"no task is called 'coping'\. Did you mean 'copying'\?"):
+    with pytest.raises(UnknownNameError, match=r"unknown task 'coping'\. Did you mean 'copying'\?"):
         resolve_task("coping")
     with pytest.raises(UsageError, match="has its options already"):
         resolve_task(Bits(), length=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 import os
@@ -20,7 +21,7 @@ from click.testing import CliRunner, Result
 import zoo
 from zoo.cli.app import COMMANDS, SECTIONS, cli
 from zoo.cli.component_lookup import repeated_flags
-from zoo.cli.errors import report_errors
+from zoo.cli.errors import name_flags, report_errors
 from zoo.errors import UsageError, ZooWarning
 from zoo.testing import Outcome, Report
 
@@ -170,7 +171,7 @@ def test_completion_script_works_in_bash(tmp_path):
 def test_unknown_command_suggests_nearest():
     result = run("cels")
     assert result.exit_code == 2
-    assert "there is no command 'cels'. Did you mean 'cells'?" in result.stderr
+    assert "unknown command 'cels'. Did you mean 'cells'?" in result.stderr
 
 
 # ---- what is imported, and how long it takes ----------------------------------------------------------
@@ -228,8 +229,38 @@ def test_zoo_errors_become_one_sentence(capsys):
         raise UsageError("layer 3 is upside down; turn it.")
     assert (failure.value.format_message(), failure.value.exit_code) == (
         "layer 3 is upside down; turn it.",
-        1,
+        2,
     )
+
+
+@pytest.mark.parametrize(
+    ("sentence", "named"),
+    [
+        ("lr is -1.0; expected a number.", "--lr is -1.0; expected a number."),
+        ("eval_batches are 0.", "--eval-batches are 0."),
+        ("compare: lr is -1.0.", "compare: --lr is -1.0."),
+        ("language model: lr is -1.0.", "language model: --lr is -1.0."),
+        ("`lr` and `other` are both given.", "--lr and `other` are both given."),
+        ("run `zoo cells`; lr is high.", "run `zoo cells`; lr is high."),
+        ("path is missing.", "path is missing."),
+        ("runs/a (lr: 0.1 -> 0.2; top: 1 -> 2)", "runs/a (--lr: 0.1 -> 0.2; top: 1 -> 2)"),
+    ],
+)
+def test_errors_name_flags(sentence, named):
+    assert name_flags(sentence, {"lr": "--lr", "eval_batches": "--eval-batches"}) == named
+
+
+def test_messages_have_one_form():
+    """Messages begin in lower case, and there is one wording for what is missing or unknown."""
+    old = r"there is no (file|directory|peer|setting|option|schedule|command)|does not exist|is called {"
+    faults = []
+    for path in sorted(Path(zoo.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
+                text = ast.unparse(node.exc.args[0]).lstrip("f").strip("'\"")
+                if re.search(old, text) or re.match(r"(A|An|The|There|No|Not|Cannot|It|This)\b", text):
+                    faults.append(f"{path.name}:{node.lineno}: {text}")
+    assert faults == []
 
 
 @pytest.mark.parametrize(
@@ -279,53 +310,56 @@ def test_bugs_keep_their_traceback():
     ("args", "code", "words"),
     [
         ("train --hidden many", 2, "'many' is not a valid int"),
-        ("train --hidden 0", 1, "hidden is 0; expected an integer of at least 1."),
+        ("train --hidden 0", 2, "Error: --hidden is 0; expected an integer of at least 1."),
         ("train --level word", 2, "'word' is not one of 'char', 'byte'"),
         ("train --resume", 2, "--resume needs --out DIR"),
-        ("train --cell vanila", 1, "Did you mean 'vanilla'?"),
-        ("train --cell nothere.py:Cell", 1, "there is no file nothere.py"),
-        ("train --optimizer adan", 1, "no optimizer is called 'adan'. Did you mean 'adam'"),
-        ("train --schedule cosinus", 1, "Did you mean 'cosine'?"),
-        ("train --schedule step --data builtin:hello", 1, "schedule 'step' needs 'period'"),
-        ("train --set beta1", 1, "--set 'beta1' is no assignment; write it as name=value."),
-        ("train --set bta1=0.8", 1, "Did you mean 'beta1'?"),
-        ("train --set beta1=2", 1, "option 'beta1' is 2.0; expected a finite number at least 0 and below 1."),
-        ("train --set optimizr.beta1=0.5", 1, "Did you mean 'optimizer'?"),
+        ("train --cell vanila", 2, "Did you mean 'vanilla'?"),
+        ("train --cell nothere.py:Cell", 2, "nothere.py: no such file or directory"),
+        ("train --optimizer adan", 2, "unknown optimizer 'adan'. Did you mean 'adam'"),
+        ("train --lr -1", 2, "Error: --lr is -1.0; expected a number of at least 0."),
+        ("train --recompute cbrt", 2, "Error: --recompute is 'cbrt'; expected the steps of a segment"),
+        ("train --task adding --data x", 2, "Error: --data and the task 'adding' are both given"),
+        ("train --schedule cosinus", 2, "Did you mean 'cosine'?"),
+        ("train --schedule step --data builtin:hello", 2, "schedule 'step' needs 'period'"),
+        ("train --set beta1", 2, "--set 'beta1' is not an assignment; write NAME=VALUE."),
+        ("train --set bta1=0.8", 2, "Did you mean 'beta1'?"),
+        ("train --set beta1=2", 2, "option 'beta1' is 2.0; expected a finite number at least 0 and below 1."),
+        ("train --set optimizr.beta1=0.5", 2, "Did you mean 'optimizer'?"),
         (
             "train --schedule cosine --set warmup=x",
-            1,
+            2,
             "schedule 'cosine': warmup is 'x'; expected an integer.",
         ),
-        ("train --data nothere.txt", 1, "There is no file or directory 'nothere.txt'"),
+        ("train --data nothere.txt", 1, "nothere.txt: no such file or directory"),
         ("train --data builtin:helo", 1, "did you mean builtin:hello?"),
-        ("train --data builtin:hello --batch 9 --seq 9", 1, "The text is too short"),
-        ("train --steps 5 --epochs 1", 1, "steps and epochs are both given"),
-        ("train --plugin nothere.py", 1, "there is no file nothere.py"),
+        ("train --data builtin:hello --batch 9 --seq 9", 1, "the text is too short"),
+        ("train --steps 5 --epochs 1", 2, "--steps and --epochs are both given"),
+        ("train --plugin nothere.py", 2, "nothere.py: no such file or directory"),
         ("sample nothere", 1, "nothere"),
-        ("sample nothere --temperature 0", 1, "use --sampler greedy"),
-        ("sample nothere --temperature nan", 1, "option 'temperature' is nan; expected a finite number"),
-        ("sample nothere --top-k 0", 1, "option 'k' is 0; expected an integer at least 1"),
-        ("sample nothere --sampler gredy", 1, "Did you mean 'greedy'?"),
-        ("sample nothere --top-p 0.5 --min-p 0.1 --set p=0.3", 1, "write top_p.p or min_p.p"),
-        ("sample nothere --cell vanilla", 1, "the run stores the names of its cells"),
+        ("sample nothere --temperature 0", 2, "use --sampler greedy"),
+        ("sample nothere --temperature nan", 2, "option 'temperature' is nan; expected a finite number"),
+        ("sample nothere --top-k 0", 2, "option 'k' is 0; expected an integer at least 1"),
+        ("sample nothere --sampler gredy", 2, "Did you mean 'greedy'?"),
+        ("sample nothere --top-p 0.5 --min-p 0.1 --set p=0.3", 2, "write top_p.p or min_p.p"),
+        ("sample nothere --cell vanilla", 2, "the run stores the names of its cells"),
         ("sample nothere --on-unknown guess", 2, "'guess' is not one of 'error', 'skip'"),
         ("sample", 2, "Missing argument 'RUN'"),
         ("eval nothere", 1, "nothere"),
         ("eval nothere --part half", 2, "'half' is not one of"),
-        ("cells xlstm*", 1, "no cell matches 'xlstm*'"),
-        ("cells vanila", 1, "Did you mean 'vanilla'?"),
-        ("cells --sort yeer", 2, "there is nothing called 'yeer' to sort by"),
+        ("cells xlstm*", 2, "no cell matches 'xlstm*'"),
+        ("cells vanila", 2, "Did you mean 'vanilla'?"),
+        ("cells --sort yeer", 2, "unknown order 'yeer'"),
         ("cells --sort yeer", 2, "Did you mean 'year'?"),
-        ("cells --sort speed", 2, "nothing is measured without --speed; add it."),
-        ("cite vanila", 1, "Did you mean 'vanilla'?"),
-        ("cite nothere.py:Cell", 1, "there is no file nothere.py"),
-        ("show topk", 1, "Did you mean 'top_k'?"),
-        ("show optimiser:adam", 1, "Did you mean 'optimizer'?"),
-        ("show nothere.py:Cell", 1, "there is no file nothere.py"),
-        ("check vanila", 1, "Did you mean 'vanilla'?"),
+        ("cells --sort speed", 2, "--sort speed needs --speed; add it."),
+        ("cite vanila", 2, "Did you mean 'vanilla'?"),
+        ("cite nothere.py:Cell", 2, "nothere.py: no such file or directory"),
+        ("show topk", 2, "Did you mean 'top_k'?"),
+        ("show optimiser:adam", 2, "Did you mean 'optimizer'?"),
+        ("show nothere.py:Cell", 2, "nothere.py: no such file or directory"),
+        ("check vanila", 2, "Did you mean 'vanilla'?"),
         ("check vanilla --timeout 0", 2, "0 is not in the range"),
         ("cache empty", 2, "'empty' is not one of 'info', 'clear', 'path'"),
-        ("plugins --plugin nothere.py", 1, "there is no file nothere.py"),
+        ("plugins --plugin nothere.py", 2, "nothere.py: no such file or directory"),
     ],
 )
 def test_invalid_arguments_are_errors(args, code, words, tmp_path, monkeypatch):

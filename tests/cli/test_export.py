@@ -80,7 +80,7 @@ def test_existing_files_are_kept(form, here):
         pytest.importorskip("onnx")
     (here / f"hello.{form}").write_text("mine")
     result = run("hello.safetensors", "--format", form)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
         f"Error: export: hello.{form} is there already; choose another name, or force it (--force).\n"
     )
@@ -111,7 +111,7 @@ def test_missing_run_or_package_raises(here, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     result = run("hello.safetensors", "--format", "onnx")
     assert (result.exit_code, result.stderr) == (
-        1,
+        2,
         "Error: export: ONNX needs the package onnx; pip install 'recurrent-zoo[onnx]' brings it.\n",
     )
 

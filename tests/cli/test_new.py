@@ -113,30 +113,30 @@ def test_imports_no_compiler(here):
     ("args", "code", "words"),
     [
         ([], 2, "Missing argument 'NAME'"),
-        (["my cells"], 1, "'my cells' cannot name a package"),
-        (["a/b"], 1, "--out sets the directory"),
-        ([".."], 1, "'..' cannot name a package"),
+        (["my cells"], 2, "'my cells' is not a valid package name"),
+        (["a/b"], 2, "--out sets the directory"),
+        ([".."], 2, "'..' is not a valid package name"),
         ([""], 2, "it is empty; give a value"),
-        (["cells-"], 1, "starts and ends with a letter or digit"),
-        (["zellén"], 1, "cannot name a package"),
-        (["cells\n"], 1, "'cells\\n' cannot name a package"),
-        (['x"]\nimport os\n["'], 1, "cannot name a package"),
-        (["$cell"], 1, "cannot name a package"),
-        (["3-cells"], 1, "would be the module '3_cells'; choose a name that starts with a letter"),
-        (["lambda"], 1, "no Python keyword"),
-        (["c" * 65], 1, "at most 64 long"),
-        (["json"], 1, "would be the module 'json', which there is already ("),
-        (["zoo"], 1, "which there is already ("),
-        (["Zoo.Cells"], 1, "which there is already ("),
-        (["recurrent_zoo"], 1, f"recurrent_zoo {zoo.__version__} is installed, and pip would replace it"),
+        (["cells-"], 2, "starts and ends with a letter or digit"),
+        (["zellén"], 2, "is not a valid package name"),
+        (["cells\n"], 2, "'cells\\n' is not a valid package name"),
+        (['x"]\nimport os\n["'], 2, "is not a valid package name"),
+        (["$cell"], 2, "is not a valid package name"),
+        (["3-cells"], 2, "would be the module '3_cells'; choose a name that starts with a letter"),
+        (["lambda"], 2, "not a Python keyword"),
+        (["c" * 65], 2, "at most 64 characters"),
+        (["json"], 2, "would be the module 'json', which exists already ("),
+        (["zoo"], 2, "which exists already ("),
+        (["Zoo.Cells"], 2, "which exists already ("),
+        (["recurrent_zoo"], 2, f"recurrent_zoo {zoo.__version__} is installed, and pip would replace it"),
         (["my-cells", "--cell", "MyCell"], 1, "the new cell: the name 'MyCell' cannot be registered"),
         (["my-cells", "--cell", "my-cell"], 1, "'my-cell' cannot be registered"),
         (["my-cells", "--cell", ""], 2, "Invalid value for '--cell': it is empty"),
         (["my-cells", "--cell", "x(zoo.Cell): pass\n"], 1, "cannot be registered"),
-        (["my-cells", "--cell", "none"], 1, "cell 'none' would be the class None, a Python keyword"),
-        (["my-cells", "--cell", "vanilla"], 1, "cell name 'vanilla' is taken: recurrent-zoo"),
-        (["my-cells", "--out", "a/b"], 1, "make it first"),
-        (["my-cells", "--out", "."], 1, "is the directory you are in"),
+        (["my-cells", "--cell", "none"], 2, "cell 'none' would be the class None, a Python keyword"),
+        (["my-cells", "--cell", "vanilla"], 2, "cell name 'vanilla' is taken: recurrent-zoo"),
+        (["my-cells", "--out", "a/b"], 2, "create it first"),
+        (["my-cells", "--out", "."], 2, "is the directory you are in"),
     ],
 )
 def test_invalid_arguments_are_errors(args, code, words, here):
@@ -192,7 +192,7 @@ def test_nothing_is_overwritten(here):
     (here / "my-cells" / "thesis.tex").write_text("years of work", encoding="utf-8")
     result = run("my-cells")
     assert "Error: my-cells is not empty, and nothing is overwritten" in result.stderr
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert [path.name for path in here.rglob("*")] == ["my-cells", "thesis.tex"]
 
 

@@ -51,11 +51,11 @@ def test_figures(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nothing"], 1, "there is no directory nothing"),
-        (["{run}", "--out", "no/page.html"], 1, "there is no directory no to write page.html into"),
+        (["nothing"], 2, "nothing: no such file or directory"),
+        (["{run}", "--out", "no/page.html"], 2, "no: no such file or directory; create it first"),
         (["{run}", "--figures", "gif", "x"], 2, "'gif' is not one of"),
         (["{run}", "--symbols", "-1"], 2, "-1 is not in the range"),
-        (["{run}", "--cell", "lstm"], 1, "the run stores the names of its cells"),
+        (["{run}", "--cell", "lstm"], 2, "the run stores the names of its cells"),
         ([], 2, "Missing argument"),
     ],
 )
@@ -68,6 +68,6 @@ def test_invalid_arguments_are_errors(run, arguments, code, message):
 def test_nothing_is_written_without_matplotlib(run, tmp_path, monkeypatch):
     monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
     done = report(run, "--out", tmp_path / "page.html", "--figures", "svg", tmp_path / "figures")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "pip install 'recurrent-zoo[report]'" in done.output
     assert list(tmp_path.iterdir()) == []

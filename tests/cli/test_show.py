@@ -233,10 +233,10 @@ def test_cell_with_own_kernels_has_no_graph() -> None:
         ("Plain --set gain=2", 2, "--set chooses options for --source or --graph; add one of them."),
         ("Plain --source --hidden 3", 2, "--input and --hidden are sizes for --graph; add it."),
         ("Plain --graph --hidden 0", 2, "0 is not in the range x>=1"),
-        ("Plain --graph --set gain=-1", 1, "cell 'plain': option 'gain' is -1.0"),
-        ("Plain --graph --set gian=1", 1, "Did you mean 'gain'?"),
-        ("Plain --source --set gain", 1, "--set 'gain' is no assignment; write it as name=value."),
-        ("Heads --graph --hidden 6", 1, "cell 'heads': size 'H/heads': 6 is not divisible by 4"),
+        ("Plain --graph --set gain=-1", 2, "cell 'plain': option 'gain' is -1.0"),
+        ("Plain --graph --set gian=1", 2, "Did you mean 'gain'?"),
+        ("Plain --source --set gain", 2, "--set 'gain' is not an assignment; write NAME=VALUE."),
+        ("Heads --graph --hidden 6", 2, "cell 'heads': size 'H/heads': 6 is not divisible by 4"),
         ("Wrong --source", 1, "Wrong"),
         ("Wrong --graph", 1, "mine.py"),
     ],
@@ -251,7 +251,7 @@ def test_invalid_arguments_are_errors(file: str, arguments: str, code: int, mess
 def test_only_cells_have_a_graph() -> None:
     result = run("show", "adam", "--graph")
     assert (result.exit_code, result.output) == (
-        1,
+        2,
         "Error: optimizer 'adam': only the kernels of a cell are derived; --source prints its module.\n",
     )
 

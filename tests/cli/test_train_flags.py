@@ -40,12 +40,12 @@ def test_repeated_set_of_option_raises(texts):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("alpha", "--set 'alpha' is no assignment; write it as name=value."),
-        ("=3", "is no assignment"),
+        ("alpha", "--set 'alpha' is not an assignment; write NAME=VALUE."),
+        ("=3", "is not an assignment"),
         ("n=3", "could mean cell 'c' or optimizer 'o'; write cell.n or optimizer.n."),
         ("alfa=3", "cell 'c' has alpha, n; optimizer 'o' has beta, n. Did you mean 'alpha'?"),
-        ("optimizer.alpha=3", "there is no option 'alpha': optimizer 'o' has beta, n."),
-        ("cel.alpha=3", "'cel' is none of cell, optimizer. Did you mean 'cell'?"),
+        ("optimizer.alpha=3", "unknown option 'alpha': optimizer 'o' has beta, n."),
+        ("cel.alpha=3", "unknown prefix 'cel'; expected cell or optimizer. Did you mean 'cell'?"),
     ],
 )
 def test_invalid_assignments_are_errors(text, words):

@@ -131,28 +131,28 @@ def test_one_symbol(tmp_path, level, shown):
 @pytest.mark.parametrize("name", ["pydoc", "pydocs", "pydoc.txt", "bultin:pydoc", "builtin/pydoc"])
 def test_missing_file_suggests_a_builtin(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=r"no file or directory .*; did you mean builtin:pydoc\?"):
+    with pytest.raises(DataError, match=r"no such file or directory; did you mean builtin:pydoc\?"):
         read_text(name)
 
 
-def test_missing_file_names_the_directory(tmp_path, monkeypatch):
+def test_missing_file_has_no_far_suggestion(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError) as exc:
         read_text("shell.txt")
-    assert str(exc.value) == f"There is no file or directory 'shell.txt' in {str(Path.cwd())!r}."
+    assert str(exc.value) == "shell.txt: no such file or directory."
     with pytest.raises(DataError) as exc:
         read_text(tmp_path / "shell.txt")
-    assert str(exc.value) == f"There is no file or directory {str(tmp_path / 'shell.txt')!r}."
+    assert str(exc.value) == f"{tmp_path / 'shell.txt'}: no such file or directory."
 
 
 def test_file_instead_of_directory(tmp_path):
     path = write(tmp_path / "a.txt", b"ab")
-    with pytest.raises(DataError, match=r"no file or directory|cannot read"):
+    with pytest.raises(DataError, match=r"no such file or directory|cannot read"):
         read_text(path / "b.txt")
 
 
 def test_nul_in_path():
-    with pytest.raises(DataError, match="no file or directory"):
+    with pytest.raises(DataError, match="no such file or directory"):
         read_text("a\0b")
 
 
@@ -164,10 +164,10 @@ def test_control_characters_in_path_are_escaped():
 
 def test_unknown_builtin():
     with pytest.raises(
-        DataError, match=r"no built-in text 'pydok'; did you mean builtin:pydoc\? Known: builtin:hello"
+        DataError, match=r"unknown built-in text 'pydok'; did you mean builtin:pydoc\? Known: builtin:hello"
     ):
         read_text("builtin:pydok")
-    with pytest.raises(DataError, match=r"no built-in text ''\. Known: .*builtin:stdlib"):
+    with pytest.raises(DataError, match=r"unknown built-in text ''\. Known: .*builtin:stdlib"):
         read_text("builtin:")
 
 
@@ -207,7 +207,7 @@ def test_read_errors(tmp_path, monkeypatch, error, words):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: read_text([]), "No source"),
+        (lambda: read_text([]), "no source"),
         (lambda: read_text(b"a.txt"), "found int"),  # bytes are a sequence of integers
         (lambda: read_text([3]), "found int"),
         (lambda: read_text(["-", "-"]), "given twice"),
@@ -269,7 +269,7 @@ def test_no_matching_file(tree, tmp_path):
     ):
         read_text(tree, glob="*.rst")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"No file in directory .*empty'"):
+    with pytest.raises(DataError, match=r"no file in directory .*empty'"):
         read_text(tmp_path / "empty")
     with pytest.raises(UsageError, match=r"'' is not a file pattern"):
         read_text(tree, glob="")
@@ -336,7 +336,7 @@ def test_path_object_is_always_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "-", b"dash")
     assert text_of(read_text(Path("-"))) == "dash"
-    with pytest.raises(DataError, match="no file or directory"):
+    with pytest.raises(DataError, match="no such file or directory"):
         read_text(Path("builtin:hello"))
 
 
@@ -435,7 +435,7 @@ def test_tokens_in_another_vocabulary():
     other = zoo.data.Vocabulary("xolleh"[:3] + "eh")
     assert other.decode(corpus.tokens_in(other)) == "hello"
     lacking = zoo.data.Vocabulary("hel")
-    with pytest.raises(DataError, match=r"vocabulary: 'o'; .*--on-unknown skip"):
+    with pytest.raises(DataError, match=r"vocabulary: 'o'; .*`on_unknown`"):
         corpus.tokens_in(lacking)
     assert lacking.decode(corpus.tokens_in(lacking, on_unknown="skip")) == "hell"
     assert corpus.tokens_in(lacking, on_unknown="skip").dtype == np.int32

@@ -338,7 +338,7 @@ def test_existing_file_is_not_overwritten(tmp_path):
     assert path.read_text() == "mine"
     zoo.export.to_onnx(rnn, path, force=True)
     assert onnx.load(path).graph.output[0].name == "y"
-    with pytest.raises(UsageError, match="is no directory; make it"):
+    with pytest.raises(UsageError, match="no such file or directory; create it first"):
         zoo.export.to_onnx(rnn, tmp_path / "none" / "model.onnx")
     with pytest.raises(UsageError, match="is a directory"):
         zoo.export.to_onnx(rnn, tmp_path)

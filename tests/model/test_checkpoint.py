@@ -169,7 +169,7 @@ def test_damaged_best_falls_back_to_last_with_warning(tmp_path):
 def test_directories_without_model(tmp_path):
     with pytest.raises(CheckpointError, match="holds no checkpoint yet; give a run directory of `zoo train`"):
         zoo.load(tmp_path)
-    with pytest.raises(CheckpointError, match="it does not exist; check the path"):
+    with pytest.raises(CheckpointError, match="no such file or directory"):
         zoo.load(tmp_path / "nowhere")
 
 
@@ -350,7 +350,7 @@ DESCRIPTION = "x: its description of the model is not one zoo wrote"
         (changed("model", "dtype", "float16"), "dtype is 'float16'"),
         (changed("model", "dtype", {"a": "f4"}), DESCRIPTION),
         (changed("model", "dtype", "(" * 5000), DESCRIPTION),
-        (changed("model", "vocabulary", ["a", "b"]), "A stored vocabulary is an object"),
+        (changed("model", "vocabulary", ["a", "b"]), "a stored vocabulary is an object"),
         (changed("model", "vocabulary", "symbols", "abcde"), "symbols are a list"),
         (changed("model", "vocabulary", "symbols", ["a", 1]), DESCRIPTION),
         (changed("model", "vocabulary", "symbols", list("abcdef")), "array 'params.Why'"),

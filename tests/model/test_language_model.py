@@ -309,7 +309,7 @@ def test_symbols_longer_than_a_character():
 
 def test_unknown_characters_in_prompt():
     model, *_ = trial()
-    with pytest.raises(DataError, match=r"Not among the 5 symbols of the vocabulary: 'x', 'ü'"):
+    with pytest.raises(DataError, match=r"not among the 5 symbols of the vocabulary: 'x', 'ü'"):
         model.sample("axü", 3)
     assert model.sample("axüb", 3, on_unknown="skip") == model.sample("ab", 3)
     assert len(model.sample("xyz", 3, on_unknown="skip")) == 3

@@ -507,8 +507,8 @@ def test_unsuitable_modifier_raises(cell, modifier, why):
     ("call", "error", "words"),
     [
         (lambda: zoo.get_cell("lstm+zonout"), zoo.UnknownNameError, "Did you mean 'zoneout'"),
-        (lambda: zoo.get_cell("lstn+zoneout"), zoo.UnknownNameError, "no cell is called 'lstn'"),
-        (lambda: zoo.get_cell("lstm+"), zoo.UnknownNameError, "no modifier is called ''"),
+        (lambda: zoo.get_cell("lstn+zoneout"), zoo.UnknownNameError, "unknown cell 'lstn'"),
+        (lambda: zoo.get_cell("lstm+"), zoo.UnknownNameError, "unknown modifier ''"),
         (lambda: zoo.get_cell("lstm+zoneout+zoneout"), zoo.UsageError, "has the modifier 'zoneout' already"),
         (
             lambda: zoo.get_cell("lstm+zoneout", p=0.1),

@@ -234,12 +234,12 @@ def test_modifiers_are_listed():
             ("check", "zoneout"),
             "modifier 'zoneout' has no laws of its own; check a cell with it, CELL+zoneout.",
         ),
-        (("show", "lstm+zoneot"), "no modifier is called 'zoneot'. Did you mean 'zoneout'?"),
+        (("show", "lstm+zoneot"), "unknown modifier 'zoneot'. Did you mean 'zoneout'?"),
         (("train", "--cell", "indrnn+diagonal"), "modifier 'diagonal' does not suit cell 'indrnn'"),
         (("train", "--cell", "lstm+zoneout", "--set", "zoneout_p=2"), "option 'zoneout_p' is 2.0; expected"),
         (
             ("train", "--cell", "lstm+zoneout", "--set", "p=1"),
-            "there is no option 'p': cell 'lstm+zoneout' has",
+            "unknown option 'p': cell 'lstm+zoneout' has",
         ),
     ],
 )
@@ -273,4 +273,4 @@ def test_check_accepts_modified_cell():
     completed = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=folder, check=False
     )
-    assert "no cell is called 'nothing'" in completed.stderr
+    assert "unknown cell 'nothing'" in completed.stderr

@@ -285,7 +285,7 @@ def test_text(tmp_path):
     assert not task.batch(count, 2, 0, "test").continues
     assert 0.5 < task.baseline() < math.log(len(symbols))
     assert task.batch(0, 300, 0, "test").inputs.shape == (1, 300)  # as long as the part allows
-    with pytest.raises(DataError, match="The text is too short"):
+    with pytest.raises(DataError, match="the text is too short"):
         zoo.get_task("text", data="builtin:hello").batch(0, 2, 0, "test")
 
 

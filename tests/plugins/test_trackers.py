@@ -125,7 +125,7 @@ def test_trackers_change_no_number(tmp_path):
     ("trackers", "error", "message"),
     [
         ("tensorboard", zoo.UsageError, "expected a list of names"),
-        (["nobody"], zoo.UnknownNameError, "no tracker is called 'nobody'"),
+        (["nobody"], zoo.UnknownNameError, "unknown tracker 'nobody'"),
         ([zoo.Sampler], zoo.DefinitionError, "is abstract|is not a tracker"),
         ([3], zoo.DefinitionError, "is not a class"),
     ],
@@ -277,14 +277,14 @@ def test_options_of_several_trackers_by_their_names(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--tracker", "tensorbord"), "no tracker is called 'tensorbord'. Did you mean 'tensorboard'?"),
+        (("--tracker", "tensorbord"), "unknown tracker 'tensorbord'. Did you mean 'tensorboard'?"),
         (("--tracker", "jsonl", "--set", "tracker.pth=x"), "Did you mean 'path'?"),
-        (("--set", "tracker.dir=x"), "'tracker' is none of cell, optimizer, schedule"),
+        (("--set", "tracker.dir=x"), "unknown prefix 'tracker'; expected cell or optimizer or schedule"),
     ],
 )
 def test_mistakes_raise(tmp_path, arguments, message):
     done = train("--out", tmp_path / "run", *arguments)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert message in done.output
 
 
@@ -293,5 +293,5 @@ def test_show_tracker_and_check_without_laws():
     assert shown.exit_code == 0, shown.output
     assert "directory of the files" in shown.output
     checked = CliRunner().invoke(cli, ["check", "tensorboard"])
-    assert checked.exit_code == 1
+    assert checked.exit_code == 2
     assert "tracker 'tensorboard' has no laws" in checked.output

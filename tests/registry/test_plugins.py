@@ -361,7 +361,7 @@ def test_unknown_name_error_mentions_failed_plugins(site):
 
 def test_unknown_name_error_mentions_disabled_plugins(site):
     install(site, "zoo-ta", hook("cell", "c1"))
-    with pytest.raises(zoo.UnknownNameError, match=r"there is none\. ZOO_PLUGINS leaves out 1 plugin\.$"):
+    with pytest.raises(zoo.UnknownNameError, match=r"registered\. ZOO_PLUGINS leaves out 1 plugin\.$"):
         load(ZOO_PLUGINS="").registry(zoo.Cell).get("c1")
 
 

@@ -221,7 +221,7 @@ def test_files_of_other_origin_are_not_overwritten(text: str, tmp_path: Path) ->
     [
         ("pages gru", 2, "Missing option '--out'"),
         ("pages vanila --out x", 1, "Did you mean 'vanilla'?"),
-        ("pages adam --out x", 1, "no cell is called 'adam'"),
+        ("pages adam --out x", 1, "unknown cell 'adam'"),
         (f"pages --out {RICH}", 2, "is a file"),
     ],
 )

@@ -169,16 +169,16 @@ def test_missing_or_changed_text_is_reported(tmp_path):
 def test_unregistered_cell_is_reported(copy):
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "cell": "nobody"}))
-    with pytest.warns(zoo.ZooWarning, match="no cell is called 'nobody'"):
+    with pytest.warns(zoo.ZooWarning, match="unknown cell 'nobody'"):
         report = report_of(copy, 0)
-    assert "The card of the cell left out: no cell is called 'nobody'" in said(report)
+    assert "The card of the cell left out: unknown cell 'nobody'" in said(report)
     assert blocks(report, Chart)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: path / "nothing", "there is no directory"),
+        (lambda path: path / "nothing", "nothing: no such file or directory"),
         (lambda path: path, "holds neither a run"),
         (lambda path: (path / "compare.json").write_text("{}") and path, "has no results yet"),
         (lambda path: (path / "a.txt").write_text("a") and path / "a.txt", "is a file"),

@@ -147,7 +147,7 @@ def test_full_disk_leaves_no_partial_line(run: RunDirectory, monkeypatch: pytest
 def test_log_without_a_directory(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "missing")
     assert run.read_log() == []
-    with pytest.raises(CheckpointError, match="directory does not exist"):
+    with pytest.raises(CheckpointError, match="missing: no such file or directory"):
         run.append_log({"step": 1})
 
 

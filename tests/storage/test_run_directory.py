@@ -91,9 +91,7 @@ def begin_with_checkpoint(run: RunDirectory) -> None:
 def test_create_over_a_run_is_an_error(run: RunDirectory, begin: object) -> None:
     begin(run)
     assert run.holds_run()
-    with pytest.raises(
-        CheckpointError, match=f"{re.escape(str(run.path))} already holds a run; resume it or choose"
-    ):
+    with pytest.raises(CheckpointError, match=f"{re.escape(str(run.path))} already holds a run; set"):
         RunDirectory(run.path).create()
     RunDirectory(run.path).create(resuming=True)
 
@@ -213,7 +211,7 @@ def test_config_must_be_strict_json(run: RunDirectory, text: bytes, words: str) 
 
 
 def test_missing_config_is_an_error(run: RunDirectory) -> None:
-    with pytest.raises(CheckpointError, match=r"config\.json: it does not exist"):
+    with pytest.raises(CheckpointError, match=r"config\.json: no such file or directory"):
         run.read_config()
 
 
@@ -258,7 +256,7 @@ def test_lock_excludes_writers_in_one_process(run: RunDirectory) -> None:
 
 def test_lock_needs_the_directory(tmp_path: Path) -> None:
     with (
-        pytest.raises(CheckpointError, match="does not exist; create it first"),
+        pytest.raises(CheckpointError, match="no such file or directory; create it first"),
         RunDirectory(tmp_path / "run").lock(),
     ):
         pytest.fail("locked")
@@ -549,7 +547,7 @@ def test_no_valid_checkpoint_is_an_error(run: RunDirectory) -> None:
         damage(path)
     for attempt in (run.load_last, run.load_best):
         with pytest.raises(
-            CheckpointError, match=r"No checkpoint in .* is valid \(2 files tried\).*step-00000002"
+            CheckpointError, match=r"no checkpoint in .* is valid \(2 files tried\).*step-00000002"
         ):
             attempt(refuse)
 
@@ -557,7 +555,7 @@ def test_no_valid_checkpoint_is_an_error(run: RunDirectory) -> None:
 def test_pointer_without_files_is_an_error(run: RunDirectory) -> None:
     fill(run, 1)
     run.checkpoints()[0][1].unlink()
-    with pytest.raises(CheckpointError, match=r"No checkpoint .* is valid"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint .* is valid"):
         run.load_last(refuse)
 
 
@@ -565,7 +563,7 @@ def test_best_falls_back_to_last(run: RunDirectory) -> None:
     fill(run, 1, 2, 3)
     step, reports = used(run, "best")
     assert step == 3
-    assert "best.json: it does not exist" in reports[0]
+    assert "best.json: no such file or directory" in reports[0]
     assert "The last checkpoint, of step 3, is used instead of the best" in reports[0]
     fill(run, 4, 5, best=4)
     damage(run.checkpoints_path / "step-00000004.safetensors")

@@ -118,9 +118,9 @@ def test_other_kinds_of_members_can_be_checked():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("no_such_cell", "no cell is called 'no_such_cell'"),
-        ("optimizer:admm", "no optimizer is called 'admm'"),
-        ("missing.py:Cell", "there is no file missing.py"),
+        ("no_such_cell", "unknown cell 'no_such_cell'"),
+        ("optimizer:admm", "unknown optimizer 'admm'"),
+        ("missing.py:Cell", "missing.py: no such file or directory"),
     ],
 )
 def test_unknown_component_raises(spec, message):
@@ -135,5 +135,5 @@ def test_plugin_file_is_loaded_first(tmp_path):
     report = check_in_child("faulty", timeout=120, plugin=str(file))
     assert report.member == "cell 'faulty'"
     assert "exit code 4" in failure(report).message
-    with pytest.raises(UsageError, match="there is no file"):
+    with pytest.raises(UsageError, match="no such file or directory"):
         check_in_child("faulty", timeout=120, plugin=str(Path("nowhere.py")))

@@ -362,7 +362,7 @@ def test_incompatible_change_raises(go, whole, changes, shown):
     before = files(whole)
     with pytest.raises(CheckpointError) as failure:
         go("whole", **changes)
-    words = "give the settings it was begun with, or another --out."
+    words = "give the settings of the run, or another `out`."
     assert str(failure.value) == f"{whole} cannot be resumed with another configuration ({shown}); {words}"
     assert files(whole) == before
 
@@ -394,7 +394,7 @@ def test_other_versions_are_reported(go, whole, monkeypatch):
 
 def test_existing_run_is_not_overwritten(go, whole):
     before = files(whole)
-    with pytest.raises(CheckpointError, match="already holds a run; resume it or choose another directory"):
+    with pytest.raises(CheckpointError, match="already holds a run; set"):
         go("whole", resume=False)
     assert files(whole) == before
 
@@ -510,7 +510,7 @@ def test_all_checkpoints_damaged_touches_nothing(go, whole):
     for path in (whole / "checkpoints").glob("*.safetensors"):
         damage(path)
     before = files(whole)
-    with pytest.raises(CheckpointError, match=r"No checkpoint in .* is valid"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .* is valid"):
         go("whole", steps=30)
     assert files(whole) == before
 
@@ -521,7 +521,7 @@ def test_all_checkpoints_damaged_touches_nothing(go, whole):
         (b"{", "cannot read .*config.json"),
         (b"{}", "config.json is not a configuration of this version of zoo"),
         (b'{"data": ["x"], "hidden": "8"}', "hidden is '8'; expected an integer"),
-        (None, "config.json: it does not exist"),
+        (None, "config.json: no such file or directory"),
     ],
 )
 def test_damaged_configuration_is_reported(go, whole, content, words):

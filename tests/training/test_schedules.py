@@ -142,7 +142,7 @@ def test_invalid_setting_raises(name: str, given_settings: dict[str, Any], words
 
 def test_unknown_schedule_suggests_the_nearest() -> None:
     with pytest.raises(
-        UnknownNameError, match=r"no schedule 'cosin'; there are .*\. Did you mean 'cosine'\?"
+        UnknownNameError, match=r"unknown schedule 'cosin'; the schedules are .*\. Did you mean 'cosine'\?"
     ):
         make_schedule("cosin")
 

@@ -175,8 +175,12 @@ def test_bidirectional_model_is_analysed_without_lags(go):
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        ({"cell": ["lstm", "gruu"]}, UnknownNameError, "no cell is called 'gruu'. Did you mean 'gru'"),
-        ({"cell": ["lstm", "gru"], "layers": 3}, UsageError, "layers is 3 and there are 2 cells; expected a"),
+        ({"cell": ["lstm", "gruu"]}, UnknownNameError, "unknown cell 'gruu'. Did you mean 'gru'"),
+        (
+            {"cell": ["lstm", "gru"], "layers": 3},
+            UsageError,
+            "layers is 3 and there are 2 cells; expected a",
+        ),
         ({"cell": ["lstm", "gru"], "layers": 1}, UsageError, "layers is 1 and there are 2 cells"),
         ({"cell": []}, UsageError, "cell is an empty list"),
         ({"cell": ["lstm", 3]}, DefinitionError, "3 is not a class"),
@@ -347,7 +351,7 @@ def test_run_with_cells_is_resumed_by_directory_alone(text, tmp_path):
         assert Run(path).config.cell_options == ({"forget_bias": 1.0}, {})
     for flags, words in (
         (("--cell", "lstm,mgu,gru"), "cell: ['lstm', 'gru'] -> ['lstm', 'mgu', 'gru']"),
-        (("--learned-state",), "learned_state: False -> True"),
+        (("--learned-state",), "--learned-state: False -> True"),
         (
             ("--set", "forget_bias=2"),
             "cell_options: [{'forget_bias': 1.0}, {}] -> [{'forget_bias': 2.0}, {}]",
@@ -367,7 +371,7 @@ def test_bidirectional_flag_on_a_task_and_a_text(text, tmp_path):
     assert zoo_command("eval", tmp_path / "task", "--batches", 1).exit_code == 0
     assert zoo_command("report", tmp_path / "task", "--symbols", 9).exit_code == 0
     result = zoo_command("train", "--data", text, "--bidirectional", *FLAGS, "--out", tmp_path / "text")
-    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
     assert "a layer that reads backwards sees the symbols to be predicted" in result.stderr
     assert not (tmp_path / "text").exists()
 
@@ -375,14 +379,17 @@ def test_bidirectional_flag_on_a_task_and_a_text(text, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--cell", "lstm,gruu"), "no cell is called 'gruu'"),
-        (("--cell", "lstm,"), "no cell is called ''"),
-        (("--cell", "lstm,gru", "--layers", 3), "layers is 3 and there are 2 cells"),
-        (("--cell", "lstm,gru", "--set", "cell.forget_bias=1"), "'cell' is none of lstm, gru, optimizer"),
+        (("--cell", "lstm,gruu"), "unknown cell 'gruu'"),
+        (("--cell", "lstm,"), "unknown cell ''"),
+        (("--cell", "lstm,gru", "--layers", 3), "--layers is 3 and there are 2 cells"),
+        (
+            ("--cell", "lstm,gru", "--set", "cell.forget_bias=1"),
+            "unknown prefix 'cell'",
+        ),
     ],
 )
 def test_invalid_cells_are_one_sentence(text, tmp_path, flags, words):
     result = zoo_command("train", "--data", text, *flags, *FLAGS, "--out", tmp_path / "run")
-    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
     assert words in result.stderr
     assert not (tmp_path / "run").exists()

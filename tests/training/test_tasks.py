@@ -342,14 +342,14 @@ def test_analyses_come_every_n_steps(train, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        ({"task": "coping"}, UnknownNameError, "no task is called 'coping'"),
+        ({"task": "coping"}, UnknownNameError, "unknown task 'coping'"),
         (
             {"task_options": {"delai": 2}},
             UsageError,
             "task 'copying' has no option 'delai'.* Did you mean 'delay'",
         ),
         ({"task_options": 3}, UsageError, "task_options is 3; expected a mapping"),
-        ({"data": "builtin:hello"}, UsageError, "data and the task 'copying' are both given"),
+        ({"data": "builtin:hello"}, UsageError, "`data` and the task 'copying' are both given"),
         ({"seq": 8}, UsageError, "seq is given with the task 'copying'"),
         ({"epochs": 2, "steps": None}, UsageError, "epochs is given with the task 'copying'"),
         ({"level": "byte"}, UsageError, "level is given with the task 'copying'"),
@@ -359,7 +359,7 @@ def test_analyses_come_every_n_steps(train, monkeypatch):
             UsageError,
             "stop_when_solved is given with a text",
         ),
-        ({"task": None}, UsageError, "task_options is given with a text; it is for tasks"),
+        ({"task": None}, UsageError, "task_options is given with a text; it applies to tasks only"),
         (
             {"stop_when_solved": 1, "task_options": TASK},
             UsageError,
@@ -453,7 +453,7 @@ def test_unregistered_task_must_be_given(train):
     path = train(task=Easy, task_options={}, steps=2).path
     for words in (("eval", path), ("train", "--resume", "--out", path)):
         result = zoo_command(*words)
-        assert (result.exit_code, result.stdout) == (1, "")
+        assert (result.exit_code, result.stdout) == (2, "")
         assert "begun with the task 'easy', which is not registered here; install the plugin" in result.stderr
 
 
@@ -463,21 +463,21 @@ def test_unregistered_task_must_be_given(train):
         (("--data", "x.txt"), "was trained on the task 'copying'; --data does not apply to it"),
         (("--on-unknown", "skip"), "--on-unknown does not apply"),
         (("--part", "all"), "--part all does not apply"),
-        (("--set", "delai=3"), "there is no option 'delai'"),
+        (("--set", "delai=3"), "unknown option 'delai'"),
     ],
 )
 def test_eval_with_text_flags_for_task_raises(made, words, message):
     result = zoo_command("eval", made, *words)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
 
 
 def test_task_model_cannot_sample(made):
     result = zoo_command("sample", made)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (2, "")
     assert (
-        f"{made} holds a sequence model, which writes no text; `zoo eval {made}` measures it."
+        f"{made} holds a sequence model, which cannot generate text; evaluate it with `zoo eval {made}`."
         in result.stderr
     )
 

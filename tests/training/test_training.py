@@ -375,7 +375,7 @@ def test_data_arguments(text, tmp_path, run):
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        ({"hiden": 8}, UsageError, r"there is no setting 'hiden'; there are .* Did you mean 'hidden'\?"),
+        ({"hiden": 8}, UsageError, r"unknown setting 'hiden'; the settings are .* Did you mean 'hidden'\?"),
         ({"hidden": 0}, UsageError, "hidden is 0; expected an integer of at least 1."),
         ({"hidden": 8.0}, UsageError, "hidden is 8.0; expected an integer"),
         ({"hidden": True}, UsageError, "hidden is True; expected an integer"),
@@ -384,7 +384,7 @@ def test_data_arguments(text, tmp_path, run):
         ({"layers": 10**9}, UsageError, "num_layers is 1000000000; expected an integer from 1 to 1000"),
         ({"steps": 0}, UsageError, "steps is 0; expected an integer of at least 1."),
         ({"steps": None, "epochs": 0}, UsageError, "epochs is 0; expected a number above 0."),
-        ({"epochs": 2}, UsageError, "steps and epochs are both given; give one of them."),
+        ({"epochs": 2}, UsageError, "`steps` and `epochs` are both given; give one of them."),
         ({"lr": -1}, UsageError, "lr is -1; expected a number of at least 0."),
         ({"lr": math.nan}, UsageError, "lr is nan"),
         ({"lr": "fast"}, UsageError, "lr is 'fast'"),
@@ -411,11 +411,11 @@ def test_data_arguments(text, tmp_path, run):
         ({"schedule": "cosinus"}, UnknownNameError, "Did you mean 'cosine'"),
         ({"schedule": "step"}, UsageError, "schedule 'step' needs 'period'"),
         ({"schedule_options": {"perod": 3}, "schedule": "step"}, UsageError, "Did you mean 'period'"),
-        ({"batch": 1000}, DataError, "The text is too short"),
-        ({"data": "nowhere.txt"}, DataError, "There is no file or directory 'nowhere.txt'"),
-        ({"data": []}, UsageError, "data is empty; name a text, or a task"),
-        ({"data": 3}, UsageError, "data is a int; expected a file, a directory, '-' or builtin:NAME"),
-        ({"data": [3]}, UsageError, "data is a list; expected a file"),
+        ({"batch": 1000}, DataError, "the text is too short"),
+        ({"data": "nowhere.txt"}, DataError, "nowhere.txt: no such file or directory"),
+        ({"data": []}, UsageError, "data is empty; give a text or a task"),
+        ({"data": 3}, UsageError, "data has the type int; expected a file, a directory, '-' or builtin:NAME"),
+        ({"data": [3]}, UsageError, "data has the type list; expected a file"),
         ({"threads": 0}, UsageError, "threads is 0"),
     ],
 )
@@ -513,7 +513,7 @@ def test_run_opens_by_path(run):
 def test_directory_without_a_run(tmp_path):
     empty = Run(tmp_path)
     assert (empty.ended, empty.best_loss, empty.history) == (None, None, [])
-    with pytest.raises(CheckpointError, match=r"config.json: it does not exist"):
+    with pytest.raises(CheckpointError, match=r"config.json: no such file or directory"):
         _ = empty.config
     with pytest.raises(CheckpointError, match="holds no checkpoint yet"):
         _ = empty.model

@@ -77,8 +77,7 @@ class Settings:
         for name in (*self.peers, *self.pythons):
             if name not in PEERS:
                 raise UsageError(
-                    f"bench: there is no peer {name!r}.{did_you_mean(name, PEERS)} "
-                    f"Peers are {', '.join(PEERS)}."
+                    f"bench: unknown peer {name!r}.{did_you_mean(name, PEERS)} Peers are {', '.join(PEERS)}."
                 )
         if not 1 <= self.threads <= available_processors():
             raise UsageError(

@@ -78,7 +78,7 @@ class LazyGroup(click.Group):
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             from zoo.base.names import did_you_mean
 
-            ctx.fail(f"there is no command {args[0]!r}.{did_you_mean(args[0], COMMANDS)}")
+            ctx.fail(f"unknown command {args[0]!r}.{did_you_mean(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -99,9 +99,15 @@ class LazyGroup(click.Group):
             return super().make_context(*arguments, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command and report its errors."""
-        with report_errors():
+        """Run a command and report its errors, which name its flags."""
+        with report_errors(lambda: self._flags(ctx)):
             return super().invoke(ctx)
+
+    def _flags(self, ctx: click.Context) -> dict[str, str]:
+        """The flags of the command that runs, by their names in Python."""
+        command = self.get_command(ctx, ctx.invoked_subcommand or "")
+        params = command.params if command else ()
+        return {str(param.name): param.opts[-1] for param in params if isinstance(param, click.Option)}
 
 
 @click.group(

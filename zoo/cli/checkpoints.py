@@ -88,7 +88,7 @@ def evaluate_on_text(
     """
     model = trained.model
     if not isinstance(model, LanguageModel):
-        raise UsageError(f"{trained.source} holds a {model.kind}, which reads no text.")
+        raise UsageError(f"{trained.source} holds a {model.kind}, which cannot read a text.")
     corpus = _read_corpus(trained, model, sources, glob)
     tokens = corpus.tokens_in(model.vocab, "skip" if on_unknown == "skip" else "error")
     own = corpus.sha256 == trained.sha256

@@ -156,7 +156,7 @@ def trained_task(name: str, own: type[Task] | None = None) -> type[Task]:
     """
     if own is not None:
         if own.name != name:
-            raise UsageError(f"the run was begun with the task {name!r}, and --task names {own.name!r}.")
+            raise UsageError(f"the run has the task {name!r}, and --task names {own.name!r}.")
         return own
     try:
         return registry_of(Task).cls(name)
@@ -185,8 +185,9 @@ def find_component(text: str) -> type[Component]:
         return _find_by_name(text)
     if kind not in COMPONENT_CLASSES:
         raise UsageError(
-            f"{text!r}: {kind!r} is none of {', '.join(COMPONENT_CLASSES)}; write it as in "
-            f"optimizer:adam, or as path/to/file.py:MyCell.{did_you_mean(kind, COMPONENT_CLASSES)}"
+            f"{text!r}: unknown kind {kind!r}; expected one of {', '.join(COMPONENT_CLASSES)}, as in "
+            f"optimizer:adam, or a class in a file, as in path/to/file.py:MyCell."
+            f"{did_you_mean(kind, COMPONENT_CLASSES)}"
         )
     return registered_cell(name) if kind == "cell" else registry_of(COMPONENT_CLASSES[kind]).cls(name)
 
@@ -205,6 +206,5 @@ def _find_by_name(name: str) -> type[Component]:
     known = [known for listed in names.values() for known in listed]
     near = did_you_mean(re.sub(r"\W", "_", name).lower(), known)
     raise UnknownNameError(
-        f"no cell, modifier, optimizer, sampler, task or tracker is called {name!r}.{near} `zoo cells` lists "
-        f"the cells, `zoo plugins` everything."
+        f"unknown component {name!r}.{near} `zoo cells` lists the cells, `zoo plugins` all components."
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,18 +16,43 @@ import click
 from zoo.cli.standard_streams import discard_unwritten_output
 from zoo.cli.terminal import escape_controls, shorten_middle
 from zoo.distributed import rank_of_launch
-from zoo.errors import ZooError, ZooWarning
+from zoo.errors import UnknownNameError, UsageError, ZooError, ZooWarning
 
 RANK_ERROR_WAIT_S = 2.0
 """Seconds that a rank above 0 waits for rank 0 to report the error."""
 
 
+def name_flags(sentence: str, flags: Mapping[str, str]) -> str:
+    """Replace the names of settings in an error by flags.
+
+    Messages begin with the name of the setting that is wrong, other settings are in backticks, and changes
+    have an arrow: "lr is -1.0; expected a number of at least 0.", "`steps` and `epochs` are both given.",
+    "another configuration (hidden: 8 -> 9; lr: 0.1 -> 0.2)".
+
+    Args:
+        sentence: The message.
+        flags: The flags by their names in Python.
+    """
+
+    def flag(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        return flags.get(name, match[0] if "`" in match[0] else name)
+
+    sentence = re.sub(r"`(\w+)`|(?<=[(; ])(\w+)(?=: [^;]* -> )", flag, sentence)
+    first = re.match(r"(?:[\w ]+: )?(\w+) (?:is|are|has) ()", sentence)
+    return sentence if first is None else sentence[: first.start(1)] + flag(first) + sentence[first.end(1) :]
+
+
 @contextmanager
-def report_errors() -> Iterator[None]:
+def report_errors(flags: Callable[[], Mapping[str, str]] = dict) -> Iterator[None]:
     """Convert errors of zoo to click errors, and print warnings of zoo as one line.
 
+    Args:
+        flags: Returns the flags of the command by their names in Python.
+
     Raises:
-        click.ClickException: for ``ZooError``, ``MemoryError`` and ``OSError``; exit code 1.
+        click.ClickException: for ``ZooError``, ``MemoryError`` and ``OSError``; exit code 2 for an invalid
+            argument or an unknown name, otherwise 1.
         OSError: if the reader of standard output is gone; click then ends silently.
         click.exceptions.Exit: with code 130 after Ctrl-C.
     """
@@ -43,7 +69,10 @@ def report_errors() -> Iterator[None]:
             raise
         except ZooError as error:
             _wait_for_rank0()
-            raise _click_error(str(error)) from error
+            failure = _click_error(name_flags(str(error), flags()))
+            is_usage = isinstance(error, (UsageError, UnknownNameError))
+            failure.exit_code = 2 if is_usage else 1  # type: ignore[misc]  # click reads it of the instance
+            raise failure from error
         except MemoryError as error:
             raise _click_error(f"not enough memory: {error or 'none left'}; choose smaller sizes.") from error
         except OSError as error:

@@ -56,7 +56,7 @@ def assign(texts: Iterable[str], targets: Sequence[Target]) -> Chosen:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise UsageError(f"--set {text!r} is no assignment; write it as name=value.")
+            raise UsageError(f"--set {text!r} is not an assignment; write NAME=VALUE.")
         target, option = _find(name.strip(), targets)
         if option in chosen[target.prefix]:
             raise UsageError(f"--set {text}: {option} of {target.label} is set twice; set it once.")
@@ -70,7 +70,8 @@ def _find(name: str, targets: Sequence[Target]) -> tuple[Target, str]:
     if not considered:
         prefixes = list(dict.fromkeys(target.prefix for target in targets))
         raise UsageError(
-            f"--set {name}: {prefix!r} is none of {', '.join(prefixes)}.{did_you_mean(prefix, prefixes)}"
+            f"--set {name}: unknown prefix {prefix!r}; expected {' or '.join(prefixes)}."
+            f"{did_you_mean(prefix, prefixes)}"
         )
     matches = [target for target in considered if option in target.readers]
     if len(matches) > 1:
@@ -86,7 +87,7 @@ def _find(name: str, targets: Sequence[Target]) -> tuple[Target, str]:
 def _unknown_option(name: str, option: str, targets: Sequence[Target]) -> str:
     known = [option for target in targets for option in target.readers]
     has = "; ".join(f"{target.label} has {', '.join(target.readers) or 'none'}" for target in targets)
-    return f"--set {name}: there is no option {option!r}: {has}.{did_you_mean(option, known)}"
+    return f"--set {name}: unknown option {option!r}: {has}.{did_you_mean(option, known)}"
 
 
 def _either(words: Iterable[str]) -> str:

@@ -54,7 +54,7 @@ class CompareRequest:
         """Validate; raises `UsageError`."""
         for pair in (("params", "hidden"), ("steps", "seconds"), ("lr", "lr_grid")):
             if all(getattr(self, name) is not None for name in pair):
-                raise UsageError(f"compare: {pair[0]} and {pair[1]} are both given; give one of them.")
+                raise UsageError(f"compare: `{pair[0]}` and `{pair[1]}` are both given; give one of them.")
         for name in ("seeds", "params", "hidden", "steps", "sweep_steps"):
             if (value := getattr(self, name)) is not None:
                 largest = MAX_SEEDS if name == "seeds" else MAX_COUNT

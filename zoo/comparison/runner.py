@@ -285,7 +285,7 @@ def _lock_directory(folder: Path) -> Iterator[None]:
     foreign = [path.name for path in entries(folder) if path.name != _LOCK and not is_temporary(path)]
     if foreign and PLAN_FILE not in foreign:
         raise CheckpointError(
-            f"The directory {folder} is not empty and holds no comparison ({len(foreign)} entries, such as "
+            f"the directory {folder} is not empty and holds no comparison ({len(foreign)} entries, such as "
             f"{foreign[0]!r}); choose an empty or new directory."
         )
     try:

@@ -111,14 +111,14 @@ def fit_batch_shape(n_tokens: int, batch: int, seq: int) -> tuple[int, int]:
     as_integer(batch, "batch", 1)
     as_integer(seq, "seq", 1)
     if as_integer(n_tokens, "n_tokens") < 2:
-        raise DataError(f"The text is too short: found {n_tokens} tokens, needed at least 2.")
+        raise DataError(f"the text is too short: found {n_tokens} tokens, needed at least 2.")
     targets = n_tokens - 1
     return min(batch, max(targets // seq, 1)), min(seq, targets)
 
 
 def _too_short(n_tokens: int, batch: int, seq: int) -> str:
     needed = f"needed {batch * seq + 1} (batch {batch} x seq {seq} + 1)"
-    lead = f"The text is too short: found {n_tokens} tokens, {needed}"
+    lead = f"the text is too short: found {n_tokens} tokens, {needed}"
     if n_tokens < 2:
         return f"{lead}; give a longer text."
     fitting = "--batch {} --seq {}".format(*fit_batch_shape(n_tokens, batch, seq))

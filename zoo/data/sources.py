@@ -66,7 +66,7 @@ def read_source(source: str | os.PathLike[str], glob: str, max_bytes: int | None
         UsageError: If the source is not a string or path.
     """
     if not isinstance(source, (str, os.PathLike)):
-        raise UsageError(f"A source is a path, {STDIN!r} or {PREFIX}NAME; found {type(source).__name__}.")
+        raise UsageError(f"a source is a path, {STDIN!r} or {PREFIX}NAME; found {type(source).__name__}.")
     try:
         return _read(source, glob, max_bytes)
     except (FileNotFoundError, NotADirectoryError) as exc:
@@ -107,17 +107,17 @@ def _read(source: str | os.PathLike[str], glob: str, max_bytes: int | None) -> S
 
 def _read_stdin(max_bytes: int | None) -> bytes:
     if max_bytes is not None:
-        raise DataError("The text came from standard input, which is not read again; name it with --data.")
+        raise DataError("the text came from standard input, which is not read again; name it with --data.")
     buffer = getattr(sys.stdin, "buffer", None)  # None without a console, absent when replaced by text
     if buffer is None:
-        raise DataError("There is no standard input to read bytes from; give a file instead of '-'.")
+        raise DataError("there is no standard input to read bytes from; give a file instead of '-'.")
     return bytes(buffer.read())
 
 
 def _read_builtin(name: str) -> SourceContent:
     if name not in BUILTINS:
         known = ", ".join(PREFIX + known for known in sorted(BUILTINS))
-        raise DataError(f"There is no built-in text {name!r}{_did_you_mean(name) or '.'} Known: {known}.")
+        raise DataError(f"unknown built-in text {name!r}{_did_you_mean(name) or '.'} Known: {known}.")
     return SourceContent(name, (FileContent(PREFIX + name, BUILTINS[name].read()),))
 
 
@@ -127,11 +127,11 @@ def _did_you_mean(name: str, cutoff: float = 0.6) -> str:
 
 
 def _missing(path: Path) -> str:
-    looked = "" if path.is_absolute() else f" in {str(Path.cwd())!r}"
     # `pydoc`, `builtin/pydoc`, `bultin:pydoc` and `pydoc.txt` all reduce to the built-in's bare name.
     bare = PurePosixPath(path.as_posix().rpartition(":")[2]).stem
     hint = _did_you_mean(bare, cutoff=0.85)  # a missing shell.txt is not a misspelt hello
-    return f"There is no file or directory {str(path)!r}{looked}{hint or '.'}"
+    text = str(path)
+    return f"{text if text.isprintable() else repr(text)}: no such file or directory{hint or '.'}"
 
 
 def _read_path(path: Path, glob: str, max_bytes: int | None) -> SourceContent:
@@ -190,7 +190,7 @@ def _matching(root: Path, glob: str, max_files: int | None) -> list[Path]:
     relative.sort()
     if not relative:
         raise DataError(
-            f"No file in directory {str(root)!r} matches {glob!r} (hidden files are left out); "
+            f"no file in directory {str(root)!r} matches {glob!r} (hidden files are left out); "
             "change --glob or the directory."
         )
     return [root / name for name in relative]
@@ -275,9 +275,9 @@ def _source_list(sources: Source | Sequence[Source]) -> Sequence[Source]:
         return [sources]
     source_list: list[Source] = list(as_elements(sources, "sources", "a path, or several"))
     if not source_list:
-        raise UsageError("No source was given; give a path, '-' or builtin:NAME.")
+        raise UsageError("no source was given; give a path, '-' or builtin:NAME.")
     if [source for source in source_list if isinstance(source, str)].count(STDIN) > 1:
-        raise UsageError("Standard input ('-') was given twice, but it can be read only once.")
+        raise UsageError("standard input ('-') was given twice, but it can be read only once.")
     return source_list
 
 

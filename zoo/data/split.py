@@ -59,9 +59,9 @@ def parse_split(text: str) -> Fractions:
     shares = [Fraction(word) for word in words] + [Fraction(0)] * (3 - len(words))
     total = sum(shares, Fraction(0))
     if total not in (1, 100):
-        raise UsageError(f"A split's shares sum to 100 or 1; those of {text!r} sum to {float(total):g}.")
+        raise UsageError(f"a split's shares sum to 100 or 1; those of {text!r} sum to {float(total):g}.")
     if not shares[0]:
-        raise UsageError(f"The split {text!r} leaves nothing to train on; {_EXAMPLE}.")
+        raise UsageError(f"the split {text!r} leaves nothing to train on; {_EXAMPLE}.")
     train, valid, test = (float(share / total) for share in shares)
     return train, valid, test
 

@@ -31,10 +31,10 @@ def check_symbols(symbols: Sequence[object]) -> Symbols:
         DataError: If they are not a valid vocabulary.
     """
     if not 2 <= len(symbols) <= MAX_SYMBOLS:
-        raise DataError(f"A vocabulary needs from 2 to {MAX_SYMBOLS} symbols; found {len(symbols)}.")
+        raise DataError(f"a vocabulary needs from 2 to {MAX_SYMBOLS} symbols; found {len(symbols)}.")
     plain = _plain(symbols)
     if len(set(plain)) < len(plain):
-        raise DataError(f"A vocabulary holds a symbol once; found twice: {list_symbols(_repeated(plain))}.")
+        raise DataError(f"a vocabulary holds a symbol once; found twice: {list_symbols(_repeated(plain))}.")
     return plain
 
 
@@ -44,7 +44,7 @@ def _plain(symbols: Sequence[object]) -> Symbols:
     if _all_integers(symbols):
         return tuple(_byte(symbol) for symbol in symbols)
     kinds = ", ".join(sorted({type(symbol).__name__ for symbol in symbols}))
-    raise DataError(f"A vocabulary's symbols are all strings or all byte values; found {kinds}.")
+    raise DataError(f"a vocabulary's symbols are all strings or all byte values; found {kinds}.")
 
 
 def _all_strings(symbols: Sequence[object]) -> TypeGuard[Sequence[str]]:
@@ -57,7 +57,7 @@ def _all_integers(symbols: Sequence[object]) -> TypeGuard[Sequence[int]]:
 
 def _text(symbol: str) -> str:
     if not symbol:
-        raise DataError("A vocabulary's symbol is one character or more; found an empty string.")
+        raise DataError("a vocabulary's symbol is one character or more; found an empty string.")
     try:
         symbol.encode("utf-8")
     except UnicodeEncodeError as exc:
@@ -67,7 +67,7 @@ def _text(symbol: str) -> str:
 
 def _byte(symbol: int) -> int:
     if not 0 <= symbol <= 255:
-        raise DataError(f"An integer symbol is a byte value, 0 to 255; found {symbol}.")
+        raise DataError(f"an integer symbol is a byte value, 0 to 255; found {symbol}.")
     return int(symbol)  # numpy.uint8 becomes int
 
 
@@ -95,7 +95,7 @@ def _symbol_repr(symbol: object) -> str:
 
 def unknown_token(token: object, size: int) -> DataError:
     """The error for a token outside a vocabulary of `size` symbols."""
-    return DataError(f"The tokens of this vocabulary are 0 to {size - 1}; found {token}.")
+    return DataError(f"the tokens of this vocabulary are 0 to {size - 1}; found {token}.")
 
 
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
@@ -227,8 +227,8 @@ class Vocabulary:
         if unknown.size and on_unknown == "error":
             names = list_symbols(text[index] for index in unknown.tolist())
             raise DataError(
-                f"Not among the {len(self)} symbols of the vocabulary: {names}; "
-                'leave them out of the text, or pass on_unknown="skip" (--on-unknown skip).'
+                f"not among the {len(self)} symbols of the vocabulary: {names}; "
+                "leave them out of the text, or set `on_unknown` to 'skip'."
             )
         return tokens
 
@@ -269,14 +269,14 @@ class Vocabulary:
             DataError: If `obj` is anything else.
         """
         if not isinstance(obj, dict) or set(obj) != {"level", "symbols"}:
-            raise DataError(f"A stored vocabulary is an object of 'level' and 'symbols'; found {_kind(obj)}.")
+            raise DataError(f"a stored vocabulary is an object of 'level' and 'symbols'; found {_kind(obj)}.")
         level, symbols = obj["level"], obj["symbols"]
         if not isinstance(symbols, list):
-            raise DataError(f"A stored vocabulary's symbols are a list; found {_kind(symbols)}.")
+            raise DataError(f"a stored vocabulary's symbols are a list; found {_kind(symbols)}.")
         vocabulary = cls(symbols)
         if level != vocabulary.level:
             raise DataError(
-                f"A stored vocabulary says level {level!r}; its symbols say {vocabulary.level!r}."
+                f"a stored vocabulary says level {level!r}; its symbols say {vocabulary.level!r}."
             )
         return vocabulary
 
@@ -285,7 +285,7 @@ class Vocabulary:
             return _utf8(text) if isinstance(text, str) else text
         if isinstance(text, bytes):
             kind = "characters" if self.level == "char" else "strings"
-            raise DataError(f"The vocabulary holds {kind}, found bytes; decode them first.")
+            raise DataError(f"the vocabulary holds {kind}, found bytes; decode them first.")
         return self._split_longest(text) if self.level == "symbol" and isinstance(text, str) else text
 
     def _split_longest(self, text: str) -> list[str]:
@@ -327,7 +327,7 @@ class Vocabulary:
     def _valid(self, tokens: NDArray[Any]) -> NDArray[np.intp]:
         if tokens.ndim != 1 or (tokens.size and tokens.dtype.kind not in "iu"):
             raise UsageError(
-                f"Tokens are a one-dimensional sequence of integers; found {tokens.dtype} {tokens.shape}."
+                f"tokens are a one-dimensional sequence of integers; found {tokens.dtype} {tokens.shape}."
             )
         wrong = tokens[(tokens < 0) | (tokens >= len(self))]
         if wrong.size:

@@ -29,9 +29,7 @@ def check_writable(paths: list[Path], force: bool) -> None:
         if path.is_dir():
             raise UsageError(f"export: {path} is a directory; name a file.")
         if not path.parent.is_dir():
-            raise UsageError(
-                f"export: {path} cannot be written, since {path.parent} is no directory; make it."
-            )
+            raise UsageError(f"{path.parent}: no such file or directory; create it first.")
         if path.exists() and not force:
             raise UsageError(f"export: {path} is there already; choose another name, or force it (--force).")
 

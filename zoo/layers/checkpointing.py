@@ -29,7 +29,7 @@ Recompute: TypeAlias = int | Literal["sqrt"] | None
 # Every segment packs the weights again and adds up their gradients, for the price of 50 tokens at H=128.
 MIN_SEGMENT_TOKENS = 1024
 
-EXPECTED_RECOMPUTE = "None to keep everything, steps per segment as an integer of at least 1, or 'sqrt'"
+EXPECTED_RECOMPUTE = "the steps of a segment, an integer of at least 1, or 'sqrt'"
 
 
 class Chunk(NamedTuple):

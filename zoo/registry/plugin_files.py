@@ -80,7 +80,7 @@ def load_class_file(text: str, base: type[M]) -> type[M]:
     path, _, name = text.rpartition(":")
     if not path.endswith(".py") or not name:
         example = f"path/to/file.py:My{'Class' if base is Component else base.kind.capitalize()}"
-        raise UsageError(f"{text!r} names no class in a file; write it as {example}.")
+        raise UsageError(f"{text!r} does not name a class in a file; write it as {example}.")
     return _find_class(_import_path(path), name, path, base)
 
 
@@ -133,7 +133,7 @@ def _python_file(path: str | Path) -> Path:
     if Path(path).suffix != ".py":
         raise UsageError(f"{path} is not a Python file; its name should end in .py.")
     if not file.is_file():
-        raise UsageError(f"there is no file {path}; the path is relative to {Path.cwd()}.")
+        raise UsageError(f"{path}: no such file or directory.")
     return file
 
 

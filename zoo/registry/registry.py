@@ -168,12 +168,15 @@ class Registry(Generic[M]):
     def _unknown(self, name: str) -> str:
         near = difflib.get_close_matches(snake_case(name).replace("-", "_"), self._entries, n=3, cutoff=0.6)
         meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        return f"no {self.kind} is called {name!r}.{meant} {self._listing()}{self._hint()}"
+        return f"unknown {self.kind} {name!r}.{meant} {self._listing()}{self._hint()}"
 
     def _listing(self) -> str:
-        if len(self._entries) > _MAX_LISTED:
-            return f"zoo.list_{plural(self.kind)}() lists all {len(self._entries)}, as does `zoo plugins`."
-        return f"zoo.list_{plural(self.kind)}() lists all: {', '.join(self.list()) or 'there is none'}."
+        if not self._entries:
+            return f"No {self.kind} is registered."
+        if len(self._entries) <= _MAX_LISTED:
+            return f"The {plural(self.kind)} are {', '.join(self.list())}."
+        command = plural(self.kind) if self.kind in ("cell", "modifier", "task") else "plugins"
+        return f"`zoo {command}` lists all {len(self._entries)}."
 
 
 def _check_published(cls: type[Component]) -> None:

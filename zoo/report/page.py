@@ -81,8 +81,9 @@ def write_page(report: Report, out: str | Path) -> Path:
 
 
 def _no_directory(path: Path) -> str:
-    problem = f"{path} is a file" if path.exists() else f"there is no directory {path}"
-    return f"report: {problem}; give the directory of a run or of a comparison."
+    if not path.exists():
+        return f"{path}: no such file or directory."
+    return f"report: {path} is a file; give the directory of a run or of a comparison."
 
 
 def _neither(path: Path) -> str:

@@ -356,7 +356,7 @@ def _sorted_contiguous(arrays: Mapping[str, Array]) -> dict[str, Array]:
 def _contiguous(name: str, array: object) -> Array:
     check_name(name)
     if not isinstance(array, np.ndarray):
-        raise ValueError(f"the array {name!r} is a {type(array).__name__}, expected a NumPy array")
+        raise ValueError(f"the array {name!r} has the type {type(array).__name__}; expected a NumPy array")
     if array.dtype not in DTYPES.values():
         raise ValueError(f"the array {name!r} has dtype {array.dtype}, expected one of {ALLOWED}")
     contiguous = np.asarray(array, order="C")  # np.ascontiguousarray would make a 0-d array 1-d

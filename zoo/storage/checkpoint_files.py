@@ -186,7 +186,7 @@ def load_last(folder: Path, report: Report) -> tuple[int, Checkpoint] | None:
         return step, checkpoint
     if problems:
         raise CheckpointError(
-            f"No checkpoint in {folder} is valid ({len(list_checkpoints(folder))} files tried); "
+            f"no checkpoint in {folder} is valid ({len(list_checkpoints(folder))} files tried); "
             f"restore the directory from a backup or begin a new run. The first problem: {problems[0]}"
         )
     return None

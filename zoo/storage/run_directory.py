@@ -108,7 +108,7 @@ class RunDirectory:
             CheckpointError: At once, when another process holds the lock or it cannot be created.
         """
         if not exists(self.path):  # filelock would create it
-            raise CheckpointError(f"The run directory {self.path} does not exist; create it first.")
+            raise CheckpointError(f"{self.path}: no such file or directory; create it first.")
         with exclusive_lock(self.path / _LOCK, f"The run directory {self.path}"):
             remove_temporaries(self.path)
             remove_temporaries(self.checkpoints_path)
@@ -241,11 +241,11 @@ class RunDirectory:
         if self.holds_run():
             if not resuming:
                 raise CheckpointError(
-                    f"The directory {self.path} already holds a run; resume it or choose another directory."
+                    f"the directory {self.path} already holds a run; set `resume`, or choose another `out`."
                 )
         elif foreign := [path.name for path in entries(self.path) if not self._is_ours(path)]:
             raise CheckpointError(
-                f"The directory {self.path} is not empty and holds no run ({len(foreign)} entries, such as "
+                f"the directory {self.path} is not empty and holds no run ({len(foreign)} entries, such as "
                 f"{foreign[0]!r}); choose an empty or new directory."
             )
 

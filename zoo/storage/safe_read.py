@@ -30,7 +30,6 @@ _WRITING = {
     errno.EROFS: ("the file system is read-only", _PLACE),
     errno.EACCES: ("permission is denied", _PLACE),
     errno.EPERM: ("permission is denied", _PLACE),
-    errno.ENOENT: ("its directory does not exist", "create the directory first"),
     errno.ENOTDIR: ("a part of the path is a file, not a directory", _PLACE),
     errno.EISDIR: ("a directory of that name is in the way", "move it away or choose another name"),
     errno.EEXIST: ("a file of that name is in the way", "move it away or choose another name"),
@@ -38,7 +37,6 @@ _WRITING = {
 
 # The same for reading, where the remedy for a missing or unreadable file is another.
 _READING = {
-    errno.ENOENT: ("it does not exist", "check the path"),
     errno.ENOTDIR: ("a part of the path is a file, not a directory", "check the path"),
     errno.EACCES: ("permission is denied", "make it readable for you"),
     errno.EPERM: ("permission is denied", "make it readable for you"),
@@ -47,6 +45,9 @@ _READING = {
 
 def cannot_write(path: StrPath, error: OSError) -> CheckpointError:
     """The error for a write that failed before it changed anything that was there."""
+    if error.errno == errno.ENOENT:
+        directory = Path(os.fsdecode(path)).parent
+        return CheckpointError(f"{directory}: no such file or directory; create it first.")
     what, remedy = _explain(error, _WRITING)
     return CheckpointError(f"cannot write {path}: {what}. What was there before is untouched; {remedy}.")
 
@@ -55,7 +56,7 @@ def cannot_confirm(path: StrPath, error: OSError) -> CheckpointError:
     """The error for a file that was written, but whose name may not yet be on disk."""
     what, remedy = _explain(error, _WRITING)
     return CheckpointError(
-        f"Wrote {path}, but the system did not confirm that its name is on disk: {what}. "
+        f"wrote {path}, but the system did not confirm that its name is on disk: {what}. "
         f"After a power cut the previous file may be back; {remedy}."
     )
 
@@ -68,6 +69,8 @@ def cannot_remove(path: StrPath, error: OSError) -> CheckpointError:
 
 def cannot_read(path: StrPath, error: OSError) -> CheckpointError:
     """The error for a file that could not be read at all."""
+    if error.errno == errno.ENOENT:
+        return CheckpointError(f"{path}: no such file or directory.")
     what, remedy = _explain(error, _READING)
     return CheckpointError(f"cannot read {path}: {what}; {remedy}.")
 

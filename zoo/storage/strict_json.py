@@ -89,7 +89,7 @@ def _check_leaf(value: object, where: str) -> None:
     elif isinstance(value, int) and abs(value) >= _TOO_LARGE:
         raise ValueError(f"{where} is an integer of more than {MAX_DIGITS} digits")
     elif value is not None and not isinstance(value, str | int):
-        raise ValueError(f"{where} is a {type(value).__name__}, which JSON cannot hold")
+        raise ValueError(f"{where} has the type {type(value).__name__}, which JSON cannot hold")
 
 
 def _check_depth(value: object, depth: int) -> None:

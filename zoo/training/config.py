@@ -287,11 +287,11 @@ class Config:
             if type(value) is int and value >= 2**53 and entry.name != "seed":
                 raise UsageError(f"{entry.name} is {short_repr(value)}; expected an integer below 2^53.")
         if self.steps is not None and self.epochs is not None:
-            raise UsageError("steps and epochs are both given; give one of them.")
+            raise UsageError("`steps` and `epochs` are both given; give one of them.")
         if self.dropout and self.layers == 1:
             raise UsageError(
-                f"dropout is {self.dropout!r} and there is one layer; it drops what one layer hands to the "
-                f"next. Give more layers, or a cell that drops, such as lstm+recurrent_dropout."
+                f"dropout is {self.dropout!r} and there is one layer, but dropout applies between layers; "
+                f"give more `layers`, or a cell with dropout, such as lstm+recurrent_dropout."
             )
         self._check_cells()
         self._check_data_or_task()
@@ -312,7 +312,8 @@ class Config:
         for name, noun, value in given:
             if isinstance(value, tuple) and len(value) != self.layers:
                 raise UsageError(
-                    f"{name} has {len(value)} {noun} and layers is {self.layers}; expected one a layer."
+                    f"{name} has {len(value)} {noun} and `layers` is {self.layers}; expected one for each "
+                    f"layer."
                 )
         if isinstance(self.cell_options, tuple) and isinstance(self.cell, str):
             raise UsageError("cell_options is a tuple and cell is one for all layers; expected a mapping.")
@@ -320,13 +321,16 @@ class Config:
     def _check_data_or_task(self) -> None:
         """Check that there is a text or a task, and no setting of the other."""
         if self.task is None and not self.data:
-            raise UsageError("data is empty; name a text, or a task.")
+            raise UsageError("data is empty; give a text or a task.")
         foreign = TASK_ONLY if self.task is None else TEXT_ONLY
         given = [name for name in foreign if getattr(self, name) not in (_DEFAULTS[name], ())]
         if given:
-            what = "a text; it is for tasks" if self.task is None else f"the task {self.task!r}"
-            hint = "" if self.task is None else "; `zoo show task:NAME` lists what its options are"
-            raise UsageError(f"{given[0]} is given with {what}{hint}.")
+            if self.task is None:
+                raise UsageError(f"{given[0]} is given with a text; it applies to tasks only.")
+            raise UsageError(
+                f"{given[0]} is given with the task {self.task!r}; it applies to texts only. "
+                f"`zoo show task:{self.task}` lists the options of the task."
+            )
 
     def model_arguments(self) -> dict[str, Any]:
         """Arguments of a model by name."""
@@ -388,7 +392,7 @@ def make_config(settings: Mapping[str, Any]) -> Config:
     for name in settings:
         if name not in known:
             raise UsageError(
-                f"there is no setting {name!r}; there are {', '.join(known)}.{did_you_mean(name, known)}"
+                f"unknown setting {name!r}; the settings are {', '.join(known)}.{did_you_mean(name, known)}"
             )
     return Config(**settings)
 

@@ -83,7 +83,7 @@ def find_checkpoint(
     if changes := incompatible_changes(before, config):
         raise CheckpointError(
             f"{directory.path} cannot be resumed with another configuration ({'; '.join(changes)}); give the "
-            f"settings it was begun with, or another --out."
+            f"settings of the run, or another `out`."
         )
     last = directory.load_last(report)
     if last is None:
@@ -114,8 +114,8 @@ def _check_same(
         if then != now:
             raise CheckpointError(
                 f"{directory.path} cannot be resumed: the {what} has changed since (sha256 "
-                f"{_short_digest(then)} then, {now[:12]} now); restore it, or begin a new run with another "
-                f"--out."
+                f"{_short_digest(then)} then, {now[:12]} now); restore it, or start a new run with another "
+                f"`out`."
             )
     if model_then != model_now:
         raise CheckpointError(

@@ -253,7 +253,8 @@ def make_schedule(name: str, **settings: Any) -> Schedule:
     """
     if name not in SCHEDULES:
         raise UnknownNameError(
-            f"there is no schedule {name!r}; there are {', '.join(SCHEDULES)}.{did_you_mean(name, SCHEDULES)}"
+            f"unknown schedule {name!r}; the schedules are {', '.join(SCHEDULES)}."
+            f"{did_you_mean(name, SCHEDULES)}"
         )
     fields = {field.name: field for field in dataclasses.fields(SCHEDULES[name])}
     for setting in settings:

@@ -144,7 +144,7 @@ def _configure(
     if task is not None:
         named |= {"task": task.name, "task_options": dict(task.options)}
     if task is not None and data is not None:
-        raise UsageError(f"data and the task {task.name!r} are both given; give one of them.")
+        raise UsageError(f"`data` and the task {task.name!r} are both given; give one of them.")
     return make_config({**settings, **named, "data": _source_names(data, task)}), resolved
 
 
@@ -196,8 +196,8 @@ def _source_names(data: Any, task: Task | None) -> tuple[str, ...]:
     if isinstance(data, Sequence) and all(isinstance(source, (str, Path)) for source in data):
         return tuple(map(_absolute_source, data))
     raise UsageError(
-        f"data is a {type(data).__name__}; expected a file, a directory, '-' or builtin:NAME, several of "
-        f"them, or a zoo.data.Corpus."
+        f"data has the type {type(data).__name__}; expected a file, a directory, '-' or builtin:NAME, "
+        f"several of them, or a zoo.data.Corpus."
     )
 
 

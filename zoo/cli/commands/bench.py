@@ -105,7 +105,7 @@ def _check_files(json_file: Path | None, chart: Path | None, marker: DocumentMar
 
     for file in (json_file, chart):
         if file and not file.absolute().parent.is_dir():
-            raise UsageError(f"bench: there is no directory {file.parent} to write {file.name} into.")
+            raise UsageError(f"{file.parent}: no such file or directory; create it first.")
     if chart:
         check_chart(chart)
     if marker:

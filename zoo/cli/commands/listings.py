@@ -135,11 +135,11 @@ def _check_order(order: str, speed: bool) -> None:
     by = order.removeprefix("-")
     if by not in SORT_KEYS:
         raise click.UsageError(
-            f"--sort {order}: there is nothing called {by!r} to sort by; choose one of "
-            f"{', '.join(SORT_KEYS)}.{did_you_mean(by, SORT_KEYS)}"
+            f"--sort {order}: unknown order {by!r}; choose one of {', '.join(SORT_KEYS)}."
+            f"{did_you_mean(by, SORT_KEYS)}"
         )
     if by == "speed" and not speed:
-        raise click.UsageError("--sort speed: nothing is measured without --speed; add it.")
+        raise click.UsageError("--sort speed needs --speed; add it.")
 
 
 def _with_speed(infos: list[Info]) -> list[Info]:

@@ -105,14 +105,14 @@ def module_name(project: str) -> str:
     """
     if not _PROJECT.fullmatch(project):
         raise UsageError(
-            f"{project!r} cannot name a package; a name is letters, digits, '-', '_' and '.', and starts and "
-            f"ends with a letter or digit, as in 'my-cells'. --out sets the directory."
+            f"{project!r} is not a valid package name; a name has only letters, digits, '-', '_' and '.', "
+            f"and starts and ends with a letter or digit, as in 'my-cells'. --out sets the directory."
         )
     module = re.sub(r"[-_.]+", "_", project).lower()
     if not _MODULE.fullmatch(module) or keyword.iskeyword(module):
         raise UsageError(
             f"package {project!r} would be the module {module!r}; choose a name that starts with a letter, "
-            f"is at most 64 long and no Python keyword, as in 'my-cells'."
+            f"has at most 64 characters and is not a Python keyword, as in 'my-cells'."
         )
     return module
 
@@ -146,7 +146,7 @@ def _check_free(project: str, module: str) -> None:
     spec = importlib.util.find_spec(module)
     if spec is not None and spec.origin is not None:  # without an origin it is a folder
         raise UsageError(
-            f"package {project!r} would be the module {module!r}, which there is already ({spec.origin}); "
+            f"package {project!r} would be the module {module!r}, which exists already ({spec.origin}); "
             f"choose another name."
         )
 
@@ -208,7 +208,7 @@ def check_target(target: Path) -> None:
         UsageError: if it is a file, not empty, or the current directory, or its parent does not exist.
     """
     if not real_path(target).parent.is_dir():
-        raise UsageError(f"{target}: there is no directory {real_path(target).parent}; make it first.")
+        raise UsageError(f"{real_path(target).parent}: no such file or directory; create it first.")
     if target.exists() and not target.is_dir():
         raise UsageError(f"{target} is a file; choose another directory with --out.")
     if target.is_dir() and any(target.iterdir()):

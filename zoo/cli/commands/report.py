@@ -64,7 +64,7 @@ def command(
     if figures:
         check_figures(figures[0])
     if out and not out.absolute().parent.is_dir():
-        raise UsageError(f"report: there is no directory {out.parent} to write {out.name} into.")
+        raise UsageError(f"{out.parent}: no such file or directory; create it first.")
     report = make_report(directory, file_cells(cell), symbols, file_task(task))
     page = write_page(report, out or directory / PAGE)
     echo(f"{page}  {format_bytes(page.stat().st_size)}")

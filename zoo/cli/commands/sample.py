@@ -195,7 +195,9 @@ def run(
 
     model = load_model(Path(path), cell=file_cells(cell), threads=1)
     if not isinstance(model, LanguageModel):
-        raise UsageError(f"{path} holds a {model.kind}, which writes no text; `zoo eval {path}` measures it.")
+        raise UsageError(
+            f"{path} holds a {model.kind}, which cannot generate text; evaluate it with `zoo eval {path}`."
+        )
     text = _read_prompt(model.vocab.level) if prompt == "-" else prompt
     _write(generate(model, text, length, chain, seed, on_unknown))
 
