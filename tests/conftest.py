@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -24,6 +26,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("zoo", deadline=None, derandomize=True, database=None)
 settings.load_profile("zoo")
 
+# A compiler makes many objects that stay. With Python's thresholds, collections took a fifth of the time of a
+# run that compiles (18 s of 93), most of it to look at old objects again.
+gc.set_threshold(50_000, 20, 20)
+
 MAX_WORKERS = 4  # each compiles for itself, and a compiler takes half a gigabyte
 
 TESTS = Path(__file__).parent
@@ -37,7 +43,6 @@ SLOW_FILES = {
     "cli/test_edges.py",
     "cli/test_new.py",
     "cli/test_runs.py",
-    "cli/test_task_files.py",
     "comparison/test_comparison.py",
     "comparison/test_dask_backend.py",
     "comparison/test_kill.py",
@@ -56,7 +61,6 @@ SLOW_FILES = {
     "layers/test_noise.py",
     "model/test_compiled_step.py",
     "model/test_sampling.py",
-    "plugins/test_cells_golden.py",
     "plugins/test_modifiers_conformance.py",
     "plugins/test_modifiers_runs.py",
     "plugins/test_samplers.py",
@@ -65,6 +69,7 @@ SLOW_FILES = {
     "registry/test_isolation.py",
     "report/test_figures.py",
     "storage/test_damaged_files.py",
+    "test_docs.py",
 }
 
 
@@ -85,9 +90,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let a worker end at once: it has sent its reports, and frees a thousand kernels for ten seconds."""
+    if hasattr(config, "workerinput"):
+        atexit.register(os._exit, 0)  # after all that is registered later
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Choose the tests of ``--quick``, and which tests share a process.
+    """Choose the tests of ``--quick``, those that share a process, and those that processes begin with.
 
     All tests of one cell share a process, so that it is compiled once. So do the other tests of a file.
     """
@@ -96,7 +107,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
         items[:] = [item for item in items if item in chosen]
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(cell_name(item) or str(item.path)))
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(cell_name(item) or str(item.path)))
+    if hasattr(config, "workerinput"):  # a slow file at the end would run alone
+        items.sort(key=lambda item: not is_slow(item))
+
+
+def is_slow(item: pytest.Item) -> bool:
+    """Whether the test is in one of the slow files."""
+    return item.path.relative_to(TESTS).as_posix() in SLOW_FILES
 
 
 def cell_name(item: pytest.Item) -> str:
@@ -112,7 +131,7 @@ def quick_selection(items: list[pytest.Item]) -> Iterator[pytest.Item]:
     for item in items:
         if cell_name(item) in QUICK_CELLS:
             yield item
-        elif not cell_name(item) and item.path.relative_to(TESTS).as_posix() not in SLOW_FILES:
+        elif not cell_name(item) and not is_slow(item):
             cases[item.path, getattr(item, "originalname", item.name)].append(item)
     for group in cases.values():
         yield from dict.fromkeys((group[0], group[len(group) // 2], group[-1]))

@@ -13,7 +13,8 @@ from zoo.compiler import reference
 from zoo.kernels import pure_python
 
 
-@pytest.fixture(params=CASES)
+# In the process that tries the laws of the cell, which has compiled it.
+@pytest.fixture(params=[pytest.param(case, marks=pytest.mark.xdist_group(name_of(case))) for case in CASES])
 def golden(request: pytest.FixtureRequest) -> Golden:
     return Golden(request.param)
 
