@@ -98,16 +98,35 @@ def test_each_input_type_has_its_own_step():
     assert len(compiled_steps(model)) == 2
 
 
-def test_residual_dropout_and_segments_use_the_interpreted_step():
+def test_dropout_and_segments_use_the_interpreted_step():
     batch = tokens(2, 6)
     for options, given in (
-        ({"residual": True}, {}),
         ({"dropout": 0.5}, {"noise": (0, 1)}),
         ({"recompute": 2}, {}),
     ):
         model = zoo.LanguageModel("abcde", "vanilla", H, 2, **options)
         assert same(step(model, "interpreted", *batch, **given), step(model, "compiled", *batch, **given))
         assert not compiled_steps(model)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cell", ["vanilla", "lstm", Odd])
+@pytest.mark.parametrize("hidden", [H, V])
+def test_residual_layers_compile(cell, hidden, dtype):
+    model = zoo.LanguageModel("abcde", cell, hidden, 3, dtype=dtype, residual=True, threads=2)
+    assert [layer.is_residual for layer in model.stack.layers] == [hidden == V, True, True]
+    for batch, steps in SIZES:
+        given = tokens(batch, steps)
+        assert same(step(model, "interpreted", *given), step(model, "compiled", *given))
+    assert compiled_steps(model)
+
+
+def test_residual_layers_of_numbers_compile():
+    model = zoo.SequenceModel("vanilla", H, V, H, 2, loss="squared_error", residual=True)
+    rng = np.random.default_rng(0)
+    batch = rng.normal(size=(4, 9, H)), rng.random((4, 9, V))
+    assert same(step(model, "interpreted", *batch), step(model, "compiled", *batch))
+    assert compiled_steps(model)
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])

@@ -1,4 +1,4 @@
-"""The kernels of a readout and its loss, made for each loss, and copies of selected steps."""
+"""The kernels of a readout and its loss, made for each loss."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from zoo.base.loss import Loss
 from zoo.compiler.codegen.source_module import load_source
-from zoo.kernels.jit import njit
 
 Array = Any
 
@@ -47,21 +44,3 @@ def _instantiate(name: str, row_loss: Any, row_loss_and_grad: Any, block: Any) -
 @lru_cache(maxsize=1)
 def _template() -> str:
     return Path(__file__).with_name("readout_template.py").read_text(encoding="utf-8")
-
-
-@njit
-def gather_steps(y: Array, indices: Array) -> Array:
-    """Some steps of ``y (T, B, H)``, ``(N, B, H)``."""
-    steps = np.empty((indices.size, y.shape[1], y.shape[2]), y.dtype)
-    for n in range(indices.size):
-        steps[n] = y[indices[n]]
-    return steps
-
-
-@njit
-def scatter_steps(steps: Array, indices: Array, like: Array) -> Array:
-    """Steps ``(N, B, H)`` at their indices in an array of zeros with the shape of ``like``, ``(T, B, H)``."""
-    whole = np.zeros_like(like)
-    for n in range(indices.size):
-        whole[indices[n]] = steps[n]
-    return whole
