@@ -6,13 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import zoo
 from tests.support import step_asserts as checks
-from zoo.compiler.codegen import matmuls, op_code
-from zoo.compiler.frontend.symbolic import SymbolicArray
+from tests.support.new_operations import Products
+from zoo.compiler.codegen import matmuls
 from zoo.compiler.ir.op_table import OPS, Kind, Op
 from zoo.compiler.ir.structural_ops import (
     BROADCAST,
@@ -21,9 +20,6 @@ from zoo.compiler.ir.structural_ops import (
     DY,
     PLACEHOLDER,
     RESHAPE,
-    SUM,
-    reshape,
-    with_ones,
 )
 from zoo.compiler.passes.specialise import FOLDED_OPS
 from zoo.compiler.printing import VIEW_SUFFIXES
@@ -34,6 +30,7 @@ from zoo.export import onnx_step as onnx_steps
 ZOO = Path(zoo.__file__).parent
 no_files = checks.no_files
 
+KINDS_WITH_CODE = (Kind.ELEMENTWISE, Kind.REDUCTION, Kind.SCAN, Kind.ROW_SUM)
 GRADIENT_KINDS = (Kind.OUTER, Kind.ROW_SUM)
 EXPORTED = [
     op
@@ -46,7 +43,8 @@ EXPORTED = [
 def test_row_is_complete(op: Op) -> None:
     is_leaf = op.kind is Kind.LEAF
     assert OPS[op] is op
-    assert (op.code != "") == (op.domain != ()) == (op.kind is Kind.ELEMENTWISE)
+    assert (op.domain != ()) == (op.kind is Kind.ELEMENTWISE)
+    assert (op.code != "") == (op.kind in KINDS_WITH_CODE)
     assert (op.view is not None) == (op.kind is Kind.VIEW)
     assert is_leaf or (op.numpy is None) != (op.numpy_for is None)
     assert is_leaf or op.kind is Kind.ELEMENTWISE or op in (BROADCAST, RESHAPE) or op.shape is not None
@@ -56,40 +54,33 @@ def test_row_is_complete(op: Op) -> None:
 @pytest.mark.parametrize("op", OPS.values(), ids=str)
 def test_numba_back_end_has_code_for_every_operation(op: Op) -> None:
     tables: dict[Kind, Any] = {
-        Kind.ELEMENTWISE: [name for name, row in OPS.items() if row.code],
-        Kind.VIEW: VIEW_SUFFIXES,
         Kind.CONCAT: [CONCAT],
-        Kind.REDUCTION: op_code.REDUCTIONS,
-        Kind.SCAN: op_code.SCANS,
         Kind.MATMUL: matmuls.MATMULS,
         Kind.MATRIX_FUNCTION: matmuls.MATMULS,
         Kind.OUTER: matmuls.MATMULS,
         Kind.ROW_SUM: matmuls.MATMULS,
     }
-    assert op.kind is Kind.LEAF or op in tables[op.kind]
+    assert op.kind in (Kind.LEAF, Kind.VIEW) or op.code or op in tables[op.kind]
 
 
 @pytest.mark.parametrize("op", EXPORTED, ids=str)
 def test_c_back_end_has_code_for_every_operation(op: Op) -> None:
-    tables: dict[Kind, Any] = {
-        Kind.ELEMENTWISE: c_code.OPERATIONS,
-        Kind.VIEW: VIEW_SUFFIXES,
-        Kind.CONCAT: [CONCAT],
-        Kind.REDUCTION: c_code.REDUCTIONS,
-        Kind.SCAN: c_code.SCANS,
-        Kind.MATMUL: c_code.MATMULS,
-    }
-    assert op.kind is Kind.LEAF or op in tables[op.kind]
+    called = set(re.findall(r"\b([a-z]\w*)\(", op.c))
+    assert called <= {*c_code.FUNCTIONS, *c_code.HELPERS}
+    assert op.kind in (Kind.LEAF, Kind.VIEW, Kind.CONCAT) or op.c or op in c_code.MATMULS
 
 
 @pytest.mark.parametrize("op", EXPORTED, ids=str)
 def test_onnx_back_end_has_code_for_every_operation(op: Op) -> None:
-    assert op.kind is Kind.LEAF or op in onnx_code.OPERATIONS or op in onnx_steps.STRUCTURAL
+    assert (
+        op.kind in (Kind.LEAF, Kind.VIEW)
+        or sum((op.onnx != "", op in onnx_code.COMPOSED, op in onnx_steps.STRUCTURAL)) == 1
+    )
 
 
 def test_back_ends_have_no_code_for_unknown_operations() -> None:
-    tables = [op_code.REDUCTIONS, op_code.SCANS, matmuls.MATMULS, VIEW_SUFFIXES, onnx_steps.STRUCTURAL]
-    tables += [c_code.REDUCTIONS, c_code.SCANS, c_code.MATMULS, c_code.OPERATIONS, onnx_code.OPERATIONS]
+    tables: list[Any] = [matmuls.MATMULS, VIEW_SUFFIXES, onnx_steps.STRUCTURAL]
+    tables += [c_code.MATMULS, onnx_code.COMPOSED]
     assert {name for table in tables for name in table} <= set(OPS)
 
 
@@ -105,45 +96,8 @@ def test_no_operation_is_compared_with_a_string() -> None:
     assert not lines
 
 
-# A new operation needs a row and its code: here the product over some axes.
+# A new operation needs its row only.
 
 
-def _prod_vjp(g: Any, node: Any, a: Any) -> tuple[Any]:
-    def spread(value: Any) -> Any:
-        return node.graph.broadcast(reshape(value, with_ones(value.shape, node.attr)), a.shape)
-
-    return (spread(g * node) / a,)
-
-
-PROD = Op(
-    "prod",
-    Kind.REDUCTION,
-    shape=SUM.shape,
-    numpy_for=lambda node, sizes, dtype: lambda value: np.prod(value, node.attr[0] - node.inputs[0].ndim),
-    vjp=_prod_vjp,
-    expensive=True,
-)
-
-
-def _prod(a: Any) -> Any:
-    """The product of the last axis."""
-    if not isinstance(a, SymbolicArray):
-        return np.prod(a, -1)
-    return SymbolicArray(a.graph.node(PROD, (a.node,), (a.ndim - 1,)))
-
-
-class Products(zoo.Cell):
-    """A cell with a new operation."""
-
-    card = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
-    W, U = zoo.Param("H", 3, init="ones"), zoo.Param("I", "H", init="ones")
-    h = zoo.State("H")
-
-    def step(self, x: Any, h: Any) -> Any:
-        return np.tanh(_prod(zoo.sigmoid(h[:, None] * self.W)) + x @ self.U)
-
-
-def test_new_reduction_needs_a_row_and_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(OPS, PROD, PROD)
-    monkeypatch.setitem(op_code.REDUCTIONS, PROD, op_code.ReductionCode(1.0, "{0} *= {1}"))
+def test_new_operations_compile() -> None:
     checks.check(checks.trial(Products()), tokens=False)

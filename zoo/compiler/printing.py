@@ -119,7 +119,7 @@ class EquationPrinter:
         while inner.op.kind is Kind.VIEW and inner.value is None and not self.has_own_text(inner):
             chain.append(inner)
             inner = inner.inputs[0]
-        return self.operand(inner, _ATOM) + "".join(VIEW_SUFFIXES[view.op](view) for view in reversed(chain))
+        return self.operand(inner, _ATOM) + "".join(_view_suffix(view) for view in reversed(chain))
 
 
 def _format_slice(node: Node) -> str:
@@ -131,6 +131,11 @@ def _format_slice(node: Node) -> str:
 def _format_strided_slice(node: Node) -> str:
     axis, *rest = node.attr
     return f"[{', '.join([*[':'] * axis, _format_stride(node.inputs[0].shape[axis], *rest)])}]"
+
+
+def _view_suffix(node: Node) -> str:
+    """The suffix that a view adds to its input: that of the table, or its name."""
+    return VIEW_SUFFIXES[node.op](node) if node.op in VIEW_SUFFIXES else f".{node.op}({node.attr})"
 
 
 # The suffix that a view adds to its input.

@@ -1,6 +1,6 @@
-"""C source text: templates of operations, helper functions, valid names, literals and blocks.
+"""C source text: helper functions, valid names, literals and blocks.
 
-There is one template for each row of ``zoo.compiler.ir.elementwise_ops``.
+The C code of the table of operations calls the functions of ``math.h`` and the helpers here.
 """
 
 from __future__ import annotations
@@ -9,99 +9,24 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from zoo.compiler.codegen.op_code import ReductionCode, ScanCode
 from zoo.compiler.codegen.writer import Names, Writer
 from zoo.compiler.ir.op_table import Op
-from zoo.compiler.ir.structural_ops import CUMSUM, DOT, DOT_HEADS, MAX, RECURRENCE, SUM
+from zoo.compiler.ir.structural_ops import DOT, DOT_HEADS
 
-_MATH_H = "atan cos cosh erf exp expm1 fabs floor fmod log log1p pow sin sinh sqrt tanh"
+# The functions of math.h with one or two numbers.
+_MATH_H = """
+acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim floor
+fmax fmin fmod hypot lgamma log log10 log1p log2 pow rint round sin sinh sqrt tan tanh tgamma trunc
+"""
 FUNCTIONS = tuple(_MATH_H.split())
 """Functions of ``math.h``, without the suffix of their dtype."""
 
-
-@dataclass(frozen=True)
-class OperationTemplate:
-    """The template of an operation.
-
-    Args:
-        code: The expression.
-        function: Function of ``math.h`` for ``{f}``.
-        helper: Helper for ``{f}``.
-    """
-
-    code: str
-    function: str = ""
-    helper: str = ""
-
-
-def _call(function: str = "", helper: str = "", operands: int = 1) -> OperationTemplate:
-    listed = ", ".join(f"{{{index}}}" for index in range(operands))
-    return OperationTemplate(f"{{f}}({listed})", function, helper)
-
-
-@dataclass(frozen=True)
-class ReductionTemplate(ReductionCode):
-    """The code of a reduction in C.
-
-    Args:
-        helper: Helper for ``{f}``.
-    """
-
-    helper: str = ""
-
-
-REDUCTIONS: Mapping[Op, ReductionTemplate] = {
-    SUM: ReductionTemplate(0.0, "{0} += {1};"),
-    MAX: ReductionTemplate(-math.inf, "{0} = {f}({0}, {1});", "larger"),
-}
-
-SCANS: Mapping[Op, ScanCode] = {
-    CUMSUM: ("{total} += {0};",),
-    # The first entry has no predecessor, whatever its factor is.
-    RECURRENCE: ("{total} = at == {first} ? {zero} : {total} * {0};", "{total} += {1};"),
-}
-
 # The matrix that multiplies row `at`: `{0}` is the first one, `{1}` the number of its elements.
 MATMULS: Mapping[Op, str] = {DOT: "{0}", DOT_HEADS: "{0} + at * {1}"}
-
-_OPERATORS = {
-    "add": "{0} + {1}",
-    "subtract": "{0} - {1}",
-    "multiply": "{0} * {1}",
-    "divide": "{0} / {1}",
-    "negative": "-{0}",
-    "where": "(({0}) ? {1} : {2})",
-    "less": "{0} < {1}",
-    "less_equal": "{0} <= {1}",
-    "greater": "{0} > {1}",
-    "greater_equal": "{0} >= {1}",
-    "equal": "{0} == {1}",
-    "not_equal": "{0} != {1}",
-    "logical_and": "{0} && {1}",
-    "logical_or": "{0} || {1}",
-    "logical_not": "!{0}",
-    "copy": "{0}",
-}
-_SAME_NAME = ("floor", "exp", "erf", "expm1", "log", "log1p", "sqrt", "sin", "cos", "sinh", "cosh", "tanh")
-
-OPERATIONS: Mapping[str, OperationTemplate] = {
-    **{name: OperationTemplate(code) for name, code in _OPERATORS.items()},
-    **{name: _call(name) for name in _SAME_NAME},
-    "power": _call("pow", operands=2),
-    "arctan": _call("atan"),
-    "absolute": _call("fabs"),
-    "exp_diff": OperationTemplate("{f}(({0}) - ({1}))", function="exp"),
-    "remainder": _call(helper="remainder_of", operands=2),
-    "maximum": _call(helper="larger", operands=2),
-    "minimum": _call(helper="smaller", operands=2),
-    **{name: _call(helper=name) for name in ("sign", "sigmoid", "softplus")},
-}
-"""A template for each row of ``zoo.compiler.ir.elementwise_ops``. ``{0}`` and ``{1}`` are the operands."""
 
 # Operations without a C operator or a function of math.h. Each propagates NaN.
 HELPERS: Mapping[str, str] = {

@@ -6,6 +6,7 @@ them. Values that depend on parameters alone are computed here and written as co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,12 +35,9 @@ from zoo.compiler.schedule.phases import MatmulItem
 from zoo.compiler.schedule.sections import decode_schedule, step_with_copies
 from zoo.errors import UsageError
 from zoo.export.c_source import (
+    FUNCTIONS,
     MATMULS,
-    OPERATIONS,
-    REDUCTIONS,
-    SCANS,
     CWriter,
-    OperationTemplate,
     c_names,
     c_type,
     fill_lines,
@@ -157,10 +155,6 @@ def _named_slices(step: CStepEmitter) -> dict[str, list[tuple[int, str]]]:
     return slices
 
 
-# C calls functions where Python has operators.
-_PRECEDENCE = {**PRECEDENCE, "power": ATOM, "remainder": ATOM}
-
-
 def step_for_export(step_graph: StepGraph) -> StepGraph:
     """Rewrite the step for few arrays: sums of products accumulate in place, slices cost nothing."""
     step_graph = step_graph.map_nodes(fuse_accumulations(step_graph.outputs))
@@ -238,18 +232,23 @@ class CStepEmitter(StorageMap):
         self.helpers.add(helper)
         return helper
 
-    def operation(self, node: Node) -> OperationTemplate:
-        """The template of an operation.
+    def code(self, node: Node) -> str:
+        """The C code of an operation, whose functions have the suffix of the dtype.
 
         Raises:
             UsageError: if it has none.
         """
-        if node.op not in OPERATIONS:
+        if not node.op.c:
             raise UsageError(
-                f"{self.direction.spec.cell.label()}: its step uses {node.op}, which has no row in the table "
-                f"of zoo.export.c_source; add one."
+                f"{self.direction.spec.cell.label()}: its step uses {node.op}, which has no C code in the "
+                f"table of operations; add it in zoo/compiler/ir."
             )
-        return OPERATIONS[node.op]
+        return re.sub(r"\b([a-z]\w*)\(", lambda match: f"{self._function(match[1])}(", node.op.c)
+
+    def _function(self, name: str) -> str:
+        if name in FUNCTIONS:
+            return f"{name}f" if self.dtype == np.float32 else name
+        return self.call(name)
 
 
 class CExpressions(Expressions):
@@ -273,12 +272,11 @@ class CExpressions(Expressions):
         return f"const {'int' if node.is_bool else c_type(self._step.dtype)} {name} = {text};"
 
     def template(self, node: Node) -> tuple[str, int]:
-        """The template in the table for C."""
-        operation, step = self._step.operation(node), self._step
-        suffix = "f" if step.dtype == np.float32 else ""
-        function = step.call(operation.helper) if operation.helper else f"{operation.function}{suffix}"
-        precedence = COMPARISON if node.is_bool else _PRECEDENCE.get(node.op, ATOM)
-        return operation.code.replace("{f}", function), precedence
+        """The C code in the table of operations. C calls functions where Python has other operators."""
+        op = node.op
+        is_operator = op.c == op.code
+        precedence = COMPARISON if op.is_bool else PRECEDENCE.get(op, ATOM) if is_operator else ATOM
+        return self._step.code(node), precedence
 
 
 def write_loop(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
@@ -306,7 +304,7 @@ class _LoopNestEmitter:
         self._write_nest(names)
 
     def _write_initial_value(self, node: Node, access: ArrayAccess) -> None:
-        initial = self.expressions.number(REDUCTIONS[node.op].initial).text
+        initial = self.expressions.number(node.op.initial).text
         if access.array.storage == Storage.SCALAR:
             self.writer.line(f"{c_type(self.step.dtype)} {access.array.name} = {initial};")
             return
@@ -338,9 +336,7 @@ class _LoopNestEmitter:
         access, value = self.sums[node], self.expressions.operand(node.inputs[0]).text
         is_scalar = access.array.storage == Storage.SCALAR
         target = access.array.name if is_scalar else f"{access.array.name}[{access.index(indices)}]"
-        reduction = REDUCTIONS[node.op]
-        helper = self.step.call(reduction.helper) if reduction.helper else ""
-        self.writer.line(reduction.update.format(target, value, f=helper))
+        self.writer.line(f"{self.step.code(node).format(target, value)};")
 
 
 def _write_scan(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
@@ -371,8 +367,8 @@ def _write_scan_nest(
     loop_head = f"size_t at = {length}; at-- > 0;" if reverse else f"size_t at = 0; at < {length}; at++"
     with writer.block(f"for ({loop_head})"):
         operands = [expressions.operand(operand).text for operand in node.inputs]
-        for line in SCANS[node.op]:
-            writer.line(line.format(*operands, total=total, zero=zero, first=first))
+        for line in step.code(node).splitlines():
+            writer.line(f"{line.format(*operands, total=total, zero=zero, first=first)};")
         writer.line(f"{target.name}[{index}] = {total};")
 
 

@@ -1,4 +1,4 @@
-"""Construction of ONNX graphs: nodes, names, constants, and the table of element-wise operations.
+"""Construction of ONNX graphs: nodes, names, constants, and operations composed of several operators.
 
 The onnx package is imported when it is needed.
 """
@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from zoo.compiler.ir.op_table import Op
 from zoo.errors import UsageError
 from zoo.installation import install_hint
 
@@ -118,13 +119,6 @@ class GraphBuilder:
 OperationEmitter: TypeAlias = Callable[..., str]
 
 
-def _single_operator(op: str) -> OperationEmitter:
-    def write(builder: GraphBuilder, *operands: str, name: str = "") -> str:
-        return builder.add(op, *operands, name=name)
-
-    return write
-
-
 def _exp_diff(builder: GraphBuilder, a: str, b: str, name: str = "") -> str:
     return builder.add("Exp", builder.add("Sub", a, b), name=name)
 
@@ -168,37 +162,18 @@ def _log1p(builder: GraphBuilder, x: str, name: str = "") -> str:
     return builder.add("Where", builder.add("Equal", less, zero), x, value, name=name)
 
 
-_OPERATORS = {
-    "add": "Add",
-    "subtract": "Sub",
-    "multiply": "Mul",
-    "divide": "Div",
-    "negative": "Neg",
-    "power": "Pow",
-    "arctan": "Atan",
-    "absolute": "Abs",
-    "maximum": "Max",
-    "minimum": "Min",
-    "less": "Less",
-    "less_equal": "LessOrEqual",
-    "greater": "Greater",
-    "greater_equal": "GreaterOrEqual",
-    "equal": "Equal",
-    "logical_and": "And",
-    "logical_or": "Or",
-    "logical_not": "Not",
-    "copy": "Identity",
-}
-_SAME_NAME = "floor sign exp erf log sqrt sin cos sinh cosh tanh sigmoid softplus where"
-
-OPERATIONS: Mapping[str, OperationEmitter] = {
-    **{name: _single_operator(operator) for name, operator in _OPERATORS.items()},
-    **{name: _single_operator(name.capitalize()) for name in _SAME_NAME.split()},
-    "remainder": _remainder,
+COMPOSED: Mapping[str, OperationEmitter] = {
     "exp_diff": _exp_diff,
     "expm1": _expm1,
     "log1p": _log1p,
     "not_equal": _not_equal,
+    "remainder": _remainder,
 }
-"""A function for each row of ``zoo.compiler.ir.elementwise_ops``: it takes the graph and the names of its
-operands, and returns the name of its output."""
+"""The element-wise operations without an operator in the table of operations. Each takes the graph and the
+names of its operands, and returns the name of its output."""
+
+
+def emit_elementwise(builder: GraphBuilder, op: Op, *operands: str, name: str = "") -> str:
+    """Add the nodes of an element-wise operation; the name of its output."""
+    compose = COMPOSED.get(op)
+    return compose(builder, *operands, name=name) if compose else builder.add(op.onnx, *operands, name=name)

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from zoo.compiler.ir.dims import concrete_shape
-from zoo.compiler.ir.graph import Level, Node, ancestors
+import numpy as np
+
+from zoo.compiler.ir.dims import ZERO, concrete_shape
+from zoo.compiler.ir.graph import Level, Node, View, ancestors, contiguous
 from zoo.compiler.ir.op_table import Kind, Op
 from zoo.compiler.ir.structural_ops import (
     BROADCAST,
@@ -20,19 +22,17 @@ from zoo.compiler.ir.structural_ops import (
     CUMSUM,
     DOT,
     DOT_HEADS,
-    MAX,
     PARAM,
     RECURRENCE,
     RESHAPE,
     SLICE,
     STRIDE,
-    SUM,
     TRANSPOSE,
     X,
 )
 from zoo.errors import UsageError
 from zoo.export.exported_model import Array, DirectionExport
-from zoo.export.onnx_graph import OPERATIONS, GraphBuilder
+from zoo.export.onnx_graph import COMPOSED, GraphBuilder, emit_elementwise
 
 ConcreteShape = tuple[int, ...]
 # End of a slice that runs backwards through the first entry.
@@ -149,16 +149,23 @@ class RowEmitter:
         return self._full[key]
 
     def _emit(self, node: Node) -> Tensor:
-        if node.op in OPERATIONS:
-            return self._operation(node)
-        if node.op not in STRUCTURAL:
-            module = "onnx_graph" if node.op.kind is Kind.ELEMENTWISE else "onnx_step"
-            raise UsageError(
-                f"{self.direction.spec.cell.label()}: its step uses {node.op}, which has no row in the table "
-                f"of zoo.export.{module}; add one."
+        op = node.op
+        if op in STRUCTURAL:
+            value = STRUCTURAL[op](self, node)
+            return value if isinstance(value, Tensor) else Tensor(value, concrete_shape(node.shape))
+        if op.kind is Kind.VIEW:
+            return Tensor(self._gather(node), concrete_shape(node.shape))
+        if op in COMPOSED or op.onnx:
+            is_reduction = op.kind is Kind.REDUCTION
+            return (
+                Tensor(self._reduce(node), concrete_shape(node.shape))
+                if is_reduction
+                else self._operation(node)
             )
-        value = STRUCTURAL[node.op](self, node)
-        return value if isinstance(value, Tensor) else Tensor(value, concrete_shape(node.shape))
+        raise UsageError(
+            f"{self.direction.spec.cell.label()}: its step uses {op}, which has no ONNX operator in the "
+            f"table of operations; add it in zoo/compiler/ir."
+        )
 
     def _one_hot(self, node: Node) -> str:
         (size,) = concrete_shape(node.shape)
@@ -168,7 +175,7 @@ class RowEmitter:
         operands = [self.tensor(operand) for operand in node.inputs]
         shape = tuple(max(sizes) for sizes in zip(*(each.shape for each in operands), strict=True))
         names = (operand.name for operand in operands)
-        return Tensor(OPERATIONS[node.op](self.builder, *names, name=self.preferred_name(node)), shape)
+        return Tensor(emit_elementwise(self.builder, node.op, *names, name=self.preferred_name(node)), shape)
 
     def _broadcast(self, node: Node) -> Tensor:
         """Add axes of length one before those of the row; the value is not repeated yet."""
@@ -205,10 +212,24 @@ class RowEmitter:
         operands = [self.full_tensor(operand) for operand in node.inputs]
         return self._add(node, "Concat", *operands, axis=self.lead + node.attr)
 
+    def _gather(self, node: Node) -> str:
+        """Any view: the elements at its addresses in the flattened input."""
+        (operand,) = node.inputs
+        assert node.op.view is not None  # it is a view
+        view = node.op.view(node, View(operand, ZERO, contiguous(operand.shape), operand.shape))
+        shape, lead = concrete_shape(node.shape), (0,) * self.lead
+        offset, *strides = concrete_shape((view.offset, *view.strides))
+        addresses = offset + np.tensordot(strides, np.indices(shape), 1)
+        flat = self.builder.add(
+            "Reshape", self._broadcast_rows(operand).name, self.builder.integers(*lead, -1)
+        )
+        indices = self.builder.integers(*addresses.ravel().tolist())
+        entries = self.builder.add("Gather", flat, indices, axis=self.lead)
+        return self._add(node, "Reshape", entries, self.builder.integers(*lead, *shape))
+
     def _reduce(self, node: Node) -> str:
         axes = self.builder.integers(*(self.lead + axis for axis in node.attr))
-        op = {SUM: "ReduceSum", MAX: "ReduceMax"}[node.op]
-        return self._add(node, op, self._broadcast_rows(node.inputs[0]).name, axes, keepdims=0)
+        return self._add(node, node.op.onnx, self._broadcast_rows(node.inputs[0]).name, axes, keepdims=0)
 
     def _cumsum(self, node: Node) -> str:
         axis, reverse = node.attr
@@ -271,16 +292,14 @@ STRUCTURAL: Mapping[Op, Callable[[RowEmitter, Node], str | Tensor]] = {
     CUMSUM: RowEmitter._cumsum,
     DOT: RowEmitter._dot,
     DOT_HEADS: RowEmitter._dot_heads,
-    MAX: RowEmitter._reduce,
     RECURRENCE: RowEmitter._recurrence,
     RESHAPE: RowEmitter._reshape,
     SLICE: RowEmitter._slice,
     STRIDE: RowEmitter._stride,
-    SUM: RowEmitter._reduce,
     TRANSPOSE: RowEmitter._transpose,
     X: RowEmitter._one_hot,
 }
-"""The table of operations that are not element-wise; those are in :mod:`zoo.export.onnx_graph`."""
+"""The operations that are more than one operator and its operands."""
 
 
 def one_hot(builder: GraphBuilder, tokens: str, size: int) -> str:

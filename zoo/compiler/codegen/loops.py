@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 from zoo.compiler.codegen.emit_context import EmitContext
 from zoo.compiler.codegen.expressions import PythonExpressions
-from zoo.compiler.codegen.op_code import REDUCTIONS, SCANS
 from zoo.compiler.codegen.storage import (
     ArrayAccess,
     LoopAxis,
@@ -76,7 +75,7 @@ def _write_scan_loop(loop: FusedLoop, context: EmitContext, writer: Writer, indi
     with writer.block(f"for j in range({length}):"):
         writer.line(f"entry = {f'{length} - 1 - j' if reverse else 'j'}")
         operands = [_scan_operand(loop, context, operand, indices) for operand in node.inputs]
-        for line in SCANS[node.op]:
+        for line in node.op.code.splitlines():
             writer.line(line.format(*operands, total=total, zero=zero))
         writer.line(f"{target.array.row}[{target.index(indices)}] = {total}")
 
@@ -154,7 +153,7 @@ class _LoopNestEmitter:
         self.loop, self.context, self.writer = loop, context, writer
         self.slices: dict[str, str] = {}
         self.loads = collect_loads(context, loop)
-        reductions = [node for node in loop.body if node.op in REDUCTIONS]
+        reductions = [node for node in loop.body if node.op.kind in (Kind.REDUCTION, Kind.ROW_SUM)]
         self.targets = {node: self._target(node) for node in reductions}
         self.stores = collect_stores(context, loop)
         accesses = [*self.loads.values(), *self.targets.values(), *(access for _, access in self.stores)]
@@ -261,7 +260,7 @@ class _LoopNestEmitter:
                 self.writer.line(f"{array.row}[j] = {self._initial_value(node)}")
 
     def _initial_value(self, node: Node) -> str:
-        return self.context.numbers.name(REDUCTIONS[node.op].initial)
+        return self.context.numbers.name(node.op.initial)
 
     def _is_local(self, node: Node) -> bool:
         """Whether a sum accumulates in a variable of the innermost loop before it goes to an array."""
@@ -296,4 +295,4 @@ class _LoopNestEmitter:
 
 def _accumulate(node: Node, target: str, value: str) -> str:
     """The line that adds a value to an accumulator."""
-    return REDUCTIONS[node.op].update.format(target, value)
+    return node.op.code.format(target, value)

@@ -1,7 +1,8 @@
 # ruff: noqa: ARG005 - all gradient rules have the same arguments
 """The element-wise rows of the table of operations.
 
-Tests draw operands for every row, and compare its gradient with finite differences and its code with NumPy.
+Tests draw operands for every row. They compare its gradient with finite differences, and its code in kernels,
+in C and in ONNX with NumPy.
 """
 
 from __future__ import annotations
@@ -55,25 +56,42 @@ _POSITIVE = (0.3, 2.0)
 _BOOL = (0.0, 1.0)
 
 # Arithmetic.
-ADD = elementwise("add", np.add, "{0} + {1}", lambda g, y, a, b: (g, g), _TWO)
-elementwise("subtract", np.subtract, "{0} - {1}", lambda g, y, a, b: (g, -g), _TWO)
-elementwise("multiply", np.multiply, "{0} * {1}", lambda g, y, a, b: (g * b, g * a), _TWO)
+ADD = elementwise("add", np.add, "{0} + {1}", lambda g, y, a, b: (g, g), _TWO, onnx="Add")
+elementwise("subtract", np.subtract, "{0} - {1}", lambda g, y, a, b: (g, -g), _TWO, onnx="Sub")
+elementwise("multiply", np.multiply, "{0} * {1}", lambda g, y, a, b: (g * b, g * a), _TWO, onnx="Mul")
 elementwise(
-    "divide", np.divide, "{0} / {1}", lambda g, y, a, b: (g / b, -(g * y / b)), ((-2.0, 2.0), _POSITIVE)
+    "divide",
+    np.divide,
+    "{0} / {1}",
+    lambda g, y, a, b: (g / b, -(g * y / b)),
+    ((-2.0, 2.0), _POSITIVE),
+    onnx="Div",
 )
-NEGATIVE = elementwise("negative", np.negative, "-{0}", lambda g, y, a: (-g,))
-elementwise("power", np.power, "{0} ** {1}", _power_vjp, (_POSITIVE, (-2.0, 2.0)), expensive=True)
+NEGATIVE = elementwise("negative", np.negative, "-{0}", lambda g, y, a: (-g,), onnx="Neg")
+elementwise(
+    "power",
+    np.power,
+    "{0} ** {1}",
+    _power_vjp,
+    (_POSITIVE, (-2.0, 2.0)),
+    expensive=True,
+    c="pow({0}, {1})",
+    onnx="Pow",
+)
 elementwise(
     "remainder",
     np.remainder,
     "{0} % {1}",
     lambda g, y, a, b: (g, -(g * _apply("floor", a / b))),
     ((-2.0, 2.0), _POSITIVE),
+    c="remainder_of({0}, {1})",
 )
-elementwise("floor", np.floor, "np.floor({0})")
-elementwise("sign", np.sign, "np.sign({0})")
+elementwise("floor", np.floor, "np.floor({0})", c="floor({0})", onnx="Floor")
+elementwise("sign", np.sign, "np.sign({0})", c="sign({0})", onnx="Sign")
 # Functions.
-elementwise("exp", np.exp, "kernels.exp({0})", lambda g, y, a: (g * y,), expensive=True)
+elementwise(
+    "exp", np.exp, "kernels.exp({0})", lambda g, y, a: (g * y,), expensive=True, c="exp({0})", onnx="Exp"
+)
 elementwise(
     "exp_diff",
     lambda a, b: np.exp(a - b),
@@ -81,21 +99,102 @@ elementwise(
     lambda g, y, a, b: (g * y, -(g * y)),
     _TWO,
     expensive=True,
+    c="exp(({0}) - ({1}))",
 )
-elementwise("expm1", np.expm1, "np.expm1({0})", lambda g, y, a: (g * (y + 1.0),), expensive=True)
-elementwise("log", np.log, "kernels.log({0})", lambda g, y, a: (g / a,), (_POSITIVE,), expensive=True)
 elementwise(
-    "log1p", np.log1p, "kernels.log1p({0})", lambda g, y, a: (g / (a + 1.0),), ((-0.6, 2.0),), expensive=True
+    "expm1", np.expm1, "np.expm1({0})", lambda g, y, a: (g * (y + 1.0),), expensive=True, c="expm1({0})"
 )
-elementwise("sqrt", np.sqrt, "np.sqrt({0})", lambda g, y, a: (g * 0.5 / y,), (_POSITIVE,), expensive=True)
-elementwise("sin", np.sin, "np.sin({0})", lambda g, y, a: (g * _apply("cos", a),), expensive=True)
-elementwise("cos", np.cos, "np.cos({0})", lambda g, y, a: (-(g * _apply("sin", a)),), expensive=True)
-elementwise("arctan", np.arctan, "np.arctan({0})", lambda g, y, a: (g / (1.0 + a * a),), expensive=True)
-elementwise("sinh", np.sinh, "np.sinh({0})", lambda g, y, a: (g * _apply("cosh", a),), expensive=True)
-elementwise("cosh", np.cosh, "np.cosh({0})", lambda g, y, a: (g * _apply("sinh", a),), expensive=True)
-elementwise("tanh", np.tanh, "kernels.tanh({0})", lambda g, y, a: (g * (1.0 - y * y),), expensive=True)
 elementwise(
-    "sigmoid", _sigmoid, "kernels.sigmoid({0})", lambda g, y, a: (g * (y * (1.0 - y)),), expensive=True
+    "log",
+    np.log,
+    "kernels.log({0})",
+    lambda g, y, a: (g / a,),
+    (_POSITIVE,),
+    expensive=True,
+    c="log({0})",
+    onnx="Log",
+)
+elementwise(
+    "log1p",
+    np.log1p,
+    "kernels.log1p({0})",
+    lambda g, y, a: (g / (a + 1.0),),
+    ((-0.6, 2.0),),
+    expensive=True,
+    c="log1p({0})",
+)
+elementwise(
+    "sqrt",
+    np.sqrt,
+    "np.sqrt({0})",
+    lambda g, y, a: (g * 0.5 / y,),
+    (_POSITIVE,),
+    expensive=True,
+    c="sqrt({0})",
+    onnx="Sqrt",
+)
+elementwise(
+    "sin",
+    np.sin,
+    "np.sin({0})",
+    lambda g, y, a: (g * _apply("cos", a),),
+    expensive=True,
+    c="sin({0})",
+    onnx="Sin",
+)
+elementwise(
+    "cos",
+    np.cos,
+    "np.cos({0})",
+    lambda g, y, a: (-(g * _apply("sin", a)),),
+    expensive=True,
+    c="cos({0})",
+    onnx="Cos",
+)
+elementwise(
+    "arctan",
+    np.arctan,
+    "np.arctan({0})",
+    lambda g, y, a: (g / (1.0 + a * a),),
+    expensive=True,
+    c="atan({0})",
+    onnx="Atan",
+)
+elementwise(
+    "sinh",
+    np.sinh,
+    "np.sinh({0})",
+    lambda g, y, a: (g * _apply("cosh", a),),
+    expensive=True,
+    c="sinh({0})",
+    onnx="Sinh",
+)
+elementwise(
+    "cosh",
+    np.cosh,
+    "np.cosh({0})",
+    lambda g, y, a: (g * _apply("sinh", a),),
+    expensive=True,
+    c="cosh({0})",
+    onnx="Cosh",
+)
+elementwise(
+    "tanh",
+    np.tanh,
+    "kernels.tanh({0})",
+    lambda g, y, a: (g * (1.0 - y * y),),
+    expensive=True,
+    c="tanh({0})",
+    onnx="Tanh",
+)
+elementwise(
+    "sigmoid",
+    _sigmoid,
+    "kernels.sigmoid({0})",
+    lambda g, y, a: (g * (y * (1.0 - y)),),
+    expensive=True,
+    c="sigmoid({0})",
+    onnx="Sigmoid",
 )
 elementwise(
     "softplus",
@@ -103,6 +202,8 @@ elementwise(
     "kernels.softplus({0})",
     lambda g, y, a: (g * _apply("sigmoid", a),),
     expensive=True,
+    c="softplus({0})",
+    onnx="Softplus",
 )
 elementwise(
     "erf",
@@ -110,15 +211,21 @@ elementwise(
     "kernels.erf({0})",
     lambda g, y, a: (g * (2.0 / math.sqrt(math.pi) * _apply("exp", -(a * a))),),
     expensive=True,
+    c="erf({0})",
+    onnx="Erf",
 )
 # Pieces. A NaN in either operand comes out: it must reach the loss, not vanish in a rectifier.
-ABSOLUTE = elementwise("absolute", np.absolute, "abs({0})", lambda g, y, a: (_where(a < 0.0, -g, g),))
+ABSOLUTE = elementwise(
+    "absolute", np.absolute, "abs({0})", lambda g, y, a: (_where(a < 0.0, -g, g),), c="fabs({0})", onnx="Abs"
+)
 elementwise(
     "maximum",
     np.maximum,
     "kernels.maximum({0}, {1})",
     lambda g, y, a, b: (_where(a >= b, g, 0.0), _where(a >= b, 0.0, g)),
     _TWO,
+    c="larger({0}, {1})",
+    onnx="Max",
 )
 elementwise(
     "minimum",
@@ -126,6 +233,8 @@ elementwise(
     "kernels.minimum({0}, {1})",
     lambda g, y, a, b: (_where(a <= b, g, 0.0), _where(a <= b, 0.0, g)),
     _TWO,
+    c="smaller({0}, {1})",
+    onnx="Min",
 )
 WHERE = elementwise(
     "where",
@@ -134,18 +243,50 @@ WHERE = elementwise(
     lambda g, y, c, a, b: (None, _where(c, g, 0.0), _where(c, 0.0, g)),
     (_BOOL, *_TWO),
     accepts_bool=True,
+    c="(({0}) ? {1} : {2})",
+    onnx="Where",
 )
 # Comparisons.
-elementwise("less", np.less, "{0} < {1}", None, _TWO, is_bool=True)
-elementwise("less_equal", np.less_equal, "{0} <= {1}", None, _TWO, is_bool=True)
-elementwise("greater", np.greater, "{0} > {1}", None, _TWO, is_bool=True)
-elementwise("greater_equal", np.greater_equal, "{0} >= {1}", None, _TWO, is_bool=True)
-elementwise("equal", np.equal, "{0} == {1}", None, _TWO, is_bool=True)
+elementwise("less", np.less, "{0} < {1}", None, _TWO, is_bool=True, onnx="Less")
+elementwise("less_equal", np.less_equal, "{0} <= {1}", None, _TWO, is_bool=True, onnx="LessOrEqual")
+elementwise("greater", np.greater, "{0} > {1}", None, _TWO, is_bool=True, onnx="Greater")
+elementwise("greater_equal", np.greater_equal, "{0} >= {1}", None, _TWO, is_bool=True, onnx="GreaterOrEqual")
+elementwise("equal", np.equal, "{0} == {1}", None, _TWO, is_bool=True, onnx="Equal")
 elementwise("not_equal", np.not_equal, "{0} != {1}", None, _TWO, is_bool=True)
-elementwise("logical_and", np.logical_and, "{0} & {1}", None, (_BOOL, _BOOL), is_bool=True, accepts_bool=True)
-elementwise("logical_or", np.logical_or, "{0} | {1}", None, (_BOOL, _BOOL), is_bool=True, accepts_bool=True)
-elementwise("logical_not", np.logical_not, "not {0}", None, (_BOOL,), is_bool=True, accepts_bool=True)
-COPY = elementwise("copy", np.positive, "{0}", lambda g, y, a: (g,))
+elementwise(
+    "logical_and",
+    np.logical_and,
+    "{0} & {1}",
+    None,
+    (_BOOL, _BOOL),
+    is_bool=True,
+    accepts_bool=True,
+    c="{0} && {1}",
+    onnx="And",
+)
+elementwise(
+    "logical_or",
+    np.logical_or,
+    "{0} | {1}",
+    None,
+    (_BOOL, _BOOL),
+    is_bool=True,
+    accepts_bool=True,
+    c="{0} || {1}",
+    onnx="Or",
+)
+elementwise(
+    "logical_not",
+    np.logical_not,
+    "not {0}",
+    None,
+    (_BOOL,),
+    is_bool=True,
+    accepts_bool=True,
+    c="!{0}",
+    onnx="Not",
+)
+COPY = elementwise("copy", np.positive, "{0}", lambda g, y, a: (g,), onnx="Identity")
 # What only the derivative sees; both vanish from the graph once it has been taken (autodiff.py).
 STOP_GRADIENT = elementwise("stop_gradient", np.positive, "{0}", None, exact_gradient=False)
 SHIFT = "shift"

@@ -1,8 +1,8 @@
 """The table of operations: every operation of a graph, with all that the compiler knows about it.
 
 Element-wise rows are defined in :mod:`zoo.compiler.ir.elementwise_ops`, all others in
-:mod:`zoo.compiler.ir.structural_ops`. Passes, the interpreter and the printer read this table. Each back end
-has a table of its own, from operations to the code that it emits.
+:mod:`zoo.compiler.ir.structural_ops`. Passes, the interpreter, the printer and the back ends read this
+table. A row also holds the code of its operation in a kernel, in C and in ONNX.
 """
 
 from __future__ import annotations
@@ -57,7 +57,13 @@ class Op(str):
         is_bool: Whether the result is boolean.
         accepts_bool: Whether operands may be boolean; otherwise they become one and zero.
         exact_gradient: Whether ``vjp`` is the derivative of the function.
-        code: An element-wise operation on scalars in a kernel; ``{0}`` and ``{1}`` are the operands.
+        code: The code in a kernel; ``{0}`` and ``{1}`` are the operands. Of an element-wise operation an
+            expression; of a reduction the line that adds ``{1}`` to the accumulator ``{0}``; of a scan the
+            lines that update ``{total}``.
+        c: The same in C, without semicolons. It may call functions of ``math.h`` by their names for doubles,
+            and the helpers in :mod:`zoo.export.c_source`.
+        onnx: The operator of ONNX; empty if :mod:`zoo.export.onnx` composes the operation of several.
+        initial: Of reductions: the initial value of the accumulator.
         domain: The interval of each operand that tests draw from.
     """
 
@@ -74,6 +80,9 @@ class Op(str):
     accepts_bool: bool = False
     exact_gradient: bool = True
     code: str = ""
+    c: str = ""
+    onnx: str = ""
+    initial: float = 0.0
     domain: tuple[Interval, ...] = ()
 
     def __new__(cls, name: str, *args: Any, **kwargs: Any) -> Op:  # noqa: ARG004 - the arguments of __init__
@@ -102,10 +111,14 @@ def elementwise(
     code: str,
     vjp: Callable[..., tuple[Any, ...]] | None = None,
     domain: tuple[Interval, ...] = ((-2.0, 2.0),),
-    **flags: bool,
+    **fields: Any,
 ) -> Op:
-    """Add an element-wise row to the table and return its operation."""
-    return define(name, Kind.ELEMENTWISE, numpy=numpy, code=code, vjp=vjp, domain=domain, **flags)
+    """Add an element-wise row to the table and return its operation.
+
+    An operator that Python writes as C does needs no ``c``.
+    """
+    c = fields.pop("c", "" if "(" in code else code)
+    return define(name, Kind.ELEMENTWISE, numpy=numpy, code=code, c=c, vjp=vjp, domain=domain, **fields)
 
 
 def elementwise_rows() -> dict[str, Op]:

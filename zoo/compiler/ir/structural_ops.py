@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -476,6 +477,9 @@ SUM = define(
     vjp=lambda g, node, a: (_spread_over(node, g),),
     build=lambda inputs, attr, shape: reduce_sum(inputs[0], attr),
     expensive=True,
+    code="{0} += {1}",
+    c="{0} += {1}",
+    onnx="ReduceSum",
 )
 MAX = define(
     "max",
@@ -485,6 +489,10 @@ MAX = define(
     vjp=_max_vjp,
     build=lambda inputs, attr, shape: reduce_max(inputs[0], attr),
     expensive=True,
+    code="{0} = kernels.maximum({0}, {1})",
+    c="{0} = larger({0}, {1})",
+    onnx="ReduceMax",
+    initial=-math.inf,
 )
 
 
@@ -557,6 +565,8 @@ CUMSUM = define(
     vjp=_cumsum_vjp,
     build=lambda inputs, attr, shape: cumsum(inputs[0], *attr),
     expensive=True,
+    code="{total} += {0}",
+    c="{total} += {0}",
 )
 RECURRENCE = define(
     "recurrence",
@@ -566,6 +576,9 @@ RECURRENCE = define(
     vjp=_recurrence_vjp,
     build=lambda inputs, attr, shape: recurrence(*inputs, *attr),
     expensive=True,
+    # The first entry has no predecessor, whatever its factor is.
+    code="{total} = {total} * {0} if j > 0 else {zero}\n{total} += {1}",
+    c="{total} = at == {first} ? {zero} : {total} * {0}\n{total} += {1}",
 )
 
 
@@ -795,4 +808,11 @@ OUTER_HEADS = define(
     numpy_for=_outer_heads_numpy,
     expensive=True,
 )
-ROW_SUM = define("row_sum", Kind.ROW_SUM, shape=_same_shape, numpy_for=_row_sum_numpy, expensive=True)
+ROW_SUM = define(
+    "row_sum",
+    Kind.ROW_SUM,
+    shape=_same_shape,
+    numpy_for=_row_sum_numpy,
+    expensive=True,
+    code="{0} += {1}",
+)
