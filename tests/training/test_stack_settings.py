@@ -368,7 +368,7 @@ def test_bidirectional_flag_on_a_task_and_a_text(text, tmp_path):
     result = zoo_command("train", *task, "--bidirectional", *sizes, "--out", tmp_path / "task")
     assert "model  vanilla: 4 units, 1 layer, both directions, " in result.stdout
     assert Run(tmp_path / "task").model.config.bidirectional
-    assert zoo_command("eval", tmp_path / "task", "--batches", 1).exit_code == 0
+    assert zoo_command("eval", tmp_path / "task", "--eval-batches", 1).exit_code == 0
     assert zoo_command("report", tmp_path / "task", "--symbols", 9).exit_code == 0
     result = zoo_command("train", "--data", text, "--bidirectional", *FLAGS, "--out", tmp_path / "text")
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)

@@ -432,7 +432,7 @@ def test_run_is_resumed_by_directory_alone(made, tmp_path):
 
 
 def test_eval_command(made):
-    result = zoo_command("eval", made, "--json", "--batches", 3)
+    result = zoo_command("eval", made, "--json", "--eval-batches", 3)
     facts = json.loads(result.stdout)
     score = evaluate_task(zoo.get_task("copying", **TASK), Run(made).model, "test", 3, 3)
     assert (facts["score"], facts["loss"], facts["examples"]) == (score.score, score.loss, 9)
@@ -442,10 +442,10 @@ def test_eval_command(made):
         "test",
         False,
     )
-    lines = zoo_command("eval", made, "--batches", 3).stdout.splitlines()
+    lines = zoo_command("eval", made, "--eval-batches", 3).stdout.splitlines()
     assert lines[0] == "task            copying(delay=2, length=2), test part: 9 examples"
     assert lines[2] == f"accuracy        {score.score:.4g}"
-    longer = json.loads(zoo_command("eval", made, "--json", "--batches", 2, "--set", "delay=9").stdout)
+    longer = json.loads(zoo_command("eval", made, "--json", "--eval-batches", 2, "--set", "delay=9").stdout)
     assert longer["options"] == {"delay": 9, "length": 2}
 
 

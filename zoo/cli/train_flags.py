@@ -54,7 +54,7 @@ def _make_flag(section: str, name: str) -> Flag:
     of_default = {int: int, bool: bool}.get(type(field.default), str)
     of_metavar = int if field.metadata["metavar"] == "N" else of_default
     return Flag(
-        "--until-solved" if name == "stop_when_solved" else f"--{name.replace('_', '-')}",
+        f"--{name.replace('_', '-')}",
         name,
         section=section,
         type=_TYPES.get(name, of_metavar),

@@ -395,9 +395,6 @@ def sort_records(records: Iterable[RunRecord], plan: Plan) -> list[RunRecord]:
     )
 
 
-_FLAG_NAMES = {"stop_when_solved": "--until-solved"}
-
-
 def command_line(plan: Plan, components: Mapping[str, Component]) -> str:
     """Make the command line that reproduces a comparison, with defaults of ``zoo compare`` spelled out.
 
@@ -431,7 +428,7 @@ def _setting_flags(settings: Mapping[str, Any]) -> Iterator[str]:
     """Flags of the settings that differ from their defaults."""
     for name, value in settings.items():
         if value != getattr(Config(), name) and not name.endswith("_options"):
-            flag = _FLAG_NAMES.get(name, f"--{name.replace('_', '-')}")
+            flag = f"--{name.replace('_', '-')}"
             yield from (flag,) if value is True else (flag, f"{value}")
 
 

@@ -112,10 +112,11 @@ def _warn_of_change(trained: LoadedModel, task: Task) -> None:
     help="Change an option of the task, for example delay=100; may be repeated.",
 )
 @option(
-    "--batches",
+    "--eval-batches",
+    "batches",
     type=click.IntRange(min=1),
     metavar="N",
-    help=f"How many batches of a task are measured.  [{TEST_BATCHES}]",
+    help=f"Batches of test examples of the task.  [{TEST_BATCHES}]",
 )
 @option("--cell", **CELL_FILE)
 @option("--task", **TASK_FILE)
@@ -157,7 +158,7 @@ def command(
         facts = evaluate_on_task(trained, config, cls, assignments, part, batches or TEST_BATCHES)
         lines = _score_report(facts)
     else:
-        _check_flags(f"{path} was trained on no task", None, set=assignments, batches=batches, task=task)
+        _check_flags(f"{path} is a text model", None, set=assignments, eval_batches=batches, task=task)
         facts = evaluate_on_text(trained, sources, glob, part, on_unknown or "error")
         lines = _text_report(facts)
     echo(json.dumps({"run": path, **facts}) if as_json else "\n".join(lines))

@@ -17,6 +17,7 @@ from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import escape_controls, is_terminal
 from zoo.errors import DataError, UsageError
 from zoo.registry import get_sampler, registry_of
+from zoo.training.config import Config
 
 
 class Shorthand(NamedTuple):
@@ -126,7 +127,14 @@ _FLAGS = [
         metavar="TEXT",
         help="Text to continue; - reads it from standard input.",
     ),
-    Flag("--length", section=_TEXT, type=int, default=500, metavar="N", help="Symbols to add.  [500]"),
+    Flag(
+        "--length",
+        section=_TEXT,
+        type=int,
+        default=Config.sample_length,
+        metavar="N",
+        help=f"Tokens to generate.  [{Config.sample_length}]",
+    ),
     Flag(
         "--seed",
         section=_TEXT,
