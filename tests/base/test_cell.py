@@ -91,9 +91,9 @@ BROKEN = [
     ({"step": lambda self, x, h: None, "drop": "forward"}, "forward missing"),
     ({"B": zoo.Buffer("N")}, "buffer 'B' has size 'N', and 'N' is neither"),
     ({"dt": zoo.Input("N")}, "input 'dt' has size 'N', and 'N' is neither"),
-    ({"x": zoo.Input()}, "input 'x' clashes with an argument of zoo.Recurrent.apply; rename it"),
-    ({"state": zoo.Input()}, "input 'state' clashes with an argument of zoo.Recurrent.apply"),
-    ({"theta": zoo.Input()}, "input 'theta' clashes with an argument of zoo.Recurrent.apply"),
+    ({"x": zoo.Input()}, "input 'x' clashes with an argument of layers and models, theta, x"),
+    ({"state": zoo.Input()}, "input 'state' clashes with an argument of layers and models"),
+    ({"theta": zoo.Input()}, "input 'theta' clashes with an argument of layers and models"),
     (
         {"dt": zoo.Input()},
         "forward(params, x, state) takes 3 arguments; expected forward(params, x, state, inputs), with one",

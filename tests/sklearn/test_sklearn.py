@@ -194,3 +194,39 @@ def test_missing_scikit_learn_raises_with_install_command(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'recurrent-zoo\[sklearn\]'"):
         zoo_sklearn.SequenceClassifier  # noqa: B018
+
+
+def timed_sequences():
+    """Sequences of two features, a number and the time to it, and a leaky mean at the end."""
+    rng = np.random.default_rng(0)
+    rows = [np.stack([rng.normal(size=n), rng.uniform(size=n) ** 2], axis=1) for n in rng.integers(3, 9, 40)]
+    means = []
+    for row in rows:
+        mean = 0.0
+        for x, dt in row:
+            mean += (1 - np.exp(-dt)) * (x - mean)
+        means.append(mean)
+    return rows, np.array(means)
+
+
+def test_features_as_auxiliary_inputs():
+    rows, means = timed_sequences()
+    settings = {"cell": "ctrnn", "hidden_size": 8, "epochs": 60, "random_state": 0, "lr": 0.02}
+    timed = SequenceRegressor(**settings, aux={"dt": -1}).fit(rows, means)
+    assert timed.model_.stack.input_size == 1
+    assert timed.n_features_in_ == 2
+    blind = SequenceRegressor(**settings).fit([row[:, :1] for row in rows], means)
+    assert timed.losses_[-1] < 0.5 * blind.losses_[-1]
+    x, dt = np.zeros((2, 8, 40, 1))[0], np.zeros((8, 40))
+    for n, row in enumerate(rows):
+        x[: len(row), n], dt[: len(row), n] = row[:, :1], row[:, 1]
+    outputs, _ = timed.model_.outputs(x, dt=dt)
+    expected = [outputs[len(row) - 1, n, 0] for n, row in enumerate(rows)]
+    np.testing.assert_allclose(timed.predict(rows), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("aux", [{"dt": 2}, {"dt": 0, "other": 0}, {"dt": 0, "other": 1}, {"dt": 0.5}, 3])
+def test_invalid_auxiliary_features(aux):
+    rows, means = timed_sequences()
+    with pytest.raises(UsageError, match="aux"):
+        SequenceRegressor(cell="ctrnn", aux=aux).fit(rows, means)

@@ -37,8 +37,8 @@ FORWARD_ARGUMENTS = ("params", "x", "state")
 
 BACKWARD_ARGUMENTS = ("params", "x", "state", "tape", "dy", "dlast")
 
-# Arguments of `Recurrent.apply`, which takes auxiliary inputs by name too.
-_RESERVED = ("self", "theta", "x", "state", "noise", "lengths", "trace")
+# Arguments of layers and models, which take auxiliary inputs by name too.
+_RESERVED = ("self", "theta", "x", "inputs", "targets", "weights", "state", "noise", "lengths", "trace")
 
 
 class Cell(Component, abstract=True):
@@ -107,8 +107,8 @@ class Cell(Component, abstract=True):
         for name in cls.inputs:
             if name in _RESERVED:
                 raise DefinitionError(
-                    f"{cls.error_name()}: input {name!r} clashes with an argument of "
-                    f"zoo.Recurrent.apply; rename it."
+                    f"{cls.error_name()}: input {name!r} clashes with an argument of layers and models, "
+                    f"{', '.join(_RESERVED[1:])}; rename it."
                 )
         for noise in declarations_of(cls, Noise).values():
             noise.check(cls.declared_options, cls.error_name())

@@ -108,16 +108,21 @@ class Batch(NamedTuple):
         targets: Classes ``(T, B)``, or numbers ``(T, B, V)``.
         weights: Weight of each step, ``(T, B)``: one where an answer is expected, else zero.
         continues: Whether each sequence continues that of the previous batch, so that states carry over.
+        aux: Auxiliary inputs by name, ``(T, B, ...)``, for example the time ``dt`` between steps. Cells that
+            declare the name get them; the others compute without.
     """
 
     inputs: Array
     targets: Array
     weights: Array
     continues: bool = False
+    aux: Mapping[str, Array] = MappingProxyType({})
 
     def rows(self, chosen: Any) -> Batch:
         """Some of the examples, selected by their indices or a mask ``(B,)``."""
-        return Batch(self.inputs[:, chosen], self.targets[:, chosen], self.weights[:, chosen], self.continues)
+        inputs, targets, weights = (array[:, chosen] for array in self[:3])
+        aux = {name: array[:, chosen] for name, array in self.aux.items()}
+        return Batch(inputs, targets, weights, self.continues, aux)
 
 
 class Task(Component, abstract=True):
@@ -306,7 +311,8 @@ class Task(Component, abstract=True):
         """SHA-256 of some examples of every part; it changes when the data do."""
         digest = hashlib.sha256()
         for part in PARTS:
-            for array in self.batch(0, 4, 0, part)[:3]:
+            batch = self.batch(0, 4, 0, part)
+            for array in (*batch[:3], *(batch.aux[name] for name in sorted(batch.aux))):
                 digest.update(f"{array.dtype.kind}{array.shape}".encode())
                 digest.update(array.astype("<f8").tobytes())
         return digest.hexdigest()
@@ -399,6 +405,13 @@ def check_batch(task: Task, method: str, batch: Any, size: int) -> Batch:
         fail(f"weights {_dtype_and_shape(weights)}", f"one number for each step, {(steps, size)}")
     if not weights.min() >= 0 or not weights.any():  # not, because of NaN
         fail("no weight above zero" if not weights.any() else "weights below zero or NaN", "zeros and ones")
+    if not isinstance(batch.aux, Mapping):
+        fail(f"aux a {type(batch.aux).__name__}", "a mapping from names of auxiliary inputs to arrays")
+    for name, array in batch.aux.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
+            fail(f"auxiliary input {name!r} {short_repr(array)}", f"an array of numbers {(steps, size)}")
+        if array.shape[:2] != (steps, size):
+            fail(f"auxiliary input {name!r} {_dtype_and_shape(array)}", f"{(steps, size)} and its own axes")
     return batch
 
 

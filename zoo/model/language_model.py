@@ -18,6 +18,7 @@ from zoo.data.vocabulary import OnUnknown
 from zoo.errors import UsageError
 from zoo.kernels.random import uniform
 from zoo.layers.config import CellSpec, StackConfig, StackOptions
+from zoo.layers.states import GivenState
 from zoo.layers.validation import as_tokens
 from zoo.model.model import DEFAULT_LOSS, Model, ModelOptions
 from zoo.model.sampling import Tokens, as_chain, sampled_chunks
@@ -115,7 +116,7 @@ class LanguageModel(Model):
         )
 
     def logits(
-        self, inputs: Any, state: Mapping[str, Any] | None = None, lengths: Any = None
+        self, inputs: Any, state: GivenState | None = None, lengths: Any = None, **aux: Any
     ) -> tuple[Array, State]:
         """Logits of the next symbol after every step, ``(T, B, V)``, and the final states.
 
@@ -123,11 +124,12 @@ class LanguageModel(Model):
             inputs: Tokens ``(T, B)``.
             state: Initial states; the learned ones, or zeros, if None.
             lengths: Steps of each row, ``(B,)``; None if all rows have T steps.
+            **aux: Auxiliary inputs of the cells, ``(T, B, ...)``.
 
         Raises:
             UsageError: if an argument does not fit.
         """
-        return self.outputs(inputs, None, state, lengths)
+        return self.outputs(inputs, None, state, lengths, **aux)
 
     def sample(
         self,

@@ -22,7 +22,7 @@ from zoo.layers.config import StackConfig
 from zoo.layers.parameters import FlatParameters
 from zoo.layers.sharding import check_threads, gather_states, map_shards, shards
 from zoo.layers.stack import Stack
-from zoo.layers.states import States
+from zoo.layers.states import GivenState, States
 from zoo.layers.validation import as_padded_batch, mask_padding
 from zoo.model.batch_loss import (
     BatchLoss,
@@ -148,9 +148,10 @@ class Model(FlatParameters):
         inputs: Any,
         targets: Any,
         weights: Any = None,
-        state: Mapping[str, Any] | None = None,
+        state: GivenState | None = None,
         noise: tuple[int, int] | None = None,
         lengths: Any = None,
+        **aux: Any,
     ) -> tuple[float, State]:
         """Mean loss, filling :attr:`grad` by back-propagation through the T steps.
 
@@ -167,6 +168,8 @@ class Model(FlatParameters):
             lengths: Steps of each row, ``(B,)`` integers from 0 to T; None if all rows have T steps. The
                 padding is not read and has no loss. The last step of a row, and its
                 final states, are at its end.
+            **aux: Auxiliary inputs of the cells, ``dt=...`` of shape ``(T, B, ...)``, for every layer that
+                declares them; missing ones have their defaults.
 
         Returns:
             The weighted mean of the loss over steps and rows, in nats for symbols and classes, and the final
@@ -175,7 +178,7 @@ class Model(FlatParameters):
         Raises:
             UsageError: if an argument does not fit, or all weights are zero.
         """
-        batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths)
+        batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths, aux)
         batch = batch_loss.run.layers.x.shape[1]
         local_shards = self.process_group.local_shards(batch)
         keeps = self.process_group.needs_shard_gradients
@@ -195,11 +198,12 @@ class Model(FlatParameters):
         inputs: Any,
         targets: Any,
         weights: Any = None,
-        state: Mapping[str, Any] | None = None,
+        state: GivenState | None = None,
         lengths: Any = None,
+        **aux: Any,
     ) -> tuple[float, State]:
         """As :meth:`loss_and_grad`, without the gradient and without noise."""
-        batch_loss = self._batch_loss(inputs, targets, weights, state, None, lengths)
+        batch_loss = self._batch_loss(inputs, targets, weights, state, None, lengths, aux)
         local_shards = self.process_group.local_shards(batch_loss.run.layers.x.shape[1])
         results = map_shards(batch_loss.loss, local_shards, self.threads)
         return self._gather(batch_loss, local_shards, results)
@@ -208,8 +212,9 @@ class Model(FlatParameters):
         self,
         inputs: Any,
         weights: Any = None,
-        state: Mapping[str, Any] | None = None,
+        state: GivenState | None = None,
         lengths: Any = None,
+        **aux: Any,
     ) -> tuple[Array, State]:
         """Outputs of the readout before a softmax or sigmoid, ``(T, B, V)``, and the final states.
 
@@ -218,24 +223,26 @@ class Model(FlatParameters):
             weights: As for ``loss``: outputs of steps whose weights are all zero are zeros.
             state: As for ``loss``.
             lengths: As for ``loss``; outputs in the padding are zeros.
+            **aux: As for ``loss``.
 
         Raises:
             UsageError: if an argument does not fit.
         """
         inputs, lengths = self._inputs(inputs, lengths)
         weights = as_weights(weights, inputs.shape[:2], self.kind)
-        return self._outputs(self._forward_run(inputs, weights, state, None, lengths))
+        return self._outputs(self._forward_run(inputs, weights, state, None, lengths, aux))
 
     def evaluate_batch(
         self,
         inputs: Any,
         targets: Any,
         weights: Any = None,
-        state: Mapping[str, Any] | None = None,
+        state: GivenState | None = None,
         lengths: Any = None,
+        **aux: Any,
     ) -> tuple[float, Array, State]:
         """Loss, :meth:`outputs` and final states from one forward pass; arguments as for ``loss``."""
-        batch_loss = self._batch_loss(inputs, targets, weights, state, None, lengths)
+        batch_loss = self._batch_loss(inputs, targets, weights, state, None, lengths, aux)
         outputs, final = self._outputs(batch_loss.run)
         return batch_loss.from_outputs(outputs), outputs, final
 
@@ -261,16 +268,17 @@ class Model(FlatParameters):
         inputs: Any,
         targets: Any,
         weights: Any,
-        state: Mapping[str, Any] | None,
+        state: GivenState | None,
         noise: Any,
         lengths: Any,
+        aux: Mapping[str, Any],
     ) -> BatchLoss:
         """Check the arguments of :meth:`loss_and_grad`."""
         inputs, lengths = self._inputs(inputs, lengths)
         targets, weights = self._targets(targets, weights, inputs.shape[:2], lengths)
         if self.criterion.class_weights is not None:
             weights = weights_of_classes(self.criterion.class_weights, targets, weights)
-        run = self._forward_run(inputs, weights, state, noise, lengths)
+        run = self._forward_run(inputs, weights, state, noise, lengths, aux)
         return BatchLoss(run, targets, self._readout_kernels, self._loss_options)
 
     def _initial_values(self, seed: int) -> State:
@@ -304,19 +312,24 @@ class Model(FlatParameters):
         self,
         inputs: Array,
         weights: Array | None,
-        state: Mapping[str, Any] | None,
+        state: GivenState | None,
         noise: Any,
         lengths: Array | None,
+        aux: Mapping[str, Any],
     ) -> ForwardRun:
         steps, batch = inputs.shape[:2]
+        if aux:
+            aux_inputs = self.stack.aux_inputs(aux, (steps, batch), self.dtype, noise, lengths)
+        elif noise is not None:
+            aux_inputs = replace(self._aux_without_noise, noise_key=check_noise(noise))
+        else:
+            aux_inputs = self._aux_without_noise
         layers = BatchRun(
             self.stack,
             self._layer_params,
             inputs,
             self.stack.initial_states(state, self.params, batch, self.dtype, self.kind),
-            self._aux_without_noise
-            if noise is None
-            else replace(self._aux_without_noise, noise_key=check_noise(noise)),
+            aux_inputs,
             plan_segments(steps, batch, self.config.recompute),
             lengths,
             uses_learned_state=state is None,

@@ -12,6 +12,7 @@ from zoo.arguments import short_repr
 from zoo.base.loss import Loss
 from zoo.errors import UsageError
 from zoo.layers.config import CellSpec, StackConfig, StackOptions
+from zoo.layers.states import GivenState
 from zoo.model.model import DEFAULT_LOSS, Model, ModelOptions
 
 if TYPE_CHECKING:
@@ -110,8 +111,9 @@ class SequenceModel(Model):
         self,
         inputs: Any,
         weights: Any = None,
-        state: Mapping[str, Any] | None = None,
+        state: GivenState | None = None,
         lengths: Any = None,
+        **aux: Any,
     ) -> tuple[Array, State]:
         """Predictions in the form of targets, and the final states; arguments as for ``outputs``.
 
@@ -119,7 +121,7 @@ class SequenceModel(Model):
             The most probable classes ``(T, B)``, or numbers ``(T, B, V)``, which for ``"binary"`` are
             probabilities; and the final states.
         """
-        outputs, final = self.outputs(inputs, weights, state, lengths)
+        outputs, final = self.outputs(inputs, weights, state, lengths, **aux)
         return self.criterion.predictions(outputs), final
 
     def metadata(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from zoo.arguments import as_integer, as_mapping
 from zoo.base import Cell, Optimizer
 from zoo.errors import UsageError
 from zoo.layers import StackConfig
@@ -52,6 +54,7 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         dtype: str = "float32",
         threads: int | None = None,
         random_state: Any = None,
+        aux: Mapping[str, int] | None = None,
     ) -> None:
         self.cell = cell
         self.hidden_size = hidden_size
@@ -65,6 +68,7 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self.dtype = dtype
         self.threads = threads
         self.random_state = random_state
+        self.aux = aux
 
     def _fit(self, rows: list[Array], targets: Array, outputs: int, sample_weight: Any) -> None:
         """Create a model and train it on the sequences with a positive weight."""
@@ -72,7 +76,9 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         counted = np.flatnonzero(weights)
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(_LARGEST_SEED))
-        layers = StackConfig(self.cell, rows[0].shape[1], self.hidden_size, self.num_layers, self.dtype)
+        columns = self._aux_columns(rows[0].shape[1])
+        inputs = rows[0].shape[1] - len(columns)
+        layers = StackConfig(self.cell, inputs, self.hidden_size, self.num_layers, self.dtype)
         self.model_ = SequenceModel.from_config(
             layers, outputs, loss=self._loss, seed=seed, threads=self.threads
         )
@@ -86,6 +92,7 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
             self.lr,
             Clip(norm=self.clip),
             seed,
+            columns,
         )
         self.losses_ = fit_model(self.model_, config, rng)
 
@@ -98,12 +105,29 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
             rows = rows_of_table(table, features, who)
         elif reset:
             self.n_features_in_ = rows[0].shape[1]
-        if not reset and rows[0].shape[1] != self.model_.stack.input_size:
+        fitted = 0 if reset else self.model_.stack.input_size + len(self.aux or {})
+        if not reset and rows[0].shape[1] != fitted:
             raise ValueError(
-                f"{who}: found {rows[0].shape[1]} features at a step, and it was fitted on "
-                f"{self.model_.stack.input_size}."
+                f"{who}: found {rows[0].shape[1]} features at a step, and it was fitted on {fitted}."
             )
         return rows
+
+    def _aux_columns(self, features: int) -> dict[str, int]:
+        """The feature of each auxiliary input, counted from zero.
+
+        Raises:
+            UsageError: if it is none of the features, or none is left for x.
+        """
+        given = {} if self.aux is None else as_mapping(self.aux, "aux")
+        columns = {
+            name: as_integer(at, f"aux: {name}", -features, features - 1) % features
+            for name, at in given.items()
+        }
+        if len(set(columns.values())) < len(columns) or len(columns) >= features:
+            raise UsageError(
+                f"aux is {given!r}; expected different features, and at least one of {features} left for x."
+            )
+        return columns
 
     def _targets(self, y: Any, dtype: Any) -> Array:
         """Validate the targets.
@@ -119,7 +143,8 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
     def _predict_outputs(self, X: Any) -> Array:
         """Outputs of the readout after the last step of each sequence."""
         check_is_fitted(self, "model_")
-        return predict_outputs(self.model_, self._rows(X, reset=False))
+        rows = self._rows(X, reset=False)
+        return predict_outputs(self.model_, rows, self._aux_columns(rows[0].shape[1]))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -148,6 +173,8 @@ class SequenceClassifier(ClassifierMixin, _BaseSequenceEstimator):  # type: igno
         dtype: ``"float32"`` or ``"float64"``.
         threads: Number of threads; None for every processor. Results do not depend on it.
         random_state: Seed of initialisation, order and noise: an integer, a ``RandomState``, or None.
+        aux: Features of X that are auxiliary inputs of the cell and not part of ``x``: ``{"dt": -1}`` if the
+            last one is the time since the last step.
 
     Attributes:
         classes_: The classes, sorted.

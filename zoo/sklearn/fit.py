@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from zoo.base import Optimizer
 from zoo.errors import ZooError
 from zoo.model import SequenceModel
-from zoo.sklearn.sequences import Array, batches, pad
+from zoo.sklearn.sequences import Array, batches, pad, split_aux
 from zoo.training.clipping import Clip
 
 PREDICT_BATCH_SIZE = 256
@@ -32,6 +32,7 @@ class FitConfig:
         lr: Learning rate; None for the optimizer's default.
         clip: Gradient clipping.
         seed: Seed of the noise of cells.
+        aux: Features that are auxiliary inputs, by name.
     """
 
     rows: Sequence[Array]
@@ -43,6 +44,7 @@ class FitConfig:
     lr: float | None
     clip: Clip
     seed: int
+    aux: Mapping[str, int]
 
 
 def fit_model(model: SequenceModel, config: FitConfig, rng: np.random.RandomState) -> list[float]:
@@ -73,26 +75,28 @@ def fit_model(model: SequenceModel, config: FitConfig, rng: np.random.RandomStat
 def _gradient(model: SequenceModel, config: FitConfig, indices: Array, step: int) -> tuple[float, float]:
     """The loss and weight of a batch. Scale the gradient by the weight."""
     x, last = pad([config.rows[n] for n in indices], model.dtype)
+    x, aux = split_aux(x, config.aux)
     columns, weights = np.arange(len(indices)), config.weights[indices]
     step_weights = np.zeros(x.shape[:2])
     step_weights[last, columns] = weights
     of_batch = config.targets[indices]
     targets = np.zeros((*x.shape[:2], *of_batch.shape[1:]), of_batch.dtype)
     targets[last, columns] = of_batch
-    loss, _ = model.loss_and_grad(x, targets, step_weights, noise=(config.seed, step))
+    loss, _ = model.loss_and_grad(x, targets, step_weights, noise=(config.seed, step), **aux)
     weight = float(weights.sum())
     model.grad *= model.dtype.type(weight / (len(indices) * float(config.weights.mean())))
     return loss, weight
 
 
-def predict_outputs(model: SequenceModel, rows: Sequence[Array]) -> Array:
+def predict_outputs(model: SequenceModel, rows: Sequence[Array], columns: Mapping[str, int]) -> Array:
     """Outputs of the readout after the last step of each sequence, ``(N, V)``, float64."""
     result = np.empty((len(rows), model.output_size))
     for indices in batches(np.array([len(row) for row in rows]), PREDICT_BATCH_SIZE):
         x, last = pad([rows[n] for n in indices], model.dtype)
-        columns = np.arange(len(indices))
+        x, aux = split_aux(x, columns)
+        batch = np.arange(len(indices))
         weights = np.zeros(x.shape[:2])
-        weights[last, columns] = 1
-        outputs, _ = model.outputs(x, weights)
-        result[indices] = outputs[last, columns]
+        weights[last, batch] = 1
+        outputs, _ = model.outputs(x, weights, **aux)
+        result[indices] = outputs[last, batch]
     return result

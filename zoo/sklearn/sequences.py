@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,13 @@ def pad(rows: Sequence[Array], dtype: np.dtype[Any]) -> tuple[Array, Array]:
     for n, row in enumerate(rows):
         batch[: len(row), n] = row
     return batch, lengths - 1
+
+
+def split_aux(batch: Array, columns: Mapping[str, int]) -> tuple[Array, dict[str, Array]]:
+    """A batch ``(T, B, I)`` without some features, and these as auxiliary inputs ``(T, B)``."""
+    if not columns:
+        return batch, {}
+    return np.delete(batch, [*columns.values()], axis=2), {n: batch[..., at] for n, at in columns.items()}
 
 
 def batches(lengths: Array, size: int, rng: np.random.RandomState | None = None) -> Iterator[Array]:

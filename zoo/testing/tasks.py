@@ -239,9 +239,11 @@ def check_finite_loss(task: Task) -> None:
 
 
 def _is_same_batch(first: Batch, second: Batch) -> bool:
-    return first.continues == second.continues and all(
+    pairs = [*zip(first[:3], second[:3], strict=True)]
+    pairs += [(first.aux[name], second.aux[name]) for name in first.aux.keys() & second.aux.keys()]
+    return (first.continues, first.aux.keys()) == (second.continues, second.aux.keys()) and all(
         one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
-        for one, other in zip(first[:3], second[:3], strict=True)
+        for one, other in pairs
     )
 
 

@@ -127,6 +127,11 @@ def initial_states(model: AnyModel, batch: Batch, carried: States | None) -> Sta
     return carried
 
 
+def declared_aux(model: AnyModel, batch: Batch) -> dict[str, Any]:
+    """The auxiliary inputs of a batch that a cell of the model declares."""
+    return {name: array for name, array in batch.aux.items() if name in model.stack.inputs}
+
+
 def evaluate_task(task: Task, model: AnyModel, part: str, batches: int, rows: int) -> TaskScore:
     """Evaluate a model on a task.
 
@@ -143,7 +148,8 @@ def evaluate_task(task: Task, model: AnyModel, part: str, batches: int, rows: in
     for index in range(count):
         batch = task.batch(index, rows, EVAL_SEED, part)
         before = initial_states(model, batch, state)
-        loss, outputs, state = model.evaluate_batch(batch.inputs, batch.targets, batch.weights, before)
+        aux = declared_aux(model, batch)
+        loss, outputs, state = model.evaluate_batch(batch.inputs, batch.targets, batch.weights, before, **aux)
         losses.append(loss)
         scores.append(task.score(outputs, batch))
     score = sum(scores) / count

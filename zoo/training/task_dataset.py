@@ -16,7 +16,7 @@ from zoo.layers.config import CellSpec
 from zoo.model import AnyModel, LanguageModel, SequenceModel
 from zoo.training.config import Config
 from zoo.training.dataset import EvalResult, Noise, ProbeBatch, State, StepResult
-from zoo.training.evaluation import evaluate_task, initial_states
+from zoo.training.evaluation import declared_aux, evaluate_task, initial_states
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,9 @@ class TaskDataset:
         """Loss and gradient on the batch of a step; states are carried if it continues the batch before."""
         batch = self.task.batch(step, self.rows, self.seed)
         before = initial_states(model, batch, carried_states)
+        aux = declared_aux(model, batch)
         loss, after = model.loss_and_grad(
-            batch.inputs, batch.targets, weights=batch.weights, state=before, noise=noise
+            batch.inputs, batch.targets, weights=batch.weights, state=before, noise=noise, **aux
         )
         return StepResult(loss, after, batch.weights.size)
 
@@ -83,7 +84,7 @@ class TaskDataset:
 
     def probe(self) -> ProbeBatch:
         """Validation examples up to the last step with a target, of the rows that have one there."""
-        inputs, targets, weights, _ = self.task.batch(0, self.rows, 0, "valid")
+        inputs, targets, weights = self.task.batch(0, self.rows, 0, "valid")[:3]
         last = int(np.flatnonzero(weights.any(axis=1))[-1])
         has_target = weights[last] > 0
         return ProbeBatch(inputs[: last + 1, has_target], targets[last, has_target])
