@@ -1,4 +1,4 @@
-"""Tables of text: fitted to a width, and as plain text, Markdown, HTML and CSV."""
+"""Tables of text: fitted to a width, and as plain text, Markdown, HTML, CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -48,6 +48,25 @@ def test_html():
 
 def test_csv():
     assert TextTable("", ("a", "b"), (("1", 'x,"y"'),)).csv() == 'a,b\n1,"x,""y"""\n'
+
+
+def test_latex():
+    table = TextTable(
+        "Runs", ("cell", "acc_1"), (("a&b", "0.9 ± 0.1"), ("50 %", "–"), ("\\x", "1")), (1,), "100 %"
+    )
+    assert table.latex().splitlines() == [
+        "% Runs",
+        "% 100 %",
+        r"\begin{tabular}{lr}",
+        r"\toprule",
+        r"cell & acc\_1 \\",
+        r"\midrule",
+        r"a\&b & 0.9 $\pm$ 0.1 \\",
+        r"50 \% & -- \\",
+        r"\textbackslash{}x & 1 \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
 
 
 def test_select_keeps_alignment():

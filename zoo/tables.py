@@ -111,6 +111,33 @@ class TextTable:
         csv.writer(text, lineterminator="\n").writerows([self.headings, *self.rows])
         return text.getvalue()
 
+    def latex(self) -> str:
+        """The table in LaTeX with the package booktabs, with title and legend as comments."""
+        headings, *rows = (
+            f"{' & '.join(''.join(_LATEX.get(letter, letter) for letter in text) for text in texts)} \\\\"
+            for texts in (self.headings, *self.rows)
+        )
+        columns = "".join("r" if column in self.right else "l" for column in range(len(self.headings)))
+        return "\n".join(
+            [
+                *(f"% {' '.join(text.split())}" for text in (self.title, self.legend) if text),
+                f"\\begin{{tabular}}{{{columns}}}",
+                *("\\toprule", headings, "\\midrule", *rows, "\\bottomrule"),
+                "\\end{tabular}",
+            ]
+        )
+
+
+# Letters with a meaning in LaTeX, and the ones that a font may lack.
+_LATEX = {
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "\\": "\\textbackslash{}",
+    "±": "$\\pm$",
+    "×": "$\\times$",
+    "–": "--",
+}
 
 Number = float | int | None
 

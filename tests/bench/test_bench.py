@@ -22,7 +22,7 @@ from zoo.bench.peers import zoo as zoo_peer
 from zoo.bench.peers.problem import EQUATIONS, Functions, load, norm
 from zoo.bench.results import Baseline, StepTiming, check_comparable, compare, read_baseline
 from zoo.bench.settings import SHAPES, Settings, Shape, parse_names, parse_pythons, parse_shapes
-from zoo.bench.tables import result_tables, surroundings, write_tables
+from zoo.bench.tables import describe_setup, result_tables, write_tables
 from zoo.errors import UsageError
 from zoo.processes import available_processors
 from zoo.tables import BEGINNING, END, DocumentMarker, parse_marker
@@ -219,7 +219,7 @@ def test_peak_is_plausible(zoo_process):
 
 def test_dead_process_raises():
     with PeerProcess("zoo", 1) as process:
-        process._process.wait(0.0)
+        process.wait(0.0)
         with pytest.raises(BenchError, match="the process ended with"):
             process.ask("describe")
 
@@ -385,7 +385,7 @@ def test_rows_match_their_headings():
 
 
 def test_surroundings_and_remarks():
-    lines = surroundings(made())
+    lines = describe_setup(made())
     assert lines[0].startswith("2026-01-01 00:00 UTC: P, 2 processors")
     assert lines[-1] == "torch has no gru."
 

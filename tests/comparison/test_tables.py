@@ -12,6 +12,7 @@ from comparison_records import RECORDS, record
 from zoo.comparison.results import Comparison, write_results
 from zoo.comparison.statistics import overall, summarize
 from zoo.comparison.tables import describe_setup, list_warnings, make_tables, overall_table
+from zoo.errors import UsageError
 
 TASKS = {
     "copying": {
@@ -60,6 +61,10 @@ def results(records=RECORDS, sweep=(), **changes):
         return Comparison(folder)
 
 
+def in_form(form: str) -> str:
+    return results().table(form)
+
+
 def text_tables(*arguments, **changes):
     return [table.as_text() for table in make_tables(results(*arguments, **changes))]
 
@@ -91,6 +96,22 @@ def test_tables_sort_by_values_and_shade_the_mean():
     assert [gru[6].value, gru[6].text] == [pytest.approx(0.7), "0.5 to 0.9"]
     assert [column.label for column in every.columns if column.heat] == ["copying", "adding"]
     assert overall_table(results(), with_solved=True).rows[0][4].text == "0.7 (1/2)"
+
+
+@pytest.mark.parametrize(
+    ("form", "beginning"),
+    [("text", "All tasks\ncell"), ("markdown", "### All tasks"), ("html", "<table>"), ("csv", "cell,scope,")],
+)
+def test_comparison_writes_every_form(form, beginning):
+    assert in_form(form).startswith(beginning)
+
+
+def test_comparison_in_latex_has_a_table_per_task():
+    assert in_form("latex").count(r"\begin{tabular}{ll") == 3
+    with pytest.raises(
+        UsageError, match=r"Comparison\.table: form is 'pdf'; expected one of 'text', 'markdown'"
+    ):
+        in_form("pdf")
 
 
 def test_narrow_terminal_leaves_out_spare_columns_in_order():

@@ -28,7 +28,7 @@ Residual = Callable[[Array], Array]
 
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-2, 1e-12, 1e12
 
-EASED, HARDENED = 0.2, 4.0
+DAMPING_DECREASE, DAMPING_INCREASE = 0.2, 4.0
 
 
 def levenberg_marquardt(
@@ -64,8 +64,8 @@ def levenberg_marquardt(
         better, worse = active[is_better], active[~is_better]
         points[better], residuals[better] = tried[is_better], values[is_better]
         norms[better] = _norms(residuals[better])
-        damping[better] = np.maximum(damping[better] * EASED, LEAST_DAMPING)
-        damping[worse] *= HARDENED
+        damping[better] = np.maximum(damping[better] * DAMPING_DECREASE, LEAST_DAMPING)
+        damping[worse] *= DAMPING_INCREASE
     return points, norms
 
 

@@ -136,9 +136,9 @@ class EquationStateMap(StateMap):
 
     def _given(self, step_inputs: StepInputs, vectors: Array, nodes: Sequence[Any]) -> dict[Any, Array]:
         states = {**self.split(vectors), **step_inputs.discrete}
-        given = {self.step_graph.states[name]: value for name, value in states.items()}
-        given |= dict(zip(self.step_graph.inputs.values(), step_inputs.inputs, strict=True))
-        return given | {
+        values = {self.step_graph.states[name]: value for name, value in states.items()}
+        values |= dict(zip(self.step_graph.inputs.values(), step_inputs.inputs, strict=True))
+        return values | {
             self.step_graph.x: input_as_needed(self.step_graph, nodes, step_inputs.x, self.numbers)
         }
 

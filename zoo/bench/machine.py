@@ -9,15 +9,17 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import zoo
 from zoo import kernels
-from zoo.bench.peer_process import PeerProcess
 from zoo.kernels.jit import njit
 from zoo.processes import available_processors
+
+if TYPE_CHECKING:
+    from zoo.bench.peer_process import PeerProcess
 
 
 def machine_info() -> dict[str, Any]:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from zoo.bench.peers import PEERS, SELF
@@ -29,7 +28,7 @@ class BenchError(ZooError):
     """A request to zoo or a peer failed."""
 
 
-class PeerProcess:
+class PeerProcess(ChildProcess):
     """A process that runs training steps of one library, as a context manager.
 
     Args:
@@ -43,12 +42,8 @@ class PeerProcess:
 
     def __init__(self, name: str, threads: int, python: str | None = None) -> None:
         self.name = name
-        self._process = ChildProcess(
-            "from zoo.bench.peer_process import main; main()",
-            name,
-            environment=environment(threads),
-            python=python,
-        )
+        program = "from zoo.bench.peer_process import main; main()"
+        super().__init__(program, name, environment=environment(threads), python=python)
         try:
             about = self.ask("describe")
         except BenchError as error:
@@ -58,18 +53,20 @@ class PeerProcess:
         self.cells: list[str] | None = about["cells"]
         self.can_sample: bool = about["samples"]
 
+    def __enter__(self) -> PeerProcess:
+        return self
+
     def ask(self, request: str, **arguments: Any) -> dict[str, Any]:
         """Send a request and wait for the answer.
 
         Raises:
             BenchError: if it failed, or the process died.
         """
-        self._process.send({"do": request, **arguments})
+        self.send({"do": request, **arguments})
         try:
-            answer = self._process.receive()
+            answer = self.receive()
         except ChildDied:
-            reason = self._process.last_line() or f"the process ended with {self._process.exit_status()}"
-            raise BenchError(reason) from None
+            raise BenchError(self.last_line() or f"the process ended with {self.exit_status()}") from None
         if "error" in answer:
             raise BenchError(answer["error"])
         return answer
@@ -77,18 +74,6 @@ class PeerProcess:
     def supports(self, cell: str) -> bool:
         """Whether it can run a cell."""
         return self.cells is None or cell in self.cells
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.close()
-
-    def __enter__(self) -> PeerProcess:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def environment(threads: int) -> Mapping[str, str]:

@@ -10,15 +10,15 @@ from zoo.bench.results import CellTiming, Results, Scaling, StepTiming, ratios
 from zoo.tables import DocumentMarker, TextTable
 
 
-def write_tables(place: DocumentMarker, results: Results) -> None:
-    """Write the tables to a new file, or into the marked place of one that is there.
+def write_tables(marker: DocumentMarker, results: Results) -> None:
+    """Write the tables to a new file, or into the marked block of a file that exists.
 
     Raises:
-        UsageError: if the file has no such place.
+        UsageError: if the file has no such block.
         CheckpointError: if it cannot be written.
     """
-    about = "\n".join(f"{line}  " for line in surroundings(results)).rstrip()
-    place.write(results.command, [about, *(table.markdown_section() for table in result_tables(results))])
+    about = "\n".join(f"{line}  " for line in describe_setup(results)).rstrip()
+    marker.write(results.command, [about, *(table.markdown_section() for table in result_tables(results))])
 
 
 FASTEST = "fastest peer"
@@ -26,14 +26,14 @@ FASTEST = "fastest peer"
 
 def result_tables(results: Results) -> list[TextTable]:
     """All tables that have rows."""
-    made = (
+    tables = (
         _steps(results.races),
         _summary(results.races),
         _starts(results),
         _sampling(results),
         *(_growth(results.growth, letter) for letter in ("T", "B", "H")),
     )
-    return [sheet for sheet in made if sheet.rows]
+    return [table for table in tables if table.rows]
 
 
 def _steps(timings: Sequence[CellTiming]) -> TextTable:
@@ -60,18 +60,18 @@ def _steps(timings: Sequence[CellTiming]) -> TextTable:
 
 
 def _step_row(timing: CellTiming, step: StepTiming) -> tuple[str, ...]:
-    place = (step.cell, step.shape.replace("x", "×"), step.contender)
+    names = (step.cell, step.shape.replace("x", "×"), step.contender)
     if step.least_s is None or step.median_s is None:
-        return (*place, *("–",) * 6, step.note)
-    compared = (
+        return (*names, *("–",) * 6, step.note)
+    relative = (
         ("", "")
         if step is timing.zoo_step
         else tuple(f"{ratio:.2f}" for ratio in ratios(timing.zoo_step, step))
     )
-    parts = "" if step.efficiency is None else f"{step.efficiency:.2f}"
+    efficiency = "" if step.efficiency is None else f"{step.efficiency:.2f}"
     first = "" if step.first_s is None else _digits(step.first_s)
     times = (_digits(step.least_s * 1e3), _digits(step.median_s * 1e3))
-    return (*place, *times, *compared, parts, first, step.note)
+    return (*names, *times, *relative, efficiency, first, step.note)
 
 
 def _summary(timings: Sequence[CellTiming]) -> TextTable:
@@ -161,7 +161,7 @@ def _digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3g}"
 
 
-def surroundings(results: Results) -> list[str]:
+def describe_setup(results: Results) -> list[str]:
     """Machine, settings and versions, in sentences."""
     machine, settings = results.machine, results.settings
     peaks = [timing.peak_gflops for timing in results.races]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from zoo.arguments import as_path, short_repr
+from zoo.arguments import as_choice, as_path, short_repr
+from zoo.comparison.tables import make_tables
 from zoo.errors import CheckpointError
 from zoo.storage import write_bytes, write_json
 from zoo.storage.record_schema import MAX_BYTES, check_record, check_records, is_bounded_float
@@ -267,6 +268,14 @@ def read_record(root: Path, job: Job) -> RunRecord | None:
     return record
 
 
+_WRITERS: Mapping[str, Callable[[TextTable], str]] = {
+    "text": TextTable.plain_text,
+    "markdown": TextTable.markdown_section,
+    "html": TextTable.html,
+    "csv": TextTable.csv,
+    "latex": TextTable.latex,
+}
+
 RESULTS_FILE, TABLE_FILE = "results.json", "results.csv"
 
 
@@ -351,17 +360,20 @@ class Comparison:
         value = self.metadata.get(name)
         return value if isinstance(value, dict) else {}
 
-    def table(self) -> str:
-        """The tables as plain text."""
-        return "\n\n".join(table.plain_text() for table in self._tables())
+    def table(self, form: str = "text") -> str:
+        """The tables in a format.
+
+        Args:
+            form: ``"text"``, ``"markdown"``, ``"html"``, ``"csv"``, or ``"latex"`` with the package booktabs.
+
+        Raises:
+            UsageError: if the format is unknown.
+        """
+        write = _WRITERS[as_choice(form, "Comparison.table: form", tuple(_WRITERS))]
+        return "\n\n".join(write(table.as_text()) for table in make_tables(self))
 
     def _repr_html_(self) -> str:
-        return "".join(table.html() for table in self._tables())
-
-    def _tables(self) -> list[TextTable]:
-        from zoo.comparison.tables import make_tables
-
-        return [table.as_text() for table in make_tables(self)]
+        return self.table("html")
 
 
 def _check_task(task: Any, where: str) -> dict[str, Any]:

@@ -403,7 +403,7 @@ def command_line(plan: Plan, components: Mapping[str, Component]) -> str:
         components: Its cells and tasks by label.
     """
     (size, number), (length, amount) = plan.size, plan.length
-    words = [
+    flags = [
         "--cells",
         _label_list(plan.cells),
         "--tasks",
@@ -411,11 +411,11 @@ def command_line(plan: Plan, components: Mapping[str, Component]) -> str:
         "--seeds",
         str(plan.seeds),
     ]
-    words += [f"--{size}", str(number), f"--{length}", f"{amount:g}"]
-    words += ["--lr" if len(plan.rates) == 1 else "--lr-grid", ",".join(f"{rate:g}" for rate in plan.rates)]
-    words += [] if plan.sweep_steps is None else ["--sweep-steps", str(plan.sweep_steps)]
-    words += [*_setting_flags(plan.settings), *_set_flags(plan.settings, components)]
-    return shlex.join(["zoo", "compare", *words])
+    flags += [f"--{size}", str(number), f"--{length}", f"{amount:g}"]
+    flags += ["--lr" if len(plan.rates) == 1 else "--lr-grid", ",".join(f"{rate:g}" for rate in plan.rates)]
+    flags += [] if plan.sweep_steps is None else ["--sweep-steps", str(plan.sweep_steps)]
+    flags += [*_setting_flags(plan.settings), *_set_flags(plan.settings, components)]
+    return shlex.join(["zoo", "compare", *flags])
 
 
 def _label_list(entries: Mapping[str, PlanEntry]) -> str:

@@ -86,22 +86,22 @@ def label_specs(kind: str, components: Any) -> LabelledSpecs:
     return specs, options
 
 
-def _split_label(given: Any) -> tuple[str, Any]:
+def _split_label(component: Any) -> tuple[str, Any]:
     """Split ``LABEL=NAME``; the label is empty if there is none."""
-    label, equals, name = given.partition("=") if isinstance(given, str) else ("", "", given)
-    return (label.strip(), name.strip()) if equals else ("", given)
+    label, equals, name = component.partition("=") if isinstance(component, str) else ("", "", "")
+    return (label.strip(), name.strip()) if equals else ("", component)
 
 
-def _spec_of(kind: str, given: Any) -> tuple[str, dict[str, Any] | None]:
+def _spec_of(kind: str, component: Any) -> tuple[str, dict[str, Any] | None]:
     """The spec of a component, and its options if it is an instance."""
-    if isinstance(given, str):
-        return given.strip(), None
-    if isinstance(given, Component):
-        return given.name, dict(given.options)
-    if isinstance(given, type) and issubclass(given, Component) and "name" in vars(given):
-        return given.name, None
+    if isinstance(component, str):
+        return component.strip(), None
+    if isinstance(component, Component):
+        return component.name, dict(component.options)
+    if isinstance(component, type) and issubclass(component, Component) and "name" in vars(component):
+        return component.name, None
     raise UsageError(
-        f"compare: {given!r} is not a {kind}; give a name, a registered class, or one of its instances."
+        f"compare: {component!r} is not a {kind}; give a name, a registered class, or one of its instances."
     )
 
 

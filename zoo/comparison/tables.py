@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.base.card import SCOPES
 from zoo.comparison.plan import TOLERANCE
-from zoo.comparison.results import Comparison, OverallRow, SummaryRow
 from zoo.tables import Column, Number, Table, TableCell
+
+if TYPE_CHECKING:
+    from zoo.comparison.results import Comparison, OverallRow, SummaryRow
 
 Info = Mapping[str, Any]
 
 _NONE = "–"
 _BARE = "without an embedding, a norm or a residual connection"
-_SCOPE = Column("scope", help="; ".join(f"{scope}: {words}" for scope, words in SCOPES.items()))
+_SCOPE = Column("scope", help="; ".join(f"{scope}: {meaning}" for scope, meaning in SCOPES.items()))
 
 
 def make_tables(results: Comparison) -> list[Table]:
@@ -135,10 +137,10 @@ def _title(task: str, info: Info) -> str:
 
 def _legend(info: Info) -> str:
     direction = "higher" if info["higher_is_better"] else "lower"
-    words = [f"{info['metric']}, {direction} is better; without memory {_score(info['baseline'])}"]
+    parts = [f"{info['metric']}, {direction} is better; without memory {_score(info['baseline'])}"]
     if info["threshold"] is not None:
-        words.append(f"solved at {_score(info['threshold'])} ({info['threshold_source'].rstrip('.')})")
-    return "; ".join(words) + "."
+        parts.append(f"solved at {_score(info['threshold'])} ({info['threshold_source'].rstrip('.')})")
+    return "; ".join(parts) + "."
 
 
 def list_warnings(results: Comparison) -> Iterator[str]:
@@ -162,10 +164,10 @@ def _off_budget(results: Comparison) -> Iterator[str]:
 def _edge_of_grid(results: Comparison) -> Iterator[str]:
     """Pairs whose best learning rate is at an edge of the grid."""
     rates = results.section("plan")["rates"]
-    for rate, words in ((rates[0], "smallest"), (rates[-1], "largest")) if len(rates) > 1 else ():
+    for rate, position in ((rates[0], "smallest"), (rates[-1], "largest")) if len(rates) > 1 else ():
         pairs = [f"{row.cell} on {row.task}" for row in results.summary if row.lr == rate]
         if pairs:
-            yield f"The {words} learning rate of the grid, {rate:g}, was chosen for {', '.join(pairs)}."
+            yield f"The {position} learning rate of the grid, {rate:g}, was chosen for {', '.join(pairs)}."
 
 
 def describe_setup(results: Comparison) -> Iterator[str]:

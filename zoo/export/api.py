@@ -116,11 +116,13 @@ def to_onnx(
     as_bool(step, "export: step")
     require_onnx()
     check_writable([path], force)
-    made = onnx_model(exported_model(model, tokens), step)
-    data = made.SerializeToString()
+    graph_model = onnx_model(exported_model(model, tokens), step)
+    data = graph_model.SerializeToString()
     write_files({path: data})
-    names = (tuple(each.name for each in infos) for infos in (made.graph.input, made.graph.output))
-    return OnnxFile(path, len(data), OPSET, tuple(used_operators(made)), *names)
+    names = (
+        tuple(each.name for each in infos) for infos in (graph_model.graph.input, graph_model.graph.output)
+    )
+    return OnnxFile(path, len(data), OPSET, tuple(used_operators(graph_model)), *names)
 
 
 def to_c(

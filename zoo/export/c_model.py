@@ -151,8 +151,8 @@ def _functions(model: ExportedModel, prefix: str) -> Iterator[str]:
     yield ""
     if model.vocabulary is not None:
         what = "a byte" if model.vocabulary.level == "byte" else "bytes of UTF-8"
-        words = {"prefix": prefix, "upper": upper, "kind": c_type(model.dtype), "bytes": what}
-        yield _TEXT_FUNCTIONS.format(**words)
+        names = {"prefix": prefix, "upper": upper, "kind": c_type(model.dtype), "bytes": what}
+        yield _TEXT_FUNCTIONS.format(**names)
 
 
 # C99 guarantees 4,095 characters, and a byte may take four.

@@ -7,7 +7,8 @@ them. Values that depend on parameters alone are computed here and written as co
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,7 @@ from zoo.compiler.codegen.storage import (
 )
 from zoo.compiler.codegen.writer import identifiers_in
 from zoo.compiler.frontend.trace_step import StepGraph
-from zoo.compiler.ir.dims import ONE, ZERO, as_dim, concrete_shape, product
+from zoo.compiler.ir.dims import ONE, ZERO, Dim, as_dim, concrete_shape, product
 from zoo.compiler.ir.graph import Level, Node, View, contiguous, view_of
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import BUFFER, PARAM, SLICE, TRANSPOSE, X, transpose_last
@@ -127,7 +128,7 @@ def _parameters(step: CStepEmitter, prefix: str) -> Iterator[str]:
 
 def _declarations(step: CStepEmitter, sizes: dict[str, int], body: list[str]) -> Iterator[str]:
     """States, local arrays, and casts of the arguments that are not read."""
-    kind, words = c_type(step.dtype), identifiers_in(body)
+    kind, read = c_type(step.dtype), identifiers_in(body)
     for name, called in step.states.items():
         yield f"    {kind} *const {called} = state->{state_field(step.direction, name)};"
     if sizes:
@@ -139,7 +140,7 @@ def _declarations(step: CStepEmitter, sizes: dict[str, int], body: list[str]) ->
         if array in sizes:
             yield f"    /* {array}: {', '.join(f'{name} from {start}' for start, name in sorted(parts))} */"
     for name in ("token" if step.is_tokens else "x", *step.inputs.values()):
-        if name not in words:
+        if name not in read:
             yield f"    (void){name};"
     yield ""
 
@@ -283,93 +284,72 @@ def write_loop(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
     """Write one loop of a plan."""
     if any(node.op.kind is Kind.SCAN for node in loop.body):
         _write_scan(loop, step, writer)
-    else:
-        _LoopNestEmitter(loop, step, writer).write()
+        return
+    loads, stores = collect_loads(step, loop), collect_stores(step, loop)
+    reductions = [node for node in loop.body if node.op.kind is Kind.REDUCTION]
+    sums = {node: access_to_sum(step.array_of(node), node, loop.shape) for node in reductions}
+    accesses = [*loads.values(), *sums.values(), *(access for _, access in stores)]
+    axes = merged_axes(loop.shape, accesses)
+    names = ["at"] if len(axes) == 1 else [f"at{depth}" for depth in range(len(axes))]
+    indices = {axis.axis: name for axis, name in zip(axes, names, strict=True)}
+    expressions = CExpressions(step, loop.body, [value for value, _ in stores])
+    for node, access in sums.items():
+        _write_initial_value(access.array, expressions.number(node.op.initial), step, writer)
+    with _nest(writer, {name: axis.length for axis, name in zip(axes, names, strict=True)}):
+        for node, access in loads.items():
+            expressions.load(node, _element(access, indices))
+        for node in loop.body:
+            if node in sums:
+                value = expressions.operand(node.inputs[0]).text
+                writer.line(f"{step.code(node).format(_element(sums[node], indices), value)};")
+            elif (line := expressions.define(node)) is not None:
+                writer.line(line)
+        for value_node, access in stores:
+            writer.line(f"{_element(access, indices)} = {expressions.stored(value_node)};")
 
 
-class _LoopNestEmitter:
-    def __init__(self, loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
-        self.loop, self.step, self.writer = loop, step, writer
-        self.loads, self.stores = collect_loads(step, loop), collect_stores(step, loop)
-        sums = [node for node in loop.body if node.op.kind is Kind.REDUCTION]
-        self.sums = {node: access_to_sum(step.array_of(node), node, loop.shape) for node in sums}
-        accesses = [*self.loads.values(), *self.sums.values(), *(access for _, access in self.stores)]
-        self.axes = merged_axes(loop.shape, accesses)
-        self.expressions = CExpressions(step, loop.body, [value for value, _ in self.stores])
+@contextmanager
+def _nest(writer: CWriter, lengths: Mapping[str, Dim]) -> Iterator[None]:
+    """Put the lines written inside the context into loops over variables, the first outermost."""
+    with ExitStack() as loops:
+        for name, length in lengths.items():
+            loops.enter_context(writer.block(f"for (size_t {name} = 0; {name} < {length}; {name}++)"))
+        yield
 
-    def write(self) -> None:
-        for node, access in self.sums.items():
-            self._write_initial_value(node, access)
-        names = ["at"] if len(self.axes) == 1 else [f"at{depth}" for depth in range(len(self.axes))]
-        self._write_nest(names)
 
-    def _write_initial_value(self, node: Node, access: ArrayAccess) -> None:
-        initial = self.expressions.number(node.op.initial).text
-        if access.array.storage == Storage.SCALAR:
-            self.writer.line(f"{c_type(self.step.dtype)} {access.array.name} = {initial};")
-            return
-        with self.writer.block(f"for (size_t at = 0; at < {access.array.width}; at++)"):
-            self.writer.line(f"{access.array.name}[at] = {initial};")
+def _element(access: ArrayAccess, indices: Mapping[int, str]) -> str:
+    name = access.array.name
+    return name if access.array.storage == Storage.SCALAR else f"{name}[{access.index(indices)}]"
 
-    def _write_nest(self, names: Sequence[str], depth: int = 0) -> None:
-        if depth == len(names):
-            indices = {axis.axis: name for axis, name in zip(self.axes, names, strict=True)}
-            self._write_body(indices)
-            return
-        name = names[depth]
-        with self.writer.block(f"for (size_t {name} = 0; {name} < {self.axes[depth].length}; {name}++)"):
-            self._write_nest(names, depth + 1)
 
-    def _write_body(self, indices: Mapping[int, str]) -> None:
-        for node, access in self.loads.items():
-            self.expressions.load(node, f"{access.array.name}[{access.index(indices)}]")
-        for node in self.loop.body:
-            if node in self.sums:
-                self._write_sum(node, indices)
-            elif (line := self.expressions.define(node)) is not None:
-                self.writer.line(line)
-        for value, access in self.stores:
-            target = f"{access.array.name}[{access.index(indices)}]"
-            self.writer.line(f"{target} = {self.expressions.stored(value)};")
-
-    def _write_sum(self, node: Node, indices: Mapping[int, str]) -> None:
-        access, value = self.sums[node], self.expressions.operand(node.inputs[0]).text
-        is_scalar = access.array.storage == Storage.SCALAR
-        target = access.array.name if is_scalar else f"{access.array.name}[{access.index(indices)}]"
-        self.writer.line(f"{self.step.code(node).format(target, value)};")
+def _write_initial_value(array: ArrayVar, initial: ExprText, step: CStepEmitter, writer: CWriter) -> None:
+    if array.storage == Storage.SCALAR:
+        writer.line(f"{c_type(step.dtype)} {array.name} = {initial.text};")
+        return
+    with _nest(writer, {"at": array.width}):
+        writer.line(f"{array.name}[at] = {initial.text};")
 
 
 def _write_scan(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
     (node,) = loop.body
-    axis, _ = node.attr
-    others = [other for other in axes_of(loop.shape) if other != axis]
-    _write_scan_nest(loop, step, writer, others, {axis: "at"})
-
-
-def _write_scan_nest(
-    loop: FusedLoop, step: CStepEmitter, writer: CWriter, others: list[int], indices: dict[int, str]
-) -> None:
-    """The scan within loops over the other axes."""
-    if others:
-        name = f"at{others[0]}"
-        with writer.block(f"for (size_t {name} = 0; {name} < {loop.shape[others[0]]}; {name}++)"):
-            _write_scan_nest(loop, step, writer, others[1:], {**indices, others[0]: name})
-        return
-    (node,) = loop.body
     axis, reverse = node.attr
-    length, total = loop.shape[axis], step.variable(node)
-    expressions, target = CExpressions(step, loop.body, ()), step.array_of(node)
-    for each, access in collect_loads(step, loop).items():
-        expressions.load(each, f"{access.array.name}[{access.index(indices)}]")
-    index = ArrayAccess(target, ZERO, contiguous(node.shape)).index(indices)
-    zero, first = expressions.number(0.0).text, length - ONE if reverse else ZERO
-    writer.line(f"{c_type(step.dtype)} {total} = {zero};")
-    loop_head = f"size_t at = {length}; at-- > 0;" if reverse else f"size_t at = 0; at < {length}; at++"
-    with writer.block(f"for ({loop_head})"):
-        operands = [expressions.operand(operand).text for operand in node.inputs]
-        for line in step.code(node).splitlines():
-            writer.line(f"{line.format(*operands, total=total, zero=zero, first=first)};")
-        writer.line(f"{target.name}[{index}] = {total};")
+    others = [other for other in axes_of(loop.shape) if other != axis]
+    names = {other: f"at{other}" for other in others}
+    with _nest(writer, {name: loop.shape[other] for other, name in names.items()}):
+        indices = {**names, axis: "at"}
+        length, total = loop.shape[axis], step.variable(node)
+        expressions, target = CExpressions(step, loop.body, ()), step.array_of(node)
+        for each, access in collect_loads(step, loop).items():
+            expressions.load(each, f"{access.array.name}[{access.index(indices)}]")
+        index = ArrayAccess(target, ZERO, contiguous(node.shape)).index(indices)
+        zero, first = expressions.number(0.0).text, length - ONE if reverse else ZERO
+        writer.line(f"{c_type(step.dtype)} {total} = {zero};")
+        loop_head = f"size_t at = {length}; at-- > 0;" if reverse else f"size_t at = 0; at < {length}; at++"
+        with writer.block(f"for ({loop_head})"):
+            operands = [expressions.operand(operand).text for operand in node.inputs]
+            for line in step.code(node).splitlines():
+                writer.line(f"{line.format(*operands, total=total, zero=zero, first=first)};")
+            writer.line(f"{target.name}[{index}] = {total};")
 
 
 def write_matmul(node: Node, step: CStepEmitter, writer: CWriter) -> None:

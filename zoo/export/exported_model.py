@@ -172,8 +172,8 @@ def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
 
 def _runtime_inputs(stack: Stack) -> dict[str, tuple[int, ...]]:
     """The auxiliary inputs that are given at every step: all but noise."""
-    given = {name for name, each in stack.inputs.items() if not isinstance(each, Noise)}
-    return {name: shape for name, shape in stack.input_shapes.items() if name in given}
+    names = {name for name, each in stack.inputs.items() if not isinstance(each, Noise)}
+    return {name: shape for name, shape in stack.input_shapes.items() if name in names}
 
 
 def _direction(model: AnyModel, spec: Direction, inputs: Mapping[str, Any]) -> DirectionExport:

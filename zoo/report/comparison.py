@@ -73,21 +73,21 @@ def _score_axis(runs: Sequence[RunRecord]) -> Axis:
 def _points(cells: Sequence[str], runs: Sequence[RunRecord], name: str) -> Iterator[Series]:
     """A point for each seed, in the colour of its cell."""
     for slot, cell in enumerate(cells):
-        mine = [run for run in runs if run.cell == cell and None not in (run.score, getattr(run, name))]
-        xs, ys = (tuple(number(getattr(run, key)) for run in mine) for key in (name, "score"))
-        notes = tuple(f"seed {run.seed}, lr {run.lr}, H {run.hidden}" for run in mine)
-        if mine:
+        of_cell = [run for run in runs if run.cell == cell and None not in (run.score, getattr(run, name))]
+        xs, ys = (tuple(number(getattr(run, key)) for run in of_cell) for key in (name, "score"))
+        notes = tuple(f"seed {run.seed}, lr {run.lr}, H {run.hidden}" for run in of_cell)
+        if of_cell:
             yield Series(cell, xs, ys, slot, marks=True, notes=notes)
 
 
 def _rates(results: Comparison, task: str) -> Iterator[Series]:
     """A line for each cell over the learning rates of its sweep, if there are several."""
-    tried = [run for run in results.sweep if run.task == task]
+    swept = [run for run in results.sweep if run.task == task]
     for slot, cell in enumerate(results.cells):
-        mine = [run for run in tried if run.cell == cell and run.lr and run.score is not None]
-        mine.sort(key=lambda run: run.lr or 0.0)
-        if len({run.lr for run in mine}) > 1:
-            rates, scores = (tuple(number(getattr(run, key)) for run in mine) for key in ("lr", "score"))
+        of_cell = [run for run in swept if run.cell == cell and run.lr and run.score is not None]
+        of_cell.sort(key=lambda run: run.lr or 0.0)
+        if len({run.lr for run in of_cell}) > 1:
+            rates, scores = (tuple(number(getattr(run, key)) for run in of_cell) for key in ("lr", "score"))
             yield Series(cell, rates, scores, slot)
 
 

@@ -167,6 +167,6 @@ def _gate(name: str) -> str:
 
 def _slot(name: str, names: Sequence[str], end: int) -> int:
     """A colour for each gate of a layer, and a dash for each end."""
-    mine = [other for other in names if _layer(other) == _layer(name)]
-    turn, colour = divmod(mine.index(name), len(palette.SERIES))
+    of_layer = [other for other in names if _layer(other) == _layer(name)]
+    turn, colour = divmod(of_layer.index(name), len(palette.SERIES))
     return colour + (end + len(_ENDS) * turn) * len(palette.SERIES)

@@ -82,24 +82,24 @@ def main() -> None:
     send({"done": True})
 
 
-def _report(spec: str, events: Events, ended: tuple[Status, str], words: str) -> Report:
-    said = {key: value for event in events for key, value in event.items()}
-    if "refused" in said:
-        raise UsageError(said["refused"])
-    member, laws = said.get("member", (spec, [LOADING]))
+def _report(spec: str, events: Events, ended: tuple[Status, str], stderr: str) -> Report:
+    values = {key: value for event in events for key, value in event.items()}
+    if "refused" in values:
+        raise UsageError(values["refused"])
+    member, laws = values.get("member", (spec, [LOADING]))
     outcomes = [Outcome(**event["outcome"]) for event in events if "outcome" in event]
-    if "done" not in said:
-        outcomes += _unfinished(member, laws[len(outcomes) :], ended, words)
+    if "done" not in values:
+        outcomes += _unfinished(member, laws[len(outcomes) :], ended, stderr)
     return Report(member, tuple(outcomes))
 
 
 def _unfinished(
-    member: str, laws: list[tuple[str, str]], ended: tuple[Status, str], words: str
+    member: str, laws: list[tuple[str, str]], ended: tuple[Status, str], stderr: str
 ) -> list[Outcome]:
     """The outcomes of the law during which the process ended, and of the laws after it."""
     (check, law), *rest = laws or [LOADING]
     status, problem = ended
-    message = f"{member}: {problem}{_stderr_excerpt(words)}"
+    message = f"{member}: {problem}{_stderr_excerpt(stderr)}"
     skipped = f"not tried, since the process ended during {check}"
     return [
         Outcome(check, law, status, message),
@@ -107,8 +107,8 @@ def _unfinished(
     ]
 
 
-def _stderr_excerpt(words: str) -> str:
+def _stderr_excerpt(stderr: str) -> str:
     """The start of the traceback of a crash, or the end of the standard error."""
-    _, crash, after = words.rpartition("Fatal Python error")
-    shown = f"{crash}{after[:MAX_STDERR]}" if crash else words[-MAX_STDERR:]
+    _, crash, after = stderr.rpartition("Fatal Python error")
+    shown = f"{crash}{after[:MAX_STDERR]}" if crash else stderr[-MAX_STDERR:]
     return f" It last wrote:\n{shown.strip()}" if shown.strip() else ""

@@ -194,9 +194,9 @@ def _chi_square_fits(counts: Vector, expected: Vector) -> bool:
 
 
 @_law(st.sampled_from([np.nan, np.inf]), st.integers(0, 2))
-def check_nan_raises(sampler: Sampler, bad: float, place: int) -> Verdict:
+def check_nan_raises(sampler: Sampler, bad: float, index: int) -> Verdict:
     """Logits with NaN or +inf, as from a diverged model, raise a UsageError."""
-    logits = np.where(np.arange(3) == place, bad, [1.0, 0.0, -1.0])
+    logits = np.where(np.arange(3) == index, bad, [1.0, 0.0, -1.0])
     try:
         drawn = sampler(logits, 0.5)
     except UsageError:

@@ -153,9 +153,9 @@ def _check_cells(settings: Settings) -> None:
 
 
 def _show(results: Results) -> None:
-    from zoo.bench.tables import result_tables, surroundings
+    from zoo.bench.tables import describe_setup, result_tables
 
-    for line in surroundings(results):
+    for line in describe_setup(results):
         echo(line)
     for table in result_tables(results):
         show_table(table, wrap=("note",))

@@ -62,24 +62,24 @@ def check_results_are_new(case: Case) -> None:
     """Results share no memory with arguments."""
     trial = make_trial(case)
     results = [(what, result) for what, result, _ in _results(trial)]
-    for given, array in inputs_of(trial):
+    for argument, array in inputs_of(trial):
         for what, result in results:
             if np.shares_memory(result, array):
                 meaning = "A write to one changes the other; return `.copy()`."
-                fail(case.cell, what, f"a view of {given}", "an array of its own", meaning)
+                fail(case.cell, what, f"a view of {argument}", "an array of its own", meaning)
 
 
 def _results(trial: Trial) -> Iterator[Expectation]:
     """The results of the first layer's kernels, each with its expected shape."""
     layer, kernels = trial.rnn.stack.directions[0], kernels_of(trial.cell)
     steps, batch = trial.x.shape[:2]
-    given, dlast = _first_layer(trial)
+    arguments, dlast = _first_layer(trial)
     states = [(batch, *shape) for shape in layer.states.values()]
-    y, last, tape = kernels.forward(*given, *kernels.options)
+    y, last, tape = kernels.forward(*arguments, *kernels.options)
     yield "output y of forward", y, (steps, batch, layer.output_size)
     yield from _expect_group(trial.cell, "last state", last, layer.states, states)
     dy = np.ones((steps, batch, layer.output_size), trial.rnn.dtype)
-    dx, dstate, dparams = kernels.backward(*given, tape, dy, dlast, *kernels.options)
+    dx, dstate, dparams = kernels.backward(*arguments, tape, dy, dlast, *kernels.options)
     yield "gradient dx of the input", dx, (0, 0, 0) if trial.tokens else trial.x.shape
     yield from _expect_group(trial.cell, "gradient of the initial state", dstate, layer.states, states)
     yield from _expect_group(
