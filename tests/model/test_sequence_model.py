@@ -423,6 +423,7 @@ def test_both_models_share_their_signatures():
         "state",
         "noise",
         "lengths",
+        "aux",
     ]
     tokens, weights = np.array([[0, 1], [2, 0], [1, 1]]), np.array([[0, 1], [1, 0], [2, 1]])
     sizes = {"hidden_size": 3, "dtype": "float64", "threads": 1}
