@@ -44,7 +44,7 @@ SLOW_FILES = {
     "cli/test_new.py",
     "cli/test_runs.py",
     "comparison/test_comparison.py",
-    "comparison/test_dask_backend.py",
+    "comparison/test_dask.py",
     "comparison/test_kill.py",
     "compiler/test_elementwise_ops.py",
     "compiler/test_linear_algebra.py",

@@ -15,7 +15,7 @@ from bench_results import made, slower
 import zoo
 from zoo import kernels
 from zoo.bench import tables
-from zoo.bench.bench import ROUNDS, SIZES, Sections, command, measure, mismatch, normalise_by_peak, time_cell
+from zoo.bench.bench import ROUNDS, SIZES, command, measure, mismatch, normalise_by_peak, time_cell
 from zoo.bench.peer_process import BenchError, PeerProcess, PeerServer, environment, installed_peers, serve
 from zoo.bench.peers import PEERS
 from zoo.bench.peers import zoo as zoo_peer
@@ -55,8 +55,8 @@ def test_invalid_shape_raises(text):
     [
         ({"cells": ()}, "nothing to measure"),
         ({"shapes": ()}, "nothing to measure"),
-        ({"peers": ("torhc",)}, r"no peer 'torhc'\. Did you mean 'torch'\?"),
-        ({"pythons": {"keras": "python"}}, "no peer 'keras'"),
+        ({"peers": ("torhc",)}, r"unknown peer 'torhc'\. Did you mean 'torch'\?"),
+        ({"pythons": {"keras": "python"}}, "unknown peer 'keras'"),
         ({"threads": 0}, "threads is 0"),
         ({"threads": 10**6}, "threads is 1000000"),
         ({"dtype": "float16"}, "dtype is 'float16'"),
@@ -79,7 +79,7 @@ def test_lists_and_interpreters_parse():
 
 
 def test_command_spells_out_defaults():
-    text = command(settings(peers=("jax",)), Sections(starts=False, growth=True))
+    text = command(settings(peers=("jax",), starts=False, growth=True))
     assert text == (
         "zoo bench --cells vanilla --shapes 4x3x8 --peers jax --threads 1 --dtype float32 --seconds 0.01 "
         "--no-compile --growth"
@@ -321,7 +321,7 @@ def test_peer_without_the_cell_is_skipped(tmp_path):
 
 def test_measure_runs_all_sections(monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    results = measure(settings(), Sections(starts=False, sampling=True))
+    results = measure(settings(starts=False, sampling=True))
     (timing,) = results.races
     assert (timing.cell, timing.shape, timing.counted, len(timing.steps)) == ("vanilla", "4x3x8", "shapes", 1)
     assert timing.zoo_step.least_s is not None
@@ -476,7 +476,7 @@ def test_invalid_baseline_raises(text, tmp_path):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match=r"is not a file of `zoo bench --json`"):
         read_baseline(path)
-    with pytest.raises(UsageError, match=r"cannot read .*: no such file or directory"):
+    with pytest.raises(UsageError, match=r"nothere\.json: no such file or directory"):
         read_baseline(tmp_path / "nothere.json")
 
 

@@ -27,8 +27,8 @@ def measured(monkeypatch):
     """Store the calls instead of measuring, and return fixed results."""
     calls = []
 
-    def measure(settings, parts, tell):
-        calls.append((settings, parts))
+    def measure(settings, tell):
+        calls.append(settings)
         tell("lstm 1x1x1")
         return made()
 
@@ -78,10 +78,10 @@ def test_flags_select_the_measurements(measured):
     sizes = ["--cells", "vanilla,mgu", "--shapes", "8x4x16", "--peers", "none", "--threads", 1]
     result = run(*sizes, "--no-compile", "--growth")
     assert result.exit_code == 0
-    ((settings, parts),) = measured
+    (settings,) = measured
     assert (settings.cells, [str(shape) for shape in settings.shapes]) == (("vanilla", "mgu"), ["8x4x16"])
     assert (settings.peers, settings.threads, settings.dtype) == ((), 1, "float32")
-    assert parts == bench.Sections(starts=False, sampling=False, growth=True)
+    assert (settings.starts, settings.sampling, settings.growth) == (False, False, True)
 
 
 def test_tables_go_to_stdout_and_progress_to_stderr(measured):
@@ -91,7 +91,7 @@ def test_tables_go_to_stdout_and_progress_to_stderr(measured):
     assert ["lstm", "1×1×1", "torch", "2", "4", "2.00", "4.00"] in lines
     assert "rejected: its loss is 1, that of zoo 2" in result.stdout
     assert "torch has no gru." in result.stdout
-    assert len(measured[0][0].shapes) == 5
+    assert len(measured[0].shapes) == 5
 
 
 def test_json_and_markdown(measured, tmp_path):

@@ -106,7 +106,7 @@ def initial_points(
     """
     who = f"{step.cell.label()}: fixed_points"
     if isinstance(starts, Mapping):
-        return _given(step, starts, who)
+        return _given_starts(step, starts, who)
     is_count = isinstance(starts, (int, np.integer)) and not isinstance(starts, bool)
     if not is_count or not 1 <= starts <= MAX_STARTS:
         raise UsageError(
@@ -134,7 +134,7 @@ def _visited_points(
     return points
 
 
-def _given(step: StateMap, starts: Mapping[str, Any], who: str) -> Array:
+def _given_starts(step: StateMap, starts: Mapping[str, Any], who: str) -> Array:
     if set(starts) != set(step.slices):
         raise UsageError(f"{who}: starts has the states {sorted(starts)}; expected {sorted(step.slices)}.")
     rows = {len(np.atleast_1d(value)) for value in starts.values()}

@@ -83,10 +83,10 @@ class StateMap:
             name: vectors[..., index].reshape(*vectors.shape[:-1], *shape) for (name, shape), index in parts
         }
 
-    def join(self, states: Sequence[Array], front: tuple[int, ...]) -> Array:
-        """Vectors ``(*front, S)`` of states."""
+    def join(self, states: Sequence[Array], leading: tuple[int, ...]) -> Array:
+        """Vectors ``(*leading, S)`` of states."""
         spread = [
-            np.broadcast_to(state, (*front, *shape)).reshape(*front, math.prod(shape))
+            np.broadcast_to(state, (*leading, *shape)).reshape(*leading, math.prod(shape))
             for state, shape in zip(states, self.shapes.values(), strict=True)
         ]
         return np.concatenate(spread, axis=-1)
@@ -101,8 +101,8 @@ class StateMap:
 
     def jacobian(self, step_inputs: StepInputs, vectors: Array) -> Array:
         """``d after / d before``, ``(..., S, S)``: rows are states after the step, columns states before."""
-        front = vectors.shape[:-1]
-        units = np.eye(self.size).reshape(self.size, *[1] * len(front), self.size)
+        leading = vectors.shape[:-1]
+        units = np.eye(self.size).reshape(self.size, *[1] * len(leading), self.size)
         return np.moveaxis(self.vjp(step_inputs, vectors, units), 0, -2)
 
 
@@ -111,35 +111,37 @@ class EquationStateMap(StateMap):
 
     def __init__(self, target: AnalysisTarget, layer: Direction) -> None:
         super().__init__(target, layer)
-        self.step_graph, self.back = step_graph_of(self.cell), step_vjp(self.cell, with_output=False)
+        self.step_graph, self.vjp_graph = step_graph_of(self.cell), step_vjp(self.cell, with_output=False)
         leaves = (*self.step_graph.params.values(), *self.step_graph.buffers.values())
         sizes = {"I": layer.input_size, "H": layer.hidden_size}
-        self.numbers = GraphInterpreter(
+        self.interpreter = GraphInterpreter(
             dict(zip(leaves, self.arrays, strict=True)), sizes, np.dtype(np.float64)
         )
         self._after = [self.step_graph.new_states[name] for name in self.shapes]
-        self._before = [self.back.dstate_in[name] for name in self.shapes]
-        seeds = [self.back.dstate_out[name] for name in self.shapes]
+        self._before = [self.vjp_graph.dstate_in[name] for name in self.shapes]
+        seeds = [self.vjp_graph.dstate_out[name] for name in self.shapes]
         known = [self.step_graph.x, *self.step_graph.inputs.values(), *self.step_graph.states.values()]
-        self._forward = self.numbers.compile(self._after, known)
-        self._backward = self.numbers.compile(self._before, [*known, *seeds])
+        self._forward = self.interpreter.compile(self._after, known)
+        self._backward = self.interpreter.compile(self._before, [*known, *seeds])
 
     def step(self, step_inputs: StepInputs, vectors: Array) -> Array:
         """As in :class:`StateMap`."""
-        return self.join(self._forward(self._given(step_inputs, vectors, self._after)), vectors.shape[:-1])
+        return self.join(
+            self._forward(self._leaf_values(step_inputs, vectors, self._after)), vectors.shape[:-1]
+        )
 
     def vjp(self, step_inputs: StepInputs, vectors: Array, seeds: Array) -> Array:
         """As in :class:`StateMap`."""
-        leaves = {self.back.dstate_out[name]: value for name, value in self.split(seeds).items()}
-        gradients = self._backward(self._given(step_inputs, vectors, self._before) | leaves)
+        leaves = {self.vjp_graph.dstate_out[name]: value for name, value in self.split(seeds).items()}
+        gradients = self._backward(self._leaf_values(step_inputs, vectors, self._before) | leaves)
         return self.join(gradients, (len(seeds), *vectors.shape[:-1]))
 
-    def _given(self, step_inputs: StepInputs, vectors: Array, nodes: Sequence[Any]) -> dict[Any, Array]:
+    def _leaf_values(self, step_inputs: StepInputs, vectors: Array, nodes: Sequence[Any]) -> dict[Any, Array]:
         states = {**self.split(vectors), **step_inputs.discrete}
         values = {self.step_graph.states[name]: value for name, value in states.items()}
         values |= dict(zip(self.step_graph.inputs.values(), step_inputs.inputs, strict=True))
         return values | {
-            self.step_graph.x: input_as_needed(self.step_graph, nodes, step_inputs.x, self.numbers)
+            self.step_graph.x: input_as_needed(self.step_graph, nodes, step_inputs.x, self.interpreter)
         }
 
 

@@ -32,27 +32,11 @@ Progress = Callable[[str], None]
 _QUIET_LOAD = 0.25  # load average per processor of an idle machine
 
 
-@dataclass(frozen=True)
-class Sections:
-    """The optional sections of a run.
-
-    Args:
-        starts: Compile and load times.
-        sampling: Symbols per second.
-        growth: Time per symbol as sizes grow.
-    """
-
-    starts: bool = True
-    sampling: bool = False
-    growth: bool = False
-
-
-def measure(settings: Settings, sections: Sections, progress: Progress = lambda _: None) -> Results:
+def measure(settings: Settings, progress: Progress = lambda _: None) -> Results:
     """Run the benchmark.
 
     Args:
         settings: Cells, shapes, peers and other settings.
-        sections: The optional sections.
         progress: Called with a short message before each measurement.
 
     Raises:
@@ -70,17 +54,17 @@ def measure(settings: Settings, sections: Sections, progress: Progress = lambda 
         for cell, shape in itertools.product(settings.cells, settings.shapes):
             progress(f"{cell} {shape}")
             timings.append(time_cell(cell, shape, settings, own, peers, folder))
-        for cell in settings.cells if sections.starts else ():
+        for cell in settings.cells if settings.starts else ():
             progress(f"{cell}: compiling it with an empty cache, then loading it")
             starts.append(measure_startup(cell, settings))
-        for cell in settings.cells if sections.sampling else ():
+        for cell in settings.cells if settings.sampling else ():
             progress(f"{cell}: sampling")
             sampling += measure_sampling(cell, settings, own, peers, folder)
-        for cell, letter in itertools.product(settings.cells, SIZES) if sections.growth else ():
+        for cell, letter in itertools.product(settings.cells, SIZES) if settings.growth else ():
             progress(f"{cell}: growth in {letter}")
             growth += measure_scaling(cell, letter, settings, own, folder)
         return Results(
-            command(settings, sections),
+            command(settings),
             now.strftime("%Y-%m-%d %H:%M UTC"),
             info,
             {"threads": settings.threads, "dtype": settings.dtype, "seconds": settings.seconds},
@@ -93,7 +77,7 @@ def measure(settings: Settings, sections: Sections, progress: Progress = lambda 
         )
 
 
-def command(settings: Settings, sections: Sections) -> str:
+def command(settings: Settings) -> str:
     """The command that repeats the run, with every default spelled out."""
     options = {
         "cells": ",".join(settings.cells),
@@ -103,7 +87,7 @@ def command(settings: Settings, sections: Sections) -> str:
         "dtype": settings.dtype,
         "seconds": f"{settings.seconds:g}",
     }
-    switches = {"no-compile": not sections.starts, "sampling": sections.sampling, "growth": sections.growth}
+    switches = {"no-compile": not settings.starts, "sampling": settings.sampling, "growth": settings.growth}
     arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
     return shlex.join(["zoo", "bench", *arguments, *(f"--{name}" for name, on in switches.items() if on)])
 

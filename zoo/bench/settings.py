@@ -57,6 +57,9 @@ class Settings:
         dtype: ``"float32"`` or ``"float64"``.
         seconds: Time for each library at each cell and shape.
         pythons: Interpreters of peers in separate environments, by peer.
+        starts: Whether to measure compile and load times.
+        sampling: Whether to measure symbols per second.
+        growth: Whether to measure the time per symbol as sizes grow.
 
     Raises:
         UsageError: if there is nothing to measure, a peer is unknown, or a number is invalid.
@@ -69,6 +72,9 @@ class Settings:
     dtype: str = "float32"
     seconds: float = 1.0
     pythons: Mapping[str, str] = field(default_factory=dict)
+    starts: bool = True
+    sampling: bool = False
+    growth: bool = False
 
     def __post_init__(self) -> None:
         """Validate before minutes of measurements."""

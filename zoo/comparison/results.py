@@ -395,12 +395,7 @@ def write_results(
     records = {"runs": runs, "sweep": sweep, "summary": summary, "overall": overall}
     rows = {name: [vars(row) for row in each] for name, each in records.items()}
     write_json(folder / RESULTS_FILE, {"format": FORMAT, **metadata, **rows})
-    text = as_csv(runs).encode("utf-8", "backslashreplace")  # a lone surrogate
-    write_bytes(folder / TABLE_FILE, text)
-
-
-def as_csv(runs: Sequence[RunRecord]) -> str:
-    """Format records as CSV with a header; None becomes an empty field."""
     headings = tuple(vars(runs[0])) if runs else ()
-    rows = (("" if value is None else str(value) for value in vars(run).values()) for run in runs)
-    return TextTable("", headings, tuple(map(tuple, rows))).csv()
+    texts = (("" if value is None else str(value) for value in vars(run).values()) for run in runs)
+    table = TextTable("", headings, tuple(map(tuple, texts))).csv()
+    write_bytes(folder / TABLE_FILE, table.encode("utf-8", "backslashreplace"))  # a lone surrogate

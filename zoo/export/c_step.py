@@ -25,7 +25,6 @@ from zoo.compiler.codegen.storage import (
     merged_axes,
 )
 from zoo.compiler.codegen.writer import identifiers_in
-from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.dims import ONE, ZERO, Dim, as_dim, concrete_shape, product
 from zoo.compiler.ir.graph import Level, Node, View, contiguous, view_of
 from zoo.compiler.ir.op_table import Kind
@@ -156,13 +155,6 @@ def _named_slices(step: CStepEmitter) -> dict[str, list[tuple[int, str]]]:
     return slices
 
 
-def step_for_export(step_graph: StepGraph) -> StepGraph:
-    """Rewrite the step for few arrays: sums of products accumulate in place, slices cost nothing."""
-    step_graph = step_graph.map_nodes(fuse_accumulations(step_graph.outputs))
-    step_graph = step_graph.map_nodes(push_slices_down(step_graph.outputs))
-    return step_with_copies(step_graph)
-
-
 class CStepEmitter(StorageMap):
     """Names and arrays of a step function.
 
@@ -176,7 +168,10 @@ class CStepEmitter(StorageMap):
     """
 
     def __init__(self, direction: DirectionExport, is_tokens: bool) -> None:
-        step_graph = step_for_export(direction.step_graph)
+        # Few arrays: sums of products accumulate in place, slices cost nothing.
+        step_graph = direction.step_graph
+        step_graph = step_graph.map_nodes(fuse_accumulations(step_graph.outputs))
+        step_graph = step_with_copies(step_graph.map_nodes(push_slices_down(step_graph.outputs)))
         super().__init__(step_graph, decode_schedule(step_graph), c_names(), step_graph.value_names())
         self.direction, self.dtype, self.is_tokens = direction, direction.dtype, is_tokens
         self.constants: dict[str, Array] = {}

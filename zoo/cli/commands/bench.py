@@ -79,20 +79,19 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     must compute the same loss before it is timed. Then the libraries run in turn, with the same number of
     threads. Run nothing else at the same time.
     """
-    from zoo.bench.bench import Sections, measure
+    from zoo.bench.bench import measure
     from zoo.bench.results import check_comparable, read_baseline
     from zoo.tables import parse_marker
 
-    sections = Sections(not given.pop("no_compile"), given.pop("sampling"), given.pop("growth"))
     files = {name: given.pop(name) for name in ("json_file", "chart")}
     files["marker"] = parse_marker(markdown, "bench") if (markdown := given.pop("markdown")) else None
     baseline_file = given.pop("older")
     baseline = read_baseline(baseline_file) if baseline_file else None
-    settings = _settings(**given)
+    settings = _settings(starts=not given.pop("no_compile"), **given)
     if baseline:
         check_comparable(baseline, settings)
     _check_files(**files)
-    results = measure(settings, sections, echo_err)
+    results = measure(settings, echo_err)
     _show(results)
     _write(results, **files)
     if baseline and not _check_regressions(baseline, results):
@@ -120,6 +119,7 @@ def _settings(
     threads: int | None,
     dtype: str,
     seconds: float,
+    **sections: bool,
 ) -> Settings:
     """Validate the flags."""
     from zoo.bench import settings as s
@@ -136,6 +136,7 @@ def _settings(
         dtype,
         seconds,
         pythons,
+        **sections,
     )
     _check_cells(settings)
     return settings
