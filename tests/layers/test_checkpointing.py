@@ -99,9 +99,9 @@ def test_valid_recompute(given, meant):
 
 @pytest.mark.parametrize("wrong", [0, -3, 1.5, False, "cbrt", [2]])
 def test_invalid_recompute_raises(wrong):
-    with pytest.raises(UsageError, match=r"recompute is .*; expected None to keep everything, steps per"):
+    with pytest.raises(UsageError, match=r"recompute is .*; expected the steps of a segment, an integer"):
         zoo.Recurrent("vanilla", 3, H, recompute=wrong)
-    with pytest.raises(UsageError, match=r"recompute is .*; expected None to keep everything, steps per"):
+    with pytest.raises(UsageError, match=r"recompute is .*; expected the steps of a segment, an integer"):
         zoo.LanguageModel(VOCAB, hidden_size=H, recompute=wrong)
 
 
@@ -318,7 +318,7 @@ def test_recompute_setting_of_run():
     assert Config().recompute is None
     for value in (None, 3, "sqrt", True):
         assert Config(recompute=value).recompute == value
-    with pytest.raises(UsageError, match="recompute is 'cbrt'; expected None"):
+    with pytest.raises(UsageError, match="recompute is 'cbrt'; expected the steps of a segment"):
         Config(recompute="cbrt")
 
 

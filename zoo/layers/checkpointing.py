@@ -12,7 +12,7 @@ is never read. Every end costs one more call of the kernel.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -39,8 +39,7 @@ class Chunk(NamedTuple):
     row_count: int
 
 
-@dataclass(frozen=True)
-class TimeChunks:
+class TimeChunks(NamedTuple):
     """A partition of the time of some rows.
 
     Args:
@@ -141,18 +140,23 @@ def absolute_range(segment: Segment, steps: slice, rows: Rows) -> tuple[slice, R
     return absolute_steps, np.arange(base.start, base.stop)[rows]
 
 
-def leading_states(state: Arrays, count: int) -> Arrays:
-    """States of the leading rows."""
-    return {name: value[:count] for name, value in state.items()}
+def leading_states(names: Iterable[str], state: Mapping[str, Array], count: int) -> Arrays:
+    """Some states of the leading rows."""
+    return {name: state[name][:count] for name in names}
 
 
-def update_leading_rows(state: Arrays, leading: Arrays) -> Arrays:
-    """States of all rows, or their gradients, with new values for the leading rows."""
+def update_leading_rows(state: Mapping[str, Array], leading: Arrays) -> Arrays:
+    """States of all rows, or their gradients, with new values for the leading rows.
+
+    Args:
+        state: States of all rows; others than the leading ones have are left out.
+        leading: New values.
+    """
     return {
         name: first
-        if len(first := leading[name]) == len(value)
-        else np.concatenate([first, value[len(first) :]])
-        for name, value in state.items()
+        if len(first) == len(before := state[name])
+        else np.concatenate([first, before[len(first) :]])
+        for name, first in leading.items()
     }
 
 

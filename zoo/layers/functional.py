@@ -95,8 +95,7 @@ def fingerprint(vector: Array) -> Fingerprint:
     return Fingerprint(vector, digest(vector.view(np.uint32)))
 
 
-@dataclass(frozen=True)
-class Tape:
+class Tape(NamedTuple):
     """Everything that the backward pass needs of one forward pass; any number may be alive at once.
 
     Args:

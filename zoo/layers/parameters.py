@@ -138,7 +138,7 @@ class FlatParameters:
             UsageError: if a value does not fit its array.
         """
         for name, value in as_mapping(arrays, "arrays").items():
-            self._arrays[name] = value
+            self.arrays[name] = value
 
     @property
     def theta(self) -> Array:
@@ -161,7 +161,7 @@ class FlatParameters:
     @property
     def arrays(self) -> ArrayViews:
         """Parameters and buffers by name, as kernels take them."""
-        return self._arrays
+        return ArrayViews(self._arrays)
 
     def metadata(self) -> dict[str, Any]:
         """Everything but the arrays, as JSON in a checkpoint."""
@@ -205,7 +205,7 @@ class FlatParameters:
         self.grads = ArrayViews(self.layout.views(grad))
         self.buffers = ArrayViews(_read_only(self._buffer_layout.views(buffers)))
         # Writable views for kernels: to Numba, read-only arrays have another type.
-        self._arrays = ArrayViews({**self.params, **self._buffer_layout.views(buffers)})
+        self._arrays = {**self.params, **self._buffer_layout.views(buffers)}
 
 
 # Prefixes of the names of arrays in a checkpoint.

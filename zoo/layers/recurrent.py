@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -306,7 +305,7 @@ class Recurrent(FlatParameters):
         y, last, tape = self.functional.apply(
             arrays, x, state, noise, lengths, inputs, self.threads, trace=trace, theta=theta
         )
-        return self._swap(y), last, replace(tape, trace=self._swap_traces(tape.trace))
+        return self._swap(y), last, tape._replace(trace=self._swap_traces(tape.trace))
 
     def vjp(
         self, tape: Tape, dy: ArrayLike, dstate: GivenState | None = None

@@ -155,13 +155,17 @@ def _forward_chunks(
     chunks: TimeChunks,
 ) -> tuple[Array, Arrays, list[DirectionTape]]:
     """Run a direction chunk by chunk and concatenate the outputs, with zeros behind the ends of rows."""
-    carry = {name: state[name] for name in direction.states}
+    carry = dict(state)
     outputs, tapes = [], []
     for steps, count in chunks.chunks:
         rows = slice(0, count)
         chunk_inputs = tuple([slice_batch(value, steps, rows) for value in inputs])
         y, last, tape = direction.forward(
-            arrays, slice_batch(x, steps, rows), leading_states(carry, count), chunk_inputs, steps.start
+            arrays,
+            slice_batch(x, steps, rows),
+            leading_states(direction.states, carry, count),
+            chunk_inputs,
+            steps.start,
         )
         if not chunks.keeps_tapes:  # views instead of copies of x and the inputs
             views = tuple([value[steps, rows] for value in inputs])
@@ -181,12 +185,12 @@ def _backward_chunks(
     hook: BackwardHook | None,
 ) -> tuple[Array | None, Arrays, list[Array]]:
     """Gradients with respect to x (None for tokens), the initial states, and the parameters."""
-    dstate = {name: dlast[name] for name in direction.states}
+    dstate = dict(dlast)
     input_gradients, total = [], list[Array]()
     for each in reversed(tapes):
         tape = each if each.saved is not None else direction.rerun(arrays, each)
         steps, rows = tape.steps, tape.rows
-        part, dfinal = slice_batch(dy, steps, rows), leading_states(dstate, rows.stop)
+        part, dfinal = slice_batch(dy, steps, rows), leading_states(direction.states, dstate, rows.stop)
         if hook is not None:
             hook(direction, steps, rows, tape, part, dfinal)
         dx, dinitial, gradients = direction.backward(arrays, tape, part, dfinal)
@@ -251,6 +255,8 @@ class Stack:
         self.layers = build_layers(config)
         self.directions = [direction for layer in self.layers for direction in layer.directions]
         self.output_size = self.layers[-1].output_size
+        width = len(self.layers[0].directions)
+        self._layer_slices = [slice(n, n + width) for n in range(0, len(self.directions), width)]
         lowest_last = [each.inputs.items() for each in reversed(self.directions)]
         self.input_shapes = {name: shape for inputs in lowest_last for name, shape in inputs}
         shared = [name for name, each in self.inputs.items() if not isinstance(each, Noise)]
@@ -340,7 +346,7 @@ class Stack:
 
     def weights(self, arrays: Mapping[str, Array]) -> StackWeights:
         """The parameters and buffers of each direction, as kernels take them, from all by name."""
-        return [tuple(arrays[name] for name in direction.arrays) for direction in self.directions]
+        return [tuple([arrays[name] for name in direction.arrays]) for direction in self.directions]
 
     def forward(
         self,
@@ -418,8 +424,7 @@ class Stack:
         return [dstate[state][rows].sum(axis=0) for state in self.learned.values()]
 
     def _by_layer(self, weights: StackWeights) -> list[StackWeights]:
-        width = len(self.layers[0].directions)
-        return [weights[start : start + width] for start in range(0, len(weights), width)]
+        return [weights[place] for place in self._layer_slices]
 
     def _shapes(self, kind: str) -> dict[str, tuple[int, ...]]:
         return {name: shape for each in self.directions for name, shape in getattr(each, kind).items()}
