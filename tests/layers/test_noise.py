@@ -48,6 +48,25 @@ def x():
     return np.random.default_rng(0).normal(size=(T, B, 3))
 
 
+class Rate(zoo.Cell):
+    """h' = h + 0.2 (tanh(h U + x W) - h) + xi: a rate model with private noise."""
+
+    W = zoo.Param("I", "H", init="glorot_uniform")
+    U = zoo.Param("H", "H", init="orthogonal")
+    h = zoo.State("H")
+    xi = zoo.Noise("H", scale="sigma")
+    sigma = zoo.Option(0.1, low=0.0)
+
+    def step(self, x, h, xi):
+        return h + 0.2 * (np.tanh(h @ self.U + x @ self.W) - h) + xi
+
+
+def gaussian(scale=0.5, per="step", steps=(0, 50), rows=(0, 40), draw=(5, 7), layer=0):
+    noise = zoo.Noise("H", scale=1.0, per=per)
+    noise.name = "xi"
+    return draw_noise(noise, scale, draw, layer, (slice(*steps), slice(*rows)), (6,), np.dtype(np.float64))
+
+
 def drawn(name="drop", per="step", chance=0.3, draw=(5, 7), layer=0, steps=(0, 50), rows=(0, 40), shape=(6,)):
     noise = zoo.Noise("H", probability=0.5, per=per)
     noise.name = name
@@ -220,3 +239,100 @@ def test_noise_probability_must_name_a_probability_option(option):
                 **parts,
             },
         )
+
+
+# ---- Gaussian noise -----------------------------------------------------------------------------------
+
+
+def test_moments_of_gaussian_noise():
+    noise = gaussian(steps=(0, 200), rows=(0, 100)) / 0.5
+    n = noise.size
+    # Standard errors of the moments of n normal numbers: 1, 2, 15 and 96, divided by n, are their variances.
+    for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
+        assert abs((noise**power).mean() - moment) < 4.5 * np.sqrt(variance / n)
+    assert 4 < np.abs(noise).max() < 7
+    for axis in range(3):  # neighbours along every axis are uncorrelated
+        first, second = np.split(np.moveaxis(noise, axis, 0)[: noise.shape[axis] // 2 * 2], 2)
+        assert abs((first * second).mean()) < 4.5 / np.sqrt(first.size)
+
+
+def test_gaussian_noise_depends_on_position_only():
+    np.testing.assert_array_equal(gaussian(steps=(10, 20), rows=(8, 16)), gaussian()[10:20, 8:16])
+    np.testing.assert_array_equal(gaussian(scale=1.0), 2 * gaussian())
+    for other in ({"draw": (6, 7)}, {"draw": (5, 8)}, {"layer": 1}):
+        assert abs(np.corrcoef(gaussian().ravel(), gaussian(**other).ravel())[0, 1]) < 0.05
+    constant = gaussian(per="sequence")
+    assert (constant == constant[0]).all()
+    assert not gaussian(scale=0.0).any()
+    with pure_python():
+        plain = gaussian(steps=(0, 5), rows=(0, 3))
+    np.testing.assert_allclose(plain, gaussian(steps=(0, 5), rows=(0, 3)), rtol=1e-14)
+
+
+def test_private_noise_of_a_rate_model(x):
+    def rate(**options):
+        return zoo.Recurrent(Rate, 3, H, num_layers=2, dtype="float64", seed=1, **options)
+
+    rnn = rate(threads=1)
+    y, _ = rnn(x, noise=(3, 1))
+    np.testing.assert_array_equal(rate(threads=3)(x, noise=(3, 1))[0], y)
+    np.testing.assert_array_equal(rate(recompute=2)(x, noise=(3, 1))[0], y)
+    parts, state = [], None
+    first, _ = rnn(x[:4], noise=(3, 1))
+    np.testing.assert_array_equal(first, y[:4])
+    assert (rnn(x, noise=(3, 2))[0] != y).any()
+    expected, _ = rnn(x, xi=np.zeros((T, B, H)))
+    np.testing.assert_array_equal(rnn(x)[0], expected)
+    quiet = zoo.Recurrent(Rate(sigma=0.0), 3, H, num_layers=2, dtype="float64", seed=1, threads=1)
+    np.testing.assert_array_equal(quiet(x, noise=(3, 1))[0], expected)
+    for t in range(3):
+        output, state = rnn.step(x[t], state, noise=(3, t))
+        parts.append(output)
+    assert np.ptp(np.array(parts) - expected[:3]) > 0.1
+
+
+def test_models_draw_noise_in_evaluation_on_request(x):
+    model = zoo.SequenceModel(Rate, 3, 2, H, loss="squared_error", dtype="float64", threads=1)
+    targets = np.zeros((T, B, 2))
+    noisy, state = model.loss_and_grad(x, targets, noise=(0, 1))
+    assert model.loss(x, targets, noise=(0, 1))[0] == noisy
+    assert model.loss(x, targets)[0] != noisy
+    outputs, _ = model.outputs(x, noise=(0, 1))
+    np.testing.assert_array_equal(model.predict(x, noise=(0, 1))[0], outputs)
+    loss, evaluated, last = model.evaluate_batch(x, targets, noise=(0, 1))
+    np.testing.assert_array_equal(evaluated, outputs)
+    np.testing.assert_array_equal(last["h"], state["h"])
+    assert loss == pytest.approx(noisy, rel=1e-12)
+    text = zoo.LanguageModel("ab", Rate, H, threads=1)
+    tokens = np.zeros((T, B), int)
+    assert (text.logits(tokens, noise=(0, 1))[0] != text.logits(tokens)[0]).any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"scale": -1.0}, "the scale is -1.0; expected a number of zero or more, or the name of an option"),
+        ({"scale": float("nan")}, "the scale is nan"),
+        ({"scale": float("inf")}, "the scale is inf"),
+        ({"scale": 1.0, "probability": 0.1}, "probability is 0.1 and scale is 1.0; expected a probability"),
+    ],
+)
+def test_invalid_gaussian_declarations(arguments, words):
+    with pytest.raises(zoo.DefinitionError, match=words):
+        zoo.Noise("H", **arguments)
+
+
+@pytest.mark.parametrize("option", [zoo.Option(1.0), zoo.Option(1, low=0), zoo.Option(1.0, low=-1.0)])
+def test_scale_by_name_is_an_option_of_zero_or_more(option):
+    with pytest.raises(zoo.DefinitionError, match=r"the scale of noise 'xi' is 's'; .* a float with low=0.0"):
+
+        class Wrong(zoo.Cell):
+            """A cell for tests."""
+
+            W = zoo.Param("I", "H")
+            h = zoo.State("H")
+            xi = zoo.Noise("H", scale="s")
+            s = option
+
+            def step(self, x, h, xi):
+                return x @ self.W + xi

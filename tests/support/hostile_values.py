@@ -327,7 +327,7 @@ def calls(folder: Path) -> dict[str, Call]:
         "Buffer": (zoo.Buffer, {**shape, "init": "zeros", **help, "complex": False}),
         "State": (zoo.State, {"shape": ("H",), **help, "complex": False, "discrete": False}),
         "Input": (zoo.Input, {**shape, "default": 0.0, **help}),
-        "Noise": (zoo.Noise, {**shape, "probability": 0.5, "per": "step", **help}),
+        "Noise": (zoo.Noise, {**shape, "probability": 0.5, "scale": None, "per": "step", **help}),
         "StateSlot": (zoo.StateSlot, {"shape": ("P",), **help}),
         "Gates": (zoo.Gates, {"forget_gate": "z", "candidate": ""}),
         "Option": (zoo.Option, {"default": 1.0, **help}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,63 +14,92 @@ PERIODS = ("step", "sequence")
 
 
 class Noise(Input):
-    """Zeros and ones, drawn for a cell in training, as in ``drop = zoo.Noise("H", probability="p")``.
+    """Random numbers, drawn for a cell: ``drop = zoo.Noise("H", probability="p")``.
 
-    ``rnn.forward(x, state, noise=(seed, step))`` draws them independently for every layer, sequence and
-    element. Without ``noise=``, in evaluation, each element is its expectation, the probability. Noise can
-    also be passed by name, as any input. It has no gradient.
+    They are zeros and ones, or Gaussian with mean zero if there is a ``scale``, as private noise of rate
+    models: ``xi = zoo.Noise("H", scale="sigma")``. ``rnn.forward(x, state, noise=(seed, step))`` draws them
+    independently for every layer, sequence and element. Without ``noise=``, in evaluation, each element is
+    its expectation: the probability, or zero. Noise can also be passed by name, as any input. It has no
+    gradient.
 
     Args:
         *shape: Sizes for one sequence; none for a scalar.
         probability: The probability of a one: a number from 0 to 1, or the name of an option that is one.
+        scale: The standard deviation of Gaussian noise: a number of zero or more, or the name of an option
+            that is one; None for zeros and ones.
         per: ``"step"``, or ``"sequence"`` for values that are the same in all steps of one call.
-        help: What it is, in one line.
+        help: Its purpose, in one line.
 
     Raises:
-        DefinitionError: if the probability or ``per`` is invalid.
+        DefinitionError: if the probability, the scale or ``per`` is invalid.
     """
 
     kind = "noise"
 
     def __init__(
-        self, *shape: int | str, probability: float | str = 0.5, per: str = "step", help: str = ""
+        self,
+        *shape: int | str,
+        probability: float | str = 0.5,
+        scale: float | str | None = None,
+        per: str = "step",
+        help: str = "",
     ) -> None:
-        is_number = type(probability) in (int, float) and 0 <= float(probability) <= 1
-        if not is_number and not isinstance(probability, str):
+        if probability != 0.5 and scale is not None:
             raise DefinitionError(
-                f"zoo.Noise: the probability is {short_repr(probability)}; expected a number from 0 to 1, or "
+                f"zoo.Noise: probability is {short_repr(probability)} and scale is {short_repr(scale)}; "
+                f"expected a probability for zeros and ones, or a scale for Gaussian noise."
+            )
+        self.is_gaussian = scale is not None
+        self.parameter_name, high = (
+            ("scale", sys.float_info.max) if self.is_gaussian else ("probability", 1.0)
+        )
+        parameter = probability if scale is None else scale
+        is_number = isinstance(parameter, (int, float)) and not isinstance(parameter, bool)
+        if not isinstance(parameter, str) and not (is_number and 0 <= parameter <= high):
+            expected = "a number of zero or more" if self.is_gaussian else "a number from 0 to 1"
+            raise DefinitionError(
+                f"zoo.Noise: the {self.parameter_name} is {short_repr(parameter)}; expected {expected}, or "
                 f"the name of an option."
             )
         if not isinstance(per, str) or per not in PERIODS:
             raise DefinitionError(
                 f"zoo.Noise: per is {short_repr(per)}; expected one of {', '.join(PERIODS)}."
             )
-        default = 0.5 if isinstance(probability, str) else float(probability)
+        default = 0.0 if self.is_gaussian else 0.5 if isinstance(parameter, str) else float(parameter)
         super().__init__(*shape, default=default, help=help)
-        self.probability, self.per = probability, per
+        self._parameter, self.per = parameter, per
+
+    def parameter(self, options: Mapping[str, Any]) -> float:
+        """The probability of a one, or the scale of Gaussian noise."""
+        return float(options[self._parameter] if isinstance(self._parameter, str) else self._parameter)
 
     def value(self, options: Mapping[str, Any]) -> float:
-        """The expectation: the probability of a one."""
-        return float(options[self.probability]) if isinstance(self.probability, str) else self.default
+        """The expectation: the probability of a one, or zero."""
+        return 0.0 if self.is_gaussian else self.parameter(options)
 
     def check(self, options: Mapping[str, Option[Any]], owner: str) -> None:
-        """Check that a probability given by name is an option from 0 to 1.
+        """Check that a probability or scale given by name is an option with suitable limits.
 
         Raises:
             DefinitionError: naming the class, the noise and the option.
         """
-        if not isinstance(self.probability, str):
+        if not isinstance(self._parameter, str):
             return
-        option = options.get(self.probability)
-        if option is None or not _is_probability(option):
+        option = options.get(self._parameter)
+        fits = option is not None and (_is_scale(option) if self.is_gaussian else _is_probability(option))
+        if option is None or not fits:
+            limits = "low=0.0" if self.is_gaussian else "low=0.0 and high=1.0 (or below=1.0)"
             raise DefinitionError(
-                f"{owner}: the probability of noise {self.name!r} is {self.probability!r}; expected the name "
-                f"of an option of the class that is a float with low=0.0 and high=1.0 (or below=1.0)."
+                f"{owner}: the {self.parameter_name} of noise {self.name!r} is {self._parameter!r}; expected "
+                f"the name of an option of the class that is a float with {limits}."
             )
-        self.default = option.default
+        self.default = 0.0 if self.is_gaussian else option.default
+
+
+def _is_scale(option: Option[Any]) -> bool:
+    return option.type is float and option.low is not None and option.low >= 0
 
 
 def _is_probability(option: Option[Any]) -> bool:
     highest = option.high if option.high is not None else option.below
-    is_bounded = option.type is float and option.low is not None and option.low >= 0
-    return is_bounded and highest is not None and highest <= 1
+    return _is_scale(option) and highest is not None and highest <= 1

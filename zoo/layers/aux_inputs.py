@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -93,8 +93,8 @@ class AuxInputSource:
         value = declared.value(direction.cell.options)
         given = self.reversed if direction.reverse else self.given
         if name not in given and self.noise_key is not None and isinstance(declared, Noise):
-            index = direction.rng_index
-            return draw_noise(declared, value, self.noise_key, index, block, shape, self.dtype)
+            parameter, index = declared.parameter(direction.cell.options), direction.rng_index
+            return draw_noise(declared, parameter, self.noise_key, index, block, shape, self.dtype)
         key = (name, direction.reverse) if name in given else (shape, value)
         if key not in shared:
             steps, rows = block
@@ -123,26 +123,27 @@ def check_noise(noise: Any) -> NoiseKey | None:
 
 def draw_noise(
     declared: Noise,
-    probability: float,
+    parameter: float,
     key: NoiseKey,
     layer: int,
     block: Block,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
 ) -> Array:
-    """Noise of some time steps and rows of one layer: ones and zeros, ``(T, B, ...)``.
+    """Noise of some time steps and rows of one layer: ones and zeros, or Gaussian, ``(T, B, ...)``.
 
     Args:
-        declared: The declaration, for its name and period.
-        probability: Probability of a one.
+        declared: The declaration, for its name, period and distribution.
+        parameter: Probability of a one, or the standard deviation.
         key: Seed and training step.
         layer: Number of the direction in the random streams.
         block: Time steps and rows.
         shape: Shape of one row.
         dtype: Of the result.
     """
-    is_constant = declared.per == "sequence"
-    return _bernoulli(_stream_key(declared.name, key, layer), probability, block, is_constant, shape, dtype)
+    is_constant, stream = declared.per == "sequence", _stream_key(declared.name, key, layer)
+    fill = fill_gaussian if declared.is_gaussian else fill_bernoulli
+    return _fill(fill, stream, parameter, block, is_constant, shape, dtype)
 
 
 def draw_dropout(
@@ -161,14 +162,16 @@ def draw_dropout(
         size: Features of the input.
         dtype: Of the result.
     """
-    mask = _bernoulli(_stream_key(DROPOUT_STREAM, key, layer), 1 - dropout, block, False, (size,), dtype)
+    stream = _stream_key(DROPOUT_STREAM, key, layer)
+    mask = _fill(fill_bernoulli, stream, 1 - dropout, block, False, (size,), dtype)
     mask *= dtype.type(1 / (1 - dropout))
     return mask
 
 
-def _bernoulli(
+def _fill(
+    fill: Callable[..., None],
     key: np.uint64,
-    probability: float,
+    parameter: float,
     block: Block,
     is_constant: bool,
     shape: tuple[int, ...],
@@ -176,7 +179,7 @@ def _bernoulli(
 ) -> Array:
     steps, rows = block[0], row_indices(block[1])
     draws = np.empty((steps.stop - steps.start, rows.size, math.prod(shape)), dtype)
-    fill_bernoulli(key, probability, np.uint64(steps.start), rows, is_constant, draws)
+    fill(key, parameter, np.uint64(steps.start), rows, is_constant, draws)
     return draws.reshape(*draws.shape[:2], *shape)
 
 
@@ -212,3 +215,23 @@ def fill_bernoulli(
             for n in range(out.shape[2]):
                 u = random_uniform(np.uint64(row_key), np.uint64(n))
                 out[t, b, n] = one if u < probability else zero
+
+
+@njit
+def fill_gaussian(
+    key: np.uint64, scale: float, first: np.uint64, rows: Array, is_constant: bool, out: Array
+) -> None:
+    """Fill ``out (T, B, N)`` with Gaussian numbers of mean zero; arguments as for :func:`fill_bernoulli`.
+
+    Each is the cosine of a pair of G. E. P. Box & M. E. Muller 1958, https://doi.org/10.1214/aoms/1177706645,
+    so that it depends on its own position only.
+    """
+    for t in range(out.shape[0]):
+        step = np.uint64(0) if is_constant else first + np.uint64(t)
+        step_key = random_bits(key, step)
+        for b in range(out.shape[1]):
+            row_key = random_bits(np.uint64(step_key), rows[b])
+            for n in range(out.shape[2]):
+                u = 1.0 - random_uniform(np.uint64(row_key), np.uint64(2 * n))  # above zero
+                angle = 2.0 * math.pi * random_uniform(np.uint64(row_key), np.uint64(2 * n + 1))
+                out[t, b, n] = scale * math.sqrt(-2.0 * math.log(u)) * math.cos(angle)

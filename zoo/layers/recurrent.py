@@ -202,7 +202,12 @@ class Recurrent(FlatParameters):
     __call__ = forward
 
     def step(
-        self, x: ArrayLike, state: GivenState | None = None, **inputs: ArrayLike
+        self,
+        x: ArrayLike,
+        state: GivenState | None = None,
+        *,
+        noise: tuple[int, int] | None = None,
+        **inputs: ArrayLike,
     ) -> tuple[Floats, States]:
         """Run the layers over one time step of a stream, without a tape and in the calling thread.
 
@@ -215,6 +220,7 @@ class Recurrent(FlatParameters):
         Args:
             x: Floats ``(B, I)`` or integer tokens ``(B,)``.
             state: As for :meth:`forward`; the states that the last call returned.
+            noise: As for :meth:`forward`; give another step in every call. None for expectations.
             **inputs: Auxiliary inputs of the cell, ``dt=...`` of shape ``(B, ...)``.
 
         Returns:
@@ -229,7 +235,7 @@ class Recurrent(FlatParameters):
         x = as_inputs(as_array(x, who)[np.newaxis], stack.input_size, self.dtype, who)
         batch = x.shape[1]
         given = {name: as_array(value, who)[np.newaxis] for name, value in inputs.items()}
-        aux = stack.aux_inputs(given, (1, batch), self.dtype).chunk(slice(0, 1), slice(0, batch))
+        aux = stack.aux_inputs(given, (1, batch), self.dtype, noise).chunk(slice(0, 1), slice(0, batch))
         initial = stack.initial_states(state, self._arrays, batch, self.dtype)
         y, last, _ = stack.forward(stack.weights(self._arrays), x, initial, aux)
         return y[0], States(last)

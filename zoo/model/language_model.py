@@ -116,20 +116,26 @@ class LanguageModel(Model):
         )
 
     def logits(
-        self, inputs: Any, state: GivenState | None = None, lengths: Any = None, **aux: Any
+        self,
+        inputs: Any,
+        state: GivenState | None = None,
+        noise: tuple[int, int] | None = None,
+        lengths: Any = None,
+        **aux: Any,
     ) -> tuple[Array, State]:
         """Logits of the next symbol after every step, ``(T, B, V)``, and the final states.
 
         Args:
             inputs: Tokens ``(T, B)``.
             state: Initial states; the learned ones, or zeros, if None.
+            noise: As for ``loss``.
             lengths: Steps of each row, ``(B,)``; None if all rows have T steps.
             **aux: Auxiliary inputs of the cells, ``(T, B, ...)``.
 
         Raises:
             UsageError: if an argument does not fit.
         """
-        return self.outputs(inputs, None, state, lengths, **aux)
+        return self.outputs(inputs, None, state, noise, lengths, **aux)
 
     def sample(
         self,

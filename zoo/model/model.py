@@ -163,8 +163,8 @@ class Model(FlatParameters):
             weights: Weight of each step of each row in the mean, ``(T, B)``, zero or more; None if all are 1.
                 Targets of weight zero are ignored, and the readout skips steps whose weights are all zero.
             state: Initial states, which get no gradient; the learned ones, or zeros, if None.
-            noise: ``(seed, step)``, from which the noise of a cell and dropout are drawn; None for their
-                expectation, which all other methods take.
+            noise: ``(seed, step)`` for training: dropout and the noise of cells are drawn from them. None for
+                evaluation: no dropout, and noise is its expectation.
             lengths: Steps of each row, ``(B,)`` integers from 0 to T; None if all rows have T steps. The
                 padding is not read and has no loss. The last step of a row, and its
                 final states, are at its end.
@@ -199,11 +199,12 @@ class Model(FlatParameters):
         targets: Any,
         weights: Any = None,
         state: GivenState | None = None,
+        noise: tuple[int, int] | None = None,
         lengths: Any = None,
         **aux: Any,
     ) -> tuple[float, State]:
-        """As :meth:`loss_and_grad`, without the gradient and without noise."""
-        batch_loss = self._batch_loss(inputs, targets, weights, state, None, lengths, aux)
+        """As :meth:`loss_and_grad`, without the gradient."""
+        batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths, aux)
         local_shards = self.process_group.local_shards(batch_loss.run.layers.x.shape[1])
         results = map_shards(batch_loss.loss, local_shards, self.threads)
         return self._gather(batch_loss, local_shards, results)
@@ -213,6 +214,7 @@ class Model(FlatParameters):
         inputs: Any,
         weights: Any = None,
         state: GivenState | None = None,
+        noise: tuple[int, int] | None = None,
         lengths: Any = None,
         **aux: Any,
     ) -> tuple[Array, State]:
@@ -222,6 +224,7 @@ class Model(FlatParameters):
             inputs: As for ``loss``.
             weights: As for ``loss``: outputs of steps whose weights are all zero are zeros.
             state: As for ``loss``.
+            noise: As for ``loss``.
             lengths: As for ``loss``; outputs in the padding are zeros.
             **aux: As for ``loss``.
 
@@ -230,7 +233,7 @@ class Model(FlatParameters):
         """
         inputs, lengths = self._inputs(inputs, lengths)
         weights = as_weights(weights, inputs.shape[:2], self.kind)
-        return self._outputs(self._forward_run(inputs, weights, state, None, lengths, aux))
+        return self._outputs(self._forward_run(inputs, weights, state, noise, lengths, aux))
 
     def evaluate_batch(
         self,
@@ -238,11 +241,12 @@ class Model(FlatParameters):
         targets: Any,
         weights: Any = None,
         state: GivenState | None = None,
+        noise: tuple[int, int] | None = None,
         lengths: Any = None,
         **aux: Any,
     ) -> tuple[float, Array, State]:
         """Loss, :meth:`outputs` and final states from one forward pass; arguments as for ``loss``."""
-        batch_loss = self._batch_loss(inputs, targets, weights, state, None, lengths, aux)
+        batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths, aux)
         outputs, final = self._outputs(batch_loss.run)
         return batch_loss.from_outputs(outputs), outputs, final
 

@@ -112,6 +112,7 @@ class SequenceModel(Model):
         inputs: Any,
         weights: Any = None,
         state: GivenState | None = None,
+        noise: tuple[int, int] | None = None,
         lengths: Any = None,
         **aux: Any,
     ) -> tuple[Array, State]:
@@ -121,7 +122,7 @@ class SequenceModel(Model):
             The most probable classes ``(T, B)``, or numbers ``(T, B, V)``, which for ``"binary"`` are
             probabilities; and the final states.
         """
-        outputs, final = self.outputs(inputs, weights, state, lengths, **aux)
+        outputs, final = self.outputs(inputs, weights, state, noise, lengths, **aux)
         return self.criterion.predictions(outputs), final
 
     def metadata(self) -> dict[str, Any]:

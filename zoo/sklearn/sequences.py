@@ -94,7 +94,7 @@ def pad(rows: Sequence[Array], dtype: np.dtype[Any]) -> tuple[Array, Array]:
     return batch, lengths - 1
 
 
-def split_aux(batch: Array, columns: Mapping[str, int]) -> tuple[Array, dict[str, Array]]:
+def split_aux(batch: Array, columns: Mapping[str, int]) -> tuple[Array, dict[str, Any]]:
     """A batch ``(T, B, I)`` without some features, and these as auxiliary inputs ``(T, B)``."""
     if not columns:
         return batch, {}
