@@ -37,7 +37,11 @@ class Evil(zoo.Cell):
 
 # Every command that reads a run, a checkpoint, a comparison or results, with its arguments.
 COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "train": (("--resume", "--out", "{run}", "--quiet"), ("--resume", "--out", "{run}", "--steps", "3")),
+    "train": (
+        ("--resume", "--out", "{run}", "--quiet"),
+        ("--resume", "--out", "{run}", "--steps", "3"),
+        ("--config", "{run}/config.json", "--out", "{scratch}/again", "--quiet"),
+    ),
     "sample": (("{run}", "--length", "2"), ("{file}", "--length", "2")),
     "eval": (("{run}",), ("{file}",)),
     "compare": (("--out", "{comparison}", "--jobs", "0", "--quiet"),),
@@ -47,6 +51,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "bench": (("--cells", "vanilla", "--peers", "", "--compare", "{comparison}/results.json"),),
     "report": (("{run}", "--symbols", "8"), ("{comparison}",)),
+    "runs": (("{run}",), ("{comparison}", "--json")),
 }
 READ_NONE = {
     *("cells", "modifiers", "tasks", "show", "cite", "pages"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -408,3 +409,95 @@ def test_output_on_a_terminal(hello, tmp_path):
     assert f"zoo sample {tmp_path}" in text
     assert "\x1b[36m" not in text  # NO_COLOR
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h")
+
+
+# ---- zoo runs -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def several(hello, tmp_path):
+    """A directory with a run, a run that did not end, and two that cannot be read."""
+    for name in ("ended", "killed", "config", "log"):
+        shutil.copytree(hello, tmp_path / "runs" / name)
+    lines = (tmp_path / "runs" / "killed" / "log.jsonl").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if '"end"' not in line]
+    (tmp_path / "runs" / "killed" / "log.jsonl").write_text("".join(kept))
+    (tmp_path / "runs" / "config" / "config.json").write_text("{")
+    (tmp_path / "runs" / "log" / "log.jsonl").write_text('{"event": "eval", "step": 1}\nx\n')
+    return tmp_path / "runs"
+
+
+def test_runs_are_listed_one_a_line(several):
+    result = run("runs", several)
+    assert result.exit_code == 0
+    rows = {Path(line.split()[0]).name: line for line in result.stdout.splitlines() if str(several) in line}
+    assert re.search(r"vanilla +builtin:hello +200 of 200 +loss [\d.e-]+ +finished$", rows["ended"])
+    assert rows["killed"].endswith("not finished")
+    table = result.stdout.partition("\n\n")[0].splitlines()
+    assert [line.split()[-1] for line in table if "config" in line or "/log" in line] == ["unreadable"] * 2
+    assert "4 runs in" in result.stdout
+    assert re.search(r"log\.jsonl, line 2: .* Correct or delete that line\.", result.stdout)
+
+
+def test_runs_as_json_and_csv(several):
+    infos = json.loads(run("runs", several, "--json").stdout)
+    assert [Path(info["run"]).name for info in infos] == ["config", "ended", "killed", "log"]
+    assert infos[1]["best"] == Run(several / "ended").best_loss
+    lines = run("runs", several, "--csv").stdout.splitlines()
+    assert lines[0] == "run,cell,data,steps,of,metric,best,state,problem"
+    assert len(lines) == 5
+    assert run("runs", several / "ended", "--csv").stdout.count("\n") == 2  # a run itself
+    assert run("runs", several / "none").exit_code == 2
+
+
+@pytest.mark.parametrize("value", ['"1"', "[1]", "null", '{"a": 1}', "true"])
+def test_runs_with_foreign_values_are_listed(several, value):
+    log = f'{{"event": "eval", "step": {value}, "best": true, "loss": {value}, "metric": {value}}}\n'
+    (several / "ended" / "log.jsonl").write_text(log)
+    assert run("runs", several / "ended").exit_code == 0
+
+
+# ---- --config -----------------------------------------------------------------------------------------
+
+
+def test_config_of_a_run_starts_the_same_run(hello, tmp_path):
+    begun = run("train", "--config", hello / "config.json", "--out", tmp_path / "again", "--quiet")
+    assert (begun.exit_code, begun.stderr) == (0, "")
+    assert (Run(tmp_path / "again").model.theta == Run(hello).model.theta).all()
+
+
+def test_flags_override_toml(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text(
+        'data = "builtin:hello"\ncell = ["vanilla", "gru"]\nlayers = 2\nhidden = 4\nsteps = 9\n'
+        "[optimizer_options]\nbeta1 = 0.5\n"
+    )
+    args = ("--config", file, "--steps", 2, "--set", "beta2=0.9", "--out", tmp_path / "run", "--quiet")
+    assert run("train", *args).exit_code == 0
+    config = Run(tmp_path / "run").config
+    assert (config.cell, config.hidden, config.steps) == (("vanilla", "gru"), 4, 2)
+    assert config.optimizer_options == {"beta1": 0.5, "beta2": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("hiden = 4", "is not a configuration of this version of zoo (unknown setting 'hiden'"),
+        ("hidden = ", "cannot read"),
+        ("hidden = -1", "hidden is -1; expected an integer"),
+        (f"x = {'[' * 5000}", "cannot read"),
+        ("cell = 'mine.py:Mine'", "the settings name the cell 'mine.py:Mine', which is not registered here"),
+    ],
+)
+def test_invalid_config_is_an_error(text, words, tmp_path):
+    (tmp_path / "run.toml").write_text(text)
+    result = run("train", "--config", tmp_path / "run.toml", "--out", tmp_path / "run")
+    assert (result.exit_code in (1, 2), result.stderr.count("\n")) == (True, 1)
+    assert words in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_config_is_for_new_runs(hello):
+    result = run("train", "--config", hello / "config.json", "--resume", "--out", hello)
+    assert result.exit_code == 2
+    assert "--config is for a new run" in result.stderr

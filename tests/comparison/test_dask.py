@@ -209,7 +209,7 @@ def test_parse_backend():
 def test_missing_extra_raises(on, extra, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     said = CliRunner().invoke(cli, ["compare", *FLAGS.split(), "--on", on, "--out", str(tmp_path / "out")])
-    assert said.exit_code == 1
+    assert said.exit_code == 2
     assert f"{on} needs d" in said.stderr
     assert f"; pip install 'recurrent-zoo[{extra}]' brings it." in said.stderr
     assert not (tmp_path / "out").exists()

@@ -244,7 +244,7 @@ def test_modifiers_are_listed():
     ],
 )
 def test_invalid_modifier_spec_raises(words, message):
-    assert message in run(*words, code=1).output
+    assert message in run(*words, code=2).output
 
 
 def test_show_modifier_and_modified_cell():

@@ -210,7 +210,7 @@ def test_files_of_other_origin_are_not_overwritten(text: str, tmp_path: Path) ->
     mine = tmp_path / "README.md"
     mine.write_text(text, encoding="latin-1")
     result = run("pages", "--out", str(tmp_path))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"Error: {mine} was not made by zoo pages, and would be overwritten; move it" in result.output
     assert list(tmp_path.iterdir()) == [mine]
     assert mine.read_text(encoding="latin-1") == text
@@ -220,8 +220,8 @@ def test_files_of_other_origin_are_not_overwritten(text: str, tmp_path: Path) ->
     ("arguments", "code", "words"),
     [
         ("pages gru", 2, "Missing option '--out'"),
-        ("pages vanila --out x", 1, "Did you mean 'vanilla'?"),
-        ("pages adam --out x", 1, "unknown cell 'adam'"),
+        ("pages vanila --out x", 2, "Did you mean 'vanilla'?"),
+        ("pages adam --out x", 2, "unknown cell 'adam'"),
         (f"pages --out {RICH}", 2, "is a file"),
     ],
 )
@@ -238,5 +238,5 @@ def test_family_that_is_not_a_folder_name(tmp_path: Path) -> None:
     text = RICH.read_text(encoding="utf-8").replace("    W = zoo", '    family = "../up"\n    W = zoo', 1)
     file.write_text(text, encoding="utf-8")
     result = run("pages", f"{file}:Rich", "--out", str(tmp_path / "out"))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "its family '../up' cannot name a folder; use letters, digits, _ and -." in result.output

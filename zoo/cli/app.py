@@ -19,6 +19,7 @@ SECTIONS = {
         "eval": "Evaluate a trained model on a text or on its task.",
         "export": "Export a trained model as an ONNX graph or as C source.",
         "report": "Write an HTML page of a run or a comparison.",
+        "runs": "List run directories with cell, data, steps and best score.",
     },
     "Compare": {
         "compare": "Train several cells on several tasks under equal conditions.",
@@ -45,7 +46,7 @@ SECTIONS = {
 }
 COMMANDS = {name: summary for section in SECTIONS.values() for name, summary in section.items()}
 
-_MODULES = {**dict.fromkeys(("cells", "modifiers", "tasks"), "listings")}
+_MODULES = {**dict.fromkeys(("cells", "modifiers", "tasks", "runs"), "listings")}
 """Modules in ``zoo.cli.commands`` that do not have the name of their command."""
 
 _EXAMPLES = """\b

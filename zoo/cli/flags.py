@@ -6,7 +6,7 @@ and a second value for an option that takes one. The help of a long command show
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -92,6 +92,12 @@ class CheckedArgument(click.Argument):
 
 option = partial(click.option, cls=CheckedOption)
 argument = partial(click.argument, cls=CheckedArgument)
+
+
+def format_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--json`` and ``--csv`` to a command: the argument ``form`` is ``"json"``, ``"csv"`` or None."""
+    csv_option = option("--csv", "form", flag_value="csv", help="Print a table as CSV, for programs.")
+    return option("--json", "form", flag_value="json", help="Print JSON, for programs.")(csv_option(command))
 
 
 def _checked(

@@ -5,22 +5,27 @@ Text of files and plugins is printed with control characters as escape sequences
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator
+import textwrap
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+
+from zoo.tables import TextTable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from zoo.tables import TextTable
-
 WIDTH = 100  # of text, unless a terminal has another width
+Facts = Mapping[str, Any]
+
+_NARROWEST = 40  # width of a column that wraps
 
 _STYLES = re.compile(r"\x1b\[(?:[0-2]|3[1-7])m")  # escape sequences of `styled`
 
@@ -102,13 +107,12 @@ def styled(text: str, **style: Any) -> str:
     return click.style(text, **style) if style and is_terminal() else text
 
 
-def show_table(table: TextTable, cut: bool = False, wrap: Collection[str] = ()) -> None:
-    """Print a table with title and legend: at its full width into a pipe, fitted and styled on a terminal.
+def show_table(table: TextTable, wrap: Collection[str] = ()) -> None:
+    """Print a table with title and legend: as plain text into a pipe, fitted and styled on a terminal.
 
     Args:
         table: The table.
-        cut: Whether lines are cut to a width of 100 in a pipe too.
-        wrap: Headings of columns that may wrap on a terminal.
+        wrap: Headings of columns that may wrap on a terminal. The last column also wraps in a pipe.
     """
     if table.title:
         echo(f"\n{bold(table.title)}")
@@ -116,9 +120,33 @@ def show_table(table: TextTable, cut: bool = False, wrap: Collection[str] = ()) 
         console = make_console()
         console.print(_rich_table(table.fit(console.width), wrap))
     else:
-        echo("\n".join(map(truncate, table.lines()) if cut else table.lines()))
+        echo("\n".join(_wrapped_lines(table) if table.headings[-1] in wrap else table.lines()))
     if table.legend:
         echo(dim(table.legend))
+
+
+def print_facts(facts: Facts | Sequence[Facts], form: str) -> None:
+    """Print an object or a list of objects as ``"json"``, or as ``"csv"`` with a row for each object.
+
+    In CSV, a nested object becomes columns ``name.part``, and a list one text with commas.
+    """
+    if form == "json":
+        echo(json.dumps(facts, indent=None if isinstance(facts, Mapping) else 2))
+        return
+    rows = [dict(_flatten(row)) for row in ([facts] if isinstance(facts, Mapping) else facts)]
+    headings = tuple(dict.fromkeys(heading for row in rows for heading in row))
+    texts = tuple(tuple(row.get(heading, "") for heading in headings) for row in rows)
+    echo(TextTable("", headings, texts).csv().rstrip("\n"))
+
+
+def _flatten(facts: Facts, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, (list, tuple)):
+            yield f"{prefix}{name}", ", ".join(map(str, value))
+        else:
+            yield f"{prefix}{name}", "" if value is None else str(value)
 
 
 def indent(lines: Iterable[str], depth: int = 1) -> Iterator[str]:
@@ -126,9 +154,15 @@ def indent(lines: Iterable[str], depth: int = 1) -> Iterator[str]:
     return (f"{'  ' * depth}{line}".rstrip() for line in lines)
 
 
-def truncate(line: str, width: int = WIDTH) -> str:
-    """Cut a line to ``width`` characters, with an ellipsis as the last."""
-    return line if len(line) <= width else f"{line[: width - 1].rstrip()}…"
+def _wrapped_lines(table: TextTable) -> Iterator[str]:
+    """The lines of a table whose last column is wrapped to 40 characters, or more if 100 are not used up."""
+    first_columns = table.select(range(len(table.headings) - 1))
+    texts = [table.headings[-1], *(row[-1] for row in table.rows)]
+    for line, text in zip(first_columns.lines(), texts, strict=True):
+        start = first_columns.width + 2
+        parts = textwrap.wrap(text, max(_NARROWEST, WIDTH - start), break_long_words=False) or [""]
+        yield f"{line:<{start}}{parts[0]}".rstrip()
+        yield from (f"{'':{start}}{part}" for part in parts[1:])
 
 
 def _rich_table(table: TextTable, wrap: Collection[str]) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase, BufferedReader, FileIO
@@ -12,6 +13,11 @@ from pathlib import Path
 
 from zoo.errors import CheckpointError
 from zoo.storage import strict_json
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 StrPath = str | os.PathLike[str]
 
@@ -132,6 +138,19 @@ def read_json(path: StrPath, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, ob
     try:
         return strict_json.loads_object(data)
     except ValueError as error:
+        raise CheckpointError(f"cannot read {path}: {error}.") from error
+
+
+def read_toml(path: StrPath, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, object]:
+    """The table in the TOML file ``path``, which may have ``max_bytes`` bytes at most.
+
+    Raises:
+        CheckpointError: As `read_bytes`, or the file is not TOML.
+    """
+    data = read_bytes(path, max_bytes=max_bytes)
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # also invalid UTF-8, and thousands of nested arrays
         raise CheckpointError(f"cannot read {path}: {error}.") from error
 
 

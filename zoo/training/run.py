@@ -57,7 +57,7 @@ class Run:
     @property
     def best_loss(self) -> float | None:
         """Lowest validation loss, of a text in nats per symbol; None before the first validation."""
-        return min(map(self._loss, self._events("eval")), default=None)
+        return min(map(self._loss, self.events("eval")), default=None)
 
     @property
     def ended(self) -> str | None:
@@ -65,12 +65,9 @@ class Run:
 
         None if training has not ended, or was killed.
         """
-        last = next(iter(deque(self._events(), maxlen=1)), {})
-        if last.get("event") == "end":
-            return str(last.get("reason"))
-        return "diverged" if last.get("event") == "diverged" else None
+        return end_reason(next(iter(deque(self.events(), maxlen=1)), {}))
 
-    def _events(self, kind: str | None = None) -> Iterator[Mapping[str, Any]]:
+    def events(self, kind: str | None = None) -> Iterator[Mapping[str, Any]]:
         """The events of a kind, or all, one in memory at a time."""
         events = log.iterate(RunDirectory(self.path).log_path)
         return (event for _, event in events if kind is None or event.get("event") == kind)
@@ -86,6 +83,13 @@ class Run:
             f"{RunDirectory(self.path).log_path}: a validation has the loss {quote(str(loss))}; expected a "
             f"number. Correct or delete that line."
         )
+
+
+def end_reason(last: Mapping[str, Any]) -> str | None:
+    """The reason for which training ended, from the last event; None if training did not end."""
+    if last.get("event") == "end":
+        return str(last.get("reason"))
+    return "diverged" if last.get("event") == "diverged" else None
 
 
 class Interrupted(KeyboardInterrupt):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -10,8 +11,8 @@ import click
 from zoo.base import Modifier, Tracker
 from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import find_component
-from zoo.cli.flags import argument, option
-from zoo.cli.terminal import dim, echo, is_terminal, make_console, rich_text, styled
+from zoo.cli.flags import argument, format_options, option
+from zoo.cli.terminal import dim, echo, is_terminal, make_console, print_facts, rich_text, styled
 from zoo.errors import UsageError
 from zoo.registry.plugin_files import is_file_spec
 from zoo.testing.report import Outcome, Report
@@ -35,9 +36,9 @@ _STATUS_STYLES: dict[str, tuple[str, dict[str, Any]]] = {
     help="For all laws together; waiting for a busy processor does not count.  [300]",
 )
 @option("--plugin", metavar="FILE.py", help="Load a plugin from a file first.")
-@option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+@format_options
 @click.pass_context
-def command(ctx: click.Context, member: str, timeout: float, plugin: str | None, as_json: bool) -> None:
+def command(ctx: click.Context, member: str, timeout: float, plugin: str | None, form: str | None) -> None:
     """Check a cell, optimizer, sampler or task against its laws.
 
     The checks run in a separate process, with bounds checks and a time limit, so that a crash is reported as
@@ -48,9 +49,12 @@ def command(ctx: click.Context, member: str, timeout: float, plugin: str | None,
     from zoo.testing import check_in_child
 
     spec = member if plugin or ":" in member or is_file_spec(member) else _full_name(member)
-    with _spinner(f"checking {member} in a separate process", quiet=as_json):
+    with _spinner(f"checking {member} in a separate process", quiet=form is not None):
         report = check_in_child(spec, timeout=timeout, plugin=plugin)
-    echo(report.to_json() if as_json else _text(report))
+    if form == "csv":
+        print_facts([asdict(outcome) for outcome in report.outcomes], form)
+    else:
+        echo(report.to_json() if form == "json" else _text(report))
     if not report.ok:
         ctx.exit(1)
 

@@ -17,9 +17,9 @@ from typing import Any
 import click
 
 import zoo
-from zoo.cli.flags import option
+from zoo.cli.flags import format_options
 from zoo.cli.format import format_bytes
-from zoo.cli.terminal import echo, styled
+from zoo.cli.terminal import echo, print_facts, styled
 from zoo.errors import PluginError
 from zoo.kernels.cache_dir import cache_directory, cached_files, generated_files, kernel_directory
 from zoo.registry.loader import Loader
@@ -235,9 +235,9 @@ def run_checks() -> list[CheckResult]:
 
 
 @click.command()
-@option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+@format_options
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> None:
+def command(ctx: click.Context, form: str | None) -> None:
     """Check the installation.
 
     Prints versions, processor, compiler, cache and plugins, for bug reports. Each plugin that is not part of
@@ -246,7 +246,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """
     results = run_checks()
     problems = [result.problem for result in results if result.problem]
-    if as_json:
+    if form == "csv":
+        rows = [{"check": each.name, "result": each.text, "problem": each.problem} for each in results]
+        print_facts(rows, form)
+    elif form == "json":
         facts = {result.name: result.data for result in results}
         echo(json.dumps({"ok": not problems, "problems": problems, **facts}, indent=2))
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +13,9 @@ from zoo.base import Task
 from zoo.cli.checkpoints import LoadedModel
 from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import CELL_FILE, TASK_FILE, file_cells, file_task, plugin_option, trained_task
-from zoo.cli.flags import argument, option
+from zoo.cli.flags import argument, format_options, option
 from zoo.cli.set_options import assign, component_target
-from zoo.cli.terminal import echo
+from zoo.cli.terminal import echo, print_facts
 from zoo.errors import UsageError, ZooWarning
 from zoo.tables import align
 from zoo.training import Config, evaluate_task
@@ -120,7 +119,7 @@ def _warn_of_change(trained: LoadedModel, task: Task) -> None:
 )
 @option("--cell", **CELL_FILE)
 @option("--task", **TASK_FILE)
-@option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
+@format_options
 @plugin_option
 def command(
     path: str,
@@ -132,7 +131,7 @@ def command(
     batches: int | None,
     cell: str | None,
     task: str | None,
-    as_json: bool,
+    form: str | None,
 ) -> None:
     """Evaluate a trained model on a text or on its task.
 
@@ -161,7 +160,10 @@ def command(
         _check_flags(f"{path} is a text model", None, set=assignments, eval_batches=batches, task=task)
         facts = evaluate_on_text(trained, sources, glob, part, on_unknown or "error")
         lines = _text_report(facts)
-    echo(json.dumps({"run": path, **facts}) if as_json else "\n".join(lines))
+    if form is not None:
+        print_facts({"run": path, **facts}, form)
+    else:
+        echo("\n".join(lines))
 
 
 def _check_flags(reason: str, part: str | None, **given: Any) -> None:

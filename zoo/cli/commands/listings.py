@@ -1,8 +1,7 @@
-"""``zoo cells``, ``zoo modifiers`` and ``zoo tasks``: list registered components."""
+"""``zoo cells``, ``modifiers``, ``tasks`` and ``runs``: list registered components and run directories."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,8 +14,8 @@ from zoo.base.names import did_you_mean
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE, SORT_KEYS, cell_info, sort_cells
 from zoo.cli.component_lookup import plugin_option
 from zoo.cli.errors import echo_err
-from zoo.cli.flags import argument, option
-from zoo.cli.terminal import echo, is_terminal, show_table
+from zoo.cli.flags import argument, format_options, option
+from zoo.cli.terminal import echo, is_terminal, print_facts, show_table
 from zoo.errors import DefinitionError, UsageError, ZooError
 from zoo.registry import get_cell, registry_of
 from zoo.tables import TextTable
@@ -29,7 +28,6 @@ _SECONDS = 0.2  # for each cell that is measured
 _RIGHT = ("year", "carried", "parameters", "ns/token", "no memory", "solved")
 
 _pattern = argument("pattern", default="*")
-_as_json = option("--json", "as_json", is_flag=True, help="Print one JSON list, for programs.")
 
 
 def _number(form: str, value: float | None) -> str:
@@ -79,14 +77,14 @@ def _names(kind: type[Component], pattern: str) -> list[str]:
     return names
 
 
-def _print(infos: Sequence[Info], columns: Columns, notes: Sequence[str], as_json: bool, cut: bool) -> None:
-    """Print components as JSON, or as a table with notes below it."""
-    if as_json:
-        echo(json.dumps(infos, indent=2))
+def _print(infos: Sequence[Info], columns: Columns, notes: Sequence[str], form: str | None) -> None:
+    """Print components as JSON or CSV, or as a table with notes below it."""
+    if form is not None:
+        print_facts(infos, form)
         return
     rows = tuple(tuple(text(info) for text in columns.values()) for info in infos)
     right = tuple(column for column, heading in enumerate(columns) if heading in _RIGHT)
-    show_table(TextTable("", tuple(columns), rows, right), cut=cut)
+    show_table(TextTable("", tuple(columns), rows, right), wrap=tuple(columns)[-1:])
     echo("\n".join(["", *notes]))
 
 
@@ -109,9 +107,9 @@ def _print(infos: Sequence[Info], columns: Columns, notes: Sequence[str], as_jso
     help="Measure ns per token, forward and backward. Cells that were never used are compiled first, which "
     "takes some seconds each.",
 )
-@_as_json
+@format_options
 @plugin_option
-def cells(pattern: str, order: str, speed: bool, as_json: bool) -> None:
+def cells(pattern: str, order: str, speed: bool, form: str | None) -> None:
     """List the cells.
 
     PATTERN is a shell pattern for the name, as in '*lstm', or for family and name, as in 'classic/*'.
@@ -124,11 +122,11 @@ def cells(pattern: str, order: str, speed: bool, as_json: bool) -> None:
         left_out.append("from")
     columns = {heading: text for heading, text in _CELL_COLUMNS.items() if heading not in left_out}
     notes = [
-        f"Numbers that a row carries, and parameters of a layer: {HIDDEN_SIZE} units, {INPUT_SIZE} inputs.",
-        "Processor time for a token, forward and backward, of eight rows in one thread, float32.",
-        "`zoo show CELL` tells more, and --json all of it.",
+        f"State size and parameters are for a layer with {HIDDEN_SIZE} units and {INPUT_SIZE} inputs.",
+        "Processor time per token, forward and backward, for eight sequences in one thread, float32.",
+        "`zoo show CELL` explains one; --json and --csv print all facts.",
     ]
-    _print(infos, columns, notes if speed else [notes[0], notes[2]], as_json, cut=True)
+    _print(infos, columns, notes if speed else [notes[0], notes[2]], form)
 
 
 def _check_order(order: str, speed: bool) -> None:
@@ -171,17 +169,17 @@ def _speed(name: str) -> Info:
 
 @click.command()
 @_pattern
-@_as_json
+@format_options
 @plugin_option
-def modifiers(pattern: str, as_json: bool) -> None:
+def modifiers(pattern: str, form: str | None) -> None:
     """List the modifiers, which change any cell.
 
     Write them after the name of a cell: lstm+zoneout, gru+low_rank+layer_norm. PATTERN is a shell pattern for
     the name, as in '*norm'.
     """
     infos = [_modifier_info(name) for name in _names(Modifier, pattern)]
-    note = "`zoo train --cell CELL+MODIFIER --set OPTION=VALUE` uses one; `zoo show MODIFIER` tells more."
-    _print(infos, _MODIFIER_COLUMNS, [note], as_json, cut=False)
+    note = "`zoo train --cell CELL+MODIFIER --set OPTION=VALUE` uses one; `zoo show MODIFIER` explains it."
+    _print(infos, _MODIFIER_COLUMNS, [note], form)
 
 
 def _modifier_info(name: str) -> Info:
@@ -202,9 +200,9 @@ def _modifier_info(name: str) -> Info:
 
 @click.command()
 @_pattern
-@_as_json
+@format_options
 @plugin_option
-def tasks(pattern: str, as_json: bool) -> None:
+def tasks(pattern: str, form: str | None) -> None:
     """List the benchmark tasks.
 
     With their metric, memoryless baseline and solved threshold. PATTERN is a shell pattern for the name, as
@@ -212,8 +210,8 @@ def tasks(pattern: str, as_json: bool) -> None:
     """
     infos = [_task_info(name) for name in _names(Task, pattern)]
     infos.sort(key=lambda info: (info["family"], info["name"]))
-    note = "`zoo train --task TASK --cell CELL` trains on one; `zoo show TASK` tells more."
-    _print(infos, _TASK_COLUMNS, [note], as_json, cut=True)
+    note = "`zoo train --task TASK --cell CELL` trains on one; `zoo show TASK` explains it."
+    _print(infos, _TASK_COLUMNS, [note], form)
 
 
 def _task_info(name: str) -> Info:
@@ -244,3 +242,72 @@ def _measures(cls: type[Task]) -> Info:
     except ZooError as error:
         echo_err(f"Warning: {error}")
     return {**measures, "higher_is_better": task.higher_is_better}
+
+
+# ---- zoo runs -----------------------------------------------------------------------------------------
+
+_DEPTH = 4  # directories below DIR; a run of a comparison is at runs/NAME/runs/...
+
+
+@click.command()
+@argument("directory", metavar="[DIR]", default="runs", type=click.Path(file_okay=False, path_type=Path))
+@format_options
+def runs(directory: Path, form: str | None) -> None:
+    """List run directories with cell, data, steps and best score.
+
+    DIR is a run directory or a directory that holds some.  [runs]
+    """
+    if not directory.is_dir():
+        raise UsageError(f"{directory}: no such file or directory.")
+    patterns = ["config.json", *("*/" * depth + "config.json" for depth in range(1, _DEPTH + 1))]
+    paths = sorted({path.parent for pattern in patterns for path in directory.glob(pattern)})
+    infos = [_run_info(path) for path in paths]
+    notes = [info["problem"] for info in infos if info["problem"]]
+    notes.append(f"{len(infos)} run{'s' * (len(infos) != 1)} in {directory}. `zoo report RUN` shows one.")
+    _print(infos, _RUN_COLUMNS, notes, form)
+
+
+def _run_info(path: Path) -> Info:
+    """The facts of a run; a run that cannot be read has only its path and the problem."""
+    from zoo.training.run import Run, end_reason
+
+    names = ("cell", "data", "steps", "of", "metric", "best", "state", "problem")
+    info: Info = {"run": str(path), **dict.fromkeys(names)}
+    last: Info = {}
+    best: Info = {}
+    try:
+        run = Run(path)
+        config = run.config
+        for event in run.events():
+            last = dict(event)
+            best = last if last.get("event") == "eval" and last.get("best") else best
+        data = config.task or " ".join(Path(source).name for source in config.data)
+        info.update(cell=config.cell_label, data=data, of=config.steps, state=end_reason(last))
+        info.update(steps=_if_number(last.get("step")), metric=str(best.get("metric", "loss")))
+        info["best"] = _if_number(best.get("score", best.get("loss")))
+    except ZooError as error:
+        info["problem"] = str(error)
+    return info
+
+
+def _if_number(value: Any) -> float | None:
+    """A number of a log; None for anything else, which another program wrote."""
+    return value if isinstance(value, (int, float)) else None
+
+
+def _steps(info: Info) -> str:
+    return "-" if info["steps"] is None else f"{info['steps']:,} of {_number(',', info['of'])}"
+
+
+def _best(info: Info) -> str:
+    return "-" if info["best"] is None else f"{info['metric'].replace('_', ' ')} {info['best']:.4g}"
+
+
+_RUN_COLUMNS: Columns = {
+    "run": lambda info: info["run"],
+    "cell": lambda info: info["cell"] or "-",
+    "data": lambda info: info["data"] or "-",
+    "steps": _steps,
+    "best": _best,
+    "state": lambda info: "unreadable" if info["problem"] else info["state"] or "not finished",
+}

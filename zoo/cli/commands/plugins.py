@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 from typing import Any
 
 import click
 
-from zoo.cli.flags import option
-from zoo.cli.terminal import bold, echo, show_table
+from zoo.cli.flags import format_options, option
+from zoo.cli.terminal import bold, echo, print_facts, show_table
 from zoo.registry import PluginRecord, load_plugin_file, plugins
 from zoo.tables import TextTable
 
 
 @click.command()
 @option("-v", "--verbose", is_flag=True, help="Print the traceback of each failure.")
-@option("--json", "as_json", is_flag=True, help="Print one JSON list, for programs.")
+@format_options
 @option(
     "--plugin", "files", multiple=True, metavar="FILE.py", help="Load a plugin from a file; may be repeated."
 )
-def command(verbose: bool, as_json: bool, files: tuple[str, ...]) -> None:
+def command(verbose: bool, form: str | None, files: tuple[str, ...]) -> None:
     """List the plugins, and why one failed to load.
 
     With their distribution, version and components. ZOO_PLUGINS=a,b loads only these plugins, in addition to
@@ -29,11 +28,11 @@ def command(verbose: bool, as_json: bool, files: tuple[str, ...]) -> None:
     for file in files:
         load_plugin_file(file)
     records = plugins()
-    if as_json:
-        echo(json.dumps([_facts(record) for record in records], indent=2))
+    if form is not None:
+        print_facts([_facts(record) for record in records], form)
         return
     headings = ("plugin", "from", "version", "status", "provides")
-    show_table(TextTable("", headings, tuple(map(_row, records))))
+    show_table(TextTable("", headings, tuple(map(_row, records))), wrap=headings[-1:])
     for record in records:
         if record.status == "failed":
             echo(f"\n{bold(f'{record.name} failed:')} {record.error.rstrip('.')}.")

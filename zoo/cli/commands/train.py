@@ -24,7 +24,7 @@ from zoo.distributed import rank_of_launch
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
 from zoo.registry import registry_of
-from zoo.training.config import Config
+from zoo.training.config import Config, config_from_json
 from zoo.training.schedules import SCHEDULES, make_schedule
 
 Settings = dict[str, Any]
@@ -41,8 +41,9 @@ def train_arguments(
     out: str | None,
     resume: bool,
     trackers: Sequence[str] = (),
+    config: str | None = None,
 ) -> Settings:
-    """The arguments of ``zoo.train``: the stored settings of a run, then the flags, then ``--set``.
+    """The arguments of ``zoo.train``: settings of a run or a file, then the flags, then ``--set``.
 
     Args:
         given: Settings from flags.
@@ -50,13 +51,17 @@ def train_arguments(
         out: The run directory.
         resume: Whether to resume the run in it.
         trackers: Names of trackers.
+        config: A file with settings, for a new run.
 
     Raises:
         ZooError: if a name is unknown, a value is invalid, or the stored settings cannot be read.
     """
     from zoo.training.resume import resume_config
 
-    stored = resume_config(out) if resume and out is not None else None
+    if config is not None:
+        stored: Config | None = config_from_file(config)
+    else:
+        stored = resume_config(out) if resume and out is not None else None
     if stored is not None and "data" not in given:
         from zoo.data.sources import check_configured_sources
 
@@ -85,6 +90,20 @@ def train_arguments(
     ]
     settings["cell"] = layers[0] if len(layers) == 1 else layers
     return settings
+
+
+def config_from_file(path: str) -> Config:
+    """The settings in the ``config.json`` of a run, or in a TOML file.
+
+    Raises:
+        CheckpointError: if the file cannot be read, is too large or is invalid.
+    """
+    from zoo.storage.safe_read import read_json, read_toml
+
+    settings = read_toml(path) if path.lower().endswith(".toml") else read_json(path)
+    data = settings.get("data", [] if "task" in settings else list(Config.data))
+    settings["data"] = [data] if isinstance(data, str) else data
+    return config_from_json(settings, path)
 
 
 def note_of_new_run(out: str) -> str | None:
@@ -142,7 +161,7 @@ def _stored_cell(name: str, names: Sequence[str]) -> type[Cell]:
 
         flag = ",".join("FILE.py:Class" if each == name else each for each in names)
         raise UnknownNameError(
-            f"the run was begun with the cell {quote(name)}, which is not registered here; if it is "
+            f"the settings name the cell {quote(name)}, which is not registered here; if it is "
             f"in a file, name it again, --cell {flag}, or its plugin, --plugin FILE.py."
         ) from error
 
@@ -228,6 +247,12 @@ _COMMAND_FLAGS = [
         help="Resume the run in --out; if there is none, print a note and start one.",
     ),
     Flag(
+        "--config",
+        section=LOGGING,
+        metavar="FILE",
+        help="Read settings from the config.json of a run, or from a TOML file; flags override them.",
+    ),
+    Flag(
         "--tracker",
         "trackers",
         section=LOGGING,
@@ -246,6 +271,7 @@ def run(
     assignments: Sequence[str],
     out: str | None,
     resume: bool,
+    config: str | None,
     trackers: Sequence[str],
     quiet: bool,
     as_json: bool,
@@ -255,13 +281,15 @@ def run(
     """Train; the arguments are those of the command line, with None for flags that were not given."""
     if resume and out is None:
         raise click.UsageError("--resume needs --out DIR, the directory of the run.")
+    if resume and config is not None:
+        raise click.UsageError("--config is for a new run and --resume continues a run; leave out one.")
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
     extra_flags = repeated_flags(plugin, cell=[flags["cell"]], task=[flags["task"]])
     with open_display(quiet or rank_of_launch() > 0, as_json, extra_flags) as display:
         from zoo.training import Interrupted, train
 
         load_plugins(plugin)
-        arguments = train_arguments(given, assignments, out, resume, trackers)
+        arguments = train_arguments(given, assignments, out, resume, trackers, config)
         note = note_of_new_run(out) if resume and out is not None and rank_of_launch() == 0 else None
 
         def on_event(event: dict[str, Any]) -> None:
