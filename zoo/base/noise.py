@@ -44,7 +44,7 @@ class Noise(Input):
         per: str = "step",
         help: str = "",
     ) -> None:
-        if probability != 0.5 and scale is not None:
+        if scale is not None and not (isinstance(probability, float) and probability == 0.5):
             raise DefinitionError(
                 f"zoo.Noise: probability is {short_repr(probability)} and scale is {short_repr(scale)}; "
                 f"expected a probability for zeros and ones, or a scale for Gaussian noise."
