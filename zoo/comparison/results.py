@@ -280,7 +280,8 @@ RESULTS_FILE, TABLE_FILE = "results.json", "results.csv"
 
 
 class Comparison:
-    """Results of a comparison directory: the contents of ``results.json``, every record checked.
+    """Results of a comparison directory: the lists ``runs``, ``sweep``, ``summary`` and ``overall``, and
+    ``metadata``, as ``results.json`` holds them. Every record is checked.
 
     Args:
         path: The directory.

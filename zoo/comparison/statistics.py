@@ -36,7 +36,7 @@ def summarize(records: Sequence[RunRecord]) -> list[SummaryRow]:
 
 
 def _row(pair: tuple[str, str], group: Sequence[RunRecord], rank: float) -> SummaryRow:
-    scores, first = _scores(group), group[0]
+    scores, first = _values(group, "score"), group[0]
     high = first.higher_is_better
     best, worst = (max, min) if high else (min, max)
     low, top = bootstrap_interval(scores)
@@ -139,7 +139,7 @@ def _resampled_ranks(groups: Sequence[Sequence[RunRecord]], rng: np.random.Gener
 
 def _costs(group: Sequence[RunRecord]) -> Array:
     """Scores with the sign chosen so that lower is better; infinity if no run has a score."""
-    scores = np.array(_scores(group) or [-math.inf if group[0].higher_is_better else math.inf])
+    scores = np.array(_values(group, "score") or [-math.inf if group[0].higher_is_better else math.inf])
     return -scores if group[0].higher_is_better else scores
 
 
@@ -159,10 +159,6 @@ def _groups(records: Iterable[RunRecord]) -> dict[tuple[str, str], list[RunRecor
     for record in records:
         groups.setdefault((record.task, record.cell), []).append(record)
     return groups
-
-
-def _scores(group: Iterable[RunRecord]) -> list[float]:
-    return _values(group, "score")
 
 
 def _values(group: Iterable[RunRecord], name: str) -> list[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import zoo.torch
 from zoo.bench.peers import torch as torch_peer
 from zoo.bench.peers.problem import Problem, Variant
 from zoo.bench.peers.zoo import input_weights
+from zoo.bench.timing import run_alternating
 from zoo.convert import to_torch
 from zoo.convert.torch import has_layout
 from zoo.layers import Recurrent
@@ -19,7 +19,7 @@ from zoo.registry import resolve_cell
 
 Array = np.ndarray[Any, Any]
 
-ROUNDS, SECONDS = 20, 1.0  # minimum number of rounds; seconds after which no round starts
+SECONDS = 1.0  # after which no round starts
 
 
 def build(problem: Problem) -> list[Variant]:
@@ -49,20 +49,8 @@ def remark(problem: Problem) -> str:
         y, _ = rnn.forward(tokens)
         rnn.backward(np.ones_like(y))
 
-    with_torch, without = _min_seconds(module, bare)
+    with_torch, without = run_alternating([module, bare], SECONDS, time.perf_counter)[:, :, 0].min(axis=0)
     return f"a call takes {(with_torch - without) * 1e6:.0f} µs more than one of zoo.Recurrent"
-
-
-def _min_seconds(*calls: Callable[[], None]) -> list[float]:
-    minima = [float("inf")] * len(calls)
-    began, rounds = time.perf_counter(), 0
-    while rounds < ROUNDS or (rounds < 100 * ROUNDS and time.perf_counter() - began < SECONDS):
-        for n, call in enumerate(calls):
-            started = time.perf_counter()
-            call()
-            minima[n] = min(minima[n], time.perf_counter() - started)
-        rounds += 1
-    return minima
 
 
 def _recurrent(problem: Problem) -> Recurrent:
