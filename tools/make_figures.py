@@ -57,14 +57,26 @@ def measure_curves(out: Path | None) -> Data:
         runs = [zoo.Run(path) for path in sorted((out / "runs" / "adding" / cell).glob("lr*"))]
         scores = [[event["loss"] for event in run.history if event["event"] == "eval"] for run in runs]
         steps = [event["step"] for event in runs[0].history if event["event"] == "eval"]
-        cells[cell] = {
-            "lr": runs[0].config.lr,
-            "steps": steps,
-            "low": rounded(np.min(scores, 0)),
-            "median": rounded(np.median(scores, 0)),
-            "high": rounded(np.max(scores, 0)),
-        }
+        cells[cell] = {"lr": runs[0].config.lr, **summary(steps, scores)}
     return {"made by": COMPARE, "cells": cells}
+
+
+ERROR = Axis("squared error", 5e-5, 0.5, [1e-4, 1e-3, 1e-2, 1e-1], log=True)
+
+
+def draw_ranges(plot: Plot, curves: Mapping[str, Data]) -> None:
+    """Draw medians and ranges on the adding task, with names at the ends of the curves."""
+    plot.horizontal(1 / 6, "best score without memory", below=True)
+    plot.horizontal(0.01, "solved")
+    for colour, data in enumerate(curves.values()):
+        plot.band(data["steps"], data["low"], data["high"], colour)
+    for colour, data in enumerate(curves.values()):
+        plot.curve(data["steps"], data["median"], colour)
+    ends = {name: plot.at(data["steps"][-1], data["median"][-1]) for name, data in curves.items()}
+    height = 0.0
+    for name, (x, y) in sorted(ends.items(), key=lambda pair: pair[1][1]):
+        height = max(height + 18, y)
+        plot.canvas.text((x + 10, height), name, f"fill-{list(curves).index(name)}")
 
 
 def draw_curves() -> str:
@@ -72,24 +84,62 @@ def draw_curves() -> str:
     data = measured("curves")["cells"]
     canvas = Canvas(760, 380, "Validation error of five cells on the adding task, by training step")
     x = Axis("training step", 0, 1500, range(0, 1501, 250))
-    y = Axis("squared error (log scale)", 5e-5, 0.5, [1e-4, 1e-3, 1e-2, 1e-1], log=True)
-    plot = Plot(canvas, (70, 58), 540, 262, x, y)
+    plot = Plot(canvas, (70, 58), 540, 262, x, ERROR)
     title = "Adding two numbers in a sequence of 50 steps: five cells of 10,000 parameters"
     canvas.text((380, 20), title, "title", "middle")
     note = "median and range of 3 seeds; the best of 5 learning rates for each cell"
-    canvas.text((610, 42), note, "note", "end")
-    plot.horizontal(1 / 6, "best score without memory", below=True)
-    plot.horizontal(0.01, "solved")
-    for colour, curves in enumerate(data.values()):
-        plot.band(curves["steps"], curves["low"], curves["high"], colour)
-    for colour, curves in enumerate(data.values()):
-        plot.curve(curves["steps"], curves["median"], colour)
-    ends = {cell: plot.at(1500, curves["median"][-1])[1] for cell, curves in data.items()}
-    height = 0.0
-    for cell, end in sorted(ends.items(), key=lambda pair: pair[1]):
-        height = max(height + 18, end)
-        colour = list(data).index(cell)
-        canvas.text((620, height), f"{cell} ({CELLS[cell]})", f"fill-{colour}")
+    canvas.text((740, 42), note, "note", "end")
+    draw_ranges(plot, {f"{cell} ({CELLS[cell]})": curves for cell, curves in data.items()})
+    return canvas.svg()
+
+
+# The cells of the tutorial
+
+
+def tutorial_cells() -> dict[str, type[zoo.Cell]]:
+    """The versions of the cell on the page docs/tutorial.md, in order."""
+    page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    names = iter(("plain", "gate", "final"))
+    classes: dict[str, type[zoo.Cell]] = {}
+    namespace: dict[str, Any] = {"__name__": "tutorial"}
+    for block in re.findall(r"^```python file=my_cell.py\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        exec(block, namespace)  # code of this repository, which the tests run too
+        classes[next(names)] = namespace["MyCell"]
+    return classes
+
+
+def measure_tutorial() -> Data:
+    """Train the cells of the tutorial and the LSTM on the adding task with 200 steps, three seeds each."""
+    cells: dict[str, type[zoo.Cell] | str] = {**tutorial_cells(), "lstm": "lstm"}
+    curves = {}
+    for name, cell in cells.items():
+        scores = []
+        for seed in range(3):
+            out = Path(tempfile.mkdtemp()) / "run"
+            run = zoo.train(
+                task="adding", task_options={"length": 200}, cell=cell, hidden=32, lr=0.01, steps=1000,
+                eval_every=50, seed=seed, threads=1, out=out,
+            )  # fmt: skip
+            scores.append([event["loss"] for event in run.history if event["event"] == "eval"])
+        curves[name] = summary(range(50, 1001, 50), scores)
+    return {"made by": "python tools/make_figures.py --measure tutorial", "cells": curves}
+
+
+def summary(steps: Sequence[int], scores: Sequence[Sequence[float]]) -> Data:
+    """Median and range over seeds, for each step."""
+    low, median, high = np.quantile(scores, [0, 0.5, 1], axis=0)
+    return {"steps": list(steps), "low": rounded(low), "median": rounded(median), "high": rounded(high)}
+
+
+def draw_tutorial() -> str:
+    """Validation error of the cells of the tutorial against training steps."""
+    names = {"plain": "plain", "gate": "with a gate", "final": "final cell", "lstm": "lstm"}
+    canvas = Canvas(760, 340, "Validation error of the cells of the tutorial on the adding task")
+    canvas.text((370, 20), "Adding two numbers in a sequence of 200 steps, 32 units", "title", "middle")
+    canvas.text((740, 42), "median and range of 3 seeds, learning rate 0.01", "note", "end")
+    x = Axis("training step", 0, 1000, range(0, 1001, 200))
+    plot = Plot(canvas, (70, 58), 540, 222, x, ERROR)
+    draw_ranges(plot, {names[name]: data for name, data in measured("tutorial")["cells"].items()})
     return canvas.svg()
 
 
@@ -336,6 +386,7 @@ def draw_truncation() -> str:
 
 FIGURES: dict[str, Callable[[], str]] = {
     "curves": draw_curves,
+    "tutorial": draw_tutorial,
     "speed": draw_speed,
     "unrolled": draw_unrolled,
     "two-paths": draw_two_paths,
@@ -345,6 +396,7 @@ FIGURES: dict[str, Callable[[], str]] = {
 }
 MEASUREMENTS: dict[str, Callable[..., Data]] = {
     "curves": measure_curves,
+    "tutorial": measure_tutorial,
     "gradient-lag": measure_gradient_lag,
     "gradient-check": measure_gradient_check,
 }
