@@ -20,9 +20,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 DIGESTS = IMAGES / "pages.json"
+MAX_BYTES = 150_000  # of a picture in the documents
 _BLOCK = re.compile(r"^```python(?P<flags>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 _SAVED = re.compile(r"""\.savefig\("([\w-]+\.png)\"""")
 
@@ -63,6 +66,9 @@ def make(page: Path) -> None:
         subprocess.run([sys.executable, "page.py"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
         for name in figures_of(text):
             (IMAGES / name).write_bytes((Path(folder) / name).read_bytes())
+            if (IMAGES / name).stat().st_size > MAX_BYTES:
+                with Image.open(Path(folder) / name) as figure:  # 64 colours need a quarter of the bytes
+                    figure.convert("RGB").quantize(64).save(IMAGES / name, optimize=True)
     digests = json.loads(DIGESTS.read_text(encoding="utf-8")) if DIGESTS.exists() else {}
     digests[page.relative_to(ROOT).as_posix()] = digest(text)
     DIGESTS.write_text(json.dumps(digests, indent=1, sort_keys=True) + "\n", encoding="utf-8")
