@@ -429,7 +429,7 @@ def test_both_models_share_their_signatures():
     sizes = {"hidden_size": 3, "dtype": "float64", "threads": 1}
     state = {"l0.h": np.full((2, 3), 0.5)}
     for model in (LanguageModel("abc", **sizes), SequenceModel("vanilla", 3, 3, **sizes)):
-        result = model.loss_and_grad(tokens, tokens, weights, state, None)
+        result = model.loss_and_grad(tokens, tokens, weights, state=state, noise=None)
         assert result[0] == model.loss_and_grad(tokens, tokens, weights=weights, state=state)[0]
         with pytest.raises(UsageError, match="weights are a mapping, as states are; give states by name"):
             model.loss_and_grad(tokens, tokens, state)

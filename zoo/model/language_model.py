@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from zoo.arguments import as_elements, as_integer, check_seed
 from zoo.arrays import as_array
@@ -117,11 +118,12 @@ class LanguageModel(Model):
 
     def logits(
         self,
-        inputs: Any,
+        inputs: ArrayLike,
         state: GivenState | None = None,
+        *,
         noise: tuple[int, int] | None = None,
-        lengths: Any = None,
-        **aux: Any,
+        lengths: ArrayLike | None = None,
+        **aux: ArrayLike,
     ) -> tuple[Array, State]:
         """Logits of the next symbol after every step, ``(T, B, V)``, and the final states.
 
@@ -135,7 +137,7 @@ class LanguageModel(Model):
         Raises:
             UsageError: if an argument does not fit.
         """
-        return self.outputs(inputs, None, state, noise, lengths, **aux)
+        return self.outputs(inputs, state=state, noise=noise, lengths=lengths, **aux)
 
     def sample(
         self,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from zoo.arguments import as_mapping, check_seed
 from zoo.base import Cell, Param
@@ -145,13 +146,14 @@ class Model(FlatParameters):
 
     def loss_and_grad(
         self,
-        inputs: Any,
-        targets: Any,
-        weights: Any = None,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
         state: GivenState | None = None,
         noise: tuple[int, int] | None = None,
-        lengths: Any = None,
-        **aux: Any,
+        lengths: ArrayLike | None = None,
+        **aux: ArrayLike,
     ) -> tuple[float, State]:
         """Mean loss, filling :attr:`grad` by back-propagation through the T steps.
 
@@ -195,13 +197,14 @@ class Model(FlatParameters):
 
     def loss(
         self,
-        inputs: Any,
-        targets: Any,
-        weights: Any = None,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
         state: GivenState | None = None,
         noise: tuple[int, int] | None = None,
-        lengths: Any = None,
-        **aux: Any,
+        lengths: ArrayLike | None = None,
+        **aux: ArrayLike,
     ) -> tuple[float, State]:
         """As :meth:`loss_and_grad`, without the gradient."""
         batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths, aux)
@@ -211,12 +214,13 @@ class Model(FlatParameters):
 
     def outputs(
         self,
-        inputs: Any,
-        weights: Any = None,
+        inputs: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
         state: GivenState | None = None,
         noise: tuple[int, int] | None = None,
-        lengths: Any = None,
-        **aux: Any,
+        lengths: ArrayLike | None = None,
+        **aux: ArrayLike,
     ) -> tuple[Array, State]:
         """Outputs of the readout before a softmax or sigmoid, ``(T, B, V)``, and the final states.
 
@@ -231,19 +235,20 @@ class Model(FlatParameters):
         Raises:
             UsageError: if an argument does not fit.
         """
-        inputs, lengths = self._inputs(inputs, lengths)
-        weights = as_weights(weights, inputs.shape[:2], self.kind)
-        return self._outputs(self._forward_run(inputs, weights, state, noise, lengths, aux))
+        x, steps = self._inputs(inputs, lengths)
+        checked = as_weights(weights, x.shape[:2], self.kind)
+        return self._outputs(self._forward_run(x, checked, state, noise, steps, aux))
 
     def evaluate_batch(
         self,
-        inputs: Any,
-        targets: Any,
-        weights: Any = None,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
         state: GivenState | None = None,
         noise: tuple[int, int] | None = None,
-        lengths: Any = None,
-        **aux: Any,
+        lengths: ArrayLike | None = None,
+        **aux: ArrayLike,
     ) -> tuple[float, Array, State]:
         """Loss, :meth:`outputs` and final states from one forward pass; arguments as for ``loss``."""
         batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths, aux)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from zoo.arguments import short_repr
 from zoo.base.loss import Loss
@@ -109,12 +110,13 @@ class SequenceModel(Model):
 
     def predict(
         self,
-        inputs: Any,
-        weights: Any = None,
+        inputs: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
         state: GivenState | None = None,
         noise: tuple[int, int] | None = None,
-        lengths: Any = None,
-        **aux: Any,
+        lengths: ArrayLike | None = None,
+        **aux: ArrayLike,
     ) -> tuple[Array, State]:
         """Predictions in the form of targets, and the final states; arguments as for ``outputs``.
 
@@ -122,7 +124,7 @@ class SequenceModel(Model):
             The most probable classes ``(T, B)``, or numbers ``(T, B, V)``, which for ``"binary"`` are
             probabilities; and the final states.
         """
-        outputs, final = self.outputs(inputs, weights, state, noise, lengths, **aux)
+        outputs, final = self.outputs(inputs, weights, state=state, noise=noise, lengths=lengths, **aux)
         return self.criterion.predictions(outputs), final
 
     def metadata(self) -> dict[str, Any]:

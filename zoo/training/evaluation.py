@@ -149,7 +149,9 @@ def evaluate_task(task: Task, model: AnyModel, part: str, batches: int, rows: in
         batch = task.batch(index, rows, EVAL_SEED, part)
         before = initial_states(model, batch, state)
         aux = declared_aux(model, batch)
-        loss, outputs, state = model.evaluate_batch(batch.inputs, batch.targets, batch.weights, before, **aux)
+        loss, outputs, state = model.evaluate_batch(
+            batch.inputs, batch.targets, batch.weights, state=before, **aux
+        )
         losses.append(loss)
         scores.append(task.score(outputs, batch))
     score = sum(scores) / count
