@@ -118,6 +118,21 @@ class Cell(Component, abstract=True):
             cls._check_output()
             cls._check_kernels()
 
+    def _repr_html_(self) -> str:
+        """A table for notebooks: arrays, states, inputs and options."""
+        from zoo.tables import TextTable
+
+        rows = [
+            (name, array.kind, f"({', '.join(size.text for size in array.shape)})", array.help)
+            for name, array in {**self.params, **self.buffers, **self.states, **self.inputs}.items()
+        ]
+        rows += [
+            (name, "option", repr(value), self.declared_options[name].help)
+            for name, value in self.options.items()
+        ]
+        title = f"{self.name}: {self.summary().rstrip('.')}"
+        return TextTable(title, ("name", "kind", "shape or value", "description"), tuple(rows)).html()
+
     @classmethod
     def has_step(cls) -> bool:
         """Whether the cell has a ``step``."""

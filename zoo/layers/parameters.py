@@ -24,6 +24,7 @@ Array = np.ndarray[Any, Any]
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 MAX_PARAMETERS = 2**40
+_MOST_ROWS = 40  # of a table for a notebook
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,16 @@ class FlatParameters:
     def arrays(self) -> ArrayViews:
         """Parameters and buffers by name, as kernels take them."""
         return ArrayViews(self._arrays)
+
+    def _repr_html_(self) -> str:
+        """A table of the parameters for notebooks."""
+        from zoo.tables import TextTable
+
+        rows = [(name, str(shape), f"{math.prod(shape):,}") for name, shape in self.layout.shapes.items()]
+        if len(rows) > _MOST_ROWS:
+            rows[_MOST_ROWS:] = [(f"and {len(rows) - _MOST_ROWS} more", "", "")]
+        rows.append(("in all", "", f"{self.layout.size:,}"))
+        return TextTable(repr(self), ("parameter", "shape", "elements"), tuple(rows), right=(2,)).html()
 
     def metadata(self) -> dict[str, Any]:
         """Everything but the arrays, as JSON in a checkpoint."""

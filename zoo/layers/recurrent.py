@@ -59,7 +59,7 @@ class Recurrent(FlatParameters):
         batch_first: Whether x, outputs, auxiliary inputs, traces and their gradients are ``(B, T, ...)``. The
             docstrings here write ``(T, B, ...)``. States are ``(B, ...)`` in both cases.
         **options: ``dtype``, ``bidirectional``, ``dropout``, ``residual``, ``learned_state`` and
-            ``recompute``: see :class:`zoo.layers.StackConfig`.
+            ``recompute``: see :class:`zoo.layers.StackConfig`. Dropout acts only in calls with ``noise``.
 
     Attributes:
         cells: The cell of each layer.

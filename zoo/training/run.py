@@ -72,6 +72,25 @@ class Run:
         events = log.iterate(RunDirectory(self.path).log_path)
         return (event for _, event in events if kind is None or event.get("event") == kind)
 
+    def _repr_html_(self) -> str:
+        """A table for notebooks: cell, data, steps, best validation loss and the reason of the end."""
+        from zoo.tables import TextTable
+
+        try:
+            config, best = self.config, self.best_loss
+            steps = max((event["step"] for event in self.events() if "step" in event), default=0)
+            cell = config.cell if isinstance(config.cell, str) else ", ".join(map(str, config.cell))
+            rows = [
+                ("cell", cell),
+                ("task" if config.task else "data", config.task or ", ".join(config.data)),
+                ("steps", f"{steps:,}"),
+                ("best validation loss", "none yet" if best is None else f"{best:.4g}"),
+                ("ended", self.ended or "no"),
+            ]
+        except CheckpointError as error:
+            rows = [("error", str(error))]
+        return TextTable(f"Run {self.path}", ("", ""), tuple(rows)).html()
+
     def _loss(self, event: Mapping[str, Any]) -> float:
         """Read the loss of a validation."""
         loss = event.get("loss")
