@@ -57,7 +57,7 @@ class StackConfig:
             states ``"l0.reverse.h"``, which reads the sequence from its end to its beginning. Outputs of both
             are concatenated, ``(T, B, 2 H)`` for most cells. M. Schuster & K. Paliwal 1997,
             https://doi.org/10.1109/78.650093.
-        dropout: Acts only in calls with ``noise=(seed, step)``, as training needs it: without ``noise``, as in
+        dropout: Acts only in calls with ``noise=(seed, step)``, as in training: without ``noise``, as in
             evaluation, nothing is dropped. Probability that an element that one layer hands to the next is
             replaced by zero; the others are multiplied by ``1 / (1 - dropout)``, so that evaluation needs no
             correction. W. Zaremba et al. 2014, https://arxiv.org/abs/1409.2329.
