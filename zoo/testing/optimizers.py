@@ -188,20 +188,10 @@ def check_compiles_once(optimizer: Optimizer) -> None:
 
 
 OPTIMIZER_CHECKS: list[Check] = [
-    check_shapes_and_dtypes,
-    check_inputs_unchanged,
-    check_deterministic,
-    check_jit_equals_python,
-    check_reference,
-    check_zero_rate,
-    check_split_run,
-    check_elementwise,
-    check_nan_gradient,
-    check_downhill,
-    check_single_parameter,
-    check_extreme_gradients,
-    check_compiles_once,
-    check_card,
+    *(check_shapes_and_dtypes, check_inputs_unchanged, check_deterministic),
+    *(check_jit_equals_python, check_reference, check_zero_rate, check_split_run),
+    *(check_elementwise, check_nan_gradient, check_downhill, check_single_parameter),
+    *(check_extreme_gradients, check_compiles_once, check_card),
 ]
 
 
