@@ -4,8 +4,8 @@
     python tools/make_page_figures.py docs/howto/neuroscience.md
 
 A page saves a figure with ``figure.savefig("NAME.png")`` and shows it as ``images/NAME.png``. This program
-runs the Python code of the page in an empty directory and copies the figure. ``docs/images/pages.json`` has
-the digest of the code that drew each figure, and a test compares it with the page.
+runs the page in an empty directory and copies the figures. ``docs/images/pages.json`` has the digest of the
+code that drew each figure, and a test compares it with the page.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,19 +25,20 @@ ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 DIGESTS = IMAGES / "pages.json"
 MAX_BYTES = 150_000  # of a picture in the documents
-_BLOCK = re.compile(r"^```python(?P<flags>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+RUNNER = ROOT / "tests" / "support" / "docs_runner.py"
+_BLOCK = re.compile(
+    r"^```(?P<language>python|console)(?P<flags>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+_COMMAND = re.compile(r"^\$ (?:[^\n]*\\\n)*[^\n]*$", re.MULTILINE)
 _SAVED = re.compile(r"""\.savefig\("([\w-]+\.png)\"""")
 
 
 def code_of(page: str) -> str:
-    """Return the Python code of a page that runs, with a line that writes each file that it defines."""
+    """Return the Python code and the commands of a page that run."""
     parts = []
     for block in _BLOCK.finditer(page):
-        flags = block["flags"].split()
-        if "no-run" not in flags:
-            files = [flag.removeprefix("file=") for flag in flags if flag.startswith("file=")]
-            parts += [f"open({file!r}, 'a').write({block['code']!r})\n" for file in files]
-            parts.append(block["code"])
+        if "no-run" not in block["flags"].split():
+            parts += [block["code"]] if block["language"] == "python" else _COMMAND.findall(block["code"])
     return "\n".join(parts)
 
 
@@ -59,16 +59,14 @@ def pages_with_figures() -> list[Path]:
 
 
 def make(page: Path) -> None:
-    """Run the code of a page, copy its figures, and store its digest."""
+    """Run a page, copy its figures, and store the digest of its code."""
     text = page.read_text(encoding="utf-8")
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "page.py").write_text(code_of(text), encoding="utf-8")
-        subprocess.run([sys.executable, "page.py"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-        for name in figures_of(text):
-            (IMAGES / name).write_bytes((Path(folder) / name).read_bytes())
-            if (IMAGES / name).stat().st_size > MAX_BYTES:
-                with Image.open(Path(folder) / name) as figure:  # 64 colours need a quarter of the bytes
-                    figure.convert("RGB").quantize(64).save(IMAGES / name, optimize=True)
+    subprocess.run([sys.executable, str(RUNNER), "--figures", str(IMAGES), str(page)], check=True)
+    for name in figures_of(text):
+        if (IMAGES / name).stat().st_size > MAX_BYTES:
+            with Image.open(IMAGES / name) as figure:  # 64 colours need a quarter of the bytes
+                reduced = figure.convert("RGB").quantize(64)
+            reduced.save(IMAGES / name, optimize=True)
     digests = json.loads(DIGESTS.read_text(encoding="utf-8")) if DIGESTS.exists() else {}
     digests[page.relative_to(ROOT).as_posix()] = digest(text)
     DIGESTS.write_text(json.dumps(digests, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -336,6 +336,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("page", type=Path)
     parser.add_argument("--write", action="store_true", help="write what the blocks print into the page")
+    parser.add_argument("--figures", type=Path, help="directory for the PNG files that the page writes")
     options = parser.parse_args()
     page, home = options.page.resolve(), Path.cwd()
     warnings.simplefilter("error")
@@ -344,6 +345,8 @@ def main() -> int:
         sys.path[0] = ""  # as in a notebook: what is in the directory can be imported
         try:
             Page(page, options.write).run()
+            for figure in Path(folder).glob("*.png") if options.figures else []:
+                (home / options.figures / figure.name).write_bytes(figure.read_bytes())
         except PageError as error:
             print(f"{options.page}, {error}", file=sys.stderr)  # noqa: T201  # a command line tool
             return 1

@@ -13,6 +13,12 @@ PAGE = """```python file=dale.py
 x = 1
 ```
 
+```console
+$ zoo train \\
+    --steps 3
+step 1
+```
+
 ```python no-run
 figure.savefig("never.png")
 ```
@@ -39,7 +45,8 @@ def test_figures_are_up_to_date(page: Path) -> None:
 
 def test_code_that_does_not_run_draws_nothing() -> None:
     assert make_page_figures.figures_of(PAGE) == ["a-b.png"]
-    assert make_page_figures.code_of(PAGE).startswith("open('dale.py', 'a').write('x = 1\\n')\n")
+    assert "$ zoo train \\\n    --steps 3" in make_page_figures.code_of(PAGE)
+    assert "step 1" not in make_page_figures.code_of(PAGE)
     assert make_page_figures.digest(PAGE) != make_page_figures.digest(PAGE.replace("a-b", "a"))
 
 
@@ -48,9 +55,11 @@ def test_make_runs_the_page_and_stores_figure_and_digest(tmp_path, monkeypatch) 
     monkeypatch.setattr(make_page_figures, "IMAGES", tmp_path)
     monkeypatch.setattr(make_page_figures, "DIGESTS", tmp_path / "pages.json")
     page = tmp_path / "page.md"
+    without_console = PAGE[: PAGE.index("```console")] + PAGE[PAGE.index("```python no-run") :]
+    without_console = without_console.replace("```python no-run", "<!-- not run: never -->\n```python no-run")
     code = "class Figure:\n    def savefig(self, name):\n        open(name, 'w').write('drawn')\n\n"
     code += "figure = Figure()\n"
-    page.write_text(PAGE.replace("from dale", code + "from dale"), encoding="utf-8")
+    page.write_text(without_console.replace("from dale", code + "from dale"), encoding="utf-8")
     make_page_figures.make(page)
     assert (tmp_path / "a-b.png").read_text(encoding="utf-8") == "drawn"
     assert list(json.loads((tmp_path / "pages.json").read_text(encoding="utf-8"))) == ["page.md"]
