@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import zoo
-from zoo.tables import DocumentMarker
+from zoo.storage.document_marker import DocumentMarker
 
 CELLS = ("indrnn", "fastrnn", "vanilla", "min_gru", "mgu", "gru", "lstm", "lem")
 INPUTS, HIDDEN, OUTPUTS = 3, 12, 3

@@ -27,7 +27,8 @@ from zoo.bench.machine import machine_info
 from zoo.distributed import process_group
 from zoo.distributed.collectives import ProcessGroup
 from zoo.distributed.mpi import CHUNK
-from zoo.tables import DocumentMarker, TextTable
+from zoo.storage.document_marker import DocumentMarker
+from zoo.tables import TextTable
 
 CELL, SYMBOLS, STEPS, BATCH = "lstm", 65, 64, 128
 HIDDEN = (64, 128, 256, 512)

@@ -25,7 +25,7 @@ from zoo.bench.settings import SHAPES, Settings, Shape, parse_names, parse_pytho
 from zoo.bench.tables import describe_setup, result_tables, write_tables
 from zoo.errors import UsageError
 from zoo.processes import available_processors
-from zoo.tables import BEGINNING, END, DocumentMarker, parse_marker
+from zoo.storage.document_marker import BEGINNING, END, DocumentMarker, parse_marker
 
 TINY = Shape(4, 3, 8)
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from zoo.bench import bench
 from zoo.cli.app import cli
-from zoo.tables import BEGINNING
+from zoo.storage.document_marker import BEGINNING
 
 
 def run(*args):

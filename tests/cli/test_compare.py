@@ -19,7 +19,7 @@ from zoo.cli.compare_display import (
     PlainCompareDisplay,
     open_compare_display,
 )
-from zoo.tables import BEGINNING, END
+from zoo.storage.document_marker import BEGINNING, END
 from zoo.training import Interrupted
 
 SIZES = ["--params", 150, "--steps", 4, "--batch", 4, "--set", "copying.delay=2", "--set", "copying.length=2"]

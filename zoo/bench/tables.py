@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from zoo.bench.peers import TORCH_LAYER
 from zoo.bench.results import CellTiming, Results, Scaling, StepTiming, ratios
-from zoo.tables import DocumentMarker, TextTable
+from zoo.storage.document_marker import DocumentMarker
+from zoo.tables import TextTable
 
 
 def write_tables(marker: DocumentMarker, results: Results) -> None:

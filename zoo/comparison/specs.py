@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from zoo.arguments import real_path
 from zoo.base import Cell, Component, Modifier, Task
@@ -49,8 +49,6 @@ Options = Mapping[str, Mapping[str, Any]]
 LabelledSpecs = tuple[dict[str, str], dict[str, dict[str, Any]]]
 
 """Specs and chosen options by label."""
-
-R = TypeVar("R", bound=Component)
 
 
 def label_specs(kind: str, components: Any) -> LabelledSpecs:
@@ -177,21 +175,16 @@ def check_importable_by_workers(cells: Iterable[PlanEntry], tasks: Iterable[Plan
     Raises:
         UsageError: naming the first that is registered by this program alone.
     """
+    names: list[tuple[type[Component], str]] = []
     for cell in cells:
         if not is_file_spec(cell.spec):
             base, *modifiers = cell.spec.split(MODIFIER_SEPARATOR)
-            _check_importable(Cell, base)
-            for name in modifiers:
-                _check_importable(Modifier, name)
-    for task in tasks:
-        if not is_file_spec(task.spec):
-            _check_importable(Task, task.spec)
-
-
-def _check_importable(contract: type[R], name: str) -> None:
-    registry = registry_of(contract)
-    if registry.source(name) == LOCAL:
-        raise UsageError(
-            f"compare: {contract.kind} {name!r} is registered by this program alone, and the workers are "
-            f"other processes; put it into a plugin or a file (FILE.py:Class), or do without them, jobs=0."
-        )
+            names += [(Cell, base), *((Modifier, name) for name in modifiers)]
+    names += [(Task, task.spec) for task in tasks if not is_file_spec(task.spec)]
+    for kind, name in names:
+        if registry_of(kind).source(name) == LOCAL:
+            raise UsageError(
+                f"compare: {kind.kind} {name!r} is registered by this program alone, and the workers are "
+                f"other processes; put it into a plugin or a file (FILE.py:Class), or do without them, "
+                f"jobs=0."
+            )

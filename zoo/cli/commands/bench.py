@@ -17,7 +17,7 @@ from zoo.errors import UsageError
 if TYPE_CHECKING:
     from zoo.bench.results import Results
     from zoo.bench.settings import Settings
-    from zoo.tables import DocumentMarker
+    from zoo.storage.document_marker import DocumentMarker
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -81,7 +81,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     """
     from zoo.bench.bench import measure
     from zoo.bench.results import check_comparable, read_baseline
-    from zoo.tables import parse_marker
+    from zoo.storage.document_marker import parse_marker
 
     files = {name: given.pop(name) for name in ("json_file", "chart")}
     files["marker"] = parse_marker(markdown, "bench") if (markdown := given.pop("markdown")) else None

@@ -26,7 +26,7 @@ from zoo.training import Config
 
 if TYPE_CHECKING:
     from zoo.comparison import Comparison
-    from zoo.tables import DocumentMarker
+    from zoo.storage.document_marker import DocumentMarker
 
 
 def split_names(text: str | None) -> list[str]:
@@ -190,7 +190,7 @@ def run(
 ) -> None:
     """Compare; the arguments are those of the command line, with None for flags that were not given."""
     from zoo.cli.compare_display import open_compare_display
-    from zoo.tables import parse_marker
+    from zoo.storage.document_marker import parse_marker
     from zoo.training import Interrupted
 
     marker = parse_marker(markdown, "compare") if markdown else None
