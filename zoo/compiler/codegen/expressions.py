@@ -25,17 +25,19 @@ PRECEDENCE = {
 }
 # `a * b % c` is not `a * (b % c)`, so % binds loosely to the outside and tightly to the inside.
 _OPERAND_PRECEDENCE = {"remainder": TERM}
-# Longer expressions get a variable. Inlined operands of a product lose their parentheses, so that this limit
-# decides the order of some multiplications, and with it the last bit of some results.
-_MAX_INLINE = 58
+# An expression of more operations gets a variable. The order in which a kernel loads its operands depends on
+# this limit, and with it the last bit of some results. So it counts operations: if it counted letters, the
+# names of variables would decide that bit.
+_MAX_OPERATIONS = 3
 
 
 @dataclass(frozen=True)
 class ExprText:
-    """Text of an expression with its precedence."""
+    """Text of an expression with its precedence, and the number of operations in it."""
 
     text: str
     precedence: int = ATOM
+    operations: int = 0
 
     def as_operand(self, precedence: int) -> str:
         """The text, in parentheses if an operator of this precedence needs them."""
@@ -108,7 +110,7 @@ class Expressions:
         storage = self.storage
         is_scalar = storage.has_array(node) and storage.array_of(node).storage == Storage.SCALAR
         has_name = is_scalar or node in storage.step_graph.names
-        return self.use_counts.get(node, 0) <= 1 and not has_name and len(expression.text) <= _MAX_INLINE
+        return self.use_counts.get(node, 0) <= 1 and not has_name and expression.operations <= _MAX_OPERATIONS
 
     def _expression(self, node: Node) -> ExprText:
         if node.op == COPY:
@@ -116,7 +118,7 @@ class Expressions:
         template, precedence = self.template(node)
         operands = [self.operand(operand) for operand in node.inputs]
         texts = [_operand_text(each, precedence, node.op, index) for index, each in enumerate(operands)]
-        return ExprText(template.format(*texts), precedence)
+        return ExprText(template.format(*texts), precedence, 1 + sum(each.operations for each in operands))
 
     def _count_uses(self, body: Iterable[Node], stored: Iterable[Node]) -> dict[Node, int]:
         """Number of times each value appears in the expressions of the loop."""
