@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 import zoo
 from zoo.base.card import bibtex_entry, bibtex_key, split_authors
+from zoo.errors import DefinitionError
 
 CARD = {"title": "T", "authors": "Ada Lovelace", "year": 1843, "url": "https://example.org"}
 
@@ -111,7 +113,22 @@ def test_url_cannot_end_its_bibtex_field() -> None:
 def test_every_reference_is_well_formed_with_unique_key(kind: str) -> None:
     listed = getattr(zoo, f"list_{kind}s")()
     entries = [getattr(zoo, f"get_{kind}")(name).bibtex() for name in listed]
-    assert len({text.partition(",")[0] for text in entries}) == len(listed)
+    entries = [entry for text in entries for entry in text.split("\n\n")]
+    assert len({text.partition(",")[0] for text in entries}) == len(entries) >= len(listed)
     for text in entries:
         assert re.fullmatch(r"@misc\{[a-z]+\d{4}\w+,\n(  [a-z]+ += \{.+\},\n)+\}", text), text
         assert text.count("{") == text.count("}")
+
+
+def test_card_cites_other_papers_too() -> None:
+    first, second = bibtex_entry(zoo.get_cell("lstm").card, "lstm").split("\n\n")
+    assert first.startswith("@misc{gers2000lstm,")
+    assert second.startswith("@misc{hochreiter1997lstm,")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"also": "a paper"}, {"also": ("a paper",)}, {"related": ["gru"]}, {"related": {"gru": ""}}]
+)
+def test_invalid_other_papers_and_related_cells_raise(fields: dict[str, Any]) -> None:
+    with pytest.raises(DefinitionError, match=next(iter(fields))):
+        zoo.Card("A title", **fields)

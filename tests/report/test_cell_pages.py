@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -14,9 +15,11 @@ from click.testing import CliRunner, Result
 import zoo
 from zoo.base import Cell
 from zoo.cell_pages.cell_info import family_description
-from zoo.cell_pages.cell_page import cell_page, document, link, prose
+from zoo.cell_pages.cell_page import PageLinks, cell_page, count_in_letters, document, link, prose
+from zoo.cell_pages.cell_tables import initial_value
 from zoo.cell_pages.pages import all_files, family_page, pending_changes
 from zoo.cli.app import cli
+from zoo.errors import UsageError
 from zoo.registry import registry_of
 
 DOCS = Path(__file__).parents[2] / "docs" / "zoo"
@@ -73,20 +76,37 @@ def test_pages_are_the_same_in_every_process(tmp_path: Path) -> None:
 
 
 def test_page_of_a_cell() -> None:
-    text = cell_page(type(zoo.get_cell("lstm")), "../README.md")
-    assert "by Felix A. Gers, Jürgen Schmidhuber, Fred Cummins, 2000." in " ".join(text.split())
+    links = PageLinks("../README.md", {"gru": "../gated/gru.md"}, "../lstm.py", "It learns.")
+    text = cell_page(type(zoo.get_cell("lstm")), links)
+    line = " ".join(text.split())
+    assert (
+        "by Felix A. Gers, Jürgen Schmidhuber, Fred Cummins, 2000 and [Long Short-Term Memory](https" in line
+    )
+    assert "by Sepp Hochreiter, Jürgen Schmidhuber, 1997." in line
+    assert '`zoo.Recurrent("lstm", input_size, hidden_size)` in Python' in line
+    assert "It is `nn.LSTM` in PyTorch, `LSTM` in Keras, `LSTMCell` in Flax" in line
+    assert "uniform_gates" not in text
     for words in (
         "# lstm",
         "Family [lstm](../README.md#lstm). From [Learning to Forget: Continual Prediction with",
         "![One step of lstm](lstm.svg)",
         "```text\ni, f, g, o = x Wx + h Wh + b\n",
-        "Parameters: I·4H + H·4H + 4H.",
-        "| `Wx` | `(I, 4H)` | uniform_gates |",
-        "| state size | H + H | 256 |",
-        "| flops in matrix products, forward | 8·H·H + 8·H·I | 197,632 |",
-        "| elements saved for backward | ",
-        "Variant: ",
+        "# lstm\n\nLong short-term memory: three gates control what a memory cell stores, ",
+        "keeps and shows.\n\n**Variant.** ",
+        r"c_{t} &= \sigma(f_{t}) \odot c_{t-1} + \sigma(i_{t}) \odot \tanh(g_{t}) \\" + "\n",
+        "| `Wx` | `(I, 4H)` | Uniform within `1 / sqrt(H)` of zero, for weights of four gates side by side, ",
+        "| parameters | 4H² + 4H·I + 4H | 99,328 |",
+        "| state size | 2H | 256 |",
+        "| Matmul FLOPs (forward) | 8H² + 8H·I | 197,632 |",
+        "| Matmul FLOPs (forward), with token input | 8H² | 131,072 |",
+        "| transcendental evaluations (forward) | 5H | 640 |",
+        "| stored activations | ",
+        "[Source](../lstm.py).",
+        "## Results\n\nIt learns.\n",
+        "- [gru](../gated/gru.md): has no memory besides the state.\n",
+        "- janet: ",
         "```bibtex\n@misc{gers2000lstm,\n",
+        "\n@misc{hochreiter1997lstm,\n",
     ):
         assert words in text, words
 
@@ -117,6 +137,39 @@ def test_page_of_an_unpublished_cell() -> None:
     assert "@misc{fresh,\n  title = {{Fresh}},\n  note  = {unpublished},\n}" in text
 
 
+@pytest.mark.parametrize("cls", shipped(), ids=lambda cls: cls.name)
+def test_formulas_equal_the_counts(cls: type[Cell]) -> None:
+    cell = cls()
+    for arrays, count in ((cls.params, cell.parameter_count), (cls.states, cell.state_size)):
+        formula = count_in_letters(arrays, cell.options)
+        python = re.sub(r"([IH])([²³])", r"\1**\2", formula).translate(str.maketrans("²³·", "23*"))
+        python = re.sub(r"(\d)(?=[IH])", r"\1*", re.sub(r"\*\*(\d)", r"**\1 ", python))
+        for sizes in ((240, 480), (480, 960)):
+            with contextlib.suppress(UsageError):
+                assert eval(python, {"I": sizes[0], "H": sizes[1]}) == count(*sizes)
+
+
+@pytest.mark.parametrize("cls", shipped(), ids=lambda cls: cls.name)
+def test_initial_values_are_described_in_words(cls: type[Cell]) -> None:
+    for array in (*cls.params.values(), *cls.buffers.values()):
+        assert " " in initial_value(array)
+
+
+@pytest.mark.parametrize("cls", shipped(), ids=lambda cls: cls.name)
+def test_related_cells_exist(cls: type[Cell]) -> None:
+    assert set(cls.card.related) <= {each.name for each in shipped()} - {cls.name}
+    assert cls.card.related or cls.family not in ("gated", "lstm")
+    assert all(text.endswith(".") for text in cls.card.related.values())
+
+
+def test_results_of_a_short_run(tmp_path: Path) -> None:
+    row = "| [gru](gated/gru.md) | recurrence | 1.5 | 2.16 | below the line | 3,000 |"
+    (tmp_path / "trainability.md").write_text(f"| cell |\n|---|\n{row}\n", encoding="utf-8")
+    page = all_files(shipped(), tmp_path)["gated/gru.md"]
+    assert "Rank 1 of 1 in [a short run](../trainability.md)" in page
+    assert "## Results" not in cell_page(type(zoo.get_cell("gru")))
+
+
 def test_index_has_whole_sentences() -> None:
     listed = [
         line for line in (DOCS / "README.md").read_text(encoding="utf-8").splitlines() if line[:3] == "| ["
@@ -130,8 +183,8 @@ def test_markdown_characters_are_escaped() -> None:
     text = cell_page(Plain)
     assert "Made of `x * y` and a \\*star\\*, if a &lt; b." in text
     assert "[On \\[brackets\\] | bars](https://doi.org/10.1016/0364-0213%2890%2990002-E)" in text
-    assert "Trainability: It only copies." in text
-    assert "| parameters | I·(H/5) | - |" in text  # 128 is not divisible by 5
+    assert "**Trainability.** It only copies." in text
+    assert "| parameters | (H·I)/5 | - |" in text  # 128 is not divisible by 5
 
 
 def test_cell_without_a_step_has_no_diagram() -> None:
@@ -139,10 +192,10 @@ def test_cell_without_a_step_has_no_diagram() -> None:
     members = {name: vars(vanilla)[name] for name in ("Wxh", "Whh", "bh", "h", "forward", "backward")}
     cls = type("Bare", (zoo.Cell,), {"__doc__": "Bare.", "card": CARD, **members})
     text = cell_page(cls)
-    assert "has no step, so there is no diagram" in text
+    assert "has no step, so there are no equations and no diagram" in text
     assert "svg" not in text
-    assert "flops" not in text
-    assert "| elements saved for backward |  | 128 |" in text
+    assert "FLOPs" not in text
+    assert "| stored activations |  | 128 |" in text
     assert "Operations are counted in the kernels that zoo would derive" in cell_page(vanilla)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from zoo.arguments import short_repr
 from zoo.errors import DefinitionError
@@ -36,7 +37,7 @@ _TRANSLITERATION = str.maketrans(
 
 
 def bibtex_entry(card: Card, name: str) -> str:
-    """The BibTeX entry of a card, without a final newline; ``note = {unpublished}`` if it has no reference.
+    """The BibTeX entries of a card, without a final newline; ``note = {unpublished}`` if it has no reference.
 
     Args:
         card: The card.
@@ -45,8 +46,9 @@ def bibtex_entry(card: Card, name: str) -> str:
     title = {"title": f"{{{_escape(card.title)}}}"}
     rows = _reference_fields(card, title) if card.published else {**title, "note": UNPUBLISHED}
     width = max(map(len, rows))
-    lines = (f"  {field:<{width}} = {{{value}}}," for field, value in rows.items())
-    return "\n".join([f"@misc{{{bibtex_key(card, name)},", *lines, "}"])
+    lines = (f"  {key:<{width}} = {{{value}}}," for key, value in rows.items())
+    entry = "\n".join([f"@misc{{{bibtex_key(card, name)},", *lines, "}"])
+    return "\n\n".join([entry, *(bibtex_entry(other, name) for other in card.also)])
 
 
 def _reference_fields(card: Card, title: dict[str, str]) -> dict[str, str]:
@@ -130,6 +132,8 @@ class Card:
             a table of symbol pairs; empty if it is.
         scope: The part of the paper's network: ``"recurrence"`` for the recurrence alone, or ``"mixer"`` for
             the recurrence with the projections, gates and norms around it.
+        also: Cards of other papers to cite.
+        related: Names of related components, each with its difference from this one.
 
     Raises:
         DefinitionError: if a field is empty or has the wrong type.
@@ -143,18 +147,28 @@ class Card:
     deviations: str = ""
     trainability: str = ""
     scope: str = "recurrence"
+    also: tuple[Card, ...] = ()
+    related: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Check every field, so that every card in a registry is complete."""
         if not isinstance(self.title, str) or not self.title.strip():
             raise DefinitionError(f"zoo.Card: title is {short_repr(self.title)}; give a non-empty string.")
         owner = f"zoo.Card {self.title!r}"
-        for field in ("variant", "deviations", "trainability"):
-            if not isinstance(getattr(self, field), str):
+        for name in ("variant", "deviations", "trainability"):
+            if not isinstance(getattr(self, name), str):
                 raise DefinitionError(
-                    f"{owner}: {field} is {short_repr(getattr(self, field))}; say it in words, or leave it "
-                    f"out."
+                    f"{owner}: {name} is {short_repr(getattr(self, name))}; say it in words, or leave it out."
                 )
+        if not isinstance(self.also, tuple) or not all(isinstance(card, Card) for card in self.also):
+            raise DefinitionError(
+                f"{owner}: also is {short_repr(self.also)}; give a tuple of zoo.Card, or leave it out."
+            )
+        related = self.related.items() if isinstance(self.related, Mapping) else [(None, None)]
+        if not all(isinstance(text, str) and text.strip() for pair in related for text in pair):
+            raise DefinitionError(
+                f"{owner}: related is {short_repr(self.related)}; give names with sentences, or leave it out."
+            )
         if self.scope not in list(SCOPES):
             raise DefinitionError(
                 f"{owner}: scope is {short_repr(self.scope)}; give one of {', '.join(SCOPES)}."
@@ -175,10 +189,10 @@ class Card:
         return f"{self.authors} ({self.year}). {self.title}."
 
     def _check_reference(self, owner: str) -> None:
-        for field in ("authors", "url"):
-            if not isinstance(getattr(self, field), str) or not getattr(self, field).strip():
+        for name in ("authors", "url"):
+            if not isinstance(getattr(self, name), str) or not getattr(self, name).strip():
                 raise DefinitionError(
-                    f"{owner}: {field} is {short_repr(getattr(self, field))}; give a non-empty string, or "
+                    f"{owner}: {name} is {short_repr(getattr(self, name))}; give a non-empty string, or "
                     f"leave out authors, year and url if it is not published."
                 )
         if isinstance(self.year, bool) or not isinstance(self.year, int) or not 1600 <= self.year <= 2200:

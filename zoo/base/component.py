@@ -148,7 +148,7 @@ class Component:
 
     @classmethod
     def bibtex(cls) -> str:
-        """The BibTeX entry of the card."""
+        """The BibTeX entries of the card."""
         return bibtex_entry(cls.card, cls.name)
 
     @classmethod

@@ -1,24 +1,31 @@
-"""The page of one cell in Markdown: equations, a diagram of one step, arrays, options, costs, reference."""
+"""The page of one cell in Markdown.
+
+It has its use, equations, a diagram of one step, arrays, options, costs, results, related cells and
+references.
+"""
 
 from __future__ import annotations
 
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from zoo.base import Cell, Component
 from zoo.base.card import SCOPES, UNPUBLISHED
+from zoo.base.declarations import Array
 from zoo.cell_pages import GENERATED_MARK
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
 from zoo.cell_pages.cell_tables import declaration_tables
+from zoo.cell_pages.equations import latex_block
 from zoo.compiler.compile import plan_kernels
 from zoo.compiler.explain import Cost, cost_of, explain
 from zoo.compiler.frontend.trace_step import TraceableValue, step_graph_of
 from zoo.compiler.frontend.value_names import SQUASHING_RANGES
-from zoo.compiler.ir.dims import Dim
+from zoo.compiler.ir.dims import ZERO, Dim, as_dim, dim_of, product
 from zoo.compiler.printing import format_dim, format_shape
+from zoo.convert import flax, keras, torch
 from zoo.errors import UsageError
 from zoo.layers.direction import tape_elements_per_token
 from zoo.layers.tracing import cell_gates, cell_trace_values
@@ -81,12 +88,38 @@ def cost_rows(cell: Cell) -> list[CostRow]:
     """
     sizes = (INPUT_SIZE, HIDDEN_SIZE)
     fits = _has_default_size(cell)
+    parameters = count_in_letters(cell.params, cell.options) or cell.parameter_formula()
+    states = count_in_letters(cell.states, cell.options) or cell.state_formula()
     return [
-        CostRow("parameters", cell.parameter_formula(), cell.parameter_count(*sizes) if fits else None),
-        CostRow("state size", cell.state_formula(), cell.state_size(*sizes) if fits else None),
+        CostRow("parameters", parameters, cell.parameter_count(*sizes) if fits else None),
+        CostRow("state size", states, cell.state_size(*sizes) if fits else None),
         *(_planned_rows(cell, fits) if cell.has_step() else ()),
         _saved_row(cell, fits),
     ]
+
+
+def count_in_letters(arrays: Mapping[str, Array], options: Mapping[str, object]) -> str:
+    """The number of elements of arrays as a polynomial in I and H; empty if it is none.
+
+    Args:
+        arrays: The declarations.
+        options: Values of options, which sizes may name.
+    """
+    total = ZERO
+    for array in arrays.values():
+        dims = [dim_of(size, options) for size in array.shape]
+        known = [dim for dim in dims if dim is not None]
+        if len(known) < len(dims):
+            return ""
+        total += product(known) * as_dim(2 if array.complex else 1)
+    return format_polynomial(total)
+
+
+def format_polynomial(dim: Dim) -> str:
+    """A polynomial with powers: ``3H² + 3I·H``."""
+    text = re.sub(r"\b([A-Z])·\1·\1\b", r"\1³", format_dim(dim))
+    text = re.sub(r"\b([A-Z])·\1\b", r"\1²", text)
+    return re.sub(r"\b(\d+)·(?=[A-Z])", r"\1", text)
 
 
 def _has_default_size(cell: Cell) -> bool:
@@ -98,84 +131,132 @@ def _has_default_size(cell: Cell) -> bool:
 
 
 def _planned_rows(cell: Cell, fits: bool) -> list[CostRow]:
-
     plan = plan_kernels(cell)
     forward, backward = cost_of(plan.forward), cost_of(plan.backward, plan.gradient.dx)
     return [*_pass_rows("forward", forward, fits), *_pass_rows("backward", backward, fits)]
 
 
 def _pass_rows(name: str, cost: Cost, fits: bool) -> Iterator[CostRow]:
-    yield _cost_row(f"flops in matrix products, {name}", cost.products, fits)
-    yield _cost_row("the same for tokens", cost.by_tokens, fits)
-    yield _cost_row(f"element-wise operations, {name}", cost.arithmetic, fits)
-    yield _cost_row(f"values of tanh, exp and the like, {name}", cost.functions, fits)
+    yield _cost_row(f"Matmul FLOPs ({name})", cost.products, fits)
+    yield _cost_row(f"Matmul FLOPs ({name}), with token input", cost.by_tokens, fits)
+    yield _cost_row(f"element-wise operations ({name})", cost.arithmetic, fits)
+    yield _cost_row(f"transcendental evaluations ({name})", cost.functions, fits)
 
 
 def _cost_row(what: str, dim: Dim, fits: bool) -> CostRow:
-
     return CostRow(
-        what, format_dim(dim), int(dim.evaluate({"I": INPUT_SIZE, "H": HIDDEN_SIZE})) if fits else None
+        what, format_polynomial(dim), int(dim.evaluate({"I": INPUT_SIZE, "H": HIDDEN_SIZE})) if fits else None
     )
 
 
 def _saved_row(cell: Cell, fits: bool) -> CostRow:
-
-    what = "elements saved for backward"
+    what = "stored activations"
     if cell.is_derived():
         return _cost_row(what, explain(cell).saved_elements, fits)
     return CostRow(what, "", tape_elements_per_token(cell, INPUT_SIZE, HIDDEN_SIZE) if fits else None)
 
 
-_CAPTION = (
-    "One step with default options. Blue: arguments. Grey: parameters and buffers. Green: results. {0}' is "
-    "the state {0} after the step."
+_NOTE = (
+    "Vectors are rows, and the index t-1 marks the states before the step. The circled dot multiplies "
+    "element by element, and arrays of fewer axes are broadcast. The symbol σ is the logistic function. "
+    "Options have their defaults. The diagram has the shapes and the names in the code: blue are "
+    "arguments, grey are parameters and buffers, green are results, and {0}' is the state {0} after the "
+    "step."
 )
 
 
-def cell_page(cls: type[Cell], index: str = "") -> str:
+@dataclass(frozen=True)
+class PageLinks:
+    """Addresses and facts that a page takes from the folder it is in.
+
+    Args:
+        index: Address of the page with all cells; empty for none.
+        cells: Addresses of the pages of cells by name.
+        source: Address of the file that defines the cell; empty for none.
+        result: A sentence with results; empty for none.
+    """
+
+    index: str = ""
+    cells: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+    result: str = ""
+
+
+def cell_page(cls: type[Cell], links: PageLinks | None = None) -> str:
     """The page of a cell.
 
     Args:
         cls: The cell.
-        index: Address of the page with all cells; empty for none.
+        links: Addresses of other pages.
 
     Raises:
         DefinitionError: if its ``step`` cannot be compiled.
     """
-    return "\n".join(_lines(cls, index)).rstrip("\n") + "\n"
+    return "\n".join(_lines(cls, links or PageLinks())).rstrip("\n") + "\n"
 
 
-def _lines(cls: type[Cell], index: str) -> Iterator[str]:
+def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
     doc = (inspect.getdoc(cls) or "").strip()
     summary, _, rest = doc.partition("\n\n")
     yield from (GENERATED_MARK, "", f"# {cls.name}", "", *document(summary))
-    yield from (*wrapped(_origin(cls, index)), "")
+    card = cls.card
+    remarks = {"Variant": card.variant, "Deviations": card.deviations, "Trainability": card.trainability}
+    for heading, text in remarks.items():
+        yield from (*wrapped(f"**{heading}.** {prose(text)}"), "") if text else ()
+    yield from (*wrapped(_origin(cls, links)), "", *wrapped(_use(cls)), "")
+    yield from ("## Equations", "")
     if cls.has_step():
-        caption = wrapped(_CAPTION.format(next(iter(cls.states))))
-        yield from (f"![One step of {cls.name}]({cls.name}.svg)", "", *caption, "")
+        note = wrapped(_NOTE.format(next(iter(cls.states))))
+        picture = f"![One step of {cls.name}]({cls.name}.svg)"
+        yield from (*latex_block(cls()), "", *note, "", picture, "")
     else:
-        yield from ("It brings its own kernels and has no step, so there is no diagram.", "")
+        yield from (
+            "It brings its own kernels and has no step, so there are no equations and no diagram.",
+            "",
+        )
     yield from document(rest) if rest else ()
     yield from ("## Arrays and options", "", *_declarations(cls))
-    yield from ("## One step of one row", "", *_costs(cls))
-    yield from ("## Reference", "", *_reference(cls))
+    yield from ("## Cost of one step of one sequence", "", *_costs(cls))
+    yield from ("## Results", "", *wrapped(links.result), "") if links.result else ()
+    if card.related:
+        yield from ("## Related cells", "")
+        for name, difference in card.related.items():
+            label = f"[{name}]({links.cells[name]})" if name in links.cells else name
+            yield f"- {label}: {prose(difference)}"
+        yield ""
+    yield from ("## References", "", "```bibtex", cls.bibtex(), "```", "")
 
 
-def _origin(cls: type[Cell], index: str) -> str:
-    family = f"[{cls.family}]({index}#{cls.family})" if index else cls.family
+def _origin(cls: type[Cell], links: PageLinks) -> str:
+    family = f"[{cls.family}]({links.index}#{cls.family})" if links.index else cls.family
     card = cls.card
-    source = f"From {link(card.title, card.url)} by {prose(card.authors)}, {card.year}"
+    papers = " and ".join(
+        f"{link(each.title, each.url)} by {prose(each.authors)}, {each.year}" for each in (card, *card.also)
+    )
+    source = f"From {papers}" if card.published else UNPUBLISHED.capitalize()
     scope = f"Scope: `{card.scope}` ({SCOPES[card.scope]})"
-    return f"Family {family}. {source if card.published else UNPUBLISHED.capitalize()}. {scope}."
+    file = f" [Source]({links.source})." if links.source else ""
+    return f"Family {family}. {source}. {scope}.{file}"
+
+
+def _use(cls: type[Cell]) -> str:
+    """How to use a cell, and its names in other libraries."""
+    python = f'`zoo.Recurrent("{cls.name}", input_size, hidden_size)`'
+    use = f"Use it with {python} in Python, or with `zoo train --cell {cls.name}` on the command line."
+    libraries = {"PyTorch": torch.CELLS, "Keras": keras.CELLS, "Flax": flax.CELLS}
+    names = [f"`{cells[cls.name]}` in {library}" for library, cells in libraries.items() if cls.name in cells]
+    if not names:
+        return use
+    return f"{use} It is {', '.join(names)}; `zoo.convert` converts the weights."
 
 
 def _declarations(component: type[Component]) -> Iterator[str]:
-    for table in declaration_tables(component):
+    for table in declaration_tables(component, in_words=True):
         if not table.rows:
             yield from (f"{table.title}: none.", "")
         else:
             rows = tuple((*(f"`{text}`" for text in row[:2]), *map(prose, row[2:])) for row in table.rows)
-            yield from (f"{table.title}.", "", *replace(table, rows=rows).markdown(), "")
+            yield from (f"{table.title.partition(':')[0]}.", "", *replace(table, rows=rows).markdown(), "")
 
 
 def _costs(cls: type[Cell]) -> Iterator[str]:
@@ -188,17 +269,9 @@ def _costs(cls: type[Cell]) -> Iterator[str]:
     if cls.has_step() and not cls.is_derived():
         yield from wrapped(
             "It brings its own kernels. Operations are counted in the kernels that zoo would derive from its "
-            "`step`, saved elements in its own."
+            "`step`, stored activations in its own."
         )
         yield ""
-
-
-def _reference(cls: type[Cell]) -> Iterator[str]:
-    card = cls.card
-    remarks = {"Variant": card.variant, "Deviations": card.deviations, "Trainability": card.trainability}
-    for heading, text in remarks.items():
-        yield from (*wrapped(f"{heading}: {prose(text)}"), "") if text else ()
-    yield from ("```bibtex", cls.bibtex(), "```", "")
 
 
 def trace_table(cell: Cell) -> TextTable:

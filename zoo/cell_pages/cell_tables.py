@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from zoo.base import Cell, Component, Input, Optimizer, State, Task
+from zoo.base.component import first_paragraph
 from zoo.base.declarations import Array
+from zoo.base.initializers import INITIALIZERS
 from zoo.tables import TextTable
 
 A = TypeVar("A", bound=Array)
 
 
-def declaration_tables(component: type[Component]) -> list[TextTable]:
-    """Tables of the declarations; the first column is a name, the last a description."""
+def declaration_tables(component: type[Component], in_words: bool = False) -> list[TextTable]:
+    """Tables of the declarations; the first column is a name, the last a description.
+
+    Args:
+        component: The component.
+        in_words: Whether to describe initial values, rather than to give the names of initializers.
+    """
     tables = []
+
+    initial = initial_value if in_words else _initializer_name
     if issubclass(component, Cell):
-        tables.append(_array_table(f"Parameters: {component.parameter_formula()}", component.params, _init))
+        tables.append(_array_table(f"Parameters: {component.parameter_formula()}", component.params, initial))
         if component.buffers:
-            tables.append(_array_table("Buffers, which are not trained", component.buffers, _init))
+            tables.append(_array_table("Buffers, which are not trained", component.buffers, initial))
         tables.append(_array_table(f"States: {component.state_formula()}", component.states))
         if component.inputs:
             tables.append(_array_table("Auxiliary inputs", component.inputs, _default))
@@ -48,9 +60,30 @@ def _shape_and_kind(array: Array) -> str:
     return " ".join([f"({', '.join(size.text for size in array.shape)})", *words])
 
 
-def _init(array: Array) -> str:
+def _initializer_name(array: Array) -> str:
     name = array.init if isinstance(array.init, str) else getattr(array.init, "__name__", "its own")
     return name if name != "<lambda>" else "its own"
+
+
+def initial_value(array: Array) -> str:
+    """The distribution of an array's initial values, from the docstring of its initializer."""
+    if isinstance(array.init, str):
+        words = _first_sentence(INITIALIZERS[array.init])
+        return f"``{array.init}``: {words[0].lower()}{words[1:]}"
+    init = array.init
+    if init.__doc__:
+        return _first_sentence(init)
+    # A function that an outer one returned: its docstring, and the values it was made with.
+    outer = vars(sys.modules[init.__module__]).get(init.__qualname__.partition(".")[0])
+    if not inspect.isfunction(outer) or not outer.__doc__:
+        return "set by the cell"
+    values = inspect.getclosurevars(init).nonlocals.items()
+    given = ", ".join(f"{name} = {value}" for name, value in sorted(values) if isinstance(value, int | float))
+    return f"{_first_sentence(outer)}{f' ({given})' if given else ''}"
+
+
+def _first_sentence(documented: object) -> str:
+    return re.split(r"(?<!al)\.(?=\s|$)", first_paragraph(documented))[0]
 
 
 def _default(array: Input) -> str:

@@ -5,6 +5,8 @@ Files of other origin are never overwritten.
 
 from __future__ import annotations
 
+import inspect
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,7 +22,7 @@ from zoo.cell_pages.cell_info import (
     family_description,
     group_by_family,
 )
-from zoo.cell_pages.cell_page import cell_page, link, prose, wrapped
+from zoo.cell_pages.cell_page import PageLinks, cell_page, link, prose, wrapped
 from zoo.cell_pages.diagram import draw
 from zoo.errors import UsageError
 from zoo.tables import TextTable
@@ -105,12 +107,13 @@ def _row(info: CellInfo, folder: str) -> tuple[str, ...]:
 
 
 INDEX = "README.md"
-_OTHER_PAGES = {"trainability.md": "what each cell learns in a short run"}
+RESULTS = "trainability.md"
+_OTHER_PAGES = {RESULTS: "what each cell learns in a short run"}
 
 Files = dict[str, str]
 
 
-def cell_files(cls: type[Cell], index: str = "") -> Files:
+def cell_files(cls: type[Cell], links: PageLinks | None = None) -> Files:
     """The files of one cell by path: ``FAMILY/NAME.md``, and ``.svg`` if it has a ``step``.
 
     Raises:
@@ -123,7 +126,7 @@ def cell_files(cls: type[Cell], index: str = "") -> Files:
         )
     stem = f"{cls.family}/{cls.name}"
     picture = {f"{stem}.svg": draw(cls())} if cls.has_step() else {}
-    return {f"{stem}.md": cell_page(cls, index), **picture}
+    return {f"{stem}.md": cell_page(cls, links), **picture}
 
 
 def all_files(classes: Iterable[type[Cell]], folder: Path) -> Files:
@@ -139,9 +142,34 @@ def all_files(classes: Iterable[type[Cell]], folder: Path) -> Files:
     files = {INDEX: index_page(families, about, others)}
     for family, cells in families.items():
         files[f"{family}/{INDEX}"] = family_page(family, cells, about[family], f"../{INDEX}")
+    results = _results(folder / RESULTS)
+    pages = {cls.name: f"../{cls.family}/{cls.name}.md" for cls in classes}
     for cls in classes:
-        files |= cell_files(cls, f"../{INDEX}")
+        links = PageLinks(f"../{INDEX}", pages, _source_link(cls, folder), results.get(cls.name, ""))
+        files |= cell_files(cls, links)
     return files
+
+
+def _source_link(cls: type[Cell], folder: Path) -> str:
+    """Address of the file that defines a cell, from its page; empty if they are not in one project."""
+    file, root = Path(inspect.getfile(cls)).resolve(), folder.resolve()
+    if not any((above / "pyproject.toml").exists() and file.is_relative_to(above) for above in root.parents):
+        return ""
+    return Path(os.path.relpath(file, root / cls.family)).as_posix()
+
+
+def _results(page: Path) -> dict[str, str]:
+    """Sentences with the results of cells, from the table of ``trainability.md``."""
+    rows = re.findall(
+        r"^\| \[(\w+)\]\([^)]*\) \| \w+ \| ([\d.]+) \| ([\d.]+) \|", _read(page) or "", re.MULTILINE
+    )
+    protocol = "after 3,000 steps of one bare layer of 128 units with default settings"
+    caution = "The same learning rate served all cells, so the order is no ranking of cells that are tuned."
+    return {
+        name: f"Rank {rank} of {len(rows)} in [a short run](../{page.name}): a validation loss of "
+        f"{nats} nats, {bits} bits a symbol, {protocol}. {caution}"
+        for rank, (name, nats, bits) in enumerate(rows, 1)
+    }
 
 
 def pending_changes(files: Mapping[str, str], folder: Path, is_all: bool) -> dict[str, str | None]:

@@ -170,7 +170,8 @@ def is_contiguous_view(node: Node) -> bool:
 def _format_leaf(node: Node) -> str:
     """A leaf without a declaration."""
     if node.op in (SIZE, EYE):
-        return format_dim(node.attr) if node.op == SIZE else f"eye({format_dim(node.shape[0])})"
+        size = format_dim(node.attr if node.op == SIZE else node.shape[0])
+        return f"eye({size})" if node.op == EYE else size if size.isalnum() else f"({size})"
     return f"[{', '.join(map(_format_number, node.attr))}]" if node.op == ARRAY else f"{node.op}({node.attr})"
 
 

@@ -26,7 +26,8 @@ from zoo.errors import UsageError
 Tree = dict[str, dict[str, Array]]
 """Name of a dense layer to its ``kernel`` and ``bias``."""
 
-CELLS = ("vanilla", "lstm", "gru")
+CELLS = {"vanilla": "SimpleCell", "lstm": "LSTMCell", "gru": "GRUCell"}
+"""The classes of Flax by the names of zoo's cells."""
 STYLES = ("linen", "nnx")
 # Gates whose dense layers have a bias: of the input, of the state. nnx.GRUCell has none of the state.
 _BIASED = {"vanilla": ("h", ""), "lstm": ("", "ifgo"), "gru": ("rzn", "n")}

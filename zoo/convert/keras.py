@@ -25,6 +25,13 @@ from zoo.convert.gate_layout import (
 )
 from zoo.errors import UsageError
 
+CELLS = {
+    "vanilla": "SimpleRNN",
+    "lstm": "LSTM",
+    "gru": "GRU",
+    "gru_reset_before": "GRU(reset_after=False)",
+}
+"""The layers of Keras by the names of zoo's cells."""
 # Order of the gates in Keras, in zoo's letters; Keras calls n h.
 _ORDERS = {"vanilla": "h", "lstm": "ifgo", "gru": "zrn", "gru_reset_before": "zrn"}
 _NAMES = ("kernel", "recurrent_kernel", "bias")
@@ -50,7 +57,7 @@ def from_keras(cell: str | type[Cell] | Cell, weights: Sequence[Any], bidirectio
         UsageError: if Keras has no such cell, or arrays are missing or invalid.
     """
     who = "from_keras"
-    cell = check_supported(cell, "Keras", _ORDERS, who)
+    cell = check_supported(cell, "Keras", CELLS, who)
     elements = as_elements(weights, f"{who}: weights", "the arrays of layers, as get_weights() returns them")
     arrays = [as_array(value, f"{who}: weights[{n}]") for n, value in enumerate(elements)]
     each = len(_NAMES) * (1 + as_bool(bidirectional, f"{who}: bidirectional"))
@@ -83,7 +90,7 @@ def to_keras(cell: str | type[Cell] | Cell, params: Mapping[str, Any]) -> list[A
         UsageError: if Keras has no such cell, or parameters are missing or unknown.
     """
     who = "to_keras"
-    cell = check_supported(cell, "Keras", _ORDERS, who)
+    cell = check_supported(cell, "Keras", CELLS, who)
     groups = split_by_layer(cell, params, who).values()
     return [np.array(value, order="C") for group in groups for value in _to_layer(cell, group)]
 

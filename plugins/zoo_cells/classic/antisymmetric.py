@@ -12,7 +12,7 @@ Array = Any
 
 
 class Antisymmetric(zoo.Cell):
-    """Antisymmetric RNN: small steps along a flow that neither grows nor decays.
+    """Antisymmetric RNN: Euler steps of a differential equation whose recurrent matrix is antisymmetric.
 
     A matrix that is its own negative transpose has imaginary eigenvalues; a little damping, ``gamma``, makes
     up for what a forward Euler step of size ``eps`` adds.

@@ -20,7 +20,7 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class Clockwork(zoo.Cell):
-    """Clockwork RNN: groups of units that tick at periods 1, 2, 4, ... and rest between.
+    """Clockwork RNN: groups of units that are updated at every 1st, 2nd, 4th, ... step.
 
     Equations, for group k of ``groups``, at step n counted from zero::
 

@@ -27,7 +27,7 @@ def uniform_fan_states(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 class CoRNN(zoo.Cell):
-    """Coupled oscillatory RNN: a network of driven, damped oscillators whose gradients stay bounded.
+    """Coupled oscillatory RNN: a network of driven and damped oscillators whose gradients stay bounded.
 
     A system of ordinary differential equations of second order, taken by steps of length ``dt``: the new
     velocity ``z`` moves the displacement ``y``.

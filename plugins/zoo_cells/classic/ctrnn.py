@@ -20,7 +20,7 @@ def time_constants(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
 
 
 class CTRNN(zoo.Cell):
-    """Continuous-time RNN: model neurons, each with a time constant of its own, for uneven steps of time.
+    """Continuous-time RNN: units with a trained time constant each, for time steps of any length.
 
     The neuron's potential leaks, and is driven by the firing rates of the others; its rate is the output.
 

@@ -26,7 +26,7 @@ def scaled(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
 
 
 class ESN(zoo.Cell):
-    """Echo state network: random leaky units that echo the input, for a trained readout to listen to.
+    """Echo state network: random recurrent units that are not trained, and a trained readout.
 
     The reservoir is never trained: the readout is, which is a part of the model, and what leads straight from
     the input to it, which is ``Wo``. The eigenvalues of ``Wh`` say for how long an echo is heard: with a

@@ -29,7 +29,7 @@ def logit_095(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 class FastRNN(zoo.Cell):
-    """FastRNN: a simple recurrent network that mixes old state and new, by two trained numbers.
+    """FastRNN: a vanilla RNN with a residual connection, weighted by two trained numbers.
 
     Two numbers for the whole cell are enough to train it stably; it starts by keeping nearly everything.
 

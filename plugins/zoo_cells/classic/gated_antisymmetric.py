@@ -12,7 +12,7 @@ Array = Any
 
 
 class GatedAntisymmetric(zoo.Cell):
-    """Gated antisymmetric RNN: ``antisymmetric``, with a gate for the length of every unit's step.
+    """Gated antisymmetric RNN: ``antisymmetric`` with a gate that sets the size of the step of each unit.
 
     The gate sees the state through the same matrix, so that the flow stays close to one that neither grows
     nor decays. The parts of the input product stand in the order gate z, drive a.

@@ -25,7 +25,7 @@ def normal_0001(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 class IRNN(zoo.Cell):
-    """IRNN: a simple recurrent network of rectified units whose recurrent matrix starts as the identity.
+    """IRNN: a vanilla RNN with rectified units whose recurrent matrix starts as the identity.
 
     At the start a unit adds up its input, and error derivatives pass through time unchanged. What is
     special is the start; nothing keeps the matrix where it is, so gradients should be clipped.

@@ -11,7 +11,7 @@ Array = Any
 
 
 class LeakyRNN(zoo.Cell):
-    """Leaky RNN: a simple recurrent network whose units move only part of the way at every step.
+    """Leaky RNN: a vanilla RNN whose state moves part of the way to its new value at every step.
 
     A small ``leak`` makes slow units. With all of it new, ``leak = 1``, this is ``vanilla``.
 

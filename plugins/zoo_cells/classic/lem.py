@@ -20,7 +20,7 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class LEM(zoo.Cell):
-    """Long expressive memory: two leaky states that drive each other, each at learned time scales.
+    """Long expressive memory: two states that drive each other, with trained time scales.
 
     A two-scale system of ordinary differential equations, taken by implicit-explicit Euler steps whose length
     input and state choose. The slow state ``y`` sees the memory ``z`` as it has just become. The parts of the

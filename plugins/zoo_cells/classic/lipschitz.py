@@ -19,7 +19,7 @@ def normal_init_std(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
 
 
 class Lipschitz(zoo.Cell):
-    """Lipschitz RNN: small steps along a flow whose linear part is there to make it stable.
+    """Lipschitz RNN: Euler steps of a differential equation whose linear part makes it stable.
 
     Both matrices are mixtures of a symmetric and an antisymmetric one: ``beta = 1`` gives imaginary
     eigenvalues, less of it real ones too, and ``gamma`` moves all of them to the left.

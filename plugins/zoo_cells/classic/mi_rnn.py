@@ -11,7 +11,7 @@ Array = Any
 
 
 class MIRNN(zoo.Cell):
-    """Multiplicative integration: input and state gate each other before the tanh, for hardly any parameters.
+    """Multiplicative integration: a vanilla RNN that multiplies the projected input and the projected state.
 
     With ``alpha`` zero and both betas one, this is ``vanilla``.
 

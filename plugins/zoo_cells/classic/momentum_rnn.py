@@ -12,7 +12,7 @@ Array = Any
 
 
 class MomentumRNN(zoo.Cell):
-    """MomentumRNN: the input enters through a velocity that fades, as gradients do in descent with momentum.
+    """MomentumRNN: the input enters through a momentum term, as gradients do in descent with momentum.
 
     With ``mu = 0`` and ``epsilon = 1`` it is a simple recurrent network.
 

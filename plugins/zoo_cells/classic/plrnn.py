@@ -21,7 +21,7 @@ def dominated(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 class PLRNN(zoo.Cell):
-    """Piecewise-linear RNN: linear units coupled through rectifiers, so that its dynamics can be analysed.
+    """Piecewise-linear RNN: linear units coupled through rectifiers, whose dynamics can be analysed exactly.
 
     Fixed points and cycles of such a network can be computed, region by region: it is a model of systems that
     are measured, as neurons. A unit's own past passes by the rectifier.

@@ -19,7 +19,7 @@ def normal_005(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 class SCRN(zoo.Cell):
-    """Structurally constrained network: a simple one beside units that change slowly and keep the topic.
+    """Structurally constrained network: a vanilla RNN with additional units that change slowly.
 
     The context ``s`` is a running mean of the input, seen through a trained matrix; its rate is fixed.
 

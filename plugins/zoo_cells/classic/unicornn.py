@@ -31,7 +31,7 @@ def speeds(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 class UnICORNN(zoo.Cell):
-    """UnICORNN: undamped oscillators, each with a time step of its own, for very long sequences.
+    """UnICORNN: undamped oscillators with a trained time step each, for very long sequences.
 
     A Hamiltonian system taken by symplectic Euler steps, which can be run backwards. Units are coupled only
     by the layers around them.

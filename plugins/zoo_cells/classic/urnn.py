@@ -50,7 +50,7 @@ def reflect(z: Array, v: Array) -> Array:
 
 
 class URNN(zoo.Cell):
-    """Unitary evolution RNN: complex units whose recurrent matrix turns the state and never stretches it.
+    """Unitary evolution RNN: complex units whose unitary recurrent matrix keeps the size of the state.
 
     The matrix is a product of eight that are unitary by construction, with 7H trained numbers instead of H².
     What is nonlinear acts on the modulus of a unit and leaves its phase alone.

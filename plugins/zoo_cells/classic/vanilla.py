@@ -63,7 +63,7 @@ def backward(params: Array, x: Array, state: Array, tape: Array, dy: Array, dlas
 
 
 class Vanilla(zoo.Cell):
-    """The simple recurrent network: a tanh layer that reads its own last output.
+    """The simple recurrent network: a tanh layer that reads the input and its own last output.
 
     Equations::
 

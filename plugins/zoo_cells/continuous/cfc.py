@@ -20,7 +20,7 @@ def glorot_heads(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class CfC(zoo.Cell):
-    """Closed-form continuous-time cell: a gate that time itself moves blends two targets.
+    """Closed-form continuous-time cell: a gate that depends on the time step blends two candidates.
 
     The solution of a liquid time-constant network's differential equation, approximated in closed form: no
     solver, and any time between two steps. A backbone layer feeds four heads, in the order first target f,

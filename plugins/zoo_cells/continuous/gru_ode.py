@@ -25,7 +25,7 @@ def slight(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class GRUODE(zoo.Cell):
-    """GRU-ODE: a gated unit that flows towards its candidate, for as long as it is told.
+    """GRU-ODE: a gated unit whose state moves towards its candidate, in proportion to the time step.
 
     A GRU's step, read as a difference, becomes a velocity; the input is held while time passes. The gates
     stand in the order reset r, update z, candidate n.

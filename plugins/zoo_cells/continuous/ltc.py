@@ -23,7 +23,7 @@ def polarity(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class LTC(zoo.Cell):
-    """Liquid time-constant network: neurons that leak, and synapses that set how fast.
+    """Liquid time-constant network: leaky units whose time constants depend on input and state.
 
     A synapse is a conductance: the more it opens, the faster its neuron goes to the synapse's own potential.
     So the time constant of a neuron depends on the input and on all other neurons. Every neuron hears every

@@ -12,7 +12,7 @@ Array = np.ndarray[Any, Any]
 
 
 def glorot_gates(gates: int) -> Callable[[np.random.Generator, tuple[int, ...]], Array]:
-    """An initializer that draws a matrix ``(N, gates * H)`` as so many matrices ``(N, H)``.
+    """Glorot uniform for each of several matrices ``(N, H)`` side by side, ``(N, gates * H)``.
 
     Official code has a matrix for each gate. The built-in ``"glorot_uniform"`` treats all of them as one wide
     matrix, and draws smaller values.

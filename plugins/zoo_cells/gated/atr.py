@@ -11,7 +11,7 @@ Array = Any
 
 
 class ATR(zoo.Cell):
-    """Addition-subtraction twin-gated network: input plus history is one gate, input minus history another.
+    """Addition-subtraction twin-gated network: sum and difference of projected input and state are its gates.
 
     As few matrices as a vanilla network has. Nothing is squashed, so that a state is a weighted sum of all
     projected inputs, and not bounded. The biases stand in the order input p, history q.
@@ -43,6 +43,9 @@ class ATR(zoo.Cell):
         variant="Twin gates as in the authors' code, no nonlinearity on the state.",
         deviations="The forget gate is sigmoid(p - q), as the authors correct their paper. The paper writes "
         "no biases; here p and q have one each, as in the authors' PyTorch code.",
+        related={
+            "gru": "computes its gates from matrices of their own.",
+        },
     )
     Wx = zoo.Param("I", "H", init="glorot_uniform", help="input to p")
     Wh = zoo.Param("H", "H", init="glorot_uniform", help="hidden to q")

@@ -12,7 +12,7 @@ Array = Any
 
 
 class BRC(zoo.Cell):
-    """Bistable recurrent cell: units that remember by themselves, each hearing no other.
+    """Bistable recurrent cell: each unit has two stable states and reads no other unit.
 
     A unit feeds its own state back with a strength ``a`` between zero and two. Above one it has two stable
     states, and stays in the one it was pushed to; below one it forgets. The parts of the products stand in
@@ -42,6 +42,10 @@ class BRC(zoo.Cell):
         variant="BRC, whose recurrent weights are vectors, as in the official code.",
         deviations="The equations of the paper have no biases; the official code has one for a and one for "
         "c, and so has zoo.",
+        related={
+            "nbrc": "both gates read every unit through matrices.",
+            "gru": "the candidate reads the state through a matrix.",
+        },
     )
     Wx = zoo.Param("I", "3H", init=glorot_gates(3), help="input to feedback a, update c, candidate n")
     w = zoo.Param(2, "H", init="ones", help="each unit to its own a (row 0) and c (row 1)")

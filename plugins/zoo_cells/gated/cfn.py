@@ -23,7 +23,7 @@ def forward_in_time(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class CFN(zoo.Cell):
-    """Chaos-free network: without input, every unit relaxes to zero, whatever the parameters are.
+    """Chaos-free network: gates scale squashed state and input, and without input the state decays to zero.
 
     No unit hears another but through the gates, and no gate amplifies. So what a unit shows was put there by
     an input, and fades. States lie between -2 and 2. The parts of the products stand in the order forget gate
@@ -50,6 +50,9 @@ class CFN(zoo.Cell):
         url="https://arxiv.org/abs/1612.06212",
         variant="The basic model, equations (1) and (2), with its published start.",
         deviations="No dropout at the gates.",
+        related={
+            "ran": "has the same gates, and squashes neither candidate nor memory.",
+        },
     )
     Wx = zoo.Param("I", "3H", init=uniform_007, help="input to gates t, e and candidate n")
     Wh = zoo.Param("H", "2H", init=uniform_007, help="hidden to gates t, e")

@@ -13,7 +13,7 @@ Array = Any
 
 
 class DSGU(zoo.Cell):
-    """Deep simple gated unit: the simple gated unit with one more layer, which keeps its states below one.
+    """Deep simple gated unit: the simple gated unit with one more layer and a sigmoid in place of softplus.
 
     As in the ``sgu`` one gate multiplies what is seen and what is remembered; its result passes another
     matrix and a sigmoid, so that states cannot grow. The parts of the products stand in the order gate g,
@@ -46,6 +46,9 @@ class DSGU(zoo.Cell):
         variant="DSGU: sigmoid as the last activation, no biases after the multiplication.",
         deviations="The cell proposed to Chainer and torchrecurrent's have one bias more, after the product "
         "with Wg, the former another after that with Wo; torchrecurrent takes PyTorch's hard sigmoid.",
+        related={
+            "sgu": "has one layer less, and softplus in place of the sigmoid.",
+        },
     )
     Wx = zoo.Param("I", "2H", init="glorot_uniform", help="input to gate g, update z")
     Wg = zoo.Param("H", "H", init="orthogonal", help="input times hidden to gate g")

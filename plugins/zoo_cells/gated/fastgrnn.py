@@ -23,7 +23,7 @@ def scales(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class FastGRNN(zoo.Cell):
-    """FastGRNN: a gated cell as small as a vanilla RNN, for devices of some kilobytes.
+    """FastGRNN: gate and candidate share the matrices of a vanilla RNN, for devices of a few kilobytes.
 
     Gate and candidate share their matrices and differ in their biases alone. Two trained numbers say how much
     of the candidate is added where the gate is shut, and how much in any case. The biases stand in the order
@@ -62,6 +62,10 @@ class FastGRNN(zoo.Cell):
         deviations="No factors of low rank, no sparse and no quantised weights, which compress the trained "
         "cell.",
         trainability="On an endless text its state grows without end, once units open their own gate.",
+        related={
+            "fastrnn": "has two trained numbers in place of the gate.",
+            "ugrnn": "gate and candidate have matrices of their own.",
+        },
     )
     Wx = zoo.Param("I", "H", init=normal_01, help="input to gate and candidate")
     Wh = zoo.Param("H", "H", init=normal_01, help="hidden to gate and candidate")

@@ -11,7 +11,7 @@ Array = Any
 
 
 class GRU(zoo.Cell):
-    """Gated recurrent unit: one gate blends old and new, another hides the past from the new.
+    """Gated recurrent unit: one gate blends state and candidate, another hides the state from the candidate.
 
     Reset after the product, as in cuDNN and PyTorch's ``nn.GRU``: the reset gate scales ``h Wh + bn`` of the
     candidate, so one product serves all gates. The gates stand in the order reset r, update z, candidate n.
@@ -41,6 +41,14 @@ class GRU(zoo.Cell):
         url="https://arxiv.org/abs/1406.1078v1",
         variant="Reset after the product, with a bias of its own inside the reset, as in cuDNN and PyTorch.",
         deviations="The paper writes no biases.",
+        related={
+            "gru_reset_before": "the reset gate scales the state before the product.",
+            "mgu": "one gate serves as both reset and update gate.",
+            "ligru": "has no reset gate, and a rectified candidate.",
+            "min_gru": "gate and candidate see the input alone.",
+            "mut1": "the update gate sees the input alone.",
+            "gru_ode": "the change of the state is multiplied by a time step of any length.",
+        },
     )
     # PyTorch's start, uniform within 1 / sqrt(H) of zero, does a little worse on text: 1.95 nats on the last
     # tenth of tiny-shakespeare after 1,000 steps of nn.GRU at H=128, where this start reaches 1.88 (one

@@ -11,7 +11,7 @@ Array = Any
 
 
 class GRUResetBefore(zoo.Cell):
-    """Gated recurrent unit whose reset gate hides parts of the state before the candidate reads it.
+    """Gated recurrent unit whose reset gate scales the state before the matrix product of the candidate.
 
     Reset before the product, as in the published papers and Keras with ``reset_after=False``. The gates stand
     in the order reset r, update z, candidate n.
@@ -41,6 +41,11 @@ class GRUResetBefore(zoo.Cell):
         url="https://arxiv.org/abs/1406.1078v3",
         variant="Reset before the product, as in the third version of the paper and in Chung et al. 2014.",
         deviations="The paper writes no biases; here every gate has one, as in Keras.",
+        related={
+            "gru": "the reset gate scales the product of the candidate, after the product.",
+            "mut2": "z and 1 - z are exchanged. In the paper, the reset gate adds the input itself.",
+            "mgu": "one gate serves as both reset and update gate.",
+        },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to gates r, z, n")
     Wh = zoo.Param("H", "2H", init="orthogonal", help="hidden to gates r, z")

@@ -11,7 +11,7 @@ Array = Any
 
 
 class IntersectionRNN(zoo.Cell):
-    """Intersection RNN (+RNN): one gate carries the state through time, another the input through depth.
+    """Intersection RNN (+RNN): one gate carries the state through time, another the input through the layers.
 
     The output is not the state. The weights stand in the order state gate gh, state candidate s, output gate
     gy, output candidate y.
@@ -40,6 +40,9 @@ class IntersectionRNN(zoo.Cell):
         url="https://arxiv.org/abs/1611.09913",
         variant="+RNN with relu for the output and tanh for the state.",
         deviations="A projection of the input stands in every layer, also where I = H.",
+        related={
+            "ugrnn": "has the gate of the state alone, and the state as its output.",
+        },
     )
     Wp = zoo.Param("I", "H", init="glorot_uniform", help="input to projected input u")
     bp = zoo.Param("H", help="bias of the projected input")

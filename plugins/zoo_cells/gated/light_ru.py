@@ -11,7 +11,7 @@ Array = Any
 
 
 class LightRU(zoo.Cell):
-    """Light recurrent unit: only the gate hears the state; the candidate comes from the input alone.
+    """Light recurrent unit: one gate for input and state, and a candidate that reads the input alone.
 
     An ``mgu`` without the past in its candidate, so that states are averages of what single inputs say. The
     input weights stand in the order gate f, candidate n; the candidate has no bias.
@@ -42,6 +42,11 @@ class LightRU(zoo.Cell):
         variant="One unit with tanh in the candidate and a bias in the gate only.",
         deviations="The paper also has a stack recurrent cell (SRC), which changes the activation function; "
         "it is not here.",
+        related={
+            "mgu": "the candidate reads the state, too.",
+            "ligru": "the candidate reads the state, and is rectified.",
+            "min_gru": "the gate reads the input alone, as the candidate does.",
+        },
     )
     Wx = zoo.Param("I", "2H", init="glorot_uniform", help="input to f, n")
     Wh = zoo.Param("H", "H", init="orthogonal", help="hidden to gate f")

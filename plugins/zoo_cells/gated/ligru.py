@@ -11,7 +11,7 @@ Array = Any
 
 
 class LiGRU(zoo.Cell):
-    """Light GRU: one gate and rectified candidates, made for the recognition of speech.
+    """Light GRU: a GRU without reset gate and with rectified candidates, made for speech recognition.
 
     A GRU without the reset gate, and with relu in place of tanh, so that states are not bounded. The weights
     stand in the order gate z, candidate n.
@@ -43,6 +43,11 @@ class LiGRU(zoo.Cell):
         variant="Li-GRU with relu, one direction.",
         deviations="No batch normalisation of x Wx, which needs the whole batch; biases stand for its shift. "
         "No recurrent dropout.",
+        related={
+            "gru": "has a reset gate, and tanh in place of the rectifier.",
+            "mgu": "its one gate also scales the state that the candidate reads.",
+            "ugrnn": "has tanh in place of the rectifier, and a constant added to the gate.",
+        },
     )
     Wx = zoo.Param("I", "2H", init="fan_in_uniform", help="input to z, n")
     Wh = zoo.Param("H", "2H", init="orthogonal", help="hidden to z, n")

@@ -11,7 +11,7 @@ Array = Any
 
 
 class MGU(zoo.Cell):
-    """Minimal gated unit: a GRU whose one gate both hides the past and lets the new in.
+    """Minimal gated unit: a GRU with one gate for both reset and update.
 
     The weights stand in the order gate f, candidate n.
 
@@ -36,6 +36,12 @@ class MGU(zoo.Cell):
         year=2016,
         url="https://arxiv.org/abs/1603.09420",
         variant="MGU as published, before the simplifications MGU1, MGU2 and MGU3.",
+        related={
+            "gru_reset_before": "has two gates where this cell has one.",
+            "mgu1": "the gate does not see the input.",
+            "mgu2": "the gate sees the state alone, without a bias.",
+            "mgu3": "the gate is a trained constant.",
+        },
     )
     Wx = zoo.Param("I", "2H", init="glorot_uniform", help="input to f, n")
     Wh = zoo.Param("H", "H", init="orthogonal", help="hidden to gate f")

@@ -11,7 +11,7 @@ Array = Any
 
 
 class MGU1(zoo.Cell):
-    """MGU1: a minimal gated unit whose gate is computed from state and bias.
+    """MGU1: a minimal gated unit whose gate reads the state and a bias, not the input.
 
     The first of three ways of having fewer parameters in the gate of an ``mgu``: without the input. The rest
     is as in ``mgu``. The bias stands in the order gate f, candidate n.
@@ -38,6 +38,11 @@ class MGU1(zoo.Cell):
         year=2017,
         url="https://arxiv.org/abs/1701.03452",
         variant="MGU1: the gate sees the state and a bias.",
+        related={
+            "mgu": "the gate sees the input, too.",
+            "mgu2": "the gate has no bias.",
+            "mgu3": "the gate sees its bias alone.",
+        },
     )
     Wx = zoo.Param("I", "H", init="glorot_uniform", help="input to candidate n")
     Wh = zoo.Param("H", "H", init="orthogonal", help="hidden to gate f")

@@ -11,7 +11,7 @@ Array = Any
 
 
 class MGU2(zoo.Cell):
-    """MGU2: a minimal gated unit whose gate is computed from the state alone.
+    """MGU2: a minimal gated unit whose gate reads the state alone.
 
     The second of three ways of having fewer parameters in the gate of an ``mgu``: without input and bias. The
     rest is as in ``mgu``. A state of zero opens the gate half.
@@ -38,6 +38,11 @@ class MGU2(zoo.Cell):
         year=2017,
         url="https://arxiv.org/abs/1701.03452",
         variant="MGU2: the gate sees the state only.",
+        related={
+            "mgu": "the gate sees the input and a bias, too.",
+            "mgu1": "the gate has a bias.",
+            "mgu3": "the gate is a trained constant.",
+        },
     )
     Wx = zoo.Param("I", "H", init="glorot_uniform", help="input to candidate n")
     Wh = zoo.Param("H", "H", init="orthogonal", help="hidden to gate f")

@@ -11,7 +11,7 @@ Array = Any
 
 
 class MGU3(zoo.Cell):
-    """MGU3: a minimal gated unit whose gate is the same at every step, one trained rate for each unit.
+    """MGU3: a minimal gated unit whose gate is a trained number for each unit, the same at every step.
 
     The third of three ways of having fewer parameters in the gate of an ``mgu``: nothing but the bias. What
     is left is a leaky unit that learns how leaky it is. The bias stands in the order gate f, candidate n.
@@ -38,6 +38,11 @@ class MGU3(zoo.Cell):
         year=2017,
         url="https://arxiv.org/abs/1701.03452",
         variant="MGU3: the gate is a trained constant.",
+        related={
+            "mgu": "the gate sees input and state.",
+            "mgu1": "the gate sees the state and a bias.",
+            "mgu2": "the gate sees the state.",
+        },
     )
     Wx = zoo.Param("I", "H", init="glorot_uniform", help="input to candidate n")
     Wn = zoo.Param("H", "H", init="orthogonal", help="gated hidden to candidate n")

@@ -11,7 +11,7 @@ Array = Any
 
 
 class MinimalRNN(zoo.Cell):
-    """MinimalRNN: the input is encoded first, and the state is an average of encodings that a gate weighs.
+    """MinimalRNN: a gated average of encoded inputs.
 
     No weights lead from the state into what is written, so that a unit of the state means the same as that
     unit of the encoding. The bias stands in the order encoding z, gate u.
@@ -38,6 +38,10 @@ class MinimalRNN(zoo.Cell):
         year=2017,
         url="https://arxiv.org/abs/1711.06788",
         variant="The encoder is one layer with tanh; the paper allows any network there.",
+        related={
+            "ugrnn": "the candidate reads the state, too.",
+            "min_gru": "the gate does not read the state.",
+        },
     )
     Wx = zoo.Param("I", "H", init="glorot_uniform", help="input to encoding z")
     Wh = zoo.Param("H", "H", init="orthogonal", help="hidden to gate u")

@@ -11,7 +11,7 @@ Array = Any
 
 
 class MiRU1(zoo.Cell):
-    """Minion recurrent unit 1: a GRU whose update gate is one constant number.
+    """Minion recurrent unit 1: a GRU whose update gate is a constant.
 
     The reset gate is learned as usual; how fast the state follows the candidate is chosen beforehand, the
     same for all units. The parts of the products stand in the order reset r, candidate n.
@@ -39,6 +39,10 @@ class MiRU1(zoo.Cell):
         url="https://arxiv.org/abs/2503.06175",
         variant="MiRU-1 as in torchrecurrent: a gate for the reset, a constant for the update.",
         deviations="Which coefficient is best depends on the task; the default is torchrecurrent's.",
+        related={
+            "miru2": "the reset gate is a constant, too.",
+            "gru_reset_before": "has an update gate in place of the constant.",
+        },
     )
     Wx = zoo.Param("I", "2H", init="glorot_uniform", help="input to gate r, candidate n")
     Wh = zoo.Param("H", "H", init="orthogonal", help="hidden to gate r")

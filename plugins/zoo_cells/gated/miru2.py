@@ -11,7 +11,7 @@ Array = Any
 
 
 class MiRU2(zoo.Cell):
-    """Minion recurrent unit 2: a GRU with two constant numbers for gates, a third of its size.
+    """Minion recurrent unit 2: a GRU whose update and reset gates are constants.
 
     How fast the state follows the candidate, and how much of it the candidate hears, are chosen beforehand.
     What is left is a leaky vanilla RNN.
@@ -37,6 +37,10 @@ class MiRU2(zoo.Cell):
         url="https://arxiv.org/abs/2503.06175",
         variant="MiRU-2 as in torchrecurrent: constants for both the reset and the update.",
         deviations="Which coefficients are best depends on the task; the defaults are torchrecurrent's.",
+        related={
+            "miru1": "has a reset gate in place of the constant.",
+            "leaky_rnn": "has no constant in front of the state that the candidate reads.",
+        },
     )
     Wx = zoo.Param("I", "H", init="glorot_uniform", help="input to candidate")
     Wh = zoo.Param("H", "H", init="orthogonal", help="scaled hidden to candidate")

@@ -11,7 +11,7 @@ Array = Any
 
 
 class MUT1(zoo.Cell):
-    """MUT1: a relative of the GRU that a search came upon, whose update gate sees the input only.
+    """MUT1: a GRU variant found by search, whose update gate reads the input alone.
 
     The input enters the candidate through a tanh of its own. The parts of the products stand in the order
     update z, reset r, candidate n.
@@ -43,6 +43,11 @@ class MUT1(zoo.Cell):
         variant="MUT1.",
         deviations="The paper's candidate has tanh(x), and so needs I = H; here it is tanh(x W) without a "
         "bias inside, W the last H columns of Wx. If W is the identity, the two are the same.",
+        related={
+            "mut2": "the update gate sees the state, too.",
+            "mut3": "the update gate sees tanh of the state, too.",
+            "gru_reset_before": "the update gate sees the state, too.",
+        },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to gates z, r and candidate n")
     Wh = zoo.Param("H", "H", init="orthogonal", help="hidden to gate r")

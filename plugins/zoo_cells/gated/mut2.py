@@ -11,7 +11,7 @@ Array = Any
 
 
 class MUT2(zoo.Cell):
-    """MUT2: a relative of the GRU that a search came upon, whose reset gate takes the input as it is.
+    """MUT2: a GRU variant found by search, whose reset gate adds the input without a matrix.
 
     In the paper, that is, where x is as wide as the state. For any other width the input needs a matrix on
     its way to the gate, and then the cell is the GRU that resets before the product, with the update gate
@@ -42,6 +42,11 @@ class MUT2(zoo.Cell):
         variant="MUT2.",
         deviations="The paper's reset gate adds x itself, and so needs I = H; here it adds x W, W the middle "
         "H columns of Wx. If W is the identity, the two are the same; trained, the cell is a GRU.",
+        related={
+            "mut1": "the update gate does not see the state.",
+            "mut3": "the update gate sees tanh of the state.",
+            "gru_reset_before": "z and 1 - z are exchanged.",
+        },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to gates z, r and candidate n")
     Wh = zoo.Param("H", "2H", init="orthogonal", help="hidden to gates z, r")

@@ -11,7 +11,7 @@ Array = Any
 
 
 class MUT3(zoo.Cell):
-    """MUT3: a relative of the GRU that a search came upon, whose update gate hears a squashed state.
+    """MUT3: a GRU variant found by search, whose update gate reads the squashed state.
 
     It is the GRU that resets before the product, but for the tanh around what the update gate reads, and the
     update gate being the other way round. The parts of the products stand in the order update z, reset r,
@@ -39,6 +39,11 @@ class MUT3(zoo.Cell):
         year=2015,
         url="https://proceedings.mlr.press/v37/jozefowicz15.pdf",
         variant="MUT3.",
+        related={
+            "mut1": "the update gate does not see the state.",
+            "mut2": "the update gate sees the state itself.",
+            "gru_reset_before": "the update gate sees the state itself, and z and 1 - z are exchanged.",
+        },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to gates z, r and candidate n")
     Wz = zoo.Param("H", "H", init="orthogonal", help="squashed hidden to gate z")

@@ -12,7 +12,7 @@ Array = Any
 
 
 class NBRC(zoo.Cell):
-    """Neuromodulated bistable recurrent cell: each unit remembers by itself, all of them say how strongly.
+    """Neuromodulated bistable recurrent cell: ``brc`` whose gates read all units.
 
     As in the ``brc`` a unit feeds its own state back with a strength ``a`` between zero and two, and has two
     stable states above one; here the whole layer sets a and c. The parts of the products stand in the order
@@ -42,6 +42,9 @@ class NBRC(zoo.Cell):
         variant="nBRC, whose two gates hear every unit, as in the official code.",
         deviations="The equations of the paper have no biases; the official code has one for a and one for "
         "c, and so has zoo.",
+        related={
+            "brc": "both gates read only the own state of a unit.",
+        },
     )
     Wx = zoo.Param("I", "3H", init=glorot_gates(3), help="input to feedback a, update c, candidate n")
     Wh = zoo.Param("H", "2H", init=glorot_gates(2), help="hidden to a, c")

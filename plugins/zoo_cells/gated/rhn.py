@@ -20,7 +20,7 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class RHN(zoo.Cell):
-    """Recurrent highway network: several gated layers within one step, the first of which reads the input.
+    """Recurrent highway network: several gated layers within one step, of which the first reads the input.
 
     Carry and transform gate are coupled, ``c = 1 - t``. Weights stand in the order candidate g, transform t.
 
@@ -46,6 +46,9 @@ class RHN(zoo.Cell):
         year=2016,
         url="https://arxiv.org/abs/1607.03474",
         variant="Carry gate coupled to the transform gate; the input enters the first layer; no dropout.",
+        related={
+            "ugrnn": "has one gated layer in a step, where this cell has several.",
+        },
     )
     Wx = zoo.Param("I", "2H", init="glorot_uniform", help="input to g, t of the first layer")
     R = zoo.Param("depth", "H", "2H", init=uniform, help="hidden to g, t of every layer")

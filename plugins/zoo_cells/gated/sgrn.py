@@ -11,7 +11,7 @@ Array = Any
 
 
 class SGRN(zoo.Cell):
-    """Simple gated recurrent network: the projected input both feeds the gate and is what the gate lets in.
+    """Simple gated recurrent network: the projected input is both an operand of the gate and the candidate.
 
     As few matrices as a vanilla network has; the state is squashed once in every step, and fades by that even
     when the gate keeps it.
@@ -39,6 +39,9 @@ class SGRN(zoo.Cell):
         year=2020,
         url="https://doi.org/10.1049/gtd2.12056",
         variant="One gate, f for the past and 1 - f for the input; a bias in the gate only.",
+        related={
+            "ran": "has separate gates for input and memory, and a memory besides the state.",
+        },
     )
     Wx = zoo.Param("I", "H", init="glorot_uniform", help="input to gate f and state")
     Wh = zoo.Param("H", "H", init="orthogonal", help="hidden to gate f")

@@ -13,7 +13,7 @@ Array = Any
 
 
 class SGU(zoo.Cell):
-    """Simple gated unit: what is remembered is multiplied by what is seen, and no candidate is computed.
+    """Simple gated unit: the candidate is computed from the product of projected input and state.
 
     One multiplicative gate reads the product of input and state, and scales the state by the result. States
     that began at zero are never negative. The parts of the products stand in the order gate g, update z.
@@ -45,6 +45,9 @@ class SGU(zoo.Cell):
         variant="SGU: softplus as the last activation, no bias after the multiplication.",
         deviations="The cell proposed to Chainer and torchrecurrent's have one bias more, after the product "
         "with Wg; torchrecurrent takes PyTorch's hard sigmoid.",
+        related={
+            "dsgu": "adds a layer, and a sigmoid in place of softplus.",
+        },
     )
     Wx = zoo.Param("I", "2H", init="glorot_uniform", help="input to gate g, update z")
     Wg = zoo.Param("H", "H", init="orthogonal", help="input times hidden to gate g")

@@ -61,6 +61,10 @@ class STAR(zoo.Cell):
         deviations="The authors' code computes f = 1 - k, and lets 1 - sigmoid(a - 1) of the candidate in "
         "where sigmoid(a) of the state is kept, a the sum in the gate; here the two add up to one, as in the "
         "paper.",
+        related={
+            "ugrnn": "the candidate reads the state, too.",
+            "light_ru": "the sum of old state and candidate is not squashed.",
+        },
     )
     Wx = zoo.Param("I", "2H", init=orthogonal_parts, help="input to k, z")
     Wh = zoo.Param("H", "H", init="orthogonal", help="hidden to gate k")

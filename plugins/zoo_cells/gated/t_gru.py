@@ -11,7 +11,7 @@ Array = Any
 
 
 class TGRU(zoo.Cell):
-    """Strongly typed GRU: a gated sum of what is seen, where each gate sees this input and the one before.
+    """Strongly typed GRU: a gated sum of projected inputs, whose gates read this input and the last.
 
     States are never multiplied by a matrix. The input of the step before takes the place that they have in a
     GRU. The parts of the products stand in the order content z, forget f, output o.
@@ -37,6 +37,10 @@ class TGRU(zoo.Cell):
         year=2016,
         url="https://arxiv.org/abs/1602.02218",
         variant="T-GRU, with tanh as the activation of the output gate.",
+        related={
+            "t_rnn": "has one gate, which sees one input.",
+            "t_lstm": "averages where this cell sums, and gates the output rather than the input.",
+        },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to content z, forget f, output o")
     Wp = zoo.Param("I", "3H", init="glorot_uniform", help="input of the step before to z, f, o")

@@ -11,7 +11,7 @@ Array = Any
 
 
 class TRNN(zoo.Cell):
-    """Strongly typed RNN: a running average of what is seen, whose weights depend on what is seen.
+    """Strongly typed RNN: a gated average of projected inputs, whose gate reads the input alone.
 
     States are never multiplied by a matrix, and so every unit means the same at all times; no recurrent
     weights can make gradients explode. The parts of the product stand in the order content z, forget f.
@@ -37,6 +37,10 @@ class TRNN(zoo.Cell):
         url="https://arxiv.org/abs/1602.02218",
         variant="T-RNN.",
         deviations="The content z has no bias, as in the paper; torchrecurrent gives it one.",
+        related={
+            "t_gru": "adds an output gate, and gates that see two inputs.",
+            "t_lstm": "adds an output gate, and gates that see two inputs.",
+        },
     )
     Wx = zoo.Param("I", "2H", init="glorot_uniform", help="input to content z, forget f")
     b = zoo.Param("H", help="bias of f")

@@ -20,7 +20,7 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class TauGRU(zoo.Cell):
-    """tau-GRU: a gated unit with weighted feedback from the state of ``delay`` steps before.
+    """tau-GRU: a gated unit with weighted feedback from its state ``delay`` steps before.
 
     A delay differential equation, discretised. The past is a short cut for gradients, which a second gate
     opens. The parts of the products stand in the order candidate u, delayed candidate z, update gate g,
@@ -50,6 +50,9 @@ class TauGRU(zoo.Cell):
         url="https://arxiv.org/abs/2212.00228",
         variant="Both gates see the present input and state; only the second candidate sees the past.",
         deviations="One bias for each of the four parts; torchrecurrent has a second, which adds nothing.",
+        related={
+            "gru": "has no feedback from a delayed state.",
+        },
     )
     Wx = zoo.Param("I", "4H", init=uniform, help="input to candidates u, z and gates g, a")
     Wh = zoo.Param("H", "3H", init="fan_in_uniform", help="hidden to candidate u and gates g, a")

@@ -11,7 +11,7 @@ Array = Any
 
 
 class UGRNN(zoo.Cell):
-    """Update gate RNN: a vanilla network and one gate, which says whether to update or to carry on.
+    """Update gate RNN: a vanilla RNN with an update gate.
 
     A highway layer through time. The candidate sees the whole state; nothing is reset. The weights stand in
     the order gate g, candidate c.
@@ -39,6 +39,11 @@ class UGRNN(zoo.Cell):
         variant="UGRNN with tanh.",
         deviations="The paper takes tanh or relu, whichever trains better, and trains the first state; here "
         "it is tanh, and the first state is zero.",
+        related={
+            "ligru": "the same equations with a rectifier in place of tanh, and nothing added to the gate.",
+            "intersection_rnn": "adds a second gate for an output that is carried from layer to layer.",
+            "gru": "adds a reset gate.",
+        },
     )
     Wx = zoo.Param("I", "2H", init="glorot_uniform", help="input to g, c")
     Wh = zoo.Param("H", "2H", init="glorot_uniform", help="hidden to g, c")

@@ -14,7 +14,7 @@ Array = Any
 
 
 class DeltaNet(zoo.Cell):
-    """DeltaNet: an associative memory that stores, at every key, what was missing there.
+    """DeltaNet: an associative memory that adds the difference between a value and the one stored at its key.
 
     Each head keeps a matrix from keys to values. A new pair does not pile up on the old ones: what the memory
     already answers to the key is read first, and only the difference is written, at a learned rate. The parts

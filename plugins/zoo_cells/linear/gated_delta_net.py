@@ -21,7 +21,7 @@ def rates(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class GatedDeltaNet(zoo.Cell):
-    """Gated DeltaNet: an associative memory that fades at a chosen rate, and is corrected key by key.
+    """Gated DeltaNet: ``delta_net`` whose memory also decays, at a rate that depends on the input.
 
     DeltaNet, whose memory is multiplied by ``alpha`` before each correction: a gate near zero clears it at
     once, which the delta rule alone does one key at a time. The gate is that of Mamba 2. The parts of the

@@ -12,7 +12,7 @@ Array = Any
 
 
 class GLA(zoo.Cell):
-    """Gated linear attention: linear attention that forgets each entry of its keys at a rate of its own.
+    """Gated linear attention: linear attention whose memory decays at rates that depend on the input.
 
     Each head keeps a matrix from keys to values, with a forget gate for every row. The gates come from a
     product of low rank and begin near one: a sigmoid to the power ``1 / tau``. Keys are half as wide as

@@ -11,7 +11,7 @@ Array = Any
 
 
 class HGRN(zoo.Cell):
-    """Hierarchically gated recurrence: a running average whose forget gate has a floor.
+    """Hierarchically gated recurrence: a gated average of inputs whose forget gate has a lower bound.
 
     The gate sees the input alone and cannot fall below ``lower_bound``. Layers with a higher floor keep
     longer: the paper lets it rise from layer to layer. The parts stand in the order forget gate f,

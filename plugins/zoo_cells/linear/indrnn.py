@@ -18,7 +18,7 @@ def unit_interval(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class IndRNN(zoo.Cell):
-    """Independently recurrent network: a unit reads its own last output and no other's.
+    """Independently recurrent network: each unit reads the input and its own last output only.
 
     Equations::
 

@@ -35,7 +35,7 @@ def readout(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class LRU(zoo.Cell):
-    """Linear recurrent unit: complex leaky integrators, each turning and fading at a rate of its own.
+    """Linear recurrent unit: a diagonal linear recurrence with complex eigenvalues.
 
     Linear in input and state; what is nonlinear belongs to the layers around it. Poles are exponentials of
     exponentials, so that they stay inside the unit circle whatever the parameters do.

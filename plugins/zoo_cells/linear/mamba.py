@@ -27,7 +27,7 @@ def as_taps(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
 
 
 class Mamba(zoo.Cell):
-    """Mamba: many leaky integrators a channel, whose rates, inputs and outputs the input chooses.
+    """Mamba: a diagonal state space model whose time step, input and output matrices depend on the input.
 
     The whole mixer of a Mamba block: a projection in, a short convolution along time, the selective state
     space S6, a gate, and a projection out. A long step dt forgets and takes in the input, a short one passes

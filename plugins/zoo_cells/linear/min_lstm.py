@@ -13,7 +13,7 @@ Array = Any
 
 
 class MinLSTM(zoo.Cell):
-    """Minimal LSTM: forget and input gate see the input alone, and share out one whole between them.
+    """Minimal LSTM: input and forget gate read the input alone and add up to one.
 
     What is left is linear in the state, a running average with a rate that two gates settle. The length
     independent form of Feng et al. 2024. The parts stand in the order forget gate f, input gate i,

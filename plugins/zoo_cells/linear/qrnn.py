@@ -21,7 +21,7 @@ def window_uniform(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) 
 
 
 class QRNN(zoo.Cell):
-    """Quasi-recurrent network: gates that see the last ``k`` inputs, and no state.
+    """Quasi-recurrent network: gates that read the last ``k`` inputs and no state.
 
     What is recurrent is the pooling alone, a running average with a rate that the gate f sets anew at every
     step. The parts of the convolution stand in the order candidate z, forget gate f, output gate o.

@@ -38,7 +38,7 @@ def angles(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 class RetNet(zoo.Cell):
-    """RetNet: linear attention as a recurrence, with a fixed rate of forgetting for each head.
+    """RetNet: linear attention as a recurrence, with a fixed decay for each head.
 
     Multi-scale retention in its recurrent form. Each head keeps a matrix from keys to values that fades and
     turns: neighbouring entries of a key are the real and imaginary part of a complex number, and what is

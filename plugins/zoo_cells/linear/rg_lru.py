@@ -25,7 +25,7 @@ def fan_in_blocks(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class RGLRU(zoo.Cell):
-    """Real-gated linear recurrent unit: leaky integrators whose leak the input turns down.
+    """Real-gated linear recurrent unit: a diagonal linear recurrence whose decay depends on the input.
 
     Each unit has a slowest rate of its own; a gate shortens the time that passes for it, down to none, when
     the state is kept and nothing enters. What enters is scaled so that noise would leave the size of the

@@ -44,7 +44,7 @@ def bonuses(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 class RWKV4(zoo.Cell):
-    """RWKV-4: attention without queries, whose weights are exponentials of keys and fade with time.
+    """RWKV-4: a weighted average of values, whose weights are exponentials of keys and decay with time.
 
     The time mixing of a block. The memory is an average of values with weights that sum up in ``n``, all of
     them divided by ``exp(m)``, the largest weight so far, so that no exponential overflows. Before that,

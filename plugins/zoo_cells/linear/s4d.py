@@ -35,7 +35,7 @@ def unit_complex(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 class S4D(zoo.Cell):
-    """Diagonal state space model: each channel filters its own signal by ``order / 2`` fading oscillations.
+    """Diagonal state space model: each channel is filtered by ``order / 2`` damped oscillations.
 
     A linear differential equation per channel with a step of its own, made discrete by holding the input
     (zero-order hold). Linear in input and state; what is nonlinear, and what mixes channels, belongs to the

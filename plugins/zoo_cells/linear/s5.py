@@ -49,7 +49,7 @@ def from_eigenvectors(rng: np.random.Generator, shape: Shape, cell: Any) -> Arra
 
 
 class S5(zoo.Cell):
-    """Simplified state space layer: one linear system that all inputs drive and all outputs read.
+    """Simplified state space layer: one diagonal linear system that reads all inputs and gives all outputs.
 
     S4D filters channel by channel; here ``order / 2`` fading oscillations are shared. Each has a step of its
     own, in which the input is held (zero-order hold). Linear in input and state; what is nonlinear belongs to

@@ -31,7 +31,7 @@ def biases(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> Array
 
 
 class SRU(zoo.Cell):
-    """Simple recurrent unit: an average over time under a gate that sees its own cell, and a way around it.
+    """Simple recurrent unit: a gated average whose gates read the memory of their own unit, and a highway.
 
     Each unit's gates see that unit's memory and no other's; all that mixes units is a product with the input.
     The highway lets the input pass by as far as the reset gate is shut. The parts of the product stand in the

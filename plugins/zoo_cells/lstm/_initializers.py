@@ -22,7 +22,10 @@ def uniform_gates(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarra
 
 
 def uniform_per_gate(gates: int) -> Callable[[np.random.Generator, tuple[int, ...]], np.ndarray[Any, Any]]:
-    """The same for weights of several gates side by side, ``(..., gates * H)``, rounded otherwise."""
+    """Uniform within ``1 / sqrt(H)`` of zero, for several gates side by side, ``(..., gates * H)``.
+
+    It is rounded otherwise than :func:`uniform_gates`.
+    """
 
     def initialize(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         limit = math.sqrt(gates / shape[-1])

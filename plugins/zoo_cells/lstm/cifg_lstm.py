@@ -12,7 +12,7 @@ Array = Any
 
 
 class CIFGLSTM(zoo.Cell):
-    """Coupled LSTM: what is written takes the place of what is forgotten, by one gate fewer.
+    """Coupled LSTM: the input gate is one minus the forget gate.
 
     The forget gate is one minus the input gate, so that the memory is an average of candidates, and stays
     between -1 and 1. The gates stand in the order input i, candidate g, output o.
@@ -44,6 +44,10 @@ class CIFGLSTM(zoo.Cell):
         variant="CIFG, coupled input and forget gate f = 1 - i, without peepholes.",
         deviations="The paper changes one thing at a time, so its CIFG keeps the peepholes of its vanilla "
         "LSTM; TensorFlow's has them as an option that is off. The initialization is that of the lstm.",
+        related={
+            "lstm": "has an input gate of its own.",
+            "janet": "has neither input nor output gate.",
+        },
     )
     Wx = zoo.Param("I", "3H", init=uniform_per_gate(3), help="input to gates i, g, o")
     Wh = zoo.Param("H", "3H", init=uniform_per_gate(3), help="hidden to gates i, g, o")

@@ -19,7 +19,7 @@ def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 def mixed(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """That for f and z, and for o uniform within ``1 / sqrt(H)`` of zero."""
+    """Normal with standard deviation 0.1 for f and z, and uniform within ``1 / sqrt(H)`` of zero for o."""
     width = shape[-1] // 3
     memory = normal(rng, (*shape[:-1], 2 * width))
     limit = 1 / math.sqrt(width)
@@ -27,7 +27,7 @@ def mixed(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class ELSTM(zoo.Cell):
-    """eLSTM: units that remember alone and are read together, made for exact online learning.
+    """eLSTM: an LSTM whose recurrent weights are within each unit, made for exact online learning.
 
     Each memory cell hears the input and itself, so that its sensitivities to the weights stay few enough for
     real-time recurrent learning; only the output gate sees all cells, the new ones, and nothing of it recurs.
@@ -61,6 +61,10 @@ class ELSTM(zoo.Cell):
         "1 / sqrt(I + H), as one linear layer, and puts the forget bias into b at the start; here it is "
         "added as the cell runs. Its layer for the diagnostic tasks has no output gate. The paper writes no "
         "biases; its code has them.",
+        related={
+            "indy_lstm": "has recurrent weights within units, too, which read the output.",
+            "cifg_lstm": "has the same coupled gates with full recurrent matrices.",
+        },
     )
     Wx = zoo.Param("I", "3H", init=mixed, help="input to f, z, o")
     b = zoo.Param("3H", init=mixed, help="bias of f, z, o")

@@ -18,7 +18,7 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class IndyLSTM(zoo.Cell):
-    """IndyLSTM: an LSTM in which no unit hears another, with few weights and little overfitting.
+    """IndyLSTM: an LSTM with one recurrent weight for each gate of a unit in place of full matrices.
 
     The recurrent matrices are diagonal: each unit sees the input and its own state. What units know of each
     other has to come from the layer above. The gates stand in the order input i, forget f, candidate g,
@@ -46,6 +46,10 @@ class IndyLSTM(zoo.Cell):
         url="https://arxiv.org/abs/1903.08023",
         variant="LSTM with forget gate and diagonal recurrent weights, without peepholes.",
         deviations="None known in the equations.",
+        related={
+            "lstm": "has full recurrent matrices.",
+            "indrnn": "the same kind of recurrence without gates.",
+        },
     )
     Wx = zoo.Param("I", "4H", init="glorot_uniform", help="input to gates i, f, g, o")
     u = zoo.Param("4H", init=uniform, help="each hidden unit to its own gates i, f, g, o")

@@ -19,7 +19,7 @@ def chrono(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> Array
 
 
 class JANET(zoo.Cell):
-    """Just another network: a forget gate alone, started such that units remember for different spans.
+    """JANET: an LSTM with a forget gate only, whose biases start with different time scales.
 
     Of the LSTM's gates only the forget gate stays; the memory itself is shown. ``beta`` lets in a little more
     than the gate forgets. The weights stand in the order gate s, candidate g.
@@ -49,6 +49,11 @@ class JANET(zoo.Cell):
         deviations="The official code leaves the chrono initialization to a flag, and draws the same biases "
         "in every layer; without the flag the gate's bias is 1. Dropout on the outputs is left to the "
         "training program.",
+        related={
+            "cifg_lstm": "adds an output gate.",
+            "lstm": "adds input and output gate.",
+            "ugrnn": "has one gate, too, without an offset between what is kept and what is written.",
+        },
     )
     Wx = zoo.Param("I", "2H", init="glorot_uniform", help="input to gate s and candidate g")
     Wh = zoo.Param("H", "2H", init="glorot_uniform", help="hidden to gate s and candidate g")

@@ -18,7 +18,7 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class LayerNormLSTM(zoo.Cell):
-    """LSTM with layer normalisation: keeps what units hear at one scale, however the weights grow.
+    """LSTM with layer normalisation of its matrix products and of its memory.
 
     What comes from the input, what comes from the hidden units and what the memory shows are each normalised
     to mean zero and variance one; the first two over the 4H values of all gates together. The memory itself
@@ -52,6 +52,9 @@ class LayerNormLSTM(zoo.Cell):
         "paper has not, and starts Wx orthogonal for each gate where I = H. One bias in place of three that "
         "add up. TensorFlow's LayerNormBasicLSTMCell, which is something else, normalises each gate apart, "
         "and the memory that is kept.",
+        related={
+            "lstm": "has no normalisation.",
+        },
     )
     Wx = zoo.Param("I", "4H", init=uniform, help="input to gates i, f, g, o")
     Wh = zoo.Param("H", "4H", init="orthogonal", help="hidden to gates i, f, g, o")

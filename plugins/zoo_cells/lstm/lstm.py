@@ -12,7 +12,7 @@ Array = Any
 
 
 class LSTM(zoo.Cell):
-    """Long short-term memory: a cell that gates decide what to write to, keep and show.
+    """Long short-term memory: three gates control what a memory cell stores, keeps and shows.
 
     The LSTM of today's libraries: forget gate, no peepholes, one bias per gate. The gates stand in the order
     input i, forget f, candidate g, output o.
@@ -41,6 +41,24 @@ class LSTM(zoo.Cell):
         variant="Forget gate, no peepholes; every gate sees x and h; full back-propagation through time.",
         deviations="Gers et al. squash by scaled logistic functions and truncate the gradient at the gates; "
         "tanh and the full gradient are what the name stands for today.",
+        also=(
+            zoo.Card(
+                title="Long Short-Term Memory",
+                authors="Sepp Hochreiter, Jürgen Schmidhuber",
+                year=1997,
+                url="https://doi.org/10.1162/neco.1997.9.8.1735",
+            ),
+        ),
+        related={
+            "lstm_original": "has no forget gate.",
+            "peephole_lstm": "the gates also see the memory cells.",
+            "cifg_lstm": "the input gate is one minus the forget gate.",
+            "lstm_projected": "the output is projected to fewer units.",
+            "layer_norm_lstm": "normalises the products and the memory.",
+            "janet": "has the forget gate alone.",
+            "slstm": "has an exponential input gate and a normaliser.",
+            "gru": "has no memory besides the state.",
+        },
     )
     Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")
     Wh = zoo.Param("H", "4H", init=uniform_gates, help="hidden to gates i, f, g, o")

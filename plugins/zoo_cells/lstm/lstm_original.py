@@ -12,7 +12,7 @@ Array = Any
 
 
 class LSTMOriginal(zoo.Cell):
-    """Original LSTM: a memory that adds up what its input gate lets in, and never forgets.
+    """Original LSTM of 1997: a memory cell with an input gate and an output gate, and no forget gate.
 
     There is no forget gate: each memory cell feeds itself with weight one, so that an error flows back
     through it unchanged for any number of steps. What is stored only goes if its opposite is written; carried
@@ -45,6 +45,9 @@ class LSTMOriginal(zoo.Cell):
         "scaled to (-2, 2) and (-1, 1); every gate sees x and h, and has a bias.",
         deviations="The paper truncates the gradient where it would leave a memory cell through the gates; "
         "here the gradient is full. The initialization is that of the lstm.",
+        related={
+            "lstm": "adds the forget gate, and squashes by tanh.",
+        },
     )
     Wx = zoo.Param("I", "3H", init=uniform_per_gate(3), help="input to gates i, g, o")
     Wh = zoo.Param("H", "3H", init=uniform_per_gate(3), help="hidden to gates i, g, o")

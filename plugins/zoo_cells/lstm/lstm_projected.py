@@ -12,7 +12,7 @@ Array = Any
 
 
 class LSTMProjected(zoo.Cell):
-    """LSTM that shows and feeds back a projection of its hidden units, with many cells and few weights.
+    """LSTM whose output is projected to fewer units, which the next step reads.
 
     The state that recurs is of size ``proj``, the memory of size H, as in PyTorch's ``nn.LSTM`` with
     ``proj_size``.
@@ -37,6 +37,10 @@ class LSTMProjected(zoo.Cell):
         url="https://arxiv.org/abs/1402.1128",
         variant="LSTMP with a recurrent projection layer, without peepholes, as in PyTorch.",
         deviations="The paper's gates have peepholes, and it adds a second projection that does not recur.",
+        related={
+            "lstm": "has no projection of the output.",
+            "res_lstm": "adds the input to the projection.",
+        },
     )
     Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")
     Wh = zoo.Param("proj", "4H", init=uniform_gates, help="projection to gates i, f, g, o")

@@ -12,7 +12,7 @@ Array = Any
 
 
 class MCLSTM(zoo.Cell):
-    """Memory-controller LSTM: what drives the memory is a vector apart from what is shown.
+    """Memory-controller LSTM: the gates read a control vector of their own in place of the output.
 
     A fifth gate k makes a second reading of the memory, the control vector v, and only that is fed back. The
     output is free to predict. Not to be confused with the mass-conserving LSTM, which shares the short name.
@@ -42,6 +42,9 @@ class MCLSTM(zoo.Cell):
         url="https://www.ravid-shwartz-ziv.com/publication/squence2017/",
         variant="One memory; control vector and output read from it by a gate each.",
         deviations="None known. The initialization is that of the lstm.",
+        related={
+            "lstm": "feeds back its output, not a control vector of its own.",
+        },
     )
     Wx = zoo.Param("I", "5H", init=uniform_per_gate(5), help="input to gates i, f, g, o, k")
     Wv = zoo.Param("H", "5H", init=uniform_per_gate(5), help="control vector to gates i, f, g, o, k")

@@ -20,7 +20,7 @@ def orthonormal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class MultiplicativeLSTM(zoo.Cell):
-    """Multiplicative LSTM: each input chooses its own recurrent weights, which suits text by the letter.
+    """Multiplicative LSTM: the gates read a product of projected input and state in place of the state.
 
     In place of the hidden units the gates hear an intermediate state ``m``, the product of what input and
     hidden units say: the input scales the recurrent weights, one factor for each intermediate unit. The gates
@@ -52,6 +52,9 @@ class MultiplicativeLSTM(zoo.Cell):
         deviations="The official MATLAB code of the first experiments has a linear candidate and h = tanh(o "
         "* c + bias). The Chainer code normalises the four matrices as it trains (weight normalisation), "
         "which changes nothing at the start and is left out here.",
+        related={
+            "lstm": "reads the state itself where this cell reads a product of input and state.",
+        },
     )
     Wmx = zoo.Param("I", "H", init=orthonormal, help="input to intermediate state")
     Wmh = zoo.Param("H", "H", init=orthonormal, help="hidden to intermediate state")

@@ -11,7 +11,7 @@ Array = Any
 
 
 class NAS(zoo.Cell):
-    """NAS cell: found by a search with reinforcement learning, for modelling text word by word.
+    """NAS cell: a cell found by neural architecture search, for language models of words.
 
     Eight units of the same input, of three kinds, are joined two by two like a tree; the memory enters one
     branch on the way. The weights stand in the order n0, ..., n7.
@@ -45,6 +45,9 @@ class NAS(zoo.Cell):
         variant="NASCell of TensorFlow, without projection.",
         deviations="TensorFlow's cell has no bias unless asked; here it has one, where TensorFlow adds it, "
         "to what comes from h, so that it is multiplied by x3 in n3.",
+        related={
+            "lstm": "has four gates, where this cell combines eight.",
+        },
     )
     Wx = zoo.Param("I", "8H", init="glorot_uniform", help="input to n0, ..., n7")
     Wh = zoo.Param("H", "8H", init="glorot_uniform", help="hidden to n0, ..., n7")

@@ -19,7 +19,7 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class PeepholeLSTM(zoo.Cell):
-    """LSTM whose gates see the memory cells they guard, so that it can count and time.
+    """LSTM whose gates also read the memory cell of their unit.
 
     A peephole connects a gate with its own cell only. Input and forget gate look at the cell before the step,
     the output gate at the cell after it. The gates stand in the order input i, forget f, candidate g,
@@ -50,6 +50,11 @@ class PeepholeLSTM(zoo.Cell):
         deviations="Gers et al. squash neither candidate nor cell, start the forget gate at a bias of -2 "
         "and truncate the gradient at the gates. Here candidate and cell pass through tanh, the forget gate "
         "starts at a bias of 0, and the gradient is the full one, as in the cell lstm.",
+        related={
+            "lstm": "the gates do not see the memory cells.",
+            "wmc_lstm": "the gates see all memory cells through a matrix and tanh.",
+            "res_lstm": "adds a shortcut from the input to the output.",
+        },
     )
     Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")
     Wh = zoo.Param("H", "4H", init=uniform_gates, help="hidden to gates i, f, g, o")

@@ -11,7 +11,7 @@ Array = Any
 
 
 class RAN(zoo.Cell):
-    """Recurrent additive network: a memory that is a weighted sum of its inputs, and nothing else.
+    """Recurrent additive network: a memory that is a gated sum of projected inputs.
 
     What is written is linear in the input and hears no hidden unit; only the weights of the sum, two gates,
     depend on the past. The content has no bias. The weights stand in the order input gate i, forget gate f,
@@ -41,6 +41,10 @@ class RAN(zoo.Cell):
         variant="With a content layer W x, gates on h, and tanh on the output (activation=identity leaves "
         "it out).",
         deviations="No projection of the output, an option of the official code.",
+        related={
+            "lstm": "the candidate reads the state, too, and there is an output gate.",
+            "cfn": "squashes candidate and state.",
+        },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to gates i, f and content g")
     Wh = zoo.Param("H", "2H", init="glorot_uniform", help="hidden to gates i, f")

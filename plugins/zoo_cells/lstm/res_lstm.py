@@ -19,7 +19,7 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class ResLSTM(zoo.Cell):
-    """Residual LSTM: the input goes past the memory to the output, for networks of many layers.
+    """Residual LSTM: a shortcut from the input to the output, for stacks of many layers.
 
     A shortcut adds the layer's input to what the memory shows, and the output gate guards both. Gates have
     peepholes: input and forget gate see their own cell before the step, the output gate after it. The gates
@@ -50,6 +50,10 @@ class ResLSTM(zoo.Cell):
         variant="Shortcut added after the projection and guarded by the output gate, with peepholes.",
         deviations="As many projected units as memory cells, so that h and c are of one size; the shortcut "
         "is a trained matrix for any I and H. The initialization is that of the peephole_lstm.",
+        related={
+            "peephole_lstm": "has no projection and no shortcut.",
+            "lstm_projected": "has a projection, and no shortcut.",
+        },
     )
     Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")
     Wh = zoo.Param("H", "4H", init=uniform_gates, help="hidden to gates i, f, g, o")

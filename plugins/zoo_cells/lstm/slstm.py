@@ -31,7 +31,7 @@ def spread(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
 
 
 class SLSTM(zoo.Cell):
-    """sLSTM: an LSTM with an exponential input gate, which can outvote everything stored before.
+    """sLSTM: an LSTM with an exponential input gate and a normaliser.
 
     The memory is an average with weights that sum up in ``n``, all of them divided by ``exp(m)``, the largest
     weight so far, so that no exponential overflows. Heads mix by their own recurrent weights and hear no
@@ -69,6 +69,10 @@ class SLSTM(zoo.Cell):
         variant="Sigmoid forget gate, exponential input gate, stabiliser state, block-diagonal recurrence.",
         deviations="The cell alone: no convolution, group norm or projections around it; full input weights "
         "where the official block has one block per head.",
+        related={
+            "matrix_lstm": "the memory is a matrix, and no gate sees the state.",
+            "lstm": "has a sigmoid input gate, and no normaliser.",
+        },
     )
     Wx = zoo.Param("I", "4H", init=small_init, help="input to gates i, f, z, o")
     R = zoo.Param("heads", "H/heads", "4H/heads", help="hidden to gates i, f, z, o, for each head")

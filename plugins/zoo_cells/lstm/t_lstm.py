@@ -11,7 +11,7 @@ Array = Any
 
 
 class TLSTM(zoo.Cell):
-    """Strongly typed LSTM: a running average of what is seen, shown through an output gate.
+    """Strongly typed LSTM: a gated average of projected inputs, whose gates read this input and the last.
 
     Memory and output are never multiplied by a matrix. The input of the step before takes the place that the
     output has in an LSTM. The parts of the products stand in the order content z, forget f, output o.
@@ -40,6 +40,11 @@ class TLSTM(zoo.Cell):
         year=2016,
         url="https://arxiv.org/abs/1602.02218",
         variant="T-LSTM, with tanh as the activation of the output gate.",
+        related={
+            "t_rnn": "has no output gate.",
+            "t_gru": "sums where this cell averages.",
+            "qrnn": "squashes the candidate, and may see more inputs.",
+        },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to content z, forget f, output o")
     Wp = zoo.Param("I", "3H", init="glorot_uniform", help="input of the step before to z, f, o")

@@ -12,8 +12,7 @@ Array = Any
 
 
 class WMCLSTM(zoo.Cell):
-    """LSTM with working memory: gates see a squashed view of all memory cells, and not the raw cell as by
-    peepholes.
+    """LSTM with working memory connections: the gates also read a squashed projection of all memory cells.
 
     What a gate learns from the memory is a projection of it through tanh, so that a large cell cannot force a
     gate. Input and forget gate see the cells before the step, the output gate those after it. The gates stand
@@ -44,6 +43,10 @@ class WMCLSTM(zoo.Cell):
         variant="LSTM-WM: tanh(W c) added within each gate, the output gate seeing the new cell.",
         deviations="None in the equations. torchrecurrent adds a bias within that tanh, which the paper has "
         "not. The initialization is that of the lstm.",
+        related={
+            "peephole_lstm": "each gate sees its own memory cell only.",
+            "lstm": "the gates do not see the memory cells.",
+        },
     )
     Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")
     Wh = zoo.Param("H", "4H", init=uniform_gates, help="hidden to gates i, f, g, o")

@@ -54,7 +54,7 @@ def glorot_normal(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 class LMU(zoo.Cell):
-    """Legendre memory unit: a hidden layer that reads a sliding window, kept as polynomial coefficients.
+    """Legendre memory unit: a hidden layer and a sliding window of its input, stored as polynomials.
 
     One number per step is written into a linear system whose state holds the last ``theta`` steps of it as
     coefficients of Legendre polynomials; the system is computed, not trained.

@@ -12,7 +12,7 @@ SURROGATES = ("arctan", "fast_sigmoid", "sigmoid", "straight_through", "triangle
 
 
 class LIF(zoo.Cell):
-    """Leaky integrate-and-fire: units that add up, leak, and fire a spike at a threshold.
+    """Leaky integrate-and-fire: spiking units, trained with a surrogate gradient.
 
     A unit that has fired loses the threshold at the next step (soft reset). Spikes are exactly zero or one;
     the backward pass takes a smooth surrogate for the derivative of the threshold, and none for the reset.

@@ -1,6 +1,6 @@
 """Reverse-mode differentiation of a step, and the choice of the values to save for the backward pass.
 
-The gradient rules are those of the table of operations.
+The table of operations has the gradient rules.
 
 :func:`differentiate` serves the kernels, :func:`step_vjp` the interpreter.
 """
