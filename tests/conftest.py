@@ -38,6 +38,7 @@ QUICK_CELLS = ("vanilla", "lstm")
 SLOW_FILES = {
     "bench/test_bench.py",
     "cli/test_cells.py",
+    "cli/test_class_files.py",
     "cli/test_cli.py",
     "cli/test_compare.py",
     "cli/test_edges.py",
@@ -70,6 +71,7 @@ SLOW_FILES = {
     "report/test_figures.py",
     "storage/test_damaged_files.py",
     "test_docs.py",
+    "tools/test_crash_test.py",
 }
 
 
