@@ -118,6 +118,8 @@ def calls(folder: Path) -> dict[str, Call]:
     given = {"state": None, "noise": None, "lengths": None, "trace": None}
     sizes = {"hidden_size": H, "num_layers": 1, "dtype": "float32", "seed": 0, "threads": 1}
     of_models = {"recompute": None, "initial": None, "dropout": 0.0, "residual": False}
+    fit_options = {"epochs": 1, "steps": None, "batch_size": 2, "optimizer": "sgd", "lr": 0.0}
+    fit_options |= {"clip": 1.0, "seed": 0, "progress": False}
     results = {
         "Recurrent": (
             zoo.Recurrent,
@@ -176,6 +178,28 @@ def calls(folder: Path) -> dict[str, Call]:
             sequence.loss,
             {"inputs": x, "targets": tokens, "weights": None, "state": None},
         ),
+        "SequenceModel.fit": (
+            sequence.fit,
+            {
+                "inputs": x,
+                "targets": np.zeros(B, int),
+                "weights": None,
+                "lengths": None,
+                "aux": None,
+                "validation_data": (x, np.zeros(B, int)),
+                **fit_options,
+                "patience": 1,
+            },
+        ),
+        "SequenceModel.evaluate": (
+            sequence.evaluate,
+            {"inputs": x, "targets": np.zeros(B, int), "weights": None, "lengths": None, "aux": None},
+        ),
+        "LanguageModel.fit": (
+            language.fit,
+            {"text": "abab", "validation_data": None, "seq": 2, **fit_options},
+        ),
+        "LanguageModel.evaluate": (language.evaluate, {"text": "abab", "seq": 2, "batch_size": 1}),
         "SequenceModel.predict": (sequence.predict, {"inputs": x, "weights": None, "state": None}),
         "SequenceModel.outputs": (sequence.outputs, {"inputs": x, "weights": None, "state": None}),
         "SequenceModel.evaluate_batch": (

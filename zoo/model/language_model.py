@@ -21,7 +21,7 @@ from zoo.kernels.random import uniform
 from zoo.layers.config import CellSpec, StackConfig, StackOptions
 from zoo.layers.states import GivenState
 from zoo.layers.validation import as_tokens
-from zoo.model.model import DEFAULT_LOSS, Model, ModelOptions
+from zoo.model.model import DEFAULT_LOSS, FitOptions, Model, ModelOptions, fit_functions
 from zoo.model.sampling import Tokens, as_chain, sampled_chunks
 
 if TYPE_CHECKING:
@@ -166,6 +166,54 @@ class LanguageModel(Model):
         """
         chunks = _generate_tokens(self, prompt, length, sampler, seed, on_unknown)
         return self.vocab.decode(np.concatenate(list(chunks)))
+
+    def fit(
+        self,
+        text: Prompt,
+        *,
+        validation_data: Prompt | None = None,
+        seq: int = 64,
+        **options: Unpack[FitOptions],
+    ) -> list[dict[str, Any]]:
+        """Train to predict the next symbol of a text, by truncated back-propagation through time.
+
+        The text is cut into ``batch_size`` streams that are read side by side, ``seq`` symbols in a step.
+        States are carried from step to step.
+
+        >>> history = model.fit("hello", epochs=100, lr=0.01)
+
+        Args:
+            text: A string, bytes, symbols, or tokens.
+            validation_data: Another text, evaluated after every epoch.
+            seq: ``T``, or fewer if the text is short.
+            **options: See :meth:`zoo.SequenceModel.fit`; ``seed`` is the seed of noise.
+
+        Returns:
+            The events with a loss; see :meth:`zoo.SequenceModel.fit`.
+
+        Raises:
+            DataError: if the text has unknown characters, or fewer than two symbols.
+            UsageError: if an argument does not fit.
+            ZooError: if training diverges.
+        """
+        tokens = _prompt_tokens(self, text, "error")
+        valid = None if validation_data is None else _prompt_tokens(self, validation_data, "error")
+        history: list[dict[str, Any]] = fit_functions().fit_text(self, tokens, valid, seq, **options)
+        return history
+
+    def evaluate(self, text: Prompt, *, seq: int = 64, batch_size: int = 32) -> dict[str, float]:
+        """Mean cross-entropy of the next symbol of a text, with carried states; arguments as for :meth:`fit`.
+
+        Returns:
+            ``{"loss": nats, "bits": bits}``, each for a symbol.
+
+        Raises:
+            DataError: if the text has unknown characters, or fewer than two symbols.
+            UsageError: if an argument does not fit.
+        """
+        tokens = _prompt_tokens(self, text, "error")
+        values: dict[str, float] = fit_functions().evaluate_text(self, tokens, seq, batch_size)
+        return values
 
     def metadata(self) -> dict[str, Any]:
         """Everything but the arrays, as plain JSON values."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from zoo.arguments import as_mapping, check_seed
-from zoo.base import Cell, Param
+from zoo.base import Cell, Optimizer, Param
 from zoo.base.initializers import initialize
 from zoo.base.loss import Loss
 from zoo.distributed.collectives import SINGLE_PROCESS, ProcessGroup
@@ -57,6 +58,20 @@ class ModelOptions(TypedDict, total=False):
     seed: int
     threads: int | None
     initial: Mapping[str, Any] | None
+
+
+class FitOptions(TypedDict, total=False):
+    """Arguments of ``fit`` that both models have; ``SequenceModel.fit`` describes them."""
+
+    epochs: int
+    steps: int | None
+    batch_size: int
+    optimizer: str | Optimizer
+    lr: float | None
+    clip: float | None
+    patience: int | None
+    seed: int
+    progress: bool
 
 
 class Model(FlatParameters):
@@ -384,6 +399,11 @@ class Model(FlatParameters):
         if layers.lengths is not None:
             outputs = mask_padding(outputs, layers.lengths)
         return outputs, gather_states(layers.pair_with_rows(results), batch)
+
+
+def fit_functions() -> Any:
+    """The module with the loops of ``fit`` and ``evaluate``; training is built on models, so by name."""
+    return importlib.import_module("zoo.training.fit")
 
 
 def model_shapes(stack: Stack, outputs: int) -> dict[str, tuple[int, ...]]:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from zoo.arguments import short_repr
+from zoo.arguments import as_integer, short_repr
 from zoo.base.loss import Loss
 from zoo.errors import UsageError
 from zoo.layers.config import CellSpec, StackConfig, StackOptions
 from zoo.layers.states import GivenState
-from zoo.model.model import DEFAULT_LOSS, Model, ModelOptions
+from zoo.model.model import DEFAULT_LOSS, FitOptions, Model, ModelOptions, fit_functions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -126,6 +126,73 @@ class SequenceModel(Model):
         """
         outputs, final = self.outputs(inputs, weights, state=state, noise=noise, lengths=lengths, **aux)
         return self.criterion.predictions(outputs), final
+
+    def fit(
+        self,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        aux: Mapping[str, ArrayLike] | None = None,
+        validation_data: Any = None,
+        **options: Unpack[FitOptions],
+    ) -> list[dict[str, Any]]:
+        """Train on N sequences in memory, in another order in every epoch.
+
+        >>> history = model.fit(x, y, validation_data=(x_valid, y_valid), epochs=20, patience=3)
+
+        Args:
+            inputs: Tokens ``(T, N)`` or numbers ``(T, N, I)``, time first.
+            targets: As for :meth:`loss_and_grad`, for all N sequences.
+            weights: Weight of each step, ``(T, N)``; None if all are 1.
+            lengths: Steps of each sequence, ``(N,)``; None if all have T.
+            aux: Auxiliary inputs of the cells by name, ``(T, N, ...)``.
+            validation_data: ``(inputs, targets)``, ``(inputs, targets, weights)``, or a mapping of arguments
+                by name; evaluated after every epoch.
+            **options: ``epochs`` (10); or ``steps``, the number of updates. ``batch_size`` (32).
+                ``optimizer`` (``"adam"``), a name or an optimizer; it starts anew at each call. ``lr``, its
+                learning rate. ``clip`` (1.0), the largest norm of the gradient; None for no limit.
+                ``patience``, the number of epochs without a better validation after which training stops; the
+                model then has the parameters of the best one. ``seed`` (0) of the orders and of noise.
+                ``progress`` (False), whether to print a line for every epoch to standard error.
+
+        Returns:
+            The events with a loss, as in :attr:`zoo.training.Run.history`: ``step`` with the mean training
+            loss of an epoch, and ``eval`` with the loss and the metric of the validation data, or at the end
+            of the training data.
+
+        Raises:
+            UsageError: if an argument does not fit.
+            ZooError: if training diverges.
+        """
+        data = inputs, targets, weights, lengths, aux, validation_data
+        history: list[dict[str, Any]] = fit_functions().fit_sequences(self, *data, **options)
+        return history
+
+    def evaluate(
+        self,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        aux: Mapping[str, ArrayLike] | None = None,
+        batch_size: int = 256,
+    ) -> dict[str, float]:
+        """Mean loss, and the metric of the loss, such as the accuracy; arguments as for :meth:`fit`.
+
+        Returns:
+            ``{"loss": ..., "accuracy": ...}``.
+
+        Raises:
+            UsageError: if an argument does not fit.
+        """
+        functions = fit_functions()
+        data = functions.as_sequences(self, inputs, targets, weights, lengths, aux)
+        size = as_integer(batch_size, "evaluate: batch_size", 1)
+        values: dict[str, float] = functions.evaluate_sequences(self, data, size)
+        return values
 
     def metadata(self) -> dict[str, Any]:
         """Everything but the arrays, as plain JSON values."""

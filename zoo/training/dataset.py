@@ -58,15 +58,11 @@ class ProbeBatch(NamedTuple):
 
 
 class Dataset(Protocol):
-    """A text or a task, as the training loop uses it."""
+    """Training and validation data, as the training loop uses them."""
 
     @property
     def kind(self) -> str:
-        """The word for it in events and messages: ``text`` or ``task``."""
-
-    @property
-    def name(self) -> str:
-        """A short name, for directories."""
+        """The word for it in events and messages: ``text``, ``task`` or ``arrays``."""
 
     @property
     def rows(self) -> int:
@@ -78,9 +74,6 @@ class Dataset(Protocol):
 
     def metadata(self) -> dict[str, Any]:
         """Its description in logs and checkpoints; ``sha256`` identifies it."""
-
-    def make_model(self, cell: Cell | list[Cell], config: Config) -> AnyModel:
-        """A new model for it."""
 
     def loss_and_grad(
         self, model: AnyModel, step: int, carried_states: State | None, noise: Noise
@@ -98,3 +91,14 @@ class Dataset(Protocol):
 
     def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:
         """Other entries of a progress line, from the step and the mean loss."""
+
+
+class RunDataset(Dataset, Protocol):
+    """A text or a task, from which a run starts."""
+
+    @property
+    def name(self) -> str:
+        """A short name, for directories."""
+
+    def make_model(self, cell: Cell | list[Cell], config: Config) -> AnyModel:
+        """A new model for it."""

@@ -21,7 +21,7 @@ from zoo.model import AnyModel
 from zoo.registry import get_optimizer, resolve_cell, resolve_task
 from zoo.storage import ReadOnlyRunDirectory, RunDirectory
 from zoo.training.config import Config, make_config
-from zoo.training.dataset import Dataset
+from zoo.training.dataset import RunDataset
 from zoo.training.evaluation import analyse
 from zoo.training.resume import fill_defaults_from, find_checkpoint, resume_config
 from zoo.training.run import Interrupted, Run, new_directory
@@ -178,7 +178,7 @@ def _options(name: str, settings: dict[str, Any]) -> Mapping[str, Any]:
     return options
 
 
-def _prepare(config: Config, data: Any, task: Task | None) -> tuple[Config, Dataset]:
+def _prepare(config: Config, data: Any, task: Task | None) -> tuple[Config, RunDataset]:
     """The configuration with every size resolved, and the dataset."""
     if task is not None:
         return prepare_task(config, task)
@@ -207,7 +207,9 @@ def _absolute_source(source: str | Path) -> str:
     return str(path.absolute()) if path.exists() else str(source)
 
 
-def _build(config: Config, dataset: Dataset, cell: Cell | list[Cell]) -> tuple[AnyModel, Optimizer, Schedule]:
+def _build(
+    config: Config, dataset: RunDataset, cell: Cell | list[Cell]
+) -> tuple[AnyModel, Optimizer, Schedule]:
     spans = config.schedule == "cosine" and "total" not in config.schedule_options
     settings = {**config.schedule_options, **({"total": config.steps} if spans else {})}
     optimizer = get_optimizer(config.optimizer, **config.optimizer_options)
@@ -220,7 +222,7 @@ class _TrainingSession:
     """Training in a locked run directory."""
 
     config: Config
-    dataset: Dataset
+    dataset: RunDataset
     model: AnyModel
     optimizer: Optimizer
     schedule: Schedule

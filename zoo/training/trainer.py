@@ -44,7 +44,7 @@ class Trainer:
         optimizer: The optimizer.
         schedule: The schedule of the learning rate.
         state: The training state.
-        directory: The run directory, for checkpoints.
+        directory: The run directory, for checkpoints; None to write none.
         ranks: The processes of this run.
         emit: Called with every event: a dictionary with ``event`` and ``step``.
         analyse: Called with the trainer every ``analyse_every`` steps, after the step and before a
@@ -60,7 +60,7 @@ class Trainer:
         optimizer: Optimizer,
         schedule: Schedule,
         state: TrainingState,
-        directory: RunDirectory,
+        directory: RunDirectory | None,
         ranks: ProcessGroup,
         emit: Callable[[Event], None],
         analyse: Analyse | None = None,
@@ -197,6 +197,8 @@ class Trainer:
 
     def _save(self, best: bool) -> None:
         """Write a checkpoint, unless a parameter is NaN or infinite."""
+        if self.directory is None:
+            return
         state, group = self.state, self.model.process_group
         if state.carried_states is not None:
             state.carried_states = group.all_gather_states(state.carried_states, self.dataset.rows)
@@ -209,9 +211,10 @@ class Trainer:
 
     def _diverged(self, what: str, loss: float | None = None, norm: float | None = None) -> NoReturn:
         self._emit("diverged", loss=loss, grad_norm=norm)
+        saved = f" {self.directory.path} keeps what was saved before." if self.directory else ""
         raise ZooError(
             f"training diverged: after {self.state.step} steps {what}; lower --lr (now {self.lr:g}) or "
-            f"--clip (now {self.config.clip:g}). {self.directory.path} keeps what was saved before."
+            f"--clip (now {self.config.clip:g}).{saved}"
         )
 
     def _emit(self, event: str, **entries: Any) -> None:

@@ -1,0 +1,174 @@
+"""``model.fit`` and ``model.evaluate``: arrays and texts in memory, on the trainer of runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.base.task import METRICS
+from zoo.errors import UsageError, ZooError
+from zoo.kernels import pure_python
+
+T, N, I, V = 4, 11, 2, 3  # noqa: E741 - the letters of the documents
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(T, N, I))
+CLASSES = RNG.integers(0, V, (T, N))
+Y = RNG.normal(size=(T, N, V))
+LAST = RNG.integers(0, V, N)
+
+
+@pytest.fixture(autouse=True)
+def _interpreted():
+    with pure_python():
+        yield
+
+
+def model(**chosen):
+    return zoo.SequenceModel("vanilla", I, V, 5, **{"dtype": "float64", "threads": 1, **chosen})
+
+
+def by_hand(one, steps, batch, seed=0, **given):
+    """The updates of ``fit``, written out."""
+    optimizer = zoo.get_optimizer("adam", lr=0.1)
+    slots, per_epoch = optimizer.init(one.theta), -(-N // batch)
+    for step in range(steps):
+        epoch, index = divmod(step, per_epoch)
+        rows = np.random.default_rng([seed, epoch]).permutation(N)[index * batch : (index + 1) * batch]
+        chosen = {name: value[rows] if value.ndim == 1 else value[:, rows] for name, value in given.items()}
+        one.loss_and_grad(X[:, rows], **chosen, noise=(seed, step))
+        norm = np.sqrt((one.grad**2).sum())
+        grad = one.grad * min(1.0, 1.0 / norm)
+        one.theta[:], slots = optimizer.apply(one.theta, grad, slots, step + 1, 0.1)
+    return one
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"targets": CLASSES},
+        {"targets": LAST},
+        {"targets": CLASSES, "weights": RNG.uniform(0.1, 1, (T, N))},
+        {"targets": CLASSES, "lengths": RNG.integers(1, T + 1, N)},
+        {"targets": LAST, "lengths": RNG.integers(1, T + 1, N)},
+    ],
+    ids=lambda given: "+".join(given) + str(given["targets"].ndim),
+)
+def test_fit_is_the_loop_over_shuffled_batches(given):
+    one, other = model(), by_hand(model(), 7, 4, **given)
+    history = one.fit(X, **given, steps=7, batch_size=4, lr=0.1)
+    np.testing.assert_allclose(one.theta, other.theta, rtol=1e-12)
+    assert [(event["event"], event["step"]) for event in history] == [
+        ("step", 3),
+        ("step", 6),
+        ("step", 7),
+        ("eval", 7),
+    ]
+
+
+def test_seed_decides_the_order():
+    results = []
+    for seed in (0, 0, 1):
+        one = model()
+        one.fit(X, CLASSES, epochs=2, batch_size=4, seed=seed)
+        results.append(one.theta.tobytes())
+    assert results[0] == results[1] != results[2]
+
+
+def test_evaluate_is_the_mean_over_all_sequences():
+    weights = RNG.uniform(0, 1, (T, N))
+    for loss in ("cross_entropy", zoo.get_loss("cross_entropy", class_weights=(1, 2, 3))):
+        one = model(loss=loss)
+        expected, outputs, _ = one.evaluate_batch(X, CLASSES, weights)
+        result = one.evaluate(X, CLASSES, weights, batch_size=4)
+        assert result == {
+            "loss": pytest.approx(expected, rel=1e-12),
+            "accuracy": pytest.approx(METRICS["accuracy"].of(outputs, CLASSES, weights), rel=1e-12),
+        }
+
+
+def test_sequences_without_weight_are_left_out():
+    weights = np.ones((T, N))
+    weights[:, 3:] = 0
+    one, other = model(), model()
+    one.fit(X, CLASSES, weights, epochs=3, batch_size=2)
+    other.fit(X[:, :3], CLASSES[:, :3], epochs=3, batch_size=2)
+    np.testing.assert_array_equal(one.theta, other.theta)
+
+
+def test_validation_stops_early_and_keeps_the_best():
+    one = model()
+    valid = {"inputs": -X, "targets": CLASSES, "lengths": np.full(N, T)}
+    history = one.fit(X, CLASSES, validation_data=valid, epochs=300, lr=0.05, patience=2)
+    evals = [event for event in history if event["event"] == "eval"]
+    losses = [event["loss"] for event in evals]
+    assert len(evals) < 300
+    assert len(evals) - 1 - int(np.argmin(losses)) == 2
+    assert one.evaluate(-X, CLASSES)["loss"] == pytest.approx(min(losses), rel=1e-12)
+    assert evals[0]["part"] == "validation"
+    assert 0 <= evals[0]["accuracy"] <= 1
+
+
+def test_auxiliary_inputs_are_divided_with_the_sequences():
+    dt = RNG.uniform(0.5, 1, (T, N))
+    one = zoo.SequenceModel("cfc", I, V, 5, dtype="float64", threads=1)
+    before = one.evaluate(X, CLASSES, aux={"dt": dt})
+    assert before["loss"] == pytest.approx(one.loss(X, CLASSES, dt=dt)[0], rel=1e-12)
+    one.fit(X, CLASSES, aux={"dt": dt}, steps=4, batch_size=4)
+    assert one.evaluate(X, CLASSES, aux={"dt": dt})["loss"] < before["loss"]
+
+
+def test_numbers_are_fitted():
+    one = zoo.SequenceModel("vanilla", I, 1, 5, loss="squared_error", threads=1)
+    before = one.evaluate(X, X[..., :1])
+    history = one.fit(X, X[..., :1], epochs=30, lr=0.02, optimizer=zoo.get_optimizer("sgd", lr=0.1))
+    assert history[-1]["squared_error"] == pytest.approx(history[-1]["loss"], rel=1e-5)
+    assert history[-1]["loss"] < before["loss"]
+
+
+def test_language_model_fits_a_text(capsys):
+    one = zoo.LanguageModel("helo", hidden_size=16, dtype="float64", threads=1)
+    history = one.fit("hello", epochs=60, lr=0.02, validation_data="hello", progress=True)
+    assert one.sample("h", length=4, sampler="greedy") == "hello"
+    result = one.evaluate("hello")
+    assert result["loss"] == pytest.approx(history[-1]["loss"])
+    assert result["bits"] == pytest.approx(result["loss"] / np.log(2))
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1].startswith("step 60/60  validation: loss ")
+    assert not captured.out
+
+
+def test_tokens_are_a_text():
+    one, other = (zoo.LanguageModel("helo", hidden_size=4, threads=1) for _ in range(2))
+    one.fit("hello" * 9, epochs=2, seq=5, batch_size=3)
+    other.fit(np.array([0, 1, 2, 2, 3] * 9), epochs=2, seq=5, batch_size=3)
+    np.testing.assert_array_equal(one.theta, other.theta)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"epochs": 0}, "fit: epochs is 0; expected an integer of at least 1"),
+        ({"steps": "many"}, "fit: steps is 'many'"),
+        ({"batch_size": 0}, "fit: batch_size is 0"),
+        ({"patience": 3}, "patience is 3 without validation_data"),
+        ({"validation_data": X}, r"validation_data is an array .*; expected \(inputs, targets\)"),
+        ({"validation_data": {"inputs": X}}, "validation_data is"),
+        ({"lr": "fast"}, "lr is 'fast'"),
+        ({"targets": CLASSES[:2]}, "targets .* for inputs of 4 steps and 11 rows"),
+        ({"inputs": X[0, 0]}, "expected N sequences"),
+        ({"aux": {"dt": X[..., 0]}}, "was given the input 'dt'"),
+        ({"progress": "yes"}, "fit: progress is 'yes'"),
+    ],
+)
+def test_invalid_arguments_raise(given, words):
+    with pytest.raises(UsageError, match=words):
+        model().fit(**{"inputs": X, "targets": CLASSES, **given})
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_divergence_raises_without_naming_a_directory():
+    with pytest.raises(ZooError, match=r"training diverged: .*clip \(now 0\)\.$"):
+        model(loss="squared_error").fit(
+            X, RNG.normal(size=(T, N, V)), epochs=200, lr=1e300, clip=None, optimizer="sgd"
+        )

@@ -1,0 +1,308 @@
+"""Train and evaluate a model on arrays, or a text, in memory: ``model.fit`` and ``model.evaluate``."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from zoo.arguments import as_bool, as_integer, as_mapping, short_repr
+from zoo.arrays import Array, as_array
+from zoo.base import Optimizer
+from zoo.base.task import METRICS
+from zoo.data import BpttBatches, Corpus, Split, fit_batch_shape
+from zoo.data.corpus import TextLevel
+from zoo.distributed.collectives import SINGLE_PROCESS
+from zoo.errors import UsageError
+from zoo.layers.validation import as_aux_inputs, as_lengths
+from zoo.model import LanguageModel, SequenceModel
+from zoo.model.batch_loss import as_targets, weights_of_classes
+from zoo.registry.api import resolve
+from zoo.training.config import Config
+from zoo.training.dataset import Dataset, EvalResult, Noise, ProbeBatch, State, StepResult
+from zoo.training.evaluation import bits, evaluate
+from zoo.training.schedules import make_schedule
+from zoo.training.signals import StopRequest
+from zoo.training.state import TrainingState
+from zoo.training.text_dataset import TextDataset, batches_like
+from zoo.training.trainer import Event, Trainer
+
+EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """N sequences with their targets, time-major.
+
+    Attributes:
+        inputs: Tokens ``(T, N)`` or numbers ``(T, N, I)``.
+        targets: Classes ``(T, N)`` or numbers ``(T, N, V)``.
+        weights: Weight of each step, ``(T, N)``; None if all are 1.
+        lengths: Steps of each sequence, ``(N,)``; None if all have T.
+        aux: Auxiliary inputs, ``(T, N, ...)``.
+    """
+
+    inputs: Array
+    targets: Array
+    weights: Array | None
+    lengths: Array | None
+    aux: Mapping[str, Array]
+
+    def arguments(self, rows: Array) -> dict[str, Any]:
+        """Arguments of ``model.loss`` for some of the sequences."""
+        arrays = {"inputs": self.inputs, "targets": self.targets, "weights": self.weights, **self.aux}
+        chosen = {name: value[:, rows] for name, value in arrays.items() if value is not None}
+        return chosen if self.lengths is None else {**chosen, "lengths": self.lengths[rows]}
+
+    def select(self, rows: Array) -> Sequences:
+        """Some of the sequences."""
+        arrays = self.arguments(rows)
+        aux = {name: arrays[name] for name in self.aux}
+        weights, lengths = arrays.get("weights"), arrays.get("lengths")
+        return Sequences(arrays["inputs"], arrays["targets"], weights, lengths, aux)
+
+    def batches(self, size: int) -> Iterator[Array]:
+        """Indices of the sequences of each batch, in their order."""
+        count = self.inputs.shape[1]
+        return (np.arange(first, min(first + size, count)) for first in range(0, count, size))
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayDataset:
+    """Batches of sequences in memory, in another order in every epoch.
+
+    Attributes:
+        train: Sequences for training.
+        valid: Sequences for validation; None for those of training.
+        rows: Sequences of a batch; the last batch of an epoch may have fewer.
+        seed: Seed of the orders.
+    """
+
+    train: Sequences
+    valid: Sequences | None
+    rows: int
+    seed: int
+    kind: ClassVar[str] = "arrays"
+
+    @property
+    def eval_split_name(self) -> str:
+        """``"validation"``, or ``"training"`` without validation data."""
+        return "training" if self.valid is None else "validation"
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return -(-int(self.train.inputs.shape[1]) // self.rows)
+
+    def metadata(self) -> dict[str, Any]:
+        """The shapes."""
+        return {"inputs": [*self.train.inputs.shape], "targets": [*self.train.targets.shape]}
+
+    def loss_and_grad(
+        self,
+        model: Any,
+        step: int,
+        carried_states: State | None,  # noqa: ARG002 - the protocol's signature
+        noise: Noise,
+    ) -> StepResult:
+        """Loss and gradient on the batch of a step."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        order = _order(self.train.inputs.shape[1], self.seed, epoch)
+        given = self.train.arguments(order[index * self.rows : (index + 1) * self.rows])
+        loss, _ = model.loss_and_grad(**given, noise=noise)
+        return StepResult(loss, {}, given["targets"].shape[0] * given["targets"].shape[1])
+
+    def evaluate(self, model: Any) -> EvalResult:
+        """Loss and metric on the validation data, or the training data if there are none."""
+        values = evaluate_sequences(model, self.valid or self.train, EVALUATION_BATCH)
+        return EvalResult(values.pop("loss"), values)
+
+    def probe(self) -> ProbeBatch:
+        """The inputs of one batch."""
+        return ProbeBatch((self.valid or self.train).inputs[:, : self.rows])
+
+    def warm_up(self, model: Any) -> None:
+        """Compute the outputs of one batch."""
+        given = self.train.arguments(np.arange(min(self.rows, self.train.inputs.shape[1])))
+        model.evaluate_batch(**given)
+
+    def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
+        """The number of epochs."""
+        return {"epoch": round(step / self.steps_per_epoch, 3)}
+
+
+@functools.lru_cache(maxsize=4)
+def _order(count: int, seed: int, epoch: int) -> Array:
+    """The order of the sequences in an epoch, ``(N,)``."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def fit_sequences(
+    model: SequenceModel,
+    inputs: ArrayLike,
+    targets: ArrayLike,
+    weights: ArrayLike | None,
+    lengths: ArrayLike | None,
+    aux: Mapping[str, ArrayLike] | None,
+    validation_data: Any,
+    batch_size: int = 32,
+    seed: int = 0,
+    **options: Any,
+) -> list[Event]:
+    """Train on sequences; see ``SequenceModel.fit``."""
+    train = as_sequences(model, inputs, targets, weights, lengths, aux)
+    valid = None if validation_data is None else _validation_sequences(model, validation_data)
+    rows = as_integer(batch_size, "fit: batch_size", 1)
+    dataset = ArrayDataset(train, valid, min(rows, train.inputs.shape[1]), seed)
+    return _fit(model, dataset, dataset.steps_per_epoch, valid is not None, seed=seed, **options)
+
+
+def fit_text(
+    model: LanguageModel,
+    tokens: Array,
+    validation_tokens: Array | None,
+    seq: int = 64,
+    batch_size: int = 32,
+    **options: Any,
+) -> list[Event]:
+    """Train on the tokens of a text, ``(N,)``; see ``LanguageModel.fit``."""
+    train = BpttBatches(tokens, *fit_batch_shape(len(tokens), batch_size, seq))
+    has_validation = validation_tokens is not None
+    valid = batches_like(validation_tokens, train) if has_validation else train
+    level: TextLevel = "byte" if model.vocab.level == "byte" else "char"
+    corpus = Corpus("text", level, model.vocab.symbols, tokens, "", len(tokens))
+    empty = tokens[:0]
+    parts = Split(tokens, valid.tokens if has_validation else empty, empty)
+    dataset = TextDataset(corpus, parts, train, valid, has_validation)
+    return _fit(model, dataset, train.windows_per_epoch, has_validation, **options)
+
+
+def _fit(
+    model: SequenceModel | LanguageModel,
+    dataset: Dataset,
+    steps_per_epoch: int,
+    has_validation: bool,
+    *,
+    epochs: int = 10,
+    steps: int | None = None,
+    optimizer: str | Optimizer = "adam",
+    lr: float | None = None,
+    clip: float | None = 1.0,
+    patience: int | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> list[Event]:
+    """Run the trainer, without a run directory, and return the events that have a loss."""
+    if patience is not None and not has_validation:
+        raise UsageError(f"fit: patience is {short_repr(patience)} without validation_data; give both.")
+    total = as_integer(epochs, "fit: epochs", 1) * steps_per_epoch if steps is None else steps
+    resolved = resolve(Optimizer, optimizer, {})
+    config = Config(
+        data=(dataset.kind,),
+        steps=as_integer(total, "fit: steps", 1),
+        log_every=steps_per_epoch,
+        eval_every=steps_per_epoch if has_validation else total,
+        lr=lr,
+        clip=0.0 if clip is None else clip,
+        patience=0 if patience is None else as_integer(patience, "fit: patience", 1),
+        seed=seed,
+    )
+    history: list[Event] = []
+    best: list[Array] = []
+    shows_progress = as_bool(progress, "fit: progress")
+
+    def emit(event: Event) -> None:
+        if event["event"] in ("step", "eval"):
+            history.append(event)
+            if shows_progress:
+                sys.stderr.write(_progress_line(event, total))
+        if event.get("best") and config.patience:
+            best[:] = [model.theta.copy()]
+
+    schedule = make_schedule("constant")
+    state = TrainingState(resolved.init(model.theta), schedule.init())
+    Trainer(config, dataset, model, resolved, schedule, state, None, SINGLE_PROCESS, emit).run(StopRequest())
+    for theta in best:
+        model.theta = theta
+    return history
+
+
+def _progress_line(event: Event, steps: int) -> str:
+    names = [name for name in ("loss", "bits", *METRICS) if name in event]
+    values = "  ".join(f"{name} {event[name]:.4g}" for name in names)
+    return f"step {event['step']}/{steps}  {event.get('part', 'training')}: {values}\n"
+
+
+def evaluate_sequences(model: SequenceModel, data: Sequences, batch_size: int) -> dict[str, float]:
+    """The weighted means of the loss and of the loss's metric over all sequences."""
+    loss, metric = model.criterion, METRICS[model.criterion.metric]
+    sums = np.zeros(4)  # of losses and their weights, of metrics and theirs
+    for rows in data.batches(batch_size):
+        given = data.arguments(rows)
+        value, outputs, _ = model.evaluate_batch(**given)
+        weights = given.get("weights", np.ones(given["targets"].shape[:2]))
+        of_loss = weights
+        if loss.class_weights is not None:
+            of_loss = weights_of_classes(loss.class_weights, given["targets"], weights)
+        score = metric.of(outputs, given["targets"], weights)
+        sums += value * of_loss.sum(), of_loss.sum(), score * weights.sum(), weights.sum()
+    return {"loss": float(sums[0] / sums[1]), loss.metric: float(sums[2] / sums[3])}
+
+
+def evaluate_text(
+    model: LanguageModel, tokens: Array, seq: int = 64, batch_size: int = 32
+) -> dict[str, float]:
+    """Cross-entropy of the next symbol, in nats as ``loss``, and in bits."""
+    streams = BpttBatches(tokens, *fit_batch_shape(len(tokens), batch_size, seq))
+    nats = evaluate(model, streams).nats
+    return {"loss": nats, "bits": bits(nats)}
+
+
+def as_sequences(
+    model: SequenceModel,
+    inputs: ArrayLike,
+    targets: ArrayLike,
+    weights: ArrayLike | None = None,
+    lengths: ArrayLike | None = None,
+    aux: Mapping[str, ArrayLike] | None = None,
+) -> Sequences:
+    """Check the arrays of N sequences; targets of the last step are extended to all, with weights.
+
+    Raises:
+        UsageError: if they do not fit each other or the model.
+    """
+    x, who = as_array(inputs, "fit: inputs"), model.kind
+    if x.ndim not in (2, 3) or not x.size:
+        raise UsageError(
+            f"{who}: inputs are {x.dtype}{x.shape}; expected N sequences, floats (T, N, "
+            f"{model.stack.input_size}) or integer tokens (T, N), time first."
+        )
+    steps = None if lengths is None else as_lengths(lengths, x.shape[0], x.shape[1], who)
+    sizes = x.shape[:2], model.output_size, model.dtype
+    y, checked = as_targets(targets, weights, model.criterion, *sizes, who, steps)
+    named = {} if aux is None else as_mapping(aux, f"{who}: aux")
+    declared = model.stack.inputs, model.stack.input_shapes
+    data = Sequences(x, y, checked, steps, as_aux_inputs(named, *declared, x.shape[:2], model.dtype, who))
+    if checked is None or checked.any(axis=0).all():
+        return data
+    return data.select(np.flatnonzero(checked.any(axis=0)))  # a batch needs a weight above zero
+
+
+def _validation_sequences(model: SequenceModel, data: Any) -> Sequences:
+    """The sequences of ``(inputs, targets)``, ``(inputs, targets, weights)``, or a mapping."""
+    if isinstance(data, Mapping) and {"inputs", "targets"} <= data.keys() <= _SEQUENCE_ARGUMENTS:
+        return as_sequences(model, **data)
+    if isinstance(data, tuple) and len(data) in (2, 3):
+        return as_sequences(model, *data)
+    raise UsageError(
+        f"fit: validation_data is {short_repr(data)}; expected (inputs, targets), "
+        f"(inputs, targets, weights), or a mapping with some of {', '.join(sorted(_SEQUENCE_ARGUMENTS))}."
+    )
+
+
+_SEQUENCE_ARGUMENTS = {"inputs", "targets", "weights", "lengths", "aux"}
