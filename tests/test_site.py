@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -11,6 +12,7 @@ import pytest
 import zoo
 
 ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 MODULES = [name for names in contents.groups().values() for name in names if contents.is_module(name)]
 
 
@@ -42,6 +44,30 @@ def test_page_belongs_to_first_list_that_names_it(tmp_path: Path) -> None:
     names = {heading: [Path(page).name for page in pages] for heading, pages in sections.items()}
     assert names == {"One": ["a", "b"], "Two": ["two"]}
     assert (ROOT / f"{sections['One'][1]}.md").resolve() == tmp_path / "sub" / "b.md"
+
+
+# ---- mathematics ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", [path for path in PAGES if "$$" in path.read_text(encoding="utf-8")])
+def test_formulas_are_closed(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    parts = re.split(r"^\$\$$", text, flags=re.MULTILINE)
+    assert len(parts) % 2 == 1, "a line of $$ is missing"
+    for formula in parts[1::2]:
+        assert re.findall(r"\\begin{(.*?)}", formula) == re.findall(r"\\end{(.*?)}", formula)
+        assert formula.count("{") == formula.count("}")
+
+
+def test_formula_is_svg_in_colour_of_text() -> None:
+    pytest.importorskip("ziamath")
+    import typeset_math
+
+    svg, offset = typeset_math.typeset("h_t < 1", inline=True)
+    assert svg.startswith('<svg role="img" aria-label="h_t &lt; 1" ')
+    assert svg.count("<path") == 4, "h, t, < and 1"
+    assert "currentColor" in svg
+    assert -10 < offset < 0
 
 
 # ---- reference -----------------------------------------------------------------------------------------
