@@ -839,3 +839,56 @@ def test_invalid_call_raises(cell, given, sentence):
 def test_invalid_argument_raises(call, sentence):
     with pytest.raises(UsageError, match=sentence):
         call()
+
+
+# ---- arguments of torch.nn.LSTM, and batches without sequences ----------------------------------------
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_proj_size_is_that_of_pytorch(bidirectional):
+    options = {"num_layers": 2, "bidirectional": bidirectional, "proj_size": 2, "dtype": torch.float64}
+    theirs = torch.nn.LSTM(3, 5, **options)
+    ours = zoo.torch.Recurrent("lstm", 3, 5, **options)
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(4, 6, 3, dtype=torch.float64)
+    y, (h, c) = ours(x)
+    expected, (their_h, their_c) = theirs(x)
+    for one, other in ((y, expected), (h, their_h), (c, their_c)):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "words"),
+    [
+        ("gru", {"proj_size": 2}, "proj_size is 2, which only the cell 'lstm' takes, and the cell is 'gru'"),
+        (["lstm", "gru"], {"proj_size": 2}, "and the cell is a list"),
+        ("lstm", {"proj_size": -1}, "proj_size is -1; expected an integer of at least 0"),
+        ("lstm", {"bias": False}, "bias is False, but the biases of a cell belong to its equations"),
+        ("lstm", {"bias": 0}, "bias is 0; expected True or False"),
+    ],
+)
+def test_arguments_of_nn_lstm_name_the_alternative(cell, options, words):
+    with pytest.raises(UsageError, match=words):
+        zoo.torch.Recurrent(cell, 3, 5, **options)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("with_state", [False, True])
+def test_a_batch_without_sequences_is_that_of_pytorch(cell, batch_first, with_state):
+    ours = zoo.torch.Recurrent(cell, 3, 5, num_layers=2, batch_first=batch_first)
+    theirs = getattr(torch.nn, MODULES[cell])(3, 5, num_layers=2, batch_first=batch_first)
+    x = torch.zeros((0, 4, 3) if batch_first else (4, 0, 3), requires_grad=True)
+    zeros = torch.zeros(2, 0, 5)
+    state = (zeros, zeros) if cell == "lstm" else zeros
+    y, last = ours(x, state) if with_state else ours(x)
+    expected, their_last = theirs(x, state) if with_state else theirs(x)
+    assert y.shape == expected.shape
+    if cell == "gru":
+        last, their_last = (last,), (their_last,)
+    assert [each.shape for each in last] == [each.shape for each in their_last]
+    y.sum().backward()
+    assert x.grad.shape == x.shape
+    assert all(not parameter.grad.any() for parameter in ours.parameters())
+    tokens = torch.zeros((0, 4) if batch_first else (4, 0), dtype=torch.int64)
+    assert ours(tokens)[0].shape == expected.shape

@@ -92,6 +92,16 @@ def pack_arguments(
     return Batch(tensors, is_batched, batch_first)
 
 
+def empty_outputs(shared: SharedStack, tensors: TensorArgs) -> tuple[Tensor, ...]:
+    """Outputs and final states for a batch without sequences; all gradients are zero."""
+    floats = [each for each in (tensors.x, *tensors.arrays, *tensors.state) if each.is_floating_point()]
+    zero = sum(each.sum() * 0 for each in floats)
+    new = tensors.arrays[0].new_empty
+    y = new((tensors.x.shape[0], 0, shared.stack.output_size)) + zero
+    last = (new(shared.states.shape(which, 0)) + zero for which in range(len(shared.states.kinds)))
+    return y, *last
+
+
 def unpack_outputs(
     shared: SharedStack, batch: Batch, y: Tensor, last: Sequence[Tensor]
 ) -> tuple[Tensor, State]:

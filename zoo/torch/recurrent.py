@@ -8,17 +8,36 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
-from zoo.arguments import as_bool
-from zoo.layers.config import CellSpec, LayerOptions, StackConfig
-from zoo.torch.arguments import pack_arguments, pack_like, unpack_outputs, unpack_sequence
+from zoo.arguments import as_bool, as_integer
+from zoo.base import Cell
+from zoo.errors import UsageError
+from zoo.layers.config import CellSpec, LayerOptions, StackConfig, resolve_cells
+from zoo.registry import get_cell
+from zoo.torch.arguments import empty_outputs, pack_arguments, pack_like, unpack_outputs, unpack_sequence
 from zoo.torch.autograd import apply_recurrent
-from zoo.torch.config import check_device, check_dtype, shared_stack
+from zoo.torch.config import OWNER, check_device, check_dtype, shared_stack
 from zoo.torch.states import State
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 Tensor = Any
+
+
+def _projected(cell: CellSpec | Sequence[CellSpec], size: int) -> Cell:
+    """The LSTM with a projection of its output.
+
+    Raises:
+        UsageError: if the cell is not the LSTM.
+    """
+    resolved = resolve_cells(cell)
+    if not isinstance(resolved, Cell) or resolved.name != "lstm":
+        name = repr(resolved.name) if isinstance(resolved, Cell) else "a list"
+        raise UsageError(
+            f"{OWNER}: proj_size is {size}, which only the cell 'lstm' takes, and the cell is {name}; omit "
+            f"it, or put a torch.nn.Linear after the layer."
+        )
+    return get_cell("lstm_projected", proj=size, **resolved.options)
 
 
 class Recurrent(torch.nn.Module):  # type: ignore[misc]
@@ -40,6 +59,8 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         input_size: ``I``, input features or number of different tokens.
         hidden_size: ``H``.
         num_layers: ``L``.
+        bias: Only True: the biases of a cell belong to its equations.
+        proj_size: Size of the projection of ``"lstm"``, which makes it ``"lstm_projected"``; 0 for none.
         batch_first: Whether x, the outputs and auxiliary inputs are ``(B, T, ...)``; states are not.
         dtype: ``torch.float32`` or ``torch.float64``; None for PyTorch's default.
         device: The CPU, or None.
@@ -58,12 +79,21 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         hidden_size: int,
         num_layers: int = 1,
         *,
+        bias: bool = True,
+        proj_size: int = 0,
         batch_first: bool = False,
         dtype: Any = None,
         device: Any = None,
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__()
+        if not as_bool(bias, f"{OWNER}: bias"):
+            raise UsageError(
+                f"{OWNER}: bias is False, but the biases of a cell belong to its equations; omit it, and "
+                f"set the biases to zero and call requires_grad_(False) on them, or write a cell without."
+            )
+        if as_integer(proj_size, f"{OWNER}: proj_size", 0):
+            cell = _projected(cell, proj_size)
         self._config = StackConfig(cell, input_size, hidden_size, num_layers, **options)
         self.batch_first = as_bool(batch_first, "zoo.torch.Recurrent: batch_first")
         self._shared = shared_stack(self._config)
@@ -99,7 +129,8 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         batch = pack_arguments(
             self._shared, self._tensors(), x, state, lengths, inputs, self.batch_first, self.training
         )
-        y, *last = apply_recurrent(self._shared, batch.tensors)
+        run = apply_recurrent if batch.tensors.x.shape[1] else empty_outputs
+        y, *last = run(self._shared, batch.tensors)
         return unpack_outputs(self._shared, batch, y, last)
 
     def reset_parameters(self) -> None:
