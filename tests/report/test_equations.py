@@ -159,9 +159,9 @@ class _LatexParser:
         return tree
 
     def take(self, text: str) -> bool:
-        found = self.text.startswith(text, self.at)
-        self.at += len(text) * found
-        return found
+        is_next = self.text.startswith(text, self.at)
+        self.at += len(text) * is_next
+        return is_next
 
     def level(self, depth: int):
         if depth == len(_LEVELS):

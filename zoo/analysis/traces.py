@@ -139,7 +139,7 @@ def squashed(model: AnalysisTarget) -> dict[str, tuple[float, float]]:
 
 
 def squashed_once(model: AnalysisTarget) -> list[str]:
-    """One name of each result of sigmoid and tanh: that of the gate, or the name in ``step``."""
+    """One name of each result of sigmoid and tanh: the name of the gate, or the name in ``step``."""
     names = []
     for layer in stack_of(model).directions:
         gates = cell_gates(layer.cell).items()
