@@ -250,12 +250,12 @@ class HostKernels:
         if tape is None:
             _, _, tape = self._run(*arguments)
         dx, dstate, dtheta = self.functional.vjp(tape, np.asarray(dy), _copies(dlast), self.threads)
-        return self.functional.layout.views(dtheta), dx, dstate
+        return self.functional.layout.views(dtheta), dx, dict(dstate)
 
     def _run(
         self, params: Any, x: Any, state: Any, others: NonDiffArgs
     ) -> tuple[Array, dict[str, Array], Tape]:
-        return self.functional.apply(
+        y, last, tape = self.functional.apply(
             _copies(params) | self._buffers,
             np.array(x),
             None if state is None else _copies(state),
@@ -264,6 +264,7 @@ class HostKernels:
             _copies(others.inputs),
             self.threads,
         )
+        return y, dict(last), tape  # to JAX, a subclass of dict is one leaf
 
 
 def _copies(values: Mapping[str, Any]) -> dict[str, Array]:
