@@ -86,6 +86,10 @@ def test_page_of_a_cell() -> None:
     assert '`zoo.Recurrent("lstm", input_size, hidden_size)` in Python' in line
     assert "It is `nn.LSTM` in PyTorch, `LSTM` in Keras, `LSTMCell` in Flax" in line
     assert "uniform_gates" not in text
+    assert (
+        "input gate `sigmoid_i`, forget gate `sigmoid_f`, output gate `sigmoid_o`, candidate `tanh_g`."
+        in line
+    )
     for words in (
         "# lstm",
         "Family [lstm](../README.md#lstm). From [Learning to Forget: Continual Prediction with",

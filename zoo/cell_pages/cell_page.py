@@ -6,6 +6,7 @@ references.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 import textwrap
@@ -208,7 +209,7 @@ def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
     if cls.has_step():
         note = wrapped(_NOTE.format(next(iter(cls.states))))
         picture = f"![One step of {cls.name}]({cls.name}.svg)"
-        yield from (*latex_block(cls()), "", *note, "", picture, "")
+        yield from (*latex_block(cls()), "", *_gates(cls), *note, "", picture, "")
     else:
         yield from (
             "It brings its own kernels and has no step, so there are no equations and no diagram.",
@@ -237,6 +238,15 @@ def _origin(cls: type[Cell], links: PageLinks) -> str:
     scope = f"Scope: `{card.scope}` ({SCOPES[card.scope]})"
     file = f" [Source]({links.source})." if links.source else ""
     return f"Family {family}. {source}. {scope}.{file}"
+
+
+def _gates(cls: type[Cell]) -> Iterator[str]:
+    """The names of the gates in traces."""
+    gates = {name: value for name, value in dataclasses.asdict(cls.gates).items() if value}
+    named = ", ".join(f"{name.replace('_', ' ')} `{value}`" for name, value in gates.items())
+    yield from (
+        (*wrapped(f"Gates, by the names that traces of all cells share: {named}."), "") if named else ()
+    )
 
 
 def _use(cls: type[Cell]) -> str:
