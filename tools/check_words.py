@@ -37,7 +37,7 @@ ALLOWED = Path(__file__).with_name("words_allowed.toml")
 _PART_OF_NAME = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
 _INLINE_CODE = re.compile(r"``.*?``|`[^`]*`", re.DOTALL)
 _CODE_BLOCK = re.compile(r"^( *)(`{3,}).*?^\1\2", re.DOTALL | re.MULTILINE)
-_HEADING = re.compile(r"^#+ .*$", re.MULTILINE)
+_HEADING_OR_COMMENT = re.compile(r"^#+ .*$|<!--.*?-->", re.MULTILINE)
 _LINK_TARGET = re.compile(r"\]\([^)]*\)|https?://[^\s)>]*")
 _USER_VISIBLE = ("zoo/", "plugins/")  # folders whose public docstrings and help texts users read
 _GENERATED = ("docs/reference/",)  # from docstrings, which are checked themselves
@@ -119,7 +119,7 @@ class WordList:
 
     def _check_sentences(self, file: str, line: int, text: str) -> Iterator[Finding]:
         text = _INLINE_CODE.sub(lambda code: "CODE" + "\n" * code[0].count("\n"), text)
-        text = _LINK_TARGET.sub("]", _HEADING.sub("\n", text) if file.endswith(".md") else text)
+        text = _LINK_TARGET.sub("]", _HEADING_OR_COMMENT.sub("", text) if file.endswith(".md") else text)
         for pattern, instead in self.style.items():
             for match in pattern.finditer(text):
                 start = match.start() + len(match[0]) - len(match[0].lstrip(" .!?:|*-\n"))

@@ -115,6 +115,11 @@ def test_style_finds_each_habit(sentence):
     assert list(STYLE.check_style("docs/a.md", f"# Heading\n\n{sentence}\n"))
 
 
+def test_style_counts_lines_and_ignores_headings_and_comments():
+    text = "# It goes on\n\n<!-- it goes on; and on -->\n\n## Then\n\nIt goes on.\n"
+    assert [finding.line for finding in STYLE.check_style("docs/a.md", text)] == [7]
+
+
 @pytest.mark.parametrize(
     "text",
     [
