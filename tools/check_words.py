@@ -21,6 +21,7 @@ import re
 import subprocess
 import sys
 import tokenize
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -216,7 +217,10 @@ def compare_with_allowed(findings: Sequence[Finding], allowed: Mapping[str, int]
         counts.setdefault(_entry(finding.file, allowed), []).append(finding)
     for entry, of_entry in counts.items():
         if len(of_entry) > allowed.get(entry, 0):
-            yield from map(str, of_entry)
+            if "*" in entry:  # list those of your files with --style
+                yield from (f"{file}: {n} findings" for file, n in Counter(f.file for f in of_entry).items())
+            else:
+                yield from map(str, of_entry)
             if entry in allowed:
                 yield f"{entry}: {len(of_entry)} findings, {allowed[entry]} allowed in {ALLOWED.name}"
     for entry, number in allowed.items():

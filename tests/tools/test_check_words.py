@@ -164,4 +164,6 @@ def test_allowances_are_compared_and_only_lowered():
     assert list(compare_with_allowed(findings, {"docs/a.md": 1, "zoo/*": 1})) == []
     assert list(compare_with_allowed(findings, {"docs/a.md": 1})) == ["zoo/b/c.py:1: beside: write 'x'"]
     assert len(list(compare_with_allowed(findings, {"docs/a.md": 3, "zoo/*": 1}))) == 1
+    lines = list(compare_with_allowed(findings, {"docs/a.md": 1, "zoo/*": 0}))
+    assert lines == ["zoo/b/c.py: 1 findings", "zoo/*: 1 findings, 0 allowed in words_allowed.toml"]
     assert shrink(findings, {"docs/a.md": 3, "zoo/*": 0, "docs/z.md": 2}) == {"docs/a.md": 1}
