@@ -10,7 +10,7 @@ import math
 import pytest
 from rich.console import Console
 
-from zoo.cli.format import clock, duration, format_bytes, format_short
+from zoo.cli.format import clock, decimal, duration, format_bytes, format_short
 from zoo.cli.live_display import LiveDisplay
 from zoo.cli.train_display import Eta, PlainDisplay, open_display
 from zoo.training import Config
@@ -122,7 +122,7 @@ def test_eta_uses_this_session_only():
 
 def plain(events):
     lines: list[str] = []
-    watch = PlainDisplay(lines.append)
+    watch = PlainDisplay(lines.append, lines.append)
     watch.eta.now = Clock()
     for event in events:
         watch(event)
@@ -155,7 +155,7 @@ def test_samples_in_logs_have_no_control_characters(capsys):
     with open_display(quiet=False, as_json=False) as watch:
         watch(RUN[0])
         watch(SAMPLE)
-    assert "  | one\\x1b[31m\n  | two\n" in capsys.readouterr().out
+    assert "  | one\\x1b[31m\n  | two\n" in capsys.readouterr().err
 
 
 def test_resumed_run_without_steps_left():
@@ -215,7 +215,7 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize(("term", "kind"), [("xterm-256color", LiveDisplay), ("dumb", PlainDisplay)])
 def test_live_display_only_on_capable_terminals(term, kind, monkeypatch):
     monkeypatch.setenv("TERM", term)
-    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setattr("sys.stderr", Terminal())
     context = open_display(quiet=False, as_json=False)
     assert isinstance(context if kind is LiveDisplay else context.__enter__(), kind)
 
@@ -241,7 +241,8 @@ def recorded(width=80, colour=None):
 
 def test_live_display_history():
     screen, console = recorded()
-    display = LiveDisplay(console, ("--cell", "f.py:C"), now=Clock())
+    lines: list[str] = []
+    display = LiveDisplay(console, lines.append, ("--cell", "f.py:C"), now=Clock())
     for event in RUN:
         display(event)
     assert [line.rstrip() for line in screen.getvalue().splitlines()] == [
@@ -258,11 +259,26 @@ def test_live_display_history():
         "│ two\\r" + " " * 71 + " │",
         "╰" + "─" * 78 + "╯",
         "Warning: a checkpoint is damaged",
-        "",
-        "ended  finished at step 1,000 after 2:05 min",
-        "best   validation loss 1.2500 nats, 1.803 bits/char, at step 500",
-        "next   zoo sample 'runs/a b' --cell f.py:C",
     ]
+    assert lines == [
+        "finished at step 1,000 after 2:05 min; best: validation loss 1.2500 nats, 1.803 bits/char, "
+        "at step 500",
+        "sample with: zoo sample 'runs/a b' --cell f.py:C",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "decimals", "text"),
+    [
+        (0.43214, 4, "0.4321"),
+        (1e-6, 4, "1e-06"),
+        (0.001234, 4, "0.00123"),
+        (0.0, 4, "0.0000"),
+        (2.5, 3, "2.500"),
+    ],
+)
+def test_small_numbers_have_significant_digits(number, decimals, text):
+    assert decimal(number, decimals) == text
 
 
 def below(display, console, screen):
@@ -276,7 +292,7 @@ def below(display, console, screen):
 def test_live_display_progress():
     screen, console = recorded()
     now = Clock()
-    display = LiveDisplay(console, now=now)
+    display = LiveDisplay(console, print, now=now)
     assert below(display, console, screen)[0].endswith("reading the text   0:00")
     display(START)
     display(RUN[1])
@@ -292,7 +308,7 @@ def test_live_display_progress():
 
 def test_validation_updates_the_bar():
     screen, console = recorded()
-    display = LiveDisplay(console, now=Clock())
+    display = LiveDisplay(console, print, now=Clock())
     for event in RUN[:5]:
         display(event)
     bar, numbers = below(display, console, screen)
@@ -302,7 +318,7 @@ def test_validation_updates_the_bar():
 
 def test_narrow_terminal_gets_an_ellipsis():
     screen, console = recorded(width=50)
-    display = LiveDisplay(console, now=Clock())
+    display = LiveDisplay(console, print, now=Clock())
     for event in RUN[:4]:
         display(event)
     assert len(below(display, console, screen)) == 2
@@ -312,7 +328,7 @@ def test_narrow_terminal_gets_an_ellipsis():
 def test_colours_and_no_colour():
     for colour, coloured in ((None, False), ("standard", True)):
         screen, console = recorded(colour=colour)
-        display = LiveDisplay(console, now=Clock())
+        display = LiveDisplay(console, print, now=Clock())
         for event in RUN:
             display(event)
         assert ("\x1b[32m" in screen.getvalue()) is coloured
@@ -332,7 +348,7 @@ def test_no_color_is_honoured(monkeypatch):
 
 def test_live_display_restores_the_cursor():
     screen, console = recorded()
-    with contextlib.suppress(KeyboardInterrupt), LiveDisplay(console) as display:
+    with contextlib.suppress(KeyboardInterrupt), LiveDisplay(console, print) as display:
         display(START)
         raise KeyboardInterrupt
     assert screen.getvalue().count("\x1b[?25l") == screen.getvalue().count("\x1b[?25h") == 1

@@ -320,8 +320,8 @@ def test_cells_of_names_and_files_in_every_command(file, text, tmp_path):
     result = zoo_command(
         "train", "--data", text, "--cell", cells, *assigned, "--learned-state", *FLAGS, "--out", out
     )
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert "model  lstm,mine+zoneout,gru: 4 units, 3 layers, learned initial states, " in result.stdout
+    assert result.exit_code == 0
+    assert "model  lstm,mine+zoneout,gru: 4 units, 3 layers, learned initial states, " in result.stderr
     assert result.stdout.endswith(f"sample with: zoo sample {out} --cell {cells}\n")
     config = Run(out).config
     assert (config.cell, config.learned_state) == (("lstm", "mine+zoneout", "gru"), True)
@@ -366,7 +366,7 @@ def test_bidirectional_flag_on_a_task_and_a_text(text, tmp_path):
     task = ("--task", "copying", "--set", "length=2", "--set", "delay=2", "--eval-batches", 1)
     sizes = ("--hidden", 4, "--batch", 2, "--threads", 1, "--steps", 2)
     result = zoo_command("train", *task, "--bidirectional", *sizes, "--out", tmp_path / "task")
-    assert "model  vanilla: 4 units, 1 layer, both directions, " in result.stdout
+    assert "model  vanilla: 4 units, 1 layer, both directions, " in result.stderr
     assert Run(tmp_path / "task").model.config.bidirectional
     assert zoo_command("eval", tmp_path / "task", "--eval-batches", 1).exit_code == 0
     assert zoo_command("report", tmp_path / "task", "--symbols", 9).exit_code == 0

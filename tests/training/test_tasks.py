@@ -395,8 +395,8 @@ def made(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "made"
     with pure_python():
         result = zoo_command("train", *ARGUMENTS, "--out", out)
-    assert (result.exit_code, result.stderr) == (0, "")
-    (out.parent / "stdout.txt").write_text(result.stdout, encoding="utf-8")
+    assert result.exit_code == 0
+    (out.parent / "output.txt").write_text(result.stderr + result.stdout, encoding="utf-8")
     return out
 
 
@@ -405,7 +405,7 @@ def test_command_equals_function(made, train):
 
 
 def test_train_command_output(made):
-    lines = (made.parent / "stdout.txt").read_text(encoding="utf-8").splitlines()
+    lines = (made.parent / "output.txt").read_text(encoding="utf-8").splitlines()
     assert lines[:4] == [
         "task   copying (delay=2, length=2): 10 in, 8 out",
         "score  accuracy, higher is better: 0.125 without memory, solved at 0.99",
@@ -496,7 +496,8 @@ def test_tasks_are_listed_and_shown():
         "it",
         "is",
     ]
-    assert [line.split()[0] for line in result.stdout.splitlines()[1:5]] == sorted(zoo.list_tasks("memory/*"))
+    rows = [line for line in result.stdout.partition("\n\n")[0].splitlines()[1:] if not line.startswith(" ")]
+    assert [row.split()[0] for row in rows] == sorted(zoo.list_tasks("memory/*"))
     (facts,) = json.loads(zoo_command("tasks", "adding", "--json").stdout)
     assert (facts["baseline"], facts["threshold"], facts["metric"]) == (1 / 6, 0.01, "squared_error")
     assert facts["options"] == {"length": 50}
@@ -532,16 +533,16 @@ def test_live_display_shows_scores():
     }
     event_values = {"loss": 0.009, "score": 0.009, "metric": "squared_error", "solved": True, "best": True}
     end = {"event": "end", "step": 50, "reason": "solved", "best": 0.009, "best_step": 50, "seconds": 2.0}
-    file = io.StringIO()
-    with LiveDisplay(Console(file=file, width=100, force_terminal=False)) as watch:
+    file, lines = io.StringIO(), []
+    with LiveDisplay(Console(file=file, width=100, force_terminal=False), lines.append) as watch:
         for event in (start, {"event": "eval", "step": 50, "part": "validation", **event_values}, end):
             watch(event)
     text = file.getvalue()
     assert "adding: 2 in, 1 out" in text
     assert "squared error, lower is better: 0.1667 without memory, solved at 0.01" in text
-    assert "loss 0.0090  squared error 0.009  solved" in text
-    assert "solved at step 50" in text
-    assert "zoo eval runs/x" in text
+    assert "loss 0.009  squared error 0.009  solved" in text
+    assert lines[0].startswith("solved at step 50")
+    assert "zoo eval runs/x" in lines[1]
     assert math.isclose(event_values["score"], 0.009)
 
 
@@ -646,3 +647,24 @@ def test_failing_task_leaves_no_run(train, tmp_path):
     with pytest.raises(zoo.DefinitionError):
         train(**task)
     assert not list((tmp_path / "run").iterdir())
+
+
+# ---- a score that is worse than the baseline ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("lr", "is_bad"), [(0.0, True), (0.01, False)])
+def test_bad_score_at_the_end_is_a_warning(lr, is_bad, tmp_path):
+    args = ("--task", "adding", "--set", "length=10", "--hidden", 8, "--batch", 8, "--eval-batches", 2)
+    result = zoo_command("train", *args, "--steps", 100, "--lr", lr, "--quiet", "--out", tmp_path / "run")
+    assert result.exit_code == 0
+    end = Run(tmp_path / "run").history[-1]
+    assert (end["event"], "warning" in end) == ("end", is_bad)
+    assert ("is far worse than 0.1667, the score without memory; train longer" in result.stderr) == is_bad
+
+
+@pytest.mark.parametrize(("name", "warns"), [("numbers.csv", True), ("numbers.txt", False)])
+def test_table_read_as_text_is_a_warning(name, warns, tmp_path):
+    (tmp_path / name).write_text("1,2\n3,4\n" * 4)
+    args = ("--hidden", 2, "--steps", 1, "--quiet", "--out", tmp_path / "run")
+    result = zoo_command("train", "--data", tmp_path / name, *args)
+    assert (result.exit_code, "is read as text, character by character" in result.stderr) == (0, warns)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +32,7 @@ _WIDTH = 36
 
 
 def open_compare_display(quiet: bool, as_json: bool) -> AbstractContextManager[EventHandler]:
-    """Open the display of a comparison: a context that returns the handler of its events.
+    """Open the display of a comparison on stderr: a context that returns the handler of its events.
 
     Args:
         quiet: Print problems only, on stderr.
@@ -40,7 +42,9 @@ def open_compare_display(quiet: bool, as_json: bool) -> AbstractContextManager[E
         return nullcontext(print_json)
     if quiet:
         return nullcontext(_print_problem)
-    return LiveCompareDisplay(make_console()) if is_terminal() else nullcontext(PlainCompareDisplay(echo))
+    if is_terminal(sys.stderr):
+        return LiveCompareDisplay(make_console(sys.stderr))
+    return nullcontext(PlainCompareDisplay(partial(echo, err=True)))
 
 
 class PlainCompareDisplay:

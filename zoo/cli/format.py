@@ -125,14 +125,24 @@ def _train(start: Event) -> str:
     )
 
 
+def decimal(number: float, decimals: int = 4) -> str:
+    """Format a number with so many decimals, or with three significant digits if it is small.
+
+    >>> decimal(0.43214), decimal(1e-6)
+    ('0.4321', '1e-06')
+    """
+    is_small = 0 < abs(number) < 10 ** (2 - decimals)
+    return f"{number:.3g}" if is_small else f"{number:.{decimals}f}"
+
+
 def loss(event: Event, start: Event) -> str:
     """``loss 1.4321  2.066 bits/char``, or ``loss 0.4321  accuracy 0.912  solved``."""
-    return "  ".join([f"loss {event['loss']:.4f}", *_loss_details(event, start)])
+    return "  ".join([f"loss {decimal(event['loss'])}", *_loss_details(event, start)])
 
 
 def _loss_details(event: Event, start: Event) -> Iterator[str]:
     if "bits" in event:
-        yield f"{event['bits']:.3f} bits/{symbol_noun(start)}"
+        yield f"{decimal(event['bits'], 3)} bits/{symbol_noun(start)}"
     if "score" in event:
         yield f"{_spaced(event['metric'])} {event['score']:.4g}"
         yield from ["solved"] * event["solved"]
@@ -161,14 +171,16 @@ def best_loss(event: Event, start: Event) -> str:
     if event["best"] is None:
         return "not validated yet"
     if "task" in start:
-        return f"validation loss {event['best']:.4f}, at step {event['best_step']:,}"
+        return f"validation loss {decimal(event['best'])}, at step {event['best_step']:,}"
     part = "validation" if start["text"]["valid"] > 1 else "training text"
     bits = event["best"] / math.log(2)
     step = f"at step {event['best_step']:,}"
-    return f"{part} loss {event['best']:.4f} nats, {bits:.3f} bits/{symbol_noun(start)}, {step}"
+    return f"{part} loss {decimal(event['best'])} nats, {decimal(bits, 3)} bits/{symbol_noun(start)}, {step}"
 
 
-def next_command(start: Event, extra_flags: Sequence[str]) -> tuple[str, str]:
-    """The next command for a run, ``eval`` or ``sample``, and its command line."""
+def result(event: Event, start: Event, extra_flags: Sequence[str]) -> Iterator[str]:
+    """The result of a run: why it ended, the best loss, and the next command, ``eval`` or ``sample``."""
+    yield f"{end_summary(event, start)}; best: {best_loss(event, start)}"
     verb = "eval" if "task" in start else "sample"
-    return verb, shlex.join(["zoo", verb, start["out"], *extra_flags])
+    command = shlex.join(["zoo", verb, start["out"], *extra_flags])
+    yield f"{'evaluate' if verb == 'eval' else verb} with: {command}"

@@ -48,14 +48,19 @@ class LiveDisplay:
 
     Args:
         console: The terminal.
+        write_result: Called with each line of the result.
         extra_flags: Words to repeat in later commands on this run, such as ``--cell FILE.py:Class``.
         now: A clock, in seconds; the console's own if None.
     """
 
     def __init__(
-        self, console: Console, extra_flags: Sequence[str] = (), now: Callable[[], float] | None = None
+        self,
+        console: Console,
+        write_result: Callable[[str], None],
+        extra_flags: Sequence[str] = (),
+        now: Callable[[], float] | None = None,
     ) -> None:
-        self.console, self.extra_flags = console, extra_flags
+        self.console, self.write_result, self.extra_flags = console, write_result, extra_flags
         self.start: Event = {}
         self.numbers = Text()
         self.now = now or console.get_time
@@ -143,17 +148,13 @@ class LiveDisplay:
         self.console.print(rich_text(f"Warning: {event['text']}", "yellow"))
 
     def end(self, event: Event) -> None:
-        """Print the summary and the next command."""
+        """Print the warning of a bad score, if there is one, and the result."""
+        if "warning" in event:
+            self.warning({"text": event["warning"]})
         self.below = Text()
         self.live.stop()
-        table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_row(rich_text("ended", "dim"), rich_text(format.end_summary(event, self.start)))
-        table.add_row(rich_text("best", "dim"), rich_text(format.best_loss(event, self.start), "bold"))
-        table.add_row(
-            rich_text("next", "dim"), rich_text(format.next_command(self.start, self.extra_flags)[1], "cyan")
-        )
-        self.console.print()
-        self.console.print(table)
+        for line in format.result(event, self.start, self.extra_flags):
+            self.write_result(line)
 
     def _update_bar(self, event: Event) -> None:
         step, total = event["step"], self.start["config"]["steps"]

@@ -61,26 +61,31 @@ def is_terminal(stream: TextIO | None = None) -> bool:
     return (stream or sys.stdout).isatty() and os.environ.get("TERM") != "dumb"
 
 
-def make_console() -> Console:
-    """A rich console on stdout; it honours ``NO_COLOR``."""
+def make_console(stream: TextIO | None = None) -> Console:
+    """A rich console on a stream, stdout by default; it honours ``NO_COLOR``."""
     from rich.console import Console
 
-    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    return Console(file=stream or sys.stdout, highlight=False, markup=False, emoji=False)
 
 
-def echo(text: str = "", nl: bool = True) -> None:
-    """Print a text on standard output with control characters escaped: it may come from a file or a plugin.
+def echo(text: str = "", nl: bool = True, err: bool = False) -> None:
+    """Print a text with control characters escaped, since it may come from a file or a plugin.
 
     On a terminal the styles of `styled` stay.
+
+    Args:
+        text: The text.
+        nl: Whether a newline follows.
+        err: Print progress on stderr instead of results on stdout.
     """
-    if is_terminal():
+    if is_terminal(sys.stderr if err else sys.stdout):
         styles = [*_STYLES.findall(text), ""]
         text = "".join(
             escape_controls(part) + style for part, style in zip(_STYLES.split(text), styles, strict=True)
         )
     else:
         text = escape_controls(text)
-    click.echo(text, nl=nl)
+    click.echo(text, nl=nl, err=err)
 
 
 def rich_text(text: str, style: str = "", **layout: Any) -> Text:

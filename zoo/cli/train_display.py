@@ -24,6 +24,8 @@ def open_display(
 ) -> AbstractContextManager[EventHandler]:
     """Open the display of a training run: a context that returns the handler of its events.
 
+    Progress goes to stderr, and the result at the end to stdout.
+
     Args:
         quiet: Print warnings only, on stderr.
         as_json: Print each event as one line of JSON.
@@ -33,11 +35,11 @@ def open_display(
         return nullcontext(print_json)
     if quiet:
         return nullcontext(_print_warning)
-    if is_terminal():
+    if is_terminal(sys.stderr):
         from zoo.cli.live_display import LiveDisplay
 
-        return LiveDisplay(make_console(), extra_flags)
-    return nullcontext(PlainDisplay(_print_line, extra_flags))
+        return LiveDisplay(make_console(sys.stderr), _print_line, extra_flags)
+    return nullcontext(PlainDisplay(_print_progress, _print_line, extra_flags))
 
 
 def print_json(event: Event) -> None:
@@ -50,13 +52,18 @@ def _finite(value: Any) -> Any:
 
 
 def _print_warning(event: Event) -> None:
-    if event["event"] == "warning":
-        echo_err(f"Warning: {event['text']}")
+    text = event.get("warning") if event["event"] == "end" else event.get("text")
+    if event["event"] in ("warning", "end") and text:
+        echo_err(f"Warning: {text}")
 
 
 def _print_line(line: str) -> None:
     echo(line)
     sys.stdout.flush()
+
+
+def _print_progress(line: str) -> None:
+    echo(line, err=True)
 
 
 class Eta:
@@ -84,12 +91,18 @@ class PlainDisplay:
     """A display that writes lines for each event; ``_HANDLERS`` maps events to methods.
 
     Args:
-        write: Called with each line.
+        write: Called with each line of progress.
+        write_result: Called with each line of the result.
         extra_flags: Words to repeat in later commands on this run, such as ``--cell FILE.py:Class``.
     """
 
-    def __init__(self, write: Callable[[str], None], extra_flags: Sequence[str] = ()) -> None:
-        self.write, self.extra_flags = write, extra_flags
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        write_result: Callable[[str], None],
+        extra_flags: Sequence[str] = (),
+    ) -> None:
+        self.write, self.write_result, self.extra_flags = write, write_result, extra_flags
         self.start: Event = {}
         self.eta = Eta()
 
@@ -98,8 +111,11 @@ class PlainDisplay:
         if event["event"] in ("start", "resume"):
             self.start = event
         if event["event"] in _HANDLERS:
+            if event["event"] == "end" and "warning" in event:
+                self.write(f"warning: {event['warning']}")
+            write = self.write_result if event["event"] == "end" else self.write
             for line in _HANDLERS[event["event"]](self, event):
-                self.write(line)
+                write(line)
 
     def begin(self, event: Event) -> Iterator[str]:
         """The header of a run."""
@@ -143,9 +159,7 @@ class PlainDisplay:
 
     def end(self, event: Event) -> Iterator[str]:
         """The reason for the end, the best loss, and the next command."""
-        yield f"{format.end_summary(event, self.start)}; best: {format.best_loss(event, self.start)}"
-        verb, command = format.next_command(self.start, self.extra_flags)
-        yield f"{'evaluate' if verb == 'eval' else verb} with: {command}"
+        yield from format.result(event, self.start, self.extra_flags)
 
     def _position(self, event: Event) -> str:
         return f"step {event['step']}/{self._steps()}"

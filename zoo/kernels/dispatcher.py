@@ -32,6 +32,7 @@ from numba.core.typed_passes import NativeLowering
 from numba.core.untyped_passes import IRProcessing
 
 # Numba looks for overloads when a compilation starts: ours must be registered by then.
+from zoo.kernels import compile_message
 from zoo.kernels import elementary as elementary
 from zoo.kernels.cache import attach_cache, library_digest
 from zoo.kernels.cache_dir import kernel_directory, load_pickled, write_checked
@@ -240,6 +241,7 @@ def make_dispatcher(
     """The dispatcher of ``function``, with zoo's disk cache; ``python_fallback`` if Numba is switched off."""
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return python_fallback
+    compile_message.install()
     # No wrapper for C, which would take a fifteenth of the compile time: nothing uses it.
     settings = {**options, "pipeline_class": KernelCompiler, "no_cfunc_wrapper": True}
     dispatcher = numba.njit(**settings)(function)

@@ -35,6 +35,8 @@ from zoo.training.trainer import Event, Trainer
 
 EventCallback = Callable[[Event], None]
 
+_TABLES = (".csv", ".tsv")
+
 _CLOSING = ("end", "diverged")
 """Events after the last checkpoint of a run; a resumed run drops them and writes its own at its end."""
 
@@ -239,14 +241,21 @@ class _TrainingSession:
 
     def _train(self) -> Run:
         self._join_ranks()
-        warnings: list[str] = []
+        warnings = [
+            f"{source} is read as text, character by character, and not as a table of numbers."
+            for source in self.config.data
+            if source.lower().endswith(_TABLES)
+        ]
         resumed = self._restore_state(warnings.append)
         trainer, started = self._make_trainer(resumed, warnings), time.perf_counter()
         with catch_stop_signals() as request:
             reason = trainer.run(request)
         state, seconds = trainer.state, round(time.perf_counter() - started, 3)
         best = {"best": state.best, "best_step": state.best_step}
-        self._emit({"event": "end", "step": state.step, "reason": reason, **best, "seconds": seconds})
+        end: Event = {"event": "end", "step": state.step, "reason": reason, **best, "seconds": seconds}
+        if reason in ("finished", "no improvement") and (text := trainer.score_warning()):
+            end["warning"] = text
+        self._emit(end)
         self.ranks.finish()
         if request.signal is not None:
             raise Interrupted(request.signal, self._run().path)

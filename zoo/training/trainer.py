@@ -30,8 +30,14 @@ Analyse = Callable[["Trainer"], Mapping[str, Any]]
 _MIN_STEPS_TO_COMPILE = 100
 """A run of fewer steps does not pay for compiling the training step first."""
 
-_WARN_LOSS_FACTOR = 1.2
+_WARN_FACTOR = 1.2
 """Warn above this multiple of the loss of equal probabilities: only divergence or overfitting reaches it."""
+
+_BAD_SCORE_FACTOR = 1.5
+"""Warn at the end of a run if the score is worse than the memoryless baseline by this factor."""
+
+_MIN_STEPS_TO_WARN = 100
+"""A shorter run is a trial, and its score says little."""
 
 
 class Trainer:
@@ -71,6 +77,7 @@ class Trainer:
         self.clip = Clip(norm=config.clip or None, value=config.clip_value or None)
         self.lr = float(config.lr if config.lr is not None else optimizer.options["lr"])
         self.speed = Speed()
+        self.score: float | None = None
 
     def run(self, request: StopRequest) -> str:
         """Train to the end, or until a signal or early stopping, and return the reason of the end.
@@ -176,9 +183,8 @@ class Trainer:
         state.evals_since_best = 0 if improved else state.evals_since_best + 1
         state.schedule = self.schedule.observe(state.schedule, loss)
         self._emit("eval", part=part, loss=loss, **result.metrics, best=improved)
-        if isinstance(self.model, LanguageModel) and loss > _WARN_LOSS_FACTOR * math.log(
-            self.model.output_size
-        ):
+        self.score = result.metrics.get("score")
+        if isinstance(self.model, LanguageModel) and loss > _WARN_FACTOR * math.log(self.model.output_size):
             self._emit("warning", text=self._worse_than_guessing(part, loss))
         return improved
 
@@ -188,6 +194,21 @@ class Trainer:
             f"the {part} loss {loss:.4g} is far above {math.log(symbols):.4g}, the loss of a model that "
             f"gives each of the {symbols} symbols the same probability; lower --lr (now {self.lr:g}), or "
             f"stop earlier."
+        )
+
+    def score_warning(self) -> str | None:
+        """A warning if the last score of a task is far worse than the score without memory."""
+        task = self.dataset.metadata()
+        baseline, score = task.get("baseline"), self.score
+        if baseline is None or score is None or self.state.step < _MIN_STEPS_TO_WARN:
+            return None
+        worse, better = (baseline, score) if task["higher_is_better"] else (score, baseline)
+        if worse <= _BAD_SCORE_FACTOR * max(better, 0.0):
+            return None
+        return (
+            f"the validation {task['metric'].replace('_', ' ')} {score:.4g} is far worse than "
+            f"{baseline:.4g}, the score without memory; train longer, or change --lr (now {self.lr:g}) or "
+            f"--hidden."
         )
 
     def _sample(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -73,9 +74,9 @@ def _full_name(name: str) -> str:
 
 def _spinner(text: str, quiet: bool) -> contextlib.AbstractContextManager[object]:
     # The first check of a cell compiles for a minute.
-    if quiet or not is_terminal():
+    if quiet or not is_terminal(sys.stderr):
         return contextlib.nullcontext()
-    return make_console().status(rich_text(text), spinner_style="cyan")
+    return make_console(sys.stderr).status(rich_text(text), spinner_style="cyan")
 
 
 def _text(report: Report) -> str:

@@ -14,6 +14,7 @@ from zoo.cli.checkpoints import LoadedModel
 from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import CELL_FILE, TASK_FILE, file_cells, file_task, plugin_option, trained_task
 from zoo.cli.flags import argument, format_options, option
+from zoo.cli.format import decimal
 from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import echo, print_facts
 from zoo.errors import UsageError, ZooWarning
@@ -179,7 +180,7 @@ def _score_report(facts: dict[str, Any]) -> list[str]:
     options = ", ".join(f"{name}={value!r}" for name, value in facts["options"].items())
     rows = [
         ("task", f"{facts['task']}({options}), {facts['part']} part: {facts['examples']:,} examples"),
-        ("loss", f"{facts['loss']:.4f}"),
+        ("loss", decimal(facts["loss"])),
         (facts["metric"].replace("_", " "), f"{facts['score']:.4g}{', solved' if facts['solved'] else ''}"),
         ("without memory", f"{facts['baseline']:.4g}"),
     ]
@@ -193,7 +194,7 @@ def _text_report(facts: dict[str, Any]) -> list[str]:
     skipped = f", {facts['skipped']:,} unknown ones left out" if facts["skipped"] else ""
     rows = [
         ("text", f"{facts['text']}, {part}: {facts['symbols']:,} symbols predicted{skipped}"),
-        ("loss", f"{facts['loss']:.4f} nats, {facts['bits']:.4f} {unit}"),
+        ("loss", f"{decimal(facts['loss'])} nats, {decimal(facts['bits'])} {unit}"),
         ("perplexity", f"{facts['perplexity']:.3f}"),
     ]
     return align(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import logging
 import shlex
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -288,6 +289,7 @@ def run(
     with open_display(quiet or rank_of_launch() > 0, as_json, extra_flags) as display:
         from zoo.training import Interrupted, train
 
+        logging.getLogger("zoo.compile").setLevel(logging.ERROR)  # the display shows when zoo compiles
         load_plugins(plugin)
         arguments = train_arguments(given, assignments, out, resume, trackers, config)
         note = note_of_new_run(out) if resume and out is not None and rank_of_launch() == 0 else None
