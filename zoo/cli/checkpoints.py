@@ -77,7 +77,7 @@ def evaluate_on_text(
     Args:
         trained: The model.
         sources: The other text; empty for the model's own.
-        glob: Pattern of the files of a directory; None for that of the run.
+        glob: Pattern of the files of a directory; None for the pattern of the run.
         part: ``train``, ``valid``, ``test`` or ``all``. None: of its own text the first that is not empty of
             test, valid and train; of another text all.
         on_unknown: ``error``, or ``skip`` to leave out unknown symbols.

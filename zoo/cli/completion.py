@@ -82,7 +82,7 @@ def complete_schedules(_ctx: object, _param: object, incomplete: str) -> list[Co
 
 
 def complete_runs(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
-    """Complete run directories: those beside the path so far, and those under ``runs``."""
+    """Complete run directories: next to the path so far, and under ``runs``."""
     parents = [Path(incomplete or ".").parent if not incomplete.endswith("/") else Path(incomplete)]
     if "/" not in incomplete:
         parents.append(Path("runs"))

@@ -126,7 +126,7 @@ def _train(start: Event) -> str:
 
 
 def decimal(number: float, decimals: int = 4) -> str:
-    """Format a number with so many decimals, or with three significant digits if it is small.
+    """Format a number with the given decimals, or with three significant digits if it is small.
 
     >>> decimal(0.43214), decimal(1e-6)
     ('0.4321', '1e-06')

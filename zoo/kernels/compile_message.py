@@ -48,7 +48,7 @@ class _Listener(numba_event.Listener):
 
 
 def _subject(module: str) -> str:
-    """What a function of a module belongs to: the name of a cell, or the kernels of zoo."""
+    """Return the owner of a module: the name of a cell, or the kernels of zoo."""
     match = re.fullmatch(r"(?:_zoo_generated_|zoo_file_)(\w+?)(?:_decoder_loop)?_[0-9a-f]+", module)
     if match is not None:
         return match[1]

@@ -188,7 +188,7 @@ def run(
     plugin: Sequence[str],
     **flags: Any,
 ) -> None:
-    """Compare; the arguments are those of the command line, with None for flags that were not given."""
+    """Compare; the arguments come from the command line, with None for flags that were not given."""
     from zoo.cli.compare_display import open_compare_display
     from zoo.storage.document_marker import parse_marker
     from zoo.training import Interrupted

@@ -37,12 +37,12 @@ def evaluate_on_task(
         trained: The model.
         config: Configuration of its training.
         cls: Its task.
-        assignments: Options that replace those of the run: ``"delay=100"``.
+        assignments: Options that replace options of the run: ``"delay=100"``.
         part: ``train``, ``valid`` or ``test``; None for ``test``.
         batches: Number of batches of the size of training.
 
     Raises:
-        UsageError: if an option is unknown, or the sizes of the task are not those of the model.
+        UsageError: if an option is unknown, or the sizes of the task differ from the model.
     """
     _warn_of_change(trained, cls(**config.task_options))
     task = _task(cls, config, assignments)

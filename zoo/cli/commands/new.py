@@ -220,7 +220,7 @@ def check_target(target: Path) -> None:
 
 
 def write_directory(target: Path, texts: Mapping[str, str]) -> None:
-    """Create a directory with files atomically: write them beside the target and rename.
+    """Create a directory with files atomically: write them next to the target and rename.
 
     Args:
         target: The directory; it does not exist or is empty.

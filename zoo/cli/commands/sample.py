@@ -195,7 +195,7 @@ def run(
     plugin: Sequence[str],
     **shorthands: Any,
 ) -> None:
-    """Sample; the arguments are those of the command line."""
+    """Sample; the arguments come from the command line."""
     load_plugins(plugin)
     chain = make_chain(names, shorthands, assignments)
 

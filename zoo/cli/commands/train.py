@@ -279,7 +279,7 @@ def run(
     plugin: Sequence[str],
     **flags: Any,
 ) -> None:
-    """Train; the arguments are those of the command line, with None for flags that were not given."""
+    """Train; the arguments come from the command line, with None for flags that were not given."""
     if resume and out is None:
         raise click.UsageError("--resume needs --out DIR, the directory of the run.")
     if resume and config is not None:
