@@ -8,7 +8,7 @@ import reprlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from zoo.errors import UsageError
 
@@ -102,14 +102,19 @@ def as_integer(value: Any, name: str, low: int | None = None, high: int | None =
     raise UsageError(f"{name} is {short_repr(value)}; expected an integer{at_least}{at_most}.")
 
 
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value is a finite int or float that a float can hold; a boolean is not a number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -_LARGEST <= value <= _LARGEST
+
+
 def as_number(value: Any, name: str, expected: str = "a finite number") -> float:
     """Convert to a finite float.
 
     Raises:
         UsageError: if it is not a finite number.
     """
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not -_LARGEST <= value <= _LARGEST:
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_real or not -_LARGEST <= value <= _LARGEST:
         raise UsageError(f"{name} is {short_repr(value)}; expected {expected}.")
     return float(value)
 

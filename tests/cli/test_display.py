@@ -10,9 +10,10 @@ import math
 import pytest
 from rich.console import Console
 
+from zoo.cli.eta import Eta
 from zoo.cli.format import clock, decimal, duration, format_bytes, format_short
 from zoo.cli.live_display import LiveDisplay
-from zoo.cli.train_display import Eta, PlainDisplay, open_display
+from zoo.cli.train_display import PlainDisplay, open_display
 from zoo.training import Config
 
 START = {

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from zoo.arguments import as_elements, short_repr
+from zoo.arguments import as_elements, is_number, short_repr
 from zoo.base.declarations import Option
 from zoo.base.names import check_component_name, did_you_mean
 from zoo.errors import DefinitionError, UsageError
@@ -118,13 +118,12 @@ class Loss:
         if self.target != "class":
             raise UsageError(f"loss {self.name!r} has no classes; leave out class_weights.")
         elements = as_elements(weights, "class_weights", "a number for each class")
-        numbers = [w for w in elements if isinstance(w, (int, float)) and not isinstance(w, bool)]
-        if len(numbers) < len(elements) or not all(0 < number < float("inf") for number in numbers):
+        if not all(is_number(weight) and weight > 0 for weight in elements):
             raise UsageError(
                 f"loss {self.name!r}: class_weights are {short_repr(weights)}; expected a finite number "
                 f"above zero for each class."
             )
-        return tuple(map(float, numbers))
+        return tuple(map(float, elements))
 
     @property
     def values(self) -> tuple[float, ...]:

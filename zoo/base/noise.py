@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from zoo.arguments import short_repr
+from zoo.arguments import is_number, short_repr
 from zoo.base.declarations import Input, Option
 from zoo.errors import DefinitionError
 
@@ -54,8 +54,7 @@ class Noise(Input):
             ("scale", sys.float_info.max) if self.is_gaussian else ("probability", 1.0)
         )
         parameter = probability if scale is None else scale
-        is_number = isinstance(parameter, (int, float)) and not isinstance(parameter, bool)
-        if not isinstance(parameter, str) and not (is_number and 0 <= parameter <= high):
+        if not isinstance(parameter, str) and not (is_number(parameter) and 0 <= parameter <= high):
             expected = "a number of zero or more" if self.is_gaussian else "a number from 0 to 1"
             raise DefinitionError(
                 f"zoo.Noise: the {self.parameter_name} is {short_repr(parameter)}; expected {expected}, or "

@@ -15,14 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from zoo.cli import format
+from zoo.cli.eta import Eta
 from zoo.cli.format import clock
 from zoo.cli.terminal import escape_controls, rich_text
-from zoo.cli.train_display import Eta
 
 Event = dict[str, Any]
 
 WIDTH = 100
-_REFRESHES_PER_SECOND = 8  # a second
+_REFRESHES_PER_SECOND = 8
 
 
 class WaitingSpinner:
@@ -101,7 +101,7 @@ class LiveDisplay:
         self.begin(event)
         self.console.print(rich_text(f"resumed at step {event['step']:,}", "cyan"))
 
-    def compiling(self, event: Event) -> None:  # noqa: ARG002  # every row of the table takes it
+    def compiling(self, event: Event) -> None:  # noqa: ARG002  # all handlers share this signature
         """Show a spinner while the kernels are compiled."""
         self.below = WaitingSpinner("compiling kernels (first run only)", self.now)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from zoo.cli import format
 from zoo.cli.errors import echo_err
+from zoo.cli.eta import Eta
 from zoo.cli.format import clock
 from zoo.cli.terminal import echo, is_terminal, make_console
 
@@ -66,27 +66,6 @@ def _print_progress(line: str) -> None:
     echo(line, err=True)
 
 
-class Eta:
-    """Estimate of the time left from the step times of this session.
-
-    Args:
-        now: A clock, in seconds.
-    """
-
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self.now = now
-        self.start(0)
-
-    def start(self, step: int) -> None:
-        """Start the clock at ``step``, after compiling."""
-        self.start_step, self.start_time = step, self.now()
-
-    def seconds_left(self, step: int, steps: int) -> float:
-        """Seconds until the last step, when ``step`` has just ended; 0 if unknown."""
-        done = step - self.start_step
-        return (self.now() - self.start_time) / done * (steps - step) if done > 0 else 0.0
-
-
 class PlainDisplay:
     """A display that writes lines for each event; ``_HANDLERS`` maps events to methods.
 
@@ -126,7 +105,7 @@ class PlainDisplay:
         yield from self.begin(event)
         yield f"resumed at step {event['step']}"
 
-    def compiling(self, event: Event) -> Iterator[str]:  # noqa: ARG002  # every row of the table takes it
+    def compiling(self, event: Event) -> Iterator[str]:  # noqa: ARG002  # all handlers share this signature
         """A note that the kernels are compiled."""
         yield "compiling kernels (first run only)"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo.arguments import as_integer, short_repr
+from zoo.arguments import as_integer, is_number, short_repr
 from zoo.errors import CheckpointError, UsageError
 from zoo.storage import write_json
 from zoo.storage.safe_read import exists, read_json
@@ -95,8 +95,7 @@ def _first_given(first: str, one: Any, second: str, other: Any) -> tuple[str, An
 
 
 def _check_positive(name: str, value: Any) -> None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if value is not None and not (is_number and 0 < value < math.inf):
+    if value is not None and not (is_number(value) and value > 0):
         raise UsageError(f"compare: {name} is {short_repr(value)}; expected a finite number above zero.")
 
 

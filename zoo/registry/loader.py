@@ -10,9 +10,8 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from types import ModuleType
 from typing import Any, TypeVar
@@ -31,20 +30,9 @@ from zoo.registry.entry_points import (
 )
 from zoo.registry.hooks import call_hooks
 from zoo.registry.hookspecs import COMPONENT_CLASSES
+from zoo.registry.import_result import ImportResult, captured_error
 from zoo.registry.losses import LossRegistry
 from zoo.registry.registry import LOCAL, Registry, Source
-
-
-@dataclass
-class ImportResult:
-    """The result of importing foreign code.
-
-    Attributes:
-        error: The exception; None if there was none.
-    """
-
-    error: BaseException | None = None
-
 
 M = TypeVar("M", bound=Component)
 
@@ -211,20 +199,11 @@ def _count(records: list[PluginRecord]) -> str:
 def _error_capture(point: EntryPoint) -> AbstractContextManager[ImportResult]:
     """The context for foreign code. The 130 shipped plugins are not isolated, which saves time."""
     if point.shipped:
-        return _captured_error()
+        return captured_error()
     from zoo.registry.isolation import isolated
 
     remedy = "; set ZOO_PLUGINS= to skip it" if point.source.distribution else ""
     return isolated(f"plugin {point.source}", remedy)
-
-
-@contextmanager
-def _captured_error() -> Iterator[ImportResult]:
-    result = ImportResult()
-    try:
-        yield result
-    except Exception as error:
-        result.error = error
 
 
 def _import(point: EntryPoint) -> ModuleType:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zoo.arguments import is_number
 from zoo.storage import RunDirectory, log
 from zoo.tables import Number
 
@@ -22,9 +22,7 @@ _EVENT_KINDS = ("start", "resume", "step", "eval", "analysis", "sample", "warnin
 
 def number(value: object) -> float | None:
     """A number in six digits; None for a value that is not a finite number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
-    return float(f"{value:.6g}")
+    return float(f"{value:.6g}") if is_number(value) else None
 
 
 class _DownsampledEvents:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from zoo.arguments import short_repr
+from zoo.arguments import is_number, short_repr
 from zoo.errors import CheckpointError
 from zoo.storage.strict_json import quote
 
@@ -20,20 +19,16 @@ MAX_BOUNDED_FLOAT = 1e100
 """Largest magnitude of a measure, so that sums of squares stay finite."""
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def is_bounded_float(value: Any) -> bool:
     """Whether a value is a finite number of at most `MAX_BOUNDED_FLOAT`."""
-    return _is_number(value) and abs(value) <= MAX_BOUNDED_FLOAT
+    return is_number(value) and abs(value) <= MAX_BOUNDED_FLOAT
 
 
 _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "str": (lambda value: isinstance(value, str), "a text"),
     "bool": (lambda value: isinstance(value, bool), "true or false"),
     "int": (lambda value: type(value) is int, "an integer"),
-    "float": (_is_number, "a number"),
+    "float": (is_number, "a number"),
     "bounded_float": (is_bounded_float, f"a number up to {MAX_BOUNDED_FLOAT:g}"),
 }
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from zoo.arguments import is_number
 from zoo.errors import UsageError
 from zoo.kernels.jit import njit
 
@@ -113,8 +114,7 @@ class Clip:
         """Check the limits."""
         for name in ("norm", "value"):
             limit = getattr(self, name)
-            number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
-            if limit is not None and not (number and 0.0 < limit < math.inf):
+            if limit is not None and not (is_number(limit) and limit > 0.0):
                 raise UsageError(
                     f"clipping: {name} is {limit!r}; expected a positive finite number, or None for no limit."
                 )

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo.arguments import short_repr
+from zoo.arguments import is_number, short_repr
 from zoo.base.names import did_you_mean
 from zoo.errors import CheckpointError, UsageError
 from zoo.layers.checkpointing import EXPECTED_RECOMPUTE, is_recompute
 
 Check = Callable[[Any], bool]
-
-
-def _is_number(value: Any) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and abs(value) <= sys.float_info.max  # an integer may be too large for a float
 
 
 def _is_options(value: Any) -> bool:
@@ -54,10 +48,10 @@ _NONNEGATIVE_INT: tuple[Check, str] = (
     lambda value: type(value) is int and value >= 0,
     "an integer of at least 0",
 )
-_NUMBER: tuple[Check, str] = (lambda value: _is_number(value) and value >= 0, "a number of at least 0")
-_ABOVE_ZERO: tuple[Check, str] = (lambda value: _is_number(value) and value > 0, "a number above 0")
+_NUMBER: tuple[Check, str] = (lambda value: is_number(value) and value >= 0, "a number of at least 0")
+_ABOVE_ZERO: tuple[Check, str] = (lambda value: is_number(value) and value > 0, "a number above 0")
 _FRACTION: tuple[Check, str] = (
-    lambda value: _is_number(value) and 0 <= value < 1,
+    lambda value: is_number(value) and 0 <= value < 1,
     "a number from 0 up to, not including, 1",
 )
 _SAMPLE_LENGTH: tuple[Check, str] = (

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from zoo.arguments import as_path
+from zoo.arguments import as_path, is_number
 from zoo.base import Cell
 from zoo.errors import CheckpointError
 from zoo.model import AnyModel, load_model
@@ -94,7 +94,7 @@ class Run:
     def _loss(self, event: Mapping[str, Any]) -> float:
         """Read the loss of a validation."""
         loss = event.get("loss")
-        if isinstance(loss, (int, float)) and not isinstance(loss, bool):
+        if is_number(loss):
             return float(loss)
         if loss in log.NOT_FINITE:
             return float(loss)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias
 
+from zoo.arguments import is_number
 from zoo.base.names import did_you_mean
 from zoo.errors import UnknownNameError, UsageError
 
@@ -85,8 +86,7 @@ class Schedule:
 
     def _check_fraction(self, name: str, zero: bool) -> None:
         value = getattr(self, name)
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not (number and 0.0 <= value <= 1.0 and (zero or value > 0.0)):
+        if not (is_number(value) and 0.0 <= value <= 1.0 and (zero or value > 0.0)):
             lowest = "from 0" if zero else "above 0"
             raise UsageError(f"{self._label()}: {name} is {value!r}; expected a number {lowest} to 1.")
 
