@@ -178,31 +178,31 @@ def test_graph_of_a_derived_cell(file: str) -> None:
         "at every step",
         "pre_u += h @ U (H) @ (H, H)",
         "one loop over (H)",
-        "u = tanh(pre_u) kept",
-        "Kept for the way back, of every step and row",
+        "u = tanh(pre_u) saved",
+        "Saved for backward, for every step and sequence",
         "h' H which is the output",
-        "in all 2H numbers",
+        "total 2H elements",
         "at every step, from the last to the first",
         "dh = da @ U.T (H) @ (H, H)",
-        "for some steps together, once the loop is through them",
+        "for a block of steps together, after the loop over them",
         "dU += outer(h, da) (H, H) summed over steps and rows",
-        "One step of one row, for I=65 and H=128",
+        "One step of one sequence, for I=65 and H=128",
         "forward flops in products 2·H·H + 2·H·I 49,408",
-        "the same where x is tokens 2·H·H 32,768",
+        "the same for tokens 2·H·H 32,768",
         "backward flops in products 4·H·H + 4·H·I 98,816",
-        "kept bytes in float32 8H 1,024",
+        "saved bytes in float32 8H 1,024",
         "bytes in float64 16H 2,048",
     ):
         assert line in words, line
 
 
 def test_graph_lists_recomputed_values(file: str) -> None:
-    words = run("show", f"{file}:Plain", "--graph").output.partition("Computed again on the way back\n")[2]
+    words = run("show", f"{file}:Plain", "--graph").output.partition("Recomputed in the backward pass\n")[2]
     recomputed = words.partition("\n\n")[0].strip()
     assert recomputed
     assert recomputed != "nothing"
     heads = run("show", f"{file}:Heads", "--graph").output
-    assert "Computed again on the way back\n  nothing\n" in heads
+    assert "Recomputed in the backward pass\n  nothing\n" in heads
 
 
 def test_graph_with_sizes_and_options(file: str) -> None:
@@ -210,7 +210,7 @@ def test_graph_with_sizes_and_options(file: str) -> None:
         *("show", f"{file}:Heads", "--graph", "--input", "3", "--hidden", "10", "--set", "heads=2")
     ).output
     assert "heads=2" in output.splitlines()[0]
-    assert "One step of one row, for I=3 and H=10" in output
+    assert "One step of one sequence, for I=3 and H=10" in output
     assert ["H·H", "+", "2·H·I", "160"] in [line.split()[-4:] for line in output.splitlines()]
 
 

@@ -15,7 +15,7 @@ import zoo_cells
 import zoo
 from zoo import kernels
 from zoo.base.initializers import initialize
-from zoo.compiler.cell_kernels import compile_step
+from zoo.compiler.cell_kernels import derive_kernels
 from zoo.compiler.explain import Equation, Explanation, LoopEquations, MatmulEquation, explain
 from zoo.compiler.ir.dims import Dim, as_dim, letter
 from zoo.compiler.ir.op_table import elementwise_rows
@@ -277,7 +277,7 @@ def _run(cell: zoo.Cell, tokens: bool, module: Any = kernels) -> tuple[Any, dict
     inputs = tuple(np.ones((steps, batch, *shape)) for shape in cell.input_shapes(*sizes).values())
     extra = (inputs,) if inputs else ()
     x = np.zeros((steps, batch), np.int32) if tokens else np.ones((steps, batch, env["I"]))
-    result, flops = compile_step(cell), {}
+    result, flops = derive_kernels(cell), {}
     with kernels.pure_python(), pytest.MonkeyPatch.context() as patch:
         counting = Counting()
         patch.setitem(result.forward.py_func.__globals__, "kernels", counting)

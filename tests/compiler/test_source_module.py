@@ -21,7 +21,7 @@ import pytest
 
 import zoo
 from zoo import kernels
-from zoo.compiler.cell_kernels import compile_step
+from zoo.compiler.cell_kernels import derive_kernels
 from zoo.compiler.codegen.source_module import load_source
 from zoo.compiler.compile import plan_kernels
 from zoo.compiler.reference import run_sequence
@@ -253,8 +253,8 @@ def test_cell_from_prompt_works_without_cache(tmp_path: Path) -> None:
 def test_modules_are_keyed_by_options(folder: Path) -> None:
     cell = made("h", gain=0.5)
     assert plan_kernels(cell).source != plan_kernels(type(cell)(gain=0.25)).source
-    assert compile_step(cell).forward is compile_step(type(cell)(gain=0.5)).forward
-    assert compile_step(cell).forward is not compile_step(type(cell)(gain=0.25)).forward
+    assert derive_kernels(cell).forward is derive_kernels(type(cell)(gain=0.5)).forward
+    assert derive_kernels(cell).forward is not derive_kernels(type(cell)(gain=0.25)).forward
 
 
 def made(state: str = "h", param: str = "W", local: str = "z", **options: float) -> zoo.Cell:
@@ -295,7 +295,7 @@ def agrees(cell: zoo.Cell) -> None:
         )
     )
     x = rng.normal(size=(steps, batch, inputs))
-    actual = compile_step(cell)
+    actual = derive_kernels(cell)
     with kernels.pure_python():
         y, last, tape = actual.forward(tuple(params.values()), x, tuple(state.values()))
         dx, dstate, dparams = actual.backward(

@@ -14,7 +14,7 @@ import zoo
 from zoo.kernels import threadpool
 from zoo.kernels.batch_slicing import copy_all, copy_columns, flatten_into, slice_rows
 from zoo.kernels.threadpool import (
-    WorkerThreads,
+    ThreadPool,
     bind_task,
     fetch_add,
     load,
@@ -91,7 +91,7 @@ def compiled():
 
 @pytest.fixture(params=[1, 3], ids=["one worker", "three workers"])
 def workers(request):
-    threads = WorkerThreads(request.param)
+    threads = ThreadPool(request.param)
     yield threads
     threads.close()
 
@@ -128,18 +128,18 @@ def test_all_threads_run_at_the_same_time(workers):
 
 
 def test_sleeping_workers_wake_up():
-    workers = WorkerThreads(1)
+    workers = ThreadPool(1)
     for _ in range(5):
         assert all_meet(workers, 2)
         deadline = time.monotonic() + 30
-        while workers._polling and time.monotonic() < deadline:
+        while workers._polling_workers and time.monotonic() < deadline:
             time.sleep(0.001)
-        assert not workers._polling
+        assert not workers._polling_workers
     workers.close()
 
 
 def test_caller_runs_alone_while_workers_are_busy():
-    workers = WorkerThreads(1)
+    workers = ThreadPool(1)
     pools = []
 
     def outer(pool):
@@ -191,7 +191,7 @@ def test_submitted_function_passes_on_its_error(workers):
 
 
 def test_cancelled_function_does_not_run():
-    workers = WorkerThreads(1)
+    workers = ThreadPool(1)
     start, end = threading.Event(), threading.Event()
     first = workers.submit(lambda: start.set() or end.wait(30))
     assert start.wait(30)
@@ -206,17 +206,17 @@ def test_cancelled_function_does_not_run():
 def test_no_more_threads_than_processors(monkeypatch):
     counts = []
 
-    class Recorder(WorkerThreads):
+    class Recorder(ThreadPool):
         def __init__(self, count):
             counts.append(count)
             super().__init__(0)
 
-    monkeypatch.setattr(threadpool, "WorkerThreads", Recorder)
+    monkeypatch.setattr(threadpool, "ThreadPool", Recorder)
     monkeypatch.setattr(threadpool, "available_processors", lambda: 3)
-    threadpool._cached_workers.cache_clear()
+    threadpool._cached_pool.cache_clear()
     for threads in (1, 2, 64):
         run_with_pool(lambda pool: None, threads)
-    threadpool._cached_workers.cache_clear()
+    threadpool._cached_pool.cache_clear()
     assert counts == [1, 2]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import zoo
 from zoo import kernels
-from zoo.compiler.cell_kernels import CellKernels, compile_step
+from zoo.compiler.cell_kernels import CellKernels, derive_kernels
 from zoo.compiler.reference import run_sequence
 
 Arrays = dict[str, np.ndarray]
@@ -106,7 +106,7 @@ def trial(
 
     case = Trial(
         cell,
-        compile_step(cell),
+        derive_kernels(cell),
         {name: within(name, shape) for name, shape in cell.param_shapes(*sizes).items()},
         {name: within(name, shape) for name, shape in cell.buffer_shapes(*sizes).items()},
         {name: state(name, (batch, *shape)) for name, shape in cell.state_shapes(*sizes).items()},

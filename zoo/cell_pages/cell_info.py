@@ -66,7 +66,7 @@ def sort_cells(rows: Iterable[CellInfo], order: str) -> list[CellInfo]:
 
     Args:
         rows: The cells.
-        order: One of ``ORDERS``, with a minus in front from the greatest to the least.
+        order: One of ``SORT_KEYS``, with a minus in front from the greatest to the least.
     """
     key = _SORT_KEYS[order.removeprefix("-")]
     named = sorted(rows, key=_SORT_KEYS["name"])

@@ -39,7 +39,7 @@ def kernels_of(cell: Cell) -> CellKernels:
     Raises:
         DefinitionError: if the ``step`` cannot be compiled.
     """
-    return compile_step(cell) if cell.is_derived() else _handwritten_kernels(cell)
+    return derive_kernels(cell) if cell.is_derived() else _handwritten_kernels(cell)
 
 
 def _handwritten_kernels(cell: Cell) -> CellKernels:
@@ -54,7 +54,7 @@ def _handwritten_kernels(cell: Cell) -> CellKernels:
 
 
 @functools.lru_cache(maxsize=256)
-def compile_step(cell: Cell) -> CellKernels:
+def derive_kernels(cell: Cell) -> CellKernels:
     """Derive the kernels of a cell from its ``step``.
 
     Raises:
@@ -72,10 +72,10 @@ class DecodeStep:
     """One layer of a batch of one, step by step, in arrays that are allocated once: for a decoder loop.
 
     Args:
-        prepare: ``(params, x, state[, inputs]) -> (y, buffers)``. ``x``, ``(1, 1)`` or ``(1, 1, I)``, holds
-            the token or the input of every step; ``y (1, 1, ·)`` receives its output. ``buffers`` holds all
-            arrays, the states among them, and all values that do not change.
-        advance: ``(buffers)``: one step, from x to y.
+        prepare: ``(params, x, state[, inputs]) -> (y, workspace)``. ``x``, ``(1, 1)`` or ``(1, 1, I)``, holds
+            the token or the input of every step; ``y (1, 1, ·)`` receives its output. ``workspace`` holds
+            all arrays, the states among them, and all values that do not change.
+        advance: ``(workspace)``: one step, from x to y.
         compiled: Whether kernels can call both.
     """
 
@@ -86,8 +86,7 @@ class DecodeStep:
 
 @functools.lru_cache(maxsize=256)
 def decode_step(cell: Cell) -> DecodeStep:
-    """Return the decode step of a cell: derived from its ``step``, or else one call of its forward pass a "
-    "step.
+    """Return the decode step of a cell: derived from its ``step``, or else one call of the forward pass.
 
     Raises:
         DefinitionError: if the cell has only a ``step``, and it cannot be compiled.
@@ -117,8 +116,8 @@ def _handwritten_decoder(cell: Cell) -> DecodeStep:
         y, *_ = kernels.forward(params, x, state, *inputs, *kernels.options)
         return y, (params, x, tuple(each.copy() for each in state), inputs, y)
 
-    def advance(buffers: Any) -> None:
-        params, x, state, inputs, y = buffers
+    def advance(workspace: Any) -> None:
+        params, x, state, inputs, y = workspace
         y[:], new_state, _ = kernels.forward(params, x, state, *inputs, *kernels.options)
         for old, new in zip(state, new_state, strict=True):
             old[:] = new

@@ -68,7 +68,7 @@ def explained_values(schedule: PassSchedule) -> set[Node]:
     parts = {base for node in nodes if node.op == CONCAT for base in storage_bases(node)}
     sums = {node for node in nodes if is_matmul_item(node) or node.op.kind in _SUM_KINDS}
     plain = {node for node in nodes if node.op != CONCAT}
-    return plain & (sums | several | parts | schedule.storage.keys()) | _deep_concatenations(nodes, several)
+    return plain & (sums | several | parts | schedule.layouts.keys()) | _deep_concatenations(nodes, several)
 
 
 def _deep_concatenations(nodes: Iterable[Node], several: Container[Node]) -> set[Node]:

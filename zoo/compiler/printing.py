@@ -164,7 +164,7 @@ def _format_stride(whole: Dim, start: Dim, step: Dim, length: Dim) -> str:
 def is_contiguous_view(node: Node) -> bool:
     """Whether a view is contiguous and in the order of its base."""
     view = view_of(node)
-    return view is not None and view.is_window
+    return view is not None and view.is_contiguous
 
 
 def _format_leaf(node: Node) -> str:

@@ -1,4 +1,8 @@
-"""A cell's ``step`` on NumPy arrays: the slow reference that derived kernels must equal."""
+"""The reference implementation of the forward pass: ``step`` itself on NumPy arrays, one sequence at a time.
+
+It runs the code of the cell, and therefore also finds faults of tracing. :mod:`zoo.testing.numpy_reference`
+runs the traced graph and its gradient instead.
+"""
 
 from __future__ import annotations
 

@@ -13,24 +13,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoo.compiler.codegen.expressions import ATOM, COMPARISON, PRECEDENCE, SIGN, Expressions, ExprText
-from zoo.compiler.codegen.storage import (
+from zoo.compiler.codegen.array_variables import (
     ArrayAccess,
     ArrayVar,
-    StorageMap,
+    FunctionVariables,
     access_to_sum,
     axes_of,
     collect_loads,
     collect_stores,
     merged_axes,
 )
+from zoo.compiler.codegen.expressions import ATOM, COMPARISON, PRECEDENCE, SIGN, Expressions, ExprText
 from zoo.compiler.codegen.writer import identifiers_in
 from zoo.compiler.ir.dims import ONE, ZERO, Dim, as_dim, concrete_shape, product
 from zoo.compiler.ir.graph import Level, Node, View, contiguous, view_of
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import BUFFER, PARAM, SLICE, TRANSPOSE, X, transpose_last
 from zoo.compiler.passes.simplify import fuse_accumulations, push_slices_down
-from zoo.compiler.schedule.fusion import FusedLoop, Storage
+from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop
 from zoo.compiler.schedule.phases import MatmulItem
 from zoo.compiler.schedule.sections import decode_schedule, step_with_copies
 from zoo.errors import UsageError
@@ -149,13 +149,13 @@ def _named_slices(step: CStepEmitter) -> dict[str, list[tuple[int, str]]]:
     slices: dict[str, list[tuple[int, str]]] = {}
     for node, name in step.step_graph.names.items():
         view = view_of(node) if node.op == SLICE else None
-        if view is not None and view.is_window and step.has_array(view.base):
+        if view is not None and view.is_contiguous and step.has_array(view.base):
             start = int(view.offset.evaluate({}))
             slices.setdefault(step.array_of(view.base).name, []).append((start, name))
     return slices
 
 
-class CStepEmitter(StorageMap):
+class CStepEmitter(FunctionVariables):
     """Names and arrays of a step function.
 
     Args:
@@ -183,18 +183,18 @@ class CStepEmitter(StorageMap):
 
     def _bind_leaves(self) -> None:
         step_graph = self.step_graph
-        self.bind(step_graph.x, "x", Storage.BATCH)
+        self.bind(step_graph.x, "x", ArrayLayout.BATCH)
         for name, node in step_graph.states.items():
-            self.bind(node, self.states[name], Storage.BATCH)
+            self.bind(node, self.states[name], ArrayLayout.BATCH)
         for name, node in step_graph.inputs.items():
-            self.bind(node, self.inputs[name], Storage.BATCH)
+            self.bind(node, self.inputs[name], ArrayLayout.BATCH)
         for name, node in step_graph.new_states.items():
             if node not in self.arrays:
-                array = self.bind(node, self.names.fresh(f"{name}_next"), Storage.BATCH)
+                array = self.bind(node, self.names.fresh(f"{name}_next"), ArrayLayout.BATCH)
                 self.shapes[array.name] = node.shape
                 self.variables[node] = self.names.fresh(f"{name}_new")
         if step_graph.y not in self.arrays:
-            self.bind(step_graph.y, "y", Storage.BATCH)
+            self.bind(step_graph.y, "y", ArrayLayout.BATCH)
 
     @property
     def y_is_state(self) -> str:
@@ -209,10 +209,10 @@ class CStepEmitter(StorageMap):
         if node not in self.arrays:
             name = self.names.fresh(f"{self.direction.name}_{self._base_name(node)}")
             self.constants[name] = self._shared[node]
-            self.bind(node, name, Storage.SHARED)
+            self.bind(node, name, ArrayLayout.SHARED)
         return self.arrays[node]
 
-    def _preferred_name(self, node: Node, storage: Storage) -> str:  # noqa: ARG002 - one name for all kinds of arrays
+    def _preferred_name(self, node: Node, layout: ArrayLayout) -> str:  # noqa: ARG002 - one name for all kinds of arrays
         return self._base_name(node)
 
     def _base_name(self, node: Node) -> str:
@@ -314,11 +314,11 @@ def _nest(writer: CWriter, lengths: Mapping[str, Dim]) -> Iterator[None]:
 
 def _element(access: ArrayAccess, indices: Mapping[int, str]) -> str:
     name = access.array.name
-    return name if access.array.storage == Storage.SCALAR else f"{name}[{access.index(indices)}]"
+    return name if access.array.layout == ArrayLayout.SCALAR else f"{name}[{access.index(indices)}]"
 
 
 def _write_initial_value(array: ArrayVar, initial: ExprText, step: CStepEmitter, writer: CWriter) -> None:
-    if array.storage == Storage.SCALAR:
+    if array.layout == ArrayLayout.SCALAR:
         writer.line(f"{c_type(step.dtype)} {array.name} = {initial.text};")
         return
     with _nest(writer, {"at": array.width}):

@@ -1,11 +1,10 @@
 """The thread pool: worker threads run compiled tasks without Python, and Python functions.
 
-Workers take numbered compiled tasks with atomic operations.
-The thread that has work opens the pool and takes tasks too. Workers poll the pool in a loop, enter, take
-tasks and leave. When no task is left the pool is closed, and the work is done once the last worker has left.
-Nobody waits for workers that are busy or asleep. From the opening to a worker's first task it takes 0.2 us. A
-sleeping thread takes 50 us to wake, and in Python it waits for the interpreter too: a step of 25 symbols in
-16 rows of 32 units then took longer in two threads than in one.
+The caller publishes numbered compiled tasks and runs tasks too. Workers poll the pool in a loop, join, and
+take tasks with atomic operations until none is left. The caller then waits until no worker is active. It does
+not wait for workers that are busy elsewhere or asleep. A worker starts its first task 0.2 us after the
+publication. A sleeping thread takes 50 us to wake, and in Python it waits for the interpreter too: a step of
+25 symbols in 16 sequences with 32 units then took longer in two threads than in one.
 
 The pool's state is an array of int64 words. Loads acquire and stores release: a thread that has read a word
 sees everything that another thread wrote before it wrote that word.
@@ -144,20 +143,20 @@ _CODE, _DATA, _COUNT, _FAILED, _INTERRUPTED, _YIELD = range(48, 54)
 
 _WORDS = 64
 
-# The state is the number of threads inside, a flag for open, and how often the pool was opened.
-_OPEN = 1 << 15
+# The state is the number of active workers, a flag for published tasks, and how often tasks were published.
+_PUBLISHED = 1 << 15
 _GENERATION = 1 << 16
 
 
-def new_pool(yield_address: int) -> Array:
-    """The words of a closed pool.
+def new_pool_state(yield_address: int) -> Array:
+    """The words of a pool without tasks.
 
     Args:
         yield_address: As in :func:`spin_wait`.
     """
-    pool = np.zeros(_WORDS, np.int64)
-    pool[_YIELD] = yield_address
-    return pool
+    pool_state = np.zeros(_WORDS, np.int64)
+    pool_state[_YIELD] = yield_address
+    return pool_state
 
 
 @intrinsic
@@ -220,71 +219,71 @@ def _run_task(_typing: Any, _code: Any, _data: Any, _number: Any) -> Any:
 
 
 @njit
-def _drain(pool: Array) -> None:
+def _drain(pool_state: Array) -> None:
     """Run the next task until none is left."""
-    number = fetch_add(pool, _NEXT, 1)
-    while number < pool[_COUNT]:
-        if not _run_task(pool[_CODE], pool[_DATA], number):
-            store(pool, _FAILED, 1)
-        number = fetch_add(pool, _NEXT, 1)
+    number = fetch_add(pool_state, _NEXT, 1)
+    while number < pool_state[_COUNT]:
+        if not _run_task(pool_state[_CODE], pool_state[_DATA], number):
+            store(pool_state, _FAILED, 1)
+        number = fetch_add(pool_state, _NEXT, 1)
 
 
 @njit
-def parallel_for(pool: Array, count: int, code: int, data: int) -> bool:
+def parallel_for(pool_state: Array, count: int, code: int, data: int) -> bool:
     """Run tasks 0 to ``count - 1``; return whether all succeeded.
 
     Args:
-        pool: From :func:`new_pool`. Only one thread at a time may call this with the same pool.
+        pool_state: From :func:`new_pool_state`. Only one thread at a time may call this with the same pool.
         count: Number of tasks.
         code: From :func:`bind_task`.
         data: From :func:`bind_task`.
     """
-    pool[_CODE], pool[_DATA], pool[_COUNT], pool[_FAILED] = code, data, count, 0
-    store(pool, _NEXT, 0)
-    store(pool, _TURN, 0)
-    fetch_add(pool, _STATE, _GENERATION + _OPEN)
-    _drain(pool)
-    fetch_add(pool, _STATE, -_OPEN)
+    pool_state[_CODE], pool_state[_DATA], pool_state[_COUNT], pool_state[_FAILED] = code, data, count, 0
+    store(pool_state, _NEXT, 0)
+    store(pool_state, _TURN, 0)
+    fetch_add(pool_state, _STATE, _GENERATION + _PUBLISHED)
+    _drain(pool_state)
+    fetch_add(pool_state, _STATE, -_PUBLISHED)
     waited = 0
-    while load(pool, _STATE) % _OPEN != 0:
-        waited = spin_wait(waited, pool[_YIELD])
-    return pool[_FAILED] == 0  # type: ignore[no-any-return]
+    while load(pool_state, _STATE) % _PUBLISHED != 0:
+        waited = spin_wait(waited, pool_state[_YIELD])
+    return pool_state[_FAILED] == 0  # type: ignore[no-any-return]
 
 
 @njit
-def wait_for_turn(pool: Array, number: int) -> None:
+def wait_for_turn(pool_state: Array, number: int) -> None:
     """Within a task, wait until all tasks of lower numbers have passed their turns."""
     waited = 0
-    while load(pool, _TURN) != number and load(pool, _FAILED) == 0:
-        waited = spin_wait(waited, pool[_YIELD])
+    while load(pool_state, _TURN) != number and load(pool_state, _FAILED) == 0:
+        waited = spin_wait(waited, pool_state[_YIELD])
 
 
 @njit
-def pass_turn(pool: Array, number: int) -> None:
+def pass_turn(pool_state: Array, number: int) -> None:
     """Within a task, pass the turn to the task of the next number."""
-    store(pool, _TURN, number + 1)
+    store(pool_state, _TURN, number + 1)
 
 
 @njit
-def worker_loop(pool: Array, max_rounds: int) -> None:
-    """Take tasks whenever the pool opens.
+def worker_loop(pool_state: Array, max_rounds: int) -> None:
+    """Run tasks whenever they are published.
 
     It does not return to Python in between, where threads would block each other.
 
     Args:
-        pool: From :func:`new_pool`.
-        max_rounds: Rounds of waiting for an opening before it returns. Python can interrupt it earlier.
+        pool_state: From :func:`new_pool_state`.
+        max_rounds: Rounds of waiting for tasks before it returns. Python can interrupt it earlier.
     """
     last, waited = 0, 0
-    while waited < max_rounds and load(pool, _INTERRUPTED) == 0:
-        state = load(pool, _STATE)
+    while waited < max_rounds and load(pool_state, _INTERRUPTED) == 0:
+        state = load(pool_state, _STATE)
         generation = state // _GENERATION
-        is_new = state % _GENERATION >= _OPEN and generation != last
-        if is_new and compare_exchange(pool, _STATE, state, state + 1):
-            _drain(pool)
-            fetch_add(pool, _STATE, -1)
+        is_new = state % _GENERATION >= _PUBLISHED and generation != last
+        if is_new and compare_exchange(pool_state, _STATE, state, state + 1):
+            _drain(pool_state)
+            fetch_add(pool_state, _STATE, -1)
             last, waited = generation, 0
-        waited = spin_wait(waited, pool[_YIELD])
+        waited = spin_wait(waited, pool_state[_YIELD])
 
 
 # Rounds of waiting, about a millisecond, nearly all in calls that yield the processor. The time between two
@@ -292,8 +291,8 @@ def worker_loop(pool: Array, max_rounds: int) -> None:
 _ROUNDS_BEFORE_SLEEP = 2_000
 
 
-class WorkerThreads:
-    """Threads that run compiled tasks of a pool, and Python functions.
+class ThreadPool:
+    """Worker threads that run compiled tasks, and Python functions.
 
     They wait for compiled tasks in compiled code for a millisecond, and then sleep.
 
@@ -302,14 +301,14 @@ class WorkerThreads:
     """
 
     def __init__(self, count: int) -> None:
-        self._pool = new_pool(yield_address())
+        self._pool_state = new_pool_state(yield_address())
         # Jobs of the workers; None ends one. Unlike an Event, SimpleQueue wakes a thread without Python code.
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._functions: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-        self._lock, self._calls, self._is_closed = threading.Lock(), 0, False
-        self._polling: list[None] = []  # an element for each worker that polls, or will
+        self._lock, self._run_count, self._is_closed = threading.Lock(), 0, False
+        self._polling_workers: list[None] = []  # an element for each worker that polls, or will
         names = [f"zoo-{number}" for number in range(count)]
-        self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
+        self._threads = [threading.Thread(target=self._run_jobs, name=name, daemon=True) for name in names]
         for thread in self._threads:
             thread.start()
         atexit.register(self.close)
@@ -320,14 +319,14 @@ class WorkerThreads:
         return len(self._threads)
 
     def run(self, work: Callable[[Array], R]) -> R:
-        """``work(pool)``, with the pool of these threads, or one without workers if another call uses it."""
+        """``work(pool_state)`` with these threads, or without workers if another call uses them."""
         if not self._lock.acquire(blocking=False):
-            return work(new_pool(yield_address()))
+            return work(new_pool_state(yield_address()))
         try:
-            self._calls += 1
-            while len(self._polling) < self.count:
-                self._wake()
-            return work(self._pool)
+            self._run_count += 1
+            while len(self._polling_workers) < self.count:
+                self._wake_worker()
+            return work(self._pool_state)
         finally:
             self._lock.release()
 
@@ -335,39 +334,39 @@ class WorkerThreads:
         """Run a Python function in one of the threads."""
         future: Future[R] = Future()
         self._functions.append((future, function))
-        self._queue.put(self._call)
-        if self._polling:
-            self._pool[_INTERRUPTED] = 1
+        self._queue.put(self._run_function)
+        if self._polling_workers:
+            self._pool_state[_INTERRUPTED] = 1
         return future
 
     def close(self) -> None:
         """Stop and join the threads."""
         self._is_closed = True
-        self._pool[_INTERRUPTED] = 1
+        self._pool_state[_INTERRUPTED] = 1
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
             thread.join()
 
-    def _wake(self) -> None:
-        self._polling.append(None)
-        self._queue.put(self._poll)
+    def _wake_worker(self) -> None:
+        self._polling_workers.append(None)
+        self._queue.put(self._run_compiled_tasks)
 
-    def _work(self) -> None:
+    def _run_jobs(self) -> None:
         while (job := self._queue.get()) is not None:
             job()
 
-    def _poll(self) -> None:
-        calls = self._calls
-        self._pool[_INTERRUPTED] = 0
+    def _run_compiled_tasks(self) -> None:
+        run_count = self._run_count
+        self._pool_state[_INTERRUPTED] = 0
         if self._functions or self._is_closed:
-            self._pool[_INTERRUPTED] = 1
-        worker_loop(self._pool, _ROUNDS_BEFORE_SLEEP)
-        self._polling.pop()
-        if calls != self._calls and not self._is_closed:  # that call may have counted on this worker
-            self._wake()
+            self._pool_state[_INTERRUPTED] = 1
+        worker_loop(self._pool_state, _ROUNDS_BEFORE_SLEEP)
+        self._polling_workers.pop()
+        if run_count != self._run_count and not self._is_closed:  # that call may have counted on this worker
+            self._wake_worker()
 
-    def _call(self) -> None:
+    def _run_function(self) -> None:
         future, function = self._functions.popleft()
         if future.set_running_or_notify_cancel():
             try:
@@ -376,22 +375,22 @@ class WorkerThreads:
                 future.set_exception(error)
 
 
-def worker_threads(threads: int) -> WorkerThreads:
+def thread_pool(threads: int) -> ThreadPool:
     """The workers of calls in up to ``threads`` threads, the caller's included.
 
     There are no more threads than processors: waiting threads would keep others from working.
     """
-    return _cached_workers(max(0, min(threads, available_processors()) - 1))
+    return _cached_pool(max(0, min(threads, available_processors()) - 1))
 
 
 def run_with_pool(work: Callable[[Array], R], threads: int) -> R:
-    """``work(pool)`` with a pool of up to ``threads`` threads, the caller's included."""
-    return worker_threads(threads).run(work) if threads > 1 else work(new_pool(yield_address()))
+    """``work(pool_state)`` with a pool of up to ``threads`` threads, the caller's included."""
+    return thread_pool(threads).run(work) if threads > 1 else work(new_pool_state(yield_address()))
 
 
 @functools.cache
-def _cached_workers(count: int) -> WorkerThreads:
-    return WorkerThreads(count)
+def _cached_pool(count: int) -> ThreadPool:
+    return ThreadPool(count)
 
 
 @functools.cache
@@ -405,4 +404,4 @@ def yield_address() -> int:
 
 if hasattr(os, "register_at_fork"):
     # A forked child inherits the workers but not their threads.
-    os.register_at_fork(after_in_child=_cached_workers.cache_clear)
+    os.register_at_fork(after_in_child=_cached_pool.cache_clear)

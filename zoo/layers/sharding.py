@@ -92,7 +92,7 @@ def map_shards(work: Callable[[slice], R], parts: Sequence[slice], threads: int)
     """``work(shard)`` for some shards, in up to ``threads`` threads; results in the order of the shards."""
     if min(threads, len(parts)) <= 1:
         return list(map(work, parts))
-    from zoo.kernels.threadpool import worker_threads  # imports Numba
+    from zoo.kernels.threadpool import thread_pool  # imports Numba
 
     waiting = deque(enumerate(parts))
     results: list[Any] = [None] * len(parts)
@@ -105,7 +105,7 @@ def map_shards(work: Callable[[slice], R], parts: Sequence[slice], threads: int)
                 return
             results[index] = work(rows)
 
-    workers = worker_threads(min(threads, len(parts)))
+    workers = thread_pool(min(threads, len(parts)))
     # Settings of the caller's context, such as `pure_python()` and NumPy's errstate, hold in the threads too.
     futures = [workers.submit(partial(copy_context().run, run_tasks)) for _ in range(workers.count)]
     try:

@@ -169,7 +169,9 @@ class Call(NamedTuple):
     mismatch: str = ""
 
 
-def compile_step(stack: Stack, readout_loss: Any, arguments: StepArguments) -> SpecialisedStep | None:
+def compile_training_step(
+    stack: Stack, readout_loss: Any, arguments: StepArguments
+) -> SpecialisedStep | None:
     """Compile the step for arguments of these types.
 
     None if a kernel was not called from Python yet with the types that the one before it returns, or does not
@@ -423,7 +425,9 @@ class CompiledStep:
     def _step_for(self, batch_loss: BatchLoss, arguments: StepArguments) -> SpecialisedStep | None:
         kind = *_batch_kind(batch_loss), arguments.read_steps is None
         if kind not in self._steps:
-            self._steps[kind] = compile_step(self._stack, batch_loss.kernels.loss_and_grad, arguments)
+            self._steps[kind] = compile_training_step(
+                self._stack, batch_loss.kernels.loss_and_grad, arguments
+            )
         return self._steps[kind]
 
     def _aux_inputs(self, run: BatchRun, rows: slice) -> tuple[tuple[Array, ...], ...] | None:

@@ -1,4 +1,4 @@
-"""The reference of both passes: a cell's step, and reverse mode over its graph, in plain NumPy and float64.
+"""The reference implementation of both passes: the graph of the step and its gradient, in NumPy and float64.
 
 The reference shares the equations and the derivative rules with the kernels, and the algorithms of ``solve``
 and ``expm``, run as plain Python. It shares no schedule, fusion, stored intermediates or compiled code. Each

@@ -91,10 +91,10 @@ def _show_graph(component: Component, input_size: int, hidden_size: int) -> None
             f"`zoo show {component.name} --source` prints them."
         )
         return
-    from zoo.cli.plan_page import plan_lines
+    from zoo.cli.show_graph import graph_lines
     from zoo.compiler.explain import explain
 
-    echo("\n".join(plan_lines(explain(component), input_size, hidden_size)))
+    echo("\n".join(graph_lines(explain(component), input_size, hidden_size)))
 
 
 def _show_source(component: Component) -> None:

@@ -23,7 +23,7 @@ from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.structural_ops import X
 from zoo.compiler.passes.autodiff import StepGradient
-from zoo.compiler.schedule.fusion import Storage
+from zoo.compiler.schedule.fusion import ArrayLayout
 from zoo.compiler.schedule.phases import Item, MatmulItem
 from zoo.compiler.schedule.sections import PassSchedule
 
@@ -37,17 +37,17 @@ class DecodeEmitter(PassEmitter):
     """
 
     def __init__(self, step_gradient: StepGradient, schedule: PassSchedule, value_names: ValueNames) -> None:
-        taken = ("kept", "prepare", "advance")
+        taken = ("workspace", "prepare", "advance")
         super().__init__("decode", step_gradient.step_graph, schedule, value_names, taken)
         self.input_weights: dict[Node, str] = {}
         self.zero_biases: dict[str, Node] = {}
         step_graph, names = self.step_graph, self.leaf_names
         for name, node in {**step_graph.params, **step_graph.buffers}.items():
-            self.bind(node, names["{}", name], Storage.SHARED)
+            self.bind(node, names["{}", name], ArrayLayout.SHARED)
         for name, node in step_graph.states.items():
-            self.bind(node, names["{}_before", name], Storage.BATCH)
+            self.bind(node, names["{}_before", name], ArrayLayout.BATCH)
         for name, node in {**step_graph.inputs, "x": step_graph.x}.items():
-            self.bind(node, names["{}_all", name], Storage.BATCH)
+            self.bind(node, names["{}_all", name], ArrayLayout.BATCH)
 
     def _write_item(self, writer: Writer, item: Item, section: str) -> None:
         if isinstance(item, MatmulItem) and item.node.inputs[0].op == X:
@@ -95,7 +95,7 @@ def decode_source(
     constants = constant_arrays(emitter)
     advance = emitter.with_prologue([*_dense_input(emitter, step), *step, *_copy_states(emitter)])
     words = identifiers_in(advance)
-    kept = [name for name in dict.fromkeys(_array_names(emitter)) if name in words]
+    workspace = [name for name in dict.fromkeys(_array_names(emitter)) if name in words]
     arrays = Writer()
     for line in [*allocations(emitter), *flat_arrays(emitter, words | identifiers_in([*once, *constants]))]:
         arrays.line(line)
@@ -109,9 +109,14 @@ def decode_source(
             f"def prepare(params, x, state{inputs}):",
             *unpack_arguments(emitter),
             *emitter.with_prologue(body),
-            f"    return {y}.reshape(1, 1, -1), {as_tuple(kept)}",
+            f"    return {y}.reshape(1, 1, -1), {as_tuple(workspace)}",
         ],
-        ["@zoo.njit(inline=True)", "def advance(kept):", f"    {unpack(kept, 'kept')}", *advance],
+        [
+            "@zoo.njit(inline=True)",
+            "def advance(workspace):",
+            f"    {unpack(workspace, 'workspace')}",
+            *advance,
+        ],
     ]
 
 
@@ -153,6 +158,6 @@ def _array_names(emitter: DecodeEmitter) -> Iterator[str]:
     yield from emitter.zero_biases
     yield from emitter.packed.values()
     for array in emitter.arrays.values():
-        if array.storage != Storage.SCALAR and array.name != emitter.leaf_names["{}_all", "x"]:
+        if array.layout != ArrayLayout.SCALAR and array.name != emitter.leaf_names["{}_all", "x"]:
             yield array.name
             yield f"{array.name}_flat"

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from zoo.compiler.codegen.storage import BLOCK, BLOCK_OF_ALL, ArrayVar, StorageMap
+from zoo.compiler.codegen.array_variables import BLOCK, BLOCK_OF_ALL, ArrayVar, FunctionVariables
 from zoo.compiler.codegen.writer import ARRAY_SUFFIXES, Names, NumberVars, Writer
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.graph import Node, view_of
 from zoo.compiler.ir.structural_ops import TRANSPOSE, transpose_last
-from zoo.compiler.schedule.fusion import Storage
+from zoo.compiler.schedule.fusion import ArrayLayout
 from zoo.compiler.schedule.sections import PassSchedule
 
-_SUFFIXES = {Storage.STEPS: "_all", Storage.BATCH: "_now", Storage.ROW: "_here", Storage.SHARED: ""}
+_SUFFIXES = {
+    ArrayLayout.STEPS: "_all",
+    ArrayLayout.BATCH: "_now",
+    ArrayLayout.ROW: "_here",
+    ArrayLayout.SHARED: "",
+}
 
 
-class EmitContext(StorageMap):
+class EmitContext(FunctionVariables):
     """Names, arrays and collected lines of one kernel, for the emitters of its parts.
 
     Args:
@@ -78,11 +83,11 @@ class EmitContext(StorageMap):
         first = [*(("{}", name) for name in params), *(("{}_0", name) for name in states)]
         return self.leaf_names[first[0]]
 
-    def _preferred_name(self, node: Node, storage: Storage) -> str:
-        return f"{self._base_name(node)}{_SUFFIXES[storage]}"
+    def _preferred_name(self, node: Node, layout: ArrayLayout) -> str:
+        return f"{self._base_name(node)}{_SUFFIXES[layout]}"
 
-    def _allocate(self, node: Node, storage: Storage) -> ArrayVar:
-        array = super()._allocate(node, storage)
+    def _allocate(self, node: Node, layout: ArrayLayout) -> ArrayVar:
+        array = super()._allocate(node, layout)
         if node.op.sums_rows:
             self.zeroed.add(array.name)
         return array

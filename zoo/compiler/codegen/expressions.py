@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from zoo.compiler.codegen.array_variables import FunctionVariables
 from zoo.compiler.codegen.emit_context import EmitContext
-from zoo.compiler.codegen.storage import StorageMap
 from zoo.compiler.ir.elementwise_ops import COPY
 from zoo.compiler.ir.graph import Node, view_of
 from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.schedule.fusion import Storage
+from zoo.compiler.schedule.fusion import ArrayLayout
 
 # Precedence of operators; an atom needs no parentheses anywhere.
 COMPARISON, SUM, TERM, SIGN, POWER, ATOM = range(6)
@@ -48,13 +48,13 @@ class Expressions:
     """The expressions of one loop; subclasses define the language.
 
     Args:
-        storage: Variables and arrays.
+        variables: Variables and arrays.
         body: Values that the loop computes.
         stored: Values that it stores.
     """
 
-    def __init__(self, storage: StorageMap, body: Iterable[Node], stored: Iterable[Node]) -> None:
-        self.storage = storage
+    def __init__(self, variables: FunctionVariables, body: Iterable[Node], stored: Iterable[Node]) -> None:
+        self.variables = variables
         self.texts: dict[Node, ExprText] = {}
         self.use_counts = self._count_uses(body, stored)
 
@@ -69,7 +69,7 @@ class Expressions:
         if self._is_inlined(node, expression):
             self.texts[node] = expression
             return None
-        name = self.storage.variable(node)
+        name = self.variables.variable(node)
         self.texts[node] = ExprText(name)
         return self.assignment(node, name, expression.text)
 
@@ -81,7 +81,7 @@ class Expressions:
             return self.number(node.value)
         view = view_of(node)
         assert view is not None  # every other value is a variable
-        return ExprText(self.storage.variable(view.base))
+        return ExprText(self.variables.variable(view.base))
 
     def stored(self, node: Node) -> str:
         """The expression that is stored: a boolean becomes one or zero."""
@@ -107,9 +107,9 @@ class Expressions:
         raise NotImplementedError
 
     def _is_inlined(self, node: Node, expression: ExprText) -> bool:
-        storage = self.storage
-        is_scalar = storage.has_array(node) and storage.array_of(node).storage == Storage.SCALAR
-        has_name = is_scalar or node in storage.step_graph.names
+        variables = self.variables
+        is_scalar = variables.has_array(node) and variables.array_of(node).layout == ArrayLayout.SCALAR
+        has_name = is_scalar or node in variables.step_graph.names
         return self.use_counts.get(node, 0) <= 1 and not has_name and expression.operations <= _MAX_OPERATIONS
 
     def _expression(self, node: Node) -> ExprText:

@@ -18,9 +18,7 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from zoo.compiler.codegen.emit_context import EmitContext
-from zoo.compiler.codegen.expressions import PythonExpressions
-from zoo.compiler.codegen.storage import (
+from zoo.compiler.codegen.array_variables import (
     ArrayAccess,
     LoopAxis,
     access_to_sum,
@@ -29,12 +27,14 @@ from zoo.compiler.codegen.storage import (
     collect_stores,
     merged_axes,
 )
+from zoo.compiler.codegen.emit_context import EmitContext
+from zoo.compiler.codegen.expressions import PythonExpressions
 from zoo.compiler.codegen.writer import Writer
 from zoo.compiler.ir.dims import ONE, ZERO
 from zoo.compiler.ir.graph import Node, contiguous
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import ROW_SUM
-from zoo.compiler.schedule.fusion import FusedLoop, Storage
+from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop
 
 
 def write_loop(loop: FusedLoop, context: EmitContext, writer: Writer) -> None:
@@ -253,7 +253,7 @@ class _LoopNestEmitter:
             array = self.context.array_of(node)
             if node.op == ROW_SUM or self._is_written_once(node):
                 continue
-            if array.storage == Storage.SCALAR:
+            if array.layout == ArrayLayout.SCALAR:
                 self.writer.line(f"{array.name} = {self._initial_value(node)}")
                 continue
             with self.writer.block(f"for j in range({array.width}):"):
@@ -264,7 +264,7 @@ class _LoopNestEmitter:
 
     def _is_local(self, node: Node) -> bool:
         """Whether a sum accumulates in a variable of the innermost loop before it goes to an array."""
-        is_array = self.context.array_of(node).storage != Storage.SCALAR
+        is_array = self.context.array_of(node).layout != ArrayLayout.SCALAR
         return bool(self.axes) and is_array and self.targets[node].strides[self.axes[-1].axis] == ZERO
 
     def _is_written_once(self, node: Node) -> bool:
@@ -279,7 +279,9 @@ class _LoopNestEmitter:
             self.writer.line(f"{name} = {self._initial_value(node)}")
             return name
         array = self.context.array_of(node)
-        return array.name if array.storage == Storage.SCALAR else self._element(self.targets[node], indices)
+        return (
+            array.name if array.layout == ArrayLayout.SCALAR else self._element(self.targets[node], indices)
+        )
 
     def _write_sums(self, indices: Mapping[int, str]) -> None:
         """Store the sums that accumulated in variables."""

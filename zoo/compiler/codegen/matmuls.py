@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from zoo.compiler.codegen.array_variables import BLOCK, ArrayVar
 from zoo.compiler.codegen.emit_context import EmitContext
-from zoo.compiler.codegen.storage import BLOCK, ArrayVar
 from zoo.compiler.codegen.writer import Writer, identifiers_in
 from zoo.compiler.ir.dims import as_dim, product
 from zoo.compiler.ir.graph import Node, View, view_of
@@ -23,7 +23,7 @@ from zoo.compiler.ir.structural_ops import (
     X,
     transpose_last,
 )
-from zoo.compiler.schedule.fusion import Storage
+from zoo.compiler.schedule.fusion import ArrayLayout
 
 
 def write_matmul(context: EmitContext, writer: Writer, node: Node, section: str) -> None:
@@ -50,7 +50,7 @@ def _write_projection(context: EmitContext, writer: Writer, node: Node) -> None:
     array = context.array_of(node)
     context.assigned.add(array.name)
     bias = array_name(context, base[0]) if base else f"np.zeros({node.shape[0]}, {context.like}.dtype)"
-    if array.storage == Storage.STEPS:
+    if array.layout == ArrayLayout.STEPS:
         writer.line(f"{array.name} = kernels.project({context.x}, {matrix(context, w)}, {bias})")
         return
     weights = _as_variable(context, writer, "weights", matrix(context, w))
@@ -118,7 +118,7 @@ def _write_dot(context: EmitContext, writer: Writer, node: Node, section: str) -
     left, right = (_as_rows(array, each, node, all_steps) for array, each in ((source, a), (target, node)))
     if node.op == DOT_HEADS:
         call = f"kernels.add_matmul_heads({left}, {view.offset}, {panels}, {right}, 0, {node.shape[1]})"
-    elif view.is_whole or source.storage == Storage.SHARED:
+    elif view.is_whole or source.layout == ArrayLayout.SHARED:
         call = f"kernels.add_matmul({left}, {panels}, {right})"
     else:
         call = f"kernels.add_matmul_offset({left}, {view.offset}, {panels}, {right}, 0, {node.shape[-1]})"
@@ -126,7 +126,7 @@ def _write_dot(context: EmitContext, writer: Writer, node: Node, section: str) -
 
 
 def _write_zeros(context: EmitContext, writer: Writer, target: ArrayVar, all_steps: bool) -> None:
-    if target.storage == Storage.BATCH or (target.storage == Storage.STEPS and target.time is BLOCK):
+    if target.layout == ArrayLayout.BATCH or (target.layout == ArrayLayout.STEPS and target.time is BLOCK):
         writer.line(f"{target.active_steps if all_steps else target.current_step}.fill(0)")
     else:
         context.zeroed.add(target.name)
@@ -135,7 +135,7 @@ def _write_zeros(context: EmitContext, writer: Writer, target: ArrayVar, all_ste
 def _as_rows(array: ArrayVar, value: Node, product_node: Node, all_steps: bool) -> str:
     """An operand or the result of a product as a matrix; leading axes become more rows."""
     heads = product_node.op == DOT_HEADS
-    if array.storage == Storage.SHARED:
+    if array.layout == ArrayLayout.SHARED:
         return f"{array.name}.reshape(-1, {array.width if heads else value.shape[-1]})"
     if heads or product(value.shape[:-1]) == as_dim(1):
         return array.as_matrix(all_steps)

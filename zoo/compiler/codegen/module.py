@@ -8,17 +8,17 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from zoo.compiler.codegen.array_variables import BLOCK, ArrayVar
 from zoo.compiler.codegen.emit_context import EmitContext
 from zoo.compiler.codegen.loops import write_loop
 from zoo.compiler.codegen.matmuls import pack_lines, write_matmul
-from zoo.compiler.codegen.storage import BLOCK, ArrayVar
 from zoo.compiler.codegen.writer import Writer, identifiers_in, literal
 from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Node, Shape, view_of
 from zoo.compiler.ir.structural_ops import ARRAY, EYE, SIZE
 from zoo.compiler.passes.autodiff import StepGradient
-from zoo.compiler.schedule.fusion import Storage
+from zoo.compiler.schedule.fusion import ArrayLayout
 from zoo.compiler.schedule.phases import Item, MatmulItem, RowLoops
 from zoo.compiler.schedule.sections import PassSchedule
 from zoo.errors import DefinitionError
@@ -100,7 +100,7 @@ def allocations(context: EmitContext) -> Iterator[str]:
 def _allocation(context: EmitContext, array: ArrayVar, shape: Shape) -> str:
     if array.name in context.zeroed:
         return f"np.zeros({_shape_text(array, shape)}, {context.like}.dtype)"
-    if array.storage == Storage.STEPS:
+    if array.layout == ArrayLayout.STEPS:
         steps = "span" if array.time is BLOCK else "steps"
         return f"kernels.empty_sequence({steps}, batch, {array.width}, {context.like})"
     return f"np.empty({_shape_text(array, shape)}, {context.like}.dtype)"
@@ -110,7 +110,7 @@ def flat_arrays(context: EmitContext, words: Collection[str]) -> Iterator[str]:
     """The lines that flatten shared arrays whose flat names are among the words."""
     for array in context.arrays.values():
         flat = f"{array.name}_flat"
-        if array.storage == Storage.SHARED and flat in words and array.name not in context.assigned:
+        if array.layout == ArrayLayout.SHARED and flat in words and array.name not in context.assigned:
             yield f"{flat} = {array.name}.reshape(-1)"
 
 
@@ -136,13 +136,13 @@ def constant_arrays(context: EmitContext) -> list[str]:
 
 
 def _shape_text(array: ArrayVar, shape: Shape) -> str:
-    if array.storage == Storage.SHARED:
+    if array.layout == ArrayLayout.SHARED:
         return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
     return {
-        Storage.STEPS: f"(steps, batch, {array.width})",
-        Storage.BATCH: f"(batch, {array.width})",
-        Storage.ROW: f"{array.width}",
-    }[array.storage]
+        ArrayLayout.STEPS: f"(steps, batch, {array.width})",
+        ArrayLayout.BATCH: f"(batch, {array.width})",
+        ArrayLayout.ROW: f"{array.width}",
+    }[array.layout]
 
 
 def _solve(dim: Dim, letter: str, length: str) -> Iterator[str]:
@@ -177,10 +177,10 @@ class PassEmitter(EmitContext):
             return
         arrays = self._arrays_of(item)
         with self._time_loop(writer, section, arrays), writer.block("for row in range(batch):"):
-            for time in dict.fromkeys(array.time for array in arrays if array.storage == Storage.STEPS):
+            for time in dict.fromkeys(array.time for array in arrays if array.layout == ArrayLayout.STEPS):
                 writer.line(time.row_assignment())
             for array in arrays:
-                if array.storage in (Storage.STEPS, Storage.BATCH):
+                if array.layout in (ArrayLayout.STEPS, ArrayLayout.BATCH):
                     writer.line(f"{array.row} = {array.row_expression()}")
             self._write_loops(writer, item)
 
@@ -244,12 +244,12 @@ def unpack_arguments(emitter: PassEmitter) -> list[str]:
 def _bind_leaves(emitter: PassEmitter) -> None:
     step_graph, names = emitter.step_graph, emitter.leaf_names
     for name, node in {**step_graph.params, **step_graph.buffers}.items():
-        emitter.bind(node, names["{}", name], Storage.SHARED)
+        emitter.bind(node, names["{}", name], ArrayLayout.SHARED)
     for name, node in step_graph.states.items():
-        emitter.bind(node, names["{}_before", name], Storage.BATCH)
+        emitter.bind(node, names["{}_before", name], ArrayLayout.BATCH)
     for name, node in step_graph.inputs.items():
-        emitter.bind(node, names["{}_all", name], Storage.STEPS)
-    emitter.bind(step_graph.x, names["{}_all", "x"], Storage.STEPS)
+        emitter.bind(node, names["{}_all", name], ArrayLayout.STEPS)
+    emitter.bind(step_graph.x, names["{}_all", "x"], ArrayLayout.STEPS)
 
 
 def _flatten_rows(emitter: PassEmitter, body: list[str]) -> list[str]:
@@ -339,20 +339,20 @@ def backward_source(
     _bind_leaves(emitter)
     for array in tape:
         for node in array.nodes:
-            emitter.bind(node, array.name, Storage.STEPS)
+            emitter.bind(node, array.name, ArrayLayout.STEPS)
         for name in array.states:
             before, initial = names["{}_before", name], names["{}_0", name]
             emitter.trajectories[before] = (initial, array.name)
             emitter.states_before[before] = f"{before} = {array.name}[time - 1] if time > 0 else {initial}"
-    emitter.bind(step_gradient.dy, "dy", Storage.STEPS)
+    emitter.bind(step_gradient.dy, "dy", ArrayLayout.STEPS)
     for name, node in step_gradient.dstate_out.items():
-        emitter.bind(node, names["d{}", name], Storage.BATCH)
+        emitter.bind(node, names["d{}", name], ArrayLayout.BATCH)
     for name, gradient in step_gradient.dstate_in.items():
         if gradient is not None:
-            new = emitter.bind(gradient, names["d{}_before", name], Storage.BATCH)
+            new = emitter.bind(gradient, names["d{}_before", name], ArrayLayout.BATCH)
             emitter.shapes[new.name] = gradient.shape
     if step_gradient.dx is not None:
-        emitter.bind(step_gradient.dx, "dx", Storage.STEPS)
+        emitter.bind(step_gradient.dx, "dx", ArrayLayout.STEPS)
     return _backward_lines(step_gradient, emitter, tape)
 
 

@@ -328,10 +328,10 @@ class View:
     @property
     def is_whole(self) -> bool:
         """Whether it is all of its base, in order."""
-        return self.is_window and self.offset == ZERO and product(self.shape) == product(self.base.shape)
+        return self.is_contiguous and self.offset == ZERO and product(self.shape) == product(self.base.shape)
 
     @property
-    def is_window(self) -> bool:
+    def is_contiguous(self) -> bool:
         """Whether it is contiguous."""
         pairs = zip(self.strides, contiguous(self.shape), self.shape, strict=True)
         return all(stride == expected or length == ONE for stride, expected, length in pairs)
@@ -385,5 +385,5 @@ def reshape_strides(shape: Shape, strides: Strides, new: Shape) -> Strides | Non
 
 
 def _evaluate_generic(lengths: Iterable[Dim]) -> Fraction:
-    """A product for comparisons. ``H - I`` is meant for an H above I, so its sign is ignored."""
+    """The absolute value of a product: the sizes used here may make ``H - I`` negative."""
     return abs(product(lengths).evaluate(GENERIC_SIZES))

@@ -63,7 +63,7 @@ def _contiguous(operand: Node, user: Node) -> Node:
     shared = level == Level.ONCE
     if (
         view is None
-        or not view.is_window
+        or not view.is_contiguous
         or view.base.op in _NOT_STORED
         or (view.base.level == Level.ONCE) != shared
     ):
@@ -82,7 +82,7 @@ def _whole_matrix(w: Node) -> Node:
     inner = ops.transpose_last(w) if w.op == TRANSPOSE else w
     for each in (w, inner):
         view = view_of(each)
-        if (view is not None and view.is_window and view.base.op in _MATRIX_BASES) or is_computed(each):
+        if (view is not None and view.is_contiguous and view.base.op in _MATRIX_BASES) or is_computed(each):
             return w
     return copy(w)
 

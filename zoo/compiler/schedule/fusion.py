@@ -10,7 +10,7 @@ from zoo.compiler.ir.graph import Node, Shape, View, contiguous, view_of
 from zoo.compiler.ir.op_table import Kind
 
 
-class Storage(enum.Enum):
+class ArrayLayout(enum.Enum):
     """Kind of array that holds a value."""
 
     SHARED = "one array for all steps and sequences"
@@ -44,14 +44,14 @@ def is_scalar(node: Node) -> bool:
     return product(node.shape) == as_dim(1)
 
 
-def fused_loops(nodes: list[Node], storage: dict[Node, Storage]) -> list[FusedLoop]:
+def fused_loops(nodes: list[Node], layouts: dict[Node, ArrayLayout]) -> list[FusedLoop]:
     """Fuse the values of one phase into loops.
 
     Args:
         nodes: The values, inputs first.
-        storage: Arrays of values; extended by those that one loop stores for another.
+        layouts: Kinds of arrays of values; extended by those that one loop stores for another.
     """
-    builder = _LoopBuilder(storage)
+    builder = _LoopBuilder(layouts)
     for node in nodes:
         builder.add(node)
     builder.add_stores()
@@ -61,8 +61,8 @@ def fused_loops(nodes: list[Node], storage: dict[Node, Storage]) -> list[FusedLo
 class _LoopBuilder:
     """Puts each value into the first loop of its shape where its inputs are available."""
 
-    def __init__(self, storage: dict[Node, Storage]) -> None:
-        self.storage = storage
+    def __init__(self, layouts: dict[Node, ArrayLayout]) -> None:
+        self.layouts = layouts
         self.loops: list[FusedLoop] = []
         self.closed: set[int] = set()
         self.loop_of: dict[Node, int] = {}  # index of the loop that computes a value
@@ -88,7 +88,7 @@ class _LoopBuilder:
             last = max(last, index)
             start = start + operand.shape[node.attr]
         self.loop_of[node] = last
-        self.storage.setdefault(node, Storage.ROW)
+        self.layouts.setdefault(node, ArrayLayout.ROW)
 
     def _first_loop(self, node: Node, shape: Shape) -> int:
         """The first loop in which all inputs of a value are available."""
@@ -129,17 +129,17 @@ class _LoopBuilder:
                 self._store(operand, index)
         for node in self.loop_of:
             if node.op.kind in (Kind.REDUCTION, Kind.SCAN):
-                self.storage.setdefault(node, Storage.SCALAR if is_scalar(node) else Storage.ROW)
+                self.layouts.setdefault(node, ArrayLayout.SCALAR if is_scalar(node) else ArrayLayout.ROW)
         for node, index in self.loop_of.items():
-            if node in self.storage and node.op.kind not in _STORED_BY_THEIR_LOOPS:
+            if node in self.layouts and node.op.kind not in _STORED_BY_THEIR_LOOPS:
                 strides = contiguous(node.shape)
                 self.loops[index].stores.append((node, View(node, ZERO, strides, node.shape)))
 
     def _store(self, operand: Node, index: int) -> None:
         """Give an operand of a loop an array if it does not stay a variable of that loop."""
         view = view_of(operand)
-        if view is None or view.base not in self.loop_of or view.base in self.storage:
+        if view is None or view.base not in self.loop_of or view.base in self.layouts:
             return
         base = view.base
         if operand is not base or self.loop_of[base] != index or base.op.kind is Kind.SCAN:
-            self.storage[base] = Storage.SCALAR if is_scalar(base) else Storage.ROW
+            self.layouts[base] = ArrayLayout.SCALAR if is_scalar(base) else ArrayLayout.ROW

@@ -10,7 +10,7 @@ from zoo.compiler.ir.graph import Node, view_of
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import ROW_SUM, X
 from zoo.compiler.passes.insert_copies import is_computed
-from zoo.compiler.schedule.fusion import FusedLoop, Storage, fused_loops
+from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop, fused_loops
 
 
 @dataclass
@@ -36,11 +36,11 @@ class Section:
 
     Args:
         items: Loops and products, in order.
-        storage: Arrays of the values that are stored.
+        layouts: Kinds of arrays of the values that are stored.
     """
 
     items: list[Item]
-    storage: Mapping[Node, Storage]
+    layouts: Mapping[Node, ArrayLayout]
 
 
 # Gates could overwrite their pre-activations, which nothing reads any more: a third less memory for an LSTM.
@@ -48,8 +48,8 @@ class Section:
 # tell that they are disjoint: 28.1 ns for a unit, where separate arrays take 6.2.
 def plan_section(
     nodes: Collection[Node],
-    stored: Mapping[Node, Storage],
-    matmul_storage: Storage,
+    stored: Mapping[Node, ArrayLayout],
+    matmul_layout: ArrayLayout,
     shares: Mapping[Node, Node],
 ) -> Section:
     """Schedule the computation of some values.
@@ -57,32 +57,32 @@ def plan_section(
     Args:
         nodes: Values to compute, inputs first; views are skipped.
         stored: Arrays of the values that other sections read.
-        matmul_storage: Kind of array for operands and results of products.
+        matmul_layout: Kind of array for operands and results of products.
         shares: Values that share the array of another: a sum accumulates in place.
     """
     computed = [node for node in nodes if is_computed(node)]
     inside = set(computed)
     phases = _phases(computed)
-    storage = dict(stored)
+    layouts = dict(stored)
     users = _users(computed)
     for node in computed:
-        if node not in storage and _leaves_phase(node, users.get(node, ()), phases):
-            storage[node] = matmul_storage
+        if node not in layouts and _leaves_phase(node, users.get(node, ()), phases):
+            layouts[node] = matmul_layout
     for base, node in shares.items():
-        if base in phases and node in storage:
-            storage[base] = storage[node]
+        if base in phases and node in layouts:
+            layouts[base] = layouts[node]
     items: list[Item] = []
     by_phase: list[list[Node]] = [[] for _ in range(max(phases.values(), default=-1) + 1)]
     for node in computed:
         by_phase[phases[node]].append(node)
     for phase in by_phase:
         matmuls = [
-            node for node in phase if is_matmul_item(node) or _sums_stored_rows(node, inside, matmul_storage)
+            node for node in phase if is_matmul_item(node) or _sums_stored_rows(node, inside, matmul_layout)
         ]
-        loops = fused_loops([node for node in phase if node not in set(matmuls)], storage)
+        loops = fused_loops([node for node in phase if node not in set(matmuls)], layouts)
         items += [RowLoops(loops)] if loops else []
         items += [MatmulItem(node) for node in matmuls]
-    return Section(items, storage)
+    return Section(items, layouts)
 
 
 def is_matmul_item(node: Node) -> bool:
@@ -98,9 +98,9 @@ def _users(computed: Iterable[Node]) -> dict[Node, list[Node]]:
     return users
 
 
-def _sums_stored_rows(node: Node, inside: set[Node], matmul_storage: Storage) -> bool:
+def _sums_stored_rows(node: Node, inside: set[Node], matmul_layout: ArrayLayout) -> bool:
     """Whether a value sums the rows of an array that is complete before the section."""
-    if node.op != ROW_SUM or matmul_storage != Storage.STEPS:
+    if node.op != ROW_SUM or matmul_layout != ArrayLayout.STEPS:
         return False
     view = view_of(node.inputs[0])
     return view is not None and view.is_whole and view.base not in inside

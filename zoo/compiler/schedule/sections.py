@@ -12,16 +12,16 @@ from zoo.compiler.ir.structural_ops import DSTATE_OUT, ROW_SUM, X
 from zoo.compiler.passes.autodiff import StepGradient
 from zoo.compiler.passes.insert_copies import copy, ensure_distinct, insert_copies, is_computed
 from zoo.compiler.passes.simplify import rebuild, rewrite
-from zoo.compiler.schedule.fusion import Storage
+from zoo.compiler.schedule.fusion import ArrayLayout
 from zoo.compiler.schedule.phases import Section, inplace_sums, plan_section, storage_bases
 
 # The sections of a pass in order, and the kind of array for operands and results of their products.
-MATMUL_STORAGE = {
-    "once": Storage.SHARED,
-    "sequence": Storage.STEPS,
-    "step": Storage.BATCH,
-    "after": Storage.STEPS,
-    "final": Storage.SHARED,
+MATMUL_LAYOUTS = {
+    "once": ArrayLayout.SHARED,
+    "sequence": ArrayLayout.STEPS,
+    "step": ArrayLayout.BATCH,
+    "after": ArrayLayout.STEPS,
+    "final": ArrayLayout.SHARED,
 }
 
 
@@ -33,12 +33,12 @@ class PassSchedule:
         sections: In order: ``once``, values of parameters alone; ``sequence``, values of all steps, before
             the loop over time; ``step``, the loop over time; ``after``, values of a block of steps, once the
             loop has passed them; ``final``, values of sums over all steps.
-        storage: Arrays of the values that are stored.
+        layouts: Kinds of arrays of the values that are stored.
         shares: Values that share the array of another.
     """
 
     sections: Mapping[str, Section]
-    storage: Mapping[Node, Storage]
+    layouts: Mapping[Node, ArrayLayout]
     shares: Mapping[Node, Node]
 
 
@@ -151,10 +151,10 @@ def forward_schedule(step_gradient: StepGradient) -> PassSchedule:
     projections = [node for node in rows if node.level == Level.SEQUENCE and node.op.kind is Kind.MATMUL]
     sequence = [node for node in ancestors(projections) if node.level != Level.ONCE]
     step = [node for node in rows if node not in set(sequence)]
-    storage = dict.fromkeys(outputs, Storage.STEPS)
-    storage |= dict.fromkeys(_values_read_by(step, sequence), Storage.STEPS)
-    storage |= dict.fromkeys(_projected_per_step(projections, sequence, outputs), Storage.BATCH)
-    return _schedule(nodes, outputs, {"sequence": sequence, "step": step}, storage)
+    layouts = dict.fromkeys(outputs, ArrayLayout.STEPS)
+    layouts |= dict.fromkeys(_values_read_by(step, sequence), ArrayLayout.STEPS)
+    layouts |= dict.fromkeys(_projected_per_step(projections, sequence, outputs), ArrayLayout.BATCH)
+    return _schedule(nodes, outputs, {"sequence": sequence, "step": step}, layouts)
 
 
 def _projected_per_step(
@@ -181,7 +181,7 @@ def decode_schedule(step_graph: StepGraph) -> PassSchedule:
     outputs = step_graph.outputs
     nodes = ancestors(outputs)
     step = [node for node in nodes if node.level != Level.ONCE]
-    return _schedule(nodes, outputs, {"step": step}, dict.fromkeys(outputs, Storage.BATCH))
+    return _schedule(nodes, outputs, {"step": step}, dict.fromkeys(outputs, ArrayLayout.BATCH))
 
 
 def backward_schedule(step_gradient: StepGradient) -> PassSchedule:
@@ -194,25 +194,25 @@ def backward_schedule(step_gradient: StepGradient) -> PassSchedule:
     step = [node for node in rows if node not in deferred]
     after = [node for node in rows if node in deferred]
     sums = [node for node in nodes if node.op.sums_rows]
-    storage = dict.fromkeys(dstate, Storage.BATCH)
+    layouts = dict.fromkeys(dstate, ArrayLayout.BATCH)
     if step_gradient.dx is not None:
-        storage[step_gradient.dx] = Storage.STEPS
+        layouts[step_gradient.dx] = ArrayLayout.STEPS
     outer_products = [node for node in sums if node.op != ROW_SUM]
-    storage |= dict.fromkeys(_values_read_by([*after, *outer_products], step), Storage.STEPS)
+    layouts |= dict.fromkeys(_values_read_by([*after, *outer_products], step), ArrayLayout.STEPS)
     for node in sums:
-        (after if _sums_after_loop(node, storage, deferred) else step).append(node)
-        storage[node] = Storage.SHARED
-    return _schedule(nodes, outputs, {"step": step, "after": after}, storage)
+        (after if _sums_after_loop(node, layouts, deferred) else step).append(node)
+        layouts[node] = ArrayLayout.SHARED
+    return _schedule(nodes, outputs, {"step": step, "after": after}, layouts)
 
 
-def _sums_after_loop(node: Node, storage: Mapping[Node, Storage], deferred: Collection[Node]) -> bool:
+def _sums_after_loop(node: Node, layouts: Mapping[Node, ArrayLayout], deferred: Collection[Node]) -> bool:
     """Whether a sum over rows is computed after the loop, because all rows are stored anyway."""
     if node.op != ROW_SUM:
         return True
     view = view_of(node.inputs[0])
     if view is None or view.base in deferred:
         return True
-    return view.is_whole and storage.get(view.base) == Storage.STEPS
+    return view.is_whole and layouts.get(view.base) == ArrayLayout.STEPS
 
 
 def _values_read_by(readers: Iterable[Node], section: Iterable[Node]) -> list[Node]:
@@ -222,7 +222,7 @@ def _values_read_by(readers: Iterable[Node], section: Iterable[Node]) -> list[No
 
 
 def _schedule(
-    nodes: list[Node], outputs: list[Node], parts: Mapping[str, list[Node]], storage: dict[Node, Storage]
+    nodes: list[Node], outputs: list[Node], parts: Mapping[str, list[Node]], layouts: dict[Node, ArrayLayout]
 ) -> PassSchedule:
     shared = [node for node in nodes if node.level == Level.ONCE and not node.op.sums_rows]
     of_sums = _dependents_of_sums(nodes)
@@ -232,17 +232,17 @@ def _schedule(
     shares = inplace_sums(nodes, outputs)
     for base, node in shares.items():
         if section_of.get(base) != section_of.get(node):
-            storage[base] = storage[node] = storage.get(base, Storage.STEPS)
+            layouts[base] = layouts[node] = layouts.get(base, ArrayLayout.STEPS)
     readers = [node for part in (*parts.values(), final) for node in part]
-    storage |= dict.fromkeys(_values_read_by(readers, once), Storage.SHARED)
-    storage |= {node: Storage.SHARED for node in outputs if node.level == Level.ONCE}
+    layouts |= dict.fromkeys(_values_read_by(readers, once), ArrayLayout.SHARED)
+    layouts |= {node: ArrayLayout.SHARED for node in outputs if node.level == Level.ONCE}
     parts = {"once": once, **parts, "final": final}
     sections = {
-        name: plan_section(sorted(parts.get(name, ()), key=_index), storage, matmul_storage, shares)
-        for name, matmul_storage in MATMUL_STORAGE.items()
+        name: plan_section(sorted(parts.get(name, ()), key=_index), layouts, matmul_layout, shares)
+        for name, matmul_layout in MATMUL_LAYOUTS.items()
     }
-    all_storage = {node: kind for each in sections.values() for node, kind in each.storage.items()}
-    return PassSchedule(sections, all_storage, shares)
+    all_layouts = {node: kind for each in sections.values() for node, kind in each.layouts.items()}
+    return PassSchedule(sections, all_layouts, shares)
 
 
 def _index(node: Node) -> int:

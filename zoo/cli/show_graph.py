@@ -1,4 +1,4 @@
-"""The plan of the kernels of a cell as text: equations by phase, saved and recomputed values, and costs."""
+"""The kernels of a cell as text: equations by phase, saved and recomputed values, and costs."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from zoo.tables import align
 _TEXT = 52  # column of the notes beside equations
 
 _LEGEND = (
-    "For a state h, h' is the state after the step, dh the gradient by h, and dh' what comes back from the "
-    "step after. (H) @ (H, 4H) is a product of every row with a matrix. A loop runs over the numbers of one "
-    "row, and what it computes without storing never leaves the processor."
+    "For a state h, h' is the state after the step, dh the gradient of h, and dh' the gradient from the next "
+    "step. (H) @ (H, 4H) is the product of a vector of every sequence and a matrix. A loop runs over the "
+    "elements of one sequence. Values that are not stored stay in registers."
 )
 _FORWARD_TITLES = {
     "once": "once, from parameters alone",
     "sequence": "for all steps together, before the loop over time",
     "step": "at every step",
-    "after": "for some steps together, once they are done",
+    "after": "for a block of steps together, after these steps",
     "final": "once, at the end",
 }
 _BACKWARD_TITLES = {
     **_FORWARD_TITLES,
     "step": "at every step, from the last to the first",
-    "after": "for some steps together, once the loop is through them",
+    "after": "for a block of steps together, after the loop over them",
     "final": "once, from sums over all steps",
 }
 
 
-def plan_lines(explanation: Explanation, input_size: int, hidden_size: int) -> Iterator[str]:
-    """The lines of the plan.
+def graph_lines(explanation: Explanation, input_size: int, hidden_size: int) -> Iterator[str]:
+    """The lines of ``zoo show --graph``.
 
     Args:
         explanation: The explanation of the kernels.
@@ -51,10 +51,10 @@ def plan_lines(explanation: Explanation, input_size: int, hidden_size: int) -> I
     yield ""
     yield from indent(textwrap.wrap(_LEGEND, WIDTH))
     yield from ("", bold("Forward"), *_sections(explanation.forward, _FORWARD_TITLES))
-    yield from ("", bold("Kept for the way back, of every step and row"), *indent(_kept(explanation)))
+    yield from ("", bold("Saved for backward, for every step and sequence"), *indent(_saved(explanation)))
     yield from ("", bold("Backward"), *_sections(explanation.backward, _BACKWARD_TITLES))
-    yield from ("", bold("Computed again on the way back"), *indent(_recomputed(explanation)))
-    yield from ("", bold(f"One step of one row, for I={input_size} and H={hidden_size}"))
+    yield from ("", bold("Recomputed in the backward pass"), *indent(_recomputed(explanation)))
+    yield from ("", bold(f"One step of one sequence, for I={input_size} and H={hidden_size}"))
     yield from indent(_costs(explanation, {"I": input_size, "H": hidden_size}))
 
 
@@ -68,7 +68,7 @@ def _sections(sections: Iterable[SectionEquations], titles: dict[str, str]) -> I
 
 def _work(work: Item) -> Iterator[str]:
     if isinstance(work, LoopEquations):
-        yield f"one loop over {work.shape}" if work.shape != "()" else "one number"
+        yield f"one loop over {work.shape}" if work.shape != "()" else "one element"
         for equation in work.equations:
             yield f"  {_line(equation.text, *_marks(equation), width=_TEXT - 2)}"
         return
@@ -81,15 +81,15 @@ def _line(text: str, *notes: str, width: int) -> str:
 
 
 def _marks(equation: Equation) -> list[str]:
-    return ["kept"] * equation.saved + ["again"] * equation.recomputed
+    return ["saved"] * equation.saved + ["recomputed"] * equation.recomputed
 
 
-def _kept(explanation: Explanation) -> list[str]:
+def _saved(explanation: Explanation) -> list[str]:
     rows = [
-        [kept.name, format_dim(kept.elements), "which is the output" if kept.is_output else ""]
-        for kept in explanation.saved
+        [value.name, format_dim(value.elements), "which is the output" if value.is_output else ""]
+        for value in explanation.saved
     ]
-    return align([*rows, ["in all", format_dim(explanation.saved_elements), "numbers"]])
+    return align([*rows, ["total", format_dim(explanation.saved_elements), "elements"]])
 
 
 def _recomputed(explanation: Explanation) -> list[str]:
@@ -98,12 +98,12 @@ def _recomputed(explanation: Explanation) -> list[str]:
 
 
 def _costs(explanation: Explanation, sizes: dict[str, int]) -> list[str]:
-    bytes_kept = as_dim(4) * explanation.saved_elements
+    saved_bytes = as_dim(4) * explanation.saved_elements
     rows = [
         *_cost_rows("forward", explanation.forward_cost),
         *_cost_rows("backward", explanation.backward_cost),
-        ("kept", "bytes in float32", bytes_kept),
-        ("", "bytes in float64", as_dim(2) * bytes_kept),
+        ("saved", "bytes in float32", saved_bytes),
+        ("", "bytes in float64", as_dim(2) * saved_bytes),
     ]
     return align(
         [[when, what, format_dim(dim), f"{int(dim.evaluate(sizes)):,}"] for when, what, dim in rows],
@@ -114,7 +114,7 @@ def _costs(explanation: Explanation, sizes: dict[str, int]) -> list[str]:
 def _cost_rows(when: str, cost: Cost) -> list[tuple[str, str, Dim]]:
     return [
         (when, "flops in products", cost.products),
-        ("", "the same where x is tokens", cost.by_tokens),
+        ("", "the same for tokens", cost.by_tokens),
         ("", "element-wise operations", cost.arithmetic),
-        ("", "values of tanh, exp and the like", cost.functions),
+        ("", "values of tanh, exp and similar functions", cost.functions),
     ]

@@ -1,4 +1,4 @@
-"""Storage of values: variables, arrays, and addresses of elements in nested loops, in any language."""
+"""Variables and arrays of a generated function, and addresses of elements in nested loops."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.dims import ONE, ZERO, Dim, product
 from zoo.compiler.ir.graph import Node, Shape, Strides, View, contiguous, view_of
 from zoo.compiler.ir.structural_ops import ARRAY, EYE, SIZE
-from zoo.compiler.schedule.fusion import FusedLoop, Storage
+from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop
 from zoo.compiler.schedule.sections import PassSchedule
 
 
@@ -57,40 +57,40 @@ class ArrayVar:
 
     Args:
         name: Variable.
-        storage: Kind of array.
+        layout: Kind of array.
         width: Elements of a row, or of the whole array if it is shared.
         time: Position of its steps, if it has a row for each.
     """
 
     name: str
-    storage: Storage
+    layout: ArrayLayout
     width: Dim
     time: TimeIndexing = ALL_STEPS
 
     @property
     def row(self) -> str:
         """Variable of a row in a loop over rows."""
-        if self.storage in (Storage.ROW, Storage.SCALAR):
+        if self.layout in (ArrayLayout.ROW, ArrayLayout.SCALAR):
             return self.name
-        return f"{self.name}_flat" if self.storage == Storage.SHARED else f"{self.name}_row"
+        return f"{self.name}_flat" if self.layout == ArrayLayout.SHARED else f"{self.name}_row"
 
     def row_expression(self) -> str:
         """Expression for the row of step ``time`` and sequence ``row``, or of sequence ``row``."""
-        return f"kernels.row({self.name}, {self.time.row if self.storage == Storage.STEPS else 'row'})"
+        return f"kernels.row({self.name}, {self.time.row if self.layout == ArrayLayout.STEPS else 'row'})"
 
     @property
     def current_step(self) -> str:
         """Expression for the rows of step ``time``."""
-        return f"{self.name}[{self.time.step}]" if self.storage == Storage.STEPS else self.name
+        return f"{self.name}[{self.time.step}]" if self.layout == ArrayLayout.STEPS else self.name
 
     @property
     def active_steps(self) -> str:
         """Expression for the rows of the steps that are computed together."""
-        return self.time.active_steps(self.name) if self.storage == Storage.STEPS else self.name
+        return self.time.active_steps(self.name) if self.layout == ArrayLayout.STEPS else self.name
 
     def as_matrix(self, all_steps: bool) -> str:
         """Expression for its rows as a matrix: of the steps computed together, or of step ``time``."""
-        if self.storage != Storage.STEPS:
+        if self.layout != ArrayLayout.STEPS:
             return self.name
         return self.time.active_rows(self.name) if all_steps else self.current_step
 
@@ -99,7 +99,7 @@ class ArrayVar:
 _LITERAL_OPS = (ARRAY, EYE)
 
 
-class StorageMap:
+class FunctionVariables:
     """Variables and arrays of one generated function.
 
     Args:
@@ -134,33 +134,33 @@ class StorageMap:
             self.variables[node] = self.names.fresh(self._base_name(node))
         return self.variables[node]
 
-    def bind(self, node: Node, name: str, storage: Storage) -> ArrayVar:
+    def bind(self, node: Node, name: str, layout: ArrayLayout) -> ArrayVar:
         """Set the existing array that holds a value."""
-        self.arrays[node] = ArrayVar(name, storage, product(node.shape), self.caller_time)
+        self.arrays[node] = ArrayVar(name, layout, product(node.shape), self.caller_time)
         return self.arrays[node]
 
     def has_array(self, node: Node) -> bool:
         """Whether a value is stored."""
         node = self.schedule.shares.get(node, node)
-        return node in self.arrays or node in self.schedule.storage or node.op in _LITERAL_OPS
+        return node in self.arrays or node in self.schedule.layouts or node.op in _LITERAL_OPS
 
     def array_of(self, node: Node) -> ArrayVar:
         """The array that holds a value, named at the first call."""
         node = self.schedule.shares.get(node, node)
         if node not in self.arrays:
-            storage = Storage.SHARED if node.op in _LITERAL_OPS else self.schedule.storage[node]
-            if storage == Storage.SCALAR:
-                return self.bind(node, self.variable(node), storage)
-            return self._allocate(node, storage)
+            layout = ArrayLayout.SHARED if node.op in _LITERAL_OPS else self.schedule.layouts[node]
+            if layout == ArrayLayout.SCALAR:
+                return self.bind(node, self.variable(node), layout)
+            return self._allocate(node, layout)
         return self.arrays[node]
 
-    def _allocate(self, node: Node, storage: Storage) -> ArrayVar:
-        name = self.names.fresh(self._preferred_name(node, storage), ARRAY_SUFFIXES)
-        self.arrays[node] = ArrayVar(name, storage, product(node.shape), self.local_time)
+    def _allocate(self, node: Node, layout: ArrayLayout) -> ArrayVar:
+        name = self.names.fresh(self._preferred_name(node, layout), ARRAY_SUFFIXES)
+        self.arrays[node] = ArrayVar(name, layout, product(node.shape), self.local_time)
         self.shapes[name] = node.shape
         return self.arrays[node]
 
-    def _preferred_name(self, node: Node, storage: Storage) -> str:
+    def _preferred_name(self, node: Node, layout: ArrayLayout) -> str:
         raise NotImplementedError
 
     def _base_name(self, node: Node) -> str:
@@ -195,9 +195,9 @@ class ArrayAccess:
         return text or "0"
 
 
-def access_to(storage: StorageMap, view: View) -> ArrayAccess:
+def access_to(variables: FunctionVariables, view: View) -> ArrayAccess:
     """A view as an access to the array of its base."""
-    return ArrayAccess(storage.array_of(view.base), view.offset, view.strides)
+    return ArrayAccess(variables.array_of(view.base), view.offset, view.strides)
 
 
 def access_to_sum(array: ArrayVar, node: Node, shape: Shape) -> ArrayAccess:
@@ -207,7 +207,7 @@ def access_to_sum(array: ArrayVar, node: Node, shape: Shape) -> ArrayAccess:
     return ArrayAccess(array, ZERO, tuple(ZERO if axis in node.attr else next(own) for axis in axes))
 
 
-def collect_loads(storage: StorageMap, loop: FusedLoop) -> dict[Node, ArrayAccess]:
+def collect_loads(variables: FunctionVariables, loop: FusedLoop) -> dict[Node, ArrayAccess]:
     """Values that a loop reads from arrays."""
     loads: dict[Node, ArrayAccess] = {}
     body = set(loop.body)
@@ -217,17 +217,17 @@ def collect_loads(storage: StorageMap, loop: FusedLoop) -> dict[Node, ArrayAcces
             continue
         view = view_of(node)
         assert view is not None  # insert_copies.py made sure of it
-        if view.base.op != SIZE and storage.array_of(view.base).storage != Storage.SCALAR:
-            loads[node] = access_to(storage, view)
+        if view.base.op != SIZE and variables.array_of(view.base).layout != ArrayLayout.SCALAR:
+            loads[node] = access_to(variables, view)
     return loads
 
 
-def collect_stores(storage: StorageMap, loop: FusedLoop) -> list[tuple[Node, ArrayAccess]]:
+def collect_stores(variables: FunctionVariables, loop: FusedLoop) -> list[tuple[Node, ArrayAccess]]:
     """Values that a loop writes to arrays."""
     return [
-        (value, access_to(storage, view))
+        (value, access_to(variables, view))
         for value, view in loop.stores
-        if storage.array_of(view.base).storage != Storage.SCALAR
+        if variables.array_of(view.base).layout != ArrayLayout.SCALAR
     ]
 
 
