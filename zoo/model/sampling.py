@@ -75,7 +75,7 @@ class DecoderLoop:
 def _prepare_layers(model: Model) -> tuple[tuple[Any, ...], Array, Array]:
     """Buffers of every layer, the array of the output of the last, and the array of the input token.
 
-    The buffers of a residual layer also hold its input, its output, and their sum.
+    The workspace of a residual layer also holds its input, its output, and their sum.
     """
     stack = model.stack
     arrays = {name: value.copy() for name, value in (*model.params.items(), *model.buffers.items())}
@@ -88,11 +88,11 @@ def _prepare_layers(model: Model) -> tuple[tuple[Any, ...], Array, Array]:
         params = tuple(arrays[name] for name in direction.arrays)
         state = tuple(initial[name] for name in direction.states)
         x = y
-        y, buffers = decode_step(direction.cell).prepare(params, x, state, *((aux,) if aux else ()))
+        y, workspace = decode_step(direction.cell).prepare(params, x, state, *((aux,) if aux else ()))
         if layer.is_residual:
             total = np.zeros_like(y)
-            buffers, y = (buffers, (x, y, total)), total
-        layers.append(buffers)
+            workspace, y = (workspace, (x, y, total)), total
+        layers.append(workspace)
     return tuple(layers), y, token
 
 
