@@ -53,11 +53,13 @@ class Adagrad(zoo.Optimizer):
         year=2011,
         url="https://jmlr.org/papers/v12/duchi11a.html",
         variant="diagonal, composite mirror descent without a regularizer; the paper's delta is eps",
-        deviations="Decay of the step size, L2 penalty and initial accumulator are PyTorch's additions.",
+        deviations="Decay of the learning rate, L2 penalty and initial accumulator are PyTorch's additions.",
     )
 
-    lr = zoo.Option(1e-2, help="step size", low=0.0)
-    lr_decay = zoo.Option(0.0, help="the step size is divided by 1 + this times the updates made", low=0.0)
+    lr = zoo.Option(1e-2, help="learning rate", low=0.0)
+    lr_decay = zoo.Option(
+        0.0, help="the learning rate is divided by 1 + this times the updates made", low=0.0
+    )
     eps = zoo.Option(1e-10, help="added to the root", low=0.0)
     weight_decay = zoo.Option(0.0, help="L2 penalty: times the parameters, added to the gradient", low=0.0)
     initial_accumulator = zoo.Option(0.0, help="initial value of the sum of squares", low=0.0)

@@ -62,7 +62,7 @@ class Adamax(zoo.Optimizer):
         "and weight decay is an L2 penalty; both as in PyTorch.",
     )
 
-    lr = zoo.Option(2e-3, help="step size", low=0.0)
+    lr = zoo.Option(2e-3, help="learning rate", low=0.0)
     beta1 = zoo.Option(0.9, help="decay of the mean gradient", low=0.0, below=1.0)
     beta2 = zoo.Option(0.999, help="decay of the largest gradient", low=0.0, below=1.0)
     eps = zoo.Option(1e-8, help="added to the gradient's magnitude", low=0.0)

@@ -61,7 +61,7 @@ class AdamW(zoo.Optimizer):
         "the paper is d / lr here.",
     )
 
-    lr = zoo.Option(1e-3, help="step size", low=0.0)
+    lr = zoo.Option(1e-3, help="learning rate", low=0.0)
     beta1 = zoo.Option(0.9, help="decay of the mean gradient", low=0.0, below=1.0)
     beta2 = zoo.Option(0.999, help="decay of the mean squared gradient", low=0.0, below=1.0)
     eps = zoo.Option(1e-8, help="added to the root", low=0.0)

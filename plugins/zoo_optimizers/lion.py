@@ -61,7 +61,7 @@ class Lion(zoo.Optimizer):
         "gradient goes unnoticed.",
     )
 
-    lr = zoo.Option(1e-4, help="step size", low=0.0)
+    lr = zoo.Option(1e-4, help="learning rate", low=0.0)
     beta1 = zoo.Option(0.9, help="weight of the running mean in the sign's argument", low=0.0, below=1.0)
     beta2 = zoo.Option(0.99, help="decay of the running mean", low=0.0, below=1.0)
     weight_decay = zoo.Option(0.0, help="parameters shrink by lr times this at each update", low=0.0)

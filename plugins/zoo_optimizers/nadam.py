@@ -73,7 +73,7 @@ class NAdam(zoo.Optimizer):
         deviations="Weight decay, an L2 penalty, is PyTorch's addition.",
     )
 
-    lr = zoo.Option(2e-3, help="step size", low=0.0)
+    lr = zoo.Option(2e-3, help="learning rate", low=0.0)
     beta1 = zoo.Option(0.9, help="decay of the mean gradient, and limit of the momentum", low=0.0, below=1.0)
     beta2 = zoo.Option(0.999, help="decay of the mean squared gradient", low=0.0, below=1.0)
     eps = zoo.Option(1e-8, help="added to the root", low=0.0)

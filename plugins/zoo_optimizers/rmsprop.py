@@ -69,7 +69,7 @@ class RMSprop(zoo.Optimizer):
         "rounding makes negative counts as 0; in PyTorch it gives NaN.",
     )
 
-    lr = zoo.Option(1e-2, help="step size", low=0.0)
+    lr = zoo.Option(1e-2, help="learning rate", low=0.0)
     alpha = zoo.Option(0.99, help="decay of the running averages", low=0.0, below=1.0)
     eps = zoo.Option(1e-8, help="added to the root", low=0.0)
     weight_decay = zoo.Option(0.0, help="L2 penalty: times the parameters, added to the gradient", low=0.0)

@@ -64,7 +64,7 @@ class SGD(zoo.Optimizer):
         "the paper lr is inside the velocity. The two agree while lr is constant.",
     )
 
-    lr = zoo.Option(0.1, help="step size", low=0.0)
+    lr = zoo.Option(0.1, help="learning rate", low=0.0)
     momentum = zoo.Option(0.0, help="fraction of the velocity that each update keeps", low=0.0, below=1.0)
     dampening = zoo.Option(0.0, help="fraction of the gradient left out of the velocity", low=0.0, high=1.0)
     weight_decay = zoo.Option(0.0, help="L2 penalty: times the parameters, added to the gradient", low=0.0)

@@ -66,7 +66,7 @@ class DelayedMatch(zoo.Task):
         inputs = np.zeros((steps, size, 1 + self.stimuli))
         inputs[: begin + TEST, :, 0] = 1
         for first, length, seen in ((FIXATION, SAMPLE, sample), (begin, TEST, test)):
-            noise = self.noise * rng.normal(length, size, self.stimuli)
+            noise = self.noise * rng.approximate_normal(length, size, self.stimuli)
             inputs[first : first + length, :, 1:] = self._tuning(seen) + noise
         targets, weights = np.zeros((steps, size), np.int32), np.zeros((steps, size), np.float32)
         targets[-DECISION:], weights[-DECISION:] = matches, 1

@@ -441,8 +441,8 @@ def test_invalid_layer_raises():
         trace_grads(rnn, x)
     with pytest.raises(UsageError, match="count is 3; expected an integer from 1 to 2"):
         lyapunov_exponents(rnn, x, count=3)
-    with pytest.raises(UsageError, match="warmup is 2; expected an integer from 0 to 1"):
-        lyapunov_exponents(rnn, x, warmup=2)
+    with pytest.raises(UsageError, match="burn_in is 2; expected an integer from 0 to 1"):
+        lyapunov_exponents(rnn, x, burn_in=2)
 
 
 def test_analysis_changes_nothing():

@@ -196,7 +196,7 @@ def test_tape_keeps_only_states_between_segments():
     rnn = layer("lstm", 4)
     x, state, *_ = arguments(rnn)
     _, _, tape = rnn.apply(rnn.theta, x, state)
-    kept = [segment for shard in tape.shards for segment in shard]
+    kept = [segment for shard in tape.segments_by_shard for segment in shard]
     assert len(kept) == 4 * 2  # segments of two shards
     assert all(segment.tape is None for segment in kept)
     numbers = sum(value.size for segment in kept for value in segment.state.values())
@@ -288,7 +288,9 @@ def test_saved_elements_match_tape():
         sizes = []
         for steps in (1, 2):
             _, _, tape = rnn.apply(rnn.theta, np.zeros((steps, 1), int))
-            sizes.append(sum(array.size for array in tape.shards[0][0].tape[0].directions[0][0].saved))
+            sizes.append(
+                sum(array.size for array in tape.segments_by_shard[0][0].tape[0].directions[0][0].saved)
+            )
         assert tape_elements_per_token(rnn.cell, 5, 128) == sizes[1] - sizes[0], cell
 
 

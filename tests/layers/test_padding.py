@@ -201,7 +201,7 @@ def test_tapes_of_other_lengths_are_alive_side_by_side():
 def chunks(lengths, *starts):
     segments = [slice(*each) for each in itertools.pairwise((*starts, T))]
     return [
-        (each.steps.start, each.steps.stop, each.row_count)
+        (each.time_slice.start, each.time_slice.stop, each.row_count)
         for each in plan_chunks(segments, len(lengths), lengths).chunks
     ]
 

@@ -142,7 +142,7 @@ def test_recompute_changes_gradients_by_rounding_only(x, recompute):
 def test_recompute_saves_only_needed_values():
     rnn = layers("lstm", bidirectional=True, recompute=2)
     _, _, tape = rnn.apply(rnn.theta, dense())
-    layer_tapes = [layer for shard in tape.shards for segment in shard for layer in segment.tape]
+    layer_tapes = [layer for shard in tape.segments_by_shard for segment in shard for layer in segment.tape]
     directions = [chunks for layer in layer_tapes for chunks in layer.directions]
     assert len(directions) == 2 * 2 * 2  # shards, layers, directions
     assert all(chunk.saved is None for chunks in directions for chunk in chunks)

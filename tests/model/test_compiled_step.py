@@ -44,7 +44,7 @@ class Odd(zoo.Cell):
 def step(model, kind, *batch, **arguments):
     """Loss, gradient and final states of the interpreted step, or of the compiled one if there is one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model._compiled_step, "warmup_shards", math.inf if kind == "interpreted" else 0)
+        patch.setattr(model._compiled_step, "interpreted_shards", math.inf if kind == "interpreted" else 0)
         model.grad = np.full_like(model.grad, 7)
         loss, last = model.loss_and_grad(*batch, **arguments)
     return [np.float64(loss), model.grad.copy(), *last.values()]
@@ -161,14 +161,14 @@ def test_noise_compiles_and_depends_on_the_step():
 def test_few_steps_do_not_compile():
     model = zoo.LanguageModel("abcde", "vanilla", H)
     batch = tokens(1, 4)
-    for _ in range(compiled_step.WARMUP_SHARDS):
+    for _ in range(compiled_step.INTERPRETED_SHARDS):
         model.loss_and_grad(*batch)
     assert not compiled_steps(model)
     model.loss_and_grad(*batch)
     assert compiled_steps(model)
 
 
-def test_compile_training_step_skips_the_warmup():
+def test_compile_training_step_skips_the_interpreted_shards():
     model = zoo.LanguageModel("abcde", "vanilla", H)
     batch = tokens(1, 4)
     model.compile_training_step()
@@ -200,11 +200,11 @@ def test_long_run_compiles_before_its_first_step(tmp_path, steps, compiled):
     assert len(compiled_steps(seen[0])) == compiled
 
 
-def test_each_input_type_has_its_own_warmup():
+def test_each_input_type_has_its_own_interpreted_shards():
     model = zoo.SequenceModel("vanilla", V, V, H)
     inputs, targets = tokens(1, 4)
     for number, x in enumerate((inputs, np.eye(V)[inputs])):
-        for _ in range(compiled_step.WARMUP_SHARDS + 1):
+        for _ in range(compiled_step.INTERPRETED_SHARDS + 1):
             assert len(compiled_steps(model)) == number
             model.loss_and_grad(x, targets)
     assert len(compiled_steps(model)) == 2

@@ -63,12 +63,12 @@ def test_golden_values_cover_every_shipped_optimizer() -> None:
 
 
 class Sound(zoo.Optimizer, abstract=True):
-    """Base class of the broken optimizers below, with a valid card, step size and slot."""
+    """Base class of the broken optimizers below, with a valid card, learning rate and slot."""
 
     card = zoo.Card(
         title="A test", authors="Nobody", year=2024, url="https://example.org", variant="heavy ball"
     )
-    lr = zoo.Option(0.1, help="step size", low=0.0)
+    lr = zoo.Option(0.1, help="learning rate", low=0.0)
     memory = zoo.StateSlot(help="decaying sum of gradients")
 
 
@@ -196,7 +196,7 @@ class Counts(Sound):
     calls = 0
 
     def apply(self, theta, grad, slots, step, lr=None):
-        """Decay the step size by a count of its own."""
+        """Decay the learning rate by a count of its own."""
         self.calls += 1
         return super().apply(
             theta, grad, slots, step, (self.options["lr"] if lr is None else lr) / self.calls

@@ -129,7 +129,7 @@ def lyapunov_exponents(
     *,
     count: int | None = None,
     state: GivenState | None = None,
-    warmup: int | None = None,
+    burn_in: int | None = None,
     seed: int = 0,
 ) -> Array:
     """The largest Lyapunov exponents of a layer along its trajectory for some inputs.
@@ -151,7 +151,7 @@ def lyapunov_exponents(
             the one below.
         count: Number of exponents, the largest first; all ``S`` if None.
         state: States before the first step; zeros if None.
-        warmup: Number of steps that do not count at the beginning, before the trajectory reaches its
+        burn_in: Number of steps that do not count at the beginning, before the trajectory reaches its
             attractor, and at the end, before the directions align; a tenth of all if None.
         seed: Seed of the random first directions.
 
@@ -168,21 +168,21 @@ def lyapunov_exponents(
     steps, batch = x.shape[:2]
     who = "lyapunov_exponents"
     count = as_integer(step.size if count is None else count, f"{who}: count", 1, step.size)
-    warmup = steps // 10 if warmup is None else warmup
-    warmup = as_integer(warmup, f"{who}: warmup", 0, max(0, (steps - 1) // 2))
+    burn_in = steps // 10 if burn_in is None else burn_in
+    burn_in = as_integer(burn_in, f"{who}: burn_in", 0, max(0, (steps - 1) // 2))
     if steps == 0:
         raise UsageError(f"{step.cell.label()}: lyapunov_exponents takes at least one step.")
     step_inputs, before = trajectory(model, step, x, state)
     drawn = np.random.default_rng(check_seed(seed)).standard_normal((batch, step.size, count))
     directions = _orthogonal(drawn)[0]
     total = np.zeros((batch, count))
-    for t in reversed(range(warmup, steps)):
+    for t in reversed(range(burn_in, steps)):
         now = step_inputs.map(itemgetter(t))
         pulled = step.vjp(now, before[t], np.moveaxis(directions, 2, 0))
         directions, stretched = _orthogonal(np.moveaxis(pulled, 0, 2))
-        if t < steps - warmup:
+        if t < steps - burn_in:
             total += stretched
-    return -np.sort(-total / (steps - 2 * warmup), axis=1)
+    return -np.sort(-total / (steps - 2 * burn_in), axis=1)
 
 
 def _orthogonal(directions: Array) -> tuple[Array, Array]:

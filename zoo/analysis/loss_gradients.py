@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from zoo.analysis.target import AnalysisTarget, ForwardRun, gradients, inputs_of, run, stack_of
+from zoo.analysis.target import AnalysisTarget, ForwardResult, gradients, inputs_of, run, stack_of
 from zoo.arguments import as_integer, check_seed
 from zoo.arrays import as_array
 from zoo.errors import UsageError
@@ -62,7 +62,7 @@ def gradient_at(model: AnalysisTarget, y: Array, target: Array) -> Array:
     return np.asarray(outputs @ weights.T)
 
 
-def projected(y: Array, seed: int) -> Array:
+def random_unit_vectors(y: Array, seed: int) -> Array:
     """A random unit vector for each row: the gradient of its product with the output, ``(B, ·)``."""
     vectors = np.random.default_rng(check_seed(seed)).standard_normal(y.shape)
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), y.dtype)
@@ -122,7 +122,7 @@ def gradient_by_lag(
     run_result, rows = _windows_ending_at(model, x, state, chosen.tolist(), lags)
     dy = np.zeros_like(run_result.y)
     if targets is None:
-        dy[-1] = projected(run_result.y[-1], seed)
+        dy[-1] = random_unit_vectors(run_result.y[-1], seed)
     else:
         dy[-1] = gradient_at(model, run_result.y[-1], np.concatenate([targets[t] for t in chosen]))
     return {
@@ -133,7 +133,7 @@ def gradient_by_lag(
 
 def _windows_ending_at(
     model: AnalysisTarget, x: Array, state: GivenState | None, times: list[int], lags: int
-) -> tuple[ForwardRun, int]:
+) -> tuple[ForwardResult, int]:
     """Run the last steps up to each of some times, side by side as rows; and the number of rows.
 
     Steps before a window change no gradient within it: they are run once, for the states.
@@ -142,7 +142,7 @@ def _windows_ending_at(
     for t in times:
         first = t - lags + 1
         if first > index:
-            now, index = run(model, x[index:first], now).last, first
+            now, index = run(model, x[index:first], now).final, first
         states.append(now)
     side_by_side = np.concatenate([x[t - lags + 1 : t + 1] for t in times], axis=1)
     return run(model, side_by_side, _joined(model, states, x.shape[1])), side_by_side.shape[1]

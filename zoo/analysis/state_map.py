@@ -159,12 +159,12 @@ class KernelStateMap(StateMap):
         spread = step_inputs.map(lambda value: np.broadcast_to(value, (len(seeds), *value.shape)))
         y, after, tape = self._run(spread, np.broadcast_to(vectors, shape).reshape(-1, self.size))
         parts = self.split(np.broadcast_to(seeds, shape).reshape(-1, self.size))
-        dlast = {
+        dfinal = {
             full: np.ascontiguousarray(parts[name]) if name in parts else np.zeros_like(after[full])
             for name, full in zip(self.cell.states, self.layer.states, strict=True)
         }
-        _, dbefore, _ = self.layer.backward(self.arrays, tape, np.zeros_like(y), dlast)
-        return self._joined(dbefore, shape)
+        _, dinitial, _ = self.layer.backward(self.arrays, tape, np.zeros_like(y), dfinal)
+        return self._joined(dinitial, shape)
 
     def _joined(self, states: Arrays, shape: tuple[int, ...]) -> Array:
         """The differentiable states, as vectors."""

@@ -27,21 +27,21 @@ AnalysisTarget: TypeAlias = Recurrent | Model
 
 
 @dataclass(frozen=True)
-class ForwardRun:
+class ForwardResult:
     """The forward pass of all rows through all layers.
 
     Args:
         batch_run: The batch.
         segment: All steps of all rows, with the tape.
         y: Outputs of the last layer, ``(T, B, ·)``.
-        last: Final states.
+        final: Final states.
         traces: Traced values, ``(T, B, ...)`` by name.
     """
 
     batch_run: BatchRun
     segment: Segment
     y: Array
-    last: Arrays
+    final: Arrays
     traces: Mapping[str, Array]
 
     def tape_of(self, layer: Direction) -> DirectionTape:
@@ -107,7 +107,7 @@ def inputs_of(target: AnalysisTarget, inputs: ArrayLike) -> Array:
 
 def run(
     target: AnalysisTarget, x: Array, state: GivenState | None = None, trace: TraceRequest = None
-) -> ForwardRun:
+) -> ForwardResult:
     """Run all layers.
 
     Args:
@@ -123,8 +123,8 @@ def run(
     stack, (steps, batch) = stack_of(target), x.shape[:2]
     aux_inputs = stack.aux_inputs({}, (steps, batch), target.dtype)
     initial = stack.initial_states(state, target.params, batch, target.dtype)
-    weights = stack.weights(target.arrays)
-    batch_run = BatchRun(stack, weights, x, initial, aux_inputs, [slice(0, steps)])
+    arrays = stack.arrays_by_direction(target.arrays)
+    batch_run = BatchRun(stack, arrays, x, initial, aux_inputs, [slice(0, steps)])
     tracer = ValueTracer(batch_run, trace) if requested_names(trace) else None
     outputs = list[Array]()
 
@@ -133,12 +133,12 @@ def run(
         if tracer is not None:
             tracer.collect(batch_run.iter_tapes(segment, tape))
 
-    (segment,), last = batch_run.forward(slice(0, batch), on_output)
-    return ForwardRun(batch_run, segment, outputs[0], last, tracer.traces() if tracer else {})
+    (segment,), final = batch_run.forward(slice(0, batch), on_output)
+    return ForwardResult(batch_run, segment, outputs[0], final, tracer.traces() if tracer else {})
 
 
 def gradients(
-    target: AnalysisTarget, run: ForwardRun, dy: Array, request: TraceRequest = True
+    target: AnalysisTarget, run: ForwardResult, dy: Array, request: TraceRequest = True
 ) -> Mapping[str, Array]:
     """Gradients of ``sum(dy * y)`` at every step, ``(T, B, ...)``, of all states or of requested values."""
     stack, batch = stack_of(target), dy.shape[1]

@@ -77,7 +77,7 @@ class InputStateSum:
 
 
 @dataclass
-class CellSpec:
+class CellDeclarations:
     """The declarations of a cell, which a modifier may change, and the matrix products of its step.
 
     Args:
@@ -170,7 +170,7 @@ class StepContext:
     """
 
     arrays: Mapping[str, Any]
-    spec: CellSpec
+    spec: CellDeclarations
     memo: dict[Any, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from zoo.base.cell_editor import CellSpec, Matmul, StepContext, StepResult
+from zoo.base.cell_editor import CellDeclarations, Matmul, StepContext, StepResult
 from zoo.base.component import Component
 
 InnerStep = Callable[..., StepResult]
@@ -28,7 +28,7 @@ class Modifier(Component, abstract=True):
 
     kind: ClassVar[str] = "modifier"
 
-    def edit(self, spec: CellSpec) -> None:
+    def edit(self, spec: CellDeclarations) -> None:
         """Add declarations to the cell, or remove some; new names begin as the cell's parameters do.
 
         Raises:

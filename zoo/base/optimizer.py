@@ -61,7 +61,7 @@ class Optimizer(Component, abstract=True):
         lr = cls.declared_options.get("lr")
         if lr is None or lr.type is not float:
             raise DefinitionError(
-                f"{cls.error_name()}: the step size is missing; add `lr = zoo.Option(1e-3, help=..., "
+                f"{cls.error_name()}: the learning rate is missing; add `lr = zoo.Option(1e-3, help=..., "
                 f"low=0.0)`."
             )
         for slot in cls.slots.values():
@@ -128,7 +128,8 @@ class Optimizer(Component, abstract=True):
             The new parameters and slots.
 
         Raises:
-            UsageError: if shapes, dtypes or slot names do not fit, or the step or step size is not allowed.
+            UsageError: if shapes, dtypes or slot names do not fit, or the step number or the
+                learning rate is not allowed.
             DefinitionError: if the kernel returns another number of slots than the class declares.
         """
         self._check_vectors(theta, grad, slots)
@@ -173,7 +174,8 @@ class Optimizer(Component, abstract=True):
         is_number = type(lr) is float or isinstance(lr, Real)
         if lr is not None and not (is_number and 0.0 <= float(lr) < math.inf):
             raise UsageError(
-                f"{self.label()}: the step size lr is {short_repr(lr)}; expected a finite number, at least 0."
+                f"{self.label()}: the learning rate lr is {short_repr(lr)}; expected a finite number, at "
+                f"least 0."
             )
 
 

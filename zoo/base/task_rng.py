@@ -47,7 +47,7 @@ class TaskRng:
         """One integer from ``low`` up to, not including, ``high``."""
         return int(self.integers(low, high, 1)[0])
 
-    def normal(self, *shape: int) -> Array:
+    def approximate_normal(self, *shape: int) -> Array:
         """Nearly normal noise of mean 0 and variance 1, float64: sums of 12 uniform numbers, at most 6.
 
         A true normal distribution needs a logarithm, which is not the same on every machine.

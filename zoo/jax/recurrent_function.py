@@ -15,7 +15,7 @@ import numpy as np
 
 from zoo.arguments import as_mapping
 from zoo.errors import UsageError
-from zoo.layers.config import CellSpec, StackOptions
+from zoo.layers.config import CellLike, StackOptions
 from zoo.layers.functional import Tape
 from zoo.layers.parameters import Shapes
 from zoo.layers.recurrent import Recurrent
@@ -30,7 +30,7 @@ MAX_TAPES = 8
 
 
 def recurrent(
-    cell: CellSpec | Sequence[CellSpec],
+    cell: CellLike | Sequence[CellLike],
     input_size: int,
     hidden_size: int,
     num_layers: int = 1,
@@ -235,7 +235,7 @@ class HostKernels:
         return y, last, np.array(tape_id, np.uint32)
 
     def backward(
-        self, tape_id: Any, arguments: tuple[Any, ...], dy: Any, dlast: Mapping[str, Any]
+        self, tape_id: Any, arguments: tuple[Any, ...], dy: Any, dfinal: Mapping[str, Any]
     ) -> tuple[dict[str, Array], Array | None, dict[str, Array]]:
         """Gradients of parameters, of x (None for tokens) and of the initial states.
 
@@ -243,13 +243,13 @@ class HostKernels:
             tape_id: From :meth:`forward_with_tape`.
             arguments: Arguments of :meth:`forward_with_tape`.
             dy: Gradient of the outputs.
-            dlast: Gradients of the final states.
+            dfinal: Gradients of the final states.
         """
         with self._lock:
             tape = self._tapes.pop(int(tape_id), None)
         if tape is None:
             _, _, tape = self._run(*arguments)
-        dx, dstate, dtheta = self.functional.vjp(tape, np.asarray(dy), _copies(dlast), self.threads)
+        dx, dstate, dtheta = self.functional.vjp(tape, np.asarray(dy), _copies(dfinal), self.threads)
         return self.functional.layout.views(dtheta), dx, dict(dstate)
 
     def _run(

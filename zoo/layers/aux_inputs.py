@@ -67,9 +67,9 @@ class AuxInputSource:
     noise_key: NoiseKey | None = None
     dropout: float = 0.0
 
-    def chunk(self, steps: slice, rows: Rows) -> list[AuxInputs]:
+    def chunk(self, time_slice: slice, rows: Rows) -> list[AuxInputs]:
         """Auxiliary inputs of every layer for some steps of some rows."""
-        block = steps, rows
+        block = time_slice, rows
         shared: dict[Any, Array] = {}
         return [
             AuxInputs(
@@ -97,8 +97,8 @@ class AuxInputSource:
             return draw_noise(declared, parameter, self.noise_key, index, block, shape, self.dtype)
         key = (name, direction.reverse) if name in given else (shape, value)
         if key not in shared:
-            steps, rows = block
-            size = (steps.stop - steps.start, row_count(rows), *shape)
+            time_slice, rows = block
+            size = (time_slice.stop - time_slice.start, row_count(rows), *shape)
             shared[key] = (
                 slice_batch(given[name], *block) if name in given else np.full(size, value, self.dtype)
             )
@@ -177,9 +177,9 @@ def _fill(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
 ) -> Array:
-    steps, rows = block[0], row_indices(block[1])
-    draws = np.empty((steps.stop - steps.start, rows.size, math.prod(shape)), dtype)
-    fill(key, parameter, np.uint64(steps.start), rows, is_constant, draws)
+    time_slice, rows = block[0], row_indices(block[1])
+    draws = np.empty((time_slice.stop - time_slice.start, rows.size, math.prod(shape)), dtype)
+    fill(key, parameter, np.uint64(time_slice.start), rows, is_constant, draws)
     return draws.reshape(*draws.shape[:2], *shape)
 
 

@@ -26,7 +26,7 @@ from zoo.layers.checkpointing import (
 )
 from zoo.layers.direction import BackwardHook, Direction, DirectionTape
 from zoo.layers.sharding import Rows, row_count, shards, slice_states
-from zoo.layers.stack import LayerTape, Stack, StackWeights
+from zoo.layers.stack import LayerTape, Stack, StackArrays
 
 OutputHook: TypeAlias = Callable[[Segment, Array, list[LayerTape]], None]
 """Called after the forward pass of a segment with its outputs ``(T, B, ·)`` and its tape, which the segment
@@ -46,7 +46,7 @@ class BatchRun:
 
     Args:
         stack: The layers.
-        weights: Their arrays.
+        arrays: Their parameters and buffers.
         x: Floats ``(T, B, I)`` or tokens ``(T, B)``; zeros or -1 in the padding.
         state: Initial states.
         aux_inputs: Auxiliary inputs.
@@ -56,13 +56,18 @@ class BatchRun:
     """
 
     stack: Stack
-    weights: StackWeights
+    arrays: StackArrays
     x: Array
     state: Mapping[str, Array]
     aux_inputs: AuxInputSource
     segments: list[slice]
     lengths: Array | None = None
     uses_learned_state: bool = False
+
+    @property
+    def batch_size(self) -> int:
+        """``B``, the number of sequences."""
+        return int(self.x.shape[1])
 
     def shard_rows(self, shard: slice) -> Rows:
         """Rows of a shard; rows of about the same length are in one shard."""
@@ -94,24 +99,24 @@ class BatchRun:
         chunks, direction_chunks = self._plan_chunks(rows)
         state, segments = slice_states(self.state, rows), list[Segment]()
         last = len(chunks.chunks) - 1 if keep_last else None
-        for index, (steps, count) in enumerate(chunks.chunks):
+        for index, (time_slice, count) in enumerate(chunks.chunks):
             leading = leading_states(state, state, count)
             chunk_rows = leading_rows(rows, count)
-            aux = self.aux_inputs.chunk(steps, chunk_rows)
-            x = slice_batch(self.x, steps, chunk_rows)
-            y, after, tape = self.stack.forward(self.weights, x, leading, aux, direction_chunks)
+            aux = self.aux_inputs.chunk(time_slice, chunk_rows)
+            x = slice_batch(self.x, time_slice, chunk_rows)
+            y, final, tape = self.stack.forward(self.arrays, x, leading, aux, direction_chunks)
             is_kept = chunks.keeps_tapes or index == last
-            segment = Segment(steps, chunk_rows, leading, tape if is_kept else None)
+            segment = Segment(time_slice, chunk_rows, leading, tape if is_kept else None)
             on_output(segment, y, tape)
             segments.append(segment)
-            state = update_leading_rows(state, after)
+            state = update_leading_rows(state, final)
         return segments, state
 
     def backward(
         self,
         segments: list[Segment],
         output_gradient: OutputGradient,
-        dlast: Arrays,
+        dfinal: Arrays,
         dx: Array | None = None,
         hook: BackwardHook | None = None,
     ) -> tuple[Arrays, list[Array]]:
@@ -120,21 +125,21 @@ class BatchRun:
         Args:
             segments: From :meth:`forward`.
             output_gradient: Gradient of the outputs of a segment.
-            dlast: Gradients of the final states of the shard's rows.
+            dfinal: Gradients of the final states of the shard's rows.
             dx: Destination of the gradient of x, ``(T, B, I)``; None for tokens.
             hook: Called before the backward pass of each direction and chunk.
         """
-        dstate, total = dlast, list[Array]()
+        dstate, total = dfinal, list[Array]()
         for segment in reversed(segments):
             y, tape = None, segment.tape
             if tape is None:
                 y, tape = self._rerun(segment)
             dy, others = output_gradient(segment, y)
-            dfinal = leading_states(dstate, dstate, row_count(segment.rows))
+            segment_dfinal = leading_states(dstate, dstate, row_count(segment.rows))
             absolute = _with_absolute_ranges(hook, segment) if hook else None
-            dpart, dinitial, gradients = self.stack.backward(self.weights, tape, dy, dfinal, absolute)
+            dpart, dinitial, gradients = self.stack.backward(self.arrays, tape, dy, segment_dfinal, absolute)
             if dx is not None:
-                dx[segment.steps, segment.rows] = dpart
+                dx[segment.time_slice, segment.rows] = dpart
             dstate = update_leading_rows(dstate, dinitial)
             total = add_gradients(total, [*gradients, *others])
         if self.stack.learned:
@@ -146,8 +151,8 @@ class BatchRun:
         self, segment: Segment, tape: list[LayerTape]
     ) -> Iterator[tuple[Direction, slice, Rows, DirectionTape]]:
         """Iterate over the directions and chunks of a segment: steps and rows of the batch, and tape."""
-        for direction, steps, rows, direction_tape in self.stack.iter_tapes(self.weights, tape):
-            yield direction, *absolute_range(segment, steps, rows), direction_tape
+        for direction, time_slice, rows, direction_tape in self.stack.iter_tapes(self.arrays, tape):
+            yield direction, *absolute_range(segment, time_slice, rows), direction_tape
 
     @cached_property
     def _length_order(self) -> Array:
@@ -166,9 +171,9 @@ class BatchRun:
 
     def _rerun(self, segment: Segment) -> tuple[Array, list[LayerTape]]:
         """Outputs and tape of a segment whose tape was not kept; no such stack is bidirectional."""
-        aux = self.aux_inputs.chunk(segment.steps, segment.rows)
-        x = slice_batch(self.x, segment.steps, segment.rows)
-        y, _, tape = self.stack.forward(self.weights, x, segment.state, aux)
+        aux = self.aux_inputs.chunk(segment.time_slice, segment.rows)
+        x = slice_batch(self.x, segment.time_slice, segment.rows)
+        y, _, tape = self.stack.forward(self.arrays, x, segment.state, aux)
         return y, tape
 
 
@@ -177,12 +182,12 @@ def _with_absolute_ranges(hook: BackwardHook, segment: Segment) -> BackwardHook:
 
     def absolute_hook(
         direction: Direction,
-        steps: slice,
+        time_slice: slice,
         rows: Rows,
         tape: DirectionTape,
         dy: Array,
-        dafter: Mapping[str, Array],
+        dfinal: Mapping[str, Array],
     ) -> None:
-        hook(direction, *absolute_range(segment, steps, rows), tape, dy, dafter)
+        hook(direction, *absolute_range(segment, time_slice, rows), tape, dy, dfinal)
 
     return absolute_hook

@@ -35,7 +35,7 @@ EXPECTED_RECOMPUTE = "the steps of a segment, an integer of at least 1, or 'sqrt
 class Chunk(NamedTuple):
     """Some steps of the leading rows, those that have all these steps."""
 
-    steps: slice
+    time_slice: slice
     row_count: int
 
 
@@ -57,13 +57,13 @@ class Segment(NamedTuple):
     """A chunk of a shard after its forward pass.
 
     Args:
-        steps: Its time steps.
+        time_slice: Its time steps.
         rows: Its rows of the batch.
         state: Initial states of the chunk.
         tape: Tape of its forward pass; None if the backward pass runs the forward pass again.
     """
 
-    steps: slice
+    time_slice: slice
     rows: Rows
     state: Arrays
     tape: Any = None
@@ -79,9 +79,9 @@ def plan_chunks(segments: list[slice], rows: int, lengths: Array | None = None) 
     """
     keeps_tapes = len(segments) == 1
     if lengths is None:
-        return TimeChunks([Chunk(steps, rows) for steps in segments], keeps_tapes)
+        return TimeChunks([Chunk(time_slice, rows) for time_slice in segments], keeps_tapes)
     longest = int(lengths[0])
-    ends = sorted({0, *lengths.tolist(), *(steps.start for steps in segments if steps.start < longest)})
+    ends = sorted({0, *lengths.tolist(), *(each.start for each in segments if each.start < longest)})
     longer_rows = rows - np.searchsorted(lengths[::-1], ends, side="right")
     counts = longer_rows.tolist()
     chunks = [Chunk(slice(*span), count) for span, count in zip(pairwise(ends), counts, strict=False)]
@@ -119,9 +119,9 @@ def plan_segments(steps: int, batch: int, recompute: Recompute) -> list[slice]:
     return [slice(start, min(start + length, steps)) for start in range(0, steps, length)]
 
 
-def slice_batch(array: Array, steps: slice, rows: Rows) -> Array:
+def slice_batch(array: Array, time_slice: slice, rows: Rows) -> Array:
     """Some steps and rows of a time-major array ``(T, B, ...)``, contiguous, as kernels take them."""
-    return np.ascontiguousarray(array[steps, rows])
+    return np.ascontiguousarray(array[time_slice, rows])
 
 
 def leading_rows(rows: Rows, count: int) -> Rows:
@@ -129,15 +129,15 @@ def leading_rows(rows: Rows, count: int) -> Rows:
     return slice(rows.start, rows.start + count) if isinstance(rows, slice) else rows[:count]
 
 
-def absolute_range(segment: Segment, steps: slice, rows: Rows) -> tuple[slice, Rows]:
+def absolute_range(segment: Segment, time_slice: slice, rows: Rows) -> tuple[slice, Rows]:
     """Convert steps and rows relative to a segment to steps and rows of the batch."""
-    first, base = segment.steps.start, segment.rows
-    absolute_steps = slice(first + steps.start, first + steps.stop)
+    first, base = segment.time_slice.start, segment.rows
+    absolute_slice = slice(first + time_slice.start, first + time_slice.stop)
     if not isinstance(base, slice):
-        return absolute_steps, base[rows]
+        return absolute_slice, base[rows]
     if isinstance(rows, slice):
-        return absolute_steps, slice(base.start + rows.start, base.start + rows.stop)
-    return absolute_steps, np.arange(base.start, base.stop)[rows]
+        return absolute_slice, slice(base.start + rows.start, base.start + rows.stop)
+    return absolute_slice, np.arange(base.start, base.stop)[rows]
 
 
 def leading_states(names: Iterable[str], state: Mapping[str, Array], count: int) -> Arrays:

@@ -15,7 +15,7 @@ from zoo.layers.checkpointing import Recompute, check_recompute
 from zoo.layers.validation import as_cells, as_dropout, as_dtype, as_size, cells_label
 from zoo.registry import resolve_cell
 
-CellSpec: TypeAlias = str | type[Cell] | Cell
+CellLike: TypeAlias = str | type[Cell] | Cell
 
 
 class LayerOptions(TypedDict, total=False):
@@ -86,7 +86,7 @@ class StackConfig:
 
     def __init__(
         self,
-        cells: CellSpec | Sequence[CellSpec],
+        cells: CellLike | Sequence[CellLike],
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -172,7 +172,7 @@ class StackConfig:
 _SWITCHES = ("bidirectional", "dropout", "residual", "learned_state")
 
 
-def resolve_cells(cells: CellSpec | Sequence[CellSpec]) -> Cell | list[Cell]:
+def resolve_cells(cells: CellLike | Sequence[CellLike]) -> Cell | list[Cell]:
     """Convert names, classes and cells to the cell of all layers, or to the list of the cell of each."""
     if isinstance(cells, Sequence) and not isinstance(cells, str):
         return [resolve_cell(cell) for cell in cells]

@@ -46,7 +46,7 @@ class DirectionTape(NamedTuple):
     start: int = 0
 
     @property
-    def steps(self) -> slice:
+    def time_slice(self) -> slice:
         """Steps of the chunk, in the direction's order of time."""
         return slice(self.start, self.start + len(self.x))
 
@@ -173,7 +173,7 @@ class Direction:
         return self.forward(arrays, x, state, tuple(inputs), tape.start)[2]
 
     def backward(
-        self, arrays: tuple[Array, ...], tape: DirectionTape, dy: Array, dlast: Mapping[str, Array]
+        self, arrays: tuple[Array, ...], tape: DirectionTape, dy: Array, dfinal: Mapping[str, Array]
     ) -> tuple[Array, Arrays, list[Array]]:
         """Gradients with respect to x (empty for tokens), the initial states, and the parameters.
 
@@ -182,8 +182,10 @@ class Direction:
         """
         aux = (tape.inputs,) if self.cell.inputs else ()
         forward_arguments = arrays, tape.x, tape.state, *aux, tape.saved
-        dfinal = tuple([dlast[name] for name in self.states])
-        dx, dinitial, gradients = self.kernels.backward(*forward_arguments, dy, dfinal, *self.kernels.options)
+        kernel_dfinal = tuple([dfinal[name] for name in self.states])
+        dx, dinitial, gradients = self.kernels.backward(
+            *forward_arguments, dy, kernel_dfinal, *self.kernels.options
+        )
         if tape.x.ndim == 3:
             self._check_array("gradient of the input", dx, tape.x.shape, arrays[0].dtype)
         self._check_number("state gradients from backward", self.states, dinitial)

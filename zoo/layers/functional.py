@@ -100,13 +100,13 @@ class Tape(NamedTuple):
 
     Args:
         batch_run: The batch.
-        shards: The segments of each shard.
+        segments_by_shard: The segments of each shard.
         trace: Values traced in the forward pass.
         theta: Fingerprint of the parameters, which must not have changed; None to skip the check.
     """
 
     batch_run: BatchRun
-    shards: list[list[Segment]]
+    segments_by_shard: list[list[Segment]]
     trace: Traces
     theta: Fingerprint | None = None
 
@@ -183,13 +183,13 @@ class FunctionalStack:
                 x = x.copy()
                 if inputs:
                     aux_inputs = replace(aux_inputs, given=_copies(aux_inputs.given))
-        weights, uses_learned = stack.weights(arrays), state is None
-        run = BatchRun(stack, weights, x, initial, aux_inputs, segments, row_lengths, uses_learned)
+        stack_arrays, uses_learned = stack.arrays_by_direction(arrays), state is None
+        run = BatchRun(stack, stack_arrays, x, initial, aux_inputs, segments, row_lengths, uses_learned)
         y = run.empty_output(stack.output_size)
         tracer = ValueTracer(run, trace) if requested_names(trace) else None
 
         def on_output(segment: Segment, outputs: Array, tape: list[LayerTape]) -> None:
-            y[segment.steps, segment.rows] = outputs
+            y[segment.time_slice, segment.rows] = outputs
             if tracer is not None:
                 tracer.collect(run.iter_tapes(segment, tape))
 
@@ -235,18 +235,20 @@ class FunctionalStack:
         dy = as_floats(dy, (steps, batch, self.stack.output_size), self.dtype, who)
         dy = dy if run.lengths is None else mask_padding(dy, run.lengths)
         who = f"{self.stack.label()}: gradient of the last states"
-        dlast = as_state(dstate, self.stack.state_shapes, batch, self.dtype, who)
+        dfinal = as_state(dstate, self.stack.state_shapes, batch, self.dtype, who)
         dx = None if run.x.ndim == 2 else run.empty_output(self.stack.input_size)
         dtheta = np.empty(self.layout.size, self.dtype) if out is None else out
         all_shards = shards(batch)
 
         def output_gradient(segment: Segment, y: Array | None) -> tuple[Array, list[Array]]:  # noqa: ARG001
-            return slice_batch(dy, segment.steps, segment.rows), []
+            return slice_batch(dy, segment.time_slice, segment.rows), []
 
         def work(shard: slice) -> tuple[Arrays, Array]:
-            segments, rows = tape.shards[all_shards.index(shard)], run.shard_rows(shard)
+            segments, rows = tape.segments_by_shard[all_shards.index(shard)], run.shard_rows(shard)
             hook = tracer.on_backward if tracer else None
-            dinitial, gradients = run.backward(segments, output_gradient, slice_states(dlast, rows), dx, hook)
+            dinitial, gradients = run.backward(
+                segments, output_gradient, slice_states(dfinal, rows), dx, hook
+            )
             gradient = dtheta if shard.start == 0 else np.empty_like(dtheta)
             flatten(gradients, gradient)
             return dinitial, gradient

@@ -118,7 +118,7 @@ class FlatParameters:
     params: ArrayViews
     grads: ArrayViews
     buffers: ArrayViews
-    _derived: ClassVar[tuple[str, ...]] = ("params", "grads", "buffers", "_arrays")
+    _not_pickled: ClassVar[tuple[str, ...]] = ("params", "grads", "buffers", "_arrays")
 
     def __init__(self, shapes: Shapes, dtype: np.dtype[Any], buffers: Shapes | None = None) -> None:
         self.layout = ParameterLayout(shapes)
@@ -195,7 +195,7 @@ class FlatParameters:
         save_file(as_path(path, f"{self.kind}: path"), self.to_checkpoint())
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in self._derived}
+        return {name: value for name, value in vars(self).items() if name not in self._not_pickled}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

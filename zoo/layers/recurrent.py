@@ -12,7 +12,7 @@ from zoo.arguments import as_bool, check_seed, dtype_and_shape
 from zoo.arrays import as_array
 from zoo.base import Cell
 from zoo.errors import UsageError
-from zoo.layers.config import CellSpec, StackConfig, StackOptions
+from zoo.layers.config import CellLike, StackConfig, StackOptions
 from zoo.layers.functional import FunctionalStack, Tape
 from zoo.layers.parameters import FlatParameters
 from zoo.layers.sharding import check_threads
@@ -82,7 +82,7 @@ class Recurrent(FlatParameters):
 
     def __init__(
         self,
-        cell: CellSpec | Sequence[CellSpec],
+        cell: CellLike | Sequence[CellLike],
         input_size: int,
         hidden_size: int,
         *,
@@ -193,11 +193,11 @@ class Recurrent(FlatParameters):
             UnknownNameError: if a name to trace is unknown.
         """
         x, inputs = self._swap_arguments(x, inputs)
-        y, last, self._tape = self.functional.apply(
+        y, final, self._tape = self.functional.apply(
             self._arrays, x, state, noise, lengths, inputs, self.threads, trace=trace, theta=self._theta
         )
         self.trace, self.trace_grads = self._swap_traces(self._tape.trace), gradient_traces({})
-        return self._swap(y), last
+        return self._swap(y), final
 
     __call__ = forward
 
@@ -237,8 +237,8 @@ class Recurrent(FlatParameters):
         given = {name: as_array(value, who)[np.newaxis] for name, value in inputs.items()}
         aux = stack.aux_inputs(given, (1, batch), self.dtype, noise).chunk(slice(0, 1), slice(0, batch))
         initial = stack.initial_states(state, self._arrays, batch, self.dtype)
-        y, last, _ = stack.forward(stack.weights(self._arrays), x, initial, aux)
-        return y[0], States(last)
+        y, final, _ = stack.forward(stack.arrays_by_direction(self._arrays), x, initial, aux)
+        return y[0], States(final)
 
     @property
     def trace_names(self) -> tuple[str, ...]:
@@ -267,11 +267,11 @@ class Recurrent(FlatParameters):
         if self._tape is None:
             raise UsageError(f"{self.stack.label()}: backward before any forward; call forward first.")
         tracer = GradientTracer(self._tape.batch_run, trace_grads) if requested_names(trace_grads) else None
-        dx, dbefore, _ = self.functional.vjp(
+        dx, dinitial, _ = self.functional.vjp(
             self._tape, self._swap(dy), dstate, self.threads, self.grad, tracer
         )
         self.trace_grads = self._swap_traces(tracer.traces()) if tracer else gradient_traces({})
-        return self._swap(dx), dbefore
+        return self._swap(dx), dinitial
 
     def apply(
         self,
@@ -308,15 +308,15 @@ class Recurrent(FlatParameters):
         theta = as_floats(theta, (self.layout.size,), self.dtype, f"{self.stack.label()}: theta")
         arrays = {**self._arrays, **self.layout.views(theta)}
         x, inputs = self._swap_arguments(x, inputs)
-        y, last, tape = self.functional.apply(
+        y, final, tape = self.functional.apply(
             arrays, x, state, noise, lengths, inputs, self.threads, trace=trace, theta=theta
         )
-        return self._swap(y), last, tape._replace(trace=self._swap_traces(tape.trace))
+        return self._swap(y), final, tape._replace(trace=self._swap_traces(tape.trace))
 
     def vjp(
         self, tape: Tape, dy: ArrayLike, dstate: GivenState | None = None
     ) -> tuple[Floats | None, States, Floats]:
-        """Pure backward pass: the gradients of ``sum(dy * y) + sum(dstate * last)``.
+        """Pure backward pass: the gradients of ``sum(dy * y) + sum(dstate * final)``.
 
         Args:
             tape: From :meth:`apply`; it may be used again.
@@ -329,8 +329,8 @@ class Recurrent(FlatParameters):
         Raises:
             UsageError: if a shape does not fit, the tape is of another layer, or theta has changed.
         """
-        dx, dbefore, dtheta = self.functional.vjp(tape, self._swap(dy), dstate, self.threads)
-        return self._swap(dx), dbefore, dtheta
+        dx, dinitial, dtheta = self.functional.vjp(tape, self._swap(dy), dstate, self.threads)
+        return self._swap(dx), dinitial, dtheta
 
     def _swap(self, array: Any) -> Any:
         """Exchange the axes of time and batch if the batch is first."""

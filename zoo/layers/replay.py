@@ -55,7 +55,7 @@ class StepReplay:
         return self._scan(nodes, leaf_values, {})(leaf_values, {}, *tape.x.shape[:2])
 
     def gradients(
-        self, nodes: Sequence[Node], tape: DirectionTape, dy: Array, dlast: Sequence[Array]
+        self, nodes: Sequence[Node], tape: DirectionTape, dy: Array, dfinal: Sequence[Array]
     ) -> Values:
         """Gradients of values of the step at every step, from the last to the first.
 
@@ -63,7 +63,7 @@ class StepReplay:
             nodes: Nodes of :class:`zoo.compiler.passes.autodiff.StepVJP` for the gradients.
             tape: Tape of the direction.
             dy: Gradients of the outputs, ``(T, B, ·)``.
-            dlast: Gradients of the final states.
+            dfinal: Gradients of the final states.
         """
         back = step_vjp(self.direction.cell)
         assert back.dy is not None
@@ -72,7 +72,7 @@ class StepReplay:
         leaf_values = (
             self._step_inputs(wanted, tape) | self._states_before_steps(wanted, tape) | {back.dy: dy}
         )
-        of_state = dict(zip(self.step_graph.states, dlast, strict=True))
+        of_state = dict(zip(self.step_graph.states, dfinal, strict=True))
         start = {leaf: of_state[name] for name, leaf in back.dstate_out.items()}
         return self._scan(nodes, leaf_values, carry, reverse=True)(leaf_values, start, *tape.x.shape[:2])
 
@@ -207,7 +207,7 @@ def kernel_states(direction: Direction, arrays: tuple[Array, ...], tape: Directi
 
 
 def kernel_state_gradients(
-    direction: Direction, arrays: tuple[Array, ...], tape: DirectionTape, dy: Array, dlast: Sequence[Array]
+    direction: Direction, arrays: tuple[Array, ...], tape: DirectionTape, dy: Array, dfinal: Sequence[Array]
 ) -> Arrays:
     """Gradients of the states after every step, with one call of both kernels for each step.
 
@@ -219,7 +219,7 @@ def kernel_state_gradients(
         for name, initial, trajectory in zip(direction.states, tape.state, after.values(), strict=True)
     }
     gradients = {name: np.empty_like(trajectory) for name, trajectory in after.items()}
-    dstate = dict(zip(direction.states, dlast, strict=True))
+    dstate = dict(zip(direction.states, dfinal, strict=True))
     for t in reversed(range(len(tape.x))):
         for trajectory, gradient in zip(gradients.values(), dstate.values(), strict=True):
             trajectory[t] = gradient

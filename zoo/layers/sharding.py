@@ -33,7 +33,10 @@ MAX_SHARDS = 16
 
 @functools.lru_cache
 def shards(batch: int) -> tuple[slice, ...]:
-    """The rows of each shard of a batch."""
+    """The rows of each shard of a batch: contiguous, in order, of one size except the last.
+
+    The compiled step (``first = number * shard_rows``) and the process groups (consecutive shards) need this.
+    """
     rows = ROWS_PER_TILE * max(1, -(-batch // (ROWS_PER_TILE * MAX_SHARDS)))
     return tuple(slice(start, min(start + rows, batch)) for start in range(0, batch, rows))
 
@@ -54,11 +57,11 @@ def slice_states(state: Mapping[str, Array], rows: Rows) -> dict[str, Array]:
     return {name: value[rows] for name, value in state.items()}
 
 
-def gather_states(parts: list[tuple[Rows, dict[str, Array]]], batch: int) -> States:
+def gather_states(states_by_rows: list[tuple[Rows, dict[str, Array]]], batch: int) -> States:
     """States of the batch from pairs of rows and their states."""
-    _, first = parts[0]
+    _, first = states_by_rows[0]
     state = States({name: np.empty((batch, *value.shape[1:]), value.dtype) for name, value in first.items()})
-    for rows, part in parts:
+    for rows, part in states_by_rows:
         for name, value in part.items():
             state[name][rows] = value
     return state
@@ -88,14 +91,14 @@ def check_threads(threads: int | None) -> int:
     return threads
 
 
-def map_shards(work: Callable[[slice], R], parts: Sequence[slice], threads: int) -> list[R]:
+def map_shards(work: Callable[[slice], R], shards: Sequence[slice], threads: int) -> list[R]:
     """``work(shard)`` for some shards, in up to ``threads`` threads; results in the order of the shards."""
-    if min(threads, len(parts)) <= 1:
-        return list(map(work, parts))
+    if min(threads, len(shards)) <= 1:
+        return list(map(work, shards))
     from zoo.kernels.threadpool import thread_pool  # imports Numba
 
-    waiting = deque(enumerate(parts))
-    results: list[Any] = [None] * len(parts)
+    waiting = deque(enumerate(shards))
+    results: list[Any] = [None] * len(shards)
 
     def run_tasks() -> None:
         while waiting:
@@ -105,9 +108,9 @@ def map_shards(work: Callable[[slice], R], parts: Sequence[slice], threads: int)
                 return
             results[index] = work(rows)
 
-    workers = thread_pool(min(threads, len(parts)))
+    pool = thread_pool(min(threads, len(shards)))
     # Settings of the caller's context, such as `pure_python()` and NumPy's errstate, hold in the threads too.
-    futures = [workers.submit(partial(copy_context().run, run_tasks)) for _ in range(workers.count)]
+    futures = [pool.submit(partial(copy_context().run, run_tasks)) for _ in range(pool.count)]
     try:
         run_tasks()  # in this thread too: waking another one costs as much as a small shard
     finally:

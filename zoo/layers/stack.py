@@ -31,7 +31,7 @@ from zoo.layers.sharding import Rows
 from zoo.layers.states import GivenState
 from zoo.layers.validation import as_aux_inputs, as_state
 
-StackWeights = list[tuple[Array, ...]]
+StackArrays = list[tuple[Array, ...]]
 """The arrays of each direction, as kernels take them."""
 
 
@@ -78,7 +78,7 @@ class Layer:
 
     def forward(
         self,
-        weights: StackWeights,
+        arrays: StackArrays,
         x: Array,
         state: Mapping[str, Array],
         aux: AuxInputs,
@@ -89,25 +89,27 @@ class Layer:
         dropped = x if aux.mask is None else x * aux.mask
         outputs, tapes = [], []
         final: Arrays = {}
-        for direction, arrays, inputs in zip(self.directions, weights, aux.inputs, strict=True):
+        for direction, own_arrays, inputs in zip(self.directions, arrays, aux.inputs, strict=True):
             ordered = reverse_time(dropped, lengths) if direction.reverse else dropped
             if chunks is None:
-                y, last, tape = direction.forward(arrays, ordered, state, inputs)
+                y, direction_final, tape = direction.forward(own_arrays, ordered, state, inputs)
                 tapes.append([tape])
             else:
-                y, last, direction_tapes = _forward_chunks(direction, arrays, ordered, state, inputs, chunks)
+                y, direction_final, direction_tapes = _forward_chunks(
+                    direction, own_arrays, ordered, state, inputs, chunks
+                )
                 tapes.append(direction_tapes)
             outputs.append(reverse_time(y, lengths) if direction.reverse else y)
-            final |= last
+            final |= direction_final
         y = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=2)
         return _residual_sum(x, y) if self.is_residual else y, final, LayerTape(lengths, aux.mask, tapes)
 
     def backward(
         self,
-        weights: StackWeights,
+        arrays: StackArrays,
         tape: LayerTape,
         dy: Array,
-        dlast: Mapping[str, Array],
+        dfinal: Mapping[str, Array],
         hook: BackwardHook | None = None,
     ) -> tuple[Array | None, Arrays, list[Array]]:
         """Gradients with respect to x (None for tokens), the initial states, and the parameters."""
@@ -116,12 +118,12 @@ class Layer:
         gradients: list[Array] = []
         sizes = [direction.output_size for direction in self.directions]
         parts = [dy] if len(sizes) == 1 else np.split(dy, sizes[:1], axis=2)
-        for direction, arrays, tapes, part in zip(
-            self.directions, weights, tape.directions, parts, strict=True
+        for direction, own_arrays, tapes, part in zip(
+            self.directions, arrays, tape.directions, parts, strict=True
         ):
             ordered = reverse_time(part, tape.lengths) if direction.reverse else part
             dx, dinitial, direction_gradients = _backward_chunks(
-                direction, arrays, tapes, ordered, dlast, hook
+                direction, own_arrays, tapes, ordered, dfinal, hook
             )
             if dx is not None:
                 input_gradients.append(reverse_time(dx, tape.lengths) if direction.reverse else dx)
@@ -130,12 +132,12 @@ class Layer:
         return self._input_gradient(input_gradients, tape.mask, dy), dstate, gradients
 
     def iter_tapes(
-        self, weights: StackWeights, tape: LayerTape
+        self, arrays: StackArrays, tape: LayerTape
     ) -> Iterator[tuple[Direction, slice, Rows, DirectionTape]]:
         """Iterate over directions and chunks: steps in the direction's order of time, rows, and tape."""
-        for direction, arrays, tapes in zip(self.directions, weights, tape.directions, strict=True):
+        for direction, own_arrays, tapes in zip(self.directions, arrays, tape.directions, strict=True):
             for each in tapes:
-                yield direction, each.steps, each.rows, direction.rerun(arrays, each)
+                yield direction, each.time_slice, each.rows, direction.rerun(own_arrays, each)
 
     def _input_gradient(self, parts: list[Array], mask: Array | None, dy: Array) -> Array | None:
         if not parts:
@@ -157,20 +159,20 @@ def _forward_chunks(
     """Run a direction chunk by chunk and concatenate the outputs, with zeros behind the ends of rows."""
     carry = dict(state)
     outputs, tapes = [], []
-    for steps, count in chunks.chunks:
+    for time_slice, count in chunks.chunks:
         rows = slice(0, count)
-        chunk_inputs = tuple([slice_batch(value, steps, rows) for value in inputs])
-        y, last, tape = direction.forward(
+        chunk_inputs = tuple([slice_batch(value, time_slice, rows) for value in inputs])
+        y, chunk_final, tape = direction.forward(
             arrays,
-            slice_batch(x, steps, rows),
+            slice_batch(x, time_slice, rows),
             leading_states(direction.states, carry, count),
             chunk_inputs,
-            steps.start,
+            time_slice.start,
         )
         if not chunks.keeps_tapes:  # views instead of copies of x and the inputs
-            views = tuple([value[steps, rows] for value in inputs])
-            tape = tape._replace(x=x[steps, rows], inputs=views, saved=None)
-        carry = update_leading_rows(carry, last)
+            views = tuple([value[time_slice, rows] for value in inputs])
+            tape = tape._replace(x=x[time_slice, rows], inputs=views, saved=None)
+        carry = update_leading_rows(carry, chunk_final)
         outputs.append(y)
         tapes.append(tape)
     return _concatenate(outputs, tapes, x.shape[:2]), carry, tapes
@@ -181,19 +183,22 @@ def _backward_chunks(
     arrays: tuple[Array, ...],
     tapes: list[DirectionTape],
     dy: Array,
-    dlast: Mapping[str, Array],
+    dfinal: Mapping[str, Array],
     hook: BackwardHook | None,
 ) -> tuple[Array | None, Arrays, list[Array]]:
     """Gradients with respect to x (None for tokens), the initial states, and the parameters."""
-    dstate = dict(dlast)
+    dstate = dict(dfinal)
     input_gradients, total = [], list[Array]()
     for each in reversed(tapes):
         tape = each if each.saved is not None else direction.rerun(arrays, each)
-        steps, rows = tape.steps, tape.rows
-        part, dfinal = slice_batch(dy, steps, rows), leading_states(direction.states, dstate, rows.stop)
+        time_slice, rows = tape.time_slice, tape.rows
+        part, chunk_dfinal = (
+            slice_batch(dy, time_slice, rows),
+            leading_states(direction.states, dstate, rows.stop),
+        )
         if hook is not None:
-            hook(direction, steps, rows, tape, part, dfinal)
-        dx, dinitial, gradients = direction.backward(arrays, tape, part, dfinal)
+            hook(direction, time_slice, rows, tape, part, chunk_dfinal)
+        dx, dinitial, gradients = direction.backward(arrays, tape, part, chunk_dfinal)
         input_gradients.append(dx)
         dstate, total = update_leading_rows(dstate, dinitial), add_gradients(total, gradients)
     is_dense = tapes[0].x.ndim == 3
@@ -206,7 +211,7 @@ def _concatenate(parts: list[Array], tapes: list[DirectionTape], shape: tuple[in
         return parts[0]
     whole = np.zeros((*shape, parts[0].shape[2]), parts[0].dtype)
     for part, tape in zip(parts, tapes, strict=True):
-        whole[tape.steps, tape.rows] = part
+        whole[tape.time_slice, tape.rows] = part
     return whole
 
 
@@ -344,13 +349,13 @@ class Stack:
         drawn = {name: value for each in self.directions for name, value in each.initial_values(seed).items()}
         return drawn | {name: np.zeros(self.param_shapes[name]) for name in self.learned}
 
-    def weights(self, arrays: Mapping[str, Array]) -> StackWeights:
+    def arrays_by_direction(self, arrays: Mapping[str, Array]) -> StackArrays:
         """The parameters and buffers of each direction, as kernels take them, from all by name."""
         return [tuple([arrays[name] for name in direction.arrays]) for direction in self.directions]
 
     def forward(
         self,
-        weights: StackWeights,
+        arrays: StackArrays,
         x: Array,
         state: Mapping[str, Array],
         aux_inputs: list[AuxInputs],
@@ -359,7 +364,7 @@ class Stack:
         """Outputs ``(T, B, ·)``, the final states of each row, and the tape of each layer.
 
         Args:
-            weights: From :meth:`weights`.
+            arrays: From :meth:`arrays_by_direction`.
             x: Floats or tokens, as kernels take them; zeros or -1 in the padding.
             state: Initial states.
             aux_inputs: From :meth:`AuxInputSource.chunk`.
@@ -370,18 +375,18 @@ class Stack:
         """
         final: Arrays = {}
         tape = []
-        for layer, arrays, aux in zip(self.layers, self._by_layer(weights), aux_inputs, strict=True):
-            x, last, layer_tape = layer.forward(arrays, x, state, aux, chunks)
-            final |= last
+        for layer, own_arrays, aux in zip(self.layers, self._by_layer(arrays), aux_inputs, strict=True):
+            x, layer_final, layer_tape = layer.forward(own_arrays, x, state, aux, chunks)
+            final |= layer_final
             tape.append(layer_tape)
         return x, final, tape
 
     def backward(
         self,
-        weights: StackWeights,
+        arrays: StackArrays,
         tape: list[LayerTape],
         dy: Array,
-        dlast: Mapping[str, Array],
+        dfinal: Mapping[str, Array],
         hook: BackwardHook | None = None,
     ) -> tuple[Array | None, Arrays, list[Array]]:
         """Gradients with respect to x (None for tokens), the initial states, and the parameters.
@@ -390,10 +395,10 @@ class Stack:
         whose gradients :meth:`learned_state_gradients` returns.
 
         Args:
-            weights: From :meth:`weights`.
+            arrays: From :meth:`arrays_by_direction`.
             tape: From :meth:`forward`.
             dy: Gradient of the outputs.
-            dlast: Gradients of the final states.
+            dfinal: Gradients of the final states.
             hook: Called before the backward pass of each direction and chunk.
 
         Raises:
@@ -402,29 +407,29 @@ class Stack:
         dx: Array | None = dy
         dstate: Arrays = {}
         gradients: list[Array] = []
-        for layer, arrays, layer_tape in zip(
-            reversed(self.layers), reversed(self._by_layer(weights)), reversed(tape), strict=True
+        for layer, own_arrays, layer_tape in zip(
+            reversed(self.layers), reversed(self._by_layer(arrays)), reversed(tape), strict=True
         ):
             assert dx is not None  # only the lowest layer reads tokens
-            dx, dinitial, layer_gradients = layer.backward(arrays, layer_tape, dx, dlast, hook)
+            dx, dinitial, layer_gradients = layer.backward(own_arrays, layer_tape, dx, dfinal, hook)
             dstate |= dinitial
             gradients[:0] = layer_gradients
         return dx, dstate, gradients
 
     def iter_tapes(
-        self, weights: StackWeights, tape: list[LayerTape]
+        self, arrays: StackArrays, tape: list[LayerTape]
     ) -> Iterator[tuple[Direction, slice, Rows, DirectionTape]]:
         """Iterate over directions and chunks: steps in the direction's order of time, rows, and tape."""
-        for layer, arrays, layer_tape in zip(self.layers, self._by_layer(weights), tape, strict=True):
-            yield from layer.iter_tapes(arrays, layer_tape)
+        for layer, own_arrays, layer_tape in zip(self.layers, self._by_layer(arrays), tape, strict=True):
+            yield from layer.iter_tapes(own_arrays, layer_tape)
 
     def learned_state_gradients(self, dstate: Mapping[str, Array], was_used: bool) -> list[Array]:
         """Gradients of the learned initial states: sums over the rows, or zeros if they were not used."""
         rows = slice(None if was_used else 0)
         return [dstate[state][rows].sum(axis=0) for state in self.learned.values()]
 
-    def _by_layer(self, weights: StackWeights) -> list[StackWeights]:
-        return [weights[place] for place in self._layer_slices]
+    def _by_layer(self, arrays: StackArrays) -> list[StackArrays]:
+        return [arrays[place] for place in self._layer_slices]
 
     def _shapes(self, kind: str) -> dict[str, tuple[int, ...]]:
         return {name: shape for each in self.directions for name, shape in getattr(each, kind).items()}

@@ -226,10 +226,10 @@ class _Collector:
         """The values of the gate ``1 - value``."""
         raise NotImplementedError
 
-    def write(self, names: Sequence[str], values: Values, steps: slice, rows: Rows) -> None:
+    def write(self, names: Sequence[str], values: Values, time_slice: slice, rows: Rows) -> None:
         """Write values, which come in blocks of steps; complex ones as two planes, as they are stored."""
         for chunk, arrays in values:
-            time, parts = slice(steps.start + chunk.start, steps.start + chunk.stop), iter(arrays)
+            time, parts = slice(time_slice.start + chunk.start, time_slice.start + chunk.stop), iter(arrays)
             for name in names:
                 for plane in range(len(self.nodes[name])):
                     index = (time, rows, plane) if len(self.nodes[name]) > 1 else (time, rows)
@@ -246,7 +246,7 @@ class _ValueCollector(_Collector):
         """The values of the gate ``1 - value``."""
         return 1 - values
 
-    def collect(self, steps: slice, rows: Rows, tape: DirectionTape) -> None:
+    def collect(self, time_slice: slice, rows: Rows, tape: DirectionTape) -> None:
         """Collect some steps of some rows."""
         states = [name for name in self.names if name in self.direction.cell.states]
         others = [name for name, value in self.values.items() if name not in states and value.varies]
@@ -255,10 +255,10 @@ class _ValueCollector(_Collector):
         else:
             trajectories = self.replayer.new_states(states, tape)
         for name in states:
-            self.buffers[name][steps, rows] = trajectories[name]
+            self.buffers[name][time_slice, rows] = trajectories[name]
         if others and self.replayer is not None:
             nodes = [node for name in others for node in self.nodes[name]]
-            self.write(others, self.replayer.values(nodes, tape), steps, rows)
+            self.write(others, self.replayer.values(nodes, tape), time_slice, rows)
 
 
 class _GradientCollector(_Collector):
@@ -282,17 +282,17 @@ class _GradientCollector(_Collector):
         return -values
 
     def collect(
-        self, steps: slice, rows: Rows, tape: DirectionTape, dy: Array, dlast: Mapping[str, Array]
+        self, time_slice: slice, rows: Rows, tape: DirectionTape, dy: Array, dfinal: Mapping[str, Array]
     ) -> None:
         """Collect some steps of some rows."""
-        final = [dlast[name] for name in self.direction.states]
+        final = [dfinal[name] for name in self.direction.states]
         if self.replayer is not None:
             nodes = [node for name in self.names for node in self.nodes[name]]
-            self.write(self.names, self.replayer.gradients(nodes, tape, dy, final), steps, rows)
+            self.write(self.names, self.replayer.gradients(nodes, tape, dy, final), time_slice, rows)
             return
         gradients = replay.kernel_state_gradients(self.direction, self.arrays, tape, dy, final)
         for name in self.names:
-            self.buffers[name][steps, rows] = gradients[name]
+            self.buffers[name][time_slice, rows] = gradients[name]
 
 
 class ValueTracer:
@@ -311,7 +311,7 @@ class ValueTracer:
         names = resolve_trace_request(batch_run.stack.directions, request, "trace", batch_run.stack.label())
         self._batch_run, self._collectors = batch_run, dict[str, _ValueCollector]()
         for direction, arrays, own_names in zip(
-            batch_run.stack.directions, batch_run.weights, names, strict=True
+            batch_run.stack.directions, batch_run.arrays, names, strict=True
         ):
             if own_names:
                 self._collectors[direction.prefix] = _ValueCollector(
@@ -320,9 +320,9 @@ class ValueTracer:
 
     def collect(self, tapes: Iterable[tuple[Direction, slice, Rows, DirectionTape]]) -> None:
         """Collect from tapes: direction, steps, rows, and tape."""
-        for direction, steps, rows, tape in tapes:
+        for direction, time_slice, rows, tape in tapes:
             if direction.prefix in self._collectors:
-                self._collectors[direction.prefix].collect(steps, rows, tape)
+                self._collectors[direction.prefix].collect(time_slice, rows, tape)
 
     def traces(self) -> Traces:
         """The requested values, ``(T, B, ...)``, once all tapes are collected."""
@@ -347,7 +347,7 @@ class GradientTracer:
         if request is not True:
             names = resolve_trace_request(directions, request, "trace_grads", batch_run.stack.label())
         self._batch_run, self._collectors = batch_run, dict[str, _GradientCollector]()
-        for direction, arrays, own_names in zip(directions, batch_run.weights, names, strict=True):
+        for direction, arrays, own_names in zip(directions, batch_run.arrays, names, strict=True):
             if own_names:
                 self._collectors[direction.prefix] = _GradientCollector(
                     direction, arrays, own_names, batch_run.x.shape[:2]
@@ -356,15 +356,15 @@ class GradientTracer:
     def on_backward(
         self,
         direction: Direction,
-        steps: slice,
+        time_slice: slice,
         rows: Rows,
         tape: DirectionTape,
         dy: Array,
-        dlast: Mapping[str, Array],
+        dfinal: Mapping[str, Array],
     ) -> None:
         """Collect from a direction before its backward pass over a chunk."""
         if direction.prefix in self._collectors:
-            self._collectors[direction.prefix].collect(steps, rows, tape, dy, dlast)
+            self._collectors[direction.prefix].collect(time_slice, rows, tape, dy, dfinal)
 
     def traces(self) -> Traces:
         """The requested gradients, ``(T, B, ...)``, after the backward pass."""

@@ -26,19 +26,19 @@ from zoo.model.readout import ReadoutKernels
 
 
 @dataclass(frozen=True)
-class ForwardRun:
+class ReadoutRun:
     """A batch in the layers and the readout.
 
     Args:
-        layers: The batch in the layers.
+        batch_run: The batch in the layers.
         readout: ``Why (H, V)`` and ``by (V,)``.
-        weights: Weight of each step in the loss, ``(T, B)``, float64, zero in the padding; None if all are 1.
-            The readout skips steps whose weights are all zero.
+        loss_weights: Weight of each step in the loss, ``(T, B)``, float64, zero in the padding; None if
+            all are 1. The readout skips steps whose weights are all zero.
     """
 
-    layers: BatchRun
+    batch_run: BatchRun
     readout: tuple[Array, Array]
-    weights: Array | None
+    loss_weights: Array | None
 
     def outputs(self, shard: slice, out: Array) -> Arrays:
         """Write the outputs of the readout for a shard to ``out (T, B, V)``; return the final states.
@@ -47,35 +47,35 @@ class ForwardRun:
         """
 
         def on_output(segment: Segment, y: Array, _: list[LayerTape]) -> None:
-            read = self.steps_with_loss(segment.steps)
+            read = self.steps_with_loss(segment.time_slice)
             outputs = project(np.ascontiguousarray(y[read]), *self.readout)
             if isinstance(read, slice):
-                out[segment.steps, segment.rows] = outputs
+                out[segment.time_slice, segment.rows] = outputs
             else:
                 whole = np.zeros((*y.shape[:2], out.shape[2]), out.dtype)
                 whole[read] = outputs
-                out[segment.steps, segment.rows] = whole
+                out[segment.time_slice, segment.rows] = whole
 
-        return self.layers.forward(shard, on_output)[1]
+        return self.batch_run.forward(shard, on_output)[1]
 
-    def steps_with_loss(self, steps: slice) -> slice | Array:
+    def steps_with_loss(self, time_slice: slice) -> slice | Array:
         """Select the steps of a segment that the readout computes: all, or an array of indices."""
-        if self.weights is None:
+        if self.loss_weights is None:
             return slice(None)
-        has_loss = np.any(self.weights[steps], axis=1)
+        has_loss = np.any(self.loss_weights[time_slice], axis=1)
         return slice(None) if np.all(has_loss) else np.flatnonzero(has_loss)
 
-    def weights_of(self, steps: slice, rows: Rows) -> Array:
+    def weights_of(self, time_slice: slice, rows: Rows) -> Array:
         """Weights of some steps of some rows."""
-        if self.weights is None:
-            return _ones(steps.stop - steps.start, row_count(rows))
-        return slice_batch(self.weights, steps, rows)
+        if self.loss_weights is None:
+            return _ones(time_slice.stop - time_slice.start, row_count(rows))
+        return slice_batch(self.loss_weights, time_slice, rows)
 
     @cached_property
     def total_weight(self) -> float:
         """Sum of all weights of the batch."""
-        steps, batch = self.layers.x.shape[:2]
-        return float(steps * batch if self.weights is None else self.weights.sum())
+        steps, batch = self.batch_run.x.shape[:2]
+        return float(steps * batch if self.loss_weights is None else self.loss_weights.sum())
 
 
 @dataclass(frozen=True)
@@ -89,27 +89,32 @@ class BatchLoss:
         options: Values of the options of the loss.
     """
 
-    run: ForwardRun
+    run: ReadoutRun
     targets: Array
     kernels: ReadoutKernels
     options: tuple[float, ...]
 
+    @property
+    def batch_size(self) -> int:
+        """``B``, the number of sequences."""
+        return self.run.batch_run.batch_size
+
     def loss(self, shard: slice) -> tuple[Array, Arrays]:
         """Losses of a shard, summed over its rows for each step ``(T,)``, and its final states."""
-        losses = np.zeros(len(self.run.layers.x))
+        losses = np.zeros(len(self.run.batch_run.x))
 
         def on_output(segment: Segment, y: Array, _: list[LayerTape]) -> None:
-            read = self.run.steps_with_loss(segment.steps)
+            read = self.run.steps_with_loss(segment.time_slice)
             y_read, targets, weights = self._select_read_steps(segment, y, read)
-            step_losses = losses[segment.steps] if y_read is y else np.empty(len(y_read))
+            step_losses = losses[segment.time_slice] if y_read is y else np.empty(len(y_read))
             self.kernels.loss(y_read, *self.run.readout, targets, weights, self.options, step_losses)
-            losses[segment.steps][read] = step_losses
+            losses[segment.time_slice][read] = step_losses
 
-        return losses, self.run.layers.forward(shard, on_output)[1]
+        return losses, self.run.batch_run.forward(shard, on_output)[1]
 
     def loss_and_grad(self, shard: slice, out: Array) -> tuple[Array, Arrays]:
         """As :meth:`loss`; the gradient of the mean over the batch is written to ``out (P,)``."""
-        layers, losses = self.run.layers, np.zeros(len(self.run.layers.x))
+        batch_run, losses = self.run.batch_run, np.zeros(len(self.run.batch_run.x))
         kept: list[tuple[Array, list[Array]]] = []  # gradients of segments whose tape is kept
 
         def on_output(segment: Segment, y: Array, _: list[LayerTape]) -> None:
@@ -119,15 +124,15 @@ class BatchLoss:
         def output_gradient(segment: Segment, y: Array | None) -> tuple[Array, list[Array]]:
             return kept.pop() if y is None else self._readout_backward(segment, y, losses)
 
-        segments, final = layers.forward(shard, on_output, keep_last=True)
-        rows, dtype = row_count(layers.shard_rows(shard)), self.run.readout[0].dtype
-        zeros = as_state(None, layers.stack.state_shapes, rows, dtype, "model")
-        flatten(layers.backward(segments, output_gradient, zeros)[1], out)
+        segments, final = batch_run.forward(shard, on_output, keep_last=True)
+        rows, dtype = row_count(batch_run.shard_rows(shard)), self.run.readout[0].dtype
+        zeros = as_state(None, batch_run.stack.state_shapes, rows, dtype, "model")
+        flatten(batch_run.backward(segments, output_gradient, zeros)[1], out)
         return losses, final
 
     def from_outputs(self, outputs: Array) -> float:
         """The weighted mean loss, from the outputs of every row."""
-        weights = self.run.weights
+        weights = self.run.loss_weights
         if weights is None:
             weights = _ones(*outputs.shape[:2])
         has_loss = weights > 0
@@ -140,16 +145,16 @@ class BatchLoss:
 
     def _readout_backward(self, segment: Segment, y: Array, losses: Array) -> tuple[Array, list[Array]]:
         """The gradient of y, and those of the readout; the losses are written to ``losses``."""
-        read = self.run.steps_with_loss(segment.steps)
+        read = self.run.steps_with_loss(segment.time_slice)
         y_read, targets, weights = self._select_read_steps(segment, y, read)
-        step_losses = losses[segment.steps] if y_read is y else np.empty(len(y_read))
+        step_losses = losses[segment.time_slice] if y_read is y else np.empty(len(y_read))
         scale = 1 / self.run.total_weight
         dy_read, *dreadout = self.kernels.loss_and_grad(
             y_read, *self.run.readout, targets, weights, self.options, step_losses, scale
         )
         if y_read is y:
             return dy_read, dreadout
-        losses[segment.steps][read] = step_losses
+        losses[segment.time_slice][read] = step_losses
         dy = np.zeros_like(y)
         dy[read] = dy_read
         return dy, dreadout
@@ -158,8 +163,8 @@ class BatchLoss:
         self, segment: Segment, y: Array, read: slice | Array
     ) -> tuple[Array, Array, Array]:
         """Outputs of the layers, targets and weights of the steps that the readout computes."""
-        targets = slice_batch(self.targets, segment.steps, segment.rows)
-        weights = self.run.weights_of(segment.steps, segment.rows)
+        targets = slice_batch(self.targets, segment.time_slice, segment.rows)
+        weights = self.run.weights_of(segment.time_slice, segment.rows)
         return (y, targets, weights) if isinstance(read, slice) else (y[read], targets[read], weights[read])
 
 

@@ -31,7 +31,7 @@ from zoo.layers.batch import BatchRun
 from zoo.layers.checkpointing import slice_batch
 from zoo.layers.direction import Array, Arrays
 from zoo.layers.sharding import slice_states
-from zoo.layers.stack import Stack, StackWeights
+from zoo.layers.stack import Stack, StackArrays
 from zoo.model.batch_loss import BatchLoss
 
 ArrayTuple = tuple[Any, ...]
@@ -170,23 +170,23 @@ class Call(NamedTuple):
 
 
 def compile_training_step(
-    stack: Stack, readout_loss: Any, arguments: StepArguments
+    stack: Stack, readout_loss_and_grad: Any, arguments: StepArguments
 ) -> SpecialisedStep | None:
     """Compile the step for arguments of these types.
 
     None if a kernel was not called from Python yet with the types that the one before it returns, or does not
     return C-contiguous arrays.
     """
-    cell, passes = stack.cell, stack.directions[0].kernels
+    cell, cell_kernels = stack.cell, stack.directions[0].kernels
     kernels: dict[str, Any] = {
-        "forward": passes.forward,
-        "readout_loss": readout_loss,
-        "backward": passes.backward,
+        "forward": cell_kernels.forward,
+        "readout_loss_and_grad": readout_loss_and_grad,
+        "backward": cell_kernels.backward,
     }
     entries: dict[str, Any] = {name: KernelRef(kernel) for name, kernel in kernels.items()}
     typeof: Any = numba.typeof  # Numba's own functions are untyped
     kinds = {name: typeof(each) for name, each in arguments._asdict().items()}
-    calls = _call_list(stack, passes, reads_all=kinds["read_steps"] == types.none)
+    calls = _call_list(stack, cell_kernels, reads_all=kinds["read_steps"] == types.none)
     addresses = _kernel_addresses(calls, entries, {**kinds, "losses": typeof(arguments.losses[0])})
     if addresses is None:
         return None
@@ -197,12 +197,12 @@ def compile_training_step(
     return SpecialisedStep(step.dispatcher.get_overload(signature), addresses)
 
 
-def _call_list(stack: Stack, passes: CellKernels, reads_all: bool) -> list[Call]:
+def _call_list(stack: Stack, kernels: CellKernels, reads_all: bool) -> list[Call]:
     """All calls of a step, in order."""
     layers, cell = len(stack.layers), stack.cell
     y, dy = f"x_{layers}", f"dx_{layers}"
     aux = ["aux"] if cell.inputs else []
-    options = [VarRef("options", n) for n in range(len(passes.options))]
+    options = [VarRef("options", n) for n in range(len(kernels.options))]
 
     def x(n: int) -> VarRef:
         return VarRef("inputs") if n == 0 else VarRef(f"x_{n}")
@@ -215,7 +215,7 @@ def _call_list(stack: Stack, passes: CellKernels, reads_all: bool) -> list[Call]
         is_residual = stack.layers[n].is_residual
         out = f"y_{n}" if is_residual else f"x_{n + 1}"
         mismatch = f"{out}.shape != (inputs.shape[0], inputs.shape[1], output_sizes[{n}])"
-        results = [out, f"after_{n}", f"tape_{n}"]
+        results = [out, f"final_{n}", f"tape_{n}"]
         call = Call("forward", [*common(n), *options], results, "" if cell.is_derived() else mismatch)
         total = Call("residual_sum", [VarRef(out), x(n)], [f"x_{n + 1}"])
         return [call, total] if is_residual else [call]
@@ -225,7 +225,7 @@ def _call_list(stack: Stack, passes: CellKernels, reads_all: bool) -> list[Call]
         out = f"dy_{n}" if is_residual else f"dx_{n}"
         mismatch = f"{out}.shape != x_{n}.shape"
         passed = [*common(n), VarRef(f"tape_{n}"), VarRef(f"dx_{n + 1}"), VarRef("dfinal", n), *options]
-        results = [out, f"dbefore_{n}", f"gradients_{n}"]
+        results = [out, f"dinitial_{n}", f"gradients_{n}"]
         call = Call("backward", passed, results, "" if cell.is_derived() or n == 0 else mismatch)
         total = Call("residual_sum", [VarRef(out), VarRef(f"dx_{n + 1}")], [f"dx_{n}"])
         return [call, total] if is_residual else [call]
@@ -233,17 +233,17 @@ def _call_list(stack: Stack, passes: CellKernels, reads_all: bool) -> list[Call]
     def readout(y: str, dy: str) -> Call:
         loss = [VarRef(name) for name in ("targets", "weights", "loss_options", "losses", "scale")]
         return Call(
-            "readout_loss",
+            "readout_loss_and_grad",
             [VarRef(y), VarRef("readout", 0), VarRef("readout", 1), *loss],
             [dy, "dWhy", "dby"],
         )
 
-    some = [
+    readout_of_selected_steps = [
         Call("gather_steps", [VarRef(y), VarRef("read_steps")], ["y_read"]),
         readout("y_read", "dy_read"),
         Call("scatter_steps", [VarRef("dy_read"), VarRef("read_steps"), VarRef(y)], [dy]),
     ]
-    loss_calls = [readout(y, dy)] if reads_all else some
+    loss_calls = [readout(y, dy)] if reads_all else readout_of_selected_steps
     forward_calls = [call for n in range(layers) for call in forward(n)]
     return [*forward_calls, *loss_calls, *(call for n in reversed(range(layers)) for call in backward(n))]
 
@@ -318,19 +318,20 @@ def _emit_calls(calls: list[Call]) -> Iterator[str]:
 
 
 def _emit_outputs(stack: Stack) -> Iterator[str]:
-    """Copy the final states and the gradients to their destinations; ``fits`` is False if shapes differ."""
+    """Copy the final states and the gradients; ``shapes_match`` is False if shapes differ."""
     layers = range(len(stack.directions))
-    yield "fits = True"
-    yield from [f"fits &= copy_all(after_{n}, final_states[{n}])" for n in layers]
-    yield "parts = " + " + ".join([f"gradients_{n}" for n in layers] + ["(dWhy, dby)"])
-    yield "is_apart = gradients.shape[0] > 1"
-    yield from ("if not is_apart:", "    wait_for_turn(pool, number)")
-    yield "fits &= flatten_into(parts, gradients[number if is_apart else 0], not is_apart and number > 0)"
-    yield from ("if not is_apart:", "    pass_turn(pool, number)", "return fits")
+    yield "shapes_match = True"
+    yield from [f"shapes_match &= copy_all(final_{n}, final_states[{n}])" for n in layers]
+    yield "gradient_arrays = " + " + ".join([f"gradients_{n}" for n in layers] + ["(dWhy, dby)"])
+    yield "has_gradient_per_shard = gradients.shape[0] > 1"
+    yield from ("if not has_gradient_per_shard:", "    wait_for_turn(pool, number)")
+    yield "gradient = gradients[number if has_gradient_per_shard else 0]"
+    yield "adds = not has_gradient_per_shard and number > 0"
+    yield "shapes_match &= flatten_into(gradient_arrays, gradient, adds)"
+    yield from ("if not has_gradient_per_shard:", "    pass_turn(pool, number)", "return shapes_match")
 
 
-WARMUP_SHARDS = 8
-
+INTERPRETED_SHARDS = 8
 """Shards that the interpreted step computes first: to compile takes half a second, too long for few steps."""
 
 
@@ -343,17 +344,17 @@ class CompiledStep:
         readout: ``Why (H, V)`` and ``by (V,)``.
 
     Attributes:
-        warmup_shards: Shards of each kind of batch that the interpreted step computes first.
+        interpreted_shards: Shards of each kind of batch that the interpreted step computes first.
     """
 
-    def __init__(self, stack: Stack, params: StackWeights, readout: tuple[Array, Array]) -> None:
+    def __init__(self, stack: Stack, params: StackArrays, readout: tuple[Array, Array]) -> None:
         self._stack, self._params, self._readout = stack, tuple(params), readout
         self._is_supported = _is_supported(stack)
         self._has_inputs, self._options = bool(stack.inputs), stack.directions[0].kernels.options
         self._output_sizes = tuple([layer.output_size for layer in stack.directions])
         self._no_aux: tuple[tuple[Array, ...], ...] = ((),) * len(stack.directions)
         self._zero_states: dict[int, tuple[tuple[Array, ...], ...]] = {}
-        self.warmup_shards = WARMUP_SHARDS
+        self.interpreted_shards = INTERPRETED_SHARDS
         self._seen_shards: Counter[Any] = Counter()
         self._steps: dict[Any, SpecialisedStep | None] = {}
 
@@ -375,30 +376,30 @@ class CompiledStep:
         Returns:
             The losses of each shard, ``(shards, T)``, and the final states of all their rows.
         """
-        run, layers = batch_loss.run, batch_loss.run.layers
-        is_whole = len(layers.segments) == 1 and layers.lengths is None
+        run, batch_run = batch_loss.run, batch_loss.run.batch_run
+        is_whole = len(batch_run.segments) == 1 and batch_run.lengths is None
         if not self._is_supported or not shards or not is_whole or is_pure_python():
             return None
-        if self._needs_warmup(batch_loss, len(shards)):
+        if self._is_interpreted(batch_loss, len(shards)):
             return None
-        (steps,) = layers.segments
+        (time_slice,) = batch_run.segments
         rows = slice(shards[0].start, shards[-1].stop)
-        aux = self._aux_inputs(layers, rows)
+        aux = self._aux_inputs(batch_run, rows)
         if aux is None:
             return None
-        read = run.steps_with_loss(steps)
-        read_steps, initial = None if isinstance(read, slice) else read, slice_states(layers.state, rows)
+        read = run.steps_with_loss(time_slice)
+        read_steps, initial = None if isinstance(read, slice) else read, slice_states(batch_run.state, rows)
         targets, weights = (
-            slice_batch(batch_loss.targets, steps, rows)[read],
-            run.weights_of(steps, rows)[read],
+            slice_batch(batch_loss.targets, time_slice, rows)[read],
+            run.weights_of(time_slice, rows)[read],
         )
-        losses = np.zeros((len(shards), steps.stop))
+        losses = np.zeros((len(shards), time_slice.stop))
         read_losses = losses if read_steps is None else np.empty((len(shards), len(read_steps)))
         final = {name: np.empty_like(value) for name, value in initial.items()}
         shard_rows = shards[0].stop - shards[0].start
         arguments = StepArguments(
             params=self._params,
-            inputs=slice_batch(layers.x, steps, rows),
+            inputs=slice_batch(batch_run.x, time_slice, rows),
             initial_states=self._group_by_layer(initial),
             aux=aux,
             options=self._options,
@@ -434,8 +435,8 @@ class CompiledStep:
         """Auxiliary inputs of each layer; None if there is dropout between two layers."""
         if not self._has_inputs and (run.aux_inputs.noise_key is None or not run.aux_inputs.dropout):
             return self._no_aux
-        (steps,) = run.segments
-        aux = run.aux_inputs.chunk(steps, rows)
+        (time_slice,) = run.segments
+        aux = run.aux_inputs.chunk(time_slice, rows)
         has_mask = any(each.mask is not None for each in aux)
         return None if has_mask else tuple([each.inputs[0] for each in aux])
 
@@ -447,12 +448,12 @@ class CompiledStep:
             self._zero_states[batch] = self._group_by_layer(zeros)
         return self._zero_states[batch]
 
-    def _needs_warmup(self, batch_loss: BatchLoss, count: int) -> bool:
+    def _is_interpreted(self, batch_loss: BatchLoss, count: int) -> bool:
         """Count these shards; whether the interpreted step has computed too few of this kind so far."""
         kind = _batch_kind(batch_loss)
-        needs_warmup = self._seen_shards[kind] < self.warmup_shards
-        self._seen_shards[kind] += count * needs_warmup
-        return needs_warmup
+        is_interpreted = self._seen_shards[kind] < self.interpreted_shards
+        self._seen_shards[kind] += count * is_interpreted
+        return is_interpreted
 
     def _group_by_layer(self, state: Arrays) -> tuple[tuple[Array, ...], ...]:
         return tuple([tuple([state[name] for name in layer.states]) for layer in self._stack.directions])
@@ -460,7 +461,7 @@ class CompiledStep:
 
 def _batch_kind(batch_loss: BatchLoss) -> tuple[Any, Any]:
     """The types of inputs and targets: all other arguments of a model's steps have the same types."""
-    return batch_loss.run.layers.x.dtype, batch_loss.targets.dtype
+    return batch_loss.run.batch_run.x.dtype, batch_loss.targets.dtype
 
 
 # Time of the interpreted and of the compiled step in us, one thread, float32, on an AMD EPYC with AVX-512 and

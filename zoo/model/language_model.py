@@ -18,7 +18,7 @@ from zoo.data import Decoder, Vocabulary
 from zoo.data.vocabulary import OnUnknown
 from zoo.errors import UsageError
 from zoo.kernels.random import uniform
-from zoo.layers.config import CellSpec, StackConfig, StackOptions
+from zoo.layers.config import CellLike, StackConfig, StackOptions
 from zoo.layers.states import GivenState
 from zoo.layers.validation import as_tokens
 from zoo.model.model import DEFAULT_LOSS, FitOptions, Model, ModelOptions, fit_functions
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 State = dict[str, Array]
-Prompt = str | bytes | Sequence[str] | Sequence[int] | Tokens
+TextLike = str | bytes | Sequence[str] | Sequence[int] | Tokens
 """A text, its symbols, or its tokens."""
 
 
@@ -73,7 +73,7 @@ class LanguageModel(Model):
     def __init__(
         self,
         vocab: Sequence[str] | Sequence[int] | Vocabulary,
-        cell: CellSpec | Sequence[CellSpec] = "vanilla",
+        cell: CellLike | Sequence[CellLike] = "vanilla",
         hidden_size: int = 128,
         num_layers: int = 1,
         *,
@@ -141,7 +141,7 @@ class LanguageModel(Model):
 
     def sample(
         self,
-        prompt: Prompt = "",
+        prompt: TextLike = "",
         length: int = 200,
         sampler: str | Sampler | Chain | None = None,
         seed: int = 0,
@@ -169,9 +169,9 @@ class LanguageModel(Model):
 
     def fit(
         self,
-        text: Prompt,
+        text: TextLike,
         *,
-        validation_data: Prompt | None = None,
+        validation_data: TextLike | None = None,
         seq: int = 64,
         **options: Unpack[FitOptions],
     ) -> list[dict[str, Any]]:
@@ -196,12 +196,12 @@ class LanguageModel(Model):
             UsageError: if an argument does not fit.
             ZooError: if training diverges.
         """
-        tokens = _prompt_tokens(self, text, "error")
-        valid = None if validation_data is None else _prompt_tokens(self, validation_data, "error")
+        tokens = encode_text(self, text, "error")
+        valid = None if validation_data is None else encode_text(self, validation_data, "error")
         history: list[dict[str, Any]] = fit_functions().fit_text(self, tokens, valid, seq, **options)
         return history
 
-    def evaluate(self, text: Prompt, *, seq: int = 64, batch_size: int = 32) -> dict[str, float]:
+    def evaluate(self, text: TextLike, *, seq: int = 64, batch_size: int = 32) -> dict[str, float]:
         """Mean cross-entropy of the next symbol of a text, with carried states; arguments as for :meth:`fit`.
 
         Returns:
@@ -211,7 +211,7 @@ class LanguageModel(Model):
             DataError: if the text has unknown characters, or fewer than two symbols.
             UsageError: if an argument does not fit.
         """
-        tokens = _prompt_tokens(self, text, "error")
+        tokens = encode_text(self, text, "error")
         values: dict[str, float] = fit_functions().evaluate_text(self, tokens, seq, batch_size)
         return values
 
@@ -271,7 +271,7 @@ def as_vocabulary(vocab: Any) -> Vocabulary:
 
 def generate(
     model: LanguageModel,
-    prompt: Prompt,
+    prompt: TextLike,
     length: int,
     sampler: str | Sampler | Chain | None = None,
     seed: int = 0,
@@ -287,14 +287,14 @@ def generate(
         UnknownNameError: if no sampler has this name.
         UsageError: if an argument does not fit.
     """
-    return _decoded_pieces(
+    return _decode_chunks(
         model.vocab.decoder(), _generate_tokens(model, prompt, length, sampler, seed, on_unknown)
     )
 
 
 def _generate_tokens(
     model: LanguageModel,
-    prompt: Prompt,
+    prompt: TextLike,
     length: int,
     sampler: str | Sampler | Chain | None,
     seed: int,
@@ -303,14 +303,14 @@ def _generate_tokens(
     """Yield the tokens of the prompt, then chunks of sampled tokens; otherwise as :func:`generate`."""
     length = as_integer(length, "length", 0, sys.maxsize)
     chain, seed = as_chain(sampler), check_seed(seed)
-    start = _prompt_tokens(model, prompt, on_unknown)
+    start = encode_text(model, prompt, on_unknown)
     draws = range(length)
     if not start.size and draws:
         start, draws = np.array([uniform(seed, 0) * len(model.vocab)], np.int32), draws[1:]
     return itertools.chain([start], sampled_chunks(model, start, chain, seed, draws))
 
 
-def _prompt_tokens(model: LanguageModel, prompt: Any, on_unknown: str) -> Tokens:
+def encode_text(model: LanguageModel, prompt: Any, on_unknown: str) -> Tokens:
     """The prompt as tokens, ``(N,)`` int32."""
     if not isinstance(prompt, (str, bytes)):
         prompt = as_elements(prompt, "prompt", "a string, bytes, symbols, or tokens")
@@ -319,7 +319,7 @@ def _prompt_tokens(model: LanguageModel, prompt: Any, on_unknown: str) -> Tokens
     return model.vocab.encode(prompt, on_unknown=cast(OnUnknown, on_unknown))
 
 
-def _decoded_pieces(decoder: Decoder, chunks: Iterable[Tokens]) -> Iterator[str]:
+def _decode_chunks(decoder: Decoder, chunks: Iterable[Tokens]) -> Iterator[str]:
     for tokens in chunks:
         yield from map(decoder.push, tokens.tolist())
     yield decoder.flush()

@@ -28,7 +28,7 @@ from zoo.layers.states import GivenState, States
 from zoo.layers.validation import as_padded_batch, mask_padding
 from zoo.model.batch_loss import (
     BatchLoss,
-    ForwardRun,
+    ReadoutRun,
     as_targets,
     as_weights,
     sum_losses,
@@ -90,8 +90,8 @@ class Model(FlatParameters):
     """Its name in messages and in checkpoints."""
     process_group: ProcessGroup = SINGLE_PROCESS
     """Processes that divide the batch; a copy or pickle starts with this process alone."""
-    _derived = (
-        *FlatParameters._derived,
+    _not_pickled = (
+        *FlatParameters._not_pickled,
         "_layer_params",
         "_readout",
         "_readout_kernels",
@@ -157,7 +157,7 @@ class Model(FlatParameters):
 
     def compile_training_step(self) -> None:
         """Compile the training step on the next call of :meth:`loss_and_grad`. Use it before a long run."""
-        self._compiled_step.warmup_shards = 1
+        self._compiled_step.interpreted_shards = 1
 
     def loss_and_grad(
         self,
@@ -196,7 +196,7 @@ class Model(FlatParameters):
             UsageError: if an argument does not fit, or all weights are zero.
         """
         batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths, aux)
-        batch = batch_loss.run.layers.x.shape[1]
+        batch = batch_loss.batch_size
         local_shards = self.process_group.local_shards(batch)
         keeps = self.process_group.needs_shard_gradients
         out = np.empty((len(local_shards), self.grad.size), self.dtype) if keeps else self.grad[None]
@@ -207,7 +207,7 @@ class Model(FlatParameters):
             self.process_group.sum_gradients(list(out), self.grad, batch)
         losses, final = result
         return self._mean_loss(batch_loss, losses), States(
-            self.process_group.scatter_local_states(final, batch_loss.run.layers.state)
+            self.process_group.scatter_local_states(final, batch_loss.run.batch_run.state)
         )
 
     def loss(
@@ -223,7 +223,7 @@ class Model(FlatParameters):
     ) -> tuple[float, State]:
         """As :meth:`loss_and_grad`, without the gradient."""
         batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths, aux)
-        local_shards = self.process_group.local_shards(batch_loss.run.layers.x.shape[1])
+        local_shards = self.process_group.local_shards(batch_loss.batch_size)
         results = map_shards(batch_loss.loss, local_shards, self.threads)
         return self._gather(batch_loss, local_shards, results)
 
@@ -324,7 +324,7 @@ class Model(FlatParameters):
 
     def _rebuild_views(self, theta: Array, grad: Array, buffers: Array) -> None:
         super()._rebuild_views(theta, grad, buffers)
-        self._layer_params = self.stack.weights(self._arrays)
+        self._layer_params = self.stack.arrays_by_direction(self._arrays)
         self._readout = self._arrays["Why"], self._arrays["by"]
         self._readout_kernels = readout_kernels(self.criterion)
         self._loss_options = self.criterion.values  # read at every step
@@ -340,7 +340,7 @@ class Model(FlatParameters):
         noise: Any,
         lengths: Array | None,
         aux: Mapping[str, Any],
-    ) -> ForwardRun:
+    ) -> ReadoutRun:
         steps, batch = inputs.shape[:2]
         if aux:
             aux_inputs = self.stack.aux_inputs(aux, (steps, batch), self.dtype, noise, lengths)
@@ -348,7 +348,7 @@ class Model(FlatParameters):
             aux_inputs = replace(self._aux_without_noise, noise_key=check_noise(noise))
         else:
             aux_inputs = self._aux_without_noise
-        layers = BatchRun(
+        batch_run = BatchRun(
             self.stack,
             self._layer_params,
             inputs,
@@ -358,7 +358,7 @@ class Model(FlatParameters):
             lengths,
             uses_learned_state=state is None,
         )
-        return ForwardRun(layers, self._readout, weights)
+        return ReadoutRun(batch_run, self._readout, weights)
 
     def _interpreted_step(self, batch_loss: BatchLoss, local_shards: Sequence[slice]) -> tuple[float, State]:
         """As :meth:`loss_and_grad`; Python calls kernel after kernel."""
@@ -369,7 +369,7 @@ class Model(FlatParameters):
 
         results = map_shards(compute, local_shards, self.threads)
         self.process_group.sum_gradients(
-            [gradient for _, _, gradient in results], self.grad, batch_loss.run.layers.x.shape[1]
+            [gradient for _, _, gradient in results], self.grad, batch_loss.batch_size
         )
         return self._gather(batch_loss, local_shards, [(losses, final) for losses, final, _ in results])
 
@@ -377,28 +377,28 @@ class Model(FlatParameters):
         self, batch_loss: BatchLoss, local_shards: Sequence[slice], results: Sequence[tuple[Array, State]]
     ) -> tuple[float, State]:
         """The mean loss and the final states of all shards, from the results of this process's shards."""
-        run = batch_loss.run.layers
-        final = States({name: np.zeros_like(value) for name, value in run.state.items()})
+        batch_run = batch_loss.run.batch_run
+        final = States({name: np.zeros_like(value) for name, value in batch_run.state.items()})
         for shard, (_, states) in zip(local_shards, results, strict=True):
             for name, value in states.items():
-                final[name][run.shard_rows(shard)] = value
+                final[name][batch_run.shard_rows(shard)] = value
         return self._mean_loss(batch_loss, [losses for losses, _ in results]), final
 
     def _mean_loss(self, batch_loss: BatchLoss, losses: Iterable[Array]) -> float:
         """The mean loss of the batch, from the losses of this process's shards."""
         sums = self.process_group.all_gather_floats(
-            [sum_losses(each) for each in losses], batch_loss.run.layers.x.shape[1]
+            [sum_losses(each) for each in losses], batch_loss.batch_size
         )
         return batch_loss.mean(sums)
 
-    def _outputs(self, run: ForwardRun) -> tuple[Array, State]:
-        layers = run.layers
-        steps, batch = layers.x.shape[:2]
+    def _outputs(self, run: ReadoutRun) -> tuple[Array, State]:
+        batch_run = run.batch_run
+        steps, batch = batch_run.x.shape[:2]
         outputs, all_shards = np.zeros((steps, batch, self.output_size), self.dtype), shards(batch)
         results = map_shards(lambda shard: run.outputs(shard, outputs), all_shards, self.threads)
-        if layers.lengths is not None:
-            outputs = mask_padding(outputs, layers.lengths)
-        return outputs, gather_states(layers.pair_with_rows(results), batch)
+        if batch_run.lengths is not None:
+            outputs = mask_padding(outputs, batch_run.lengths)
+        return outputs, gather_states(batch_run.pair_with_rows(results), batch)
 
 
 def fit_functions() -> Any:

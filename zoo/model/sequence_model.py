@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from zoo.arguments import as_integer, short_repr
 from zoo.base.loss import Loss
 from zoo.errors import UsageError
-from zoo.layers.config import CellSpec, StackConfig, StackOptions
+from zoo.layers.config import CellLike, StackConfig, StackOptions
 from zoo.layers.states import GivenState
 from zoo.model.model import DEFAULT_LOSS, FitOptions, Model, ModelOptions, fit_functions
 
@@ -69,7 +69,7 @@ class SequenceModel(Model):
 
     def __init__(
         self,
-        cell: CellSpec | Sequence[CellSpec],
+        cell: CellLike | Sequence[CellLike],
         input_size: int,
         output_size: int,
         hidden_size: int = 128,

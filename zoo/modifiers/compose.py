@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.base import Cell, Modifier, Output, Param
-from zoo.base.cell_editor import CellSpec, StepContext, StepResult
+from zoo.base.cell_editor import CellDeclarations, StepContext, StepResult
 from zoo.base.initializers import initializer_of
 from zoo.compiler.frontend.complex_numbers import Complex
 from zoo.compiler.frontend.numpy_functions import Handler, matmul_hook
@@ -34,7 +34,7 @@ class ComposedCell:
 
     cell: Cell
     modifier: Modifier
-    spec: CellSpec
+    spec: CellDeclarations
 
     def step(self, arrays: Mapping[str, Any], x: Any, states: Mapping[str, Any]) -> Any:
         """Compute one step on symbolic arrays.
@@ -100,7 +100,7 @@ def compose(cell: Cell, modifier: Modifier) -> ComposedCell:
             f"modifier changes the equations of a step."
         )
     equations, matmuls = find_matmuls(cell)
-    spec = CellSpec(
+    spec = CellDeclarations(
         cell,
         modifier.name,
         dict(cell.params),

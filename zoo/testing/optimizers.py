@@ -91,7 +91,7 @@ def check_reference(optimizer: Optimizer) -> None:
 
 
 def check_zero_rate(optimizer: Optimizer) -> None:
-    """With a step size of zero and no weight decay, parameters do not change."""
+    """With a learning rate of zero and no weight decay, parameters do not change."""
     without_decay = _without_decay(optimizer)
     for dtype in _DTYPES:
         theta, grads = _problem(17, dtype, seed=3)

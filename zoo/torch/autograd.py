@@ -96,7 +96,7 @@ def forward(
 
 
 def backward(
-    shared: SharedStack, tape: Tape, dy: Tensor | None, dlast: Sequence[Tensor | None]
+    shared: SharedStack, tape: Tape, dy: Tensor | None, dfinal: Sequence[Tensor | None]
 ) -> tuple[Tensor | None, Arrays, Array]:
     """Gradients of x (None for tokens), of the initial states and of the parameters ``(P,)``.
 
@@ -104,7 +104,7 @@ def backward(
         shared: The stack.
         tape: From :func:`forward`.
         dy: Gradient of the outputs; None for zeros.
-        dlast: Gradients of the final states; None for zeros.
+        dfinal: Gradients of the final states; None for zeros.
     """
     run = tape.batch_run
     pure = shared.pure(run.aux_inputs.dtype)
@@ -113,17 +113,17 @@ def backward(
         np.zeros((*run.x.shape[:2], shared.stack.output_size), pure.dtype)
         if dy is None
         else dy.detach().numpy(),
-        _with_zeros(shared, dlast, run.x.shape[1], pure.dtype),
+        _with_zeros(shared, dfinal, run.x.shape[1], pure.dtype),
         torch.get_num_threads(),
     )
     return None if dx is None else torch.from_numpy(dx), dstate, dtheta
 
 
 def _with_zeros(
-    shared: SharedStack, dlast: Sequence[Tensor | None], batch: int, dtype: np.dtype[Any]
+    shared: SharedStack, dfinal: Sequence[Tensor | None], batch: int, dtype: np.dtype[Any]
 ) -> Arrays | None:
     """Gradients of all final states, or None if all are None."""
-    gradients = shared.states.arrays(dlast)
+    gradients = shared.states.arrays(dfinal)
     if not gradients:
         return None
     shapes = shared.stack.state_shapes
@@ -178,11 +178,11 @@ def _forward_impl(key: str, *arguments: Any) -> list[Tensor]:
     return [y, *last, token]
 
 
-def _backward_impl(key: str, token: Tensor, dy: Tensor, dlast: Any, *arguments: Any) -> list[Tensor]:
+def _backward_impl(key: str, token: Tensor, dy: Tensor, dfinal: Any, *arguments: Any) -> list[Tensor]:
     """Gradients of the stack's parameters ``(P,)``, of the initial states, and of x unless it is tokens."""
     shared, holder = stack_of_key(key), _tape_holders.get(int(token))  # None if the compiler copied the token
     tape = forward(shared, _tensor_args(*arguments))[2] if holder is None else holder.tape
-    dx, dstate, dtheta = backward(shared, tape, dy, dlast)
+    dx, dstate, dtheta = backward(shared, tape, dy, dfinal)
     gradients = [torch.from_numpy(dtheta), *shared.states.tensors(dstate)]
     return gradients if dx is None else [*gradients, dx]
 
@@ -194,9 +194,9 @@ def _fake_forward(key: str, x: Tensor, arrays: Any, *_: Any) -> list[Tensor]:
     return [new((steps, batch, shared.stack.output_size)), *last, new((1,), dtype=torch.int64)]
 
 
-def _fake_backward(key: str, _token: Tensor, dy: Tensor, dlast: Any, x: Tensor, *_: Any) -> list[Tensor]:
+def _fake_backward(key: str, _token: Tensor, dy: Tensor, dfinal: Any, x: Tensor, *_: Any) -> list[Tensor]:
     dtheta = dy.new_empty((stack_of_key(key).layout.size,))
-    gradients = [dtheta, *(each.new_empty(each.shape) for each in dlast)]
+    gradients = [dtheta, *(each.new_empty(each.shape) for each in dfinal)]
     return [*gradients, dy.new_empty(x.shape)] if x.dim() == 3 else gradients
 
 
@@ -208,11 +208,11 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> N
 
 
 def _operator_backward(ctx: Any, doutputs: list[Tensor]) -> tuple[Any, ...]:
-    dy, *dlast, _ = doutputs
+    dy, *dfinal, _ = doutputs
     token, *saved = ctx.saved_tensors
     shared, tensors = stack_of_key(ctx.key), unflatten(ctx.counts, saved)
-    dtheta, *rest = _backward(ctx.key, token, dy, dlast, *_arguments(tensors))
-    dstate, dx = rest[: len(dlast)], rest[len(dlast) :]
+    dtheta, *rest = _backward(ctx.key, token, dy, dfinal, *_arguments(tensors))
+    dstate, dx = rest[: len(dfinal)], rest[len(dfinal) :]
     darrays = [*shared.gradients(dtheta, torch.cat), *[None] * len(shared.buffers)]
     dinputs = [None] * len(tensors.inputs)
     return None, (dx[0] if dx else None), darrays, dstate if tensors.state else [], None, dinputs, None, None
@@ -230,7 +230,7 @@ _backward = torch.library.custom_op(
     "zoo::recurrent_backward",
     _backward_impl,
     mutates_args=(),
-    schema=f"(str key, Tensor token, Tensor dy, Tensor[] dlast, {_SCHEMA}) -> Tensor[]",
+    schema=f"(str key, Tensor token, Tensor dy, Tensor[] dfinal, {_SCHEMA}) -> Tensor[]",
 )
 
 _forward.register_fake(_fake_forward)
@@ -272,18 +272,18 @@ class RecurrentFunction(torch.autograd.Function):  # type: ignore[misc]
         return (y, *last)
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor | None, *dlast: Tensor | None) -> tuple[Any, ...]:
+    def backward(ctx: Any, dy: Tensor | None, *dfinal: Tensor | None) -> tuple[Any, ...]:
         """Gradients of the tensors."""
         shared: SharedStack = ctx.shared
         _, *tensors = ctx.saved_tensors  # raises if one was modified in place
         holder = ctx.holder()  # None if a saved-tensor hook copied the token
         tape = forward(shared, unflatten(ctx.counts, tensors))[2] if holder is None else holder.tape
-        dx, dstate, dtheta = backward(shared, tape, dy, dlast)
+        dx, dstate, dtheta = backward(shared, tape, dy, dfinal)
         of_params = map(torch.from_numpy, shared.gradients(dtheta, np.concatenate))
         of_state = shared.states.tensors(dstate) if ctx.counts.state else ()
         gradients = [dx, *of_params, *[None] * len(shared.buffers), *of_state]
         if torch.is_grad_enabled():  # create_graph=True
-            gradients = _no_double_backward(gradients, [*tensors, dy, *dlast])
+            gradients = _no_double_backward(gradients, [*tensors, dy, *dfinal])
         return (None, None, *gradients, *[None] * (len(tensors) - len(gradients)))
 
 

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 from zoo.arguments import as_bool, as_integer
 from zoo.base import Cell
 from zoo.errors import UsageError
-from zoo.layers.config import CellSpec, LayerOptions, StackConfig, resolve_cells
+from zoo.layers.config import CellLike, LayerOptions, StackConfig, resolve_cells
 from zoo.registry import get_cell
 from zoo.torch.arguments import empty_outputs, pack_arguments, pack_like, unpack_outputs, unpack_sequence
 from zoo.torch.autograd import apply_recurrent
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Tensor = Any
 
 
-def _projected(cell: CellSpec | Sequence[CellSpec], size: int) -> Cell:
+def _projected(cell: CellLike | Sequence[CellLike], size: int) -> Cell:
     """The LSTM with a projection of its output.
 
     Raises:
@@ -74,7 +74,7 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
 
     def __init__(
         self,
-        cell: CellSpec | Sequence[CellSpec],
+        cell: CellLike | Sequence[CellLike],
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,

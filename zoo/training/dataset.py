@@ -13,21 +13,21 @@ from zoo.model import AnyModel
 from zoo.training.config import Config
 
 State = Mapping[str, np.ndarray[Any, Any]]
-Noise = tuple[int, int]
+NoiseKey = tuple[int, int]
 
 
-class StepResult(NamedTuple):
+class TrainStepResult(NamedTuple):
     """Loss and final states of one batch; the gradient is in the model.
 
     Attributes:
         loss: The mean loss.
         final_states: States after the last time step, for the next batch.
-        symbols: Time steps of all rows.
+        token_count: Time steps of all sequences.
     """
 
     loss: float
     final_states: dict[str, np.ndarray[Any, Any]]
-    symbols: int
+    token_count: int
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Dataset(Protocol):
         """The word for it in events and messages: ``text``, ``task`` or ``arrays``."""
 
     @property
-    def rows(self) -> int:
+    def batch_size(self) -> int:
         """``B``, the batch size."""
 
     @property
@@ -76,8 +76,8 @@ class Dataset(Protocol):
         """Its description in logs and checkpoints; ``sha256`` identifies it."""
 
     def loss_and_grad(
-        self, model: AnyModel, step: int, carried_states: State | None, noise: Noise
-    ) -> StepResult:
+        self, model: AnyModel, step: int, carried_states: State | None, noise: NoiseKey
+    ) -> TrainStepResult:
         """Compute the loss on the batch of a step, counted from 0, and fill the model's gradient."""
 
     def evaluate(self, model: AnyModel) -> EvalResult:
@@ -86,7 +86,7 @@ class Dataset(Protocol):
     def probe(self) -> ProbeBatch:
         """A batch of validation examples for diagnostics, always the same."""
 
-    def warm_up(self, model: AnyModel) -> None:
+    def compile_kernels(self, model: AnyModel) -> None:
         """Evaluate a little, so that everything that evaluation needs is compiled."""
 
     def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from zoo.model import LanguageModel, SequenceModel
 from zoo.model.batch_loss import as_targets, weights_of_classes
 from zoo.registry.api import resolve
 from zoo.training.config import Config
-from zoo.training.dataset import Dataset, EvalResult, Noise, ProbeBatch, State, StepResult
+from zoo.training.dataset import Dataset, EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
 from zoo.training.evaluation import bits, evaluate
 from zoo.training.schedules import make_schedule
 from zoo.training.signals import StopRequest
@@ -79,13 +79,13 @@ class ArrayDataset:
     Attributes:
         train: Sequences for training.
         valid: Sequences for validation; None for those of training.
-        rows: Sequences of a batch; the last batch of an epoch may have fewer.
+        batch_size: Sequences of a batch; the last batch of an epoch may have fewer.
         seed: Seed of the orders.
     """
 
     train: Sequences
     valid: Sequences | None
-    rows: int
+    batch_size: int
     seed: int
     kind: ClassVar[str] = "arrays"
 
@@ -97,7 +97,7 @@ class ArrayDataset:
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
-        return -(-int(self.train.inputs.shape[1]) // self.rows)
+        return -(-int(self.train.inputs.shape[1]) // self.batch_size)
 
     def metadata(self) -> dict[str, Any]:
         """The shapes."""
@@ -108,14 +108,14 @@ class ArrayDataset:
         model: Any,
         step: int,
         carried_states: State | None,  # noqa: ARG002 - the protocol's signature
-        noise: Noise,
-    ) -> StepResult:
+        noise: NoiseKey,
+    ) -> TrainStepResult:
         """Loss and gradient on the batch of a step."""
         epoch, index = divmod(step, self.steps_per_epoch)
         order = _order(self.train.inputs.shape[1], self.seed, epoch)
-        given = self.train.arguments(order[index * self.rows : (index + 1) * self.rows])
+        given = self.train.arguments(order[index * self.batch_size : (index + 1) * self.batch_size])
         loss, _ = model.loss_and_grad(**given, noise=noise)
-        return StepResult(loss, {}, given["targets"].shape[0] * given["targets"].shape[1])
+        return TrainStepResult(loss, {}, given["targets"].shape[0] * given["targets"].shape[1])
 
     def evaluate(self, model: Any) -> EvalResult:
         """Loss and metric on the validation data, or the training data if there are none."""
@@ -124,11 +124,11 @@ class ArrayDataset:
 
     def probe(self) -> ProbeBatch:
         """The inputs of one batch."""
-        return ProbeBatch((self.valid or self.train).inputs[:, : self.rows])
+        return ProbeBatch((self.valid or self.train).inputs[:, : self.batch_size])
 
-    def warm_up(self, model: Any) -> None:
+    def compile_kernels(self, model: Any) -> None:
         """Compute the outputs of one batch."""
-        given = self.train.arguments(np.arange(min(self.rows, self.train.inputs.shape[1])))
+        given = self.train.arguments(np.arange(min(self.batch_size, self.train.inputs.shape[1])))
         model.evaluate_batch(**given)
 
     def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
@@ -157,8 +157,8 @@ def fit_sequences(
     """Train on sequences; see ``SequenceModel.fit``."""
     train = as_sequences(model, inputs, targets, weights, lengths, aux)
     valid = None if validation_data is None else _validation_sequences(model, validation_data)
-    rows = as_integer(batch_size, "fit: batch_size", 1)
-    dataset = ArrayDataset(train, valid, min(rows, train.inputs.shape[1]), seed)
+    size = as_integer(batch_size, "fit: batch_size", 1)
+    dataset = ArrayDataset(train, valid, min(size, train.inputs.shape[1]), seed)
     return _fit(model, dataset, dataset.steps_per_epoch, valid is not None, seed=seed, **options)
 
 

@@ -16,7 +16,7 @@ from zoo.data.sources import IN_MEMORY
 from zoo.distributed import process_group
 from zoo.distributed.collectives import ProcessGroup
 from zoo.errors import UsageError
-from zoo.layers.config import CellSpec
+from zoo.layers.config import CellLike
 from zoo.model import AnyModel
 from zoo.registry import get_optimizer, resolve_cell, resolve_task
 from zoo.storage import ReadOnlyRunDirectory, RunDirectory
@@ -43,7 +43,7 @@ _CLOSING = ("end", "diverged")
 
 def train(
     data: Any = None,
-    cell: CellSpec | Sequence[CellSpec] = "vanilla",
+    cell: CellLike | Sequence[CellLike] = "vanilla",
     *,
     task: str | type[Task] | Task | None = None,
     out: str | Path | None = None,
@@ -97,24 +97,24 @@ def train(
     requested = fill_defaults_from(requested, before) if before else requested
     config, dataset = _prepare(requested, data, resolved_task)
     parts = _build(config, dataset, resolved_cells)
-    ranks = process_group()
-    if ranks.size > 1 and "-" in config.data:
+    group = process_group()
+    if group.size > 1 and "-" in config.data:
         raise UsageError(
-            f"data is '-', which only one of {ranks.size} processes can read; give a file that all can read."
+            f"data is '-', which only one of {group.size} processes can read; give a file that all can read."
         )
     # Last, so that invalid settings leave no directory behind.
-    with _open_run_directory(ranks, out, resume, config.cell_label, dataset.name) as directory:
-        listeners = (on_event, resolved_trackers) if ranks.is_root else (None, ())
-        return _TrainingSession(config, dataset, *parts, directory, ranks, *listeners).run()
+    with _open_run_directory(group, out, resume, config.cell_label, dataset.name) as directory:
+        listeners = (on_event, resolved_trackers) if group.is_root else (None, ())
+        return _TrainingSession(config, dataset, *parts, directory, group, *listeners).run()
 
 
 @contextmanager
 def _open_run_directory(
-    ranks: ProcessGroup, out: str | Path | None, resume: bool, cell: str, name: str
+    group: ProcessGroup, out: str | Path | None, resume: bool, cell: str, name: str
 ) -> Iterator[RunDirectory]:
     """Create and lock the directory; only the first rank writes to it."""
-    if not ranks.is_root:
-        yield ReadOnlyRunDirectory(ranks.broadcast_text(""))
+    if not group.is_root:
+        yield ReadOnlyRunDirectory(group.broadcast_text(""))
         return
     directory = RunDirectory(out if out is not None else new_directory(cell, name))
     begun, existed = directory.holds_run(), out is not None and directory.path.exists()
@@ -122,7 +122,7 @@ def _open_run_directory(
     with directory.lock():
         # Again, since another process may have started a run before we got the lock.
         directory.create(resuming=resume)
-        ranks.broadcast_text(str(directory.path))
+        group.broadcast_text(str(directory.path))
         try:
             yield directory
         except Exception:  # before the first step, for example in a task: `discard` keeps a trained run
@@ -132,7 +132,7 @@ def _open_run_directory(
 
 
 def _configure(
-    data: Any, task: Task | None, cell: CellSpec | Sequence[CellSpec], settings: dict[str, Any]
+    data: Any, task: Task | None, cell: CellLike | Sequence[CellLike], settings: dict[str, Any]
 ) -> tuple[Config, Cell | list[Cell]]:
     """The requested configuration, and the cell of all layers or the list of the cell of each."""
     cells = _resolve_cells(cell, settings)
@@ -150,7 +150,7 @@ def _configure(
     return make_config({**settings, **named, "data": _source_names(data, task)}), resolved
 
 
-def _resolve_cells(cell: CellSpec | Sequence[CellSpec], settings: dict[str, Any]) -> list[Cell]:
+def _resolve_cells(cell: CellLike | Sequence[CellLike], settings: dict[str, Any]) -> list[Cell]:
     """The cell of all layers, or of each, whose number is then a setting; their options are removed."""
     if isinstance(cell, str) or not isinstance(cell, Sequence):
         return [resolve_cell(cell, **_options("cell_options", settings))]
@@ -229,7 +229,7 @@ class _TrainingSession:
     optimizer: Optimizer
     schedule: Schedule
     directory: RunDirectory
-    ranks: ProcessGroup
+    process_group: ProcessGroup
     on_event: EventCallback | None
     trackers: Sequence[Tracker]
     _log_is_complete: bool = field(default=False, init=False)
@@ -240,7 +240,7 @@ class _TrainingSession:
             return self._train()
 
     def _train(self) -> Run:
-        self._join_ranks()
+        self._join_process_group()
         warnings = [
             f"{source} is read as text, character by character, and not as a table of numbers."
             for source in self.config.data
@@ -256,16 +256,16 @@ class _TrainingSession:
         if reason in ("finished", "no improvement") and (text := trainer.score_warning()):
             end["warning"] = text
         self._emit(end)
-        self.ranks.finish()
+        self.process_group.finish()
         if request.signal is not None:
             raise Interrupted(request.signal, self._run().path)
         return self._run()
 
-    def _join_ranks(self) -> None:
-        """Share every batch with the other ranks."""
-        self.model.process_group = self.ranks
+    def _join_process_group(self) -> None:
+        """Share every batch with the other group."""
+        self.model.process_group = self.process_group
         if self.config.threads is None:
-            self.model.threads = self.ranks.local_threads(self.model.threads)
+            self.model.threads = self.process_group.local_threads(self.model.threads)
 
     def _run(self) -> Run:
         classes = tuple(dict.fromkeys(map(type, self.model.cells)))
@@ -279,8 +279,8 @@ class _TrainingSession:
         if resumed is None:
             return None
         step, checkpoint = resumed
-        rows, source = self.dataset.rows, str(self.directory.path)
-        state = restore(checkpoint, self.model, self.optimizer, self.schedule, rows, source)
+        batch_size, source = self.dataset.batch_size, str(self.directory.path)
+        state = restore(checkpoint, self.model, self.optimizer, self.schedule, batch_size, source)
         best_step = None if state.best is None else state.best_step
         self.directory.resume(step, checkpoint, best_step=best_step, report=report, keep=self.config.keep)
         return state
@@ -289,7 +289,7 @@ class _TrainingSession:
         """Truncate the log to the resume point, and write the first events."""
         state = resumed or TrainingState(self.optimizer.init(self.model.theta), self.schedule.init())
         parts = self.model, self.optimizer, self.schedule, state, self.directory
-        trainer = Trainer(self.config, self.dataset, *parts, self.ranks, self._emit, analyse)
+        trainer = Trainer(self.config, self.dataset, *parts, self.process_group, self._emit, analyse)
         self._log_is_complete = self._has_ended(trainer)
         if not self._log_is_complete:
             self.directory.truncate_log(state.step if resumed else -1, without=_CLOSING)
@@ -302,7 +302,7 @@ class _TrainingSession:
     def _has_ended(self, trainer: Trainer) -> bool:
         """Whether no step is left and the log already ends with this event."""
         reason = trainer.stop_reason(StopRequest())
-        if reason is None or not self.ranks.is_root:  # the other ranks write no log
+        if reason is None or not self.process_group.is_root:  # the other ranks write no log
             return False
         last = self.directory.read_log()[-1:] or [{}]
         end = {"event": "end", "step": trainer.state.step, "reason": reason}
@@ -316,7 +316,7 @@ class _TrainingSession:
             "cell": self.config.cell_label,
             "parameters": self.model.layout.size,
             "threads": self.model.threads,
-            "ranks": self.ranks.size,
+            "ranks": self.process_group.size,
             self.dataset.kind: self.dataset.metadata(),
             "config": self.config.to_json(),
         }

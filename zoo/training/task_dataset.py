@@ -12,10 +12,10 @@ import numpy as np
 
 from zoo.base import Cell, Task
 from zoo.base.task import call_method
-from zoo.layers.config import CellSpec
+from zoo.layers.config import CellLike
 from zoo.model import AnyModel, LanguageModel, SequenceModel
 from zoo.training.config import Config
-from zoo.training.dataset import EvalResult, Noise, ProbeBatch, State, StepResult
+from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
 from zoo.training.evaluation import declared_aux, evaluate_task, initial_states
 
 
@@ -25,13 +25,13 @@ class TaskDataset:
 
     Attributes:
         task: The task.
-        rows: Examples of a batch.
+        batch_size: Examples of a batch.
         seed: Seed of the training examples.
         batches: Batches of a validation.
     """
 
     task: Task
-    rows: int
+    batch_size: int
     seed: int
     batches: int
     kind: ClassVar[str] = "task"
@@ -67,16 +67,16 @@ class TaskDataset:
         return model_for(self.task, cell, **config.model_arguments())
 
     def loss_and_grad(
-        self, model: AnyModel, step: int, carried_states: State | None, noise: Noise
-    ) -> StepResult:
+        self, model: AnyModel, step: int, carried_states: State | None, noise: NoiseKey
+    ) -> TrainStepResult:
         """Loss and gradient on the batch of a step; states are carried if it continues the batch before."""
-        batch = self.task.batch(step, self.rows, self.seed)
+        batch = self.task.batch(step, self.batch_size, self.seed)
         before = initial_states(model, batch, carried_states)
         aux = declared_aux(model, batch)
         loss, after = model.loss_and_grad(
             batch.inputs, batch.targets, weights=batch.weights, state=before, noise=noise, **aux
         )
-        return StepResult(loss, after, batch.weights.size)
+        return TrainStepResult(loss, after, batch.weights.size)
 
     def evaluate(self, model: AnyModel) -> EvalResult:
         """Loss and score on the validation examples, which are the same in all runs of the task."""
@@ -84,17 +84,17 @@ class TaskDataset:
 
     def probe(self) -> ProbeBatch:
         """Validation examples up to the last step with a target, of the rows that have one there."""
-        inputs, targets, weights = self.task.batch(0, self.rows, 0, "valid")[:3]
+        inputs, targets, weights = self.task.batch(0, self.batch_size, 0, "valid")[:3]
         last = int(np.flatnonzero(weights.any(axis=1))[-1])
         has_target = weights[last] > 0
         return ProbeBatch(inputs[: last + 1, has_target], targets[last, has_target])
 
-    def warm_up(self, model: AnyModel) -> None:
+    def compile_kernels(self, model: AnyModel) -> None:
         """Evaluate one batch."""
         self._evaluate(model, 1)
 
     def _evaluate(self, model: AnyModel, batches: int) -> EvalResult:
-        result = evaluate_task(self.task, model, "valid", batches, self.rows)
+        result = evaluate_task(self.task, model, "valid", batches, self.batch_size)
         metrics = {"score": result.score, "metric": self.task.metric, "solved": result.solved}
         return EvalResult(result.loss, metrics, result.solved)
 
@@ -103,7 +103,7 @@ class TaskDataset:
         return {}
 
 
-def model_for(task: Task, cell: CellSpec | Sequence[CellSpec], **settings: Any) -> AnyModel:
+def model_for(task: Task, cell: CellLike | Sequence[CellLike], **settings: Any) -> AnyModel:
     """A model with the sizes and the loss of a task; a language model if the task has a vocabulary.
 
     Args:

@@ -11,7 +11,7 @@ from zoo.data import BpttBatches, Corpus, Split, fit_batch_shape, parse_split, r
 from zoo.data.corpus import TextLevel
 from zoo.model import AnyModel, LanguageModel
 from zoo.training.config import Config
-from zoo.training.dataset import EvalResult, Noise, ProbeBatch, State, StepResult
+from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
 from zoo.training.evaluation import bits, evaluate
 
 DEFAULT_SPLIT = "90,5,5"
@@ -44,7 +44,7 @@ class TextDataset:
         return self.corpus.name
 
     @property
-    def rows(self) -> int:
+    def batch_size(self) -> int:
         """Streams read side by side."""
         return self.train.batch
 
@@ -71,13 +71,13 @@ class TextDataset:
         return LanguageModel(self.corpus.vocabulary, cell, **config.model_arguments())
 
     def loss_and_grad(
-        self, model: AnyModel, step: int, carried_states: State | None, noise: Noise
-    ) -> StepResult:
+        self, model: AnyModel, step: int, carried_states: State | None, noise: NoiseKey
+    ) -> TrainStepResult:
         """Loss and gradient on the window of a step; states are carried within an epoch."""
         window = self.train.window(step)
         before = None if window.is_first_of_epoch else carried_states
         loss, after = model.loss_and_grad(window.inputs, window.targets, state=before, noise=noise)
-        return StepResult(loss, after, window.targets.size)
+        return TrainStepResult(loss, after, window.targets.size)
 
     def evaluate(self, model: AnyModel) -> EvalResult:
         """The loss over one pass through the validation part, or the training part if there is none."""
@@ -88,7 +88,7 @@ class TextDataset:
         """The first window of the validation part, or of the training part if there is none."""
         return ProbeBatch(self.valid.window(0).inputs)
 
-    def warm_up(self, model: AnyModel) -> None:
+    def compile_kernels(self, model: AnyModel) -> None:
         """Compute the loss of the first window."""
         window = self.train.window(0)
         model.loss(window.inputs, window.targets)

@@ -51,7 +51,7 @@ class Trainer:
         schedule: The schedule of the learning rate.
         state: The training state.
         directory: The run directory, for checkpoints; None to write none.
-        ranks: The processes of this run.
+        process_group: The processes of this run.
         emit: Called with every event: a dictionary with ``event`` and ``step``.
         analyse: Called with the trainer every ``analyse_every`` steps, after the step and before a
             validation. It may run the model but must not change parameters. Its results become the event
@@ -67,13 +67,13 @@ class Trainer:
         schedule: Schedule,
         state: TrainingState,
         directory: RunDirectory | None,
-        ranks: ProcessGroup,
+        process_group: ProcessGroup,
         emit: Callable[[Event], None],
         analyse: Analyse | None = None,
     ) -> None:
         self.config, self.dataset, self.model = config, dataset, model
         self.optimizer, self.schedule, self.state = optimizer, schedule, state
-        self.directory, self.ranks, self.emit, self.analyse = directory, ranks, emit, analyse
+        self.directory, self.process_group, self.emit, self.analyse = directory, process_group, emit, analyse
         self.clip = Clip(norm=config.clip or None, value=config.clip_value or None)
         self.lr = float(config.lr if config.lr is not None else optimizer.options["lr"])
         self.speed = Speed()
@@ -88,7 +88,7 @@ class Trainer:
         """
         reason = self.stop_reason(request)
         if reason is None:
-            self._warm_up()
+            self._compile_kernels()
         while reason is None:
             self.step()
             if self.analyse is not None and self._is_due(self.config.analyse_every):
@@ -111,7 +111,7 @@ class Trainer:
         """
         state = self.state
         noise = self.config.seed, state.step
-        loss, state.carried_states, symbols = self.dataset.loss_and_grad(
+        loss, state.carried_states, token_count = self.dataset.loss_and_grad(
             self.model, state.step, state.carried_states, noise
         )
         grad, norm, clipped, clipped_norm = self.clip.apply(self.model.grad)
@@ -124,7 +124,7 @@ class Trainer:
         )
         state.clipped += clipped
         state.means = state.means.add(loss, norm, clipped, clipped_norm)
-        self.speed.add(symbols)
+        self.speed.add(token_count)
         if self._is_due(self.config.log_every) or state.step == self.config.steps:
             self._log(rate)
 
@@ -134,13 +134,13 @@ class Trainer:
         extra = self.dataset.extra_metrics(state.step, means["loss"])
         self._emit("step", **means, **extra, **self.speed.read(), lr=rate)
         state.means = RunningMeans()
-        self.ranks.check_equal(self.model.theta, "parameters")
+        self.process_group.check_equal(self.model.theta, "parameters")
 
-    def _warm_up(self) -> None:
+    def _compile_kernels(self) -> None:
         """Run every kernel once, drop the results, and emit how long compilation took."""
         known, started = count_cached(), time.perf_counter()
         self._emit("compiling")
-        with self.ranks.one_per_node_first():
+        with self.process_group.one_per_node_first():
             self._run_once()
         self._emit("compiled", seconds=time.perf_counter() - started, fresh=count_cached() > known)
         self.speed.restart()
@@ -148,7 +148,7 @@ class Trainer:
     def _run_once(self) -> None:
         """Run a step and a validation once, in this process alone."""
         group, self.model.process_group = self.model.process_group, SINGLE_PROCESS
-        self.dataset.warm_up(self.model)
+        self.dataset.compile_kernels(self.model)
         self.dataset.loss_and_grad(self.model, 0, None, (self.config.seed, 0))
         if (self.config.steps or 0) - self.state.step >= _MIN_STEPS_TO_COMPILE:
             self.model.compile_training_step()
@@ -162,7 +162,7 @@ class Trainer:
 
     def stop_reason(self, request: StopRequest) -> str | None:
         """The reason to end training here, if there is one; a signal to one rank stops all ranks."""
-        request.signal = self.ranks.all_reduce_max(request.signal or 0) or None
+        request.signal = self.process_group.all_reduce_max(request.signal or 0) or None
         if request.signal is not None:
             return "interrupted"
         if self.config.patience and self.state.evals_since_best >= self.config.patience:
@@ -222,7 +222,7 @@ class Trainer:
             return
         state, group = self.state, self.model.process_group
         if state.carried_states is not None:
-            state.carried_states = group.all_gather_states(state.carried_states, self.dataset.rows)
+            state.carried_states = group.all_gather_states(state.carried_states, self.dataset.batch_size)
         dataset = {self.dataset.kind: self.dataset.metadata()}
         checkpoint = state.to_checkpoint(self.model, self.config, dataset)
         for name, array in checkpoint.arrays.items():
