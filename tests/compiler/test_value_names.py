@@ -37,7 +37,7 @@ def test_author_names_agree_everywhere(name: str) -> None:
     assert set(cell.states) <= traced
     assert forward <= traced
     for each in forward & author:
-        assert re.search(rf"\b{each}(_all|_now|_here)?\b", plan.source) or _is_slice(plan, each), each
+        assert re.search(rf"\b{each}(_all|_step|_row)?\b", plan.source) or _is_slice(plan, each), each
 
 
 def _is_slice(plan, name: str) -> bool:

@@ -26,7 +26,7 @@ class TimeIndexing:
     """
 
     step: str = "time"
-    row: str = "at"
+    row: str = "row_index"
     block: str = ""
 
     def active_steps(self, name: str) -> str:
@@ -44,10 +44,10 @@ class TimeIndexing:
 
 ALL_STEPS = TimeIndexing()
 
-BLOCK_OF_ALL = TimeIndexing(block="first, last")
-"""For arrays with rows for all steps in a kernel that runs block after block of steps."""
+BLOCK_IN_FULL_ARRAY = TimeIndexing(block="first, last")
+"""For arrays with rows for all steps, in a kernel that runs block after block of steps."""
 
-BLOCK = TimeIndexing(step="time - first", row="here", block="0, last - first")
+BLOCK = TimeIndexing(step="time - first", row="block_row", block="0, last - first")
 """For arrays with rows for one block of steps, which the next block overwrites."""
 
 

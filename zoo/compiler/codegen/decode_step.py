@@ -29,12 +29,14 @@ from zoo.compiler.schedule.sections import PassSchedule
 
 
 class DecodeEmitter(PassEmitter):
-    """Writes the decoding step: x is one step of one row, and so is every value.
+    """Writes the decode step: x is one step of one sequence, and so is every value.
 
     Attributes:
         input_weights: Variables of the matrices that multiply x, laid out for ``kernels.project_step``.
         zero_biases: Zeros for input projections without a bias.
     """
+
+    input_layout = ArrayLayout.BATCH
 
     def __init__(self, step_gradient: StepGradient, schedule: PassSchedule, value_names: ValueNames) -> None:
         taken = ("workspace", "prepare", "advance")
@@ -43,11 +45,11 @@ class DecodeEmitter(PassEmitter):
         self.zero_biases: dict[str, Node] = {}
         step_graph, names = self.step_graph, self.leaf_names
         for name, node in {**step_graph.params, **step_graph.buffers}.items():
-            self.bind(node, names["{}", name], ArrayLayout.SHARED)
+            self.bind(node, names.declared(name), ArrayLayout.SHARED)
         for name, node in step_graph.states.items():
-            self.bind(node, names["{}_before", name], ArrayLayout.BATCH)
+            self.bind(node, names.state_before(name), ArrayLayout.BATCH)
         for name, node in {**step_graph.inputs, "x": step_graph.x}.items():
-            self.bind(node, names["{}_all", name], ArrayLayout.BATCH)
+            self.bind(node, names.flat_input(name), ArrayLayout.BATCH)
 
     def _write_item(self, writer: Writer, item: Item, section: str) -> None:
         if isinstance(item, MatmulItem) and item.node.inputs[0].op == X:
@@ -122,7 +124,7 @@ def decode_source(
 
 def _dense_input(emitter: DecodeEmitter, step: list[str]) -> Iterator[str]:
     """The input as a dense row, where the step does not work on a token."""
-    name = emitter.leaf_names["{}_all", "x"]
+    name = emitter.leaf_names.flat_input("x")
     if name in identifiers_in(step):
         yield f"    {name} = kernels.as_rows(kernels.to_dense(x, I, {emitter.like}))"
 
@@ -130,7 +132,7 @@ def _dense_input(emitter: DecodeEmitter, step: list[str]) -> Iterator[str]:
 def _copy_states(emitter: DecodeEmitter) -> Iterator[str]:
     """The new states become the states before the next step."""
     for name, node in emitter.step_graph.new_states.items():
-        before = emitter.leaf_names["{}_before", name]
+        before = emitter.leaf_names.state_before(name)
         yield f"    kernels.copy_row({emitter.array_of(node).name}, {before})"
 
 
@@ -143,21 +145,21 @@ def _initial_values(emitter: DecodeEmitter, words: Collection[str]) -> Iterator[
         yield f"    {name} = np.zeros({node.shape[0]}, {emitter.like}.dtype)"
     for name, node in emitter.step_graph.states.items():
         shape = "" if node.ndim == 1 else f".reshape(1, {emitter.arrays[node].width})"
-        yield f"    {names['{}_before', name]} = {names['{}_0', name]}.copy(){shape}"
+        yield f"    {names.state_before(name)} = {names.initial_state(name)}.copy(){shape}"
     for name, node in emitter.step_graph.inputs.items():
-        row = names["{}_all", name]
+        row = names.flat_input(name)
         if row in words:
-            yield f"    {row} = {names['{}', name]}.reshape(1, {emitter.arrays[node].width})"
+            yield f"    {row} = {names.declared(name)}.reshape(1, {emitter.arrays[node].width})"
 
 
 def _array_names(emitter: DecodeEmitter) -> Iterator[str]:
     """Every array that the step could read or write, the input first."""
     yield "x"
-    yield from (emitter.leaf_names["{}_0", name] for name in emitter.step_graph.states)
+    yield from (emitter.leaf_names.initial_state(name) for name in emitter.step_graph.states)
     yield from emitter.input_weights.values()
     yield from emitter.zero_biases
     yield from emitter.packed.values()
     for array in emitter.arrays.values():
-        if array.layout != ArrayLayout.SCALAR and array.name != emitter.leaf_names["{}_all", "x"]:
+        if array.layout != ArrayLayout.SCALAR and array.name != emitter.leaf_names.flat_input("x"):
             yield array.name
             yield f"{array.name}_flat"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
-from zoo.compiler.codegen.array_variables import BLOCK, BLOCK_OF_ALL, ArrayVar, FunctionVariables
+from zoo.compiler.codegen.array_variables import BLOCK, BLOCK_IN_FULL_ARRAY, ArrayVar, FunctionVariables
 from zoo.compiler.codegen.writer import ARRAY_SUFFIXES, Names, NumberVars, Writer
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.frontend.value_names import ValueNames
@@ -15,10 +15,71 @@ from zoo.compiler.schedule.sections import PassSchedule
 
 _SUFFIXES = {
     ArrayLayout.STEPS: "_all",
-    ArrayLayout.BATCH: "_now",
-    ArrayLayout.ROW: "_here",
+    ArrayLayout.BATCH: "_step",
+    ArrayLayout.ROW: "_row",
     ArrayLayout.SHARED: "",
 }
+
+
+class LeafNames:
+    """Variables of the caller's arrays, of states and of their gradients, by the declared name.
+
+    Args:
+        step_graph: The traced step.
+        names: Names of the function.
+        input_suffix: Suffix of the dense input and of auxiliary inputs with one axis for each sequence.
+    """
+
+    def __init__(self, step_graph: StepGraph, names: Names, input_suffix: str) -> None:
+        self._variables: dict[tuple[str, str], str] = {}
+        self._names, self._input_suffix = names, input_suffix
+        for name in (*step_graph.params, *step_graph.buffers, *step_graph.inputs):
+            self.declared(name)  # the plain names come first
+        for name in step_graph.states:
+            for variable in (
+                self.initial_state,
+                self.state_before,
+                self.dstate,
+                self.dstate_before,
+                self.dlast,
+            ):
+                variable(name)
+        for name in (*step_graph.inputs, "x"):
+            self.flat_input(name)
+
+    def declared(self, name: str) -> str:
+        """A parameter, a buffer or an auxiliary input, as the caller passes it."""
+        return self._variable("{}", name)
+
+    def initial_state(self, name: str) -> str:
+        """A state before the first step."""
+        return self._variable("{}_0", name)
+
+    def state_before(self, name: str) -> str:
+        """A state before a step."""
+        return self._variable("{}_before", name)
+
+    def dstate(self, name: str) -> str:
+        """The gradient of a state after a step."""
+        return self._variable("d{}", name)
+
+    def dstate_before(self, name: str) -> str:
+        """The gradient of a state before a step."""
+        return self._variable("d{}_before", name)
+
+    def dlast(self, name: str) -> str:
+        """The gradient of a state after the last step."""
+        return self._variable("dlast_{}", name)
+
+    def flat_input(self, name: str) -> str:
+        """The dense input, or an auxiliary input, with one axis for each sequence."""
+        return self._variable("{}" + self._input_suffix, name)
+
+    def _variable(self, pattern: str, name: str) -> str:
+        key = (pattern, name)
+        if key not in self._variables:
+            self._variables[key] = self._names.fresh(pattern.format(name), ARRAY_SUFFIXES)
+        return self._variables[key]
 
 
 class EmitContext(FunctionVariables):
@@ -34,7 +95,8 @@ class EmitContext(FunctionVariables):
 
     Attributes:
         loops: Lines of each loop that became a function.
-        leaf_names: Arrays of the caller, of states and of their gradients, by pattern and declared name.
+        input_layout: Kind of array of x and of auxiliary inputs.
+        leaf_names: Variables of the arrays of the caller, of states and of their gradients.
         zeroed: Arrays that are allocated with zeros.
         assigned: Arrays that a kernel returns.
         states_before: For arrays of states before a step: the line that selects those of step ``time``.
@@ -43,6 +105,8 @@ class EmitContext(FunctionVariables):
         dx_writer: Lines that only the gradient of x needs.
         packed: Variables of packed matrices.
     """
+
+    input_layout = ArrayLayout.STEPS
 
     def __init__(
         self,
@@ -56,11 +120,9 @@ class EmitContext(FunctionVariables):
         super().__init__(step_graph, schedule, Names(), value_names)
         self.name, self.by_blocks = name, by_blocks
         if by_blocks:
-            self.caller_time, self.local_time = BLOCK_OF_ALL, BLOCK
+            self.caller_time, self.local_time = BLOCK_IN_FULL_ARRAY, BLOCK
         self.names.taken |= {name + suffix for name in (*taken, "dy", "dx") for suffix in ARRAY_SUFFIXES}
-        self.leaf_names = {
-            key: self.names.fresh(key[0].format(key[1]), ARRAY_SUFFIXES) for key in _leaf_patterns(step_graph)
-        }
+        self.leaf_names = LeafNames(step_graph, self.names, _SUFFIXES[self.input_layout])
         self.numbers = NumberVars(self.names, _option_names(step_graph))
         self.loops: list[list[str]] = []
         self.zeroed: set[str] = set()
@@ -79,12 +141,12 @@ class EmitContext(FunctionVariables):
     @property
     def like(self) -> str:
         """An array that has the kernel's dtype."""
-        params, states = self.step_graph.params, self.step_graph.states
-        first = [*(("{}", name) for name in params), *(("{}_0", name) for name in states)]
-        return self.leaf_names[first[0]]
+        params, states, names = self.step_graph.params, self.step_graph.states, self.leaf_names
+        return names.declared(next(iter(params))) if params else names.initial_state(next(iter(states)))
 
     def _preferred_name(self, node: Node, layout: ArrayLayout) -> str:
-        return f"{self._base_name(node)}{_SUFFIXES[layout]}"
+        is_block = layout == ArrayLayout.STEPS and self.local_time is BLOCK
+        return f"{self._base_name(node)}{'_block' if is_block else _SUFFIXES[layout]}"
 
     def _allocate(self, node: Node, layout: ArrayLayout) -> ArrayVar:
         array = super()._allocate(node, layout)
@@ -101,14 +163,6 @@ class EmitContext(FunctionVariables):
             name = self.array_of(view.base).name
             self.packed[w] = self.names.fresh(f"{name}_{'transposed' if matrix is not w else 'packed'}")
         return self.packed[w]
-
-
-def _leaf_patterns(step_graph: StepGraph) -> Iterator[tuple[str, str]]:
-    """Patterns of names with the declared name they are for; the plain names come first."""
-    yield from (("{}", name) for name in (*step_graph.params, *step_graph.buffers, *step_graph.inputs))
-    for name in step_graph.states:
-        yield from ((form, name) for form in ("{}_0", "{}_before", "d{}", "d{}_before", "dlast_{}"))
-    yield from (("{}_all", name) for name in (*step_graph.inputs, "x"))
 
 
 def _option_names(step_graph: StepGraph) -> dict[str, str]:

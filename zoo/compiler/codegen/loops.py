@@ -241,7 +241,7 @@ class _LoopNestEmitter:
             return array.row
         text = f"kernels.flat_slice({array.row}, {index}, {length})"
         if text not in self.slices:
-            self.slices[text] = self.context.names.fresh(f"{array.name}_part")
+            self.slices[text] = self.context.names.fresh(f"{array.name}_slice")
             self.writer.line(f"{self.slices[text]} = {text}")
         return self.slices[text]
 

@@ -55,7 +55,7 @@ def _write_projection(context: EmitContext, writer: Writer, node: Node) -> None:
         return
     weights = _as_variable(context, writer, "weights", matrix(context, w))
     bias = _as_variable(context, writer, "bias", bias)
-    buffer = context.names.fresh(f"{array.name.removesuffix('_now')}_projections")
+    buffer = context.names.fresh(f"{array.name.removesuffix('_step')}_projections")
     writer.line(f"{buffer} = kernels.project_all_or_buffer(x, {weights}, {bias})")
     context.step_lines.append(f"{array.name} = kernels.project_at({buffer}, time, x, {weights}, {bias})")
 

@@ -41,11 +41,11 @@ def numbers(context: EmitContext) -> Iterator[str]:
 
 
 def _sizes(context: EmitContext, words: Collection[str]) -> Iterator[str]:
-    by_blocks = context.by_blocks and "span" in words
+    by_blocks = context.by_blocks and "block_steps" in words
     if by_blocks or "steps" in words or "batch" in words:
         yield "steps, batch = x.shape[0], x.shape[1]"
     if by_blocks:
-        yield "span = kernels.steps_per_gradient_block(steps, batch)"
+        yield "block_steps = kernels.steps_per_gradient_block(steps, batch)"
     yield from size_letters(context, words)
 
 
@@ -84,9 +84,11 @@ def _lengths(context: EmitContext) -> Iterator[tuple[str, int, Dim]]:
     """Array, axis and length of every axis of the caller's arrays."""
     step_graph = context.step_graph
     for name, node in {**step_graph.params, **step_graph.buffers}.items():
-        yield from ((context.leaf_names["{}", name], axis, dim) for axis, dim in enumerate(node.shape))
+        yield from ((context.leaf_names.declared(name), axis, dim) for axis, dim in enumerate(node.shape))
     for name, node in step_graph.states.items():
-        yield from ((context.leaf_names["{}_0", name], axis + 1, dim) for axis, dim in enumerate(node.shape))
+        yield from (
+            (context.leaf_names.initial_state(name), axis + 1, dim) for axis, dim in enumerate(node.shape)
+        )
 
 
 def allocations(context: EmitContext) -> Iterator[str]:
@@ -101,7 +103,7 @@ def _allocation(context: EmitContext, array: ArrayVar, shape: Shape) -> str:
     if array.name in context.zeroed:
         return f"np.zeros({_shape_text(array, shape)}, {context.like}.dtype)"
     if array.layout == ArrayLayout.STEPS:
-        steps = "span" if array.time is BLOCK else "steps"
+        steps = "block_steps" if array.time is BLOCK else "steps"
         return f"kernels.empty_sequence({steps}, batch, {array.width}, {context.like})"
     return f"np.empty({_shape_text(array, shape)}, {context.like}.dtype)"
 
@@ -234,22 +236,24 @@ def as_tuple(parts: list[str]) -> str:
 def unpack_arguments(emitter: PassEmitter) -> list[str]:
     """The lines that unpack parameters, states and auxiliary inputs."""
     writer, step_graph, names = Writer(), emitter.step_graph, emitter.leaf_names
-    writer.line(unpack([names["{}", name] for name in (*step_graph.params, *step_graph.buffers)], "params"))
-    writer.line(unpack([names["{}_0", name] for name in step_graph.states], "state"))
+    writer.line(
+        unpack([names.declared(name) for name in (*step_graph.params, *step_graph.buffers)], "params")
+    )
+    writer.line(unpack([names.initial_state(name) for name in step_graph.states], "state"))
     if step_graph.inputs:
-        writer.line(unpack([names["{}", name] for name in step_graph.inputs], "inputs"))
+        writer.line(unpack([names.declared(name) for name in step_graph.inputs], "inputs"))
     return writer.lines
 
 
 def _bind_leaves(emitter: PassEmitter) -> None:
     step_graph, names = emitter.step_graph, emitter.leaf_names
     for name, node in {**step_graph.params, **step_graph.buffers}.items():
-        emitter.bind(node, names["{}", name], ArrayLayout.SHARED)
+        emitter.bind(node, names.declared(name), ArrayLayout.SHARED)
     for name, node in step_graph.states.items():
-        emitter.bind(node, names["{}_before", name], ArrayLayout.BATCH)
+        emitter.bind(node, names.state_before(name), ArrayLayout.BATCH)
     for name, node in step_graph.inputs.items():
-        emitter.bind(node, names["{}_all", name], ArrayLayout.STEPS)
-    emitter.bind(step_graph.x, names["{}_all", "x"], ArrayLayout.STEPS)
+        emitter.bind(node, names.flat_input(name), ArrayLayout.STEPS)
+    emitter.bind(step_graph.x, names.flat_input("x"), ArrayLayout.STEPS)
 
 
 def _flatten_rows(emitter: PassEmitter, body: list[str]) -> list[str]:
@@ -258,15 +262,15 @@ def _flatten_rows(emitter: PassEmitter, body: list[str]) -> list[str]:
     words = identifiers_in(body)
     for name, node in step_graph.states.items():
         if node.ndim != 1:
-            initial = names["{}_0", name]
+            initial = names.initial_state(name)
             writer.line(f"{initial} = {initial}.reshape(batch, {emitter.arrays[node].width})")
     for name, node in step_graph.inputs.items():
-        rows = names["{}_all", name]
+        rows = names.flat_input(name)
         if rows in words:
             width = emitter.arrays[node].width
-            writer.line(f"{rows} = {names['{}', name]}.reshape(steps, batch, {width})")
-    if names["{}_all", "x"] in words:
-        writer.line(f"{names['{}_all', 'x']} = kernels.to_dense(x, I, {emitter.like})")
+            writer.line(f"{rows} = {names.declared(name)}.reshape(steps, batch, {width})")
+    if names.flat_input("x") in words:
+        writer.line(f"{names.flat_input('x')} = kernels.to_dense(x, I, {emitter.like})")
     return writer.lines
 
 
@@ -288,8 +292,8 @@ def forward_source(
     panels = pack_lines(emitter, [*sequence, *step])
     start, end, last = Writer(), Writer(depth=2), []
     for name, node in step_graph.states.items():
-        before = names["{}_before", name]
-        start.line(f"{before} = {names['{}_0', name]}")
+        before = names.state_before(name)
+        start.line(f"{before} = {names.initial_state(name)}")
         end.line(f"{before} = {emitter.array_of(step_graph.new_states[name]).name}[time]")
         last.append(_declared_shape(node, f"{before}.copy()"))
     final = Writer()
@@ -341,15 +345,15 @@ def backward_source(
         for node in array.nodes:
             emitter.bind(node, array.name, ArrayLayout.STEPS)
         for name in array.states:
-            before, initial = names["{}_before", name], names["{}_0", name]
+            before, initial = names.state_before(name), names.initial_state(name)
             emitter.trajectories[before] = (initial, array.name)
             emitter.states_before[before] = f"{before} = {array.name}[time - 1] if time > 0 else {initial}"
     emitter.bind(step_gradient.dy, "dy", ArrayLayout.STEPS)
     for name, node in step_gradient.dstate_out.items():
-        emitter.bind(node, names["d{}", name], ArrayLayout.BATCH)
+        emitter.bind(node, names.dstate(name), ArrayLayout.BATCH)
     for name, gradient in step_gradient.dstate_in.items():
         if gradient is not None:
-            new = emitter.bind(gradient, names["d{}_before", name], ArrayLayout.BATCH)
+            new = emitter.bind(gradient, names.dstate_before(name), ArrayLayout.BATCH)
             emitter.shapes[new.name] = gradient.shape
     if step_gradient.dx is not None:
         emitter.bind(step_gradient.dx, "dx", ArrayLayout.STEPS)
@@ -364,18 +368,18 @@ def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: lis
     start, swap, result = Writer(), Writer(depth=3), Writer()
     dstate = []
     for name, node in step_graph.states.items():
-        last = names["dlast_{}", name]
+        last = names.dlast(name)
         if step_gradient.dstate_in.get(name) is None:
             dstate.append(f"np.zeros_like({last})")
             continue
         width = emitter.arrays[step_gradient.dstate_out[name]].width
         flat = "" if node.ndim == 1 else f".reshape(batch, {width})"
-        now, new = names["d{}", name], names["d{}_before", name]
+        now, new = names.dstate(name), names.dstate_before(name)
         start.line(f"{now} = {last}.copy(){flat}")
         swap.line(f"{now}, {new} = {new}, {now}")
         dstate.append(_declared_shape(node, now))
     dparams = [
-        f"np.zeros_like({names['{}', name]})" if gradient is None else emitter.array_of(gradient).name
+        f"np.zeros_like({names.declared(name)})" if gradient is None else emitter.array_of(gradient).name
         for name, gradient in step_gradient.dparams.items()
     ]
     dx_before, dx_in_block, dx_after = _dx_lines(emitter, step, after)
@@ -388,14 +392,14 @@ def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: lis
     body = [*constants, *once, *panels, *dx_before, *start.lines, *blocks, *dx_after, *final, *result.lines]
     unpacking = Writer()
     unpacking.line(unpack([array.name for array in tape], "tape"))
-    unpacking.line(unpack([names["dlast_{}", name] for name in step_graph.states], "dlast"))
+    unpacking.line(unpack([names.dlast(name) for name in step_graph.states], "dlast"))
     return _assemble(emitter, "backward(params, x, state{}, tape, dy, dlast)", unpacking.lines, body)
 
 
 def _block_loop(body: list[str]) -> list[str]:
     """The loop over blocks of time steps, from the last."""
-    first = ["        first = max(last - span, 0)"] if body else []
-    return _block("    for last in range(steps, 0, -span):", [*first, *body])
+    first = ["        first = max(last - block_steps, 0)"] if body else []
+    return _block("    for last in range(steps, 0, -block_steps):", [*first, *body])
 
 
 def _block(head: str, body: list[str]) -> list[str]:

@@ -15,8 +15,8 @@ _RESERVED = {
     *dir(builtins),
     *("kernels", "math", "np", "zoo"),
     *("params", "x", "state", "inputs", "tape", "dy", "dx", "dlast", "forward", "backward"),
-    *("steps", "batch", "time", "row", "at", "outer", "j", "entry", "I", "H"),
-    *("span", "first", "last", "here"),
+    *("steps", "batch", "time", "row", "row_index", "outer", "j", "entry", "I", "H"),
+    *("block_steps", "first", "last", "block_row"),
     *(f"i{depth}" for depth in range(32)),  # NumPy has no more axes
 }
 
