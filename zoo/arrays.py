@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.errors import UsageError
-
-Array = np.ndarray[Any, Any]
 
 
 def as_array(value: Any, owner: str) -> Array:

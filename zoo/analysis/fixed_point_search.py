@@ -18,8 +18,8 @@ from zoo.analysis.jacobians import eigenvalues, jacobians
 from zoo.analysis.state_map import StateMap, StepInputs, check_smooth, state_map_of, trajectory
 from zoo.analysis.target import AnalysisTarget, inputs_of
 from zoo.arguments import check_seed, short_repr
+from zoo.array_types import Array
 from zoo.errors import UsageError
-from zoo.layers.direction import Array
 from zoo.layers.validation import as_floats
 
 Residual = Callable[[Array], Array]

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from zoo.analysis.state_map import StateMap, StepInputs, check_smooth, state_map_of, trajectory
 from zoo.analysis.target import AnalysisTarget, inputs_of
 from zoo.arguments import as_bool, as_integer, check_seed
+from zoo.array_types import Array
 from zoo.errors import UsageError
-from zoo.layers.direction import Array
 from zoo.layers.states import GivenState
 
 CHUNK_ELEMENTS = 2**22

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 
 from zoo.analysis.target import AnalysisTarget, ForwardResult, gradients, inputs_of, run, stack_of
 from zoo.arguments import as_integer, check_seed
+from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.errors import UsageError
-from zoo.layers.direction import Array
 from zoo.layers.recurrent import Recurrent
 from zoo.layers.states import GivenState
 from zoo.layers.validation import as_floats, as_tokens

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from zoo.analysis.loss_gradients import gradient_at, targets_of
 from zoo.analysis.target import AnalysisTarget, gradients, inputs_of, run, stack_of
 from zoo.arguments import as_elements, as_number
+from zoo.array_types import Array
 from zoo.compiler.frontend.value_names import SQUASHING_RANGES
 from zoo.errors import UsageError
-from zoo.layers.direction import Array
 from zoo.layers.states import GivenState
 from zoo.layers.tracing import TraceRequest, cell_gates, cell_trace_values
 

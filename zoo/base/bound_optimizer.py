@@ -10,11 +10,8 @@ from zoo.arguments import as_integer, as_mapping, as_number, short_repr
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from zoo.array_types import Vector
     from zoo.base.optimizer import Optimizer
-
-    Vector = np.ndarray[Any, Any]
 
 
 class HasGradient(Protocol):

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from zoo.arguments import short_repr
 from zoo.base.component import Component, check_kernel_signature, declarations_of
-from zoo.base.declarations import Array, Buffer, Input, Param, State
+from zoo.base.declarations import ArrayDeclaration, Buffer, Input, Param, State
 from zoo.base.gates import Gates
 from zoo.base.noise import Noise
 from zoo.base.size_expr import SizeExpr
@@ -156,7 +156,7 @@ class Cell(Component, abstract=True):
                     f"{cls.error_name()}: {letter} is a size and cannot name an option; rename it."
                 )
         options = {name for name, option in cls.declared_options.items() if option.type is int}
-        for array in declarations_of(cls, Array).values():
+        for array in declarations_of(cls, ArrayDeclaration).values():
             for size in array.shape:
                 if unknown := sorted(size.names - options - {"I", "H"}):
                     raise DefinitionError(
@@ -255,7 +255,7 @@ class Cell(Component, abstract=True):
         return count_formula(cls.states)
 
     def _shapes(
-        self, arrays: Mapping[str, Array], input_size: int, hidden_size: int
+        self, arrays: Mapping[str, ArrayDeclaration], input_size: int, hidden_size: int
     ) -> dict[str, tuple[int, ...]]:
         env = {"I": input_size, "H": hidden_size}
         env |= {name: value for name, value in self.options.items() if type(value) is int}
@@ -265,17 +265,17 @@ class Cell(Component, abstract=True):
             raise UsageError(f"{self.label()}: {error}") from None
 
 
-def count_formula(arrays: Mapping[str, Array]) -> str:
+def count_formula(arrays: Mapping[str, ArrayDeclaration]) -> str:
     """The number of elements of arrays, as a formula."""
     return " + ".join(_array_formula(array) for array in arrays.values())
 
 
-def _stored_shape(array: Array, env: Mapping[str, int]) -> tuple[int, ...]:
+def _stored_shape(array: ArrayDeclaration, env: Mapping[str, int]) -> tuple[int, ...]:
     """The shape for given sizes; complex arrays are stored as two real planes."""
     return (2,) * array.complex + tuple(size.evaluate(env) for size in array.shape)
 
 
-def _array_formula(array: Array) -> str:
+def _array_formula(array: ArrayDeclaration) -> str:
     return "·".join(["2"] * array.complex + [_factor(size) for size in array.shape]) or "1"
 
 

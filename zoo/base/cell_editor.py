@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoo.base.cell import Cell
-from zoo.base.declarations import Array, Buffer, Input, Param, State
+from zoo.base.declarations import ArrayDeclaration, Buffer, Input, Param, State
 from zoo.base.names import check_declaration_name
 from zoo.base.size_expr import parse_shape
 from zoo.errors import UsageError
@@ -118,14 +118,14 @@ class CellDeclarations:
             raise self.unsupported("it multiplies no state by a matrix of parameters")
         return matmuls
 
-    def add(self, name: str, declaration: Array) -> None:
+    def add(self, name: str, declaration: ArrayDeclaration) -> None:
         """Declare one more array.
 
         Raises:
             UsageError: if the cell uses the name already.
         """
         check_declaration_name(name, f"modifier {self.modifier!r}")
-        groups: dict[type[Array], dict[str, Any]] = {
+        groups: dict[type[ArrayDeclaration], dict[str, Any]] = {
             Param: self.params,
             Buffer: self.buffers,
             State: self.states,
@@ -137,7 +137,9 @@ class CellDeclarations:
         declaration.name = name
         next(group for kind, group in groups.items() if isinstance(declaration, kind))[name] = declaration
 
-    def declare_like(self, declaration: Array, name: str, sizes: Mapping[str, str] | None = None) -> None:
+    def declare_like(
+        self, declaration: ArrayDeclaration, name: str, sizes: Mapping[str, str] | None = None
+    ) -> None:
         """Declare a copy of an array under a new name, with other sizes in place of letters."""
         duplicate = copy.copy(declaration)
         duplicate.shape = parse_shape(

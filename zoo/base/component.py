@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from zoo.base.card import TEMPLATE as CARD_TEMPLATE
 from zoo.base.card import Card, bibtex_entry
-from zoo.base.declarations import Array, Option
+from zoo.base.declarations import ArrayDeclaration, Option
 from zoo.base.names import check_component_name, check_declaration_name, did_you_mean, snake_case
 from zoo.errors import DefinitionError, UsageError
 from zoo.run_module import FILE_MODULE, module_label
@@ -82,7 +82,7 @@ class Component:
     @classmethod
     def _check_declarations(cls) -> None:
         """Refuse a name that is invalid, is used twice, or hides an attribute of the base class."""
-        for name, declaration in declarations_of(cls, (Array, Option)).items():
+        for name, declaration in declarations_of(cls, (ArrayDeclaration, Option)).items():
             check_declaration_name(name, cls.error_name())
             if declaration.name != name:
                 raise DefinitionError(
@@ -90,7 +90,7 @@ class Component:
                     f"another."
                 )
             inherited = (vars(base)[name] for base in cls.__mro__ if name in vars(base))
-            if not all(isinstance(value, Array | Option) for value in inherited):
+            if not all(isinstance(value, ArrayDeclaration | Option) for value in inherited):
                 raise DefinitionError(
                     f"{cls.error_name()}: {name!r} would hide what a {cls.kind} has under this name; rename "
                     f"it."

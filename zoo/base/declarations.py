@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bool, int, float, str)
 
 
-class Array:
+class ArrayDeclaration:
     """A declared array: a symbolic shape and an initializer.
 
     Args:
@@ -58,7 +58,7 @@ class Array:
         self.name = self.name or name  # an object under a second name is refused by Component
 
     @overload
-    def __get__(self, instance: None, owner: type) -> Array: ...
+    def __get__(self, instance: None, owner: type) -> ArrayDeclaration: ...
     @overload
     def __get__(self, instance: object, owner: type) -> Any: ...
     def __get__(self, instance: object, owner: type) -> Any:
@@ -68,7 +68,7 @@ class Array:
         return f"{type(self).__name__}({', '.join(size.text for size in self.shape)})"
 
 
-class Param(Array):
+class Param(ArrayDeclaration):
     """A trained array of a cell, as in ``Whh = zoo.Param("H", "H", init="orthogonal")``.
 
     Args:
@@ -85,7 +85,7 @@ class Param(Array):
     kind = "parameter"
 
 
-class Buffer(Array):
+class Buffer(ArrayDeclaration):
     """A fixed array of a cell, which is not trained: a reservoir's weights, the HiPPO matrix.
 
     Its initializer draws from the seed, as those of parameters do, and checkpoints contain it. Kernels
@@ -105,7 +105,7 @@ class Buffer(Array):
     kind = "buffer"
 
 
-class State(Array):
+class State(ArrayDeclaration):
     """An array that a cell carries from step to step, as in ``h = zoo.State("H")``.
 
     Args:
@@ -124,7 +124,7 @@ class State(Array):
         self.discrete = discrete
 
 
-class Input(Array):
+class Input(ArrayDeclaration):
     """An auxiliary input of a cell at every step, such as the time since the last step.
 
     Pass it to a layer by name, ``rnn.forward(x, state, dt=dt)`` with ``dt (T, B, ...)``; every cell that
@@ -154,7 +154,7 @@ class Input(Array):
         return self.default
 
 
-class StateSlot(Array):
+class StateSlot(ArrayDeclaration):
     """An array of optimizer state, initially zeros: ``(P,)``, or one number, ``zoo.StateSlot(1)``."""
 
     kind = "slot"

@@ -12,13 +12,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from zoo.array_types import Vector
 from zoo.base import Cell
-from zoo.base.declarations import Array as Declaration
+from zoo.base.declarations import ArrayDeclaration
 from zoo.base.names import did_you_mean
 from zoo.errors import UsageError
 
 Shape = tuple[int, ...]
-Vector = np.ndarray[Any, Any]
 NamedInitializer: TypeAlias = Callable[[np.random.Generator, Shape], Vector]
 
 
@@ -86,7 +86,12 @@ _POSITIONAL_KINDS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITI
 
 
 def initialize(
-    declared: Declaration, shape: Shape, seed: int, place: tuple[int, ...], who: str, cell: Cell | None = None
+    declared: ArrayDeclaration,
+    shape: Shape,
+    seed: int,
+    place: tuple[int, ...],
+    who: str,
+    cell: Cell | None = None,
 ) -> Vector:
     """The first value of one parameter or buffer, which depends on the seed and its place alone.
 
@@ -120,7 +125,7 @@ def initialize(
     return np.stack([value.real, value.imag]) if declared.complex else value
 
 
-def initializer_of(declared: Declaration) -> Callable[..., Any]:
+def initializer_of(declared: ArrayDeclaration) -> Callable[..., Any]:
     """The initializer of an array, for any shape: ``(rng, shape, cell) -> array``."""
 
     def initialize(rng: np.random.Generator, shape: Shape, cell: Cell) -> Any:
@@ -129,7 +134,9 @@ def initializer_of(declared: Declaration) -> Callable[..., Any]:
     return initialize
 
 
-def _draw(declared: Declaration, rng: np.random.Generator, shape: Shape, who: str, cell: Cell | None) -> Any:
+def _draw(
+    declared: ArrayDeclaration, rng: np.random.Generator, shape: Shape, who: str, cell: Cell | None
+) -> Any:
     """The values that the initializer draws."""
     init = declared.init
     if isinstance(init, str):

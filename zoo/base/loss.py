@@ -17,9 +17,8 @@ from zoo.base.names import check_component_name, did_you_mean
 from zoo.errors import DefinitionError, UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
+    from zoo.array_types import Array
 
-    Array = np.ndarray[Any, Any]
 
 TARGETS = ("class", "probability", "value")
 

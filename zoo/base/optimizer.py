@@ -17,9 +17,8 @@ from zoo.base.size_expr import SizeExpr
 from zoo.errors import DefinitionError, UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
+    from zoo.array_types import Vector
 
-    Vector = np.ndarray[Any, Any]
 
 UPDATE_ARGUMENTS = ("theta", "grad", "slots", "step")
 

@@ -13,9 +13,7 @@ from zoo.base.component import Component, check_kernel_signature
 from zoo.errors import DefinitionError, UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Vector = np.ndarray[Any, Any]
+    from zoo.array_types import Vector
 
 
 class Sampler(Component, abstract=True):

@@ -16,9 +16,7 @@ from zoo.base.task_rng import TaskRng
 from zoo.errors import DefinitionError, UsageError, ZooError
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
+    from zoo.array_types import Array
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
+    from zoo.array_types import Array
 
-    Array = np.ndarray[Any, Any]
 
 _UNIT = 2.0**-53
 

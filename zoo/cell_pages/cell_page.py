@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from zoo.base import Cell, Component
 from zoo.base.card import SCOPES, UNPUBLISHED
-from zoo.base.declarations import Array
+from zoo.base.declarations import ArrayDeclaration
 from zoo.cell_pages import GENERATED_MARK
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
 from zoo.cell_pages.cell_tables import declaration_tables
@@ -99,7 +99,7 @@ def cost_rows(cell: Cell) -> list[CostRow]:
     ]
 
 
-def count_in_letters(arrays: Mapping[str, Array], options: Mapping[str, object]) -> str:
+def count_in_letters(arrays: Mapping[str, ArrayDeclaration], options: Mapping[str, object]) -> str:
     """The number of elements of arrays as a polynomial in I and H; empty if it is none.
 
     Args:

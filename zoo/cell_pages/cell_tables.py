@@ -10,11 +10,11 @@ from typing import TypeVar
 
 from zoo.base import Cell, Component, Input, Optimizer, State, Task
 from zoo.base.component import first_paragraph
-from zoo.base.declarations import Array
+from zoo.base.declarations import ArrayDeclaration
 from zoo.base.initializers import INITIALIZERS
 from zoo.tables import TextTable
 
-A = TypeVar("A", bound=Array)
+A = TypeVar("A", bound=ArrayDeclaration)
 
 
 def declaration_tables(component: type[Component], in_words: bool = False) -> list[TextTable]:
@@ -54,18 +54,18 @@ def _array_table(title: str, arrays: Mapping[str, A], initial: Callable[[A], str
     return TextTable(title, headings, rows)
 
 
-def _shape_and_kind(array: Array) -> str:
+def _shape_and_kind(array: ArrayDeclaration) -> str:
     words = ["complex"] if array.complex else []
     words += ["discrete"] if isinstance(array, State) and array.discrete else []
     return " ".join([f"({', '.join(size.text for size in array.shape)})", *words])
 
 
-def _initializer_name(array: Array) -> str:
+def _initializer_name(array: ArrayDeclaration) -> str:
     name = array.init if isinstance(array.init, str) else getattr(array.init, "__name__", "its own")
     return name if name != "<lambda>" else "its own"
 
 
-def initial_value(array: Array) -> str:
+def initial_value(array: ArrayDeclaration) -> str:
     """The distribution of an array's initial values, from the docstring of its initializer."""
     if isinstance(array.init, str):
         words = _first_sentence(INITIALIZERS[array.init])

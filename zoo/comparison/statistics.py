@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.comparison.results import OverallRow, RunRecord, SummaryRow
 
-Array = np.ndarray[Any, Any]
 RESAMPLES = 2000
 
 CONFIDENCE = 0.95

@@ -14,12 +14,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.dims import Sizes, concrete_shape
 from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.errors import UsageError
 
-Array = np.ndarray[Any, Any]
 Arrays = Mapping[str, Array]
 NumpyFunction: TypeAlias = Callable[..., Any]
 

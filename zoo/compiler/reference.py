@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.base import Cell, Output
 
-Array = np.ndarray[Any, Any]
 Arrays = Mapping[str, Array]
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from zoo.arguments import as_bool, as_elements
+from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base import Cell
 from zoo.convert.gate_layout import (
     GATE_LAYOUTS,
-    Array,
     Arrays,
     GateWeights,
     check_supported,

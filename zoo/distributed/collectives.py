@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.layers.sharding import reduce_gradients, shards
 
-Array = np.ndarray[Any, Any]
 State = dict[str, Array]
 
 

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import numpy as np
 from mpi4py import MPI
 
-from zoo.distributed.collectives import Array, ProcessGroup, State
+from zoo.array_types import Array
+from zoo.distributed.collectives import ProcessGroup, State
 from zoo.errors import ZooError
 from zoo.layers.sharding import shards
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 import zoo
+from zoo.array_types import Array
 from zoo.data import Vocabulary
 from zoo.export.c_source import FUNCTIONS, HELPERS, array_definition, c_names, c_type, string_literal
 from zoo.export.c_step import CLayer, state_field, write_layer
-from zoo.export.exported_model import Array, ExportedModel, LayerExport
+from zoo.export.exported_model import ExportedModel, LayerExport
 
 _OPEN = """\
 #ifndef {upper}_H

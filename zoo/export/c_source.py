@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.compiler.codegen.writer import Names, Writer
 from zoo.compiler.ir.op_table import Op
 from zoo.compiler.ir.structural_ops import DOT, DOT_HEADS
@@ -122,8 +123,6 @@ static void add_product_transposed(const real *restrict a, const real *restrict 
 """,
 }
 
-
-Array = np.ndarray[Any, Any]
 
 _KEYWORDS = """
 auto break case char const continue default do double else enum extern float for goto if inline int long

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.compiler.codegen.array_variables import (
     ArrayAccess,
     ArrayVar,
@@ -43,7 +44,7 @@ from zoo.export.c_source import (
     fill_lines,
     number_literal,
 )
-from zoo.export.exported_model import Array, DirectionExport
+from zoo.export.exported_model import DirectionExport
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.base import Noise
 from zoo.compiler.frontend.trace_step import StepGraph, trace_step
 from zoo.compiler.ir.graph import Node
@@ -20,7 +21,6 @@ from zoo.layers.direction import Direction
 from zoo.layers.stack import Layer, Stack
 from zoo.model import LanguageModel, SequenceModel
 
-Array = np.ndarray[Any, Any]
 AnyModel: TypeAlias = LanguageModel | SequenceModel | Recurrent
 
 

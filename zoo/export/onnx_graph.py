@@ -13,11 +13,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.compiler.ir.op_table import Op
 from zoo.errors import UsageError
 from zoo.installation import install_hint
-
-Array = np.ndarray[Any, Any]
 
 
 def require_onnx() -> None:

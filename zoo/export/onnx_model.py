@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 import zoo
+from zoo.array_types import Array
 from zoo.base import Cell
 from zoo.compiler.ir.dims import concrete_shape
 from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.errors import UsageError
-from zoo.export.exported_model import Array, DirectionExport, ExportedModel, LayerExport
+from zoo.export.exported_model import DirectionExport, ExportedModel, LayerExport
 from zoo.export.onnx_graph import GraphBuilder, onnx_package
 from zoo.export.onnx_step import RowEmitter, Tensor, one_hot
 from zoo.installation import DISTRIBUTION

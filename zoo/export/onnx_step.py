@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.compiler.ir.dims import ZERO, concrete_shape
 from zoo.compiler.ir.graph import Level, Node, View, ancestors, contiguous
 from zoo.compiler.ir.op_table import Kind, Op
@@ -31,7 +32,7 @@ from zoo.compiler.ir.structural_ops import (
     X,
 )
 from zoo.errors import UsageError
-from zoo.export.exported_model import Array, DirectionExport
+from zoo.export.exported_model import DirectionExport
 from zoo.export.onnx_graph import COMPOSED, GraphBuilder, emit_elementwise
 
 ConcreteShape = tuple[int, ...]

@@ -16,10 +16,9 @@ from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
 from numba.np.arrayobj import populate_array
 
+from zoo.array_types import Array
 from zoo.kernels.float_formats import intrinsic
 from zoo.kernels.jit import njit
-
-Array = Any
 
 # New memory arrives page by page, each cleared at the first touch. The tape of an LSTM of 128 units over
 # 10,000 steps of eight rows is 280 MB: a training step took 8.2 us a token with pages of 4 KiB,
@@ -101,7 +100,7 @@ def _py_flat_slice(flat: Array, start: int, size: int) -> Array:
 
 
 def _py_row(a: Array, number: int) -> Array:
-    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])[number]
+    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])[number]  # type: ignore[no-any-return]
 
 
 def _py_as_rows(a: Array) -> Array:
@@ -121,29 +120,29 @@ def _py_slice_steps(a: Array, first: int, last: int) -> Array:
 @njit(inline=True, python_fallback=_py_flat_slice)
 def flat_slice(flat: Array, start: int, size: int) -> Array:
     """``flat[start : start + size]`` of an array's elements, unchecked."""
-    return view(flat, start, (size,))
+    return view(flat, start, (size,))  # type: ignore[no-any-return]
 
 
 @njit(inline=True, python_fallback=_py_as_rows)
 def as_rows(a: Array) -> Array:
     """All rows of ``a (T, B, N)``, as a view ``(T B, N)``."""
-    return view(a, 0, (a.shape[0] * a.shape[1], a.shape[2]))
+    return view(a, 0, (a.shape[0] * a.shape[1], a.shape[2]))  # type: ignore[no-any-return]
 
 
 @njit(inline=True, python_fallback=_py_rows_of_steps)
 def rows_of_steps(a: Array, first: int, last: int) -> Array:
     """All rows of ``a[first:last]``, for ``a (T, B, N)``, as a view, unchecked."""
     width = a.shape[1] * a.shape[2]
-    return view(a, first * width, ((last - first) * a.shape[1], a.shape[2]))
+    return view(a, first * width, ((last - first) * a.shape[1], a.shape[2]))  # type: ignore[no-any-return]
 
 
 @njit(inline=True, python_fallback=_py_slice_steps)
 def slice_steps(a: Array, first: int, last: int) -> Array:
     """``a[first:last]``, unchecked."""
-    return view(a, first * (a.strides[0] // a.itemsize), (last - first, *a.shape[1:]))
+    return view(a, first * (a.strides[0] // a.itemsize), (last - first, *a.shape[1:]))  # type: ignore[no-any-return]
 
 
 @njit(inline=True, python_fallback=_py_row)
 def row(a: Array, number: int) -> Array:
     """Row ``number`` of an array, counted over all axes but the last, unchecked."""
-    return view(a, number * a.shape[-1], (a.shape[-1],))
+    return view(a, number * a.shape[-1], (a.shape[-1],))  # type: ignore[no-any-return]

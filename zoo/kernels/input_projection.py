@@ -7,14 +7,11 @@ compile.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from zoo import kernels
+from zoo.array_types import Array
 from zoo.kernels.jit import njit
-
-Array = Any
 
 
 @njit
@@ -146,12 +143,12 @@ def project_at(buffer: Array, t: int, x: Array, w: Array, b: Array) -> Array:
         A view ``(B, N)`` of ``buffer``.
     """
     if x.ndim == 3:
-        return buffer[t]
+        return buffer[t]  # type: ignore[no-any-return]
     for r in range(x.shape[1]):
         row, source = kernels.row(buffer, r), kernels.row(w, x[t, r])
         for n in range(b.size):
             row[n] = source[n] + b[n]
-    return buffer[0]
+    return buffer[0]  # type: ignore[no-any-return]
 
 
 @njit

@@ -6,14 +6,11 @@ whatever the dtype of the layer, and round the result. A result without a correc
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from zoo import kernels
+from zoo.array_types import Array
 from zoo.kernels.jit import EXACT, njit
-
-Array = Any
 
 EPSILON = float(np.finfo(np.float64).eps)
 # The Padé approximant of degree 13 (Higham 2005, https://doi.org/10.1137/04061101X), exact to float64 for
@@ -141,7 +138,7 @@ def sum_of_products(a: Array, b: Array, c: Array, d: Array) -> Array:
 
 
 @njit
-def weighted_sum(weights: Array, a2: Array, a4: Array, a6: Array, diagonal: float) -> Array:
+def weighted_sum(weights: tuple[float, ...], a2: Array, a4: Array, a6: Array, diagonal: float) -> Array:
     """The weighted sum of three matrices, plus the first weight times ``diagonal`` on the diagonal."""
     first, second, fourth, sixth = weights
     total = np.empty_like(a2)

@@ -7,16 +7,13 @@ loss. Losses of numbers are means over the elements of a row.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from zoo import kernels
+from zoo.array_types import Array
 from zoo.base.declarations import Option
 from zoo.base.loss import Loss
 from zoo.kernels.jit import EXACT, njit
-
-Array = Any
 
 # All exact, as cross_entropy is: elements are added in order.
 
@@ -55,7 +52,7 @@ def _excess(row: Array, target: int) -> float:
     total = 0.0
     for v in range(row.size):
         total += float(np.float64(row[target])) - float(np.float64(row[v]))
-    return total / row.size  # type: ignore[no-any-return]
+    return total / row.size
 
 
 @njit(fastmath=EXACT)
@@ -65,7 +62,7 @@ def squared_error_loss(row: Array, target: Array) -> float:
     for v in range(row.size):
         o, t = float(np.float64(row[v])), float(np.float64(target[v]))
         total += (o - t) * (o - t)
-    return total / row.size  # type: ignore[no-any-return]
+    return total / row.size
 
 
 @njit(fastmath=EXACT)
@@ -86,7 +83,7 @@ def binary_loss(row: Array, target: Array) -> float:
     for v in range(row.size):
         o, t = float(np.float64(row[v])), float(np.float64(target[v]))
         total += t * kernels.softplus(-o) + (1.0 - t) * kernels.softplus(o)
-    return total / row.size  # type: ignore[no-any-return]
+    return total / row.size
 
 
 @njit(fastmath=EXACT)
@@ -105,7 +102,7 @@ def absolute_error_loss(row: Array, target: Array) -> float:
     total = 0.0
     for v in range(row.size):
         total += abs(float(np.float64(row[v])) - float(np.float64(target[v])))
-    return total / row.size  # type: ignore[no-any-return]
+    return total / row.size
 
 
 @njit(fastmath=EXACT)
@@ -128,7 +125,7 @@ def huber_loss(row: Array, target: Array, delta: float) -> float:
             total += 0.5 * distance * distance
         else:
             total += delta * (distance - 0.5 * delta)
-    return total / row.size  # type: ignore[no-any-return]
+    return total / row.size
 
 
 @njit(fastmath=EXACT)
@@ -148,7 +145,7 @@ def quantile_loss(row: Array, target: Array, quantile: float) -> float:
     for v in range(row.size):
         error = float(np.float64(target[v])) - float(np.float64(row[v]))
         total += quantile * error if error > 0.0 else (quantile - 1.0) * error
-    return total / row.size  # type: ignore[no-any-return]
+    return total / row.size
 
 
 @njit(fastmath=EXACT)

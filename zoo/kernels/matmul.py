@@ -9,11 +9,10 @@ itself and the products NumPy's.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from zoo import kernels
+from zoo.array_types import Array
 from zoo.kernels.gemm_microkernel import (
     add_panels,
     block_size,
@@ -25,8 +24,6 @@ from zoo.kernels.gemm_microkernel import (
     panel_width,
 )
 from zoo.kernels.jit import njit
-
-Array = Any
 
 # Steps of k whose packed panel stays in the first-level cache while a gradient accumulates.
 CHUNK = 256

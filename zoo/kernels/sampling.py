@@ -14,10 +14,9 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
 from zoo import kernels
+from zoo.array_types import Array
 from zoo.kernels.float_formats import intrinsic
 from zoo.kernels.jit import EXACT, njit
-
-Array = Any
 
 # Weights are summed in blocks of this size. Their array is a whole number of blocks.
 BLOCK = 8

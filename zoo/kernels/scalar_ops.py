@@ -11,10 +11,9 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 
+from zoo.array_types import Array
 from zoo.kernels.float_formats import from_ordered, intrinsic, ordered
 from zoo.kernels.jit import njit
-
-Array = Any
 
 
 @intrinsic

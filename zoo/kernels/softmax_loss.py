@@ -16,6 +16,7 @@ from numba import types
 from numba.core import cgutils
 
 from zoo import kernels
+from zoo.array_types import Array
 from zoo.kernels.elementary import exp_diff_formula, rounding_error
 from zoo.kernels.float_formats import intrinsic
 from zoo.kernels.gemm_microkernel import lanes
@@ -183,9 +184,6 @@ def divide_two_parts(_typing: Any, scale: Any, total: Any, error: Any) -> Any:
         return context.make_tuple(builder, signature.return_type, parts)
 
     return _pair(scale, 2)(scale, total, error), emit_code
-
-
-Array = Any
 
 
 def _py_partition(row: Array, top: float) -> tuple[float, float]:

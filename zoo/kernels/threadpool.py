@@ -30,6 +30,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
 
+from zoo.array_types import Array
 from zoo.kernels.float_formats import intrinsic
 from zoo.kernels.jit import njit
 from zoo.processes import available_processors
@@ -129,8 +130,6 @@ def _address(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> 
     array = context.make_array(signature.args[0])(context, builder, args[0])
     return builder.gep(array.data, [args[1]])
 
-
-Array = Any
 
 _tools: Any = cgutils  # Numba's helpers are untyped
 

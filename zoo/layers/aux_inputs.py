@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zoo.arguments import is_seed, short_repr
+from zoo.array_types import Array
 from zoo.base import Noise
 from zoo.errors import UsageError
 from zoo.kernels.jit import njit
@@ -26,7 +27,6 @@ from zoo.layers.checkpointing import slice_batch
 from zoo.layers.direction import Direction
 from zoo.layers.sharding import Rows, row_count, row_indices
 
-Array = np.ndarray[Any, Any]
 NoiseKey = tuple[int, int]
 """Seed and training step."""
 Block = tuple[slice, Rows]

@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.layers.aux_inputs import AuxInputSource
 from zoo.layers.checkpointing import (
-    Array,
     Arrays,
     Segment,
     TimeChunks,

@@ -19,10 +19,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from zoo.arguments import short_repr
+from zoo.array_types import Array
 from zoo.errors import UsageError
 from zoo.layers.sharding import ROWS_PER_TILE, Rows
 
-Array = np.ndarray[Any, Any]
 Arrays = dict[str, Array]
 Recompute: TypeAlias = int | Literal["sqrt"] | None
 

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.base import Cell
-from zoo.base.declarations import Array as Declaration
+from zoo.base.declarations import ArrayDeclaration
 from zoo.base.initializers import initialize
 from zoo.compiler import kernels_of
 from zoo.compiler.cell_kernels import CellKernels
 from zoo.errors import DefinitionError
 from zoo.kernels.jit import pure_python
-from zoo.layers.checkpointing import Array as Array
 from zoo.layers.checkpointing import Arrays as Arrays
 from zoo.layers.parameters import Shapes
 from zoo.layers.sharding import Rows
@@ -125,7 +125,7 @@ class Direction:
 
     def initial_values(self, seed: int) -> Arrays:
         """Initial values of the parameters, and the values of the buffers."""
-        declared: Iterable[Declaration] = (*self.cell.params.values(), *self.cell.buffers.values())
+        declared: Iterable[ArrayDeclaration] = (*self.cell.params.values(), *self.cell.buffers.values())
         named = zip(declared, self.arrays.items(), strict=True)
         who = self.cell.label()
         return {

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.errors import UsageError
 from zoo.kernels.jit import njit
 from zoo.layers.aux_inputs import AuxInputSource
@@ -26,7 +27,7 @@ from zoo.layers.tracing import (
     requested_names,
     value_traces,
 )
-from zoo.layers.validation import Array, as_floats, as_padded_batch, as_state, mask_padding
+from zoo.layers.validation import as_floats, as_padded_batch, as_state, mask_padding
 
 _STRIDE = 0x9E3779B97F4A7C15
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from zoo.arguments import as_mapping, as_path
+from zoo.array_types import Array
 from zoo.base.names import did_you_mean
 from zoo.errors import UnknownNameError, UsageError
 from zoo.layers.states import full_name
@@ -20,7 +21,6 @@ from zoo.layers.validation import as_floats
 from zoo.storage import Checkpoint
 from zoo.storage import save as save_file
 
-Array = np.ndarray[Any, Any]
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 MAX_PARAMETERS = 2**40

@@ -17,12 +17,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from zoo.arguments import short_repr
+from zoo.array_types import Array
 from zoo.errors import UsageError
 from zoo.layers.states import States
 from zoo.processes import available_processors
 
 R = TypeVar("R")
-Array = np.ndarray[Any, Any]
 Rows = slice | Array
 """Rows of a batch: a slice, or the index of each row ``(B,)``."""
 

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.base import Cell, Input, Noise
 from zoo.errors import UsageError
 from zoo.layers.aux_inputs import AuxInputs, AuxInputSource, check_noise
 from zoo.layers.checkpointing import (
-    Array,
     Arrays,
     TimeChunks,
     add_gradients,

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 from numpy.typing import ArrayLike
 
 from zoo.arguments import dtype_and_shape
-from zoo.arrays import Array, as_array
+from zoo.array_types import Array
+from zoo.arrays import as_array
 from zoo.errors import UnknownNameError, UsageError
 
 GivenState: TypeAlias = Mapping[str, ArrayLike] | tuple[ArrayLike, ...] | ArrayLike

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from zoo.arguments import short_repr
+from zoo.array_types import Array
 from zoo.base import Cell
 from zoo.base.gates import GateSource
 from zoo.base.names import did_you_mean
@@ -24,7 +25,7 @@ from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.layers import replay
 from zoo.layers.batch import BatchRun
 from zoo.layers.checkpointing import reverse_time
-from zoo.layers.direction import Array, Direction, DirectionTape
+from zoo.layers.direction import Direction, DirectionTape
 from zoo.layers.replay import StepReplay, Values
 from zoo.layers.sharding import Rows
 from zoo.layers.states import full_name

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from zoo.arguments import dtype_and_shape, short_repr
-from zoo.arrays import Array as Array
+from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base import Cell, Input
 from zoo.base.names import did_you_mean

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from zoo.arguments import as_elements, as_integer, check_seed
+from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base import Chain, Sampler
 from zoo.base.loss import Loss
@@ -27,7 +28,6 @@ from zoo.model.sampling import Tokens, as_chain, sampled_chunks
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-Array = np.ndarray[Any, Any]
 State = dict[str, Array]
 TextLike = str | bytes | Sequence[str] | Sequence[int] | Tokens
 """A text, its symbols, or its tokens."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from zoo.arguments import as_mapping, check_seed
+from zoo.array_types import Array
 from zoo.base import Cell, Optimizer, Param
 from zoo.base.initializers import initialize
 from zoo.base.loss import Loss
@@ -41,7 +42,6 @@ from zoo.registry import find_loss
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Array = np.ndarray[Any, Any]
 State = dict[str, Array]
 
 _READOUT = {"Why": Param("H", "V", init="fan_in_uniform"), "by": Param("V", init="zeros")}

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 from zoo.base.loss import Loss
 from zoo.compiler.codegen.source_module import load_source
 
-Array = Any
-
 
 class ReadoutKernels(NamedTuple):
     """The kernels of a readout and its loss, see :mod:`zoo.model.readout_template`.

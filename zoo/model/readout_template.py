@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from zoo import kernels
+from zoo.array_types import Array
 from zoo.kernels.input_projection import project_dense
 from zoo.kernels.jit import EXACT, njit
-
-Array = Any
 
 # A multiple of the block of add_matmul_ta. Blocks of 256 rows take 2 % longer, and 1,024 are no faster.
 BLOCK_ROWS = 512

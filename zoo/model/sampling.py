@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo import kernels
 from zoo.arguments import short_repr
+from zoo.array_types import Array
 from zoo.base import Chain, Sampler
 from zoo.compiler.cell_kernels import decode_step
 from zoo.compiler.codegen.source_module import load_source
@@ -19,8 +20,6 @@ from zoo.kernels.random import uniform
 from zoo.model.compiled_step import MAX_COMPILED_LAYERS
 from zoo.model.model import Model
 from zoo.registry import get_sampler
-
-Array = np.ndarray[Any, Any]
 
 TO_SAMPLE = -1
 

@@ -6,10 +6,10 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from zoo.arguments import as_integer, short_repr
+from zoo.array_types import Array
 from zoo.base.loss import Loss
 from zoo.errors import UsageError
 from zoo.layers.config import CellLike, StackConfig, StackOptions
@@ -19,7 +19,6 @@ from zoo.model.model import DEFAULT_LOSS, FitOptions, Model, ModelOptions, fit_f
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-Array = np.ndarray[Any, Any]
 State = dict[str, Array]
 
 MAX_OUTPUTS = 2**40

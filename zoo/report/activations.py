@@ -12,10 +12,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.base import Task
 from zoo.data import Vocabulary
 from zoo.model import AnyModel
@@ -23,7 +23,6 @@ from zoo.report.blocks import StateUnits, Units, array_location, readable
 from zoo.report.history import number
 from zoo.tables import Number
 
-Array = np.ndarray[Any, Any]
 Symbols = Sequence[str]
 
 MAX_ACTIVATIONS = 32 * 2**20

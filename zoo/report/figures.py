@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from zoo.arguments import as_choice, as_instance, as_path
+from zoo.array_types import Array
 from zoo.errors import UsageError
 from zoo.installation import install_hint
 from zoo.report import palette
@@ -29,8 +30,6 @@ _MAX_LINES = 16  # of text in a figure
 _WIDTH = 84  # characters of a line
 
 _MIN_CORRELATION = 0.5  # smallest correlation of a unit with a feature for a figure
-
-Array = np.ndarray[Any, Any]
 
 
 def draw_text(units: Units) -> Iterator[tuple[str, Any]]:

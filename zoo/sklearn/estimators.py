@@ -23,13 +23,14 @@ from sklearn.utils.validation import (
 )
 
 from zoo.arguments import as_integer, as_mapping
+from zoo.array_types import Array
 from zoo.base import Cell, Optimizer
 from zoo.errors import UsageError
 from zoo.layers import StackConfig
 from zoo.model import SequenceModel
 from zoo.registry import get_optimizer
 from zoo.sklearn.fit import FitConfig, fit_model, predict_outputs
-from zoo.sklearn.sequences import Array, as_rows, rows_of_table
+from zoo.sklearn.sequences import as_rows, rows_of_table
 from zoo.training.clipping import Clip
 
 _LARGEST_SEED = 2**31 - 1

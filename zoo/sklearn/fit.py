@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.base import Optimizer
 from zoo.errors import ZooError
 from zoo.model import SequenceModel
-from zoo.sklearn.sequences import Array, batches, pad, split_aux
+from zoo.sklearn.sequences import batches, pad, split_aux
 from zoo.training.clipping import Clip
 
 PREDICT_BATCH_SIZE = 256

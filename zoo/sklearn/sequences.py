@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.arrays import check_unmasked
-
-Array = np.ndarray[Any, Any]
 
 _BATCHES_PER_BUCKET = 16  # batches whose sequences are sorted by length together
 

@@ -23,6 +23,7 @@ import numpy as np
 import safetensors.numpy
 
 from zoo.arguments import short_repr
+from zoo.array_types import Array
 from zoo.errors import CheckpointError
 from zoo.storage import strict_json
 from zoo.storage.atomic import write_bytes
@@ -179,8 +180,6 @@ FORMAT: Final = 1
 MAX_BYTES: Final = 8 * 2**30
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, eq=False)

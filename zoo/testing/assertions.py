@@ -8,10 +8,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.base import Component
 from zoo.errors import UsageError
-
-Array = np.ndarray[Any, Any]
 
 
 def fail(component: Component, what: str, actual: object, expected: object, meaning: str = "") -> NoReturn:

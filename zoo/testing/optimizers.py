@@ -6,17 +6,17 @@ No law depends on the name of an optimizer: the class declares all that a law ne
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from unittest import SkipTest
 
 import numpy as np
 from hypothesis import strategies as st
 
+from zoo.array_types import Vector
 from zoo.base import Optimizer
 from zoo.kernels.jit import pure_python
 from zoo.testing.assertions import is_close, require, require_docs, try_examples
 
-Vector: TypeAlias = "np.ndarray[Any, Any]"
 Check: TypeAlias = Callable[[Optimizer], None]
 
 _DTYPES = ("float32", "float64")

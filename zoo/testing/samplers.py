@@ -14,13 +14,13 @@ from unittest import SkipTest
 import numpy as np
 from hypothesis import strategies as st
 
+from zoo.array_types import Vector
 from zoo.base import Sampler
 from zoo.errors import UsageError
 from zoo.kernels.jit import pure_python
 from zoo.kernels.random import uniform
 from zoo.testing.assertions import is_close, require, require_docs, try_examples
 
-Vector = np.ndarray[Any, Any]
 Text = str | Callable[[], str]
 # Whether the law holds, what was found, and what was expected.
 Verdict = tuple[bool | np.bool_, Text, Text]

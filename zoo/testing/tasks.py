@@ -5,17 +5,15 @@ Laws about randomness look at a few hundred examples, the same in every run, so 
 
 from __future__ import annotations
 
-from typing import Any
 from unittest import SkipTest
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.base import Batch, Task
 from zoo.base.task import METRICS, PARTS, example_hashes
 from zoo.errors import DefinitionError
 from zoo.testing.assertions import require, require_docs
-
-Array = np.ndarray[Any, Any]
 
 _CERTAIN = 30.0
 """A logit for which a softmax or sigmoid is certain."""

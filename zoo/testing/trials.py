@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from zoo._lazy import require
+from zoo.array_types import Array
 from zoo.base import Cell
 from zoo.errors import UsageError
 from zoo.layers import Recurrent, StackConfig, Tape
 from zoo.layers.stack import Stack
 from zoo.testing.assertions import example_count, try_examples
 
-Array = np.ndarray[Any, Any]
 Arrays = dict[str, Array]
 InputKind = tuple[str, bool]
 Sizes = tuple[int, int, int]

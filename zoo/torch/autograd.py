@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from zoo.array_types import Array
 from zoo.errors import UsageError
 from zoo.layers.checkpointing import Recompute
-from zoo.layers.direction import Array, Arrays
+from zoo.layers.direction import Arrays
 from zoo.layers.functional import Tape
 from zoo.torch.config import SharedStack, stack_of_key
 

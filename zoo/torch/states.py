@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from zoo.array_types import Array
 from zoo.errors import UsageError
-from zoo.layers.direction import Array, Arrays
+from zoo.layers.direction import Arrays
 from zoo.layers.parameters import Shapes
 from zoo.layers.stack import Stack
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from zoo.arguments import as_bool, as_integer, as_mapping, short_repr
-from zoo.arrays import Array, as_array
+from zoo.array_types import Array
+from zoo.arrays import as_array
 from zoo.base import Optimizer
 from zoo.base.task import METRICS
 from zoo.data import BpttBatches, Corpus, Split, fit_batch_shape

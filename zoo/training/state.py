@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 import zoo
+from zoo.array_types import Array
 from zoo.base import Optimizer
 from zoo.errors import CheckpointError
 from zoo.layers.parameters import array_shapes, strip_prefixes
@@ -19,8 +18,6 @@ from zoo.storage import Checkpoint, expect
 from zoo.training.config import Config
 from zoo.training.metrics import RunningMeans
 from zoo.training.schedules import Schedule
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass

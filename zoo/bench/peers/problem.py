@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from zoo.array_types import Array
 
 
 @dataclass(frozen=True)

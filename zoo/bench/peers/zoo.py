@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.base import Cell
-from zoo.bench.peers.problem import Array, Problem, Variant, norm
+from zoo.bench.peers.problem import Problem, Variant, norm
 from zoo.bench.settings import SYMBOLS, Shape
 from zoo.model import LanguageModel
 from zoo.registry import resolve_cell

@@ -17,8 +17,6 @@ from zoo.convert.torch import has_layout
 from zoo.layers import Recurrent
 from zoo.registry import resolve_cell
 
-Array = np.ndarray[Any, Any]
-
 SECONDS = 1.0  # after which no round starts
 
 

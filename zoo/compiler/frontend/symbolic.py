@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from zoo.base.declarations import Array, Option
+from zoo.base.declarations import ArrayDeclaration, Option
 from zoo.base.names import did_you_mean
 from zoo.compiler.frontend.source_errors import TraceError, UnknownAttributeError
 from zoo.compiler.ir import structural_ops as ops
@@ -453,7 +453,7 @@ def as_node(value: Any, graph: Graph) -> Node:
 
 def _literal(value: Any) -> np.ndarray[Any, Any]:
     """A number or a small array that the source of a cell contains."""
-    if isinstance(value, Array | Option):
+    if isinstance(value, ArrayDeclaration | Option):
         raise TraceError(
             f"the declaration of {value.name!r} is used in place of its value; a state or input is the "
             f"argument of this name, and anything else is self.{value.name}"

@@ -13,7 +13,7 @@ from typing import Any
 
 import zoo.compiler.frontend.numpy_functions  # noqa: F401 - the functions of NumPy that a step calls
 from zoo.base import Cell, Output
-from zoo.base.declarations import Array, State
+from zoo.base.declarations import ArrayDeclaration, State
 from zoo.compiler.frontend.complex_numbers import Complex, parts_of
 from zoo.compiler.frontend.source_errors import (
     NOT_DETERMINISTIC,
@@ -132,14 +132,16 @@ def trace_step(cell: Cell) -> StepGraph:
     return step_graph
 
 
-def _leaves(cell: Cell, graph: Graph, op: Op, arrays: Mapping[str, Array], level: Level) -> dict[str, Node]:
+def _leaves(
+    cell: Cell, graph: Graph, op: Op, arrays: Mapping[str, ArrayDeclaration], level: Level
+) -> dict[str, Node]:
     return {
         name: graph.node(op, attr=name, shape=_stored_shape(cell, array), level=level)
         for name, array in arrays.items()
     }
 
 
-def _stored_shape(cell: Cell, array: Array) -> Shape:
+def _stored_shape(cell: Cell, array: ArrayDeclaration) -> Shape:
     shape = [as_dim(2)] if array.complex else []
     for size in array.shape:
         dim = dim_of(size, cell.options)
@@ -154,7 +156,7 @@ def _stored_shape(cell: Cell, array: Array) -> Shape:
 
 def _as_symbols(cell: Cell, nodes: Mapping[str, Node]) -> dict[str, SymbolBase]:
     """Symbolic arrays for ``step``: two stored planes are one complex array."""
-    declared: dict[str, Array] = {**cell.params, **cell.buffers, **cell.states, **cell.inputs}
+    declared: dict[str, ArrayDeclaration] = {**cell.params, **cell.buffers, **cell.states, **cell.inputs}
     return {
         name: Complex(SymbolicArray(node)[0], SymbolicArray(node)[1])
         if declared[name].complex

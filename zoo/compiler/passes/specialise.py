@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.compiler.frontend.trace_step import StepGraph
-from zoo.compiler.interpreter import Array, GraphInterpreter
+from zoo.compiler.interpreter import GraphInterpreter
 from zoo.compiler.ir.dims import Dim, Sizes, as_dim
 from zoo.compiler.ir.elementwise_ops import STOP_GRADIENT, WITH_DERIVATIVE
 from zoo.compiler.ir.graph import Graph, Node, Shape, ancestors

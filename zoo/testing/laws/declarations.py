@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo.base import Card, Cell
 from zoo.base.card import TEMPLATE
-from zoo.base.declarations import Array as Declaration
+from zoo.base.declarations import ArrayDeclaration
 from zoo.base.size_expr import SizeExpr
 from zoo.layers import Recurrent
 from zoo.registry import plugins
@@ -113,6 +113,6 @@ def check_initialisation(cell: Cell) -> None:
         )
 
 
-def _is_random(declared: Declaration) -> bool:
+def _is_random(declared: ArrayDeclaration) -> bool:
     """Whether initial values are certainly random; a custom initializer may return constants."""
     return isinstance(declared.init, str) and declared.init not in CONSTANT_INITIALIZERS

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 from unittest import SkipTest
 
+from zoo.array_types import Array
 from zoo.base import Cell
 from zoo.compiler import kernels_of
 from zoo.compiler.reference import run_sequence
@@ -25,7 +26,6 @@ from zoo.testing.laws.sequence import Y, take_rows
 from zoo.testing.numpy_reference import dense_input, layers_of, run_reference
 from zoo.testing.trials import (
     ALL_KINDS,
-    Array,
     Arrays,
     Case,
     InputKind,

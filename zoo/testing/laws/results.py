@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.base import Cell
 from zoo.compiler import kernels_of
 from zoo.testing.assertions import assert_same, fail
 from zoo.testing.trials import (
-    Array,
     Arrays,
     Case,
     Trial,
