@@ -172,7 +172,7 @@ def commands(command: click.Command, path: str) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["cell", "optimizer", "sampler", "task"])
-def test_every_shipped_member_is_documented(kind):
+def test_every_shipped_component_is_documented(kind):
     shipped = [record for record in plugins() if record.distribution == "recurrent-zoo"]
     assert [str(record) for record in shipped if record.status != "loaded"] == []
     provided = [text.partition(" ") for record in shipped for text in record.provides]

@@ -121,16 +121,16 @@ def test_pickled_model_drops_process_group():
     assert pickle.loads(pickle.dumps(model)).process_group is type(model).process_group
 
 
-def members():
-    """Every registered member, with its own options."""
+def components():
+    """Every registered component, with its own options."""
     for kind in ("cell", "modifier", "optimizer", "sampler", "task", "tracker"):
         for name in getattr(zoo, f"list_{kind}s")():
             yield getattr(zoo, f"get_{kind}")(name)
 
 
 def test_every_component_equals_its_pickle():
-    for member in members():
-        assert pickle.loads(pickle.dumps(member)) == member
+    for component in components():
+        assert pickle.loads(pickle.dumps(component)) == component
     chain = zoo.get_sampler("top_k") | zoo.get_sampler("temperature")
     assert pickle.loads(pickle.dumps(chain)) == chain
 

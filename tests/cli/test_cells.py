@@ -70,7 +70,7 @@ def names(output: str) -> list[str]:
 def test_table_columns() -> None:
     heading, *rows = run("cells").output.splitlines()
     first = next(row for row in rows if row.startswith("vanilla "))
-    headings = ["cell", "family", "year", "scope", "state", "carried", "parameters", "what", "it", "is"]
+    headings = ["cell", "family", "year", "scope", "state", "state", "size", "parameters", "description"]
     assert heading.split() == headings
     assert first.split()[:7] == ["vanilla", "classic", "1990", "recurrence", "h", "128", "24,832"]
     assert "128 units and 65 inputs" in "\n".join(rows)
@@ -78,7 +78,7 @@ def test_table_columns() -> None:
 
 def test_last_column_wraps_in_a_pipe() -> None:
     output = run("cells").output
-    start = output.partition("\n")[0].index("what it is")
+    start = output.partition("\n")[0].index("description")
     lines = output.partition("\n\n")[0].splitlines()
     assert max(len(line) - start for line in lines) <= 40
     assert any(line[:start].isspace() for line in lines)
@@ -99,7 +99,7 @@ def test_json_has_full_summary_and_formulas() -> None:
     size = {"input_size": 65, "hidden_size": 128}
     assert lstm["summary"] == type(zoo.get_cell("lstm")).summary()
     assert lstm["parameters"] == {**size, "count": 99_328, "formula": "I·4H + H·4H + 4H"}
-    assert lstm["carried"] == {**size, "count": 256, "formula": "H + H"}
+    assert lstm["state_size"] == {**size, "count": 256, "formula": "H + H"}
     assert lstm["states"] == {"h": ["H"], "c": ["H"]}
     assert "speed" not in lstm
 
@@ -111,7 +111,7 @@ def test_default_order_is_family_then_name() -> None:
     )
 
 
-@pytest.mark.parametrize("order", ["name", "family", "year", "carried", "parameters"])
+@pytest.mark.parametrize("order", ["name", "family", "year", "state_size", "parameters"])
 @pytest.mark.parametrize("sign", ["", "-"])
 def test_sort_orders(order: str, sign: str) -> None:
     rows = json.loads(run("cells", "--json", "--sort", f"{sign}{order}").output)

@@ -473,7 +473,7 @@ def test_check_prints_law_by_law(monkeypatch):
     assert calls == [("cell:vanilla", {"timeout": 300.0, "plugin": None})]
     assert result.exit_code == 0
     assert result.output.splitlines()[0] == "holds    Shapes are as declared.  check_shapes"
-    assert result.output.splitlines()[-1] == "cell 'vanilla': 1 laws, 1 hold (1.0 s)"
+    assert result.output.splitlines()[-1] == "cell 'vanilla': 1 law, 1 holds (1.0 s)"
 
 
 def test_check_exits_with_1_for_a_broken_law(monkeypatch):

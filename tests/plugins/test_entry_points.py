@@ -1,4 +1,4 @@
-"""The shipped members use the public door: one entry point a module, public names only, no compiler."""
+"""Shipped components use the public API: one entry point a module, public names only, no compiler."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from zoo.registry.loader import Loader
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "plugins").rglob("*.py"))
-MEMBERS = [
+MODULES = [
     file for file in FILES if not file.name.startswith("_")
-]  # the others hold what several members share
+]  # the others hold what several components share
 PUBLIC = {"zoo": set(zoo.__all__), "kernels": set(kernels.__all__), "data": set(zoo.data.__all__)}
 OURS = {"zoo_cells", "zoo_modifiers", "zoo_optimizers", "zoo_samplers", "zoo_tasks", "zoo_trackers"}
 
@@ -31,7 +31,7 @@ def module_of(file: Path) -> str:
 def test_every_plugin_module_has_one_entry_point():
     points = entry_points(group="zoo")
     shipped = {point.name: point.value for point in points if point.value.split(".")[0] in OURS}
-    assert shipped == {file.stem: module_of(file) for file in MEMBERS}, (
+    assert shipped == {file.stem: module_of(file) for file in MODULES}, (
         "edit pyproject.toml, then install again"
     )
 
@@ -40,7 +40,7 @@ def test_every_shipped_plugin_registers_component_of_its_name():
     records = [
         record for record in Loader(environ={"ZOO_PLUGINS": ""}).plugins() if record.status != "skipped"
     ]
-    assert len(records) == len(MEMBERS)
+    assert len(records) == len(MODULES)
     for record in records:
         assert (record.distribution, record.version, record.error) == ("recurrent-zoo", zoo.__version__, "")
         (provided,) = record.provides
@@ -66,7 +66,7 @@ def allowed_import(name: str) -> bool:
 
 
 @pytest.mark.parametrize("file", FILES, ids=module_of)
-def test_shipped_member_uses_public_names_only(file):
+def test_shipped_component_uses_public_names_only(file):
     assert list(offences(file.read_text(encoding="utf-8"))) == []
 
 
@@ -106,7 +106,7 @@ def test_importing_zoo_imports_next_to_nothing():
     assert not loaded_by("import zoo") & {"numba", "llvmlite", "numpy", "pluggy", "inspect", *OURS}
 
 
-def test_listing_members_imports_no_compiler():
+def test_listing_components_imports_no_compiler():
     script = (
         "import zoo, zoo.registry; assert zoo.list_cells(); zoo.registry.plugins(); zoo.get_cell('vanilla')"
     )

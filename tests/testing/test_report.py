@@ -123,9 +123,9 @@ def test_report_as_table():
         "          no compiler",
         "  excused check_old                     Known.",
         "          a gap",
-        "cell 'x': 4 laws, 1 hold, 1 broken, 1 broken as expected, 1 skipped (1.8 s)",
+        "cell 'x': 4 laws, 1 holds, 1 broken, 1 broken as expected, 1 skipped (1.8 s)",
     ]
-    assert Report("cell 'y'", report.outcomes[:1]).summary() == "cell 'y': 1 laws, 1 hold (1.2 s)"
+    assert Report("cell 'y'", report.outcomes[:1]).summary() == "cell 'y': 1 law, 1 holds (1.2 s)"
 
 
 def test_report_is_json():

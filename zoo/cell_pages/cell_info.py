@@ -20,7 +20,7 @@ _SORT_KEYS: dict[str, Callable[[CellInfo], Any]] = {
     "family": lambda info: info["family"],
     "year": lambda info: info["year"],
     "scope": lambda info: info["scope"],
-    "carried": lambda info: info["carried"]["count"],
+    "state_size": lambda info: info["state_size"]["count"],
     "parameters": lambda info: info["parameters"]["count"],
     "speed": lambda info: info.get("speed", {}).get("ns_per_token"),
 }
@@ -43,7 +43,9 @@ def cell_info(name: str) -> CellInfo:
         "year": cls.card.year,
         "scope": cls.card.scope,
         "states": {state.name: [size.text for size in state.shape] for state in cls.states.values()},
-        "carried": _count_and_formula(lambda: cls().state_size(INPUT_SIZE, HIDDEN_SIZE), cls.state_formula()),
+        "state_size": _count_and_formula(
+            lambda: cls().state_size(INPUT_SIZE, HIDDEN_SIZE), cls.state_formula()
+        ),
         "parameters": _count_and_formula(
             lambda: cls().parameter_count(INPUT_SIZE, HIDDEN_SIZE), cls.parameter_formula()
         ),

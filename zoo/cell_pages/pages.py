@@ -95,7 +95,7 @@ def _table(cells: Iterable[CellInfo], folder: str) -> list[str]:
 
 def _row(info: CellInfo, folder: str) -> tuple[str, ...]:
     name = info["name"]
-    counts = (info["parameters"]["count"], info["carried"]["count"])
+    counts = (info["parameters"]["count"], info["state_size"]["count"])
     numbers = ("-" if count is None else f"{count:,}" for count in counts)
     return (
         f"[`{name}`]({folder}{name}.md)",

@@ -194,14 +194,10 @@ def _card(cell: Cell) -> KeyValues:
     return KeyValues("card", f"Card of {cell.name}", tuple(fact for fact in facts if fact.text))
 
 
-# Headings of the report where they differ from those of the pages of cells.
-_HEADINGS = {"initial value": "starts as", "description": "what it is"}
-
-
 def _tables(cell: Cell) -> Iterator[Table]:
     for index, table in enumerate(declaration_tables(type(cell))):
         if table.rows:
-            columns = tuple(Column(_HEADINGS.get(heading, heading)) for heading in table.headings)
+            columns = tuple(map(Column, table.headings))
             rows = tuple(tuple(map(TableCell, row)) for row in table.rows)
             yield Table(f"arrays-{index}", table.title, columns, rows, wide=False)
 

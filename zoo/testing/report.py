@@ -81,7 +81,8 @@ class Report:
     def summary(self) -> str:
         """One line: ``cell 'vanilla': 27 laws, 27 hold (3.2 s)``."""
         counts = Counter(outcome.status for outcome in self.outcomes)
-        parts = [f"{len(self.outcomes)} laws", f"{counts['passed']} hold"]
+        parts = [f"{len(self.outcomes)} law{'s' * (len(self.outcomes) != 1)}"]
+        parts += [f"{counts['passed']} hold{'s' * (counts['passed'] == 1)}"]
         parts += [f"{counts['failed']} broken"] if counts["failed"] else []
         parts += [f"{counts['expected failure']} broken as expected"] if counts["expected failure"] else []
         parts += [f"{counts['not checked']} not checked"] if counts["not checked"] else []

@@ -28,7 +28,7 @@ _STATUS_STYLES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @click.command()
-@argument("member", metavar="NAME|FILE.py:Class", shell_complete=complete_components)
+@argument("component", metavar="NAME|FILE.py:Class", shell_complete=complete_components)
 @option(
     "--timeout",
     type=click.FloatRange(min=1),
@@ -39,7 +39,7 @@ _STATUS_STYLES: dict[str, tuple[str, dict[str, Any]]] = {
 @option("--plugin", metavar="FILE.py", help="Load a plugin from a file first.")
 @format_options
 @click.pass_context
-def command(ctx: click.Context, member: str, timeout: float, plugin: str | None, form: str | None) -> None:
+def command(ctx: click.Context, component: str, timeout: float, plugin: str | None, form: str | None) -> None:
     """Check a cell, optimizer, sampler or task against its laws.
 
     The checks run in a separate process, with bounds checks and a time limit, so that a crash is reported as
@@ -49,8 +49,8 @@ def command(ctx: click.Context, member: str, timeout: float, plugin: str | None,
     """
     from zoo.testing import check_in_child
 
-    spec = member if plugin or ":" in member or is_file_spec(member) else _full_name(member)
-    with _spinner(f"checking {member} in a separate process", quiet=form is not None):
+    spec = component if plugin or ":" in component or is_file_spec(component) else _full_name(component)
+    with _spinner(f"checking {component} in a separate process", quiet=form is not None):
         report = check_in_child(spec, timeout=timeout, plugin=plugin)
     if form == "csv":
         print_facts([asdict(outcome) for outcome in report.outcomes], form)
@@ -62,14 +62,16 @@ def command(ctx: click.Context, member: str, timeout: float, plugin: str | None,
 
 def _full_name(name: str) -> str:
     """The name with its kind: ``optimizer:adam``."""
-    member = find_component(name)
-    if issubclass(member, Modifier):
+    component = find_component(name)
+    if issubclass(component, Modifier):
         raise UsageError(
-            f"{member.label()} has no laws of its own; check a cell with it, CELL+{member.name}."
+            f"{component.label()} has no laws of its own; check a cell with it, CELL+{component.name}."
         )
-    if issubclass(member, Tracker):
-        raise UsageError(f"{member.label()} has no laws; try it with `zoo train --tracker {member.name}`.")
-    return f"{member.kind}:{member.name}"
+    if issubclass(component, Tracker):
+        raise UsageError(
+            f"{component.label()} has no laws; try it with `zoo train --tracker {component.name}`."
+        )
+    return f"{component.kind}:{component.name}"
 
 
 def _spinner(text: str, quiet: bool) -> contextlib.AbstractContextManager[object]:

@@ -24,5 +24,5 @@ def command(names: Sequence[str]) -> None:
     name, write KIND:NAME, for example optimizer:adam. FILE.py:Class is a class in a Python file. The last
     reference is the one of zoo itself. Accents are UTF-8.
     """
-    members = dict.fromkeys(map(find_component, names))
-    echo("\n\n".join([*(member.bibtex() for member in members), citation(zoo.__version__)]))
+    components = dict.fromkeys(map(find_component, names))
+    echo("\n\n".join([*(component.bibtex() for component in components), citation(zoo.__version__)]))

@@ -25,7 +25,7 @@ Columns = Mapping[str, Callable[[Info], str]]
 """Text of a component by heading."""
 
 _SECONDS = 0.2  # for each cell that is measured
-_RIGHT = ("year", "carried", "parameters", "ns/token", "no memory", "solved")
+_RIGHT = ("year", "state size", "parameters", "ns/token", "baseline", "solved")
 
 _pattern = argument("pattern", default="*")
 
@@ -44,27 +44,27 @@ _CELL_COLUMNS: Columns = {
     "year": lambda info: f"{info['year'] or '-'}",
     "scope": lambda info: info["scope"],
     "state": lambda info: ", ".join(info["states"]),
-    "carried": lambda info: _number(",.0f", info["carried"]["count"]),
+    "state size": lambda info: _number(",.0f", info["state_size"]["count"]),
     "parameters": lambda info: _number(",.0f", info["parameters"]["count"]),
     "ns/token": lambda info: _number(",.0f", info["speed"]["ns_per_token"]),
     "from": lambda info: Path(info["distribution"]).name,
-    "what it is": lambda info: info["summary"],
+    "description": lambda info: info["summary"],
 }
 _MODIFIER_COLUMNS: Columns = {
     "modifier": lambda info: info["name"],
     "year": lambda info: f"{info['year'] or '-'}",
     "options of the cell": _options,
     "from": lambda info: info["distribution"],
-    "what it does": lambda info: info["summary"],
+    "description": lambda info: info["summary"],
 }
 _TASK_COLUMNS: Columns = {
     "task": lambda info: info["name"],
     "family": lambda info: info["family"],
     "year": lambda info: f"{info['year'] or '-'}",
     "score": lambda info: info["metric"].replace("_", " "),
-    "no memory": lambda info: _number(".3g", info["baseline"]),
+    "baseline": lambda info: _number(".3g", info["baseline"]),
     "solved": lambda info: _number(".3g", info["threshold"]),
-    "what it is": lambda info: info["summary"],
+    "description": lambda info: info["summary"],
 }
 
 
