@@ -207,7 +207,7 @@ def test_only_missing_jobs_run(two, go):
     before = files(two.path)
     engine = Recording(two.path)
     second = go(engine=engine)
-    assert engine.received == ["warm/copying/b", two.runs[2].path]
+    assert engine.received == ["compile/copying/b", two.runs[2].path]
     assert second.runs == two.runs, "the run itself was there; nothing is trained twice"
     assert before.items() <= files(two.path).items()
 
@@ -217,7 +217,7 @@ def test_cells_tasks_and_seeds_can_be_added(two, go):
     short = {"short": {"delay": 1, "length": 2}}
     more = go("c=vanilla", "short=copying", options=short, seeds=3, engine=engine)
     first, others, sweep, runs = ([job["path"] for job in jobs] for jobs in engine.received)
-    assert [*first, *others] == ["warm/copying/a", "warm/copying/b", "warm/copying/c"]
+    assert [*first, *others] == ["compile/copying/a", "compile/copying/b", "compile/copying/c"]
     assert [path for path in sweep if "/copying/" in path] == [
         f"runs/copying/c/sweep-lr{rate}-s1000000" for rate in (0.001, 0.01)
     ]
@@ -304,7 +304,7 @@ def test_first_cell_compiles_before_others(go):
     engine = Dreaming()
     go(["a=vanilla", "b=vanilla", "c=vanilla"], ["copying", "adding", "long=copying"], engine=engine)
     first, others, sweep, runs = engine.received
-    assert [(job["kind"], job["cell"]) for job in (*first, *others)] == [("warm", cell) for cell in "abc"]
+    assert [(job["kind"], job["cell"]) for job in (*first, *others)] == [("compile", cell) for cell in "abc"]
     for job in (*first, *others):
         assert [each["task"] for each in job["train"]["each"]] == ["copying", "adding"], "tokens, and numbers"
         assert {each["steps"] for each in job["train"]["each"]} == {1}
@@ -348,9 +348,9 @@ def test_diverged_run_is_recorded_as_done(go):
 
 
 def test_missing_or_nan_score_becomes_baseline():
-    goal = {"metric": "squared_error", "higher_is_better": False, "threshold": 0.01, "baseline": 0.5}
+    metric = {"metric": "squared_error", "higher_is_better": False, "threshold": 0.01, "baseline": 0.5}
     arguments = {"seed": 0, "lr": 0.1, "hidden": 4, "steps": 2}
-    job = {"task": "t", "cell": "c", "goal": goal, "train": arguments, "parameters": 9, "path": "runs/x"}
+    job = {"task": "t", "cell": "c", "metric": metric, "train": arguments, "parameters": 9, "path": "runs/x"}
     evaluation = {"event": "eval", "step": 1, "score": 0.2, "loss": 0.3, "best": True, "solved": False}
     exploded = TaskScore(float("nan"), float("inf"), solved=False, examples=1)
     known = ("score", "loss", "valid_score")
@@ -556,17 +556,17 @@ def test_plan_without_later_settings_has_their_defaults(two, go):
 
 
 def test_equal_time(go, monkeypatch):
-    monkeypatch.setattr(execute, "_PACE_S", 0.02)
+    monkeypatch.setattr(execute, "_TIMED_S", 0.02)
     comparison = go(
         "vanilla", "copying", options={"copying": TINY}, params=150, seconds=0.05, seeds=1, lr=0.01, batch=4
     )
     steps = comparison.plan["settled"]["copying"]["vanilla"]["steps"]
     assert steps > 1
     assert [record.steps for record in comparison.runs] == [steps]
-    assert go(engine=Idle()).runs == comparison.runs, "the pace is measured once"
+    assert go(engine=Idle()).runs == comparison.runs, "the speed is measured once"
 
 
-def test_failed_pace_measurement_affects_only_its_cell(go, monkeypatch):
+def test_failed_speed_measurement_affects_only_its_cell(go, monkeypatch):
     train = execute.train
 
     def sometimes(**given):
@@ -574,7 +574,7 @@ def test_failed_pace_measurement_affects_only_its_cell(go, monkeypatch):
             raise ValueError("out of paper")
         return train(**given)
 
-    monkeypatch.setattr(execute, "_PACE_S", 0.02)
+    monkeypatch.setattr(execute, "_TIMED_S", 0.02)
     monkeypatch.setattr(execute, "train", sometimes)
     given = {"options": {"copying": TINY}, "params": 150, "seconds": 0.05, "seeds": 1, "lr": 0.01, "batch": 4}
     comparison = go(["vanilla", "gru"], "copying", **given)
@@ -611,7 +611,7 @@ def test_events_list_missing_and_finished_jobs(go):
     assert [event["event"] for event in (events[0], events[-1])] == ["started", "ended"]
     stages = {event["stage"]: event for event in events if event["event"] == "stage"}
     assert [len(stage["missing"]) for stage in stages.values()] == [1, 2, 1]
-    assert list(stages) == ["warm", "sweep", "runs"]
+    assert list(stages) == ["compile", "sweep", "runs"]
     assert [job["steps"] for job in stages["sweep"]["upcoming"]] == [6]
     done = [event["path"] for event in events if event["event"] == "job_done"]
     assert len(done) == 4

@@ -253,7 +253,15 @@ def submitted():
 
 
 def job(path):
-    return {"path": path, "task": "t", "cell": "c", "kind": "run", "parameters": 1, "goal": GOAL, "train": {}}
+    return {
+        "path": path,
+        "task": "t",
+        "cell": "c",
+        "kind": "run",
+        "parameters": 1,
+        "metric": GOAL,
+        "train": {},
+    }
 
 
 GOAL = {"metric": "m", "higher_is_better": True, "threshold": None, "baseline": 0.0}
@@ -331,11 +339,11 @@ def test_idle_worker_is_reused_then_expires(tmp_path, monkeypatch):
     FakeSlot.made = []
     monkeypatch.setattr(worker, "WorkerSlot", FakeSlot)
     monkeypatch.setattr(worker, "_IDLE_TIMEOUT_S", 0.05)
-    cache, warm = worker.WorkerCache(), {"path": "warm", "cell": "c"}
+    cache, compile_job = worker.WorkerCache(), {"path": "compile", "cell": "c"}
     for topic in ("x", "x", "y"):
         with cache.acquire(tmp_path, topic) as reusable:
-            reusable.run(job("a"), warm, tmp_path, print)
-    assert [slot.did for slot in FakeSlot.made] == [["warm", "a", "a"], ["warm", "a"]]
+            reusable.run(job("a"), compile_job, tmp_path, print)
+    assert [slot.did for slot in FakeSlot.made] == [["compile", "a", "a"], ["compile", "a"]]
     due = time.monotonic() + 10
     while not all(slot.is_ended for slot in FakeSlot.made):
         assert time.monotonic() < due

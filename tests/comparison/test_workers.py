@@ -16,7 +16,7 @@ from zoo.errors import ZooError
 
 
 def job(path):
-    return {"path": path, "task": "t", "cell": "c", "kind": "run", "parameters": 1, "goal": {}, "train": {}}
+    return {"path": path, "task": "t", "cell": "c", "kind": "run", "parameters": 1, "metric": {}, "train": {}}
 
 
 class Fake:

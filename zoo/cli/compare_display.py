@@ -23,8 +23,8 @@ Pair = tuple[str, str]  # task and cell
 EventHandler = Callable[[Event], None]
 
 _STAGES = {
-    "warm": "compiling kernels",
-    "pace": "measuring the pace",
+    "compile": "compiling kernels",
+    "speed": "measuring the speed",
     "sweep": "choosing learning rates",
     "runs": "training",
 }
@@ -124,7 +124,7 @@ class LiveCompareDisplay:
         return Group(row, *running)
 
 
-def _begin(event: Event, progress: ComparisonProgress) -> Iterator[str]:  # noqa: ARG001 - every row of the table takes both
+def _begin(event: Event, progress: ComparisonProgress) -> Iterator[str]:  # noqa: ARG001 - all handlers share this signature
     plan = event["plan"]
     for heading in ("cells", "tasks"):
         yield f"{heading:<6} {', '.join(member['label'] for member in plan[heading])}"

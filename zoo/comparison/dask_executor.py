@@ -281,7 +281,7 @@ class DaskExecutor:
     def __init__(self, root: Path, client: Client, check: Callable[[], None] = lambda: None) -> None:
         self.root, self.client, self.check = root, client, check
         self._topic = f"zoo-{uuid.uuid4().hex}"
-        self._warm_ups: dict[str, Job] = {}
+        self._compile_jobs: dict[str, Job] = {}
         self._last_cluster_event: Event = {}
         self._inbox: queue.SimpleQueue[Event | tuple[Future, Outcome]] = queue.SimpleQueue()
         check_workers(client, self._context())
@@ -295,10 +295,10 @@ class DaskExecutor:
         """
         jobs = list(jobs)
         for job in jobs:
-            if job["kind"] == "warm":
-                self._warm_ups[job["cell"]] = job
+            if job["kind"] == "compile":
+                self._compile_jobs[job["cell"]] = job
                 yield job, {"task": job["task"], "cell": job["cell"], "status": "finished"}
-        runs = [job for job in jobs if job["kind"] != "warm"]
+        runs = [job for job in jobs if job["kind"] != "compile"]
         if runs:
             self._report_cluster(on_event)
             yield from self._run(runs, on_event)
@@ -333,9 +333,9 @@ class DaskExecutor:
     def _submit(self, jobs: list[Job]) -> list[Future]:
         """Submit all jobs at once; the scheduler queues those for which no worker is free."""
         names = [f"{self._topic}-{uuid.uuid4().hex}" for _ in jobs]
-        warm = [self._warm_ups.get(job["cell"]) for job in jobs]
+        compile_jobs = [self._compile_jobs.get(job["cell"]) for job in jobs]
         futures: list[Future] = self.client.map(
-            run_remote_job, jobs, warm, [self._context()] * len(jobs), key=names, pure=False
+            run_remote_job, jobs, compile_jobs, [self._context()] * len(jobs), key=names, pure=False
         )
         for future in futures:
             future.add_done_callback(lambda future: self._inbox.put((future, _outcome(future))))

@@ -99,21 +99,21 @@ class ReusableWorker:
     def __init__(self, root: Path) -> None:
         self.slot = WorkerSlot(root)
         self.is_closed = False
-        self._warm_cells: set[str] = set()
+        self._compiled_cells: set[str] = set()
 
-    def run(self, job: Job, warm: Job | None, locks: Path, on_event: OnEvent) -> Record:
+    def run(self, job: Job, compile_job: Job | None, locks: Path, on_event: OnEvent) -> Record:
         """Run a job, after the kernels of its cell are compiled.
 
         Args:
             job: The job.
-            warm: Job that compiles the kernels of its cell.
+            compile_job: Job that compiles the kernels of its cell.
             locks: Directory shared by the workers of this machine: one of them compiles, the others load.
             on_event: Called with events.
         """
-        if warm is not None and warm["cell"] not in self._warm_cells:
-            with FileLock(locks / f"zoo-{warm['cell']}.lock"):
-                self.slot.run(warm, on_event)  # the job itself reports the error if this fails
-            self._warm_cells.add(warm["cell"])
+        if compile_job is not None and compile_job["cell"] not in self._compiled_cells:
+            with FileLock(locks / f"zoo-{compile_job['cell']}.lock"):
+                self.slot.run(compile_job, on_event)  # the job itself reports the error if this fails
+            self._compiled_cells.add(compile_job["cell"])
         return self.slot.run(job, on_event)
 
     def close(self) -> None:
@@ -173,12 +173,12 @@ _CANCEL_POLL_S = 0.2
 _WORKERS = WorkerCache()
 
 
-def run_remote_job(job: Job, warm: Job | None, context: JobContext) -> Record:
+def run_remote_job(job: Job, compile_job: Job | None, context: JobContext) -> Record:
     """Run a job in a child process. Dask calls this function by name.
 
     Args:
         job: The job.
-        warm: Job that compiles the kernels of its cell.
+        compile_job: Job that compiles the kernels of its cell.
         context: Context of the comparison.
 
     Raises:
@@ -191,12 +191,12 @@ def run_remote_job(job: Job, warm: Job | None, context: JobContext) -> Record:
     topic, path = context["topic"], job["path"]
     dask_worker.log_event(topic, {"event": "job_started", "path": path, "worker": dask_worker.address})
     try:
-        return _run_remote_job(job, warm, context, dask_worker)
+        return _run_remote_job(job, compile_job, context, dask_worker)
     finally:
         dask_worker.log_event(topic, {"event": "job_released", "path": path})
 
 
-def _run_remote_job(job: Job, warm: Job | None, context: JobContext, dask_worker: Worker) -> Record:
+def _run_remote_job(job: Job, compile_job: Job | None, context: JobContext, dask_worker: Worker) -> Record:
     topic = context["topic"]
     with (
         _WORKERS.acquire(Path(context["root"]), topic) as worker,
@@ -207,7 +207,7 @@ def _run_remote_job(job: Job, warm: Job | None, context: JobContext, dask_worker
             if not worker.is_closed and "path" in event:
                 dask_worker.log_event(topic, event)
 
-        record = worker.run(job, warm, Path(dask_worker.local_directory).parent, forward)
+        record = worker.run(job, compile_job, Path(dask_worker.local_directory).parent, forward)
         if worker.is_closed:
             raise Reschedule
     return record

@@ -31,7 +31,7 @@ from zoo.training.config import TEST_BATCHES
 # A run directory stays locked until its previous process has saved. If that machine is gone, a shared file
 # system releases the lock only after a while: NFS servers of Linux wait for 90 seconds.
 _LOCK_TIMEOUT_S = 150.0
-_PACE_S = 1.0  # training time over which the pace is measured
+_TIMED_S = 1.0  # training time over which the speed is measured
 
 
 def run_job(job: Job, root: Path, on_event: OnEvent) -> Record:
@@ -101,7 +101,7 @@ def _forward_event(event: Event, job: Job, on_event: OnEvent) -> None:
         on_event({"event": event["event"], "path": job["path"], "step": event["step"]})
 
 
-def _warm_up(job: Job, root: Path, on_event: OnEvent) -> Record:  # noqa: ARG001 - signature of _FUNCTIONS
+def _compile(job: Job, root: Path, on_event: OnEvent) -> Record:  # noqa: ARG001 - signature of _FUNCTIONS
     """Train one step of each configuration, which leaves only compiled kernels behind."""
     with tempfile.TemporaryDirectory() as folder:
         for index, arguments in enumerate(job["train"]["each"]):
@@ -109,16 +109,16 @@ def _warm_up(job: Job, root: Path, on_event: OnEvent) -> Record:  # noqa: ARG001
     return {**_task_and_cell(job), "status": "finished"}
 
 
-class _PaceMeasured(Exception):
+class _SpeedMeasured(Exception):
     """Stops training when enough steps were timed."""
 
 
-def _measure_pace(job: Job, root: Path, on_event: OnEvent) -> Record:  # noqa: ARG001
+def _measure_speed(job: Job, root: Path, on_event: OnEvent) -> Record:  # noqa: ARG001
     """Measure updates per second under the current load of this machine."""
-    meter = _PaceMeter()
+    meter = _SpeedMeter()
     with tempfile.TemporaryDirectory() as folder:
         endless = {"steps": 10**9, "eval_every": 10**9, "save_every": 10**9, "log_every": 5}
-        with contextlib.suppress(_PaceMeasured):
+        with contextlib.suppress(_SpeedMeasured):
             train(**{**job["train"], **endless}, out=Path(folder) / "run", on_event=meter)
     return {**_task_and_cell(job), "status": "finished", "steps_per_s": meter.steps / meter.seconds}
 
@@ -127,8 +127,8 @@ def _task_and_cell(job: Job) -> Record:
     return {"task": job["task"], "cell": job["cell"]}
 
 
-class _PaceMeter:
-    """Counts updates and their time; raises `_PaceMeasured` after `_PACE_S`."""
+class _SpeedMeter:
+    """Counts updates and their time; raises `_SpeedMeasured` after `_TIMED_S`."""
 
     def __init__(self) -> None:
         self.steps, self.seconds = 0, 0.0
@@ -137,15 +137,15 @@ class _PaceMeter:
         """Add a ``step`` event."""
         if event["event"] == "step":
             self.steps, self.seconds = event["step"], self.seconds + event["seconds"]
-            if self.seconds >= _PACE_S:
-                raise _PaceMeasured
+            if self.seconds >= _TIMED_S:
+                raise _SpeedMeasured
 
 
 _FUNCTIONS: dict[str, Callable[[Job, Path, OnEvent], Record]] = {
     "run": _run,
     "sweep": _run,
-    "warm": _warm_up,
-    "pace": _measure_pace,
+    "compile": _compile,
+    "speed": _measure_speed,
 }
 
 

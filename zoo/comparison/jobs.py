@@ -25,22 +25,22 @@ class Job(TypedDict):
     """A unit of work.
 
     Attributes:
-        kind: ``"warm"`` to compile kernels, ``"pace"`` to measure updates per second, ``"sweep"`` for a short
-            run of the learning rate sweep, ``"run"`` for a run that is tested at its end.
+        kind: ``"compile"`` to compile kernels, ``"speed"`` to measure updates per second, ``"sweep"`` for a
+            short run of the learning rate sweep, ``"run"`` for a run that is tested at its end.
         path: Name of the job. For a run, its directory within the directory of the comparison.
         task: Label of the task.
         cell: Label of the cell.
-        goal: Metric of the task: name, direction, threshold, baseline.
+        metric: Metric of the task: name, direction, threshold, baseline.
         parameters: ``P``.
         plugins: Plugin files to load first.
-        train: Arguments of ``zoo.train``. A ``"warm"`` job has a list of them under ``each``.
+        train: Arguments of ``zoo.train``. A ``"compile"`` job has a list of them under ``each``.
     """
 
     kind: str
     path: str
     task: str
     cell: str
-    goal: dict[str, Any]
+    metric: dict[str, Any]
     parameters: int
     plugins: list[str]
     train: dict[str, Any]
@@ -69,17 +69,17 @@ class JobFactory:
     def __init__(self, plan: Plan, tasks: Mapping[str, TaskInfo], plugins: Iterable[str] = ()) -> None:
         self.plan, self.tasks, self.plugins = plan, tasks, list(plugins)
 
-    def warm(self, pairs: Iterable[tuple[str, str]]) -> list[Job]:
+    def compile(self, pairs: Iterable[tuple[str, str]]) -> list[Job]:
         """Jobs that compile kernels: one for each cell, with one step for each kind of kernels."""
         jobs: dict[str, dict[str, Job]] = {}
         for task, cell in pairs:
-            job = self._job("warm", "warm", task, cell, {"steps": 1, "seed": 0})
-            jobs.setdefault(cell, {}).setdefault(self.tasks[task].kernels, job)
-        return [_merge_warm_ups(list(of_cell.values())) for of_cell in jobs.values()]
+            job = self._job("compile", "compile", task, cell, {"steps": 1, "seed": 0})
+            jobs.setdefault(cell, {}).setdefault(self.tasks[task].kernel_key, job)
+        return [_merge_compile_jobs(list(of_cell.values())) for of_cell in jobs.values()]
 
-    def pace(self, pairs: Iterable[tuple[str, str]]) -> list[Job]:
+    def speed(self, pairs: Iterable[tuple[str, str]]) -> list[Job]:
         """Jobs that measure the updates per second of each pair."""
-        return [self._job("pace", "pace", *pair, {"seed": 0}) for pair in pairs]
+        return [self._job("speed", "speed", *pair, {"seed": 0}) for pair in pairs]
 
     def sweep(self, pairs: Iterable[tuple[str, str]]) -> list[Job]:
         """Short runs at every learning rate of the grid; none if the grid has one rate."""
@@ -119,14 +119,14 @@ class JobFactory:
             path=f"{folder}/{task}/{cell}{name}",
             task=task,
             cell=cell,
-            goal=self.tasks[task].goal(),
+            metric=self.tasks[task].metric_to_json(),
             parameters=size.parameters,
             plugins=self.plugins,
             train=arguments,
         )
 
 
-def _merge_warm_ups(jobs: list[Job]) -> Job:
+def _merge_compile_jobs(jobs: list[Job]) -> Job:
     """Merge jobs of one cell, so that one process compiles their common kernels once."""
     job: Job = {**jobs[0], "train": {"each": [each["train"] for each in jobs]}}
     return job

@@ -140,7 +140,7 @@ class RunSize:
     Args:
         hidden: ``H``.
         parameters: ``P``, of all layers and the readout.
-        steps: Updates of a run; None until the pace of the pair is measured.
+        steps: Updates of a run; None until the speed of the pair is measured.
     """
 
     hidden: int

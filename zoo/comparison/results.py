@@ -175,7 +175,7 @@ def make_record(
         tested: Score of the model with the best validation on the test split, if the run was tested.
         error: Reason why the run did not finish, in a sentence.
     """
-    goal, arguments, evals = job["goal"], job["train"], evaluations(history)
+    metric, arguments, evals = job["metric"], job["train"], evaluations(history)
     best = next((event for event in reversed(evals) if event["best"]), None)
     reached = next((event for event in evals if event["solved"]), None)
     score, loss = (
@@ -190,10 +190,10 @@ def make_record(
         hidden=arguments.get("hidden"),
         steps=arguments.get("steps"),
         parameters=job["parameters"],
-        score=None if status == "failed" else score if is_bounded_float(score) else goal["baseline"],
+        score=None if status == "failed" else score if is_bounded_float(score) else metric["baseline"],
         loss=loss if is_bounded_float(loss) else None,
         valid_score=best["score"] if best else None,
-        **goal,
+        **metric,
         solved=bool(tested.solved if tested else best and best["solved"]),
         seconds=time.seconds,
         steps_to_threshold=reached["step"] if reached else None,

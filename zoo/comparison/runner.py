@@ -1,4 +1,4 @@
-"""``zoo.compare``: plan, compile kernels, measure the pace, sweep learning rates, run all jobs."""
+"""``zoo.compare``: plan, compile kernels, measure the speed, sweep learning rates, run all jobs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ComparisonRunner:
         on_event: Called with every event.
 
     Attributes:
-        plan: The plan, updated when the pace is measured.
+        plan: The plan, updated when the speed is measured.
         sweep: Records of the sweep so far.
         runs: Records of the runs so far.
     """
@@ -80,9 +80,9 @@ class ComparisonRunner:
         """Run all missing jobs; failures are in the records."""
         without_steps = self._pairs_without_steps()
         unfinished = [pair for pair in self.plan.pairs() if pair in without_steps or not self._is_done(pair)]
-        self._warm_up(self.jobs.warm(unfinished))
+        self._compile(self.jobs.compile(unfinished))
         if without_steps:
-            self._measure_pace(without_steps)
+            self._measure_speed(without_steps)
         without_steps = self._pairs_without_steps()
         pairs = [pair for pair in self.plan.pairs() if pair not in without_steps]
         upcoming = self.jobs.runs({pair: self._learning_rate(pair, []) for pair in pairs})
@@ -95,15 +95,15 @@ class ComparisonRunner:
         """Pairs whose number of steps is not measured yet."""
         return [pair for pair in self.plan.pairs() if self.plan.run_sizes[pair[0]][pair[1]].steps is None]
 
-    def _warm_up(self, jobs: Sequence[Job]) -> None:
+    def _compile(self, jobs: Sequence[Job]) -> None:
         """Compile the kernels; the first cell alone, because the others share many of them."""
         for batch in (jobs[:1], jobs[1:]):
             if batch:
-                self._run_stage("warm", batch)
+                self._run_stage("compile", batch)
 
-    def _measure_pace(self, pairs: Sequence[Pair]) -> None:
+    def _measure_speed(self, pairs: Sequence[Pair]) -> None:
         """Measure how many steps take the requested time, and store them in the plan."""
-        records = self._run_stage("pace", self.jobs.pace(pairs))
+        records = self._run_stage("speed", self.jobs.speed(pairs))
         self.plan = with_measured_steps(self.plan, records)
         self.plan.write(self.folder)
         self.runs += [RunRecord(**record) for record in records if record["status"] == "failed"]
@@ -382,7 +382,7 @@ def _task(info: TaskInfo) -> dict[str, Any]:
         "options": dict(task.options),
         "summary": task.summary(),
         "threshold_source": task.threshold_source,
-        **info.goal(),
+        **info.metric_to_json(),
     }
 
 

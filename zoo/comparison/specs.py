@@ -23,18 +23,18 @@ class TaskInfo:
 
     Attributes:
         task: The task.
-        kernels: Key of the kernels that a cell needs for this task.
-        source: SHA-256 of the data.
+        kernel_key: Key of the kernels that a cell needs for this task.
+        digest: SHA-256 of the data.
         baseline: Score of the memoryless baseline.
     """
 
     def __init__(self, task: Task) -> None:
         inputs = "tokens" if task.batch(0, 1).inputs.ndim == 2 else "numbers"
         model = "sequence model" if task.vocabulary is None else "language model"
-        self.task, self.kernels = task, f"{inputs}, {task.loss}, {model}"
-        self.source, self.baseline = task.fingerprint(), float(task.baseline())
+        self.task, self.kernel_key = task, f"{inputs}, {task.loss}, {model}"
+        self.digest, self.baseline = task.fingerprint(), float(task.baseline())
 
-    def goal(self) -> dict[str, Any]:
+    def metric_to_json(self) -> dict[str, Any]:
         """The metric as plain JSON."""
         return {
             "metric": self.task.metric,
@@ -47,7 +47,6 @@ class TaskInfo:
 Options = Mapping[str, Mapping[str, Any]]
 
 LabelledSpecs = tuple[dict[str, str], dict[str, dict[str, Any]]]
-
 """Specs and chosen options by label."""
 
 
@@ -126,7 +125,7 @@ def find_cell(spec: str, options: Mapping[str, Any]) -> tuple[PlanEntry, Cell]:
 def find_task(spec: str, options: Mapping[str, Any]) -> tuple[PlanEntry, TaskInfo]:
     """Resolve a task and make its plan entry."""
     info = TaskInfo(resolve_task(spec, **options))
-    return PlanEntry(info.task.name, dict(info.task.options), info.source, _absolute_spec(spec)), info
+    return PlanEntry(info.task.name, dict(info.task.options), info.digest, _absolute_spec(spec)), info
 
 
 def _absolute_spec(spec: str) -> str:

@@ -30,12 +30,12 @@ class Window(NamedTuple):
 class BpttBatches:
     """`B` contiguous streams over one text, read `T` symbols at a time.
 
-    Of `N` tokens, ``W = (N - 1) // (B T)`` windows form an epoch and ``L = W T`` symbols a row. Row `r` reads
-    ``tokens[r L : r L + L + 1]``; window `w` of that row has the inputs ``tokens[r L + w T :][:T]`` and as
-    targets the same shifted by one. Within a row each window continues the one before, so the state can be
-    carried. Row `r + 1` begins with the symbol that row `r` predicts last. Each of the first ``B L + 1``
-    tokens except the first is predicted exactly once an epoch; the fewer than `B T` tokens after them are not
-    read.
+    Of `N` tokens, ``W = (N - 1) // (B T)`` windows form an epoch and ``L = W T`` symbols a stream. Stream `r`
+    reads ``tokens[r L : r L + L + 1]``; window `w` of that stream has the inputs ``tokens[r L + w T :][:T]``
+    and as targets the same shifted by one. Within a stream each window continues the one before, so the state
+    can be carried. Stream `r + 1` begins with the symbol that stream `r` predicts last. Each of the first
+    ``B L + 1`` tokens except the first is predicted exactly once an epoch; the fewer than `B T` tokens after
+    them are not read.
 
     Attributes:
         tokens: `(N,)` integers.
@@ -80,14 +80,14 @@ class BpttBatches:
             UsageError: If the index is negative.
         """
         number = as_integer(index, "index", 0) % self.windows_per_epoch
-        return Window(self._rows(number, shift=0), self._rows(number, shift=1), number == 0)
+        return Window(self._columns(number, shift=0), self._columns(number, shift=1), number == 0)
 
-    def _rows(self, number: int, shift: int) -> NDArray[np.int32]:
+    def _columns(self, number: int, shift: int) -> NDArray[np.int32]:
         length = self.windows_per_epoch * self.seq
-        rows = self.tokens[shift : shift + self.batch * length].reshape(self.batch, length)
+        streams = self.tokens[shift : shift + self.batch * length].reshape(self.batch, length)
         begin = number * self.seq
         # numpy.array copies even where the transposed view is contiguous already (B = 1).
-        return np.array(rows[:, begin : begin + self.seq].T, np.int32, order="C")
+        return np.array(streams[:, begin : begin + self.seq].T, np.int32, order="C")
 
 
 def fit_batch_shape(n_tokens: int, batch: int, seq: int) -> tuple[int, int]:

@@ -23,15 +23,12 @@ from zoo.errors import DataError, UsageError
 STDIN = "-"
 
 IN_MEMORY = "corpus:"
-
 """Prefix of the name of a text that was passed as a ``Corpus``."""
 
 MAX_CONFIGURED_BYTES = 2**30
-
 """Largest size in bytes of all files together that a checkpoint or a configuration names."""
 
 MAX_CONFIGURED_FILES = 100_000
-
 """Largest number of files in a directory that a checkpoint or a configuration names."""
 
 

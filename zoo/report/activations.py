@@ -94,8 +94,8 @@ def read_examples(model: AnyModel, task: Task, symbols: int) -> Activations:
     )
     bits = map(number, _concatenate_examples(costs).tolist())
     names, features = example_features(batch.inputs, batch.weights)
-    rows = batch.inputs.shape[1]
-    examples = f"{rows} example{'s' * (rows > 1)} of the task {readable(task.name)}"
+    count = batch.inputs.shape[1]
+    examples = f"{count} example{'s' * (count > 1)} of the task {readable(task.name)}"
     source = f"{examples}; ? is where an answer is asked for"
     states = {name: _concatenate_examples(values).T for name, values in all_states.items()}
     return Activations(
@@ -123,10 +123,10 @@ def _run_model(
     """
     states: dict[str, Array] = {}
     costs, state = np.full(weighted.shape, np.nan), None
-    for step, rows in enumerate(weighted):
+    for step, has_weight in enumerate(weighted):
         outputs, state = model.outputs(inputs[step : step + 1], state=state)
-        if rows.any():
-            costs[step, rows] = _bits(outputs[0][rows], targets[step][rows])
+        if has_weight.any():
+            costs[step, has_weight] = _bits(outputs[0][has_weight], targets[step][has_weight])
         for name, values in state.items():
             flat = values.reshape(len(values), -1)
             states.setdefault(name, np.empty((len(inputs), *flat.shape)))[step] = flat
@@ -300,13 +300,13 @@ def example_features(inputs: Array, weights: Array) -> tuple[tuple[str, ...], Ar
         inputs: Tokens ``(T, B)`` or values ``(T, B, I)``.
         weights: Weight of each step in the loss, ``(T, B)``.
     """
-    steps, rows = weights.shape
-    features = {"time": np.tile(np.arange(steps), rows), "an answer is asked for": weights.T.reshape(-1) > 0}
+    steps, batch = weights.shape
+    features = {"time": np.tile(np.arange(steps), batch), "an answer is asked for": weights.T.reshape(-1) > 0}
     if inputs.ndim == 2:
         values = inputs.T.reshape(-1)
         features |= {f"input is {token}": values == token for token in np.unique(values)[:MAX_INPUTS]}
     else:
-        columns = inputs.swapaxes(0, 1).reshape(rows * steps, -1).T
+        columns = inputs.swapaxes(0, 1).reshape(batch * steps, -1).T
         features |= {f"input {number}": column for number, column in enumerate(columns[:MAX_INPUTS], 1)}
     return _varying({name: np.asarray(values, np.float64) for name, values in features.items()})
 
