@@ -12,8 +12,8 @@ import zoo
 from zoo.cli.app import cli
 from zoo.cli.train_flags import FLAGS
 from zoo.errors import CheckpointError, UsageError
-from zoo.layers.checkpointing import check_recompute, plan_segments
 from zoo.layers.direction import tape_elements_per_token
+from zoo.layers.time_chunks import check_recompute, plan_segments
 from zoo.training import Config
 
 VOCAB = "abcde"

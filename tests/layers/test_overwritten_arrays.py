@@ -10,7 +10,7 @@ import pytest
 import zoo
 from zoo.errors import UsageError
 from zoo.kernels import pure_python
-from zoo.layers.functional import digest
+from zoo.layers.fingerprint import digest
 
 T, I, H = 3, 2, 2  # noqa: E741 - the letters of the documents
 CHANGED = (

@@ -12,7 +12,7 @@ import zoo
 from zoo.errors import UsageError
 from zoo.kernels import pure_python
 from zoo.layers import Recurrent
-from zoo.layers.checkpointing import Chunk, plan_chunks
+from zoo.layers.time_chunks import Chunk, plan_chunks
 
 T, B, I, H = 7, 6, 3, 4  # noqa: E741 - the letters of the documents
 LENGTHS = np.array([3, 7, 0, 5, 5, 1])

@@ -23,7 +23,6 @@ from zoo.errors import UsageError
 from zoo.layers.validation import as_floats
 
 Residual = Callable[[Array], Array]
-
 """From points ``(N, S)`` to residuals ``(N, S)``."""
 
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-2, 1e-12, 1e12
@@ -88,11 +87,9 @@ def _steps(jacobians: Array, values: Array, damping: Array) -> Array:
 
 
 MAX_STEPS_BEFORE = 32
-
 """Largest number of steps from a random state to a start, to reach the region of usual states."""
 
 MAX_STARTS = 2**20
-
 """Largest number of starts."""
 
 

@@ -13,12 +13,12 @@ from zoo.array_types import Array
 from zoo.base.names import did_you_mean
 from zoo.errors import UsageError
 from zoo.layers.batch import BatchRun
-from zoo.layers.checkpointing import Segment
 from zoo.layers.direction import Arrays, Direction, DirectionTape
 from zoo.layers.parameters import FlatParameters
 from zoo.layers.recurrent import Recurrent
 from zoo.layers.stack import LayerTape, Stack
 from zoo.layers.states import GivenState
+from zoo.layers.time_chunks import Segment
 from zoo.layers.tracing import GradientTracer, TraceRequest, ValueTracer, requested_names
 from zoo.layers.validation import as_inputs, as_state
 from zoo.model import Model

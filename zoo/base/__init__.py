@@ -1,6 +1,5 @@
 """Base classes of all components. Nothing here imports Numba."""
 
-from zoo.base.bound_optimizer import BoundOptimizer
 from zoo.base.card import Card
 from zoo.base.cell import Cell, Output
 from zoo.base.component import Component
@@ -8,7 +7,7 @@ from zoo.base.declarations import Buffer, Input, Option, Param, State, StateSlot
 from zoo.base.gates import Gates
 from zoo.base.modifier import Modifier
 from zoo.base.noise import Noise
-from zoo.base.optimizer import Optimizer
+from zoo.base.optimizer import BoundOptimizer, Optimizer
 from zoo.base.sampler import Chain, Sampler
 from zoo.base.task import Batch, Task
 from zoo.base.task_rng import TaskRng

@@ -23,7 +23,7 @@ from zoo.base import Noise
 from zoo.errors import UsageError
 from zoo.kernels.jit import njit
 from zoo.kernels.random import random_bits, random_uniform
-from zoo.layers.checkpointing import slice_batch
+from zoo.layers.batch_slices import slice_batch
 from zoo.layers.direction import Direction
 from zoo.layers.sharding import Rows, row_count, row_indices
 

@@ -11,15 +11,10 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.layers.aux_inputs import AuxInputSource
-from zoo.layers.checkpointing import (
+from zoo.layers.batch_slices import (
     Arrays,
-    Segment,
-    TimeChunks,
-    absolute_range,
-    add_gradients,
     leading_rows,
     leading_states,
-    plan_chunks,
     slice_batch,
     sort_by_length,
     update_leading_rows,
@@ -27,6 +22,7 @@ from zoo.layers.checkpointing import (
 from zoo.layers.direction import BackwardHook, Direction, DirectionTape
 from zoo.layers.sharding import Rows, row_count, shards, slice_states
 from zoo.layers.stack import LayerTape, Stack, StackArrays
+from zoo.layers.time_chunks import Segment, TimeChunks, absolute_range, add_gradients, plan_chunks
 
 OutputHook: TypeAlias = Callable[[Segment, Array, list[LayerTape]], None]
 """Called after the forward pass of a segment with its outputs ``(T, B, ·)`` and its tape, which the segment

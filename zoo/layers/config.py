@@ -11,7 +11,7 @@ import numpy as np
 
 from zoo.arguments import as_bool
 from zoo.base import Cell
-from zoo.layers.checkpointing import Recompute, check_recompute
+from zoo.layers.time_chunks import Recompute, check_recompute
 from zoo.layers.validation import as_cells, as_dropout, as_dtype, as_size, cells_label
 from zoo.registry import resolve_cell
 

@@ -16,7 +16,7 @@ from zoo.compiler import kernels_of
 from zoo.compiler.cell_kernels import CellKernels
 from zoo.errors import DefinitionError
 from zoo.kernels.jit import pure_python
-from zoo.layers.checkpointing import Arrays as Arrays
+from zoo.layers.batch_slices import Arrays as Arrays
 from zoo.layers.parameters import Shapes
 from zoo.layers.sharding import Rows
 

@@ -11,14 +11,15 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.errors import UsageError
-from zoo.kernels.jit import njit
 from zoo.layers.aux_inputs import AuxInputSource
 from zoo.layers.batch import BatchRun
-from zoo.layers.checkpointing import Arrays, Recompute, Segment, flatten, plan_segments, slice_batch
-from zoo.layers.parameters import ParameterLayout
+from zoo.layers.batch_slices import Arrays, slice_batch
+from zoo.layers.fingerprint import Fingerprint, fingerprint
+from zoo.layers.parameters import ParameterLayout, flatten
 from zoo.layers.sharding import gather_states, map_shards, reduce_gradients, shards, slice_states
 from zoo.layers.stack import LayerTape, Stack
 from zoo.layers.states import GivenState, States
+from zoo.layers.time_chunks import Recompute, Segment, plan_segments
 from zoo.layers.tracing import (
     GradientTracer,
     TraceRequest,
@@ -28,72 +29,6 @@ from zoo.layers.tracing import (
     value_traces,
 )
 from zoo.layers.validation import as_floats, as_padded_batch, as_state, mask_padding
-
-_STRIDE = 0x9E3779B97F4A7C15
-
-
-def _py_digest(words: Array) -> np.uint64:
-    pairs = words[: words.size // 2 * 2].view(np.uint64)
-    mixed = pairs + np.arange(pairs.size, dtype=np.uint64) * np.uint64(_STRIDE)
-    products = (mixed & np.uint64(0xFFFFFFFF)) * (mixed >> np.uint64(32))
-    odd = sum(words[pairs.size * 2 :].tolist()) * _STRIDE
-    return np.uint64((int(products.sum(dtype=np.uint64)) + odd) % 2**64)
-
-
-@njit(python_fallback=_py_digest)
-def digest(words: Array) -> np.uint64:
-    """Digest of uint32 words ``(N,)`` that depends on their positions: the hash NH of UMAC, with plain keys.
-
-    A plain sum would not detect elements that swap positions, nor an even number of changed signs. One
-    product for two words is twice as fast as one for each. J. Black et al. 1999,
-    https://doi.org/10.1007/3-540-48405-1_14.
-    """
-    pairs = words[: words.size // 2 * 2].view(np.uint64)
-    total, key = np.uint64(0), np.uint64(0)
-    for n in range(pairs.size):
-        mixed = pairs[n] + key
-        key += np.uint64(_STRIDE)
-        total += (mixed & np.uint64(0xFFFFFFFF)) * (mixed >> np.uint64(32))
-    if words.size % 2:
-        total += np.uint64(words[-1]) * np.uint64(_STRIDE)
-    return total
-
-
-class Fingerprint(NamedTuple):
-    """The digest of a vector: the backward pass checks that the parameters have not changed.
-
-    Other parameters would give wrong gradients, and NumPy arrays have no version counter as PyTorch tensors
-    have. Both passes therefore compute a digest: 1 us for 16,600 parameters and 4 us for 131,072, if they are
-    in the cache.
-
-    Args:
-        vector: The vector ``(P,)``, C-contiguous.
-        digest: Digest of its elements at that time.
-    """
-
-    vector: Array
-    digest: np.uint64
-
-    def check(self, who: str, calls: tuple[str, str]) -> None:
-        """Check that the vector is unchanged.
-
-        Args:
-            who: Owner of the parameters, for the message.
-            calls: Names of the forward and the backward call, for the message.
-
-        Raises:
-            UsageError: if it has changed.
-        """
-        if digest(self.vector.view(np.uint32)) != self.digest:
-            raise UsageError(
-                f"{who}: the parameters have changed since the forward pass, so that its gradients would be "
-                f"wrong; call {calls[1]} before you change them, or {calls[0]} again."
-            )
-
-
-def fingerprint(vector: Array) -> Fingerprint:
-    """Compute the fingerprint of a vector ``(P,)``."""
-    return Fingerprint(vector, digest(vector.view(np.uint32)))
 
 
 class Tape(NamedTuple):
@@ -146,10 +81,11 @@ class FunctionalStack:
         recompute: Recompute = None,
         trace: TraceRequest = None,
         theta: Array | None = None,
+        copy_inputs: bool = False,
     ) -> tuple[Array, States, Tape]:
         """Outputs ``(T, B, ·)``, the final states of each row, and the tape.
 
-        Without theta the tape has no copies of the arrays: they must not change while it is in use.
+        The arrays of the tape must not change while it is in use.
 
         Args:
             arrays: Parameters and buffers by name, of the right shapes and as kernels take them.
@@ -161,9 +97,10 @@ class FunctionalStack:
             threads: Threads among which the batch is divided.
             recompute: Gradient checkpointing; used if the config of the stack has none.
             trace: Values to trace.
-            theta: The flat vector whose views the parameters are, if the caller may change arguments before
-                the backward pass: then the tape has copies of all other arrays, and :meth:`vjp` raises an
-                error if theta has changed.
+            theta: The flat vector whose views the parameters are: :meth:`vjp` then raises an error if it has
+                changed. None to skip the check.
+            copy_inputs: Whether the tape has copies of x, the states and the auxiliary inputs, so that the
+                caller may change them.
 
         Raises:
             UsageError: if x, state, noise, lengths, trace or an input does not fit.
@@ -178,7 +115,7 @@ class FunctionalStack:
         else:
             aux_inputs = self._default_aux_inputs
         segments, all_shards = plan_segments(steps, batch, stack.config.recompute or recompute), shards(batch)
-        if theta is not None:
+        if copy_inputs:
             initial = _copies(initial)
             if len(segments) > 1 or len(all_shards) == 1:  # else each shard takes a copy of its rows anyway
                 x = x.copy()

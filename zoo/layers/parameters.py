@@ -244,3 +244,8 @@ def _read_only(views: dict[str, Array]) -> dict[str, Array]:
     for view in views.values():
         view.flags.writeable = False
     return views
+
+
+def flatten(arrays: list[Array], out: Array) -> None:
+    """Write arrays one after the other into a flat vector."""
+    np.concatenate([array.reshape(-1) for array in arrays], out=out)

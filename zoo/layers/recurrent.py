@@ -194,7 +194,16 @@ class Recurrent(FlatParameters):
         """
         x, inputs = self._swap_arguments(x, inputs)
         y, final, self._tape = self.functional.apply(
-            self._arrays, x, state, noise, lengths, inputs, self.threads, trace=trace, theta=self._theta
+            self._arrays,
+            x,
+            state,
+            noise,
+            lengths,
+            inputs,
+            self.threads,
+            trace=trace,
+            theta=self._theta,
+            copy_inputs=True,
         )
         self.trace, self.trace_grads = self._swap_traces(self._tape.trace), gradient_traces({})
         return self._swap(y), final
@@ -309,7 +318,16 @@ class Recurrent(FlatParameters):
         arrays = {**self._arrays, **self.layout.views(theta)}
         x, inputs = self._swap_arguments(x, inputs)
         y, final, tape = self.functional.apply(
-            arrays, x, state, noise, lengths, inputs, self.threads, trace=trace, theta=theta
+            arrays,
+            x,
+            state,
+            noise,
+            lengths,
+            inputs,
+            self.threads,
+            trace=trace,
+            theta=theta,
+            copy_inputs=True,
         )
         return self._swap(y), final, tape._replace(trace=self._swap_traces(tape.trace))
 

@@ -23,7 +23,6 @@ from zoo.compiler.passes.autodiff import step_vjp
 from zoo.layers.direction import Arrays, Direction, DirectionTape
 
 Values = Iterator[tuple[slice, list[Any]]]
-
 """Blocks of steps with the values of the requested nodes, ``(steps, B, ...)``."""
 
 

@@ -16,10 +16,8 @@ from zoo.array_types import Array
 from zoo.base import Cell, Input, Noise
 from zoo.errors import UsageError
 from zoo.layers.aux_inputs import AuxInputs, AuxInputSource, check_noise
-from zoo.layers.checkpointing import (
+from zoo.layers.batch_slices import (
     Arrays,
-    TimeChunks,
-    add_gradients,
     leading_states,
     reverse_time,
     slice_batch,
@@ -29,6 +27,7 @@ from zoo.layers.config import StackConfig
 from zoo.layers.direction import BackwardHook, Direction, DirectionTape
 from zoo.layers.sharding import Rows
 from zoo.layers.states import GivenState
+from zoo.layers.time_chunks import TimeChunks, add_gradients
 from zoo.layers.validation import as_aux_inputs, as_state
 
 StackArrays = list[tuple[Array, ...]]

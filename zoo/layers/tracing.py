@@ -24,7 +24,7 @@ from zoo.compiler.passes.autodiff import step_vjp
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.layers import replay
 from zoo.layers.batch import BatchRun
-from zoo.layers.checkpointing import reverse_time
+from zoo.layers.batch_slices import reverse_time
 from zoo.layers.direction import Direction, DirectionTape
 from zoo.layers.replay import StepReplay, Values
 from zoo.layers.sharding import Rows
@@ -32,7 +32,6 @@ from zoo.layers.states import full_name
 from zoo.layers.validation import mask_padding
 
 TraceRequest = bool | str | Iterable[str] | None
-
 """Nothing, everything, or names: ``"f"`` in every layer, ``"l0.f"`` in one."""
 
 _EXPECTED = "True for everything, a name, or several names"

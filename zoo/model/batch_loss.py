@@ -19,9 +19,11 @@ from zoo.base.loss import Loss
 from zoo.errors import UsageError
 from zoo.kernels.input_projection import project
 from zoo.layers.batch import BatchRun
-from zoo.layers.checkpointing import Arrays, Segment, flatten, slice_batch
+from zoo.layers.batch_slices import Arrays, slice_batch
+from zoo.layers.parameters import flatten
 from zoo.layers.sharding import Rows, row_count
 from zoo.layers.stack import LayerTape
+from zoo.layers.time_chunks import Segment
 from zoo.layers.validation import as_floats, as_state, as_tokens
 from zoo.model.readout import ReadoutKernels
 

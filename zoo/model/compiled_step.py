@@ -29,7 +29,7 @@ from zoo.kernels.dispatcher import KernelRef
 from zoo.kernels.jit import EXACT, Kernel, is_pure_python, njit
 from zoo.kernels.threadpool import run_with_pool
 from zoo.layers.batch import BatchRun
-from zoo.layers.checkpointing import slice_batch
+from zoo.layers.batch_slices import slice_batch
 from zoo.layers.direction import Arrays
 from zoo.layers.sharding import slice_states
 from zoo.layers.stack import Stack, StackArrays

@@ -20,12 +20,12 @@ from zoo.distributed.collectives import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import UnknownNameError, UsageError
 from zoo.layers.aux_inputs import check_noise
 from zoo.layers.batch import BatchRun
-from zoo.layers.checkpointing import plan_segments
 from zoo.layers.config import StackConfig
 from zoo.layers.parameters import FlatParameters
 from zoo.layers.sharding import check_threads, gather_states, map_shards, shards
 from zoo.layers.stack import Stack
 from zoo.layers.states import GivenState, States
+from zoo.layers.time_chunks import plan_segments
 from zoo.layers.validation import as_padded_batch, mask_padding
 from zoo.model.batch_loss import (
     BatchLoss,

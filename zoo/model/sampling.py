@@ -22,7 +22,6 @@ from zoo.model.model import Model
 from zoo.registry import get_sampler
 
 TO_SAMPLE = -1
-
 """A position whose token the decoder loop samples."""
 
 
@@ -186,11 +185,9 @@ def _emit_sampling(samplers: int) -> Iterator[str]:
 Tokens = np.ndarray[Any, np.dtype[np.int32]]
 
 MAX_LATENCY_S = 0.05
-
 """Seconds that a chunk of symbols may take: they appear, and Ctrl-C is handled, between chunks."""
 
 MAX_CHUNK = 4096
-
 """Symbols in a chunk at most; longer chunks do not make a symbol cheaper."""
 
 

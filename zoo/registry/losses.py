@@ -13,15 +13,16 @@ from zoo.registry.registry import LOCAL, Entry, Registry, Source
 class LossRegistry(Registry[Any]):
     """The registered losses, in addition to the built-in ones.
 
-    A task may name a loss that its own file registers, while the class is defined. A fork therefore publishes
-    its losses at once, and the loader publishes the original again if the plugin fails.
+    A task may name a loss that its own file registers, while the class is defined. The copy of the registry
+    on which a plugin loads therefore publishes its losses at once, and the loader publishes the original
+    again if the plugin fails.
     """
 
-    def register(self, cls: Any, *, override: bool = False, source: Source = LOCAL) -> Any:
+    def register(self, component: Any, *, override: bool = False, source: Source = LOCAL) -> Any:
         """Add a loss under its name.
 
         Args:
-            cls: The loss; registering an equal one again has no effect.
+            component: The loss; registering an equal one again has no effect.
             override: Whether it may replace another loss of that name.
             source: The source to record.
 
@@ -29,21 +30,21 @@ class LossRegistry(Registry[Any]):
             DefinitionError: if it is not a loss.
             UsageError: if the name is taken.
         """
-        if not isinstance(cls, Loss):
-            raise DefinitionError(f"register a loss: found {short_repr(cls)}; expected a zoo.Loss.")
-        taken = loss_table().get(cls.name)
-        if taken is not None and taken != cls and not override:
-            holder = self._entries[cls.name].source if cls.name in self._entries else "zoo"
+        if not isinstance(component, Loss):
+            raise DefinitionError(f"register a loss: found {short_repr(component)}; expected a zoo.Loss.")
+        taken = loss_table().get(component.name)
+        if taken is not None and taken != component and not override:
+            holder = self._entries[component.name].source if component.name in self._entries else "zoo"
             remedy = ", or override=True" if source == LOCAL else ""
             raise UsageError(
-                f"loss {cls.name!r} is taken: {holder} registered it; choose another name{remedy}."
+                f"loss {component.name!r} is taken: {holder} registered it; choose another name{remedy}."
             )
-        self._entries = {**self._entries, cls.name: Entry(cast(Any, cls), source)}
+        self._entries = {**self._entries, component.name: Entry(cast(Any, component), source)}
         self.publish()
-        return cls
+        return component
 
     def commit(self, fork: Registry[Any]) -> None:
-        """Add all losses of a fork, atomically."""
+        """Add all losses of a copy, in one transaction."""
         super().commit(fork)
         self.publish()
 

@@ -16,9 +16,9 @@ import torch
 
 from zoo.array_types import Array
 from zoo.errors import UsageError
-from zoo.layers.checkpointing import Recompute
 from zoo.layers.direction import Arrays
 from zoo.layers.functional import Tape
+from zoo.layers.time_chunks import Recompute
 from zoo.torch.config import SharedStack, stack_of_key
 
 Tensor = Any

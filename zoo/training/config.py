@@ -10,7 +10,7 @@ from typing import Any
 from zoo.arguments import is_number, short_repr
 from zoo.base.names import did_you_mean
 from zoo.errors import CheckpointError, UsageError
-from zoo.layers.checkpointing import EXPECTED_RECOMPUTE, is_recompute
+from zoo.layers.time_chunks import EXPECTED_RECOMPUTE, is_recompute
 
 Check = Callable[[Any], bool]
 

@@ -89,6 +89,12 @@ class Dataset(Protocol):
     def compile_kernels(self, model: AnyModel) -> None:
         """Evaluate a little, so that everything that evaluation needs is compiled."""
 
+    def uniform_loss(self, model: AnyModel) -> float | None:
+        """The loss of equal probabilities for all symbols; None if the data have no symbols."""
+
+    def sample(self, model: AnyModel, length: int, seed: int) -> str | None:
+        """Text sampled from the model; None if the data have no symbols."""
+
     def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:
         """Other entries of a progress line, from the step and the mean loss."""
 

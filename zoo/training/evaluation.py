@@ -55,7 +55,6 @@ def _round(value: float) -> float:
 
 
 EVAL_SEED = 0
-
 """The seed of all validation and test examples, so that scores of different runs are comparable."""
 
 

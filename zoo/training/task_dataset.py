@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -97,6 +98,14 @@ class TaskDataset:
         result = evaluate_task(self.task, model, "valid", batches, self.batch_size)
         metrics = {"score": result.score, "metric": self.task.metric, "solved": result.solved}
         return EvalResult(result.loss, metrics, result.solved)
+
+    def uniform_loss(self, model: AnyModel) -> float | None:
+        """The loss of equal probabilities for all symbols; None without a vocabulary."""
+        return None if self.task.vocabulary is None else math.log(model.output_size)
+
+    def sample(self, model: AnyModel, length: int, seed: int) -> str | None:
+        """Text sampled from the model; None without a vocabulary."""
+        return model.sample("", length, seed=seed) if isinstance(model, LanguageModel) else None
 
     def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
         """Nothing: a task has no epochs, and its loss has no other unit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -92,6 +93,14 @@ class TextDataset:
         """Compute the loss of the first window."""
         window = self.train.window(0)
         model.loss(window.inputs, window.targets)
+
+    def uniform_loss(self, model: AnyModel) -> float:
+        """The loss of equal probabilities for all symbols."""
+        return math.log(model.output_size)
+
+    def sample(self, model: AnyModel, length: int, seed: int) -> str:
+        """Text sampled from the model."""
+        return cast(LanguageModel, model).sample("", length, seed=seed)
 
     def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:
         """The loss in bits, and the number of epochs."""

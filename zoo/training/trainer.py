@@ -13,7 +13,7 @@ from zoo.base import Optimizer
 from zoo.distributed.collectives import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import ZooError
 from zoo.kernels.cache_dir import count_cached
-from zoo.model import AnyModel, LanguageModel
+from zoo.model import AnyModel
 from zoo.storage import RunDirectory
 from zoo.training.clipping import Clip
 from zoo.training.config import Config
@@ -184,14 +184,15 @@ class Trainer:
         state.schedule = self.schedule.observe(state.schedule, loss)
         self._emit("eval", part=part, loss=loss, **result.metrics, best=improved)
         self.score = result.metrics.get("score")
-        if isinstance(self.model, LanguageModel) and loss > _WARN_FACTOR * math.log(self.model.output_size):
-            self._emit("warning", text=self._worse_than_guessing(part, loss))
+        uniform_loss = self.dataset.uniform_loss(self.model)
+        if uniform_loss is not None and loss > _WARN_FACTOR * uniform_loss:
+            self._emit("warning", text=self._worse_than_guessing(part, loss, uniform_loss))
         return improved
 
-    def _worse_than_guessing(self, part: str, loss: float) -> str:
+    def _worse_than_guessing(self, part: str, loss: float, uniform_loss: float) -> str:
         symbols = self.model.output_size
         return (
-            f"the {part} loss {loss:.4g} is far above {math.log(symbols):.4g}, the loss of a model that "
+            f"the {part} loss {loss:.4g} is far above {uniform_loss:.4g}, the loss of a model that "
             f"gives each of the {symbols} symbols the same probability; lower --lr (now {self.lr:g}), or "
             f"stop earlier."
         )
@@ -212,8 +213,8 @@ class Trainer:
         )
 
     def _sample(self) -> None:
-        if isinstance(self.model, LanguageModel):
-            text = self.model.sample("", self.config.sample_length, seed=self.config.seed)
+        text = self.dataset.sample(self.model, self.config.sample_length, self.config.seed)
+        if text is not None:
             self._emit("sample", text=text)
 
     def _save(self, best: bool) -> None:

@@ -12,7 +12,6 @@ is never read. Every end costs one more call of the kernel.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -21,9 +20,9 @@ import numpy as np
 from zoo.arguments import short_repr
 from zoo.array_types import Array
 from zoo.errors import UsageError
+from zoo.layers.batch_slices import Arrays
 from zoo.layers.sharding import ROWS_PER_TILE, Rows
 
-Arrays = dict[str, Array]
 Recompute: TypeAlias = int | Literal["sqrt"] | None
 
 # Every segment packs the weights again and adds up their gradients, for the price of 50 tokens at H=128.
@@ -119,16 +118,6 @@ def plan_segments(steps: int, batch: int, recompute: Recompute) -> list[slice]:
     return [slice(start, min(start + length, steps)) for start in range(0, steps, length)]
 
 
-def slice_batch(array: Array, time_slice: slice, rows: Rows) -> Array:
-    """Some steps and rows of a time-major array ``(T, B, ...)``, contiguous, as kernels take them."""
-    return np.ascontiguousarray(array[time_slice, rows])
-
-
-def leading_rows(rows: Rows, count: int) -> Rows:
-    """The first of some rows."""
-    return slice(rows.start, rows.start + count) if isinstance(rows, slice) else rows[:count]
-
-
 def absolute_range(segment: Segment, time_slice: slice, rows: Rows) -> tuple[slice, Rows]:
     """Convert steps and rows relative to a segment to steps and rows of the batch."""
     first, base = segment.time_slice.start, segment.rows
@@ -140,50 +129,6 @@ def absolute_range(segment: Segment, time_slice: slice, rows: Rows) -> tuple[sli
     return absolute_slice, np.arange(base.start, base.stop)[rows]
 
 
-def leading_states(names: Iterable[str], state: Mapping[str, Array], count: int) -> Arrays:
-    """Some states of the leading rows."""
-    return {name: state[name][:count] for name in names}
-
-
-def update_leading_rows(state: Mapping[str, Array], leading: Arrays) -> Arrays:
-    """States of all rows, or their gradients, with new values for the leading rows.
-
-    Args:
-        state: States of all rows; others than the leading ones have are left out.
-        leading: New values.
-    """
-    return {
-        name: first
-        if len(first) == len(before := state[name])
-        else np.concatenate([first, before[len(first) :]])
-        for name, first in leading.items()
-    }
-
-
 def add_gradients(total: list[Array], gradients: list[Array]) -> list[Array]:
     """Add the parameter gradients of an earlier chunk to the gradients of later chunks, if there are any."""
     return [one + other for one, other in zip(total, gradients, strict=True)] if total else gradients
-
-
-def flatten(arrays: list[Array], out: Array) -> None:
-    """Write arrays one after the other into a flat vector."""
-    np.concatenate([array.reshape(-1) for array in arrays], out=out)
-
-
-def reverse_time(array: Array, lengths: Array | None) -> Array:
-    """Reverse each row in time, contiguous; the padding stays at the end.
-
-    Args:
-        array: ``(T, B, ...)``.
-        lengths: Steps of each row ``(B,)``; None if all rows have all steps.
-    """
-    if lengths is None:
-        return np.ascontiguousarray(array[::-1])
-    steps = np.arange(len(array))[:, np.newaxis]
-    order = np.where(steps < lengths, lengths - 1 - steps, steps)
-    return np.ascontiguousarray(array[order, np.arange(lengths.size)])
-
-
-def sort_by_length(lengths: Array) -> Array:
-    """Row indices ``(B,)``, longest first; rows of one length stay in their order."""
-    return np.argsort(-lengths, kind="stable")
