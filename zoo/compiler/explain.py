@@ -176,7 +176,7 @@ class PlanPrinter(EquationPrinter):
         self.primed = {*graph.new_states.values(), *gradient.dstate_out.values()}
         self._slices: dict[Node, list[Node]] = {}  # slices that the author named, by their base
         for view in self.author:
-            if view.op is SLICE:
+            if view.op == SLICE:
                 self._slices.setdefault(self.stored_in(view.inputs[0]), []).append(view)
         leaves = [*graph.params.values(), *graph.buffers.values(), *graph.states.values()]
         gradients = [gradient.dx, *gradient.dstate_in.values(), *gradient.dparams.values()]
@@ -398,7 +398,7 @@ class _PlanReader:
     def _loop_equations(self, nodes: Iterable[Node], schedule: PassSchedule) -> Iterator[Equation]:
         printer = self.printer
         for node in nodes:
-            if node.op is ROW_SUM:
+            if node.op == ROW_SUM:
                 yield self._equation(node, "+=", printer.operand(node.inputs[0]), schedule)
             elif printer.has_name(node) or printer.is_long(node):
                 yield self._equation(node, "=", printer.equation(node), schedule)

@@ -228,7 +228,7 @@ def default_name(node: Node, names: Mapping[Node, str]) -> str:
 
 def _full_base(node: Node) -> Node | None:
     """The value that a view shows all of; None for other values."""
-    view = view_of(node) if node.op.kind is Kind.VIEW and node.op is not BROADCAST else None
+    view = view_of(node) if node.op.kind is Kind.VIEW and node.op != BROADCAST else None
     return view.base if view is not None and view.is_whole else None
 
 
@@ -283,7 +283,7 @@ class StepNamer:
                 names.setdefault(node, name + suffix)
                 names.setdefault(_without_reshape(node), name + suffix)
         for name, node in self.new_states.items():
-            if node.op is CONCAT and node.attr == 0 and len(node.inputs) == 2 and node.shape[0] == as_dim(2):
+            if node.op == CONCAT and node.attr == 0 and len(node.inputs) == 2 and node.shape[0] == as_dim(2):
                 for part, suffix in zip(node.inputs, ("_re", "_im"), strict=True):
                     names.setdefault(_without_reshape(part), name + suffix)
         taken = set(names.values())
@@ -328,7 +328,7 @@ class StepNamer:
         (node,) = state
         return (
             len(value) == 2
-            and node.op is CONCAT
+            and node.op == CONCAT
             and [*map(_without_reshape, node.inputs)] == [*map(_without_reshape, value)]
         )
 
@@ -421,11 +421,11 @@ def _without_reshape(node: Node) -> Node:
 
 def _is_argument(node: Node) -> bool:
     """Whether a value is a leaf, or a part of a complex leaf: it has the name of its declaration."""
-    return node.op.kind is Kind.LEAF or (node.op is RESHAPE and _is_plane(node.inputs[0])) or _is_plane(node)
+    return node.op.kind is Kind.LEAF or (node.op == RESHAPE and _is_plane(node.inputs[0])) or _is_plane(node)
 
 
 def _is_plane(node: Node) -> bool:
-    return node.op is SLICE and node.attr[0] == 0 and node.inputs[0].op in (PARAM, BUFFER, STATE)
+    return node.op == SLICE and node.attr[0] == 0 and node.inputs[0].op in (PARAM, BUFFER, STATE)
 
 
 def _is_leaf_or_view(node: Node) -> bool:

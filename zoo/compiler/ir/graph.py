@@ -26,6 +26,9 @@ from zoo.compiler.ir.op_table import OPS, Kind, Op
 Shape: TypeAlias = tuple[Dim, ...]
 Operand: TypeAlias = "Node | float"
 
+# Names of two rows of structural_ops.py, which imports this module.
+_CONSTANT, _BROADCAST = "constant", "broadcast"
+
 
 class Level(enum.IntEnum):
     """How often a value is computed."""
@@ -80,8 +83,8 @@ class Node:
     @property
     def value(self) -> float | None:
         """The number of a constant or of a broadcast constant; None for other nodes."""
-        node = self.inputs[0] if self.op == "broadcast" else self
-        return node.attr if node.op == "constant" else None
+        node = self.inputs[0] if self.op == _BROADCAST else self
+        return node.attr if node.op == _CONSTANT else None
 
     def __add__(self, other: Operand) -> Node:
         return self.graph.apply("add", self, other)
@@ -177,7 +180,7 @@ class Graph:
 
     def constant(self, value: float, shape: Shape = ()) -> Node:
         """Return a number, broadcast to a shape."""
-        return self.broadcast(self.node(OPS["constant"], attr=float(value)), shape)
+        return self.broadcast(self.node(OPS[_CONSTANT], attr=float(value)), shape)
 
     def broadcast(self, node: Node, shape: Shape) -> Node:
         """Repeat a value along new axes in front and along axes of length one.
@@ -189,9 +192,9 @@ class Graph:
             return node
         if broadcast_shape(node.shape, shape) != shape:
             raise ShapeError(f"{format_shape(node.shape)} cannot be broadcast to {format_shape(shape)}")
-        if node.op == "broadcast":
+        if node.op == _BROADCAST:
             node = node.inputs[0]
-        return self.node(OPS["broadcast"], (node,), None, shape, is_bool=node.is_bool)
+        return self.node(OPS[_BROADCAST], (node,), None, shape, is_bool=node.is_bool)
 
     def apply(self, name: str, *operands: Operand) -> Node:
         """Apply an element-wise operation of the table to operands, broadcast to one shape.
@@ -247,7 +250,7 @@ def _simplify_identity(name: str, nodes: list[Node], values: list[float | None])
         return nodes[0]
     if name == "power" and values[1] == 2.0:
         return nodes[0] * nodes[0]
-    if name == "negative" and nodes[0].op == "negative":
+    if name == "negative" and nodes[0].op == name:
         return nodes[0].inputs[0]
     if name == "where" and (nodes[1] is nodes[2] or values[0] is not None):
         return nodes[1] if values[0] != 0.0 else nodes[2]

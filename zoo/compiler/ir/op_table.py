@@ -42,7 +42,7 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Op(str):
-    """One operation: a row of the table. As a string it is its name.
+    """One operation: a row of the table. As a string it is its name; compare operations with ``==``.
 
     Args:
         name: The name.
