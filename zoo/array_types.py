@@ -11,3 +11,6 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 Vector: TypeAlias = Array
 """An array with one axis."""
+
+Arrays: TypeAlias = dict[str, Array]
+"""Arrays by name."""

@@ -12,18 +12,9 @@ import pytest
 from golden_values import CASES, REFERENCES, Golden
 
 import zoo
+from zoo.array_types import Arrays
 from zoo.testing.assertions import assert_close
-from zoo.testing.trials import (
-    DENSE64,
-    Arrays,
-    Case,
-    Trial,
-    for_all,
-    make_trial,
-    named_gradients,
-    named_outputs,
-    run,
-)
+from zoo.testing.trials import DENSE64, Case, Trial, for_all, make_trial, named_gradients, named_outputs, run
 
 torch = pytest.importorskip("torch", reason="needs the extra `peers`")
 pytest.importorskip("scipy", reason="the reference of the LMU discretises its window by SciPy")

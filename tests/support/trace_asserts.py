@@ -13,12 +13,12 @@ from kitchen_sink_cell import Rich
 from small_options import SMALLER
 
 import zoo
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.compiler.frontend.trace_step import TraceableValue, step_graph_of, traceable_values
 from zoo.compiler.interpreter import GraphInterpreter
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.passes.autodiff import step_vjp
-from zoo.testing.trials import Arrays, Case, Trial, make_trial, suitable_sizes
+from zoo.testing.trials import Case, Trial, make_trial, suitable_sizes
 
 CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
 

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from zoo.analysis.target import AnalysisTarget, arrays_of, layer_of, run
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.compiler import kernels_of
 from zoo.compiler.frontend.trace_step import step_graph_of
 from zoo.compiler.interpreter import GraphInterpreter
 from zoo.compiler.passes.autodiff import step_vjp
 from zoo.errors import UsageError
-from zoo.layers.direction import Arrays, Direction, DirectionTape
+from zoo.layers.direction import Direction, DirectionTape
 from zoo.layers.replay import input_as_needed
 from zoo.layers.states import GivenState
 from zoo.layers.tracing import cell_trace_values

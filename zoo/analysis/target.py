@@ -9,11 +9,11 @@ from typing import TypeAlias
 from numpy.typing import ArrayLike
 
 from zoo.arguments import short_repr
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.base.names import did_you_mean
 from zoo.errors import UsageError
 from zoo.layers.batch import BatchRun
-from zoo.layers.direction import Arrays, Direction, DirectionTape
+from zoo.layers.direction import Direction, DirectionTape
 from zoo.layers.parameters import FlatParameters
 from zoo.layers.recurrent import Recurrent
 from zoo.layers.stack import LayerTape, Stack

@@ -20,7 +20,6 @@ from zoo.compiler.ir.dims import Sizes, concrete_shape
 from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.errors import UsageError
 
-Arrays = Mapping[str, Array]
 NumpyFunction: TypeAlias = Callable[..., Any]
 
 # Largest array of a scan in elements: the next operation finds it in the processor's cache.
@@ -247,7 +246,11 @@ def _loop_values(carry: Mapping[Node, Node]) -> set[Node]:
 
 
 def evaluate_step(
-    step_graph: StepGraph, x: Array, params: Arrays, states: Arrays, inputs: Arrays
+    step_graph: StepGraph,
+    x: Array,
+    params: Mapping[str, Array],
+    states: Mapping[str, Array],
+    inputs: Mapping[str, Array],
 ) -> tuple[Array, dict[str, Array]]:
     """Evaluate one step of one row: the output and the new states as they are stored.
 
@@ -270,7 +273,7 @@ def evaluate_step(
     return y, dict(zip(step_graph.new_states, new_states, strict=True))
 
 
-def _hidden_size(step_graph: StepGraph, x: Array, arrays: Arrays) -> int:
+def _hidden_size(step_graph: StepGraph, x: Array, arrays: Mapping[str, Array]) -> int:
     """The first ``H`` for which all shapes fit."""
     leaves = {**step_graph.params, **step_graph.buffers, **step_graph.states}
     pairs = [(leaves[name].shape, np.shape(array)) for name, array in arrays.items()]

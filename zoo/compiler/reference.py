@@ -14,11 +14,9 @@ import numpy as np
 from zoo.array_types import Array
 from zoo.base import Cell, Output
 
-Arrays = Mapping[str, Array]
-
 
 def run_step(
-    cell: Cell, arrays: Arrays, x: Array, state: Arrays, inputs: Arrays
+    cell: Cell, arrays: Mapping[str, Array], x: Array, state: Mapping[str, Array], inputs: Mapping[str, Array]
 ) -> tuple[Array, dict[str, Array]]:
     """Run one step of one sequence; return the output and the new states by name.
 
@@ -47,7 +45,11 @@ def run_step(
 
 
 def run_sequence(
-    cell: Cell, arrays: Arrays, x: Array, state: Arrays, inputs: Arrays | None = None
+    cell: Cell,
+    arrays: Mapping[str, Array],
+    x: Array,
+    state: Mapping[str, Array],
+    inputs: Mapping[str, Array] | None = None,
 ) -> tuple[Array, dict[str, Array]]:
     """Run a batch, sequence by sequence and step by step.
 

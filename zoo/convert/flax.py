@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from zoo.arguments import as_bool, as_choice, as_elements, as_mapping
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.base import Cell
 from zoo.convert.gate_layout import (
     GATE_LAYOUTS,
-    Arrays,
     GateWeights,
     check_supported,
     layer_names,

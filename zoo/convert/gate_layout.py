@@ -10,13 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zoo.arguments import as_mapping
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.arrays import as_array
 from zoo.base import Cell
 from zoo.errors import UsageError
 from zoo.registry import resolve_cell
-
-Arrays = dict[str, Array]
 
 
 class GateWeights(NamedTuple):

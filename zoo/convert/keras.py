@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from zoo.arguments import as_bool, as_elements
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.arrays import as_array
 from zoo.base import Cell
 from zoo.convert.gate_layout import (
     GATE_LAYOUTS,
-    Arrays,
     GateWeights,
     check_supported,
     layer_names,

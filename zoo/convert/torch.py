@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from zoo.arguments import as_mapping
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.base import Cell
 from zoo.convert.gate_layout import (
-    Arrays,
     GateWeights,
     check_supported,
     has_gate_layout,

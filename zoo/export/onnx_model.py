@@ -319,9 +319,6 @@ def _info(name: str, kind: int, shape: Any) -> Any:
     return onnx_package().helper.make_tensor_value_info(name, kind, ["batch", *concrete_shape(shape)])
 
 
-Arrays = Mapping[str, Array]
-
-
 @dataclass(frozen=True)
 class RecurrentOperator:
     """One of ONNX's recurrent operators with its arrays.
@@ -357,12 +354,12 @@ def _gates(w: Array, order: tuple[int, ...]) -> Array:
     return np.ascontiguousarray(np.concatenate([gates[index] for index in order], axis=-1).T)
 
 
-def _rnn(_: Cell, arrays: Arrays) -> RecurrentOperator:
+def _rnn(_: Cell, arrays: Mapping[str, Array]) -> RecurrentOperator:
     b = arrays["bh"]
     return RecurrentOperator("RNN", arrays["Wxh"].T, arrays["Whh"].T, np.concatenate([b, np.zeros_like(b)]))
 
 
-def _lstm(cell: Cell, arrays: Arrays) -> RecurrentOperator:
+def _lstm(cell: Cell, arrays: Mapping[str, Array]) -> RecurrentOperator:
     """Gates i, f, g, o become i, o, f, g; the option forget_bias is added to the bias."""
     order, b = (0, 3, 1, 2), arrays["b"].copy()
     size = b.size // 4
@@ -371,7 +368,7 @@ def _lstm(cell: Cell, arrays: Arrays) -> RecurrentOperator:
     return RecurrentOperator("LSTM", _gates(arrays["Wx"], order), _gates(arrays["Wh"], order), biases)
 
 
-def _gru(_: Cell, arrays: Arrays) -> RecurrentOperator:
+def _gru(_: Cell, arrays: Mapping[str, Array]) -> RecurrentOperator:
     """Gates r, z, n become z, r, n; the reset gate multiplies the state's product and bias."""
     order = (1, 0, 2)
     inside = np.concatenate([np.zeros(2 * arrays["bn"].size, arrays["bn"].dtype), arrays["bn"]])
@@ -380,7 +377,7 @@ def _gru(_: Cell, arrays: Arrays) -> RecurrentOperator:
     return RecurrentOperator("GRU", w, r, biases, {"linear_before_reset": 1})
 
 
-def _gru_reset_before(_: Cell, arrays: Arrays) -> RecurrentOperator:
+def _gru_reset_before(_: Cell, arrays: Mapping[str, Array]) -> RecurrentOperator:
     """The same gates; the reset gate multiplies the state itself."""
     order, b = (1, 0, 2), arrays["b"]
     r = _gates(np.concatenate([arrays["Wh"], arrays["Wn"]], axis=1), order)
@@ -389,7 +386,7 @@ def _gru_reset_before(_: Cell, arrays: Arrays) -> RecurrentOperator:
 
 
 # By module and name: another cell called "lstm" is exported by its own equations.
-_CONVERTERS: Mapping[tuple[str, str], Callable[[Cell, Arrays], RecurrentOperator]] = {
+_CONVERTERS: Mapping[tuple[str, str], Callable[[Cell, Mapping[str, Array]], RecurrentOperator]] = {
     ("zoo_cells.classic.vanilla", "vanilla"): _rnn,
     ("zoo_cells.lstm.lstm", "lstm"): _lstm,
     ("zoo_cells.gated.gru", "gru"): _gru,

@@ -9,10 +9,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.layers.aux_inputs import AuxInputSource
 from zoo.layers.batch_slices import (
-    Arrays,
     leading_rows,
     leading_states,
     slice_batch,

@@ -6,10 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.layers.sharding import Rows
-
-Arrays = dict[str, Array]
 
 
 def slice_batch(array: Array, time_slice: slice, rows: Rows) -> Array:

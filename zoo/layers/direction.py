@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.base import Cell
 from zoo.base.declarations import ArrayDeclaration
 from zoo.base.initializers import initialize
@@ -16,7 +16,6 @@ from zoo.compiler import kernels_of
 from zoo.compiler.cell_kernels import CellKernels
 from zoo.errors import DefinitionError
 from zoo.kernels.jit import pure_python
-from zoo.layers.batch_slices import Arrays as Arrays
 from zoo.layers.parameters import Shapes
 from zoo.layers.sharding import Rows
 

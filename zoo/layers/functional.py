@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.errors import UsageError
 from zoo.layers.aux_inputs import AuxInputSource
 from zoo.layers.batch import BatchRun
-from zoo.layers.batch_slices import Arrays, slice_batch
+from zoo.layers.batch_slices import slice_batch
 from zoo.layers.fingerprint import Fingerprint, fingerprint
 from zoo.layers.parameters import ParameterLayout, flatten
 from zoo.layers.sharding import gather_states, map_shards, reduce_gradients, shards, slice_states

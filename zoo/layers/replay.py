@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.base import Cell
 from zoo.compiler.frontend.trace_step import StepGraph, step_graph_of
 from zoo.compiler.interpreter import CompiledScan, GraphInterpreter
 from zoo.compiler.ir.graph import Node, ancestors
 from zoo.compiler.ir.structural_ops import STATE
 from zoo.compiler.passes.autodiff import step_vjp
-from zoo.layers.direction import Arrays, Direction, DirectionTape
+from zoo.layers.direction import Direction, DirectionTape
 
 Values = Iterator[tuple[slice, list[Any]]]
 """Blocks of steps with the values of the requested nodes, ``(steps, B, ...)``."""

@@ -12,17 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.base import Cell, Input, Noise
 from zoo.errors import UsageError
 from zoo.layers.aux_inputs import AuxInputs, AuxInputSource, check_noise
-from zoo.layers.batch_slices import (
-    Arrays,
-    leading_states,
-    reverse_time,
-    slice_batch,
-    update_leading_rows,
-)
+from zoo.layers.batch_slices import leading_states, reverse_time, slice_batch, update_leading_rows
 from zoo.layers.config import StackConfig
 from zoo.layers.direction import BackwardHook, Direction, DirectionTape
 from zoo.layers.sharding import Rows

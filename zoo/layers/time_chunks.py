@@ -18,9 +18,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from zoo.arguments import short_repr
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.errors import UsageError
-from zoo.layers.batch_slices import Arrays
 from zoo.layers.sharding import ROWS_PER_TILE, Rows
 
 Recompute: TypeAlias = int | Literal["sqrt"] | None

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from zoo.arguments import dtype_and_shape
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.arrays import as_array
 from zoo.base.loss import Loss
 from zoo.errors import UsageError
 from zoo.kernels.input_projection import project
 from zoo.layers.batch import BatchRun
-from zoo.layers.batch_slices import Arrays, slice_batch
+from zoo.layers.batch_slices import slice_batch
 from zoo.layers.parameters import flatten
 from zoo.layers.sharding import Rows, row_count
 from zoo.layers.stack import LayerTape

@@ -21,7 +21,7 @@ import numba
 import numpy as np
 from numba import types
 
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.compiler.cell_kernels import CellKernels
 from zoo.compiler.codegen.module import as_tuple
 from zoo.compiler.codegen.source_module import load_source
@@ -30,7 +30,6 @@ from zoo.kernels.jit import EXACT, Kernel, is_pure_python, njit
 from zoo.kernels.threadpool import run_with_pool
 from zoo.layers.batch import BatchRun
 from zoo.layers.batch_slices import slice_batch
-from zoo.layers.direction import Arrays
 from zoo.layers.sharding import slice_states
 from zoo.layers.stack import Stack, StackArrays
 from zoo.model.batch_loss import BatchLoss

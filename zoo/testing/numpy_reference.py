@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.compiler.interpreter import GraphInterpreter
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.passes.autodiff import step_vjp
 from zoo.layers.direction import Direction
-from zoo.testing.trials import Arrays, Trial, named_gradients, named_outputs
+from zoo.testing.trials import Trial, named_gradients, named_outputs
 
 _FLOAT64 = np.dtype(np.float64)
 Values = dict[Node, Any]

@@ -17,14 +17,13 @@ from typing import Any
 import numpy as np
 
 from zoo._lazy import require
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.base import Cell
 from zoo.errors import UsageError
 from zoo.layers import Recurrent, StackConfig, Tape
 from zoo.layers.stack import Stack
 from zoo.testing.assertions import example_count, try_examples
 
-Arrays = dict[str, Array]
 InputKind = tuple[str, bool]
 Sizes = tuple[int, int, int]
 Span = tuple[int, int]

@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.errors import UsageError
-from zoo.layers.direction import Arrays
 from zoo.layers.functional import Tape
 from zoo.layers.time_chunks import Recompute
 from zoo.torch.config import SharedStack, stack_of_key

@@ -12,13 +12,12 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import torch
 
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.base import Noise
 from zoo.convert.gate_layout import GATE_LAYOUTS
 from zoo.convert.torch import has_layout, to_layer, torch_name, weights_of
 from zoo.errors import UsageError
 from zoo.layers.config import StackConfig
-from zoo.layers.direction import Arrays
 from zoo.layers.functional import FunctionalStack
 from zoo.layers.parameters import ParameterLayout
 from zoo.layers.stack import Stack

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.errors import UsageError
-from zoo.layers.direction import Arrays
 from zoo.layers.parameters import Shapes
 from zoo.layers.stack import Stack
 

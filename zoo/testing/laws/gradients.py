@@ -14,14 +14,14 @@ from unittest import SkipTest
 
 import numpy as np
 
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.base import Cell
 from zoo.compiler.frontend.trace_step import step_graph_of
 from zoo.compiler.passes.gradient_cuts import GradientCuts, find_gradient_cuts
 from zoo.errors import DefinitionError
 from zoo.testing.assertions import assert_close, assert_same
 from zoo.testing.report import GradientWarning
-from zoo.testing.trials import DENSE64, FLOAT64, Arrays, Case, Trial, law, make_trial, named_gradients, run
+from zoo.testing.trials import DENSE64, FLOAT64, Case, Trial, law, make_trial, named_gradients, run
 
 # The error of a central difference in float64 is smallest, about 1e-10, for a step near the cube root of the
 # epsilon. Wrong terms exceed the tolerance by orders of magnitude. The smaller steps are for cells with

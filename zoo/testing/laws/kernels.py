@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 from unittest import SkipTest
 
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.base import Cell
 from zoo.compiler import kernels_of
 from zoo.compiler.reference import run_sequence
@@ -26,7 +26,6 @@ from zoo.testing.laws.sequence import Y, take_rows
 from zoo.testing.numpy_reference import dense_input, layers_of, run_reference
 from zoo.testing.trials import (
     ALL_KINDS,
-    Arrays,
     Case,
     InputKind,
     Trial,

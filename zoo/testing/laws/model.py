@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.base import Cell, Chain
 from zoo.errors import UsageError
 from zoo.model import LanguageModel, Model, load_model
@@ -16,7 +16,6 @@ from zoo.testing.trials import (
     DENSE32,
     TOKENS32,
     TOKENS64,
-    Arrays,
     Case,
     InputKind,
     Trial,

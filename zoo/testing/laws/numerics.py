@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.base import Cell
 from zoo.compiler.frontend.trace_step import step_graph_of
 from zoo.compiler.ir.graph import ancestors
@@ -17,7 +17,6 @@ from zoo.testing.trials import (
     DENSE,
     DENSE32,
     TOKENS32,
-    Arrays,
     Case,
     Trial,
     astype,

@@ -14,21 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.base import Cell
 from zoo.compiler import kernels_of
 from zoo.testing.assertions import assert_same, fail
-from zoo.testing.trials import (
-    Arrays,
-    Case,
-    Trial,
-    inputs_of,
-    law,
-    make_trial,
-    named_gradients,
-    rebuild_layer,
-    run,
-)
+from zoo.testing.trials import Case, Trial, inputs_of, law, make_trial, named_gradients, rebuild_layer, run
 
 Shape = tuple[int, ...]
 Expectation = tuple[str, Any, Shape]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.errors import UsageError
 from zoo.layers import Recurrent
 from zoo.testing.assertions import assert_close, skip_unless
@@ -17,7 +17,6 @@ from zoo.testing.trials import (
     DENSE64,
     TOKENS32,
     TOKENS64,
-    Arrays,
     Case,
     Trial,
     is_well_conditioned,
