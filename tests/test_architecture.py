@@ -53,6 +53,22 @@ def test_no_import_cycles():
     assert len(order) == len(files)
 
 
+def test_imports_by_name_are_described():
+    """Import-linter does not see a module that is imported by its name."""
+    by_name = {
+        (file.relative_to(ROOT).as_posix(), module)
+        for file in (ROOT / "zoo").rglob("*.py")
+        for module in re.findall(r'import_module\("(zoo[.\w]*)"\)', file.read_text(encoding="utf-8"))
+    }
+    assert by_name == {
+        ("zoo/base/loss.py", "zoo.kernels.losses"),
+        ("zoo/base/loss.py", "zoo.registry"),
+        ("zoo/model/model.py", "zoo.training.fit"),
+    }
+    described = PAGE.partition("import a module further up by its name")[2].partition("| level |")[0]
+    assert all(f"`{file}`" in described and f"`{module}`" in described for file, module in by_name)
+
+
 def _module_name(file: Path) -> str:
     parts = file.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

@@ -19,7 +19,7 @@ from zoo.model import Model
 from zoo.model.readout import readout_kernels
 
 
-def targets_of(model: AnalysisTarget, x: Array, targets: Any) -> tuple[Array, Array | None, bool]:
+def inputs_and_targets(model: AnalysisTarget, x: Array, targets: Any) -> tuple[Array, Array | None, bool]:
     """Inputs, the target of every step, and whether only the last step has a target.
 
     Raises:
@@ -111,7 +111,7 @@ def gradient_by_lag(
             f"backwards look ahead; take trace_grads."
         )
     lags, times = as_integer(lags, "gradient_by_lag: lags", 1), as_integer(times, "gradient_by_lag: times", 1)
-    x, targets, only_last = targets_of(model, inputs_of(model, inputs), targets)
+    x, targets, only_last = inputs_and_targets(model, inputs_of(model, inputs), targets)
     if len(x) == 0:
         raise UsageError(
             f"{stack_of(model).label()}: gradient_by_lag takes at least one step, and for a language "

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from zoo.analysis.loss_gradients import gradient_at, targets_of
+from zoo.analysis.loss_gradients import gradient_at, inputs_and_targets
 from zoo.analysis.target import AnalysisTarget, gradients, inputs_of, run, stack_of
 from zoo.arguments import as_elements, as_number
 from zoo.array_types import Array
@@ -66,7 +66,7 @@ def trace_grads(
         UsageError: if an argument does not fit, or a value has no gradient.
         UnknownNameError: if a name is unknown.
     """
-    x, known, only_last = targets_of(model, inputs_of(model, inputs), targets)
+    x, known, only_last = inputs_and_targets(model, inputs_of(model, inputs), targets)
     if known is None:
         raise UsageError(f"{stack_of(model).label()}: trace_grads takes the targets of a loss; found none.")
     run_result = run(model, x, state)

@@ -129,7 +129,7 @@ class Card:
         variant: Which published variant this is.
         deviations: Where the code differs from the source, and why; empty if it does not.
         trainability: Why a language model with default settings is not expected to predict text better than
-            a table of symbol pairs; empty if it is.
+            a bigram model; empty if it is.
         scope: The part of the paper's network: ``"recurrence"`` for the recurrence alone, or ``"mixer"`` for
             the recurrence with the projections, gates and norms around it.
         also: Cards of other papers to cite.

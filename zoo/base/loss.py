@@ -168,15 +168,15 @@ class Loss:
         return f"{self.name}({options})" if options else self.name
 
 
-LOSSES: dict[str, Loss] = {}
-"""Losses of plugins and of the running program by name; the registry writes it."""
+REGISTERED_LOSSES: dict[str, Loss] = {}
+"""Losses of plugins and of the running program by name, which the registry writes; see :func:`loss_table`."""
 
 
 def loss_table() -> dict[str, Loss]:
     """All losses by name: the built-in ones, and those that are registered."""
     # By name, as a plugin: the rows need kernels, which are built on these base classes.
     built_in: dict[str, Loss] = importlib.import_module("zoo.kernels.losses").BUILT_IN_LOSSES
-    return built_in | LOSSES
+    return built_in | REGISTERED_LOSSES
 
 
 def _restore(name: str, options: Mapping[str, Any]) -> Loss:

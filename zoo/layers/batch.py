@@ -46,7 +46,7 @@ class BatchRun:
         state: Initial states.
         aux_inputs: Auxiliary inputs.
         segments: The steps of each checkpoint segment; if there is only one, tapes are kept.
-        lengths: Steps of each row ``(B,)``; None if all rows have all steps.
+        lengths: Steps of each sequence ``(B,)``; None if all have all steps.
         uses_learned_state: Whether the initial states are the learned ones.
     """
 
@@ -62,7 +62,8 @@ class BatchRun:
     @property
     def batch_size(self) -> int:
         """``B``, the number of sequences."""
-        return int(self.x.shape[1])
+        size: int = self.x.shape[1]
+        return size
 
     def shard_rows(self, shard: slice) -> Rows:
         """Rows of a shard; rows of about the same length are in one shard."""

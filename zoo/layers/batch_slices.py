@@ -45,7 +45,7 @@ def reverse_time(array: Array, lengths: Array | None) -> Array:
 
     Args:
         array: ``(T, B, ...)``.
-        lengths: Steps of each row ``(B,)``; None if all rows have all steps.
+        lengths: Steps of each sequence ``(B,)``; None if all have all steps.
     """
     if lengths is None:
         return np.ascontiguousarray(array[::-1])

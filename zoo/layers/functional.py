@@ -83,7 +83,7 @@ class FunctionalStack:
         theta: Array | None = None,
         copy_inputs: bool = False,
     ) -> tuple[Array, States, Tape]:
-        """Outputs ``(T, B, ·)``, the final states of each row, and the tape.
+        """Outputs ``(T, B, ·)``, the final states of each sequence, and the tape.
 
         The arrays of the tape must not change while it is in use.
 
@@ -92,7 +92,7 @@ class FunctionalStack:
             x: Floats ``(T, B, I)`` or integer tokens ``(T, B)``.
             state: Initial states; None for learned ones, or zeros.
             noise: ``(seed, step)`` of noise and dropout; None for none.
-            lengths: Steps of each row, ``(B,)``; None if all rows have T steps.
+            lengths: Steps of each sequence, ``(B,)``; None if all have T steps.
             inputs: Auxiliary inputs by name, ``(T, B, ...)``.
             threads: Threads among which the batch is divided.
             recompute: Gradient checkpointing; used if the config of the stack has none.

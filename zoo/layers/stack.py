@@ -32,7 +32,7 @@ class LayerTape(NamedTuple):
     """Tape of a layer.
 
     Args:
-        lengths: Steps of each row, longest first; None if all rows have all steps.
+        lengths: Steps of each sequence, longest first; None if all have all steps.
         mask: Dropout mask of x, if any.
         directions: The tapes of each direction, one for each chunk.
     """
@@ -77,7 +77,7 @@ class Layer:
         aux: AuxInputs,
         chunks: TimeChunks | None,
     ) -> tuple[Array, Arrays, LayerTape]:
-        """Outputs ``(T, B, ·)``, the final states of each row, and the tape."""
+        """Outputs ``(T, B, ·)``, the final states of each sequence, and the tape."""
         lengths = chunks.lengths if chunks else None
         dropped = x if aux.mask is None else x * aux.mask
         outputs, tapes = [], []
@@ -306,7 +306,7 @@ class Stack:
             times_rows: ``T`` and ``B``.
             dtype: Of all arrays.
             noise: ``(seed, step)`` of the noise; None for its expectation, and no dropout.
-            lengths: Steps of each row ``(B,)``; None if all rows have all steps.
+            lengths: Steps of each sequence ``(B,)``; None if all have all steps.
 
         Raises:
             UsageError: if an input is unknown or does not fit, or the noise is invalid.
@@ -354,7 +354,7 @@ class Stack:
         aux_inputs: list[AuxInputs],
         chunks: TimeChunks | None = None,
     ) -> tuple[Array, Arrays, list[LayerTape]]:
-        """Outputs ``(T, B, ·)``, the final states of each row, and the tape of each layer.
+        """Outputs ``(T, B, ·)``, the final states of each sequence, and the tape of each layer.
 
         Args:
             arrays: From :meth:`arrays_by_direction`.

@@ -43,7 +43,7 @@ class TimeChunks(NamedTuple):
     Args:
         chunks: The chunks in order of time, at least one.
         keeps_tapes: Whether tapes are kept, instead of being made again in the backward pass.
-        lengths: Steps of each row ``(B,)``, longest first; None if all rows have all steps.
+        lengths: Steps of each sequence ``(B,)``, longest first; None if all have all steps.
     """
 
     chunks: list[Chunk]
@@ -73,7 +73,7 @@ def plan_chunks(segments: list[slice], rows: int, lengths: Array | None = None) 
     Args:
         segments: The steps of each segment; tapes are kept if there is only one.
         rows: Number of rows.
-        lengths: Steps of each row ``(B,)``, longest first; None if all rows have all steps.
+        lengths: Steps of each sequence ``(B,)``, longest first; None if all have all steps.
     """
     keeps_tapes = len(segments) == 1
     if lengths is None:

@@ -127,7 +127,7 @@ def as_padded_batch(
 
 
 def as_lengths(lengths: Any, steps: int, batch: int, who: str) -> Array:
-    """Check the steps of each row, ``(B,)``.
+    """Check the steps of each sequence, ``(B,)``.
 
     Raises:
         UsageError: if they are not integers from 0 to T, one for each row.

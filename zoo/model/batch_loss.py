@@ -100,7 +100,8 @@ class BatchLoss:
     @property
     def batch_size(self) -> int:
         """``B``, the number of sequences."""
-        return self.run.batch_run.batch_size
+        size: int = self.run.batch_run.x.shape[1]  # `batch_run.batch_size` is one more Python call
+        return size
 
     def loss(self, shard: slice) -> tuple[Array, Arrays]:
         """Losses of a shard, summed over its rows for each step ``(T,)``, and its final states."""
@@ -203,7 +204,7 @@ def as_targets(
         outputs: ``V``.
         dtype: Of numbers.
         who: Owner, for messages.
-        lengths: Steps of each row ``(B,)``; the padding gets weight zero.
+        lengths: Steps of each sequence ``(B,)``; the padding gets weight zero.
 
     Raises:
         UsageError: if they do not fit, or all weights are zero.
@@ -234,7 +235,7 @@ def as_targets(
 
 
 def as_weights(weights: Any, times_rows: tuple[int, int], who: str) -> Array | None:
-    """Weights of each step of each row, float64, or None if all are 1.
+    """Weights of each step of each sequence, float64, or None if all are 1.
 
     Raises:
         UsageError: if they have another shape, or are not finite and at least zero.
@@ -256,7 +257,7 @@ def weights_of_classes(class_weights: tuple[float, ...], targets: Array, weights
 
 
 def _last_step_only(targets: Array, shape: tuple[int, ...], lengths: Array | None) -> tuple[Array, Array]:
-    """Extend targets of the last step of each row to all steps; the other steps get weight zero."""
+    """Extend targets of the last step of each sequence to all steps; the other steps get weight zero."""
     whole, weights = np.zeros(shape, targets.dtype), np.zeros(shape[:2])
     last = -1 if lengths is None else (np.maximum(lengths, 1) - 1, np.arange(shape[1]))
     whole[last], weights[last] = targets, 1

@@ -131,7 +131,7 @@ class LanguageModel(Model):
             inputs: Tokens ``(T, B)``.
             state: Initial states; the learned ones, or zeros, if None.
             noise: As for ``loss``.
-            lengths: Steps of each row, ``(B,)``; None if all rows have T steps.
+            lengths: Steps of each sequence, ``(B,)``; None if all have T steps.
             **aux: Auxiliary inputs of the cells, ``(T, B, ...)``.
 
         Raises:

@@ -177,12 +177,13 @@ class Model(FlatParameters):
             targets: For a language model the tokens that follow, ``(T, B)``. For a sequence model classes
                 ``(T, B)`` with ``"cross_entropy"``, numbers ``(T, B, V)`` with the other losses. Without the
                 time axis, ``(B,)`` or ``(B, V)``, targets of the last step, the only one with a loss.
-            weights: Weight of each step of each row in the mean, ``(T, B)``, zero or more; None if all are 1.
-                Targets of weight zero are ignored, and the readout skips steps whose weights are all zero.
+            weights: Weight of each step of each sequence in the mean, ``(T, B)``, zero or more; None if all
+                are 1. Targets of weight zero are ignored, and the readout skips steps whose weights are all
+                zero.
             state: Initial states, which get no gradient; the learned ones, or zeros, if None.
             noise: ``(seed, step)`` for training: dropout and the noise of cells are drawn from them. None for
                 evaluation: no dropout, and noise is its expectation.
-            lengths: Steps of each row, ``(B,)`` integers from 0 to T; None if all rows have T steps. The
+            lengths: Steps of each sequence, ``(B,)`` integers from 0 to T; None if all have T steps. The
                 padding is not read and has no loss. The last step of a row, and its
                 final states, are at its end.
             **aux: Auxiliary inputs of the cells, ``dt=...`` of shape ``(T, B, ...)``, for every layer that

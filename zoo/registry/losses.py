@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from zoo.arguments import short_repr
-from zoo.base.loss import LOSSES, Loss, loss_table
+from zoo.base.loss import REGISTERED_LOSSES, Loss, loss_table
 from zoo.errors import DefinitionError, UsageError
 from zoo.registry.registry import LOCAL, Entry, Registry, Source
 
@@ -55,6 +55,6 @@ class LossRegistry(Registry[Any]):
 
     def publish(self) -> None:
         """Make these losses the table that ``loss_table`` returns."""
-        LOSSES.update({name: cast(Loss, entry.cls) for name, entry in self._entries.items()})
-        for name in LOSSES.keys() - self._entries.keys():
-            del LOSSES[name]
+        REGISTERED_LOSSES.update({name: cast(Loss, entry.cls) for name, entry in self._entries.items()})
+        for name in REGISTERED_LOSSES.keys() - self._entries.keys():
+            del REGISTERED_LOSSES[name]
