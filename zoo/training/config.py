@@ -144,8 +144,9 @@ class Config:
     split: str | None = _setting(
         None,
         _STRING,
-        "Shares of the training, validation and test parts.  [90,5,5; 100 for a short text]",
-        metavar="A,B,C",
+        "Shares of the training, validation and test parts; a missing share is zero.  [90,5,5; 100 for a "
+        "short text]",
+        metavar="A[,B[,C]]",
         only="text",
     )
     cell: str | tuple[str, ...] = _setting(
