@@ -29,19 +29,19 @@ pytestmark = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reas
 
 
 @zoo.njit
-def count_task(number, pool, done):
+def count_task(number, pool_state, done):
     done[number] += 1
     return True
 
 
 @zoo.njit
-def count_all(pool, count, done):
-    code, data = bind_task(count_task, (pool,), (done,))
-    return parallel_for(pool, count, code, data)
+def count_all(pool_state, count, done):
+    code, data = bind_task(count_task, (pool_state,), (done,))
+    return parallel_for(pool_state, count, code, data)
 
 
 @zoo.njit
-def turn_task(number, pool, order, place, wrong, raises):
+def turn_task(number, pool_state, order, place, wrong, raises):
     total = 0.0
     for n in range((number % 7) * 1000):
         total += n
@@ -49,21 +49,21 @@ def turn_task(number, pool, order, place, wrong, raises):
         if raises:
             raise ValueError("a failed task")
         return False
-    wait_for_turn(pool, number)
+    wait_for_turn(pool_state, number)
     order[place[0]] = number
     place[0] += 1
-    pass_turn(pool, number)
+    pass_turn(pool_state, number)
     return total >= 0
 
 
 @zoo.njit
-def turns(pool, count, order, place, wrong, raises):
-    code, data = bind_task(turn_task, (pool, order), (place, wrong, raises))
-    return parallel_for(pool, count, code, data)
+def turns(pool_state, count, order, place, wrong, raises):
+    code, data = bind_task(turn_task, (pool_state, order), (place, wrong, raises))
+    return parallel_for(pool_state, count, code, data)
 
 
 @zoo.njit
-def meeting_task(number, pool, here):
+def meeting_task(number, pool_state, here):
     """Wait for all other tasks to begin, in vain if one thread has to run two."""
     fetch_add(here, 0, 1)
     waited = 0
@@ -73,20 +73,20 @@ def meeting_task(number, pool, here):
 
 
 @zoo.njit
-def meet(pool, count, here):
-    code, data = bind_task(meeting_task, (pool,), (here,))
-    return parallel_for(pool, count, code, data)
+def meet(pool_state, count, here):
+    code, data = bind_task(meeting_task, (pool_state,), (here,))
+    return parallel_for(pool_state, count, code, data)
 
 
 def all_meet(workers, count):
     here = np.array([0, count, threadpool.yield_address()])
-    return workers.run(lambda pool: meet(pool, count, here))
+    return workers.run(lambda pool_state: meet(pool_state, count, here))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled():
     """Compile first: workers fall asleep while a kernel compiles."""
-    assert run_with_pool(lambda pool: meet(pool, 1, np.array([0, 1, 0])), 1)
+    assert run_with_pool(lambda pool_state: meet(pool_state, 1, np.array([0, 1, 0])), 1)
 
 
 @pytest.fixture(params=[1, 3], ids=["one worker", "three workers"])
@@ -101,7 +101,7 @@ def test_every_task_runs_once(workers, count):
     for times in range(1, 50):
         done = np.zeros(max(count, 1), np.int64)
         for _ in range(times):
-            assert workers.run(lambda pool, done=done: count_all(pool, count, done))
+            assert workers.run(lambda pool_state, done=done: count_all(pool_state, count, done))
         assert set(done[:count]) <= {times}
 
 
@@ -109,7 +109,9 @@ def test_turns_are_in_order(workers):
     for count in (1, 2, 3, 50):
         for _ in range(20):
             order, place = np.full(count, -1), np.zeros(1, np.int64)
-            assert workers.run(lambda pool, a=order, b=place: turns(pool, len(a), a, b, -1, False))
+            assert workers.run(
+                lambda pool_state, a=order, b=place: turns(pool_state, len(a), a, b, -1, False)
+            )
             np.testing.assert_array_equal(order, np.arange(count))
 
 
@@ -117,9 +119,11 @@ def test_turns_are_in_order(workers):
 def test_no_wait_for_the_turn_of_a_failed_task(workers, raises):
     for wrong in (0, 7, 19):
         order, place = np.full(20, -1), np.zeros(1, np.int64)
-        assert not workers.run(lambda pool, a=order, b=place, n=wrong: turns(pool, 20, a, b, n, raises))
+        assert not workers.run(
+            lambda pool_state, a=order, b=place, n=wrong: turns(pool_state, 20, a, b, n, raises)
+        )
         order, place = np.full(20, -1), np.zeros(1, np.int64)
-        assert workers.run(lambda pool, a=order, b=place: turns(pool, 20, a, b, -1, False))
+        assert workers.run(lambda pool_state, a=order, b=place: turns(pool_state, 20, a, b, -1, False))
 
 
 def test_all_threads_run_at_the_same_time(workers):
@@ -157,7 +161,7 @@ def test_concurrent_calls_do_not_interfere():
     def work(results):
         for _ in range(300):
             done = np.zeros(40, np.int64)
-            ok = run_with_pool(lambda pool, a=done: count_all(pool, len(a), a), 2)
+            ok = run_with_pool(lambda pool_state, a=done: count_all(pool_state, len(a), a), 2)
             results.append(ok and set(done) == {1})
 
     results = []
@@ -215,14 +219,14 @@ def test_no_more_threads_than_processors(monkeypatch):
     monkeypatch.setattr(threadpool, "available_processors", lambda: 3)
     threadpool._cached_pool.cache_clear()
     for threads in (1, 2, 64):
-        run_with_pool(lambda pool: None, threads)
+        run_with_pool(lambda pool_state: None, threads)
     threadpool._cached_pool.cache_clear()
     assert counts == [1, 2]
 
 
 def _run_in_child(pipe):
     done = np.zeros(9, np.int64)
-    pipe.send((run_with_pool(lambda pool: count_all(pool, 9, done), 2), done.tolist()))
+    pipe.send((run_with_pool(lambda pool_state: count_all(pool_state, 9, done), 2), done.tolist()))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -230,7 +234,7 @@ def _run_in_child(pipe):
 @pytest.mark.filterwarnings("ignore:os.fork.*JAX:RuntimeWarning")  # which another test may have imported
 def test_forked_child_starts_its_own_workers():
     done = np.zeros(9, np.int64)
-    assert run_with_pool(lambda pool: count_all(pool, 9, done), 2)
+    assert run_with_pool(lambda pool_state: count_all(pool_state, 9, done), 2)
     context = multiprocessing.get_context("fork")
     parent_end, child_end = context.Pipe()
     child = context.Process(target=_run_in_child, args=(child_end,))

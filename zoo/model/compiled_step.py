@@ -125,7 +125,7 @@ class SpecialisedStep(NamedTuple):
     """The step compiled for arguments of some types.
 
     Args:
-        function: ``(pool, count, addresses, arguments)``.
+        function: ``(pool_state, count, addresses, arguments)``.
         addresses: Addresses of the kernels, in the order of the calls.
     """
 
@@ -135,7 +135,7 @@ class SpecialisedStep(NamedTuple):
     def run(self, arguments: StepArguments, count: int, threads: int) -> bool:
         """Compute ``count`` shards; False if a kernel raised an error or its results do not fit."""
         passed = count, self.addresses, tuple(arguments)
-        return run_with_pool(lambda pool: self.function(pool, *passed), min(threads, count))
+        return run_with_pool(lambda pool_state: self.function(pool_state, *passed), min(threads, count))
 
 
 class VarRef(NamedTuple):
@@ -281,14 +281,14 @@ def _emit_module(calls: list[Call], stack: Stack) -> Iterator[str]:
     yield "from zoo.kernels.batch_slicing import copy_all, copy_columns, flatten_into, slice_rows"
     yield "from zoo.kernels.threadpool import bind_task, parallel_for, pass_turn, wait_for_turn"
     fields = ", ".join(StepArguments._fields)
-    yield from ("", "", "@zoo.njit", f"def shard(number, pool, addresses, {fields}):")
+    yield from ("", "", "@zoo.njit", f"def shard(number, pool_state, addresses, {fields}):")
     yield '    """One shard; False if the results of a kernel do not fit."""'
     body = *_SLICE_SHARD.split("\n")[1:-1], *_emit_calls(calls), *_emit_outputs(stack)
     yield from [f"    {line}" for line in body]
-    yield from ("", "", "@zoo.njit", "def run(pool, count, addresses, arguments):")
+    yield from ("", "", "@zoo.njit", "def run(pool_state, count, addresses, arguments):")
     yield '    """All shards; False if one failed."""'
-    yield "    code, data = bind_task(shard, (pool, addresses), arguments)"
-    yield "    return parallel_for(pool, count, code, data)"
+    yield "    code, data = bind_task(shard, (pool_state, addresses), arguments)"
+    yield "    return parallel_for(pool_state, count, code, data)"
     yield ""
 
 
@@ -324,11 +324,11 @@ def _emit_outputs(stack: Stack) -> Iterator[str]:
     yield from [f"shapes_match &= copy_all(final_{n}, final_states[{n}])" for n in layers]
     yield "gradient_arrays = " + " + ".join([f"gradients_{n}" for n in layers] + ["(dWhy, dby)"])
     yield "has_gradient_per_shard = gradients.shape[0] > 1"
-    yield from ("if not has_gradient_per_shard:", "    wait_for_turn(pool, number)")
+    yield from ("if not has_gradient_per_shard:", "    wait_for_turn(pool_state, number)")
     yield "gradient = gradients[number if has_gradient_per_shard else 0]"
     yield "adds = not has_gradient_per_shard and number > 0"
     yield "shapes_match &= flatten_into(gradient_arrays, gradient, adds)"
-    yield from ("if not has_gradient_per_shard:", "    pass_turn(pool, number)", "return shapes_match")
+    yield from ("if not has_gradient_per_shard:", "    pass_turn(pool_state, number)", "return shapes_match")
 
 
 INTERPRETED_SHARDS = 8
