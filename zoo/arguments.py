@@ -85,6 +85,18 @@ def as_path(value: Any, name: str) -> Path:
     return Path(text)
 
 
+def as_directory(value: Any, name: str) -> Path:
+    """Convert to the path of a directory, which need not exist.
+
+    Raises:
+        UsageError: if it is no path, or the path of a file.
+    """
+    path = as_path(value, name)
+    if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name that is too long
+        raise UsageError(f"{name} is {short_repr(str(path))}, a file; give a directory.")
+    return path
+
+
 def as_integer(value: Any, name: str, low: int | None = None, high: int | None = None) -> int:
     """Convert to an integer in a range.
 

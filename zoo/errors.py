@@ -29,6 +29,10 @@ class DataError(ZooError, ValueError):
     """A text is missing, unreadable, or too small."""
 
 
+class MissingSourceError(DataError, UsageError):
+    """The caller names a file, a directory or a built-in text that does not exist."""
+
+
 class CheckpointError(ZooError):
     """A checkpoint or run directory is damaged, foreign, or does not match."""
 

@@ -137,7 +137,7 @@ def test_plain_lines_keep_their_form():
         "model  vanilla: 128 units, 1 layer, 42,983 parameters, float32",
         "train  adam at 0.002: 1,000 steps of 32 × 64 symbols, 2 threads",
         "out    runs/a b",
-        "compiling kernels (first run only)",
+        "loading kernels (the first run compiles them)",
         "compiled in 31.4 s; the next run loads it",
         "step 250/1000  loss 1.5000  2.164 bits/char  1.23M chars/s  grad 0.565  clip 2%  lr 0.002  "
         "left 0:00",
@@ -298,7 +298,7 @@ def test_live_display_progress():
     display(START)
     display(RUN[1])
     now.time += 12
-    assert below(display, console, screen)[0].endswith("compiling kernels (first run only)   0:12")
+    assert below(display, console, screen)[0].endswith("loading kernels (the first run compiles them)   0:12")
     display(RUN[2])
     now.time += 10
     display(STEP)

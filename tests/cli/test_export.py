@@ -107,7 +107,7 @@ def test_incompatible_flags_are_errors(args, complaint, here):
 
 def test_missing_run_or_package_raises(here, monkeypatch):
     result = run("none", "--format", "c")
-    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     result = run("hello.safetensors", "--format", "onnx")
     assert (result.exit_code, result.stderr) == (

@@ -105,7 +105,7 @@ def test_prompt_from_stdin(hello):
 def test_unknown_characters(hello):
     refused = run("sample", hello, "--prompt", "hexa")
     assert "'x', 'a'" in refused.stderr
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     skipped = run(
         "sample", hello, "--prompt", "hxa", "--on-unknown", "skip", "--sampler", "greedy", "--length", 4
     )
@@ -407,7 +407,7 @@ def test_output_on_a_terminal(hello, tmp_path):
         assert child.wait(timeout=60) == 0
     os.close(master)
     text = shown.decode()
-    assert "compiling kernels (first run only)" in text
+    assert "loading kernels (the first run compiles them)" in text
     assert "━" in text
     assert f"zoo sample {tmp_path}" in text
     assert "\x1b[36m" not in text  # NO_COLOR
@@ -504,3 +504,56 @@ def test_config_is_for_new_runs(hello):
     result = run("train", "--config", hello / "config.json", "--resume", "--out", hello)
     assert result.exit_code == 2
     assert "--config is for a new run" in result.stderr
+
+
+# ---- paths on the command line ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("sample", "runs/nope"),
+        ("eval", "runs/nope"),
+        ("export", "runs/nope", "--format", "c"),
+        ("report", "runs/nope"),
+        ("runs", "runs/nope"),
+        ("train", "--data", "runs/nope"),
+        ("check", "runs/nope.py:Cell"),
+    ],
+    ids=lambda args: args[0],
+)
+def test_missing_path_is_a_usage_error(args, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(*args)
+    assert "no such file or directory" in result.stderr
+    assert result.exit_code == 2
+
+
+def test_missing_text_of_eval_is_a_usage_error(hello):
+    result = run("eval", hello, "--data", "nope.txt")
+    assert "nope.txt: no such file or directory" in result.stderr
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("command", [("sample",), ("eval",), ("export", "--format", "c")])
+def test_comparison_is_not_a_run(command, tmp_path):
+    (tmp_path / "compare.json").write_text("{}", encoding="utf-8")
+    result = run(*command, tmp_path)
+    assert f"{tmp_path} is a comparison; `zoo report {tmp_path}` shows it" in result.stderr
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "command", [("train", *HELLO), ("compare", "--cells", "vanilla", "--tasks", "copying")]
+)
+def test_out_that_is_a_file_is_a_usage_error(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.txt").write_text("hello", encoding="utf-8")
+    result = run(*command, "--out", "mine.txt")
+    assert "--out is 'mine.txt', a file; give a directory." in result.stderr
+    assert result.exit_code == 2
+
+
+def test_comparison_in_the_directory_of_a_run_is_an_error(copy):
+    result = run("compare", "--cells", "vanilla", "--tasks", "copying", "--out", copy)
+    assert f"{copy} holds a run of `zoo train`; choose an empty or new directory." in result.stderr

@@ -710,3 +710,19 @@ def test_speed_excludes_time_outside_steps(monkeypatch):
     assert speed.read() == pytest.approx({"symbols_per_s": 20.0, "seconds": 3.0})
     speed.add(5)  # one second
     assert speed.read() == pytest.approx({"symbols_per_s": 5.0, "seconds": 1.0})
+
+
+def test_run_of_a_missing_directory_raises(tmp_path):
+    missing = Run(tmp_path / "nope")
+    with pytest.raises(CheckpointError, match="nope: no such directory; give a run directory"):
+        missing.history  # noqa: B018 - reading raises
+    with pytest.raises(CheckpointError, match="no such directory"):
+        missing.best_loss  # noqa: B018
+
+
+def test_text_instead_of_a_path_raises():
+    with pytest.raises(
+        UsageError, match=r"the name is too long for a file; train a text in memory with zoo"
+    ) as error:
+        zoo.train("a text " * 1000)
+    assert len(str(error.value)) < 200

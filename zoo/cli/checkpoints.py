@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo.comparison.plan import PLAN_FILE
 from zoo.data import BpttBatches, Corpus, fit_batch_shape, parse_split, read_text, split
 from zoo.data.corpus import TextLevel
 from zoo.data.sources import MAX_CONFIGURED_BYTES
@@ -41,12 +43,26 @@ class LoadedModel:
     sha256: str
 
 
+def check_run_path(path: str) -> None:
+    """Check that a trained model may be at a path.
+
+    Raises:
+        UsageError: if nothing is there, or a comparison.
+    """
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that is too long
+        raise UsageError(f"{path}: no such file or directory; `zoo runs` lists the runs.")
+    if Path(path, PLAN_FILE).is_file():
+        raise UsageError(f"{path} is a comparison; `zoo report {path}` shows it, `zoo runs {path}` its runs.")
+
+
 def open_model(path: Path, cell: CellClasses) -> LoadedModel:
     """Load the best model of a run directory, or the one in a file.
 
     Raises:
-        CheckpointError: if it is missing or damaged.
+        UsageError: if the path does not exist, or is a comparison.
+        CheckpointError: if it is damaged.
     """
+    check_run_path(str(path))
     checkpoint = _load_best(path) if path.is_dir() else load(path)
     model = model_from(checkpoint, str(path), cell)
     config, text = checkpoint.meta.get("config"), checkpoint.meta.get("text", checkpoint.meta.get("task"))

@@ -102,8 +102,8 @@ class LiveDisplay:
         self.console.print(rich_text(f"resumed at step {event['step']:,}", "cyan"))
 
     def compiling(self, event: Event) -> None:  # noqa: ARG002  # all handlers share this signature
-        """Show a spinner while the kernels are compiled."""
-        self.below = WaitingSpinner("compiling kernels (first run only)", self.now)
+        """Show a spinner while the kernels are loaded or compiled."""
+        self.below = WaitingSpinner("loading kernels (the first run compiles them)", self.now)
 
     def compiled(self, event: Event) -> None:
         """Print the compile time; start the bar and the clock for the time left."""

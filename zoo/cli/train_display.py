@@ -106,8 +106,8 @@ class PlainDisplay:
         yield f"resumed at step {event['step']}"
 
     def compiling(self, event: Event) -> Iterator[str]:  # noqa: ARG002  # all handlers share this signature
-        """A note that the kernels are compiled."""
-        yield "compiling kernels (first run only)"
+        """A note that the kernels are loaded, or compiled if the cache lacks them."""
+        yield "loading kernels (the first run compiles them)"
 
     def compiled(self, event: Event) -> Iterator[str]:
         """The compile time; starts the clock for the time left."""

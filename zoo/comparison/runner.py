@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from zoo.arguments import as_mapping, as_path, short_repr
+from zoo.arguments import as_directory, as_mapping, short_repr
 from zoo.base import Component, Optimizer
 from zoo.bench.machine import machine_info
 from zoo.comparison import specs
@@ -30,6 +30,7 @@ from zoo.comparison.workers import LOCAL, Backend, SerialExecutor, WorkerPool, c
 from zoo.errors import CheckpointError, UsageError
 from zoo.processes import available_processors
 from zoo.registry import registry_of
+from zoo.storage import RunDirectory
 from zoo.storage.atomic import entries, is_temporary, remove_temporaries
 from zoo.storage.run_directory import exclusive_lock
 from zoo.storage.safe_read import cannot_write
@@ -227,7 +228,7 @@ def compare(
         CheckpointError: if the directory cannot be used, or holds another comparison.
         Interrupted: after a signal, when all running jobs have saved.
     """
-    out = None if out is None else as_path(out, "compare: out")
+    out = None if out is None else as_directory(out, "compare: out")
     if on_event is not None and not callable(on_event):
         raise UsageError(f"compare: on_event is {short_repr(on_event)}; expected a function of an event.")
     if engine is not None and not hasattr(engine, "map"):
@@ -283,6 +284,10 @@ def _lock_directory(folder: Path) -> Iterator[None]:
         CheckpointError: if it holds something else, cannot be written, or is locked by another process.
     """
     foreign = [path.name for path in entries(folder) if path.name != _LOCK and not is_temporary(path)]
+    if PLAN_FILE not in foreign and RunDirectory(folder).holds_run():
+        raise CheckpointError(
+            f"the directory {folder} holds a run of `zoo train`; choose an empty or new directory."
+        )
     if foreign and PLAN_FILE not in foreign:
         raise CheckpointError(
             f"the directory {folder} is not empty and holds no comparison ({len(foreign)} entries, such as "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import hashlib
 import os
 import stat
@@ -14,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.arguments import as_choice, as_elements
+from zoo.arguments import as_choice, as_elements, short_repr
 from zoo.data.builtin import BUILTINS, PREFIX
 from zoo.data.corpus import Corpus, TextLevel
 from zoo.data.vocabulary import Symbols
-from zoo.errors import DataError, UsageError
+from zoo.errors import DataError, MissingSourceError, UsageError
 
 STDIN = "-"
 
@@ -59,7 +60,8 @@ def read_source(source: str | os.PathLike[str], glob: str, max_bytes: int | None
         The source's short name and its files, in order.
 
     Raises:
-        DataError: If the source does not exist, cannot be read, is a device, or has more bytes.
+        MissingSourceError: If the source does not exist.
+        DataError: If it cannot be read, is a device, or has more bytes.
         UsageError: If the source is not a string or path.
     """
     if not isinstance(source, (str, os.PathLike)):
@@ -67,8 +69,13 @@ def read_source(source: str | os.PathLike[str], glob: str, max_bytes: int | None
     try:
         return _read(source, glob, max_bytes)
     except (FileNotFoundError, NotADirectoryError) as exc:
-        raise DataError(_missing(Path(exc.filename or source))) from exc
+        raise MissingSourceError(_missing(Path(exc.filename or source))) from exc
     except OSError as exc:
+        if exc.errno == errno.ENAMETOOLONG:
+            raise MissingSourceError(
+                f"{short_repr(str(source))}: the name is too long for a file; train a text in memory with "
+                f"zoo.LanguageModel(...).fit(text)."
+            ) from exc
         reason = "permission denied" if isinstance(exc, PermissionError) else exc.strerror or exc
         raise DataError(f"cannot read {str(exc.filename or source)!r}: {reason}.") from exc
 
@@ -114,7 +121,9 @@ def _read_stdin(max_bytes: int | None) -> bytes:
 def _read_builtin(name: str) -> SourceContent:
     if name not in BUILTINS:
         known = ", ".join(PREFIX + known for known in sorted(BUILTINS))
-        raise DataError(f"unknown built-in text {name!r}{_did_you_mean(name) or '.'} Known: {known}.")
+        raise MissingSourceError(
+            f"unknown built-in text {name!r}{_did_you_mean(name) or '.'} Known: {known}."
+        )
     return SourceContent(name, (FileContent(PREFIX + name, BUILTINS[name].read()),))
 
 

@@ -47,7 +47,7 @@ class Run:
     @property
     def history(self) -> list[dict[str, Any]]:
         """The events of ``log.jsonl``."""
-        return RunDirectory(self.path).read_log()
+        return self._directory().read_log()
 
     @cached_property
     def model(self) -> AnyModel:
@@ -69,7 +69,7 @@ class Run:
 
     def events(self, kind: str | None = None) -> Iterator[Mapping[str, Any]]:
         """The events of a kind, or all, one in memory at a time."""
-        events = log.iterate(RunDirectory(self.path).log_path)
+        events = log.iterate(self._directory().log_path)
         return (event for _, event in events if kind is None or event.get("event") == kind)
 
     def _repr_html_(self) -> str:
@@ -90,6 +90,12 @@ class Run:
         except CheckpointError as error:
             rows = [("error", str(error))]
         return TextTable(f"Run {self.path}", ("", ""), tuple(rows)).html()
+
+    def _directory(self) -> RunDirectory:
+        """The directory; raise `CheckpointError` if it does not exist."""
+        if not self.path.is_dir():
+            raise CheckpointError(f"Run: {self.path}: no such directory; give a run directory of zoo.train.")
+        return RunDirectory(self.path)
 
     def _loss(self, event: Mapping[str, Any]) -> float:
         """Read the loss of a validation."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo.arguments import as_bool, as_path, short_repr
+from zoo.arguments import as_bool, as_directory, short_repr
 from zoo.base import Cell, Optimizer, Task, Tracker
 from zoo.data import Corpus
 from zoo.data.sources import IN_MEMORY
@@ -85,7 +85,7 @@ def train(
         ZooError: if training diverges.
         Interrupted: after a signal, once the step is finished and saved.
     """
-    out = None if out is None else as_path(out, "out")
+    out = None if out is None else as_directory(out, "out")
     if as_bool(resume, "resume") and out is None:
         raise UsageError("resume needs out, the directory of the run.")
     if on_event is not None and not callable(on_event):
@@ -206,7 +206,10 @@ def _source_names(data: Any, task: Task | None) -> tuple[str, ...]:
 def _absolute_source(source: str | Path) -> str:
     """Make a path absolute, so that it stays valid in another working directory."""
     path = Path(source)
-    return str(path.absolute()) if path.exists() else str(source)
+    try:
+        return str(path.absolute()) if path.exists() else str(source)
+    except OSError:  # no permission, or a name that is too long; reading it raises the error
+        return str(source)
 
 
 def _build(

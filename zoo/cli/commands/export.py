@@ -62,11 +62,14 @@ def command(
     if form == "onnx" and name is not None:
         raise click.UsageError("--name is for --format c: an ONNX graph has the names of the model.")
 
+    from zoo.cli.checkpoints import check_run_path
     from zoo.export import to_c, to_onnx
     from zoo.model import load_model
 
     target = Path(out) if out is not None else _default_target(Path(path), form, step)
-    model = load_model(Path(path), cell=file_cells(cell), threads=1)
+    cells = file_cells(cell)
+    check_run_path(path)
+    model = load_model(Path(path), cell=cells, threads=1)
     if form == "onnx":
         rows = _onnx_rows(to_onnx(model, target, step=step, tokens=tokens or None, force=force))
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import click
 
@@ -188,7 +188,7 @@ def run(
     prompt: str,
     length: int,
     seed: int,
-    on_unknown: str,
+    on_unknown: Literal["error", "skip"],
     names: Sequence[str],
     assignments: Sequence[str],
     cell: str | None,
@@ -199,14 +199,21 @@ def run(
     load_plugins(plugin)
     chain = make_chain(names, shorthands, assignments)
 
+    from zoo.cli.checkpoints import check_run_path
     from zoo.model import LanguageModel, generate, load_model
 
-    model = load_model(Path(path), cell=file_cells(cell), threads=1)
+    cells = file_cells(cell)
+    check_run_path(path)
+    model = load_model(Path(path), cell=cells, threads=1)
     if not isinstance(model, LanguageModel):
         raise UsageError(
             f"{path} holds a {model.kind}, which cannot generate text; evaluate it with `zoo eval {path}`."
         )
     text = _read_prompt(model.vocab.level) if prompt == "-" else prompt
+    try:
+        model.vocab.encode(text, on_unknown)
+    except DataError as error:
+        raise UsageError(f"prompt: {error}") from None
     _write(generate(model, text, length, chain, seed, on_unknown))
 
 

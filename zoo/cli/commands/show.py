@@ -154,7 +154,7 @@ def _origin(component: type[Component]) -> str:
     root = component.name.partition(MODIFIER_SEPARATOR)[0]  # modifiers follow the name of a cell
     if root in registry.list() and find_component(f"{component.kind}:{component.name}") is component:
         return f"from {registry.source(root)}"
-    return f"from {inspect.getsourcefile(component) or component.__module__}, registered nowhere"
+    return f"from {inspect.getsourcefile(component) or component.__module__}, not registered"
 
 
 def _traces(cell: Cell) -> list[str]:
@@ -175,7 +175,10 @@ def _memory(cell: Cell) -> str:
         elements = tape_elements_per_token(cell, INPUT_SIZE, HIDDEN_SIZE)
     except (DefinitionError, UsageError) as error:
         return f"unknown: {error}"
-    return f"keeps {4 * elements:,} bytes per token at H={HIDDEN_SIZE}, float32"
+    return (
+        f"stores {4 * elements:,} bytes for the backward pass, per time step and sequence, at "
+        f"H={HIDDEN_SIZE}, float32"
+    )
 
 
 def _reference(component: type[Component]) -> Iterator[str]:
