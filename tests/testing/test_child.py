@@ -59,7 +59,7 @@ def test_segmentation_fault_fails_current_law(faulty):
     outcome = failure(report)
     assert outcome.check == "check_shapes"
     assert [other.status for other in report.outcomes[:3]] == ["passed"] * 3
-    assert report.member == "cell 'faulty'"
+    assert report.component == "cell 'faulty'"
     assert outcome.message.startswith("cell 'faulty': found the process ")
     assert "expected an answer" in outcome.message
     assert report.outcomes[-1].message == "not tried, since the process ended during check_shapes"
@@ -89,7 +89,7 @@ def test_abort_during_loading_is_reported(faulty):
     outcome = failure(report)
     assert outcome.check == "loading"
     assert outcome.law == "The file or plugin can be loaded."
-    assert "Faulty" in report.member
+    assert "Faulty" in report.component
     assert "Fatal Python error: Aborted" in outcome.message
 
 
@@ -110,7 +110,7 @@ def test_output_of_kernels_is_ignored(faulty):
 
 def test_other_kinds_of_members_can_be_checked():
     report = check_in_child("sampler:greedy", timeout=300)
-    assert report.member == "sampler 'greedy'"
+    assert report.component == "sampler 'greedy'"
     assert report.ok, str(report)
     assert len(report.outcomes) > 5
 
@@ -133,7 +133,7 @@ def test_plugin_file_is_loaded_first(tmp_path):
     hook = "@zoo.hookimpl\ndef zoo_register_cells(register):\n    register(Faulty)\n"
     file.write_text(CELL.format(body="os._exit(4)", top="", kernel="forward") + "\n" + hook)
     report = check_in_child("faulty", timeout=120, plugin=str(file))
-    assert report.member == "cell 'faulty'"
+    assert report.component == "cell 'faulty'"
     assert "exit code 4" in failure(report).message
     with pytest.raises(UsageError, match="no such file or directory"):
         check_in_child("faulty", timeout=120, plugin=str(Path("nowhere.py")))

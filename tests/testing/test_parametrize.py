@@ -76,7 +76,7 @@ def test_names_classes_and_instances_are_welcome():
     excuses = {name_of(OPTIMIZER_CHECKS[0]): "not so"}
     for optimizer in ("adam", type(adam), adam):
         report = check_optimizer(optimizer, on_fail="collect", expected_failures=excuses)
-        assert report.member == "optimizer 'adam'"
+        assert report.component == "optimizer 'adam'"
         assert report.failures == report.outcomes[:1], "strict: the first law holds, and nothing rests on it"
 
 

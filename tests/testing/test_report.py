@@ -12,28 +12,28 @@ from zoo.testing import Outcome, Report, run_checks
 
 
 class Member:
-    """All that a report wants of a member."""
+    """All that a report wants of a component."""
 
     @staticmethod
     def label():
         return "cell 'x'"
 
 
-def check_good(member):
+def check_good(component):
     """Good holds."""
 
 
-def check_bad(member):
+def check_bad(component):
     """Bad is never true."""
     raise AssertionError("cell 'x': found 1, expected 2.")
 
 
-def check_crash(member):
+def check_crash(component):
     """No crash."""
     raise IndexError("index 3 is out of bounds")
 
 
-def check_skip(member):
+def check_skip(component):
     """Only elsewhere."""
     raise SkipTest("no compiler")
 
@@ -131,14 +131,14 @@ def test_report_as_table():
 def test_report_is_json():
     report = run_checks(Member(), ALL, on_fail="collect")
     facts = json.loads(report.to_json())
-    assert facts["member"] == "cell 'x'"
+    assert facts["component"] == "cell 'x'"
     assert facts["ok"] is False
-    assert Report(facts["member"], tuple(Outcome(**outcome) for outcome in facts["outcomes"])) == report
+    assert Report(facts["component"], tuple(Outcome(**outcome) for outcome in facts["outcomes"])) == report
 
 
 def test_reports_cannot_be_changed():
     report = run_checks(Member(), [check_good])
     with pytest.raises(AttributeError):
-        report.member = "cell 'y'"
+        report.component = "cell 'y'"
     with pytest.raises(AttributeError):
         report.outcomes[0].status = "failed"

@@ -12,7 +12,7 @@ from zoo.registry import load_plugin_file
 from zoo.testing.report import Outcome, Report, Status, law_of, name_of, run_checks
 from zoo.testing.suites import parse_spec
 
-# Messages of the child, one JSON object a line with one key: first `member`, with its name and laws, or
+# Messages of the child, one JSON object a line with one key: first `component`, with its name and laws, or
 # `refused`, with the reason; then an `outcome` for each law; at the end `done`.
 Events = list[Message]
 
@@ -73,12 +73,14 @@ def main() -> None:
         if plugin:
             load_plugin_file(plugin)
         suite, name = parse_spec(spec)
-        checks, member = suite.checks(), suite.resolve(name)
+        checks, component = suite.checks(), suite.resolve(name)
     except ZooError as error:
         send({"refused": str(error)})
         return
-    send({"member": (member.label(), [(name_of(check), law_of(check)) for check in checks])})
-    run_checks(member, checks, on_fail="collect", callback=lambda outcome: send({"outcome": asdict(outcome)}))
+    send({"component": (component.label(), [(name_of(check), law_of(check)) for check in checks])})
+    run_checks(
+        component, checks, on_fail="collect", callback=lambda outcome: send({"outcome": asdict(outcome)})
+    )
     send({"done": True})
 
 
@@ -86,20 +88,20 @@ def _report(spec: str, events: Events, ended: tuple[Status, str], stderr: str) -
     values = {key: value for event in events for key, value in event.items()}
     if "refused" in values:
         raise UsageError(values["refused"])
-    member, laws = values.get("member", (spec, [LOADING]))
+    component, laws = values.get("component", (spec, [LOADING]))
     outcomes = [Outcome(**event["outcome"]) for event in events if "outcome" in event]
     if "done" not in values:
-        outcomes += _unfinished(member, laws[len(outcomes) :], ended, stderr)
-    return Report(member, tuple(outcomes))
+        outcomes += _unfinished(component, laws[len(outcomes) :], ended, stderr)
+    return Report(component, tuple(outcomes))
 
 
 def _unfinished(
-    member: str, laws: list[tuple[str, str]], ended: tuple[Status, str], stderr: str
+    component: str, laws: list[tuple[str, str]], ended: tuple[Status, str], stderr: str
 ) -> list[Outcome]:
     """The outcomes of the law during which the process ended, and of the laws after it."""
     (check, law), *rest = laws or [LOADING]
     status, problem = ended
-    message = f"{member}: {problem}{_stderr_excerpt(stderr)}"
+    message = f"{component}: {problem}{_stderr_excerpt(stderr)}"
     skipped = f"not tried, since the process ended during {check}"
     return [
         Outcome(check, law, status, message),

@@ -56,11 +56,11 @@ class Report:
     """The outcomes of all laws of one component.
 
     Args:
-        member: The name of the component in errors, ``cell 'vanilla'``.
+        component: The name of the component in errors, ``cell 'vanilla'``.
         outcomes: One outcome per law, in the order of the checks.
     """
 
-    member: str
+    component: str
     outcomes: tuple[Outcome, ...]
 
     @property
@@ -90,7 +90,7 @@ class Report:
         count = len(self.warnings)
         parts += [f"{count} warning{'s' if count > 1 else ''}"] if count else []
         seconds = sum(outcome.seconds for outcome in self.outcomes)
-        return f"{self.member}: {', '.join(parts)} ({seconds:.1f} s)"
+        return f"{self.component}: {', '.join(parts)} ({seconds:.1f} s)"
 
     def __str__(self) -> str:
         warned = [f"  warning {text}" for text in self.warnings]
@@ -99,7 +99,7 @@ class Report:
     def to_json(self) -> str:
         """The report as one JSON object."""
         outcomes = [asdict(outcome) for outcome in self.outcomes]
-        facts = {"member": self.member, "ok": self.ok, "warnings": self.warnings, "outcomes": outcomes}
+        facts = {"component": self.component, "ok": self.ok, "warnings": self.warnings, "outcomes": outcomes}
         return json.dumps(facts)
 
 
