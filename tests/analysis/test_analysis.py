@@ -267,7 +267,7 @@ def test_symbol_is_an_input():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"x": [1.0]}, r"fixed_points: x is float64\(1,\); expected float64\(2,\)"),
+        ({"x": [1.0]}, r"fixed_points: x has the shape \(1,\); expected \(2,\)"),
         ({"x": 2}, "x is token 2; expected one from 0 to 1"),
         ({"starts": 0}, "starts is 0; expected an integer from 1 to"),
         ({"starts": {"h": [[0.0]]}}, r"starts has the states \['h'\]; expected \['l0.h'\]"),

@@ -106,9 +106,17 @@ def test_state_is_saved_and_restored(tmp_path):
     [
         ((), {}, "bind was given nothing"),
         ((3,), {}, "bind was given 3; expected a layer, a model, or a pair of arrays"),
-        (((np.zeros(2), np.zeros(3)),), {}, "of one shape and dtype"),
+        (
+            ((np.zeros(2), np.zeros(3)),),
+            {},
+            r"given \(an array float64\(2,\), an array float64\(3,\)\); .* of one shape and dtype",
+        ),
         (((np.zeros(2), np.zeros(2, np.float32)),), {}, "of one shape and dtype"),
-        (((np.zeros(2), np.zeros(2)), (np.zeros(1, "f4"), np.zeros(1, "f4"))), {}, "dtypes float64, float32"),
+        (
+            ((np.zeros(2), np.zeros(2)), (np.zeros(1, "f4"), np.zeros(1, "f4"))),
+            {},
+            "argument 2 of bind is float32, and argument 1 is float64; .* dtype=rnn.dtype",
+        ),
         (((np.zeros(2, int), np.zeros(2, int)),), {}, "expected a flat vector, float32 or float64"),
         (((np.zeros(2), np.zeros(2)),), {"clip_norm": 0}, "clip_norm is 0; expected a positive number"),
         (((np.zeros(2), np.zeros(2)),), {"clip_norm": "1"}, "clip_norm is '1'; expected a finite number"),

@@ -48,7 +48,7 @@ def test_no_short_names_of_several_layers(options):
     assert "Wx" not in rnn.params
     with pytest.raises(UnknownNameError, match="unknown state 'h'"):
         state["h"]
-    with pytest.raises(UsageError, match=r"the state is \['c', 'h'\]"):
+    with pytest.raises(UsageError, match=r"unknown state 'h', 'c'; missing state 'l0\.h', 'l0\.c'"):
         rnn(X, {"h": 0, "c": 0})
 
 
@@ -113,3 +113,14 @@ def test_models_take_and_return_the_same_forms():
     continued = model.loss_and_grad(tokens, tokens, state=(state["h"], state["c"]))[0]
     assert continued == model.loss(tokens, tokens, state=state)[0] != loss
     assert model.logits(tokens)[1]["c"].shape == (B, H)
+
+
+def test_text_of_states_has_names_and_shapes():
+    _, state = zoo.Recurrent("lstm", I, H)(X)
+    assert repr(state) == f"{{l0.h: ({B}, {H}), l0.c: ({B}, {H})}}"
+
+
+def test_short_names_in_the_order_of_declaration():
+    words = "unknown state 'hh'; missing state 'h'; the names are h, c"
+    with pytest.raises(UsageError, match=words):
+        zoo.Recurrent("lstm", I, H)(X, {"hh": 0, "c": 0})

@@ -205,7 +205,7 @@ def test_wrong_states():
     model, inputs, targets, _ = trial()
     with pytest.raises(UsageError, match=r"language model: state 'l0.h' is 0; expected"):
         model.loss(inputs, targets, state={"h": 0})
-    with pytest.raises(UsageError, match=r"state 'l0.h' is float64\(3, 5\); expected float64\(3, 4\)"):
+    with pytest.raises(UsageError, match=r"state 'l0.h' has the shape \(3, 5\); expected \(3, 4\)"):
         model.logits(inputs, {"l0.h": np.zeros((3, 5))})
 
 

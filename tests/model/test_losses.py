@@ -350,6 +350,8 @@ def test_invalid_options_raise(name, options, words):
 
 
 def test_unknown_losses_raise():
+    with pytest.raises(UnknownNameError, match=r"'MSE' is called 'squared_error'"):
+        zoo.get_loss("MSE")
     with pytest.raises(UnknownNameError, match=r"loss is 'hubert'; expected one of .*Did you mean 'huber'"):
         zoo.get_loss("hubert")
     with pytest.raises(UsageError, match=r"loss is 3; expected the name of a loss or a zoo\.Loss"):

@@ -384,7 +384,7 @@ def test_invalid_sizes(settings, words):
             "cross_entropy",
             np.zeros((T, B), int),
             np.ones(T),
-            r"weights is float64\(6,\); expected float64\(6, 3\)",
+            r"weights has the shape \(6,\); expected \(6, 3\)",
         ),
         (
             "cross_entropy",
@@ -408,7 +408,7 @@ def test_invalid_inputs():
         UsageError, match=r"sequence model: inputs are float64\(6, 3, 1\); expected floats \(T, B, 2\)"
     ):
         model.loss(x[..., :1], targets)
-    with pytest.raises(UsageError, match="sequence model: the state is"):
+    with pytest.raises(UsageError, match="sequence model: unknown state 'c'; missing state 'h'"):
         model.outputs(x, state={"c": np.zeros((B, H))})
 
 
@@ -450,3 +450,14 @@ def test_language_model_uses_weights():
     ones = model.loss_and_grad(inputs, targets)[0], model.grad.copy()
     assert model.loss_and_grad(inputs, targets, weights=np.ones((8, B)))[0] == ones[0]
     np.testing.assert_array_equal(model.grad, ones[1])
+
+
+def test_one_step_at_a_time_equals_the_whole_sequence():
+    model = SequenceModel("lstm", 3, 5, 8)
+    x = np.random.default_rng(0).normal(size=(7, 2, 3)).astype(np.float32)
+    whole, final = model.outputs(x)
+    state = None
+    for t in range(len(x)):
+        outputs, state = model.outputs(x[t : t + 1], state=state)
+        np.testing.assert_array_equal(outputs[0], whole[t])
+    np.testing.assert_array_equal(state["h"], final["h"])

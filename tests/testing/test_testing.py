@@ -348,6 +348,14 @@ def test_local_cell_needs_no_card(module, monkeypatch):
     declarations.check_well_formed(carded(module)())
 
 
+def test_gate_that_step_does_not_have():
+    body = {**vars(carded("mine")), "gates": zoo.Gates(forget_gate="zz"), "__module__": "mine"}
+    with pytest.raises(
+        AssertionError, match="gates declares forget_gate as 'zz', but step has no 'zz'; it has h"
+    ):
+        declarations.check_well_formed(type("Misspelt", (zoo.Cell,), body)())
+
+
 def test_help_law_applies_to_published_cells_only(monkeypatch):
     bare = type("Bare", (zoo.Cell,), {**vars(carded("mine")), "__doc__": "One matrix.", "__module__": "mine"})
     checks = [CHECKS["check_well_formed"], CHECKS["check_help"], CHECKS["check_parameter_count"]]

@@ -79,7 +79,7 @@ def test_models_give_what_their_layers_give():
         assert (text.logits(tokens, dt=dt)[0] != text.logits(tokens)[0]).any()
         with pytest.raises(UsageError, match=r"given the input 'dtt'; .*Did you mean 'dt'\?"):
             model.outputs(x, dtt=dt)
-        with pytest.raises(UsageError, match=r"input 'dt' is float64\(5,\); expected float64\(5, 3\)"):
+        with pytest.raises(UsageError, match=r"input 'dt' has the shape \(5,\); expected \(5, 3\)"):
             model.loss(x, targets, dt=dt[:, 0])
 
 

@@ -43,6 +43,40 @@ def by_hand(one, steps, batch, seed=0, **given):
     return one
 
 
+def changed(array, index, value):
+    array = array.copy()
+    array[index] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "options", "words"),
+    [
+        (changed(X, (2, 1, 0), np.nan), Y, {}, r"inputs are nan at \[2, 1, 0\]; expected finite numbers"),
+        (X, changed(Y, (1, 3, 2), np.inf), {}, r"targets are inf at \[1, 3, 2\]"),
+        (X, changed(Y[-1], (3, 2), np.nan), {}, r"targets are nan at \[3, 2\]"),
+        (changed(X, (2, 1, 0), np.nan), Y, {"lengths": np.full(N, 3)}, r"inputs are nan at \[2, 1, 0\]"),
+    ],
+)
+def test_numbers_that_are_not_finite(x, y, options, words):
+    one = model(loss="squared_error")
+    with pytest.raises(UsageError, match=f"sequence model: {words}"):
+        one.fit(x, y, steps=1, **options)
+    with pytest.raises(UsageError, match=f"sequence model: {words}"):
+        one.evaluate(x, y, **options)
+
+
+def test_numbers_in_the_padding_need_not_be_finite():
+    lengths, without = np.full(N, T), np.ones((T, N))
+    lengths[1], without[:, 1] = 2, 0
+    bad_x, bad_y = changed(X, (2, 1, 0), np.nan), changed(Y, (2, 1, 0), np.nan)
+    for options in ({"lengths": lengths}, {"weights": without}):
+        one, other = model(loss="squared_error"), model(loss="squared_error")
+        one.fit(bad_x, bad_y, steps=3, **options)
+        other.fit(X, Y, steps=3, **options)
+        assert (one.theta == other.theta).all()
+
+
 @pytest.mark.parametrize(
     "given",
     [

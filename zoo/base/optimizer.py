@@ -94,8 +94,12 @@ class Optimizer(Component, abstract=True):
 
         Args:
             *targets: Layers, models or other objects with ``theta`` and ``grad``, or pairs of arrays
-                ``(theta, grad)``.
+                ``(theta, grad)``. Write gradients in place, ``grad[:] = ...``: after ``grad = ...`` the
+                optimizer still reads the old array.
             clip_norm: Largest norm of the gradient; None for no limit.
+
+        Returns:
+            A :class:`zoo.base.BoundOptimizer`.
 
         Raises:
             UsageError: if there is no target, a target has no such arrays, or an argument is invalid.
@@ -203,7 +207,8 @@ class BoundOptimizer:
     Args:
         optimizer: The optimizer.
         *targets: Layers, models or other objects with ``theta`` and ``grad``, or pairs of arrays
-            ``(theta, grad)`` of any shape. Parameters are updated in place.
+            ``(theta, grad)`` of any shape. Parameters are updated in place. Write gradients in place too,
+            ``dw[:] = ...``: after ``dw = ...`` the optimizer still reads the old array.
         clip_norm: Largest norm of the gradient of all targets; a longer gradient is scaled to it. None for no
             limit. R. Pascanu et al. 2013, https://arxiv.org/abs/1211.5063.
 
@@ -314,14 +319,20 @@ class BoundOptimizer:
                 pair = getattr(target, "theta", None), getattr(target, "grad", None)
             is_pair = len(pair) == 2 and all(hasattr(each, "flags") for each in pair)
             if not is_pair or pair[0].shape != pair[1].shape or pair[0].dtype != pair[1].dtype:
+                is_tuple = isinstance(target, tuple)
+                given = f"({', '.join(map(short_repr, pair))})" if is_tuple else short_repr(target)
                 raise UsageError(
-                    f"{who}: bind was given {short_repr(target)}; expected a layer, a model, or a pair of "
-                    f"arrays (theta, grad) of one shape and dtype."
+                    f"{who}: bind was given {given}; expected a layer, a model, or a pair of arrays "
+                    f"(theta, grad) of one shape and dtype."
                 )
             arrays.append(pair)
-        if len({theta.dtype for theta, _ in arrays}) > 1:
-            dtypes = ", ".join(str(theta.dtype) for theta, _ in arrays)
-            raise UsageError(f"{who}: bind was given parameters of the dtypes {dtypes}; expected one dtype.")
+        first = arrays[0][0].dtype
+        for number, (theta, _) in enumerate(arrays, 1):
+            if theta.dtype != first:
+                raise UsageError(
+                    f"{who}: argument {number} of bind is {theta.dtype}, and argument 1 is {first}; expected "
+                    f"one dtype. Make arrays with dtype=rnn.dtype, or the layer with dtype='float64'."
+                )
         return arrays
 
 

@@ -241,6 +241,8 @@ class Recurrent(FlatParameters):
         stack, who = self.stack, f"{self.stack.label()}: step"
         if stack.bidirectional:
             raise UsageError(f"{who}: a layer that reads backwards needs the whole sequence; call forward.")
+        if "trace" in inputs and "trace" not in stack.inputs:
+            raise UsageError(f"{who} records no traces; call forward(x, trace=...).")
         x = as_inputs(as_array(x, who)[np.newaxis], stack.input_size, self.dtype, who)
         batch = x.shape[1]
         given = {name: as_array(value, who)[np.newaxis] for name, value in inputs.items()}

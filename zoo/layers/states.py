@@ -36,6 +36,11 @@ def full_name(name: object, names: Collection[str]) -> str | None:
     return full
 
 
+def shapes_by_name(arrays: Mapping[str, Array]) -> str:
+    """Text of the names and shapes, ``{l0.h: (2, 5)}``."""
+    return "{" + ", ".join(f"{name}: {array.shape}" for name, array in arrays.items()) + "}"
+
+
 class States(dict[str, Array]):
     """States by name: ``state["l0.h"]``, or ``state["h"]`` if there is one layer with one direction."""
 
@@ -47,6 +52,9 @@ class States(dict[str, Array]):
 
     def __contains__(self, name: object) -> bool:
         return full_name(name, self.keys()) is not None
+
+    def __repr__(self) -> str:
+        return shapes_by_name(self)
 
     def get(self, name: str, default: Any = None) -> Any:
         """The state, or the default if there is no such name."""
@@ -70,10 +78,16 @@ def states_by_name(state: GivenState, shapes: Shapes, batch: int, who: str) -> d
     if isinstance(state, Mapping):
         named = {full_name(name, shapes.keys()) or str(name): value for name, value in state.items()}
         if named.keys() != shapes.keys() or len(named) != len(state):
-            raise UsageError(
-                f"{who}: the state is {sorted(map(str, state))}; expected a mapping with the names "
-                f"{sorted(shapes)}."
-            )
+            short = {name: name.rpartition(".")[2] for name in shapes}
+            if any(full_name(each, shapes) != name for name, each in short.items()):
+                short = {name: name for name in shapes}
+            unknown = [repr(name) for name in named if name not in shapes]
+            missing = [repr(short[name]) for name in shapes if name not in named]
+            problems = [f"unknown state {', '.join(unknown)}"] if unknown else []
+            problems += [f"missing state {', '.join(missing)}"] if missing else []
+            if len(named) != len(state):
+                problems.append(f"{', '.join(map(repr, state))} name one state twice")
+            raise UsageError(f"{who}: {'; '.join(problems)}; the names are {', '.join(short.values())}.")
         return named
     owners: dict[str, list[str]] = {}
     for full in shapes:
@@ -82,13 +96,13 @@ def states_by_name(state: GivenState, shapes: Shapes, batch: int, who: str) -> d
     if any(len(names) != copies for names in owners.values()):
         raise UsageError(
             f"{who}: the state is a {type(state).__name__}, but the layers have different states; expected a "
-            f"mapping with the names {sorted(shapes)}."
+            f"mapping with the names {list(shapes)}."
         )
     arrays = state if isinstance(state, tuple) else (state,)
     if len(arrays) != len(owners):
         raise UsageError(
             f"{who}: the state is {len(arrays)} array{'s' * (len(arrays) != 1)}; expected a tuple "
-            f"({', '.join(owners)}), or a mapping with the names {sorted(shapes)}."
+            f"({', '.join(owners)}), or a mapping with the names {list(shapes)}."
         )
     return {
         full: part
@@ -107,6 +121,6 @@ def _split(
     stacked = (len(names), *own[0])
     if array.shape != stacked or len(set(own)) > 1:
         expected = f"{own[0]} or {stacked}" if len(names) == 1 else f"{stacked}"
-        advice = "" if len(set(own)) == 1 else f", or a mapping with the names {sorted(shapes)}"
+        advice = "" if len(set(own)) == 1 else f", or a mapping with the names {list(shapes)}"
         raise UsageError(f"{who}: state {name!r} is {dtype_and_shape(array)}; expected {expected}{advice}.")
     return list(zip(names, array, strict=True))

@@ -28,7 +28,7 @@ from zoo.layers.batch_slices import reverse_time
 from zoo.layers.direction import Direction, DirectionTape
 from zoo.layers.replay import StepReplay, Values
 from zoo.layers.sharding import Rows
-from zoo.layers.states import full_name
+from zoo.layers.states import full_name, shapes_by_name
 from zoo.layers.validation import mask_padding
 
 TraceRequest = bool | str | Iterable[str] | None
@@ -69,7 +69,7 @@ class Traces(Mapping[str, Array]):
         return len(self._arrays)
 
     def __repr__(self) -> str:
-        return "{" + ", ".join(f"{name}: {value.shape}" for name, value in self._arrays.items()) + "}"
+        return shapes_by_name(self._arrays)
 
 
 def value_traces(arrays: Mapping[str, Array]) -> Traces:

@@ -231,6 +231,8 @@ def as_floats(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], who: str
         UsageError: if they have another shape or are not real numbers.
     """
     array = as_array(value, who)
+    if array.ndim and array.dtype.kind in "fiu" and array.shape != shape:  # any dtype is converted
+        raise UsageError(f"{who} has the shape {array.shape}; expected {shape}.")
     if array.dtype.kind not in "fiu" or array.shape != shape:
         raise UsageError(f"{who} is {dtype_and_shape(array)}; expected {dtype}{shape}.")
     return _kernel_ready(array, dtype)

@@ -194,6 +194,19 @@ def get_loss(name: str, /, *, class_weights: Sequence[float] | None = None, **op
     return find_loss(name).with_options(class_weights=class_weights, **options)
 
 
+LOSS_SYNONYMS = {
+    "mse": "squared_error",
+    "l2": "squared_error",
+    "mae": "absolute_error",
+    "l1": "absolute_error",
+    "bce": "binary",
+    "ce": "cross_entropy",
+    "smooth_l1": "huber",
+    "pinball": "quantile",
+}
+"""Names of losses in other libraries, for the error message."""
+
+
 def find_loss(loss: Any) -> Loss:
     """Convert the name of a loss to the loss; an unknown name loads the plugins first.
 
@@ -209,9 +222,9 @@ def find_loss(loss: Any) -> Loss:
         plugins()
     table = loss_table()
     if loss not in table:
-        raise UnknownNameError(
-            f"loss is {short_repr(loss)}; expected one of {', '.join(table)}.{did_you_mean(loss, table)}"
-        )
+        known_as = LOSS_SYNONYMS.get(loss.lower())
+        advice = f" {loss!r} is called {known_as!r}." if known_as else did_you_mean(loss, table)
+        raise UnknownNameError(f"loss is {short_repr(loss)}; expected one of {', '.join(table)}.{advice}")
     return table[loss]
 
 

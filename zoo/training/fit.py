@@ -18,7 +18,7 @@ from zoo.data import BpttBatches, Corpus, Split, fit_batch_shape
 from zoo.data.corpus import TextLevel
 from zoo.distributed.collectives import SINGLE_PROCESS
 from zoo.errors import UsageError
-from zoo.layers.validation import as_aux_inputs, as_lengths
+from zoo.layers.validation import as_aux_inputs, as_lengths, mask_padding
 from zoo.model import LanguageModel, SequenceModel
 from zoo.model.batch_loss import as_targets
 from zoo.registry.api import resolve
@@ -163,10 +163,33 @@ def as_sequences(
     y, checked = as_targets(targets, weights, model.criterion, *sizes, who, steps)
     named = {} if aux is None else as_mapping(aux, f"{who}: aux")
     declared = model.stack.inputs, model.stack.input_shapes
+    _check_finite(x, y, np.ndim(targets), checked, steps, who)
     data = Sequences(x, y, checked, steps, as_aux_inputs(named, *declared, x.shape[:2], model.dtype, who))
     if checked is None or checked.any(axis=0).all():
         return data
     return data.select(np.flatnonzero(checked.any(axis=0)))  # a batch needs a weight above zero
+
+
+def _check_finite(
+    x: Array, y: Array, target_axes: int, weights: Array | None, lengths: Array | None, who: str
+) -> None:
+    """Check that no number that training reads is NaN or infinite; targets of weight zero are zeros here."""
+    in_inputs = ~np.isfinite(x)
+    if lengths is not None:
+        in_inputs = mask_padding(in_inputs, lengths)
+    if weights is not None:
+        in_inputs[:, ~weights.any(axis=0)] = False
+    for name, array, wrong, axes in (
+        ("inputs", x, in_inputs, x.ndim),
+        ("targets", y, ~np.isfinite(y), target_axes),
+    ):
+        if wrong.any():
+            index = np.unravel_index(int(wrong.argmax()), wrong.shape)
+            position = [int(each) for each in index][-axes:]
+            raise UsageError(
+                f"{who}: {name} are {array[index]} at {position}; expected finite numbers. Replace them, or "
+                f"exclude them with lengths or weights."
+            )
 
 
 def _validation_sequences(model: SequenceModel, data: Any) -> Sequences:

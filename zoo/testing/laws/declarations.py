@@ -12,7 +12,9 @@ from zoo.base import Card, Cell
 from zoo.base.card import TEMPLATE
 from zoo.base.declarations import ArrayDeclaration
 from zoo.base.size_expr import SizeExpr
+from zoo.errors import DefinitionError
 from zoo.layers import Recurrent
+from zoo.layers.tracing import cell_gates
 from zoo.registry import plugins
 from zoo.testing.assertions import assert_same, fail
 from zoo.testing.trials import suitable_sizes
@@ -21,13 +23,18 @@ CONSTANT_INITIALIZERS = ("zeros", "ones")
 
 
 def check_well_formed(cell: Cell) -> None:
-    """Card, docstring and sizes are complete."""
+    """Card, docstring, sizes and gates are complete."""
     _check_card(cell)
     if not re.search(r"\w", cell.summary()):
         fail(
             cell, "first line of the docstring", repr(cell.summary()), "a line", "Say in it what the cell is."
         )
     suitable_sizes(cell)
+    if cell.gates.sources():
+        try:
+            cell_gates(cell)
+        except DefinitionError as error:
+            raise AssertionError(str(error)) from None
 
 
 def check_help(cell: Cell) -> None:
