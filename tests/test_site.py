@@ -116,10 +116,8 @@ def test_every_name_has_entry_of_its_kind(tmp_path: Path) -> None:
     ]  # fmt: skip
     module = contents.reference_page("zoo.testing", [])
     assert ".. automodule:: zoo.testing\n" in module
-    assert (
-        ".. data:: zoo.testing.CELL_CHECKS\n\n   - ``check_well_formed``: Card, docstring and sizes are"
-        in module
-    )
+    entry = "   - ``check_well_formed``: Card, docstring, sizes and gates are complete."
+    assert f".. data:: zoo.testing.CELL_CHECKS\n\n{entry}" in module
 
 
 def test_unknown_name_has_no_entry() -> None:

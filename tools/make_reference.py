@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import NamedTuple
 
 import click
@@ -95,8 +96,9 @@ def public_names(module: str) -> list[str]:
 # ---- signatures ------------------------------------------------------------------------------------------
 
 
-def _parameters(arguments: ast.arguments, *, bound: bool) -> list[str]:
+def _parameters(node: ast.FunctionDef, module: str, *, bound: bool) -> list[str]:
     """Return the parameters as source, without the annotation ``Any``."""
+    arguments = node.args
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
     texts = [_parameter(arg, default) for arg, default in zip(positional, defaults, strict=True)]
@@ -111,7 +113,27 @@ def _parameters(arguments: ast.arguments, *, bound: bool) -> list[str]:
         _parameter(arg, default)
         for arg, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     ]
+    if options := _options(node, module):
+        return texts + options
     return texts + ([f"**{_parameter(arguments.kwarg, None)}"] if arguments.kwarg else [])
+
+
+def _options(node: ast.FunctionDef, module: str) -> list[str]:
+    """Return the parameters that the decorator ``with_options(owner, Options, DEFAULTS)`` lists."""
+    for decorator in node.decorator_list:
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "with_options":
+            names = [ast.unparse(each) for each in decorator.args[1:]]
+            modules = [find_definition(f"{module}.{name}").module for name in names]
+            options, defaults = map(resolve_name, map("{}:{}".format, modules, names))
+            annotations = {
+                name: ast.parse(annotation.__forward_arg__, mode="eval").body
+                for name, annotation in options.__annotations__.items()
+            }
+            return [
+                _parameter(ast.arg(name, annotation), ast.Constant(defaults[name]))
+                for name, annotation in annotations.items()
+            ]
+    return []
 
 
 def _parameter(argument: ast.arg, default: ast.expr | None) -> str:
@@ -132,7 +154,7 @@ def _class_parameters(source: Source) -> list[str]:
     for owner in _with_bases(source):
         methods = {node.name: node for node in owner.body if isinstance(node, ast.FunctionDef)}
         if "__init__" in methods:
-            return _parameters(methods["__init__"].args, bound=True)
+            return _parameters(methods["__init__"], source.module, bound=True)
         decorators = "".join(ast.unparse(each) for each in owner.decorator_list)
         if "dataclass" in decorators or "NamedTuple" in map(ast.unparse, owner.bases):
             fields = [node for node in owner.body if isinstance(node, ast.AnnAssign)]
@@ -157,23 +179,6 @@ def _help_texts(node: ast.ClassDef) -> Iterator[str]:
             texts = [each.value for each in field.value.args[1:] if isinstance(each, ast.Constant)]
             if texts and isinstance(texts[-1], str):
                 yield f"- `{ast.unparse(field.target)}`: {_to_markdown(' '.join(texts[-1].split()))}"
-
-
-def _option_names(source: Source, method: str) -> list[str]:
-    """Return the names that ``**options: Unpack[...]`` of a method stands for."""
-    assert isinstance(source.node, ast.ClassDef | ast.FunctionDef)
-    nodes = [source.node] if isinstance(source.node, ast.FunctionDef) else source.node.body
-    for node in nodes:
-        if isinstance(node, ast.FunctionDef) and node.name == method and node.args.kwarg:
-            annotation = ast.unparse(node.args.kwarg.annotation) if node.args.kwarg.annotation else ""
-            if match := re.fullmatch(r"Unpack\[(\w+)\]", annotation):
-                options = find_definition(f"{source.module}.{match[1]}")
-                owners = [owner.body for owner in _with_bases(options)]
-                fields = [
-                    each for body in reversed(owners) for each in body if isinstance(each, ast.AnnAssign)
-                ]
-                return [ast.unparse(each.target) for each in fields]
-    return []
 
 
 def _with_bases(source: Source) -> Iterator[ast.ClassDef]:
@@ -216,13 +221,11 @@ def _entry(path: str) -> Iterator[str]:
     yield f"## {path}"
     yield ""
     if isinstance(node, ast.FunctionDef):
-        yield from _block(_call(path, _parameters(node.args, bound=False), _returned(node)))
+        yield from _block(_call(path, _parameters(node, source.module, bound=False), _returned(node)))
         yield from (_first_paragraph(node), "")
     elif isinstance(node, ast.ClassDef):
         yield from _block(_call(path, _class_parameters(source)))
         yield from (_first_paragraph(node), "")
-        if options := _option_names(source, "__init__"):
-            yield from (f"`**options`: {', '.join(f'`{each}`' for each in options)}.", "")
         if lines := [*_help_texts(node), *_members(source)]:
             yield from (*lines, "")
     else:
@@ -249,7 +252,8 @@ def _members(source: Source) -> Iterator[str]:
                 text = node.name
             else:
                 is_bound = "staticmethod" not in decorators
-                text = f"{node.name}({', '.join(_parameters(node.args, bound=is_bound))}){_returned(node)}"
+                parameters = ", ".join(_parameters(node, source.module, bound=is_bound))
+                text = f"{node.name}({parameters}){_returned(node)}"
             yield f"- `{text}`: {_first_paragraph(node)}"
 
 

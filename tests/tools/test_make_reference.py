@@ -28,13 +28,15 @@ def test_help_of_every_command_is_up_to_date():
     assert page == make_reference.command_page(page), REMEDY
 
 
-@pytest.mark.parametrize("name", ["zoo.train", "zoo.Recurrent", "zoo.split", "zoo.Run", "zoo.LanguageModel"])
+@pytest.mark.parametrize(
+    "name", ["zoo.train", "zoo.Recurrent", "zoo.split", "zoo.Run", "zoo.LanguageModel", "zoo.SequenceModel"]
+)
 def test_parameters_are_those_that_python_sees(name):
     source = make_reference.find_definition(name)
     if isinstance(source.node, make_reference.ast.ClassDef):
         texts = make_reference._class_parameters(source)
     else:
-        texts = make_reference._parameters(source.node.args, bound=False)
+        texts = make_reference._parameters(source.node, source.module, bound=False)
     names = [text.lstrip("*").partition(":")[0].partition("=")[0] for text in texts if text not in ("*", "/")]
     assert names == list(inspect.signature(resolve_name(name)).parameters)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from zoo.arguments import as_mapping
 from zoo.errors import UsageError
-from zoo.layers.config import CellLike, StackOptions
+from zoo.layers.config import STACK_DEFAULTS, CellLike, StackOptions, with_options
 from zoo.layers.functional import Tape
 from zoo.layers.parameters import Shapes
 from zoo.layers.recurrent import Recurrent
@@ -29,6 +29,7 @@ OWNER = "zoo.jax.recurrent"
 MAX_TAPES = 8
 
 
+@with_options(OWNER, StackOptions, STACK_DEFAULTS)
 def recurrent(
     cell: CellLike | Sequence[CellLike],
     input_size: int,

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 
 from zoo.arguments import as_bool
 from zoo.base import Cell
+from zoo.base.names import did_you_mean
 from zoo.layers.time_chunks import Recompute, check_recompute
 from zoo.layers.validation import as_cells, as_dropout, as_dtype, as_size, cells_label
 from zoo.registry import resolve_cell
 
 CellLike: TypeAlias = str | type[Cell] | Cell
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class LayerOptions(TypedDict, total=False):
@@ -167,6 +171,53 @@ class StackConfig:
         return ", ".join(
             [self.describe_cells(), *(f"{k}={v!r}" for k, v in (sizes | self._switched_on()).items())]
         )
+
+
+STACK_DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(StackConfig).parameters.items()
+    if name in StackOptions.__annotations__
+}
+"""Defaults of :class:`StackOptions`."""
+
+
+def with_options(owner: str, options: type, defaults: Mapping[str, Any]) -> Callable[[Function], Function]:
+    """Decorate a function with ``**options: Unpack[Options]``: list the options in its signature.
+
+    An unknown keyword argument raises TypeError with the name of the function and the nearest argument.
+
+    Args:
+        owner: Name of the function in the message.
+        options: The ``TypedDict`` of the options.
+        defaults: Default of each option.
+    """
+
+    def decorate(function: Function) -> Function:
+        own = inspect.signature(function)
+        *parameters, _ = own.parameters.values()  # the last is **options
+        for name, annotation in options.__annotations__.items():
+            text = getattr(annotation, "__forward_arg__", annotation)
+            parameters.append(
+                inspect.Parameter(
+                    name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=text
+                )
+            )
+        signature = own.replace(parameters=parameters)
+        names = [name for name in signature.parameters if name != "self"]
+
+        @functools.wraps(function)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            for name in kwargs:
+                if name not in names:
+                    advice = did_you_mean(name, names) or f" Its arguments are {', '.join(names)}."
+                    raise TypeError(f"{owner} got the unknown argument {name!r}.{advice}")
+            return function(*args, **kwargs)
+
+        vars(checked)["__signature__"] = signature
+        checked.__doc__ = function.__doc__ or "For the arguments, see the class."
+        return checked  # type: ignore[return-value]
+
+    return decorate
 
 
 _SWITCHES = ("bidirectional", "dropout", "residual", "learned_state")

@@ -12,7 +12,7 @@ from zoo.arguments import as_bool, check_seed, dtype_and_shape
 from zoo.arrays import as_array
 from zoo.base import Cell
 from zoo.errors import UsageError
-from zoo.layers.config import CellLike, StackConfig, StackOptions
+from zoo.layers.config import STACK_DEFAULTS, CellLike, StackConfig, StackOptions, with_options
 from zoo.layers.functional import FunctionalStack, Tape
 from zoo.layers.parameters import FlatParameters
 from zoo.layers.sharding import check_threads
@@ -80,6 +80,7 @@ class Recurrent(FlatParameters):
 
     kind: ClassVar[str] = "recurrent layer"
 
+    @with_options("zoo.Recurrent", StackOptions, STACK_DEFAULTS)
     def __init__(
         self,
         cell: CellLike | Sequence[CellLike],

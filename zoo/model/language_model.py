@@ -19,10 +19,10 @@ from zoo.data import Decoder, Vocabulary
 from zoo.data.vocabulary import OnUnknown
 from zoo.errors import UsageError
 from zoo.kernels.random import uniform
-from zoo.layers.config import CellLike, StackConfig, StackOptions
+from zoo.layers.config import STACK_DEFAULTS, CellLike, StackConfig, StackOptions, with_options
 from zoo.layers.states import GivenState
 from zoo.layers.validation import as_tokens
-from zoo.model.model import DEFAULT_LOSS, FitOptions, Model, ModelOptions, fit_functions
+from zoo.model.model import DEFAULT_LOSS, FIT_DEFAULTS, FitOptions, Model, ModelOptions, fit_functions
 from zoo.model.sampling import Tokens, as_chain, sampled_chunks
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class LanguageModel(Model):
 
     kind: ClassVar[str] = "language model"
 
+    @with_options("zoo.LanguageModel", StackOptions, STACK_DEFAULTS)
     def __init__(
         self,
         vocab: Sequence[str] | Sequence[int] | Vocabulary,
@@ -167,6 +168,7 @@ class LanguageModel(Model):
         chunks = _generate_tokens(self, prompt, length, sampler, seed, on_unknown)
         return self.vocab.decode(np.concatenate(list(chunks)))
 
+    @with_options("zoo.LanguageModel.fit", FitOptions, FIT_DEFAULTS)
     def fit(
         self,
         text: TextLike,
@@ -198,7 +200,9 @@ class LanguageModel(Model):
         """
         tokens = encode_text(self, text, "error")
         valid = None if validation_data is None else encode_text(self, validation_data, "error")
-        history: list[dict[str, Any]] = fit_functions().fit_text(self, tokens, valid, seq, **options)
+        history: list[dict[str, Any]] = fit_functions().fit_text(
+            self, tokens, valid, seq, **{**FIT_DEFAULTS, **options}
+        )
         return history
 
     def evaluate(self, text: TextLike, *, seq: int = 64, batch_size: int = 32) -> dict[str, float]:

@@ -74,6 +74,19 @@ class FitOptions(TypedDict, total=False):
     progress: bool
 
 
+FIT_DEFAULTS: FitOptions = {
+    "epochs": 10,
+    "steps": None,
+    "batch_size": 32,
+    "optimizer": "adam",
+    "lr": None,
+    "clip": 1.0,
+    "patience": None,
+    "seed": 0,
+    "progress": False,
+}
+
+
 class Model(FlatParameters):
     """Recurrent layers and a readout, ``o = y Why + by``; the base class of the other models.
 

@@ -12,9 +12,9 @@ from zoo.arguments import as_integer, short_repr
 from zoo.array_types import Array
 from zoo.base.loss import Loss
 from zoo.errors import UsageError
-from zoo.layers.config import CellLike, StackConfig, StackOptions
+from zoo.layers.config import STACK_DEFAULTS, CellLike, StackConfig, StackOptions, with_options
 from zoo.layers.states import GivenState
-from zoo.model.model import DEFAULT_LOSS, FitOptions, Model, ModelOptions, fit_functions
+from zoo.model.model import DEFAULT_LOSS, FIT_DEFAULTS, FitOptions, Model, ModelOptions, fit_functions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -66,6 +66,7 @@ class SequenceModel(Model):
 
     kind: ClassVar[str] = "sequence model"
 
+    @with_options("zoo.SequenceModel", StackOptions, STACK_DEFAULTS)
     def __init__(
         self,
         cell: CellLike | Sequence[CellLike],
@@ -126,6 +127,7 @@ class SequenceModel(Model):
         outputs, final = self.outputs(inputs, weights, state=state, noise=noise, lengths=lengths, **aux)
         return self.criterion.predictions(outputs), final
 
+    @with_options("zoo.SequenceModel.fit", FitOptions, FIT_DEFAULTS)
     def fit(
         self,
         inputs: ArrayLike,
@@ -166,7 +168,9 @@ class SequenceModel(Model):
             ZooError: if training diverges.
         """
         data = inputs, targets, weights, lengths, aux, validation_data
-        history: list[dict[str, Any]] = fit_functions().fit_sequences(self, *data, **options)
+        history: list[dict[str, Any]] = fit_functions().fit_sequences(
+            self, *data, **{**FIT_DEFAULTS, **options}
+        )
         return history
 
     def evaluate(

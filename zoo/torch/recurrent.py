@@ -11,7 +11,14 @@ from torch.nn.utils.rnn import PackedSequence
 from zoo.arguments import as_bool, as_integer
 from zoo.base import Cell
 from zoo.errors import UsageError
-from zoo.layers.config import CellLike, LayerOptions, StackConfig, resolve_cells
+from zoo.layers.config import (
+    STACK_DEFAULTS,
+    CellLike,
+    LayerOptions,
+    StackConfig,
+    resolve_cells,
+    with_options,
+)
 from zoo.registry import get_cell
 from zoo.torch.arguments import empty_outputs, pack_arguments, pack_like, unpack_outputs, unpack_sequence
 from zoo.torch.autograd import apply_recurrent
@@ -72,6 +79,7 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         UsageError: if an argument is invalid.
     """
 
+    @with_options(OWNER, LayerOptions, STACK_DEFAULTS)
     def __init__(
         self,
         cell: CellLike | Sequence[CellLike],

@@ -42,8 +42,8 @@ def fit_sequences(
     lengths: ArrayLike | None,
     aux: Mapping[str, ArrayLike] | None,
     validation_data: Any,
-    batch_size: int = 32,
-    seed: int = 0,
+    batch_size: int,
+    seed: int,
     **options: Any,
 ) -> list[Event]:
     """Train on sequences; see ``SequenceModel.fit``."""
@@ -58,8 +58,8 @@ def fit_text(
     model: LanguageModel,
     tokens: Array,
     validation_tokens: Array | None,
-    seq: int = 64,
-    batch_size: int = 32,
+    seq: int,
+    batch_size: int,
     **options: Any,
 ) -> list[Event]:
     """Train on the tokens of a text, ``(N,)``; see ``LanguageModel.fit``."""
@@ -80,14 +80,14 @@ def _fit(
     steps_per_epoch: int,
     has_validation: bool,
     *,
-    epochs: int = 10,
-    steps: int | None = None,
-    optimizer: str | Optimizer = "adam",
-    lr: float | None = None,
-    clip: float | None = 1.0,
-    patience: int | None = None,
-    seed: int = 0,
-    progress: bool = False,
+    epochs: int,
+    steps: int | None,
+    optimizer: str | Optimizer,
+    lr: float | None,
+    clip: float | None,
+    patience: int | None,
+    seed: int,
+    progress: bool,
 ) -> list[Event]:
     """Run the trainer, without a run directory, and return the events that have a loss."""
     if patience is not None and not has_validation:

@@ -1,0 +1,47 @@
+"""Keyword options: the signatures of layers and models list them, and an unknown one is named."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.layers import StackConfig
+from zoo.layers.config import StackOptions
+from zoo.model.model import FIT_DEFAULTS, FitOptions
+
+
+@pytest.mark.parametrize("function", [zoo.Recurrent, zoo.LanguageModel, zoo.SequenceModel])
+def test_signatures_list_the_options_of_a_stack(function):
+    parameters = inspect.signature(function).parameters
+    assert "options" not in parameters
+    for name in StackOptions.__annotations__:
+        assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
+        assert parameters[name].default == inspect.signature(StackConfig).parameters[name].default
+    assert function.__init__.__doc__ == "For the arguments, see the class."
+    assert str(parameters["dropout"]) == "dropout: 'float' = 0.0"
+
+
+@pytest.mark.parametrize("model", [zoo.LanguageModel, zoo.SequenceModel])
+def test_signatures_of_fit_list_its_options(model):
+    parameters = inspect.signature(model.fit).parameters
+    assert FIT_DEFAULTS.keys() == FitOptions.__annotations__.keys()
+    assert {name: parameters[name].default for name in FIT_DEFAULTS} == FIT_DEFAULTS
+
+
+def test_unknown_arguments():
+    with pytest.raises(
+        TypeError, match=r"^zoo\.Recurrent got the unknown argument 'layers'\. Did you mean 'num_layers'"
+    ):
+        zoo.Recurrent("lstm", 3, 8, layers=2)
+    with pytest.raises(
+        TypeError, match=r"'zzz'\. Its arguments are cell, input_size, .*, learned_state, dtype\.$"
+    ):
+        zoo.Recurrent("lstm", 3, 8, zzz=2)
+    model = zoo.SequenceModel("vanilla", 2, 3, 4)
+    with pytest.raises(TypeError, match=r"^zoo\.SequenceModel\.fit got .* 'epoch'\. Did you mean 'epochs'"):
+        model.fit(np.ones((2, 1, 2)), [0], epoch=1)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'hidden_size'"):
+        zoo.Recurrent("lstm", 3)
