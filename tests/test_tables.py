@@ -59,7 +59,7 @@ def test_latex():
         "% 100 %",
         r"\begin{tabular}{lr}",
         r"\toprule",
-        r"cell & acc\_1 \\",
+        r"cell & acc 1 \\",
         r"\midrule",
         r"a\&b & 0.9 $\pm$ 0.1 \\",
         r"50 \% & -- \\",

@@ -126,31 +126,36 @@ def page(results: list[Trained], data: str, steps: int, hidden: int) -> str:
     line = results[0].line
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     intro = (
-        f"Bare layers, {steps:,} steps: one layer of {hidden} units of each cell, without an embedding, a "
-        f"norm or a residual connection, after {steps:,} steps on `{data}` with the default settings of "
-        "`zoo train`. The table has the loss on the validation text, in nats and in bits per symbol. The "
-        f"line to beat is {line:.3f} nats, {bits(line):.3f} bits: the entropy of a symbol of that text "
-        "given the one before it, which no table of pairs can beat. A cell below the line learns. The "
-        "order of the rows follows from this protocol, with one learning rate for all cells and no block "
-        "around any, and ranks nothing. In the blocks of their papers, lru, gla, s5, retnet and "
-        "gated_delta_net come to 1.85 to 2.16 nats within 300 steps ([two layers, 30,000 "
-        "parameters](../results.md#what-one-change-does)). The built-in text depends on the version of "
-        f"Python; this one is that of {python}."
+        f"This table shows the validation loss of each cell after {steps:,} steps on `{data}`, in nats and "
+        f"in bits per symbol. Each model is a bare layer of {hidden} units, without an embedding, a norm or "
+        "a residual connection, trained with the default settings of `zoo train`. One row is the entropy of "
+        f"a symbol of the validation text given the previous symbol, {line:.3f} nats or {bits(line):.3f} "
+        "bits. No table of pairs of symbols has a lower loss, so a cell in the rows before it remembers more "
+        "than the previous symbol. Do not rank cells by this table: all used one learning rate and no block. "
+        "In the blocks of their papers, lru, gla, s5, retnet and gated_delta_net reach 1.85 to 2.16 nats "
+        "within 300 steps ([two layers, 30,000 parameters](../results.md#what-one-change-does)). The "
+        f"built-in text depends on the version of Python. These runs used Python {python}."
     )
     ranked = sorted(results, key=lambda each: (math.inf if each.nats is None else each.nats, each.cell))
-    rows = tuple(
-        (
-            f"[{each.cell}]({each.family}/{each.cell}.md)",
-            each.scope,
-            *("-" if each.nats is None else f"{value:.3f}" for value in (each.nats, bits(each.nats or 0.0))),
-            prose(each.verdict),
-            f"{each.steps:,}",
-        )
-        for each in ranked
+    lower, higher = ([each for each in ranked if each.is_below is wanted] for wanted in (True, False))
+    rows = (
+        *map(_row, lower),
+        ("*entropy given the previous symbol*", "", f"{line:.3f}", f"{bits(line):.3f}"),
+        *map(_row, higher),
     )
-    headings = ("cell", "scope", "nats", "bits", "verdict", "steps")
-    body = [*TextTable("", headings, rows, right=(2, 3, 5)).markdown(), ""]
+    body = [*TextTable("", ("cell", "scope", "nats", "bits"), rows, right=(2, 3)).markdown(), ""]
+    if higher:
+        reasons = tuple(
+            (each.cell, prose(each.trainability or "Its card gives no reason.")) for each in higher
+        )
+        body += ["Reasons for the cells with a loss above the entropy:", ""]
+        body += [*TextTable("", ("cell", "reason"), reasons).markdown(), ""]
     return "\n".join([MADE, "", "# What each cell learns in a short run", "", *wrapped(intro), "", *body])
+
+
+def _row(each: Trained) -> tuple[str, ...]:
+    losses = ("-", "-") if each.nats is None else (f"{each.nats:.3f}", f"{bits(each.nats):.3f}")
+    return f"[{each.cell}]({each.family}/{each.cell}.md)", each.scope, *losses
 
 
 def argument_parser() -> argparse.ArgumentParser:

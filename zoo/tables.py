@@ -108,10 +108,13 @@ class TextTable:
         return text.getvalue()
 
     def latex(self) -> str:
-        """The table in LaTeX with the package booktabs, with title and legend as comments."""
+        """The table in LaTeX with the package booktabs, with title and legend as comments.
+
+        Underscores of headings become spaces.
+        """
         headings, *rows = (
             f"{' & '.join(''.join(_LATEX.get(letter, letter) for letter in text) for text in texts)} \\\\"
-            for texts in (self.headings, *self.rows)
+            for texts in (tuple(text.replace("_", " ") for text in self.headings), *self.rows)
         )
         columns = "".join("r" if column in self.right else "l" for column in range(len(self.headings)))
         return "\n".join(

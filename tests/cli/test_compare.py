@@ -180,6 +180,20 @@ def test_markdown(comparison, tmp_path):
     assert page.read_text(encoding="utf-8") == "mine\n"
 
 
+def test_latex(comparison, tmp_path):
+    table = tmp_path / "table.tex"
+    for _ in range(2):
+        assert run("--out", comparison, "--latex", table, "--quiet").exit_code == 0
+    lines = table.read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("% made by: zoo compare --cells vanilla --tasks copying --seeds 1")
+    assert r"cell & scope & parameters & lr & accuracy & 95 \% & solved \\" in lines
+    table.write_text("mine\n", encoding="utf-8")
+    refused = run("--out", comparison, "--latex", table)
+    assert "table.tex was not written by --latex, and would be overwritten" in refused.stderr
+    assert table.read_text(encoding="utf-8") == "mine\n"
+    assert "create it first" in run("--out", comparison, "--latex", tmp_path / "no" / "table.tex").stderr
+
+
 def test_strict(tmp_path):
     args = [
         "--cells",

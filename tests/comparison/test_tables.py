@@ -108,6 +108,14 @@ def test_comparison_writes_every_form(form, beginning):
 
 def test_comparison_in_latex_has_a_table_per_task():
     assert in_form("latex").count(r"\begin{tabular}{ll") == 3
+    lines = in_form("latex").splitlines()
+    assert r"cell & scope & parameters & lr & squared error & 95 \% & solved \\" in lines
+    assert r"cell & scope & mean rank & 95 \% & copying & adding & solved \\" in lines
+    chosen = results().table("latex", columns=["H"]).splitlines()
+    assert r"cell & H & accuracy \\" in chosen
+    assert r"cell & copying & adding \\" in chosen
+    with pytest.raises(UsageError, match=r"Comparison\.table: a column is 'h'; expected one of 'cell'"):
+        results().table(columns=["h"])
     with pytest.raises(
         UsageError, match=r"Comparison\.table: form is 'pdf'; expected one of 'text', 'markdown'"
     ):

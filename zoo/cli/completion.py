@@ -100,6 +100,6 @@ COMPLETERS: dict[str, Completer] = {
     "--schedule": complete_schedules,
     "--sampler": complete_samplers,
     "--tracker": complete_trackers,
-    **dict.fromkeys(("--data", "--out", "--plugin", "--config", "--markdown"), complete_files),
+    **dict.fromkeys(("--data", "--out", "--plugin", "--config", "--markdown", "--latex"), complete_files),
 }
 """Completers of options that mean the same in every command."""

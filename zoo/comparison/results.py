@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo.arguments import as_choice, as_path, short_repr
-from zoo.comparison.tables import make_tables
+from zoo.comparison.tables import keep_columns, make_tables
 from zoo.errors import CheckpointError
 from zoo.storage import write_bytes, write_json
 from zoo.storage.record_schema import MAX_BYTES, check_record, check_records, is_bounded_float
@@ -361,17 +361,19 @@ class Comparison:
         value = self.metadata.get(name)
         return value if isinstance(value, dict) else {}
 
-    def table(self, form: str = "text") -> str:
+    def table(self, form: str = "text", columns: Sequence[str] | None = None) -> str:
         """The tables in a format.
 
         Args:
             form: ``"text"``, ``"markdown"``, ``"html"``, ``"csv"``, or ``"latex"`` with the package booktabs.
+            columns: Headings of the columns to keep, in addition to the cell and the scores. None for all,
+                or for ``"latex"`` scope, parameters, lr, 95 %, solved and mean rank.
 
         Raises:
-            UsageError: if the format is unknown.
+            UsageError: if the format or a heading is unknown.
         """
         write = _WRITERS[as_choice(form, "Comparison.table: form", tuple(_WRITERS))]
-        return "\n\n".join(write(table.as_text()) for table in make_tables(self))
+        return "\n\n".join(map(write, keep_columns(make_tables(self), columns, form)))
 
     def _repr_html_(self) -> str:
         return self.table("html")

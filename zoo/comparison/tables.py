@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.arguments import as_choice
 from zoo.base.card import SCOPES
 from zoo.comparison.plan import TOLERANCE
-from zoo.tables import Column, Number, Table, TableCell
+from zoo.errors import UsageError
+from zoo.storage import write_bytes
+from zoo.tables import Column, Number, Table, TableCell, TextTable
 
 if TYPE_CHECKING:
     from zoo.comparison.results import Comparison, OverallRow, SummaryRow
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
 Info = Mapping[str, Any]
 
 _NONE = "–"
+_PAPER_COLUMNS = ("scope", "parameters", "lr", "95 %", "solved", "mean rank")
+_LATEX_BEGINNING = "% made by: "
 _BARE = "without an embedding, a norm or a residual connection"
 _SCOPE = Column("scope", help="; ".join(f"{scope}: {meaning}" for scope, meaning in SCOPES.items()))
 
@@ -23,6 +29,62 @@ def make_tables(results: Comparison) -> list[Table]:
     """A table over all tasks, if there are several, then a table for each task."""
     each = [task_table(results, task) for task in results.tasks]
     return [overall_table(results), *each] if len(each) > 1 else each
+
+
+def keep_columns(tables: Sequence[Table], columns: Sequence[str] | None, form: str) -> list[TextTable]:
+    """Tables as text with the cell, the scores, and the columns with the given headings.
+
+    Args:
+        tables: Tables of `make_tables`.
+        columns: Headings; None for all columns, or in LaTeX for those that fit on a page of a paper.
+        form: The format.
+
+    Raises:
+        UsageError: if no table has a column with a heading.
+    """
+    if columns is None:
+        if form != "latex":
+            return [table.as_text() for table in tables]
+        columns = _PAPER_COLUMNS
+    else:
+        headings = tuple(dict.fromkeys(column.label for table in tables for column in table.columns))
+        for column in columns:
+            as_choice(column, "Comparison.table: a column", headings)
+    return [
+        table.as_text().select(
+            index
+            for index, column in enumerate(table.columns)
+            if not index or column.heat or column.label in columns
+        )
+        for table in tables
+    ]
+
+
+def write_latex(results: Comparison, path: Path) -> None:
+    """Write the tables to a LaTeX file, or replace the file if this function wrote it.
+
+    Raises:
+        UsageError: see `check_latex`.
+        CheckpointError: if the file cannot be written.
+    """
+    check_latex(path)
+    text = f"{_LATEX_BEGINNING}{results.metadata['command']}\n\n{results.table('latex')}\n"
+    write_bytes(path, text.encode(errors="backslashreplace"))  # a path may be no UTF-8
+
+
+def check_latex(path: Path) -> None:
+    """Check that `write_latex` may write a file.
+
+    Raises:
+        UsageError: if its directory does not exist, or the file exists and has another first line.
+    """
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path.parent}: no such file or directory; create it first.")
+    if path.exists() and not path.read_bytes().startswith(_LATEX_BEGINNING.encode()):
+        raise UsageError(
+            f"compare: {path} was not written by --latex, and would be overwritten; give another file, and "
+            f"read it from yours with \\input."
+        )
 
 
 def overall_table(results: Comparison, with_solved: bool = False) -> Table:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.results import Comparison, RunRecord
 from zoo.comparison.tables import overall_table, task_table
 from zoo.errors import CheckpointError, ZooWarning
@@ -35,8 +36,8 @@ from zoo.tables import Column, Number, Table, TableCell
 
 MAX_POINTS = 150  # of a curve
 
-# Ratio of the worst error to the best from which the axis is logarithmic.
-MIN_LOG_RATIO = 100
+# Ratio of the largest error to the smallest, the baseline included, from which the axis is logarithmic.
+MIN_LOG_RATIO = 10
 
 
 def task_charts(results: Comparison, task: str) -> Iterator[Chart]:
@@ -49,23 +50,46 @@ def task_charts(results: Comparison, task: str) -> Iterator[Chart]:
         ("parameters", Axis("parameters", "integer", log=True)),
         ("seconds", Axis("training time", "seconds", log=True)),
     ):
+        if name == "parameters" and _have_one_size(runs):
+            continue
         if series := tuple(_points(results.cells, runs, name)):
-            title = f"Score against {'time' if name == 'seconds' else name}"
+            title = f"{readable(task)}: score against {'time' if name == 'seconds' else name}"
             yield Chart(f"{task}-{name}", title, axis, series=series, **shared)
     if series := tuple(_rates(results, task)):
         note = "What short runs reached, by which the learning rate of each cell was chosen."
         axis = Axis("learning rate", log=True, switch=False)
-        yield Chart(f"{task}-rates", "Score against learning rate", axis, series=series, note=note, **shared)
+        yield Chart(
+            f"{task}-rates",
+            f"{readable(task)}: score against learning rate",
+            axis,
+            series=series,
+            note=note,
+            **shared,
+        )
     if series := tuple(sorted(_curves(results, runs), key=lambda each: not each.thin)):
         note = "A thin line for each seed, a thick one for their mean."
         axis = Axis("step", "integer", low=0)
-        yield Chart(f"{task}-curves", "Score by step", axis, series=series, note=note, wide=True, **shared)
+        yield Chart(
+            f"{task}-curves",
+            f"{readable(task)}: score by step",
+            axis,
+            series=series,
+            note=note,
+            wide=True,
+            **shared,
+        )
+
+
+def _have_one_size(runs: Sequence[RunRecord]) -> bool:
+    """Whether the numbers of parameters differ by no more than the tolerance of ``--params``."""
+    sizes = [run.parameters for run in runs]
+    return max(sizes) * (1 - TOLERANCE) <= min(sizes) * (1 + TOLERANCE)
 
 
 def _score_axis(runs: Sequence[RunRecord]) -> Axis:
     """The axis of scores, logarithmic where errors are of different magnitudes."""
     axis = score_axis(runs[0].metric, runs[0].higher_is_better)
-    scores = [run.score for run in runs if run.score is not None]
+    scores = [score for run in runs for score in (run.score, run.baseline) if score is not None]
     is_wide = bool(scores) and 0 < min(scores) < max(scores) / MIN_LOG_RATIO
     return replace(axis, log=is_wide and not runs[0].higher_is_better)
 

@@ -134,8 +134,6 @@ _MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "cros
 
 _REFERENCE_DASHES = (5, 4), (1, 2)
 
-_MAX_INSIDE_LEGEND = 8  # names of a legend inside the axes; a longer legend is beside them
-
 
 def new_figure(width: float, height: float) -> tuple[Any, Any]:
     """A figure with one pair of axes, sizes in inches; no window is opened."""
@@ -165,12 +163,7 @@ def draw_chart(chart: Chart, group: str = "") -> Any:
         )
     _frame(axes, chart, group)
     if len(named) + len(chart.references) > 1:
-        location = (
-            {"loc": "upper left", "bbox_to_anchor": (1, 1)}
-            if len(named) + len(chart.references) > _MAX_INSIDE_LEGEND
-            else {}
-        )
-        axes.legend(frameon=False, **location)
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))  # inside, it may cover a curve
     return figure
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -172,6 +173,12 @@ _FLAGS: list[click.Parameter] = [
         metavar="FILE[#NAME]",
         help="Write the tables as Markdown; into an existing file at its marker, with this name if given.",
     ),
+    Flag(
+        "--latex",
+        section=_WORK,
+        metavar="FILE",
+        help="Write the tables as LaTeX with the package booktabs, into a file to read with \\input.",
+    ),
     Flag("--strict", section=_WORK, is_flag=True, help="Exit with 1 if a run failed or diverged."),
     Flag("--quiet", section=_WORK, is_flag=True, help="Print only warnings and errors."),
     Flag("--json", "as_json", section=_WORK, is_flag=True, help="Print each event as one line of JSON."),
@@ -182,6 +189,7 @@ _FLAGS: list[click.Parameter] = [
 def run(
     assignments: Sequence[str],
     markdown: str | None,
+    latex: str | None,
     strict: bool,
     quiet: bool,
     as_json: bool,
@@ -190,12 +198,15 @@ def run(
 ) -> None:
     """Compare; the arguments come from the command line, with None for flags that were not given."""
     from zoo.cli.compare_display import open_compare_display
+    from zoo.comparison.tables import check_latex, write_latex
     from zoo.storage.document_marker import parse_marker
     from zoo.training import Interrupted
 
     marker = parse_marker(markdown, "compare") if markdown else None
     if marker:
         marker.check()
+    if latex:
+        check_latex(Path(latex))
     load_plugins(plugin)
     arguments = _arguments(flags, assignments)
     try:
@@ -214,6 +225,8 @@ def run(
         _show(comparison)
     if marker:
         _write(marker, comparison)
+    if latex:
+        write_latex(comparison, Path(latex))
     if strict and comparison.failures:
         raise click.exceptions.Exit(1)
 
