@@ -89,7 +89,7 @@ def as_directory(value: Any, name: str) -> Path:
     """Convert to the path of a directory, which need not exist.
 
     Raises:
-        UsageError: if it is no path, or the path of a file.
+        UsageError: if it is not a path, or is a file.
     """
     path = as_path(value, name)
     if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name that is too long

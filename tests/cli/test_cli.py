@@ -569,3 +569,35 @@ def test_ascii_output_has_no_traceback():
     done = process("show", "vanilla", PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Parameters: I" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ("train gru", "unexpected argument 'gru'. Did you mean --cell gru?"),
+        ("train mine.txt", "unexpected argument 'mine.txt'. Did you mean --data mine.txt?"),
+        ("train copying", "unexpected argument 'copying'. Did you mean --task copying?"),
+        ("train nothing", "unexpected argument 'nothing'."),
+        ("compare gru", "unexpected argument 'gru'. Did you mean --cells gru?"),
+        ("train --learning-rate 0.1", "No such option '--learning-rate'. Did you mean '--lr'?"),
+        ("compare --batch-size 3", "No such option '--batch-size'. Did you mean '--batch'?"),
+        ("train --lrr 0.1", "No such option '--lrr'. (Did you mean one of: '--layers', '--lr'?)"),
+        ("train -c gru,", "the name of a cell is empty; leave out the comma, or give a name."),
+        ("train -c mygru:SlowGRU", "unknown cell 'mygru:SlowGRU'. Did you mean 'mygru.py:SlowGRU'?"),
+    ],
+)
+def test_suggestions(args, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.txt").write_text("hello", encoding="utf-8")
+    (tmp_path / "mygru.py").write_text("", encoding="utf-8")
+    result = run(*args.split())
+    assert words in result.stderr
+    assert result.exit_code == 2
+
+
+def test_check_counts_the_laws_that_were_not_tried(monkeypatch):
+    untried = [Outcome(f"check_{i}", "A law.", "skipped", "not tried, since check_nan failed") for i in "ab"]
+    _child(Report("optimizer 'adam'", (BROKEN, *untried)), monkeypatch)
+    output = run("check", "adam").output
+    assert "2 laws not tried, since check_nan failed." in output
+    assert "check_a" not in output

@@ -100,7 +100,10 @@ def test_output(made):
     table = lines.index("copying (delay=2, length=2)")
     assert lines[table + 1].split()[:6] == ["cell", "scope", "H", "parameters", "lr", "accuracy"]
     assert lines[table + 2].split()[0] == "vanilla"
-    assert lines[-1] == f"{out / 'results.json'} and results.csv hold every run."
+    assert lines[-2:] == [
+        f"{out / 'results.json'} and results.csv hold every run.",
+        f"see it with: zoo report {out}",
+    ]
 
 
 def test_continue_with_more_seeds(comparison):

@@ -557,3 +557,17 @@ def test_out_that_is_a_file_is_a_usage_error(command, tmp_path, monkeypatch):
 def test_comparison_in_the_directory_of_a_run_is_an_error(copy):
     result = run("compare", "--cells", "vanilla", "--tasks", "copying", "--out", copy)
     assert f"{copy} holds a run of `zoo train`; choose an empty or new directory." in result.stderr
+
+
+def test_runs_lists_comparisons(copy):
+    (copy.parent / "memory").mkdir()
+    (copy.parent / "memory" / "compare.json").write_text("{}", encoding="utf-8")
+    output = run("runs", copy.parent).stdout
+    assert f"1 comparison: {copy.parent / 'memory'}. `zoo report COMPARISON` shows one." in output
+
+
+def test_longer_run_with_the_cosine_schedule_is_an_error(tmp_path):
+    args = ("--schedule", "cosine", "--out", tmp_path / "run", "--quiet")
+    assert run("train", *HELLO, "--steps", 3, *args).exit_code == 0
+    result = run("train", "--resume", "--out", tmp_path / "run", "--steps", 5)
+    assert "(--steps: 3 -> 5); the schedule 'cosine' depends on --steps; give the settings" in result.stderr

@@ -236,7 +236,7 @@ def test_cells_tasks_and_seeds_can_be_added(two, go):
         ({"steps": 7}, "length: steps 6 -> steps 7"),
         ({"seconds": 1.5}, "length: steps 6 -> seconds 1.5"),
         ({"lr": 0.1}, "rates: (0.001, 0.01) -> (0.1,)"),
-        ({"sweep_steps": 3}, "sweep_steps: None -> 3"),
+        ({"sweep_steps": 3}, "sweep_steps: default -> 3"),
         ({"batch": 8, "layers": 2}, "batch: 4 -> 8; layers: 1 -> 2"),
         ({"options": {"copying": {"delay": 3}}}, "copying.delay: 2 -> 3"),
         ({"cells": "a=gru"}, "cell 'a': vanilla -> gru"),
@@ -274,7 +274,7 @@ class Mine(zoo.Cell):
     assert stopped.jobs[0]["cell"] == "mine"
     assert stopped.jobs[0]["train"]["each"][0]["cell"] == f"{file}:Mine"
     with pytest.raises(
-        UnknownNameError, match=r"the cell 'mine' of the comparison is 'mine', which is not reg"
+        UnknownNameError, match=r"the comparison has the cell 'mine', which is not registered"
     ):
         go(engine=stopped)
     file.write_text(source.replace("0.5", "0.25"), encoding="utf-8")
@@ -707,3 +707,17 @@ def test_results_of_wrong_type_raise(name, value, two, tmp_path):
     (tmp_path / "results.json").write_text(json.dumps({**stored, name: value}), encoding="utf-8")
     with pytest.raises(CheckpointError):
         zoo.Comparison(tmp_path).table()
+
+
+def test_command_names_the_file_of_a_cell(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        'import zoo\n\n\nclass Mine(zoo.Cell):\n    """Mine."""\n\n'
+        "    W = zoo.Param('I', 'H')\n    h = zoo.State('H')\n\n"
+        "    def step(self, x, h):\n        return zoo.tanh(x @ self.W + h)\n",
+        encoding="utf-8",
+    )
+    compared = {"tasks": ["copying"], "seeds": 1, "params": 150, "steps": 2, "lr": 0.1, "jobs": 0}
+    comparison = zoo.compare(["mine.py:Mine", "other=mine.py:Mine"], out=tmp_path / "out", **compared)
+    command = comparison.metadata["command"]
+    assert command.startswith("zoo compare --cells mine.py:Mine,other=mine.py:Mine --tasks copying ")

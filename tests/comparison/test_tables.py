@@ -159,6 +159,15 @@ def test_list_warnings():
     assert list(list_warnings(results(RECORDS, plan=fixed))) == []
 
 
+def test_runs_that_reach_the_threshold_in_validation_only_are_named():
+    near = record("copying", "lem", 0, 0.9, solved=False, steps_to_threshold=140)
+    assert next(list_warnings(results([near]))) == (
+        "lem on copying: 1 run reached the threshold in a validation and not in the test; 'steps to' counts "
+        "such runs, 'solved' does not."
+    )
+    assert "validation" not in "".join(list_warnings(results([replace(near, solved=True)])))
+
+
 def test_describe_setup():
     first, settings, machine, versions = describe_setup(results())
     assert first == (

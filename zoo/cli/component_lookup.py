@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -95,6 +96,11 @@ def cell_class(text: str) -> type[Cell]:
         UnknownNameError: if the name of a cell or modifier is unknown.
         ZooError: if the file or the class does not exist or is not a cell, or a modifier does not fit it.
     """
+    if not text.strip():
+        raise UsageError("the name of a cell is empty; leave out the comma, or give a name.")
+    path, colon, name = text.partition(":")
+    if colon and not is_file_spec(text) and os.path.isfile(f"{path}.py"):  # noqa: PTH113 - does not raise
+        raise UnknownNameError(f"unknown cell {text!r}. Did you mean '{path}.py:{name}'?")
     return load_cell_file(text) if is_file_spec(text) else registered_cell(text)
 
 

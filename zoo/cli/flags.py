@@ -6,6 +6,7 @@ and a second value for an option that takes one. The help of a long command show
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -142,8 +143,56 @@ class Flag(CheckedOption):
         self.section = section
 
 
+_FLAGS_ELSEWHERE = {
+    **dict.fromkeys(("--learning-rate", "--rate"), "--lr"),
+    **dict.fromkeys(("--batch-size", "--bs"), "--batch"),
+    **dict.fromkeys(("--hidden-size", "--units"), "--hidden"),
+    **dict.fromkeys(("--seq-len", "--sequence-length"), "--seq"),
+    **dict.fromkeys(("--file", "--input", "--text"), "--data"),
+    **dict.fromkeys(("--output", "--output-dir"), "--out"),
+    **dict.fromkeys(("--iterations", "--max-steps"), "--steps"),
+    "--num-layers": "--layers",
+    "--model": "--cell",
+}
+"""Names of flags in other programs, and the flag of zoo."""
+
+
+def _flags_of(word: str) -> Iterator[str]:
+    """The flags that take a word as their value."""
+    from zoo.registry import list_cells, list_tasks
+    from zoo.registry.plugin_files import is_file_spec
+
+    if is_file_spec(word) or word in list_cells():
+        yield from ("--cell", "--cells")
+    elif word in list_tasks():
+        yield from ("--task", "--tasks")
+    elif os.path.exists(word):  # noqa: PTH110 - Path.exists raises for a name that is too long
+        yield "--data"
+
+
 class SectionedCommand(click.Command):
-    """A command whose help shows its options by section, in order of appearance, others last."""
+    """A command whose help shows its options by section, in order of appearance, others last.
+
+    It suggests a flag for an argument that it does not take, and for the name of a flag in other programs.
+    """
+
+    allow_extra_args = True  # `parse_args` reports them
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line."""
+        flags = {flag for param in self.params for flag in param.opts}
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            flag = _FLAGS_ELSEWHERE.get(error.option_name)
+            if flag not in flags:
+                raise
+            sentence = f"No such option {error.option_name!r}. Did you mean {flag!r}?"
+            raise click.NoSuchOption(error.option_name, sentence, ctx=ctx) from None
+        if rest and not ctx.resilient_parsing:
+            near = [f"{flag} {rest[0]}" for flag in _flags_of(rest[0]) if flag in flags]
+            ctx.fail(f"unexpected argument {rest[0]!r}.{f' Did you mean {near[0]}?' if near else ''}")
+        return rest
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options by section."""

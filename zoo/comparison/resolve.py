@@ -166,7 +166,7 @@ def _request_changes(request: CompareRequest, stored: Plan) -> Changes:
 def _format_setting(value: Any) -> str:
     if isinstance(value, tuple) and isinstance(value[0], str):  # a size or a length
         return f"{value[0]} {short_repr(value[1])}"
-    return short_repr(value)
+    return "default" if value is None else short_repr(value)
 
 
 def _default_grid(settings: Mapping[str, Any]) -> tuple[float, ...]:

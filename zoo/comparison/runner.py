@@ -425,7 +425,9 @@ def command_line(plan: Plan, components: Mapping[str, Component]) -> str:
 
 def _label_list(entries: Mapping[str, PlanEntry]) -> str:
     return ",".join(
-        label if label == entry.name else f"{label}={entry.name}" for label, entry in entries.items()
+        spec if label == entry.name else f"{label}={spec}"
+        for label, entry in entries.items()
+        for spec in (specs.spec_for_commands(entry),)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from zoo.arguments import real_path
@@ -134,10 +135,20 @@ def _absolute_spec(spec: str) -> str:
     return f"{real_path(path)}:{name}" if is_file_spec(spec) else spec
 
 
+def spec_for_commands(entry: PlanEntry) -> str:
+    """The name of a component, or ``FILE.py:Class``, relative to the working directory if it is below it."""
+    if not is_file_spec(entry.spec):
+        return entry.name
+    path, _, name = entry.spec.rpartition(":")
+    below = Path(path).is_relative_to(Path.cwd())
+    return f"{Path(path).relative_to(Path.cwd()) if below else path}:{name}"
+
+
 def missing_component_error(kind: str, label: str, stored: PlanEntry) -> UnknownNameError:
     """Make the error for a component of a stored plan that is not registered."""
+    called = "" if label == stored.name else f", labelled {label!r}"
     return UnknownNameError(
-        f"compare: the {kind} {label!r} of the comparison is {stored.name!r}, which is not registered here; "
+        f"compare: the comparison has the {kind} {stored.name!r}{called}, which is not registered here; "
         f"name its file again, --{kind}s FILE.py:Class, or its plugin's, --plugin FILE.py."
     )
 

@@ -144,9 +144,9 @@ def task_table(results: Comparison, task: str) -> Table:
         Column("95 %", "number", "interval of the mean, by bootstrap over the seeds", spare=1),
         Column("worst", "number", "score of the worst run", spare=3),
         Column("best", "number", "score of the best run", spare=4),
-        Column("solved", "number", "how many seeds reached the threshold"),
-        Column("steps to", "integer", "updates until the threshold was reached", spare=7),
-        Column("s to", "seconds", "training time until the threshold was reached", spare=6),
+        Column("solved", "number", "how many seeds reached the threshold in the test"),
+        Column("steps to", "integer", "updates until a validation reached the threshold", spare=7),
+        Column("s to", "seconds", "training time until a validation reached the threshold", spare=6),
         Column("symbols/s", "number", "training speed", spare=2),
         Column("training s", "seconds", "time of all updates of a run", spare=5),
         Column("rank", "number", "1 is the best"),
@@ -209,8 +209,21 @@ def list_warnings(results: Comparison) -> Iterator[str]:
     """Warnings about the results, a sentence each."""
     for record in results.failures:
         yield f"{record.path} {record.status}: {record.error}"
+    yield from _solved_in_validation_only(results)
     yield from _off_budget(results)
     yield from _edge_of_grid(results)
+
+
+def _solved_in_validation_only(results: Comparison) -> Iterator[str]:
+    """Runs that reach the threshold in a validation, and not in the test."""
+    for row in results.summary:
+        runs = [run for run in results.runs_of(row.task) if run.cell == row.cell]
+        count = sum(run.steps_to_threshold is not None and not run.solved for run in runs)
+        if count:
+            yield (
+                f"{row.cell} on {row.task}: {_number(count, 'run')} reached the threshold in a validation "
+                f"and not in the test; 'steps to' counts such runs, 'solved' does not."
+            )
 
 
 def _off_budget(results: Comparison) -> Iterator[str]:

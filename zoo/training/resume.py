@@ -43,10 +43,14 @@ def incompatible_changes(before: Config, now: Config) -> list[str]:
     allowed = RESUMABLE_CHANGES - ({"steps", "epochs"} if _depends_on_length(before) else set())
     old, new = before.to_json(), now.to_json()
     return [
-        f"{name}: {old[name]!r} -> {new[name]!r}"
+        f"{name}: {_value(old[name])} -> {_value(new[name])}"
         for name in old
         if old[name] != new[name] and name not in allowed
     ]
+
+
+def _value(setting: Any) -> str:
+    return "default" if setting is None else repr(setting)
 
 
 def _depends_on_length(config: Config) -> bool:
@@ -81,9 +85,11 @@ def find_checkpoint(
     """
     before = config_from_json(directory.read_config(), str(directory.config_path))
     if changes := incompatible_changes(before, config):
+        is_longer = before.steps != config.steps and _depends_on_length(before)
+        reason = f"; the schedule {before.schedule!r} depends on `steps`" if is_longer else ""
         raise CheckpointError(
-            f"{directory.path} cannot be resumed with another configuration ({'; '.join(changes)}); give the "
-            f"settings of the run, or another `out`."
+            f"{directory.path} cannot be resumed with another configuration ({'; '.join(changes)}){reason}; "
+            f"give the settings of the run, or another `out`."
         )
     last = directory.load_last(report)
     if last is None:

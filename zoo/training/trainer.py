@@ -78,6 +78,7 @@ class Trainer:
         self.lr = float(config.lr if config.lr is not None else optimizer.options["lr"])
         self.speed = Speed()
         self.score: float | None = None
+        self.loss_warning: str | None = None
 
     def run(self, request: StopRequest) -> str:
         """Train to the end, or until a signal or early stopping, and return the reason of the end.
@@ -184,9 +185,12 @@ class Trainer:
         state.schedule = self.schedule.observe(state.schedule, loss)
         self._emit("eval", part=part, loss=loss, **result.metrics, best=improved)
         self.score = result.metrics.get("score")
+        known, self.loss_warning = self.loss_warning, None
         uniform_loss = self.dataset.uniform_loss(self.model)
         if uniform_loss is not None and loss > _WARN_FACTOR * uniform_loss:
-            self._emit("warning", text=self._worse_than_guessing(part, loss, uniform_loss))
+            self.loss_warning = self._worse_than_guessing(part, loss, uniform_loss)
+            if known is None:  # the end of the run repeats it
+                self._emit("warning", text=self.loss_warning)
         return improved
 
     def _worse_than_guessing(self, part: str, loss: float, uniform_loss: float) -> str:
@@ -198,7 +202,9 @@ class Trainer:
         )
 
     def score_warning(self) -> str | None:
-        """A warning if the last score of a task is far worse than the score without memory."""
+        """A warning if the last loss, or the last score of a task, is far worse than without a model."""
+        if self.loss_warning is not None:
+            return self.loss_warning
         task = self.dataset.metadata()
         baseline, score = task.get("baseline"), self.score
         if baseline is None or score is None or self.state.step < _MIN_STEPS_TO_WARN:

@@ -83,7 +83,10 @@ def _spinner(text: str, quiet: bool) -> contextlib.AbstractContextManager[object
 
 def _text(report: Report) -> str:
     warned = [f"{styled('warning:', fg='yellow')} {text}" for text in report.warnings]
-    return "\n".join([*(_line(outcome) for outcome in report.outcomes), "", *warned, report.summary()])
+    tried = [outcome for outcome in report.outcomes if not outcome.message.startswith("not tried, since ")]
+    left = len(report.outcomes) - len(tried)
+    untried = [f"{dim(f'{left} laws not tried, since {tried[0].check} failed.')}"] if left else []
+    return "\n".join([*map(_line, tried), *untried, "", *warned, report.summary()])
 
 
 def _line(outcome: Outcome) -> str:

@@ -256,6 +256,7 @@ def _show(comparison: Comparison) -> None:
     for line in list_warnings(comparison):
         echo(line)
     echo(f"{comparison.path / 'results.json'} and results.csv hold every run.")
+    echo(f"see it with: {shlex.join(['zoo', 'report', str(comparison.path)])}")
 
 
 def _write(marker: DocumentMarker, comparison: Comparison) -> None:

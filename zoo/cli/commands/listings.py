@@ -64,7 +64,7 @@ _TASK_COLUMNS: Columns = {
     "score": lambda info: info["metric"].replace("_", " "),
     "baseline": lambda info: _number(".3g", info["baseline"]),
     "solved": lambda info: _number(".3g", info["threshold"]),
-    "description": lambda info: info["summary"],
+    "description": lambda info: f"{info['summary']} {info['problem']}".rstrip(),
 }
 
 
@@ -234,13 +234,13 @@ def _task_info(name: str) -> Info:
 
 
 def _measures(cls: type[Task]) -> Info:
-    """Sizes and baseline; None, with a warning, for a task that lacks a package or a text."""
+    """Sizes and baseline; None, and the problem, for a task that lacks a package or a text."""
     task = cls()
-    measures: Info = {"inputs": None, "outputs": None, "baseline": None}
+    measures: Info = {"inputs": None, "outputs": None, "baseline": None, "problem": ""}
     try:
         measures.update(inputs=task.input_size, outputs=task.output_size, baseline=task.baseline())
     except ZooError as error:
-        echo_err(f"Warning: {error}")
+        measures["problem"] = str(error)
     return {**measures, "higher_is_better": task.higher_is_better}
 
 
@@ -259,12 +259,20 @@ def runs(directory: Path, form: str | None) -> None:
     """
     if not directory.is_dir():
         raise UsageError(f"{directory}: no such file or directory.")
-    patterns = ["config.json", *("*/" * depth + "config.json" for depth in range(1, _DEPTH + 1))]
-    paths = sorted({path.parent for pattern in patterns for path in directory.glob(pattern)})
-    infos = [_run_info(path) for path in paths]
+    infos = [_run_info(path) for path in _directories_with("config.json", directory)]
+    comparisons = _directories_with("compare.json", directory)
     notes = [info["problem"] for info in infos if info["problem"]]
-    notes.append(f"{len(infos)} run{'s' * (len(infos) != 1)} in {directory}. `zoo report RUN` shows one.")
+    where = "this directory" if directory == Path() else directory
+    notes.append(f"{len(infos)} run{'s' * (len(infos) != 1)} in {where}. `zoo report RUN` shows one.")
+    if comparisons:
+        count = f"{len(comparisons)} comparison{'s' * (len(comparisons) != 1)}"
+        notes.append(f"{count}: {', '.join(map(str, comparisons))}. `zoo report COMPARISON` shows one.")
     _print(infos, _RUN_COLUMNS, notes, form)
+
+
+def _directories_with(name: str, top: Path) -> list[Path]:
+    """The directories that hold a file of this name, at most `_DEPTH` below the top."""
+    return sorted({path.parent for depth in range(_DEPTH + 1) for path in top.glob("*/" * depth + name)})
 
 
 def _run_info(path: Path) -> Info:
