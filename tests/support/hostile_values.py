@@ -310,7 +310,7 @@ def calls(folder: Path) -> dict[str, Call]:
                 "layer": 0,
                 "count": 1,
                 "state": None,
-                "warmup": 1,
+                "burn_in": 1,
                 "seed": 0,
             },
         ),

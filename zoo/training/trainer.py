@@ -240,9 +240,10 @@ class Trainer:
     def _diverged(self, what: str, loss: float | None = None, norm: float | None = None) -> NoReturn:
         self._emit("diverged", loss=loss, grad_norm=norm)
         saved = f" {self.directory.path} keeps what was saved before." if self.directory else ""
+        dashes = "--" if self.directory else ""  # without a directory, the caller is model.fit
         raise ZooError(
-            f"training diverged: after {self.state.step} steps {what}; lower --lr (now {self.lr:g}) or "
-            f"--clip (now {self.config.clip:g}).{saved}"
+            f"training diverged: after {self.state.step} steps {what}; lower {dashes}lr (now {self.lr:g}) or "
+            f"{dashes}clip (now {self.config.clip:g}).{saved}"
         )
 
     def _emit(self, event: str, **entries: Any) -> None:
