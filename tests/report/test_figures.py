@@ -59,6 +59,15 @@ def one_chart(name: str, text: str) -> Report:
 
 
 @needs_matplotlib
+def test_legend_is_outside_the_axes():
+    (chart,) = one_chart("a", "a").sections[0].blocks
+    figure = figures.draw_chart(chart)
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    assert axes.get_legend().get_window_extent().x0 >= axes.get_window_extent().x1
+
+
+@needs_matplotlib
 def test_hostile_names_in_figures(tmp_path):
     hostile = "../../a b$\\frac{$</svg>"
     (file,) = write_figures(one_chart(hostile, hostile), tmp_path, "svg")

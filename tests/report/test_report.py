@@ -371,6 +371,33 @@ def test_seeds_are_points_and_thin_lines(comparison):
     assert all(slots[series.name] == series.slot for series in curves.series), "one colour for a cell"
 
 
+@pytest.mark.filterwarnings("ignore:the curve of")
+def test_comparison_charts_have_task_and_log_axis_and_skip_equal_sizes(comparison, tmp_path):
+    results = json.loads((comparison / "results.json").read_text())
+    runs = [run for run in results["runs"] if run["task"] == "copying"]
+    for run in runs:
+        run |= {"higher_is_better": False, "score": 0.009, "baseline": 0.1}
+    runs[0]["parameters"] = round(1.2 * runs[1]["parameters"])
+    for run in runs[1:]:
+        run["parameters"] = runs[1]["parameters"]
+
+    def charts():
+        (tmp_path / "results.json").write_text(json.dumps(results))
+        return list(blocks(make_report(tmp_path), Chart, "task-copying"))
+
+    assert [chart.title for chart in charts()][:2] == [
+        "copying: score against parameters",
+        "copying: score against time",
+    ]
+    assert all(chart.y.log for chart in charts())
+    runs[0] |= {"parameters": round(1.05 * runs[1]["parameters"])}
+    for run in runs:
+        run["score"] = 0.011
+    (first, *_) = charts()
+    assert first.title == "copying: score against time"
+    assert not first.y.log
+
+
 def test_comparison_report_needs_no_compiler(comparison):
     import subprocess
     import sys
