@@ -137,6 +137,17 @@ def complete(*words: str) -> list[str]:
         (("zoo", "show", "vanil"), ["plain,vanilla"]),
         (("zoo", "cite", "lstm", "adamw"), ["plain,adamw"]),
         (("zoo", "cache", "c"), ["plain,clear"]),
+        (("zoo", "train", "--data", "builtin:h"), ["plain,builtin:hello"]),
+        (("zoo", "train", "--data", ""), ["file,"]),
+        (("zoo", "train", "--cell", "mine.py:"), ["plain,mine.py:First", "plain,mine.py:Second"]),
+        (("zoo", "train", "--cell", "broken.py:"), ["file,broken.py:"]),
+        (("zoo", "train", "--task", "copying", "--set", "de"), ["plain,delay="]),
+        (("zoo", "train", "--cell", "nothing", "--set", "de"), [""]),
+        (("zoo", "sample", ""), ["plain,runs/new-1", "plain,runs/old-1"]),
+        (("zoo", "report", "runs/c"), ["plain,runs/compared"]),
+        (("zoo", "eval", "runs/c"), ["file,runs/c"]),
+        (("zoo", "eval", "tasks/"), ["plain,tasks/adding-1"]),
+        (("zoo", "sample", "tasks/"), ["file,tasks/"]),
     ],
 )
 def test_completion(words, expected, tmp_path, monkeypatch):
@@ -145,6 +156,12 @@ def test_completion(words, expected, tmp_path, monkeypatch):
         (tmp_path / "runs" / name).mkdir(parents=True)
         (tmp_path / "runs" / name / "config.json").write_text("{}")
     (tmp_path / "runs" / "not-a-run").mkdir()
+    (tmp_path / "runs" / "compared").mkdir()
+    (tmp_path / "runs" / "compared" / "compare.json").write_text("{}")
+    (tmp_path / "tasks" / "adding-1").mkdir(parents=True)
+    (tmp_path / "tasks" / "adding-1" / "config.json").write_text('{"task": "adding"}')
+    (tmp_path / "mine.py").write_text("raise SystemExit\nclass First: pass\nclass Second: pass\n")
+    (tmp_path / "broken.py").write_text("class First(:\n")
     assert complete(*words) == expected
 
 

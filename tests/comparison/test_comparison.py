@@ -468,6 +468,7 @@ def test_result_of_another_run_raises(two, go):
         ({"options": {"vanila": {}}}, "given for 'vanila', which is none of vanilla, copying. Did you mean"),
         ({"options": {"copying": {"lag": 1}}}, "task 'copying' has no option 'lag'"),
         ({"epochs": 3}, "compare: unknown setting 'epochs'; expected one of layers, "),
+        ({"nsteps": 3}, "Did you mean 'steps'?"),
         ({"layers": 0}, "layers is 0; expected an integer of at least 1."),
         ({"bidirectional": 1}, "bidirectional is 1; expected true or false."),
         (

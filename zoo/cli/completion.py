@@ -5,6 +5,9 @@ Each function has the signature of ``shell_complete`` in click. Where no name fi
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -30,6 +33,9 @@ def complete_cells(_ctx: object, _param: object, incomplete: str) -> list[Comple
     from zoo.registry import list_cells, list_modifiers
 
     start = max(incomplete.rfind(separator) for separator in ",+=") + 1
+    file, colon, name = incomplete[start:].rpartition(":")
+    if colon and file.endswith(".py"):
+        return _items(_classes(file), name, f"{incomplete[:start]}{file}:")
     is_modifier = incomplete[start - 1 : start] == "+"
     names = list_modifiers() if is_modifier else list_cells()
     return _items(names, incomplete[start:], incomplete[:start])
@@ -83,12 +89,70 @@ def complete_schedules(_ctx: object, _param: object, incomplete: str) -> list[Co
 
 def complete_runs(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
     """Complete run directories: next to the path so far, and under ``runs``."""
+    return _directories(incomplete, lambda path: (path / "config.json").is_file())
+
+
+def complete_text_runs(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
+    """Complete the directories of runs on a text."""
+    return _directories(incomplete, _is_text_run)
+
+
+def complete_reports(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
+    """Complete the directories of runs and comparisons."""
+    names = ("config.json", "compare.json")
+    return _directories(incomplete, lambda path: any((path / name).is_file() for name in names))
+
+
+def _is_text_run(path: Path) -> bool:
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # no run, or one that no command can read
+        return False
+    return isinstance(config, dict) and config.get("task") is None
+
+
+def _directories(incomplete: str, fits: Callable[[Path], bool]) -> list[CompletionItem]:
     parents = [Path(incomplete or ".").parent if not incomplete.endswith("/") else Path(incomplete)]
     if "/" not in incomplete:
         parents.append(Path("runs"))
-    runs = [str(config.parent) for parent in parents for config in sorted(parent.glob("*/config.json"))]
-    fitting = [CompletionItem(run) for run in dict.fromkeys(runs) if run.startswith(incomplete)]
+    paths = [str(path) for parent in parents for path in sorted(parent.glob("*")) if fits(path)]
+    fitting = [CompletionItem(path) for path in dict.fromkeys(paths) if path.startswith(incomplete)]
     return fitting or complete_files(None, None, incomplete)
+
+
+def complete_data(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
+    """Complete a built-in text, or a file."""
+    from zoo.data.builtin import BUILTINS, PREFIX
+
+    names = [PREFIX + name for name in BUILTINS] if incomplete else []
+    return _items(names, incomplete)
+
+
+def _classes(file: str) -> list[str]:
+    """Names of the classes in a Python file, which is parsed and not run."""
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return []
+    return [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+
+
+def complete_options(ctx: click.Context, _param: object, incomplete: str) -> list[CompletionItem]:
+    """Complete the options of the cell, task and optimizer on the command line, as ``NAME=``."""
+    from zoo.base import Component, Optimizer, Task
+    from zoo.errors import ZooError
+    from zoo.registry import cell_class, registry_of
+
+    lookups: dict[str, Callable[[str], type[Component]]] = {
+        "cell": cell_class,
+        "task": registry_of(Task).cls,
+        "optimizer": registry_of(Optimizer).cls,
+    }
+    names: list[str] = []
+    for kind, find in lookups.items():
+        with contextlib.suppress(ZooError):  # of an unknown name there are no options
+            names += find(str(ctx.params.get(kind) or "")).declared_options
+    return [CompletionItem(f"{name}=") for name in dict.fromkeys(names) if name.startswith(incomplete)]
 
 
 COMPLETERS: dict[str, Completer] = {
@@ -100,6 +164,8 @@ COMPLETERS: dict[str, Completer] = {
     "--schedule": complete_schedules,
     "--sampler": complete_samplers,
     "--tracker": complete_trackers,
-    **dict.fromkeys(("--data", "--out", "--plugin", "--config", "--markdown", "--latex"), complete_files),
+    "--data": complete_data,
+    "--set": complete_options,
+    **dict.fromkeys(("--out", "--plugin", "--config", "--markdown", "--latex"), complete_files),
 }
 """Completers of options that mean the same in every command."""

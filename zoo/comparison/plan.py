@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.arguments import as_integer, is_number, short_repr
+from zoo.base.names import did_you_mean
 from zoo.errors import CheckpointError, UsageError
 from zoo.storage import write_json
 from zoo.storage.safe_read import exists, read_json
@@ -67,7 +68,12 @@ class CompareRequest:
             _check_positive("a rate of lr_grid", rate)
         for name in self.settings:
             if name not in SETTINGS:
-                raise UsageError(f"compare: unknown setting {name!r}; expected one of {', '.join(SETTINGS)}.")
+                known = [field.name for field in dataclasses.fields(self) if field.name != "settings"]
+                known = [*SETTINGS, *known]
+                near = did_you_mean(name, known)
+                raise UsageError(
+                    f"compare: unknown setting {name!r}; expected one of {', '.join(known)}.{near}"
+                )
         make_config({"task": "any", "data": (), **self.settings})
 
     @property

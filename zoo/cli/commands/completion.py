@@ -17,8 +17,8 @@ _SHELLS = ("bash", "zsh", "fish")
 def command(ctx: click.Context, shell: str) -> None:
     """Print a script that completes zoo commands in your shell.
 
-    It completes commands, options, cells, tasks, optimizers, samplers and run directories. Add one line to
-    the start-up file of your shell:
+    It completes commands, options, cells, tasks, optimizers, samplers, options of --set, built-in texts,
+    classes in a Python file, runs and comparisons. Add one line to the start-up file of your shell:
 
     \b
       bash  eval "$(zoo completion bash)"     in ~/.bashrc

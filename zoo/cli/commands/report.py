@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.completion import complete_runs
+from zoo.cli.completion import complete_reports
 from zoo.cli.component_lookup import CELL_FILE, TASK_FILE, file_cells, file_task, plugin_option
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import argument, option
@@ -20,7 +20,7 @@ from zoo.errors import UsageError
     "directory",
     metavar="RUN|COMPARISON",
     type=click.Path(path_type=Path),
-    shell_complete=complete_runs,
+    shell_complete=complete_reports,
 )
 @option(
     "--out",

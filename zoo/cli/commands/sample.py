@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import click
 
 from zoo.base import Chain, Sampler
-from zoo.cli.completion import complete_runs
+from zoo.cli.completion import complete_text_runs
 from zoo.cli.component_lookup import CELL_FILE, file_cells, load_plugins
 from zoo.cli.flags import MAX_SEED, CheckedArgument, Flag, SectionedCommand
 from zoo.cli.set_options import assign, component_target
@@ -243,6 +243,6 @@ def _write(pieces: Iterable[str]) -> None:
 command = SectionedCommand(
     "sample",
     callback=run,
-    params=[CheckedArgument(["path"], metavar="RUN", shell_complete=complete_runs), *_FLAGS],
+    params=[CheckedArgument(["path"], metavar="RUN", shell_complete=complete_text_runs), *_FLAGS],
     help=_HELP,
 )
