@@ -231,9 +231,10 @@ def as_floats(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], who: str
         UsageError: if they have another shape or are not real numbers.
     """
     array = as_array(value, who)
-    if array.ndim and array.dtype.kind in "fiu" and array.shape != shape:  # any dtype is converted
-        raise UsageError(f"{who} has the shape {array.shape}; expected {shape}.")
-    if array.dtype.kind not in "fiu" or array.shape != shape:
+    is_real = array.dtype.kind in "fiu"
+    if not is_real or array.shape != shape:
+        if is_real and array.ndim:  # the dtype does not matter: it is converted
+            raise UsageError(f"{who} has the shape {array.shape}; expected {shape}.")
         raise UsageError(f"{who} is {dtype_and_shape(array)}; expected {dtype}{shape}.")
     return _kernel_ready(array, dtype)
 
