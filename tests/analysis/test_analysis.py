@@ -271,7 +271,7 @@ def test_symbol_is_an_input():
         ({"x": 2}, "x is token 2; expected one from 0 to 1"),
         ({"starts": 0}, "starts is 0; expected an integer from 1 to"),
         ({"starts": {"h": [[0.0]]}}, r"starts has the states \['h'\]; expected \['l0.h'\]"),
-        ({"starts": {"l0.h": [[0.0]]}}, r"state 'l0.h' of starts is float64\(1, 1\)"),
+        ({"starts": {"l0.h": [[0.0]]}}, r"state 'l0.h' of starts has the shape \(1, 1\)"),
         ({"layer": 1}, "layer is 1; there are l0"),
         ({"layer": "l00"}, "layer is 'l00'; there are l0. Did you mean 'l0'"),
         ({"tolerance": 0}, "tolerance is 0; expected a positive number"),
