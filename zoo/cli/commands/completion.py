@@ -17,7 +17,7 @@ _SHELLS = ("bash", "zsh", "fish")
 def command(ctx: click.Context, shell: str) -> None:
     """Print a script that completes zoo commands in your shell.
 
-    It completes commands, options, cells, tasks, optimizers, samplers, options of --set, built-in texts,
+    It completes commands, options, cells, tasks, optimizers, samplers, options of components, built-in texts,
     classes in a Python file, runs and comparisons. Add one line to the start-up file of your shell:
 
     \b
