@@ -599,6 +599,8 @@ def test_ascii_output_has_no_traceback():
         ("train --learning-rate 0.1", "No such option '--learning-rate'. Did you mean '--lr'?"),
         ("compare --batch-size 3", "No such option '--batch-size'. Did you mean '--batch'?"),
         ("train --lrr 0.1", "No such option '--lrr'. (Did you mean one of: '--layers', '--lr'?)"),
+        ("train --steps abc", "'abc' is not a valid integer; expected an integer of at least 1."),
+        ("train --lr abc", "'abc' is not a valid float; expected a number of at least 0."),
         ("train -c gru,", "the name of a cell is empty; leave out the comma, or give a name."),
         ("train -c mygru:SlowGRU", "unknown cell 'mygru:SlowGRU'. Did you mean 'mygru.py:SlowGRU'?"),
     ],

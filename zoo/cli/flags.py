@@ -41,16 +41,22 @@ class CheckedOption(click.Option):
         names: Its spellings, and its name in Python.
         most: The largest magnitude of an integer.
         empty: Whether an empty value is allowed.
+        expected: Description of a valid number, for the error of a value that is none.
         **attributes: As for ``click.Option``.
     """
 
     def __init__(
-        self, names: Sequence[str], most: int = MAX_INTEGER, empty: bool = False, **attributes: Any
+        self,
+        names: Sequence[str],
+        most: int = MAX_INTEGER,
+        empty: bool = False,
+        expected: str = "",
+        **attributes: Any,
     ) -> None:
         completers = [COMPLETERS[name] for name in names if name in COMPLETERS]
         attributes.setdefault("shell_complete", completers[0] if completers else None)
         super().__init__([*(_SHORT[name] for name in names if name in _SHORT), *names], **attributes)
-        self.most, self.empty = most, empty
+        self.most, self.empty, self.expected = most, empty, expected
         self.takes_one = not (self.multiple or self.is_flag or self.count)
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
@@ -80,7 +86,16 @@ class CheckedOption(click.Option):
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
         """Convert a value, and reject empty values, NUL characters and huge integers."""
-        return _checked(self, ctx, super().type_cast_value, value, self.most, self.empty)
+        return _checked(self, ctx, self._convert, value, self.most, self.empty)
+
+    def _convert(self, ctx: click.Context, value: Any) -> Any:
+        try:
+            return super().type_cast_value(ctx, value)
+        except click.BadParameter as error:
+            if not self.expected:
+                raise
+            sentence = f"{error.message.rstrip('.')}; expected {self.expected}."
+            raise click.BadParameter(sentence, ctx, self) from None
 
 
 class CheckedArgument(click.Argument):

@@ -53,11 +53,13 @@ def _make_flag(section: str, name: str) -> Flag:
     is_shown = isinstance(shown, (int, float, str)) and not isinstance(shown, bool)
     of_default = {int: int, bool: bool}.get(type(field.default), str)
     of_metavar = int if field.metadata["metavar"] == "N" else of_default
+    kind = _TYPES.get(name, of_metavar)
     return Flag(
         f"--{name.replace('_', '-')}",
         name,
         section=section,
-        type=_TYPES.get(name, of_metavar),
+        type=kind,
+        expected=field.metadata["check"][1] if kind in (int, float) else "",
         metavar=field.metadata["metavar"],
         default=None,
         help=field.metadata["help"] + (f"  [{shown}]" if is_shown else ""),
