@@ -73,7 +73,9 @@ SLOW_FILES = {
     "report/test_figures.py",
     "storage/test_damaged_files.py",
     "test_docs.py",
+    "testing/test_child.py",
     "tools/test_crash_test.py",
+    "training/test_resume.py",
 }
 
 
