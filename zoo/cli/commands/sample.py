@@ -213,7 +213,7 @@ def run(
     try:
         model.vocab.encode(text, on_unknown)
     except DataError as error:
-        raise UsageError(f"prompt: {error}") from None
+        raise UsageError(str(error)) from None
     _write(generate(model, text, length, chain, seed, on_unknown))
 
 
