@@ -68,7 +68,7 @@ def _read_run(path: Path) -> None:
 
 def _read_comparison(path: Path) -> None:
     comparison = zoo.Comparison(path)
-    for name in ("results", "plan", "runs", "sweep", "summary", "overall", "failures"):
+    for name in ("metadata", "plan", "runs", "sweep", "summary", "overall", "failures"):
         with contextlib.suppress(zoo.ZooError):
             getattr(comparison, name)
     with contextlib.suppress(zoo.ZooError):

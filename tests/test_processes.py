@@ -48,7 +48,7 @@ def bench_starts(folder: Path) -> None:
 
 
 def check(folder: Path) -> None:
-    with pytest.raises(zoo.UsageError, match="no sampler"):
+    with pytest.raises(zoo.UsageError, match="unknown sampler"):
         check_in_child("sampler:none_such", timeout=60)
 
 

@@ -299,8 +299,9 @@ def test_card_states_saved_bytes():
         output = CliRunner().invoke(cli, ["show", name], catch_exceptions=False).output
         return output.partition("\nMemory\n")[2].splitlines()[0]
 
-    assert line("vanilla") == "  keeps 512 bytes per token at H=128, float32"
-    assert line("lstm") == "  keeps 3,584 bytes per token at H=128, float32"
+    ending = "for the backward pass, per time step and sequence, at H=128, float32"
+    assert line("vanilla") == f"  stores 512 bytes {ending}"
+    assert line("lstm") == f"  stores 3,584 bytes {ending}"
 
 
 # ---- training -----------------------------------------------------------------------------------------

@@ -290,8 +290,8 @@ def test_text(tmp_path):
 
 
 def test_page_lists_facts_of_tasks():
-    """The table in docs/tasks.md, row by row."""
-    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    """The table in docs/task-list.md, row by row."""
+    page = (Path(__file__).parents[2] / "docs" / "task-list.md").read_text(encoding="utf-8")
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line[:3] == "| `"
     ]

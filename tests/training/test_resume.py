@@ -410,9 +410,7 @@ def test_foreign_directory_is_not_touched(go, tmp_path):
 
 def test_file_instead_of_directory_raises(go, tmp_path):
     (tmp_path / "run").write_text("a file", encoding="utf-8")
-    with pytest.raises(
-        CheckpointError, match=r"run.checkpoints: a part of the path is a file, not a directory"
-    ):
+    with pytest.raises(UsageError, match=r"out is '.*', a file; give a directory"):
         go()
     assert (tmp_path / "run").read_text(encoding="utf-8") == "a file"
 

@@ -380,7 +380,7 @@ def test_bidirectional_flag_on_a_task_and_a_text(text, tmp_path):
     ("flags", "words"),
     [
         (("--cell", "lstm,gruu"), "unknown cell 'gruu'"),
-        (("--cell", "lstm,"), "unknown cell ''"),
+        (("--cell", "lstm,"), "the name of a cell is empty"),
         (("--cell", "lstm,gru", "--layers", 3), "--layers is 3 and there are 2 cells"),
         (
             ("--cell", "lstm,gru", "--set", "cell.forget_bias=1"),

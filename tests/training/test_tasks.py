@@ -269,7 +269,7 @@ def test_resuming_with_another_task_raises(train, monkeypatch):
 
 def test_task_run_cannot_be_resumed_as_text(train, tmp_path):
     train()
-    with pytest.raises(CheckpointError, match="task: 'copying' -> None"):
+    with pytest.raises(CheckpointError, match="task: 'copying' -> default"):
         zoo.train("builtin:pydoc", out=tmp_path / "run", resume=True)
 
 

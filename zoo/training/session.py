@@ -296,6 +296,9 @@ class _TrainingSession:
         self._log_is_complete = self._has_ended(trainer)
         if not self._log_is_complete:
             self.directory.truncate_log(state.step if resumed else -1, without=_CLOSING)
+        if resumed and self.process_group.is_root:  # the other ranks write no log
+            evals = (event for event in reversed(self.directory.read_log()) if event.get("event") == "eval")
+            trainer.last_eval = next(evals, None)
         self.directory.write_config(self.config.to_json())
         self._emit(self._start_event("resume" if resumed else "start", state.step))
         for sentence in warnings:

@@ -77,8 +77,7 @@ class Trainer:
         self.clip = Clip(norm=config.clip or None, value=config.clip_value or None)
         self.lr = float(config.lr if config.lr is not None else optimizer.options["lr"])
         self.speed = Speed()
-        self.score: float | None = None
-        self.loss_warning: str | None = None
+        self.last_eval: Event | None = None  # of the log, in a resumed run
 
     def run(self, request: StopRequest) -> str:
         """Train to the end, or until a signal or early stopping, and return the reason of the end.
@@ -183,18 +182,22 @@ class Trainer:
             state.best, state.best_step, state.solved = loss, state.step, result.solved
         state.evals_since_best = 0 if improved else state.evals_since_best + 1
         state.schedule = self.schedule.observe(state.schedule, loss)
+        known = self._loss_warning()
         self._emit("eval", part=part, loss=loss, **result.metrics, best=improved)
-        self.score = result.metrics.get("score")
-        known, self.loss_warning = self.loss_warning, None
-        uniform_loss = self.dataset.uniform_loss(self.model)
-        if uniform_loss is not None and loss > _WARN_FACTOR * uniform_loss:
-            self.loss_warning = self._worse_than_guessing(part, loss, uniform_loss)
-            if known is None:  # the end of the run repeats it
-                self._emit("warning", text=self.loss_warning)
+        self.last_eval = {"part": part, "loss": loss, **result.metrics}
+        warning = self._loss_warning()
+        if warning is not None and known is None:  # the end of the run repeats it
+            self._emit("warning", text=warning)
         return improved
 
-    def _worse_than_guessing(self, part: str, loss: float, uniform_loss: float) -> str:
-        symbols = self.model.output_size
+    def _loss_warning(self) -> str | None:
+        """A warning if the last loss is far above that of equal probabilities."""
+        uniform_loss = self.dataset.uniform_loss(self.model)
+        if self.last_eval is None or uniform_loss is None:
+            return None
+        part, loss, symbols = self.last_eval["part"], self.last_eval["loss"], self.model.output_size
+        if loss <= _WARN_FACTOR * uniform_loss:
+            return None
         return (
             f"the {part} loss {loss:.4g} is far above {uniform_loss:.4g}, the loss of a model that "
             f"gives each of the {symbols} symbols the same probability; lower --lr (now {self.lr:g}), or "
@@ -203,10 +206,10 @@ class Trainer:
 
     def score_warning(self) -> str | None:
         """A warning if the last loss, or the last score of a task, is far worse than without a model."""
-        if self.loss_warning is not None:
-            return self.loss_warning
+        if (warning := self._loss_warning()) is not None:
+            return warning
         task = self.dataset.metadata()
-        baseline, score = task.get("baseline"), self.score
+        baseline, score = task.get("baseline"), (self.last_eval or {}).get("score")
         if baseline is None or score is None or self.state.step < _MIN_STEPS_TO_WARN:
             return None
         worse, better = (baseline, score) if task["higher_is_better"] else (score, baseline)
