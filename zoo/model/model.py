@@ -197,8 +197,8 @@ class Model(FlatParameters):
             noise: ``(seed, step)`` for training: dropout and the noise of cells are drawn from them. None for
                 evaluation: no dropout, and noise is its expectation.
             lengths: Steps of each sequence, ``(B,)`` integers from 0 to T; None if all have T steps. The
-                padding is not read and has no loss. The last step of a row, and its
-                final states, are at its end.
+                padding is not read and has no loss. The last step and the final states
+                of a sequence are those at its end.
             **aux: Auxiliary inputs of the cells, ``dt=...`` of shape ``(T, B, ...)``, for every layer that
                 declares them; missing ones have their defaults.
 
