@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import importlib.util
 import pickle
 import subprocess
 import sys
@@ -398,11 +399,78 @@ def test_summary_is_the_first_line() -> None:
     assert define(__doc__="\n    One line.\n\n    More.\n    ").summary() == "One line."
 
 
-def test_source_digest_is_that_of_file() -> None:
-    from zoo_cells.classic import vanilla
+_SOURCE = '''
+"""One cell."""
 
-    text = Path(vanilla.__file__).read_text(encoding="utf-8")
-    assert vanilla.Vanilla.source_digest() == hashlib.sha256(text.encode()).hexdigest()
+import zoo
+
+
+class One(zoo.Cell):
+    """One cell: h' = 2 h + a x."""
+
+    card = zoo.Card(title="One", authors="A. Bee", year=2000, url="https://example.org")
+    a = zoo.Param("I", help="input weights")
+    h = zoo.State("I", help="the sum")
+
+    def step(self, x, h):
+        return 2.0 * h + self.a * x  # twice
+'''
+
+
+def digest_of(source: str, folder: Path) -> str:
+    file = folder / f"cell_{len(list(folder.iterdir()))}.py"
+    file.write_text(source, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    module = sys.modules[file.stem] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        return module.One.source_digest()
+    finally:
+        del sys.modules[file.stem]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"""One cell."""', '"""One cell, described anew."""'),
+        ("One cell: h' = 2 h + a x.", "One cell, described anew."),
+        ('title="One"', 'title="Two", history="It is old.", also=(zoo.Card(title="More"),)'),
+        ("    card = zoo.Card(", "    card = zoo.Card(  # its source\n"),
+        ('help="the sum"', 'help="the weighted sum"'),
+        ("  # twice", ""),
+        ("2.0 * h + self.a * x", "(2.0 *  h) + self.a * x"),
+        ("    def step(self, x, h):\n", '    def step(self, x, h):\n        """One step."""\n'),
+    ],
+)
+def test_text_for_readers_keeps_the_source_digest(old: str, new: str, tmp_path: Path) -> None:
+    assert old in _SOURCE
+    assert digest_of(_SOURCE.replace(old, new), tmp_path) == digest_of(_SOURCE, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("2.0 * h", "3.0 * h"),
+        ("2.0 * h", "2 * h"),
+        ("2.0 * h + self.a * x", "2.0 * (h + self.a * x)"),
+        ('zoo.State("I"', 'zoo.State("I", complex=True'),
+        ("import zoo\n", "import zoo\n\nLIMIT = 3\n"),
+    ],
+)
+def test_code_changes_the_source_digest(old: str, new: str, tmp_path: Path) -> None:
+    assert old in _SOURCE
+    assert digest_of(_SOURCE.replace(old, new), tmp_path) != digest_of(_SOURCE, tmp_path)
+
+
+def test_source_digest_is_the_same_in_every_version_of_python(tmp_path: Path) -> None:
+    assert digest_of(_SOURCE, tmp_path) == (
+        "6293e0c3242fba88c17dc0ad40fa8382a1b25737bd3350c4067e518599a5c63a"
+    )
+
+
+def test_source_digest_of_a_file_that_was_broken_after_its_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.base.component._source", lambda _: "def (:")
+    assert define().source_digest() == hashlib.sha256(repr("def (:").encode()).hexdigest()
 
 
 def test_source_digest_without_source_is_empty() -> None:

@@ -127,7 +127,7 @@ CARD = {
 
 def test_card_is_a_value() -> None:
     card = zoo.Card(**CARD)
-    assert card == zoo.Card(**CARD, variant="", deviations="", trainability="")
+    assert card == zoo.Card(**CARD, variant="", deviations="", history="", when_to_use="", trainability="")
     assert hash(card) == hash(zoo.Card(**CARD))
     with pytest.raises(AttributeError):
         card.year = 1998
@@ -157,6 +157,8 @@ def test_card_is_a_value() -> None:
         ({"year": 97}, "year is 97; give it as an integer"),
         ({"variant": None}, "'Long Short-Term Memory': variant is None; say it in words"),
         ({"deviations": 3}, "'Long Short-Term Memory': deviations is 3; say it in words"),
+        ({"history": ["Old."]}, "'Long Short-Term Memory': history is ['Old.']; say it in words"),
+        ({"when_to_use": None}, "'Long Short-Term Memory': when_to_use is None; say it in words"),
         ({"trainability": True}, "'Long Short-Term Memory': trainability is True; say it in words"),
     ],
 )

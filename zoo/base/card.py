@@ -128,6 +128,9 @@ class Card:
         url: Its address, ``https://``.
         variant: Which published variant this is.
         deviations: Where the code differs from the source, and why; empty if it does not.
+        history: Where the component comes from, what it changed and what came after it, in two to four
+            sentences.
+        when_to_use: When to use it and when not, in two to four sentences.
         trainability: Why a language model with default settings is not expected to predict text better than
             a bigram model; empty if it is.
         scope: The part of the paper's network: ``"recurrence"`` for the recurrence alone, or ``"mixer"`` for
@@ -145,6 +148,8 @@ class Card:
     url: str = ""
     variant: str = ""
     deviations: str = ""
+    history: str = ""
+    when_to_use: str = ""
     trainability: str = ""
     scope: str = "recurrence"
     also: tuple[Card, ...] = ()
@@ -155,7 +160,7 @@ class Card:
         if not isinstance(self.title, str) or not self.title.strip():
             raise DefinitionError(f"zoo.Card: title is {short_repr(self.title)}; give a non-empty string.")
         owner = f"zoo.Card {self.title!r}"
-        for name in ("variant", "deviations", "trainability"):
+        for name in ("variant", "deviations", "history", "when_to_use", "trainability"):
             if not isinstance(getattr(self, name), str):
                 raise DefinitionError(
                     f"{owner}: {name} is {short_repr(getattr(self, name))}; say it in words, or leave it out."

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -159,9 +161,12 @@ class Component:
 
     @classmethod
     def source_digest(cls) -> str:
-        """SHA-256 of the file (in a notebook, the class) that defines it; empty without a source."""
+        """SHA-256 of the code in the file (in a notebook, the class) that defines it; empty without a source.
+
+        Comments, docstrings, cards, help texts and layout do not change it.
+        """
         source = _source(sys.modules.get(cls.__module__)) or _source(cls)
-        return hashlib.sha256(source.encode()).hexdigest() if source else ""
+        return hashlib.sha256(repr(_code(source)).encode()).hexdigest() if source else ""
 
 
 def first_paragraph(documented: Any) -> str:
@@ -174,6 +179,35 @@ def _source(defined: Any) -> str:
         return inspect.getsource(defined)
     except (OSError, TypeError):
         return ""
+
+
+def _code(source: str) -> object:
+    """The syntax tree of a source without the texts for readers, or the source if Python cannot parse it."""
+    try:
+        return _without_texts(ast.parse(textwrap.dedent(source)))
+    except SyntaxError:  # the file was edited after the import
+        return source
+
+
+def _without_texts(node: Any) -> object:
+    """A syntax tree as tuples. ``ast.dump`` prints other fields in each version of Python."""
+    match node:
+        case list():
+            return [_without_texts(each) for each in node if not _is_text(each)]
+        case ast.Call(ast.Attribute(_, "Card") | ast.Name("Card")):
+            return None
+        case ast.AST():
+            fields = [(name, _without_texts(value)) for name, value in ast.iter_fields(node)]
+            return type(node).__name__, [(name, value) for name, value in fields if value not in (None, [])]
+    return node
+
+
+def _is_text(node: Any) -> bool:
+    """Whether a node of a syntax tree is a docstring or a help text."""
+    match node:
+        case ast.Expr(ast.Constant(str())) | ast.keyword("help"):
+            return True
+    return False
 
 
 def declarations_of(cls: type, kind: type | tuple[type, ...]) -> dict[str, Any]:

@@ -47,13 +47,18 @@ def _escaped(text: str) -> str:
 
 def document(docstring: str) -> Iterator[str]:
     """The lines of a docstring: paragraphs, and literal blocks after a double colon."""
-    for block in re.split(r"\n\s*\n", docstring.strip("\n")):
+    for block in filter(None, re.split(r"\n\s*\n", docstring.strip("\n"))):
         lines = block.splitlines()
         if lines[0].startswith("    "):
             yield from ("```text", *textwrap.dedent(block).splitlines(), "```", "")
         else:
             paragraph = re.sub(r"::$", ":", " ".join(line.strip() for line in lines))
             yield from (*wrapped(prose(paragraph)), "")
+
+
+def without_equations(docstring: str) -> str:
+    """A docstring without its equations, which the page prints from the graph of the step."""
+    return re.sub(r"^Equations\b(?:.+\n)*?.*::\n\n(?:    .*\n|\n)+", "", f"{docstring}\n", flags=re.MULTILINE)
 
 
 def wrapped(text: str) -> list[str]:
@@ -201,9 +206,6 @@ def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
     summary, _, rest = doc.partition("\n\n")
     yield from (GENERATED_MARK, "", f"# {cls.name}", "", *document(summary))
     card = cls.card
-    remarks = {"Variant": card.variant, "Deviations": card.deviations, "Trainability": card.trainability}
-    for heading, text in remarks.items():
-        yield from (*wrapped(f"**{heading}.** {prose(text)}"), "") if text else ()
     yield from (*wrapped(_origin(cls, links)), "", *wrapped(_use(cls)), "")
     yield from ("## Equations", "")
     if cls.has_step():
@@ -215,7 +217,10 @@ def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
             "It brings its own kernels and has no step, so there are no equations and no diagram.",
             "",
         )
-    yield from document(rest) if rest else ()
+    yield from document(without_equations(rest) if cls.has_step() else rest)
+    yield from _section("History", card.history)
+    yield from _section("When to use it", card.when_to_use, card.trainability)
+    yield from _section("Variant and differences from the paper", card.variant, card.deviations)
     yield from ("## Arrays and options", "", *_declarations(cls))
     yield from ("## Cost of one step of one sequence", "", *_costs(cls))
     yield from ("## Results", "", *wrapped(links.result), "") if links.result else ()
@@ -226,6 +231,12 @@ def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
             yield f"- {label}: {prose(difference)}"
         yield ""
     yield from ("## References", "", "```bibtex", cls.bibtex(), "```", "")
+
+
+def _section(heading: str, *paragraphs: str) -> Iterator[str]:
+    """A section of the paragraphs that are not empty; nothing if all are."""
+    lines = [line for text in filter(None, paragraphs) for line in (*wrapped(prose(text)), "")]
+    yield from (f"## {heading}", "", *lines) if lines else ()
 
 
 def _origin(cls: type[Cell], links: PageLinks) -> str:
@@ -257,7 +268,7 @@ def _use(cls: type[Cell]) -> str:
     names = [f"`{cells[cls.name]}` in {library}" for library, cells in libraries.items() if cls.name in cells]
     if not names:
         return use
-    return f"{use} It is {', '.join(names)}; `zoo.convert` converts the weights."
+    return f"{use} Its names elsewhere: {', '.join(names)}. `zoo.convert` converts the weights."
 
 
 def _declarations(component: type[Component]) -> Iterator[str]:

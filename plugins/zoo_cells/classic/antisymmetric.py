@@ -45,7 +45,6 @@ class Antisymmetric(zoo.Cell):
     gamma = zoo.Option(0.01, help="damping", low=0.0)
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         W = self.U - self.U.T - self.gamma * zoo.eye(h.shape[-1])
         return h + self.eps * zoo.tanh(x @ self.Wx + h @ W + self.b)
 

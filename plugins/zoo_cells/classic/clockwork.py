@@ -57,7 +57,6 @@ class Clockwork(zoo.Cell):
     groups = zoo.Option(4, help="number of groups, of periods 1, 2, 4, ...; divides H", low=1, high=8)
 
     def step(self, x: Array, h: Array, n: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         group = np.arange(self.groups)
         slower = np.where(group[:, None] >= group, 1.0, 0.0)[:, None, :, None]
         W = (self.Wh * slower).reshape(h.shape[-1], h.shape[-1])

@@ -71,7 +71,6 @@ class CoRNN(zoo.Cell):
     epsilon = zoo.Option(4.7, low=0.0, help="damping of the velocity")
 
     def step(self, x: Array, y: Array, z: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         force = zoo.tanh(x @ self.Wx + z @ self.Wz + y @ self.Wy + self.b)
         z = z + self.dt * (force - self.gamma * y - self.epsilon * z)
         return y + self.dt * z, z

@@ -58,7 +58,6 @@ class CTRNN(zoo.Cell):
     tau_min = zoo.Option(1.0, low=1e-6, help="smallest time constant, in units of dt")
 
     def step(self, x: Array, h: Array, dt: Array) -> zoo.Output:
-        """One step of one row."""
         tau = self.tau_min + zoo.softplus(self.s)
         h = h + dt / tau * (zoo.sigmoid(h + self.b) @ self.Wh + x @ self.Wx - h)
         return zoo.Output(zoo.sigmoid(h + self.b), h)

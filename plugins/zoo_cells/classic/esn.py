@@ -71,7 +71,6 @@ class ESN(zoo.Cell):
     scale = zoo.Option(0.5, low=0.0, help="largest input weight and bias")
 
     def step(self, x: Array, h: Array) -> zoo.Output:
-        """One step of one row."""
         h = (1 - self.leak) * h + self.leak * zoo.tanh(x @ self.Wx + h @ self.Wh + self.b)
         return zoo.Output(h + x @ self.Wo, h)
 

@@ -62,7 +62,6 @@ class FastRNN(zoo.Cell):
     h = zoo.State("H", help="hidden units, and the output")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         new = zoo.tanh(x @ self.Wx + h @ self.Wh + self.b)
         return zoo.sigmoid(self.alpha) * new + zoo.sigmoid(self.beta) * h
 

@@ -48,7 +48,6 @@ class GatedAntisymmetric(zoo.Cell):
     gates = zoo.Gates(input_gate="sigmoid_xz", candidate="tanh_xa")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         xz, xa = zoo.split(x @ self.Wx + self.b, 2)
         r = h @ (self.U - self.U.T - self.gamma * zoo.eye(h.shape[-1]))
         return h + self.eps * zoo.sigmoid(xz + r) * zoo.tanh(xa + r)

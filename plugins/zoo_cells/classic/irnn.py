@@ -59,7 +59,6 @@ class IRNN(zoo.Cell):
     scale = zoo.Option(1.0, low=0.0, help="diagonal of Wh at the start")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         return zoo.relu(x @ self.Wx + h @ self.Wh + self.b)
 
 

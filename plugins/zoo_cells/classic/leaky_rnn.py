@@ -45,7 +45,6 @@ class LeakyRNN(zoo.Cell):
     leak = zoo.Option(0.3, low=0.0, high=1.0, help="share of a unit that is new at every step")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         return (1 - self.leak) * h + self.leak * zoo.tanh(x @ self.Wx + h @ self.Wh + self.b)
 
 

@@ -61,7 +61,6 @@ class LEM(zoo.Cell):
     dt = zoo.Option(1.0, low=1e-6, help="longest time step; above one the states may overshoot")
 
     def step(self, x: Array, y: Array, z: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         s, t, u, v = zoo.split(x @ self.Wx + self.b, 4)
         hs, ht, hv = zoo.split(y @ self.Wy, 3)
         s, t = self.dt * zoo.sigmoid(s + hs), self.dt * zoo.sigmoid(t + ht)

@@ -67,7 +67,6 @@ class Lipschitz(zoo.Cell):
         return (1 - self.beta) * symmetric + self.beta * antisymmetric - self.gamma * zoo.eye(M.shape[-1])
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         drive = zoo.tanh(h @ self.mixed(self.Mw) + x @ self.Wx + self.b)
         return h + self.eps * (h @ self.mixed(self.Ma) + drive)
 

@@ -45,7 +45,6 @@ class MIRNN(zoo.Cell):
     h = zoo.State("H", help="hidden units, and the output")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         wx, uh = x @ self.Wx, h @ self.Wh
         return zoo.tanh(self.alpha * wx * uh + self.beta1 * uh + self.beta2 * wx + self.b)
 

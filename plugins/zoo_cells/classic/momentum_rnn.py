@@ -50,7 +50,6 @@ class MomentumRNN(zoo.Cell):
     epsilon = zoo.Option(0.6, low=0.0, help="size of a step, by which the input is multiplied")
 
     def step(self, x: Array, h: Array, v: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         v = self.mu * v + self.epsilon * (x @ self.Wx + self.b)
         return zoo.tanh(h @ self.Wh + v), v
 

@@ -58,7 +58,6 @@ class PLRNN(zoo.Cell):
     h = zoo.State("H", help="hidden units, before the rectifier")
 
     def step(self, x: Array, h: Array) -> zoo.Output:
-        """One step of one row."""
         diagonal = self.Wh * zoo.eye(h.shape[-1])
         h = h * np.sum(diagonal, axis=0) + zoo.relu(h - self.theta) @ (self.Wh - diagonal) + x @ self.Wx
         return zoo.Output(zoo.relu(h - self.theta), h)

@@ -58,7 +58,6 @@ class SCRN(zoo.Cell):
     alpha = zoo.Option(0.95, low=0.0, high=1.0, help="share of the context that is kept at every step")
 
     def step(self, x: Array, h: Array, s: Array) -> zoo.Output:
-        """One step of one row."""
         s = (1 - self.alpha) * (x @ self.Wb) + self.alpha * s
         h = zoo.sigmoid(x @ self.Wx + h @ self.Wh + s @ self.Ws)
         return zoo.Output(np.concatenate([h, s]), h, s)

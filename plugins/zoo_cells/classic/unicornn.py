@@ -72,7 +72,6 @@ class UnICORNN(zoo.Cell):
     alpha = zoo.Option(30.65, low=0.0, help="linear force that pulls a unit back")
 
     def step(self, x: Array, y: Array, z: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         s = self.dt * zoo.sigmoid(self.c)
         z = z - s * (zoo.tanh(self.u * y + x @ self.Wx + self.b) + self.alpha * y)
         return y + s * z, z

@@ -100,7 +100,6 @@ class URNN(zoo.Cell):
     h = zoo.State("H", complex=True, help="complex hidden units")
 
     def step(self, x: Array, h: Array) -> zoo.Output:
-        """One step of one row."""
         a = reflect((h * np.exp(1j * self.w[0])) @ self.F, self.v[0])
         a = (a @ self.P) * np.exp(1j * self.w[1])
         a = reflect(a @ np.conj(self.F), self.v[1]) * np.exp(1j * self.w[2])

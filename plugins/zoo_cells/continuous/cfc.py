@@ -62,7 +62,6 @@ class CfC(zoo.Cell):
     units = zoo.Option(128, low=1, help="units of the backbone")
 
     def step(self, x: Array, h: Array, dt: Array) -> Array:
-        """One step of one row."""
         v = 1.7159 * zoo.tanh(0.666 * (x @ self.Wx + h @ self.Wh + self.b))
         f, g, a, d = zoo.split(v @ self.Wv + self.bv, 4)
         t = zoo.sigmoid(a * dt + d)

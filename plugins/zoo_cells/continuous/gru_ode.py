@@ -71,7 +71,6 @@ class GRUODE(zoo.Cell):
     gates = zoo.Gates(reset_gate="r", update_gate="z", candidate="n")
 
     def step(self, x: Array, h: Array, dt: Array) -> Array:
-        """One step of one row."""
         xr, xz, xn = zoo.split(x @ self.Wx + self.b, 3)
         for _ in range(self.steps):
             hr, hz = zoo.split(h @ self.Wh, 2)

@@ -80,7 +80,6 @@ class LTC(zoo.Cell):
     unfolds = zoo.Option(6, low=1, high=64, help="solver steps within dt")
 
     def step(self, x: Array, h: Array, dt: Array) -> Array:
-        """One step of one row."""
         d = dt / self.unfolds
         cm, gleak = zoo.softplus(self.cm), zoo.softplus(self.gleak)
         wx, w = zoo.softplus(self.wx), zoo.softplus(self.w)

@@ -54,7 +54,6 @@ class ATR(zoo.Cell):
     gates = zoo.Gates(input_gate="sigmoid_p", forget_gate="sigmoid_p_2", candidate="p")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         bp, bq = zoo.split(self.b, 2)
         p = x @ self.Wx + bp
         q = h @ self.Wh + bq

@@ -54,7 +54,6 @@ class BRC(zoo.Cell):
     gates = zoo.Gates(input_gate="1 - c", forget_gate="c", candidate="tanh_xn")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         xa, xc, xn = zoo.split(x @ self.Wx, 3)
         ba, bc = zoo.split(self.b, 2)
         a = 1 + zoo.tanh(xa + self.w[0] * h + ba)

@@ -61,7 +61,6 @@ class CFN(zoo.Cell):
     gates = zoo.Gates(input_gate="e", forget_gate="t", candidate="tanh_xn")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         xt, xe, xn = zoo.split(x @ self.Wx, 3)
         ht, he = zoo.split(h @ self.Wh + self.b, 2)
         t, e = zoo.sigmoid(xt + ht), zoo.sigmoid(xe + he)

@@ -59,7 +59,6 @@ class DSGU(zoo.Cell):
     gates = zoo.Gates(input_gate="z", forget_gate="1 - z", update_gate="z", candidate="o")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         xg, xz = zoo.split(x @ self.Wx + self.b, 2)
         g = zoo.tanh((xg * h) @ self.Wg)
         o = zoo.sigmoid((g * h) @ self.Wo)

@@ -75,7 +75,6 @@ class FastGRNN(zoo.Cell):
     gates = zoo.Gates(forget_gate="z", update_gate="z", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         a = x @ self.Wx + h @ self.Wh
         bz, bn = zoo.split(self.b, 2)
         zeta, nu = zoo.sigmoid(self.scale[0]), zoo.sigmoid(self.scale[1])

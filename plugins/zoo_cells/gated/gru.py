@@ -61,7 +61,6 @@ class GRU(zoo.Cell):
     gates = zoo.Gates(input_gate="1 - z", forget_gate="z", reset_gate="r", update_gate="z", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         r, z, n = zoo.split(x @ self.Wx + self.b, 3)
         hr, hz, hn = zoo.split(h @ self.Wh, 3)
         r, z = zoo.sigmoid(r + hr), zoo.sigmoid(z + hz)

@@ -55,7 +55,6 @@ class GRUResetBefore(zoo.Cell):
     gates = zoo.Gates(input_gate="1 - z", forget_gate="z", reset_gate="r", update_gate="z", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         xr, xz, xn = zoo.split(x @ self.Wx + self.b, 3)
         hr, hz = zoo.split(h @ self.Wh, 2)
         r, z = zoo.sigmoid(xr + hr), zoo.sigmoid(xz + hz)

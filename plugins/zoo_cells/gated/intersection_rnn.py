@@ -54,7 +54,6 @@ class IntersectionRNN(zoo.Cell):
     gates = zoo.Gates(input_gate="1 - gh", forget_gate="gh", candidate="tanh_s")
 
     def step(self, x: Array, h: Array) -> zoo.Output:
-        """One step of one row."""
         u = x @ self.Wp + self.bp
         gh, s, gy, y = zoo.split(u @ self.Wx + h @ self.Wh + self.b, 4)
         gh, gy = zoo.sigmoid(gh + self.forget_bias), zoo.sigmoid(gy + self.forget_bias)

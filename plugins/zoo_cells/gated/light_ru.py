@@ -55,7 +55,6 @@ class LightRU(zoo.Cell):
     gates = zoo.Gates(input_gate="f", forget_gate="1 - f", candidate="tanh_xn")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         xf, xn = zoo.split(x @ self.Wx, 2)
         f = zoo.sigmoid(xf + h @ self.Wh + self.b)
         return (1 - f) * h + f * zoo.tanh(xn)

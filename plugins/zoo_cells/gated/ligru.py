@@ -56,7 +56,6 @@ class LiGRU(zoo.Cell):
     gates = zoo.Gates(input_gate="1 - z", forget_gate="z", update_gate="z", candidate="relu_n")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         z, n = zoo.split(x @ self.Wx + h @ self.Wh + self.b, 2)
         z = zoo.sigmoid(z)
         return z * h + (1 - z) * zoo.relu(n)

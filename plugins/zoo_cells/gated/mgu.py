@@ -51,7 +51,6 @@ class MGU(zoo.Cell):
     gates = zoo.Gates(input_gate="f", forget_gate="1 - f", reset_gate="f", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         xf, xn = zoo.split(x @ self.Wx + self.b, 2)
         f = zoo.sigmoid(xf + h @ self.Wh)
         n = zoo.tanh(xn + (f * h) @ self.Wn)

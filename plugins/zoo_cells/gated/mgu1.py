@@ -52,7 +52,6 @@ class MGU1(zoo.Cell):
     gates = zoo.Gates(input_gate="f", forget_gate="1 - f", reset_gate="f", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         bf, bn = zoo.split(self.b, 2)
         f = zoo.sigmoid(h @ self.Wh + bf)
         n = zoo.tanh(x @ self.Wx + (f * h) @ self.Wn + bn)

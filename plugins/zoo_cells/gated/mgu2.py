@@ -52,7 +52,6 @@ class MGU2(zoo.Cell):
     gates = zoo.Gates(input_gate="f", forget_gate="1 - f", reset_gate="f", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         f = zoo.sigmoid(h @ self.Wh)
         n = zoo.tanh(x @ self.Wx + (f * h) @ self.Wn + self.b)
         return (1 - f) * h + f * n

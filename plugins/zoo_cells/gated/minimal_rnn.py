@@ -51,7 +51,6 @@ class MinimalRNN(zoo.Cell):
     gates = zoo.Gates(input_gate="1 - u", forget_gate="u", update_gate="u", candidate="z")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         bz, bu = zoo.split(self.b, 2)
         z = zoo.tanh(x @ self.Wx + bz)
         u = zoo.sigmoid(h @ self.Wh + z @ self.Wz + bu)

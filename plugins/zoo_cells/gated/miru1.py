@@ -53,7 +53,6 @@ class MiRU1(zoo.Cell):
     gates = zoo.Gates(reset_gate="r", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         xr, xn = zoo.split(x @ self.Wx + self.b, 2)
         r = zoo.sigmoid(xr + h @ self.Wh)
         n = zoo.tanh(xn + (r * h) @ self.Wn)

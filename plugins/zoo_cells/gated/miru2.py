@@ -50,7 +50,6 @@ class MiRU2(zoo.Cell):
     hear = zoo.Option(0.5, low=0.0, high=1.0, help="share of the state that the candidate hears")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         n = zoo.tanh(x @ self.Wx + (self.hear * h) @ self.Wh + self.b)
         return self.keep * h + (1 - self.keep) * n
 

@@ -57,7 +57,6 @@ class MUT1(zoo.Cell):
     gates = zoo.Gates(input_gate="z", forget_gate="1 - z", reset_gate="r", update_gate="z", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         xz, xr, xn = zoo.split(x @ self.Wx, 3)
         bz, br, bn = zoo.split(self.b, 3)
         z = zoo.sigmoid(xz + bz)

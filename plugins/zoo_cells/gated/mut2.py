@@ -56,7 +56,6 @@ class MUT2(zoo.Cell):
     gates = zoo.Gates(input_gate="z", forget_gate="1 - z", reset_gate="r", update_gate="z", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         xz, xr, xn = zoo.split(x @ self.Wx + self.b, 3)
         hz, hr = zoo.split(h @ self.Wh, 2)
         z, r = zoo.sigmoid(xz + hz), zoo.sigmoid(xr + hr)

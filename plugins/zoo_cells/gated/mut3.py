@@ -54,7 +54,6 @@ class MUT3(zoo.Cell):
     gates = zoo.Gates(input_gate="z", forget_gate="1 - z", reset_gate="r", update_gate="z", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         xz, xr, xn = zoo.split(x @ self.Wx + self.b, 3)
         z = zoo.sigmoid(xz + zoo.tanh(h) @ self.Wz)
         r = zoo.sigmoid(xr + h @ self.Wh)

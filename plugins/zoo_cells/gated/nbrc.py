@@ -53,7 +53,6 @@ class NBRC(zoo.Cell):
     gates = zoo.Gates(input_gate="1 - c", forget_gate="c", candidate="tanh_xn")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         xa, xc, xn = zoo.split(x @ self.Wx, 3)
         a, c = zoo.split(h @ self.Wh + self.b, 2)
         a = 1 + zoo.tanh(xa + a)

@@ -59,7 +59,6 @@ class RHN(zoo.Cell):
     gates = zoo.Gates(input_gate="t", forget_gate="1 - t", candidate="tanh_g")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         for layer in range(self.depth):
             a = h @ self.R[layer] + self.b[layer]
             g, t = zoo.split(a + x @ self.Wx if layer == 0 else a, 2)

@@ -50,7 +50,6 @@ class SGRN(zoo.Cell):
     gates = zoo.Gates(input_gate="1 - f", forget_gate="f", candidate="p")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         p = x @ self.Wx
         f = zoo.sigmoid(p + h @ self.Wh + self.b)
         return zoo.tanh((1 - f) * p + f * h)

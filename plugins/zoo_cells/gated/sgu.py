@@ -57,7 +57,6 @@ class SGU(zoo.Cell):
     gates = zoo.Gates(input_gate="z", forget_gate="1 - z", update_gate="z", candidate="softplus_g")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         xg, xz = zoo.split(x @ self.Wx + self.b, 2)
         g = zoo.tanh((xg * h) @ self.Wg)
         z = np.clip(0.2 * (xz + h @ self.Wh) + 0.5, 0, 1)

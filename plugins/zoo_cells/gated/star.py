@@ -74,7 +74,6 @@ class STAR(zoo.Cell):
     gates = zoo.Gates(input_gate="k", forget_gate="1 - k", candidate="tanh_xz")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         xk, xz = zoo.split(x @ self.Wx + self.b, 2)
         k = zoo.sigmoid(xk + h @ self.Wh)
         return zoo.tanh((1 - k) * h + k * zoo.tanh(xz))

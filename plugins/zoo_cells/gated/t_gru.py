@@ -50,7 +50,6 @@ class TGRU(zoo.Cell):
     gates = zoo.Gates(forget_gate="sigmoid_f", candidate="z")
 
     def step(self, x: Array, h: Array, past: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         z, f, o = zoo.split(x @ self.Wx + past @ self.Wp + self.b, 3)
         return zoo.sigmoid(f) * h + z * zoo.tanh(o), x
 

@@ -48,7 +48,6 @@ class TRNN(zoo.Cell):
     gates = zoo.Gates(input_gate="1 - f", forget_gate="f", candidate="z")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         z, xf = zoo.split(x @ self.Wx, 2)
         f = zoo.sigmoid(xf + self.b)
         return f * h + (1 - f) * z

@@ -64,7 +64,6 @@ class TauGRU(zoo.Cell):
     gates = zoo.Gates(input_gate="g", forget_gate="1 - g")
 
     def step(self, x: Array, h: Array, past: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         u, z, g, a = zoo.split(x @ self.Wx + self.b, 4)
         hu, hg, ha = zoo.split(h @ self.Wh, 3)
         u, z = zoo.tanh(u + hu), zoo.tanh(z + past[-1] @ self.Wd)

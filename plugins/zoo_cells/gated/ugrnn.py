@@ -53,7 +53,6 @@ class UGRNN(zoo.Cell):
     gates = zoo.Gates(input_gate="1 - g", forget_gate="g", update_gate="g", candidate="tanh_c")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         g, c = zoo.split(x @ self.Wx + h @ self.Wh + self.b, 2)
         g = zoo.sigmoid(g + self.forget_bias)
         return g * h + (1 - g) * zoo.tanh(c)

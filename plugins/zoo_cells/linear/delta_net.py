@@ -57,7 +57,6 @@ class DeltaNet(zoo.Cell):
     gates = zoo.Gates(input_gate="beta")
 
     def step(self, x: Array, S: Array) -> zoo.Output:
-        """One step of one row."""
         q, k, v = zoo.split(zoo.silu(x @ self.Wx), 3)
         q = l2_normalised(q.reshape(self.heads, 1, -1))
         k = l2_normalised(k.reshape(self.heads, 1, -1))

@@ -62,7 +62,6 @@ class GLA(zoo.Cell):
     gates = zoo.Gates(forget_gate="alpha")
 
     def step(self, x: Array, S: Array) -> zoo.Output:
-        """One step of one row."""
         qk, v, g = zoo.split(x @ self.Wx, 3)
         q, k = zoo.split(qk, 2)
         alpha = zoo.exp(zoo.log_sigmoid((x @ self.Wa) @ self.Wr + self.b) / self.tau)

@@ -51,7 +51,6 @@ class HGRN(zoo.Cell):
     gates = zoo.Gates(input_gate="1 - f", forget_gate="f", candidate="silu_n")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         f, n = zoo.split(x @ self.Wx + self.b, 2)
         f = self.lower_bound + (1 - self.lower_bound) * zoo.sigmoid(f)
         return f * h + (1 - f) * zoo.silu(n)

@@ -48,7 +48,6 @@ class IndRNN(zoo.Cell):
     activation = zoo.Option("relu", help="what a unit makes of its sum", choices=("relu", "tanh"))
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         a = x @ self.Wx + self.u * h + self.b
         return zoo.relu(a) if self.activation == "relu" else zoo.tanh(a)
 

@@ -78,7 +78,6 @@ class LRU(zoo.Cell):
     max_phase = zoo.Option(6.28, low=0.001, high=6.2832, help="largest phase at the start, in radians")
 
     def step(self, x: Array, h: Array) -> zoo.Output:
-        """One step of one row."""
         nu, theta, gamma = self.poles[0], self.poles[1], self.poles[2]
         poles = np.exp(-np.exp(nu) + 1j * np.exp(theta))
         h = poles * h + np.exp(gamma) * (x @ self.B)

@@ -85,7 +85,6 @@ class Mamba(zoo.Cell):
     gates = zoo.Gates(forget_gate="exp_dt")
 
     def step(self, x: Array, h: Array, past: Array) -> zoo.Output:
-        """One step of one row."""
         u, z = zoo.split(x @ self.Wx, 2)
         window = np.concatenate([past, u[None]])
         u = zoo.silu(np.sum(window * self.taps, axis=0) + self.b)

@@ -80,7 +80,6 @@ class MatrixLSTM(zoo.Cell):
     gates = zoo.Gates(input_gate="write", forget_gate="keep", output_gate="sigmoid_o")
 
     def step(self, x: Array, C: Array, n: Array, m: Array) -> zoo.Output:
-        """One step of one row."""
         q, k, v, o = (part.reshape(self.heads, -1) for part in zoo.split(x @ self.Wx + self.b, 4))
         k = k / np.sqrt(k.shape[-1])
         i, f = zoo.split(x @ self.Wg + self.bg, 2)

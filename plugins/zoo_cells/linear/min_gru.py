@@ -50,7 +50,6 @@ class MinGRU(zoo.Cell):
     gates = zoo.Gates(input_gate="z", forget_gate="1 - z", update_gate="z", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         z, n = zoo.split(x @ self.Wx + self.b, 2)
         if self.positive:
             n = np.where(n >= 0, n + 0.5, zoo.sigmoid(n))

@@ -55,7 +55,6 @@ class MinLSTM(zoo.Cell):
     gates = zoo.Gates(input_gate="1 - f", forget_gate="f", candidate="n")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         f, i, n = zoo.split(x @ self.Wx + self.b, 3)
         if self.positive:
             n = np.where(n >= 0, n + 0.5, zoo.sigmoid(n))

@@ -63,7 +63,6 @@ class QRNN(zoo.Cell):
     gates = zoo.Gates(input_gate="1 - f", forget_gate="f", output_gate="sigmoid_o", candidate="tanh_z")
 
     def step(self, x: Array, c: Array, past: Array) -> zoo.Output:
-        """One step of one row."""
         Wp = self.Wp.reshape(-1, self.Wp.shape[-1])
         z, f, o = zoo.split(x @ self.Wx + past.reshape(-1) @ Wp + self.b, 3)
         f = zoo.sigmoid(f)

@@ -95,7 +95,6 @@ class RetNet(zoo.Cell):
     )
 
     def step(self, x: Array, S: Array) -> zoo.Output:
-        """One step of one row."""
         q, k, v, g = zoo.split(x @ self.Wx, 4)
         q, k = q.reshape(self.heads, -1, 2), k.reshape(self.heads, -1, 2)
         q, k = q[..., 0] + 1j * q[..., 1], k[..., 0] - 1j * k[..., 1]

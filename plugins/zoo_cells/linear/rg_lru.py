@@ -75,7 +75,6 @@ class RGLRU(zoo.Cell):
     gates = zoo.Gates(input_gate="i", forget_gate="exp_leak", candidate="u")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         u = x @ self.Wx
         gates = zoo.sigmoid((u.reshape(self.heads, 1, -1) @ self.Wg)[:, 0] + self.b)
         r, i = (gate.reshape(-1) for gate in zoo.split(gates, 2))

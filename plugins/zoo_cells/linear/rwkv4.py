@@ -100,7 +100,6 @@ class RWKV4(zoo.Cell):
     gates = zoo.Gates(input_gate="new", forget_gate="old", output_gate="sigmoid_r")
 
     def step(self, x: Array, c: Array, n: Array, m: Array, past: Array) -> zoo.Output:
-        """One step of one row."""
         mixed = self.mix * x + (1 - self.mix) * past
         r, k, v = (mixed[part] @ self.Wx[part] for part in range(3))
         m = np.where(n == 0, EMPTY, m)

@@ -87,7 +87,6 @@ class S4D(zoo.Cell):
     dt_max = zoo.Option(0.1, low=1e-6, high=10.0, help="longest step at the start")
 
     def step(self, x: Array, s: Array) -> zoo.Output:
-        """One step of one row."""
         u = x @ self.Wx
         keep, take = zero_order_hold(-np.exp(self.log_rate) + 1j * self.freq, np.exp(self.log_dt)[:, None])
         s = keep * s + take * u[:, None]

@@ -100,7 +100,6 @@ class S5(zoo.Cell):
     clip = zoo.Option(False, help="keep every pole from growing")
 
     def step(self, x: Array, s: Array) -> zoo.Output:
-        """One step of one row."""
         A = np.minimum(self.A.real, -1e-4) + 1j * self.A.imag if self.clip else self.A
         keep, take = zero_order_hold(A, np.exp(self.log_dt))
         s = keep * s + take * (x @ self.B)

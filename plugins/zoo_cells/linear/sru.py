@@ -76,7 +76,6 @@ class SRU(zoo.Cell):
     gates = zoo.Gates(input_gate="1 - f", forget_gate="f", output_gate="r", candidate="u")
 
     def step(self, x: Array, c: Array) -> zoo.Output:
-        """One step of one row."""
         u, f, r, w = zoo.split(x @ self.Wx, 4)
         bf, br = zoo.split(self.b, 2)
         f = zoo.sigmoid(f + self.v[0] * c + bf)

@@ -59,7 +59,6 @@ class CIFGLSTM(zoo.Cell):
     gates = zoo.Gates(input_gate="i", forget_gate="1 - i", output_gate="sigmoid_o", candidate="tanh_g")
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         i, g, o = zoo.split(x @ self.Wx + h @ self.Wh + self.b, 3)
         i = zoo.sigmoid(i - self.forget_bias)
         c = (1 - i) * c + i * zoo.tanh(g)

@@ -75,7 +75,6 @@ class ELSTM(zoo.Cell):
     gates = zoo.Gates(input_gate="1 - f", forget_gate="f", output_gate="sigmoid_o", candidate="tanh_z")
 
     def step(self, x: Array, c: Array) -> zoo.Output:
-        """One step of one row."""
         f, z, o = zoo.split(x @ self.Wx + self.b, 3)
         f = zoo.sigmoid(f + self.forget_bias + self.u[0] * c)
         c = f * c + (1 - f) * zoo.tanh(z + self.u[1] * c)

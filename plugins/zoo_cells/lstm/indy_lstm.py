@@ -62,7 +62,6 @@ class IndyLSTM(zoo.Cell):
     )
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         i, f, g, o = zoo.split(x @ self.Wx + self.u * np.tile(h, 4) + self.b, 4)
         c = zoo.sigmoid(f + self.forget_bias) * c + zoo.sigmoid(i) * zoo.tanh(g)
         return zoo.sigmoid(o) * zoo.tanh(c), c

@@ -64,7 +64,6 @@ class JANET(zoo.Cell):
     gates = zoo.Gates(input_gate="1 - sigmoid_s_2", forget_gate="sigmoid_s", candidate="tanh_g")
 
     def step(self, x: Array, h: Array) -> Array:
-        """One step of one row."""
         s, g = zoo.split(x @ self.Wx + h @ self.Wh + self.b, 2)
         return zoo.sigmoid(s) * h + (1 - zoo.sigmoid(s - self.beta)) * zoo.tanh(g)
 

@@ -70,7 +70,6 @@ class LayerNormLSTM(zoo.Cell):
     )
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         gates = self.gx * zoo.layer_norm(x @ self.Wx) + self.gh * zoo.layer_norm(h @ self.Wh)
         i, f, g, o = zoo.split(gates + self.b, 4)
         c = zoo.sigmoid(f) * c + zoo.sigmoid(i) * zoo.tanh(g)

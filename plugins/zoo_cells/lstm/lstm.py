@@ -14,8 +14,8 @@ Array = Any
 class LSTM(zoo.Cell):
     """Long short-term memory: three gates control what a memory cell stores, keeps and shows.
 
-    The LSTM of today's libraries: forget gate, no peepholes, one bias per gate. The gates stand in the order
-    input i, forget f, candidate g, output o.
+    The LSTM of today's libraries, with a forget gate, no peepholes and one bias per gate. The order of the
+    gates in the weights is input i, forget f, candidate g, output o.
 
     Equations::
 
@@ -26,10 +26,8 @@ class LSTM(zoo.Cell):
     Parameters: ``Wx (I, 4H)`` and ``Wh (H, 4H)`` uniform within ``1 / sqrt(H)`` of zero, ``b (4H,)`` zero.
     States: ``h (H,)``, which is the output, and ``c (H,)``.
 
-    The forget gate is that of Gers et al. 2000; the memory cell itself is older (S. Hochreiter &
-    J. Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735). Equations and order of the gates are
-    those of PyTorch's ``nn.LSTM``, which has two biases where one does; ``forget_bias`` is added as the cell
-    runs, and not kept in ``b``.
+    The equations and the order of the gates are the same in PyTorch's ``nn.LSTM``, which has a second,
+    redundant bias. ``forget_bias`` is added in each step and is not part of ``b``.
     """
 
     family = "lstm"
@@ -38,9 +36,19 @@ class LSTM(zoo.Cell):
         authors="Felix A. Gers, Jürgen Schmidhuber, Fred Cummins",
         year=2000,
         url="https://doi.org/10.1162/089976600300015015",
-        variant="Forget gate, no peepholes; every gate sees x and h; full back-propagation through time.",
-        deviations="Gers et al. squash by scaled logistic functions and truncate the gradient at the gates; "
-        "tanh and the full gradient are what the name stands for today.",
+        variant="LSTM with a forget gate and without peepholes. All gates read the input and the last "
+        "output. Gradients are computed by full back-propagation through time.",
+        deviations="Gers et al. squash the candidate and the memory by scaled logistic functions, and cut "
+        "the gradient at the gates. This cell has tanh and the full gradient, like the libraries of today.",
+        history="Hochreiter and Schmidhuber published the LSTM in 1997: a memory cell that adds to itself, "
+        "so that errors flow back over many steps without vanishing. Gers et al. added the forget gate in "
+        "2000, because the memory grew without bound in a continual stream of input. Greff et al. compared "
+        "eight variants in 2015: none was clearly better, and the forget gate and the activation of the "
+        "output mattered most. The xLSTM of 2024 extends this cell.",
+        when_to_use="The LSTM is the baseline that readers expect, and you can move its weights from and to "
+        "PyTorch, Keras and Flax. It has four blocks of weights and two state vectors, where a GRU has "
+        "three blocks and one vector. Each step needs the output of the step before, so the steps of a "
+        "sequence cannot run in parallel.",
         also=(
             zoo.Card(
                 title="Long Short-Term Memory",
@@ -73,7 +81,6 @@ class LSTM(zoo.Cell):
     )
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         i, f, g, o = zoo.split(x @ self.Wx + h @ self.Wh + self.b, 4)
         c = zoo.sigmoid(f + self.forget_bias) * c + zoo.sigmoid(i) * zoo.tanh(g)
         return zoo.sigmoid(o) * zoo.tanh(c), c

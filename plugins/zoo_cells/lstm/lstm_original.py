@@ -57,7 +57,6 @@ class LSTMOriginal(zoo.Cell):
     gates = zoo.Gates(input_gate="sigmoid_i", output_gate="sigmoid_o", candidate="tanh_g")
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         i, g, o = zoo.split(x @ self.Wx + h @ self.Wh + self.b, 3)
         c = c + zoo.sigmoid(i) * 2 * zoo.tanh(g / 2)
         return zoo.sigmoid(o) * zoo.tanh(c / 2), c

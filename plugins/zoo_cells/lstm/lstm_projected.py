@@ -56,7 +56,6 @@ class LSTMProjected(zoo.Cell):
     )
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         i, f, g, o = zoo.split(x @ self.Wx + h @ self.Wh + self.b, 4)
         c = zoo.sigmoid(f + self.forget_bias) * c + zoo.sigmoid(i) * zoo.tanh(g)
         return (zoo.sigmoid(o) * zoo.tanh(c)) @ self.Wp, c

@@ -56,7 +56,6 @@ class MCLSTM(zoo.Cell):
     )
 
     def step(self, x: Array, v: Array, c: Array) -> zoo.Output:
-        """One step of one row."""
         i, f, g, o, k = zoo.split(x @ self.Wx + v @ self.Wv + self.b, 5)
         c = zoo.sigmoid(f) * c + zoo.sigmoid(i) * zoo.tanh(g)
         shown = zoo.tanh(c)

@@ -69,7 +69,6 @@ class MultiplicativeLSTM(zoo.Cell):
     )
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         m = (x @ self.Wmx) * (h @ self.Wmh)
         i, f, g, o = zoo.split(x @ self.Wx + m @ self.Wm + self.b, 4)
         c = zoo.sigmoid(f + self.forget_bias) * c + zoo.sigmoid(i) * zoo.tanh(g)

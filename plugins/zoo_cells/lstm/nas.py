@@ -56,7 +56,6 @@ class NAS(zoo.Cell):
     c = zoo.State("H", help="memory cells")
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         x0, x1, x2, x3, x4, x5, x6, x7 = zoo.split(x @ self.Wx, 8)
         h0, h1, h2, h3, h4, h5, h6, h7 = zoo.split(h @ self.Wh + self.b, 8)
         p = zoo.tanh(zoo.sigmoid(x0 + h0) * zoo.relu(x1 + h1))

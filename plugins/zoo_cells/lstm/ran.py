@@ -55,7 +55,6 @@ class RAN(zoo.Cell):
     gates = zoo.Gates(input_gate="sigmoid_xi", forget_gate="sigmoid_xf", candidate="g")
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         xi, xf, g = zoo.split(x @ self.Wx, 3)
         hi, hf = zoo.split(h @ self.Wh + self.b, 2)
         c = zoo.sigmoid(xi + hi) * g + zoo.sigmoid(xf + hf) * c

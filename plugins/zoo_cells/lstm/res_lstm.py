@@ -68,7 +68,6 @@ class ResLSTM(zoo.Cell):
     )
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         i, f, g, o = zoo.split(x @ self.Wx + h @ self.Wh + self.b, 4)
         pi, pf, po = self.p[0], self.p[1], self.p[2]
         c = zoo.sigmoid(f + pf * c) * c + zoo.sigmoid(i + pi * c) * zoo.tanh(g)

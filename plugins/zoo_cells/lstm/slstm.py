@@ -85,7 +85,6 @@ class SLSTM(zoo.Cell):
     gates = zoo.Gates(input_gate="write", forget_gate="forget", output_gate="sigmoid_o", candidate="tanh_z")
 
     def step(self, x: Array, h: Array, c: Array, n: Array, m: Array) -> tuple[Array, Array, Array, Array]:
-        """One step of one row."""
         mixed = (h.reshape(self.heads, 1, -1) @ self.R).reshape(self.heads, 4, -1).swapaxes(0, 1)
         i, f, z, o = zoo.split(x @ self.Wx + self.b + mixed.reshape(-1), 4)
         kept = np.where(n == 0, EMPTY, zoo.log_sigmoid(f) + m)

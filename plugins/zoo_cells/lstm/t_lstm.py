@@ -54,7 +54,6 @@ class TLSTM(zoo.Cell):
     gates = zoo.Gates(input_gate="1 - f", forget_gate="f", candidate="z")
 
     def step(self, x: Array, c: Array, past: Array) -> zoo.Output:
-        """One step of one row."""
         z, f, o = zoo.split(x @ self.Wx + past @ self.Wp + self.b, 3)
         f = zoo.sigmoid(f)
         c = f * c + (1 - f) * z

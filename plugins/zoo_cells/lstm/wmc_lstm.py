@@ -59,7 +59,6 @@ class WMCLSTM(zoo.Cell):
     )
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         i, f, g, o = zoo.split(x @ self.Wx + h @ self.Wh + self.b, 4)
         size = h.shape[-1]
         ci, cf = zoo.split(zoo.tanh(c @ self.Wc[:, : 2 * size]), 2)

@@ -107,7 +107,6 @@ class LMU(zoo.Cell):
     theta = zoo.Option(64.0, low=1.0, help="length of the window in steps")
 
     def step(self, x: Array, h: Array, m: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         u = x @ self.ex + h @ self.eh + m @ self.em
         m = m @ self.A + u * self.B
         h = zoo.tanh(x @ self.Wx + h @ self.Wh + m @ self.Wm)

@@ -56,7 +56,6 @@ class LIF(zoo.Cell):
     slope = zoo.Option(2.0, low=1e-6, help="how sharp the surrogate is")
 
     def step(self, x: Array, s: Array, v: Array) -> tuple[Array, Array]:
-        """One step of one row."""
         current = x @ self.Wx + s @ self.Wh + self.b
         v = self.beta * v + current - self.threshold * zoo.stop_gradient(s)
         return zoo.heaviside(v - self.threshold, self.surrogate, self.slope), v

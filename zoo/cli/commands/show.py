@@ -183,7 +183,13 @@ def _memory(cell: Cell) -> str:
 
 def _reference(component: type[Component]) -> Iterator[str]:
     card = component.card
-    remarks = {"Variant": card.variant, "Deviations": card.deviations, "Trainability": card.trainability}
+    remarks = {
+        "Variant": card.variant,
+        "Deviations": card.deviations,
+        "History": card.history,
+        "When to use it": card.when_to_use,
+        "Trainability": card.trainability,
+    }
     yield from _wrapped(card.citation())
     yield from [card.url] if card.published else []
     if issubclass(component, Cell):
