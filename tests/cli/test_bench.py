@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -48,12 +49,12 @@ def measured(monkeypatch):
         ("--peers tensorflow", 2, "unknown peer 'tensorflow'"),
         ("--python pytensor=nothere", 2, "expected a peer and the interpreter that has it"),
         ("--threads 0", 2, "threads is 0; expected 1 to"),
-        ("--threads two", 2, "'two' is not a valid int"),
-        ("--dtype float16", 2, "'float16' is not one of 'float32', 'float64'"),
+        ("--threads two", 2, "--threads is 'two'; expected an integer."),
+        ("--dtype float16", 2, "--dtype is 'float16'; expected one of 'float32', 'float64'."),
         ("--seconds 0", 2, "seconds is 0.0; expected a finite number above zero."),
         ("--seconds nan", 2, "seconds is nan"),
         ("--chart chart.pdf", 2, "expected a name that ends with .png or .svg"),
-        ("--json no/such/place.json", 2, "no/such: no such file or directory"),
+        ("--chart no/such/place.svg", 2, "no/such: no such file or directory"),
         ("--compare nothere.json", 2, "nothere.json: no such file or directory"),
     ],
 )
@@ -94,11 +95,16 @@ def test_tables_go_to_stdout_and_progress_to_stderr(measured):
     assert len(measured[0].shapes) == 5
 
 
-def test_json_and_markdown(measured, tmp_path):
+def test_json_csv_and_markdown(measured, tmp_path):
     page = tmp_path / "page.md"
-    assert run("--json", tmp_path / "new.json", "--markdown", page).exit_code == 0
-    data = json.loads((tmp_path / "new.json").read_text(encoding="utf-8"))
-    assert data == json.loads(json.dumps({"format": 1, **asdict(made())}))
+    result = run("--json", "--markdown", page)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == json.loads(json.dumps({"format": 1, **asdict(made())}))
+    rows = list(csv.DictReader(run("--csv").stdout.splitlines()))
+    steps = [step for timing in made().races for step in timing.steps]
+    assert [(row["contender"], row["least_s"]) for row in rows] == [
+        (step.contender, "" if step.least_s is None else str(step.least_s)) for step in steps
+    ]
     assert page.read_text(encoding="utf-8").startswith(BEGINNING)
 
 
@@ -113,6 +119,7 @@ def test_missing_marker_is_an_error_before_the_run(measured, tmp_path):
 def test_compare_exits_with_1_on_regression(measured, tmp_path, monkeypatch):
     old = tmp_path / "old.json"
     old.write_text(json.dumps(asdict(made())), encoding="utf-8")
+    assert json.loads(run("--compare", old, "--threads", 1, "--json").stdout)["format"] == 1
     equal = run("--compare", old, "--threads", 1)
     assert equal.exit_code == 0
     assert equal.stdout.endswith(f"Compared with {old}: 0 of 4 ratios to peers fell by more than 15 %.\n")
@@ -132,11 +139,10 @@ def test_compare_with_other_settings_is_an_error(measured, tmp_path):
 
 def test_real_run(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # slow kernels, and nothing to compile
-    file = tmp_path / "new.json"
     sizes = ["--cells", "vanilla", "--shapes", "6x3x8", "--peers", "none", "--threads", 1]
-    result = run(*sizes, "--seconds", 0.05, "--json", file)
+    result = run(*sizes, "--seconds", 0.05, "--json")
     assert result.exit_code == 0, result.output
-    data = json.loads(file.read_text(encoding="utf-8"))
+    data = json.loads(result.stdout)
     (race,), (start,) = data["races"], data["starts"]
     (step,) = race["steps"]
     assert 0 < step["least_s"] <= step["median_s"]

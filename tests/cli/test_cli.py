@@ -188,7 +188,7 @@ def test_completion_script_works_in_bash(tmp_path):
 def test_unknown_command_suggests_nearest():
     result = run("cels")
     assert result.exit_code == 2
-    assert "unknown command 'cels'. Did you mean 'cells'?" in result.stderr
+    assert "unknown command 'cels'; `zoo --help` lists the commands. Did you mean 'cells'?" in result.stderr
 
 
 # ---- what is imported, and how long it takes ----------------------------------------------------------
@@ -326,9 +326,9 @@ def test_bugs_keep_their_traceback():
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        ("train --hidden many", 2, "'many' is not a valid int"),
+        ("train --hidden many", 2, "Error: --hidden is 'many'; expected an integer of at least 1."),
         ("train --hidden 0", 2, "Error: --hidden is 0; expected an integer of at least 1."),
-        ("train --level word", 2, "'word' is not one of 'char', 'byte'"),
+        ("train --level word", 2, "Error: --level is 'word'; expected one of 'char', 'byte'."),
         ("train --resume", 2, "--resume needs --out DIR"),
         ("train --cell vanila", 2, "Did you mean 'vanilla'?"),
         ("train --cell nothere.py:Cell", 2, "nothere.py: no such file or directory"),
@@ -354,15 +354,23 @@ def test_bugs_keep_their_traceback():
         ("train --plugin nothere.py", 2, "nothere.py: no such file or directory"),
         ("sample nothere", 2, "nothere"),
         ("sample nothere --temperature 0", 2, "use --sampler greedy"),
-        ("sample nothere --temperature nan", 2, "option 'temperature' is nan; expected a finite number"),
+        ("sample nothere --temperature nan", 2, "Error: --temperature is nan; expected a finite number."),
         ("sample nothere --top-k 0", 2, "option 'k' is 0; expected an integer at least 1"),
         ("sample nothere --sampler gredy", 2, "Did you mean 'greedy'?"),
         ("sample nothere --top-p 0.5 --min-p 0.1 --set p=0.3", 2, "write top_p.p or min_p.p"),
         ("sample nothere --cell vanilla", 2, "the run stores the names of its cells"),
-        ("sample nothere --on-unknown guess", 2, "'guess' is not one of 'error', 'skip'"),
-        ("sample", 2, "Missing argument 'RUN'"),
+        (
+            "sample nothere --on-unknown guess",
+            2,
+            "--on-unknown is 'guess'; expected one of 'error', 'skip'.",
+        ),
+        ("sample", 2, "Error: RUN is missing; expected `zoo sample [OPTIONS] RUN`."),
         ("eval nothere", 2, "nothere"),
-        ("eval nothere --part half", 2, "'half' is not one of"),
+        (
+            "eval nothere --part half",
+            2,
+            "--part is 'half'; expected one of 'train', 'valid', 'test'",
+        ),
         ("cells xlstm*", 2, "no cell matches 'xlstm*'"),
         ("cells vanila", 2, "Did you mean 'vanilla'?"),
         ("cells --sort yeer", 2, "unknown order 'yeer'"),
@@ -374,8 +382,8 @@ def test_bugs_keep_their_traceback():
         ("show optimiser:adam", 2, "Did you mean 'optimizer'?"),
         ("show nothere.py:Cell", 2, "nothere.py: no such file or directory"),
         ("check vanila", 2, "Did you mean 'vanilla'?"),
-        ("check vanilla --timeout 0", 2, "0 is not in the range"),
-        ("cache empty", 2, "'empty' is not one of 'info', 'clear', 'path'"),
+        ("check vanilla --timeout 0", 2, "Error: --timeout is 0; expected a number of at least 1."),
+        ("cache empty", 2, "Error: ACTION is 'empty'; expected one of 'info', 'clear', 'path'."),
         ("plugins --plugin nothere.py", 2, "nothere.py: no such file or directory"),
     ],
 )
@@ -591,16 +599,34 @@ def test_ascii_output_has_no_traceback():
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ("train gru", "unexpected argument 'gru'. Did you mean --cell gru?"),
-        ("train mine.txt", "unexpected argument 'mine.txt'. Did you mean --data mine.txt?"),
-        ("train copying", "unexpected argument 'copying'. Did you mean --task copying?"),
-        ("train nothing", "unexpected argument 'nothing'."),
-        ("compare gru", "unexpected argument 'gru'. Did you mean --cells gru?"),
-        ("train --learning-rate 0.1", "No such option '--learning-rate'. Did you mean '--lr'?"),
-        ("compare --batch-size 3", "No such option '--batch-size'. Did you mean '--batch'?"),
-        ("train --lrr 0.1", "No such option '--lrr'. (Did you mean one of: '--layers', '--lr'?)"),
-        ("train --steps abc", "'abc' is not a valid integer; expected an integer of at least 1."),
-        ("train --lr abc", "'abc' is not a valid float; expected a number of at least 0."),
+        ("train gru", "'gru'; expected `zoo train [OPTIONS]`. Did you mean --cell gru?"),
+        (
+            "train mine.txt",
+            "'mine.txt'; expected `zoo train [OPTIONS]`. Did you mean --data mine.txt?",
+        ),
+        (
+            "train copying",
+            "'copying'; expected `zoo train [OPTIONS]`. Did you mean --task copying?",
+        ),
+        ("train nothing", "unexpected argument 'nothing'; expected `zoo train [OPTIONS]`."),
+        (
+            "compare gru",
+            "'gru'; expected `zoo compare [OPTIONS]`. Did you mean --cells gru?",
+        ),
+        (
+            "train --learning-rate 0.1",
+            "`zoo train --help` lists the options. Did you mean '--lr'?",
+        ),
+        (
+            "compare --batch-size 3",
+            "`zoo compare --help` lists the options. Did you mean '--batch'?",
+        ),
+        (
+            "train --lrr 0.1",
+            "unknown option '--lrr'; `zoo train --help` lists the options.",
+        ),
+        ("train --steps abc", "--steps is 'abc'; expected an integer of at least 1."),
+        ("train --lr abc", "--lr is 'abc'; expected a number of at least 0."),
         ("train -c gru,", "the name of a cell is empty; leave out the comma, or give a name."),
         ("train -c mygru:SlowGRU", "unknown cell 'mygru:SlowGRU'. Did you mean 'mygru.py:SlowGRU'?"),
     ],

@@ -53,7 +53,7 @@ def comparison(made, tmp_path):
         ("--cells nothere.py:Cell --tasks copying", 2, "nothere.py: no such file or directory"),
         ("--cells , --tasks copying", 2, "there is nothing to compare"),
         ("--tasks copying", 2, "there is nothing to compare"),
-        ("--cells vanilla --tasks copying --seeds none", 2, "'none' is not a valid int"),
+        ("--cells vanilla --tasks copying --seeds none", 2, "--seeds is 'none'; expected an integer."),
         (
             "--cells vanilla --tasks copying --lr-grid 0.1,x",
             2,

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 import zoo
 import zoo.comparison.execute  # before `run` replaces zoo.training.train, which it imports
 from zoo.cli.app import COMMANDS, cli
-from zoo.cli.flags import MAX_INTEGER, CheckedArgument, CheckedOption
+from zoo.cli.flags import MAX_INTEGER, CheckedArgument, CheckedOption, label
 from zoo.cli.terminal import echo, escape_controls, rich_text, shorten_middle, styled
 
 HOSTILE = "a\x1b]0;t\x07\x1bc\x9b31m\u202eb\u2066c\u200f\r"
@@ -78,8 +78,8 @@ def test_every_parameter_is_checked(command):
 def test_invalid_values_are_errors(command, run):
     for param in filter(takes_text, parameters(command)):
         for text, message in [
-            ("", "it is empty; give a value, or leave it out."),
-            ("a\0b", "a NUL character"),
+            ("", " is empty; give a value, or leave it out."),
+            ("a\0b", " contains a NUL character"),
         ]:
             if text or not getattr(param, "empty", False):
                 result = run(command, *words(param, text))
@@ -93,10 +93,49 @@ def test_huge_integers_are_errors(command, run):
             for digits in ("9" * 20, f"-{'9' * 20}", "9" * 5000):
                 result = run(command, *words(param, digits))
                 assert result.exit_code == 2, (param, digits)
-                assert re.search(
-                    "expected an integer from|not a valid int|not in the range", result.stderr
-                ), param
+                assert re.fullmatch(rf"Error: {label(param)} is .*; expected an? .*\.\n", result.stderr), (
+                    param
+                )
                 assert len(result.stderr) < 2500, param
+
+
+CLICK = re.compile(
+    "Usage:|Try |Invalid value|Missing |No such|requires|unexpected extra|is not one of|not a valid|the range"
+)
+
+
+@EVERY
+def test_wrong_command_lines_are_one_sentence(command, run):
+    """Every mistake that can be made with every option: one line of zoo, with the remedy."""
+    params = parameters(command)
+    cases = [["--nosuch"], ["-%"], ["--help=3"]]
+    for param in params:
+        is_option = isinstance(param, click.Option)
+        if is_option and not takes_text(param):
+            cases.append([f"{param.opts[-1]}=3"])
+        elif is_option:
+            cases.append([param.opts[-1]])
+        if isinstance(param.type, (click.Choice, click.Tuple, *NUMBERS)) and takes_text(param):
+            cases.append(words(param, "nosuch"))
+        if isinstance(param.type, click.types.FloatParamType):
+            cases += [words(param, "nan"), words(param, "-inf")]
+        if isinstance(param.type, click.Path) and param.type.file_okay is not param.type.dir_okay:
+            cases.append(words(param, "file" if param.type.dir_okay else "."))
+    arguments = [param for param in params if isinstance(param, click.Argument)]
+    if all(param.nargs == 1 for param in arguments):
+        cases.append(["surplus"] * (len(arguments) + 1))
+    if any(param.required for param in params):
+        cases.append([])
+    Path("file").touch()
+    for case in cases:
+        result = run(command, *case)
+        assert result.exit_code == 2, (case, result.stderr)
+        assert re.fullmatch(r"Error: ([a-z-]|[A-Z|]+ ).*[.?]\n", result.stderr), (case, result.stderr)
+        assert not CLICK.search(result.stderr), (case, result.stderr)
+        assert re.search("expected|lists the options", result.stderr), (case, result.stderr)
+
+
+NUMBERS = (click.types.IntParamType, click.types.FloatParamType)
 
 
 @EVERY
@@ -125,12 +164,15 @@ def test_hostile_values_have_no_traceback(command, run, tmp_path):
 
 def test_largest_integer_and_empty_prompt_are_valid(run):
     assert f"'steps': {MAX_INTEGER}" in run("train", "--steps", str(MAX_INTEGER)).stderr
-    assert "it is empty" not in run("sample", "nothere", "--prompt", "").stderr
+    assert "is empty" not in run("sample", "nothere", "--prompt", "").stderr
 
 
-@pytest.mark.parametrize("value", [MAX_INTEGER + 1, -2 * MAX_INTEGER])
-def test_integer_error_gives_the_range(run, value):
-    message = f"it is {value:,}; expected an integer from -1,000,000,000 to 1,000,000,000."
+@pytest.mark.parametrize(
+    ("value", "limit"),
+    [(MAX_INTEGER + 1, "most 1,000,000,000"), (-2 * MAX_INTEGER, "least -1,000,000,000")],
+)
+def test_integer_error_gives_the_limit(run, value, limit):
+    message = f"--steps is {value:,}; expected an integer of at {limit}."
     assert message in run("train", "--steps", str(value)).stderr
 
 

@@ -53,10 +53,14 @@ def test_figures(run, tmp_path):
     [
         (["nothing"], 2, "nothing: no such file or directory"),
         (["{run}", "--out", "no/page.html"], 2, "no: no such file or directory; create it first"),
-        (["{run}", "--figures", "gif", "x"], 2, "'gif' is not one of"),
-        (["{run}", "--symbols", "-1"], 2, "-1 is not in the range"),
+        (
+            ["{run}", "--figures", "gif", "x"],
+            2,
+            "--figures is 'gif x'; expected one of 'png', 'svg' and a",
+        ),
+        (["{run}", "--symbols", "-1"], 2, "--symbols is -1; expected an integer from 0 to 100,000."),
         (["{run}", "--cell", "lstm"], 2, "the run stores the names of its cells"),
-        ([], 2, "Missing argument"),
+        ([], 2, "Error: RUN|COMPARISON is missing; expected `"),
     ],
 )
 def test_invalid_arguments_are_errors(run, arguments, code, message):

@@ -232,7 +232,7 @@ def test_cell_with_own_kernels_has_no_graph() -> None:
         ("Plain --source --graph", 2, "--source and --graph are two pages; ask for one of them."),
         ("Plain --set gain=2", 2, "--set chooses options for --source or --graph; add one of them."),
         ("Plain --source --hidden 3", 2, "--input and --hidden are sizes for --graph; add it."),
-        ("Plain --graph --hidden 0", 2, "0 is not in the range x>=1"),
+        ("Plain --graph --hidden 0", 2, "--hidden is 0; expected an integer of at least 1."),
         ("Plain --graph --set gain=-1", 2, "cell 'plain': option 'gain' is -1.0"),
         ("Plain --graph --set gian=1", 2, "Did you mean 'gain'?"),
         ("Plain --source --set gain", 2, "--set 'gain' is not an assignment; write NAME=VALUE."),

@@ -49,7 +49,7 @@ def test_parse_split(text, fractions):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "split '' is invalid; expected one to three numbers"),
+        ("", "split is ''; expected one to three numbers"),
         ("a,b", "one to three numbers"),
         ("90,5,4,1", "one to three numbers"),
         ("90,", "one to three numbers"),
@@ -59,11 +59,11 @@ def test_parse_split(text, fractions):
         ("1e2", "one to three numbers"),
         ("1/2,1/2", "one to three numbers"),
         ("9" * 5000, "one to three numbers"),
-        ("90,5", "sum to 100 or 1; those of '90,5' sum to 95"),
-        ("0.9,0.2", "sum to 1.1"),
-        ("0,0,0", "sum to 0"),
-        ("0,100", "nothing to train on"),
-        ("0,0.5,0.5", "nothing to train on"),
+        ("90,5", "split is '90,5', with the sum 95; expected 100 or 1"),
+        ("0.9,0.2", "with the sum 1.1"),
+        ("0,0,0", "with the sum 0"),
+        ("0,100", "a first share above zero, to train on"),
+        ("0,0.5,0.5", "a first share above zero, to train on"),
     ],
 )
 def test_parse_split_rejects(text, words):

@@ -310,10 +310,10 @@ def test_files_of_other_origin_are_not_overwritten(text: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ("pages gru", 2, "Missing option '--out'"),
+        ("pages gru", 2, "--out is missing; expected `--out DIR`."),
         ("pages vanila --out x", 2, "Did you mean 'vanilla'?"),
         ("pages adam --out x", 2, "unknown cell 'adam'"),
-        (f"pages --out {RICH}", 2, "is a file"),
+        (f"pages --out {RICH}", 2, "kitchen_sink_cell.py', a file; expected a directory."),
     ],
 )
 def test_invalid_arguments(arguments: str, code: int, words: str, tmp_path: Path, monkeypatch) -> None:

@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 import zoo
 from zoo.cli.errors import report_errors
+from zoo.errors import UsageError
 
 # Section of `zoo --help` -> name -> one line, in the order of the help.
 SECTIONS = {
@@ -74,12 +75,22 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(module, "command" if name == cmd_name else cmd_name)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the options before the command."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            from zoo.cli.flags import usage_error
+
+            raise usage_error(error, ctx) from None
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
         """Resolve the command of the arguments; suggest the nearest name for an unknown one."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             from zoo.base.names import did_you_mean
 
-            ctx.fail(f"unknown command {args[0]!r}.{did_you_mean(args[0], COMMANDS)}")
+            near = did_you_mean(args[0], COMMANDS)
+            raise UsageError(f"unknown command {args[0]!r}; `zoo --help` lists the commands.{near}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

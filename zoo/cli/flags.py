@@ -1,11 +1,13 @@
 """Click options, arguments and commands of zoo.
 
 Options and arguments reject empty values (an unset shell variable), NUL characters, integers above a billion,
-and a second value for an option that takes one. The help of a long command shows options by section.
+and a second value for an option that takes one. A wrong command line raises one sentence of zoo, never one of
+click. The help of a long command shows options by section.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -13,7 +15,11 @@ from typing import Any
 
 import click
 
+from zoo.arguments import short_repr
+from zoo.base.names import did_you_mean
 from zoo.cli.completion import COMPLETERS
+from zoo.cli.terminal import shorten_middle
+from zoo.errors import UsageError
 
 MAX_INTEGER = 10**9
 """The largest integer, unless an option sets ``most``."""
@@ -74,36 +80,24 @@ class CheckedOption(click.Option):
         if self.takes_one and name in opts:
             values = opts[name]
             if len(values) > 1 and not ctx.resilient_parsing:
-                raise click.UsageError(
-                    f"{self.opts[-1]} is given {len(values)} times and takes one value; give it once.", ctx
+                raise UsageError(
+                    f"{self.opts[-1]} is given {len(values)} times and takes one value; give it once."
                 )
             opts = {**opts, name: values[-1]}
         return super().handle_parse_result(ctx, opts, args)
 
-    def get_error_hint(self, ctx: click.Context | None) -> str:  # noqa: ARG002  # click's signature
-        """The long form, for messages."""
-        return repr(self.opts[-1])
-
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Convert a value, and reject empty values, NUL characters and huge integers."""
-        return _checked(self, ctx, self._convert, value, self.most, self.empty)
-
-    def _convert(self, ctx: click.Context, value: Any) -> Any:
-        try:
-            return super().type_cast_value(ctx, value)
-        except click.BadParameter as error:
-            if not self.expected:
-                raise
-            sentence = f"{error.message.rstrip('.')}; expected {self.expected}."
-            raise click.BadParameter(sentence, ctx, self) from None
+        """Convert a value; raise `UsageError` if it is invalid."""
+        expected = self.expected or _expected(self.type)
+        return _convert(self, super().type_cast_value, ctx, value, expected, self.most, self.empty)
 
 
 class CheckedArgument(click.Argument):
     """An argument that rejects empty values, NUL characters and huge integers."""
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Convert a value, and reject empty values, NUL characters and huge integers."""
-        return _checked(self, ctx, super().type_cast_value, value, MAX_INTEGER, False)
+        """Convert a value; raise `UsageError` if it is invalid."""
+        return _convert(self, super().type_cast_value, ctx, value, _expected(self.type), MAX_INTEGER, False)
 
 
 option = partial(click.option, cls=CheckedOption)
@@ -116,19 +110,78 @@ def format_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return option("--json", "form", flag_value="json", help="Print JSON, for programs.")(csv_option(command))
 
 
-def _checked(
-    param: click.Parameter, ctx: click.Context, convert: Any, value: Any, most: int, empty: bool
+def label(param: click.Parameter) -> str:
+    """The name of a parameter in messages: ``--lr``, or ``RUN`` for an argument."""
+    if isinstance(param, click.Option):
+        return param.opts[-1]
+    metavar = (param.metavar or "").strip("[]")
+    return metavar if metavar.isupper() else str(param.name).upper()
+
+
+def _wrong_path(path: str, expected: str) -> str:
+    kind = "a directory" if os.path.isdir(path) else "a file"  # noqa: PTH112 - does not raise
+    return (
+        f"{kind}; expected {expected}" if kind != expected else "which cannot be read; change its permissions"
+    )
+
+
+def _shown(text: str) -> str:
+    """A text in quotation marks, or a number."""
+    try:
+        float(text)
+    except ValueError:
+        return short_repr(text)
+    return shorten_middle(text, 60)
+
+
+def _expected(kind: click.ParamType[Any]) -> str:
+    """Description of the values of a type."""
+    if isinstance(kind, click.Tuple):
+        return " and ".join(map(_expected, kind.types))
+    if isinstance(kind, click.Choice):
+        return f"one of {', '.join(map(repr, kind.choices))}"
+    if isinstance(kind, click.Path):
+        return "a file" if kind.file_okay and not kind.dir_okay else "a directory"
+    noun = "an integer" if isinstance(kind, click.types.IntParamType) else "a number"
+    low, high = getattr(kind, "min", None), getattr(kind, "max", None)
+    if low is None:
+        return noun
+    return f"{noun} of at least {low:,}" if high is None else f"{noun} from {low:,} to {high:,}"
+
+
+def _convert(
+    param: click.Parameter,
+    convert: Callable[[click.Context, Any], Any],
+    ctx: click.Context,
+    value: Any,
+    expected: str,
+    most: int,
+    empty: bool,
 ) -> Any:
+    name = label(param)
     for text in _flatten(value):
         if text == "" and not empty:
-            raise click.BadParameter("it is empty; give a value, or leave it out.", ctx, param)
+            raise UsageError(f"{name} is empty; give a value, or leave it out.")
         if isinstance(text, str) and "\0" in text:
-            raise click.BadParameter("it contains a NUL character, which no name or path does.", ctx, param)
-    converted = convert(ctx, value)
+            raise UsageError(f"{name} contains a NUL character, which no name or path does.")
+    try:
+        converted = convert(ctx, value)
+    except click.BadParameter:
+        words = [word for word in _flatten(value) if isinstance(word, str)]
+        if isinstance(param.type, click.Path):
+            raise UsageError(
+                f"{name} is {short_repr(words[0])}, {_wrong_path(words[0], expected)}."
+            ) from None
+        choices = param.type.choices if isinstance(param.type, click.Choice) else ()
+        near = did_you_mean(words[0], choices) if choices else ""
+        raise UsageError(f"{name} is {_shown(' '.join(words))}; expected {expected}.{near}") from None
     for number in _flatten(converted):
         if isinstance(number, int) and abs(number) > most:
-            raise click.BadParameter(
-                f"it is {number:,}; expected an integer from {-most:,} to {most:,}.", ctx, param
+            limit = f"at most {most:,}" if number > 0 else f"at least {-most:,}"
+            raise UsageError(f"{name} is {number:,}; expected an integer of {limit}.")
+        if isinstance(number, float) and not math.isfinite(number):
+            raise UsageError(
+                f"{name} is {number}; expected {expected.replace('a number', 'a finite number')}."
             )
     return converted
 
@@ -145,7 +198,7 @@ _OTHER_OPTIONS = "Options"
 
 
 class Flag(CheckedOption):
-    """An option of a `SectionedCommand`.
+    """An option of a `Command`.
 
     Args:
         *names: Its spellings, and its name in Python.
@@ -185,28 +238,28 @@ def _flags_of(word: str) -> Iterator[str]:
         yield "--data"
 
 
-class SectionedCommand(click.Command):
-    """A command whose help shows its options by section, in order of appearance, others last.
+class Command(click.Command):
+    """A command that raises `UsageError` for a wrong command line.
 
     It suggests a flag for an argument that it does not take, and for the name of a flag in other programs.
+    Its help shows options by section, in order of appearance, others last.
     """
 
     allow_extra_args = True  # `parse_args` reports them
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the command line."""
-        flags = {flag for param in self.params for flag in param.opts}
         try:
             rest = super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            flag = _FLAGS_ELSEWHERE.get(error.option_name)
-            if flag not in flags:
-                raise
-            sentence = f"No such option {error.option_name!r}. Did you mean {flag!r}?"
-            raise click.NoSuchOption(error.option_name, sentence, ctx=ctx) from None
+        except click.UsageError as error:
+            raise usage_error(error, ctx) from None
         if rest and not ctx.resilient_parsing:
+            flags = _flags(ctx)
             near = [f"{flag} {rest[0]}" for flag in _flags_of(rest[0]) if flag in flags]
-            ctx.fail(f"unexpected argument {rest[0]!r}.{f' Did you mean {near[0]}?' if near else ''}")
+            raise UsageError(
+                f"unexpected argument {rest[0]!r}; expected `{_usage(ctx)}`."
+                f"{f' Did you mean {near[0]}?' if near else ''}"
+            )
         return rest
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -220,3 +273,41 @@ class SectionedCommand(click.Command):
         for heading, records in sections.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
+
+
+def usage_error(error: click.UsageError, ctx: click.Context) -> Exception:
+    """The error of zoo for one of click; an error that is a request for help stays."""
+    flags = _flags(ctx)
+    if isinstance(error, click.NoSuchOption):
+        near = _FLAGS_ELSEWHERE.get(error.option_name)
+        hint = f" Did you mean {near!r}?" if near in flags else did_you_mean(error.option_name, flags)
+        return UsageError(
+            f"unknown option {error.option_name!r}; `{ctx.command_path} --help` lists the options.{hint}"
+        )
+    if isinstance(error, click.MissingParameter) and error.param is not None:
+        name, param = label(error.param), error.param
+        is_option = isinstance(param, click.Option)
+        return UsageError(f"{name} is missing; expected `{_example(param) if is_option else _usage(ctx)}`.")
+    if isinstance(error, click.BadOptionUsage):
+        param = flags[error.option_name]
+        if isinstance(param, click.Option) and param.is_flag:
+            return UsageError(f"{label(param)} takes no value; expected `{label(param)}` alone.")
+        number = "no value" if param.nargs == 1 else f"fewer than {param.nargs} values"
+        return UsageError(f"{label(param)} has {number}; expected `{_example(param)}`.")
+    return error
+
+
+def _flags(ctx: click.Context) -> dict[str, click.Parameter]:
+    """The options of a command by their spellings."""
+    params = ctx.command.get_params(ctx)
+    return {flag: param for param in params for flag in param.opts if flag.startswith("-")}
+
+
+def _usage(ctx: click.Context) -> str:
+    return " ".join([ctx.command_path, *ctx.command.collect_usage_pieces(ctx)])
+
+
+def _example(param: click.Parameter) -> str:
+    """An option and the description of its value: ``--out DIR``."""
+    choices = param.type.choices if isinstance(param.type, click.Choice) else ()
+    return f"{label(param)} {param.metavar or '|'.join(choices) or 'VALUE'}"

@@ -133,7 +133,8 @@ def show_table(table: TextTable, wrap: Collection[str] = ()) -> None:
 def print_facts(facts: Facts | Sequence[Facts], form: str) -> None:
     """Print an object or a list of objects as ``"json"``, or as ``"csv"`` with a row for each object.
 
-    In CSV, a nested object becomes columns ``name.part``, and a list one text with commas.
+    In CSV, a nested object becomes columns ``name.part``, except options and states, whose names differ from
+    row to row: they are one text, ``delay=10, count=3``. A list is one text with commas.
     """
     if form == "json":
         echo(json.dumps(facts, indent=None if isinstance(facts, Mapping) else 2))
@@ -144,9 +145,15 @@ def print_facts(facts: Facts | Sequence[Facts], form: str) -> None:
     echo(TextTable("", headings, texts).csv().rstrip("\n"))
 
 
+_OPEN_MAPPINGS = ("options", "states")
+
+
 def _flatten(facts: Facts, prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in facts.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and name in _OPEN_MAPPINGS:
+            texts = dict(_flatten(value)).items()
+            yield f"{prefix}{name}", ", ".join(f"{each}={text}" for each, text in texts)
+        elif isinstance(value, Mapping):
             yield from _flatten(value, f"{prefix}{name}.")
         elif isinstance(value, (list, tuple)):
             yield f"{prefix}{name}", ", ".join(map(str, value))

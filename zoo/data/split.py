@@ -51,17 +51,17 @@ def parse_split(text: str) -> Fractions:
     """
     if not isinstance(text, str):
         raise UsageError(
-            f"split {short_repr(text)} is invalid; expected one to three numbers in a string; {_EXAMPLE}."
+            f"split is {short_repr(text)}; expected one to three numbers in a string; {_EXAMPLE}."
         )
     words = [word.strip() for word in text.split(",")]
     if len(words) > 3 or not all(_NUMBER.fullmatch(word) for word in words):
-        raise UsageError(f"split {short_repr(text)} is invalid; expected one to three numbers; {_EXAMPLE}.")
+        raise UsageError(f"split is {short_repr(text)}; expected one to three numbers; {_EXAMPLE}.")
     shares = [Fraction(word) for word in words] + [Fraction(0)] * (3 - len(words))
     total = sum(shares, Fraction(0))
     if total not in (1, 100):
-        raise UsageError(f"a split's shares sum to 100 or 1; those of {text!r} sum to {float(total):g}.")
+        raise UsageError(f"split is {text!r}, with the sum {float(total):g}; expected 100 or 1; {_EXAMPLE}.")
     if not shares[0]:
-        raise UsageError(f"the split {text!r} leaves nothing to train on; {_EXAMPLE}.")
+        raise UsageError(f"split is {text!r}; expected a first share above zero, to train on; {_EXAMPLE}.")
     train, valid, test = (float(share / total) for share in shares)
     return train, valid, test
 

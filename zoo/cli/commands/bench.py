@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.errors import echo_err
-from zoo.cli.flags import option
-from zoo.cli.terminal import bold, echo, show_table
+from zoo.cli.flags import Command, format_options, option
+from zoo.cli.terminal import bold, echo, print_facts, show_table
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(cls=Command)
 @option(
     "--cells",
     default="vanilla,lstm,gru",
@@ -56,7 +55,6 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @option("--no-compile", is_flag=True, help="Skip compile and load times.")
 @option("--sampling", is_flag=True, help="Also measure tokens per second of sampling.")
 @option("--growth", is_flag=True, help="Also measure time per token as T, B and H grow.")
-@option("--json", "json_file", type=_FILE, metavar="FILE", help="Write all results as JSON.")
 @option("--chart", type=_FILE, metavar="FILE", help="Draw a chart, .png or .svg; needs matplotlib.")
 @option(
     "--markdown",
@@ -68,10 +66,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "older",
     type=_FILE,
     metavar="OLD.json",
-    help="Exit with 1 if a ratio to another library fell by more than 15 % since this file.",
+    help="Exit with 1 if a ratio to another library fell by more than 15 % since this output of --json.",
 )
+@format_options
 @click.pass_context
-def command(ctx: click.Context, /, **given: Any) -> None:
+def command(ctx: click.Context, /, form: str | None, **given: Any) -> None:
     """Measure training steps of zoo and of other libraries.
 
     Also shown as a fraction of peak FLOP/s. A step includes everything except the optimizer: token inputs,
@@ -83,29 +82,28 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     from zoo.bench.results import check_comparable, read_baseline
     from zoo.storage.document_marker import parse_marker
 
-    files = {name: given.pop(name) for name in ("json_file", "chart")}
-    files["marker"] = parse_marker(markdown, "bench") if (markdown := given.pop("markdown")) else None
+    chart, markdown = given.pop("chart"), given.pop("markdown")
+    marker = parse_marker(markdown, "bench") if markdown else None
     baseline_file = given.pop("older")
     baseline = read_baseline(baseline_file) if baseline_file else None
     settings = _settings(starts=not given.pop("no_compile"), **given)
     if baseline:
         check_comparable(baseline, settings)
-    _check_files(**files)
+    _check_files(chart, marker)
     results = measure(settings, echo_err)
-    _show(results)
-    _write(results, **files)
-    if baseline and not _check_regressions(baseline, results):
+    _show(results, form)
+    _write(results, chart, marker)
+    if baseline and not _check_regressions(baseline, results, is_progress=form is not None):
         ctx.exit(1)
 
 
-def _check_files(json_file: Path | None, chart: Path | None, marker: DocumentMarker | None) -> None:
+def _check_files(chart: Path | None, marker: DocumentMarker | None) -> None:
     """Check before the run that the results can be written."""
     from zoo.bench.chart import check_chart
 
-    for file in (json_file, chart):
-        if file and not file.absolute().parent.is_dir():
-            raise UsageError(f"{file.parent}: no such file or directory; create it first.")
     if chart:
+        if not chart.absolute().parent.is_dir():
+            raise UsageError(f"{chart.parent}: no such file or directory; create it first.")
         check_chart(chart)
     if marker:
         marker.check()
@@ -153,38 +151,38 @@ def _check_cells(settings: Settings) -> None:
             cell.param_shapes(SYMBOLS, shape.hidden)
 
 
-def _show(results: Results) -> None:
+def _show(results: Results, form: str | None) -> None:
+    """Print the tables, all results as JSON, or the training steps as CSV."""
     from zoo.bench.tables import describe_setup, result_tables
 
+    if form is not None:
+        steps = [asdict(step) for timing in results.races for step in timing.steps]
+        print_facts(steps if form == "csv" else {"format": 1, **asdict(results)}, form)
+        return
     for line in describe_setup(results):
         echo(line)
     for table in result_tables(results):
         show_table(table, wrap=("note",))
 
 
-def _write(
-    results: Results, json_file: Path | None, chart: Path | None, marker: DocumentMarker | None
-) -> None:
+def _write(results: Results, chart: Path | None, marker: DocumentMarker | None) -> None:
     from zoo.bench.chart import draw_charts
     from zoo.bench.tables import write_tables
-    from zoo.storage.atomic import write_bytes
 
-    if json_file:
-        write_bytes(json_file, (json.dumps({"format": 1, **asdict(results)}, indent=1) + "\n").encode())
     if marker:
         write_tables(marker, results)
     for file in draw_charts(chart, results) if chart else ():
         echo_err(f"drawn: {file}")
 
 
-def _check_regressions(baseline: Any, results: Results) -> bool:
-    """Print the ratios that fell; whether there are none."""
+def _check_regressions(baseline: Any, results: Results, is_progress: bool) -> bool:
+    """Print the ratios that fell, on stderr if they are progress; whether there are none."""
     from zoo.bench.results import compare
 
     changes = compare(baseline, results)
     fallen = [change for change in changes if change.regressed]
     summary = f"{len(fallen)} of {len(changes)} ratios to peers fell by more than 15 %"
-    echo(f"\n{bold(f'Compared with {baseline.path}:')} {summary}{':' if fallen else '.'}")
+    echo(f"\n{bold(f'Compared with {baseline.path}:')} {summary}{':' if fallen else '.'}", err=is_progress)
     for change in fallen:
-        echo(f"  {change}")
+        echo(f"  {change}", err=is_progress)
     return not fallen

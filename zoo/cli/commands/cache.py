@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-from zoo.cli.flags import argument
+from zoo.cli.flags import Command, argument
 from zoo.cli.format import format_bytes
 from zoo.cli.terminal import echo
 from zoo.kernels.cache_dir import cache_directory, cached_files, clear_cache, generated_files
@@ -38,7 +38,7 @@ def _path() -> None:
 ACTIONS: dict[str, Callable[[], None]] = {"info": _info, "clear": _clear, "path": _path}
 
 
-@click.command()
+@click.command(cls=Command)
 @argument("action", type=click.Choice(list(ACTIONS)), default="info")
 def command(action: str) -> None:
     """Show or clear the compiled kernels on disk.

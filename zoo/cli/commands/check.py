@@ -12,7 +12,7 @@ import click
 from zoo.base import Modifier, Tracker
 from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import find_component
-from zoo.cli.flags import argument, format_options, option
+from zoo.cli.flags import Command, argument, format_options, option
 from zoo.cli.terminal import dim, echo, is_terminal, make_console, print_facts, rich_text, styled
 from zoo.errors import UsageError
 from zoo.registry.plugin_files import is_file_spec
@@ -27,7 +27,7 @@ _STATUS_STYLES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@click.command()
+@click.command(cls=Command)
 @argument("component", metavar="NAME|FILE.py:Class", shell_complete=complete_components)
 @option(
     "--timeout",

@@ -9,12 +9,12 @@ import click
 import zoo
 from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import find_component, plugin_option
-from zoo.cli.flags import argument
+from zoo.cli.flags import Command, argument
 from zoo.cli.terminal import echo
 from zoo.installation import citation
 
 
-@click.command()
+@click.command(cls=Command)
 @argument("names", metavar="NAME|FILE.py:Class...", nargs=-1, shell_complete=complete_components)
 @plugin_option
 def command(names: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from zoo.base import Optimizer
 from zoo.cli.commands.train import schedule_target
 from zoo.cli.component_lookup import cell_class, load_plugins, repeated_flags, task_class
 from zoo.cli.errors import echo_err
-from zoo.cli.flags import Flag, SectionedCommand
+from zoo.cli.flags import Command, Flag
 from zoo.cli.set_options import Target, assign, component_target
 from zoo.cli.terminal import echo
 from zoo.cli.train_flags import FLAGS
@@ -272,4 +272,4 @@ def _write(marker: DocumentMarker, comparison: Comparison) -> None:
     marker.write(comparison.metadata["command"], paragraphs)
 
 
-command = SectionedCommand("compare", callback=run, params=_FLAGS, help=_HELP)
+command = Command("compare", callback=run, params=_FLAGS, help=_HELP)

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 import zoo
-from zoo.cli.flags import format_options
+from zoo.cli.flags import Command, format_options
 from zoo.cli.format import format_bytes
 from zoo.cli.terminal import echo, print_facts, styled
 from zoo.errors import PluginError
@@ -234,7 +234,7 @@ def run_checks() -> list[CheckResult]:
     return [check() for check in CHECKS]
 
 
-@click.command()
+@click.command(cls=Command)
 @format_options
 @click.pass_context
 def command(ctx: click.Context, form: str | None) -> None:

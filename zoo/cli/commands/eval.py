@@ -13,7 +13,7 @@ from zoo.base import Task
 from zoo.cli.checkpoints import LoadedModel
 from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import CELL_FILE, TASK_FILE, file_cells, file_task, plugin_option, trained_task
-from zoo.cli.flags import argument, format_options, option
+from zoo.cli.flags import Command, argument, format_options, option
 from zoo.cli.format import decimal
 from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import echo, print_facts
@@ -83,7 +83,7 @@ def _warn_of_change(trained: LoadedModel, task: Task) -> None:
         warnings.warn(sentence, ZooWarning, stacklevel=3)
 
 
-@click.command()
+@click.command(cls=Command)
 @argument("path", metavar="RUN", shell_complete=complete_runs)
 @option(
     "--data",

@@ -11,8 +11,9 @@ import click
 from zoo.arguments import real_path
 from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import CELL_FILE, file_cells, plugin_option
-from zoo.cli.flags import argument, option
+from zoo.cli.flags import Command, argument, option
 from zoo.cli.terminal import echo
+from zoo.errors import UsageError
 from zoo.tables import align
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _SUFFIXES = {"onnx": ".onnx", "c": ".c"}
 
 
-@click.command()
+@click.command(cls=Command)
 @argument("path", metavar="RUN", shell_complete=complete_runs)
 @option(
     "--format",
@@ -58,9 +59,9 @@ def command(
     """
     form = form or _format_of(out)
     if form == "c" and step:
-        raise click.UsageError("--step is for --format onnx: C source always has a function for one step.")
+        raise UsageError("--step is for --format onnx: C source always has a function for one step.")
     if form == "onnx" and name is not None:
-        raise click.UsageError("--name is for --format c: an ONNX graph has the names of the model.")
+        raise UsageError("--name is for --format c: an ONNX graph has the names of the model.")
 
     from zoo.cli.checkpoints import check_run_path
     from zoo.export import to_c, to_onnx
@@ -81,13 +82,13 @@ def _format_of(out: str | None) -> str:
     """The format of a file name.
 
     Raises:
-        click.UsageError: if there is no name, or its ending is not that of a format.
+        UsageError: if there is no name, or its ending is not that of a format.
     """
     if out is None:
-        raise click.UsageError("choose a format: --format onnx or --format c, or a file, --out NAME.onnx.")
+        raise UsageError("choose a format: --format onnx or --format c, or a file, --out NAME.onnx.")
     formats = [form for form, suffix in _SUFFIXES.items() if out.lower().endswith(suffix)]
     if not formats:
-        raise click.UsageError(
+        raise UsageError(
             f"--out {out}: the format is unknown; use a name that ends in {' or '.join(_SUFFIXES.values())}, "
             f"or add --format."
         )

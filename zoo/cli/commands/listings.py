@@ -14,7 +14,7 @@ from zoo.base.names import did_you_mean
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE, SORT_KEYS, cell_info, sort_cells
 from zoo.cli.component_lookup import plugin_option
 from zoo.cli.errors import echo_err
-from zoo.cli.flags import argument, format_options, option
+from zoo.cli.flags import Command, argument, format_options, option
 from zoo.cli.terminal import echo, is_terminal, print_facts, show_table
 from zoo.errors import DefinitionError, UsageError, ZooError
 from zoo.registry import get_cell, registry_of
@@ -91,7 +91,7 @@ def _print(infos: Sequence[Info], columns: Columns, notes: Sequence[str], form: 
 # ---- zoo cells ----------------------------------------------------------------------------------------
 
 
-@click.command()
+@click.command(cls=Command)
 @_pattern
 @option(
     "--sort",
@@ -132,12 +132,12 @@ def cells(pattern: str, order: str, speed: bool, form: str | None) -> None:
 def _check_order(order: str, speed: bool) -> None:
     by = order.removeprefix("-")
     if by not in SORT_KEYS:
-        raise click.UsageError(
+        raise UsageError(
             f"--sort {order}: unknown order {by!r}; choose one of {', '.join(SORT_KEYS)}."
             f"{did_you_mean(by, SORT_KEYS)}"
         )
     if by == "speed" and not speed:
-        raise click.UsageError("--sort speed needs --speed; add it.")
+        raise UsageError("--sort speed needs --speed; add it.")
 
 
 def _with_speed(infos: list[Info]) -> list[Info]:
@@ -167,7 +167,7 @@ def _speed(name: str) -> Info:
 # ---- zoo modifiers ------------------------------------------------------------------------------------
 
 
-@click.command()
+@click.command(cls=Command)
 @_pattern
 @format_options
 @plugin_option
@@ -198,7 +198,7 @@ def _modifier_info(name: str) -> Info:
 # ---- zoo tasks ----------------------------------------------------------------------------------------
 
 
-@click.command()
+@click.command(cls=Command)
 @_pattern
 @format_options
 @plugin_option
@@ -249,7 +249,7 @@ def _measures(cls: type[Task]) -> Info:
 _DEPTH = 4  # directories below DIR; a run of a comparison is at runs/NAME/runs/...
 
 
-@click.command()
+@click.command(cls=Command)
 @argument("directory", metavar="[DIR]", default="runs", type=click.Path(file_okay=False, path_type=Path))
 @format_options
 def runs(directory: Path, form: str | None) -> None:

@@ -21,9 +21,9 @@ import click
 
 import zoo
 from zoo.arguments import expand_user, real_path
-from zoo.cli.flags import argument, option
+from zoo.cli.flags import Command, argument, option
 from zoo.cli.terminal import echo, indent
-from zoo.errors import UsageError
+from zoo.errors import DefinitionError, UsageError
 from zoo.tables import align
 
 _PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # PEP 508, "Names"
@@ -31,7 +31,7 @@ _PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # PEP 508, "
 _MODULE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
-@click.command()
+@click.command(cls=Command)
 @argument("name", metavar="NAME")
 @option("--cell", metavar="CELLNAME", help="Name of the cell.  [from the package]", shell_complete=None)
 @option("--out", "directory", metavar="DIR", help="The directory to create.  [NAME]")
@@ -84,15 +84,17 @@ def package_names(project: str, cell: str | None = None) -> PackageNames:
             by ``cell``.
 
     Raises:
-        UsageError: if the name of the package, module or class is invalid or taken.
-        DefinitionError: if the name of the cell is invalid.
+        UsageError: if the name of the package, module, cell or class is invalid or taken.
     """
     from zoo.base.names import check_component_name
 
     module = module_name(project)
     _check_free(project, module)
     cell = re.sub(r"(^|_)cells$", r"\1cell", module) if cell is None else cell
-    check_component_name(cell, "the new cell")
+    try:
+        check_component_name(cell, "the new cell")
+    except DefinitionError as error:  # its name comes from the command line
+        raise UsageError(str(error)) from None
     _check_cell_free(cell)
     return PackageNames(project, module, cell, class_name(cell))
 

@@ -11,12 +11,12 @@ import click
 from zoo.base import Cell
 from zoo.cli.completion import complete_cells
 from zoo.cli.component_lookup import cell_class, plugin_option
-from zoo.cli.flags import argument, option
+from zoo.cli.flags import Command, argument, option
 from zoo.cli.terminal import echo
 from zoo.registry import registry_of
 
 
-@click.command()
+@click.command(cls=Command)
 @argument("names", metavar="[NAME|FILE.py:Class]...", nargs=-1, shell_complete=complete_cells)
 @option(
     "--out",

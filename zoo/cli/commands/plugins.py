@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from zoo.cli.flags import format_options, option
+from zoo.cli.flags import Command, format_options, option
 from zoo.cli.terminal import bold, echo, print_facts, show_table
 from zoo.registry import PluginRecord, load_plugin_file, plugins
 from zoo.tables import TextTable
 
 
-@click.command()
+@click.command(cls=Command)
 @option("-v", "--verbose", is_flag=True, help="Print the traceback of each failure.")
 @format_options
 @option(

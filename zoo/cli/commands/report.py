@@ -9,13 +9,13 @@ import click
 from zoo.cli.completion import complete_reports
 from zoo.cli.component_lookup import CELL_FILE, TASK_FILE, file_cells, file_task, plugin_option
 from zoo.cli.errors import echo_err
-from zoo.cli.flags import argument, option
+from zoo.cli.flags import Command, argument, option
 from zoo.cli.format import format_bytes
 from zoo.cli.terminal import echo
 from zoo.errors import UsageError
 
 
-@click.command()
+@click.command(cls=Command)
 @argument(
     "directory",
     metavar="RUN|COMPARISON",

@@ -12,7 +12,7 @@ import click
 from zoo.base import Chain, Sampler
 from zoo.cli.completion import complete_text_runs
 from zoo.cli.component_lookup import CELL_FILE, file_cells, load_plugins
-from zoo.cli.flags import MAX_SEED, CheckedArgument, Flag, SectionedCommand
+from zoo.cli.flags import MAX_SEED, CheckedArgument, Command, Flag
 from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import escape_controls, is_terminal
 from zoo.errors import DataError, UsageError
@@ -240,7 +240,7 @@ def _write(pieces: Iterable[str]) -> None:
     sys.stdout.write("\n")
 
 
-command = SectionedCommand(
+command = Command(
     "sample",
     callback=run,
     params=[CheckedArgument(["path"], metavar="RUN", shell_complete=complete_text_runs), *_FLAGS],

@@ -17,7 +17,7 @@ from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
 from zoo.cell_pages.cell_tables import declaration_tables
 from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import COMPONENT_CLASSES, find_component, plugin_option
-from zoo.cli.flags import argument, option
+from zoo.cli.flags import Command, argument, option
 from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import WIDTH, bold, dim, echo, escape_controls, indent, is_terminal, make_console
 from zoo.errors import DefinitionError, UsageError
@@ -27,7 +27,7 @@ from zoo.tables import align
 _SIZE = click.IntRange(min=1)
 
 
-@click.command()
+@click.command(cls=Command)
 @argument("name", metavar="NAME|FILE.py:Class", shell_complete=complete_components)
 @option("--source", is_flag=True, help="Print the source of the kernels, or of the module of a component.")
 @option("--graph", is_flag=True, help="Explain how the kernels derived from `step` run.")
@@ -69,11 +69,11 @@ def command(
 
 def _check_flags(source: bool, graph: bool, assignments: Sequence[str], sizes: Sequence[int | None]) -> None:
     if source and graph:
-        raise click.UsageError("--source and --graph are two pages; ask for one of them.")
+        raise UsageError("--source and --graph are two pages; ask for one of them.")
     if assignments and not (source or graph):
-        raise click.UsageError("--set chooses options for --source or --graph; add one of them.")
+        raise UsageError("--set chooses options for --source or --graph; add one of them.")
     if any(sizes) and not graph:
-        raise click.UsageError("--input and --hidden are sizes for --graph; add it.")
+        raise UsageError("--input and --hidden are sizes for --graph; add it.")
 
 
 def _with_options(component: type[Component], assignments: Sequence[str]) -> Component:

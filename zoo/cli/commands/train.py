@@ -17,7 +17,7 @@ import click
 from zoo.base import Cell, Optimizer, Task, Tracker
 from zoo.cli.component_lookup import cell_classes, load_plugins, repeated_flags, task_class, trained_task
 from zoo.cli.errors import echo_err
-from zoo.cli.flags import Flag, SectionedCommand
+from zoo.cli.flags import Command, Flag
 from zoo.cli.set_options import Target, assign, component_target
 from zoo.cli.train_display import open_display
 from zoo.cli.train_flags import FLAGS, LOGGING, TRAINING
@@ -281,9 +281,9 @@ def run(
 ) -> None:
     """Train; the arguments come from the command line, with None for flags that were not given."""
     if resume and out is None:
-        raise click.UsageError("--resume needs --out DIR, the directory of the run.")
+        raise UsageError("--resume needs --out DIR, the directory of the run.")
     if resume and config is not None:
-        raise click.UsageError("--config is for a new run and --resume continues a run; leave out one.")
+        raise UsageError("--config is for a new run and --resume continues a run; leave out one.")
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
     extra_flags = repeated_flags(plugin, cell=[flags["cell"]], task=[flags["task"]])
     with open_display(quiet or rank_of_launch() > 0, as_json, extra_flags) as display:
@@ -332,4 +332,4 @@ def _tracker_flags(trackers: Sequence[str], assignments: Sequence[str]) -> list[
     ]
 
 
-command = SectionedCommand("train", callback=run, params=[*FLAGS, *_COMMAND_FLAGS], help=_HELP)
+command = Command("train", callback=run, params=[*FLAGS, *_COMMAND_FLAGS], help=_HELP)
