@@ -102,7 +102,7 @@ def test_blocks_not_run_have_a_reason(capsys):
 
 
 def test_shown_pyproject_is_that_of_example():
-    shown = [block for block in runner.read_page(TEXT["docs/plugins.md"]) if block.language == "toml"]
+    shown = [block for block in runner.read_page(TEXT["docs/howto/publish.md"]) if block.language == "toml"]
     real = (EXAMPLES / "zoo-leaky" / "pyproject.toml").read_text(encoding="utf-8").splitlines()
     assert [block for block in shown if not set(block.text.splitlines()) <= set(real)] == []
     assert shown
@@ -125,14 +125,17 @@ def test_page_names_install_before_its_check(page):
     assert 0 < install < check
 
 
-def test_every_hook_has_a_heading_with_its_arguments():
+def test_plugins_lists_every_hook_with_a_guide_that_defines_it():
     manager = pluggy.PluginManager("zoo")
     manager.add_hookspecs(hookspecs)
     names = map(hookspecs.hook_name, hookspecs.KINDS)
     hooks = {name: getattr(manager.hook, name).spec.argnames for name in names}
     assert hooks.keys() == {name for name in vars(hookspecs) if name.startswith("zoo_")}
-    headings = re.findall(r"^## (zoo_.*)$", TEXT["docs/plugins.md"], re.MULTILINE)
-    assert sorted(headings) == sorted(f"{name}({', '.join(arguments)})" for name, arguments in hooks.items())
+    row = r"^\| `(zoo_\w+)\((.*?)\)` \|.*\]\((howto/\w+\.md)\)"
+    rows = re.findall(row, TEXT["docs/plugins.md"], re.MULTILINE)
+    assert {name: tuple(arguments.split(", ")) for name, arguments, _ in rows} == hooks
+    for name, arguments, guide in rows:
+        assert f"def {name}({arguments}):" in TEXT[f"docs/{guide}"]
 
 
 def test_every_command_is_documented():

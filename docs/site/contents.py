@@ -47,8 +47,8 @@ def groups(reference: Path = NAMES) -> dict[str, list[str]]:
 
 
 def _parts(page: Path) -> Iterator[tuple[str, list[str]]]:
-    """The second headings of a page, each with the lines below it."""
-    _, *parts = re.split(r"^## ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    """The second and third headings of a page, each with the lines below it."""
+    _, *parts = re.split(r"^###? ", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     for part in parts:
         heading, *lines = part.splitlines()
         yield heading, lines

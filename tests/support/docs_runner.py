@@ -39,6 +39,7 @@ _REASON = re.compile(r"<!-- not run: (?P<reason>\S.*) -->")
 _PLAIN = {
     "COLUMNS": "100",
     "NO_COLOR": "1",
+    "ZOO_COMPILE_MESSAGE": "0",
     "PYTHONUTF8": "1",
 }  # what a command prints must not depend on who runs it
 _ANY_LINES = "(?:.*\n)*?"
