@@ -1,1 +1,1 @@
-"""The classics: simple recurrent networks and their closest relatives."""
+"""Simple recurrent networks and cells that modify them directly."""

@@ -22,9 +22,10 @@ def identity(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 def orthonormal(rng: np.random.Generator, shape: Shape) -> Array:
-    """Orthonormal rows or columns, whichever are fewer: an isometry of any shape.
+    """Orthonormal rows or columns, whichever are fewer.
 
-    ``"orthogonal"`` cuts a wide matrix into square blocks, as suits stacked gates; this one does not.
+    The initializer ``"orthogonal"`` cuts a wide matrix into square blocks for stacked gates. This one does
+    not.
     """
     rows, columns = shape
     q, r = np.linalg.qr(rng.normal(size=(max(shape), min(shape))))

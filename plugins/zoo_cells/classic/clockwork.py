@@ -14,7 +14,7 @@ Array = Any
 
 
 def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Uniform within ``1 / sqrt(H)`` of zero, H the product of the last two axes."""
+    """Uniform within ``1 / sqrt(H)`` of zero, where H is the product of the last two axes."""
     limit = 1 / math.sqrt(math.prod(shape[-2:]))
     return rng.uniform(-limit, limit, shape)
 
@@ -27,15 +27,16 @@ class Clockwork(zoo.Cell):
         a = tanh(x Wx + h W + b)
         h'_k = a_k if n mod 2^k = 0, else h_k
 
-    A group hears itself and slower ones: block ``W[j, k]``, from group j to group k, is zero where j < k.
+    A group reads its own units and those of slower groups. The block ``W[j, k]``, from group j to group k, is
+    zero where j < k.
 
-    Parameters: ``Wx (I, H)``, ``Wh (groups, H / groups, groups, H / groups)`` and ``b (H,)``; of Wh, block
-    ``Wh[j, :, k, :]`` leads from group j to group k, and those with j < k have no effect. All are uniform
-    within ``1 / sqrt(H)`` of zero, as in ``vanilla``. States: ``h (H,)``, which is the output, and the step
-    counter ``n (1,)``.
+    The parameters are ``Wx (I, H)``, ``Wh (groups, H / groups, groups, H / groups)`` and ``b (H,)``. The
+    block ``Wh[j, :, k, :]`` leads from group j to group k, and blocks with j < k have no effect. All
+    parameters start uniform within ``1 / sqrt(H)`` of zero, like the parameters of ``vanilla``. The states
+    are ``h (H,)``, which is the output, and the step counter ``n (1,)``.
 
-    In the paper, where the matrix stands before a column, it is block upper triangular; for rows it is the
-    transpose of that.
+    The paper multiplies columns by matrices, so its matrix is block upper triangular. The matrix here
+    multiplies rows and is the transpose of that.
     """
 
     family = "classic"
@@ -44,8 +45,24 @@ class Clockwork(zoo.Cell):
         authors="Jan Koutník, Klaus Greff, Faustino Gomez, Jürgen Schmidhuber",
         year=2014,
         url="https://arxiv.org/abs/1402.3511",
-        variant="Groups of equal size with periods that are powers of two; tanh units.",
-        deviations="Blocks that the paper leaves out are held, and masked; the computation is not skipped.",
+        variant="The groups have equal sizes and periods that are powers of two. The units are tanh units.",
+        deviations="The paper leaves out the blocks from faster to slower groups. Here they are stored and "
+        "masked. The paper skips the computation of groups that keep their values, and this code does not.",
+        history="Koutník, Greff, Gomez and Schmidhuber introduced it in 2014. It divides the hidden layer of "
+        "a simple recurrent network into groups with their own clocks, so that slow groups bridge long gaps "
+        "with few updates. The paper's preliminary experiments generate audio signals and classify spoken "
+        "words.",
+        when_to_use="Use it for signals with structure at several time scales that are known in advance, "
+        "since the periods are fixed. The largest period is 2 ** (groups - 1) steps, and groups must divide "
+        "H. The paper reports better results than a simple recurrent network and an LSTM on generating audio "
+        "and classifying spoken words. The saving of time in the paper does not apply here, because all "
+        "groups are computed in every step.",
+        related={
+            "vanilla": "has one group, which is updated in every step.",
+            "scrn": "has slow units with one fixed rate in addition to fast ones.",
+            "leaky_rnn": "has units that change slowly in every step, where slow groups of this cell wait.",
+            "lem": "learns from the input how fast each unit changes.",
+        },
     )
     Wx = zoo.Param("I", "H", init="hidden_uniform", help="input to hidden")
     Wh = zoo.Param(
@@ -53,8 +70,8 @@ class Clockwork(zoo.Cell):
     )
     b = zoo.Param("H", init="hidden_uniform", help="bias")
     h = zoo.State("H", help="hidden units, and the output")
-    n = zoo.State(1, discrete=True, help="steps since the beginning")
-    groups = zoo.Option(4, help="number of groups, of periods 1, 2, 4, ...; divides H", low=1, high=8)
+    n = zoo.State(1, discrete=True, help="steps since the start of the sequence")
+    groups = zoo.Option(4, help="number of groups, with periods 1, 2, 4, ..., a divisor of H", low=1, high=8)
 
     def step(self, x: Array, h: Array, n: Array) -> tuple[Array, Array]:
         group = np.arange(self.groups)

@@ -14,7 +14,7 @@ Shape = tuple[int, ...]
 
 
 def reservoir(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
-    """Uniform, thinned out, and scaled to the spectral radius."""
+    """Uniform, with a share ``density`` of nonzero entries, scaled to the spectral radius ``radius``."""
     W = rng.uniform(-0.5, 0.5, shape) * (rng.uniform(size=shape) < cell.density)
     radius = np.abs(np.linalg.eigvals(W)).max()
     return W * (cell.radius / radius) if radius > 0 else W  # a very sparse one may have no cycle at all
@@ -28,24 +28,25 @@ def scaled(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
 class ESN(zoo.Cell):
     """Echo state network: random recurrent units that are not trained, and a trained readout.
 
-    The reservoir is never trained: the readout is, which is a part of the model, and what leads straight from
-    the input to it, which is ``Wo``. The eigenvalues of ``Wh`` say for how long an echo is heard: with a
-    spectral radius below one it fades, as a rule, and the first state is forgotten.
+    The recurrent units are called the reservoir. Training changes only the readout of the model and ``Wo``,
+    which leads from the input to the readout. The eigenvalues of ``Wh`` determine how long the reservoir
+    remembers an input. With a spectral radius below one, memory usually fades and the first state is
+    forgotten.
 
     Equations::
 
         h' = (1 - leak) * h + leak * tanh(x Wx + h Wh + b)
         y  = h' + x Wo
 
-    Parameter: ``Wo (I, H)`` zero. Buffers: ``Wx (I, H)`` and ``b (H,)`` uniform within ``scale`` of zero;
-    ``Wh (H, H)`` uniform within 0.5 of zero, each entry kept with probability ``density`` and zero otherwise,
-    then scaled such that its eigenvalue of largest modulus has modulus ``radius``. State: ``h (H,)``. The
-    output ``y`` is of size H.
+    The only parameter, ``Wo (I, H)``, starts at zero. The buffers ``Wx (I, H)`` and ``b (H,)`` are uniform
+    within ``scale`` of zero. The buffer ``Wh (H, H)`` is uniform within 0.5 of zero, keeps each entry with
+    probability ``density``, and is scaled such that its spectral radius is ``radius``. The state is ``h
+    (H,)``, and the output ``y`` has size H.
 
-    Leaky units came later (H. Jaeger et al. 2007, https://doi.org/10.1016/j.neunet.2007.04.016). The
-    equation, with the bias as an input that is always one, and the defaults are those of M. Lukoševičius's
-    demonstration, https://mantas.info/code/simple_esn/, whose radius is more than one: its input keeps the
-    reservoir from echoing for ever. ``leaky_rnn`` is the same cell with trained weights.
+    The equation, with the bias as an input that is always one, and the defaults are taken from M.
+    Lukoševičius's demonstration, https://mantas.info/code/simple_esn/. Its spectral radius is more than one,
+    and its input keeps the reservoir from echoing without end. The cell ``leaky_rnn`` has the same equation
+    with trained weights.
     """
 
     name = "esn"
@@ -55,17 +56,37 @@ class ESN(zoo.Cell):
         authors="Herbert Jaeger",
         year=2001,
         url="https://www.ai.rug.nl/minds/uploads/EchoStatesTechRep.pdf",
-        variant="Leaky tanh units with a random bias, without feedback from the output and without noise.",
-        deviations="The readout's weights for the input are a product, of Wo and its weights for the units. "
-        "A model trains the readout by gradients, where linear regression is usual.",
-        trainability="Its reservoir is fixed; only what reads it is trained.",
+        variant="The units are leaky tanh units with a random bias. There is no feedback from the output and "
+        "no noise.",
+        deviations="The weights of the readout for the input are a product of Wo and the weights of the "
+        "readout for the units. A model trains the readout by gradients, where linear regression is usual.",
+        history="Jaeger introduced echo state networks in 2001. Maass, Natschläger and Markram proposed "
+        "liquid state machines independently at the same time, and both are now called reservoir computing. "
+        "The form with leaky units comes from the paper of 2007, and libraries such as ReservoirPy use it.",
+        when_to_use="Use it for a fast baseline on time series, or to measure how much training the "
+        "recurrent weights adds. Its memory depends on leak, radius and scale, so search over these options. "
+        "It does not learn features, so a trained cell is better on text. A step costs the products of "
+        "vanilla, but only Wo and the readout have gradients to store in the optimizer.",
+        trainability="Its reservoir is fixed, and only the readout is trained.",
+        also=(
+            zoo.Card(
+                title="Optimization and applications of echo state networks with leaky-integrator neurons",
+                authors="Herbert Jaeger, Mantas Lukoševičius, Dan Popovici, Udo Siewert",
+                year=2007,
+                url="https://doi.org/10.1016/j.neunet.2007.04.016",
+            ),
+        ),
+        related={
+            "leaky_rnn": "has the same equation with trained weights.",
+            "vanilla": "has trained weights and no leak.",
+        },
     )
     Wo = zoo.Param("I", "H", help="input to the readout, past the reservoir")
     Wx = zoo.Buffer("I", "H", init=scaled, help="input to hidden, not trained")
     Wh = zoo.Buffer("H", "H", init=reservoir, help="hidden to hidden, not trained")
     b = zoo.Buffer("H", init=scaled, help="bias, not trained")
     h = zoo.State("H", help="hidden units")
-    leak = zoo.Option(0.3, low=0.0, high=1.0, help="share of a unit that is new at every step")
+    leak = zoo.Option(0.3, low=0.0, high=1.0, help="share of the new value in a unit at every step")
     radius = zoo.Option(1.25, low=0.0, help="spectral radius of Wh")
     density = zoo.Option(1.0, low=0.0, high=1.0, help="share of the entries of Wh that are not zero")
     scale = zoo.Option(0.5, low=0.0, help="largest input weight and bias")

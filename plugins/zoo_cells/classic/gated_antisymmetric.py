@@ -14,8 +14,8 @@ Array = Any
 class GatedAntisymmetric(zoo.Cell):
     """Gated antisymmetric RNN: ``antisymmetric`` with a gate that sets the size of the step of each unit.
 
-    The gate sees the state through the same matrix, so that the flow stays close to one that neither grows
-    nor decays. The parts of the input product stand in the order gate z, drive a.
+    The gate reads the state through the same matrix, so that the differential equation stays close to one
+    that neither grows nor decays. The parts of the input product are, in order, the gate z and the drive a.
 
     Equations::
 
@@ -23,11 +23,12 @@ class GatedAntisymmetric(zoo.Cell):
         r  = h (U - U^T - gamma I)
         h' = h + eps * sigmoid(xz + r) * tanh(xa + r)
 
-    Parameters: ``Wx (I, 2H)`` and ``U (H, H)`` normal with variance ``1 / I`` and ``1 / H``, ``b (2H,)``
-    zero. State and output: ``h (H,)``.
+    The parameters ``Wx (I, 2H)`` and ``U (H, H)`` start normal with variance ``1 / I`` and ``1 / H``, and ``b
+    (2H,)`` starts at zero. The state ``h (H,)`` is the output.
 
-    ``U`` is the transpose of the paper's W, which multiplies from the left. Start and options are those of
-    ``antisymmetric``: steps of 0.01 are for sequences of a thousand pixels, and too short to learn text.
+    ``U`` is the transpose of W in the paper, which multiplies from the left. Initial values and options are
+    the same as in ``antisymmetric``. Steps of 0.01 are made for sequences of a thousand pixels and are too
+    short to learn text.
     """
 
     family = "classic"
@@ -36,11 +37,21 @@ class GatedAntisymmetric(zoo.Cell):
         authors="Bo Chang, Minmin Chen, Eldad Haber, Ed H. Chi",
         year=2019,
         url="https://arxiv.org/abs/1902.09689",
-        variant="With the gate, and with the damping.",
+        variant="This is the cell with a gate and with damping.",
+        history="It is the second cell in the paper of Chang, Chen, Haber and Chi (2019), which derives "
+        "recurrent networks from stable differential equations. It adds the multiplicative control of gated "
+        "cells to the antisymmetric RNN without a second recurrent matrix.",
+        when_to_use="Use it in place of antisymmetric where the input should decide how far each unit moves. "
+        "It needs I × H weights and H biases more than antisymmetric, and the same recurrent product. For "
+        "text and other symbols, set a larger eps.",
         trainability="A step of 0.01 lets the state move too little from one symbol to the next.",
+        related={
+            "antisymmetric": "has no gate.",
+            "lipschitz": "has no gate, mixes a symmetric and an antisymmetric matrix and adds a linear term.",
+        },
     )
     Wx = zoo.Param("I", "2H", init=normal, help="input to gate z, drive a")
-    U = zoo.Param("H", "H", init=normal, help="hidden to both, by its antisymmetric part")
+    U = zoo.Param("H", "H", init=normal, help="hidden to gate and drive. Only its antisymmetric part counts")
     b = zoo.Param("2H", help="bias of gate z, drive a")
     h = zoo.State("H", help="hidden units, and the output")
     eps = zoo.Option(0.01, help="size of a step", low=0.0)

@@ -13,18 +13,18 @@ Array = Any
 class LeakyRNN(zoo.Cell):
     """Leaky RNN: a vanilla RNN whose state moves part of the way to its new value at every step.
 
-    A small ``leak`` makes slow units. With all of it new, ``leak = 1``, this is ``vanilla``.
+    A small ``leak`` makes slow units. With ``leak = 1`` it is ``vanilla``.
 
     Equations::
 
         h' = (1 - leak) * h + leak * tanh(x Wx + h Wh + b)
 
-    Parameters: ``Wx (I, H)``, ``Wh (H, H)`` and ``b (H,)``, all uniform within ``1 / sqrt(H)`` of zero, as in
-    ``vanilla``. State and output: ``h (H,)``.
+    The parameters ``Wx (I, H)``, ``Wh (H, H)`` and ``b (H,)`` start uniform within ``1 / sqrt(H)`` of zero,
+    as in ``vanilla``. The state ``h (H,)`` is the output.
 
-    The units are those of echo state networks, whose weights are fixed (``esn``); here they are trained. The
-    equation is the one by which the paper is cited and that reservoir libraries compute, as ReservoirPy
-    (https://github.com/reservoirpy/reservoirpy), with one rate for what fades and what is new.
+    Echo state networks have the same units with fixed weights (``esn``). Here the weights are trained. The
+    paper is cited for this equation, and reservoir libraries such as ReservoirPy
+    (https://github.com/reservoirpy/reservoirpy) compute it, with one rate for the old and the new part.
     """
 
     name = "leaky_rnn"
@@ -34,15 +34,32 @@ class LeakyRNN(zoo.Cell):
         authors="Herbert Jaeger, Mantas Lukoševičius, Dan Popovici, Udo Siewert",
         year=2007,
         url="https://doi.org/10.1016/j.neunet.2007.04.016",
-        variant="Leaky-integrator tanh units with one fixed leaking rate for all.",
-        deviations="Every weight is trained, by back-propagation through time; in the paper the readout is, "
-        "and a few numbers for the whole network. No feedback from the output, and no noise.",
+        variant="The units are leaky-integrator tanh units with one fixed leaking rate for all.",
+        deviations="Every weight is trained, by back-propagation through time. The paper trains the readout "
+        "and a few numbers for the whole network. There is no feedback from the output and no noise.",
+        history="Leaky integrators are the usual model of firing rates in neuroscience. Jaeger, "
+        "Lukoševičius, Popovici and Siewert introduced them to echo state networks in 2007, to adapt a "
+        "network to the speed of a signal. Rate networks in computational neuroscience are often built from "
+        "such units.",
+        when_to_use="Use it as a rate network in neuroscience, with leak = dt / tau for a time constant tau, "
+        "and for signals that change slowly compared with the sampling rate. It has no gate, so it forgets "
+        "at one fixed rate, and a gated cell is better where memory must last for a variable time. It costs "
+        "the same as vanilla.",
+        related={
+            "vanilla": "is this cell with leak = 1.",
+            "esn": "has fixed recurrent weights.",
+            "ctrnn": "has a trained time constant for each unit and takes the time step as an input.",
+            "fastrnn": "has two trained weights for the old and the new part.",
+            "clockwork": "has slow groups that wait between updates.",
+            "scrn": "has slow linear units in addition to fast ones.",
+            "lif": "has leaky units with spikes.",
+        },
     )
     Wx = zoo.Param("I", "H", init="hidden_uniform", help="input to hidden")
     Wh = zoo.Param("H", "H", init="hidden_uniform", help="hidden to hidden")
     b = zoo.Param("H", init="hidden_uniform", help="bias")
     h = zoo.State("H", help="hidden units, and the output")
-    leak = zoo.Option(0.3, low=0.0, high=1.0, help="share of a unit that is new at every step")
+    leak = zoo.Option(0.3, low=0.0, high=1.0, help="share of the new value in a unit at every step")
 
     def step(self, x: Array, h: Array) -> Array:
         return (1 - self.leak) * h + self.leak * zoo.tanh(x @ self.Wx + h @ self.Wh + self.b)

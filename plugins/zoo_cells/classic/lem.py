@@ -22,9 +22,10 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 class LEM(zoo.Cell):
     """Long expressive memory: two states that drive each other, with trained time scales.
 
-    A two-scale system of ordinary differential equations, taken by implicit-explicit Euler steps whose length
-    input and state choose. The slow state ``y`` sees the memory ``z`` as it has just become. The parts of the
-    input product stand in the order time step of y, time step of z, drive of y, drive of z.
+    The cell takes implicit-explicit Euler steps in a system of ordinary differential equations with two time
+    scales. Input and state determine the length of each step. The slow state ``y`` reads the new value of the
+    memory ``z``. The parts of the input product are, in order, the time step of y, the time step of z, the
+    drive of y and the drive of z.
 
     Equations::
 
@@ -34,12 +35,13 @@ class LEM(zoo.Cell):
         z' = (1 - t) * z + t * tanh(v + hv)
         y' = (1 - s) * y + s * tanh(u + z' Wz)
 
-    Parameters: ``Wx (I, 4H)``, ``Wy (H, 3H)``, ``Wz (H, H)`` and ``b (4H,)``, all uniform within
-    ``1 / sqrt(H)`` of zero, as the official code starts. States: ``y (H,)``, which is the output, and
-    ``z (H,)``.
+    The parameters ``Wx (I, 4H)``, ``Wy (H, 3H)``, ``Wz (H, H)`` and ``b (4H,)`` start uniform within ``1 /
+    sqrt(H)`` of zero, as in the official code. The states are ``y (H,)``, which is the output, and ``z
+    (H,)``.
 
-    Equations 3 of the paper; order and initialization are those of https://github.com/tk-rusch/LEM. There is
-    a port in circulation whose ``y'`` sees the old ``z``: that is another cell.
+    These are equations 3 of the paper, with the order and the initial values of
+    https://github.com/tk-rusch/LEM. In another published port, ``y'`` reads the old ``z``, which makes a
+    different cell.
     """
 
     name = "lem"
@@ -49,8 +51,23 @@ class LEM(zoo.Cell):
         authors="T. Konstantin Rusch, Siddhartha Mishra, N. Benjamin Erichson, Michael W. Mahoney",
         year=2021,
         url="https://arxiv.org/abs/2110.04744",
-        variant="The output update sees the new memory, as in the paper and the official code.",
-        deviations="One bias for each of the four parts; the official code has a second, which adds nothing.",
+        variant="The update of the output reads the new memory, as in the paper and the official code.",
+        deviations="Each of the four parts has one bias. The official code has a second one, which adds "
+        "nothing to the first.",
+        history="Rusch, Mishra, Erichson and Mahoney published it in 2021, after the oscillators of coRNN "
+        "(cornn) and UnICORNN (unicornn). They derive a cell with gates from differential equations with "
+        "several time scales, bound its gradients and prove that it approximates a large class of dynamical "
+        "systems.",
+        when_to_use="Use it in place of an LSTM where memory must last long: it has as many weights as an "
+        "LSTM and two states of size H. The paper reports better results than LSTM and GRU on images, time "
+        "series, keyword spotting and language modelling. The product with the new memory depends on the "
+        "other recurrent product, so the two cannot be computed as one.",
+        related={
+            "cornn": "has oscillators with fixed time steps.",
+            "unicornn": "has oscillators that are not coupled within a layer.",
+            "clockwork": "has fixed time scales.",
+            "lstm": "has an input, a forget and an output gate and no product with the new memory.",
+        },
     )
     Wx = zoo.Param("I", "4H", init=uniform, help="input to time steps of y and z, drives of y and z")
     Wy = zoo.Param("H", "3H", init="fan_in_uniform", help="y to time steps of y and z, drive of z")
@@ -58,7 +75,7 @@ class LEM(zoo.Cell):
     b = zoo.Param("4H", init=uniform, help="bias of time steps and drives")
     y = zoo.State("H", help="slow state, and the output")
     z = zoo.State("H", help="memory")
-    dt = zoo.Option(1.0, low=1e-6, help="longest time step; above one the states may overshoot")
+    dt = zoo.Option(1.0, low=1e-6, help="longest time step. Above one the states may overshoot")
 
     def step(self, x: Array, y: Array, z: Array) -> tuple[Array, Array]:
         s, t, u, v = zoo.split(x @ self.Wx + self.b, 4)

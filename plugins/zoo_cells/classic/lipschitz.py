@@ -21,21 +21,21 @@ def normal_init_std(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
 class Lipschitz(zoo.Cell):
     """Lipschitz RNN: Euler steps of a differential equation whose linear part makes it stable.
 
-    Both matrices are mixtures of a symmetric and an antisymmetric one: ``beta = 1`` gives imaginary
-    eigenvalues, less of it real ones too, and ``gamma`` moves all of them to the left.
+    Both matrices are mixtures of a symmetric and an antisymmetric one. With ``beta = 1`` the eigenvalues are
+    imaginary, with a smaller ``beta`` they also have real parts, and ``gamma`` moves all of them to the left.
 
     Equations::
 
         S(M) = (1 - beta) * (M + M^T) + beta * (M - M^T) - gamma I
         h'   = h + eps * (h S(Ma) + tanh(h S(Mw) + x Wx + b))
 
-    Parameters: ``Ma (H, H)`` and ``Mw (H, H)`` normal with standard deviation ``init_std / H``, ``Wx (I, H)``
-    uniform within ``1 / sqrt(I)`` of zero, as PyTorch's ``nn.Linear`` starts, ``b (H,)`` zero. State and
-    output: ``h (H,)``.
+    The parameters ``Ma (H, H)`` and ``Mw (H, H)`` start normal with standard deviation ``init_std / H``. ``Wx
+    (I, H)`` starts uniform within ``1 / sqrt(I)`` of zero, as in PyTorch's ``nn.Linear``, and ``b (H,)``
+    starts at zero. The state ``h (H,)`` is the output.
 
-    Equations, initial values and defaults are those of https://github.com/erichson/LipschitzRNN at commit
+    Equations, initial values and defaults are taken from https://github.com/erichson/LipschitzRNN at commit
     df6552e (2021), the last one published: its model ``LipschitzRNN`` and the defaults of ``driver.py``. Its
-    README sets ``eps=0.03`` and ``beta=0.75`` for the images of MNIST, read pixel by pixel.
+    README sets ``eps=0.03`` and ``beta=0.75`` for MNIST read pixel by pixel.
     """
 
     family = "classic"
@@ -44,12 +44,23 @@ class Lipschitz(zoo.Cell):
         authors="N. Benjamin Erichson, Omri Azencot, Alejandro Queiruga, Liam Hodgkinson, Michael W. Mahoney",
         year=2020,
         url="https://arxiv.org/abs/2006.12070",
-        variant="One forward Euler step, without a gate; tanh; one beta and gamma for both matrices, "
+        variant="The cell takes one forward Euler step, without a gate. Both matrices share beta and gamma, "
         "as in the official code.",
-        deviations="The bias starts at zero. In the official code, nn.Linear draws it within 1 / sqrt(I) "
-        "of zero.",
-        trainability="At the official step of 0.1 the state moves little from one symbol to the next. With "
-        "eps=0.5 it comes to 1.825 nats.",
+        deviations="The bias starts at zero. In the official code, nn.Linear draws it within 1 / sqrt(I) of "
+        "zero.",
+        history="Erichson, Azencot, Queiruga, Hodgkinson and Mahoney published it in 2020. It extends the "
+        "antisymmetric RNN (antisymmetric, 2019): a linear term carries the state, and symmetric parts let "
+        "the network forget. The authors give conditions for global stability.",
+        when_to_use="Use it for long sequences of smooth inputs, and where robustness matters: the paper "
+        "reports that it is less sensitive to perturbations of inputs and parameters than other "
+        "continuous-time networks. For text, set a larger eps. A step has two products with H × H matrices, "
+        "where vanilla has one.",
+        trainability="At the official step of 0.1 the state moves little from one symbol to the next. With a "
+        "larger step, such as eps=0.5, it learns text.",
+        related={
+            "antisymmetric": "has one antisymmetric matrix and no linear term.",
+            "gated_antisymmetric": "has one antisymmetric matrix and a gate.",
+        },
     )
     Wx = zoo.Param("I", "H", init="fan_in_uniform", help="input to hidden")
     Ma = zoo.Param("H", "H", init=normal_init_std, help="hidden to hidden, linear part")
@@ -59,10 +70,10 @@ class Lipschitz(zoo.Cell):
     eps = zoo.Option(0.1, low=0.0, help="size of a step")
     beta = zoo.Option(0.7, low=0.0, high=1.0, help="share of the antisymmetric part")
     gamma = zoo.Option(0.001, low=0.0, help="damping")
-    init_std = zoo.Option(0.1, low=0.0, help="H times the standard deviation of Ma and Mw at the start")
+    init_std = zoo.Option(0.1, low=0.0, help="H times the initial standard deviation of Ma and Mw")
 
     def mixed(self, M: Array) -> Array:
-        """Part symmetric, part antisymmetric, and damped."""
+        """Mix the symmetric and the antisymmetric part of a matrix, and damp it."""
         symmetric, antisymmetric = M + M.T, M - M.T
         return (1 - self.beta) * symmetric + self.beta * antisymmetric - self.gamma * zoo.eye(M.shape[-1])
 

@@ -13,18 +13,19 @@ Array = Any
 class MIRNN(zoo.Cell):
     """Multiplicative integration: a vanilla RNN that multiplies the projected input and the projected state.
 
-    With ``alpha`` zero and both betas one, this is ``vanilla``.
+    With ``alpha`` zero and both betas one, it is ``vanilla``.
 
     Equations::
 
         wx, uh = x Wx, h Wh
         h' = tanh(alpha * wx * uh + beta1 * uh + beta2 * wx + b)
 
-    Parameters: ``Wx (I, H)`` Glorot uniform, ``Wh (H, H)`` orthogonal, ``alpha (H,)``, ``beta1 (H,)`` and
-    ``beta2 (H,)`` one, ``b (H,)`` zero. State and output: ``h (H,)``.
+    The parameter ``Wx (I, H)`` starts Glorot uniform and ``Wh (H, H)`` orthogonal. ``alpha (H,)``, ``beta1
+    (H,)`` and ``beta2 (H,)`` start at one, and ``b (H,)`` at zero. The state ``h (H,)`` is the output.
 
-    The general form of the paper; its simple one has the product alone. The three vectors start at one, as in
-    ports to TensorFlow and PyTorch; the initialization of the matrices is zoo's choice.
+    This is the general form of the paper. Its simple form has the product alone. The three vectors start at
+    one, as in ports to TensorFlow and PyTorch. The paper does not give initial values for the matrices, so
+    zoo chooses them.
     """
 
     name = "mi_rnn"
@@ -34,13 +35,25 @@ class MIRNN(zoo.Cell):
         authors="Yuhuai Wu, Saizheng Zhang, Ying Zhang, Yoshua Bengio, Ruslan Salakhutdinov",
         year=2016,
         url="https://arxiv.org/abs/1606.06630",
-        variant="MI-RNN in its general form, with tanh units.",
+        variant="This is the MI-RNN in its general form, with tanh units.",
+        history="Wu, Zhang, Zhang, Bengio and Salakhutdinov proposed multiplicative integration in 2016 as a "
+        "change of any cell. It follows multiplicative RNNs (Sutskever 2011), whose factors need matrices of "
+        "their own, and adds only three vectors. The paper applies it to LSTM and GRU, too, which zoo does "
+        "with a modifier.",
+        when_to_use="Use it where the meaning of a symbol depends on its context, such as text: the input "
+        "scales the effect of the state, unit by unit. It adds 3H parameters to vanilla and the same "
+        "products. To use the idea with another cell, apply the modifier multiplicative_integration, for "
+        "example lstm+multiplicative_integration.",
+        related={
+            "vanilla": "adds the input and the state without multiplying them.",
+            "multiplicative_lstm": "multiplies input and state before the gates of an LSTM.",
+        },
     )
     Wx = zoo.Param("I", "H", init="glorot_uniform", help="input to hidden")
     Wh = zoo.Param("H", "H", init="orthogonal", help="hidden to hidden")
-    alpha = zoo.Param("H", init="ones", help="weight of the product of both")
-    beta1 = zoo.Param("H", init="ones", help="weight of what comes from the hidden units")
-    beta2 = zoo.Param("H", init="ones", help="weight of what comes from the input")
+    alpha = zoo.Param("H", init="ones", help="weight of the product of the projected input and hidden units")
+    beta1 = zoo.Param("H", init="ones", help="weight of the projected hidden units")
+    beta2 = zoo.Param("H", init="ones", help="weight of the projected input")
     b = zoo.Param("H", help="bias")
     h = zoo.State("H", help="hidden units, and the output")
 

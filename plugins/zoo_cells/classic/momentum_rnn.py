@@ -21,12 +21,13 @@ class MomentumRNN(zoo.Cell):
         v' = mu * v + epsilon * (x Wx + b)
         h' = tanh(h Wh + v')
 
-    Parameters: ``Wx (I, H)`` with orthonormal rows or columns, whichever are fewer, ``Wh (H, H)`` the
-    identity, ``b (H,)`` zero. States: ``h (H,)``, which is the output, and the velocity ``v (H,)``.
+    The parameter ``Wx (I, H)`` starts with orthonormal rows or columns, whichever are fewer, ``Wh (H, H)`` as
+    the identity, and ``b (H,)`` at zero. The states are ``h (H,)``, which is the output, and the velocity ``v
+    (H,)``.
 
-    The official code, https://github.com/minhtannguyen/MomentumRNN, has the momentum in an LSTM and in an
-    orthogonal network, not in a simple one; start and defaults are those of its LSTM on MNIST, where mu and
-    epsilon are both 0.6.
+    The official code, https://github.com/minhtannguyen/MomentumRNN, has momentum in an LSTM and in an
+    orthogonal network, but not in a simple network. Initial values and defaults are taken from its LSTM on
+    MNIST, where mu and epsilon are both 0.6.
     """
 
     name = "momentum_rnn"
@@ -36,10 +37,21 @@ class MomentumRNN(zoo.Cell):
         authors="Tan M. Nguyen, Richard G. Baraniuk, Andrea L. Bertozzi, Stanley J. Osher, Bao Wang",
         year=2020,
         url="https://arxiv.org/abs/2006.06919",
-        variant="MomentumRNN with tanh units and fixed momentum; neither the LSTM nor the variants that are "
-        "named after other optimizers.",
-        deviations="One bias, which enters the velocity with the input; the official LSTM has a second that "
-        "does not.",
+        variant="This is the MomentumRNN with tanh units and fixed momentum. It is neither the LSTM of the "
+        "paper nor one of its variants that are named after other optimizers.",
+        deviations="There is one bias, which enters the velocity with the input. The official LSTM has a "
+        "second one, which does not.",
+        history="Nguyen, Baraniuk, Bertozzi, Osher and Wang published it in 2020. They read the update of a "
+        "recurrent network as a step of gradient descent and add momentum to it. The paper studies mostly "
+        "the LSTM with momentum, and derives further cells from Adam and from Nesterov's method.",
+        when_to_use="Use it to test whether a smoothed input helps a simple network: the velocity is a "
+        "running sum of the projected inputs with the decay mu. The paper proves that momentum reduces "
+        "vanishing gradients. It has the parameters of vanilla and a second state of size H.",
+        related={
+            "vanilla": "has no velocity.",
+            "irnn": "also starts from the identity, with rectified units.",
+            "cornn": "has a velocity that the state pulls back, so that units oscillate.",
+        },
     )
     Wx = zoo.Param("I", "H", init=orthonormal, help="input to velocity")
     Wh = zoo.Param("H", "H", init=identity, help="hidden to hidden")
@@ -47,7 +59,7 @@ class MomentumRNN(zoo.Cell):
     h = zoo.State("H", help="hidden units, and the output")
     v = zoo.State("H", help="velocity of the input")
     mu = zoo.Option(0.6, low=0.0, below=1.0, help="share of the velocity that is kept at every step")
-    epsilon = zoo.Option(0.6, low=0.0, help="size of a step, by which the input is multiplied")
+    epsilon = zoo.Option(0.6, low=0.0, help="step size, a factor of the input")
 
     def step(self, x: Array, h: Array, v: Array) -> tuple[Array, Array]:
         v = self.mu * v + self.epsilon * (x @ self.Wx + self.b)

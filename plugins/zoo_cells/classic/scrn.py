@@ -21,7 +21,8 @@ def normal_005(rng: np.random.Generator, shape: Shape) -> Array:
 class SCRN(zoo.Cell):
     """Structurally constrained network: a vanilla RNN with additional units that change slowly.
 
-    The context ``s`` is a running mean of the input, seen through a trained matrix; its rate is fixed.
+    The context ``s`` is a running mean of the projected input. The matrix of the projection is trained, and
+    the rate is fixed.
 
     Equations::
 
@@ -29,12 +30,13 @@ class SCRN(zoo.Cell):
         h' = sigmoid(x Wx + h Wh + s' Ws)
         y  = [h', s']
 
-    Parameters: ``Wb (I, context)`` from the input to the context, ``Wx (I, H)``, ``Wh (H, H)`` and
-    ``Ws (context, H)``, all normal with standard deviation 0.05; in the paper they are B, A, R and P. States:
-    ``h (H,)`` and ``s (context,)``. The output ``y`` is of size H + context: the readout sees both.
+    The parameters are ``Wb (I, context)`` from the input to the context, ``Wx (I, H)``, ``Wh (H, H)`` and
+    ``Ws (context, H)``. All start normal with standard deviation 0.05. The paper calls them B, A, R and P.
+    The states are ``h (H,)`` and ``s (context,)``. The output ``y`` has size H + context, so that the readout
+    reads both.
 
-    Start and size of the context are those of the official code, https://github.com/facebookarchive/SCRNNs.
-    Neither paper nor code has a bias.
+    Initial values and the size of the context come from the official code,
+    https://github.com/facebookarchive/SCRNNs. Neither the paper nor the code has a bias.
     """
 
     name = "scrn"
@@ -44,9 +46,23 @@ class SCRN(zoo.Cell):
         authors="Tomas Mikolov, Armand Joulin, Sumit Chopra, Michael Mathieu, Marc'Aurelio Ranzato",
         year=2014,
         url="https://arxiv.org/abs/1412.7753",
-        variant="Fixed alpha for all units of the context; hidden units see the new context.",
-        deviations="In the official code hidden units see the context of the step before, though its own "
-        "description has the new one, as the paper does. Its first states are 0.1; zoo's are zero.",
+        variant="All context units share one fixed alpha. The hidden units read the new context.",
+        deviations="In the official code the hidden units read the context of the previous step, although "
+        "its own description has the new one, as in the paper. Its first states are 0.1, and here they are "
+        "zero.",
+        history="Mikolov, Joulin, Chopra, Mathieu and Ranzato published it in 2014 to show that gradient "
+        "descent can learn long patterns in text without gates. Part of the recurrent matrix is fixed close "
+        "to the identity. Later linear recurrences, such as min_gru and rg_lru, choose the rate from the "
+        "input.",
+        when_to_use="Use it to give a simple network a slow summary of the topic of a text, at the price of "
+        "few parameters. The paper reports results similar to an LSTM on language modelling. The context "
+        "forgets at one rate, and alpha = 0.95 covers about 20 steps. The output is larger than the hidden "
+        "size by the option context.",
+        related={
+            "vanilla": "has no context units.",
+            "clockwork": "has several slow time scales.",
+            "leaky_rnn": "slows down all units.",
+        },
     )
     Wb = zoo.Param("I", "context", init=normal_005, help="input to context")
     Wx = zoo.Param("I", "H", init=normal_005, help="input to hidden")

@@ -12,12 +12,12 @@ import zoo
 
 Array = Any
 Shape = tuple[int, ...]
-# Added under the root of a modulus, which then is no smaller than 1e-5 and has a derivative at zero.
+# Added under the root of a modulus, which is then at least 1e-5 and has a derivative at zero.
 TINY = 1e-10
 
 
 def fourier(rng: np.random.Generator, shape: Shape) -> Array:
-    """The matrix of the unitary discrete Fourier transform; it is symmetric."""
+    """The symmetric matrix of the unitary discrete Fourier transform."""
     k = np.arange(shape[0])
     return np.exp(-2j * np.pi * (np.outer(k, k) % shape[0]) / shape[0]) / math.sqrt(shape[0])
 
@@ -28,7 +28,7 @@ def permutation(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 def glorot(rng: np.random.Generator, shape: Shape) -> Array:
-    """Complex; both parts uniform, with the variance of Glorot for rows of 2H real numbers."""
+    """Complex, both parts uniform, with the variance of Glorot's rule for rows of 2H real numbers."""
     limit = math.sqrt(6 / (shape[0] + 2 * shape[1]))
     parts = rng.uniform(-limit, limit, (2, *shape))
     return parts[0] + 1j * parts[1]
@@ -45,17 +45,18 @@ def nearly_zero(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 def reflect(z: Array, v: Array) -> Array:
-    """The vector z, mirrored at the hyperplane to which v is orthogonal."""
+    """Reflect the vector z at the hyperplane that is orthogonal to v."""
     return z - (2 * np.sum(z * np.conj(v)) / np.sum(v.real**2 + v.imag**2)) * v
 
 
 class URNN(zoo.Cell):
     """Unitary evolution RNN: complex units whose unitary recurrent matrix keeps the size of the state.
 
-    The matrix is a product of eight that are unitary by construction, with 7H trained numbers instead of H².
-    What is nonlinear acts on the modulus of a unit and leaves its phase alone.
+    The matrix is a product of eight factors that are unitary by construction. They have 7H trained numbers in
+    place of H². The nonlinearity acts on the modulus of a unit and keeps its phase.
 
-    Equations::
+    Equations, where ``a v*`` is the sum of the products of a and the conjugate of v, and F^-1 is the
+    conjugate of F::
 
         a  = (h * exp(i w1)) F
         a  = ((a - 2 (a v1*) v1 / |v1|²) P) * exp(i w2)
@@ -65,17 +66,16 @@ class URNN(zoo.Cell):
         h' = relu(|z| + b) z / |z|,    |z| = sqrt(Re(z)² + Im(z)² + 1e-10)
         y  = [Re(h'), Im(h')]
 
-    where ``a v*`` is the sum of the products of a and the conjugate of v, and F^-1 the conjugate of F.
+    The parameter ``w (3, H)`` has the rows w1, w2 and w3, which start uniform around the circle. ``v (2, H)``
+    is complex and has the rows v1 and v2, and ``Wx (I, H)`` is complex. The real and imaginary parts of both
+    start uniform within ``sqrt(6 / (rows + 2H))`` of zero. ``b (H,)`` starts uniform within 0.01 of zero. The
+    buffers are ``F (H, H)``, the complex discrete Fourier transform divided by ``sqrt(H)``, and ``P (H, H)``,
+    a random permutation matrix. The state ``h (H,)`` is complex. The output ``y`` is real and has size 2H:
+    first the real parts, then the imaginary parts.
 
-    Parameters: ``w (3, H)`` in rows w1, w2, w3, uniform around the circle; ``v (2, H)`` complex, rows v1 and
-    v2; ``Wx (I, H)`` complex; ``b (H,)`` uniform within 0.01 of zero. Both parts of v and Wx are uniform
-    within ``sqrt(6 / (rows + 2H))`` of zero. Buffers: ``F (H, H)`` complex, the discrete Fourier transform
-    divided by ``sqrt(H)``, and ``P (H, H)``, a random permutation matrix. State: ``h (H,)`` complex. The
-    output ``y`` is real, of size 2H: real parts, then imaginary parts.
-
-    Equations and initialization are those of ``complex_RNN`` in https://github.com/amarshah/complex_RNN,
-    where the transform is a fast one; here it is a product with a matrix, and a step takes H² operations in
-    place of H log H.
+    Equations and initial values come from ``complex_RNN`` in https://github.com/amarshah/complex_RNN, which
+    uses a fast Fourier transform. Here the transform is a product with a matrix, so a step takes H²
+    operations in place of H log H.
     """
 
     name = "urnn"
@@ -85,11 +85,23 @@ class URNN(zoo.Cell):
         authors="Martin Arjovsky, Amar Shah, Yoshua Bengio",
         year=2015,
         url="https://arxiv.org/abs/1511.06464",
-        variant="W = D3 R2 F^-1 D2 P R1 F D1 with modReLU, as published and in the official code.",
-        deviations="The first state is zero, and not trained. The official code divides by |z| + 1e-5; with "
-        "the small number under the root, b = 0 makes the step exactly unitary. Vectors v are those of the "
-        "paper, whose conjugates the official code takes. Biases start as in the official code; in the paper "
-        "they start at zero.",
+        variant="W = D3 R2 F^-1 D2 P R1 F D1 with modReLU, as in the paper and in the official code.",
+        deviations="The first state is zero and is not trained. The official code divides by |z| + 1e-5. "
+        "Here a small number is under the root, so that the step is exactly unitary if b = 0. The vectors v "
+        "are those in the paper, and the official code uses their conjugates. The biases start as in the "
+        "official code, and in the paper they start at zero.",
+        history="Arjovsky, Shah and Bengio published it in 2015. A unitary matrix has eigenvalues of modulus "
+        "one, so it neither amplifies nor shrinks gradients. Full-capacity unitary RNNs (Wisdom and others, "
+        "2016) showed that the product of factors cannot represent every unitary matrix for more than 7 "
+        "units, and proposed a form that can. EUNN (Jing and others, 2016) made the capacity tunable.",
+        when_to_use="Use it where a network must keep information unchanged over hundreds of steps, such as "
+        "the copying task, on which the paper introduced it. It cannot forget by its matrix, so it is a poor "
+        "choice where old inputs must be dropped. The recurrent matrix has few parameters, but a step here "
+        "costs two products with complex H × H matrices, and the output has size 2H.",
+        related={
+            "irnn": "only starts with eigenvalues of one.",
+            "lru": "has complex eigenvalues inside the unit circle and no nonlinearity in the recurrence.",
+        },
     )
     w = zoo.Param("3", "H", init=phases, help="phases of the three diagonal matrices")
     v = zoo.Param("2", "H", init=glorot, complex=True, help="normals of the two reflections, of any length")

@@ -1,4 +1,4 @@
-"""The vanilla RNN, with back-propagation through time written by hand, and the equations to hold it to."""
+"""The vanilla RNN, with back-propagation through time written by hand."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def forward(params: Array, x: Array, state: Array) -> Array:
 
 @zoo.njit
 def backward(params: Array, x: Array, state: Array, tape: Array, dy: Array, dlast: Array) -> Array:
-    """The chain rule, from the last step to the first.
+    """Back-propagation through time: the chain rule, from the last step to the first.
 
     ``da`` is the gradient at the pre-activation ``a = x Wxh + h Whh + bh``: since ``tanh' = 1 - tanh²``, it
-    is ``(1 - h²) dh``, and ``dh`` is what the output of this step and, through ``Whh``, the next step pass
-    back.
+    is ``(1 - h²) dh``. ``dh`` is the sum of the gradients from the output of this step and, through ``Whh``,
+    from the next step.
     """
     Wxh, Whh, _ = params
     (h0,), (h,), (dh_last,) = state, tape, dlast
@@ -69,12 +69,12 @@ class Vanilla(zoo.Cell):
 
         h' = tanh(x Wxh + h Whh + bh)
 
-    Parameters: ``Wxh (I, H)``, ``Whh (H, H)``, ``bh (H,)``, all uniform within ``1 / sqrt(H)`` of zero. State
-    and output: ``h (H,)``.
+    The parameters ``Wxh (I, H)``, ``Whh (H, H)`` and ``bh (H,)`` start uniform within ``1 / sqrt(H)`` of
+    zero. The state ``h (H,)`` is the output.
 
-    The context units of Elman's network are a copy of the hidden units; the readout belongs to the model, not
-    the cell. Gradients are exact: back-propagation through time (Werbos 1990,
-    https://doi.org/10.1109/5.58337), not Elman's one-step truncation.
+    The context units of Elman's network are a copy of the hidden units. The readout belongs to the model and
+    not to the cell. Gradients are exact: they come from back-propagation through time (Werbos 1990,
+    https://doi.org/10.1109/5.58337) and not from Elman's truncation after one step.
     """
 
     family = "classic"
@@ -83,9 +83,35 @@ class Vanilla(zoo.Cell):
         authors="Jeffrey L. Elman",
         year=1990,
         url="https://doi.org/10.1207/s15516709cog1402_1",
-        variant="Elman network with tanh units and one bias; trained by back-propagation through time.",
-        deviations="Elman used logistic units and truncated the gradient after one step; tanh and the full "
-        "gradient are what the name stands for today.",
+        variant="This is the Elman network with tanh units and one bias. It is trained by back-propagation "
+        "through time.",
+        deviations="Elman used logistic units and truncated the gradient after one step. Today the name "
+        "means tanh units and the full gradient.",
+        history="Elman introduced the network in 1990, after Jordan (1986) had fed outputs back as inputs. "
+        "Elman trained it to predict the next letter or word and found word classes in its hidden units. "
+        "Back-propagation through time, as Werbos described it in 1990, replaced the truncated gradient. "
+        "Gated cells such as lstm and gru followed because gradients of this cell vanish or explode over "
+        "long sequences.",
+        when_to_use="Use it as a baseline, for teaching, and where parameters are scarce. Use a gated cell "
+        "for long dependencies, because gradients shrink or grow exponentially with the number of steps. A "
+        "step has one product with an H × H matrix and needs the result of the previous step, so no scan can "
+        "compute the steps in parallel.",
+        related={
+            "leaky_rnn": "moves only part of the way to the new state.",
+            "irnn": "has rectified units and starts from the identity.",
+            "fastrnn": "adds a weighted residual connection.",
+            "mi_rnn": "multiplies the projected input and the projected state.",
+            "momentum_rnn": "has a velocity of the input.",
+            "scrn": "has additional slow units.",
+            "clockwork": "updates groups of units at different rates.",
+            "antisymmetric": "adds a small change to the state in every step.",
+            "plrnn": "is piecewise linear.",
+            "esn": "has fixed recurrent weights.",
+            "indrnn": "has a diagonal recurrent matrix.",
+            "lmu": "adds a memory of a window of the input.",
+            "gru": "has gates.",
+            "lstm": "has gates and a memory cell.",
+        },
     )
     # An orthogonal Whh, Glorot Wxh and zero bias, which many recommend, do worse on text: 1.861 and 1.856
     # nats (two seeds) on the last tenth of tiny-shakespeare after 3,000 steps at H=128, where this start

@@ -1,1 +1,1 @@
-"""Discretised differential equations: cells with a time step, given or learned."""
+"""Discretised differential equations: cells that take the time since the previous step as an input."""

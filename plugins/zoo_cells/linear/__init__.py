@@ -1,1 +1,1 @@
-"""Linear recurrences, which a parallel scan could run: minGRU, LRU, state spaces and matrix memories."""
+"""Linear and diagonal recurrences: gated averages, LRU, state space models and matrix memories."""

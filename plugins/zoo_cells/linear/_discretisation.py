@@ -14,7 +14,8 @@ def zero_order_hold(poles: Array, dt: Array) -> tuple[Array, Array]:
     """Zero-order hold of ``s' = poles * s + input`` over a step dt: the factors of s and of the input.
 
     They are ``exp(poles * dt)`` and ``(exp(poles * dt) - 1) / poles``. Steps are short, so the difference is
-    computed without the subtraction: in single precision that would cost the slowest poles half their digits.
+    computed without the subtraction, which in single precision would lose half the digits of the slowest
+    poles.
     """
     rate, turn = poles.real * dt, poles.imag * dt
     growth, sine = np.exp(rate), np.sin(turn / 2)
@@ -23,5 +24,5 @@ def zero_order_hold(poles: Array, dt: Array) -> tuple[Array, Array]:
 
 
 def log_uniform_steps(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> Array:
-    """Logarithms of steps between ``dt_min`` and ``dt_max``, uniform."""
+    """Uniform between the logarithms of ``dt_min`` and ``dt_max``."""
     return rng.uniform(math.log(cell.dt_min), math.log(cell.dt_max), shape)

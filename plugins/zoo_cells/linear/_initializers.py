@@ -12,6 +12,6 @@ SHORTEST, LONGEST = 0.001, 0.1
 
 
 def inverse_softplus_log_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """Biases whose softplus is uniform in its logarithm, from 0.001 to 0.1."""
+    """Such that the softplus is between 0.001 and 0.1, uniform on a logarithmic scale."""
     dt = np.exp(rng.uniform(math.log(SHORTEST), math.log(LONGEST), shape))
     return dt + np.log(-np.expm1(-dt))  # the inverse of softplus

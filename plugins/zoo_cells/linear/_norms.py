@@ -10,7 +10,7 @@ Array = Any
 
 
 def l2_normalised(rows: Array) -> Array:
-    """Normalise rows to length one; the constant is that of the official kernels of DeltaNet."""
+    """Normalise rows to length one, with the constant of the official kernels of DeltaNet."""
     return rows / np.sqrt(np.sum(rows * rows, axis=-1, keepdims=True) + 1e-6)
 
 

@@ -16,9 +16,10 @@ Array = Any
 class DeltaNet(zoo.Cell):
     """DeltaNet: an associative memory that adds the difference between a value and the one stored at its key.
 
-    Each head keeps a matrix from keys to values. A new pair does not pile up on the old ones: what the memory
-    already answers to the key is read first, and only the difference is written, at a learned rate. The parts
-    of the input product stand in the order query q, key k, value v, each ``heads`` times ``D = H / heads``.
+    Each head stores a matrix that maps keys to values. A new pair does not add up with old pairs at the same
+    key. The cell first reads the value that the memory returns for the key, and writes only the difference,
+    at a learned rate. The parts of the input product are, in order, the query q, the key k and the value v,
+    each ``heads`` times ``D = H / heads``.
 
     Equations, for each head::
 
@@ -28,12 +29,12 @@ class DeltaNet(zoo.Cell):
         S' = S + outer(k, beta * (v - k S))
         y  = (q S') / sqrt(D)
 
-    Parameters: ``Wx (I, 3H)`` and ``Wb (I, heads)``, Glorot uniform. State: ``S (heads, D, D)``. Output:
-    ``y``, the heads side by side, of size H.
+    The parameters ``Wx (I, 3H)`` and ``Wb (I, heads)`` start Glorot uniform. The state is ``S (heads, D,
+    D)``. The output ``y`` has size H and holds the heads side by side.
 
-    The delta rule of Schlag et al. with keys and queries of length one and silu before, as in S. Yang et al.
-    2024, https://arxiv.org/abs/2406.06484, and in https://github.com/fla-org/flash-linear-attention, whose
-    constant ``1e-6`` under the root is kept. Schlag et al. propose another feature map for the keys.
+    This is the delta rule of Schlag and others with keys and queries of length one after silu, as in S. Yang
+    and others 2024 and in https://github.com/fla-org/flash-linear-attention, including its constant ``1e-6``
+    under the root. Schlag and others propose another feature map for the keys.
     """
 
     name = "delta_net"
@@ -43,17 +44,41 @@ class DeltaNet(zoo.Cell):
         authors="Imanol Schlag, Kazuki Irie, Jürgen Schmidhuber",
         year=2021,
         url="https://arxiv.org/abs/2102.11174",
-        variant="Queries, keys and values by silu, the first two by L2 norm, one rate per head, output "
-        "scaled (Yang et al. 2024).",
-        deviations="The cell alone: no short convolutions before, no RMS norm and output projection after.",
-        trainability="It learns slowly without the norm that follows it in a block, and forgets nothing: "
-        "with an RMS norm it comes to 2.256 nats, and gated_delta_net, which forgets, to "
-        "2.110.",
+        variant="Queries, keys and values pass through silu, and the first two are normalised to length one. "
+        "Each head has one rate of writing, and the output is scaled (Yang and others 2024).",
+        deviations="This is the recurrence alone. The short convolutions before it and the RMS norm and "
+        "output projection after it are left out.",
+        history="Schlag, Irie and Schmidhuber showed in 2021 that linear attention is a network with fast "
+        "weights, an idea of the early 1990s, and replaced its sum by the delta rule. Yang and others found "
+        "an algorithm in 2024 that trains it in parallel over the sequence. Gated DeltaNet (gated_delta_net) "
+        "adds forgetting.",
+        when_to_use="Use it to study associative recall: the memory overwrites the value at a key instead of "
+        "adding to it. The state has H² / heads elements, so memory and time grow with H². Language models "
+        "need the parts of the block around it: the official layer warns that the short convolution is "
+        "crucial, and without a norm the outputs are small at first. zoo computes it step by step, and the "
+        "chunked algorithm of Yang and others is not included.",
+        trainability="It learns slowly without the norm that follows it in a block, and it forgets nothing. "
+        "With an RMS norm it learns faster, and with the forget gate of gated_delta_net in addition even "
+        "faster.",
+        also=(
+            zoo.Card(
+                title="Parallelizing Linear Transformers with the Delta Rule over Sequence Length",
+                authors="Songlin Yang, Bailin Wang, and others",
+                year=2024,
+                url="https://arxiv.org/abs/2406.06484",
+            ),
+        ),
+        related={
+            "gated_delta_net": "adds a gate that forgets.",
+            "gla": "adds pairs without a correction, and forgets by rows.",
+            "retnet": "adds pairs without a correction, and forgets at fixed rates.",
+            "matrix_lstm": "adds pairs without a correction, with LSTM gates.",
+        },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to queries, keys and values")
     Wb = zoo.Param("I", "heads", init="glorot_uniform", help="input to the rate of writing")
     S = zoo.State("heads", "H/heads", "H/heads", help="fast weights, from keys to values")
-    heads = zoo.Option(1, low=1, help="independent memories; must divide H")
+    heads = zoo.Option(1, low=1, help="independent memories, a divisor of H")
     gates = zoo.Gates(input_gate="beta")
 
     def step(self, x: Array, S: Array) -> zoo.Output:

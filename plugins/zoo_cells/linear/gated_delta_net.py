@@ -15,17 +15,18 @@ Array = Any
 
 
 def rates(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Logarithms of rates uniform between 0 and 16."""
-    # One minus: a draw may be zero, and its logarithm is asked for.
+    """Logarithms of numbers that are uniform between 0 and 16."""
+    # One minus the draw, which may be zero and then has no logarithm.
     return np.log(16 * (1 - rng.uniform(size=shape)))
 
 
 class GatedDeltaNet(zoo.Cell):
     """Gated DeltaNet: ``delta_net`` whose memory also decays, at a rate that depends on the input.
 
-    DeltaNet, whose memory is multiplied by ``alpha`` before each correction: a gate near zero clears it at
-    once, which the delta rule alone does one key at a time. The gate is that of Mamba 2. The parts of the
-    input product stand in the order query q, key k, value v, each ``heads`` times ``D = H / heads``.
+    The memory of DeltaNet is multiplied by ``alpha`` before each correction. A gate near zero clears the
+    memory at once, where the delta rule alone clears one key at a time. The gate is the one of Mamba 2. The
+    parts of the input product are, in order, the query q, the key k and the value v, each ``heads`` times ``D
+    = H / heads``.
 
     Equations, for each head::
 
@@ -36,16 +37,16 @@ class GatedDeltaNet(zoo.Cell):
         S' = alpha * S + outer(k, beta * (v - alpha * k S))
         y  = (q S') / sqrt(D)
 
-    Parameters: ``Wx (I, 3H)``, ``Wb (I, heads)`` and ``Wa (I, heads)``, Glorot uniform; ``A (heads,)`` the
-    logarithm of a number uniform between 0 and 16; ``ba (heads,)`` such that its softplus is between 0.001
-    and 0.1, uniform in the logarithm. State: ``S (heads, D, D)``, from keys to values. Output: ``y``, the
-    heads side by side, of size H.
+    The parameters ``Wx (I, 3H)``, ``Wb (I, heads)`` and ``Wa (I, heads)`` start Glorot uniform. ``A
+    (heads,)`` starts as the logarithm of a number that is uniform between 0 and 16. ``ba (heads,)`` starts
+    such that its softplus is between 0.001 and 0.1, uniform in the logarithm. The state ``S (heads, D, D)``
+    maps keys to values. The output ``y`` has size H and holds the heads side by side.
 
-    Equations and the start of ``A`` and ``ba`` are those of https://github.com/fla-org/flash-linear-attention
-    (``fla/layers/gated_deltanet.py``, ``fla/ops/gated_delta_rule/naive.py`` and ``gate.py``), whose constant
-    ``1e-6`` under the root of the lengths is kept. What is left out of the layer is left out of ``delta_net``
-    too, so that the two differ by the gate alone. Without the norm after it outputs begin small, and text is
-    learned slowly at first.
+    Equations and the initial values of ``A`` and ``ba`` come from
+    https://github.com/fla-org/flash-linear-attention (``fla/layers/gated_deltanet.py``,
+    ``fla/ops/gated_delta_rule/naive.py`` and ``gate.py``), including its constant ``1e-6`` under the root of
+    the lengths. The same parts of the layer are left out as in ``delta_net``, so that the two cells differ by
+    the gate alone.
     """
 
     family = "linear"
@@ -54,12 +55,28 @@ class GatedDeltaNet(zoo.Cell):
         authors="Songlin Yang, Jan Kautz, Ali Hatamizadeh",
         year=2024,
         url="https://arxiv.org/abs/2412.06464",
-        variant="Gated delta rule with a gate and a rate of writing for each head; silu on keys, queries "
-        "and values, L2 norm on keys and queries; output scaled.",
-        deviations="The cell alone: no short convolutions before, no RMS norm, output gate and projection "
-        "after. Values are as wide as keys, where the official layer has values twice as wide.",
-        trainability="It learns slowly without the norm that follows it in a block: with an RMS norm it "
-        "comes to 2.110 nats.",
+        variant="This is the gated delta rule with one gate and one rate of writing for each head. Keys, "
+        "queries and values pass through silu, keys and queries are normalised to length one, and the output "
+        "is scaled.",
+        deviations="This is the recurrence alone. The short convolutions before it and the RMS norm, output "
+        "gate and projection after it are left out. Values are as wide as keys, where the official layer has "
+        "values twice as wide.",
+        history="Yang, Kautz and Hatamizadeh published it in 2024. It combines the gate of Mamba 2, which "
+        "erases quickly, with the delta rule of DeltaNet, which updates single keys. Hybrid language models "
+        "such as Qwen3-Next use it as their linear layer, and Kimi Delta Attention (2025) refines the gate "
+        "to one value for each row.",
+        when_to_use="Use it in place of delta_net for long sequences, because it can forget. The state has "
+        "H² / heads elements, so memory and time grow with H². The paper reports better results than Mamba 2 "
+        "and DeltaNet with the whole block around it, and this cell is the recurrence alone. Without the "
+        "norm after it, outputs are small at first and text is learned slowly.",
+        trainability="It learns slowly without the norm that follows it in a block. With an RMS norm it "
+        "learns faster.",
+        related={
+            "delta_net": "does not forget.",
+            "mamba": "has the same kind of gate without a key and value memory.",
+            "gla": "has a gate for each row of the memory and no correction.",
+            "matrix_lstm": "has an exponential input gate and no correction.",
+        },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to queries, keys and values")
     Wb = zoo.Param("I", "heads", init="glorot_uniform", help="input to the rate of writing")
@@ -67,7 +84,7 @@ class GatedDeltaNet(zoo.Cell):
     ba = zoo.Param("heads", init=inverse_softplus_log_uniform, help="bias of the rate of forgetting")
     A = zoo.Param("heads", init=rates, help="logarithm of the scale of the rate of forgetting")
     S = zoo.State("heads", "H/heads", "H/heads", help="fast weights, from keys to values")
-    heads = zoo.Option(1, low=1, help="independent memories; must divide H")
+    heads = zoo.Option(1, low=1, help="independent memories, a divisor of H")
     gates = zoo.Gates(input_gate="beta", forget_gate="alpha")
 
     def step(self, x: Array, S: Array) -> zoo.Output:

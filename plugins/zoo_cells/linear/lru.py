@@ -14,12 +14,12 @@ Array = Any
 
 
 def ring(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> Array:
-    """Rows nu, theta and gamma, such that the poles lie uniformly in a ring of the complex plane.
+    """Rows nu, theta and gamma, such that the poles are uniform in a ring of the complex plane.
 
-    Uniform in area between the radii ``r_min`` and ``r_max``, and in phase between zero and ``max_phase``;
-    gamma undoes the growth that a pole near the unit circle would cause.
+    They are uniform in area between the radii ``r_min`` and ``r_max``, and in phase between zero and
+    ``max_phase``. gamma compensates for the growth that a pole near the unit circle would cause.
     """
-    # One minus: a draw may be zero, and its logarithm is asked for.
+    # One minus the draw, which may be zero and then has no logarithm.
     area, phase = 1 - rng.uniform(size=(2, shape[1]))
     squared = cell.r_min**2 + area * (cell.r_max**2 - cell.r_min**2)
     squared = np.minimum(squared, 1 - 1e-9)
@@ -37,8 +37,9 @@ def readout(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 class LRU(zoo.Cell):
     """Linear recurrent unit: a diagonal linear recurrence with complex eigenvalues.
 
-    Linear in input and state; what is nonlinear belongs to the layers around it. Poles are exponentials of
-    exponentials, so that they stay inside the unit circle whatever the parameters do.
+    The cell is linear in input and state, and nonlinear functions belong to the layers around it. The poles
+    are exponentials of exponentials, so that they stay inside the unit circle for all values of the
+    parameters.
 
     Equations::
 
@@ -47,35 +48,53 @@ class LRU(zoo.Cell):
         h' = lambda * h + exp(gamma) * (x B)
         y  = Re(h' C) + x D
 
-    Parameters: ``poles (3, H)`` in rows nu, theta, gamma; ``B (I, H)`` and ``C (H, H)`` complex normal with
-    variances ``1 / I`` and ``2 / H``; ``D (I, H)`` normal with variance ``1 / I``. State: ``h (H,)`` complex.
-    The output ``y`` is real, of size H.
+    The parameter ``poles (3, H)`` has the rows nu, theta and gamma. ``B (I, H)`` and ``C (H, H)`` start
+    complex normal with variances ``1 / I`` and ``2 / H``, and ``D (I, H)`` starts normal with variance ``1 /
+    I``. The state ``h (H,)`` is complex. The output ``y`` is real and has size H.
 
-    The three vectors of the recurrence are rows of one parameter because they start together: gamma begins at
-    ``log sqrt(1 - |lambda|²)`` of the poles drawn, and is trained on its own from there. Equations,
-    initialization and defaults are those of https://github.com/NicolasZucchet/minimal-LRU.
+    The three vectors of the recurrence are rows of one parameter because their initial values depend on each
+    other: gamma starts at ``log sqrt(1 - |lambda|²)`` of the drawn poles and is then trained independently.
+    Equations, initial values and defaults come from https://github.com/NicolasZucchet/minimal-LRU.
     """
 
     name = "lru"
     family = "linear"
     card = zoo.Card(
         title="Resurrecting Recurrent Neural Networks for Long Sequences",
-        authors="Antonio Orvieto, Samuel L. Smith, Albert Gu, Anushan Fernando, Caglar Gulcehre, "
-        "Razvan Pascanu, Soham De",
+        authors="Antonio Orvieto, Samuel L. Smith, Albert Gu, Anushan Fernando, Caglar Gulcehre, Razvan "
+        "Pascanu, Soham De",
         year=2023,
         url="https://arxiv.org/abs/2303.06349",
-        variant="Stable exponential parameters, ring initialisation and trained normalisation gamma.",
-        deviations="D is a matrix (I, H) where the paper's is a diagonal, which needs I = H; there are as "
-        "many complex units as outputs. The cell alone: no normalisation, GLU or skip around it.",
+        variant="The poles have stable exponential parameters, start in a ring and have a trained "
+        "normalisation gamma.",
+        deviations="D is a matrix (I, H), where the paper has a diagonal, which needs I = H. There are as "
+        "many complex units as outputs. The normalisation, GLU and skip connection around the recurrence are "
+        "left out.",
+        history="Orvieto and others published it in 2023 to explain why state space models such as S4 do "
+        "well on long sequences. They started from a simple recurrent network, made it linear and diagonal, "
+        "and changed its parameters and normalisation until it matched those models on the Long Range Arena. "
+        "The RG-LRU (rg_lru) added gates.",
+        when_to_use="Use it for long sequences of real signals, in stacks with nonlinear layers between: one "
+        "LRU is a linear filter, and a stack of bare LRUs still is one. The paper's block has a norm, a GLU "
+        "and a skip connection around it. The poles do not depend on the input, so it cannot select what to "
+        "remember. A step has no recurrent matrix product, but the output needs a complex product with an H "
+        "× H matrix.",
+        related={
+            "s4d": "has a bank of poles for each channel and a learned time step.",
+            "s5": "has one learned time step for each pole.",
+            "rg_lru": "has real poles that depend on the input.",
+            "indrnn": "has a diagonal recurrence with a nonlinearity.",
+            "urnn": "has eigenvalues on the unit circle and a nonlinearity.",
+        },
     )
     poles = zoo.Param("3", "H", init=ring, help="rows nu (decay), theta (phase), gamma (input scale)")
     B = zoo.Param("I", "H", init="lecun_normal", complex=True, help="input to state")
     C = zoo.Param("H", "H", init=readout, complex=True, help="state to output")
     D = zoo.Param("I", "H", init="lecun_normal", help="input to output")
     h = zoo.State("H", complex=True, help="complex units")
-    r_min = zoo.Option(0.0, low=0.0, below=1.0, help="inner radius of the ring in which poles start")
-    r_max = zoo.Option(1.0, low=0.01, high=1.0, help="outer radius of the ring")
-    max_phase = zoo.Option(6.28, low=0.001, high=6.2832, help="largest phase at the start, in radians")
+    r_min = zoo.Option(0.0, low=0.0, below=1.0, help="inner radius of the ring of initial poles")
+    r_max = zoo.Option(1.0, low=0.01, high=1.0, help="outer radius of the ring of initial poles")
+    max_phase = zoo.Option(6.28, low=0.001, high=6.2832, help="largest initial phase, in radians")
 
     def step(self, x: Array, h: Array) -> zoo.Output:
         nu, theta, gamma = self.poles[0], self.poles[1], self.poles[2]

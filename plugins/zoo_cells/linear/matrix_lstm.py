@@ -28,11 +28,11 @@ def keeping(rng: np.random.Generator, shape: Shape) -> Array:
 class MatrixLSTM(zoo.Cell):
     """mLSTM: an LSTM whose memory is a matrix from keys to values, with an exponential input gate.
 
-    Gates see the input alone, one input and one forget gate for each head. What is read is divided by what
-    the query finds in ``n``, a sum of keys with the same weights. All sums are divided by ``exp(m)``, the
-    largest weight so far, so that no exponential overflows. The parts of the products stand in the order
-    query q, key k, value v, output gate o, each ``heads`` times ``D = H / heads``; and input i, forget f,
-    each ``heads``.
+    The gates read the input alone. Each head has one input gate and one forget gate. The value that the query
+    reads is divided by the product of the query with ``n``, a sum of keys with the same weights. All sums are
+    divided by ``exp(m)``, the largest weight so far, so that no exponential overflows. The parts of the
+    products are, in order, the query q, the key k, the value v and the output gate o, each ``heads`` times
+    ``D = H / heads``, and the gates i and f, each ``heads``.
 
     Equations, for each head::
 
@@ -45,16 +45,17 @@ class MatrixLSTM(zoo.Cell):
         h  = (q C') / (max(|q · n'|, exp(-m')) + 1e-6)
         y  = sigmoid(o) * h
 
-    Parameters: ``Wx (I, 4H)`` normal with variance ``2 / (5 I)``; ``b (4H,)`` zero; ``Wg (I, 2 heads)`` zero;
-    ``bg (2 heads,)`` normal with deviation 0.1 for i, from 3 to 6 for f. States: ``C (heads, D, D)``, from
-    keys to values, ``n (heads, D)`` and ``m (heads,)``, all zero at the start. Output: ``y``, of size H.
+    The parameter ``Wx (I, 4H)`` starts normal with variance ``2 / (5 I)``, and ``b (4H,)`` and ``Wg (I, 2
+    heads)`` start at zero. ``bg (2 heads,)`` starts normal with deviation 0.1 for i, and evenly from 3 to 6
+    for f. The states are ``C (heads, D, D)``, which maps keys to values, ``n (heads, D)`` and ``m (heads,)``,
+    all zero at first. The output ``y`` has size H.
 
     The recurrence is ``recurrent_step_stabilized_simple`` of the official code
-    (https://github.com/NX-AI/xlstm, ``xlstm/blocks/mlstm``), the start that of ``cell.py`` and ``layer.py``
-    there. In the step both parts of the fraction for h are multiplied by ``exp(min(m', 0))``, which changes
-    no value and keeps ``exp(-m')`` from overflowing. Beginning at ``m = 0`` changes nothing either, since the
-    paper divides by at least one, which is this ``exp(-m')`` when all is divided by ``exp(m')``. Without the
-    norm after it outputs begin small, and text is learned slowly at first.
+    (https://github.com/NX-AI/xlstm, ``xlstm/blocks/mlstm``), and the initial values come from its ``cell.py``
+    and ``layer.py``. In the step, both parts of the fraction for h are multiplied by ``exp(min(m', 0))``,
+    which changes no value and keeps ``exp(-m')`` from overflowing. The first state ``m = 0`` changes nothing
+    either: the paper divides by at least one, which becomes ``exp(-m')`` when everything is divided by
+    ``exp(m')``.
     """
 
     family = "linear"
@@ -64,10 +65,27 @@ class MatrixLSTM(zoo.Cell):
         "Michael Kopp, Günter Klambauer, Johannes Brandstetter, Sepp Hochreiter",
         year=2024,
         url="https://arxiv.org/abs/2405.04517",
-        variant="mLSTM with sigmoid forget gate, exponential input gate, stabiliser and sigmoid output gate.",
-        deviations="The cell alone, with projections straight from the input: no convolution, norm, skip or "
-        "projections around it. In the official block gates i and f see q, k and v, which here are linear in "
-        "the input, as gates of the input are; its output is gated by silu. The 1e-6 is the official code's.",
+        variant="This is the mLSTM with sigmoid forget gate, exponential input gate, stabiliser and sigmoid "
+        "output gate.",
+        deviations="This is the recurrence with projections straight from the input. The convolution, norm, "
+        "skip connection and projections around it are left out. In the official block the gates i and f "
+        "read q, k and v, which here are linear in the input, as the gates are. The output of the official "
+        "block is gated by silu. The 1e-6 is taken from the official code.",
+        history="Beck, Pöppel and others, with Hochreiter, published the xLSTM in 2024, 27 years after the "
+        "LSTM. It has two cells: the sLSTM (slstm) with a scalar memory, and the mLSTM with a matrix memory, "
+        "which can be trained in parallel. Both have exponential gates.",
+        when_to_use="Use it where the past must be searched by content at a fixed memory size: the state has "
+        "about H² / heads elements. The paper builds language models from residual blocks around it, and "
+        "this cell is the recurrence alone. Without the norm after it, outputs are small at first and text "
+        "is learned slowly. Use slstm where gates must read the state.",
+        related={
+            "slstm": "has a vector memory and gates that read the state.",
+            "lstm": "has a vector memory and no normaliser.",
+            "gla": "has a forget gate for each row and no normaliser.",
+            "delta_net": "corrects the value at a key instead of adding to it.",
+            "gated_delta_net": "corrects the value at a key and has a forget gate.",
+            "rwkv4": "has a vector memory, exponential weights and the same stabiliser.",
+        },
     )
     Wx = zoo.Param("I", "4H", init=small_init, help="input to q, k, v and output gate o")
     b = zoo.Param("4H", help="bias of q, k, v and output gate o")
@@ -76,7 +94,7 @@ class MatrixLSTM(zoo.Cell):
     C = zoo.State("heads", "H/heads", "H/heads", help="memory, a weighted sum of keys times values")
     n = zoo.State("heads", "H/heads", help="weighted sum of keys")
     m = zoo.State("heads", help="logarithm of the largest weight, by which C and n are divided")
-    heads = zoo.Option(1, low=1, help="independent memories; must divide H")
+    heads = zoo.Option(1, low=1, help="independent memories, a divisor of H")
     gates = zoo.Gates(input_gate="write", forget_gate="keep", output_gate="sigmoid_o")
 
     def step(self, x: Array, C: Array, n: Array, m: Array) -> zoo.Output:

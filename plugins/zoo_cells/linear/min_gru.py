@@ -1,4 +1,4 @@
-"""The minimal gated recurrent unit, whose gate does not see the state."""
+"""The minimal gated recurrent unit, whose gate does not read the state."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ Array = Any
 
 
 class MinGRU(zoo.Cell):
-    """Minimal gated recurrent unit: a GRU whose gate and candidate see the input alone.
+    """Minimal gated recurrent unit: a GRU whose gate and candidate read the input alone.
 
-    What is left is linear in the state, a running average with a rate that the input chooses. The sequential
-    form of Feng et al. 2024. Gate z and candidate n stand in the order z, n.
+    The cell is linear in the state: it is a running average with a rate that the input chooses. This is the
+    sequential form of Feng and others 2024. The parts of the input product are, in order, the gate z and the
+    candidate n.
 
     Equations::
 
@@ -25,12 +26,12 @@ class MinGRU(zoo.Cell):
         z = sigmoid(z)
         h' = (1 - z) * h + z * n
 
-    Parameters: ``Wx (I, 2H)`` uniform within ``1 / sqrt(I)`` of zero, as PyTorch's ``nn.Linear`` starts, and
-    ``b (2H,)`` zero. State and output: ``h (H,)``.
+    The parameter ``Wx (I, 2H)`` starts uniform within ``1 / sqrt(I)`` of zero, as in PyTorch's ``nn.Linear``,
+    and ``b (2H,)`` starts at zero. The state ``h (H,)`` is the output.
 
-    Without ``positive`` it is the paper's plain form, whose candidate has no squashing function; with it,
-    that of its appendix B.3, trained there by a scan over logarithms and therefore kept above zero. Both as
-    in https://github.com/lucidrains/minGRU-pytorch, which has no bias.
+    Without ``positive`` it is the plain form of the paper, whose candidate has no squashing function. With
+    ``positive`` it is the form of its appendix B.3, which is trained by a scan over logarithms and therefore
+    has positive candidates. Both are as in https://github.com/lucidrains/minGRU-pytorch, which has no bias.
     """
 
     name = "min_gru"
@@ -40,8 +41,29 @@ class MinGRU(zoo.Cell):
         authors="Leo Feng, Frederick Tung, Mohamed Osama Ahmed, Yoshua Bengio, Hossein Hajimirsadeghi",
         year=2024,
         url="https://arxiv.org/abs/2410.01201",
-        variant="minGRU in its sequential form; positive candidates, those of the log-space form, by option.",
-        deviations="The cell alone: no convolution, residual connection or normalisation around it.",
+        variant="This is the minGRU in its sequential form. The positive candidates of the log-space form "
+        "are an option.",
+        deviations="The convolution, residual connection and normalisation around the recurrence are left "
+        "out.",
+        history="Feng, Tung, Ahmed, Bengio and Hajimirsadeghi published it in 2024. They removed the state "
+        "from the gates of the GRU and the LSTM, so that a parallel scan can train them, and report results "
+        "that rival recent models such as Transformers. QRNN (2016), SRU (2017) and HGRN (2023) had gates "
+        "without the state before.",
+        when_to_use="Use it as the simplest gated linear recurrence: it has two projections of the input, "
+        "one state of size H and no recurrent product. The gate of a layer does not read the state, so stack "
+        "at least two layers with residual connections. The advantage of a parallel scan applies to GPUs, "
+        "and zoo computes it step by step. Use gru where gates must read the state.",
+        related={
+            "gru": "has gates that read the state, and a reset gate.",
+            "min_lstm": "has separate forget and input gates.",
+            "hgrn": "has a lower bound of the forget gate and a squashed candidate.",
+            "qrnn": "reads several inputs and has an output gate.",
+            "sru": "has gates that read their own state, and a highway.",
+            "rg_lru": "has a trained rate of decay for each unit and scales the input by the decay.",
+            "mamba": "has several integrators for each channel, a convolution and a gate after them.",
+            "light_ru": "has a gate that reads the state.",
+            "minimal_rnn": "has a gate that reads the state.",
+        },
     )
     Wx = zoo.Param("I", "2H", init="fan_in_uniform", help="input to gate z and candidate n")
     b = zoo.Param("2H", help="bias of gate z and candidate n")

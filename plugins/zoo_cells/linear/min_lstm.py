@@ -1,4 +1,4 @@
-"""The minimal LSTM, whose gates do not see the state."""
+"""The minimal LSTM, whose gates do not read the state."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Array = Any
 class MinLSTM(zoo.Cell):
     """Minimal LSTM: input and forget gate read the input alone and add up to one.
 
-    What is left is linear in the state, a running average with a rate that two gates settle. The length
-    independent form of Feng et al. 2024. The parts stand in the order forget gate f, input gate i,
-    candidate n.
+    The cell is linear in the state: it is a running average with a rate that two gates choose. This is the
+    form of Feng and others 2024 that does not depend on the length. The parts of the input product are, in
+    order, the forget gate f, the input gate i and the candidate n.
 
     Equations::
 
@@ -26,15 +26,15 @@ class MinLSTM(zoo.Cell):
         f = sigmoid(f) / (sigmoid(f) + sigmoid(i))
         h' = f * h + (1 - f) * n
 
-    where ``1 - f`` is the input gate's share, ``sigmoid(i) / (sigmoid(f) + sigmoid(i))``. The quotient is
-    computed from logarithms, which do not vanish where both gates are shut.
+    The share of the input gate is ``1 - f = sigmoid(i) / (sigmoid(f) + sigmoid(i))``. The quotient is
+    computed from logarithms, which do not vanish where both gates are closed.
 
-    Parameters: ``Wx (I, 3H)`` uniform within ``1 / sqrt(I)`` of zero, as PyTorch's ``nn.Linear`` starts, and
-    ``b (3H,)`` zero. State and output: ``h (H,)``.
+    The parameter ``Wx (I, 3H)`` starts uniform within ``1 / sqrt(I)`` of zero, as in PyTorch's ``nn.Linear``,
+    and ``b (3H,)`` starts at zero. The state ``h (H,)`` is the output.
 
-    Without ``positive`` the candidate has no squashing function; with it, it is that of the form that the
-    paper trains by a scan over logarithms. https://github.com/lucidrains/minGRU-pytorch has that form, and
-    there no bias and another order: n, f, i.
+    Without ``positive`` the candidate has no squashing function. With ``positive`` it has the function of the
+    form that the paper trains by a scan over logarithms. https://github.com/lucidrains/minGRU-pytorch has the
+    latter form without a bias and in another order: n, f, i.
     """
 
     name = "min_lstm"
@@ -44,9 +44,22 @@ class MinLSTM(zoo.Cell):
         authors="Leo Feng, Frederick Tung, Mohamed Osama Ahmed, Yoshua Bengio, Hossein Hajimirsadeghi",
         year=2024,
         url="https://arxiv.org/abs/2410.01201",
-        variant="minLSTM with normalised gates, in its sequential form; positive candidates, those of the "
-        "log-space form, by option.",
-        deviations="The cell alone: no convolution, residual connection or normalisation around it.",
+        variant="This is the minLSTM with normalised gates, in its sequential form. The positive candidates "
+        "of the log-space form are an option.",
+        deviations="The convolution, residual connection and normalisation around the recurrence are left "
+        "out.",
+        history="It is the second cell in the paper of Feng, Tung, Ahmed, Bengio and Hajimirsadeghi (2024). "
+        "It keeps the forget and the input gate of an LSTM, drops the output gate, and normalises the two "
+        "gates so that the size of the state does not depend on the length of the sequence.",
+        when_to_use="Use it like min_gru where one gate is not enough: it has three projections of the input "
+        "where min_gru has two, and the same state. Stack at least two layers with residual connections. Use "
+        "lstm where gates must read the state.",
+        related={
+            "min_gru": "has one gate.",
+            "lstm": "has gates that read the state, and an output gate.",
+            "qrnn": "reads several inputs and has an output gate.",
+            "hgrn": "has one gate with a lower bound.",
+        },
     )
     Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to gates f, i and candidate n")
     b = zoo.Param("3H", help="bias of gates f, i and candidate n")

@@ -1,4 +1,4 @@
-"""The quasi-recurrent neural network: convolutions along time, and a pooling that is all the recurrence."""
+"""The quasi-recurrent neural network: convolutions along time, and a recurrent pooling."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = Any
 
 
 def window_uniform(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> Array:
-    """Uniform within ``1 / sqrt(k I)`` of zero, for the weights of one input or of all before it."""
+    """Uniform within ``1 / sqrt(k I)`` of zero."""
     rows = shape[0] if len(shape) == 2 else shape[1]
     limit = 1 / math.sqrt(cell.k * rows)
     return rng.uniform(-limit, limit, shape)
@@ -23,8 +23,9 @@ def window_uniform(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) 
 class QRNN(zoo.Cell):
     """Quasi-recurrent network: gates that read the last ``k`` inputs and no state.
 
-    What is recurrent is the pooling alone, a running average with a rate that the gate f sets anew at every
-    step. The parts of the convolution stand in the order candidate z, forget gate f, output gate o.
+    Only the pooling is recurrent: it is a running average with a rate that the gate f sets anew at every
+    step. The parts of the convolution are, in order, the candidate z, the forget gate f and the output gate
+    o.
 
     Equations, where ``past`` holds the inputs before x, the latest first::
 
@@ -34,14 +35,14 @@ class QRNN(zoo.Cell):
         h  = o * c'
         past' = x, past[0], ..., past[k - 3]
 
-    Parameters: ``Wx (I, 3H)`` and ``Wp (k - 1, I, 3H)``, together the filter, uniform within
-    ``1 / sqrt(k I)`` of zero; ``b (3H,)`` zero. States: ``c (H,)``, and ``past (k - 1, I)``, zeros before the
-    sequence as the paper's padding is. The output ``h`` has size H.
+    The parameters ``Wx (I, 3H)`` and ``Wp (k - 1, I, 3H)`` are together the filter and start uniform within
+    ``1 / sqrt(k I)`` of zero. ``b (3H,)`` starts at zero. The states are ``c (H,)`` and ``past (k - 1, I)``,
+    which is zero before the sequence, like the padding in the paper. The output ``h`` has size H.
 
-    A convolution of width k that does not look ahead, one step at a time: its window is kept in ``past``.
-    Equations are those of the paper, where f near one keeps the memory; in the authors' code,
-    https://github.com/salesforce/pytorch-qrnn, it is ``1 - f`` that keeps. Order of the parts and start are
-    those of that code, but for the bias.
+    A convolution of width k that does not look ahead is computed one step at a time, with its window in
+    ``past``. The equations are taken from the paper, where f near one keeps the memory. In the authors' code,
+    https://github.com/salesforce/pytorch-qrnn, ``1 - f`` keeps it. The order of the parts and the initial
+    values, except for the bias, come from that code.
     """
 
     family = "linear"
@@ -50,16 +51,36 @@ class QRNN(zoo.Cell):
         authors="James Bradbury, Stephen Merity, Caiming Xiong, Richard Socher",
         year=2016,
         url="https://arxiv.org/abs/1611.01576",
-        variant="fo-pooling over a causal convolution of width k; no zoneout, no dense connections.",
-        deviations="A bias for each part, as in the authors' code; it starts at zero, there uniformly. The "
-        "paper has none. The forget gate has the paper's sense, which in the authors' code is the opposite.",
+        variant="This is fo-pooling over a causal convolution of width k, without zoneout and dense "
+        "connections.",
+        deviations="Each part has a bias, as in the authors' code. It starts at zero, and there it starts "
+        "uniformly. The paper has none. The forget gate has the meaning of the paper, which is the opposite "
+        "of the meaning in the authors' code.",
+        history="Bradbury, Merity, Xiong and Socher published it in 2016. It moves all products out of the "
+        "recurrence: gates come from a convolution along time, and an average with the gate as its rate is "
+        "the only recurrent part, called dynamic average pooling by Balduzzi and Ghifary (2016). The paper "
+        "reports up to 16 times the speed of an LSTM on GPUs. SRU, HGRN and minGRU continue this line.",
+        when_to_use="Use it where speed matters more than gates that read the state, for example for stacks "
+        "of layers on text. A step has no recurrent matrix product, and the products of all steps can be "
+        "computed together. A larger k replaces some memory by a longer window, and each further input costs "
+        "I * 3H weights. The output gate lets a layer hide what it stores.",
+        related={
+            "t_rnn": "reads one input and has no output gate.",
+            "t_lstm": "reads two inputs and has a candidate without a squashing function.",
+            "sru": "has gates that read their own state, and a highway.",
+            "hgrn": "reads one input and has a lower bound of the forget gate.",
+            "min_gru": "reads one input and has no output gate.",
+            "min_lstm": "reads one input and has an input gate.",
+        },
     )
     Wx = zoo.Param("I", "3H", init=window_uniform, help="input to z, f, o")
-    Wp = zoo.Param("k-1", "I", "3H", init=window_uniform, help="inputs before, the latest first, to z, f, o")
+    Wp = zoo.Param(
+        "k-1", "I", "3H", init=window_uniform, help="previous inputs, the latest first, to z, f, o"
+    )
     b = zoo.Param("3H", help="bias of z, f, o")
     c = zoo.State("H", help="memory cells")
-    past = zoo.State("k-1", "I", help="the inputs before, the latest first")
-    k = zoo.Option(2, low=2, high=64, help="inputs that the convolution sees, the present one included")
+    past = zoo.State("k-1", "I", help="the previous inputs, the latest first")
+    k = zoo.Option(2, low=2, high=64, help="inputs in the window of the convolution, with the present one")
     gates = zoo.Gates(input_gate="1 - f", forget_gate="f", output_gate="sigmoid_o", candidate="tanh_z")
 
     def step(self, x: Array, c: Array, past: Array) -> zoo.Output:

@@ -16,13 +16,13 @@ Shape = tuple[int, ...]
 
 
 def quiet(rng: np.random.Generator, shape: Shape) -> Array:
-    """Glorot uniform for each of four parts ``(I, H)``, times ``2**-2.5``."""
+    """Glorot uniform times ``2**-2.5``, for each of the four parts ``(I, H)``."""
     limit = 2**-2.5 * math.sqrt(6 / (shape[0] + shape[1] // 4))
     return rng.uniform(-limit, limit, shape)
 
 
 def half(rng: np.random.Generator, shape: Shape) -> Array:
-    """Glorot uniform, times one half."""
+    """Glorot uniform times one half."""
     limit = 0.5 * math.sqrt(6 / sum(shape))
     return rng.uniform(-limit, limit, shape)
 
@@ -33,18 +33,18 @@ def decays(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 def angles(rng: np.random.Generator, shape: Shape) -> Array:
-    """From one radian a step down to 1/10,000, evenly in the logarithm."""
+    """From one radian per step down to 1/10,000, evenly on a logarithmic scale."""
     return 1 / 10000 ** np.linspace(0, 1, shape[0])
 
 
 class RetNet(zoo.Cell):
     """RetNet: linear attention as a recurrence, with a fixed decay for each head.
 
-    Multi-scale retention in its recurrent form. Each head keeps a matrix from keys to values that fades and
-    turns: neighbouring entries of a key are the real and imaginary part of a complex number, and what is
-    stored under it turns by a fixed angle every step. So a query sees how long ago a key was written. The
-    parts of the input product stand in the order query q, key k, value v, gate g, each ``heads`` times
-    ``D = H / heads``.
+    The cell is multi-scale retention in its recurrent form. Each head stores a matrix that maps keys to
+    values, which fades and turns. Neighbouring entries of a key are the real and imaginary part of a complex
+    number, and the value stored under it turns by a fixed angle every step. A query can therefore tell how
+    long ago a key was written. The parts of the input product are, in order, the query q, the key k, the
+    value v and the gate g, each ``heads`` times ``D = H / heads``.
 
     Equations, for each head, where entries 0 and 1, 2 and 3, ... of q and k make D / 2 complex numbers::
 
@@ -54,45 +54,57 @@ class RetNet(zoo.Cell):
         o  = o / sqrt(mean(o²) + 1e-6)
         y  = (silu(g) * (o of all heads)) Wo
 
-    Parameters: ``Wx (I, 4H)`` Glorot uniform times ``2**-2.5``, each part by itself, and ``Wo (H, H)`` Glorot
-    uniform times one half. Buffers: ``gamma (heads,)``, ``1 - 2**(-5 - head)`` from head 0 on, and
-    ``theta (D/2,)``, ``10000**(-j / (D/2 - 1))`` for j from 0 on, alike in all heads. State:
-    ``S (heads, D/2, D)`` complex, from keys to values. Output: ``y``, of size H.
+    The parameter ``Wx (I, 4H)`` starts Glorot uniform times ``2**-2.5``, each part separately, and ``Wo (H,
+    H)`` Glorot uniform times one half. The buffers are ``gamma (heads,)``, which is ``1 - 2**(-5 - head)``
+    from head 0 on, and ``theta (D/2,)``, which is ``10000**(-j / (D/2 - 1))`` for j from 0 on, the same in
+    all heads. The state ``S (heads, D/2, D)`` is complex and maps keys to values. The output ``y`` has size
+    H.
 
     The official code (torchscale, https://github.com/microsoft/torchscale, ``multiscale_retention.py`` and
-    ``retnet.py``) turns queries and keys by their place in the text; only differences of places reach the
-    output, so turning the memory instead is the same, needs no counter, and is how the paper derives it. The
-    start is that of the official code, with every option of it included: turning (the part of xPos that is
-    not fading), norm of each head, gate, projection out.
+    ``retnet.py``) turns queries and keys by their position in the text. Only differences of positions reach
+    the output, so turning the memory gives the same result, needs no counter, and is the derivation in the
+    paper. The initial values come from the official code, and all its options are included: rotation (the
+    part of xPos that does not fade), norm of each head, gate and projection.
     """
 
     name = "retnet"
     family = "linear"
     card = zoo.Card(
         title="Retentive Network: A Successor to Transformer for Large Language Models",
-        authors="Yutao Sun, Li Dong, Shaohan Huang, Shuming Ma, Yuqing Xia, Jilong Xue, Jianyong Wang, "
-        "Furu Wei",
+        authors="Yutao Sun, Li Dong, Shaohan Huang, Shuming Ma, Yuqing Xia, Jilong Xue, Jianyong Wang, Furu "
+        "Wei",
         year=2023,
         url="https://arxiv.org/abs/2307.08621",
-        variant="Multi-scale retention, recurrent form, with rotation, norm of each head, swish gate and "
-        "projection out.",
-        deviations="The official code divides the memory by the root of a running sum of decays; this is "
-        "left out here. The norm cancels such a factor only where its constant, 1e-6, is small beside the "
-        "mean square of what the query reads. At the initial values on one-hot input the constant is the "
-        "larger of the two, and the output is 2.9, 5.2 and 6.8 times the official one at steps 8, 32 and 63 "
-        "(65 inputs, 128 units). RMS norm without gain, as in the official code, where the paper says group "
-        "norm. Values are as wide as keys, where official models have wider ones. No feed-forward part.",
+        variant="This is multi-scale retention in recurrent form, with rotation, a norm of each head, a "
+        "swish gate and a projection out.",
+        deviations="The official code divides the memory by the root of a running sum of decays, which is "
+        "left out here. The norm cancels such a factor only where its constant, 1e-6, is small compared with "
+        "the mean square of the value that the query reads. At the initial values on one-hot input the "
+        "constant is the larger of the two, and the output is 2.9, 5.2 and 6.8 times the official one at "
+        "steps 8, 32 and 63 (65 inputs, 128 units). The RMS norm has no gain, as in the official code, where "
+        "the paper has a group norm. Values are as wide as keys, and official models have wider ones. There "
+        "is no feed-forward part.",
+        history="Sun, Dong and others published it in 2023. Retention is linear attention with a fixed decay "
+        "for each head and a rotation, and it can be computed in parallel, step by step or in chunks. Gated "
+        "linear attention (gla) made the decay depend on the input in the same year.",
+        when_to_use="Use it to study linear attention with fixed time scales: head number j, counted from 0, "
+        "forgets over about 2 ** (5 + j) steps. The decay does not depend on the input, so it cannot drop "
+        "the past at a boundary. The state has H² / heads elements, and 2 * heads must divide H. On one-hot "
+        "input with the official initial values, learning starts slowly without a norm before the cell.",
         scope="mixer",
+        related={
+            "gla": "has decay rates that depend on the input, and no rotation.",
+            "delta_net": "corrects the value at a key instead of adding to it.",
+            "rwkv4": "has a vector memory and trained decay rates.",
+        },
     )
     Wx = zoo.Param("I", "4H", init=quiet, help="input to queries, keys, values and gate")
     Wo = zoo.Param("H", "H", init=half, help="gated heads to output")
-    gamma = zoo.Buffer("heads", init=decays, help="what a head keeps in a step")
+    gamma = zoo.Buffer("heads", init=decays, help="decay factor of each head in a step")
     theta = zoo.Buffer("H/(2*heads)", init=angles, help="angles by which memories turn in a step")
     S = zoo.State("heads", "H/(2*heads)", "H/heads", complex=True, help="memory, from keys to values")
-    # Official models have heads of 256. Hidden sizes are smaller here, and one head has no scales.
-    heads = zoo.Option(
-        4, low=1, high=32, help="memories, each fading at its own rate; twice it must divide H"
-    )
+    # Official models have heads of 256. Hidden sizes are smaller here, and one head has one time scale.
+    heads = zoo.Option(4, low=1, high=32, help="memories, each with its own decay. 2 * heads must divide H")
 
     def step(self, x: Array, S: Array) -> zoo.Output:
         q, k, v, g = zoo.split(x @ self.Wx, 4)

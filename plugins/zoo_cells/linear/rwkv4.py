@@ -1,4 +1,4 @@
-"""RWKV-4: averages of values with weights that the keys choose and time fades."""
+"""RWKV-4: averages of values with weights that depend on keys and decay with time."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import zoo
 
 Array = Any
 Shape = tuple[int, ...]
-# The logarithm of what an empty memory keeps: minus infinity, but for the differences taken from it.
+# The logarithm of the weight of an empty memory: minus infinity, except that differences must be finite.
 EMPTY = -1e30
 
 
 def mix_fractions(rng: np.random.Generator, shape: Shape) -> Array:
-    """From the last input to this one along the features; receptance hears more of this one."""
+    """Along the features from the previous input to the present one, with more of the present one for r."""
     place = np.arange(shape[1]) / shape[1]
     return np.stack([place**0.5, place, place])
 
 
 def values_only(rng: np.random.Generator, shape: Shape) -> Array:
-    """Receptance and keys zero; values orthogonal, larger where there are more of them than of inputs."""
+    """Zero for r and k, orthogonal for v, times ``sqrt(H / I)`` where H is larger."""
     _, inputs, hidden = shape
     q, r = np.linalg.qr(rng.normal(size=(max(inputs, hidden), min(inputs, hidden))))
     q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # so that every rotation is as likely as any other
@@ -33,23 +33,23 @@ def values_only(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 def decay_speeds(rng: np.random.Generator, shape: Shape) -> Array:
-    """From -5, which hardly forgets, up to 3, which forgets at once."""
+    """From -5, which hardly forgets, up to 3, which forgets at once, along the units."""
     place = np.arange(shape[0]) / max(shape[0] - 1, 1)
     return -5 + 8 * place**0.7
 
 
 def bonuses(rng: np.random.Generator, shape: Shape) -> Array:
-    """The logarithm of 0.3, moved by 0, 1/2 and -1/2 in turn."""
+    """The logarithm of 0.3 plus 0, 1/2 and -1/2 in turn."""
     return math.log(0.3) + 0.5 * ((np.arange(shape[0]) + 1) % 3 - 1)
 
 
 class RWKV4(zoo.Cell):
     """RWKV-4: a weighted average of values, whose weights are exponentials of keys and decay with time.
 
-    The time mixing of a block. The memory is an average of values with weights that sum up in ``n``, all of
-    them divided by ``exp(m)``, the largest weight so far, so that no exponential overflows. Before that,
-    every feature of the input is mixed with its value of one step before. The rows of ``mix`` and ``Wx``
-    stand in the order receptance r, key k, value v.
+    The cell is the time mixing of a block. The memory is an average of values with weights whose sum is
+    ``n``, all divided by ``exp(m)``, the largest weight so far, so that no exponential overflows. First,
+    every feature of the input is mixed with its value at the previous step. The rows of ``mix`` and ``Wx``
+    are, in order, the receptance r, the key k and the value v.
 
     Equations::
 
@@ -63,15 +63,17 @@ class RWKV4(zoo.Cell):
         n' = exp(m - exp(w) - m') * n + exp(k - m')
         past' = x
 
-    Parameters: ``mix (3, I)`` with ``(j / I)`` for feature j from 0 on, its root for r; ``Wx (3, I, H)`` zero
-    for r and k, orthogonal for v, times ``sqrt(H / I)`` where H is larger; ``w (H,)`` with
-    ``-5 + 8 (j / (H - 1))**0.7``; ``u (H,)`` with ``log(0.3)`` plus 0, 1/2, -1/2 in turn; ``Wo (H, H)``
-    orthogonal. States: ``c (H,)``, ``n (H,)`` and ``m (H,)``, the sums and the logarithm of the weight by
-    which they are divided, and ``past (I,)``, the input before. Output: ``y``, of size H.
+    The parameter ``mix (3, I)`` starts at ``(j / I)`` for feature j from 0 on, and at its root for r. ``Wx
+    (3, I, H)`` starts at zero for r and k, and orthogonal for v, times ``sqrt(H / I)`` where H is larger. ``w
+    (H,)`` starts at ``-5 + 8 (j / (H - 1))**0.7``, ``u (H,)`` at ``log(0.3)`` plus 0, 1/2, -1/2 in turn, and
+    ``Wo (H, H)`` orthogonal. The states are ``c (H,)`` and ``n (H,)``, the two sums, ``m (H,)``, the
+    logarithm of the weight by which they are divided, and ``past (I,)``, the previous input. The output ``y``
+    has size H.
 
-    Equations are those of ``model_run.py``, start that of the first layer in ``model.py``, both of RWKV-v4neo
-    in https://github.com/BlinkDL/RWKV-LM. There ``m`` starts at -1e30. From an empty memory on, n and the
-    denominator of ``wkv`` are at least one, and the cell keeps the latter so in states that it cannot reach.
+    The equations are taken from ``model_run.py``, and the initial values from the first layer in
+    ``model.py``, both of RWKV-v4neo in https://github.com/BlinkDL/RWKV-LM. There, ``m`` starts at -1e30. From
+    an empty memory on, n and the denominator of ``wkv`` are at least one, and the cell enforces this for the
+    denominator in states that it cannot reach.
     """
 
     name = "rwkv4"
@@ -81,22 +83,40 @@ class RWKV4(zoo.Cell):
         authors="Bo Peng, Eric Alcaide, Quentin Anthony, and others",
         year=2023,
         url="https://arxiv.org/abs/2305.13048",
-        variant="Time mixing of RWKV-4 with token shift and the stabilised recurrence; the paper's w is "
-        "exp(w) here, as in the official code.",
-        deviations="No channel mixing, no layer norm and residual connection around. The official code "
-        "starts Wo at zero, from where layers without residual connections could not learn; here it is "
+        variant="This is the time mixing of RWKV-4 with token shift and the stabilised recurrence. The w of "
+        "the paper is exp(w) here, as in the official code.",
+        deviations="The channel mixing, layer norm and residual connection are left out. The official code "
+        "starts Wo at zero, from which layers without residual connections could not learn. Here it starts "
         "orthogonal.",
+        history="Peng and others published it in 2023. Its weights of values take the place of attention and "
+        "decay at a trained rate for each unit. The paper trains models of up to tens of billions of "
+        "parameters. RWKV-5 and RWKV-6 (2024) have matrix states, and RWKV-6 has rates that depend on the "
+        "input.",
+        when_to_use="Use it for a cheap average over the past with exponential weights: the state has 3H + I "
+        "elements. The decay does not depend on the input, so it cannot drop the past at a boundary. It is "
+        "the time mixing of a block with its projection out. The paper's block has layer norms, residual "
+        "connections and a channel mixing, too.",
         scope="mixer",
+        related={
+            "retnet": "has a matrix memory and fixed decay rates.",
+            "gla": "has a matrix memory and decay rates that depend on the input.",
+            "matrix_lstm": "has a matrix memory, exponential weights and the same stabiliser.",
+        },
     )
-    mix = zoo.Param("3", "I", init=mix_fractions, help="share of this input, not the one before, in r, k, v")
+    mix = zoo.Param(
+        "3",
+        "I",
+        init=mix_fractions,
+        help="share of the present input in r, k, v. The rest comes from the previous one",
+    )
     Wx = zoo.Param("3", "I", "H", init=values_only, help="mixed inputs to r, k, v")
     w = zoo.Param("H", init=decay_speeds, help="logarithm of the decay of the logarithm of a weight")
-    u = zoo.Param("H", init=bonuses, help="added to the present key, while it is the present one")
+    u = zoo.Param("H", init=bonuses, help="bonus of the present key")
     Wo = zoo.Param("H", "H", init="orthogonal", help="average of values to output")
     c = zoo.State("H", help="weighted sum of values")
     n = zoo.State("H", help="sum of the weights")
     m = zoo.State("H", help="logarithm of the largest weight, by which c and n are divided")
-    past = zoo.State("I", help="the input before")
+    past = zoo.State("I", help="the previous input")
     gates = zoo.Gates(input_gate="new", forget_gate="old", output_gate="sigmoid_r")
 
     def step(self, x: Array, c: Array, n: Array, m: Array, past: Array) -> zoo.Output:

@@ -14,7 +14,7 @@ Array = Any
 
 
 def scaled_parts(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> Array:
-    """Uniform with variance ``1 / I``; half of it for gates, ``1 + 2 exp(bias)`` times it for the highway."""
+    """Uniform with variance ``1 / I``, half of it for gates, ``1 + 2 exp(bias)`` times it for the highway."""
     limit = math.sqrt(3 / shape[0])
     scales = np.sqrt([1, 0.5, 0.5, 1 + 2 * math.exp(cell.highway_bias)])
     return rng.uniform(-limit, limit, shape) * np.repeat(scales, shape[1] // 4)
@@ -33,9 +33,9 @@ def biases(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> Array
 class SRU(zoo.Cell):
     """Simple recurrent unit: a gated average whose gates read the memory of their own unit, and a highway.
 
-    Each unit's gates see that unit's memory and no other's; all that mixes units is a product with the input.
-    The highway lets the input pass by as far as the reset gate is shut. The parts of the product stand in the
-    order candidate u, forget gate f, reset gate r, highway w.
+    The gates of a unit read the memory of this unit and of no other. Only the product with the input mixes
+    units. The highway passes the input on as far as the reset gate is closed. The parts of the product are,
+    in order, the candidate u, the forget gate f, the reset gate r and the highway w.
 
     Equations::
 
@@ -45,13 +45,14 @@ class SRU(zoo.Cell):
         c' = f * c + (1 - f) * u
         h  = r * c' + (1 - r) * w
 
-    Both gates see the memory before the step.
+    Both gates read the memory before the step.
 
-    Parameters: ``Wx (I, 4H)`` uniform with variance ``1 / I`` in part u, ``1 / 2I`` in parts f and r and
-    ``(1 + 2 exp(highway_bias)) / I`` in part w; ``v (2, H)``, rows vf and vr, uniform with variance 1/2;
-    ``b (2H,)``, bf before br, zero and ``highway_bias``. State: ``c (H,)``. The output ``h`` has size H.
+    The parameter ``Wx (I, 4H)`` starts uniform with variance ``1 / I`` in part u, ``1 / 2I`` in parts f and r
+    and ``(1 + 2 exp(highway_bias)) / I`` in part w. ``v (2, H)``, with the rows vf and vr, starts uniform
+    with variance 1/2, and ``b (2H,)``, bf before br, at zero and at ``highway_bias``. The state is ``c
+    (H,)``, and the output ``h`` has size H.
 
-    Equations and initialization are those of version 2.6 of https://github.com/asappresearch/sru, ``SRUCell``
+    Equations and initial values come from version 2.6 of https://github.com/asappresearch/sru, ``SRUCell``
     with its defaults, where the input has another size than the output.
     """
 
@@ -61,17 +62,34 @@ class SRU(zoo.Cell):
         authors="Tao Lei, Yu Zhang, Sida I. Wang, Hui Dai, Yoav Artzi",
         year=2017,
         url="https://arxiv.org/abs/1709.02755",
-        variant="SRU as published at EMNLP 2018 and in version 2 of the code: gates that see c, highway, no "
-        "activation of c.",
-        deviations="The highway is always a product with the input; where I = H, paper and code pass on x "
-        "itself, times a constant that the start of part w holds here. No layer norm, no dropout.",
+        variant="This is the SRU of EMNLP 2018 and of version 2 of the code: gates read c, there is a "
+        "highway, and c has no activation function.",
+        deviations="The highway is always a product with the input. Where I = H, paper and code pass on x "
+        "itself, times a constant that the initial values of part w contain here. There is no layer norm and "
+        "no dropout.",
+        history="Lei, Zhang, Wang, Dai and Artzi published it in 2017. Like QRNN, it removes recurrent "
+        "products, so that a fast kernel computes all units in parallel, and it adds a highway connection "
+        "and careful initial values for deep stacks. The paper reports five to nine times the speed of an "
+        "LSTM in cuDNN. SRU++ added attention later.",
+        when_to_use="Use it where speed matters, in stacks: the highway lets deep stacks train. A step has "
+        "no recurrent matrix product. Gates read their own unit's state through one weight each, so it is "
+        "not linear in the state, and a parallel scan over time does not apply. Set highway_bias below zero, "
+        "for example to -2, for deep stacks, so that inputs pass by at first.",
+        related={
+            "qrnn": "has gates that read several inputs and no state.",
+            "min_gru": "has one gate, which reads the input alone, and no highway.",
+            "hgrn": "has one gate with a lower bound and no highway.",
+        },
     )
     Wx = zoo.Param("I", "4H", init=scaled_parts, help="input to u, f, r, w")
     v = zoo.Param("2", "H", init=half_variance, help="memory to gates f and r, unit by unit")
     b = zoo.Param("2H", init=biases, help="bias of gates f and r")
     c = zoo.State("H", help="memory cells")
     highway_bias = zoo.Option(
-        0.0, low=-20.0, high=20.0, help="where the reset gate's bias starts; below zero the input passes by"
+        0.0,
+        low=-20.0,
+        high=20.0,
+        help="initial bias of the reset gate. Below zero the input passes by at first",
     )
     gates = zoo.Gates(input_gate="1 - f", forget_gate="f", output_gate="r", candidate="u")
 

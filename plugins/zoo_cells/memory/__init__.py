@@ -1,1 +1,1 @@
-"""Cells around a memory that is laid out on purpose."""
+"""Cells with a designed memory next to their hidden units."""

@@ -17,8 +17,8 @@ Shape = tuple[int, ...]
 def legendre(order: int, theta: float) -> tuple[Array, Array]:
     """The window of length theta in Legendre polynomials: ``A (order, order)`` and ``B (order,)``, on rows.
 
-    Discretised exactly for an input that is constant within a step (zero-order hold): the exponential of the
-    matrix that holds both.
+    The system is discretised exactly for an input that is constant within a step (zero-order hold), by the
+    exponential of the matrix that holds both.
     """
     i, j = np.arange(order)[:, None], np.arange(order)[None, :]
     scale = (2 * i + 1) / theta
@@ -30,7 +30,7 @@ def legendre(order: int, theta: float) -> tuple[Array, Array]:
 
 
 def exponential(matrix: Array) -> Array:
-    """The exponential of a square matrix: a Taylor series of the matrix halved until it is small, squared."""
+    """The exponential of a square matrix: a Taylor series of the halved matrix, squared repeatedly."""
     halvings = max(0, math.ceil(math.log2(np.abs(matrix).sum(axis=1).max())) + 2)
     small = matrix / 2**halvings
     term = total = np.eye(len(matrix))
@@ -56,8 +56,9 @@ def glorot_normal(rng: np.random.Generator, shape: Shape) -> Array:
 class LMU(zoo.Cell):
     """Legendre memory unit: a hidden layer and a sliding window of its input, stored as polynomials.
 
-    One number per step is written into a linear system whose state holds the last ``theta`` steps of it as
-    coefficients of Legendre polynomials; the system is computed, not trained.
+    At each step the cell writes one number into a linear system. The state of the system holds the last
+    ``theta`` steps of this number as coefficients of Legendre polynomials. The system is computed, not
+    trained.
 
     Equations::
 
@@ -65,14 +66,13 @@ class LMU(zoo.Cell):
         m' = m A + u B
         h' = tanh(x Wx + h Wh + m' Wm)
 
-    Parameters: ``ex (I, 1)`` and ``eh (H, 1)`` LeCun uniform, ``em (order, 1)`` zero; ``Wx (I, H)``,
-    ``Wh (H, H)`` and ``Wm (order, H)`` Glorot normal. Buffers: ``A (order, order)`` and ``B (order,)``.
-    States: ``h (H,)``, which is the output, and the memory ``m (order,)``.
+    The parameters ``ex (I, 1)`` and ``eh (H, 1)`` start LeCun uniform and ``em (order, 1)`` at zero. ``Wx (I,
+    H)``, ``Wh (H, H)`` and ``Wm (order, H)`` start Glorot normal. The buffers are ``A (order, order)`` and
+    ``B (order,)``. The states are ``h (H,)``, which is the output, and the memory ``m (order,)``.
 
-    Equations and initialization are those of the paper, as in https://github.com/hrshtv/pytorch-lmu; neither
-    has a bias. The memory is discretised by zero-order hold, as in keras-lmu
-    (https://github.com/nengo/keras-lmu), where connections are optional and the memory may be wider than one
-    number.
+    Equations and initial values are taken from the paper, as in https://github.com/hrshtv/pytorch-lmu.
+    Neither has a bias. The memory is discretised by zero-order hold, as in keras-lmu
+    (https://github.com/nengo/keras-lmu), where connections are optional and several numbers can be stored.
     """
 
     name = "lmu"
@@ -82,7 +82,20 @@ class LMU(zoo.Cell):
         authors="Aaron Voelker, Ivana Kajić, Chris Eliasmith",
         year=2019,
         url="https://papers.nips.cc/paper/2019/hash/952285b9b7e7a1be5aa7849f32ffff05-Abstract.html",
-        variant="One memory with fixed A and B, zero-order hold, all six connections.",
+        variant="The cell has one memory with fixed A and B, zero-order hold and all six connections.",
+        history="Voelker, Kajić and Eliasmith published it in 2019. They derived the memory from "
+        "mathematics: a linear system whose state describes a window of its input by Legendre polynomials. "
+        "HiPPO (2020) derived it as a special case of a general method, which led to the state space models "
+        "S4 and S4D (s4d).",
+        when_to_use="Use it where the length of the relevant past is known: set theta to that number of "
+        "steps and order to the detail that you need. The paper reports dependencies over 100,000 steps and "
+        "better results than an LSTM of the same size on chaotic time series. The memory stores one number "
+        "per step, so wide inputs pass through a bottleneck. The state has H + order elements, and a step "
+        "has products with an H × H and an order × order matrix.",
+        related={
+            "vanilla": "has no memory next to its hidden units.",
+            "s4d": "has trained systems for all channels and no nonlinearity.",
+        },
     )
     ex = zoo.Param("I", "1", init=lecun_uniform, help="input to the memory's input")
     eh = zoo.Param("H", "1", init=lecun_uniform, help="hidden to the memory's input")
@@ -94,12 +107,12 @@ class LMU(zoo.Cell):
         "order",
         "order",
         init=lambda rng, shape, cell: legendre(cell.order, cell.theta)[0],
-        help="how the window moves on",
+        help="system matrix, which moves the window by one step",
     )
     B = zoo.Buffer(
         "order",
         init=lambda rng, shape, cell: legendre(cell.order, cell.theta)[1],
-        help="how a number enters the window",
+        help="input vector, which writes a number into the window",
     )
     h = zoo.State("H", help="hidden units, and the output")
     m = zoo.State("order", help="the window, as coefficients of Legendre polynomials")

@@ -1,1 +1,1 @@
-"""Cells whose units answer with spikes."""
+"""Cells whose units emit spikes."""

@@ -1,4 +1,4 @@
-"""Leaky integrate-and-fire units, trained through a surrogate of their threshold."""
+"""Leaky integrate-and-fire units, trained with a surrogate gradient."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ SURROGATES = ("arctan", "fast_sigmoid", "sigmoid", "straight_through", "triangle
 class LIF(zoo.Cell):
     """Leaky integrate-and-fire: spiking units, trained with a surrogate gradient.
 
-    A unit that has fired loses the threshold at the next step (soft reset). Spikes are exactly zero or one;
-    the backward pass takes a smooth surrogate for the derivative of the threshold, and none for the reset.
+    A unit that has fired loses the threshold at the next step (soft reset). Spikes are exactly zero or one.
+    The backward pass takes a smooth surrogate for the derivative of the threshold, and none for the reset.
 
     Equations::
 
         v' = beta * v + x Wx + s Wh + b - threshold * s
         s' = 1 where v' >= threshold, else 0
 
-    Parameters: ``Wx (I, H)``, ``Wh (H, H)`` and ``b (H,)`` as PyTorch's ``nn.Linear`` starts, uniform within
-    ``1 / sqrt(I)`` and ``1 / sqrt(H)``. States: ``s (H,)``, the spikes and the output, and ``v (H,)``, the
-    membrane potentials.
+    The parameters ``Wx (I, H)``, ``Wh (H, H)`` and ``b (H,)`` start as in PyTorch's ``nn.Linear``, uniform
+    within ``1 / sqrt(I)`` of zero for Wx and ``1 / sqrt(H)`` for the others. The states are ``s (H,)``, the
+    spikes and the output, and ``v (H,)``, the membrane potentials.
 
-    ``RLeaky`` of snnTorch (https://github.com/jeshraghian/snntorch) with its defaults: subtracting reset
-    whose gradient is cut, arctan surrogate of slope 2. It fires above the threshold only, not at it; and it
-    finds the reset from ``v`` again, which is the same number as ``s``. Bellec et al. 2018
-    (https://arxiv.org/abs/1803.09574) use the triangle.
+    This is ``RLeaky`` of snnTorch (https://github.com/jeshraghian/snntorch) with its defaults: a subtracting
+    reset without a gradient and an arctan surrogate of slope 2. It fires only above the threshold and not at
+    it, and it computes the reset from ``v`` again, which gives the same number as ``s``. Bellec and others
+    2018 (https://arxiv.org/abs/1803.09574) use the triangle.
     """
 
     name = "lif"
@@ -40,20 +40,42 @@ class LIF(zoo.Cell):
         "Mohammed Bennamoun, Doo Seok Jeong, Wei D. Lu",
         year=2023,
         url="https://arxiv.org/abs/2109.12894",
-        variant="First order, recurrent from all to all, soft reset a step later, fixed decay and threshold.",
-        deviations="One bias for input and recurrent weights together.",
-        trainability="A symbol hardly moves a potential towards a threshold of one: at first a unit spikes "
-        "twice in a thousand steps. With threshold=0.1 it comes to 2.190 nats.",
+        variant="The units are of first order, all are connected to all, the soft reset comes one step "
+        "later, and decay and threshold are fixed.",
+        deviations="One bias serves the input and the recurrent weights together.",
+        history="The leaky integrate-and-fire neuron is a standard model of neuroscience. Surrogate "
+        "gradients, which Neftci, Mostafa and Zenke described in 2019, made networks of it trainable by "
+        "back-propagation through time. Eshraghian and others wrote the tutorial of 2021 (published in 2023) "
+        "and the library snnTorch, whose form this is.",
+        when_to_use="Use it for models of spiking networks and for neuromorphic hardware. On a CPU it is no "
+        "cheaper than vanilla, because spikes are multiplied like other numbers. Choose threshold such that "
+        "units fire on your inputs: with the default and one-hot input they hardly do. Gradients are "
+        "surrogates, so finite differences do not confirm them.",
+        trainability="A symbol hardly moves a potential towards a threshold of one, so units rarely spike at "
+        "first. With a lower threshold, such as threshold=0.1, it learns more.",
+        also=(
+            zoo.Card(
+                title="Surrogate Gradient Learning in Spiking Neural Networks",
+                authors="Emre O. Neftci, Hesham Mostafa, Friedemann Zenke",
+                year=2019,
+                url="https://arxiv.org/abs/1901.09948",
+            ),
+        ),
+        related={
+            "leaky_rnn": "has leaky units without spikes.",
+        },
     )
     Wx = zoo.Param("I", "H", init="fan_in_uniform", help="input to potentials")
     Wh = zoo.Param("H", "H", init="fan_in_uniform", help="spikes to potentials")
     b = zoo.Param("H", init="hidden_uniform", help="bias of the potentials")
     s = zoo.State("H", help="spikes, and the output")
     v = zoo.State("H", help="membrane potentials")
-    beta = zoo.Option(0.9, low=0.0, high=1.0, help="what is left of a potential after a step")
-    threshold = zoo.Option(1.0, low=1e-6, help="potential at which a unit fires, and what firing costs")
+    beta = zoo.Option(0.9, low=0.0, high=1.0, help="share of a potential that is kept at every step")
+    threshold = zoo.Option(
+        1.0, low=1e-6, help="potential at which a unit fires, and which it loses by firing"
+    )
     surrogate = zoo.Option("arctan", choices=SURROGATES, help="derivative of the threshold in training")
-    slope = zoo.Option(2.0, low=1e-6, help="how sharp the surrogate is")
+    slope = zoo.Option(2.0, low=1e-6, help="slope of the surrogate")
 
     def step(self, x: Array, s: Array, v: Array) -> tuple[Array, Array]:
         current = x @ self.Wx + s @ self.Wh + self.b
