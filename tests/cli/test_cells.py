@@ -86,7 +86,10 @@ def test_last_column_wraps_in_a_pipe() -> None:
     assert " ".join(zoo.get_cell("lstm").summary().split()) in " ".join(words)
 
 
-@pytest.mark.parametrize("command", ["cells", "modifiers", "tasks", "plugins"])
+LISTINGS = ["cells", "modifiers", "tasks", "losses", "optimizers", "samplers", "trackers", "plugins"]
+
+
+@pytest.mark.parametrize("command", LISTINGS)
 def test_csv_has_a_row_for_each_component(command: str) -> None:
     result = CliRunner().invoke(cli, [command, "--csv"], catch_exceptions=False)
     rows = list(csv.DictReader(result.stdout.splitlines()))
@@ -195,3 +198,20 @@ def test_cite_without_names_prints_zoo() -> None:
 
 def test_cite_drops_duplicates() -> None:
     assert run("cite", "lstm", "gru", "cell:lstm").output.count("@misc{gers2000lstm,") == 1
+
+
+def test_losses_list_built_in_and_registered_ones(own_registry) -> None:
+    loss = zoo.get_loss("absolute_error")
+    zoo.register_loss(zoo.Loss("mine", loss.row_loss, loss.row_loss_and_grad))
+    infos = {info["name"]: info for info in json.loads(run("losses", "--json").output)}
+    assert list(infos) == zoo.list_losses() == sorted(infos)
+    assert (infos["huber"]["distribution"], infos["mine"]["distribution"]) == (
+        "recurrent-zoo",
+        "the running program",
+    )
+    assert infos["cross_entropy"]["options"] == {"label_smoothing": 0.0, "class_weights": None}
+    assert zoo.list_losses("*error") == ["absolute_error", "squared_error"]
+    assert run("losses", "huber").output.splitlines()[:2] == [
+        "name   targets  metric         options",
+        "huber  numbers  squared error  delta=1.0",
+    ]

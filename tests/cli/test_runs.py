@@ -171,6 +171,20 @@ def test_eval_of_valid_part_equals_the_log(story):
     assert facts["perplexity"] == pytest.approx(np.exp(facts["loss"]))
 
 
+def test_eval_draws_noise_on_request(tmp_path):
+    out = tmp_path / "run"
+    run("train", *HELLO, "--layers", 2, "--dropout", 0.5, "--steps", 2, "--out", out)
+    facts = {
+        noise: json.loads(run("eval", out, *noise, "--json").stdout)
+        for noise in ((), ("--noise", 1), ("--noise", 2))
+    }
+    repeated = json.loads(run("eval", out, "--noise", 1, "--json").stdout)
+    assert repeated == facts["--noise", 1]
+    assert len({each["loss"] for each in facts.values()}) == 3
+    assert [each["noise"] for each in facts.values()] == [None, 1, 2]
+    assert "noise       drawn with the seed 2\n" in run("eval", out, "--noise", 2).stdout
+
+
 def test_eval_prefers_the_test_part(story, hello):
     assert "story, test part: " in run("eval", story).stdout
     assert "hello, train part: 4 symbols predicted" in run("eval", hello).stdout

@@ -30,6 +30,10 @@ SECTIONS = {
         "cells": "List the cells.",
         "modifiers": "List the modifiers, which change any cell.",
         "tasks": "List the benchmark tasks.",
+        "losses": "List the losses.",
+        "optimizers": "List the optimizers.",
+        "samplers": "List the samplers, which choose the next token.",
+        "trackers": "List the trackers, which receive the events of a run.",
         "show": "Show one component: equations, options and reference.",
         "cite": "Print BibTeX references.",
     },
@@ -47,7 +51,8 @@ SECTIONS = {
 }
 COMMANDS = {name: summary for section in SECTIONS.values() for name, summary in section.items()}
 
-_MODULES = {**dict.fromkeys(("cells", "modifiers", "tasks", "runs"), "listings")}
+_LISTINGS = ("cells", "modifiers", "tasks", "losses", "optimizers", "samplers", "trackers", "runs")
+_MODULES = dict.fromkeys(_LISTINGS, "listings")
 """Modules in ``zoo.cli.commands`` that do not have the name of their command."""
 
 _EXAMPLES = """\b

@@ -86,7 +86,12 @@ def _load_best(path: Path) -> Checkpoint:
 
 
 def evaluate_on_text(
-    trained: LoadedModel, sources: Sequence[str], glob: str | None, part: str | None, on_unknown: str
+    trained: LoadedModel,
+    sources: Sequence[str],
+    glob: str | None,
+    part: str | None,
+    on_unknown: str,
+    noise: int | None,
 ) -> dict[str, Any]:
     """Measure the loss of a language model on its own text or another.
 
@@ -97,6 +102,7 @@ def evaluate_on_text(
         part: ``train``, ``valid``, ``test`` or ``all``. None: of its own text the first that is not empty of
             test, valid and train; of another text all.
         on_unknown: ``error``, or ``skip`` to leave out unknown symbols.
+        noise: Seed of dropout and noise; None to draw none.
 
     Raises:
         DataError: if the text cannot be read, has unknown symbols, or is too short.
@@ -110,9 +116,8 @@ def evaluate_on_text(
     own = corpus.sha256 == trained.sha256
     name, selected = _select_part(trained, tokens, part, own)
     config = trained.config or Config()
-    score = evaluate(
-        model, BpttBatches(selected, *fit_batch_shape(len(selected), config.batch or 32, config.seq or 64))
-    )
+    shape = fit_batch_shape(len(selected), config.batch or 32, config.seq or 64)
+    score = evaluate(model, BpttBatches(selected, *shape), noise)
     return {
         "text": corpus.name,
         "sha256": corpus.sha256,
@@ -120,6 +125,7 @@ def evaluate_on_text(
         "part": name,
         "symbols": score.symbols,
         "skipped": len(corpus) - len(tokens),
+        "noise": noise,
         "loss": score.nats,
         "bits": score.bits,
         "perplexity": math.exp(min(score.nats, 700.0)),

@@ -15,7 +15,7 @@ from zoo.cli.errors import echo_err
 from zoo.cli.flags import option
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
-from zoo.registry import load_cell_file, load_class_file, load_plugin_file, plugins, registry_of
+from zoo.registry import list_losses, load_cell_file, load_class_file, load_plugin_file, plugins, registry_of
 from zoo.registry.plugin_files import is_file_spec
 
 COMPONENT_CLASSES: dict[str, type[Component]] = {
@@ -209,6 +209,8 @@ def _find_by_name(name: str) -> type[Component]:
         raise UsageError(
             f"{name!r} is a {' and a '.join(kinds)}; write {' or '.join(f'{kind}:{name}' for kind in kinds)}."
         )
+    if name in list_losses():
+        raise UsageError(f"{name!r} is a loss; `zoo losses {name}` lists it.")
     known = [known for listed in names.values() for known in listed]
     near = did_you_mean(re.sub(r"\W", "_", name).lower(), known)
     raise UnknownNameError(

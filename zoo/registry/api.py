@@ -6,7 +6,7 @@ The functions of each kind, such as ``list_cells``, are typed names for the gene
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from zoo.arguments import short_repr
 from zoo.base import Cell, Component, Modifier, Optimizer, Sampler, Task, Tracker
@@ -16,7 +16,7 @@ from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import composite_names, loader
 from zoo.registry.entry_points import PluginRecord
 from zoo.registry.plugin_files import is_file_spec, load_cell_file, load_class_file
-from zoo.registry.registry import Registry, check_component
+from zoo.registry.registry import Registry, Source, check_component
 
 C = TypeVar("C", bound=Component)
 CellType = TypeVar("CellType", bound=type[Cell])
@@ -138,10 +138,18 @@ def list_modifiers(pattern: str = "*") -> list[str]:
     return registry_of(Modifier).list(pattern)
 
 
-def list_losses() -> list[str]:
+def list_losses(pattern: str = "*") -> list[str]:
     """List the losses by name: the built-in ones, and those of plugins and of this process."""
-    plugins()
-    return sorted(loss_table())
+    return _losses().list(pattern)
+
+
+def loss_source(name: str) -> Source:
+    """The source of a loss: zoo for a built-in one, else the plugin or the program that registered it."""
+    return _losses().source(name)
+
+
+def _losses() -> Registry[Any]:
+    return registry_of(cast(Any, Loss))  # a loss is no class
 
 
 def list_optimizers(pattern: str = "*") -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fnmatch
 from typing import Any, cast
 
+import zoo
 from zoo.arguments import short_repr
 from zoo.base.loss import REGISTERED_LOSSES, Loss, loss_table
 from zoo.errors import DefinitionError, UsageError
-from zoo.registry.registry import LOCAL, Entry, Registry, Source
+from zoo.installation import DISTRIBUTION
+from zoo.registry.registry import LOCAL, Entry, Names, Registry, Source, check_pattern
 
 
 class LossRegistry(Registry[Any]):
@@ -42,6 +45,15 @@ class LossRegistry(Registry[Any]):
         self._entries = {**self._entries, component.name: Entry(cast(Any, component), source)}
         self.publish()
         return component
+
+    def list(self, pattern: str = "*") -> Names:
+        """Sorted names that match a shell pattern, those of built-in losses included."""
+        return sorted(name for name in loss_table() if fnmatch.fnmatchcase(name, check_pattern(pattern)))
+
+    def source(self, name: str) -> Source:
+        """The source of a loss; zoo for a built-in one."""
+        entry = self._entries.get(name)
+        return Source("", DISTRIBUTION, zoo.__version__) if entry is None else entry.source
 
     def commit(self, fork: Registry[Any]) -> None:
         """Add all losses of a copy, in one transaction."""

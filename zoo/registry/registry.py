@@ -128,8 +128,7 @@ class Registry(Generic[M]):
         Raises:
             UsageError: if the pattern is not a string.
         """
-        if not isinstance(pattern, str):
-            raise UsageError(f"pattern is {short_repr(pattern)}; expected a string, as in '*lstm'.")
+        check_pattern(pattern)
         return sorted(
             name
             for name, entry in self._entries.items()
@@ -186,6 +185,17 @@ def _check_published(cls: type[Component]) -> None:
             f"{cls.error_name()}: the card names no authors, year and url, and what a plugin publishes needs "
             f"a reference; add `card = {TEMPLATE}` so that people know where it comes from."
         )
+
+
+def check_pattern(pattern: object) -> str:
+    """Check a shell pattern and return it.
+
+    Raises:
+        UsageError: if it is not a string.
+    """
+    if not isinstance(pattern, str):
+        raise UsageError(f"pattern is {short_repr(pattern)}; expected a string, as in '*lstm'.")
+    return pattern
 
 
 def check_component(cls: object, expected: type[Component]) -> None:

@@ -196,7 +196,7 @@ class Config:
         only="text",
     )
     optimizer: str = _setting(
-        "adam", _STRING, "The optimizer: sgd, adam and others.", metavar="NAME", comparable=True
+        "adam", _STRING, "The optimizer (`zoo optimizers` lists them).", metavar="NAME", comparable=True
     )
     optimizer_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its options.", comparable=True)
     lr: float | None = _setting(None, _NUMBER, "Learning rate.  [the optimizer's own]", metavar="X")

@@ -81,13 +81,20 @@ class Score:
         return bits(self.nats)
 
 
-def evaluate(model: AnyModel, streams: BpttBatches) -> Score:
-    """The mean cross-entropy per predicted symbol over one pass through the streams, with carried states."""
+def evaluate(model: AnyModel, streams: BpttBatches, noise: int | None = None) -> Score:
+    """The mean cross-entropy per predicted symbol over one pass through the streams, with carried states.
+
+    Args:
+        model: The model.
+        streams: The text.
+        noise: Seed of dropout and noise, which are then drawn as in training; None to draw none.
+    """
     model = model.with_loss(DEFAULT_LOSS)  # label smoothing, for example, changes the unit
     total, symbols, state = 0.0, 0, None
     for index in range(streams.windows_per_epoch):
         window = streams.window(index)
-        loss, state = model.loss(window.inputs, window.targets, state=state)
+        key = None if noise is None else (noise, index)
+        loss, state = model.loss(window.inputs, window.targets, state=state, noise=key)
         total += loss * window.targets.size
         symbols += window.targets.size
     return Score(total / symbols, symbols)
@@ -131,7 +138,9 @@ def declared_aux(model: AnyModel, batch: Batch) -> dict[str, Any]:
     return {name: array for name, array in batch.aux.items() if name in model.stack.inputs}
 
 
-def evaluate_task(task: Task, model: AnyModel, part: str, batches: int, rows: int) -> TaskScore:
+def evaluate_task(
+    task: Task, model: AnyModel, part: str, batches: int, rows: int, noise: int | None = None
+) -> TaskScore:
     """Evaluate a model on a task.
 
     Args:
@@ -140,6 +149,7 @@ def evaluate_task(task: Task, model: AnyModel, part: str, batches: int, rows: in
         part: ``"valid"`` or ``"test"``, or ``"train"``.
         batches: Number of batches, from number 0; a finite part is read once as a whole.
         rows: Examples of a batch.
+        noise: As for :func:`evaluate`.
     """
     count = task.batch_count(part, rows) or batches
     losses, scores = [], []
@@ -148,8 +158,9 @@ def evaluate_task(task: Task, model: AnyModel, part: str, batches: int, rows: in
         batch = task.batch(index, rows, EVAL_SEED, part)
         before = initial_states(model, batch, state)
         aux = declared_aux(model, batch)
+        key = None if noise is None else (noise, index)
         loss, outputs, state = model.evaluate_batch(
-            batch.inputs, batch.targets, batch.weights, state=before, **aux
+            batch.inputs, batch.targets, batch.weights, state=before, noise=key, **aux
         )
         losses.append(loss)
         scores.append(task.score(outputs, batch))

@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
+from zoo.arguments import check_seed
 from zoo.base import Task
 from zoo.cli.checkpoints import LoadedModel
 from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import CELL_FILE, TASK_FILE, file_cells, file_task, plugin_option, trained_task
-from zoo.cli.flags import Command, argument, format_options, option
+from zoo.cli.flags import MAX_SEED, Command, argument, format_options, option
 from zoo.cli.format import decimal
 from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import echo, print_facts
@@ -30,6 +31,7 @@ def evaluate_on_task(
     assignments: Sequence[str],
     part: str | None,
     batches: int,
+    noise: int | None,
 ) -> dict[str, Any]:
     """Measure loss and score of a model on its task.
 
@@ -40,6 +42,7 @@ def evaluate_on_task(
         assignments: Options that replace options of the run: ``"delay=100"``.
         part: ``train``, ``valid`` or ``test``; None for ``test``.
         batches: Number of batches of the size of training.
+        noise: Seed of dropout and noise; None to draw none.
 
     Raises:
         UsageError: if an option is unknown, or the sizes of the task differ from the model.
@@ -53,12 +56,13 @@ def evaluate_on_task(
             f"{trained.model.stack.input_size} and {trained.model.output_size}."
         )
     part = part or "test"
-    score = evaluate_task(task, trained.model, part, batches, config.batch or 32)
+    score = evaluate_task(task, trained.model, part, batches, config.batch or 32, noise)
     return {
         "task": task.name,
         "options": dict(task.options),
         "part": part,
         "examples": score.examples,
+        "noise": noise,
         "loss": score.loss,
         "metric": task.metric,
         "score": score.score,
@@ -118,6 +122,14 @@ def _warn_of_change(trained: LoadedModel, task: Task) -> None:
     metavar="N",
     help=f"Batches of test examples of the task.  [{TEST_BATCHES}]",
 )
+@option(
+    "--noise",
+    type=int,
+    most=MAX_SEED,
+    metavar="SEED",
+    help="Draw dropout and the noise of cells as in training, with this seed.  [no dropout; noise is its "
+    "expectation]",
+)
 @option("--cell", **CELL_FILE)
 @option("--task", **TASK_FILE)
 @format_options
@@ -130,6 +142,7 @@ def command(
     on_unknown: str | None,
     assignments: Sequence[str],
     batches: int | None,
+    noise: int | None,
     cell: str | None,
     task: str | None,
     form: str | None,
@@ -145,6 +158,8 @@ def command(
 
     trained, own = open_model(Path(path), file_cells(cell)), file_task(task)
     config = trained.config
+    if noise is not None:
+        check_seed(noise, "noise")
     if config is not None and config.task is not None:
         _check_flags(
             f"{path} was trained on the task {config.task!r}",
@@ -155,11 +170,11 @@ def command(
         )
 
         cls = trained_task(config.task, own)
-        facts = evaluate_on_task(trained, config, cls, assignments, part, batches or TEST_BATCHES)
+        facts = evaluate_on_task(trained, config, cls, assignments, part, batches or TEST_BATCHES, noise)
         lines = _score_report(facts)
     else:
         _check_flags(f"{path} is a text model", None, set=assignments, eval_batches=batches, task=task)
-        facts = evaluate_on_text(trained, sources, glob, part, on_unknown or "error")
+        facts = evaluate_on_text(trained, sources, glob, part, on_unknown or "error", noise)
         lines = _text_report(facts)
     if form is not None:
         print_facts({"run": path, **facts}, form)
@@ -185,7 +200,7 @@ def _score_report(facts: dict[str, Any]) -> list[str]:
         ("without memory", f"{facts['baseline']:.4g}"),
     ]
     solved = [] if facts["threshold"] is None else [("solved at", f"{facts['threshold']:g}")]
-    return align([*rows, *solved])
+    return align([*rows, *solved, *_noise_row(facts)])
 
 
 def _text_report(facts: dict[str, Any]) -> list[str]:
@@ -197,4 +212,8 @@ def _text_report(facts: dict[str, Any]) -> list[str]:
         ("loss", f"{decimal(facts['loss'])} nats, {decimal(facts['bits'])} {unit}"),
         ("perplexity", f"{facts['perplexity']:.3f}"),
     ]
-    return align(rows)
+    return align([*rows, *_noise_row(facts)])
+
+
+def _noise_row(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    return [] if facts["noise"] is None else [("noise", f"drawn with the seed {facts['noise']}")]

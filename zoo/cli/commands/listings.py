@@ -1,4 +1,4 @@
-"""``zoo cells``, ``modifiers``, ``tasks`` and ``runs``: list registered components and run directories."""
+"""``zoo cells``, ``tasks``, ``optimizers``, ...: list registered components and run directories."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from zoo.base import Cell, Component, Modifier, Task
+from zoo.base import Cell, Component, Modifier, Optimizer, Sampler, Task, Tracker
 from zoo.base.names import did_you_mean
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE, SORT_KEYS, cell_info, sort_cells
 from zoo.cli.component_lookup import plugin_option
@@ -17,7 +17,8 @@ from zoo.cli.errors import echo_err
 from zoo.cli.flags import Command, argument, format_options, option
 from zoo.cli.terminal import echo, is_terminal, print_facts, show_table
 from zoo.errors import DefinitionError, UsageError, ZooError
-from zoo.registry import get_cell, registry_of
+from zoo.registry import get_cell, get_loss, list_losses, loss_source, registry_of
+from zoo.registry.hookspecs import plural
 from zoo.tables import TextTable
 
 Info = dict[str, Any]
@@ -50,12 +51,19 @@ _CELL_COLUMNS: Columns = {
     "from": lambda info: Path(info["distribution"]).name,
     "description": lambda info: info["summary"],
 }
-_MODIFIER_COLUMNS: Columns = {
-    "modifier": lambda info: info["name"],
+_COMPONENT_COLUMNS: Columns = {
+    "name": lambda info: info["name"],
     "year": lambda info: f"{info['year'] or '-'}",
-    "options of the cell": _options,
+    "options": _options,
     "from": lambda info: info["distribution"],
     "description": lambda info: info["summary"],
+}
+_LOSS_COLUMNS: Columns = {
+    "name": lambda info: info["name"],
+    "targets": lambda info: info["targets"],
+    "metric": lambda info: info["metric"].replace("_", " "),
+    "options": _options,
+    "from": lambda info: info["distribution"],
 }
 _TASK_COLUMNS: Columns = {
     "task": lambda info: info["name"],
@@ -70,21 +78,29 @@ _TASK_COLUMNS: Columns = {
 
 def _names(kind: type[Component], pattern: str) -> list[str]:
     registry = registry_of(kind)
-    names = registry.list(pattern)
-    if not names:
-        near = did_you_mean(pattern, registry.list())
-        raise UsageError(f"no {kind.kind} matches {pattern!r}.{near} `zoo {kind.kind}s` lists all of them.")
+    _check_any(names := registry.list(pattern), kind.kind, pattern, registry.list())
     return names
 
 
+def _check_any(names: Sequence[str], kind: str, pattern: str, known: Sequence[str]) -> None:
+    if not names:
+        near = did_you_mean(pattern, known)
+        raise UsageError(f"no {kind} matches {pattern!r}.{near} `zoo {plural(kind)}` lists all of them.")
+
+
 def _print(infos: Sequence[Info], columns: Columns, notes: Sequence[str], form: str | None) -> None:
-    """Print components as JSON or CSV, or as a table with notes below it."""
+    """Print components as JSON or CSV, or as a table with notes below it.
+
+    The table has no column ``from`` if all come from one distribution.
+    """
     if form is not None:
         print_facts(infos, form)
         return
+    if len({info.get("distribution") for info in infos}) == 1:
+        columns = {heading: text for heading, text in columns.items() if heading != "from"}
     rows = tuple(tuple(text(info) for text in columns.values()) for info in infos)
     right = tuple(column for column, heading in enumerate(columns) if heading in _RIGHT)
-    show_table(TextTable("", tuple(columns), rows, right), wrap=tuple(columns)[-1:])
+    show_table(TextTable("", tuple(columns), rows, right), wrap=("description", "state"))
     echo("\n".join(["", *notes]))
 
 
@@ -117,10 +133,7 @@ def cells(pattern: str, order: str, speed: bool, form: str | None) -> None:
     _check_order(order, speed)
     infos = [cell_info(name) for name in _names(Cell, pattern)]
     infos = sort_cells(_with_speed(infos) if speed else infos, order)
-    left_out = [] if speed else ["ns/token"]
-    if len({info["distribution"] for info in infos}) == 1:
-        left_out.append("from")
-    columns = {heading: text for heading, text in _CELL_COLUMNS.items() if heading not in left_out}
+    columns = {heading: text for heading, text in _CELL_COLUMNS.items() if speed or heading != "ns/token"}
     notes = [
         f"State size and parameters are for a layer with {HIDDEN_SIZE} units and {INPUT_SIZE} inputs.",
         "Processor time per token, forward and backward, for eight sequences in one thread, float32.",
@@ -164,7 +177,7 @@ def _speed(name: str) -> Info:
     return {**sizes, "dtype": "float32", "ns_per_token": nanoseconds}
 
 
-# ---- zoo modifiers ------------------------------------------------------------------------------------
+# ---- zoo modifiers, optimizers, samplers, trackers and losses ------------------------------------------
 
 
 @click.command(cls=Command)
@@ -177,21 +190,96 @@ def modifiers(pattern: str, form: str | None) -> None:
     Write them after the name of a cell: lstm+zoneout, gru+low_rank+layer_norm. PATTERN is a shell pattern for
     the name, as in '*norm'.
     """
-    infos = [_modifier_info(name) for name in _names(Modifier, pattern)]
-    note = "`zoo train --cell CELL+MODIFIER --set OPTION=VALUE` uses one; `zoo show MODIFIER` explains it."
-    _print(infos, _MODIFIER_COLUMNS, [note], form)
+    _print_components(Modifier, pattern, "--cell CELL+NAME", form)
 
 
-def _modifier_info(name: str) -> Info:
-    registry = registry_of(Modifier)
+@click.command(cls=Command)
+@_pattern
+@format_options
+@plugin_option
+def optimizers(pattern: str, form: str | None) -> None:
+    """List the optimizers.
+
+    With their options and defaults. PATTERN is a shell pattern for the name, as in 'adam*'.
+    """
+    _print_components(Optimizer, pattern, "--optimizer NAME", form)
+
+
+@click.command(cls=Command)
+@_pattern
+@format_options
+@plugin_option
+def samplers(pattern: str, form: str | None) -> None:
+    """List the samplers, which choose the next token.
+
+    With their options and defaults. PATTERN is a shell pattern for the name, as in 'top*'.
+    """
+    _print_components(Sampler, pattern, "--sampler NAME", form, command="sample RUN")
+
+
+@click.command(cls=Command)
+@_pattern
+@format_options
+@plugin_option
+def trackers(pattern: str, form: str | None) -> None:
+    """List the trackers, which receive the events of a run.
+
+    With their options and defaults. PATTERN is a shell pattern for the name.
+    """
+    _print_components(Tracker, pattern, "--tracker NAME", form)
+
+
+def _print_components(
+    kind: type[Component], pattern: str, flag: str, form: str | None, command: str = "train"
+) -> None:
+    infos = [_component_info(kind, name) for name in _names(kind, pattern)]
+    note = f"`zoo {command} {flag} --set OPTION=VALUE` uses one; `zoo show {kind.kind}:NAME` explains it."
+    _print(infos, _COMPONENT_COLUMNS, [note], form)
+
+
+def _component_info(kind: type[Component], name: str) -> Info:
+    registry = registry_of(kind)
     cls, source = registry.cls(name), registry.source(name)
+    prefix = f"{name}_" if kind is Modifier else ""  # the options become options of the cell
     return {
         "name": name,
         "year": cls.card.year,
-        "options": {f"{name}_{option}": each.default for option, each in cls.declared_options.items()},
+        "options": {f"{prefix}{option}": each.default for option, each in cls.declared_options.items()},
         "distribution": source.distribution or str(source),
         "version": source.version,
         "summary": cls.summary(),
+    }
+
+
+_TARGET_NOUNS = {"class": "classes", "probability": "numbers from 0 to 1", "value": "numbers"}
+
+
+@click.command(cls=Command)
+@_pattern
+@format_options
+@plugin_option
+def losses(pattern: str, form: str | None) -> None:
+    """List the losses.
+
+    With their targets, metric, options and defaults. A task and a model choose a loss. PATTERN is a shell
+    pattern for the name, as in '*error'.
+    """
+    names = list_losses(pattern)
+    _check_any(names, "loss", pattern, list_losses())
+    note = "A model takes loss=NAME, or loss=zoo.get_loss(NAME, OPTION=VALUE)."
+    _print(list(map(_loss_info, names)), _LOSS_COLUMNS, [note], form)
+
+
+def _loss_info(name: str) -> Info:
+    loss, source = get_loss(name), loss_source(name)
+    options = {option: each.default for option, each in loss.options.items()}
+    return {
+        "name": name,
+        "targets": _TARGET_NOUNS[loss.target],
+        "metric": loss.metric,
+        "options": {**options, **({"class_weights": None} if loss.target == "class" else {})},
+        "distribution": source.distribution or str(source),
+        "version": source.version,
     }
 
 

@@ -158,7 +158,7 @@ _FLAGS = [
         section=_SAMPLERS,
         multiple=True,
         metavar="NAME",
-        help="greedy or another sampler; may be repeated.",
+        help="A sampler, for example greedy (`zoo samplers` lists them); may be repeated.",
     ),
     *(
         Flag(

@@ -259,7 +259,7 @@ _COMMAND_FLAGS = [
         section=LOGGING,
         multiple=True,
         metavar="NAME",
-        help="Also send every event to tensorboard, mlflow or jsonl (`zoo show tracker:NAME`); --set "
+        help="Also send every event to a tracker, for example tensorboard (`zoo trackers` lists them); --set "
         "tracker.dir=... sets an option, --set NAME.dir=... with several trackers; may be repeated.",
     ),
     Flag("--quiet", section=LOGGING, is_flag=True, help="Print only warnings and errors."),
