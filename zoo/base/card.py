@@ -30,7 +30,6 @@ _LATEX_ESCAPES = {
     "^": r"\textasciicircum{}",
 }
 
-# Letters that Unicode does not decompose into a base letter and an accent.
 _TRANSLITERATION = str.maketrans(
     {"ß": "ss", "ø": "o", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d"}
 )
@@ -136,7 +135,8 @@ class Card:
         scope: The part of the paper's network: ``"recurrence"`` for the recurrence alone, or ``"mixer"`` for
             the recurrence with the projections, gates and norms around it.
         also: Cards of other papers to cite.
-        related: Names of related components, each with its difference from this one.
+        related: Names of related components, each with the rest of a sentence that begins with the name:
+            ``{"gru": "has no memory cell."}``.
 
     Raises:
         DefinitionError: if a field is empty or has the wrong type.
@@ -172,7 +172,8 @@ class Card:
         related = self.related.items() if isinstance(self.related, Mapping) else [(None, None)]
         if not all(isinstance(text, str) and text.strip() for pair in related for text in pair):
             raise DefinitionError(
-                f"{owner}: related is {short_repr(self.related)}; give names with sentences, or leave it out."
+                f"{owner}: related is {short_repr(self.related)}; give names, each with the rest of a "
+                f'sentence, as in {{"gru": "has no memory cell."}}, or leave it out.'
             )
         if self.scope not in list(SCOPES):
             raise DefinitionError(

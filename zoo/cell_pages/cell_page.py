@@ -56,9 +56,11 @@ def document(docstring: str) -> Iterator[str]:
             yield from (*wrapped(prose(paragraph)), "")
 
 
-def without_equations(docstring: str) -> str:
-    """A docstring without its equations, which the page prints from the graph of the step."""
-    return re.sub(r"^Equations\b(?:.+\n)*?.*::\n\n(?:    .*\n|\n)+", "", f"{docstring}\n", flags=re.MULTILINE)
+def without_declarations(docstring: str) -> str:
+    """A docstring without equations and arrays, which the page prints from the graph and the declarations."""
+    equations = r"^Equations\b(?:.+\n)*?.*::\n\n(?:    .*\n|\n)+"
+    arrays = r"^Parameters\b(?:.+\n)*\n?"
+    return re.sub(f"{equations}|{arrays}", "", f"{docstring}\n", flags=re.MULTILINE)
 
 
 def wrapped(text: str) -> list[str]:
@@ -217,7 +219,7 @@ def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
             "It brings its own kernels and has no step, so there are no equations and no diagram.",
             "",
         )
-    yield from document(without_equations(rest) if cls.has_step() else rest)
+    yield from document(without_declarations(rest) if cls.has_step() else rest)
     yield from _section("History", card.history)
     yield from _section("When to use it", card.when_to_use, card.trainability)
     yield from _section("Variant and differences from the paper", card.variant, card.deviations)
@@ -228,7 +230,7 @@ def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
         yield from ("## Related cells", "")
         for name, difference in card.related.items():
             label = f"[{name}]({links.cells[name]})" if name in links.cells else name
-            yield f"- {label}: {prose(difference)}"
+            yield f"- {label} {prose(difference)}"
         yield ""
     yield from ("## References", "", "```bibtex", cls.bibtex(), "```", "")
 

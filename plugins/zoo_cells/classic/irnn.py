@@ -66,6 +66,7 @@ class IRNN(zoo.Cell):
             "indrnn": "has a diagonal recurrent matrix, so that its eigenvalues are parameters.",
             "urnn": "keeps the recurrent matrix unitary in training.",
             "momentum_rnn": "also starts from the identity, with tanh units and a velocity of the input.",
+            "ligru": "has rectified units with a gate.",
         },
     )
     Wx = zoo.Param("I", "H", init=normal_0001, help="input to hidden")

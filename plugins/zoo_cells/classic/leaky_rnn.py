@@ -53,6 +53,8 @@ class LeakyRNN(zoo.Cell):
             "clockwork": "has slow groups that wait between updates.",
             "scrn": "has slow linear units in addition to fast ones.",
             "lif": "has leaky units with spikes.",
+            "mgu3": "has a trained leak for each unit.",
+            "miru2": "has a candidate that reads only a part of the state.",
         },
     )
     Wx = zoo.Param("I", "H", init="hidden_uniform", help="input to hidden")

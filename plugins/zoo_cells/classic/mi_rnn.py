@@ -47,6 +47,7 @@ class MIRNN(zoo.Cell):
         related={
             "vanilla": "adds the input and the state without multiplying them.",
             "multiplicative_lstm": "multiplies input and state before the gates of an LSTM.",
+            "sgu": "also multiplies input and state, in a gated unit.",
         },
     )
     Wx = zoo.Param("I", "H", init="glorot_uniform", help="input to hidden")

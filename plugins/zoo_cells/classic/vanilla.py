@@ -111,6 +111,8 @@ class Vanilla(zoo.Cell):
             "lmu": "adds a memory of a window of the input.",
             "gru": "has gates.",
             "lstm": "has gates and a memory cell.",
+            "ugrnn": "adds an update gate.",
+            "sgrn": "adds a gate without another matrix.",
         },
     )
     # An orthogonal Whh, Glorot Wxh and zero bias, which many recommend, do worse on text: 1.861 and 1.856

@@ -1,1 +1,1 @@
-"""Gated cells: the GRU and its relatives, with one state and gates upon it."""
+"""Gated cells: the GRU and related cells, with one state vector and gates."""

@@ -14,8 +14,8 @@ Array = np.ndarray[Any, Any]
 def glorot_gates(gates: int) -> Callable[[np.random.Generator, tuple[int, ...]], Array]:
     """Glorot uniform for each of several matrices ``(N, H)`` side by side, ``(N, gates * H)``.
 
-    Official code has a matrix for each gate. The built-in ``"glorot_uniform"`` treats all of them as one wide
-    matrix, and draws smaller values.
+    Official code has a matrix for each gate. The built-in ``"glorot_uniform"`` treats them as one wide matrix
+    and draws smaller values.
     """
 
     def initialize(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

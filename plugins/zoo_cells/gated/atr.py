@@ -13,8 +13,8 @@ Array = Any
 class ATR(zoo.Cell):
     """Addition-subtraction twin-gated network: sum and difference of projected input and state are its gates.
 
-    As few matrices as a vanilla network has. Nothing is squashed, so that a state is a weighted sum of all
-    projected inputs, and not bounded. The biases stand in the order input p, history q.
+    The cell has the same matrices as a vanilla network. The state is not squashed: it is a weighted sum of
+    all projected inputs, and it is not bounded. The order in the biases is input p, history q.
 
     Equations::
 
@@ -27,10 +27,11 @@ class ATR(zoo.Cell):
     Parameters: ``Wx (I, H)`` and ``Wh (H, H)`` Glorot uniform, ``b (2H,)`` zero. State and output:
     ``h (H,)``.
 
-    It is ``p - q``, and the order matters: so the state can shut the gate that keeps it. The paper prints it
-    wrongly, as its authors say at https://github.com/bzhangGo/ATR. Of their two language models there, the
-    one in TensorFlow has no biases; the one in PyTorch has both. Both models draw all parameters within 0.08
-    of zero; here the biases start at zero, and the weights as TensorFlow draws them if not told otherwise.
+    The forget gate reads ``p - q``, and the sign matters: the state can then close the gate that keeps it.
+    The paper prints the difference with the wrong sign, as its authors explain at
+    https://github.com/bzhangGo/ATR. The authors publish two language models there: the one in TensorFlow has
+    no biases, and the one in PyTorch has both. Both start all parameters within 0.08 of zero. Here the biases
+    start at zero, and the weights at TensorFlow's default.
     """
 
     family = "gated"
@@ -40,11 +41,22 @@ class ATR(zoo.Cell):
         authors="Biao Zhang, Deyi Xiong, Jinsong Su, Qian Lin, Huiji Zhang",
         year=2018,
         url="https://arxiv.org/abs/1810.12546",
-        variant="Twin gates as in the authors' code, no nonlinearity on the state.",
+        variant="Twin gates as in the authors' code, without a nonlinearity on the state.",
         deviations="The forget gate is sigmoid(p - q), as the authors correct their paper. The paper writes "
-        "no biases; here p and q have one each, as in the authors' PyTorch code.",
+        "no biases. Here p and q have one each, as in the authors' PyTorch code.",
+        history="Zhang et al. published the cell in 2018 to simplify networks for machine translation. Both "
+        "gates come from one projection of the input and one of the state, the smallest number of matrices "
+        "among the gated networks of their time. They report competitive translation quality on WMT14 "
+        "English-German and English-French. Its first author continued with the LRN of 2019, whose "
+        "recurrence needs no matrix product.",
+        when_to_use="Use it where a gru is too large: it has one block of recurrent weights, a third of a "
+        "gru, and in our short run on text it is better than the vanilla cell of the same size. The state is "
+        "not bounded. Gates and content share their weights, so they cannot be set separately.",
         related={
-            "gru": "computes its gates from matrices of their own.",
+            "gru": "has gates with matrices of their own.",
+            "ran": "has gates with matrices of their own, and a content that is also linear in the input.",
+            "sgrn": "has one gate, and squashes the state.",
+            "fastgrnn": "also shares the matrices between gate and candidate.",
         },
     )
     Wx = zoo.Param("I", "H", init="glorot_uniform", help="input to p")

@@ -14,9 +14,9 @@ Array = Any
 class BRC(zoo.Cell):
     """Bistable recurrent cell: each unit has two stable states and reads no other unit.
 
-    A unit feeds its own state back with a strength ``a`` between zero and two. Above one it has two stable
-    states, and stays in the one it was pushed to; below one it forgets. The parts of the products stand in
-    the order feedback a, update c, candidate n.
+    A unit feeds its own state back with a strength ``a`` between zero and two. Above one the unit has two
+    stable states and stays in one of them, and below one it forgets. The order in the weights is feedback a,
+    update c, candidate n.
 
     Equations::
 
@@ -26,11 +26,11 @@ class BRC(zoo.Cell):
         c = sigmoid(xc + w[1] * h + bc)
         h' = c * h + (1 - c) * tanh(xn + a * h)
 
-    Parameters: ``Wx (I, 3H)`` Glorot uniform gate by gate, ``w (2, H)`` one, ``b (2H,)`` zero, for a and c.
+    Parameters: ``Wx (I, 3H)`` Glorot uniform for each gate, ``w (2, H)`` one, ``b (2H,)`` zero, for a and c.
     State and output: ``h (H,)``.
 
-    Equations and initialization are those of the official code (https://github.com/nvecoven/BRC,
-    ``cells/cells.py``), which calls a ``r`` and c ``z``. The candidate has no bias there, and none here.
+    The equations and the initial values are from the official code (https://github.com/nvecoven/BRC,
+    ``cells/cells.py``), which calls a ``r`` and c ``z``. The candidate has no bias there or here.
     """
 
     family = "gated"
@@ -40,11 +40,21 @@ class BRC(zoo.Cell):
         year=2021,
         url="https://doi.org/10.1371/journal.pone.0252676",
         variant="BRC, whose recurrent weights are vectors, as in the official code.",
-        deviations="The equations of the paper have no biases; the official code has one for a and one for "
-        "c, and so has zoo.",
+        deviations="The equations of the paper have no biases. The official code has one for a and one for "
+        "c, and zoo has them, too.",
+        history="Vecoven, Ernst and Drion published the cell in 2021, inspired by neurons that hold a value "
+        "through bistability. Memory is then a property of a single unit, and not of the weights of the "
+        "whole network. Their benchmarks are copying the first input, denoising, and sequential MNIST. The "
+        "neuromodulated version, nbrc, connects the cell to the GRU.",
+        when_to_use="Use it for tasks with very long memory and for models of bistable neurons. It has no "
+        "recurrent matrix, so the recurrent weights grow linearly with H. Units exchange information only in "
+        "the next layer, so use two or more layers. In our short run on text with one layer it is worse than "
+        "the vanilla cell.",
         related={
-            "nbrc": "both gates read every unit through matrices.",
-            "gru": "the candidate reads the state through a matrix.",
+            "nbrc": "has gates that read all units through matrices.",
+            "gru": "has gates and a candidate that read the state through matrices.",
+            "indy_lstm": "also has recurrent weights within units only, and a memory cell.",
+            "indrnn": "also has recurrent weights within units only, and no gates.",
         },
     )
     Wx = zoo.Param("I", "3H", init=glorot_gates(3), help="input to feedback a, update c, candidate n")

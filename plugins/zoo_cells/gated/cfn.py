@@ -13,21 +13,21 @@ Array = Any
 
 
 def uniform_007(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Uniform within 0.07 of zero, whatever the size."""
+    """Uniform within 0.07 of zero for every size."""
     return rng.uniform(-0.07, 0.07, shape)
 
 
 def forward_in_time(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """One for the forget gate and minus one for the input gate: at first, more is kept than is written."""
+    """One for the forget gate and minus one for the input gate: the cell first keeps more than it writes."""
     return np.repeat([1.0, -1.0], shape[0] // 2)
 
 
 class CFN(zoo.Cell):
     """Chaos-free network: gates scale squashed state and input, and without input the state decays to zero.
 
-    No unit hears another but through the gates, and no gate amplifies. So what a unit shows was put there by
-    an input, and fades. States lie between -2 and 2. The parts of the products stand in the order forget gate
-    t (theta in the paper), input gate e (eta), candidate n.
+    Units influence each other only through the gates, and no gate amplifies. The value of a unit therefore
+    comes from an input, and fades. States lie between -2 and 2. The order in the weights is forget gate t
+    (theta in the paper), input gate e (eta), candidate n.
 
     Equations::
 
@@ -35,11 +35,12 @@ class CFN(zoo.Cell):
         t, e = sigmoid((xt, xe) + h Wh + b)
         h' = t * tanh(h) + e * tanh(xn)
 
-    Parameters: ``Wx (I, 3H)`` and ``Wh (H, 2H)``, the columns of t before those of e, uniform within 0.07 of
-    zero; ``b (2H,)`` one for t and minus one for e. State and output: ``h (H,)``.
+    Parameters: ``Wx (I, 3H)`` and ``Wh (H, 2H)`` uniform within 0.07 of zero, ``b (2H,)`` one for t and minus
+    one for e. State and output: ``h (H,)``.
 
-    Equations and initialization are those of the paper (its 1 and 2, and section 3). The candidate has no
-    bias: with one, zero would not be at rest. torchrecurrent has it.
+    In ``Wh`` the columns of t come before the columns of e. The equations and the initial values are from the
+    paper (equations 1 and 2, and section 3). The candidate has no bias, since with a bias zero would not be a
+    fixed point. torchrecurrent has such a bias.
     """
 
     family = "gated"
@@ -48,8 +49,16 @@ class CFN(zoo.Cell):
         authors="Thomas Laurent, James von Brecht",
         year=2016,
         url="https://arxiv.org/abs/1612.06212",
-        variant="The basic model, equations (1) and (2), with its published start.",
-        deviations="No dropout at the gates.",
+        variant="The basic model, equations (1) and (2), with its published initial values.",
+        deviations="There is no dropout at the gates.",
+        history="Laurent and von Brecht published the cell in 2016. They observed chaotic dynamics in the "
+        "LSTM and the GRU, and built a network whose dynamics they can prove to be simple: without input, "
+        "every state decays to zero. It performed comparably with the LSTM and the GRU on language models of "
+        "words.",
+        when_to_use="Use it where you have to predict the behaviour of the network, or study dynamics: "
+        "without input it always returns to zero. It has two blocks of recurrent weights where the gru has "
+        "three. It cannot hold a value without end or oscillate on its own. In our short run on text it is "
+        "about as good as the lstm.",
         related={
             "ran": "has the same gates, and squashes neither candidate nor memory.",
         },

@@ -13,21 +13,20 @@ Array = Any
 
 
 def normal_01(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Normal with standard deviation 0.1, whatever the size."""
+    """Normal with standard deviation 0.1 for every size."""
     return rng.normal(0, 0.1, shape)
 
 
 def scales(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """One for zeta, minus four for nu: the candidate counts little where the gate is open."""
+    """One for zeta and minus four for nu: the candidate has little weight where the gate is open."""
     return np.array([1.0, -4.0])
 
 
 class FastGRNN(zoo.Cell):
     """FastGRNN: gate and candidate share the matrices of a vanilla RNN, for devices of a few kilobytes.
 
-    Gate and candidate share their matrices and differ in their biases alone. Two trained numbers say how much
-    of the candidate is added where the gate is shut, and how much in any case. The biases stand in the order
-    gate z, candidate n.
+    Gate and candidate differ in their biases alone. Two trained numbers set how much of the candidate is
+    added where the gate is closed, and how much in any case. The order in the biases is gate z, candidate n.
 
     Equations::
 
@@ -41,14 +40,9 @@ class FastGRNN(zoo.Cell):
     Parameters: ``Wx (I, H)`` and ``Wh (H, H)`` normal with standard deviation 0.1, ``b (2H,)`` one,
     ``scale (2,)`` in the order zeta, nu, which start at 1 and -4. State and output: ``h (H,)``.
 
-    Equations and initialization are those of the official code (https://github.com/microsoft/EdgeML,
-    ``pytorch/edgeml_pytorch/graph/rnn.py``, ``FastGRNNCell`` with its defaults). The gate is a sigmoid;
-    torchrecurrent's is a tanh unless told otherwise.
-
-    Made for sequences of some hundred steps that begin from zero, as recordings to be classified. In an
-    endless text, where the state goes on, a unit may drive its own gate open, and then grows by about
-    ``sigmoid(nu)`` at every step; the character model of ``zoo train`` learns little with it, one that starts
-    every window of 64 characters from zero learns well.
+    The equations and the initial values are from the official code (https://github.com/microsoft/EdgeML,
+    ``pytorch/edgeml_pytorch/graph/rnn.py``, ``FastGRNNCell`` with its defaults). The gate is a sigmoid.
+    torchrecurrent's default is tanh.
     """
 
     name = "fastgrnn"
@@ -58,19 +52,29 @@ class FastGRNN(zoo.Cell):
         authors="Aditya Kusupati, Manish Singh, Kush Bhatia, Ashish Kumar, Prateek Jain, Manik Varma",
         year=2018,
         url="https://arxiv.org/abs/1901.02358",
-        variant="Full matrices, sigmoid gate and tanh candidate: the defaults of the official cell.",
-        deviations="No factors of low rank, no sparse and no quantised weights, which compress the trained "
-        "cell.",
-        trainability="On an endless text its state grows without end, once units open their own gate.",
+        variant="Full matrices, a sigmoid gate and a tanh candidate: the defaults of the official cell.",
+        deviations="The factors of low rank and the sparse and quantised weights, which compress the trained "
+        "cell, are left out.",
+        history="Kusupati et al. of Microsoft Research published the cell in 2018 for microcontrollers. It "
+        "turns the residual connection of FastRNN into a gate without adding a matrix. With matrices of low "
+        'rank, sparse and quantised, a model of 1 KB recognised the wake word "Hey Cortana". The code is '
+        "part of the EdgeML library.",
+        when_to_use="Use it to classify recordings of some hundred steps that start from a zero state, on "
+        "devices with little memory. It has one block of recurrent weights, a third of a gru. Do not use it "
+        "on a stream without resets. A model of text that starts every window of 64 characters from zero "
+        "learns well.",
+        trainability="On a text without end a unit may drive its own gate open, and then grows by about "
+        "``sigmoid(nu)`` in every step.",
         related={
             "fastrnn": "has two trained numbers in place of the gate.",
-            "ugrnn": "gate and candidate have matrices of their own.",
+            "ugrnn": "has matrices of their own for gate and candidate.",
+            "atr": "has two gates that share their matrices with the candidate.",
         },
     )
     Wx = zoo.Param("I", "H", init=normal_01, help="input to gate and candidate")
     Wh = zoo.Param("H", "H", init=normal_01, help="hidden to gate and candidate")
     b = zoo.Param("2H", init="ones", help="bias of gate z, candidate n")
-    scale = zoo.Param(2, init=scales, help="zeta and nu, weights of the candidate before their sigmoid")
+    scale = zoo.Param(2, init=scales, help="zeta and nu, whose sigmoids weight the candidate")
     h = zoo.State("H", help="hidden units, and the output")
     gates = zoo.Gates(forget_gate="z", update_gate="z", candidate="n")
 

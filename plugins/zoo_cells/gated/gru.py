@@ -13,8 +13,9 @@ Array = Any
 class GRU(zoo.Cell):
     """Gated recurrent unit: one gate blends state and candidate, another hides the state from the candidate.
 
-    Reset after the product, as in cuDNN and PyTorch's ``nn.GRU``: the reset gate scales ``h Wh + bn`` of the
-    candidate, so one product serves all gates. The gates stand in the order reset r, update z, candidate n.
+    The reset gate scales ``h Wh + bn`` of the candidate after the matrix product, as in cuDNN and PyTorch's
+    ``nn.GRU``, so one product serves all gates. The order of the gates in the weights is reset r, update z,
+    candidate n.
 
     Equations::
 
@@ -24,12 +25,12 @@ class GRU(zoo.Cell):
         n = tanh(n + r * (hn + bn))
         h' = (1 - z) * n + z * h
 
-    Parameters: ``Wx (I, 3H)`` Glorot uniform, ``Wh (H, 3H)`` orthogonal gate by gate, ``b (3H,)`` and
+    Parameters: ``Wx (I, 3H)`` Glorot uniform, ``Wh (H, 3H)`` orthogonal for each gate, ``b (3H,)`` and
     ``bn (H,)`` zero. State and output: ``h (H,)``.
 
-    ``z`` near one keeps the state, as in Cho et al. 2014; Chung et al. 2014 (https://arxiv.org/abs/1412.3555)
-    have it the other way round. The first version of Cho et al. resets after the product, the third before it
-    (``gru_reset_before``). PyTorch has a second bias for r and z, which adds nothing.
+    ``z`` near one keeps the state, as in Cho et al. 2014. Chung et al. 2014 (https://arxiv.org/abs/1412.3555)
+    have the opposite convention. The first version of Cho et al. resets after the product, and the third
+    version resets before it (``gru_reset_before``). PyTorch has a second, redundant bias for r and z.
     """
 
     family = "gated"
@@ -39,19 +40,39 @@ class GRU(zoo.Cell):
         "Holger Schwenk, Yoshua Bengio",
         year=2014,
         url="https://arxiv.org/abs/1406.1078v1",
-        variant="Reset after the product, with a bias of its own inside the reset, as in cuDNN and PyTorch.",
+        variant="The reset gate scales the state after the product, with a bias of its own inside the reset, "
+        "as in cuDNN and PyTorch.",
         deviations="The paper writes no biases.",
+        history="Cho et al. introduced the unit in 2014 for machine translation, as a simpler alternative to "
+        "the LSTM: it has two gates and no separate memory cell. Chung et al. compared both in the same year "
+        "and found them comparable on music and speech. Many cells of this family remove a gate or an input "
+        "of a gate, and the minGRU of 2024 removes the state from its gates to run in parallel.",
+        when_to_use="The GRU is a good first choice, and you can move its weights from and to PyTorch, Keras "
+        "and Flax. It has three blocks of weights and one state vector, where an lstm has four blocks and "
+        "two vectors. Its state is a weighted average, so it stays between -1 and 1 and cannot count without "
+        "bound. Each step needs the output of the step before, so the steps of a sequence cannot run in "
+        "parallel.",
         related={
-            "gru_reset_before": "the reset gate scales the state before the product.",
-            "mgu": "one gate serves as both reset and update gate.",
-            "ligru": "has no reset gate, and a rectified candidate.",
-            "min_gru": "gate and candidate see the input alone.",
-            "mut1": "the update gate sees the input alone.",
-            "gru_ode": "the change of the state is multiplied by a time step of any length.",
+            "gru_reset_before": "scales the state by the reset gate before the product.",
+            "lstm": "has a memory cell in addition to the output, and an output gate.",
+            "cifg_lstm": "has an output gate in place of the reset gate, and a memory cell.",
+            "mgu": "has one gate that serves as both reset gate and update gate.",
+            "ugrnn": "has no reset gate.",
+            "ligru": "has no reset gate, and its candidate is rectified.",
+            "atr": "has two gates that share the weights of the candidate.",
+            "brc": "has gates and a candidate that read only the own state of a unit.",
+            "nbrc": "has a candidate that reads only the own state of a unit, with a strength that a gate "
+            "sets.",
+            "t_gru": "has gates that read the input of the step before in place of the state.",
+            "tau_gru": "adds feedback from a delayed state.",
+            "min_gru": "has a gate and a candidate that read the input alone.",
+            "mut1": "has an update gate that reads the input alone.",
+            "gru_ode": "multiplies the change of the state by a time step of any length.",
+            "vanilla": "has no gates.",
         },
     )
-    # PyTorch's start, uniform within 1 / sqrt(H) of zero, does a little worse on text: 1.95 nats on the last
-    # tenth of tiny-shakespeare after 1,000 steps of nn.GRU at H=128, where this start reaches 1.88 (one
+    # PyTorch's initial values, uniform within 1 / sqrt(H) of zero, are a little worse on text: 1.95 nats on
+    # the last tenth of tiny-shakespeare after 1,000 steps of nn.GRU at H=128, where these reach 1.88 (one
     # seed).
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to gates r, z, n")
     Wh = zoo.Param("H", "3H", init="orthogonal", help="hidden to gates r, z, n")

@@ -13,8 +13,8 @@ Array = Any
 class GRUResetBefore(zoo.Cell):
     """Gated recurrent unit whose reset gate scales the state before the matrix product of the candidate.
 
-    Reset before the product, as in the published papers and Keras with ``reset_after=False``. The gates stand
-    in the order reset r, update z, candidate n.
+    This is the version of the published papers, and of Keras with ``reset_after=False``. The order of the
+    gates in the weights is reset r, update z, candidate n.
 
     Equations::
 
@@ -24,12 +24,12 @@ class GRUResetBefore(zoo.Cell):
         n = tanh(xn + (r * h) Wn)
         h' = (1 - z) * n + z * h
 
-    Parameters: ``Wx (I, 3H)`` Glorot uniform, ``Wh (H, 2H)`` and ``Wn (H, H)`` orthogonal gate by gate,
+    Parameters: ``Wx (I, 3H)`` Glorot uniform, ``Wh (H, 2H)`` and ``Wn (H, H)`` orthogonal for each gate,
     ``b (3H,)`` zero. State and output: ``h (H,)``.
 
-    ``z`` near one keeps the state, as in Cho et al. 2014 and Keras; Chung et al. 2014
-    (https://arxiv.org/abs/1412.3555) and Haiku have it the other way round. ``gru`` is the variant that
-    resets after the product.
+    ``z`` near one keeps the state, as in Cho et al. 2014 and Keras. Chung et al. 2014
+    (https://arxiv.org/abs/1412.3555) and Haiku have the opposite convention. The cell ``gru`` resets after
+    the product.
     """
 
     family = "gated"
@@ -39,12 +39,27 @@ class GRUResetBefore(zoo.Cell):
         "Holger Schwenk, Yoshua Bengio",
         year=2014,
         url="https://arxiv.org/abs/1406.1078v3",
-        variant="Reset before the product, as in the third version of the paper and in Chung et al. 2014.",
-        deviations="The paper writes no biases; here every gate has one, as in Keras.",
+        variant="The reset gate scales the state before the product, as in the third version of the paper "
+        "and in Chung et al. 2014.",
+        deviations="The paper writes no biases. Here every gate has one, as in Keras.",
+        history="The first version of the paper by Cho et al. applied the reset gate after the product, and "
+        "the third version applied it before. Keras used the later version at first, and Haiku still does. "
+        "cuDNN and PyTorch have the earlier one, in which one matrix product serves all gates.",
+        when_to_use="Use it to reproduce papers and models that reset before the product, for example from "
+        "Keras with ``reset_after=False``. It has the same size and state as the gru, but the candidate has "
+        "to wait for the reset gate, so each step has two matrix products in sequence. In our short run on "
+        "text the two versions are equally good.",
         related={
-            "gru": "the reset gate scales the product of the candidate, after the product.",
-            "mut2": "z and 1 - z are exchanged. In the paper, the reset gate adds the input itself.",
-            "mgu": "one gate serves as both reset and update gate.",
+            "gru": "scales the product of the candidate by the reset gate, after the product.",
+            "mgu": "has one gate that serves as both reset gate and update gate.",
+            "miru1": "has a constant in place of the update gate.",
+            "miru2": "has constants in place of both gates.",
+            "mut1": "has an update gate that reads the input alone.",
+            "mut2": "exchanges the roles of z and 1 - z, and in its paper the reset gate adds the input "
+            "itself.",
+            "mut3": "has an update gate that reads tanh of the state, and exchanges the roles of z and 1 - "
+            "z.",
+            "gru_ode": "multiplies the change of the state by a time step of any length.",
         },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to gates r, z, n")

@@ -13,7 +13,7 @@ Array = Any
 class MGU(zoo.Cell):
     """Minimal gated unit: a GRU with one gate for both reset and update.
 
-    The weights stand in the order gate f, candidate n.
+    The order in the weights is gate f, candidate n.
 
     Equations::
 
@@ -25,8 +25,8 @@ class MGU(zoo.Cell):
     Parameters: ``Wx (I, 2H)`` Glorot uniform, ``Wh (H, H)`` and ``Wn (H, H)`` orthogonal, ``b (2H,)`` zero.
     State and output: ``h (H,)``.
 
-    The gate is called forget gate; where it is near one, the candidate replaces the state (the paper's
-    polarity; Flax's ``MGUCell`` has the opposite one, and resets after the product).
+    The paper calls the gate forget gate. A gate near one replaces the state by the candidate, as in the
+    paper. Flax's ``MGUCell`` has the opposite convention, and resets after the product.
     """
 
     family = "gated"
@@ -36,11 +36,21 @@ class MGU(zoo.Cell):
         year=2016,
         url="https://arxiv.org/abs/1603.09420",
         variant="MGU as published, before the simplifications MGU1, MGU2 and MGU3.",
+        history="Zhou, Wu, Zhang and Zhou proposed the unit in 2016, guided by published evaluations of the "
+        "LSTM and the GRU. It has a single gate, the minimum for a gated unit. Their experiments found an "
+        "accuracy comparable with the GRU. Heck and Salem reduced the gate further in 2017, to mgu1, mgu2 "
+        "and mgu3.",
+        when_to_use="Use it where a gru is too large: it has two blocks of weights where the gru has three, "
+        "and the same state. The same gate hides the state from the candidate and overwrites it, so the two "
+        "cannot be set separately. In our short run on text it is a little worse than the gru.",
         related={
+            "gru": "has separate gates for reset and update, and resets after the product.",
             "gru_reset_before": "has two gates where this cell has one.",
-            "mgu1": "the gate does not see the input.",
-            "mgu2": "the gate sees the state alone, without a bias.",
-            "mgu3": "the gate is a trained constant.",
+            "ligru": "has a rectified candidate that reads the whole state.",
+            "light_ru": "has a candidate that reads the input alone.",
+            "mgu1": "has a gate that does not read the input.",
+            "mgu2": "has a gate that reads the state alone, without a bias.",
+            "mgu3": "has a trained constant as gate.",
         },
     )
     Wx = zoo.Param("I", "2H", init="glorot_uniform", help="input to f, n")

@@ -13,8 +13,8 @@ Array = Any
 class MGU3(zoo.Cell):
     """MGU3: a minimal gated unit whose gate is a trained number for each unit, the same at every step.
 
-    The third of three ways of having fewer parameters in the gate of an ``mgu``: nothing but the bias. What
-    is left is a leaky unit that learns how leaky it is. The bias stands in the order gate f, candidate n.
+    The third of three cells with fewer parameters in the gate of an ``mgu``: the gate is only a bias. The
+    cell is then a leaky unit that learns its leak. The order in the bias is gate f, candidate n.
 
     Equations::
 
@@ -26,9 +26,9 @@ class MGU3(zoo.Cell):
     Parameters: ``Wx (I, H)`` Glorot uniform, ``Wn (H, H)`` orthogonal, ``b (2H,)`` zero. State and output:
     ``h (H,)``.
 
-    Where the gate is near one, the candidate replaces the state. The equations of the three gates are those
-    of the paper as https://github.com/MartinuzziFrancesco/LuxRecurrentLayers.jl/issues/11 quotes them; no
-    code of the authors is known, and the weights start as those of ``mgu``.
+    A gate near one replaces the state by the candidate. The equations are from the paper as
+    https://github.com/MartinuzziFrancesco/LuxRecurrentLayers.jl/issues/11 quotes them. No code of the authors
+    is known. The initial values are the same as for ``mgu``.
     """
 
     family = "gated"
@@ -38,10 +38,20 @@ class MGU3(zoo.Cell):
         year=2017,
         url="https://arxiv.org/abs/1701.03452",
         variant="MGU3: the gate is a trained constant.",
+        history="Heck and Salem derived three smaller gates from the minimal gated unit in 2017, and named "
+        "the cells MGU1, MGU2 and MGU3. This one keeps only the bias of the gate. They tested them on "
+        "sequences made from MNIST digits and on Reuters news, where all three had an accuracy similar to "
+        "the mgu, and MGU2 was better than the mgu.",
+        when_to_use="Use it as a small cell with a time scale for each unit, or as a baseline for the value "
+        "of a gate: it has one block of recurrent weights, like a vanilla network. The gate cannot react to "
+        "anything, so the cell forgets at the same rate at every step. In our short run on text it is "
+        "clearly worse than the mgu, and also worse than the vanilla cell.",
         related={
-            "mgu": "the gate sees input and state.",
-            "mgu1": "the gate sees the state and a bias.",
-            "mgu2": "the gate sees the state.",
+            "mgu": "has a gate that reads input and state.",
+            "mgu1": "has a gate that reads the state and a bias.",
+            "mgu2": "has a gate that reads the state.",
+            "miru2": "has a constant leak that you choose.",
+            "leaky_rnn": "has a constant leak that you choose, and a candidate that reads the whole state.",
         },
     )
     Wx = zoo.Param("I", "H", init="glorot_uniform", help="input to candidate n")

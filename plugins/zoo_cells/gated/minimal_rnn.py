@@ -13,8 +13,8 @@ Array = Any
 class MinimalRNN(zoo.Cell):
     """MinimalRNN: a gated average of encoded inputs.
 
-    No weights lead from the state into what is written, so that a unit of the state means the same as that
-    unit of the encoding. The bias stands in the order encoding z, gate u.
+    The candidate does not read the state, so a unit of the state has the same meaning as that unit of the
+    encoding. The order in the bias is encoding z, gate u.
 
     Equations::
 
@@ -26,9 +26,9 @@ class MinimalRNN(zoo.Cell):
     Parameters: ``Wx (I, H)`` and ``Wz (H, H)`` Glorot uniform, ``Wh (H, H)`` orthogonal, ``b (2H,)`` zero.
     State and output: ``h (H,)``.
 
-    The gate near one keeps the state. Equations are those of the paper as
+    A gate near one keeps the state. The equations are from the paper as
     https://github.com/MartinuzziFrancesco/RecurrentLayers.jl/issues/102 quotes them. No code of the author is
-    known; weights start as in the other cells of this family.
+    known. The initial values are the same as in zoo's other gated cells.
     """
 
     family = "gated"
@@ -37,10 +37,19 @@ class MinimalRNN(zoo.Cell):
         authors="Minmin Chen",
         year=2017,
         url="https://arxiv.org/abs/1711.06788",
-        variant="The encoder is one layer with tanh; the paper allows any network there.",
+        variant="The encoder is one layer with tanh, where the paper allows any network.",
+        history="Minmin Chen introduced the cell in 2017 as a network with minimal updates, which is easier "
+        "to interpret and to train. An analysis of its Jacobians showed that it captures longer dependencies "
+        "than the other cells of the study.",
+        when_to_use="Use it if you want readable states at a small size: it has one block of recurrent "
+        "weights and one from encoding to gate, where the gru has three recurrent ones. In our short run on "
+        "text it comes close to the gru and is better than the lstm. The state is an average of encodings "
+        "and cannot be transformed within a layer.",
         related={
-            "ugrnn": "the candidate reads the state, too.",
-            "min_gru": "the gate does not read the state.",
+            "ugrnn": "has a candidate that also reads the state.",
+            "light_ru": "has a gate that reads the input itself in place of its encoding.",
+            "min_gru": "has a gate that does not read the state.",
+            "star": "has a gate that reads the input itself, and squashes the new state.",
         },
     )
     Wx = zoo.Param("I", "H", init="glorot_uniform", help="input to encoding z")

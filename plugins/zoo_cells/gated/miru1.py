@@ -13,8 +13,8 @@ Array = Any
 class MiRU1(zoo.Cell):
     """Minion recurrent unit 1: a GRU whose update gate is a constant.
 
-    The reset gate is learned as usual; how fast the state follows the candidate is chosen beforehand, the
-    same for all units. The parts of the products stand in the order reset r, candidate n.
+    The reset gate is learned as usual. You choose the rate at which the state follows the candidate, and it
+    is the same for all units. The order in the weights is reset r, candidate n.
 
     Equations::
 
@@ -24,10 +24,11 @@ class MiRU1(zoo.Cell):
         h' = keep * h + (1 - keep) * n
 
     Parameters: ``Wx (I, 2H)`` Glorot uniform, ``Wh (H, H)`` and ``Wn (H, H)`` orthogonal, ``b (2H,)`` zero.
-    State and output: ``h (H,)``. The option ``keep`` is the paper's lambda.
+    State and output: ``h (H,)``.
 
-    No official code was found; the equations are torchrecurrent's (``MiRU1Cell``), and so is ``keep`` at one
-    half. The initialization is that of zoo's ``gru_reset_before``.
+    The option ``keep`` is the paper's lambda. No official code was found. The equations and the ``keep`` of
+    one half are from torchrecurrent (``MiRU1Cell``). The initial values are the same as for
+    ``gru_reset_before``.
     """
 
     name = "miru1"
@@ -38,9 +39,17 @@ class MiRU1(zoo.Cell):
         year=2025,
         url="https://arxiv.org/abs/2503.06175",
         variant="MiRU-1 as in torchrecurrent: a gate for the reset, a constant for the update.",
-        deviations="Which coefficient is best depends on the task; the default is torchrecurrent's.",
+        deviations="The best coefficient depends on the task. The default is torchrecurrent's.",
+        history="Zyarah and Kudithipudi published the minion recurrent units in 2025 for continual learning "
+        "on devices with little memory. Constants replace gates of the GRU. They report results comparable "
+        "with the GRU on image and text classification, up to 2.9 times faster training, and stable learning "
+        "of several tasks in sequence. MiRU-1 keeps the reset gate, and MiRU-2 has no gate.",
+        when_to_use="Use it for small devices, if all units may forget at the same rate. It has two blocks "
+        "of weights where the gru has three. Set ``keep`` to the time scale of your data: at one half, the "
+        "default, a value fades within a few steps, so long dependencies need a value near one. In our short "
+        "run on text it is no better than the vanilla cell.",
         related={
-            "miru2": "the reset gate is a constant, too.",
+            "miru2": "has a constant in place of the reset gate, too.",
             "gru_reset_before": "has an update gate in place of the constant.",
         },
     )

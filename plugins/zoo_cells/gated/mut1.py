@@ -13,8 +13,8 @@ Array = Any
 class MUT1(zoo.Cell):
     """MUT1: a GRU variant found by search, whose update gate reads the input alone.
 
-    The input enters the candidate through a tanh of its own. The parts of the products stand in the order
-    update z, reset r, candidate n.
+    The input enters the candidate through a tanh of its own. The order in the weights is update z, reset r,
+    candidate n.
 
     Equations::
 
@@ -28,10 +28,10 @@ class MUT1(zoo.Cell):
     Parameters: ``Wx (I, 3H)`` Glorot uniform, ``Wh (H, H)`` and ``Wn (H, H)`` orthogonal, ``b (3H,)`` zero.
     State and output: ``h (H,)``.
 
-    Where ``z`` is near one, the candidate replaces the state. There is no official code. The equations are
-    the paper's, as in torchrecurrent and in the docstring of ``theanets.layers.recurrent.MUT1``. The code of
-    theanets adds the candidate's bias elsewhere, inside the inner tanh: ``tanh(xn + bn)``. The initial values
-    are those of zoo's ``gru_reset_before``.
+    ``z`` near one replaces the state by the candidate. There is no official code. The equations are from the
+    paper, and torchrecurrent and the docstring of ``theanets.layers.recurrent.MUT1`` have the same. The code
+    of theanets adds the bias of the candidate inside the inner tanh: ``tanh(xn + bn)``. The initial values
+    are the same as for ``gru_reset_before``.
     """
 
     family = "gated"
@@ -41,12 +41,21 @@ class MUT1(zoo.Cell):
         year=2015,
         url="https://proceedings.mlr.press/v37/jozefowicz15.pdf",
         variant="MUT1.",
-        deviations="The paper's candidate has tanh(x), and so needs I = H; here it is tanh(x W) without a "
-        "bias inside, W the last H columns of Wx. If W is the identity, the two are the same.",
+        deviations="The candidate of the paper has tanh(x), and so needs I = H. Here it is tanh(x W) without "
+        "a bias inside, where W is the last H columns of Wx. If W is the identity, the two are the same.",
+        history="Jozefowicz, Zaremba and Sutskever evaluated more than ten thousand architectures in 2015, "
+        "made from the LSTM and the GRU by mutations. MUT1, MUT2 and MUT3 are the three best cells that the "
+        "search found. They found no cell that is better than both the LSTM and the GRU on all tasks, and "
+        "that a forget bias of one brings the LSTM close to the GRU.",
+        when_to_use="Use it to reproduce the paper. It has two blocks of recurrent weights where the gru has "
+        "three, because the update gate does not read the state. In our short run on text it is a little "
+        "worse than the gru, mut2 and mut3. For new work take the gru, which libraries support.",
         related={
-            "mut2": "the update gate sees the state, too.",
-            "mut3": "the update gate sees tanh of the state, too.",
-            "gru_reset_before": "the update gate sees the state, too.",
+            "mut2": "has an update gate that also reads the state.",
+            "mut3": "has an update gate that also reads tanh of the state.",
+            "gru": "has an update gate that also reads the state, and a reset gate that scales a product.",
+            "gru_reset_before": "has an update gate that also reads the state.",
+            "nas": "is the result of another search, with eight units in a tree.",
         },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to gates z, r and candidate n")

@@ -13,9 +13,10 @@ Array = Any
 class MUT2(zoo.Cell):
     """MUT2: a GRU variant found by search, whose reset gate adds the input without a matrix.
 
-    In the paper, that is, where x is as wide as the state. For any other width the input needs a matrix on
-    its way to the gate, and then the cell is the GRU that resets before the product, with the update gate
-    the other way round. The parts of the products stand in the order update z, reset r, candidate n.
+    The reset gate of the paper adds the input itself, which needs an input as wide as the state. For any
+    other width the input needs a matrix on its way to the gate. The cell is then the GRU that resets before
+    the product, with the opposite convention for the update gate. The order in the weights is update z, reset
+    r, candidate n.
 
     Equations::
 
@@ -25,12 +26,12 @@ class MUT2(zoo.Cell):
         n = tanh(xn + (r * h) Wn)
         h' = z * n + (1 - z) * h
 
-    Parameters: ``Wx (I, 3H)`` Glorot uniform, ``Wh (H, 2H)`` and ``Wn (H, H)`` orthogonal gate by gate,
+    Parameters: ``Wx (I, 3H)`` Glorot uniform, ``Wh (H, 2H)`` and ``Wn (H, H)`` orthogonal for each gate,
     ``b (3H,)`` zero. State and output: ``h (H,)``.
 
-    There is no official code; the equations are the paper's as RecurrentLayers.jl documents them
-    (``MUT2Cell``), with the matrix that its code and torchrecurrent put before the reset gate. The
-    initialization is that of zoo's ``gru_reset_before``.
+    ``z`` near one replaces the state by the candidate. There is no official code. The equations are from the
+    paper as RecurrentLayers.jl documents them (``MUT2Cell``), with the matrix that its code and
+    torchrecurrent put before the reset gate. The initial values are the same as for ``gru_reset_before``.
     """
 
     family = "gated"
@@ -40,12 +41,20 @@ class MUT2(zoo.Cell):
         year=2015,
         url="https://proceedings.mlr.press/v37/jozefowicz15.pdf",
         variant="MUT2.",
-        deviations="The paper's reset gate adds x itself, and so needs I = H; here it adds x W, W the middle "
-        "H columns of Wx. If W is the identity, the two are the same; trained, the cell is a GRU.",
+        deviations="The reset gate of the paper adds x itself, and so needs I = H. Here it adds x W, where W "
+        "is the middle H columns of Wx. If W is the identity, the two are the same. With a trained W the "
+        "cell is a GRU.",
+        history="Jozefowicz, Zaremba and Sutskever evaluated more than ten thousand architectures in 2015, "
+        "made from the LSTM and the GRU by mutations. MUT1, MUT2 and MUT3 are the three best cells that the "
+        "search found. They found no cell that is better than both the LSTM and the GRU on all tasks, and "
+        "that a forget bias of one brings the LSTM close to the GRU.",
+        when_to_use="Use it to reproduce the paper. With a trained matrix before its reset gate it computes "
+        "the same functions as gru_reset_before, at the same cost, so there is no other reason to choose it. "
+        "In our short run on text the two are equally good.",
         related={
-            "mut1": "the update gate does not see the state.",
-            "mut3": "the update gate sees tanh of the state.",
-            "gru_reset_before": "z and 1 - z are exchanged.",
+            "mut1": "has an update gate that does not read the state.",
+            "mut3": "has an update gate that reads tanh of the state.",
+            "gru_reset_before": "exchanges the roles of z and 1 - z.",
         },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to gates z, r and candidate n")

@@ -13,9 +13,8 @@ Array = Any
 class MUT3(zoo.Cell):
     """MUT3: a GRU variant found by search, whose update gate reads the squashed state.
 
-    It is the GRU that resets before the product, but for the tanh around what the update gate reads, and the
-    update gate being the other way round. The parts of the products stand in the order update z, reset r,
-    candidate n.
+    The cell is the GRU that resets before the product, with two changes: the update gate reads tanh of the
+    state, and its convention is the opposite one. The order in the weights is update z, reset r, candidate n.
 
     Equations::
 
@@ -25,11 +24,11 @@ class MUT3(zoo.Cell):
         n = tanh(xn + (r * h) Wn)
         h' = z * n + (1 - z) * h
 
-    Parameters: ``Wx (I, 3H)`` Glorot uniform; ``Wz (H, H)``, ``Wh (H, H)`` and ``Wn (H, H)`` orthogonal;
+    Parameters: ``Wx (I, 3H)`` Glorot uniform, ``Wz (H, H)``, ``Wh (H, H)`` and ``Wn (H, H)`` orthogonal,
     ``b (3H,)`` zero. State and output: ``h (H,)``.
 
-    There is no official code; the equations are the paper's as torchrecurrent has them, the start is that of
-    zoo's ``gru_reset_before``.
+    ``z`` near one replaces the state by the candidate. There is no official code. The equations are from the
+    paper as in torchrecurrent. The initial values are the same as for ``gru_reset_before``.
     """
 
     family = "gated"
@@ -39,10 +38,18 @@ class MUT3(zoo.Cell):
         year=2015,
         url="https://proceedings.mlr.press/v37/jozefowicz15.pdf",
         variant="MUT3.",
+        history="Jozefowicz, Zaremba and Sutskever evaluated more than ten thousand architectures in 2015, "
+        "made from the LSTM and the GRU by mutations. MUT1, MUT2 and MUT3 are the three best cells that the "
+        "search found. They found no cell that is better than both the LSTM and the GRU on all tasks, and "
+        "that a forget bias of one brings the LSTM close to the GRU.",
+        when_to_use="Use it to reproduce the paper. It differs from gru_reset_before by one tanh, has the "
+        "same size and state, and in our short run on text the two are equally good. For new work take the "
+        "gru, which libraries support.",
         related={
-            "mut1": "the update gate does not see the state.",
-            "mut2": "the update gate sees the state itself.",
-            "gru_reset_before": "the update gate sees the state itself, and z and 1 - z are exchanged.",
+            "mut1": "has an update gate that does not read the state.",
+            "mut2": "has an update gate that reads the state itself.",
+            "gru_reset_before": "has an update gate that reads the state itself, and exchanges the roles of "
+            "z and 1 - z.",
         },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to gates z, r and candidate n")

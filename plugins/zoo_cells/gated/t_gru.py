@@ -13,8 +13,8 @@ Array = Any
 class TGRU(zoo.Cell):
     """Strongly typed GRU: a gated sum of projected inputs, whose gates read this input and the last.
 
-    States are never multiplied by a matrix. The input of the step before takes the place that they have in a
-    GRU. The parts of the products stand in the order content z, forget f, output o.
+    No matrix multiplies the state. The gates read the input of the step before where the gates of a GRU read
+    the state. The order in the weights is content z, forget f, output o.
 
     Equations, where ``past`` is the input of the step before::
 
@@ -25,8 +25,9 @@ class TGRU(zoo.Cell):
     Parameters: ``Wx (I, 3H)`` and ``Wp (I, 3H)`` Glorot uniform, ``b (3H,)`` zero. States: ``h (H,)``, which
     is the output, and ``past (I,)``, zero before the sequence.
 
-    There is no official code; torchrecurrent's ``TGRUCell`` has the same equations, but for a second bias.
-    The initialization is that of zoo's other gated cells.
+    ``past`` is the input of the step before. There is no official code. torchrecurrent's ``TGRUCell`` has the
+    same equations with a second, redundant bias. The initial values are the same as in zoo's other gated
+    cells.
     """
 
     name = "t_gru"
@@ -36,10 +37,19 @@ class TGRU(zoo.Cell):
         authors="David Balduzzi, Muhammad Ghifary",
         year=2016,
         url="https://arxiv.org/abs/1602.02218",
-        variant="T-GRU, with tanh as the activation of the output gate.",
+        variant="T-GRU with tanh as the activation of the output gate.",
+        history="Balduzzi and Ghifary published the strongly typed cells in 2016. They borrow the rule of "
+        "physics that quantities of different units must not be added, so no matrix mixes the state with "
+        "itself. They report lower training error than classical cells and comparable generalization. The "
+        "T-GRU is their counterpart of the GRU.",
+        when_to_use="Use it if you want states that are sums of projected inputs. The gates do not read the "
+        "state, so all matrix products of a sequence can be computed at once, and the recurrence is linear "
+        "in the state. The state is not bounded. With a wide dense input the six blocks of input weights are "
+        "expensive, since each is I by H.",
         related={
-            "t_rnn": "has one gate, which sees one input.",
-            "t_lstm": "averages where this cell sums, and gates the output rather than the input.",
+            "t_rnn": "has one gate, which reads one input.",
+            "t_lstm": "has an average in place of a sum, and scales the output in place of the candidate.",
+            "gru": "has gates that read the state in place of the last input.",
         },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to content z, forget f, output o")

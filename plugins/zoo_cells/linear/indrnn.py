@@ -56,6 +56,7 @@ class IndRNN(zoo.Cell):
             "unicornn": "also has one recurrent weight for each unit, in an oscillator.",
             "indy_lstm": "is an LSTM with a diagonal recurrent matrix.",
             "lru": "has a diagonal recurrence without a nonlinearity.",
+            "brc": "also has recurrent weights within units only, and gates.",
         },
     )
     Wx = zoo.Param("I", "H", init="fan_in_uniform", help="input to hidden")

@@ -85,6 +85,7 @@ class MatrixLSTM(zoo.Cell):
             "delta_net": "corrects the value at a key instead of adding to it.",
             "gated_delta_net": "corrects the value at a key and has a forget gate.",
             "rwkv4": "has a vector memory, exponential weights and the same stabiliser.",
+            "multiplicative_lstm": "is also called mLSTM, and multiplies input and state.",
         },
     )
     Wx = zoo.Param("I", "4H", init=small_init, help="input to q, k, v and output gate o")

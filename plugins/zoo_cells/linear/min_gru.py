@@ -63,6 +63,7 @@ class MinGRU(zoo.Cell):
             "mamba": "has several integrators for each channel, a convolution and a gate after them.",
             "light_ru": "has a gate that reads the state.",
             "minimal_rnn": "has a gate that reads the state.",
+            "t_rnn": "has the same equations, with 1 - z as its gate and no bias in the content.",
         },
     )
     Wx = zoo.Param("I", "2H", init="fan_in_uniform", help="input to gate z and candidate n")

@@ -1,1 +1,1 @@
-"""Long short-term memory and its variants: a memory cell beside the hidden units, and gates on the way."""
+"""Long short-term memory and its variants: a memory cell in addition to the output, with gates."""

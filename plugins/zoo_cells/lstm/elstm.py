@@ -27,11 +27,12 @@ def mixed(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 class ELSTM(zoo.Cell):
-    """eLSTM: an LSTM whose recurrent weights are within each unit, made for exact online learning.
+    """eLSTM: an LSTM with recurrent weights within units only, designed for exact online learning.
 
-    Each memory cell hears the input and itself, so that its sensitivities to the weights stay few enough for
-    real-time recurrent learning; only the output gate sees all cells, the new ones, and nothing of it recurs.
-    Forget and input gate are coupled. The weights stand in the order forget f, candidate z, output o.
+    Each memory cell reads the input and itself. The gradient of a cell then depends on few weights, so that
+    real-time recurrent learning is affordable. Only the output gate reads all cells, after the step, and the
+    output is not fed back. Forget gate and input gate are coupled. The order in the weights is forget f,
+    candidate z, output o.
 
     Equations::
 
@@ -41,13 +42,13 @@ class ELSTM(zoo.Cell):
         c' = f * c + (1 - f) * tanh(z + uz * c)
         y  = sigmoid(o + c' Wc) * c'
 
-    Parameters: ``Wx (I, 3H)`` and ``b (3H,)``, of f and z normal with standard deviation 0.1, of o uniform
-    within ``1 / sqrt(H)`` of zero; ``u (2, H)`` of f, z normal with standard deviation 0.1; ``Wc (H, H)``
-    uniform within ``1 / sqrt(H)`` of zero. State: ``c (H,)``. The output ``y``, of size H, is not fed back.
+    Parameters: ``Wx (I, 3H)`` and ``b (3H,)``, for f and z normal with standard deviation 0.1, for o uniform
+    within ``1 / sqrt(H)`` of zero, ``u (2, H)`` for f, z normal with standard deviation 0.1, ``Wc (H, H)``
+    uniform within ``1 / sqrt(H)`` of zero. State: ``c (H,)``. The output ``y`` has size H.
 
-    Equations and initialization are those of the official code (https://github.com/IDSIA/rtrl-elstm,
+    The equations and the initial values are from the official code (https://github.com/IDSIA/rtrl-elstm,
     ``QuasiLSTMlayer`` in reinforcement_learning/torchbeast/layer.py). zoo trains by back-propagation through
-    time, which gives the gradient that real-time recurrent learning gives for a whole sequence.
+    time, which gives the same gradient for a whole sequence as real-time recurrent learning.
     """
 
     family = "lstm"
@@ -56,13 +57,22 @@ class ELSTM(zoo.Cell):
         authors="Kazuki Irie, Anand Gopalakrishnan, Jürgen Schmidhuber",
         year=2023,
         url="https://arxiv.org/abs/2305.19044",
-        variant="eLSTM with its output gate, which sees x and the new cells.",
-        deviations="The official code starts the output gate's bias and weights of x and c uniform within "
-        "1 / sqrt(I + H), as one linear layer, and puts the forget bias into b at the start; here it is "
-        "added as the cell runs. Its layer for the diagnostic tasks has no output gate. The paper writes no "
-        "biases; its code has them.",
+        variant="eLSTM with its output gate, which reads the input and the new cells.",
+        deviations="In the official code the bias of the output gate and its weights of x and c start "
+        "uniform within 1 / sqrt(I + H), as one linear layer, and the forget bias is part of the initial b. "
+        "Here it is added in each step. The official layer for the diagnostic tasks has no output gate. The "
+        "paper writes no biases, but its code has them.",
+        history="Irie, Gopalakrishnan and Schmidhuber published this cell in 2023 to test real-time "
+        "recurrent learning without approximation in reinforcement learning. With recurrence within units "
+        "only, that algorithm is affordable for one layer. On memory tasks of DMLab they report results that "
+        "match or exceed IMPALA and R2D2 with fewer frames.",
+        when_to_use="Use it to compare with work on online learning, or as a small cell: it has one block of "
+        "H by H weights, which is not recurrent. zoo itself trains it by back-propagation through time, so "
+        "you do not get online updates. Units interact only through the output gate, and a single layer "
+        "learns text a little worse than the lstm in our short run.",
         related={
-            "indy_lstm": "has recurrent weights within units, too, which read the output.",
+            "indy_lstm": "has recurrent weights within units that read the output, and separate input and "
+            "forget gates.",
             "cifg_lstm": "has the same coupled gates with full recurrent matrices.",
         },
     )
@@ -71,7 +81,7 @@ class ELSTM(zoo.Cell):
     u = zoo.Param(2, "H", init=normal, help="each cell to its own f, z")
     Wc = zoo.Param("H", "H", init="fan_in_uniform", help="new cells to output gate")
     c = zoo.State("H", help="memory cells")
-    forget_bias = zoo.Option(0.0, help="added to the forget gate; above zero a new cell remembers")
+    forget_bias = zoo.Option(0.0, help="added to the forget gate, above zero to remember at first")
     gates = zoo.Gates(input_gate="1 - f", forget_gate="f", output_gate="sigmoid_o", candidate="tanh_z")
 
     def step(self, x: Array, c: Array) -> zoo.Output:

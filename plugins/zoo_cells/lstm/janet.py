@@ -1,4 +1,4 @@
-"""JANET: an LSTM that is nothing but its forget gate."""
+"""JANET: an LSTM with a forget gate only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Array = Any
 
 
 def chrono(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> Array:
-    """Logarithms of spans between one and ``t_max`` for the gate, zero for the candidate."""
+    """Logarithm of a number uniform between 1 and ``t_max`` for the gate, zero for the candidate."""
     width = shape[0] // 2
     return np.concatenate([np.log(rng.uniform(1, cell.t_max, width)), np.zeros(width)])
 
@@ -21,22 +21,22 @@ def chrono(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> Array
 class JANET(zoo.Cell):
     """JANET: an LSTM with a forget gate only, whose biases start with different time scales.
 
-    Of the LSTM's gates only the forget gate stays; the memory itself is shown. ``beta`` lets in a little more
-    than the gate forgets. The weights stand in the order gate s, candidate g.
+    Of the gates of the LSTM only the forget gate remains, and the memory is the output. Because of ``beta``
+    the gate lets in a little more than it forgets. The order in the weights is gate s, candidate g.
 
     Equations::
 
         s, g = x Wx + h Wh + b
         h' = sigmoid(s) * h + (1 - sigmoid(s - beta)) * tanh(g)
 
-    Parameters: ``Wx (I, 2H)`` and ``Wh (H, 2H)`` Glorot uniform; ``b (2H,)`` for the gate the logarithm of a
-    uniform draw between 1 and ``t_max``, for the candidate zero. State and output: ``h (H,)``, which the
-    paper calls c as well.
+    Parameters: ``Wx (I, 2H)`` and ``Wh (H, 2H)`` Glorot uniform, ``b (2H,)`` for the gate the logarithm of a
+    uniform draw between 1 and ``t_max``, and for the candidate zero. State and output: ``h (H,)``, which the
+    paper also calls c.
 
-    The initializer of the bias is called chrono initialisation: a unit whose gate rests at
-    ``sigmoid(log(t))`` forgets within about t steps. Equations and initialization are those of the official
-    code (https://github.com/JosvanderWesthuizen/janet), where the gate stands second and ``t_max`` is the
-    length of the task's sequences, 200 by default.
+    The initial bias is called chrono initialization: a unit whose gate rests at ``sigmoid(log(t))`` forgets
+    within about t steps. The equations and the initial values are from the official code
+    (https://github.com/JosvanderWesthuizen/janet), where the gate comes second and ``t_max`` is the length of
+    the sequences of the task, 200 by default.
     """
 
     family = "lstm"
@@ -45,22 +45,30 @@ class JANET(zoo.Cell):
         authors="Jos van der Westhuizen, Joan Lasenby",
         year=2018,
         url="https://arxiv.org/abs/1804.04849",
-        variant="JANET with beta constant at 1 and chrono-initialised biases.",
-        deviations="The official code leaves the chrono initialization to a flag, and draws the same biases "
-        "in every layer; without the flag the gate's bias is 1. Dropout on the outputs is left to the "
+        variant="JANET with beta constant at 1 and chrono initialization of the biases.",
+        deviations="In the official code a flag turns on the chrono initialization, and all layers draw the "
+        "same biases. Without the flag the bias of the gate is 1. Dropout on the outputs is left to the "
         "training program.",
+        history="Van der Westhuizen and Lasenby asked in 2018 which gates of an LSTM are necessary, after "
+        "Greff et al. had found the forget gate to be the most important one. Their answer keeps this gate "
+        "alone and starts its bias by the chrono initialization of Tallec and Ollivier. They report 99 % on "
+        "pixels of MNIST digits and 92.5 % on permuted pixels, above their LSTM.",
+        when_to_use="Use it for long sequences of known length with few parameters: it has half the weights "
+        "of an lstm and one state vector. Set ``t_max`` to the length of the dependencies. In a text without "
+        "end most units start out far too slow at the default of 200, and in our short run it learns slower "
+        "than the lstm.",
         related={
+            "lstm": "adds an input gate and an output gate.",
             "cifg_lstm": "adds an output gate.",
-            "lstm": "adds input and output gate.",
-            "ugrnn": "has one gate, too, without an offset between what is kept and what is written.",
+            "ugrnn": "also has one gate, without an offset between forgetting and writing.",
         },
     )
     Wx = zoo.Param("I", "2H", init="glorot_uniform", help="input to gate s and candidate g")
     Wh = zoo.Param("H", "2H", init="glorot_uniform", help="hidden to gate s and candidate g")
     b = zoo.Param("2H", init=chrono, help="bias of gate s and candidate g")
     h = zoo.State("H", help="memory cells, and the output")
-    beta = zoo.Option(1.0, help="taken from the gate where it guards what is new")
-    t_max = zoo.Option(200.0, low=1.0, help="longest span that a unit remembers at the start, in steps")
+    beta = zoo.Option(1.0, help="subtracted from the gate that weights the candidate")
+    t_max = zoo.Option(200.0, low=1.0, help="longest time that a unit remembers at first, in steps")
     gates = zoo.Gates(input_gate="1 - sigmoid_s_2", forget_gate="sigmoid_s", candidate="tanh_g")
 
     def step(self, x: Array, h: Array) -> Array:

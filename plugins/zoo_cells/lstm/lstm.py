@@ -12,7 +12,7 @@ Array = Any
 
 
 class LSTM(zoo.Cell):
-    """Long short-term memory: three gates control what a memory cell stores, keeps and shows.
+    """Long short-term memory: three gates control what a memory cell stores, keeps and outputs.
 
     The LSTM of today's libraries, with a forget gate, no peepholes and one bias per gate. The order of the
     gates in the weights is input i, forget f, candidate g, output o.
@@ -42,13 +42,13 @@ class LSTM(zoo.Cell):
         "the gradient at the gates. This cell has tanh and the full gradient, like the libraries of today.",
         history="Hochreiter and Schmidhuber published the LSTM in 1997: a memory cell that adds to itself, "
         "so that errors flow back over many steps without vanishing. Gers et al. added the forget gate in "
-        "2000, because the memory grew without bound in a continual stream of input. Greff et al. compared "
-        "eight variants in 2015: none was clearly better, and the forget gate and the activation of the "
-        "output mattered most. The xLSTM of 2024 extends this cell.",
+        "2000, because the memory may grow without bound in a continual stream of input. Greff et al. "
+        "compared eight variants in 2015: none was clearly better, and the forget gate and the activation of "
+        "the output were the critical parts. The xLSTM of 2024 extends this cell.",
         when_to_use="The LSTM is the baseline that readers expect, and you can move its weights from and to "
-        "PyTorch, Keras and Flax. It has four blocks of weights and two state vectors, where a GRU has "
-        "three blocks and one vector. Each step needs the output of the step before, so the steps of a "
-        "sequence cannot run in parallel.",
+        "PyTorch, Keras and Flax. It has four blocks of weights and two state vectors, where a GRU has three "
+        "blocks and one vector. Each step needs the output of the step before, so the steps of a sequence "
+        "cannot run in parallel.",
         also=(
             zoo.Card(
                 title="Long Short-Term Memory",
@@ -59,13 +59,24 @@ class LSTM(zoo.Cell):
         ),
         related={
             "lstm_original": "has no forget gate.",
-            "peephole_lstm": "the gates also see the memory cells.",
-            "cifg_lstm": "the input gate is one minus the forget gate.",
-            "lstm_projected": "the output is projected to fewer units.",
-            "layer_norm_lstm": "normalises the products and the memory.",
-            "janet": "has the forget gate alone.",
+            "peephole_lstm": "has gates that also read their memory cells.",
+            "wmc_lstm": "has gates that also read all memory cells, through a matrix and tanh.",
+            "cifg_lstm": "computes the forget gate as one minus the input gate.",
+            "janet": "has a forget gate only.",
+            "ran": "has no output gate, and its candidate is linear in the input.",
+            "lstm_projected": "projects the output to fewer units.",
+            "res_lstm": "adds the input to the output by a shortcut.",
+            "layer_norm_lstm": "normalises the matrix products and the memory.",
+            "indy_lstm": "has units that read only their own last output.",
+            "multiplicative_lstm": "has gates that read a product of input and state in place of the state.",
+            "mc_lstm": "feeds back a separate control vector in place of the output.",
             "slstm": "has an exponential input gate and a normaliser.",
-            "gru": "has no memory besides the state.",
+            "nas": "combines eight units in a form that a search found.",
+            "gru": "has one state vector and no output gate.",
+            "lem": "has two states whose time steps depend on input and state.",
+            "matrix_lstm": "has a matrix as memory, and gates that do not read the state.",
+            "min_lstm": "has gates and a candidate that read the input alone.",
+            "vanilla": "has no gates and no memory cell.",
         },
     )
     Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")
@@ -74,8 +85,8 @@ class LSTM(zoo.Cell):
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
     # One, which many add, learns text more slowly: 1.740 nats where zero reaches 1.613, on the last tenth of
-    # tiny-shakespeare after 3,000 steps at H=256 (one seed). What must be kept for long wants it.
-    forget_bias = zoo.Option(0.0, help="added to the forget gate; above zero a new cell remembers")
+    # tiny-shakespeare after 3,000 steps at H=256 (one seed). Long dependencies need it.
+    forget_bias = zoo.Option(0.0, help="added to the forget gate, above zero to remember at first")
     gates = zoo.Gates(
         input_gate="sigmoid_i", forget_gate="sigmoid_f", output_gate="sigmoid_o", candidate="tanh_g"
     )

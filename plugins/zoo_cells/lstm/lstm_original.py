@@ -1,4 +1,4 @@
-"""The long short-term memory of 1997, which cannot forget."""
+"""The long short-term memory of 1997, without a forget gate."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ Array = Any
 class LSTMOriginal(zoo.Cell):
     """Original LSTM of 1997: a memory cell with an input gate and an output gate, and no forget gate.
 
-    There is no forget gate: each memory cell feeds itself with weight one, so that an error flows back
-    through it unchanged for any number of steps. What is stored only goes if its opposite is written; carried
-    along a text without end the memory may grow until what it shows is always one or minus one, so that it
-    learns text late. The gates stand in the order input i, candidate g, output o.
+    Each memory cell feeds itself with weight one, so that an error flows back through it unchanged for any
+    number of steps. A stored value only disappears if its opposite is written. The order of the gates in the
+    weights is input i, candidate g, output o.
 
     Equations::
 
@@ -28,10 +27,10 @@ class LSTMOriginal(zoo.Cell):
     Parameters: ``Wx (I, 3H)`` and ``Wh (H, 3H)`` uniform within ``1 / sqrt(H)`` of zero, ``b (3H,)`` zero.
     States: ``h (H,)``, which is the output, and ``c (H,)``.
 
-    The halves and the two are the paper's squashing functions, logistic functions scaled to between -2 and 2
-    for what is written, ``4 sigmoid(g) - 2``, and to between -1 and 1 for what is shown,
-    ``2 sigmoid(c') - 1``. With weights of the candidate twice as large and a memory twice as large it is what
-    others call LSTM without forget gate, with plain tanh in both places. The initialization is that of the
+    The halves and the two come from the paper's squashing functions, which are scaled logistic functions:
+    ``4 sigmoid(g) - 2`` for the candidate, between -2 and 2, and ``2 sigmoid(c') - 1`` for the output,
+    between -1 and 1. With candidate weights and a memory twice as large, this is the LSTM without forget gate
+    that other programs compute with plain tanh in both places. The initial values are the same as for
     ``lstm``.
     """
 
@@ -41,12 +40,21 @@ class LSTMOriginal(zoo.Cell):
         authors="Sepp Hochreiter, Jürgen Schmidhuber",
         year=1997,
         url="https://doi.org/10.1162/neco.1997.9.8.1735",
-        variant="Input and output gate, no forget gate, blocks of one memory cell, squashing functions "
-        "scaled to (-2, 2) and (-1, 1); every gate sees x and h, and has a bias.",
-        deviations="The paper truncates the gradient where it would leave a memory cell through the gates; "
-        "here the gradient is full. The initialization is that of the lstm.",
+        variant="LSTM with an input gate and an output gate, without forget gate, in blocks of one memory "
+        "cell. The squashing functions are scaled to (-2, 2) and (-1, 1). All gates read the input and the "
+        "last output, and have a bias.",
+        deviations="The paper truncates the gradient where it would leave a memory cell through the gates. "
+        "Here the gradient is full. The initial values are the same as for lstm.",
+        history="Hochreiter and Schmidhuber introduced this cell in 1997 to stop gradients from vanishing "
+        "over long time lags. Gers et al. showed in 2000 that its memory may grow without bound when a "
+        "stream of input is not cut into sequences, and added the forget gate of today's lstm.",
+        when_to_use="Use it to reproduce the experiments of 1997, or to measure the effect of the forget "
+        "gate. It suits short sequences that start from a zero state. In a text without end the memory may "
+        "grow until the output is saturated at one or minus one, so that learning is slow. It has three "
+        "blocks of weights where the lstm has four.",
         related={
             "lstm": "adds the forget gate, and squashes by tanh.",
+            "ran": "has a forget gate and no output gate, and its candidate reads no state.",
         },
     )
     Wx = zoo.Param("I", "3H", init=uniform_per_gate(3), help="input to gates i, g, o")

@@ -14,9 +14,8 @@ Array = Any
 class LSTMProjected(zoo.Cell):
     """LSTM whose output is projected to fewer units, which the next step reads.
 
-    The state that recurs is of size ``proj``, the memory of size H, as in PyTorch's ``nn.LSTM`` with
-    ``proj_size``.
-    The gates stand in the order input i, forget f, candidate g, output o.
+    The output has the size ``proj``, and the memory has size H, as in PyTorch's ``nn.LSTM`` with
+    ``proj_size``. The order of the gates in the weights is input i, forget f, candidate g, output o.
 
     Equations::
 
@@ -24,8 +23,8 @@ class LSTMProjected(zoo.Cell):
         c' = sigmoid(f + forget_bias) * c + sigmoid(i) * tanh(g)
         h' = (sigmoid(o) * tanh(c')) Wp
 
-    Parameters: ``Wx (I, 4H)``, ``Wh (proj, 4H)`` and ``Wp (H, proj)`` uniform within ``1 / sqrt(H)`` of
-    zero, ``b (4H,)`` zero. States: ``h (proj,)``, which is the output, and ``c (H,)``.
+    Parameters: ``Wx (I, 4H)``, ``Wh (proj, 4H)`` and ``Wp (H, proj)`` uniform within ``1 / sqrt(H)`` of zero,
+    ``b (4H,)`` zero. States: ``h (proj,)``, which is the output, and ``c (H,)``.
     """
 
     family = "lstm"
@@ -35,11 +34,20 @@ class LSTMProjected(zoo.Cell):
         authors="Haşim Sak, Andrew Senior, Françoise Beaufays",
         year=2014,
         url="https://arxiv.org/abs/1402.1128",
-        variant="LSTMP with a recurrent projection layer, without peepholes, as in PyTorch.",
-        deviations="The paper's gates have peepholes, and it adds a second projection that does not recur.",
+        variant="LSTMP with a recurrent projection layer and without peepholes, as in PyTorch.",
+        deviations="The gates of the paper have peepholes, and the paper adds a second projection that is "
+        "not recurrent. Both are left out here.",
+        history="Sak, Senior and Beaufays introduced the projection in 2014 at Google, to spend fewer "
+        "parameters on the recurrent weights of acoustic models for speech with a large vocabulary. The "
+        "residual LSTM of 2017 reuses the projection for a shortcut. PyTorch offers it as the argument "
+        "``proj_size``.",
+        when_to_use="Use it for a large memory at low cost: the recurrent weights grow with H times ``proj`` "
+        "and not with the square of H. The output has only ``proj`` units, so the layers above are smaller, "
+        "too. Choose ``proj`` well below H, since otherwise an lstm is smaller and faster. Each step needs "
+        "the output of the step before, so the steps of a sequence cannot run in parallel.",
         related={
-            "lstm": "has no projection of the output.",
-            "res_lstm": "adds the input to the projection.",
+            "lstm": "does not project the output.",
+            "res_lstm": "adds the input to the projection by a shortcut.",
         },
     )
     Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")
@@ -49,8 +57,8 @@ class LSTMProjected(zoo.Cell):
     h = zoo.State("proj", help="projection of the hidden units, and the output")
     c = zoo.State("H", help="memory cells")
     proj = zoo.Option(32, help="size of the projection, usually well below H", low=1)
-    # The default of the lstm, which says why.
-    forget_bias = zoo.Option(0.0, help="added to the forget gate; above zero a new cell remembers")
+    # The default of the lstm; the reason is there.
+    forget_bias = zoo.Option(0.0, help="added to the forget gate, above zero to remember at first")
     gates = zoo.Gates(
         input_gate="sigmoid_i", forget_gate="sigmoid_f", output_gate="sigmoid_o", candidate="tanh_g"
     )

@@ -1,4 +1,4 @@
-"""Long short-term memory whose gates look at the memory cells."""
+"""Long short-term memory whose gates read the memory cells."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Array = Any
 
 
 def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Uniform within 0.1 of zero, as Gers et al. 2002 start their weights."""
+    """Uniform within 0.1 of zero, the initial weights of Gers et al. 2002."""
     return rng.uniform(-0.1, 0.1, shape)
 
 
 class PeepholeLSTM(zoo.Cell):
     """LSTM whose gates also read the memory cell of their unit.
 
-    A peephole connects a gate with its own cell only. Input and forget gate look at the cell before the step,
-    the output gate at the cell after it. The gates stand in the order input i, forget f, candidate g,
-    output o.
+    A peephole connects a gate with its own cell only. The input gate and the forget gate read the cell before
+    the step, and the output gate reads the cell after it. The order of the gates in the weights is input i,
+    forget f, candidate g, output o.
 
     Equations::
 
@@ -33,10 +33,10 @@ class PeepholeLSTM(zoo.Cell):
         h' = sigmoid(o + po * c') * tanh(c')
 
     Parameters: ``Wx (I, 4H)`` and ``Wh (H, 4H)`` uniform within ``1 / sqrt(H)`` of zero, ``b (4H,)`` zero,
-    peepholes ``p (3, H)`` of i, f, o uniform within 0.1 of zero. States: ``h (H,)``, which is the output, and
-    ``c (H,)``.
+    peepholes ``p (3, H)`` of gates i, f, o uniform within 0.1 of zero. States: ``h (H,)``, which is the
+    output, and ``c (H,)``.
 
-    Equations as in TensorFlow's ``LSTMCell(use_peepholes=True)``.
+    The equations are the same in TensorFlow's ``LSTMCell(use_peepholes=True)``.
     """
 
     family = "lstm"
@@ -45,15 +45,22 @@ class PeepholeLSTM(zoo.Cell):
         authors="Felix A. Gers, Nicol N. Schraudolph, Jürgen Schmidhuber",
         year=2002,
         url="https://www.jmlr.org/papers/v3/gers02a.html",
-        variant="Peepholes on all three gates, the output gate seeing the new cell; full back-propagation "
-        "through time.",
-        deviations="Gers et al. squash neither candidate nor cell, start the forget gate at a bias of -2 "
-        "and truncate the gradient at the gates. Here candidate and cell pass through tanh, the forget gate "
+        variant="Peepholes on all three gates. The output gate reads the new memory cell. Gradients are "
+        "computed by full back-propagation through time.",
+        deviations="Gers et al. squash neither candidate nor cell, start the forget gate at a bias of -2 and "
+        "truncate the gradient at the gates. Here candidate and cell pass through tanh, the forget gate "
         "starts at a bias of 0, and the gradient is the full one, as in the cell lstm.",
+        history="Gers, Schraudolph and Schmidhuber added peepholes in 2002 so that an LSTM can measure time "
+        "intervals: it learned to distinguish spikes that are 50 steps apart from spikes that are 49 steps "
+        "apart. Greff et al. found in 2015 that an LSTM without them is equally good on speech, handwriting "
+        "and music. Today's libraries leave them out.",
+        when_to_use="Try it on tasks that depend on exact time intervals, such as rhythm, or where you "
+        "reproduce older results. It adds only three vectors of weights to an lstm and has the same state. "
+        "In our short run on text it is no better than the lstm.",
         related={
-            "lstm": "the gates do not see the memory cells.",
-            "wmc_lstm": "the gates see all memory cells through a matrix and tanh.",
-            "res_lstm": "adds a shortcut from the input to the output.",
+            "lstm": "has gates that do not read the memory cells.",
+            "wmc_lstm": "has gates that read all memory cells, through a matrix and tanh.",
+            "res_lstm": "adds a projection, and a shortcut from the input to the output.",
         },
     )
     Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")
@@ -62,8 +69,8 @@ class PeepholeLSTM(zoo.Cell):
     p = zoo.Param(3, "H", init=uniform, help="peepholes of gates i, f, o")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
-    # The default of the lstm, which says why.
-    forget_bias = zoo.Option(0.0, help="added to the forget gate; above zero a new cell remembers")
+    # The default of the lstm; the reason is there.
+    forget_bias = zoo.Option(0.0, help="added to the forget gate, above zero to remember at first")
     gates = zoo.Gates(
         input_gate="sigmoid_i", forget_gate="sigmoid_f", output_gate="sigmoid_o", candidate="tanh_g"
     )

@@ -13,8 +13,8 @@ Array = Any
 class RAN(zoo.Cell):
     """Recurrent additive network: a memory that is a gated sum of projected inputs.
 
-    What is written is linear in the input and hears no hidden unit; only the weights of the sum, two gates,
-    depend on the past. The content has no bias. The weights stand in the order input gate i, forget gate f,
+    The candidate is linear in the input and reads no state. Only the weights of the sum, which are two gates,
+    depend on the past. The content has no bias. The order in the weights is input gate i, forget gate f,
     content g.
 
     Equations::
@@ -27,9 +27,9 @@ class RAN(zoo.Cell):
     Parameters: ``Wx (I, 3H)`` and ``Wh (H, 2H)`` Glorot uniform, ``b (2H,)``, for the gates alone, zero.
     States: ``h (H,)``, which is the output, and ``c (H,)``.
 
-    Equations are those of the official code (https://github.com/kentonl/ran), where the content comes from a
-    matrix of its own. It leaves the start to TensorFlow, whose default is Glorot's, and which draws the
-    gates' weights of x and h as one matrix.
+    The equations are from the official code (https://github.com/kentonl/ran), which has a separate matrix for
+    the content. The official code uses TensorFlow's default initial values, which are Glorot's, and draws the
+    gates' weights of input and state as one matrix.
     """
 
     family = "lstm"
@@ -38,12 +38,22 @@ class RAN(zoo.Cell):
         authors="Kenton Lee, Omer Levy, Luke Zettlemoyer",
         year=2017,
         url="https://arxiv.org/abs/1705.07393",
-        variant="With a content layer W x, gates on h, and tanh on the output (activation=identity leaves "
-        "it out).",
-        deviations="No projection of the output, an option of the official code.",
+        variant="RAN with a content layer W x, gates that read the state, and tanh on the output. The option "
+        "activation=identity leaves out tanh.",
+        deviations="The official code has an optional projection of the output, which is left out here.",
+        history="Lee, Levy and Zettlemoyer published this cell in 2017 to show that the gates of an LSTM do "
+        "more of the work than its nonlinear functions. Each state is a weighted sum of projected inputs, "
+        "and the gates only set the weights. They report results equal to the lstm on benchmarks of language "
+        "modelling.",
+        when_to_use="Use it if you want to read off which inputs a state contains: the weights of the sum "
+        "are products of gates. It has two blocks of recurrent weights where the lstm has four. The memory "
+        "is not bounded, and the steps cannot run in parallel, since the gates read the last output.",
         related={
-            "lstm": "the candidate reads the state, too, and there is an output gate.",
+            "lstm": "has an output gate, and its candidate also reads the state.",
+            "lstm_original": "has no forget gate, and its candidate reads the state.",
             "cfn": "squashes candidate and state.",
+            "sgrn": "weights input and state by one gate, and squashes the sum.",
+            "atr": "has two gates that share their weights with the content.",
         },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to gates i, f and content g")

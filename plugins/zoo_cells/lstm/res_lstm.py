@@ -14,16 +14,17 @@ Array = Any
 
 
 def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Uniform within 0.1 of zero, as the peepholes of the ``peephole_lstm``."""
+    """Uniform within 0.1 of zero, as for the peepholes of ``peephole_lstm``."""
     return rng.uniform(-0.1, 0.1, shape)
 
 
 class ResLSTM(zoo.Cell):
     """Residual LSTM: a shortcut from the input to the output, for stacks of many layers.
 
-    A shortcut adds the layer's input to what the memory shows, and the output gate guards both. Gates have
-    peepholes: input and forget gate see their own cell before the step, the output gate after it. The gates
-    stand in the order input i, forget f, candidate g, output o.
+    A shortcut adds the input of the layer to the projected memory, and the output gate scales the sum. The
+    gates have peepholes: the input gate and the forget gate read their own cell before the step, and the
+    output gate reads it after the step. The order of the gates in the weights is input i, forget f, candidate
+    g, output o.
 
     Equations::
 
@@ -33,12 +34,12 @@ class ResLSTM(zoo.Cell):
         h' = sigmoid(o + po * c') * (tanh(c') Wp + x Wr)
 
     Parameters: ``Wx (I, 4H)``, ``Wh (H, 4H)`` and ``Wp (H, H)`` uniform within ``1 / sqrt(H)`` of zero,
-    ``Wr (I, H)`` within ``1 / sqrt(I)``, ``b (4H,)`` zero, peepholes ``p (3, H)`` of i, f, o uniform within
-    0.1 of zero. States: ``h (H,)``, which is the output, and ``c (H,)``.
+    ``Wr (I, H)`` uniform within ``1 / sqrt(I)`` of zero, ``b (4H,)`` zero, peepholes ``p (3, H)`` of gates i,
+    f, o uniform within 0.1 of zero. States: ``h (H,)``, which is the output, and ``c (H,)``.
 
-    There is no official code; the equations are the paper's, as given in
-    https://github.com/MartinuzziFrancesco/RecurrentLayers.jl/issues/142. The initialization is that of the
-    ``peephole_lstm``.
+    There is no official code. The equations are from the paper as
+    https://github.com/MartinuzziFrancesco/RecurrentLayers.jl/issues/142 quotes them. The initial values are
+    the same as for ``peephole_lstm``.
     """
 
     family = "lstm"
@@ -47,12 +48,25 @@ class ResLSTM(zoo.Cell):
         authors="Jaeyoung Kim, Mostafa El-Khamy, Jungwon Lee",
         year=2017,
         url="https://arxiv.org/abs/1701.03360",
-        variant="Shortcut added after the projection and guarded by the output gate, with peepholes.",
-        deviations="As many projected units as memory cells, so that h and c are of one size; the shortcut "
-        "is a trained matrix for any I and H. The initialization is that of the peephole_lstm.",
+        variant="The shortcut is added after the projection and scaled by the output gate. The gates have "
+        "peepholes.",
+        deviations="The projection has as many units as there are memory cells, so that h and c have one "
+        "size. The shortcut is a trained matrix for any I and H. The initial values are the same as for "
+        "peephole_lstm.",
+        history="Kim, El-Khamy and Lee designed this cell in 2017 for deep acoustic models. It separates the "
+        "shortcut between layers from the shortcut through time, and reuses the output gate and the "
+        "projection in place of the extra gates of a highway LSTM. On distant speech their networks of ten "
+        "layers had a lower error rate than those of three layers, while plain and highway LSTMs got worse "
+        "with depth.",
+        when_to_use="Use it in stacks of many layers. In a single layer it learns text faster than the lstm "
+        "in our short run, with five blocks of weights where the lstm has four. The output is not bounded, "
+        "because the shortcut is linear. Do not combine it with the modifier ``residual``, which adds a "
+        "second shortcut.",
         related={
+            "lstm": "has no projection, no shortcut and no peepholes.",
             "peephole_lstm": "has no projection and no shortcut.",
-            "lstm_projected": "has a projection, and no shortcut.",
+            "lstm_projected": "has a projection and no shortcut.",
+            "intersection_rnn": "blends the output with the input by a gate.",
         },
     )
     Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")

@@ -1,4 +1,4 @@
-"""The sLSTM: exponential gates, kept within the range of numbers."""
+"""The sLSTM: exponential gates without overflow."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import zoo
 
 Array = Any
 Shape = tuple[int, ...]
-# The logarithm of what an empty memory keeps: minus infinity, but for the differences taken from it.
+# The logarithm of the weight of an empty memory. Minus infinity would make its differences NaN.
 EMPTY = -1e30
 
 
 def small_init(rng: np.random.Generator, shape: Shape) -> Array:
-    """Normal with variance ``2 / (5 fan_in)``, the official initializer of the input weights."""
+    """Normal with variance ``2 / (5 fan_in)``, as in the official code."""
     return rng.normal(0, math.sqrt(2 / (5 * shape[0])), shape)
 
 
 def spread(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
-    """Forget biases from 5 down to -7 in every head, by a power law, so that memories differ in length."""
+    """Zero, and for the forget gate from 5 down to -7 in every head by a power law."""
     width = shape[0] // (4 * cell.heads)
     place = np.arange(width) / max(width - 1, 1)
     bias = np.zeros((4, cell.heads, width))
@@ -33,9 +33,10 @@ def spread(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
 class SLSTM(zoo.Cell):
     """sLSTM: an LSTM with an exponential input gate and a normaliser.
 
-    The memory is an average with weights that sum up in ``n``, all of them divided by ``exp(m)``, the largest
-    weight so far, so that no exponential overflows. Heads mix by their own recurrent weights and hear no
-    other. The gates stand in the order input i, forget f, candidate z, output o, each of H in a row.
+    The memory is a weighted average of candidates. The weights add up in ``n``, and all of them are divided
+    by ``exp(m)``, the largest weight up to now, so that no exponential overflows. Each head has its own block
+    of recurrent weights and does not read the other heads. The order of the gates in the weights is input i,
+    forget f, candidate z, output o, each of size H.
 
     Equations::
 
@@ -46,16 +47,16 @@ class SLSTM(zoo.Cell):
         n' = exp(kept - m') * n + exp(i - m')
         h' = sigmoid(o) * c' / max(n', 1)
 
-    Parameters: ``Wx (I, 4H)`` normal with variance ``2 / (5 I)``; ``R (heads, H/heads, 4H/heads)`` zero;
+    Parameters: ``Wx (I, 4H)`` normal with variance ``2 / (5 I)``, ``R (heads, H/heads, 4H/heads)`` zero,
     ``b (4H,)`` zero, for the forget gate from 5 to -7 in every head. States: ``h (H,)``, which is the output,
     ``c (H,)``, ``n (H,)`` and ``m (H,)``.
 
-    Equations and initialization are those of the official code's plain version
-    (https://github.com/NX-AI/xlstm, first of several blocks), whose first step, too, takes ``m' = i``; there
-    an overflowing ``exp(kept - m')`` may meet ``c = 0``, here it cannot. From an empty memory on ``n`` is at
-    least one, so the ``max`` below the fraction changes nothing; it is for states that the cell cannot reach.
-    FlashRNN (https://github.com/NX-AI/flashrnn) keeps ``n`` itself at one or more, which then comes to the
-    same.
+    The equations and the initial values are from the plain version of the official code
+    (https://github.com/NX-AI/xlstm, first of several blocks), whose first step also takes ``m' = i``. There
+    an overflowing ``exp(kept - m')`` can multiply ``c = 0``, which is impossible here. If the cell starts
+    with an empty memory, ``n`` is at least one, so the ``max`` in the denominator changes nothing. It is for
+    states that the cell cannot reach. FlashRNN (https://github.com/NX-AI/flashrnn) keeps ``n`` itself at one
+    or more, with the same result.
     """
 
     name = "slstm"
@@ -66,12 +67,21 @@ class SLSTM(zoo.Cell):
         "Michael Kopp, Günter Klambauer, Johannes Brandstetter, Sepp Hochreiter",
         year=2024,
         url="https://arxiv.org/abs/2405.04517",
-        variant="Sigmoid forget gate, exponential input gate, stabiliser state, block-diagonal recurrence.",
-        deviations="The cell alone: no convolution, group norm or projections around it; full input weights "
-        "where the official block has one block per head.",
+        variant="sLSTM with a sigmoid forget gate, an exponential input gate, a stabiliser state and "
+        "block-diagonal recurrent weights.",
+        deviations="Only the cell is here, without the convolution, the group norm and the projections "
+        "around it. The input weights are full, where the official block has one block per head.",
+        history="Beck, Hochreiter and others published the xLSTM in 2024, 27 years after the LSTM. It has "
+        "two cells: the sLSTM with scalar memories and recurrent weights, and the mLSTM with a matrix memory "
+        "that can be computed in parallel. The exponential gate lets a new input outweigh everything stored "
+        "before.",
+        when_to_use="Use it where the state must be tracked step by step, which is the purpose of its "
+        "recurrent weights in the xLSTM. In our short run on text it is better than the lstm with the same "
+        "number of parameters. It has four state vectors, and it cannot run in parallel over time, which "
+        "matrix_lstm can.",
         related={
-            "matrix_lstm": "the memory is a matrix, and no gate sees the state.",
-            "lstm": "has a sigmoid input gate, and no normaliser.",
+            "matrix_lstm": "has a matrix as memory, and gates that do not read the state.",
+            "lstm": "has a sigmoid input gate and no normaliser.",
         },
     )
     Wx = zoo.Param("I", "4H", init=small_init, help="input to gates i, f, z, o")
@@ -81,7 +91,7 @@ class SLSTM(zoo.Cell):
     c = zoo.State("H", help="memory, a weighted sum")
     n = zoo.State("H", help="sum of the weights")
     m = zoo.State("H", help="logarithm of the largest weight, by which c and n are divided")
-    heads = zoo.Option(1, low=1, help="blocks of the recurrent weights; must divide H")
+    heads = zoo.Option(1, low=1, help="blocks of the recurrent weights, a divisor of H")
     gates = zoo.Gates(input_gate="write", forget_gate="forget", output_gate="sigmoid_o", candidate="tanh_z")
 
     def step(self, x: Array, h: Array, c: Array, n: Array, m: Array) -> tuple[Array, Array, Array, Array]:

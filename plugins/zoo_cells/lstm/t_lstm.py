@@ -13,8 +13,8 @@ Array = Any
 class TLSTM(zoo.Cell):
     """Strongly typed LSTM: a gated average of projected inputs, whose gates read this input and the last.
 
-    Memory and output are never multiplied by a matrix. The input of the step before takes the place that the
-    output has in an LSTM. The parts of the products stand in the order content z, forget f, output o.
+    No matrix multiplies the memory or the output. The gates read the input of the step before where the gates
+    of an LSTM read the last output. The order in the weights is content z, forget f, output o.
 
     Equations, where ``past`` is the input of the step before::
 
@@ -25,11 +25,11 @@ class TLSTM(zoo.Cell):
         past' = x
 
     Parameters: ``Wx (I, 3H)`` and ``Wp (I, 3H)`` Glorot uniform, ``b (3H,)`` zero. States: ``c (H,)`` and
-    ``past (I,)``, zero before the sequence. The output ``y``, the paper's h, is of size H and no state: no
-    later step reads it.
+    ``past (I,)``, zero before the sequence. The output ``y``, called h in the paper, has size H and is not a
+    state.
 
-    There is no official code; torchrecurrent's ``TLSTMCell`` has the same equations, but for a second bias.
-    The initialization is that of zoo's ``t_gru``.
+    ``past`` is the input of the step before. There is no official code. torchrecurrent's ``TLSTMCell`` has
+    the same equations with a second, redundant bias. The initial values are the same as for ``t_gru``.
     """
 
     name = "t_lstm"
@@ -39,11 +39,19 @@ class TLSTM(zoo.Cell):
         authors="David Balduzzi, Muhammad Ghifary",
         year=2016,
         url="https://arxiv.org/abs/1602.02218",
-        variant="T-LSTM, with tanh as the activation of the output gate.",
+        variant="T-LSTM with tanh as the activation of the output gate.",
+        history="Balduzzi and Ghifary published the strongly typed cells in 2016. They borrow the rule of "
+        "physics that quantities of different units must not be added: no matrix mixes the state with "
+        "itself, so each unit keeps its meaning over time. They report lower training error than classical "
+        "cells and comparable generalization. The QRNN and the SRU later used the same form for speed.",
+        when_to_use="Use it if you want to interpret states: each is an average of projected inputs. The "
+        "gates do not read the state, so all matrix products of a sequence can be computed at once, and the "
+        "recurrence is linear in the memory. The cell cannot compute a function of its state within a layer, "
+        "so stack layers.",
         related={
-            "t_rnn": "has no output gate.",
-            "t_gru": "sums where this cell averages.",
-            "qrnn": "squashes the candidate, and may see more inputs.",
+            "t_rnn": "has no output gate, and its gate reads one input.",
+            "t_gru": "has a sum in place of the average.",
+            "qrnn": "squashes the candidate, and has gates that can read more inputs.",
         },
     )
     Wx = zoo.Param("I", "3H", init="glorot_uniform", help="input to content z, forget f, output o")
