@@ -2,6 +2,7 @@
 
     python tools/make_figures.py                        # draw all from the stored measurements
     python tools/make_figures.py --measure gradient-lag # measure again, store, then draw all
+    python tools/make_figures.py --measure speed --out intel.json  # add a file of `zoo bench --json`
 
 A figure of a measurement is drawn from ``docs/images/NAME.json``, which also holds the command that measured
 it. So drawing takes a second, needs no library, and gives equal bytes everywhere. A test draws all figures
@@ -28,7 +29,6 @@ import zoo
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
-BENCHMARKS = ROOT / "docs" / "benchmarks.md"
 
 Data = Mapping[str, Any]
 CELLS = {"vanilla": 1990, "lstm": 1997, "gru": 2014, "janet": 2018, "lem": 2021}
@@ -145,47 +145,108 @@ def draw_tutorial() -> str:
 
 # Speed
 
+LIBRARIES = {
+    "zoo": "zoo",
+    "jax": "JAX (lax.scan)",
+    "torch": "PyTorch (nn.RNN, nn.LSTM, nn.GRU)",
+}
+SPEED_CELLS = ("vanilla", "lstm", "gru")
+SPEED_SHAPES = ("64x32x128", "64x64x512")
+BENCH = (
+    f"zoo bench --cells {','.join(SPEED_CELLS)} --shapes {','.join(SPEED_SHAPES)} --peers torch,jax "
+    "--seconds 1.2 --no-compile --json"
+)
 
-def training_steps(text: str) -> tuple[str, dict[tuple[str, str], dict[str, float]]]:
-    """The machine and the least times of the first table of training steps on the page of benchmarks.
 
-    Returns:
-        The machine; cell and shape -> library -> milliseconds.
+def measure_speed(out: Path | None) -> Data:
+    """Measure both kinds of input on this machine, or read a file of ``zoo bench --json`` of any machine.
+
+    A measurement replaces the stored one of the same processor and kind of input, and the others stay.
     """
-    table = text.partition("### Training steps\n")[2].partition("\n### ")[0]
-    machine = re.findall(r"^\d{4}-\d\d-\d\d .*?UTC: (.*?), Linux", text, re.MULTILINE)[0]
-    times: dict[tuple[str, str], dict[str, float]] = {}
-    for row in re.findall(r"^\| (\w+) \| (\d+×\d+×\d+) \| ([\w.]+) \| ([\d.]+) \|", table, re.MULTILINE):
-        times.setdefault((row[0], row[1]), {})[row[2]] = float(row[3])
-    return machine, times
+    if out is None:
+        commands = [
+            [sys.executable, "-m", *shlex.split(BENCH), "--inputs", kind] for kind in ("tokens", "dense")
+        ]
+        texts = [subprocess.run(line, check=True, capture_output=True, text=True).stdout for line in commands]
+    else:
+        texts = [out.read_text(encoding="utf-8")]
+    path = IMAGES / "speed.json"
+    stored = json.loads(path.read_text(encoding="utf-8"))["machines"] if path.exists() else []
+    for text in texts:
+        results = json.loads(text)
+        for remark in results["remarks"]:
+            print(remark, file=sys.stderr)  # a busy machine: the person at it decides
+        machine = speed_of(results)
+        stored = [each for each in stored if speed_key(each) != speed_key(machine)] + [machine]
+    stored.sort(key=lambda each: (each["processor"], each["inputs"] == "dense"))
+    return {"made by": "python tools/make_figures.py --measure speed", "machines": stored}
+
+
+def speed_of(results: Data) -> Data:
+    """The machine and the least milliseconds of a training step, from ``zoo bench --json``.
+
+    Raises:
+        ValueError: if a cell, a shape or a library is missing.
+    """
+    times: dict[str, dict[str, dict[str, float]]] = {}
+    for race in results["races"]:
+        steps = {step["contender"]: step["least_s"] for step in race["steps"]}
+        if race["cell"] in SPEED_CELLS and race["shape"] in SPEED_SHAPES:
+            missing = [library for library in LIBRARIES if steps.get(library) is None]
+            if missing:
+                raise ValueError(f"{race['cell']} {race['shape']} has no time of {', '.join(missing)}")
+            values = {library: float(f"{1e3 * steps[library]:.3g}") for library in LIBRARIES}
+            times.setdefault(race["cell"], {})[race["shape"]] = values
+    if any(set(times.get(cell, {})) != set(SPEED_SHAPES) for cell in SPEED_CELLS):
+        raise ValueError(f"expected {', '.join(SPEED_CELLS)} with the shapes {', '.join(SPEED_SHAPES)}")
+    settings = {name: results["settings"][name] for name in ("threads", "dtype", "inputs")}
+    processor = results["machine"]["processor"]
+    about = {"processor": processor, **settings, "date": results["date"], "made by": results["command"]}
+    return {**about, "milliseconds": times}
+
+
+def speed_key(machine: Data) -> tuple[str, str]:
+    """The processor and the kind of input."""
+    return machine["processor"], machine["inputs"]
 
 
 def draw_speed() -> str:
-    """Times of a training step of zoo, JAX and PyTorch, from the page of benchmarks."""
-    machine, times = training_steps(BENCHMARKS.read_text(encoding="utf-8"))
-    libraries = ("zoo", "jax", "torch")
-    shapes = ("64×32×128", "64×64×512")
-    canvas = Canvas(760, 330, f"Milliseconds of a training step of zoo, JAX and PyTorch on {machine}")
-    canvas.text(
-        (380, 22), f"One training step on {machine}, float32, token input: less is better", "title", "middle"
+    """Times of a training step of zoo, JAX and PyTorch: a row for each processor and kind of input."""
+    machines = measured("speed")["machines"]
+    names = " and ".join(dict.fromkeys(machine["processor"] for machine in machines))
+    height = 275
+    canvas = Canvas(
+        760,
+        60 + height * len(machines),
+        f"Milliseconds of a training step of zoo, JAX and PyTorch on {names}",
     )
-    for panel, shape in enumerate(shapes):
-        left, top = 88 + 360 * panel, 74
-        steps, batch, hidden = shape.split("×")
-        canvas.text((left, 50), f"{steps} time steps, {batch} sequences, {hidden} units", "note")
-        longest = max(max(times[cell, shape].values()) for cell in ("vanilla", "lstm", "gru"))
-        for row, cell in enumerate(("vanilla", "lstm", "gru")):
-            canvas.text((left - 10, top + 76 * row + 30), cell, "", "end")
-            for bar, library in enumerate(libraries):
-                value = times[cell, shape][library]
-                y, length = top + 76 * row + 20 * bar, 185 * value / longest
-                canvas.rectangle((left, y), length, 17, f"fill-{(2, 0, 1)[bar]}")
-                canvas.text((left + length + 6, y + 9), f"{value:.3g} ms", "note")
-    for bar, library in enumerate(("zoo", "JAX (lax.scan)", "PyTorch (nn.RNN, nn.LSTM, nn.GRU)")):
-        x = 88 + (0, 80, 220)[bar]
-        canvas.rectangle((x, 303), 14, 14, f"fill-{(2, 0, 1)[bar]}")
-        canvas.text((x + 20, 310), library)
+    canvas.text((380, 22), f"One training step on {names}: less is better", "title", "middle")
+    for row, machine in enumerate(machines):
+        draw_speed_row(canvas, 20 + height * row, machine)
+    for bar, name in enumerate(LIBRARIES.values()):
+        x, y = 88 + (0, 80, 220)[bar], 34 + height * len(machines)
+        canvas.rectangle((x, y), 14, 14, f"fill-{(2, 0, 1)[bar]}")
+        canvas.text((x + 20, y + 7), name)
     return canvas.svg()
+
+
+def draw_speed_row(canvas: Canvas, top: float, machine: Data) -> None:
+    """Draw the bars of one processor and kind of input, a panel for each shape."""
+    kind = {"tokens": "token input", "dense": "dense input"}[machine["inputs"]]
+    title = f"{machine['processor']}, {kind}, {machine['dtype']}, {machine['threads']} threads"
+    canvas.text((88, top + 24), title)
+    for panel, shape in enumerate(SPEED_SHAPES):
+        left = 88 + 360 * panel
+        steps, batch, hidden = shape.split("x")
+        canvas.text((left, top + 44), f"{steps} time steps, {batch} sequences, {hidden} units", "note")
+        times = {cell: machine["milliseconds"][cell][shape] for cell in SPEED_CELLS}
+        longest = max(max(of_cell.values()) for of_cell in times.values())
+        for row, (cell, of_cell) in enumerate(times.items()):
+            canvas.text((left - 10, top + 64 + 76 * row + 30), cell, "", "end")
+            for bar, library in enumerate(LIBRARIES):
+                y, length = top + 64 + 76 * row + 20 * bar, 185 * of_cell[library] / longest
+                canvas.rectangle((left, y), length, 17, f"fill-{(2, 0, 1)[bar]}")
+                canvas.text((left + length + 6, y + 9), f"{of_cell[library]:.3g} ms", "note")
 
 
 # Gradients over time
@@ -397,6 +458,7 @@ FIGURES: dict[str, Callable[[], str]] = {
 MEASUREMENTS: dict[str, Callable[..., Data]] = {
     "curves": measure_curves,
     "tutorial": measure_tutorial,
+    "speed": measure_speed,
     "gradient-lag": measure_gradient_lag,
     "gradient-check": measure_gradient_check,
 }
@@ -410,7 +472,7 @@ def rounded(values: Sequence[float] | np.ndarray[Any, Any]) -> list[float]:
 def store(name: str, out: Path | None) -> None:
     """Measure again, and write the file that the figure is drawn from."""
     measure = MEASUREMENTS[name]
-    data = measure(out) if name == "curves" else measure()
+    data = measure(out) if name in ("curves", "speed") else measure()
     text = json.dumps(data, separators=(",", ":")).replace('],"', '],\n"').replace('},"', '},\n"')
     (IMAGES / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
@@ -419,7 +481,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is asked for, and draw all figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--measure", action="append", default=[], choices=sorted(MEASUREMENTS))
-    parser.add_argument("--out", type=Path, help="read the finished comparison of --measure curves here")
+    parser.add_argument(
+        "--out", type=Path, help="for curves, a finished comparison; for speed, a file of `zoo bench --json`"
+    )
     options = parser.parse_args(arguments)
     for name in options.measure:
         store(name, options.out)

@@ -60,6 +60,8 @@ def test_invalid_shape_raises(text):
         ({"threads": 0}, "threads is 0"),
         ({"threads": 10**6}, "threads is 1000000"),
         ({"dtype": "float16"}, "dtype is 'float16'"),
+        ({"inputs": "words"}, "inputs is 'words'; expected tokens or dense"),
+        ({"inputs": "dense", "peers": ("pytensor",)}, "no step for dense inputs; choose among torch, "),
         ({"seconds": 0.0}, r"seconds is 0\.0"),
         ({"seconds": float("nan")}, "seconds is nan"),
         ({"seconds": float("inf")}, "seconds is inf"),
@@ -81,8 +83,8 @@ def test_lists_and_interpreters_parse():
 def test_command_spells_out_defaults():
     text = command(settings(peers=("jax",), starts=False, growth=True))
     assert text == (
-        "zoo bench --cells vanilla --shapes 4x3x8 --peers jax --threads 1 --dtype float32 --seconds 0.01 "
-        "--no-compile --growth"
+        "zoo bench --cells vanilla --shapes 4x3x8 --peers jax --threads 1 --dtype float32 "
+        "--inputs tokens --seconds 0.01 --no-compile --growth"
     )
 
 
@@ -135,6 +137,23 @@ def test_flops_count_recurrent_and_readout_matrices(cell, matrices, source):
     shape, hidden = Shape(5, 2, 12), 12
     expected = 3 * 2 * shape.tokens * (matrices * hidden * hidden + hidden * 65)
     assert zoo_peer.flops(zoo_peer.make_problem(cell, shape, "float32", 1)) == (expected, source)
+
+
+@pytest.mark.parametrize("cell", ["vanilla", "lstm"])
+def test_dense_problem_is_that_of_a_sequence_model(cell):
+    problem = zoo_peer.make_problem(cell, TINY, "float64", 1, "dense")
+    assert problem.inputs.shape == (4, 3, 65)
+    model = zoo.SequenceModel(cell, 65, 65, 8, dtype="float64")
+    for name, value in problem.params.items():
+        model.params[name if name in ("Why", "by") else f"l0.{name}"][...] = value
+    with kernels.pure_python():
+        expected, _ = model.loss_and_grad(problem.inputs, problem.targets)
+        loss, gradient = zoo_peer.build(problem)[0].check()
+    (weight,) = zoo_peer.input_weights(model.cell)
+    assert (loss, gradient) == (expected, norm(model.grads[f"l0.{weight}"]))
+    of_tokens, _ = zoo_peer.flops(zoo_peer.make_problem(cell, TINY, "float64", 1))
+    products = 2 * 2 * TINY.tokens * problem.params[weight].size
+    assert zoo_peer.flops(problem)[0] == of_tokens + products, "forward, and the gradient of the matrix"
 
 
 def by_its_step(problem):
@@ -343,12 +362,21 @@ def test_scaling_changes_one_size_at_a_time():
 
 
 @pytest.mark.skipif("torch" not in installed_peers(), reason="needs torch")
-@pytest.mark.parametrize("name", [name for name in installed_peers() if name != "pytensor"])
-def test_peers_agree_on_every_supported_cell(name, zoo_process, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "inputs"),
+    [
+        (name, inputs)
+        for name in installed_peers()
+        for inputs in ("tokens", "dense")
+        if name != "pytensor" and (inputs == "tokens" or PEERS[name].takes_dense)
+    ],
+)
+def test_peers_agree_on_every_supported_cell(name, inputs, zoo_process, tmp_path):
     with PeerProcess(name, 1) as peer:
         for cell in peer.cells or ("lstm", "esn", "gru+zoneout"):
             shape = Shape(12, 2, 9) if cell != "lstm_projected" else Shape(12, 2, 40)
-            step = time_cell(cell, shape, settings(seconds=1e-3), zoo_process, [peer], tmp_path).steps[1]
+            given = settings(seconds=1e-3, inputs=inputs)
+            step = time_cell(cell, shape, given, zoo_process, [peer], tmp_path).steps[1]
             assert step.least_s is not None, step
             assert step.note == "" or step.note.startswith(("other equations", "a call takes "))
 

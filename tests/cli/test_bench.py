@@ -77,11 +77,12 @@ def test_chart_without_matplotlib_names_the_package(measured, monkeypatch):
 
 def test_flags_select_the_measurements(measured):
     sizes = ["--cells", "vanilla,mgu", "--shapes", "8x4x16", "--peers", "none", "--threads", 1]
-    result = run(*sizes, "--no-compile", "--growth")
+    result = run(*sizes, "--no-compile", "--growth", "--inputs", "dense")
     assert result.exit_code == 0
     (settings,) = measured
     assert (settings.cells, [str(shape) for shape in settings.shapes]) == (("vanilla", "mgu"), ["8x4x16"])
     assert (settings.peers, settings.threads, settings.dtype) == ((), 1, "float32")
+    assert settings.inputs == "dense"
     assert (settings.starts, settings.sampling, settings.growth) == (False, False, True)
 
 

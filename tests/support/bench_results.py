@@ -20,7 +20,7 @@ def made() -> Results:
         "zoo bench",
         "2026-01-01 00:00 UTC",
         {"processor": "P", "processors": 2, "system": "S", "load": 0.0},
-        {"threads": 1, "dtype": "float32", "seconds": 1.0},
+        {"threads": 1, "dtype": "float32", "inputs": "tokens", "seconds": 1.0},
         {"zoo": "1"},
         (
             one("lstm", "1x1x1", 1e-3, torch=2e-3, jax=4e-3),

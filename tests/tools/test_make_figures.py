@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import make_figures
@@ -29,11 +31,55 @@ def test_measurements_name_the_command_that_made_them() -> None:
         assert re.match(r"(zoo|python) ", make_figures.measured(name)["made by"])
 
 
-def test_speeds_are_those_of_the_page_of_benchmarks() -> None:
-    machine, times = make_figures.training_steps(make_figures.BENCHMARKS.read_text(encoding="utf-8"))
-    assert machine.startswith("AMD EPYC")
-    assert set(times["lstm", "64×32×128"]) == {"zoo", "torch", "jax"}
-    assert all(0 < value < 1000 for step in times.values() for value in step.values())
+def bench_results(processor: str, inputs: str, milliseconds: float) -> dict[str, Any]:
+    """The part of the output of ``zoo bench --json`` that a figure shows."""
+    races = [
+        {
+            "cell": cell,
+            "shape": shape,
+            "steps": [
+                {"contender": name, "least_s": milliseconds / 1000} for name in ("zoo", "torch", "jax")
+            ],
+        }
+        for cell in make_figures.SPEED_CELLS
+        for shape in make_figures.SPEED_SHAPES
+    ]
+    settings = {"threads": 2, "dtype": "float32", "inputs": inputs, "seconds": 1.0}
+    about = {"command": "zoo bench", "date": "2026-01-01 00:00 UTC", "remarks": ["busy"]}
+    return {"races": races, "settings": settings, "machine": {"processor": processor}, **about}
+
+
+def test_speed_has_a_row_for_each_processor_and_kind_of_input(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(make_figures, "IMAGES", tmp_path)
+    for processor, inputs, milliseconds in (
+        ("X", "dense", 3.0),
+        ("X", "tokens", 1.0),
+        ("A", "tokens", 2.0),
+        ("X", "tokens", 4.0),
+    ):
+        file = tmp_path / "bench.json"
+        file.write_text(json.dumps(bench_results(processor, inputs, milliseconds)), encoding="utf-8")
+        make_figures.store("speed", file)
+    machines = make_figures.measured("speed")["machines"]
+    assert [make_figures.speed_key(each) for each in machines] == [
+        ("A", "tokens"),
+        ("X", "tokens"),
+        ("X", "dense"),
+    ]
+    assert machines[1]["milliseconds"]["gru"]["64x64x512"] == {"zoo": 4.0, "jax": 4.0, "torch": 4.0}
+    assert capsys.readouterr().err == 4 * "busy\n"
+    picture = make_figures.draw_speed()
+    assert "One training step on A and X: less is better" in picture
+    assert "X, dense input, float32, 2 threads" in picture
+
+
+def test_incomplete_speeds_are_rejected() -> None:
+    results = bench_results("X", "tokens", 1.0)
+    results["races"][0]["steps"][1]["least_s"] = None
+    with pytest.raises(ValueError, match="vanilla 64x32x128 has no time of torch"):
+        make_figures.speed_of(results)
+    with pytest.raises(ValueError, match="expected vanilla, lstm, gru with the shapes 64x32x128, 64x64x512"):
+        make_figures.speed_of({**results, "races": []})
 
 
 def test_every_image_is_small_and_in_a_page() -> None:

@@ -67,7 +67,7 @@ def measure(settings: Settings, progress: Progress = lambda _: None) -> Results:
             command(settings),
             now.strftime("%Y-%m-%d %H:%M UTC"),
             info,
-            {"threads": settings.threads, "dtype": settings.dtype, "seconds": settings.seconds},
+            {name: getattr(settings, name) for name in ("threads", "dtype", "inputs", "seconds")},
             versions([own, *peers]),
             normalise_by_peak(timings),
             tuple(starts),
@@ -85,6 +85,7 @@ def command(settings: Settings) -> str:
         "peers": ",".join(settings.peers) or "none",
         "threads": str(settings.threads),
         "dtype": settings.dtype,
+        "inputs": settings.inputs,
         "seconds": f"{settings.seconds:g}",
     }
     switches = {"no-compile": not settings.starts, "sampling": settings.sampling, "growth": settings.growth}
@@ -207,9 +208,14 @@ def normalise_by_peak(timings: Sequence[CellTiming]) -> tuple[CellTiming, ...]:
 
 def make_problem(own: PeerProcess, cell: str, shape: Shape, settings: Settings, path: str) -> dict[str, Any]:
     """Let zoo write a problem to a file; return its floating-point operations."""
-    sizes = [shape.steps, shape.batch, shape.hidden]
     return own.ask(
-        "make_problem", cell=cell, shape=sizes, dtype=settings.dtype, threads=settings.threads, path=path
+        "make_problem",
+        cell=cell,
+        shape=[shape.steps, shape.batch, shape.hidden],
+        dtype=settings.dtype,
+        threads=settings.threads,
+        inputs=settings.inputs,
+        path=path,
     )
 
 
@@ -325,7 +331,7 @@ def measure_sampling(
         BenchError: if one of them fails.
     """
     path = str(folder / "problem.npz")
-    make_problem(own, cell, Shape(1, 1, HIDDEN), settings, path)
+    make_problem(own, cell, Shape(1, 1, HIDDEN), replace(settings, inputs="tokens"), path)
     processes = [own, *(peer for peer in peers if peer.can_sample and peer.supports(cell))]
     for process in processes:
         process.ask("sampler", path=path)

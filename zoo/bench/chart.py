@@ -56,7 +56,8 @@ def _steps(timings: Sequence[CellTiming], results: Results) -> Any:
     cells = list(dict.fromkeys(timing.cell for timing in timings))
     figure, axes = _figure(2, len(cells), 6.5)
     settings = results.settings
-    figure.suptitle(f"{results.machine['processor']}, {settings['threads']} threads, {settings['dtype']}")
+    names = (f"{settings['threads']} threads", settings["dtype"], settings["inputs"])
+    figure.suptitle(", ".join((results.machine["processor"], *names)))
     for column, cell in enumerate(cells):
         of_cell = [timing for timing in timings if timing.cell == cell]
         _draw_ratios(axes[0][column], of_cell, cell)

@@ -127,11 +127,13 @@ class PeerServer:
             "samples": samples,
         }
 
-    def make_problem(self, cell: str, shape: list[int], dtype: str, threads: int, path: str) -> Answer:
+    def make_problem(
+        self, cell: str, shape: list[int], dtype: str, threads: int, inputs: str, path: str
+    ) -> Answer:
         """Write a problem to a file; for zoo only."""
         from zoo.bench.settings import Shape
 
-        problem = self.module.make_problem(cell, Shape(*shape), dtype, threads)
+        problem = self.module.make_problem(cell, Shape(*shape), dtype, threads, inputs)
         problem.save(Path(path))
         flops, source = self.module.flops(problem)
         return {"flops": flops, "counted": source}

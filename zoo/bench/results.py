@@ -141,7 +141,7 @@ class Results:
         command: The command that repeats it.
         date: Day and time, in UTC.
         machine: Processor, system, cores.
-        settings: Threads, dtype, seconds.
+        settings: Threads, dtype, inputs, seconds.
         versions: Of zoo, Python, and the packages of every peer.
         races: Training steps.
         starts: Compile and load times.
@@ -206,7 +206,7 @@ class Baseline:
 
     Args:
         path: Its file.
-        settings: Threads and dtype.
+        settings: Threads, dtype and kind of input.
         ratios: Ratios by cell, shape and peer.
     """
 
@@ -235,12 +235,12 @@ def read_baseline(path: Path) -> Baseline:
 
 
 def check_comparable(baseline: Baseline, settings: Settings) -> None:
-    """Check that both runs used the same threads and dtype.
+    """Check that both runs used the same threads, dtype and kind of input.
 
     Raises:
-        UsageError: if threads or dtype differ.
+        UsageError: if one of them differs.
     """
-    for name in ("threads", "dtype"):
+    for name in ("threads", "dtype", "inputs"):
         before, now = baseline.settings.get(name), getattr(settings, name)
         if before != now:
             raise UsageError(

@@ -17,6 +17,7 @@ SYMBOLS = 65  # V: the characters of Tiny Shakespeare
 CELLS = "vanilla,lstm,gru"
 SHAPES = "64x32x128,64x32x256,64x64x512,128x16x64,25x1x100"
 DTYPES = ("float32", "float64")
+INPUTS = ("tokens", "dense")
 
 _SHAPE = re.compile(r"([1-9][0-9]{0,6})x([1-9][0-9]{0,6})x([1-9][0-9]{0,6})", re.ASCII)
 
@@ -55,6 +56,7 @@ class Settings:
         peers: Names of the peers.
         threads: Number of threads, for zoo and every peer.
         dtype: ``"float32"`` or ``"float64"``.
+        inputs: ``"tokens"``, or ``"dense"`` for V numbers at every step.
         seconds: Time for each library at each cell and shape.
         pythons: Interpreters of peers in separate environments, by peer.
         starts: Whether to measure compile and load times.
@@ -70,6 +72,7 @@ class Settings:
     peers: tuple[str, ...] = ()
     threads: int = 1
     dtype: str = "float32"
+    inputs: str = "tokens"
     seconds: float = 1.0
     pythons: Mapping[str, str] = field(default_factory=dict)
     starts: bool = True
@@ -92,6 +95,13 @@ class Settings:
             )
         if self.dtype not in DTYPES:
             raise UsageError(f"bench: dtype is {self.dtype!r}; expected {' or '.join(DTYPES)}.")
+        if self.inputs not in INPUTS:
+            raise UsageError(f"bench: inputs is {self.inputs!r}; expected {' or '.join(INPUTS)}.")
+        if self.inputs == "dense":
+            for name in self.peers:
+                if not PEERS[name].takes_dense:
+                    able = ", ".join(peer for peer in PEERS if PEERS[peer].takes_dense)
+                    raise UsageError(f"bench: {name} has no step for dense inputs; choose among {able}.")
         if not (math.isfinite(self.seconds) and self.seconds > 0):
             raise UsageError(f"bench: seconds is {self.seconds!r}; expected a finite number above zero.")
 

@@ -168,7 +168,7 @@ def describe_setup(results: Results) -> list[str]:
     peaks = [timing.peak_gflops for timing in results.races]
     lines = [
         f"{results.date}: {machine['processor']}, {machine['processors']} processors, {machine['system']}; "
-        f"{settings['threads']} threads, {settings['dtype']}, V=65.",
+        f"{settings['threads']} threads, {settings['dtype']}, {settings['inputs']}, V=65.",
         ", ".join(f"{name} {number}" for name, number in results.versions.items()) + ".",
     ]
     if peaks:

@@ -25,18 +25,20 @@ class Peer:
     Args:
         packages: Its distributions, which are also import names; their versions are reported.
         advice: Instructions for the installation.
+        takes_dense: Whether it can measure dense inputs.
     """
 
     packages: tuple[str, ...]
     advice: str
+    takes_dense: bool = False
 
 
 _EXTRA = f"install zoo with its extra: {install_hint('peers')}."
 
 PEERS = {
-    "torch": Peer(("torch",), _EXTRA),
-    TORCH_LAYER: Peer(("torch",), _EXTRA),
-    "jax": Peer(("jax", "jaxlib"), _EXTRA),
+    "torch": Peer(("torch",), _EXTRA, takes_dense=True),
+    TORCH_LAYER: Peer(("torch",), _EXTRA, takes_dense=True),
+    "jax": Peer(("jax", "jaxlib"), _EXTRA, takes_dense=True),
     "torchrecurrent": Peer(("torchrecurrent", "torch"), _EXTRA),
     "pytensor": Peer(
         ("pytensor", "numba"),

@@ -17,8 +17,10 @@ _FUNCTIONS = Functions(jnp.tanh, jax.nn.sigmoid, lambda a, parts: jnp.split(a, p
 
 
 def build(problem: Problem) -> list[Variant]:
-    """The step with rows gathered from the input matrix, and with one-hot products."""
+    """The step with dense inputs, or for tokens with rows of the input matrix and with one-hot products."""
     jax.config.update("jax_enable_x64", problem.dtype == "float64")
+    if problem.is_dense:
+        return [_variant(problem, "dense", lambda inputs, weight: inputs @ weight)]
     return [
         _variant(problem, "rows", lambda tokens, weight: weight[tokens]),
         _variant(problem, "one-hot", _one_hot_product),

@@ -15,7 +15,7 @@ from zoo.array_types import Array
 
 @dataclass(frozen=True)
 class Problem:
-    """A language model with one recurrent layer, and its training batch.
+    """A model with one recurrent layer that predicts a class at every step, and its training batch.
 
     Args:
         cell: Name of the cell.
@@ -25,8 +25,8 @@ class Problem:
         threads: Number of threads.
         params: Parameters of the cell and the readout, by their names in zoo: ``"Wxh" (V, H)``, ...,
             ``"Why" (H, V)``, ``"by" (V,)``.
-        inputs: Tokens ``(T, B)``.
-        targets: Target tokens ``(T, B)``.
+        inputs: Tokens ``(T, B)``, or dense inputs ``(T, B, V)``.
+        targets: Target classes ``(T, B)``.
     """
 
     cell: str
@@ -37,6 +37,11 @@ class Problem:
     params: Mapping[str, Array]
     inputs: Array
     targets: Array
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the inputs are numbers and not tokens."""
+        return self.inputs.ndim == 3
 
     @property
     def dtype(self) -> str:

@@ -17,7 +17,7 @@ CELLS = ("vanilla", "lstm", "gru", "lstm_projected")
 
 
 def build(problem: Problem) -> list[Variant]:
-    """The step with rows of the identity as inputs, and with ``one_hot``."""
+    """The step with dense inputs, or for tokens with rows of the identity and with ``one_hot``."""
     layer = _layer(problem)
 
     def variant(name: str, rows: Callable[[Tensor], Tensor]) -> Variant:
@@ -25,6 +25,8 @@ def build(problem: Problem) -> list[Variant]:
             problem, name, lambda tokens: layer(rows(tokens))[0], layer, [layer.weight_ih_l0]
         )
 
+    if problem.is_dense:
+        return [variant("dense", lambda inputs: inputs)]
     identity = torch.eye(problem.symbols, dtype=_dtype(problem))
     return [
         variant("identity", lambda tokens: torch.nn.functional.embedding(tokens, identity)),
@@ -42,13 +44,13 @@ def training_step(
     Args:
         problem: The problem.
         name: Name of the variant.
-        recur: Function of tokens ``(T, B)`` to outputs ``(T, B, H)``.
+        recur: Function of inputs ``(T, B)`` or ``(T, B, V)`` to outputs ``(T, B, H)``.
         layer: The module with the parameters.
         input_weights: Its input weights.
     """
     torch.set_num_threads(problem.threads)
     readout = _readout(problem)
-    inputs = torch.from_numpy(problem.inputs.astype(np.int64))
+    inputs = torch.from_numpy(problem.inputs if problem.is_dense else problem.inputs.astype(np.int64))
     targets = torch.from_numpy(problem.targets.astype(np.int64)).flatten()
     params = [*layer.parameters(), *readout.parameters()]
 

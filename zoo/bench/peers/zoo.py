@@ -12,14 +12,14 @@ from zoo.array_types import Array
 from zoo.base import Cell
 from zoo.bench.peers.problem import Problem, Variant, norm
 from zoo.bench.settings import SYMBOLS, Shape
-from zoo.model import LanguageModel
+from zoo.model import LanguageModel, SequenceModel
 from zoo.registry import resolve_cell
 
 VOCABULARY = tuple(map(str, range(SYMBOLS)))
 
 
-def make_problem(cell: str, shape: Shape, dtype: str, threads: int) -> Problem:
-    """A problem: random tokens, and the initial parameters of a new model of the cell.
+def make_problem(cell: str, shape: Shape, dtype: str, threads: int, inputs: str = "tokens") -> Problem:
+    """A problem: random inputs and targets, and the initial parameters of a new model of the cell.
 
     Parameters initialised to zero are random too, so that a peer without a bias is detected.
 
@@ -28,14 +28,16 @@ def make_problem(cell: str, shape: Shape, dtype: str, threads: int) -> Problem:
         shape: Sizes of the step.
         dtype: Dtype of the parameters.
         threads: Number of threads.
+        inputs: ``"tokens"`` or ``"dense"``.
 
     Raises:
         ZooError: if the cell is unknown, or does not support this size.
     """
-    model = _model(cell, shape.hidden, dtype, threads)
+    model = _model(cell, shape.hidden, dtype, threads, inputs == "dense")
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, SYMBOLS, (2, shape.steps, shape.batch)).astype(np.int32)
     params = {name.removeprefix("l0."): _perturbed(value, rng) for name, value in model.params.items()}
+    dense = rng.standard_normal((shape.steps, shape.batch, SYMBOLS)).astype(dtype)
     return Problem(
         cell,
         dict(model.cell.options),
@@ -43,13 +45,13 @@ def make_problem(cell: str, shape: Shape, dtype: str, threads: int) -> Problem:
         shape.hidden,
         threads,
         params,
-        inputs=tokens[0],
+        inputs=dense if inputs == "dense" else tokens[0],
         targets=tokens[1],
     )
 
 
 def build(problem: Problem) -> list[Variant]:
-    """``LanguageModel.loss_and_grad``."""
+    """``loss_and_grad`` of a model."""
     model = _loaded_model(problem)
     weights = [f"l0.{name}" for name in input_weights(model.cell)]
 
@@ -66,6 +68,7 @@ def build(problem: Problem) -> list[Variant]:
 def sampler(problem: Problem) -> Callable[[int], object]:
     """``LanguageModel.sample``, one stream."""
     model = _loaded_model(problem)
+    assert isinstance(model, LanguageModel)
     return lambda length: model.sample(length=length)
 
 
@@ -73,7 +76,8 @@ def flops(problem: Problem) -> tuple[int, str]:
     """Floating-point operations in the matrix products of a step, and their source.
 
     Three times the operations of the forward pass, since each product has two in the backward pass.
-    Recomputed products and other operations are not counted, and gathers of rows by tokens are free.
+    Recomputed products and other operations are not counted, and gathers of rows by tokens are free. A
+    product with dense inputs has one product in the backward pass, since inputs need no gradient.
 
     Returns:
         The operations, and ``"plan"``, the compiler's plan of the forward pass, or ``"shapes"``, the
@@ -86,7 +90,9 @@ def flops(problem: Problem) -> tuple[int, str]:
     else:
         weights = [v for k, v in problem.params.items() if k not in (*input_weights(cell), "Why")]
         forward, source = 2 * sum(value.size for value in weights if value.ndim > 1), "shapes"
-    return 3 * problem.inputs.size * (forward + readout), source
+    rows = problem.targets.size
+    dense = sum(2 * problem.params[name].size for name in input_weights(cell)) if problem.is_dense else 0
+    return rows * (3 * (forward + readout) + 2 * dense), source
 
 
 def _planned_flops(cell: Cell, hidden: int) -> int:
@@ -111,12 +117,14 @@ def _perturbed(value: Array, rng: np.random.Generator) -> Array:
 
 
 @functools.lru_cache(1)
-def _model(cell: str, hidden: int, dtype: str, threads: int) -> LanguageModel:
+def _model(cell: str, hidden: int, dtype: str, threads: int, is_dense: bool) -> LanguageModel | SequenceModel:
+    if is_dense:
+        return SequenceModel(cell, SYMBOLS, SYMBOLS, hidden, dtype=dtype, threads=threads)
     return LanguageModel(VOCABULARY, cell, hidden, dtype=dtype, threads=threads)
 
 
-def _loaded_model(problem: Problem) -> LanguageModel:
-    model = _model(problem.cell, problem.hidden, problem.dtype, problem.threads)
+def _loaded_model(problem: Problem) -> LanguageModel | SequenceModel:
+    model = _model(problem.cell, problem.hidden, problem.dtype, problem.threads, problem.is_dense)
     values: Mapping[str, Any] = problem.params
     for name, param in model.params.items():
         param[...] = values[name.removeprefix("l0.")]

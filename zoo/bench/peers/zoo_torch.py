@@ -21,12 +21,12 @@ SECONDS = 1.0  # after which no round starts
 
 
 def build(problem: Problem) -> list[Variant]:
-    """The step with tokens, which the module accepts."""
+    """The step with the inputs as they are: the module accepts tokens too."""
     layer = _layer(problem)
     cell = resolve_cell(problem.cell)
     names = ["weight_ih_l0"] if has_layout(cell) else [f"l0.{name}" for name in input_weights(cell)]
     weights = [layer.get_parameter(name) for name in names]
-    return [torch_peer.training_step(problem, "tokens", lambda tokens: layer(tokens)[0], layer, weights)]
+    return [torch_peer.training_step(problem, "module", lambda inputs: layer(inputs)[0], layer, weights)]
 
 
 def remark(problem: Problem) -> str:
@@ -35,7 +35,8 @@ def remark(problem: Problem) -> str:
     One token is enough: the overhead does not depend on the number, and the kernels do little.
     """
     layer, rnn, tokens = _layer(problem), _recurrent(problem), problem.inputs[:1, :1]
-    inputs, parameters = torch_peer.torch.from_numpy(tokens.astype(np.int64)), list(layer.parameters())
+    inputs = torch_peer.torch.from_numpy(tokens if problem.is_dense else tokens.astype(np.int64))
+    parameters = list(layer.parameters())
 
     def module() -> None:
         for parameter in parameters:

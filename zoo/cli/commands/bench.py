@@ -51,6 +51,12 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     default="float32",
     help="Floating-point precision.  [float32]",
 )
+@option(
+    "--inputs",
+    type=click.Choice(["tokens", "dense"]),
+    default="tokens",
+    help="Tokens, or 65 numbers at every step.  [tokens]",
+)
 @option("--seconds", type=float, default=1.0, metavar="S", help="Seconds of each measurement.  [1]")
 @option("--no-compile", is_flag=True, help="Skip compile and load times.")
 @option("--sampling", is_flag=True, help="Also measure tokens per second of sampling.")
@@ -73,7 +79,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 def command(ctx: click.Context, /, form: str | None, **given: Any) -> None:
     """Measure training steps of zoo and of other libraries.
 
-    Also shown as a fraction of peak FLOP/s. A step includes everything except the optimizer: token inputs,
+    Also shown as a fraction of peak FLOP/s. A step includes everything except the optimizer: inputs,
     recurrence, readout, softmax cross-entropy and all gradients. Each library gets the weights of zoo and
     must compute the same loss before it is timed. Then the libraries run in turn, with the same number of
     threads. Run nothing else at the same time.
@@ -116,22 +122,26 @@ def _settings(
     python: tuple[str, ...],
     threads: int | None,
     dtype: str,
+    inputs: str,
     seconds: float,
     **sections: bool,
 ) -> Settings:
     """Validate the flags."""
     from zoo.bench import settings as s
     from zoo.bench.peer_process import installed_peers
+    from zoo.bench.peers import PEERS
     from zoo.processes import available_processors
 
     pythons = s.parse_pythons(python)
-    selected = dict.fromkeys((*installed_peers(), *pythons)) if peers is None else s.parse_names(peers)
+    installed = (name for name in installed_peers() if inputs == "tokens" or PEERS[name].takes_dense)
+    selected = dict.fromkeys((*installed, *pythons)) if peers is None else s.parse_names(peers)
     settings = s.Settings(
         s.parse_names(cells),
         s.parse_shapes(s.SHAPES if shapes is None else shapes),
         () if peers == "none" else tuple(selected),
         available_processors() if threads is None else threads,
         dtype,
+        inputs,
         seconds,
         pythons,
         **sections,
