@@ -29,14 +29,14 @@ def stack_blocks(initializer: Callable[..., Any], axis: int) -> Callable[..., An
 
 
 class BlockDiagonal(zoo.Modifier):
-    """Every recurrent matrix is made of blocks: units come in heads, and hear those of their own alone.
+    """Every recurrent matrix is block diagonal: units form heads, and a unit reads only its own head.
 
-    Equations, for every matrix U that multiplies what depends on a state::
+    Equations, for every matrix U that multiplies a value that depends on a state::
 
         h @ U  becomes  h of each head @ U of that head
 
-    The parameter keeps its name, with shape ``(heads, n/heads, m/heads)`` in place of ``(n, m)``; each block
-    starts as a matrix of its size would. With one head nothing is changed.
+    The parameter has the same name, with shape ``(heads, n/heads, m/heads)`` in place of ``(n, m)``. Each
+    block starts like a matrix of its size. With one head nothing changes.
     """
 
     card = zoo.Card(
@@ -45,9 +45,12 @@ class BlockDiagonal(zoo.Modifier):
         "Michael Kopp, Günter Klambauer, Johannes Brandstetter, Sepp Hochreiter",
         year=2024,
         url="https://arxiv.org/abs/2405.04517",
-        variant="The block-diagonal recurrent matrices of its sLSTM, for any cell.",
+        variant="These are the block-diagonal recurrent matrices of its sLSTM, for any cell.",
+        when_to_use="Use it to save parameters and time where units of different heads need not read each "
+        "other. The recurrent matrices shrink by the factor heads. Units of different heads mix only in the "
+        "next layer.",
     )
-    heads = zoo.Option(4, help="blocks of the recurrent matrices; must divide H", low=1)
+    heads = zoo.Option(4, help="blocks of the recurrent matrices, a divisor of H", low=1)
 
     def edit(self, spec: Any) -> None:
         """Replace every matrix by a stack of blocks."""

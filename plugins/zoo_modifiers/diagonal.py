@@ -1,4 +1,4 @@
-"""Diagonal recurrent matrices: each unit depends on its own past alone."""
+"""Diagonal recurrent matrices: each unit reads only its own past."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from zoo_modifiers._recurrent_matrices import Shape, recurrent_matrices, square_
 
 
 def unit_interval(rng: np.random.Generator, shape: Shape) -> Any:
-    """Uniform between zero and one: some units forget at once, others remember."""
+    """Uniform between zero and one, so that some units forget at once and others remember."""
     return rng.uniform(0, 1, shape)
 
 
 class Diagonal(zoo.Modifier):
-    """Every recurrent matrix is a diagonal one: a unit reads its own last value and no other's.
+    """Every recurrent matrix is diagonal: a unit reads only its own last value.
 
-    Equations, for every matrix U that multiplies what depends on a state::
+    Equations, for every matrix U that multiplies a value that depends on a state::
 
         h @ U  becomes  u * h
 
-    with a vector for each square in U where several stand side by side, as gates do. The parameter keeps its
-    name, and starts uniform between zero and one, as the recurrent weights of the authors' code do.
+    If U has several square matrices side by side, as for gates, each becomes a vector. The parameter has the
+    same name and starts uniform between zero and one, like the recurrent weights in the authors' code.
     """
 
     card = zoo.Card(
@@ -32,8 +32,11 @@ class Diagonal(zoo.Modifier):
         authors="Shuai Li, Wanqing Li, Chris Cook, Ce Zhu, Yanbo Gao",
         year=2018,
         url="https://arxiv.org/abs/1803.04831",
-        variant="Its recurrence, for any cell; for the LSTM it is the IndyLSTM of Gonnet & Deselaers 2019, "
-        "https://arxiv.org/abs/1903.08023.",
+        variant="This is its recurrence, for any cell. For the LSTM it is the IndyLSTM of Gonnet and "
+        "Deselaers 2019, https://arxiv.org/abs/1903.08023.",
+        when_to_use="Use it to save parameters and time: a recurrent product becomes a product of vectors. "
+        "Units of one layer then do not mix, so stack at least two layers. Nothing bounds the weights, so "
+        "clip gradients if the activation function is relu.",
     )
 
     def edit(self, spec: Any) -> None:

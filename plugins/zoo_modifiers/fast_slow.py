@@ -13,8 +13,9 @@ import zoo
 class FastSlow(zoo.Modifier):
     """Fast-slow network: k fast copies of the cell, one after the other within a step, and a slow copy.
 
-    The fast copies hand on one state; the slow copy has its own, reads what the first fast copy makes, and is
-    read by the second. So the slow one updates once while the fast ones update k times.
+    The fast copies share one state. The slow copy has a state of its own, reads the output of the first fast
+    copy, and passes its output to the second. So the slow copy updates once while the fast ones update k
+    times.
 
     Equations, with F1 .. Fk and S copies of the cell, each with parameters of its own::
 
@@ -24,9 +25,9 @@ class FastSlow(zoo.Modifier):
         fast = Fi(nothing, fast)        for i = 3 .. k
         y    = output of Fk
 
-    Parameters: those of the cell with ``fast1_``, ``slow_``, ``fast2_`` and so on in front; copies that read
-    nothing have no matrices of the input. States: those of the cell twice, with ``fast_`` and ``slow_``. All
-    copies have H units.
+    Parameters have the names in the cell with the prefix ``fast1_``, ``slow_``, ``fast2_`` and so on. Copies
+    that read no input have no input matrices. There are two copies of each state, with the prefixes ``fast_``
+    and ``slow_``. All copies have H units.
     """
 
     card = zoo.Card(
@@ -35,13 +36,16 @@ class FastSlow(zoo.Modifier):
         year=2017,
         url="https://arxiv.org/abs/1705.08639",
         variant="All copies are of one kind, as in the FS-LSTM.",
-        deviations="Fast and slow copies are of one size, and there is no dropout or zoneout but that of the "
-        "cell.",
+        deviations="Fast and slow copies have one size, and there is no dropout or zoneout except for that "
+        "of the cell.",
+        when_to_use="Use it for text, where the paper reports good results at the level of characters: the "
+        "slow copy keeps what changes rarely. It has up to k + 1 times the parameters and the products of "
+        "the cell. With k = 2, the slow copy sits between the two fast ones.",
     )
     k = zoo.Option(2, help="fast copies", low=2, high=16)
 
     def edit(self, spec: Any) -> None:
-        """Replace the declarations of the cell by those of every copy."""
+        """Replace the declarations of the cell by declarations for every copy."""
         groups = (spec.params, spec.buffers, spec.inputs)
         per_copy, states = (
             {name: each for group in groups for name, each in group.items()},
@@ -64,7 +68,7 @@ class FastSlow(zoo.Modifier):
         return ["fast1", "slow", *(f"fast{i}" for i in range(2, self.k + 1))]
 
     def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
-        """The product; zero for the input of a copy that reads none."""
+        """The product, or zero for the input of a copy that reads none."""
         if matmul.is_recurrent or not _has_no_input(ctx.memo["copy"]):
             return matmul.multiply(operand, matrix)
         return np.zeros_like(matrix[:, 0] if matmul.is_left else matrix[0])
@@ -88,7 +92,7 @@ def _has_no_input(copy: str) -> bool:
 
 
 def _has_array(spec: Any, copy: str, name: str) -> bool:
-    """Whether a copy has an array: not one that only multiplies an input which the copy does not read."""
+    """Whether a copy has an array. It lacks arrays that only multiply an input which it does not read."""
     matmuls = [matmul for matmul in spec.matmuls if matmul.param == name]
     is_of_input = (
         bool(matmuls)

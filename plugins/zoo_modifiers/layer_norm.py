@@ -15,8 +15,8 @@ class LayerNorm(zoo.Modifier):
 
         a @ W  becomes  gain * (a @ W - mean) / sqrt(variance + eps) + shift
 
-    Parameters, for every product: ``W_gain``, which starts as ones, and ``W_shift``, as zeros. Mean and
-    variance are over the last axis: over all gates, where one matrix serves several.
+    Every product has the parameters ``W_gain``, which starts at one, and ``W_shift``, which starts at zero.
+    Mean and variance are taken over the last axis, so over all gates where one matrix serves several.
     """
 
     card = zoo.Card(
@@ -24,8 +24,12 @@ class LayerNorm(zoo.Modifier):
         authors="Jimmy Lei Ba, Jamie Ryan Kiros, Geoffrey E. Hinton",
         year=2016,
         url="https://arxiv.org/abs/1607.06450",
-        variant="Products of the input and of the state normalised apart, as in the paper's LSTM and GRU.",
-        deviations="The paper's LSTM also normalises the memory before the output gate.",
+        variant="Products of the input and of the state are normalised separately, as in the LSTM and the "
+        "GRU of the paper.",
+        deviations="The LSTM of the paper also normalises the memory before the output gate.",
+        when_to_use="Use it to stabilise training with large learning rates or long sequences. It adds a "
+        "gain and a shift for each product, and the time for a mean and a variance in each step. The cell "
+        "layer_norm_lstm is the LSTM of the paper, with the norm of the memory.",
     )
     eps = zoo.Option(1e-5, help="added to the variance", low=0.0)
 
@@ -41,7 +45,7 @@ class LayerNorm(zoo.Modifier):
             spec.add(f"{matmul.name}_shift", zoo.Param(*sizes, help=f"added to {product}"))
 
     def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
-        """The product, normalised."""
+        """Normalise the product."""
         plain = zoo.layer_norm(matmul.multiply(operand, matrix), eps=self.eps)
         return plain * ctx[f"{matmul.name}_gain"] + ctx[f"{matmul.name}_shift"]
 

@@ -20,14 +20,14 @@ def orthonormal(rng: np.random.Generator, shape: Shape) -> Any:
 
 
 class LowRank(zoo.Modifier):
-    """Every recurrent matrix is the product of a high and a wide one, which takes fewer numbers.
+    """Every recurrent matrix is the product of two smaller matrices.
 
-    Equations, for every matrix U that multiplies what depends on a state::
+    Equations, for every matrix U that multiplies a value that depends on a state::
 
         h @ U  becomes  (h @ U_left) @ U_right
 
-    Parameters in place of ``U (n, m)``: ``U_left (n, r)``, which starts with orthonormal columns, and
-    ``U_right (r, m)``, which starts as the matrix U would, with r rows.
+    The parameters ``U_left (n, r)``, which starts with orthonormal columns, and ``U_right (r, m)``, which
+    starts like the matrix U with r rows, replace ``U (n, m)``.
     """
 
     card = zoo.Card(
@@ -35,7 +35,10 @@ class LowRank(zoo.Modifier):
         authors="Oleksii Kuchaiev, Boris Ginsburg",
         year=2017,
         url="https://arxiv.org/abs/1703.10722",
-        variant="Matrix factorisation by design, for the recurrent matrices alone.",
+        variant="This is the matrix factorisation by design, for the recurrent matrices alone.",
+        when_to_use="Use it to save parameters where H is large, with r below H / 2, where the two factors "
+        "of a square matrix are smaller than the matrix. It is also a model of low-rank networks in "
+        "neuroscience. The input matrices stay full.",
     )
     r = zoo.Option(16, help="rank of the recurrent matrices", low=1)
 

@@ -1,4 +1,4 @@
-"""Multiplicative integration: multiply the products of input and state instead of adding them."""
+"""Multiplicative integration: multiply the products of input and state, in addition to adding them."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ def constant(value: float) -> Callable[..., Any]:
 
 
 class MultiplicativeIntegration(zoo.Modifier):
-    """Multiplicative integration: where the step adds products of input and state, add their product too.
+    """Multiplicative integration: where the step adds products of input and state, it also adds their
+    product.
 
-    Equations, wherever the step adds ``x @ W`` and ``h @ U``, each perhaps with other terms::
+    Equations, wherever the step adds ``x @ W`` and ``h @ U``, with or without other terms::
 
         x @ W + h @ U  becomes  alpha * (x @ W) * (h @ U) + beta1 * (h @ U) + beta2 * (x @ W)
 
-    Parameters, for every recurrent matrix U that takes part: ``U_alpha`` and ``U_beta1``; for every matrix W
-    of the input: ``W_beta2``. Where a gate scales ``h @ U`` before it is added, as in the GRU, it scales the
-    first two terms. With alpha zero and betas one, nothing is changed.
+    Every recurrent matrix U in such a sum has the parameters ``U_alpha`` and ``U_beta1``, and every input
+    matrix W has ``W_beta2``. Where a gate scales ``h @ U`` before the sum, as in the GRU, it scales the first
+    two terms. With alpha zero and betas one, nothing changes.
     """
 
     card = zoo.Card(
@@ -37,13 +38,16 @@ class MultiplicativeIntegration(zoo.Modifier):
         authors="Yuhuai Wu, Saizheng Zhang, Ying Zhang, Yoshua Bengio, Ruslan Salakhutdinov",
         year=2016,
         url="https://arxiv.org/abs/1606.06630",
-        variant="The general form, with vectors alpha, beta1 and beta2.",
+        variant="This is the general form, with vectors alpha, beta1 and beta2.",
+        when_to_use="Use it on text and other symbols, where the input should scale the effect of the "
+        "state. It adds three vectors for each pair of products and no product. The cell mi_rnn is this "
+        "modifier on a vanilla network.",
     )
     alpha = zoo.Option(1.0, help="initial value of alpha")
     beta = zoo.Option(0.5, help="initial value of beta1 and beta2")
 
     def edit(self, spec: Any) -> None:
-        """Add three vectors for each sum; a product of the input in several sums has one beta2."""
+        """Add three vectors for each sum. A product of the input in several sums has one beta2."""
         if not spec.sums:
             raise spec.unsupported("it adds no product of its input to one of its state")
         for each in spec.sums:
@@ -66,7 +70,7 @@ class MultiplicativeIntegration(zoo.Modifier):
                 spec.add(name, zoo.Param(*of_input.result, init=beta, help=f"of the input in {terms}"))
 
     def matmul(self, ctx: Any, matmul: Any, operand: Any, matrix: Any) -> Any:
-        """The product times its beta; the second of the two adds the product of both."""
+        """The product times its beta. The second of the two adds the product of both."""
         plain = ctx.memo[matmul] = matmul.multiply(operand, matrix)
         sums = [each for each in ctx.spec.sums if matmul in (each.state_matmul, each.input_matmul)]
         if not sums:

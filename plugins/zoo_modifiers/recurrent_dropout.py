@@ -9,19 +9,19 @@ import zoo
 
 
 class RecurrentDropout(zoo.Modifier):
-    """In training, the recurrent matrices do not see some of the units, the same ones at every step.
+    """In training, the recurrent matrices ignore random units, the same units at every step.
 
-    The form of Gal & Ghahramani: what a recurrent matrix multiplies loses units by a mask that is drawn once
-    for a sequence, and the rest is scaled up. Semeniuta et al. 2016 (https://arxiv.org/abs/1603.05118), who
-    drop parts of the update instead, is another method.
+    This is the form of Gal and Ghahramani: a mask, drawn once for a sequence, removes units from the operand
+    of each recurrent matrix, and the rest is scaled up. The method of Semeniuta and others 2016
+    (https://arxiv.org/abs/1603.05118), which drops parts of the update, is another one.
 
-    Equations, for every product of what depends on a state, ``a @ U``::
+    Equations, for every product ``a @ U`` of a value that depends on a state::
 
-        d = one with chance p, else zero; new for every row and unit of a, the same at every step
+        d = one with probability p, else zero, drawn for every sequence and unit of a, the same at every step
         a @ U  becomes  (a * (1 - d) / (1 - p)) @ U
 
-    In evaluation d is p, the expectation, and nothing changes. A sequence is what one call is given: in
-    training on a text, the steps of one window.
+    In evaluation d is p, its expectation, and nothing changes. A sequence is the steps of one call, which in
+    training on a text are the steps of one window.
     """
 
     card = zoo.Card(
@@ -29,8 +29,13 @@ class RecurrentDropout(zoo.Modifier):
         authors="Yarin Gal, Zoubin Ghahramani",
         year=2015,
         url="https://arxiv.org/abs/1512.05287",
-        variant="The recurrent mask alone; one mask for all gates that one matrix serves (tied weights).",
-        deviations="A mask for each matrix where the paper has one for each state, and none for the input.",
+        variant="This is the recurrent mask alone, with one mask for all gates that one matrix serves (tied "
+        "weights).",
+        deviations="There is a mask for each matrix, where the paper has one for each state, and there is "
+        "no mask for the input.",
+        when_to_use="Use it to regularise the recurrent matrices of a cell that overfits. The mask is the "
+        "same at every step of a sequence, so the memory is not washed out by new noise. Combine it with "
+        "dropout between layers, which zoo train sets with --dropout.",
     )
     p = zoo.Option(0.25, help="probability that a unit is dropped", low=0.0, below=1.0)
 

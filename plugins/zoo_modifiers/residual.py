@@ -17,14 +17,14 @@ def identity(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
 
 
 class Residual(zoo.Modifier):
-    """The output is what the cell makes plus its input; the states are as they were.
+    """The output is the output of the cell plus its input. The states do not change.
 
     Equations::
 
         y' = y + x P
 
-    Parameter ``residual_P (I, output)``, Glorot uniform. With ``project=False`` it is fixed instead, the
-    identity: where input and output are of one size, x itself is added, otherwise as much of it as fits.
+    The parameter ``residual_P (I, output)`` starts Glorot uniform. With ``project=False`` it is fixed as the
+    identity: x itself is added where input and output have one size, and otherwise the part of it that fits.
     """
 
     card = zoo.Card(
@@ -33,11 +33,14 @@ class Residual(zoo.Modifier):
         authors="Yonghui Wu, Mike Schuster, Zhifeng Chen, Quoc V. Le, Mohammad Norouzi et al.",
         year=2016,
         url="https://arxiv.org/abs/1609.08144",
-        variant="Residual connections between stacked layers, as there between LSTM layers.",
-        deviations="There the input is added as it is; a projection is the default here, since the first "
-        "layer's input is seldom of the size of its output.",
+        variant="The residual connection is between stacked layers, as between LSTM layers in the paper.",
+        deviations="In the paper the input is added as it is. Here a projection is the default, since the "
+        "input of the first layer seldom has the size of its output.",
+        when_to_use="Use it in stacks of two layers and more, so that gradients reach the lower layers. "
+        "With project=False it has no parameters. Layers and models also have residual=True (--residual), "
+        "which adds the input where the sizes agree.",
     )
-    project = zoo.Option(True, help="whether the input goes through a trained matrix")
+    project = zoo.Option(True, help="whether a trained matrix projects the input")
 
     def edit(self, spec: Any) -> None:
         """Add the matrix, trained or fixed."""

@@ -1,4 +1,4 @@
-"""Zoneout: some units keep their last value."""
+"""Zoneout: some units keep their previous value."""
 
 from __future__ import annotations
 
@@ -11,27 +11,31 @@ SAME = -1.0
 
 
 class Zoneout(zoo.Modifier):
-    """In training, units of the states keep their last value now and then, each by its own chance.
+    """In training, random units of the states keep their previous value.
 
     Equations, for every state s of the cell::
 
-        d  = one with chance p, else zero; new for every step, row and unit
-        s' = d * s + (1 - d) * (what the cell makes of s)
+        d  = one with probability p, else zero, drawn for every step, sequence and unit
+        s' = d * s + (1 - d) * (new s)
 
-    In evaluation d is p itself, the expectation. What only holds whole numbers is left alone. Where the
-    output is the first state, it is the state after zoneout.
+    In evaluation d is p, its expectation. States of whole numbers do not change. Where the output is the
+    first state, it is the state after zoneout.
     """
 
     card = zoo.Card(
         title="Zoneout: Regularizing RNNs by Randomly Preserving Hidden Activations",
-        authors="David Krueger, Tegan Maharaj, János Kramár, Mohammad Pezeshki, Nicolas Ballas, "
-        "Nan Rosemary Ke, Anirudh Goyal, Yoshua Bengio, Aaron Courville, Chris Pal",
+        authors="David Krueger, Tegan Maharaj, János Kramár, Mohammad Pezeshki, Nicolas Ballas, Nan "
+        "Rosemary Ke, Anirudh Goyal, Yoshua Bengio, Aaron Courville, Chris Pal",
         year=2016,
         url="https://arxiv.org/abs/1606.01305",
-        variant="A chance for the hidden units, the first state, and one for the other states.",
+        variant="The hidden units, which are the first state, and the other states have probabilities of "
+        "their own.",
+        when_to_use="Use it to regularise a cell that overfits, in place of dropout on the states: units "
+        "keep their value instead of losing it. With p_memory the memory of an LSTM has a probability of "
+        "its own. In evaluation it draws nothing and uses the expectation.",
     )
     p = zoo.Option(0.1, help="probability that a unit keeps its value", low=0.0, high=1.0)
-    p_memory = zoo.Option(SAME, help="the same for states after the first; -1 for p", low=SAME, high=1.0)
+    p_memory = zoo.Option(SAME, help="the same for states after the first, -1 to use p", low=SAME, high=1.0)
 
     def edit(self, spec: Any) -> None:
         """Declare the noise of each state."""

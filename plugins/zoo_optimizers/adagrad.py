@@ -39,7 +39,7 @@ def update(
 class Adagrad(zoo.Optimizer):
     """Divide steps by the root of the sum of squared gradients, so that rare features keep large steps.
 
-    PyTorch's formulation, eps outside the root::
+    This is PyTorch's formulation, with eps outside the root::
 
         g = grad + weight_decay * theta
         s = s + g²                                    s = 0 before the first update
@@ -52,8 +52,13 @@ class Adagrad(zoo.Optimizer):
         authors="John Duchi, Elad Hazan, Yoram Singer",
         year=2011,
         url="https://jmlr.org/papers/v12/duchi11a.html",
-        variant="diagonal, composite mirror descent without a regularizer; the paper's delta is eps",
-        deviations="Decay of the learning rate, L2 penalty and initial accumulator are PyTorch's additions.",
+        variant="This is the diagonal form, by composite mirror descent without a regulariser. The delta of "
+        "the paper is eps.",
+        deviations="The decay of the learning rate, the L2 penalty and the initial accumulator are "
+        "additions of PyTorch.",
+        when_to_use="Use it for sparse features, such as rare tokens, which keep large steps while frequent "
+        "ones slow down. The sum of squared gradients only grows, so all steps shrink in a long training. "
+        "It needs one number of memory for each parameter.",
     )
 
     lr = zoo.Option(1e-2, help="learning rate", low=0.0)

@@ -46,7 +46,8 @@ def update(
 class Adam(zoo.Optimizer):
     """Divide the running mean of the gradient by the root of the running mean of its square.
 
-    Algorithm 1 of the paper, with PyTorch's additions; eps is outside the root, after the bias correction::
+    This is algorithm 1 of the paper, with PyTorch's additions. eps is outside the root, after the bias
+    correction::
 
         g = grad + weight_decay * theta
         m = beta1 * m + (1 - beta1) * g
@@ -63,9 +64,13 @@ class Adam(zoo.Optimizer):
         authors="Diederik P. Kingma, Jimmy Ba",
         year=2014,
         url="https://arxiv.org/abs/1412.6980",
-        variant="Algorithm 1, eps outside the root; weight decay is an L2 penalty (adamw: decoupled)",
-        deviations="L2 penalty and AMSGrad are as in PyTorch: the maximum is taken first and corrected for "
-        "bias then, which the paper on AMSGrad does not do.",
+        variant="This is algorithm 1, with eps outside the root. Weight decay is an L2 penalty, and adamw "
+        "has the decoupled one.",
+        deviations="The L2 penalty and AMSGrad are as in PyTorch, which takes the maximum first and then "
+        "corrects it for bias. The paper on AMSGrad does not correct it.",
+        when_to_use="It is the default of zoo train and model.fit, and a good first choice for recurrent "
+        "networks. It needs three numbers of memory for each parameter, one of them for AMSGrad. Its L2 "
+        "penalty is divided like a gradient, so use adamw to regularise by weight decay.",
     )
 
     lr = zoo.Option(1e-3, help="learning rate", low=0.0)

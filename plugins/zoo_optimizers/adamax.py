@@ -43,7 +43,7 @@ def update(
 class Adamax(zoo.Optimizer):
     """Adam in the infinity norm: divide steps by the largest gradient so far, with exponential decay.
 
-    Algorithm 2 of the paper, with PyTorch's eps inside the maximum::
+    This is algorithm 2 of the paper, with PyTorch's eps inside the maximum::
 
         g = grad + weight_decay * theta
         m = beta1 * m + (1 - beta1) * g
@@ -57,9 +57,12 @@ class Adamax(zoo.Optimizer):
         authors="Diederik P. Kingma, Jimmy Ba",
         year=2014,
         url="https://arxiv.org/abs/1412.6980",
-        variant="AdaMax, section 7.1 of the paper",
-        deviations="eps is added to the gradient's magnitude (the paper divides 0 by 0 where that is 0) "
-        "and weight decay is an L2 penalty; both as in PyTorch.",
+        variant="This is AdaMax, section 7.1 of the paper.",
+        deviations="eps is added to the magnitude of the gradient, as in PyTorch, where the paper divides 0 "
+        "by 0 if that is 0. Weight decay is an L2 penalty, as in PyTorch.",
+        when_to_use="Use it where a few gradients are much larger than the others: a step is divided by the "
+        "largest recent gradient, so no parameter moves by much more than lr in an update. It needs two "
+        "numbers of memory for each parameter. In other cases adam is the usual choice.",
     )
 
     lr = zoo.Option(2e-3, help="learning rate", low=0.0)

@@ -42,7 +42,7 @@ def update(
 class AdamW(zoo.Optimizer):
     """Adam with decoupled weight decay, which is not divided by the root of the second moment.
 
-    PyTorch's formulation; eps is outside the root, after the bias correction::
+    This is PyTorch's formulation. eps is outside the root, after the bias correction::
 
         m = beta1 * m + (1 - beta1) * grad
         v = beta2 * v + (1 - beta2) * grad²
@@ -56,9 +56,12 @@ class AdamW(zoo.Optimizer):
         authors="Ilya Loshchilov, Frank Hutter",
         year=2017,
         url="https://arxiv.org/abs/1711.05101",
-        variant="Algorithm 2 of the paper, without warm restarts",
-        deviations="The decay is multiplied by lr, not by the schedule alone, as in PyTorch: a decay of d in "
-        "the paper is d / lr here.",
+        variant="This is algorithm 2 of the paper, without warm restarts.",
+        deviations="The decay is multiplied by lr, as in PyTorch, and not by the schedule alone. A decay of "
+        "d in the paper is d / lr here.",
+        when_to_use="Use it in place of adam to regularise by weight decay: parameters shrink at a rate "
+        "that does not depend on their gradients. Without weight decay it makes the same updates as adam. "
+        "It needs two numbers of memory for each parameter.",
     )
 
     lr = zoo.Option(1e-3, help="learning rate", low=0.0)

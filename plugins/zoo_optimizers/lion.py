@@ -39,14 +39,14 @@ def update(
 class Lion(zoo.Optimizer):
     """Move every parameter by lr along the sign of a running mean of the gradient.
 
-    As the authors published it::
+    This is the form that the authors published::
 
         c = beta1 * m + (1 - beta1) * grad
         theta -= lr * (sign(c) + weight_decay * theta)
         m = beta2 * m + (1 - beta2) * grad
 
-    Every parameter moves by lr, whatever its gradient: the authors advise an lr three to ten times smaller
-    than AdamW's, and a weight_decay as many times larger.
+    Every parameter moves by lr, whatever its gradient. The authors advise an lr that is three to ten times
+    smaller than for AdamW, and a weight_decay that is larger by the same factor.
     """
 
     family = "sign"
@@ -56,9 +56,13 @@ class Lion(zoo.Optimizer):
         "Xuanyi Dong, Thang Luong, Cho-Jui Hsieh, Yifeng Lu, Quoc V. Le",
         year=2023,
         url="https://arxiv.org/abs/2302.06675",
-        variant="Algorithm 2 of the paper, decoupled weight decay",
-        deviations="The sign of NaN is NaN. In the authors' PyTorch file it is 0, so that NaN in a "
-        "gradient goes unnoticed.",
+        variant="This is algorithm 2 of the paper, with decoupled weight decay.",
+        deviations="The sign of NaN is NaN. In the authors' PyTorch file it is 0, so that NaN in a gradient "
+        "goes unnoticed.",
+        when_to_use="Use it to save memory, since it needs one number for each parameter and adamw needs "
+        "two. Every parameter moves by lr in every update, so use a learning rate three to ten times "
+        "smaller than for adamw, as the authors advise. The paper reports that its advantage grows with the "
+        "size of the batch.",
     )
 
     lr = zoo.Option(1e-4, help="learning rate", low=0.0)

@@ -47,7 +47,7 @@ def update(
 class NAdam(zoo.Optimizer):
     """Adam with Nesterov momentum that increases over the first updates.
 
-    PyTorch's formulation; eps is outside the root, after the bias correction::
+    This is PyTorch's formulation. eps is outside the root, after the bias correction::
 
         g = grad + weight_decay * theta
         mu(t) = beta1 * (1 - 0.96^(t * momentum_decay) / 2)
@@ -68,9 +68,12 @@ class NAdam(zoo.Optimizer):
         authors="Timothy Dozat",
         year=2016,
         url="https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ",
-        variant="PyTorch's and TensorFlow's: the running mean decays by beta1, the growing momentum enters "
-        "the step, and momentum_decay is 1 / 250",
-        deviations="Weight decay, an L2 penalty, is PyTorch's addition.",
+        variant="This is the form of PyTorch and TensorFlow: the running mean decays by beta1, the growing "
+        "momentum enters the step, and momentum_decay is 1 / 250.",
+        deviations="Weight decay, an L2 penalty, is an addition of PyTorch.",
+        when_to_use="Use it where you would use adam and want Nesterov's momentum, which looks one step "
+        "ahead. The momentum increases over the first updates, at the rate momentum_decay. It needs two "
+        "numbers of memory for each parameter.",
     )
 
     lr = zoo.Option(2e-3, help="learning rate", low=0.0)

@@ -45,7 +45,7 @@ def update(
 class RMSprop(zoo.Optimizer):
     """Divide steps by the root of a running average of squared gradients.
 
-    PyTorch's formulation, eps outside the root::
+    This is PyTorch's formulation, with eps outside the root::
 
         g = grad + weight_decay * theta
         s = alpha * s + (1 - alpha) * g²
@@ -54,7 +54,7 @@ class RMSprop(zoo.Optimizer):
         theta -= lr * v
 
     Centered, after A. Graves, "Generating Sequences With Recurrent Neural Networks", 2013,
-    https://arxiv.org/abs/1308.0850, divides by the standard deviation; he has eps inside the root.
+    https://arxiv.org/abs/1308.0850, divides by the standard deviation. Graves has eps inside the root.
     """
 
     name = "rmsprop"
@@ -64,9 +64,13 @@ class RMSprop(zoo.Optimizer):
         authors="Tijmen Tieleman, Geoffrey Hinton",
         year=2012,
         url="https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf",
-        variant="eps outside the root, optional momentum on the divided gradient, optionally centered",
-        deviations="The lecture has neither eps nor momentum; both are as in PyTorch. A variance that "
-        "rounding makes negative counts as 0; in PyTorch it gives NaN.",
+        variant="eps is outside the root. The divided gradient may have momentum, and the variance may be "
+        "centered.",
+        deviations="The lecture has neither eps nor momentum, and both are as in PyTorch. A variance that "
+        "rounding makes negative counts as 0, where PyTorch returns NaN.",
+        when_to_use="Use it to repeat older experiments with recurrent networks, such as Graves 2013 and "
+        "char-rnn. It has no bias correction, so with the default alpha the first step is ten times lr. Use "
+        "adam in new experiments. It needs three numbers of memory for each parameter.",
     )
 
     lr = zoo.Option(1e-2, help="learning rate", low=0.0)

@@ -39,14 +39,14 @@ def update(
 class SGD(zoo.Optimizer):
     """Gradient descent, plain or with heavy-ball or Nesterov momentum.
 
-    PyTorch's formulation::
+    This is PyTorch's formulation::
 
         g = grad + weight_decay * theta
         v = momentum * v + (1 - dampening) * g        v = g at the first update
         theta -= lr * (g + momentum * v)              with nesterov
         theta -= lr * v                               without
 
-    Without momentum ``v`` is ``g`` whatever the dampening, the method of H. Robbins and S. Monro, "A
+    Without momentum, ``v`` is ``g`` for every dampening. This is the method of H. Robbins and S. Monro, "A
     Stochastic Approximation Method", 1951, https://doi.org/10.1214/aoms/1177729586.
 
     Raises:
@@ -59,9 +59,14 @@ class SGD(zoo.Optimizer):
         authors="Ilya Sutskever, James Martens, George Dahl, Geoffrey Hinton",
         year=2013,
         url="https://proceedings.mlr.press/v28/sutskever13.html",
-        variant="heavy-ball momentum, or Nesterov's with the gradient taken at the parameters reached",
-        deviations="The velocity is a sum of gradients, multiplied by lr when it is used, as in PyTorch; in "
-        "the paper lr is inside the velocity. The two agree while lr is constant.",
+        variant="The momentum is heavy-ball momentum, or Nesterov's with the gradient taken at the "
+        "parameters reached.",
+        deviations="The velocity is a sum of gradients that is multiplied by lr when it is used, as in "
+        "PyTorch. In the paper lr is inside the velocity. The two agree while lr is constant.",
+        when_to_use="Use it for the simplest update, for example in teaching or to study training itself, "
+        "and with momentum=0.9 in practice. All parameters have the same learning rate, so the choice of lr "
+        "matters more than with adam, and recurrent networks need gradient clipping. It needs one number of "
+        "memory for each parameter.",
     )
 
     lr = zoo.Option(0.1, help="learning rate", low=0.0)

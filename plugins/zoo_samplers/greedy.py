@@ -36,7 +36,10 @@ class Greedy(zoo.Sampler):
         authors="Sutskever, Vinyals & Le",
         year=2014,
         url="https://arxiv.org/abs/1409.3215",
-        variant="left-to-right beam search with a beam of one",
+        variant="This is left-to-right beam search with a beam of one.",
+        when_to_use="Use it for short answers and where the result must be the same every time. Long texts "
+        "tend to repeat themselves, so draw at random with top_p or min_p there. Samplers after it have no "
+        "effect.",
     )
     transform = transform
 

@@ -36,6 +36,9 @@ class MinP(zoo.Sampler):
         authors="Nguyen, Baker, Neo, Roush, Kirsch & Shwartz-Ziv",
         year=2024,
         url="https://arxiv.org/abs/2407.01082",
+        when_to_use="Use it to remove improbable symbols by a threshold that adapts: it is strict where the "
+        "model is certain, and lenient where many symbols are possible. Put it before temperature if the "
+        "threshold should not depend on the temperature. The paper recommends it for high temperatures.",
     )
     p = zoo.Option(0.1, "smallest probability to keep, as a fraction of the largest", low=0.0, high=1.0)
     transform = transform

@@ -37,7 +37,11 @@ class Temperature(zoo.Sampler):
         authors="Ackley, Hinton & Sejnowski",
         year=1985,
         url="https://doi.org/10.1207/s15516709cog0901_7",
-        variant="Boltzmann distribution over the symbols, energies being the negative logits",
+        variant="This is the Boltzmann distribution over the symbols, whose energies are the negative "
+        "logits.",
+        when_to_use="Use values below one, such as 0.8, for safer text and values above one for more varied "
+        "text. It removes no symbol, so combine it with top_p, top_k or min_p. Samplers run in the order "
+        "given, and the order of temperature and the others changes the result.",
     )
     temperature = zoo.Option(1.0, "divisor of the logits; for 0 use the greedy sampler", low=1e-6)
     transform = transform

@@ -1,7 +1,7 @@
 """Top-k sampling: draw among the k most probable symbols.
 
 Definition: sort the symbols by descending logit, ties by index, and keep the first ``k``. If ``k`` exceeds
-the number of symbols, all are kept; ``k = 1`` is greedy.
+the number of symbols, all are kept. ``k = 1`` is greedy.
 
 Reference: A. Fan, M. Lewis & Y. Dauphin, *Hierarchical Neural Story Generation*, ACL 2018,
 https://arxiv.org/abs/1805.04833, with k = 10, the default here.
@@ -35,6 +35,9 @@ class TopK(zoo.Sampler):
         authors="Fan, Lewis & Dauphin",
         year=2018,
         url="https://arxiv.org/abs/1805.04833",
+        when_to_use="Use it for the simplest truncation, with a fixed number of symbols. That number does "
+        "not adapt: it keeps improbable symbols where the model is certain, and removes probable ones where "
+        "it is not. Samplers such as top_p and min_p adapt.",
     )
     k = zoo.Option(10, "number of symbols to keep", low=1, high=1_000_000_000)
     transform = transform

@@ -37,7 +37,10 @@ class TopP(zoo.Sampler):
         authors="Holtzman, Buys, Du, Forbes & Choi",
         year=2019,
         url="https://arxiv.org/abs/1904.09751",
-        variant="nucleus sampling",
+        variant="This is nucleus sampling.",
+        when_to_use="Use it to generate text: the number of symbols adapts to the certainty of the model. "
+        "With p near one it keeps a long tail of improbable symbols. With temperature before it, the "
+        "nucleus is the one of the scaled distribution.",
     )
     p = zoo.Option(0.95, "total probability to keep", low=1e-6, high=1.0)
     transform = transform

@@ -20,13 +20,13 @@ Array = np.ndarray[Any, Any]
 
 CARD = zoo.Card(
     title="Neural Networks and the Chomsky Hierarchy",
-    authors="Grégoire Delétang, Anian Ruoss, Jordi Grau-Moya, Tim Genewein, Li Kevin Wenliang, "
-    "Elliot Catt, Chris Cundy, Marcus Hutter, Shane Legg, Joel Veness, Pedro A. Ortega",
+    authors="Grégoire Delétang, Anian Ruoss, Jordi Grau-Moya, Tim Genewein, Li Kevin Wenliang, Elliot Catt, "
+    "Chris Cundy, Marcus Hutter, Shane Legg, Joel Veness, Pedro A. Ortega",
     year=2023,
     url="https://arxiv.org/abs/2207.02098",
-    deviations="Validation, too, is on lengths that training does not have, on other sequences than the "
-    "test; the score is the mean over as many lengths as there are batches, where the paper "
-    "has every length once.",
+    deviations="Validation, too, is on lengths that training does not have, with other sequences than the "
+    "test. The score is the mean over as many lengths as there are batches, where the paper has every "
+    "length once.",
 )
 
 

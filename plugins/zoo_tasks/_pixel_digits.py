@@ -24,8 +24,8 @@ CARD = zoo.Card(
     authors="Quoc V. Le, Navdeep Jaitly, Geoffrey E. Hinton",
     year=2015,
     url="https://arxiv.org/abs/1504.00941",
-    deviations="The 1,797 digits of 8 by 8 pixels that come with scikit-learn (Alpaydin & Kaynak 1998), "
-    "64 steps, where the field has MNIST, 784 steps; so accuracies do not compare with "
+    deviations="The images are the 1,797 digits of 8 by 8 pixels that come with scikit-learn (Alpaydin and "
+    "Kaynak 1998), with 64 steps, where others use MNIST, with 784 steps. Accuracies do not compare with "
     "published ones.",
 )
 

@@ -33,9 +33,12 @@ class Adding(zoo.Task):
         authors="Sepp Hochreiter and Jürgen Schmidhuber",
         year=1997,
         url="https://doi.org/10.1162/neco.1997.9.8.1735",
-        variant="as Arjovsky, Shah & Bengio 2016 (arXiv:1511.06464, section 4.2): numbers from 0 to 1, and a "
-        "mark in each half",
-        deviations="Sequences are 50 long by default, theirs 100 to 750.",
+        variant="The form is that of Arjovsky, Shah and Bengio 2016 (arXiv:1511.06464, section 4.2), with "
+        "numbers from 0 to 1 and a mark in each half.",
+        deviations="Sequences have 50 steps by default, and theirs have 100 to 750.",
+        when_to_use="Use it to test whether a cell keeps real numbers over a delay and ignores the rest of "
+        "the input. Raise length to compare cells. The score is a squared error, and 0.167 is the error of "
+        "guessing the mean.",
     )
     loss = "squared_error"
     metric = "squared_error"

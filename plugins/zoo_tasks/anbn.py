@@ -28,7 +28,7 @@ class Anbn(zoo.Task):
     """The letters that may follow in n letters a and n letters b, for larger n than in training.
 
     Inputs are tokens: the mark, then the letters. Outputs are the probabilities that each may follow. Words
-    in a batch have different lengths; padding has weight zero.
+    in a batch have different lengths, and padding has weight zero.
     """
 
     family = "counting"
@@ -37,9 +37,13 @@ class Anbn(zoo.Task):
         authors="Felix A. Gers and Jürgen Schmidhuber",
         year=2001,
         url="https://doi.org/10.1109/72.963769",
-        variant="a^n b^n, and with letters=3 a^n b^n c^n; n from 1 to 10 in training",
-        deviations="A word at a time, where they have a stream of words; binary cross-entropy; validation "
-        "has the odd numbers n above those of training and the test the even ones.",
+        variant="The task is a^n b^n, and a^n b^n c^n with letters=3. In training, n is from 1 to 10.",
+        deviations="A sequence is one word, where they have a stream of words. The loss is the binary "
+        "cross-entropy. Validation has the odd numbers n above those of training, and the test has the even "
+        "ones.",
+        when_to_use="Use it to test whether a cell counts, and whether its counter works beyond the counts "
+        "of training. A state that can grow without bound, as in an LSTM, can count. A word is right only "
+        "if all its symbols are, so the score stays at zero for a long time.",
     )
     loss = "binary"
     metric = "sequence_accuracy"

@@ -34,16 +34,24 @@ class AssociativeRecall(zoo.Task):
         "James Zou and Atri Rudra and Christopher Ré",
         year=2024,
         url="https://arxiv.org/abs/2312.04927",
-        variant="multi-query associative recall, MQAR, with random tokens between the queries",
-        deviations="64 tokens by default, theirs 8192; token 0 is a key like the others; answers are values "
-        "alone.",
+        variant="This is multi-query associative recall, MQAR, with random tokens between the queries.",
+        deviations="There are 64 tokens by default, and theirs are 8192. Token 0 is a key like the others. "
+        "Answers are values alone.",
+        when_to_use="Use it to test recall by content, which language models need, and for which matrix "
+        "memories such as delta_net and gla are made. Raise pairs and tokens until the cells differ. The "
+        "state of a cell must be large enough for all pairs.",
     )
     threshold = 0.99
     threshold_source = "set here: nearly every value"
     tokens = zoo.Option(64, help="different tokens: as many keys as values", low=4)
     pairs = zoo.Option(4, help="keys, each with its value", low=1)
     length = zoo.Option(64, help="steps of a sequence", low=4)
-    power = zoo.Option(0.01, help="of the law of gaps; 1 makes all as probable", low=1e-6, high=1.0)
+    power = zoo.Option(
+        0.01,
+        help="exponent of the power law of gaps. With 1 all gaps are equally probable",
+        low=1e-6,
+        high=1.0,
+    )
 
     @property
     def input_size(self) -> int:

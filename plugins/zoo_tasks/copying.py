@@ -5,12 +5,12 @@ and ``length`` blanks, at which the targets are the symbols in order. A sequence
 steps.
 
 Reference: S. Hochreiter & J. Schmidhuber, *Long Short-Term Memory*, Neural Computation 9(8), 1997, pose the
-problem of remembering over a lag; this form of it is that of M. Arjovsky, A. Shah & Y. Bengio, *Unitary
-Evolution Recurrent Neural Networks*, ICML 2016, https://arxiv.org/abs/1511.06464, section 4.1, as in the code
-they published (https://github.com/amarshah/complex_RNN, ``memory_problem.py``): eight symbols, ten of them.
+problem of remembering over a lag. This form comes from M. Arjovsky, A. Shah & Y. Bengio, *Unitary Evolution
+Recurrent Neural Networks*, ICML 2016, https://arxiv.org/abs/1511.06464, section 4.1, and from the code they
+published (https://github.com/amarshah/complex_RNN, ``memory_problem.py``): eight symbols, ten of them.
 
-Memoryless baseline: a uniform guess, with an accuracy of 1/8. In the paper's measure, the mean cross-entropy
-over all steps, that is ``length * ln 8 / (delay + 2 length)``.
+Memoryless baseline: a uniform guess, with an accuracy of 1/8. In the measure of the paper, the mean
+cross-entropy over all steps, it is ``length * ln 8 / (delay + 2 length)``.
 """
 
 from __future__ import annotations
@@ -38,9 +38,13 @@ class Copying(zoo.Task):
         authors="Martin Arjovsky and Amar Shah and Yoshua Bengio",
         year=2016,
         url="https://arxiv.org/abs/1511.06464",
-        variant="the copying memory problem of section 4.1, after Hochreiter & Schmidhuber 1997",
-        deviations="Only the steps of the answer count, not the blanks before it, so the loss is that of the "
-        "paper times (delay + 2 length) / length; the delay is 10 by default, theirs 100 to 750.",
+        variant="This is the copying memory problem of section 4.1, after Hochreiter and Schmidhuber 1997.",
+        deviations="Only the steps of the answer count, and the blanks before it do not, so the loss is the "
+        "loss of the paper times (delay + 2 length) / length. The delay is 10 by default, and theirs is 100 "
+        "to 750.",
+        when_to_use="Use it to test whether a cell keeps many symbols unchanged over a fixed delay. Set "
+        "delay to 100 or more to compare with papers. The delay is the same in every sequence, so a cell "
+        "may solve it by timing alone, and selective_copying is the test of writing by content.",
     )
     metric = "accuracy"
     threshold = 0.99

@@ -25,7 +25,13 @@ class Cycle(LengthGeneralisation):
     the query is the last position.
     """
 
-    card = dataclasses.replace(CARD, variant="Cycle Navigation (R)")
+    card = dataclasses.replace(
+        CARD,
+        variant="This is Cycle Navigation, a regular language.",
+        when_to_use="Use it to test whether a cell follows a small automaton over sequences that are longer "
+        "than in training. A cell that only averages its inputs cannot solve it. Long walks fail first if "
+        "the state drifts.",
+    )
     places = zoo.Option(5, help="places on the circle", low=2)
     input_size = 4
 

@@ -40,14 +40,18 @@ class DelayedMatch(zoo.Task):
         authors="Earl K. Miller and Cynthia A. Erickson and Robert Desimone",
         year=1996,
         url="https://doi.org/10.1523/JNEUROSCI.16-16-05154.1996",
-        variant="DelayMatchSample of NeuroGym, steps of 100 ms",
-        deviations="Eight directions, where NeuroGym has two by default; a test that does not match is any "
-        "other; only the decision counts, and there is no answer for holding fixation.",
+        variant="This is DelayMatchSample of NeuroGym, with steps of 100 ms.",
+        deviations="There are eight directions, where NeuroGym has two by default. A test stimulus that "
+        "does not match is any other direction. Only the decision counts, and there is no answer for "
+        "holding fixation.",
+        when_to_use="Use it to study working memory in a rate network: the state of the delay can be read "
+        "with a decoder or as fixed points. The cells leaky_rnn and ctrnn are the usual models. Raise delay "
+        "or noise to make it harder.",
     )
     threshold = 0.95
     threshold_source = "set here: well above what animals are trained to, below what noise allows"
     delay = zoo.Option(10, help="steps between the stimuli", low=0)
-    stimuli = zoo.Option(8, help="directions, and units that see them", low=2)
+    stimuli = zoo.Option(8, help="directions, and units that encode them", low=2)
     noise = zoo.Option(0.1, help="standard deviation of the noise on stimuli", low=1e-3)
 
     output_size = 2

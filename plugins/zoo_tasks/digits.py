@@ -19,7 +19,12 @@ class Digits(PixelDigits):
     The input is the brightness of one pixel, from 0 to 1. The target is at the last step.
     """
 
-    card = dataclasses.replace(CARD, variant="sequential digits, in the order of reading")
+    card = dataclasses.replace(
+        CARD,
+        variant="These are sequential digits, in the order of reading.",
+        when_to_use="Use it as a small real problem that needs memory over 64 steps. It trains in minutes "
+        "on a CPU. Accuracies do not compare with published ones for MNIST, which has 784 steps.",
+    )
 
 
 @zoo.hookimpl

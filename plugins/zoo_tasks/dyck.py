@@ -38,9 +38,12 @@ class Dyck(LengthGeneralisation):
         authors="Mirac Suzgun and Sebastian Gehrmann and Yonatan Belinkov and Stuart M. Shieber",
         year=2019,
         url="https://arxiv.org/abs/1906.03648",
-        variant="Dyck words as a task of saying which symbols may follow",
-        deviations="Words are drawn uniformly from those of their length; binary cross-entropy is minimised; "
-        "and that the word may end is an output of its own.",
+        variant="The network predicts which symbols may follow in a Dyck word.",
+        deviations="Words are drawn uniformly from those of their length. The loss is the binary "
+        "cross-entropy. The end of the word is an output of its own.",
+        when_to_use="Use it with kinds=1 to test counting, and with kinds=2 or more to test whether a cell "
+        "works like a stack. A word is right only if all its symbols are, so the score stays at zero for a "
+        "long time. The test has longer words than training.",
     )
     loss = "binary"
     metric = "sequence_accuracy"

@@ -35,9 +35,12 @@ class Evidence(zoo.Task):
         authors="Bingni W. Brunton and Matthew M. Botvinick and Carlos D. Brody",
         year=2013,
         url="https://doi.org/10.1126/science.1233912",
-        variant="two trains of clicks whose rates add up to the same in every trial",
-        deviations="At most one click on a side in a step; the rates stand to each other as 1 to 9 at most; "
-        "where both sides have as many clicks, the last step decides.",
+        variant="There are two trains of clicks whose rates add up to the same in every trial.",
+        deviations="There is at most one click on a side in a step. The ratio of the rates is at most 1 to "
+        "9. Where both sides have the same number of clicks, the last step decides.",
+        when_to_use="Use it to study integration and decisions: the solution is a line attractor, which "
+        "analysis of a trained leaky_rnn or ctrnn shows. The guide to neuroscience does so with a network "
+        "of rank two. Raise length to require longer integration.",
     )
     threshold = 0.95
     threshold_source = "set here: nineteen of twenty, so that counts one or two apart are told apart"

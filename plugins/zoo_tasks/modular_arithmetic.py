@@ -31,7 +31,12 @@ class ModularArithmetic(LengthGeneralisation):
     Inputs are tokens: the numbers, then plus, minus and times, and a query token.
     """
 
-    card = dataclasses.replace(CARD, variant="Modular Arithmetic (Simple) (R)")
+    card = dataclasses.replace(
+        CARD,
+        variant="This is Modular Arithmetic (Simple), a regular language.",
+        when_to_use="Use it to test state tracking with two values at once, a sum and a product. The state "
+        "of the automaton is larger than in parity and cycle. The test has longer expressions than training.",
+    )
     modulus = zoo.Option(5, help="numbers run from 0 to one below it", low=2)
 
     @property

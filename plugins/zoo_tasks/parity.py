@@ -1,7 +1,7 @@
 """Parity: decide whether a sequence of bits has an odd number of ones.
 
-Train on up to 40 bits, test on 41 to 500. A finite automaton of two states solves it, and so does a network
-that stores one bit exactly, at any length.
+Train on up to 40 bits, test on 41 to 500. A finite automaton of two states solves it. A network that stores
+one bit exactly solves it, too, at any length.
 
 Reference: G. Delétang et al., *Neural Networks and the Chomsky Hierarchy*, ICLR 2023,
 https://arxiv.org/abs/2207.02098, section A.3, Parity Check. Memoryless baseline: a uniform guess.
@@ -24,7 +24,14 @@ class Parity(LengthGeneralisation):
     Inputs are tokens: two bits and a query token.
     """
 
-    card = dataclasses.replace(CARD, variant="Parity Check (R)")
+    card = dataclasses.replace(
+        CARD,
+        variant="This is Parity Check, a regular language.",
+        when_to_use="Use it to test whether a cell can flip its state: linear recurrences whose eigenvalues "
+        "are all positive, such as min_gru and mamba, cannot solve it in finite precision (Grazzi and "
+        "others 2024, https://arxiv.org/abs/2411.12537). Recurrent networks with a nonlinearity, such as "
+        "vanilla and lstm, can represent the solution. The test has longer sequences than training.",
+    )
     input_size = 3
     output_size = 2
 

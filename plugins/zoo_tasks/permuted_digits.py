@@ -22,7 +22,13 @@ class PermutedDigits(PixelDigits):
     The input is the brightness of one pixel, from 0 to 1. The target is at the last step.
     """
 
-    card = dataclasses.replace(CARD, variant="sequential digits, the pixels permuted")
+    card = dataclasses.replace(
+        CARD,
+        variant="These are sequential digits with permuted pixels.",
+        when_to_use="Use it next to digits to test memory without local structure: neighbouring pixels are "
+        "far apart in time. Accuracies do not compare with published ones for permuted MNIST. The option "
+        "permutation selects another order.",
+    )
     permutation = zoo.Option(0, help="number of the order", low=0)
 
     def order(self) -> np.ndarray[Any, Any]:

@@ -32,8 +32,13 @@ class SelectiveCopying(zoo.Task):
         authors="Albert Gu and Tri Dao",
         year=2023,
         url="https://arxiv.org/abs/2312.00752",
-        variant="selective copying, section 4.1.1: 16 tokens in all, symbols at random places",
-        deviations="64 steps with 8 symbols by default, theirs 4096 with 16; marks ask for the answer.",
+        variant="This is selective copying, section 4.1.1, with 16 tokens in all and symbols at random "
+        "positions.",
+        deviations="There are 64 steps with 8 symbols by default, and theirs are 4096 with 16. Marks ask "
+        "for the answer.",
+        when_to_use="Use it to test whether the input decides what a cell stores: a recurrence that does "
+        "not depend on the input, such as s4d or lru, cannot select by itself. Raise length and count to "
+        "compare cells. Give it many steps, since the loss may be flat at first.",
     )
     threshold = 0.99
     threshold_source = "set here: nearly every symbol"

@@ -1,8 +1,8 @@
 """Text: predict the next character, to compare cells on a text.
 
-Training equals that of ``zoo.train`` with the same text, split, rows and steps: the rows of a batch read
-different places of the text, one window after the other, and states are passed from window to window. The
-score is the cross-entropy of the whole validation or test part, in nats per character.
+Training gives the same bits as ``zoo.train`` with the same text, split, batch size and window length: the
+sequences of a batch read different parts of the text, one window after the other, and states are passed from
+window to window. The score is the cross-entropy of the whole validation or test part, in nats per character.
 
 Reference: T. Mikolov, M. Karafiát, L. Burget, J. Černocký & S. Khudanpur, *Recurrent neural network based
 language model*, Interspeech 2010, https://doi.org/10.21437/Interspeech.2010-343.
@@ -37,7 +37,10 @@ class Text(zoo.Task):
         authors="Tomáš Mikolov and Martin Karafiát and Lukáš Burget and Jan Černocký and Sanjeev Khudanpur",
         year=2010,
         url="https://doi.org/10.21437/Interspeech.2010-343",
-        variant="of characters, or bytes, instead of words",
+        variant="The symbols are characters or bytes instead of words.",
+        when_to_use="Use it to compare cells on a text in the same way as on the other tasks, for example "
+        "with zoo compare. To train one language model on a text, use zoo train --data, which gives the "
+        "same bits. Its score depends on the text, so compare only runs with the same data.",
     )
     metric = "nats"
     data = zoo.Option("builtin:pydoc", help="a file, a directory, builtin:pydoc or builtin:stdlib")

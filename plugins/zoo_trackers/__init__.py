@@ -1,1 +1,1 @@
-"""The trackers of zoo, one per file; the packages that they need are extras."""
+"""The trackers of zoo, one per file. The packages that they need are extras."""

@@ -34,12 +34,12 @@ class Mlflow(zoo.Tracker):
         url="https://databricks.com/research/accelerating-the-machine-learning-lifecycle-with-mlflow",
     )
     requires = MappingProxyType({"mlflow": "recurrent-zoo[mlflow]"})
-    uri = zoo.Option("", help="the tracking store, as in sqlite:///mlflow.db; empty for MLflow's default")
+    uri = zoo.Option("", help="the tracking store, as in sqlite:///mlflow.db, or empty for MLflow's default")
     experiment = zoo.Option("zoo", help="the experiment of the runs")
 
     @contextmanager
     def open(self, start_event: Event) -> Iterator[Callable[[Event], None]]:
-        """Start an MLflow run, or continue that of a resumed run."""
+        """Start an MLflow run, or continue the run that a resumed run started."""
         client = importlib.import_module("mlflow").MlflowClient(self.options["uri"] or None)
         metric = importlib.import_module("mlflow.entities").Metric
         run, status = self._run(client, start_event), ["FINISHED"]

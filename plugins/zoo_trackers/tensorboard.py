@@ -29,11 +29,11 @@ class Tensorboard(zoo.Tracker):
         url="https://github.com/lanpa/tensorboardX",
     )
     requires = MappingProxyType({"tensorboardX": "recurrent-zoo[tensorboard]"})
-    dir = zoo.Option("", help="directory of the files; empty for tensorboard/ in the run directory")
+    dir = zoo.Option("", help="directory of the files, or empty for tensorboard/ in the run directory")
 
     @contextmanager
     def open(self, start_event: Event) -> Iterator[Callable[[Event], None]]:
-        """Open event files; those of a resumed run hide the events after the step at which it resumes."""
+        """Open event files. After a resume, they hide the events after the step at which the run resumes."""
         folder = self.options["dir"] or str(Path(start_event["out"]) / "tensorboard")
         purge = start_event["step"] + 1 if start_event["event"] == "resume" else None
         with importlib.import_module("tensorboardX").SummaryWriter(folder, purge_step=purge) as writer:
