@@ -15,7 +15,15 @@ from click.testing import CliRunner, Result
 import zoo
 from zoo.base import Cell
 from zoo.cell_pages.cell_info import family_description
-from zoo.cell_pages.cell_page import PageLinks, cell_page, count_in_letters, document, link, prose
+from zoo.cell_pages.cell_page import (
+    PageLinks,
+    cell_document,
+    cell_page,
+    count_in_letters,
+    document,
+    link,
+    prose,
+)
 from zoo.cell_pages.cell_tables import initial_value
 from zoo.cell_pages.pages import all_files, family_page, pending_changes
 from zoo.cli.app import cli
@@ -218,17 +226,36 @@ def test_cell_without_a_step_has_no_diagram() -> None:
     members = {name: vars(vanilla)[name] for name in ("Wxh", "Whh", "bh", "h", "forward", "backward")}
     cls = type("Bare", (zoo.Cell,), {"__doc__": "Bare.", "card": CARD, **members})
     text = cell_page(cls)
-    assert "has no step, so there are no equations and no diagram" in text
+    assert "has no step, so there are no typeset equations and no diagram" in text
     assert "svg" not in text
     assert "FLOPs" not in text
     assert "| stored activations |  | 128 |" in text
     assert "Operations are counted in the kernels that zoo would derive" in cell_page(vanilla)
 
 
+def test_parts_of_a_docstring() -> None:
+    doc = cell_document(type(zoo.get_cell("cfc")))
+    assert [len(part) for part in (doc.summary, doc.lead, doc.equations, doc.notes)] == [1, 1, 2, 1]
+    assert doc.summary[0].endswith(".")
+    assert doc.equations[1].startswith("    v = 1.7159 tanh(")
+    assert doc.examples[0].startswith("Train it with uneven time steps::")
+    assert "``Wx (" not in "".join((*doc.lead, *doc.notes)), "the table of arrays has it"
+    page = cell_page(type(zoo.get_cell("cfc")))
+    assert page.index("## When to use it") < page.index("Train it with uneven") < page.index("## Variant")
+
+
+def test_page_of_a_complex_cell_has_equations_in_complex_numbers() -> None:
+    text = cell_page(type(zoo.get_cell("s5")))
+    assert "```text\ndt = exp(log_dt)\n" in text
+    assert "Output: `(H)`, not a state." in text
+    assert "Output: `(2H)`, not a state." in cell_page(type(zoo.get_cell("urnn")))
+    assert "Output: `(32)`, the state `h`." in cell_page(type(zoo.get_cell("lstm_projected")))
+
+
 def test_markdown() -> None:
     assert prose("a_b ``c*d`` [e]") == "a_b `c*d` \\[e\\]"
     assert link("[a]", "https://x.org/(b)") == "[\\[a\\]](https://x.org/%28b%29)"
-    assert list(document("One\ntwo::\n\n    three\n      four")) == [
+    assert list(document(["One\ntwo::", "    three\n      four"])) == [
         "One two:", "", "```text", "three", "  four", "```", ""
     ]  # fmt: skip
 

@@ -125,7 +125,7 @@ class Card:
         authors: Its authors, as in a citation.
         year: Year of publication.
         url: Its address, ``https://``.
-        variant: Which published variant this is.
+        variant: The published variant that the code computes.
         deviations: Where the code differs from the source, and why; empty if it does not.
         history: Where the component comes from, what it changed and what came after it, in two to four
             sentences.

@@ -10,8 +10,9 @@ import dataclasses
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from zoo.base import Cell, Component
 from zoo.base.card import SCOPES, UNPUBLISHED
@@ -45,22 +46,52 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\*`\[\]])", r"\\\1", text).replace("<", "&lt;")
 
 
-def document(docstring: str) -> Iterator[str]:
-    """The lines of a docstring: paragraphs, and literal blocks after a double colon."""
-    for block in filter(None, re.split(r"\n\s*\n", docstring.strip("\n"))):
-        lines = block.splitlines()
-        if lines[0].startswith("    "):
+def document(blocks: Iterable[str]) -> Iterator[str]:
+    """The lines of blocks of a docstring: paragraphs, and literal blocks after a double colon."""
+    for block in filter(None, blocks):
+        if block.startswith("    "):
             yield from ("```text", *textwrap.dedent(block).splitlines(), "```", "")
         else:
-            paragraph = re.sub(r"::$", ":", " ".join(line.strip() for line in lines))
+            paragraph = re.sub(r"::$", ":", " ".join(line.strip() for line in block.splitlines()))
             yield from (*wrapped(prose(paragraph)), "")
 
 
-def without_declarations(docstring: str) -> str:
-    """A docstring without equations and arrays, which the page prints from the graph and the declarations."""
-    equations = r"^Equations\b(?:.+\n)*?.*::\n\n(?:    .*\n|\n)+"
-    arrays = r"^Parameters\b(?:.+\n)*\n?"
-    return re.sub(f"{equations}|{arrays}", "", f"{docstring}\n", flags=re.MULTILINE)
+@dataclass(frozen=True)
+class CellDocument:
+    """The docstring of a cell in parts, without the paragraphs on arrays, which are in the tables of a page.
+
+    Args:
+        summary: The first paragraph.
+        lead: The blocks before the equations.
+        equations: The equations in plain text, with the paragraph before them.
+        notes: The paragraphs after the equations.
+        examples: The literal blocks after the equations, with the paragraphs before them.
+    """
+
+    summary: list[str]
+    lead: list[str]
+    equations: list[str]
+    notes: list[str]
+    examples: list[str]
+
+
+def cell_document(cls: type[Cell]) -> CellDocument:
+    """Split the docstring of a cell into parts."""
+    arrays = (*cls.params, *cls.buffers, *cls.states)
+    text = (inspect.getdoc(cls) or "").strip()
+    blocks = [
+        block
+        for block in re.split(r"\n\s*?\n(?=\S|    )", text)
+        if block.startswith("    ") or not any(f"``{name} (" in block for name in arrays)
+    ]
+    start = next((n for n, block in enumerate(blocks) if block.startswith("Equations")), len(blocks))
+    after = start + 1 + sum(1 for _ in takewhile(lambda block: block.startswith("    "), blocks[start + 1 :]))
+    notes: list[str] = []
+    examples: list[str] = []
+    for block in blocks[after:]:
+        is_example = block.startswith("    ") or block.endswith("::")
+        (examples if is_example else notes).append(block)
+    return CellDocument(blocks[:1], blocks[1:start], blocks[start:after], notes, examples)
 
 
 def wrapped(text: str) -> list[str]:
@@ -204,26 +235,27 @@ def cell_page(cls: type[Cell], links: PageLinks | None = None) -> str:
 
 
 def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
-    doc = (inspect.getdoc(cls) or "").strip()
-    summary, _, rest = doc.partition("\n\n")
-    yield from (GENERATED_MARK, "", f"# {cls.name}", "", *document(summary))
-    card = cls.card
+    doc, card = cell_document(cls), cls.card
+    yield from (GENERATED_MARK, "", f"# {cls.name}", "", *document(doc.summary))
     yield from (*wrapped(_origin(cls, links)), "", *wrapped(_use(cls)), "")
-    yield from ("## Equations", "")
+    yield from ("## Equations", "", *document(doc.lead))
     if cls.has_step():
         note = wrapped(_NOTE.format(next(iter(cls.states))))
         picture = f"![One step of {cls.name}]({cls.name}.svg)"
+        if _is_complex(cls):
+            yield from (*document(doc.equations), "The same in real and imaginary parts:", "")
         yield from (*latex_block(cls()), "", *_gates(cls), *note, "", picture, "")
     else:
+        yield from document(doc.equations)
         yield from (
-            "It brings its own kernels and has no step, so there are no equations and no diagram.",
+            "It brings its own kernels and has no step, so there are no typeset equations and no diagram.",
             "",
         )
-    yield from document(without_declarations(rest) if cls.has_step() else rest)
-    yield from _section("History", card.history)
-    yield from _section("When to use it", card.when_to_use, card.trainability)
-    yield from _section("Variant and differences from the paper", card.variant, card.deviations)
-    yield from ("## Arrays and options", "", *_declarations(cls))
+    yield from _section("History", document([card.history]))
+    yield from _section("When to use it", document([card.when_to_use, card.trainability, *doc.examples]))
+    variant = document([card.variant, card.deviations, *doc.notes])
+    yield from _section("Variant and differences from the paper", variant)
+    yield from ("## Arrays and options", "", *_output(cls), *_declarations(cls))
     yield from ("## Cost of one step of one sequence", "", *_costs(cls))
     yield from ("## Results", "", *wrapped(links.result), "") if links.result else ()
     if card.related:
@@ -235,9 +267,14 @@ def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
     yield from ("## References", "", "```bibtex", cls.bibtex(), "```", "")
 
 
-def _section(heading: str, *paragraphs: str) -> Iterator[str]:
-    """A section of the paragraphs that are not empty; nothing if all are."""
-    lines = [line for text in filter(None, paragraphs) for line in (*wrapped(prose(text)), "")]
+def _is_complex(cls: type[Cell]) -> bool:
+    """Whether the typeset equations have real and imaginary parts, and the plain text is easier to read."""
+    return any(array.complex for group in (cls.params, cls.buffers, cls.states) for array in group.values())
+
+
+def _section(heading: str, lines: Iterable[str]) -> Iterator[str]:
+    """A section, or nothing if there are no lines."""
+    lines = list(lines)
     yield from (f"## {heading}", "", *lines) if lines else ()
 
 
@@ -271,6 +308,15 @@ def _use(cls: type[Cell]) -> str:
     if not names:
         return use
     return f"{use} Its names elsewhere: {', '.join(names)}. `zoo.convert` converts the weights."
+
+
+def _output(cls: type[Cell]) -> Iterator[str]:
+    """The shape of the output, and whether it is a state."""
+    if cls.has_step():
+        graph = step_graph_of(cls())
+        states = [f"the state `{name}`" for name, node in graph.new_states.items() if node is graph.y]
+        source = states[0] if states else "not a state"
+        yield from (f"Output: `{format_shape(graph.y.shape)}`, {source}.", "")
 
 
 def _declarations(component: type[Component]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The boxes of a diagram and the edges between them, without positions.
 
-Slices of one value, for example gates, share a box, and so do real and imaginary parts. Views of a whole
-value are drawn as the value. A call of a function of zoo is drawn as the call.
+Slices of one value, for example gates, share a box. Real and imaginary parts also share one. Views of a
+whole value are drawn as the value. A call of a function of zoo is drawn as the call.
 """
 
 from __future__ import annotations
