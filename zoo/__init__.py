@@ -24,6 +24,7 @@ _EXPORTS = {
         "CheckpointError DataError DefinitionError PluginError UnknownNameError UsageError ZooError "
         "ZooWarning"
     ),
+    "forecasting.api": "backtest forecast",
     "functions": (
         "cayley cumax cumsum erf exp exp_diff expm eye gelu hard_sigmoid heaviside layer_norm leaky_relu "
         "log log_sigmoid outer relu roll sigmoid silu softmax softplus split sqrt stop_gradient tanh "
@@ -38,7 +39,7 @@ _EXPORTS = {
         "register_cell register_loss register_modifier register_optimizer register_sampler register_task "
         "register_tracker"
     ),
-    "training": "Run train",
+    "training": "Run fit train",
 }
 # Submodules after the bar are not in __all__: a star import would hide the libraries jax, sklearn and torch.
 _SUBMODULES = "analysis convert data export kernels report testing | base jax sklearn torch training"

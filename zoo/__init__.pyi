@@ -51,6 +51,10 @@ from zoo.errors import (
     ZooError as ZooError,
     ZooWarning as ZooWarning,
 )
+from zoo.forecasting.api import (
+    backtest as backtest,
+    forecast as forecast,
+)
 from zoo.functions import (
     cayley as cayley,
     cumax as cumax,
@@ -118,6 +122,7 @@ from zoo.registry import (
 )
 from zoo.training import (
     Run as Run,
+    fit as fit,
     train as train,
 )
 

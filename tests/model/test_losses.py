@@ -26,6 +26,8 @@ TABLE = [loss.name for loss in LOSSES.values()] + [
         ("cross_entropy", "class_weights", (1, 2, 0.5)),
         ("huber", "delta", 0.3),
         ("quantile", "quantile", 0.9),
+        ("interval", "low", 0.3),
+        ("interval", "high", 0.6),
     )
 ]
 
@@ -82,8 +84,15 @@ def loss_of(loss, o, t):
             abs(error) <= values["delta"], error**2 / 2, values["delta"] * (abs(error) - values["delta"] / 2)
         ),
         "quantile": lambda: np.maximum(-values["quantile"] * error, (1 - values["quantile"]) * error),
+        "interval": lambda: np.maximum(
+            -interval_levels(values) * error, (1 - interval_levels(values)) * error
+        ),
         "log_cosh": lambda: np.log(np.cosh(values["sharpness"] * error)),
     }[loss.name]().mean(axis=-1)
+
+
+def interval_levels(values):
+    return np.resize([values["low"], 0.5, values["high"]], V)
 
 
 def check_gradient(model, x, targets, weights):

@@ -652,9 +652,13 @@ def test_bad_score_at_the_end_is_a_warning(lr, is_bad, tmp_path):
     assert ("is far worse than 0.1667, the score without memory; train longer" in result.stderr) == is_bad
 
 
-@pytest.mark.parametrize(("name", "warns"), [("numbers.csv", True), ("numbers.txt", False)])
-def test_table_read_as_text_is_a_warning(name, warns, tmp_path):
-    (tmp_path / name).write_text("1,2\n3,4\n" * 4)
-    args = ("--hidden", 2, "--steps", 1, "--quiet", "--out", tmp_path / "run")
+@pytest.mark.parametrize(
+    ("name", "kind", "code"), [("x.csv", (), 2), ("x.csv", ("--kind", "text"), 0), ("x.txt", (), 0)]
+)
+def test_table_is_read_as_text_on_request_only(name, kind, code, tmp_path):
+    (tmp_path / name).write_text("a,b\n" + "1,2\n3,4\n" * 4)
+    args = (*kind, "--hidden", 2, "--steps", 1, "--quiet", "--out", tmp_path / "run")
     result = zoo_command("train", "--data", tmp_path / name, *args)
-    assert (result.exit_code, "is read as text, character by character" in result.stderr) == (0, warns)
+    assert result.exit_code == code
+    words = f"{name} is a table; name the column to forecast, one of a (number), b (number)."
+    assert (words in result.stderr) == (code == 2)

@@ -413,7 +413,7 @@ def test_data_arguments(text, tmp_path, run):
         ({"schedule_options": {"perod": 3}, "schedule": "step"}, UsageError, "Did you mean 'period'"),
         ({"batch": 1000}, DataError, "the text is too short"),
         ({"data": "nowhere.txt"}, DataError, "nowhere.txt: no such file or directory"),
-        ({"data": []}, UsageError, "data is empty; give a text or a task"),
+        ({"data": []}, UsageError, "data is empty; give a text, a table or a task"),
         ({"data": 3}, UsageError, "data has the type int; expected a file, a directory, '-' or builtin:NAME"),
         ({"data": [3]}, UsageError, "data has the type list; expected a file"),
         ({"threads": 0}, UsageError, "threads is 0"),

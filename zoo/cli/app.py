@@ -15,9 +15,11 @@ from zoo.errors import UsageError
 # Section of `zoo --help` -> name -> one line, in the order of the help.
 SECTIONS = {
     "Train and use": {
-        "train": "Train a model on a text or a task.",
+        "train": "Train a model on a text, a table or a task.",
         "sample": "Generate text with a trained model.",
-        "eval": "Evaluate a trained model on a text or on its task.",
+        "forecast": "Forecast the next steps of a time series with a trained model.",
+        "backtest": "Compare forecasts from many points in time with the actual values.",
+        "eval": "Evaluate a trained model on a text, a table or its task.",
         "export": "Export a trained model as an ONNX graph or as C source.",
         "report": "Write an HTML page of a run or a comparison.",
         "runs": "List run directories with cell, data, steps and best score.",
@@ -60,6 +62,8 @@ Examples:
   zoo train --cell vanilla                train on Python's own reference
   zoo train --data book.txt --steps 3000  train on a text file
   zoo train --task adding --cell lstm     train on a task
+  zoo train --data load.csv --target load --horizon 24
+                                          train to forecast a column of a table
   zoo sample runs/vanilla-pydoc-1         generate text with a trained model
 """
 

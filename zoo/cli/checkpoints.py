@@ -23,6 +23,9 @@ from zoo.storage.strict_json import quote
 from zoo.training import Config, evaluate
 from zoo.training.config import config_from_json
 
+_KINDS = ("text", "task", "table")
+"""Entries of a checkpoint that describe the data of training."""
+
 PARTS = ("test", "valid", "train")
 
 
@@ -34,7 +37,7 @@ class LoadedModel:
         source: The path.
         model: The model.
         config: Configuration of its training; None if the file has none.
-        sha256: Digest of the training text or of examples of the task; empty if unknown.
+        sha256: Digest of the training text or table, or of examples of the task; empty if unknown.
     """
 
     source: str
@@ -65,13 +68,14 @@ def open_model(path: Path, cell: CellClasses) -> LoadedModel:
     check_run_path(str(path))
     checkpoint = _load_best(path) if path.is_dir() else load(path)
     model = model_from(checkpoint, str(path), cell)
-    config, text = checkpoint.meta.get("config"), checkpoint.meta.get("text", checkpoint.meta.get("task"))
+    config = checkpoint.meta.get("config")
+    text = next((checkpoint.meta[kind] for kind in _KINDS if kind in checkpoint.meta), None)
     if not isinstance(config, dict):
         return LoadedModel(str(path), model, None, "")
     digest = text.get("sha256") if isinstance(text, dict) else ""
     if digest != "" and not is_digest(digest):
         raise CheckpointError(
-            f"{path}: the sha256 of its text or task is {quote(str(digest))}; expected 64 hexadecimal digits."
+            f"{path}: the sha256 of its data or task is {quote(str(digest))}; expected 64 hexadecimal digits."
         )
     return LoadedModel(str(path), model, config_from_json(config, str(path)), digest)
 

@@ -216,9 +216,10 @@ _FLAGS_ELSEWHERE = {
     **dict.fromkeys(("--batch-size", "--bs"), "--batch"),
     **dict.fromkeys(("--hidden-size", "--units"), "--hidden"),
     **dict.fromkeys(("--seq-len", "--sequence-length"), "--seq"),
-    **dict.fromkeys(("--file", "--input", "--text"), "--data"),
+    **dict.fromkeys(("--file", "--csv", "--text"), "--data"),
     **dict.fromkeys(("--output", "--output-dir"), "--out"),
     **dict.fromkeys(("--iterations", "--max-steps"), "--steps"),
+    **dict.fromkeys(("--label", "--y", "--target-column"), "--target"),
     "--num-layers": "--layers",
     "--model": "--cell",
 }

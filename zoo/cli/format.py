@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from zoo.tables import align
 
 Event = dict[str, Any]
 
@@ -52,48 +55,55 @@ def duration(seconds: float) -> str:
 _REASONS = {"no improvement": "stopped early, for want of improvement,"}
 
 
-def symbol_noun(start: Event) -> str:
-    """Name of the input of one step: ``char`` or ``byte`` of a text, ``input`` of a task."""
-    return "input" if "task" in start else str(start["config"]["level"])
-
-
 def header(start: Event) -> dict[str, str]:
     """The header of a run: text by heading."""
-    read = (
-        {"task": _task(start), "score": _score(start)}
-        if "task" in start
-        else {"text": _text(start), "split": _split(start)}
-    )
     return {
-        **read,
+        **_kind(start).header(start),
         "model": _model(start),
         "train": _train(start),
         "out": start["out"],
     }
 
 
-def _text(start: Event) -> str:
-    text, kind = start["text"], "bytes" if symbol_noun(start) == "byte" else "characters"
+def _text_header(start: Event) -> dict[str, str]:
+    text, config = start["text"], start["config"]
+    kind = "bytes" if config["level"] == "byte" else "characters"
     different, digest = text["vocabulary"], text["sha256"][:12]
-    return f"{text['name']}: {text['symbols']:,} {kind}, {different} different, sha256 {digest}"
+    return {
+        "text": f"{text['name']}: {text['symbols']:,} {kind}, {different} different, sha256 {digest}",
+        "split": f"{text['train']:,} to train, {text['valid']:,} to validate, {text['test']:,} to test",
+    }
 
 
-def _split(start: Event) -> str:
-    text = start["text"]
-    return f"{text['train']:,} to train, {text['valid']:,} to validate, {text['test']:,} to test"
-
-
-def _task(start: Event) -> str:
+def _task_header(start: Event) -> dict[str, str]:
     task = start["task"]
     options = ", ".join(f"{name}={value}" for name, value in task["options"].items())
-    return f"{task['name']}{f' ({options})' if options else ''}: {task['inputs']} in, {task['outputs']} out"
-
-
-def _score(start: Event) -> str:
-    task = start["task"]
     better = "higher" if task["higher_is_better"] else "lower"
     solved = "" if task["threshold"] is None else f", solved at {task['threshold']:g}"
-    return f"{_spaced(task['metric'])}, {better} is better: {task['baseline']:.4g} without memory{solved}"
+    named = f"{task['name']}{f' ({options})' if options else ''}"
+    baseline = f"{task['baseline']:.4g} without memory{solved}"
+    return {
+        "task": f"{named}: {task['inputs']} in, {task['outputs']} out",
+        "score": f"{_spaced(task['metric'])}, {better} is better: {baseline}",
+    }
+
+
+def _table_header(start: Event) -> dict[str, str]:
+    table, roles = start["table"], start["table"]["spec"]["roles"]
+    series = f", {table['series']:,} series" if table["series"] > 1 else ""
+    train, valid, test = table["parts"]
+    read = ", ".join([*roles["target"], *roles["input"]])
+    known = f"; known in advance: {', '.join(roles['known_future'])}" if roles["known_future"] else ""
+    left_out = f"; left out: {', '.join(table['left_out'])}" if table["left_out"] else ""
+    sizes = table["spec"]
+    season = f", a season of {sizes['season']:,}" if sizes["season"] > 1 else ""
+    ahead = f"{sizes['horizon']:,} steps ahead from {sizes['context']:,}{season}"
+    return {
+        "table": f"{table['name']}: {table['rows']:,} rows{series}, sha256 {table['sha256'][:12]}",
+        "reads": f"{read}{known}{left_out}",
+        "target": f"{', '.join(roles['target'])}, {ahead}",
+        "split": f"{train:,} rows to train, {valid:,} to validate, {test:,} to test",
+    }
 
 
 def _spaced(name: str) -> str:
@@ -116,11 +126,8 @@ def _train(start: Event) -> str:
     config = start["config"]
     rate = "" if config["lr"] is None else f" at {config['lr']:g}"
     schedule = "" if config["schedule"] == "constant" else f", {config['schedule']} schedule"
-    size = (
-        f"{config['batch']} sequences" if "task" in start else f"{config['batch']} × {config['seq']} symbols"
-    )
     return (
-        f"{config['optimizer']}{rate}{schedule}: {config['steps']:,} steps of {size}, "
+        f"{config['optimizer']}{rate}{schedule}: {config['steps']:,} steps of {_kind(start).batch(config)}, "
         f"{start['threads']} thread{'s' * (start['threads'] > 1)}"
     )
 
@@ -142,7 +149,7 @@ def loss(event: Event, start: Event) -> str:
 
 def _loss_details(event: Event, start: Event) -> Iterator[str]:
     if "bits" in event:
-        yield f"{decimal(event['bits'], 3)} bits/{symbol_noun(start)}"
+        yield f"{decimal(event['bits'], 3)} bits/{_kind(start).step(start)}"
     if "score" in event:
         yield f"{_spaced(event['metric'])} {event['score']:.4g}"
         yield from ["solved"] * event["solved"]
@@ -150,7 +157,7 @@ def _loss_details(event: Event, start: Event) -> Iterator[str]:
 
 def speed(event: Event, start: Event) -> str:
     """``1.23M chars/s``."""
-    return f"{format_short(event['symbols_per_s'])} {symbol_noun(start)}s/s"
+    return f"{format_short(event['symbols_per_s'])} {_kind(start).step(start)}s/s"
 
 
 def compiled(event: Event) -> str:
@@ -170,17 +177,93 @@ def best_loss(event: Event, start: Event) -> str:
     """The best loss of a run; of a text in nats and in bits."""
     if event["best"] is None:
         return "not validated yet"
-    if "task" in start:
-        return f"validation loss {decimal(event['best'])}, at step {event['best_step']:,}"
+    return f"{_kind(start).best(event, start)}, at step {event['best_step']:,}"
+
+
+def _text_best(event: Event, start: Event) -> str:
     part = "validation" if start["text"]["valid"] > 1 else "training text"
     bits = event["best"] / math.log(2)
-    step = f"at step {event['best_step']:,}"
-    return f"{part} loss {decimal(event['best'])} nats, {decimal(bits, 3)} bits/{symbol_noun(start)}, {step}"
+    return f"{part} loss {decimal(event['best'])} nats, {decimal(bits, 3)} bits/{_kind(start).step(start)}"
+
+
+def _best(event: Event, start: Event) -> str:  # noqa: ARG001 - as the best loss of a text
+    return f"validation loss {decimal(event['best'])}"
 
 
 def result(event: Event, start: Event, extra_flags: Sequence[str]) -> Iterator[str]:
-    """The result of a run: why it ended, the best loss, and the next command, ``eval`` or ``sample``."""
+    """The result of a run: why it ended, the best loss, an evaluation, and the next commands."""
     yield f"{end_summary(event, start)}; best: {best_loss(event, start)}"
-    verb = "eval" if "task" in start else "sample"
-    command = shlex.join(["zoo", verb, start["out"], *extra_flags])
-    yield f"{'evaluate' if verb == 'eval' else verb} with: {command}"
+    if "test" in event:
+        yield from score_lines(event["test"])
+    for verb, command in _kind(start).next_commands.items():
+        yield f"{verb} with: {shlex.join(['zoo', command, start['out'], *extra_flags])}"
+
+
+_METRICS = {"mae": "MAE", "rmse": "RMSE", "mase": "MASE", "pinball": "pinball", "coverage": "coverage"}
+
+
+def score_lines(test: Mapping[str, Any]) -> Iterator[str]:
+    """The errors of a model and of the baselines on a part of a table, and a sentence for each target."""
+    for scores in test["targets"]:
+        yield f"{scores['target']}, {test['part']} part, {test['windows']:,} windows, 95 % intervals:"
+        names = [name for name in _METRICS if name in scores["metrics"]["model"]]
+        rows = [
+            [name, *(_estimate(values[metric]) if metric in values else "" for metric in names)]
+            for name, values in scores["metrics"].items()
+        ]
+        yield from (f"  {line}" for line in align([["", *map(_METRICS.__getitem__, names)], *rows]))
+    yield from (scores["summary"] for scores in test["targets"])
+
+
+def _estimate(estimate: Event) -> str:
+    if estimate["low"] is None:
+        return f"{estimate['value']:.4g}"
+    return f"{estimate['value']:.4g} [{estimate['low']:.4g}, {estimate['high']:.4g}]"
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """The texts that depend on the data of a run.
+
+    Attributes:
+        step: Name of the input of one time step: ``char`` or ``byte`` of a text.
+        header: The lines about the data in the header of a run.
+        batch: A batch, from the configuration.
+        best: The best loss, from the last event.
+        next_commands: Verbs and commands that continue from the run.
+    """
+
+    step: Callable[[Event], str]
+    header: Callable[[Event], dict[str, str]]
+    batch: Callable[[Event], str]
+    best: Callable[[Event, Event], str]
+    next_commands: dict[str, str]
+
+
+_KINDS = {
+    "text": _Kind(
+        lambda start: str(start["config"]["level"]),
+        _text_header,
+        lambda config: f"{config['batch']} × {config['seq']} symbols",
+        _text_best,
+        {"sample": "sample"},
+    ),
+    "task": _Kind(
+        lambda start: "input",  # noqa: ARG005 - as that of a text
+        _task_header,
+        lambda config: f"{config['batch']} sequences",
+        _best,
+        {"evaluate": "eval"},
+    ),
+    "table": _Kind(
+        lambda start: "row",  # noqa: ARG005 - as that of a text
+        _table_header,
+        lambda config: f"{config['batch']} windows of {config['context']} rows",
+        _best,
+        {"forecast": "forecast", "evaluate": "eval"},
+    ),
+}
+
+
+def _kind(start: Event) -> _Kind:
+    return next(kind for name, kind in _KINDS.items() if name in start)

@@ -22,10 +22,13 @@ def _number_or_word(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 
-TEXT, TASK, MODEL, TRAINING, LOGGING = "Text", "Task", "Model", "Training", "Logging and checkpoints"
+DATA, TEXT, TABLE, TASK = "Data", "Text", "Table", "Task"
+MODEL, TRAINING, LOGGING = "Model", "Training", "Logging and checkpoints"
 
 _SECTIONS = {
-    TEXT: "data level glob split",
+    DATA: "data kind split",
+    TEXT: "level glob",
+    TABLE: "target input known_future time series horizon context season missing predict loss",
     TASK: "task eval_batches stop_when_solved",
     MODEL: "cell hidden layers bidirectional learned_state dropout residual dtype",
     TRAINING: "batch seq steps epochs optimizer lr schedule clip clip_value patience seed threads recompute",
@@ -36,6 +39,9 @@ _SECTIONS = {
 _TYPES: dict[str, Any] = {
     "level": click.Choice(["char", "byte"]),
     "dtype": click.Choice(["float32", "float64"]),
+    "kind": click.Choice(["text", "table"]),
+    "missing": click.Choice(["reject", "forward", "mask"]),
+    "predict": click.Choice(["change", "level"]),
     "recompute": _number_or_word,
     **dict.fromkeys(["epochs", "lr", "clip", "clip_value", "dropout"], float),
 }
@@ -50,7 +56,7 @@ _ATTRIBUTES: dict[str, dict[str, Any]] = {
 def _make_flag(section: str, name: str) -> Flag:
     field = _FIELDS[name]
     shown = " ".join(field.default) if isinstance(field.default, tuple) else field.default
-    is_shown = isinstance(shown, (int, float, str)) and not isinstance(shown, bool)
+    is_shown = isinstance(shown, (int, float, str)) and not isinstance(shown, bool) and shown != ""
     of_default = {int: int, bool: bool}.get(type(field.default), str)
     of_metavar = int if field.metadata["metavar"] == "N" else of_default
     kind = _TYPES.get(name, of_metavar)

@@ -1,4 +1,4 @@
-"""Text data: sources, corpora, vocabularies, splits, and batches for truncated BPTT.
+"""Data: texts with their vocabularies and batches, and tables with their series.
 
 Example:
     >>> from zoo.data import BpttBatches, read_text
@@ -15,20 +15,29 @@ from __future__ import annotations
 from zoo.data.bptt_batches import BpttBatches, Window, fit_batch_shape
 from zoo.data.builtin import list_builtins
 from zoo.data.corpus import Corpus
+from zoo.data.panel import ColumnRoles, Panel, make_panel
 from zoo.data.sources import read_text
 from zoo.data.split import Split, parse_split, split
+from zoo.data.table import DataTable, as_table
+from zoo.data.table_files import read_table
 from zoo.data.vocabulary import Decoder, Vocabulary
 
 __all__ = [
     "BpttBatches",
+    "ColumnRoles",
     "Corpus",
+    "DataTable",
     "Decoder",
+    "Panel",
     "Split",
     "Vocabulary",
     "Window",
+    "as_table",
     "fit_batch_shape",
     "list_builtins",
+    "make_panel",
     "parse_split",
+    "read_table",
     "read_text",
     "split",
 ]

@@ -164,9 +164,46 @@ def quantile_loss_and_grad(row: Array, target: Array, scale: float, quantile: fl
     return loss
 
 
+@njit(fastmath=EXACT)
+def _interval_level(v: int, low: float, high: float) -> float:
+    """The quantile of output v: low, median and high in turn."""
+    place = v % 3
+    return low if place == 0 else high if place == 2 else 0.5
+
+
+@njit(fastmath=EXACT)
+def interval_loss(row: Array, target: Array, low: float, high: float) -> float:
+    """The mean of the quantile losses of a low quantile, the median and a high quantile, in turn."""
+    total = 0.0
+    for v in range(row.size):
+        quantile = _interval_level(v, low, high)
+        error = float(np.float64(target[v])) - float(np.float64(row[v]))
+        total += quantile * error if error > 0.0 else (quantile - 1.0) * error
+    return total / row.size
+
+
+@njit(fastmath=EXACT)
+def interval_loss_and_grad(row: Array, target: Array, scale: float, low: float, high: float) -> float:
+    """Gradient of an output: ``-quantile`` below the target, ``1 - quantile`` above it."""
+    loss = interval_loss(row, target, low, high)
+    share = scale / row.size
+    for v in range(row.size):
+        quantile = _interval_level(v, low, high)
+        if row[v] < target[v]:
+            row[v] = row.dtype.type(-share * quantile)
+        elif row[v] > target[v]:
+            row[v] = row.dtype.type(share * (1.0 - quantile))
+        else:
+            row[v] = row.dtype.type(0.0)
+    return loss
+
+
 _SMOOTHING = Option(0.0, "share of the target that is spread evenly over all classes", low=0.0, below=1.0)
 _DELTA = Option(1.0, "distance from which the loss grows linearly", low=1e-6)
 _QUANTILE = Option(0.5, "the quantile to predict", low=0.0, high=1.0)
+
+_LOW = Option(0.1, "the low quantile", low=0.0, high=0.5)
+_HIGH = Option(0.9, "the high quantile", low=0.5, high=1.0)
 
 _BUILT_IN = (
     Loss(
@@ -192,6 +229,13 @@ _BUILT_IN = (
         quantile_loss_and_grad,
         metric="absolute_error",
         options={"quantile": _QUANTILE},
+    ),
+    Loss(
+        "interval",
+        interval_loss,
+        interval_loss_and_grad,
+        metric="absolute_error",
+        options={"low": _LOW, "high": _HIGH},
     ),
 )
 BUILT_IN_LOSSES = {loss.name: loss for loss in _BUILT_IN}

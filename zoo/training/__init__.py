@@ -1,4 +1,4 @@
-"""Training on texts and tasks, and run directories.
+"""Training on texts, tables and tasks, and run directories.
 
 A name is imported when it is first used: `zoo train --help` needs only the settings, not the compiler.
 """
@@ -11,8 +11,10 @@ _EXPORTS = {
     "config": "Config make_config",
     "dataset": "Dataset EvalResult",
     "evaluation": "Score TaskScore evaluate evaluate_task",
+    "fit_table": "fit",
     "resume": "resume_config",
     "run": "Interrupted Run",
+    "series_dataset": "SeriesDataset",
     "session": "train",
     "task_dataset": "TaskDataset",
     "text_dataset": "TextDataset prepare_text",

@@ -13,12 +13,18 @@ from zoo.training.evaluation import (
     evaluate as evaluate,
     evaluate_task as evaluate_task,
 )
+from zoo.training.fit_table import (
+    fit as fit,
+)
 from zoo.training.resume import (
     resume_config as resume_config,
 )
 from zoo.training.run import (
     Interrupted as Interrupted,
     Run as Run,
+)
+from zoo.training.series_dataset import (
+    SeriesDataset as SeriesDataset,
 )
 from zoo.training.session import (
     train as train,

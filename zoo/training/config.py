@@ -33,6 +33,13 @@ def _is_sources(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(source, str) for source in value)
 
 
+def _is_names(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(name, str) and name for name in value)
+
+
+DEFAULT_LOSS = "interval"
+"""Default loss of a forecast."""
+
 TEST_BATCHES = 64
 """Default number of test batches of a task."""
 
@@ -70,6 +77,13 @@ _CELL_OPTIONS: tuple[Check, str] = (
     _is_cell_options,
     "a mapping of names to values, or a tuple with one for each layer",
 )
+_KIND: tuple[Check, str] = (lambda value: value in ("text", "table"), "'text' or 'table'")
+_COLUMNS: tuple[Check, str] = (_is_names, "names of columns")
+_MISSING: tuple[Check, str] = (
+    lambda value: value in ("reject", "forward", "mask"),
+    "'reject', 'forward' or 'mask'",
+)
+_PREDICT: tuple[Check, str] = (lambda value: value in ("change", "level"), "'change' or 'level'")
 _SOURCES: tuple[Check, str] = (_is_sources, "one or more names of files, directories or built-in texts")
 
 
@@ -91,7 +105,7 @@ def _setting(
         help: Description, for Python and the command line; defaults that depend on others in brackets.
         metavar: Placeholder of the value in the help of its flag, if there is one.
         resumable: Whether a resumed run may change it without changing its results.
-        only: ``"text"`` or ``"task"``, if the other has no use for it.
+        only: The kinds of data that have a use for it, ``"text table"``; empty for all.
         comparable: Whether ``zoo compare`` takes it for all runs.
     """
     metadata = {
@@ -130,7 +144,14 @@ class Config:
         "builtin:stdlib; may be repeated.",
         metavar="SOURCE",
         resumable=True,
-        only="text",
+        only="text table",
+    )
+    kind: str | None = _setting(
+        None,
+        _KIND,
+        "Read the data as text or as a table.  [a table if the name ends in .csv, .tsv, .npz or .parquet, or "
+        "with --target]",
+        only="text table",
     )
     level: str = _setting("char", _STRING, "Tokens are characters or bytes.", only="text")
     glob: str = _setting(
@@ -145,10 +166,78 @@ class Config:
         None,
         _STRING,
         "Shares of the training, validation and test parts; a missing share is zero.  [90,5,5; 100 for a "
-        "short text]",
+        "short text; 80,10,10 for a table]",
         metavar="A[,B[,C]]",
-        only="text",
+        only="text table",
     )
+    target: tuple[str, ...] = _setting(
+        (), _COLUMNS, "The column to forecast, or several with commas.", metavar="COLUMN", only="table"
+    )
+    input: tuple[str, ...] | None = _setting(
+        None,
+        _COLUMNS,
+        "Other columns whose past the model reads, with commas.  [all columns that can be used]",
+        metavar="COLUMN",
+        only="table",
+    )
+    known_future: tuple[str, ...] = _setting(
+        (),
+        _COLUMNS,
+        "Columns whose future values are known, such as holidays, with commas.",
+        metavar="COLUMN",
+        only="table",
+    )
+    time: str | None = _setting(
+        None,
+        _STRING,
+        "The column of times.  [the only column with dates or times, if there is one]",
+        metavar="COLUMN",
+        only="table",
+    )
+    series: str | None = _setting(
+        None,
+        _STRING,
+        "The column that names the series of a row, if the table holds several.  [one series]",
+        metavar="COLUMN",
+        only="table",
+    )
+    horizon: int = _setting(1, _POSITIVE_INT, "Steps to forecast.", metavar="N", only="table")
+    context: int | None = _setting(
+        None,
+        _POSITIVE_INT,
+        "Past steps that the model reads before a forecast.  [three horizons or two seasons, at least 24]",
+        metavar="N",
+        only="table",
+    )
+    season: int | None = _setting(
+        None,
+        _POSITIVE_INT,
+        "Steps of a season, for the seasonal naive forecast; 1 for none.  [from the times, or measured]",
+        metavar="N",
+        only="table",
+    )
+    missing: str = _setting(
+        "reject",
+        _MISSING,
+        "Missing values are an error (reject), replaced by the value before (forward), or marked by an "
+        "additional input and left out of the loss (mask).",
+        only="table",
+    )
+    predict: str = _setting(
+        "change",
+        _PREDICT,
+        "The model predicts the change from the last value, or the level.",
+        only="table",
+    )
+    loss: str | None = _setting(
+        None,
+        _STRING,
+        "Loss of a forecast: interval (three quantiles), squared_error, absolute_error, huber, quantile.  "
+        "[interval]",
+        metavar="NAME",
+        only="table",
+    )
+    loss_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its options.", only="table")
     cell: str | tuple[str, ...] = _setting(
         "vanilla",
         _CELLS,
@@ -313,17 +402,24 @@ class Config:
         if isinstance(self.cell_options, tuple) and isinstance(self.cell, str):
             raise UsageError("cell_options is a tuple and cell is one for all layers; expected a mapping.")
 
+    @property
+    def data_kind(self) -> str:
+        """``"text"``, ``"table"`` or ``"task"``."""
+        return self.kind or "text" if self.task is None else "task"
+
     def _check_data_or_task(self) -> None:
-        """Check that there is a text or a task, and no setting of the other."""
+        """Check that there are data or a task, and no setting of another kind."""
         if self.task is None and not self.data:
-            raise UsageError("data is empty; give a text or a task.")
-        foreign = TASK_ONLY if self.task is None else TEXT_ONLY
-        given = [name for name in foreign if getattr(self, name) not in (_DEFAULTS[name], ())]
-        if given:
+            raise UsageError("data is empty; give a text, a table or a task.")
+        kind = self.data_kind
+        for name, kinds in _ONLY.items():
+            if kind in kinds or getattr(self, name) in (_DEFAULTS[name], ()):
+                continue
+            plurals = " and ".join(f"{each}s" for each in kinds)
             if self.task is None:
-                raise UsageError(f"{given[0]} is given with a text; it applies to tasks only.")
+                raise UsageError(f"{name} is given with a {kind}; it applies to {plurals} only.")
             raise UsageError(
-                f"{given[0]} is given with the task {self.task!r}; it applies to texts only. "
+                f"{name} is given with the task {self.task!r}; it applies to {plurals} only. "
                 f"`zoo show task:{self.task}` lists the options of the task."
             )
 
@@ -356,7 +452,13 @@ def setting_names(**metadata: Any) -> tuple[str, ...]:
 
 # A text is identified by its digest, so that a resumed run may name it differently.
 RESUMABLE_CHANGES = frozenset(setting_names(resumable=True))
-TEXT_ONLY, TASK_ONLY = setting_names(only="text"), setting_names(only="task")
+
+_ONLY = {
+    entry.name: tuple(entry.metadata["only"].split())
+    for entry in dataclasses.fields(Config)
+    if entry.metadata["only"]
+}
+"""The kinds of data that have a use for a setting, if not all have one."""
 
 Config.__doc__ = f"{Config.__doc__}\n    Args:\n" + "\n".join(
     f"        {entry.name}: {entry.metadata['help']}".replace(
@@ -369,6 +471,11 @@ _DEFAULTS = {
     entry.name: entry.default if entry.default is not dataclasses.MISSING else {}
     for entry in dataclasses.fields(Config)
 }
+
+
+_COLUMN_LISTS = ("target", "input", "known_future")
+_TUPLES = ("data", "cell", "cell_options")
+"""Settings that are tuples, and lists in JSON."""
 
 
 def _plain(value: Any) -> Any:
@@ -389,7 +496,16 @@ def make_config(settings: Mapping[str, Any]) -> Config:
             raise UsageError(
                 f"unknown setting {name!r}; the settings are {', '.join(known)}.{did_you_mean(name, known)}"
             )
-    return Config(**settings)
+    return Config(
+        **{name: _column_names(value) if name in _COLUMN_LISTS else value for name, value in settings.items()}
+    )
+
+
+def _column_names(value: Any) -> Any:
+    """Names of columns as a tuple: from a list, or from one string with commas between them."""
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",")]
+    return tuple(value) if isinstance(value, list) else value
 
 
 def config_from_json(stored: Mapping[str, Any], source: str) -> Config:
@@ -399,7 +515,7 @@ def config_from_json(stored: Mapping[str, Any], source: str) -> Config:
         CheckpointError: if it is invalid.
     """
     settings = {"data": None, **stored}
-    for name in ("data", "cell", "cell_options"):
+    for name in _TUPLES:
         if isinstance(settings.get(name), list):
             settings[name] = tuple(settings[name])
     try:

@@ -1,8 +1,8 @@
-"""``Dataset``, the interface between the training loop and a text or a task."""
+"""``Dataset``, the interface between the training loop and a text, a task or a table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -62,7 +62,7 @@ class Dataset(Protocol):
 
     @property
     def kind(self) -> str:
-        """The word for it in events and messages: ``text``, ``task`` or ``arrays``."""
+        """The word for it in events and messages: ``text``, ``task``, ``table`` or ``arrays``."""
 
     @property
     def batch_size(self) -> int:
@@ -100,7 +100,7 @@ class Dataset(Protocol):
 
 
 class RunDataset(Dataset, Protocol):
-    """A text or a task, from which a run starts."""
+    """A text, a task or a table, from which a run starts."""
 
     @property
     def name(self) -> str:
@@ -108,3 +108,10 @@ class RunDataset(Dataset, Protocol):
 
     def make_model(self, cell: Cell | list[Cell], config: Config) -> AnyModel:
         """A new model for it."""
+
+    def final_entries(self, load_best: Callable[[], AnyModel]) -> Mapping[str, Any]:
+        """Entries of the event ``end``, such as an evaluation of the best model.
+
+        Args:
+            load_best: Loads the best model.
+        """

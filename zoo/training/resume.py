@@ -14,8 +14,11 @@ from zoo.training.config import RESUMABLE_CHANGES, Config, config_from_json
 from zoo.training.dataset import Dataset
 from zoo.training.state import versions
 
-# Fields that `prepare_text` and `prepare_task` resolve when they are None.
-_RESOLVED_FIELDS = ("split", "batch", "seq", "steps", "eval_every", "save_every")
+# Fields that `prepare_text`, `prepare_task` and `prepare_table` resolve when they are None.
+_RESOLVED_FIELDS = (
+    *("split", "batch", "seq", "steps", "eval_every", "save_every"),
+    *("input", "time", "context", "season", "loss"),
+)
 
 
 def resume_config(out: str | Path) -> Config | None:
@@ -27,7 +30,14 @@ def resume_config(out: str | Path) -> Config | None:
     directory = RunDirectory(out)
     if not directory.holds_run():
         return None
-    return config_from_json(directory.read_config(), str(directory.config_path))
+    return _stored_config(directory)
+
+
+def _stored_config(directory: RunDirectory) -> Config:
+    stored = directory.read_config()
+    if stored.get("task") is None:
+        stored = {"kind": "text", **stored}  # the first runs lack it
+    return config_from_json(stored, str(directory.config_path))
 
 
 def fill_defaults_from(config: Config, before: Config) -> Config:
@@ -75,7 +85,7 @@ def find_checkpoint(
 
     Args:
         config: The resolved configuration.
-        dataset: Its text or task.
+        dataset: Its text, task or table.
         model: The new model.
         directory: The run directory.
         report: Called with a sentence for every difference.
@@ -83,7 +93,7 @@ def find_checkpoint(
     Raises:
         CheckpointError: if the run would be another run, or no checkpoint is valid.
     """
-    before = config_from_json(directory.read_config(), str(directory.config_path))
+    before = _stored_config(directory)
     if changes := incompatible_changes(before, config):
         is_longer = before.steps != config.steps and _depends_on_length(before)
         reason = f"; the schedule {before.schedule!r} depends on `steps`" if is_longer else ""

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo.arguments import as_bool, as_directory, short_repr
+from zoo.arguments import as_bool, as_choice, as_directory, short_repr
 from zoo.base import Cell, Optimizer, Task, Tracker
 from zoo.data import Corpus
 from zoo.data.sources import IN_MEMORY
+from zoo.data.table import is_table_like
+from zoo.data.table_files import IN_MEMORY_TABLE, is_table_file
 from zoo.distributed import process_group
 from zoo.distributed.collectives import ProcessGroup
 from zoo.errors import UsageError
@@ -26,6 +28,7 @@ from zoo.training.evaluation import analyse
 from zoo.training.resume import fill_defaults_from, find_checkpoint, resume_config
 from zoo.training.run import Interrupted, Run, new_directory
 from zoo.training.schedules import Schedule, make_schedule
+from zoo.training.series_dataset import prepare_table
 from zoo.training.signals import StopRequest, catch_stop_signals
 from zoo.training.state import TrainingState, restore
 from zoo.training.task_dataset import prepare_task
@@ -34,8 +37,6 @@ from zoo.training.trackers import open_trackers, resolve_trackers
 from zoo.training.trainer import Event, Trainer
 
 EventCallback = Callable[[Event], None]
-
-_TABLES = (".csv", ".tsv")
 
 _CLOSING = ("end", "diverged")
 """Events after the last checkpoint of a run; a resumed run drops them and writes its own at its end."""
@@ -52,16 +53,20 @@ def train(
     trackers: Sequence[str | type[Tracker] | Tracker] = (),
     **settings: Any,
 ) -> Run:
-    """Train a language model on a text, or a sequence model on a task.
+    """Train a language model on a text, or a sequence model on a task or a table.
 
     >>> run = zoo.train("builtin:hello", cell="vanilla", hidden=64, steps=200)
     >>> run.model.sample("h", length=4, sampler="greedy")
     'hello'
     >>> run = zoo.train(task="copying", task_options={"delay": 3}, cell="lstm", hidden=32, steps=20)
 
+    >>> series = {"load": np.sin(np.arange(300) / 4)}
+    >>> run = zoo.train(series, target="load", horizon=4, context=16, hidden=8, steps=20)
+
     Args:
-        data: One or several sources (see :class:`Config`), or a :class:`zoo.data.Corpus`; None for
-            ``"builtin:pydoc"``, or with a task.
+        data: One or several sources (see :class:`Config`), or a :class:`zoo.data.Corpus`; or a table: a
+            mapping from names to columns, an array, or a data frame, with the column ``target`` to forecast.
+            None for ``"builtin:pydoc"``, or with a task.
         cell: Name of a registered cell, a cell class, or a cell with its options chosen; or a list with one
             of these for each layer. ``layers`` is then their number, and ``cell_options`` a list of mappings.
         task: Name of a registered task, ``"FILE.py:Class"``, a task class, or a task with its options chosen;
@@ -80,7 +85,7 @@ def train(
     Raises:
         UsageError: if a setting is invalid.
         UnknownNameError: if no cell, task, optimizer or tracker has this name.
-        DataError: if the text cannot be read or is too short.
+        DataError: if the data cannot be read, are too short, or do not fit the settings.
         CheckpointError: if the directory cannot be used or written, or a resumed run would be another run.
         ZooError: if training diverges.
         Interrupted: after a signal, once the step is finished and saved.
@@ -147,6 +152,8 @@ def _configure(
         named |= {"task": task.name, "task_options": dict(task.options)}
     if task is not None and data is not None:
         raise UsageError(f"`data` and the task {task.name!r} are both given; give one of them.")
+    if task is None:
+        named["kind"] = _data_kind(data, settings)
     return make_config({**settings, **named, "data": _source_names(data, task)}), resolved
 
 
@@ -182,9 +189,31 @@ def _options(name: str, settings: dict[str, Any]) -> Mapping[str, Any]:
 
 def _prepare(config: Config, data: Any, task: Task | None) -> tuple[Config, RunDataset]:
     """The configuration with every size resolved, and the dataset."""
-    if task is not None:
-        return prepare_task(config, task)
-    return prepare_text(config, data if isinstance(data, Corpus) else None)
+    return _PREPARE[config.data_kind](config, data, task)
+
+
+_PREPARE: dict[str, Callable[[Config, Any, Any], tuple[Config, RunDataset]]] = {
+    "text": lambda config, data, _: prepare_text(config, data if isinstance(data, Corpus) else None),
+    "task": lambda config, _, task: prepare_task(config, task),
+    "table": lambda config, data, _: prepare_table(config, data if is_table_like(data) else None),
+}
+"""From a configuration, data in memory and a task to the dataset, for each kind of data."""
+
+
+def _data_kind(data: Any, settings: Mapping[str, Any]) -> str:
+    """``"table"`` or ``"text"``: as given, or from the settings, the type or the name of the data."""
+    if (kind := settings.get("kind")) is not None:
+        return as_choice(kind, "kind", ("text", "table"))
+    is_table = bool(settings.get("target")) or is_table_like(data) or any(map(is_table_file, _sources(data)))
+    return "table" if is_table else "text"
+
+
+def _sources(data: Any) -> list[str]:
+    """Names of files and other sources in the argument; empty for data in memory."""
+    if isinstance(data, (str, Path)):
+        return [str(data)]
+    is_list = isinstance(data, Sequence) and all(isinstance(source, (str, Path)) for source in data)
+    return [str(source) for source in data] if is_list else []
 
 
 def _source_names(data: Any, task: Task | None) -> tuple[str, ...]:
@@ -193,13 +222,15 @@ def _source_names(data: Any, task: Task | None) -> tuple[str, ...]:
         return Config.data if task is None else ()
     if isinstance(data, Corpus):
         return (f"{IN_MEMORY}{data.name}",)
+    if is_table_like(data):
+        return (f"{IN_MEMORY_TABLE}{getattr(data, 'name', 'table')}",)
     if isinstance(data, (str, Path)):
         return (_absolute_source(data),)
     if isinstance(data, Sequence) and all(isinstance(source, (str, Path)) for source in data):
         return tuple(map(_absolute_source, data))
     raise UsageError(
         f"data has the type {type(data).__name__}; expected a file, a directory, '-' or builtin:NAME, "
-        f"several of them, or a zoo.data.Corpus."
+        f"several of them, a zoo.data.Corpus, or a table: a mapping of columns, an array or a data frame."
     )
 
 
@@ -244,11 +275,7 @@ class _TrainingSession:
 
     def _train(self) -> Run:
         self._join_process_group()
-        warnings = [
-            f"{source} is read as text, character by character, and not as a table of numbers."
-            for source in self.config.data
-            if source.lower().endswith(_TABLES)
-        ]
+        warnings = list[str]()
         resumed = self._restore_state(warnings.append)
         trainer, started = self._make_trainer(resumed, warnings), time.perf_counter()
         with catch_stop_signals() as request:
@@ -256,8 +283,11 @@ class _TrainingSession:
         state, seconds = trainer.state, round(time.perf_counter() - started, 3)
         best = {"best": state.best, "best_step": state.best_step}
         end: Event = {"event": "end", "step": state.step, "reason": reason, **best, "seconds": seconds}
-        if reason in ("finished", "no improvement") and (text := trainer.score_warning()):
-            end["warning"] = text
+        if reason in ("finished", "no improvement"):
+            if text := trainer.score_warning():
+                end["warning"] = text
+            if self.process_group.is_root:
+                end.update(self.dataset.final_entries(lambda: self._run().model))
         self._emit(end)
         self.process_group.finish()
         if request.signal is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -106,6 +106,10 @@ class TaskDataset:
     def sample(self, model: AnyModel, length: int, seed: int) -> str | None:
         """Text sampled from the model; None without a vocabulary."""
         return model.sample("", length, seed=seed) if isinstance(model, LanguageModel) else None
+
+    def final_entries(self, load_best: Callable[[], AnyModel]) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
+        """Nothing: `zoo eval` evaluates the best model."""
+        return {}
 
     def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
         """Nothing: a task has no epochs, and its loss has no other unit."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -101,6 +102,10 @@ class TextDataset:
     def sample(self, model: AnyModel, length: int, seed: int) -> str:
         """Text sampled from the model."""
         return cast(LanguageModel, model).sample("", length, seed=seed)
+
+    def final_entries(self, load_best: Callable[[], AnyModel]) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
+        """Nothing: `zoo eval` evaluates the best model."""
+        return {}
 
     def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:
         """The loss in bits, and the number of epochs."""

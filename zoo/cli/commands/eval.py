@@ -1,21 +1,21 @@
-"""``zoo eval``: measure a trained model on a text or on its task."""
+"""``zoo eval``: measure a trained model on a text, a table or its task."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from zoo.arguments import check_seed
-from zoo.base import Task
+from zoo.base import Cell, Task
 from zoo.cli.checkpoints import LoadedModel
 from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import CELL_FILE, TASK_FILE, file_cells, file_task, plugin_option, trained_task
 from zoo.cli.flags import MAX_SEED, Command, argument, format_options, option
-from zoo.cli.format import decimal
+from zoo.cli.format import decimal, score_lines
 from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import echo, print_facts
 from zoo.errors import UsageError, ZooWarning
@@ -94,14 +94,14 @@ def _warn_of_change(trained: LoadedModel, task: Task) -> None:
     "sources",
     multiple=True,
     metavar="SOURCE",
-    help="Another text, as for zoo train.  [the text of the run]",
+    help="Another text or table, as for zoo train.  [the data of the run]",
 )
 @option("--glob", metavar="PATTERN", help="Files to read from a directory.  [as in training]")
 @option(
     "--part",
     type=click.Choice(["train", "valid", "test", "all"]),
-    help="Part of the text or the task.  [test, or the next of valid and train that the text has; all of "
-    "another text]",
+    help="Part of the data or the task.  [test, or the next of valid and train that the data have; all of "
+    "other data]",
 )
 @option(
     "--on-unknown",
@@ -147,48 +147,90 @@ def command(
     task: str | None,
     form: str | None,
 ) -> None:
-    """Evaluate a trained model on a text or on its task.
+    """Evaluate a trained model on a text, a table or its task.
 
     RUN is a run directory, of which zoo uses the best model, or a .safetensors file. On a text, the loss is
     the mean cross-entropy in nats per token, with the batch size of training, so that the numbers are
-    comparable. On a task, loss and score are means over batches of test examples, which are the same for
-    every run.
+    comparable. On a table, zoo prints the errors of all forecasts of a part and of the baselines. On
+    a task, loss and score are means over batches of test examples, which are the same for every run.
     """
-    from zoo.cli.checkpoints import evaluate_on_text, open_model
+    from zoo.cli.checkpoints import open_model
 
-    trained, own = open_model(Path(path), file_cells(cell)), file_task(task)
-    config = trained.config
+    classes, own = file_cells(cell), file_task(task)
+    trained = open_model(Path(path), classes)
     if noise is not None:
         check_seed(noise, "noise")
-    if config is not None and config.task is not None:
-        _check_flags(
-            f"{path} was trained on the task {config.task!r}",
-            part,
-            data=sources,
-            glob=glob,
-            on_unknown=on_unknown,
-        )
-
-        cls = trained_task(config.task, own)
-        facts = evaluate_on_task(trained, config, cls, assignments, part, batches or TEST_BATCHES, noise)
-        lines = _score_report(facts)
-    else:
-        _check_flags(f"{path} is a text model", None, set=assignments, eval_batches=batches, task=task)
-        facts = evaluate_on_text(trained, sources, glob, part, on_unknown or "error", noise)
-        lines = _text_report(facts)
+    config = trained.config or Config()
+    options = _Options(classes, own, sources, glob, part, on_unknown, assignments, batches, noise)
+    facts, lines = _EVALUATIONS[config.data_kind](trained, config, options)
     if form is not None:
         print_facts({"run": path, **facts}, form)
     else:
         echo("\n".join(lines))
 
 
-def _check_flags(reason: str, part: str | None, **given: Any) -> None:
-    """Reject flags that do not apply to the training data of the model."""
-    inapplicable = [name.replace("_", "-") for name, value in given.items() if value]
-    if inapplicable or part == "all":
-        raise UsageError(
-            f"{reason}; --{inapplicable[0] if inapplicable else 'part all'} does not apply to it."
-        )
+class _Options(NamedTuple):
+    """The flags of the command; None or empty if they are not given."""
+
+    cells: list[type[Cell]] | None
+    task: type[Task] | None
+    data: Sequence[str]
+    glob: str | None
+    part: str | None
+    on_unknown: str | None
+    set: Sequence[str]
+    eval_batches: int | None
+    noise: int | None
+
+    def check(self, reason: str, *inapplicable: str) -> None:
+        """Raise an error if a flag is given that does not apply to the data of the model."""
+        given = [name for name in inapplicable if getattr(self, name) not in (None, ())]
+        if given:
+            raise UsageError(f"{reason}; --{given[0].replace('_', '-')} does not apply to it.")
+
+
+_Evaluation = tuple[dict[str, Any], list[str]]
+"""Facts, and the lines that show them."""
+
+
+def _on_task(trained: LoadedModel, config: Config, options: _Options) -> _Evaluation:
+    reason = f"{trained.source} was trained on the task {config.task!r}"
+    options.check(reason, "data", "glob", "on_unknown")
+    if options.part == "all":
+        raise UsageError(f"{reason}; --part all does not apply to it.")
+    cls = trained_task(config.task or "", options.task)
+    batches = options.eval_batches or TEST_BATCHES
+    facts = evaluate_on_task(trained, config, cls, options.set, options.part, batches, options.noise)
+    return facts, _score_report(facts)
+
+
+def _on_text(trained: LoadedModel, _: Config, options: _Options) -> _Evaluation:
+    from zoo.cli.checkpoints import evaluate_on_text
+
+    options.check(f"{trained.source} is a text model", "set", "eval_batches", "task")
+    facts = evaluate_on_text(
+        trained, options.data, options.glob, options.part, options.on_unknown or "error", options.noise
+    )
+    return facts, _text_report(facts)
+
+
+def _on_table(trained: LoadedModel, config: Config, options: _Options) -> _Evaluation:
+    from zoo.forecasting.api import backtest
+
+    reason = f"{trained.source} was trained on the table {' '.join(config.data)}"
+    options.check(reason, "glob", "on_unknown", "set", "eval_batches", "task", "noise")
+    if len(options.data) > 1:
+        raise UsageError(f"{reason}; --data takes one table.")
+    data = options.data[0] if options.data else None
+    facts = backtest(trained.source, data, stride=1, part=options.part, cell=options.cells).scores
+    return dict(facts), list(score_lines(facts))
+
+
+_EVALUATIONS: dict[str, Callable[[LoadedModel, Config, _Options], _Evaluation]] = {
+    "text": _on_text,
+    "task": _on_task,
+    "table": _on_table,
+}
 
 
 def _score_report(facts: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""``zoo train``: train a model on a text or a task, into a run directory."""
+"""``zoo train``: train a model on a text, a table or a task, into a run directory."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from zoo.cli.train_flags import FLAGS, LOGGING, TRAINING
 from zoo.distributed import rank_of_launch
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
-from zoo.registry import registry_of
-from zoo.training.config import Config, config_from_json
+from zoo.registry import get_loss, registry_of
+from zoo.training.config import DEFAULT_LOSS, Config, config_from_json
 from zoo.training.schedules import SCHEDULES, make_schedule
 
 Settings = dict[str, Any]
@@ -63,7 +63,7 @@ def train_arguments(
         stored: Config | None = config_from_file(config)
     else:
         stored = resume_config(out) if resume and out is not None else None
-    if stored is not None and "data" not in given:
+    if stored is not None and stored.data_kind == "text" and "data" not in given:
         from zoo.data.sources import check_configured_sources
 
         check_configured_sources(stored.data, stored.glob)
@@ -78,7 +78,7 @@ def train_arguments(
     tracker_targets = [component_target(prefix, tracker) for prefix, tracker in tracker_classes.items()]
     cell_targets = [component_target(prefix, cell) for cell, prefix in cell_prefixes.items()]
     chosen = assign(assignments, [*cell_targets, *_targets(task, settings), *tracker_targets])
-    for name in ("optimizer", "schedule"):
+    for name in ("optimizer", "schedule", *(["loss"] if "loss" in chosen else [])):
         settings[f"{name}_options"] = {**settings.get(f"{name}_options", {}), **chosen[name]}
     if task is not None:
         settings["task"] = task(**{**settings.pop("task_options", {}), **chosen["task"]})
@@ -138,7 +138,7 @@ def _stored_settings(config: Config | None, given: Mapping[str, Any]) -> Setting
     if config is None:
         return {}
     settings = {**config.to_json(), "data": config.data or None}
-    for name in ("cell", "optimizer", "schedule", "task"):
+    for name in ("cell", "optimizer", "schedule", "loss", "task"):
         if given.get(name, settings[name]) != settings[name]:
             settings[f"{name}_options"] = {}
     if "epochs" in given:
@@ -185,8 +185,16 @@ def _targets(task: type[Task] | None, settings: Settings) -> list[Target]:
     optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
     schedule = settings.get("schedule", Config.schedule)
     tasks = [] if task is None else [component_target("task", task)]
+    losses = [_loss_target(settings.get("loss") or DEFAULT_LOSS)] if settings.get("target") else []
     others = [component_target("optimizer", optimizer), schedule_target(schedule)]
-    return [*tasks, *others]
+    return [*tasks, *losses, *others]
+
+
+def _loss_target(name: str) -> Target:
+    """The options of a loss."""
+    return Target(
+        "loss", f"loss {name!r}", {n: _number(f"loss {name!r}", n, "float") for n in get_loss(name).options}
+    )
 
 
 def schedule_target(name: str) -> Target:
@@ -196,23 +204,28 @@ def schedule_target(name: str) -> Target:
         UsageError: if the schedule is unknown.
     """
     cls = SCHEDULES.get(name) or type(make_schedule(name))  # raises for an unknown name
-    readers = {field.name: _number(name, field.name, str(field.type)) for field in dataclasses.fields(cls)}
+    readers = {
+        field.name: _number(f"schedule {name!r}", field.name, str(field.type))
+        for field in dataclasses.fields(cls)
+    }
     return Target("schedule", f"schedule {name!r}", readers)
 
 
-def _number(schedule: str, name: str, kind: str) -> Callable[[str], Any]:
+def _number(owner: str, name: str, kind: str) -> Callable[[str], Any]:
     convert, description = _NUMBERS[kind]
 
     def read(text: str) -> Any:
         try:
             return convert(text)
         except ValueError:
-            raise UsageError(f"schedule {schedule!r}: {name} is {text!r}; expected {description}.") from None
+            raise UsageError(f"{owner}: {name} is {text!r}; expected {description}.") from None
 
     return read
 
 
-_HELP = """Train a model on a text or a task.
+_HELP = """Train a model on a text, a table or a task.
+
+A table is a CSV, NumPy or Parquet file with the column of --target to forecast.
 
 A run is a directory with config.json, log.jsonl (all events) and checkpoints. Ctrl-C saves a checkpoint and
 stops. To continue:
@@ -232,14 +245,14 @@ _COMMAND_FLAGS = [
         section=TRAINING,
         multiple=True,
         metavar="NAME=VALUE",
-        help="Set an option of the task, cell, optimizer or schedule (`zoo show NAME` lists them), for "
+        help="Set an option of the task, cell, loss, optimizer or schedule (`zoo show NAME` lists them), for "
         "example beta1=0.8, or optimizer.beta1=0.8 if several have this name; may be repeated.",
     ),
     Flag(
         "--out",
         section=LOGGING,
         metavar="DIR",
-        help="The run directory.  [the next free runs/CELL-TEXT-N or runs/CELL-TASK-N]",
+        help="The run directory.  [the next free runs/CELL-DATA-N]",
     ),
     Flag(
         "--resume",

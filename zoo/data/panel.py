@@ -1,0 +1,311 @@
+"""``Panel``: the series of a table, one after another, with the roles of their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from zoo.array_types import Array
+from zoo.data.table import DataColumn, DataTable, is_mixed
+from zoo.errors import DataError, UsageError
+
+MISSING = ("reject", "forward", "mask")
+"""Ways to treat missing values."""
+
+_MAX_ONE_HOT = 32
+"""A category with more values is not an input unless it is named."""
+
+
+@dataclass(frozen=True)
+class ColumnRoles:
+    """The use of each column.
+
+    Attributes:
+        target: Columns to forecast.
+        input: Other columns whose past values the model reads.
+        known_future: Columns whose future values are known, such as holidays.
+        time: The column of times; None if the rows are equally spaced.
+        series: The column that names the series of a row; None for one series.
+    """
+
+    target: tuple[str, ...]
+    input: tuple[str, ...] = ()
+    known_future: tuple[str, ...] = ()
+    time: str | None = None
+    series: str | None = None
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """All columns that the model reads."""
+        return (*self.target, *self.input, *self.known_future)
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Several series, sorted by series and time, or one.
+
+    Attributes:
+        table: The table, for messages.
+        roles: The roles of its columns.
+        columns: Name to column, with N rows in the order of the panel. A missing value stays missing.
+        names: The names of the S series; one empty name if there is one series.
+        offsets: The first row of each series, and N, `(S + 1,)`.
+        ends: The end of the observed rows of each series, `(S,)`. Rows from there on hold future values of
+            columns that are known.
+        times: `(N,)` datetime64 or float64; None without a column of times.
+        rows: The row of the table of each row; None if they are the same.
+    """
+
+    table: DataTable
+    roles: ColumnRoles
+    columns: Mapping[str, DataColumn] = field(repr=False)
+    names: tuple[str, ...]
+    offsets: Array
+    ends: Array
+    times: Array | None
+    rows: Array | None
+
+    def __len__(self) -> int:
+        """Number of rows of all series."""
+        return int(self.offsets[-1])
+
+    @property
+    def observed(self) -> Iterator[slice]:
+        """The observed rows of each series."""
+        return (slice(int(a), int(b)) for a, b in zip(self.offsets, self.ends, strict=False))
+
+    @property
+    def series_of_row(self) -> Array:
+        """The number of the series of each row, `(N,)`."""
+        return np.repeat(np.arange(len(self.names)), np.diff(self.offsets))
+
+    def where(self, row: int, column: str = "") -> str:
+        """The position of a row of the panel in messages."""
+        return self.table.where(row if self.rows is None else int(self.rows[row]), column)
+
+    def numbers(self, name: str) -> Array:
+        """The values of a column of numbers, `(N,)`."""
+        return self.columns[name].values
+
+    def targets(self) -> Array:
+        """The targets, `(N, M)` float64 with NaN for missing ones."""
+        return np.stack([self.numbers(name) for name in self.roles.target], axis=1)
+
+    def step(self) -> Any:
+        """The median time between two rows; 1 without times."""
+        if self.times is None:
+            return 1
+        steps = np.diff(self.times)
+        within = np.ones(len(steps), bool)
+        within[self.offsets[1:-1] - 1] = False
+        return np.sort(steps[within])[within.sum() // 2] if within.any() else 1
+
+    def time_differences(self) -> Array | None:
+        """Time from the row before in units of the median, `(N,)`, 1 for the first; None without times."""
+        if self.times is None:
+            return None
+        step = self.step()
+        differences = np.ones(len(self))
+        differences[1:] = np.diff(self.times) / step
+        differences[self.offsets[:-1]] = 1.0
+        return differences
+
+
+def default_roles(table: DataTable, roles: ColumnRoles, choose_inputs: bool) -> tuple[ColumnRoles, list[str]]:
+    """Choose the column of times and the inputs, if they are not given.
+
+    Args:
+        table: The table.
+        roles: The given roles.
+        choose_inputs: Whether to take all other columns of numbers and categories as inputs.
+
+    Returns:
+        The roles, and for each column that is left out a text with the reason.
+
+    Raises:
+        DataError: If a column does not exist, or holds numbers and texts.
+    """
+    times = [column.name for column in table.columns.values() if column.kind == "time"]
+    if roles.time is None and len(times) == 1 and times[0] not in roles.features:
+        roles = replace(roles, time=times[0])
+    if not choose_inputs:
+        return roles, []
+    taken, inputs, left_out = {*roles.features, roles.time, roles.series}, list[str](), list[str]()
+    for name, column in table.columns.items():
+        if name in taken:
+            continue
+        if reason := _unusable(table, column):
+            left_out.append(f"{name} ({reason})")
+        else:
+            inputs.append(name)
+    return replace(roles, input=tuple(inputs)), left_out
+
+
+def _unusable(table: DataTable, column: DataColumn) -> str:
+    """Why a column is no input; empty if it is one."""
+    if is_mixed(column):
+        table.numbers(column.name)  # raises an error with the line
+    if column.kind == "time":
+        return "times"
+    if column.kind == "category" and len(column.categories) > _MAX_ONE_HOT:
+        return f"{len(column.categories):,} different texts"
+    return "constant" if is_constant(column) else ""
+
+
+def is_constant(column: DataColumn) -> bool:
+    """Whether all values are equal, or all are missing."""
+    values = column.values
+    low, high = (np.nanmin(values), np.nanmax(values)) if not column.missing().all() else (0, 0)
+    return bool(low == high)
+
+
+def make_panel(table: DataTable, roles: ColumnRoles, missing: str = "reject") -> Panel:
+    """Sort the rows of a table by series, and check them.
+
+    Args:
+        table: The table. The rows of each series are in the order of time; rows of several series may
+            alternate. If columns have a known future, rows at the end of a series whose targets are missing
+            hold future values.
+        roles: The roles of its columns.
+        missing: ``"reject"`` raises an error for a missing value, ``"forward"`` replaces it by the value
+            before, and ``"mask"`` keeps it.
+
+    Raises:
+        DataError: If a column is missing or has another type, times are missing, repeated or not in order, or
+            a value is infinite or missing. The error names the line and the column.
+        UsageError: If a column has two roles.
+    """
+    _check_roles(roles)
+    if not len(table):
+        raise DataError(f"{table.name} has no rows.")
+    names, offsets, order = _series(table, roles.series)
+    columns = {name: table.column(name) for name in roles.features}
+    for name in roles.target:
+        table.numbers(name)
+    for column in columns.values():
+        if is_mixed(column):
+            table.numbers(column.name)
+        if column.kind == "time":
+            raise DataError(f"{table.name}: column {column.name!r} holds times; give it as `time`.")
+    if order is not None:
+        columns = {name: column.take(order) for name, column in columns.items()}
+    times = None if roles.time is None else _times(table, roles.time)
+    times = times if times is None or order is None else times[order]
+    panel = Panel(table, roles, columns, names, offsets, offsets[1:].copy(), times, order)
+    _check_times(panel)
+    if roles.known_future:
+        panel = replace(panel, ends=_observed_ends(panel))
+    return _with_missing(panel, missing)
+
+
+def _check_roles(roles: ColumnRoles) -> None:
+    given = [name for name in (*roles.features, roles.time, roles.series) if name is not None]
+    for name in given:
+        if given.count(name) > 1:
+            raise UsageError(
+                f"column {name!r} is given twice, as target, input, known future, time or series; give each "
+                f"column one role. The model always reads the past of a target."
+            )
+
+
+def _series(table: DataTable, name: str | None) -> tuple[tuple[str, ...], Array, Array | None]:
+    """Names and offsets of the series, and the order of the rows, None if they are in order."""
+    if name is None:
+        return ("",), np.array([0, len(table)]), None
+    column = table.column(name).as_category()
+    if column.missing().any():
+        raise DataError(
+            f"{table.where(int(column.missing().argmax()), name)}: the name of the series is missing."
+        )
+    codes = column.values
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(column.categories)))])
+    is_sorted = bool((np.diff(codes) >= 0).all())
+    return column.categories, offsets, None if is_sorted else np.argsort(codes, kind="stable")
+
+
+def _times(table: DataTable, name: str) -> Array:
+    column = table.column(name)
+    if column.kind == "category":
+        row = int(np.argmin(column.missing()))
+        raise DataError(
+            f"{table.where(row, name)}: found {column.text(row)!r}; expected a time such as 2024-05-01 "
+            f"13:00, or a number."
+        )
+    if column.missing().any():
+        raise DataError(f"{table.where(int(column.missing().argmax()), name)}: the time is missing.")
+    return column.values
+
+
+def _check_times(panel: Panel) -> None:
+    """Check that times increase in each series."""
+    if panel.times is None:
+        return
+    increases = np.greater(panel.times[1:], panel.times[:-1])
+    increases[panel.offsets[1:-1] - 1] = True
+    if increases.all():
+        return
+    row = int(np.argmin(increases)) + 1
+    now, before = panel.times[row], panel.times[row - 1]
+    place = panel.where(row, panel.roles.time or "")
+    if now == before:
+        several = "" if panel.roles.series else ", or name the column of the series with `series`"
+        raise DataError(f"{place}: the time {now} is repeated; remove one of the rows{several}.")
+    several = (
+        "" if panel.roles.series else " If the file holds several series, name their column with `series`."
+    )
+    raise DataError(f"{place}: the time {now} is before {before}; sort the rows by time.{several}")
+
+
+def _observed_ends(panel: Panel) -> Array:
+    """The rows of each series up to the last one with a target."""
+    observed = np.asarray(~np.isnan(panel.targets()).all(axis=1))
+    ends = []
+    for first, last in zip(panel.offsets[:-1], panel.offsets[1:], strict=True):
+        present = np.flatnonzero(observed[first:last])
+        ends.append(int(first) + int(present[-1]) + 1 if present.size else int(first))
+    return np.array(ends)
+
+
+def _with_missing(panel: Panel, missing: str) -> Panel:
+    """The panel with missing values rejected, replaced or kept; infinity is an error."""
+    columns = dict(panel.columns)
+    is_observed = np.zeros(len(panel), bool)
+    for rows in panel.observed:
+        is_observed[rows] = True
+    for name, column in panel.columns.items():
+        if column.kind == "number" and np.isinf(column.values).any():
+            row = int(np.isinf(column.values).argmax())
+            raise DataError(
+                f"{panel.where(row, name)}: found {column.values[row]}; expected a finite number."
+            )
+        absent = column.missing()
+        if name not in panel.roles.known_future:
+            absent = absent & is_observed
+        if not absent.any():
+            continue
+        if missing == "reject":
+            raise DataError(
+                f"{panel.where(int(absent.argmax()), name)}: the value is missing ({int(absent.sum()):,} "
+                f"are, in this column); fill it, or set `missing` to 'forward' or 'mask'."
+            )
+        if missing == "forward":
+            columns[name] = _forward_filled(panel, column)
+    return replace(panel, columns=columns)
+
+
+def _forward_filled(panel: Panel, column: DataColumn) -> DataColumn:
+    absent = column.missing()
+    source = np.where(absent, 0, np.arange(len(column)))
+    source[panel.offsets[:-1]] = panel.offsets[:-1]
+    source = np.maximum.accumulate(source)
+    filled = column.take(source)
+    leading = filled.missing()
+    if leading.any():
+        raise DataError(
+            f"{panel.where(int(leading.argmax()), column.name)}: the value is missing, and there is none "
+            f"before it in its series; fill it, remove the row, or set `missing` to 'mask'."
+        )
+    return filled

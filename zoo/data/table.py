@@ -1,0 +1,337 @@
+"""``DataTable``: named columns of numbers, categories or times, and tables from arrays and data frames."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from zoo.arguments import dtype_and_shape, short_repr
+from zoo.array_types import Array
+from zoo.base.names import did_you_mean
+from zoo.errors import DataError, UsageError
+
+ColumnKind = Literal["number", "category", "time"]
+
+TIME_DTYPE = np.dtype("datetime64[us]")
+
+_SHOWN_COLUMNS = 20
+_PLURALS = {"number": "numbers", "category": "categories", "time": "times"}
+
+
+@dataclass(frozen=True, eq=False)
+class DataColumn:
+    """One column of a table.
+
+    Attributes:
+        name: Its name.
+        kind: ``"number"``, ``"category"`` or ``"time"``.
+        values: `(N,)`: float64 with NaN for a missing number; int32 codes, which index ``categories``, with
+            -1 for a missing one; or datetime64 in microseconds with NaT.
+        categories: The different texts of a category, in the order in which they occur.
+    """
+
+    name: str
+    kind: ColumnKind
+    values: Array = field(repr=False)
+    categories: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.values)
+
+    def missing(self) -> Array:
+        """Whether each value is missing, `(N,)` booleans."""
+        return self.values < 0 if self.kind == "category" else np.isnan(self.values)
+
+    def take(self, rows: Array) -> DataColumn:
+        """The column with some of its rows."""
+        return DataColumn(self.name, self.kind, self.values[rows], self.categories)
+
+    def text(self, row: int) -> str:
+        """A value as text."""
+        value = self.values[row]
+        if self.kind == "category":
+            return self.categories[int(value)]
+        return f"{float(value):g}" if self.kind == "number" else str(value)
+
+    def describe(self) -> str:
+        """Name and kind, for listings: ``color (category, 3 values)``."""
+        values = f", {len(self.categories)} values" if self.kind == "category" else ""
+        return f"{self.name} ({self.kind}{values})"
+
+    def as_category(self) -> DataColumn:
+        """The column as a category: numbers and times become texts, as a series id does."""
+        if self.kind == "category":
+            return self
+        present = ~self.missing()
+        values, inverse = np.unique(self.values[present], return_inverse=True)
+        codes = np.full(len(self), -1, np.int32)
+        codes[present] = inverse
+        texts = (f"{value:.17g}" if self.kind == "number" else str(value) for value in values)
+        return DataColumn(self.name, "category", codes, tuple(texts))
+
+
+class LineNumbers:
+    """The line of each row of a text file; a record with quoted line breaks spans several lines.
+
+    Args:
+        rows: First rows of runs of consecutive lines, ascending.
+        lines: The line of each of them.
+    """
+
+    def __init__(self, rows: list[int], lines: list[int]) -> None:
+        self._rows, self._lines = rows, lines
+
+    def of(self, row: int) -> int:
+        """The line of a row."""
+        run = bisect_right(self._rows, row) - 1
+        return self._lines[run] + row - self._rows[run]
+
+    def add(self, row: int, line: int) -> None:
+        """Set the line of a row, and of those after it."""
+        if self.of(row) != line:
+            self._rows.append(row)
+            self._lines.append(line)
+
+
+@dataclass(frozen=True, eq=False)
+class DataTable:
+    """Named columns of equal length.
+
+    >>> table = DataTable.from_arrays({"load": [3.0, 4.0], "day": ["mon", "tue"]})
+    >>> table.describe()
+    'load (number), day (category, 2 values)'
+
+    Attributes:
+        name: A short name, for messages and directories.
+        columns: Name to column.
+        sha256: Hexadecimal digest of the file, or of the values of arrays.
+        lines: Lines of the rows in a text file; None for other sources.
+    """
+
+    name: str
+    columns: Mapping[str, DataColumn]
+    sha256: str
+    lines: LineNumbers | None = None
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(next(iter(self.columns.values()), ()))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any], name: str = "table") -> DataTable:
+        """Make a table from a column of values for each name.
+
+        Args:
+            arrays: Name to `(N,)` numbers, booleans, texts or times; None, NaN and NaT are missing values.
+            name: A short name.
+
+        Raises:
+            DataError: If there is no column, or the lengths differ.
+            UsageError: If a column is not one-dimensional, or has another type.
+        """
+        if not arrays:
+            raise DataError(f"{name} has no columns.")
+        columns = {str(key): as_column(str(key), values, name) for key, values in arrays.items()}
+        lengths = {column.name: len(column) for column in columns.values()}
+        if len(set(lengths.values())) > 1:
+            shown = ", ".join(f"{key} has {length:,}" for key, length in list(lengths.items())[:4])
+            raise DataError(f"{name}: columns have different lengths: {shown} rows.")
+        return cls(name, columns, _digest(columns.values()))
+
+    def column(self, name: str) -> DataColumn:
+        """The column of a name.
+
+        Raises:
+            DataError: If there is none.
+        """
+        if name not in self.columns:
+            near = did_you_mean(name, self.columns)
+            raise DataError(f"{self.name} has no column {name!r}; its columns are {self._listing()}.{near}")
+        return self.columns[name]
+
+    def numbers(self, name: str) -> Array:
+        """The values of a column of numbers, `(N,)` float64 with NaN for missing ones.
+
+        Raises:
+            DataError: If the column does not exist, or holds anything else.
+        """
+        column = self.column(name)
+        if column.kind == "number":
+            return column.values
+        row, text = _first_text(column)
+        raise DataError(
+            f"{self.where(row, name)}: found {text!r}; expected a number. Correct the value, or leave the "
+            f"column out."
+        )
+
+    def where(self, row: int, column: str = "") -> str:
+        """The position of a row in messages: ``x.csv, line 12, column 'load'``."""
+        place = f"row {row}" if self.lines is None else f"line {self.lines.of(row)}"
+        return f"{self.name}, {place}{f', column {column!r}' if column else ''}"
+
+    def describe(self) -> str:
+        """All columns with their kinds."""
+        return self._listing()
+
+    def _listing(self) -> str:
+        shown = [column.describe() for column in list(self.columns.values())[:_SHOWN_COLUMNS]]
+        more = len(self.columns) - len(shown)
+        return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _first_text(column: DataColumn) -> tuple[int, str]:
+    """The first value that is not a number, and its row."""
+    if column.kind == "time":
+        row = int(np.argmin(column.missing()))
+        return row, column.text(row)
+    texts = [code for code, text in enumerate(column.categories) if not is_number_text(text)]
+    rows = np.flatnonzero(np.isin(column.values, texts))
+    row = int(rows[0]) if rows.size else 0
+    return row, column.categories[column.values[row]]
+
+
+def is_number_text(text: str) -> bool:
+    """Whether a text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_mixed(column: DataColumn) -> bool:
+    """Whether at least half of the different texts of a category are numbers: one of them is an error."""
+    if column.kind != "category" or not column.categories:
+        return False
+    numbers = sum(map(is_number_text, column.categories))
+    return numbers < len(column.categories) <= 2 * numbers
+
+
+# ---- arrays and data frames ---------------------------------------------------------------------------
+
+
+def as_column(name: str, values: Any, owner: str) -> DataColumn:
+    """Make a column from an array, a list, or a column of a data frame.
+
+    Raises:
+        UsageError: If it is not one-dimensional, or holds values of another type.
+    """
+    array = _as_array(values)
+    if array.ndim != 1:
+        raise UsageError(f"{owner}: column {name!r} is {dtype_and_shape(array)}; expected one dimension.")
+    if array.dtype.kind in "biuf":
+        return DataColumn(name, "number", np.ascontiguousarray(array, np.float64))
+    if array.dtype.kind == "M":
+        return DataColumn(name, "time", array.astype(TIME_DTYPE))
+    if array.dtype.kind in "UTO":
+        return _column_of_objects(name, array.tolist(), owner)
+    raise UsageError(
+        f"{owner}: column {name!r} has the type {array.dtype}; expected numbers, texts or times."
+    )
+
+
+def _as_array(values: Any) -> Array:
+    """Convert a list, an array, or a column of a data frame, whose categories become texts."""
+    if hasattr(values, "to_numpy"):
+        converted = values.to_numpy()
+        return converted if isinstance(converted, np.ndarray) else np.asarray(converted)
+    try:
+        return np.asarray(values)
+    except ValueError:  # of different lengths
+        return np.asarray(values, object)
+
+
+def _column_of_objects(name: str, values: Sequence[Any], owner: str) -> DataColumn:
+    """A column of Python values: numbers, texts or dates, and None or NaN for missing ones."""
+    present = [value for value in values if not _is_missing(value)]
+    if all(isinstance(value, (int, float, np.number, np.bool_)) for value in present):
+        numbers = [np.nan if _is_missing(value) else float(value) for value in values]
+        return DataColumn(name, "number", np.array(numbers, np.float64))
+    if all(isinstance(value, str) for value in present):
+        codes: dict[str, int] = {}
+        indices = [-1 if _is_missing(value) else codes.setdefault(value, len(codes)) for value in values]
+        return DataColumn(name, "category", np.array(indices, np.int32), tuple(codes))
+    if all(hasattr(value, "isoformat") for value in present):
+        texts = [
+            "NaT" if _is_missing(value) else np.datetime64(value.replace(tzinfo=None)) for value in values
+        ]
+        return DataColumn(name, "time", np.array(texts, TIME_DTYPE))
+    kinds = sorted({type(value).__name__ for value in present})
+    raise UsageError(
+        f"{owner}: column {name!r} holds values of the types {', '.join(kinds)}; expected numbers, texts or "
+        f"times."
+    )
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+
+
+def _digest(columns: Any) -> str:
+    digest = hashlib.sha256()
+    for column in columns:
+        digest.update(f"{column.name}\0{column.kind}\0{column.categories}\0".encode())
+        digest.update(np.ascontiguousarray(column.values).tobytes())
+    return digest.hexdigest()
+
+
+def is_table_like(data: Any) -> bool:
+    """Whether `as_table` accepts an object: a table, a mapping, an array or a data frame."""
+    return isinstance(data, (DataTable, Mapping, np.ndarray)) or _is_data_frame(data)
+
+
+def _is_data_frame(data: Any) -> bool:
+    return hasattr(data, "__dataframe__") or hasattr(data, "__arrow_c_stream__")
+
+
+def as_table(data: Any, name: str = "table") -> DataTable:
+    """Make a table from a mapping of columns, an array or a data frame.
+
+    Args:
+        data: A :class:`DataTable`; name to column; `(N,)` or `(N, C)` numbers, with the names ``"0"``,
+            ``"1"`` and so on; a structured array; or a data frame of pandas, polars, pyarrow or another
+            library with columns by name.
+        name: A short name.
+
+    Raises:
+        DataError: If there are no columns, or they do not fit.
+        UsageError: If it is none of these.
+    """
+    if isinstance(data, DataTable):
+        return data
+    if isinstance(data, Mapping):
+        return DataTable.from_arrays(data, name)
+    if isinstance(data, np.ndarray):
+        return DataTable.from_arrays(_columns_of_array(data, name), name)
+    if _is_data_frame(data):
+        return DataTable.from_arrays(_columns_of_frame(data, name), name)
+    raise UsageError(
+        f"{name} is {short_repr(data)}; expected a mapping from names to columns, an array or a data frame."
+    )
+
+
+def _columns_of_array(array: Array, name: str) -> dict[str, Array]:
+    if array.dtype.names:
+        return {field_name: array[field_name] for field_name in array.dtype.names}
+    if array.ndim not in (1, 2):
+        raise UsageError(f"{name} is {dtype_and_shape(array)}; expected rows and columns, (N, C).")
+    columns = array.reshape(len(array), -1)
+    return {str(index): columns[:, index] for index in range(columns.shape[1])}
+
+
+def _columns_of_frame(frame: Any, name: str) -> dict[str, Any]:
+    names = getattr(frame, "columns", None)
+    if hasattr(frame, "column_names"):  # pyarrow, whose `columns` are the arrays
+        names = frame.column_names
+    if names is None or not hasattr(frame, "__getitem__"):
+        raise UsageError(
+            f"{name} is {short_repr(frame)}; expected a data frame with columns by name. Convert it with its "
+            f"own to_dict, to_pandas or to_polars."
+        )
+    return {str(column): frame[column] for column in names}

@@ -1,0 +1,95 @@
+"""``zoo.forecast`` and ``zoo.backtest``: forecasts of a trained run."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from zoo.arguments import as_path
+from zoo.errors import CheckpointError, UsageError, ZooWarning
+from zoo.forecasting.forecaster import Backtest, Forecast, Forecaster
+from zoo.model.checkpoint import CellClasses
+from zoo.storage import RunDirectory
+from zoo.storage import load as load_checkpoint
+
+
+def open_forecaster(run: Any, cell: CellClasses = None) -> Forecaster:
+    """The forecaster of a run.
+
+    Args:
+        run: A forecaster; a run, a run directory, of which the best model is taken, or a ``.safetensors``
+            file.
+        cell: The class of the cell, if it is not registered.
+
+    Raises:
+        CheckpointError: If it does not exist, or is damaged.
+        UsageError: If it is a run on a text or a task.
+    """
+    if isinstance(run, Forecaster):
+        return run
+    path = as_path(getattr(run, "path", run), "run")
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that is too long
+        raise UsageError(f"{path}: no such file or directory; `zoo runs` lists the runs.")
+    checkpoint = _load_best(path) if path.is_dir() else load_checkpoint(path)
+    return Forecaster.from_checkpoint(checkpoint, str(path), cell or getattr(run, "cell", None))
+
+
+def _load_best(path: Path) -> Any:
+    best = RunDirectory(path).load_best(lambda text: warnings.warn(text, ZooWarning, stacklevel=3))
+    if best is None:
+        raise CheckpointError(
+            f"{path} holds no checkpoint; give a run directory of `zoo train` or a .safetensors file."
+        )
+    return best[1]
+
+
+def forecast(run: Any, data: Any = None, steps: int | None = None, *, cell: CellClasses = None) -> Forecast:
+    """Forecast the steps after the end of each series with a trained model.
+
+    >>> zoo.forecast("runs/gru-load-1", steps=24).columns()["load"]
+
+    Args:
+        run: A run of :func:`zoo.train` on a table, its directory, or what :func:`zoo.fit` returns.
+        data: A file or a table with the history of the series; None for the data of training.
+        steps: Steps of the forecast; None for the horizon of the model.
+        cell: The class of the cell, if it is not registered.
+
+    Returns:
+        The forecast; ``columns()`` are columns for a data frame, ``to_csv()`` is CSV.
+
+    Raises:
+        DataError: If the data cannot be read, or a series is shorter than the context of the model.
+        UsageError: If an argument is invalid, or the steps are more than the model can forecast.
+        CheckpointError: If the run does not exist, or is damaged.
+    """
+    return open_forecaster(run, cell).forecast(data, steps)
+
+
+def backtest(
+    run: Any,
+    data: Any = None,
+    *,
+    steps: int | None = None,
+    stride: int | None = None,
+    part: str | None = None,
+    cell: CellClasses = None,
+) -> Backtest:
+    """Forecast from many points in time, and compare with the actual values and with the baselines.
+
+    Args:
+        run: As for :func:`zoo.forecast`.
+        data: As for :func:`zoo.forecast`.
+        steps: Steps of each forecast; None for the horizon of the model.
+        stride: Rows from one forecast to the next; None for the steps, so that forecasts do not overlap.
+        part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the test part, or for all of other
+            data than those of training.
+        cell: The class of the cell, if it is not registered.
+
+    Raises:
+        DataError: If the data cannot be read, or the part is too short.
+        UsageError: If an argument is invalid.
+        CheckpointError: If the run does not exist, or is damaged.
+    """
+    return open_forecaster(run, cell).backtest(data, steps=steps, stride=stride, part=part)

@@ -1,0 +1,314 @@
+"""``Forecaster``: a trained model with the columns and units of its table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from zoo.arguments import as_choice, as_integer
+from zoo.array_types import Array
+from zoo.data.panel import Panel, make_panel
+from zoo.data.table import DataTable, as_table, is_table_like
+from zoo.data.table_files import read_table
+from zoo.errors import CheckpointError, DataError, UsageError
+from zoo.forecasting.baselines import History, seasonal_naive, spread
+from zoo.forecasting.evaluation import (
+    MAX_TEST_WINDOWS,
+    PARTS,
+    actual_after,
+    last_part,
+    part_origins,
+    score_part,
+    split_ends,
+)
+from zoo.forecasting.predict import predict
+from zoo.forecasting.scaling import Scaling
+from zoo.forecasting.spec import ForecastSpec
+from zoo.forecasting.windows import Windows, make_windows
+from zoo.model import SequenceModel, model_from
+from zoo.model.checkpoint import CellClasses
+from zoo.storage import Checkpoint
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """Forecasts from several origins, or of several series.
+
+    Attributes:
+        targets: Names of the M targets.
+        levels: Quantiles, ascending; empty if there is one number.
+        series: The name of the series of each of the n forecasts; empty names for one series.
+        origins: The time of the last row that each forecast reads, `(n,)`; row numbers without times.
+        times: The times of the steps, `(n, steps)`; numbers from 1 without times.
+        values: `(n, steps, M, Q)` in the units of the table.
+        actual: The actual values, `(n, steps, M)`; None if they are not known.
+    """
+
+    targets: tuple[str, ...]
+    levels: tuple[float, ...]
+    series: tuple[str, ...]
+    origins: Array
+    times: Array
+    values: Array = field(repr=False)
+    actual: Array | None = field(default=None, repr=False)
+
+    def columns(self) -> dict[str, Array]:
+        """Columns of a table with a row for each step, for a data frame: ``pandas.DataFrame(f.columns())``.
+
+        Columns are ``series`` (if the series have names), ``origin`` (of a backtest), ``time`` or ``step``,
+        and for each target the point forecast, each other quantile, as in ``load_q0.1``, and the actual
+        value, ``load_actual`` (of a backtest).
+        """
+        count, steps = self.times.shape
+        columns: dict[str, Array] = {}
+        if any(self.series):
+            columns["series"] = np.repeat(np.array(self.series), steps)
+        if self.actual is not None:
+            columns["origin"] = np.repeat(self.origins, steps)
+        has_times = self.times.dtype.kind in "Mf"
+        columns["time" if has_times else "step"] = self.times.reshape(count * steps)
+        middle = self.values.shape[3] // 2
+        for index, target in enumerate(self.targets):
+            values = self.values[:, :, index].reshape(count * steps, -1)
+            columns[target] = values[:, middle]
+            for position, level in enumerate(self.levels):
+                if position != middle:
+                    columns[f"{target}_q{level:g}"] = values[:, position]
+            if self.actual is not None:
+                columns[f"{target}_actual"] = self.actual[:, :, index].reshape(count * steps)
+        return columns
+
+    def to_csv(self) -> str:
+        """The columns as CSV, numbers with six significant digits."""
+        columns = self.columns()
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*(_texts(values) for values in columns.values()), strict=True))
+        return text.getvalue()
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """A mapping for each row."""
+        columns = self.columns()
+        lists = [
+            _texts(values) if values.dtype.kind in "MU" else _plain(values) for values in columns.values()
+        ]
+        return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
+
+
+def _plain(values: Array) -> list[Any]:
+    return [None if value != value else value for value in values.tolist()]
+
+
+def _texts(values: Array) -> list[str]:
+    if values.dtype.kind == "M":
+        return [text.replace("T", " ") for text in np.datetime_as_string(values, _time_unit(values)).tolist()]
+    if values.dtype.kind == "f":
+        return ["" if value != value else f"{value:.6g}" for value in values.tolist()]
+    return [str(value) for value in values.tolist()]
+
+
+def _time_unit(values: Array) -> Any:
+    """The coarsest unit, days, minutes, seconds or microseconds, that shows all times exactly."""
+    units: tuple[Any, ...] = ("D", "m", "s")
+    return next((unit for unit in units if (values.astype(f"M8[{unit}]") == values).all()), "us")
+
+
+@dataclass(frozen=True, eq=False)
+class Forecaster:
+    """A trained model with the columns and units of its table.
+
+    >>> forecaster = zoo.fit(table, target="load", horizon=24)
+    >>> forecaster.forecast().columns()["load"]
+
+    Attributes:
+        model: The model.
+        spec: Its inputs and outputs.
+        scaling: The units of the series of training.
+        data: The table of training, or the name of its file.
+    """
+
+    model: SequenceModel
+    spec: ForecastSpec
+    scaling: Scaling
+    data: Any = field(repr=False)
+
+    @classmethod
+    def from_checkpoint(
+        cls, checkpoint: Checkpoint, source: str, cell: CellClasses = None, data: Any = None
+    ) -> Forecaster:
+        """Make a forecaster of a checkpoint of a run on a table.
+
+        Args:
+            checkpoint: The checkpoint.
+            source: Its path, for messages.
+            cell: As for :func:`zoo.load`.
+            data: The table; None for the file that the checkpoint names.
+
+        Raises:
+            UsageError: If it is a run on a text or a task.
+            CheckpointError: If it is damaged.
+        """
+        stored, config = checkpoint.meta.get("table"), checkpoint.meta.get("config")
+        if not isinstance(stored, Mapping) or not isinstance(config, Mapping):
+            raise UsageError(
+                f"{source} is not a forecasting model; train one with `zoo train --data FILE.csv --target "
+                f"COLUMN --horizon N`."
+            )
+        spec = ForecastSpec.from_json(stored.get("spec"), source)
+        scaling = Scaling.from_json(stored.get("scaling"), spec, source)
+        model = model_from(checkpoint, source, cell)
+        sizes = spec.input_size, spec.output_size
+        if not isinstance(model, SequenceModel) or sizes != (model.stack.input_size, model.output_size):
+            raise CheckpointError(f"{source}: its description of the table does not fit its model.")
+        sources = config.get("data")
+        named = sources[0] if isinstance(sources, list) and sources and isinstance(sources[0], str) else None
+        return cls(model, spec, scaling, named if data is None else data)
+
+    def forecast(self, data: Any = None, steps: int | None = None) -> Forecast:
+        """Forecast the steps after the end of each series.
+
+        If columns have a known future, rows at the end of a series without targets give its values.
+
+        Args:
+            data: A file, or a table as for :func:`zoo.train`, with the history of the series; None for the
+                data of training.
+            steps: Steps of the forecast; None for the horizon. A longer forecast continues from its own point
+                forecasts, so its intervals are too narrow.
+
+        Returns:
+            A forecast for each series.
+
+        Raises:
+            DataError: If the data cannot be read, or a series is shorter than the context.
+            UsageError: If the forecast is longer than the horizon and the model reads columns whose future is
+                not known.
+        """
+        steps = self.spec.horizon if steps is None else as_integer(steps, "steps", 1)
+        panel, windows = self._open(data)
+        spec, origins = self.spec, panel.ends - 1
+        self._check_history(panel)
+        values = predict(self.model, windows, origins, steps)
+        times = np.stack([_times_after(panel, number, steps) for number in range(len(panel.names))])
+        known = origins if panel.times is None else panel.times[origins]
+        return Forecast(spec.roles.target, spec.levels, panel.names, known, times, values)
+
+    def backtest(
+        self,
+        data: Any = None,
+        *,
+        steps: int | None = None,
+        stride: int | None = None,
+        part: str | None = None,
+    ) -> Backtest:
+        """Forecast from many origins, and compare with the actual values.
+
+        The model is not trained again. Windows of the training part are those that it was trained on.
+
+        Args:
+            data: As for :meth:`forecast`.
+            steps: Steps of each forecast; None for the horizon.
+            stride: Rows from one origin to the next; None for the steps, so that forecasts do not overlap.
+            part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the last part with windows, of
+                other data than those of training for all.
+
+        Raises:
+            DataError: If the data cannot be read, or the part has no windows.
+            UsageError: If an argument is invalid.
+        """
+        steps = self.spec.horizon if steps is None else as_integer(steps, "steps", 1)
+        stride = steps if stride is None else as_integer(stride, "stride", 1)
+        if part is not None:
+            as_choice(part, "part", (*PARTS, "all"))
+        panel, windows = self._open(data)
+        cuts = split_ends(panel, self.spec.split)
+        part = part or ("all" if data is not None else last_part(panel, cuts, self.spec, steps))
+        scores = score_part(self.model, windows, panel, cuts, part, steps, stride)
+        origins = spread(part_origins(panel, cuts, part, self.spec, steps, stride), MAX_TEST_WINDOWS)
+        history = History.of_panel(panel, cuts[0], self.spec.context, self.spec.season, steps)
+        rows = origins[:, None] + np.arange(1, steps + 1)
+        series = windows.series(origins)
+        forecast = Forecast(
+            self.spec.roles.target,
+            self.spec.levels,
+            tuple(panel.names[number] for number in series),
+            origins if panel.times is None else panel.times[origins],
+            rows if panel.times is None else panel.times[rows],
+            predict(self.model, windows, origins, steps),
+            actual_after(panel, origins, steps),
+        )
+        return Backtest(forecast, scores, seasonal_naive(history, origins))
+
+    def _open(self, data: Any) -> tuple[Panel, Windows]:
+        table = self._table(self.data if data is None else data)
+        panel = make_panel(table, self.spec.roles, self.spec.missing)
+        scaling = self.scaling.for_panel(panel, self.spec)
+        return panel, make_windows(panel, self.spec, scaling, self.model.dtype)
+
+    def _table(self, data: Any) -> DataTable:
+        return as_table(data) if is_table_like(data) else read_table(data)
+
+    def _check_history(self, panel: Panel) -> None:
+        """Raise an error for a series that is too short, or lacks future values of known columns."""
+        spec = self.spec
+        for number, name in enumerate(panel.names):
+            owner = f"{panel.table.name}, series {name!r}" if name else panel.table.name
+            length = int(panel.ends[number] - panel.offsets[number])
+            if length < spec.context:
+                raise DataError(
+                    f"{owner} has {length:,} rows with a target; the model reads {spec.context:,} before a "
+                    f"forecast. Give more history."
+                )
+            future = int(panel.offsets[number + 1] - panel.ends[number])
+            if spec.roles.known_future and future < spec.horizon:
+                raise DataError(
+                    f"{owner} has {future:,} rows after the last value of {spec.roles.target[0]!r}; a "
+                    f"forecast needs {spec.horizon:,}, with future values of "
+                    f"{', '.join(spec.roles.known_future)} and empty targets. Give them with --data."
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """Forecasts from many origins, with their errors.
+
+    Attributes:
+        forecast: The forecasts and the actual values.
+        scores: The errors of the model and of the baselines, as plain JSON values.
+        seasonal_naive: The seasonal naive forecasts, or the last value without a season, `(n, steps, M)`.
+    """
+
+    forecast: Forecast
+    scores: Mapping[str, Any]
+    seasonal_naive: Array = field(repr=False)
+
+
+def _times_after(panel: Panel, number: int, steps: int) -> Array:
+    """The times of the steps after the end of a series, `(steps,)`."""
+    end, last = int(panel.ends[number]), int(panel.offsets[number + 1])
+    if panel.times is None:
+        return np.arange(1, steps + 1)
+    if last - end >= steps:
+        known: Array = panel.times[end : end + steps]
+        return known
+    past = panel.times[panel.offsets[number] : end]
+    return extend_times(past, steps, panel.step())
+
+
+def extend_times(past: Array, steps: int, step: Any) -> Array:
+    """The next times: calendar months if all times have one place in the month, else multiples of a step."""
+    ahead = np.arange(1, steps + 1)
+    if past.dtype.kind == "M" and len(past) > 1 and step >= np.timedelta64(27, "D"):
+        months = past.astype("M8[M]")
+        places = past - months.astype(past.dtype)
+        apart = np.diff(months).astype(np.int64)
+        if (places == places[0]).all():
+            starts = months[-1] + ahead * int(np.median(apart))
+            return np.asarray(starts.astype(past.dtype) + places[-1])
+    times: Array = past[-1] + ahead * step
+    return times

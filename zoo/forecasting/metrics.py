@@ -1,0 +1,219 @@
+"""Errors of forecasts, each with an interval, and the comparison of a model with the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo.array_types import Array
+
+_RESAMPLES = 2000
+_MIN_GROUPS = 5
+"""Fewer groups of windows give no interval."""
+_MANY_SERIES = 10
+"""From so many series on, intervals come from the differences between series."""
+
+METRIC_NAMES = ("mae", "rmse", "mase", "pinball", "coverage")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with a 95 % interval.
+
+    Attributes:
+        value: The number.
+        low: Lower end of the interval; None if there are too few windows for one.
+        high: Upper end.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    def to_json(self) -> dict[str, float | None]:
+        """As plain JSON values."""
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+
+@dataclass(frozen=True, eq=False)
+class Bootstrap:
+    """Groups of windows that are resampled together, since windows that overlap are not independent.
+
+    Attributes:
+        groups: The group of each window, `(n,)`.
+        weights: Number of times that each resample draws each group, `(R, G)`.
+    """
+
+    groups: Array
+    weights: Array
+
+    @classmethod
+    def of_windows(cls, series: Array, origins: Array, steps: int) -> Bootstrap:
+        """Group windows by series if there are ten or more, or else by blocks of time.
+
+        Args:
+            series: The number of the series of each window, `(n,)`.
+            origins: The row before each forecast, `(n,)`, ascending in each series.
+            steps: Steps of a forecast. A block of time is twice as long, at least.
+        """
+        if len(np.unique(series)) >= _MANY_SERIES:
+            keys = series
+        else:
+            numbers, rank = np.unique(series, return_inverse=True)
+            first = np.array([origins[series == number].min() for number in numbers])
+            keys = rank * 2**40 + (origins - first[rank]) // (2 * steps)
+        groups = np.unique(keys, return_inverse=True)[1]
+        count = int(groups.max()) + 1
+        rng = np.random.default_rng(0)
+        weights = rng.multinomial(count, np.full(count, 1 / count), _RESAMPLES).astype(np.float64)
+        return cls(groups, weights)
+
+    def estimate(self, numerator: Array, denominator: Array, root: bool = False) -> Estimate:
+        """The ratio of two sums over windows, or its square root."""
+        value, drawn = self._ratios(numerator, denominator)
+        if root:
+            value, drawn = np.sqrt(value), np.sqrt(drawn)
+        return self._interval(float(value), drawn)
+
+    def improvement(self, model: Array, baseline: Array) -> Estimate:
+        """The share by which the sum of errors of a model is lower than the sum of a baseline."""
+        value, drawn = self._ratios(model, baseline)
+        return self._interval(float(1 - value), 1 - drawn)
+
+    def _ratios(self, numerator: Array, denominator: Array) -> tuple[Any, Array]:
+        count = self.weights.shape[1]
+        above = np.bincount(self.groups, numerator, count)
+        below = np.bincount(self.groups, denominator, count)
+        drawn = (self.weights @ above) / np.maximum(self.weights @ below, 1e-300)
+        return above.sum() / max(below.sum(), 1e-300), drawn
+
+    def _interval(self, value: float, drawn: Array) -> Estimate:
+        count = self.weights.shape[1]
+        if count < _MIN_GROUPS:
+            return Estimate(value)
+        # The variance of resamples of G groups is that of the mean times (G - 1) / G.
+        widened = value + (drawn - value) * np.sqrt(count / (count - 1))
+        low, high = np.quantile(widened, (0.025, 0.975))
+        return Estimate(value, float(low), float(high))
+
+
+@dataclass(frozen=True)
+class TargetScores:
+    """The errors of a model and of the baselines for one target.
+
+    Attributes:
+        target: The column.
+        metrics: ``"model"`` and the baselines, to the metrics by name. Only a model that predicts quantiles
+            has ``pinball`` and ``coverage``.
+        best_baseline: The baseline with the lowest MAE.
+        improvement: The share by which the MAE of the model is lower than the MAE of the best baseline.
+    """
+
+    target: str
+    metrics: Mapping[str, Mapping[str, Estimate]]
+    best_baseline: str
+    improvement: Estimate
+
+    @property
+    def sentence(self) -> str:
+        """Whether the model is better than the best baseline, by how much, and how certain that is."""
+        share, name = self.improvement, self.best_baseline
+        ours, theirs = (self.metrics[key]["mae"].value for key in ("model", name))
+        errors = f"MAE {ours:.4g} against {theirs:.4g}"
+        change = f"{abs(share.value):.1%} {'lower' if share.value >= 0 else 'higher'}"
+        if share.low is None or share.high is None:
+            word = "better" if share.value > 0 else "not better"
+            return (
+                f"{self.target}: {word} than the best baseline, {name}: {errors}, {change}. There are too "
+                f"few test windows for an interval, so this is not certain."
+            )
+        interval = f"95 % interval of the gain {share.low:.1%} to {share.high:.1%}"
+        if share.low > 0:
+            return f"{self.target}: better than the best baseline, {name}: {errors}, {change} ({interval})."
+        if share.high < 0:
+            return (
+                f"{self.target}: worse than the best baseline, {name}: {errors}, {change} ({interval}). Use "
+                f"the baseline, train longer, or change the model."
+            )
+        return (
+            f"{self.target}: not clearly better or worse than the best baseline, {name}: {errors}, {change} "
+            f"({interval}, which contains 0)."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        metrics = {
+            name: {metric: estimate.to_json() for metric, estimate in values.items()}
+            for name, values in self.metrics.items()
+        }
+        return {
+            "target": self.target,
+            "metrics": metrics,
+            "best_baseline": self.best_baseline,
+            "improvement": self.improvement.to_json(),
+            "summary": self.sentence,
+        }
+
+
+def score_target(
+    target: str,
+    actual: Array,
+    forecasts: Array,
+    baselines: Mapping[str, Array],
+    naive_error: Array,
+    levels: Sequence[float],
+    bootstrap: Bootstrap,
+) -> TargetScores:
+    """The errors of a model and of the baselines for one target.
+
+    Args:
+        target: The column.
+        actual: `(n, steps)`, NaN for missing values, which count nowhere.
+        forecasts: `(n, steps, Q)`.
+        baselines: Name to `(n, steps)`.
+        naive_error: Mean absolute error of the seasonal naive forecast in the training part of the series of
+            each window, `(n,)`, for the MASE.
+        levels: The quantiles; empty if there are none.
+        bootstrap: Groups of windows.
+    """
+    point = forecasts[..., forecasts.shape[-1] // 2]
+    metrics, sums = {}, {}
+    for name, values in {"model": point, **baselines}.items():
+        sums[name], metrics[name] = _errors(actual, values, naive_error, bootstrap)
+    if levels:
+        metrics["model"] |= _interval_errors(actual, forecasts, levels, bootstrap)
+    best = min(baselines, key=lambda name: metrics[name]["mae"].value)
+    return TargetScores(target, metrics, best, bootstrap.improvement(sums["model"], sums[best]))
+
+
+def _errors(
+    actual: Array, forecasts: Array, naive_error: Array, bootstrap: Bootstrap
+) -> tuple[Array, dict[str, Estimate]]:
+    """The sum of absolute errors of each window, and MAE, RMSE and MASE."""
+    present = ~np.isnan(actual)
+    errors = np.where(present, forecasts - np.where(present, actual, 0.0), 0.0)
+    count, absolute = present.sum(axis=1).astype(np.float64), np.abs(errors).sum(axis=1)
+    return absolute, {
+        "mae": bootstrap.estimate(absolute, count),
+        "rmse": bootstrap.estimate((errors**2).sum(axis=1), count, root=True),
+        "mase": bootstrap.estimate(absolute / np.maximum(naive_error, 1e-300), count),
+    }
+
+
+def _interval_errors(
+    actual: Array, forecasts: Array, levels: Sequence[float], bootstrap: Bootstrap
+) -> dict[str, Estimate]:
+    """The mean pinball loss of all quantiles, and the share of values within the outer two."""
+    present = ~np.isnan(actual)
+    count = present.sum(axis=1).astype(np.float64)
+    over = np.where(present[..., None], np.where(present, actual, 0.0)[..., None] - forecasts, 0.0)
+    q = np.array(levels)
+    pinball = np.maximum(q * over, (q - 1) * over).mean(axis=-1).sum(axis=1)
+    inside = (over[..., 0] >= 0) & (over[..., -1] <= 0) & present
+    return {
+        "pinball": bootstrap.estimate(pinball, count),
+        "coverage": bootstrap.estimate(inside.sum(axis=1).astype(np.float64), count),
+    }

@@ -1,0 +1,155 @@
+"""``Scaling``: mean and scale of each column of each series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo.array_types import Array
+from zoo.data.panel import Panel
+from zoo.errors import CheckpointError, DataError
+from zoo.forecasting.spec import ForecastSpec
+
+_CHUNK = 2**20
+
+_FIELDS = ("mean", "scale", "change", "output")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The units of the series, from their training parts.
+
+    Attributes:
+        names: Names of the S series.
+        mean: Mean of each numeric column, `(S, C)`.
+        scale: Standard deviation of each numeric column, `(S, C)`.
+        change: Root mean square of the change of each target from one step to the next, `(S, M)`.
+        output: Unit of the outputs for each target, `(S, M)`: for changes their root mean square over the
+            steps of the horizon, for levels the standard deviation.
+    """
+
+    names: tuple[str, ...]
+    mean: Array
+    scale: Array
+    change: Array
+    output: Array
+
+    @classmethod
+    def fit(cls, panel: Panel, spec: ForecastSpec, ends: Array) -> Scaling:
+        """Measure the rows of each series up to some ends.
+
+        Args:
+            panel: The series.
+            spec: The columns.
+            ends: End of the rows of each series, `(S,)`.
+
+        Raises:
+            DataError: If a target is constant there.
+        """
+        rows = [slice(int(a), int(b)) for a, b in zip(panel.offsets, ends, strict=False)]
+        moments = np.array(
+            [[_mean_and_deviation(panel.numbers(name)[part]) for name in spec.numeric] for part in rows]
+        )
+        mean, scale = moments[..., 0], moments[..., 1]
+        for target, name in enumerate(spec.roles.target):
+            for number, part in enumerate(rows):
+                if not scale[number, target] > 0:
+                    owner = f"series {panel.names[number]!r}" if panel.names[number] else panel.table.name
+                    raise DataError(
+                        f"{owner}: column {name!r} is constant ({panel.numbers(name)[part.start]:g}) in the "
+                        f"training part of {part.stop - part.start:,} rows; there is nothing to forecast."
+                    )
+        targets = [panel.numbers(name) for name in spec.roles.target]
+        lags = sorted({1, max(1, spec.horizon // 2), spec.horizon})
+        change = np.array([[_change(values[part], (1,)) for values in targets] for part in rows])
+        output = (
+            np.array([[_change(values[part], lags) for values in targets] for part in rows])
+            if spec.change
+            else scale[:, : len(targets)].copy()
+        )
+        width = scale[:, : len(targets)]
+        return cls(
+            panel.names,
+            mean,
+            np.where(scale > 0, scale, 1.0),
+            np.where(change > 0, change, width),
+            np.where(output > 0, output, width),
+        )
+
+    def for_panel(self, panel: Panel, spec: ForecastSpec) -> Scaling:
+        """The scaling of the series of another panel; a series that is new is measured as a whole."""
+        number = {name: index for index, name in enumerate(self.names)}
+        if all(name in number for name in panel.names):
+            rows = [number[name] for name in panel.names]
+            return Scaling(panel.names, *(getattr(self, field)[rows] for field in _FIELDS))
+        fitted = Scaling.fit(panel, spec, panel.ends)
+        for index, name in enumerate(panel.names):
+            if name in number:
+                for field in _FIELDS:
+                    getattr(fitted, field)[index] = getattr(self, field)[number[name]]
+        return fitted
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values: for each series the mean, scale, change and output of its columns."""
+        return {
+            name: {field: getattr(self, field)[index].tolist() for field in _FIELDS}
+            for index, name in enumerate(self.names)
+        }
+
+    @classmethod
+    def from_json(cls, stored: Any, spec: ForecastSpec, source: str) -> Scaling:
+        """Read the result of :meth:`to_json`.
+
+        Raises:
+            CheckpointError: If it is anything else.
+        """
+        targets, columns = len(spec.roles.target), len(spec.numeric)
+        widths: Mapping[str, int] = {"mean": columns, "scale": columns, "change": targets, "output": targets}
+        try:
+            arrays = {
+                field: np.array([each[field] for each in stored.values()], np.float64) for field in _FIELDS
+            }
+            if not stored or any(
+                array.shape != (len(stored), widths[field]) or not np.isfinite(array).all()
+                for field, array in arrays.items()
+            ):
+                raise ValueError("sizes or values do not fit")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(
+                f"{source}: its description of the table is not one zoo wrote ({str(error)[:200]})."
+            ) from None
+        return cls(tuple(stored), *(arrays[field] for field in _FIELDS))
+
+
+def _chunks(values: Array) -> Iterator[Array]:
+    """The values in parts that fit in memory, without missing ones."""
+    for first in range(0, len(values), _CHUNK):
+        part = values[first : first + _CHUNK]
+        yield part[~np.isnan(part)]
+
+
+def _mean_and_deviation(values: Array) -> tuple[float, float]:
+    """Mean and standard deviation; zeros if all values are missing."""
+    count = sum(len(part) for part in _chunks(values))
+    if not count:
+        return 0.0, 0.0
+    mean = sum(float(part.sum()) for part in _chunks(values)) / count
+    variance = sum(float(((part - mean) ** 2).sum()) for part in _chunks(values)) / count
+    deviation = float(np.sqrt(variance))
+    # The mean of equal numbers is rounded, so their deviation may be some units in the last place.
+    return mean, deviation if deviation > 1e-12 * abs(mean) else 0.0
+
+
+def _change(values: Array, lags: Sequence[int]) -> float:
+    """The root mean square of the changes over some numbers of steps; zero if there are none."""
+    squares, count = 0.0, 0
+    for lag in lags:
+        for first in range(0, len(values) - lag, _CHUNK):
+            last = min(first + _CHUNK, len(values) - lag)
+            changes = values[first + lag : last + lag] - values[first:last]
+            present = changes[~np.isnan(changes)]
+            squares, count = squares + float((present**2).sum()), count + len(present)
+    return float(np.sqrt(squares / count)) if count else 0.0

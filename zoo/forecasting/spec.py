@@ -1,0 +1,124 @@
+"""``ForecastSpec``: what a forecasting model reads and predicts; a checkpoint stores it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.base.loss import Loss
+from zoo.data.panel import ColumnRoles, Panel
+from zoo.errors import CheckpointError
+
+_PLAIN = ("context", "horizon", "season", "change", "missing", "split")
+
+_LEVELS: dict[str, Callable[[Sequence[float]], tuple[float, ...]]] = {
+    "interval": lambda options: (options[0], 0.5, options[1]),
+}
+"""The quantiles that a loss with several outputs for each target predicts, from its options."""
+
+
+def quantile_levels(loss: Loss) -> tuple[float, ...]:
+    """The quantiles that a model with this loss predicts for each target, ascending; empty for one number."""
+    return _LEVELS[loss.name](loss.values) if loss.name in _LEVELS else ()
+
+
+@dataclass(frozen=True)
+class ForecastSpec:
+    """The inputs and outputs of a forecasting model.
+
+    Attributes:
+        roles: The roles of the columns of the table.
+        categories: The values of each input that is a category; each is one input of the model.
+        masked: Columns with missing values, for each of which an additional input marks them.
+        context: Steps that the model reads before a forecast, T.
+        horizon: Steps of a forecast, h.
+        season: Steps of a season; 1 for none.
+        change: Whether outputs are changes from the last value, and not levels.
+        levels: Quantiles that the outputs predict, ascending; empty for one number.
+        missing: The treatment of missing values.
+        split: Shares of the training, validation and test parts of each series.
+    """
+
+    roles: ColumnRoles
+    categories: Mapping[str, tuple[str, ...]]
+    masked: tuple[str, ...]
+    context: int
+    horizon: int
+    season: int
+    change: bool
+    levels: tuple[float, ...]
+    missing: str
+    split: str
+
+    @classmethod
+    def of_panel(cls, panel: Panel, **settings: Any) -> ForecastSpec:
+        """The inputs and outputs for a panel, with the other attributes given."""
+        roles = panel.roles
+        categories = {
+            name: panel.columns[name].categories
+            for name in roles.features
+            if panel.columns[name].kind == "category"
+        }
+        past = (*roles.target, *roles.input)
+        masked = tuple(name for name in past if panel.columns[name].missing().any())
+        return cls(roles, categories, masked if settings["missing"] == "mask" else (), **settings)
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """Columns of numbers that the model reads; the targets are first."""
+        return tuple(name for name in self.roles.features if name not in self.categories)
+
+    @property
+    def past_size(self) -> int:
+        """Inputs of a step from the columns of that step."""
+        one_hot = sum(map(len, self.categories.values()))
+        return len(self.roles.target) + len(self.numeric) + one_hot + len(self.masked)
+
+    @property
+    def known_size(self) -> int:
+        """Inputs for each future step."""
+        known = self.roles.known_future
+        return sum(len(self.categories[name]) if name in self.categories else 1 for name in known)
+
+    @property
+    def input_size(self) -> int:
+        """``I``, inputs of a step."""
+        return self.past_size + self.horizon * self.known_size
+
+    @property
+    def output_size(self) -> int:
+        """``V``: for each future step, target and quantile one output, in this order."""
+        return self.horizon * len(self.roles.target) * max(len(self.levels), 1)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Any, source: str) -> ForecastSpec:
+        """Read the result of :meth:`to_json`.
+
+        Raises:
+            CheckpointError: If it is anything else.
+        """
+        try:
+            roles = dict(stored["roles"])
+            for name in ("target", "input", "known_future"):
+                roles[name] = tuple(map(str, roles[name]))
+            values = {
+                **{name: stored[name] for name in _PLAIN},
+                "roles": ColumnRoles(**roles),
+                "categories": {name: tuple(each) for name, each in stored["categories"].items()},
+                "masked": tuple(stored["masked"]),
+                "levels": tuple(map(float, stored["levels"])),
+            }
+            spec = cls(**values)
+            if not all(type(getattr(spec, name)) is int for name in ("context", "horizon", "season")):
+                raise ValueError("sizes are not integers")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(
+                f"{source}: its description of the table is not one zoo wrote ({str(error)[:200]})."
+            ) from None
+        return spec

@@ -1,0 +1,191 @@
+"""``Windows``: the inputs and targets of a model at any rows of a panel, gathered without Python loops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from zoo.array_types import Array
+from zoo.data.growing_array import allocate
+from zoo.data.panel import Panel
+from zoo.errors import DataError
+from zoo.forecasting.scaling import Scaling
+from zoo.forecasting.spec import ForecastSpec
+
+_CHUNK = 2**18
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Scaled columns of a panel, and windows of them.
+
+    A window ends at an *origin*, the last row that the model reads. Its targets are the rows after it.
+
+    Attributes:
+        spec: The inputs and outputs.
+        scaling: The units of the series.
+        offsets: The first row of each series, and N, `(S + 1,)`.
+        past: Inputs of each row, `(N, P)`: level and change of each target, the other columns.
+        known: Inputs of each row that are known in advance, `(N, K)`.
+        levels: Targets minus their mean, in the unit of the outputs, `(N, M)`. A missing one is the one
+            before.
+        present: Whether all targets of a row are present, `(N,)`; None if none is missing.
+        dt: Time from the row before in units of the median, `(N,)`; None without times.
+    """
+
+    spec: ForecastSpec
+    scaling: Scaling
+    offsets: Array
+    past: Array
+    known: Array
+    levels: Array
+    present: Array | None
+    dt: Array | None
+
+    def inputs(self, origins: Array) -> Array:
+        """The inputs of the windows that end at some rows, `(T, B, I)`."""
+        rows = self.context_rows(origins)
+        if not self.known.shape[1]:
+            return self.past[rows]
+        width = self.past.shape[1]
+        x = np.empty((*rows.shape, self.spec.input_size), self.past.dtype)
+        x[..., :width] = self.past[rows]
+        x[..., width:] = self._after(self.known)[rows]
+        return x
+
+    def series(self, rows: Array) -> Array:
+        """The numbers of the series of some rows."""
+        numbers: Array = np.searchsorted(self.offsets, rows, side="right") - 1
+        return numbers
+
+    def context_rows(self, origins: Array) -> Array:
+        """The rows of the windows that end at some rows, `(T, B)`."""
+        steps: Array = np.arange(1 - self.spec.context, 1)[:, None] + origins
+        return steps
+
+    def targets(self, rows: Array) -> Array:
+        """The targets of some rows, of any shape, in the form of the outputs: `(..., V)`."""
+        count = max(len(self.spec.levels), 1)
+        targets = self._after(self.levels)[rows]
+        if self.spec.change:
+            shape = (*rows.shape, self.spec.horizon, self.levels.shape[1])
+            targets = (targets.reshape(shape) - self.levels[rows][..., None, :]).reshape(targets.shape)
+        return np.repeat(targets, count, axis=-1) if count > 1 else targets
+
+    def has_targets(self, rows: Array) -> Array | None:
+        """Whether all targets of some rows are present; None if none is missing anywhere."""
+        if self.present is None:
+            return None
+        return np.asarray(self._after(self.present.reshape(-1, 1))[rows].all(axis=-1))
+
+    def aux(self, origins: Array, names: tuple[str, ...]) -> dict[str, Any]:
+        """The time between rows, ``dt (T, B)``, if it is among the inputs that the cells declare."""
+        if self.dt is None or "dt" not in names:
+            return {}
+        return {"dt": self.dt[self.context_rows(origins)]}
+
+    def _after(self, columns: Array) -> Array:
+        """For each row the values of the next h rows, `(N - h, h C)`, as a view."""
+        count, width = columns.shape
+        shape = max(count - self.spec.horizon, 0), self.spec.horizon * width
+        if shape[0] == 0:
+            return np.empty(shape, columns.dtype)
+        strides = width * columns.itemsize, columns.itemsize  # rows are contiguous
+        view: Array = as_strided(columns[1:], shape, strides, writeable=False)
+        return view
+
+
+def make_windows(panel: Panel, spec: ForecastSpec, scaling: Scaling, dtype: Any) -> Windows:
+    """Scale the columns of a panel.
+
+    Args:
+        panel: The series.
+        spec: The inputs and outputs.
+        scaling: The units of each of its series.
+        dtype: Of the arrays.
+
+    Raises:
+        DataError: If a category has a value that did not occur in training.
+    """
+    count, series = len(panel), panel.series_of_row
+    targets = len(spec.roles.target)
+    past = allocate((count, spec.past_size), dtype)
+    known = allocate((count, spec.known_size), dtype)
+    levels = allocate((count, targets), dtype)
+    index = {name: position for position, name in enumerate(spec.numeric)}
+    filled = {name: _filled(panel, name, scaling.mean[:, index[name]]) for name in spec.numeric}
+    codes = {name: _codes(panel, name, categories) for name, categories in spec.categories.items()}
+    starts = np.zeros(count, bool)
+    starts[panel.offsets[:-1]] = True
+    for rows in _chunks(count):
+        of = series[rows]
+        past_columns, known_columns = list[Array](), list[Array]()
+        for target, name in enumerate(spec.roles.target):
+            values = filled[name]
+            centred = values[rows] - scaling.mean[of, target]
+            levels[rows, target] = centred / scaling.output[of, target]
+            before = values[max(rows.start - 1, 0) : rows.stop - 1]
+            change = np.zeros(len(centred))
+            change[len(change) - len(before) :] = values[rows][len(change) - len(before) :] - before
+            change[starts[rows]] = 0.0
+            past_columns.append(change / scaling.change[of, target])
+        for name in spec.roles.features:
+            if name in codes:
+                one_hot = codes[name][rows, None] == np.arange(len(spec.categories[name]))
+                columns = list(one_hot.T)
+            else:
+                position = index[name]
+                values = filled[name][rows]
+                columns = [(values - scaling.mean[of, position]) / scaling.scale[of, position]]
+            past_columns += columns
+            if name in spec.roles.known_future:
+                known_columns += columns
+        past_columns += [panel.columns[name].missing()[rows] for name in spec.masked]
+        for position, values in enumerate(past_columns):
+            past[rows, position] = values
+        for position, values in enumerate(known_columns):
+            known[rows, position] = values
+    present = np.logical_and.reduce([~panel.columns[name].missing() for name in spec.roles.target])
+    differences = panel.time_differences()
+    dt = None if differences is None else differences.astype(dtype)
+    return Windows(spec, scaling, panel.offsets, past, known, levels, None if present.all() else present, dt)
+
+
+def _chunks(count: int) -> Iterator[slice]:
+    return (slice(first, min(first + _CHUNK, count)) for first in range(0, count, _CHUNK))
+
+
+def _filled(panel: Panel, name: str, mean: Array) -> Array:
+    """A column of numbers; a missing one is the one before in its series, or else the mean."""
+    column = panel.columns[name]
+    absent = column.missing()
+    if not absent.any():
+        return column.values
+    source = np.where(absent, 0, np.arange(len(column)))
+    source[panel.offsets[:-1]] = panel.offsets[:-1]
+    values = column.values[np.maximum.accumulate(source)]
+    leading = np.isnan(values)
+    values[leading] = mean[panel.series_of_row[leading]]
+    return values
+
+
+def _codes(panel: Panel, name: str, categories: tuple[str, ...]) -> Array:
+    """The codes of a category in training, `(N,)`, -1 for a missing value."""
+    column = panel.columns[name].as_category()
+    if column.categories == categories:
+        return column.values
+    code = {text: number for number, text in enumerate(categories)}
+    table = np.array([code.get(text, -2) for text in column.categories] + [-1])
+    codes = table[column.values]
+    if (codes == -2).any():
+        row = int((codes == -2).argmax())
+        raise DataError(
+            f"{panel.where(row, name)}: found {column.text(row)!r}, which did not occur in training; the "
+            f"values there were {', '.join(categories[:10])}."
+        )
+    known: Array = codes
+    return known

@@ -1,0 +1,317 @@
+"""``SeriesDataset``: train on windows of the series of a table, split by time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from zoo.array_types import Array
+from zoo.base import Cell
+from zoo.base.loss import Loss
+from zoo.data.panel import ColumnRoles, Panel, default_roles, is_constant, make_panel
+from zoo.data.table import DataTable, as_table
+from zoo.data.table_files import read_table
+from zoo.errors import DataError, UsageError
+from zoo.forecasting.baselines import guess_season, spread
+from zoo.forecasting.evaluation import actual_after, last_part, part_origins, score_part, split_ends
+from zoo.forecasting.predict import predict
+from zoo.forecasting.scaling import Scaling
+from zoo.forecasting.spec import ForecastSpec, quantile_levels
+from zoo.forecasting.windows import Windows, make_windows
+from zoo.model import AnyModel, SequenceModel
+from zoo.registry import get_loss
+from zoo.training.config import DEFAULT_LOSS, Config
+from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
+
+DEFAULT_SPLIT = "80,10,10"
+DEFAULT_STEPS = 2000
+DEFAULT_BATCH = 64
+MIN_CONTEXT = 24
+
+_MAX_VALIDATION_WINDOWS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesDataset:
+    """Windows of a panel for training, validation and test.
+
+    Each series is cut at the same shares of its own length. All targets of a window lie in one part; its
+    context may reach into the part before.
+
+    Attributes:
+        panel: The series.
+        windows: Their windows.
+        cuts: The ends of the training, validation and test parts of each series, `(3, S)`.
+        loss: The loss.
+        batch_size: Windows of a batch.
+        seed: Seed of the choice of windows.
+        left_out: Columns that are not inputs, with the reasons.
+    """
+
+    panel: Panel
+    windows: Windows
+    cuts: Array
+    loss: Loss
+    batch_size: int
+    seed: int
+    left_out: tuple[str, ...]
+    kind: ClassVar[str] = "table"
+
+    @property
+    def name(self) -> str:
+        """The name of the table, without its ending."""
+        return self.panel.table.name.partition(".")[0]
+
+    @property
+    def eval_split_name(self) -> str:
+        """``"validation"``, or ``"training"`` without a validation part."""
+        return "validation" if len(self._validation_origins) else "training"
+
+    def metadata(self) -> dict[str, Any]:
+        """The table with its digest, its columns, and the units of its series."""
+        return dict(self._metadata)
+
+    @cached_property
+    def _metadata(self) -> dict[str, Any]:
+        spec = self.windows.spec
+        rows = np.diff(np.concatenate([self.panel.offsets[None, :-1], self.cuts]), axis=0).sum(axis=1)
+        return {
+            "name": self.panel.table.name,
+            "sha256": self.panel.table.sha256,
+            "rows": len(self.panel),
+            "series": len(self.panel.names),
+            "parts": [int(count) for count in rows],
+            "step": str(self.panel.step()),
+            "left_out": list(self.left_out),
+            "inputs": spec.input_size,
+            "spec": spec.to_json(),
+            "scaling": self.windows.scaling.to_json(),
+        }
+
+    def make_model(self, cell: Cell | list[Cell], config: Config) -> SequenceModel:
+        """A sequence model of the sizes of the windows."""
+        spec = self.windows.spec
+        return SequenceModel(
+            cell, spec.input_size, spec.output_size, loss=self.loss, **config.model_arguments()
+        )
+
+    def loss_and_grad(
+        self,
+        model: AnyModel,
+        step: int,
+        carried_states: State | None,  # noqa: ARG002 - the protocol's signature
+        noise: NoiseKey,
+    ) -> TrainStepResult:
+        """Loss and gradient on windows that are drawn from the seed and the step.
+
+        The second half of the steps of each window has a loss. Each of them has at least half a context.
+        """
+        batch = self.training_batch(step, tuple(model.stack.inputs))
+        loss, _ = model.loss_and_grad(**batch, noise=noise)
+        return TrainStepResult(loss, {}, batch["targets"].shape[0] * batch["targets"].shape[1])
+
+    def training_batch(self, step: int, aux_names: tuple[str, ...] = ()) -> dict[str, Array]:
+        """Arguments of ``model.loss_and_grad`` for a step."""
+        starts, firsts = self._training_ranges
+        drawn = np.random.default_rng([self.seed, step]).integers(0, firsts[-1], self.batch_size)
+        which = np.searchsorted(firsts, drawn, side="right") - 1
+        origins = starts[which] + drawn - firsts[which]
+        windows, context = self.windows, self.windows.spec.context
+        skipped = context // 2
+        rows = windows.context_rows(origins)[skipped:]
+        targets = np.zeros((context, self.batch_size, windows.spec.output_size), windows.levels.dtype)
+        targets[skipped:] = windows.targets(rows)
+        weights = np.zeros((context, self.batch_size))
+        present = windows.has_targets(rows)
+        weights[skipped:] = 1.0 if present is None else present
+        if not weights.any():  # every target is missing: a loss of zero
+            weights[-1], targets[-1] = 1e-30, 0.0
+        aux = windows.aux(origins, aux_names)
+        return {"inputs": windows.inputs(origins), "targets": targets, "weights": weights, **aux}
+
+    @cached_property
+    def _training_ranges(self) -> tuple[Array, Array]:
+        """The first origin of each series, and the number of windows before each, `(S + 1,)`."""
+        ranges = self._ranges("train")
+        counts = np.array([len(each) for each in ranges])
+        return np.array([each.start for each in ranges]), np.concatenate([[0], np.cumsum(counts)])
+
+    def _ranges(self, part: str) -> list[range]:
+        """The origins of a part of each series."""
+        spec = self.windows.spec
+        return part_origins(self.panel, self.cuts, part, spec, spec.horizon)
+
+    @cached_property
+    def _validation_origins(self) -> Array:
+        return spread(self._ranges("valid"), _MAX_VALIDATION_WINDOWS)
+
+    def evaluate(self, model: AnyModel) -> EvalResult:
+        """The loss and the MAE of forecasts on the validation part, or else the training part."""
+        origins = self._validation_origins
+        if not len(origins):
+            origins = spread(self._ranges("train"), _MAX_VALIDATION_WINDOWS)
+        return self._evaluate(model, origins)
+
+    def _evaluate(self, model: AnyModel, origins: Array) -> EvalResult:
+        windows = self.windows
+        present = windows.has_targets(origins)
+        if present is not None and present.any():
+            origins = origins[present]
+        losses = []
+        names = tuple(model.stack.inputs)
+        for first in range(0, len(origins), _EVALUATION_BATCH):
+            rows = origins[first : first + _EVALUATION_BATCH]
+            loss, _ = model.loss(windows.inputs(rows), windows.targets(rows), **windows.aux(rows, names))
+            losses.append(loss * len(rows))
+        forecasts = predict(model, windows, origins)
+        errors = np.abs(
+            forecasts[..., forecasts.shape[-1] // 2] - actual_after(self.panel, origins, windows.spec.horizon)
+        )
+        metrics = {"score": float(np.nanmean(errors[..., 0])), "metric": "mae", "solved": False}
+        return EvalResult(sum(losses) / len(origins), metrics)
+
+    def probe(self) -> ProbeBatch:
+        """The first windows of the validation part, or else of the training part."""
+        origins = self._validation_origins
+        origins = (origins if len(origins) else spread(self._ranges("train"), _MAX_VALIDATION_WINDOWS))[
+            : self.batch_size
+        ]
+        return ProbeBatch(self.windows.inputs(origins), self.windows.targets(origins))
+
+    def compile_kernels(self, model: AnyModel) -> None:
+        """Evaluate one window."""
+        self._evaluate(model, spread(self._ranges("train"), 1))
+
+    def uniform_loss(self, model: AnyModel) -> None:
+        """None: a table has no symbols."""
+
+    def sample(self, model: AnyModel, length: int, seed: int) -> None:
+        """None: a table has no symbols."""
+
+    def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
+        """Nothing: windows are drawn at random, so there are no epochs."""
+        return {}
+
+    def final_entries(self, load_best: Callable[[], AnyModel]) -> Mapping[str, Any]:
+        """The errors of the best model and of the baselines on the last part that has windows.
+
+        Args:
+            load_best: Loads the best model.
+        """
+        spec = self.windows.spec
+        part = last_part(self.panel, self.cuts, spec, spec.horizon)
+        return {"test": score_part(load_best(), self.windows, self.panel, self.cuts, part)}
+
+
+_EVALUATION_BATCH = 256
+
+
+def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDataset]:
+    """Read and split the table of a configuration; also returns the configuration with every size resolved.
+
+    Args:
+        config: The configuration.
+        data: The table, if it is in memory.
+
+    Raises:
+        DataError: If the table cannot be read, does not fit the configuration, or is too short.
+        UsageError: If a setting does not fit.
+    """
+    table = _read(config) if data is None else as_table(data)
+    if not config.target:
+        raise UsageError(
+            f"target is missing: {table.name} is a table; name the column to forecast, one of "
+            f"{table.describe()}. Set `kind` to 'text' to train on its characters instead."
+        )
+    if config.bidirectional:
+        raise UsageError("bidirectional is True; a forecast reads the past only, so leave it out.")
+    given = ColumnRoles(
+        config.target,
+        tuple(name for name in config.input or () if name not in config.target),
+        config.known_future,
+        config.time,
+        config.series,
+    )
+    roles, left_out = default_roles(table, given, config.input is None)
+    panel = make_panel(table, roles, config.missing)
+    _check_varies(panel)
+    split = config.split or DEFAULT_SPLIT
+    cuts = split_ends(panel, split)
+    season = config.season or guess_season(panel, cuts[0])
+    context = config.context or _context(panel, cuts[0], config.horizon, season)
+    loss = get_loss(config.loss or DEFAULT_LOSS, **config.loss_options)
+    if loss.target != "value":
+        raise UsageError(
+            f"loss is {loss.name!r}, which is not a loss of numbers; choose 'interval', "
+            "'squared_error', 'absolute_error', 'huber' or 'quantile'."
+        )
+    spec = ForecastSpec.of_panel(
+        panel,
+        context=context,
+        horizon=config.horizon,
+        season=season,
+        change=config.predict == "change",
+        levels=quantile_levels(loss),
+        missing=config.missing,
+        split=split,
+    )
+    _check_length(panel, cuts[0], spec)
+    windows = make_windows(panel, spec, Scaling.fit(panel, spec, cuts[0]), config.dtype)
+    batch = config.batch or DEFAULT_BATCH
+    steps = config.steps or DEFAULT_STEPS
+    every = config.eval_every or max(1, min(500, steps // 20))
+    resolved = replace(
+        config,
+        kind="table",
+        split=split,
+        input=roles.input,
+        time=roles.time,
+        context=context,
+        season=season,
+        loss=loss.name,
+        batch=batch,
+        steps=steps,
+        eval_every=every,
+        save_every=config.save_every or every,
+    )
+    return resolved, SeriesDataset(panel, windows, cuts, loss, batch, config.seed, tuple(left_out))
+
+
+def _read(config: Config) -> DataTable:
+    if len(config.data) != 1:
+        raise UsageError(f"data are {len(config.data)} sources; expected one table. Join the files first.")
+    return read_table(config.data[0])
+
+
+def _check_varies(panel: Panel) -> None:
+    """Raise an error for a column that is constant: it holds no information, and has no scale."""
+    for name in panel.roles.features:
+        if is_constant(panel.columns[name]):
+            column = panel.columns[name]
+            shown = "empty" if column.missing().all() else f"constant ({column.text(0)})"
+            use = "there is nothing to forecast" if name in panel.roles.target else "leave it out"
+            raise DataError(f"{panel.table.name}: column {name!r} is {shown}; {use}.")
+
+
+def _context(panel: Panel, train_ends: Array, horizon: int, season: int) -> int:
+    """The default context: shorter if a series has few rows."""
+    wanted = max(3 * horizon, 2 * season if season > 1 else 0, MIN_CONTEXT)
+    available = int((train_ends - panel.offsets[:-1]).max()) - horizon
+    return max(1, min(wanted, available // 2))
+
+
+def _check_length(panel: Panel, train_ends: Array, spec: ForecastSpec) -> None:
+    """Raise an error unless a series has a window in its training part."""
+    longest = int((train_ends - panel.offsets[:-1]).max())
+    needed = spec.context + spec.horizon
+    if longest < needed:
+        series = f"the longest of {len(panel.names)} series" if len(panel.names) > 1 else panel.table.name
+        raise DataError(
+            f"{series} has {longest:,} rows in its training part; a window needs {needed:,}, "
+            f"{spec.context:,} of context and a horizon of {spec.horizon:,}. Lower `horizon` or `context`, "
+            f"or give more rows."
+        )
