@@ -18,16 +18,16 @@ import zoo
 
 Array = np.ndarray[Any, Any]
 
-CARD = zoo.Card(
-    title="Neural Networks and the Chomsky Hierarchy",
-    authors="Grégoire Delétang, Anian Ruoss, Jordi Grau-Moya, Tim Genewein, Li Kevin Wenliang, Elliot Catt, "
-    "Chris Cundy, Marcus Hutter, Shane Legg, Joel Veness, Pedro A. Ortega",
-    year=2023,
-    url="https://arxiv.org/abs/2207.02098",
-    deviations="Validation, too, is on lengths that training does not have, with other sequences than the "
+REFERENCE: dict[str, Any] = {
+    "title": "Neural Networks and the Chomsky Hierarchy",
+    "authors": "Grégoire Delétang, Anian Ruoss, Jordi Grau-Moya, Tim Genewein, Li Kevin Wenliang, "
+    "Elliot Catt, Chris Cundy, Marcus Hutter, Shane Legg, Joel Veness, Pedro A. Ortega",
+    "year": 2023,
+    "url": "https://arxiv.org/abs/2207.02098",
+    "deviations": "Validation, too, is on lengths that training does not have, with other sequences than the "
     "test. The score is the mean over as many lengths as there are batches, where the paper has every "
     "length once.",
-)
+}
 
 
 class LengthGeneralisation(zoo.Task, abstract=True):

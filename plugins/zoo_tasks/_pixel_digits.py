@@ -19,15 +19,15 @@ Array = np.ndarray[Any, Any]
 
 PIXELS = 64
 CLASSES = 10
-CARD = zoo.Card(
-    title="A Simple Way to Initialize Recurrent Networks of Rectified Linear Units",
-    authors="Quoc V. Le, Navdeep Jaitly, Geoffrey E. Hinton",
-    year=2015,
-    url="https://arxiv.org/abs/1504.00941",
-    deviations="The images are the 1,797 digits of 8 by 8 pixels that come with scikit-learn (Alpaydin and "
-    "Kaynak 1998), with 64 steps, where others use MNIST, with 784 steps. Accuracies do not compare with "
+REFERENCE: dict[str, Any] = {
+    "title": "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units",
+    "authors": "Quoc V. Le, Navdeep Jaitly, Geoffrey E. Hinton",
+    "year": 2015,
+    "url": "https://arxiv.org/abs/1504.00941",
+    "deviations": "The images are the 1,797 digits of 8 by 8 pixels that come with scikit-learn (Alpaydin "
+    "and Kaynak 1998), with 64 steps, where others use MNIST, with 784 steps. Accuracies do not compare with "
     "published ones.",
-)
+}
 
 
 class PixelDigits(zoo.Task, abstract=True):

@@ -9,11 +9,10 @@ https://arxiv.org/abs/2207.02098, section A.3, Cycle Navigation. Memoryless base
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 import zoo
-from zoo_tasks._length_generalisation import CARD, LengthGeneralisation, with_query
+from zoo_tasks._length_generalisation import REFERENCE, LengthGeneralisation, with_query
 
 QUERY = 3
 
@@ -25,8 +24,8 @@ class Cycle(LengthGeneralisation):
     the query is the last position.
     """
 
-    card = dataclasses.replace(
-        CARD,
+    card = zoo.Card(
+        **REFERENCE,
         variant="This is Cycle Navigation, a regular language.",
         when_to_use="Use it to test whether a cell follows a small automaton over sequences that are longer "
         "than in training. A cell that only averages its inputs cannot solve it. Long walks fail first if "

@@ -6,11 +6,10 @@ baseline uses only the last pixel, which is in a corner and nearly always dark.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 import zoo
-from zoo_tasks._pixel_digits import CARD, PixelDigits
+from zoo_tasks._pixel_digits import REFERENCE, PixelDigits
 
 
 class Digits(PixelDigits):
@@ -19,8 +18,8 @@ class Digits(PixelDigits):
     The input is the brightness of one pixel, from 0 to 1. The target is at the last step.
     """
 
-    card = dataclasses.replace(
-        CARD,
+    card = zoo.Card(
+        **REFERENCE,
         variant="These are sequential digits, in the order of reading.",
         when_to_use="Use it as a small real problem that needs memory over 64 steps. It trains in minutes "
         "on a CPU. Accuracies do not compare with published ones for MNIST, which has 784 steps.",

@@ -11,14 +11,13 @@ baseline: a uniform guess.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import zoo
-from zoo_tasks._length_generalisation import CARD, LengthGeneralisation, with_query
+from zoo_tasks._length_generalisation import REFERENCE, LengthGeneralisation, with_query
 
 Array = np.ndarray[Any, Any]
 
@@ -31,8 +30,8 @@ class ModularArithmetic(LengthGeneralisation):
     Inputs are tokens: the numbers, then plus, minus and times, and a query token.
     """
 
-    card = dataclasses.replace(
-        CARD,
+    card = zoo.Card(
+        **REFERENCE,
         variant="This is Modular Arithmetic (Simple), a regular language.",
         when_to_use="Use it to test state tracking with two values at once, a sum and a product. The state "
         "of the automaton is larger than in parity and cycle. The test has longer expressions than training.",

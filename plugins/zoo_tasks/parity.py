@@ -9,11 +9,10 @@ https://arxiv.org/abs/2207.02098, section A.3, Parity Check. Memoryless baseline
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 import zoo
-from zoo_tasks._length_generalisation import CARD, LengthGeneralisation, with_query
+from zoo_tasks._length_generalisation import REFERENCE, LengthGeneralisation, with_query
 
 QUERY = 2
 
@@ -24,8 +23,8 @@ class Parity(LengthGeneralisation):
     Inputs are tokens: two bits and a query token.
     """
 
-    card = dataclasses.replace(
-        CARD,
+    card = zoo.Card(
+        **REFERENCE,
         variant="This is Parity Check, a regular language.",
         when_to_use="Use it to test whether a cell can flip its state: linear recurrences whose eigenvalues "
         "are all positive, such as min_gru and mamba, cannot solve it in finite precision (Grazzi and "

@@ -6,14 +6,13 @@ source. The memoryless baseline uses only the last pixel.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import zoo
-from zoo_tasks._pixel_digits import CARD, PIXELS, PixelDigits
+from zoo_tasks._pixel_digits import PIXELS, REFERENCE, PixelDigits
 
 
 class PermutedDigits(PixelDigits):
@@ -22,8 +21,8 @@ class PermutedDigits(PixelDigits):
     The input is the brightness of one pixel, from 0 to 1. The target is at the last step.
     """
 
-    card = dataclasses.replace(
-        CARD,
+    card = zoo.Card(
+        **REFERENCE,
         variant="These are sequential digits with permuted pixels.",
         when_to_use="Use it next to digits to test memory without local structure: neighbouring pixels are "
         "far apart in time. Accuracies do not compare with published ones for permuted MNIST. The option "

@@ -64,9 +64,10 @@ class ESN(zoo.Cell):
         "liquid state machines independently at the same time, and both are now called reservoir computing. "
         "The form with leaky units comes from the paper of 2007, and libraries such as ReservoirPy use it.",
         when_to_use="Use it for a fast baseline on time series, or to measure how much training the "
-        "recurrent weights adds. Its memory depends on leak, radius and scale, so search over these options. "
-        "It does not learn features, so a trained cell is better on text. A step costs the products of "
-        "vanilla, but only Wo and the readout have gradients to store in the optimizer.",
+        "recurrent weights adds. Its memory depends on leak, radius and scale, so search over these "
+        "options. It does not learn features, so a trained cell is better on text. A step costs the "
+        "products of vanilla and one more product of the input, but only Wo and the readout have gradients "
+        "to store in the optimizer.",
         trainability="Its reservoir is fixed, and only the readout is trained.",
         also=(
             zoo.Card(

@@ -38,9 +38,9 @@ class LeakyRNN(zoo.Cell):
         deviations="Every weight is trained, by back-propagation through time. The paper trains the readout "
         "and a few numbers for the whole network. There is no feedback from the output and no noise.",
         history="Leaky integrators are the usual model of firing rates in neuroscience. Jaeger, "
-        "Lukoševičius, Popovici and Siewert introduced them to echo state networks in 2007, to adapt a "
-        "network to the speed of a signal. Rate networks in computational neuroscience are often built from "
-        "such units.",
+        "Lukoševičius, Popovici and Siewert investigated echo state networks of such units in 2007, to "
+        "adapt a network to the speed of a signal. Rate networks in computational neuroscience are often "
+        "built from such units.",
         when_to_use="Use it as a rate network in neuroscience, with leak = dt / tau for a time constant tau, "
         "and for signals that change slowly compared with the sampling rate. It has no gate, so it forgets "
         "at one fixed rate, and a gated cell is better where memory must last for a variable time. It costs "

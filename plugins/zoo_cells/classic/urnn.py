@@ -95,9 +95,10 @@ class URNN(zoo.Cell):
         "2016) showed that the product of factors cannot represent every unitary matrix for more than 7 "
         "units, and proposed a form that can. EUNN (Jing and others, 2016) made the capacity tunable.",
         when_to_use="Use it where a network must keep information unchanged over hundreds of steps, such as "
-        "the copying task, on which the paper introduced it. It cannot forget by its matrix, so it is a poor "
-        "choice where old inputs must be dropped. The recurrent matrix has few parameters, but a step here "
-        "costs two products with complex H × H matrices, and the output has size 2H.",
+        "the copying task, on which the paper introduced it. It cannot forget by its matrix, so it is a "
+        "poor choice where old inputs must be dropped. The recurrent matrix has few parameters, but a step "
+        "here costs two products with complex H × H matrices and one with a permutation matrix, and the "
+        "output has size 2H.",
         related={
             "irnn": "only starts with eigenvalues of one.",
             "lru": "has complex eigenvalues inside the unit circle and no nonlinearity in the recurrence.",

@@ -73,8 +73,8 @@ class Mamba(zoo.Cell):
         "Mamba 2 (2024) has one decay for each head, which gated_delta_net uses, too.",
         when_to_use="Use it in a stack with a norm and residual connections, as in the paper: a bare layer "
         "on one-hot input learns more slowly. Its gates read the input alone, so the input decides what is "
-        "stored. The state has expand * H * order elements, 32 H by default, and needs more memory than most "
-        "cells for small H. Set the option rank to about H / 16 for other hidden sizes than 128.",
+        "stored. The state has 38 H elements with the default options, more than most cells with a vector "
+        "state. Set the option rank to about H / 16 for other hidden sizes than 128.",
         scope="mixer",
         related={
             "s4d": "has a step, input and output that do not depend on the input.",
