@@ -102,17 +102,13 @@ def test_short_options_mean_the_same_everywhere():
 # ---- completion ---------------------------------------------------------------------------------------
 
 
-def complete(*words: str) -> list[str]:
-    """The completions of the last word of a command line, as bash gets them."""
-    env = {
-        "_ZOO_COMPLETE": "bash_complete",
-        "COMP_WORDS": shlex.join(words),
-        "COMP_CWORD": f"{len(words) - 1}",
-    }
+def complete(*words: str, shell: str = "zsh", **env: str) -> list[str]:
+    """The completions of the last word of a command line, as a shell gets them: ``kind,value``."""
+    env = {"_ZOO_COMPLETE": f"{shell}_complete", "COMP_LINE": shlex.join(words), "ZOO_PLUGINS": "", **env}
     if not words[-1]:
-        env["COMP_WORDS"] = shlex.join(words[:-1])
-    output = CliRunner(env={"ZOO_PLUGINS": "", **env}).invoke(cli, [], prog_name="zoo").output
-    return output.splitlines()
+        env["COMP_LINE"] = f"{shlex.join(words[:-1])} "
+    output = CliRunner(env=env).invoke(cli, [], prog_name="zoo").output
+    return [",".join(line.split("\t")[:2]) for line in output.splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +138,20 @@ def complete(*words: str) -> list[str]:
         (("zoo", "train", "--cell", "mine.py:"), ["plain,mine.py:First", "plain,mine.py:Second"]),
         (("zoo", "train", "--cell", "broken.py:"), ["file,broken.py:"]),
         (("zoo", "train", "--task", "copying", "--set", "de"), ["plain,delay="]),
+        (("zoo", "train", "--task", "mine.py:S"), ["plain,mine.py:Second"]),
+        (("zoo", "train", "-c", "lstm,mine.py:S"), ["plain,lstm,mine.py:Second"]),
+        (("zoo", "train", "--cell=vanil"), ["plain,--cell=vanilla"]),
         (("zoo", "train", "--cell", "nothing", "--set", "de"), [""]),
+        (("zoo", "train", "--set", "beta"), ["plain,beta1=", "plain,beta2="]),
+        (("zoo", "train", "--set", "optimizer.beta1"), ["plain,optimizer.beta1="]),
+        (("zoo", "train", "--schedule", "cosine", "--set", "war"), ["plain,warmup="]),
+        (("zoo", "train", "-c", "lstm+zoneout", "--set", "zoneout_p_"), ["plain,zoneout_p_memory="]),
+        (("zoo", "compare", "--cells", "a=lstm", "--set", "a."), ["plain,a.forget_bias="]),
+        (("zoo", "compare", "--tasks", "copying", "--set", "copying.d"), ["plain,copying.delay="]),
+        (("zoo", "sample", "runs/old-1", "--sampler", "top_k", "--set", ""), ["plain,k="]),
+        (("zoo", "eval", "tasks/adding-1", "--set", ""), ["plain,length="]),
+        (("zoo", "show", "lstm", "--set", ""), ["plain,forget_bias="]),
+        (("zoo", "show", "optimizer:adamw"), ["plain,optimizer:adamw"]),
         (("zoo", "sample", ""), ["plain,runs/new-1", "plain,runs/old-1"]),
         (("zoo", "report", "runs/c"), ["plain,runs/compared"]),
         (("zoo", "eval", "runs/c"), ["file,runs/c"]),
@@ -165,24 +174,53 @@ def test_completion(words, expected, tmp_path, monkeypatch):
     assert complete(*words) == expected
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_script(shell):
-    result = run("completion", shell)
-    assert result.exit_code == 0
-    assert f"_ZOO_COMPLETE={shell}_complete" in result.stdout
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [("mine.py:S", "Second"), ("lstm,mine.py:S", "Second"), ("cell:vanil", "vanilla"), ("vanil", "vanilla")],
+)
+def test_bash_gets_what_follows_a_colon(word, value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("class Second: pass\n")
+    assert complete("zoo", "check", word, shell="bash", COMP_WORDBREAKS=" :=") == [f"plain,{value}"]
+    assert complete("zoo", "check", word, shell="bash", COMP_WORDBREAKS=" ")[0].endswith(value)
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-def test_completion_script_works_in_bash(tmp_path):
-    zoo_program = tmp_path / "zoo"
-    zoo_program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m zoo "$@"\n')
-    zoo_program.chmod(0o755)
-    line = (
-        f"COMP_WORDS=(zoo train --cell vanil); COMP_CWORD=3; _zoo_completion {shlex.quote(str(zoo_program))}"
+def test_bash_gets_what_follows_an_equals_sign():
+    assert complete("zoo", "train", "--cell=vanil", shell="bash", COMP_WORDBREAKS=":=") == ["plain,vanilla"]
+
+
+# The word that each shell inserts. zsh has no command line without a terminal: its functions are replaced.
+SHELL_PROGRAMS = {
+    "bash": "COMP_LINE={line}; COMP_POINT=${{#COMP_LINE}}; _zoo_completion zoo; echo ${{COMPREPLY[@]}}",
+    "zsh": "compdef() {{ :; }}; compadd() {{ echo ${{(P)@[-1]}}; }}; words=({line}); CURRENT=$#words; "
+    'PREFIX=$words[-1]; eval "$(zoo completion zsh)"; _zoo_completion',
+    "fish": "complete -C {line}",
+}
+
+
+@pytest.mark.parametrize("shell", SHELL_PROGRAMS)
+@pytest.mark.parametrize(("word", "value"), [("vanil", "vanilla"), ("lstm,mine.py:S", "lstm,mine.py:Second")])
+def test_completion_script_works_in_shell(shell, word, value, tmp_path):
+    if shutil.which(shell) is None:
+        pytest.skip(f"needs {shell}")
+    (tmp_path / "mine.py").write_text("class Second: pass\n")
+    program = tmp_path / "zoo"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m zoo "$@"\n')
+    program.chmod(0o755)
+    line = f"zoo train --cell {word}"
+    code = SHELL_PROGRAMS[shell].format(line=line if shell == "zsh" else shlex.quote(line))
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [shell, "-c", f"{run('completion', shell).stdout}\n{code}\n"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=tmp_path,
+        env=env,
     )
-    program = f"{run('completion', 'bash').stdout}\n{line}; echo ${{COMPREPLY[@]}}\n"
-    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=120, check=False)
-    assert done.stdout.strip() == "vanilla", done.stderr
+    inserted = value.rpartition(":")[2] if shell == "bash" else value  # a colon begins a word in bash
+    assert done.stdout.strip() == inserted, done
 
 
 def test_unknown_command_suggests_nearest():

@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 import zoo
+import zoo.cli.shells  # registers their completion
 from zoo.cli.errors import report_errors
 from zoo.errors import UsageError
 

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import dataclasses
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
+
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from zoo.base import Component
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -33,12 +40,8 @@ def complete_cells(_ctx: object, _param: object, incomplete: str) -> list[Comple
     from zoo.registry import list_cells, list_modifiers
 
     start = max(incomplete.rfind(separator) for separator in ",+=") + 1
-    file, colon, name = incomplete[start:].rpartition(":")
-    if colon and file.endswith(".py"):
-        return _items(_classes(file), name, f"{incomplete[:start]}{file}:")
     is_modifier = incomplete[start - 1 : start] == "+"
-    names = list_modifiers() if is_modifier else list_cells()
-    return _items(names, incomplete[start:], incomplete[:start])
+    return _names_or_classes(list_modifiers() if is_modifier else list_cells(), incomplete, start)
 
 
 def complete_tasks(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
@@ -46,7 +49,15 @@ def complete_tasks(_ctx: object, _param: object, incomplete: str) -> list[Comple
     from zoo.registry import list_tasks
 
     start = max(incomplete.rfind(separator) for separator in ",=") + 1
-    return _items(list_tasks(), incomplete[start:], incomplete[:start])
+    return _names_or_classes(list_tasks(), incomplete, start)
+
+
+def _names_or_classes(names: Iterable[str], incomplete: str, start: int) -> list[CompletionItem]:
+    """Complete a name that begins at ``start``, or a class after ``FILE.py:``."""
+    file, colon, name = incomplete[start:].rpartition(":")
+    if colon and file.endswith(".py"):
+        return _items(_classes(file), name, f"{incomplete[:start]}{file}:")
+    return _items(names, incomplete[start:], incomplete[:start])
 
 
 def complete_optimizers(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
@@ -71,13 +82,30 @@ def complete_trackers(_ctx: object, _param: object, incomplete: str) -> list[Com
 
 
 def complete_components(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the name of a component of any kind."""
-    from zoo.registry import list_modifiers, list_optimizers, list_samplers, list_tasks, list_trackers
+    """Complete the name of a component of any kind, or ``KIND:NAME``."""
+    from zoo.registry import (
+        list_cells,
+        list_modifiers,
+        list_optimizers,
+        list_samplers,
+        list_tasks,
+        list_trackers,
+    )
 
-    lists = (list_modifiers, list_optimizers, list_samplers, list_tasks, list_trackers)
-    others = [name for list_names in lists for name in list_names() if name.startswith(incomplete)]
-    cells = complete_cells(ctx, param, incomplete)
-    return [*(item for item in cells if item.type == "plain" or not others), *map(CompletionItem, others)]
+    lists: dict[str, Callable[[], list[str]]] = {
+        "cell": list_cells,
+        "modifier": list_modifiers,
+        "optimizer": list_optimizers,
+        "sampler": list_samplers,
+        "task": list_tasks,
+        "tracker": list_trackers,
+    }
+    kind, colon, name = incomplete.partition(":")
+    if colon and kind in lists:
+        return _items(lists[kind](), name, f"{kind}:")
+    names = [name for list_names in lists.values() for name in list_names()]
+    others = [CompletionItem(name) for name in dict.fromkeys(names) if name.startswith(incomplete)]
+    return others or complete_cells(ctx, param, incomplete)
 
 
 def complete_schedules(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
@@ -104,11 +132,17 @@ def complete_reports(_ctx: object, _param: object, incomplete: str) -> list[Comp
 
 
 def _is_text_run(path: Path) -> bool:
+    config = _config(path)
+    return config is not None and config.get("task") is None
+
+
+def _config(path: Path) -> dict[str, object] | None:
+    """The configuration of a run; None for no run, or one that no command can read."""
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # no run, or one that no command can read
-        return False
-    return isinstance(config, dict) and config.get("task") is None
+    except (OSError, ValueError):
+        return None
+    return config if isinstance(config, dict) else None
 
 
 def _directories(incomplete: str, fits: Callable[[Path], bool]) -> list[CompletionItem]:
@@ -138,21 +172,50 @@ def _classes(file: str) -> list[str]:
 
 
 def complete_options(ctx: click.Context, _param: object, incomplete: str) -> list[CompletionItem]:
-    """Complete the options of the cell, task and optimizer on the command line, as ``NAME=``."""
-    from zoo.base import Component, Optimizer, Task
-    from zoo.errors import ZooError
-    from zoo.registry import cell_class, registry_of
+    """Complete the options of the components on the command line, as ``NAME=`` or ``PREFIX.NAME=``."""
+    is_comparison = "cells" in ctx.params
+    names = [
+        f"{prefix}.{option}=" if is_comparison or "." in incomplete else f"{option}="
+        for prefix, options in _option_names(ctx)
+        for option in options
+    ]
+    return [CompletionItem(name) for name in dict.fromkeys(names) if name.startswith(incomplete)]
 
-    lookups: dict[str, Callable[[str], type[Component]]] = {
-        "cell": cell_class,
-        "task": registry_of(Task).cls,
-        "optimizer": registry_of(Optimizer).cls,
-    }
-    names: list[str] = []
-    for kind, find in lookups.items():
-        with contextlib.suppress(ZooError):  # of an unknown name there are no options
-            names += find(str(ctx.params.get(kind) or "")).declared_options
-    return [CompletionItem(f"{name}=") for name in dict.fromkeys(names) if name.startswith(incomplete)]
+
+def _option_names(ctx: click.Context) -> Iterator[tuple[str, Iterable[str]]]:
+    """The prefix and the options of each component; none of an unknown name, or of a class in a file."""
+    from zoo.base import Optimizer, Sampler, Task, Tracker
+    from zoo.registry import cell_class, registry_of
+    from zoo.training.config import Config
+    from zoo.training.schedules import SCHEDULES
+
+    def given(name: str, default: str = "") -> list[str]:
+        value = ctx.params.get(name) or default
+        return value.split(",") if isinstance(value, str) else list(value)
+
+    is_training = {"optimizer", "schedule"} <= ctx.params.keys()
+    cell = Config().cell_label if is_training and "cell" in ctx.params else ""
+    optimizer = Config.optimizer if is_training else ""
+    words = ctx.args[:1]  # RUN or NAME, which click does not parse where the last option has no value
+    config = (_config(Path(*words)) if words else None) or {}
+    task = str(config.get("task") or "")
+    lookups: list[tuple[str, list[str], Callable[[str], type[Component]]]] = [
+        ("cell", [*words, *given("cell", cell)], cell_class),
+        ("", given("cells"), cell_class),
+        ("task", given("task", task), registry_of(Task).cls),
+        ("", given("tasks"), registry_of(Task).cls),
+        ("optimizer", given("optimizer", optimizer), registry_of(Optimizer).cls),
+        ("", given("names"), registry_of(Sampler).cls),
+        ("tracker", given("trackers"), registry_of(Tracker).cls),
+    ]
+    for kind, specs, find in lookups:
+        for spec in specs:
+            label, equals, name = spec.partition("=")
+            with contextlib.suppress(ZooError):
+                yield kind or label, find(name if equals else spec).declared_options
+    for schedule in given("schedule"):
+        with contextlib.suppress(KeyError):
+            yield "schedule", [field.name for field in dataclasses.fields(SCHEDULES[schedule])]
 
 
 COMPLETERS: dict[str, Completer] = {

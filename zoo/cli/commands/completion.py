@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import get_completion_class
 
 from zoo.cli.flags import Command, argument
+from zoo.cli.shells import SHELLS
 from zoo.cli.terminal import echo
-
-_SHELLS = ("bash", "zsh", "fish")
 
 
 @click.command(cls=Command)
-@argument("shell", type=click.Choice(_SHELLS))
-@click.pass_context
-def command(ctx: click.Context, shell: str) -> None:
+@argument("shell", type=click.Choice(list(SHELLS)))
+def command(shell: str) -> None:
     """Print a script that completes zoo commands in your shell.
 
     It completes commands, options, cells, tasks, optimizers, samplers, options of components, built-in texts,
@@ -25,6 +22,4 @@ def command(ctx: click.Context, shell: str) -> None:
       zsh   eval "$(zoo completion zsh)"      in ~/.zshrc
       fish  zoo completion fish | source      in ~/.config/fish/config.fish
     """  # noqa: D301 - click reads the backspace, and prints what a raw string has there
-    completion = get_completion_class(shell)
-    assert completion is not None  # click has all three
-    echo(completion(ctx.find_root().command, {}, "zoo", "_ZOO_COMPLETE").source())
+    echo(SHELLS[shell].source_template, nl=False)
