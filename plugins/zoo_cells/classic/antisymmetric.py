@@ -22,8 +22,8 @@ class Antisymmetric(zoo.Cell):
 
         h' = h + eps * tanh(x Wx + h (U - U^T - gamma I) + b)
 
-    The parameters ``Wx (I, H)`` and ``U (H, H)`` start normal with variance ``1 / I`` and ``1 / H``, and ``b
-    (H,)`` starts at zero. The state ``h (H,)`` is the output.
+    The parameters ``Wx (I, H)`` and ``U (H, H)`` start normal with variance ``1 / I`` and ``1 / H``, and
+    ``b (H,)`` starts at zero. The state ``h (H,)`` is the output.
 
     ``U`` is the transpose of W in the paper, which multiplies from the left. Of its H² entries, U - U^T uses
     H (H - 1) / 2 free ones. The paper's second cell is ``gated_antisymmetric``, which has a gate.

@@ -37,9 +37,9 @@ class CoRNN(zoo.Cell):
         z' = z + dt * (tanh(x Wx + z Wz + y Wy + b) - gamma * y - epsilon * z)
         y' = y + dt * z'
 
-    The parameter ``Wx (I, H)`` starts uniform within ``1 / sqrt(I + 2H)`` of zero. ``Wz (H, H)``, ``Wy (H,
-    H)`` and ``b (H,)`` start uniform within ``1 / sqrt(2H)`` of zero. The states are ``y (H,)``, which is the
-    output, and ``z (H,)``.
+    The parameter ``Wx (I, H)`` starts uniform within ``1 / sqrt(I + 2H)`` of zero. ``Wz (H, H)``,
+    ``Wy (H, H)`` and ``b (H,)`` start uniform within ``1 / sqrt(2H)`` of zero. The states are ``y (H,)``,
+    which is the output, and ``z (H,)``.
 
     Equations, initial values and defaults come from https://github.com/tk-rusch/coRNN. The defaults are made
     for MNIST read pixel by pixel, and they make slow units. The paper does not say whether the damping acts

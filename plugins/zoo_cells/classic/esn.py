@@ -40,8 +40,8 @@ class ESN(zoo.Cell):
 
     The only parameter, ``Wo (I, H)``, starts at zero. The buffers ``Wx (I, H)`` and ``b (H,)`` are uniform
     within ``scale`` of zero. The buffer ``Wh (H, H)`` is uniform within 0.5 of zero, keeps each entry with
-    probability ``density``, and is scaled such that its spectral radius is ``radius``. The state is ``h
-    (H,)``, and the output ``y`` has size H.
+    probability ``density``, and is scaled such that its spectral radius is ``radius``. The state is
+    ``h (H,)``, and the output ``y`` has size H.
 
     The equation, with the bias as an input that is always one, and the defaults are taken from M.
     Lukoševičius's demonstration, https://mantas.info/code/simple_esn/. Its spectral radius is more than one,

@@ -23,8 +23,8 @@ class GatedAntisymmetric(zoo.Cell):
         r  = h (U - U^T - gamma I)
         h' = h + eps * sigmoid(xz + r) * tanh(xa + r)
 
-    The parameters ``Wx (I, 2H)`` and ``U (H, H)`` start normal with variance ``1 / I`` and ``1 / H``, and ``b
-    (2H,)`` starts at zero. The state ``h (H,)`` is the output.
+    The parameters ``Wx (I, 2H)`` and ``U (H, H)`` start normal with variance ``1 / I`` and ``1 / H``, and
+    ``b (2H,)`` starts at zero. The state ``h (H,)`` is the output.
 
     ``U`` is the transpose of W in the paper, which multiplies from the left. Initial values and options are
     the same as in ``antisymmetric``. Steps of 0.01 are made for sequences of a thousand pixels and are too

@@ -35,9 +35,9 @@ class LEM(zoo.Cell):
         z' = (1 - t) * z + t * tanh(v + hv)
         y' = (1 - s) * y + s * tanh(u + z' Wz)
 
-    The parameters ``Wx (I, 4H)``, ``Wy (H, 3H)``, ``Wz (H, H)`` and ``b (4H,)`` start uniform within ``1 /
-    sqrt(H)`` of zero, as in the official code. The states are ``y (H,)``, which is the output, and ``z
-    (H,)``.
+    The parameters ``Wx (I, 4H)``, ``Wy (H, 3H)``, ``Wz (H, H)`` and ``b (4H,)`` start uniform within
+    ``1 / sqrt(H)`` of zero, as in the official code. The states are ``y (H,)``, which is the output, and
+    ``z (H,)``.
 
     These are equations 3 of the paper, with the order and the initial values of
     https://github.com/tk-rusch/LEM. In another published port, ``y'`` reads the old ``z``, which makes a

@@ -29,8 +29,8 @@ class Lipschitz(zoo.Cell):
         S(M) = (1 - beta) * (M + M^T) + beta * (M - M^T) - gamma I
         h'   = h + eps * (h S(Ma) + tanh(h S(Mw) + x Wx + b))
 
-    The parameters ``Ma (H, H)`` and ``Mw (H, H)`` start normal with standard deviation ``init_std / H``. ``Wx
-    (I, H)`` starts uniform within ``1 / sqrt(I)`` of zero, as in PyTorch's ``nn.Linear``, and ``b (H,)``
+    The parameters ``Ma (H, H)`` and ``Mw (H, H)`` start normal with standard deviation ``init_std / H``.
+    ``Wx (I, H)`` starts uniform within ``1 / sqrt(I)`` of zero, as in PyTorch's ``nn.Linear``, and ``b (H,)``
     starts at zero. The state ``h (H,)`` is the output.
 
     Equations, initial values and defaults are taken from https://github.com/erichson/LipschitzRNN at commit

@@ -20,8 +20,9 @@ class MIRNN(zoo.Cell):
         wx, uh = x Wx, h Wh
         h' = tanh(alpha * wx * uh + beta1 * uh + beta2 * wx + b)
 
-    The parameter ``Wx (I, H)`` starts Glorot uniform and ``Wh (H, H)`` orthogonal. ``alpha (H,)``, ``beta1
-    (H,)`` and ``beta2 (H,)`` start at one, and ``b (H,)`` at zero. The state ``h (H,)`` is the output.
+    The parameter ``Wx (I, H)`` starts Glorot uniform and ``Wh (H, H)`` orthogonal. ``alpha (H,)``,
+    ``beta1 (H,)`` and ``beta2 (H,)`` start at one, and ``b (H,)`` at zero. The state ``h (H,)`` is the
+    output.
 
     This is the general form of the paper. Its simple form has the product alone. The three vectors start at
     one, as in ports to TensorFlow and PyTorch. The paper does not give initial values for the matrices, so

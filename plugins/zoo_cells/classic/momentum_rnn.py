@@ -22,8 +22,8 @@ class MomentumRNN(zoo.Cell):
         h' = tanh(h Wh + v')
 
     The parameter ``Wx (I, H)`` starts with orthonormal rows or columns, whichever are fewer, ``Wh (H, H)`` as
-    the identity, and ``b (H,)`` at zero. The states are ``h (H,)``, which is the output, and the velocity ``v
-    (H,)``.
+    the identity, and ``b (H,)`` at zero. The states are ``h (H,)``, which is the output, and the velocity
+    ``v (H,)``.
 
     The official code, https://github.com/minhtannguyen/MomentumRNN, has momentum in an LSTM and in an
     orthogonal network, but not in a simple network. Initial values and defaults are taken from its LSTM on

@@ -34,8 +34,8 @@ class CfC(zoo.Cell):
         h' = (1 - t) * tanh(f) + t * tanh(g)
 
     The backbone has the parameters ``Wx (I, units)``, ``Wh (H, units)`` and ``b (units,)``, and the heads
-    have ``Wv (units, 4H)`` and ``bv (4H,)``. Matrices start Glorot uniform and biases at zero. The state ``h
-    (H,)`` is the output. The auxiliary input ``dt`` is the time since the previous step, 1 by default.
+    have ``Wv (units, 4H)`` and ``bv (4H,)``. Matrices start Glorot uniform and biases at zero. The state
+    ``h (H,)`` is the output. The auxiliary input ``dt`` is the time since the previous step, 1 by default.
 
     This is the ``"default"`` mode of ``CfCCell`` in https://github.com/mlech26l/ncps, with its one backbone
     layer and LeCun's tanh. There, slope and offset of the gate are ``time_a`` and ``time_b``.

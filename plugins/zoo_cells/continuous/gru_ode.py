@@ -30,8 +30,9 @@ class GRUODE(zoo.Cell):
     The step of a GRU, read as a difference, becomes a velocity. The input stays the same while time passes.
     The parts of the input product are, in order, the reset gate r, the update gate z and the candidate n.
 
-    Equations, ``steps`` times, each with ``d = dt / steps``::
+    Equations, ``steps`` times in each step::
 
+        d = dt / steps
         xr, xz, xn = x Wx + b
         hr, hz = h Wh
         r, z = sigmoid(xr + hr), sigmoid(xz + hz)

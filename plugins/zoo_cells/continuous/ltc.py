@@ -40,11 +40,11 @@ class LTC(zoo.Cell):
 
     Each neuron has a capacitance ``cm (H,)``, which starts uniform between 0.4 and 0.6, a leak ``gleak (H,)``
     between 0.001 and 1, and a resting potential ``vleak (H,)`` between -0.2 and 0.2. The synapses from inputs
-    and from neurons have conductances ``wx (I, H)`` and ``w (H, H)`` between 0.001 and 1, midpoints ``mux (I,
-    H)`` and ``mu (H, H)`` between 0.3 and 0.8, slopes ``sigmax (I, H)`` and ``sigma (H, H)`` between 3 and 8,
-    and potentials ``erevx (I, H)`` and ``erev (H, H)``, which start at 1 or, for a third of them, at -1. The
-    state ``h (H,)`` is the output. The auxiliary input ``dt`` is the time since the previous step, 1 by
-    default.
+    and from neurons have conductances ``wx (I, H)`` and ``w (H, H)`` between 0.001 and 1, midpoints
+    ``mux (I, H)`` and ``mu (H, H)`` between 0.3 and 0.8, slopes ``sigmax (I, H)`` and ``sigma (H, H)``
+    between 3 and 8, and potentials ``erevx (I, H)`` and ``erev (H, H)``, which start at 1 or, for a third of
+    them, at -1. The state ``h (H,)`` is the output. The auxiliary input ``dt`` is the time since the previous
+    step, 1 by default.
 
     Each step is half implicit. This keeps h between the potentials of the synapses and the resting potential,
     however long dt is. Equations and initial values come from ``LTCCell`` in https://github.com/mlech26l/ncps

@@ -28,9 +28,9 @@ class GRU(zoo.Cell):
     Parameters: ``Wx (I, 3H)`` Glorot uniform, ``Wh (H, 3H)`` orthogonal for each gate, ``b (3H,)`` and
     ``bn (H,)`` zero. State and output: ``h (H,)``.
 
-    ``z`` near one keeps the state, as in Cho et al. 2014. Chung et al. 2014 (https://arxiv.org/abs/1412.3555)
-    have the opposite convention. The first version of Cho et al. resets after the product, and the third
-    version resets before it (``gru_reset_before``). PyTorch has a second, redundant bias for r and z.
+    ``z`` near one keeps the state, as in Cho et al. 2014. Chung et al. 2014 have the opposite convention. The
+    first version of Cho et al. resets after the product, and the third version resets before it
+    (``gru_reset_before``). PyTorch has a second, redundant bias for r and z.
     """
 
     family = "gated"
@@ -44,14 +44,23 @@ class GRU(zoo.Cell):
         "as in cuDNN and PyTorch.",
         deviations="The paper writes no biases.",
         history="Cho et al. introduced the unit in 2014 for machine translation, as a simpler alternative to "
-        "the LSTM: it has two gates and no separate memory cell. Chung et al. compared both in the same year "
-        "and found them comparable on music and speech. Many cells of this family remove a gate or an input "
-        "of a gate, and the minGRU of 2024 removes the state from its gates to run in parallel.",
+        "the LSTM: it has two gates and no separate memory cell. Chung et al. gave it its name and found it "
+        "comparable with the LSTM on music and speech in the same year. Many cells of this family remove a "
+        "gate or an input of a gate, and the minGRU of 2024 removes the state from its gates to run in "
+        "parallel.",
         when_to_use="The GRU is a good first choice, and you can move its weights from and to PyTorch, Keras "
         "and Flax. It has three blocks of weights and one state vector, where an lstm has four blocks and "
         "two vectors. Its state is a weighted average, so it stays between -1 and 1 and cannot count without "
         "bound. Each step needs the output of the step before, so the steps of a sequence cannot run in "
         "parallel.",
+        also=(
+            zoo.Card(
+                title="Empirical Evaluation of Gated Recurrent Neural Networks on Sequence Modeling",
+                authors="Junyoung Chung, Caglar Gulcehre, KyungHyun Cho, Yoshua Bengio",
+                year=2014,
+                url="https://arxiv.org/abs/1412.3555",
+            ),
+        ),
         related={
             "gru_reset_before": "scales the state by the reset gate before the product.",
             "lstm": "has a memory cell in addition to the output, and an output gate.",

@@ -27,9 +27,8 @@ class GRUResetBefore(zoo.Cell):
     Parameters: ``Wx (I, 3H)`` Glorot uniform, ``Wh (H, 2H)`` and ``Wn (H, H)`` orthogonal for each gate,
     ``b (3H,)`` zero. State and output: ``h (H,)``.
 
-    ``z`` near one keeps the state, as in Cho et al. 2014 and Keras. Chung et al. 2014
-    (https://arxiv.org/abs/1412.3555) and Haiku have the opposite convention. The cell ``gru`` resets after
-    the product.
+    ``z`` near one keeps the state, as in Cho et al. 2014 and Keras. Chung et al. 2014 and Haiku have the
+    opposite convention. The cell ``gru`` resets after the product.
     """
 
     family = "gated"
@@ -49,6 +48,14 @@ class GRUResetBefore(zoo.Cell):
         "Keras with ``reset_after=False``. It has the same size and state as the gru, but the candidate has "
         "to wait for the reset gate, so each step has two matrix products in sequence. In our short run on "
         "text the two versions are equally good.",
+        also=(
+            zoo.Card(
+                title="Empirical Evaluation of Gated Recurrent Neural Networks on Sequence Modeling",
+                authors="Junyoung Chung, Caglar Gulcehre, KyungHyun Cho, Yoshua Bengio",
+                year=2014,
+                url="https://arxiv.org/abs/1412.3555",
+            ),
+        ),
         related={
             "gru": "scales the product of the candidate by the reset gate, after the product.",
             "mgu": "has one gate that serves as both reset gate and update gate.",

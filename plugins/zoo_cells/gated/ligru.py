@@ -52,6 +52,14 @@ class LiGRU(zoo.Cell):
         "rate. It has two blocks of weights where the gru has three. The state is not bounded, and the batch "
         "normalisation of the paper is missing here, so training can diverge. In our short run on text it is "
         "among the weakest gated cells, so take the ugrnn there, which has the same gate and tanh.",
+        also=(
+            zoo.Card(
+                title="Improving Speech Recognition by Revising Gated Recurrent Units",
+                authors="Mirco Ravanelli, Philemon Brakel, Maurizio Omologo, Yoshua Bengio",
+                year=2017,
+                url="https://arxiv.org/abs/1710.00641",
+            ),
+        ),
         related={
             "gru": "has a reset gate, and tanh in place of the rectifier.",
             "mgu": "has one gate that also scales the state that the candidate reads.",

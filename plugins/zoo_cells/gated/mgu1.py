@@ -46,6 +46,14 @@ class MGU1(zoo.Cell):
         "weights, so a layer saves I times H weights compared with the mgu. The gate cannot react to the "
         "current input. On tokens, whose product with the input weights is a lookup, a step costs the same "
         "as with the mgu.",
+        also=(
+            zoo.Card(
+                title="Minimal Gated Unit for Recurrent Neural Networks",
+                authors="Guo-Bing Zhou, Jianxin Wu, Chen-Lin Zhang, Zhi-Hua Zhou",
+                year=2016,
+                url="https://arxiv.org/abs/1603.09420",
+            ),
+        ),
         related={
             "mgu": "has a gate that also reads the input.",
             "mgu2": "has a gate without a bias.",

@@ -44,6 +44,14 @@ class MGU2(zoo.Cell):
         when_to_use="Use it in place of mgu1: it has H fewer parameters, and its authors found it to be the "
         "best of the three. The gate cannot react to the current input, and without a bias you cannot start "
         "it at a long memory. In our short run on text it equals mgu1 and is a little worse than the mgu.",
+        also=(
+            zoo.Card(
+                title="Minimal Gated Unit for Recurrent Neural Networks",
+                authors="Guo-Bing Zhou, Jianxin Wu, Chen-Lin Zhang, Zhi-Hua Zhou",
+                year=2016,
+                url="https://arxiv.org/abs/1603.09420",
+            ),
+        ),
         related={
             "mgu": "has a gate that also reads the input, and a bias.",
             "mgu1": "has a gate with a bias.",

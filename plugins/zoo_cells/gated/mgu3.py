@@ -46,6 +46,14 @@ class MGU3(zoo.Cell):
         "of a gate: it has one block of recurrent weights, like a vanilla network. The gate cannot react to "
         "anything, so the cell forgets at the same rate at every step. In our short run on text it is "
         "clearly worse than the mgu, and also worse than the vanilla cell.",
+        also=(
+            zoo.Card(
+                title="Minimal Gated Unit for Recurrent Neural Networks",
+                authors="Guo-Bing Zhou, Jianxin Wu, Chen-Lin Zhang, Zhi-Hua Zhou",
+                year=2016,
+                url="https://arxiv.org/abs/1603.09420",
+            ),
+        ),
         related={
             "mgu": "has a gate that reads input and state.",
             "mgu1": "has a gate that reads the state and a bias.",

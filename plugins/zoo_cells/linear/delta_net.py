@@ -29,8 +29,8 @@ class DeltaNet(zoo.Cell):
         S' = S + outer(k, beta * (v - k S))
         y  = (q S') / sqrt(D)
 
-    The parameters ``Wx (I, 3H)`` and ``Wb (I, heads)`` start Glorot uniform. The state is ``S (heads, D,
-    D)``. The output ``y`` has size H and holds the heads side by side.
+    The parameters ``Wx (I, 3H)`` and ``Wb (I, heads)`` start Glorot uniform. The state is
+    ``S (heads, D, D)``. The output ``y`` has size H and holds the heads side by side.
 
     This is the delta rule of Schlag and others with keys and queries of length one after silu, as in S. Yang
     and others 2024 and in https://github.com/fla-org/flash-linear-attention, including its constant ``1e-6``

@@ -25,8 +25,8 @@ class GatedDeltaNet(zoo.Cell):
 
     The memory of DeltaNet is multiplied by ``alpha`` before each correction. A gate near zero clears the
     memory at once, where the delta rule alone clears one key at a time. The gate is the one of Mamba 2. The
-    parts of the input product are, in order, the query q, the key k and the value v, each ``heads`` times ``D
-    = H / heads``.
+    parts of the input product are, in order, the query q, the key k and the value v, each ``heads`` times
+    ``D = H / heads``.
 
     Equations, for each head::
 
@@ -37,10 +37,10 @@ class GatedDeltaNet(zoo.Cell):
         S' = alpha * S + outer(k, beta * (v - alpha * k S))
         y  = (q S') / sqrt(D)
 
-    The parameters ``Wx (I, 3H)``, ``Wb (I, heads)`` and ``Wa (I, heads)`` start Glorot uniform. ``A
-    (heads,)`` starts as the logarithm of a number that is uniform between 0 and 16. ``ba (heads,)`` starts
-    such that its softplus is between 0.001 and 0.1, uniform in the logarithm. The state ``S (heads, D, D)``
-    maps keys to values. The output ``y`` has size H and holds the heads side by side.
+    The parameters ``Wx (I, 3H)``, ``Wb (I, heads)`` and ``Wa (I, heads)`` start Glorot uniform.
+    ``A (heads,)`` starts as the logarithm of a number that is uniform between 0 and 16. ``ba (heads,)``
+    starts such that its softplus is between 0.001 and 0.1, uniform in the logarithm. The state
+    ``S (heads, D, D)`` maps keys to values. The output ``y`` has size H and holds the heads side by side.
 
     Equations and the initial values of ``A`` and ``ba`` come from
     https://github.com/fla-org/flash-linear-attention (``fla/layers/gated_deltanet.py``,

@@ -17,8 +17,8 @@ class GLA(zoo.Cell):
     Each head stores a matrix that maps keys to values, with a forget gate for every row. The gates come from
     a product of low rank. They begin near one, because the sigmoid is raised to the power ``1 / tau``. Keys
     are half as wide as values. The parts of the input product are, in order, the query q and the key k (H/2
-    each), the value v and the output gate g (H each). In all of them heads are side by side, with width ``K =
-    H / (2 heads)`` in queries, keys and forget gates and ``D = H / heads`` in values.
+    each), the value v and the output gate g (H each). In all of them heads are side by side, with width
+    ``K = H / (2 heads)`` in queries, keys and forget gates and ``D = H / heads`` in values.
 
     Equations, for each head::
 

@@ -45,10 +45,10 @@ class MatrixLSTM(zoo.Cell):
         h  = (q C') / (max(|q · n'|, exp(-m')) + 1e-6)
         y  = sigmoid(o) * h
 
-    The parameter ``Wx (I, 4H)`` starts normal with variance ``2 / (5 I)``, and ``b (4H,)`` and ``Wg (I, 2
-    heads)`` start at zero. ``bg (2 heads,)`` starts normal with deviation 0.1 for i, and evenly from 3 to 6
-    for f. The states are ``C (heads, D, D)``, which maps keys to values, ``n (heads, D)`` and ``m (heads,)``,
-    all zero at first. The output ``y`` has size H.
+    The parameter ``Wx (I, 4H)`` starts normal with variance ``2 / (5 I)``, and ``b (4H,)`` and
+    ``Wg (I, 2 heads)`` start at zero. ``bg (2 heads,)`` starts normal with deviation 0.1 for i, and evenly
+    from 3 to 6 for f. The states are ``C (heads, D, D)``, which maps keys to values, ``n (heads, D)`` and
+    ``m (heads,)``, all zero at first. The output ``y`` has size H.
 
     The recurrence is ``recurrent_step_stabilized_simple`` of the official code
     (https://github.com/NX-AI/xlstm, ``xlstm/blocks/mlstm``), and the initial values come from its ``cell.py``

@@ -54,11 +54,11 @@ class RetNet(zoo.Cell):
         o  = o / sqrt(mean(o²) + 1e-6)
         y  = (silu(g) * (o of all heads)) Wo
 
-    The parameter ``Wx (I, 4H)`` starts Glorot uniform times ``2**-2.5``, each part separately, and ``Wo (H,
-    H)`` Glorot uniform times one half. The buffers are ``gamma (heads,)``, which is ``1 - 2**(-5 - head)``
-    from head 0 on, and ``theta (D/2,)``, which is ``10000**(-j / (D/2 - 1))`` for j from 0 on, the same in
-    all heads. The state ``S (heads, D/2, D)`` is complex and maps keys to values. The output ``y`` has size
-    H.
+    The parameter ``Wx (I, 4H)`` starts Glorot uniform times ``2**-2.5``, each part separately, and
+    ``Wo (H, H)`` Glorot uniform times one half. The buffers are ``gamma (heads,)``, which is
+    ``1 - 2**(-5 - head)`` from head 0 on, and ``theta (D/2,)``, which is ``10000**(-j / (D/2 - 1))`` for j
+    from 0 on, the same in all heads. The state ``S (heads, D/2, D)`` is complex and maps keys to values. The
+    output ``y`` has size H.
 
     The official code (torchscale, https://github.com/microsoft/torchscale, ``multiscale_retention.py`` and
     ``retnet.py``) turns queries and keys by their position in the text. Only differences of positions reach

@@ -39,10 +39,10 @@ class RGLRU(zoo.Cell):
         h' = a * h + sqrt(1 - a^2) * (i * u)
 
     The parameter ``Wx (I, H)`` starts normal with variance ``1 / I``. ``Wg (heads, H / heads, 2H / heads)``,
-    whose last axis has first r and then i, starts normal with variance ``heads / H``, and ``b (heads, 2H /
-    heads)``, in the same order, at zero. ``decay (H,)`` starts such that ``exp(-softplus(decay))``, whose
-    eighth power is the smallest value of a, is uniform in area between the radii 0.9 and 0.999. The state ``h
-    (H,)`` is the output.
+    whose last axis has first r and then i, starts normal with variance ``heads / H``, and
+    ``b (heads, 2H / heads)``, in the same order, at zero. ``decay (H,)`` starts such that
+    ``exp(-softplus(decay))``, whose eighth power is the smallest value of a, is uniform in area between the
+    radii 0.9 and 0.999. The state ``h (H,)`` is the output.
 
     Equations and initial values come from ``RGLRU`` in https://github.com/google-deepmind/recurrentgemma,
     where decay is ``a_param``. The paper writes ``a = sigmoid(Lambda)``, so decay is ``-Lambda``. A root has

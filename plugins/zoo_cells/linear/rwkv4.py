@@ -63,12 +63,12 @@ class RWKV4(zoo.Cell):
         n' = exp(m - exp(w) - m') * n + exp(k - m')
         past' = x
 
-    The parameter ``mix (3, I)`` starts at ``(j / I)`` for feature j from 0 on, and at its root for r. ``Wx
-    (3, I, H)`` starts at zero for r and k, and orthogonal for v, times ``sqrt(H / I)`` where H is larger. ``w
-    (H,)`` starts at ``-5 + 8 (j / (H - 1))**0.7``, ``u (H,)`` at ``log(0.3)`` plus 0, 1/2, -1/2 in turn, and
-    ``Wo (H, H)`` orthogonal. The states are ``c (H,)`` and ``n (H,)``, the two sums, ``m (H,)``, the
-    logarithm of the weight by which they are divided, and ``past (I,)``, the previous input. The output ``y``
-    has size H.
+    The parameter ``mix (3, I)`` starts at ``(j / I)`` for feature j from 0 on, and at its root for r.
+    ``Wx (3, I, H)`` starts at zero for r and k, and orthogonal for v, times ``sqrt(H / I)`` where H is
+    larger. ``w (H,)`` starts at ``-5 + 8 (j / (H - 1))**0.7``, ``u (H,)`` at ``log(0.3)`` plus 0, 1/2, -1/2
+    in turn, and ``Wo (H, H)`` orthogonal. The states are ``c (H,)`` and ``n (H,)``, the two sums, ``m (H,)``,
+    the logarithm of the weight by which they are divided, and ``past (I,)``, the previous input. The output
+    ``y`` has size H.
 
     The equations are taken from ``model_run.py``, and the initial values from the first layer in
     ``model.py``, both of RWKV-v4neo in https://github.com/BlinkDL/RWKV-LM. There, ``m`` starts at -1e30. From

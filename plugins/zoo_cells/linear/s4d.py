@@ -54,9 +54,9 @@ class S4D(zoo.Cell):
     The parameter ``Wx (I, H)`` starts normal with variance ``1 / I``, and ``log_rate (H, order / 2)`` at
     ``log 1/2``. ``freq (H, order / 2)`` starts, for n from zero, at ``pi n`` with ``start="lin"`` and at
     ``order / pi * (order / (2n + 1) - 1)`` with ``start="inv"``. ``log_dt (H,)`` starts uniform between the
-    logarithms of ``dt_min`` and ``dt_max``, ``C (H, order / 2)`` complex normal with variance 1, and ``D
-    (H,)`` normal with variance 1. The state ``s (H, order / 2)`` is complex. The output ``y`` is real and has
-    size H.
+    logarithms of ``dt_min`` and ``dt_max``, ``C (H, order / 2)`` complex normal with variance 1, and
+    ``D (H,)`` normal with variance 1. The state ``s (H, order / 2)`` is complex. The output ``y`` is real and
+    has size H.
 
     Equations and initial values come from ``models/s4/s4d.py`` in https://github.com/state-spaces/s4, which
     computes one long convolution and has ``start="lin"``. The start "inv" comes from

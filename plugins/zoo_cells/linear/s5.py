@@ -58,7 +58,7 @@ class S5(zoo.Cell):
     Equations::
 
         dt = exp(log_dt)
-        s' = exp(A dt) * s + (exp(A dt) - 1) / A * (x B)
+        s' = exp(A * dt) * s + (exp(A * dt) - 1) / A * (x B)
         y  = 2 Re(s' C) + x D
 
     With ``clip``, the real parts of A are at most ``-1e-4``. The conjugates of the poles are not stored. The
@@ -66,11 +66,11 @@ class S5(zoo.Cell):
 
     The parameter ``A (order / 2,)`` is complex and starts as ``blocks`` copies of the eigenvalues with
     negative imaginary part of HiPPO-N of size ``order / blocks``, in ascending order. ``log_dt (order / 2,)``
-    starts uniform between the logarithms of ``dt_min`` and ``dt_max``. ``B (I, order / 2)`` and ``C (order /
-    2, H)`` are complex. For each block they start as ``B conj(V)`` and ``V^T C``, where V has the
-    eigenvectors, B is real normal and C complex normal, and B and both parts of C have variance ``1 /
-    order``. ``D (I, H)`` starts normal with variance ``1 / I``. The state ``s (order / 2,)`` is complex. The
-    output ``y`` is real and has size H.
+    starts uniform between the logarithms of ``dt_min`` and ``dt_max``. ``B (I, order / 2)`` and
+    ``C (order / 2, H)`` are complex. For each block they start as ``B conj(V)`` and ``V^T C``, where V has
+    the eigenvectors, B is real normal and C complex normal, and B and both parts of C have variance
+    ``1 / order``. ``D (I, H)`` starts normal with variance ``1 / I``. The state ``s (order / 2,)`` is
+    complex. The output ``y`` is real and has size H.
 
     Equations, initial values and defaults come from https://github.com/lindermanlab/S5, ``s5/ssm.py`` with
     conjugate symmetry and zero-order hold. Without ``clip``, which is the default there, too, training may

@@ -40,6 +40,8 @@ class SRU(zoo.Cell):
     Equations::
 
         u, f, r, w = x Wx
+        vf, vr = v
+        bf, br = b
         f = sigmoid(f + vf * c + bf)
         r = sigmoid(r + vr * c + br)
         c' = f * c + (1 - f) * u
@@ -49,8 +51,8 @@ class SRU(zoo.Cell):
 
     The parameter ``Wx (I, 4H)`` starts uniform with variance ``1 / I`` in part u, ``1 / 2I`` in parts f and r
     and ``(1 + 2 exp(highway_bias)) / I`` in part w. ``v (2, H)``, with the rows vf and vr, starts uniform
-    with variance 1/2, and ``b (2H,)``, bf before br, at zero and at ``highway_bias``. The state is ``c
-    (H,)``, and the output ``h`` has size H.
+    with variance 1/2, and ``b (2H,)``, bf before br, at zero and at ``highway_bias``. The state is
+    ``c (H,)``, and the output ``h`` has size H.
 
     Equations and initial values come from version 2.6 of https://github.com/asappresearch/sru, ``SRUCell``
     with its defaults, where the input has another size than the output.

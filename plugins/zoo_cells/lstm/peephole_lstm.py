@@ -50,13 +50,21 @@ class PeepholeLSTM(zoo.Cell):
         deviations="Gers et al. squash neither candidate nor cell, start the forget gate at a bias of -2 and "
         "truncate the gradient at the gates. Here candidate and cell pass through tanh, the forget gate "
         "starts at a bias of 0, and the gradient is the full one, as in the cell lstm.",
-        history="Gers, Schraudolph and Schmidhuber added peepholes in 2002 so that an LSTM can measure time "
-        "intervals: it learned to distinguish spikes that are 50 steps apart from spikes that are 49 steps "
-        "apart. Greff et al. found in 2015 that an LSTM without them is equally good on speech, handwriting "
-        "and music. Today's libraries leave them out.",
+        history="Gers and Schmidhuber added peepholes in 2000 so that an LSTM can measure time intervals. "
+        "With Schraudolph they showed in 2002 that it learns to distinguish spikes that are 50 steps apart "
+        "from spikes that are 49 steps apart. Greff et al. found in 2015 that an LSTM without them is "
+        "equally good on speech, handwriting and music. Today's libraries leave them out.",
         when_to_use="Try it on tasks that depend on exact time intervals, such as rhythm, or where you "
         "reproduce older results. It adds only three vectors of weights to an lstm and has the same state. "
         "In our short run on text it is no better than the lstm.",
+        also=(
+            zoo.Card(
+                title="Recurrent Nets that Time and Count",
+                authors="Felix A. Gers, Jürgen Schmidhuber",
+                year=2000,
+                url="https://doi.org/10.1109/IJCNN.2000.861302",
+            ),
+        ),
         related={
             "lstm": "has gates that do not read the memory cells.",
             "wmc_lstm": "has gates that read all memory cells, through a matrix and tanh.",

@@ -66,9 +66,10 @@ class LMU(zoo.Cell):
         m' = m A + u B
         h' = tanh(x Wx + h Wh + m' Wm)
 
-    The parameters ``ex (I, 1)`` and ``eh (H, 1)`` start LeCun uniform and ``em (order, 1)`` at zero. ``Wx (I,
-    H)``, ``Wh (H, H)`` and ``Wm (order, H)`` start Glorot normal. The buffers are ``A (order, order)`` and
-    ``B (order,)``. The states are ``h (H,)``, which is the output, and the memory ``m (order,)``.
+    The parameters ``ex (I, 1)`` and ``eh (H, 1)`` start LeCun uniform and ``em (order, 1)`` at zero.
+    ``Wx (I, H)``, ``Wh (H, H)`` and ``Wm (order, H)`` start Glorot normal. The buffers are
+    ``A (order, order)`` and ``B (order,)``. The states are ``h (H,)``, which is the output, and the memory
+    ``m (order,)``.
 
     Equations and initial values are taken from the paper, as in https://github.com/hrshtv/pytorch-lmu.
     Neither has a bias. The memory is discretised by zero-order hold, as in keras-lmu
