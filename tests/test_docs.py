@@ -89,6 +89,16 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+WRITTEN = [name for name in TEXT if not name.startswith(("docs/zoo/", "docs/reference/"))]
+
+
+@pytest.mark.parametrize("name", [name for name in WRITTEN if not name.endswith("README.md")])
+def test_page_begins_with_its_time_or_use_and_ends_with_the_next_page(name):
+    head = TEXT[name].partition("\n## ")[0]
+    assert re.search(r"\b(minutes?|half an hour)\b|\bUse it to\b", head)
+    assert re.search(r"^(Next: \S|## What next$)", TEXT[name], re.MULTILINE)
+
+
 def test_blocks_not_run_have_a_reason(capsys):
     excused = [
         f"{name}, line {block.line}: {block.reason}"
