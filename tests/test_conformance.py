@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import zlib
 
 import pytest
-from small_options import SMALLER
+from law_options import compiled_kind, law_cell
 
 import zoo
 from zoo.kernels import pure_python
@@ -18,19 +17,11 @@ from zoo.testing.laws import (
     check_learns,
 )
 from zoo.testing.laws.gradients import gradient_cuts
-from zoo.testing.trials import DENSE64, TOKENS32
 
 # To compile a derived cell for both dtypes, with tokens and without, takes ten seconds; lstm is. The others
-# obey the laws as plain Python here, which is the same source, and are compiled in one way of two: a part of
-# them for what models of text are trained on, float32 and tokens; the others for dense inputs in float64, in
-# which all are compiled to be compared with golden values (test_cells_golden.py), and compiled once for both.
+# obey the laws as plain Python here, the same source, and are compiled for one dtype and kind of input.
 # `zoo check` compiles all four kinds of any cell, and .ci/run one cell more with every index checked.
 COMPILED = ("lstm",)
-
-
-def kind_of(name):
-    """One of the two, by a name that stays."""
-    return TOKENS32 if zlib.crc32(name.encode()) % 4 == 0 else DENSE64
 
 
 @pytest.fixture(autouse=True)
@@ -42,14 +33,14 @@ def fewer_examples(monkeypatch):
 @pytest.mark.filterwarnings("ignore::zoo.testing.GradientWarning")
 @zoo.testing.parametrize_cells()
 def test_cell(cell, check):
-    cell = type(cell)(**SMALLER.get(cell.name, {}))
+    cell = law_cell(cell.name)
     if not cell.is_derived() or cell.name in COMPILED:
         check(cell)
     elif check in (check_jit_equals_python, check_compiles_once):
-        check(cell, kinds=(kind_of(cell.name),), layers=(1,))
+        check(cell, kinds=(compiled_kind(cell.name),), layers=(1,))
     elif check in (check_learns, check_large_sizes):
         # Compiled: a descent in plain Python takes a second, and has no vectors and panels to go wrong.
-        check(cell, kinds=(kind_of(cell.name),))
+        check(cell, kinds=(compiled_kind(cell.name),))
     else:
         with pure_python(), known_imprecision(cell, check):
             check(cell)

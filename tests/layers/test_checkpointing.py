@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from small_options import SMALLER
+from law_options import law_cell
 
 import zoo
 from zoo.cli.app import cli
@@ -136,7 +136,7 @@ def test_layers_compute_the_same_in_stacks_and_of_tokens(tokens):
 def test_spans_of_backward_pass_match_segments(cell):
     # The backward pass of 70 steps of eight rows has spans of 32, 32 and 6; segments of 16 are one span each.
     steps = 70
-    cell = zoo.get_cell(cell, **SMALLER.get(cell, {}))  # as in test_conformance.py, which compiles it too
+    cell = law_cell(cell)
     whole, cut = layer(cell, None), layer(cell, 16)
     given = arguments(whole, 8, steps, tokens=False)
     _, before, gradient = both_ways(whole, *given)

@@ -7,7 +7,7 @@ import os
 from unittest import SkipTest
 
 import pytest
-from small_options import SMALLER
+from law_options import LAW_OPTIONS
 
 import zoo
 import zoo.testing
@@ -66,7 +66,9 @@ def suited(name, turn):
     modifiers = zoo.list_modifiers()
     for at in range(len(modifiers)):
         try:
-            return zoo.get_cell(f"{name}+{modifiers[(turn + at) % len(modifiers)]}", **SMALLER.get(name, {}))
+            return zoo.get_cell(
+                f"{name}+{modifiers[(turn + at) % len(modifiers)]}", **LAW_OPTIONS.get(name, {})
+            )
         except zoo.UsageError:
             continue
     raise AssertionError(f"no modifier suits {name}")

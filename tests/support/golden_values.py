@@ -29,7 +29,6 @@ class Golden:
     """One case: its cell, and the arrays of its file."""
 
     def __init__(self, case: str) -> None:
-        self.is_first = case == next(each for each in CASES if name_of(each) == name_of(case))
         self.arrays = dict(np.load(GOLDEN / "cells" / f"{case}.npz"))
         self.cell = zoo.get_cell(name_of(case), **json.loads(self.arrays["options"].item()))
 

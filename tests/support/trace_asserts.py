@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from kitchen_sink_cell import Rich
-from small_options import SMALLER
+from law_options import law_cell
 
 import zoo
 from zoo.array_types import Array, Arrays
@@ -38,7 +38,7 @@ class Kernels(zoo.Cell):
 def trial_of(cell: str | zoo.Cell, tokens: bool = False, layers: int = 1, steps: int = 3) -> Trial:
     """A layer of a cell with arrays of every kind, in float64, its parameters not those it starts with."""
     if isinstance(cell, str):
-        cell = zoo.get_cell(cell, **SMALLER.get(cell, {}))
+        cell = law_cell(cell)
     sizes = [each for each in suitable_sizes(cell) if each[2] == layers][-1]
     trial = make_trial(Case(cell, steps, 2, sizes, "float64", tokens, 3))
     trial.rnn.theta = trial.theta

@@ -1,0 +1,46 @@
+"""The options and the input type with which the laws compile each shipped cell.
+
+Compiling the kernels of a cell takes two to nine seconds of a processor. Tests that need compiled kernels of
+many cells use these, so that each cell is compiled once.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import zoo
+from zoo.testing.trials import DENSE64, TOKENS32, InputKind
+
+# Laws in plain Python take minutes with the default sizes of the first group. With the defaults of the second
+# group, one head and one step, no kernel would have loops over heads and steps.
+LAW_OPTIONS: dict[str, dict[str, Any]] = {
+    "cfc": {"units": 8},
+    "ltc": {"unfolds": 2},
+    "mamba": {"order": 2, "rank": 1},
+    "retnet": {"heads": 2},
+    "s4d": {"order": 4},
+    "s5": {"order": 4, "blocks": 2},
+    #
+    "delta_net": {"heads": 2},
+    "gated_delta_net": {"heads": 2},
+    "gla": {"heads": 3, "rank": 2},
+    "gru_ode": {"steps": 2},
+    "matrix_lstm": {"heads": 2},
+    "rg_lru": {"heads": 3},
+    "slstm": {"heads": 2},
+}
+
+
+def law_cell(name: str) -> zoo.Cell:
+    """Return the cell whose kernels the laws compile."""
+    return zoo.get_cell(name, **LAW_OPTIONS.get(name, {}))
+
+
+def compiled_kind(name: str) -> InputKind:
+    """Return the dtype, and dense inputs or tokens, for which the laws compile a cell.
+
+    A quarter of the cells are compiled for what models of text are trained on, float32 and tokens, the others
+    for dense inputs in float64, as the golden values are. A checksum of the name selects.
+    """
+    return TOKENS32 if zlib.crc32(name.encode()) % 4 == 0 else DENSE64
