@@ -11,10 +11,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
+import command_server
 import docs_runner as runner
 import pluggy
 import pytest
@@ -41,9 +43,18 @@ EVERY_PAGE = pytest.mark.parametrize(
 )
 
 
-def run_page(page: Path, cwd: Path, *options: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="session")
+def environment():
+    """The environment of pages, whose commands run in forks of one process."""
+    with command_server.command_server({**os.environ, **runner.PLAIN}) as result:
+        yield result
+
+
+def run_page(
+    page: Path, cwd: Path, *options: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a page in a process of its own: what it registers and imports is nobody else's."""
-    environment = {**os.environ, "PYTHONUTF8": "1"}
+    environment = environment or {**os.environ, "PYTHONUTF8": "1"}
     command = [sys.executable, str(RUNNER), *options, str(page)]
     return subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, encoding="utf-8", check=False, timeout=900
@@ -61,10 +72,10 @@ def missing(name: str) -> list[str]:
 
 
 @EVERY_PAGE
-def test_page_prints_shown_output(name, tmp_path):
+def test_page_prints_shown_output(name, tmp_path, environment):
     if absent := missing(name):
         pytest.skip(f"{name} needs {', '.join(absent)}")
-    done = run_page(ROOT / name, tmp_path)
+    done = run_page(ROOT / name, tmp_path, environment=environment)
     assert done.returncode == 0, f"{name}: {done.stderr}"
 
 

@@ -27,6 +27,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import command_server
+
 RUN = frozenset({"python", "console"})
 SHELL = frozenset({"sh", "bash", "shell"})  # looks as if it ran, so it has to say why it does not
 SHOWN = frozenset({"output", "text", "toml", "json", "bibtex"})
@@ -36,7 +38,7 @@ NEEDS = "needs="
 
 _FENCE = re.compile(r"(?P<ticks>```+)(?P<info>.*)")
 _REASON = re.compile(r"<!-- not run: (?P<reason>\S.*) -->")
-_PLAIN = {
+PLAIN = {
     "COLUMNS": "100",
     "NO_COLOR": "1",
     "ZOO_COMPILE_MESSAGE": "0",
@@ -229,9 +231,13 @@ def run_command(command: str) -> subprocess.CompletedProcess[str]:
         subprocess.TimeoutExpired: if it takes too long.
     """
     arguments, variables = argv(command)
+    environment = {**os.environ, **PLAIN, **variables}
+    start, words = arguments[:5], arguments[5:]
+    if command_server.ADDRESS in os.environ and start[3:] == ["-m", "zoo"] and not variables:
+        return command_server.run_zoo(words, environment, _TIMEOUT)
     return subprocess.run(
         arguments,
-        env={**os.environ, **_PLAIN, **variables},
+        env=environment,
         encoding="utf-8",
         timeout=_TIMEOUT,
         stdin=subprocess.DEVNULL,
