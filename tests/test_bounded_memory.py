@@ -210,7 +210,7 @@ def test_file_named_by_checkpoint_is_bounded(tmp_path: Path) -> None:
         with pytest.raises(zoo.DataError, match=r"'.*b' exceeds the limit of"):
             read_text(sources, max_bytes=119)  # type: ignore[arg-type]
     huge = sparse(tmp_path / "huge", data_files.MAX_CONFIGURED_BYTES + 1)
-    with peak(MB), pytest.raises(zoo.DataError, match="give --data"):
+    with peak(MB), pytest.raises(zoo.DataError, match="give `data`"):
         read_text(huge, max_bytes=data_files.MAX_CONFIGURED_BYTES)
     with pytest.raises(zoo.DataError, match="exceeds the limit of"):
         data_files.check_configured_sources([str(tmp_path)], "*")

@@ -296,6 +296,8 @@ def test_zoo_errors_become_one_sentence(capsys):
         ("compare: lr is -1.0.", "compare: --lr is -1.0."),
         ("language model: lr is -1.0.", "language model: --lr is -1.0."),
         ("`lr` and `other` are both given.", "--lr and `other` are both given."),
+        ("lower it, for example `lr=0.1`.", "lower it, for example --lr 0.1."),
+        ("the text has no `step`; give `other=3`.", "the text has no `step`; give `other=3`."),
         ("run `zoo cells`; lr is high.", "run `zoo cells`; lr is high."),
         ("path is missing.", "path is missing."),
         ("runs/a (lr: 0.1 -> 0.2; top: 1 -> 2)", "runs/a (--lr: 0.1 -> 0.2; top: 1 -> 2)"),

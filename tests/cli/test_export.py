@@ -82,7 +82,7 @@ def test_existing_files_are_kept(form, here):
     result = run("hello.safetensors", "--format", form)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        f"Error: export: hello.{form} is there already; choose another name, or force it (--force).\n"
+        f"Error: export: hello.{form} is there already; choose another name, or --force.\n"
     )
     assert (here / f"hello.{form}").read_text() == "mine"
     assert run("hello.safetensors", "--format", form, "--force").exit_code == 0

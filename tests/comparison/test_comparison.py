@@ -666,7 +666,7 @@ def test_hostile_plan_raises(hostile, two, go):
 
 
 def test_too_many_runs_raise(go):
-    words = "compare: 65,539 runs; expected at most 30,000; give fewer --seeds, --cells or --tasks."
+    words = "compare: 65,539 runs; expected at most 30,000; give fewer `seeds`, `cells` or `tasks`."
     with pytest.raises(UsageError, match=re.escape(words)):
         go("vanilla", "copying", seeds=2**16, engine=Idle())
 

@@ -197,7 +197,7 @@ def test_strided_and_small_typed_tokens():
 
 
 @pytest.mark.parametrize(
-    ("batch", "seq", "fitting"), [(32, 64, "--batch 1 --seq 4"), (4, 2, "--batch 2 --seq 2")]
+    ("batch", "seq", "fitting"), [(32, 64, "`batch=1` `seq=4`"), (4, 2, "`batch=2` `seq=2`")]
 )
 def test_too_short_text(batch, seq, fitting):
     tokens = read_text("builtin:hello").tokens

@@ -98,16 +98,16 @@ def test_largest_code_point(tmp_path):
 def test_invalid_utf8_names_file_offset_and_byte(tmp_path, data, offset, byte):
     path = write(tmp_path / "bad.txt", data)
     with pytest.raises(
-        DataError, match=rf"bad\.txt'.*not UTF-8.*0x{byte} at offset {offset} .*--level byte"
+        DataError, match=rf"bad\.txt'.*not UTF-8.*0x{byte} at offset {offset} .*`level='byte'`"
     ) as exc:
         read_text(path)
-    assert "--glob" not in str(exc.value)
+    assert "glob" not in str(exc.value)
     assert len(read_text(path, level="byte")) == len(data)
 
 
 def test_binary_file(tmp_path):
     path = write(tmp_path / "a.png", b"\x89PNG\0\0")
-    with pytest.raises(DataError, match=r"a\.png' looks binary.*NUL byte at offset 4.*--level byte"):
+    with pytest.raises(DataError, match=r"a\.png' looks binary.*NUL byte at offset 4.*`level='byte'`"):
         read_text(path)
     with pytest.raises(DataError, match=r"looks UTF-16.*convert it to UTF-8"):
         read_text(write(tmp_path / "windows.txt", "hello".encode("utf-16")))
@@ -265,7 +265,7 @@ def test_name_of_the_current_directory(tree, monkeypatch):
 
 def test_no_matching_file(tree, tmp_path):
     with pytest.raises(
-        DataError, match=r"corpus' matches '\*\.rst' \(hidden files are left out\); change --glob"
+        DataError, match=r"corpus' matches '\*\.rst' \(hidden files are left out\); change `glob`"
     ):
         read_text(tree, glob="*.rst")
     (tmp_path / "empty").mkdir()
@@ -277,12 +277,12 @@ def test_no_matching_file(tree, tmp_path):
 
 def test_bad_file_in_directory_is_named(tree):
     write(tree / "a" / "logo.png", b"\x89PNG\0")
-    with pytest.raises(DataError, match=r"logo\.png' looks binary.*--glob '\*\.txt'"):
+    with pytest.raises(DataError, match=r"logo\.png' looks binary.*`glob='\*\.txt'"):
         read_text(tree)
     assert text_of(read_text(tree, glob="*.txt")).startswith("<a.txt>")
     assert 0x89 in read_text(tree, level="byte").symbols
     write(tree / "a" / "logo.png", b"\xff")
-    with pytest.raises(DataError, match=r"logo\.png' is not UTF-8.*offset 0.*--glob '\*\.txt'"):
+    with pytest.raises(DataError, match=r"logo\.png' is not UTF-8.*offset 0.*`glob='\*\.txt'"):
         read_text(tree)
 
 

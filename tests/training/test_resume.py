@@ -249,6 +249,14 @@ def test_resuming_an_ended_run_changes_nothing(go, whole):
     assert [event["event"] for event in events] == ["resume", "end"] * 2
 
 
+def test_resuming_an_ended_run_reads_its_log_once(go, whole, monkeypatch):
+    reads = []
+    read_log = RunDirectory.read_log
+    monkeypatch.setattr(RunDirectory, "read_log", lambda self: reads.append(self) or read_log(self))
+    go("whole")
+    assert len(reads) == 1
+
+
 def test_resumed_run_logs_one_end(go, whole, tmp_path):
     """Ended, killed before its end was written, and made longer: one end each time, the last event."""
     go(steps=10)

@@ -585,7 +585,7 @@ class Explosive(zoo.Optimizer):
 )
 def test_divergence_raises_and_keeps_checkpoints(run, monkeypatch, settings, in_slot, words, saved):
     monkeypatch.setattr("zoo.training.session.get_optimizer", lambda name: Explosive(in_slot=in_slot))
-    advice = r"lower --lr \(now 0.01\) or --clip \(now 1\)"
+    advice = r"lower `lr` \(now 0.01\) or `clip` \(now 1\)"
     with pytest.raises(ZooError, match=f"^training diverged: {words}; {advice}") as failure:
         run(steps=30, **settings)
     assert "\n" not in str(failure.value)
@@ -613,7 +613,7 @@ def test_loss_far_above_uniform_warns(run):
         f"is far above {math.log(symbols):.4g}, the loss of a model that gives each of the {symbols} symbols"
     )
     texts = [warnings[0]["text"], of(run.events, "end")[-1]["warning"]]
-    assert all(words in text and "lower --lr (now 100)" in text for text in texts)
+    assert all(words in text and "lower `lr` (now 100)" in text for text in texts)
     run(name="tame", steps=20)
     assert of(run.events, "warning") == []
 
@@ -715,11 +715,10 @@ def test_speed_excludes_time_outside_steps(monkeypatch):
 
 
 def test_run_of_a_missing_directory_raises(tmp_path):
-    missing = Run(tmp_path / "nope")
-    with pytest.raises(CheckpointError, match="nope: no such directory; give a run directory"):
-        missing.history  # noqa: B018 - reading raises
-    with pytest.raises(CheckpointError, match="no such directory"):
-        missing.best_loss  # noqa: B018
+    with pytest.raises(UsageError, match="nope: no such directory; give a run directory, which"):
+        Run(tmp_path / "nope")
+    with pytest.raises(UsageError, match="no run is there; give a run directory"):
+        Run(tmp_path)
 
 
 def test_text_instead_of_a_path_raises():

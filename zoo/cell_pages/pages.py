@@ -189,7 +189,7 @@ def pending_changes(files: Mapping[str, str], folder: Path, is_all: bool) -> dic
         if current is not None and not is_generated(current):
             raise UsageError(
                 f"{folder / path} was not made by zoo pages, and would be overwritten; move it, or choose "
-                "another --out."
+                "another `out`."
             )
         if current != text:
             changes[path] = text

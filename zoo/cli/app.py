@@ -126,10 +126,11 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
 
     def _flags(self, ctx: click.Context) -> dict[str, str]:
-        """The flags of the command that runs, by their names in Python."""
+        """The flags of the command that runs, by their names in Python, and by their spelling."""
         command = self.get_command(ctx, ctx.invoked_subcommand or "")
-        params = command.params if command else ()
-        return {str(param.name): param.opts[-1] for param in params if isinstance(param, click.Option)}
+        options = [param for param in (command.params if command else ()) if isinstance(param, click.Option)]
+        spelled = {option.opts[-1].strip("-").replace("-", "_"): option.opts[-1] for option in options}
+        return {**spelled, **{str(option.name): option.opts[-1] for option in options}}
 
 
 @click.group(

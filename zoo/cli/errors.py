@@ -25,9 +25,9 @@ RANK_ERROR_WAIT_S = 2.0
 def name_flags(sentence: str, flags: Mapping[str, str]) -> str:
     """Replace the names of settings in an error by flags.
 
-    Messages begin with the name of the setting that is wrong, other settings are in backticks, and changes
-    have an arrow: "lr is -1.0; expected a number of at least 0.", "`steps` and `epochs` are both given.",
-    "another configuration (hidden: 8 -> 9; lr: 0.1 -> 0.2)".
+    Messages begin with the name of the setting that is wrong, other settings are in backticks, also with a
+    value, and changes have an arrow: "lr is -1.0; expected a number of at least 0.", "`steps` and `epochs`
+    are both given.", "give `level='byte'`.", "another configuration (hidden: 8 -> 9; lr: 0.1 -> 0.2)".
 
     Args:
         sentence: The message.
@@ -35,11 +35,15 @@ def name_flags(sentence: str, flags: Mapping[str, str]) -> str:
     """
 
     def flag(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        return flags.get(name, match[0] if "`" in match[0] else name)
+        return flags.get(match["name"], match["name"])
 
-    sentence = re.sub(r"`(\w+)`|(?<=[(; ])(\w+)(?=: [^;]* -> )", flag, sentence)
-    first = re.match(r"(?:[\w ]+: )?(\w+) (?:is|are|has) ()", sentence)
+    def marked(match: re.Match[str]) -> str:
+        value = (match["value"] or "").replace("=", " ", 1)
+        return f"{flags[match['name']]}{value}" if match["name"] in flags else match[0]
+
+    sentence = re.sub(r"`(?P<name>\w+)(?P<value>=[^`\s]*)?`", marked, sentence)
+    sentence = re.sub(r"(?<=[(; ])(?P<name>\w+)(?=: [^;]* -> )", flag, sentence)
+    first = re.match(r"(?:[\w ]+: )?(?P<name>\w+) (?:is|are|has) ", sentence)
     return sentence if first is None else sentence[: first.start(1)] + flag(first) + sentence[first.end(1) :]
 
 
@@ -58,7 +62,7 @@ def report_errors(flags: Callable[[], Mapping[str, str]] = dict) -> Iterator[Non
     """
     with warnings.catch_warnings():
         warnings.simplefilter("always", ZooWarning)
-        warnings.showwarning = _warning_printer(warnings.showwarning)
+        warnings.showwarning = _warning_printer(warnings.showwarning, flags)
         try:
             try:
                 yield
@@ -101,10 +105,12 @@ def _wait_for_rank0() -> None:
         time.sleep(RANK_ERROR_WAIT_S)
 
 
-def _warning_printer(default: Callable[..., Any]) -> Callable[..., None]:
+def _warning_printer(
+    default: Callable[..., Any], flags: Callable[[], Mapping[str, str]]
+) -> Callable[..., None]:
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, ZooWarning):
-            echo_err(f"Warning: {message}")
+            echo_err(f"Warning: {name_flags(str(message), flags())}")
         else:
             default(message, category, *where, **more)
 

@@ -190,6 +190,14 @@ def _best(event: Event, start: Event) -> str:  # noqa: ARG001 - as the best loss
     return f"validation loss {decimal(event['best'])}"
 
 
+def with_flags(text: str) -> str:
+    """A warning of a run, in which settings have their names in Python, with flags."""
+    from zoo.cli.errors import name_flags
+    from zoo.cli.train_flags import FLAGS
+
+    return name_flags(text, {str(flag.name): flag.opts[-1] for flag in FLAGS})
+
+
 def result(event: Event, start: Event, extra_flags: Sequence[str]) -> Iterator[str]:
     """The result of a run: why it ended, the best loss, an evaluation, and the next commands."""
     yield f"{end_summary(event, start)}; best: {best_loss(event, start)}"

@@ -145,7 +145,7 @@ class LiveDisplay:
 
     def warning(self, event: Event) -> None:
         """Print a warning."""
-        self.console.print(rich_text(f"Warning: {event['text']}", "yellow"))
+        self.console.print(rich_text(f"Warning: {format.with_flags(event['text'])}", "yellow"))
 
     def end(self, event: Event) -> None:
         """Print the warning of a bad score, if there is one, and the result."""

@@ -54,7 +54,7 @@ def _finite(value: Any) -> Any:
 def _print_warning(event: Event) -> None:
     text = event.get("warning") if event["event"] == "end" else event.get("text")
     if event["event"] in ("warning", "end") and text:
-        echo_err(f"Warning: {text}")
+        echo_err(f"Warning: {format.with_flags(text)}")
 
 
 def _print_line(line: str) -> None:
@@ -91,7 +91,7 @@ class PlainDisplay:
             self.start = event
         if event["event"] in _HANDLERS:
             if event["event"] == "end" and "warning" in event:
-                self.write(f"warning: {event['warning']}")
+                self.write(f"warning: {format.with_flags(event['warning'])}")
             write = self.write_result if event["event"] == "end" else self.write
             for line in _HANDLERS[event["event"]](self, event):
                 write(line)
@@ -134,7 +134,7 @@ class PlainDisplay:
 
     def warning(self, event: Event) -> Iterator[str]:
         """A warning."""
-        yield f"warning: {event['text']}"
+        yield f"warning: {format.with_flags(event['text'])}"
 
     def end(self, event: Event) -> Iterator[str]:
         """The reason for the end, the best loss, and the next command."""

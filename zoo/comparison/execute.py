@@ -83,7 +83,7 @@ def _train(job: Job, folder: Path, on_event: OnEvent) -> str:
             on_event=lambda event: _forward_event(event, job, on_event),
         )
     except ZooError as error:
-        if folder.exists() and Run(folder).ended == "diverged":
+        if RunDirectory(folder).holds_run() and Run(folder).ended == "diverged":
             return str(error)
         raise
     return ""

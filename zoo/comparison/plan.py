@@ -186,8 +186,8 @@ class Plan:
         runs = len(self.cells) * len(self.tasks) * (self.seeds + swept)
         if runs > MAX_RUNS:
             raise UsageError(
-                f"compare: {runs:,} runs; expected at most {MAX_RUNS:,}; give fewer --seeds, --cells or "
-                f"--tasks."
+                f"compare: {runs:,} runs; expected at most {MAX_RUNS:,}; give fewer `seeds`, `cells` or "
+                f"`tasks`."
             )
 
     def pairs(self) -> list[tuple[str, str]]:

@@ -73,7 +73,7 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
     if changes:
         raise CheckpointError(
             f"{folder} holds another comparison ({'; '.join(changes)}); give its original settings, "
-            f"or another --out. Only cells, tasks and seeds may be added."
+            f"or another `out`. Only cells, tasks and seeds may be added."
         )
     plan = _extended_plan(request, stored, cells, tasks) if stored else _new_plan(request, cells, tasks)
     instances = {label: cell for label, (_, cell) in cells.items()}
@@ -187,7 +187,7 @@ def _check_bidirectional(tasks: Mapping[str, TaskInfo]) -> None:
             reason = "predicts the next symbol" if predicts else "continues its sequences in the next batch"
             raise UsageError(
                 f"compare: bidirectional is given with the task {label!r}, which {reason}, so no layer can "
-                f"read it backwards; leave out --bidirectional or the task."
+                f"read it backwards; leave out `bidirectional` or the task."
             )
 
 
@@ -209,8 +209,8 @@ def _check_budget(plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, Tas
     if smallest:
         listed = ", ".join(f"{pair} has at least {count:,}" for pair, count in smallest.items())
         raise UsageError(
-            f"compare: {listed} parameters, more than the {budget:,} of --params; give --params "
-            f"{max(smallest.values())} or more, or leave out the cell."
+            f"compare: {listed} parameters, more than the {budget:,} of `params`; give "
+            f"`params={max(smallest.values())}` or more, or leave out the cell."
         )
 
 

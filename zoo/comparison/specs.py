@@ -149,7 +149,7 @@ def missing_component_error(kind: str, label: str, stored: PlanEntry) -> Unknown
     called = "" if label == stored.name else f", labelled {label!r}"
     return UnknownNameError(
         f"compare: the comparison has the {kind} {stored.name!r}{called}, which is not registered here; "
-        f"name its file again, --{kind}s FILE.py:Class, or its plugin's, --plugin FILE.py."
+        f"name its file again, `{kind}s=FILE.py:Class`, or install or load its plugin."
     )
 
 

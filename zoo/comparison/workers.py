@@ -294,4 +294,4 @@ def check_jobs(backend: Backend, jobs: int | None) -> None:
             "run at a time; leave jobs out."
         )
     if backend.kind == SLURM and not jobs:
-        raise UsageError("compare: dask+slurm needs the number of SLURM jobs; give jobs (--jobs N).")
+        raise UsageError("compare: dask+slurm needs the number of SLURM jobs; give `jobs`.")

@@ -121,5 +121,5 @@ def _too_short(n_tokens: int, batch: int, seq: int) -> str:
     lead = f"the text is too short: found {n_tokens} tokens, {needed}"
     if n_tokens < 2:
         return f"{lead}; give a longer text."
-    fitting = "--batch {} --seq {}".format(*fit_batch_shape(n_tokens, batch, seq))
-    return f"{lead}; lower --batch or --seq ({fitting} fits), or give a longer text."
+    fitting = "`batch={}` `seq={}`".format(*fit_batch_shape(n_tokens, batch, seq))
+    return f"{lead}; lower `batch` or `seq` ({fitting} fits), or give a longer text."

@@ -63,7 +63,7 @@ class Corpus:
         if (vocabulary.level == "byte") != (self.level == "byte"):
             raise DataError(
                 f"{self.name} was read at level {self.level}, the vocabulary holds {vocabulary.level} "
-                "symbols; read the text at the vocabulary's level (--level)."
+                "symbols; read the text at the vocabulary's `level`."
             )
         table = vocabulary.find(self.symbols, on_unknown)
         translated = table[self.tokens]

@@ -102,7 +102,7 @@ def _read(source: str | os.PathLike[str], glob: str, max_bytes: int | None) -> S
         name = source.removeprefix(IN_MEMORY)
         raise DataError(
             f"text {name!r} was passed to zoo.train as a zoo.data.Corpus and has no file; pass it again, "
-            f"zoo.train(corpus, resume=True, out=...), or give --data."
+            f"zoo.train(corpus, resume=True, out=...), or give `data`."
         )
     if isinstance(source, str) and source.startswith(PREFIX):
         return _read_builtin(source.removeprefix(PREFIX))
@@ -111,7 +111,7 @@ def _read(source: str | os.PathLike[str], glob: str, max_bytes: int | None) -> S
 
 def _read_stdin(max_bytes: int | None) -> bytes:
     if max_bytes is not None:
-        raise DataError("the text came from standard input, which is not read again; name it with --data.")
+        raise DataError("the text came from standard input, which is not read again; name it with `data`.")
     buffer = getattr(sys.stdin, "buffer", None)  # None without a console, absent when replaced by text
     if buffer is None:
         raise DataError("there is no standard input to read bytes from; give a file instead of '-'.")
@@ -169,12 +169,12 @@ def _regular_size(path: Path, max_bytes: int) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise DataError(
             f"{str(path)!r} is not a regular file; a text named by a checkpoint or configuration must be "
-            f"one; give --data."
+            f"one; give `data`."
         )
     if status.st_size > max_bytes:
         raise DataError(
             f"{str(path)!r} exceeds the limit of {MAX_CONFIGURED_BYTES:,} bytes for texts named by a "
-            f"checkpoint or configuration; give --data."
+            f"checkpoint or configuration; give `data`."
         )
     return status.st_size
 
@@ -189,7 +189,7 @@ def _matching(root: Path, glob: str, max_files: int | None) -> list[Path]:
         if count == max_files:
             raise DataError(
                 f"directory {str(root)!r} holds more than {max_files:,} files, the limit for a directory "
-                f"named by a checkpoint or configuration; give --data."
+                f"named by a checkpoint or configuration; give `data`."
             )
         if _matches(name, glob):
             relative.append(name)
@@ -197,7 +197,7 @@ def _matching(root: Path, glob: str, max_files: int | None) -> list[Path]:
     if not relative:
         raise DataError(
             f"no file in directory {str(root)!r} matches {glob!r} (hidden files are left out); "
-            "change --glob or the directory."
+            "change `glob` or the directory."
         )
     return [root / name for name in relative]
 
@@ -311,7 +311,7 @@ def _characters(file: FileContent) -> _Codes:
     except UnicodeDecodeError as exc:
         raise DataError(
             f"{file.label} is not UTF-8: byte 0x{file.raw[exc.start]:02x} at offset {exc.start} "
-            f"({exc.reason}); convert it to UTF-8, or read bytes with --level byte{_glob_hint(file)}."
+            f"({exc.reason}); convert it to UTF-8, or read bytes with `level='byte'`{_glob_hint(file)}."
         ) from exc
     return np.frombuffer(text.removeprefix(_BOM).encode("utf-32-le"), "<u4")
 
@@ -323,12 +323,12 @@ def _check_not_binary(file: FileContent) -> None:
     kind = "UTF-16" if file.raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "binary"
     raise DataError(
         f"{file.label} looks {kind}, not UTF-8 text: NUL byte at offset {offset}; "
-        f"convert it to UTF-8, or read bytes with --level byte{_glob_hint(file)}."
+        f"convert it to UTF-8, or read bytes with `level='byte'`{_glob_hint(file)}."
     )
 
 
 def _glob_hint(file: FileContent) -> str:
-    return ", or leave it out with --glob '*.txt'" if file.in_directory else ""
+    return ", or leave it out with `glob='*.txt'`" if file.in_directory else ""
 
 
 def _tokenise(codes: _Codes) -> tuple[list[int], NDArray[np.int32]]:

@@ -88,7 +88,7 @@ def read_table(source: str | os.PathLike[str]) -> DataTable:
     if str(source).startswith(IN_MEMORY_TABLE):
         raise DataError(
             "the table was passed from memory and has no file; pass it again, as in zoo.train(table, "
-            "resume=True, out=...), or give --data."
+            "resume=True, out=...), or give `data`."
         )
     try:
         if not path.is_file():

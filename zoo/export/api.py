@@ -31,7 +31,7 @@ def check_writable(paths: list[Path], force: bool) -> None:
         if not path.parent.is_dir():
             raise UsageError(f"{path.parent}: no such file or directory; create it first.")
         if path.exists() and not force:
-            raise UsageError(f"export: {path} is there already; choose another name, or force it (--force).")
+            raise UsageError(f"export: {path} is there already; choose another name, or `force`.")
 
 
 def write_files(texts: Mapping[Path, bytes]) -> None:

@@ -132,7 +132,7 @@ class ExportedModel:
         if any(direction.spec.reverse for direction in self.directions):
             raise UsageError(
                 f"export: {target} goes from step to step, and bidirectional layers read a sequence from its "
-                f"end too; export the graph of whole sequences (ONNX without --step)."
+                f"end too; export the graph of whole sequences (ONNX without `step`)."
             )
 
 

@@ -269,7 +269,7 @@ class Forecaster:
                 raise DataError(
                     f"{owner} has {future:,} rows after the last value of {spec.roles.target[0]!r}; a "
                     f"forecast needs {spec.horizon:,}, with future values of "
-                    f"{', '.join(spec.roles.known_future)} and empty targets. Give them with --data."
+                    f"{', '.join(spec.roles.known_future)} and empty targets. Give them with `data`."
                 )
 
 

@@ -107,8 +107,7 @@ def _suggest_file_flag(kind: str) -> Iterator[None]:
         yield
     except UnknownNameError as error:
         raise UnknownNameError(
-            f"{error} If it is in a file, name it with --{kind} FILE.py:Class, or its plugin with "
-            f"--plugin FILE.py."
+            f"{error} If it is in a file, name it with `{kind}=FILE.py:Class`, or install or load its plugin."
         ) from error
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from zoo.arguments import as_path, is_number
 from zoo.base import Cell
-from zoo.errors import CheckpointError
+from zoo.distributed import rank_of_launch
+from zoo.errors import CheckpointError, UsageError
 from zoo.model import AnyModel, load_model
 from zoo.storage import RunDirectory, log
 from zoo.storage.strict_json import quote
@@ -29,15 +30,20 @@ class Run:
         cell: The class of the cell, if it is not registered; several for a model with several cells.
 
     Raises:
-        CheckpointError: when a file that is read is missing or damaged.
+        UsageError: if no run is there.
+        CheckpointError: when a file that is read is damaged.
     """
 
     path: Path
     cell: type[Cell] | Sequence[type[Cell]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Convert the path."""
-        object.__setattr__(self, "path", as_path(self.path, "Run: path"))
+        """Convert the path, and check that a run is there."""
+        path = as_path(self.path, "Run: path")
+        object.__setattr__(self, "path", path)
+        if rank_of_launch() == 0 and not RunDirectory(path).holds_run():  # rank 0 alone needs the directory
+            found = "no such directory" if not path.exists() else "no run is there"
+            raise UsageError(f"Run: {path}: {found}; give a run directory, which `zoo runs` lists.")
 
     @cached_property
     def config(self) -> Config:
@@ -47,7 +53,7 @@ class Run:
     @property
     def history(self) -> list[dict[str, Any]]:
         """The events of ``log.jsonl``."""
-        return self._directory().read_log()
+        return RunDirectory(self.path).read_log()
 
     @cached_property
     def model(self) -> AnyModel:
@@ -69,7 +75,7 @@ class Run:
 
     def events(self, kind: str | None = None) -> Iterator[Mapping[str, Any]]:
         """The events of a kind, or all, one in memory at a time."""
-        events = log.iterate(self._directory().log_path)
+        events = log.iterate(RunDirectory(self.path).log_path)
         return (event for _, event in events if kind is None or event.get("event") == kind)
 
     def _repr_html_(self) -> str:
@@ -90,12 +96,6 @@ class Run:
         except CheckpointError as error:
             rows = [("error", str(error))]
         return TextTable(f"Run {self.path}", ("", ""), tuple(rows)).html()
-
-    def _directory(self) -> RunDirectory:
-        """The directory; raise `CheckpointError` if it does not exist."""
-        if not self.path.is_dir():
-            raise CheckpointError(f"Run: {self.path}: no such directory; give a run directory of zoo.train.")
-        return RunDirectory(self.path)
 
     def _loss(self, event: Mapping[str, Any]) -> float:
         """Read the loss of a validation."""

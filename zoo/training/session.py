@@ -323,26 +323,23 @@ class _TrainingSession:
         state = resumed or TrainingState(self.optimizer.init(self.model.theta), self.schedule.init())
         parts = self.model, self.optimizer, self.schedule, state, self.directory
         trainer = Trainer(self.config, self.dataset, *parts, self.process_group, self._emit, analyse)
-        self._log_is_complete = self._has_ended(trainer)
+        history: list[Event] = self.directory.read_log() if resumed and self.process_group.is_root else []
+        self._log_is_complete = self._has_ended(trainer, history)
         if not self._log_is_complete:
             self.directory.truncate_log(state.step if resumed else -1, without=_CLOSING)
-        if resumed and self.process_group.is_root:  # the other ranks write no log
-            evals = (event for event in reversed(self.directory.read_log()) if event.get("event") == "eval")
-            trainer.last_eval = next(evals, None)
+        evals = (event for event in reversed(history) if event.get("event") == "eval")
+        trainer.last_eval = next((event for event in evals if event.get("step", 0) <= state.step), None)
         self.directory.write_config(self.config.to_json())
         self._emit(self._start_event("resume" if resumed else "start", state.step))
         for sentence in warnings:
             self._emit({"event": "warning", "step": state.step, "text": sentence})
         return trainer
 
-    def _has_ended(self, trainer: Trainer) -> bool:
+    def _has_ended(self, trainer: Trainer, history: Sequence[Event]) -> bool:
         """Whether no step is left and the log already ends with this event."""
         reason = trainer.stop_reason(StopRequest())
-        if reason is None or not self.process_group.is_root:  # the other ranks write no log
-            return False
-        last = self.directory.read_log()[-1:] or [{}]
         end = {"event": "end", "step": trainer.state.step, "reason": reason}
-        return end.items() <= last[0].items()
+        return bool(history) and reason is not None and end.items() <= history[-1].items()
 
     def _start_event(self, kind: str, step: int) -> Event:
         return {

@@ -200,7 +200,7 @@ class Trainer:
             return None
         return (
             f"the {part} loss {loss:.4g} is far above {uniform_loss:.4g}, the loss of a model that "
-            f"gives each of the {symbols} symbols the same probability; lower --lr (now {self.lr:g}), or "
+            f"gives each of the {symbols} symbols the same probability; lower `lr` (now {self.lr:g}), or "
             f"stop earlier."
         )
 
@@ -217,8 +217,8 @@ class Trainer:
             return None
         return (
             f"the validation {task['metric'].replace('_', ' ')} {score:.4g} is far worse than "
-            f"{baseline:.4g}, the score without memory; train longer, or change --lr (now {self.lr:g}) or "
-            f"--hidden."
+            f"{baseline:.4g}, the score without memory; train longer, or change `lr` (now {self.lr:g}) or "
+            f"`hidden`."
         )
 
     def _sample(self) -> None:
@@ -243,10 +243,9 @@ class Trainer:
     def _diverged(self, what: str, loss: float | None = None, norm: float | None = None) -> NoReturn:
         self._emit("diverged", loss=loss, grad_norm=norm)
         saved = f" {self.directory.path} keeps what was saved before." if self.directory else ""
-        dashes = "--" if self.directory else ""  # without a directory, the caller is model.fit
         raise ZooError(
-            f"training diverged: after {self.state.step} steps {what}; lower {dashes}lr (now {self.lr:g}) or "
-            f"{dashes}clip (now {self.config.clip:g}).{saved}"
+            f"training diverged: after {self.state.step} steps {what}; lower `lr` (now {self.lr:g}) or "
+            f"`clip` (now {self.config.clip:g}).{saved}"
         )
 
     def _emit(self, event: str, **entries: Any) -> None:
