@@ -451,9 +451,12 @@ def test_show_a_cell():
         "hidden to hidden",
         "Jeffrey L. Elman (1990). Finding Structure in Time.",
         "Deviations: ",
+        "\nWhen to use it\n  ",
+        "\nHistory\n  ",
     ):
         assert words in output
     assert "``" not in output
+    assert "``" not in run("show", "star").output, "its card has inline code"
 
 
 @pytest.mark.parametrize("name", ["adam", "optimizer:adam"])

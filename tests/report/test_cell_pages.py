@@ -88,9 +88,9 @@ def test_page_of_a_cell() -> None:
     text = cell_page(type(zoo.get_cell("lstm")), links)
     line = " ".join(text.split())
     assert (
-        "by Felix A. Gers, Jürgen Schmidhuber, Fred Cummins, 2000 and [Long Short-Term Memory](https" in line
+        "by Felix A. Gers, Jürgen Schmidhuber, Fred Cummins (2000) and [Long Short-Term Memory](https" in line
     )
-    assert "by Sepp Hochreiter, Jürgen Schmidhuber, 1997." in line
+    assert "by Sepp Hochreiter, Jürgen Schmidhuber (1997)." in line
     assert '`zoo.Recurrent("lstm", input_size, hidden_size)` in Python' in line
     assert "Its names elsewhere: `nn.LSTM` in PyTorch, `LSTM` in Keras, `LSTMCell` in Flax" in line
     assert "uniform_gates" not in text

@@ -1,4 +1,4 @@
-"""Pages of the cells: equations, a diagram of one step, arrays, options and costs, and lists of all cells."""
+"""Pages of the cells: equations, a diagram, history, arrays, options and costs, and lists of all cells."""
 
 GENERATED_MARK = "<!-- made by: zoo pages -->"
 """Marks the files that ``zoo pages`` may overwrite."""

@@ -1,7 +1,7 @@
 """The page of one cell in Markdown.
 
-It has its use, equations, a diagram of one step, arrays, options, costs, results, related cells and
-references.
+It has its source, its names, equations, a diagram of one step, history, when to use it, differences from the
+paper, arrays, options, costs, results, related cells and references.
 """
 
 from __future__ import annotations
@@ -282,7 +282,7 @@ def _origin(cls: type[Cell], links: PageLinks) -> str:
     family = f"[{cls.family}]({links.index}#{cls.family})" if links.index else cls.family
     card = cls.card
     papers = " and ".join(
-        f"{link(each.title, each.url)} by {prose(each.authors)}, {each.year}" for each in (card, *card.also)
+        f"{link(each.title, each.url)} by {prose(each.authors)} ({each.year})" for each in (card, *card.also)
     )
     source = f"From {papers}" if card.published else UNPUBLISHED.capitalize()
     scope = f"Scope: `{card.scope}` ({SCOPES[card.scope]})"

@@ -28,8 +28,9 @@ from zoo.errors import UsageError
 from zoo.tables import TextTable
 
 _INTRODUCTION = (
-    "Each has a page with its equations, a diagram of one step, arrays, options, costs and source. `zoo "
-    "pages` writes these pages from the cells' declarations."
+    "Each has a page with its equations, a diagram of one step, history, when to use it, arrays, options, "
+    "costs, results, related cells and references. `zoo pages` writes these pages from the declarations of "
+    "the cells."
 )
 _COLUMNS = (
     f"Scope: {' '.join(f'`{scope}` is {words}.' for scope, words in SCOPES.items())} Parameters of a layer, "

@@ -25,7 +25,7 @@ from zoo.convert.gate_layout import (
 from zoo.errors import UsageError
 
 # PyTorch has zoo's order of gates: i, f, g, o and r, z, n.
-CELLS = {"vanilla": "nn.RNN", "lstm": "nn.LSTM", "lstm_projected": "nn.LSTM", "gru": "nn.GRU"}
+CELLS = {"vanilla": "nn.RNN", "lstm": "nn.LSTM", "lstm_projected": "nn.LSTM(proj_size=...)", "gru": "nn.GRU"}
 """The modules of PyTorch by the names of zoo's cells."""
 _ARRAYS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 _NAME = re.compile(rf"({'|'.join(_ARRAYS)})_l(\d+)(_reverse)?")

@@ -30,9 +30,10 @@ from zoo.registry import registry_of
 def command(names: Sequence[str], out: Path, check: bool) -> None:
     """Write a Markdown page with a diagram for each cell.
 
-    A page shows equations, a diagram of one step, arrays, options, costs and the reference. Without NAME, all
-    registered cells get a page, DIR/README.md and DIR/FAMILY/README.md list them, and pages of removed cells
-    are deleted. Up-to-date pages are not rewritten. Files that this command did not write stay unchanged.
+    A page shows equations, a diagram of one step, the history, when to use the cell, arrays, options, costs,
+    related cells and the references. Without NAME, all registered cells get a page, DIR/README.md and
+    DIR/FAMILY/README.md list them, and pages of removed cells are deleted. Up-to-date pages are not
+    rewritten. Files that this command did not write stay unchanged.
     """
     from zoo.cell_pages.pages import all_files, cell_files, pending_changes, write_changes
 

@@ -139,9 +139,10 @@ def _card(component: type[Component]) -> Iterator[str]:
     if issubclass(component, Cell):
         yield from ("", bold("Traces"), *indent(_traces(component())))
         yield from ("", bold("Memory"), *indent(_wrapped(_memory(component()))))
-    yield ""
-    yield bold("Reference")
-    yield from indent(_reference(component))
+    card = component.card
+    for heading, text in {"When to use it": card.when_to_use, "History": card.history}.items():
+        yield from ("", bold(heading), *indent(_wrapped(text))) if text else ()
+    yield from ("", bold("Reference"), *indent(_reference(component)))
 
 
 def _strip_markup(docstring: str) -> list[str]:
@@ -183,13 +184,7 @@ def _memory(cell: Cell) -> str:
 
 def _reference(component: type[Component]) -> Iterator[str]:
     card = component.card
-    remarks = {
-        "Variant": card.variant,
-        "Deviations": card.deviations,
-        "History": card.history,
-        "When to use it": card.when_to_use,
-        "Trainability": card.trainability,
-    }
+    remarks = {"Variant": card.variant, "Deviations": card.deviations, "Trainability": card.trainability}
     yield from _wrapped(card.citation())
     yield from [card.url] if card.published else []
     if issubclass(component, Cell):
@@ -199,4 +194,4 @@ def _reference(component: type[Component]) -> Iterator[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(text.replace("``", ""), WIDTH, break_long_words=False, break_on_hyphens=False)
