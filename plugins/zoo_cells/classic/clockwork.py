@@ -22,13 +22,13 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 class Clockwork(zoo.Cell):
     """Clockwork RNN: groups of units that are updated at every 1st, 2nd, 4th, ... step.
 
+    A group reads its own units and those of slower groups. The block ``W[j, k]``, from group j to group k, is
+    zero where j < k.
+
     Equations, for group k of ``groups``, at step n counted from zero::
 
         a = tanh(x Wx + h W + b)
         h'_k = a_k if n mod 2^k = 0, else h_k
-
-    A group reads its own units and those of slower groups. The block ``W[j, k]``, from group j to group k, is
-    zero where j < k.
 
     The parameters are ``Wx (I, H)``, ``Wh (groups, H / groups, groups, H / groups)`` and ``b (H,)``. The
     block ``Wh[j, :, k, :]`` leads from group j to group k, and blocks with j < k have no effect. All

@@ -24,9 +24,8 @@ class MIRNN(zoo.Cell):
     ``beta1 (H,)`` and ``beta2 (H,)`` start at one, and ``b (H,)`` at zero. The state ``h (H,)`` is the
     output.
 
-    This is the general form of the paper. Its simple form has the product alone. The three vectors start at
-    one, as in ports to TensorFlow and PyTorch. The paper does not give initial values for the matrices, so
-    zoo chooses them.
+    The simple form of the paper has the product alone. The three vectors start at one, as in ports to
+    TensorFlow and PyTorch. The paper does not give initial values for the matrices, so zoo chooses them.
     """
 
     name = "mi_rnn"

@@ -13,7 +13,7 @@ Array = Any
 
 
 def between(low: float, high: float) -> Callable[[np.random.Generator, tuple[int, ...]], Array]:
-    """Uniform between two numbers."""
+    """Uniform between ``low`` and ``high``."""
     return lambda rng, shape: rng.uniform(low, high, shape)
 
 

@@ -71,9 +71,9 @@ class RWKV4(zoo.Cell):
     ``y`` has size H.
 
     The equations are taken from ``model_run.py``, and the initial values from the first layer in
-    ``model.py``, both of RWKV-v4neo in https://github.com/BlinkDL/RWKV-LM. There, ``m`` starts at -1e30. From
-    an empty memory on, n and the denominator of ``wkv`` are at least one, and the cell enforces this for the
-    denominator in states that it cannot reach.
+    ``model.py``, both of RWKV-v4neo in https://github.com/BlinkDL/RWKV-LM. There, ``m`` starts at -1e30.
+    Starting from an empty memory, n and the denominator of ``wkv`` are at least one. The cell also keeps the
+    denominator at least one in states that no sequence reaches.
     """
 
     name = "rwkv4"

@@ -34,8 +34,9 @@ class SRU(zoo.Cell):
     """Simple recurrent unit: a gated average whose gates read the memory of their own unit, and a highway.
 
     The gates of a unit read the memory of this unit and of no other. Only the product with the input mixes
-    units. The highway passes the input on as far as the reset gate is closed. The parts of the product are,
-    in order, the candidate u, the forget gate f, the reset gate r and the highway w.
+    units. The highway passes the input on as far as the reset gate is closed. Both gates read the memory
+    before the step. The parts of the product are, in order, the candidate u, the forget gate f, the reset
+    gate r and the highway w.
 
     Equations::
 
@@ -46,8 +47,6 @@ class SRU(zoo.Cell):
         r = sigmoid(r + vr * c + br)
         c' = f * c + (1 - f) * u
         h  = r * c' + (1 - r) * w
-
-    Both gates read the memory before the step.
 
     The parameter ``Wx (I, 4H)`` starts uniform with variance ``1 / I`` in part u, ``1 / 2I`` in parts f and r
     and ``(1 + 2 exp(highway_bias)) / I`` in part w. ``v (2, H)``, with the rows vf and vr, starts uniform
