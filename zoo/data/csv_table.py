@@ -114,8 +114,9 @@ def _read_blocks(reader: Any, builders: Sequence[_ColumnBuilder], name: str) -> 
     """Read all records into the builders; the lines of the rows."""
     numbers, count, line = LineNumbers([0], [2]), 0, 2
     while records := list(islice(reader, _ROWS)):
-        spans = reader.line_num + 1 - line != len(records)  # blank lines, or line breaks within quotes
-        if spans:
+        # Line breaks within quotes, or blank lines.
+        is_irregular = reader.line_num + 1 - line != len(records) or [] in records
+        if is_irregular:
             records = _add_lines(records, numbers, count, line)
         line = reader.line_num + 1
         if set(map(len, records)) - {len(builders)}:
@@ -124,10 +125,10 @@ def _read_blocks(reader: Any, builders: Sequence[_ColumnBuilder], name: str) -> 
                 f"{name}, line {numbers.of(count + wrong)}: found {len(records[wrong])} values; expected "
                 f"{len(builders)}, one for each column of the header."
             )
-        for builder, texts in zip(builders, zip(*records, strict=True), strict=False):
+        for builder, texts in zip(builders, zip(*records, strict=True), strict=bool(records)):
             builder.append(texts, numbers)
         count += len(records)
-        if spans:
+        if is_irregular:
             numbers.add(count, line)
     if not count:
         raise DataError(f"{name} has a header and no rows.")

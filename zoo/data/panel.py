@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from zoo.array_types import Array
-from zoo.data.table import DataColumn, DataTable, is_mixed
+from zoo.data.table import DataColumn, DataTable, is_mixed, time_texts
 from zoo.errors import DataError, UsageError
 
 MISSING = ("reject", "forward", "mask")
@@ -248,7 +248,7 @@ def _check_times(panel: Panel) -> None:
     if increases.all():
         return
     row = int(np.argmin(increases)) + 1
-    now, before = panel.times[row], panel.times[row - 1]
+    now, before = (_time_text(panel.times[each]) for each in (row, row - 1))
     place = panel.where(row, panel.roles.time or "")
     if now == before:
         several = "" if panel.roles.series else ", or name the column of the series with `series`"
@@ -257,6 +257,10 @@ def _check_times(panel: Panel) -> None:
         "" if panel.roles.series else " If the file holds several series, name their column with `series`."
     )
     raise DataError(f"{place}: the time {now} is before {before}; sort the rows by time.{several}")
+
+
+def _time_text(time: Any) -> str:
+    return time_texts(np.array([time]))[0] if isinstance(time, np.datetime64) else f"{time:g}"
 
 
 def _observed_ends(panel: Panel) -> Array:

@@ -6,6 +6,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timezone
 from typing import Any, Literal
 
 import numpy as np
@@ -57,7 +58,7 @@ class DataColumn:
         value = self.values[row]
         if self.kind == "category":
             return self.categories[int(value)]
-        return f"{float(value):g}" if self.kind == "number" else str(value)
+        return f"{float(value):g}" if self.kind == "number" else time_texts(self.values[row : row + 1])[0]
 
     def describe(self) -> str:
         """Name and kind, for listings: ``color (category, 3 values)``."""
@@ -72,7 +73,7 @@ class DataColumn:
         values, inverse = np.unique(self.values[present], return_inverse=True)
         codes = np.full(len(self), -1, np.int32)
         codes[present] = inverse
-        texts = (f"{value:.17g}" if self.kind == "number" else str(value) for value in values)
+        texts = time_texts(values) if self.kind == "time" else [f"{value:.17g}" for value in values]
         return DataColumn(self.name, "category", codes, tuple(texts))
 
 
@@ -185,6 +186,13 @@ class DataTable:
         return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
+def time_texts(times: Array) -> list[str]:
+    """Times as texts with as few digits as all of them need: ``2024-05-01``, or ``2024-05-01 13:00``."""
+    units: tuple[Any, ...] = ("D", "m", "s")
+    unit: Any = next((unit for unit in units if (times.astype(f"M8[{unit}]") == times).all()), "us")
+    return [text.replace("T", " ") for text in np.datetime_as_string(times, unit).tolist()]
+
+
 def _first_text(column: DataColumn) -> tuple[int, str]:
     """The first value that is not a number, and its row."""
     if column.kind == "time":
@@ -242,9 +250,11 @@ def _as_array(values: Any) -> Array:
         converted = values.to_numpy()
         return converted if isinstance(converted, np.ndarray) else np.asarray(converted)
     try:
-        return np.asarray(values)
+        array = np.asarray(values)
     except ValueError:  # of different lengths
         return np.asarray(values, object)
+    is_mixed_list = array.dtype.kind == "U" and not all(isinstance(value, str) for value in values)
+    return np.asarray(values, object) if is_mixed_list else array
 
 
 def _column_of_objects(name: str, values: Sequence[Any], owner: str) -> DataColumn:
@@ -258,15 +268,21 @@ def _column_of_objects(name: str, values: Sequence[Any], owner: str) -> DataColu
         indices = [-1 if _is_missing(value) else codes.setdefault(value, len(codes)) for value in values]
         return DataColumn(name, "category", np.array(indices, np.int32), tuple(codes))
     if all(hasattr(value, "isoformat") for value in present):
-        texts = [
-            "NaT" if _is_missing(value) else np.datetime64(value.replace(tzinfo=None)) for value in values
-        ]
-        return DataColumn(name, "time", np.array(texts, TIME_DTYPE))
+        return DataColumn(name, "time", np.array([_as_time(value) for value in values], TIME_DTYPE))
     kinds = sorted({type(value).__name__ for value in present})
     raise UsageError(
         f"{owner}: column {name!r} holds values of the types {', '.join(kinds)}; expected numbers, texts or "
         f"times."
     )
+
+
+def _as_time(value: Any) -> np.datetime64:
+    """A date or a time as NumPy has it; a time with an offset becomes UTC."""
+    if _is_missing(value):
+        return np.datetime64("NaT")
+    if getattr(value, "tzinfo", None) is not None:
+        value = value.astimezone(timezone.utc).replace(tzinfo=None)
+    return np.datetime64(value)
 
 
 def _is_missing(value: Any) -> bool:

@@ -33,7 +33,8 @@ def open_forecaster(run: Any, cell: CellClasses = None) -> Forecaster:
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that is too long
         raise UsageError(f"{path}: no such file or directory; `zoo runs` lists the runs.")
     checkpoint = _load_best(path) if path.is_dir() else load_checkpoint(path)
-    return Forecaster.from_checkpoint(checkpoint, str(path), cell or getattr(run, "cell", None))
+    given = getattr(run, "cell", None), getattr(run, "data", None)
+    return Forecaster.from_checkpoint(checkpoint, str(path), cell or given[0], given[1])
 
 
 def _load_best(path: Path) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 from zoo.arguments import as_choice, as_integer
 from zoo.array_types import Array
 from zoo.data.panel import Panel, make_panel
-from zoo.data.table import DataTable, as_table, is_table_like
+from zoo.data.table import DataTable, as_table, is_table_like, time_texts
 from zoo.data.table_files import read_table
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.forecasting.baselines import History, seasonal_naive, spread
@@ -107,16 +107,10 @@ def _plain(values: Array) -> list[Any]:
 
 def _texts(values: Array) -> list[str]:
     if values.dtype.kind == "M":
-        return [text.replace("T", " ") for text in np.datetime_as_string(values, _time_unit(values)).tolist()]
+        return time_texts(values)
     if values.dtype.kind == "f":
         return ["" if value != value else f"{value:.6g}" for value in values.tolist()]
     return [str(value) for value in values.tolist()]
-
-
-def _time_unit(values: Array) -> Any:
-    """The coarsest unit, days, minutes, seconds or microseconds, that shows all times exactly."""
-    units: tuple[Any, ...] = ("D", "m", "s")
-    return next((unit for unit in units if (values.astype(f"M8[{unit}]") == values).all()), "us")
 
 
 @dataclass(frozen=True, eq=False)

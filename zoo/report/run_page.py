@@ -36,6 +36,7 @@ from zoo.report.blocks import (
     readable,
     value_text,
 )
+from zoo.report.forecasts import forecast_blocks
 from zoo.report.history import Event, number
 from zoo.report.run_charts import analysis_blocks, loss_charts, optimisation_charts
 from zoo.report.run_data import RunData, or_reason
@@ -70,7 +71,9 @@ def _sections(run: RunData, symbols: int) -> Iterator[Section]:
     if charts := tuple(optimisation_charts(run.history, run.config.clip)):
         yield Section("optimisation", "Optimisation", charts)
     yield Section("memory", "Memory", analysis_blocks(run.history))
-    if symbols:
+    if run.config.data_kind == "table":
+        yield Section("forecasts", "Forecasts", or_reason("Forecasts", lambda: forecast_blocks(run)))
+    elif symbols:
         units = or_reason("Hidden units", lambda: (_units(run, symbols),))
         yield Section("hidden-units", "Hidden units", units)
     if samples := run.history.events_of("sample"):
@@ -139,7 +142,7 @@ def _samples(events: list[Event]) -> Samples:
 
 def _made_with(run: RunData) -> Iterator[Block]:
     yield settings(run.config)
-    for kind in ("text", "task"):
+    for kind in ("text", "task", "table"):
         if isinstance(values := run.start_event.get(kind), dict):
             yield key_values(kind.capitalize(), values)
     if run.checkpoint and isinstance(values := run.checkpoint.meta.get("versions"), dict):
@@ -229,8 +232,8 @@ def subtitle(run: RunData) -> str:
     if config.task is not None:
         source = f"the task {readable(config.task)}"
     else:
-        text = run.start_event.get("text")
-        source = str(text["name"]) if isinstance(text, dict) and "name" in text else ", ".join(config.data)
+        data = run.start_event.get(config.data_kind)
+        source = str(data["name"]) if isinstance(data, dict) and "name" in data else ", ".join(config.data)
     return f"{config.cell_label}, {layers}, {config.dtype}, trained on {source}"
 
 
@@ -243,8 +246,8 @@ def tiles(run: RunData) -> Iterator[Tile]:
         yield Tile("parameters", f"{run.start_event['parameters']:,}")
     speeds = [speed for speed in run.history.points("step", "symbols_per_s")[1] if speed is not None]
     if speeds:
-        what = "symbols" if run.config.task is None else "inputs"
-        yield Tile("speed", f"{statistics.median(speeds):,.0f}", f"{what} a second, median")
+        noun = {"text": "symbols", "task": "inputs", "table": "rows"}[run.config.data_kind]
+        yield Tile("speed", f"{statistics.median(speeds):,.0f}", f"{noun} a second, median")
 
 
 def _best(run: RunData) -> Iterator[Tile]:

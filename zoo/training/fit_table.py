@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,14 +48,6 @@ def fit(
         raise UsageError("data is None; expected a file, a mapping of columns, an array or a data frame.")
     columns = [target] if isinstance(target, str) else list(target)
     with tempfile.TemporaryDirectory() as directory:
-        run = train(
-            data,
-            cell,
-            out=Path(directory) / "run",
-            target=columns,
-            on_event=on_event,
-            kind="table",
-            **settings,
-        )
-        forecaster = open_forecaster(run)
-        return dataclasses.replace(forecaster, data=data)
+        out = Path(directory) / "run"
+        run = train(data, cell, out=out, target=columns, on_event=on_event, kind="table", **settings)
+        return open_forecaster(run)

@@ -28,6 +28,7 @@ class Run:
     Args:
         path: The directory.
         cell: The class of the cell, if it is not registered; several for a model with several cells.
+        data: The table of training, if it was in memory; :func:`zoo.forecast` reads it.
 
     Raises:
         UsageError: if no run is there.
@@ -36,6 +37,7 @@ class Run:
 
     path: Path
     cell: type[Cell] | Sequence[type[Cell]] | None = field(default=None, repr=False)
+    data: Any = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Convert the path, and check that a run is there."""

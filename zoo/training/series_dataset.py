@@ -238,6 +238,8 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
     )
     roles, left_out = default_roles(table, given, config.input is None)
     panel = make_panel(table, roles, config.missing)
+    if len(panel) == 1:
+        raise DataError(f"{table.name} has one row; a forecast needs a history.")
     _check_varies(panel)
     split = config.split or DEFAULT_SPLIT
     cuts = split_ends(panel, split)

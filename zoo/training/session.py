@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,8 @@ def train(
     # Last, so that invalid settings leave no directory behind.
     with _open_run_directory(group, out, resume, config.cell_label, dataset.name) as directory:
         listeners = (on_event, resolved_trackers) if group.is_root else (None, ())
-        return _TrainingSession(config, dataset, *parts, directory, group, *listeners).run()
+        run = _TrainingSession(config, dataset, *parts, directory, group, *listeners).run()
+    return replace(run, data=data) if is_table_like(data) else run
 
 
 @contextmanager

@@ -1,0 +1,135 @@
+"""Panels: the order of series and times, missing values, and the roles of columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from zoo.data import ColumnRoles, DataTable, make_panel
+from zoo.data.panel import default_roles
+from zoo.errors import DataError, UsageError
+
+NAN = np.nan
+
+
+def days(*numbers):
+    return np.datetime64("2024-05-01") + np.array(numbers, "m8[D]")
+
+
+def panel(arrays, missing="reject", **roles):
+    return make_panel(DataTable.from_arrays(arrays), ColumnRoles(**{"target": ("y",), **roles}), missing)
+
+
+def test_series_that_alternate_are_put_one_after_another():
+    result = panel(
+        {"id": ["b", "a", "b", "a"], "t": days(0, 0, 1, 1), "y": [1.0, 10, 2, 20]}, series="id", time="t"
+    )
+    assert (result.names, result.offsets.tolist()) == (("b", "a"), [0, 2, 4])
+    assert result.numbers("y").tolist() == [1, 2, 10, 20]
+    assert result.times.tolist() == days(0, 1, 0, 1).astype("M8[us]").tolist()
+    assert result.where(2) == "table, row 1"
+    assert result.series_of_row.tolist() == [0, 0, 1, 1]
+
+
+def test_numbers_name_series():
+    assert panel({"id": [7, 7, 3], "y": [1, 2, 3]}, series="id").names == ("3", "7")
+
+
+@pytest.mark.parametrize(
+    ("times", "sentence"),
+    [
+        ((0, 2, 1), "table, row 2, column 't': the time 2024-05-02 is before 2024-05-03; sort"),
+        ((0, 1, 1), "table, row 2, column 't': the time 2024-05-02 is repeated; remove one of"),
+    ],
+)
+def test_times_must_increase(times, sentence):
+    with pytest.raises(DataError) as error:
+        panel({"t": days(*times), "y": [1, 2, 3]}, time="t")
+    assert sentence in str(error.value)
+    assert "with `series`." in str(error.value)
+
+
+def test_missing_values_are_rejected_with_the_line():
+    with pytest.raises(DataError, match=r"table, row 1, column 'y': the value is missing \(2 are, in this"):
+        panel({"y": [1, NAN, NAN, 4]})
+
+
+def test_missing_values_are_filled_forward_within_a_series():
+    arrays = {"id": ["a", "b", "a", "b", "a"], "y": [1, 5, NAN, 6, 3], "w": ["u", "v", None, "v", "w"]}
+    result = panel(arrays, "forward", series="id", input=("w",))
+    assert result.numbers("y").tolist() == [1, 1, 3, 5, 6]
+    assert result.columns["w"].values.tolist() == [0, 0, 2, 1, 1]
+    with pytest.raises(
+        DataError, match="table, row 1, column 'y': the value is missing, and there is none bef"
+    ):
+        panel({"id": ["a", "b", "b"], "y": [1, NAN, 3]}, "forward", series="id")
+
+
+def test_missing_values_are_kept_with_mask():
+    assert np.isnan(panel({"y": [1, NAN, 3]}, "mask").numbers("y")[1])
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_infinity_is_an_error(value):
+    with pytest.raises(DataError, match=f"table, row 1, column 'y': found {value}; expected a finite number"):
+        panel({"y": [1, value, 3]}, "mask")
+
+
+def test_rows_after_the_last_target_are_future_rows():
+    arrays = {"id": list("aaabbb"), "y": [1, 2, NAN, 4, NAN, NAN], "holiday": [0, 1, 0, 1, 1, 0]}
+    result = panel(arrays, series="id", known_future=("holiday",))
+    assert (result.offsets.tolist(), result.ends.tolist()) == ([0, 3, 6], [2, 4])
+    with pytest.raises(DataError, match="row 2, column 'y': the value is missing"):
+        panel(arrays, series="id")
+
+
+def test_median_step_ignores_the_change_of_series():
+    result = panel({"id": list("aabb"), "t": [0.0, 2, 100, 102], "y": [1, 2, 3, 4]}, series="id", time="t")
+    assert result.step() == 2
+    assert result.time_differences().tolist() == [1, 1, 1, 1]
+    uneven = panel({"t": days(0, 1, 4, 5), "y": [1, 2, 3, 4]}, time="t")
+    assert uneven.time_differences().tolist() == [1, 1, 3, 1]
+    assert panel({"y": [1, 2]}).time_differences() is None
+
+
+@pytest.mark.parametrize(
+    ("arrays", "roles", "error", "sentence"),
+    [
+        ({"y": ["a", "b"]}, {}, DataError, "table, row 0, column 'y': found 'a'; expected a number."),
+        ({"y": days(0, 1)}, {}, DataError, "table, row 0, column 'y': found '2024-05-01'; expect"),
+        ({"y": [1, 2]}, {"input": ("z",)}, DataError, "table has no column 'z'; its columns are y (number)."),
+        ({"y": [1, 2]}, {"input": ("y",)}, UsageError, "column 'y' is given twice, as target, input"),
+        ({"y": [1, 2], "t": days(0, 1)}, {"input": ("t",)}, DataError, "column 't' holds times; give it as"),
+        ({"y": [1, 2], "t": ["x", "z"]}, {"time": "t"}, DataError, "found 'x'; expected a time such as"),
+        ({"y": [1, 2], "t": [1, NAN]}, {"time": "t"}, DataError, "row 1, column 't': the time is missing."),
+        ({"y": [1, 2], "i": ["x", None]}, {"series": "i"}, DataError, "the name of the series is missing."),
+        (
+            {"y": [1, 2], "x": ["1", "b"]},
+            {"input": ("x",)},
+            DataError,
+            "row 1, column 'x': found 'b'; expect",
+        ),
+        ({"y": np.zeros(0)}, {}, DataError, "table has no rows."),
+    ],
+)
+def test_invalid_columns_are_errors(arrays, roles, error, sentence):
+    with pytest.raises(error) as raised:
+        panel(arrays, **roles)
+    assert sentence in str(raised.value)
+
+
+def test_default_inputs_are_the_columns_that_can_be_used():
+    table = DataTable.from_arrays(
+        {
+            "t": days(*range(40)),
+            "y": np.arange(40.0),
+            "x": np.arange(40.0),
+            "color": ["red", "blue"] * 20,
+            "constant": np.ones(40),
+            "note": [f"note {n}" for n in range(40)],
+        }
+    )
+    roles, left_out = default_roles(table, ColumnRoles(("y",)), choose_inputs=True)
+    assert (roles.time, roles.input) == ("t", ("x", "color"))
+    assert left_out == ["constant (constant)", "note (40 different texts)"]
+    assert default_roles(table, ColumnRoles(("y",)), choose_inputs=False)[0].input == ()

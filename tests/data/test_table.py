@@ -1,0 +1,275 @@
+"""Tables: CSV and other files, arrays and data frames, types of columns, and errors that name the line."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.data import DataTable, as_table, growing_array, read_table
+from zoo.data.csv_table import read_csv
+from zoo.data.growing_array import GrowingArray, allocate
+from zoo.data.table import is_mixed
+from zoo.errors import DataError, MissingSourceError, UsageError
+
+
+def csv(text, name="x.csv"):
+    return read_csv(io.BytesIO(text if isinstance(text, bytes) else text.encode()), name)
+
+
+def test_types_of_columns_are_inferred():
+    table = csv("day,load,color,empty\n2024-05-01,1.5,red,\n2024-05-02,-2e3,blue,NA\n2024-05-03,,red,\n")
+    assert table.describe() == "day (time), load (number), color (category, 2 values), empty (number)"
+    assert len(table) == 3
+    np.testing.assert_array_equal(table.numbers("load"), [1.5, -2000, np.nan])
+    color = table.column("color")
+    assert (color.values.tolist(), color.categories) == ([0, 1, 0], ("red", "blue"))
+    assert np.isnan(table.numbers("empty")).all()
+    assert table.column("day").values[2] == np.datetime64("2024-05-03")
+
+
+def test_digest_is_the_digest_of_the_file(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"a\n1\n2\n\n\n")
+    assert read_table(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("delimiter", list(",;\t|"))
+def test_delimiter_is_the_most_frequent_of_the_header(delimiter):
+    table = csv(f"a{delimiter}b\n1{delimiter}2\n")
+    assert [table.numbers(name)[0] for name in ("a", "b")] == [1, 2]
+
+
+def test_byte_order_mark_and_line_ends_of_windows_are_read():
+    table = csv(b"\xef\xbb\xbfa,b\r\n1,x\r\n2,y\r\n")
+    assert table.describe() == "a (number), b (category, 2 values)"
+
+
+def test_lines_are_counted_across_quoted_line_breaks_and_blank_lines():
+    table = csv('a;b\n1;"x\ny"\n\n2;z\n3;w\n')
+    assert table.column("b").categories == ("x\ny", "z", "w")
+    assert [table.where(row, "a") for row in range(3)] == [
+        "x.csv, line 2, column 'a'",
+        "x.csv, line 5, column 'a'",
+        "x.csv, line 6, column 'a'",
+    ]
+
+
+def test_lines_are_counted_over_several_blocks(monkeypatch):
+    monkeypatch.setattr("zoo.data.csv_table._ROWS", 3)
+    table = csv("a\n" + "".join(f"{n}\n" + "\n" * (n == 4) for n in range(10)))
+    assert table.numbers("a").tolist() == list(range(10))
+    assert [table.where(row).rpartition(" ")[2] for row in (0, 4, 5, 9)] == ["2", "6", "8", "12"]
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2024-05-01T13:00", "2024-05-01T13:00"),
+        ("2024-05-01 13:00:01.25", "2024-05-01T13:00:01.25"),
+        ("2024-05-01T13:00Z", "2024-05-01T13:00"),
+        ("2024-05-01T13:00+02:00", "2024-05-01T11:00"),
+        ("1958-03", "1958-03-01"),
+    ],
+)
+def test_times_are_iso_8601_and_utc(text, moment):
+    column = csv(f"t,x\n{text},1\n,2\n").column("t")
+    assert column.kind == "time"
+    assert column.values[0] == np.datetime64(moment)
+    assert np.isnat(column.values[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "x.csv is empty; expected a line with the names of the columns, then the values."),
+        ("a,b\n", "x.csv has a header and no rows."),
+        ("1,2\n3,4\n", "x.csv has no header: its first line holds numbers (1, 2); add a line with"),
+        ("a,a\n1,2\n", "x.csv, line 1: found the name 'a' twice; give each column a name of its own."),
+        ("a,\n1,2\n", "x.csv, line 1: found a column without a name"),
+        ("a,b\n1,2\n3\n", "x.csv, line 3: found 1 values; expected 2, one for each column of the header."),
+        ("a,b\n1,2\n1,2,3\n", "x.csv, line 3: found 3 values; expected 2"),
+        ("a\n" + "1\n" * 1000 + "bad\n", "x.csv, line 1002, column 'a': found 'bad'; expected a number, as"),
+        (
+            "a\n" + "2024-01-01\n" * 1000 + "1.5\n",
+            "line 1002, column 'a': found '1.5'; expected a time such as",
+        ),
+        (b"a\n\xff\n", "x.csv is not UTF-8: byte 0xff"),
+        ('a\n"1\n', "x.csv is not a CSV file: unexpected end of data."),
+    ],
+)
+def test_errors_of_files_name_the_line(text, sentence):
+    with pytest.raises(DataError) as error:
+        csv(text)
+    assert sentence in str(error.value)
+
+
+def test_missing_column_is_an_error_with_the_names():
+    with pytest.raises(
+        DataError, match=r"x.csv has no column 'lod'; its columns are load \(number\)\. Did you"
+    ):
+        csv("load\n1\n").column("lod")
+
+
+def test_text_in_a_column_of_numbers_is_an_error_with_the_line():
+    table = csv("a,b\n1,2\nx,3\n4,5\n6,7\n")
+    assert is_mixed(table.column("a"))
+    with pytest.raises(DataError, match=r"x\.csv, line 3, column 'a': found 'x'; expected a number"):
+        table.numbers("a")
+
+
+@pytest.mark.parametrize("limit", [10, 2**26])
+def test_large_columns_are_in_files_with_equal_values(limit, monkeypatch):
+    monkeypatch.setattr(growing_array, "MAX_BYTES_IN_MEMORY", limit)
+    growing, blocks = GrowingArray(np.float64), [np.arange(3.0), np.arange(3.0, 4.0), np.arange(4.0, 9.0)]
+    for block in blocks:
+        growing.append(block)
+    values = growing.finish()
+    np.testing.assert_array_equal(values, np.arange(9.0))
+    assert isinstance(values.base, np.memmap) == (limit == 10)
+    matrix = allocate((3, 2), "float32")
+    matrix[:] = 7
+    assert matrix.sum() == 42
+
+
+# ---- arrays and data frames ---------------------------------------------------------------------------
+
+
+def test_table_of_a_mapping():
+    table = DataTable.from_arrays(
+        {
+            "n": [1, None, 3.5],
+            "flag": np.array([True, False, True]),
+            "word": ["a", None, "b"],
+            "day": [datetime.date(2024, 5, 1), None, datetime.datetime(2024, 5, 2, 6)],
+            "t": np.array(["2024-05-01", "NaT", "2024-05-03"], "M8[D]"),
+        }
+    )
+    kinds = "n (number), flag (number), word (category, 2 values), day (time), t (time)"
+    assert table.describe() == kinds
+    assert [column.missing().tolist() for column in table.columns.values()] == [
+        [False, name != "flag", False] for name in table.columns
+    ]
+    assert table.column("day").values[2] == np.datetime64("2024-05-02T06")
+    assert table.where(1) == "table, row 1"
+
+
+def test_table_of_arrays():
+    table = as_table(np.arange(6.0).reshape(3, 2))
+    assert table.numbers("1").tolist() == [1, 3, 5]
+    structured = np.array([(1, "x"), (2, "y")], [("n", "i4"), ("s", "U1")])
+    assert as_table(structured).describe() == "n (number), s (category, 2 values)"
+    assert as_table(table) is table
+
+
+class Frame:
+    """A data frame as pandas and polars have it."""
+
+    columns = ("x", "y")
+
+    def __dataframe__(self):
+        raise AssertionError("columns by name are enough")
+
+    def __getitem__(self, name):
+        return SimpleNamespace(to_numpy=lambda: np.array([1.0, 2.0]) + (name == "y"))
+
+
+class ArrowTable(Frame):
+    """A table as pyarrow has it."""
+
+    columns = (None, None)
+    column_names = ("x", "y")
+
+
+@pytest.mark.parametrize("frame", [Frame(), ArrowTable()])
+def test_table_of_a_data_frame(frame):
+    table = as_table(frame)
+    assert [table.numbers(name).tolist() for name in table.columns] == [[1, 2], [2, 3]]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_table_of_a_real_data_frame(library):
+    module = pytest.importorskip(library)
+    columns = {
+        "n": [1.5, None],
+        "k": [1, 2],
+        "word": ["a", "b"],
+        "day": [datetime.datetime(2024, 5, 1), datetime.datetime(2024, 5, 2)],
+    }
+    frame = module.table(columns) if library == "pyarrow" else module.DataFrame(columns)
+    table = as_table(frame)
+    assert table.describe() == "n (number), k (number), word (category, 2 values), day (time)"
+    assert np.isnan(table.numbers("n")[1])
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "sentence"),
+    [
+        ({}, DataError, "table has no columns."),
+        ({"a": [1], "b": [1, 2]}, DataError, "columns have different lengths: a has 1, b has 2 rows."),
+        ({"a": [[1]]}, UsageError, "column 'a' is int64(1, 1); expected one dimension."),
+        (
+            {"a": [1, "x"]},
+            UsageError,
+            "column 'a' holds values of the types int, str; expected numbers, texts",
+        ),
+        ({"a": [1j]}, UsageError, "column 'a' has the type complex128; expected numbers, texts or times."),
+        (np.zeros((2, 2, 2)), UsageError, "expected rows and columns, (N, C)."),
+        (5, UsageError, "table is 5; expected a mapping from names to columns, an array or a data frame."),
+    ],
+)
+def test_invalid_tables_are_errors(data, error, sentence):
+    with pytest.raises(error) as raised:
+        as_table(data)
+    assert sentence in str(raised.value)
+
+
+# ---- files --------------------------------------------------------------------------------------------
+
+
+def test_numpy_files(tmp_path):
+    np.savez(tmp_path / "x.npz", a=np.arange(3), word=np.array(["u", "v", "u"]))
+    np.save(tmp_path / "x.npy", np.arange(6.0).reshape(3, 2))
+    assert read_table(tmp_path / "x.npz").describe() == "a (number), word (category, 2 values)"
+    assert read_table(tmp_path / "x.npy").numbers("0").tolist() == [0, 2, 4]
+    (tmp_path / "bad.npz").write_text("a,b\n")
+    with pytest.raises(DataError, match=r"bad\.npz is not a file of NumPy arrays"):
+        read_table(tmp_path / "bad.npz")
+
+
+def test_parquet_files(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    arrow = pytest.importorskip("pyarrow")
+    parquet.write_table(arrow.table({"a": [1, 2], "word": ["u", "v"]}), tmp_path / "x.parquet")
+    assert read_table(tmp_path / "x.parquet").describe() == "a (number), word (category, 2 values)"
+    (tmp_path / "bad.parquet").write_text("a,b\n")
+    with pytest.raises(DataError, match=r"bad\.parquet is not a Parquet file"):
+        read_table(tmp_path / "bad.parquet")
+
+
+def test_parquet_without_pyarrow_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
+    (tmp_path / "x.parquet").write_bytes(b"PAR1")
+    with pytest.raises(
+        UsageError, match=r"reading x.parquet needs pyarrow; pip install 'recurrent-zoo\[parquet"
+    ):
+        read_table(tmp_path / "x.parquet")
+
+
+def test_missing_files_are_errors(tmp_path):
+    with pytest.raises(MissingSourceError, match=r"no.csv: no such file or directory\."):
+        read_table(tmp_path / "no.csv")
+    with pytest.raises(DataError, match="a directory; give one file"):
+        read_table(tmp_path)
+    with pytest.raises(DataError, match="the table was passed from memory and has no file"):
+        read_table("table:table")
+
+
+def test_public_names():
+    assert zoo.data.DataTable is DataTable

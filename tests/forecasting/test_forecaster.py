@@ -1,0 +1,165 @@
+"""``zoo.forecast`` and ``zoo.backtest``: recursion, times, CSV, and other tables than those of training."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import zoo
+from zoo.cli.app import cli
+from zoo.errors import CheckpointError, DataError, UsageError
+from zoo.forecasting.forecaster import extend_times
+
+N = 160
+
+
+def command(*words):
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+def months(n=N):
+    return (np.datetime64("2000-01") + np.arange(n)).astype("M8[D]")
+
+
+def wave(n=N):
+    return 10 + np.sin(np.arange(n) / 3) + 0.1 * np.arange(n)
+
+
+def table(n=N):
+    return {"month": months(n), "y": wave(n)}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A model of one step, in float64."""
+    settings = {"cell": "vanilla", "hidden": 8, "batch": 8, "context": 10, "lr": 0.01, "threads": 1}
+    out = tmp_path_factory.mktemp("forecaster") / "run"
+    path = out.parent / "x.csv"
+    rows = zip(months(), wave(), strict=True)
+    path.write_text("month,y\n" + "".join(f"{month},{y}\n" for month, y in rows))
+    return zoo.train(path, target="y", dtype="float64", steps=60, out=out, **settings)
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_longer_forecasts_continue_from_point_forecasts(horizon, run, tmp_path):
+    """A forecast of n steps equals one block, written into the table, and then the next block."""
+    if horizon == 3:
+        settings = {"cell": "vanilla", "hidden": 8, "batch": 8, "context": 10, "threads": 1}
+        run = zoo.train(
+            table(), target="y", dtype="float64", horizon=3, steps=5, out=tmp_path / "r", **settings
+        )
+    data = table()
+    whole = zoo.forecast(run, data, steps=7)
+    blocks = []
+    for _ in range(-(-7 // horizon)):
+        block = zoo.forecast(run, data)
+        blocks.append(block.values)
+        data = {
+            "month": np.concatenate([data["month"], block.times[0].astype("M8[D]")]),
+            "y": np.concatenate([data["y"], block.values[0, :, 0, 1]]),
+        }
+    np.testing.assert_allclose(whole.values, np.concatenate(blocks, axis=1)[:, :7], rtol=1e-9)
+
+
+def test_forecast_is_csv_or_json(run):
+    result = command("forecast", run.path, "--steps", 3)
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [row["time"] for row in rows] == ["2013-05-01", "2013-06-01", "2013-07-01"]
+    values = zoo.forecast(run, steps=3).values[0, :, 0]
+    assert [float(row["y"]) for row in rows] == pytest.approx(values[:, 1].tolist(), rel=1e-5)
+    assert [float(row["y_q0.9"]) for row in rows] == pytest.approx(values[:, 2].tolist(), rel=1e-5)
+    facts = json.loads(command("forecast", run.path, "--json").stdout)
+    quantiles = {"y_q0.1": values[0, 0], "y_q0.9": values[0, 2]}
+    assert facts == [{"time": "2013-05-01", "y": values[0, 1], **quantiles}]
+
+
+def test_forecast_of_a_new_table_begins_after_its_end(run, tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text("month,y\n" + "".join(f"{m},{y}\n" for m, y in zip(months(170), wave(170), strict=True)))
+    lines = command("forecast", run.path, "--data", path).stdout.splitlines()
+    assert lines[1].startswith("2014-03-01,")
+    assert zoo.forecast(run, path).times[0, 0] == np.datetime64("2014-03-01")
+
+
+def test_backtest_compares_with_actual_values(run):
+    result = zoo.backtest(run, steps=2)
+    forecast = result.forecast
+    assert result.scores["part"] == "test"
+    assert forecast.values.shape == (8, 2, 1, 3)
+    assert forecast.origins[0] == months()[143]
+    np.testing.assert_allclose(forecast.actual[..., 0].reshape(-1), wave()[144:])
+    np.testing.assert_array_equal(forecast.times.reshape(-1), months()[144:].astype("M8[us]"))
+    mae = np.abs(forecast.values[..., 0, 1] - forecast.actual[..., 0]).mean()
+    assert result.scores["targets"][0]["metrics"]["model"]["mae"]["value"] == pytest.approx(mae)
+    from_one = zoo.forecast(run, table(146), steps=2)
+    np.testing.assert_allclose(from_one.values[0], forecast.values[1], rtol=1e-9)
+    assert zoo.backtest(run, steps=2, stride=1).forecast.values.shape[0] == 15
+    assert zoo.backtest(run, table()).scores["part"] == "all"
+
+
+def test_backtest_command(run):
+    text = command("backtest", run.path, "--steps", 2).stdout
+    assert text.startswith("y, test part, 8 windows, 95 % intervals:\n")
+    assert "y: " in text.splitlines()[-1]
+    rows = list(csv.DictReader(io.StringIO(command("backtest", run.path, "--csv").stdout)))
+    assert list(rows[0]) == ["origin", "time", "y", "y_q0.1", "y_q0.9", "y_actual"]
+    assert len(rows) == 16
+    facts = json.loads(command("backtest", run.path, "--part", "valid", "--json").stdout)
+    assert (facts["part"], facts["windows"]) == ("valid", 16)
+
+
+TWO_DAYS = ["2000-02-01", "2000-02-02"]
+
+
+@pytest.mark.parametrize(
+    ("past", "step", "future"),
+    [
+        (months(5), np.timedelta64(31, "D"), ["2000-06-01", "2000-07-01"]),
+        (months(9)[::3], np.timedelta64(91, "D"), ["2000-10-01", "2001-01-01"]),
+        (np.arange("2000-01-30", "2000-02-01", dtype="M8[D]"), np.timedelta64(1, "D"), TWO_DAYS),
+    ],
+)
+def test_times_go_on_in_calendar_months_or_in_steps(past, step, future):
+    assert extend_times(past, 2, step).astype(str).tolist() == future
+    assert extend_times(np.array([1.0, 3.0]), 2, 2.0).tolist() == [5, 7]
+
+
+def test_errors_are_one_sentence(run, tmp_path):
+    short = {"month": months(5), "y": wave(5)}
+    with pytest.raises(DataError, match="table has 5 rows with a target; the model reads 10 before a"):
+        zoo.forecast(run, short)
+    with pytest.raises(DataError, match="table has no column 'y'"):
+        zoo.forecast(run, {"month": months(), "x": wave()})
+    with pytest.raises(DataError, match="no window of 10 steps with 40 steps after it lies in this part"):
+        zoo.backtest(run, steps=40, part="test")
+    with pytest.raises(UsageError, match="steps is 0; expected an integer of at least 1"):
+        zoo.forecast(run, steps=0)
+    with pytest.raises(UsageError, match="part is 'best'; expected one of 'train', 'valid', 'test', 'all'"):
+        zoo.backtest(run, part="best")
+    with pytest.raises(UsageError, match="no/run: no such file or directory; `zoo runs` lists the runs"):
+        zoo.forecast("no/run")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match="empty holds no checkpoint"):
+        zoo.forecast(tmp_path / "empty")
+
+
+def test_longer_forecast_with_other_columns_is_an_error(tmp_path):
+    data = {**table(), "x": wave()[::-1].copy()}
+    settings = {"cell": "vanilla", "hidden": 4, "batch": 4, "context": 10, "threads": 1, "steps": 1}
+    run = zoo.train(data, target="y", horizon=2, out=tmp_path / "run", **settings)
+    assert zoo.forecast(run, data, steps=1).values.shape == (1, 1, 1, 3)
+    with pytest.raises(UsageError, match="`steps` is 3 and the horizon of the model is 2; a longer"):
+        zoo.forecast(run, data, steps=3)
+
+
+def test_run_on_a_text_is_an_error(tmp_path):
+    zoo.train("builtin:hello", cell="vanilla", hidden=4, steps=1, out=tmp_path / "run")
+    for verb in ("forecast", "backtest"):
+        result = command(verb, tmp_path / "run")
+        assert "is not a forecasting model; train one with `zoo train --data FILE.csv" in result.stderr
+        assert result.exit_code == 2

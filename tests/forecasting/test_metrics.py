@@ -1,0 +1,97 @@
+"""Errors and their intervals, and the sentence on the comparison with the baselines."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from zoo.forecasting.metrics import Bootstrap, Estimate, TargetScores, score_target
+
+
+def windows(count, series=1):
+    return np.repeat(np.arange(series), count), np.tile(np.arange(count), series)
+
+
+def test_errors_against_their_definitions():
+    rng = np.random.default_rng(0)
+    actual = rng.normal(size=(40, 3))
+    actual[3, 1] = np.nan
+    forecasts = np.sort(rng.normal(size=(40, 3, 3)), axis=-1)
+    naive = rng.random(40) + 1
+    levels = (0.1, 0.5, 0.9)
+    bootstrap = Bootstrap.of_windows(*windows(40), 3)
+    scores = score_target("y", actual, forecasts, {"zero": np.zeros((40, 3))}, naive, levels, bootstrap)
+    model = {name: estimate.value for name, estimate in scores.metrics["model"].items()}
+    errors = np.abs(forecasts[..., 1] - actual)
+    assert model["mae"] == pytest.approx(np.nanmean(errors))
+    assert model["rmse"] == pytest.approx(np.sqrt(np.nanmean(errors**2)))
+    assert model["mase"] == pytest.approx(np.nanmean(errors / naive[:, None]))
+    over = actual[..., None] - forecasts
+    q = np.array(levels)
+    assert model["pinball"] == pytest.approx(np.nanmean(np.maximum(q * over, (q - 1) * over)))
+    inside = (actual >= forecasts[..., 0]) & (actual <= forecasts[..., 2])
+    assert model["coverage"] == pytest.approx(inside.sum() / np.isfinite(actual).sum())
+    assert scores.metrics["zero"]["mae"].value == pytest.approx(np.nanmean(np.abs(actual)))
+    assert scores.improvement.value == pytest.approx(1 - model["mae"] / np.nanmean(np.abs(actual)))
+    assert "pinball" not in scores.metrics["zero"]
+
+
+def test_groups_are_blocks_of_time_or_series():
+    one = Bootstrap.of_windows(*windows(40), 5)
+    assert np.bincount(one.groups).tolist() == [10] * 4
+    two = Bootstrap.of_windows(*windows(20, 2), 5)
+    assert np.bincount(two.groups).tolist() == [10] * 4
+    many = Bootstrap.of_windows(*windows(4, 12), 5)
+    assert np.bincount(many.groups).tolist() == [4] * 12
+
+
+def test_too_few_groups_give_no_interval():
+    bootstrap = Bootstrap.of_windows(*windows(40), 5)
+    assert bootstrap.estimate(np.ones(40), np.ones(40)) == Estimate(1.0)
+
+
+def test_interval_covers_the_mean_of_windows_that_overlap():
+    """Errors of windows that overlap are sums of shared errors: the interval has to know."""
+    rng, steps, count, hits = np.random.default_rng(0), 4, 400, 0
+    bootstrap = Bootstrap.of_windows(*windows(count), steps)
+    for _ in range(200):
+        noise = rng.exponential(size=count + steps)
+        errors = np.stack([noise[n : n + steps].mean() for n in range(count)])
+        estimate = bootstrap.estimate(errors, np.ones(count))
+        hits += estimate.low <= 1 <= estimate.high
+    assert 0.90 <= hits / 200 <= 0.99
+
+
+def scores(value, low, high):
+    metrics = {"model": {"mae": Estimate(2.0 * (1 - value))}, "last value": {"mae": Estimate(2.0)}}
+    return TargetScores("y", metrics, "last value", Estimate(value, low, high))
+
+
+@pytest.mark.parametrize(
+    ("estimate", "sentence"),
+    [
+        (
+            (0.2, 0.1, 0.3),
+            "y: better than the best baseline, last value: MAE 1.6 against 2, 20.0% lower (95 % interval of "
+            "the gain 10.0% to 30.0%).",
+        ),
+        (
+            (-0.2, -0.3, -0.1),
+            "y: worse than the best baseline, last value: MAE 2.4 against 2, 20.0% higher (95 % interval of "
+            "the gain -30.0% to -10.0%). Use the baseline, train longer, or change the model.",
+        ),
+        (
+            (0.05, -0.1, 0.2),
+            "y: not clearly better or worse than the best baseline, last value: MAE 1.9 against 2, 5.0% "
+            "lower (95 % interval of the gain -10.0% to 20.0%, which contains 0).",
+        ),
+        (
+            (0.5, None, None),
+            "y: better than the best baseline, last value: MAE 1 against 2, 50.0% lower. There are too few "
+            "test windows for an interval, so this is not certain.",
+        ),
+    ],
+)
+def test_sentence_says_how_certain_the_gain_is(estimate, sentence):
+    assert scores(*estimate).sentence == sentence
+    assert scores(*estimate).to_json()["summary"] == sentence

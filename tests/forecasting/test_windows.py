@@ -1,0 +1,195 @@
+"""Windows: what the model reads and predicts, computed by loops; and that nothing leaks from later parts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from zoo.data import ColumnRoles, DataTable, make_panel
+from zoo.errors import CheckpointError, DataError
+from zoo.forecasting.evaluation import part_origins, split_ends
+from zoo.forecasting.scaling import Scaling
+from zoo.forecasting.spec import ForecastSpec
+from zoo.forecasting.windows import make_windows
+
+N, CONTEXT, HORIZON = 60, 5, 3
+
+
+def table(seed=0, gap=False):
+    rng = np.random.default_rng(seed)
+    y = rng.normal(size=N).cumsum() * 3 + 20
+    if gap:
+        y[[4, 17, 40]] = np.nan
+    return {
+        "id": ["a"] * 35 + ["b"] * 25,
+        "y": y,
+        "z": rng.normal(size=N),
+        "x": rng.normal(size=N) * 7 + 100,
+        "word": rng.choice(["u", "v", "w"], N),
+        "holiday": rng.integers(0, 2, N).astype(float),
+    }
+
+
+def build(arrays, change=True, levels=(), missing="reject", horizon=HORIZON):
+    roles = ColumnRoles(("y", "z"), ("x", "word"), ("holiday",), None, "id")
+    panel = make_panel(DataTable.from_arrays(arrays), roles, missing)
+    spec = ForecastSpec.of_panel(
+        panel,
+        context=CONTEXT,
+        horizon=horizon,
+        season=1,
+        change=change,
+        levels=levels,
+        missing=missing,
+        split="60,20,20",
+    )
+    cuts = split_ends(panel, spec.split)
+    scaling = Scaling.fit(panel, spec, cuts[0])
+    return panel, spec, cuts, scaling, make_windows(panel, spec, scaling, "float64")
+
+
+@pytest.mark.parametrize("change", [True, False])
+@pytest.mark.parametrize("levels", [(), (0.1, 0.5, 0.9)])
+def test_windows_are_those_of_loops(change, levels):
+    panel, spec, cuts, scaling, windows = build(table(), change, levels)
+    origins = np.array([6, 20, 44])
+    x, targets = windows.inputs(origins), windows.targets(windows.context_rows(origins))
+    assert x.shape == (CONTEXT, 3, spec.input_size)
+    assert targets.shape == (CONTEXT, 3, spec.output_size)
+    codes = {text: number for number, text in enumerate(panel.columns["word"].categories)}
+    for b, origin in enumerate(origins):
+        s = int(origin >= 35)
+        train = slice([0, 35][s], cuts[0][s])
+
+        def scaled(name, row, train=train):
+            values = panel.numbers(name)
+            return (values[row] - values[train].mean()) / values[train].std()
+
+        for t in range(CONTEXT):
+            row = origin - CONTEXT + 1 + t
+            expected = []
+            for name in ("y", "z"):
+                values = panel.numbers(name)
+                rms = np.sqrt(np.mean(np.diff(values[train]) ** 2))
+                expected.append((values[row] - values[row - 1]) / rms)
+            word = codes[table()["word"][row]]
+            expected += [scaled("y", row), scaled("z", row), scaled("x", row)]
+            expected += [float(word == code) for code in range(3)]
+            expected += [scaled("holiday", row + k) for k in range(HORIZON + 1)]
+            np.testing.assert_allclose(x[t, b], expected, atol=1e-12)
+            outputs = []
+            for k in range(1, HORIZON + 1):
+                for target, name in enumerate(("y", "z")):
+                    values = panel.numbers(name)
+                    base = values[row] if change else values[train].mean()
+                    value = (values[row + k] - base) / scaling.output[s, target]
+                    outputs += [value] * max(len(levels), 1)
+            np.testing.assert_allclose(targets[t, b], outputs, atol=1e-12)
+
+
+@pytest.mark.parametrize("change", [True, False])
+def test_unit_of_outputs_is_their_size(change):
+    panel, _, cuts, scaling, _ = build(table(), change)
+    y = panel.numbers("y")[: cuts[0][0]]
+    changes = np.concatenate([y[lag:] - y[:-lag] for lag in (1, 3)])
+    expected = np.sqrt((changes**2).mean()) if change else y.std()
+    assert scaling.output[0, 0] == pytest.approx(expected)
+
+
+def test_masked_values_are_marked_and_have_no_loss():
+    _, spec, _, scaling, windows = build(table(gap=True), missing="mask")
+    assert spec.masked == ("y",)
+    marks = windows.past[:, -1]
+    assert np.flatnonzero(marks).tolist() == [4, 17, 40]
+    assert windows.past[4, 0] == 0  # no change
+    np.testing.assert_allclose(windows.levels[17], [windows.levels[16, 0], windows.levels[17, 1]])
+    has_targets = windows.has_targets(np.arange(N - HORIZON))
+    expected = [not any(row + k in (4, 17, 40) for k in (1, 2, 3)) for row in range(N - HORIZON)]
+    assert has_targets.tolist() == expected
+    assert np.isfinite(scaling.mean).all()
+
+
+def test_first_row_of_a_series_has_no_change():
+    windows = build(table())[4]
+    assert windows.past[0, 0] == windows.past[35, 0] == 0
+
+
+def test_origins_of_parts_do_not_overlap_and_targets_stay_in_their_part():
+    panel, spec, cuts, _, _ = build(table())
+    assert cuts.tolist() == [[21, 50], [28, 55], [35, 60]]
+    seen = []
+    for number, part in enumerate(("train", "valid", "test")):
+        for s, origins in enumerate(part_origins(panel, cuts, part, spec, HORIZON)):
+            start = panel.offsets[s] if number == 0 else cuts[number - 1][s]
+            for origin in origins:
+                assert origin - CONTEXT + 1 >= panel.offsets[s]
+                assert origin + 1 >= start
+                assert origin + HORIZON < cuts[number][s]
+                seen.append(origin)
+    assert len(seen) == len(set(seen)) > 20
+
+
+def test_later_values_change_nothing_before_them():
+    panel, spec, cuts, scaling, windows = build(table())
+    later = table()
+    later["y"] = later["y"].copy()
+    for s in range(2):
+        later["y"][cuts[0][s] : panel.offsets[s + 1]] += 1000
+    others = build(later)
+    np.testing.assert_array_equal(others[3].mean, scaling.mean)
+    np.testing.assert_array_equal(others[3].output, scaling.output)
+    for origins in part_origins(panel, cuts, "train", spec, HORIZON):
+        rows = np.array(origins)
+        np.testing.assert_array_equal(others[4].inputs(rows), windows.inputs(rows))
+        np.testing.assert_array_equal(others[4].targets(rows), windows.targets(rows))
+
+
+def test_large_tables_are_scaled_in_chunks(monkeypatch):
+    whole = build(table(gap=True), missing="mask")[4]
+    monkeypatch.setattr("zoo.forecasting.windows._CHUNK", 7)
+    monkeypatch.setattr("zoo.forecasting.scaling._CHUNK", 7)
+    monkeypatch.setattr("zoo.data.growing_array.MAX_BYTES_IN_MEMORY", 8)
+    chunked = build(table(gap=True), missing="mask")[4]
+    for name in ("past", "known", "levels"):
+        np.testing.assert_allclose(getattr(chunked, name), getattr(whole, name), atol=1e-12)
+
+
+def test_unseen_category_is_an_error():
+    _, spec, _, scaling, _ = build(table())
+    other = table()
+    other["word"] = np.where(np.arange(N) == 9, "new", other["word"])
+    panel = make_panel(DataTable.from_arrays(other), spec.roles)
+    with pytest.raises(
+        DataError, match="table, row 9, column 'word': found 'new', which did not occur in trai"
+    ):
+        make_windows(panel, spec, scaling, "float32")
+
+
+def test_spec_and_scaling_survive_json():
+    _, spec, _, scaling, _ = build(table(), levels=(0.1, 0.5, 0.9))
+    assert ForecastSpec.from_json(spec.to_json(), "x") == spec
+    again = Scaling.from_json(scaling.to_json(), spec, "x")
+    np.testing.assert_array_equal(again.mean, scaling.mean)
+    assert again.names == ("a", "b")
+    for stored in (None, {}, {**spec.to_json(), "horizon": "3"}, {**spec.to_json(), "roles": 5}):
+        with pytest.raises(CheckpointError, match="its description of the table is not one zoo wrote"):
+            ForecastSpec.from_json(stored, "x")
+    for stored in (
+        None,
+        {},
+        {"a": {"mean": [1]}},
+        {"a": {**scaling.to_json()["a"], "mean": [float("nan")] * 4}},
+    ):
+        with pytest.raises(CheckpointError, match="its description of the table is not one zoo wrote"):
+            Scaling.from_json(stored, spec, "x")
+
+
+def test_series_of_another_panel_keep_their_units():
+    panel, spec, _, scaling, _ = build(table())
+    arrays = table(1)
+    arrays["id"] = ["b"] * 35 + ["c"] * 25
+    other = make_panel(DataTable.from_arrays(arrays), spec.roles)
+    result = scaling.for_panel(other, spec)
+    np.testing.assert_array_equal(result.mean[0], scaling.mean[1])
+    assert result.mean[1, 0] == pytest.approx(other.numbers("y")[35:].mean())
+    assert scaling.for_panel(panel, spec).names == ("a", "b")

@@ -1,0 +1,334 @@
+"""Training on tables: what a run learns and writes, exact resume, evaluation, and invalid input."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import zoo
+from zoo.cli.app import cli
+from zoo.errors import CheckpointError, DataError, UsageError
+from zoo.storage import RunDirectory
+from zoo.training.config import make_config
+from zoo.training.series_dataset import prepare_table
+
+SMALL = {"cell": "vanilla", "hidden": 8, "batch": 8, "context": 12, "horizon": 3, "lr": 0.01, "threads": 1}
+N = 240
+
+
+def wave(n=N, noise=0.05, seed=0):
+    rng = np.random.default_rng(seed)
+    return 5 + 2 * np.sin(2 * np.pi * np.arange(n) / 8) + rng.normal(size=n) * noise
+
+
+def csv_file(path, **columns):
+    rows = zip(*columns.values(), strict=True)
+    path.write_text("\n".join([",".join(columns), *(",".join(map(str, row)) for row in rows)]) + "\n")
+    return path
+
+
+def hours(n=N):
+    return np.datetime64("2024-01-01T00:00") + np.arange(n).astype("m8[h]")
+
+
+def command(*words):
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+def train(data, tmp_path, name="run", **settings):
+    return zoo.train(data, out=tmp_path / name, **{**SMALL, "target": "y", "steps": 20, **settings})
+
+
+def prepared(data, **settings):
+    given = {**SMALL, "data": ("x",), "kind": "table", "target": "y", **settings}
+    return prepare_table(make_config(given), data)[1]
+
+
+def without_clock(events):
+    return [
+        {name: value for name, value in event.items() if name not in ("symbols_per_s", "seconds", "out")}
+        for event in events
+        if event["event"] not in ("compiling", "compiled")
+    ]
+
+
+# ---- what it learns -----------------------------------------------------------------------------------
+
+
+def test_model_learns_a_wave_better_than_the_baselines(tmp_path):
+    rng, x = np.random.default_rng(0), [0.1]
+    for _ in range(1200):
+        x.append(3.9 * x[-1] * (1 - x[-1]))  # chaotic: no linear forecast of the next value
+    y = np.array(x) + rng.normal(size=len(x)) * 1e-4
+    run = train({"y": y}, tmp_path, horizon=1, context=8, steps=600, lr=0.02, hidden=16, loss="squared_error")
+    (scores,) = run.history[-1]["test"]["targets"]
+    assert scores["improvement"]["low"] > 0.5
+    assert scores["summary"].startswith("y: better than the best baseline, linear autoregression: MAE")
+    assert set(scores["metrics"]) == {"model", "last value", "moving average", "linear autoregression"} | (
+        {"seasonal naive"} if run.config.season > 1 else set()
+    )
+
+
+def test_forecasts_scale_with_the_units_of_the_table(tmp_path):
+    """Celsius or Fahrenheit make no difference: normalisation is inverted."""
+    y = wave()
+    one = zoo.forecast(train({"y": y}, tmp_path, "one", dtype="float64"))
+    two = zoo.forecast(train({"y": 1.8e4 * y - 32}, tmp_path, "two", dtype="float64"))
+    np.testing.assert_allclose(two.values, 1.8e4 * one.values - 32, rtol=1e-8)
+    assert one.values.shape == (1, 3, 1, 3)
+    assert (np.diff(one.values, axis=-1) >= 0).all()
+
+
+def test_resolved_settings_and_the_end_are_written(tmp_path):
+    events = []
+    run = train(
+        {"t": hours(), "y": wave(), "x": wave(seed=1), "c": np.ones(N)},
+        tmp_path,
+        context=None,
+        on_event=events.append,
+    )
+    config = run.config
+    assert (config.kind, config.input, config.time) == ("table", ("x",), "t")
+    assert (config.season, config.context) == (24, 48)
+    assert (config.split, config.loss, config.data) == ("80,10,10", "interval", ("table:table",))
+    start, end = events[0], events[-1]
+    assert start["table"]["parts"] == [192, 24, 24]
+    assert start["table"]["left_out"] == ["c (constant)"]
+    assert (end["event"], end["test"]["part"], end["test"]["windows"]) == ("end", "test", 22)
+    assert run.best_loss == min(event["loss"] for event in events if event["event"] == "eval")
+    assert all(event["metric"] == "mae" for event in events if event["event"] == "eval")
+
+
+@pytest.mark.parametrize(
+    ("loss", "options", "outputs"),
+    [
+        ("interval", {"low": 0.05, "high": 0.95}, 9),
+        ("squared_error", {}, 3),
+        ("absolute_error", {}, 3),
+        ("huber", {"delta": 0.5}, 3),
+        ("quantile", {"quantile": 0.3}, 3),
+    ],
+)
+def test_losses_of_numbers(loss, options, outputs, tmp_path):
+    run = train({"y": wave()}, tmp_path, loss=loss, loss_options=options, steps=2)
+    assert run.model.output_size == outputs
+    assert run.model.criterion == zoo.get_loss(loss, **options)
+    forecast = zoo.forecast(run)
+    assert forecast.levels == ((0.05, 0.5, 0.95) if outputs == 9 else ())
+    names = ["step", "y", "y_q0.05", "y_q0.95"] if outputs == 9 else ["step", "y"]
+    assert list(forecast.columns()) == names
+
+
+def test_several_series_targets_and_categories(tmp_path):
+    data = {
+        "id": np.repeat(["a", "b"], N),
+        "t": np.tile(hours(), 2),
+        "y": np.concatenate([wave(), 100 * wave(seed=1)]),
+        "z": np.concatenate([wave(seed=2), wave(seed=3)]),
+        "word": np.tile(["u", "v"], N),
+    }
+    run = train(data, tmp_path, target=["y", "z"], series="id", steps=3)
+    assert run.config.input == ("word",)
+    assert [scores["target"] for scores in run.history[-1]["test"]["targets"]] == ["y", "z"]
+    forecast = zoo.forecast(run, data)
+    assert forecast.values.shape == (2, 3, 2, 3)
+    assert 3 < forecast.values[0, :, 0].mean() < 8
+    assert 300 < forecast.values[1, :, 0].mean() < 800
+    lines = forecast.to_csv().splitlines()
+    assert lines[0] == "series,time,y,y_q0.1,y_q0.9,z,z_q0.1,z_q0.9"
+    assert lines[4].startswith("b,2024-01-11 00:00,")
+
+
+def test_cells_read_the_time_between_rows(tmp_path):
+    rng = np.random.default_rng(0)
+    t = np.cumsum(rng.exponential(size=N))
+    data = {"t": t, "y": np.sin(t)}
+    dataset = prepared(data, time="t")
+    batch = dataset.training_batch(0, ("dt",))
+    assert batch["dt"].shape == (12, 8)
+    assert dataset.training_batch(0, ()).keys() == {"inputs", "targets", "weights"}
+    run = train(data, tmp_path, time="t", cell="ctrnn", steps=2)
+    assert zoo.forecast(run, data).values.shape == (1, 3, 1, 3)
+
+
+def test_batches_depend_on_the_seed_and_the_step_only():
+    one, again, other = (prepared({"y": wave()}, seed=seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one.training_batch(3)["inputs"], again.training_batch(3)["inputs"])
+    assert (one.training_batch(3)["inputs"] != one.training_batch(4)["inputs"]).any()
+    assert (one.training_batch(3)["inputs"] != other.training_batch(3)["inputs"]).any()
+
+
+def test_no_training_batch_reads_a_later_part():
+    later = wave()
+    later[192:] += 1e6
+    one, two = prepared({"y": wave()}), prepared({"y": later})
+    for step in range(30):
+        for name, array in one.training_batch(step).items():
+            np.testing.assert_array_equal(array, two.training_batch(step)[name])
+
+
+def test_missing_values(tmp_path):
+    y = wave()
+    y[[20, 21, 100]] = np.nan
+    with pytest.raises(DataError, match=r"row 20, column 'y': the value is missing \(3 are"):
+        train({"y": y}, tmp_path, "a")
+    for missing, inputs in (("forward", 2), ("mask", 3)):
+        run = train({"y": y}, tmp_path, missing, missing=missing, steps=3)
+        assert run.model.stack.input_size == inputs
+        assert np.isfinite(run.best_loss)
+        assert np.isfinite(zoo.forecast(run, {"y": y}).values).all()
+
+
+def test_known_future_values_are_read(tmp_path):
+    """The target repeats a column that is known in advance, so its forecast is exact."""
+    rng = np.random.default_rng(0)
+    holiday = rng.integers(0, 2, 800).astype(float)
+    y = 3 * holiday + 0.01 * rng.normal(size=800)
+    run = train(
+        {"y": y, "holiday": holiday}, tmp_path, known_future="holiday", steps=500, lr=0.02, predict="level"
+    )
+    (scores,) = run.history[-1]["test"]["targets"]
+    assert scores["metrics"]["model"]["mae"]["value"] < 0.3 < scores["metrics"]["last value"]["mae"]["value"]
+    future = {"y": [*y[-20:], *[np.nan] * 3], "holiday": [*holiday[-20:], 1, 0, 1]}
+    forecast = zoo.forecast(run, future)
+    np.testing.assert_allclose(forecast.values[0, :, 0, 1], [3, 0, 3], atol=0.7)
+    with pytest.raises(DataError, match=r"table has 0 rows after the last value of 'y'; a forecast needs 3"):
+        zoo.forecast(run, {"y": y, "holiday": holiday})
+
+
+# ---- runs ---------------------------------------------------------------------------------------------
+
+
+def test_resumed_run_is_the_same_to_the_bit(tmp_path):
+    path = csv_file(tmp_path / "x.csv", t=hours(), y=wave(), word=["u", "v"] * (N // 2))
+    every = {"eval_every": 5, "save_every": 5, "log_every": 5}
+    whole = train(path, tmp_path, "whole", **every)
+    train(path, tmp_path, "parts", **{**every, "steps": 10})
+    resumed = train(path, tmp_path, "parts", resume=True, **every)
+    np.testing.assert_array_equal(resumed.model.theta, whole.model.theta)
+    last = [event for event in without_clock(whole.history) if event["step"] > 10]
+    assert [event for event in without_clock(resumed.history) if event["step"] > 10] == last
+    again = command("train", "--resume", "--out", tmp_path / "parts", "--steps", 25, "--quiet")
+    assert (again.exit_code, again.stderr) == (0, "")
+    path.write_text(path.read_text().replace("u", "w"))
+    with pytest.raises(CheckpointError, match="the table has changed since"):
+        train(path, tmp_path, "parts", resume=True, **{**every, "steps": 30})
+    other = command("train", "--resume", "--out", tmp_path / "parts", "--horizon", 5)
+    assert "cannot be resumed with another configuration (--horizon: 3 -> 5)" in other.stderr
+
+
+def test_best_model_is_kept_and_training_stops_early(tmp_path):
+    run = train({"y": wave(noise=1.0)}, tmp_path, steps=400, lr=0.1, eval_every=5, patience=3)
+    assert run.ended == "no improvement"
+    end = run.history[-1]
+    assert end["best_step"] == end["step"] - 15
+    best = RunDirectory(run.path).load_best(print)
+    assert best[0] == end["best_step"]
+
+
+def test_run_is_listed_reported_tracked_and_evaluated(tmp_path):
+    path = csv_file(tmp_path / "x.csv", t=hours(), y=wave(), x=wave(seed=1))
+    words = ("--target", "y", "--horizon", 3, "--context", 12, "--hidden", 8, "--batch", 8, "--steps", 20)
+    out = tmp_path / "run"
+    trained = command(
+        *("train", "--data", path, *words, "--out", out, "--tracker", "jsonl"),
+        *("--set", f"tracker.path={tmp_path / 'j'}", "--analyse-every", 10, "--set", "loss.low=0.2"),
+    )
+    assert trained.exit_code == 0, trained.stderr
+    assert "table  x.csv: 240 rows, sha256" in trained.stderr
+    assert "reads  y, x" in trained.stderr
+    assert "y, test part, 22 windows, 95 % intervals:" in trained.stdout
+    assert f"forecast with: zoo forecast {out}" in trained.stdout
+    assert zoo.Run(out).config.loss_options == {"low": 0.2}
+    listed = json.loads(command("runs", tmp_path, "--json").stdout)
+    assert (listed[0]["data"], listed[0]["metric"], listed[0]["state"]) == ("x.csv", "mae", "finished")
+    facts = json.loads(command("eval", out, "--json").stdout)
+    end = zoo.Run(out).history[-1]
+    assert facts["targets"][0]["metrics"]["model"] == end["test"]["targets"][0]["metrics"]["model"]
+    assert "train part" in command("eval", out, "--part", "train").stdout
+    assert "--glob does not apply to it" in command("eval", out, "--glob", "*").stderr
+    report = command("report", out)
+    assert (report.exit_code, "left out" in report.stderr) == (0, False)
+    assert "forecasts of 3 steps, test part" in (out / "report.html").read_text()
+    assert "finished" in zoo.Run(out)._repr_html_()
+    exported = command("export", out, "--format", "c", "--out", tmp_path / "model.c")
+    assert exported.exit_code == 0, exported.stderr
+
+
+def test_table_in_memory_is_given_again_on_resuming(tmp_path):
+    data = {"y": wave()}
+    train(data, tmp_path)
+    assert train(data, tmp_path, resume=True, steps=22).history[-1]["step"] == 22
+    result = command("forecast", tmp_path / "run")
+    assert "the table was passed from memory and has no file" in result.stderr
+
+
+def test_fit_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    events = []
+    settings = {**SMALL, "cell": "vanilla", "steps": 5}
+    forecaster = zoo.fit({"y": wave()}, "y", on_event=events.append, **settings)
+    assert events[-1]["event"] == "end"
+    assert list(tmp_path.iterdir()) == []
+    assert forecaster.forecast().values.shape == zoo.forecast(forecaster, steps=3).values.shape
+    with pytest.raises(UsageError, match="data is None; expected a file, a mapping of columns"):
+        zoo.fit(None, "y")
+
+
+# ---- invalid input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("columns", "settings", "sentence"),
+    [
+        ({"y": wave()}, {"target": ()}, "target is missing: table is a table; name the column to forecast"),
+        ({"y": wave()}, {"target": "yy"}, "table has no column 'yy'; its columns are y (number). Did you"),
+        ({"y": wave()}, {"input": "x"}, "table has no column 'x'"),
+        ({"y": np.ones(N)}, {}, "table: column 'y' is constant (1); there is nothing to forecast."),
+        ({"y": wave(), "x": np.ones(N)}, {"input": "x"}, "column 'x' is constant (1); leave it out."),
+        ({"y": [*np.ones(200), *wave(40)]}, {}, "column 'y' is constant (1) in the training part of 192"),
+        ({"y": ["a"] * N}, {}, "row 0, column 'y': found 'a'; expected a number."),
+        ({"y": wave(), "t": hours()[::-1]}, {}, "row 1, column 't': the time 2024-01-10 22:00 is before"),
+        ({"y": wave(), "t": np.repeat(hours(N // 2), 2)}, {}, "the time 2024-01-01 is repeated"),
+        ({"y": [1.0]}, {}, "table has one row; a forecast needs a history."),
+        ({"y": [1.0, 2.0]}, {}, "table has 1 rows in its training part; a window needs 15, 12 of context"),
+        ({"y": wave()}, {"horizon": 300}, "a window needs 312, 12 of context and a horizon of 300. Lower"),
+        ({"y": wave()}, {"horizon": 300, "context": None}, "a window needs 301, 1 of context and a horizon"),
+        ({"y": [*wave(), np.nan]}, {}, "row 240, column 'y': the value is missing"),
+        ({"y": [*wave(), np.inf]}, {}, "row 240, column 'y': found inf; expected a finite number."),
+        ({"y": np.zeros(0)}, {}, "table has no rows."),
+        ({"y": wave() + 1j}, {}, "column 'y' has the type complex128; expected numbers, texts or times."),
+        ({"y": wave()}, {"bidirectional": True}, "bidirectional is True; a forecast reads the past only"),
+        ({"y": wave()}, {"loss": "cross_entropy"}, "loss is 'cross_entropy', which is not a loss of numbers"),
+        ({"y": wave()}, {"loss": "l3"}, "l3"),
+        ({"y": wave()}, {"split": "50,60"}, "split is '50,60', with the sum 110; expected 100 or 1"),
+        ({"y": wave()}, {"seq": 5}, "seq is given with a table; it applies to texts only."),
+        ({"y": wave()}, {"kind": "text"}, "target is given with a text; it applies to tables only."),
+        ({"y": wave()}, {"kind": "picture"}, "kind is 'picture'; expected one of 'text', 'table'."),
+        ({"y": wave()}, {"missing": "drop"}, "missing is 'drop'; expected 'reject', 'forward' or 'mask'."),
+        ({"y": wave()}, {"predict": "up"}, "predict is 'up'; expected 'change' or 'level'."),
+        ({"y": wave()}, {"horizon": 0}, "horizon is 0; expected an integer of at least 1."),
+        ({"y": wave()}, {"target": 5}, "target is 5; expected names of columns."),
+    ],
+)
+def test_invalid_input_is_one_sentence(columns, settings, sentence, tmp_path):
+    with pytest.raises((DataError, UsageError, zoo.UnknownNameError)) as error:
+        train(columns, tmp_path, **settings)
+    assert sentence in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_several_tables_are_an_error(tmp_path):
+    path = csv_file(tmp_path / "x.csv", y=wave())
+    result = command("train", "--data", path, "--data", path, "--target", "y")
+    assert "data are 2 sources; expected one table. Join the files first." in result.stderr
+
+
+def test_setting_of_tables_with_a_task_is_an_error():
+    with pytest.raises(
+        UsageError, match="horizon is given with the task 'adding'; it applies to tables only"
+    ):
+        zoo.train(task="adding", horizon=5)
