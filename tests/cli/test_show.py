@@ -266,6 +266,8 @@ def test_cache_counts_derived_modules_and_kernels(tmp_path: Path) -> None:
     (folder / "_zoo_generated_plain_1.py").write_bytes(b"x" * 500)
     place = {"ZOO_CACHE_DIR": str(tmp_path)}
     counted = "1 compiled kernels and 1 derived modules"
-    assert run("cache", **place).output.startswith(f"{counted}, 1.50 kB, in {folder}\n")
+    assert run("cache", **place).output.startswith(f"{counted}, 1.50 kB of 1.00 GB, in {folder}\n")
+    unlimited = run("cache", **place, ZOO_CACHE_MB="0").output
+    assert unlimited.startswith(f"{counted}, 1.50 kB, in {folder}\n")
     assert run("cache", "clear", **place).output == f"Removed {counted} from {folder}.\n"
     assert list(folder.iterdir()) == []

@@ -19,7 +19,16 @@ from numba.core.compiler_lock import global_compiler_lock
 import zoo
 from zoo.kernels import cache_dir, dispatcher
 from zoo.kernels.cache import attach_cache, function_digest
-from zoo.kernels.cache_dir import cache_directory, cached_files, clear_cache, count_cached, kernel_directory
+from zoo.kernels.cache_dir import (
+    cache_directory,
+    cache_limit,
+    cached_files,
+    clear_cache,
+    count_cached,
+    kernel_directory,
+    read_owned_file,
+    remove_old_files,
+)
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 
@@ -426,6 +435,64 @@ def test_cache_lists_and_clears_files(fresh_directory: Path) -> None:
     assert clear_cache() == 2
     assert [file.name for file in (fresh_directory / "kernels").iterdir()] == ["mine.txt"]
     assert plus_four(2) == 6, "what is loaded goes on working"
+
+
+def _fill(directory: Path, count: int) -> list[Path]:
+    """Kernels of 1 MB, the oldest first."""
+    directory.mkdir(parents=True, mode=0o700)
+    files = [directory / f"f-{number}.kernel" for number in range(count)]
+    for number, file in enumerate(files):
+        file.write_bytes(bytes(10**6))
+        os.utime(file, (number, number))
+    return files
+
+
+def test_least_recently_used_files_are_removed_above_the_limit(fresh_directory: Path) -> None:
+    files = _fill(fresh_directory / "kernels", 10)
+    (fresh_directory / "kernels" / "mine.txt").write_bytes(bytes(10**7))
+    assert read_owned_file(files[0]), "a use: it is the newest file now"
+    assert remove_old_files(fresh_directory / "kernels", 10 * 10**6) == 0
+    assert remove_old_files(fresh_directory / "kernels", 8 * 10**6) == 3  # down to 90 % of the limit
+    assert cached_files() == [files[0], *files[4:]]
+    assert (fresh_directory / "kernels" / "mine.txt").exists()
+
+
+def test_process_that_compiles_limits_the_cache(fresh_directory: Path) -> None:
+    files = _fill(fresh_directory / "kernels", 4)
+    code = "import zoo\n@zoo.njit\ndef f(x):\n    return x\nf(1)"
+    script = fresh_directory / "f.py"
+    script.write_text(code)
+    env = {**os.environ, "ZOO_CACHE_DIR": str(fresh_directory), "ZOO_CACHE_MB": "3"}
+    subprocess.run([sys.executable, str(script)], env=env, check=True)
+    kept = set(cached_files())
+    assert not {files[0], files[1]} & kept
+    assert len(kept) == 3, "two old ones and the new one"
+
+
+def test_processes_may_remove_the_same_files(fresh_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = _fill(fresh_directory / "kernels", 4)
+    lstat = Path.lstat
+
+    def removed_meanwhile(path: Path) -> os.stat_result:
+        files[1].unlink(missing_ok=True)
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", removed_meanwhile)
+    assert remove_old_files(fresh_directory / "kernels", 2 * 10**6) == 2
+    assert cached_files() == [files[3]]
+
+
+@pytest.mark.parametrize(("text", "limit"), [("", 1000), ("5", 5), ("0", 0)])
+def test_environment_variable_sets_the_limit(text: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_CACHE_MB", text)
+    assert cache_limit() == limit * 10**6
+
+
+@pytest.mark.parametrize("text", ["2GB", "-1", "1.5"])
+def test_invalid_limit_is_reported(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_CACHE_MB", text)
+    with pytest.warns(zoo.ZooWarning, match=f"ZOO_CACHE_MB is '{text}'; expected an integer"):
+        assert cache_limit() == 1000 * 10**6
 
 
 def test_function_without_digest_is_not_cached() -> None:

@@ -3,11 +3,13 @@
 Numba can only store machine code as pickles, and loading a pickle runs it. So the directory belongs to the
 user alone (mode 0700), and nobody else can rename or replace it or a directory above it. A directory that
 others could change is not used at all. Each file is checked once opened, and its digest covers its name.
-``ZOO_CACHE_DIR`` moves the directory.
+``ZOO_CACHE_DIR`` moves the directory. ``ZOO_CACHE_MB`` limits its size: a process that has written to it
+removes the files that were used least recently when it ends.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import hashlib
@@ -15,6 +17,7 @@ import os
 import pickle
 import stat
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from io import FileIO
@@ -32,6 +35,12 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _HAS_OWNERS = hasattr(os, "getuid")  # on Windows the profile directory is the user's own
 # Open no symbolic link, and do not block on a pipe. Windows has neither, and needs binary mode instead.
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+
+
+DEFAULT_LIMIT_MB = 1000
+"""The tests of zoo compile 230 MB. Kernels of older versions of zoo are never loaded again."""
+_KEPT_FRACTION = 0.9  # so that the next kernel does not exceed the limit again
+_SECONDS_BETWEEN_TOUCHES = 600.0
 
 
 def cache_directory() -> Path:
@@ -103,7 +112,11 @@ def read_owned_file(path: Path) -> bytes | None:
     with contextlib.suppress(OSError), FileIO(path, "rb", opener=_open) as file:
         status = os.fstat(file.fileno())
         is_own = not _HAS_OWNERS or (status.st_uid == os.getuid() and not status.st_mode & _OTHERS_WRITE)
-        return file.readall() if stat.S_ISREG(status.st_mode) and is_own else None
+        if not stat.S_ISREG(status.st_mode) or not is_own:
+            return None
+        if time.time() - status.st_mtime > _SECONDS_BETWEEN_TOUCHES:
+            os.utime(path)  # the time of its last use
+        return file.readall()
     return None
 
 
@@ -151,6 +164,7 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
         OSError: if it cannot be written; nothing is left behind.
     """
+    _limit_size_at_exit(path.parent, cache_limit())
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     temporary = Path(name)
     try:
@@ -160,6 +174,57 @@ def write_file(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink()
         raise
+
+
+def cache_limit() -> int:
+    """The largest size of the cache in bytes, from ``ZOO_CACHE_MB``; 0 for no limit."""
+    text = os.environ.get("ZOO_CACHE_MB", "")
+    if text and not (text.isascii() and text.isdigit()):
+        warnings.warn(
+            f"ZOO_CACHE_MB is {text!r}; expected an integer, the largest size of the kernel cache in "
+            f"megabytes, or 0 for no limit. {DEFAULT_LIMIT_MB} is used instead.",
+            ZooWarning,
+            stacklevel=2,
+        )
+        text = ""
+    return int(text or DEFAULT_LIMIT_MB) * 10**6
+
+
+@functools.cache
+def _limit_size_at_exit(directory: Path, limit: int) -> None:
+    """Call `remove_old_files` when the process ends."""
+    if limit:
+        atexit.register(remove_old_files, directory, limit)
+
+
+def remove_old_files(directory: Path, limit: int) -> int:
+    """Remove the files used least recently if a directory exceeds its limit; return their number.
+
+    Several processes may do so at a time. One that needs a removed kernel compiles it again.
+
+    Args:
+        directory: The directory of kernels.
+        limit: Its largest size in bytes.
+    """
+    files: list[tuple[float, int, Path]] = []
+    for path in [
+        *directory.glob("*.kernel"),
+        *directory.glob("_zoo_generated_*.py"),
+        *directory.glob("*.tmp"),
+    ]:
+        with contextlib.suppress(OSError):  # another process has removed it
+            status = path.lstat()
+            files.append((status.st_mtime, status.st_size, path))
+    excess = sum(size for _, size, _ in files) - limit
+    removed = 0
+    if excess > 0:
+        excess += int((1 - _KEPT_FRACTION) * limit)
+        for _, size, path in sorted(files):
+            if excess <= 0:
+                break
+            remove(path)
+            excess, removed = excess - size, removed + 1
+    return removed
 
 
 def cached_files() -> list[Path]:

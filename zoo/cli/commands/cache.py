@@ -9,16 +9,22 @@ import click
 from zoo.cli.flags import Command, argument
 from zoo.cli.format import format_bytes
 from zoo.cli.terminal import echo
-from zoo.kernels.cache_dir import cache_directory, cached_files, clear_cache, generated_files
+from zoo.kernels.cache_dir import (
+    cache_directory,
+    cache_limit,
+    cached_files,
+    clear_cache,
+    generated_files,
+)
 
 
 def _info() -> None:
     kernels, modules = cached_files(), generated_files()
     total = sum(file.stat().st_size for file in [*kernels, *modules])
-    echo(f"{_counts(len(kernels), len(modules))}, {format_bytes(total)}, in {cache_directory() / 'kernels'}")
-    echo(
-        "`zoo cache clear` removes them; what is needed is compiled again. ZOO_CACHE_DIR moves the directory."
-    )
+    size = f"{format_bytes(total)}{f' of {format_bytes(limit)}' if (limit := cache_limit()) else ''}"
+    echo(f"{_counts(len(kernels), len(modules))}, {size}, in {cache_directory() / 'kernels'}")
+    echo("`zoo cache clear` removes them; what is needed is compiled again.")
+    echo("ZOO_CACHE_DIR moves the directory, and ZOO_CACHE_MB limits its size in megabytes.")
 
 
 def _clear() -> None:
