@@ -10,6 +10,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -104,6 +105,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Run the tests of a cell in one process, which compiles it once, and so the other tests of a file."""
+    from process_groups import GroupScheduling
+
+    return GroupScheduling(config, log)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let a worker end at once: it has sent its reports, and frees a thousand kernels for ten seconds."""
     if hasattr(config, "workerinput"):
@@ -112,17 +121,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Choose the tests of ``--quick``, those that share a process, and those that processes begin with.
-
-    All tests of one cell share a process, so that it is compiled once. So do the other tests of a file.
-    """
+    """Choose the tests of ``--quick`` and those that processes begin with."""
     if config.getoption("quick"):
         chosen = set(quick_selection(items))
         config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
         items[:] = [item for item in items if item in chosen]
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(cell_name(item) or str(item.path)))
     if hasattr(config, "workerinput"):  # a slow file at the end would run alone
         items.sort(key=lambda item: not is_slow(item))
 

@@ -37,10 +37,7 @@ PAGES = [ROOT / "README.md"]
 PAGES += sorted(page for page in (ROOT / "docs").rglob("*.md") if EXAMPLES not in page.parents)
 TEXT = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
 ALL_TEXT = "\n".join(TEXT.values())
-# Pages run in processes of their own, so that any worker may take any of them.
-EVERY_PAGE = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in TEXT]
-)
+EVERY_PAGE = pytest.mark.parametrize("name", TEXT)
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,7 @@ from zoo.kernels import pure_python
 from zoo.testing.trials import DENSE64
 
 
-# In the process that tries the laws of the cell, which has compiled it.
-@pytest.fixture(params=[pytest.param(case, marks=pytest.mark.xdist_group(name_of(case))) for case in CASES])
+@pytest.fixture(params=CASES)
 def golden(request: pytest.FixtureRequest) -> Golden:
     return Golden(request.param)
 
