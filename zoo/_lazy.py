@@ -1,6 +1,6 @@
 """Lazy public names: a package lists them once, and importing the package imports none of their modules.
 
-The stub ``__init__.pyi`` beside the package declares the same names for type checkers. It is generated:
+The stub ``__init__.pyi`` next to the package declares the same names for type checkers. It is generated:
 ``python tests/support/public_stubs.py``.
 """
 
@@ -60,7 +60,7 @@ def require(module: str, user: str, extra: str) -> ModuleType:
 
     Args:
         module: The module.
-        user: What needs it, for the error message.
+        user: The feature that needs it, for the error message.
         extra: The extra of zoo that installs it.
 
     Raises:

@@ -1,6 +1,6 @@
 """Start Python processes, and limit their time.
 
-A child process imports the modules that this one does, never those of the working directory, which
+A child process imports the modules that this one does, never modules of the working directory, which
 ``python -m`` and ``python -c`` put first on the path: a file ``numpy.py`` would replace NumPy.
 ``PYTHONSAFEPATH`` exists from Python 3.11 on, and ``-I`` also ignores user site packages.
 """

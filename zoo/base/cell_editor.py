@@ -23,7 +23,7 @@ class Matmul:
 
     Args:
         index: Position in the order in which ``step`` multiplies.
-        name: A unique name: that of the parameter where possible.
+        name: A unique name, where possible the name of the parameter.
         param: The parameter that is the matrix, or contains it; empty if the matrix is computed.
         param_index: Index of the matrix in the parameter, ``(2,)`` for ``self.R[2]``; empty for all of it.
         is_recurrent: Whether the operand depends on a state.
@@ -166,7 +166,7 @@ class StepContext:
     """The arrays of one step.
 
     Args:
-        arrays: Parameters, buffers and auxiliary inputs by name: those of the cell, and the modifier's own.
+        arrays: Parameters, buffers and auxiliary inputs by name, of the cell and of the modifier.
         spec: The declarations.
         memo: Storage for the modifier until the end of the step.
     """

@@ -31,7 +31,7 @@ class ArrayDeclaration:
         *shape: Sizes, integers or expressions such as ``"4H"``.
         init: Name of an initializer, or a function ``(rng, shape) -> array`` or
             ``(rng, shape, cell) -> array``, which can read the cell's options.
-        help: What the array is, in one line.
+        help: One line that describes the array.
         complex: Whether ``step`` sees complex numbers. They are stored as real arrays with a leading axis of
             two, real parts and then imaginary parts, so that loops over either are contiguous.
 
@@ -75,7 +75,7 @@ class Param(ArrayDeclaration):
         *shape: Sizes, integers or expressions such as ``"4H"``; none for a scalar.
         init: Initializer: a name, ``"orthogonal"``, or a function ``(rng, shape) -> array`` or
             ``(rng, shape, cell) -> array``, which can read the cell's options.
-        help: What it is, in one line.
+        help: One line that describes it.
         complex: Whether ``step`` sees complex numbers.
 
     Raises:
@@ -95,7 +95,7 @@ class Buffer(ArrayDeclaration):
         *shape: Sizes, integers or expressions such as ``"4H"``; none for a scalar.
         init: Initializer: a name, ``"orthogonal"``, or a function ``(rng, shape) -> array`` or
             ``(rng, shape, cell) -> array``, which can read the cell's options.
-        help: What it is, in one line.
+        help: One line that describes it.
         complex: Whether ``step`` sees complex numbers.
 
     Raises:
@@ -110,7 +110,7 @@ class State(ArrayDeclaration):
 
     Args:
         *shape: Sizes for one sequence; a batch axis comes first.
-        help: What the state is, in one line.
+        help: One line that describes the state.
         complex: Whether ``step`` sees complex numbers.
         discrete: Whether it only holds integers, as a step counter does; it has no gradient.
     """
@@ -133,7 +133,7 @@ class Input(ArrayDeclaration):
     Args:
         *shape: Sizes for one sequence; none for a scalar.
         default: Its value if it is not passed.
-        help: What it is, in one line.
+        help: One line that describes it.
 
     Raises:
         DefinitionError: if the default is not a finite number.

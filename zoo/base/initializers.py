@@ -102,8 +102,8 @@ def initialize(
         shape: Its shape in numbers, as it is stored.
         seed: Seed of the model.
         place: Layer and position among the arrays of the layer.
-        who: Whose it is, for errors.
-        cell: What an initializer of three arguments is given.
+        who: The owner of the array, for errors.
+        cell: The third argument of an initializer that has three.
 
     Returns:
         Finite real numbers of the shape, float64 unless the cell's own initializer says otherwise.

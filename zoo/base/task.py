@@ -105,7 +105,7 @@ class Batch(NamedTuple):
         inputs: Tokens ``(T, B)`` or numbers ``(T, B, I)``.
         targets: Classes ``(T, B)``, or numbers ``(T, B, V)``.
         weights: Weight of each step, ``(T, B)``: one where an answer is expected, else zero.
-        continues: Whether each sequence continues that of the previous batch, so that states carry over.
+        continues: Whether sequences continue the sequences of the previous batch, so that states carry over.
         aux: Auxiliary inputs by name, ``(T, B, ...)``, for example the time ``dt`` between steps. Cells that
             declare the name get them; the others compute without.
     """

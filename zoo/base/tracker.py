@@ -27,7 +27,7 @@ class Tracker(Component, abstract=True):
             def open(self, start_event):
                 yield lambda event: print(chr(7)) if event["event"] == "end" else None
 
-    Events are those of ``log.jsonl``, which zoo writes itself before it calls any tracker. A tracker that
+    Events are the lines of ``log.jsonl``, which zoo writes itself before it calls any tracker. A tracker that
     raises is left out for the rest of the run, with one warning: it never stops a run. A tracker must not
     change the events.
 

@@ -298,7 +298,7 @@ class SavedValue:
 
 @dataclass(frozen=True)
 class Explanation:
-    """How the kernels of a cell run.
+    """The plan of the kernels of a cell.
 
     Args:
         cell: The cell.
@@ -307,7 +307,7 @@ class Explanation:
         saved: Values that the forward pass saves for the backward pass.
         forward_cost: Cost of the forward pass.
         backward_cost: Cost of the backward pass.
-        surrogate: Whether the step declares a derivative that is not that of its function.
+        surrogate: Whether the step declares a derivative other than the derivative of its function.
     """
 
     cell: Cell

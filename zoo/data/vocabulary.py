@@ -104,7 +104,7 @@ _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 class Decoder:
     """Decode tokens one at a time; made by `Vocabulary.decoder`.
 
-    Bytes are held back until their UTF-8 character is complete. All pieces joined, including that of `flush`,
+    Bytes are held back until their UTF-8 character is complete. All pieces joined, with the piece of `flush`,
     equal `Vocabulary.decode` of all tokens.
     """
 

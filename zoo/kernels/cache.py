@@ -1,7 +1,7 @@
 """The disk cache of compiled kernels: one file per kernel, signature and processor, named by a digest.
 
 Numba's own cache looks at the file of the function alone: after an update of zoo, a plugin's kernel would
-go on running the old ``zoo.kernels.tanh`` (numba/numba#1833). This digest covers the function's bytecode and
+still run the old ``zoo.kernels.tanh`` (numba/numba#1833). This digest covers the function's bytecode and
 its file, with the overloads and intrinsics in it; the same of every function it calls, in whatever file;
 every constant it takes from a global; the kernel library; and the versions.
 

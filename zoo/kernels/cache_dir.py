@@ -1,7 +1,7 @@
 """The directory of compiled kernels.
 
 Numba can only store machine code as pickles, and loading a pickle runs it. So the directory belongs to the
-user alone (mode 0700), and nobody else can rename or replace it or a directory above it. A directory that
+user alone (mode 0700), and no other user can rename or replace it or a directory above it. A directory that
 others could change is not used at all. Each file is checked once opened, and its digest covers its name.
 ``ZOO_CACHE_DIR`` moves the directory. ``ZOO_CACHE_MB`` limits its size: a process that has written to it
 removes the files that were used least recently when it ends.
@@ -105,7 +105,7 @@ def _unsafe_directories(directory: Path) -> Iterator[str]:
 
 
 def read_owned_file(path: Path) -> bytes | None:
-    """The content of a regular file that this user owns and nobody else may write to, or None.
+    """The content of a regular file that this user owns and no other user may write to, or None.
 
     The opened file is checked, so that it is the one that is read.
     """

@@ -26,8 +26,8 @@ from zoo.modifiers.compose import ComposedCell, compose
 class ModifiedCell(Cell, abstract=True):
     """A cell with a modifier; it has the options of both.
 
-    The declarations depend on the options, so every instance has its own. Those of the class are for the
-    default options.
+    The declarations depend on the options, so every instance has its own. The class has the declarations
+    for the default options.
     """
 
     base: ClassVar[type[Cell]]

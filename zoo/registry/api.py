@@ -46,7 +46,7 @@ def plugins() -> tuple[PluginRecord, ...]:
 
 
 def component_class(base: type[C], name: str) -> type[C]:
-    """The class of a registered name; that of a cell may include modifiers, ``lstm+zoneout``.
+    """The class of a registered name; the name of a cell may include modifiers, ``lstm+zoneout``.
 
     Raises:
         UnknownNameError: if the name is unknown.

@@ -34,7 +34,7 @@ def isolated(name: str, remedy: str = "") -> Iterator[ImportResult]:
 
     Args:
         name: The name of the code in messages.
-        remedy: How to leave the code out, for the line after five seconds.
+        remedy: The way to leave the code out, for the line after five seconds.
 
     Yields:
         The result, complete after the block.

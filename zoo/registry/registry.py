@@ -202,7 +202,7 @@ def check_component(cls: object, expected: type[Component]) -> None:
     """Check that a class can be registered as a component of a kind.
 
     Raises:
-        DefinitionError: with what it is instead and what to do.
+        DefinitionError: for another object; the message names it and the remedy.
     """
     kind, base = expected.kind, f"zoo.{expected.__name__}"
     if isinstance(cls, expected):

@@ -91,7 +91,7 @@ def write_json(path: StrPath, obj: object) -> None:
 
 
 def remove_temporaries(directory: StrPath) -> list[Path]:
-    """Remove temporaries that killed writers left in ``directory``; call it while nobody else writes there.
+    """Remove temporaries that killed writers left in ``directory``, while no other process writes there.
 
     Returns:
         The paths that were removed.
@@ -124,7 +124,7 @@ def entries(directory: StrPath) -> list[Path]:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether the name is that of a temporary of `write_bytes`."""
+    """Whether the name belongs to a temporary of `write_bytes`."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 

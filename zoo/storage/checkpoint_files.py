@@ -153,7 +153,7 @@ def repair_pointers(
 
 
 def prune(folder: Path, step: int, *, keep: int, keep_steps: set[int]) -> None:
-    """Remove the files up to ``step`` except the last ``keep``, the best, and those of ``keep_steps``."""
+    """Remove the files up to ``step`` except the last ``keep``, the best, and the files of ``keep_steps``."""
     keep_steps = _possible_best_steps(folder) | keep_steps
     until_now = [(number, path) for number, path in list_checkpoints(folder) if number <= step]
     for number, path in until_now[:-keep]:

@@ -43,10 +43,10 @@ class ParameterNames(Protocol):
     """Names in the module, in its order."""
 
     def to_module(self, params: Mapping[str, Array]) -> Arrays:
-        """Parameters of the module from those of the stack; views where possible."""
+        """Parameters of the module from the parameters of the stack; views where possible."""
 
     def to_stack(self, values: Sequence[Array]) -> Arrays:
-        """Parameters of the stack from those of the module, in its order; views where possible."""
+        """Parameters of the stack from the parameters of the module, in its order; views where possible."""
 
     def gradients(self, grads: Mapping[str, Values], join: Join[Values]) -> list[Values]:
         """Gradients of the module's parameters, in its order, from the stack's."""
@@ -185,11 +185,11 @@ class SharedStack:
         return {name: np.zeros(shape) for name, shape in shapes.items()}
 
     def to_module(self, arrays: Mapping[str, Array]) -> Arrays:
-        """Parameters and buffers of the module from those of the stack; views where possible."""
+        """Parameters and buffers of the module from the arrays of the stack; views where possible."""
         return self.names.to_module(arrays) | {name: arrays[name] for name in self.buffers}
 
     def arrays(self, values: Sequence[Array]) -> Arrays:
-        """Parameters and buffers for kernels from those of the module, in its order; views where possible."""
+        """Parameters and buffers for kernels from the module's arrays, in its order; views where possible."""
         count = len(self.names.names)
         arrays = self.names.to_stack(values[:count]) | dict(zip(self.buffers, values[count:], strict=True))
         return {name: np.ascontiguousarray(value) for name, value in arrays.items()}

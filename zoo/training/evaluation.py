@@ -27,8 +27,8 @@ def analyse(trainer: Trainer) -> dict[str, Any]:
     """The entries of an ``analysis`` event; parameters, gradients and carried states do not change.
 
     Saturation is the share of values below 0.1 and above 0.9 for a sigmoid, below -0.9 and above 0.9 for
-    tanh. The norm at lag k is that of the gradient of one step's loss with respect to the state k steps
-    before.
+    tanh. The norm at lag k belongs to the gradient of one step's loss with respect to the state k
+    steps before.
 
     Args:
         trainer: The trainer of a run.

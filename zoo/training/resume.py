@@ -41,7 +41,7 @@ def _stored_config(directory: RunDirectory) -> Config:
 
 
 def fill_defaults_from(config: Config, before: Config) -> Config:
-    """Replace the fields that are None by those of the stored run."""
+    """Replace the fields that are None by the fields of the stored run."""
     names = [name for name in (*_RESOLVED_FIELDS, "lr") if getattr(config, name) is None]
     if config.epochs is not None:
         names = [name for name in names if name != "steps"]

@@ -44,8 +44,8 @@ class Run:
         path = as_path(self.path, "Run: path")
         object.__setattr__(self, "path", path)
         if rank_of_launch() == 0 and not RunDirectory(path).holds_run():  # rank 0 alone needs the directory
-            found = "no such directory" if not path.exists() else "no run is there"
-            raise UsageError(f"Run: {path}: {found}; give a run directory, which `zoo runs` lists.")
+            reason = "no such directory" if not path.exists() else "no run is there"
+            raise UsageError(f"Run: {path}: {reason}; give a run directory, which `zoo runs` lists.")
 
     @cached_property
     def config(self) -> Config:

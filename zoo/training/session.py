@@ -76,7 +76,7 @@ def train(
             None are taken from the run.
         on_event: Called with every event, in the form in which ``log.jsonl`` stores it.
         trackers: Names of registered trackers, classes, or trackers with their options chosen, which also
-            receive every event. One that fails is dropped with a warning, and the run goes on.
+            receive every event. One that fails is dropped with a warning, and the run continues.
         **settings: The other settings of :class:`Config`.
 
     Returns:

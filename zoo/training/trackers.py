@@ -1,4 +1,4 @@
-"""Pass events to trackers; one that fails is dropped, and the run goes on."""
+"""Pass events to trackers; one that fails is dropped, and the run continues."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from zoo.compiler.schedule.sections import PassSchedule
 
 
 class DecodeEmitter(PassEmitter):
-    """Writes the decode step: x is one step of one sequence, and so is every value.
+    """Writes the decode step: x and all values belong to one step of one sequence.
 
     Attributes:
         input_weights: Variables of the matrices that multiply x, laid out for ``kernels.project_step``.

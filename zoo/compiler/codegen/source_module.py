@@ -42,7 +42,7 @@ def load_source(
     """Load a module from its text; the same text with the same functions gives the same module.
 
     Args:
-        name: Name for the module, for example that of a cell.
+        name: Name for the module, for example the name of a cell.
         text: Python source that zoo generated.
         functions: Globals of the module. Numba caches code that refers to functions by name, but not code
             that gets functions as arguments.

@@ -1,7 +1,7 @@
 """Symbolic arrays and lengths: the arguments of ``step`` while it is traced, and their shapes.
 
-They support Python's operators, NumPy's functions (through NumPy's dispatch) and those of ``zoo``, and record
-each call as a node of a graph. Shapes are those of one sequence of the batch, at one step.
+They support Python's operators, NumPy's functions (through NumPy's dispatch) and the functions of
+``zoo``, and record each call as a node of a graph. Shapes describe one sequence of the batch, at one step.
 
 NumPy's functions are implemented in :mod:`zoo.compiler.frontend.numpy_functions`, which registers itself here
 (:func:`set_numpy_dispatch`), since it makes symbolic arrays itself.
@@ -363,7 +363,7 @@ class SymbolicArray(SymbolBase):
         return [node for node in ancestors([self.node]) if not node.inputs]
 
     def astype(self, dtype: Any) -> Any:
-        """Booleans as ones and zeros. The dtype of numbers is that of the layer, for all of them."""
+        """Booleans as ones and zeros. All numbers have the dtype of the layer."""
         kind = np.dtype(dtype).kind
         if kind == "b":
             return self if self.node.is_bool else self != 0.0

@@ -327,7 +327,7 @@ class TraceableValue:
     """A value of a step.
 
     Args:
-        nodes: Its node; of complex numbers those of the real and the imaginary part.
+        nodes: Its node; for complex numbers the nodes of the real and the imaginary part.
         function: The function that returned it, if it is one of ``NAMED_FUNCTIONS``.
         is_state: Whether it is a new state.
     """
@@ -338,7 +338,7 @@ class TraceableValue:
 
     @property
     def shape(self) -> Shape:
-        """The shape in one row; of complex numbers that of each part."""
+        """The shape in one row; for complex numbers the shape of each part."""
         return self.nodes[0].shape
 
     @property

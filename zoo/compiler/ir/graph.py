@@ -31,7 +31,7 @@ _CONSTANT, _BROADCAST = "constant", "broadcast"
 
 
 class Level(enum.IntEnum):
-    """How often a value is computed."""
+    """Frequency of the computation of a value."""
 
     ONCE = 0
     SEQUENCE = 1
@@ -54,7 +54,7 @@ class Node:
         inputs: The operands.
         attr: Other arguments: a name, an axis, a number.
         shape: The shape in one row.
-        level: How often the value is computed.
+        level: Frequency of its computation.
         is_bool: Whether it is boolean rather than a number.
         index: The position in the order of creation, in which inputs come before their users.
     """
@@ -151,7 +151,7 @@ class Graph:
     ) -> Node:
         """Return the node of an operation, without simplification.
 
-        The shape is by default that of the operation's rule, the level the highest of the inputs.
+        By default the rule of the operation gives the shape, and the level is the highest of the inputs.
         """
         if shape is None:
             shape = op.shape(inputs, attr) if op.shape is not None else ()

@@ -1,4 +1,4 @@
-"""The table of operations: every operation of a graph, with all that the compiler knows about it.
+"""The table of operations: every operation of a graph, with its meaning, gradient, shape and code.
 
 Element-wise rows are defined in :mod:`zoo.compiler.ir.elementwise_ops`, all others in
 :mod:`zoo.compiler.ir.structural_ops`. Passes, the interpreter, the printer and the back ends read this

@@ -1,9 +1,9 @@
 # ruff: noqa: ARG001, ARG005 - all rules of one kind have the same arguments
 """The rows of the table that are not element-wise: leaves, views, joins, reductions, scans and products.
 
-An operation stands in one place: its constructor, which simplifies and checks shapes, its rules, and its row.
-Values of all rows of a batch have more axes in front of those of one row, so NumPy rules count axes from the
-back.
+An operation is defined in one place: its constructor, which simplifies and checks shapes, its rules, and
+its row. Values of all rows of a batch have more axes in front of those of one row, so NumPy rules count
+axes from the back.
 """
 
 from __future__ import annotations
