@@ -23,6 +23,7 @@ from zoo.cell_pages.cell_page import (
     document,
     link,
     prose,
+    with_links,
 )
 from zoo.cell_pages.cell_tables import initial_value
 from zoo.cell_pages.pages import all_files, family_page, pending_changes
@@ -233,6 +234,23 @@ def test_cell_without_a_step_has_no_diagram() -> None:
     assert "Operations are counted in the kernels that zoo would derive" in cell_page(vanilla)
 
 
+def test_names_of_cells_become_links() -> None:
+    addresses = {"gru": "gru.md", "mgu1": "mgu1.md"}
+    text = with_links(
+        "A gru and a gru, gru-like, `gru` or `zoo --cell mgu1`, <https://x.org/mgu1>: mgu1.", addresses
+    )
+    assert text == (
+        "A [gru](gru.md) and a gru, gru-like, `gru` or `zoo --cell mgu1`, <https://x.org/mgu1>: "
+        "[mgu1](mgu1.md)."
+    )
+    assert addresses == {}
+    assert with_links("See `gru`.", {"gru": "gru.md"}) == "See [`gru`](gru.md)."
+    links = PageLinks(cells={"lstm": "../lstm/lstm.md", "star": "../gated/star.md"})
+    assert "where an [lstm](../lstm/lstm.md) has four blocks" in " ".join(
+        cell_page(type(zoo.get_cell("gru")), links).split()
+    )
+
+
 def test_parts_of_a_docstring() -> None:
     doc = cell_document(type(zoo.get_cell("cfc")))
     assert [len(part) for part in (doc.summary, doc.lead, doc.equations, doc.notes)] == [1, 1, 2, 1]
@@ -254,6 +272,9 @@ def test_page_of_a_complex_cell_has_equations_in_complex_numbers() -> None:
 
 def test_markdown() -> None:
     assert prose("a_b ``c*d`` [e]") == "a_b `c*d` \\[e\\]"
+    assert prose("(https://x.org/a_b#c, ``d``). See https://x.org/.") == (
+        "(<https://x.org/a_b#c>, `d`). See <https://x.org/>."
+    )
     assert link("[a]", "https://x.org/(b)") == "[\\[a\\]](https://x.org/%28b%29)"
     assert list(document(["One\ntwo::", "    three\n      four"])) == [
         "One two:", "", "```text", "three", "  four", "```", ""

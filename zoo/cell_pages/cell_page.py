@@ -37,23 +37,55 @@ WIDTH = 120
 
 
 def prose(text: str) -> str:
-    """A line of a docstring with its code and with Markdown characters escaped."""
+    """A line of a docstring with its code, with addresses as links and Markdown characters escaped."""
     parts = re.split(r"``(.+?)``", text)
-    return "".join(f"`{part}`" if odd % 2 else _escaped(part) for odd, part in enumerate(parts))
+    return "".join(f"`{part}`" if odd % 2 else _linked(_escaped(part)) for odd, part in enumerate(parts))
+
+
+def _linked(text: str) -> str:
+    return re.sub(r"https?://[\w./%#~+-]*[\w/]", r"<\g<0>>", text)
+
+
+def with_links(text: str, addresses: dict[str, str]) -> str:
+    """A text in Markdown with links where the names of cells occur first.
+
+    Args:
+        text: The text.
+        addresses: The addresses by name; those that are used are removed.
+    """
+
+    def replace_name(match: re.Match[str]) -> str:
+        address = addresses.pop(match[0].strip("`"), "")
+        return f"[{match[0]}]({address})" if address else match[0]
+
+    parts = re.split(r"(`[^`]*`|<http[^>]*>|\[[^\]]*\]\([^)]*\))", text)
+    words = re.compile(r"(?<![\w.-])[a-z]\w*(?![\w-]|\.\w)")
+    for n, part in enumerate(parts):
+        if n % 2 == 0:
+            parts[n] = words.sub(replace_name, part)
+        elif re.fullmatch(r"`[a-z]\w*`", part):
+            parts[n] = re.sub(".+", replace_name, part)
+    return "".join(parts)
 
 
 def _escaped(text: str) -> str:
     return re.sub(r"([\\*`\[\]])", r"\\\1", text).replace("<", "&lt;")
 
 
-def document(blocks: Iterable[str]) -> Iterator[str]:
-    """The lines of blocks of a docstring: paragraphs, and literal blocks after a double colon."""
+def document(blocks: Iterable[str], addresses: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The lines of blocks of a docstring: paragraphs, and literal blocks after a double colon.
+
+    Args:
+        blocks: The blocks.
+        addresses: Addresses of cells by name, for links.
+    """
+    unused = dict(addresses or {})
     for block in filter(None, blocks):
         if block.startswith("    "):
             yield from ("```text", *textwrap.dedent(block).splitlines(), "```", "")
         else:
             paragraph = re.sub(r"::$", ":", " ".join(line.strip() for line in block.splitlines()))
-            yield from (*wrapped(prose(paragraph)), "")
+            yield from (*wrapped(with_links(prose(paragraph), unused)), "")
 
 
 @dataclass(frozen=True)
@@ -235,10 +267,10 @@ def cell_page(cls: type[Cell], links: PageLinks | None = None) -> str:
 
 
 def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
-    doc, card = cell_document(cls), cls.card
+    doc, card, cells = cell_document(cls), cls.card, _linked_cells(cls, links)
     yield from (GENERATED_MARK, "", f"# {cls.name}", "", *document(doc.summary))
     yield from (*wrapped(_origin(cls, links)), "", *wrapped(_use(cls)), "")
-    yield from ("## Equations", "", *document(doc.lead))
+    yield from ("## Equations", "", *document(doc.lead, cells))
     if cls.has_step():
         note = wrapped(_NOTE.format(next(iter(cls.states))))
         picture = f"![One step of {cls.name}]({cls.name}.svg)"
@@ -251,9 +283,10 @@ def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
             "It brings its own kernels and has no step, so there are no typeset equations and no diagram.",
             "",
         )
-    yield from _section("History", document([card.history]))
-    yield from _section("When to use it", document([card.when_to_use, card.trainability, *doc.examples]))
-    variant = document([card.variant, card.deviations, *doc.notes])
+    yield from _section("History", document([card.history], cells))
+    use = [card.when_to_use, card.trainability, *doc.examples]
+    yield from _section("When to use it", document(use, cells))
+    variant = document([card.variant, card.deviations, *doc.notes], cells)
     yield from _section("Variant and differences from the paper", variant)
     yield from ("## Arrays and options", "", *_output(cls), *_declarations(cls))
     yield from ("## Cost of one step of one sequence", "", *_costs(cls))
@@ -265,6 +298,15 @@ def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
             yield f"- {label} {prose(difference)}"
         yield ""
     yield from ("## References", "", "```bibtex", cls.bibtex(), "```", "")
+
+
+def _linked_cells(cls: type[Cell], links: PageLinks) -> dict[str, str]:
+    """Addresses of the cells to link in sentences: related ones, and names that are no words."""
+    return {
+        name: address
+        for name, address in links.cells.items()
+        if name in cls.card.related or (name != cls.name and re.search(r"[_\d]", name))
+    }
 
 
 def _is_complex(cls: type[Cell]) -> bool:
@@ -325,7 +367,7 @@ def _declarations(component: type[Component]) -> Iterator[str]:
             yield from (f"{table.title}: none.", "")
         else:
             rows = tuple((*(f"`{text}`" for text in row[:2]), *map(prose, row[2:])) for row in table.rows)
-            yield from (f"{table.title.partition(':')[0]}.", "", *replace(table, rows=rows).markdown(), "")
+            yield from (f"**{table.title.partition(':')[0]}**", "", *replace(table, rows=rows).markdown(), "")
 
 
 def _costs(cls: type[Cell]) -> Iterator[str]:

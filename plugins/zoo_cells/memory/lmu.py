@@ -72,7 +72,7 @@ class LMU(zoo.Cell):
     ``m (order,)``.
 
     Equations and initial values are taken from the paper, as in https://github.com/hrshtv/pytorch-lmu.
-    Neither has a bias. The memory is discretised by zero-order hold, as in keras-lmu
+    Both have no bias. The memory is discretised by zero-order hold, as in keras-lmu
     (https://github.com/nengo/keras-lmu), where connections are optional and several numbers can be stored.
     """
 
