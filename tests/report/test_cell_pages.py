@@ -196,6 +196,33 @@ def test_history_and_use_are_two_to_four_sentences(cls: type[Cell]) -> None:
         assert text.endswith(".")
 
 
+COMPARISONS = {
+    r"(?<!no )(?:better|faster) than": lambda own, other: own < other,
+    r"(?:worse|slower) than": lambda own, other: own > other,
+    r"no better than": lambda own, other: own > other,
+    r"(?:about|nearly) as good as": lambda own, other: abs(own - other) < 0.03,
+}
+
+
+def test_comparisons_on_cards_agree_with_the_short_run() -> None:
+    table = (DOCS / "trainability.md").read_text(encoding="utf-8")
+    nats = {
+        name: float(loss)
+        for name, loss in re.findall(r"^\| \[(\w+)\]\(.*?\| .*?\| ([\d.]+)", table, re.MULTILINE)
+    }
+    count = 0
+    for cls in shipped():
+        for sentence in re.split(r"(?<=\.)\s", cls.card.when_to_use):
+            if "short run" in sentence:
+                for words, is_true in COMPARISONS.items():
+                    for other in re.findall(rf"{words} (?:the )?(\w+)", sentence):
+                        assert is_true(nats[cls.name], nats[other]), (cls.name, sentence)
+                        count += 1
+                if "best cells" in sentence:
+                    assert nats[cls.name] in sorted(nats.values())[:5], (cls.name, sentence)
+    assert count > 30
+
+
 def test_results_of_a_short_run(tmp_path: Path) -> None:
     row = "| [gru](gated/gru.md) | recurrence | 1.5 | 2.16 |"
     (tmp_path / "trainability.md").write_text(f"| cell |\n|---|\n{row}\n", encoding="utf-8")

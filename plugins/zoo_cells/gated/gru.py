@@ -44,10 +44,10 @@ class GRU(zoo.Cell):
         "as in cuDNN and PyTorch.",
         deviations="The paper writes no biases.",
         history="Cho et al. introduced the unit in 2014 for machine translation, as a simpler alternative to "
-        "the LSTM: it has two gates and no separate memory cell. Chung et al. gave it its name and found it "
-        "comparable with the LSTM on music and speech in the same year. Many cells of this family remove a "
-        "gate or an input of a gate, and the minGRU of 2024 removes the state from its gates to run in "
-        "parallel.",
+        "the LSTM: it has two gates and no separate memory cell. Chung et al. compared it with the LSTM "
+        "under its present name in the same year, and found the two comparable on music and speech. Many "
+        "cells of this family remove a gate or an input of a gate, and the minGRU of 2024 removes the state "
+        "from its gates to run in parallel.",
         when_to_use="The GRU is a good first choice, and you can move its weights from and to PyTorch, Keras "
         "and Flax. It has three blocks of weights and one state vector, where an lstm has four blocks and "
         "two vectors. Its state is a weighted average, so it stays between -1 and 1 and cannot count without "

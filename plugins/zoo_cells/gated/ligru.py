@@ -45,9 +45,9 @@ class LiGRU(zoo.Cell):
         "replace its shift. There is no recurrent dropout.",
         history="Ravanelli, Brakel, Omologo and Bengio revised the GRU in 2018 for speech recognition. They "
         "found the reset gate redundant with the update gate and removed it, and used relu, which combines "
-        "well with batch normalisation. Training took 30 % less time per epoch, with better recognition. In "
-        "2023 Moumen and Parcollet showed that the unbounded relu makes gradients explode, and proposed the "
-        "SLi-GRU.",
+        "well with batch normalisation. Training took more than 30 % less time per epoch, with better "
+        "recognition. In 2023 Moumen and Parcollet showed that the unbounded relu makes gradients explode, "
+        "and proposed the SLi-GRU.",
         when_to_use="Use it for speech features in deep stacks, with clipped gradients and a small learning "
         "rate. It has two blocks of weights where the gru has three. The state is not bounded, and the batch "
         "normalisation of the paper is missing here, so training can diverge. In our short run on text it is "
