@@ -445,6 +445,64 @@ def test_invalid_layer_raises():
         lyapunov_exponents(rnn, x, burn_in=2)
 
 
+class Relaxing(zoo.Cell):
+    """``h' = h + dt (x W - h)``: every derivative is ``1 - dt``."""
+
+    card = CARD
+    W = zoo.Param("I", "H", init="glorot_uniform")
+    h = zoo.State("H")
+    dt = zoo.Input(default=0.5)
+
+    def step(self, x, h, dt):
+        return h + dt * (x @ self.W - h)
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_auxiliary_inputs_reach_every_function(num_layers):
+    rnn = zoo.Recurrent(Relaxing, 2, 3, num_layers=num_layers, dtype="float64", seed=1)
+    rng = np.random.default_rng(0)
+    x, dt = rng.standard_normal((9, 2, 2)), rng.uniform(0.1, 0.9, (9, 2))
+    y, _ = rnn.forward(x, dt=dt)
+    np.testing.assert_array_equal(trace(rnn, x, dt=dt)[f"l{num_layers - 1}.h"], y)
+    eye = np.eye(3)
+    np.testing.assert_allclose(jacobian(rnn, x, dt=dt), (1 - dt)[..., None, None] * eye)
+    np.testing.assert_allclose(jacobian_spectrum(rnn, x, dt=dt), np.tile((1 - dt)[..., None], 3))
+    exponents = lyapunov_exponents(rnn, x, burn_in=0, dt=dt)
+    np.testing.assert_allclose(exponents, np.tile(np.log(1 - dt).mean(axis=0)[:, None], 3))
+    (norms,) = gradient_by_lag(zoo.Recurrent(Relaxing, 2, 3, dtype="float64"), x, lags=9, dt=dt).values()
+    decay = np.cumprod([np.ones(2), *(1 - dt)[:0:-1]], axis=0)
+    np.testing.assert_allclose(norms, decay.mean(axis=1))
+    grads = trace_grads(rnn, x, y[-1] + 1.0, dt=dt)
+    assert np.abs(grads["l0.h"] - trace_grads(rnn, x, y[-1] + 1.0, dt=0 * dt)["l0.h"]).max() > 0
+    points = fixed_points(rnn, [1.0, 2.0], dt=0.25, starts=2, inputs=x)
+    np.testing.assert_allclose(points.eigenvalues, [[0.75] * 3])
+    assert gate_saturation(rnn, x, dt=dt) == {}
+
+
+def test_later_times_start_at_states_under_the_same_inputs():
+    rnn = zoo.Recurrent(Relaxing, 2, 3, dtype="float64", seed=1)
+    rng = np.random.default_rng(0)
+    x, dt = rng.standard_normal((9, 2, 2)), rng.uniform(0.1, 0.9, (9, 2))
+    (norms,) = gradient_by_lag(rnn, x, lags=2, times=3, dt=dt).values()
+    chosen = np.unique(np.linspace(8, 1, 3).round().astype(int))
+    np.testing.assert_allclose(norms, [1.0, (1 - dt[chosen]).mean()])
+
+
+@pytest.mark.parametrize(
+    ("function", "aux", "message"),
+    [
+        (trace, {"dd": 1.0}, "was given the input 'dd'; beside x it takes dt."),
+        (jacobian, {"dt": np.ones((4, 1))}, r"input 'dt' has the shape \(4, 1\); expected \(5, 1\)"),
+        (lambda rnn, x, **aux: fixed_points(rnn, **aux), {"tau": 1.0}, "was given the input 'tau'"),
+        (lambda rnn, x, **aux: fixed_points(rnn, **aux), {"dt": [1.0]}, r"input 'dt' has the shape"),
+    ],
+)
+def test_wrong_auxiliary_inputs_raise(function, aux, message):
+    rnn = zoo.Recurrent(Relaxing, 2, 3, dtype="float64")
+    with pytest.raises(UsageError, match=message):
+        function(rnn, np.ones((5, 1, 2)), **aux)
+
+
 def test_analysis_changes_nothing():
     model = zoo.LanguageModel("abc", "gru", 4, seed=1)
     theta = model.theta.copy()

@@ -20,7 +20,7 @@ from zoo.analysis.target import AnalysisTarget, inputs_of
 from zoo.arguments import check_seed, short_repr
 from zoo.array_types import Array
 from zoo.errors import UsageError
-from zoo.layers.validation import as_floats
+from zoo.layers.validation import as_aux_inputs, as_floats
 
 Residual = Callable[[Array], Array]
 """From points ``(N, S)`` to residuals ``(N, S)``."""
@@ -94,7 +94,13 @@ MAX_STARTS = 2**20
 
 
 def initial_points(
-    model: AnalysisTarget, step: StateMap, step_inputs: StepInputs, starts: Any, inputs: Any, seed: int
+    model: AnalysisTarget,
+    step: StateMap,
+    step_inputs: StepInputs,
+    starts: Any,
+    inputs: Any,
+    seed: int,
+    aux: Mapping[str, ArrayLike],
 ) -> Array:
     """Initial points, ``(N, S)``: given states, or states on trajectories of the layer.
 
@@ -113,7 +119,9 @@ def initial_points(
     rng = np.random.default_rng(check_seed(seed))
     if inputs is None:
         return _visited_points(step, step_inputs, rng.standard_normal((int(starts), step.size)), rng)
-    _, before = trajectory(model, step, inputs_of(model, inputs), None)
+    x = inputs_of(model, inputs)
+    constant = {name: np.broadcast_to(value, (*x.shape[:2], *np.shape(value))) for name, value in aux.items()}
+    _, before = trajectory(model, step, x, None, constant)
     visited = before.reshape(-1, step.size)
     if len(visited) == 0:
         raise UsageError(f"{who}: inputs have no steps, so there are no states to start from.")
@@ -147,15 +155,23 @@ def _given_starts(step: StateMap, starts: Mapping[str, Any], who: str) -> Array:
     return step.join(states, (count,))
 
 
-def constant_inputs(model: AnalysisTarget, step: StateMap, x: Any) -> StepInputs:
+def constant_inputs(
+    model: AnalysisTarget, step: StateMap, x: Any, aux: Mapping[str, ArrayLike]
+) -> StepInputs:
     """The inputs of every step, as one row.
 
     Raises:
-        UsageError: if x does not fit.
+        UsageError: if x or an auxiliary input does not fit.
     """
     layer, cell = step.layer, step.cell
-    shapes = zip(cell.inputs.values(), layer.inputs.values(), strict=True)
-    inputs = tuple(np.full((1, *shape), each.value(cell.options), np.float64) for each, shape in shapes)
+    rows = {name: np.asarray(value)[None, None] for name, value in aux.items()}
+    who = f"{cell.label()}: fixed_points"
+    given = as_aux_inputs(rows, cell.inputs, layer.inputs, (1, 1), np.dtype(np.float64), who)
+    defaults = {name: each.value(cell.options) for name, each in cell.inputs.items()}
+    inputs = tuple(
+        given[name][0] if name in given else np.full((1, *shape), defaults[name], float)
+        for name, shape in layer.inputs.items()
+    )
     return StepInputs(_input(model, step, x), inputs, {})
 
 
@@ -232,6 +248,7 @@ def fixed_points(
     apart: float = 1e-4,
     most_steps: int = 200,
     seed: int = 0,
+    **aux: ArrayLike,
 ) -> FixedPoints:
     """Fixed points of one layer by itself, found from many states by minimising the speed ``|F(h) - h|^2``.
 
@@ -242,7 +259,7 @@ def fixed_points(
     Args:
         model: A ``zoo.Recurrent`` or a model.
         x: The input that the layer reads at every step: ``(I,)`` numbers, a token, or for the first layer of
-            a language model a symbol; zeros if None. Auxiliary inputs have their defaults.
+            a language model a symbol; zeros if None.
         layer: Index of the layer, or ``"l0"``.
         starts: Number of states to start from, or the states, ``{"l0.h": (N, ...), ...}``.
         inputs: Inputs of the model, from whose trajectory the starts are drawn. If None, they are drawn from
@@ -251,6 +268,8 @@ def fixed_points(
         apart: Smallest distance between two fixed points, in the norm of all states.
         most_steps: Largest number of Newton steps from each start.
         seed: Seed of the starts.
+        **aux: Auxiliary inputs of the layer at every step, by name, for example ``dt=0.5``; defaults if left
+            out.
 
     Returns:
         The points, sorted by the number of starts that lead to them, the largest first.
@@ -262,8 +281,8 @@ def fixed_points(
     _check_positive(tolerance=tolerance, apart=apart, most_steps=most_steps)
     step = state_map_of(model, layer)
     _check(step)
-    motion = _StateMotion(step, constant_inputs(model, step, x))
-    first = initial_points(model, step, motion.step_inputs, starts, inputs, seed)
+    motion = _StateMotion(step, constant_inputs(model, step, x, aux))
+    first = initial_points(model, step, motion.step_inputs, starts, inputs, seed, aux)
     points, speed = motion.find_still_points(
         first, min(tolerance, SPEED_TOLERANCE), int(min(most_steps, 2**31))
     )

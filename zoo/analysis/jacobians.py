@@ -22,7 +22,12 @@ MAX_ELEMENTS = 2**28
 
 
 def jacobian(
-    model: AnalysisTarget, inputs: ArrayLike, layer: int | str = 0, *, state: GivenState | None = None
+    model: AnalysisTarget,
+    inputs: ArrayLike,
+    layer: int | str = 0,
+    *,
+    state: GivenState | None = None,
+    **aux: ArrayLike,
 ) -> Array:
     """The exact derivative of a layer's states after each step with respect to its states before.
 
@@ -35,6 +40,7 @@ def jacobian(
         inputs: Floats ``(T, B, I)`` or tokens ``(T, B)``; for a language model also a text.
         layer: Index of the layer, or ``"l0"``. A step of ``"l0.reverse"`` leads to the time before.
         state: States before the first step; zeros if None.
+        **aux: Auxiliary inputs of the cells by name, ``(T, B, ...)``, as in ``dt=dt``; defaults if left out.
 
     Returns:
         float64 ``(T, B, S, S)``, where S is the state size of the layer, one state after the other
@@ -51,7 +57,7 @@ def jacobian(
             f"{step.cell.label()}: {steps * batch} Jacobians of {step.size} x {step.size} are {total:,} "
             f"elements, more than {MAX_ELEMENTS:,}; take fewer steps, rows or units."
         )
-    step_inputs, before = trajectory(model, step, x, state)
+    step_inputs, before = trajectory(model, step, x, state, aux)
     flat = step_inputs.map(lambda value: value.reshape(-1, *value.shape[2:]))
     values = jacobians(step, flat, before.reshape(-1, step.size))
     values = values.reshape(steps, batch, step.size, step.size)
@@ -75,6 +81,7 @@ def jacobian_spectrum(
     *,
     state: GivenState | None = None,
     singular: bool = False,
+    **aux: ArrayLike,
 ) -> Array:
     """Eigenvalues or singular values of the Jacobian of every step, the largest first.
 
@@ -84,6 +91,7 @@ def jacobian_spectrum(
         layer: As for :func:`jacobian`.
         state: As for :func:`jacobian`.
         singular: Whether to return singular values, by which one step can stretch a difference.
+        **aux: As for :func:`jacobian`.
 
     Returns:
         ``(T, B, S)``: complex eigenvalues by modulus, or real singular values; NaN where a Jacobian is not
@@ -92,7 +100,7 @@ def jacobian_spectrum(
     Raises:
         UsageError: as for :func:`jacobian`.
     """
-    matrices = jacobian(model, inputs, layer, state=state)
+    matrices = jacobian(model, inputs, layer, state=state, **aux)
     if not as_bool(singular, "jacobian_spectrum: singular"):
         return eigenvalues(matrices)
     values = np.full(matrices.shape[:-1], np.nan)
@@ -131,6 +139,7 @@ def lyapunov_exponents(
     state: GivenState | None = None,
     burn_in: int | None = None,
     seed: int = 0,
+    **aux: ArrayLike,
 ) -> Array:
     """The largest Lyapunov exponents of a layer along its trajectory for some inputs.
 
@@ -154,6 +163,7 @@ def lyapunov_exponents(
         burn_in: Number of steps that do not count at the beginning, before the trajectory reaches its
             attractor, and at the end, before the directions align; a tenth of all if None.
         seed: Seed of the random first directions.
+        **aux: As for :func:`jacobian`.
 
     Returns:
         float64 ``(B, count)``, in nats per step, descending. Below zero, differences between states shrink.
@@ -172,7 +182,7 @@ def lyapunov_exponents(
     burn_in = as_integer(burn_in, f"{who}: burn_in", 0, max(0, (steps - 1) // 2))
     if steps == 0:
         raise UsageError(f"{step.cell.label()}: lyapunov_exponents takes at least one step.")
-    step_inputs, before = trajectory(model, step, x, state)
+    step_inputs, before = trajectory(model, step, x, state, aux)
     drawn = np.random.default_rng(check_seed(seed)).standard_normal((batch, step.size, count))
     directions = _orthogonal(drawn)[0]
     total = np.zeros((batch, count))

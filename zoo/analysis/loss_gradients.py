@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from zoo.analysis.target import AnalysisTarget, ForwardResult, gradients, inputs_of, run, stack_of
+from zoo.analysis.target import AnalysisTarget, ForwardResult, aux_of, gradients, inputs_of, run, stack_of
 from zoo.arguments import as_integer, check_seed
-from zoo.array_types import Array
+from zoo.array_types import Array, Arrays
 from zoo.arrays import as_array
 from zoo.errors import UsageError
 from zoo.layers.recurrent import Recurrent
@@ -80,6 +80,7 @@ def gradient_by_lag(
     state: GivenState | None = None,
     times: int = TIMES,
     seed: int = 0,
+    **aux: ArrayLike,
 ) -> dict[str, Array]:
     """Norms of ``dL_t / dh_{t-k}``, the mean over rows and over some times t, for each lag k.
 
@@ -98,6 +99,7 @@ def gradient_by_lag(
         state: States before the first step; zeros if None.
         times: Largest number of times t, evenly spaced from the first with all lags to the last.
         seed: Seed of the random projection.
+        **aux: Auxiliary inputs of the cells by name, ``(T, B, ...)``, as in ``dt=dt``; defaults if left out.
 
     Returns:
         ``{"l0.h": norms (lags,), ...}`` for every state that has a gradient.
@@ -111,7 +113,9 @@ def gradient_by_lag(
             f"backwards look ahead; take trace_grads."
         )
     lags, times = as_integer(lags, "gradient_by_lag: lags", 1), as_integer(times, "gradient_by_lag: times", 1)
-    x, targets, only_last = inputs_and_targets(model, inputs_of(model, inputs), targets)
+    all_x = inputs_of(model, inputs)
+    arrays = aux_of(model, aux, all_x)
+    x, targets, only_last = inputs_and_targets(model, all_x, targets)
     if len(x) == 0:
         raise UsageError(
             f"{stack_of(model).label()}: gradient_by_lag takes at least one step, and for a language "
@@ -119,7 +123,7 @@ def gradient_by_lag(
         )
     lags, times = min(lags, len(x)), min(times, len(x))
     chosen = np.unique(np.linspace(len(x) - 1, lags - 1, 1 if only_last else times).round().astype(int))
-    run_result, rows = _windows_ending_at(model, x, state, chosen.tolist(), lags)
+    run_result, rows = _windows_ending_at(model, x, arrays, state, chosen.tolist(), lags)
     dy = np.zeros_like(run_result.y)
     if targets is None:
         dy[-1] = random_unit_vectors(run_result.y[-1], seed)
@@ -132,7 +136,7 @@ def gradient_by_lag(
 
 
 def _windows_ending_at(
-    model: AnalysisTarget, x: Array, state: GivenState | None, times: list[int], lags: int
+    model: AnalysisTarget, x: Array, aux: Arrays, state: GivenState | None, times: list[int], lags: int
 ) -> tuple[ForwardResult, int]:
     """Run the last steps up to each of some times, side by side as rows; and the number of rows.
 
@@ -142,10 +146,16 @@ def _windows_ending_at(
     for t in times:
         first = t - lags + 1
         if first > index:
-            now, index = run(model, x[index:first], now).final, first
+            before = {name: value[index:first] for name, value in aux.items()}
+            now, index = run(model, x[index:first], now, aux=before).final, first
         states.append(now)
-    side_by_side = np.concatenate([x[t - lags + 1 : t + 1] for t in times], axis=1)
-    return run(model, side_by_side, _joined(model, states, x.shape[1])), side_by_side.shape[1]
+
+    def windows(values: Array) -> Array:
+        return np.concatenate([values[t - lags + 1 : t + 1] for t in times], axis=1)
+
+    side_by_side, arrays = windows(x), {name: windows(value) for name, value in aux.items()}
+    joined = _joined(model, states, x.shape[1])
+    return run(model, side_by_side, joined, aux=arrays), side_by_side.shape[1]
 
 
 def _joined(model: AnalysisTarget, states: list[GivenState | None], batch: int) -> dict[str, Array]:

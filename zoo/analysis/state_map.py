@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from zoo.analysis.target import AnalysisTarget, arrays_of, layer_of, run
 from zoo.array_types import Array, Arrays
@@ -202,7 +204,11 @@ def state_map_of(target: AnalysisTarget, layer: int | str) -> StateMap:
 
 
 def trajectory(
-    target: AnalysisTarget, step: StateMap, x: Array, state: GivenState | None
+    target: AnalysisTarget,
+    step: StateMap,
+    x: Array,
+    state: GivenState | None,
+    aux: Mapping[str, ArrayLike] = MappingProxyType({}),
 ) -> tuple[StepInputs, Array]:
     """The inputs of every step and the states before it, ``(T, B, S)``, in the direction's order of time.
 
@@ -211,9 +217,10 @@ def trajectory(
         step: The map of the layer.
         x: Inputs of the first layer.
         state: States before the first step; zeros if None.
+        aux: Auxiliary inputs by name.
     """
     layer = step.layer
-    run_result = run(target, x, state, list(layer.states))
+    run_result = run(target, x, state, list(layer.states), aux)
     tape = run_result.tape_of(layer)
     after = [
         run_result.traces[name][::-1] if layer.reverse else run_result.traces[name] for name in layer.states

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeAlias
 
 from numpy.typing import ArrayLike
@@ -20,7 +21,7 @@ from zoo.layers.stack import LayerTape, Stack
 from zoo.layers.states import GivenState
 from zoo.layers.time_chunks import Segment
 from zoo.layers.tracing import GradientTracer, TraceRequest, ValueTracer, requested_names
-from zoo.layers.validation import as_inputs, as_state
+from zoo.layers.validation import as_aux_inputs, as_inputs, as_state
 from zoo.model import Model
 
 AnalysisTarget: TypeAlias = Recurrent | Model
@@ -106,8 +107,23 @@ def inputs_of(target: AnalysisTarget, inputs: ArrayLike) -> Array:
     return as_inputs(inputs, stack.input_size, target.dtype, stack.label())
 
 
+def aux_of(target: AnalysisTarget, aux: Mapping[str, ArrayLike], x: Array) -> Arrays:
+    """Convert auxiliary inputs for kernels.
+
+    Raises:
+        UsageError: if one is unknown, or a shape does not fit.
+    """
+    stack = stack_of(target)
+    sizes = stack.inputs, stack.input_shapes, x.shape[:2]
+    return as_aux_inputs(aux, *sizes, target.dtype, stack.label())
+
+
 def run(
-    target: AnalysisTarget, x: Array, state: GivenState | None = None, trace: TraceRequest = None
+    target: AnalysisTarget,
+    x: Array,
+    state: GivenState | None = None,
+    trace: TraceRequest = None,
+    aux: Mapping[str, ArrayLike] = MappingProxyType({}),
 ) -> ForwardResult:
     """Run all layers.
 
@@ -116,13 +132,14 @@ def run(
         x: From :func:`inputs_of`.
         state: Initial states; if None the learned ones, or zeros.
         trace: Values to trace.
+        aux: Auxiliary inputs by name; those that are not given have their defaults.
 
     Raises:
-        UsageError: if the state does not fit.
+        UsageError: if the state or an auxiliary input does not fit.
         UnknownNameError: if a name to trace is unknown.
     """
     stack, (steps, batch) = stack_of(target), x.shape[:2]
-    aux_inputs = stack.aux_inputs({}, (steps, batch), target.dtype)
+    aux_inputs = stack.aux_inputs(aux, (steps, batch), target.dtype)
     initial = stack.initial_states(state, target.params, batch, target.dtype)
     arrays = stack.arrays_by_direction(target.arrays)
     batch_run = BatchRun(stack, arrays, x, initial, aux_inputs, [slice(0, steps)])

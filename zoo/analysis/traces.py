@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from zoo.analysis.loss_gradients import gradient_at, inputs_and_targets
-from zoo.analysis.target import AnalysisTarget, gradients, inputs_of, run, stack_of
+from zoo.analysis.target import AnalysisTarget, aux_of, gradients, inputs_of, run, stack_of
 from zoo.arguments import as_elements, as_number
 from zoo.array_types import Array
 from zoo.compiler.frontend.value_names import SQUASHING_RANGES
@@ -19,7 +19,12 @@ from zoo.layers.tracing import TraceRequest, cell_gates, cell_trace_values
 
 
 def trace(
-    model: AnalysisTarget, inputs: ArrayLike, names: TraceRequest = True, *, state: GivenState | None = None
+    model: AnalysisTarget,
+    inputs: ArrayLike,
+    names: TraceRequest = True,
+    *,
+    state: GivenState | None = None,
+    **aux: ArrayLike,
 ) -> Mapping[str, Array]:
     """Named values of ``step`` at every step, as ``zoo.Recurrent.forward(x, trace=...)`` traces them.
 
@@ -28,6 +33,7 @@ def trace(
         inputs: Floats ``(T, B, I)`` or tokens ``(T, B)``; for a language model also a text.
         names: Names of values, ``"f"`` in every layer or ``"l0.f"`` in one; True for all values.
         state: States before the first step; zeros if None.
+        **aux: Auxiliary inputs of the cells by name, ``(T, B, ...)``, as in ``dt=dt``; defaults if left out.
 
     Returns:
         Name to values, ``(T, B, ...)``.
@@ -36,7 +42,7 @@ def trace(
         UsageError: if an argument does not fit.
         UnknownNameError: if a name is unknown.
     """
-    return run(model, inputs_of(model, inputs), state, names).traces
+    return run(model, inputs_of(model, inputs), state, names, aux).traces
 
 
 def trace_grads(
@@ -46,6 +52,7 @@ def trace_grads(
     *,
     names: TraceRequest = True,
     state: GivenState | None = None,
+    **aux: ArrayLike,
 ) -> Mapping[str, Array]:
     """Gradients of a model's loss at every step, the loss being the mean over all steps and rows.
 
@@ -58,6 +65,7 @@ def trace_grads(
             counts alone. If None, a language model has the next symbols of its inputs as targets.
         names: Names of values; True for all states.
         state: States before the first step; zeros if None.
+        **aux: As for :func:`trace`.
 
     Returns:
         Name to gradients, ``(T, B, ...)``.
@@ -66,10 +74,12 @@ def trace_grads(
         UsageError: if an argument does not fit, or a value has no gradient.
         UnknownNameError: if a name is unknown.
     """
-    x, known, only_last = inputs_and_targets(model, inputs_of(model, inputs), targets)
+    all_x = inputs_of(model, inputs)
+    x, known, only_last = inputs_and_targets(model, all_x, targets)
     if known is None:
         raise UsageError(f"{stack_of(model).label()}: trace_grads takes the targets of a loss; found none.")
-    run_result = run(model, x, state)
+    arrays = {name: value[: len(x)] for name, value in aux_of(model, aux, all_x).items()}
+    run_result = run(model, x, state, aux=arrays)
     dy = np.zeros_like(run_result.y)
     first = max(0, len(x) - 1) if only_last else 0
     rows = run_result.y[first:].reshape(-1, run_result.y.shape[2])
@@ -85,6 +95,7 @@ def gate_saturation(
     *,
     state: GivenState | None = None,
     margin: float = 0.1,
+    **aux: ArrayLike,
 ) -> dict[str, tuple[float, float]]:
     """Shares of the values of sigmoid and tanh that are near either end of their range.
 
@@ -99,6 +110,7 @@ def gate_saturation(
             names of :class:`zoo.Gates`.
         state: States before the first step; zeros if None.
         margin: Largest distance from an end that counts.
+        **aux: As for :func:`trace`.
 
     Returns:
         ``{"l0.reset_gate": (low, high), ...}``, shares from 0 to 1 over all steps, rows and units.
@@ -116,7 +128,7 @@ def gate_saturation(
         if names is None
         else as_elements(names, "gate_saturation: names", "names, or None for all")
     )
-    traces = run(model, inputs_of(model, inputs), state, request).traces if request else {}
+    traces = run(model, inputs_of(model, inputs), state, request, aux).traces if request else {}
     for name in traces:
         if name not in ranges:
             raise UsageError(

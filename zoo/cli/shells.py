@@ -11,11 +11,13 @@ import os
 
 from click.shell_completion import CompletionItem, ShellComplete, add_completion_class, split_arg_string
 
+_LINE, _WORD_BREAKS = "COMP_LINE", "COMP_WORDBREAKS"  # set by the scripts, not by users
+
 
 class _Shell(ShellComplete):
     def get_completion_args(self) -> tuple[list[str], str]:
         """The complete words after the name of the program, and the word to complete."""
-        line = os.environ.get("COMP_LINE", "")
+        line = os.environ.get(_LINE, "")
         words = split_arg_string(line)
         incomplete = words.pop() if words and not line[-1].isspace() else ""
         return words[1:], incomplete
@@ -57,7 +59,7 @@ complete -o nosort -F _zoo_completion zoo
     def format_completion(self, item: CompletionItem) -> str:
         """One line of output, without the part of the word that bash takes for words of their own."""
         _, word = self.get_completion_args()
-        breaks = [mark for mark in ":=" if mark in os.environ.get("COMP_WORDBREAKS", "")]
+        breaks = [mark for mark in ":=" if mark in os.environ.get(_WORD_BREAKS, "")]
         start = max((word.rfind(mark) + 1 for mark in breaks), default=0)
         return super().format_completion(CompletionItem(item.value[start:], type=item.type))
 

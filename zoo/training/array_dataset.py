@@ -107,7 +107,9 @@ class ArrayDataset:
 
     def probe(self) -> ProbeBatch:
         """The inputs of one batch."""
-        return ProbeBatch((self.valid or self.train).inputs[:, : self.batch_size])
+        data = self.valid or self.train
+        aux = {name: value[:, : self.batch_size] for name, value in data.aux.items()}
+        return ProbeBatch(data.inputs[:, : self.batch_size], aux=aux)
 
     def compile_kernels(self, model: Any) -> None:
         """Compute the outputs of one batch."""

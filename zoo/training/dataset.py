@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -51,10 +52,12 @@ class ProbeBatch(NamedTuple):
     Attributes:
         inputs: ``(T, B)`` or ``(T, B, I)``.
         targets: Targets of the last step, ``(B,)`` or ``(B, V)``; None for a text.
+        aux: Auxiliary inputs, ``(T, B, ...)``.
     """
 
     inputs: np.ndarray[Any, Any]
     targets: np.ndarray[Any, Any] | None = None
+    aux: Mapping[str, np.ndarray[Any, Any]] = MappingProxyType({})
 
 
 class Dataset(Protocol):

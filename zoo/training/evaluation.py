@@ -16,6 +16,7 @@ from zoo.model import AnyModel
 from zoo.model.model import DEFAULT_LOSS, State
 
 if TYPE_CHECKING:
+    from zoo.training.dataset import ProbeBatch
     from zoo.training.trainer import Trainer
 
 States: TypeAlias = Mapping[str, np.ndarray[Any, Any]]
@@ -39,10 +40,11 @@ def analyse(trainer: Trainer) -> dict[str, Any]:
     """
     from zoo.analysis import gate_saturation, gradient_by_lag  # most runs do not need it
 
-    model, (inputs, targets) = trainer.model, trainer.dataset.probe()
-    inputs, targets = inputs[:, :MAX_ROWS], None if targets is None else targets[:MAX_ROWS]
-    saturation = gate_saturation(model, inputs)
-    lags = {} if model.config.bidirectional else gradient_by_lag(model, inputs, targets, lags=MAX_LAGS)
+    model, probe = trainer.model, trainer.dataset.probe()
+    inputs, targets = probe.inputs[:, :MAX_ROWS], None if probe.targets is None else probe.targets[:MAX_ROWS]
+    aux: Any = {name: value[:, :MAX_ROWS] for name, value in declared_aux(model, probe).items()}
+    saturation = gate_saturation(model, inputs, **aux)
+    lags = {} if model.config.bidirectional else gradient_by_lag(model, inputs, targets, lags=MAX_LAGS, **aux)
     return {
         "saturation": {name: [_round(share) for share in shares] for name, shares in saturation.items()},
         "gradient_by_lag": {name: [_round(norm) for norm in norms] for name, norms in lags.items()},
@@ -133,7 +135,7 @@ def initial_states(model: AnyModel, batch: Batch, carried: States | None) -> Sta
     return carried
 
 
-def declared_aux(model: AnyModel, batch: Batch) -> dict[str, Any]:
+def declared_aux(model: AnyModel, batch: Batch | ProbeBatch) -> dict[str, Any]:
     """The auxiliary inputs of a batch that a cell of the model declares."""
     return {name: array for name, array in batch.aux.items() if name in model.stack.inputs}
 

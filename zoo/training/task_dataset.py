@@ -85,10 +85,11 @@ class TaskDataset:
 
     def probe(self) -> ProbeBatch:
         """Validation examples up to the last step with a target, of the rows that have one there."""
-        inputs, targets, weights = self.task.batch(0, self.batch_size, 0, "valid")[:3]
-        last = int(np.flatnonzero(weights.any(axis=1))[-1])
-        has_target = weights[last] > 0
-        return ProbeBatch(inputs[: last + 1, has_target], targets[last, has_target])
+        batch = self.task.batch(0, self.batch_size, 0, "valid")
+        last = int(np.flatnonzero(batch.weights.any(axis=1))[-1])
+        has_target = batch.weights[last] > 0
+        aux = {name: value[: last + 1, has_target] for name, value in batch.aux.items()}
+        return ProbeBatch(batch.inputs[: last + 1, has_target], batch.targets[last, has_target], aux)
 
     def compile_kernels(self, model: AnyModel) -> None:
         """Evaluate one batch."""
