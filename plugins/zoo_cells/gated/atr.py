@@ -41,7 +41,7 @@ class ATR(zoo.Cell):
         authors="Biao Zhang, Deyi Xiong, Jinsong Su, Qian Lin, Huiji Zhang",
         year=2018,
         url="https://arxiv.org/abs/1810.12546",
-        variant="Twin gates as in the authors' code, without a nonlinearity on the state.",
+        variant="The twin gates are as in the authors' code, and the state has no nonlinearity.",
         deviations="The forget gate is sigmoid(p - q), as the authors correct their paper. The paper writes "
         "no biases. Here p and q have one each, as in the authors' PyTorch code.",
         history="Zhang et al. published the cell in 2018 to simplify networks for machine translation. Both "

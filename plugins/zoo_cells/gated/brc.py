@@ -39,7 +39,7 @@ class BRC(zoo.Cell):
         authors="Nicolas Vecoven, Damien Ernst, Guillaume Drion",
         year=2021,
         url="https://doi.org/10.1371/journal.pone.0252676",
-        variant="BRC, whose recurrent weights are vectors, as in the official code.",
+        variant="This is the BRC, whose recurrent weights are vectors, as in the official code.",
         deviations="The equations of the paper have no biases. The official code has one for a and one for "
         "c, and zoo has them, too.",
         history="Vecoven, Ernst and Drion published the cell in 2021, inspired by neurons that hold a value "

@@ -49,7 +49,8 @@ class CFN(zoo.Cell):
         authors="Thomas Laurent, James von Brecht",
         year=2016,
         url="https://arxiv.org/abs/1612.06212",
-        variant="The basic model, equations (1) and (2), with its published initial values.",
+        variant="This is the basic model of the paper, equations (1) and (2), with its published initial "
+        "values.",
         deviations="There is no dropout at the gates.",
         history="Laurent and von Brecht published the cell in 2016. They observed chaotic dynamics in the "
         "LSTM and the GRU, and built a network whose dynamics they can prove to be simple: without input, "

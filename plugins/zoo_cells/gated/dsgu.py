@@ -42,7 +42,8 @@ class DSGU(zoo.Cell):
         authors="Yuan Gao, Dorota Glowacka",
         year=2016,
         url="https://arxiv.org/abs/1604.02910",
-        variant="DSGU: a sigmoid is the last activation, and there are no biases after the multiplication.",
+        variant="This is the DSGU of the paper: a sigmoid is the last activation, and there are no biases "
+        "after the multiplication.",
         deviations="The cell proposed to Chainer and torchrecurrent's have another bias after the product "
         "with Wg, and the cell proposed to Chainer has a third one after the product with Wo. torchrecurrent "
         "uses PyTorch's hard sigmoid.",

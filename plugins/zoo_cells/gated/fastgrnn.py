@@ -52,7 +52,8 @@ class FastGRNN(zoo.Cell):
         authors="Aditya Kusupati, Manish Singh, Kush Bhatia, Ashish Kumar, Prateek Jain, Manik Varma",
         year=2018,
         url="https://arxiv.org/abs/1901.02358",
-        variant="Full matrices, a sigmoid gate and a tanh candidate: the defaults of the official cell.",
+        variant="The matrices are full, the gate is a sigmoid and the candidate has tanh, which are the "
+        "defaults of the official cell.",
         deviations="The factors of low rank and the sparse and quantised weights, which compress the trained "
         "cell, are left out.",
         history="Kusupati et al. of Microsoft Research published the cell in 2018 for microcontrollers. It "

@@ -38,7 +38,7 @@ class IntersectionRNN(zoo.Cell):
         authors="Jasmine Collins, Jascha Sohl-Dickstein, David Sussillo",
         year=2016,
         url="https://arxiv.org/abs/1611.09913",
-        variant="+RNN with relu for the output and tanh for the state.",
+        variant="This is the +RNN of the paper, with relu for the output and tanh for the state.",
         deviations="Every layer projects its input, even if I = H.",
         history="Collins, Sohl-Dickstein and Sussillo proposed the cell in 2016 together with the ugrnn. It "
         "has a gate along time and a gate along depth, which cross like the bars of a plus sign. In their "

@@ -39,7 +39,7 @@ class LightRU(zoo.Cell):
         authors="Hong Ye, Yibing Zhang, Huizhou Liu, Xuannong Li, Jiaming Chang, Hui Zheng",
         year=2024,
         url="https://doi.org/10.3390/electronics13163204",
-        variant="One unit with tanh in the candidate and a bias in the gate only.",
+        variant="This is one unit of the paper, with tanh in the candidate and a bias in the gate only.",
         deviations="The paper also has a stack recurrent cell (SRC), which changes the activation function. "
         "It is left out here.",
         history="Ye et al. proposed the unit in 2024 as an interpretable network with few parameters. It is "

@@ -40,7 +40,7 @@ class LiGRU(zoo.Cell):
         authors="Mirco Ravanelli, Philemon Brakel, Maurizio Omologo, Yoshua Bengio",
         year=2018,
         url="https://arxiv.org/abs/1803.10225",
-        variant="Li-GRU with relu, in one direction.",
+        variant="This is the Li-GRU with relu, in one direction.",
         deviations="The batch normalisation of x Wx is left out, since it needs the whole batch, and biases "
         "replace its shift. There is no recurrent dropout.",
         history="Ravanelli, Brakel, Omologo and Bengio revised the GRU in 2018 for speech recognition. They "

@@ -35,7 +35,7 @@ class MGU(zoo.Cell):
         authors="Guo-Bing Zhou, Jianxin Wu, Chen-Lin Zhang, Zhi-Hua Zhou",
         year=2016,
         url="https://arxiv.org/abs/1603.09420",
-        variant="MGU as published, before the simplifications MGU1, MGU2 and MGU3.",
+        variant="This is the MGU as published, before the simplifications MGU1, MGU2 and MGU3.",
         history="Zhou, Wu, Zhang and Zhou proposed the unit in 2016, guided by published evaluations of the "
         "LSTM and the GRU. It has a single gate, the minimum for a gated unit. Their experiments found an "
         "accuracy comparable with the GRU. Heck and Salem reduced the gate further in 2017, to mgu1, mgu2 "

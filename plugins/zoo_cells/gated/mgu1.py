@@ -37,7 +37,7 @@ class MGU1(zoo.Cell):
         authors="Joel Heck, Fathi M. Salem",
         year=2017,
         url="https://arxiv.org/abs/1701.03452",
-        variant="MGU1: the gate reads the state and a bias.",
+        variant="This is MGU1 of the paper, whose gate reads the state and a bias.",
         history="Heck and Salem derived three smaller gates from the minimal gated unit in 2017, and named "
         "the cells MGU1, MGU2 and MGU3. This one leaves the input out of the gate. They tested them on "
         "sequences made from MNIST digits and on Reuters news, where all three had an accuracy similar to "

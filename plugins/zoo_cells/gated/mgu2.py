@@ -36,14 +36,15 @@ class MGU2(zoo.Cell):
         authors="Joel Heck, Fathi M. Salem",
         year=2017,
         url="https://arxiv.org/abs/1701.03452",
-        variant="MGU2: the gate reads the state only.",
+        variant="This is MGU2 of the paper, whose gate reads the state only.",
         history="Heck and Salem derived three smaller gates from the minimal gated unit in 2017, and named "
         "the cells MGU1, MGU2 and MGU3. This one leaves the input and the bias out of the gate. They tested "
         "them on sequences made from MNIST digits and on Reuters news, where all three had an accuracy "
         "similar to the mgu, and MGU2 was better than the mgu.",
         when_to_use="Use it in place of mgu1: it has H fewer parameters, and its authors found it to be the "
         "best of the three. The gate cannot react to the current input, and without a bias you cannot start "
-        "it at a long memory. In our short run on text it equals mgu1 and is a little worse than the mgu.",
+        "it at a long memory. In our short run on text it is about as good as mgu1 and a little worse than "
+        "the mgu.",
         also=(
             zoo.Card(
                 title="Minimal Gated Unit for Recurrent Neural Networks",

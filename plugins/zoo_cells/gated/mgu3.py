@@ -37,7 +37,7 @@ class MGU3(zoo.Cell):
         authors="Joel Heck, Fathi M. Salem",
         year=2017,
         url="https://arxiv.org/abs/1701.03452",
-        variant="MGU3: the gate is a trained constant.",
+        variant="This is MGU3 of the paper, whose gate is a trained constant.",
         history="Heck and Salem derived three smaller gates from the minimal gated unit in 2017, and named "
         "the cells MGU1, MGU2 and MGU3. This one keeps only the bias of the gate. They tested them on "
         "sequences made from MNIST digits and on Reuters news, where all three had an accuracy similar to "

@@ -38,7 +38,8 @@ class MiRU1(zoo.Cell):
         authors="Abdullah M. Zyarah, Dhireesha Kudithipudi",
         year=2025,
         url="https://arxiv.org/abs/2503.06175",
-        variant="MiRU-1 as in torchrecurrent: a gate for the reset, a constant for the update.",
+        variant="This is MiRU-1 as in torchrecurrent, with a gate for the reset and a constant for the "
+        "update.",
         deviations="The best coefficient depends on the task. The default is torchrecurrent's.",
         history="Zyarah and Kudithipudi published the minion recurrent units in 2025 for continual learning "
         "on devices with little memory. Constants replace gates of the GRU. They report results comparable "

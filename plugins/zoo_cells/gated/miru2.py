@@ -36,7 +36,7 @@ class MiRU2(zoo.Cell):
         authors="Abdullah M. Zyarah, Dhireesha Kudithipudi",
         year=2025,
         url="https://arxiv.org/abs/2503.06175",
-        variant="MiRU-2 as in torchrecurrent: constants for both the reset and the update.",
+        variant="This is MiRU-2 as in torchrecurrent, with constants for both the reset and the update.",
         deviations="The best coefficients depend on the task. The defaults are torchrecurrent's.",
         history="Zyarah and Kudithipudi published the minion recurrent units in 2025 for continual learning "
         "on devices with little memory. Constants replace both gates of the GRU, which leaves a third of its "

@@ -40,7 +40,7 @@ class MUT1(zoo.Cell):
         authors="Rafal Jozefowicz, Wojciech Zaremba, Ilya Sutskever",
         year=2015,
         url="https://proceedings.mlr.press/v37/jozefowicz15.pdf",
-        variant="MUT1.",
+        variant="This is MUT1 of the paper, with a matrix for the input in the candidate.",
         deviations="The candidate of the paper has tanh(x), and so needs I = H. Here it is tanh(x W) without "
         "a bias inside, where W is the last H columns of Wx. If W is the identity, the two are the same.",
         history="Jozefowicz, Zaremba and Sutskever evaluated more than ten thousand architectures in 2015, "

@@ -40,7 +40,7 @@ class MUT2(zoo.Cell):
         authors="Rafal Jozefowicz, Wojciech Zaremba, Ilya Sutskever",
         year=2015,
         url="https://proceedings.mlr.press/v37/jozefowicz15.pdf",
-        variant="MUT2.",
+        variant="This is MUT2 of the paper, with a matrix for the input in the reset gate.",
         deviations="The reset gate of the paper adds x itself, and so needs I = H. Here it adds x W, where W "
         "is the middle H columns of Wx. If W is the identity, the two are the same. With a trained W the "
         "cell is a GRU.",

@@ -37,7 +37,7 @@ class MUT3(zoo.Cell):
         authors="Rafal Jozefowicz, Wojciech Zaremba, Ilya Sutskever",
         year=2015,
         url="https://proceedings.mlr.press/v37/jozefowicz15.pdf",
-        variant="MUT3.",
+        variant="This is MUT3 of the paper.",
         history="Jozefowicz, Zaremba and Sutskever evaluated more than ten thousand architectures in 2015, "
         "made from the LSTM and the GRU by mutations. MUT1, MUT2 and MUT3 are the three best cells that the "
         "search found. They found no cell that is better than both the LSTM and the GRU on all tasks, and "

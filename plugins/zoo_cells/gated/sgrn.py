@@ -38,7 +38,8 @@ class SGRN(zoo.Cell):
         authors="Xiangrong Zu, Kai Wei",
         year=2020,
         url="https://doi.org/10.1049/gtd2.12056",
-        variant="One gate, f for the past and 1 - f for the input, with a bias in the gate only.",
+        variant="The cell has one gate, f for the past and 1 - f for the input, with a bias in the gate "
+        "only.",
         history="Zu and Wei published the cell in 2020 to detect disturbances of the power quality in "
         "electrical grids. It belongs to a group of gated cells with the same number of matrices as a "
         "vanilla network, such as the ATR of 2018 and the FastGRNN of 2018.",

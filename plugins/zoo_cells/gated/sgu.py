@@ -42,7 +42,8 @@ class SGU(zoo.Cell):
         authors="Yuan Gao, Dorota Glowacka",
         year=2016,
         url="https://arxiv.org/abs/1604.02910",
-        variant="SGU: softplus is the last activation, and there is no bias after the multiplication.",
+        variant="This is the SGU of the paper: softplus is the last activation, and there is no bias after "
+        "the multiplication.",
         deviations="The cell proposed to Chainer and torchrecurrent's have another bias after the product "
         "with Wg. torchrecurrent uses PyTorch's hard sigmoid.",
         history="Gao and Glowacka introduced the unit in 2016, with one multiplicative gate in place of the "

@@ -57,7 +57,7 @@ class STAR(zoo.Cell):
         authors="Mehmet Ozgur Turkoglu, Stefano D'Aronco, Jan Dirk Wegner, Konrad Schindler",
         year=2019,
         url="https://arxiv.org/abs/1911.11033",
-        variant="STAR as in the paper, with one gate and without batch normalisation.",
+        variant="This is STAR as in the paper, with one gate and without batch normalisation.",
         deviations="The authors' code computes f = 1 - k, keeps sigmoid(a) of the state and adds 1 - "
         "sigmoid(a - 1) of the candidate, where a is the sum in the gate. Here the two weights add up to "
         "one, as in the paper.",

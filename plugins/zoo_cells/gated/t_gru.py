@@ -37,7 +37,7 @@ class TGRU(zoo.Cell):
         authors="David Balduzzi, Muhammad Ghifary",
         year=2016,
         url="https://arxiv.org/abs/1602.02218",
-        variant="T-GRU with tanh as the activation of the output gate.",
+        variant="This is the T-GRU of the paper, with tanh as the activation of the output gate.",
         history="Balduzzi and Ghifary published the strongly typed cells in 2016. They borrow the rule of "
         "physics that quantities of different units must not be added, so no matrix mixes the state with "
         "itself. They report lower training error than classical cells and comparable generalization. The "

@@ -35,7 +35,7 @@ class TRNN(zoo.Cell):
         authors="David Balduzzi, Muhammad Ghifary",
         year=2016,
         url="https://arxiv.org/abs/1602.02218",
-        variant="T-RNN.",
+        variant="This is the T-RNN of the paper.",
         deviations="The content z has no bias, as in the paper. torchrecurrent's content has one.",
         history="Balduzzi and Ghifary published the strongly typed cells in 2016. They borrow the rule of "
         "physics that quantities of different units must not be added, so no matrix mixes the state with "

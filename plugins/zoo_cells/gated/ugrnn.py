@@ -37,7 +37,7 @@ class UGRNN(zoo.Cell):
         authors="Jasmine Collins, Jascha Sohl-Dickstein, David Sussillo",
         year=2016,
         url="https://arxiv.org/abs/1611.09913",
-        variant="UGRNN with tanh.",
+        variant="This is the UGRNN of the paper, with tanh.",
         deviations="The paper uses tanh or relu, whichever trains better, and trains the first state. Here "
         "it is tanh, and the first state is zero.",
         history="Collins, Sohl-Dickstein and Sussillo introduced the cell in 2016 in a study of the capacity "

@@ -41,7 +41,8 @@ class CIFGLSTM(zoo.Cell):
         authors="Klaus Greff, Rupesh K. Srivastava, Jan Koutník, Bas R. Steunebrink, Jürgen Schmidhuber",
         year=2015,
         url="https://arxiv.org/abs/1503.04069",
-        variant="CIFG, the LSTM with a coupled input and forget gate, f = 1 - i, without peepholes.",
+        variant="This is CIFG of the paper, the LSTM with a coupled input and forget gate, f = 1 - i, "
+        "without peepholes.",
         deviations="The paper changes one part at a time, so its CIFG keeps the peepholes of its vanilla "
         "LSTM. In TensorFlow they are an option that is off. The initial values are the same as for lstm.",
         history="Greff et al. tested coupled gates in 2015 as one of eight variants of the LSTM. Coupling "

@@ -57,7 +57,7 @@ class ELSTM(zoo.Cell):
         authors="Kazuki Irie, Anand Gopalakrishnan, Jürgen Schmidhuber",
         year=2023,
         url="https://arxiv.org/abs/2305.19044",
-        variant="eLSTM with its output gate, which reads the input and the new cells.",
+        variant="The cell has its output gate, which reads the input and the new cells.",
         deviations="In the official code the bias of the output gate and its weights of x and c start "
         "uniform within 1 / sqrt(I + H), as one linear layer, and the forget bias is part of the initial b. "
         "Here it is added in each step. The official layer for the diagnostic tasks has no output gate. The "

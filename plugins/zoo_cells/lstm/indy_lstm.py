@@ -44,7 +44,7 @@ class IndyLSTM(zoo.Cell):
         authors="Pedro Gonnet, Thomas Deselaers",
         year=2019,
         url="https://arxiv.org/abs/1903.08023",
-        variant="LSTM with a forget gate and diagonal recurrent weights, without peepholes.",
+        variant="This is the LSTM with a forget gate and diagonal recurrent weights, without peepholes.",
         deviations="No differences from the equations are known.",
         history="Gonnet and Deselaers of Google published this cell in 2019 for the recognition of "
         "handwriting on devices. It carries the idea of the IndRNN of 2018 over to the LSTM. They report "

@@ -45,7 +45,7 @@ class JANET(zoo.Cell):
         authors="Jos van der Westhuizen, Joan Lasenby",
         year=2018,
         url="https://arxiv.org/abs/1804.04849",
-        variant="JANET with beta constant at 1 and chrono initialization of the biases.",
+        variant="Beta is constant at 1, and the biases have the chrono initialization.",
         deviations="In the official code a flag turns on the chrono initialization, and all layers draw the "
         "same biases. Without the flag the bias of the gate is 1. Dropout on the outputs is left to the "
         "training program.",

@@ -36,8 +36,8 @@ class LSTM(zoo.Cell):
         authors="Felix A. Gers, Jürgen Schmidhuber, Fred Cummins",
         year=2000,
         url="https://doi.org/10.1162/089976600300015015",
-        variant="LSTM with a forget gate and without peepholes. All gates read the input and the last "
-        "output. Gradients are computed by full back-propagation through time.",
+        variant="This is the LSTM with a forget gate and without peepholes. All gates read the input and the "
+        "last output. Gradients are computed by full back-propagation through time.",
         deviations="Gers et al. squash the candidate and the memory by scaled logistic functions, and cut "
         "the gradient at the gates. This cell has tanh and the full gradient, like the libraries of today.",
         history="Hochreiter and Schmidhuber published the LSTM in 1997: a memory cell that adds to itself, "

@@ -40,9 +40,9 @@ class LSTMOriginal(zoo.Cell):
         authors="Sepp Hochreiter, Jürgen Schmidhuber",
         year=1997,
         url="https://doi.org/10.1162/neco.1997.9.8.1735",
-        variant="LSTM with an input gate and an output gate, without forget gate, in blocks of one memory "
-        "cell. The squashing functions are scaled to (-2, 2) and (-1, 1). All gates read the input and the "
-        "last output, and have a bias.",
+        variant="This is the LSTM with an input gate and an output gate, without forget gate, in blocks of "
+        "one memory cell. The squashing functions are scaled to (-2, 2) and (-1, 1). All gates read the "
+        "input and the last output, and have a bias.",
         deviations="The paper truncates the gradient where it would leave a memory cell through the gates. "
         "Here the gradient is full. The initial values are the same as for lstm.",
         history="Hochreiter and Schmidhuber introduced this cell in 1997 to stop gradients from vanishing "

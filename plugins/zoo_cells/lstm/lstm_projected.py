@@ -34,7 +34,8 @@ class LSTMProjected(zoo.Cell):
         authors="Haşim Sak, Andrew Senior, Françoise Beaufays",
         year=2014,
         url="https://arxiv.org/abs/1402.1128",
-        variant="LSTMP with a recurrent projection layer and without peepholes, as in PyTorch.",
+        variant="This is LSTMP of the paper, with a recurrent projection layer and without peepholes, as in "
+        "PyTorch.",
         deviations="The gates of the paper have peepholes, and the paper adds a second projection that is "
         "not recurrent. Both are left out here.",
         history="Sak, Senior and Beaufays introduced the projection in 2014 at Google, to spend fewer "

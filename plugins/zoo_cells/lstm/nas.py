@@ -42,7 +42,7 @@ class NAS(zoo.Cell):
         authors="Barret Zoph, Quoc V. Le",
         year=2016,
         url="https://arxiv.org/abs/1611.01578",
-        variant="NASCell of TensorFlow, without projection.",
+        variant="This is the NASCell of TensorFlow, without its projection.",
         deviations="TensorFlow's cell has a bias only as an option. Here it always has one, added to the "
         "product with h as in TensorFlow, so that it is multiplied by x3 in n3.",
         history="Zoph and Le trained a recurrent network by reinforcement learning in 2016 to write "

@@ -45,8 +45,8 @@ class PeepholeLSTM(zoo.Cell):
         authors="Felix A. Gers, Nicol N. Schraudolph, Jürgen Schmidhuber",
         year=2002,
         url="https://www.jmlr.org/papers/v3/gers02a.html",
-        variant="Peepholes on all three gates. The output gate reads the new memory cell. Gradients are "
-        "computed by full back-propagation through time.",
+        variant="All three gates have peepholes, and the output gate reads the new memory cell. Gradients "
+        "are computed by full back-propagation through time.",
         deviations="Gers et al. squash neither candidate nor cell, start the forget gate at a bias of -2 and "
         "truncate the gradient at the gates. Here candidate and cell pass through tanh, the forget gate "
         "starts at a bias of 0, and the gradient is the full one, as in the cell lstm.",

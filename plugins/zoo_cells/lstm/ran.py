@@ -38,8 +38,8 @@ class RAN(zoo.Cell):
         authors="Kenton Lee, Omer Levy, Luke Zettlemoyer",
         year=2017,
         url="https://arxiv.org/abs/1705.07393",
-        variant="RAN with a content layer W x, gates that read the state, and tanh on the output. The option "
-        "activation=identity leaves out tanh.",
+        variant="The content layer is W x, the gates read the state, and tanh is applied to the output. The "
+        "option activation=identity leaves out tanh.",
         deviations="The official code has an optional projection of the output, which is left out here.",
         history="Lee, Levy and Zettlemoyer published this cell in 2017 to show that the gates of an LSTM do "
         "more of the work than its nonlinear functions. Each state is a weighted sum of projected inputs, "

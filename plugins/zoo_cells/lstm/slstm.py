@@ -67,7 +67,7 @@ class SLSTM(zoo.Cell):
         "Michael Kopp, Günter Klambauer, Johannes Brandstetter, Sepp Hochreiter",
         year=2024,
         url="https://arxiv.org/abs/2405.04517",
-        variant="sLSTM with a sigmoid forget gate, an exponential input gate, a stabiliser state and "
+        variant="The cell has a sigmoid forget gate, an exponential input gate, a stabiliser state and "
         "block-diagonal recurrent weights.",
         deviations="Only the cell is here, without the convolution, the group norm and the projections "
         "around it. The input weights are full, where the official block has one block per head.",

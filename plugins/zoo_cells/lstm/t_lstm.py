@@ -39,7 +39,7 @@ class TLSTM(zoo.Cell):
         authors="David Balduzzi, Muhammad Ghifary",
         year=2016,
         url="https://arxiv.org/abs/1602.02218",
-        variant="T-LSTM with tanh as the activation of the output gate.",
+        variant="This is the T-LSTM of the paper, with tanh as the activation of the output gate.",
         history="Balduzzi and Ghifary published the strongly typed cells in 2016. They borrow the rule of "
         "physics that quantities of different units must not be added: no matrix mixes the state with "
         "itself, so each unit keeps its meaning over time. They report lower training error than classical "

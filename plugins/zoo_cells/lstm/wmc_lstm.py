@@ -40,7 +40,8 @@ class WMCLSTM(zoo.Cell):
         authors="Federico Landi, Lorenzo Baraldi, Marcella Cornia, Rita Cucchiara",
         year=2021,
         url="https://arxiv.org/abs/2109.00020",
-        variant="LSTM-WM: tanh(W c) is added within each gate, and the output gate reads the new cell.",
+        variant="This is LSTM-WM of the paper: tanh(W c) is added within each gate, and the output gate "
+        "reads the new cell.",
         deviations="The equations do not differ. torchrecurrent adds a bias within that tanh, which the "
         "paper does not have. The initial values are the same as for lstm.",
         history="Landi et al. proposed this cell in 2021. They found that the peepholes of 2002 feed an "
