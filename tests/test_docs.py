@@ -156,6 +156,16 @@ def test_plugins_lists_every_hook_with_a_guide_that_defines_it():
         assert f"def {name}({arguments}):" in TEXT[f"docs/{guide}"]
 
 
+def test_numbers_of_cells_tasks_and_laws_are_current():
+    cells, tasks, laws = len(zoo.list_cells()), len(zoo.list_tasks()), len(zoo.testing.CELL_CHECKS)
+    assert f"| cells | {cells} recurrent |" in TEXT["README.md"]
+    assert f"| tests for your cell | {laws} laws (`zoo check`) |" in TEXT["README.md"]
+    assert f"| tasks included | {tasks}, with baselines |" in TEXT["README.md"]
+    counted = {name: re.findall(r"\b(\d+) (?:published )?cells\b", text) for name, text in TEXT.items()}
+    for name in ("README.md", "docs/howto/choose.md"):
+        assert set(counted[name]) == {str(cells)}
+
+
 def test_every_command_is_documented():
     assert undocumented(commands(cli, "zoo"), "`{}`|`{} |$ {} |$ {}\n") == []
 
