@@ -16,6 +16,7 @@ import pytest
 from hypothesis import settings
 
 import zoo
+from zoo.kernels import pure_python
 from zoo.registry import loader
 
 # Under PYTHONDONTWRITEBYTECODE, each of the hundreds of processes that tests start would compile 300 modules
@@ -162,6 +163,13 @@ def restored_registry() -> Iterator[None]:
     saved = current.snapshot()
     yield
     current.restore(saved)
+
+
+@pytest.fixture
+def plain_python() -> Iterator[None]:
+    """Run kernels as plain Python, for tests of other things with kernels that no other test compiles."""
+    with pure_python():
+        yield
 
 
 @pytest.fixture

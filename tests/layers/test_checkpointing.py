@@ -132,7 +132,7 @@ def test_layers_compute_the_same_in_stacks_and_of_tokens(tokens):
     np.testing.assert_allclose(result_grad, grad, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("cell", ["gru", "fastrnn", "rhn", "slstm", "gla", "s5", "rwkv4", "ltc"])
+@pytest.mark.parametrize("cell", ["gru_reset_before", "fastrnn", "rhn", "slstm", "gla", "s5", "rwkv4", "ltc"])
 def test_spans_of_backward_pass_match_segments(cell):
     # The backward pass of 70 steps of eight rows has spans of 32, 32 and 6; segments of 16 are one span each.
     steps = 70

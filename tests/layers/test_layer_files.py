@@ -39,6 +39,7 @@ LAYERS = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("plain_python")
 @pytest.mark.parametrize("make", LAYERS.values(), ids=[*LAYERS])
 def test_layers_round_trip(make, tmp_path):
     rnn, path = make(), tmp_path / "layer.safetensors"

@@ -86,6 +86,7 @@ def same(loaded, expected=MODEL):
 # ---- there and back -----------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("plain_python")
 @pytest.mark.parametrize(
     "changes",
     [

@@ -234,6 +234,7 @@ def test_invalid_constructor_arguments(changed, error, words):
 # ---- text ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_seed_determines_text():
     model, *_ = trial()
     text = model.sample("ab", 30, seed=3)
@@ -250,6 +251,7 @@ def test_float32_and_threads_sample():
     assert model.sample("a", 5, seed=1) == LanguageModel.sample(model, "a", 5, seed=1)
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_empty_prompt_draws_first_symbol():
     model, *_ = trial()
     assert len(model.sample(length=12)) == 12
@@ -268,6 +270,7 @@ def test_samples_follow_the_softmax():
     assert chi2 < 18.5  # the 0.999 quantile with four degrees of freedom
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_samplers_by_name_instance_and_chain():
     model, *_ = trial()
     greedy = model.sample("a", 10, "greedy")

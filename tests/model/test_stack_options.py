@@ -157,6 +157,7 @@ def test_language_model_cannot_be_bidirectional():
         zoo.LanguageModel("abc", "gru", 4, bidirectional=True)
 
 
+@pytest.mark.usefixtures("plain_python")
 @pytest.mark.parametrize("residual", [False, True])
 def test_language_model_samples_with_mixed_cells_and_learned_states(residual):
     model = zoo.LanguageModel(

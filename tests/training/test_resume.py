@@ -563,6 +563,7 @@ def buffers_of(path):
     return {name: value for name, value in load(path).arrays.items() if name.startswith("buffers.")}
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_resumed_run_keeps_its_buffers(go):
     first = buffers_of(newest(go(cell=Unrepeatable, layers=2, steps=5).path))
     run = go(cell=Unrepeatable, layers=2, steps=10)
@@ -573,6 +574,7 @@ def test_resumed_run_keeps_its_buffers(go):
         assert run.model.buffers[name.removeprefix("buffers.")].tobytes() == value.tobytes()
 
 
+@pytest.mark.usefixtures("plain_python")
 def test_crash_with_buffers_changes_no_bit(go):
     expected = load(newest(go("one", cell=rich.Rich).path)).arrays
     with pytest.raises(Crash):
@@ -584,6 +586,7 @@ def test_crash_with_buffers_changes_no_bit(go):
         np.testing.assert_array_equal(result[name], value, err_msg=name)
 
 
+@pytest.mark.usefixtures("plain_python")
 @pytest.mark.parametrize(
     ("change", "words"),
     [
