@@ -74,6 +74,7 @@ def _continued(model: AnyModel, windows: Windows, origins: Array, steps: int) ->
     past[:, : spec.context], levels[:, : spec.context] = windows.past[rows], windows.levels[rows]
     if dt is not None and windows.dt is not None:
         dt[:, : spec.context] = windows.dt[rows]
+    copies = windows.outputs.shape[1] // targets
     series, scaling = windows.series(origins), windows.scaling
     unit = scaling.output[series]
     of_change, of_level = unit / scaling.change[series], unit / scaling.scale[series, :targets]
@@ -84,7 +85,7 @@ def _continued(model: AnyModel, windows: Windows, origins: Array, steps: int) ->
             windows,
             past=past[:, done:end].reshape(-1, past.shape[2]),
             known=np.empty((count * spec.context, 0), past.dtype),
-            levels=levels[:, done:end].reshape(-1, targets),
+            outputs=np.repeat(levels[:, done:end].reshape(-1, targets), copies, axis=1),
             present=None,
             dt=None if dt is None else dt[:, done:end].reshape(-1),
         )

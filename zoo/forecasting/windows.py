@@ -31,8 +31,8 @@ class Windows:
         offsets: The first row of each series, and N, `(S + 1,)`.
         past: Inputs of each row, `(N, P)`: level and change of each target, the other columns.
         known: Inputs of each row that are known in advance, `(N, K)`.
-        levels: Targets minus their mean, in the unit of the outputs, `(N, M)`. A missing one is the one
-            before.
+        outputs: Targets minus their mean, in the unit of the outputs, once for each quantile, `(N, M Q)`. A
+            missing one is the one before.
         present: Whether all targets of a row are present, `(N,)`; None if none is missing.
         dt: Time from the row before in units of the median, `(N,)`; None without times.
     """
@@ -42,18 +42,23 @@ class Windows:
     offsets: Array
     past: Array
     known: Array
-    levels: Array
+    outputs: Array
     present: Array | None
     dt: Array | None
+
+    @property
+    def levels(self) -> Array:
+        """Targets minus their mean, in the unit of the outputs, `(N, M)`."""
+        return self.outputs[:, :: max(len(self.spec.levels), 1)]
 
     def inputs(self, origins: Array) -> Array:
         """The inputs of the windows that end at some rows, `(T, B, I)`."""
         rows = self.context_rows(origins)
         if not self.known.shape[1]:
-            return self.past[rows]
+            return self.past.take(rows, axis=0)  # a tenth of the time of self.past[rows]
         width = self.past.shape[1]
         x = np.empty((*rows.shape, self.spec.input_size), self.past.dtype)
-        x[..., :width] = self.past[rows]
+        x[..., :width] = self.past.take(rows, axis=0)
         x[..., width:] = self._after(self.known)[rows]
         return x
 
@@ -69,12 +74,14 @@ class Windows:
 
     def targets(self, rows: Array) -> Array:
         """The targets of some rows, of any shape, in the form of the outputs: `(..., V)`."""
-        count = max(len(self.spec.levels), 1)
-        targets = self._after(self.levels)[rows]
+        targets: Array = self._after(self.outputs)[rows]
         if self.spec.change:
-            shape = (*rows.shape, self.spec.horizon, self.levels.shape[1])
-            targets = (targets.reshape(shape) - self.levels[rows][..., None, :]).reshape(targets.shape)
-        return np.repeat(targets, count, axis=-1) if count > 1 else targets
+            now = self.outputs[rows]
+            if len(self.spec.roles.target) == 1:
+                targets -= now[..., :1]  # one long loop: a tenth of the time of loops over quantiles
+            else:
+                targets.reshape(*rows.shape, self.spec.horizon, -1)[:] -= now[..., None, :]
+        return targets
 
     def has_targets(self, rows: Array) -> Array | None:
         """Whether all targets of some rows are present; None if none is missing anywhere."""
@@ -115,7 +122,8 @@ def make_windows(panel: Panel, spec: ForecastSpec, scaling: Scaling, dtype: Any)
     targets = len(spec.roles.target)
     past = allocate((count, spec.past_size), dtype)
     known = allocate((count, spec.known_size), dtype)
-    levels = allocate((count, targets), dtype)
+    copies = max(len(spec.levels), 1)
+    outputs = allocate((count, targets * copies), dtype)
     index = {name: position for position, name in enumerate(spec.numeric)}
     filled = {name: _filled(panel, name, scaling.mean[:, index[name]]) for name in spec.numeric}
     codes = {name: _codes(panel, name, categories) for name, categories in spec.categories.items()}
@@ -127,7 +135,8 @@ def make_windows(panel: Panel, spec: ForecastSpec, scaling: Scaling, dtype: Any)
         for target, name in enumerate(spec.roles.target):
             values = filled[name]
             centred = values[rows] - scaling.mean[of, target]
-            levels[rows, target] = centred / scaling.output[of, target]
+            level = centred / scaling.output[of, target]
+            outputs[rows, target * copies : (target + 1) * copies] = level[:, None]
             before = values[max(rows.start - 1, 0) : rows.stop - 1]
             change = np.zeros(len(centred))
             change[len(change) - len(before) :] = values[rows][len(change) - len(before) :] - before
@@ -152,7 +161,7 @@ def make_windows(panel: Panel, spec: ForecastSpec, scaling: Scaling, dtype: Any)
     present = np.logical_and.reduce([~panel.columns[name].missing() for name in spec.roles.target])
     differences = panel.time_differences()
     dt = None if differences is None else differences.astype(dtype)
-    return Windows(spec, scaling, panel.offsets, past, known, levels, None if present.all() else present, dt)
+    return Windows(spec, scaling, panel.offsets, past, known, outputs, None if present.all() else present, dt)
 
 
 def _chunks(count: int) -> Iterator[slice]:

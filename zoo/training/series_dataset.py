@@ -123,7 +123,7 @@ class SeriesDataset:
         windows, context = self.windows, self.windows.spec.context
         skipped = context // 2
         rows = windows.context_rows(origins)[skipped:]
-        targets = np.zeros((context, self.batch_size, windows.spec.output_size), windows.levels.dtype)
+        targets = np.zeros((context, self.batch_size, windows.spec.output_size), windows.outputs.dtype)
         targets[skipped:] = windows.targets(rows)
         weights = np.zeros((context, self.batch_size))
         present = windows.has_targets(rows)
