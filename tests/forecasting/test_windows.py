@@ -168,9 +168,9 @@ def test_unseen_category_is_an_error():
 def test_spec_and_scaling_survive_json():
     _, spec, _, scaling, _ = build(table(), levels=(0.1, 0.5, 0.9))
     assert ForecastSpec.from_json(spec.to_json(), "x") == spec
-    again = Scaling.from_json(scaling.to_json(), spec, "x")
-    np.testing.assert_array_equal(again.mean, scaling.mean)
-    assert again.names == ("a", "b")
+    restored = Scaling.from_json(scaling.to_json(), spec, "x")
+    np.testing.assert_array_equal(restored.mean, scaling.mean)
+    assert restored.names == ("a", "b")
     for stored in (None, {}, {**spec.to_json(), "horizon": "3"}, {**spec.to_json(), "roles": 5}):
         with pytest.raises(CheckpointError, match="its description of the table is not one zoo wrote"):
             ForecastSpec.from_json(stored, "x")

@@ -155,8 +155,8 @@ def test_cells_read_the_time_between_rows(tmp_path):
 
 
 def test_batches_depend_on_the_seed_and_the_step_only():
-    one, again, other = (prepared({"y": wave()}, seed=seed) for seed in (0, 0, 1))
-    np.testing.assert_array_equal(one.training_batch(3)["inputs"], again.training_batch(3)["inputs"])
+    one, same, other = (prepared({"y": wave()}, seed=seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one.training_batch(3)["inputs"], same.training_batch(3)["inputs"])
     assert (one.training_batch(3)["inputs"] != one.training_batch(4)["inputs"]).any()
     assert (one.training_batch(3)["inputs"] != other.training_batch(3)["inputs"]).any()
 
@@ -173,7 +173,7 @@ def test_no_training_batch_reads_a_later_part():
 def test_missing_values(tmp_path):
     y = wave()
     y[[20, 21, 100]] = np.nan
-    with pytest.raises(DataError, match=r"row 20, column 'y': the value is missing \(3 are"):
+    with pytest.raises(DataError, match="row 20, column 'y': the value is missing, one of 3"):
         train({"y": y}, tmp_path, "a")
     for missing, inputs in (("forward", 2), ("mask", 3)):
         run = train({"y": y}, tmp_path, missing, missing=missing, steps=3)
@@ -211,8 +211,8 @@ def test_resumed_run_is_the_same_to_the_bit(tmp_path):
     np.testing.assert_array_equal(resumed.model.theta, whole.model.theta)
     last = [event for event in without_clock(whole.history) if event["step"] > 10]
     assert [event for event in without_clock(resumed.history) if event["step"] > 10] == last
-    again = command("train", "--resume", "--out", tmp_path / "parts", "--steps", 25, "--quiet")
-    assert (again.exit_code, again.stderr) == (0, "")
+    longer = command("train", "--resume", "--out", tmp_path / "parts", "--steps", 25, "--quiet")
+    assert (longer.exit_code, longer.stderr) == (0, "")
     path.write_text(path.read_text().replace("u", "w"))
     with pytest.raises(CheckpointError, match="the table has changed since"):
         train(path, tmp_path, "parts", resume=True, **{**every, "steps": 30})
@@ -258,7 +258,7 @@ def test_run_is_listed_reported_tracked_and_evaluated(tmp_path):
     assert exported.exit_code == 0, exported.stderr
 
 
-def test_table_in_memory_is_given_again_on_resuming(tmp_path):
+def test_resuming_needs_the_table_in_memory(tmp_path):
     data = {"y": wave()}
     train(data, tmp_path)
     assert train(data, tmp_path, resume=True, steps=22).history[-1]["step"] == 22

@@ -291,9 +291,11 @@ def _with_missing(panel: Panel, missing: str) -> Panel:
         if not absent.any():
             continue
         if missing == "reject":
+            count = int(absent.sum())
+            others = f", one of {count:,} in this column" if count > 1 else ""
             raise DataError(
-                f"{panel.where(int(absent.argmax()), name)}: the value is missing ({int(absent.sum()):,} "
-                f"are, in this column); fill it, or set `missing` to 'forward' or 'mask'."
+                f"{panel.where(int(absent.argmax()), name)}: the value is missing{others}; fill it, or set "
+                f"`missing` to 'forward' or 'mask'."
             )
         if missing == "forward":
             columns[name] = _forward_filled(panel, column)

@@ -225,7 +225,8 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
     if not config.target:
         raise UsageError(
             f"target is missing: {table.name} is a table; name the column to forecast, one of "
-            f"{table.describe()}. Set `kind` to 'text' to train on its characters instead."
+            f"{table.describe()}. To train on its "
+            "characters instead, give --kind text."
         )
     if config.bidirectional:
         raise UsageError("bidirectional is True; a forecast reads the past only, so leave it out.")
