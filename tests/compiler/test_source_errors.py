@@ -53,12 +53,12 @@ def step(self, x, h):
 LINE = 11
 
 ONE_ROW = "a step sees one row"
-NO_BOOL = r"the truth of an array is not known .* write np\.where\(condition, a, b\) in place of `if`"
+NO_BOOL = r"step cannot branch on an array, .* write np\.where\(condition, a, b\) in place of `if`"
 NO_NUMBERS = "an array has no numbers yet .* NumPy's in place of one of `math`"
 NO_LENGTH = "H is not known when the equations are read.* what must be known is an option"
 LENGTHS_ALONE = "what depends on lengths alone is not known"
 SIZES_DECIDE = "depends on the sizes.* make the choice an option"
-CHANGES = "step is not the same when it is called again: random numbers"
+CHANGES = "step gives other equations when it is called a second time: random numbers"
 NO_MEANING = "of truth values has no meaning"
 NO_LOOP = r"an array of shape \(H,\) cannot be looped over or unpacked"
 FOR_KERNELS = "the functions of zoo.kernels are for the numbers in a kernel"
@@ -90,9 +90,9 @@ WRONG = {
     "a = «a + None»": "found None where an array or a number is expected",
     "a = «np.where(a > 0, a, 'h')»": "found a str where an array or a number is expected",
     # Functions and methods.
-    "a = «np.sort(a)»": r"np\.sort is not compiled; these are: all, .*where",
+    "a = «np.sort(a)»": r"np\.sort is not compiled; elementwise functions .* and these: all, .*where",
     "a = «np.pad(a, 1)»": r"np\.pad is not compiled; write np\.concatenate",
-    "a = «np.linalg.pinv(self.U)»": r"np\.linalg\.pinv is not compiled; these are: .*linalg\.inv",
+    "a = «np.linalg.pinv(self.U)»": r"np\.linalg\.pinv is not compiled; .* and these: .*linalg\.inv",
     "a = a @ «np.linalg.inv(self.U * h)»": r"np\.linalg\.inv is .* parameters alone, .*; found one",
     "a = a @ «np.linalg.solve(self.U * x.sum(), self.U)»": r"np\.linalg\.solve is .*depends on x",
     "a = a @ «zoo.expm(zoo.outer(h, h))»": r"zoo\.expm is compiled for a matrix that depends on parameters",
@@ -448,7 +448,7 @@ def test_command_line_reports_the_error(command: tuple[str, ...], tmp_path: Path
     assert result.returncode != 0
     assert "Traceback" not in text
     quoted = "a > 0" if HAS_COLUMNS else "if a > 0:"
-    assert f"mine.py:7, in `{quoted}`: the truth of an array is not known" in " ".join(text.split())
+    assert f"mine.py:7, in `{quoted}`: step cannot branch on an array" in " ".join(text.split())
 
 
 def test_command_line_reports_a_wrong_signature(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def aux_input_names(model: ExportedModel) -> dict[str, str]:
 
 
 def _struct(model: ExportedModel, prefix: str) -> Iterator[str]:
-    yield "/* what one sequence carries from step to step */"
+    yield "/* state of one sequence */"
     yield "typedef struct {"
     for direction in model.directions:
         for name, shape in direction.states().items():
@@ -144,7 +144,7 @@ def _functions(model: ExportedModel, prefix: str) -> Iterator[str]:
     upper = prefix.upper()
     into = f"a token from 0 to {upper}_INPUTS - 1" if model.tokens else "features"
     out = "the output" if model.vocabulary is None else "scores of the next token"
-    yield "/* the states before the first step */"
+    yield "/* set the initial states */"
     yield f"void {prefix}_init({prefix}_state *state);"
     yield ""
     yield f"/* one step: {into} in, {out} out */"

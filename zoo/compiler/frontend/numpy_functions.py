@@ -433,7 +433,8 @@ def _function_advice(function: Any) -> str:
         return f"write {_FUNCTION_ADVICE[name]}"
     known = sorted({function_name(each).removeprefix("np.") for each in _FUNCTIONS})
     hint = did_you_mean(name.removeprefix("np."), known)
-    return f"these are: {', '.join(known)}{'.' if hint else ''}{hint}"
+    listed = f"{', '.join(known)}{'.' if hint else ''}{hint}"
+    return f"elementwise functions such as np.exp are, and these: {listed}"
 
 
 _FUNCTION_ADVICE = {

@@ -121,8 +121,8 @@ def _shorten(expression: str) -> str:
 
 
 NOT_DETERMINISTIC = (
-    "step is not the same when it is called again: random numbers, the clock, or what it keeps on self would "
-    "be compiled in as they happened to be; declare a zoo.Input, a zoo.State or a zoo.Buffer for what varies"
+    "step gives other equations when it is called a second time: random numbers, the clock and values stored "
+    "on self would become constants; declare a zoo.Input, zoo.Noise, zoo.State or zoo.Buffer for them"
 )
 _CALLS_A_KERNEL = (
     "the functions of zoo.kernels are for the numbers in a kernel; write the one of the same name in zoo or "

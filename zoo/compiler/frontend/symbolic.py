@@ -281,9 +281,9 @@ class SymbolBase(NDArrayOperatorsMixin):
         if all(node.op in (SIZE, CONSTANT) for node in self._leaves()):
             raise unknown_length_error("what depends on lengths alone")
         raise TraceError(
-            "the truth of an array is not known when the equations are read; write np.where(condition, a, b) "
-            "in place of `if`, & | ~ in place of `and`, `or`, `not`, and np.minimum or np.maximum in place "
-            "of `min` or `max`"
+            "step cannot branch on an array, which has no value when zoo reads the equations; write "
+            "np.where(condition, a, b) in place of `if`, & | ~ in place of `and`, `or`, `not`, and "
+            "np.minimum or np.maximum in place of `min` or `max`"
         )
 
     def _leaves(self) -> list[Node]:
