@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from zoo.sklearn import SequenceClassifier, SequenceRegressor
-from zoo.sklearn.sequences import as_rows, batches, pad
+from zoo.sklearn.sequences import as_rows
 
 # In float64, so that what sums to the same in another order is the same to scikit-learn.
 SMALL = {"cell": "vanilla", "hidden_size": 8, "dtype": "float64", "threads": 1, "random_state": 0}
@@ -171,18 +171,48 @@ def test_invalid_sample_weights_raise():
 
 
 def test_divergence_raises():
-    with pytest.raises(ZooError, match="training diverged: in update"):
+    with pytest.raises(ZooError, match=r"training diverged: after 0 steps the loss is .*; lower `lr`"):
         SequenceRegressor(**SMALL).fit(np.ones((2, 2)), [0.0, 1e308])
 
 
-def test_batches_hold_similar_lengths_and_everything_once():
-    lengths = np.random.default_rng(0).integers(1, 100, 500)
-    result = list(batches(lengths, 10, np.random.RandomState(0)))
-    assert sorted(np.concatenate(result)) == list(range(500))
-    assert np.mean([np.ptp(lengths[part]) for part in result]) < 15
-    assert [len(part) for part in batches(lengths, 300)] == [300, 200]
-    x, last = pad([np.ones((2, 1)), np.ones((4, 1))], np.dtype(np.float32))
-    assert (x[..., 0].T.tolist(), last.tolist()) == ([[1, 1, 0, 0], [1, 1, 1, 1]], [1, 3])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_patience_stops_at_the_best_epoch(ragged, bidirectional):
+    rows, classes, _ = ragged
+    settings = {**SMALL, "lr": 0.05, "bidirectional": bidirectional, "batch_size": 8}
+    estimator = SequenceClassifier(**settings, epochs=200, patience=3, validation_fraction=0.25)
+    estimator.fit(rows, classes)
+    losses = estimator.validation_losses_
+    assert len(losses) == len(estimator.losses_) < 200
+    assert np.argmin(losses) == len(losses) - 4
+    assert SequenceClassifier(**settings, epochs=2).fit(rows, classes).validation_losses_ == []
+
+
+def test_validation_has_a_share_of_every_class(ragged, monkeypatch):
+    rows, _, _ = ragged
+    classes, counts = np.repeat(["a", "b"], [44, 16]), []
+    monkeypatch.setattr(
+        zoo.SequenceModel,
+        "fit",
+        lambda self, **given: counts.append(given["validation_data"]["targets"].sum()) or [],
+    )
+    SequenceClassifier(**SMALL, patience=1, validation_fraction=0.25).fit(rows, classes)
+    assert counts == [4]
+
+
+def test_bidirectional_layers_read_each_sequence_from_its_own_end(ragged):
+    rows, classes, _ = ragged
+    fitted = SequenceClassifier(**SMALL, bidirectional=True, epochs=2).fit(rows, classes)
+    alone = [fitted.predict_proba([row])[0] for row in rows]
+    np.testing.assert_allclose(fitted.predict_proba(rows), alone, rtol=1e-9)
+
+
+def test_dropout_changes_training_and_not_prediction(ragged):
+    rows, classes, _ = ragged
+    plain, dropped = (
+        SequenceClassifier(**SMALL, num_layers=2, dropout=p, epochs=2).fit(rows, classes) for p in (0, 0.5)
+    )
+    assert plain.losses_ != dropped.losses_
+    assert np.array_equal(dropped.predict_proba(rows), dropped.predict_proba(rows))
 
 
 def test_tables_are_not_sequences():

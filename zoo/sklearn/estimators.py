@@ -12,6 +12,7 @@ from sklearn.base import (
     ClassifierMixin,
     RegressorMixin,
 )
+from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -28,10 +29,7 @@ from zoo.base import Cell, Optimizer
 from zoo.errors import UsageError
 from zoo.layers import StackConfig
 from zoo.model import SequenceModel
-from zoo.registry import get_optimizer
-from zoo.sklearn.fit import FitConfig, fit_model, predict_outputs
-from zoo.sklearn.sequences import as_rows, rows_of_table
-from zoo.training.clipping import Clip
+from zoo.sklearn.sequences import arguments_of, as_rows, predict_outputs, rows_of_table
 
 _LARGEST_SEED = 2**31 - 1
 
@@ -56,6 +54,10 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         threads: int | None = None,
         random_state: Any = None,
         aux: Mapping[str, int] | None = None,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        patience: int | None = None,
+        validation_fraction: float = 0.1,
     ) -> None:
         self.cell = cell
         self.hidden_size = hidden_size
@@ -70,6 +72,10 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self.threads = threads
         self.random_state = random_state
         self.aux = aux
+        self.bidirectional = bidirectional
+        self.dropout = dropout
+        self.patience = patience
+        self.validation_fraction = validation_fraction
 
     def _fit(self, rows: list[Array], targets: Array, outputs: int, sample_weight: Any) -> None:
         """Create a model and train it on the sequences with a positive weight."""
@@ -78,24 +84,51 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(_LARGEST_SEED))
         columns = self._aux_columns(rows[0].shape[1])
-        inputs = rows[0].shape[1] - len(columns)
-        layers = StackConfig(self.cell, inputs, self.hidden_size, self.num_layers, self.dtype)
+        layers = StackConfig(
+            self.cell,
+            rows[0].shape[1] - len(columns),
+            self.hidden_size,
+            self.num_layers,
+            self.dtype,
+            bidirectional=self.bidirectional,
+            dropout=self.dropout,
+        )
         self.model_ = SequenceModel.from_config(
             layers, outputs, loss=self._loss, seed=seed, threads=self.threads
         )
-        config = FitConfig(
-            [rows[index] for index in counted],
-            targets[counted],
-            weights[counted],
-            _positive(self.epochs, "epochs"),
-            _positive(self.batch_size, "batch_size"),
-            get_optimizer(self.optimizer) if isinstance(self.optimizer, str) else self.optimizer,
-            self.lr,
-            Clip(norm=self.clip),
-            seed,
-            columns,
+        validation = None
+        if self.patience is not None:
+            classes = targets[counted] if self._loss == "cross_entropy" else None
+            shares = {"test_size": self.validation_fraction, "stratify": classes}
+            counted, held_out = train_test_split(counted, random_state=seed, **shares)
+            validation = self._data(rows, targets, weights, held_out, columns)
+        history = self.model_.fit(
+            **self._data(rows, targets, weights, counted, columns),
+            validation_data=validation,
+            epochs=_positive(self.epochs, "epochs"),
+            batch_size=_positive(self.batch_size, "batch_size"),
+            optimizer=self.optimizer,
+            lr=self.lr,
+            clip=self.clip,
+            patience=self.patience,
+            seed=seed,
         )
-        self.losses_ = fit_model(self.model_, config, rng)
+        self.losses_ = [event["loss"] for event in history if event["event"] == "step"]
+        evals = [event["loss"] for event in history if event["event"] == "eval"]
+        self.validation_losses_ = evals if validation else []
+
+    def _data(
+        self, rows: list[Array], targets: Array, weights: Array, indices: Array, columns: Mapping[str, int]
+    ) -> dict[str, Any]:
+        """Arguments of ``SequenceModel.fit`` for some of the sequences, with a target at their last steps."""
+        inputs, lengths, aux = arguments_of([rows[n] for n in indices], self.model_, columns)
+        last = np.array([len(rows[n]) - 1 for n in indices]), np.arange(len(indices))
+        step_weights = np.zeros(inputs.shape[:2])
+        step_weights[last] = weights[indices] / weights[indices].mean()
+        step_targets = np.zeros((*inputs.shape[:2], *targets.shape[1:]), targets.dtype)
+        step_targets[last] = targets[indices]
+        arrays = {"inputs": inputs, "targets": step_targets, "weights": step_weights}
+        return {**arrays, "lengths": lengths, "aux": aux}
 
     def _rows(self, X: Any, reset: bool) -> list[Array]:
         """Convert X to sequences; store the number of features if ``reset``."""
@@ -176,11 +209,17 @@ class SequenceClassifier(ClassifierMixin, _BaseSequenceEstimator):  # type: igno
         random_state: Seed of initialisation, order and noise: an integer, a ``RandomState``, or None.
         aux: Features of X that are auxiliary inputs of the cell and not part of ``x``: ``{"dt": -1}`` if the
             last one is the time since the last step.
+        bidirectional: Whether every layer also reads the sequences backwards.
+        dropout: Dropout probability between layers.
+        patience: Epochs without a better validation loss after which training stops; the model then has the
+            parameters of the best epoch. None to train for all epochs, without validation.
+        validation_fraction: Share of the sequences that validate if there is a patience, of each class alike.
 
     Attributes:
         classes_: The classes, sorted.
         model_: The :class:`zoo.SequenceModel`.
         losses_: The mean loss of every epoch, nats.
+        validation_losses_: The validation loss after every epoch; empty without a patience.
         n_features_in_: Columns of the table, or features per step.
     """
 
@@ -231,6 +270,7 @@ class SequenceRegressor(RegressorMixin, _BaseSequenceEstimator):  # type: ignore
     Attributes:
         model_: The :class:`zoo.SequenceModel`.
         losses_: The mean loss of every epoch.
+        validation_losses_: The validation loss after every epoch; empty without a patience.
         n_features_in_: Columns of the table, or features per step.
     """
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from zoo.array_types import Array
 from zoo.arrays import check_unmasked
+from zoo.model import SequenceModel
 
-_BATCHES_PER_BUCKET = 16  # batches whose sequences are sorted by length together
+PREDICT_BATCH_SIZE = 256
+"""Batch size of prediction."""
 
 
 def as_rows(data: Any, features: int, who: str) -> list[Array] | None:
@@ -84,38 +86,36 @@ def _length(row: Array) -> int:
     return int(valid[-1]) + 1 if valid.size else 0
 
 
-def pad(rows: Sequence[Array], dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    """A batch ``(T, B, I)`` of sequences, padded with zeros, and the index of the last step of each."""
-    lengths = np.array([len(row) for row in rows])
-    batch = np.zeros((lengths.max(), len(rows), rows[0].shape[1]), dtype)
-    for n, row in enumerate(rows):
-        batch[: len(row), n] = row
-    return batch, lengths - 1
-
-
-def split_aux(batch: Array, columns: Mapping[str, int]) -> tuple[Array, dict[str, Any]]:
-    """A batch ``(T, B, I)`` without some features, and these as auxiliary inputs ``(T, B)``."""
-    if not columns:
-        return batch, {}
-    return np.delete(batch, [*columns.values()], axis=2), {n: batch[..., at] for n, at in columns.items()}
-
-
-def batches(lengths: Array, size: int, rng: np.random.RandomState | None = None) -> Iterator[Array]:
-    """Yield batches of indices of sequences of similar lengths, which need the least padding.
+def arguments_of(
+    rows: Sequence[Array], model: SequenceModel, columns: Mapping[str, int]
+) -> tuple[Array, Array | None, dict[str, Any]]:
+    """Sequences as arguments of a model: padded inputs, lengths if they differ, and auxiliary inputs.
 
     Args:
-        lengths: Length of each sequence.
-        size: Batch size.
-        rng: Shuffles all sequences, which are then sorted by length within buckets of some batches, and
-            then the batches. None for the shortest first.
+        rows: The sequences, ``(T, I)`` each.
+        model: The model.
+        columns: Features that are auxiliary inputs, by name.
     """
-    order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
-    bucket = len(order) if rng is None else size * _BATCHES_PER_BUCKET
-    all_batches = []
-    for start in range(0, len(order), bucket):
-        part = order[start : start + bucket]
-        part = part[np.argsort(lengths[part], kind="stable")]
-        all_batches += [part[at : at + size] for at in range(0, len(part), size)]
-    if rng is not None:
-        rng.shuffle(all_batches)
-    yield from all_batches
+    lengths = np.array([len(row) for row in rows])
+    batch = np.zeros((lengths.max(), len(rows), rows[0].shape[1]), model.dtype)
+    for n, row in enumerate(rows):
+        batch[: len(row), n] = row
+    aux = {name: batch[..., column] for name, column in columns.items()}
+    inputs = np.delete(batch, [*columns.values()], axis=2)
+    return inputs, None if (lengths == lengths[0]).all() else lengths, aux
+
+
+def predict_outputs(model: SequenceModel, rows: Sequence[Array], columns: Mapping[str, int]) -> Array:
+    """Outputs of the readout after the last step of each sequence, ``(N, V)``, float64."""
+    result = np.empty((len(rows), model.output_size))
+    order = np.argsort([len(row) for row in rows], kind="stable")  # similar lengths need the least padding
+    for start in range(0, len(order), PREDICT_BATCH_SIZE):
+        indices = order[start : start + PREDICT_BATCH_SIZE]
+        batch = [rows[n] for n in indices]
+        inputs, lengths, aux = arguments_of(batch, model, columns)
+        last = np.array([len(row) - 1 for row in batch]), np.arange(len(batch))
+        weights = np.zeros(inputs.shape[:2])
+        weights[last] = 1
+        outputs, _ = model.outputs(inputs, weights, lengths=lengths, **aux)
+        result[indices] = outputs[last]
+    return result
