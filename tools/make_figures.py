@@ -26,6 +26,7 @@ import numpy as np
 from svg_charts import Axis, Canvas, Plot
 
 import zoo
+from zoo.training.schedules import Constant, Cosine, Plateau, Schedule, StepDecay
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -445,7 +446,65 @@ def draw_truncation() -> str:
     return canvas.svg()
 
 
+def draw_layers() -> str:
+    """Two bidirectional layers over three time steps, with the names of their states."""
+    canvas = Canvas(
+        720, 330, "Two bidirectional layers over three time steps: each reads both directions below it"
+    )
+    columns = {0: 200, 1: 370, 2: 540}
+    for step, x in columns.items():
+        canvas.box((x, 300), 60, 32, f"x_{{{step}}}")
+        canvas.box((x, 30), 60, 32, f"y_{{{step}}}")
+        canvas.arrow([(x - 12, 283), (x - 34, 262)])
+        canvas.arrow([(x + 12, 283), (x + 34, 262)])
+        canvas.arrow([(x - 40, 98), (x - 14, 48)])
+        canvas.arrow([(x + 40, 98), (x + 14, 48)])
+        for start in (-40, 40):
+            for end in (-40, 40):
+                canvas.arrow([(x + start, 218), (x + end, 142)])
+    for layer, y in ((0, 240), (1, 120)):
+        canvas.text((20, y - 9), f"l{layer}.h", "code fill-0")
+        canvas.text((20, y + 9), f"l{layer}.reverse.h", "code fill-1")
+        for x in (200, 370):
+            canvas.arrow([(x - 14, y - 10), (x + 103, y - 10)], 0)
+            canvas.arrow([(x + 184, y + 10), (x + 67, y + 10)], 1)
+        for x in columns.values():
+            canvas.rectangle((x - 66, y - 20), 52, 40, "box", radius=5)
+            canvas.rectangle((x + 14, y - 20), 52, 40, "box", radius=5)
+            canvas.text((x - 40, y), "→", "fill-0", "middle")
+            canvas.text((x + 40, y), "←", "fill-1", "middle")
+    canvas.text((610, 31), "(T, B, 2H)", "code note")
+    canvas.text((610, 300), "(T, B, I)", "code note")
+    return canvas.svg()
+
+
+def draw_schedules() -> str:
+    """Factors of the learning rate: the four schedules, with a warm-up of 50 updates."""
+    canvas = Canvas(720, 320, "Factor of the learning rate over 500 updates, for four schedules")
+    canvas.text((330, 20), "Factor of --lr, with a warm-up of 50 updates", "title", "middle")
+    x = Axis("update", 0, 500, range(0, 501, 100))
+    plot = Plot(canvas, (60, 50), 470, 210, x, Axis("", 0, 1.05, [0, 0.5, 1]))
+    schedules: dict[str, Schedule] = {
+        "constant": Constant(warmup=50),
+        "step, period=200": StepDecay(warmup=50, period=200, gamma=0.5),
+        "cosine": Cosine(warmup=50, total=500),
+        "plateau, patience=3": Plateau(warmup=50),
+    }
+    for colour, (name, schedule) in enumerate(schedules.items()):
+        state, factors = schedule.init(), []
+        for update in range(1, 501):
+            factors.append(schedule.factor(state, update))
+            if update % 25 == 0:  # a validation, whose loss falls up to update 300
+                state = schedule.observe(state, max(500 - update, 200))
+        plot.curve(range(1, 501), factors, colour)
+        canvas.text((545, 70 + 22 * colour), name, f"fill-{colour}")
+    canvas.text((545, 170), "(no better loss after 300)", "note")
+    return canvas.svg()
+
+
 FIGURES: dict[str, Callable[[], str]] = {
+    "layers": draw_layers,
+    "schedules": draw_schedules,
     "curves": draw_curves,
     "tutorial": draw_tutorial,
     "speed": draw_speed,
