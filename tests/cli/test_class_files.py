@@ -226,7 +226,7 @@ def test_train_function_accepts_class(file):
     ("name", "error", "words"),
     [
         ("Ech", UsageError, "has no class 'Ech'; its tasks are Echo, Other. Did you mean 'Echo'?"),
-        ("Leaky", DefinitionError, "cannot be used: cell class Leaky (mine.py)"),
+        ("Leaky", UsageError, "mine.py:Leaky is a cell; expected a task; give it as `cell`."),
         (
             "np",
             DefinitionError,

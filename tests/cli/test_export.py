@@ -95,6 +95,7 @@ def test_existing_files_are_kept(form, here):
         (("--format", "c", "--step"), "--step is for --format onnx"),
         (("--format", "onnx", "--name", "x"), "--name is for --format c"),
         (("--format", "tflite"), "--format is 'tflite'; expected one of 'onnx', 'c'."),
+        (("--format", "onnx", "-o", "m.c"), "names a file of the format c, and --format is onnx."),
         ((), "choose a format: --format onnx or --format c, or a file, --out NAME.onnx."),
         (("--out", "m.tflite"), "--out m.tflite: the format is unknown; use a name that ends in .onnx or .c"),
     ],

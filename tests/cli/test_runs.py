@@ -480,6 +480,7 @@ def test_runs_with_foreign_values_are_listed(several, value):
 def test_config_of_a_run_starts_the_same_run(hello, tmp_path):
     begun = run("train", "--config", hello / "config.json", "--out", tmp_path / "again", "--quiet")
     assert (begun.exit_code, begun.stderr) == (0, "")
+    assert run("train", "--config", hello, "--steps", 2, "--out", tmp_path / "b", "--quiet").exit_code == 0
     assert (Run(tmp_path / "again").model.theta == Run(hello).model.theta).all()
 
 
@@ -499,9 +500,9 @@ def test_flags_override_toml(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("hiden = 4", "is not a configuration of this version of zoo (unknown setting 'hiden'"),
+        ("hiden = 4", "run.toml: unknown setting 'hiden'. Did you mean 'hidden'? The settings are "),
         ("hidden = ", "cannot read"),
-        ("hidden = -1", "hidden is -1; expected an integer"),
+        ("hidden = -1", "run.toml: hidden is -1; expected an integer"),
         (f"x = {'[' * 5000}", "cannot read"),
         ("cell = 'mine.py:Mine'", "the settings name the cell 'mine.py:Mine', which is not registered here"),
     ],
@@ -509,9 +510,25 @@ def test_flags_override_toml(tmp_path):
 def test_invalid_config_is_an_error(text, words, tmp_path):
     (tmp_path / "run.toml").write_text(text)
     result = run("train", "--config", tmp_path / "run.toml", "--out", tmp_path / "run")
-    assert (result.exit_code in (1, 2), result.stderr.count("\n")) == (True, 1)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert words in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nothere.toml", "nothere.toml: no such file or directory."),
+        ("cell.py", "cell.py'; expected a .toml file, a run, or the config.json of a run."),
+        ("empty", "config.json: no such file or directory."),
+    ],
+)
+def test_config_that_is_no_file_of_settings_is_an_error(name, words, tmp_path):
+    (tmp_path / "cell.py").touch()
+    (tmp_path / "empty").mkdir()
+    result = run("train", "--config", tmp_path / name)
+    assert result.exit_code == 2
+    assert words in result.stderr
 
 
 def test_config_is_for_new_runs(hello):

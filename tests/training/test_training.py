@@ -375,7 +375,7 @@ def test_data_arguments(text, tmp_path, run):
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        ({"hiden": 8}, UsageError, r"unknown setting 'hiden'; the settings are .* Did you mean 'hidden'\?"),
+        ({"hiden": 8}, UsageError, r"unknown setting 'hiden'. Did you mean 'hidden'\? The settings are "),
         ({"hidden": 0}, UsageError, "hidden is 0; expected an integer of at least 1."),
         ({"hidden": 8.0}, UsageError, "hidden is 8.0; expected an integer"),
         ({"hidden": True}, UsageError, "hidden is True; expected an integer"),

@@ -73,8 +73,8 @@ def load_class_file(text: str, base: type[M]) -> type[M]:
         base: ``Cell``, ``Task`` or another base class; ``Component`` for a component of any kind.
 
     Raises:
-        UsageError: if the file or class does not exist.
-        DefinitionError: if the class does not derive from the base class.
+        UsageError: if the file or class does not exist, or the class is a component of another kind.
+        DefinitionError: if it is not a component.
         PluginError: if the file cannot be imported.
     """
     path, _, name = text.rpartition(":")
@@ -109,12 +109,15 @@ def _find_class(module: ModuleType, name: str, path: str, base: type[M]) -> type
         plural = "classes" if base is Component else f"{kind}s"
         listing = f"its {plural} are {', '.join(known)}" if known else f"it defines no {kind}"
         raise UsageError(f"{path} has no class {name!r}; {listing}.{did_you_mean(name, known)}")
+    wanted = _base_class_of(cls) if base is Component else base
+    other = _base_class_of(cls) if inspect.isclass(cls) and issubclass(cls, Component) else wanted
+    if other is not wanted:
+        advice = f"; give it as `{other.kind}`" if other in (Cell, Task) else ""
+        raise UsageError(f"{path}:{name} is a {other.kind}; expected a {wanted.kind}{advice}.")
     try:
-        check_component(cls, _base_class_of(cls) if base is Component else base)
+        check_component(cls, wanted)
     except DefinitionError as error:
-        other = next((each for each in (Cell, Task) if inspect.isclass(cls) and issubclass(cls, each)), None)
-        advice = f" It is a {other.kind}; name it with --{other.kind}." if other else ""
-        raise DefinitionError(f"{path}:{name} cannot be used: {error}{advice}") from None
+        raise DefinitionError(f"{path}:{name} cannot be used: {error}") from None
     return cls  # type: ignore[no-any-return]  # checked just above
 
 

@@ -494,7 +494,7 @@ def make_config(settings: Mapping[str, Any]) -> Config:
     for name in settings:
         if name not in known:
             raise UsageError(
-                f"unknown setting {name!r}; the settings are {', '.join(known)}.{did_you_mean(name, known)}"
+                f"unknown setting {name!r}.{did_you_mean(name, known)} The settings are {', '.join(known)}."
             )
     return Config(
         **{name: _column_names(value) if name in _COLUMN_LISTS else value for name, value in settings.items()}
@@ -508,18 +508,27 @@ def _column_names(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def config_from_plain(stored: Mapping[str, Any]) -> Config:
+    """Make a configuration from plain JSON values.
+
+    Raises:
+        UsageError: for an unknown name or an invalid value.
+    """
+    settings = {"data": None, **stored}
+    for name in _TUPLES:
+        if isinstance(settings.get(name), list):
+            settings[name] = tuple(settings[name])
+    return make_config(settings)
+
+
 def config_from_json(stored: Mapping[str, Any], source: str) -> Config:
     """Make a configuration from the JSON of a run directory.
 
     Raises:
         CheckpointError: if it is invalid.
     """
-    settings = {"data": None, **stored}
-    for name in _TUPLES:
-        if isinstance(settings.get(name), list):
-            settings[name] = tuple(settings[name])
     try:
-        return make_config(settings)
+        return config_from_plain(stored)
     except UsageError as error:
         raise CheckpointError(
             f"{source} is not a configuration of this version of zoo ({str(error)[:300]})."

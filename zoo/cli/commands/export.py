@@ -57,7 +57,8 @@ def command(
     RUN is a run directory, of which zoo uses the best model, or a .safetensors file. The ONNX graph runs in
     onnxruntime. The C source needs a compiler and the mathematical library, and allocates no memory.
     """
-    form = form or _format_of(out)
+    if form is None or out is not None:
+        form = _format_of(form, out)
     if form == "c" and step:
         raise UsageError("--step is for --format onnx: C source always has a function for one step.")
     if form == "onnx" and name is not None:
@@ -78,15 +79,19 @@ def command(
     echo("\n".join(align(rows)))
 
 
-def _format_of(out: str | None) -> str:
-    """The format of a file name.
+def _format_of(form: str | None, out: str | None) -> str:
+    """The format of a file name; the given one if the name has no ending of a format.
 
     Raises:
-        UsageError: if there is no name, or its ending is not that of a format.
+        UsageError: if there is neither, or they contradict each other.
     """
     if out is None:
         raise UsageError("choose a format: --format onnx or --format c, or a file, --out NAME.onnx.")
     formats = [form for form, suffix in _SUFFIXES.items() if out.lower().endswith(suffix)]
+    if form is not None:
+        if formats not in ([], [form]):
+            raise UsageError(f"--out {out} names a file of the format {formats[0]}, and --format is {form}.")
+        return form
     if not formats:
         raise UsageError(
             f"--out {out}: the format is unknown; use a name that ends in {' or '.join(_SUFFIXES.values())}, "

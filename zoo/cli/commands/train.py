@@ -22,10 +22,10 @@ from zoo.cli.set_options import Target, assign, component_target
 from zoo.cli.train_display import open_display
 from zoo.cli.train_flags import FLAGS, LOGGING, TRAINING
 from zoo.distributed import rank_of_launch
-from zoo.errors import UnknownNameError, UsageError
+from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
 from zoo.registry import get_loss, registry_of
-from zoo.training.config import DEFAULT_LOSS, Config, config_from_json
+from zoo.training.config import DEFAULT_LOSS, Config, config_from_plain
 from zoo.training.schedules import SCHEDULES, make_schedule
 
 Settings = dict[str, Any]
@@ -94,17 +94,28 @@ def train_arguments(
 
 
 def config_from_file(path: str) -> Config:
-    """The settings in the ``config.json`` of a run, or in a TOML file.
+    """The settings in a TOML file, in the ``config.json`` of a run, or in a run directory.
 
     Raises:
-        CheckpointError: if the file cannot be read, is too large or is invalid.
+        UsageError: if the file does not exist, cannot be read or is invalid.
     """
     from zoo.storage.safe_read import read_json, read_toml
 
-    settings = read_toml(path) if path.lower().endswith(".toml") else read_json(path)
+    file = Path(path)
+    file = file / "config.json" if file.is_dir() else file
+    if file.suffix.lower() not in (".toml", ".json"):
+        raise UsageError(f"--config is {path!r}; expected a .toml file, a run, or the config.json of a run.")
+    if not file.exists():
+        raise UsageError(f"{file}: no such file or directory.")
+    try:
+        settings = read_toml(file) if file.suffix.lower() == ".toml" else read_json(file)
+    except CheckpointError as error:
+        raise UsageError(str(error)) from None
     data = settings.get("data", [] if "task" in settings else list(Config.data))
-    settings["data"] = [data] if isinstance(data, str) else data
-    return config_from_json(settings, path)
+    try:
+        return config_from_plain({**settings, "data": [data] if isinstance(data, str) else data})
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
 def note_of_new_run(out: str) -> str | None:
@@ -263,8 +274,8 @@ _COMMAND_FLAGS = [
     Flag(
         "--config",
         section=LOGGING,
-        metavar="FILE",
-        help="Read settings from the config.json of a run, or from a TOML file; flags override them.",
+        metavar="FILE|RUN",
+        help="Read settings from a TOML file, or from a run or its config.json; flags override them.",
     ),
     Flag(
         "--tracker",
