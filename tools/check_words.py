@@ -2,14 +2,12 @@
 
     python tools/check_words.py             # everything that git tracks
     python tools/check_words.py zoo/layers  # one folder
-    python tools/check_words.py --shrink    # lower the allowances to the counts of today
 
 The words, what to write instead, and the exceptions with their reasons are in ``tools/words.toml``. Each
 finding is one line, ``file:line: word: write "..."``. The program exits with 1 if there is one.
 
 Style (the tables ``style`` and ``semicolons``) is checked in the text that users read: documents, public
-docstrings, and help texts. Files that are not yet edited have an allowance in ``tools/words_allowed.toml``: a
-number of findings that only goes down. The program also fails when a file needs less than its allowance.
+docstrings, and help texts.
 """
 
 from __future__ import annotations
@@ -21,7 +19,6 @@ import re
 import subprocess
 import sys
 import tokenize
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -34,7 +31,6 @@ else:
 
 ROOT = Path(__file__).parents[1]
 WORDS = Path(__file__).with_name("words.toml")
-ALLOWED = Path(__file__).with_name("words_allowed.toml")
 _PART_OF_NAME = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
 _INLINE_CODE = re.compile(r"``.*?``|`[^`]*`", re.DOTALL)
 _CODE_BLOCK = re.compile(r"^( *)(`{3,}).*?^\1\2", re.DOTALL | re.MULTILINE)
@@ -210,81 +206,25 @@ def _public_nodes(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> Iterator
             yield from _public_nodes(child)
 
 
-def compare_with_allowed(findings: Sequence[Finding], allowed: Mapping[str, int]) -> Iterator[str]:
-    """Yield the findings of files that have more than their allowance, and the allowances to lower."""
-    counts: dict[str, list[Finding]] = {}
-    for finding in findings:
-        counts.setdefault(_entry(finding.file, allowed), []).append(finding)
-    for entry, of_entry in counts.items():
-        if len(of_entry) > allowed.get(entry, 0):
-            if "*" in entry:  # list those of your files with --style
-                yield from (f"{file}: {n} findings" for file, n in Counter(f.file for f in of_entry).items())
-            else:
-                yield from map(str, of_entry)
-            if entry in allowed:
-                yield f"{entry}: {len(of_entry)} findings, {allowed[entry]} allowed in {ALLOWED.name}"
-    for entry, number in allowed.items():
-        if (present := len(counts.get(entry, []))) < number:
-            yield f"{entry}: {present} findings, {number} allowed: lower it with --shrink"
-
-
-def _entry(file: str, allowed: Mapping[str, int]) -> str:
-    """Return the entry of the allowances that a file belongs to: its own, or a pattern."""
-    return file if file in allowed else next((entry for entry in allowed if fnmatch(file, entry)), file)
-
-
-def shrink(findings: Sequence[Finding], allowed: Mapping[str, int]) -> dict[str, int]:
-    """Return the allowances, each lowered to the findings of today; those without a finding are dropped."""
-    counts: dict[str, int] = dict.fromkeys(allowed, 0)
-    for finding in findings:
-        entry = _entry(finding.file, allowed)
-        if entry in counts:
-            counts[entry] += 1
-    lowered = {entry: min(number, allowed[entry]) for entry, number in counts.items()}
-    return {entry: number for entry, number in lowered.items() if number}
-
-
 def read_words(path: Path = WORDS) -> WordList:
     """Read a word list from a TOML file."""
     return WordList(**tomllib.loads(path.read_text(encoding="utf-8")))
-
-
-def read_allowed(path: Path) -> dict[str, int]:
-    """Read the number of style findings that each file, or pattern of files, may have."""
-    return dict(tomllib.loads(path.read_text(encoding="utf-8")))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check files, print what to change, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("paths", nargs="*", help="files and folders; everything by default")
-    parser.add_argument("--shrink", action="store_true", help="lower the allowances of style")
-    parser.add_argument("--style", action="store_true", help="list every finding of style, allowed or not")
     options = parser.parse_args(arguments)
     paths = options.paths or ["zoo", "plugins", "tests", "tools", "docs", "README.md"]
     tracked = subprocess.run(
         ["git", "ls-files", "-z", "--", *paths], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split("\0")
-    words, allowed = read_words(), read_allowed(ALLOWED)
-    findings, style = [], []
+    words, lines = read_words(), []
     for file in tracked:
         if file.endswith((".py", ".md")) and (ROOT / file).is_file():
             text = (ROOT / file).read_text(encoding="utf-8")
-            findings += words.check(file, text)
-            style += words.check_style(file, text)
-    if options.paths:  # allowances that belong to files outside these folders are not compared
-        allowed = {
-            entry: number for entry, number in allowed.items() if any(fnmatch(f, entry) for f in tracked)
-        }
-    if options.shrink:
-        head = "".join(
-            line for line in ALLOWED.read_text(encoding="utf-8").splitlines(True) if line[0] == "#"
-        )
-        lines = [f'"{entry}" = {number}\n' for entry, number in shrink(style, allowed).items()]
-        ALLOWED.write_text(head + "".join(lines), encoding="utf-8")
-        return 0
-    lines = [*map(str, findings)]
-    lines += map(str, style) if options.style else compare_with_allowed(style, allowed)
+            lines += [*map(str, words.check(file, text)), *map(str, words.check_style(file, text))]
     print(*lines, sep="\n", end="\n" if lines else "")
     return 1 if lines else 0
 
