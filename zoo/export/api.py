@@ -90,6 +90,7 @@ class CFiles:
 def to_onnx(
     model: AnyModel,
     path: str | os.PathLike[str],
+    *,
     step: bool = False,
     tokens: bool | None = None,
     force: bool = False,
@@ -128,6 +129,7 @@ def to_onnx(
 def to_c(
     model: AnyModel,
     path: str | os.PathLike[str],
+    *,
     name: str | None = None,
     tokens: bool | None = None,
     force: bool = False,

@@ -145,6 +145,7 @@ class LanguageModel(Model):
         prompt: TextLike = "",
         length: int = 200,
         sampler: str | Sampler | Chain | None = None,
+        *,
         seed: int = 0,
         on_unknown: str = "error",
     ) -> str:

@@ -37,6 +37,7 @@ PAGE, RESULTS = "report.html", "results.json"
 
 def make_report(
     path: str | Path,
+    *,
     cell: CellClasses = None,
     symbols: int = SYMBOLS,
     task: type[Task] | None = None,

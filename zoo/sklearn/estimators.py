@@ -44,6 +44,7 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         cell: str | type[Cell] | Cell = "gru",
         hidden_size: int = 32,
         num_layers: int = 1,
+        *,
         features: int = 1,
         epochs: int = 50,
         batch_size: int = 32,

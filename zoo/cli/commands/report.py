@@ -65,7 +65,7 @@ def command(
         check_figures(figures[0])
     if out and not out.absolute().parent.is_dir():
         raise UsageError(f"{out.parent}: no such file or directory; create it first.")
-    report = make_report(directory, file_cells(cell), symbols, file_task(task))
+    report = make_report(directory, cell=file_cells(cell), symbols=symbols, task=file_task(task))
     page = write_page(report, out or directory / PAGE)
     echo(f"{page}  {format_bytes(page.stat().st_size)}")
     for file in write_figures(report, figures[1], figures[0]) if figures else ():
