@@ -321,6 +321,40 @@ def test_invalid_input_is_one_sentence(columns, settings, sentence, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_table_from_standard_input(tmp_path):
+    text = csv_file(tmp_path / "x.csv", y=wave()).read_text()
+    words = [
+        "train",
+        "--data",
+        "-",
+        "--target",
+        "y",
+        "--context",
+        "12",
+        "--hidden",
+        "4",
+        "--steps",
+        "2",
+        "--quiet",
+    ]
+    result = CliRunner().invoke(cli, [*words, "--out", str(tmp_path / "run")], input=text)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "which is not read again; name it with --data." in command("forecast", tmp_path / "run").stderr
+    assert command("forecast", tmp_path / "run", "--data", tmp_path / "x.csv").exit_code == 0
+
+
+def test_settings_of_a_table_from_a_file(tmp_path):
+    path = csv_file(tmp_path / "x.csv", y=wave())
+    (tmp_path / "x.toml").write_text(f'data = "{path}"\ntarget = "y"\ncontext = 12\nhidden = 4\nsteps = 2\n')
+    words = ("train", "--quiet", "--out", tmp_path / "run", "--config")
+    assert command(*words, tmp_path / "x.toml").stderr == ""
+    assert zoo.Run(tmp_path / "run").config.target == ("y",)
+    (tmp_path / "y.toml").write_text(f'data = "{path}"\n')
+    assert "x.csv is a table; name the column" in command(*words, tmp_path / "y.toml", "--steps", 3).stderr
+    no_data = command("train", "--target", "y")
+    assert "--data is 'builtin:pydoc', a text, and --target names a column of a table" in no_data.stderr
+
+
 def test_several_tables_are_an_error(tmp_path):
     path = csv_file(tmp_path / "x.csv", y=wave())
     result = command("train", "--data", path, "--data", path, "--target", "y")

@@ -13,6 +13,7 @@ import numpy as np
 from zoo.arguments import as_choice, as_integer
 from zoo.array_types import Array
 from zoo.data.panel import Panel, make_panel
+from zoo.data.sources import STDIN
 from zoo.data.table import DataTable, as_table, is_table_like, time_texts
 from zoo.data.table_files import read_table
 from zoo.errors import CheckpointError, DataError, UsageError
@@ -245,6 +246,10 @@ class Forecaster:
         return panel, make_windows(panel, self.spec, scaling, self.model.dtype)
 
     def _table(self, data: Any) -> DataTable:
+        if data is self.data and isinstance(data, str) and data == STDIN:
+            raise DataError(
+                "the table came from standard input, which is not read again; name it with --data."
+            )
         return as_table(data) if is_table_like(data) else read_table(data)
 
     def _check_history(self, panel: Panel) -> None:

@@ -405,7 +405,9 @@ class Config:
     @property
     def data_kind(self) -> str:
         """``"text"``, ``"table"`` or ``"task"``."""
-        return self.kind or "text" if self.task is None else "task"
+        if self.task is not None:
+            return "task"
+        return self.kind or ("table" if self.target else "text")
 
     def _check_data_or_task(self) -> None:
         """Check that there are data or a task, and no setting of another kind."""

@@ -12,6 +12,7 @@ import numpy as np
 from zoo.array_types import Array
 from zoo.base import Cell
 from zoo.base.loss import Loss
+from zoo.data.builtin import PREFIX
 from zoo.data.panel import ColumnRoles, Panel, default_roles, is_constant, make_panel
 from zoo.data.table import DataTable, as_table
 from zoo.data.table_files import read_table
@@ -285,6 +286,11 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
 
 
 def _read(config: Config) -> DataTable:
+    if config.data[0].startswith(PREFIX):
+        raise UsageError(
+            f"data is {config.data[0]!r}, a text, and `target` names a column of a table; give the file of "
+            f"the table."
+        )
     if len(config.data) != 1:
         raise UsageError(f"data are {len(config.data)} sources; expected one table. Join the files first.")
     return read_table(config.data[0])
