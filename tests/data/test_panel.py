@@ -89,7 +89,17 @@ def test_median_step_ignores_the_change_of_series():
     assert result.time_differences().tolist() == [1, 1, 1, 1]
     uneven = panel({"t": days(0, 1, 4, 5), "y": [1, 2, 3, 4]}, time="t")
     assert uneven.time_differences().tolist() == [1, 1, 3, 1]
-    assert panel({"y": [1, 2]}).time_differences() is None
+    assert (result.uneven_share(), uneven.uneven_share()) == (0, 0.25)
+    assert (result.step_text(), uneven.step_text()) == ("2", "1 days")
+    assert (panel({"y": [1, 2]}).time_differences(), panel({"y": [1, 2]}).uneven_share()) == (None, 0)
+
+
+def test_calendar_months_are_even():
+    months = (np.datetime64("2023-01") + np.arange(30)).astype("M8[D]")
+    result = panel({"t": months, "y": np.arange(30.0)}, time="t")
+    assert (result.uneven_share(), result.step_text()) == (0, "31 days")
+    minutes = np.datetime64("2024-01-01") + np.arange(4).astype("m8[m]") * 90
+    assert panel({"t": minutes, "y": np.arange(4.0)}, time="t").step_text() == "90 min"
 
 
 @pytest.mark.parametrize(

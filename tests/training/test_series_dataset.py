@@ -323,21 +323,8 @@ def test_invalid_input_is_one_sentence(columns, settings, sentence, tmp_path):
 
 def test_table_from_standard_input(tmp_path):
     text = csv_file(tmp_path / "x.csv", y=wave()).read_text()
-    words = [
-        "train",
-        "--data",
-        "-",
-        "--target",
-        "y",
-        "--context",
-        "12",
-        "--hidden",
-        "4",
-        "--steps",
-        "2",
-        "--quiet",
-    ]
-    result = CliRunner().invoke(cli, [*words, "--out", str(tmp_path / "run")], input=text)
+    words = f"train --data - --target y --context 12 --hidden 4 --steps 2 --quiet --out {tmp_path / 'run'}"
+    result = CliRunner().invoke(cli, words.split(), input=text)
     assert (result.exit_code, result.stderr) == (0, "")
     assert "which is not read again; name it with --data." in command("forecast", tmp_path / "run").stderr
     assert command("forecast", tmp_path / "run", "--data", tmp_path / "x.csv").exit_code == 0

@@ -98,8 +98,13 @@ def _table_header(start: Event) -> dict[str, str]:
     sizes = table["spec"]
     season = f", a season of {sizes['season']:,}" if sizes["season"] > 1 else ""
     ahead = f"{sizes['horizon']:,} steps ahead from {sizes['context']:,}{season}"
+    uneven = (
+        f"{table['uneven']:.1%} of the steps differ from {table['step']}; cells such as ctrnn read the time "
+        f"between rows"
+    )
     return {
         "table": f"{table['name']}: {table['rows']:,} rows{series}, sha256 {table['sha256'][:12]}",
+        **({"times": uneven} if table["uneven"] > 0 else {}),
         "reads": f"{read}{known}{left_out}",
         "target": f"{', '.join(roles['target'])}, {ahead}",
         "split": f"{train:,} rows to train, {valid:,} to validate, {test:,} to test",

@@ -103,6 +103,21 @@ class Panel:
         within[self.offsets[1:-1] - 1] = False
         return np.sort(steps[within])[within.sum() // 2] if within.any() else 1
 
+    def step_text(self) -> str:
+        """The median time between two rows as a text: ``1 h``, ``30 days``."""
+        step = self.step()
+        if not isinstance(step, np.timedelta64):
+            return f"{step:g}"
+        seconds = float(step / np.timedelta64(1, "s"))
+        units = {"days": 86_400, "h": 3600, "min": 60}
+        name = next((name for name, size in units.items() if seconds % size == 0), "s")
+        return f"{seconds / units.get(name, 1):g} {name}"
+
+    def uneven_share(self) -> float:
+        """The share of the steps that differ from the median by more than 15 %, as no calendar month does."""
+        differences = self.time_differences()
+        return 0.0 if differences is None else float(np.mean(np.abs(differences - 1) > 0.15))
+
     def time_differences(self) -> Array | None:
         """Time from the row before in units of the median, `(N,)`, 1 for the first; None without times."""
         if self.times is None:
