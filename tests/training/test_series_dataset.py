@@ -151,7 +151,10 @@ def test_cells_read_the_time_between_rows(tmp_path):
     assert batch["dt"].shape == (12, 8)
     assert dataset.training_batch(0, ()).keys() == {"inputs", "targets", "weights"}
     run = train(data, tmp_path, time="t", cell="ctrnn", steps=2)
-    assert zoo.forecast(run, data).values.shape == (1, 3, 1, 3)
+    values = zoo.forecast(run).values
+    assert values.shape == (1, 3, 1, 3)
+    slower = zoo.forecast(run, {**data, "t": 2 * t}).values  # the unit is that of training
+    assert (slower != values).any()
 
 
 def test_batches_depend_on_the_seed_and_the_step_only():

@@ -103,12 +103,16 @@ class Panel:
         within[self.offsets[1:-1] - 1] = False
         return np.sort(steps[within])[within.sum() // 2] if within.any() else 1
 
+    def step_size(self) -> float:
+        """The median time between two rows as a number, of seconds if times are dates."""
+        step = self.step()
+        return float(step / np.timedelta64(1, "s") if isinstance(step, np.timedelta64) else step)
+
     def step_text(self) -> str:
         """The median time between two rows as a text: ``1 h``, ``30 days``."""
-        step = self.step()
-        if not isinstance(step, np.timedelta64):
-            return f"{step:g}"
-        seconds = float(step / np.timedelta64(1, "s"))
+        seconds = self.step_size()
+        if not isinstance(self.step(), np.timedelta64):
+            return f"{seconds:g}"
         units = {"days": 86_400, "h": 3600, "min": 60}
         name = next((name for name, size in units.items() if seconds % size == 0), "s")
         return f"{seconds / units.get(name, 1):g} {name}"
@@ -118,13 +122,19 @@ class Panel:
         differences = self.time_differences()
         return 0.0 if differences is None else float(np.mean(np.abs(differences - 1) > 0.15))
 
-    def time_differences(self) -> Array | None:
-        """Time from the row before in units of the median, `(N,)`, 1 for the first; None without times."""
+    def time_differences(self, unit: float | None = None) -> Array | None:
+        """Time from the row before, `(N,)`, 1 for the first; None without times.
+
+        Args:
+            unit: The unit, in seconds if times are dates; None for the median.
+        """
         if self.times is None:
             return None
-        step = self.step()
+        steps = np.diff(self.times)
+        if steps.dtype.kind == "m":
+            steps = steps / np.timedelta64(1, "s")
         differences = np.ones(len(self))
-        differences[1:] = np.diff(self.times) / step
+        differences[1:] = steps / (self.step_size() if unit is None else unit)
         differences[self.offsets[:-1]] = 1.0
         return differences
 

@@ -38,6 +38,7 @@ class ForecastSpec:
         change: Whether outputs are changes from the last value, and not levels.
         levels: Quantiles that the outputs predict, ascending; empty for one number.
         missing: The treatment of missing values.
+        time_unit: Unit of the time between rows: the median of the table of training, in seconds for dates.
         split: Shares of the training, validation and test parts of each series.
     """
 
@@ -50,6 +51,7 @@ class ForecastSpec:
     change: bool
     levels: tuple[float, ...]
     missing: str
+    time_unit: float
     split: str
 
     @classmethod
@@ -63,7 +65,8 @@ class ForecastSpec:
         }
         past = (*roles.target, *roles.input)
         masked = tuple(name for name in past if panel.columns[name].missing().any())
-        return cls(roles, categories, masked if settings["missing"] == "mask" else (), **settings)
+        masked = masked if settings["missing"] == "mask" else ()
+        return cls(roles, categories, masked, time_unit=panel.step_size(), **settings)
 
     @property
     def numeric(self) -> tuple[str, ...]:
@@ -112,6 +115,7 @@ class ForecastSpec:
                 "roles": ColumnRoles(**roles),
                 "categories": {name: tuple(each) for name, each in stored["categories"].items()},
                 "masked": tuple(stored["masked"]),
+                "time_unit": float(stored["time_unit"]),
                 "levels": tuple(map(float, stored["levels"])),
             }
             spec = cls(**values)

@@ -34,7 +34,7 @@ class Windows:
         outputs: Targets minus their mean, in the unit of the outputs, once for each quantile, `(N, M Q)`. A
             missing one is the one before.
         present: Whether all targets of a row are present, `(N,)`; None if none is missing.
-        dt: Time from the row before in units of the median, `(N,)`; None without times.
+        dt: Time from the row before in the unit of the spec, `(N,)`; None without times.
     """
 
     spec: ForecastSpec
@@ -159,7 +159,7 @@ def make_windows(panel: Panel, spec: ForecastSpec, scaling: Scaling, dtype: Any)
         for position, values in enumerate(known_columns):
             known[rows, position] = values
     present = np.logical_and.reduce([~panel.columns[name].missing() for name in spec.roles.target])
-    differences = panel.time_differences()
+    differences = panel.time_differences(spec.time_unit)
     dt = None if differences is None else differences.astype(dtype)
     return Windows(spec, scaling, panel.offsets, past, known, outputs, None if present.all() else present, dt)
 
