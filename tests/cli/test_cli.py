@@ -124,7 +124,7 @@ def complete(*words: str, shell: str = "zsh", **env: str) -> list[str]:
         (("zoo", "train", "--optimizer", "adamw"), ["plain,adamw"]),
         (("zoo", "train", "--tracker", "tensor"), ["plain,tensorboard"]),
         (("zoo", "train", "--schedule", "cos"), ["plain,cosine"]),
-        (("zoo", "train", "--level", ""), ["plain,char", "plain,byte"]),
+        (("zoo", "train", "--level", ""), ["plain,char", "plain,byte", "plain,word", "plain,token"]),
         (("zoo", "train", "--cell", "my_cell.p"), ["file,my_cell.p"]),
         (("zoo", "sample", "--sampler", "gree"), ["plain,greedy"]),
         (("zoo", "sample", "runs/old"), ["plain,runs/old-1"]),
@@ -368,7 +368,7 @@ def test_bugs_keep_their_traceback():
     [
         ("train --hidden many", 2, "Error: --hidden is 'many'; expected an integer of at least 1."),
         ("train --hidden 0", 2, "Error: --hidden is 0; expected an integer of at least 1."),
-        ("train --level word", 2, "Error: --level is 'word'; expected one of 'char', 'byte'."),
+        ("train --level line", 2, "--level is 'line'; expected one of 'char', 'byte', 'word', 'token'."),
         ("train --resume", 2, "--resume needs --out DIR"),
         ("train --cell vanila", 2, "Did you mean 'vanilla'?"),
         ("train --cell nothere.py:Cell", 2, "nothere.py: no such file or directory"),

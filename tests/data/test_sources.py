@@ -212,8 +212,8 @@ def test_read_errors(tmp_path, monkeypatch, error, words):
         (lambda: read_text([3]), "found int"),
         (lambda: read_text(["-", "-"]), "given twice"),
         (
-            lambda: read_text("builtin:hello", level="word"),
-            "level is 'word'; expected one of 'char', 'byte'.",
+            lambda: read_text("builtin:hello", level="line"),
+            "level is 'line'; expected one of 'char', 'byte', 'word', 'token', 'tokenizer'.",
         ),
     ],
 )

@@ -178,11 +178,16 @@ def constant_inputs(
 def _input(model: AnalysisTarget, step: StateMap, x: Any) -> Array:
     size, who = step.layer.input_size, f"{step.cell.label()}: fixed_points"
     if isinstance(x, str) and step.layer.index == 0 and hasattr(model, "vocab"):
-        tokens = model.vocab.encode([x] if model.vocab.level == "symbol" else x)
+        tokens = model.vocab.encode([x] if model.vocab.level in ("symbol", "word") else x)
         x = int(tokens[0]) if len(tokens) == 1 else tokens
     if isinstance(x, (int, np.integer)) and not isinstance(x, bool):
-        if not 0 <= x < size:
-            raise UsageError(f"{who}: x is token {x}; expected one from 0 to {size - 1}.")
+        has_rows = step.layer.index == 0 and "embedding" in model.params
+        embedding = model.params["embedding"] if has_rows else None
+        count = size if embedding is None else len(embedding)
+        if not 0 <= x < count:
+            raise UsageError(f"{who}: x is token {x}; expected one from 0 to {count - 1}.")
+        if embedding is not None:
+            return np.asarray(embedding[int(x)][None], np.float64)
         return np.asarray(np.eye(size)[int(x)][None])
     values = np.zeros(size) if x is None else x
     return as_floats(values, (size,), np.dtype(np.float64), f"{who}: x")[None]

@@ -54,7 +54,7 @@ def gradient_at(model: AnalysisTarget, y: Array, target: Array) -> Array:
     """
     if isinstance(model, Recurrent):
         return np.asarray(2 * (y - target) / y.shape[1])
-    weights, loss = model.params["Why"], model.criterion
+    weights, loss = model.readout_weights(), model.criterion
     outputs = np.ascontiguousarray(y @ weights + model.params["by"])
     rows = len(outputs)
     kernel = readout_kernels(loss).weighted_loss_and_grad

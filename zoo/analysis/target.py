@@ -21,7 +21,7 @@ from zoo.layers.stack import LayerTape, Stack
 from zoo.layers.states import GivenState
 from zoo.layers.time_chunks import Segment
 from zoo.layers.tracing import GradientTracer, TraceRequest, ValueTracer, requested_names
-from zoo.layers.validation import as_aux_inputs, as_inputs, as_state
+from zoo.layers.validation import as_aux_inputs, as_inputs, as_state, as_tokens
 from zoo.model import Model
 
 AnalysisTarget: TypeAlias = Recurrent | Model
@@ -104,6 +104,8 @@ def inputs_of(target: AnalysisTarget, inputs: ArrayLike) -> Array:
                 f"(T, B, {stack.input_size}) or integer tokens (T, B)."
             )
         inputs = target.vocab.encode(inputs)[:, None]
+    if isinstance(target, Model) and target.embedding is not None:
+        return as_tokens(inputs, target.output_size, f"{stack.label()}: inputs")
     return as_inputs(inputs, stack.input_size, target.dtype, stack.label())
 
 
@@ -129,7 +131,7 @@ def run(
 
     Args:
         target: The layer or model.
-        x: From :func:`inputs_of`.
+        x: From :func:`inputs_of`; tokens of a model with an embedding become its rows.
         state: Initial states; if None the learned ones, or zeros.
         trace: Values to trace.
         aux: Auxiliary inputs by name; those that are not given have their defaults.
@@ -139,6 +141,8 @@ def run(
         UnknownNameError: if a name to trace is unknown.
     """
     stack, (steps, batch) = stack_of(target), x.shape[:2]
+    if isinstance(target, Model):
+        x = target.embed(x)
     aux_inputs = stack.aux_inputs(aux, (steps, batch), target.dtype)
     initial = stack.initial_states(state, target.params, batch, target.dtype)
     arrays = stack.arrays_by_direction(target.arrays)

@@ -21,6 +21,7 @@ SECTIONS = {
         "forecast": "Forecast the next steps of a time series with a trained model.",
         "backtest": "Compare forecasts from many points in time with the actual values.",
         "eval": "Evaluate a trained model on a text, a table or its task.",
+        "tokenize": "Train a tokenizer on a text, for `zoo train --tokenizer`.",
         "export": "Export a trained model as an ONNX graph or as C source.",
         "report": "Write an HTML page of a run or a comparison.",
         "runs": "List run directories with cell, data, steps and best score.",

@@ -11,9 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from zoo.comparison.plan import PLAN_FILE
-from zoo.data import BpttBatches, Corpus, fit_batch_shape, parse_split, read_text, split
-from zoo.data.corpus import TextLevel
-from zoo.data.sources import MAX_CONFIGURED_BYTES
+from zoo.data import (
+    BpttBatches,
+    Corpus,
+    fit_batch_shape,
+    parse_split,
+    read_text,
+    split,
+)
+from zoo.data.corpus import CODE_LEVELS, TextLevel, byte_sizes
 from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
 from zoo.model import AnyModel, LanguageModel, model_from
 from zoo.model.checkpoint import CellClasses
@@ -22,6 +28,7 @@ from zoo.storage.checkpoint import is_digest
 from zoo.storage.strict_json import quote
 from zoo.training import Config, evaluate
 from zoo.training.config import config_from_json
+from zoo.training.run_text import text_of_run
 
 _KINDS = ("text", "task", "table")
 """Entries of a checkpoint that describe the data of training."""
@@ -115,38 +122,51 @@ def evaluate_on_text(
     model = trained.model
     if not isinstance(model, LanguageModel):
         raise UsageError(f"{trained.source} holds a {model.kind}, which cannot read a text.")
-    corpus = _read_corpus(trained, model, sources, glob)
-    tokens = corpus.tokens_in(model.vocab, "skip" if on_unknown == "skip" else "error")
+    corpus = _read_corpus(trained, model, sources, glob, on_unknown)
+    tokens, sizes = corpus.tokens, corpus.byte_sizes()
+    if model.vocab.level in CODE_LEVELS:
+        tokens = corpus.tokens_in(model.vocab, "skip" if on_unknown == "skip" else "error")
+        sizes = byte_sizes(model.vocab, tokens)
     own = corpus.sha256 == trained.sha256
     name, selected = _select_part(trained, tokens, part, own)
     config = trained.config or Config()
-    shape = fit_batch_shape(len(selected), config.batch or 32, config.seq or 64)
-    score = evaluate(model, BpttBatches(selected, *shape), noise)
+    batches = BpttBatches(selected, *fit_batch_shape(len(selected), config.batch or 32, config.seq or 64))
+    score = evaluate(model, batches, noise, carry=config.carry)
+    token_bytes = None if sizes is None else batches.mean_target(_select_part(trained, sizes, name, own)[1])
     return {
         "text": corpus.name,
         "sha256": corpus.sha256,
-        "level": corpus.level,
+        "level": model.vocab.level,
         "part": name,
         "symbols": score.symbols,
-        "skipped": len(corpus) - len(tokens),
+        "skipped": corpus.skipped + len(corpus) - len(tokens),
         "noise": noise,
         "loss": score.nats,
         "bits": score.bits,
+        **({"bits_per_byte": score.bits / token_bytes} if token_bytes else {}),
         "perplexity": math.exp(min(score.nats, 700.0)),
     }
 
 
 def _read_corpus(
-    trained: LoadedModel, model: LanguageModel, sources: Sequence[str], glob: str | None
+    trained: LoadedModel, model: LanguageModel, sources: Sequence[str], glob: str | None, on_unknown: str
 ) -> Corpus:
     config = trained.config
-    pattern = glob or (config.glob if config else "*")
-    level: TextLevel = "byte" if model.vocab.level == "byte" else "char"
     if sources:
-        return read_text(list(sources), level=level, glob=pattern)
+        level: TextLevel = "byte" if model.vocab.level == "byte" else "char"
+        pattern = glob or (config.glob if config else "*")
+        dtype = config.token_dtype if config else None
+        return read_text(
+            list(sources),
+            level,
+            pattern,
+            token_dtype=dtype,
+            vocabulary=model.vocab,
+            on_unknown="skip" if on_unknown == "skip" else "error",
+        )
     if config is None:
         raise UsageError(f"{trained.source} does not say on which text it was trained; name one with --data.")
-    corpus = read_text(list(config.data), level=level, glob=pattern, max_bytes=MAX_CONFIGURED_BYTES)
+    corpus = text_of_run(trained.source, config, model.vocab, glob)
     if corpus.sha256 != trained.sha256:
         raise DataError(
             f"the text of {trained.source}, {' '.join(config.data)}, has changed since training (sha256 "

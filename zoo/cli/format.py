@@ -55,6 +55,19 @@ def duration(seconds: float) -> str:
 _REASONS = {"no improvement": "stopped early, for want of improvement,"}
 
 
+def symbol_noun(start: Event) -> str:
+    """Name of a token of a text: ``char``, ``byte``, ``word`` or ``token``."""
+    level = str(start["text"].get("level", start["config"]["level"]))  # older logs have no level
+    return {"tokenizer": "token"}.get(level, level)
+
+
+def bits_unit(event: Event, start: Event) -> tuple[float, str]:
+    """The bits of a loss and their unit: bits of a byte where a token has several."""
+    if "bits_per_byte" in event:
+        return event["bits_per_byte"], "bits/byte"
+    return event["bits"], f"bits/{_kind(start).step(start)}"
+
+
 def header(start: Event) -> dict[str, str]:
     """The header of a run: text by heading."""
     return {
@@ -66,11 +79,13 @@ def header(start: Event) -> dict[str, str]:
 
 
 def _text_header(start: Event) -> dict[str, str]:
-    text, config = start["text"], start["config"]
-    kind = "bytes" if config["level"] == "byte" else "characters"
+    text, noun = start["text"], symbol_noun(start)
+    kind = {"char": "characters"}.get(noun, f"{noun}s")
     different, digest = text["vocabulary"], text["sha256"][:12]
+    unknown = f" ({text['unknown'] / text['symbols']:.1%} unknown)" if text.get("unknown") else ""
+    symbols = f"{text['symbols']:,} {kind}{unknown}"
     return {
-        "text": f"{text['name']}: {text['symbols']:,} {kind}, {different} different, sha256 {digest}",
+        "text": f"{text['name']}: {symbols}, {different:,} different, sha256 {digest}",
         "split": f"{text['train']:,} to train, {text['valid']:,} to validate, {text['test']:,} to test",
     }
 
@@ -123,6 +138,8 @@ def _model(start: Event) -> str:
         if config.get(name)
     ]
     layers = f"{config['layers']} layer{'s' * (config['layers'] > 1)}"
+    if config.get("embedding"):
+        options.insert(0, f"{'tied ' * bool(config.get('tie'))}embedding of {config['embedding']}")
     sizes = [f"{config['hidden']} units", layers, *options, f"{start['parameters']:,} parameters"]
     return f"{start['cell']}: {', '.join([*sizes, config['dtype']])}"
 
@@ -154,7 +171,8 @@ def loss(event: Event, start: Event) -> str:
 
 def _loss_details(event: Event, start: Event) -> Iterator[str]:
     if "bits" in event:
-        yield f"{decimal(event['bits'], 3)} bits/{_kind(start).step(start)}"
+        bits, unit = bits_unit(event, start)
+        yield f"{decimal(bits, 3)} {unit}"
     if "score" in event:
         yield f"{_spaced(event['metric'])} {event['score']:.4g}"
         yield from ["solved"] * event["solved"]
@@ -187,8 +205,11 @@ def best_loss(event: Event, start: Event) -> str:
 
 def _text_best(event: Event, start: Event) -> str:
     part = "validation" if start["text"]["valid"] > 1 else "training text"
-    bits = event["best"] / math.log(2)
-    return f"{part} loss {decimal(event['best'])} nats, {decimal(bits, 3)} bits/{_kind(start).step(start)}"
+    details = {"bits": event["best"] / math.log(2)}
+    if sizes := start["text"].get("bytes_per_token"):
+        details["bits_per_byte"] = details["bits"] / sizes["eval"]
+    bits, unit = bits_unit(details, start)
+    return f"{part} loss {decimal(event['best'])} nats, {decimal(bits, 3)} {unit}"
 
 
 def _best(event: Event, start: Event) -> str:  # noqa: ARG001 - as the best loss of a text
@@ -255,7 +276,7 @@ class _Kind:
 
 _KINDS = {
     "text": _Kind(
-        lambda start: str(start["config"]["level"]),
+        symbol_noun,
         _text_header,
         lambda config: f"{config['batch']} × {config['seq']} symbols",
         _text_best,

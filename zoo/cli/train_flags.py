@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from zoo.cli.flags import MAX_SEED, Flag
-from zoo.training.config import Config
+from zoo.data.token_files import TOKEN_DTYPES
+from zoo.training.config import LEVEL_SETTINGS, Config
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 
@@ -27,17 +28,19 @@ MODEL, TRAINING, LOGGING = "Model", "Training", "Logging and checkpoints"
 
 _SECTIONS = {
     DATA: "data kind split",
-    TEXT: "level glob",
+    TEXT: "level tokenizer min_count max_vocab vocab_size token_dtype glob",
     TABLE: "target input known_future time series horizon context season missing predict loss",
     TASK: "task eval_batches stop_when_solved",
-    MODEL: "cell hidden layers bidirectional learned_state dropout residual dtype",
-    TRAINING: "batch seq steps epochs optimizer lr schedule clip clip_value patience seed threads recompute",
+    MODEL: "cell hidden layers embedding tie bidirectional learned_state dropout residual dtype",
+    TRAINING: "batch seq carry steps epochs optimizer lr schedule clip clip_value patience seed threads "
+    "recompute",
     LOGGING: "log_every eval_every save_every keep sample_every analyse_every sample_length",
 }
 """Sections of the help, and the settings in each."""
 
 _TYPES: dict[str, Any] = {
-    "level": click.Choice(["char", "byte"]),
+    "level": click.Choice(list(LEVEL_SETTINGS)),
+    "token_dtype": click.Choice(TOKEN_DTYPES),
     "dtype": click.Choice(["float32", "float64"]),
     "kind": click.Choice(["text", "table"]),
     "missing": click.Choice(["reject", "forward", "mask"]),
@@ -45,11 +48,12 @@ _TYPES: dict[str, Any] = {
     "recompute": _number_or_word,
     **dict.fromkeys(["epochs", "lr", "clip", "clip_value", "dropout"], float),
 }
+_SPELLINGS = {"carry": "--carry/--reset"}
 _ATTRIBUTES: dict[str, dict[str, Any]] = {
     "data": {"multiple": True},
     "seed": {"most": MAX_SEED},
     "stop_when_solved": {"is_flag": True},
-    **{name: {"is_flag": True} for name in ("bidirectional", "learned_state", "residual")},
+    **{name: {"is_flag": True} for name in ("bidirectional", "learned_state", "residual", "tie", "carry")},
 }
 
 
@@ -61,7 +65,7 @@ def _make_flag(section: str, name: str) -> Flag:
     of_metavar = int if field.metadata["metavar"] == "N" else of_default
     kind = _TYPES.get(name, of_metavar)
     return Flag(
-        f"--{name.replace('_', '-')}",
+        _SPELLINGS.get(name, f"--{name.replace('_', '-')}"),
         name,
         section=section,
         type=kind,

@@ -20,7 +20,11 @@ from zoo.data.sources import read_text
 from zoo.data.split import Split, parse_split, split
 from zoo.data.table import DataTable, as_table
 from zoo.data.table_files import read_table
+from zoo.data.token_files import TokenVocabulary
+from zoo.data.tokenizer import TokenizerVocabulary, load_tokenizer, train_bpe
 from zoo.data.vocabulary import Decoder, Vocabulary
+from zoo.data.vocabulary_json import vocabulary_from_json
+from zoo.data.words import WordVocabulary, split_words
 
 __all__ = [
     "BpttBatches",
@@ -30,14 +34,21 @@ __all__ = [
     "Decoder",
     "Panel",
     "Split",
+    "TokenVocabulary",
+    "TokenizerVocabulary",
     "Vocabulary",
     "Window",
+    "WordVocabulary",
     "as_table",
     "fit_batch_shape",
     "list_builtins",
+    "load_tokenizer",
     "make_panel",
     "parse_split",
     "read_table",
     "read_text",
     "split",
+    "split_words",
+    "train_bpe",
+    "vocabulary_from_json",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class BpttBatches:
     them are not read.
 
     Attributes:
-        tokens: `(N,)` integers.
+        tokens: `(N,)` integers; they may be mapped from a file.
         batch: `B`, the number of streams.
         seq: `T`, the length of a window.
 
@@ -81,6 +81,10 @@ class BpttBatches:
         """
         number = as_integer(index, "index", 0) % self.windows_per_epoch
         return Window(self._columns(number, shift=0), self._columns(number, shift=1), number == 0)
+
+    def mean_target(self, values: NDArray[Any]) -> float:
+        """The mean of a value of each token, `(N,)`, over the targets of an epoch."""
+        return float(values[1 : self.batch * self.windows_per_epoch * self.seq + 1].mean())
 
     def _columns(self, number: int, shift: int) -> NDArray[np.int32]:
         length = self.windows_per_epoch * self.seq

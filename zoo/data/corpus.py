@@ -12,7 +12,10 @@ from zoo.arguments import as_instance
 from zoo.data.vocabulary import OnUnknown, Symbols, Vocabulary
 from zoo.errors import DataError
 
-TextLevel = Literal["char", "byte"]
+TextLevel = Literal["char", "byte", "word", "token", "tokenizer"]
+
+CODE_LEVELS = ("char", "byte")
+"""Levels whose symbols are code points or bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +25,15 @@ class Corpus:
     Attributes:
         name: Short name: a file's stem, a directory's name, ``stdin``, a built-in's name, or
             ``N files``.
-        level: ``"char"`` or ``"byte"``.
-        symbols: The symbols that occur, sorted: characters by code point, or byte values.
-        tokens: `(N,)` int32; ``symbols[tokens[n]]`` is the n-th symbol of the text.
+        level: ``"char"``, ``"byte"``, ``"word"``, ``"tokenizer"``, or ``"token"`` for numbers without a text.
+        symbols: The symbols that occur, sorted: characters by code point, or byte values. Of the other levels
+            the symbols of the vocabulary. A corpus of your own may have any strings.
+        tokens: `(N,)` integers, int32 except for mapped files; ``symbols[tokens[n]]`` is the n-th symbol.
         sha256: Hexadecimal digest of the raw bytes, all files one after another (``cat FILES | sha256sum``).
         size: Number of raw bytes.
+        own_vocabulary: The vocabulary, if it is more than its symbols.
+        token_bytes: `(N,)`, the bytes of the text that each token covers; None if the symbols determine them.
+        skipped: Number of unknown symbols that were left out.
     """
 
     name: str
@@ -35,6 +42,9 @@ class Corpus:
     tokens: NDArray[np.int32] = field(repr=False)
     sha256: str
     size: int
+    own_vocabulary: Vocabulary | None = field(default=None, repr=False)
+    token_bytes: NDArray[np.uint32] | None = field(default=None, repr=False)
+    skipped: int = 0
 
     def __len__(self) -> int:
         """Number of tokens."""
@@ -43,7 +53,13 @@ class Corpus:
     @property
     def vocabulary(self) -> Vocabulary:
         """The vocabulary of this text, which `tokens` index."""
-        return Vocabulary(self.symbols)
+        return Vocabulary(self.symbols) if self.own_vocabulary is None else self.own_vocabulary
+
+    def byte_sizes(self) -> NDArray[np.uint32] | None:
+        """The bytes of the text that each token covers, `(N,)`; None if the tokens have no text."""
+        if self.level == "token":
+            return None
+        return byte_sizes(self.vocabulary, self.tokens) if self.token_bytes is None else self.token_bytes
 
     def tokens_in(self, vocabulary: Vocabulary, on_unknown: OnUnknown = "error") -> NDArray[np.int32]:
         """The text as tokens of another vocabulary, such as a trained model's.
@@ -60,6 +76,8 @@ class Corpus:
             DataError: If the vocabulary has the other level, or lacks symbols of the text.
         """
         as_instance(vocabulary, "vocabulary", Vocabulary, "a zoo.data.Vocabulary")
+        if vocabulary == self.vocabulary:
+            return self.tokens
         if (vocabulary.level == "byte") != (self.level == "byte"):
             raise DataError(
                 f"{self.name} was read at level {self.level}, the vocabulary holds {vocabulary.level} "
@@ -68,3 +86,9 @@ class Corpus:
         table = vocabulary.find(self.symbols, on_unknown)
         translated = table[self.tokens]
         return translated[translated >= 0]
+
+
+def byte_sizes(vocabulary: Vocabulary, tokens: NDArray[np.int32]) -> NDArray[np.uint32]:
+    """The bytes of the symbol of each token, `(N,)`."""
+    sizes = [len(vocabulary.symbol_bytes(token)) for token in range(len(vocabulary))]
+    return np.array(sizes, np.uint32)[tokens]

@@ -10,15 +10,18 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.arguments import as_choice, as_elements, short_repr
+from zoo.arguments import as_choice, as_elements, as_integer, short_repr
 from zoo.data.builtin import BUILTINS, PREFIX
-from zoo.data.corpus import Corpus, TextLevel
-from zoo.data.vocabulary import Symbols
+from zoo.data.corpus import CODE_LEVELS, Corpus, TextLevel, byte_sizes
+from zoo.data.token_files import TokenVocabulary, check_token_dtype, check_tokens, read_token_file
+from zoo.data.tokenizer import TokenizerVocabulary, load_tokenizer
+from zoo.data.vocabulary import OnUnknown, Symbols, Vocabulary
+from zoo.data.words import WordVocabulary, count_words, split_words
 from zoo.errors import DataError, MissingSourceError, UsageError
 
 STDIN = "-"
@@ -101,8 +104,8 @@ def _read(source: str | os.PathLike[str], glob: str, max_bytes: int | None) -> S
     if isinstance(source, str) and source.startswith(IN_MEMORY):
         name = source.removeprefix(IN_MEMORY)
         raise DataError(
-            f"text {name!r} was passed to zoo.train as a zoo.data.Corpus and has no file; pass it again, "
-            f"zoo.train(corpus, resume=True, out=...), or give `data`."
+            f"text {name!r} was passed to zoo.train as a zoo.data.Corpus, and the run holds no copy; pass it "
+            f"again, zoo.train(corpus, resume=True, out=...), or give `data`."
         )
     if isinstance(source, str) and source.startswith(PREFIX):
         return _read_builtin(source.removeprefix(PREFIX))
@@ -230,11 +233,23 @@ _N_CODES = 0x110000  # Unicode's code points
 _BOM = "\ufeff"
 
 
+LEVELS = ("char", "byte", "word", "token", "tokenizer")
+"""The levels at which `read_text` reads."""
+
+
 def read_text(
     sources: Source | Sequence[Source],
     level: TextLevel = "char",
     glob: str = "*",
     max_bytes: int | None = None,
+    *,
+    tokenizer: str | os.PathLike[str] | None = None,
+    min_count: int = 1,
+    max_vocab: int | None = None,
+    vocab_size: int | None = None,
+    token_dtype: str | None = None,
+    vocabulary: Vocabulary | None = None,
+    on_unknown: OnUnknown = "error",
 ) -> Corpus:
     """Read text from files, directories, standard input or built-in texts.
 
@@ -249,31 +264,127 @@ def read_text(
 
     Several sources and files are joined with nothing between them. At level ``char``
     every file is decoded as strict UTF-8, a byte order mark at its beginning is dropped, and newlines are
-    kept as they are. At level ``byte`` nothing is decoded and nothing is dropped.
+    kept as they are. At level ``byte`` nothing is decoded and nothing is dropped. At level ``word`` a text is
+    decoded as for characters and split by `split_words`. At level ``tokenizer`` a tokenizer splits it. At
+    level ``token`` the sources are ``.npy`` and ``.bin`` files of token numbers; a single one is mapped into
+    memory.
 
     Args:
         sources: One source or a sequence of them.
-        level: ``"char"`` (a token is a Unicode code point) or ``"byte"``.
+        level: ``"char"`` (a token is a Unicode code point), ``"byte"``, ``"word"``, ``"token"``, or
+            ``"tokenizer"``, which a tokenizer implies.
         glob: Pattern of the files of a directory; ``"*.txt"`` matches at any depth.
         max_bytes: Limit for the size of all files together, which must then be regular files, for sources
             that a checkpoint names; None for none. Devices are never read.
+        tokenizer: The ``tokenizer.json`` of the package ``tokenizers``.
+        min_count: Words that occur fewer times become ``<unk>``.
+        max_vocab: Largest vocabulary of words, with ``<unk>``; rarer words become ``<unk>``. None for no
+            limit.
+        vocab_size: Number of different tokens; None for the largest of the files plus one.
+        token_dtype: Type of the numbers of a ``.bin`` file; None for uint16.
+        vocabulary: The vocabulary of a trained model, in place of one that is made of the text; it determines
+            the level if it is not one of characters or bytes.
+        on_unknown: ``"skip"`` to leave out words or symbols that this vocabulary lacks; with ``"error"``
+            unknown words become ``<unk>``, and other unknown symbols are an error.
 
     Returns:
-        The corpus; its symbols are those that occur.
+        The corpus; its symbols are the symbols that occur, or all of the vocabulary.
 
     Raises:
         DataError: If a source is missing, unreadable, not text, or if all of them together hold fewer than
             two different symbols.
         UsageError: If an argument is invalid.
     """
-    as_choice(level, "level", ("char", "byte"))
+    as_choice(level, "level", LEVELS)
+    vocabulary = _vocabulary(vocabulary, tokenizer, level)
+    if level == "token" or isinstance(vocabulary, TokenVocabulary):
+        size = vocab_size if vocabulary is None else len(vocabulary)
+        return _token_corpus(_source_list(sources), glob, max_bytes, size, token_dtype)
     read: list[SourceContent] = []
     for source in _source_list(sources):
         remaining = max_bytes and max_bytes - sum(len(file.raw) for content in read for file in content.files)
         read.append(read_source(source, glob, remaining))
     files = [file for content in read for file in content.files]
     name = read[0].name if len(read) == 1 else f"{len(files)} files"
-    return _corpus(SourceContent(name, tuple(files)), level)
+    content = SourceContent(name, tuple(files))
+    if vocabulary is None and level in CODE_LEVELS:
+        return _corpus(content, level)
+    return _split_corpus(content, vocabulary, min_count, max_vocab, on_unknown)
+
+
+def _vocabulary(
+    given: Vocabulary | None, tokenizer: str | os.PathLike[str] | None, level: str
+) -> Vocabulary | None:
+    """The vocabulary that splits a text; None if it is made of the text."""
+    if given is not None:
+        return None if given.level in CODE_LEVELS else given
+    if tokenizer is None:
+        if level == "tokenizer":
+            raise UsageError("level is 'tokenizer' and there is no tokenizer; give its file, tokenizer=...")
+        return None
+    if level not in ("char", "tokenizer"):
+        raise UsageError(f"level is {level!r} and a tokenizer is given; leave out one of them.")
+    return load_tokenizer(tokenizer)
+
+
+def _split_corpus(
+    read: SourceContent,
+    vocabulary: Vocabulary | None,
+    min_count: int,
+    max_vocab: int | None,
+    on_unknown: OnUnknown,
+) -> Corpus:
+    """A corpus of words, of the tokens of a tokenizer, or of the symbols of a vocabulary."""
+    text = "".join(_decode(file) for file in read.files)
+    if not text:
+        raise DataError(f"{_label(read)} is empty; give a text with at least two different symbols.")
+    if isinstance(vocabulary, TokenizerVocabulary):
+        tokens, sizes = vocabulary.encode_with_bytes(text)
+    elif vocabulary is None or isinstance(vocabulary, WordVocabulary):
+        words = split_words(text)
+        vocabulary = vocabulary or count_words(
+            words,
+            as_integer(min_count, "min_count", 1),
+            None if max_vocab is None else as_integer(max_vocab, "max_vocab", 2),
+        )
+        tokens = vocabulary.find(words, on_unknown)
+        sizes = np.fromiter((len(word.encode("utf-8")) for word in words), np.uint32, len(words))
+    else:
+        tokens = vocabulary.find(text, on_unknown)
+        sizes = byte_sizes(vocabulary, tokens)
+    is_known = tokens >= 0
+    skipped = len(tokens) - int(is_known.sum())
+    if skipped:
+        tokens, sizes = tokens[is_known], sizes[is_known]
+    level: Any = "char" if vocabulary.level == "symbol" else vocabulary.level
+    facts = _digest(read), sum(len(file.raw) for file in read.files)
+    return Corpus(read.name, level, vocabulary.symbols, tokens, *facts, vocabulary, sizes, skipped)
+
+
+def _token_corpus(
+    sources: Sequence[Source], glob: str, max_bytes: int | None, vocab_size: int | None, dtype: str | None
+) -> Corpus:
+    """The tokens of files of numbers."""
+    check_token_dtype(dtype)
+    paths, remaining = list[Path](), max_bytes
+    for source in sources:
+        if isinstance(source, str) and (source == STDIN or source.startswith((PREFIX, IN_MEMORY))):
+            raise DataError(f"{source!r} is a text, and level 'token' reads .npy and .bin files of numbers.")
+        try:
+            for file in _files(Path(source), glob, None if max_bytes is None else MAX_CONFIGURED_FILES):
+                size = _regular_size(file, sys.maxsize if remaining is None else remaining)
+                remaining = None if remaining is None else remaining - size
+                paths.append(file)
+        except (FileNotFoundError, NotADirectoryError) as exc:
+            raise MissingSourceError(_missing(Path(source))) from exc
+        except OSError as exc:
+            raise DataError(f"cannot read {str(source)!r}: {exc.strerror or exc}.") from exc
+    arrays = [read_token_file(path, dtype) for path in paths]
+    tokens = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    name = paths[0].stem if len(paths) == 1 else f"{len(paths)} files"
+    size, digest = check_tokens(tokens, name, vocab_size)
+    vocabulary = TokenVocabulary(size)
+    return Corpus(name, "token", vocabulary.symbols, tokens, digest, tokens.nbytes, vocabulary)
 
 
 def _source_list(sources: Source | Sequence[Source]) -> Sequence[Source]:
@@ -293,11 +404,15 @@ def _corpus(read: SourceContent, level: TextLevel) -> Corpus:
     used_codes, tokens = _tokenise(codes)
     symbols: Symbols = tuple(map(chr, used_codes)) if level == "char" else tuple(used_codes)
     _check_two_symbols(read, symbols, len(tokens))
+    size = sum(len(file.raw) for file in read.files)
+    return Corpus(read.name, level, symbols, tokens, _digest(read), size)
+
+
+def _digest(read: SourceContent) -> str:
     digest = hashlib.sha256()
     for file in read.files:
         digest.update(file.raw)
-    size = sum(len(file.raw) for file in read.files)
-    return Corpus(read.name, level, symbols, tokens, digest.hexdigest(), size)
+    return digest.hexdigest()
 
 
 def _bytes(file: FileContent) -> _Codes:
@@ -305,15 +420,19 @@ def _bytes(file: FileContent) -> _Codes:
 
 
 def _characters(file: FileContent) -> _Codes:
+    return np.frombuffer(_decode(file).encode("utf-32-le"), "<u4")
+
+
+def _decode(file: FileContent) -> str:
+    """The text of a file, without a byte order mark."""
     _check_not_binary(file)
     try:
-        text = file.raw.decode("utf-8")
+        return file.raw.decode("utf-8").removeprefix(_BOM)
     except UnicodeDecodeError as exc:
         raise DataError(
             f"{file.label} is not UTF-8: byte 0x{file.raw[exc.start]:02x} at offset {exc.start} "
             f"({exc.reason}); convert it to UTF-8, or read bytes with `level='byte'`{_glob_hint(file)}."
         ) from exc
-    return np.frombuffer(text.removeprefix(_BOM).encode("utf-32-le"), "<u4")
 
 
 def _check_not_binary(file: FileContent) -> None:
@@ -323,8 +442,13 @@ def _check_not_binary(file: FileContent) -> None:
     kind = "UTF-16" if file.raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "binary"
     raise DataError(
         f"{file.label} looks {kind}, not UTF-8 text: NUL byte at offset {offset}; "
-        f"convert it to UTF-8, or read bytes with `level='byte'`{_glob_hint(file)}."
+        f"convert it to UTF-8, {_binary_hint(file)}read bytes with `level='byte'`{_glob_hint(file)}."
     )
+
+
+def _binary_hint(file: FileContent) -> str:
+    is_array = file.label.strip("'\"").lower().endswith((".npy", ".bin"))
+    return "read token numbers with `level='token'`, or " if is_array else "or "
 
 
 def _glob_hint(file: FileContent) -> str:
@@ -340,7 +464,7 @@ def _tokenise(codes: _Codes) -> tuple[list[int], NDArray[np.int32]]:
 
 
 def _check_two_symbols(read: SourceContent, symbols: Symbols, length: int) -> None:
-    label = read.files[0].label if len(read.files) == 1 else read.name
+    label = _label(read)
     if not symbols:
         raise DataError(f"{label} is empty; give a text with at least two different symbols.")
     if len(symbols) == 1:
@@ -348,3 +472,7 @@ def _check_two_symbols(read: SourceContent, symbols: Symbols, length: int) -> No
             f"{label} holds one symbol only ({symbols[0]!r}, {length} times); a model needs at least two "
             "to have something to predict."
         )
+
+
+def _label(read: SourceContent) -> str:
+    return read.files[0].label if len(read.files) == 1 else read.name

@@ -6,9 +6,8 @@ import math
 import re
 from fractions import Fraction
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from zoo.arguments import as_elements, short_repr
@@ -30,9 +29,9 @@ class Split(NamedTuple):
         test: For a final evaluation.
     """
 
-    train: NDArray[np.int32]
-    valid: NDArray[np.int32]
-    test: NDArray[np.int32]
+    train: NDArray[Any]
+    valid: NDArray[Any]
+    test: NDArray[Any]
 
 
 def parse_split(text: str) -> Fractions:
@@ -66,7 +65,7 @@ def parse_split(text: str) -> Fractions:
     return train, valid, test
 
 
-def split(tokens: NDArray[np.int32], fractions: Fractions) -> Split:
+def split(tokens: NDArray[Any], fractions: Fractions) -> Split:
     """Split a text into three parts, in order.
 
     With `N` tokens and fractions `a, b, c` the cuts are at ``floor(N a)`` and ``floor(N (a + b))``: train

@@ -98,6 +98,11 @@ def unknown_token(token: object, size: int) -> DataError:
     return DataError(f"the tokens of this vocabulary are 0 to {size - 1}; found {token}.")
 
 
+def utf8_sizes(codes: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """The bytes of UTF-8 of each code point, `(N,)`."""
+    return 1 + (codes > 0x7F).astype(np.int64) + (codes > 0x7FF) + (codes > 0xFFFF)
+
+
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
 
@@ -105,7 +110,7 @@ class Decoder:
     """Decode tokens one at a time; made by `Vocabulary.decoder`.
 
     Bytes are held back until their UTF-8 character is complete. All pieces joined, with the piece of `flush`,
-    equal `Vocabulary.decode` of all tokens.
+    equal `Vocabulary.decode` of all tokens. The decoder of a tokenizer is a subclass.
     """
 
     def __init__(self, symbols: Symbols) -> None:
@@ -134,7 +139,7 @@ class Decoder:
         return self._utf8.decode(b"", final=True)
 
 
-Level = Literal["char", "byte", "symbol"]
+Level = Literal["char", "byte", "symbol", "word", "token", "tokenizer"]
 
 OnUnknown = Literal["error", "skip"]
 
@@ -148,8 +153,10 @@ class Vocabulary:
     """An immutable, hashable sequence of symbols; a symbol's token is its index.
 
     The symbols are all strings, or all byte values. The level is ``"char"`` if all strings are one character
-    long, ``"symbol"`` if any is longer (words, ``"<end>"``), and ``"byte"`` for integers 0..255. Examples:
-    ``Vocabulary("helo")``, ``Vocabulary(["the ", "cat "])``, ``Vocabulary(range(256))``.
+    long, ``"symbol"`` if any is longer (``"the "``, ``"<end>"``), and ``"byte"`` for integers 0..255.
+    Examples: ``Vocabulary("helo")``, ``Vocabulary(["the ", "cat "])``, ``Vocabulary(range(256))``. The
+    subclasses :class:`WordVocabulary`, :class:`TokenVocabulary` and :class:`TokenizerVocabulary` have levels
+    of their own.
 
     Attributes:
         symbols: The symbols in order.
@@ -182,7 +189,7 @@ class Vocabulary:
 
     @cached_property
     def level(self) -> Level:
-        """``"char"``, ``"byte"`` or ``"symbol"``."""
+        """``"char"``, ``"byte"`` or ``"symbol"``; ``"word"``, ``"token"``, ``"tokenizer"`` of a subclass."""
         lengths = {len(symbol) if isinstance(symbol, str) else 0 for symbol in self.symbols}
         return "byte" if lengths == {0} else "char" if lengths == {1} else "symbol"
 
@@ -257,13 +264,20 @@ class Vocabulary:
         """A new incremental decoder, to print tokens one by one."""
         return Decoder(self.symbols)
 
+    def symbol_bytes(self, token: int) -> bytes:
+        """The bytes of a symbol, a string as UTF-8."""
+        symbol = self.symbols[token]
+        return symbol.encode("utf-8") if isinstance(symbol, str) else bytes([symbol])
+
     def to_json(self) -> dict[str, object]:
         """As plain JSON values, for `from_json`."""
         return {"level": self.level, "symbols": list(self.symbols)}
 
     @classmethod
     def from_json(cls, obj: object) -> Vocabulary:
-        """Make a vocabulary from the result of `to_json`.
+        """Make a vocabulary of characters, bytes or symbols from the result of `to_json`.
+
+        `vocabulary_from_json` makes any vocabulary.
 
         Raises:
             DataError: If `obj` is anything else.

@@ -56,6 +56,13 @@ class ProcessGroup:
         """States from :meth:`scatter_local_states` with the rows of all ranks."""
         return dict(states)
 
+    def all_gather_rows(self, values: Array) -> Array:
+        """Values ``(T, B, ...)`` of which this process has set its rows, with the rows of all ranks."""
+        if self.size == 1:
+            return values
+        rows = {"": np.ascontiguousarray(values.swapaxes(0, 1))}
+        return np.ascontiguousarray(self.all_gather_states(rows, values.shape[1])[""].swapaxes(0, 1))
+
     def local_threads(self, available: int) -> int:
         """Threads for this process, of those available on its machine."""
         return available

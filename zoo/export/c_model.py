@@ -54,7 +54,8 @@ typedef struct {{
 
 extern const {prefix}_symbol {prefix}_symbols[{upper}_OUTPUTS];
 
-/* The token of the longest symbol that a text begins with; -1 if there is none. */
+/* The token of the longest symbol that a text begins with; -1 if there is none. zoo splits a text in another
+ * way for a model of words or of a tokenizer: pass tokens to such a model. */
 int {prefix}_token(const char *text, size_t length);
 """
 
@@ -225,8 +226,8 @@ def sampling_lines(prefix: str, kind: str) -> str:
 def symbol_lines(vocabulary: Vocabulary, prefix: str) -> Iterator[str]:
     """The table of symbols."""
     yield f"const {prefix}_symbol {prefix}_symbols[{prefix.upper()}_OUTPUTS] = {{"
-    for symbol in vocabulary:
-        data = bytes([symbol]) if isinstance(symbol, int) else symbol.encode("utf-8")
+    for token in range(len(vocabulary)):
+        data = vocabulary.symbol_bytes(token)
         yield f"    {{{_c_string(data)}, {len(data)}}},"
     yield "};"
 
@@ -267,7 +268,7 @@ def c_program(model: ExportedModel, prefix: str, header: str) -> CProgram:
     """
     model.check_streamable("C")
     layers = [
-        write_layer(direction, prefix, model.tokens and n == 0)
+        write_layer(direction, prefix, model.first_layer_reads_tokens and n == 0)
         for n, direction in enumerate(model.directions)
     ]
     emitter = _ModelEmitter(model, prefix, layers)
@@ -297,6 +298,8 @@ class _ModelEmitter:
                 f"initial_{state_field(direction, name)}": v for name, v in direction.initial.items()
             }
             self.helpers |= {"copy"} if direction.initial else set()
+        if model.embedding is not None:
+            self.constants["embedding"] = model.embedding
         if model.readout is not None:
             self.constants |= dict(zip(("readout_Why", "readout_by"), model.readout, strict=True))
 
@@ -322,6 +325,8 @@ class _ModelEmitter:
 
     def _calls(self) -> Iterator[str]:
         x = "token" if self.model.tokens else "x"
+        if self.model.embedding is not None:
+            x = f"&embedding[(size_t)token * {self.model.embedding.shape[1]}]"
         for function, layer in zip(self.layers, self.model.layers, strict=True):
             x, lines = self._layer(function, layer, x)
             yield from lines

@@ -90,6 +90,7 @@ class ExportedModel:
         inputs: The shape of each auxiliary input that is given at every step.
         readout: ``Why`` and ``by``; None if the last layer makes the output.
         output: Name of the output: ``logits`` if a softmax or sigmoid follows, else ``y``.
+        embedding: The vector of each token, ``(V, E)``, which the first layer reads; None if it reads tokens.
         vocabulary: Symbols of the tokens, if known.
         metadata: Cell, options and sizes, as JSON values.
     """
@@ -101,6 +102,7 @@ class ExportedModel:
     readout: tuple[Array, Array] | None
     output: str
     vocabulary: Vocabulary | None
+    embedding: Array | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -111,7 +113,12 @@ class ExportedModel:
     @property
     def input_size(self) -> int:
         """Features of the input, or number of different tokens."""
-        return self.layers[0].spec.input_size
+        return self.layers[0].spec.input_size if self.embedding is None else len(self.embedding)
+
+    @property
+    def first_layer_reads_tokens(self) -> bool:
+        """Whether the input of the first layer is tokens."""
+        return self.tokens and self.embedding is None
 
     @property
     def output_size(self) -> int:
@@ -163,9 +170,10 @@ def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
         model.dtype,
         isinstance(model, LanguageModel) or bool(tokens),
         inputs,
-        None if isinstance(model, Recurrent) else (model.params["Why"].copy(), model.params["by"].copy()),
+        None if isinstance(model, Recurrent) else (model.readout_weights().copy(), model.params["by"].copy()),
         "y" if isinstance(model, Recurrent) or model.criterion.target == "value" else "logits",
         model.vocab if isinstance(model, LanguageModel) else None,
+        model.params["embedding"].copy() if isinstance(model, LanguageModel) and model.embedding else None,
         _metadata(model),
     )
 

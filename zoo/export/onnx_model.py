@@ -104,8 +104,10 @@ def _outputs(
     make, kind = onnx_package().helper.make_tensor_value_info, _tensor_type(model.dtype)
     names = [builder.fresh(name) for name in (model.output, *(f"{s}{NEXT_SUFFIX}" for s in model.states))]
     y, final = input_name(model), list[str]()
+    if model.embedding is not None:
+        y = builder.add("Gather", builder.constant(model.embedding, "embedding"), y, axis=0)
     for layer in model.layers:
-        is_tokens = model.tokens and layer is model.layers[0]
+        is_tokens = model.first_layer_reads_tokens and layer is model.layers[0]
         y, states = _write_layer(builder, layer, y, is_tokens, aux, is_step=len(axes) == 1)
         final += states
     if model.readout is not None:

@@ -23,6 +23,7 @@ from zoo.layers.states import States
 from zoo.processes import available_processors
 
 R = TypeVar("R")
+S = TypeVar("S")
 Rows = slice | Array
 """Rows of a batch: a slice, or the index of each row ``(B,)``."""
 
@@ -91,7 +92,7 @@ def check_threads(threads: int | None) -> int:
     return threads
 
 
-def map_shards(work: Callable[[slice], R], shards: Sequence[slice], threads: int) -> list[R]:
+def map_shards(work: Callable[[S], R], shards: Sequence[S], threads: int) -> list[R]:
     """``work(shard)`` for some shards, in up to ``threads`` threads; results in the order of the shards."""
     if min(threads, len(shards)) <= 1:
         return list(map(work, shards))

@@ -5,7 +5,7 @@ And the checks of targets and weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -23,6 +23,7 @@ from zoo.layers.batch_slices import slice_batch
 from zoo.layers.parameters import flatten
 from zoo.layers.sharding import Rows, row_count
 from zoo.layers.stack import LayerTape
+from zoo.layers.states import States
 from zoo.layers.time_chunks import Segment
 from zoo.layers.validation import as_floats, as_state, as_tokens
 from zoo.model.readout import ReadoutKernels
@@ -90,12 +91,16 @@ class BatchLoss:
         targets: Classes ``(T, B)``, or numbers ``(T, B, V)``.
         kernels: The kernels of the readout and its loss.
         options: Values of the options of the loss.
+        tokens: The tokens ``(T, B)`` of inputs that are rows of an embedding.
+        dinputs: Destination of the gradient of those inputs, ``(T, B, E)``.
     """
 
     run: ReadoutRun
     targets: Array
     kernels: ReadoutKernels
     options: tuple[float, ...]
+    tokens: Array | None = None
+    dinputs: Array | None = None
 
     @property
     def batch_size(self) -> int:
@@ -131,7 +136,7 @@ class BatchLoss:
         segments, final = batch_run.forward(shard, on_output, keep_last=True)
         rows, dtype = row_count(batch_run.shard_rows(shard)), self.run.readout[0].dtype
         zeros = as_state(None, batch_run.stack.state_shapes, rows, dtype, "model")
-        flatten(batch_run.backward(segments, output_gradient, zeros)[1], out)
+        flatten(batch_run.backward(segments, output_gradient, zeros, self.dinputs)[1], out)
         return losses, final
 
     def from_outputs(self, outputs: Array) -> float:
@@ -170,6 +175,18 @@ class BatchLoss:
         targets = slice_batch(self.targets, segment.time_slice, segment.rows)
         weights = self.run.weights_of(segment.time_slice, segment.rows)
         return (y, targets, weights) if isinstance(read, slice) else (y[read], targets[read], weights[read])
+
+
+def gather_final_states(
+    batch_loss: BatchLoss, local_shards: Sequence[slice], by_shard: Sequence[Arrays]
+) -> States:
+    """The final states of all shards, with zeros in the rows of other processes."""
+    batch_run = batch_loss.run.batch_run
+    final = States({name: np.zeros_like(value) for name, value in batch_run.state.items()})
+    for shard, states in zip(local_shards, by_shard, strict=True):
+        for name, value in states.items():
+            final[name][batch_run.shard_rows(shard)] = value
+    return final
 
 
 def sum_losses(losses: Array) -> float:

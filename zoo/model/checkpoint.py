@@ -13,7 +13,7 @@ from zoo.arguments import as_bool, as_path, short_repr
 from zoo.base import Cell
 from zoo.base.loss import Loss
 from zoo.base.names import MODIFIER_SEPARATOR
-from zoo.data import Vocabulary
+from zoo.data import vocabulary_from_json
 from zoo.errors import CheckpointError, UnknownNameError, UsageError, ZooWarning
 from zoo.layers.config import StackConfig
 from zoo.layers.parameters import MAX_PARAMETERS, array_shapes, strip_prefixes
@@ -116,13 +116,15 @@ def _build(
     ignored = _TRAINING_PREFIXES if "training" in checkpoint.meta else ()
     arrays = {name: value for name, value in checkpoint.arrays.items() if not name.startswith(ignored)}
     try:
-        make, outputs, config = _from_metadata(kind, checkpoint.meta["model"], len(arrays), classes, source)
+        metadata = checkpoint.meta["model"]
+        make, outputs, config = _from_metadata(kind, metadata, len(arrays), classes, source)
+        embedding = _embedding(metadata) if kind == LanguageModel.kind else (None, False)
         stack = Stack(config)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{source}: its description of the model is not one zoo wrote ({str(error)[:200]})."
         ) from None
-    params = stack.param_shapes if outputs is None else model_shapes(stack, outputs)
+    params = stack.param_shapes if outputs is None else model_shapes(stack, outputs, *embedding)
     shapes = array_shapes(params, stack.buffer_shapes)
     expected = {name: (shape, config.dtype) for name, shape in shapes.items()}
     expect(Checkpoint(arrays, checkpoint.meta), expected, source=source)
@@ -159,9 +161,17 @@ def _from_metadata(
 
 
 def _language_model(metadata: Any) -> tuple[Factory, int, int | None]:
-    vocabulary = Vocabulary.from_json(metadata["vocabulary"])
+    vocabulary = vocabulary_from_json(metadata["vocabulary"])
     loss = _loss(metadata, LanguageModel, len(vocabulary))
-    return partial(LanguageModel.from_config, vocabulary, loss=loss), len(vocabulary), len(vocabulary)
+    size, tie = _embedding(metadata)
+    make = partial(LanguageModel.from_config, vocabulary, loss=loss, embedding=size, tie=tie)
+    return make, len(vocabulary) if size is None else size, len(vocabulary)
+
+
+def _embedding(metadata: Any) -> tuple[int | None, bool]:
+    """The size of the embedding, None without one, and whether the readout is tied to it."""
+    size = _size(metadata, "embedding") if "embedding" in metadata else None
+    return size, as_bool(metadata.get("tie", False), "tie")
 
 
 def _sequence_model(metadata: Any) -> tuple[Factory, int, int | None]:

@@ -61,6 +61,7 @@ class StepArguments(NamedTuple):
         losses: Destination of the losses, summed for each step, ``(shards, N)``.
         final_states: Destination of the final states of each layer, ``(B, ...)``.
         gradients: Destination of the gradients: ``(shards, P)``, or ``(1, P)`` for their sum in shard order.
+        dinputs: Destination of the gradient of the inputs, ``(T, B, I)``; None if it is not needed.
     """
 
     params: tuple[ArrayTuple, ...]
@@ -80,6 +81,15 @@ class StepArguments(NamedTuple):
     losses: Any
     final_states: tuple[ArrayTuple, ...]
     gradients: Any
+    dinputs: Any
+
+
+@njit
+def put_columns(part: Array, whole: Array, first: int) -> None:
+    """Copy ``part (T, rows, I)`` into the rows of ``whole (T, B, I)`` from ``first`` on."""
+    for t in range(part.shape[0]):
+        for r in range(part.shape[1]):
+            whole[t, first + r] = part[t, r]
 
 
 @njit(fastmath=EXACT)  # adds the zeros too: -0 + 0 is 0, as in the interpreted step
@@ -118,6 +128,7 @@ _ARRAY_FUNCTIONS: dict[str, Any] = {
     "residual_sum": residual_sum,
     "gather_steps": gather_steps,
     "scatter_steps": scatter_steps,
+    "put_columns": put_columns,
 }
 
 
@@ -186,19 +197,27 @@ def compile_training_step(
     entries: dict[str, Any] = {name: KernelRef(kernel) for name, kernel in kernels.items()}
     typeof: Any = numba.typeof  # Numba's own functions are untyped
     kinds = {name: typeof(each) for name, each in arguments._asdict().items()}
-    calls = _call_list(stack, cell_kernels, reads_all=kinds["read_steps"] == types.none)
+    has_dinputs = kinds["dinputs"] != types.none
+    calls = _call_list(stack, cell_kernels, kinds["read_steps"] == types.none, has_dinputs)
     addresses = _kernel_addresses(calls, entries, {**kinds, "losses": typeof(arguments.losses[0])})
     if addresses is None:
         return None
-    source = "\n".join(_emit_module(calls, stack))
+    source = "\n".join(_emit_module(calls, stack, has_dinputs))
     step = load_source(f"{cell.name}_step", source, {**entries, **_ARRAY_FUNCTIONS}).run
     signature = (types.int64[::1], types.int64, typeof(addresses), typeof(tuple(arguments)))
     step.dispatcher.compile(signature)
     return SpecialisedStep(step.dispatcher.get_overload(signature), addresses)
 
 
-def _call_list(stack: Stack, kernels: CellKernels, reads_all: bool) -> list[Call]:
-    """All calls of a step, in order."""
+def _call_list(stack: Stack, kernels: CellKernels, reads_all: bool, has_dinputs: bool) -> list[Call]:
+    """All calls of a step, in order.
+
+    Args:
+        stack: The layers.
+        kernels: The kernels of their cell.
+        reads_all: Whether all steps have a loss.
+        has_dinputs: Whether the gradient of the inputs is needed.
+    """
     layers, cell = len(stack.layers), stack.cell
     y, dy = f"x_{layers}", f"dx_{layers}"
     aux = ["aux"] if cell.inputs else []
@@ -221,12 +240,13 @@ def _call_list(stack: Stack, kernels: CellKernels, reads_all: bool) -> list[Call
         return [call, total] if is_residual else [call]
 
     def backward(n: int) -> list[Call]:
-        is_residual = stack.layers[n].is_residual and n > 0  # the gradient of the inputs is not needed
+        is_residual = stack.layers[n].is_residual and (n > 0 or has_dinputs)
         out = f"dy_{n}" if is_residual else f"dx_{n}"
-        mismatch = f"{out}.shape != x_{n}.shape"
+        mismatch = f"{out}.shape != {x(n)}.shape"
         passed = [*common(n), VarRef(f"tape_{n}"), VarRef(f"dx_{n + 1}"), VarRef("dfinal", n), *options]
         results = [out, f"dinitial_{n}", f"gradients_{n}"]
-        call = Call("backward", passed, results, "" if cell.is_derived() or n == 0 else mismatch)
+        is_checked = not cell.is_derived() and (n > 0 or has_dinputs)
+        call = Call("backward", passed, results, mismatch if is_checked else "")
         total = Call("residual_sum", [VarRef(out), VarRef(f"dx_{n + 1}")], [f"dx_{n}"])
         return [call, total] if is_residual else [call]
 
@@ -274,7 +294,7 @@ def _is_plain(kind: Any, dtype: Any) -> bool:
     return isinstance(kind, types.Array) and kind.layout == "C" and kind.dtype == dtype
 
 
-def _emit_module(calls: list[Call], stack: Stack) -> Iterator[str]:
+def _emit_module(calls: list[Call], stack: Stack, has_dinputs: bool) -> Iterator[str]:
     yield '"""A training step: forward pass of every layer, readout and loss, backward pass."""'
     yield from ("", "import zoo")
     yield "from zoo.kernels.dispatcher import call"
@@ -283,7 +303,7 @@ def _emit_module(calls: list[Call], stack: Stack) -> Iterator[str]:
     fields = ", ".join(StepArguments._fields)
     yield from ("", "", "@zoo.njit", f"def shard(number, pool_state, addresses, {fields}):")
     yield '    """One shard; False if the results of a kernel do not fit."""'
-    body = *_SLICE_SHARD.split("\n")[1:-1], *_emit_calls(calls), *_emit_outputs(stack)
+    body = *_SLICE_SHARD.split("\n")[1:-1], *_emit_calls(calls), *_emit_outputs(stack, has_dinputs)
     yield from [f"    {line}" for line in body]
     yield from ("", "", "@zoo.njit", "def run(pool_state, count, addresses, arguments):")
     yield '    """All shards; False if one failed."""'
@@ -317,8 +337,9 @@ def _emit_calls(calls: list[Call]) -> Iterator[str]:
         yield from [f"if {mismatch}:", "    return False"] if mismatch else []
 
 
-def _emit_outputs(stack: Stack) -> Iterator[str]:
+def _emit_outputs(stack: Stack, has_dinputs: bool) -> Iterator[str]:
     """Copy the final states and the gradients; ``shapes_match`` is False if shapes differ."""
+    yield from ["put_columns(dx_0, dinputs, first)"] * has_dinputs
     layers = range(len(stack.directions))
     yield "shapes_match = True"
     yield from [f"shapes_match &= copy_all(final_{n}, final_states[{n}])" for n in layers]
@@ -415,6 +436,7 @@ class CompiledStep:
             losses=read_losses,
             final_states=self._group_by_layer(final),
             gradients=out,
+            dinputs=batch_loss.dinputs,
         )
         step = self._step_for(batch_loss, arguments)
         if step is None or not step.run(arguments, len(shards), threads):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from zoo.arguments import as_elements, as_integer, check_seed
+from zoo.arguments import as_bool, as_elements, as_integer, check_seed
 from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base import Chain, Sampler
@@ -21,7 +21,7 @@ from zoo.errors import UsageError
 from zoo.kernels.random import uniform
 from zoo.layers.config import STACK_DEFAULTS, CellLike, StackConfig, StackOptions, with_options
 from zoo.layers.states import GivenState
-from zoo.layers.validation import as_tokens
+from zoo.layers.validation import as_padded_batch, as_tokens
 from zoo.model.model import DEFAULT_LOSS, FIT_DEFAULTS, FitOptions, Model, ModelOptions, fit_functions
 from zoo.model.sampling import Tokens, as_chain, sampled_chunks
 
@@ -51,6 +51,10 @@ class LanguageModel(Model):
         threads: Number of threads that share the batch; None for every processor. Changes no bit of any
             result.
         initial: The values of all parameters and buffers by name, instead of random ones.
+        embedding: ``E``, the size of a trained vector for each symbol, which the first layer reads; None for
+            one-hot symbols.
+        tie: Use the embedding as the readout too, ``Why = embedding.T``. ``E`` must be the output size of the
+            last layer.
         **options: ``dtype``, ``dropout``, ``residual``, ``learned_state`` and ``recompute``: see
             :class:`zoo.layers.StackConfig`. ``bidirectional`` is an error: a layer that reads backwards sees
             the symbols to be predicted.
@@ -58,7 +62,8 @@ class LanguageModel(Model):
     Attributes:
         theta: All parameters, ``(P,)``.
         grad: Their gradient after :meth:`loss_and_grad`, ``(P,)``.
-        params: Name to view into ``theta``: ``"l0.Wxh"``, ..., ``"Why" (H, V)``, ``"by" (V,)``.
+        params: Name to view into ``theta``: ``"l0.Wxh"``, ..., ``"Why" (H, V)``, ``"by" (V,)``,
+            ``"embedding" (V, E)``. There is no ``"Why"`` if the readout is tied.
         grads: Name to view into ``grad``.
         buffers: Name to array of the cell that is not trained; read-only.
 
@@ -82,11 +87,23 @@ class LanguageModel(Model):
         seed: int = 0,
         threads: int | None = None,
         initial: Mapping[str, Any] | None = None,
+        embedding: int | None = None,
+        tie: bool = False,
         **options: Unpack[StackOptions],
     ) -> None:
         vocab = as_vocabulary(vocab)
-        config = StackConfig(cell, len(vocab), hidden_size, num_layers, **options)
-        self._build(vocab, config, loss=loss, seed=seed, threads=threads, initial=initial)
+        size = None if embedding is None else as_integer(embedding, "language model: embedding", 1)
+        config = StackConfig(cell, len(vocab) if size is None else size, hidden_size, num_layers, **options)
+        self._build(
+            vocab,
+            config,
+            loss=loss,
+            seed=seed,
+            threads=threads,
+            initial=initial,
+            embedding=size,
+            tie=as_bool(tie, "language model: tie"),
+        )
 
     @classmethod
     def from_config(
@@ -108,12 +125,15 @@ class LanguageModel(Model):
                 "language model: bidirectional is True, but a layer that reads backwards sees the symbols to "
                 "be predicted; leave it out, or use zoo.SequenceModel."
             )
+        if others.get("tie") and others.get("embedding") is None:
+            raise UsageError("language model: tie is True and there is no embedding; give embedding too.")
         super().__init__(config, len(vocab), **others)
 
     def __repr__(self) -> str:
         return (
             f"LanguageModel({self.config.describe_cells()}, V={len(self.vocab)}, "
             f"hidden_size={self.config.hidden_size}, num_layers={self.config.num_layers}, "
+            f"{'' if self.embedding is None else f'embedding={self.embedding}, tie={self.tie}, '}"
             f"dtype={self.dtype.name!r}, P={self.layout.size})"
         )
 
@@ -176,12 +196,12 @@ class LanguageModel(Model):
         *,
         validation_data: TextLike | None = None,
         seq: int = 64,
+        carry: bool = True,
         **options: Unpack[FitOptions],
     ) -> list[dict[str, Any]]:
         """Train to predict the next symbol of a text, by truncated back-propagation through time.
 
         The text is cut into ``batch_size`` streams that are read side by side, ``seq`` symbols in a step.
-        States are carried from step to step.
 
         >>> history = model.fit("hello", epochs=100, lr=0.01)
 
@@ -189,6 +209,7 @@ class LanguageModel(Model):
             text: A string, bytes, symbols, or tokens.
             validation_data: Another text, evaluated after every epoch.
             seq: ``T``, or fewer if the text is short.
+            carry: Whether states are carried from step to step.
             **options: See :meth:`zoo.SequenceModel.fit`; ``seed`` is the seed of noise.
 
         Returns:
@@ -202,12 +223,14 @@ class LanguageModel(Model):
         tokens = encode_text(self, text, "error")
         valid = None if validation_data is None else encode_text(self, validation_data, "error")
         history: list[dict[str, Any]] = fit_functions().fit_text(
-            self, tokens, valid, seq, **{**FIT_DEFAULTS, **options}
+            self, tokens, valid, seq, as_bool(carry, "carry"), **{**FIT_DEFAULTS, **options}
         )
         return history
 
-    def evaluate(self, text: TextLike, *, seq: int = 64, batch_size: int = 32) -> dict[str, float]:
-        """Mean cross-entropy of the next symbol of a text, with carried states; arguments as for :meth:`fit`.
+    def evaluate(
+        self, text: TextLike, *, seq: int = 64, batch_size: int = 32, carry: bool = True
+    ) -> dict[str, float]:
+        """Mean cross-entropy of the next symbol of a text; arguments as for :meth:`fit`.
 
         Returns:
             ``{"loss": nats, "bits": bits}``, each for a symbol.
@@ -217,7 +240,9 @@ class LanguageModel(Model):
             UsageError: if an argument does not fit.
         """
         tokens = encode_text(self, text, "error")
-        values: dict[str, float] = fit_functions().evaluate_text(self, tokens, seq, batch_size)
+        values: dict[str, float] = fit_functions().evaluate_text(
+            self, tokens, seq, batch_size, as_bool(carry, "carry")
+        )
         return values
 
     def metadata(self) -> dict[str, Any]:
@@ -244,7 +269,7 @@ class LanguageModel(Model):
         inputs = as_array(inputs, "language model: inputs")
         if inputs.ndim != 2:
             as_tokens(inputs, len(self.vocab), "language model: inputs")  # raises an error
-        return super()._inputs(inputs, lengths)
+        return as_padded_batch(inputs, lengths, len(self.vocab), self.dtype, self.kind)
 
     def _targets(
         self, targets: Any, weights: Any, times_rows: tuple[int, int], lengths: Array | None

@@ -18,25 +18,30 @@ from zoo.base.initializers import initialize
 from zoo.base.loss import Loss
 from zoo.distributed.collectives import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import UnknownNameError, UsageError
+from zoo.kernels.input_projection import add_weight_gradient
+from zoo.kernels.losses import BUILT_IN_LOSSES
 from zoo.layers.aux_inputs import check_noise
 from zoo.layers.batch import BatchRun
 from zoo.layers.config import StackConfig
-from zoo.layers.parameters import FlatParameters
+from zoo.layers.parameters import FlatParameters, ParameterLayout
 from zoo.layers.sharding import check_threads, gather_states, map_shards, shards
 from zoo.layers.stack import Stack
 from zoo.layers.states import GivenState, States
 from zoo.layers.time_chunks import plan_segments
 from zoo.layers.validation import as_padded_batch, mask_padding
+from zoo.model import vocabulary_loss
 from zoo.model.batch_loss import (
     BatchLoss,
     ReadoutRun,
     as_targets,
     as_weights,
+    gather_final_states,
     sum_losses,
     weights_of_classes,
 )
 from zoo.model.compiled_step import CompiledStep
 from zoo.model.readout import readout_kernels
+from zoo.model.vocabulary_step import VocabularyStep
 from zoo.registry import find_loss
 
 if TYPE_CHECKING:
@@ -44,8 +49,16 @@ if TYPE_CHECKING:
 
 State = dict[str, Array]
 
+
+def _init_embedding(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Rows of the size of the columns of ``Why``, which a tied readout has too."""
+    limit = 1 / np.sqrt(shape[1])
+    return rng.uniform(-limit, limit, shape)
+
+
 _READOUT = {"Why": Param("H", "V", init="fan_in_uniform"), "by": Param("V", init="zeros")}
-for _name, _param in _READOUT.items():
+_EMBEDDING = {"embedding": Param("V", "E", init=_init_embedding)}
+for _name, _param in (_READOUT | _EMBEDDING).items():
     _param.name = _name
 
 DEFAULT_LOSS = "cross_entropy"
@@ -58,6 +71,8 @@ class ModelOptions(TypedDict, total=False):
     seed: int
     threads: int | None
     initial: Mapping[str, Any] | None
+    embedding: int | None
+    tie: bool
 
 
 class FitOptions(TypedDict, total=False):
@@ -97,6 +112,9 @@ class Model(FlatParameters):
         seed: Seed of the initial values of the parameters.
         threads: Number of threads that share the batch.
         initial: The values of all parameters and buffers by name, instead of random ones.
+        embedding: Size of the embedding of tokens, the input of the first layer; None if it reads one-hot
+            tokens or numbers.
+        tie: Whether the embedding is also the readout.
     """
 
     kind: ClassVar[str] = "model"
@@ -111,6 +129,10 @@ class Model(FlatParameters):
         "_loss_options",
         "_compiled_step",
         "_aux_without_noise",
+        "_embedding",
+        "_core_grad",
+        "_core_shapes",
+        "_is_large",
         "process_group",
     )
 
@@ -122,11 +144,20 @@ class Model(FlatParameters):
         seed: int = 0,
         threads: int | None = None,
         initial: Mapping[str, Any] | None = None,
+        embedding: int | None = None,
+        tie: bool = False,
     ) -> None:
         self.config, self.stack = config, Stack(config)
+        self.embedding, self.tie = embedding, tie
+        if tie and self.stack.output_size != embedding:
+            raise UsageError(
+                f"{self.kind}: tie needs an embedding of the output size of the last layer, "
+                f"{self.stack.output_size}; found {embedding}."
+            )
         self.threads = check_threads(threads)
         self.output_size, self.criterion = output_size, self.check_loss(loss, output_size)
-        super().__init__(model_shapes(self.stack, output_size), config.dtype, self.stack.buffer_shapes)
+        shapes = model_shapes(self.stack, output_size, embedding, tie)
+        super().__init__(shapes, config.dtype, self.stack.buffer_shapes)
         self.fill(self._initial_values(check_seed(seed)) if initial is None else self._check_initial(initial))
 
     @property
@@ -212,17 +243,32 @@ class Model(FlatParameters):
         batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths, aux)
         batch = batch_loss.batch_size
         local_shards = self.process_group.local_shards(batch)
+        if batch_loss.tokens is not None:
+            assert self.embedding is not None
+            dinputs = batch_loss.run.batch_run.empty_output(self.embedding)
+            batch_loss = replace(batch_loss, dinputs=dinputs)
+        if self._is_large:
+            outcome: tuple[float, State] = VocabularyStep(self, batch_loss, local_shards).loss_and_grad()
+            self._embedding_gradient(batch_loss)
+            return outcome
+        self._update_tied_readout()
         keeps = self.process_group.needs_shard_gradients
-        out = np.empty((len(local_shards), self.grad.size), self.dtype) if keeps else self.grad[None]
+        core = self._core_grad
+        out = np.empty((len(local_shards), core.size), self.dtype) if keeps else core[None]
         result = self._compiled_step.loss_and_grad(batch_loss, local_shards, out, self.threads)
         if result is None:
-            return self._interpreted_step(batch_loss, local_shards)
-        if keeps:
-            self.process_group.sum_gradients(list(out), self.grad, batch)
-        losses, final = result
-        return self._mean_loss(batch_loss, losses), States(
-            self.process_group.scatter_local_states(final, batch_loss.run.batch_run.state)
-        )
+            outcome = self._interpreted_step(batch_loss, local_shards)
+        else:
+            if keeps:
+                self.process_group.sum_gradients(list(out), self._core_grad, batch)
+            losses, final = result
+            outcome = (
+                self._mean_loss(batch_loss, losses),
+                States(self.process_group.scatter_local_states(final, batch_loss.run.batch_run.state)),
+            )
+        self._copy_core_gradient()
+        self._embedding_gradient(batch_loss)
+        return outcome
 
     def loss(
         self,
@@ -238,6 +284,9 @@ class Model(FlatParameters):
         """As :meth:`loss_and_grad`, without the gradient."""
         batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths, aux)
         local_shards = self.process_group.local_shards(batch_loss.batch_size)
+        if self._is_large:
+            return VocabularyStep(self, batch_loss, local_shards).loss()
+        self._update_tied_readout()
         results = map_shards(batch_loss.loss, local_shards, self.threads)
         return self._gather(batch_loss, local_shards, results)
 
@@ -288,7 +337,8 @@ class Model(FlatParameters):
         """Everything but the arrays, as plain JSON values."""
         options = self.criterion.to_json()
         loss = {"loss": self.criterion.name, **({"loss_options": options} if options else {})}
-        return {**self.config.metadata(), **loss}
+        size = {} if self.embedding is None else {"embedding": self.embedding, "tie": self.tie}
+        return {**self.config.metadata(), **loss, **size}
 
     def _inputs(self, inputs: Any, lengths: Any) -> tuple[Array, Array | None]:
         """Check and convert inputs and lengths."""
@@ -317,14 +367,16 @@ class Model(FlatParameters):
         if self.criterion.class_weights is not None:
             weights = weights_of_classes(self.criterion.class_weights, targets, weights)
         run = self._forward_run(inputs, weights, state, noise, lengths, aux)
-        return BatchLoss(run, targets, self._readout_kernels, self._loss_options)
+        tokens = None if self._embedding is None else inputs
+        return BatchLoss(run, targets, self._readout_kernels, self._loss_options, tokens)
 
     def _initial_values(self, seed: int) -> State:
         """Initial values of all parameters, and the values of all buffers."""
         values = self.stack.initial_values(seed)
-        for position, (name, param) in enumerate(_READOUT.items()):
+        for position, (name, param) in enumerate((_READOUT | _EMBEDDING).items()):
             index = (len(self.stack.directions), position)
-            values[name] = initialize(param, self.layout.shapes[name], seed, index, self.kind)
+            if name in self.layout.shapes:
+                values[name] = initialize(param, self.layout.shapes[name], seed, index, self.kind)
         return values
 
     def _check_initial(self, initial: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -339,7 +391,14 @@ class Model(FlatParameters):
     def _rebuild_views(self, theta: Array, grad: Array, buffers: Array) -> None:
         super()._rebuild_views(theta, grad, buffers)
         self._layer_params = self.stack.arrays_by_direction(self._arrays)
-        self._readout = self._arrays["Why"], self._arrays["by"]
+        self._embedding = self._arrays.get("embedding")
+        self._core_shapes = model_shapes(self.stack, self.output_size)
+        size = ParameterLayout(self._core_shapes).size
+        self._core_grad = np.empty(size, self.dtype) if self.tie else grad[:size]
+        why = np.empty(self._core_shapes["Why"], self.dtype) if self.tie else self._arrays["Why"]
+        self._readout = why, self._arrays["by"]
+        is_cross_entropy = self.criterion.row_loss is BUILT_IN_LOSSES[DEFAULT_LOSS].row_loss
+        self._is_large = is_cross_entropy and self.output_size >= vocabulary_loss.LARGE_VOCABULARY
         self._readout_kernels = readout_kernels(self.criterion)
         self._loss_options = self.criterion.values  # read at every step
         self._compiled_step = CompiledStep(self.stack, self._layer_params, self._readout)
@@ -356,6 +415,8 @@ class Model(FlatParameters):
         aux: Mapping[str, Any],
     ) -> ReadoutRun:
         steps, batch = inputs.shape[:2]
+        if self._embedding is not None:
+            inputs = self.embed(inputs)
         if aux:
             aux_inputs = self.stack.aux_inputs(aux, (steps, batch), self.dtype, noise, lengths)
         elif noise is not None:
@@ -378,12 +439,12 @@ class Model(FlatParameters):
         """As :meth:`loss_and_grad`; Python calls kernel after kernel."""
 
         def compute(shard: slice) -> tuple[Array, State, Array]:
-            gradient = np.empty_like(self.grad)
+            gradient = np.empty_like(self._core_grad)
             return *batch_loss.loss_and_grad(shard, gradient), gradient
 
         results = map_shards(compute, local_shards, self.threads)
         self.process_group.sum_gradients(
-            [gradient for _, _, gradient in results], self.grad, batch_loss.batch_size
+            [gradient for _, _, gradient in results], self._core_grad, batch_loss.batch_size
         )
         return self._gather(batch_loss, local_shards, [(losses, final) for losses, final, _ in results])
 
@@ -391,12 +452,42 @@ class Model(FlatParameters):
         self, batch_loss: BatchLoss, local_shards: Sequence[slice], results: Sequence[tuple[Array, State]]
     ) -> tuple[float, State]:
         """The mean loss and the final states of all shards, from the results of this process's shards."""
-        batch_run = batch_loss.run.batch_run
-        final = States({name: np.zeros_like(value) for name, value in batch_run.state.items()})
-        for shard, (_, states) in zip(local_shards, results, strict=True):
-            for name, value in states.items():
-                final[name][batch_run.shard_rows(shard)] = value
+        final = gather_final_states(batch_loss, local_shards, [states for _, states in results])
         return self._mean_loss(batch_loss, [losses for losses, _ in results]), final
+
+    def embed(self, tokens: Array) -> Array:
+        """The input of the first layer: the rows ``(T, B, E)`` of the embedding, if there is one.
+
+        Args:
+            tokens: Checked tokens ``(T, B)``, or numbers where there is no embedding.
+        """
+        return tokens if self._embedding is None else self._embedding[tokens]
+
+    def readout_weights(self) -> Array:
+        """The weights of the readout, ``(H, V)``: ``Why``, or a copy of the tied embedding."""
+        self._update_tied_readout()
+        return self._readout[0]
+
+    def _update_tied_readout(self) -> None:
+        """Copy the embedding to the readout that the kernels read, if it is tied."""
+        if self.tie and self._embedding is not None:
+            np.copyto(self._readout[0], self._embedding.T)
+
+    def _copy_core_gradient(self) -> None:
+        """Copy the gradient of a model with a tied readout, whose ``Why`` is the embedding."""
+        if self.tie:
+            for name, value in ParameterLayout(self._core_shapes).views(self._core_grad).items():
+                target = self.grads["embedding"].T if name == "Why" else self.grads[name]
+                target[...] = value
+
+    def _embedding_gradient(self, batch_loss: BatchLoss) -> None:
+        """Add the gradient of the inputs to the rows of their tokens."""
+        if batch_loss.tokens is None or batch_loss.dinputs is None:
+            return
+        if not self.tie:
+            self.grads["embedding"] = 0
+        dinputs = self.process_group.all_gather_rows(batch_loss.dinputs)
+        add_weight_gradient(batch_loss.tokens, dinputs, self.grads["embedding"])
 
     def _mean_loss(self, batch_loss: BatchLoss, losses: Iterable[Array]) -> float:
         """The mean loss of the batch, from the losses of this process's shards."""
@@ -408,6 +499,7 @@ class Model(FlatParameters):
     def _outputs(self, run: ReadoutRun) -> tuple[Array, State]:
         batch_run = run.batch_run
         steps, batch = batch_run.x.shape[:2]
+        self._update_tied_readout()
         outputs, all_shards = np.zeros((steps, batch, self.output_size), self.dtype), shards(batch)
         results = map_shards(lambda shard: run.outputs(shard, outputs), all_shards, self.threads)
         if batch_run.lengths is not None:
@@ -420,6 +512,10 @@ def fit_functions() -> Any:
     return importlib.import_module("zoo.training.fit")
 
 
-def model_shapes(stack: Stack, outputs: int) -> dict[str, tuple[int, ...]]:
-    """Shape of every parameter of a model: the layers', then the readout's."""
-    return {**stack.param_shapes, "Why": (stack.output_size, outputs), "by": (outputs,)}
+def model_shapes(
+    stack: Stack, outputs: int, embedding: int | None = None, tie: bool = False
+) -> dict[str, tuple[int, ...]]:
+    """Shape of every parameter of a model: layers, readout, embedding."""
+    why = {} if tie else {"Why": (stack.output_size, outputs)}
+    rows = {} if embedding is None else {"embedding": (outputs, embedding)}
+    return {**stack.param_shapes, **why, "by": (outputs,), **rows}

@@ -41,8 +41,9 @@ class DecoderLoop:
         self._layers, y, x = _prepare_layers(model)
         self._logits = np.zeros((1, model.output_size), model.dtype)
         weights = kernels.sampling_buffer(self._logits.size, np.float64 if chain.samplers else model.dtype)
-        readout = kernels.pack(model.params["Why"]), model.params["by"].copy().reshape(1, -1)
-        self._readout = (x, y.reshape(1, -1), *readout, self._logits, weights)
+        readout = kernels.pack(model.readout_weights()), model.params["by"].copy().reshape(1, -1)
+        embedding = (model.params["embedding"].copy(),) if model.embedding else ()
+        self._readout = (x, y.reshape(1, -1), *readout, self._logits, weights, *embedding)
         self._has_sampled = False
 
     def feed(self, tokens: Array) -> None:
@@ -71,7 +72,7 @@ class DecoderLoop:
 
 
 def _prepare_layers(model: Model) -> tuple[tuple[Any, ...], Array, Array]:
-    """Buffers of every layer, the array of the output of the last, and the array of the input token.
+    """Buffers of every layer, the array of the output of the last, and the array of the input.
 
     The workspace of a residual layer also holds its input, its output, and their sum.
     """
@@ -80,6 +81,8 @@ def _prepare_layers(model: Model) -> tuple[tuple[Any, ...], Array, Array]:
     aux_inputs = stack.aux_inputs({}, (1, 1), model.dtype).chunk(slice(0, 1), slice(0, 1))
     initial = stack.initial_states(None, model.params, 1, model.dtype)
     token = y = np.zeros((1, 1), np.int32)
+    if model.embedding:
+        token = y = np.zeros((1, 1, model.embedding), model.dtype)
     layers = []
     for layer, ((aux,), _) in zip(stack.layers, aux_inputs, strict=True):
         (direction,) = layer.directions
@@ -117,14 +120,16 @@ def _compile_loop(model: Model, chain: Chain) -> Callable[..., Any]:
     compiled = are_compiled and len(residual) <= MAX_COMPILED_LAYERS
     steps = {f"advance_{n}": decoder.advance for n, decoder in enumerate(decoders)}
     calls = ["advance"] * len(residual) if config.has_single_cell else [*steps]
-    source = "\n".join(_emit_module(len(samplers), residual, calls, compiled))
+    source = "\n".join(_emit_module(len(samplers), residual, calls, compiled, bool(model.embedding)))
     names = {**({"advance": decoders[0].advance} if config.has_single_cell else steps), **samplers}
     if any(residual):
         names["add_residual"] = add_residual
     return load_source(f"{model.cell.name}_decoder_loop", source, names).run  # type: ignore[no-any-return]
 
 
-def _emit_module(samplers: int, residual: list[bool], steps: list[str], compiled: bool) -> Iterator[str]:
+def _emit_module(
+    samplers: int, residual: list[bool], steps: list[str], compiled: bool, has_embedding: bool
+) -> Iterator[str]:
     """The module of a loop.
 
     Args:
@@ -132,6 +137,7 @@ def _emit_module(samplers: int, residual: list[bool], steps: list[str], compiled
         residual: For each layer, whether its input is added to its output.
         steps: For each layer, the function that computes its step.
         compiled: Whether the loop is compiled. Python functions can only be called from Python.
+        has_embedding: Whether the first layer reads a row of an embedding, and not a token.
     """
     yield '"""The decoder loop: the step of every layer, the readout, the samplers, the draw."""'
     yield from ("", "import numpy as np", "", "import zoo", "from zoo import kernels", "", "")
@@ -139,11 +145,11 @@ def _emit_module(samplers: int, residual: list[bool], steps: list[str], compiled
     yield "def run(layers, readout, options, seed, first, tokens):"
     yield '    """Draw the tokens that are below zero; return their number before one that fails."""'
     yield from ["    layers, readout = kernels.unowned((layers, readout))"] * compiled
-    yield "    x, y, panels, by, logits, weights = readout"
+    yield f"    x, y, panels, by, logits, weights{', embedding' * has_embedding} = readout"
     yield "    for n in range(tokens.size):"
     yield "        if tokens[n] < 0:"
     yield from (f"            {line}" for line in _emit_sampling(samplers))
-    yield "        x[0, 0] = tokens[n]"
+    yield f"        x[0, 0] = {'embedding[tokens[n]]' if has_embedding else 'tokens[n]'}"
     yield from (f"        {line}" for line in _emit_layers(residual, steps))
     yield "        kernels.copy_row(by, logits)"
     yield "        kernels.add_matmul(y, panels, logits)"

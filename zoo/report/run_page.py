@@ -16,7 +16,6 @@ from zoo.base import Cell, Task
 from zoo.base.card import SCOPES
 from zoo.cell_pages.cell_tables import declaration_tables
 from zoo.cell_pages.diagram import draw
-from zoo.data.sources import MAX_CONFIGURED_BYTES
 from zoo.errors import DefinitionError
 from zoo.model import AnyModel, LanguageModel
 from zoo.model.checkpoint import CellClasses
@@ -43,6 +42,7 @@ from zoo.report.run_data import RunData, or_reason
 from zoo.tables import Column, Table, TableCell
 from zoo.training.config import Config
 from zoo.training.evaluation import bits
+from zoo.training.run_text import text_of_run
 from zoo.training.task_dataset import prepare_task
 from zoo.training.text_dataset import prepare_text
 
@@ -112,7 +112,10 @@ def _units(run: RunData, symbols: int) -> Block:
 def _text_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | Text:
     if "-" in run.config.data:
         return Text("The text came from standard input, and is not there to be read again.")
-    _, text = prepare_text(run.config, max_bytes=MAX_CONFIGURED_BYTES)
+    if not isinstance(model, LanguageModel):
+        return Text("The model does not read a text.")
+    corpus = text_of_run(run.directory.path, run.config, model.vocab)
+    _, text = prepare_text(run.config, corpus)
     if text.metadata()["sha256"] != _digest(run, "text"):
         return Text("The text has changed since training, so hidden units are not shown.", warning=True)
     part = text.parts.valid if text.has_validation else text.parts.train
@@ -258,12 +261,18 @@ def _best(run: RunData) -> Iterator[Tile]:
     event, step = best[-1], f"at step {best[-1]['step']:,}"
     score = number(event.get("score"))
     if score is None:
-        yield Tile(f"best {event.get('part')} loss", f"{loss:.4g}", f"nats, {bits(loss):.4g} bits, {step}")
+        yield Tile(f"best {event.get('part')} loss", f"{loss:.4g}", f"nats, {_bits(event, loss)}, {step}")
     else:
         solved = "solved, " if event.get("solved") is True else ""
         yield Tile(
             f"best {readable(str(event.get('metric')))}", f"{score:.4g}", f"{solved}validation, {step}"
         )
+
+
+def _bits(event: Event, loss: float) -> str:
+    """A loss in bits, of a byte where a token has several."""
+    per_byte = number(event.get("bits_per_byte"))
+    return f"{bits(loss):.4g} bits" if per_byte is None else f"{per_byte:.4g} bits/byte"
 
 
 def _end_reason(run: RunData) -> str:

@@ -64,6 +64,7 @@ class RunDirectory:
         path: The directory.
         config_path: ``config.json``.
         log_path: ``log.jsonl``.
+        corpus_path: ``corpus.safetensors``, the tokens of a text that was passed in memory.
         checkpoints_path: ``checkpoints/``, with ``step-00001200.safetensors`` and so on, ``last.json``,
             ``best.json``.
         resumed_from: The step that this run was resumed from. Pruning never removes its file.
@@ -73,6 +74,7 @@ class RunDirectory:
         self.path: Final = Path(path)
         self.config_path: Final = self.path / "config.json"
         self.log_path: Final = self.path / "log.jsonl"
+        self.corpus_path: Final = self.path / "corpus.safetensors"
         self.checkpoints_path: Final = self.path / "checkpoints"
         self.resumed_from: int | None = None
 
@@ -229,7 +231,7 @@ class RunDirectory:
         ):
             return
         try:
-            for path in (self.config_path, self.log_path, self.path / _LOCK):
+            for path in (self.config_path, self.log_path, self.corpus_path, self.path / _LOCK):
                 path.unlink(missing_ok=True)
             for path in (self.checkpoints_path, *([self.path] if remove_directory else [])):
                 if not entries(path):
@@ -253,7 +255,7 @@ class RunDirectory:
         """Whether a run that was killed before its first write may have left ``path``."""
         if path == self.checkpoints_path:
             return all(is_temporary(inner) for inner in entries(path))
-        return path.name == _LOCK or is_temporary(path)
+        return path in (self.path / _LOCK, self.corpus_path) or is_temporary(path)
 
 
 class ReadOnlyRunDirectory(RunDirectory):

@@ -9,6 +9,7 @@ from typing import Any
 
 from zoo.arguments import is_number, short_repr
 from zoo.base.names import did_you_mean
+from zoo.data.token_files import TOKEN_DTYPES
 from zoo.errors import CheckpointError, UsageError
 from zoo.layers.time_chunks import EXPECTED_RECOMPUTE, is_recompute
 
@@ -39,6 +40,13 @@ def _is_names(value: Any) -> bool:
 
 DEFAULT_LOSS = "interval"
 """Default loss of a forecast."""
+LEVEL_SETTINGS = {
+    "char": (),
+    "byte": (),
+    "word": ("min_count", "max_vocab"),
+    "token": ("vocab_size", "token_dtype"),
+}
+"""Levels of a text without a tokenizer, and the settings that apply to one level only."""
 
 TEST_BATCHES = 64
 """Default number of test batches of a task."""
@@ -68,6 +76,14 @@ _SAMPLE_LENGTH: tuple[Check, str] = (
 _SEED: tuple[Check, str] = (
     lambda value: type(value) is int and 0 <= value < 2**63,
     "an integer from 0 to 2^63 - 1",
+)
+_AT_LEAST_TWO: tuple[Check, str] = (
+    lambda value: type(value) is int and value >= 2,
+    "an integer of at least 2",
+)
+_LEVEL: tuple[Check, str] = (
+    lambda value: value in LEVEL_SETTINGS,
+    f"one of {', '.join(LEVEL_SETTINGS)}",
 )
 _STRING: tuple[Check, str] = (lambda value: isinstance(value, str), "a string")
 _BOOL: tuple[Check, str] = (lambda value: isinstance(value, bool), "true or false")
@@ -153,7 +169,47 @@ class Config:
         "with --target]",
         only="text table",
     )
-    level: str = _setting("char", _STRING, "Tokens are characters or bytes.", only="text")
+    level: str = _setting(
+        "char",
+        _LEVEL,
+        "Tokens are characters, bytes, words, or the numbers in .npy and .bin files.",
+        only="text",
+    )
+    tokenizer: str | None = _setting(
+        None,
+        _STRING,
+        "Split the text with this tokenizer.json, as `zoo tokenize` makes one, instead of by --level.",
+        metavar="FILE",
+        resumable=True,
+        only="text",
+    )
+    min_count: int = _setting(
+        1,
+        _POSITIVE_INT,
+        "Of words: those that occur fewer than N times become <unk>.",
+        metavar="N",
+        only="text",
+    )
+    max_vocab: int | None = _setting(
+        None,
+        _AT_LEAST_TWO,
+        "Of words: the largest vocabulary, with <unk>, which rarer words become.  [no limit]",
+        metavar="N",
+        only="text",
+    )
+    vocab_size: int | None = _setting(
+        None,
+        _AT_LEAST_TWO,
+        "Of token numbers: how many tokens there are, from 0 on.  [the largest in the files, plus one]",
+        metavar="N",
+        only="text",
+    )
+    token_dtype: str | None = _setting(
+        None,
+        (lambda value: value in TOKEN_DTYPES, f"one of {', '.join(TOKEN_DTYPES)}"),
+        "Of token numbers: the type of the numbers in a .bin file.  [uint16]",
+        only="text",
+    )
     glob: str = _setting(
         "*",
         _STRING,
@@ -250,6 +306,19 @@ class Config:
     )
     hidden: int = _setting(128, _POSITIVE_INT, "Hidden units, H.", metavar="N")
     layers: int = _setting(1, _POSITIVE_INT, "Layers, L.", metavar="N", comparable=True)
+    embedding: int | None = _setting(
+        None,
+        _POSITIVE_INT,
+        "Size of a trained vector for each token of a text, which the first layer reads.  [one-hot tokens]",
+        metavar="N",
+        only="text",
+    )
+    tie: bool = _setting(
+        False,
+        _BOOL,
+        "Use the embedding as the readout too; its size is then the output size of the last layer.",
+        only="text",
+    )
     bidirectional: bool = _setting(
         False, _BOOL, "Make every layer bidirectional; for tasks, not for a text.", comparable=True
     )
@@ -271,6 +340,13 @@ class Config:
         _POSITIVE_INT,
         "Time steps T of truncated BPTT, in a text.  [64; fewer for a short text]",
         metavar="N",
+        only="text",
+    )
+    carry: bool = _setting(
+        True,
+        _BOOL,
+        "Carry the states of a text from one window of --seq steps to the next, in training and evaluation, "
+        "or reset them. A cell whose states grow without bound can diverge if they are carried.  [--carry]",
         only="text",
     )
     steps: int | None = _setting(
@@ -379,6 +455,7 @@ class Config:
             )
         self._check_cells()
         self._check_data_or_task()
+        self._check_level()
 
     @property
     def cell_names(self) -> tuple[str, ...]:
@@ -424,6 +501,27 @@ class Config:
                 f"{name} is given with the task {self.task!r}; it applies to {plurals} only. "
                 f"`zoo show task:{self.task}` lists the options of the task."
             )
+
+    def _check_level(self) -> None:
+        """Check that no setting belongs to another level of a text."""
+        if self.tokenizer is not None and self.level != "char":
+            raise UsageError(f"level is {self.level!r} and a tokenizer is given; leave out one of them.")
+        for level, names in LEVEL_SETTINGS.items():
+            for name in names:
+                if level != self.level and getattr(self, name) != _DEFAULTS[name]:
+                    raise UsageError(
+                        f"{name} is given and level is {self.text_level!r}; it applies to level {level!r}."
+                    )
+
+    @property
+    def text_level(self) -> str:
+        """The level of the text: ``"tokenizer"`` with a tokenizer, else ``level``."""
+        return self.level if self.tokenizer is None else "tokenizer"
+
+    def text_options(self) -> dict[str, Any]:
+        """Arguments of ``read_text`` that determine the tokens."""
+        names = ("tokenizer", "min_count", "max_vocab", "vocab_size", "token_dtype")
+        return {"level": self.text_level, **{name: getattr(self, name) for name in names}}
 
     def model_arguments(self) -> dict[str, Any]:
         """Arguments of a model by name."""

@@ -83,20 +83,23 @@ class Score:
         return bits(self.nats)
 
 
-def evaluate(model: AnyModel, streams: BpttBatches, noise: int | None = None) -> Score:
-    """The mean cross-entropy per predicted symbol over one pass through the streams, with carried states.
+def evaluate(model: AnyModel, streams: BpttBatches, noise: int | None = None, carry: bool = True) -> Score:
+    """The mean cross-entropy per predicted symbol over one pass through the streams.
 
     Args:
         model: The model.
         streams: The text.
         noise: Seed of dropout and noise, which are then drawn as in training; None to draw none.
+        carry: Whether states are carried from one window to the next.
     """
     model = model.with_loss(DEFAULT_LOSS)  # label smoothing, for example, changes the unit
-    total, symbols, state = 0.0, 0, None
+    total, symbols = 0.0, 0
+    state: State | None = None
     for index in range(streams.windows_per_epoch):
         window = streams.window(index)
         key = None if noise is None else (noise, index)
-        loss, state = model.loss(window.inputs, window.targets, state=state, noise=key)
+        loss, final = model.loss(window.inputs, window.targets, state=state, noise=key)
+        state = final if carry else None
         total += loss * window.targets.size
         symbols += window.targets.size
     return Score(total / symbols, symbols)

@@ -59,6 +59,7 @@ def fit_text(
     tokens: Array,
     validation_tokens: Array | None,
     seq: int,
+    carry: bool,
     batch_size: int,
     **options: Any,
 ) -> list[Event]:
@@ -67,10 +68,10 @@ def fit_text(
     has_validation = validation_tokens is not None
     valid = batches_like(validation_tokens, train) if has_validation else train
     level: TextLevel = "byte" if model.vocab.level == "byte" else "char"
-    corpus = Corpus("text", level, model.vocab.symbols, tokens, "", len(tokens))
+    corpus = Corpus("text", level, model.vocab.symbols, tokens, "", len(tokens), model.vocab)
     empty = tokens[:0]
     parts = Split(tokens, valid.tokens if has_validation else empty, empty)
-    dataset = TextDataset(corpus, parts, train, valid, has_validation)
+    dataset = TextDataset(corpus, parts, train, valid, has_validation, carry=carry)
     return _fit(model, dataset, train.windows_per_epoch, has_validation, **options)
 
 
@@ -131,11 +132,11 @@ def _progress_line(event: Event, steps: int) -> str:
 
 
 def evaluate_text(
-    model: LanguageModel, tokens: Array, seq: int = 64, batch_size: int = 32
+    model: LanguageModel, tokens: Array, seq: int = 64, batch_size: int = 32, carry: bool = True
 ) -> dict[str, float]:
     """Cross-entropy of the next symbol, in nats as ``loss``, and in bits."""
     streams = BpttBatches(tokens, *fit_batch_shape(len(tokens), batch_size, seq))
-    nats = evaluate(model, streams).nats
+    nats = evaluate(model, streams, carry=carry).nats
     return {"loss": nats, "bits": bits(nats)}
 
 

@@ -27,12 +27,13 @@ from zoo.training.dataset import RunDataset
 from zoo.training.evaluation import analyse
 from zoo.training.resume import fill_defaults_from, find_checkpoint, resume_config
 from zoo.training.run import Interrupted, Run, new_directory
+from zoo.training.run_text import save_corpus, stored_corpus
 from zoo.training.schedules import Schedule, make_schedule
 from zoo.training.series_dataset import prepare_table
 from zoo.training.signals import StopRequest, catch_stop_signals
 from zoo.training.state import TrainingState, restore
 from zoo.training.task_dataset import prepare_task
-from zoo.training.text_dataset import prepare_text
+from zoo.training.text_dataset import TextDataset, prepare_text
 from zoo.training.trackers import open_trackers, resolve_trackers
 from zoo.training.trainer import Event, Trainer
 
@@ -100,7 +101,7 @@ def train(
     requested, resolved_cells = _configure(data, resolved_task, cell, settings)
     before = resume_config(out) if resume and out is not None else None
     requested = fill_defaults_from(requested, before) if before else requested
-    config, dataset = _prepare(requested, data, resolved_task)
+    config, dataset = _prepare(requested, data, resolved_task, out if resume else None)
     parts = _build(config, dataset, resolved_cells)
     group = process_group()
     if group.size > 1 and "-" in config.data:
@@ -109,6 +110,8 @@ def train(
         )
     # Last, so that invalid settings leave no directory behind.
     with _open_run_directory(group, out, resume, config.cell_label, dataset.name) as directory:
+        if isinstance(dataset, TextDataset) and config.data[0].startswith(IN_MEMORY) and group.is_root:
+            save_corpus(directory, dataset.corpus)
         listeners = (on_event, resolved_trackers) if group.is_root else (None, ())
         run = _TrainingSession(config, dataset, *parts, directory, group, *listeners).run()
     return replace(run, data=data) if is_table_like(data) else run
@@ -153,6 +156,8 @@ def _configure(
         named |= {"task": task.name, "task_options": dict(task.options)}
     if task is not None and data is not None:
         raise UsageError(f"`data` and the task {task.name!r} are both given; give one of them.")
+    if isinstance(settings.get("tokenizer"), (str, Path)):
+        named["tokenizer"] = _absolute_source(settings["tokenizer"])
     if task is None:
         named["kind"] = _data_kind(data, settings)
     return make_config({**settings, **named, "data": _source_names(data, task)}), resolved
@@ -188,8 +193,12 @@ def _options(name: str, settings: dict[str, Any]) -> Mapping[str, Any]:
     return options
 
 
-def _prepare(config: Config, data: Any, task: Task | None) -> tuple[Config, RunDataset]:
-    """The configuration with every size resolved, and the dataset."""
+def _prepare(
+    config: Config, data: Any, task: Task | None, resumed: str | Path | None
+) -> tuple[Config, RunDataset]:
+    """The configuration with every size resolved, and the dataset; ``resumed`` is the directory of a run."""
+    if resumed is not None and config.data_kind == "text" and not isinstance(data, Corpus):
+        data = stored_corpus(resumed, config.data) or data
     return _PREPARE[config.data_kind](config, data, task)
 
 

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
+import numpy as np
+
 from zoo.base import Cell
 from zoo.data import BpttBatches, Corpus, Split, fit_batch_shape, parse_split, read_text, split
-from zoo.data.corpus import TextLevel
+from zoo.data.corpus import CODE_LEVELS
 from zoo.model import AnyModel, LanguageModel
 from zoo.training.config import Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
@@ -31,6 +33,9 @@ class TextDataset:
         train: Streams of the training part.
         valid: Streams of the validation part, or of the training part if there is none.
         has_validation: Whether there is a validation part.
+        part_bytes: Bytes of the text that each token of the parts covers, `(N,)`; None if a token is a
+            character or a byte, or has no text.
+        carry: Whether states are carried from one window to the next, in training and validation.
     """
 
     corpus: Corpus
@@ -38,6 +43,8 @@ class TextDataset:
     train: BpttBatches
     valid: BpttBatches
     has_validation: bool
+    part_bytes: Split | None = None
+    carry: bool = True
     kind: ClassVar[str] = "text"
 
     @property
@@ -57,8 +64,9 @@ class TextDataset:
 
     def metadata(self) -> dict[str, Any]:
         """The text with its digest and its sizes."""
-        return {
+        facts: dict[str, Any] = {
             "name": self.corpus.name,
+            "level": self.corpus.vocabulary.level,
             "sha256": self.corpus.sha256,
             "bytes": self.corpus.size,
             "symbols": len(self.corpus),
@@ -67,24 +75,30 @@ class TextDataset:
             "valid": len(self.parts.valid),
             "test": len(self.parts.test),
         }
+        if self.corpus.level == "word":
+            facts["unknown"] = int(np.count_nonzero(self.corpus.tokens == 0))
+        if self.part_bytes is not None:
+            facts["bytes_per_token"] = {"train": self._train_bytes(), "eval": self._eval_bytes()}
+        return facts
 
     def make_model(self, cell: Cell | list[Cell], config: Config) -> LanguageModel:
         """A language model of the symbols of the text."""
-        return LanguageModel(self.corpus.vocabulary, cell, **config.model_arguments())
+        arguments = {**config.model_arguments(), "embedding": config.embedding, "tie": config.tie}
+        return LanguageModel(self.corpus.vocabulary, cell, **arguments)
 
     def loss_and_grad(
         self, model: AnyModel, step: int, carried_states: State | None, noise: NoiseKey
     ) -> TrainStepResult:
-        """Loss and gradient on the window of a step; states are carried within an epoch."""
+        """Loss and gradient on the window of a step; states are carried within an epoch, unless reset."""
         window = self.train.window(step)
-        before = None if window.is_first_of_epoch else carried_states
+        before = None if window.is_first_of_epoch or not self.carry else carried_states
         loss, after = model.loss_and_grad(window.inputs, window.targets, state=before, noise=noise)
         return TrainStepResult(loss, after, window.targets.size)
 
     def evaluate(self, model: AnyModel) -> EvalResult:
         """The loss over one pass through the validation part, or the training part if there is none."""
-        score = evaluate(model, self.valid)
-        return EvalResult(score.nats, {"bits": score.bits})
+        score = evaluate(model, self.valid, carry=self.carry)
+        return EvalResult(score.nats, _bits(score.nats, self._eval_bytes()))
 
     def probe(self) -> ProbeBatch:
         """The first window of the validation part, or of the training part if there is none."""
@@ -109,7 +123,25 @@ class TextDataset:
 
     def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:
         """The loss in bits, and the number of epochs."""
-        return {"bits": bits(loss), "epoch": round(step / self.train.windows_per_epoch, 3)}
+        epoch = round(step / self.train.windows_per_epoch, 3)
+        return {**_bits(loss, self._train_bytes()), "epoch": epoch}
+
+    def _train_bytes(self) -> float | None:
+        """Bytes of the text in a predicted token of the training part."""
+        return None if self.part_bytes is None else self.train.mean_target(self.part_bytes.train)
+
+    def _eval_bytes(self) -> float | None:
+        """Bytes of the text in a predicted token of the part that is evaluated."""
+        if self.part_bytes is None:
+            return None
+        part = self.part_bytes.valid if self.has_validation else self.part_bytes.train
+        return self.valid.mean_target(part)
+
+
+def _bits(nats: float, token_bytes: float | None) -> dict[str, float]:
+    """A loss in bits for a token, and for a byte if tokens have several."""
+    per_byte = {} if not token_bytes else {"bits_per_byte": bits(nats) / token_bytes}
+    return {"bits": bits(nats), **per_byte}
 
 
 def prepare_text(
@@ -127,8 +159,8 @@ def prepare_text(
         UsageError: if the split is invalid.
     """
     if corpus is None:
-        level = cast(TextLevel, config.level)
-        corpus = read_text(list(config.data), level=level, glob=config.glob, max_bytes=max_bytes)
+        sources, glob = list(config.data), config.glob
+        corpus = read_text(sources, glob=glob, max_bytes=max_bytes, **config.text_options())
     shares = config.split or (DEFAULT_SPLIT if len(corpus) >= MIN_SPLIT_SYMBOLS else "100")
     parts = split(corpus.tokens, parse_split(shares))
     batch, seq = fit_batch_shape(len(parts.train), config.batch or 32, config.seq or 64)
@@ -146,12 +178,15 @@ def prepare_text(
         save_every=config.save_every or every,
     )
     has_validation = len(parts.valid) > 1
+    sizes = None if corpus.vocabulary.level in CODE_LEVELS else corpus.byte_sizes()
     return resolved, TextDataset(
         corpus,
         parts,
         train,
         batches_like(parts.valid if has_validation else parts.train, train),
         has_validation,
+        None if sizes is None else split(sizes, parse_split(shares)),
+        config.carry,
     )
 
 

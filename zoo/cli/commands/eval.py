@@ -246,12 +246,14 @@ def _score_report(facts: dict[str, Any]) -> list[str]:
 
 
 def _text_report(facts: dict[str, Any]) -> list[str]:
-    unit = "bits/byte" if facts["level"] == "byte" else "bits/char"
+    noun = {"tokenizer": "token"}.get(facts["level"], facts["level"])
+    per_byte = facts.get("bits_per_byte")
+    bytes_too = "" if per_byte in (None, facts["bits"]) else f", {decimal(per_byte)} bits/byte"
     part = "whole text" if facts["part"] == "all" else f"{facts['part']} part"
     skipped = f", {facts['skipped']:,} unknown ones left out" if facts["skipped"] else ""
     rows = [
         ("text", f"{facts['text']}, {part}: {facts['symbols']:,} symbols predicted{skipped}"),
-        ("loss", f"{decimal(facts['loss'])} nats, {decimal(facts['bits'])} {unit}"),
+        ("loss", f"{decimal(facts['loss'])} nats, {decimal(facts['bits'])} bits/{noun}{bytes_too}"),
         ("perplexity", f"{facts['perplexity']:.3f}"),
     ]
     return align([*rows, *_noise_row(facts)])
