@@ -297,6 +297,8 @@ def test_zoo_errors_become_one_sentence(capsys):
         ("language model: lr is -1.0.", "language model: --lr is -1.0."),
         ("`lr` and `other` are both given.", "--lr and `other` are both given."),
         ("lower it, for example `lr=0.1`.", "lower it, for example --lr 0.1."),
+        ("give `lr='low'` or `lr='a b*'`.", "give --lr low or `lr='a b*'`."),
+        ("give `lr='*.txt'`.", "give --lr '*.txt'."),
         ("the text has no `step`; give `other=3`.", "the text has no `step`; give `other=3`."),
         ("run `zoo cells`; lr is high.", "run `zoo cells`; lr is high."),
         ("path is missing.", "path is missing."),

@@ -135,6 +135,19 @@ def test_wrong_command_lines_are_one_sentence(command, run):
         assert re.search("expected|lists the options", result.stderr), (case, result.stderr)
 
 
+@EVERY
+def test_alternative_flags_exclude_each_other(command, run):
+    names = [param.name for param in parameters(command)]
+    flags = [param.opts[-1] for param in parameters(command) if names.count(param.name) > 1]
+    assert set(flags) in ({"--json", "--csv"}, set())
+    if flags:
+        result = run(command, *flags)
+        assert (result.exit_code, result.stderr) == (
+            2,
+            f"Error: {flags[0]} and {flags[1]} are both given; give one of them.\n",
+        )
+
+
 NUMBERS = (click.types.IntParamType, click.types.FloatParamType)
 
 

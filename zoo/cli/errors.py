@@ -38,7 +38,8 @@ def name_flags(sentence: str, flags: Mapping[str, str]) -> str:
         return flags.get(match["name"], match["name"])
 
     def marked(match: re.Match[str]) -> str:
-        value = (match["value"] or "").replace("=", " ", 1)
+        word = re.fullmatch(r"='(\w+)'", match["value"] or "")
+        value = f" {word[1]}" if word else (match["value"] or "").replace("=", " ", 1)
         return f"{flags[match['name']]}{value}" if match["name"] in flags else match[0]
 
     sentence = re.sub(r"`(?P<name>\w+)(?P<value>=[^`\s]*)?`", marked, sentence)

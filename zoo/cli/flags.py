@@ -250,6 +250,8 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the command line."""
+        if not ctx.resilient_parsing:
+            self._check_alternatives(args)
         try:
             rest = super().parse_args(ctx, args)
         except click.UsageError as error:
@@ -262,6 +264,15 @@ class Command(click.Command):
                 f"{f' Did you mean {near[0]}?' if near else ''}"
             )
         return rest
+
+    def _check_alternatives(self, args: Sequence[str]) -> None:
+        """Reject two flags that set the same argument, such as ``--json`` and ``--csv``."""
+        names = [param.name for param in self.params]
+        given = [
+            label(param) for param in self.params if names.count(param.name) > 1 and label(param) in args
+        ]
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)} are both given; give one of them.")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options by section."""

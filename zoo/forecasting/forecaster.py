@@ -248,7 +248,7 @@ class Forecaster:
     def _table(self, data: Any) -> DataTable:
         if data is self.data and isinstance(data, str) and data == STDIN:
             raise DataError(
-                "the table came from standard input, which is not read again; name it with --data."
+                "the table came from standard input, which is not read again; name it with `data`."
             )
         return as_table(data) if is_table_like(data) else read_table(data)
 

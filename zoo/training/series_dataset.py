@@ -228,7 +228,7 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
         raise UsageError(
             f"target is missing: {table.name} is a table; name the column to forecast, one of "
             f"{table.describe()}. To train on its "
-            "characters instead, give --kind text."
+            "characters instead, give `kind='text'`."
         )
     if config.bidirectional:
         raise UsageError("bidirectional is True; a forecast reads the past only, so leave it out.")
