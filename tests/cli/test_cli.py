@@ -600,7 +600,7 @@ def test_cache(tmp_path):
     (folder / "forward-0.kernel").write_bytes(b"x" * 1500)
     place = {"ZOO_CACHE_DIR": str(tmp_path)}
     assert run("cache", "path", **place).output == f"{tmp_path}\n"
-    assert run("cache", **place).output.startswith(f"1 compiled kernels, 1.50 kB, in {folder}\n")
+    assert run("cache", **place).output.startswith(f"1 compiled kernels, 1.50 kB of 1.00 GB, in {folder}\n")
     assert run("cache", "clear", **place).output == f"Removed 1 compiled kernels from {folder}.\n"
     assert list(folder.iterdir()) == []
 

@@ -185,6 +185,11 @@ def test_eval_draws_noise_on_request(tmp_path):
     assert "noise       drawn with the seed 2\n" in run("eval", out, "--noise", 2).stdout
 
 
+def test_eval_of_a_model_without_noise_rejects_noise(hello):
+    assert "has neither dropout nor noise; leave out --noise." in run("eval", hello, "--noise", 1).stderr
+    assert "--noise is -1; expected an integer" in run("eval", hello, "--noise", -1).stderr
+
+
 def test_eval_prefers_the_test_part(story, hello):
     assert "story, test part: " in run("eval", story).stdout
     assert "hello, train part: 4 symbols predicted" in run("eval", hello).stdout

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import click
 
 from zoo.arguments import check_seed
-from zoo.base import Cell, Task
+from zoo.base import Cell, Noise, Task
 from zoo.cli.checkpoints import LoadedModel
 from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import CELL_FILE, TASK_FILE, file_cells, file_task, plugin_option, trained_task
@@ -159,7 +159,7 @@ def command(
     classes, own = file_cells(cell), file_task(task)
     trained = open_model(Path(path), classes)
     if noise is not None:
-        check_seed(noise, "noise")
+        _check_noise(trained, noise)
     config = trained.config or Config()
     options = _Options(classes, own, sources, glob, part, on_unknown, assignments, batches, noise)
     facts, lines = _EVALUATIONS[config.data_kind](trained, config, options)
@@ -167,6 +167,14 @@ def command(
         print_facts({"run": path, **facts}, form)
     else:
         echo("\n".join(lines))
+
+
+def _check_noise(trained: LoadedModel, seed: int) -> None:
+    """Check the seed of ``--noise``, and that the model draws something."""
+    check_seed(seed, "noise")
+    declared = [each for cell in trained.model.cells for each in cell.inputs.values()]
+    if not trained.model.stack.dropout and not any(isinstance(each, Noise) for each in declared):
+        raise UsageError(f"{trained.source} has neither dropout nor noise; leave out --noise.")
 
 
 class _Options(NamedTuple):
