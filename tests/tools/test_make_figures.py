@@ -73,6 +73,14 @@ def test_speed_has_a_row_for_each_processor_and_kind_of_input(tmp_path, monkeypa
     assert "X, dense input, float32, 2 threads" in picture
 
 
+def test_results_show_every_row_of_the_table() -> None:
+    page = make_figures.RESULTS.read_text(encoding="utf-8")
+    tasks, scores = make_figures.summary_table(page)
+    assert (len(tasks), len(scores)) == (7, 13)
+    assert scores["lem"][:2] == [0.0001, 0.96]
+    assert list(scores)[-1] == "memoryless baseline"
+
+
 def test_incomplete_speeds_are_rejected() -> None:
     results = bench_results("X", "tokens", 1.0)
     results["races"][0]["steps"][1]["least_s"] = None
