@@ -39,9 +39,12 @@ _EXPORTS = {
         "register_cell register_loss register_modifier register_optimizer register_sampler register_task "
         "register_tracker"
     ),
-    "training": "Run fit train",
+    "training": "Run train",
+    "training.fit_table": "fit",
 }
 # Submodules after the bar are not in __all__: a star import would hide the libraries jax, sklearn and torch.
-_SUBMODULES = "analysis convert data export kernels report testing | base jax sklearn torch training"
+_SUBMODULES = (
+    "analysis convert data export kernels report testing | base forecasting jax sklearn torch training"
+)
 
 __getattr__, __dir__, __all__ = attach(__name__, _EXPORTS, _SUBMODULES)

@@ -5,6 +5,7 @@ from zoo import (
     convert as convert,
     data as data,
     export as export,
+    forecasting as forecasting,
     jax as jax,
     kernels as kernels,
     report as report,
@@ -122,8 +123,10 @@ from zoo.registry import (
 )
 from zoo.training import (
     Run as Run,
-    fit as fit,
     train as train,
+)
+from zoo.training.fit_table import (
+    fit as fit,
 )
 
 __version__: str

@@ -26,7 +26,7 @@ class PluginError(ZooError):
 
 
 class DataError(ZooError, ValueError):
-    """A text is missing, unreadable, or too small."""
+    """A text or a table is missing, unreadable, or too small."""
 
 
 class MissingSourceError(DataError, UsageError):

@@ -109,6 +109,8 @@ def calls(folder: Path) -> dict[str, Call]:
     numbers = zoo.SequenceModel("vanilla", I, V, H, loss="squared_error", threads=1)
     file = folder / "model.safetensors"
     language.save(file)
+    table_file = folder / "table.csv"
+    table_file.write_text("a,b\n1,2\n")
     text = folder / "text.txt"
     text.write_text("abab" * 20)
     corpus = zoo.data.read_text(text)
@@ -262,7 +264,27 @@ def calls(folder: Path) -> dict[str, Call]:
         "Decoder.push": (vocabulary.decoder().push, {"token": 0}),
         "Streams": (zoo.data.BpttBatches, {"tokens": corpus.tokens, "batch": 2, "seq": 3}),
         "Streams.window": (zoo.data.BpttBatches(corpus.tokens, 2, 3).window, {"index": 0}),
-        "fit": (zoo.data.fit_batch_shape, {"n_tokens": 9, "batch": 2, "seq": 3}),
+        "as_table": (zoo.data.as_table, {"data": {"a": [1.0, 2.0]}, "name": "table"}),
+        "make_panel": (
+            zoo.data.make_panel,
+            {
+                "table": zoo.data.as_table({"a": [1.0, 2.0]}),
+                "roles": zoo.data.ColumnRoles(("a",)),
+                "missing": "reject",
+            },
+        ),
+        "read_table": (zoo.data.read_table, {"source": table_file}),
+        "fit": (
+            zoo.fit,
+            {"data": {"a": np.sin(np.arange(99))}, "target": "a", "cell": "vanilla", "on_event": stop}
+            | {"horizon": 2, "context": 4, "hidden": 2, "steps": 1, "threads": 1},
+        ),
+        "forecast": (zoo.forecast, {"run": folder, "data": None, "steps": None, "cell": None}),
+        "backtest": (
+            zoo.backtest,
+            {"run": folder, "data": None, "steps": None, "stride": None, "part": None, "cell": None},
+        ),
+        "fit_batch_shape": (zoo.data.fit_batch_shape, {"n_tokens": 9, "batch": 2, "seq": 3}),
         "parse_split": (zoo.data.parse_split, {"text": "90,5,5"}),
         "read_text": (zoo.data.read_text, {"sources": text, "level": "char", "glob": "*"}),
         "split": (zoo.data.split, {"tokens": corpus.tokens, "fractions": zoo.data.parse_split("90,5,5")}),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import as_choice, as_instance
 from zoo.array_types import Array
 from zoo.data.table import DataColumn, DataTable, is_mixed, time_texts
 from zoo.errors import DataError, UsageError
@@ -203,6 +204,9 @@ def make_panel(table: DataTable, roles: ColumnRoles, missing: str = "reject") ->
             a value is infinite or missing. The error names the line and the column.
         UsageError: If a column has two roles.
     """
+    as_instance(table, "make_panel: table", DataTable, "a zoo.data.DataTable")
+    as_instance(roles, "make_panel: roles", ColumnRoles, "zoo.data.ColumnRoles")
+    as_choice(missing, "make_panel: missing", MISSING)
     _check_roles(roles)
     if not len(table):
         raise DataError(f"{table.name} has no rows.")

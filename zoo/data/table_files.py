@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from zoo._lazy import require
-from zoo.arguments import short_repr
+from zoo.arguments import as_path, short_repr
 from zoo.data.csv_table import read_csv
 from zoo.data.sources import STDIN
 from zoo.data.table import DataTable, as_table
@@ -79,12 +79,12 @@ def read_table(source: str | os.PathLike[str]) -> DataTable:
         DataError: If it cannot be read, or is not a table.
         UsageError: If a package is missing.
     """
-    if source == STDIN:
+    if isinstance(source, str) and source == STDIN:
         buffer = getattr(sys.stdin, "buffer", None)
         if buffer is None:
             raise DataError("there is no standard input to read bytes from; give a file instead of '-'.")
         return read_csv(buffer, "standard input")
-    path = Path(source)
+    path = as_path(source, "read_table: source")
     if str(source).startswith(IN_MEMORY_TABLE):
         raise DataError(
             "the table was passed from memory and has no file; pass it again, as in zoo.train(table, "

@@ -11,7 +11,6 @@ _EXPORTS = {
     "config": "Config make_config",
     "dataset": "Dataset EvalResult",
     "evaluation": "Score TaskScore evaluate evaluate_task",
-    "fit_table": "fit",
     "resume": "resume_config",
     "run": "Interrupted Run",
     "series_dataset": "SeriesDataset",

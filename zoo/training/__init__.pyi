@@ -13,9 +13,6 @@ from zoo.training.evaluation import (
     evaluate as evaluate,
     evaluate_task as evaluate_task,
 )
-from zoo.training.fit_table import (
-    fit as fit,
-)
 from zoo.training.resume import (
     resume_config as resume_config,
 )

@@ -93,13 +93,19 @@ _CELL_OPTIONS: tuple[Check, str] = (
     _is_cell_options,
     "a mapping of names to values, or a tuple with one for each layer",
 )
-_KIND: tuple[Check, str] = (lambda value: value in ("text", "table"), "'text' or 'table'")
+_KIND: tuple[Check, str] = (
+    lambda value: isinstance(value, str) and value in ("text", "table"),
+    "'text' or 'table'",
+)
 _COLUMNS: tuple[Check, str] = (_is_names, "names of columns")
 _MISSING: tuple[Check, str] = (
-    lambda value: value in ("reject", "forward", "mask"),
+    lambda value: isinstance(value, str) and value in ("reject", "forward", "mask"),
     "'reject', 'forward' or 'mask'",
 )
-_PREDICT: tuple[Check, str] = (lambda value: value in ("change", "level"), "'change' or 'level'")
+_PREDICT: tuple[Check, str] = (
+    lambda value: isinstance(value, str) and value in ("change", "level"),
+    "'change' or 'level'",
+)
 _SOURCES: tuple[Check, str] = (_is_sources, "one or more names of files, directories or built-in texts")
 
 

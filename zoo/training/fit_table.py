@@ -46,8 +46,7 @@ def fit(
     """
     if data is None:
         raise UsageError("data is None; expected a file, a mapping of columns, an array or a data frame.")
-    columns = [target] if isinstance(target, str) else list(target)
     with tempfile.TemporaryDirectory() as directory:
         out = Path(directory) / "run"
-        run = train(data, cell, out=out, target=columns, on_event=on_event, kind="table", **settings)
+        run = train(data, cell, out=out, target=target, on_event=on_event, kind="table", **settings)
         return open_forecaster(run)
