@@ -61,7 +61,7 @@ def read_csv(file: BinaryIO, name: str) -> DataTable:
     The delimiter, a comma, semicolon, tab or bar, is the one that the header has most. A column of numbers
     (``1.5``), of ISO 8601 times (``2024-05-01 13:00``) or of texts is recognised from its first values.
     Empty values, ``NA``, ``NaN`` and ``null`` are missing. Memory stays bounded for large files: columns of
-    more than 64 MB are in temporary files.
+    more than 16 MB are in temporary files.
 
     Args:
         file: The opened file.

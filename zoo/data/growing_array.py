@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.array_types import Array
 
-MAX_BYTES_IN_MEMORY = 2**26
+MAX_BYTES_IN_MEMORY = 2**24
 """An array with more bytes is stored in a temporary file; the system keeps in memory what is read."""
 
 

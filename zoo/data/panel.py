@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from zoo.arguments import as_choice, as_instance
 from zoo.array_types import Array
+from zoo.data.growing_array import allocate
 from zoo.data.table import DataColumn, DataTable, is_mixed, time_texts
 from zoo.errors import DataError, UsageError
 
@@ -91,9 +93,13 @@ class Panel:
         """The values of a column of numbers, `(N,)`."""
         return self.columns[name].values
 
+    @cached_property
     def targets(self) -> Array:
         """The targets, `(N, M)` float64 with NaN for missing ones."""
-        return np.stack([self.numbers(name) for name in self.roles.target], axis=1)
+        targets = allocate((len(self), len(self.roles.target)), np.float64)
+        for index, name in enumerate(self.roles.target):
+            targets[:, index] = self.numbers(name)
+        return targets
 
     def step(self) -> Any:
         """The median time between two rows; 1 without times."""
@@ -294,7 +300,7 @@ def _time_text(time: Any) -> str:
 
 def _observed_ends(panel: Panel) -> Array:
     """The rows of each series up to the last one with a target."""
-    observed = np.asarray(~np.isnan(panel.targets()).all(axis=1))
+    observed = np.asarray(~np.isnan(panel.targets).all(axis=1))
     ends = []
     for first, last in zip(panel.offsets[:-1], panel.offsets[1:], strict=True):
         present = np.flatnonzero(observed[first:last])

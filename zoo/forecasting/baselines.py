@@ -40,7 +40,7 @@ class History:
     @classmethod
     def of_panel(cls, panel: Panel, train_ends: Array, context: int, season: int, steps: int) -> History:
         """The targets of a panel."""
-        values = panel.targets()
+        values = panel.targets
         absent = np.isnan(values)
         if absent.any():
             rows = np.broadcast_to(np.arange(len(values))[:, None], values.shape)

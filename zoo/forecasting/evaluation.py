@@ -13,6 +13,7 @@ from zoo.errors import DataError
 from zoo.forecasting.baselines import History, baseline_forecasts, spread
 from zoo.forecasting.metrics import Bootstrap, TargetScores, score_target
 from zoo.forecasting.predict import predict
+from zoo.forecasting.scaling import mean_change
 from zoo.forecasting.spec import ForecastSpec
 from zoo.forecasting.windows import Windows
 from zoo.model import AnyModel
@@ -65,20 +66,18 @@ def part_origins(
 def actual_after(panel: Panel, origins: Array, steps: int) -> Array:
     """The targets of the steps after some rows, `(n, steps, M)`, NaN for missing ones."""
     rows = origins[:, None] + np.arange(1, steps + 1)
-    actual: Array = panel.targets()[rows]
+    actual: Array = panel.targets[rows]
     return actual
 
 
 def naive_errors(panel: Panel, train_ends: Array, season: int) -> Array:
     """The mean absolute change over a season in the training part of each series, `(S, M)`."""
-    targets, errors = panel.targets(), np.ones((len(panel.names), len(panel.roles.target)))
+    errors = np.ones((len(panel.names), len(panel.roles.target)))
     for number, (first, end) in enumerate(zip(panel.offsets, train_ends, strict=False)):
-        values = targets[first:end]
-        for lag in (season, 1):
-            changes = np.abs(values[lag:] - values[:-lag])
-            if len(changes) and np.isfinite(changes).any():
-                errors[number] = np.nanmean(changes, axis=0)
-                break
+        for index, name in enumerate(panel.roles.target):
+            values = panel.numbers(name)[first:end]
+            means = (mean_change(values, (lag,), 1) for lag in (season, 1))
+            errors[number, index] = next((mean for mean in means if mean > 0), 1.0)
     return errors
 
 

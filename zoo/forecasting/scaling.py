@@ -64,9 +64,9 @@ class Scaling:
                     )
         targets = [panel.numbers(name) for name in spec.roles.target]
         lags = sorted({1, max(1, spec.horizon // 2), spec.horizon})
-        change = np.array([[_change(values[part], (1,)) for values in targets] for part in rows])
+        change = np.array([[mean_change(values[part], (1,)) for values in targets] for part in rows])
         output = (
-            np.array([[_change(values[part], lags) for values in targets] for part in rows])
+            np.array([[mean_change(values[part], lags) for values in targets] for part in rows])
             if spec.change
             else scale[:, : len(targets)].copy()
         )
@@ -143,13 +143,19 @@ def _mean_and_deviation(values: Array) -> tuple[float, float]:
     return mean, deviation if deviation > 1e-12 * abs(mean) else 0.0
 
 
-def _change(values: Array, lags: Sequence[int]) -> float:
-    """The root mean square of the changes over some numbers of steps; zero if there are none."""
-    squares, count = 0.0, 0
+def mean_change(values: Array, lags: Sequence[int], power: int = 2) -> float:
+    """The mean change over some numbers of steps; zero if there are none.
+
+    Args:
+        values: A column, with NaN for missing values.
+        lags: Numbers of steps.
+        power: 2 for the root mean square, 1 for the mean absolute change.
+    """
+    total, count = 0.0, 0
     for lag in lags:
         for first in range(0, len(values) - lag, _CHUNK):
             last = min(first + _CHUNK, len(values) - lag)
             changes = values[first + lag : last + lag] - values[first:last]
             present = changes[~np.isnan(changes)]
-            squares, count = squares + float((present**2).sum()), count + len(present)
-    return float(np.sqrt(squares / count)) if count else 0.0
+            total, count = total + float((np.abs(present) ** power).sum()), count + len(present)
+    return float((total / count) ** (1 / power)) if count else 0.0
