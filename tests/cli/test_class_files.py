@@ -285,6 +285,46 @@ def test_repeated_set_of_option_raises(file, command, words):
     assert (result.exit_code, words in result.stderr) == (2, True), result.stderr
 
 
+PARTS = """
+import contextlib
+import zoo
+
+class First(zoo.Sampler):
+    \"\"\"Only the symbol with a number.\"\"\"
+
+    number = zoo.Option(0, low=0)
+
+    @zoo.njit
+    def transform(logits, number):
+        result = logits * 0.0 - float("inf")
+        result[number] = 0.0
+        return result
+
+class Kinds(zoo.Tracker):
+    \"\"\"Print the kinds of all events.\"\"\"
+
+    end = zoo.Option(" ")
+
+    @contextlib.contextmanager
+    def open(self, start_event):
+        yield lambda event: print(event["event"], end=self.end)
+"""
+
+
+def test_samplers_and_trackers_in_a_file(tmp_path):
+    (tmp_path / "parts.py").write_text(PARTS, encoding="utf-8")
+    sampler, tracker = (f"{tmp_path / 'parts.py'}:{name}" for name in ("First", "Kinds"))
+    data = ("--data", "builtin:hello", "--hidden", 2, "--steps", 1, "--out", tmp_path / "run", "--quiet")
+    result = run("train", *data, "--tracker", tracker, "--set", "tracker.end=/")
+    assert result.stdout.startswith("start/compiling/")
+    text = run(
+        "sample", tmp_path / "run", "--prompt", "h", "--sampler", sampler, "--set", "number=2", "--length", 3
+    )
+    assert text.stdout == "hlll\n"
+    wrong = run("sample", tmp_path / "run", "--sampler", tracker)
+    assert (wrong.exit_code, wrong.stderr.endswith("is a tracker; expected a sampler.\n")) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

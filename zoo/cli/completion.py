@@ -71,14 +71,14 @@ def complete_samplers(_ctx: object, _param: object, incomplete: str) -> list[Com
     """Complete the name of a sampler."""
     from zoo.registry import list_samplers
 
-    return _items(list_samplers(), incomplete)
+    return _names_or_classes(list_samplers(), incomplete, 0)
 
 
 def complete_trackers(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a tracker."""
     from zoo.registry import list_trackers
 
-    return _items(list_trackers(), incomplete)
+    return _names_or_classes(list_trackers(), incomplete, 0)
 
 
 def complete_components(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -6,7 +6,7 @@ import functools
 import os
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from zoo.base import Cell, Component, Modifier, Optimizer, Sampler, Task, Tracker
 from zoo.base.names import MODIFIER_SEPARATOR, did_you_mean
@@ -17,6 +17,8 @@ from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
 from zoo.registry import list_losses, load_cell_file, load_class_file, load_plugin_file, plugins, registry_of
 from zoo.registry.plugin_files import is_file_spec
+
+C = TypeVar("C", bound=Component)
 
 COMPONENT_CLASSES: dict[str, type[Component]] = {
     "cell": Cell,
@@ -109,14 +111,19 @@ def cell_classes(text: str) -> list[type[Cell]]:
     return [cell_class(part.strip()) for part in text.split(",")]
 
 
-def task_class(text: str) -> type[Task]:
-    """The task of a name or ``FILE.py:Class``.
+def component_class(base: type[C], text: str) -> type[C]:
+    """The task, sampler or tracker of a name or ``FILE.py:Class``.
 
     Raises:
         UnknownNameError: if the name is unknown.
-        ZooError: if the file or the class does not exist or is not a task.
+        ZooError: if the file or the class does not exist or is of another kind.
     """
-    return load_class_file(text, Task) if is_file_spec(text) else registry_of(Task).cls(text)
+    return load_class_file(text, base) if is_file_spec(text) else registry_of(base).cls(text)
+
+
+def task_class(text: str) -> type[Task]:
+    """The task of a name or ``FILE.py:Class``; see `component_class`."""
+    return component_class(Task, text)
 
 
 def file_cells(text: str | None) -> list[type[Cell]] | None:

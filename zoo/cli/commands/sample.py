@@ -11,12 +11,12 @@ import click
 
 from zoo.base import Chain, Sampler
 from zoo.cli.completion import complete_text_runs
-from zoo.cli.component_lookup import CELL_FILE, file_cells, load_plugins
+from zoo.cli.component_lookup import CELL_FILE, component_class, file_cells, load_plugins
 from zoo.cli.flags import MAX_SEED, CheckedArgument, Command, Flag
 from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import escape_controls, is_terminal
 from zoo.errors import DataError, UsageError
-from zoo.registry import get_sampler, registry_of
+from zoo.registry import registry_of
 from zoo.training.config import Config
 
 
@@ -88,8 +88,10 @@ def make_chain(names: Sequence[str], flags: Mapping[str, Any], assignments: Sequ
         raise UsageError(
             "--temperature 0 would divide by zero; for the most probable symbol use --sampler greedy."
         )
-    order = [*names, *(shorthand.sampler for shorthand in given if shorthand.sampler not in names)]
-    targets = [component_target(name, registry_of(Sampler).cls(name)) for name in dict.fromkeys(order)]
+    named = [component_class(Sampler, name) for name in names]
+    missing = [row.sampler for row in given if row.sampler not in [cls.name for cls in named]]
+    order = [*named, *map(registry_of(Sampler).cls, missing)]
+    targets = [component_target(cls.name, cls) for cls in dict.fromkeys(order)]
     if assignments and not targets:
         raise UsageError(
             f"--set {assignments[0]}: no sampler is in use; choose one with --sampler NAME or with a flag "
@@ -103,7 +105,7 @@ def make_chain(names: Sequence[str], flags: Mapping[str, Any], assignments: Sequ
                 f"--{flag} and --set both set {shorthand.option} of {shorthand.sampler}; set it once."
             )
         chosen[shorthand.sampler][shorthand.option] = flags[shorthand.flag]
-    return Chain(tuple(get_sampler(name, **chosen[name]) for name in order))
+    return Chain(tuple(cls(**chosen[cls.name]) for cls in order))
 
 
 _HELP = """Generate text with a trained model.
@@ -157,7 +159,7 @@ _FLAGS = [
         "names",
         section=_SAMPLERS,
         multiple=True,
-        metavar="NAME",
+        metavar="NAME|FILE.py:Class",
         help="A sampler, for example greedy (`zoo samplers` lists them); may be repeated.",
     ),
     *(

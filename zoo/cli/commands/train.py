@@ -15,7 +15,14 @@ from typing import Any
 import click
 
 from zoo.base import Cell, Optimizer, Task, Tracker
-from zoo.cli.component_lookup import cell_classes, load_plugins, repeated_flags, task_class, trained_task
+from zoo.cli.component_lookup import (
+    cell_classes,
+    component_class,
+    load_plugins,
+    repeated_flags,
+    task_class,
+    trained_task,
+)
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import Command, Flag
 from zoo.cli.set_options import Target, assign, component_target
@@ -140,7 +147,7 @@ def note_of_new_run(out: str) -> str | None:
 
 def _trackers_by_prefix(names: Sequence[str]) -> dict[str, type[Tracker]]:
     """Trackers by the prefix of their options: ``tracker`` if there is one, else their own names."""
-    classes = [registry_of(Tracker).cls(name) for name in dict.fromkeys(names)]
+    classes = [component_class(Tracker, name) for name in dict.fromkeys(names)]
     return {("tracker" if len(classes) == 1 else cls.name): cls for cls in classes}
 
 
@@ -282,7 +289,7 @@ _COMMAND_FLAGS = [
         "trackers",
         section=LOGGING,
         multiple=True,
-        metavar="NAME",
+        metavar="NAME|FILE.py:Class",
         help="Also send every event to a tracker, for example tensorboard (`zoo trackers` lists them); --set "
         "tracker.dir=... sets an option, --set NAME.dir=... with several trackers; may be repeated.",
     ),
@@ -348,7 +355,8 @@ def run(
 
 def _tracker_flags(trackers: Sequence[str], assignments: Sequence[str]) -> list[str]:
     """Flags of the trackers and their options, which no run stores."""
-    prefixes = ("tracker.", *(f"{name}." for name in trackers))
+    names = [component_class(Tracker, name).name for name in trackers]
+    prefixes = ("tracker.", *(f"{name}." for name in names))
     sets = [text for text in assignments if trackers and text.startswith(prefixes)]
     return [
         *(word for name in trackers for word in ("--tracker", name)),
