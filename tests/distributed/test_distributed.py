@@ -81,11 +81,25 @@ def run(*words: str, ranks: int = 1, launcher: str = "") -> subprocess.Completed
     return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=300)
 
 
-@pytest.mark.parametrize("flags", [["vanilla"], ["lstm,gru+zoneout", "--learned-state"]])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["vanilla"],
+        ["lstm,gru+zoneout", "--learned-state"],
+        ["vanilla", "--embedding", "16", "--tie"],
+        ["vanilla", "--embedding", "8", "--level", "token"],  # a vocabulary of 20,000
+    ],
+    ids=["vanilla", "lstm,gru", "tied", "large"],
+)
 def test_ranks_compute_the_bits_of_one_process_and_resume(
     mpiexec: str, tmp_path: Path, flags: list[str]
 ) -> None:
     train = [*TRAIN[:2], *flags, *TRAIN[3:]]
+    if "token" in flags:
+        tokens = np.random.default_rng(0).integers(0, 20_000, 40_000)
+        tokens[0] = 19_999
+        np.save(tmp_path / "tokens.npy", tokens)
+        train[train.index("builtin:pydoc")] = str(tmp_path / "tokens.npy")
     done = run(*train, "--steps", "20", "--out", str(tmp_path / "one"))
     assert done.returncode == 0, done.stderr
     # Two begin, four go on: more than there are processors, and one of them has a single shard of five.

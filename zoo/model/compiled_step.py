@@ -418,6 +418,9 @@ class CompiledStep:
         read_losses = losses if read_steps is None else np.empty((len(shards), len(read_steps)))
         final = {name: np.empty_like(value) for name, value in initial.items()}
         shard_rows = shards[0].stop - shards[0].start
+        whole: Any = batch_loss.dinputs  # of the rows of all processes
+        has_all_rows = whole is None or rows == slice(0, whole.shape[1])
+        dinputs = whole if has_all_rows else slice_batch(whole, time_slice, rows)
         arguments = StepArguments(
             params=self._params,
             inputs=slice_batch(batch_run.x, time_slice, rows),
@@ -436,11 +439,13 @@ class CompiledStep:
             losses=read_losses,
             final_states=self._group_by_layer(final),
             gradients=out,
-            dinputs=batch_loss.dinputs,
+            dinputs=dinputs,
         )
         step = self._step_for(batch_loss, arguments)
         if step is None or not step.run(arguments, len(shards), threads):
             return None
+        if dinputs is not None and dinputs is not whole:
+            whole[:, rows] = dinputs
         if read_steps is not None:
             losses[:, read_steps] = read_losses
         return losses, final
