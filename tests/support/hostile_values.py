@@ -114,7 +114,7 @@ def calls(folder: Path) -> dict[str, Call]:
     text = folder / "text.txt"
     text.write_text("abab" * 20)
     corpus = zoo.data.read_text(text)
-    vocabulary = zoo.data.Vocabulary("ab")
+    vocabulary, words = zoo.data.Vocabulary("ab"), zoo.data.WordVocabulary(["<unk>", "a", "b"])
     adam, top_k, copying = zoo.get_optimizer("adam"), zoo.get_sampler("top_k"), zoo.get_task("copying")
     theta = np.zeros(3, np.float32)
     given = {"state": None, "noise": None, "lengths": None, "trace": None}
@@ -141,7 +141,10 @@ def calls(folder: Path) -> dict[str, Call]:
         "Recurrent.step": (rnn.step, {"x": x[0], "state": None}),
         "Recurrent.save": (rnn.save, {"path": folder / "layer.safetensors"}),
         "Recurrent.fill": (rnn.fill, {"arrays": {}}),
-        "LanguageModel": (zoo.LanguageModel, {"vocab": "ab", "cell": "vanilla", **sizes, **of_models}),
+        "LanguageModel": (
+            zoo.LanguageModel,
+            {"vocab": "ab", "cell": "vanilla", "embedding": 2, "tie": False, **sizes, **of_models},
+        ),
         "LanguageModel.loss_and_grad": (
             language.loss_and_grad,
             {"inputs": tokens, "targets": tokens, "state": None, "noise": None, "weights": None},
@@ -199,9 +202,12 @@ def calls(folder: Path) -> dict[str, Call]:
         ),
         "LanguageModel.fit": (
             language.fit,
-            {"text": "abab", "validation_data": None, "seq": 2, **fit_options},
+            {"text": "abab", "validation_data": None, "seq": 2, "carry": True, **fit_options},
         ),
-        "LanguageModel.evaluate": (language.evaluate, {"text": "abab", "seq": 2, "batch_size": 1}),
+        "LanguageModel.evaluate": (
+            language.evaluate,
+            {"text": "abab", "seq": 2, "batch_size": 1, "carry": True},
+        ),
         "SequenceModel.predict": (sequence.predict, {"inputs": x, "weights": None, "state": None}),
         "SequenceModel.outputs": (sequence.outputs, {"inputs": x, "weights": None, "state": None}),
         "SequenceModel.evaluate_batch": (
@@ -286,7 +292,30 @@ def calls(folder: Path) -> dict[str, Call]:
         ),
         "fit_batch_shape": (zoo.data.fit_batch_shape, {"n_tokens": 9, "batch": 2, "seq": 3}),
         "parse_split": (zoo.data.parse_split, {"text": "90,5,5"}),
-        "read_text": (zoo.data.read_text, {"sources": text, "level": "char", "glob": "*"}),
+        "read_text": (
+            zoo.data.read_text,
+            {
+                "sources": text,
+                "level": "char",
+                "glob": "*",
+                "tokenizer": None,
+                "min_count": 1,
+                "max_vocab": None,
+                "vocab_size": None,
+                "token_dtype": None,
+                "vocabulary": None,
+                "on_unknown": "error",
+            },
+        ),
+        "WordVocabulary": (zoo.data.WordVocabulary, {"symbols": words.symbols}),
+        "WordVocabulary.encode": (words.encode, {"text": "ab", "on_unknown": "error"}),
+        "TokenVocabulary": (zoo.data.TokenVocabulary, {"size": 3}),
+        "TokenVocabulary.encode": (
+            zoo.data.TokenVocabulary(3).encode,
+            {"text": "0 1", "on_unknown": "error"},
+        ),
+        "split_words": (zoo.data.split_words, {"text": "a b"}),
+        "vocabulary_from_json": (zoo.data.vocabulary_from_json, {"obj": words.to_json()}),
         "split": (zoo.data.split, {"tokens": corpus.tokens, "fractions": zoo.data.parse_split("90,5,5")}),
         "to_c": (
             zoo.export.to_c,

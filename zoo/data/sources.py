@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.arguments import as_choice, as_elements, as_integer, short_repr
+from zoo.arguments import as_choice, as_elements, as_instance, as_integer, short_repr
 from zoo.data.builtin import BUILTINS, PREFIX
 from zoo.data.corpus import CODE_LEVELS, Corpus, TextLevel, byte_sizes
 from zoo.data.token_files import TokenVocabulary, check_token_dtype, check_tokens, read_token_file
@@ -317,6 +317,7 @@ def _vocabulary(
 ) -> Vocabulary | None:
     """The vocabulary that splits a text; None if it is made of the text."""
     if given is not None:
+        as_instance(given, "vocabulary", Vocabulary, "a zoo.data.Vocabulary")
         return None if given.level in CODE_LEVELS else given
     if tokenizer is None:
         if level == "tokenizer":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import tokenize
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.arguments import as_integer, short_repr
+from zoo.arguments import as_choice, as_elements, as_integer, short_repr
 from zoo.data.vocabulary import MAX_SYMBOLS, Level, OnUnknown, Text, Vocabulary, unknown_token
 from zoo.errors import DataError, UsageError
 
@@ -71,8 +73,14 @@ class TokenVocabulary(Vocabulary):
 
         Raises:
             DataError: If something is not a number, or is outside of the vocabulary.
+            UsageError: If the text is neither, or `on_unknown` is unknown.
         """
-        words = text.split() if isinstance(text, (str, bytes)) else list(text)
+        as_choice(on_unknown, "on_unknown", ("error", "skip"))
+        words: Sequence[Any] = (
+            text.split()
+            if isinstance(text, (str, bytes))
+            else as_elements(text, "text", "numbers, or a text of numbers")
+        )
         tokens = np.fromiter((self._token(word) for word in words), np.int32, len(words))
         if on_unknown == "error" and (tokens < 0).any():
             raise unknown_token(words[int(np.argmin(tokens))], len(self))
@@ -84,7 +92,7 @@ class TokenVocabulary(Vocabulary):
 
     def _token(self, word: Any) -> int:
         try:
-            number = int(word)
+            number = int(word) if isinstance(word, (str, bytes)) else operator.index(word)
         except (TypeError, ValueError):
             raise DataError(
                 f"{short_repr(word)} is not a token; the vocabulary has no text, so write numbers from 0 to "

@@ -7,13 +7,12 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from zoo.arguments import as_elements, as_integer, short_repr
+from zoo.arguments import as_elements, as_integer, as_path, short_repr
 from zoo.arrays import as_array
 from zoo.data.vocabulary import Decoder, Level, OnUnknown, Text, Vocabulary, unknown_token, utf8_sizes
 from zoo.errors import DataError, UsageError
@@ -176,8 +175,9 @@ def load_tokenizer(path: str | os.PathLike[str]) -> TokenizerVocabulary:
 
     Raises:
         DataError: If it cannot be read, or is not a tokenizer.
+        UsageError: If it is not a path.
     """
-    path = Path(path)
+    path = as_path(path, "tokenizer")
     try:
         if not path.is_file():
             raise DataError(f"{path}: no such tokenizer file; make one with `zoo tokenize`.")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.arguments import as_choice, as_elements, short_repr
+from zoo.arguments import as_choice, as_elements, as_instance, short_repr
 from zoo.data.vocabulary import Level, OnUnknown, Text, Vocabulary
 from zoo.errors import DataError, UsageError
 
@@ -33,8 +33,11 @@ def split_words(text: str) -> list[str]:
 
     Args:
         text: The text.
+
+    Raises:
+        UsageError: If it is not a string.
     """
-    return _WORD.findall(text)
+    return _WORD.findall(as_instance(text, "text", str, "a string"))
 
 
 @dataclass(frozen=True, init=False, repr=False)

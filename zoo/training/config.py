@@ -81,8 +81,12 @@ _AT_LEAST_TWO: tuple[Check, str] = (
     lambda value: type(value) is int and value >= 2,
     "an integer of at least 2",
 )
+_TOKEN_DTYPE: tuple[Check, str] = (
+    lambda value: isinstance(value, str) and value in TOKEN_DTYPES,
+    f"one of {', '.join(TOKEN_DTYPES)}",
+)
 _LEVEL: tuple[Check, str] = (
-    lambda value: value in LEVEL_SETTINGS,
+    lambda value: isinstance(value, str) and value in LEVEL_SETTINGS,
     f"one of {', '.join(LEVEL_SETTINGS)}",
 )
 _STRING: tuple[Check, str] = (lambda value: isinstance(value, str), "a string")
@@ -212,7 +216,7 @@ class Config:
     )
     token_dtype: str | None = _setting(
         None,
-        (lambda value: value in TOKEN_DTYPES, f"one of {', '.join(TOKEN_DTYPES)}"),
+        _TOKEN_DTYPE,
         "Of token numbers: the type of the numbers in a .bin file.  [uint16]",
         only="text",
     )
