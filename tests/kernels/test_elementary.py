@@ -335,7 +335,7 @@ def test_loops_vectorise(name: str, dtype, packed: str) -> None:
     kernel = FUNCTIONS[name][0]
     row(kernel, np.zeros(64, dtype))  # teaches Numba what it needs to know
     # Compiled here and now: Numba shows no code that it has loaded from a file.
-    kernel = numba.njit(**kernel._options)(kernel.py_func)
+    kernel = numba.njit(**kernel.options)(kernel.py_func)
     row(kernel, np.zeros(64, dtype))
     (assembly,) = kernel.inspect_asm().values()
     # Products of whole registers in the polynomial, fused or not.

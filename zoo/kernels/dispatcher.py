@@ -5,14 +5,19 @@ again, and adds wrappers for Python and C. A kernel that only other kernels call
 the unoptimised one that its callers take in. Leaving out the rest makes a first run of ``vanilla`` compile in
 two thirds of the time. See :class:`BitcodeLibrary`.
 
-The GEMM micro-kernel is long and gains nothing from inlining; it took a fifth of a cell's compile time. All
-kernels of a process share one copy and call it by its symbol. See :func:`linked_library`.
+The GEMM micro-kernel, and kernels such as the packing of a matrix, are long and gain nothing from inlining.
+Included in every cell they took half of its compile time. All kernels of a process share one copy of each and
+call it by its symbol. See :func:`linked_library` and :class:`SharedLibrary`.
 """
 
 from __future__ import annotations
 
+import functools
+import gc
 import pickle
+import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,8 +25,9 @@ import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numba
 import numpy as np
 from llvmlite import ir
-from llvmlite.binding import parse_bitcode
+from llvmlite.binding import parse_assembly, parse_bitcode
 from numba.core import cgutils, compiler
+from numba.core import event as numba_event
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import FunctionPass, LoweringPass, register_pass
@@ -34,7 +40,7 @@ from numba.core.untyped_passes import IRProcessing
 # Numba looks for overloads when a compilation starts: ours must be registered by then.
 from zoo.kernels import compile_message
 from zoo.kernels import elementary as elementary
-from zoo.kernels.cache import attach_cache, library_digest
+from zoo.kernels.cache import attach_cache, function_digest, library_digest
 from zoo.kernels.cache_dir import kernel_directory, load_pickled, write_checked
 from zoo.kernels.float_formats import intrinsic
 
@@ -42,6 +48,33 @@ if TYPE_CHECKING:
     from zoo.kernels.jit import Kernel
 
 _libraries: dict[str, Any] = {}
+
+
+class _CollectorPause(numba_event.Listener):
+    """Pauses Python's garbage collector while Numba compiles.
+
+    A compiler makes many objects that stay until it is done, and collections look at all of them again: they
+    took a seventh of the time of a first ``zoo train``.
+    """
+
+    def __init__(self) -> None:
+        self._depth, self._was_enabled = 0, False
+
+    def on_start(self, event: Any) -> None:  # noqa: ARG002  # Numba's signature
+        """Stop collections. Numba holds a lock here, so threads do not interfere."""
+        if self._depth == 0:
+            self._was_enabled = gc.isenabled()
+            gc.disable()
+        self._depth += 1
+
+    def on_end(self, event: Any) -> None:  # noqa: ARG002  # Numba's signature
+        """Continue after the outermost function."""
+        self._depth -= 1
+        if self._depth == 0 and self._was_enabled:
+            gc.enable()
+
+
+numba_event.register("numba:compile", _CollectorPause())  # type: ignore[no-untyped-call]
 
 
 def linked_library(symbol: str, write: Callable[[ir.Module], None]) -> Any:
@@ -136,6 +169,77 @@ class _UseBitcodeLibrary(FunctionPass):
         return False
 
 
+class SharedLibrary(JITCodeLibrary):
+    """Machine code that other kernels call by its symbol: they link nothing and declare the function."""
+
+    def _get_module_for_linking(self) -> Any:
+        self._ensure_finalized()  # type: ignore[no-untyped-call]
+        return parse_assembly("")
+
+
+@dataclass(frozen=True)
+class LoadShared:
+    """Load, or compile, a shared kernel. Cached kernels that call it do this before they are loaded.
+
+    Args:
+        kernel: The kernel.
+        argument_types: Numba types of its arguments.
+        symbol: Its name for the linker.
+    """
+
+    kernel: Kernel[Any, Any]
+    argument_types: tuple[Any, ...]
+    symbol: str
+
+    def __call__(self) -> None:
+        """Make the symbol known to the linker, which would end the process without it."""
+        dispatcher: Any = self.kernel.inlined
+        dispatcher.compile(self.argument_types)
+        symbol = dispatcher.overloads[self.argument_types].fndesc.llvm_func_name
+        if symbol != self.symbol:
+            raise LookupError(f"{self.kernel!r} defines {symbol}; expected {self.symbol}.")
+
+
+class _SharedFlags(compiler.Flags):
+    """Flags that do not enter the symbol: Numba writes sets in an order that depends on the process."""
+
+    def get_mangle_string(self) -> str:
+        """A constant. The number of the function covers the flags."""
+        return "shared"
+
+
+@register_pass(mutates_CFG=False, analysis_only=True)  # type: ignore[no-untyped-call]
+class _UseSharedLibrary(FunctionPass):
+    _name = "zoo_use_shared_library"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)  # type: ignore[no-untyped-call]  # declared abstract without a reason
+
+    def run_pass(self, state: Any) -> bool:
+        """Compile this function into a :class:`SharedLibrary`, with the same symbol in every process."""
+        kind: Any = SharedLibrary  # Numba's own functions are untyped
+        flags: Any = _SharedFlags
+        state.library = kind(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        state.func_id.unique_id = state.pipeline.symbol_id
+        state.flags = flags(state.flags)
+        return False
+
+
+@register_pass(mutates_CFG=False, analysis_only=True)  # type: ignore[no-untyped-call]
+class _NameForCallers(LoweringPass):
+    _name = "zoo_name_for_callers"
+
+    def __init__(self) -> None:
+        LoweringPass.__init__(self)  # type: ignore[no-untyped-call]  # declared abstract without a reason
+
+    def run_pass(self, state: Any) -> bool:
+        """Let callers, when they are loaded from disk, load this kernel first."""
+        symbol = state["cr"].fndesc.llvm_func_name
+        state.library._reload_init.add(LoadShared(state.pipeline.kernel, state.args, symbol))
+        return False
+
+
 @register_pass(mutates_CFG=False, analysis_only=True)  # type: ignore[no-untyped-call]
 class _BindEnvironments(LoweringPass):
     _name = "zoo_bind_environments"
@@ -178,6 +282,21 @@ class NoAliasCompiler(InlinedCompiler):
         return super().define_pipelines()
 
 
+class SharedCompiler(compiler.CompilerBase):
+    """Numba's compiler for a kernel of which other kernels call the machine code; see :func:`_shared`."""
+
+    kernel: Kernel[Any, Any]
+    symbol_id: str
+
+    def define_pipelines(self) -> list[Any]:
+        """Numba's passes and the added ones."""
+        passes = _passes(self.state, _UseSharedLibrary, IRProcessing)
+        passes.add_pass_after(_BindEnvironments, NativeLowering)
+        passes.add_pass_after(_NameForCallers, _BindEnvironments)
+        passes.finalize()
+        return [passes]
+
+
 def _passes(state: Any, added: type, after: type) -> Any:
     builder: Any = compiler.DefaultPassBuilder
     passes = builder.define_nopython_pipeline(state)
@@ -216,6 +335,15 @@ def rebuild(context: Any, stored: tuple[str, bytes], *facts: Any) -> compiler.Co
     )
 
 
+def _rebuild_shared(kernel: Kernel[Any, Any], context: Any, *stored: Any) -> compiler.CompileResult:
+    """Rebuild a shared kernel from disk."""
+    result: Any = compiler.CompileResult
+    rebuilt = result._rebuild(context, *stored)
+    symbol = rebuilt.fndesc.llvm_func_name
+    rebuilt.library._reload_init.add(LoadShared(kernel, rebuilt.signature.args, symbol))  # for the callers
+    return rebuilt  # type: ignore[no-any-return]
+
+
 # A loop over many arrays is vectorised only if LLVM may test at run time that no two of them overlap, at most
 # 128 tests by default: a fused loop over 14 arrays, nine of them written to, took 48.8 ns an element, and
 # takes 13.1 with more. LLVM aborts the process over an unknown option, so only known versions get it.
@@ -249,14 +377,19 @@ def make_dispatcher(
     return dispatcher  # type: ignore[no-any-return]
 
 
-def make_inlined_dispatcher(
-    function: Callable[..., Any], options: dict[str, Any], noalias: bool
-) -> Callable[..., Any]:
-    """The dispatcher of ``function`` for calls from other kernels, whose machine code includes it."""
-    bare = {"no_cfunc_wrapper": True, "no_cpython_wrapper": True}
-    settings = {**options, **bare, "pipeline_class": NoAliasCompiler if noalias else InlinedCompiler}
-    dispatcher = numba.njit(**settings)(function)
-    attach_cache(dispatcher, {**options, **bare, "noalias": noalias}, rebuild)
+def make_inlined_dispatcher(kernel: Kernel[Any, Any]) -> Callable[..., Any]:
+    """The dispatcher of a kernel for calls from other kernels."""
+    bare = {**kernel.options, "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
+    rebuild_from_disk: Callable[..., Any] = rebuild
+    compiler_class: type = NoAliasCompiler if kernel.noalias else InlinedCompiler
+    if kernel.shared:
+        function: Any = kernel.py_func
+        digest = function_digest(function, bare) or uuid.uuid4().hex
+        members = {"kernel": kernel, "symbol_id": digest[:32]}
+        compiler_class = type("SharedCompiler", (SharedCompiler,), members)
+        rebuild_from_disk = functools.partial(_rebuild_shared, kernel)
+    dispatcher = numba.njit(**bare, pipeline_class=compiler_class)(kernel.py_func)
+    attach_cache(dispatcher, {**bare, "noalias": kernel.noalias, "shared": kernel.shared}, rebuild_from_disk)
     return dispatcher  # type: ignore[no-any-return]
 
 

@@ -14,7 +14,7 @@ from zoo.array_types import Array
 from zoo.kernels.jit import njit
 
 
-@njit
+@njit(shared=True)
 def to_dense(x: Array, size: int, like: Array) -> Array:
     """Dense inputs: x itself if it is ``(T, B, I)``, one-hot rows for tokens ``(T, B)``.
 
@@ -36,7 +36,7 @@ def to_dense(x: Array, size: int, like: Array) -> Array:
     return rows
 
 
-@njit
+@njit(shared=True)
 def add_column_sums(a: Array, total: Array) -> None:
     """Add every row of ``a (T, B, N)`` to ``total (N,)``, in order: the gradient of a bias."""
     for t in range(a.shape[0]):
@@ -46,7 +46,7 @@ def add_column_sums(a: Array, total: Array) -> None:
                 total[n] += row[n]
 
 
-@njit
+@njit(shared=True)
 def add_weight_gradient(x: Array, grad: Array, dw: Array) -> None:
     """Add the gradient of an input weight, the sum of ``x_row.T @ grad_row`` over all steps and rows.
 
@@ -84,7 +84,7 @@ def project_dense(x: Array, panels: Array, b: Array, out: Array) -> None:
     kernels.add_matmul(x, panels, out)
 
 
-@njit
+@njit(shared=True)
 def project(x: Array, w: Array, b: Array) -> Array:
     """``x @ w + b`` at every step.
 
@@ -109,7 +109,7 @@ def project(x: Array, w: Array, b: Array) -> Array:
     return out
 
 
-@njit
+@njit(shared=True)
 def project_all_or_buffer(x: Array, w: Array, b: Array) -> Array:
     """The projections of all steps, or for tokens a buffer for one step, for :func:`project_at`.
 
@@ -151,7 +151,7 @@ def project_at(buffer: Array, t: int, x: Array, w: Array, b: Array) -> Array:
     return buffer[0]  # type: ignore[no-any-return]
 
 
-@njit
+@njit(shared=True)
 def project_backward(x: Array, w: Array, grad: Array) -> tuple[Array, Array, Array]:
     """Gradients of :func:`project`.
 

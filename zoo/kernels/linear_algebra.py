@@ -108,7 +108,7 @@ def cast_into(x: Array, out: Array) -> None:
             out[i, j] = x[i, j]
 
 
-@njit
+@njit(shared=True)
 def solve(a: Array, b: Array, out: Array) -> None:
     """Write the solution ``x (n, m)`` of ``a @ x = b`` to ``out``; NaN if ``a (n, n)`` is singular."""
     lu, order = a.astype(np.float64), np.arange(a.shape[0])
@@ -164,7 +164,7 @@ def one_norm(a: Array) -> float:
     return largest
 
 
-@njit
+@njit(shared=True)
 def expm(a: Array, out: Array) -> None:
     """Write the exponential of ``a (n, n)`` to ``out``, by scaling and squaring.
 
@@ -173,13 +173,13 @@ def expm(a: Array, out: Array) -> None:
     expm_or_derivative(a, a, False, out)
 
 
-@njit
+@njit(shared=True)
 def expm_derivative(a: Array, e: Array, out: Array) -> None:
     """Write the derivative of the exponential at ``a (n, n)`` in direction ``e (n, n)`` to ``out``."""
     expm_or_derivative(a, e, True, out)
 
 
-@njit
+@njit(shared=True)
 def expm_or_derivative(a: Array, e: Array, is_derivative: bool, out: Array) -> None:
     """Write the matrix exponential or its directional derivative.
 

@@ -67,7 +67,7 @@ def pack_panel(w: Array, w0: int, stride: int, depth: int, size: int, panels: Ar
             copy_panel_part(panels, target, w, source, size)
 
 
-@njit(python_fallback=_py_pack)
+@njit(shared=True, python_fallback=_py_pack)
 def pack(w: Array) -> Array:
     """Panels of ``w (K, N)`` for ``add_matmul(a, panels, c)``, ``c += a @ w``."""
     depth, width = w.shape
@@ -85,7 +85,7 @@ def pack(w: Array) -> Array:
     return panels
 
 
-@njit(python_fallback=_py_pack_transposed)
+@njit(shared=True, python_fallback=_py_pack_transposed)
 def pack_transposed(w: Array) -> Array:
     """Panels of the transpose of ``w (N, K)`` for ``add_matmul(a, panels, c)``, ``c += a @ w.T``."""
     width, depth = w.shape
@@ -125,7 +125,7 @@ def add_matmul(a: Array, panels: Array, c: Array) -> None:
     add_matmul_offset(a, 0, panels, c, 0, c.shape[1])
 
 
-@njit(python_fallback=_py_add_matmul_ta_offset)
+@njit(shared=True, python_fallback=_py_add_matmul_ta_offset)
 def add_matmul_ta_offset(a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array) -> None:
     """``c += a[:, a0 : a0 + rows].T @ b[:, b0 : b0 + width]`` for ``c (rows, width)``."""
     steps, height, columns = a.shape[0], max_tile_height(), panel_width(c)
@@ -190,7 +190,7 @@ def _py_add_matmul_heads(a: Array, a0: int, panels: Array, c: Array, c0: int, wi
         kernels.add_matmul_offset(a, a0 + g * head.shape[0], head, c, c0 + g * width, width)
 
 
-@njit(python_fallback=_py_pack_heads)
+@njit(shared=True, python_fallback=_py_pack_heads)
 def pack_heads(w: Array) -> Array:
     """Panels of every matrix of ``w (G, K, N)``, for :func:`add_matmul_heads`."""
     heads, depth, width = w.shape
@@ -203,7 +203,7 @@ def pack_heads(w: Array) -> Array:
     return panels
 
 
-@njit(python_fallback=_py_pack_heads_transposed)
+@njit(shared=True, python_fallback=_py_pack_heads_transposed)
 def pack_heads_transposed(w: Array) -> Array:
     """Panels of the transpose of every matrix of ``w (G, N, K)``, for :func:`add_matmul_heads`."""
     heads, width, depth = w.shape
@@ -216,7 +216,7 @@ def pack_heads_transposed(w: Array) -> Array:
     return panels
 
 
-@njit(python_fallback=_py_add_matmul_heads)
+@njit(shared=True, python_fallback=_py_add_matmul_heads)
 def add_matmul_heads(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:
     """Add head g of a times matrix g of w to head g of c, its ``width`` columns from ``c0 + g * width``.
 
@@ -233,7 +233,7 @@ def add_matmul_heads(a: Array, a0: int, panels: Array, c: Array, c0: int, width:
         kernels.add_matmul_offset(a, a0 + g * depth, panels[g], c, c0 + g * width, width)
 
 
-@njit
+@njit(shared=True)
 def add_matmul_ta_heads(a: Array, a0: int, b: Array, b0: int, c: Array) -> None:
     """The gradient of :func:`add_matmul_heads`: ``c[g] += a_g.T @ b_g`` for ``c (G, K, N)``.
 

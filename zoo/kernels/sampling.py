@@ -61,7 +61,7 @@ def unowned(arrays: Any) -> Any:
     return strip_meminfo(arrays)
 
 
-@njit
+@njit(shared=True)
 def prepare_input_weights(x: Array, w: Array) -> Array:
     """The weights ``w (I, N)`` for :func:`project_step`: w itself for tokens, its panels for floats."""
     if x.ndim == 2:

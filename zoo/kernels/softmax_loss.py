@@ -230,7 +230,7 @@ def row_cross_entropy(row: Array, target: int) -> float:
 _ROWS_AT_ONCE = 64
 
 
-@njit(fastmath=EXACT)
+@njit(shared=True, fastmath=EXACT)
 def cross_entropies_grad(rows: Array, targets: Array, weights: Array, scale: float, losses: Array) -> None:
     """Cross-entropy of every row, which is overwritten by its gradient times ``scale`` times its weight.
 
@@ -277,7 +277,7 @@ def cross_entropy(logits: Array, targets: Array) -> float:
     return total
 
 
-@njit(fastmath=EXACT)
+@njit(shared=True, fastmath=EXACT)
 def cross_entropy_grad(logits: Array, targets: Array, scale: float) -> float:
     """As :func:`cross_entropy`, and replace the logits by the gradient of ``scale`` times the sum.
 

@@ -227,7 +227,7 @@ def _drain(pool_state: Array) -> None:
         number = fetch_add(pool_state, _NEXT, 1)
 
 
-@njit
+@njit(shared=True)
 def parallel_for(pool_state: Array, count: int, code: int, data: int) -> bool:
     """Run tasks 0 to ``count - 1``; return whether all succeeded.
 
@@ -249,7 +249,7 @@ def parallel_for(pool_state: Array, count: int, code: int, data: int) -> bool:
     return pool_state[_FAILED] == 0  # type: ignore[no-any-return]
 
 
-@njit
+@njit(shared=True)
 def wait_for_turn(pool_state: Array, number: int) -> None:
     """Within a task, wait until all tasks of lower numbers have passed their turns."""
     waited = 0
