@@ -174,7 +174,7 @@ def test_task_file_must_be_given_each_time(file, trained, command):
 def test_report_shows_units_for_a_named_task_file(file, trained):
     result = run("report", trained, "--out", file.parent / "page.html", "--symbols", 20)
     assert "unknown task 'echo'" in result.stderr
-    assert "If it is in a file, name it with --task FILE.py:Class, or its plugin with" in result.stderr
+    assert "If it is in a file, name it with --task FILE.py:Class, or install or load" in result.stderr
     result = run(
         "report", trained, "--out", file.parent / "page.html", "--symbols", 20, "--task", f"{file}:Echo"
     )
@@ -268,7 +268,7 @@ def test_changed_task_is_a_warning(file, trained, tmp_path):
 
 def test_class_of_another_kind_suggests_its_option(file, trained):
     result = run("eval", trained, "--task", f"{file}:Leaky")
-    assert (result.exit_code, "It is a cell; name it with --cell." in result.stderr) == (1, True)
+    assert (result.exit_code, "is a cell; expected a task; give it as --cell." in result.stderr) == (2, True)
     result = run("train", "--task", file, "--steps", 1)
     assert "write it as path/to/file.py:MyTask." in result.stderr
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.flags import argument, option
+from zoo.cli.flags import Command, argument, option
 from zoo.cli.format import decimal
 from zoo.cli.terminal import echo
 from zoo.errors import UsageError
 
 
-@click.command()
+@click.command(cls=Command)
 @argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @option("--glob", default="*", metavar="PATTERN", help="Files to read from a directory, for example '*.txt'.")
 @option(
