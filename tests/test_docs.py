@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,17 +40,15 @@ EVERY_PAGE = pytest.mark.parametrize("name", TEXT)
 
 
 @pytest.fixture(scope="session")
-def environment():
-    """The environment of pages, whose commands run in forks of one process."""
-    with command_server.command_server({**os.environ, **runner.PLAIN}) as result:
-        yield result
+def server():
+    """The environment variables with which the commands of pages run in forks of one process."""
+    with command_server.command_server({**os.environ, **runner.PLAIN}) as variables:
+        yield variables
 
 
-def run_page(
-    page: Path, cwd: Path, *options: str, environment: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+def run_page(page: Path, cwd: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a page in a process of its own: what it registers and imports is nobody else's."""
-    environment = environment or {**os.environ, "PYTHONUTF8": "1"}
+    environment = {**os.environ, "PYTHONUTF8": "1", **variables}
     command = [sys.executable, str(RUNNER), *options, str(page)]
     return subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, encoding="utf-8", check=False, timeout=900
@@ -69,10 +66,10 @@ def missing(name: str) -> list[str]:
 
 
 @EVERY_PAGE
-def test_page_prints_shown_output(name, tmp_path, environment):
+def test_page_prints_shown_output(name, tmp_path, server):
     if absent := missing(name):
         pytest.skip(f"{name} needs {', '.join(absent)}")
-    done = run_page(ROOT / name, tmp_path, environment=environment)
+    done = run_page(ROOT / name, tmp_path, **server)
     assert done.returncode == 0, f"{name}: {done.stderr}"
 
 

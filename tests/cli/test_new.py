@@ -325,9 +325,11 @@ def test_installed_package_is_discovered(installed):
 def test_installed_package_passes_its_tests(package, installed, tmp_path):
     shutil.copy(package / "test_my_cells.py", tmp_path)
     options = ["-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
-    surroundings = {"PYTHONPATH": str(installed), "ZOO_TEST_EXAMPLES": "2"}
+    # Plain Python, the source of the kernels: compiling them eight times takes 12 s of a processor. Installed
+    # kernels are compiled in test_example_plugin.py, a leaky step by the laws of leaky_rnn.
+    surroundings = {"PYTHONPATH": str(installed), "ZOO_TEST_EXAMPLES": "2", "NUMBA_DISABLE_JIT": "1"}
     printed = process(sys.executable, "-m", "pytest", *options, **surroundings)
-    assert f"{2 * len(CELL_CHECKS)} passed" in printed, printed
+    assert f"{2 * (len(CELL_CHECKS) - 2)} passed, 4 skipped" in printed, printed  # two laws need the compiler
 
 
 @pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="needs the source tree")

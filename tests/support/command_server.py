@@ -27,13 +27,13 @@ ADDRESS = "ZOO_TEST_COMMAND_SERVER"  # the environment variable with the path of
 
 @contextlib.contextmanager
 def command_server(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Start a server; yield the environment of the processes that may use it.
+    """Start a server; yield the environment variables of the processes that may use it.
 
     Args:
         environment: The environment of the server. Numba and NumPy read their variables in it.
     """
     if not hasattr(os, "fork"):
-        yield dict(environment)
+        yield {}
         return
     with tempfile.TemporaryDirectory() as folder:
         address = str(Path(folder) / "socket")
@@ -46,7 +46,7 @@ def command_server(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
         try:
             assert server.stdout is not None
             assert server.stdout.readline() == b"ready\n"
-            yield {**environment, ADDRESS: address}
+            yield {ADDRESS: address}
         finally:
             server.kill()
             server.communicate()

@@ -43,6 +43,7 @@ PLAIN = {
     "NO_COLOR": "1",
     "ZOO_COMPILE_MESSAGE": "0",
     "PYTHONUTF8": "1",
+    "ZOO_TEST_EXAMPLES": "2",  # as in test_conformance.py: with 5, `zoo check` takes twice as long
 }  # what a command prints must not depend on who runs it
 _ANY_LINES = "(?:.*\n)*?"
 _TIMEOUT = 300  # seconds, for one command
