@@ -140,6 +140,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: not is_slow(item))
 
 
+def pytest_collection_finish() -> None:
+    """Exempt the objects of tests and modules, 770,000, from garbage collection: a full one takes 0.4 s."""
+    gc.collect()
+    gc.freeze()
+
+
 def is_slow(item: pytest.Item) -> bool:
     """Whether the test is in one of the slow files."""
     return item.path.relative_to(TESTS).as_posix() in SLOW_FILES
