@@ -53,6 +53,16 @@ def test_autoregression_finds_a_linear_recurrence():
     assert np.abs(forecasts - future).max() < 1e-3 * np.abs(values[200:]).max()
 
 
+def test_autoregression_of_several_series_has_their_sizes():
+    rng = np.random.default_rng(0)
+    waves = [np.sin(np.arange(150) / 2) * size + rng.normal(size=150) * size / 100 for size in (1, 1000)]
+    given = history(np.concatenate([waves[0], 10 - waves[1]]), offsets=[0, 150, 300], train=[100, 250])
+    for series, size in enumerate((1, 1000)):
+        origins = np.arange(110, 140) + 150 * series
+        actual = given.values[origins[:, None] + np.arange(1, STEPS + 1), 0]
+        assert np.abs(linear_autoregression(given, origins)[..., 0] - actual).mean() < 0.05 * size
+
+
 def test_autoregression_reads_no_row_after_the_training_part():
     values = np.random.default_rng(0).normal(size=(300, 2)).cumsum(axis=0)
     later = values.copy()

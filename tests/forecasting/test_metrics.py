@@ -36,6 +36,20 @@ def test_errors_against_their_definitions():
     assert "pinball" not in scores.metrics["zero"]
 
 
+def test_series_of_different_sizes_are_compared_by_mase():
+    """The large series has the larger error and decides the MAE; scaled, the small one counts as much."""
+    series, origins = windows(30, 2)
+    actual = np.zeros((60, 1))
+    size = np.where(series == 0, 1.0, 1000.0)
+    model = size[:, None] * np.where(series == 0, 0.1, 1.0)[:, None]
+    args = actual, model[..., None], {"one": size[:, None]}, size, ()
+    bootstrap = Bootstrap.of_windows(series, origins, 1)
+    mae, mase = (score_target("y", *args, bootstrap, metric) for metric in ("mae", "mase"))
+    assert mae.improvement.value == pytest.approx(0.9 / 1001)
+    assert mase.improvement.value == pytest.approx(0.45)
+    assert "MASE 0.55 against 1, 45.0% lower" in mase.sentence
+
+
 def test_groups_are_blocks_of_time_or_series():
     one = Bootstrap.of_windows(*windows(40), 5)
     assert np.bincount(one.groups).tolist() == [10] * 4
@@ -64,7 +78,7 @@ def test_interval_covers_the_mean_of_windows_that_overlap():
 
 def scores(value, low, high):
     metrics = {"model": {"mae": Estimate(2.0 * (1 - value))}, "last value": {"mae": Estimate(2.0)}}
-    return TargetScores("y", metrics, "last value", Estimate(value, low, high))
+    return TargetScores("y", metrics, "mae", "last value", Estimate(value, low, high))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.data.panel import Panel
+from zoo.forecasting.scaling import mean_change
 
 _MAX_WINDOWS = 20_000
 """Windows to which the autoregression is fitted at most; more changed the third digit of its error."""
@@ -50,6 +51,16 @@ class History:
             values = np.nan_to_num(values)
         return cls(values, panel.offsets, train_ends, context, season, steps)
 
+    def series(self, origins: Array) -> Array:
+        """The numbers of the series of some rows."""
+        return np.asarray(np.searchsorted(self.offsets, origins, side="right") - 1)
+
+    def sizes(self, target: int) -> Array:
+        """The mean change of a target in the training part of each series, 1 if it is zero, `(S,)`."""
+        parts = zip(self.offsets, self.train_ends, strict=False)
+        changes = [mean_change(self.values[first:end, target], (1,)) for first, end in parts]
+        return np.array([change if change > 0 else 1.0 for change in changes])
+
 
 Baseline = Callable[[History, Array], Array]
 """From a history and origins `(n,)` to forecasts `(n, steps, M)`."""
@@ -64,8 +75,8 @@ def seasonal_naive(history: History, origins: Array) -> Array:
     """The value one season before, of the last season that is known."""
     ahead = np.arange(1, history.steps + 1)
     back = history.season * -(-ahead // history.season)
-    series = np.searchsorted(history.offsets, origins, side="right") - 1
-    rows = np.maximum(origins[:, None] + ahead - back, history.offsets[series][:, None])
+    rows = origins[:, None] + ahead - back
+    rows = np.maximum(rows, history.offsets[history.series(origins)][:, None])
     forecasts: Array = history.values[rows]
     return forecasts
 
@@ -82,7 +93,8 @@ def moving_average(history: History, origins: Array) -> Array:
 def linear_autoregression(history: History, origins: Array) -> Array:
     """Least squares from the last values to each future step, fitted to the training part.
 
-    Values are taken relative to the last one, so that the fit of one series serves another level.
+    Values are taken relative to the last one, in units of the mean change of their series, so that one fit
+    serves series of different levels and sizes.
     """
     lags = min(history.context, _MAX_LAGS, max(2 * history.season, 24))
     starts, ends = history.offsets[:-1] + lags - 1, history.train_ends - history.steps
@@ -90,15 +102,19 @@ def linear_autoregression(history: History, origins: Array) -> Array:
     forecasts = last_value(history, origins)
     back, ahead = -np.arange(1, lags), np.arange(1, history.steps + 1)
     for target in range(history.values.shape[1]) if len(rows) > 2 else ():
-        values = history.values[:, target]
-        known = values[rows][:, None]
-        past = _with_one(values[rows[:, None] + back] - known)
-        future = values[rows[:, None] + ahead] - known
+        values, sizes = history.values[:, target], history.sizes(target)
+
+        def changes(origins: Array, steps: Array, values: Array = values, sizes: Array = sizes) -> Array:
+            """Values some steps from their origins, relative to them, `(n, steps)`."""
+            relative = values[origins[:, None] + steps] - values[origins][:, None]
+            return np.asarray(relative / sizes[history.series(origins)][:, None])
+
+        past, future = _with_one(changes(rows, back)), changes(rows, ahead)
         unit = np.sqrt((past**2).mean(axis=0)) + 1e-30
         ridge = 1e-6 * len(rows) * np.eye(past.shape[1])
         weights = np.linalg.solve((past / unit).T @ (past / unit) + ridge, (past / unit).T @ future)
-        given = _with_one(values[origins[:, None] + back] - values[origins][:, None])
-        forecasts[:, :, target] += (given / unit) @ weights
+        predicted = (_with_one(changes(origins, back)) / unit) @ weights
+        forecasts[:, :, target] += predicted * sizes[history.series(origins)][:, None]
     return forecasts
 
 

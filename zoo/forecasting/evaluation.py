@@ -122,7 +122,8 @@ def score_model(
             raise DataError(f"{panel.table.name}: column {target!r} has no values in this part.")
         others = {name: values[..., index] for name, values in baselines.items()}
         each = actual[..., index], forecasts[:, :, index], others, naive[:, index]
-        scores.append(score_target(target, *each, spec.levels, bootstrap))
+        metric = "mase" if len(panel.names) > 1 else "mae"
+        scores.append(score_target(target, *each, spec.levels, bootstrap, metric))
     return scores
 
 

@@ -108,12 +108,14 @@ class TargetScores:
         target: The column.
         metrics: ``"model"`` and the baselines, to the metrics by name. Only a model that predicts quantiles
             has ``pinball`` and ``coverage``.
-        best_baseline: The baseline with the lowest MAE.
-        improvement: The share by which the MAE of the model is lower than the MAE of the best baseline.
+        metric: The error that is compared: ``"mae"``, or ``"mase"`` for several series, whose sizes differ.
+        best_baseline: The baseline with the lowest error.
+        improvement: The share by which the error of the model is lower than the error of the best baseline.
     """
 
     target: str
     metrics: Mapping[str, Mapping[str, Estimate]]
+    metric: str
     best_baseline: str
     improvement: Estimate
 
@@ -121,8 +123,8 @@ class TargetScores:
     def sentence(self) -> str:
         """Whether the model is better than the best baseline, by how much, and how certain that is."""
         share, name = self.improvement, self.best_baseline
-        ours, theirs = (self.metrics[key]["mae"].value for key in ("model", name))
-        errors = f"MAE {ours:.4g} against {theirs:.4g}"
+        ours, theirs = (self.metrics[key][self.metric].value for key in ("model", name))
+        errors = f"{self.metric.upper()} {ours:.4g} against {theirs:.4g}"
         change = f"{abs(share.value):.1%} {'lower' if share.value >= 0 else 'higher'}"
         if share.low is None or share.high is None:
             word = "better" if share.value > 0 else "not better"
@@ -152,6 +154,7 @@ class TargetScores:
         return {
             "target": self.target,
             "metrics": metrics,
+            "metric": self.metric,
             "best_baseline": self.best_baseline,
             "improvement": self.improvement.to_json(),
             "summary": self.sentence,
@@ -166,6 +169,7 @@ def score_target(
     naive_error: Array,
     levels: Sequence[float],
     bootstrap: Bootstrap,
+    metric: str = "mae",
 ) -> TargetScores:
     """The errors of a model and of the baselines for one target.
 
@@ -178,15 +182,18 @@ def score_target(
             each window, `(n,)`, for the MASE.
         levels: The quantiles; empty if there are none.
         bootstrap: Groups of windows.
+        metric: The error that is compared, ``"mae"`` or ``"mase"``.
     """
     point = forecasts[..., forecasts.shape[-1] // 2]
     metrics, sums = {}, {}
     for name, values in {"model": point, **baselines}.items():
-        sums[name], metrics[name] = _errors(actual, values, naive_error, bootstrap)
+        absolute, metrics[name] = _errors(actual, values, naive_error, bootstrap)
+        sums[name] = absolute / np.maximum(naive_error, 1e-300) if metric == "mase" else absolute
     if levels:
         metrics["model"] |= _interval_errors(actual, forecasts, levels, bootstrap)
-    best = min(baselines, key=lambda name: metrics[name]["mae"].value)
-    return TargetScores(target, metrics, best, bootstrap.improvement(sums["model"], sums[best]))
+    best = min(baselines, key=lambda name: metrics[name][metric].value)
+    improvement = bootstrap.improvement(sums["model"], sums[best])
+    return TargetScores(target, metrics, metric, best, improvement)
 
 
 def _errors(
