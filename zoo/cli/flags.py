@@ -114,7 +114,7 @@ def label(param: click.Parameter) -> str:
     """The name of a parameter in messages: ``--lr``, or ``RUN`` for an argument."""
     if isinstance(param, click.Option):
         return param.opts[-1]
-    metavar = (param.metavar or "").strip("[]")
+    metavar = (param.metavar or "").strip("[].")
     return metavar if metavar.isupper() else str(param.name).upper()
 
 
