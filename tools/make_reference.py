@@ -66,7 +66,11 @@ def find_definition(path: str) -> Source:
     """
     module, _, name = path.rpartition(".")
     for node in _statements(module):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+        if (
+            isinstance(node, ast.ClassDef | ast.FunctionDef)
+            and node.name == name
+            and "overload" not in map(ast.unparse, node.decorator_list)
+        ):
             return Source(module, node)
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:

@@ -19,6 +19,7 @@ _EXPORTS = {
         "StateSlot Task TaskRng Tracker"
     ),
     "base.loss": "Loss",
+    "classification.api": "predict",
     "comparison": "Comparison compare",
     "errors": (
         "CheckpointError DataError DefinitionError PluginError UnknownNameError UsageError ZooError "
@@ -40,11 +41,12 @@ _EXPORTS = {
         "register_tracker"
     ),
     "training": "Run train",
-    "training.fit_table": "fit",
+    "training.fit_data": "fit",
 }
 # Submodules after the bar are not in __all__: a star import would hide the libraries jax, sklearn and torch.
 _SUBMODULES = (
-    "analysis convert data export kernels report testing | base forecasting jax sklearn torch training"
+    "analysis convert data export kernels report testing | base classification forecasting jax sklearn "
+    "torch training"
 )
 
 __getattr__, __dir__, __all__ = attach(__name__, _EXPORTS, _SUBMODULES)

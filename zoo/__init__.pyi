@@ -2,6 +2,7 @@
 from zoo import (
     analysis as analysis,
     base as base,
+    classification as classification,
     convert as convert,
     data as data,
     export as export,
@@ -37,6 +38,9 @@ from zoo.base import (
 )
 from zoo.base.loss import (
     Loss as Loss,
+)
+from zoo.classification.api import (
+    predict as predict,
 )
 from zoo.comparison import (
     Comparison as Comparison,
@@ -125,7 +129,7 @@ from zoo.training import (
     Run as Run,
     train as train,
 )
-from zoo.training.fit_table import (
+from zoo.training.fit_data import (
     fit as fit,
 )
 

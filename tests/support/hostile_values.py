@@ -286,6 +286,12 @@ def calls(folder: Path) -> dict[str, Call]:
             | {"horizon": 2, "context": 4, "hidden": 2, "steps": 1, "threads": 1},
         ),
         "forecast": (zoo.forecast, {"run": folder, "data": None, "steps": None, "cell": None}),
+        "predict": (zoo.predict, {"run": folder, "data": None, "cell": None}),
+        "LabelledSequences.from_arrays": (
+            zoo.data.LabelledSequences.from_arrays,
+            {"inputs": np.ones((2, 3, 1)), "labels": ["a", "b"], "lengths": [3, 2], "ids": ["u", "v"]}
+            | {"channels": ["x"], "name": "arrays", "label": "label"},
+        ),
         "backtest": (
             zoo.backtest,
             {"run": folder, "data": None, "steps": None, "stride": None, "part": None, "cell": None},

@@ -310,7 +310,11 @@ def test_fit_writes_nothing(tmp_path, monkeypatch):
         ({"y": wave()}, {"split": "50,60"}, "split is '50,60', with the sum 110; expected 100 or 1"),
         ({"y": wave()}, {"seq": 5}, "seq is given with a table; it applies to texts only."),
         ({"y": wave()}, {"kind": "text"}, "target is given with a text; it applies to tables only."),
-        ({"y": wave()}, {"kind": "picture"}, "kind is 'picture'; expected one of 'text', 'table'."),
+        (
+            {"y": wave()},
+            {"kind": "picture"},
+            "kind is 'picture'; expected one of 'text', 'table', 'sequences'.",
+        ),
         ({"y": wave()}, {"missing": "drop"}, "missing is 'drop'; expected 'reject', 'forward' or 'mask'."),
         ({"y": wave()}, {"predict": "up"}, "predict is 'up'; expected 'change' or 'level'."),
         ({"y": wave()}, {"horizon": 0}, "horizon is 0; expected an integer of at least 1."),

@@ -16,11 +16,12 @@ from zoo.errors import UsageError
 # Section of `zoo --help` -> name -> one line, in the order of the help.
 SECTIONS = {
     "Train and use": {
-        "train": "Train a model on a text, a table or a task.",
+        "train": "Train a model on a text, a table, labelled sequences or a task.",
         "sample": "Generate text with a trained model.",
         "forecast": "Forecast the next steps of a time series with a trained model.",
+        "predict": "Predict the labels of whole sequences with a trained model.",
         "backtest": "Compare forecasts from many points in time with the actual values.",
-        "eval": "Evaluate a trained model on a text, a table or its task.",
+        "eval": "Evaluate a trained model on its data or other data, or on its task.",
         "tokenize": "Train a tokenizer on a text, for `zoo train --tokenizer`.",
         "export": "Export a trained model as an ONNX graph or as C source.",
         "report": "Write an HTML page of a run or a comparison.",
@@ -66,6 +67,8 @@ Examples:
   zoo train --task adding --cell lstm     train on a task
   zoo train --data load.csv --target load --horizon 24
                                           train to forecast a column of a table
+  zoo train --data walks.csv --series id --label activity
+                                          train to classify sequences
   zoo sample runs/vanilla-pydoc-1         generate text with a trained model
 """
 

@@ -30,7 +30,7 @@ from zoo.training import Config, evaluate
 from zoo.training.config import config_from_json
 from zoo.training.run_text import text_of_run
 
-_KINDS = ("text", "task", "table")
+_KINDS = ("text", "task", "table", "sequences")
 """Entries of a checkpoint that describe the data of training."""
 
 PARTS = ("test", "valid", "train")

@@ -219,7 +219,9 @@ _FLAGS_ELSEWHERE = {
     **dict.fromkeys(("--file", "--csv", "--text"), "--data"),
     **dict.fromkeys(("--output", "--output-dir"), "--out"),
     **dict.fromkeys(("--iterations", "--max-steps"), "--steps"),
-    **dict.fromkeys(("--label", "--y", "--target-column"), "--target"),
+    **dict.fromkeys(("--y", "--target-column"), "--target"),
+    **dict.fromkeys(("--class", "--label-column"), "--label"),
+    **dict.fromkeys(("--id", "--group"), "--series"),
     "--num-layers": "--layers",
     "--model": "--cell",
 }

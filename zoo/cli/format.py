@@ -126,6 +126,32 @@ def _table_header(start: Event) -> dict[str, str]:
     }
 
 
+def _sequences_header(start: Event) -> dict[str, str]:
+    data = start["sequences"]
+    spec, (shortest, median, longest) = data["spec"], data["lengths"]
+    steps = (
+        f"{longest:,} steps each"
+        if shortest == longest
+        else f"{shortest:,} to {longest:,} steps, median {median:,}"
+    )
+    left_out = f"; left out: {', '.join(data['left_out'])}" if data["left_out"] else ""
+    counts = [f"{name} ({count:,})" for name, count in (data["classes"] or {}).items()]
+    more = f" and {len(counts) - _SHOWN_CLASSES} more" if len(counts) > _SHOWN_CLASSES else ""
+    classes = f"{len(counts)} classes: {', '.join(counts[:_SHOWN_CLASSES])}{more}" if counts else "a number"
+    channels = spec["columns"]
+    shown = ", ".join(channels[:_SHOWN_CLASSES])
+    train, valid, test = data["parts"]
+    return {
+        "data": f"{data['name']}: {data['sequences']:,} sequences of {steps}, sha256 {data['sha256'][:12]}",
+        "reads": f"{shown}{' ...' if len(channels) > _SHOWN_CLASSES else ''}{left_out}",
+        "label": f"{spec['label']}, {classes}",
+        "split": f"{train:,} sequences to train, {valid:,} to validate, {test:,} to test",
+    }
+
+
+_SHOWN_CLASSES = 12
+
+
 def _spaced(name: str) -> str:
     return name.replace("_", " ")
 
@@ -233,13 +259,24 @@ def result(event: Event, start: Event, extra_flags: Sequence[str]) -> Iterator[s
         yield f"{verb} with: {shlex.join(['zoo', command, start['out'], *extra_flags])}"
 
 
-_METRICS = {"mae": "MAE", "rmse": "RMSE", "mase": "MASE", "pinball": "pinball", "coverage": "coverage"}
+_METRICS = {
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "mase": "MASE",
+    "pinball": "pinball",
+    "coverage": "coverage",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "auroc": "AUROC",
+}
 
 
 def score_lines(test: Mapping[str, Any]) -> Iterator[str]:
-    """The errors of a model and of the baselines on a part of a table, and a sentence for each target."""
+    """The scores of a model and of the baselines on a part of the data, and a sentence for each target."""
+    noun = "sequences" if "sequences" in test else "windows"
     for scores in test["targets"]:
-        yield f"{scores['target']}, {test['part']} part, {test['windows']:,} windows, 95 % intervals:"
+        yield f"{scores['target']}, {test['part']} part, {test[noun]:,} {noun}, 95 % intervals:"
         names = [name for name in _METRICS if name in scores["metrics"]["model"]]
         rows = [
             [name, *(_estimate(values[metric]) if metric in values else "" for metric in names)]
@@ -295,6 +332,13 @@ _KINDS = {
         lambda config: f"{config['batch']} windows of {config['context']} rows",
         _best,
         {"forecast": "forecast", "evaluate": "eval"},
+    ),
+    "sequences": _Kind(
+        lambda start: "step",  # noqa: ARG005 - as that of a text
+        _sequences_header,
+        lambda config: f"{config['batch']} sequences",
+        _best,
+        {"predict": "predict", "evaluate": "eval"},
     ),
 }
 

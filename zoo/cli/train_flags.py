@@ -23,13 +23,14 @@ def _number_or_word(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 
-DATA, TEXT, TABLE, TASK = "Data", "Text", "Table", "Task"
+DATA, TEXT, TABLE, SEQUENCES, TASK = "Data", "Text", "Table", "Labelled sequences", "Task"
 MODEL, TRAINING, LOGGING = "Model", "Training", "Logging and checkpoints"
 
 _SECTIONS = {
     DATA: "data kind split",
     TEXT: "level tokenizer min_count max_vocab vocab_size token_dtype glob",
     TABLE: "target input known_future time series horizon context season missing predict loss",
+    SEQUENCES: "label pooling class_weights",
     TASK: "task eval_batches stop_when_solved",
     MODEL: "cell hidden layers embedding tie bidirectional learned_state dropout residual dtype",
     TRAINING: "batch seq carry steps epochs optimizer lr schedule clip clip_value patience seed threads "
@@ -42,8 +43,10 @@ _TYPES: dict[str, Any] = {
     "level": click.Choice(list(LEVEL_SETTINGS)),
     "token_dtype": click.Choice(TOKEN_DTYPES),
     "dtype": click.Choice(["float32", "float64"]),
-    "kind": click.Choice(["text", "table"]),
+    "kind": click.Choice(["text", "table", "sequences"]),
     "missing": click.Choice(["reject", "forward", "mask"]),
+    "pooling": click.Choice(["last", "mean"]),
+    "class_weights": click.Choice(["balanced"]),
     "predict": click.Choice(["change", "level"]),
     "recompute": _number_or_word,
     **dict.fromkeys(["epochs", "lr", "clip", "clip_value", "dropout"], float),

@@ -1,4 +1,4 @@
-"""Data: texts with their vocabularies and batches, and tables with their series.
+"""Data: texts with their vocabularies and batches, tables with their series, and labelled sequences.
 
 Example:
     >>> from zoo.data import BpttBatches, read_text
@@ -15,6 +15,7 @@ from __future__ import annotations
 from zoo.data.bptt_batches import BpttBatches, Window, fit_batch_shape
 from zoo.data.builtin import list_builtins
 from zoo.data.corpus import Corpus
+from zoo.data.labelled import LabelledSequences
 from zoo.data.panel import ColumnRoles, Panel, make_panel
 from zoo.data.sources import read_text
 from zoo.data.split import Split, parse_split, split
@@ -32,6 +33,7 @@ __all__ = [
     "Corpus",
     "DataTable",
     "Decoder",
+    "LabelledSequences",
     "Panel",
     "Split",
     "TokenVocabulary",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -191,6 +193,24 @@ def time_texts(times: Array) -> list[str]:
     units: tuple[Any, ...] = ("D", "m", "s")
     unit: Any = next((unit for unit in units if (times.astype(f"M8[{unit}]") == times).all()), "us")
     return [text.replace("T", " ") for text in np.datetime_as_string(times, unit).tolist()]
+
+
+def columns_to_csv(columns: Mapping[str, Array]) -> str:
+    """Columns of equal length as CSV, numbers with six significant digits."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*map(value_texts, columns.values()), strict=True))
+    return text.getvalue()
+
+
+def value_texts(values: Array) -> list[str]:
+    """Numbers with six significant digits, times and other values as texts; NaN is empty."""
+    if values.dtype.kind == "M":
+        return time_texts(values)
+    if values.dtype.kind == "f":
+        return ["" if value != value else f"{value:.6g}" for value in values.tolist()]
+    return [str(value) for value in values.tolist()]
 
 
 def _first_text(column: DataColumn) -> tuple[int, str]:

@@ -25,13 +25,24 @@ def _read_csv_file(path: Path) -> DataTable:
         return read_csv(file, path.name)
 
 
-def _read_numpy(path: Path) -> DataTable:
+def load_arrays(path: Path) -> Any:
+    """Read a ``.npy`` file as an array, or an ``.npz`` file as a mapping from names to arrays.
+
+    Raises:
+        MissingSourceError: If the file does not exist.
+        DataError: If it is another file, or holds Python objects.
+    """
     try:
         loaded = np.load(path, allow_pickle=False)
-        arrays = dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
+        return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
+    except FileNotFoundError:
+        raise MissingSourceError(f"{short_repr(str(path))[1:-1]}: no such file or directory.") from None
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path.name} is not a file of NumPy arrays ({error}).") from None
-    return as_table(arrays, path.name)
+
+
+def _read_numpy(path: Path) -> DataTable:
+    return as_table(load_arrays(path), path.name)
 
 
 def _read_parquet(path: Path) -> DataTable:
@@ -97,13 +108,14 @@ def read_table(source: str | os.PathLike[str]) -> DataTable:
         suffix = path.suffix.lower()
         table = _READERS.get(suffix, _read_csv_file)(path)
         if suffix in _READERS and _READERS[suffix] is not _read_csv_file:
-            table = DataTable(table.name, table.columns, _file_digest(path))
+            table = DataTable(table.name, table.columns, file_digest(path))
         return table
     except OSError as error:
         raise DataError(f"cannot read {str(path)!r}: {error.strerror or error}.") from None
 
 
-def _file_digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """Hexadecimal SHA-256 digest of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(2**20):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +12,7 @@ from zoo.arguments import as_choice, as_integer
 from zoo.array_types import Array
 from zoo.data.panel import Panel, make_panel
 from zoo.data.sources import STDIN
-from zoo.data.table import DataTable, as_table, is_table_like, time_texts
+from zoo.data.table import DataTable, as_table, columns_to_csv, is_table_like, value_texts
 from zoo.data.table_files import read_table
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.forecasting.baselines import History, seasonal_naive, spread
@@ -86,32 +84,20 @@ class Forecast:
 
     def to_csv(self) -> str:
         """The columns as CSV, numbers with six significant digits."""
-        columns = self.columns()
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*(_texts(values) for values in columns.values()), strict=True))
-        return text.getvalue()
+        return columns_to_csv(self.columns())
 
     def to_json(self) -> list[dict[str, Any]]:
         """A mapping for each row."""
         columns = self.columns()
         lists = [
-            _texts(values) if values.dtype.kind in "MU" else _plain(values) for values in columns.values()
+            value_texts(values) if values.dtype.kind in "MU" else _plain(values)
+            for values in columns.values()
         ]
         return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
 
 
 def _plain(values: Array) -> list[Any]:
     return [None if value != value else value for value in values.tolist()]
-
-
-def _texts(values: Array) -> list[str]:
-    if values.dtype.kind == "M":
-        return time_texts(values)
-    if values.dtype.kind == "f":
-        return ["" if value != value else f"{value:.6g}" for value in values.tolist()]
-    return [str(value) for value in values.tolist()]
 
 
 @dataclass(frozen=True, eq=False)

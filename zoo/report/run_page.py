@@ -37,6 +37,7 @@ from zoo.report.blocks import (
 )
 from zoo.report.forecasts import forecast_blocks
 from zoo.report.history import Event, number
+from zoo.report.labels import label_blocks
 from zoo.report.run_charts import analysis_blocks, loss_charts, optimisation_charts
 from zoo.report.run_data import RunData, or_reason
 from zoo.tables import Column, Table, TableCell
@@ -73,6 +74,8 @@ def _sections(run: RunData, symbols: int) -> Iterator[Section]:
     yield Section("memory", "Memory", analysis_blocks(run.history))
     if run.config.data_kind == "table":
         yield Section("forecasts", "Forecasts", or_reason("Forecasts", lambda: forecast_blocks(run)))
+    elif run.config.data_kind == "sequences":
+        yield Section("labels", "Labels", or_reason("Labels", lambda: label_blocks(run)))
     elif symbols:
         units = or_reason("Hidden units", lambda: (_units(run, symbols),))
         yield Section("hidden-units", "Hidden units", units)
@@ -145,7 +148,7 @@ def _samples(events: list[Event]) -> Samples:
 
 def _made_with(run: RunData) -> Iterator[Block]:
     yield settings(run.config)
-    for kind in ("text", "task", "table"):
+    for kind in ("text", "task", "table", "sequences"):
         if isinstance(values := run.start_event.get(kind), dict):
             yield key_values(kind.capitalize(), values)
     if run.checkpoint and isinstance(values := run.checkpoint.meta.get("versions"), dict):
@@ -249,7 +252,9 @@ def tiles(run: RunData) -> Iterator[Tile]:
         yield Tile("parameters", f"{run.start_event['parameters']:,}")
     speeds = [speed for speed in run.history.points("step", "symbols_per_s")[1] if speed is not None]
     if speeds:
-        noun = {"text": "symbols", "task": "inputs", "table": "rows"}[run.config.data_kind]
+        noun = {"text": "symbols", "task": "inputs", "table": "rows", "sequences": "steps"}[
+            run.config.data_kind
+        ]
         yield Tile("speed", f"{statistics.median(speeds):,.0f}", f"{noun} a second, median")
 
 

@@ -11,6 +11,7 @@ _EXPORTS = {
     "config": "Config make_config",
     "dataset": "Dataset EvalResult",
     "evaluation": "Score TaskScore evaluate evaluate_task",
+    "labelled_dataset": "LabelledDataset",
     "resume": "resume_config",
     "run": "Interrupted Run",
     "series_dataset": "SeriesDataset",

@@ -13,6 +13,9 @@ from zoo.training.evaluation import (
     evaluate as evaluate,
     evaluate_task as evaluate_task,
 )
+from zoo.training.labelled_dataset import (
+    LabelledDataset as LabelledDataset,
+)
 from zoo.training.resume import (
     resume_config as resume_config,
 )

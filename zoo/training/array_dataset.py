@@ -95,7 +95,7 @@ class ArrayDataset:
     ) -> TrainStepResult:
         """Loss and gradient on the batch of a step."""
         epoch, index = divmod(step, self.steps_per_epoch)
-        order = _order(self.train.inputs.shape[1], self.seed, epoch)
+        order = epoch_order(self.train.inputs.shape[1], self.seed, epoch)
         given = self.train.arguments(order[index * self.batch_size : (index + 1) * self.batch_size])
         loss, _ = model.loss_and_grad(**given, noise=noise)
         return TrainStepResult(loss, {}, given["targets"].shape[0] * given["targets"].shape[1])
@@ -128,7 +128,7 @@ class ArrayDataset:
 
 
 @functools.lru_cache(maxsize=4)
-def _order(count: int, seed: int, epoch: int) -> Array:
+def epoch_order(count: int, seed: int, epoch: int) -> Array:
     """The order of the sequences in an epoch, ``(N,)``."""
     return np.random.default_rng([seed, epoch]).permutation(count)
 

@@ -97,9 +97,12 @@ _CELL_OPTIONS: tuple[Check, str] = (
     _is_cell_options,
     "a mapping of names to values, or a tuple with one for each layer",
 )
+KINDS = ("text", "table", "sequences")
+"""Kinds of data."""
+
 _KIND: tuple[Check, str] = (
-    lambda value: isinstance(value, str) and value in ("text", "table"),
-    "'text' or 'table'",
+    lambda value: isinstance(value, str) and value in KINDS,
+    "'text', 'table' or 'sequences'",
 )
 _COLUMNS: tuple[Check, str] = (_is_names, "names of columns")
 _MISSING: tuple[Check, str] = (
@@ -109,6 +112,14 @@ _MISSING: tuple[Check, str] = (
 _PREDICT: tuple[Check, str] = (
     lambda value: isinstance(value, str) and value in ("change", "level"),
     "'change' or 'level'",
+)
+_POOLING: tuple[Check, str] = (
+    lambda value: isinstance(value, str) and value in ("last", "mean"),
+    "'last' or 'mean'",
+)
+_CLASS_WEIGHTS: tuple[Check, str] = (
+    lambda value: isinstance(value, str) and value == "balanced",
+    "'balanced'",
 )
 _SOURCES: tuple[Check, str] = (_is_sources, "one or more names of files, directories or built-in texts")
 
@@ -170,14 +181,14 @@ class Config:
         "builtin:stdlib; may be repeated.",
         metavar="SOURCE",
         resumable=True,
-        only="text table",
+        only="text table sequences",
     )
     kind: str | None = _setting(
         None,
         _KIND,
-        "Read the data as text or as a table.  [a table if the name ends in .csv, .tsv, .npz or .parquet, or "
-        "with --target]",
-        only="text table",
+        "Read the data as text, as a table, or as labelled sequences.  [sequences with --label and for a .ts "
+        "file; a table with --target, and if the name ends in .csv, .tsv, .npz or .parquet]",
+        only="text table sequences",
     )
     level: str = _setting(
         "char",
@@ -232,9 +243,9 @@ class Config:
         None,
         _STRING,
         "Shares of the training, validation and test parts; a missing share is zero.  [90,5,5; 100 for a "
-        "short text; 80,10,10 for a table]",
+        "short text; 80,10,10 for a table; 70,15,15 for labelled sequences, of each class]",
         metavar="A[,B[,C]]",
-        only="text table",
+        only="text table sequences",
     )
     target: tuple[str, ...] = _setting(
         (), _COLUMNS, "The column to forecast, or several with commas.", metavar="COLUMN", only="table"
@@ -242,9 +253,10 @@ class Config:
     input: tuple[str, ...] | None = _setting(
         None,
         _COLUMNS,
-        "Other columns whose past the model reads, with commas.  [all columns that can be used]",
+        "Columns that the model reads, in addition to the target, with commas.  [all columns that can be "
+        "used]",
         metavar="COLUMN",
-        only="table",
+        only="table sequences",
     )
     known_future: tuple[str, ...] = _setting(
         (),
@@ -258,14 +270,36 @@ class Config:
         _STRING,
         "The column of times.  [the only column with dates or times, if there is one]",
         metavar="COLUMN",
-        only="table",
+        only="table sequences",
     )
     series: str | None = _setting(
         None,
         _STRING,
-        "The column that names the series of a row, if the table holds several.  [one series]",
+        "The column that names the series of a row, if the table holds several: the id of a labelled "
+        "sequence.  [one series]",
         metavar="COLUMN",
-        only="table",
+        only="table sequences",
+    )
+    label: str | None = _setting(
+        None,
+        _STRING,
+        "The column with the label of each sequence, a class or a number; or the array of a .npz file.",
+        metavar="COLUMN",
+        only="sequences",
+    )
+    pooling: str | None = _setting(
+        None,
+        _POOLING,
+        "Predict the label after the last step (last), or by the mean over all steps (mean).  [last; mean if "
+        "bidirectional]",
+        only="sequences",
+    )
+    class_weights: str | None = _setting(
+        None,
+        _CLASS_WEIGHTS,
+        "balanced: weight each class by the inverse of its frequency in the loss, and compare balanced "
+        "accuracies.  [equal weights]",
+        only="sequences",
     )
     horizon: int = _setting(1, _POSITIVE_INT, "Steps to forecast.", metavar="N", only="table")
     context: int | None = _setting(
@@ -287,7 +321,7 @@ class Config:
         _MISSING,
         "Missing values are an error (reject), replaced by the value before (forward), or marked by an "
         "additional input and left out of the loss (mask).",
-        only="table",
+        only="table sequences",
     )
     predict: str = _setting(
         "change",
@@ -298,12 +332,13 @@ class Config:
     loss: str | None = _setting(
         None,
         _STRING,
-        "Loss of a forecast: interval (three quantiles), squared_error, absolute_error, huber, quantile.  "
-        "[interval]",
+        "Loss of a forecast: interval (three quantiles), squared_error, absolute_error, huber, quantile. "
+        "Loss of a label: cross_entropy for classes, or a loss of numbers.  [interval; for labels "
+        "cross_entropy if they are texts or few whole numbers, else squared_error]",
         metavar="NAME",
-        only="table",
+        only="table sequences",
     )
-    loss_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its options.", only="table")
+    loss_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its options.", only="table sequences")
     cell: str | tuple[str, ...] = _setting(
         "vanilla",
         _CELLS,
@@ -365,10 +400,10 @@ class Config:
     epochs: float | None = _setting(
         None,
         _ABOVE_ZERO,
-        "Passes over the training text, instead of --steps.",
+        "Passes over the training text or sequences, instead of --steps.",
         metavar="X",
         resumable=True,
-        only="text",
+        only="text sequences",
     )
     optimizer: str = _setting(
         "adam", _STRING, "The optimizer (`zoo optimizers` lists them).", metavar="NAME", comparable=True
@@ -491,7 +526,7 @@ class Config:
 
     @property
     def data_kind(self) -> str:
-        """``"text"``, ``"table"`` or ``"task"``."""
+        """``"text"``, ``"table"``, ``"sequences"`` or ``"task"``."""
         if self.task is not None:
             return "task"
         return self.kind or ("table" if self.target else "text")
@@ -504,9 +539,12 @@ class Config:
         for name, kinds in _ONLY.items():
             if kind in kinds or getattr(self, name) in (_DEFAULTS[name], ()):
                 continue
-            plurals = " and ".join(f"{each}s" for each in kinds)
+            plurals = " and ".join(
+                "labelled sequences" if each == "sequences" else f"{each}s" for each in kinds
+            )
             if self.task is None:
-                raise UsageError(f"{name} is given with a {kind}; it applies to {plurals} only.")
+                given = "labelled sequences" if kind == "sequences" else f"a {kind}"
+                raise UsageError(f"{name} is given with {given}; it applies to {plurals} only.")
             raise UsageError(
                 f"{name} is given with the task {self.task!r}; it applies to {plurals} only. "
                 f"`zoo show task:{self.task}` lists the options of the task."

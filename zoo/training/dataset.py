@@ -1,4 +1,4 @@
-"""``Dataset``, the interface between the training loop and a text, a task or a table."""
+"""``Dataset``, the interface between the training loop and a text, a task, a table or sequences."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Dataset(Protocol):
 
     @property
     def kind(self) -> str:
-        """The word for it in events and messages: ``text``, ``task``, ``table`` or ``arrays``."""
+        """The word for it in events: ``text``, ``task``, ``table``, ``sequences`` or ``arrays``."""
 
     @property
     def batch_size(self) -> int:
@@ -103,7 +103,7 @@ class Dataset(Protocol):
 
 
 class RunDataset(Dataset, Protocol):
-    """A text, a task or a table, from which a run starts."""
+    """A text, a task, a table or labelled sequences, from which a run starts."""
 
     @property
     def name(self) -> str:

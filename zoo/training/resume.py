@@ -14,10 +14,10 @@ from zoo.training.config import RESUMABLE_CHANGES, Config, config_from_json
 from zoo.training.dataset import Dataset
 from zoo.training.state import versions
 
-# Fields that `prepare_text`, `prepare_task` and `prepare_table` resolve when they are None.
+# Fields that `prepare_text`, `prepare_task`, `prepare_table` and `prepare_sequences` resolve if None.
 _RESOLVED_FIELDS = (
     *("split", "batch", "seq", "steps", "eval_every", "save_every"),
-    *("input", "time", "context", "season", "loss"),
+    *("input", "time", "context", "season", "loss", "label", "pooling"),
 )
 
 
@@ -124,7 +124,7 @@ def _check_same(
     model_now, dataset_now = model.metadata(), dataset.metadata()["sha256"]
     cells = zip(config.cell_names, cells_then, _sources(model_now), strict=False)
     for what, then, now in (
-        (dataset.kind, dataset_then, dataset_now),
+        ("set of sequences" if dataset.kind == "sequences" else dataset.kind, dataset_then, dataset_now),
         *((f"cell {name!r}", *sources) for name, *sources in cells),
     ):
         if then != now:

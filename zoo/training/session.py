@@ -12,9 +12,11 @@ from typing import Any
 from zoo.arguments import as_bool, as_choice, as_directory, short_repr
 from zoo.base import Cell, Optimizer, Task, Tracker
 from zoo.data import Corpus
+from zoo.data.labelled import LabelledSequences, is_arrays_of_sequences
 from zoo.data.sources import IN_MEMORY
 from zoo.data.table import is_table_like
 from zoo.data.table_files import IN_MEMORY_TABLE, is_table_file
+from zoo.data.ts_file import is_ts_file
 from zoo.distributed import process_group
 from zoo.distributed.collectives import ProcessGroup
 from zoo.errors import UsageError
@@ -22,9 +24,10 @@ from zoo.layers.config import CellLike
 from zoo.model import AnyModel
 from zoo.registry import get_optimizer, resolve_cell, resolve_task
 from zoo.storage import ReadOnlyRunDirectory, RunDirectory
-from zoo.training.config import Config, make_config
+from zoo.training.config import KINDS, Config, make_config
 from zoo.training.dataset import RunDataset
 from zoo.training.evaluation import analyse
+from zoo.training.labelled_dataset import prepare_sequences
 from zoo.training.resume import fill_defaults_from, find_checkpoint, resume_config
 from zoo.training.run import Interrupted, Run, new_directory
 from zoo.training.run_text import save_corpus, stored_corpus
@@ -54,7 +57,7 @@ def train(
     trackers: Sequence[str | type[Tracker] | Tracker] = (),
     **settings: Any,
 ) -> Run:
-    """Train a language model on a text, or a sequence model on a task or a table.
+    """Train a language model on a text, or a sequence model on a task, a table or labelled sequences.
 
     >>> run = zoo.train("builtin:hello", cell="vanilla", hidden=64, steps=200)
     >>> run.model.sample("h", length=4, sampler="greedy")
@@ -114,7 +117,7 @@ def train(
             save_corpus(directory, dataset.corpus)
         listeners = (on_event, resolved_trackers) if group.is_root else (None, ())
         run = _TrainingSession(config, dataset, *parts, directory, group, *listeners).run()
-    return replace(run, data=data) if is_table_like(data) else run
+    return replace(run, data=data) if _is_in_memory(data) else run
 
 
 @contextmanager
@@ -206,16 +209,28 @@ _PREPARE: dict[str, Callable[[Config, Any, Any], tuple[Config, RunDataset]]] = {
     "text": lambda config, data, _: prepare_text(config, data if isinstance(data, Corpus) else None),
     "task": lambda config, _, task: prepare_task(config, task),
     "table": lambda config, data, _: prepare_table(config, data if is_table_like(data) else None),
+    "sequences": lambda config, data, _: prepare_sequences(config, data if _is_in_memory(data) else None),
 }
 """From a configuration, data in memory and a task to the dataset, for each kind of data."""
 
 
 def _data_kind(data: Any, settings: Mapping[str, Any]) -> str:
-    """``"table"`` or ``"text"``: as given, or from the settings, the type or the name of the data."""
+    """The kind of the data: as given, or from the settings, the type or the name of the data."""
     if (kind := settings.get("kind")) is not None:
-        return as_choice(kind, "kind", ("text", "table"))
+        return as_choice(kind, "kind", KINDS)
+    if settings.get("label") is not None or _holds_sequences(data) or any(map(is_ts_file, _sources(data))):
+        return "sequences"
     is_table = bool(settings.get("target")) or is_table_like(data) or any(map(is_table_file, _sources(data)))
     return "table" if is_table else "text"
+
+
+def _is_in_memory(data: Any) -> bool:
+    return is_table_like(data) or _holds_sequences(data)
+
+
+def _holds_sequences(data: Any) -> bool:
+    """Whether data in memory are labelled sequences by their type."""
+    return isinstance(data, LabelledSequences) or is_arrays_of_sequences(data)
 
 
 def _sources(data: Any) -> list[str]:
@@ -232,7 +247,7 @@ def _source_names(data: Any, task: Task | None) -> tuple[str, ...]:
         return Config.data if task is None else ()
     if isinstance(data, Corpus):
         return (f"{IN_MEMORY}{data.name}",)
-    if is_table_like(data):
+    if _is_in_memory(data):
         return (f"{IN_MEMORY_TABLE}{getattr(data, 'name', 'table')}",)
     if isinstance(data, (str, Path)):
         return (_absolute_source(data),)
@@ -240,7 +255,8 @@ def _source_names(data: Any, task: Task | None) -> tuple[str, ...]:
         return tuple(map(_absolute_source, data))
     raise UsageError(
         f"data has the type {type(data).__name__}; expected a file, a directory, '-' or builtin:NAME, "
-        f"several of them, a zoo.data.Corpus, or a table: a mapping of columns, an array or a data frame."
+        f"several of them, a zoo.data.Corpus, zoo.data.LabelledSequences, or a table: a mapping of columns, "
+        f"an array or a data frame."
     )
 
 

@@ -1,4 +1,4 @@
-"""``zoo eval``: measure a trained model on a text, a table or its task."""
+"""``zoo eval``: measure a trained model on a text, a table, labelled sequences or its task."""
 
 from __future__ import annotations
 
@@ -234,10 +234,23 @@ def _on_table(trained: LoadedModel, config: Config, options: _Options) -> _Evalu
     return dict(facts), list(score_lines(facts))
 
 
+def _on_sequences(trained: LoadedModel, config: Config, options: _Options) -> _Evaluation:
+    from zoo.classification.api import open_predictor
+
+    reason = f"{trained.source} was trained on the sequences {' '.join(config.data)}"
+    options.check(reason, "glob", "on_unknown", "set", "eval_batches", "task", "noise")
+    if len(options.data) > 1:
+        raise UsageError(f"{reason}; --data takes one file.")
+    data = options.data[0] if options.data else None
+    facts = open_predictor(trained.source, options.cells).evaluate(data, options.part)
+    return facts, list(score_lines(facts))
+
+
 _EVALUATIONS: dict[str, Callable[[LoadedModel, Config, _Options], _Evaluation]] = {
     "text": _on_text,
     "task": _on_task,
     "table": _on_table,
+    "sequences": _on_sequences,
 }
 
 

@@ -1,4 +1,4 @@
-"""``zoo train``: train a model on a text, a table or a task, into a run directory."""
+"""``zoo train``: train a model on a text, a table, labelled sequences or a task, into a run directory."""
 
 from __future__ import annotations
 
@@ -241,9 +241,10 @@ def _number(owner: str, name: str, kind: str) -> Callable[[str], Any]:
     return read
 
 
-_HELP = """Train a model on a text, a table or a task.
+_HELP = """Train a model on a text, a table, labelled sequences or a task.
 
-A table is a CSV, NumPy or Parquet file with the column of --target to forecast.
+A table is a CSV, NumPy or Parquet file with the column of --target to forecast. Labelled sequences are a
+table with the columns of --series and --label, a .npz file of arrays, or a .ts file.
 
 A run is a directory with config.json, log.jsonl (all events) and checkpoints. Ctrl-C saves a checkpoint and
 stops. To continue:

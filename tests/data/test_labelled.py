@@ -1,0 +1,252 @@
+"""Labelled sequences from tables, arrays and files, and invalid input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from zoo.data import LabelledSequences
+from zoo.data.labelled import SequenceRoles, read_sequences
+from zoo.data.ts_file import is_ts_file
+from zoo.errors import DataError, MissingSourceError, UsageError
+
+PARTS = [np.arange(6.0).reshape(3, 2), np.arange(10.0).reshape(5, 2) - 4, np.ones((1, 2))]
+LABELS = ["walk", "rest", "walk"]
+TS = """# comment
+@problemName Walks
+@timeStamps false
+@univariate false
+@dimensions 2
+@classLabel true rest walk
+@data
+0,2,4:1,3,5:walk
+-4,-2,0,2,4:-3,-1,1,3,5:rest
+
+1:1:walk
+"""
+
+
+def table(parts=PARTS, labels=LABELS, **columns):
+    rows = np.concatenate(parts)
+    sizes = [len(part) for part in parts]
+    return {
+        "id": np.repeat(["a", "b", "c"][: len(parts)], sizes).tolist(),
+        "x": rows[:, 0],
+        "y": rows[:, 1],
+        "label": np.repeat(labels, sizes).tolist(),
+        **columns,
+    }
+
+
+def read(data, missing="reject", needs_labels=True, **roles):
+    if isinstance(data, dict) and "x" in data:
+        roles = {"series": "id", "label": "label", **roles}
+    return read_sequences(data, SequenceRoles(**roles), missing, needs_labels)
+
+
+def check(given, channels=("0", "1"), labels=LABELS):
+    assert (given.lengths.tolist(), given.channels) == ([3, 5, 1], channels)
+    np.testing.assert_array_equal(given.values, np.concatenate(PARTS))
+    assert [given.labels.text(number) for number in range(3)] == labels
+
+
+# ---- sources ------------------------------------------------------------------------------------------
+
+
+def test_all_sources_give_the_same_sequences(tmp_path):
+    padded = np.full((3, 5, 2), np.nan)
+    for number, part in enumerate(PARTS):
+        padded[number, : len(part)] = part
+    lengths = np.array([3, 5, 1])
+    np.savez(tmp_path / "padded.npz", inputs=padded, lengths=lengths, labels=LABELS)
+    np.savez(tmp_path / "rows.npz", inputs=np.concatenate(PARTS), lengths=lengths, labels=LABELS)
+    (tmp_path / "walks.ts").write_text(TS)
+    check(LabelledSequences.from_arrays(PARTS, LABELS))
+    check(LabelledSequences.from_arrays(PARTS, np.array(LABELS, "S")))
+    check(read({"inputs": PARTS, "labels": LABELS}))
+    for name in ("padded.npz", "rows.npz", "walks.ts"):
+        check(read(tmp_path / name))
+    given = read(table())
+    check(given, ("x", "y"))
+    assert (given.ids, given.name, given.label) == (("a", "b", "c"), "table", "label")
+
+
+def test_rows_of_several_sequences_may_alternate(tmp_path):
+    columns = table()
+    order = np.array([3, 0, 8, 4, 1, 5, 2, 6, 7])
+    path = tmp_path / "walks.csv"
+    rows = list(zip(*columns.values(), strict=True))
+    path.write_text("\n".join([",".join(columns), *(",".join(map(str, rows[row])) for row in order)]))
+    given = read(path, series="id", label="label")
+    assert given.ids == ("b", "a", "c")
+    np.testing.assert_array_equal(given.values[:5], PARTS[1])
+    assert given.labels.text(0) == "rest"
+
+
+def test_sequences_of_one_channel_names_and_numbers():
+    given = LabelledSequences.from_arrays(
+        np.ones((4, 7)), [0.5, 1, 2, 3], ids=list("wxyz"), channels=["force"]
+    )
+    assert (given.ids, given.channels, given.lengths.tolist()) == (tuple("wxyz"), ("force",), [7] * 4)
+    assert given.labels.kind == "number"
+    assert read([np.ones(3), np.ones(4)], needs_labels=False).labels is None
+
+
+def test_chosen_channels_and_texts():
+    data = table(color=["red", "blue", "red"] * 3, day=np.arange(9).astype("M8[D]"))
+    given = read(data)
+    assert given.channels == ("x", "y", "color=red", "color=blue")
+    assert given.categories == {"color": ("red", "blue")}
+    assert given.values[:3, 2].tolist() == [1, 0, 1]
+    assert given.dt.tolist() == [1.0] * 9
+    assert given.time == "day"
+    chosen = read(data, input=("y", "color"), categories={"color": ("blue", "red", "green")})
+    assert chosen.channels == ("y", "color=blue", "color=red", "color=green")
+    assert read(PARTS, input=("1",), needs_labels=False).values[:, 0].tolist() == [
+        *np.concatenate(PARTS)[:, 1]
+    ]
+
+
+def test_missing_values():
+    parts = [part.copy() for part in PARTS]
+    parts[1][2, 0] = np.nan
+    for data, place in ((parts, "sequence '1', step 2, channel '0'"), (table(parts), "row 5, column 'x'")):
+        with pytest.raises(DataError, match=f"{place}: the value is missing"):
+            read(data, needs_labels=False)
+        assert read(data, "forward", needs_labels=False).values[5, 0] == parts[1][1, 0]
+        assert np.isnan(read(data, "mask", needs_labels=False).values[5, 0])
+    parts[1][0, 0] = np.nan
+    for data in (parts, table(parts)):
+        with pytest.raises(DataError, match="and there is none before it in its se"):
+            read(data, "forward", needs_labels=False)
+
+
+def test_ts_file_with_missing_values_numbers_or_no_labels(tmp_path):
+    path = tmp_path / "a.ts"
+    path.write_text("@problemName A\n@targetLabel true\n@data\n1,?,3:2,NaN:0.5\n4,5,6:7,8,9:1.5\n")
+    given = read(path, "mask")
+    assert given.values[0].tolist() == [1.0, 2.0]
+    assert np.isnan(given.values[1]).all()
+    assert np.isnan(given.values[2, 1])
+    assert given.labels.values.tolist() == [0.5, 1.5]
+    path.write_text("@problemName A\n@classLabel false\n@data\n1,2,3\n")
+    assert read(path, needs_labels=False).labels is None
+    with pytest.raises(DataError, match="has no labels"):
+        read(path)
+
+
+def test_typescript_is_not_a_ts_file(tmp_path):
+    path = tmp_path / "code.ts"
+    path.write_text("// a program\n@Component({})\nexport const x = 1;\n")
+    assert not is_ts_file(str(path))
+    path.write_text(TS)
+    assert is_ts_file(str(path))
+    assert not is_ts_file(str(tmp_path / "absent.ts"))
+
+
+# ---- invalid input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "roles", "sentence"),
+    [
+        (table(), {"series": None}, "series is missing: table is a table; name the column of the ids"),
+        (table(), {"label": None}, "label is missing: table is a table; name the column of the labels"),
+        (table(), {"label": "labels"}, "table has no column 'labels'"),
+        (table(), {"series": "ids"}, "table has no column 'ids'"),
+        (table(), {"input": ("x", "z")}, "table has no column 'z'"),
+        (table(), {"input": ("x", "label")}, "column 'label' is the label and has another role"),
+        (table(x=[*map(str, range(8)), "up"]), {}, "row 8, column 'x': found 'up'; expected a number."),
+        (table(x=[*range(8), np.inf]), {}, "row 8, column 'x': found inf; expected a finite number."),
+        (table(id=[*"aaabbbbb", None]), {}, "row 8, column 'id': the name of the series is missing."),
+        (table(label=[*["walk"] * 8, None]), {}, "the label of sequence 'c' is missing (1 are)"),
+        (
+            table(label=[*["walk"] * 2, *["rest"] * 7]),
+            {},
+            "row 2, column 'label': found 'rest', and sequence 'a' has the label 'walk' before",
+        ),
+        (table(t=[2, 1, 3, *range(6)]), {"time": "t"}, "row 1, column 't': the time 1 is before 2"),
+        ({key: value[:0] for key, value in table().items()}, {}, "table has no rows."),
+        ({"id": ["a"], "x": [1.0], "label": ["u"]}, {}, "has no column that can be an input; left out: x"),
+    ],
+)
+def test_invalid_tables(data, roles, sentence):
+    with pytest.raises((DataError, UsageError)) as error:
+        read(data, **roles)
+    assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "arguments", "sentence"),
+    [
+        ([], {}, "arrays has no sequences."),
+        ([np.ones((3, 2)), np.ones((3, 1))], {}, "sequence '1' has 1 channels and sequence '0' has 2"),
+        ([np.ones((3, 2)), np.ones((0, 2))], {}, "arrays, sequence '1' is empty; remove it."),
+        ([np.ones((3, 2)), np.ones((2, 2, 2))], {}, "arrays, sequence 1 is float64(2, 2, 2); expected"),
+        ([["a"]], {}, "arrays, sequence 0 holds values of the type <U1; expected numbers."),
+        (np.ones((2, 3, 1)), {"labels": ["a"]}, "arrays has 2 sequences and 1 labels."),
+        (np.ones(3), {}, "arrays holds float64(3,); expected sequences (N, T, I) or (N, T)"),
+        (np.ones((2, 3, 1)), {"lengths": [2, 4]}, "arrays: a length is 4; the sequences have 3 steps."),
+        (np.ones((2, 3, 1)), {"lengths": [2, 0]}, "arrays, sequence '1' is empty; remove it."),
+        (np.ones((9, 1)), {"lengths": [2, 4]}, "and 2 lengths with the sum 6; expected a length for each"),
+        (np.ones((2, 3, 1)), {"lengths": [2.5, 1]}, "lengths are"),
+        (np.ones((2, 3, 1)), {"ids": ["a", "a"]}, "arrays has 2 ids; expected 2 different ones."),
+        (np.ones((2, 3, 1)), {"channels": ["a", "b"]}, "arrays has 2 channels; expected 1 different ones."),
+    ],
+)
+def test_invalid_arrays(inputs, arguments, sentence):
+    with pytest.raises(DataError) as error:
+        LabelledSequences.from_arrays(inputs, **arguments)
+    assert sentence in str(error.value)
+
+
+def test_invalid_values_and_labels_of_arrays():
+    with pytest.raises(
+        DataError, match="arrays, sequence '1', step 1, channel '0': found inf; expected a fi"
+    ):
+        read([np.ones(3), np.array([1, np.inf])], needs_labels=False)
+    with pytest.raises(DataError, match="the label of sequence '1' is inf; expected a finite number"):
+        read(LabelledSequences.from_arrays(np.ones((2, 3)), [1.0, np.inf]))
+    with pytest.raises(DataError, match="arrays has no labels; give one for each sequence"):
+        read(LabelledSequences.from_arrays(np.ones((2, 3))))
+    with pytest.raises(UsageError, match="series is given, but arrays is not a table; leave it out"):
+        read(LabelledSequences.from_arrays(np.ones((2, 3))), series="id")
+    with pytest.raises(DataError, match="arrays has no channel '5'; its channels are 0, 1"):
+        read(PARTS, input=("5",), needs_labels=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (TS.replace("false", "true", 1), "a.ts has time stamps (@timeStamps true)"),
+        (TS.replace("0,2,4", "0,x,4"), "a.ts, line 8, channel 0: found 'x'; expected a number, or ? for"),
+        (TS.replace("1:1:walk", "1"), "a.ts, line 11: found no label; expected one after a colon."),
+        (TS.replace("1:1:walk", "::walk"), "a.ts, sequence '2' is empty; remove it."),
+        (TS.replace("1:1:walk", "1:walk"), "sequence '2' has 1 channels and sequence '0' has 2"),
+        (TS.replace("@data", "data"), "a.ts, line 7: found 'data'; expected @data before it."),
+        ("@problemName A\n@classLabel false\n@data\n", "a.ts has no sequences."),
+    ],
+)
+def test_invalid_ts_files(text, sentence, tmp_path):
+    (tmp_path / "a.ts").write_text(text)
+    with pytest.raises(DataError) as error:
+        read(tmp_path / "a.ts", needs_labels=False)
+    assert sentence in str(error.value)
+
+
+def test_invalid_npz_files(tmp_path):
+    path = tmp_path / "a.npz"
+    with pytest.raises(MissingSourceError, match=r"a\.npz: no such file or directory"):
+        read(path)
+    np.savez(path, inputs=np.ones((2, 3, 1)), labels=["a", "b"], other=[1])
+    with pytest.raises(
+        DataError, match=r"a\.npz holds the array 'other'; expected arrays named inputs, labels"
+    ):
+        read(path)
+    np.savez(path, inputs=np.ones((2, 3, 1)), y=["a", "b"])
+    assert read(path, label="y").label == "y"
+    with pytest.raises(DataError, match=r"a\.npz has no array 'z'; its arrays are inputs, y"):
+        read(path, label="z")
+    np.savez(path, inputs=np.array([[1], [2, 3]], object))
+    with pytest.raises(DataError, match=r"a\.npz is not a file of NumPy arrays"):
+        read(path)

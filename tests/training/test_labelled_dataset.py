@@ -1,0 +1,402 @@
+"""Training on labelled sequences: results, padding, exact resume, evaluation, predictions, invalid input."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import zoo
+from zoo.classification import Predictor
+from zoo.classification.api import open_predictor
+from zoo.cli.app import cli
+from zoo.data import LabelledSequences
+from zoo.errors import CheckpointError, DataError, UsageError
+from zoo.training.config import make_config
+from zoo.training.labelled_dataset import prepare_sequences
+
+SMALL = {"cell": "vanilla", "hidden": 8, "batch": 8, "lr": 0.01, "threads": 1}
+
+
+def recordings(count=60, seed=0, channels=2, low=4, high=12):
+    """Sequences whose class is the sign of the first value."""
+    rng = np.random.default_rng(seed)
+    parts = [rng.normal(size=(rng.integers(low, high), channels)) for _ in range(count)]
+    return parts, ["up" if part[0, 0] > 0 else "down" for part in parts]
+
+
+def table(parts, labels, **columns):
+    sizes = [len(part) for part in parts]
+    rows = np.concatenate(parts)
+    return {
+        "id": np.repeat([f"r{number}" for number in range(len(parts))], sizes),
+        **{name: rows[:, number] for number, name in enumerate("xyz"[: rows.shape[1]])},
+        "way": np.repeat(np.array(labels), sizes),
+        **columns,
+    }
+
+
+def csv_file(path, columns):
+    rows = zip(*columns.values(), strict=True)
+    path.write_text("\n".join([",".join(columns), *(",".join(map(str, row)) for row in rows)]) + "\n")
+    return path
+
+
+def train(data, tmp_path, name="run", **settings):
+    given = {"series": "id", "label": "way"} if isinstance(data, dict) or hasattr(data, "suffix") else {}
+    return zoo.train(data, out=tmp_path / name, **{**SMALL, "steps": 20, **given, **settings})
+
+
+def prepared(parts, labels, **settings):
+    given = {**SMALL, "data": ("x",), "kind": "sequences", **settings}
+    return prepare_sequences(make_config(given), LabelledSequences.from_arrays(parts, labels))
+
+
+def command(*words):
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+def without_clock(events):
+    return [
+        {name: value for name, value in event.items() if name not in ("symbols_per_s", "seconds", "out")}
+        for event in events
+        if event["event"] not in ("compiling", "compiled")
+    ]
+
+
+# ---- results ------------------------------------------------------------------------------------------
+
+
+def test_model_learns_what_summary_features_do_not_hold(tmp_path):
+    """The class is the order of two bumps: all features but the first and last value are the same."""
+    rng = np.random.default_rng(0)
+    parts, labels = [], []
+    for number in range(300):
+        part = rng.normal(size=(14, 1)) * 0.1
+        part[4], part[9] = (2, -2) if number % 2 else (-2, 2)
+        parts.append(part)
+        labels.append("up first" if number % 2 else "down first")
+    events = []
+    predictor = zoo.fit(
+        parts, label=labels, steps=300, on_event=events.append, **{**SMALL, "lr": 0.02, "hidden": 16}
+    )
+    (scores,) = events[-1]["test"]["targets"]
+    metrics = {name: each["accuracy"]["value"] for name, each in scores["metrics"].items()}
+    assert metrics["model"] > 0.95
+    assert metrics["logistic regression"] < 0.75
+    assert scores["improvement"]["low"] > 0.1
+    assert scores["summary"].startswith("label: better than the best baseline, ")
+    assert set(scores["metrics"]["model"]) == {"accuracy", "balanced_accuracy", "macro_f1", "auroc"}
+    assert (predictor.predict(parts).predicted == np.array(labels)).mean() > 0.95
+
+
+def test_numbers_are_predicted_in_their_units(tmp_path):
+    parts, _ = recordings(200)
+    labels = [1000 + 50 * part[-1, 0] for part in parts]
+    run = train(LabelledSequences.from_arrays(parts, labels), tmp_path, steps=300, lr=0.02)
+    assert (run.config.loss, run.model.output_size) == ("squared_error", 1)
+    (scores,) = run.history[-1]["test"]["targets"]
+    assert set(scores["metrics"]) == {"model", "mean of training", "ridge regression"}
+    assert (
+        scores["metrics"]["model"]["mae"]["value"]
+        < 15
+        < scores["metrics"]["mean of training"]["mae"]["value"]
+    )
+    predictions = zoo.predict(run)
+    assert list(predictions.columns()) == ["id", "label", "label_actual"]
+    assert np.abs(predictions.predicted - predictions.actual).mean() < 15
+    assert run.history[-2]["metric"] == "mae"
+
+
+def test_predictions_do_not_depend_on_units_of_channels(tmp_path):
+    parts, labels = recordings()
+    one = train(table(parts, labels), tmp_path, "one", dtype="float64")
+    other = [part * [1e4, 1e-3] - 30 for part in parts]
+    two = train(table(other, labels), tmp_path, "two", dtype="float64")
+    np.testing.assert_allclose(zoo.predict(two).values, zoo.predict(one).values, atol=1e-8)
+
+
+@pytest.mark.parametrize("settings", [{}, {"pooling": "mean"}, {"bidirectional": True}])
+def test_padding_and_other_sequences_change_no_prediction(settings, tmp_path):
+    parts, labels = recordings()
+    run = train(table(parts, labels), tmp_path, steps=3, dtype="float64", **settings)
+    assert run.config.pooling == ("mean" if settings else "last")
+    together = zoo.predict(run, parts).values
+    alone = [zoo.predict(run, [part]).values[0] for part in parts[:10]]
+    np.testing.assert_allclose(together[:10], alone, atol=1e-12)
+    assert together.sum(axis=1) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_loss_of_a_padded_batch_is_the_mean_of_the_losses_of_its_sequences(pooling):
+    config, dataset = prepared(*recordings(), pooling=pooling, dtype="float64")
+    model = dataset.make_model(zoo.get_cell("vanilla"), config)
+    numbers = dataset.parts["valid"]
+    single = [dataset._evaluate(model, numbers[i : i + 1]).loss for i in range(len(numbers))]
+    assert dataset.evaluate(model).loss == pytest.approx(np.mean(single))
+
+
+def test_balanced_weights_give_every_class_the_same_sum():
+    parts, _ = recordings(40)
+    labels = ["rare" if number % 5 == 0 else "often" for number in range(40)]
+    _, dataset = prepared(parts, labels, class_weights="balanced")
+    counts = np.bincount(dataset.targets[dataset.parts["train"]])
+    np.testing.assert_allclose(counts * dataset.loss.class_weights, len(dataset.parts["train"]) / 2)
+    assert dataset.main == "balanced_accuracy"
+
+
+def test_units_come_from_the_training_part_only():
+    parts, labels = recordings()
+    _, dataset = prepared(parts, labels)
+    later = [part.copy() for part in parts]
+    for number in (*dataset.parts["valid"], *dataset.parts["test"]):
+        later[number] += 1e6
+    _, other = prepared(later, labels)
+    assert dataset.scaled.spec == other.scaled.spec
+    rows = np.concatenate([parts[number] for number in dataset.parts["train"]])
+    np.testing.assert_allclose(dataset.scaled.spec.mean, rows.mean(axis=0))
+    np.testing.assert_allclose(dataset.scaled.spec.scale, rows.std(axis=0))
+
+
+def test_every_epoch_reads_every_training_sequence_once():
+    config, dataset = prepared(*recordings(), batch=16)
+    assert dataset.steps_per_epoch == 3
+    model = dataset.make_model(zoo.get_cell("vanilla"), config)
+    steps = [dataset.loss_and_grad(model, step, None, (0, step)).token_count for step in range(6)]
+    total = dataset.given.lengths[dataset.parts["train"]].sum()
+    assert sum(steps[:3]) == sum(steps[3:]) == total
+    assert prepared(*recordings(), epochs=4, batch=16)[0].steps == 12
+
+
+def test_kinds_of_labels():
+    parts, _ = recordings(60)
+    whole = [float(number % 3) for number in range(60)]
+    config, dataset = prepared(parts, whole)
+    assert (config.loss, dataset.scaled.spec.classes) == ("cross_entropy", ("0", "1", "2"))
+    assert prepared(parts, whole, loss="huber")[1].scaled.spec.classes == ()
+    assert prepared(parts, np.linspace(0, 1, 60))[0].loss == "squared_error"
+    assert prepared(parts, np.arange(60) // 2, loss="cross_entropy")[1].scaled.spec.output_size == 30
+
+
+def test_missing_values_are_marked(tmp_path):
+    parts, labels = recordings()
+    parts[3][1, 0] = np.nan
+    run = train(table(parts, labels), tmp_path, missing="mask", steps=3)
+    assert run.model.stack.input_size == 3
+    assert np.isfinite(zoo.predict(run).values).all()
+    parts[3][1, 1] = np.nan
+    with pytest.raises(
+        DataError, match="a value of channel 'y' is missing in sequence 'r3', and none was in tr"
+    ):
+        zoo.predict(run, table(parts, labels))
+
+
+def test_cells_read_the_time_between_rows(tmp_path):
+    parts, labels = recordings()
+    times = np.concatenate([np.cumsum(np.linspace(1, 2, len(part))) for part in parts])
+    data = table(parts, labels, t=times)
+    run = train(data, tmp_path, time="t", cell="ctrnn", steps=2)
+    assert run.config.input == ("x", "y")
+    assert np.isfinite(zoo.predict(run).values).all()
+
+
+# ---- runs ---------------------------------------------------------------------------------------------
+
+
+def test_resumed_run_is_the_same_to_the_bit(tmp_path):
+    parts, labels = recordings()
+    path = csv_file(tmp_path / "x.csv", table(parts, labels))
+    every = {"eval_every": 5, "save_every": 5, "log_every": 5}
+    whole = train(path, tmp_path, "whole", **every)
+    train(path, tmp_path, "parts", **{**every, "steps": 10})
+    resumed = train(path, tmp_path, "parts", resume=True, **every)
+    np.testing.assert_array_equal(resumed.model.theta, whole.model.theta)
+    last = [event for event in without_clock(whole.history) if event["step"] > 10]
+    assert [event for event in without_clock(resumed.history) if event["step"] > 10] == last
+    longer = command("train", "--resume", "--out", tmp_path / "parts", "--steps", 25, "--quiet")
+    assert (longer.exit_code, longer.stderr) == (0, "")
+    path.write_text(path.read_text().replace("r1,", "q1,"))
+    with pytest.raises(CheckpointError, match="the set of sequences has changed since"):
+        train(path, tmp_path, "parts", resume=True, **{**every, "steps": 30})
+
+
+def test_run_is_listed_reported_predicted_and_evaluated(tmp_path):
+    parts, labels = recordings()
+    path = csv_file(tmp_path / "walks.csv", table(parts, labels))
+    out = tmp_path / "run"
+    words = ("--series", "id", "--label", "way", "--hidden", 8, "--batch", 8, "--steps", 20)
+    trained = command(
+        "train", "--data", path, *words, "--out", out, "--analyse-every", 10, "--class-weights", "balanced"
+    )
+    assert trained.exit_code == 0, trained.stderr
+    lengths = [len(part) for part in parts]
+    down = labels.count("down")
+    for line in (
+        f"data   walks.csv: 60 sequences of {min(lengths)} to {max(lengths)} steps, median",
+        "reads  x, y",
+        f"label  way, 2 classes: down ({down}), up ({60 - down})",
+        " sequences to train, ",
+    ):
+        assert line in trained.stderr
+    assert "way, test part, 9 sequences, 95 % intervals:" in trained.stdout
+    assert f"predict with: zoo predict {out}" in trained.stdout
+    listed = json.loads(command("runs", tmp_path, "--json").stdout)
+    assert (listed[0]["data"], listed[0]["metric"], listed[0]["state"]) == (
+        "walks.csv",
+        "accuracy",
+        "finished",
+    )
+    facts = json.loads(command("eval", out, "--json").stdout)
+    assert facts["targets"] == zoo.Run(out).history[-1]["test"]["targets"]
+    assert facts["targets"][0]["main"] == "balanced_accuracy"
+    assert "train part" in command("eval", out, "--part", "train").stdout
+    assert "--glob does not apply to it" in command("eval", out, "--glob", "*").stderr
+    report = command("report", out)
+    assert (report.exit_code, "left out" in report.stderr) == (0, False), report.stderr
+    assert "Confusion matrix: 9 sequences, test part" in (out / "report.html").read_text()
+    assert "finished" in zoo.Run(out)._repr_html_()
+    exported = command("export", out, "--format", "c", "--out", tmp_path / "model.c")
+    assert exported.exit_code == 0, exported.stderr
+    unlabelled = {name: values for name, values in table(*recordings(3, 1)).items() if name != "way"}
+    new = csv_file(tmp_path / "new.csv", unlabelled)
+    lines = command("predict", out, "--data", new).stdout.splitlines()
+    assert lines[0] == "id,way,p_down,p_up"
+    assert [line.split(",")[0] for line in lines[1:]] == ["r0", "r1", "r2"]
+    rows = json.loads(command("predict", out, "--json").stdout)
+    assert list(rows[0]) == ["id", "way", "p_down", "p_up", "way_actual"]
+    assert len(rows) == 60
+
+
+def test_other_labelled_data_are_evaluated(tmp_path):
+    parts, labels = recordings()
+    run = train(table(parts, labels), tmp_path)
+    other = table(*recordings(30, seed=1))
+    facts = open_predictor(run).evaluate(other)
+    assert (facts["part"], facts["sequences"]) == ("all", 30)
+    predictions = zoo.predict(run, other)
+    accuracy = (predictions.predicted == predictions.actual).mean()
+    assert facts["targets"][0]["metrics"]["model"]["accuracy"]["value"] == pytest.approx(accuracy)
+    with pytest.raises(UsageError, match="part is 'test', but other data have no parts; leave it out"):
+        open_predictor(run).evaluate(other, "test")
+
+
+def test_archive_files_train_and_test(tmp_path):
+    header = "@problemName Walks\n@univariate true\n@classLabel true down up\n@data\n"
+    paths = []
+    for name, seed in (("TRAIN", 0), ("TEST", 1)):
+        parts, labels = recordings(40, seed, channels=1)
+        lines = [
+            f"{','.join(f'{value:.5f}' for value in part[:, 0])}:{label}"
+            for part, label in zip(parts, labels, strict=True)
+        ]
+        path = tmp_path / f"Walks_{name}.ts"
+        path.write_text(header + "\n".join(lines))
+        paths.append(path)
+    out = tmp_path / "run"
+    words = ("--hidden", 8, "--steps", 5, "--split", "80,20", "--quiet")
+    result = command("train", "--data", paths[0], *words, "--out", out)
+    assert result.exit_code == 0, result.stderr
+    assert (zoo.Run(out).config.kind, zoo.Run(out).config.label) == ("sequences", "label")
+    assert "label, all part, 40 sequences" in command("eval", out, "--data", paths[1]).stdout
+    assert command("train", "--resume", "--out", out, "--steps", 8, "--quiet").exit_code == 0
+
+
+def test_fit_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    parts, labels = recordings()
+    predictor = zoo.fit(table(parts, labels), label="way", series="id", steps=3, **SMALL)
+    assert isinstance(predictor, Predictor)
+    assert list(tmp_path.iterdir()) == []
+    assert len(predictor.predict().ids) == 60
+    padded = np.zeros((6, 12, 2))
+    assert zoo.predict(predictor, padded).values.shape == (6, 2)
+    assert zoo.predict(predictor, {"inputs": padded, "lengths": [3] * 6}).values.shape == (6, 2)
+    with pytest.raises(
+        UsageError, match=r"label is missing; give the label of each sequence, as in zoo\.fit"
+    ):
+        zoo.fit(parts)
+
+
+class Frame:
+    """A data frame as pandas and polars have it."""
+
+    __dataframe__ = None
+
+    def __init__(self, columns):
+        self.columns, self._values = tuple(columns), columns
+
+    def __getitem__(self, name):
+        return self._values[name]
+
+
+def test_data_frames_and_arrays_in_the_order_of_their_columns():
+    parts, labels = recordings()
+    frame = Frame(table(parts, labels))
+    predictor = zoo.fit(frame, label="way", series="id", steps=3, **SMALL)
+    np.testing.assert_array_equal(predictor.predict(parts).values, predictor.predict(frame).values)
+
+
+# ---- invalid input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("labels", "settings", "sentence"),
+    [
+        (["a"] * 60, {}, "arrays: all 60 sequences have the label 'a'; expected two classes or more."),
+        (["a"] * 59 + ["b"], {}, "arrays: class 'b' has one sequence; expected two or more, to train and to"),
+        (list(map(str, range(60))), {}, "class '0' has one sequence (60 classes have one); expected two"),
+        ([0.5] * 60, {}, "the labels of the 42 sequences of the training part are all equal"),
+        (["a", "b"] * 30, {"loss": "squared_error"}, "loss is 'squared_error', a loss of numbers, but a"),
+        (["a", "b"] * 30, {"loss": "interval"}, "loss is 'interval', which does not fit one label"),
+        (["a", "b"] * 30, {"loss": "binary"}, "loss is 'binary', which does not fit one label"),
+        (np.linspace(0, 1, 60), {"class_weights": "balanced"}, "class_weights is 'balanced', and the labels"),
+        (["a", "b"] * 30, {"pooling": "max"}, "pooling is 'max'; expected 'last' or 'mean'."),
+        (["a", "b"] * 30, {"class_weights": "x"}, "class_weights is 'x'; expected 'balanced'."),
+        (["a", "b"] * 30, {"horizon": 3}, "horizon is given with labelled sequences; it applies to tables"),
+        (["a", "b"] * 30, {"split": "50,60"}, "split is '50,60', with the sum 110"),
+        (["a", "b"] * 30, {"input": "5"}, "arrays has no channel '5'; its channels are 0, 1."),
+    ],
+)
+def test_invalid_settings_and_labels(labels, settings, sentence, tmp_path):
+    data = LabelledSequences.from_arrays(recordings()[0], labels)
+    with pytest.raises((DataError, UsageError)) as error:
+        train(data, tmp_path, **settings)
+    assert sentence in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_that_do_not_fit_the_model(tmp_path):
+    parts, labels = recordings()
+    run = train(table(parts, labels), tmp_path, steps=2)
+    for data, sentence in (
+        ([np.ones((3, 1))], "arrays has 1 channels; the model reads 2: x, y."),
+        (table(parts[:2], ["up", "left"]), None),
+        ({"id": ["a"], "x": [1.0]}, "table has no column 'y'"),
+        ({"id": ["a"], "x": [1.0], "y": ["up"]}, "row 0, column 'y': found 'up'; expected a number."),
+        ({"id": ["a"], "x": [1.0], "y": [np.nan]}, "row 0, column 'y': the value is missing"),
+    ):
+        if sentence is None:
+            with pytest.raises(DataError, match="sequence 'r1' has the label 'left', which did not occur in"):
+                open_predictor(run).evaluate(data)
+            assert zoo.predict(run, data).actual.tolist() == ["up", "left"]
+            continue
+        with pytest.raises(DataError) as error:
+            zoo.predict(run, data)
+        assert sentence in str(error.value)
+    with pytest.raises(DataError, match="all channels are constant in the training part"):
+        train(LabelledSequences.from_arrays([np.ones((3, 2))] * 60, labels), tmp_path, "flat")
+
+
+def test_other_runs_are_an_error(tmp_path):
+    run = zoo.train("builtin:hello", out=tmp_path / "text", hidden=8, steps=2)
+    with pytest.raises(UsageError, match="does not predict labels of sequences; train such a model with"):
+        zoo.predict(run)
+    labelled = train(table(*recordings()), tmp_path, steps=2)
+    with pytest.raises(UsageError, match="is not a forecasting model"):
+        zoo.forecast(labelled)
+    result = command("predict", tmp_path / "run")
+    assert "the table was passed from memory and has no file" in result.stderr
+    several = command("train", "--data", "a.csv", "--data", "b.csv", "--label", "y", "--series", "id")
+    assert "data are 2 sources; expected one file. Join the files first." in several.stderr

@@ -1,0 +1,15 @@
+"""Labels of whole sequences: classification and regression, baselines, scores with intervals, predictions.
+
+A name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from zoo._lazy import attach
+
+_EXPORTS = {
+    "predictor": "Predictions Predictor",
+    "spec": "SequenceSpec",
+}
+
+__getattr__, __dir__, __all__ = attach(__name__, _EXPORTS)

@@ -1,0 +1,168 @@
+"""The parts of labelled sequences, and the scores of a model and of the baselines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from zoo.array_types import Array
+from zoo.classification.baselines import (
+    logistic_regression,
+    majority_class,
+    ridge_regression,
+    softmax,
+    summary_features,
+    training_mean,
+)
+from zoo.classification.metrics import LabelScores, class_scores, number_scores
+from zoo.classification.spec import ScaledSequences, SequenceSpec
+from zoo.data import parse_split
+from zoo.data.labelled import LabelledSequences
+from zoo.errors import DataError
+from zoo.model import AnyModel
+
+PARTS = ("train", "valid", "test")
+
+_MAX_BATCH = 256
+_MAX_STEPS = 2**17
+"""Steps of all sequences of a batch in an evaluation, which bounds its memory."""
+
+
+def split_sequences(codes: Array, split: str, seed: int, stratify: bool) -> dict[str, Array]:
+    """Numbers of the sequences of the training, validation and test parts.
+
+    Each class is divided by the same shares, in an order that the seed decides. A part with a share above
+    zero gets a sequence of each class if there are enough: first training, then test, then validation.
+
+    Args:
+        codes: The labels, `(N,)`.
+        split: The shares, as ``"70,15,15"``.
+        seed: Seed of the order.
+        stratify: Whether labels are classes; else all sequences are divided at once.
+    """
+    shares = parse_split(split)
+    rng = np.random.default_rng(seed)
+    groups = (
+        [np.flatnonzero(codes == code) for code in np.unique(codes)] if stratify else [np.arange(len(codes))]
+    )
+    parts: dict[str, list[Array]] = {name: [] for name in PARTS}
+    for group in groups:
+        order, first = rng.permutation(group), 0
+        for name, count in zip(PARTS, _counts(len(group), shares), strict=True):
+            parts[name].append(order[first : first + count])
+            first += count
+    return {name: np.sort(np.concatenate(chunks)) for name, chunks in parts.items()}
+
+
+def _counts(total: int, shares: tuple[float, float, float]) -> list[int]:
+    """The sequences of each part, with the sum of all."""
+    exact = [round(total * share, 9) for share in shares]
+    counts = [int(each) for each in exact]
+    by_remainder = sorted(range(3), key=lambda part: counts[part] - exact[part])
+    for part in by_remainder[: total - sum(counts)]:
+        counts[part] += 1
+    for part in (0, 2, 1):
+        largest = int(np.argmax(counts))
+        if shares[part] and not counts[part] and counts[largest] > 1:
+            counts[part], counts[largest] = 1, counts[largest] - 1
+    return counts
+
+
+def last_part(parts: dict[str, Array]) -> str:
+    """The test part, or the validation or training part if it is empty."""
+    return next(name for name in reversed(PARTS) if len(parts[name]))
+
+
+def evaluation_batches(offsets: Array, numbers: Array) -> list[Array]:
+    """Batches of sequences of similar lengths."""
+    sizes = np.diff(offsets)[numbers]
+    order = numbers[np.argsort(-sizes, kind="stable")]
+    batches, first = list[Array](), 0
+    while first < len(order):
+        longest = int(offsets[order[first] + 1] - offsets[order[first]])
+        count = max(1, min(_MAX_BATCH, _MAX_STEPS // longest))
+        batches.append(order[first : first + count])
+        first += count
+    return batches
+
+
+def step_weights(sizes: Array, pooling: str) -> Array:
+    """The share of each step in the prediction of its sequence, `(T, B)`."""
+    steps = np.arange(int(sizes.max()))[:, None]
+    if pooling == "last":
+        return np.asarray(steps == sizes - 1, np.float64)
+    return np.asarray((steps < sizes) / sizes)
+
+
+def pooled(outputs: Array, sizes: Array, spec: SequenceSpec) -> Array:
+    """One prediction for each sequence from the outputs `(T, B, V)`: probabilities, or scaled numbers."""
+    values = outputs.astype(np.float64)
+    if spec.pooling == "last":
+        last = values[sizes - 1, np.arange(len(sizes))]
+        return softmax(last) if spec.classes else last
+    each = softmax(values) if spec.classes else values
+    return np.asarray((each * step_weights(sizes, "mean")[..., None]).sum(axis=0))
+
+
+def predict(model: AnyModel, scaled: ScaledSequences, numbers: Array) -> Array:
+    """Probabilities of the classes `(n, K)`, or numbers `(n, 1)` in the units of the labels."""
+    spec = scaled.spec
+    predictions = np.empty((len(scaled.offsets) - 1, spec.output_size))
+    names = tuple(model.stack.inputs)
+    for rows in evaluation_batches(scaled.offsets, numbers):
+        arguments = scaled.batch(rows, names)
+        sizes = np.diff(scaled.offsets)[rows]
+        weights = step_weights(sizes, spec.pooling)
+        outputs, _ = model.outputs(arguments.pop("inputs"), weights, **arguments)
+        predictions[rows] = pooled(outputs, sizes, spec)
+    chosen = predictions[numbers]
+    return chosen if spec.classes else chosen * spec.label_scale + spec.label_mean
+
+
+def score_model(
+    model: AnyModel,
+    given: LabelledSequences,
+    scaled: ScaledSequences,
+    parts: dict[str, Array],
+    part: str,
+    main: str = "accuracy",
+) -> dict[str, Any]:
+    """The scores of a model and of the baselines on a part, as plain JSON values.
+
+    Args:
+        model: The model.
+        given: The sequences.
+        scaled: The same, scaled.
+        parts: Numbers of the sequences of each part. Baselines are fitted to the training part.
+        part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``.
+        main: The score for the comparison of classes.
+
+    Raises:
+        DataError: If the part is empty.
+    """
+    numbers = np.arange(len(given)) if part == "all" else parts[part]
+    if not len(numbers):
+        raise DataError(f"{given.name} has no sequences in its {part} part; choose another part.")
+    scores = _compare(given, scaled.spec, parts["train"], numbers, predict(model, scaled, numbers), main)
+    return {"part": part, "sequences": len(numbers), "targets": [scores.to_json()]}
+
+
+def _compare(
+    given: LabelledSequences, spec: SequenceSpec, train: Array, numbers: Array, model: Array, main: str
+) -> LabelScores:
+    actual, features = spec.codes(given), summary_features(given.values, given.offsets)
+    if not spec.classes:
+        predictions = {
+            "mean of training": training_mean(actual, train),
+            "ridge regression": ridge_regression(features, actual, train),
+        }
+        chosen = {name: values[numbers] for name, values in predictions.items()}
+        return number_scores(spec.label, actual[numbers], {"model": model[:, 0], **chosen})
+    classes = len(spec.classes)
+    probabilities = {
+        "majority class": majority_class(actual, train, classes),
+        "logistic regression": logistic_regression(features, actual, train, classes),
+    }
+    chosen = {name: values[numbers] for name, values in probabilities.items()}
+    return class_scores(spec.label, actual[numbers], {"model": model, **chosen}, main)

@@ -1,0 +1,209 @@
+"""``Predictor``: a trained model with the channels, units and classes of its sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from zoo.arguments import as_choice
+from zoo.array_types import Array
+from zoo.classification.evaluation import PARTS, last_part, predict, score_model, split_sequences
+from zoo.classification.spec import ScaledSequences, SequenceSpec, class_texts
+from zoo.data.labelled import LabelledSequences, read_sequences
+from zoo.data.table import as_column, columns_to_csv
+from zoo.errors import CheckpointError, UsageError
+from zoo.model import SequenceModel, model_from
+from zoo.model.checkpoint import CellClasses
+from zoo.storage import Checkpoint
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Predicted labels of n sequences.
+
+    Attributes:
+        label: The name of the labels.
+        ids: The names of the sequences.
+        classes: The K classes; empty if labels are numbers.
+        values: Probabilities of the classes, `(n, K)`, or numbers, `(n, 1)`.
+        actual: The labels, `(n,)` texts or numbers; None if they are not known.
+    """
+
+    label: str
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    values: Array = field(repr=False)
+    actual: Array | None = field(default=None, repr=False)
+
+    @property
+    def predicted(self) -> Array:
+        """The most probable classes as texts, or the numbers, `(n,)`."""
+        if not self.classes:
+            predicted: Array = self.values[:, 0]
+            return predicted
+        return np.asarray(np.array(self.classes)[self.values.argmax(axis=1)])
+
+    def columns(self) -> dict[str, Array]:
+        """Columns of a table with a row for each sequence: ``pandas.DataFrame(p.columns())``.
+
+        Columns are ``id``, the predicted label, the probability of each class, as in ``p_walk``, and the
+        label of the data, as in ``activity_actual``.
+        """
+        columns = {"id": np.array(self.ids), self.label: self.predicted}
+        for number, name in enumerate(self.classes):
+            columns[f"p_{name}"] = self.values[:, number]
+        if self.actual is not None:
+            columns[f"{self.label}_actual"] = self.actual
+        return columns
+
+    def to_csv(self) -> str:
+        """The columns as CSV, numbers with six significant digits."""
+        return columns_to_csv(self.columns())
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """A mapping for each sequence."""
+        columns = self.columns()
+        rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A trained model with the channels, units and classes of its sequences.
+
+    >>> predictor = zoo.fit(recordings, label="activity", series="id")
+    >>> predictor.predict(new_recordings).predicted
+
+    Attributes:
+        model: The model.
+        spec: Its inputs and outputs.
+        data: The sequences of training, or the name of their file.
+        main: The score that the comparison with the baselines uses.
+    """
+
+    model: SequenceModel
+    spec: SequenceSpec
+    data: Any = field(repr=False)
+    main: str = "accuracy"
+
+    @classmethod
+    def from_checkpoint(
+        cls, checkpoint: Checkpoint, source: str, cell: CellClasses = None, data: Any = None
+    ) -> Predictor:
+        """Make a predictor of a checkpoint of a run on labelled sequences.
+
+        Args:
+            checkpoint: The checkpoint.
+            source: Its path, for messages.
+            cell: As for :func:`zoo.load`.
+            data: The sequences; None for the file that the checkpoint names.
+
+        Raises:
+            UsageError: If it is a run on other data.
+            CheckpointError: If it is damaged.
+        """
+        stored, config = checkpoint.meta.get("sequences"), checkpoint.meta.get("config")
+        if not isinstance(stored, Mapping) or not isinstance(config, Mapping):
+            raise UsageError(
+                f"{source} does not predict labels of sequences; train such a model with `zoo train --data "
+                f"FILE.csv --series COLUMN --label COLUMN`."
+            )
+        spec = SequenceSpec.from_json(stored.get("spec"), source)
+        model = model_from(checkpoint, source, cell)
+        sizes = spec.input_size, spec.output_size
+        if not isinstance(model, SequenceModel) or sizes != (model.stack.input_size, model.output_size):
+            raise CheckpointError(f"{source}: its description of the sequences does not fit its model.")
+        sources = config.get("data")
+        named = sources[0] if isinstance(sources, list) and sources and isinstance(sources[0], str) else None
+        main = main_score(spec.classes, config.get("class_weights"))
+        return cls(model, spec, named if data is None else data, main)
+
+    def predict(self, data: Any = None) -> Predictions:
+        """Predict the label of each sequence.
+
+        Args:
+            data: A file, a table, a list of arrays or other sequences, as for :func:`zoo.train`, with or
+                without labels; None for the data of training.
+
+        Raises:
+            DataError: If the data cannot be read, or do not fit the model.
+        """
+        given, scaled = self._open(data, needs_labels=False)
+        values = predict(self.model, scaled, np.arange(len(given)))
+        labels = given.labels
+        actual = None
+        if labels is not None and not labels.missing().any():
+            actual = np.array(class_texts(labels)) if self.spec.classes else labels.values
+        return Predictions(self.spec.label, given.ids, self.spec.classes, values, actual)
+
+    def evaluate(self, data: Any = None, part: str | None = None) -> dict[str, Any]:
+        """The scores of the model and of the baselines, as plain JSON values.
+
+        Args:
+            data: As for :meth:`predict`, with labels. Baselines are fitted to the data of training.
+            part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the last part that is not empty,
+                of other data than those of training for all.
+
+        Raises:
+            DataError: If the data cannot be read or do not fit, or the part is empty.
+            UsageError: If the part is invalid.
+        """
+        if part is not None:
+            as_choice(part, "part", (*PARTS, "all"))
+        if data is not None and part not in (None, "all"):
+            raise UsageError(f"part is {part!r}, but other data have no parts; leave it out.")
+        given, scaled = self._open(None, needs_labels=True)
+        parts = self.parts(given)
+        if data is None:
+            return score_model(self.model, given, scaled, parts, part or last_part(parts), self.main)
+        other, _ = self._open(data, needs_labels=True)
+        both = concatenated(given, other)
+        parts["other"] = np.arange(len(given), len(both))
+        scaled = ScaledSequences.make(both, self.spec, self.model.dtype)
+        return {**score_model(self.model, both, scaled, parts, "other", self.main), "part": "all"}
+
+    def parts(self, given: LabelledSequences) -> dict[str, Array]:
+        """Numbers of the sequences of each part of the data of training."""
+        spec = self.spec
+        return split_sequences(spec.codes(given), spec.split, spec.seed, bool(spec.classes))
+
+    def _open(self, data: Any, needs_labels: bool) -> tuple[LabelledSequences, ScaledSequences]:
+        source = self.data if data is None else data
+        if source is None:
+            raise UsageError("data is None, and the checkpoint names no file; give the sequences.")
+        given = read_sequences(source, self.spec.roles(), self.spec.missing, needs_labels)
+        return given, ScaledSequences.make(given, self.spec, self.model.dtype)
+
+
+def main_score(classes: tuple[str, ...], class_weights: Any) -> str:
+    """The score that is compared: balanced accuracy if classes have balanced weights."""
+    if not classes:
+        return "mae"
+    return "balanced_accuracy" if class_weights == "balanced" else "accuracy"
+
+
+def concatenated(first: LabelledSequences, second: LabelledSequences) -> LabelledSequences:
+    """The sequences of two sources, with the labels as texts or numbers."""
+    offsets = np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]])
+    assert first.labels is not None  # both have labels
+    assert second.labels is not None
+    dts = first.dt, second.dt
+    labels: Any = (
+        [*class_texts(first.labels), *class_texts(second.labels)]
+        if "category" in (first.labels.kind, second.labels.kind)
+        else np.concatenate([first.labels.values, second.labels.values])
+    )
+    return LabelledSequences(
+        second.name,
+        (*first.ids, *second.ids),
+        first.channels,
+        np.concatenate([first.values, second.values]),
+        offsets,
+        as_column(first.label, labels, second.name),
+        first.label,
+        second.sha256,
+        None if dts[0] is None or dts[1] is None else np.concatenate([dts[0], dts[1]]),
+    )

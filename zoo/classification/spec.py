@@ -1,0 +1,201 @@
+"""``SequenceSpec``: what a model of labelled sequences reads and predicts; a checkpoint stores it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo.array_types import Array
+from zoo.data.labelled import LabelledSequences, SequenceRoles
+from zoo.data.table import DataColumn
+from zoo.errors import CheckpointError, DataError
+
+POOLING = ("last", "mean")
+"""Ways to make one prediction from the outputs of all steps."""
+
+_TEXTS = ("channels", "masked", "classes")
+_NUMBERS = ("mean", "scale")
+
+
+@dataclass(frozen=True)
+class SequenceSpec:
+    """The inputs and outputs of a model of labelled sequences.
+
+    Attributes:
+        label: The name of the labels.
+        classes: The classes; empty if labels are numbers.
+        series: The column of the ids in a table.
+        time: The column of times in a table.
+        columns: The columns of a table, or the channels of arrays, that the model reads.
+        channels: Channels, of which a column of texts has one for each of its values.
+        categories: The values of each column of texts.
+        masked: Channels with missing values, for each of which an additional input marks them.
+        missing: The treatment of missing values.
+        pooling: ``"last"``, a prediction after the last step; or ``"mean"``, the mean over all steps.
+        mean: Mean of each channel in the training part.
+        scale: Standard deviation of each channel in the training part; 1 if it is constant there.
+        label_mean: Mean of numeric labels in the training part.
+        label_scale: Their standard deviation.
+        split: Shares of the training, validation and test parts.
+        seed: Seed of the split.
+    """
+
+    label: str
+    classes: tuple[str, ...]
+    series: str | None
+    time: str | None
+    columns: tuple[str, ...]
+    channels: tuple[str, ...]
+    categories: Mapping[str, tuple[str, ...]]
+    masked: tuple[str, ...]
+    missing: str
+    pooling: str
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    label_mean: float
+    label_scale: float
+    split: str
+    seed: int
+
+    @property
+    def input_size(self) -> int:
+        """``I``, inputs of a step."""
+        return len(self.channels) + len(self.masked)
+
+    @property
+    def output_size(self) -> int:
+        """``V``: the number of classes, or 1."""
+        return max(len(self.classes), 1)
+
+    def roles(self) -> SequenceRoles:
+        """The columns to read from other data."""
+        return SequenceRoles(self.label, self.columns, self.series, self.time, self.categories)
+
+    def codes(self, given: LabelledSequences) -> Array:
+        """The labels of sequences, `(N,)`: numbers of classes, or numbers.
+
+        Raises:
+            DataError: If a class did not occur in training, or a label is not a number.
+        """
+        labels = given.labels
+        assert labels is not None  # the caller asks for them
+        if not self.classes:
+            if labels.kind != "number":
+                raise DataError(
+                    f"{given.name}: the label of sequence {given.ids[0]!r} is {labels.text(0)!r}; expected a "
+                    f"number, as in training."
+                )
+            return labels.values
+        texts = class_texts(labels)
+        code = {text: number for number, text in enumerate(self.classes)}
+        unknown = [number for number, text in enumerate(texts) if text not in code]
+        if unknown:
+            raise DataError(
+                f"{given.name}: sequence {given.ids[unknown[0]]!r} has the label {texts[unknown[0]]!r}, "
+                f"which did not occur in training; the classes are {', '.join(self.classes[:20])}."
+            )
+        return np.array([code[text] for text in texts], np.int64)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Any, source: str) -> SequenceSpec:
+        """Read the result of :meth:`to_json`.
+
+        Raises:
+            CheckpointError: If it is anything else.
+        """
+        try:
+            values = {entry.name: stored[entry.name] for entry in dataclasses.fields(cls)}
+            for name in (*_TEXTS, "columns"):
+                values[name] = tuple(map(str, values[name]))
+            for name in _NUMBERS:
+                values[name] = tuple(map(float, values[name]))
+            values["categories"] = {
+                str(name): tuple(map(str, texts)) for name, texts in values["categories"].items()
+            }
+            spec = cls(**values)
+            if not len(spec.mean) == len(spec.scale) == len(spec.channels) or spec.pooling not in POOLING:
+                raise ValueError("sizes differ")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(
+                f"{source}: its description of the sequences is not one zoo wrote ({str(error)[:200]})."
+            ) from None
+        return spec
+
+
+def class_texts(labels: DataColumn) -> list[str]:
+    """The labels as texts."""
+    column = labels.as_category()
+    return [column.categories[code] for code in column.values.tolist()]
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledSequences:
+    """Sequences in the units of a model.
+
+    Attributes:
+        spec: The inputs and outputs.
+        values: Inputs of all steps, `(R, I)`.
+        offsets: The first step of each sequence, and R, `(N + 1,)`.
+        dt: Time from the step before, `(R,)`; None without times.
+    """
+
+    spec: SequenceSpec
+    values: Array
+    offsets: Array
+    dt: Array | None
+
+    @classmethod
+    def make(cls, given: LabelledSequences, spec: SequenceSpec, dtype: Any) -> ScaledSequences:
+        """Scale sequences.
+
+        Raises:
+            DataError: If a channel has missing values and had none in training.
+        """
+        if len(given.channels) != len(spec.channels):
+            raise DataError(
+                f"{given.name} has {len(given.channels)} channels; the model reads {len(spec.channels)}: "
+                f"{', '.join(spec.channels[:20])}."
+            )
+        absent = np.isnan(given.values)
+        for number in np.flatnonzero(absent.any(axis=0)):
+            if spec.channels[number] not in spec.masked:
+                step = int(absent[:, number].argmax())
+                sequence = given.ids[int(np.searchsorted(given.offsets, step, side="right")) - 1]
+                raise DataError(
+                    f"{given.name}: a value of channel {spec.channels[number]!r} is missing in sequence "
+                    f"{sequence!r}, and none was in training; fill it."
+                )
+        values = np.empty((len(given.values), spec.input_size), dtype)
+        scaled = (given.values - np.array(spec.mean)) / np.array(spec.scale)
+        values[:, : len(spec.channels)] = np.where(absent, 0.0, scaled)
+        masked = [spec.channels.index(name) for name in spec.masked]
+        values[:, len(spec.channels) :] = absent[:, masked]
+        return cls(spec, values, given.offsets, None if given.dt is None else given.dt.astype(dtype))
+
+    def batch(self, numbers: Array, aux_names: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Inputs of some sequences, padded at the end to the longest of them.
+
+        Returns:
+            ``inputs (T, B, I)``; ``lengths (B,)``, unless all are equal; and ``dt (T, B)``, if it is among
+            the auxiliary inputs that the cells declare.
+        """
+        sizes = np.diff(self.offsets)[numbers]
+        longest = int(sizes.max())
+        steps = np.arange(longest)[:, None]
+        rows = self.offsets[numbers] + np.minimum(steps, sizes - 1)
+        inputs = self.values[rows]
+        arguments: dict[str, Any] = {"inputs": inputs}
+        if (sizes != longest).any():
+            inputs[steps >= sizes] = 0.0
+            arguments["lengths"] = sizes
+        if self.dt is not None and "dt" in aux_names:
+            arguments["dt"] = self.dt[rows]
+        return arguments

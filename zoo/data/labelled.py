@@ -1,0 +1,447 @@
+"""``LabelledSequences``: sequences of numbers with one label each, from tables, arrays and files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo.arguments import as_elements, dtype_and_shape, short_repr
+from zoo.array_types import Array
+from zoo.arrays import as_array
+from zoo.base.names import did_you_mean
+from zoo.data.panel import ColumnRoles, Panel, default_roles, make_panel
+from zoo.data.table import DataColumn, DataTable, as_column, as_table, is_table_like
+from zoo.data.table_files import file_digest, load_arrays, read_table
+from zoo.data.ts_file import is_ts_file, read_ts_file
+from zoo.errors import DataError, UsageError
+
+ARRAY_NAMES = ("inputs", "labels", "lengths", "ids", "channels")
+"""Names of the arrays of sequences in an ``.npz`` file; all but the first are optional."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSequences:
+    """N sequences of R steps in all, one after another.
+
+    >>> sequences = LabelledSequences.from_arrays([np.zeros((5, 2)), np.ones((3, 2))], ["rest", "walk"])
+    >>> sequences.lengths
+    array([5, 3])
+
+    Attributes:
+        name: A short name, for messages and directories.
+        ids: The names of the sequences.
+        channels: The names of the I channels.
+        values: `(R, I)` float64, NaN for missing values.
+        offsets: The first step of each sequence, and R, `(N + 1,)`.
+        labels: The label of each sequence, `(N,)` numbers or categories; None if there are none.
+        label: The name of the labels.
+        sha256: Hexadecimal digest of the file, or of the arrays.
+        dt: Time from the step before in units of the median, `(R,)`; None without times.
+        categories: The values of each column of texts, which is one channel for each value.
+        left_out: Columns of the table that are not channels, with the reasons.
+        time: The column of times.
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    channels: tuple[str, ...]
+    values: Array = field(repr=False)
+    offsets: Array = field(repr=False)
+    labels: DataColumn | None
+    label: str
+    sha256: str
+    dt: Array | None = field(default=None, repr=False)
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    time: str | None = None
+
+    def __len__(self) -> int:
+        """Number of sequences."""
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> Array:
+        """Steps of each sequence, `(N,)`."""
+        return np.diff(self.offsets)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        inputs: Any,
+        labels: Any = None,
+        *,
+        lengths: Any = None,
+        ids: Any = None,
+        channels: Sequence[str] | None = None,
+        name: str = "arrays",
+        label: str = "label",
+    ) -> LabelledSequences:
+        """Make sequences of arrays.
+
+        Args:
+            inputs: A list of N arrays, `(T_n, I)` or `(T_n,)`; an array `(N, T, I)` or `(N, T)`, sequence
+                first; or with ``lengths`` an array `(R, I)` of all sequences, one after another.
+            labels: N texts or numbers; None if they are not known.
+            lengths: Steps of each sequence in an array, `(N,)`; None if all have T.
+            ids: N names; None for the numbers from 0.
+            channels: I names; None for the numbers from 0.
+            name: A short name, for messages.
+            label: The name of the labels.
+
+        Raises:
+            DataError: If a sequence is empty, the channels or the numbers of labels differ, or a value is not
+                a number.
+        """
+        parts = _split_array(inputs, lengths, name)
+        if not parts:
+            raise DataError(f"{name} has no sequences.")
+        names = _texts(ids, len(parts), "ids", name) or tuple(map(str, range(len(parts))))
+        width = parts[0].shape[1]
+        for number, part in enumerate(parts):
+            owner = f"{name}, sequence {names[number]!r}"
+            if part.shape[1] != width:
+                raise DataError(
+                    f"{owner} has {part.shape[1]} channels and sequence {names[0]!r} has {width}; expected "
+                    f"the same channels in all sequences."
+                )
+            if not len(part):
+                raise DataError(f"{owner} is empty; remove it.")
+        values = np.concatenate(parts)
+        sizes = np.array([len(part) for part in parts])
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        column = None if labels is None else as_column(label, _plain_labels(labels), name)
+        if column is not None and len(column) != len(parts):
+            raise DataError(f"{name} has {len(parts)} sequences and {len(column)} labels.")
+        shown = _texts(channels, width, "channels", name) or tuple(map(str, range(width)))
+        digest = hashlib.sha256(values.tobytes() + offsets.tobytes())
+        if column is not None:
+            digest.update(repr(column.categories).encode() + np.ascontiguousarray(column.values).tobytes())
+        return cls(name, names, shown, values, offsets, column, label, digest.hexdigest())
+
+
+def _split_array(inputs: Any, lengths: Any, name: str) -> list[Array]:
+    """The arrays `(T_n, I)` of the sequences."""
+    if isinstance(inputs, (list, tuple)) and lengths is None:
+        return [_two_axes(each, f"{name}, sequence {number}") for number, each in enumerate(inputs)]
+    array = _numbers(inputs, name)
+    if array.ndim not in (2, 3):
+        raise DataError(
+            f"{name} holds {dtype_and_shape(array)}; expected sequences (N, T, I) or (N, T), or a list of "
+            f"arrays (T, I)."
+        )
+    if lengths is None:
+        return [_two_axes(each, name) for each in array]
+    sizes = as_array(lengths, f"{name}: lengths")
+    if sizes.ndim != 1 or sizes.dtype.kind not in "iu" or (sizes < 0).any():
+        raise DataError(f"{name}: lengths are {short_repr(sizes)}; expected an integer for each sequence.")
+    if len(sizes) == len(array):
+        if int(sizes.max(initial=0)) > array.shape[1]:
+            raise DataError(f"{name}: a length is {sizes.max()}; the sequences have {array.shape[1]} steps.")
+        return [_two_axes(each[:size], name) for each, size in zip(array, sizes, strict=True)]
+    if array.ndim == 2 and int(sizes.sum()) == len(array):
+        return np.split(array, np.cumsum(sizes)[:-1])
+    raise DataError(
+        f"{name} holds {dtype_and_shape(array)} and {len(sizes)} lengths with the sum {sizes.sum():,}; "
+        f"expected a length for each sequence (N, T, I), or lengths with the sum of the rows of (R, I)."
+    )
+
+
+def _two_axes(values: Any, owner: str) -> Array:
+    array = _numbers(values, owner)
+    if array.ndim not in (1, 2):
+        raise DataError(f"{owner} is {dtype_and_shape(array)}; expected (T, I) or (T,).")
+    return array.reshape(len(array), -1) if array.size else array.reshape(0, max(1, array.shape[-1]))
+
+
+def _numbers(values: Any, owner: str) -> Array:
+    array = as_array(values, owner)
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{owner} holds values of the type {array.dtype}; expected numbers.")
+    return array.astype(np.float64)
+
+
+def _plain_labels(labels: Any) -> Any:
+    """Labels with texts in place of bytes, which HDF5 and some archives store."""
+    is_bytes = isinstance(labels, np.ndarray) and labels.dtype.kind == "S"
+    return np.char.decode(labels, "utf-8", "replace") if is_bytes else labels
+
+
+def _texts(values: Any, count: int, what: str, name: str) -> tuple[str, ...]:
+    """Names as texts; empty if there are none."""
+    if values is None:
+        return ()
+    texts = tuple(map(str, as_elements(values, f"{name}: {what}", "names")))
+    if len(texts) != count or len(set(texts)) != count:
+        raise DataError(f"{name} has {len(texts)} {what}; expected {count} different ones.")
+    return texts
+
+
+# ---- from tables and files ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SequenceRoles:
+    """The columns of sequences in a table, or the arrays and channels in a file.
+
+    Attributes:
+        label: The column of the labels, or the array; None for the labels of a file.
+        input: The channels; None for all.
+        series: The column of the ids.
+        time: The column of times.
+        categories: The values of each column of texts; None to take them from the table.
+    """
+
+    label: str | None = None
+    input: tuple[str, ...] | None = None
+    series: str | None = None
+    time: str | None = None
+    categories: Mapping[str, tuple[str, ...]] | None = None
+
+
+def read_sequences(
+    data: Any, roles: SequenceRoles, missing: str = "reject", needs_labels: bool = True
+) -> LabelledSequences:
+    """Read labelled sequences.
+
+    Args:
+        data: :class:`LabelledSequences`; a table, as for :func:`zoo.data.as_table` or
+            :func:`zoo.data.read_table`; a ``.ts`` file; an ``.npz`` file or a mapping with the arrays
+            ``inputs``, ``labels``, ``lengths``, ``ids`` and ``channels``; or a list of arrays.
+        roles: The columns.
+        missing: As for :func:`zoo.data.make_panel`.
+        needs_labels: Whether to raise an error for sequences without labels.
+
+    Raises:
+        DataError: If the data cannot be read or do not fit.
+        UsageError: If an argument is missing.
+    """
+    given = _as_sequences(data, roles, missing, needs_labels)
+    if needs_labels:
+        _check_labels(given)
+    return given
+
+
+def _as_sequences(data: Any, roles: SequenceRoles, missing: str, needs_labels: bool) -> LabelledSequences:
+    if isinstance(data, LabelledSequences):
+        return _of_arrays(data, roles, missing)
+    if isinstance(data, (list, tuple)) or (isinstance(data, np.ndarray) and data.ndim == 3):
+        return _of_arrays(LabelledSequences.from_arrays(data), roles, missing)
+    if isinstance(data, Mapping) and is_arrays_of_sequences(data):
+        return _of_arrays(_of_mapping(data, roles.label, "arrays", needs_labels), roles, missing)
+    if is_table_like(data):
+        return _of_table(as_table(data), roles, missing, needs_labels)
+    path = Path(data)
+    if is_ts_file(str(data)):
+        given = _of_ts_file(path)
+        return _of_arrays(given, roles, missing)
+    if path.suffix.lower() == ".npz" and is_arrays_of_sequences(arrays := load_arrays(path)):
+        given = _of_mapping(arrays, roles.label, path.name, needs_labels)
+        return _of_arrays(replace(given, sha256=file_digest(path)), roles, missing)
+    return _of_table(read_table(data), roles, missing, needs_labels)
+
+
+def is_arrays_of_sequences(arrays: Any) -> bool:
+    """Whether a mapping holds ``inputs`` of sequences, and not columns of a table."""
+    if not isinstance(arrays, Mapping) or "inputs" not in arrays:
+        return False
+    inputs = arrays["inputs"]
+    if isinstance(inputs, (list, tuple)):
+        return bool(inputs) and np.ndim(inputs[0]) > 0
+    return np.ndim(inputs) > 1
+
+
+def _of_mapping(
+    arrays: Mapping[str, Any], label: str | None, name: str, needs_labels: bool
+) -> LabelledSequences:
+    """Sequences of the arrays of an ``.npz`` file."""
+    label = label or "labels"
+    if needs_labels and label not in arrays and label != "labels":
+        near = did_you_mean(label, arrays)
+        raise DataError(f"{name} has no array {label!r}; its arrays are {', '.join(arrays)}.{near}")
+    unknown = [key for key in arrays if key not in (*ARRAY_NAMES, label)]
+    if unknown:
+        raise DataError(
+            f"{name} holds the array {unknown[0]!r}; expected arrays named {', '.join(ARRAY_NAMES)}."
+        )
+    others = {key: arrays.get(key) for key in ("lengths", "ids", "channels")}
+    return LabelledSequences.from_arrays(
+        arrays["inputs"], arrays.get(label), **others, name=name, label=label
+    )
+
+
+def _of_ts_file(path: Path) -> LabelledSequences:
+    parts, labels = read_ts_file(path)
+    given = LabelledSequences.from_arrays(parts, labels, name=path.name)
+    return replace(given, sha256=file_digest(path))
+
+
+def _of_arrays(given: LabelledSequences, roles: SequenceRoles, missing: str) -> LabelledSequences:
+    """Choose channels, and check the values."""
+    is_training = roles.categories is None
+    if is_training and (roles.series is not None or roles.time is not None):
+        flag = "series" if roles.series is not None else "time"
+        raise UsageError(f"{flag} is given, but {given.name} is not a table; leave it out.")
+    if roles.label is not None:
+        given = replace(given, label=roles.label)
+    has_no_names = given.channels == tuple(map(str, range(len(given.channels))))
+    by_position = not is_training and has_no_names and not set(roles.input or ()) <= {*given.channels}
+    if roles.input is not None and not by_position:
+        for channel in roles.input:
+            if channel not in given.channels:
+                shown = ", ".join(given.channels[:20])
+                raise DataError(f"{given.name} has no channel {channel!r}; its channels are {shown}.")
+        columns = [given.channels.index(channel) for channel in roles.input]
+        given = replace(given, channels=tuple(roles.input), values=given.values[:, columns])
+    return _with_missing(given, missing)
+
+
+def _with_missing(given: LabelledSequences, missing: str) -> LabelledSequences:
+    """The sequences with missing values rejected, filled or kept; infinity is an error."""
+    values = given.values
+    infinite, absent = np.isinf(values), np.isnan(values)
+    if infinite.any():
+        step, channel = np.argwhere(infinite)[0]
+        raise DataError(
+            f"{_where(given, step, channel)}: found {values[step, channel]}; expected a finite number."
+        )
+    if not absent.any() or missing == "mask":
+        return given
+    if missing == "reject":
+        raise DataError(
+            f"{_where(given, *np.argwhere(absent)[0])}: the value is missing ({int(absent.sum()):,} are); "
+            f"fill it, or set `missing` to 'forward' or 'mask'."
+        )
+    source = np.where(absent, 0, np.arange(len(values))[:, None])
+    source[given.offsets[:-1]] = given.offsets[:-1, None]
+    filled = np.take_along_axis(values, np.maximum.accumulate(source), axis=0)
+    if np.isnan(filled).any():
+        raise DataError(
+            f"{_where(given, *np.argwhere(np.isnan(filled))[0])}: the value is missing, and there is none "
+            f"before it in its sequence; fill it, or set `missing` to 'mask'."
+        )
+    return replace(given, values=filled)
+
+
+def _where(given: LabelledSequences, step: Any, channel: Any) -> str:
+    """The position of a value in messages."""
+    number = int(np.searchsorted(given.offsets, step, side="right")) - 1
+    within = int(step) - int(given.offsets[number])
+    return f"{given.name}, sequence {given.ids[number]!r}, step {within}, channel {given.channels[channel]!r}"
+
+
+def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels: bool) -> LabelledSequences:
+    """Sequences of the rows of a table with an id."""
+    if roles.series is None:
+        raise UsageError(
+            f"series is missing: {table.name} is a table; name the column of the ids of the sequences, one "
+            f"of {table.describe()}."
+        )
+    if needs_labels and roles.label is None:
+        raise UsageError(
+            f"label is missing: {table.name} is a table; name the column of the labels, one of "
+            f"{table.describe()}."
+        )
+    if needs_labels and roles.label is not None:
+        table.column(roles.label)
+    inputs = {name: column for name, column in table.columns.items() if name != roles.label}
+    if roles.label is not None and roles.label in (*(roles.input or ()), roles.series, roles.time):
+        raise UsageError(f"column {roles.label!r} is the label and has another role; give it one role.")
+    given = ColumnRoles((), roles.input or (), (), roles.time, roles.series)
+    chosen, left_out = default_roles(replace(table, columns=inputs), given, roles.input is None)
+    if not len(table):
+        raise DataError(f"{table.name} has no rows.")
+    if not chosen.input:
+        reasons = f"; left out: {', '.join(left_out)}" if left_out else ""
+        raise DataError(f"{table.name} has no column that can be an input{reasons}.")
+    panel = make_panel(replace(table, columns=inputs), chosen, missing)
+    channels, values, categories = _channels(panel, roles)
+    label = None if roles.label is None or roles.label not in table.columns else table.column(roles.label)
+    return LabelledSequences(
+        table.name,
+        panel.names,
+        channels,
+        values,
+        panel.offsets,
+        None if label is None else _labels(label, panel),
+        roles.label or "label",
+        table.sha256,
+        panel.time_differences(),
+        categories,
+        tuple(left_out),
+        chosen.time,
+    )
+
+
+def _channels(
+    panel: Panel, roles: SequenceRoles
+) -> tuple[tuple[str, ...], Array, dict[str, tuple[str, ...]]]:
+    """Names and values of the channels of the columns; a column of texts has one channel for each text."""
+    names, columns, categories = list[str](), list[Array](), dict[str, tuple[str, ...]]()
+    for name in panel.roles.input:
+        column, known = panel.columns[name], roles.categories
+        if name in known if known is not None else column.kind == "category":
+            texts = column.categories if known is None else known[name]
+            categories[name] = texts
+            names += [f"{name}={text}" for text in texts]
+            columns += list(_one_hot(panel, column.as_category(), texts).T)
+        else:
+            panel.table.numbers(name)
+            names.append(name)
+            columns.append(column.values)
+    return tuple(names), np.stack(columns, axis=1), categories
+
+
+def _one_hot(panel: Panel, column: DataColumn, texts: tuple[str, ...]) -> Array:
+    codes = {text: code for code, text in enumerate(texts)}
+    known = np.array([codes.get(text, -2) for text in column.categories] + [-1])[column.values]
+    if (known == -2).any():
+        row = int((known == -2).argmax())
+        raise DataError(
+            f"{panel.where(row, column.name)}: found {column.text(row)!r}, which did not occur in training; "
+            f"the values there were {', '.join(texts[:10])}."
+        )
+    hot: Array = (known[:, None] == np.arange(len(texts))).astype(np.float64)
+    return hot
+
+
+def _labels(column: DataColumn, panel: Panel) -> DataColumn:
+    """The label of each sequence, missing if all its rows lack it."""
+    if column.kind == "time":
+        column = column.as_category()
+    rows = column if panel.rows is None else column.take(panel.rows)
+    present, series = np.flatnonzero(~rows.missing()), panel.series_of_row
+    numbers, first = np.unique(series[present], return_index=True)
+    values = np.full(len(panel.names), -1 if column.kind == "category" else np.nan, rows.values.dtype)
+    values[numbers] = rows.values[present[first]]
+    differs = rows.values[present] != values[series[present]]
+    if differs.any():
+        row = int(present[differs.argmax()])
+        number = int(series[row])
+        of_sequence = replace(rows, values=values).text(number)
+        raise DataError(
+            f"{panel.where(row, column.name)}: found {rows.text(row)!r}, and sequence "
+            f"{panel.names[number]!r} has the label {of_sequence!r} before; a sequence has one label."
+        )
+    return replace(rows, values=values)
+
+
+def _check_labels(given: LabelledSequences) -> None:
+    if given.labels is None:
+        raise DataError(f"{given.name} has no labels; give one for each sequence.")
+    absent = given.labels.missing()
+    if absent.any():
+        raise DataError(
+            f"{given.name}: the label of sequence {given.ids[int(absent.argmax())]!r} is missing "
+            f"({int(absent.sum()):,} are); fill it, or remove the sequence."
+        )
+    if given.labels.kind == "number" and np.isinf(given.labels.values).any():
+        number = int(np.isinf(given.labels.values).argmax())
+        raise DataError(
+            f"{given.name}: the label of sequence {given.ids[number]!r} is {given.labels.values[number]}; "
+            f"expected a finite number."
+        )

@@ -1,0 +1,97 @@
+"""``zoo.fit``: train a model on a table or on labelled sequences without a run directory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from zoo.classification import Predictor
+from zoo.classification.api import open_predictor
+from zoo.data.labelled import LabelledSequences
+from zoo.errors import UsageError
+from zoo.forecasting import Forecaster
+from zoo.forecasting.api import open_forecaster
+from zoo.layers.config import CellLike
+from zoo.training.session import EventCallback, train
+
+
+@overload
+def fit(
+    data: Any,
+    target: str | Sequence[str],
+    cell: CellLike | Sequence[CellLike] = ...,
+    *,
+    on_event: EventCallback | None = None,
+    **settings: Any,
+) -> Forecaster: ...
+
+
+@overload
+def fit(
+    data: Any,
+    *,
+    cell: CellLike | Sequence[CellLike] = ...,
+    label: Any = None,
+    on_event: EventCallback | None = None,
+    **settings: Any,
+) -> Predictor: ...
+
+
+def fit(
+    data: Any,
+    target: str | Sequence[str] | None = None,
+    cell: CellLike | Sequence[CellLike] = "gru",
+    *,
+    label: Any = None,
+    on_event: EventCallback | None = None,
+    **settings: Any,
+) -> Forecaster | Predictor:
+    """Train a model on your data; nothing is written to the working directory.
+
+    With a target it forecasts columns of a table. Without one it predicts the labels of whole sequences.
+
+    >>> forecaster = zoo.fit({"load": np.sin(np.arange(300) / 4)}, target="load", horizon=4, steps=20)
+    >>> forecaster.forecast().values.shape
+    (1, 4, 1, 3)
+    >>> recordings = [np.random.rand(9, 2) + number % 2 for number in range(40)]
+    >>> predictor = zoo.fit(recordings, label=["a", "b"] * 20, steps=20)
+    >>> predictor.predict([np.ones((5, 2))]).values.shape
+    (1, 2)
+
+    Args:
+        data: A file, a mapping from names to columns, an array, or a data frame; for labels also a list of
+            arrays ``(T, I)``, an array ``(N, T, I)``, or :class:`zoo.data.LabelledSequences`.
+        target: The column to forecast, or several.
+        cell: The cell, as for :func:`zoo.train`.
+        label: The column of the labels; or the N labels themselves, if the data are arrays.
+        on_event: Called with every event; the last one, ``end``, holds the scores on the test part.
+        **settings: The other settings of :class:`zoo.training.Config`, such as ``horizon``, ``context``,
+            ``series``, ``steps`` and ``patience``.
+
+    Returns:
+        The forecaster, or the predictor of labels, with the parameters of the best validation.
+
+    Raises:
+        UsageError: If a setting is invalid.
+        DataError: If the data do not fit the settings.
+        ZooError: If training diverges.
+    """
+    if data is None:
+        raise UsageError("data is None; expected a file, a mapping of columns, an array or a data frame.")
+    with tempfile.TemporaryDirectory() as directory:
+        out = Path(directory) / "run"
+        if target is not None:
+            settings |= {"target": target, "label": label}
+            return open_forecaster(train(data, cell, out=out, on_event=on_event, kind="table", **settings))
+        if label is not None and not isinstance(label, str):
+            data, label = LabelledSequences.from_arrays(data, label), None
+        elif isinstance(data, (list, tuple)) or (isinstance(data, np.ndarray) and data.ndim == 3):
+            raise UsageError(
+                "label is missing; give the label of each sequence, as in zoo.fit(data, label=labels)."
+            )
+        run = train(data, cell, out=out, on_event=on_event, kind="sequences", label=label, **settings)
+        return open_predictor(run)

@@ -1,0 +1,377 @@
+"""``LabelledDataset``: train on whole sequences with one label each, split by sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from zoo.array_types import Array
+from zoo.base import Cell
+from zoo.base.loss import Loss
+from zoo.classification.evaluation import (
+    evaluation_batches,
+    last_part,
+    pooled,
+    score_model,
+    split_sequences,
+    step_weights,
+)
+from zoo.classification.predictor import main_score
+from zoo.classification.spec import ScaledSequences, SequenceSpec, class_texts
+from zoo.data import parse_split
+from zoo.data.labelled import LabelledSequences, SequenceRoles, read_sequences
+from zoo.data.table import DataColumn
+from zoo.errors import DataError, UsageError
+from zoo.forecasting.spec import quantile_levels
+from zoo.model import AnyModel, SequenceModel
+from zoo.registry import get_loss
+from zoo.training.array_dataset import epoch_order
+from zoo.training.config import Config
+from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
+
+DEFAULT_SPLIT = "70,15,15"
+DEFAULT_STEPS = 1000
+DEFAULT_BATCH = 32
+
+MAX_CLASSES_OF_NUMBERS = 20
+"""Labels with more different numbers are numbers and not classes, unless the loss is of classes."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledDataset:
+    """Sequences with labels for training, validation and test. A sequence lies in one part.
+
+    Attributes:
+        given: The sequences.
+        scaled: The same, in the units of the model.
+        targets: The class of each sequence, `(N,)`, or its scaled label, `(N, 1)`.
+        parts: Numbers of the sequences of each part.
+        loss: The loss.
+        batch_size: Sequences of a batch; the last batch of an epoch may have fewer.
+        seed: Seed of the order of sequences.
+        main: The score that is compared with the baselines.
+    """
+
+    given: LabelledSequences
+    scaled: ScaledSequences
+    targets: Array
+    parts: dict[str, Array]
+    loss: Loss
+    batch_size: int
+    seed: int
+    main: str
+    kind: ClassVar[str] = "sequences"
+
+    @property
+    def name(self) -> str:
+        """The name of the file, without its ending."""
+        return self.given.name.partition(".")[0]
+
+    @property
+    def eval_split_name(self) -> str:
+        """``"validation"``, or ``"training"`` without a validation part."""
+        return "validation" if len(self.parts["valid"]) else "training"
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return -(-len(self.parts["train"]) // self.batch_size)
+
+    def metadata(self) -> dict[str, Any]:
+        """The sequences with their digest, their lengths and labels, and the units of their channels."""
+        return dict(self._metadata)
+
+    @cached_property
+    def _metadata(self) -> dict[str, Any]:
+        spec, lengths = self.scaled.spec, self.given.lengths
+        counts = np.bincount(self.targets).tolist() if spec.classes else None
+        return {
+            "name": self.given.name,
+            "sha256": self.given.sha256,
+            "sequences": len(self.given),
+            "lengths": [int(lengths.min()), int(np.median(lengths)), int(lengths.max())],
+            "classes": None if counts is None else dict(zip(spec.classes, counts, strict=True)),
+            "parts": [len(numbers) for numbers in self.parts.values()],
+            "left_out": list(self.given.left_out),
+            "inputs": spec.input_size,
+            "spec": spec.to_json(),
+        }
+
+    def make_model(self, cell: Cell | list[Cell], config: Config) -> SequenceModel:
+        """A sequence model of the sizes of the sequences."""
+        spec = self.scaled.spec
+        return SequenceModel(
+            cell, spec.input_size, spec.output_size, loss=self.loss, **config.model_arguments()
+        )
+
+    def loss_and_grad(
+        self,
+        model: AnyModel,
+        step: int,
+        carried_states: State | None,  # noqa: ARG002 - the protocol's signature
+        noise: NoiseKey,
+    ) -> TrainStepResult:
+        """Loss and gradient on the batch of a step; every epoch has another order."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        order = self.parts["train"][epoch_order(len(self.parts["train"]), self.seed, epoch)]
+        numbers = order[index * self.batch_size : (index + 1) * self.batch_size]
+        loss, _ = model.loss_and_grad(**self._arguments(model, numbers), noise=noise)
+        return TrainStepResult(loss, {}, int(self.given.lengths[numbers].sum()))
+
+    def _arguments(self, model: AnyModel, numbers: Array) -> dict[str, Any]:
+        """Arguments of ``model.loss_and_grad`` for some sequences."""
+        arguments = self.scaled.batch(numbers, tuple(model.stack.inputs))
+        weights = step_weights(self.given.lengths[numbers], self.scaled.spec.pooling)
+        targets = np.broadcast_to(self.targets[numbers], (len(weights), *self.targets[numbers].shape))
+        return {**arguments, "targets": targets, "weights": weights}
+
+    def evaluate(self, model: AnyModel) -> EvalResult:
+        """Loss, and accuracy or MAE, on the validation part, or else the training part."""
+        numbers = self.parts["valid"]
+        return self._evaluate(model, numbers if len(numbers) else self.parts["train"])
+
+    def _evaluate(self, model: AnyModel, numbers: Array) -> EvalResult:
+        spec, class_weights = self.scaled.spec, self.loss.class_weights
+        losses, weights, scores = 0.0, 0.0, list[Array]()
+        for rows in evaluation_batches(self.scaled.offsets, numbers):
+            loss, outputs, _ = model.evaluate_batch(**self._arguments(model, rows))
+            of_batch = (
+                len(rows) if class_weights is None else sum(class_weights[c] for c in self.targets[rows])
+            )
+            losses, weights = losses + loss * of_batch, weights + of_batch
+            predicted = pooled(outputs, self.given.lengths[rows], spec)
+            if spec.classes:
+                scores.append(predicted.argmax(axis=1) == self.targets[rows])
+            else:
+                scores.append(np.abs(predicted - self.targets[rows])[:, 0] * spec.label_scale)
+        metric = "accuracy" if spec.classes else "mae"
+        score = float(np.concatenate(scores).mean())
+        return EvalResult(losses / weights, {"score": score, "metric": metric, "solved": False})
+
+    def probe(self) -> ProbeBatch:
+        """The last steps of some validation sequences, all with the length of the shortest."""
+        numbers = self.parts["valid"] if len(self.parts["valid"]) else self.parts["train"]
+        numbers = numbers[: self.batch_size]
+        ends, steps = self.scaled.offsets[numbers + 1], int(self.given.lengths[numbers].min())
+        rows = np.arange(-steps, 0)[:, None] + ends
+        return ProbeBatch(self.scaled.values[rows], self.targets[numbers])
+
+    def compile_kernels(self, model: AnyModel) -> None:
+        """Evaluate one sequence."""
+        self._evaluate(model, self.parts["train"][:1])
+
+    def uniform_loss(self, model: AnyModel) -> None:
+        """None: sequences of numbers have no symbols."""
+
+    def sample(self, model: AnyModel, length: int, seed: int) -> None:
+        """None: sequences of numbers have no symbols."""
+
+    def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
+        """The number of epochs."""
+        return {"epoch": round(step / self.steps_per_epoch, 3)}
+
+    def final_entries(self, load_best: Callable[[], AnyModel]) -> Mapping[str, Any]:
+        """The scores of the best model and of the baselines on the last part that is not empty.
+
+        Args:
+            load_best: Loads the best model.
+        """
+        part = last_part(self.parts)
+        return {"test": score_model(load_best(), self.given, self.scaled, self.parts, part, self.main)}
+
+
+def prepare_sequences(config: Config, data: Any = None) -> tuple[Config, LabelledDataset]:
+    """Read and split labelled sequences; also returns the configuration with every size resolved.
+
+    Args:
+        config: The configuration.
+        data: The sequences, if they are in memory.
+
+    Raises:
+        DataError: If the data cannot be read, do not fit the configuration, or have too few sequences.
+        UsageError: If a setting does not fit.
+    """
+    if data is None and len(config.data) != 1:
+        raise UsageError(f"data are {len(config.data)} sources; expected one file. Join the files first.")
+    roles = SequenceRoles(config.label, config.input, config.series, config.time)
+    given = read_sequences(config.data[0] if data is None else data, roles, config.missing)
+    assert given.labels is not None  # `read_sequences` checks it
+    loss = _loss(config, given)
+    has_classes = loss.target == "class"
+    classes = _classes(given) if has_classes else ()
+    split, pooling = config.split or DEFAULT_SPLIT, config.pooling or _default_pooling(config)
+    columns = config.input or _columns(given)
+    unscaled = _unscaled_spec(given, config, columns, classes, split, pooling)
+    codes = unscaled.codes(given)
+    parts = split_sequences(codes, split, config.seed, has_classes)
+    if has_classes:
+        _check_classes(given, codes, classes, split)
+    elif len(parts["train"]) < 2 or codes[parts["train"]].std() == 0:
+        raise DataError(
+            f"{given.name}: the labels of the {len(parts['train'])} sequences of the training part are all "
+            f"equal; there is nothing to learn. Give more sequences."
+        )
+    spec = _scaled_spec(unscaled, given, codes, parts["train"])
+    if config.class_weights is not None:
+        if not has_classes:
+            raise UsageError(
+                f"class_weights is {config.class_weights!r}, and the labels are numbers; leave it out."
+            )
+        loss = loss.with_options(class_weights=_balanced(codes[parts["train"]], len(classes)))
+    scaled = ScaledSequences.make(given, spec, config.dtype)
+    targets = (
+        codes if has_classes else ((codes - spec.label_mean) / spec.label_scale)[:, None].astype(config.dtype)
+    )
+    batch = min(config.batch or DEFAULT_BATCH, len(parts["train"]))
+    main = main_score(classes, config.class_weights)
+    dataset = LabelledDataset(given, scaled, targets, parts, loss, batch, config.seed, main)
+    steps = _steps(config, dataset.steps_per_epoch)
+    every = config.eval_every or max(1, min(500, steps // 20))
+    resolved = replace(
+        config,
+        kind="sequences",
+        split=split,
+        label=given.label,
+        input=columns,
+        time=given.time,
+        pooling=pooling,
+        loss=loss.name,
+        batch=config.batch or DEFAULT_BATCH,
+        steps=steps,
+        epochs=None,
+        eval_every=every,
+        save_every=config.save_every or every,
+    )
+    return resolved, dataset
+
+
+def _steps(config: Config, steps_per_epoch: int) -> int:
+    if config.epochs is not None:
+        return max(1, round(config.epochs * steps_per_epoch))
+    return config.steps or DEFAULT_STEPS
+
+
+def _default_pooling(config: Config) -> str:
+    """The mean for a bidirectional model, whose backward layer has read one step after the last step."""
+    return "mean" if config.bidirectional else "last"
+
+
+def _loss(config: Config, given: LabelledSequences) -> Loss:
+    """The loss: as given, or cross-entropy for classes and the squared error for numbers."""
+    assert given.labels is not None
+    default = "cross_entropy" if _are_classes(given.labels) else "squared_error"
+    loss = get_loss(config.loss or default, **config.loss_options)
+    if loss.target == "probability" or quantile_levels(loss):
+        raise UsageError(
+            f"loss is {loss.name!r}, which does not fit one label for each sequence; choose 'cross_entropy', "
+            f"'squared_error', 'absolute_error', 'huber' or 'quantile'."
+        )
+    if loss.target == "value" and given.labels.kind != "number":
+        raise UsageError(
+            f"loss is {loss.name!r}, a loss of numbers, but a label is {given.labels.text(0)!r}; choose "
+            f"'cross_entropy'."
+        )
+    return loss
+
+
+def _are_classes(labels: DataColumn) -> bool:
+    """Whether labels are classes: texts, or few different whole numbers."""
+    if labels.kind != "number":
+        return True
+    different = np.unique(labels.values)
+    return len(different) <= MAX_CLASSES_OF_NUMBERS and bool((different == np.round(different)).all())
+
+
+def _classes(given: LabelledSequences) -> tuple[str, ...]:
+    """The classes in order: of numbers, or of the alphabet."""
+    assert given.labels is not None
+    if given.labels.kind == "number":
+        return given.labels.as_category().categories
+    return tuple(sorted(set(class_texts(given.labels))))
+
+
+def _check_classes(given: LabelledSequences, codes: Array, classes: tuple[str, ...], split: str) -> None:
+    """Raise an error for one class, and for a class with one sequence, which lies in one part."""
+    if len(classes) < 2:
+        raise DataError(
+            f"{given.name}: all {len(given):,} sequences have the label {classes[0]!r}; expected two classes "
+            f"or more."
+        )
+    counts = np.bincount(codes, minlength=len(classes))
+    if parse_split(split)[0] < 1 and counts.min() < 2:
+        name = classes[int(counts.argmin())]
+        others = f" ({int((counts < 2).sum())} classes have one)" if (counts < 2).sum() > 1 else ""
+        raise DataError(
+            f"{given.name}: class {name!r} has one sequence{others}; expected two or more, to train and to "
+            f"test. Give more sequences, or leave the class out. For labels that are numbers and not "
+            f"classes, set `loss` to 'squared_error'."
+        )
+
+
+def _balanced(codes: Array, classes: int) -> list[float]:
+    """Weights for which all classes have the same sum, with a mean of 1 over sequences."""
+    counts = np.bincount(codes, minlength=classes)
+    weights: list[float] = (len(codes) / (classes * counts)).tolist()
+    return weights
+
+
+def _columns(given: LabelledSequences) -> tuple[str, ...]:
+    """The columns of the channels: a column of texts has several channels."""
+    source = {f"{name}={text}": name for name, texts in given.categories.items() for text in texts}
+    return tuple(dict.fromkeys(source.get(channel, channel) for channel in given.channels))
+
+
+def _unscaled_spec(
+    given: LabelledSequences,
+    config: Config,
+    columns: tuple[str, ...],
+    classes: tuple[str, ...],
+    split: str,
+    pooling: str,
+) -> SequenceSpec:
+    absent = np.asarray(np.isnan(given.values).any(axis=0))
+    masked = tuple(name for name, is_absent in zip(given.channels, absent, strict=True) if is_absent)
+    ones = (1.0,) * len(given.channels)
+    return SequenceSpec(
+        given.label,
+        classes,
+        config.series,
+        given.time,
+        columns,
+        given.channels,
+        given.categories,
+        masked,
+        config.missing,
+        pooling,
+        ones,
+        ones,
+        0.0,
+        1.0,
+        split,
+        config.seed,
+    )
+
+
+def _scaled_spec(spec: SequenceSpec, given: LabelledSequences, codes: Array, train: Array) -> SequenceSpec:
+    """The spec with the units of the training part."""
+    is_train = np.zeros(len(given), bool)
+    is_train[train] = True
+    values = given.values[np.repeat(is_train, given.lengths)]
+    present = ~np.isnan(values)
+    counts = np.maximum(present.sum(axis=0), 1)
+    mean = np.where(present, values, 0.0).sum(axis=0) / counts
+    scale = np.sqrt((np.where(present, values - mean, 0.0) ** 2).sum(axis=0) / counts)
+    if not (scale > 1e-12 * (np.abs(mean) + 1)).any():
+        raise DataError(
+            f"{given.name}: all channels are constant in the training part; there is nothing to learn."
+        )
+    scale = np.where(scale > 1e-12 * (np.abs(mean) + 1), scale, 1.0)
+    units: dict[str, Any] = {"mean": tuple(mean.tolist()), "scale": tuple(scale.tolist())}
+    if not spec.classes:
+        labels = codes[train]
+        units |= {"label_mean": float(labels.mean()), "label_scale": float(labels.std())}
+    return replace(spec, **units)
