@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -302,3 +304,35 @@ def test_report_holds_the_outputs_of_one_step(monkeypatch: pytest.MonkeyPatch) -
 def test_length_of_a_report_is_bounded(trained: Path) -> None:
     with pytest.raises(zoo.UsageError, match="symbols is 100001; expected an integer from 0 to 100000"):
         zoo.report.make_report(trained, symbols=100_001)
+
+
+# --- Tokens ---
+
+
+def test_token_file_is_mapped(tmp_path: Path) -> None:
+    file = sparse(tmp_path / "tokens.bin", 256 * MB)
+    with peak(8 * MB):
+        corpus = read_text(file, level="token", vocab_size=100)
+        assert len(corpus) == 128 * MB
+        assert zoo.data.BpttBatches(corpus.tokens, 32, 64).window(3).inputs.shape == (64, 32)
+
+
+LARGE_VOCABULARY = """
+import resource, sys
+import numpy as np, zoo
+model = zoo.LanguageModel(zoo.data.TokenVocabulary(30_000), hidden_size=8, embedding=8, threads=2)
+sizes = []
+for steps in (1, 64):
+    tokens = np.zeros((steps, 40), np.int32)
+    model.loss_and_grad(tokens, tokens)
+    model.loss(tokens, tokens)
+    sizes.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print((sizes[1] - sizes[0]) * (1 if sys.platform == "darwin" else 1024))
+"""
+
+
+@posix
+def test_loss_of_a_large_vocabulary_stores_no_logits_of_all_tokens() -> None:
+    command = [sys.executable, "-c", LARGE_VOCABULARY]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=300)
+    assert int(done.stdout) < 30 * MB  # the logits of 2,560 tokens are 293 MB
