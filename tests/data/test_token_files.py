@@ -88,6 +88,7 @@ def save(name, array):
             {},
             "has 3 bytes, which are no whole number",
         ),
+        ("a.npy", save("a.npy", TOKENS * 10**9), {}, "holds the token 9,000,000,000, .* `token_dtype`"),
         ("a.txt", lambda path: (path / "a.txt").write_bytes(b"123"), {}, "is not a file of tokens"),
         ("b.npy", save("a.npy", TOKENS), {}, "b.npy: no such file or directory"),
     ],

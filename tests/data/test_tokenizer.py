@@ -85,7 +85,7 @@ def test_file_that_is_not_a_tokenizer(tmp_path, content):
 def test_other_errors(tmp_path, file, bpe):
     with pytest.raises(DataError, match="no such tokenizer file; make one with `zoo tokenize`"):
         load_tokenizer(tmp_path / "missing.json")
-    with pytest.raises(UsageError, match="level is 'word' and a tokenizer is given; leave out one of them"):
+    with pytest.raises(UsageError, match="level is 'word' and a `tokenizer` is given; leave out one of them"):
         read_text("builtin:hello", level="word", tokenizer=file)
     with pytest.raises(UsageError, match="there is no tokenizer; give its file"):
         read_text("builtin:hello", level="tokenizer")

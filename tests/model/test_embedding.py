@@ -203,10 +203,10 @@ def test_onnx(sizes, tmp_path):
     [
         ({"embedding": 0}, "embedding is 0; expected an integer of at least 1"),
         ({"embedding": 2.5}, r"embedding is 2\.5; expected an integer of at least 1"),
-        ({"tie": True}, "tie is True and there is no embedding; give embedding too"),
+        ({"tie": True}, "tie is True and there is no embedding; give `embedding` too"),
         (
             {"embedding": 7, "tie": True},
-            "tie needs an embedding of the output size .* 6; found 7",
+            "`tie` needs an `embedding` of the output size .* 6; found 7",
         ),
         ({"embedding": 6, "tie": "yes"}, "tie is 'yes'; expected True or False"),
     ],

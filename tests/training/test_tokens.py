@@ -108,14 +108,14 @@ def test_levels_of_the_command_line(tmp_path):
     ("settings", "words"),
     [
         ({"level": "lines"}, "level is 'lines'; expected one of char, byte, word, token"),
-        ({"min_count": 2}, "min_count is given and level is 'char'; it applies to level 'word'"),
+        ({"min_count": 2}, "min_count is given and `level` is 'char'; it applies to level 'word'"),
         (
             {"level": "word", "vocab_size": 9},
-            "vocab_size is given and level is 'word'; it applies to level 'token'",
+            "vocab_size is given and `level` is 'word'; it applies to level 'token'",
         ),
         ({"level": "word", "max_vocab": 1}, "max_vocab is 1; expected an integer of at least 2"),
         ({"level": "token", "token_dtype": "f4"}, "token_dtype is 'f4'; expected one of uint8"),
-        ({"level": "word", "tokenizer": "t.json"}, "level is 'word' and a tokenizer is given"),
+        ({"level": "word", "tokenizer": "t.json"}, "level is 'word' and a `tokenizer` is given"),
     ],
 )
 def test_invalid_settings(settings, words):

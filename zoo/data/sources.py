@@ -324,7 +324,7 @@ def _vocabulary(
             raise UsageError("level is 'tokenizer' and there is no tokenizer; give its file, tokenizer=...")
         return None
     if level not in ("char", "tokenizer"):
-        raise UsageError(f"level is {level!r} and a tokenizer is given; leave out one of them.")
+        raise UsageError(f"level is {level!r} and a `tokenizer` is given; leave out one of them.")
     return load_tokenizer(tokenizer)
 
 

@@ -147,6 +147,11 @@ def check_tokens(tokens: NDArray[Any], name: str, vocab_size: int | None) -> tup
         lowest, highest = min(lowest, int(block.min())), max(highest, int(block.max()))
     if lowest < 0:
         raise DataError(f"{name} holds the token {lowest}; expected tokens from 0 on.")
+    if vocab_size is None and highest >= MAX_SYMBOLS:
+        raise DataError(
+            f"{name} holds the token {highest:,}, and the largest vocabulary has {MAX_SYMBOLS:,}; give the "
+            f"type of its numbers with `token_dtype`, or another file."
+        )
     if vocab_size is not None and highest >= vocab_size:
         raise DataError(
             f"{name} holds the token {highest}, and `vocab_size` is {vocab_size}; expected at least "

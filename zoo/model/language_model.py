@@ -126,7 +126,7 @@ class LanguageModel(Model):
                 "be predicted; leave it out, or use zoo.SequenceModel."
             )
         if others.get("tie") and others.get("embedding") is None:
-            raise UsageError("language model: tie is True and there is no embedding; give embedding too.")
+            raise UsageError("language model: tie is True and there is no embedding; give `embedding` too.")
         super().__init__(config, len(vocab), **others)
 
     def __repr__(self) -> str:

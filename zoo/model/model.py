@@ -151,7 +151,7 @@ class Model(FlatParameters):
         self.embedding, self.tie = embedding, tie
         if tie and self.stack.output_size != embedding:
             raise UsageError(
-                f"{self.kind}: tie needs an embedding of the output size of the last layer, "
+                f"{self.kind}: `tie` needs an `embedding` of the output size of the last layer, "
                 f"{self.stack.output_size}; found {embedding}."
             )
         self.threads = check_threads(threads)

@@ -553,12 +553,12 @@ class Config:
     def _check_level(self) -> None:
         """Check that no setting belongs to another level of a text."""
         if self.tokenizer is not None and self.level != "char":
-            raise UsageError(f"level is {self.level!r} and a tokenizer is given; leave out one of them.")
+            raise UsageError(f"level is {self.level!r} and a `tokenizer` is given; leave out one of them.")
         for level, names in LEVEL_SETTINGS.items():
             for name in names:
                 if level != self.level and getattr(self, name) != _DEFAULTS[name]:
                     raise UsageError(
-                        f"{name} is given and level is {self.text_level!r}; it applies to level {level!r}."
+                        f"{name} is given and `level` is {self.text_level!r}; it applies to level {level!r}."
                     )
 
     @property
