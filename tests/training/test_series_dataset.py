@@ -185,6 +185,17 @@ def test_missing_values(tmp_path):
         assert np.isfinite(zoo.forecast(run, {"y": y}).values).all()
 
 
+def test_part_without_values_has_no_errors(tmp_path):
+    y = wave()
+    y[192:] = np.nan
+    run = train({"y": [*y, 5.0]}, tmp_path, missing="mask", split="80,20", steps=3)
+    events = run.history
+    assert events[-1]["event"] == "end"
+    assert all(np.isfinite(event["loss"]) for event in events if event["event"] == "eval")
+    with pytest.raises(DataError, match="table: no target has a value in the train part"):
+        zoo.backtest(run, {"y": [*np.full(239, np.nan), 5.0, 6.0]}, part="train")
+
+
 def test_known_future_values_are_read(tmp_path):
     """The target repeats a column that is known in advance, so its forecast is exact."""
     rng = np.random.default_rng(0)

@@ -89,7 +89,7 @@ def score_model(
     origins: Array,
     steps: int | None = None,
 ) -> list[TargetScores]:
-    """The errors of a model and of the baselines for each target, with intervals.
+    """The errors of a model and of the baselines for each target that has values, with intervals.
 
     Args:
         model: The model.
@@ -100,7 +100,7 @@ def score_model(
         steps: Steps of a forecast; None for the horizon.
 
     Raises:
-        DataError: If there are no origins, or no targets after them.
+        DataError: If there are no origins.
     """
     spec = windows.spec
     steps = spec.horizon if steps is None else steps
@@ -119,7 +119,7 @@ def score_model(
     scores = []
     for index, target in enumerate(spec.roles.target):
         if np.isnan(actual[..., index]).all():
-            raise DataError(f"{panel.table.name}: column {target!r} has no values in this part.")
+            continue
         others = {name: values[..., index] for name, values in baselines.items()}
         each = actual[..., index], forecasts[:, :, index], others, naive[:, index]
         metric = "mase" if len(panel.names) > 1 else "mae"

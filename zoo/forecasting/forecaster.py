@@ -210,6 +210,8 @@ class Forecaster:
         cuts = split_ends(panel, self.spec.split)
         part = part or ("all" if data is not None else last_part(panel, cuts, self.spec, steps))
         scores = score_part(self.model, windows, panel, cuts, part, steps, stride)
+        if not scores["targets"]:
+            raise DataError(f"{panel.table.name}: no target has a value in the {part} part; choose another.")
         origins = spread(part_origins(panel, cuts, part, self.spec, steps, stride), MAX_TEST_WINDOWS)
         history = History.of_panel(panel, cuts[0], self.spec.context, self.spec.season, steps)
         rows = origins[:, None] + np.arange(1, steps + 1)

@@ -170,10 +170,10 @@ class SeriesDataset:
             loss, _ = model.loss(windows.inputs(rows), windows.targets(rows), **windows.aux(rows, names))
             losses.append(loss * len(rows))
         forecasts = predict(model, windows, origins)
-        errors = np.abs(
-            forecasts[..., forecasts.shape[-1] // 2] - actual_after(self.panel, origins, windows.spec.horizon)
-        )
-        metrics = {"score": float(np.nanmean(errors[..., 0])), "metric": "mae", "solved": False}
+        actual = actual_after(self.panel, origins, windows.spec.horizon)
+        errors = np.abs(forecasts[..., forecasts.shape[-1] // 2] - actual)[..., 0]
+        errors = errors[~np.isnan(errors)]
+        metrics = {"score": float(errors.mean()), "metric": "mae", "solved": False} if errors.size else {}
         return EvalResult(sum(losses) / len(origins), metrics)
 
     def probe(self) -> ProbeBatch:
