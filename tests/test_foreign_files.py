@@ -54,13 +54,16 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "runs": (("{run}",), ("{comparison}", "--json")),
 }
 READ_NONE = {
-    *("cells", "modifiers", "tasks", "show", "cite", "pages"),
+    *("cells", "modifiers", "tasks", "losses", "optimizers", "samplers", "trackers", "show", "cite", "pages"),
     *("check", "new", "plugins", "doctor", "cache", "completion"),
 }
 
 
 def _read_run(path: Path) -> None:
-    run = zoo.Run(path)
+    try:
+        run = zoo.Run(path)
+    except zoo.UsageError:  # no file of a run is left
+        return
     for name in ("config", "history", "model", "best_loss", "ended"):
         with contextlib.suppress(zoo.ZooError):
             getattr(run, name)

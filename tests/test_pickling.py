@@ -8,6 +8,7 @@ import multiprocessing
 import pickle
 import pickletools
 import signal
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -135,9 +136,15 @@ def test_every_component_equals_its_pickle():
     assert pickle.loads(pickle.dumps(chain)) == chain
 
 
+def _directory_of_a_run() -> Path:
+    path = Path(tempfile.mkdtemp())
+    (path / "config.json").touch()
+    return path
+
+
 OTHERS = {
     "vocabulary": lambda: zoo.data.Vocabulary("abc"),
-    "run": lambda: zoo.Run(Path("somewhere")),
+    "run": lambda: zoo.Run(_directory_of_a_run()),
     "card": lambda: zoo.get_cell("lstm").card,
     "interrupted": lambda: Interrupted(signal.SIGINT, Path("somewhere")),
     **{
