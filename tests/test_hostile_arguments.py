@@ -94,6 +94,7 @@ def test_hostile_arguments_match_signatures(table):
                 refused[name] = str(error)
     without_run = [
         "Comparison",
+        "Run",
         "Run.model",
         "backtest",
         "compare",
