@@ -97,7 +97,7 @@ def test_callers_call_shared_kernels_and_include_others(folder: Path) -> None:
     assert run(folder, folder / "second", "code")[1] == "False"
 
 
-def test_garbage_collector_runs_again_after_compiling() -> None:
+def test_garbage_collector_pauses_only_while_compiling() -> None:
     @zoo.njit
     def enabled(x: float) -> float:
         return x + 1
