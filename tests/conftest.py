@@ -73,6 +73,7 @@ SLOW_FILES = {
     "kernels/test_jit.py",
     "kernels/test_matmul.py",
     "kernels/test_processors.py",
+    "kernels/test_shared_kernels.py",
     "layers/test_checkpointing.py",
     "layers/test_noise.py",
     "model/test_compiled_step.py",

@@ -32,7 +32,7 @@ def command_server(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
     Args:
         environment: The environment of the server. Numba and NumPy read their variables in it.
     """
-    if not hasattr(os, "fork"):
+    if sys.platform != "linux":  # Windows has no fork, and libraries of macOS do not survive one
         yield {}
         return
     with tempfile.TemporaryDirectory() as folder:
