@@ -55,7 +55,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 READ_NONE = {
     *("cells", "modifiers", "tasks", "losses", "optimizers", "samplers", "trackers", "show", "cite", "pages"),
-    *("check", "new", "plugins", "doctor", "cache", "completion"),
+    *("check", "new", "plugins", "doctor", "cache", "completion", "tokenize"),
 }
 
 
@@ -99,6 +99,7 @@ PYTHON: dict[str, tuple[Callable[[Place], Any], ...]] = {
         lambda place: zoo.report.make_report(place.comparison),
     ),
     "zoo.data.read_text": (lambda place: zoo.data.read_text(place.run / "config.json"),),
+    "zoo.data.load_tokenizer": (lambda place: zoo.data.load_tokenizer(place.run / "config.json"),),
 }
 WRITE_ONLY = {"zoo.export.to_c", "zoo.export.to_onnx", "zoo.report.write_figures", "zoo.report.write_page"}
 WATCHED: dict[str, Any] = dict.fromkeys(
