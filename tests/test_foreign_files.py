@@ -44,6 +44,9 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "sample": (("{run}", "--length", "2"), ("{file}", "--length", "2")),
     "eval": (("{run}",), ("{file}",)),
+    "forecast": (("{run}",), ("{file}",)),
+    "backtest": (("{run}",), ("{file}",)),
+    "predict": (("{run}",), ("{file}",)),
     "compare": (("--out", "{comparison}", "--jobs", "0", "--quiet"),),
     "export": (
         ("{run}", "--format", "c", "--out", "{scratch}/m.c", "--force"),
@@ -98,8 +101,9 @@ PYTHON: dict[str, tuple[Callable[[Place], Any], ...]] = {
         lambda place: zoo.report.make_report(place.run, symbols=8),
         lambda place: zoo.report.make_report(place.comparison),
     ),
-    "zoo.data.read_text": (lambda place: zoo.data.read_text(place.run / "config.json"),),
+    "zoo.data.read_table": (lambda place: zoo.data.read_table(place.run / "config.json"),),
     "zoo.data.load_tokenizer": (lambda place: zoo.data.load_tokenizer(place.run / "config.json"),),
+    "zoo.data.read_text": (lambda place: zoo.data.read_text(place.run / "config.json"),),
 }
 WRITE_ONLY = {"zoo.export.to_c", "zoo.export.to_onnx", "zoo.report.write_figures", "zoo.report.write_page"}
 WATCHED: dict[str, Any] = dict.fromkeys(

@@ -228,7 +228,8 @@ def test_run_is_listed_reported_predicted_and_evaluated(tmp_path):
     out = tmp_path / "run"
     words = ("--series", "id", "--label", "way", "--hidden", 8, "--batch", 8, "--steps", 20)
     trained = command(
-        "train", "--data", path, *words, "--out", out, "--analyse-every", 10, "--class-weights", "balanced"
+        *("train", "--data", path, *words, "--out", out, "--analyse-every", 10),
+        *("--class-weights", "balanced", "--set", "label_smoothing=0.1"),
     )
     assert trained.exit_code == 0, trained.stderr
     lengths = [len(part) for part in parts]
@@ -240,6 +241,7 @@ def test_run_is_listed_reported_predicted_and_evaluated(tmp_path):
         " sequences to train, ",
     ):
         assert line in trained.stderr
+    assert zoo.Run(out).model.criterion.chosen["label_smoothing"] == 0.1
     assert "way, test part, 9 sequences, 95 % intervals:" in trained.stdout
     assert f"predict with: zoo predict {out}" in trained.stdout
     listed = json.loads(command("runs", tmp_path, "--json").stdout)

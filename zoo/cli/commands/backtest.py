@@ -43,7 +43,7 @@ def command(
     cell: str | None,
     form: str | None,
 ) -> None:
-    """Compare forecasts from many points in time with the actual values.
+    """Compare forecasts from many points in time with actual values.
 
     RUN is the directory of a run on a table, or a .safetensors file. The model forecasts from every origin,
     STRIDE rows apart, and is not trained again. zoo prints the errors of the model and of the baselines with

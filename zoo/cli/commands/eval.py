@@ -147,7 +147,7 @@ def command(
     task: str | None,
     form: str | None,
 ) -> None:
-    """Evaluate a trained model on a text, a table or its task.
+    """Evaluate a trained model on its data, on other data or its task.
 
     RUN is a run directory, of which zoo uses the best model, or a .safetensors file. On a text, the loss is
     the mean cross-entropy in nats per token, with the batch size of training, so that the numbers are

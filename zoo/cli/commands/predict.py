@@ -23,7 +23,7 @@ from zoo.cli.terminal import echo
 @option("--cell", **CELL_FILE)
 @plugin_option
 def command(path: str, data: str | None, as_json: bool, cell: str | None) -> None:
-    """Predict the label of each sequence with a trained model.
+    """Predict the labels of whole sequences with a trained model.
 
     RUN is the directory of a run on labelled sequences, of which zoo uses the best model, or a .safetensors
     file. The predictions are printed as CSV: the id of each sequence, the predicted label, and the

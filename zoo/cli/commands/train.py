@@ -203,7 +203,9 @@ def _targets(task: type[Task] | None, settings: Settings) -> list[Target]:
     optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
     schedule = settings.get("schedule", Config.schedule)
     tasks = [] if task is None else [component_target("task", task)]
-    losses = [_loss_target(settings.get("loss") or DEFAULT_LOSS)] if settings.get("target") else []
+    default = DEFAULT_LOSS if settings.get("target") else "cross_entropy"
+    has_loss = settings.get("target") or settings.get("label") or settings.get("loss")
+    losses = [_loss_target(settings.get("loss") or default)] if has_loss else []
     others = [component_target("optimizer", optimizer), schedule_target(schedule)]
     return [*tasks, *losses, *others]
 
