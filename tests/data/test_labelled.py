@@ -139,8 +139,9 @@ def test_typescript_is_not_a_ts_file(tmp_path):
     path = tmp_path / "code.ts"
     path.write_text("// a program\n@Component({})\nexport const x = 1;\n")
     assert not is_ts_file(str(path))
-    path.write_text(TS)
+    path.write_text("% a comment of some files of the archive\n" + TS)
     assert is_ts_file(str(path))
+    check(read(path))
     assert not is_ts_file(str(tmp_path / "absent.ts"))
 
 

@@ -17,7 +17,7 @@ from zoo.base.names import did_you_mean
 from zoo.data.panel import ColumnRoles, Panel, default_roles, make_panel
 from zoo.data.table import DataColumn, DataTable, as_column, as_table, is_table_like
 from zoo.data.table_files import file_digest, load_arrays, read_table
-from zoo.data.ts_file import is_ts_file, read_ts_file
+from zoo.data.ts_file import read_ts_file
 from zoo.errors import DataError, UsageError
 
 ARRAY_NAMES = ("inputs", "labels", "lengths", "ids", "channels")
@@ -236,7 +236,7 @@ def _as_sequences(data: Any, roles: SequenceRoles, missing: str, needs_labels: b
     if is_table_like(data):
         return _of_table(as_table(data), roles, missing, needs_labels)
     path = Path(data)
-    if is_ts_file(str(data)):
+    if path.suffix.lower() == ".ts":
         given = _of_ts_file(path)
         return _of_arrays(given, roles, missing)
     if path.suffix.lower() == ".npz" and is_arrays_of_sequences(arrays := load_arrays(path)):

@@ -1,9 +1,9 @@
 """Read ``.ts`` files of the UEA and UCR archives of labelled time series.
 
-Lines that begin with ``#`` are comments, lines with ``@`` are the header, and after ``@data`` each line is a
-sequence: its channels, separated by colons, and its label. A channel is a list of numbers with commas; ``?``
-and ``NaN`` are missing. Source: the specification of the format in the documentation of sktime and aeon,
-https://www.aeon-toolkit.org/en/stable/api_reference/data_format.html.
+Lines that begin with ``#`` or ``%`` are comments, lines with ``@`` are the header, and after ``@data`` each
+line is a sequence: its channels, separated by colons, and its label. A channel is a list of numbers with
+commas; ``?`` and ``NaN`` are missing. Source: the specification in the documentation of sktime and
+aeon, https://www.aeon-toolkit.org/en/stable/api_reference/data_format.html.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from zoo.array_types import Array
 from zoo.errors import DataError, MissingSourceError
 
 _HEADER_LINES = 1000
+_COMMENT = ("#", "%")
 _MISSING = ("?", "nan", "")
 
 
@@ -30,7 +31,7 @@ def is_ts_file(source: str) -> bool:
         with Path(source).open(encoding="utf-8", errors="replace") as file:
             for _, line in zip(range(_HEADER_LINES), file, strict=False):
                 text = line.strip().lower()
-                if text and not text.startswith("#"):
+                if text and not text.startswith(_COMMENT):
                     return text.startswith(("@problemname", "@timestamps", "@classlabel", "@data"))
     except OSError:
         return False  # reading it raises the error
@@ -59,7 +60,7 @@ def read_ts_file(path: Path) -> tuple[list[Array], list[str] | list[float] | Non
         if line.startswith("@"):
             name, *values = line[1:].split()
             header[name.lower()] = values
-        elif line and not line.startswith("#"):
+        elif line and not line.startswith(_COMMENT):
             raise DataError(f"{path.name}, line {start}: found {line[:40]!r}; expected @data before it.")
     if header.get("timestamps", ["false"])[0].lower() == "true":
         raise DataError(f"{path.name} has time stamps (@timeStamps true); zoo reads .ts files without them.")
@@ -67,7 +68,7 @@ def read_ts_file(path: Path) -> tuple[list[Array], list[str] | list[float] | Non
     has_numbers = header.get("targetlabel", ["false"])[0].lower() == "true"
     parts, labels = list[Array](), list[str]()
     for number, line in lines[start:]:
-        if not line or line.startswith("#"):
+        if not line or line.startswith(_COMMENT):
             continue
         fields = line.split(":")
         if has_classes or has_numbers:
