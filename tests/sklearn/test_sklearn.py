@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from zoo.sklearn import SequenceClassifier, SequenceRegressor
-from zoo.sklearn.sequences import as_rows
+from zoo.sklearn.sequences import arguments_of, as_rows
 
 # In float64, so that what sums to the same in another order is the same to scikit-learn.
 SMALL = {"cell": "vanilla", "hidden_size": 8, "dtype": "float64", "threads": 1, "random_state": 0}
@@ -213,6 +213,28 @@ def test_dropout_changes_training_and_not_prediction(ragged):
     )
     assert plain.losses_ != dropped.losses_
     assert np.array_equal(dropped.predict_proba(rows), dropped.predict_proba(rows))
+
+
+@pytest.mark.parametrize(
+    ("steps", "bidirectional", "given"),
+    [((4, 5), False, False), ((4, 5), True, True), ((5, 5), True, False), ((2, 2, 9), False, True)],
+)
+def test_lengths_are_given_where_they_matter(steps, bidirectional, given):
+    model = zoo.SequenceModel("vanilla", 1, 2, 3, bidirectional=bidirectional)
+    rows = [np.ones((length, 1)) for length in steps]
+    inputs, lengths, _ = arguments_of(rows, model, {})
+    assert (inputs[:, :, 0].sum(axis=0) == steps).all()
+    assert (lengths is not None) == given
+
+
+def test_mostly_padded_sequences_are_learned():
+    rng = np.random.default_rng(0)
+    rows = [rng.normal(size=(steps, 1)) for steps in (40, *rng.integers(2, 5, 30))]
+    classes = [row.sum() > 0 for row in rows]
+    estimator = SequenceClassifier(**SMALL, epochs=60, lr=0.02).fit(rows, classes)
+    assert estimator.score(rows, classes) > 0.9
+    alone = [estimator.predict_proba([row])[0] for row in rows]
+    np.testing.assert_allclose(estimator.predict_proba(rows), alone, rtol=1e-9)
 
 
 def test_tables_are_not_sequences():

