@@ -203,7 +203,7 @@ def test_invalid_arguments_raise(given, words):
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
 def test_divergence_raises_without_naming_a_directory():
     with pytest.raises(
-        ZooError, match=r"training diverged: .*; lower lr \(now 1e\+300\) or clip \(now 0\)\.$"
+        ZooError, match=r"training diverged: .*; lower `lr` \(now 1e\+300\) or `clip` \(now 0\)\.$"
     ):
         model(loss="squared_error").fit(
             X, RNG.normal(size=(T, N, V)), epochs=200, lr=1e300, clip=None, optimizer="sgd"
