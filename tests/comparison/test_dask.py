@@ -217,8 +217,8 @@ def test_missing_extra_raises(on, extra, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("kind", "jobs", "words"),
-    [("dask", 2, "leave jobs out"), ("dask", 0, "leave jobs out"), ("slurm", None, "give jobs"),
-     ("slurm", 0, "give jobs"), ("local", -1, "expected a number of processes")],
+    [("dask", 2, "leave jobs out"), ("dask", 0, "leave jobs out"), ("slurm", None, "give `jobs`"),
+     ("slurm", 0, "give `jobs`"), ("local", -1, "expected a number of processes")],
 )  # fmt: skip
 def test_invalid_number_of_jobs_raises(kind, jobs, words):
     with pytest.raises(UsageError, match=words):

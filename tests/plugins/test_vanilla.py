@@ -208,7 +208,7 @@ def test_float32_stays_float32_inside(kind: str) -> None:
     params, x, state = tuple(params), x if kind == "dense" else given("tokens", "float32"), (state,)
     run(kind, "float32")  # teaches Numba what it needs to know
     # Compiled here and now: Numba shows no code that it has loaded from a file.
-    first, second = (numba.njit(**kernel._options)(kernel.py_func) for kernel in (forward, backward))
+    first, second = (numba.njit(**kernel.options)(kernel.py_func) for kernel in (forward, backward))
     y, last, tape = first(params, x, state)
     second(params, x, state, tape, y, last)
     for kernel in (first, second):

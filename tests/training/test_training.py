@@ -396,8 +396,8 @@ def test_data_arguments(text, tmp_path, run):
             r"seed is 9223372036854775808; expected an integer from 0 to 2\^63 - 1.",
         ),
         ({"seed": None}, UsageError, "seed is None"),
-        ({"level": "word"}, UsageError, "level is 'word'; expected one of 'char', 'byte'."),
-        ({"level": None}, UsageError, "level is None; expected a string."),
+        ({"level": "words"}, UsageError, r"level is 'words'; expected one of char, byte, word, token\."),
+        ({"level": None}, UsageError, "level is None; expected one of char, byte, word, token."),
         ({"glob": 5}, UsageError, "glob is 5; expected a string."),
         ({"split": "90"}, UsageError, "split"),
         ({"split": 90}, UsageError, "split is 90; expected a string."),
@@ -511,12 +511,10 @@ def test_run_opens_by_path(run):
 
 
 def test_directory_without_a_run(tmp_path):
-    empty = Run(tmp_path)
-    assert (empty.ended, empty.best_loss, empty.history) == (None, None, [])
-    with pytest.raises(CheckpointError, match=r"config.json: no such file or directory"):
-        _ = empty.config
-    with pytest.raises(CheckpointError, match="holds no checkpoint yet"):
-        _ = empty.model
+    with pytest.raises(UsageError, match="no run is there"):
+        Run(tmp_path)
+    with pytest.raises(UsageError, match="no such directory"):
+        Run(tmp_path / "none")
 
 
 class Plain(zoo.Cell):

@@ -90,7 +90,9 @@ def output_size(step_graph: StepGraph, input_size: int, hidden_size: int) -> int
 def _module_source(cell: Cell, *functions: list[str]) -> str:
     """The text of the module. It holds nothing of the user's but checked names and numbers."""
     head = [
-        f'"""Both passes of the cell {cell.name}, derived by zoo from its step ({_options(cell)}).',
+        # Without the options: those that enter the equations are constants of the code, and two cells that
+        # differ only in initial values share it.
+        f'"""Both passes of the cell {cell.name}, derived by zoo from its step.',
         "",
         "Do not edit: zoo generates this module from the cell. Arrays called ``_all`` have a row for every",
         "step and sequence, ``_block`` for every step and sequence of one block of steps, and ``_step`` for",
@@ -105,13 +107,3 @@ def _module_source(cell: Cell, *functions: list[str]) -> str:
     ]
     blocks = (["", "", *lines] for lines in functions)
     return "\n".join([*head, *(line for block in blocks for line in block)]) + "\n"
-
-
-def _options(cell: Cell) -> str:
-    """The options of the cell; of the strings only those that are names."""
-    known = {
-        name: value
-        for name, value in cell.options.items()
-        if not isinstance(value, str) or (value.isascii() and value.isidentifier())
-    }
-    return ", ".join(f"{name}={value}" for name, value in known.items()) or "no options"
