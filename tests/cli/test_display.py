@@ -10,6 +10,7 @@ import math
 import pytest
 from rich.console import Console
 
+from zoo.cli.commands import sample
 from zoo.cli.eta import Eta
 from zoo.cli.format import clock, decimal, duration, format_bytes, format_short
 from zoo.cli.live_display import LiveDisplay
@@ -353,3 +354,17 @@ def test_live_display_restores_the_cursor():
         display(START)
         raise KeyboardInterrupt
     assert screen.getvalue().count("\x1b[?25l") == screen.getvalue().count("\x1b[?25h") == 1
+
+
+def test_prompt_waits_for_message_of_first_symbol(monkeypatch):
+    written = io.StringIO()
+    monkeypatch.setattr("sys.stdout", written)
+
+    def pieces():
+        yield "prompt: "
+        written.write("compiling ...\n")
+        yield from "abc"
+
+    sample._write(pieces())
+    sample._write(iter(["alone"]))
+    assert written.getvalue() == "compiling ...\nprompt: abc\nalone\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -235,7 +236,10 @@ def _read_prompt(level: str) -> str | bytes:
 def _write(pieces: Iterable[str]) -> None:
     """Write and flush each piece to a terminal; write buffered to a file or pipe."""
     to_terminal = is_terminal()
-    for piece in pieces:
+    # The first symbol may print that a cell compiles, which belongs before the prompt and not behind it.
+    remaining = iter(pieces)
+    beginning = list(itertools.islice(remaining, 2))
+    for piece in itertools.chain(beginning, remaining):
         sys.stdout.write(escape_controls(piece) if to_terminal else piece)
         if to_terminal:
             sys.stdout.flush()
