@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,9 @@ from zoo.data import (
     split,
 )
 from zoo.data.corpus import CODE_LEVELS, TextLevel, byte_sizes
-from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
+from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.model import AnyModel, LanguageModel, model_from
-from zoo.model.checkpoint import CellClasses
-from zoo.storage import Checkpoint, RunDirectory, load
+from zoo.model.checkpoint import CellClasses, read_checkpoint
 from zoo.storage.checkpoint import is_digest
 from zoo.storage.strict_json import quote
 from zoo.training import Config, evaluate
@@ -73,7 +71,7 @@ def open_model(path: Path, cell: CellClasses) -> LoadedModel:
         CheckpointError: if it is damaged.
     """
     check_run_path(str(path))
-    checkpoint = _load_best(path) if path.is_dir() else load(path)
+    checkpoint = read_checkpoint(path)
     model = model_from(checkpoint, str(path), cell)
     config = checkpoint.meta.get("config")
     text = next((checkpoint.meta[kind] for kind in _KINDS if kind in checkpoint.meta), None)
@@ -85,15 +83,6 @@ def open_model(path: Path, cell: CellClasses) -> LoadedModel:
             f"{path}: the sha256 of its data or task is {quote(str(digest))}; expected 64 hexadecimal digits."
         )
     return LoadedModel(str(path), model, config_from_json(config, str(path)), digest)
-
-
-def _load_best(path: Path) -> Checkpoint:
-    best = RunDirectory(path).load_best(lambda sentence: warnings.warn(sentence, ZooWarning, stacklevel=2))
-    if best is None:
-        raise CheckpointError(
-            f"{path} holds no checkpoint; give a run directory of `zoo train` or a .safetensors file."
-        )
-    return best[1]
 
 
 def evaluate_on_text(

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import warnings
-from pathlib import Path
 from typing import Any
 
-from zoo.arguments import as_path
-from zoo.errors import CheckpointError, UsageError, ZooWarning
 from zoo.forecasting.forecaster import Backtest, Forecast, Forecaster
-from zoo.model.checkpoint import CellClasses
-from zoo.storage import RunDirectory
-from zoo.storage import load as load_checkpoint
+from zoo.model.checkpoint import CellClasses, read_run
 
 
 def open_forecaster(run: Any, cell: CellClasses = None) -> Forecaster:
@@ -29,21 +22,9 @@ def open_forecaster(run: Any, cell: CellClasses = None) -> Forecaster:
     """
     if isinstance(run, Forecaster):
         return run
-    path = as_path(getattr(run, "path", run), "run")
-    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that is too long
-        raise UsageError(f"{path}: no such file or directory; `zoo runs` lists the runs.")
-    checkpoint = _load_best(path) if path.is_dir() else load_checkpoint(path)
+    checkpoint, source = read_run(run)
     given = getattr(run, "cell", None), getattr(run, "data", None)
-    return Forecaster.from_checkpoint(checkpoint, str(path), cell or given[0], given[1])
-
-
-def _load_best(path: Path) -> Any:
-    best = RunDirectory(path).load_best(lambda text: warnings.warn(text, ZooWarning, stacklevel=3))
-    if best is None:
-        raise CheckpointError(
-            f"{path} holds no checkpoint; give a run directory of `zoo train` or a .safetensors file."
-        )
-    return best[1]
+    return Forecaster.from_checkpoint(checkpoint, source, cell or given[0], given[1])
 
 
 def forecast(run: Any, data: Any = None, steps: int | None = None, *, cell: CellClasses = None) -> Forecast:

@@ -54,17 +54,18 @@ def load(
         CheckpointError: if the file is damaged, holds neither, or needs an unknown cell.
         UsageError: if an argument is invalid.
     """
-    return _build(_read(path), str(path), cell, threads, [*_MODELS, Recurrent.kind])
+    return _build(read_checkpoint(path), str(path), cell, threads, [*_MODELS, Recurrent.kind])
 
 
 def load_model(
     path: str | os.PathLike[str], cell: CellClasses = None, threads: int | None = None
 ) -> AnyModel:
     """As :func:`load`, for models only."""
-    return model_from(_read(path), str(path), cell, threads)
+    return model_from(read_checkpoint(path), str(path), cell, threads)
 
 
-def _read(path: str | os.PathLike[str]) -> Checkpoint:
+def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a ``.safetensors`` file, or the best checkpoint of a run directory."""
     path = as_path(path, "load: path")
     if not path.is_dir():
         return load_file(path)
@@ -74,6 +75,22 @@ def _read(path: str | os.PathLike[str]) -> Checkpoint:
             f"{path} holds no checkpoint yet; give a run directory of `zoo train` or a .safetensors file."
         )
     return best[1]
+
+
+def read_run(run: Any) -> tuple[Checkpoint, str]:
+    """The best checkpoint of a run, and its path for messages.
+
+    Args:
+        run: A run, a run directory or a ``.safetensors`` file.
+
+    Raises:
+        CheckpointError: if it holds no checkpoint, or is damaged.
+        UsageError: if it does not exist.
+    """
+    path = as_path(getattr(run, "path", run), "run")
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that is too long
+        raise UsageError(f"{path}: no such file or directory; `zoo runs` lists the runs.")
+    return read_checkpoint(path), str(path)
 
 
 def _warn(sentence: str) -> None:
