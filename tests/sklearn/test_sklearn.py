@@ -193,7 +193,7 @@ def test_validation_has_a_share_of_every_class(ragged, monkeypatch):
     monkeypatch.setattr(
         zoo.SequenceModel,
         "fit",
-        lambda self, **given: counts.append(given["validation_data"]["targets"].sum()) or [],
+        lambda self, **given: counts.append(given["validation"]["targets"].sum()) or [],
     )
     SequenceClassifier(**SMALL, patience=1, validation_fraction=0.25).fit(rows, classes)
     assert counts == [4]

@@ -191,7 +191,8 @@ def calls(folder: Path) -> dict[str, Call]:
                 "weights": None,
                 "lengths": None,
                 "aux": None,
-                "validation_data": (x, np.zeros(B, int)),
+                "validation": (x, np.zeros(B, int)),
+                "class_weights": None,
                 **fit_options,
                 "patience": 1,
             },
@@ -202,7 +203,7 @@ def calls(folder: Path) -> dict[str, Call]:
         ),
         "LanguageModel.fit": (
             language.fit,
-            {"text": "abab", "validation_data": None, "seq": 2, "carry": True, **fit_options},
+            {"text": "abab", "validation": None, "seq": 2, "carry": True, **fit_options},
         ),
         "LanguageModel.evaluate": (
             language.evaluate,

@@ -7,6 +7,7 @@ import pytest
 
 import zoo
 from zoo.base.task import METRICS
+from zoo.classification.evaluation import divide
 from zoo.errors import UsageError, ZooError
 from zoo.kernels import pure_python
 
@@ -133,7 +134,7 @@ def test_sequences_without_weight_are_left_out():
 def test_validation_stops_early_and_keeps_the_best():
     one = model()
     valid = {"inputs": -X, "targets": CLASSES, "lengths": np.full(N, T)}
-    history = one.fit(X, CLASSES, validation_data=valid, epochs=300, lr=0.05, patience=2)
+    history = one.fit(X, CLASSES, validation=valid, epochs=300, lr=0.05, patience=2)
     evals = [event for event in history if event["event"] == "eval"]
     losses = [event["loss"] for event in evals]
     assert len(evals) < 300
@@ -141,6 +142,63 @@ def test_validation_stops_early_and_keeps_the_best():
     assert one.evaluate(-X, CLASSES)["loss"] == pytest.approx(min(losses), rel=1e-12)
     assert evals[0]["part"] == "validation"
     assert 0 <= evals[0]["accuracy"] <= 1
+
+
+def test_best_parameters_are_kept_without_patience():
+    one = model()
+    history = one.fit(X, CLASSES, validation=(-X, CLASSES), epochs=40, lr=0.1)
+    losses = [event["loss"] for event in history if event["event"] == "eval"]
+    assert min(losses) < losses[-1]
+    assert one.evaluate(-X, CLASSES)["loss"] == pytest.approx(min(losses), rel=1e-12)
+
+
+def test_share_for_validation_has_the_same_part_of_each_class():
+    labels = np.repeat([0, 1, 2], [4, 3, 4])
+    one, other = model(), model()
+    history = one.fit(X, labels, validation=0.3, epochs=3, seed=1, batch_size=4)
+    parts = divide(labels, (0.7, 0.3, 0.0), 1, stratify=True)
+    train, valid = parts["train"], parts["valid"]
+    assert np.bincount(labels[valid]).tolist() == [1, 1, 1]
+    expected = other.fit(
+        X[:, train], labels[train], validation=(X[:, valid], labels[valid]), epochs=3, seed=1, batch_size=4
+    )
+    for event, same in zip(history, expected, strict=True):
+        assert (event["event"], event["step"], event["loss"]) == (same["event"], same["step"], same["loss"])
+    assert (one.theta == other.theta).all()
+    assert len({event["loss"] for event in model().fit(X, CLASSES, validation=0.3, epochs=2)}) == 4
+
+
+@pytest.mark.parametrize("lengths", [None, RNG.integers(1, T + 1, N)])
+def test_weight_of_a_sequence_equals_repetition(lengths):
+    counts = RNG.integers(0, 3, N)
+    rows = np.repeat(np.arange(N), counts)
+    for targets in (LAST, CLASSES):
+        weights, once = counts / 1, {} if lengths is None else {"lengths": lengths}
+        repeated = {} if lengths is None else {"lengths": lengths[rows]}
+        weighted = model().evaluate(X, targets, weights, **once)
+        assert weighted == pytest.approx(model().evaluate(X[:, rows], targets[..., rows], **repeated))
+        one = model()
+        loss, _ = one.loss_and_grad(X, targets, weights, **once)
+        assert loss == pytest.approx(weighted["loss"], rel=1e-12)
+
+
+def test_class_weights_are_those_of_the_loss():
+    weights = (0.5, 1.0, 3.0)
+    one, other = model(), model(loss=zoo.get_loss("cross_entropy", class_weights=weights))
+    histories = [
+        each.fit(X, CLASSES, validation=(-X, CLASSES), epochs=3, **given)
+        for each, given in ((one, {"class_weights": weights}), (other, {}))
+    ]
+    assert [event["loss"] for event in histories[0]] == [event["loss"] for event in histories[1]]
+    assert (one.theta == other.theta).all()
+    assert one.criterion.class_weights is None
+    balanced, counts = model(), np.bincount(CLASSES.ravel())
+    balanced.fit(X, CLASSES, epochs=3, class_weights="balanced")
+    one = model()
+    one.fit(X, CLASSES, epochs=3, class_weights=CLASSES.size / (3 * counts))
+    np.testing.assert_allclose(balanced.theta, one.theta, rtol=1e-12)
+    with pytest.raises(UsageError, match="has no classes; leave out class_weights"):
+        model(loss="squared_error").fit(X, Y, class_weights="balanced")
 
 
 def test_auxiliary_inputs_are_divided_with_the_sequences():
@@ -162,7 +220,7 @@ def test_numbers_are_fitted():
 
 def test_language_model_fits_a_text(capsys):
     one = zoo.LanguageModel("helo", hidden_size=16, dtype="float64", threads=1)
-    history = one.fit("hello", epochs=60, lr=0.02, validation_data="hello", progress=True)
+    history = one.fit("hello", epochs=60, lr=0.02, validation="hello", progress=True)
     assert one.sample("h", length=4, sampler="greedy") == "hello"
     result = one.evaluate("hello")
     assert result["loss"] == pytest.approx(history[-1]["loss"])
@@ -170,6 +228,17 @@ def test_language_model_fits_a_text(capsys):
     captured = capsys.readouterr()
     assert captured.err.splitlines()[-1].startswith("step 60/60  validation: loss ")
     assert not captured.out
+
+
+def test_share_of_a_text_is_its_end():
+    text = "hello" * 20
+    one, other = (zoo.LanguageModel("helo", hidden_size=4, threads=1) for _ in range(2))
+    first = one.fit(text, validation=0.2, epochs=2, seq=5, batch_size=4)
+    second = other.fit(text[:80], validation=text[80:], epochs=2, seq=5, batch_size=4)
+    assert [event["loss"] for event in first] == [event["loss"] for event in second]
+    assert first[1]["part"] == "validation"
+    with pytest.raises(UsageError, match=r"validation is 1.5; expected a share between 0 and 1, or data"):
+        one.fit(text, validation=1.5)
 
 
 def test_tokens_are_a_text():
@@ -185,9 +254,17 @@ def test_tokens_are_a_text():
         ({"epochs": 0}, "fit: epochs is 0; expected an integer of at least 1"),
         ({"steps": "many"}, "fit: steps is 'many'"),
         ({"batch_size": 0}, "fit: batch_size is 0"),
-        ({"patience": 3}, "patience is 3 without validation_data"),
-        ({"validation_data": X}, r"validation_data is an array .*; expected \(inputs, targets\)"),
-        ({"validation_data": {"inputs": X}}, "validation_data is"),
+        ({"patience": 3}, "patience is 3 without validation"),
+        ({"validation": X}, r"validation is an array .*; expected a share from 0 to 1, \(inputs, targets\)"),
+        ({"validation": 1}, "validation is 1; expected a share between 0 and 1, or data"),
+        (
+            {"inputs": X[:, :1], "targets": LAST[:1], "validation": 0.1},
+            "validation is 0.1, and none of 1 sequences is left for it",
+        ),
+        ({"class_weights": "even"}, "class_weights is 'even'; expected one of 'balanced'"),
+        ({"class_weights": [1, 2]}, "loss has 2 class weights; expected one for each of 3 outputs"),
+        ({"weights": np.ones(N - 1)}, r"weights has the shape \(10,\); expected \(4, 11\)"),
+        ({"validation": {"inputs": X}}, "validation is"),
         ({"lr": "fast"}, "lr is 'fast'"),
         ({"targets": CLASSES[:2]}, "targets .* for inputs of 4 steps and 11 rows"),
         ({"inputs": X[0, 0]}, "expected N sequences"),

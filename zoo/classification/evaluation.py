@@ -41,7 +41,11 @@ def split_sequences(codes: Array, split: str, seed: int, stratify: bool) -> dict
         seed: Seed of the order.
         stratify: Whether labels are classes; else all sequences are divided at once.
     """
-    shares = parse_split(split)
+    return divide(codes, parse_split(split), seed, stratify)
+
+
+def divide(codes: Array, shares: tuple[float, float, float], seed: int, stratify: bool) -> dict[str, Array]:
+    """As :func:`split_sequences`, with the shares as numbers."""
     rng = np.random.default_rng(seed)
     groups = (
         [np.flatnonzero(codes == code) for code in np.unique(codes)] if stratify else [np.arange(len(codes))]
@@ -53,6 +57,14 @@ def split_sequences(codes: Array, split: str, seed: int, stratify: bool) -> dict
             parts[name].append(order[first : first + count])
             first += count
     return {name: np.sort(np.concatenate(chunks)) for name, chunks in parts.items()}
+
+
+def balanced_weights(codes: Array, classes: int) -> list[float]:
+    """Weights for which all classes have the same sum, with a mean of 1 over all; 1 for absent classes."""
+    counts = np.bincount(codes, minlength=classes)
+    mean = len(codes) / np.count_nonzero(counts)
+    weights: list[float] = np.where(counts > 0, mean / np.maximum(counts, 1), 1.0).tolist()
+    return weights
 
 
 def _counts(total: int, shares: tuple[float, float, float]) -> list[int]:

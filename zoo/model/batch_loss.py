@@ -215,7 +215,7 @@ def as_targets(
 
     Args:
         targets: ``(T, B)`` classes or ``(T, B, V)`` numbers; without the time axis, targets of the last step.
-        weights: ``(T, B)``, or None.
+        weights: ``(T, B)``, ``(B,)`` for all steps of each sequence, or None.
         loss: The loss.
         times_rows: ``(T, B)``.
         outputs: ``V``.
@@ -226,17 +226,19 @@ def as_targets(
     Raises:
         UsageError: if they do not fit, or all weights are zero.
     """
-    targets, weights = as_array(targets, f"{who}: targets"), as_weights(weights, times_rows, who)
+    targets, given = as_array(targets, f"{who}: targets"), weights
+    weights = as_weights(weights, times_rows, who)
     if targets.dtype.kind not in "fiu":
         raise UsageError(f"{who}: targets are {dtype_and_shape(targets)}; expected numbers.")
     shape = times_rows if loss.target == "class" else (*times_rows, outputs)
     if targets.shape == shape[1:] and times_rows[0] > 0:
-        if weights is not None:
+        if weights is not None and np.ndim(given) == 2:
             raise UsageError(
                 f"{who}: targets {targets.shape} are those of the last step, which alone counts; found "
-                f"weights besides, which are for targets {shape}."
+                f"weights {times_rows}, which are for targets {shape}. Give weights {times_rows[1:]}."
             )
-        targets, weights = _last_step_only(targets, shape, lengths)
+        targets, is_last = _last_step_only(targets, shape, lengths)
+        weights = is_last if weights is None else is_last * weights
     if targets.shape != shape:
         raise UsageError(
             f"{who}: targets {targets.shape} for inputs of {times_rows[0]} steps and {times_rows[1]} rows; "
@@ -252,7 +254,7 @@ def as_targets(
 
 
 def as_weights(weights: Any, times_rows: tuple[int, int], who: str) -> Array | None:
-    """Weights of each step of each sequence, float64, or None if all are 1.
+    """Weights of each step of each sequence, float64, or None if all are 1; ``(B,)`` are of all steps.
 
     Raises:
         UsageError: if they have another shape, or are not finite and at least zero.
@@ -261,10 +263,13 @@ def as_weights(weights: Any, times_rows: tuple[int, int], who: str) -> Array | N
         return None
     if isinstance(weights, Mapping):
         raise UsageError(f"{who}: weights are a mapping, as states are; give states by name, state=...")
-    values = as_floats(weights, times_rows, np.dtype(np.float64), f"{who}: weights")
+    given = as_array(weights, f"{who}: weights")
+    of_sequences = given.shape == times_rows[1:]
+    shape = times_rows[1:] if of_sequences else times_rows
+    values = as_floats(given, shape, np.dtype(np.float64), f"{who}: weights")
     if not ((values >= 0) & np.isfinite(values)).all():
         raise UsageError(f"{who}: weights hold {values.min()}; expected finite numbers, zero or more.")
-    return values
+    return np.tile(values, (times_rows[0], 1)) if of_sequences else values
 
 
 def weights_of_classes(class_weights: tuple[float, ...], targets: Array, weights: Array | None) -> Array:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from zoo.arguments import as_bool, as_elements, as_integer, check_seed
+from zoo.arguments import as_bool, as_elements, as_integer, check_seed, is_number
 from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base import Chain, Sampler
@@ -194,7 +194,7 @@ class LanguageModel(Model):
         self,
         text: TextLike,
         *,
-        validation_data: TextLike | None = None,
+        validation: TextLike | float | None = None,
         seq: int = 64,
         carry: bool = True,
         **options: Unpack[FitOptions],
@@ -207,7 +207,9 @@ class LanguageModel(Model):
 
         Args:
             text: A string, bytes, symbols, or tokens.
-            validation_data: Another text, evaluated after every epoch.
+            validation: Another text, evaluated after every epoch; or the share of the text, such as 0.1, that
+                is cut off at its end for this. The model then ends with the parameters of the best
+                validation.
             seq: ``T``, or fewer if the text is short.
             carry: Whether states are carried from step to step.
             **options: See :meth:`zoo.SequenceModel.fit`; ``seed`` is the seed of noise.
@@ -221,7 +223,8 @@ class LanguageModel(Model):
             ZooError: if training diverges.
         """
         tokens = encode_text(self, text, "error")
-        valid = None if validation_data is None else encode_text(self, validation_data, "error")
+        is_text = validation is not None and not is_number(validation)
+        valid = encode_text(self, validation, "error") if is_text else validation
         history: list[dict[str, Any]] = fit_functions().fit_text(
             self, tokens, valid, seq, as_bool(carry, "carry"), **{**FIT_DEFAULTS, **options}
         )

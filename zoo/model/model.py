@@ -221,9 +221,9 @@ class Model(FlatParameters):
             targets: For a language model the tokens that follow, ``(T, B)``. For a sequence model classes
                 ``(T, B)`` with ``"cross_entropy"``, numbers ``(T, B, V)`` with the other losses. Without the
                 time axis, ``(B,)`` or ``(B, V)``, targets of the last step, the only one with a loss.
-            weights: Weight of each step of each sequence in the mean, ``(T, B)``, zero or more; None if all
-                are 1. Targets of weight zero are ignored, and the readout skips steps whose weights are all
-                zero.
+            weights: Weight of each step of each sequence in the mean, ``(T, B)``, or of each sequence,
+                ``(B,)``, zero or more; None if all are 1. Targets of weight zero are ignored, and the readout
+                skips steps whose weights are all zero.
             state: Initial states, which get no gradient; the learned ones, or zeros, if None.
             noise: ``(seed, step)`` for training: dropout and the noise of cells are drawn from them. None for
                 evaluation: no dropout, and noise is its expectation.

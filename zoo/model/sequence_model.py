@@ -136,26 +136,31 @@ class SequenceModel(Model):
         *,
         lengths: ArrayLike | None = None,
         aux: Mapping[str, ArrayLike] | None = None,
-        validation_data: Any = None,
+        validation: Any = None,
+        class_weights: str | Sequence[float] | None = None,
         **options: Unpack[FitOptions],
     ) -> list[dict[str, Any]]:
         """Train on N sequences in memory, in another order in every epoch.
 
-        >>> history = model.fit(x, y, validation_data=(x_valid, y_valid), epochs=20, patience=3)
+        >>> history = model.fit(x, y, validation=0.2, epochs=20, patience=3)
 
         Args:
             inputs: Tokens ``(T, N)`` or numbers ``(T, N, I)``, time first.
             targets: As for :meth:`loss_and_grad`, for all N sequences.
-            weights: Weight of each step, ``(T, N)``; None if all are 1.
+            weights: Weight of each sequence, ``(N,)``, or of each step, ``(T, N)``; None if all are 1.
             lengths: Steps of each sequence, ``(N,)``; None if all have T.
             aux: Auxiliary inputs of the cells by name, ``(T, N, ...)``.
-            validation_data: ``(inputs, targets)``, ``(inputs, targets, weights)``, or a mapping of arguments
-                by name; evaluated after every epoch.
+            validation: Sequences that are evaluated after every epoch: ``(inputs, targets)``, ``(inputs,
+                targets, weights)``, or a mapping of arguments by name; or the share of the N sequences, such
+                as 0.2, that is left out of training. The seed chooses them, of each class alike if targets
+                are ``(N,)`` classes. The model then ends with the parameters of the best validation.
+            class_weights: Weight of each class in the loss of training and validation, V numbers above zero;
+                or ``"balanced"`` for weights that are inverse to the frequencies of the classes.
             **options: ``epochs`` (10); or ``steps``, the number of updates. ``batch_size`` (32).
                 ``optimizer`` (``"adam"``), a name or an optimizer; it starts anew at each call. ``lr``, its
                 learning rate. ``clip`` (1.0), the largest norm of the gradient; None for no limit.
-                ``patience``, the number of epochs without a better validation after which training stops; the
-                model then has the parameters of the best one. ``seed`` (0) of the orders and of noise.
+                ``patience``, the number of epochs without a better validation after which training stops.
+                ``seed`` (0) of the orders, of noise, and of the sequences for validation.
                 ``progress`` (False), whether to print a line for every epoch to standard error.
 
         Returns:
@@ -167,7 +172,7 @@ class SequenceModel(Model):
             UsageError: if an argument does not fit.
             ZooError: if training diverges.
         """
-        data = inputs, targets, weights, lengths, aux, validation_data
+        data = inputs, targets, weights, lengths, aux, validation, class_weights
         history: list[dict[str, Any]] = fit_functions().fit_sequences(
             self, *data, **{**FIT_DEFAULTS, **options}
         )

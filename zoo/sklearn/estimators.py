@@ -105,7 +105,7 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
             validation = self._data(rows, targets, weights, held_out, columns)
         history = self.model_.fit(
             **self._data(rows, targets, weights, counted, columns),
-            validation_data=validation,
+            validation=validation,
             epochs=_positive(self.epochs, "epochs"),
             batch_size=_positive(self.batch_size, "batch_size"),
             optimizer=self.optimizer,

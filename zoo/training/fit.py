@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from zoo.arguments import as_bool, as_integer, as_mapping, short_repr
+from zoo.arguments import as_bool, as_choice, as_integer, as_mapping, check_seed, is_number, short_repr
 from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base import Optimizer
+from zoo.base.loss import Loss
 from zoo.base.task import METRICS
+from zoo.classification.evaluation import balanced_weights, divide
 from zoo.data import BpttBatches, Corpus, Split, fit_batch_shape
 from zoo.data.corpus import TextLevel
 from zoo.distributed.collectives import SINGLE_PROCESS
@@ -41,29 +43,40 @@ def fit_sequences(
     weights: ArrayLike | None,
     lengths: ArrayLike | None,
     aux: Mapping[str, ArrayLike] | None,
-    validation_data: Any,
+    validation: Any,
+    class_weights: Any,
     batch_size: int,
     seed: int,
     **options: Any,
 ) -> list[Event]:
     """Train on sequences; see ``SequenceModel.fit``."""
-    train = as_sequences(model, inputs, targets, weights, lengths, aux)
-    valid = None if validation_data is None else _validation_sequences(model, validation_data)
+    train, valid = as_sequences(model, inputs, targets, weights, lengths, aux), None
+    if is_number(validation):
+        has_classes = model.criterion.target == "class" and np.ndim(targets) == 1
+        train, valid = _split_off(train, _as_share(validation), check_seed(seed), has_classes)
+    elif validation is not None:
+        valid = _validation_sequences(model, validation)
     size = as_integer(batch_size, "fit: batch_size", 1)
     dataset = ArrayDataset(train, valid, min(size, train.inputs.shape[1]), seed)
+    if class_weights is not None:
+        model = model.with_loss(_weighted_loss(model, class_weights, train))  # shares the parameters
     return _fit(model, dataset, dataset.steps_per_epoch, valid is not None, seed=seed, **options)
 
 
 def fit_text(
     model: LanguageModel,
     tokens: Array,
-    validation_tokens: Array | None,
+    validation: Array | float | None,
     seq: int,
     carry: bool,
     batch_size: int,
     **options: Any,
 ) -> list[Event]:
     """Train on the tokens of a text, ``(N,)``; see ``LanguageModel.fit``."""
+    validation_tokens = None if validation is None else np.asarray(validation)
+    if is_number(validation):
+        count = len(tokens) - round(_as_share(validation) * len(tokens))
+        tokens, validation_tokens = tokens[:count], tokens[count:]
     train = BpttBatches(tokens, *fit_batch_shape(len(tokens), batch_size, seq))
     has_validation = validation_tokens is not None
     valid = batches_like(validation_tokens, train) if has_validation else train
@@ -92,7 +105,7 @@ def _fit(
 ) -> list[Event]:
     """Run the trainer, without a run directory, and return the events that have a loss."""
     if patience is not None and not has_validation:
-        raise UsageError(f"fit: patience is {short_repr(patience)} without validation_data; give both.")
+        raise UsageError(f"fit: patience is {short_repr(patience)} without validation; give both.")
     total = as_integer(epochs, "fit: epochs", 1) * steps_per_epoch if steps is None else steps
     resolved = resolve(Optimizer, optimizer, {})
     config = Config(
@@ -114,7 +127,7 @@ def _fit(
             history.append(event)
             if shows_progress:
                 sys.stderr.write(_progress_line(event, total))
-        if event.get("best") and config.patience:
+        if event.get("best") and has_validation:
             best[:] = [model.theta.copy()]
 
     schedule = make_schedule("constant")
@@ -200,9 +213,41 @@ def _validation_sequences(model: SequenceModel, data: Any) -> Sequences:
     if isinstance(data, tuple) and len(data) in (2, 3):
         return as_sequences(model, *data)
     raise UsageError(
-        f"fit: validation_data is {short_repr(data)}; expected (inputs, targets), "
+        f"fit: validation is {short_repr(data)}; expected a share from 0 to 1, (inputs, targets), "
         f"(inputs, targets, weights), or a mapping with some of {', '.join(sorted(_SEQUENCE_ARGUMENTS))}."
     )
+
+
+def _as_share(value: Any) -> float:
+    """Check the share of the data that is for validation."""
+    if not 0 < value < 1:
+        raise UsageError(
+            f"fit: validation is {short_repr(value)}; expected a share between 0 and 1, or data."
+        )
+    return float(value)
+
+
+def _split_off(data: Sequences, share: float, seed: int, has_classes: bool) -> tuple[Sequences, Sequences]:
+    """Divide sequences into those for training and a share for validation."""
+    count = data.inputs.shape[1]
+    last = -1 if data.lengths is None else data.lengths - 1
+    codes = data.targets[last, np.arange(count)] if has_classes else np.zeros(count)
+    parts = divide(codes, (1 - share, share, 0.0), seed, stratify=has_classes)
+    if not len(parts["valid"]):
+        raise UsageError(
+            f"fit: validation is {share:g}, and none of {count} sequences is left for it; give more "
+            f"sequences, or data."
+        )
+    return data.select(parts["train"]), data.select(parts["valid"])
+
+
+def _weighted_loss(model: SequenceModel, class_weights: Any, data: Sequences) -> Loss:
+    """The loss of a model with weights of classes, which may depend on their frequencies."""
+    if isinstance(class_weights, str) and model.criterion.target == "class":
+        as_choice(class_weights, "fit: class_weights", ("balanced",))
+        counted = data.targets if data.weights is None else data.targets[data.weights > 0]
+        class_weights = balanced_weights(counted.ravel(), model.output_size)
+    return model.criterion.with_options(class_weights=class_weights)
 
 
 _SEQUENCE_ARGUMENTS = {"inputs", "targets", "weights", "lengths", "aux"}

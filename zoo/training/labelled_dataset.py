@@ -13,6 +13,7 @@ from zoo.array_types import Array
 from zoo.base import Cell
 from zoo.base.loss import Loss
 from zoo.classification.evaluation import (
+    balanced_weights,
     evaluation_batches,
     last_part,
     pooled,
@@ -221,7 +222,7 @@ def prepare_sequences(config: Config, data: Any = None) -> tuple[Config, Labelle
             raise UsageError(
                 f"class_weights is {config.class_weights!r}, and the labels are numbers; leave it out."
             )
-        loss = loss.with_options(class_weights=_balanced(codes[parts["train"]], len(classes)))
+        loss = loss.with_options(class_weights=balanced_weights(codes[parts["train"]], len(classes)))
     scaled = ScaledSequences.make(given, spec, config.dtype)
     targets = (
         codes if has_classes else ((codes - spec.label_mean) / spec.label_scale)[:, None].astype(config.dtype)
@@ -310,13 +311,6 @@ def _check_classes(given: LabelledSequences, codes: Array, classes: tuple[str, .
             f"test. Give more sequences, or leave the class out. For labels that are numbers and not "
             f"classes, set `loss` to 'squared_error'."
         )
-
-
-def _balanced(codes: Array, classes: int) -> list[float]:
-    """Weights for which all classes have the same sum, with a mean of 1 over sequences."""
-    counts = np.bincount(codes, minlength=classes)
-    weights: list[float] = (len(codes) / (classes * counts)).tolist()
-    return weights
 
 
 def _columns(given: LabelledSequences) -> tuple[str, ...]:
