@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -93,6 +94,7 @@ def test_existing_files_are_kept(form, here):
     ("args", "complaint"),
     [
         (("--format", "c", "--step"), "--step is for --format onnx"),
+        (("--format", "c", "--raw"), "--raw is for --format onnx"),
         (("--format", "onnx", "--name", "x"), "--name is for --format c"),
         (("--format", "tflite"), "--format is 'tflite'; expected one of 'onnx', 'c'."),
         (("--format", "onnx", "-o", "m.c"), "names a file of the format c, and --format is onnx."),
@@ -115,6 +117,28 @@ def test_missing_run_or_package_raises(here, monkeypatch):
         2,
         "Error: export: ONNX needs the package onnx; pip install 'recurrent-zoo[onnx]' brings it.\n",
     )
+
+
+def test_run_of_a_table_keeps_its_columns(here):
+    """C functions that read the table; the same from the command line and in Python."""
+    table = {"y": np.sin(np.arange(40.0)), "x": np.cos(np.arange(40.0))}
+    with zoo.kernels.pure_python():
+        made = zoo.train(table, target="y", horizon=2, context=4, hidden=2, steps=1, threads=1, out="waves")
+    result = run("waves", "--format", "c")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[1:] == [
+        "names  waves_predict_raw, waves_step_raw, waves_step, ...",
+        "bytes  weights 168, states 8, scratch 16, raw 76",
+    ]
+    zoo.export.to_c(made, "python.c", name="waves")
+    assert "WAVES_COLUMN_Y,\n    WAVES_COLUMN_X,\n" in (here / "waves.h").read_text()
+    assert (here / "python.h").read_text() == (here / "waves.h").read_text()
+    pytest.importorskip("onnx")
+    lines = run("waves", "--format", "onnx", "--raw").stdout.splitlines()
+    assert lines[0].startswith("file     waves-raw.onnx")
+    assert lines[2:] == ["inputs   rows", "outputs  forecast"]
+    result = run("hello.safetensors", "--format", "onnx", "--raw")
+    assert (result.exit_code, result.stderr) == (2, "Error: export: --raw is for models of a table.\n")
 
 
 def test_unregistered_cell(here):

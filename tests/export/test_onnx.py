@@ -317,6 +317,15 @@ def test_unknown_operation_raises(monkeypatch):
         onnx_model(exported_model(rnn), False)
 
 
+@pytest.mark.parametrize(
+    "vocabulary", [zoo.data.WordVocabulary(["<unk>", "The", " cat"]), zoo.data.TokenVocabulary(5)], ids=repr
+)
+def test_vocabulary_of_words_or_tokens_is_in_the_metadata(vocabulary):
+    proto = onnx_model(exported_model(zoo.LanguageModel(vocabulary, hidden_size=2)), False)
+    metadata = {each.key: each.value for each in proto.metadata_props}
+    assert zoo.data.vocabulary_from_json(json.loads(metadata["zoo.vocabulary"])) == vocabulary
+
+
 def test_missing_onnx_raises_with_install_command(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'recurrent-zoo\[onnx\]'"):

@@ -330,7 +330,14 @@ def calls(folder: Path) -> dict[str, Call]:
         ),
         "to_onnx": (
             zoo.export.to_onnx,
-            {"model": language, "path": folder / "model.onnx", "step": False, "tokens": None, "force": True},
+            {
+                "model": language,
+                "path": folder / "model.onnx",
+                "step": False,
+                "raw": False,
+                "tokens": None,
+                "force": True,
+            },
         ),
         "make_report": (zoo.report.make_report, {"path": folder, "cell": None, "symbols": 10}),
         "fixed_points": (

@@ -78,7 +78,8 @@ class CFiles:
         header: The header.
         prefix: Prefix of all public names.
         sizes: Bytes of ``weights``, the constants; ``states``, one struct for each sequence; and
-            ``scratch``, on the stack while a step runs.
+            ``scratch``, on the stack while a step runs; and of a model of a table ``raw``, on the stack
+            besides while ``predict_raw`` runs.
     """
 
     source: Path
@@ -92,6 +93,7 @@ def to_onnx(
     path: str | os.PathLike[str],
     *,
     step: bool = False,
+    raw: bool = False,
     tokens: bool | None = None,
     force: bool = False,
 ) -> OnnxFile:
@@ -102,9 +104,12 @@ def to_onnx(
     The metadata hold learned initial states as ``zoo.initial``.
 
     Args:
-        model: The model, exported in its dtype.
+        model: The model, exported in its dtype. Of the result of :func:`zoo.fit` on a table, or of a run, the
+            metadata hold the columns with their units, and the classes.
         path: The file.
         step: One step, ``(B, ...)``, for streaming; otherwise a whole sequence, ``(T, B, ...)``.
+        raw: Of a model of a table: the input is ``rows (T, B, C)`` in the units of the table, and the output
+            is ``forecast (B, h, M, Q)``, ``probabilities (B, K)`` and ``class (B,)``, or ``label (B,)``.
         tokens: Whether the input is tokens, not features; always true for a language model.
         force: Whether an existing file may be replaced.
 
@@ -115,9 +120,10 @@ def to_onnx(
     """
     path = as_path(path, "export: path")
     as_bool(step, "export: step")
+    as_bool(raw, "export: raw")
     require_onnx()
     check_writable([path], force)
-    graph_model = onnx_model(exported_model(model, tokens), step)
+    graph_model = onnx_model(exported_model(model, tokens), step, raw)
     data = graph_model.SerializeToString()
     write_files({path: data})
     names = (
@@ -136,7 +142,8 @@ def to_c(
 ) -> CFiles:
     """Write a model as a C99 source file and its header.
 
-    They need only the mathematical library, and allocate no memory.
+    They need only the mathematical library, and allocate no memory. A model of a table, which is a run or the
+    result of :func:`zoo.fit`, also has functions that read rows in the units of the table.
 
     Args:
         model: The model, exported in its dtype.

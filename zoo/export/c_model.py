@@ -12,6 +12,7 @@ import numpy as np
 import zoo
 from zoo.array_types import Array
 from zoo.data import Vocabulary
+from zoo.export.c_raw import RawFunctions
 from zoo.export.c_source import FUNCTIONS, HELPERS, array_definition, c_names, c_type, string_literal
 from zoo.export.c_step import CLayer, state_field, write_layer
 from zoo.export.exported_model import ExportedModel, LayerExport
@@ -60,28 +61,35 @@ int {prefix}_token(const char *text, size_t length);
 """
 
 
-def header_lines(model: ExportedModel, prefix: str, sizes: Mapping[str, int]) -> Iterator[str]:
+def header_lines(
+    model: ExportedModel, prefix: str, sizes: Mapping[str, int], raw: RawFunctions | None
+) -> Iterator[str]:
     """The lines of the header.
 
     Args:
         model: The model.
         prefix: Prefix of all public names.
         sizes: Bytes, as in ``CProgram``.
+        raw: The functions that read rows of a table; None for a bare model.
     """
     upper = prefix.upper()
     into = "different tokens" if model.tokens else "features"
     out = "scores" if model.output == "logits" else "features"
-    yield from _comment(model, prefix, sizes)
+    yield from _comment(model, prefix, sizes, raw)
     yield _OPEN.format(upper=upper)
     yield f"#define {upper}_INPUTS {model.input_size} /* {into} */"
     yield f"#define {upper}_OUTPUTS {model.output_size} /* {out} */"
     yield ""
     yield from _struct(model, prefix)
     yield from _functions(model, prefix)
+    if raw is not None:
+        yield from raw.header_lines()
     yield _CLOSE
 
 
-def _comment(model: ExportedModel, prefix: str, sizes: Mapping[str, int]) -> Iterator[str]:
+def _comment(
+    model: ExportedModel, prefix: str, sizes: Mapping[str, int], raw: RawFunctions | None
+) -> Iterator[str]:
     metadata = model.metadata
     layers = f"{metadata['num_layers']} layer{'s' * (metadata['num_layers'] != 1)}"
     cells = ", ".join(dict.fromkeys(direction.spec.cell.name for direction in model.directions))
@@ -93,8 +101,11 @@ def _comment(model: ExportedModel, prefix: str, sizes: Mapping[str, int]) -> Ite
     yield f" *     weights {sizes['weights']:,}, constants{symbols}"
     yield f" *     states  {sizes['states']:,}, one {prefix}_state for each sequence"
     yield f" *     scratch {sizes['scratch']:,}, on the stack while {prefix}_step runs; nothing is allocated"
+    if "raw" in sizes:
+        yield f" *     raw     {sizes['raw']:,}, on the stack besides while {prefix}_predict_raw runs"
     yield " *"
-    yield from (f" *     {line}" for line in _example(model, prefix))
+    example = _example(model, prefix) if raw is None else raw.example_lines()
+    yield from (f" *     {line}" for line in example)
     yield " *"
     yield " * C99; it needs the mathematical library alone: cc -std=c99 -O2 ... -lm"
     yield " */"
@@ -247,7 +258,8 @@ class CProgram:
         source: The text of the source file.
         header: The text of the header.
         sizes: Bytes of ``weights``, the constants; ``states``, one struct for each sequence; and
-            ``scratch``, on the stack while a step runs.
+            ``scratch``, on the stack while a step runs; and ``raw``, on the stack besides while
+            ``predict_raw`` runs, if there is such a function.
     """
 
     source: str
@@ -273,7 +285,11 @@ def c_program(model: ExportedModel, prefix: str, header: str) -> CProgram:
     ]
     emitter = _ModelEmitter(model, prefix, layers)
     step = emitter.step_lines()
-    sizes = emitter.sizes()
+    sizes, raw = emitter.sizes(), None
+    if model.data is not None:
+        raw = RawFunctions(model, prefix)
+        sizes["raw"] = raw.stack_bytes()
+        sizes["weights"] += raw.constant_bytes()
     source = [f'#include "{header}"', "", "#include <math.h>"]
     source += ["#include <string.h>"] if model.vocabulary is not None else []
     source += ["", *emitter.constant_lines(), *emitter.helper_lines()]
@@ -282,7 +298,9 @@ def c_program(model: ExportedModel, prefix: str, header: str) -> CProgram:
     source += [*emitter.init_lines(), "", *step]
     if model.vocabulary is not None:
         source += ["", sampling_lines(prefix, c_type(model.dtype)).rstrip()]
-    return CProgram(_joined_lines(source), _joined_lines(header_lines(model, prefix, sizes)), sizes)
+    if raw is not None:
+        source += ["", *raw.source_lines()]
+    return CProgram(_joined_lines(source), _joined_lines(header_lines(model, prefix, sizes, raw)), sizes)
 
 
 class _ModelEmitter:

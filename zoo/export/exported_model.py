@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,17 +12,25 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.base import Noise
+from zoo.classification.predictor import Predictor
 from zoo.compiler.frontend.trace_step import StepGraph, trace_step
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.passes.specialise import fold_parameters, specialise
 from zoo.data import Vocabulary
 from zoo.errors import UsageError
+from zoo.export.exported_data import TIME_STEP, DataExport, exported_data
+from zoo.forecasting.forecaster import Forecaster
 from zoo.layers import Recurrent
 from zoo.layers.direction import Direction
 from zoo.layers.stack import Layer, Stack
-from zoo.model import LanguageModel, SequenceModel
+from zoo.model import LanguageModel, SequenceModel, model_from
+from zoo.model.checkpoint import CellClasses, read_checkpoint
+from zoo.training import Run
 
-AnyModel: TypeAlias = LanguageModel | SequenceModel | Recurrent
+BareModel: TypeAlias = LanguageModel | SequenceModel | Recurrent
+AnyModel: TypeAlias = BareModel | Forecaster | Predictor | Run
+"""A model or layers; a model with the columns and units of its table, as :func:`zoo.fit` returns it; or a run
+of :func:`zoo.train`."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,7 @@ class ExportedModel:
         embedding: The vector of each token, ``(V, E)``, which the first layer reads; None if it reads tokens.
         vocabulary: Symbols of the tokens, if known.
         metadata: Cell, options and sizes, as JSON values.
+        data: The columns and units of the table of training; None for a bare model.
     """
 
     layers: tuple[LayerExport, ...]
@@ -104,6 +114,7 @@ class ExportedModel:
     vocabulary: Vocabulary | None
     embedding: Array | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    data: DataExport | None = None
 
     @property
     def directions(self) -> tuple[DirectionExport, ...]:
@@ -143,25 +154,49 @@ class ExportedModel:
             )
 
 
+def load_trained(path: str | os.PathLike[str], cell: CellClasses = None) -> AnyModel:
+    """Load the best model of a run directory, or the one in a file, with the columns and units of its table.
+
+    Args:
+        path: The run directory, or a ``.safetensors`` file.
+        cell: As for :func:`zoo.load`.
+
+    Raises:
+        CheckpointError: if there is none, or it is damaged.
+    """
+    checkpoint = read_checkpoint(path)
+    if "table" in checkpoint.meta:
+        return Forecaster.from_checkpoint(checkpoint, str(path), cell)
+    if "sequences" in checkpoint.meta:
+        return Predictor.from_checkpoint(checkpoint, str(path), cell)
+    return model_from(checkpoint, str(path), cell, threads=1)
+
+
 def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
     """Collect what is exported of a model.
 
     Args:
-        model: A language model, a sequence model, or recurrent layers.
+        model: A language model, a sequence model, recurrent layers, a forecaster, a predictor, or a run.
         tokens: Whether the input is tokens, not features; language models accept only tokens.
 
     Raises:
         UsageError: if it is none of these, or a cell has no step.
         DefinitionError: if a cell's step cannot be compiled.
     """
+    if isinstance(model, Run):
+        model = load_trained(model.path, model.cell)
+    data = exported_data(model)
+    model = model if data is None else model.model
     if not isinstance(model, LanguageModel | SequenceModel | Recurrent):
         raise UsageError(
-            f"export: found a {type(model).__name__}; expected a zoo.LanguageModel, a zoo.SequenceModel or a "
-            f"zoo.Recurrent."
+            f"export: found a {type(model).__name__}; expected a zoo.LanguageModel, a zoo.SequenceModel, a "
+            f"zoo.Recurrent, or the result of zoo.fit or zoo.train."
         )
+    if data is not None and tokens:
+        raise UsageError("export: a model of a table reads numbers; leave out tokens.")
     if isinstance(model, LanguageModel) and tokens is False:
         raise UsageError("export: a language model reads tokens; leave out tokens=False.")
-    inputs = _runtime_inputs(model.stack) if isinstance(model, Recurrent) else {}
+    inputs = _runtime_inputs(model.stack, isinstance(model, Recurrent), data is not None and data.has_times)
     return ExportedModel(
         tuple(
             LayerExport(tuple(_direction(model, spec, inputs) for spec in layer.directions), layer)
@@ -175,16 +210,19 @@ def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
         model.vocab if isinstance(model, LanguageModel) else None,
         model.params["embedding"].copy() if isinstance(model, LanguageModel) and model.embedding else None,
         _metadata(model),
+        data,
     )
 
 
-def _runtime_inputs(stack: Stack) -> dict[str, tuple[int, ...]]:
-    """The auxiliary inputs that are given at every step: all but noise."""
+def _runtime_inputs(stack: Stack, is_all: bool, has_times: bool) -> dict[str, tuple[int, ...]]:
+    """The auxiliary inputs that are given at every step: all but noise, or the time between rows."""
     names = {name for name, each in stack.inputs.items() if not isinstance(each, Noise)}
+    if not is_all:
+        names &= {TIME_STEP} if has_times else set()
     return {name: shape for name, shape in stack.input_shapes.items() if name in names}
 
 
-def _direction(model: AnyModel, spec: Direction, inputs: Mapping[str, Any]) -> DirectionExport:
+def _direction(model: BareModel, spec: Direction, inputs: Mapping[str, Any]) -> DirectionExport:
     cell = spec.cell
     if not cell.has_step():
         raise UsageError(
@@ -199,7 +237,7 @@ def _direction(model: AnyModel, spec: Direction, inputs: Mapping[str, Any]) -> D
     return DirectionExport(spec, arrays, initial, constants, model.dtype)
 
 
-def _metadata(model: AnyModel) -> dict[str, Any]:
+def _metadata(model: BareModel) -> dict[str, Any]:
     stack = model.stack
     names, options = [cell.name for cell in stack.cells], [dict(cell.options) for cell in stack.cells]
     is_one = all(cell == stack.cell for cell in stack.cells)

@@ -93,7 +93,7 @@ class GraphBuilder:
     def constant(self, value: Array, name: str) -> str:
         """Add a constant tensor; its name."""
         name = self.fresh(name)
-        self.constants.append(onnx_package().numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self.constants.append(onnx_package().numpy_helper.from_array(np.asarray(value, order="C"), name))
         return name
 
     def number(self, value: float) -> str:

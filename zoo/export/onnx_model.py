@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.errors import UsageError
 from zoo.export.exported_model import DirectionExport, ExportedModel, LayerExport
 from zoo.export.onnx_graph import GraphBuilder, onnx_package
+from zoo.export.onnx_raw import RawGraph
 from zoo.export.onnx_step import RowEmitter, Tensor, one_hot
 from zoo.installation import DISTRIBUTION
 
@@ -40,21 +41,34 @@ NEXT_SUFFIX = ".next"
 """Suffix of the name of a state among the outputs."""
 
 
-def onnx_model(model: ExportedModel, is_step: bool) -> Any:
+def onnx_model(model: ExportedModel, is_step: bool, is_raw: bool = False) -> Any:
     """The model as an ONNX model, checked by ONNX's checker.
 
+    Args:
+        model: The model.
+        is_step: Whether the graph computes one step.
+        is_raw: Whether the graph reads rows of the table in its own units.
+
     Raises:
-        UsageError: if the model is too large for one file, its step uses an operation without a template, or
-            a graph of one step is requested for a bidirectional layer.
+        UsageError: if the model is too large for one file, its step uses an operation without a template, a
+            graph of one step is requested for a bidirectional layer, or one of raw rows for a bare model.
     """
     onnx = onnx_package()
     if is_step:
         model.check_streamable("a graph of one step")
+    if is_raw and (is_step or model.data is None):
+        reason = "reads a whole window: leave out `step`" if is_step else "is for models of a table"
+        raise UsageError(f"export: `raw` {reason}.")
     builder = GraphBuilder(model.dtype)
-    axes = ("batch",) if is_step else ("time", "batch")
-    inputs = list(_inputs(model, builder, axes))
-    aux = dict(zip(model.inputs, (each.name for each in inputs[1:]), strict=False))
-    outputs = list(_outputs(model, builder, axes, aux))
+    if is_raw:
+        raw = RawGraph(model, builder)
+        y, _ = _write_layers(model, builder, *raw.write_inputs(), is_step=False)
+        raw.write_results(y)
+        inputs, outputs = raw.inputs, raw.outputs
+    else:
+        axes = ("batch",) if is_step else ("time", "batch")
+        inputs = list(_inputs(model, builder, axes))
+        outputs = list(_outputs(model, builder, axes, [each.name for each in inputs]))
     _check_size(builder)
     graph = onnx.helper.make_graph(builder.nodes, "zoo", inputs, outputs, builder.constants)
     proto = onnx.helper.make_model(
@@ -64,7 +78,9 @@ def onnx_model(model: ExportedModel, is_step: bool) -> Any:
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
-    onnx.helper.set_model_props(proto, _metadata(model, is_step))
+    onnx.helper.set_model_props(
+        proto, _metadata(model, "raw" if is_raw else "step" if is_step else "sequence")
+    )
     onnx.checker.check_model(proto, full_check=True)
     return proto
 
@@ -98,21 +114,14 @@ def _inputs(model: ExportedModel, builder: GraphBuilder, axes: tuple[str, ...]) 
 
 
 def _outputs(
-    model: ExportedModel, builder: GraphBuilder, axes: tuple[str, ...], aux: Mapping[str, str]
+    model: ExportedModel, builder: GraphBuilder, axes: tuple[str, ...], inputs: list[str]
 ) -> Iterator[Any]:
     """Write the layers and the readout; the outputs of the graph."""
     make, kind = onnx_package().helper.make_tensor_value_info, _tensor_type(model.dtype)
     names = [builder.fresh(name) for name in (model.output, *(f"{s}{NEXT_SUFFIX}" for s in model.states))]
-    y, final = input_name(model), list[str]()
-    if model.embedding is not None:
-        y = builder.add("Gather", builder.constant(model.embedding, "embedding"), y, axis=0)
-    for layer in model.layers:
-        is_tokens = model.first_layer_reads_tokens and layer is model.layers[0]
-        y, states = _write_layer(builder, layer, y, is_tokens, aux, is_step=len(axes) == 1)
-        final += states
-    if model.readout is not None:
-        why, by = (builder.constant(a, name) for a, name in zip(model.readout, ("Why", "by"), strict=True))
-        y = builder.add("Add", builder.add("MatMul", y, why), by)
+    aux = dict(zip(model.inputs, inputs[1:], strict=False))
+    states = {name: name for name in model.states}
+    y, final = _write_layers(model, builder, inputs[0], states, aux, is_step=len(axes) == 1)
     for name, value in zip(names, [y, *final], strict=True):
         builder.nodes.append(onnx_package().helper.make_node("Identity", [value], [name], name=name))
     yield make(names[0], kind, [*axes, model.output_size])
@@ -120,14 +129,45 @@ def _outputs(
         yield make(name, kind, ["batch", *shape])
 
 
+def _write_layers(
+    model: ExportedModel,
+    builder: GraphBuilder,
+    x: str,
+    states: Mapping[str, str],
+    aux: Mapping[str, str],
+    is_step: bool,
+) -> tuple[str, list[str]]:
+    """Write the layers and the readout; the output and the final states.
+
+    Args:
+        model: The model.
+        builder: Its graph.
+        x: The input.
+        states: The initial states by their names in the model.
+        aux: Auxiliary inputs.
+        is_step: Whether they hold one step, not a sequence.
+    """
+    y, final = x, list[str]()
+    if model.embedding is not None:
+        y = builder.add("Gather", builder.constant(model.embedding, "embedding"), y, axis=0)
+    for layer in model.layers:
+        is_tokens = model.first_layer_reads_tokens and layer is model.layers[0]
+        y, last = _write_layer(builder, layer, LayerInputs(y, is_tokens, states, aux), is_step)
+        final += last
+    if model.readout is not None:
+        why, by = (builder.constant(a, name) for a, name in zip(model.readout, ("Why", "by"), strict=True))
+        y = builder.add("Add", builder.add("MatMul", y, why), by)
+    return y, final
+
+
 def _write_layer(
-    builder: GraphBuilder, layer: LayerExport, x: str, is_tokens: bool, aux: Mapping[str, str], is_step: bool
+    builder: GraphBuilder, layer: LayerExport, inputs: LayerInputs, is_step: bool
 ) -> tuple[str, list[str]]:
     """Write the directions of a layer and its residual connection; the output and the final states."""
-    outputs, final = list[str](), list[str]()
+    outputs, final, x, is_tokens = list[str](), list[str](), inputs.x, inputs.is_tokens
     for direction in layer.directions:
-        states = {name: f"{direction.spec.prefix}{name}" for name in direction.states()}
-        y, last = write_layer(builder, direction, LayerInputs(x, is_tokens, states, aux), is_step)
+        own = {name: inputs.states[f"{direction.spec.prefix}{name}"] for name in direction.states()}
+        y, last = write_layer(builder, direction, replace(inputs, states=own), is_step)
         outputs.append(y)
         final += last.values()
     y = outputs[0] if len(outputs) == 1 else builder.add("Concat", *outputs, axis=-1)
@@ -141,21 +181,24 @@ def _tensor_type(dtype: np.dtype[Any]) -> int:
     return onnx_package().helper.np_dtype_to_tensor_dtype(dtype)  # type: ignore[no-any-return]
 
 
-def _metadata(model: ExportedModel, is_step: bool) -> dict[str, str]:
+def _metadata(model: ExportedModel, graph: str) -> dict[str, str]:
     """The metadata of the file as strings, structured values as JSON."""
     metadata = {f"zoo.{name}": value for name, value in model.metadata.items()}
     metadata["zoo.version"] = zoo.__version__
-    metadata["zoo.graph"] = "step" if is_step else "sequence"
-    metadata["zoo.states"] = {name: f"{name}{NEXT_SUFFIX}" for name in model.states}
+    metadata["zoo.graph"] = graph
+    if graph != "raw":
+        metadata["zoo.states"] = {name: f"{name}{NEXT_SUFFIX}" for name in model.states}
     initial = {
         f"{direction.spec.prefix}{name}": value.tolist()
         for direction in model.directions
         for name, value in direction.initial.items()
     }
-    if initial:
+    if initial and graph != "raw":
         metadata["zoo.initial"] = initial
     if model.vocabulary is not None:
         metadata["zoo.vocabulary"] = model.vocabulary.to_json()
+    if model.data is not None:
+        metadata |= {f"zoo.{name}": value for name, value in model.data.metadata().items()}
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in metadata.items()}
 
 

@@ -37,6 +37,7 @@ _SUFFIXES = {"onnx": ".onnx", "c": ".c"}
     help="The file, NAME.onnx or NAME.c; with NAME.c also NAME.h.  [in this directory, named after RUN]",
 )
 @option("--step", is_flag=True, help="ONNX: one time step, states as inputs and outputs, for streaming.")
+@option("--raw", is_flag=True, help="ONNX, model of a table: rows in its units in, forecasts or classes out.")
 @option("--tokens", is_flag=True, help="The input is tokens, not features, as for every language model.")
 @option("--name", metavar="NAME", help="C: prefix of all names.  [from the file]")
 @option("--force", is_flag=True, help="Replace existing files.")
@@ -47,6 +48,7 @@ def command(
     form: str | None,
     out: str | None,
     step: bool,
+    raw: bool,
     tokens: bool,
     name: str | None,
     force: bool,
@@ -55,25 +57,28 @@ def command(
     """Export a trained model as an ONNX graph or as C source.
 
     RUN is a run directory, of which zoo uses the best model, or a .safetensors file. The ONNX graph runs in
-    onnxruntime. The C source needs a compiler and the mathematical library, and allocates no memory.
+    onnxruntime. The C source needs a compiler and the mathematical library, and allocates no memory. Exports
+    of a model of a table hold its columns, their units, and its classes.
     """
     if form is None or out is not None:
         form = _format_of(form, out)
-    if form == "c" and step:
-        raise UsageError("--step is for --format onnx: C source always has a function for one step.")
+    if form == "c" and (step or raw):
+        flag, kind = ("--step", "one step") if step else ("--raw", "raw rows, if the model has a table")
+        raise UsageError(f"{flag} is for --format onnx: C source always has a function for {kind}.")
     if form == "onnx" and name is not None:
         raise UsageError("--name is for --format c: an ONNX graph has the names of the model.")
 
     from zoo.cli.checkpoints import check_run_path
     from zoo.export import to_c, to_onnx
-    from zoo.model import load_model
+    from zoo.export.exported_model import load_trained
 
-    target = Path(out) if out is not None else _default_target(Path(path), form, step)
+    kind = "-step" if step else "-raw" if raw else ""
+    target = Path(out) if out is not None else _default_target(Path(path), form, kind)
     cells = file_cells(cell)
     check_run_path(path)
-    model = load_model(Path(path), cell=cells, threads=1)
+    model = load_trained(path, cells)
     if form == "onnx":
-        rows = _onnx_rows(to_onnx(model, target, step=step, tokens=tokens or None, force=force))
+        rows = _onnx_rows(to_onnx(model, target, step=step, raw=raw, tokens=tokens or None, force=force))
     else:
         rows = _c_rows(to_c(model, target, name=name, tokens=tokens or None, force=force))
     echo("\n".join(align(rows)))
@@ -100,12 +105,12 @@ def _format_of(form: str | None, out: str | None) -> str:
     return formats[0]
 
 
-def _default_target(path: Path, form: str, step: bool) -> Path:
+def _default_target(path: Path, form: str, kind: str) -> Path:
     """A file in the current directory with the name of the run."""
     from zoo.export.c_source import identifier_prefix
 
     name = real_path(path).name.removesuffix(".safetensors")
-    return Path(f"{identifier_prefix(name)}.c" if form == "c" else f"{name}{'-step' * step}.onnx")
+    return Path(f"{identifier_prefix(name)}.c" if form == "c" else f"{name}{kind}.onnx")
 
 
 def _onnx_rows(file: OnnxFile) -> Iterator[tuple[str, str]]:
@@ -118,5 +123,6 @@ def _onnx_rows(file: OnnxFile) -> Iterator[tuple[str, str]]:
 def _c_rows(files: CFiles) -> Iterator[tuple[str, str]]:
     sizes = files.sizes
     yield "files", f"{files.source}, {files.header}"
-    yield "names", f"{files.prefix}_init, {files.prefix}_step, ..."
-    yield "bytes", f"weights {sizes['weights']:,}, states {sizes['states']:,}, scratch {sizes['scratch']:,}"
+    functions = ("predict_raw", "step_raw", "step") if "raw" in sizes else ("init", "step")
+    yield "names", f"{', '.join(f'{files.prefix}_{function}' for function in functions)}, ..."
+    yield "bytes", ", ".join(f"{name} {size:,}" for name, size in sizes.items())

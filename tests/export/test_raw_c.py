@@ -1,0 +1,245 @@
+"""C functions that read rows of a table agree with ``zoo forecast`` and ``zoo predict``."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from data_models import (
+    CONTEXT,
+    HORIZON,
+    forecaster,
+    labelled,
+    predictor,
+    raw_rows,
+    rich_table,
+    series_table,
+    with_future,
+)
+
+import zoo
+from zoo.data import LabelledSequences
+from zoo.errors import UsageError
+from zoo.export.exported_model import exported_model
+
+CC = shutil.which("cc")
+pytestmark = pytest.mark.skipif(CC is None, reason="there is no C compiler")
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O1")
+
+
+class Machine:
+    """An exported model as a shared library."""
+
+    def __init__(self, trained, folder, *flags):
+        self.files = zoo.export.to_c(trained, folder / "model.c")
+        command = [CC, *STRICT, *flags, "model.c", "-shared", "-fPIC", "-o", "model.so", "-lm"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        self.library = ctypes.CDLL(str(folder / "model.so"))
+        self.raw = np.float32 if any("RAW=float" in flag for flag in flags) else np.float64
+        self.data = exported_model(trained).data
+
+    def constant(self, name):
+        """The value of a constant in an enum or a macro."""
+        text = self.files.header.read_text()
+        if found := re.search(rf"#define MODEL_{name} (\d+)", text):
+            return int(found[1])
+        block = next(
+            each
+            for each in re.findall(r"enum \{(.*?)\}", text, re.DOTALL)
+            if f"MODEL_{name}\n" in each.replace(",", "")
+        )
+        return re.findall(r"\w+", block).index(f"MODEL_{name}")
+
+    def scaling(self, number):
+        """The address of the units of a series."""
+        spec = self.data.spec
+        elements = 2 * len(spec.numeric) + 2 * len(spec.roles.target)
+        address = ctypes.addressof(ctypes.c_char.in_dll(self.library, "model_scalings"))
+        return ctypes.c_void_p(address + number * elements * np.dtype(self.raw).itemsize)
+
+    def forecast(self, rows, future=None, series=0):
+        """The result of ``predict_raw`` and the forecast."""
+        spec = self.data.spec
+        shape = HORIZON, len(spec.roles.target), max(1, len(spec.levels))
+        forecast, rows = np.full(shape, np.nan, self.raw), rows.astype(self.raw)
+        ahead = [] if future is None else [pointer(future.astype(self.raw))]
+        result = self.library.model_predict_raw(
+            self.scaling(series), pointer(rows), ctypes.c_size_t(len(rows)), *ahead, pointer(forecast)
+        )
+        return result, forecast
+
+    def predict(self, rows):
+        """The result of ``predict_raw`` and the probabilities, or the label."""
+        values, rows = np.full(len(self.data.output_names), np.nan, self.raw), rows.astype(self.raw)
+        result = self.library.model_predict_raw(pointer(rows), ctypes.c_size_t(len(rows)), pointer(values))
+        return result, values
+
+
+def pointer(array):
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
+def expected_forecast(trained, table):
+    with zoo.kernels.pure_python():
+        return trained.forecast(table).values
+
+
+# ---- forecasts
+
+
+@pytest.mark.parametrize(("flags", "tolerance"), [((), 1e-7), (("-DMODEL_RAW=float",), 1e-6)])
+def test_forecast_of_one_series(flags, tolerance, tmp_path):
+    table = series_table()
+    trained = forecaster(table)
+    machine = Machine(trained, tmp_path, *flags)
+    for count in (CONTEXT, CONTEXT + 1, 40):
+        part = {"y": table["y"][:count]}
+        result, values = machine.forecast(part["y"][:, None])
+        assert result == 0
+        np.testing.assert_allclose(values, expected_forecast(trained, part)[0], rtol=tolerance)
+    assert (np.diff(values, axis=2) >= 0).all()
+
+
+@pytest.mark.parametrize("missing", ["mask", "forward"])
+def test_forecast_of_series_with_categories_and_known_future(missing, tmp_path):
+    table, future = rich_table(complete_start=missing == "forward")
+    trained = forecaster(
+        table,
+        ("y", "load"),
+        series="region",
+        known_future=("holiday", "warmth"),
+        missing=missing,
+        loss="squared_error",
+        predict="level" if missing == "forward" else "change",
+        dtype="float64",
+    )
+    machine = Machine(trained, tmp_path)
+    values = expected_forecast(trained, with_future(table, future))
+    known = {name: machine.data.columns[name] for name in trained.spec.roles.known_future}
+    for series in range(2):
+        rows = raw_rows(table, machine.data.columns, np.arange(40) + 40 * series)
+        ahead = raw_rows(future, known, np.arange(HORIZON) + HORIZON * series)
+        result, made = machine.forecast(rows, ahead, series)
+        assert result == 0
+        np.testing.assert_allclose(made, values[series], rtol=1e-12)
+    assert machine.constant("COLUMN_COLOUR") == list(machine.data.columns).index("colour")
+    assert machine.constant("VALUE_COLOUR_RED") == trained.spec.categories["colour"].index("red")
+    assert machine.constant("SERIES_S_D") == 1
+    assert machine.constant("FUTURE_WARMTH") == 1
+    names = (ctypes.c_char_p * 2).in_dll(machine.library, "model_series_names")
+    assert [name.decode() for name in names] == ["north", "süd"]
+
+
+def test_uneven_times_reach_the_cell(tmp_path):
+    table = series_table()
+    hours = np.cumsum(np.random.default_rng(0).integers(1, 5, 40))
+    table["time"] = np.datetime64("2024-01-01T00") + hours.astype("m8[h]")
+    trained = forecaster(table, cell="ctrnn")
+    machine = Machine(trained, tmp_path)
+    rows = np.stack([table["y"], np.diff(hours, prepend=0) * 3600.0], axis=1)
+    rows[0, 1] = np.nan  # not read
+    result, values = machine.forecast(rows)
+    assert result == 0
+    np.testing.assert_allclose(values, expected_forecast(trained, table)[0], rtol=1e-7)
+    rows[20, 1] = 0
+    assert machine.forecast(rows)[0] == -1
+
+
+def test_rows_one_by_one_give_the_forecast_of_a_window(tmp_path):
+    """A stream of CONTEXT rows is a table of so many rows."""
+    table = series_table(CONTEXT)
+    trained = forecaster(series_table())
+    machine = Machine(trained, tmp_path)
+    stream = np.full(1000, np.nan)
+    machine.library.model_start(pointer(stream), machine.scaling(0))
+    forecast, invalid = np.full((HORIZON, 1, 3), np.nan), np.array([np.inf])
+    for value in table["y"]:
+        assert machine.library.model_step_raw(pointer(stream), pointer(invalid), pointer(forecast)) == -1
+        row = np.array([value])
+        assert machine.library.model_step_raw(pointer(stream), pointer(row), pointer(forecast)) == 0
+    np.testing.assert_allclose(forecast, expected_forecast(trained, table)[0], rtol=1e-7)
+
+
+def test_rows_that_python_rejects_give_minus_one(tmp_path):
+    table, _ = rich_table()
+    trained = forecaster(table, ("y",), series="region", known_future=("holiday",), missing="mask")
+    machine = Machine(trained, tmp_path)
+    rows = raw_rows(table, machine.data.columns, np.arange(40))
+    ahead = np.zeros((HORIZON, 1))
+    assert machine.forecast(rows, ahead)[0] == 0
+    assert machine.forecast(rows[: CONTEXT - 1], ahead)[0] == -1
+    for column, value in (("y", np.inf), ("colour", 3), ("colour", -1), ("colour", 0.5)):
+        wrong = rows.copy()
+        wrong[7, machine.constant(f"COLUMN_{column.upper()}")] = value
+        assert machine.forecast(wrong, ahead)[0] == -1
+    assert machine.forecast(rows, ahead + 2)[0] == -1
+
+
+# ---- labels of sequences
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+@pytest.mark.parametrize("classes", [True, False], ids=["classes", "numbers"])
+def test_prediction_of_a_sequence(classes, pooling, tmp_path):
+    sequences, parts = labelled(classes, missing=classes)
+    trained = predictor(sequences, pooling=pooling, missing="mask" if classes else "reject")
+    machine = Machine(trained, tmp_path)
+    with zoo.kernels.pure_python():
+        predictions = trained.predict(sequences)
+    for number in range(6):
+        result, values = machine.predict(parts[number])
+        np.testing.assert_allclose(values, predictions.values[number], rtol=1e-6)
+        assert result == (predictions.values[number].argmax() if classes else 0)
+    wrong = parts[0].copy()
+    wrong[1, 0] = np.nan  # only channel 1 may be missing
+    assert machine.predict(wrong)[0] == -1
+    assert machine.predict(parts[0][:0])[0] == -1
+    if classes:
+        names = (ctypes.c_char_p * 2).in_dll(machine.library, "model_classes")
+        assert tuple(name.decode() for name in names) == trained.spec.classes
+        assert machine.constant("CLASS_UP") == trained.spec.classes.index("up")
+
+
+def test_prediction_of_a_table_with_texts_and_times(tmp_path):
+    rng = np.random.default_rng(2)
+    count, length = 20, 5
+    table = {
+        "id": np.repeat([f"s{n}" for n in range(count)], length),
+        "t": np.tile(np.array([0.0, 1, 2, 4, 5]), count),
+        "x": rng.normal(size=count * length),
+        "state": rng.choice(["on", "off"], count * length),
+        "way": np.repeat(rng.choice(["a", "b"], count), length),
+    }
+    trained = predictor(table, "ctrnn", series="id", label="way", time="t", dtype="float64")
+    machine = Machine(trained, tmp_path)
+    with zoo.kernels.pure_python():
+        predictions = trained.predict(table)
+    for number in range(3):
+        rows = raw_rows(table, machine.data.columns, np.arange(length) + length * number)
+        steps = np.array([[np.nan], [1], [1], [2], [1]])
+        _, values = machine.predict(np.concatenate([rows, steps], axis=1))
+        np.testing.assert_allclose(values, predictions.values[number], rtol=1e-12)
+
+
+def test_bidirectional_classifier_raises(tmp_path):
+    trained = predictor(labelled()[0], bidirectional=True)
+    with pytest.raises(UsageError, match="C goes from step to step, and bidirectional layers"):
+        zoo.export.to_c(trained, tmp_path / "model.c")
+
+
+def test_sources_contain_no_text_of_the_table(tmp_path):
+    """Names of columns, classes and series enter as identifiers, or as escaped string literals."""
+    labels = ['*/ "\\' if text == "up" else "??/é" for text in ["up", "down"] * 20]
+    named = LabelledSequences.from_arrays(
+        [np.random.default_rng(n).normal(size=(4, 2)) for n in range(40)], labels, channels=["*/x", "é"]
+    )
+    files = zoo.export.to_c(predictor(named), tmp_path / "model.c")
+    text = files.source.read_text() + files.header.read_text()
+    assert "MODEL_COLUMN_X," in text
+    assert "??/" not in text
+    assert '"*/ \\042\\134"' in text

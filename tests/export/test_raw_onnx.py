@@ -1,0 +1,180 @@
+"""ONNX graphs of models of a table agree with ``zoo forecast`` and ``zoo predict``; their metadata."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from data_models import (
+    CONTEXT,
+    HORIZON,
+    forecaster,
+    labelled,
+    predictor,
+    raw_rows,
+    rich_table,
+    series_table,
+    with_future,
+)
+
+import zoo
+from zoo.errors import UsageError
+from zoo.export.exported_model import exported_model
+
+pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+
+from zoo.export.onnx_model import onnx_model  # noqa: E402
+
+
+def session(trained, is_raw=True):
+    """The graph, ready to run."""
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    proto = onnx_model(exported_model(trained), False, is_raw)
+    return runtime.InferenceSession(proto.SerializeToString(), options, ["CPUExecutionProvider"])
+
+
+def metadata(loaded):
+    facts = loaded.get_modelmeta().custom_metadata_map
+    return {name: json.loads(value) for name, value in facts.items() if value[:1] in "{["}
+
+
+# ---- forecasts
+
+
+def test_forecast_of_one_series():
+    table = series_table()
+    trained = forecaster(table)
+    loaded = session(trained)
+    assert [each.name for each in loaded.get_inputs()] == ["rows"]
+    for count in (CONTEXT, CONTEXT + 1, 40):
+        part = {"y": table["y"][:count]}
+        (values,) = loaded.run(None, {"rows": part["y"][:, None, None]})
+        with zoo.kernels.pure_python():
+            np.testing.assert_allclose(values, trained.forecast(part).values, rtol=1e-7)
+
+
+@pytest.mark.parametrize("missing", ["mask", "forward"])
+def test_forecast_of_series_with_categories_and_known_future(missing):
+    table, future = rich_table(complete_start=missing == "forward")
+    trained = forecaster(
+        table,
+        ("y", "load"),
+        series="region",
+        known_future=("holiday", "warmth"),
+        missing=missing,
+        loss="squared_error",
+        predict="level" if missing == "forward" else "change",
+        dtype="float64",
+    )
+    loaded, columns = session(trained), exported_model(trained).data.columns
+    known = {name: columns[name] for name in trained.spec.roles.known_future}
+    given = {
+        "rows": np.stack([raw_rows(table, columns, np.arange(40) + first) for first in (0, 40)], axis=1),
+        "future": np.stack(
+            [raw_rows(future, known, np.arange(HORIZON) + first) for first in (0, HORIZON)], axis=1
+        ),
+        "series": np.array([0, 1]),
+    }
+    (values,) = loaded.run(None, given)
+    with zoo.kernels.pure_python():
+        np.testing.assert_allclose(values, trained.forecast(with_future(table, future)).values, rtol=1e-12)
+
+
+def test_uneven_times_reach_the_cell():
+    table = series_table()
+    hours = np.cumsum(np.random.default_rng(0).integers(1, 5, 40))
+    table["time"] = np.datetime64("2024-01-01T00") + hours.astype("m8[h]")
+    trained = forecaster(table, cell="ctrnn")
+    steps = np.diff(hours, prepend=np.nan) * 3600
+    loaded = session(trained)
+    for count in (CONTEXT, 40):
+        (values,) = loaded.run(None, {"rows": np.stack([table["y"], steps], axis=1)[:count, None]})
+        with zoo.kernels.pure_python():
+            expected = trained.forecast({name: column[:count] for name, column in table.items()}).values
+        np.testing.assert_allclose(values, expected, rtol=1e-7)
+
+
+def test_metadata_hold_columns_units_and_names():
+    table, _ = rich_table()
+    trained = forecaster(table, series="region", known_future=("holiday",), missing="mask")
+    facts = metadata(session(trained, is_raw=False))
+    assert facts["zoo.columns"] == {
+        "y": [],
+        "load": [],
+        "colour": ["green", "red", "blue"],
+        "price": [],
+        "warmth": [],
+        "holiday": ["yes", "no"],
+    }
+    assert len(facts["zoo.inputs"]) == trained.spec.input_size
+    assert facts["zoo.inputs"][:4] == ["y change", "y", "load", "colour=green"]
+    assert facts["zoo.inputs"][-2:] == ["holiday=yes +3", "holiday=no +3"]
+    assert len(facts["zoo.outputs"]) == trained.spec.output_size
+    assert facts["zoo.outputs"][:2] == ["y +1 q0.1", "y +1 q0.5"]
+    assert facts["zoo.table"] == {
+        "spec": json.loads(json.dumps(trained.spec.to_json())),
+        "scaling": trained.scaling.to_json(),
+    }
+    assert facts["zoo.states"] == {"l0.h": "l0.h.next"}
+    assert "zoo.states" not in metadata(session(trained))
+
+
+# ---- labels of sequences
+
+
+@pytest.mark.parametrize(
+    ("classes", "settings"),
+    [
+        (True, {"pooling": "last", "missing": "mask"}),
+        (True, {"pooling": "mean", "bidirectional": True}),
+        (False, {"pooling": "last"}),
+        (False, {"pooling": "mean", "missing": "mask"}),
+    ],
+)
+def test_prediction_of_a_sequence(classes, settings):
+    sequences, parts = labelled(classes, missing=settings.get("missing") == "mask")
+    trained = predictor(sequences, **settings)
+    loaded = session(trained)
+    with zoo.kernels.pure_python():
+        predictions = trained.predict(sequences)
+    for number in range(4):
+        values, *best = loaded.run(None, {"rows": parts[number][:, None]})
+        expected = predictions.values[number]
+        np.testing.assert_allclose(values[0], expected if classes else expected[0], rtol=1e-6)
+        assert best == ([[expected.argmax()]] if classes else [])
+    facts = metadata(loaded)
+    assert facts["zoo.outputs"] == (["down", "up"] if classes else ["label"])
+    assert facts["zoo.sequences"]["spec"]["channels"] == ["0", "1", "2"]
+
+
+def test_prediction_of_a_table_with_texts_and_times():
+    rng = np.random.default_rng(2)
+    table = {
+        "id": np.repeat([f"s{n}" for n in range(20)], 5),
+        "t": np.tile(np.array([0.0, 1, 2, 4, 5]), 20),
+        "x": rng.normal(size=100),
+        "state": rng.choice(["on", "off"], 100),
+        "way": np.repeat(rng.choice(["a", "b"], 20), 5),
+    }
+    trained = predictor(table, "ctrnn", series="id", label="way", time="t", dtype="float64")
+    rows = raw_rows(table, exported_model(trained).data.columns, np.arange(100)).reshape(20, 5, 2)
+    steps = np.broadcast_to(np.array([np.nan, 1, 1, 2, 1]), (20, 5))
+    given = np.concatenate([rows, steps[..., None]], axis=2).transpose(1, 0, 2)
+    values, _ = session(trained).run(None, {"rows": given})
+    with zoo.kernels.pure_python():
+        np.testing.assert_allclose(values, trained.predict(table).values, rtol=1e-12)
+
+
+def test_raw_graph_needs_a_table(tmp_path):
+    model = zoo.SequenceModel("vanilla", 2, 2, hidden_size=3)
+    with pytest.raises(UsageError, match="export: `raw` is for models of a table"):
+        zoo.export.to_onnx(model, tmp_path / "m.onnx", raw=True)
+    with pytest.raises(UsageError, match="export: `raw` reads a whole window: leave out `step`"):
+        zoo.export.to_onnx(forecaster(series_table()), tmp_path / "m.onnx", raw=True, step=True)
+    with pytest.raises(UsageError, match="a model of a table reads numbers; leave out tokens"):
+        zoo.export.to_onnx(forecaster(series_table()), tmp_path / "m.onnx", tokens=True)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,124 @@
+"""Untrained models with the columns and units of a table, for tests of exports."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import zoo
+from zoo.classification import Predictor
+from zoo.data import LabelledSequences
+from zoo.forecasting import Forecaster
+from zoo.training.config import make_config
+from zoo.training.labelled_dataset import prepare_sequences
+from zoo.training.series_dataset import prepare_table
+
+HORIZON, CONTEXT = 3, 6
+
+
+def forecaster(table, target=("y",), cell="vanilla", **settings):
+    """A forecaster with random parameters and the units of a table."""
+    given = {"hidden": 5, "context": CONTEXT, "horizon": HORIZON, **settings}
+    config, dataset = prepare_table(make_config({"data": ("x",), "target": target, **given}), table)
+    model = dataset.make_model(zoo.get_cell(cell), config)
+    windows = dataset.windows
+    return Forecaster(with_random_parameters(model), windows.spec, windows.scaling, table)
+
+
+def predictor(sequences, cell="vanilla", **settings):
+    """A predictor with random parameters and the units of labelled sequences."""
+    given = {"data": ("x",), "kind": "sequences", "hidden": 5, **settings}
+    config, dataset = prepare_sequences(make_config(given), sequences)
+    model = dataset.make_model(zoo.get_cell(cell), config)
+    return Predictor(with_random_parameters(model), dataset.scaled.spec, sequences)
+
+
+def with_random_parameters(model):
+    """The model with random biases and initial states too."""
+    model.theta = np.random.default_rng(1).normal(0, 0.4, model.theta.shape)
+    return model
+
+
+def series_table(rows=40, seed=0, **columns):
+    """A random walk ``y`` far from zero, and other columns."""
+    y = 1e5 + np.random.default_rng(seed).normal(size=rows).cumsum()
+    return {"y": y, **columns}
+
+
+def rich_table(rows=40, complete_start=False):
+    """Two series with a category, a known future, and missing values; and rows of the future.
+
+    Args:
+        rows: Rows of each series.
+        complete_start: Whether the first rows have no missing values.
+
+    Returns:
+        The table, and the rows of the future.
+    """
+    rng = np.random.default_rng(3)
+    names, count = np.repeat(["north", "süd"], rows), 2 * rows
+    y = 20 + np.repeat([0.0, 100.0], rows) + rng.normal(size=count).cumsum()
+    load = rng.normal(5, 2, count)
+    load[rng.integers(0, count, 12)] = np.nan
+    y[[0, 9, rows - 2]] = np.nan
+    if complete_start:
+        y[0] = load[0] = load[rows] = 5.0
+    colour = rng.choice(["red", "green", "blue"], count).astype(object)
+    colour[[3, rows - 1]] = None
+    holiday = rng.choice(["no", "yes"], count)
+    table = {
+        "region": names,
+        "y": y,
+        "load": load,
+        "colour": colour,
+        "price": rng.normal(size=count) + 3,
+        "holiday": holiday,
+        "warmth": rng.normal(15, 4, count),
+    }
+    future = {
+        "region": np.repeat(["north", "süd"], HORIZON),
+        "y": np.full(2 * HORIZON, np.nan),
+        "load": np.full(2 * HORIZON, np.nan),
+        "colour": np.full(2 * HORIZON, None, object),
+        "price": np.full(2 * HORIZON, np.nan),
+        "holiday": rng.choice(["no", "yes"], 2 * HORIZON),
+        "warmth": rng.normal(15, 4, 2 * HORIZON),
+    }
+    return table, future
+
+
+def labelled(classes=True, missing=False):
+    """Sequences of three channels with labels, and the sequences as arrays.
+
+    Args:
+        classes: Whether labels are classes.
+        missing: Whether values of the second channel are missing.
+    """
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(5, 3, size=(rng.integers(4, 9), 3)) for _ in range(40)]
+    labels = (
+        ["up" if part[0, 0] > 5 else "down" for part in parts] if classes else [part.sum() for part in parts]
+    )
+    for part in parts if missing else []:
+        part[rng.integers(len(part)), 1] = np.nan
+    return LabelledSequences.from_arrays(parts, labels), parts
+
+
+def with_future(table, future):
+    """A table with the rows of the future."""
+    return {name: np.concatenate([table[name], future[name]]) for name in table}
+
+
+def raw_rows(table, columns, numbers):
+    """Rows as an export reads them: a category is the number of its value, a missing value NaN.
+
+    Args:
+        table: Columns.
+        columns: The values of each column that is read; empty for numbers.
+        numbers: The rows to take.
+    """
+    rows = np.empty((len(numbers), len(columns)))
+    for position, (name, values) in enumerate(columns.items()):
+        column = np.asarray(table[name])[numbers]
+        code = {None: np.nan, **{value: code for code, value in enumerate(values)}}
+        rows[:, position] = [code[value] for value in column] if values else column
+    return rows

@@ -1,0 +1,552 @@
+"""C functions that read rows of a table in its own units, and return forecasts or classes.
+
+A row holds a number for each column. In a column of texts it is the number of the text, which has a constant.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from zoo.classification.spec import SequenceSpec
+from zoo.compiler.codegen.writer import Names
+from zoo.export.c_source import c_type, number_literal, string_literal
+from zoo.export.exported_data import SequencesExport, TableExport
+from zoo.export.exported_model import ExportedModel
+from zoo.forecasting.spec import ForecastSpec
+
+_DOUBLE = np.dtype(np.float64)
+
+_TYPE = """\
+/* Values in the units of the table. `cc -D${U}_RAW=float` computes them in single precision, for processors
+ * without double; compile all files alike. */
+#ifndef ${U}_RAW
+#define ${U}_RAW double
+#endif
+typedef ${U}_RAW ${p}_raw;
+"""
+
+_FILL = """\
+/* now: a row without missing values; -1 if it cannot be read */
+static int fill(const ${p}_raw *row, const ${p}_raw *before, ${p}_raw *now)
+{
+${unused}    for (size_t n = 0; n < ${values}; n++) {
+        now[n] = row[n];
+        if (isnan(row[n])) {
+            ${missing}
+        } else if (isinf(row[n])${invalid_code}) {
+            return -1;
+        }
+    }
+    return 0;
+}
+"""
+
+# Statements for a missing value, by their treatment.
+_REJECT = "return -1;"
+_FORWARD = "now[n] = before[n];\n            if (isnan(before[n]))\n                return -1;"
+
+_TABLE_HEADER = """\
+/* The units of a series: mean and standard deviation of its columns of numbers, root mean square of the
+ * change of each target from row to row, and the unit of the outputs for each target. */
+typedef struct {
+    ${p}_raw mean[${numbers}], scale[${numbers}], change[${U}_TARGETS], output[${U}_TARGETS];
+} ${p}_scaling;
+
+extern const ${p}_scaling ${p}_scalings[${U}_SERIES];
+${series_names}
+/* A series that is read row by row. */
+typedef struct {
+    const ${p}_scaling *scaling;
+    ${p}_raw last[${values}]; /* the last value of each column */
+    size_t rows;
+    ${p}_state state;
+} ${p}_stream;
+
+/* Begin a series, in its units: ${p}_start(&stream, &${p}_scalings[0]). */
+void ${p}_start(${p}_stream *stream, const ${p}_scaling *scaling);
+
+/* Read a row, and forecast the rows after it from all rows since the start. In training these are at most
+ * ${U}_CONTEXT.${future_note}
+ * Returns 0; or -1 if a value is invalid, and the row does not count. */
+int ${p}_step_raw(${p}_stream *stream, const ${p}_raw row[${U}_COLUMNS],${future_argument}
+    ${p}_raw forecast[${U}_HORIZON][${U}_TARGETS][${U}_QUANTILES]);
+
+/* Forecast the rows after `count` rows of ${U}_COLUMNS values, as `zoo forecast` does. The model reads the
+ * last ${U}_CONTEXT.${future_note}
+ * Returns 0; or -1 if a value is invalid, or there are too few rows. */
+int ${p}_predict_raw(const ${p}_scaling *scaling, const ${p}_raw *rows, size_t count,${future_argument}
+    ${p}_raw forecast[${U}_HORIZON][${U}_TARGETS][${U}_QUANTILES]);
+"""
+
+_TABLE_SOURCE = """\
+void ${p}_start(${p}_stream *stream, const ${p}_scaling *scaling)
+{
+    stream->scaling = scaling;
+    stream->rows = 0;
+    for (size_t n = 0; n < ${values}; n++)
+        stream->last[n] = NAN;
+${initial}    ${p}_init(&stream->state);
+}
+
+/* read a row; x may be NULL */
+static int read_row(${p}_stream *stream, const ${p}_raw *row, ${future_parameter}${real} *x)
+{
+    const ${p}_scaling *const unit = stream->scaling;
+    ${p}_raw now[${values}];
+    if (${check_time}fill(row, stream->last, now) < 0)
+        return -1;
+    if (x != NULL) {
+${inputs}
+    }
+    for (size_t n = 0; n < ${values}; n++)
+        stream->last[n] = now[n];
+    stream->rows++;
+    return 0;
+}
+
+int ${p}_step_raw(${p}_stream *stream, const ${p}_raw row[${U}_COLUMNS],${future_argument}
+    ${p}_raw forecast[${U}_HORIZON][${U}_TARGETS][${U}_QUANTILES])
+{
+    const ${p}_scaling *const unit = stream->scaling;
+    ${real} x[${U}_INPUTS], outputs[${U}_OUTPUTS];
+    const ${real} *output = outputs;
+${time_step}    if (read_row(stream, row, ${future}x) < 0)
+        return -1;
+    ${p}_step(&stream->state, x, ${dt}outputs);
+    for (size_t step = 0; step < ${U}_HORIZON; step++)
+        for (size_t n = 0; n < ${U}_TARGETS; n++)
+            for (size_t q = 0; q < ${U}_QUANTILES; q++) {
+                const ${p}_raw value = *output++ * unit->output[n] + ${base};
+                size_t place = q; /* ascending, since quantiles may cross */
+                for (; place > 0 && forecast[step][n][place - 1] > value; place--)
+                    forecast[step][n][place] = forecast[step][n][place - 1];
+                forecast[step][n][place] = value;
+            }
+    return 0;
+}
+
+int ${p}_predict_raw(const ${p}_scaling *scaling, const ${p}_raw *rows, size_t count,${future_argument}
+    ${p}_raw forecast[${U}_HORIZON][${U}_TARGETS][${U}_QUANTILES])
+{
+    ${p}_stream stream;
+${ahead_array}    if (count < ${U}_CONTEXT)
+        return -1;
+    ${p}_start(&stream, scaling);
+    for (; count > ${U}_CONTEXT; count--, rows += ${U}_COLUMNS)
+        if (read_row(&stream, rows, ${no_future}NULL) < 0)
+            return -1;
+    for (; count > 0; count--, rows += ${U}_COLUMNS) {
+${known_values}        if (${p}_step_raw(&stream, rows, ${ahead}forecast) < 0)
+            return -1;
+    }
+    return 0;
+}
+"""
+
+_SEQUENCE_HEADER = """\
+/* A sequence that is read row by row. */
+typedef struct {
+    ${p}_raw last[${values}]; /* the last value of each column */
+${sums_field}    size_t rows;
+    ${p}_state state;
+} ${p}_stream;
+
+void ${p}_start(${p}_stream *stream);
+
+/* Read a row, and predict ${result} from the rows since the start. Returns ${returns};
+ * or -1 if a value is invalid, and the row does not count. */
+int ${p}_step_raw(${p}_stream *stream, const ${p}_raw row[${U}_COLUMNS], ${p}_raw ${output});
+
+/* Predict ${result} of a sequence of `count` rows of ${U}_COLUMNS values, as `zoo predict` does.
+ * Returns ${returns}; or -1 if a value is invalid, or there are no rows. */
+int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${p}_raw ${output});
+"""
+
+_SEQUENCE_SOURCE = """\
+void ${p}_start(${p}_stream *stream)
+{
+    static const ${p}_stream zeros;
+    *stream = zeros;
+    for (size_t n = 0; n < ${values}; n++)
+        stream->last[n] = NAN;
+    ${p}_init(&stream->state);
+}
+
+int ${p}_step_raw(${p}_stream *stream, const ${p}_raw row[${U}_COLUMNS], ${p}_raw ${output})
+{
+    ${p}_raw now[${values}];
+    ${real} x[${U}_INPUTS], outputs[${U}_OUTPUTS];
+${time_step}    if (${check_time}fill(row, stream->last, now) < 0)
+        return -1;
+${inputs}
+    for (size_t n = 0; n < ${values}; n++)
+        stream->last[n] = now[n];
+    stream->rows++;
+    ${p}_step(&stream->state, x, ${dt}outputs);
+${result_lines}
+}
+
+int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${p}_raw ${output})
+{
+    ${p}_stream stream;
+    int result = -1;
+    ${p}_start(&stream);
+    for (size_t n = 0; n < count; n++) {
+        result = ${p}_step_raw(&stream, rows + n * ${U}_COLUMNS, ${output_name});
+        if (result < 0)
+            break;
+    }
+    return result;
+}
+"""
+
+_CLASS_LINES = """\
+    ${real} top = outputs[0], total = 0;
+    int best = 0;
+    for (int n = 1; n < ${U}_CLASSES; n++)
+        top = outputs[n] > top ? outputs[n] : top;
+    for (int n = 0; n < ${U}_CLASSES; n++)
+        total += outputs[n] = ${exp}(outputs[n] - top);
+    for (int n = 0; n < ${U}_CLASSES; n++) {
+        ${probability}
+        best = probabilities[n] > probabilities[best] ? n : best;
+    }
+    return best;"""
+_PROBABILITY = {
+    "last": "probabilities[n] = outputs[n] / total;",
+    "mean": "stream->sums[n] += outputs[n] / total;\n"
+    "        probabilities[n] = stream->sums[n] / stream->rows;",
+}
+_LABEL_LINES = {
+    "last": "    *label = outputs[0] * ${label_scale} + ${label_mean};\n    return 0;",
+    "mean": "    stream->sums[0] += outputs[0];\n"
+    "    *label = stream->sums[0] / stream->rows * ${label_scale} + ${label_mean};\n    return 0;",
+}
+
+
+class RawFunctions:
+    """The functions ``start``, ``step_raw`` and ``predict_raw`` of a model with data.
+
+    Args:
+        model: The model.
+        prefix: Prefix of all public names.
+    """
+
+    def __init__(self, model: ExportedModel, prefix: str) -> None:
+        assert model.data is not None  # the caller asks for them
+        self.model, self.data, self.prefix, self.upper = model, model.data, prefix, prefix.upper()
+        self._names = Names(set())
+        self.columns = {name: self._constant("COLUMN", name) for name in self.data.columns}
+        self.time = self._constant("COLUMN", "TIME_STEP") if "dt" in model.inputs else ""
+        self.codes = {
+            name: [self._constant("VALUE", f"{name}_{value}") for value in values]
+            for name, values in self.data.columns.items()
+        }
+
+    def _constant(self, kind: str, text: str) -> str:
+        """The name of a constant, from letters and digits of a text or else its number."""
+        plain = re.sub(r"[^A-Z0-9]+", "_", text.upper(), flags=re.ASCII).strip("_")[:40].strip("_")
+        return self._names.fresh(f"{self.upper}_{kind}_{plain}" if plain else f"{self.upper}_{kind}")
+
+    def example_lines(self) -> Iterator[str]:
+        """An example for the comment of the header."""
+        prefix, upper = self.prefix, self.upper
+        if isinstance(self.data, TableExport):
+            future = "future, " if self.data.spec.roles.known_future else ""
+            yield f"{prefix}_raw forecast[{upper}_HORIZON][{upper}_TARGETS][{upper}_QUANTILES];"
+            yield f"{prefix}_predict_raw(&{prefix}_scalings[0], rows, count, {future}forecast);"
+        elif self.data.spec.classes:
+            yield f"{prefix}_raw probabilities[{upper}_CLASSES];"
+            yield f"int best = {prefix}_predict_raw(rows, count, probabilities);"
+        else:
+            yield f"{prefix}_raw label;"
+            yield f"{prefix}_predict_raw(rows, count, &label);"
+
+    def header_lines(self) -> Iterator[str]:
+        """The lines of the header."""
+        yield Template(_TYPE).substitute(self._text)
+        note = f"{self.time}: time from the row before, in {self._time_unit}" if self.time else ""
+        columns = [*self.columns.values(), *([self.time] if self.time else [])]
+        yield from self._enum("the columns of a row", [*columns, f"{self.upper}_COLUMNS"])
+        yield from [f"/* {note} */", ""] if note else []
+        for codes in filter(None, self.codes.values()):
+            yield from self._enum("the texts of a column, as numbers", codes)
+        if isinstance(self.data, TableExport):
+            yield from self._table_constants(self.data)
+            yield Template(_TABLE_HEADER).substitute(self._text)
+        else:
+            yield from self._class_constants(self.data)
+            yield Template(_SEQUENCE_HEADER).substitute(self._text)
+
+    def _enum(self, note: str, names: list[str]) -> Iterator[str]:
+        yield f"/* {note} */"
+        yield "enum {"
+        yield from (f"    {name}," for name in names[:-1])
+        yield from (f"    {names[-1]}", "};", "")
+
+    @property
+    def _time_unit(self) -> str:
+        return (
+            "seconds, or the unit of a column of numbers"
+            if isinstance(self.data, TableExport)
+            else ("the median of such times")
+        )
+
+    def _table_constants(self, data: TableExport) -> Iterator[str]:
+        spec, upper = data.spec, self.upper
+        known, names = spec.roles.known_future, data.scaling.names
+        if known:
+            yield from self._enum(
+                "the columns of a future row",
+                [*(self._constant("FUTURE", name) for name in known), f"{upper}_KNOWN"],
+            )
+        if any(names):
+            series = [self._constant("SERIES", name) for name in names]
+            yield from self._enum("the series of training", [*series, f"{upper}_SERIES"])
+        else:
+            yield f"#define {upper}_SERIES 1"
+        levels = ", ".join(f"{level:g}" for level in spec.levels) or "the forecast itself"
+        yield f"#define {upper}_CONTEXT {spec.context} /* rows that the model reads */"
+        yield f"#define {upper}_HORIZON {spec.horizon} /* rows that it forecasts */"
+        yield from self._enum(
+            "the targets",
+            [*(self._constant("TARGET", name) for name in spec.roles.target), f"{upper}_TARGETS"],
+        )
+        yield f"#define {upper}_QUANTILES {max(1, len(spec.levels))} /* {levels} */"
+        yield f"#define {upper}_POINT {len(spec.levels) // 2} /* the quantile of the point forecast */"
+        yield ""
+
+    def _class_constants(self, data: SequencesExport) -> Iterator[str]:
+        classes = data.spec.classes
+        if classes:
+            names = [self._constant("CLASS", name) for name in classes]
+            yield from self._enum("the classes", [*names, f"{self.upper}_CLASSES"])
+            yield "/* their names in UTF-8 */"
+            yield f"extern const char *const {self.prefix}_classes[{self.upper}_CLASSES];"
+            yield ""
+
+    def source_lines(self) -> Iterator[str]:
+        """The lines of the source, which follow the step function."""
+        yield from self._constants()
+        yield Template(_FILL).substitute(self._text)
+        source = _TABLE_SOURCE if isinstance(self.data, TableExport) else _SEQUENCE_SOURCE
+        yield Template(source).substitute(self._text).rstrip()
+
+    def _constants(self) -> Iterator[str]:
+        data, prefix, upper = self.data, self.prefix, self.upper
+        if any(self.codes.values()):
+            sizes = ", ".join(str(len(codes)) for codes in self.codes.values())
+            yield from ("/* the number of different texts of each column */",)
+            yield from (f"static const int texts[{len(self.codes)}] = {{{sizes}}};", "")
+        if isinstance(data, TableExport):
+            if any(data.scaling.names):
+                yield from self._strings("series_names", data.scaling.names, "SERIES")
+            yield f"const {prefix}_scaling {prefix}_scalings[{upper}_SERIES] = {{"
+            arrays = (data.scaling.mean, data.scaling.scale, data.scaling.change, data.scaling.output)
+            for each in zip(*arrays, strict=True):
+                yield f"    {{{', '.join(_braces(values) for values in each)}}},"
+            yield from ("};", "")
+            return
+        spec = data.spec
+        if spec.classes:
+            yield from self._strings("classes", spec.classes, "CLASSES")
+        for name, values in (("mean", spec.mean), ("scale", spec.scale)):
+            yield f"static const {prefix}_raw {name}[{len(values)}] = {_braces(values)};"
+        yield ""
+        if spec.missing == "mask":
+            marks = ", ".join(
+                str(int(name in spec.masked or bool(codes))) for name, codes in self.codes.items()
+            )
+            yield from ("/* whether a value may be missing */",)
+            yield from (f"static const int may_be_missing[{len(self.codes)}] = {{{marks}}};", "")
+
+    def _strings(self, name: str, texts: tuple[str, ...], size: str) -> Iterator[str]:
+        yield f"const char *const {self.prefix}_{name}[{self.upper}_{size}] = {{"
+        yield from (f"    {string_literal(text.encode())}," for text in texts)
+        yield from ("};", "")
+
+    def constant_bytes(self) -> int:
+        """Bytes of the units, with values in double."""
+        data = self.data
+        if isinstance(data, TableExport):
+            scaling = data.scaling
+            elements = sum(
+                each.size for each in (scaling.mean, scaling.scale, scaling.change, scaling.output)
+            )
+        else:
+            elements = len(data.spec.mean) + len(data.spec.scale)
+        return elements * _DOUBLE.itemsize
+
+    def stack_bytes(self) -> int:
+        """Bytes of the arrays on the stack while ``predict_raw`` runs, with values in double."""
+        data, columns = self.data, len(self.columns)
+        states = sum(math.prod(shape) for shape in self.model.states.values())
+        elements = self.model.input_size + self.model.output_size + states
+        raw = 2 * columns  # the stream and `now`
+        if isinstance(data, SequencesExport):
+            raw += len(data.output_names) if data.spec.pooling == "mean" else 0
+        elif data.spec.roles.known_future:
+            raw += data.spec.horizon * len(data.spec.roles.known_future) + 2 * columns
+        return elements * self.model.dtype.itemsize + raw * _DOUBLE.itemsize
+
+    @cached_property
+    def _text(self) -> dict[str, Any]:
+        """The parts of the templates."""
+        real, dt = c_type(self.model.dtype), f"row[{self.time}]"
+        unit = (
+            number_literal(self.data.spec.time_unit, _DOUBLE) if isinstance(self.data, TableExport) else "1"
+        )
+        check = " || (texts[n] && !(row[n] >= 0 && row[n] < texts[n] && row[n] == (int)row[n]))"
+        text = {
+            "p": self.prefix,
+            "U": self.upper,
+            "real": real,
+            "values": len(self.columns),
+            "invalid_code": check if any(self.codes.values()) else "",
+            "check_time": f"(stream->rows > 0 && !({dt} > 0 && !isinf({dt}))) || " if self.time else "",
+            "time_step": f"    const {real} dt[1] = {{stream->rows > 0 ? ({real})({dt} / {unit}) : 1}};\n"
+            if self.time
+            else "",
+            "dt": "dt, " if self.time else "",
+        }
+        more = (
+            self._table_text(self.data)
+            if isinstance(self.data, TableExport)
+            else self._sequence_text(self.data)
+        )
+        unused = "" if "before[n]" in more["missing"] else "    (void)before;\n"
+        return {**text, **more, "unused": unused}
+
+    def _table_text(self, data: TableExport) -> dict[str, Any]:
+        spec, prefix, upper = data.spec, self.prefix, self.upper
+        known = spec.roles.known_future
+        mask = "now[n] = texts[n] ? NAN : before[n];" if any(self.codes.values()) else "now[n] = before[n];"
+        starts = (
+            f"    stream->last[{self.columns[name]}] = scaling->mean[{n}];\n"
+            for n, name in enumerate(spec.numeric)
+        )
+        return {
+            "numbers": len(spec.numeric),
+            "series_names": f"extern const char *const {prefix}_series_names[{upper}_SERIES]; /* UTF-8 */\n"
+            if any(data.scaling.names)
+            else "",
+            "missing": {"reject": _REJECT, "forward": _FORWARD, "mask": mask}[spec.missing],
+            "initial": "".join(starts) if spec.missing == "mask" else "",
+            "inputs": "\n".join(self._table_inputs(data)),
+            "base": "stream->last[n]" if spec.change else "unit->mean[n]",
+            "future_note": f"\n * `future` holds the {upper}_KNOWN known values of each of these rows."
+            if known
+            else "",
+            "future_argument": f" const {prefix}_raw *future," if known else "",
+            "future_parameter": f"const {prefix}_raw *future, " if known else "",
+            "future": "future, " if known else "",
+            "no_future": "NULL, " if known else "",
+            "ahead": "ahead, " if known else "",
+            "ahead_array": f"    {prefix}_raw ahead[{upper}_HORIZON * {upper}_KNOWN];\n" if known else "",
+            "known_values": "\n".join(self._known_values(known)) + "\n" if known else "",
+        }
+
+    def _known_values(self, known: tuple[str, ...]) -> Iterator[str]:
+        """The known values of the rows after a row, of which the last ones are in the future."""
+        upper = self.upper
+        yield f"        for (size_t step = 1; step <= {upper}_HORIZON; step++) {{"
+        yield f"            {self.prefix}_raw *const values = ahead + (step - 1) * {upper}_KNOWN;"
+        for n, name in enumerate(known):
+            yield f"            values[{n}] = step < count"
+            yield f"                ? rows[step * {upper}_COLUMNS + {self.columns[name]}]"
+            yield f"                : future[(step - count) * {upper}_KNOWN + {n}];"
+        yield "        }"
+
+    def _table_inputs(self, data: TableExport) -> Iterator[str]:
+        spec, real = data.spec, c_type(self.model.dtype)
+        yield f"        const {self.prefix}_raw *const before = stream->rows > 0 ? stream->last : now;"
+        for n, name in enumerate(spec.roles.target):
+            change = f"(now[{self.columns[name]}] - before[{self.columns[name]}]) / unit->change[{n}]"
+            yield f"        x[{n}] = ({real})({change});"
+        first = len(spec.roles.target)
+        for name in self.columns:
+            yield from (f"        {line}" for line in self._input(spec, name, "now", "x", first))
+            first += len(self.codes[name]) or 1
+        for n, name in enumerate(spec.masked):
+            yield f"        x[{first + n}] = isnan(row[{self.columns[name]}]) ? 1 : 0;"
+        if spec.roles.known_future:
+            yield from (f"        {line}" for line in self._future_inputs(spec))
+
+    def _future_inputs(self, spec: ForecastSpec) -> Iterator[str]:
+        known, size = spec.roles.known_future, spec.known_size
+        yield f"{self.prefix}_raw next[{len(self.columns)}], given[{len(self.columns)}];"
+        yield f"{c_type(self.model.dtype)} *ahead = x + {spec.past_size};"
+        yield f"for (size_t n = 0; n < {len(self.columns)}; n++)"
+        yield "    next[n] = given[n] = now[n];"
+        yield f"for (size_t step = 0; step < {self.upper}_HORIZON; step++, ahead += {size}) {{"
+        yield from (f"    given[{self.columns[name]}] = *future++;" for name in known)
+        yield "    if (fill(given, next, next) < 0)"
+        yield "        return -1;"
+        first = 0
+        for name in known:
+            yield from (f"    {line}" for line in self._input(spec, name, "next", "ahead", first))
+            first += len(self.codes[name]) or 1
+        yield "}"
+
+    def _input(self, spec: ForecastSpec, name: str, values: str, x: str, first: int) -> Iterator[str]:
+        """The inputs of one column from ``first`` on: a scaled number, or ones and zeros."""
+        value = f"{values}[{self.columns[name]}]"
+        if codes := self.codes[name]:
+            yield f"for (int n = 0; n < {len(codes)}; n++)"
+            yield f"    {x}[{f'{first} + ' if first else ''}n] = {value} == n;"
+        else:
+            n = spec.numeric.index(name)
+            scaled = f"({value} - unit->mean[{n}]) / unit->scale[{n}]"
+            yield f"{x}[{first}] = ({c_type(self.model.dtype)})({scaled});"
+
+    def _sequence_text(self, data: SequencesExport) -> dict[str, Any]:
+        spec, upper = data.spec, self.upper
+        classes = bool(spec.classes)
+        names = {
+            "U": upper,
+            "real": c_type(self.model.dtype),
+            "exp": "expf" if self.model.dtype == np.float32 else "exp",
+            "probability": _PROBABILITY[spec.pooling],
+            "label_mean": number_literal(spec.label_mean, _DOUBLE),
+            "label_scale": number_literal(spec.label_scale, _DOUBLE),
+        }
+        lines = _CLASS_LINES if classes else _LABEL_LINES[spec.pooling]
+        mask = "now[n] = NAN;\n            if (!may_be_missing[n])\n                return -1;"
+        return {
+            "missing": {"reject": _REJECT, "forward": _FORWARD, "mask": mask}[spec.missing],
+            "inputs": "\n".join(self._sequence_inputs(spec)),
+            "sums_field": f"    {self.prefix}_raw sums[{len(data.output_names)}]; /* over the rows */\n"
+            if spec.pooling == "mean"
+            else "",
+            "result": "the class" if classes else "the label",
+            "returns": "its number" if classes else "0",
+            "output": f"probabilities[{upper}_CLASSES]" if classes else "*label",
+            "output_name": "probabilities" if classes else "label",
+            "result_lines": Template(lines).substitute(names),
+        }
+
+    def _sequence_inputs(self, spec: SequenceSpec) -> Iterator[str]:
+        real, first = c_type(self.model.dtype), 0
+        for name, codes in self.codes.items():
+            value = f"now[{self.columns[name]}]"
+            if codes:
+                yield f"    for (int n = 0; n < {len(codes)}; n++)"
+                scaled = f"(({value} == n) - mean[{first} + n]) / scale[{first} + n]"
+                yield f"        x[{first} + n] = ({real})({scaled});"
+            else:
+                missing = f"isnan({value}) ? 0 : " if name in spec.masked else ""
+                yield f"    x[{first}] = {missing}({real})(({value} - mean[{first}]) / scale[{first}]);"
+            first += len(codes) or 1
+        for n, name in enumerate(spec.masked):
+            yield f"    x[{first + n}] = isnan(row[{self.columns[name]}]) ? 1 : 0;"
+
+
+def _braces(values: Iterable[float]) -> str:
+    return f"{{{', '.join(number_literal(value, _DOUBLE) for value in values)}}}"

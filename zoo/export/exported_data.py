@@ -1,0 +1,126 @@
+"""The data of an exported model: the columns of its table, their units, and its results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from zoo.classification.predictor import Predictor
+from zoo.classification.spec import SequenceSpec
+from zoo.forecasting.forecaster import Forecaster
+from zoo.forecasting.scaling import Scaling
+from zoo.forecasting.spec import ForecastSpec
+
+TIME_STEP = "dt"
+"""The auxiliary input of the cells that read the time between rows."""
+
+
+@dataclass(frozen=True)
+class TableExport:
+    """The table of a forecasting model.
+
+    Args:
+        spec: The inputs and outputs of the model.
+        scaling: The units of the series of training.
+    """
+
+    spec: ForecastSpec
+    scaling: Scaling
+
+    @property
+    def columns(self) -> Mapping[str, tuple[str, ...]]:
+        """The values of each column of a row, in its order; empty for numbers."""
+        return {name: self.spec.categories.get(name, ()) for name in self.spec.roles.features}
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the table has times."""
+        return self.spec.roles.time is not None
+
+    @cached_property
+    def input_names(self) -> tuple[str, ...]:
+        """The inputs of the model, `(I,)`."""
+        spec = self.spec
+        known = [name for column in spec.roles.known_future for name in self._inputs_of(column)]
+        return (
+            *(f"{name} change" for name in spec.roles.target),
+            *(name for column in self.columns for name in self._inputs_of(column)),
+            *(f"{name} missing" for name in spec.masked),
+            *(f"{name} +{step}" for step in range(1, spec.horizon + 1) for name in known),
+        )
+
+    def _inputs_of(self, column: str) -> list[str]:
+        return [f"{column}={value}" for value in self.columns[column]] or [column]
+
+    @cached_property
+    def output_names(self) -> tuple[str, ...]:
+        """The outputs of the model, `(V,)`: the target, the step, and the quantile."""
+        spec = self.spec
+        quantiles = [f" q{level:g}" for level in spec.levels] or [""]
+        steps = range(1, spec.horizon + 1)
+        return tuple(
+            f"{name} +{step}{quantile}"
+            for step in steps
+            for name in spec.roles.target
+            for quantile in quantiles
+        )
+
+    def metadata(self) -> dict[str, Any]:
+        """Names of columns, inputs and outputs, and the spec and the scaling as a checkpoint stores them."""
+        stored = {"spec": self.spec.to_json(), "scaling": self.scaling.to_json()}
+        return {**_names(self), "table": stored}
+
+
+@dataclass(frozen=True)
+class SequencesExport:
+    """The labelled sequences of a model.
+
+    Args:
+        spec: The inputs and outputs of the model, with the units of its channels.
+    """
+
+    spec: SequenceSpec
+
+    @property
+    def columns(self) -> Mapping[str, tuple[str, ...]]:
+        """The values of each column of a row, in its order; empty for numbers."""
+        return {name: self.spec.categories.get(name, ()) for name in self.spec.columns}
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the table has times."""
+        return self.spec.time is not None
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The inputs of the model, `(I,)`."""
+        return (*self.spec.channels, *(f"{name} missing" for name in self.spec.masked))
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The outputs of the model, `(V,)`: the classes, or the label."""
+        return self.spec.classes or (self.spec.label,)
+
+    def metadata(self) -> dict[str, Any]:
+        """Names of columns, inputs and outputs, and the spec as a checkpoint stores it."""
+        return {**_names(self), "sequences": {"spec": self.spec.to_json()}}
+
+
+DataExport: TypeAlias = TableExport | SequencesExport
+
+
+def _names(data: DataExport) -> dict[str, Any]:
+    return {
+        "columns": {name: list(values) for name, values in data.columns.items()},
+        "inputs": list(data.input_names),
+        "outputs": list(data.output_names),
+    }
+
+
+def exported_data(trained: Any) -> DataExport | None:
+    """The data of a forecaster or a predictor; None for a bare model."""
+    if isinstance(trained, Forecaster):
+        return TableExport(trained.spec, trained.scaling)
+    return SequencesExport(trained.spec) if isinstance(trained, Predictor) else None
