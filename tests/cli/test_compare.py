@@ -75,6 +75,8 @@ def comparison(made, tmp_path):
             "no/such: no such file or directory",
         ),
         ("--cells vanilla --tasks copying --plugin no.py", 2, "no.py: no such file or directory"),
+        ("--cells vanilla --data no.csv --target y", 2, "no.csv: no such file or directory"),
+        ("--cells vanilla --target y", 2, "--target is given without data; give the file, --data"),
     ],
 )
 def test_invalid_arguments_are_errors(args, code, words, tmp_path, monkeypatch):
@@ -133,6 +135,7 @@ def test_arguments_from_flags(monkeypatch):
     monkeypatch.setattr(zoo, "compare", compare, raising=False)
     words = "--cells slow=leaky_rnn,lru --tasks copying --hidden 4 --seconds 2.5 --seeds 2 --lr-grid 0.1,0.01"
     words += " --set slow.leak=0.5 --set beta1=0.8 --set copying.delay=2 --optimizer adamw --layers 2"
+    words += " --data a.csv --data b.csv --target load --horizon 3 --set loss.low=0.2"
     run(*words.split())
     (given,) = calls
     del given["on_event"]
@@ -147,6 +150,10 @@ def test_arguments_from_flags(monkeypatch):
         "optimizer": "adamw",
         "optimizer_options": {"beta1": 0.8},
         "layers": 2,
+        "data": ("a.csv", "b.csv"),
+        "target": "load",
+        "horizon": 3,
+        "loss_options": {"low": 0.2},
     }
 
 

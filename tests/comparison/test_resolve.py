@@ -67,7 +67,7 @@ def test_bisection_counts_few_sizes():
 @pytest.mark.parametrize("budget", [500, 20_000])
 def test_counts_equal_those_of_models(budget):
     """Cells with any size, with heads, with buffers, and with a modifier."""
-    task = SimpleNamespace(task=SimpleNamespace(input_size=5, output_size=3))
+    task = SimpleNamespace(input_size=5, output_size=3)
     settings = {"layers": 2, "bidirectional": False, "learned_state": False}
     for name in ("vanilla", "lstm_projected", "clockwork", "gla", "lmu", "lstm+block_diagonal"):
         cell = zoo.get_cell(name)

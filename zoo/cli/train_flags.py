@@ -30,7 +30,7 @@ _SECTIONS = {
     DATA: "data kind split",
     TEXT: "level tokenizer min_count max_vocab vocab_size token_dtype glob",
     TABLE: "target input known_future time series horizon context season missing predict loss",
-    SEQUENCES: "label pooling class_weights",
+    SEQUENCES: "label pooling class_weights split_seed",
     TASK: "task eval_batches stop_when_solved",
     MODEL: "cell hidden layers embedding tie bidirectional learned_state dropout residual dtype",
     TRAINING: "batch seq carry steps epochs optimizer lr schedule clip clip_value patience seed threads "
@@ -54,7 +54,7 @@ _TYPES: dict[str, Any] = {
 _SPELLINGS = {"carry": "--carry/--reset"}
 _ATTRIBUTES: dict[str, dict[str, Any]] = {
     "data": {"multiple": True},
-    "seed": {"most": MAX_SEED},
+    **{name: {"most": MAX_SEED} for name in ("seed", "split_seed")},
     "stop_when_solved": {"is_flag": True},
     **{name: {"is_flag": True} for name in ("bidirectional", "learned_state", "residual", "tie", "carry")},
 }

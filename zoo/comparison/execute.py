@@ -8,6 +8,7 @@ step, saves and stops, as after SIGTERM.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import queue
 import signal
@@ -19,9 +20,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from zoo.child_process import Message, connect_to_parent
+from zoo.classification.api import open_predictor
+from zoo.comparison.data_sets import Facts, check_unchanged, score_fields
 from zoo.comparison.jobs import Event, Job, OnEvent, Record
 from zoo.comparison.results import evaluations, make_record, read_record, write_record
 from zoo.errors import ZooError
+from zoo.forecasting.api import open_forecaster
 from zoo.foreign_errors import error_text
 from zoo.registry import load_plugin_file, resolve_cell, resolve_task
 from zoo.storage import RunDirectory
@@ -67,8 +71,17 @@ def _run(job: Job, root: Path, on_event: OnEvent) -> Record:
     RunDirectory(folder).wait_for_writer(_LOCK_TIMEOUT_S)
     divergence = _train(job, folder, on_event)
     history = Run(folder).history
-    score = _test(job, folder) if job["kind"] == "run" and evaluations(history) else None
-    record = make_record(job, "diverged" if divergence else "finished", history, score, divergence)
+    status, is_tested = (
+        "diverged" if divergence else "finished",
+        job["kind"] == "run" and evaluations(history),
+    )
+    if "data" in job["train"]:
+        record = make_record(job, status, history, None, divergence)
+        fields = score_fields(_test_facts(job, folder, history)) if is_tested else {}
+        record = dataclasses.replace(record, **fields)
+    else:
+        score = _test(job, folder) if is_tested else None
+        record = make_record(job, status, history, score, divergence)
     write_record(folder, record)
     return vars(record)
 
@@ -96,7 +109,21 @@ def _test(job: Job, folder: Path) -> TaskScore:
     return evaluate_task(task, run.model, "test", TEST_BATCHES, run.config.batch or 1)
 
 
+def _test_facts(job: Job, folder: Path, history: list[Event]) -> Facts:
+    """Scores of the model with the best validation, and of the baselines, on the test part of a data set."""
+    facts: Facts | None = history[-1].get("test")
+    if facts is not None:
+        return facts
+    run = Run(folder, type(resolve_cell(job["train"]["cell"])))  # diverged
+    if run.config.data_kind == "sequences":
+        return open_predictor(run).evaluate()
+    return open_forecaster(run).backtest(stride=1).scores
+
+
 def _forward_event(event: Event, job: Job, on_event: OnEvent) -> None:
+    if job["digest"] and event["event"] in ("start", "resume"):
+        facts = event.get("table") or event["sequences"]
+        check_unchanged(facts["name"], job["digest"], facts["sha256"])
     if event["event"] in ("start", "resume", "compiled", "step"):
         on_event({"event": event["event"], "path": job["path"], "step": event["step"]})
 

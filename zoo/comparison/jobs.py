@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypedDict
 
+from zoo.comparison.data_sets import DataSetInfo
 from zoo.comparison.plan import Plan
 from zoo.comparison.specs import TaskInfo
+from zoo.training.config import setting_names
 
 Record = dict[str, Any]
 """Result of a job as plain JSON; of a run, the fields of `zoo.comparison.results.RunRecord`."""
@@ -31,6 +33,7 @@ class Job(TypedDict):
         task: Label of the task.
         cell: Label of the cell.
         metric: Metric of the task: name, direction, threshold, baseline.
+        digest: SHA-256 of the data set; empty for a task.
         parameters: ``P``.
         plugins: Plugin files to load first.
         train: Arguments of ``zoo.train``. A ``"compile"`` job has a list of them under ``each``.
@@ -41,6 +44,7 @@ class Job(TypedDict):
     task: str
     cell: str
     metric: dict[str, Any]
+    digest: str
     parameters: int
     plugins: list[str]
     train: dict[str, Any]
@@ -62,11 +66,13 @@ class JobFactory:
 
     Args:
         plan: The plan.
-        tasks: Tasks by label.
+        tasks: Tasks and data sets by label.
         plugins: Plugin files that every job loads.
     """
 
-    def __init__(self, plan: Plan, tasks: Mapping[str, TaskInfo], plugins: Iterable[str] = ()) -> None:
+    def __init__(
+        self, plan: Plan, tasks: Mapping[str, TaskInfo | DataSetInfo], plugins: Iterable[str] = ()
+    ) -> None:
         self.plan, self.tasks, self.plugins = plan, tasks, list(plugins)
 
     def compile(self, pairs: Iterable[tuple[str, str]]) -> list[Job]:
@@ -102,11 +108,9 @@ class JobFactory:
         self, kind: str, folder: str, task: str, cell: str, train: dict[str, Any], name: str = ""
     ) -> Job:
         plan, size = self.plan, self.plan.run_sizes[task][cell]
-        cell_entry, task_entry = plan.cells[cell], plan.tasks[task]
+        cell_entry, info = plan.cells[cell], self.tasks[task]
         arguments = {
-            **plan.settings,
-            "task": task_entry.spec,
-            "task_options": dict(task_entry.options),
+            **self._task_arguments(task),
             "cell": cell_entry.spec,
             "cell_options": dict(cell_entry.options),
             "hidden": size.hidden,
@@ -119,11 +123,22 @@ class JobFactory:
             path=f"{folder}/{task}/{cell}{name}",
             task=task,
             cell=cell,
-            metric=self.tasks[task].metric_to_json(),
+            metric=info.metric_to_json(),
+            digest=info.digest if isinstance(info, DataSetInfo) else "",
             parameters=size.parameters,
             plugins=self.plugins,
             train=arguments,
         )
+
+    def _task_arguments(self, task: str) -> dict[str, Any]:
+        """Arguments of ``zoo.train`` for a task or data set, with the settings of all runs."""
+        settings, entry, info = self.plan.settings, self.plan.tasks[task], self.tasks[task]
+        if isinstance(info, DataSetInfo):
+            of_tasks = setting_names(only="task")
+            return {
+                name: settings[name] for name in settings if name not in of_tasks
+            } | info.train_arguments()
+        return {**settings, "task": entry.spec, "task_options": dict(entry.options)}
 
 
 def _merge_compile_jobs(jobs: list[Job]) -> Job:

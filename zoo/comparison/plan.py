@@ -21,6 +21,14 @@ from zoo.training.config import Config, make_config, setting_names
 SETTINGS = setting_names(comparable=True)
 """Arguments of ``zoo.train`` that a comparison accepts for all its runs."""
 
+DATA_SETTINGS = tuple(
+    entry.name
+    for entry in dataclasses.fields(Config)
+    if not {"table", "sequences"}.isdisjoint(entry.metadata["only"].split())
+    and entry.name not in ("data", "epochs", "split_seed")
+)
+"""Arguments of ``zoo.train`` that belong to a table or to labelled sequences."""
+
 MAX_SEEDS = 2**16
 MAX_COUNT = 2**53
 """Largest size, budget or number of updates: a float holds every integer up to it."""
@@ -34,12 +42,16 @@ class CompareRequest:
 
     Args:
         cells: Name or ``FILE.py:Class`` of each cell by label; likewise ``tasks``.
+        data: The file of each data set by label.
+        data_settings: Settings of these data sets, see `DATA_SETTINGS`.
         options: Options of cells and tasks by label.
         settings: Other arguments of every run, see `SETTINGS`.
     """
 
     cells: Specs = field(default_factory=dict)
     tasks: Specs = field(default_factory=dict)
+    data: Specs = field(default_factory=dict)
+    data_settings: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seeds: int | None = None
     params: int | None = None
@@ -66,10 +78,14 @@ class CompareRequest:
             raise UsageError("compare: lr_grid is empty; give one learning rate or more.")
         for rate in self.lr_grid or ():
             _check_positive("a rate of lr_grid", rate)
+        if self.data_settings and not self.data:
+            name = next(iter(self.data_settings))
+            raise UsageError(f"compare: {name} is given without data; give the file, `data`.")
         for name in self.settings:
             if name not in SETTINGS:
-                known = [field.name for field in dataclasses.fields(self) if field.name != "settings"]
-                known = [*SETTINGS, *known]
+                ours = ("settings", "data_settings")
+                known = [field.name for field in dataclasses.fields(self) if field.name not in ours]
+                known = [*SETTINGS, *known, *DATA_SETTINGS]
                 near = did_you_mean(name, known)
                 raise UsageError(
                     f"compare: unknown setting {name!r}; expected one of {', '.join(known)}.{near}"
@@ -119,24 +135,27 @@ _NAME = re.compile(r"[a-z][a-z0-9_+]{0,255}")
 
 @dataclass(frozen=True)
 class PlanEntry:
-    """A cell or task of a plan.
+    """A cell, task or data set of a plan.
 
     Args:
-        name: Name in the registry.
-        options: Value of every option.
+        name: Name in the registry; of a data set, of its file.
+        options: Value of every option; of a data set, the settings that differ from their defaults.
         source: SHA-256 of a cell's source or a task's data.
-        spec: Name or ``FILE.py:Class`` by which another process loads it. ``compare.json`` stores no file: it
-            must be given again.
+        spec: Name or ``FILE.py:Class`` by which another process loads it. ``compare.json`` stores no file of
+            code, which must be given again. Of a data set, the path.
+        is_data: Whether it is a data set.
     """
 
     name: str
     options: Mapping[str, Any]
     source: str
     spec: str = field(compare=False)
+    is_data: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Convert to plain JSON values."""
-        return {"name": self.name, "options": dict(self.options), "source": self.source}
+        stored = {"name": self.name, "options": dict(self.options), "source": self.source}
+        return {**stored, "data": self.spec} if self.is_data else stored
 
 
 @dataclass(frozen=True)
@@ -160,7 +179,7 @@ class Plan:
 
     Args:
         cells: Cells by label.
-        tasks: Tasks by label.
+        tasks: Tasks and data sets by label.
         seeds: Number of seeds, which are 0, 1, 2, ...
         size: ``("params", N)``, a budget of parameters, or ``("hidden", N)``.
         length: ``("steps", N)``, or ``("seconds", S)`` for as many steps as take this time.
@@ -277,13 +296,14 @@ def _parse_plan(stored: dict[str, Any]) -> Plan:
 
 def _read_entries(stored: list[dict[str, Any]]) -> dict[str, PlanEntry]:
     """Read entries by label. A label or name that is a path is invalid, since both name directories."""
+    entries = {}
     for entry in stored:
-        if not is_label(entry["label"]) or not _NAME.fullmatch(entry["name"]):
-            raise ValueError(f"label {entry['label']!r} or name {entry['name']!r} is invalid")
-    return {
-        entry["label"]: PlanEntry(entry["name"], dict(entry["options"]), str(entry["source"]), entry["name"])
-        for entry in stored
-    }
+        label, name, path = entry["label"], entry["name"], entry.get("data")
+        if not is_label(label) or (path is None and not _NAME.fullmatch(name)):
+            raise ValueError(f"label {label!r} or name {name!r} is invalid")
+        spec = name if path is None else str(path)
+        entries[label] = PlanEntry(name, dict(entry["options"]), str(entry["source"]), spec, path is not None)
+    return entries
 
 
 def _read_run_size(stored: Mapping[str, Any]) -> RunSize:

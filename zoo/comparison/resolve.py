@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from zoo.arguments import short_repr
 from zoo.base import Cell
 from zoo.comparison import specs as specs_module
+from zoo.comparison.data_sets import DataSetInfo, check_unchanged, find_data_set
 from zoo.comparison.plan import SETTINGS, TOLERANCE, CompareRequest, Plan, PlanEntry, RunSize, Specs
 from zoo.comparison.specs import TaskInfo
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
@@ -29,6 +30,7 @@ GRID = (0.3, 1.0, 3.0)
 
 X = TypeVar("X")
 Resolved = dict[str, tuple[PlanEntry, X]]
+AnyTaskInfo = TaskInfo | DataSetInfo
 Changes = list[str]
 
 
@@ -39,12 +41,12 @@ class ResolvedPlan:
     Args:
         plan: The plan.
         cells: Cells by label.
-        tasks: Tasks by label.
+        tasks: Tasks and data sets by label.
     """
 
     plan: Plan
     cells: Mapping[str, Cell]
-    tasks: Mapping[str, TaskInfo]
+    tasks: Mapping[str, AnyTaskInfo]
 
 
 def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> ResolvedPlan:
@@ -65,9 +67,7 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
     cells = _resolve_entries(
         "cell", request.cells, request.options, before[0], specs_module.find_cell, changes
     )
-    tasks = _resolve_entries(
-        "task", request.tasks, request.options, before[1], specs_module.find_task, changes
-    )
+    tasks = _resolve_tasks(request, before[1], changes)
     specs_module.check_labels(request.options, cells, tasks)
     changes += _request_changes(request, stored) if stored else []
     if changes:
@@ -85,6 +85,28 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
     return ResolvedPlan(plan, instances, task_infos)
 
 
+def _resolve_tasks(
+    request: CompareRequest, stored: Mapping[str, PlanEntry], changes: Changes
+) -> Resolved[AnyTaskInfo]:
+    """Resolve tasks and data sets, see `_resolve_entries`."""
+    old_tasks, old_data = (
+        {label: entry for label, entry in stored.items() if entry.is_data is is_data}
+        for is_data in (False, True)
+    )
+    both = (*old_tasks, *request.tasks), (*old_data, *request.data)
+    if clash := sorted(set(both[0]).intersection(both[1])):
+        raise UsageError(
+            f"compare: {clash[0]!r} is a task and a data set; rename the file, or give the task a label, as "
+            f"in my={clash[0]}."
+        )
+    of_data = dict.fromkeys(request.data, request.data_settings)
+    tasks: Resolved[AnyTaskInfo] = {}
+    tasks |= _resolve_entries(
+        "task", request.tasks, request.options, old_tasks, specs_module.find_task, changes
+    )
+    return tasks | _resolve_entries("data set", request.data, of_data, old_data, find_data_set, changes)
+
+
 def _resolve_entries(
     kind: str,
     specs: Specs,
@@ -98,7 +120,7 @@ def _resolve_entries(
     for label in dict.fromkeys((*stored, *specs)):
         before = stored.get(label)
         spec = specs.get(label) or (before.spec if before else "")
-        keeps = before is not None and (spec == before.name or is_file_spec(spec))
+        keeps = before is not None and (before.is_data or spec == before.name or is_file_spec(spec))
         chosen = {**(before.options if before and keeps else {}), **options.get(label, {})}
         try:
             resolved[label] = find(spec, chosen)
@@ -107,6 +129,8 @@ def _resolve_entries(
                 raise
             raise specs_module.missing_component_error(kind, label, before) from None
         if before:
+            if before.is_data:
+                check_unchanged(before.name, before.source, resolved[label][0].source)
             changes += _entry_changes(kind, label, before, resolved[label][0])
     return resolved
 
@@ -175,23 +199,17 @@ def _default_grid(settings: Mapping[str, Any]) -> tuple[float, ...]:
     return tuple(float(f"{factor * default:.6g}") for factor in GRID)
 
 
-def _check_bidirectional(tasks: Mapping[str, TaskInfo]) -> None:
-    """Check that bidirectional layers can learn all tasks.
-
-    Raises:
-        UsageError: if the next symbol is the target of a task, or its sequences continue in the next batch.
-    """
+def _check_bidirectional(tasks: Mapping[str, AnyTaskInfo]) -> None:
+    """Check that bidirectional layers can learn all tasks; raises `UsageError`."""
     for label, info in tasks.items():
-        predicts = info.task.vocabulary is not None
-        if predicts or info.task.batch(0, 1).continues:
-            reason = "predicts the next symbol" if predicts else "continues its sequences in the next batch"
+        if reason := info.bidirectional_error:
             raise UsageError(
                 f"compare: bidirectional is given with the task {label!r}, which {reason}, so no layer can "
                 f"read it backwards; leave out `bidirectional` or the task."
             )
 
 
-def _check_budget(plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, TaskInfo]) -> None:
+def _check_budget(plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, AnyTaskInfo]) -> None:
     """Check that the budget of parameters admits the smallest size of every new cell.
 
     Raises:
@@ -215,7 +233,7 @@ def _check_budget(plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, Tas
 
 
 def _run_sizes(
-    plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, TaskInfo]
+    plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, AnyTaskInfo]
 ) -> dict[str, dict[str, RunSize]]:
     """Size and length of every pair; those of the stored plan stay."""
     steps = int(plan.length[1]) if plan.length[0] == "steps" else None
@@ -229,7 +247,7 @@ def _run_sizes(
     return run_sizes
 
 
-def _hidden_size(plan: Plan, cell: Cell, task: TaskInfo, owner: str) -> HiddenSize:
+def _hidden_size(plan: Plan, cell: Cell, task: AnyTaskInfo, owner: str) -> HiddenSize:
     """The requested hidden size, or the one whose parameters are nearest to the budget."""
     kind, number = plan.size
     if kind == "hidden":
@@ -244,7 +262,7 @@ def _hidden_size(plan: Plan, cell: Cell, task: TaskInfo, owner: str) -> HiddenSi
     return size
 
 
-def _counter(cell: Cell, task: TaskInfo, settings: Mapping[str, Any], errors: list[str]) -> Count:
+def _counter(cell: Cell, task: AnyTaskInfo, settings: Mapping[str, Any], errors: list[str]) -> Count:
     """Make a function that counts parameters. It appends the error of an invalid size to ``errors``."""
 
     def count(hidden: int) -> int | None:
@@ -257,15 +275,15 @@ def _counter(cell: Cell, task: TaskInfo, settings: Mapping[str, Any], errors: li
     return count
 
 
-def count_parameters(cell: Cell, task: TaskInfo, hidden: int, settings: Mapping[str, Any]) -> int:
+def count_parameters(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]) -> int:
     """Count the parameters of the layers and the readout for a task, given the settings of all runs.
 
     Raises:
         UsageError: if the size is invalid for the cell.
     """
     switches = {name: settings[name] for name in ("bidirectional", "learned_state")}
-    stack = Stack(StackConfig(cell, task.task.input_size, hidden, settings["layers"], **switches))
-    return ParameterLayout(model_shapes(stack, task.task.output_size)).size
+    stack = Stack(StackConfig(cell, task.input_size, hidden, settings["layers"], **switches))
+    return ParameterLayout(model_shapes(stack, task.output_size)).size
 
 
 MAX_HIDDEN = 2**15

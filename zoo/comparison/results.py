@@ -60,6 +60,9 @@ class RunRecord:
         status: ``"finished"``, ``"diverged"`` or ``"failed"``.
         error: Reason why the run did not finish; empty if it did.
         path: Run directory within the directory of the comparison.
+        gain: Of a data set, the share by which the error is lower than the error of the best baseline, or
+            the difference of the accuracies. ``gain_low`` and ``gain_high`` are its 95 % interval over the
+            test part.
     """
 
     task: str
@@ -84,6 +87,9 @@ class RunRecord:
     status: str
     error: str
     path: str
+    gain: BoundedFloat | None = None
+    gain_low: BoundedFloat | None = None
+    gain_high: BoundedFloat | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,8 @@ class SummaryRow:
     """A cell on a task over its seeds: statistics of the score, and means of times.
 
     ``spread`` is the standard deviation, ``low`` and ``high`` bound the 95 % interval of the mean, ``lost``
-    counts the runs without a score.
+    counts the runs without a score. ``gain`` is the mean of the runs, and its interval covers the test part
+    and the seeds.
     """
 
     task: str
@@ -115,6 +122,9 @@ class SummaryRow:
     steps_to_threshold: BoundedFloat | None
     seconds_to_threshold: BoundedFloat | None
     symbols_per_s: BoundedFloat | None
+    gain: BoundedFloat | None = None
+    gain_low: BoundedFloat | None = None
+    gain_high: BoundedFloat | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +152,12 @@ _TASK_SCHEMA = {
     "threshold_source": "str",
 }
 """Fields of a task, without its options."""
+
+_BASELINE_SCHEMA = {
+    "value": "bounded_float | None",
+    "low": "bounded_float | None",
+    "high": "bounded_float | None",
+}
 
 R = TypeVar("R", RunRecord, SummaryRow, OverallRow)
 
@@ -177,9 +193,13 @@ def make_record(
     """
     metric, arguments, evals = job["metric"], job["train"], evaluations(history)
     best = next((event for event in reversed(evals) if event["best"]), None)
-    reached = next((event for event in evals if event["solved"]), None)
+    reached = next((event for event in evals if event.get("solved")), None)
+    valid_score = None
+    # A data set of several series has another metric in validations than in the comparison.
+    if best and best.get("metric", metric["metric"]) == metric["metric"]:
+        valid_score = best.get("score")
     score, loss = (
-        (tested.score, tested.loss) if tested else (best["score"], best["loss"]) if best else _NO_SCORE
+        (tested.score, tested.loss) if tested else (valid_score, best["loss"]) if best else _NO_SCORE
     )
     time = UpdateTime(history)
     return RunRecord(
@@ -192,9 +212,9 @@ def make_record(
         parameters=job["parameters"],
         score=None if status == "failed" else score if is_bounded_float(score) else metric["baseline"],
         loss=loss if is_bounded_float(loss) else None,
-        valid_score=best["score"] if best else None,
+        valid_score=valid_score,
         **metric,
-        solved=bool(tested.solved if tested else best and best["solved"]),
+        solved=bool(tested.solved if tested else best and best.get("solved")),
         seconds=time.seconds,
         steps_to_threshold=reached["step"] if reached else None,
         seconds_to_threshold=time.until(reached["step"]) if reached else None,
@@ -245,6 +265,10 @@ def write_record(folder: Path, record: RunRecord) -> None:
     write_json(folder / RECORD_FILE, {"format": FORMAT, "record": vars(record)})
 
 
+_REQUIRED = {field.name for field in dataclasses.fields(RunRecord) if field.default is dataclasses.MISSING}
+"""Fields of all records; older ones lack the others."""
+
+
 def read_record(root: Path, job: Job) -> RunRecord | None:
     """Read the record of a run; None if the run is not done.
 
@@ -255,7 +279,7 @@ def read_record(root: Path, job: Job) -> RunRecord | None:
     if not exists(path):
         return None
     raw, expected = read_json(path).get("record"), make_record(job, "expected")
-    if not isinstance(raw, dict) or raw.keys() != vars(expected).keys():
+    if not isinstance(raw, dict) or not _REQUIRED <= raw.keys() <= vars(expected).keys():
         raise CheckpointError(f"{path} is not the result of a run of this version of zoo.")
     record = RunRecord(**check_record(raw, _schema(RunRecord), str(path)))
     for name in _IDENTITY:
@@ -383,7 +407,14 @@ def _check_task(task: Any, where: str) -> dict[str, Any]:
     info = check_record(task, _TASK_SCHEMA, where)
     if not isinstance(task.get("options"), dict):
         raise CheckpointError(f"{where}, {quote(info['name'])}: options is not an object.")
-    return {**info, "options": task["options"]}
+    baselines = task.get("baselines", {})
+    if not isinstance(baselines, dict):
+        raise CheckpointError(f"{where}, {quote(info['name'])}: baselines is not an object.")
+    checked = {
+        name: check_record(values, _BASELINE_SCHEMA, f"{where}, {quote(name)}")
+        for name, values in baselines.items()
+    }
+    return {**info, "options": task["options"], "baselines": checked}
 
 
 def write_results(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -15,8 +16,17 @@ from zoo.arguments import as_directory, as_mapping, short_repr
 from zoo.base import Component, Optimizer
 from zoo.bench.machine import machine_info
 from zoo.comparison import specs
+from zoo.comparison.data_sets import DataSetInfo, baseline_scores, data_flags, label_data_sets
 from zoo.comparison.jobs import Event, Executor, Job, JobFactory, OnEvent, Record
-from zoo.comparison.plan import PLAN_FILE, CompareRequest, Plan, PlanEntry, Specs, read_plan
+from zoo.comparison.plan import (
+    DATA_SETTINGS,
+    PLAN_FILE,
+    CompareRequest,
+    Plan,
+    PlanEntry,
+    Specs,
+    read_plan,
+)
 from zoo.comparison.resolve import ResolvedPlan, resolve_plan
 from zoo.comparison.results import (
     Comparison,
@@ -34,7 +44,7 @@ from zoo.storage import RunDirectory
 from zoo.storage.atomic import entries, is_temporary, remove_temporaries
 from zoo.storage.run_directory import exclusive_lock
 from zoo.storage.safe_read import cannot_write
-from zoo.training import Interrupted
+from zoo.training import Interrupted, Run
 from zoo.training.config import Config
 from zoo.training.run import new_directory
 from zoo.training.signals import catch_stop_signals
@@ -170,6 +180,7 @@ def compare(
     cells: Any = (),
     tasks: Any = (),
     *,
+    data: Any = None,
     out: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     seeds: int | None = None,
@@ -186,10 +197,11 @@ def compare(
     on_event: OnEvent | None = None,
     **settings: Any,
 ) -> Comparison:
-    """Train cells on tasks under equal conditions, and compare their scores.
+    """Train cells on tasks or on your data under equal conditions, and compare their scores.
 
     >>> comparison = zoo.compare(["vanilla", "gru"], ["adding"], seeds=2, params=2000, steps=300)
     >>> print(comparison.table())
+    >>> comparison = zoo.compare(["lstm", "gru"], data="load.csv", target="load", horizon=24)
 
     A comparison is a directory. The same call resumes it and runs only what is missing. When you add cells,
     tasks or seeds, you can leave out all other arguments.
@@ -198,6 +210,9 @@ def compare(
         cells: A name, ``FILE.py:Class``, ``LABEL=NAME``, a class, or an instance with its options; a sequence
             of these; or a mapping from labels to these.
         tasks: Tasks in the same forms.
+        data: A file with a table to forecast or with labelled sequences, or several files, each a data set of
+            its own. Its settings are those of :func:`zoo.fit`: ``target``, ``horizon``, ``label``, ``series``
+            and others. The scores of simple baselines are rows of the table.
         out: The directory; None for a new one under ``runs/``.
         options: Options of cells and tasks, by name or label.
         seeds: Number of runs of each cell on each task, with the seeds 0, 1, 2, ...; None for 3.
@@ -216,8 +231,8 @@ def compare(
             machines that share the directory; ``"dask+slurm"`` for Dask workers that are SLURM jobs.
         engine: An executor that runs the jobs instead.
         on_event: Called with every event, a dictionary with the key ``event``.
-        **settings: Other arguments of every run, as for ``zoo.train``: ``layers``, ``dtype``, ``batch``,
-            ``optimizer`` and others.
+        **settings: Settings of the data, and other arguments of every run, as for ``zoo.train``: ``layers``,
+            ``dtype``, ``batch``, ``optimizer`` and others.
 
     Returns:
         The comparison, failed runs included.
@@ -225,7 +240,9 @@ def compare(
     Raises:
         UsageError: if an argument is invalid.
         UnknownNameError: if a cell, task or optimizer is unknown.
-        CheckpointError: if the directory cannot be used, or holds another comparison.
+        DataError: if the data cannot be read, or do not fit their settings.
+        CheckpointError: if the directory cannot be used, or holds another comparison, or the data have
+            changed since.
         Interrupted: after a signal, when all running jobs have saved.
     """
     out = None if out is None else as_directory(out, "compare: out")
@@ -233,8 +250,14 @@ def compare(
         raise UsageError(f"compare: on_event is {short_repr(on_event)}; expected a function of an event.")
     if engine is not None and not hasattr(engine, "map"):
         raise UsageError(f"compare: engine is {short_repr(engine)}; expected an object with a method map.")
+    cell_specs, task_specs, chosen = _collect_specs(cells, tasks, options)
+    of_data = {name: settings.pop(name) for name in DATA_SETTINGS if settings.get(name) is not None}
     request = CompareRequest(
-        *_collect_specs(cells, tasks, options),
+        cell_specs,
+        task_specs,
+        label_data_sets(data),
+        of_data,
+        chosen,
         seeds=seeds,
         params=params,
         hidden=hidden,
@@ -252,7 +275,8 @@ def compare(
     if engine is None and jobs != 0:
         specs.check_importable_by_workers(resolved.plan.cells.values(), resolved.plan.tasks.values())
     # Last, so that invalid arguments leave no directory behind.
-    folder = out if out is not None else new_directory("compare", "-".join(request.tasks))
+    named = "-".join((*request.tasks, *request.data))
+    folder = out if out is not None else new_directory("compare", named)
     with _lock_directory(folder):
         if (current := read_plan(folder)) != stored:  # another process was faster
             resolved = resolve_plan(request, current, folder)
@@ -330,9 +354,22 @@ def _run(
 
 def _write_results(folder: Path, runner: ComparisonRunner, count: int | None, seconds: float) -> None:
     plan = runner.plan
-    metadata = make_metadata(plan, runner.resolved, count, seconds)
+    metadata = make_metadata(plan, runner.resolved, count, seconds, folder)
     runs, sweep = sort_records(runner.runs, plan), sort_records(runner.sweep, plan)
+    for label, info in runner.resolved.tasks.items():
+        if isinstance(info, DataSetInfo):
+            metadata["tasks"][label] |= _read_baselines(folder, [run for run in runs if run.task == label])
     write_results(folder, metadata, runs, sweep, summarize(runs), overall(runs))
+
+
+def _read_baselines(folder: Path, runs: Iterable[RunRecord]) -> dict[str, Any]:
+    """The baselines of a data set, which are the same in the logs of all its runs."""
+    for run in runs:
+        if run.status == "finished" and run.baseline is not None:
+            end = next(iter(deque(Run(folder / run.path).events("end"), maxlen=1)), {})
+            if facts := end.get("test"):
+                return {"baseline": run.baseline, "baselines": baseline_scores(facts)}
+    return {}
 
 
 @contextmanager
@@ -353,7 +390,9 @@ def _open_executor(
         yield SerialExecutor(folder)
 
 
-def make_metadata(plan: Plan, resolved: ResolvedPlan, jobs: int | None, seconds: float) -> dict[str, Any]:
+def make_metadata(
+    plan: Plan, resolved: ResolvedPlan, jobs: int | None, seconds: float, folder: Path
+) -> dict[str, Any]:
     """Make the fields of ``results.json`` apart from the records.
 
     Args:
@@ -361,33 +400,22 @@ def make_metadata(plan: Plan, resolved: ResolvedPlan, jobs: int | None, seconds:
         resolved: Its cells and tasks.
         jobs: Number of worker processes; None for another executor.
         seconds: Duration of this call.
+        folder: Directory of the comparison.
     """
     now = datetime.now(timezone.utc)
-    tasks = {label: info.task for label, info in resolved.tasks.items()}
     return {
-        "command": command_line(plan, {**resolved.cells, **tasks}),
+        "command": command_line(plan, resolved, folder),
         "plan": plan.to_json(),
         "cells": {
             label: {"name": cell.name, "summary": cell.summary(), "scope": cell.card.scope}
             for label, cell in resolved.cells.items()
         },
-        "tasks": {label: _task(info) for label, info in resolved.tasks.items()},
+        "tasks": {label: info.to_json() for label, info in resolved.tasks.items()},
         "jobs": jobs,
         "wall_seconds": round(seconds, 3),
         "date": now.strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine_info(),
         "versions": versions(),
-    }
-
-
-def _task(info: TaskInfo) -> dict[str, Any]:
-    task = info.task
-    return {
-        "name": task.name,
-        "options": dict(task.options),
-        "summary": task.summary(),
-        "threshold_source": task.threshold_source,
-        **info.metric_to_json(),
     }
 
 
@@ -400,27 +428,40 @@ def sort_records(records: Iterable[RunRecord], plan: Plan) -> list[RunRecord]:
     )
 
 
-def command_line(plan: Plan, components: Mapping[str, Component]) -> str:
+def command_line(plan: Plan, resolved: ResolvedPlan, folder: Path) -> str:
     """Make the command line that reproduces a comparison, with defaults of ``zoo compare`` spelled out.
+
+    Data sets with different settings need a command each.
 
     Args:
         plan: The plan.
-        components: Its cells and tasks by label.
+        resolved: Its cells and tasks.
+        folder: Directory of the comparison.
     """
     (size, number), (length, amount) = plan.size, plan.length
-    flags = [
-        "--cells",
-        _label_list(plan.cells),
-        "--tasks",
-        _label_list(plan.tasks),
-        "--seeds",
-        str(plan.seeds),
-    ]
+    tasks = {label: entry for label, entry in plan.tasks.items() if not entry.is_data}
+    components: dict[str, Component] = {**resolved.cells}
+    components |= {label: info.task for label, info in resolved.tasks.items() if isinstance(info, TaskInfo)}
+    first, *others = _data_groups(plan.tasks.values()) or [[]]
+    flags = ["--cells", _label_list(plan.cells), *(("--tasks", _label_list(tasks)) if tasks else ())]
+    flags += [*first, "--seeds", str(plan.seeds)]
     flags += [f"--{size}", str(number), f"--{length}", f"{amount:g}"]
     flags += ["--lr" if len(plan.rates) == 1 else "--lr-grid", ",".join(f"{rate:g}" for rate in plan.rates)]
     flags += [] if plan.sweep_steps is None else ["--sweep-steps", str(plan.sweep_steps)]
     flags += [*_setting_flags(plan.settings), *_set_flags(plan.settings, components)]
-    return shlex.join(["zoo", "compare", *flags])
+    out = ["--out", str(folder)] if others else []
+    commands = [[*flags, *out], *([*out, *data] for data in others)]
+    return " && ".join(shlex.join(["zoo", "compare", *command]) for command in commands)
+
+
+def _data_groups(entries: Iterable[PlanEntry]) -> list[list[str]]:
+    """Flags of the data sets, a list for each group with the same settings."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for entry in entries:
+        if entry.is_data:
+            files = groups.setdefault(tuple(data_flags(entry)), [])
+            files += ["--data", specs.path_for_commands(Path(entry.spec))]
+    return [[*files, *settings] for settings, files in groups.items()]
 
 
 def _label_list(entries: Mapping[str, PlanEntry]) -> str:

@@ -25,6 +25,8 @@ class TaskInfo:
     Attributes:
         task: The task.
         kernel_key: Key of the kernels that a cell needs for this task.
+        input_size: ``I``.
+        output_size: ``V``.
         digest: SHA-256 of the data.
         baseline: Score of the memoryless baseline.
     """
@@ -33,7 +35,15 @@ class TaskInfo:
         inputs = "tokens" if task.batch(0, 1).inputs.ndim == 2 else "numbers"
         model = "sequence model" if task.vocabulary is None else "language model"
         self.task, self.kernel_key = task, f"{inputs}, {task.loss}, {model}"
+        self.input_size, self.output_size = task.input_size, task.output_size
         self.digest, self.baseline = task.fingerprint(), float(task.baseline())
+
+    @property
+    def bidirectional_error(self) -> str:
+        """Reason why no bidirectional layer can learn the task; empty if one can."""
+        if self.task.vocabulary is not None:
+            return "predicts the next symbol"
+        return "continues its sequences in the next batch" if self.task.batch(0, 1).continues else ""
 
     def metric_to_json(self) -> dict[str, Any]:
         """The metric as plain JSON."""
@@ -42,6 +52,16 @@ class TaskInfo:
             "higher_is_better": self.task.higher_is_better,
             "threshold": self.task.threshold,
             "baseline": self.baseline,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of ``results.json``."""
+        return {
+            "name": self.task.name,
+            "options": dict(self.task.options),
+            "summary": self.task.summary(),
+            "threshold_source": self.task.threshold_source,
+            **self.metric_to_json(),
         }
 
 
@@ -140,8 +160,12 @@ def spec_for_commands(entry: PlanEntry) -> str:
     if not is_file_spec(entry.spec):
         return entry.name
     path, _, name = entry.spec.rpartition(":")
-    below = Path(path).is_relative_to(Path.cwd())
-    return f"{Path(path).relative_to(Path.cwd()) if below else path}:{name}"
+    return f"{path_for_commands(Path(path))}:{name}"
+
+
+def path_for_commands(path: Path) -> str:
+    """A path, relative to the working directory if it is below it."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def missing_component_error(kind: str, label: str, stored: PlanEntry) -> UnknownNameError:
@@ -190,7 +214,7 @@ def check_importable_by_workers(cells: Iterable[PlanEntry], tasks: Iterable[Plan
         if not is_file_spec(cell.spec):
             base, *modifiers = cell.spec.split(MODIFIER_SEPARATOR)
             names += [(Cell, base), *((Modifier, name) for name in modifiers)]
-    names += [(Task, task.spec) for task in tasks if not is_file_spec(task.spec)]
+    names += [(Task, task.spec) for task in tasks if not (task.is_data or is_file_spec(task.spec))]
     for kind, name in names:
         if registry_of(kind).source(name) == LOCAL:
             raise UsageError(

@@ -61,7 +61,46 @@ def _row(pair: tuple[str, str], group: Sequence[RunRecord], rank: float) -> Summ
         steps_to_threshold=_mean(_values(group, "steps_to_threshold")),
         seconds_to_threshold=_mean(_values(group, "seconds_to_threshold")),
         symbols_per_s=_mean(_values(group, "symbols_per_s")),
+        **dict(zip(("gain", "gain_low", "gain_high"), mean_gain(group), strict=True)),
     )
+
+
+def mean_gain(group: Sequence[RunRecord]) -> tuple[float | None, float | None, float | None]:
+    """The mean gain over the best baseline, with a 95 % interval over the test part and the seeds.
+
+    All seeds have the same test part, so its share of the uncertainty stays the same with more seeds: the
+    interval of one run. The share of the seeds is Student's interval of their mean. Both are independent, so
+    their squares add up.
+    """
+    runs = [run for run in group if run.gain is not None]
+    gains = _values(runs, "gain")
+    mean, deviation = _mean(gains), _deviation(gains)
+    lows, highs = _values(runs, "gain_low"), _values(runs, "gain_high")
+    if mean is None or not len(lows) == len(highs) == len(gains):
+        return mean, None, None
+    of_seeds = student_quantile(len(gains) - 1) * (deviation or 0.0) / math.sqrt(len(gains))
+    down, up = (
+        math.hypot(_mean([abs(end - gain) for end, gain in zip(ends, gains, strict=True)]) or 0.0, of_seeds)
+        for ends in (lows, highs)
+    )
+    return mean, mean - down, mean + up
+
+
+def student_quantile(degrees: int) -> float:
+    """The 97.5 % quantile of Student's distribution; 0 without a degree of freedom.
+
+    From the tenth on, the expansion around the normal quantile is cut off after two terms, which differ from
+    the quantile of SciPy by at most 0.13 %.
+    """
+    if degrees < 1:
+        return 0.0
+    if degrees <= len(_STUDENT):
+        return _STUDENT[degrees - 1]
+    z = 1.959964
+    return z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
+
+
+_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 def overall(records: Sequence[RunRecord]) -> list[OverallRow]:

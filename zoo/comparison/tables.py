@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,8 +133,9 @@ def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Ite
 
 
 def task_table(results: Comparison, task: str) -> Table:
-    """The table of a task: a row for each cell, the best first."""
+    """The table of a task: a row for each cell, and of a data set for each baseline, the best first."""
     info = results.section("tasks")[task]
+    baselines = info["baselines"]
     columns = (
         Column("cell"),
         _SCOPE,
@@ -142,38 +144,98 @@ def task_table(results: Comparison, task: str) -> Table:
         Column("lr", "number", "the learning rate chosen for the cell"),
         Column(info["metric"], "number", "mean score over the seeds ± standard deviation", heat=True),
         Column("95 %", "number", "interval of the mean, by bootstrap over the seeds", spare=1),
+        *(_GAIN_COLUMNS if baselines else ()),
         Column("worst", "number", "score of the worst run", spare=3),
         Column("best", "number", "score of the best run", spare=4),
-        Column("solved", "number", "how many seeds reached the threshold in the test"),
-        Column("steps to", "integer", "updates until a validation reached the threshold", spare=7),
-        Column("s to", "seconds", "training time until a validation reached the threshold", spare=6),
+        *(() if baselines else _THRESHOLD_COLUMNS),
         Column("symbols/s", "number", "training speed", spare=2),
         Column("training s", "seconds", "time of all updates of a run", spare=5),
         Column("rank", "number", "1 is the best"),
     )
-    rows = sorted((row for row in results.summary if row.task == task), key=lambda row: row.rank)
-    cells = tuple(tuple(_task_row(results, row)) for row in rows)
-    return Table(f"{task}-scores", _title(task, info), columns, cells, _legend(info))
-
-
-def _task_row(results: Comparison, row: SummaryRow) -> Iterator[TableCell]:
-    yield from _name_and_scope(results, row.cell)
-    yield _cell(row.hidden, ",")
-    yield _cell(row.parameters, ",")
-    yield _cell(row.lr, "g")
-    deviation = "" if row.spread is None else f" ± {row.spread:.2g}"
-    yield TableCell(row.mean, _score(row.mean) + deviation, _shade(results, row))
-    yield _interval(row.mean, row.low, row.high, ".4g")
-    yield _cell(row.worst, ".4g")
-    yield _cell(row.best, ".4g")
-    yield TableCell(
-        row.solved, _fraction(row.solved, 0 if results.threshold(row.task) is None else row.seeds)
+    summary = sorted((row for row in results.summary if row.task == task), key=lambda row: row.rank)
+    scored = [(row.mean, _task_row(results, row)) for row in summary]
+    if baselines:
+        scored += [(each["value"], _baseline_row(name, each, info)) for name, each in baselines.items()]
+        sign = -1 if info["higher_is_better"] else 1
+        scored.sort(key=lambda pair: math.inf if pair[0] is None else sign * pair[0])
+    rows = tuple(
+        tuple(values.get(column.label, TableCell(None, _NONE)) for column in columns) for _, values in scored
     )
-    yield _cell(row.steps_to_threshold, ",.0f")
-    yield TableCell(row.seconds_to_threshold, _seconds(row.seconds_to_threshold))
-    yield _cell(row.symbols_per_s, ",.0f")
-    yield TableCell(row.seconds, _seconds(row.seconds))
-    yield _cell(row.rank, "g")
+    note = " ".join([_legend(info), *_gain_sentences(summary, info)])
+    return Table(f"{task}-scores", _title(task, info), columns, rows, note)
+
+
+_THRESHOLD_COLUMNS = (
+    Column("solved", "number", "how many seeds reached the threshold in the test"),
+    Column("steps to", "integer", "updates until a validation reached the threshold", spare=7),
+    Column("s to", "seconds", "training time until a validation reached the threshold", spare=6),
+)
+_GAIN_COLUMNS = (
+    Column("gain", "share", "over the best baseline, with a 95 % interval over the test part and the seeds"),
+    Column("clear", "text", "whether the interval of the gain excludes 0"),
+)
+
+
+def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
+    """The cells of a row by heading."""
+    deviation = "" if row.spread is None else f" ± {row.spread:.2g}"
+    gain = "" if row.gain_low is None else f" [{row.gain_low:.1%}, {row.gain_high:.1%}]"
+    seeds = 0 if results.threshold(row.task) is None else row.seeds
+    name, scope = _name_and_scope(results, row.cell)
+    return {
+        "cell": name,
+        "scope": scope,
+        "H": _cell(row.hidden, ","),
+        "parameters": _cell(row.parameters, ","),
+        "lr": _cell(row.lr, "g"),
+        row.metric: TableCell(row.mean, _score(row.mean) + deviation, _shade(results, row)),
+        "95 %": _interval(row.mean, row.low, row.high, ".4g"),
+        "gain": TableCell(row.gain, _digits(row.gain, ".1%") + gain),
+        "clear": TableCell(_VERDICTS[_verdict(row)]),
+        "worst": _cell(row.worst, ".4g"),
+        "best": _cell(row.best, ".4g"),
+        "solved": TableCell(row.solved, _fraction(row.solved, seeds)),
+        "steps to": _cell(row.steps_to_threshold, ",.0f"),
+        "s to": TableCell(row.seconds_to_threshold, _seconds(row.seconds_to_threshold)),
+        "symbols/s": _cell(row.symbols_per_s, ",.0f"),
+        "training s": TableCell(row.seconds, _seconds(row.seconds)),
+        "rank": _cell(row.rank, "g"),
+    }
+
+
+def _baseline_row(name: str, estimate: Info, info: Info) -> dict[str, TableCell]:
+    """The cells of a baseline by heading."""
+    score = TableCell(estimate["value"], _score(estimate["value"]))
+    return {"cell": TableCell(name), "scope": TableCell("baseline"), info["metric"]: score}
+
+
+_VERDICTS = {
+    "Clearly better": "better",
+    "Clearly worse": "worse",
+    "Not clearly better or worse": "no",
+    "Without an interval, since the test part is too small or runs have failed": _NONE,
+}
+"""Sentences about the gain, and their words in the column ``clear``."""
+
+
+def _verdict(row: SummaryRow) -> str:
+    """Whether a cell is better or worse than the best baseline, by the interval of its gain."""
+    better, worse, unclear, unknown = _VERDICTS
+    if row.gain_low is None or row.gain_high is None:
+        return unknown
+    return better if row.gain_low > 0 else worse if row.gain_high < 0 else unclear
+
+
+def _gain_sentences(rows: Sequence[SummaryRow], info: Info) -> Iterator[str]:
+    """The meaning of the gain, and the cells that are clearly better or worse than the best baseline."""
+    if (best := info["baseline"]) is None or not info["baselines"]:
+        return
+    name = next((name for name, each in info["baselines"].items() if each["value"] == best), "")
+    unit = "the difference" if info["higher_is_better"] else "the share by which the error is lower"
+    yield f"The best baseline is {name}, {_score(best)}. Gain over it: {unit}, with a 95 % interval."
+    for verdict in _VERDICTS:
+        if cells := ", ".join(row.cell for row in rows if _verdict(row) == verdict):
+            yield f"{verdict}: {cells}."
 
 
 def _name_and_scope(results: Comparison, cell: str) -> tuple[TableCell, TableCell]:
@@ -193,13 +255,19 @@ def _shade(results: Comparison, row: SummaryRow | None) -> float | None:
 
 
 def _title(task: str, info: Info) -> str:
-    options = ", ".join(f"{name}={value}" for name, value in info["options"].items())
+    options = ", ".join(f"{name}={_option_text(value)}" for name, value in info["options"].items())
     return f"{task} ({options})" if options else task
+
+
+def _option_text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else f"{value}"
 
 
 def _legend(info: Info) -> str:
     direction = "higher" if info["higher_is_better"] else "lower"
-    parts = [f"{info['metric']}, {direction} is better; without memory {_score(info['baseline'])}"]
+    parts = [f"{info['metric']}, {direction} is better"]
+    if info["baseline"] is not None and not info["baselines"]:
+        parts.append(f"without memory {_score(info['baseline'])}")
     if info["threshold"] is not None:
         parts.append(f"solved at {_score(info['threshold'])} ({info['threshold_source'].rstrip('.')})")
     return "; ".join(parts) + "."

@@ -294,6 +294,14 @@ class Config:
         "bidirectional]",
         only="sequences",
     )
+    split_seed: int | None = _setting(
+        None,
+        _SEED,
+        "Seed that divides the sequences into parts, so that runs with other seeds have the same parts.  [as "
+        "--seed]",
+        metavar="N",
+        only="sequences",
+    )
     class_weights: str | None = _setting(
         None,
         _CLASS_WEIGHTS,

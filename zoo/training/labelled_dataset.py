@@ -208,7 +208,7 @@ def prepare_sequences(config: Config, data: Any = None) -> tuple[Config, Labelle
     columns = config.input or _columns(given)
     unscaled = _unscaled_spec(given, config, columns, classes, split, pooling)
     codes = unscaled.codes(given)
-    parts = split_sequences(codes, split, config.seed, has_classes)
+    parts = split_sequences(codes, split, unscaled.seed, has_classes)
     if has_classes:
         _check_classes(given, codes, classes, split)
     elif len(parts["train"]) < 2 or codes[parts["train"]].std() == 0:
@@ -346,7 +346,7 @@ def _unscaled_spec(
         0.0,
         1.0,
         split,
-        config.seed,
+        config.seed if config.split_seed is None else config.split_seed,
     )
 
 

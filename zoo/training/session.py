@@ -196,6 +196,21 @@ def _options(name: str, settings: dict[str, Any]) -> Mapping[str, Any]:
     return options
 
 
+def prepare_data(data: Any, settings: Mapping[str, Any]) -> tuple[Config, RunDataset]:
+    """The dataset that :func:`train` trains on, and the configuration with every size resolved.
+
+    Args:
+        data: As for :func:`train`.
+        settings: Settings of the data.
+
+    Raises:
+        UsageError: if a setting is invalid.
+        DataError: if the data cannot be read, or do not fit the settings.
+    """
+    config, _ = _configure(data, None, Config.cell, dict(settings))
+    return _prepare(config, data, None, None)
+
+
 def _prepare(
     config: Config, data: Any, task: Task | None, resumed: str | Path | None
 ) -> tuple[Config, RunDataset]:

@@ -12,18 +12,18 @@ import click
 
 import zoo
 from zoo.base import Optimizer
-from zoo.cli.commands.train import schedule_target
+from zoo.cli.commands.train import loss_target, schedule_target
 from zoo.cli.component_lookup import cell_class, load_plugins, repeated_flags, task_class
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import Command, Flag
 from zoo.cli.set_options import Target, assign, component_target
 from zoo.cli.terminal import echo
-from zoo.cli.train_flags import FLAGS
-from zoo.comparison.plan import SETTINGS
+from zoo.cli.train_flags import DATA, FLAGS
+from zoo.comparison.plan import DATA_SETTINGS, SETTINGS
 from zoo.comparison.specs import label_specs
 from zoo.errors import UsageError
 from zoo.registry import registry_of
-from zoo.training import Config
+from zoo.training.config import DEFAULT_LOSS, Config
 
 if TYPE_CHECKING:
     from zoo.comparison import Comparison
@@ -70,29 +70,47 @@ def parse_options(
         **{label: task_class(spec) for label, spec in label_specs("task", tasks)[0].items()},
     }
     optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
+    of_label = "cross_entropy" if settings.get("label") else DEFAULT_LOSS
     targets: list[Target] = [component_target(label, component) for label, component in components.items()]
     targets += [
         component_target("optimizer", optimizer),
         schedule_target(settings.get("schedule", Config.schedule)),
+        *([loss_target(settings.get("loss") or of_label)] if settings.get("data") else []),
     ]
     chosen = {label: options for label, options in assign(assignments, targets).items() if options}
-    ours = {f"{name}_options": chosen.pop(name) for name in ("optimizer", "schedule") if name in chosen}
+    names = [name for name in ("optimizer", "schedule", "loss") if name in chosen]
+    ours = {f"{name}_options": chosen.pop(name) for name in names}
     return chosen, ours
 
 
-_HELP = """Train several cells on several tasks under equal conditions.
+_HELP = """Train several cells on several tasks, or on your data, under equal conditions.
 
 zoo trains every cell on every task with several seeds and an equal number of parameters. The learning rate
 is the best of a grid in short runs. Layers have no embedding, norms and residual connections. A comparison is
 a directory: the same command continues after an interruption and runs only what is missing. You can add
 cells, tasks and seeds later; settings that you leave out stay as they were.
 
+A table to forecast, or labelled sequences, take the place of a task: --data with the flags of `zoo train`.
+Several files are data sets of their own. The scores of simple baselines are rows of the table.
+
 \b
   zoo compare --cells vanilla,gru,lem --tasks copying,adding --out runs/memory
   zoo compare --out runs/memory --cells lstm --seeds 5
+  zoo compare --cells lstm,gru --data load.csv --target load --horizon 24
+  zoo compare --cells lstm,gru --data walks.csv --series id --label activity
 """
 
 _TRAINING = [flag for flag in FLAGS if flag.name in SETTINGS]
+_OF_DATA = [
+    Flag(
+        "--data",
+        section=DATA,
+        multiple=True,
+        metavar="FILE",
+        help="A table to forecast, or labelled sequences; may be repeated, for several data sets.",
+    ),
+    *(flag for flag in FLAGS if flag.name in DATA_SETTINGS),
+]
 
 _COMPARED, _LENGTH = "Cells and tasks", "Size and length"
 
@@ -116,6 +134,7 @@ _FLAGS: list[click.Parameter] = [
         help="Set an option of a cell or task, for example lru.r_min=0.9, or of the optimizer or schedule, "
         "for example optimizer.beta1=0.8; may be repeated.",
     ),
+    *_OF_DATA,
     Flag(
         "--params",
         section=_LENGTH,
@@ -234,7 +253,11 @@ def run(
 def _arguments(flags: dict[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
     """The arguments of ``zoo.compare``."""
     cells, tasks = split_names(flags.pop("cells")), split_names(flags.pop("tasks"))
-    settings = {name: value for flag in _TRAINING if (value := flags.pop(name := str(flag.name))) is not None}
+    settings = {
+        name: value
+        for flag in (*_OF_DATA, *_TRAINING)
+        if (value := flags.pop(name := str(flag.name))) is not None and value != ()
+    }
     options, chosen = parse_options(cells, tasks, settings, assignments)
     flags["lr_grid"] = parse_rates(flags["lr_grid"])
     return {**flags, **settings, **chosen, "cells": cells, "tasks": tasks, "options": options}

@@ -205,12 +205,12 @@ def _targets(task: type[Task] | None, settings: Settings) -> list[Target]:
     tasks = [] if task is None else [component_target("task", task)]
     default = DEFAULT_LOSS if settings.get("target") else "cross_entropy"
     has_loss = settings.get("target") or settings.get("label") or settings.get("loss")
-    losses = [_loss_target(settings.get("loss") or default)] if has_loss else []
+    losses = [loss_target(settings.get("loss") or default)] if has_loss else []
     others = [component_target("optimizer", optimizer), schedule_target(schedule)]
     return [*tasks, *losses, *others]
 
 
-def _loss_target(name: str) -> Target:
+def loss_target(name: str) -> Target:
     """The options of a loss."""
     return Target(
         "loss", f"loss {name!r}", {n: _number(f"loss {name!r}", n, "float") for n in get_loss(name).options}

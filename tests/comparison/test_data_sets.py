@@ -1,0 +1,245 @@
+"""Data sets in a comparison: tables and labelled sequences with their baselines."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+from comparison_records import record
+
+import zoo
+from zoo.comparison import execute
+from zoo.comparison.data_sets import baseline_scores, label_data_sets, score_fields
+from zoo.comparison.statistics import mean_gain, student_quantile
+from zoo.errors import CheckpointError, UsageError
+
+SIZES = {"jobs": 0, "seeds": 2, "hidden": 4, "steps": 6, "batch": 4, "lr_grid": (0.001, 0.01)}
+TABLE = {"target": "load", "horizon": 3, "context": 6, "season": 6}
+LABELS = {"label": "activity", "series": "id"}
+
+
+def write_table(path, seed=0, rows=240):
+    steps, noise = np.arange(rows), np.random.default_rng(seed).normal(size=rows) / 4
+    lines = [f"{value:.4f}" for value in np.sin(steps / 3) + noise + 2]
+    path.write_text("\n".join(["load", *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def write_sequences(path):
+    rng = np.random.default_rng(0)
+    rows = [
+        f"r{number},{'walk' if number % 2 else 'run'},{value:.3f},{2 * value:.3f}"
+        for number in range(40)
+        for value in rng.normal(size=5) + number % 2
+    ]
+    path.write_text("\n".join(["id,activity,x,y", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A table, sequences and a task in one comparison: the sequences are added by a second call."""
+    folder = tmp_path_factory.mktemp("data")
+    table, sequences = write_table(folder / "load.csv"), write_sequences(folder / "walks.csv")
+    with zoo.kernels.pure_python():
+        options = {"copying": {"delay": 2, "length": 2}}
+        given = {**SIZES, **TABLE, "options": options, "eval_batches": 1}
+        zoo.compare("vanilla", "copying", data=table, out=folder / "runs", **given)
+        return zoo.compare(out=folder / "runs", data=str(sequences), jobs=0, **LABELS)
+
+
+@pytest.fixture
+def copy(made, tmp_path):
+    """A copy of the comparison and its files."""
+    folder = shutil.copytree(made.path.parent, tmp_path / "copy")
+    path = folder / "runs" / "compare.json"
+    path.write_text(path.read_text().replace(str(made.path.parent), str(folder)))
+    return folder
+
+
+def test_data_sets_and_tasks_are_compared_together(made):
+    assert made.tasks == ["copying", "load", "walks"]
+    assert [run.status for run in (*made.runs, *made.sweep)] == ["finished"] * 12
+    metrics = {run.task: (run.metric, run.higher_is_better, run.threshold) for run in made.runs}
+    assert metrics == {
+        "copying": ("accuracy", True, 0.99),
+        "load": ("mae", False, None),
+        "walks": ("accuracy", True, None),
+    }
+    for run in made.runs:
+        assert zoo.Run(made.path / run.path).model.layout.size == run.parameters
+
+
+def test_scores_are_those_of_the_test_part(made):
+    for run in made.runs_of("load") + made.runs_of("walks"):
+        history = zoo.Run(made.path / run.path).history
+        (scores,) = history[-1]["test"]["targets"]
+        assert history[-1]["test"]["part"] == "test"
+        metric = scores["metrics"]["model"][run.metric]
+        assert run.score == metric["value"]
+        assert run.baseline == scores["metrics"][scores["best_baseline"]][run.metric]["value"]
+        gain = scores["improvement"]
+        assert (run.gain, run.gain_low, run.gain_high) == (gain["value"], gain["low"], gain["high"])
+        best = [event for event in history if event["event"] == "eval" and event["best"]][-1]
+        assert (run.valid_score, run.loss) == (best["score"], best["loss"])
+
+
+def test_all_runs_have_the_same_test_sequences(made):
+    runs = [run for run in (*made.runs, *made.sweep) if run.task == "walks"]
+    seeds = {zoo.Run(made.path / run.path).config.seed for run in runs}
+    assert seeds == {0, 1, 1_000_000}
+    assert {zoo.Run(made.path / run.path).config.split_seed for run in runs} == {0}
+
+
+def test_table_has_baselines_and_clear_differences(made):
+    text = made.table()
+    for name in ("seasonal naive", "linear autoregression", "majority class", "logistic regression"):
+        assert f"\n{name} " in text
+    assert "The best baseline is " in text
+    assert "learly" in text
+    assert "without memory 0.125" in text  # of the task
+    info = made.metadata["tasks"]["load"]
+    assert info["baseline"] == min(each["value"] for each in info["baselines"].values())
+    assert "load 3 steps ahead from 6: 240 rows in load.csv" in info["summary"]
+
+
+def test_command_reproduces_data_sets_with_different_settings(made):
+    folder = made.path.parent
+    first, second = made.metadata["command"].split(" && ")
+    assert f"--data {folder / 'load.csv'} --target load --horizon 3" in " ".join(
+        first.replace("--context 6 --horizon 3 --season 6 --target load", "--target load --horizon 3").split()
+    )
+    assert second == (
+        f"zoo compare --out {made.path} --data {folder / 'walks.csv'} --series id --label activity"
+    )
+
+
+def test_results_are_resumed_by_the_directory_alone(made):
+    class Idle:
+        def map(self, jobs, on_event):
+            assert list(jobs) == []
+            return iter(())
+
+    again = zoo.compare(out=made.path, engine=Idle())
+    assert again.runs == made.runs
+    assert again.metadata["tasks"] == made.metadata["tasks"]
+
+
+def test_a_changed_file_is_one_clear_sentence(copy):
+    write_table(copy / "load.csv", seed=1)
+    with pytest.raises(CheckpointError, match=r"load.csv has changed since the comparison began \(sha256 "):
+        zoo.compare(out=copy / "runs", seeds=3, jobs=0)
+
+
+def test_a_worker_finds_a_changed_file(copy):
+    class Changing:
+        """The serial executor; changes the table after the plan was made."""
+
+        def map(self, jobs, on_event):
+            write_table(copy / "load.csv", seed=1)
+            for job in jobs:
+                yield job, execute.run_job(job, copy / "runs", on_event)
+
+    with zoo.kernels.pure_python():
+        found = zoo.compare(out=copy / "runs", seeds=3, engine=Changing())
+    (failure,) = [run for run in found.failures if run.task == "load" and run.seed == 2]
+    assert "load.csv has changed since the comparison began" in failure.error
+    assert not (copy / "runs" / failure.path).exists()
+
+
+def test_other_settings_are_another_comparison(copy):
+    with pytest.raises(CheckpointError, match=r"load.horizon: 3 -> 4"):
+        zoo.compare(out=copy / "runs", data=copy / "load.csv", horizon=4, jobs=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"target": "load"}, "target is given without data"),
+        ({"data": [1, 2], "target": "load"}, "data has the type list; expected a file"),
+        ({"data": "FILE", "tasks": "load=copying", "target": "load"}, "'load' is a task and a data set"),
+        ({"data": "FILE", "target": "load", "bidirectional": True}, "a forecast reads the past only"),
+        ({"data": ["FILE", "FILE"], "target": "load"}, "two data sets are called 'load'"),
+        ({"data": "FILE"}, "target is missing"),
+        ({"data": "FILE", "target": "load", "label": "load"}, "label is given with|applies to"),
+        ({"data": "FILE", "target": "load", "seq": 3}, "unknown setting 'seq'"),
+        ({"data": "FILE", "kind": "text"}, "load.csv is a text; give a table"),
+    ],
+)
+def test_invalid_arguments(tmp_path, given, message):
+    table = str(write_table(tmp_path / "load.csv"))
+    data = given.get("data")
+    named = [table if each == "FILE" else each for each in data] if isinstance(data, list) else table
+    given = {**given, **({"data": named} if data else {})}
+    with pytest.raises(UsageError, match=message):
+        zoo.compare("vanilla", out=tmp_path / "runs", jobs=0, **given)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_labels_are_names_of_directories():
+    assert label_data_sets(["a/My load (2).csv", "b/.hidden.csv"]) == {
+        "My-load-2-": "a/My load (2).csv",
+        "hidden": "b/.hidden.csv",
+    }
+
+
+def facts(*targets):
+    return {
+        "targets": [
+            {
+                "metrics": {
+                    name: {"mase": {"value": value, "low": value - 0.1, "high": value + 0.1}}
+                    for name, value in {"model": model, "naive": naive, "mean": mean}.items()
+                },
+                "metric": "mae",
+                "improvement": {"value": gain, "low": low, "high": 1.0},
+            }
+            for model, naive, mean, gain, low in targets
+        ]
+    }
+
+
+def test_several_targets_have_their_mean():
+    several = facts((0.5, 1.0, 2.0, 0.5, 0.4), (1.5, 2.0, 1.4, 0.1, None))
+    fields = score_fields(several)
+    assert fields == {"score": 1.0, "baseline": 1.5, "gain": 0.3, "gain_low": None, "gain_high": 1.0}
+    assert baseline_scores(several)["mean"]["value"] == pytest.approx(1.7)
+    assert score_fields({"targets": []}) == {}
+
+
+def test_gain_over_seeds_adds_both_variances():
+    one = record("load", "gru", 0, 1.0, gain=0.2, gain_low=0.1, gain_high=0.4)
+    assert mean_gain([one]) == pytest.approx((0.2, 0.1, 0.4))
+    two = dataclasses.replace(one, gain=0.4, gain_low=0.3, gain_high=0.6)
+    spread = student_quantile(1) * math.sqrt(0.02) / math.sqrt(2)
+    assert mean_gain([one, two]) == pytest.approx(
+        (0.3, 0.3 - math.hypot(0.1, spread), 0.3 + math.hypot(0.2, spread))
+    )
+    assert mean_gain([dataclasses.replace(one, gain_low=None)]) == (0.2, None, None)
+    assert mean_gain([record("load", "gru", 0, 1.0)]) == (None, None, None)
+
+
+def test_quantiles_of_student_decrease_to_the_normal_one():
+    values = [student_quantile(degrees) for degrees in range(1, 60)]
+    assert values == sorted(values, reverse=True)
+    assert values[8] / values[9] < 1.02
+    assert student_quantile(10**6) == pytest.approx(1.96, abs=1e-3)
+
+
+def test_records_of_older_versions_are_read(made, tmp_path):
+    shutil.copytree(made.path, tmp_path / "old")
+    for path in (tmp_path / "old").rglob("result*.json"):
+        stored = json.loads(path.read_text())
+        rows = [stored["record"]] if "record" in stored else [*stored["runs"], *stored["summary"]]
+        for row in rows:
+            for name in ("gain", "gain_low", "gain_high"):
+                row.pop(name, None)
+        for task in stored.get("tasks", {}).values():
+            task.pop("baselines", None)
+        path.write_text(json.dumps(stored))
+    assert {run.gain for run in zoo.Comparison(tmp_path / "old").runs} == {None}
+    assert zoo.compare(out=tmp_path / "old", jobs=0).runs[0].gain is None

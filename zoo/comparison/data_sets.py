@@ -1,0 +1,210 @@
+"""Data sets of a comparison: tables to forecast, and labelled sequences, each with its settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.classification.metrics import HIGHER_IS_BETTER
+from zoo.comparison.plan import PlanEntry
+from zoo.errors import CheckpointError, UsageError
+from zoo.storage.record_schema import is_bounded_float
+from zoo.training.config import Config
+from zoo.training.labelled_dataset import LabelledDataset
+from zoo.training.series_dataset import SeriesDataset
+from zoo.training.session import prepare_data
+
+_SPLIT_SEED = 0
+"""All runs have the same parts, so that the sweep never trains on test sequences of a compared run."""
+
+Facts = Mapping[str, Any]
+"""Scores on the test part, as the event ``end`` of a run stores them."""
+
+
+class DataSetInfo:
+    """A data set with its settings. The data themselves are not kept.
+
+    Args:
+        path: The file.
+        settings: Settings of the data, those of `DATA_SETTINGS`.
+
+    Raises:
+        UsageError: if a setting is invalid, or the file is a text.
+        DataError: if the file cannot be read, or does not fit the settings.
+
+    Attributes:
+        path: The file, absolute.
+        settings: The settings that differ from their defaults, as plain JSON values.
+        digest: SHA-256 of the file.
+        kernel_key: As of `zoo.comparison.specs.TaskInfo`.
+        input_size: ``I``.
+        output_size: ``V``.
+    """
+
+    def __init__(self, path: str, settings: Mapping[str, Any]) -> None:
+        self.path = str(Path(path).absolute())
+        config, dataset = prepare_data(self.path, settings)
+        resolved, defaults = config.to_json(), Config().to_json()
+        self.settings = {name: resolved[name] for name in settings if resolved[name] != defaults[name]}
+        if not isinstance(dataset, (SeriesDataset, LabelledDataset)):
+            raise UsageError(
+                f"compare: {Path(path).name} is a text; give a table with the `target` to forecast, or "
+                f"sequences with a `label`. `zoo train` trains on a text."
+            )
+        spec = dataset.windows.spec if isinstance(dataset, SeriesDataset) else dataset.scaled.spec
+        self.input_size, self.output_size = spec.input_size, spec.output_size
+        self.digest = str(dataset.metadata()["sha256"])
+        self.kernel_key = f"{dataset.kind}, {dataset.loss}, {config.pooling}"
+        self.is_table = isinstance(dataset, SeriesDataset)
+        self._metric, self._summary = _metric(dataset), _summary(config, dataset)
+
+    @property
+    def bidirectional_error(self) -> str:
+        """Reason why no bidirectional layer can learn from these data; empty if one can."""
+        return "forecasts, and a forecast reads the past only" if self.is_table else ""
+
+    def train_arguments(self) -> dict[str, Any]:
+        """Arguments of ``zoo.train`` for a run."""
+        parts = {} if self.is_table else {"split_seed": _SPLIT_SEED}
+        return {"data": self.path, **parts, **self.settings}
+
+    def metric_to_json(self) -> dict[str, Any]:
+        """The metric as plain JSON. The best baseline is known after a run only."""
+        return {
+            "metric": self._metric,
+            "higher_is_better": HIGHER_IS_BETTER.get(self._metric, False),
+            "threshold": None,
+            "baseline": None,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of ``results.json``."""
+        return {
+            "name": Path(self.path).name,
+            "options": self.settings,
+            "summary": self._summary,
+            "threshold_source": "",
+            **self.metric_to_json(),
+        }
+
+
+def _metric(dataset: SeriesDataset | LabelledDataset) -> str:
+    """MAE of one target of one series; MASE of several, whose sizes differ; the main score of labels."""
+    if isinstance(dataset, LabelledDataset):
+        return dataset.main
+    panel = dataset.panel
+    return "mae" if len(panel.names) == len(panel.roles.target) == 1 else "mase"
+
+
+def _summary(config: Config, dataset: SeriesDataset | LabelledDataset) -> str:
+    facts = dataset.metadata()
+    if isinstance(dataset, SeriesDataset):
+        targets, series = ", ".join(config.target), facts["series"]
+        of = f" of {series:,} series" if series > 1 else ""
+        return (
+            f"Forecast {targets} {config.horizon} steps ahead from {config.context}: {facts['rows']:,} rows"
+            f"{of} in {facts['name']}."
+        )
+    classes = f" ({len(facts['classes'])} classes)" if facts["classes"] else ""
+    return f"Predict {config.label}{classes}: {facts['sequences']:,} sequences in {facts['name']}."
+
+
+def find_data_set(path: str, settings: Mapping[str, Any]) -> tuple[PlanEntry, DataSetInfo]:
+    """Read a data set and make its plan entry."""
+    info = DataSetInfo(path, settings)
+    return PlanEntry(Path(path).name, info.settings, info.digest, info.path, is_data=True), info
+
+
+def label_data_sets(data: Any) -> dict[str, str]:
+    """Files of data sets by label, the name of the file without its ending.
+
+    Raises:
+        UsageError: if they are not files, or two have the same label.
+    """
+    if data is None:
+        return {}
+    files = [data] if isinstance(data, (str, Path)) else data
+    if not isinstance(files, Sequence) or not all(isinstance(file, (str, Path)) for file in files):
+        raise UsageError(
+            f"compare: data has the type {type(data).__name__}; expected a file or a list of files, which "
+            f"every process can read. Save the data first, for example with numpy.savez."
+        )
+    labels: dict[str, str] = {}
+    for file in map(str, files):
+        label = re.sub(r"[^A-Za-z0-9_.+-]+", "-", Path(file).stem).lstrip("_.+-")[:100]
+        if not label:
+            raise UsageError(f"compare: data is {file!r}; expected the name of a file.")
+        if label in labels:
+            raise UsageError(f"compare: two data sets are called {label!r}; rename a file.")
+        labels[label] = file
+    return labels
+
+
+def check_unchanged(name: str, then: str, now: str) -> None:
+    """Check the digest of a data set.
+
+    Raises:
+        CheckpointError: if it is not the digest of the plan.
+    """
+    if then != now:
+        raise CheckpointError(
+            f"compare: {name} has changed since the comparison began (sha256 {then[:12]} then, {now[:12]} "
+            f"now); restore it, or start another comparison with another `out`."
+        )
+
+
+def data_flags(entry: PlanEntry) -> Iterator[str]:
+    """Flags of the command line for the settings of a data set."""
+    for name, value in entry.options.items():
+        if name == "loss_options":
+            for option, chosen in value.items():
+                yield from ("--set", f"loss.{option}={chosen}")
+        else:
+            yield from (
+                f"--{name.replace('_', '-')}",
+                ",".join(value) if isinstance(value, list) else f"{value}",
+            )
+
+
+def score_fields(facts: Facts) -> dict[str, Any]:
+    """Fields of a record from the scores on the test part; means over several targets."""
+    scores = facts["targets"]
+    if not scores:
+        return {}
+    baselines = baseline_scores(facts)
+    pick = max if HIGHER_IS_BETTER.get(_metric_of(scores), False) else min
+    fields: dict[str, float | None] = {"score": _mean_estimate(scores, "model")["value"]}
+    values = [estimate["value"] for estimate in baselines.values()]
+    fields["baseline"] = pick(value for value in values if value is not None)
+    for name, end in (("gain", "value"), ("gain_low", "low"), ("gain_high", "high")):
+        fields[name] = _mean([each["improvement"][end] for each in scores])
+    return {name: value if is_bounded_float(value) else None for name, value in fields.items()}
+
+
+def baseline_scores(facts: Facts) -> dict[str, dict[str, float | None]]:
+    """The score of each baseline, with its interval, from the scores on the test part."""
+    scores = facts["targets"]
+    names = [name for name in (scores[0]["metrics"] if scores else ()) if name != "model"]
+    return {name: _mean_estimate(scores, name) for name in names}
+
+
+def _metric_of(scores: Sequence[Facts]) -> str:
+    """The metric of a comparison: several targets are compared by their MASE."""
+    first = scores[0]
+    return str("mase" if len(scores) > 1 else first.get("main") or first["metric"])
+
+
+def _mean_estimate(scores: Sequence[Facts], name: str) -> dict[str, float | None]:
+    metric = _metric_of(scores)
+    return {
+        end: _mean([each["metrics"][name][metric][end] for each in scores])
+        for end in ("value", "low", "high")
+    }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None if a value is missing."""
+    present = [value for value in values if value is not None]
+    return sum(present) / len(present) if len(present) == len(values) else None
