@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from zoo.classification.evaluation import evaluation_batches, last_part, split_sequences, step_weights
+from zoo.data.table import DataColumn
 
 
 def counts(codes, split="70,15,15", seed=0, stratify=True):
@@ -52,3 +53,14 @@ def test_step_weights():
     sizes = np.array([2, 1])
     assert step_weights(sizes, "last").tolist() == [[0, 1], [1, 0]]
     assert step_weights(sizes, "mean").tolist() == [[0.5, 1], [0.5, 0]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_group_is_in_one_part(seed):
+    names = np.array([3, 3, 5, 9, 9, 9, 2, 3, 4, 5, 2, 1])
+    groups = DataColumn("person", "category", names)
+    parts = split_sequences(np.arange(12) % 2, "60,20,20", seed, True, groups)
+    assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(12))
+    of_parts = [set(names[numbers]) for numbers in parts.values()]
+    assert [len(each) for each in of_parts] == [4, 1, 1]
+    assert not of_parts[0] & of_parts[1] | of_parts[0] & of_parts[2] | of_parts[1] & of_parts[2]

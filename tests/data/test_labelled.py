@@ -135,6 +135,62 @@ def test_ts_file_with_missing_values_numbers_or_no_labels(tmp_path):
         read(path)
 
 
+def test_ts_file_with_time_stamps(tmp_path):
+    path = tmp_path / "a.ts"
+    header = "@problemName A\n@timeStamps true\n@classLabel true u v\n@data\n"
+    path.write_text(
+        f"{header}(2024-01-01 00:00:00,1),(2024-01-01 00:01:00,?) : "
+        "(2024-01-01 00:00:00,3),(2024-01-01 00:01:00,4):u\n"
+        "(2024-01-01 00:00:00,5),(2024-01-01 00:01:00,6),(2024-01-01 00:04:00,7):"
+        "(2024-01-01 00:00:00,8),(2024-01-01 00:01:00,9),(2024-01-01 00:04:00,0):v\n"
+    )
+    given = read(path, "mask")
+    np.testing.assert_array_equal(given.values, [[1, 3], [np.nan, 4], [5, 8], [6, 9], [7, 0]])
+    assert (given.lengths.tolist(), given.labels.categories) == ([2, 3], ("u", "v"))
+    assert (given.dt.tolist(), given.time_unit) == ([1, 1, 1, 1, 3], 60.0)
+    path.write_text(f"{header}(0,1),(2.5,2):u\n")
+    assert read(path).time_unit == 2.5
+    for line, sentence in (
+        ("(0,1),(1,2):(0,1),(2,2):u", "a.ts, line 5, channel 1 has other times than channel 0; expected the"),
+        ("(0,1),(1,2,3):u", "a.ts, line 5, channel 0: found '(1,2,3)'; expected pairs such as (2024-05-01"),
+        (
+            "(noon,1):u",
+            "a.ts, line 5: found 'noon'; expected a time such as 2024-05-01 13:00:00, or a number.",
+        ),
+        ("(0,x):u", "a.ts, line 5, channel 0: found 'x'; expected a number, or ? for a missing one."),
+        ("(1,1),(0,2):u", "a.ts, sequence 0, step 1: the time 0.0 is not after 1.0; sort the steps by time."),
+    ):
+        path.write_text(f"{header}{line}\n")
+        with pytest.raises(DataError) as error:
+            read(path)
+        assert sentence in str(error.value)
+
+
+def test_groups_and_weights(tmp_path):
+    person, weight = np.repeat([7, 8, 7], [3, 5, 1]), np.repeat([1.0, 0.5, 2.0], [3, 5, 1])
+    given = read(table(person=person, w=weight), group="person", weight="w")
+    assert (given.channels, given.left_out) == (("x", "y"), ())
+    assert [given.groups.text(number) for number in range(3)] == ["7", "8", "7"]
+    assert given.weights.tolist() == [1, 0.5, 2]
+    np.savez(tmp_path / "a.npz", inputs=np.ones((3, 2)), labels=LABELS, groups=[7, 8, 7], weights=[1, 0.5, 2])
+    stored = read(tmp_path / "a.npz")
+    assert stored.groups.categories == given.groups.categories
+    assert stored.weights.tolist() == given.weights.tolist()
+    new = read(table(), group="person", weight="w", categories={}, needs_labels=False)
+    assert (new.groups, new.weights) == (None, None)
+
+
+def test_directory_of_recordings_has_a_sequence_for_each_file(tmp_path):
+    for name, part, label in zip("abc", PARTS, LABELS, strict=True):
+        (tmp_path / label).mkdir(exist_ok=True)
+        np.savez(tmp_path / label / f"{name}.npz", x=part[:, 0], y=part[:, 1])
+    given = read(tmp_path, label="folder")
+    assert (given.ids, given.channels) == (("rest/b", "walk/a", "walk/c"), ("x", "y"))
+    assert [given.labels.text(number) for number in range(3)] == ["rest", "walk", "walk"]
+    new = read(tmp_path / "walk" / "a.npz", label="folder", categories={}, needs_labels=False)
+    assert (new.ids, new.lengths.tolist(), new.labels) == (("a",), [3], None)
+
+
 def test_typescript_is_not_a_ts_file(tmp_path):
     path = tmp_path / "code.ts"
     path.write_text("// a program\n@Component({})\nexport const x = 1;\n")
@@ -166,6 +222,17 @@ def test_typescript_is_not_a_ts_file(tmp_path):
             {},
             "row 2, column 'label': found 'rest', and sequence 'a' has the label 'walk' before",
         ),
+        (table(), {"group": "person"}, "table has no column 'person'"),
+        (table(), {"weight": "w"}, "table has no column 'w'"),
+        (table(), {"group": "x", "input": ("x",)}, "column 'x' is a group and has another role; give it one"),
+        (table(), {"group": "x"}, "row 1, column 'x': found '2', and sequence 'a' has the group '0' before"),
+        (table(w=["u"] * 9), {"weight": "w"}, "row 0, column 'w': found 'u'; expected a number."),
+        (
+            table(w=np.zeros(9)),
+            {"weight": "w"},
+            "the weight of sequence 'a' is 0; expected a number above 0.",
+        ),
+        (table(p=[None] * 9), {"group": "p"}, "the group of sequence 'a' is missing (3 are); fill it"),
         (table(t=[2, 1, 3, *range(6)]), {"time": "t"}, "row 1, column 't': the time 1 is before 2"),
         ({key: value[:0] for key, value in table().items()}, {}, "table has no rows."),
         ({"id": ["a"], "x": [1.0], "label": ["u"]}, {}, "has no column that can be an input; left out: x"),
@@ -192,6 +259,14 @@ def test_invalid_tables(data, roles, sentence):
         (np.ones((9, 1)), {"lengths": [2, 4]}, "and 2 lengths with the sum 6; expected a length for each"),
         (np.ones((2, 3, 1)), {"lengths": [2.5, 1]}, "lengths are"),
         (np.ones((2, 3, 1)), {"ids": ["a", "a"]}, "arrays has 2 ids; expected 2 different ones."),
+        (np.ones((2, 3, 1)), {"groups": ["a"]}, "arrays has 2 sequences and 1 groups."),
+        (np.ones((2, 3, 1)), {"weights": ["a", "b"]}, "arrays: weights hold 'a'; expected numbers above 0."),
+        (np.ones((2, 3, 1)), {"times": [[0, 1, 2], [0, 1]]}, "arrays: times have other lengths than the"),
+        (
+            np.ones((1, 3, 1)),
+            {"times": [[0, 2, 2]]},
+            "arrays, sequence 0, step 2: the time 2 is not after 2;",
+        ),
         (np.ones((2, 3, 1)), {"channels": ["a", "b"]}, "arrays has 2 channels; expected 1 different ones."),
     ],
 )
@@ -219,7 +294,6 @@ def test_invalid_values_and_labels_of_arrays():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (TS.replace("false", "true", 1), "a.ts has time stamps (@timeStamps true)"),
         (TS.replace("0,2,4", "0,x,4"), "a.ts, line 8, channel 0: found 'x'; expected a number, or ? for"),
         (TS.replace("1:1:walk", "1"), "a.ts, line 11: found no label; expected one after a colon."),
         (TS.replace("1:1:walk", "::walk"), "a.ts, sequence '2' is empty; remove it."),

@@ -265,10 +265,86 @@ def test_parquet_without_pyarrow_is_an_error(tmp_path, monkeypatch):
 def test_missing_files_are_errors(tmp_path):
     with pytest.raises(MissingSourceError, match=r"no.csv: no such file or directory\."):
         read_table(tmp_path / "no.csv")
-    with pytest.raises(DataError, match="a directory; give one file"):
+    with pytest.raises(
+        DataError, match=r"holds no table; expected files whose names end in \.csv, \.tsv, \.npz"
+    ):
         read_table(tmp_path)
     with pytest.raises(DataError, match="the table was passed from memory and has no file"):
         read_table("table:table")
+
+
+def directory(path, files):
+    for name, text in files.items():
+        file = path / "recordings" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return path / "recordings"
+
+
+def test_directory_is_one_table_with_the_files_as_columns(tmp_path):
+    files = {
+        "walk/b.csv": "t,x,word,note\n1,5,u,\n2,6,,\n",
+        "a.csv": "t,x,word,note\n1,1,v,\n\n2,,u,\n",
+        "walk/c.tsv": "x\tnote\tword\tt\n7\tlate\t\t1\n",
+        "README.txt": "no table",
+        ".hidden.csv": "no table",
+    }
+    table = read_table(directory(tmp_path, files))
+    assert table.name == "recordings"
+    assert table.describe() == (
+        "t (number), x (number), word (category, 2 values), note (category, 1 values), "
+        "file (category, 3 values), folder (category, 2 values)"
+    )
+    np.testing.assert_array_equal(table.numbers("x"), [1, np.nan, 5, 6, 7])
+    assert table.column("word").values.tolist() == [0, 1, 1, -1, -1]
+    assert table.column("note").values.tolist() == [-1, -1, -1, -1, 0]
+    assert table.column("file").categories == ("a", "walk/b", "walk/c")
+    assert table.column("folder").categories == ("recordings", "walk")
+    assert table.where(1, "x") == "recordings/a.csv, line 4, column 'x'"
+    assert table.where(3) == "recordings/walk/b.csv, line 3"
+    assert table.series == "file"
+    before = table.sha256
+    (tmp_path / "recordings" / "a.csv").rename(tmp_path / "recordings" / "d.csv")
+    assert read_table(tmp_path / "recordings").sha256 != before
+
+
+@pytest.mark.parametrize(
+    ("second", "sentence"),
+    [
+        (
+            "t\n1\n",
+            "recordings/b.csv has no column 'x', unlike recordings/a.csv; expected the same columns in",
+        ),
+        ("t,x,y\n1,2,3\n", "recordings/b.csv has a column 'y', unlike recordings/a.csv"),
+        ("t,x\n1,u\n", "recordings/b.csv: column 'x' holds texts, and numbers in recordings/a.csv; expected"),
+        ("t,x,file\n1,2,u\n", "recordings/b.csv has a column 'file', and zoo adds a column of this name to"),
+        ("t,x\n1\n", "recordings/b.csv, line 2: found 1 values; expected 2"),
+        ("t,x\n", "recordings/b.csv has a header and no rows."),
+    ],
+)
+def test_files_of_a_directory_that_do_not_fit_are_errors(second, sentence, tmp_path):
+    with pytest.raises(DataError) as error:
+        read_table(directory(tmp_path, {"a.csv": "t,x\n1,2\n", "b.csv": second}))
+    assert sentence in str(error.value)
+
+
+def test_standard_input_without_data_is_an_error(monkeypatch):
+    class Terminal:
+        buffer = io.BytesIO()
+
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    with pytest.raises(
+        DataError, match="standard input, which is a terminal; pipe a file into it, as in `zoo"
+    ):
+        read_table("-")
+    monkeypatch.setattr(Terminal, "isatty", lambda _: False)
+    with pytest.raises(
+        DataError, match=r"standard input is empty; .* A run stores no copy of it, so pass it ag"
+    ):
+        read_table("-")
 
 
 def test_public_names():

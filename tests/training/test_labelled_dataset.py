@@ -11,6 +11,7 @@ from click.testing import CliRunner
 import zoo
 from zoo.classification import Predictor
 from zoo.classification.api import open_predictor
+from zoo.classification.spec import ScaledSequences
 from zoo.cli.app import cli
 from zoo.data import LabelledSequences
 from zoo.errors import CheckpointError, DataError, UsageError
@@ -145,6 +146,65 @@ def test_balanced_weights_give_every_class_the_same_sum():
     counts = np.bincount(dataset.targets[dataset.parts["train"]])
     np.testing.assert_allclose(counts * dataset.loss.class_weights, len(dataset.parts["train"]) / 2)
     assert dataset.main == "balanced_accuracy"
+
+
+def test_weights_of_sequences_enter_the_loss():
+    parts, labels = recordings()
+    weights = np.linspace(0.5, 2, 60)
+    config, dataset = prepare_sequences(
+        make_config({**SMALL, "data": ("x",), "kind": "sequences", "dtype": "float64"}),
+        LabelledSequences.from_arrays(parts, labels, weights=weights),
+    )
+    model = dataset.make_model(zoo.get_cell("vanilla"), config)
+    numbers = dataset.parts["valid"]
+    single = [dataset._evaluate(model, numbers[i : i + 1]).loss for i in range(len(numbers))]
+    expected = np.average(single, weights=weights[numbers])
+    assert dataset.evaluate(model).loss == pytest.approx(expected)
+    assert model.loss_and_grad(**dataset._arguments(model, numbers))[0] == pytest.approx(expected)
+
+
+def test_groups_are_kept_together_and_resampled(tmp_path):
+    parts, labels = recordings(80)
+    people = [f"p{number % 20}" for number in range(80)]
+    data = table(parts, labels, person=np.repeat(people, [len(part) for part in parts]))
+    run = train(data, tmp_path, group="person", steps=2)
+    (scores,) = run.history[-1]["test"]["targets"]
+    predictor = open_predictor(run)
+    assert predictor.evaluate()["targets"] == [scores]
+    divided = predictor.parts(LabelledSequences.from_arrays(parts, labels, groups=people))
+    of_parts = [{people[number] for number in numbers} for numbers in divided.values()]
+    assert [len(each) for each in of_parts] == [14, 3, 3]
+    assert len(set.union(*of_parts)) == 20
+    assert scores["metrics"]["model"]["accuracy"]["low"] is None  # three groups give no interval
+
+
+def test_groups_that_cannot_be_divided_are_errors():
+    parts, labels = recordings(80)
+    alone = [f"p{number}" if label == "up" else "q" for number, label in enumerate(labels)]
+    for groups, sentence in (
+        (["a", "b"] * 40, "has 2 groups, fewer than the parts of the split '70,15,15'; give more groups"),
+        (alone, "no group of the training part has class 'down'; set another `split_seed`, which divides th"),
+    ):
+        data = LabelledSequences.from_arrays(parts, labels, groups=groups)
+        errors = []
+        for seed in range(10):
+            try:
+                prepare_sequences(make_config({"data": ("x",), "kind": "sequences", "seed": seed}), data)
+            except DataError as error:
+                errors.append(str(error))
+        assert errors
+        assert all(sentence in error for error in errors)
+
+
+def test_units_of_time_are_those_of_training(tmp_path):
+    parts, labels = recordings(30)
+    times = [np.cumsum(np.linspace(1, 2, len(part))) for part in parts]
+    data = [LabelledSequences.from_arrays(parts, labels, times=[each * k for each in times]) for k in (1, 2)]
+    run = train(data[0], tmp_path, cell="ctrnn", steps=2)
+    slower = zoo.predict(run, data[1]).values
+    assert (slower != zoo.predict(run, data[0]).values).any()
+    scaled = Predictor(run.model, open_predictor(run).spec, data[0])._open(data[1], False)[1]
+    np.testing.assert_allclose(scaled.dt[1:4], 2 * ScaledSequences.make(data[0], scaled.spec, "f4").dt[1:4])
 
 
 def test_units_come_from_the_training_part_only():
@@ -282,6 +342,30 @@ def test_other_labelled_data_are_evaluated(tmp_path):
     assert facts["targets"][0]["metrics"]["model"]["accuracy"]["value"] == pytest.approx(accuracy)
     with pytest.raises(UsageError, match="part is 'test', but other data have no parts; leave it out"):
         open_predictor(run).evaluate(other, "test")
+
+
+def test_directory_and_standard_input(tmp_path):
+    parts, labels = recordings(30)
+    for number, (part, label) in enumerate(zip(parts, labels, strict=True)):
+        (tmp_path / "data" / label).mkdir(parents=True, exist_ok=True)
+        csv_file(tmp_path / "data" / label / f"r{number}.csv", {"x": part[:, 0], "y": part[:, 1]})
+    words = ("--hidden", 8, "--steps", 3, "--quiet")
+    out = tmp_path / "run"
+    result = command("train", "--data", tmp_path / "data", "--label", "folder", *words, "--out", out)
+    assert result.exit_code == 0, result.stderr
+    assert zoo.Run(out).model.stack.input_size == 2
+    assert "folder, test part, " in command("eval", out).stdout
+    alone = command("predict", out, "--data", tmp_path / "data" / labels[0] / "r0.csv").stdout.splitlines()
+    assert (alone[0], alone[1][:3]) == ("id,folder,p_down,p_up", "r0,")
+    assert command("train", "--resume", "--out", out, "--steps", 4, "--quiet").exit_code == 0
+    text = csv_file(tmp_path / "x.csv", table(parts, labels)).read_text()
+    words = (*words, "--series", "id", "--label", "way", "--out", tmp_path / "piped")
+    result = CliRunner().invoke(cli, ["train", "--data", "-", *map(str, words)], input=text)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "which is not read again; name them with --data." in command("predict", tmp_path / "piped").stderr
+    resume = ["train", "--resume", "--out", str(tmp_path / "piped"), "--steps", "4", "--quiet"]
+    assert CliRunner().invoke(cli, resume, input=text).exit_code == 0
+    assert "pass it again to resume" in CliRunner().invoke(cli, resume, input="").stderr
 
 
 def test_archive_files_train_and_test(tmp_path):

@@ -348,6 +348,17 @@ def test_table_from_standard_input(tmp_path):
     assert command("forecast", tmp_path / "run", "--data", tmp_path / "x.csv").exit_code == 0
 
 
+def test_files_of_a_directory_are_series(tmp_path):
+    (tmp_path / "data").mkdir()
+    for number in range(3):
+        csv_file(tmp_path / "data" / f"s{number}.csv", t=hours(), y=wave(seed=number))
+    run = train(tmp_path / "data", tmp_path, steps=2)
+    assert (run.config.series, run.config.input, run.config.time) == (None, (), "t")
+    assert zoo.forecast(run).series == ("s0", "s1", "s2")
+    assert zoo.forecast(run, tmp_path / "data" / "s1.csv").series == ("",)
+    assert train(tmp_path / "data", tmp_path, resume=True, steps=3).history[-1]["step"] == 3
+
+
 def test_settings_of_a_table_from_a_file(tmp_path):
     path = csv_file(tmp_path / "x.csv", y=wave())
     (tmp_path / "x.toml").write_text(f'data = "{path}"\ntarget = "y"\ncontext = 12\nhidden = 4\nsteps = 2\n')

@@ -19,6 +19,7 @@ from zoo.classification.metrics import LabelScores, class_scores, number_scores
 from zoo.classification.spec import ScaledSequences, SequenceSpec
 from zoo.data import parse_split
 from zoo.data.labelled import LabelledSequences
+from zoo.data.table import DataColumn
 from zoo.errors import DataError
 from zoo.model import AnyModel
 
@@ -29,29 +30,38 @@ _MAX_STEPS = 2**17
 """Steps of all sequences of a batch in an evaluation, which bounds its memory."""
 
 
-def split_sequences(codes: Array, split: str, seed: int, stratify: bool) -> dict[str, Array]:
+def split_sequences(
+    codes: Array, split: str, seed: int, stratify: bool, groups: DataColumn | None = None
+) -> dict[str, Array]:
     """Numbers of the sequences of the training, validation and test parts.
 
     Each class is divided by the same shares, in an order that the seed decides. A part with a share above
-    zero gets a sequence of each class if there are enough: first training, then test, then validation.
+    zero gets a sequence of each class if there are enough: first training, then test, then validation. With
+    groups, the groups are divided instead, whatever their sizes and classes.
 
     Args:
         codes: The labels, `(N,)`.
         split: The shares, as ``"70,15,15"``.
         seed: Seed of the order.
         stratify: Whether labels are classes; else all sequences are divided at once.
+        groups: The group of each sequence, all of whose sequences lie in one part; None for none.
     """
-    return divide(codes, parse_split(split), seed, stratify)
+    shares = parse_split(split)
+    if groups is None:
+        return divide(codes, shares, seed, stratify)
+    names = np.unique(groups.values)
+    of_names = divide(names, shares, seed, stratify=False)
+    return {name: np.flatnonzero(np.isin(groups.values, names[part])) for name, part in of_names.items()}
 
 
 def divide(codes: Array, shares: tuple[float, float, float], seed: int, stratify: bool) -> dict[str, Array]:
-    """As :func:`split_sequences`, with the shares as numbers."""
+    """As :func:`split_sequences`, with the shares as numbers and without groups."""
     rng = np.random.default_rng(seed)
-    groups = (
+    strata = (
         [np.flatnonzero(codes == code) for code in np.unique(codes)] if stratify else [np.arange(len(codes))]
     )
     parts: dict[str, list[Array]] = {name: [] for name in PARTS}
-    for group in groups:
+    for group in strata:
         order, first = rng.permutation(group), 0
         for name, count in zip(PARTS, _counts(len(group), shares), strict=True):
             parts[name].append(order[first : first + count])
@@ -164,17 +174,18 @@ def _compare(
     given: LabelledSequences, spec: SequenceSpec, train: Array, numbers: Array, model: Array, main: str
 ) -> LabelScores:
     actual, features = spec.codes(given), summary_features(given.values, given.offsets)
+    groups = None if given.groups is None else given.groups.values[numbers]
     if not spec.classes:
         predictions = {
             "mean of training": training_mean(actual, train),
             "ridge regression": ridge_regression(features, actual, train),
         }
         chosen = {name: values[numbers] for name, values in predictions.items()}
-        return number_scores(spec.label, actual[numbers], {"model": model[:, 0], **chosen})
+        return number_scores(spec.label, actual[numbers], {"model": model[:, 0], **chosen}, groups)
     classes = len(spec.classes)
     probabilities = {
         "majority class": majority_class(actual, train, classes),
         "logistic regression": logistic_regression(features, actual, train, classes),
     }
     chosen = {name: values[numbers] for name, values in probabilities.items()}
-    return class_scores(spec.label, actual[numbers], {"model": model, **chosen}, main)
+    return class_scores(spec.label, actual[numbers], {"model": model, **chosen}, main, groups)

@@ -12,8 +12,8 @@ from zoo.array_types import Array
 from zoo.forecasting.metrics import Estimate
 
 _RESAMPLES = 2000
-_MIN_SEQUENCES = 5
-"""Fewer sequences give no interval."""
+_MIN_GROUPS = 5
+"""Fewer sequences, or groups of them, give no interval."""
 _CHUNK = 2**22
 
 HIGHER_IS_BETTER = {"accuracy": True, "balanced_accuracy": True, "mae": False, "rmse": False}
@@ -77,7 +77,10 @@ class LabelScores:
         gain = self.improvement
         if gain.low is None or gain.high is None:
             word = "better than" if gain.value > 0 else "not better than"
-            return word, ". There are too few sequences for an interval, so this is not certain."
+            return (
+                word,
+                ". There are too few sequences, or groups of them, for an interval, so this is not certain.",
+            )
         low, high = (f"{value * 100:.1f}{'' if unit else '%'}" for value in (gain.low, gain.high))
         interval = f" (95 % interval of the gain {low} to {high}{unit}"
         if gain.low > 0:
@@ -103,7 +106,11 @@ class LabelScores:
 
 
 def class_scores(
-    label: str, actual: Array, probabilities: Mapping[str, Array], main: str = "accuracy"
+    label: str,
+    actual: Array,
+    probabilities: Mapping[str, Array],
+    main: str = "accuracy",
+    groups: Array | None = None,
 ) -> LabelScores:
     """The scores of predicted classes.
 
@@ -112,6 +119,8 @@ def class_scores(
         actual: The classes, `(n,)`.
         probabilities: ``"model"`` and each baseline, to `(n, K)`.
         main: ``"accuracy"`` or ``"balanced_accuracy"``, for the comparison.
+        groups: The group of each sequence, `(n,)` integers: intervals come from resamples of groups, since
+            sequences of one group are not independent. None for resamples of sequences.
     """
     scores: dict[str, dict[str, Score]] = {}
     for name, values in probabilities.items():
@@ -124,47 +133,87 @@ def class_scores(
         }
         if values.shape[1] == 2 and len(np.unique(actual)) == 2:
             scores[name]["auroc"] = _Auroc(actual == 1, values[:, 1])
-    count = len(actual)
-    metrics, drawn = _estimates(scores, count)
+    bootstrap = _Bootstrap.of(len(actual), groups)
+    metrics, drawn = _estimates(scores, bootstrap)
     baselines = [name for name in probabilities if name != "model"]
     best = max(baselines, key=lambda name: metrics[name][main].value)
     metrics = _clipped(metrics, 1.0)
     difference = metrics["model"][main].value - metrics[best][main].value
-    gain = _interval(difference, drawn["model"][main] - drawn[best][main], count)
+    gain = bootstrap.interval(difference, drawn["model"][main] - drawn[best][main])
     classes = probabilities["model"].shape[1]
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (actual, probabilities["model"].argmax(axis=1)), 1)
-    return LabelScores(label, metrics, main, best, gain, count, confusion)
+    return LabelScores(label, metrics, main, best, gain, len(actual), confusion)
 
 
-def number_scores(label: str, actual: Array, predictions: Mapping[str, Array]) -> LabelScores:
+def number_scores(
+    label: str, actual: Array, predictions: Mapping[str, Array], groups: Array | None = None
+) -> LabelScores:
     """The errors of predicted numbers; arguments as for :func:`class_scores`, with predictions `(n,)`."""
     scores: dict[str, dict[str, Score]] = {}
     for name, values in predictions.items():
         errors = values - actual
         scores[name] = {"mae": _Mean(np.abs(errors)), "rmse": _Mean(errors**2, root=True)}
-    count = len(actual)
-    metrics, drawn = _estimates(scores, count)
+    bootstrap = _Bootstrap.of(len(actual), groups)
+    metrics, drawn = _estimates(scores, bootstrap)
     metrics = _clipped(metrics, np.inf)
     best = min((name for name in predictions if name != "model"), key=lambda name: metrics[name]["mae"].value)
     ours, theirs = metrics["model"]["mae"].value, metrics[best]["mae"].value
     draws = 1 - drawn["model"]["mae"] / np.maximum(drawn[best]["mae"], 1e-300)
-    gain = _interval(1 - ours / max(theirs, 1e-300), draws, count)
-    return LabelScores(label, metrics, "mae", best, gain, count, None)
+    gain = bootstrap.interval(1 - ours / max(theirs, 1e-300), draws)
+    return LabelScores(label, metrics, "mae", best, gain, len(actual), None)
+
+
+@dataclass(frozen=True, eq=False)
+class _Bootstrap:
+    """Resamples of the groups of sequences.
+
+    Attributes:
+        count: Number of groups.
+        group: The group of each sequence, `(n,)`; None if each sequence is its own.
+        sequences: Number of sequences.
+    """
+
+    count: int
+    group: Array | None
+    sequences: int
+
+    @classmethod
+    def of(cls, sequences: int, groups: Array | None) -> _Bootstrap:
+        if groups is None:
+            return cls(sequences, None, sequences)
+        names, group = np.unique(groups, return_inverse=True)
+        return cls(len(names), group, sequences)
+
+    def weights(self, rng: np.random.Generator, rows: int) -> Array:
+        """How often each sequence is drawn in some resamples, `(rows, n)`."""
+        drawn = rng.multinomial(self.count, np.full(self.count, 1 / self.count), rows).astype(np.float64)
+        return drawn if self.group is None else drawn[:, self.group]
+
+    def interval(self, value: float, drawn: Array) -> Estimate:
+        """A score with the interval of its resamples."""
+        drawn = drawn[np.isfinite(drawn)]  # a resample may lack a class
+        if self.count < _MIN_GROUPS or not len(drawn):
+            return Estimate(value)
+        # The variance of resamples of n groups is that of the mean times (n - 1) / n.
+        widened = value + (drawn - value) * np.sqrt(self.count / (self.count - 1))
+        low, high = np.quantile(widened, (0.025, 0.975))
+        return Estimate(value, float(low), float(high))
 
 
 def _estimates(
-    scores: Mapping[str, Mapping[str, Score]], count: int
+    scores: Mapping[str, Mapping[str, Score]], bootstrap: _Bootstrap
 ) -> tuple[dict[str, dict[str, Estimate]], dict[str, dict[str, Array]]]:
     """The scores with intervals, and the scores of the resamples, which are the same for all models."""
-    rng, once = np.random.default_rng(0), np.ones((1, count))
+    rng, count = np.random.default_rng(0), bootstrap.sequences
+    once = np.ones((1, count))
     parts: dict[str, dict[str, list[Array]]] = {
         name: {metric: [] for metric in values} for name, values in scores.items()
     }
     size = max(1, min(_RESAMPLES, _CHUNK // count))
     for first in range(0, _RESAMPLES, size):
         rows = min(size, _RESAMPLES - first)
-        weights = rng.multinomial(count, np.full(count, 1 / count), rows).astype(np.float64)
+        weights = bootstrap.weights(rng, rows)
         for name, values in scores.items():
             for metric, score in values.items():
                 parts[name][metric].append(score(weights))
@@ -174,7 +223,7 @@ def _estimates(
     }
     metrics = {
         name: {
-            metric: _interval(float(score(once)[0]), drawn[name][metric], count)
+            metric: bootstrap.interval(float(score(once)[0]), drawn[name][metric])
             for metric, score in values.items()
         }
         for name, values in scores.items()
@@ -195,16 +244,6 @@ def _clipped(metrics: dict[str, dict[str, Estimate]], most: float) -> dict[str, 
 
 def _clip(end: float | None, most: float) -> float | None:
     return None if end is None else min(max(end, 0.0), most)
-
-
-def _interval(value: float, drawn: Array, count: int) -> Estimate:
-    drawn = drawn[np.isfinite(drawn)]  # a resample may lack a class
-    if count < _MIN_SEQUENCES or not len(drawn):
-        return Estimate(value)
-    # The variance of resamples of n sequences is that of the mean times (n - 1) / n.
-    widened = value + (drawn - value) * np.sqrt(count / (count - 1))
-    low, high = np.quantile(widened, (0.025, 0.975))
-    return Estimate(value, float(low), float(high))
 
 
 @dataclass(frozen=True, eq=False)

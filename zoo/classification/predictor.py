@@ -13,8 +13,9 @@ from zoo.array_types import Array
 from zoo.classification.evaluation import PARTS, last_part, predict, score_model, split_sequences
 from zoo.classification.spec import ScaledSequences, SequenceSpec, class_texts
 from zoo.data.labelled import LabelledSequences, read_sequences
+from zoo.data.sources import STDIN
 from zoo.data.table import as_column, columns_to_csv
-from zoo.errors import CheckpointError, UsageError
+from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.model import SequenceModel, model_from
 from zoo.model.checkpoint import CellClasses
 from zoo.storage import Checkpoint
@@ -168,12 +169,16 @@ class Predictor:
     def parts(self, given: LabelledSequences) -> dict[str, Array]:
         """Numbers of the sequences of each part of the data of training."""
         spec = self.spec
-        return split_sequences(spec.codes(given), spec.split, spec.seed, bool(spec.classes))
+        return split_sequences(spec.codes(given), spec.split, spec.seed, bool(spec.classes), given.groups)
 
     def _open(self, data: Any, needs_labels: bool) -> tuple[LabelledSequences, ScaledSequences]:
         source = self.data if data is None else data
         if source is None:
             raise UsageError("data is None, and the checkpoint names no file; give the sequences.")
+        if data is None and isinstance(source, str) and source == STDIN:
+            raise DataError(
+                "the sequences came from standard input, which is not read again; name them with `data`."
+            )
         given = read_sequences(source, self.spec.roles(), self.spec.missing, needs_labels)
         return given, ScaledSequences.make(given, self.spec, self.model.dtype)
 
@@ -190,12 +195,14 @@ def concatenated(first: LabelledSequences, second: LabelledSequences) -> Labelle
     offsets = np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]])
     assert first.labels is not None  # both have labels
     assert second.labels is not None
-    dts = first.dt, second.dt
     labels: Any = (
         [*class_texts(first.labels), *class_texts(second.labels)]
         if "category" in (first.labels.kind, second.labels.kind)
         else np.concatenate([first.labels.values, second.labels.values])
     )
+    groups = None
+    if first.groups is not None and second.groups is not None:
+        groups = as_column("groups", [*class_texts(first.groups), *class_texts(second.groups)], second.name)
     return LabelledSequences(
         second.name,
         (*first.ids, *second.ids),
@@ -205,5 +212,9 @@ def concatenated(first: LabelledSequences, second: LabelledSequences) -> Labelle
         as_column(first.label, labels, second.name),
         first.label,
         second.sha256,
-        None if dts[0] is None or dts[1] is None else np.concatenate([dts[0], dts[1]]),
+        None
+        if first.dt is None or second.dt is None
+        else np.concatenate([first.dt, second.dt * (second.time_unit / first.time_unit)]),
+        first.time_unit,
+        groups,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,8 @@ class SequenceSpec:
         label_scale: Their standard deviation.
         split: Shares of the training, validation and test parts.
         seed: Seed of the split.
+        group: The column of the groups in a table.
+        time_unit: The median time between two steps in the data of training; None in runs of older versions.
     """
 
     label: str
@@ -60,6 +63,8 @@ class SequenceSpec:
     label_scale: float
     split: str
     seed: int
+    group: str | None = None
+    time_unit: float | None = None
 
     @property
     def input_size(self) -> int:
@@ -73,7 +78,14 @@ class SequenceSpec:
 
     def roles(self) -> SequenceRoles:
         """The columns to read from other data."""
-        return SequenceRoles(self.label, self.columns, self.series, self.time, self.categories)
+        return SequenceRoles(
+            self.label,
+            self.columns,
+            self.series,
+            self.time,
+            group=self.group,
+            categories=self.categories,
+        )
 
     def codes(self, given: LabelledSequences) -> Array:
         """The labels of sequences, `(N,)`: numbers of classes, or numbers.
@@ -112,6 +124,7 @@ class SequenceSpec:
             CheckpointError: If it is anything else.
         """
         try:
+            stored = {"group": None, "time_unit": None, **stored}  # the first runs lack them
             values = {entry.name: stored[entry.name] for entry in dataclasses.fields(cls)}
             for name in (*_TEXTS, "columns"):
                 values[name] = tuple(map(str, values[name]))
@@ -120,6 +133,11 @@ class SequenceSpec:
             values["categories"] = {
                 str(name): tuple(map(str, texts)) for name, texts in values["categories"].items()
             }
+            values["group"] = None if values["group"] is None else str(values["group"])
+            unit = None if values["time_unit"] is None else float(values["time_unit"])
+            if unit is not None and not 0 < unit < math.inf:
+                raise ValueError("the unit of time is not a number above 0")
+            values["time_unit"] = unit
             spec = cls(**values)
             if not len(spec.mean) == len(spec.scale) == len(spec.channels) or spec.pooling not in POOLING:
                 raise ValueError("sizes differ")
@@ -178,7 +196,10 @@ class ScaledSequences:
         values[:, : len(spec.channels)] = np.where(absent, 0.0, scaled)
         masked = [spec.channels.index(name) for name in spec.masked]
         values[:, len(spec.channels) :] = absent[:, masked]
-        return cls(spec, values, given.offsets, None if given.dt is None else given.dt.astype(dtype))
+        dt = given.dt
+        if dt is not None and spec.time_unit is not None:
+            dt = dt * (given.time_unit / spec.time_unit)
+        return cls(spec, values, given.offsets, None if dt is None else dt.astype(dtype))
 
     def batch(self, numbers: Array, aux_names: tuple[str, ...] = ()) -> dict[str, Any]:
         """Inputs of some sequences, padded at the end to the longest of them.

@@ -15,7 +15,16 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.data.growing_array import GrowingArray
-from zoo.data.table import TIME_DTYPE, ColumnKind, DataColumn, DataTable, LineNumbers, is_number_text
+from zoo.data.table import (
+    TIME_DTYPE,
+    VALUE_DTYPES,
+    ColumnKind,
+    DataColumn,
+    DataTable,
+    LineNumbers,
+    is_number_text,
+    missing_values,
+)
 from zoo.errors import DataError
 
 _ROWS = 2**15
@@ -30,11 +39,12 @@ _DECIDING_VALUES = 1000
 _PLAIN_TIME = frozenset("0123456789-:T. ")
 """Letters of a time that NumPy parses, or of a missing one."""
 
+STDIN_NAME = "standard input"
+"""The name of standard input in messages."""
+
 _DELIMITERS = ",;\t|"
 
 _DATE = re.compile(r"\d{4}-\d\d")
-
-_DTYPES: dict[ColumnKind, Any] = {"number": np.float64, "category": np.int32, "time": TIME_DTYPE}
 
 _MAX_CATEGORIES = 2**20
 
@@ -94,7 +104,10 @@ def _open(text: io.TextIOWrapper, name: str) -> tuple[list[str], Any]:
     """The names of the columns, and a reader of the records after them."""
     first = text.readline()
     if not first.strip():
-        raise DataError(f"{name} is empty; expected a line with the names of the columns, then the values.")
+        note = " A run stores no copy of it, so pass it again to resume." * (name == STDIN_NAME)
+        raise DataError(
+            f"{name} is empty; expected a line with the names of the columns, then the values.{note}"
+        )
     delimiter = max(_DELIMITERS, key=first.count)
     reader = csv.reader(chain([first], text), delimiter=delimiter, strict=True)
     header = [column.strip() for column in next(reader)]
@@ -184,9 +197,8 @@ class _ColumnBuilder:
 
     def _begin(self, kind: ColumnKind) -> None:
         """Fix the kind; all rows so far are missing."""
-        self._kind, self._blocks = kind, GrowingArray(_DTYPES[kind])
-        missing = {"number": np.nan, "category": -1, "time": "NaT"}[kind]
-        self._blocks.append(np.full(self._rows, missing, _DTYPES[kind]))
+        self._kind, self._blocks = kind, GrowingArray(VALUE_DTYPES[kind])
+        self._blocks.append(missing_values(kind, self._rows))
 
     def finish(self) -> DataColumn:
         """The column."""
@@ -215,7 +227,7 @@ def _fits(kind: ColumnKind, text: str) -> bool:
     if kind == "number":
         return is_number_text(text)
     try:
-        _parse_time(text)
+        parse_time(text)
     except ValueError:
         return False
     return True
@@ -237,11 +249,15 @@ def _as_categories(texts: Sequence[str], codes: dict[str, int]) -> Array:
 def _as_times(texts: Sequence[str], codes: dict[str, int]) -> Array:  # noqa: ARG001 - as the others
     if _PLAIN_TIME.issuperset("".join(texts)):
         return np.array(texts, TIME_DTYPE)
-    return np.array([np.datetime64("NaT") if _is_missing(t) else _parse_time(t) for t in texts], TIME_DTYPE)
+    return np.array([np.datetime64("NaT") if _is_missing(t) else parse_time(t) for t in texts], TIME_DTYPE)
 
 
-def _parse_time(text: str) -> np.datetime64:
-    """Parse an ISO 8601 date or time; a time with an offset becomes UTC."""
+def parse_time(text: str) -> np.datetime64:
+    """Parse an ISO 8601 date or time; a time with an offset becomes UTC.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
     text = text.strip()
     if not _DATE.match(text):
         raise ValueError(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from zoo.data.table_files import file_digest, load_arrays, read_table
 from zoo.data.ts_file import read_ts_file
 from zoo.errors import DataError, UsageError
 
-ARRAY_NAMES = ("inputs", "labels", "lengths", "ids", "channels")
+ARRAY_NAMES = ("inputs", "labels", "lengths", "ids", "channels", "groups", "weights")
 """Names of the arrays of sequences in an ``.npz`` file; all but the first are optional."""
 
 
@@ -42,6 +42,10 @@ class LabelledSequences:
         label: The name of the labels.
         sha256: Hexadecimal digest of the file, or of the arrays.
         dt: Time from the step before in units of the median, `(R,)`; None without times.
+        time_unit: The median time between two steps, in seconds if times are dates.
+        groups: The group of each sequence, such as a person, `(N,)` categories; None if there are none. A
+            group lies in one part.
+        weights: The weight of each sequence in the loss, `(N,)` float64; None for equal weights.
         categories: The values of each column of texts, which is one channel for each value.
         left_out: Columns of the table that are not channels, with the reasons.
         time: The column of times.
@@ -56,6 +60,9 @@ class LabelledSequences:
     label: str
     sha256: str
     dt: Array | None = field(default=None, repr=False)
+    time_unit: float = 1.0
+    groups: DataColumn | None = None
+    weights: Array | None = field(default=None, repr=False)
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     time: str | None = None
@@ -78,6 +85,9 @@ class LabelledSequences:
         lengths: Any = None,
         ids: Any = None,
         channels: Sequence[str] | None = None,
+        times: Sequence[Any] | None = None,
+        groups: Any = None,
+        weights: Any = None,
         name: str = "arrays",
         label: str = "label",
     ) -> LabelledSequences:
@@ -90,12 +100,15 @@ class LabelledSequences:
             lengths: Steps of each sequence in an array, `(N,)`; None if all have T.
             ids: N names; None for the numbers from 0.
             channels: I names; None for the numbers from 0.
+            times: A list of N vectors of times, `(T_n,)` numbers or datetime64; None for equal steps.
+            groups: N texts or numbers, such as persons; None for none. A group lies in one part.
+            weights: N numbers above 0, the weights in the loss; None for equal weights.
             name: A short name, for messages.
             label: The name of the labels.
 
         Raises:
-            DataError: If a sequence is empty, the channels or the numbers of labels differ, or a value is not
-                a number.
+            DataError: If a sequence is empty, the channels or the numbers of labels, groups or weights
+                differ, a value is not a number, or times do not increase.
         """
         parts = _split_array(inputs, lengths, name)
         if not parts:
@@ -114,14 +127,67 @@ class LabelledSequences:
         values = np.concatenate(parts)
         sizes = np.array([len(part) for part in parts])
         offsets = np.concatenate([[0], np.cumsum(sizes)])
-        column = None if labels is None else as_column(label, _plain_labels(labels), name)
-        if column is not None and len(column) != len(parts):
-            raise DataError(f"{name} has {len(parts)} sequences and {len(column)} labels.")
+        given = {"labels": labels, "groups": groups, "weights": weights}
+        columns = {what: _one_each(each, len(parts), what, name) for what, each in given.items()}
+        column = None if columns["labels"] is None else replace(columns["labels"], name=label)
         shown = _texts(channels, width, "channels", name) or tuple(map(str, range(width)))
         digest = hashlib.sha256(values.tobytes() + offsets.tobytes())
-        if column is not None:
-            digest.update(repr(column.categories).encode() + np.ascontiguousarray(column.values).tobytes())
-        return cls(name, names, shown, values, offsets, column, label, digest.hexdigest())
+        for each in columns.values():
+            if each is not None:
+                digest.update(repr(each.categories).encode() + np.ascontiguousarray(each.values).tobytes())
+        dt, unit = (None, 1.0) if times is None else _time_steps(times, sizes, name)
+        if dt is not None:
+            digest.update(dt.tobytes())
+        return cls(
+            name,
+            names,
+            shown,
+            values,
+            offsets,
+            column,
+            label,
+            digest.hexdigest(),
+            dt,
+            unit,
+            None if columns["groups"] is None else columns["groups"].as_category(),
+            None if columns["weights"] is None else columns["weights"].values,
+        )
+
+
+def _one_each(values: Any, count: int, what: str, name: str) -> DataColumn | None:
+    """Labels, groups or weights of all sequences; None if there are none."""
+    if values is None:
+        return None
+    column = as_column(what, _plain_labels(values), name)
+    if len(column) != count:
+        raise DataError(f"{name} has {count} sequences and {len(column)} {what}.")
+    if what == "weights" and column.kind != "number":
+        raise DataError(f"{name}: weights hold {column.text(0)!r}; expected numbers above 0.")
+    return column
+
+
+def _time_steps(times: Sequence[Any], sizes: Array, name: str) -> tuple[Array, float]:
+    """The time from the step before in units of the median, 1 for the first step, and the median."""
+    given = list(as_elements(times, f"{name}: times", "a vector for each sequence"))
+    if [len(each) for each in given] != sizes.tolist():
+        raise DataError(
+            f"{name}: times have other lengths than the sequences; expected a time for each step."
+        )
+    steps = []
+    for number, each in enumerate(given):
+        differences = np.diff(as_array(each, f"{name}: times"))
+        if differences.dtype.kind == "m":
+            differences = differences / np.timedelta64(1, "s")
+        if not (differences > 0).all():
+            step = int(np.argmin(differences > 0)) + 1
+            raise DataError(
+                f"{name}, sequence {number}, step {step}: the time {each[step]} is not after "
+                f"{each[step - 1]}; sort the steps by time."
+            )
+        steps.append(differences.astype(np.float64))
+    every = np.sort(np.concatenate(steps))
+    unit = float(every[len(every) // 2]) if len(every) else 1.0
+    return np.concatenate([np.concatenate([[1.0], each / unit]) for each in steps]), unit
 
 
 def _split_array(inputs: Any, lengths: Any, name: str) -> list[Array]:
@@ -193,13 +259,17 @@ class SequenceRoles:
         input: The channels; None for all.
         series: The column of the ids.
         time: The column of times.
-        categories: The values of each column of texts; None to take them from the table.
+        group: The column of the groups.
+        weight: The column of the weights.
+        categories: The values of each column of texts; None, in training, to take them from the table.
     """
 
     label: str | None = None
     input: tuple[str, ...] | None = None
     series: str | None = None
     time: str | None = None
+    group: str | None = None
+    weight: str | None = None
     categories: Mapping[str, tuple[str, ...]] | None = None
 
 
@@ -211,7 +281,8 @@ def read_sequences(
     Args:
         data: :class:`LabelledSequences`; a table, as for :func:`zoo.data.as_table` or
             :func:`zoo.data.read_table`; a ``.ts`` file; an ``.npz`` file or a mapping with the arrays
-            ``inputs``, ``labels``, ``lengths``, ``ids`` and ``channels``; or a list of arrays.
+            ``inputs``, ``labels``, ``lengths``, ``ids``, ``channels``, ``groups`` and ``weights``; or a list
+            of arrays.
         roles: The columns.
         missing: As for :func:`zoo.data.make_panel`.
         needs_labels: Whether to raise an error for sequences without labels.
@@ -268,24 +339,26 @@ def _of_mapping(
         raise DataError(
             f"{name} holds the array {unknown[0]!r}; expected arrays named {', '.join(ARRAY_NAMES)}."
         )
-    others = {key: arrays.get(key) for key in ("lengths", "ids", "channels")}
+    others = {key: arrays.get(key) for key in ARRAY_NAMES if key not in ("inputs", "labels")}
     return LabelledSequences.from_arrays(
         arrays["inputs"], arrays.get(label), **others, name=name, label=label
     )
 
 
 def _of_ts_file(path: Path) -> LabelledSequences:
-    parts, labels = read_ts_file(path)
-    given = LabelledSequences.from_arrays(parts, labels, name=path.name)
+    content = read_ts_file(path)
+    given = LabelledSequences.from_arrays(
+        content.sequences, content.labels, times=content.times, name=path.name
+    )
     return replace(given, sha256=file_digest(path))
 
 
 def _of_arrays(given: LabelledSequences, roles: SequenceRoles, missing: str) -> LabelledSequences:
     """Choose channels, and check the values."""
     is_training = roles.categories is None
-    if is_training and (roles.series is not None or roles.time is not None):
-        flag = "series" if roles.series is not None else "time"
-        raise UsageError(f"{flag} is given, but {given.name} is not a table; leave it out.")
+    for flag in ("series", "time", "group", "weight") if is_training else ():
+        if getattr(roles, flag) is not None:
+            raise UsageError(f"{flag} is given, but {given.name} is not a table; leave it out.")
     if roles.label is not None:
         given = replace(given, label=roles.label)
     has_no_names = given.channels == tuple(map(str, range(len(given.channels))))
@@ -336,7 +409,8 @@ def _where(given: LabelledSequences, step: Any, channel: Any) -> str:
 
 def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels: bool) -> LabelledSequences:
     """Sequences of the rows of a table with an id."""
-    if roles.series is None:
+    is_training = roles.categories is None
+    if roles.series is None and table.series is None and is_training:
         raise UsageError(
             f"series is missing: {table.name} is a table; name the column of the ids of the sequences, one "
             f"of {table.describe()}."
@@ -346,11 +420,16 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
             f"label is missing: {table.name} is a table; name the column of the labels, one of "
             f"{table.describe()}."
         )
-    if needs_labels and roles.label is not None:
-        table.column(roles.label)
-    inputs = {name: column for name, column in table.columns.items() if name != roles.label}
-    if roles.label is not None and roles.label in (*(roles.input or ()), roles.series, roles.time):
-        raise UsageError(f"column {roles.label!r} is the label and has another role; give it one role.")
+    per_sequence = {"label": roles.label, "group": roles.group, "weight": roles.weight}
+    for role, name in per_sequence.items():
+        if name is not None and [*_all_roles(roles)].count(name) > 1:
+            article = "the label" if role == "label" else f"a {role}"
+            raise UsageError(f"column {name!r} is {article} and has another role; give it one role.")
+        if name is not None and (needs_labels if role == "label" else is_training):
+            table.column(name)
+    if roles.weight is not None and roles.weight in table.columns:
+        table.numbers(roles.weight)
+    inputs = {name: column for name, column in table.columns.items() if name not in per_sequence.values()}
     given = ColumnRoles((), roles.input or (), (), roles.time, roles.series)
     chosen, left_out = default_roles(replace(table, columns=inputs), given, roles.input is None)
     if not len(table):
@@ -360,21 +439,31 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
         raise DataError(f"{table.name} has no column that can be an input{reasons}.")
     panel = make_panel(replace(table, columns=inputs), chosen, missing)
     channels, values, categories = _channels(panel, roles)
-    label = None if roles.label is None or roles.label not in table.columns else table.column(roles.label)
+    label, group, weight = (
+        None if name is None or name not in table.columns else _of_sequences(table.column(name), panel, role)
+        for role, name in per_sequence.items()
+    )
     return LabelledSequences(
         table.name,
-        panel.names,
+        (Path(table.name).stem,) if panel.names == ("",) else panel.names,
         channels,
         values,
         panel.offsets,
-        None if label is None else _labels(label, panel),
+        label,
         roles.label or "label",
         table.sha256,
         panel.time_differences(),
+        panel.step_size(),
+        None if group is None else group.as_category(),
+        None if weight is None else weight.values,
         categories,
         tuple(left_out),
         chosen.time,
     )
+
+
+def _all_roles(roles: SequenceRoles) -> Iterator[str | None]:
+    yield from (*(roles.input or ()), roles.series, roles.time, roles.label, roles.group, roles.weight)
 
 
 def _channels(
@@ -409,8 +498,8 @@ def _one_hot(panel: Panel, column: DataColumn, texts: tuple[str, ...]) -> Array:
     return hot
 
 
-def _labels(column: DataColumn, panel: Panel) -> DataColumn:
-    """The label of each sequence, missing if all its rows lack it."""
+def _of_sequences(column: DataColumn, panel: Panel, role: str) -> DataColumn:
+    """The label, group or weight of each sequence, missing if all its rows lack it."""
     if column.kind == "time":
         column = column.as_category()
     rows = column if panel.rows is None else column.take(panel.rows)
@@ -425,7 +514,7 @@ def _labels(column: DataColumn, panel: Panel) -> DataColumn:
         of_sequence = replace(rows, values=values).text(number)
         raise DataError(
             f"{panel.where(row, column.name)}: found {rows.text(row)!r}, and sequence "
-            f"{panel.names[number]!r} has the label {of_sequence!r} before; a sequence has one label."
+            f"{panel.names[number]!r} has the {role} {of_sequence!r} before; a sequence has one {role}."
         )
     return replace(rows, values=values)
 
@@ -433,15 +522,24 @@ def _labels(column: DataColumn, panel: Panel) -> DataColumn:
 def _check_labels(given: LabelledSequences) -> None:
     if given.labels is None:
         raise DataError(f"{given.name} has no labels; give one for each sequence.")
-    absent = given.labels.missing()
-    if absent.any():
-        raise DataError(
-            f"{given.name}: the label of sequence {given.ids[int(absent.argmax())]!r} is missing "
-            f"({int(absent.sum()):,} are); fill it, or remove the sequence."
-        )
+    for what, column in (("label", given.labels), ("group", given.groups)):
+        if column is not None and column.missing().any():
+            absent = column.missing()
+            raise DataError(
+                f"{given.name}: the {what} of sequence {given.ids[int(absent.argmax())]!r} is missing "
+                f"({int(absent.sum()):,} are); fill it, or remove the sequence."
+            )
     if given.labels.kind == "number" and np.isinf(given.labels.values).any():
         number = int(np.isinf(given.labels.values).argmax())
         raise DataError(
             f"{given.name}: the label of sequence {given.ids[number]!r} is {given.labels.values[number]}; "
             f"expected a finite number."
         )
+    if given.weights is not None:
+        is_valid = np.isfinite(given.weights) & (given.weights > 0)
+        if not is_valid.all():
+            number = int(is_valid.argmin())
+            raise DataError(
+                f"{given.name}: the weight of sequence {given.ids[number]!r} is {given.weights[number]:g}; "
+                f"expected a number above 0. Remove sequences that do not count."
+            )

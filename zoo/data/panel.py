@@ -12,7 +12,7 @@ import numpy as np
 from zoo.arguments import as_choice, as_instance
 from zoo.array_types import Array
 from zoo.data.growing_array import allocate
-from zoo.data.table import DataColumn, DataTable, is_mixed, time_texts
+from zoo.data.table import FILE_COLUMN, FOLDER_COLUMN, DataColumn, DataTable, is_mixed, time_texts
 from zoo.errors import DataError, UsageError
 
 MISSING = ("reject", "forward", "mask")
@@ -147,7 +147,7 @@ class Panel:
 
 
 def default_roles(table: DataTable, roles: ColumnRoles, choose_inputs: bool) -> tuple[ColumnRoles, list[str]]:
-    """Choose the column of times and the inputs, if they are not given.
+    """Choose the column of times, the inputs, and the series of a directory, if they are not given.
 
     Args:
         table: The table.
@@ -160,12 +160,14 @@ def default_roles(table: DataTable, roles: ColumnRoles, choose_inputs: bool) -> 
     Raises:
         DataError: If a column does not exist, or holds numbers and texts.
     """
+    roles = replace(roles, series=roles.series or table.series)
     times = [column.name for column in table.columns.values() if column.kind == "time"]
     if roles.time is None and len(times) == 1 and times[0] not in roles.features:
         roles = replace(roles, time=times[0])
     if not choose_inputs:
         return roles, []
     taken, inputs, left_out = {*roles.features, roles.time, roles.series}, list[str](), list[str]()
+    taken |= {FILE_COLUMN, FOLDER_COLUMN} if table.files else set()
     for name, column in table.columns.items():
         if name in taken:
             continue
@@ -214,6 +216,8 @@ def make_panel(table: DataTable, roles: ColumnRoles, missing: str = "reject") ->
     as_instance(roles, "make_panel: roles", ColumnRoles, "zoo.data.ColumnRoles")
     as_choice(missing, "make_panel: missing", MISSING)
     _check_roles(roles)
+    if roles.series == FILE_COLUMN and FILE_COLUMN not in table.columns:
+        roles = replace(roles, series=None)  # one file, where the files of a directory were several series
     if not len(table):
         raise DataError(f"{table.name} has no rows.")
     names, offsets, order = _series(table, roles.series)

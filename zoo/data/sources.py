@@ -188,7 +188,7 @@ def _files(path: Path, glob: str, max_files: int | None) -> list[Path]:
 
 def _matching(root: Path, glob: str, max_files: int | None) -> list[Path]:
     relative = []
-    for count, name in enumerate(_visible_files(root)):
+    for count, name in enumerate(visible_files(root)):
         if count == max_files:
             raise DataError(
                 f"directory {str(root)!r} holds more than {max_files:,} files, the limit for a directory "
@@ -212,7 +212,7 @@ def _matches(name: str, glob: str) -> bool:
         raise UsageError(f"{glob!r} is not a file pattern; write one like '*.txt'.") from exc
 
 
-def _visible_files(root: Path) -> Iterator[str]:
+def visible_files(root: Path) -> Iterator[str]:
     """Relative posix paths of all regular files that are not hidden, without links to directories."""
     for folder, subfolders, names in os.walk(root, onerror=_raise):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]

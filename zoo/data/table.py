@@ -22,6 +22,12 @@ ColumnKind = Literal["number", "category", "time"]
 
 TIME_DTYPE = np.dtype("datetime64[us]")
 
+VALUE_DTYPES: dict[ColumnKind, Any] = {"number": np.float64, "category": np.int32, "time": TIME_DTYPE}
+"""Types of the values of a column."""
+
+FILE_COLUMN, FOLDER_COLUMN = "file", "folder"
+"""Columns that a directory of files adds: the name of the file of a row, and of its folder."""
+
 _SHOWN_COLUMNS = 20
 _PLURALS = {"number": "numbers", "category": "categories", "time": "times"}
 
@@ -79,6 +85,12 @@ class DataColumn:
         return DataColumn(self.name, "category", codes, tuple(texts))
 
 
+def missing_values(kind: ColumnKind, rows: int) -> Array:
+    """Values of a column that are all missing, `(rows,)`."""
+    missing = {"number": np.nan, "category": -1, "time": "NaT"}[kind]
+    return np.full(rows, missing, VALUE_DTYPES[kind])
+
+
 class LineNumbers:
     """The line of each row of a text file; a record with quoted line breaks spans several lines.
 
@@ -115,12 +127,14 @@ class DataTable:
         columns: Name to column.
         sha256: Hexadecimal digest of the file, or of the values of arrays.
         lines: Lines of the rows in a text file; None for other sources.
+        files: The first row of each file of a directory and the file without its columns, for messages.
     """
 
     name: str
     columns: Mapping[str, DataColumn]
     sha256: str
     lines: LineNumbers | None = None
+    files: tuple[tuple[int, DataTable], ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -175,8 +189,16 @@ class DataTable:
 
     def where(self, row: int, column: str = "") -> str:
         """The position of a row in messages: ``x.csv, line 12, column 'load'``."""
+        if self.files:
+            first, file = self.files[bisect_right(self.files, row, key=lambda each: each[0]) - 1]
+            return file.where(row - first, column)
         place = f"row {row}" if self.lines is None else f"line {self.lines.of(row)}"
         return f"{self.name}, {place}{f', column {column!r}' if column else ''}"
+
+    @property
+    def series(self) -> str | None:
+        """The column that names the series unless another is given: the files of a directory."""
+        return FILE_COLUMN if self.files else None
 
     def describe(self) -> str:
         """All columns with their kinds."""

@@ -1,4 +1,4 @@
-"""Read a table from a file: CSV, NumPy arrays or Parquet."""
+"""Read a table from a file or a directory of files: CSV, NumPy arrays or Parquet."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ import os
 import sys
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from zoo._lazy import require
 from zoo.arguments import as_path, short_repr
-from zoo.data.csv_table import read_csv
-from zoo.data.sources import STDIN
-from zoo.data.table import DataTable, as_table
+from zoo.data.csv_table import STDIN_NAME, read_csv
+from zoo.data.joined_column import JoinedColumn
+from zoo.data.sources import STDIN, visible_files
+from zoo.data.table import FILE_COLUMN, FOLDER_COLUMN, DataColumn, DataTable, as_table
 from zoo.errors import DataError, MissingSourceError
 
 
-def _read_csv_file(path: Path) -> DataTable:
+def _read_csv_file(path: Path, name: str) -> DataTable:
     with path.open("rb") as file:
-        return read_csv(file, path.name)
+        return read_csv(file, name)
 
 
 def load_arrays(path: Path) -> Any:
@@ -41,20 +43,20 @@ def load_arrays(path: Path) -> Any:
         raise DataError(f"{path.name} is not a file of NumPy arrays ({error}).") from None
 
 
-def _read_numpy(path: Path) -> DataTable:
-    return as_table(load_arrays(path), path.name)
+def _read_numpy(path: Path, name: str) -> DataTable:
+    return as_table(load_arrays(path), name)
 
 
-def _read_parquet(path: Path) -> DataTable:
+def _read_parquet(path: Path, name: str) -> DataTable:
     parquet: Any = require("pyarrow.parquet", f"reading {path.name}", "parquet")
     arrow: Any = require("pyarrow", f"reading {path.name}", "parquet")
     try:
-        return as_table(parquet.read_table(path), path.name)
+        return as_table(parquet.read_table(path), name)
     except arrow.ArrowInvalid as error:
         raise DataError(f"{path.name} is not a Parquet file ({error}).") from None
 
 
-_READERS: dict[str, Callable[[Path], DataTable]] = {
+_READERS: dict[str, Callable[[Path, str], DataTable]] = {
     ".csv": _read_csv_file,
     ".tsv": _read_csv_file,
     ".npz": _read_numpy,
@@ -78,23 +80,33 @@ def is_table_file(source: str) -> bool:
 def read_table(source: str | os.PathLike[str]) -> DataTable:
     """Read a table.
 
+    A directory is one table of all files below it whose names end in ``.csv``, ``.tsv``, ``.npz`` or
+    ``.parquet``, sorted by path. Each row has two more columns: ``file``, the path of its file without the
+    ending, and ``folder``, the name of the folder that holds the file. Hidden files are left out.
+
     Args:
-        source: A ``.csv``, ``.tsv``, ``.npz``, ``.npy`` or ``.parquet`` file (the last needs pyarrow), or
-            ``"-"`` for CSV from standard input. A file with another ending is read as CSV.
+        source: A ``.csv``, ``.tsv``, ``.npz``, ``.npy`` or ``.parquet`` file (the last needs pyarrow); a
+            directory of such files; or ``"-"`` for CSV from standard input. A file with another ending is
+            read as CSV.
 
     Returns:
-        The table. Its digest is the digest of the file.
+        The table. Its digest is the digest of the file, or of the names and digests of all files.
 
     Raises:
         MissingSourceError: If the file does not exist.
-        DataError: If it cannot be read, or is not a table.
+        DataError: If it cannot be read, or is not a table, or the files of a directory have other columns.
         UsageError: If a package is missing.
     """
     if isinstance(source, str) and source == STDIN:
         buffer = getattr(sys.stdin, "buffer", None)
         if buffer is None:
             raise DataError("there is no standard input to read bytes from; give a file instead of '-'.")
-        return read_csv(buffer, "standard input")
+        if sys.stdin.isatty():
+            raise DataError(
+                "the table is to come from standard input, which is a terminal; pipe a file into it, "
+                "as in `zoo train --data - < FILE`. A run stores no copy of it, so pass it again to resume."
+            )
+        return read_csv(buffer, STDIN_NAME)
     path = as_path(source, "read_table: source")
     if str(source).startswith(IN_MEMORY_TABLE):
         raise DataError(
@@ -102,16 +114,62 @@ def read_table(source: str | os.PathLike[str]) -> DataTable:
             "resume=True, out=...), or give `data`."
         )
     try:
-        if not path.is_file():
-            what = "a directory; give one file" if path.is_dir() else "no such file or directory"
-            raise MissingSourceError(f"{short_repr(str(path))[1:-1]}: {what}.")
-        suffix = path.suffix.lower()
-        table = _READERS.get(suffix, _read_csv_file)(path)
-        if suffix in _READERS and _READERS[suffix] is not _read_csv_file:
-            table = DataTable(table.name, table.columns, file_digest(path))
-        return table
+        return _read_directory(path) if path.is_dir() else _read_file(path, path.name)
     except OSError as error:
         raise DataError(f"cannot read {str(path)!r}: {error.strerror or error}.") from None
+
+
+def _read_file(path: Path, name: str) -> DataTable:
+    if not path.is_file():
+        raise MissingSourceError(f"{short_repr(str(path))[1:-1]}: no such file or directory.")
+    suffix = path.suffix.lower()
+    table = _READERS.get(suffix, _read_csv_file)(path, name)
+    if suffix in _READERS and _READERS[suffix] is not _read_csv_file:
+        table = replace(table, sha256=file_digest(path))
+    return table
+
+
+def _read_directory(path: Path) -> DataTable:
+    """One table of all files below a directory, which are read one after another."""
+    root, names = path.resolve().name, sorted(filter(is_table_file, visible_files(path)))
+    if not names:
+        raise DataError(
+            f"directory {str(path)!r} holds no table; expected files whose names end in "
+            f"{', '.join(TABLE_SUFFIXES)}."
+        )
+    columns = dict[str, JoinedColumn]()
+    files, digest, rows = list[tuple[int, DataTable]](), hashlib.sha256(), 0
+    for name in names:
+        table = _read_file(path / name, f"{root}/{name}")
+        relative = PurePosixPath(name)
+        added = {
+            FILE_COLUMN: str(relative.with_suffix("")),
+            FOLDER_COLUMN: relative.parent.name or root,
+        }
+        if taken := sorted(added.keys() & table.columns.keys()):
+            raise DataError(
+                f"{table.name} has a column {taken[0]!r}, and zoo adds a column of this name to files of a "
+                f"directory; rename it."
+            )
+        own = {
+            each: DataColumn(each, "category", np.zeros(len(table), np.int32), (text,))
+            for each, text in added.items()
+        }
+        table = replace(table, columns={**table.columns, **own})
+        columns = columns or {each: JoinedColumn(each) for each in table.columns}
+        if difference := sorted(columns.keys() ^ table.columns.keys()):
+            has = "has a" if difference[0] in table.columns else "has no"
+            raise DataError(
+                f"{table.name} {has} column {difference[0]!r}, unlike {files[0][1].name}; expected the same "
+                f"columns in all files of a directory."
+            )
+        for each, joined in columns.items():
+            joined.append(table.columns[each], table.name)
+        digest.update(f"{name}\0{table.sha256}\0".encode())
+        files.append((rows, replace(table, columns={})))
+        rows += len(table)
+    finished = {each: joined.finish() for each, joined in columns.items()}
+    return DataTable(root, finished, digest.hexdigest(), files=tuple(files))
 
 
 def file_digest(path: Path) -> str:

@@ -276,7 +276,7 @@ class Config:
         None,
         _STRING,
         "The column that names the series of a row, if the table holds several: the id of a labelled "
-        "sequence.  [one series]",
+        "sequence.  [the files of a directory; else one series]",
         metavar="COLUMN",
         only="table sequences",
     )
@@ -307,6 +307,20 @@ class Config:
         _CLASS_WEIGHTS,
         "balanced: weight each class by the inverse of its frequency in the loss, and compare balanced "
         "accuracies.  [equal weights]",
+        only="sequences",
+    )
+    group: str | None = _setting(
+        None,
+        _STRING,
+        "The column that groups labelled sequences, such as a person: a group lies in one part.  [no groups]",
+        metavar="COLUMN",
+        only="sequences",
+    )
+    weight: str | None = _setting(
+        None,
+        _STRING,
+        "The column with the weight of each sequence in the loss.  [equal weights]",
+        metavar="COLUMN",
         only="sequences",
     )
     horizon: int = _setting(1, _POSITIVE_INT, "Steps to forecast.", metavar="N", only="table")

@@ -127,6 +127,8 @@ class LabelledDataset:
         """Arguments of ``model.loss_and_grad`` for some sequences."""
         arguments = self.scaled.batch(numbers, tuple(model.stack.inputs))
         weights = step_weights(self.given.lengths[numbers], self.scaled.spec.pooling)
+        if self.given.weights is not None:
+            weights = weights * self.given.weights[numbers]
         targets = np.broadcast_to(self.targets[numbers], (len(weights), *self.targets[numbers].shape))
         return {**arguments, "targets": targets, "weights": weights}
 
@@ -140,9 +142,10 @@ class LabelledDataset:
         losses, weights, scores = 0.0, 0.0, list[Array]()
         for rows in evaluation_batches(self.scaled.offsets, numbers):
             loss, outputs, _ = model.evaluate_batch(**self._arguments(model, rows))
-            of_batch = (
-                len(rows) if class_weights is None else sum(class_weights[c] for c in self.targets[rows])
-            )
+            each = np.ones(len(rows)) if self.given.weights is None else self.given.weights[rows]
+            if class_weights is not None:
+                each = each * np.array(class_weights)[self.targets[rows]]
+            of_batch = sum(each.tolist())
             losses, weights = losses + loss * of_batch, weights + of_batch
             predicted = pooled(outputs, self.given.lengths[rows], spec)
             if spec.classes:
@@ -198,7 +201,7 @@ def prepare_sequences(config: Config, data: Any = None) -> tuple[Config, Labelle
     """
     if data is None and len(config.data) != 1:
         raise UsageError(f"data are {len(config.data)} sources; expected one file. Join the files first.")
-    roles = SequenceRoles(config.label, config.input, config.series, config.time)
+    roles = SequenceRoles(config.label, config.input, config.series, config.time, config.group, config.weight)
     given = read_sequences(config.data[0] if data is None else data, roles, config.missing)
     assert given.labels is not None  # `read_sequences` checks it
     loss = _loss(config, given)
@@ -208,9 +211,11 @@ def prepare_sequences(config: Config, data: Any = None) -> tuple[Config, Labelle
     columns = config.input or _columns(given)
     unscaled = _unscaled_spec(given, config, columns, classes, split, pooling)
     codes = unscaled.codes(given)
-    parts = split_sequences(codes, split, unscaled.seed, has_classes)
+    parts = split_sequences(codes, split, unscaled.seed, has_classes, given.groups)
+    if given.groups is not None:
+        _check_groups(given, parts, split)
     if has_classes:
-        _check_classes(given, codes, classes, split)
+        _check_classes(given, codes, classes, split, parts["train"])
     elif len(parts["train"]) < 2 or codes[parts["train"]].std() == 0:
         raise DataError(
             f"{given.name}: the labels of the {len(parts['train'])} sequences of the training part are all "
@@ -295,15 +300,36 @@ def _classes(given: LabelledSequences) -> tuple[str, ...]:
     return tuple(sorted(set(class_texts(given.labels))))
 
 
-def _check_classes(given: LabelledSequences, codes: Array, classes: tuple[str, ...], split: str) -> None:
-    """Raise an error for one class, and for a class with one sequence, which lies in one part."""
+def _check_groups(given: LabelledSequences, parts: dict[str, Array], split: str) -> None:
+    """Raise an error for fewer groups than parts."""
+    for name, share in zip(parts, parse_split(split), strict=True):
+        if share and not len(parts[name]):
+            assert given.groups is not None  # the caller checks it
+            count = len(np.unique(given.groups.values))
+            raise DataError(
+                f"{given.name} has {count} groups, fewer than the parts of the split {split!r}; give more "
+                f"groups, or a split with fewer parts."
+            )
+
+
+def _check_classes(
+    given: LabelledSequences, codes: Array, classes: tuple[str, ...], split: str, train: Array
+) -> None:
+    """Raise an error for one class, and for a class without a training sequence or with one sequence."""
     if len(classes) < 2:
         raise DataError(
             f"{given.name}: all {len(given):,} sequences have the label {classes[0]!r}; expected two classes "
             f"or more."
         )
     counts = np.bincount(codes, minlength=len(classes))
-    if parse_split(split)[0] < 1 and counts.min() < 2:
+    in_training = np.bincount(codes[train], minlength=len(classes))
+    if given.groups is not None and not in_training.all():
+        name = classes[int(in_training.argmin())]
+        raise DataError(
+            f"{given.name}: no group of the training part has class {name!r}; set another `split_seed`, "
+            f"which divides the groups, or give more groups."
+        )
+    if given.groups is None and parse_split(split)[0] < 1 and counts.min() < 2:
         name = classes[int(counts.argmin())]
         others = f" ({int((counts < 2).sum())} classes have one)" if (counts < 2).sum() > 1 else ""
         raise DataError(
@@ -347,6 +373,8 @@ def _unscaled_spec(
         1.0,
         split,
         config.seed if config.split_seed is None else config.split_seed,
+        config.group,
+        given.time_unit,
     )
 
 

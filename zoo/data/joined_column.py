@@ -1,0 +1,63 @@
+"""``JoinedColumn``: one column of the columns of several files."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo.data.growing_array import GrowingArray
+from zoo.data.table import VALUE_DTYPES, ColumnKind, DataColumn, missing_values
+from zoo.errors import DataError
+
+
+class JoinedColumn:
+    """A column that grows by the columns of files.
+
+    Args:
+        name: Its name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._kind: ColumnKind | None = None
+        self._values = GrowingArray(np.float64)
+        self._codes: dict[str, int] = {}
+        self._rows = 0
+        self._owner = ""
+
+    def append(self, column: DataColumn, owner: str) -> None:
+        """Add the column of a file. A column without values fits every kind.
+
+        Raises:
+            DataError: If it holds another kind of values than the files before.
+        """
+        values = column.values
+        if column.kind != self._kind and not column.missing().all():
+            if self._kind is not None:
+                raise DataError(
+                    f"{owner}: column {self.name!r} holds {_NOUNS[column.kind]}, and {_NOUNS[self._kind]} in "
+                    f"{self._owner}; expected the same in all files of a directory."
+                )
+            self._begin(column.kind)
+            self._owner = owner
+        if column.kind != self._kind:
+            values = missing_values(self._kind or "number", len(column))
+        elif self._kind == "category":
+            codes = [self._codes.setdefault(text, len(self._codes)) for text in column.categories]
+            values = np.array([*codes, -1], np.int32)[values]
+        if self._kind is not None:
+            self._values.append(values)
+        self._rows += len(column)
+
+    def finish(self) -> DataColumn:
+        """The column."""
+        if self._kind is None:
+            self._begin("number")
+        return DataColumn(self.name, self._kind or "number", self._values.finish(), tuple(self._codes))
+
+    def _begin(self, kind: ColumnKind) -> None:
+        """Fix the kind; all rows so far are missing."""
+        self._kind, self._values = kind, GrowingArray(VALUE_DTYPES[kind])
+        self._values.append(missing_values(kind, self._rows))
+
+
+_NOUNS: dict[ColumnKind, str] = {"number": "numbers", "category": "texts", "time": "times"}
