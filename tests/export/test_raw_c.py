@@ -46,8 +46,6 @@ class Machine:
     def constant(self, name):
         """The value of a constant in an enum or a macro."""
         text = self.files.header.read_text()
-        if found := re.search(rf"#define MODEL_{name} (\d+)", text):
-            return int(found[1])
         block = next(
             each
             for each in re.findall(r"enum \{(.*?)\}", text, re.DOTALL)

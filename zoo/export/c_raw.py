@@ -34,9 +34,9 @@ typedef ${U}_RAW ${p}_raw;
 
 _FILL = """\
 /* now: a row without missing values; -1 if it cannot be read */
-static int fill(const ${p}_raw *row, const ${p}_raw *before, ${p}_raw *now)
+static int fill(const ${p}_raw *row, ${before_parameter}${p}_raw *now)
 {
-${unused}    for (size_t n = 0; n < ${values}; n++) {
+    for (size_t n = 0; n < ${values}; n++) {
         now[n] = row[n];
         if (isnan(row[n])) {
             ${missing}
@@ -100,7 +100,7 @@ static int read_row(${p}_stream *stream, const ${p}_raw *row, ${future_parameter
 {
     const ${p}_scaling *const unit = stream->scaling;
     ${p}_raw now[${values}];
-    if (${check_time}fill(row, stream->last, now) < 0)
+    if (${check_time}fill(row, ${last}now) < 0)
         return -1;
     if (x != NULL) {
 ${inputs}
@@ -153,16 +153,16 @@ ${known_values}        if (${p}_step_raw(&stream, rows, ${ahead}forecast) < 0)
 _SEQUENCE_HEADER = """\
 /* A sequence that is read row by row. */
 typedef struct {
-    ${p}_raw last[${values}]; /* the last value of each column */
-${sums_field}    size_t rows;
+${last_field}${sums_field}    size_t rows;
     ${p}_state state;
 } ${p}_stream;
 
 void ${p}_start(${p}_stream *stream);
 
-/* Read a row, and predict ${result} from the rows since the start. Returns ${returns};
- * or -1 if a value is invalid, and the row does not count. */
-int ${p}_step_raw(${p}_stream *stream, const ${p}_raw row[${U}_COLUMNS], ${p}_raw ${output});
+/* Read a row, and predict ${result} from the rows since the start. Returns ${returns}; or -1 if a
+ * value is invalid, and the row does not count. */
+int ${p}_step_raw(${p}_stream *stream, const ${p}_raw row[${U}_COLUMNS],
+    ${p}_raw ${output});
 
 /* Predict ${result} of a sequence of `count` rows of ${U}_COLUMNS values, as `zoo predict` does.
  * Returns ${returns}; or -1 if a value is invalid, or there are no rows. */
@@ -174,21 +174,17 @@ void ${p}_start(${p}_stream *stream)
 {
     static const ${p}_stream zeros;
     *stream = zeros;
-    for (size_t n = 0; n < ${values}; n++)
-        stream->last[n] = NAN;
-    ${p}_init(&stream->state);
+${unknown}    ${p}_init(&stream->state);
 }
 
 int ${p}_step_raw(${p}_stream *stream, const ${p}_raw row[${U}_COLUMNS], ${p}_raw ${output})
 {
     ${p}_raw now[${values}];
     ${real} x[${U}_INPUTS], outputs[${U}_OUTPUTS];
-${time_step}    if (${check_time}fill(row, stream->last, now) < 0)
+${time_step}    if (${check_time}fill(row, ${last}now) < 0)
         return -1;
 ${inputs}
-    for (size_t n = 0; n < ${values}; n++)
-        stream->last[n] = now[n];
-    stream->rows++;
+${keep}    stream->rows++;
     ${p}_step(&stream->state, x, ${dt}outputs);
 ${result_lines}
 }
@@ -292,6 +288,12 @@ class RawFunctions:
         yield from (f"    {names[-1]}", "};", "")
 
     @property
+    def _fills(self) -> bool:
+        """Whether a missing value becomes the one before."""
+        missing = self.data.spec.missing
+        return missing == "forward" or (missing == "mask" and isinstance(self.data, TableExport))
+
+    @property
     def _time_unit(self) -> str:
         return (
             "seconds, or the unit of a column of numbers"
@@ -315,6 +317,7 @@ class RawFunctions:
         levels = ", ".join(f"{level:g}" for level in spec.levels) or "the forecast itself"
         yield f"#define {upper}_CONTEXT {spec.context} /* rows that the model reads */"
         yield f"#define {upper}_HORIZON {spec.horizon} /* rows that it forecasts */"
+        yield ""
         yield from self._enum(
             "the targets",
             [*(self._constant("TARGET", name) for name in spec.roles.target), f"{upper}_TARGETS"],
@@ -389,8 +392,9 @@ class RawFunctions:
         data, columns = self.data, len(self.columns)
         states = sum(math.prod(shape) for shape in self.model.states.values())
         elements = self.model.input_size + self.model.output_size + states
-        raw = 2 * columns  # the stream and `now`
+        raw = 2 * columns  # the last values and the row
         if isinstance(data, SequencesExport):
+            raw -= 0 if self._fills else columns
             raw += len(data.output_names) if data.spec.pooling == "mean" else 0
         elif data.spec.roles.known_future:
             raw += data.spec.horizon * len(data.spec.roles.known_future) + 2 * columns
@@ -415,14 +419,15 @@ class RawFunctions:
             if self.time
             else "",
             "dt": "dt, " if self.time else "",
+            "before_parameter": f"const {self.prefix}_raw *before, " if self._fills else "",
+            "last": "stream->last, " if self._fills else "",
         }
         more = (
             self._table_text(self.data)
             if isinstance(self.data, TableExport)
             else self._sequence_text(self.data)
         )
-        unused = "" if "before[n]" in more["missing"] else "    (void)before;\n"
-        return {**text, **more, "unused": unused}
+        return {**text, **more}
 
     def _table_text(self, data: TableExport) -> dict[str, Any]:
         spec, prefix, upper = data.spec, self.prefix, self.upper
@@ -487,7 +492,7 @@ class RawFunctions:
         yield "    next[n] = given[n] = now[n];"
         yield f"for (size_t step = 0; step < {self.upper}_HORIZON; step++, ahead += {size}) {{"
         yield from (f"    given[{self.columns[name]}] = *future++;" for name in known)
-        yield "    if (fill(given, next, next) < 0)"
+        yield f"    if (fill(given, {'next, ' if self._fills else ''}next) < 0)"
         yield "        return -1;"
         first = 0
         for name in known:
@@ -519,8 +524,13 @@ class RawFunctions:
         }
         lines = _CLASS_LINES if classes else _LABEL_LINES[spec.pooling]
         mask = "now[n] = NAN;\n            if (!may_be_missing[n])\n                return -1;"
+        values = f"    for (size_t n = 0; n < {len(self.columns)}; n++)\n        stream->last[n] = "
+        last = f"    {self.prefix}_raw last[{len(self.columns)}]; /* the last value of each column */\n"
         return {
             "missing": {"reject": _REJECT, "forward": _FORWARD, "mask": mask}[spec.missing],
+            "last_field": last if self._fills else "",
+            "unknown": f"{values}NAN;\n" if self._fills else "",
+            "keep": f"{values}now[n];\n" if self._fills else "",
             "inputs": "\n".join(self._sequence_inputs(spec)),
             "sums_field": f"    {self.prefix}_raw sums[{len(data.output_names)}]; /* over the rows */\n"
             if spec.pooling == "mean"
