@@ -261,6 +261,8 @@ def test_invalid_tables(data, roles, sentence):
         (np.ones((2, 3, 1)), {"ids": ["a", "a"]}, "arrays has 2 ids; expected 2 different ones."),
         (np.ones((2, 3, 1)), {"groups": ["a"]}, "arrays has 2 sequences and 1 groups."),
         (np.ones((2, 3, 1)), {"weights": ["a", "b"]}, "arrays: weights hold 'a'; expected numbers above 0."),
+        (np.ones((1, 2, 1)), {"times": [["a", "b"]]}, "sequence 0: times are "),
+        (np.ones((2, 3, 1)), {"times": [1, 2]}, "arrays: times have other lengths than the"),
         (np.ones((2, 3, 1)), {"times": [[0, 1, 2], [0, 1]]}, "arrays: times have other lengths than the"),
         (
             np.ones((1, 3, 1)),
@@ -281,8 +283,12 @@ def test_invalid_values_and_labels_of_arrays():
         DataError, match="arrays, sequence '1', step 1, channel '0': found inf; expected a fi"
     ):
         read([np.ones(3), np.array([1, np.inf])], needs_labels=False)
-    with pytest.raises(DataError, match="the label of sequence '1' is inf; expected a finite number"):
+    with pytest.raises(DataError, match="arrays, label of sequence '1': found inf; expected a finite number"):
         read(LabelledSequences.from_arrays(np.ones((2, 3)), [1.0, np.inf]))
+    with pytest.raises(
+        DataError, match=r"channel '0': found -1e\+308; expected a finite number of at most 1e"
+    ):
+        read([np.ones(3), np.array([-1e308, 1])], needs_labels=False)
     with pytest.raises(DataError, match="arrays has no labels; give one for each sequence"):
         read(LabelledSequences.from_arrays(np.ones((2, 3))))
     with pytest.raises(UsageError, match="series is given, but arrays is not a table; leave it out"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -69,9 +71,18 @@ def test_missing_values_are_kept_with_mask():
     assert np.isnan(panel({"y": [1, NAN, 3]}, "mask").numbers("y")[1])
 
 
-@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_series_without_a_target_is_an_error():
+    arrays = {"id": list("aabb"), "y": [1, 2, NAN, NAN], "z": [1, 2, 3, NAN]}
+    with pytest.raises(DataError, match="series 'b' of table has no value of y; give values, or remove it"):
+        panel(arrays, "mask", series="id")
+    assert len(panel(arrays, "mask", series="id", target=("y", "z"))) == 4
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1.7e308])
 def test_infinity_is_an_error(value):
-    with pytest.raises(DataError, match=f"table, row 1, column 'y': found {value}; expected a finite number"):
+    with pytest.raises(
+        DataError, match=rf"row 1, column 'y': found {re.escape(f'{value:g}')}; expected a fin"
+    ):
         panel({"y": [1, value, 3]}, "mask")
 
 

@@ -211,6 +211,7 @@ def test_table_of_a_real_data_frame(library):
     ("data", "error", "sentence"),
     [
         ({}, DataError, "table has no columns."),
+        ({"": [1]}, DataError, "table has a column without a name; give each column a name."),
         ({"a": [1], "b": [1, 2]}, DataError, "columns have different lengths: a has 1, b has 2 rows."),
         ({"a": [[1]]}, UsageError, "column 'a' is int64(1, 1); expected one dimension."),
         (

@@ -15,7 +15,15 @@ from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base.names import did_you_mean
 from zoo.data.panel import ColumnRoles, Panel, default_roles, make_panel
-from zoo.data.table import DataColumn, DataTable, as_column, as_table, is_table_like
+from zoo.data.table import (
+    DataColumn,
+    DataTable,
+    as_column,
+    as_table,
+    finite_hint,
+    is_table_like,
+    too_large,
+)
 from zoo.data.table_files import file_digest, load_arrays, read_table
 from zoo.data.ts_file import read_ts_file
 from zoo.errors import DataError, UsageError
@@ -168,14 +176,21 @@ def _one_each(values: Any, count: int, what: str, name: str) -> DataColumn | Non
 
 def _time_steps(times: Sequence[Any], sizes: Array, name: str) -> tuple[Array, float]:
     """The time from the step before in units of the median, 1 for the first step, and the median."""
-    given = list(as_elements(times, f"{name}: times", "a vector for each sequence"))
-    if [len(each) for each in given] != sizes.tolist():
+    vectors = [
+        as_array(each, f"{name}: times")
+        for each in as_elements(times, f"{name}: times", "a vector for each sequence")
+    ]
+    if [each.shape for each in vectors] != [(size,) for size in sizes.tolist()]:
         raise DataError(
             f"{name}: times have other lengths than the sequences; expected a time for each step."
         )
     steps = []
-    for number, each in enumerate(given):
-        differences = np.diff(as_array(each, f"{name}: times"))
+    for number, each in enumerate(vectors):
+        if each.dtype.kind not in "iufM":
+            raise DataError(
+                f"{name}, sequence {number}: times are {short_repr(each)}; expected numbers or datetime64."
+            )
+        differences = np.diff(each)
         if differences.dtype.kind == "m":
             differences = differences / np.timedelta64(1, "s")
         if not (differences > 0).all():
@@ -307,6 +322,8 @@ def _as_sequences(data: Any, roles: SequenceRoles, missing: str, needs_labels: b
     if is_table_like(data):
         return _of_table(as_table(data), roles, missing, needs_labels)
     path = Path(data)
+    if path.is_dir():
+        return _of_table(read_table(data), roles, missing, needs_labels)
     if path.suffix.lower() == ".ts":
         given = _of_ts_file(path)
         return _of_arrays(given, roles, missing)
@@ -376,12 +393,11 @@ def _of_arrays(given: LabelledSequences, roles: SequenceRoles, missing: str) -> 
 def _with_missing(given: LabelledSequences, missing: str) -> LabelledSequences:
     """The sequences with missing values rejected, filled or kept; infinity is an error."""
     values = given.values
-    infinite, absent = np.isinf(values), np.isnan(values)
-    if infinite.any():
-        step, channel = np.argwhere(infinite)[0]
-        raise DataError(
-            f"{_where(given, step, channel)}: found {values[step, channel]}; expected a finite number."
-        )
+    absent = np.isnan(values)
+    index = too_large(values.reshape(-1))
+    if index is not None:
+        step, channel = divmod(index, values.shape[1])
+        raise DataError(f"{_where(given, step, channel)}: {finite_hint(values[step, channel])}")
     if not absent.any() or missing == "mask":
         return given
     if missing == "reject":
@@ -529,12 +545,10 @@ def _check_labels(given: LabelledSequences) -> None:
                 f"{given.name}: the {what} of sequence {given.ids[int(absent.argmax())]!r} is missing "
                 f"({int(absent.sum()):,} are); fill it, or remove the sequence."
             )
-    if given.labels.kind == "number" and np.isinf(given.labels.values).any():
-        number = int(np.isinf(given.labels.values).argmax())
-        raise DataError(
-            f"{given.name}: the label of sequence {given.ids[number]!r} is {given.labels.values[number]}; "
-            f"expected a finite number."
-        )
+    number = too_large(given.labels.values) if given.labels.kind == "number" else None
+    if number is not None:
+        hint = finite_hint(given.labels.values[number])
+        raise DataError(f"{given.name}, label of sequence {given.ids[number]!r}: {hint}")
     if given.weights is not None:
         is_valid = np.isfinite(given.weights) & (given.weights > 0)
         if not is_valid.all():

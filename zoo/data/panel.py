@@ -12,7 +12,16 @@ import numpy as np
 from zoo.arguments import as_choice, as_instance
 from zoo.array_types import Array
 from zoo.data.growing_array import allocate
-from zoo.data.table import FILE_COLUMN, FOLDER_COLUMN, DataColumn, DataTable, is_mixed, time_texts
+from zoo.data.table import (
+    FILE_COLUMN,
+    FOLDER_COLUMN,
+    DataColumn,
+    DataTable,
+    finite_hint,
+    is_mixed,
+    time_texts,
+    too_large,
+)
 from zoo.errors import DataError, UsageError
 
 MISSING = ("reject", "forward", "mask")
@@ -319,11 +328,9 @@ def _with_missing(panel: Panel, missing: str) -> Panel:
     for rows in panel.observed:
         is_observed[rows] = True
     for name, column in panel.columns.items():
-        if column.kind == "number" and np.isinf(column.values).any():
-            row = int(np.isinf(column.values).argmax())
-            raise DataError(
-                f"{panel.where(row, name)}: found {column.values[row]}; expected a finite number."
-            )
+        row = too_large(column.values) if column.kind == "number" else None
+        if row is not None:
+            raise DataError(f"{panel.where(row, name)}: {finite_hint(column.values[row])}")
         absent = column.missing()
         if name not in panel.roles.known_future:
             absent = absent & is_observed
@@ -338,7 +345,22 @@ def _with_missing(panel: Panel, missing: str) -> Panel:
             )
         if missing == "forward":
             columns[name] = _forward_filled(panel, column)
+    if missing == "mask" and panel.roles.target:
+        _check_series(panel)
     return replace(panel, columns=columns)
+
+
+def _check_series(panel: Panel) -> None:
+    """Raise an error for a series without any value of a target."""
+    has_target = np.zeros(len(panel.names), bool)
+    for name in panel.roles.target:
+        has_target[panel.series_of_row[~panel.columns[name].missing()]] = True
+    if not has_target.all():
+        series = panel.names[int(has_target.argmin())]
+        owner = f"series {series!r} of {panel.table.name}" if series else panel.table.name
+        raise DataError(
+            f"{owner} has no value of {', '.join(panel.roles.target)}; give values, or remove it."
+        )
 
 
 def _forward_filled(panel: Panel, column: DataColumn) -> DataColumn:

@@ -28,6 +28,9 @@ VALUE_DTYPES: dict[ColumnKind, Any] = {"number": np.float64, "category": np.int3
 FILE_COLUMN, FOLDER_COLUMN = "file", "folder"
 """Columns that a directory of files adds: the name of the file of a row, and of its folder."""
 
+MAX_NUMBER = 1e100
+"""Largest magnitude of a value: squares of larger ones overflow, and files use them for missing values."""
+
 _SHOWN_COLUMNS = 20
 _PLURALS = {"number": "numbers", "category": "categories", "time": "times"}
 
@@ -155,6 +158,8 @@ class DataTable:
         if not arrays:
             raise DataError(f"{name} has no columns.")
         columns = {str(key): as_column(str(key), values, name) for key, values in arrays.items()}
+        if "" in columns:
+            raise DataError(f"{name} has a column without a name; give each column a name.")
         lengths = {column.name: len(column) for column in columns.values()}
         if len(set(lengths.values())) > 1:
             shown = ", ".join(f"{key} has {length:,}" for key, length in list(lengths.items())[:4])
@@ -253,6 +258,20 @@ def is_number_text(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def too_large(values: Array) -> int | None:
+    """The index of the first infinite value or value above `MAX_NUMBER`; None if there is none."""
+    high, low = np.fmax.reduce(values), np.fmin.reduce(values)  # these ignore NaN, and copy nothing
+    if not (high > MAX_NUMBER or low < -MAX_NUMBER):
+        return None
+    return int((np.abs(values) > MAX_NUMBER).argmax())
+
+
+def finite_hint(value: float) -> str:
+    """The end of an error for a value that is too large."""
+    limit = "" if np.isinf(value) else f" of at most {MAX_NUMBER:g}"
+    return f"found {value:g}; expected a finite number{limit}. Leave a missing value empty."
 
 
 def is_mixed(column: DataColumn) -> bool:
