@@ -10,25 +10,41 @@ import pytest
 
 import zoo
 import zoo.sklearn as zoo_sklearn
-from zoo.errors import UsageError, ZooError
+from zoo.errors import CheckpointError, UsageError, ZooError
+from zoo.storage import Checkpoint
+from zoo.storage import load as load_file
+from zoo.storage import save as save_file
 
 pytest.importorskip("sklearn")
 
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from zoo.sklearn import SequenceClassifier, SequenceRegressor
+from zoo.sklearn import SequenceClassifier, SequenceForecaster, SequenceRegressor, load
 from zoo.sklearn.sequences import arguments_of, as_rows
 
 # In float64, so that what sums to the same in another order is the same to scikit-learn.
 SMALL = {"cell": "vanilla", "hidden_size": 8, "dtype": "float64", "threads": 1, "random_state": 0}
 
 
+NOT_OF_A_SERIES = {
+    "check_methods_sample_order_invariance": "rows are time steps, whose order matters",
+    "check_methods_subset_invariance": "a forecast reads all rows, and has `horizon` rows",
+    "check_fit1d": "one column is a series",
+    "check_fit2d_predict1d": "one column is a series",
+}
+
+
 @parametrize_with_checks(
-    [SequenceClassifier(**SMALL, epochs=30, lr=0.02), SequenceRegressor(**SMALL, epochs=30, lr=0.02)]
+    [
+        SequenceClassifier(**SMALL, epochs=30, lr=0.02),
+        SequenceRegressor(**SMALL, epochs=30, lr=0.02),
+        SequenceForecaster(**SMALL, horizon=2, context=4, steps=2),
+    ],
+    expected_failed_checks=lambda made: NOT_OF_A_SERIES if isinstance(made, SequenceForecaster) else {},
 )
 def test_estimator_checks_of_scikit_learn(estimator, check):
     check(estimator)
@@ -282,3 +298,245 @@ def test_invalid_auxiliary_features(aux):
     rows, means = timed_sequences()
     with pytest.raises(UsageError, match="aux"):
         SequenceRegressor(cell="ctrnn", aux=aux).fit(rows, means)
+
+
+# ---- validation and weights ---------------------------------------------------------------------------
+
+
+def test_given_validation_replaces_the_share(ragged):
+    rows, classes, sums = ragged
+    settings = {**SMALL, "epochs": 3, "batch_size": 16}
+    fitted = SequenceClassifier(**settings).fit(rows, classes, validation=(rows[:9], classes[:9]))
+    losses = fitted.validation_losses_
+    assert len(losses) == 3
+    assert min(losses) == pytest.approx(
+        fitted.model_.evaluate(**_last_steps(fitted, rows[:9], classes[:9]))["loss"]
+    )
+    alone = SequenceClassifier(**settings).fit(rows, classes)
+    assert fitted.losses_ == alone.losses_, "validation does not change the updates"
+    numbers = SequenceRegressor(**settings, patience=1).fit(rows, sums, validation=(rows[:9], sums[:9]))
+    assert len(numbers.validation_losses_) == len(numbers.losses_)
+
+
+def _last_steps(fitted, rows, classes):
+    inputs, lengths, _ = arguments_of(rows, fitted.model_, {})
+    lengths = np.array([len(row) for row in rows]) if lengths is None else lengths
+    return {"inputs": inputs, "targets": np.searchsorted(fitted.classes_, classes), "lengths": lengths}
+
+
+@pytest.mark.parametrize(
+    ("validation", "words"),
+    [
+        (3, r"validation is 3; expected a pair \(X, y\)"),
+        (([np.ones((4, 3))], ["first"]), "found 3 features at a step, and it was fitted on 2"),
+        (([np.ones((4, 2))], ["third"]), "validation has the class .*'third'.*, which training lacks"),
+        (([np.ones((4, 2))], ["first", "second"]), "inconsistent numbers of samples"),
+    ],
+)
+def test_invalid_validation_raises(ragged, validation, words):
+    rows, classes, _ = ragged
+    with pytest.raises(ValueError, match=words):
+        SequenceClassifier(**SMALL).fit(rows, classes, validation=validation)
+
+
+def test_class_weight_equals_sample_weight(ragged):
+    rows, classes, _ = ragged
+    weights = np.where(classes == "first", 3.0, 1.0)
+    settings = {**SMALL, "epochs": 3, "batch_size": len(rows)}
+    by_class = SequenceClassifier(**settings, class_weight={"first": 3.0, "second": 1.0}).fit(rows, classes)
+    by_sample = SequenceClassifier(**settings).fit(rows, classes, sample_weight=weights)
+    np.testing.assert_allclose(by_class.predict_proba(rows), by_sample.predict_proba(rows), rtol=1e-9)
+    few = np.r_[np.flatnonzero(classes == "first")[:4], np.flatnonzero(classes == "second")]
+    chosen, of_chosen = [rows[n] for n in few], classes[few]
+    even = SequenceClassifier(**settings, class_weight="balanced").fit(chosen, of_chosen)
+    plain = SequenceClassifier(**settings).fit(chosen, of_chosen)
+    assert even.predict_proba(rows)[:, 0].mean() > plain.predict_proba(rows)[:, 0].mean() + 0.01
+
+
+# ---- files --------------------------------------------------------------------------------------------
+
+
+def test_saved_estimators_are_loaded_without_pickle(ragged, tmp_path):
+    rows, classes, sums = ragged
+    path = tmp_path / "estimator.safetensors"
+    settings = {
+        **SMALL,
+        "epochs": 1,
+        "optimizer": zoo.get_optimizer("sgd", momentum=0.5),
+        "lr": 0.02,
+    }
+    for made, targets in (
+        (SequenceClassifier(**settings, class_weight={"first": 2.0, "second": 1.0}), classes),
+        (SequenceClassifier(**settings), classes == "first"),
+        (SequenceRegressor(**settings), sums[:, 0]),
+        (SequenceRegressor(**{**settings, "cell": zoo.get_cell("vanilla")}), sums),
+    ):
+        fitted = made.fit(rows, targets)
+        fitted.save(path)
+        loaded = load(path)
+        assert type(loaded) is type(made)
+        np.testing.assert_array_equal(loaded.predict(rows), fitted.predict(rows))
+        assert repr(loaded.get_params()) == repr(fitted.get_params())
+        assert loaded.losses_ == fitted.losses_
+        assert (zoo.load(path).theta == fitted.model_.theta).all()
+    assert loaded.fit(rows, sums).predict(rows).shape == sums.shape
+    with pytest.raises(ValueError, match="not fitted"):
+        SequenceRegressor().save(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "os.system"},
+        {"params": {"shell": "true"}},
+        {"fitted": {}},
+        {"fitted": {"_step_features": 3, "classes_": {"dtype": "<U1", "values": ["a", "b"]}}},
+        {"fitted": {"_step_features": 2, "classes_": {"dtype": "<U1", "values": ["a"]}}},
+        {"fitted": {"_step_features": 2, "classes_": {"dtype": "|V8", "values": ["a", "b"]}}},
+    ],
+)
+def test_damaged_description_raises(ragged, tmp_path, changes):
+    rows, classes, _ = ragged
+    path = tmp_path / "estimator.safetensors"
+    SequenceClassifier(**SMALL, epochs=1).fit(rows[:8], classes[:8]).save(path)
+    stored = load_file(path)
+    meta = {**stored.meta, "estimator": {**stored.meta["estimator"], **changes}}
+    save_file(path, Checkpoint(stored.arrays, meta))
+    with pytest.raises(CheckpointError, match="its description of the estimator"):
+        load(path)
+
+
+def test_file_of_a_model_is_no_estimator(tmp_path):
+    zoo.SequenceModel("vanilla", 1, 1, 2).save(tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match="holds no estimator"):
+        load(tmp_path / "model.safetensors")
+
+
+# ---- forecasts ----------------------------------------------------------------------------------------
+
+STEPS = 160
+FORECAST = {**SMALL, "horizon": 4, "context": 10, "batch_size": 16, "lr": 0.02}
+
+
+def wave(steps=STEPS):
+    """A sine with noise, and the phase one step later, which is known in advance."""
+    rng = np.random.default_rng(0)
+    phase = np.arange(steps) / 3
+    return np.sin(phase) * 5 + 20 + rng.normal(size=steps) / 10, np.sin(phase + 1 / 3)
+
+
+@pytest.fixture(scope="module")
+def forecaster():
+    return SequenceForecaster(**FORECAST, steps=150, season=1).fit(wave()[0])
+
+
+def test_forecast_continues_the_series(forecaster):
+    series, _ = wave()
+    expected = 5 * np.sin((STEPS + np.arange(4)) / 3) + 20
+    np.testing.assert_allclose(forecaster.predict(), expected, atol=1.2)
+    np.testing.assert_array_equal(forecaster.predict(series), forecaster.predict())
+    assert not np.allclose(forecaster.predict(series[:100]), forecaster.predict())
+    assert forecaster.forecast(steps=9).values.shape == (1, 9, 1, 3)
+    assert forecaster.losses_
+    assert forecaster.validation_losses_ == []
+
+
+def test_score_is_the_skill_over_the_naive_forecast(forecaster):
+    series, _ = wave()
+    origins = np.arange(9, STEPS - 4)
+    actual = series[origins[:, None] + np.arange(1, 5)]
+    model = [forecaster.predict(series[: n + 1]) for n in origins[::40]]
+    backtest = forecaster.forecaster_.backtest(series, stride=1).forecast
+    np.testing.assert_allclose(backtest.values[::40, :, 0, 1], model, rtol=1e-6)
+    errors, of_naive = backtest.values[:, :, 0, 1] - actual, series[origins][:, None] - actual
+    skill = 1 - np.abs(errors).mean() / np.abs(of_naive).mean()
+    assert forecaster.score(series) == pytest.approx(skill, rel=1e-9)
+    assert 0.3 < skill < 1
+
+
+def test_forecaster_works_in_grid_search_with_time_series_split():
+    series, phase = wave()
+    made = SequenceForecaster(**FORECAST, steps=20)
+    search = GridSearchCV(made, {"hidden_size": [2, 8]}, cv=TimeSeriesSplit(3), error_score="raise")
+    assert search.fit(series).best_estimator_.predict().shape == (4,)
+    line = make_pipeline(StandardScaler(), clone(made).set_params(hidden_size=4))
+    name = "sequenceforecaster__horizon"
+    search = GridSearchCV(line, {name: [2, 4]}, cv=TimeSeriesSplit(2), error_score="raise")
+    search.fit(phase[:, None], series)
+    assert len(search.predict(phase[-4:, None])) == search.best_params_[name]
+
+
+def test_inputs_and_known_future():
+    series, phase = wave()
+    made = SequenceForecaster(**FORECAST, steps=60, known_future=["0"])
+    fitted = made.fit(phase[:-4, None], series[:-4])
+    whole = fitted.predict(phase[:, None], series[:-4])
+    np.testing.assert_array_equal(fitted.predict(phase[-4:, None]), whole)
+    assert not np.allclose(fitted.predict(-phase[-4:, None]), whole)
+    assert fitted.forecaster_.spec.roles.known_future == ("0",)
+    assert fitted.score(phase[:, None], series) > -1
+
+
+def test_columns_of_a_data_frame_have_the_roles_that_their_names_have():
+    series, phase = wave()
+    days = np.datetime64("2024-01-01") + np.arange(STEPS)
+    frame = {"day": days, "load": series, "price": phase, "color": np.where(phase > 0, "red", "blue")}
+    chosen = SequenceForecaster(**FORECAST, steps=2, target="load").fit(frame)
+    assert chosen.predict().shape == (4,)
+    roles = chosen.forecaster_.spec.roles
+    assert (roles.time, roles.input) == ("day", ("price", "color"))
+    assert SequenceForecaster(**FORECAST, steps=2).fit(frame).predict().shape == (4, 2)
+    with_y = SequenceForecaster(**FORECAST, steps=2).fit({"color": frame["color"]}, {"load": series})
+    np.testing.assert_array_equal(
+        with_y.predict(), with_y.predict({"color": frame["color"]}, {"load": series})
+    )
+    two = {"load": np.r_[series, series + 1], "name": np.repeat(["a", "b"], STEPS)}
+    assert SequenceForecaster(**FORECAST, steps=2, series="name").fit(two).predict().shape == (2, 4, 1)
+
+
+def test_patience_of_a_forecaster():
+    series, _ = wave()
+    fitted = SequenceForecaster(**FORECAST, steps=60, patience=2, validation_fraction=0.3).fit(series)
+    losses = fitted.validation_losses_
+    best = int(np.argmin(losses))
+    assert len(losses) == 20 or len(losses) == best + 3
+    assert fitted.forecaster_.spec.split == "0.7,0.3"
+
+
+def test_saved_forecaster(forecaster, tmp_path):
+    series, _ = wave()
+    path = tmp_path / "forecaster.safetensors"
+    forecaster.save(path)
+    loaded = load(path)
+    np.testing.assert_array_equal(loaded.predict(series), forecaster.predict(series))
+    np.testing.assert_array_equal(zoo.forecast(path, {"0": series}).values, forecaster.forecast().values)
+    assert repr(loaded) == repr(forecaster)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(forecaster)).predict(), forecaster.predict())
+    with pytest.raises(ZooError, match="holds no table; give the history of the series with `data`"):
+        loaded.predict()
+
+
+@pytest.mark.parametrize(
+    ("settings", "given", "words"),
+    [
+        ({}, {"X": None}, "X and y are None; give the series"),
+        ({}, {"X": {"y": wave()[0]}, "y": wave()[0]}, "X and y both have the column 'y'; rename one"),
+        ({"horizon": 0}, {"X": wave()[0]}, "horizon is 0; expected a positive integer"),
+        ({"steps": 2.5}, {"X": wave()[0]}, "steps is 2.5; expected a positive integer"),
+        ({"patience": 1, "validation_fraction": 1}, {"X": wave()[0]}, "validation_fraction is 1; expected"),
+        ({"loss": "cross_entropy"}, {"X": wave()[0]}, "is not a loss of numbers"),
+        ({"target": "z"}, {"X": {"y": wave()[0]}}, "has no column 'z'"),
+        ({"context": 200}, {"X": wave()[0]}, "has 160 rows in its training part"),
+    ],
+)
+def test_invalid_arguments_of_a_forecaster_raise(settings, given, words):
+    with pytest.raises(ValueError, match=words):
+        SequenceForecaster(**{**FORECAST, **settings}).fit(**given)
+
+
+def test_form_of_fit_is_required(forecaster):
+    series, phase = wave()
+    with pytest.raises(ValueError, match="fit was given no y; give the same here"):
+        forecaster.predict(series, series)
+    with pytest.raises(ValueError, match="X has 2 features, but SequenceForecaster is expecting 1 features"):
+        forecaster.predict(np.stack([series, phase], axis=1))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from zoo.arguments import as_choice, as_integer
+from zoo.arguments import as_choice, as_integer, as_path
 from zoo.array_types import Array
 from zoo.data.panel import Panel, make_panel
 from zoo.data.sources import STDIN
@@ -32,6 +33,7 @@ from zoo.forecasting.windows import Windows, make_windows
 from zoo.model import SequenceModel, model_from
 from zoo.model.checkpoint import CellClasses
 from zoo.storage import Checkpoint
+from zoo.storage import save as save_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +153,20 @@ class Forecaster:
         named = sources[0] if isinstance(sources, list) and sources and isinstance(sources[0], str) else None
         return cls(model, spec, scaling, named if data is None else data)
 
+    def to_checkpoint(self) -> Checkpoint:
+        """The model with its inputs, outputs and units, without the table of training."""
+        checkpoint = self.model.to_checkpoint()
+        table = {"spec": self.spec.to_json(), "scaling": self.scaling.to_json()}
+        return Checkpoint(checkpoint.arrays, {**checkpoint.meta, "table": table, "config": {}})
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a ``.safetensors`` file, which :func:`zoo.forecast` and :func:`zoo.backtest` read.
+
+        Raises:
+            CheckpointError: If the file cannot be written.
+        """
+        save_file(as_path(path, "Forecaster: path"), self.to_checkpoint())
+
     def forecast(self, data: Any = None, steps: int | None = None) -> Forecast:
         """Forecast the steps after the end of each series.
 
@@ -234,6 +250,10 @@ class Forecaster:
         return panel, make_windows(panel, self.spec, scaling, self.model.dtype)
 
     def _table(self, data: Any) -> DataTable:
+        if data is None:
+            raise DataError(
+                "the file of this model holds no table; give the history of the series with `data`."
+            )
         if data is self.data and isinstance(data, str) and data == STDIN:
             raise DataError(
                 "the table came from standard input, which is not read again; name it with `data`."

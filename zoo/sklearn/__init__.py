@@ -11,6 +11,10 @@ from __future__ import annotations
 
 from zoo._lazy import attach
 
-_EXPORTS = {"estimators": "SequenceClassifier SequenceRegressor"}
+_EXPORTS = {
+    "estimators": "SequenceClassifier SequenceRegressor",
+    "forecaster": "SequenceForecaster",
+    "saved": "load",
+}
 
 __getattr__, __dir__, __all__ = attach(__name__, _EXPORTS, library="scikit-learn")

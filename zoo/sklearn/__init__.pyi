@@ -3,3 +3,9 @@ from zoo.sklearn.estimators import (
     SequenceClassifier as SequenceClassifier,
     SequenceRegressor as SequenceRegressor,
 )
+from zoo.sklearn.forecaster import (
+    SequenceForecaster as SequenceForecaster,
+)
+from zoo.sklearn.saved import (
+    load as load,
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from sklearn.base import (
 )
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_array,
@@ -23,15 +25,18 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from zoo.arguments import as_integer, as_mapping
+from zoo.arguments import as_integer, as_mapping, short_repr
 from zoo.array_types import Array
 from zoo.base import Cell, Optimizer
-from zoo.errors import UsageError
+from zoo.errors import CheckpointError, UsageError
 from zoo.layers import StackConfig
-from zoo.model import SequenceModel
+from zoo.model import SequenceModel, model_from
+from zoo.model.checkpoint import CellClasses
+from zoo.sklearn.checkpoint import restored_cell, save_estimator
 from zoo.sklearn.sequences import arguments_of, as_rows, predict_outputs, rows_of_table
+from zoo.storage import Checkpoint
 
-_LARGEST_SEED = 2**31 - 1
+LARGEST_SEED = 2**31 - 1
 
 
 class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
@@ -78,12 +83,29 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self.patience = patience
         self.validation_fraction = validation_fraction
 
-    def _fit(self, rows: list[Array], targets: Array, outputs: int, sample_weight: Any) -> None:
-        """Create a model and train it on the sequences with a positive weight."""
+    def _fit(
+        self,
+        rows: list[Array],
+        targets: Array,
+        outputs: int,
+        sample_weight: Any,
+        validation: tuple[list[Array], Array] | None,
+        class_weights: list[float] | None = None,
+    ) -> None:
+        """Create a model and train it on the sequences with a positive weight.
+
+        Args:
+            rows: The sequences.
+            targets: Their targets, ``(N,)`` classes or ``(N, V)`` numbers.
+            outputs: ``V``.
+            sample_weight: Their weights, or None.
+            validation: Sequences for validation, and their targets.
+            class_weights: Weight of each class, or None.
+        """
         weights = _weights(sample_weight, rows)
         counted = np.flatnonzero(weights)
         rng = check_random_state(self.random_state)
-        seed = int(rng.randint(_LARGEST_SEED))
+        seed = int(rng.randint(LARGEST_SEED))
         columns = self._aux_columns(rows[0].shape[1])
         layers = StackConfig(
             self.cell,
@@ -97,17 +119,20 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self.model_ = SequenceModel.from_config(
             layers, outputs, loss=self._loss, seed=seed, threads=self.threads
         )
-        validation = None
-        if self.patience is not None:
+        held_out = None
+        if validation is not None:
+            held_out = self._data(*validation, np.ones(len(validation[0])), columns)
+        elif self.patience is not None:
             classes = targets[counted] if self._loss == "cross_entropy" else None
             shares = {"test_size": self.validation_fraction, "stratify": classes}
-            counted, held_out = train_test_split(counted, random_state=seed, **shares)
-            validation = self._data(rows, targets, weights, held_out, columns)
+            counted, left = train_test_split(counted, random_state=seed, **shares)
+            held_out = self._data([rows[n] for n in left], targets[left], weights[left], columns)
         history = self.model_.fit(
-            **self._data(rows, targets, weights, counted, columns),
-            validation=validation,
-            epochs=_positive(self.epochs, "epochs"),
-            batch_size=_positive(self.batch_size, "batch_size"),
+            **self._data([rows[n] for n in counted], targets[counted], weights[counted], columns),
+            validation=held_out,
+            class_weights=class_weights,
+            epochs=positive(self.epochs, "epochs"),
+            batch_size=positive(self.batch_size, "batch_size"),
             optimizer=self.optimizer,
             lr=self.lr,
             clip=self.clip,
@@ -116,34 +141,36 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         )
         self.losses_ = [event["loss"] for event in history if event["event"] == "step"]
         evals = [event["loss"] for event in history if event["event"] == "eval"]
-        self.validation_losses_ = evals if validation else []
+        self.validation_losses_ = evals if held_out else []
 
     def _data(
-        self, rows: list[Array], targets: Array, weights: Array, indices: Array, columns: Mapping[str, int]
+        self, rows: list[Array], targets: Array, weights: Array, columns: Mapping[str, int]
     ) -> dict[str, Any]:
-        """Arguments of ``SequenceModel.fit`` for some of the sequences, with a target at their last steps."""
-        inputs, lengths, aux = arguments_of([rows[n] for n in indices], self.model_, columns)
-        last = np.array([len(rows[n]) - 1 for n in indices]), np.arange(len(indices))
+        """Arguments of ``SequenceModel.fit`` for sequences with a target at their last steps."""
+        inputs, lengths, aux = arguments_of(rows, self.model_, columns)
+        last = np.array([len(row) - 1 for row in rows]), np.arange(len(rows))
         step_weights = np.zeros(inputs.shape[:2])
-        step_weights[last] = weights[indices] / weights[indices].mean()
+        step_weights[last] = weights / weights.mean()
         step_targets = np.zeros((*inputs.shape[:2], *targets.shape[1:]), targets.dtype)
-        step_targets[last] = targets[indices]
+        step_targets[last] = targets
         arrays = {"inputs": inputs, "targets": step_targets, "weights": step_weights}
         return {**arrays, "lengths": lengths, "aux": aux}
 
     def _rows(self, X: Any, reset: bool) -> list[Array]:
         """Convert X to sequences; store the number of features if ``reset``."""
-        who, features = type(self).__name__, _positive(self.features, "features")
+        who, features = type(self).__name__, positive(self.features, "features")
         rows = as_rows(X, features, who)
         if rows is None:
             table = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
             rows = rows_of_table(table, features, who)
         elif reset:
             self.n_features_in_ = rows[0].shape[1]
-        fitted = 0 if reset else self.model_.stack.input_size + len(self.aux or {})
-        if not reset and rows[0].shape[1] != fitted:
+        if reset:
+            self._step_features = rows[0].shape[1]
+        if rows[0].shape[1] != self._step_features:
             raise ValueError(
-                f"{who}: found {rows[0].shape[1]} features at a step, and it was fitted on {fitted}."
+                f"{who}: found {rows[0].shape[1]} features at a step, and it was fitted on "
+                f"{self._step_features}."
             )
         return rows
 
@@ -174,6 +201,46 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         targets: Array = check_array(y, ensure_2d=False, dtype=dtype, input_name="y")
         return targets
+
+    def _validation_rows(self, validation: Any) -> tuple[list[Array], Any]:
+        """The sequences and targets of the argument of ``fit``.
+
+        Raises:
+            ValueError: if it is no pair, or does not fit.
+        """
+        if not isinstance(validation, tuple) or len(validation) != 2:
+            raise ValueError(
+                f"{type(self).__name__}: validation is {short_repr(validation)}; expected a pair (X, y)."
+            )
+        rows = self._rows(validation[0], reset=False)
+        check_consistent_length(rows, validation[1])
+        return rows, validation[1]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to a ``.safetensors`` file, whole or not at all.
+
+        ``zoo.sklearn.load`` reads it, and ``zoo.load`` reads its model.
+
+        Raises:
+            CheckpointError: if the file cannot be written.
+        """
+        check_is_fitted(self, "model_")
+        save_estimator(self, path, self.model_.to_checkpoint())
+
+    def _restore(self, checkpoint: Checkpoint, source: str, cell: CellClasses) -> None:
+        """Load the model of a checkpoint, whose description of the estimator is loaded.
+
+        Raises:
+            CheckpointError: if they do not fit each other.
+        """
+        model = model_from(checkpoint, source, cell, self.threads)
+        classes = getattr(self, "classes_", range(model.output_size))
+        sizes = model.stack.input_size + len(self.aux or {}), model.output_size
+        fits = (getattr(self, "_step_features", None), len(classes)) == sizes
+        if not isinstance(model, SequenceModel) or model.criterion.name != self._loss or not fits:
+            raise CheckpointError(f"{source}: its description of the estimator does not fit its model.")
+        self.model_ = model
+        self.cell = restored_cell(self.cell, model)
 
     def _predict_outputs(self, X: Any) -> Array:
         """Outputs of the readout after the last step of each sequence."""
@@ -215,24 +282,70 @@ class SequenceClassifier(ClassifierMixin, _BaseSequenceEstimator):  # type: igno
         patience: Epochs without a better validation loss after which training stops; the model then has the
             parameters of the best epoch. None to train for all epochs, without validation.
         validation_fraction: Share of the sequences that validate if there is a patience, of each class alike.
+        class_weight: Weight of each class, a mapping; or ``"balanced"`` for weights that are inverse to the
+            frequencies of the classes; None for equal weights.
 
     Attributes:
         classes_: The classes, sorted.
         model_: The :class:`zoo.SequenceModel`.
         losses_: The mean loss of every epoch, nats.
-        validation_losses_: The validation loss after every epoch; empty without a patience.
+        validation_losses_: The validation loss after every epoch; empty without validation.
         n_features_in_: Columns of the table, or features per step.
     """
 
     _loss = "cross_entropy"
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SequenceClassifier:
+    def __init__(
+        self,
+        cell: str | type[Cell] | Cell = "gru",
+        hidden_size: int = 32,
+        num_layers: int = 1,
+        *,
+        features: int = 1,
+        epochs: int = 50,
+        batch_size: int = 32,
+        optimizer: str | Optimizer = "adam",
+        lr: float | None = 0.01,
+        clip: float | None = 1.0,
+        dtype: str = "float32",
+        threads: int | None = None,
+        random_state: Any = None,
+        aux: Mapping[str, int] | None = None,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        patience: int | None = None,
+        validation_fraction: float = 0.1,
+        class_weight: Mapping[Any, float] | str | None = None,
+    ) -> None:
+        super().__init__(
+            cell,
+            hidden_size,
+            num_layers,
+            features=features,
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            lr=lr,
+            clip=clip,
+            dtype=dtype,
+            threads=threads,
+            random_state=random_state,
+            aux=aux,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            patience=patience,
+            validation_fraction=validation_fraction,
+        )
+        self.class_weight = class_weight
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation: Any = None) -> SequenceClassifier:
         """Train on sequences and their classes.
 
         Args:
             X: N sequences.
             y: Their classes, ``(N,)``.
             sample_weight: Weight of each sequence, ``(N,)``; None for equal weights.
+            validation: Other sequences and their classes, ``(X, y)``, in place of a share of the sequences.
 
         Raises:
             ValueError: if an argument is invalid.
@@ -243,8 +356,27 @@ class SequenceClassifier(ClassifierMixin, _BaseSequenceEstimator):  # type: igno
         check_consistent_length(rows, y)
         check_classification_targets(y)
         self.classes_, indices = np.unique(y, return_inverse=True)
-        self._fit(rows, indices, len(self.classes_), sample_weight)
+        held_out = None if validation is None else self._validation_classes(validation)
+        class_weights = None
+        if self.class_weight is not None:
+            class_weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y).tolist()
+        self._fit(rows, indices, len(self.classes_), sample_weight, held_out, class_weights)
         return self
+
+    def _validation_classes(self, validation: Any) -> tuple[list[Array], Array]:
+        """The sequences for validation, and the indices of their classes.
+
+        Raises:
+            ValueError: if a class is not among those of training.
+        """
+        rows, y = self._validation_rows(validation)
+        y = column_or_1d(self._targets(y, None), warn=True)
+        unknown = np.setdiff1d(y, self.classes_)
+        if unknown.size:
+            raise ValueError(
+                f"SequenceClassifier: validation has the class {unknown[0]!r}, which training lacks."
+            )
+        return rows, np.searchsorted(self.classes_, y)
 
     def predict_proba(self, X: Any) -> Array:
         """Probability of each class, ``(N, V)``, in the order of ``classes_``."""
@@ -271,19 +403,20 @@ class SequenceRegressor(RegressorMixin, _BaseSequenceEstimator):  # type: ignore
     Attributes:
         model_: The :class:`zoo.SequenceModel`.
         losses_: The mean loss of every epoch.
-        validation_losses_: The validation loss after every epoch; empty without a patience.
+        validation_losses_: The validation loss after every epoch; empty without validation.
         n_features_in_: Columns of the table, or features per step.
     """
 
     _loss = "squared_error"
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SequenceRegressor:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation: Any = None) -> SequenceRegressor:
         """Train on sequences and their targets.
 
         Args:
             X: N sequences.
             y: Targets, ``(N,)`` or ``(N, V)``.
             sample_weight: Weight of each sequence, ``(N,)``; None for equal weights.
+            validation: Other sequences and their targets, ``(X, y)``, in place of a share of the sequences.
 
         Raises:
             ValueError: if an argument is invalid.
@@ -294,8 +427,11 @@ class SequenceRegressor(RegressorMixin, _BaseSequenceEstimator):  # type: ignore
         y = column_or_1d(y, warn=True) if y.ndim == 1 or y.shape[1] == 1 else y
         check_consistent_length(rows, y)
         self._is_flat = y.ndim == 1
-        targets = y.reshape(len(y), -1)
-        self._fit(rows, targets, targets.shape[1], sample_weight)
+        targets, held_out = y.reshape(len(y), -1), None
+        if validation is not None:
+            others, of_others = self._validation_rows(validation)
+            held_out = others, self._targets(of_others, np.float64).reshape(len(others), -1)
+        self._fit(rows, targets, targets.shape[1], sample_weight, held_out)
         return self
 
     def predict(self, X: Any) -> Array:
@@ -326,7 +462,7 @@ def _weights(sample_weight: Any, rows: list[Array]) -> Array:
     return weights
 
 
-def _positive(value: Any, name: str) -> int:
+def positive(value: Any, name: str) -> int:
     """Validate a positive integer.
 
     Raises:

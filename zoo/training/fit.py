@@ -21,7 +21,7 @@ from zoo.data.corpus import TextLevel
 from zoo.distributed.collectives import SINGLE_PROCESS
 from zoo.errors import UsageError
 from zoo.layers.validation import as_aux_inputs, as_lengths, mask_padding
-from zoo.model import LanguageModel, SequenceModel
+from zoo.model import AnyModel, LanguageModel, SequenceModel
 from zoo.model.batch_loss import as_targets
 from zoo.registry.api import resolve
 from zoo.training.array_dataset import ArrayDataset, Sequences
@@ -118,21 +118,38 @@ def _fit(
         patience=0 if patience is None else as_integer(patience, "fit: patience", 1),
         seed=seed,
     )
+    return train_in_memory(config, dataset, model, resolved, as_bool(progress, "fit: progress"))
+
+
+def train_in_memory(
+    config: Config, dataset: Dataset, model: AnyModel, optimizer: Optimizer, progress: bool = False
+) -> list[Event]:
+    """Run the trainer without a run directory, and return the events that have a loss.
+
+    The model ends with the parameters of the best validation, if there are data for validation.
+
+    Args:
+        config: The configuration with all sizes resolved.
+        dataset: The data.
+        model: The model.
+        optimizer: The optimizer.
+        progress: Whether to print a line for each event.
+    """
     history: list[Event] = []
     best: list[Array] = []
-    shows_progress = as_bool(progress, "fit: progress")
+    has_validation = dataset.eval_split_name == "validation"
 
     def emit(event: Event) -> None:
         if event["event"] in ("step", "eval"):
             history.append(event)
-            if shows_progress:
-                sys.stderr.write(_progress_line(event, total))
+            if progress:
+                sys.stderr.write(_progress_line(event, config.steps or 0))
         if event.get("best") and has_validation:
             best[:] = [model.theta.copy()]
 
     schedule = make_schedule("constant")
-    state = TrainingState(resolved.init(model.theta), schedule.init())
-    Trainer(config, dataset, model, resolved, schedule, state, None, SINGLE_PROCESS, emit).run(StopRequest())
+    state = TrainingState(optimizer.init(model.theta), schedule.init())
+    Trainer(config, dataset, model, optimizer, schedule, state, None, SINGLE_PROCESS, emit).run(StopRequest())
     for theta in best:
         model.theta = theta
     return history

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
+from zoo.base import Cell, Optimizer
 from zoo.classification import Predictor
 from zoo.classification.api import open_predictor
 from zoo.data.labelled import LabelledSequences
+from zoo.data.table import DataTable
 from zoo.errors import UsageError
 from zoo.forecasting import Forecaster
 from zoo.forecasting.api import open_forecaster
 from zoo.layers.config import CellLike
+from zoo.training.config import make_config
+from zoo.training.fit import train_in_memory
+from zoo.training.series_dataset import prepare_table
 from zoo.training.session import EventCallback, train
+from zoo.training.trainer import Event
 
 
 @overload
@@ -95,3 +102,21 @@ def fit(
             )
         run = train(data, cell, out=out, on_event=on_event, kind="sequences", label=label, **settings)
         return open_predictor(run)
+
+
+def fit_forecaster(
+    table: DataTable, cell: Cell | list[Cell], optimizer: Optimizer, **settings: Any
+) -> tuple[Forecaster, list[Event]]:
+    """Train a forecaster without a run directory, and return the events that have a loss.
+
+    Args:
+        table: The table.
+        cell: The cell of all layers, or of each.
+        optimizer: The optimizer.
+        **settings: Other settings of :class:`zoo.training.Config`.
+    """
+    config, dataset = prepare_table(make_config({**settings, "kind": "table"}), table)
+    config = replace(config, log_every=config.eval_every or 1)
+    model = dataset.make_model(cell, config)
+    history = train_in_memory(config, dataset, model, optimizer)
+    return Forecaster(model, dataset.windows.spec, dataset.windows.scaling, table), history

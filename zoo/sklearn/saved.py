@@ -1,0 +1,28 @@
+"""``zoo.sklearn.load``: read a saved estimator."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from zoo.model.checkpoint import CellClasses
+from zoo.sklearn.checkpoint import load_estimator
+from zoo.sklearn.estimators import SequenceClassifier, SequenceRegressor
+from zoo.sklearn.forecaster import SequenceForecaster
+
+
+def load(path: str | os.PathLike[str], cell: CellClasses = None) -> Any:
+    """Read a fitted estimator from a file that its ``save`` wrote. Nothing in the file is executed.
+
+    >>> classifier.save("classifier.safetensors")
+    >>> zoo.sklearn.load("classifier.safetensors").predict(others)
+
+    Args:
+        path: The file.
+        cell: The class of the cell, if it is not registered; a list of them for several cells.
+
+    Raises:
+        CheckpointError: if the file is damaged, or holds no estimator.
+    """
+    estimators = {made.__name__: made for made in (SequenceClassifier, SequenceRegressor, SequenceForecaster)}
+    return load_estimator(path, estimators, cell)
