@@ -19,8 +19,10 @@ ROOT = Path(zoo.__file__).parents[1]
 PACKAGES = (
     "zoo",
     "zoo_cells",
+    "zoo_constraints",
     "zoo_modifiers",
     "zoo_optimizers",
+    "zoo_penalties",
     "zoo_samplers",
     "zoo_tasks",
     "zoo_trackers",

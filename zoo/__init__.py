@@ -15,8 +15,8 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "base": (
-        "Batch Buffer Card Cell Chain Gates Input Modifier Noise Optimizer Option Output Param Sampler State "
-        "StateSlot Task TaskRng Tracker"
+        "Batch Buffer Card Cell Chain Constraint Gates Input Modifier Noise Optimizer Option Output Param "
+        "Penalty Sampler State StateSlot Task TaskRng Tracker"
     ),
     "base.loss": "Loss",
     "classification.api": "predict",
@@ -35,9 +35,10 @@ _EXPORTS = {
     "layers": "Recurrent",
     "model": "LanguageModel SequenceModel load",
     "registry": (
-        "get_cell get_loss get_modifier get_optimizer get_sampler get_task get_tracker hookimpl list_cells "
-        "list_losses list_modifiers list_optimizers list_samplers list_tasks list_trackers modify "
-        "register_cell register_loss register_modifier register_optimizer register_sampler register_task "
+        "get_cell get_constraint get_loss get_modifier get_optimizer get_penalty get_sampler get_task "
+        "get_tracker hookimpl list_cells list_constraints list_losses list_modifiers list_optimizers "
+        "list_penalties list_samplers list_tasks list_trackers modify register_cell register_constraint "
+        "register_loss register_modifier register_optimizer register_penalty register_sampler register_task "
         "register_tracker"
     ),
     "training": "Run train",

@@ -21,7 +21,10 @@ MODULES = [
     file for file in FILES if not file.name.startswith("_")
 ]  # the others hold what several components share
 PUBLIC = {"zoo": set(zoo.__all__), "kernels": set(kernels.__all__), "data": set(zoo.data.__all__)}
-OURS = {"zoo_cells", "zoo_modifiers", "zoo_optimizers", "zoo_samplers", "zoo_tasks", "zoo_trackers"}
+OURS = {
+    *("zoo_cells", "zoo_constraints", "zoo_modifiers", "zoo_optimizers", "zoo_penalties", "zoo_samplers"),
+    *("zoo_tasks", "zoo_trackers"),
+}
 
 
 def module_of(file: Path) -> str:

@@ -91,6 +91,16 @@ def test_hook_zoo_register_modifiers(site):
     assert load().plugins()[0].provides == ("modifier m1",)
 
 
+def test_hook_zoo_register_constraints(site):
+    install(site, "zoo-t", hook("constraint", "c1"))
+    assert load().plugins()[0].provides == ("constraint c1",)
+
+
+def test_hook_zoo_register_penalties(site):
+    install(site, "zoo-t", hook("penalty", "p1"))
+    assert load().plugins()[0].provides == ("penalty p1",)
+
+
 def test_hook_zoo_register_samplers(site):
     install(site, "zoo-t", hook("sampler", "s1"))
     assert load().plugins()[0].provides == ("sampler s1",)

@@ -222,8 +222,9 @@ def calls(folder: Path) -> dict[str, Call]:
         "modify": (zoo.modify, {"cell": "lstm", "modifier": "zoneout"}),
         **{
             f"list_{kind}s": (getattr(zoo, f"list_{kind}s"), {"pattern": "*"})
-            for kind in ("cell", "modifier", "optimizer", "sampler", "task", "tracker")
+            for kind in ("cell", "constraint", "modifier", "optimizer", "sampler", "task", "tracker")
         },
+        "list_penalties": (zoo.list_penalties, {"pattern": "*"}),
         **{
             f"get_{kind}": (getattr(zoo, f"get_{kind}"), {"name": name})
             for kind, name in (
@@ -233,6 +234,8 @@ def calls(folder: Path) -> dict[str, Call]:
                 ("sampler", "top_k"),
                 ("task", "copying"),
                 ("tracker", "jsonl"),
+                ("constraint", "dale"),
+                ("penalty", "l2"),
             )
         },
         **{
@@ -244,6 +247,8 @@ def calls(folder: Path) -> dict[str, Call]:
                 ("sampler", top_k),
                 ("task", copying),
                 ("tracker", zoo.get_tracker("jsonl")),
+                ("constraint", zoo.get_constraint("dale")),
+                ("penalty", zoo.get_penalty("l2")),
             )
         },
         "Optimizer.init": (adam.init, {"theta": theta}),
@@ -253,10 +258,11 @@ def calls(folder: Path) -> dict[str, Call]:
             {"theta": theta, "grad": theta, "slots": adam.init(theta), "step": 1, "lr": None},
         ),
         "Optimizer.bind": (
-            lambda target, clip_norm: adam.bind(target, clip_norm=clip_norm).step(),
+            lambda target, **chosen: adam.bind(target, **chosen).step(),
             {
                 "target": zoo.Recurrent("vanilla", I, H),
                 "clip_norm": None,
+                "param_groups": None,
             },
         ),
         "Chain": (zoo.Chain, {"samplers": (top_k,)}),

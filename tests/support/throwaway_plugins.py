@@ -62,6 +62,22 @@ def make_task(called):
         def baseline(self): ...
     return Toy
 
+def make_constraint(called):
+    class Toy(zoo.Constraint):
+        "A constraint that is only listed."
+        name = called
+        card = CARD
+        def project(self, values, initial): ...
+    return Toy
+
+def make_penalty(called):
+    class Toy(zoo.Penalty):
+        "A penalty that is only listed."
+        name = called
+        card = CARD
+        def value_and_grad(self, values, weights): ...
+    return Toy
+
 def make_tracker(called):
     class Toy(zoo.Tracker):
         "A tracker that is only listed."

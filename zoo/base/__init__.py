@@ -1,13 +1,16 @@
 """Base classes of all components. Nothing here imports Numba."""
 
+from zoo.base.bound_optimizer import BoundOptimizer
 from zoo.base.card import Card
 from zoo.base.cell import Cell, Output
 from zoo.base.component import Component
+from zoo.base.constraint import Constraint
 from zoo.base.declarations import Buffer, Input, Option, Param, State, StateSlot
 from zoo.base.gates import Gates
 from zoo.base.modifier import Modifier
 from zoo.base.noise import Noise
-from zoo.base.optimizer import BoundOptimizer, Optimizer
+from zoo.base.optimizer import Optimizer
+from zoo.base.penalty import Penalty
 from zoo.base.sampler import Chain, Sampler
 from zoo.base.task import Batch, Task
 from zoo.base.task_rng import TaskRng
@@ -21,6 +24,7 @@ __all__ = [
     "Cell",
     "Chain",
     "Component",
+    "Constraint",
     "Gates",
     "Input",
     "Modifier",
@@ -29,6 +33,7 @@ __all__ = [
     "Option",
     "Output",
     "Param",
+    "Penalty",
     "Sampler",
     "State",
     "StateSlot",

@@ -36,6 +36,8 @@ SECTIONS = {
         "modifiers": "List the modifiers, which change any cell.",
         "tasks": "List the benchmark tasks.",
         "losses": "List the losses.",
+        "penalties": "List the penalties, which add terms to the loss.",
+        "constraints": "List the constraints on parameters.",
         "optimizers": "List the optimizers.",
         "samplers": "List the samplers, which choose the next token.",
         "trackers": "List the trackers, which receive the events of a run.",
@@ -56,7 +58,10 @@ SECTIONS = {
 }
 COMMANDS = {name: summary for section in SECTIONS.values() for name, summary in section.items()}
 
-_LISTINGS = ("cells", "modifiers", "tasks", "losses", "optimizers", "samplers", "trackers", "runs")
+_LISTINGS = (
+    *("cells", "modifiers", "tasks", "losses", "penalties", "constraints"),
+    *("optimizers", "samplers", "trackers", "runs"),
+)
 _MODULES = dict.fromkeys(_LISTINGS, "listings")
 """Modules in ``zoo.cli.commands`` that do not have the name of their command."""
 

@@ -81,24 +81,32 @@ def complete_trackers(_ctx: object, _param: object, incomplete: str) -> list[Com
     return _names_or_classes(list_trackers(), incomplete, 0)
 
 
+def complete_constraints(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a constraint after ``PATTERN=``."""
+    from zoo.registry import list_constraints
+
+    return _after_pattern(list_constraints, incomplete)
+
+
+def complete_penalties(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a penalty after ``PATTERN=``."""
+    from zoo.registry import list_penalties
+
+    return _after_pattern(list_penalties, incomplete)
+
+
+def _after_pattern(list_names: Callable[[], list[str]], incomplete: str) -> list[CompletionItem]:
+    pattern, equals, name = incomplete.partition("=")
+    return _items(list_names(), name, f"{pattern}=") if equals else []
+
+
 def complete_components(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a component of any kind, or ``KIND:NAME``."""
-    from zoo.registry import (
-        list_cells,
-        list_modifiers,
-        list_optimizers,
-        list_samplers,
-        list_tasks,
-        list_trackers,
-    )
+    from zoo.registry import registry_of
+    from zoo.registry.hookspecs import COMPONENT_CLASSES
 
     lists: dict[str, Callable[[], list[str]]] = {
-        "cell": list_cells,
-        "modifier": list_modifiers,
-        "optimizer": list_optimizers,
-        "sampler": list_samplers,
-        "task": list_tasks,
-        "tracker": list_trackers,
+        base.kind: registry_of(base).list for base in COMPONENT_CLASSES
     }
     kind, colon, name = incomplete.partition(":")
     if colon and kind in lists:
@@ -227,6 +235,8 @@ COMPLETERS: dict[str, Completer] = {
     "--schedule": complete_schedules,
     "--sampler": complete_samplers,
     "--tracker": complete_trackers,
+    "--constraint": complete_constraints,
+    "--penalty": complete_penalties,
     "--data": complete_data,
     "--set": complete_options,
     **dict.fromkeys(("--out", "--plugin", "--config", "--markdown", "--latex"), complete_files),

@@ -1,4 +1,4 @@
-"""Look up cells, optimizers, samplers, tasks and trackers by name or file, and load plugin files."""
+"""Look up components by name or file, and load plugin files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from zoo.base import Cell, Component, Modifier, Optimizer, Sampler, Task, Tracker
+from zoo.base import (
+    Cell,
+    Component,
+    Constraint,
+    Modifier,
+    Optimizer,
+    Penalty,
+    Sampler,
+    Task,
+    Tracker,
+)
 from zoo.base.names import MODIFIER_SEPARATOR, did_you_mean
 from zoo.cli.completion import complete_files
 from zoo.cli.errors import echo_err
@@ -22,8 +32,10 @@ C = TypeVar("C", bound=Component)
 
 COMPONENT_CLASSES: dict[str, type[Component]] = {
     "cell": Cell,
+    "constraint": Constraint,
     "modifier": Modifier,
     "optimizer": Optimizer,
+    "penalty": Penalty,
     "sampler": Sampler,
     "task": Task,
     "tracker": Tracker,
@@ -112,7 +124,7 @@ def cell_classes(text: str) -> list[type[Cell]]:
 
 
 def component_class(base: type[C], text: str) -> type[C]:
-    """The task, sampler or tracker of a name or ``FILE.py:Class``.
+    """The task, sampler, tracker or other component of a name or ``FILE.py:Class``.
 
     Raises:
         UnknownNameError: if the name is unknown.

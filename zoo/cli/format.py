@@ -202,6 +202,8 @@ def _loss_details(event: Event, start: Event) -> Iterator[str]:
     if "score" in event:
         yield f"{_spaced(event['metric'])} {event['score']:.4g}"
         yield from ["solved"] * event["solved"]
+    if "penalty" in event:
+        yield f"penalty {decimal(event['penalty'])}"
 
 
 def speed(event: Event, start: Event) -> str:

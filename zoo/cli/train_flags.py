@@ -33,8 +33,8 @@ _SECTIONS = {
     SEQUENCES: "label pooling class_weights split_seed group weight",
     TASK: "task eval_batches stop_when_solved",
     MODEL: "cell hidden layers embedding tie bidirectional learned_state dropout residual dtype",
-    TRAINING: "batch seq carry steps epochs optimizer lr schedule clip clip_value patience seed threads "
-    "recompute",
+    TRAINING: "batch seq carry steps epochs optimizer lr schedule clip clip_value param_groups constraints "
+    "penalties patience seed threads recompute",
     LOGGING: "log_every eval_every save_every keep sample_every analyse_every sample_length",
 }
 """Sections of the help, and the settings in each."""
@@ -51,9 +51,14 @@ _TYPES: dict[str, Any] = {
     "recompute": _number_or_word,
     **dict.fromkeys(["epochs", "lr", "clip", "clip_value", "dropout"], float),
 }
-_SPELLINGS = {"carry": "--carry/--reset"}
+_SPELLINGS = {
+    "carry": "--carry/--reset",
+    "param_groups": "--param-group",
+    "constraints": "--constraint",
+    "penalties": "--penalty",
+}
 _ATTRIBUTES: dict[str, dict[str, Any]] = {
-    "data": {"multiple": True},
+    **{name: {"multiple": True} for name in ("data", "param_groups", "constraints", "penalties")},
     **{name: {"most": MAX_SEED} for name in ("seed", "split_seed")},
     "stop_when_solved": {"is_flag": True},
     **{name: {"is_flag": True} for name in ("bidirectional", "learned_state", "residual", "tie", "carry")},

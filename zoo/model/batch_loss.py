@@ -128,10 +128,10 @@ class BatchLoss:
 
         def on_output(segment: Segment, y: Array, _: list[LayerTape]) -> None:
             if segment.tape is not None:
-                kept.append(self._readout_backward(segment, y, losses))
+                kept.append(self.readout_backward(segment, y, losses))
 
         def output_gradient(segment: Segment, y: Array | None) -> tuple[Array, list[Array]]:
-            return kept.pop() if y is None else self._readout_backward(segment, y, losses)
+            return kept.pop() if y is None else self.readout_backward(segment, y, losses)
 
         segments, final = batch_run.forward(shard, on_output, keep_last=True)
         rows, dtype = row_count(batch_run.shard_rows(shard)), self.run.readout[0].dtype
@@ -152,7 +152,7 @@ class BatchLoss:
         """The weighted mean loss, from the sum of the losses of every shard."""
         return sum(sums) / self.run.total_weight
 
-    def _readout_backward(self, segment: Segment, y: Array, losses: Array) -> tuple[Array, list[Array]]:
+    def readout_backward(self, segment: Segment, y: Array, losses: Array) -> tuple[Array, list[Array]]:
         """The gradient of y, and those of the readout; the losses are written to ``losses``."""
         read = self.run.steps_with_loss(segment.time_slice)
         y_read, targets, weights = self._select_read_steps(segment, y, read)

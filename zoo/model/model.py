@@ -16,6 +16,7 @@ from zoo.array_types import Array
 from zoo.base import Cell, Optimizer, Param
 from zoo.base.initializers import initialize
 from zoo.base.loss import Loss
+from zoo.base.param_groups import ParamGroups
 from zoo.distributed.collectives import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import UnknownNameError, UsageError
 from zoo.kernels.input_projection import add_weight_gradient
@@ -40,6 +41,7 @@ from zoo.model.batch_loss import (
     weights_of_classes,
 )
 from zoo.model.compiled_step import CompiledStep
+from zoo.model.penalised_step import ActivityPenalty, PenalisedStep
 from zoo.model.readout import readout_kernels
 from zoo.model.vocabulary_step import VocabularyStep
 from zoo.registry import find_loss
@@ -87,6 +89,9 @@ class FitOptions(TypedDict, total=False):
     patience: int | None
     seed: int
     progress: bool
+    constraints: Any
+    penalties: Any
+    param_groups: ParamGroups
 
 
 FIT_DEFAULTS: FitOptions = {
@@ -99,6 +104,9 @@ FIT_DEFAULTS: FitOptions = {
     "patience": None,
     "seed": 0,
     "progress": False,
+    "constraints": None,
+    "penalties": None,
+    "param_groups": None,
 }
 
 
@@ -121,6 +129,8 @@ class Model(FlatParameters):
     """Its name in messages and in checkpoints."""
     process_group: ProcessGroup = SINGLE_PROCESS
     """Processes that divide the batch; a copy or pickle starts with this process alone."""
+    activity_penalty: ActivityPenalty | None = None
+    """Penalties that the gradient of :meth:`loss_and_grad` includes, while a training loop runs."""
     _not_pickled = (
         *FlatParameters._not_pickled,
         "_layer_params",
@@ -134,6 +144,7 @@ class Model(FlatParameters):
         "_core_shapes",
         "_is_large",
         "process_group",
+        "activity_penalty",
     )
 
     def __init__(
@@ -169,6 +180,11 @@ class Model(FlatParameters):
     def cells(self) -> tuple[Cell, ...]:
         """The cell of each layer."""
         return self.stack.cells
+
+    @property
+    def core_size(self) -> int:
+        """Number of parameters of the layers and of a readout that is not tied."""
+        return self._core_grad.size
 
     @classmethod
     def check_loss(cls, loss: str | Loss, outputs: int) -> Loss:
@@ -252,20 +268,13 @@ class Model(FlatParameters):
             self._embedding_gradient(batch_loss)
             return outcome
         self._update_tied_readout()
-        keeps = self.process_group.needs_shard_gradients
-        core = self._core_grad
-        out = np.empty((len(local_shards), core.size), self.dtype) if keeps else core[None]
-        result = self._compiled_step.loss_and_grad(batch_loss, local_shards, out, self.threads)
-        if result is None:
-            outcome = self._interpreted_step(batch_loss, local_shards)
+        if self.activity_penalty is not None:
+            step = PenalisedStep(self, batch_loss, local_shards)
+            step_losses, gradients, final_states = step.loss_and_grad(self.activity_penalty)
+            self.process_group.sum_gradients(gradients, self._core_grad, batch)
+            outcome = self._mean_loss(batch_loss, step_losses), final_states
         else:
-            if keeps:
-                self.process_group.sum_gradients(list(out), self._core_grad, batch)
-            losses, final = result
-            outcome = (
-                self._mean_loss(batch_loss, losses),
-                States(self.process_group.scatter_local_states(final, batch_loss.run.batch_run.state)),
-            )
+            outcome = self._plain_step(batch_loss, local_shards)
         self._copy_core_gradient()
         self._embedding_gradient(batch_loss)
         return outcome
@@ -434,6 +443,20 @@ class Model(FlatParameters):
             uses_learned_state=state is None,
         )
         return ReadoutRun(batch_run, self._readout, weights)
+
+    def _plain_step(self, batch_loss: BatchLoss, local_shards: Sequence[slice]) -> tuple[float, State]:
+        """The compiled step, or the interpreted one where it does not apply."""
+        keeps = self.process_group.needs_shard_gradients
+        core = self._core_grad
+        out = np.empty((len(local_shards), core.size), self.dtype) if keeps else core[None]
+        result = self._compiled_step.loss_and_grad(batch_loss, local_shards, out, self.threads)
+        if result is None:
+            return self._interpreted_step(batch_loss, local_shards)
+        if keeps:
+            self.process_group.sum_gradients(list(out), self._core_grad, batch_loss.batch_size)
+        losses, final = result
+        states = self.process_group.scatter_local_states(final, batch_loss.run.batch_run.state)
+        return self._mean_loss(batch_loss, losses), States(states)
 
     def _interpreted_step(self, batch_loss: BatchLoss, local_shards: Sequence[slice]) -> tuple[float, State]:
         """As :meth:`loss_and_grad`; Python calls kernel after kernel."""

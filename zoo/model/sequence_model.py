@@ -162,6 +162,9 @@ class SequenceModel(Model):
                 ``patience``, the number of epochs without a better validation after which training stops.
                 ``seed`` (0) of the orders, of noise, and of the sequences for validation.
                 ``progress`` (False), whether to print a line for every epoch to standard error.
+                ``constraints``, ``penalties`` and ``param_groups``: mappings from patterns over
+                :attr:`params`, such as ``{"Whh": "nonnegative"}``, ``{"activity": "l2:1e-3"}`` and
+                ``{"embedding": "frozen"}`` (docs/howto/constrain.md).
 
         Returns:
             The events with a loss, as in :attr:`zoo.training.Run.history`: ``step`` with the mean training

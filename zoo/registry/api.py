@@ -9,7 +9,17 @@ from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
 from zoo.arguments import short_repr
-from zoo.base import Cell, Component, Modifier, Optimizer, Sampler, Task, Tracker
+from zoo.base import (
+    Cell,
+    Component,
+    Constraint,
+    Modifier,
+    Optimizer,
+    Penalty,
+    Sampler,
+    Task,
+    Tracker,
+)
 from zoo.base.loss import Loss, loss_table
 from zoo.base.names import did_you_mean
 from zoo.errors import UnknownNameError, UsageError
@@ -20,8 +30,10 @@ from zoo.registry.registry import Registry, Source, check_component
 
 C = TypeVar("C", bound=Component)
 CellType = TypeVar("CellType", bound=type[Cell])
+ConstraintType = TypeVar("ConstraintType", bound=type[Constraint])
 ModifierType = TypeVar("ModifierType", bound=type[Modifier])
 OptimizerType = TypeVar("OptimizerType", bound=type[Optimizer])
+PenaltyType = TypeVar("PenaltyType", bound=type[Penalty])
 SamplerType = TypeVar("SamplerType", bound=type[Sampler])
 TaskType = TypeVar("TaskType", bound=type[Task])
 TrackerType = TypeVar("TrackerType", bound=type[Tracker])
@@ -56,7 +68,7 @@ def component_class(base: type[C], name: str) -> type[C]:
 
 
 def resolve(base: type[C], component: str | type[C] | C, options: dict[str, Any]) -> C:
-    """The component that a name, a class or an instance denotes; a cell or task also by ``"FILE.py:Class"``.
+    """The component that a name, a class or an instance denotes; and most kinds by ``"FILE.py:Class"``.
 
     Args:
         base: Base class of its kind.
@@ -84,10 +96,11 @@ def resolve(base: type[C], component: str | type[C] | C, options: dict[str, Any]
 
 
 def _class_of(base: type[C], spec: str) -> type[C]:
-    # Only users name cells and tasks by file; a run directory may name the rest, and must not cause imports.
+    # Only users name these kinds by file; a run directory may name the rest, and must not cause imports.
     if base is Cell and is_file_spec(spec):
         return load_cell_file(spec)  # type: ignore[return-value]
-    return load_class_file(spec, base) if base is Task and is_file_spec(spec) else component_class(base, spec)
+    is_file = base in (Constraint, Penalty, Task) and is_file_spec(spec)
+    return load_class_file(spec, base) if is_file else component_class(base, spec)
 
 
 def register(base: type[Component], cls: Any, override: bool) -> Any:
@@ -133,6 +146,11 @@ def list_cells(pattern: str = "*") -> list[str]:
     return registry_of(Cell).list(pattern)
 
 
+def list_constraints(pattern: str = "*") -> list[str]:
+    """List the registered constraints by name; the pattern matches a name, or ``"family/*"``."""
+    return registry_of(Constraint).list(pattern)
+
+
 def list_modifiers(pattern: str = "*") -> list[str]:
     """List the registered modifiers by name; the pattern matches a name, or ``"family/*"``."""
     return registry_of(Modifier).list(pattern)
@@ -155,6 +173,11 @@ def _losses() -> Registry[Any]:
 def list_optimizers(pattern: str = "*") -> list[str]:
     """List the registered optimizers by name; the pattern matches a name, or ``"family/*"``."""
     return registry_of(Optimizer).list(pattern)
+
+
+def list_penalties(pattern: str = "*") -> list[str]:
+    """List the registered penalties by name; the pattern matches a name, or ``"family/*"``."""
+    return registry_of(Penalty).list(pattern)
 
 
 def list_samplers(pattern: str = "*") -> list[str]:
@@ -180,6 +203,16 @@ def get_cell(name: str, /, **options: Any) -> Cell:
         UsageError: for an unknown option, an invalid value, or a modifier that does not suit the cell.
     """
     return component_class(Cell, name)(**options)
+
+
+def get_constraint(name: str, /, **options: Any) -> Constraint:
+    """Get a registered constraint with its options: ``get_constraint("dale", excitatory=0.8)``.
+
+    Raises:
+        UnknownNameError: if the name is unknown.
+        UsageError: for an unknown option or an invalid value.
+    """
+    return component_class(Constraint, name)(**options)
 
 
 def get_modifier(name: str, /, **options: Any) -> Modifier:
@@ -246,6 +279,16 @@ def get_optimizer(name: str, /, **options: Any) -> Optimizer:
     return component_class(Optimizer, name)(**options)
 
 
+def get_penalty(name: str, /, **options: Any) -> Penalty:
+    """Get a registered penalty with its options: ``get_penalty("l2", factor=1e-3)``.
+
+    Raises:
+        UnknownNameError: if the name is unknown.
+        UsageError: for an unknown option or an invalid value.
+    """
+    return component_class(Penalty, name)(**options)
+
+
 def get_sampler(name: str, /, **options: Any) -> Sampler:
     """Get a registered sampler with its options: ``get_sampler("top_k", k=40)``.
 
@@ -281,6 +324,11 @@ def register_cell(cls: CellType, *, override: bool = False) -> CellType:
     return register(Cell, cls, override)  # type: ignore[no-any-return]
 
 
+def register_constraint(cls: ConstraintType, *, override: bool = False) -> ConstraintType:
+    """Register a constraint class for this process; usable as a decorator. See ``register``."""
+    return register(Constraint, cls, override)  # type: ignore[no-any-return]
+
+
 def register_loss(loss: Loss, *, override: bool = False) -> Loss:
     """Register a loss under its name, for this process. In a plugin, use a hook instead.
 
@@ -303,6 +351,11 @@ def register_modifier(cls: ModifierType, *, override: bool = False) -> ModifierT
 def register_optimizer(cls: OptimizerType, *, override: bool = False) -> OptimizerType:
     """Register an optimizer class for this process; usable as a decorator. See ``register``."""
     return register(Optimizer, cls, override)  # type: ignore[no-any-return]
+
+
+def register_penalty(cls: PenaltyType, *, override: bool = False) -> PenaltyType:
+    """Register a penalty class for this process; usable as a decorator. See ``register``."""
+    return register(Penalty, cls, override)  # type: ignore[no-any-return]
 
 
 def register_sampler(cls: SamplerType, *, override: bool = False) -> SamplerType:

@@ -19,7 +19,17 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from zoo.base import Cell, Component, Modifier, Optimizer, Sampler, Task, Tracker
+from zoo.base import (
+    Cell,
+    Component,
+    Constraint,
+    Modifier,
+    Optimizer,
+    Penalty,
+    Sampler,
+    Task,
+    Tracker,
+)
 from zoo.base.loss import Loss
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -41,13 +51,27 @@ def hookimpl(function: F) -> F:
 
 
 # Another kind of component is one entry here and one hook below.
-COMPONENT_CLASSES: tuple[type[Component], ...] = (Cell, Modifier, Optimizer, Sampler, Task, Tracker)
+COMPONENT_CLASSES: tuple[type[Component], ...] = (
+    Cell,
+    Constraint,
+    Modifier,
+    Optimizer,
+    Penalty,
+    Sampler,
+    Task,
+    Tracker,
+)
 KINDS: tuple[str, ...] = (*(base.kind for base in COMPONENT_CLASSES), Loss.kind)
 
 
 @hookspec
 def zoo_register_cells(register: Callable[[type[Cell]], type[Cell]]) -> None:
     """Register cells: ``register(cls)`` for each class."""
+
+
+@hookspec
+def zoo_register_constraints(register: Callable[[type[Constraint]], type[Constraint]]) -> None:
+    """Register constraints: ``register(cls)`` for each class."""
 
 
 @hookspec
@@ -66,6 +90,11 @@ def zoo_register_optimizers(register: Callable[[type[Optimizer]], type[Optimizer
 
 
 @hookspec
+def zoo_register_penalties(register: Callable[[type[Penalty]], type[Penalty]]) -> None:
+    """Register penalties: ``register(cls)`` for each class."""
+
+
+@hookspec
 def zoo_register_samplers(register: Callable[[type[Sampler]], type[Sampler]]) -> None:
     """Register samplers: ``register(cls)`` for each class."""
 
@@ -81,7 +110,9 @@ def zoo_register_trackers(register: Callable[[type[Tracker]], type[Tracker]]) ->
 
 
 def plural(kind: str) -> str:
-    """The plural of a kind of component: ``"cells"``, ``"losses"``."""
+    """The plural of a kind of component: ``"cells"``, ``"losses"``, ``"penalties"``."""
+    if kind.endswith("y"):
+        return f"{kind[:-1]}ies"
     return f"{kind}es" if kind.endswith("s") else f"{kind}s"
 
 

@@ -20,7 +20,7 @@ from zoo.foreign_errors import error_text
 from zoo.registry import loader
 from zoo.registry.composite_names import with_modifiers
 from zoo.registry.entry_points import EntryPoint, PluginRecord
-from zoo.registry.hookspecs import COMPONENT_CLASSES
+from zoo.registry.hookspecs import COMPONENT_CLASSES, plural
 from zoo.registry.registry import Source, check_component
 from zoo.run_module import FILE_MODULE, run_module
 
@@ -106,8 +106,8 @@ def _find_class(module: ModuleType, name: str, path: str, base: type[M]) -> type
     if cls is None:
         kind = "class" if base is Component else base.kind
         known = [name for name, value in vars(module).items() if _is_concrete(value, base)]
-        plural = "classes" if base is Component else f"{kind}s"
-        listing = f"its {plural} are {', '.join(known)}" if known else f"it defines no {kind}"
+        kinds = "classes" if base is Component else plural(kind)
+        listing = f"its {kinds} are {', '.join(known)}" if known else f"it defines no {kind}"
         raise UsageError(f"{path} has no class {name!r}; {listing}.{did_you_mean(name, known)}")
     wanted = _base_class_of(cls) if base is Component else base
     other = _base_class_of(cls) if inspect.isclass(cls) and issubclass(cls, Component) else wanted

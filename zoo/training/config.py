@@ -38,6 +38,11 @@ def _is_names(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(name, str) and name for name in value)
 
 
+def _is_assignments(value: Any) -> bool:
+    # Without files: those of a run directory must not cause imports.
+    return _is_names(value) and not any(".py:" in text for text in value)
+
+
 DEFAULT_LOSS = "interval"
 """Default loss of a forecast."""
 LEVEL_SETTINGS = {
@@ -121,6 +126,7 @@ _CLASS_WEIGHTS: tuple[Check, str] = (
     lambda value: isinstance(value, str) and value == "balanced",
     "'balanced'",
 )
+_ASSIGNMENTS: tuple[Check, str] = (_is_assignments, "texts, without a file")
 _SOURCES: tuple[Check, str] = (_is_sources, "one or more names of files, directories or built-in texts")
 
 
@@ -450,6 +456,27 @@ class Config:
         metavar="X",
         comparable=True,
     )
+    param_groups: tuple[str, ...] = _setting(
+        (),
+        _ASSIGNMENTS,
+        "Other settings for the parameters that match a pattern: a factor of the learning rate and options "
+        "of the optimizer, as in 'Why:lr_factor=0.1,weight_decay=0', or 'embedding:frozen'; may be repeated.",
+        metavar="PATTERN:SETTINGS",
+    )
+    constraints: tuple[str, ...] = _setting(
+        (),
+        _ASSIGNMENTS,
+        "Constrain parameters after every update (`zoo constraints` lists them), as in Whh=dale; may be "
+        "repeated.",
+        metavar="PATTERN=NAME",
+    )
+    penalties: tuple[str, ...] = _setting(
+        (),
+        _ASSIGNMENTS,
+        "Add a penalty of the activity or of parameters to the loss (`zoo penalties` lists them), as in "
+        "activity=l2:1e-3 or Whh=l1:1e-5; may be repeated.",
+        metavar="PATTERN=NAME:FACTOR",
+    )
     seed: int = _setting(
         0, _SEED, "Random seed of initial parameters, samples and examples of a task.", metavar="N"
     )
@@ -644,7 +671,7 @@ _DEFAULTS = {
 
 
 _COLUMN_LISTS = ("target", "input", "known_future")
-_TUPLES = ("data", "cell", "cell_options")
+_TUPLES = ("data", "cell", "cell_options", "param_groups", "constraints", "penalties")
 """Settings that are tuples, and lists in JSON."""
 
 

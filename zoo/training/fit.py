@@ -14,6 +14,7 @@ from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base import Optimizer
 from zoo.base.loss import Loss
+from zoo.base.param_groups import ParamGroups
 from zoo.base.task import METRICS
 from zoo.classification.evaluation import balanced_weights, divide
 from zoo.data import BpttBatches, Corpus, Split, fit_batch_shape
@@ -29,6 +30,7 @@ from zoo.training.array_dataset import evaluate_sequences as evaluate_sequences
 from zoo.training.config import Config
 from zoo.training.dataset import Dataset
 from zoo.training.evaluation import bits, evaluate
+from zoo.training.regularisation import Regularisation, as_regularisation
 from zoo.training.schedules import make_schedule
 from zoo.training.signals import StopRequest
 from zoo.training.state import TrainingState
@@ -102,6 +104,9 @@ def _fit(
     patience: int | None,
     seed: int,
     progress: bool,
+    constraints: Any,
+    penalties: Any,
+    param_groups: ParamGroups,
 ) -> list[Event]:
     """Run the trainer, without a run directory, and return the events that have a loss."""
     if patience is not None and not has_validation:
@@ -118,11 +123,18 @@ def _fit(
         patience=0 if patience is None else as_integer(patience, "fit: patience", 1),
         seed=seed,
     )
-    return train_in_memory(config, dataset, model, resolved, as_bool(progress, "fit: progress"))
+    regularisation = as_regularisation(resolved, constraints, penalties, param_groups)
+    shows_progress = as_bool(progress, "fit: progress")
+    return train_in_memory(config, dataset, model, resolved, shows_progress, regularisation)
 
 
 def train_in_memory(
-    config: Config, dataset: Dataset, model: AnyModel, optimizer: Optimizer, progress: bool = False
+    config: Config,
+    dataset: Dataset,
+    model: AnyModel,
+    optimizer: Optimizer,
+    progress: bool = False,
+    regularisation: Regularisation | None = None,
 ) -> list[Event]:
     """Run the trainer without a run directory, and return the events that have a loss.
 
@@ -134,6 +146,7 @@ def train_in_memory(
         model: The model.
         optimizer: The optimizer.
         progress: Whether to print a line for each event.
+        regularisation: Constraints, penalties and parameter groups.
     """
     history: list[Event] = []
     best: list[Array] = []
@@ -149,7 +162,9 @@ def train_in_memory(
 
     schedule = make_schedule("constant")
     state = TrainingState(optimizer.init(model.theta), schedule.init())
-    Trainer(config, dataset, model, optimizer, schedule, state, None, SINGLE_PROCESS, emit).run(StopRequest())
+    grouped, hooks = (regularisation or Regularisation()).bind(model, optimizer)
+    outputs = None, SINGLE_PROCESS, emit
+    Trainer(config, dataset, model, grouped, schedule, state, *outputs, hooks=hooks).run(StopRequest())
     for theta in best:
         model.theta = theta
     return history

@@ -18,6 +18,7 @@ class RunningMeans:
         norm: Sum of the gradient norms before clipping.
         clipped: Number of updates whose gradient was clipped.
         clipped_norm: Sum of the gradient norms after clipping.
+        penalty: Sum of the penalties; None for a run without penalties.
     """
 
     steps: int = 0
@@ -25,16 +26,22 @@ class RunningMeans:
     norm: float = 0.0
     clipped: int = 0
     clipped_norm: float = 0.0
+    penalty: float | None = None
 
-    def add(self, loss: float, norm: float, clipped: bool, clipped_norm: float) -> RunningMeans:
+    def add(
+        self, loss: float, norm: float, clipped: bool, clipped_norm: float, penalty: float | None = None
+    ) -> RunningMeans:
         """The sums with one more update."""
         sums = self.loss + loss, self.norm + norm, self.clipped + clipped, self.clipped_norm + clipped_norm
-        return RunningMeans(self.steps + 1, *sums)
+        penalties = None if penalty is None else (self.penalty or 0.0) + penalty
+        return RunningMeans(self.steps + 1, *sums, penalties)
 
     def mean(self) -> dict[str, float]:
-        """Mean loss, mean gradient norm before and after clipping, and share of updates that were clipped."""
+        """Mean loss, penalty, gradient norm before and after clipping, and share of clipped updates."""
+        penalty = {} if self.penalty is None else {"penalty": self.penalty / self.steps}
         return {
             "loss": self.loss / self.steps,
+            **penalty,
             "grad_norm": self.norm / self.steps,
             "clipped_norm": self.clipped_norm / self.steps,
             "clip_rate": self.clipped / self.steps,
@@ -43,13 +50,15 @@ class RunningMeans:
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         sums = {"steps": self.steps, "loss": self.loss, "norm": self.norm, "clipped": self.clipped}
-        return {**sums, "left": self.clipped_norm}
+        penalty = {} if self.penalty is None else {"penalty": self.penalty}
+        return {**sums, "left": self.clipped_norm, **penalty}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> RunningMeans:
         """Read the result of :meth:`to_json`, unchecked; KeyError or TypeError if a name is missing."""
         clipped_norm = stored["left" if "left" in stored else "norm"]  # the first checkpoints lack it
-        return cls(stored["steps"], stored["loss"], stored["norm"], stored["clipped"], clipped_norm)
+        sums = stored["steps"], stored["loss"], stored["norm"], stored["clipped"], clipped_norm
+        return cls(*sums, stored.get("penalty"))
 
 
 class Speed:

@@ -11,6 +11,7 @@ from typing import Any
 
 from zoo.arguments import as_bool, as_choice, as_directory, short_repr
 from zoo.base import Cell, Optimizer, Task, Tracker
+from zoo.base.param_groups import AnyOptimizer
 from zoo.data import Corpus
 from zoo.data.labelled import LabelledSequences, is_arrays_of_sequences
 from zoo.data.sources import IN_MEMORY
@@ -28,6 +29,12 @@ from zoo.training.config import KINDS, Config, make_config
 from zoo.training.dataset import RunDataset
 from zoo.training.evaluation import analyse
 from zoo.training.labelled_dataset import prepare_sequences
+from zoo.training.regularisation import (
+    REGULARISATION_SETTINGS,
+    ParameterHooks,
+    Regularisation,
+    as_regularisation,
+)
 from zoo.training.resume import fill_defaults_from, find_checkpoint, resume_config
 from zoo.training.run import Interrupted, Run, new_directory
 from zoo.training.run_text import save_corpus, stored_corpus
@@ -101,11 +108,14 @@ def train(
         raise UsageError(f"on_event is {short_repr(on_event)}; expected a function of an event.")
     resolved_trackers = resolve_trackers(trackers)
     resolved_task = None if task is None else resolve_task(task, **_options("task_options", settings))
+    regularisation = _regularisation(settings)
     requested, resolved_cells = _configure(data, resolved_task, cell, settings)
     before = resume_config(out) if resume and out is not None else None
     requested = fill_defaults_from(requested, before) if before else requested
     config, dataset = _prepare(requested, data, resolved_task, out if resume else None)
-    parts = _build(config, dataset, resolved_cells)
+    model, optimizer, schedule = _build(config, dataset, resolved_cells)
+    grouped, hooks = regularisation.bind(model, optimizer)  # before a checkpoint replaces the initial values
+    parts = model, grouped, schedule
     group = process_group()
     if group.size > 1 and "-" in config.data:
         raise UsageError(
@@ -116,7 +126,7 @@ def train(
         if isinstance(dataset, TextDataset) and config.data[0].startswith(IN_MEMORY) and group.is_root:
             save_corpus(directory, dataset.corpus)
         listeners = (on_event, resolved_trackers) if group.is_root else (None, ())
-        run = _TrainingSession(config, dataset, *parts, directory, group, *listeners).run()
+        run = _TrainingSession(config, dataset, *parts, hooks, directory, group, *listeners).run()
     return replace(run, data=data) if _is_in_memory(data) else run
 
 
@@ -164,6 +174,23 @@ def _configure(
     if task is None:
         named["kind"] = _data_kind(data, settings)
     return make_config({**settings, **named, "data": _source_names(data, task)}), resolved
+
+
+def _regularisation(settings: dict[str, Any]) -> Regularisation:
+    """Constraints, penalties and parameter groups, which become texts in the settings.
+
+    Raises:
+        ZooError: if a name is unknown, or a value is invalid.
+    """
+    given = {name: settings.pop(name) for name in REGULARISATION_SETTINGS if name in settings}
+    if not any(given.values()):
+        return Regularisation()
+    optimizer = get_optimizer(
+        settings.get("optimizer", Config.optimizer), **settings.get("optimizer_options", {})
+    )
+    regularisation = as_regularisation(optimizer, **given)
+    settings.update(regularisation.settings())
+    return regularisation
 
 
 def _resolve_cells(cell: CellLike | Sequence[CellLike], settings: dict[str, Any]) -> list[Cell]:
@@ -301,8 +328,9 @@ class _TrainingSession:
     config: Config
     dataset: RunDataset
     model: AnyModel
-    optimizer: Optimizer
+    optimizer: AnyOptimizer
     schedule: Schedule
+    hooks: ParameterHooks | None
     directory: RunDirectory
     process_group: ProcessGroup
     on_event: EventCallback | None
@@ -363,7 +391,9 @@ class _TrainingSession:
         """Truncate the log to the resume point, and write the first events."""
         state = resumed or TrainingState(self.optimizer.init(self.model.theta), self.schedule.init())
         parts = self.model, self.optimizer, self.schedule, state, self.directory
-        trainer = Trainer(self.config, self.dataset, *parts, self.process_group, self._emit, analyse)
+        trainer = Trainer(
+            self.config, self.dataset, *parts, self.process_group, self._emit, analyse, self.hooks
+        )
         history: list[Event] = self.directory.read_log() if resumed and self.process_group.is_root else []
         self._log_is_complete = self._has_ended(trainer, history)
         if not self._log_is_complete:

@@ -10,7 +10,7 @@ from typing import Any
 
 import zoo
 from zoo.array_types import Array
-from zoo.base import Optimizer
+from zoo.base.param_groups import AnyOptimizer
 from zoo.errors import CheckpointError
 from zoo.layers.parameters import array_shapes, strip_prefixes
 from zoo.model import AnyModel
@@ -91,7 +91,7 @@ def versions() -> dict[str, str]:
 def restore(
     checkpoint: Checkpoint,
     model: AnyModel,
-    optimizer: Optimizer,
+    optimizer: AnyOptimizer,
     schedule: Schedule,
     batch: int,
     source: str,
@@ -132,7 +132,8 @@ def _counters(stored: Any, schedule: Schedule) -> dict[str, Any]:
     best, solved = stored["best"], stored.get("solved", False)  # the first checkpoints lack `solved`
     means = RunningMeans.from_json(stored["means"])
     counts = [*counters.values(), means.steps, means.clipped]
-    numbers = [means.loss, means.norm, means.clipped_norm, *([] if best is None else [best])]
+    optional = [number for number in (best, means.penalty) if number is not None]
+    numbers = [means.loss, means.norm, means.clipped_norm, *optional]
     if not all(type(count) is int and 0 <= count < 2**63 for count in counts):
         raise ValueError(f"counts are {counts}")
     if not all(type(number) is float and math.isfinite(number) for number in numbers):

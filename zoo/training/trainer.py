@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from zoo.base import Optimizer
+from zoo.base.param_groups import AnyOptimizer
 from zoo.distributed.collectives import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import ZooError
 from zoo.kernels.cache_dir import WRITTEN
@@ -19,6 +19,7 @@ from zoo.training.clipping import Clip
 from zoo.training.config import Config
 from zoo.training.dataset import Dataset
 from zoo.training.metrics import RunningMeans, Speed
+from zoo.training.regularisation import ParameterHooks
 from zoo.training.schedules import Schedule
 from zoo.training.signals import StopRequest
 from zoo.training.state import TrainingState
@@ -56,6 +57,7 @@ class Trainer:
         analyse: Called with the trainer every ``analyse_every`` steps, after the step and before a
             validation. It may run the model but must not change parameters. Its results become the event
             ``analysis``.
+        hooks: Constraints and penalties; None for a run without them.
     """
 
     def __init__(
@@ -63,17 +65,19 @@ class Trainer:
         config: Config,
         dataset: Dataset,
         model: AnyModel,
-        optimizer: Optimizer,
+        optimizer: AnyOptimizer,
         schedule: Schedule,
         state: TrainingState,
         directory: RunDirectory | None,
         process_group: ProcessGroup,
         emit: Callable[[Event], None],
         analyse: Analyse | None = None,
+        hooks: ParameterHooks | None = None,
     ) -> None:
         self.config, self.dataset, self.model = config, dataset, model
         self.optimizer, self.schedule, self.state = optimizer, schedule, state
         self.directory, self.process_group, self.emit, self.analyse = directory, process_group, emit, analyse
+        self.hooks = hooks
         self.clip = Clip(norm=config.clip or None, value=config.clip_value or None)
         self.lr = float(config.lr if config.lr is not None else optimizer.options["lr"])
         self.speed = Speed()
@@ -86,6 +90,14 @@ class Trainer:
             ZooError: if training diverges.
             CheckpointError: if a checkpoint or the log cannot be written.
         """
+        if self.hooks is None:
+            return self._run(request)
+        if self.state.step == 0:
+            self.hooks.start()
+        with self.hooks.active():
+            return self._run(request)
+
+    def _run(self, request: StopRequest) -> str:
         reason = self.stop_reason(request)
         if reason is None:
             self._compile_kernels()
@@ -114,6 +126,7 @@ class Trainer:
         loss, state.carried_states, token_count = self.dataset.loss_and_grad(
             self.model, state.step, state.carried_states, noise
         )
+        penalty = None if self.hooks is None else self.hooks.add_gradients()
         grad, norm, clipped, clipped_norm = self.clip.apply(self.model.grad)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             self._diverged(f"the loss is {loss} and the norm of its gradient {norm}", loss, norm)
@@ -122,8 +135,10 @@ class Trainer:
         self.model.theta[:], state.optimizer_state = self.optimizer.apply(
             self.model.theta, grad, state.optimizer_state, state.step, rate
         )
+        if self.hooks is not None:
+            self.hooks.project()
         state.clipped += clipped
-        state.means = state.means.add(loss, norm, clipped, clipped_norm)
+        state.means = state.means.add(loss, norm, clipped, clipped_norm, penalty)
         self.speed.add(token_count)
         if self._is_due(self.config.log_every) or state.step == self.config.steps:
             self._log(rate)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from zoo.base import Modifier, Tracker
+from zoo.base import Constraint, Modifier, Penalty, Tracker
 from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import find_component
 from zoo.cli.flags import Command, argument, format_options, option
@@ -70,6 +70,12 @@ def _full_name(name: str) -> str:
     if issubclass(component, Tracker):
         raise UsageError(
             f"{component.label()} has no laws; try it with `zoo train --tracker {component.name}`."
+        )
+    if issubclass(component, (Constraint, Penalty)):
+        target = "activity" if issubclass(component, Penalty) else "PARAMETER"
+        raise UsageError(
+            f"{component.label()} has no laws; try it with `zoo train --{component.kind} "
+            f"{target}={component.name}`."
         )
     return f"{component.kind}:{component.name}"
 

@@ -9,7 +9,17 @@ from typing import Any
 
 import click
 
-from zoo.base import Cell, Component, Modifier, Optimizer, Sampler, Task, Tracker
+from zoo.base import (
+    Cell,
+    Component,
+    Constraint,
+    Modifier,
+    Optimizer,
+    Penalty,
+    Sampler,
+    Task,
+    Tracker,
+)
 from zoo.base.names import did_you_mean
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE, SORT_KEYS, cell_info, sort_cells
 from zoo.cli.component_lookup import plugin_option
@@ -177,7 +187,7 @@ def _speed(name: str) -> Info:
     return {**sizes, "dtype": "float32", "ns_per_token": nanoseconds}
 
 
-# ---- zoo modifiers, optimizers, samplers, trackers and losses ------------------------------------------
+# ---- zoo modifiers, constraints, penalties, optimizers, samplers, trackers and losses ------------------
 
 
 @click.command(cls=Command)
@@ -191,6 +201,32 @@ def modifiers(pattern: str, form: str | None) -> None:
     the name, as in '*norm'.
     """
     _print_components(Modifier, pattern, "--cell CELL+NAME", form)
+
+
+@click.command(cls=Command)
+@_pattern
+@format_options
+@plugin_option
+def constraints(pattern: str, form: str | None) -> None:
+    """List the constraints on parameters.
+
+    They hold after every update. With their options and defaults. PATTERN is a shell pattern for the name,
+    as in '*sign'.
+    """
+    _print_components(Constraint, pattern, "--constraint PARAMETER=NAME:OPTION=VALUE", form)
+
+
+@click.command(cls=Command)
+@_pattern
+@format_options
+@plugin_option
+def penalties(pattern: str, form: str | None) -> None:
+    """List the penalties, which add terms to the loss.
+
+    The terms depend on the activity or on parameters. With their options and defaults. PATTERN is a shell
+    pattern for the name, as in 'l*'.
+    """
+    _print_components(Penalty, pattern, "--penalty activity=NAME:OPTION=VALUE", form)
 
 
 @click.command(cls=Command)
@@ -233,7 +269,8 @@ def _print_components(
     kind: type[Component], pattern: str, flag: str, form: str | None, command: str = "train"
 ) -> None:
     infos = [_component_info(kind, name) for name in _names(kind, pattern)]
-    note = f"`zoo {command} {flag} --set OPTION=VALUE` uses one; `zoo show {kind.kind}:NAME` explains it."
+    options = "" if flag.endswith("=VALUE") else " --set OPTION=VALUE"
+    note = f"`zoo {command} {flag}{options}` uses one; `zoo show {kind.kind}:NAME` explains it."
     _print(infos, _COMPONENT_COLUMNS, [note], form)
 
 

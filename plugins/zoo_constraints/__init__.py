@@ -1,0 +1,1 @@
+"""The constraints of zoo, one per file. Each has its own entry point."""

@@ -1,0 +1,275 @@
+"""Constraints, penalties and parameter groups of a training run.
+
+A run without them has no :class:`ParameterHooks`, and its steps do not change.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from zoo.arguments import short_repr
+from zoo.base import Component, Constraint, Optimizer, Penalty
+from zoo.base.param_groups import (
+    AnyOptimizer,
+    GroupedOptimizer,
+    ParamGroup,
+    ParamGroups,
+    as_param_groups,
+    group_parameters,
+)
+from zoo.base.parameter_names import matching_names, split_assignments
+from zoo.errors import UnknownNameError, UsageError
+from zoo.model import AnyModel
+from zoo.model.penalised_step import ActivityPenalty
+from zoo.registry.api import component_class, resolve
+from zoo.registry.plugin_files import is_file_spec, load_class_file
+
+C = TypeVar("C", bound=Component)
+
+ACTIVITY = "activity"
+"""The target of penalties of the outputs of the last layer."""
+
+_SPEC = re.compile(r"(?P<name>.*\.py:\w+|[^:]*)(:(?P<options>.*))?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Assignment(Generic[C]):
+    """A constraint or penalty and the parameters that it applies to.
+
+    Args:
+        pattern: Shell pattern over names of parameters, or ``"activity"``.
+        component: The constraint or penalty.
+    """
+
+    pattern: str
+    component: C
+
+    def __str__(self) -> str:
+        options = ",".join(f"{name}={value}" for name, value in self.component.options.items())
+        return f"{self.pattern}={self.component.name}" + (f":{options}" if options else "")
+
+
+def as_assignments(base: type[C], given: Any, who: str) -> tuple[Assignment[C], ...]:
+    """Convert what a user gives for constraints or penalties.
+
+    Args:
+        base: ``Constraint`` or ``Penalty``.
+        given: ``"PATTERN=NAME:OPTIONS"``, several of them, or a mapping from patterns to ``"NAME:OPTIONS"``,
+            a class, an instance, or a list of these. OPTIONS are ``name=value`` with commas between them; a
+            value without a name is that of the first option.
+        who: Name of the setting, for messages.
+
+    Raises:
+        UnknownNameError: if no component has the name.
+        UsageError: if a text cannot be read, or an option is invalid.
+    """
+    if given is None:
+        return ()
+    pairs: list[tuple[Any, Any]]
+    if isinstance(given, Mapping):
+        pairs = [
+            (pattern, each)
+            for pattern, value in given.items()
+            for each in (value if isinstance(value, (list, tuple)) else [value])
+        ]
+    elif isinstance(given, (str, list, tuple)):
+        pairs = [_split(text, base, who) for text in ([given] if isinstance(given, str) else given)]
+    else:
+        raise UsageError(f"{who} is {short_repr(given)}; expected a mapping, or texts PATTERN=NAME.")
+    for pattern, _ in pairs:
+        if not isinstance(pattern, str):
+            raise UsageError(f"{who} has the pattern {short_repr(pattern)}; expected a text.")
+    return tuple([Assignment(pattern, _component(base, each, who)) for pattern, each in pairs])
+
+
+def _split(text: Any, base: type[Component], who: str) -> tuple[str, str]:
+    pattern, equals, spec = str(text).partition("=")
+    if not isinstance(text, str) or not (equals and pattern.strip() and spec.strip()):
+        raise UsageError(
+            f"{who} has {short_repr(text)}; expected PATTERN=NAME, as in "
+            f"'{'activity=l2:1e-3' if base is Penalty else 'Whh=nonnegative'}'."
+        )
+    return pattern.strip(), spec.strip()
+
+
+def _component(base: type[C], given: Any, who: str) -> C:
+    if not isinstance(given, str):
+        component: C = resolve(base, given, {})
+        return component
+    match = _SPEC.fullmatch(given)
+    assert match is not None
+    name, text = match["name"].strip(), match["options"]
+    if name == "frozen":
+        raise UsageError(f"{who} has 'frozen', which belongs to a group; give `param_groups` PATTERN:frozen.")
+    try:
+        cls = load_class_file(name, base) if is_file_spec(name) else component_class(base, name)
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{error} Name a class in a file as FILE.py:Class.") from None
+    return cls(**_options(cls, text)) if text else cls()
+
+
+def _options(cls: type[Component], text: str) -> dict[str, Any]:
+    declared, first = cls.declared_options, next(iter(cls.declared_options), "")
+    if "=" not in text.partition(",")[0] and first:
+        text = f"{first}={text}"
+    values = split_assignments(text, cls.label())
+    return {
+        name: declared[name].parse(value, cls.label()) if name in declared else value
+        for name, value in values.items()
+    }
+
+
+@dataclass(frozen=True)
+class Regularisation:
+    """Constraints, penalties and parameter groups, before the model is known.
+
+    Args:
+        constraints: The constraints.
+        penalties: The penalties.
+        param_groups: The parameter groups.
+    """
+
+    constraints: tuple[Assignment[Constraint], ...] = ()
+    penalties: tuple[Assignment[Penalty], ...] = ()
+    param_groups: tuple[ParamGroup, ...] = ()
+
+    def settings(self) -> dict[str, tuple[str, ...]]:
+        """As texts, for the configuration of a run."""
+        return {name: tuple(map(str, getattr(self, name))) for name in REGULARISATION_SETTINGS}
+
+    def bind(self, model: AnyModel, optimizer: Optimizer) -> tuple[AnyOptimizer, ParameterHooks | None]:
+        """The optimizer with its parameter groups, and the hooks of training; None if there are none.
+
+        Raises:
+            UsageError: if no parameter matches a pattern, or a component does not suit its parameter.
+        """
+        if not any(self.settings().values()):
+            return optimizer, None
+        slots = [(name, place) for name, place, _ in model.layout.slots()]
+        texts = list(map(str, self.param_groups))
+        grouped = group_parameters(optimizer, texts, slots)
+        return grouped, ParameterHooks(model, grouped, self.constraints, self.penalties)
+
+
+REGULARISATION_SETTINGS = ("constraints", "penalties", "param_groups")
+"""Settings of a run that :func:`as_regularisation` reads."""
+
+
+def as_regularisation(
+    optimizer: Optimizer,
+    constraints: Any = None,
+    penalties: Any = None,
+    param_groups: ParamGroups = None,
+) -> Regularisation:
+    """Convert and check what a user gives; see :func:`as_assignments` and :data:`ParamGroups`.
+
+    Raises:
+        ZooError: if a name is unknown, or a value is invalid.
+    """
+    return Regularisation(
+        as_assignments(Constraint, constraints, "constraints"),
+        as_assignments(Penalty, penalties, "penalties"),
+        as_param_groups(param_groups, optimizer),
+    )
+
+
+class ParameterHooks:
+    """The constraints and penalties of a run with a model, around every update.
+
+    Args:
+        model: The model, with its initial parameters.
+        optimizer: The optimizer, with its parameter groups.
+        constraints: The constraints.
+        penalties: The penalties.
+
+    Raises:
+        UsageError: if no parameter matches a pattern, or a component does not suit its parameter.
+    """
+
+    def __init__(
+        self,
+        model: AnyModel,
+        optimizer: AnyOptimizer,
+        constraints: Iterable[Assignment[Constraint]],
+        penalties: Iterable[Assignment[Penalty]],
+    ) -> None:
+        self._model = model
+        self._frozen = optimizer.frozen if isinstance(optimizer, GroupedOptimizer) else []
+        self._constraints = [
+            (each.component, name, model.params[name].copy())
+            for each in constraints
+            for name in self._names(each, "constraints")
+        ]
+        for constraint, name, initial in self._constraints:
+            constraint.check(name, initial.shape)
+        self._activity: ActivityPenalty | None = None
+        self._penalties: list[tuple[Penalty, str]] = []
+        of_activity: list[Penalty] = []
+        for each in penalties:
+            if each.pattern == ACTIVITY:
+                of_activity.append(each.component)
+            elif each.component.activity_only:
+                raise UsageError(
+                    f"penalties has '{each}'; {each.component.name} applies to {ACTIVITY!r} only."
+                )
+            else:
+                self._penalties += [
+                    (each.component, name) for name in self._names(each, "penalties", (ACTIVITY,))
+                ]
+        if of_activity:
+            self._activity = ActivityPenalty(of_activity)
+
+    def _names(self, assignment: Assignment[Any], setting: str, others: tuple[str, ...] = ()) -> list[str]:
+        """Names of the parameters of a constraint or penalty, none of which is frozen."""
+        places = {name: place for name, place, _ in self._model.layout.slots()}
+        names = matching_names(assignment.pattern, places, setting, others)
+        for name in names:
+            if any(place.start <= places[name].start < place.stop for place in self._frozen):
+                raise UsageError(
+                    f"{setting} has '{assignment}' and {name} is frozen by `param_groups`; leave out one of "
+                    f"the two."
+                )
+        return names
+
+    def start(self) -> None:
+        """Make the initial parameters allowed, unless they are."""
+        for constraint, name, initial in self._constraints:
+            values = self._model.params[name]
+            projected = values.copy()
+            constraint.project(projected, initial)
+            if not (projected == values).all():
+                constraint.start(values)
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Include the penalties of the activity in the gradient of the model."""
+        self._model.activity_penalty = self._activity
+        try:
+            yield
+        finally:
+            self._model.activity_penalty = None
+
+    def add_gradients(self) -> float | None:
+        """Add the gradients of penalties of parameters to the gradient of the model, and clear frozen ones.
+
+        Returns:
+            The sum of all penalties; None if there is none.
+        """
+        model = self._model
+        total = None if self._activity is None else self._activity.value
+        for penalty, name in self._penalties:
+            value, gradient = penalty.of_parameter(model.params[name])
+            model.grads[name] += gradient
+            total = value + (total or 0.0)
+        for place in self._frozen:
+            model.grad[place] = 0
+        return total
+
+    def project(self) -> None:
+        """Apply the constraints, after an update."""
+        for constraint, name, initial in self._constraints:
+            constraint.project(self._model.params[name], initial)
