@@ -13,7 +13,7 @@ Array = Any
 
 
 class L1(zoo.Penalty):
-    """Sum of the absolute values of a parameter, or mean of those of the activity."""
+    """Sum of the absolute values of a parameter, or mean absolute activity."""
 
     family = "norm"
     card = zoo.Card(

@@ -13,7 +13,7 @@ Array = Any
 
 
 class L2(zoo.Penalty):
-    """Sum of the squares of a parameter, or mean of those of the activity."""
+    """Sum of the squares of a parameter, or mean squared activity."""
 
     family = "norm"
     card = zoo.Card(

@@ -58,7 +58,7 @@ def test_the_state_has_the_arrays_of_the_optimizer():
     }
 
 
-def test_groups_as_text_can_be_read_again():
+def test_texts_of_groups_can_be_parsed():
     adam = zoo.get_optimizer("adam")
     given = {"Why": {"lr_factor": 0.1, "amsgrad": True}, "by": "frozen"}
     texts = list(map(str, as_param_groups(given, adam)))

@@ -74,9 +74,9 @@ def test_a_projection_is_allowed_and_stays(name):
     np.testing.assert_array_equal(once, started)  # the start is allowed
     moved = started + RNG.normal(size=started.shape).astype(np.float32)
     constraint.project(moved, initial)
-    again = moved.copy()
-    constraint.project(again, initial)
-    np.testing.assert_array_equal(again, moved)
+    twice = moved.copy()
+    constraint.project(twice, initial)
+    np.testing.assert_array_equal(twice, moved)
     signs = {
         "nonnegative": moved >= 0,
         "fixed_sign": (np.sign(moved) == np.sign(initial)) | (moved == 0),

@@ -114,7 +114,7 @@ class GroupedOptimizer:
     """An optimizer with parameter groups: each group is updated with its own options.
 
     It has the attributes and methods of :class:`zoo.Optimizer` that a training loop uses. Parameters in a row
-    with the same settings are updated by one call. The slots are those of the optimizer for all parameters,
+    with the same settings are updated by one call. The slots have the shapes of the optimizer without groups,
     so checkpoints have the same arrays with and without groups.
 
     Args:

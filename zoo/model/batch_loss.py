@@ -153,7 +153,7 @@ class BatchLoss:
         return sum(sums) / self.run.total_weight
 
     def readout_backward(self, segment: Segment, y: Array, losses: Array) -> tuple[Array, list[Array]]:
-        """The gradient of y, and those of the readout; the losses are written to ``losses``."""
+        """The gradient of y, and the gradients of the readout; the losses are written to ``losses``."""
         read = self.run.steps_with_loss(segment.time_slice)
         y_read, targets, weights = self._select_read_steps(segment, y, read)
         step_losses = losses[segment.time_slice] if y_read is y else np.empty(len(y_read))

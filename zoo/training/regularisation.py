@@ -60,7 +60,7 @@ def as_assignments(base: type[C], given: Any, who: str) -> tuple[Assignment[C], 
         base: ``Constraint`` or ``Penalty``.
         given: ``"PATTERN=NAME:OPTIONS"``, several of them, or a mapping from patterns to ``"NAME:OPTIONS"``,
             a class, an instance, or a list of these. OPTIONS are ``name=value`` with commas between them; a
-            value without a name is that of the first option.
+            value without a name sets the first option.
         who: Name of the setting, for messages.
 
     Raises:
