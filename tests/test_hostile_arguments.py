@@ -25,7 +25,9 @@ LEFT_OUT = {
     "list_builtins": "takes nothing",
     "njit": OF_NUMBA,
     "hookimpl": "a marker for functions of plugins",
-    **dict.fromkeys(("Cell", "Modifier", "Optimizer", "Sampler", "Task", "Tracker"), BASES),
+    **dict.fromkeys(
+        ("Cell", "Constraint", "Modifier", "Optimizer", "Penalty", "Sampler", "Task", "Tracker"), BASES
+    ),
     **dict.fromkeys(
         ("Batch", "Output", "Corpus", "Decoder", "Split", "Window", "FixedPoints", "Report"), RESULTS
     ),

@@ -208,7 +208,7 @@ def test_a_class_in_a_file(tmp_path):
     one.fit(X, Y, steps=1, penalties=f"activity={tmp_path / 'own.py'}:Slow:0.1")
     with pytest.raises(UsageError, match="has no class 'Fast'; its penalties are Slow"):
         one.fit(X, Y, steps=1, penalties=f"activity={tmp_path / 'own.py'}:Fast:0.1")
-    with pytest.raises(UsageError, match=r"penalties is .*; expected texts, without a file"):
+    with pytest.raises(UsageError, match=r"penalties is .*; expected texts with registered names"):
         zoo.training.make_config({"penalties": ("activity=own.py:Slow",)})
 
 

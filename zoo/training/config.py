@@ -126,7 +126,7 @@ _CLASS_WEIGHTS: tuple[Check, str] = (
     lambda value: isinstance(value, str) and value == "balanced",
     "'balanced'",
 )
-_ASSIGNMENTS: tuple[Check, str] = (_is_assignments, "texts, without a file")
+_ASSIGNMENTS: tuple[Check, str] = (_is_assignments, "texts with registered names")
 _SOURCES: tuple[Check, str] = (_is_sources, "one or more names of files, directories or built-in texts")
 
 
@@ -671,7 +671,8 @@ _DEFAULTS = {
 
 
 _COLUMN_LISTS = ("target", "input", "known_future")
-_TUPLES = ("data", "cell", "cell_options", "param_groups", "constraints", "penalties")
+_TEXT_LISTS = ("param_groups", "constraints", "penalties")
+_TUPLES = ("data", "cell", "cell_options")
 """Settings that are tuples, and lists in JSON."""
 
 
@@ -693,9 +694,14 @@ def make_config(settings: Mapping[str, Any]) -> Config:
             raise UsageError(
                 f"unknown setting {name!r}.{did_you_mean(name, known)} The settings are {', '.join(known)}."
             )
-    return Config(
-        **{name: _column_names(value) if name in _COLUMN_LISTS else value for name, value in settings.items()}
-    )
+    return Config(**{name: _as_tuple(name, value) for name, value in settings.items()})
+
+
+def _as_tuple(name: str, value: Any) -> Any:
+    """A value that may be a list in JSON as the tuple of a configuration."""
+    if name in _COLUMN_LISTS:
+        return _column_names(value)
+    return tuple(value) if name in _TEXT_LISTS and isinstance(value, list) else value
 
 
 def _column_names(value: Any) -> Any:
