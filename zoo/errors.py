@@ -30,7 +30,7 @@ class DataError(ZooError, ValueError):
 
 
 class MissingSourceError(DataError, UsageError):
-    """The caller names a file, a directory or a built-in text that does not exist."""
+    """The caller names a file, a directory, a built-in text or a column that does not exist."""
 
 
 class CheckpointError(ZooError):

@@ -36,9 +36,7 @@ class LengthGeneralisation(zoo.Task, abstract=True):
     family = "automata"
     metric = "accuracy"
     threshold = 0.9
-    threshold_source = (
-        "nine of ten answers right, the mean over unseen lengths, which is the score of Delétang et al. 2023"
-    )
+    threshold_source = "a mean accuracy of 90 % over unseen lengths, the score of Delétang et al. 2023"
     # Training differs by length; validation and test differ by the hash of a sequence.
     split_ranges = MappingProxyType({"train": (0.0, 1.0), "valid": (0.0, 0.5), "test": (0.5, 1.0)})
     longest = zoo.Option(40, help="longest sequence of training", low=1)

@@ -49,7 +49,9 @@ class DelayedMatch(zoo.Task):
         "or noise to make it harder.",
     )
     threshold = 0.95
-    threshold_source = "set here: well above what animals are trained to, below what noise allows"
+    threshold_source = (
+        "set here: higher than the accuracy to which animals are trained, lower than the noise permits"
+    )
     delay = zoo.Option(10, help="steps between the stimuli", low=0)
     stimuli = zoo.Option(8, help="directions, and units that encode them", low=2)
     noise = zoo.Option(0.1, help="standard deviation of the noise on stimuli", low=1e-3)

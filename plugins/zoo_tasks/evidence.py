@@ -43,7 +43,7 @@ class Evidence(zoo.Task):
         "of rank two. Raise length to require longer integration.",
     )
     threshold = 0.95
-    threshold_source = "set here: nineteen of twenty, so that counts one or two apart are told apart"
+    threshold_source = "set here: 95 % right, which requires distinguishing counts that differ by one or two"
     length = zoo.Option(50, help="steps with clicks", low=1)
     rate = zoo.Option(0.8, help="clicks at a step, on both sides together, on average", low=0.01, high=1.0)
 

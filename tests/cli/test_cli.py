@@ -371,6 +371,7 @@ def test_bugs_keep_their_traceback():
         ("train --hidden many", 2, "Error: --hidden is 'many'; expected an integer of at least 1."),
         ("train --hidden 0", 2, "Error: --hidden is 0; expected an integer of at least 1."),
         ("train --level line", 2, "--level is 'line'; expected one of 'char', 'byte', 'word', 'token'."),
+        ("runs nothere", 2, "Error: nothere: no such file or directory; `zoo runs` lists the runs."),
         ("train --resume", 2, "--resume needs --out DIR"),
         ("train --cell vanila", 2, "Did you mean 'vanilla'?"),
         ("train --cell nothere.py:Cell", 2, "nothere.py: no such file or directory"),

@@ -51,7 +51,7 @@ def test_figures(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nothing"], 2, "nothing: no such file or directory"),
+        (["nothing"], 2, "nothing: no such file or directory; `zoo runs` lists the runs."),
         (["{run}", "--out", "no/page.html"], 2, "no: no such file or directory; create it first"),
         (
             ["{run}", "--figures", "gif", "x"],

@@ -565,6 +565,14 @@ def test_missing_path_is_a_usage_error(args, tmp_path, monkeypatch):
     assert result.exit_code == 2
 
 
+def test_missing_column_is_a_usage_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("x,y\n1,2\n")
+    result = run("train", "--data", "t.csv", "--target", "z")
+    assert result.stderr == "Error: t.csv has no column 'z'; its columns are x (number), y (number).\n"
+    assert result.exit_code == 2
+
+
 def test_missing_text_of_eval_is_a_usage_error(hello):
     result = run("eval", hello, "--data", "nope.txt")
     assert "nope.txt: no such file or directory" in result.stderr

@@ -158,15 +158,15 @@ def test_minion_with_open_reset_gate_is_minion2() -> None:
     params, state, x = arrays_of(MiRU1())
     params["b"][:6] = 60
     second = {"Wx": params["Wx"][:, 6:], "Wh": params["Wn"], "b": params["b"][6:]}
-    expected = outputs(MiRU2(hear=1.0, keep=0.3), second, x, state)
+    expected = outputs(MiRU2(reset=1.0, keep=0.3), second, x, state)
     np.testing.assert_allclose(outputs(MiRU1(keep=0.3), params, x, state), expected)
 
 
 def test_minion_without_coefficients_is_vanilla() -> None:
     params, state, x = arrays_of(MiRU2())
-    y = outputs(MiRU2(keep=0.0, hear=1.0), params, x[:1], state)
+    y = outputs(MiRU2(keep=0.0, reset=1.0), params, x[:1], state)
     np.testing.assert_allclose(y[0], np.tanh(x[0] @ params["Wx"] + state["h"] @ params["Wh"] + params["b"]))
-    deaf = MiRU2(keep=0.0, hear=0.0)
+    deaf = MiRU2(keep=0.0, reset=0.0)
     np.testing.assert_array_equal(
         outputs(deaf, params, x, state), outputs(deaf, params, x, {"h": np.zeros((2, 6))})
     )

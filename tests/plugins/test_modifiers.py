@@ -556,3 +556,34 @@ def test_state_size_uses_chosen_options() -> None:
     cell = zoo.modify("vanilla", Remembering, count=3)
     assert cell.state_formula() == "H + H + H + H"
     assert cell.state_size(4, 6) == 24
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (
+            lambda spec: spec.add("w", 3),
+            "edit declares 'w' as 3; expected a zoo.Param, zoo.Buffer, zoo.State",
+        ),
+        (lambda spec: spec.add(5, zoo.Param("H")), "modifier 'wrong': 5 cannot name a parameter, state"),
+        (
+            lambda spec: spec.params.update(w=3),
+            r"edit puts 3 as 'w' among the param declarations; declare it",
+        ),
+        (
+            lambda spec: spec.states.update(w=zoo.Param("H")),
+            r"declare it with `spec.add\('w', zoo.State\(...\)\)`",
+        ),
+    ],
+)
+def test_declarations_of_another_kind_raise(edit, words):
+    class Wrong(zoo.Modifier):
+        """Declares something else."""
+
+        card = CARD
+
+        def edit(self, spec):
+            edit(spec)
+
+    with pytest.raises(zoo.DefinitionError, match=words):
+        zoo.modify("vanilla", Wrong)

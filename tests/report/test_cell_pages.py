@@ -335,7 +335,7 @@ def test_pages_of_all_cells_replace_stale_pages(tmp_path: Path) -> None:
     assert "](trainability.md)" in index
     assert all(f"](../{name}.md)" not in index for name in ("plain", "rich"))
     family = (tmp_path / "gated" / "README.md").read_text(encoding="utf-8")
-    assert "# gated\n\nGated cells: the GRU and related cells, with" in family
+    assert "# gated cells\n\nGated cells: the GRU and related cells, with" in family
     assert "| [`gru`](gru.md) | 2014 | recurrence | 74,624 | 128 | Gated recurrent unit" in family
     assert "`lstm`" not in family
 
@@ -346,7 +346,7 @@ def test_family_without_a_package_has_no_description() -> None:
         == "Cells with a designed memory next to their hidden units."
     )
     assert family_description(Plain) == ""
-    assert "# tests\n\nOne family of [the cells](../README.md)." in family_page(
+    assert "# tests cells\n\nOne family of [the cells](../README.md)." in family_page(
         "tests", [], "", "../README.md"
     )
 

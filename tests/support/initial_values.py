@@ -586,7 +586,7 @@ EXPECTED: dict[str, Expected] = {
     "miru2": chosen(
         gates={"Wx": 2, "Wh": 1, "b": 1},
         more={"Wx": glorot(lambda n: n.I + n.H)},
-        options={"keep": 0.5, "hear": 0.5},
+        options={"keep": 0.5, "reset": 0.5},
         source=TORCHRECURRENT,
     ),
     "momentum_rnn": Expected(

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zoo.arguments import short_repr
 from zoo.base.cell import Cell
 from zoo.base.declarations import ArrayDeclaration, Buffer, Input, Param, State
 from zoo.base.names import check_declaration_name
 from zoo.base.size_expr import parse_shape
-from zoo.errors import UsageError
+from zoo.errors import DefinitionError, UsageError
 
 Sizes = tuple[str, ...]
 
@@ -123,19 +124,21 @@ class CellDeclarations:
 
         Raises:
             UsageError: if the cell uses the name already.
+            DefinitionError: if the name is invalid, or the declaration is another object.
         """
         check_declaration_name(name, f"modifier {self.modifier!r}")
-        groups: dict[type[ArrayDeclaration], dict[str, Any]] = {
-            Param: self.params,
-            Buffer: self.buffers,
-            State: self.states,
-            Input: self.inputs,
-        }
+        groups = declaration_groups(self)
         is_taken = any(name in group for group in groups.values()) or name in self.cell.options
         if is_taken or hasattr(Cell, name):
             raise self.unsupported(f"it has something called {name!r} already")
+        group = next((group for kind, group in groups.items() if isinstance(declaration, kind)), None)
+        if group is None:
+            raise DefinitionError(
+                f"modifier {self.modifier!r}: edit declares {name!r} as {short_repr(declaration)}; "
+                f"expected a zoo.Param, zoo.Buffer, zoo.State or zoo.Input."
+            )
         declaration.name = name
-        next(group for kind, group in groups.items() if isinstance(declaration, kind))[name] = declaration
+        group[name] = declaration
 
     def declare_like(
         self, declaration: ArrayDeclaration, name: str, sizes: Mapping[str, str] | None = None
@@ -150,6 +153,27 @@ class CellDeclarations:
     def unsupported(self, why: str) -> UsageError:
         """The error to raise if this modifier does not suit this cell."""
         return UsageError(f"modifier {self.modifier!r} does not suit {self.cell.label()}: {why}.")
+
+
+def declaration_groups(spec: CellDeclarations) -> dict[type[ArrayDeclaration], dict[str, Any]]:
+    """The declarations by their kind."""
+    return {Param: spec.params, Buffer: spec.buffers, State: spec.states, Input: spec.inputs}
+
+
+def check_declarations(spec: CellDeclarations) -> None:
+    """Check the declarations that a modifier has edited.
+
+    Raises:
+        DefinitionError: if one is of another kind, or was not declared by ``add``.
+    """
+    for kind, group in declaration_groups(spec).items():
+        for name, declaration in group.items():
+            if not isinstance(declaration, kind) or declaration.name != name:
+                raise DefinitionError(
+                    f"modifier {spec.modifier!r}: edit puts {short_repr(declaration)} as {name!r} among the "
+                    f"{kind.__name__.lower()} declarations; declare it with `spec.add({name!r}, "
+                    f"zoo.{kind.__name__}(...))`."
+                )
 
 
 def _substitute_sizes(text: str, sizes: Mapping[str, str]) -> str:

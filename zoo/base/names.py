@@ -31,13 +31,13 @@ def check_component_name(name: object, owner: str) -> None:
         )
 
 
-def check_declaration_name(name: str, owner: str) -> None:
+def check_declaration_name(name: object, owner: str) -> None:
     """Check that the name of a parameter, state, option or slot is an ASCII identifier.
 
     Raises:
         DefinitionError: naming ``owner`` and the name.
     """
-    if not _DECLARATION_NAME.fullmatch(name) or keyword.iskeyword(name):
+    if not isinstance(name, str) or not _DECLARATION_NAME.fullmatch(name) or keyword.iskeyword(name):
         raise DefinitionError(
             f"{owner}: {name!r} cannot name a parameter, state, option or slot; use ASCII letters, digits "
             f"and underscores, starting with a letter, as in 'Wxh'."

@@ -79,7 +79,7 @@ def _lines(families: Families, about: Mapping[str, str], others: Iterable[tuple[
 
 
 def _family_lines(family: str, cells: Iterable[CellInfo], about: str, above: str) -> Iterator[str]:
-    yield from (GENERATED_MARK, "", f"# {family}", "", *_about(about))
+    yield from (GENERATED_MARK, "", f"# {family} cells", "", *_about(about))
     yield from (*wrapped(f"One family of {link('the cells', above)}. {_COLUMNS}"), "")
     yield from _table(cells, "")
 

@@ -16,7 +16,7 @@ import numpy as np
 from zoo.arguments import dtype_and_shape, short_repr
 from zoo.array_types import Array
 from zoo.base.names import did_you_mean
-from zoo.errors import DataError, UsageError
+from zoo.errors import DataError, MissingSourceError, UsageError
 
 ColumnKind = Literal["number", "category", "time"]
 
@@ -170,11 +170,13 @@ class DataTable:
         """The column of a name.
 
         Raises:
-            DataError: If there is none.
+            MissingSourceError: If there is none.
         """
         if name not in self.columns:
             near = did_you_mean(name, self.columns)
-            raise DataError(f"{self.name} has no column {name!r}; its columns are {self._listing()}.{near}")
+            raise MissingSourceError(
+                f"{self.name} has no column {name!r}; its columns are {self._listing()}.{near}"
+            )
         return self.columns[name]
 
     def numbers(self, name: str) -> Array:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
+from numpy.typing import DTypeLike
 
 from zoo import kernels
 from zoo.array_types import Array
@@ -113,7 +114,7 @@ def is_valid_logits(scores: Array, size: int) -> bool:
     return scores.size == size and math.isfinite(scores.max())
 
 
-def sampling_buffer(size: int, dtype: Any) -> Array:
+def sampling_buffer(size: int, dtype: DTypeLike) -> Array:
     """The buffer of :func:`sample_softmax` for ``size`` symbols."""
     return np.zeros(-(-size // BLOCK) * BLOCK, dtype)
 

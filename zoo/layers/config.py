@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from zoo.arguments import as_bool
 from zoo.base import Cell
@@ -35,7 +36,7 @@ class LayerOptions(TypedDict, total=False):
 class StackOptions(LayerOptions, total=False):
     """Arguments of :class:`StackConfig` that ``zoo.Recurrent`` and the models take as ``**options``."""
 
-    dtype: Any
+    dtype: DTypeLike
 
 
 @dataclass(frozen=True, init=False)
@@ -94,7 +95,7 @@ class StackConfig:
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        dtype: Any = "float32",
+        dtype: DTypeLike = "float32",
         recompute: int | str | None = None,
         bidirectional: bool = False,
         dropout: float = 0.0,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from zoo.arguments import dtype_and_shape, short_repr
 from zoo.array_types import Array
@@ -77,7 +78,7 @@ def as_dropout(value: Any, who: str) -> float:
 DTYPES: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
 
 
-def as_dtype(dtype: Any) -> np.dtype[Any]:
+def as_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """float32 or float64, from its name, a NumPy type or a dtype.
 
     Raises:

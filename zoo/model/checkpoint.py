@@ -289,5 +289,5 @@ def _apply_modifiers(cell: type[Cell], names: str, source: str) -> type[Cell]:
 def _unregistered(source: str, shown: str) -> CheckpointError:
     return CheckpointError(
         f"{source}: made with the cell {shown}, which is not registered here; install the plugin it "
-        f"comes from, or name its file with --plugin FILE.py or --cell FILE.py:Class (in Python, cell=Class)."
+        f"comes from, or give its class with `cell`."
     )

@@ -171,6 +171,9 @@ class LanguageModel(Model):
     ) -> str:
         """The prompt and ``length`` sampled symbols.
 
+        Auxiliary inputs have their defaults: for cells that read the time between steps, ``dt`` is 1. Noise
+        has its expectation.
+
         Args:
             prompt: Text to continue: a string, bytes, a sequence of symbols, or tokens as in ``inputs``. If
                 empty, a first symbol is drawn uniformly. Where symbols are longer than a character, a string

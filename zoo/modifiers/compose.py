@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.base import Cell, Modifier, Output, Param
-from zoo.base.cell_editor import CellDeclarations, StepContext, StepResult
+from zoo.base.cell_editor import CellDeclarations, StepContext, StepResult, check_declarations
 from zoo.base.initializers import initializer_of
 from zoo.compiler.frontend.complex_numbers import Complex
 from zoo.compiler.frontend.numpy_functions import Handler, matmul_hook
@@ -92,7 +92,8 @@ def compose(cell: Cell, modifier: Modifier) -> ComposedCell:
 
     Raises:
         UsageError: if the modifier makes no sense for the cell.
-        DefinitionError: if the equations of the cell cannot be read.
+        DefinitionError: if the equations of the cell cannot be read, or the modifier declares another object
+            than an array.
     """
     if not cell.has_step():
         raise UsageError(
@@ -114,6 +115,7 @@ def compose(cell: Cell, modifier: Modifier) -> ComposedCell:
         initializer_of,
     )
     modifier.edit(spec)
+    check_declarations(spec)
     return ComposedCell(cell, modifier, spec)
 
 

@@ -83,7 +83,7 @@ def write_page(report: Report, out: str | Path) -> Path:
 
 def _no_directory(path: Path) -> str:
     if not path.exists():
-        return f"{path}: no such file or directory."
+        return f"{path}: no such file or directory; `zoo runs` lists the runs."
     return f"report: {path} is a file; give the directory of a run or of a comparison."
 
 

@@ -90,8 +90,8 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         bias: bool = True,
         proj_size: int = 0,
         batch_first: bool = False,
-        dtype: Any = None,
-        device: Any = None,
+        dtype: torch.dtype | str | None = None,
+        device: torch.device | str | None = None,
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__()

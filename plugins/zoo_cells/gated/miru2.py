@@ -18,13 +18,13 @@ class MiRU2(zoo.Cell):
 
     Equations::
 
-        n = tanh(x Wx + (hear * h) Wh + b)
+        n = tanh(x Wx + (reset * h) Wh + b)
         h' = keep * h + (1 - keep) * n
 
     Parameters: ``Wx (I, H)`` Glorot uniform, ``Wh (H, H)`` orthogonal, ``b (H,)`` zero. State and output:
     ``h (H,)``.
 
-    The options ``keep`` and ``hear`` are the paper's lambda and beta. No official code was found. The
+    The options ``keep`` and ``reset`` are the paper's lambda and beta. No official code was found. The
     equations and the default of one half for both options are from torchrecurrent (``MiRU2Cell``). The
     initial values are the same as for ``gru_reset_before``.
     """
@@ -58,10 +58,10 @@ class MiRU2(zoo.Cell):
     b = zoo.Param("H", help="bias of the candidate")
     h = zoo.State("H", help="hidden units, and the output")
     keep = zoo.Option(0.5, low=0.0, below=1.0, help="share of the state that a step keeps")
-    hear = zoo.Option(0.5, low=0.0, high=1.0, help="share of the state that the candidate reads")
+    reset = zoo.Option(0.5, low=0.0, high=1.0, help="share of the state that the candidate reads")
 
     def step(self, x: Array, h: Array) -> Array:
-        n = zoo.tanh(x @ self.Wx + (self.hear * h) @ self.Wh + self.b)
+        n = zoo.tanh(x @ self.Wx + (self.reset * h) @ self.Wh + self.b)
         return self.keep * h + (1 - self.keep) * n
 
 

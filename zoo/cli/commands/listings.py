@@ -383,7 +383,7 @@ def runs(directory: Path, form: str | None) -> None:
     DIR is a run directory or a directory that holds some.  [runs]
     """
     if not directory.is_dir():
-        raise UsageError(f"{directory}: no such file or directory.")
+        raise UsageError(f"{directory}: no such file or directory; `zoo runs` lists the runs.")
     infos = [_run_info(path) for path in _directories_with("config.json", directory)]
     comparisons = _directories_with("compare.json", directory)
     notes = [info["problem"] for info in infos if info["problem"]]
