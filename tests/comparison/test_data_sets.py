@@ -124,9 +124,9 @@ def test_results_are_resumed_by_the_directory_alone(made):
             assert list(jobs) == []
             return iter(())
 
-    again = zoo.compare(out=made.path, engine=Idle())
-    assert again.runs == made.runs
-    assert again.metadata["tasks"] == made.metadata["tasks"]
+    resumed = zoo.compare(out=made.path, engine=Idle())
+    assert resumed.runs == made.runs
+    assert resumed.metadata["tasks"] == made.metadata["tasks"]
 
 
 def test_a_changed_file_is_one_clear_sentence(copy):
@@ -145,8 +145,8 @@ def test_a_worker_finds_a_changed_file(copy):
                 yield job, execute.run_job(job, copy / "runs", on_event)
 
     with zoo.kernels.pure_python():
-        found = zoo.compare(out=copy / "runs", seeds=3, engine=Changing())
-    (failure,) = [run for run in found.failures if run.task == "load" and run.seed == 2]
+        result = zoo.compare(out=copy / "runs", seeds=3, engine=Changing())
+    (failure,) = [run for run in result.failures if run.task == "load" and run.seed == 2]
     assert "load.csv has changed since the comparison began" in failure.error
     assert not (copy / "runs" / failure.path).exists()
 

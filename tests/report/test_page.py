@@ -25,13 +25,16 @@ BACKGROUND = "getComputedStyle(document.body).backgroundColor"
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory) -> dict[str, Path]:
-    """The page of a run and that of a comparison."""
+    """The page of a run on a text, of a run on a task with numeric inputs, and of a comparison."""
     folder = tmp_path_factory.mktemp("pages")
     run = examples.train(folder)
     examples.log(run, *examples.analyses())
     comparison = examples.compare(tmp_path_factory.mktemp("comparison"))
+    sizes = {"hidden": 5, "batch": 4, "steps": 2, "eval_batches": 1}
     with zoo.kernels.pure_python():
+        numbers = zoo.train(task="adding", **sizes, out=folder / "numbers").path
         return {
+            "numbers": write_page(make_report(numbers), folder / "numbers.html"),
             "run": write_page(make_report(run, symbols=200), folder / "run.html"),
             "comparison": write_page(make_report(comparison), folder / "comparison.html"),
         }
@@ -72,7 +75,7 @@ def opened(browser, pages):
     assert seen == []
 
 
-@pytest.mark.parametrize("name", ["run", "comparison"])
+@pytest.mark.parametrize("name", ["run", "numbers", "comparison"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_opens_and_fits_a_phone(opened, name, scheme):
     page = opened(name, PHONE, color_scheme=scheme)
@@ -207,6 +210,25 @@ def test_surprise_over_the_text(opened):
     assert re.search(r"surprise [\d.]+ bits", panel.locator(".tip").inner_text())
     panel.get_by_label("colour").select_option("layer 1, h")
     assert colours(page) == before
+
+
+def test_numeric_inputs_are_lines_below_the_unit(opened):
+    page = opened("numbers")
+    panel, examples_shown = page.locator("#units"), page.get_by_role("group", name="examples")
+    assert panel.locator(".row-name").all_text_contents()[1:] == ["input 1", "input 2"]
+    chosen = panel.locator(".path.chosen")
+    first = chosen.get_attribute("d")
+    panel.get_by_role("button", name="next unit").click()
+    assert chosen.get_attribute("d") != first
+    text = examples_shown.locator("output").inner_text()
+    assert re.fullmatch(r"examples 1 to \d+ of 20", text)
+    assert panel.locator(".answer").count() == int(text.split()[3]), "an answer at the end of each example"
+    examples_shown.get_by_role("button", name="next examples").click()
+    assert (
+        examples_shown.locator("output").inner_text().startswith(f"examples {int(text.split()[3]) + 1} to ")
+    )
+    panel.locator(".input-rows").hover(position={"x": 5, "y": 100})
+    assert re.match(r"step [12]\ninput 1 \S+\ninput 2 [01]\nunit ", panel.locator(".tip").inner_text())
 
 
 def test_samples_expand(opened):

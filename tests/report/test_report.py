@@ -269,7 +269,6 @@ def test_constant_text_has_no_features():
     ("task", "options", "first"),
     [
         ("copying", {"length": 2, "delay": 3}, r"[0-9]{6}\?[0-9]\?\n"),
-        ("adding", {"length": 4}, r"[\d.]+/[01] .*\? \n"),
     ],
 )
 def test_units_over_task_examples(tmp_path, task, options, first):
@@ -286,8 +285,23 @@ def test_units_over_task_examples(tmp_path, task, options, first):
     assert re.fullmatch(first, lines[0])
     assert "an answer is asked for" in units.features
     is_target = ["?" in symbol for symbol in units.symbols]
-    costs = [bits is not None for bits in units.surprise]
-    assert costs == (is_target if task == "copying" else [False] * len(is_target))
+    assert [bits is not None for bits in units.surprise] == is_target
+
+
+def test_units_over_numeric_inputs_of_a_task(tmp_path):
+    sizes = {"hidden": 5, "batch": 4, "steps": 2, "eval_batches": 1}
+    with zoo.kernels.pure_python():
+        run = zoo.train(task="adding", task_options={"length": 4}, **sizes, out=tmp_path / "run").path
+    (units,) = blocks(report_of(run, 30), Units)
+    assert units.symbols == ()
+    assert (units.length, units.starts) == (28, tuple(range(0, 28, 4)))
+    batch = zoo.get_task("adding", length=4).batch(0, 7, 0, "valid")
+    assert [trace.name for trace in units.traces] == ["input 1", "input 2"]
+    for column, trace in enumerate(units.traces):
+        assert trace.values == pytest.approx(batch.inputs[..., column].T.reshape(-1), rel=1e-3)
+    assert units.answers == tuple(np.flatnonzero(batch.weights.T.reshape(-1) > 0))
+    assert {"time", "input 1", "an answer is asked for"} <= set(units.features)
+    assert set(units.surprise) == {None}, "only classes have a cost"
 
 
 def test_units_over_text_of_a_task(tmp_path):

@@ -132,7 +132,7 @@ class Predictor:
         Raises:
             DataError: If the data cannot be read, or do not fit the model.
         """
-        given, scaled = self._open(data, needs_labels=False)
+        given, scaled = self.open_data(data, needs_labels=False)
         values = predict(self.model, scaled, np.arange(len(given)))
         labels = given.labels
         actual = None
@@ -156,11 +156,11 @@ class Predictor:
             as_choice(part, "part", (*PARTS, "all"))
         if data is not None and part not in (None, "all"):
             raise UsageError(f"part is {part!r}, but other data have no parts; leave it out.")
-        given, scaled = self._open(None, needs_labels=True)
+        given, scaled = self.open_data(None, needs_labels=True)
         parts = self.parts(given)
         if data is None:
             return score_model(self.model, given, scaled, parts, part or last_part(parts), self.main)
-        other, _ = self._open(data, needs_labels=True)
+        other, _ = self.open_data(data, needs_labels=True)
         both = concatenated(given, other)
         parts["other"] = np.arange(len(given), len(both))
         scaled = ScaledSequences.make(both, self.spec, self.model.dtype)
@@ -171,7 +171,10 @@ class Predictor:
         spec = self.spec
         return split_sequences(spec.codes(given), spec.split, spec.seed, bool(spec.classes), given.groups)
 
-    def _open(self, data: Any, needs_labels: bool) -> tuple[LabelledSequences, ScaledSequences]:
+    def open_data(
+        self, data: Any = None, needs_labels: bool = True
+    ) -> tuple[LabelledSequences, ScaledSequences]:
+        """The sequences of some data, as for :meth:`predict`, and the same in the units of the model."""
         source = self.data if data is None else data
         if source is None:
             raise UsageError("data is None, and the checkpoint names no file; give the sequences.")

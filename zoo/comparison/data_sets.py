@@ -28,7 +28,7 @@ class DataSetInfo:
 
     Args:
         path: The file.
-        settings: Settings of the data, those of `DATA_SETTINGS`.
+        settings: Settings of the data, by the names in `zoo.comparison.plan.DATA_SETTINGS`.
 
     Raises:
         UsageError: if a setting is invalid, or the file is a text.
@@ -51,7 +51,8 @@ class DataSetInfo:
         if not isinstance(dataset, (SeriesDataset, LabelledDataset)):
             raise UsageError(
                 f"compare: {Path(path).name} is a text; give a table with the `target` to forecast, or "
-                f"sequences with a `label`. `zoo train` trains on a text."
+                f"sequences with a `label`. For a text there is a task: `zoo compare --tasks text --set "
+                f"text.data=FILE`."
             )
         spec = dataset.windows.spec if isinstance(dataset, SeriesDataset) else dataset.scaled.spec
         self.input_size, self.output_size = spec.input_size, spec.output_size

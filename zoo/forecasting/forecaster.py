@@ -187,7 +187,7 @@ class Forecaster:
                 not known.
         """
         steps = self.spec.horizon if steps is None else as_integer(steps, "steps", 1)
-        panel, windows = self._open(data)
+        panel, windows = self.open_data(data)
         spec, origins = self.spec, panel.ends - 1
         self._check_history(panel)
         values = predict(self.model, windows, origins, steps)
@@ -222,7 +222,7 @@ class Forecaster:
         stride = steps if stride is None else as_integer(stride, "stride", 1)
         if part is not None:
             as_choice(part, "part", (*PARTS, "all"))
-        panel, windows = self._open(data)
+        panel, windows = self.open_data(data)
         cuts = split_ends(panel, self.spec.split)
         part = part or ("all" if data is not None else last_part(panel, cuts, self.spec, steps))
         scores = score_part(self.model, windows, panel, cuts, part, steps, stride)
@@ -243,7 +243,8 @@ class Forecaster:
         )
         return Backtest(forecast, scores, seasonal_naive(history, origins))
 
-    def _open(self, data: Any) -> tuple[Panel, Windows]:
+    def open_data(self, data: Any = None) -> tuple[Panel, Windows]:
+        """The series of some data, as for :meth:`forecast`, and their windows in the units of the model."""
         table = self._table(self.data if data is None else data)
         panel = make_panel(table, self.spec.roles, self.spec.missing)
         scaling = self.scaling.for_panel(panel, self.spec)

@@ -1,4 +1,4 @@
-"""Activations of hidden units over a text or over examples of a task, and their best correlated features.
+"""Activations of hidden units over a text or over numeric inputs, and their best correlated features.
 
 The visualisation is from A. Karpathy, J. Johnson, L. Fei-Fei, "Visualizing and Understanding Recurrent
 Networks", 2015, https://arxiv.org/abs/1506.02078, and so are units that follow the place in the line or the
@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +20,10 @@ from zoo.array_types import Array
 from zoo.base import Task
 from zoo.data import Vocabulary
 from zoo.model import AnyModel
-from zoo.report.blocks import StateUnits, Units, array_location, readable
+from zoo.report.blocks import StateUnits, Trace, Units, array_location, readable
 from zoo.report.history import number
 from zoo.tables import Number
+from zoo.training.evaluation import declared_aux
 
 Symbols = Sequence[str]
 
@@ -39,11 +41,14 @@ class Activations:
 
     Args:
         source: Description of the inputs.
-        symbols: Text of each step.
+        symbols: Text of each step; empty for numeric inputs.
         surprise: Cost of each step in bits; None without a prediction.
         states: Values ``(units, N)`` by name.
         feature_names: Names of the features.
         features: Standardised features, ``(F, N)``.
+        traces: Numeric inputs.
+        starts: First step of each example of numeric inputs.
+        answers: Steps of numeric inputs with a target.
     """
 
     source: str
@@ -52,6 +57,32 @@ class Activations:
     states: Mapping[str, Array]
     feature_names: tuple[str, ...]
     features: Array
+    traces: tuple[Trace, ...] = ()
+    starts: tuple[int, ...] = ()
+    answers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class NumericExamples:
+    """Numeric inputs of B examples.
+
+    Args:
+        source: Description of the examples.
+        names: Names of the inputs.
+        inputs: ``(T, B, I)``.
+        lengths: Steps of each example, ``(B,)``; None if all have T.
+        aux: Auxiliary inputs, ``(T, B, ...)``.
+        weights: Weight of each step in the loss, ``(T, B)``; None without targets.
+        classes: Targets that are classes, ``(T, B)``; None for others.
+    """
+
+    source: str
+    names: tuple[str, ...]
+    inputs: Array
+    lengths: Array | None = None
+    aux: Mapping[str, Array] = field(default_factory=dict)
+    weights: Array | None = None
+    classes: Array | None = None
 
 
 def read_text(model: AnyModel, vocabulary: Vocabulary, tokens: Array, symbols: int, part: str) -> Activations:
@@ -86,17 +117,24 @@ def read_examples(model: AnyModel, task: Task, symbols: int) -> Activations:
         symbols: Approximate number of steps; at least one example is shown.
     """
     length = len(task.batch(0, 1, 0, "valid").inputs)
-    batch = task.batch(0, max(1, min(symbols, _max_steps(model)) // length), 0, "valid")
+    batch = task.batch(0, example_count(model, symbols, length), 0, "valid")
+    count = batch.inputs.shape[1]
+    source = f"{count} example{'s' * (count > 1)} of the task {readable(task.name)}"
+    classes = batch.targets if task.criterion.target == "class" else None
+    if batch.inputs.ndim == 3:
+        size = batch.inputs.shape[2]
+        named = tuple(f"input {place}" for place in range(1, size + 1)) if size > 1 else ("input",)
+        aux = declared_aux(model, batch)
+        examples = NumericExamples(
+            source, named, batch.inputs, aux=aux, weights=batch.weights, classes=classes
+        )
+        return read_numeric(model, examples)
     weighted = batch.weights > 0
     # Only classes have a cost. Targets without weight may be invalid.
-    all_states, costs = _run_model(
-        model, batch.inputs, batch.targets, weighted & (task.criterion.target == "class")
-    )
+    all_states, costs = _run_model(model, batch.inputs, batch.targets, weighted & (classes is not None))
     bits = map(number, _concatenate_examples(costs).tolist())
     names, features = example_features(batch.inputs, batch.weights)
-    count = batch.inputs.shape[1]
-    examples = f"{count} example{'s' * (count > 1)} of the task {readable(task.name)}"
-    source = f"{examples}; ? is where an answer is asked for"
+    source = f"{source}; ? is where an answer is asked for"
     states = {name: _concatenate_examples(values).T for name, values in all_states.items()}
     return Activations(
         source,
@@ -108,8 +146,45 @@ def read_examples(model: AnyModel, task: Task, symbols: int) -> Activations:
     )
 
 
+def example_count(model: AnyModel, steps: int, length: int) -> int:
+    """Number of examples of a length that have about a number of steps together, at least one."""
+    return max(1, min(steps, _max_steps(model)) // length)
+
+
+def read_numeric(model: AnyModel, examples: NumericExamples) -> Activations:
+    """Run the model on examples with numeric inputs."""
+    steps, count, _ = examples.inputs.shape
+    lengths = np.full(count, steps) if examples.lengths is None else examples.lengths
+    weights = np.zeros((steps, count)) if examples.weights is None else examples.weights
+    costly = (weights > 0) & (examples.classes is not None)
+    targets = weights if examples.classes is None else examples.classes
+    all_states, costs = _run_model(model, examples.inputs, targets, costly, examples.aux)
+    inside = (np.arange(steps)[:, None] < lengths).T.reshape(-1)
+    values = _concatenate_examples(examples.inputs)[inside]
+    names, features = example_features(examples.inputs, weights, examples.names, inside)
+    shown = min(len(examples.names), MAX_INPUTS, max(1, _MAX_TRACE_VALUES // len(values)))
+    return Activations(
+        examples.source
+        + ("" if shown == len(examples.names) else f", {shown} of {len(examples.names)} inputs"),
+        (),
+        tuple(map(number, _concatenate_examples(costs)[inside].tolist())),
+        {name: _concatenate_examples(each)[inside].T for name, each in all_states.items()},
+        names,
+        features,
+        tuple(
+            Trace(name, tuple(float(f"{value:.4g}") for value in column))
+            for name, column in zip(examples.names[:shown], values.T[:shown].tolist(), strict=True)
+        ),
+        tuple(np.concatenate([[0], np.cumsum(lengths)[:-1]]).tolist()),
+        tuple(np.flatnonzero(weights.T.reshape(-1)[inside] > 0).tolist()),
+    )
+
+
+_MAX_TRACE_VALUES = 100_000
+
+
 def _run_model(
-    model: AnyModel, inputs: Array, targets: Array, weighted: Array
+    model: AnyModel, inputs: Array, targets: Array, weighted: Array, aux: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, Array], Array]:
     """Compute the states after every step, ``(T, B, units)``, and the cost of targets in bits, ``(T, B)``.
 
@@ -120,11 +195,13 @@ def _run_model(
         inputs: ``(T, B)`` or ``(T, B, I)``.
         targets: Classes, ``(T, B)``.
         weighted: Where a target has weight, ``(T, B)``; elsewhere the cost is NaN.
+        aux: Auxiliary inputs, ``(T, B, ...)``.
     """
     states: dict[str, Array] = {}
     costs, state = np.full(weighted.shape, np.nan), None
     for step, has_weight in enumerate(weighted):
-        outputs, state = model.outputs(inputs[step : step + 1], state=state)
+        now = {name: values[step : step + 1] for name, values in (aux or {}).items()}
+        outputs, state = model.outputs(inputs[step : step + 1], state=state, **now)
         if has_weight.any():
             costs[step, has_weight] = _bits(outputs[0][has_weight], targets[step][has_weight])
         for name, values in state.items():
@@ -171,20 +248,14 @@ def _display_symbol(symbol: str | int) -> str:
 
 
 def _display_inputs(inputs: Array, weighted: Array) -> list[str]:
-    """Texts of the inputs of concatenated examples, one example a line."""
-    few = inputs.ndim == 2 and inputs.max(initial=0) < len(_DIGITS)
-    shown = [_input(value, few) for value in _concatenate_examples(inputs)]
+    """Texts of the tokens of concatenated examples, one example a line."""
+    few = inputs.max(initial=0) < len(_DIGITS)
+    shown = [_DIGITS[token] if few else f"{token}" for token in _concatenate_examples(inputs).tolist()]
     length = len(inputs)
     return [
         f"{text}{'?' if is_target else ''}{'' if few else ' '}{chr(10) if (index + 1) % length == 0 else ''}"
         for index, (text, is_target) in enumerate(zip(shown, weighted, strict=True))
     ]
-
-
-def _input(value: Array, few: bool) -> str:
-    if few:
-        return _DIGITS[int(value)]
-    return "/".join(f"{each:.2g}" for each in np.atleast_1d(value).tolist())
 
 
 MAX_BYTES = 600_000
@@ -199,12 +270,26 @@ _NOTE = (
 )
 
 
+_NUMERIC_NOTE = (
+    "The first line is the unit after reading each step, the others are the inputs. A dashed line begins a "
+    "new example, and a tick marks a step at which an answer is asked for. The overview has a line for each "
+    "unit, and a click picks one: blue is above zero, orange below. r is the correlation over these steps."
+)
+
+
 def units_block(activations: Activations) -> Units:
     """The block of hidden units."""
-    states = tuple(_states(activations.states, activations.features))
-    title = f"Hidden units over {activations.source}"
     return Units(
-        "units", title, activations.symbols, activations.surprise, states, activations.feature_names, _NOTE
+        "units",
+        f"Hidden units over {activations.source}",
+        activations.symbols,
+        activations.surprise,
+        tuple(_states(activations.states, activations.features)),
+        activations.feature_names,
+        _NUMERIC_NOTE if activations.traces else _NOTE,
+        activations.traces,
+        activations.starts,
+        activations.answers,
     )
 
 
@@ -239,7 +324,7 @@ def _state(name: str, values: Array, numbers: Array, total: int, features: Array
 
 
 _VOWELS = frozenset("aeiouAEIOU")
-MAX_INPUTS = 16  # inputs of a task with a feature each
+MAX_INPUTS = 16  # inputs with a line and a feature each
 
 
 def _run_lengths(symbols: Symbols, grows: Callable[[str], bool]) -> list[int]:
@@ -293,12 +378,16 @@ def text_features(symbols: Symbols) -> tuple[tuple[str, ...], Array]:
     return _varying({name: np.asarray(measure(symbols), np.float64) for name, measure in FEATURES.items()})
 
 
-def example_features(inputs: Array, weights: Array) -> tuple[tuple[str, ...], Array]:
+def example_features(
+    inputs: Array, weights: Array, names: Sequence[str] = (), inside: Array | None = None
+) -> tuple[tuple[str, ...], Array]:
     """Features of concatenated examples: time, inputs, and the steps with a target; as `text_features`.
 
     Args:
         inputs: Tokens ``(T, B)`` or values ``(T, B, I)``.
         weights: Weight of each step in the loss, ``(T, B)``.
+        names: Names of the values.
+        inside: Whether each concatenated step is not padding, ``(B T,)``; None for all.
     """
     steps, batch = weights.shape
     features = {"time": np.tile(np.arange(steps), batch), "an answer is asked for": weights.T.reshape(-1) > 0}
@@ -306,9 +395,10 @@ def example_features(inputs: Array, weights: Array) -> tuple[tuple[str, ...], Ar
         values = inputs.T.reshape(-1)
         features |= {f"input is {token}": values == token for token in np.unique(values)[:MAX_INPUTS]}
     else:
-        columns = inputs.swapaxes(0, 1).reshape(batch * steps, -1).T
-        features |= {f"input {number}": column for number, column in enumerate(columns[:MAX_INPUTS], 1)}
-    return _varying({name: np.asarray(values, np.float64) for name, values in features.items()})
+        columns = inputs.swapaxes(0, 1).reshape(batch * steps, -1).T[:MAX_INPUTS]
+        features |= dict(zip(names, columns, strict=False))
+    steps_inside = slice(None) if inside is None else inside
+    return _varying({name: np.asarray(values, np.float64)[steps_inside] for name, values in features.items()})
 
 
 def _varying(features: dict[str, Array]) -> tuple[tuple[str, ...], Array]:

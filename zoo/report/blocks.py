@@ -38,17 +38,28 @@ class StateUnits:
 
 
 @dataclass(frozen=True)
+class Trace:
+    """The values of one input over N steps."""
+
+    name: str
+    values: tuple[Number, ...]
+
+
+@dataclass(frozen=True)
 class Units:
-    """Hidden units as colour over a text of N symbols.
+    """Hidden units as colour over a text of N symbols, or as a line above the lines of numeric inputs.
 
     Args:
         name: Anchor on the page.
         title: The title.
-        symbols: The text.
+        symbols: The text; empty for numeric inputs.
         surprise: Cost of each symbol for the model in bits; None for the first.
         states: Activations after each symbol.
         features: Names of the features of the text: ``inside quotes``.
         note: A sentence below it.
+        traces: Numeric inputs of N steps; empty for a text.
+        starts: First step of each example of numeric inputs.
+        answers: Steps of numeric inputs with a target.
     """
 
     kind: ClassVar[str] = "units"
@@ -59,6 +70,14 @@ class Units:
     states: tuple[StateUnits, ...]
     features: tuple[str, ...]
     note: str = ""
+    traces: tuple[Trace, ...] = ()
+    starts: tuple[int, ...] = ()
+    answers: tuple[int, ...] = ()
+
+    @property
+    def length(self) -> int:
+        """``N``."""
+        return len(self.surprise)
 
 
 @dataclass(frozen=True)
@@ -176,6 +195,8 @@ class Series:
         marks: Points instead of a line.
         notes: A text for each point.
         group: The choice of the chart that shows it; empty for always.
+        low: Lower ends of an interval around a line; empty for none.
+        high: Upper ends.
     """
 
     name: str
@@ -187,6 +208,8 @@ class Series:
     marks: bool = False
     notes: tuple[str, ...] = ()
     group: str = ""
+    low: tuple[Number, ...] = ()
+    high: tuple[Number, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -290,9 +313,11 @@ def score_axis(metric: str, higher_is_better: bool) -> Axis:
     return Axis(f"{readable(metric)}, {better}", "share" if "accuracy" in metric else "number")
 
 
-def reference_levels(baseline: float | None, threshold: float | None) -> tuple[Reference, ...]:
-    """Reference levels: the best score without memory, and the threshold, where known."""
-    known = {"without memory": baseline, "solved": threshold}
+def reference_levels(
+    baseline: float | None, threshold: float | None, label: str = "without memory"
+) -> tuple[Reference, ...]:
+    """Reference levels: the best score without memory or another baseline, and the threshold, where known."""
+    known = {label: baseline, "solved": threshold}
     return tuple(Reference(label, float(level)) for label, level in known.items() if level is not None)
 
 

@@ -44,7 +44,10 @@ def task_charts(results: Comparison, task: str) -> Iterator[Chart]:
     """Yield the charts of a task that are not empty."""
     runs = results.runs_of(task)
     first = runs[0]
-    marks = reference_levels(first.baseline, first.threshold)
+    is_data = bool(results.section("tasks")[task]["baselines"])
+    marks = reference_levels(
+        first.baseline, first.threshold, "best baseline" if is_data else "without memory"
+    )
     shared: dict[str, Any] = {"y": _score_axis(runs), "references": marks}
     for name, axis in (
         ("parameters", Axis("parameters", "integer", log=True)),
@@ -55,6 +58,8 @@ def task_charts(results: Comparison, task: str) -> Iterator[Chart]:
         if series := tuple(_points(results.cells, runs, name)):
             title = f"{readable(task)}: score against {'time' if name == 'seconds' else name}"
             yield Chart(f"{task}-{name}", title, axis, series=series, **shared)
+    if is_data:
+        shared["references"] = ()  # of the test part; the curves are scores of the validation part
     if series := tuple(_rates(results, task)):
         note = "What short runs reached, by which the learning rate of each cell was chosen."
         axis = Axis("learning rate", log=True, switch=False)
@@ -134,6 +139,10 @@ def _curve(results: Comparison, run: RunRecord) -> Line:
         history = History.read(RunDirectory(results.path / run.path))
     except CheckpointError as error:
         warnings.warn(f"the curve of {run.path} is left out: {error}", ZooWarning, stacklevel=2)
+        return (), ()
+    if (
+        history.last("eval").get("metric", run.metric) != run.metric
+    ):  # MAE in training, MASE of several series
         return (), ()
     scores = history.points("eval", "score")
     return scores if scores[0] else history.points("eval", "loss")

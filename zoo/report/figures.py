@@ -6,6 +6,8 @@ import base64
 import importlib
 import importlib.util
 import io
+import itertools
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +29,8 @@ _MAX_FIGURES = 6
 
 _MAX_LINES = 16  # of text in a figure
 
+_MAX_TRACES = 8  # inputs in a figure
+
 _WIDTH = 84  # characters of a line
 
 _MIN_CORRELATION = 0.5  # smallest correlation of a unit with a feature for a figure
@@ -36,9 +40,15 @@ def draw_text(units: Units) -> Iterator[tuple[str, Any]]:
     """Yield names and figures of units, best correlated first."""
     for feature, state, row in _best_units(units)[:_MAX_FIGURES]:
         name = f"unit-{state.name}-{state.numbers[row]}"
+        values = _unit_values(state, row, units.length)
         r = f"{state.correlations[row]:.2f}".replace("-", "−")
         title = f"{state.label}, unit {state.numbers[row]}: {feature}, r = {r}"
-        yield name, _text_figure(units.symbols, _unit_values(state, row, len(units.symbols)), title)
+        yield (
+            name,
+            _trace_figure(units, values, title)
+            if units.traces
+            else _text_figure(units.symbols, values, title),
+        )
 
 
 def _best_units(units: Units) -> list[tuple[str, StateUnits, int]]:
@@ -56,6 +66,26 @@ def _unit_values(state: StateUnits, row: int, length: int) -> Array:
     levels = np.frombuffer(base64.b64decode(state.levels), np.int8)
     values: Array = levels.reshape(-1, length)[row] / 127
     return values
+
+
+def _trace_figure(units: Units, values: Array, title: str) -> Any:
+    """The unit, and below it the inputs, as lines over the same steps."""
+    figures: Any = importlib.import_module("matplotlib.figure")
+    inputs = units.traces[:_MAX_TRACES]
+    figure = figures.Figure(figsize=(7.0, 1.2 + 0.6 * len(inputs)), layout="constrained")
+    rows = figure.subplots(1 + len(inputs), 1, sharex=True, height_ratios=[1.6, *[1.0] * len(inputs)])
+    lines = [("unit", values.tolist()), *((trace.name, trace.values) for trace in inputs)]
+    for place, (axes, (name, line)) in enumerate(zip(np.atleast_1d(rows), lines, strict=True)):
+        colour = palette.SERIES[0][0] if place == 0 else "0.25"
+        for first, end in itertools.pairwise((*units.starts, units.length)):
+            axes.plot(range(first, end), line[first:end], color=colour, linewidth=1.5 if place == 0 else 0.9)
+        for start in units.starts[1:]:
+            axes.axvline(start - 0.5, color="0.6", linewidth=0.6, linestyle=(0, _REFERENCE_DASHES[0]))
+        axes.set_ylabel(plain_text(name), rotation=0, ha="right", va="center", fontsize=8)
+        axes.tick_params(labelsize=7)
+    rows[0].set_title(title, loc="left", fontsize=9)
+    rows[-1].set_xlabel("step")
+    return figure
 
 
 def _text_figure(symbols: tuple[str, ...], values: Array, title: str) -> Any:
@@ -155,7 +185,11 @@ def draw_chart(chart: Chart, group: str = "") -> Any:
     for series in drawn:
         label = "" if series.thin or series.name in named else plain_text(series.name)
         named |= {series.name} if label else set()
-        axes.plot(*_drawable(series, chart), label=label or "_", **_line_style(series))
+        style = _line_style(series)
+        axes.plot(*_drawable(series, chart), label=label or "_", **style)
+        if series.low:
+            ends = ([math.nan if end is None else end for end in each] for each in (series.low, series.high))
+            axes.fill_between(series.x, *ends, color=style["color"], alpha=0.22, linewidth=0)
     for index, reference in enumerate(chart.references):
         label = plain_text(f"{reference.label} {reference.y:.4g}")
         axes.axhline(

@@ -7,7 +7,7 @@ import inspect
 import re
 import statistics
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from zoo.cell_pages.diagram import draw
 from zoo.errors import DefinitionError
 from zoo.model import AnyModel, LanguageModel
 from zoo.model.checkpoint import CellClasses
+from zoo.report import forecasts, labels
 from zoo.report.activations import Activations, read_examples, read_text, units_block
 from zoo.report.blocks import (
     Block,
@@ -35,9 +36,7 @@ from zoo.report.blocks import (
     readable,
     value_text,
 )
-from zoo.report.forecasts import forecast_blocks
 from zoo.report.history import Event, number
-from zoo.report.labels import label_blocks
 from zoo.report.run_charts import analysis_blocks, loss_charts, optimisation_charts
 from zoo.report.run_data import RunData, or_reason
 from zoo.tables import Column, Table, TableCell
@@ -73,10 +72,12 @@ def _sections(run: RunData, symbols: int) -> Iterator[Section]:
         yield Section("optimisation", "Optimisation", charts)
     yield Section("memory", "Memory", analysis_blocks(run.history))
     if run.config.data_kind == "table":
-        yield Section("forecasts", "Forecasts", or_reason("Forecasts", lambda: forecast_blocks(run)))
+        yield Section(
+            "forecasts", "Forecasts", or_reason("Forecasts", lambda: forecasts.forecast_blocks(run))
+        )
     elif run.config.data_kind == "sequences":
-        yield Section("labels", "Labels", or_reason("Labels", lambda: label_blocks(run)))
-    elif symbols:
+        yield Section("labels", "Labels", or_reason("Labels", lambda: labels.label_blocks(run)))
+    if symbols:
         units = or_reason("Hidden units", lambda: (_units(run, symbols),))
         yield Section("hidden-units", "Hidden units", units)
     if samples := run.history.events_of("sample"):
@@ -104,11 +105,9 @@ def _event_text(event: Event) -> str:
 def _units(run: RunData, symbols: int) -> Block:
     if run.model is None:
         return Text("There is no checkpoint yet, and so no model whose units could be shown.")
-    result = (
-        _text_activations(run, run.model, symbols)
-        if run.config.task is None
-        else _task_activations(run, run.model, symbols)
-    )
+    if run.model.config.bidirectional:
+        return Text("The layers are bidirectional, so no unit has a value after each step of an input.")
+    result = _ACTIVATIONS[run.config.data_kind](run, run.model, symbols)
     return result if isinstance(result, Text) else units_block(result)
 
 
@@ -134,6 +133,26 @@ def _task_activations(run: RunData, model: AnyModel, symbols: int) -> Activation
         return read_examples(model, dataset.task, symbols)
     tokens = dataset.task.batch(0, 1, 0, "valid").inputs[:symbols, 0]
     return read_text(model, model.vocab, tokens, symbols, "validation")
+
+
+def _table_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | Text:  # noqa: ARG001
+    forecaster = forecasts.open_run(run)
+    assert forecaster is not None  # there is a model
+    return forecasts.window_activations(forecaster, symbols)
+
+
+def _sequence_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | Text:  # noqa: ARG001
+    predictor = labels.open_run(run)
+    assert predictor is not None  # there is a model
+    return labels.sequence_activations(predictor, symbols)
+
+
+_ACTIVATIONS: dict[str, Callable[[RunData, AnyModel, int], Activations | Text]] = {
+    "text": _text_activations,
+    "task": _task_activations,
+    "table": _table_activations,
+    "sequences": _sequence_activations,
+}
 
 
 def _digest(run: RunData, kind: str) -> Any:

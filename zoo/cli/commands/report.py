@@ -39,7 +39,7 @@ from zoo.errors import UsageError
     type=click.IntRange(0, 100_000),
     default=1000,
     metavar="N",
-    help="Tokens of the text for which hidden units are shown; 0 for none.  [1000]",
+    help="Tokens of a text, or steps of numbers, over which hidden units are shown; 0 for none.  [1000]",
 )
 @option("--cell", **CELL_FILE)
 @option("--task", **TASK_FILE)
@@ -55,7 +55,9 @@ def command(
     """Write an HTML page of a run or a comparison.
 
     The page is one file and needs no network. For a run it shows learning curves, gradients, gates, hidden
-    units as colour over text, samples, the cell and the configuration; for a comparison tables and charts.
+    units over a text or over numeric inputs, samples, the cell and the configuration. For a run on a table it
+    shows forecasts and residuals, for labelled sequences the confusion matrix and the calibration, and for a
+    comparison tables and charts.
     """
     from zoo.report import make_report, write_figures, write_page
     from zoo.report.figures import check_figures

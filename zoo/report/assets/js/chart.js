@@ -64,7 +64,7 @@ class ChartView {
   /** Ranges of the axes; reference levels are always visible. */
   domains(series) {
     const {block, log} = this, marks = series.some((each) => each.marks);
-    const ys = [...series.flatMap(({y}) => y), ...block.references.map(({y}) => y)];
+    const ys = [...series.flatMap(({y, low, high}) => [...y, ...low, ...high]), ...block.references.map(({y}) => y)];
     return [domain(series.flatMap(({x}) => x), block.x, log.x, marks), domain(ys, block.y, log.y, true)];
   }
 

@@ -37,6 +37,14 @@ function pathOf(series, sx, sy) {
   return path;
 }
 
+/** The area between the ends of an interval, without gaps. */
+function bandOf({x, low, high}, sx, sy) {
+  const there = x.map((_, n) => n).filter((n) => sx.fits(x[n]) && sy.fits(low[n]) && sy.fits(high[n]));
+  const point = (n, ends) => `${sx(x[n]).toFixed(1)},${sy(ends[n]).toFixed(1)}`;
+  return there.length < 2 ? "" : `M${there.map((n) => point(n, high)).join("L")}`
+    + `L${there.reverse().map((n) => point(n, low)).join("L")}Z`;
+}
+
 /** A line or points, as a group in the colour of the series. */
 function drawn(series, sx, sy) {
   const group = draw("g", {class: `series${series.thin ? " thin" : ""}`});
@@ -47,6 +55,7 @@ function drawn(series, sx, sy) {
     group.append(...there.map(([x, y]) => marker(series, sx(x), sy(y))));
   } else {
     const dash = dashOf(series) || null;
+    if (series.low.length) group.append(draw("path", {class: "band", d: bandOf(series, sx, sy)}));
     group.append(draw("path", {class: "path", d: pathOf(series, sx, sy), "stroke-dasharray": dash}));
   }
   return group;

@@ -1,4 +1,4 @@
-// Hidden units as colour over text.
+// Hidden units as colour over text, or as a line above numeric inputs.
 
 const SURPRISE = "surprise", MOST_BITS = 8, CLOSE = 0.5, MOST_CHIPS = 10;
 const ORDERS = [["follows", "follows"], ["varies", "varies"], ["number", "number"]];
@@ -13,12 +13,14 @@ function letter(symbol, place) {
 class UnitsPanel {
   constructor(block) {
     this.block = block;
-    this.length = block.symbols.length;
+    this.length = block.surprise.length;
     this.states = block.states.map((state) => openState(state, this.length));
     Object.assign(this, {state: this.states[0], order: "follows", range: "unit", position: 0});
     this.letters = block.symbols.map(letter);
-    this.text = el("div", {class: "units-text", tabindex: 0, role: "group",
-      "aria-label": "The text; arrow keys go from unit to unit"}, this.letters);
+    this.inputs = block.traces.length ? new InputRows(block, this.length) : null;
+    this.text = el("div", {class: this.inputs ? "units-inputs" : "units-text", tabindex: 0, role: "group",
+      "aria-label": `The ${this.inputs ? "inputs" : "text"}; arrow keys go from unit to unit`},
+    this.inputs ? this.inputs.node : this.letters);
     this.tip = el("div", {class: "tip", hidden: true, "aria-hidden": "true"});
     this.told = el("p", {class: "told", "aria-live": "polite"});
     this.bar = new ScaleBar();
@@ -33,7 +35,10 @@ class UnitsPanel {
 
   listen() {
     this.text.addEventListener("pointermove", (event) => this.peek(event));
-    this.text.addEventListener("pointerleave", () => { this.tip.hidden = true; });
+    this.text.addEventListener("pointerleave", () => {
+      this.tip.hidden = true;
+      this.inputs?.point(null);
+    });
     this.text.addEventListener("keydown", (event) => {
       const by = {ArrowRight: 1, ArrowLeft: -1}[event.key];
       if (!by || !this.state) return;
@@ -100,6 +105,8 @@ class UnitsPanel {
     this.position = (position + this.rows.length) % this.rows.length;
     const row = this.rows[this.position], most = this.most(row);
     this.letters.forEach((node, place) => shade(node, this.state.value(row, place) / most));
+    this.inputs?.show(`${this.state.label}, unit ${this.state.numbers[row]}`,
+      this.block.surprise.map((_, place) => this.state.value(row, place)), [-most, most]);
     this.told.textContent = this.sentence(row);
     this.step.show(String(this.state.numbers[row]));
     this.bar.show(shown(-most), `+${shown(most)}`, false);
@@ -117,18 +124,28 @@ class UnitsPanel {
 
   surprise() {
     this.letters.forEach((node, place) => shade(node, (this.block.surprise[place] || 0) / MOST_BITS, SURPRISE));
+    this.inputs?.show("surprise in bits", this.block.surprise, extent([0, ...this.block.surprise]));
     this.told.textContent = "How much each symbol surprised the model, which had read what stands before it.";
     this.bar.show("0 bits", `${MOST_BITS} bits or more`, true);
   }
 
   peek(event) {
-    const {place} = event.target.dataset;
-    this.tip.hidden = place === undefined;
+    const area = this.text.getBoundingClientRect();
+    const place = this.inputs ? this.inputs.stepAt(event.clientX, event.clientY) : event.target.dataset.place;
+    this.inputs?.point(place);
+    this.tip.hidden = place === undefined || place === null;
     if (this.tip.hidden) return;
     const bits = this.block.surprise[place], value = this.state?.value(this.rows[this.position], Number(place));
-    this.tip.replaceChildren(el("b", {}, JSON.stringify(this.block.symbols[place])),
-      this.state ? el("div", {}, `unit ${shown(value)}`) : "", el("div", {}, `surprise ${shown(bits)} bits`));
-    const area = this.text.getBoundingClientRect();
+    this.tip.replaceChildren(...this.read(place), this.state ? el("div", {}, `unit ${shown(value)}`) : "",
+      this.inputs && bits === null ? "" : el("div", {}, `surprise ${shown(bits)} bits`));
     putTip(this.tip, event.clientX - area.left, event.clientY - area.top + 18, area.width);
+  }
+
+  /** The input of a step: its symbol, or its number in the example and its values. */
+  read(place) {
+    if (!this.inputs) return [el("b", {}, JSON.stringify(this.block.symbols[place]))];
+    const start = this.block.starts.filter((each) => each <= place).pop();
+    return [el("b", {}, `step ${place - start + 1}`),
+      ...this.block.traces.map(({name, values}) => el("div", {}, `${name} ${shown(values[place])}`))];
   }
 }
