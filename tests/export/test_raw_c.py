@@ -208,7 +208,7 @@ def test_prediction_of_a_table_with_texts_and_times(tmp_path):
     count, length = 20, 5
     table = {
         "id": np.repeat([f"s{n}" for n in range(count)], length),
-        "t": np.tile(np.array([0.0, 1, 2, 4, 5]), count),
+        "t": np.tile(np.array([0.0, 10, 20, 40, 50]), count),
         "x": rng.normal(size=count * length),
         "state": rng.choice(["on", "off"], count * length),
         "way": np.repeat(rng.choice(["a", "b"], count), length),
@@ -219,7 +219,7 @@ def test_prediction_of_a_table_with_texts_and_times(tmp_path):
         predictions = trained.predict(table)
     for number in range(3):
         rows = raw_rows(table, machine.data.columns, np.arange(length) + length * number)
-        steps = np.array([[np.nan], [1], [1], [2], [1]])
+        steps = np.array([[np.nan], [10], [np.nan], [20], [10]])
         _, values = machine.predict(np.concatenate([rows, steps], axis=1))
         np.testing.assert_allclose(values, predictions.values[number], rtol=1e-12)
 

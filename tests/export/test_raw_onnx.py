@@ -19,6 +19,7 @@ from data_models import (
 )
 
 import zoo
+from zoo.data import LabelledSequences
 from zoo.errors import UsageError
 from zoo.export.exported_model import exported_model
 
@@ -155,18 +156,30 @@ def test_prediction_of_a_table_with_texts_and_times():
     rng = np.random.default_rng(2)
     table = {
         "id": np.repeat([f"s{n}" for n in range(20)], 5),
-        "t": np.tile(np.array([0.0, 1, 2, 4, 5]), 20),
+        "t": np.tile(np.array([0.0, 10, 20, 40, 50]), 20),
         "x": rng.normal(size=100),
         "state": rng.choice(["on", "off"], 100),
         "way": np.repeat(rng.choice(["a", "b"], 20), 5),
     }
     trained = predictor(table, "ctrnn", series="id", label="way", time="t", dtype="float64")
     rows = raw_rows(table, exported_model(trained).data.columns, np.arange(100)).reshape(20, 5, 2)
-    steps = np.broadcast_to(np.array([np.nan, 1, 1, 2, 1]), (20, 5))
+    steps = np.broadcast_to(np.array([np.nan, 10, np.nan, 20, 10]), (20, 5))
     given = np.concatenate([rows, steps[..., None]], axis=2).transpose(1, 0, 2)
     values, _ = session(trained).run(None, {"rows": given})
     with zoo.kernels.pure_python():
         np.testing.assert_allclose(values, trained.predict(table).values, rtol=1e-12)
+
+
+def test_times_of_arrays_reach_the_cell():
+    rng = np.random.default_rng(4)
+    parts, times = rng.normal(size=(8, 5, 2)), rng.integers(1, 5, (8, 5)).cumsum(axis=1) * 60.0
+    sequences = LabelledSequences.from_arrays(list(parts), ["a", "b"] * 4, times=list(times))
+    trained = predictor(sequences, "ctrnn", dtype="float64")
+    steps = np.diff(times, axis=1, prepend=np.nan)
+    given = np.concatenate([parts, steps[..., None]], axis=2).transpose(1, 0, 2)
+    values, _ = session(trained).run(None, {"rows": given})
+    with zoo.kernels.pure_python():
+        np.testing.assert_allclose(values, trained.predict(sequences).values, rtol=1e-12)
 
 
 def test_raw_graph_needs_a_table(tmp_path):

@@ -17,7 +17,7 @@ import numpy as np
 from zoo.classification.spec import SequenceSpec
 from zoo.compiler.codegen.writer import Names
 from zoo.export.c_source import c_type, number_literal, string_literal
-from zoo.export.exported_data import SequencesExport, TableExport
+from zoo.export.exported_data import TIME_STEP, SequencesExport, TableExport
 from zoo.export.exported_model import ExportedModel
 from zoo.forecasting.spec import ForecastSpec
 
@@ -240,7 +240,7 @@ class RawFunctions:
         self.model, self.data, self.prefix, self.upper = model, model.data, prefix, prefix.upper()
         self._names = Names(set())
         self.columns = {name: self._constant("COLUMN", name) for name in self.data.columns}
-        self.time = self._constant("COLUMN", "TIME_STEP") if "dt" in model.inputs else ""
+        self.time = self._constant("COLUMN", "TIME_STEP") if TIME_STEP in model.inputs else ""
         self.codes = {
             name: [self._constant("VALUE", f"{name}_{value}") for value in values]
             for name, values in self.data.columns.items()
@@ -249,7 +249,7 @@ class RawFunctions:
     def _constant(self, kind: str, text: str) -> str:
         """The name of a constant, from letters and digits of a text or else its number."""
         plain = re.sub(r"[^A-Z0-9]+", "_", text.upper(), flags=re.ASCII).strip("_")[:40].strip("_")
-        return self._names.fresh(f"{self.upper}_{kind}_{plain}" if plain else f"{self.upper}_{kind}")
+        return self._names.fresh(f"{self.upper}_{kind}_{plain or 'UNNAMED'}")
 
     def example_lines(self) -> Iterator[str]:
         """An example for the comment of the header."""
@@ -268,10 +268,11 @@ class RawFunctions:
     def header_lines(self) -> Iterator[str]:
         """The lines of the header."""
         yield Template(_TYPE).substitute(self._text)
-        note = f"{self.time}: time from the row before, in {self._time_unit}" if self.time else ""
+        unit = f"{self.data.time_unit:g}"
+        note = f"{self.time}: time from the row before, in seconds for dates; NAN for the usual {unit}"
         columns = [*self.columns.values(), *([self.time] if self.time else [])]
         yield from self._enum("the columns of a row", [*columns, f"{self.upper}_COLUMNS"])
-        yield from [f"/* {note} */", ""] if note else []
+        yield from [f"/* {note} */", ""] if self.time else []
         for codes in filter(None, self.codes.values()):
             yield from self._enum("the texts of a column, as numbers", codes)
         if isinstance(self.data, TableExport):
@@ -292,14 +293,6 @@ class RawFunctions:
         """Whether a missing value becomes the one before."""
         missing = self.data.spec.missing
         return missing == "forward" or (missing == "mask" and isinstance(self.data, TableExport))
-
-    @property
-    def _time_unit(self) -> str:
-        return (
-            "seconds, or the unit of a column of numbers"
-            if isinstance(self.data, TableExport)
-            else ("the median of such times")
-        )
 
     def _table_constants(self, data: TableExport) -> Iterator[str]:
         spec, upper = data.spec, self.upper
@@ -404,9 +397,7 @@ class RawFunctions:
     def _text(self) -> dict[str, Any]:
         """The parts of the templates."""
         real, dt = c_type(self.model.dtype), f"row[{self.time}]"
-        unit = (
-            number_literal(self.data.spec.time_unit, _DOUBLE) if isinstance(self.data, TableExport) else "1"
-        )
+        unit = number_literal(self.data.time_unit, _DOUBLE)
         check = " || (texts[n] && !(row[n] >= 0 && row[n] < texts[n] && row[n] == (int)row[n]))"
         text = {
             "p": self.prefix,
@@ -414,8 +405,9 @@ class RawFunctions:
             "real": real,
             "values": len(self.columns),
             "invalid_code": check if any(self.codes.values()) else "",
-            "check_time": f"(stream->rows > 0 && !({dt} > 0 && !isinf({dt}))) || " if self.time else "",
-            "time_step": f"    const {real} dt[1] = {{stream->rows > 0 ? ({real})({dt} / {unit}) : 1}};\n"
+            "check_time": f"(stream->rows > 0 && ({dt} <= 0 || isinf({dt}))) || " if self.time else "",
+            "time_step": f"    const int is_usual = stream->rows == 0 || isnan({dt});\n"
+            f"    const {real} dt[1] = {{is_usual ? 1 : ({real})({dt} / {unit})}};\n"
             if self.time
             else "",
             "dt": "dt, " if self.time else "",

@@ -39,6 +39,11 @@ class TableExport:
         """Whether the table has times."""
         return self.spec.roles.time is not None
 
+    @property
+    def time_unit(self) -> float:
+        """The unit of the time between rows, in seconds for dates."""
+        return self.spec.time_unit
+
     @cached_property
     def input_names(self) -> tuple[str, ...]:
         """The inputs of the model, `(I,)`."""
@@ -90,8 +95,13 @@ class SequencesExport:
 
     @property
     def has_times(self) -> bool:
-        """Whether the table has times."""
-        return self.spec.time is not None
+        """Whether the sequences may have times. A spec does not record times of arrays."""
+        return self.spec.time is not None or self.spec.series is None
+
+    @property
+    def time_unit(self) -> float:
+        """The unit of the time between steps, in seconds for dates; 1 if the run stores none."""
+        return self.spec.time_unit or 1.0
 
     @property
     def input_names(self) -> tuple[str, ...]:

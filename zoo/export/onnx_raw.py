@@ -176,19 +176,20 @@ class RawGraph:
         return parts[0] if len(parts) == 1 else add("Concat", *parts, axis=-1)
 
     def _time_steps(self) -> dict[str, str]:
-        """The time from the row before in the unit of training; 1 in the first row."""
+        """The time from the row before in the unit of training; 1 in the first row, and where it is NaN."""
         if TIME_STEP not in self.model.inputs:
             return {}
         add = self.builder.add
         column = add("Gather", self._rows, self.builder.integer(len(self.data.columns)), axis=-1)
-        unit, context = 1.0, 0
+        usual = self.builder.constant(np.ones((1, 1)), "usual_step")
+        after = self._slice(column, 1, _END)
+        scaled = add("Div", after, self.builder.constant(np.array(self.data.time_unit), "unit"))
+        after = add("Where", add("IsNaN", after), usual, scaled)
+        first = add("Expand", usual, add("Shape", self._slice(column, 0, 1)))
+        steps = self._cast(add("Concat", first, after, axis=0))
         if isinstance(self.data, TableExport):
-            unit, context = self.data.spec.time_unit, self.data.spec.context
-        after = add("Div", self._slice(column, 1, _END), self.builder.constant(np.array(unit), "unit"))
-        shape = add("Shape", self._slice(column, 0, 1))
-        one = add("Expand", self.builder.constant(np.ones((1, 1)), "first_step"), shape)
-        steps = self._cast(add("Concat", one, after, axis=0))
-        return {TIME_STEP: self._last(steps, context) if context else steps}
+            steps = self._last(steps, self.data.spec.context)
+        return {TIME_STEP: steps}
 
     def _initial_states(self) -> Iterator[tuple[str, str]]:
         """The initial states of each sequence: zeros, or the learned ones."""
