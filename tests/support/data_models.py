@@ -80,9 +80,10 @@ def rich_table(rows=40, complete_start=False):
         "load": np.full(2 * HORIZON, np.nan),
         "colour": np.full(2 * HORIZON, None, object),
         "price": np.full(2 * HORIZON, np.nan),
-        "holiday": rng.choice(["no", "yes"], 2 * HORIZON),
+        "holiday": rng.choice(["no", "yes"], 2 * HORIZON).astype(object),
         "warmth": rng.normal(15, 4, 2 * HORIZON),
     }
+    future["holiday"][0], future["warmth"][[0, 2]] = None, np.nan
     return table, future
 
 

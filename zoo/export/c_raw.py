@@ -37,12 +37,13 @@ _FILL = """\
 static int fill(const ${p}_raw *row, ${before_parameter}${p}_raw *now)
 {
     for (size_t n = 0; n < ${values}; n++) {
-        now[n] = row[n];
-        if (isnan(row[n])) {
+        ${p}_raw value = row[n];
+        if (isnan(value)) {
             ${missing}
-        } else if (isinf(row[n])${invalid_code}) {
+        } else if (isinf(value)${invalid_code}) {
             return -1;
         }
+        now[n] = value;
     }
     return 0;
 }
@@ -50,7 +51,7 @@ static int fill(const ${p}_raw *row, ${before_parameter}${p}_raw *now)
 
 # Statements for a missing value, by their treatment.
 _REJECT = "return -1;"
-_FORWARD = "now[n] = before[n];\n            if (isnan(before[n]))\n                return -1;"
+_FORWARD = "value = before[n];\n            if (isnan(value))\n                return -1;"
 
 _TABLE_HEADER = """\
 /* The units of a series: mean and standard deviation of its columns of numbers, root mean square of the
@@ -398,7 +399,7 @@ class RawFunctions:
         """The parts of the templates."""
         real, dt = c_type(self.model.dtype), f"row[{self.time}]"
         unit = number_literal(self.data.time_unit, _DOUBLE)
-        check = " || (texts[n] && !(row[n] >= 0 && row[n] < texts[n] && row[n] == (int)row[n]))"
+        check = " || (texts[n] && !(value >= 0 && value < texts[n] && value == (int)value))"
         text = {
             "p": self.prefix,
             "U": self.upper,
@@ -424,7 +425,7 @@ class RawFunctions:
     def _table_text(self, data: TableExport) -> dict[str, Any]:
         spec, prefix, upper = data.spec, self.prefix, self.upper
         known = spec.roles.known_future
-        mask = "now[n] = texts[n] ? NAN : before[n];" if any(self.codes.values()) else "now[n] = before[n];"
+        mask = "value = texts[n] ? NAN : before[n];" if any(self.codes.values()) else "value = before[n];"
         starts = (
             f"    stream->last[{self.columns[name]}] = scaling->mean[{n}];\n"
             for n, name in enumerate(spec.numeric)
@@ -515,7 +516,7 @@ class RawFunctions:
             "label_scale": number_literal(spec.label_scale, _DOUBLE),
         }
         lines = _CLASS_LINES if classes else _LABEL_LINES[spec.pooling]
-        mask = "now[n] = NAN;\n            if (!may_be_missing[n])\n                return -1;"
+        mask = "if (!may_be_missing[n])\n                return -1;"
         values = f"    for (size_t n = 0; n < {len(self.columns)}; n++)\n        stream->last[n] = "
         last = f"    {self.prefix}_raw last[{len(self.columns)}]; /* the last value of each column */\n"
         return {
