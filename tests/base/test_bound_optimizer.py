@@ -21,8 +21,12 @@ def draw_gradient(target, seed):
     target.grad = np.random.default_rng(seed).normal(size=target.grad.size)
 
 
+@pytest.mark.parametrize("is_large", [False, True])
 @pytest.mark.parametrize("name", zoo.list_optimizers())
-def test_steps_equal_the_pure_functions(name):
+def test_steps_equal_the_pure_functions(name, is_large, monkeypatch):
+    if is_large:  # blocks that neither divide the vector nor are multiples of a SIMD register
+        monkeypatch.setattr("zoo.base.optimizer.MAX_WHOLE_BYTES", 0)
+        monkeypatch.setattr("zoo.base.optimizer.BLOCK_SIZE", 11)
     rnn, optimizer = layer(), zoo.get_optimizer(name, lr=0.01)
     theta, slots = rnn.theta.copy(), optimizer.init(rnn.theta)
     opt = optimizer.bind(rnn)

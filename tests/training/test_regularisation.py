@@ -153,7 +153,10 @@ def test_the_configuration_and_the_log(run):
     assert not any("penalty" in event for event in run.history if event["event"] == "eval")
 
 
-def test_a_resumed_run_has_the_same_bits(run, tmp_path):
+@pytest.mark.parametrize("is_large", [False, True], ids=["whole", "in blocks"])
+def test_a_resumed_run_has_the_same_bits(run, tmp_path, monkeypatch, is_large):
+    if is_large:
+        monkeypatch.setattr("zoo.base.optimizer.BLOCK_SIZE", 7)
     zoo.train(**{**SETTINGS, "steps": 5}, out=tmp_path / "part")
     stored = {
         name: list(getattr(Run(tmp_path / "part").config, name))

@@ -66,7 +66,9 @@ class BoundOptimizer:
         self.lr = optimizer.options["lr"]
         self.clip_norm = clip_norm
         self._grouped = group_parameters(optimizer, param_groups, self._parameter_slices())
-        self._slots = optimizer.init(_concatenate([theta for theta, _ in self._arrays()]))
+        self._slots: Mapping[str, Vector] = optimizer.init(
+            _concatenate([theta for theta, _ in self._arrays()])
+        )
 
     def __repr__(self) -> str:
         clip = "" if self.clip_norm is None else f", clip_norm={self.clip_norm:g}"
@@ -125,17 +127,20 @@ class BoundOptimizer:
         Raises:
             UsageError: if a gradient does not fit its parameters.
         """
+        import numpy as np
+
         arrays = self._arrays()
         theta = _concatenate([theta for theta, _ in arrays])
         grad = _concatenate([grad for _, grad in arrays])
         if isinstance(self._grouped, GroupedOptimizer):
             grad = self._grouped.without_frozen(grad)
         grad = self._clipped(grad)
-        new, self._slots = self._grouped.apply(theta, grad, self._slots, self._steps + 1, self._lr)
+        self._slots = self._grouped.apply_in_place(theta, grad, self._slots, self._steps + 1, self._lr)
         self._steps += 1
         start = 0
         for target, _ in arrays:
-            target[...] = new[start : start + target.size].reshape(target.shape)
+            if not np.may_share_memory(target, theta):
+                target[...] = theta[start : start + target.size].reshape(target.shape)
             start += target.size
 
     def _clipped(self, grad: Vector) -> Vector:

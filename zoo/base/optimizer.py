@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from zoo.base.param_groups import ParamGroups
 
 
+MAX_WHOLE_BYTES = 2**24
+"""Largest result of an update in one piece. glibc returns arrays of 32 MiB or more to the system at once, and
+the page faults of a new one cost more than the arithmetic."""
+
+BLOCK_SIZE = 2**17
+"""Parameters in a block of a larger update. `adam` takes 4 ms of a processor for three million parameters
+and 36 ms for 26 million, instead of 24 and 197 ms in one piece (AMD EPYC). Blocks of 2**12 take 97 ms."""
+
 UPDATE_ARGUMENTS = ("theta", "grad", "slots", "step")
 
 
@@ -153,6 +161,53 @@ class Optimizer(Component, abstract=True):
                 f"in the order of declaration: {', '.join(self.slots) or 'none'}."
             )
         return new_theta, dict(zip(self.slots, new_slots, strict=True))
+
+    def apply_in_place(
+        self, theta: Vector, grad: Vector, slots: Mapping[str, Vector], step: int, lr: float | None = None
+    ) -> Mapping[str, Vector]:
+        """Compute one update and write the new parameters to ``theta``; large vectors go block by block.
+
+        Args:
+            theta: Parameters ``(P,)``, overwritten.
+            grad: Gradient ``(P,)``.
+            slots: Every declared slot; those of a large vector are overwritten.
+            step: As for :meth:`apply`.
+            lr: As for :meth:`apply`.
+
+        Returns:
+            The new slots, to the same bits as from :meth:`apply`.
+
+        Raises:
+            UsageError: as :meth:`apply`.
+            DefinitionError: as :meth:`apply`.
+        """
+        if (1 + len(self.slots)) * theta.nbytes <= MAX_WHOLE_BYTES or not self.is_sliceable:
+            theta[...], new = self.apply(theta, grad, slots, step, lr)
+            return new
+        self.apply_to_slice(slice(0, theta.size), theta, grad, slots, step, lr)
+        return slots
+
+    @property
+    def is_sliceable(self) -> bool:
+        """Whether a part of the parameters can be updated alone: all slots have an element for each."""
+        return self.elementwise and set(self.slot_shapes(7).values()) <= {(7,)}
+
+    def apply_to_slice(
+        self,
+        place: slice,
+        theta: Vector,
+        grad: Vector,
+        slots: Mapping[str, Vector],
+        step: int,
+        lr: float | None,
+    ) -> None:
+        """Update a part of the parameters and slots in place, block by block; see :meth:`apply_in_place`."""
+        for start in range(place.start, place.stop, BLOCK_SIZE):
+            block = slice(start, min(start + BLOCK_SIZE, place.stop))
+            own = {name: slot[block] for name, slot in slots.items()}
+            theta[block], new = self.apply(theta[block], grad[block], own, step, lr)
+            for name, slot in own.items():
+                slot[...] = new[name]
 
     def _check_vectors(self, theta: Vector, grad: Vector, slots: Mapping[str, Vector]) -> None:
         are_flat = _is_vector(theta) and _is_vector(grad) and grad.shape == theta.shape

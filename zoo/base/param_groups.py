@@ -131,8 +131,7 @@ class GroupedOptimizer:
 
     def __init__(self, optimizer: Optimizer, groups: Sequence[ParamGroup], parameters: Slices) -> None:
         self.optimizer, self.options, self.slots = optimizer, optimizer.options, optimizer.slots
-        shapes = set(optimizer.slot_shapes(7).values())
-        if not optimizer.elementwise or shapes - {(7,)}:
+        if not optimizer.is_sliceable:
             raise UsageError(
                 f"{optimizer.label()}: its update depends on all parameters together, so it has no parameter "
                 f"groups; leave out `param_groups`, or use another optimizer."
@@ -187,21 +186,20 @@ class GroupedOptimizer:
     def apply(
         self, theta: Vector, grad: Vector, slots: Mapping[str, Vector], step: int, lr: float | None = None
     ) -> tuple[Vector, dict[str, Vector]]:
-        """Compute one update, group by group; see :meth:`zoo.Optimizer.apply`."""
-        import numpy as np
+        """Compute one update; see :meth:`zoo.Optimizer.apply`."""
+        new, new_slots = theta.copy(), {name: slot.copy() for name, slot in slots.items()}
+        self.apply_in_place(new, grad, new_slots, step, lr)
+        return new, new_slots
 
+    def apply_in_place(
+        self, theta: Vector, grad: Vector, slots: Mapping[str, Vector], step: int, lr: float | None = None
+    ) -> Mapping[str, Vector]:
+        """Compute one update group by group, overwriting parameters and slots."""
         rate = float(self.options["lr"]) if lr is None else lr
-        block = np.empty((1 + len(self.slots), theta.size), theta.dtype)
-        moved, *rows = block
         for place, factor, optimizer in self._runs:
-            own = {name: slot[place] for name, slot in slots.items()}
-            if factor == 0:
-                moved[place], new = theta[place], own
-            else:
-                moved[place], new = optimizer.apply(theta[place], grad[place], own, step, rate * factor)
-            for row, name in zip(rows, self.slots, strict=True):
-                row[place] = new[name]
-        return moved, dict(zip(self.slots, rows, strict=True))
+            if factor:
+                optimizer.apply_to_slice(place, theta, grad, slots, step, rate * factor)
+        return slots
 
 
 AnyOptimizer: TypeAlias = "Optimizer | GroupedOptimizer"

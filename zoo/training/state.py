@@ -37,7 +37,7 @@ class TrainingState:
         means: Means for the next progress line.
     """
 
-    optimizer_state: dict[str, Array]
+    optimizer_state: Mapping[str, Array]
     schedule: Any
     carried_states: dict[str, Array] | None = None
     step: int = 0

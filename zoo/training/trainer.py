@@ -132,7 +132,7 @@ class Trainer:
             self._diverged(f"the loss is {loss} and the norm of its gradient {norm}", loss, norm)
         state.step += 1
         rate = self.lr * self.schedule.factor(state.schedule, state.step)
-        self.model.theta[:], state.optimizer_state = self.optimizer.apply(
+        state.optimizer_state = self.optimizer.apply_in_place(
             self.model.theta, grad, state.optimizer_state, state.step, rate
         )
         if self.hooks is not None:
