@@ -160,7 +160,7 @@ def test_other_settings_are_another_comparison(copy):
     ("given", "message"),
     [
         ({"target": "load"}, "target is given without data"),
-        ({"data": [1, 2], "target": "load"}, "data has the type list; expected a file"),
+        ({"data": [1, 2], "target": "load"}, "data has the type list; expected a file, several"),
         ({"data": "FILE", "tasks": "load=copying", "target": "load"}, "'load' is a task and a data set"),
         ({"data": "FILE", "target": "load", "bidirectional": True}, "a forecast reads the past only"),
         ({"data": ["FILE", "FILE"], "target": "load"}, "two data sets are called 'load'"),
@@ -243,3 +243,30 @@ def test_records_of_older_versions_are_read(made, tmp_path):
         path.write_text(json.dumps(stored))
     assert {run.gain for run in zoo.Comparison(tmp_path / "old").runs} == {None}
     assert zoo.compare(out=tmp_path / "old", jobs=0).runs[0].gain is None
+
+
+def test_data_in_memory_are_saved_in_the_directory(tmp_path):
+    steps = np.arange(120)
+    times = np.datetime64("2024-01-01") + steps
+    table = {"day": times, "load": np.sin(steps / 3), "file": np.where(steps % 3, "a", "b")}
+    given = {**SIZES, "seeds": 1, "lr": 0.01, "target": ["load"], "horizon": 2, "context": 4, "season": 1}
+    del given["lr_grid"]
+    rng = np.random.default_rng(0)
+    recordings = [rng.normal(size=(3 + number % 2, 2)) + number % 2 for number in range(30)]
+    with zoo.kernels.pure_python():
+        zoo.compare("vanilla", data=table, out=tmp_path / "runs", **given)
+        labels = {"label": ["run", "walk"] * 15}
+        result = zoo.compare(data=recordings, out=tmp_path / "runs", jobs=0, **labels)
+        repeated = zoo.compare(data=table, target="load", out=tmp_path / "runs", jobs=0)
+    assert repeated.runs == result.runs
+    assert result.tasks == ["load", "sequences"]
+    assert sorted(path.name for path in (tmp_path / "runs" / "data").iterdir()) == [
+        "load.npz",
+        "sequences.npz",
+    ]
+    load, sequences = (zoo.Run(result.path / result.runs_of(task)[0].path).config for task in result.tasks)
+    assert load.data == (str(tmp_path / "runs" / "data" / "load.npz"),)
+    assert (load.input, load.time) == (("file",), "day")
+    assert sequences.data_kind == "sequences"
+    with pytest.raises(CheckpointError, match=r"load.npz has changed since"):
+        zoo.compare(data={**table, "load": np.cos(steps / 3)}, target="load", out=tmp_path / "runs", jobs=0)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from zoo.array_types import Array
 from zoo.classification.metrics import HIGHER_IS_BETTER
 from zoo.comparison.plan import PlanEntry
+from zoo.data.labelled import LabelledSequences
+from zoo.data.table import DataColumn, as_table, is_table_like
 from zoo.errors import CheckpointError, UsageError
+from zoo.storage import write_bytes
 from zoo.storage.record_schema import is_bounded_float
 from zoo.training.config import Config
 from zoo.training.labelled_dataset import LabelledDataset
@@ -60,6 +67,14 @@ class DataSetInfo:
         self.kernel_key = f"{dataset.kind}, {dataset.loss}, {config.pooling}"
         self.is_table = isinstance(dataset, SeriesDataset)
         self._metric, self._summary = _metric(dataset), _summary(config, dataset)
+
+    def move(self, folder: Path) -> None:
+        """Move the file into a directory, and read it from there."""
+        source = Path(self.path)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / source.name, source.read_bytes())
+        source.unlink()
+        self.path = str((folder / source.name).absolute())
 
     @property
     def bidirectional_error(self) -> str:
@@ -118,23 +133,93 @@ def find_data_set(path: str, settings: Mapping[str, Any]) -> tuple[PlanEntry, Da
     return PlanEntry(Path(path).name, info.settings, info.digest, info.path, is_data=True), info
 
 
+def save_data(data: Any, settings: Mapping[str, Any], folder: Path) -> tuple[Any, dict[str, Any]]:
+    """Save data in memory as a file, which every process can read.
+
+    Args:
+        data: As for :func:`zoo.fit`, or a list of files.
+        settings: Settings of the data. ``label`` may be the labels themselves.
+        folder: Directory of the file.
+
+    Returns:
+        The file or files, and their settings.
+
+    Raises:
+        UsageError: if they are neither files nor data, or sequences with times.
+        DataError: if they are invalid.
+    """
+    label = settings.get("label")
+    is_list = isinstance(data, (list, tuple)) and all(isinstance(file, (str, Path)) for file in data)
+    if data is None or isinstance(data, (str, Path)) or is_list:
+        return data, dict(settings)
+    if label is not None and not isinstance(label, str):
+        data = LabelledSequences.from_arrays(data, label, name="sequences")
+    if isinstance(data, LabelledSequences):
+        name, arrays = data.name, _arrays_of_sequences(data)
+        settings = {**settings, "kind": "sequences", "label": None}
+    elif is_table_like(data):
+        target = settings.get("target", "table")
+        name = target.partition(",")[0] if isinstance(target, str) else str(target[0])
+        arrays = {key: _values(column) for key, column in as_table(data).columns.items()}
+    else:
+        raise UsageError(
+            f"compare: data has the type {type(data).__name__}; expected a file, several files, a mapping of "
+            f"columns, an array, a data frame, or sequences with their labels."
+        )
+    path = folder / f"{_file_label(name) or 'table'}.npz"
+    # Not numpy.savez, to which a column cannot be given by the name `file`.
+    with zipfile.ZipFile(path, "w") as archive:
+        for key, values in arrays.items():
+            with archive.open(f"{key}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asarray(values), allow_pickle=False)
+    return path, {key: value for key, value in settings.items() if value is not None}
+
+
+def _arrays_of_sequences(data: LabelledSequences) -> dict[str, Any]:
+    """The arrays of an ``.npz`` file of sequences."""
+    if data.dt is not None:
+        raise UsageError(
+            f"compare: the sequences {data.name!r} have times, which a file of arrays cannot hold; give a "
+            f"table with a column of times, `time`."
+        )
+    optional = {"labels": data.labels, "groups": data.groups}
+    arrays = {name: _values(column) for name, column in optional.items() if column is not None}
+    if data.weights is not None:
+        arrays["weights"] = data.weights
+    return {
+        "inputs": data.values,
+        "lengths": data.lengths,
+        "ids": np.array(data.ids),
+        "channels": np.array(data.channels),
+        **arrays,
+    }
+
+
+def _values(column: DataColumn) -> Array:
+    """The values of a column as NumPy stores them: numbers, times, or texts, which are empty if missing."""
+    if column.kind != "category":
+        return column.values
+    return np.array([*column.categories, ""])[column.values]
+
+
+def _file_label(name: str) -> str:
+    """A label for the name of a file or a column."""
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", name).lstrip("_.+-")[:100]
+
+
 def label_data_sets(data: Any) -> dict[str, str]:
     """Files of data sets by label, the name of the file without its ending.
 
+    Args:
+        data: A file, a list of files, or None.
+
     Raises:
-        UsageError: if they are not files, or two have the same label.
+        UsageError: if two have the same label.
     """
-    if data is None:
-        return {}
-    files = [data] if isinstance(data, (str, Path)) else data
-    if not isinstance(files, Sequence) or not all(isinstance(file, (str, Path)) for file in files):
-        raise UsageError(
-            f"compare: data has the type {type(data).__name__}; expected a file or a list of files, which "
-            f"every process can read. Save the data first, for example with numpy.savez."
-        )
+    files = [] if data is None else [data] if isinstance(data, (str, Path)) else data
     labels: dict[str, str] = {}
     for file in map(str, files):
-        label = re.sub(r"[^A-Za-z0-9_.+-]+", "-", Path(file).stem).lstrip("_.+-")[:100]
+        label = _file_label(Path(file).stem)
         if not label:
             raise UsageError(f"compare: data is {file!r}; expected the name of a file.")
         if label in labels:

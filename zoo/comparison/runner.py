@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from zoo.arguments import as_directory, as_mapping, short_repr
 from zoo.base import Component, Optimizer
 from zoo.bench.machine import machine_info
 from zoo.comparison import specs
-from zoo.comparison.data_sets import DataSetInfo, baseline_scores, data_flags, label_data_sets
+from zoo.comparison.data_sets import DataSetInfo, baseline_scores, data_flags, label_data_sets, save_data
 from zoo.comparison.jobs import Event, Executor, Job, JobFactory, OnEvent, Record
 from zoo.comparison.plan import (
     DATA_SETTINGS,
@@ -174,6 +175,8 @@ def _job_summary(job: Job) -> Event:
 
 
 _LOCK = ".lock"
+DATA_FOLDER = "data"
+"""Folder of data sets that were given in memory."""
 
 
 def compare(
@@ -210,9 +213,10 @@ def compare(
         cells: A name, ``FILE.py:Class``, ``LABEL=NAME``, a class, or an instance with its options; a sequence
             of these; or a mapping from labels to these.
         tasks: Tasks in the same forms.
-        data: A file with a table to forecast or with labelled sequences, or several files, each a data set of
-            its own. Its settings are those of :func:`zoo.fit`: ``target``, ``horizon``, ``label``, ``series``
-            and others. The scores of simple baselines are rows of the table.
+        data: A table to forecast, or labelled sequences, as for :func:`zoo.fit`; or several files, each a
+            data set of its own. The settings are also those of :func:`zoo.fit`: ``target``, ``horizon``,
+            ``label``, ``series`` and others. Data in memory are saved in the directory. The scores of simple
+            baselines are rows of the table.
         out: The directory; None for a new one under ``runs/``.
         options: Options of cells and tasks, by name or label.
         seeds: Number of runs of each cell on each task, with the seeds 0, 1, 2, ...; None for 3.
@@ -252,37 +256,50 @@ def compare(
         raise UsageError(f"compare: engine is {short_repr(engine)}; expected an object with a method map.")
     cell_specs, task_specs, chosen = _collect_specs(cells, tasks, options)
     of_data = {name: settings.pop(name) for name in DATA_SETTINGS if settings.get(name) is not None}
-    request = CompareRequest(
-        cell_specs,
-        task_specs,
-        label_data_sets(data),
-        of_data,
-        chosen,
-        seeds=seeds,
-        params=params,
-        hidden=hidden,
-        steps=steps,
-        seconds=seconds,
-        lr=lr,
-        lr_grid=lr_grid,
-        sweep_steps=sweep_steps,
-        settings=settings,
-    )
-    backend = parse_backend(on)
-    check_jobs(backend, jobs)
-    stored = read_plan(out) if out is not None else None
-    resolved = resolve_plan(request, stored, out or Path("runs"))
-    if engine is None and jobs != 0:
-        specs.check_importable_by_workers(resolved.plan.cells.values(), resolved.plan.tasks.values())
-    # Last, so that invalid arguments leave no directory behind.
-    named = "-".join((*request.tasks, *request.data))
-    folder = out if out is not None else new_directory("compare", named)
-    with _lock_directory(folder):
-        if (current := read_plan(folder)) != stored:  # another process was faster
-            resolved = resolve_plan(request, current, folder)
-        resolved.plan.write(folder)
-        _run(folder, resolved, jobs, engine or backend, on_event or (lambda _: None))
+    with TemporaryDirectory() as scratch:
+        files, of_data = save_data(data, of_data, Path(scratch))
+        request = CompareRequest(
+            cell_specs,
+            task_specs,
+            label_data_sets(files),
+            of_data,
+            chosen,
+            seeds=seeds,
+            params=params,
+            hidden=hidden,
+            steps=steps,
+            seconds=seconds,
+            lr=lr,
+            lr_grid=lr_grid,
+            sweep_steps=sweep_steps,
+            settings=settings,
+        )
+        backend = parse_backend(on)
+        check_jobs(backend, jobs)
+        stored = read_plan(out) if out is not None else None
+        resolved = resolve_plan(request, stored, out or Path("runs"))
+        if engine is None and jobs != 0:
+            specs.check_importable_by_workers(resolved.plan.cells.values(), resolved.plan.tasks.values())
+        # Last, so that invalid arguments leave no directory behind.
+        named = "-".join((*request.tasks, *request.data))
+        folder = out if out is not None else new_directory("compare", named)
+        with _lock_directory(folder):
+            if (current := read_plan(folder)) != stored:  # another process was faster
+                resolved = resolve_plan(request, current, folder)
+            resolved = _move_files(resolved, Path(scratch), folder / DATA_FOLDER)
+            resolved.plan.write(folder)
+            _run(folder, resolved, jobs, engine or backend, on_event or (lambda _: None))
     return Comparison(folder)
+
+
+def _move_files(resolved: ResolvedPlan, scratch: Path, folder: Path) -> ResolvedPlan:
+    """Move the data that were in memory from ``scratch`` into the directory of the comparison."""
+    entries = dict(resolved.plan.tasks)
+    for label, info in resolved.tasks.items():
+        if isinstance(info, DataSetInfo) and Path(info.path).parent == scratch:
+            info.move(folder)
+            entries[label] = dataclasses.replace(entries[label], spec=info.path)
+    return dataclasses.replace(resolved, plan=dataclasses.replace(resolved.plan, tasks=entries))
 
 
 def _collect_specs(
