@@ -331,7 +331,7 @@ def verdict_table(results: Results, metric: str) -> TextTable:
         middle = median_low([row.gain or 0.0 for row in runs[cell]])
         row = next(row for row in runs[cell] if (row.gain or 0.0) == middle)
         body.append((name, f"`{cell}`", row.baseline, *_gain(row), _verdict(row)))
-    headings = ("data set", "cell", "best simple method", "gain", "95 % interval", "the network is")
+    headings = ("data set", "cell", "best simple method", "gain", "95 % interval", "the network")
     return TextTable("", headings, tuple(body), right=(3, 4))
 
 
@@ -345,10 +345,10 @@ def _gain(row: Row) -> tuple[str, str]:
 
 def _verdict(row: Row) -> str:
     if row.gain_low is None or row.gain_high is None:
-        return "not certainly better or worse"
+        return "uncertain: too few windows"
     if row.gain_low > 0:
-        return "better"
-    return "worse" if row.gain_high < 0 else "not clearly better or worse"
+        return "is better"
+    return "is worse" if row.gain_high < 0 else "is not clearly better or worse"
 
 
 def write_page(results: Results, page: Path, command: str) -> None:

@@ -245,8 +245,10 @@ def _number(owner: str, name: str, kind: str) -> Callable[[str], Any]:
 
 _HELP = """Train a model on a text, a table, labelled sequences or a task.
 
-A table is a CSV, NumPy or Parquet file with the column of --target to forecast. Labelled sequences are a
-table with the columns of --series and --label, a .npz file of arrays, or a .ts file.
+A table is a CSV, NumPy or Parquet file with the column of --target to forecast, or a directory with such a
+file for each series. Labelled sequences are a table with the columns of --series and --label, a directory
+with a file for each sequence, a .npz file of arrays, or a .ts file. Standard input, --data -, is CSV with
+--target or --label, else a text.
 
 A run is a directory with config.json, log.jsonl (all events) and checkpoints. Ctrl-C saves a checkpoint and
 stops. To continue:
