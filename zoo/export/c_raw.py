@@ -222,9 +222,10 @@ _PROBABILITY = {
     "        probabilities[n] = stream->sums[n] / stream->rows;",
 }
 _LABEL_LINES = {
-    "last": "    *label = outputs[0] * ${label_scale} + ${label_mean};\n    return 0;",
+    "last": "    *label = outputs[0] * (${p}_raw)${label_scale} + (${p}_raw)${label_mean};\n    return 0;",
     "mean": "    stream->sums[0] += outputs[0];\n"
-    "    *label = stream->sums[0] / stream->rows * ${label_scale} + ${label_mean};\n    return 0;",
+    "    *label = stream->sums[0] / stream->rows * (${p}_raw)${label_scale} + (${p}_raw)${label_mean};\n"
+    "    return 0;",
 }
 
 
@@ -408,7 +409,7 @@ class RawFunctions:
             "invalid_code": check if any(self.codes.values()) else "",
             "check_time": f"(stream->rows > 0 && ({dt} <= 0 || isinf({dt}))) || " if self.time else "",
             "time_step": f"    const int is_usual = stream->rows == 0 || isnan({dt});\n"
-            f"    const {real} dt[1] = {{is_usual ? 1 : ({real})({dt} / {unit})}};\n"
+            f"    const {real} dt[1] = {{is_usual ? 1 : ({real})({dt} / ({self.prefix}_raw){unit})}};\n"
             if self.time
             else "",
             "dt": "dt, " if self.time else "",
@@ -508,6 +509,7 @@ class RawFunctions:
         spec, upper = data.spec, self.upper
         classes = bool(spec.classes)
         names = {
+            "p": self.prefix,
             "U": upper,
             "real": c_type(self.model.dtype),
             "exp": "expf" if self.model.dtype == np.float32 else "exp",
