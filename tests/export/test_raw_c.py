@@ -6,6 +6,7 @@ import ctypes
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from data_models import (
 
 import zoo
 from zoo.data import LabelledSequences
-from zoo.errors import UsageError
+from zoo.errors import UsageError, ZooWarning
 from zoo.export.exported_model import exported_model
 
 CC = shutil.which("cc")
@@ -63,7 +64,7 @@ class Machine:
     def forecast(self, rows, future=None, series=0):
         """The result of ``predict_raw`` and the forecast."""
         spec = self.data.spec
-        shape = HORIZON, len(spec.roles.target), max(1, len(spec.levels))
+        shape = HORIZON, len(spec.roles.target), max(1, len(self.data.levels))
         forecast, rows = np.full(shape, np.nan, self.raw), rows.astype(self.raw)
         ahead = [] if future is None else [pointer(future.astype(self.raw))]
         result = self.library.model_predict_raw(
@@ -101,6 +102,15 @@ def test_forecast_of_one_series(flags, tolerance, tmp_path):
         assert result == 0
         np.testing.assert_allclose(values, expected_forecast(trained, part)[0], rtol=tolerance)
     assert (np.diff(values, axis=2) >= 0).all()
+
+
+def test_forecast_without_an_interval(tmp_path):
+    trained = replace(forecaster(series_table()), calibration=None)
+    with zoo.kernels.pure_python(), pytest.warns(ZooWarning, match="there is no interval"):
+        expected = trained.forecast(series_table()).values[0]
+    result, values = Machine(trained, tmp_path).forecast(series_table()["y"][:, None])
+    assert (result, values.shape) == (0, (HORIZON, 1, 1))
+    np.testing.assert_allclose(values, expected, rtol=1e-7)
 
 
 @pytest.mark.parametrize("missing", ["mask", "forward"])

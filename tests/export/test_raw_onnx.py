@@ -119,6 +119,10 @@ def test_metadata_hold_columns_units_and_names():
     assert facts["zoo.table"] == {
         "spec": json.loads(json.dumps(trained.spec.to_json())),
         "scaling": trained.scaling.to_json(),
+        "interval": {
+            "levels": [0.1, 0.5, 0.9],
+            "offsets": trained.calibration.fixed_offsets(trained.spec).tolist(),
+        },
     }
     assert facts["zoo.states"] == {"l0.h": "l0.h.next"}
     assert "zoo.states" not in metadata(session(trained))

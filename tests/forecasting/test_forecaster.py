@@ -58,12 +58,12 @@ def test_longer_forecasts_continue_from_point_forecasts(horizon, run, tmp_path):
     blocks = []
     for _ in range(-(-7 // horizon)):
         block = zoo.forecast(run, data)
-        blocks.append(block.values)
+        blocks.append(block.values[..., 1])
         data = {
             "month": np.concatenate([data["month"], block.times[0].astype("M8[D]")]),
             "y": np.concatenate([data["y"], block.values[0, :, 0, 1]]),
         }
-    np.testing.assert_allclose(whole.values, np.concatenate(blocks, axis=1)[:, :7], rtol=1e-9)
+    np.testing.assert_allclose(whole.values[..., 1], np.concatenate(blocks, axis=1)[:, :7], rtol=1e-9)
 
 
 def test_forecast_is_csv_or_json(run):
@@ -73,6 +73,10 @@ def test_forecast_is_csv_or_json(run):
     values = zoo.forecast(run, steps=3).values[0, :, 0]
     assert [float(row["y"]) for row in rows] == pytest.approx(values[:, 1].tolist(), rel=1e-5)
     assert [float(row["y_q0.9"]) for row in rows] == pytest.approx(values[:, 2].tolist(), rel=1e-5)
+    assert command("forecast", run.path, "--steps", 3, "--csv").stdout == result.stdout
+    header, *_ = command("forecast", run.path, "--level", 0.5).stdout.splitlines()
+    assert header == "time,y,y_q0.25,y_q0.75"
+    assert "--level is 2.0; expected a number" in command("forecast", run.path, "--level", 2).stderr
     facts = json.loads(command("forecast", run.path, "--json").stdout)
     quantiles = {"y_q0.1": values[0, 0], "y_q0.9": values[0, 2]}
     assert facts == [{"time": "2013-05-01", "y": values[0, 1], **quantiles}]
@@ -106,6 +110,8 @@ def test_backtest_command(run):
     text = command("backtest", run.path, "--steps", 2).stdout
     assert text.startswith("y, test part, 8 windows, 95 % intervals:\n")
     assert "y: " in text.splitlines()[-1]
+    text = command("backtest", run.path, "--level", 0.99).stdout
+    assert "there is no interval: an interval of 0.99 needs at least 99 earlier forecasts" in text
     rows = list(csv.DictReader(io.StringIO(command("backtest", run.path, "--csv").stdout)))
     assert list(rows[0]) == ["origin", "time", "y", "y_q0.1", "y_q0.9", "y_actual"]
     assert len(rows) == 16

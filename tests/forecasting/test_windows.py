@@ -42,6 +42,7 @@ def build(arrays, change=True, levels=(), missing="reject", horizon=HORIZON):
         levels=levels,
         missing=missing,
         split="60,20,20",
+        output_factors=(1.0, 1.0),
     )
     cuts = split_ends(panel, spec.split)
     scaling = Scaling.fit(panel, spec, cuts[0])
@@ -168,10 +169,18 @@ def test_unseen_category_is_an_error():
 def test_spec_and_scaling_survive_json():
     _, spec, _, scaling, _ = build(table(), levels=(0.1, 0.5, 0.9))
     assert ForecastSpec.from_json(spec.to_json(), "x") == spec
+    older = {name: value for name, value in spec.to_json().items() if name != "output_factors"}
+    assert ForecastSpec.from_json(older, "x") == spec
     restored = Scaling.from_json(scaling.to_json(), spec, "x")
     np.testing.assert_array_equal(restored.mean, scaling.mean)
     assert restored.names == ("a", "b")
-    for stored in (None, {}, {**spec.to_json(), "horizon": "3"}, {**spec.to_json(), "roles": 5}):
+    for stored in (
+        None,
+        {},
+        {**spec.to_json(), "horizon": "3"},
+        {**spec.to_json(), "output_factors": [0, 1]},
+        {**spec.to_json(), "roles": 5},
+    ):
         with pytest.raises(CheckpointError, match="its description of the table is not one zoo wrote"):
             ForecastSpec.from_json(stored, "x")
     for stored in (

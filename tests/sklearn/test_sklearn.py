@@ -10,7 +10,7 @@ import pytest
 
 import zoo
 import zoo.sklearn as zoo_sklearn
-from zoo.errors import CheckpointError, UsageError, ZooError
+from zoo.errors import CheckpointError, UsageError, ZooError, ZooWarning
 from zoo.storage import Checkpoint
 from zoo.storage import load as load_file
 from zoo.storage import save as save_file
@@ -436,7 +436,9 @@ def test_forecast_continues_the_series(forecaster):
     np.testing.assert_allclose(forecaster.predict(), expected, atol=1.2)
     np.testing.assert_array_equal(forecaster.predict(series), forecaster.predict())
     assert not np.allclose(forecaster.predict(series[:100]), forecaster.predict())
-    assert forecaster.forecast(steps=9).values.shape == (1, 9, 1, 3)
+    assert forecaster.forecast(steps=9, level=0).values.shape == (1, 9, 1, 1)
+    with pytest.warns(ZooWarning, match="there is no interval"):  # it was trained on all rows
+        assert forecaster.forecast().levels == ()
     assert forecaster.losses_
     assert forecaster.validation_losses_ == []
 
@@ -446,9 +448,9 @@ def test_score_is_the_skill_over_the_naive_forecast(forecaster):
     origins = np.arange(9, STEPS - 4)
     actual = series[origins[:, None] + np.arange(1, 5)]
     model = [forecaster.predict(series[: n + 1]) for n in origins[::40]]
-    backtest = forecaster.forecaster_.backtest(series, stride=1).forecast
-    np.testing.assert_allclose(backtest.values[::40, :, 0, 1], model, rtol=1e-6)
-    errors, of_naive = backtest.values[:, :, 0, 1] - actual, series[origins][:, None] - actual
+    backtest = forecaster.forecaster_.backtest(series, stride=1, level=0).forecast
+    np.testing.assert_allclose(backtest.values[::40, :, 0, 0], model, rtol=1e-6)
+    errors, of_naive = backtest.values[:, :, 0, 0] - actual, series[origins][:, None] - actual
     skill = 1 - np.abs(errors).mean() / np.abs(of_naive).mean()
     assert forecaster.score(series) == pytest.approx(skill, rel=1e-9)
     assert 0.3 < skill < 1
@@ -501,6 +503,7 @@ def test_patience_of_a_forecaster():
     best = int(np.argmin(losses))
     assert len(losses) == 20 or len(losses) == best + 3
     assert fitted.forecaster_.spec.split == "0.7,0.3"
+    assert fitted.forecast().levels == (0.1, 0.5, 0.9)
 
 
 def test_saved_forecaster(forecaster, tmp_path):
@@ -509,7 +512,8 @@ def test_saved_forecaster(forecaster, tmp_path):
     forecaster.save(path)
     loaded = load(path)
     np.testing.assert_array_equal(loaded.predict(series), forecaster.predict(series))
-    np.testing.assert_array_equal(zoo.forecast(path, {"0": series}).values, forecaster.forecast().values)
+    values = zoo.forecast(path, {"0": series}, level=0).values
+    np.testing.assert_array_equal(values, forecaster.forecast(level=0).values)
     assert repr(loaded) == repr(forecaster)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(forecaster)).predict(), forecaster.predict())
     with pytest.raises(ZooError, match="holds no table; give the history of the series with `data`"):

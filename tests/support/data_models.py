@@ -8,6 +8,7 @@ import zoo
 from zoo.classification import Predictor
 from zoo.data import LabelledSequences
 from zoo.forecasting import Forecaster
+from zoo.forecasting.calibration import Calibration
 from zoo.training.config import make_config
 from zoo.training.labelled_dataset import prepare_sequences
 from zoo.training.series_dataset import prepare_table
@@ -16,12 +17,17 @@ HORIZON, CONTEXT = 3, 6
 
 
 def forecaster(table, target=("y",), cell="vanilla", **settings):
-    """A forecaster with random parameters and the units of a table."""
+    """A forecaster with random parameters and errors, and the units of a table."""
     given = {"hidden": 5, "context": CONTEXT, "horizon": HORIZON, **settings}
     config, dataset = prepare_table(make_config({"data": ("x",), "target": target, **given}), table)
     model = dataset.make_model(zoo.get_cell(cell), config)
     windows = dataset.windows
-    return Forecaster(with_random_parameters(model), windows.spec, windows.scaling, table)
+    spec, levels = windows.spec, max(1, len(windows.spec.levels))
+    errors = np.random.default_rng(2).normal(size=(20, spec.horizon, len(spec.roles.target), 1))
+    errors = errors - np.linspace(-1, 1, levels) * (levels > 1)
+    seen = dict.fromkeys(windows.scaling.names, 1e9)  # so no row adds errors
+    calibration = Calibration(errors.astype(np.float32), seen)
+    return Forecaster(with_random_parameters(model), spec, windows.scaling, table, calibration)
 
 
 def predictor(sequences, cell="vanilla", **settings):

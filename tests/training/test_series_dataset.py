@@ -117,9 +117,10 @@ def test_losses_of_numbers(loss, options, outputs, tmp_path):
     assert run.model.output_size == outputs
     assert run.model.criterion == zoo.get_loss(loss, **options)
     forecast = zoo.forecast(run)
-    assert forecast.levels == ((0.05, 0.5, 0.95) if outputs == 9 else ())
-    names = ["step", "y", "y_q0.05", "y_q0.95"] if outputs == 9 else ["step", "y"]
-    assert list(forecast.columns()) == names
+    low, high = (0.05, 0.95) if outputs == 9 else (0.1, 0.9)
+    assert forecast.levels == (low, 0.5, high)
+    assert list(forecast.columns()) == ["step", "y", f"y_q{low}", f"y_q{high}"]
+    assert "coverage" in run.history[-1]["test"]["targets"][0]["metrics"]["model"]
 
 
 def test_several_series_targets_and_categories(tmp_path):
@@ -140,6 +141,23 @@ def test_several_series_targets_and_categories(tmp_path):
     lines = forecast.to_csv().splitlines()
     assert lines[0] == "series,time,y,y_q0.1,y_q0.9,z,z_q0.1,z_q0.9"
     assert lines[4].startswith("b,2024-01-11 00:00,")
+
+
+def test_targets_have_weights_in_the_loss(tmp_path):
+    """The loss is the mean of the losses of the targets, each times its weight."""
+    data = {"y": wave(), "z": wave(seed=1)}
+    for loss, power in (("squared_error", 2), ("interval", 1)):
+        given = {"target": "y,z", "loss": loss}
+        plain, weighted = prepared(data, **given), prepared(data, **given, target_weights="y=3,z=1")
+        one, other = (each.windows.targets(np.array([20])).reshape(3, 2, -1) for each in (plain, weighted))
+        factors = np.array([1.5, 0.5]) ** (1 / power)  # weights with a mean of 1
+        np.testing.assert_allclose(other, one * factors[:, None], rtol=1e-5)
+    run = train(data, tmp_path, target=["y", "z"], target_weights={"y": 3}, steps=2, loss="squared_error")
+    assert run.config.target_weights == {"y": 3}
+    forecast = zoo.forecast(run, data)
+    assert np.abs(forecast.values[..., 1] - 5).max() < 4
+    new = zoo.forecast(run, {**data, "y": 10 * data["y"]}, level=0.5)
+    assert new.values.shape == (1, 3, 2, 3)
 
 
 def test_cells_read_the_time_between_rows(tmp_path):
@@ -223,6 +241,10 @@ def test_resumed_run_is_the_same_to_the_bit(tmp_path):
     train(path, tmp_path, "parts", **{**every, "steps": 10})
     resumed = train(path, tmp_path, "parts", resume=True, **every)
     np.testing.assert_array_equal(resumed.model.theta, whole.model.theta)
+    best = [RunDirectory(run.path).load_best(print)[1].arrays for run in (whole, resumed)]
+    assert "calibration.residuals" in best[0].keys() == best[1].keys()
+    for name, array in best[0].items():
+        np.testing.assert_array_equal(best[1][name], array, err_msg=name)
     last = [event for event in without_clock(whole.history) if event["step"] > 10]
     assert [event for event in without_clock(resumed.history) if event["step"] > 10] == last
     longer = command("train", "--resume", "--out", tmp_path / "parts", "--steps", 25, "--quiet")
@@ -301,6 +323,10 @@ def test_fit_writes_nothing(tmp_path, monkeypatch):
         ({"y": wave()}, {"target": ()}, "target is missing: table is a table; name the column to forecast"),
         ({"y": wave()}, {"target": "yy"}, "table has no column 'yy'; its columns are y (number). Did you"),
         ({"y": wave()}, {"input": "x"}, "table has no column 'x'"),
+        ({"y": wave()}, {"target_weights": {"x": 2}}, "target_weights names 'x', which is not a target; the"),
+        ({"y": wave()}, {"target_weights": "y=0"}, "target_weights is {'y': 0.0}; expected a number above 0"),
+        ({"y": wave()}, {"target_weights": "y"}, "target_weights is 'y'; expected a number above 0 for each"),
+        ({"y": wave()}, {"target_weights": "y=2", "loss": "huber"}, "given with the loss 'huber'; expected"),
         ({"y": np.ones(N)}, {}, "table: column 'y' is constant (1); there is nothing to forecast."),
         ({"y": wave(), "x": np.ones(N)}, {"input": "x"}, "column 'x' is constant (1); leave it out."),
         ({"y": [*np.ones(200), *wave(40)]}, {}, "column 'y' is constant (1) in the training part of 192"),

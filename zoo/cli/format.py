@@ -285,6 +285,8 @@ def score_lines(test: Mapping[str, Any]) -> Iterator[str]:
             for name, values in scores["metrics"].items()
         ]
         yield from (f"  {line}" for line in align([["", *map(_METRICS.__getitem__, names)], *rows]))
+    if "note" in test:
+        yield test["note"]
     yield from (scores["summary"] for scores in test["targets"])
 
 

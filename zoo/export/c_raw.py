@@ -122,14 +122,17 @@ ${time_step}    if (read_row(stream, row, ${future}x) < 0)
         return -1;
     ${p}_step(&stream->state, x, ${dt}outputs);
     for (size_t step = 0; step < ${U}_HORIZON; step++)
-        for (size_t n = 0; n < ${U}_TARGETS; n++)
-            for (size_t q = 0; q < ${U}_QUANTILES; q++) {
+        for (size_t n = 0; n < ${U}_TARGETS; n++) {
+            ${p}_raw quantiles[${outputs}];
+            for (size_t q = 0; q < ${outputs}; q++) {
                 const ${p}_raw value = *output++ * unit->output[n] + ${base};
                 size_t place = q; /* ascending, since quantiles may cross */
-                for (; place > 0 && forecast[step][n][place - 1] > value; place--)
-                    forecast[step][n][place] = forecast[step][n][place - 1];
-                forecast[step][n][place] = value;
+                for (; place > 0 && quantiles[place - 1] > value; place--)
+                    quantiles[place] = quantiles[place - 1];
+                quantiles[place] = value;
             }
+            forecast[step][n][${U}_POINT] = quantiles[${outputs} / 2];
+${interval}        }
     return 0;
 }
 
@@ -149,6 +152,13 @@ ${known_values}        if (${p}_step_raw(&stream, rows, ${ahead}forecast) < 0)
     }
     return 0;
 }
+"""
+
+_INTERVAL = """\
+            const ${p}_raw margin = offsets[step][n] * unit->output[n], point = quantiles[${outputs} / 2];
+            const ${p}_raw low = quantiles[0] - margin, high = quantiles[${outputs} - 1] + margin;
+            forecast[step][n][0] = low < point ? low : point;
+            forecast[step][n][2] = high > point ? high : point;
 """
 
 _SEQUENCE_HEADER = """\
@@ -309,7 +319,7 @@ class RawFunctions:
             yield from self._enum("the series of training", [*series, f"{upper}_SERIES"])
         else:
             yield f"#define {upper}_SERIES 1"
-        levels = ", ".join(f"{level:g}" for level in spec.levels) or "the forecast itself"
+        levels = ", ".join(f"{level:g}" for level in data.levels) or "the forecast itself"
         yield f"#define {upper}_CONTEXT {spec.context} /* rows that the model reads */"
         yield f"#define {upper}_HORIZON {spec.horizon} /* rows that it forecasts */"
         yield ""
@@ -317,8 +327,8 @@ class RawFunctions:
             "the targets",
             [*(self._constant("TARGET", name) for name in spec.roles.target), f"{upper}_TARGETS"],
         )
-        yield f"#define {upper}_QUANTILES {max(1, len(spec.levels))} /* {levels} */"
-        yield f"#define {upper}_POINT {len(spec.levels) // 2} /* the quantile of the point forecast */"
+        yield f"#define {upper}_QUANTILES {max(1, len(data.levels))} /* {levels} */"
+        yield f"#define {upper}_POINT {len(data.levels) // 2} /* the quantile of the point forecast */"
         yield ""
 
     def _class_constants(self, data: SequencesExport) -> Iterator[str]:
@@ -351,6 +361,11 @@ class RawFunctions:
             for each in zip(*arrays, strict=True):
                 yield f"    {{{', '.join(_braces(values) for values in each)}}},"
             yield from ("};", "")
+            if data.offsets is not None:
+                yield "/* what the interval adds to the outputs at both ends, in the unit of the outputs */"
+                yield f"static const {prefix}_raw offsets[{upper}_HORIZON][{upper}_TARGETS] = {{"
+                yield from (f"    {_braces(each)}," for each in data.offsets)
+                yield from ("};", "")
             return
         spec = data.spec
         if spec.classes:
@@ -378,6 +393,7 @@ class RawFunctions:
             elements = sum(
                 each.size for each in (scaling.mean, scaling.scale, scaling.change, scaling.output)
             )
+            elements += 0 if data.offsets is None else data.offsets.size
         else:
             elements = len(data.spec.mean) + len(data.spec.scale)
         return elements * _DOUBLE.itemsize
@@ -391,7 +407,9 @@ class RawFunctions:
         if isinstance(data, SequencesExport):
             raw -= 0 if self._fills else columns
             raw += len(data.output_names) if data.spec.pooling == "mean" else 0
-        elif data.spec.roles.known_future:
+        else:
+            raw += max(1, len(data.spec.levels))  # the quantiles of a step
+        if isinstance(data, TableExport) and data.spec.roles.known_future:
             raw += data.spec.horizon * len(data.spec.roles.known_future) + 2 * columns
         return elements * self.model.dtype.itemsize + raw * _DOUBLE.itemsize
 
@@ -431,7 +449,11 @@ class RawFunctions:
             f"    stream->last[{self.columns[name]}] = scaling->mean[{n}];\n"
             for n, name in enumerate(spec.numeric)
         )
+        outputs = max(1, len(spec.levels))
+        interval = "" if data.offsets is None else Template(_INTERVAL).substitute(p=prefix, outputs=outputs)
         return {
+            "outputs": outputs,
+            "interval": interval,
             "numbers": len(spec.numeric),
             "series_names": f"extern const char *const {prefix}_series_names[{upper}_SERIES]; /* UTF-8 */\n"
             if any(data.scaling.names)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from zoo.array_types import Array
 from zoo.classification.predictor import Predictor
 from zoo.classification.spec import SequenceSpec
+from zoo.forecasting.calibration import interval_levels
 from zoo.forecasting.forecaster import Forecaster
 from zoo.forecasting.scaling import Scaling
 from zoo.forecasting.spec import ForecastSpec
@@ -24,10 +26,17 @@ class TableExport:
     Args:
         spec: The inputs and outputs of the model.
         scaling: The units of the series of training.
+        offsets: The offsets of the interval, `(h, M)`, in the unit of the outputs; None without an interval.
     """
 
     spec: ForecastSpec
     scaling: Scaling
+    offsets: Array | None
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The quantiles of a forecast: low, 0.5 and high; empty without an interval."""
+        return () if self.offsets is None else interval_levels(self.spec, None)
 
     @property
     def columns(self) -> Mapping[str, tuple[str, ...]]:
@@ -74,7 +83,9 @@ class TableExport:
 
     def metadata(self) -> dict[str, Any]:
         """Names of columns, inputs and outputs, and the spec and the scaling as a checkpoint stores them."""
-        stored = {"spec": self.spec.to_json(), "scaling": self.scaling.to_json()}
+        offsets = None if self.offsets is None else self.offsets.tolist()
+        interval = {"levels": list(self.levels), "offsets": offsets}
+        stored = {"spec": self.spec.to_json(), "scaling": self.scaling.to_json(), "interval": interval}
         return {**_names(self), "table": stored}
 
 
@@ -132,5 +143,6 @@ def _names(data: DataExport) -> dict[str, Any]:
 def exported_data(trained: Any) -> DataExport | None:
     """The data of a forecaster or a predictor; None for a bare model."""
     if isinstance(trained, Forecaster):
-        return TableExport(trained.spec, trained.scaling)
+        offsets = None if trained.calibration is None else trained.calibration.fixed_offsets(trained.spec)
+        return TableExport(trained.spec, trained.scaling, offsets)
     return SequencesExport(trained.spec) if isinstance(trained, Predictor) else None

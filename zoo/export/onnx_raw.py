@@ -213,12 +213,12 @@ class RawGraph:
             y: The outputs of the model, ``(T, B, V)``.
         """
         if isinstance(self.data, TableExport):
-            self._write_forecast(self.data.spec, y)
+            self._write_forecast(self.data, y)
         else:
             self._write_prediction(self.data, y)
 
-    def _write_forecast(self, spec: ForecastSpec, y: str) -> None:
-        add, integers = self.builder.add, self.builder.integers
+    def _write_forecast(self, data: TableExport, y: str) -> None:
+        add, integers, spec = self.builder.add, self.builder.integers, data.spec
         shape = spec.horizon, len(spec.roles.target), max(1, len(spec.levels))
         last = add("Gather", y, self.builder.integer(-1), axis=0)
         outputs = self._cast(add("Reshape", last, integers(0, *shape)), _DOUBLE)
@@ -236,7 +236,13 @@ class RawGraph:
             forecast = self.builder.add_many(
                 "TopK", [forecast, integers(shape[2])], ["ascending", "order"], attributes
             )[0]
-        self._output("forecast", forecast, _DOUBLE, ["batch", *shape])
+        point = ends = self._select(forecast, [shape[2] // 2])
+        if data.offsets is not None:
+            margin = add("Mul", self.builder.constant(data.offsets[..., None], "offsets"), unit)
+            low = add("Sub", self._select(forecast, [0]), margin)
+            high = add("Add", self._select(forecast, [shape[2] - 1]), margin)
+            ends = add("Concat", add("Min", low, point), point, add("Max", high, point), axis=-1)
+        self._output("forecast", ends, _DOUBLE, ["batch", *shape[:2], max(1, len(data.levels))])
 
     def _write_prediction(self, data: SequencesExport, y: str) -> None:
         add, spec = self.builder.add, data.spec

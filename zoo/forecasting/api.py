@@ -27,7 +27,14 @@ def open_forecaster(run: Any, cell: CellClasses = None) -> Forecaster:
     return Forecaster.from_checkpoint(checkpoint, source, cell or given[0], given[1])
 
 
-def forecast(run: Any, data: Any = None, steps: int | None = None, *, cell: CellClasses = None) -> Forecast:
+def forecast(
+    run: Any,
+    data: Any = None,
+    steps: int | None = None,
+    *,
+    level: float | None = None,
+    cell: CellClasses = None,
+) -> Forecast:
     """Forecast the steps after the end of each series with a trained model.
 
     >>> zoo.forecast("runs/gru-load-1", steps=24).columns()["load"]
@@ -36,6 +43,8 @@ def forecast(run: Any, data: Any = None, steps: int | None = None, *, cell: Cell
         run: A run of :func:`zoo.train` on a table, its directory, or what :func:`zoo.fit` returns.
         data: A file or a table with the history of the series; None for the data of training.
         steps: Steps of the forecast; None for the horizon of the model.
+        level: Share of values within the interval, 0 for none; None for the quantiles of the loss, or
+            else 0.8.
         cell: The class of the cell, if it is not registered.
 
     Returns:
@@ -46,7 +55,7 @@ def forecast(run: Any, data: Any = None, steps: int | None = None, *, cell: Cell
         UsageError: If an argument is invalid, or the steps are more than the model can forecast.
         CheckpointError: If the run does not exist, or is damaged.
     """
-    return open_forecaster(run, cell).forecast(data, steps)
+    return open_forecaster(run, cell).forecast(data, steps, level=level)
 
 
 def backtest(
@@ -56,6 +65,7 @@ def backtest(
     steps: int | None = None,
     stride: int | None = None,
     part: str | None = None,
+    level: float | None = None,
     cell: CellClasses = None,
 ) -> Backtest:
     """Forecast from many points in time, and compare with the actual values and with the baselines.
@@ -67,6 +77,7 @@ def backtest(
         stride: Rows from one forecast to the next; None for the steps, so that forecasts do not overlap.
         part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the test part, or for all of other
             data than those of training.
+        level: As for :func:`zoo.forecast`.
         cell: The class of the cell, if it is not registered.
 
     Raises:
@@ -74,4 +85,4 @@ def backtest(
         UsageError: If an argument is invalid.
         CheckpointError: If the run does not exist, or is damaged.
     """
-    return open_forecaster(run, cell).backtest(data, steps=steps, stride=stride, part=part)
+    return open_forecaster(run, cell).backtest(data, steps=steps, stride=stride, part=part, level=level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,17 @@ from zoo.data import parse_split
 from zoo.data.panel import Panel
 from zoo.errors import DataError
 from zoo.forecasting.baselines import History, baseline_forecasts, spread
-from zoo.forecasting.metrics import Bootstrap, TargetScores, score_target
-from zoo.forecasting.predict import predict
+from zoo.forecasting.calibration import (
+    Calibration,
+    Interval,
+    first_unseen,
+    interval_levels,
+    interval_offsets,
+    scaled_errors,
+    windows_needed,
+)
+from zoo.forecasting.metrics import Bootstrap, score_target
+from zoo.forecasting.predict import network_forecasts, predict
 from zoo.forecasting.scaling import mean_change
 from zoo.forecasting.spec import ForecastSpec
 from zoo.forecasting.windows import Windows
@@ -81,36 +91,166 @@ def naive_errors(panel: Panel, train_ends: Array, season: int) -> Array:
     return errors
 
 
-def score_model(
+def make_interval(
     model: AnyModel,
     windows: Windows,
     panel: Panel,
-    train_ends: Array,
+    calibration: Calibration | None,
     origins: Array,
-    steps: int | None = None,
-) -> list[TargetScores]:
-    """The errors of a model and of the baselines for each target that has values, with intervals.
+    level: float | None = None,
+) -> tuple[Interval | None, str]:
+    """The interval of the forecasts from some rows, and a note if there is none.
+
+    It comes from the errors of the validation part, and from those of later rows whose actual values are
+    known at the origin, so that it follows a change of the errors. For one series, each later window replaces
+    the oldest one.
 
     Args:
         model: The model.
         windows: Windows of the panel.
         panel: The series.
-        train_ends: End of the training part of each series, to which baselines are fitted, `(S,)`.
-        origins: The rows before the forecasts, `(n,)`, in order.
-        steps: Steps of a forecast; None for the horizon.
+        calibration: Errors of the validation part.
+        origins: The rows before the forecasts, `(n,)`.
+        level: Share of values within the interval, 0 for none; None for the quantiles of the loss, or
+            else 0.8.
 
     Raises:
-        DataError: If there are no origins.
+        UsageError: If the level is invalid.
+    """
+    spec = windows.spec
+    levels = interval_levels(spec, level)
+    share = round(levels[-1] - levels[0], 9)
+    if not share:
+        return None, ""
+    if calibration is None:
+        return None, (
+            "there is no interval: the model has no errors of earlier forecasts. Train it again with a "
+            "validation part (`split`)."
+        )
+    unseen = first_unseen(panel, calibration.last_seen)
+    later = _later_origins(windows, unseen, origins)
+    actual = actual_after(panel, later, spec.horizon)
+    series, scale = windows.series(origins), windows.scaling.output[windows.series(later)]
+    recent = scaled_errors(network_forecasts(model, windows, later), actual, scale)
+    errors = np.concatenate([calibration.residuals, recent])
+    stored = len(calibration.residuals)
+    needed = windows_needed(share, spec)
+    # The errors that are known change every h rows, which bounds the time for many origins.
+    known = unseen[series] - 1 + (origins - unseen[series] + 1) // spec.horizon * spec.horizon
+    groups, group = np.unique(np.stack([series, known]), axis=1, return_inverse=True)
+    offsets, choices = [], []
+    for number, row in groups.T:
+        rows = np.flatnonzero((windows.series(later) == number) & (later + spec.horizon <= row))
+        rows = np.concatenate([np.arange(stored), stored + rows])
+        rows = rows[-max(stored, _MIN_RECENT) :] if len(panel.names) == 1 else rows
+        offset = interval_offsets(errors[rows], share) if len(rows) >= needed else None
+        if offset is None:
+            return None, (
+                f"there is no interval: an interval of {share:g} needs at least {needed:,} earlier forecasts "
+                f"of {spec.horizon:,} steps, and more if they overlap; there are {len(rows):,}. Give more "
+                f"rows, a larger validation part (`split`), a shorter `horizon` or a lower `level`."
+            )
+        offsets.append(offset)
+        choices.append(rows)
+    of_points = np.nan_to_num(errors[..., errors.shape[-1] // 2])
+    each = group.reshape(-1)
+    return Interval(levels, np.stack(offsets)[each], of_points, [choices[index] for index in each]), ""
+
+
+_MIN_RECENT = 30
+"""Windows of one series that an interval uses even if the validation part has fewer."""
+
+
+def _later_origins(windows: Windows, unseen: Array, origins: Array) -> Array:
+    """The rows whose forecasts begin after the validation part and end before some origins."""
+    spec = windows.spec
+    last = np.full(len(unseen), -1)
+    np.maximum.at(last, windows.series(origins), origins)
+    ranges = [
+        range(max(int(row) - 1, int(first) + spec.context - 1), int(end) - spec.horizon + 1)
+        for row, first, end in zip(unseen, windows.offsets, last, strict=False)
+    ]
+    return spread(ranges, MAX_TEST_WINDOWS)
+
+
+@dataclass(frozen=True, eq=False)
+class PartForecasts:
+    """The forecasts of a part of a panel.
+
+    Attributes:
+        part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``.
+        origins: The rows before the forecasts, `(n,)`, in order.
+        values: `(n, steps, M, Q)` in the units of the table.
+        levels: The quantiles of an interval; empty without one.
+        note: The reason if there is no interval.
+    """
+
+    part: str
+    origins: Array
+    values: Array
+    levels: tuple[float, ...]
+    note: str
+
+
+def forecast_part(
+    model: AnyModel,
+    windows: Windows,
+    panel: Panel,
+    cuts: Array,
+    part: str,
+    calibration: Calibration | None,
+    *,
+    steps: int | None = None,
+    stride: int = 1,
+    level: float | None = None,
+) -> PartForecasts:
+    """Forecast from the rows of a part.
+
+    Args:
+        model: The model.
+        windows: Windows of the panel.
+        panel: The series.
+        cuts: The ends of the parts, from :func:`split_ends`.
+        part: The part, as for :func:`part_origins`.
+        calibration: Errors of the validation part.
+        steps: Steps of a forecast; None for the horizon.
+        stride: Rows from one origin to the next.
+        level: Share of values within the interval, 0 for none; None for the quantiles of the loss, or
+            else 0.8.
+
+    Raises:
+        DataError: If the part has no window.
+        UsageError: If the level is invalid.
     """
     spec = windows.spec
     steps = spec.horizon if steps is None else steps
+    origins = spread(part_origins(panel, cuts, part, spec, steps, stride), MAX_TEST_WINDOWS)
     if not len(origins):
         raise DataError(
             f"{panel.table.name}: no window of {spec.context} steps with {steps} steps after it lies in "
             f"this part; choose another part, a shorter horizon, or give more rows."
         )
+    interval, note = make_interval(model, windows, panel, calibration, origins, level)
+    values = predict(model, windows, origins, steps, interval)
+    return PartForecasts(part, origins, values, () if interval is None else interval.levels, note)
+
+
+def score_forecasts(
+    forecasts: PartForecasts, windows: Windows, panel: Panel, train_ends: Array
+) -> dict[str, Any]:
+    """The errors of forecasts and of the baselines, with intervals, as plain JSON values.
+
+    Args:
+        forecasts: The forecasts.
+        windows: Windows of the panel.
+        panel: The series.
+        train_ends: End of the training part of each series, to which baselines are fitted, `(S,)`.
+
+    Returns:
+        ``part``, ``windows``, the ``targets`` that have values, and ``note`` if there is no interval.
+    """
+    spec, origins, steps = windows.spec, forecasts.origins, forecasts.values.shape[1]
     actual = actual_after(panel, origins, steps)
-    forecasts = predict(model, windows, origins, steps)
     history = History.of_panel(panel, train_ends, spec.context, spec.season, steps)
     baselines = baseline_forecasts(history, origins)
     series = windows.series(origins)
@@ -121,26 +261,15 @@ def score_model(
         if np.isnan(actual[..., index]).all():
             continue
         others = {name: values[..., index] for name, values in baselines.items()}
-        each = actual[..., index], forecasts[:, :, index], others, naive[:, index]
+        each = actual[..., index], forecasts.values[:, :, index], others, naive[:, index]
         metric = "mase" if len(panel.names) > 1 else "mae"
-        scores.append(score_target(target, *each, spec.levels, bootstrap, metric))
-    return scores
-
-
-def score_part(
-    model: AnyModel,
-    windows: Windows,
-    panel: Panel,
-    cuts: Array,
-    part: str,
-    steps: int | None = None,
-    stride: int = 1,
-) -> dict[str, Any]:
-    """The errors of a model and of the baselines on a part, as plain JSON values; see :func:`score_model`."""
-    ranges = part_origins(panel, cuts, part, windows.spec, steps or windows.spec.horizon, stride)
-    origins = spread(ranges, MAX_TEST_WINDOWS)
-    scores = score_model(model, windows, panel, cuts[0], origins, steps)
-    return {"part": part, "windows": len(origins), "targets": [score.to_json() for score in scores]}
+        scores.append(score_target(target, *each, forecasts.levels, bootstrap, metric))
+    return {
+        "part": forecasts.part,
+        "windows": len(origins),
+        "targets": [score.to_json() for score in scores],
+        **({"note": forecasts.note} if forecasts.note else {}),
+    }
 
 
 def last_part(panel: Panel, cuts: Array, spec: ForecastSpec, steps: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,15 +16,16 @@ from zoo.data.panel import Panel, make_panel
 from zoo.data.sources import STDIN
 from zoo.data.table import DataTable, as_table, columns_to_csv, is_table_like, value_texts
 from zoo.data.table_files import read_table
-from zoo.errors import CheckpointError, DataError, UsageError
-from zoo.forecasting.baselines import History, seasonal_naive, spread
+from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
+from zoo.forecasting.baselines import History, seasonal_naive
+from zoo.forecasting.calibration import Calibration
 from zoo.forecasting.evaluation import (
-    MAX_TEST_WINDOWS,
     PARTS,
     actual_after,
+    forecast_part,
     last_part,
-    part_origins,
-    score_part,
+    make_interval,
+    score_forecasts,
     split_ends,
 )
 from zoo.forecasting.predict import predict
@@ -42,7 +44,7 @@ class Forecast:
 
     Attributes:
         targets: Names of the M targets.
-        levels: Quantiles, ascending; empty if there is one number.
+        levels: Quantiles: low, 0.5 for the point forecast, and high; empty without an interval.
         series: The name of the series of each of the n forecasts; empty names for one series.
         origins: The time of the last row that each forecast reads, `(n,)`; row numbers without times.
         times: The times of the steps, `(n, steps)`; numbers from 1 without times.
@@ -114,12 +116,14 @@ class Forecaster:
         spec: Its inputs and outputs.
         scaling: The units of the series of training.
         data: The table of training, or the name of its file.
+        calibration: The errors on the validation part, for intervals; None without them.
     """
 
     model: SequenceModel
     spec: ForecastSpec
     scaling: Scaling
     data: Any = field(repr=False)
+    calibration: Calibration | None = field(default=None, repr=False)
 
     @classmethod
     def from_checkpoint(
@@ -151,13 +155,17 @@ class Forecaster:
             raise CheckpointError(f"{source}: its description of the table does not fit its model.")
         sources = config.get("data")
         named = sources[0] if isinstance(sources, list) and sources and isinstance(sources[0], str) else None
-        return cls(model, spec, scaling, named if data is None else data)
+        calibration = Calibration.from_checkpoint(checkpoint.arrays, stored.get("last_seen"), spec, source)
+        return cls(model, spec, scaling, named if data is None else data, calibration)
 
     def to_checkpoint(self) -> Checkpoint:
-        """The model with its inputs, outputs and units, without the table of training."""
-        checkpoint = self.model.to_checkpoint()
-        table = {"spec": self.spec.to_json(), "scaling": self.scaling.to_json()}
-        return Checkpoint(checkpoint.arrays, {**checkpoint.meta, "table": table, "config": {}})
+        """The model with its inputs, outputs, units and errors, without the table of training."""
+        checkpoint, arrays = self.model.to_checkpoint(), dict[str, Array]()
+        table: dict[str, Any] = {"spec": self.spec.to_json(), "scaling": self.scaling.to_json()}
+        if self.calibration is not None:
+            table["last_seen"], arrays = dict(self.calibration.last_seen), self.calibration.arrays()
+        meta = {**checkpoint.meta, "table": table, "config": {}}
+        return Checkpoint({**checkpoint.arrays, **arrays}, meta)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a ``.safetensors`` file, which :func:`zoo.forecast` and :func:`zoo.backtest` read.
@@ -167,16 +175,19 @@ class Forecaster:
         """
         save_file(as_path(path, "Forecaster: path"), self.to_checkpoint())
 
-    def forecast(self, data: Any = None, steps: int | None = None) -> Forecast:
+    def forecast(self, data: Any = None, steps: int | None = None, *, level: float | None = None) -> Forecast:
         """Forecast the steps after the end of each series.
 
-        If columns have a known future, rows at the end of a series without targets give its values.
+        If columns have a known future, rows at the end of a series without targets give its values. The
+        interval comes from the errors on the validation part. A warning says if that part is too short.
 
         Args:
             data: A file, or a table as for :func:`zoo.train`, with the history of the series; None for the
                 data of training.
             steps: Steps of the forecast; None for the horizon. A longer forecast continues from its own point
-                forecasts, so its intervals are too narrow.
+                forecasts, and its interval from random errors of the validation part.
+            level: Share of values within the interval, 0 for none; None for the quantiles of the loss, or
+                else 0.8.
 
         Returns:
             A forecast for each series.
@@ -184,16 +195,20 @@ class Forecaster:
         Raises:
             DataError: If the data cannot be read, or a series is shorter than the context.
             UsageError: If the forecast is longer than the horizon and the model reads columns whose future is
-                not known.
+                not known, or the level is invalid.
         """
         steps = self.spec.horizon if steps is None else as_integer(steps, "steps", 1)
         panel, windows = self.open_data(data)
         spec, origins = self.spec, panel.ends - 1
         self._check_history(panel)
-        values = predict(self.model, windows, origins, steps)
+        interval, note = make_interval(self.model, windows, panel, self.calibration, origins, level)
+        if note:
+            warnings.warn(note, ZooWarning, stacklevel=2)
+        values = predict(self.model, windows, origins, steps, interval)
         times = np.stack([_times_after(panel, number, steps) for number in range(len(panel.names))])
         known = origins if panel.times is None else panel.times[origins]
-        return Forecast(spec.roles.target, spec.levels, panel.names, known, times, values)
+        levels = () if interval is None else interval.levels
+        return Forecast(spec.roles.target, levels, panel.names, known, times, values)
 
     def backtest(
         self,
@@ -202,6 +217,7 @@ class Forecaster:
         steps: int | None = None,
         stride: int | None = None,
         part: str | None = None,
+        level: float | None = None,
     ) -> Backtest:
         """Forecast from many origins, and compare with the actual values.
 
@@ -213,6 +229,7 @@ class Forecaster:
             stride: Rows from one origin to the next; None for the steps, so that forecasts do not overlap.
             part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the last part with windows, of
                 other data than those of training for all.
+            level: As for :meth:`forecast`.
 
         Raises:
             DataError: If the data cannot be read, or the part has no windows.
@@ -225,20 +242,21 @@ class Forecaster:
         panel, windows = self.open_data(data)
         cuts = split_ends(panel, self.spec.split)
         part = part or ("all" if data is not None else last_part(panel, cuts, self.spec, steps))
-        scores = score_part(self.model, windows, panel, cuts, part, steps, stride)
+        given = self.model, windows, panel, cuts, part, self.calibration
+        forecasts = forecast_part(*given, steps=steps, stride=stride, level=level)
+        scores = score_forecasts(forecasts, windows, panel, cuts[0])
         if not scores["targets"]:
             raise DataError(f"{panel.table.name}: no target has a value in the {part} part; choose another.")
-        origins = spread(part_origins(panel, cuts, part, self.spec, steps, stride), MAX_TEST_WINDOWS)
+        origins = forecasts.origins
         history = History.of_panel(panel, cuts[0], self.spec.context, self.spec.season, steps)
         rows = origins[:, None] + np.arange(1, steps + 1)
-        series = windows.series(origins)
         forecast = Forecast(
             self.spec.roles.target,
-            self.spec.levels,
-            tuple(panel.names[number] for number in series),
+            forecasts.levels,
+            tuple(panel.names[number] for number in windows.series(origins)),
             origins if panel.times is None else panel.times[origins],
             rows if panel.times is None else panel.times[rows],
-            predict(self.model, windows, origins, steps),
+            forecasts.values,
             actual_after(panel, origins, steps),
         )
         return Backtest(forecast, scores, seasonal_naive(history, origins))

@@ -28,7 +28,7 @@ class Scaling:
         scale: Standard deviation of each numeric column, `(S, C)`.
         change: Root mean square of the change of each target from one step to the next, `(S, M)`.
         output: Unit of the outputs for each target, `(S, M)`: for changes their root mean square over the
-            steps of the horizon, for levels the standard deviation.
+            steps of the horizon, for levels the standard deviation. Divided by the factor of the target.
     """
 
     names: tuple[str, ...]
@@ -76,7 +76,7 @@ class Scaling:
             mean,
             np.where(scale > 0, scale, 1.0),
             np.where(change > 0, change, width),
-            np.where(output > 0, output, width),
+            np.where(output > 0, output, width) / np.array(spec.output_factors),
         )
 
     def for_panel(self, panel: Panel, spec: ForecastSpec) -> Scaling:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from zoo.base.loss import Loss
 from zoo.data.panel import ColumnRoles, Panel
-from zoo.errors import CheckpointError
+from zoo.errors import CheckpointError, UsageError
 
 _PLAIN = ("context", "horizon", "season", "change", "missing", "split")
 
@@ -17,6 +18,35 @@ _LEVELS: dict[str, Callable[[Sequence[float]], tuple[float, ...]]] = {
     "interval": lambda options: (options[0], 0.5, options[1]),
 }
 """The quantiles that a loss with several outputs for each target predicts, from its options."""
+
+
+_DEGREES = {"squared_error": 2, "absolute_error": 1, "quantile": 1, "interval": 1}
+"""Losses that grow by a power of the factor of outputs and targets, and that power."""
+
+
+def output_factors(loss: Loss, targets: Sequence[str], weights: Mapping[str, float]) -> tuple[float, ...]:
+    """The factor of the outputs of each target by which the loss gets weights.
+
+    Args:
+        loss: The loss, a mean over targets.
+        targets: The columns.
+        weights: Weights of some of them; the others have 1. Their mean is scaled to 1.
+
+    Raises:
+        UsageError: If a column is not a target, or the loss cannot be weighted by a factor.
+    """
+    for name in weights:
+        if name not in targets:
+            raise UsageError(
+                f"target_weights names {name!r}, which is not a target; the targets are {', '.join(targets)}."
+            )
+    if weights and loss.name not in _DEGREES:
+        raise UsageError(
+            f"target_weights are given with the loss {loss.name!r}; expected the loss "
+            f"{', '.join(map(repr, _DEGREES))}."
+        )
+    given = [weights.get(name, 1.0) for name in targets]
+    return tuple((weight * len(given) / sum(given)) ** (1 / _DEGREES.get(loss.name, 1)) for weight in given)
 
 
 def quantile_levels(loss: Loss) -> tuple[float, ...]:
@@ -40,6 +70,7 @@ class ForecastSpec:
         missing: The treatment of missing values.
         time_unit: Unit of the time between rows: the median of the table of training, in seconds for dates.
         split: Shares of the training, validation and test parts of each series.
+        output_factors: Factor of the outputs of each target, which gives it a weight in the loss.
     """
 
     roles: ColumnRoles
@@ -53,6 +84,7 @@ class ForecastSpec:
     missing: str
     time_unit: float
     split: str
+    output_factors: tuple[float, ...]
 
     @classmethod
     def of_panel(cls, panel: Panel, **settings: Any) -> ForecastSpec:
@@ -117,10 +149,14 @@ class ForecastSpec:
                 "masked": tuple(stored["masked"]),
                 "time_unit": float(stored["time_unit"]),
                 "levels": tuple(map(float, stored["levels"])),
+                "output_factors": tuple(map(float, stored.get("output_factors", [1] * len(roles["target"])))),
             }
             spec = cls(**values)
             if not all(type(getattr(spec, name)) is int for name in ("context", "horizon", "season")):
                 raise ValueError("sizes are not integers")
+            factors = spec.output_factors
+            if len(factors) != len(spec.roles.target) or not all(0 < factor < math.inf for factor in factors):
+                raise ValueError("factors of outputs do not fit")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
                 f"{source}: its description of the table is not one zoo wrote ({str(error)[:200]})."

@@ -31,6 +31,9 @@ CellClasses: TypeAlias = type[Cell] | Sequence[type[Cell]] | None
 """Cell classes that are not registered."""
 Factory = Callable[..., AnyModel | Recurrent]
 
+CALIBRATION_PREFIX = "calibration."
+"""Prefix of the names of arrays of a validation, which a model and its training do not read."""
+
 # Prefixes of the names of arrays that are allowed only along with metadata of training.
 _TRAINING_PREFIXES = ("optimizer.", "state.")
 
@@ -130,7 +133,10 @@ def _build(
         raise CheckpointError(
             f"{source}: holds {_REPR.repr(kind)}; expected a {' or a '.join(kinds)} saved by zoo."
         )
-    ignored = _TRAINING_PREFIXES if "training" in checkpoint.meta else ()
+    ignored = (
+        *(_TRAINING_PREFIXES if "training" in checkpoint.meta else ()),
+        *((CALIBRATION_PREFIX,) if "table" in checkpoint.meta else ()),
+    )
     arrays = {name: value for name, value in checkpoint.arrays.items() if not name.startswith(ignored)}
     try:
         metadata = checkpoint.meta["model"]

@@ -176,14 +176,20 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         self.validation_losses_ = [] if self.patience is None else evals
         return self
 
-    def forecast(self, X: Any = None, y: Any = None, steps: int | None = None) -> Forecast:
+    def forecast(
+        self, X: Any = None, y: Any = None, steps: int | None = None, *, level: float | None = None
+    ) -> Forecast:
         """Forecasts with intervals and times; see :meth:`zoo.forecasting.Forecaster.forecast`.
+
+        An interval needs a validation part, and so a ``patience``.
 
         Args:
             X: The rows before the forecast, in the form of ``fit``; None for those of ``fit``. Columns with a
                 known future need their future values in further rows, without targets.
             y: Their targets, if ``fit`` was given ``y``. Without them, the rows of X follow those of ``fit``.
             steps: Steps of the forecast; None for the horizon.
+            level: Share of values within the interval, 0 for none; None for the quantiles of the loss, or
+                else 0.8.
 
         Raises:
             ValueError: if an argument is invalid, or the rows are too few.
@@ -197,7 +203,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
             table = _followed_by(table, after) if self.known_future else table
         else:
             table = self._table(X, y, reset=False)
-        forecast: Forecast = self.forecaster_.forecast(table, steps)
+        forecast: Forecast = self.forecaster_.forecast(table, steps, level=level)
         return forecast
 
     def _training_table(self) -> DataTable:
@@ -213,8 +219,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
             ``(h,)``, or ``(h, M)`` for targets ``(N, M)``; with a first axis for the series if ``series`` is
             given.
         """
-        values = self.forecast(X, y).values
-        points = values[..., values.shape[3] // 2]
+        points = self.forecast(X, y, level=0).values[..., 0]
         points = points if self.series is not None else points[0]
         return points[..., 0] if self._is_flat else points
 
@@ -233,9 +238,9 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
             ValueError: if an argument is invalid, or the rows are too few.
         """
         check_is_fitted(self, "forecaster_")
-        backtest = self.forecaster_.backtest(self._table(X, y, reset=False), stride=1)
+        backtest = self.forecaster_.backtest(self._table(X, y, reset=False), stride=1, level=0)
         forecast, naive = backtest.forecast, backtest.seasonal_naive
-        points = forecast.values[..., forecast.values.shape[3] // 2]
+        points = forecast.values[..., 0]
         errors, of_naive = (
             np.nanmean(np.abs(each - forecast.actual), axis=(0, 1)) for each in (points, naive)
         )

@@ -30,6 +30,10 @@ def _is_cell_options(value: Any) -> bool:
     return all(map(_is_options, value)) if isinstance(value, tuple) else _is_options(value)
 
 
+def _is_weights(value: Any) -> bool:
+    return _is_options(value) and all(is_number(weight) and weight > 0 for weight in value.values())
+
+
 def _is_sources(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(source, str) for source in value)
 
@@ -97,6 +101,7 @@ _LEVEL: tuple[Check, str] = (
 _STRING: tuple[Check, str] = (lambda value: isinstance(value, str), "a string")
 _BOOL: tuple[Check, str] = (lambda value: isinstance(value, bool), "true or false")
 _OPTIONS: tuple[Check, str] = (_is_options, "a mapping of names to values")
+_WEIGHTS: tuple[Check, str] = (_is_weights, "a number above 0 for each column, as in load=2,price=1")
 _CELLS: tuple[Check, str] = (_is_cells, "a string, or a tuple with a string for each layer")
 _CELL_OPTIONS: tuple[Check, str] = (
     _is_cell_options,
@@ -255,6 +260,13 @@ class Config:
     )
     target: tuple[str, ...] = _setting(
         (), _COLUMNS, "The column to forecast, or several with commas.", metavar="COLUMN", only="table"
+    )
+    target_weights: Mapping[str, float] = _setting(
+        dict,
+        _WEIGHTS,
+        "Weights of several targets in the loss, as in load=2,price=1.  [1 for each]",
+        metavar="COLUMN=X",
+        only="table",
     )
     input: tuple[str, ...] | None = _setting(
         None,
@@ -694,13 +706,15 @@ def make_config(settings: Mapping[str, Any]) -> Config:
             raise UsageError(
                 f"unknown setting {name!r}.{did_you_mean(name, known)} The settings are {', '.join(known)}."
             )
-    return Config(**{name: _as_tuple(name, value) for name, value in settings.items()})
+    return Config(**{name: _parsed(name, value) for name, value in settings.items()})
 
 
-def _as_tuple(name: str, value: Any) -> Any:
-    """A value that may be a list in JSON as the tuple of a configuration."""
+def _parsed(name: str, value: Any) -> Any:
+    """A value that may be a list in JSON, or one string, in the form of a configuration."""
     if name in _COLUMN_LISTS:
         return _column_names(value)
+    if name == "target_weights":
+        return _column_weights(value)
     return tuple(value) if name in _TEXT_LISTS and isinstance(value, list) else value
 
 
@@ -709,6 +723,17 @@ def _column_names(value: Any) -> Any:
     if isinstance(value, str):
         value = [name.strip() for name in value.split(",")]
     return tuple(value) if isinstance(value, list) else value
+
+
+def _column_weights(value: Any) -> Any:
+    """Numbers by column, from a mapping or from one string, ``"load=2,price=1"``."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.rpartition("=") for part in value.split(",")]
+    try:
+        return {name.strip(): float(number) for name, _, number in pairs}
+    except ValueError:
+        return value  # the check of the field raises the error
 
 
 def config_from_plain(stored: Mapping[str, Any]) -> Config:

@@ -39,11 +39,13 @@ class EvalResult:
         loss: The mean loss.
         metrics: Other entries of the event.
         solved: Whether a task is solved: a solved model is better than an unsolved one with a lower loss.
+        arrays: Arrays that the checkpoint of this validation stores, by name.
     """
 
     loss: float
     metrics: Mapping[str, Any] = field(default_factory=dict)
     solved: bool = False
+    arrays: State = field(default_factory=dict)
 
 
 class ProbeBatch(NamedTuple):

@@ -119,4 +119,5 @@ def fit_forecaster(
     config = replace(config, log_every=config.eval_every or 1)
     model = dataset.make_model(cell, config)
     history = train_in_memory(config, dataset, model, optimizer)
-    return Forecaster(model, dataset.windows.spec, dataset.windows.scaling, table), history
+    windows, calibration = dataset.windows, dataset.calibration(model)
+    return Forecaster(model, windows.spec, windows.scaling, table, calibration), history

@@ -18,10 +18,18 @@ from zoo.data.table import DataTable, as_table
 from zoo.data.table_files import read_table
 from zoo.errors import DataError, UsageError
 from zoo.forecasting.baselines import guess_season, spread
-from zoo.forecasting.evaluation import actual_after, last_part, part_origins, score_part, split_ends
-from zoo.forecasting.predict import predict
+from zoo.forecasting.calibration import Calibration, last_times, scaled_errors, stored_windows
+from zoo.forecasting.evaluation import (
+    actual_after,
+    forecast_part,
+    last_part,
+    part_origins,
+    score_forecasts,
+    split_ends,
+)
+from zoo.forecasting.predict import network_forecasts
 from zoo.forecasting.scaling import Scaling
-from zoo.forecasting.spec import ForecastSpec, quantile_levels
+from zoo.forecasting.spec import ForecastSpec, output_factors, quantile_levels
 from zoo.forecasting.windows import Windows, make_windows
 from zoo.model import AnyModel, SequenceModel
 from zoo.registry import get_loss
@@ -92,6 +100,7 @@ class SeriesDataset:
             "inputs": spec.input_size,
             "spec": spec.to_json(),
             "scaling": self.windows.scaling.to_json(),
+            "last_seen": self._last_seen,
         }
 
     def make_model(self, cell: Cell | list[Cell], config: Config) -> SequenceModel:
@@ -152,11 +161,14 @@ class SeriesDataset:
         return spread(self._ranges("valid"), _MAX_VALIDATION_WINDOWS)
 
     def evaluate(self, model: AnyModel) -> EvalResult:
-        """The loss and the MAE of forecasts on the validation part, or else the training part."""
-        origins = self._validation_origins
-        if not len(origins):
-            origins = spread(self._ranges("train"), _MAX_VALIDATION_WINDOWS)
-        return self._evaluate(model, origins)
+        """The loss and the MAE of forecasts on the validation part, or else the training part.
+
+        The arrays are the errors on the validation part, for the interval of forecasts.
+        """
+        if len(self._validation_origins):
+            return self._evaluate(model, self._validation_origins)
+        result = self._evaluate(model, spread(self._ranges("train"), _MAX_VALIDATION_WINDOWS))
+        return replace(result, arrays={name: array[:0] for name, array in result.arrays.items()})
 
     def _evaluate(self, model: AnyModel, origins: Array) -> EvalResult:
         windows = self.windows
@@ -169,12 +181,25 @@ class SeriesDataset:
             rows = origins[first : first + _EVALUATION_BATCH]
             loss, _ = model.loss(windows.inputs(rows), windows.targets(rows), **windows.aux(rows, names))
             losses.append(loss * len(rows))
-        forecasts = predict(model, windows, origins)
+        forecasts = network_forecasts(model, windows, origins)
         actual = actual_after(self.panel, origins, windows.spec.horizon)
         errors = np.abs(forecasts[..., forecasts.shape[-1] // 2] - actual)[..., 0]
         errors = errors[~np.isnan(errors)]
         metrics = {"score": float(errors.mean()), "metric": "mae", "solved": False} if errors.size else {}
-        return EvalResult(sum(losses) / len(origins), metrics)
+        kept = spread([range(len(origins))], stored_windows(windows.spec))
+        scale = windows.scaling.output[windows.series(origins[kept])]
+        residuals = scaled_errors(forecasts[kept], actual[kept], scale).astype(np.float32)
+        calibration = Calibration(residuals, self._last_seen)
+        return EvalResult(sum(losses) / len(origins), metrics, arrays=calibration.arrays())
+
+    def calibration(self, model: AnyModel) -> Calibration:
+        """The errors of a model on the validation part, as a checkpoint stores them."""
+        (residuals,) = self.evaluate(model).arrays.values()
+        return Calibration(residuals, self._last_seen)
+
+    @cached_property
+    def _last_seen(self) -> dict[str, str | float]:
+        return last_times(self.panel, self.cuts[1])
 
     def probe(self) -> ProbeBatch:
         """The first windows of the validation part, or else of the training part."""
@@ -204,9 +229,11 @@ class SeriesDataset:
         Args:
             load_best: Loads the best model.
         """
-        spec = self.windows.spec
+        spec, model = self.windows.spec, load_best()
         part = last_part(self.panel, self.cuts, spec, spec.horizon)
-        return {"test": score_part(load_best(), self.windows, self.panel, self.cuts, part)}
+        given = model, self.windows, self.panel, self.cuts, part
+        forecasts = forecast_part(*given, self.calibration(model))
+        return {"test": score_forecasts(forecasts, self.windows, self.panel, self.cuts[0])}
 
 
 _EVALUATION_BATCH = 256
@@ -263,6 +290,7 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
         levels=quantile_levels(loss),
         missing=config.missing,
         split=split,
+        output_factors=output_factors(loss, roles.target, config.target_weights),
     )
     _check_length(panel, cuts[0], spec)
     windows = make_windows(panel, spec, Scaling.fit(panel, spec, cuts[0]), config.dtype)

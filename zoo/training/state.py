@@ -14,6 +14,7 @@ from zoo.base.param_groups import AnyOptimizer
 from zoo.errors import CheckpointError
 from zoo.layers.parameters import array_shapes, strip_prefixes
 from zoo.model import AnyModel
+from zoo.model.checkpoint import CALIBRATION_PREFIX
 from zoo.storage import Checkpoint, expect
 from zoo.training.config import Config
 from zoo.training.metrics import RunningMeans
@@ -106,8 +107,11 @@ def restore(
     model_shapes = array_shapes(model.layout.shapes, model.stack.buffer_shapes)
     has_states = any(name.startswith("state.") for name in checkpoint.arrays)
     shapes = {**model_shapes, **slots, **(states if has_states else {})}
-    expect(checkpoint, {name: (shape, model.dtype) for name, shape in shapes.items()}, source=source)
-    arrays = checkpoint.arrays
+    arrays = {
+        name: array for name, array in checkpoint.arrays.items() if not name.startswith(CALIBRATION_PREFIX)
+    }
+    expected = {name: (shape, model.dtype) for name, shape in shapes.items()}
+    expect(Checkpoint(arrays, checkpoint.meta), expected, source=source)
     try:
         counters = _counters(checkpoint.meta["training"], schedule)
     except (KeyError, TypeError, ValueError) as error:

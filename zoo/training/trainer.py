@@ -14,10 +14,10 @@ from zoo.distributed.collectives import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import ZooError
 from zoo.kernels.cache_dir import WRITTEN
 from zoo.model import AnyModel
-from zoo.storage import RunDirectory
+from zoo.storage import Checkpoint, RunDirectory
 from zoo.training.clipping import Clip
 from zoo.training.config import Config
-from zoo.training.dataset import Dataset
+from zoo.training.dataset import Dataset, State
 from zoo.training.metrics import RunningMeans, Speed
 from zoo.training.regularisation import ParameterHooks
 from zoo.training.schedules import Schedule
@@ -106,12 +106,12 @@ class Trainer:
             if self.analyse is not None and self._is_due(self.config.analyse_every):
                 self._emit("analysis", **self.analyse(self))
             validate = self._is_due(self.config.eval_every) or self.state.step == self.config.steps
-            improved = validate and self._validate()
+            improved, arrays = self._validate() if validate else (False, {})
             reason = self.stop_reason(request)
             if self._is_due(self.config.sample_every):
                 self._sample()
             if validate or reason or self._is_due(self.config.save_every):
-                self._save(improved)
+                self._save(improved, arrays)
             self.speed.restart()
         return reason
 
@@ -186,8 +186,12 @@ class Trainer:
             return "solved"
         return "finished" if self.state.step >= (self.config.steps or 0) else None
 
-    def _validate(self) -> bool:
-        """Evaluate the model on the validation examples; whether it is the best so far."""
+    def _validate(self) -> tuple[bool, State]:
+        """Evaluate the model on the validation examples.
+
+        Returns:
+            Whether it is the best so far, and arrays for its checkpoint.
+        """
         state, result = self.state, self.dataset.evaluate(self.model)
         part, loss = self.dataset.eval_split_name, result.loss
         if not math.isfinite(loss):
@@ -203,7 +207,7 @@ class Trainer:
         warning = self._loss_warning()
         if warning is not None and known is None:  # the end of the run repeats it
             self._emit("warning", text=warning)
-        return improved
+        return improved, result.arrays
 
     def _loss_warning(self) -> str | None:
         """A warning if the last loss is far above that of equal probabilities."""
@@ -241,7 +245,7 @@ class Trainer:
         if text is not None:
             self._emit("sample", text=text)
 
-    def _save(self, best: bool) -> None:
+    def _save(self, best: bool, evaluation_arrays: State) -> None:
         """Write a checkpoint, unless a parameter is NaN or infinite."""
         if self.directory is None:
             return
@@ -253,6 +257,7 @@ class Trainer:
         for name, array in checkpoint.arrays.items():
             if not np.isfinite(array).all():
                 self._diverged(f"{name} holds values that are NaN or infinite")
+        checkpoint = Checkpoint({**checkpoint.arrays, **evaluation_arrays}, checkpoint.meta)
         self.directory.save(state.step, checkpoint, best=best, keep=self.config.keep)
 
     def _diverged(self, what: str, loss: float | None = None, norm: float | None = None) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from zoo.cli.commands.forecast import LEVEL_HELP
 from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import CELL_FILE, file_cells, plugin_option
 from zoo.cli.flags import Command, argument, format_options, option
@@ -31,6 +32,7 @@ from zoo.cli.terminal import echo, print_facts
     type=click.Choice(["train", "valid", "test", "all"]),
     help="Part of the table.  [test, or the last part that is long enough; all of another table]",
 )
+@option("--level", type=float, metavar="P", help=LEVEL_HELP)
 @option("--cell", **CELL_FILE)
 @format_options
 @plugin_option
@@ -40,6 +42,7 @@ def command(
     steps: int | None,
     stride: int | None,
     part: str | None,
+    level: float | None,
     cell: str | None,
     form: str | None,
 ) -> None:
@@ -51,7 +54,7 @@ def command(
     """
     from zoo.forecasting.api import backtest
 
-    result = backtest(path, data, steps=steps, stride=stride, part=part, cell=file_cells(cell))
+    result = backtest(path, data, steps=steps, stride=stride, part=part, level=level, cell=file_cells(cell))
     if form == "csv":
         echo(result.forecast.to_csv().rstrip("\n"))
     elif form == "json":

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import CELL_FILE, file_cells, plugin_option
-from zoo.cli.flags import Command, argument, option
-from zoo.cli.terminal import echo
+from zoo.cli.flags import Command, argument, format_options, option
+from zoo.cli.terminal import echo, print_facts
+
+LEVEL_HELP = "Share of values within the interval; 0 for none.  [as in the loss interval; 0.8 for others]"
 
 
 @click.command(cls=Command)
@@ -25,20 +25,26 @@ from zoo.cli.terminal import echo
     metavar="N",
     help="Steps to forecast. More than the horizon continue from the forecast.  [the horizon of the run]",
 )
-@option("--json", "as_json", is_flag=True, help="Print JSON instead of CSV.")
+@option("--level", type=float, metavar="P", help=LEVEL_HELP)
 @option("--cell", **CELL_FILE)
+@format_options
 @plugin_option
-def command(path: str, data: str | None, steps: int | None, as_json: bool, cell: str | None) -> None:
+def command(
+    path: str, data: str | None, steps: int | None, level: float | None, cell: str | None, form: str | None
+) -> None:
     """Forecast the next steps of a time series with a trained model.
 
     RUN is the directory of a run on a table, of which zoo uses the best model, or a .safetensors file. The
-    forecast begins after the last row of each series. It is printed as CSV: the time, the forecast of each
-    target, and its quantiles if the loss was interval.
+    forecast begins after the last row of each series. It is printed as CSV, or with --json as JSON: the time,
+    the forecast of each target, and the ends of its interval.
 
     If the run has columns with a known future, give a table with --data that continues them after the last
     value of the target.
     """
     from zoo.forecasting.api import forecast
 
-    result = forecast(path, data, steps, cell=file_cells(cell))
-    echo(json.dumps(result.to_json(), indent=2) if as_json else result.to_csv().rstrip("\n"))
+    result = forecast(path, data, steps, level=level, cell=file_cells(cell))
+    if form == "json":
+        print_facts(result.to_json(), form)
+    else:
+        echo(result.to_csv().rstrip("\n"))
