@@ -105,6 +105,8 @@ PYTHON: dict[str, tuple[Callable[[Place], Any], ...]] = {
     "zoo.data.load_tokenizer": (lambda place: zoo.data.load_tokenizer(place.run / "config.json"),),
     "zoo.data.read_text": (lambda place: zoo.data.read_text(place.run / "config.json"),),
 }
+if importlib.util.find_spec("sklearn"):
+    PYTHON["zoo.sklearn.load"] = (lambda place: zoo.sklearn.load(place.file),)
 WRITE_ONLY = {"zoo.export.to_c", "zoo.export.to_onnx", "zoo.report.write_figures", "zoo.report.write_page"}
 WATCHED: dict[str, Any] = dict.fromkeys(
     ("log_every", "eval_every", "sample_every", "analyse_every", "threads"), 1
@@ -318,7 +320,9 @@ def test_no_command_is_forgotten() -> None:
 def test_no_function_is_forgotten() -> None:
     """A new public name that takes a path either writes only, or is called above."""
     packages = ["zoo", *(f"zoo.{name}" for name in zoo.__all__ if inspect.ismodule(getattr(zoo, name)))]
-    packages += [f"zoo.{name}" for name in ("jax", "sklearn", "torch") if importlib.util.find_spec(name)]
+    packages += [
+        f"zoo.{name}" for name in ("jax", "sklearn", "sktime", "torch") if importlib.util.find_spec(name)
+    ]
     results = {
         f"{package}.{name}" for package in packages for name in _names(package) if _takes_path(package, name)
     }

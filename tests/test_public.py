@@ -17,7 +17,7 @@ import zoo.base
 from zoo._lazy import attach
 from zoo.errors import UsageError
 
-OPTIONAL = {"zoo.jax", "zoo.sklearn", "zoo.torch"}
+OPTIONAL = {"zoo.darts", "zoo.jax", "zoo.sklearn", "zoo.sktime", "zoo.torch"}
 
 
 @pytest.mark.parametrize("package", public_stubs.PACKAGES)

@@ -36,8 +36,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 # What the modules of other libraries import; the same page comes out with and without them.
 autodoc_mock_imports = [
-    "dask", "distributed", "flax", "jax", "keras", "matplotlib", "mlflow", "mpi4py", "onnx", "onnxruntime",
-    "sklearn", "tensorboardX", "torch",
+    "dask", "darts", "distributed", "flax", "jax", "keras", "matplotlib", "mlflow", "mpi4py", "onnx",
+    "onnxruntime", "pandas", "sklearn", "sktime", "tensorboardX", "torch",
 ]  # fmt: skip
 python_maximum_signature_line_length = 88
 napoleon_numpy_docstring = False

@@ -406,6 +406,20 @@ def test_damaged_description_raises(ragged, tmp_path, changes):
         load(path)
 
 
+def test_loaded_estimator_names_no_file(ragged, tmp_path):
+    rows, classes, _ = ragged
+    path = tmp_path / "estimator.safetensors"
+    (tmp_path / "evil.py").write_text("raise SystemExit('run')\n")
+    fitted = SequenceClassifier(**SMALL, epochs=1).fit(rows[:8], classes[:8])
+    fitted.set_params(cell=f"{tmp_path}/evil.py:Evil").save(path)
+    loaded = load(path)
+    assert loaded.cell == loaded.model_.cell
+    assert len(loaded.fit(rows[:8], classes[:8]).predict(rows)) == len(rows)
+    fitted.set_params(optimizer=f"{tmp_path}/evil.py:Evil").save(path)
+    with pytest.raises(CheckpointError, match="its description of the estimator"):
+        load(path)
+
+
 def test_file_of_a_model_is_no_estimator(tmp_path):
     zoo.SequenceModel("vanilla", 1, 1, 2).save(tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError, match="holds no estimator"):

@@ -74,6 +74,8 @@ def load_estimator(
         )
     try:
         made = estimators[stored["name"]]
+        if isinstance(stored["params"].get("optimizer"), str):
+            get_optimizer(stored["params"]["optimizer"])  # no other name, which might be that of a file
         estimator = made(**{name: _param_from_json(value) for name, value in stored["params"].items()})
         fitted = stored["fitted"]
         for name in _PLAIN:
@@ -91,9 +93,13 @@ def load_estimator(
 
 
 def restored_cell(param: Any, model: SequenceModel) -> Any:
-    """The parameter ``cell`` of a loaded estimator: names are stored, and the model holds other cells."""
-    is_stored = isinstance(param, str) or (isinstance(param, list) and all(map(bool, param)))
-    return param if is_stored else list(model.cells) if isinstance(param, list) else model.cell
+    """The parameter ``cell`` of a loaded estimator: its name if the model has it, or else the model's cells.
+
+    Other texts are not kept: a name such as ``FILE.py:Class`` would execute a file in the next ``fit``.
+    """
+    if isinstance(param, (list, tuple)):
+        return list(model.cells)
+    return param if param == model.cell.name else model.cell
 
 
 def _array_to_json(array: Any, owner: str) -> dict[str, Any]:

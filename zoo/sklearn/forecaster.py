@@ -184,9 +184,10 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         An interval needs a validation part, and so a ``patience``.
 
         Args:
-            X: The rows before the forecast, in the form of ``fit``; None for those of ``fit``. Columns with a
-                known future need their future values in further rows, without targets.
-            y: Their targets, if ``fit`` was given ``y``. Without them, the rows of X follow those of ``fit``.
+            X: The rows before the forecast, in the form of ``fit``; None for the rows of training. Columns
+                with a known future need their future values in further rows, without targets.
+            y: Their targets, if ``fit`` was given ``y``. Without them, the rows of X follow the
+                rows of training.
             steps: Steps of the forecast; None for the horizon.
             level: Share of values within the interval, 0 for none; None for the quantiles of the loss, or
                 else 0.8.
@@ -249,7 +250,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator, without its data, to a ``.safetensors`` file, whole or not at all.
 
-        ``zoo.sklearn.load`` reads it, and so do ``zoo.forecast`` and ``zoo.backtest``.
+        ``zoo.sklearn.load``, ``zoo.forecast`` and ``zoo.backtest`` read it.
 
         Raises:
             CheckpointError: if the file cannot be written.

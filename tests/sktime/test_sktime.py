@@ -1,0 +1,84 @@
+"""``zoo.sktime.RecurrentForecaster``: the checks of sktime, and the forecasts of ``zoo.sklearn``."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+import zoo.sktime as zoo_sktime
+from zoo.errors import UsageError
+
+pytest.importorskip("sktime", reason="needs the extra `sktime`")
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+
+import pandas as pd  # noqa: E402
+from sktime.forecasting.model_selection import ForecastingGridSearchCV  # noqa: E402
+from sktime.split import ExpandingWindowSplitter  # noqa: E402
+from sktime.utils.estimator_checks import check_estimator  # noqa: E402
+
+from zoo.sklearn import SequenceForecaster  # noqa: E402
+from zoo.sktime import RecurrentForecaster  # noqa: E402
+
+MONTHS = pd.period_range("2000-01", periods=60, freq="M")
+Y = pd.Series(np.sin(np.arange(60) / 3) + np.arange(60) / 30, MONTHS, name="load")
+X = pd.DataFrame({"phase": np.sin((np.arange(66) + 1) / 3)}, pd.period_range("2000-01", periods=66, freq="M"))
+
+
+def estimator(**settings):
+    small = {"hidden_size": 4, "context": 8, "steps": 20, "threads": 1, "random_state": 0, "dtype": "float64"}
+    return SequenceForecaster("vanilla", **{**small, **settings})
+
+
+def test_checks_of_sktime():
+    results = check_estimator(RecurrentForecaster, verbose=False)
+    assert len(results) > 500
+    assert [f"{name}: {each!r}"[:300] for name, each in results.items() if each != "PASSED"] == []
+
+
+def test_forecasts_are_those_of_the_estimator():
+    forecaster = RecurrentForecaster(estimator()).fit(Y, fh=[1, 4])
+    forecast = forecaster.predict()
+    expected = (
+        estimator(horizon=4).fit({"time": MONTHS.to_timestamp().to_numpy(), "y": Y.to_numpy()}).predict()
+    )
+    np.testing.assert_allclose(forecast, expected[[0, 3], 0])
+    assert forecast.index.tolist() == [pd.Period("2005-01", "M"), pd.Period("2005-04", "M")]
+    assert forecast.name == "load"
+    assert forecaster.estimator_.forecaster_.spec.season == 12
+
+
+def test_columns_of_x_are_known_in_advance():
+    forecaster = RecurrentForecaster(estimator()).fit(Y, X[:60], fh=range(1, 7))
+    forecast = forecaster.predict(X=X[60:])
+    expected = forecaster.estimator_.predict(
+        {"time": X.index.to_timestamp().to_numpy(), "x0": X["phase"].to_numpy()}, {"y0": Y.to_numpy()}
+    )
+    np.testing.assert_allclose(forecast, expected[:, 0])
+    assert not np.allclose(forecaster.predict(X=-X[60:]), forecast)
+
+
+def test_update_continues_with_or_without_training():
+    start = RecurrentForecaster(estimator()).fit(Y[:50], fh=[1, 2])
+    theta = start.estimator_.forecaster_.model.theta.copy()
+    start.update(Y[50:], update_params=False)
+    assert start.predict().index[0] == pd.Period("2005-01", "M")
+    assert (start.estimator_.forecaster_.model.theta == theta).all()
+    start.update(Y[50:], update_params=True)
+    np.testing.assert_array_equal(
+        start.predict(), RecurrentForecaster(estimator()).fit(Y, fh=[1, 2]).predict()
+    )
+
+
+def test_settings_of_the_network_are_parameters_of_a_search():
+    cv = ExpandingWindowSplitter(fh=[1, 2], initial_window=40, step_length=10)
+    grid = {"estimator__hidden_size": [2, 4]}
+    search = ForecastingGridSearchCV(RecurrentForecaster(estimator(steps=2)), cv, grid).fit(Y, fh=[1, 2])
+    assert search.best_params_["estimator__hidden_size"] in (2, 4)
+
+
+def test_missing_sktime_raises_with_install_command(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"pip install 'recurrent-zoo\[sktime\]'"):
+        zoo_sktime.RecurrentForecaster  # noqa: B018

@@ -1,0 +1,107 @@
+"""``zoo.sktime.RecurrentForecaster``: the forecaster of ``zoo.sklearn`` with the interface of sktime."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
+
+from zoo.sklearn import SequenceForecaster
+
+
+class RecurrentForecaster(BaseForecaster):  # type: ignore[misc]
+    """A recurrent network as a forecaster of sktime, for one or several series with exogenous columns.
+
+    The forecasting horizon of ``fit`` sets the horizon of the network. The columns of X are known in advance,
+    as in sktime. Forecasts start after the newest rows of ``fit`` or ``update``.
+
+    >>> from sktime.datasets import load_airline
+    >>> from zoo.sklearn import SequenceForecaster
+    >>> from zoo.sktime import RecurrentForecaster
+    >>> forecaster = RecurrentForecaster(SequenceForecaster("vanilla", steps=20, random_state=0))
+    >>> forecaster.fit(load_airline(), fh=[1, 2, 3]).predict().shape
+    (3,)
+
+    Args:
+        estimator: A :class:`zoo.sklearn.SequenceForecaster` with the settings of the network, in which
+            ``horizon``, ``target``, ``known_future``, ``time`` and ``series`` have no effect; None for the
+            defaults.
+
+    Attributes:
+        estimator_: The fitted estimator.
+    """
+
+    _tags: ClassVar[dict[str, Any]] = {
+        "authors": ["zoo"],
+        "maintainers": ["zoo"],
+        "python_dependencies": ["scikit-learn"],
+        "y_inner_mtype": "pd.DataFrame",
+        "X_inner_mtype": "pd.DataFrame",
+        "capability:multivariate": True,
+        "capability:exogenous": True,
+        "capability:insample": False,
+        "capability:missing_values": False,
+        "capability:pred_int": False,
+        "capability:categorical_in_X": False,
+        "capability:update": True,
+        "requires-fh-in-fit": True,
+    }
+
+    def __init__(self, estimator: SequenceForecaster | None = None) -> None:
+        self.estimator = estimator
+        super().__init__()
+
+    def _fit(self, y: Any, X: Any, fh: Any) -> RecurrentForecaster:
+        self._history = y, X
+        estimator = SequenceForecaster() if self.estimator is None else self.estimator
+        params = {**estimator.get_params(deep=False), "target": None, "series": None}
+        inputs = _inputs(y.index, X)
+        names = [name for name in inputs if name != "time"]
+        roles = {"known_future": names, "time": "time" if "time" in inputs else None}
+        horizon = int(fh.to_relative(self.cutoff).to_numpy().max())
+        self.estimator_ = SequenceForecaster(**{**params, **roles, "horizon": horizon})
+        self.estimator_.fit(inputs or None, _targets(y))
+        return self
+
+    def _update(self, y: Any, X: Any = None, update_params: bool = True) -> RecurrentForecaster:
+        y, X = (
+            old if new is None else new.combine_first(old)
+            for old, new in zip(self._history, (y, X), strict=True)
+        )
+        if update_params:
+            return self._fit(y, X, self.fh)
+        self._history = y, X
+        return self
+
+    def _predict(self, fh: Any, X: Any) -> Any:
+        y, known = self._history
+        horizon, index = self.estimator_.horizon, y.index
+        if known is not None:
+            future = ForecastingHorizon(np.arange(1, horizon + 1)).to_absolute_index(self.cutoff)
+            known = pd.concat([known, X.reindex(future).ffill().bfill()])
+            index = index.append(future)
+        inputs = _inputs(index, known)
+        forecast = self.estimator_.predict(inputs or None, _targets(y)).reshape(horizon, -1)
+        steps = fh.to_relative(self.cutoff).to_numpy().astype(int) - 1
+        return pd.DataFrame(forecast[steps], fh.to_absolute_index(self.cutoff), y.columns)
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:  # noqa: ARG003
+        """Parameters with which the checks of sktime construct forecasters."""
+        small: dict[str, Any] = {"hidden_size": 2, "steps": 2, "threads": 1, "random_state": 0}
+        return [
+            {"estimator": SequenceForecaster("vanilla", context=context, **small)} for context in (None, 3)
+        ]
+
+
+def _inputs(index: Any, X: Any) -> dict[str, Any]:
+    """The times and the exogenous columns by name; times only if they are dates."""
+    times = index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
+    inputs = {"time": times.to_numpy()} if isinstance(times, pd.DatetimeIndex) else {}
+    return inputs if X is None else inputs | {f"x{n}": X.iloc[:, n].to_numpy() for n in range(X.shape[1])}
+
+
+def _targets(y: Any) -> dict[str, Any]:
+    return {f"y{n}": y.iloc[:, n].to_numpy() for n in range(y.shape[1])}
