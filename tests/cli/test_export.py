@@ -128,7 +128,7 @@ def test_run_of_a_table_keeps_its_columns(here):
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines()[1:] == [
         "names  waves_predict_raw, waves_step_raw, waves_step, ...",
-        "bytes  weights 168, states 8, scratch 16, raw 76",
+        "bytes  weights 168, states 8, scratch 16, raw 100",
     ]
     zoo.export.to_c(made, "python.c", name="waves")
     assert "WAVES_COLUMN_Y,\n    WAVES_COLUMN_X,\n" in (here / "waves.h").read_text()
