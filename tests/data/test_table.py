@@ -329,6 +329,17 @@ def test_files_of_a_directory_that_do_not_fit_are_errors(second, sentence, tmp_p
     assert sentence in str(error.value)
 
 
+def test_binary_file_in_standard_input_is_an_error(monkeypatch):
+    file = io.BytesIO()
+    np.savez(file, y=np.arange(3.0))
+    file.seek(0)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(file)))
+    with pytest.raises(
+        DataError, match=r"standard input is an \.npz file, and zoo reads CSV from it; give the fi"
+    ):
+        read_table("-")
+
+
 def test_standard_input_without_data_is_an_error(monkeypatch):
     class Terminal:
         buffer = io.BytesIO()

@@ -68,6 +68,9 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".npz", ".parquet")
 """File names that mean a table. A ``.npy`` file is one if ``--kind table`` or ``--target`` says so."""
 
 
+_BINARY_FILES = {b"PK\x03\x04": "an .npz file", b"\x93NUMPY": "an .npy file", b"PAR1": "a Parquet file"}
+"""First bytes of files that are no text."""
+
 IN_MEMORY_TABLE = "table:"
 """Prefix of the name of a table that was passed as columns, an array or a data frame."""
 
@@ -106,6 +109,12 @@ def read_table(source: str | os.PathLike[str]) -> DataTable:
                 "the table is to come from standard input, which is a terminal; pipe a file into it, "
                 "as in `zoo train --data - < FILE`. A run stores no copy of it, so pass it again to resume."
             )
+        head = buffer.peek(6) if hasattr(buffer, "peek") else b""
+        for magic, what in _BINARY_FILES.items():
+            if head.startswith(magic):
+                raise DataError(
+                    f"{STDIN_NAME} is {what}, and zoo reads CSV from it; give the file instead of '-'."
+                )
         return read_csv(buffer, STDIN_NAME)
     path = as_path(source, "read_table: source")
     if str(source).startswith(IN_MEMORY_TABLE):
