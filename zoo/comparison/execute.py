@@ -27,6 +27,7 @@ from zoo.comparison.results import evaluations, make_record, read_record, write_
 from zoo.errors import ZooError
 from zoo.forecasting.api import open_forecaster
 from zoo.foreign_errors import error_text
+from zoo.garbage_collection import reduce_collections
 from zoo.registry import load_plugin_file, resolve_cell, resolve_task
 from zoo.storage import RunDirectory
 from zoo.training import Interrupted, Run, TaskScore, evaluate_task, train
@@ -205,6 +206,7 @@ def serve(root: Path, jobs: Iterable[Message], send: Callable[[Message], None]) 
 
 def main() -> None:
     """Serve until the parent closes stdin."""
+    reduce_collections()
     try:
         serve(Path(sys.argv[1]), *connect_to_parent())
     except Interrupted as interrupted:

@@ -126,7 +126,7 @@ def _read_entry_points(distribution: Distribution) -> tuple[EntryPoint, ...]:
     if not name:
         raise ValueError("it has no name")
     first = type(distribution).from_name(name)  # not an older copy further down sys.path
-    version = first.version  # once: each access parses METADATA, which takes 0.08 s for the 126 plugins of zoo
+    version = first.version  # each access parses METADATA; 126 of them, for the plugins of zoo, took 0.06 s
     points = first.entry_points.select(group=GROUP)
     return tuple(EntryPoint(Source(point.name, name, version), point.value) for point in points)
 

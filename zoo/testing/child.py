@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from zoo.child_process import ChildProcess, Message, connect_to_parent
 from zoo.errors import UsageError, ZooError
+from zoo.garbage_collection import reduce_collections
 from zoo.processes import python_environment, wait_or_kill
 from zoo.registry import load_plugin_file
 from zoo.testing.report import Outcome, Report, Status, law_of, name_of, run_checks
@@ -67,6 +68,7 @@ def check_in_child(spec: str, *, timeout: float, plugin: str | None = None) -> R
 
 def main() -> None:
     """Check in the child the component that ``sys.argv`` names, and send events to the parent."""
+    reduce_collections()
     _, send = connect_to_parent()  # the output of kernels goes to standard error
     spec, plugin = sys.argv[1:]
     try:
