@@ -166,7 +166,7 @@ class Component:
         Comments, docstrings, cards, help texts and layout do not change it.
         """
         source = _source(sys.modules.get(cls.__module__)) or _source(cls)
-        return hashlib.sha256(repr(_code(source)).encode()).hexdigest() if source else ""
+        return _digest(source) if source else ""
 
 
 def first_paragraph(documented: Any) -> str:
@@ -179,6 +179,11 @@ def _source(defined: Any) -> str:
         return inspect.getsource(defined)
     except (OSError, TypeError):
         return ""
+
+
+@functools.lru_cache(maxsize=256)  # for each checkpoint; one takes 1 to 5 ms
+def _digest(source: str) -> str:
+    return hashlib.sha256(repr(_code(source)).encode()).hexdigest()
 
 
 def _code(source: str) -> object:
