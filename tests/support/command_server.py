@@ -1,7 +1,7 @@
-"""Runs ``python -m zoo`` in forks of a process that has imported NumPy and Numba.
+"""Runs Python programs in forks of a process that has imported NumPy and Numba.
 
 A fresh process spends 0.5 s of a processor on these imports and on tables of types, a third of a short
-command. No module of zoo is imported before the fork, so that a command still imports all that it needs.
+command. No module of zoo is imported before the fork, so that a program still imports all that it needs.
 """
 
 from __future__ import annotations
@@ -52,10 +52,15 @@ def command_server(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
             server.communicate()
 
 
-def run_zoo(
-    words: Sequence[str], environment: Mapping[str, str], timeout: float
+def run_python(
+    arguments: Sequence[str], environment: Mapping[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``python -W error -m zoo`` with arguments in a fork of the server, in the current directory.
+    """Run ``python -W error`` in a fork of the server, in the current directory.
+
+    Args:
+        arguments: ``-m``, a module and its arguments, or the path of a program and its arguments.
+        environment: Its environment, with the variables of the server.
+        timeout: Seconds.
 
     Raises:
         subprocess.TimeoutExpired: if it takes too long.
@@ -64,33 +69,40 @@ def run_zoo(
         output = Path(folder) / "output"
         output.touch()
         connection.connect(environment[ADDRESS])
-        request = {"words": list(words), "environment": dict(environment), "directory": str(Path.cwd())}
+        request = {
+            "arguments": list(arguments),
+            "environment": dict(environment),
+            "directory": str(Path.cwd()),
+        }
         with connection.makefile("rw", encoding="utf-8") as stream:
             print(json.dumps(request | {"output": str(output), "timeout": timeout}), file=stream, flush=True)
             status = json.loads(stream.readline())
         if status is None:
-            raise subprocess.TimeoutExpired(["zoo", *words], timeout)
-        return subprocess.CompletedProcess(["zoo", *words], status, output.read_text(encoding="utf-8"))
+            raise subprocess.TimeoutExpired(arguments, timeout)
+        return subprocess.CompletedProcess(arguments, status, output.read_text(encoding="utf-8"))
 
 
 def serve(listener: socket.socket) -> list[str]:
-    """Fork a child for each request; return the arguments of the command in each child.
+    """Fork a child for each request; return the arguments of the program in each child.
 
+    Another fork waits for each child, because a child may send requests too.
     The server exits when its standard input is closed, which also happens when its parent is killed.
     """
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks that wait
     while True:
         if 0 in select.select([listener, 0], [], [])[0]:
             sys.exit()
         connection, _ = listener.accept()
         with connection, connection.makefile("rw", encoding="utf-8") as stream:
+            if fork():
+                continue
+            listener.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             request = json.loads(stream.readline())
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # OpenBLAS ends its threads before a fork
-                child = os.fork()
-            if not child:
+            if not (child := fork()):
                 break
             print(json.dumps(wait(child, request["timeout"])), file=stream, flush=True)
-    listener.close()
+            os._exit(0)
     os.setsid()
     os.chdir(request["directory"])
     os.environ.clear()
@@ -103,7 +115,14 @@ def serve(listener: socket.socket) -> list[str]:
         for descriptor in descriptors:
             os.dup2(opened, descriptor)
         os.close(opened)
-    return request["words"]
+    return request["arguments"]
+
+
+def fork() -> int:
+    """Fork this process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # OpenBLAS ends its threads before a fork
+        return os.fork()
 
 
 def wait(child: int, timeout: float) -> int | None:
@@ -120,7 +139,7 @@ def wait(child: int, timeout: float) -> int | None:
 
 
 def main() -> None:
-    """Import, serve, and run one command in each child."""
+    """Import, serve, and run one program in each child."""
     import numba  # noqa: F401
     from numba.core.registry import cpu_target
 
@@ -132,10 +151,15 @@ def main() -> None:
         listener.bind(sys.argv[1])
         listener.listen()
         os.write(1, b"ready\n")
-        words = serve(listener)
-    sys.argv = ["zoo", *words]
-    sys.path[0] = str(Path.cwd())  # as of ``python -m``
-    runpy.run_module("zoo", run_name="__main__", alter_sys=True)
+        arguments = serve(listener)
+    if arguments[0] == "-m":
+        sys.argv = arguments[1:]
+        sys.path[0] = str(Path.cwd())
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = arguments
+        sys.path[0] = str(Path(arguments[0]).parent)
+        runpy.run_path(arguments[0], run_name="__main__")
 
 
 if __name__ == "__main__":

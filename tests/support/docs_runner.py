@@ -233,9 +233,8 @@ def run_command(command: str) -> subprocess.CompletedProcess[str]:
     """
     arguments, variables = argv(command)
     environment = {**os.environ, **PLAIN, **variables}
-    start, words = arguments[:5], arguments[5:]
-    if command_server.ADDRESS in os.environ and start[3:] == ["-m", "zoo"] and not variables:
-        return command_server.run_zoo(words, environment, _TIMEOUT)
+    if command_server.ADDRESS in os.environ and arguments[3:5] == ["-m", "zoo"] and not variables:
+        return command_server.run_python(arguments[3:], environment, _TIMEOUT)
     return subprocess.run(
         arguments,
         env=environment,
