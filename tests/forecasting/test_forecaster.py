@@ -111,7 +111,8 @@ def test_backtest_command(run):
     assert text.startswith("y, test part, 8 windows, 95 % intervals:\n")
     assert "y: " in text.splitlines()[-1]
     text = command("backtest", run.path, "--level", 0.99).stdout
-    assert "there is no interval: an interval of 0.99 needs at least 99 earlier forecasts" in text
+    assert "note: there is no interval: an interval of 0.99 needs at least 99 earlier forecasts" in text
+    assert "a larger validation part (--split), a shorter --horizon or a lower --level." in text
     rows = list(csv.DictReader(io.StringIO(command("backtest", run.path, "--csv").stdout)))
     assert list(rows[0]) == ["origin", "time", "y", "y_q0.1", "y_q0.9", "y_actual"]
     assert len(rows) == 16

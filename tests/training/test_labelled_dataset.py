@@ -326,6 +326,7 @@ def test_run_is_listed_reported_predicted_and_evaluated(tmp_path):
     lines = command("predict", out, "--data", new).stdout.splitlines()
     assert lines[0] == "id,way,p_down,p_up"
     assert [line.split(",")[0] for line in lines[1:]] == ["r0", "r1", "r2"]
+    assert command("predict", out, "--data", new, "--csv").stdout.splitlines() == lines
     rows = json.loads(command("predict", out, "--json").stdout)
     assert list(rows[0]) == ["id", "way", "p_down", "p_up", "way_actual"]
     assert len(rows) == 60

@@ -286,7 +286,7 @@ def score_lines(test: Mapping[str, Any]) -> Iterator[str]:
         ]
         yield from (f"  {line}" for line in align([["", *map(_METRICS.__getitem__, names)], *rows]))
     if "note" in test:
-        yield test["note"]
+        yield f"note: {with_flags(test['note'])}"
     yield from (scores["summary"] for scores in test["targets"])
 
 

@@ -12,7 +12,7 @@ from zoo.array_types import Array
 from zoo.data.panel import Panel
 from zoo.forecasting import Backtest, Forecaster
 from zoo.forecasting.baselines import History, seasonal_naive
-from zoo.forecasting.evaluation import actual_after, last_part, part_origins, split_ends
+from zoo.forecasting.evaluation import actual_after, last_part, make_interval, part_origins, split_ends
 from zoo.forecasting.predict import predict
 from zoo.forecasting.spec import ForecastSpec
 from zoo.report.activations import Activations, NumericExamples, example_count, read_numeric
@@ -64,6 +64,8 @@ def _blocks(forecaster: Forecaster, backtest: Backtest, residuals: _Residuals) -
         yield _chart(forecaster, backtest, index, part)
         yield _errors(scores, part)
         yield Text(scores["summary"])
+        if "note" in backtest.scores:
+            yield Text(f"Note: {backtest.scores['note']}")
         place = forecaster.spec.roles.target.index(scores["target"])
         yield from residuals.charts(place)
 
@@ -110,6 +112,7 @@ class _Residuals:
         series: The number of the series of each forecast, `(n,)`.
         actual: `(n, h, M)`, NaN for missing values.
         values: `(n, h, M, Q)`.
+        levels: The quantiles; empty without an interval.
         naive: The seasonal naive forecasts, `(n, h, M)`.
     """
 
@@ -118,6 +121,7 @@ class _Residuals:
     series: Array
     actual: Array
     values: Array
+    levels: tuple[float, ...]
     naive: Array
 
     @classmethod
@@ -131,18 +135,20 @@ class _Residuals:
         history = History.of_panel(panel, cuts[0], spec.context, spec.season, spec.horizon)
         series = windows.series(origins)
         shown = panel.names[series[-1]]
+        interval, _ = make_interval(forecaster.model, windows, panel, forecaster.calibration, origins)
         return cls(
             spec,
             f"{part} part{f', {shown}' if shown else ''}",
             series,
             actual_after(panel, origins, spec.horizon),
-            predict(forecaster.model, windows, origins),
+            predict(forecaster.model, windows, origins, interval=interval),
+            () if interval is None else interval.levels,
             seasonal_naive(history, origins),
         )
 
     def charts(self, target: int) -> Iterator[Chart]:
         """The charts of a target."""
-        name, levels = self.spec.roles.target[target], self.spec.levels
+        name, levels = self.spec.roles.target[target], self.levels
         actual, values = self.actual[..., target], self.values[:, :, target]
         residuals = actual - values[..., values.shape[-1] // 2]
         yield self._over_time(name, residuals)
