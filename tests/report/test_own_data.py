@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import zoo
-from zoo.report import make_report
+from zoo.forecasting.api import open_forecaster
+from zoo.report import forecasts, make_report
 from zoo.report.blocks import Chart, Text, Units
 from zoo.report.figures import draw_chart, draw_text
 from zoo.report.page import html
@@ -123,6 +125,16 @@ def test_residuals_coverage_and_errors_by_step(table):
     )
     assert coverage.series[0].y == pytest.approx(inside.mean(axis=0), rel=1e-4)
     assert [mark.y for mark in coverage.references] == [pytest.approx(0.8)]
+
+
+def test_page_notes_a_missing_interval(table):
+    forecaster = replace(open_forecaster(table[0]), calibration=None)
+    with zoo.kernels.pure_python():
+        backtest, residuals = forecaster.backtest(), forecasts._Residuals.of(forecaster, "test")
+    blocks = list(forecasts._blocks(forecaster, backtest, residuals))
+    texts = [block.text for block in blocks if isinstance(block, Text)]
+    assert any(text.startswith("Note: there is no interval: the model has no errors") for text in texts)
+    assert "coverage-load" not in [block.name for block in blocks if isinstance(block, Chart)]
 
 
 def test_autocorrelation_does_not_mix_series(table):

@@ -203,7 +203,7 @@ def test_units_of_time_are_those_of_training(tmp_path):
     run = train(data[0], tmp_path, cell="ctrnn", steps=2)
     slower = zoo.predict(run, data[1]).values
     assert (slower != zoo.predict(run, data[0]).values).any()
-    scaled = Predictor(run.model, open_predictor(run).spec, data[0])._open(data[1], False)[1]
+    scaled = Predictor(run.model, open_predictor(run).spec, data[0]).open_data(data[1], False)[1]
     np.testing.assert_allclose(scaled.dt[1:4], 2 * ScaledSequences.make(data[0], scaled.spec, "f4").dt[1:4])
 
 
