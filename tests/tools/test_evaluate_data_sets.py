@@ -68,9 +68,9 @@ def test_learning_rate_has_the_lowest_validation_loss_of_the_first_seed(tmp_path
     results = Results(tmp_path / "r.csv")
     results.add(rows)
     results.add(rows)
-    again = Results(tmp_path / "r.csv")
-    assert again.rows == results.rows == rows
-    assert [(row.lr, row.seed) for row in again.of("a", "gru")] == [(0.2, 0), (0.2, 1)]
+    stored = Results(tmp_path / "r.csv")
+    assert stored.rows == results.rows == rows
+    assert [(row.lr, row.seed) for row in stored.of("a", "gru")] == [(0.2, 0), (0.2, 1)]
 
 
 @pytest.mark.parametrize(
