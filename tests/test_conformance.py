@@ -1,4 +1,4 @@
-"""Every registered cell, optimizer and sampler, third parties' included, obeys every law."""
+"""Every registered component, third parties' included, obeys every law."""
 
 from __future__ import annotations
 
@@ -64,6 +64,16 @@ def test_only_spiking_cell_has_surrogate_gradients():
 @zoo.testing.parametrize_optimizers()
 def test_optimizer(optimizer, check):
     check(optimizer)
+
+
+@zoo.testing.parametrize_constraints()
+def test_constraint(constraint, check):
+    check(constraint)
+
+
+@zoo.testing.parametrize_penalties()
+def test_penalty(penalty, check):
+    check(penalty)
 
 
 @zoo.testing.parametrize_samplers()

@@ -209,7 +209,7 @@ def commands(command: click.Command, path: str) -> list[str]:
     return [name for key, subcommands in inner.items() for name in commands(subcommands, f"{path} {key}")]
 
 
-@pytest.mark.parametrize("kind", ["cell", "optimizer", "sampler", "task"])
+@pytest.mark.parametrize("kind", ["cell", "constraint", "optimizer", "penalty", "sampler", "task"])
 def test_every_shipped_component_is_documented(kind):
     shipped = [record for record in plugins() if record.distribution == "recurrent-zoo"]
     assert [str(record) for record in shipped if record.status != "loaded"] == []
@@ -218,7 +218,7 @@ def test_every_shipped_component_is_documented(kind):
 
 
 def test_every_law_is_documented():
-    kinds = ("CELL", "OPTIMIZER", "SAMPLER", "TASK")
+    kinds = ("CELL", "CONSTRAINT", "OPTIMIZER", "PENALTY", "SAMPLER", "TASK")
     for checks in (getattr(zoo.testing, f"{kind}_CHECKS") for kind in kinds):
         assert undocumented((check.__name__ for check in checks), "  {}\n") == []
 

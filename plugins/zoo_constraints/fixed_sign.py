@@ -34,7 +34,7 @@ class FixedSign(zoo.Constraint):
     )
 
     def project(self, values: Array, initial: Array) -> None:
-        np.copyto(values, 0, where=np.sign(values) != np.sign(initial))
+        np.copyto(values, 0, where=np.sign(values) * np.sign(initial) <= 0)  # false for NaN
 
 
 @zoo.hookimpl

@@ -21,7 +21,7 @@ class L2(zoo.Penalty):
         authors="Anders Krogh, John A. Hertz",
         year=1991,
         url="https://proceedings.neurips.cc/paper/1991/hash/8eefcfdf5990e441f0fb6f3fad709e21-Abstract.html",
-        deviations="The penalty of the paper is half of this one.",
+        variant="The factor multiplies the sum of squares. In the paper it multiplies half of the sum.",
         when_to_use="Use it for low firing rates, or against large weights. On parameters, the option "
         "weight_decay of adamw has no divisor and is usually better with adaptive optimizers.",
     )

@@ -170,7 +170,7 @@ class Optimizer(Component, abstract=True):
         Args:
             theta: Parameters ``(P,)``, overwritten.
             grad: Gradient ``(P,)``.
-            slots: Every declared slot; those of a large vector are overwritten.
+            slots: Every declared slot; the slots of a large vector are overwritten.
             step: As for :meth:`apply`.
             lr: As for :meth:`apply`.
 

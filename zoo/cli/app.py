@@ -46,7 +46,7 @@ SECTIONS = {
     },
     "Write your own": {
         "new": "Write a plugin package with one cell as a starting point.",
-        "check": "Check a cell, optimizer, sampler or task against its laws.",
+        "check": "Check a cell or another component against its laws.",
         "plugins": "List the plugins, and why one failed to load.",
         "pages": "Write a Markdown page with a diagram for each cell.",
     },

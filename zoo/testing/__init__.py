@@ -1,4 +1,4 @@
-"""The laws of cells, optimizers, samplers and tasks, and functions that check them.
+"""The laws of cells and other components, and functions that check them.
 
 Check in a program, in tests, or in a child process, which may crash::
 
@@ -21,12 +21,15 @@ from zoo._lazy import attach
 # Lists of checks need NumPy, a compiler and the testing extra; a report needs none of them.
 _EXPORTS = {
     "child": "check_in_child",
+    "constraints": "CONSTRAINT_CHECKS",
     "laws": "CELL_CHECKS",
     "optimizers": "OPTIMIZER_CHECKS",
+    "penalties": "PENALTY_CHECKS",
     "report": "GradientWarning Outcome Report run_checks",
     "samplers": "SAMPLER_CHECKS",
-    "suites": "check_cell check_optimizer check_sampler check_task "
-    "parametrize_cells parametrize_optimizers parametrize_samplers parametrize_tasks",
+    "suites": "check_cell check_constraint check_optimizer check_penalty check_sampler check_task "
+    "parametrize_cells parametrize_constraints parametrize_optimizers parametrize_penalties "
+    "parametrize_samplers parametrize_tasks",
     "tasks": "TASK_CHECKS",
 }
 

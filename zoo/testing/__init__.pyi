@@ -2,11 +2,17 @@
 from zoo.testing.child import (
     check_in_child as check_in_child,
 )
+from zoo.testing.constraints import (
+    CONSTRAINT_CHECKS as CONSTRAINT_CHECKS,
+)
 from zoo.testing.laws import (
     CELL_CHECKS as CELL_CHECKS,
 )
 from zoo.testing.optimizers import (
     OPTIMIZER_CHECKS as OPTIMIZER_CHECKS,
+)
+from zoo.testing.penalties import (
+    PENALTY_CHECKS as PENALTY_CHECKS,
 )
 from zoo.testing.report import (
     GradientWarning as GradientWarning,
@@ -19,11 +25,15 @@ from zoo.testing.samplers import (
 )
 from zoo.testing.suites import (
     check_cell as check_cell,
+    check_constraint as check_constraint,
     check_optimizer as check_optimizer,
+    check_penalty as check_penalty,
     check_sampler as check_sampler,
     check_task as check_task,
     parametrize_cells as parametrize_cells,
+    parametrize_constraints as parametrize_constraints,
     parametrize_optimizers as parametrize_optimizers,
+    parametrize_penalties as parametrize_penalties,
     parametrize_samplers as parametrize_samplers,
     parametrize_tasks as parametrize_tasks,
 )

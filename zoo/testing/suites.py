@@ -1,4 +1,4 @@
-"""The suites of laws of cells, optimizers, samplers and tasks: check one component, or parametrize tests."""
+"""The suites of laws, one for each kind of component: check one component, or parametrize tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo._lazy import require
-from zoo.base import Cell, Component, Optimizer, Sampler, Task
+from zoo.base import Cell, Component, Constraint, Optimizer, Penalty, Sampler, Task
 from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.errors import UsageError
 from zoo.registry import load_class_file, registry_of, resolve_cell
@@ -38,7 +38,7 @@ class CheckSuite:
 
     @property
     def kind(self) -> str:
-        """``cell``, ``optimizer``, ``sampler`` or ``task``."""
+        """``cell``, ``optimizer`` and so on."""
         return self.base.kind
 
     def checks(self) -> tuple[Check, ...]:
@@ -90,11 +90,15 @@ CELLS = CheckSuite(Cell, "zoo.testing.laws", "CELL_CHECKS")
 
 OPTIMIZERS = CheckSuite(Optimizer, "zoo.testing.optimizers", "OPTIMIZER_CHECKS")
 
+CONSTRAINTS = CheckSuite(Constraint, "zoo.testing.constraints", "CONSTRAINT_CHECKS")
+
+PENALTIES = CheckSuite(Penalty, "zoo.testing.penalties", "PENALTY_CHECKS")
+
 SAMPLERS = CheckSuite(Sampler, "zoo.testing.samplers", "SAMPLER_CHECKS")
 
 TASKS = CheckSuite(Task, "zoo.testing.tasks", "TASK_CHECKS")
 
-SUITES = {suite.kind: suite for suite in (CELLS, OPTIMIZERS, SAMPLERS, TASKS)}
+SUITES = {suite.kind: suite for suite in (CELLS, CONSTRAINTS, OPTIMIZERS, PENALTIES, SAMPLERS, TASKS)}
 
 
 def parse_spec(spec: str) -> tuple[CheckSuite, str]:
@@ -145,6 +149,17 @@ def check_cell(
     return CELLS.check(cell, on_fail, expected_failures, callback)
 
 
+def check_constraint(
+    constraint: str | type[Constraint] | Constraint,
+    *,
+    on_fail: OnFail = "raise",
+    expected_failures: Mapping[str, str] | None = None,
+    callback: Callback | None = None,
+) -> Report:
+    """Try every law of a constraint; as :func:`check_cell`."""
+    return CONSTRAINTS.check(constraint, on_fail, expected_failures, callback)
+
+
 def check_optimizer(
     optimizer: str | type[Optimizer] | Optimizer,
     *,
@@ -154,6 +169,17 @@ def check_optimizer(
 ) -> Report:
     """Try every law of an optimizer; as :func:`check_cell`."""
     return OPTIMIZERS.check(optimizer, on_fail, expected_failures, callback)
+
+
+def check_penalty(
+    penalty: str | type[Penalty] | Penalty,
+    *,
+    on_fail: OnFail = "raise",
+    expected_failures: Mapping[str, str] | None = None,
+    callback: Callback | None = None,
+) -> Report:
+    """Try every law of a penalty; as :func:`check_cell`."""
+    return PENALTIES.check(penalty, on_fail, expected_failures, callback)
 
 
 def check_sampler(
@@ -198,11 +224,25 @@ def parametrize_cells(
     return _parametrize(CELLS, cells, expected_failures or {})
 
 
+def parametrize_constraints(
+    *constraints: str | type[Constraint] | Constraint, expected_failures: Mapping[str, str] | None = None
+) -> pytest.MarkDecorator:
+    """Decorate ``def test_x(constraint, check): check(constraint)``; as :func:`parametrize_cells`."""
+    return _parametrize(CONSTRAINTS, constraints, expected_failures or {})
+
+
 def parametrize_optimizers(
     *optimizers: str | type[Optimizer] | Optimizer, expected_failures: Mapping[str, str] | None = None
 ) -> pytest.MarkDecorator:
     """Decorate ``def test_optimizer(optimizer, check): check(optimizer)``; as :func:`parametrize_cells`."""
     return _parametrize(OPTIMIZERS, optimizers, expected_failures or {})
+
+
+def parametrize_penalties(
+    *penalties: str | type[Penalty] | Penalty, expected_failures: Mapping[str, str] | None = None
+) -> pytest.MarkDecorator:
+    """Decorate ``def test_penalty(penalty, check): check(penalty)``; as :func:`parametrize_cells`."""
+    return _parametrize(PENALTIES, penalties, expected_failures or {})
 
 
 def parametrize_samplers(

@@ -22,7 +22,7 @@ from zoo.base.param_groups import (
     group_parameters,
 )
 from zoo.base.parameter_names import matching_names, split_assignments
-from zoo.errors import UnknownNameError, UsageError
+from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.model import AnyModel
 from zoo.model.penalised_step import ActivityPenalty
 from zoo.registry.api import component_class, resolve
@@ -236,11 +236,20 @@ class ParameterHooks:
         return names
 
     def start(self) -> None:
-        """Make the initial parameters allowed, unless they are."""
+        """Make the initial parameters allowed, unless they are.
+
+        Raises:
+            DefinitionError: if a constraint returns a new array instead of a change in place.
+        """
         for constraint, name, initial in self._constraints:
             values = self._model.params[name]
             projected = values.copy()
-            constraint.project(projected, initial)
+            result: Any = constraint.project(projected, initial)  # type: ignore[func-returns-value]
+            if result is not None:
+                raise DefinitionError(
+                    f"{constraint.error_name()}: project returned {short_repr(result)}; change `values` in "
+                    f"place and return nothing, as in np.clip(values, -1, 1, out=values)."
+                )
             if not (projected == values).all():
                 constraint.start(values)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from zoo.base import Constraint, Modifier, Penalty, Tracker
+from zoo.base import Modifier, Tracker
 from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import find_component
 from zoo.cli.flags import Command, argument, format_options, option
@@ -40,7 +40,7 @@ _STATUS_STYLES: dict[str, tuple[str, dict[str, Any]]] = {
 @format_options
 @click.pass_context
 def command(ctx: click.Context, component: str, timeout: float, plugin: str | None, form: str | None) -> None:
-    """Check a cell, optimizer, sampler or task against its laws.
+    """Check a cell or another component against its laws.
 
     The checks run in a separate process, with bounds checks and a time limit, so that a crash is reported as
     a result. The exit code is 1 if a law is broken or the time limit is reached. If components of several
@@ -70,12 +70,6 @@ def _full_name(name: str) -> str:
     if issubclass(component, Tracker):
         raise UsageError(
             f"{component.label()} has no laws; try it with `zoo train --tracker {component.name}`."
-        )
-    if issubclass(component, (Constraint, Penalty)):
-        target = "activity" if issubclass(component, Penalty) else "PARAMETER"
-        raise UsageError(
-            f"{component.label()} has no laws; try it with `zoo train --{component.kind} "
-            f"{target}={component.name}`."
         )
     return f"{component.kind}:{component.name}"
 
