@@ -207,6 +207,24 @@ def test_table_of_a_real_data_frame(library):
     assert np.isnan(table.numbers("n")[1])
 
 
+def test_dates_in_the_index_are_a_column():
+    pandas = pytest.importorskip("pandas")
+    for days in (
+        pandas.date_range("2024-05-01", periods=2),
+        pandas.date_range("2024-05-01", periods=2, tz="UTC"),
+        pandas.period_range("2024-05-01", periods=2, freq="D"),
+    ):
+        table = as_table(pandas.DataFrame({"n": [1.5, 2.5]}, days))
+        assert table.describe() == "time (time), n (number)"
+        assert table.column("time").text(1) == "2024-05-02"
+        assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5]}, days.rename("day"))).columns) == ["day", "n"]
+    assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5], "day": days.to_timestamp()}, days)).columns) == [
+        "n",
+        "day",
+    ]
+    assert list(as_table(pandas.DataFrame({"n": [1.5, 2.5]})).columns) == ["n"]
+
+
 @pytest.mark.parametrize(
     ("data", "error", "sentence"),
     [

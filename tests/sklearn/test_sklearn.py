@@ -510,6 +510,25 @@ def test_columns_of_a_data_frame_have_the_roles_that_their_names_have():
     assert SequenceForecaster(**FORECAST, steps=2, series="name").fit(two).predict().shape == (2, 4, 1)
 
 
+def test_times_in_an_index_of_pandas_are_read():
+    pandas = pytest.importorskip("pandas")
+    series, phase = wave()
+    days = pandas.date_range("2024-01-01", periods=STEPS)
+    load = pandas.Series(series, days, name="load")
+    fitted = SequenceForecaster(**FORECAST, steps=2).fit(load)
+    assert fitted.forecaster_.spec.season == 7
+    forecast = fitted.forecast(level=0).columns()
+    assert list(forecast) == ["time", "load"]
+    assert forecast["time"][0] == np.datetime64("2024-06-09")
+    inputs = pandas.DataFrame({"phase": phase}, days)
+    made = SequenceForecaster(**FORECAST, steps=2, known_future=["phase"])
+    fitted = clone(made).fit(inputs[:-4], load[:-4])
+    whole = fitted.predict(inputs, load[:-4])
+    np.testing.assert_array_equal(fitted.predict(inputs[-4:]), whole)
+    with pytest.raises(ValueError, match="X has no times; give them in a column 'time', or in the index"):
+        made.set_params(known_future=["0"]).fit(phase[:-4, None], load[:-4]).predict(phase[-4:, None])
+
+
 def test_patience_of_a_forecaster():
     series, _ = wave()
     fitted = SequenceForecaster(**FORECAST, steps=60, patience=2, validation_fraction=0.3).fit(series)

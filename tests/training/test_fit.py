@@ -267,6 +267,10 @@ def test_tokens_are_a_text():
         ({"validation": {"inputs": X}}, "validation is"),
         ({"lr": "fast"}, "lr is 'fast'"),
         ({"targets": CLASSES[:2]}, "targets .* for inputs of 4 steps and 11 rows"),
+        (
+            {"inputs": X.swapaxes(0, 1), "targets": LAST},
+            r"or \(4,\) for the last step alone. Time comes first: exchange the axes of the inputs",
+        ),
         ({"inputs": X[0, 0]}, "expected N sequences"),
         ({"aux": {"dt": X[..., 0]}}, "was given the input 'dt'"),
         ({"progress": "yes"}, "fit: progress is 'yes'"),

@@ -15,6 +15,7 @@ from zoo.classification.spec import ScaledSequences
 from zoo.cli.app import cli
 from zoo.data import LabelledSequences
 from zoo.errors import CheckpointError, DataError, UsageError
+from zoo.storage import load
 from zoo.training.config import make_config
 from zoo.training.labelled_dataset import prepare_sequences
 
@@ -390,10 +391,11 @@ def test_archive_files_train_and_test(tmp_path):
     assert command("train", "--resume", "--out", out, "--steps", 8, "--quiet").exit_code == 0
 
 
-def test_fit_writes_nothing(tmp_path, monkeypatch):
+def test_fit_writes_only_what_is_saved(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     parts, labels = recordings()
-    predictor = zoo.fit(table(parts, labels), label="way", series="id", steps=3, **SMALL)
+    settings = {"label": "way", "series": "id", "class_weights": "balanced"}
+    predictor = zoo.fit(table(parts, labels), steps=3, **settings, **SMALL)
     assert isinstance(predictor, Predictor)
     assert list(tmp_path.iterdir()) == []
     assert len(predictor.predict().ids) == 60
@@ -404,6 +406,14 @@ def test_fit_writes_nothing(tmp_path, monkeypatch):
         UsageError, match=r"label is missing; give the label of each sequence, as in zoo\.fit"
     ):
         zoo.fit(parts)
+    predictor.save("way.safetensors")
+    np.testing.assert_array_equal(
+        zoo.predict("way.safetensors", padded).values, zoo.predict(predictor, padded).values
+    )
+    loaded = Predictor.from_checkpoint(load("way.safetensors"), "way.safetensors")
+    assert (loaded.spec, loaded.main) == (predictor.spec, "balanced_accuracy")
+    with pytest.raises(UsageError, match="the checkpoint names no file; give the sequences"):
+        loaded.predict()
 
 
 class Frame:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from zoo.arguments import as_choice
+from zoo.arguments import as_choice, as_path
 from zoo.array_types import Array
 from zoo.classification.evaluation import PARTS, last_part, predict, score_model, split_sequences
 from zoo.classification.spec import ScaledSequences, SequenceSpec, class_texts
@@ -19,6 +20,7 @@ from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.model import SequenceModel, model_from
 from zoo.model.checkpoint import CellClasses
 from zoo.storage import Checkpoint
+from zoo.storage import save as save_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +123,19 @@ class Predictor:
         named = sources[0] if isinstance(sources, list) and sources and isinstance(sources[0], str) else None
         main = main_score(spec.classes, config.get("class_weights"))
         return cls(model, spec, named if data is None else data, main)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a ``.safetensors`` file without the sequences, which :func:`zoo.predict` reads.
+
+        Raises:
+            CheckpointError: If the file cannot be written.
+        """
+        checkpoint = self.model.to_checkpoint()
+        weights = "balanced" if self.main == "balanced_accuracy" else None
+        described = {"sequences": {"spec": self.spec.to_json()}, "config": {"class_weights": weights}}
+        save_file(
+            as_path(path, "Predictor: path"), Checkpoint(checkpoint.arrays, {**checkpoint.meta, **described})
+        )
 
     def predict(self, data: Any = None) -> Predictions:
         """Predict the label of each sequence.

@@ -17,7 +17,7 @@ from zoo.torch import Recurrent
 class RecurrentModule(CustomRNNModule):  # type: ignore[misc]
     """Recurrent layers of a cell and a linear readout, for ``darts.models.RNNModel``.
 
-    Make a subclass with the cell in a module of yours, so that darts can save the model, and pass the
+    Make a subclass with the cell in your own module, so that darts can save the model, and pass the
     subclass as ``model``. It computes on the CPU: ``pl_trainer_kwargs={"accelerator": "cpu"}``. The cells
     ``"lstm"`` and ``"gru"`` have the parameters of darts' own modules.
 

@@ -375,7 +375,8 @@ def as_table(data: Any, name: str = "table") -> DataTable:
     Args:
         data: A :class:`DataTable`; name to column; `(N,)` or `(N, C)` numbers, with the names ``"0"``,
             ``"1"`` and so on; a structured array; or a data frame of pandas, polars, pyarrow or another
-            library with columns by name.
+            library with columns by name. If no column holds times, the dates in the index of pandas are a
+            column too, with the name of the index or ``"time"``.
         name: A short name.
 
     Raises:
@@ -413,4 +414,15 @@ def _columns_of_frame(frame: Any, name: str) -> dict[str, Any]:
             f"{name} is {short_repr(frame)}; expected a data frame with columns by name. Convert it with its "
             f"own to_dict, to_pandas or to_polars."
         )
-    return {str(column): frame[column] for column in names}
+    columns = {str(column): frame[column] for column in names}
+    has_times = any(getattr(getattr(each, "dtype", None), "kind", "") == "M" for each in columns.values())
+    return columns if has_times else time_index(frame) | columns
+
+
+def time_index(data: Any) -> dict[str, Any]:
+    """The dates in the index of a data frame or series of pandas, as a column; empty without dates."""
+    index: Any = getattr(data, "index", None)
+    index = index.to_timestamp() if hasattr(index, "to_timestamp") else index  # of periods
+    if getattr(getattr(index, "dtype", None), "kind", "") != "M":
+        return {}
+    return {str(getattr(index, "name", None) or "time"): index}

@@ -240,9 +240,11 @@ def as_targets(
         targets, is_last = _last_step_only(targets, shape, lengths)
         weights = is_last if weights is None else is_last * weights
     if targets.shape != shape:
+        is_first = targets.shape == (times_rows[0], *shape[2:])
+        hint = " Time comes first: exchange the axes of the inputs, x.swapaxes(0, 1)." if is_first else ""
         raise UsageError(
             f"{who}: targets {targets.shape} for inputs of {times_rows[0]} steps and {times_rows[1]} rows; "
-            f"expected {shape}, or {shape[1:]} for the last step alone."
+            f"expected {shape}, or {shape[1:]} for the last step alone.{hint}"
         )
     if lengths is not None:
         is_step = np.arange(times_rows[0])[:, None] < lengths

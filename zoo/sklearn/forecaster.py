@@ -17,7 +17,7 @@ from zoo.arguments import as_number
 from zoo.array_types import Array
 from zoo.arrays import check_unmasked
 from zoo.base import Cell, Optimizer
-from zoo.data.table import DataColumn, DataTable, as_column, as_table
+from zoo.data.table import DataColumn, DataTable, as_column, as_table, time_index
 from zoo.errors import CheckpointError, UsageError
 from zoo.forecasting import Forecast, Forecaster
 from zoo.model.checkpoint import CellClasses
@@ -34,9 +34,9 @@ _TARGET = "y"
 class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
     """Forecasts of one or several time series, whose rows are the time steps, in order.
 
-    The data are an array ``(N,)`` or ``(N, C)``, a mapping of columns, or a data frame. ``y`` holds the
-    targets, and X the other columns. Without ``y``, the columns ``target`` of X are the targets. Scaling,
-    windows and forecasts are those of :func:`zoo.fit` (docs/howto/forecast.md).
+    The data are an array ``(N,)`` or ``(N, C)``, a mapping of columns, or a data frame, whose index may hold
+    the times. ``y`` holds the targets, and X the other columns. Without ``y``, the columns ``target`` of X
+    are the targets. Scaling, windows and forecasts are those of :func:`zoo.fit` (docs/howto/forecast.md).
 
     >>> forecaster = SequenceForecaster(horizon=12, context=24, random_state=0).fit(series)
     >>> forecaster.predict()  # the 12 steps after the series
@@ -274,8 +274,13 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         who = type(self).__name__
         if X is None and y is None:
             raise ValueError(f"{who}: X and y are None; give the series.")
+        if X is None and reset:
+            self.n_features_in_ = 0
         given = {} if X is None else self._inputs(X, reset)
         targets = {} if y is None else _columns(y, f"{who}: y", _TARGET, self.missing)
+        times = {name: targets.pop(name) for name in [*targets] if targets[name].kind == "time"}
+        if not any(column.kind == "time" for column in given.values()):
+            given = times | given
         if both := given.keys() & targets.keys():
             raise ValueError(f"{who}: X and y both have the column {min(both)!r}; rename one.")
         if reset:
@@ -341,13 +346,13 @@ def _columns(data: Any, owner: str, prefix: str, missing: str) -> dict[str, Data
     is_sparse = hasattr(data, "toarray")  # one of its formats is a mapping
     if not is_sparse and (isinstance(data, Mapping) or hasattr(data, "columns")):
         return dict(as_table(data, owner).columns)
-    name = getattr(data, "name", None)
+    name, times = getattr(data, "name", None), time_index(data)
     finite = True if missing == "reject" else "allow-nan"
     limits = {"ensure_2d": False, "ensure_all_finite": finite, "ensure_min_samples": 2}
     data = check_array(data, dtype=None, input_name=owner, **limits)
     if data.ndim == 1:
         name = (prefix or "0") if name is None else str(name)
-        return {name: as_column(name, data, owner)}
+        return {name: as_column(name, each, owner) for name, each in (times | {name: data}).items()}
     columns = as_table(data, owner).columns
     return {f"{prefix}{name}": replace(each, name=f"{prefix}{name}") for name, each in columns.items()}
 
@@ -356,6 +361,8 @@ def _followed_by(table: DataTable, rows: Mapping[str, DataColumn]) -> DataTable:
     """A table with more rows, in which columns that are not given are missing."""
     count, columns = len(next(iter(rows.values()))), {}
     for name, column in table.columns.items():
+        if column.kind == "time" and name not in rows:
+            raise ValueError(f"X has no times; give them in a column {name!r}, or in the index.")
         after = _values(rows[name]) if name in rows else np.full(count, np.nan)
         columns[name] = as_column(name, np.concatenate([_values(column), after]), table.name)
     return replace(table, columns=columns)
