@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from importlib.util import find_spec
@@ -95,12 +96,29 @@ def test_associative_recall():
         zoo.get_task("associative_recall", pairs=9, length=32).batch(0, 2)
 
 
+def test_induction_heads():
+    _, drawn = examples("induction_heads", length=9, tokens=5)
+    places = set()
+    for inputs, targets, weights in drawn:
+        first = inputs.index(4)
+        places.add(first)
+        assert [place for place, token in enumerate(inputs) if token == 4] == [first, 9]
+        assert weights == [0] * 9 + [1]
+        assert targets[-1] == inputs[first + 1]
+    assert places == set(range(8))
+
+
 # ---- automata -----------------------------------------------------------------------------------------
 
 
 def lengths(name, part, after=1, **options):
     task = zoo.get_task(name, **options)
     return [len(task.batch(index, 2, 0, part).inputs) - after for index in range(60)]
+
+
+def test_word_problem_is_longer_in_the_test():
+    assert set(lengths("word_problem", "train", after=0)) <= set(range(1, 21))
+    assert set(lengths("word_problem", "test", after=0)) <= set(range(21, 101))
 
 
 @pytest.mark.parametrize("name", ["parity", "cycle", "modular_arithmetic"])
@@ -140,6 +158,42 @@ def test_modular_arithmetic():
             words = [str(token) if token < 5 else "+-*"[token - 5] for token in inputs[:-1]]
             assert len(words) % 2 == 1
             assert targets[-1] == eval("".join(words)) % 5
+
+
+@pytest.mark.parametrize(("group", "order", "points"), [("S4", 24, 4), ("A5", 60, 5)])
+def test_word_problem(group, order, points):
+    """Elements are the permutations of the group in lexicographic order."""
+    elements = [
+        element
+        for element in itertools.permutations(range(points))
+        if group[0] == "S" or sum(a > b for a, b in itertools.combinations(element, 2)) % 2 == 0
+    ]
+    task, drawn = examples("word_problem", "train", size=8, group=group)
+    assert len(elements) == task.input_size == task.output_size == order
+    for inputs, targets, weights in drawn:
+        places = list(range(points))  # of items that every element moves
+        for token, target in zip(inputs, targets, strict=True):
+            places = [elements[token][place] for place in places]
+            assert elements[target] == tuple(places)
+        assert weights == [1] * len(inputs)
+
+
+@pytest.mark.parametrize(
+    ("group", "order", "commutes"),
+    [("Z2", 2, True), ("Z60", 60, True), ("S3", 6, False), ("S5", 120, False), ("A4xZ5", 60, False)],
+)
+def test_multiplication_table_is_that_of_a_group(group, order, commutes):
+    from zoo_tasks.word_problem import multiplication_table
+
+    table = multiplication_table(group)
+    every = np.arange(order)
+    assert table.shape == (order, order)
+    assert (table[0] == every).all()
+    assert (table[:, 0] == every).all()
+    assert (np.sort(table, axis=0) == every[:, None]).all()  # so that there are inverses
+    assert (np.sort(table, axis=1) == every).all()
+    assert (table[table[:, :, None], every] == table[every[:, None, None], table]).all()  # associative
+    assert (table == table.T).all() == commutes
 
 
 # ---- counting -----------------------------------------------------------------------------------------
