@@ -33,6 +33,22 @@ def test_series_that_alternate_are_put_one_after_another():
     assert result.series_of_row.tolist() == [0, 0, 1, 1]
 
 
+def test_groups_of_series():
+    arrays = {"id": list("abab"), "who": ["u", "v", "u", "v"], "y": [1, 2, 3, 4]}
+    groups = panel(arrays, series="id", group="who").groups
+    assert [groups.text(number) for number in range(2)] == ["u", "v"]
+    for who, sentence in (
+        (
+            ["u", "v", "w", "v"],
+            "row 2, column 'who': found 'w', and series 'a' has the group 'u' before; a seri",
+        ),
+        (["u", None, "u", None], "table: the group of series 'b' is missing; fill it."),
+    ):
+        with pytest.raises(DataError) as error:
+            panel({**arrays, "who": who}, series="id", group="who")
+        assert sentence in str(error.value)
+
+
 def test_numbers_name_series():
     assert panel({"id": [7, 7, 3], "y": [1, 2, 3]}, series="id").names == ("3", "7")
 

@@ -23,7 +23,7 @@ def history(values, season=3, offsets=None, train=None, context=CONTEXT, steps=S
     values = values[:, None] if values.ndim == 1 else values
     offsets = np.array([0, len(values)] if offsets is None else offsets)
     ends = offsets[1:] if train is None else np.array(train)
-    return History(values, offsets, ends, context, season, steps)
+    return History(values, offsets, ends, context, season, steps, ends)
 
 
 def test_last_value_and_moving_average():

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 import zoo
 from zoo.cli.app import cli
 from zoo.errors import CheckpointError, DataError, UsageError
+from zoo.forecasting.baselines import History
 from zoo.storage import RunDirectory
 from zoo.training.config import make_config
 from zoo.training.series_dataset import prepare_table
@@ -40,6 +41,15 @@ def command(*words):
 
 def train(data, tmp_path, name="run", **settings):
     return zoo.train(data, out=tmp_path / name, **{**SMALL, "target": "y", "steps": 20, **settings})
+
+
+def grouped(series=24, rows=60):
+    """Two series of each of twelve people."""
+    return {
+        "id": np.repeat([f"s{number}" for number in range(series)], rows),
+        "person": np.repeat([f"p{number // 2}" for number in range(series)], rows),
+        "y": np.concatenate([wave(rows, seed=number) for number in range(series)]),
+    }
 
 
 def prepared(data, **settings):
@@ -323,6 +333,18 @@ def test_fit_writes_nothing(tmp_path, monkeypatch):
         ({"y": wave()}, {"target": ()}, "target is missing: table is a table; name the column to forecast"),
         ({"y": wave()}, {"target": "yy"}, "table has no column 'yy'; its columns are y (number). Did you"),
         ({"y": wave()}, {"input": "x"}, "table has no column 'x'"),
+        (grouped(), {"series": "id", "group": "people"}, "table has no column 'people'"),
+        (
+            grouped(),
+            {"group": "person"},
+            "group is 'person', and table is one series; name the column of the",
+        ),
+        (
+            grouped(4),
+            {"series": "id", "group": "person"},
+            "table has 2 groups, fewer than the parts of the spl",
+        ),
+        ({"y": wave()}, {"split_seed": 1}, "split_seed is given without `group`; each series is cut by time"),
         ({"y": wave()}, {"target_weights": {"x": 2}}, "target_weights names 'x', which is not a target; the"),
         ({"y": wave()}, {"target_weights": "y=0"}, "target_weights is {'y': 0.0}; expected a number above 0"),
         ({"y": wave()}, {"target_weights": "y"}, "target_weights is 'y'; expected a number above 0 for each"),
@@ -372,6 +394,36 @@ def test_table_from_standard_input(tmp_path):
     assert (result.exit_code, result.stderr) == (0, "")
     assert "which is not read again; name it with --data." in command("forecast", tmp_path / "run").stderr
     assert command("forecast", tmp_path / "run", "--data", tmp_path / "x.csv").exit_code == 0
+
+
+def test_groups_of_series_are_kept_together(tmp_path):
+    data = grouped()
+    given = {"series": "id", "group": "person", "split": "50,20,30"}
+    dataset, plain = prepared(data, **given), prepared(data, series="id", input="y", split="50,20,30")
+    assert dataset.windows.scaling.to_json() == plain.windows.scaling.to_json()
+    people = dataset.panel.groups.values
+    of_parts = [set(people[dataset.panel.parts == number]) for number in range(3)]
+    assert [len(each) for each in of_parts] == [6, 2, 4]
+    assert len(set.union(*of_parts)) == 12
+    assert dataset.metadata()["parts"] == [12 * 30, 4 * 30, 8 * 30]
+    _, firsts = dataset._training_ranges
+    assert set(np.flatnonzero(np.diff(firsts))) == set(np.flatnonzero(dataset.panel.parts == 0))
+    # Windows of training end at the share of training, and forecasts of other series begin there.
+    assert firsts[-1] == 12 * (30 - 12 - 3 + 1)
+    assert all(
+        origins.start == first + 29
+        for origins, first in zip(dataset._ranges("test"), dataset.panel.offsets[:-1], strict=True)
+        if origins
+    )
+    history = History.of_panel(dataset.panel, dataset.cuts[0], 12, 1, 3)
+    assert (history.fit_ends > history.offsets[:-1]).tolist() == (dataset.panel.parts == 0).tolist()
+    run = train(data, tmp_path, steps=2, **given)
+    scores = run.history[-1]["test"]
+    assert zoo.backtest(run, stride=1).scores["targets"] == scores["targets"]
+    assert scores["targets"][0]["metrics"]["model"]["mae"]["low"] is None  # four groups give no interval
+    other = {name: values[:60] for name, values in data.items() if name != "person"}
+    assert zoo.forecast(run, other).values.shape == (1, 3, 1, 3)
+    assert zoo.backtest(run, other).scores["part"] == "all"
 
 
 def test_files_of_a_directory_are_series(tmp_path):

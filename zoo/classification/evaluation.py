@@ -17,13 +17,11 @@ from zoo.classification.baselines import (
 )
 from zoo.classification.metrics import LabelScores, class_scores, number_scores
 from zoo.classification.spec import ScaledSequences, SequenceSpec
-from zoo.data import parse_split
 from zoo.data.labelled import LabelledSequences
+from zoo.data.split import PARTS, divide, divide_groups, parse_split
 from zoo.data.table import DataColumn
 from zoo.errors import DataError
 from zoo.model import AnyModel
-
-PARTS = ("train", "valid", "test")
 
 _MAX_BATCH = 256
 _MAX_STEPS = 2**17
@@ -49,24 +47,7 @@ def split_sequences(
     shares = parse_split(split)
     if groups is None:
         return divide(codes, shares, seed, stratify)
-    names = np.unique(groups.values)
-    of_names = divide(names, shares, seed, stratify=False)
-    return {name: np.flatnonzero(np.isin(groups.values, names[part])) for name, part in of_names.items()}
-
-
-def divide(codes: Array, shares: tuple[float, float, float], seed: int, stratify: bool) -> dict[str, Array]:
-    """As :func:`split_sequences`, with the shares as numbers and without groups."""
-    rng = np.random.default_rng(seed)
-    strata = (
-        [np.flatnonzero(codes == code) for code in np.unique(codes)] if stratify else [np.arange(len(codes))]
-    )
-    parts: dict[str, list[Array]] = {name: [] for name in PARTS}
-    for group in strata:
-        order, first = rng.permutation(group), 0
-        for name, count in zip(PARTS, _counts(len(group), shares), strict=True):
-            parts[name].append(order[first : first + count])
-            first += count
-    return {name: np.sort(np.concatenate(chunks)) for name, chunks in parts.items()}
+    return divide_groups(groups.values, shares, seed)
 
 
 def balanced_weights(codes: Array, classes: int) -> list[float]:
@@ -75,20 +56,6 @@ def balanced_weights(codes: Array, classes: int) -> list[float]:
     mean = len(codes) / np.count_nonzero(counts)
     weights: list[float] = np.where(counts > 0, mean / np.maximum(counts, 1), 1.0).tolist()
     return weights
-
-
-def _counts(total: int, shares: tuple[float, float, float]) -> list[int]:
-    """The sequences of each part, with the sum of all."""
-    exact = [round(total * share, 9) for share in shares]
-    counts = [int(each) for each in exact]
-    by_remainder = sorted(range(3), key=lambda part: counts[part] - exact[part])
-    for part in by_remainder[: total - sum(counts)]:
-        counts[part] += 1
-    for part in (0, 2, 1):
-        largest = int(np.argmax(counts))
-        if shares[part] and not counts[part] and counts[largest] > 1:
-            counts[part], counts[largest] = 1, counts[largest] - 1
-    return counts
 
 
 def last_part(parts: dict[str, Array]) -> str:

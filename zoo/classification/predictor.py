@@ -11,10 +11,11 @@ import numpy as np
 
 from zoo.arguments import as_choice, as_path
 from zoo.array_types import Array
-from zoo.classification.evaluation import PARTS, last_part, predict, score_model, split_sequences
+from zoo.classification.evaluation import last_part, predict, score_model, split_sequences
 from zoo.classification.spec import ScaledSequences, SequenceSpec, class_texts
 from zoo.data.labelled import LabelledSequences, read_sequences
 from zoo.data.sources import STDIN
+from zoo.data.split import PARTS
 from zoo.data.table import as_column, columns_to_csv
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.model import SequenceModel, model_from

@@ -14,7 +14,7 @@ from zoo.arguments import as_elements, dtype_and_shape, short_repr
 from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base.names import did_you_mean
-from zoo.data.panel import ColumnRoles, Panel, default_roles, make_panel
+from zoo.data.panel import ColumnRoles, Panel, default_roles, make_panel, value_of_series
 from zoo.data.table import (
     DataColumn,
     DataTable,
@@ -456,7 +456,9 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
     panel = make_panel(replace(table, columns=inputs), chosen, missing)
     channels, values, categories = _channels(panel, roles)
     label, group, weight = (
-        None if name is None or name not in table.columns else _of_sequences(table.column(name), panel, role)
+        None
+        if name is None or name not in table.columns
+        else value_of_series(table.column(name), panel, role)
         for role, name in per_sequence.items()
     )
     return LabelledSequences(
@@ -512,27 +514,6 @@ def _one_hot(panel: Panel, column: DataColumn, texts: tuple[str, ...]) -> Array:
         )
     hot: Array = (known[:, None] == np.arange(len(texts))).astype(np.float64)
     return hot
-
-
-def _of_sequences(column: DataColumn, panel: Panel, role: str) -> DataColumn:
-    """The label, group or weight of each sequence, missing if all its rows lack it."""
-    if column.kind == "time":
-        column = column.as_category()
-    rows = column if panel.rows is None else column.take(panel.rows)
-    present, series = np.flatnonzero(~rows.missing()), panel.series_of_row
-    numbers, first = np.unique(series[present], return_index=True)
-    values = np.full(len(panel.names), -1 if column.kind == "category" else np.nan, rows.values.dtype)
-    values[numbers] = rows.values[present[first]]
-    differs = rows.values[present] != values[series[present]]
-    if differs.any():
-        row = int(present[differs.argmax()])
-        number = int(series[row])
-        of_sequence = replace(rows, values=values).text(number)
-        raise DataError(
-            f"{panel.where(row, column.name)}: found {rows.text(row)!r}, and sequence "
-            f"{panel.names[number]!r} has the {role} {of_sequence!r} before; a sequence has one {role}."
-        )
-    return replace(rows, values=values)
 
 
 def _check_labels(given: LabelledSequences) -> None:

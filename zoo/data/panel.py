@@ -19,6 +19,7 @@ from zoo.data.table import (
     DataTable,
     finite_hint,
     is_mixed,
+    missing_values,
     time_texts,
     too_large,
 )
@@ -41,6 +42,7 @@ class ColumnRoles:
         known_future: Columns whose future values are known, such as holidays.
         time: The column of times; None if the rows are equally spaced.
         series: The column that names the series of a row; None for one series.
+        group: The column that groups series, such as a person; None for no groups.
     """
 
     target: tuple[str, ...]
@@ -48,6 +50,7 @@ class ColumnRoles:
     known_future: tuple[str, ...] = ()
     time: str | None = None
     series: str | None = None
+    group: str | None = None
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -69,6 +72,9 @@ class Panel:
             columns that are known.
         times: `(N,)` datetime64 or float64; None without a column of times.
         rows: The row of the table of each row; None if they are the same.
+        groups: The group of each series, `(S,)`; None without groups.
+        parts: The part of each series, from 0 for training to 2 for the test, `(S,)`, if groups are divided;
+            None if each series has all parts.
     """
 
     table: DataTable
@@ -79,6 +85,8 @@ class Panel:
     ends: Array
     times: Array | None
     rows: Array | None
+    groups: DataColumn | None = None
+    parts: Array | None = None
 
     def __len__(self) -> int:
         """Number of rows of all series."""
@@ -175,7 +183,8 @@ def default_roles(table: DataTable, roles: ColumnRoles, choose_inputs: bool) -> 
         roles = replace(roles, time=times[0])
     if not choose_inputs:
         return roles, []
-    taken, inputs, left_out = {*roles.features, roles.time, roles.series}, list[str](), list[str]()
+    taken = {*roles.features, roles.time, roles.series, roles.group}
+    inputs, left_out = list[str](), list[str]()
     taken |= {FILE_COLUMN, FOLDER_COLUMN} if table.files else set()
     for name, column in table.columns.items():
         if name in taken:
@@ -243,19 +252,68 @@ def make_panel(table: DataTable, roles: ColumnRoles, missing: str = "reject") ->
     times = None if roles.time is None else _times(table, roles.time)
     times = times if times is None or order is None else times[order]
     panel = Panel(table, roles, columns, names, offsets, offsets[1:].copy(), times, order)
+    if roles.group is not None:
+        panel = replace(panel, groups=_groups(panel))
     _check_times(panel)
     if roles.known_future:
         panel = replace(panel, ends=_observed_ends(panel))
     return _with_missing(panel, missing)
 
 
+def _groups(panel: Panel) -> DataColumn:
+    """The group of each series."""
+    assert panel.roles.group is not None  # the caller checks it
+    if panel.roles.series is None:
+        raise UsageError(
+            f"group is {panel.roles.group!r}, and {panel.table.name} is one series; name the column of the "
+            f"series with `series`."
+        )
+    groups = value_of_series(panel.table.column(panel.roles.group), panel, "group", "series")
+    if groups.missing().any():
+        series = panel.names[int(groups.missing().argmax())]
+        raise DataError(f"{panel.table.name}: the group of series {series!r} is missing; fill it.")
+    return groups.as_category()
+
+
+def value_of_series(column: DataColumn, panel: Panel, role: str, noun: str = "sequence") -> DataColumn:
+    """The value that all rows of a series have in a column, `(S,)`, missing if all rows lack it.
+
+    Args:
+        column: The column of the table.
+        panel: The series.
+        role: The word for the value in messages, ``"label"``.
+        noun: The word for a series in messages.
+
+    Raises:
+        DataError: If the rows of a series have different values.
+    """
+    if column.kind == "time":
+        column = column.as_category()
+    rows = column if panel.rows is None else column.take(panel.rows)
+    present, series = np.flatnonzero(~rows.missing()), panel.series_of_row
+    numbers, first = np.unique(series[present], return_index=True)
+    values = missing_values(column.kind, len(panel.names))
+    values[numbers] = rows.values[present[first]]
+    differs = rows.values[present] != values[series[present]]
+    if differs.any():
+        row = int(present[differs.argmax()])
+        number = int(series[row])
+        of_series = replace(rows, values=values).text(number)
+        raise DataError(
+            f"{panel.where(row, column.name)}: found {rows.text(row)!r}, and {noun} {panel.names[number]!r} "
+            f"has the {role} {of_series!r} before; a {noun} has one {role}."
+        )
+    return replace(rows, values=values)
+
+
 def _check_roles(roles: ColumnRoles) -> None:
-    given = [name for name in (*roles.features, roles.time, roles.series) if name is not None]
+    others = (roles.time, roles.series, roles.group)
+    given = [name for name in (*roles.features, *others) if name is not None]
     for name in given:
         if given.count(name) > 1:
             raise UsageError(
-                f"column {name!r} is given twice, as target, input, known future, time or series; give each "
-                f"column one role. The model always reads the past of a target."
+                f"column {name!r} is given twice, as target, input, known future, time, series or group; "
+                f"give each column one role. The model always reads the past of a target."
             )
 
 

@@ -1,4 +1,4 @@
-"""Split a text into contiguous parts for training, validation and test."""
+"""Parts for training, validation and test: of a text, of sequences with classes, and of groups."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fractions import Fraction
 from numbers import Real
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from zoo.arguments import as_elements, short_repr
@@ -15,6 +16,8 @@ from zoo.arrays import as_array
 from zoo.errors import UsageError
 
 Fractions = tuple[float, float, float]
+
+PARTS = ("train", "valid", "test")
 
 _NUMBER = re.compile(r"\d{1,3}(\.\d{0,15})?|\.\d{1,15}", re.ASCII)
 _EXAMPLE = "write it like '90,5,5', '0.9,0.05,0.05' or '90,10'"
@@ -91,6 +94,62 @@ def split(tokens: NDArray[Any], fractions: Fractions) -> Split:
     first = len(tokens) * train // total
     second = len(tokens) * (train + valid) // total
     return Split(tokens[:first], tokens[first:second], tokens[second:])
+
+
+def divide(codes: NDArray[Any], shares: Fractions, seed: int, stratify: bool) -> dict[str, NDArray[Any]]:
+    """Divide items into parts at random.
+
+    Args:
+        codes: The class of each item, `(N,)`.
+        shares: The shares of the parts.
+        seed: Seed of the order.
+        stratify: Whether to divide each class by the same shares; else all items at once.
+
+    Returns:
+        The numbers of the items of each part, ascending. A part with a share above zero gets an item (of each
+        class) if there are enough: first training, then test, then validation.
+    """
+    rng = np.random.default_rng(seed)
+    strata = (
+        [np.flatnonzero(codes == code) for code in np.unique(codes)] if stratify else [np.arange(len(codes))]
+    )
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in PARTS}
+    for stratum in strata:
+        order, first = rng.permutation(stratum), 0
+        for name, count in zip(PARTS, _counts(len(stratum), shares), strict=True):
+            parts[name].append(order[first : first + count])
+            first += count
+    return {name: np.sort(np.concatenate(chunks)) for name, chunks in parts.items()}
+
+
+def divide_groups(groups: NDArray[Any], shares: Fractions, seed: int) -> dict[str, NDArray[Any]]:
+    """Divide items into parts so that all items of a group are in one part.
+
+    Args:
+        groups: The group of each item, `(N,)`.
+        shares: The shares of the groups in each part.
+        seed: Seed of the order.
+
+    Returns:
+        The numbers of the items of each part, ascending.
+    """
+    names = np.unique(groups)
+    of_names = divide(names, shares, seed, stratify=False)
+    return {part: np.flatnonzero(np.isin(groups, names[numbers])) for part, numbers in of_names.items()}
+
+
+def _counts(total: int, shares: Fractions) -> list[int]:
+    """The items of each part, with the sum of all."""
+    exact = [round(total * share, 9) for share in shares]
+    counts = [int(each) for each in exact]
+    by_remainder = sorted(range(3), key=lambda part: counts[part] - exact[part])
+    for part in by_remainder[: total - sum(counts)]:
+        counts[part] += 1
+    for part in (0, 2, 1):
+        largest = int(np.argmax(counts))
+        if shares[part] and not counts[part] and counts[largest] > 1:
+            counts[part], counts[largest] = 1, counts[largest] - 1
+    return counts
 
 
 def _exact(fractions: Fractions) -> tuple[Fraction, Fraction, Fraction]:

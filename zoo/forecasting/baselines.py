@@ -29,6 +29,7 @@ class History:
         context: Steps that a forecast may read.
         season: Steps of a season; 1 for none.
         steps: Steps of a forecast.
+        fit_ends: End of the rows of each series to which the autoregression is fitted, `(S,)`.
     """
 
     values: Array
@@ -37,6 +38,7 @@ class History:
     context: int
     season: int
     steps: int
+    fit_ends: Array
 
     @classmethod
     def of_panel(cls, panel: Panel, train_ends: Array, context: int, season: int, steps: int) -> History:
@@ -49,7 +51,9 @@ class History:
             source[panel.offsets[:-1]] = panel.offsets[:-1, None]
             values = np.take_along_axis(values, np.maximum.accumulate(source), axis=0)
             values = np.nan_to_num(values)
-        return cls(values, panel.offsets, train_ends, context, season, steps)
+        is_fitted = True if panel.parts is None else panel.parts == 0
+        fit_ends = np.where(is_fitted, train_ends, panel.offsets[:-1])
+        return cls(values, panel.offsets, train_ends, context, season, steps, fit_ends)
 
     def series(self, origins: Array) -> Array:
         """The numbers of the series of some rows."""
@@ -97,7 +101,7 @@ def linear_autoregression(history: History, origins: Array) -> Array:
     serves series of different levels and sizes.
     """
     lags = min(history.context, _MAX_LAGS, max(2 * history.season, 24))
-    starts, ends = history.offsets[:-1] + lags - 1, history.train_ends - history.steps
+    starts, ends = history.offsets[:-1] + lags - 1, history.fit_ends - history.steps
     rows = spread([range(int(a), int(b)) for a, b in zip(starts, ends, strict=True)], _MAX_WINDOWS)
     forecasts = last_value(history, origins)
     back, ahead = -np.arange(1, lags), np.arange(1, history.steps + 1)

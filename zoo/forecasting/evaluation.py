@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from zoo.array_types import Array
-from zoo.data import parse_split
 from zoo.data.panel import Panel
+from zoo.data.split import PARTS, divide_groups, parse_split
 from zoo.errors import DataError
 from zoo.forecasting.baselines import History, baseline_forecasts, spread
 from zoo.forecasting.calibration import (
@@ -32,7 +32,37 @@ MAX_TEST_WINDOWS = 2000
 """Windows of an evaluation; more are spread evenly."""
 
 
-PARTS = ("train", "valid", "test")
+def divide_series(panel: Panel, split: str, seed: int) -> Panel:
+    """The panel with the part of each series, if it has groups: a group lies in one part.
+
+    The rows of a series up to the end of its training share give its units. Windows of training end there,
+    and forecasts of the other parts begin there, so that no forecast is of a time at which the model was
+    trained on another series.
+
+    Raises:
+        DataError: If there are fewer groups than parts.
+    """
+    if panel.groups is None:
+        return panel
+    shares, codes = parse_split(split), panel.groups.values
+    parts = np.zeros(len(panel.names), np.int64)
+    for number, numbers in enumerate(divide_groups(codes, shares, seed).values()):
+        parts[numbers] = number
+        if shares[number] and not len(numbers):
+            raise DataError(
+                f"{panel.table.name} has {len(np.unique(codes))} groups, fewer than the parts of the split "
+                f"{split!r}; give more groups, or a split with fewer parts."
+            )
+    return replace(panel, parts=parts)
+
+
+def part_rows(panel: Panel, cuts: Array, part: str) -> tuple[Array, Array]:
+    """The first row of each series in a part, and the end, `(S,)` each; see :func:`part_origins`."""
+    number = PARTS.index(part) if part in PARTS else -1
+    if panel.parts is not None and number >= 0:
+        starts = panel.offsets[:-1] if number == 0 else cuts[0]
+        return starts, np.where(panel.parts == number, cuts[0] if number == 0 else cuts[2], starts)
+    return cuts[number - 1] if number > 0 else panel.offsets[:-1], cuts[number]
 
 
 def split_ends(panel: Panel, split: str) -> Array:
@@ -64,9 +94,7 @@ def part_origins(
         steps: Rows after the origin, which lie within the part.
         stride: Rows from one origin to the next.
     """
-    number = PARTS.index(part) if part in PARTS else -1
-    starts = cuts[number - 1] if number > 0 else panel.offsets[:-1]
-    ends = cuts[number]
+    starts, ends = part_rows(panel, cuts, part)
     return [
         range(max(int(start) - 1, int(first) + spec.context - 1), int(end) - steps, stride)
         for first, start, end in zip(panel.offsets, starts, ends, strict=False)
@@ -254,7 +282,8 @@ def score_forecasts(
     history = History.of_panel(panel, train_ends, spec.context, spec.season, steps)
     baselines = baseline_forecasts(history, origins)
     series = windows.series(origins)
-    bootstrap = Bootstrap.of_windows(series, origins, steps)
+    groups = None if panel.groups is None else panel.groups.values[series]
+    bootstrap = Bootstrap.of_windows(series, origins, steps, groups)
     naive = naive_errors(panel, train_ends, spec.season)[series]
     scores = []
     for index, target in enumerate(spec.roles.target):

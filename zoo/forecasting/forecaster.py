@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,15 @@ from zoo.arguments import as_choice, as_integer, as_path
 from zoo.array_types import Array
 from zoo.data.panel import Panel, make_panel
 from zoo.data.sources import STDIN
+from zoo.data.split import PARTS
 from zoo.data.table import DataTable, as_table, columns_to_csv, is_table_like, value_texts
 from zoo.data.table_files import read_table
 from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
 from zoo.forecasting.baselines import History, seasonal_naive
 from zoo.forecasting.calibration import Calibration
 from zoo.forecasting.evaluation import (
-    PARTS,
     actual_after,
+    divide_series,
     forecast_part,
     last_part,
     make_interval,
@@ -263,8 +264,9 @@ class Forecaster:
 
     def open_data(self, data: Any = None) -> tuple[Panel, Windows]:
         """The series of some data, as for :meth:`forecast`, and their windows in the units of the model."""
-        table = self._table(self.data if data is None else data)
-        panel = make_panel(table, self.spec.roles, self.spec.missing)
+        table, spec = self._table(self.data if data is None else data), self.spec
+        roles = spec.roles if data is None else replace(spec.roles, group=None)
+        panel = divide_series(make_panel(table, roles, spec.missing), spec.split, spec.split_seed)
         scaling = self.scaling.for_panel(panel, self.spec)
         return panel, make_windows(panel, self.spec, scaling, self.model.dtype)
 

@@ -51,15 +51,18 @@ class Bootstrap:
     weights: Array
 
     @classmethod
-    def of_windows(cls, series: Array, origins: Array, steps: int) -> Bootstrap:
-        """Group windows by series if there are ten or more, or else by blocks of time.
+    def of_windows(cls, series: Array, origins: Array, steps: int, groups: Array | None = None) -> Bootstrap:
+        """Group windows by the groups of series, by series if there are ten or more, or by blocks of time.
 
         Args:
             series: The number of the series of each window, `(n,)`.
             origins: The row before each forecast, `(n,)`, ascending in each series.
             steps: Steps of a forecast. A block of time is twice as long, at least.
+            groups: The group of the series of each window, `(n,)`; None without groups.
         """
-        if len(np.unique(series)) >= _MANY_SERIES:
+        if groups is not None:
+            keys = groups
+        elif len(np.unique(series)) >= _MANY_SERIES:
             keys = series
         else:
             numbers, rank = np.unique(series, return_inverse=True)

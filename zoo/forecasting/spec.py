@@ -69,8 +69,9 @@ class ForecastSpec:
         levels: Quantiles that the outputs predict, ascending; empty for one number.
         missing: The treatment of missing values.
         time_unit: Unit of the time between rows: the median of the table of training, in seconds for dates.
-        split: Shares of the training, validation and test parts of each series.
+        split: Shares of the training, validation and test parts of each series, or of the groups of series.
         output_factors: Factor of the outputs of each target, which gives it a weight in the loss.
+        split_seed: Seed that divides groups.
     """
 
     roles: ColumnRoles
@@ -85,6 +86,7 @@ class ForecastSpec:
     time_unit: float
     split: str
     output_factors: tuple[float, ...]
+    split_seed: int = 0
 
     @classmethod
     def of_panel(cls, panel: Panel, **settings: Any) -> ForecastSpec:
@@ -149,10 +151,13 @@ class ForecastSpec:
                 "masked": tuple(stored["masked"]),
                 "time_unit": float(stored["time_unit"]),
                 "levels": tuple(map(float, stored["levels"])),
+                "split_seed": stored.get("split_seed", 0),
                 "output_factors": tuple(map(float, stored.get("output_factors", [1] * len(roles["target"])))),
             }
             spec = cls(**values)
-            if not all(type(getattr(spec, name)) is int for name in ("context", "horizon", "season")):
+            if not all(
+                type(getattr(spec, name)) is int for name in ("context", "horizon", "season", "split_seed")
+            ):
                 raise ValueError("sizes are not integers")
             factors = spec.output_factors
             if len(factors) != len(spec.roles.target) or not all(0 < factor < math.inf for factor in factors):

@@ -315,10 +315,10 @@ class Config:
     split_seed: int | None = _setting(
         None,
         _SEED,
-        "Seed that divides the sequences into parts, so that runs with other seeds have the same parts.  [as "
-        "--seed]",
+        "Seed that divides sequences, or groups of series, into parts, so that runs with other seeds have "
+        "the same parts.  [as --seed; 0 for groups of series]",
         metavar="N",
-        only="sequences",
+        only="table sequences",
     )
     class_weights: str | None = _setting(
         None,
@@ -330,9 +330,10 @@ class Config:
     group: str | None = _setting(
         None,
         _STRING,
-        "The column that groups labelled sequences, such as a person: a group lies in one part.  [no groups]",
+        "The column that groups labelled sequences or series, such as a person: a group lies in one part, "
+        "and the shares of --split are shares of the groups.  [no groups]",
         metavar="COLUMN",
-        only="sequences",
+        only="table sequences",
     )
     weight: str | None = _setting(
         None,

@@ -16,9 +16,10 @@ from zoo.base import Optimizer
 from zoo.base.loss import Loss
 from zoo.base.param_groups import ParamGroups
 from zoo.base.task import METRICS
-from zoo.classification.evaluation import balanced_weights, divide
+from zoo.classification.evaluation import balanced_weights
 from zoo.data import BpttBatches, Corpus, Split, fit_batch_shape
 from zoo.data.corpus import TextLevel
+from zoo.data.split import divide
 from zoo.distributed.collectives import SINGLE_PROCESS
 from zoo.errors import UsageError
 from zoo.layers.validation import as_aux_inputs, as_lengths, mask_padding

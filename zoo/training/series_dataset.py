@@ -14,6 +14,7 @@ from zoo.base import Cell
 from zoo.base.loss import Loss
 from zoo.data.builtin import PREFIX
 from zoo.data.panel import ColumnRoles, Panel, default_roles, is_constant, make_panel
+from zoo.data.split import PARTS
 from zoo.data.table import DataTable, as_table
 from zoo.data.table_files import read_table
 from zoo.errors import DataError, UsageError
@@ -21,9 +22,11 @@ from zoo.forecasting.baselines import guess_season, spread
 from zoo.forecasting.calibration import Calibration, last_times, scaled_errors, stored_windows
 from zoo.forecasting.evaluation import (
     actual_after,
+    divide_series,
     forecast_part,
     last_part,
     part_origins,
+    part_rows,
     score_forecasts,
     split_ends,
 )
@@ -87,13 +90,13 @@ class SeriesDataset:
     @cached_property
     def _metadata(self) -> dict[str, Any]:
         spec = self.windows.spec
-        rows = np.diff(np.concatenate([self.panel.offsets[None, :-1], self.cuts]), axis=0).sum(axis=1)
+        of_parts = (part_rows(self.panel, self.cuts, part) for part in PARTS)
         return {
             "name": self.panel.table.name,
             "sha256": self.panel.table.sha256,
             "rows": len(self.panel),
             "series": len(self.panel.names),
-            "parts": [int(count) for count in rows],
+            "parts": [int((ends - starts).sum()) for starts, ends in of_parts],
             "step": self.panel.step_text(),
             "uneven": round(self.panel.uneven_share(), 4),
             "left_out": list(self.left_out),
@@ -259,19 +262,23 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
         )
     if config.bidirectional:
         raise UsageError("bidirectional is True; a forecast reads the past only, so leave it out.")
+    if config.split_seed is not None and config.group is None:
+        raise UsageError("split_seed is given without `group`; each series is cut by time, so leave it out.")
     given = ColumnRoles(
         config.target,
         tuple(name for name in config.input or () if name not in config.target),
         config.known_future,
         config.time,
         config.series,
+        config.group,
     )
     roles, left_out = default_roles(table, given, config.input is None)
     panel = make_panel(table, roles, config.missing)
     if len(panel) == 1:
         raise DataError(f"{table.name} has one row; a forecast needs a history.")
     _check_varies(panel)
-    split = config.split or DEFAULT_SPLIT
+    split, split_seed = config.split or DEFAULT_SPLIT, config.split_seed or 0
+    panel = divide_series(panel, split, split_seed)
     cuts = split_ends(panel, split)
     season = config.season or guess_season(panel, cuts[0])
     context = config.context or _context(panel, cuts[0], config.horizon, season)
@@ -290,9 +297,10 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
         levels=quantile_levels(loss),
         missing=config.missing,
         split=split,
+        split_seed=split_seed,
         output_factors=output_factors(loss, roles.target, config.target_weights),
     )
-    _check_length(panel, cuts[0], spec)
+    _check_length(panel, part_rows(panel, cuts, "train")[1], spec)
     windows = make_windows(panel, spec, Scaling.fit(panel, spec, cuts[0]), config.dtype)
     batch = config.batch or DEFAULT_BATCH
     steps = config.steps or DEFAULT_STEPS
