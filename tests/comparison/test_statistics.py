@@ -8,7 +8,8 @@ from comparison_records import RECORDS, record
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.comparison.statistics import bootstrap_interval, choose_learning_rate, overall, rank_costs, summarize
+from zoo.comparison.statistics import bootstrap_interval, overall, rank_costs, summarize
+from zoo.comparison.sweep import choose_learning_rate
 
 
 def test_summary_has_row_per_task_and_cell():

@@ -146,15 +146,30 @@ def test_results_without_scopes_have_tables():
 def test_list_warnings():
     lost = record("copying", "lem", 2, None, status="failed", error="ValueError: no.", path="runs/x")
     far = record("adding", "big", 0, 0.1, high=False, lr=0.1, parameters=120)
-    warnings = list(list_warnings(results([*RECORDS, lost, far], sweep=[replace(lost, path="runs/y")])))
+    swept = [
+        replace(lost, path="runs/y", lr=0.5),
+        *(record("copying", "gru", 9, 0.5, lr=lr, baseline=0.125) for lr in (0.01, 0.1)),
+        *(
+            record("adding", "lem", 9, 0.16, high=False, lr=lr, baseline=1 / 6, threshold=0.01)
+            for lr in (0.01, 0.1)
+        ),
+        *(
+            record("adding", "gru", 9, 0.1, high=False, lr=lr, baseline=1 / 6, threshold=0.01)
+            for lr in (0.001, 0.01, 0.1)
+        ),
+    ]
+    warnings = list(list_warnings(results([*RECORDS, lost, far], sweep=swept)))
     assert warnings == [
         "runs/y failed: ValueError: no.",
         "runs/x failed: ValueError: no.",
         "big on adding has 120 parameters: its sizes come no nearer to 100.",
-        "The smallest learning rate of the grid, 0.01, was chosen for gru on copying, lem on copying, "
-        "gru on adding, lem on adding.",
-        "The largest learning rate of the grid, 0.1, was chosen for big on adding.",
+        "The best learning rate of the sweep is at its edge for gru on copying; a better one may lie beyond.",
+        "No learning rate of the sweep is better than the memoryless baseline for lem on adding; their rates "
+        "may be chosen by chance.",
     ]
+    copying, adding = text_tables(sweep=swept)[1:]
+    assert {row[0]: row[4] for row in copying.rows} == {"gru": "0.01 edge", "lem": "0.01"}
+    assert {row[0]: row[4] for row in adding.rows} == {"gru": "0.01", "lem": "0.01 plateau"}
     fixed = {**PLAN, "rates": [0.01], "size": {"hidden": 8}}
     assert list(list_warnings(results(RECORDS, plan=fixed))) == []
 

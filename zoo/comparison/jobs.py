@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypedDict
 
 from zoo.comparison.data_sets import DataSetInfo
 from zoo.comparison.plan import Plan
+from zoo.comparison.results import RunRecord
 from zoo.comparison.specs import TaskInfo
+from zoo.comparison.sweep import next_runs
 from zoo.training.config import setting_names
 
 Record = dict[str, Any]
@@ -87,21 +89,30 @@ class JobFactory:
         """Jobs that measure the updates per second of each pair."""
         return [self._job("speed", "speed", *pair, {"seed": 0}) for pair in pairs]
 
-    def sweep(self, pairs: Iterable[tuple[str, str]]) -> list[Job]:
-        """Short runs at every learning rate of the grid; none if the grid has one rate."""
-        rates = self.plan.rates if len(self.plan.rates) > 1 else ()
-        return [self._run("sweep", *pair, rate, SWEEP_SEED) for pair in pairs for rate in rates]
+    def sweep(self, pair: tuple[str, str], records: Sequence[RunRecord]) -> list[Job]:
+        """The next short runs of the sweep of a pair, see `next_runs`; none if it has ended.
+
+        Args:
+            pair: Task and cell.
+            records: The runs of its sweep so far.
+        """
+        steps, rates = next_runs(self.plan, pair, records) or (0, ())
+        return [self._run("sweep", *pair, rate, SWEEP_SEED, steps) for rate in rates]
 
     def runs(self, rates: Mapping[tuple[str, str], float]) -> list[Job]:
         """All runs, ordered by seed, so that early results cover every pair."""
         seeds = range(self.plan.seeds)
-        return [self._run("run", *pair, rate, seed) for seed in seeds for pair, rate in rates.items()]
+        return [
+            self._run("run", *pair, rate, seed, self.plan.run_sizes[pair[0]][pair[1]].steps or 1)
+            for seed in seeds
+            for pair, rate in rates.items()
+        ]
 
-    def _run(self, kind: str, task: str, cell: str, rate: float, seed: int) -> Job:
-        run_steps = self.plan.run_sizes[task][cell].steps or 1
-        steps = self.plan.sweep_run_steps(task, cell) if kind == "sweep" else run_steps
+    def _run(self, kind: str, task: str, cell: str, rate: float, seed: int, steps: int) -> Job:
         every = _intervals(steps, _VALIDATIONS[kind])
-        name = f"/{'sweep-' if kind == 'sweep' else ''}lr{rate!r}-s{seed}"
+        is_longer = kind == "sweep" and steps != self.plan.sweep_run_steps(task, cell)
+        prefix = f"sweep{steps}-" if is_longer else "sweep-" if kind == "sweep" else ""
+        name = f"/{prefix}lr{rate!r}-s{seed}"
         return self._job(kind, "runs", task, cell, {"steps": steps, "lr": rate, "seed": seed, **every}, name)
 
     def _job(

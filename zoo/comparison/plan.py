@@ -30,6 +30,8 @@ DATA_SETTINGS = tuple(
 """Arguments of ``zoo.train`` that belong to a table or to labelled sequences."""
 
 MAX_SEEDS = 2**16
+MAX_ROUNDS = 20
+"""Largest number of rounds that continue a sweep."""
 MAX_COUNT = 2**53
 """Largest size, budget or number of updates: a float holds every integer up to it."""
 
@@ -61,6 +63,7 @@ class CompareRequest:
     lr: float | None = None
     lr_grid: Sequence[float] | None = None
     sweep_steps: int | None = None
+    sweep_rounds: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -72,6 +75,9 @@ class CompareRequest:
             if (value := getattr(self, name)) is not None:
                 largest = MAX_SEEDS if name == "seeds" else MAX_COUNT
                 object.__setattr__(self, name, as_integer(value, f"compare: {name}", 1, largest))
+        if self.sweep_rounds is not None:
+            rounds = as_integer(self.sweep_rounds, "compare: sweep_rounds", 0, MAX_ROUNDS)
+            object.__setattr__(self, "sweep_rounds", rounds)
         for name, value in (("seconds", self.seconds), ("lr", self.lr)):
             _check_positive(name, value)
         if self.lr_grid is not None and not self.lr_grid:
@@ -185,6 +191,7 @@ class Plan:
         length: ``("steps", N)``, or ``("seconds", S)`` for as many steps as take this time.
         rates: Learning rates: one for all runs, or the grid of the sweep.
         sweep_steps: Updates of a run of the sweep; None for a fifth of a run.
+        sweep_rounds: Rounds that continue a sweep without a decision, see `zoo.comparison.sweep`.
         settings: Other arguments of every run.
         run_sizes: Size and length by task and cell.
     """
@@ -196,6 +203,7 @@ class Plan:
     length: tuple[str, float]
     rates: tuple[float, ...]
     sweep_steps: int | None
+    sweep_rounds: int
     settings: Mapping[str, Any]
     run_sizes: Mapping[str, Mapping[str, RunSize]] = field(default_factory=dict)
 
@@ -213,10 +221,10 @@ class Plan:
         """All pairs ``(task, cell)``."""
         return [(task, cell) for task in self.tasks for cell in self.cells]
 
-    def sweep_run_steps(self, task: str, cell: str) -> int:
-        """Updates of a run of the sweep, at most the updates of a compared run."""
+    def sweep_run_steps(self, task: str, cell: str, doublings: int = 0) -> int:
+        """Updates of a run of the sweep after some doublings, at most the updates of a compared run."""
         steps = self.run_sizes[task][cell].steps or 1
-        return min(steps, self.sweep_steps or math.ceil(steps / 5))
+        return min(steps, (self.sweep_steps or math.ceil(steps / 5)) << doublings)
 
     def to_json(self) -> dict[str, Any]:
         """Convert to plain JSON values."""
@@ -229,6 +237,7 @@ class Plan:
             "length": dict([self.length]),
             "rates": list(self.rates),
             "sweep_steps": self.sweep_steps,
+            "sweep_rounds": self.sweep_rounds,
             "settings": dict(self.settings),
             "settled": {
                 task: {cell: dataclasses.asdict(size) for cell, size in sizes.items()}
@@ -274,6 +283,7 @@ def _parse_plan(stored: dict[str, Any]) -> Plan:
         **{size: number, length: amount},
         lr_grid=stored["rates"],
         sweep_steps=stored["sweep_steps"],
+        sweep_rounds=stored.get("sweep_rounds", 0),  # older plans lack it
         settings=settings,
     )
     if request.seeds is None or request.size is None or request.length is None or request.rates is None:
@@ -286,6 +296,7 @@ def _parse_plan(stored: dict[str, Any]) -> Plan:
         request.length,
         request.rates,
         request.sweep_steps,
+        request.sweep_rounds or 0,
         dict(request.settings),
         {
             task: {cell: _read_run_size(size) for cell, size in sizes.items()}

@@ -25,6 +25,7 @@ from zoo.registry.plugin_files import is_file_spec
 from zoo.training.config import Config
 
 SEEDS, PARAMS, STEPS = 3, 20_000, 2_000
+SWEEP_ROUNDS = 4
 GRID = (0.3, 1.0, 3.0)
 """Default learning rates of the sweep, as multiples of the optimizer's default."""
 
@@ -160,8 +161,16 @@ def _new_plan(request: CompareRequest, cells: Resolved[Any], tasks: Resolved[Any
         request.length or ("steps", STEPS),
         request.rates or _default_grid(settings),
         request.sweep_steps,
+        _sweep_rounds(request),
         settings,
     )
+
+
+def _sweep_rounds(request: CompareRequest) -> int:
+    """The rounds of a sweep; by default none if the rates or the lengths of its runs were given."""
+    if request.sweep_rounds is not None:
+        return request.sweep_rounds
+    return SWEEP_ROUNDS if request.rates is None and request.sweep_steps is None else 0
 
 
 def _extended_plan(request: CompareRequest, stored: Plan, cells: Resolved[Any], tasks: Resolved[Any]) -> Plan:
@@ -177,7 +186,7 @@ def _entries(resolved: Resolved[Any]) -> dict[str, PlanEntry]:
 def _request_changes(request: CompareRequest, stored: Plan) -> Changes:
     pairs = [
         (name, getattr(request, name), getattr(stored, name))
-        for name in ("size", "length", "rates", "sweep_steps")
+        for name in ("size", "length", "rates", "sweep_steps", "sweep_rounds")
     ]
     pairs += [(name, value, stored.settings[name]) for name, value in request.settings.items()]
     return [

@@ -36,7 +36,8 @@ from zoo.comparison.results import (
     write_results,
 )
 from zoo.comparison.specs import TaskInfo
-from zoo.comparison.statistics import choose_learning_rate, overall, summarize
+from zoo.comparison.statistics import overall, summarize
+from zoo.comparison.sweep import decided_rate
 from zoo.comparison.workers import LOCAL, Backend, SerialExecutor, WorkerPool, check_jobs, parse_backend
 from zoo.errors import CheckpointError, UsageError
 from zoo.processes import available_processors
@@ -97,11 +98,11 @@ class ComparisonRunner:
             self._measure_speed(without_steps)
         without_steps = self._pairs_without_steps()
         pairs = [pair for pair in self.plan.pairs() if pair not in without_steps]
-        upcoming = self.jobs.runs({pair: self._learning_rate(pair, []) for pair in pairs})
-        self._run_stage("sweep", self.jobs.sweep(pairs), self.sweep, upcoming)
-        self._run_stage(
-            "runs", self.jobs.runs({pair: self._learning_rate(pair, self.sweep) for pair in pairs}), self.runs
-        )
+        upcoming = self.jobs.runs({pair: decided_rate(self.plan, []) for pair in pairs})
+        while swept := [job for pair in pairs for job in self.jobs.sweep(pair, self._sweep_of(pair))]:
+            self._run_stage("sweep", swept, self.sweep, upcoming)
+        rates = {pair: decided_rate(self.plan, self._sweep_of(pair)) for pair in pairs}
+        self._run_stage("runs", self.jobs.runs(rates), self.runs)
 
     def _pairs_without_steps(self) -> list[Pair]:
         """Pairs whose number of steps is not measured yet."""
@@ -146,17 +147,18 @@ class ComparisonRunner:
     def _stored_record(self, job: Job) -> RunRecord | None:
         return read_record(self.folder, job) if job["kind"] in ("sweep", "run") else None
 
-    def _learning_rate(self, pair: Pair, sweep: Iterable[RunRecord]) -> float:
-        of_pair = [record for record in sweep if (record.task, record.cell) == pair]
-        return choose_learning_rate(of_pair, self.plan.rates)
+    def _sweep_of(self, pair: Pair) -> list[RunRecord]:
+        """Records of the sweep of a pair so far."""
+        return [record for record in self.sweep if (record.task, record.cell) == pair]
 
     def _is_done(self, pair: Pair) -> bool:
-        swept = [
-            record for job in self.jobs.sweep([pair]) if (record := self._stored_record(job)) is not None
-        ]
-        if len(swept) < len(self.jobs.sweep([pair])):
-            return False
-        return all(map(self._stored_record, self.jobs.runs({pair: self._learning_rate(pair, swept)})))
+        swept: list[RunRecord] = []
+        while jobs := self.jobs.sweep(pair, swept):
+            stored = [record for job in jobs if (record := self._stored_record(job)) is not None]
+            if len(stored) < len(jobs):
+                return False
+            swept += stored
+        return all(map(self._stored_record, self.jobs.runs({pair: decided_rate(self.plan, swept)})))
 
 
 def with_measured_steps(plan: Plan, records: Iterable[Record]) -> Plan:
@@ -194,6 +196,7 @@ def compare(
     lr: float | None = None,
     lr_grid: Sequence[float] | None = None,
     sweep_steps: int | None = None,
+    sweep_rounds: int | None = None,
     jobs: int | None = None,
     on: str | None = None,
     engine: Executor | None = None,
@@ -229,6 +232,9 @@ def compare(
         lr: Learning rate of all runs; None to choose one for each cell and task by short runs.
         lr_grid: Learning rates to choose from; None for three around the optimizer's default.
         sweep_steps: Updates of a short run; None for a fifth of a run.
+        sweep_rounds: Rounds that continue a sweep without a decision: with runs of twice the length while no
+            rate is better than the memoryless baseline, then with a rate beyond the grid while the best one
+            is at its edge. None for 4, or for 0 if ``lr_grid`` or ``sweep_steps`` is given.
         jobs: Worker processes, of one thread each; None for one per processor; 0 to run everything serially
             in this process. With ``on="dask+slurm"``, the number of SLURM jobs to submit.
         on: ``"local"`` (the same as None); ``"dask://HOST:PORT"`` for the workers of a Dask scheduler, on
@@ -272,6 +278,7 @@ def compare(
             lr=lr,
             lr_grid=lr_grid,
             sweep_steps=sweep_steps,
+            sweep_rounds=sweep_rounds,
             settings=settings,
         )
         backend = parse_backend(on)
@@ -465,6 +472,7 @@ def command_line(plan: Plan, resolved: ResolvedPlan, folder: Path) -> str:
     flags += [f"--{size}", str(number), f"--{length}", f"{amount:g}"]
     flags += ["--lr" if len(plan.rates) == 1 else "--lr-grid", ",".join(f"{rate:g}" for rate in plan.rates)]
     flags += [] if plan.sweep_steps is None else ["--sweep-steps", str(plan.sweep_steps)]
+    flags += ["--sweep-rounds", str(plan.sweep_rounds)] if plan.sweep_rounds and len(plan.rates) > 1 else []
     flags += [*_setting_flags(plan.settings), *_set_flags(plan.settings, components)]
     out = ["--out", str(folder)] if others else []
     commands = [[*flags, *out], *([*out, *data] for data in others)]

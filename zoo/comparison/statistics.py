@@ -1,4 +1,4 @@
-"""Statistics over seeds: means, standard deviations, confidence intervals, ranks, and the best learning rate.
+"""Statistics over seeds: means, standard deviations, confidence intervals and ranks.
 
 Ranks of several cells on several tasks are averaged as in J. Demšar, "Statistical Comparisons of Classifiers
 over Multiple Data Sets", JMLR 7, 2006, https://jmlr.org/papers/v7/demsar06a.html. Intervals are percentile
@@ -212,29 +212,3 @@ def _deviation(values: Sequence[float]) -> float | None:
     if mean is None or len(values) < 2:
         return None
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
-
-
-def choose_learning_rate(records: Sequence[RunRecord], rates: Sequence[float]) -> float:
-    """Choose the rate whose short run had the best validation: solved before unsolved, then the lowest loss.
-
-    A run chooses its best model by the same criterion. The score is a worse one: if it is an accuracy and no
-    run has learned the task yet, scores differ by chance.
-
-    Rates at which training diverged are skipped. If it diverged at all of them, the smallest is chosen; if no
-    run has a result, the middle one.
-
-    Args:
-        records: Runs of the sweep.
-        rates: The grid, in ascending order.
-    """
-    if finished := [record for record in records if record.status == "finished"]:
-        return float(min(finished, key=_rate_order).lr or 0.0)
-    if any(record.status == "diverged" for record in records):
-        return rates[0]
-    return rates[len(rates) // 2]
-
-
-def _rate_order(record: RunRecord) -> tuple[bool, float, float]:
-    """Sort key, best first; the smaller rate among equal runs."""
-    loss = math.inf if record.loss is None else record.loss
-    return not record.solved, loss, record.lr or 0.0

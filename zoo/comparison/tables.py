@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.arguments import as_choice
 from zoo.base.card import SCOPES
 from zoo.comparison.plan import TOLERANCE
+from zoo.comparison.sweep import verdict
 from zoo.errors import UsageError
 from zoo.storage import write_bytes
 from zoo.tables import Column, Number, Table, TableCell, TextTable
@@ -141,7 +142,7 @@ def task_table(results: Comparison, task: str) -> Table:
         _SCOPE,
         Column("H", "integer", "hidden units", spare=8),
         Column("parameters", "integer", "of all layers and the readout"),
-        Column("lr", "number", "the learning rate chosen for the cell"),
+        Column("lr", "number", "the chosen learning rate; edge or plateau if the sweep has not decided"),
         Column(info["metric"], "number", "mean score over the seeds ± standard deviation", heat=True),
         Column("95 %", "number", "interval of the mean, by bootstrap over the seeds", spare=1),
         *(_GAIN_COLUMNS if baselines else ()),
@@ -187,7 +188,7 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
         "scope": scope,
         "H": _cell(row.hidden, ","),
         "parameters": _cell(row.parameters, ","),
-        "lr": _cell(row.lr, "g"),
+        "lr": TableCell(row.lr, " ".join(filter(None, (_digits(row.lr, "g"), _undecided(results, row))))),
         row.metric: TableCell(row.mean, _score(row.mean) + deviation, _shade(results, row)),
         "95 %": _interval(row.mean, row.low, row.high, ".4g"),
         "gain": TableCell(row.gain, _digits(row.gain, ".1%") + gain),
@@ -233,9 +234,9 @@ def _gain_sentences(rows: Sequence[SummaryRow], info: Info) -> Iterator[str]:
     name = next((name for name, each in info["baselines"].items() if each["value"] == best), "")
     unit = "the difference" if info["higher_is_better"] else "the share by which the error is lower"
     yield f"The best baseline is {name}, {_score(best)}. Gain over it: {unit}, with a 95 % interval."
-    for verdict in _VERDICTS:
-        if cells := ", ".join(row.cell for row in rows if _verdict(row) == verdict):
-            yield f"{verdict}: {cells}."
+    for sentence in _VERDICTS:
+        if cells := ", ".join(row.cell for row in rows if _verdict(row) == sentence):
+            yield f"{sentence}: {cells}."
 
 
 def _name_and_scope(results: Comparison, cell: str) -> tuple[TableCell, TableCell]:
@@ -279,7 +280,7 @@ def list_warnings(results: Comparison) -> Iterator[str]:
         yield f"{record.path} {record.status}: {record.error}"
     yield from _solved_in_validation_only(results)
     yield from _off_budget(results)
-    yield from _edge_of_grid(results)
+    yield from _undecided_rates(results)
 
 
 def _solved_in_validation_only(results: Comparison) -> Iterator[str]:
@@ -304,13 +305,22 @@ def _off_budget(results: Comparison) -> Iterator[str]:
             )
 
 
-def _edge_of_grid(results: Comparison) -> Iterator[str]:
-    """Pairs whose best learning rate is at an edge of the grid."""
-    rates = results.section("plan")["rates"]
-    for rate, position in ((rates[0], "smallest"), (rates[-1], "largest")) if len(rates) > 1 else ():
-        pairs = [f"{row.cell} on {row.task}" for row in results.summary if row.lr == rate]
+def _undecided(results: Comparison, row: SummaryRow) -> str:
+    swept = [record for record in results.sweep if (record.task, record.cell) == (row.task, row.cell)]
+    return verdict(swept, row.lr)
+
+
+def _undecided_rates(results: Comparison) -> Iterator[str]:
+    """Pairs whose sweep has not decided."""
+    sentences = {
+        "edge": "The best learning rate of the sweep is at its edge for {}; a better one may lie beyond.",
+        "plateau": "No learning rate of the sweep is better than the memoryless baseline for {}; their rates "
+        "may be chosen by chance.",
+    }
+    for word, sentence in sentences.items():
+        pairs = [f"{row.cell} on {row.task}" for row in results.summary if _undecided(results, row) == word]
         if pairs:
-            yield f"The {position} learning rate of the grid, {rate:g}, was chosen for {', '.join(pairs)}."
+            yield sentence.format(", ".join(pairs))
 
 
 def describe_setup(results: Comparison) -> Iterator[str]:
@@ -344,7 +354,10 @@ def _rates(plan: Info) -> str:
     rates = ", ".join(f"{rate:g}" for rate in plan["rates"])
     if len(plan["rates"]) == 1:
         return f"learning rate {rates}"
-    return f"the learning rate of each cell and task chosen among {rates} by a short run of another seed"
+    text = f"the learning rate of each cell and task chosen among {rates} by a short run of another seed"
+    if rounds := plan.get("sweep_rounds"):
+        text += f", and in up to {_number(rounds, 'round')} by longer runs or among further rates"
+    return text
 
 
 def _workers(jobs: int | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.results import Comparison, RunRecord
+from zoo.comparison.sweep import longest_runs
 from zoo.comparison.tables import overall_table, task_table
 from zoo.errors import CheckpointError, ZooWarning
 from zoo.report.blocks import (
@@ -113,7 +114,8 @@ def _rates(results: Comparison, task: str) -> Iterator[Series]:
     """A line for each cell over the learning rates of its sweep, if there are several."""
     swept = [run for run in results.sweep if run.task == task]
     for slot, cell in enumerate(results.cells):
-        of_cell = [run for run in swept if run.cell == cell and run.lr and run.score is not None]
+        of_cell = longest_runs([run for run in swept if run.cell == cell])
+        of_cell = [run for run in of_cell if run.lr and run.score is not None]
         of_cell.sort(key=lambda run: run.lr or 0.0)
         if len({run.lr for run in of_cell}) > 1:
             rates, scores = (tuple(number(getattr(run, key)) for run in of_cell) for key in ("lr", "score"))

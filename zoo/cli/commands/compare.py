@@ -171,6 +171,15 @@ _FLAGS: list[click.Parameter] = [
         metavar="N",
         help="Updates of the short runs that choose it.  [a fifth of --steps]",
     ),
+    Flag(
+        "--sweep-rounds",
+        section=_RATE,
+        type=int,
+        metavar="N",
+        help="Rounds that continue a sweep without a decision: with longer runs while no rate is better than "
+        "the memoryless baseline, then with rates beyond the grid while the best one is at its edge.  [4; 0 "
+        "with --lr-grid or --sweep-steps]",
+    ),
     *_TRAINING,
     Flag("--jobs", section=_WORK, type=int, metavar="N", help="Worker processes.  [every processor]"),
     Flag(

@@ -1,0 +1,142 @@
+"""The sweep of learning rates: longer runs on a plateau, and rates beyond the grid."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from comparison_records import record
+
+import zoo
+from zoo.comparison.plan import Plan, RunSize
+from zoo.comparison.sweep import decided_rate, is_on_plateau, next_runs, rate_beyond, verdict
+from zoo.errors import UsageError
+
+PAIR = "adding", "gru"
+PLAN = Plan(
+    {},
+    {},
+    seeds=1,
+    size=("hidden", 8),
+    length=("steps", 100),
+    rates=(0.001, 0.003, 0.01),
+    sweep_steps=None,
+    sweep_rounds=3,
+    settings={},
+    run_sizes={"adding": {"gru": RunSize(8, 100, 100)}},
+)
+
+
+KNOWN = {"baseline": 1 / 6, "threshold": 0.01}
+
+
+def swept(losses, steps=20, score=0.1, **more):
+    """Records of a sweep: the loss by learning rate."""
+    return [
+        record(*PAIR, 9, score, high=False, lr=lr, loss=loss, steps=steps, **KNOWN, **more)
+        for lr, loss in losses.items()
+    ]
+
+
+GRID = {0.001: 3.0, 0.003: 1.0, 0.01: 2.0}
+LOW = {0.001: 1.0, 0.003: 2.0, 0.01: 3.0}
+HIGH = {0.001: 3.0, 0.003: 2.0, 0.01: 1.0}
+
+
+def test_first_runs_have_the_rates_of_the_grid():
+    assert next_runs(PLAN, PAIR, []) == (20, PLAN.rates)
+    assert next_runs(PLAN, PAIR, swept(GRID)[1:]) == (20, (0.001,)), "an interrupted sweep is completed"
+    assert next_runs(dataclasses.replace(PLAN, rates=(0.1,)), PAIR, []) is None
+
+
+def test_best_rate_inside_ends_the_sweep():
+    assert next_runs(PLAN, PAIR, swept(GRID)) is None
+    assert decided_rate(PLAN, swept(GRID)) == 0.003
+
+
+@pytest.mark.parametrize(("losses", "beyond"), [(LOW, 0.000333333), (HIGH, 0.0333333)])
+def test_grid_extends_itself_beyond_its_edge(losses, beyond):
+    assert next_runs(PLAN, PAIR, swept(losses)) == (20, (beyond,))
+    worse = swept({**losses, beyond: 9.0})
+    assert next_runs(PLAN, PAIR, worse) is None, "the best rate lies inside"
+    assert verdict(worse, decided_rate(PLAN, worse)) == ""
+    better = swept({**losses, beyond: 0.5})
+    (more,) = next_runs(PLAN, PAIR, better)[1]
+    assert more == rate_beyond(sorted({**losses, beyond: 0.5}), beyond)
+
+
+def test_rate_that_diverges_ends_the_extension():
+    diverged = swept({0.0333333: None}, status="diverged", score=None)
+    assert next_runs(PLAN, PAIR, swept(HIGH) + diverged) is None
+    assert decided_rate(PLAN, swept(HIGH) + diverged) == 0.01
+    assert verdict(swept(HIGH) + diverged, 0.01) == ""
+
+
+def test_rounds_are_bounded():
+    once = dataclasses.replace(PLAN, sweep_rounds=1)
+    records = swept({**HIGH, 0.0333333: 0.5})
+    assert next_runs(once, PAIR, records) is None
+    assert verdict(records, decided_rate(once, records)) == "edge"
+    assert next_runs(dataclasses.replace(PLAN, sweep_rounds=0), PAIR, swept(HIGH)) is None
+
+
+def test_runs_get_longer_on_a_plateau():
+    flat = swept(HIGH, score=0.166)
+    assert is_on_plateau(flat)
+    assert next_runs(PLAN, PAIR, flat) == (40, PLAN.rates)
+    longer = flat + swept(HIGH, 40, score=0.166)
+    assert next_runs(PLAN, PAIR, longer) == (80, PLAN.rates)
+    assert next_runs(PLAN, PAIR, longer + swept(GRID, 80)) is None
+    assert decided_rate(PLAN, longer + swept(GRID, 80)) == 0.003, "short runs do not count"
+    whole = longer + swept(HIGH, 80, score=0.166)
+    assert next_runs(PLAN, PAIR, whole) == (100, PLAN.rates), "at most the length of a run"
+    assert next_runs(PLAN, PAIR, whole + swept(HIGH, 100, score=0.166)) is None
+    assert verdict(whole, 0.01) == "plateau"
+
+
+def test_edge_is_extended_after_the_plateau():
+    records = swept(GRID, score=0.166) + swept(HIGH, 40)
+    assert next_runs(PLAN, PAIR, records) == (40, (0.0333333,))
+
+
+def test_plateau_is_relative_to_threshold_or_perfect_score():
+    base = record("copying", "gru", 0, 0.15, baseline=0.125, threshold=0.99)
+    assert is_on_plateau([base])
+    assert not is_on_plateau([base, dataclasses.replace(base, score=0.2)])
+    assert not is_on_plateau([dataclasses.replace(base, score=0.2, threshold=None)])
+    assert not is_on_plateau([dataclasses.replace(base, baseline=None)]), "of a data set"
+    assert not is_on_plateau([dataclasses.replace(base, status="failed", score=None)]), "nothing is known"
+
+
+def test_a_comparison_continues_its_sweep_and_resumes_it(tmp_path):
+    given = {
+        "options": {"copying": {"delay": 2, "length": 2}},
+        "seeds": 1,
+        "params": 150,
+        "steps": 8,
+        "batch": 4,
+    }
+    with zoo.kernels.pure_python():
+        made = zoo.compare(
+            "vanilla", "copying", out=tmp_path, jobs=0, eval_batches=1, sweep_rounds=2, **given
+        )
+    assert made.metadata["plan"]["sweep_rounds"] == 2
+    assert "--sweep-rounds 2" in made.metadata["command"]
+    first = [run.lr for run in made.sweep if run.steps == 2][:3]
+    assert first == [0.0003, 0.001, 0.003]
+    assert len(made.sweep) > len(first)
+    longest = [run for run in made.sweep if run.steps == max(run.steps for run in made.sweep)]
+    assert made.runs[0].lr == decided_rate(PLAN, longest)
+
+    class Idle:
+        def map(self, jobs, on_event):
+            assert list(jobs) == []
+            return iter(())
+
+    resumed = zoo.compare(out=tmp_path, engine=Idle())
+    assert (resumed.sweep, resumed.runs) == (made.sweep, made.runs)
+
+
+def test_invalid_number_of_rounds():
+    with pytest.raises(UsageError, match="sweep_rounds is -1"):
+        zoo.compare("vanilla", "copying", sweep_rounds=-1)
