@@ -27,7 +27,7 @@ class L1(zoo.Penalty):
     )
 
     def value_and_grad(self, values: Array, weights: Array) -> tuple[float, Array]:
-        return (weights * np.abs(values)).sum(dtype=np.float64), weights * np.sign(values)
+        return (weights * np.abs(values)).sum(), weights * np.sign(values)
 
 
 @zoo.hookimpl

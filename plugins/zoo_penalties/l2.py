@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 import zoo
 
 Array = Any
@@ -28,7 +26,7 @@ class L2(zoo.Penalty):
 
     def value_and_grad(self, values: Array, weights: Array) -> tuple[float, Array]:
         scaled = weights * values
-        return (scaled * values).sum(dtype=np.float64), 2 * scaled
+        return (scaled * values).sum(), 2 * scaled
 
 
 @zoo.hookimpl

@@ -168,6 +168,11 @@ def test_a_resumed_run_has_the_same_bits(run, tmp_path, monkeypatch, is_large):
     assert last[0]["penalty"] == last[1]["penalty"]
 
 
+def test_settings_of_a_file_may_be_one_text_or_a_list():
+    config = zoo.training.make_config({"constraints": "Whh=dale", "penalties": ["activity=l2:1"]})
+    assert (config.constraints, config.penalties) == (("Whh=dale",), ("activity=l2:1",))
+
+
 def test_a_resumed_run_needs_the_same_penalties(run):
     with pytest.raises(ZooError, match=r"another configuration \(penalties: .* -> \[\]\)"):
         zoo.train(**{**SETTINGS, "penalties": None}, out=run.path, resume=True)

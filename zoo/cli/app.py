@@ -28,7 +28,7 @@ SECTIONS = {
         "runs": "List run directories with cell, data, steps and best score.",
     },
     "Compare": {
-        "compare": "Train several cells on several tasks under equal conditions.",
+        "compare": "Train cells on tasks or on your data under equal conditions.",
         "bench": "Measure training steps of zoo and of other libraries.",
     },
     "Browse": {

@@ -716,7 +716,9 @@ def _parsed(name: str, value: Any) -> Any:
         return _column_names(value)
     if name == "target_weights":
         return _column_weights(value)
-    return tuple(value) if name in _TEXT_LISTS and isinstance(value, list) else value
+    if name in _TEXT_LISTS:
+        return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+    return value
 
 
 def _column_names(value: Any) -> Any:

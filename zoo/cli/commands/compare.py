@@ -83,7 +83,7 @@ def parse_options(
     return chosen, ours
 
 
-_HELP = """Train several cells on several tasks, or on your data, under equal conditions.
+_HELP = """Train cells on tasks or on your data under equal conditions.
 
 zoo trains every cell on every task with several seeds and an equal number of parameters. The learning rate
 is the best of a grid in short runs. Layers have no embedding, norms and residual connections. A comparison is
