@@ -74,8 +74,15 @@ def header(start: Event) -> dict[str, str]:
         **_kind(start).header(start),
         "model": _model(start),
         "train": _train(start),
+        **_regularisation(start["config"]),
         "out": start["out"],
     }
+
+
+def _regularisation(config: Mapping[str, Any]) -> dict[str, str]:
+    """Constraints, penalties and parameter groups with all their options, by heading."""
+    headings = {"rules": "constraints", "terms": "penalties", "groups": "param_groups"}
+    return {heading: "  ".join(config[name]) for heading, name in headings.items() if config.get(name)}
 
 
 def _text_header(start: Event) -> dict[str, str]:
