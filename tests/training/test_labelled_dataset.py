@@ -410,9 +410,10 @@ def test_fit_writes_only_what_is_saved(tmp_path, monkeypatch):
     np.testing.assert_array_equal(
         zoo.predict("way.safetensors", padded).values, zoo.predict(predictor, padded).values
     )
+    assert "has no file" in command("eval", "way.safetensors").stderr
     loaded = Predictor.from_checkpoint(load("way.safetensors"), "way.safetensors")
     assert (loaded.spec, loaded.main) == (predictor.spec, "balanced_accuracy")
-    with pytest.raises(UsageError, match="the checkpoint names no file; give the sequences"):
+    with pytest.raises(DataError, match="the table was passed from memory and has no file"):
         loaded.predict()
 
 

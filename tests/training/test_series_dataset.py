@@ -312,7 +312,7 @@ def test_resuming_needs_the_table_in_memory(tmp_path):
     assert "the table was passed from memory and has no file" in result.stderr
 
 
-def test_fit_writes_nothing(tmp_path, monkeypatch):
+def test_fit_writes_only_what_is_saved(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     events = []
     settings = {**SMALL, "cell": "vanilla", "steps": 5}
@@ -322,6 +322,13 @@ def test_fit_writes_nothing(tmp_path, monkeypatch):
     assert forecaster.forecast().values.shape == zoo.forecast(forecaster, steps=3).values.shape
     with pytest.raises(UsageError, match="data is None; expected a file, a mapping of columns"):
         zoo.fit(None, "y")
+    forecaster.save("model.safetensors")
+    csv_file(tmp_path / "x.csv", y=wave())
+    text = command("eval", "model.safetensors", "--data", "x.csv").stdout
+    assert text.startswith("y, all part, ")
+    values = zoo.forecast("model.safetensors", "x.csv").values
+    np.testing.assert_allclose(values, forecaster.forecast().values)
+    assert "has no file" in command("eval", "model.safetensors").stderr
 
 
 # ---- invalid input ------------------------------------------------------------------------------------

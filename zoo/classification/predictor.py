@@ -17,6 +17,7 @@ from zoo.data.labelled import LabelledSequences, read_sequences
 from zoo.data.sources import STDIN
 from zoo.data.split import PARTS
 from zoo.data.table import as_column, columns_to_csv
+from zoo.data.table_files import IN_MEMORY_TABLE
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.model import SequenceModel, model_from
 from zoo.model.checkpoint import CellClasses
@@ -133,7 +134,9 @@ class Predictor:
         """
         checkpoint = self.model.to_checkpoint()
         weights = "balanced" if self.main == "balanced_accuracy" else None
-        described = {"sequences": {"spec": self.spec.to_json()}, "config": {"class_weights": weights}}
+        source = f"{IN_MEMORY_TABLE}sequences"
+        config = {"data": [source], "kind": "sequences", "class_weights": weights}
+        described = {"sequences": {"spec": self.spec.to_json()}, "config": config}
         save_file(
             as_path(path, "Predictor: path"), Checkpoint(checkpoint.arrays, {**checkpoint.meta, **described})
         )

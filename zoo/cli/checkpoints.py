@@ -77,7 +77,7 @@ def open_model(path: Path, cell: CellClasses) -> LoadedModel:
     text = next((checkpoint.meta[kind] for kind in _KINDS if kind in checkpoint.meta), None)
     if not isinstance(config, dict):
         return LoadedModel(str(path), model, None, "")
-    digest = text.get("sha256") if isinstance(text, dict) else ""
+    digest = text.get("sha256", "") if isinstance(text, dict) else ""
     if digest != "" and not is_digest(digest):
         raise CheckpointError(
             f"{path}: the sha256 of its data or task is {quote(str(digest))}; expected 64 hexadecimal digits."

@@ -16,7 +16,7 @@ from zoo.data.panel import Panel, make_panel
 from zoo.data.sources import STDIN
 from zoo.data.split import PARTS
 from zoo.data.table import DataTable, as_table, columns_to_csv, is_table_like, value_texts
-from zoo.data.table_files import read_table
+from zoo.data.table_files import IN_MEMORY_TABLE, read_table
 from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
 from zoo.forecasting.baselines import History, seasonal_naive
 from zoo.forecasting.calibration import Calibration
@@ -165,7 +165,8 @@ class Forecaster:
         table: dict[str, Any] = {"spec": self.spec.to_json(), "scaling": self.scaling.to_json()}
         if self.calibration is not None:
             table["last_seen"], arrays = dict(self.calibration.last_seen), self.calibration.arrays()
-        meta = {**checkpoint.meta, "table": table, "config": {}}
+        config = {"data": [f"{IN_MEMORY_TABLE}table"], "kind": "table", "target": [*self.spec.roles.target]}
+        meta = {**checkpoint.meta, "table": table, "config": config}
         return Checkpoint({**checkpoint.arrays, **arrays}, meta)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -271,10 +272,6 @@ class Forecaster:
         return panel, make_windows(panel, self.spec, scaling, self.model.dtype)
 
     def _table(self, data: Any) -> DataTable:
-        if data is None:
-            raise DataError(
-                "the file of this model holds no table; give the history of the series with `data`."
-            )
         if data is self.data and isinstance(data, str) and data == STDIN:
             raise DataError(
                 "the table came from standard input, which is not read again; name it with `data`."

@@ -209,9 +209,9 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
 
     def _training_table(self) -> DataTable:
         table = self.forecaster_.data
-        if table is None:
+        if not isinstance(table, DataTable):
             raise ValueError(f"{type(self).__name__} was loaded without its data; give X and y.")
-        return as_table(table)
+        return table
 
     def predict(self, X: Any = None, y: Any = None) -> Array:
         """Point forecasts of the ``horizon`` steps after the rows; arguments as for :meth:`forecast`.
