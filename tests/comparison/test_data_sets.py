@@ -93,6 +93,11 @@ def test_all_runs_have_the_same_test_sequences(made):
     seeds = {zoo.Run(made.path / run.path).config.seed for run in runs}
     assert seeds == {0, 1, 1_000_000}
     assert {zoo.Run(made.path / run.path).config.split_seed for run in runs} == {0}
+    tests = [
+        zoo.Run(made.path / run.path).history[-1]["test"]["targets"][0]["metrics"]["logistic regression"]
+        for run in runs
+    ]
+    assert tests.count(tests[0]) == len(runs), "baselines have the same scores on the same sequences"
 
 
 def test_table_has_baselines_and_clear_differences(made):

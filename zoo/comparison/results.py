@@ -391,7 +391,7 @@ class Comparison:
         Args:
             form: ``"text"``, ``"markdown"``, ``"html"``, ``"csv"``, or ``"latex"`` with the package booktabs.
             columns: Headings of the columns to keep, in addition to the cell and the scores. None for all,
-                or for ``"latex"`` scope, parameters, lr, 95 %, solved and mean rank.
+                or for ``"latex"`` scope, parameters, lr, 95 %, gain, clear, solved and mean rank.
 
         Raises:
             UsageError: if the format or a heading is unknown.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Info = Mapping[str, Any]
 
 _NONE = "–"
-_PAPER_COLUMNS = ("scope", "parameters", "lr", "95 %", "solved", "mean rank")
+_PAPER_COLUMNS = ("scope", "parameters", "lr", "95 %", "gain", "clear", "solved", "mean rank")
 _LATEX_BEGINNING = "% made by: "
 _BARE = "without an embedding, a norm or a residual connection"
 _SCOPE = Column("scope", help="; ".join(f"{scope}: {meaning}" for scope, meaning in SCOPES.items()))
