@@ -19,6 +19,7 @@ from zoo.report.activations import FEATURES, best_feature, text_features
 from zoo.report.blocks import Chart, KeyValues, Samples, Text, Units, to_json
 from zoo.report.history import History, number
 from zoo.report.page import SCRIPTS, STYLES, html
+from zoo.report.run_charts import optimisation_charts
 from zoo.report.run_page import cell_blocks
 from zoo.tables import Table
 
@@ -331,6 +332,14 @@ def test_incomplete_events_are_ignored():
     )
     assert History(events).points("step", "loss") == ((1,), (2.0,))
     assert History(()).last("eval") == {}
+
+
+def test_chart_of_penalties():
+    steps = tuple(
+        {"event": "step", "step": n, "lr": 0.1, **({"penalty": 0.5} if n > 1 else {})} for n in (1, 2)
+    )
+    assert [chart.name for chart in optimisation_charts(History(steps[:1]), 1.0)] == ["learning-rate"]
+    assert [chart.name for chart in optimisation_charts(History(steps), 1.0)] == ["penalty", "learning-rate"]
 
 
 # A comparison

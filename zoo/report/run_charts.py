@@ -28,6 +28,7 @@ _BEFORE_ONLY = "The log of this run holds the norm before clipping only."
 
 # Name of the chart, title, axis and the value in the events.
 _SINGLE_CURVES = (
+    ("penalty", "Penalty", Axis("penalty"), "penalty"),
     (
         "clipped",
         "Updates clipped",
@@ -56,7 +57,7 @@ def loss_charts(history: History) -> Iterator[Chart]:
 
 
 def optimisation_charts(history: History, clip: float) -> Iterator[Chart]:
-    """Yield the charts of gradient norms, clipped updates, learning rate and speed.
+    """Yield the charts of gradient norms, penalties, clipped updates, learning rate and speed.
 
     Args:
         history: The events.
