@@ -11,7 +11,9 @@ import pytest
 import zoo
 from zoo.base.task import METRICS, example_hashes
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
+from zoo.kernels import pure_python
 from zoo.registry import resolve_task
+from zoo.training.evaluation import evaluate_task, run_freely
 
 CARD = zoo.Card(
     title="None", authors="The tests", year=2024, url="https://example.org", variant="the only one"
@@ -163,6 +165,59 @@ def test_metrics():
     assert METRICS["accuracy"].of(sides, outputs, weights) == 1
     sides[0, 1, 2] = 1
     assert METRICS["accuracy"].of(sides, outputs, weights) == 0.5
+
+
+def test_valid_time_ends_with_the_first_large_error():
+    errors = np.array([[9.0, 0.0], [0.3, 0.3], [0.5, 0.3], [0.0, 0.3], [0.0, np.nan]])[..., None]
+    weights = np.array([0.0, 1.0, 1.0, 1.0, 1.0])[:, None] * np.ones(2)
+    targets = np.full(errors.shape, 2.0)
+    assert METRICS["valid_time"].of(targets + errors, targets, weights) == (1 + 3) / 8
+
+
+class Forecast(zoo.Task):
+    """The next number, from numbers of its own after a context."""
+
+    loss = "squared_error"
+    input_size = output_size = 1
+    context = zoo.Option(2, help="steps of the context")
+    always = zoo.Option(False, help="a context in training too")
+
+    def draw_examples(self, rng, size, part):
+        numbers = rng.uniform(5, size, 1)
+        free = part != "train" or self.always
+        weights = np.ones((4, size))
+        return zoo.Batch(numbers[:-1], numbers[1:], weights, context=self.context if free else None)
+
+    def baseline(self):
+        return 1 / 12
+
+
+def test_context_belongs_to_batch():
+    assert [Forecast().batch(0, 3, 0, part).context for part in ("train", "valid", "test")] == [None, 2, 2]
+    for context in (0, 4):
+        with pytest.raises(
+            DefinitionError, match=f"found context {context}, expected a number of steps from 1 to 3"
+        ):
+            Forecast(context=context).batch(0, 2, 0, "valid")
+    with pytest.raises(DefinitionError, match="found a context in a training batch, expected None"):
+        Forecast(always=True).batch(0, 2)
+
+
+def test_free_run_reads_own_outputs():
+    batch = Forecast().batch(0, 3, 0, "test")
+    with pure_python():
+        model = zoo.SequenceModel("vanilla", 1, 1, hidden_size=3, loss="squared_error", dtype="float64")
+        inputs = run_freely(model, batch)
+        outputs, _ = model.outputs(inputs)
+        np.testing.assert_array_equal(inputs[:2], batch.inputs[:2])
+        np.testing.assert_allclose(inputs[2:], outputs[1:-1], rtol=1e-12)
+        result = evaluate_task(Forecast(), model, "test", 1, 3)
+        assert result.score == pytest.approx(np.square(outputs - batch.targets).mean())
+        model.params["by"][:] = 1e9
+        assert run_freely(model, batch).max() == 10 * batch.inputs[:2].max()  # clipped
+        both = zoo.SequenceModel("vanilla", 1, 1, hidden_size=3, loss="squared_error", bidirectional=True)
+        with pytest.raises(UsageError, match="bidirectional is True, but this task runs a model on its own"):
+            run_freely(both, batch)
 
 
 def test_solved():

@@ -254,6 +254,52 @@ def test_anbn(letters):
         zoo.get_task("anbn", tested=11).batch(0, 2)
 
 
+# ---- forecasting --------------------------------------------------------------------------------------
+
+
+def test_lorenz():
+    """Every state follows from the one before, by the equations and a tenth of the step."""
+    batch = zoo.get_task("lorenz", observed="xyz", context=15, times=1).batch(0, 3, 0, "test")
+    assert batch.context == 15
+    assert not batch.inputs[15:].any()
+    assert batch.weights[:15].sum() == 0 < batch.weights[15:].min()
+    np.testing.assert_array_equal(batch.inputs[1:15], batch.targets[:14])
+    mean, deviation = np.array([0, 0, 23.56]), np.array([7.93, 9.01, 8.61])
+    state = batch.targets[:-1] * deviation + mean
+    for _ in range(1000):
+        x, y, z = np.moveaxis(state, -1, 0)
+        velocity = np.stack([10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z], axis=-1)
+        state = state + 0.025 / 1000 * velocity
+    np.testing.assert_allclose(state, batch.targets[1:] * deviation + mean, atol=0.05)
+    alone = zoo.get_task("lorenz", context=15, times=1).batch(0, 3, 0, "test")
+    np.testing.assert_array_equal(alone.targets[..., 0], batch.targets[..., 0])
+    assert zoo.get_task("lorenz", times=3).score(batch.targets, batch) == 3
+
+
+def test_mackey_glass():
+    task = zoo.get_task("mackey_glass", context=30, length=25)
+    values = [0.5 + zoo.TaskRng("tests").uniform(2)[1]] * 171  # of the second series, 17 units of time
+    for _ in range(3100):
+        delayed = values[-171]
+        values.append(values[-1] + 0.1 * (0.2 * delayed / (1 + delayed**10) - 0.1 * values[-1]))
+    series = task.trajectories(zoo.TaskRng("tests"), 2, 10)
+    np.testing.assert_allclose(0.930 + 0.226 * series[:, 1, 0], values[171 + 3009 :: 10][:10], rtol=1e-6)
+    batch = task.batch(0, 3, 0, "test")
+    assert batch.inputs.shape == (113, 3, 1)
+    assert np.flatnonzero(batch.weights.any(axis=1)).tolist() == [112]  # a target at step 29 is one ahead
+
+
+@pytest.mark.parametrize("name", ["lorenz", "mackey_glass"])
+def test_noise_changes_inputs_of_training_only(name):
+    plain, noisy = (zoo.get_task(name, noise=noise) for noise in (0.0, 0.1))
+    for part in ("train", "test"):
+        first, second = plain.batch(0, 8, 0, part), noisy.batch(0, 8, 0, part)
+        np.testing.assert_array_equal(first.targets, second.targets)
+        spread = (second.inputs - first.inputs).std()
+        assert spread == pytest.approx(0.1 if part == "train" else 0, abs=0.01)
+    assert plain.batch(0, 2).weights[:, 0].tolist() == [0] * 20 + [1] * 80
+
+
 # ---- neuroscience -------------------------------------------------------------------------------------
 
 

@@ -77,12 +77,26 @@ def _absolute_error(outputs: Array, targets: Array, weights: Array) -> float:
     return float((error * weights).sum() / weights.sum())
 
 
+_VALID = 0.4
+"""Largest error of a valid forecast, in standard deviations of the series."""
+
+
+def _valid_time(outputs: Array, targets: Array, weights: Array) -> float:
+    """The fraction of a free run before the error first exceeds 0.4; series have variance 1."""
+    import numpy as np
+
+    error = np.square(outputs.astype(np.float64) - targets).mean(axis=-1)
+    is_valid = np.logical_and.accumulate((error <= _VALID**2) | (weights == 0), axis=0)
+    return float((is_valid * weights).sum() / weights.sum())
+
+
 METRICS = {
     "accuracy": Metric(_accuracy, higher_is_better=True, perfect=1.0),
     "sequence_accuracy": Metric(_sequence_accuracy, higher_is_better=True, perfect=1.0),
     "squared_error": Metric(_squared_error, higher_is_better=False, perfect=0.0),
     "nats": Metric(_nats, higher_is_better=False, perfect=0.0),
     "absolute_error": Metric(_absolute_error, higher_is_better=False, perfect=0.0),
+    "valid_time": Metric(_valid_time, higher_is_better=True, perfect=1.0),
 }
 
 PARTS = ("train", "valid", "test")
@@ -108,6 +122,8 @@ class Batch(NamedTuple):
         continues: Whether sequences continue the sequences of the previous batch, so that states carry over.
         aux: Auxiliary inputs by name, ``(T, B, ...)``, for example the time ``dt`` between steps. Cells that
             declare the name get them; the others compute without.
+        context: Number of steps before a free run of validation or test, or None. From this step on, a model
+            reads its own outputs of the step before, and the inputs have no effect: leave them zero.
     """
 
     inputs: Array
@@ -115,12 +131,13 @@ class Batch(NamedTuple):
     weights: Array
     continues: bool = False
     aux: Mapping[str, Array] = MappingProxyType({})
+    context: int | None = None
 
     def rows(self, chosen: Any) -> Batch:
         """Some of the examples, selected by their indices or a mask ``(B,)``."""
         inputs, targets, weights = (array[:, chosen] for array in self[:3])
         aux = {name: array[:, chosen] for name, array in self.aux.items()}
-        return Batch(inputs, targets, weights, self.continues, aux)
+        return Batch(inputs, targets, weights, self.continues, aux, self.context)
 
 
 class Task(Component, abstract=True):
@@ -262,7 +279,13 @@ class Task(Component, abstract=True):
                 f"{self.label()}: part is {short_repr(part)}; expected one of {', '.join(PARTS)}."
             )
         method = "make_batch" if type(self).make_batch is not Task.make_batch else "draw_examples"
-        return check_batch(self, method, call_method(self, "make_batch", index, size, seed, part), size)
+        batch = check_batch(self, method, call_method(self, "make_batch", index, size, seed, part), size)
+        if part == "train" and batch.context is not None:
+            raise DefinitionError(
+                f"{self.label()}: {method}: found a context in a training batch, expected None. Only "
+                f"validation and test run a model on its own outputs."
+            )
+        return batch
 
     def make_batch(self, index: int, size: int, seed: int, part: str) -> Batch:
         """Draw examples until ``size`` of them belong to the part; :meth:`batch` has checked the arguments.
@@ -403,6 +426,11 @@ def check_batch(task: Task, method: str, batch: Any, size: int) -> Batch:
         fail(f"weights {_dtype_and_shape(weights)}", f"one number for each step, {(steps, size)}")
     if not weights.min() >= 0 or not weights.any():  # not, because of NaN
         fail("no weight above zero" if not weights.any() else "weights below zero or NaN", "zeros and ones")
+    if batch.context is not None:
+        if inputs.ndim == 2 or task.criterion.target != "value" or task.input_size != task.output_size:
+            fail("a context of other inputs than outputs", "as many numbers in inputs as in targets")
+        if not 0 < batch.context < steps:
+            fail(f"context {batch.context}", f"a number of steps from 1 to {steps - 1}, or None")
     if not isinstance(batch.aux, Mapping):
         fail(f"aux a {type(batch.aux).__name__}", "a mapping from names of auxiliary inputs to arrays")
     for name, array in batch.aux.items():

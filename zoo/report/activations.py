@@ -23,7 +23,7 @@ from zoo.model import AnyModel
 from zoo.report.blocks import StateUnits, Trace, Units, array_location, readable
 from zoo.report.history import number
 from zoo.tables import Number
-from zoo.training.evaluation import declared_aux
+from zoo.training.evaluation import declared_aux, run_freely
 
 Symbols = Sequence[str]
 
@@ -124,10 +124,9 @@ def read_examples(model: AnyModel, task: Task, symbols: int) -> Activations:
     if batch.inputs.ndim == 3:
         size = batch.inputs.shape[2]
         named = tuple(f"input {place}" for place in range(1, size + 1)) if size > 1 else ("input",)
+        inputs = batch.inputs if batch.context is None else run_freely(model, batch)
         aux = declared_aux(model, batch)
-        examples = NumericExamples(
-            source, named, batch.inputs, aux=aux, weights=batch.weights, classes=classes
-        )
+        examples = NumericExamples(source, named, inputs, aux=aux, weights=batch.weights, classes=classes)
         return read_numeric(model, examples)
     weighted = batch.weights > 0
     # Only classes have a cost. Targets without weight may be invalid.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from zoo.array_types import Array
 from zoo.base import Batch, Task
 from zoo.data import BpttBatches
 from zoo.errors import UsageError
@@ -143,6 +144,42 @@ def declared_aux(model: AnyModel, batch: Batch | ProbeBatch) -> dict[str, Any]:
     return {name: array for name, array in batch.aux.items() if name in model.stack.inputs}
 
 
+LARGEST_OUTPUT = 10.0
+"""Bound of the outputs that a model reads in a free run, in multiples of the largest input of the context."""
+
+
+def run_freely(model: AnyModel, batch: Batch, state: States | None = None) -> Array:
+    """The inputs of a free run: inputs of the batch up to its context, then outputs of the model.
+
+    Outputs are clipped, so that a model that diverges in a free run has a large and finite loss.
+
+    Args:
+        model: The model.
+        batch: A batch with a context.
+        state: The states before the first step; None for the initial states.
+
+    Returns:
+        The inputs, ``(T, B, I)``.
+
+    Raises:
+        UsageError: if the model is bidirectional, so that it cannot read its own outputs.
+    """
+    if model.config.bidirectional:
+        raise UsageError(
+            "bidirectional is True, but this task runs a model on its own outputs, which a layer that reads "
+            "backwards has not seen; leave it out."
+        )
+    inputs, aux = batch.inputs.copy(), declared_aux(model, batch)
+    begin, end = 0, batch.context or 0
+    bound = LARGEST_OUTPUT * np.abs(inputs[:end]).max()
+    while end < len(inputs):
+        now = {name: value[begin:end] for name, value in aux.items()}
+        outputs, state = model.outputs(inputs[begin:end], state=state, **now)
+        inputs[end] = np.clip(outputs[-1], -bound, bound)
+        begin, end = end, end + 1
+    return inputs
+
+
 def evaluate_task(
     task: Task, model: AnyModel, part: str, batches: int, rows: int, noise: int | None = None
 ) -> TaskScore:
@@ -164,8 +201,9 @@ def evaluate_task(
         before = initial_states(model, batch, state)
         aux = declared_aux(model, batch)
         key = None if noise is None else (noise, index)
+        inputs = batch.inputs if batch.context is None else run_freely(model, batch, before)
         loss, outputs, state = model.evaluate_batch(
-            batch.inputs, batch.targets, batch.weights, state=before, noise=key, **aux
+            inputs, batch.targets, batch.weights, state=before, noise=key, **aux
         )
         losses.append(loss)
         scores.append(task.score(outputs, batch))

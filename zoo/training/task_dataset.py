@@ -84,10 +84,14 @@ class TaskDataset:
         return self._evaluate(model, self.batches)
 
     def probe(self) -> ProbeBatch:
-        """Validation examples up to the last step with a target, of the rows that have one there."""
+        """Validation examples up to the last step with a target, of the rows that have one there.
+
+        Of a task with a free run, the examples up to it.
+        """
         batch = self.task.batch(0, self.batch_size, 0, "valid")
-        last = int(np.flatnonzero(batch.weights.any(axis=1))[-1])
-        has_target = batch.weights[last] > 0
+        weights = batch.weights if batch.context is None else np.ones((batch.context, self.batch_size))
+        last = int(np.flatnonzero(weights.any(axis=1))[-1])
+        has_target = weights[last] > 0
         aux = {name: value[: last + 1, has_target] for name, value in batch.aux.items()}
         return ProbeBatch(batch.inputs[: last + 1, has_target], batch.targets[last, has_target], aux)
 
