@@ -58,6 +58,18 @@ def test_the_state_has_the_arrays_of_the_optimizer():
     }
 
 
+def test_parameters_may_share_a_slot():
+    rnn, other = layer(), layer()
+    steps(zoo.get_optimizer("nadam", lr=0.1).bind(rnn, param_groups="bh:weight_decay=0.3"), rnn)
+    steps(zoo.get_optimizer("nadam", lr=0.1).bind(other), other)
+    np.testing.assert_array_equal(rnn.params["Whh"], other.params["Whh"])
+    assert (rnn.params["bh"] != other.params["bh"]).any()
+    with pytest.raises(
+        UsageError, match="all parameters share the 'weight' of optimizer 'nadam', which beta1"
+    ):
+        zoo.get_optimizer("nadam").bind(rnn, param_groups="bh:beta1=0.5")
+
+
 def test_texts_of_groups_can_be_parsed():
     adam = zoo.get_optimizer("adam")
     given = {"Why": {"lr_factor": 0.1, "amsgrad": True}, "by": "frozen"}

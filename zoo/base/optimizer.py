@@ -181,16 +181,15 @@ class Optimizer(Component, abstract=True):
             UsageError: as :meth:`apply`.
             DefinitionError: as :meth:`apply`.
         """
-        if (1 + len(self.slots)) * theta.nbytes <= MAX_WHOLE_BYTES or not self.is_sliceable:
+        if (1 + len(self.slots)) * theta.nbytes <= MAX_WHOLE_BYTES or not self.elementwise:
             theta[...], new = self.apply(theta, grad, slots, step, lr)
             return new
-        self.apply_to_slice(slice(0, theta.size), theta, grad, slots, step, lr)
-        return slots
+        shared = self.apply_to_slice(slice(0, theta.size), theta, grad, slots, step, lr)
+        return {**slots, **shared}
 
-    @property
-    def is_sliceable(self) -> bool:
-        """Whether a part of the parameters can be updated alone: all slots have an element for each."""
-        return self.elementwise and set(self.slot_shapes(7).values()) <= {(7,)}
+    def shared_slots(self) -> list[str]:
+        """Names of the slots that all parameters share, with no element for each parameter."""
+        return [name for name, shape in self.slot_shapes(7).items() if shape != (7,)]
 
     def apply_to_slice(
         self,
@@ -200,14 +199,22 @@ class Optimizer(Component, abstract=True):
         slots: Mapping[str, Vector],
         step: int,
         lr: float | None,
-    ) -> None:
-        """Update a part of the parameters and slots in place, block by block; see :meth:`apply_in_place`."""
+    ) -> dict[str, Vector]:
+        """Update some parameters and their slots in place, block by block; see :meth:`apply_in_place`.
+
+        Returns:
+            New values of the slots that all parameters share, which still have their old values.
+        """
+        shared = self.shared_slots()
+        new: Mapping[str, Vector] = {}
         for start in range(place.start, place.stop, BLOCK_SIZE):
             block = slice(start, min(start + BLOCK_SIZE, place.stop))
-            own = {name: slot[block] for name, slot in slots.items()}
+            own = {name: slot if name in shared else slot[block] for name, slot in slots.items()}
             theta[block], new = self.apply(theta[block], grad[block], own, step, lr)
-            for name, slot in own.items():
-                slot[...] = new[name]
+            for name, slot in slots.items():
+                if name not in shared:
+                    slot[block] = new[name]
+        return {name: new[name] for name in shared}
 
     def _check_vectors(self, theta: Vector, grad: Vector, slots: Mapping[str, Vector]) -> None:
         are_flat = _is_vector(theta) and _is_vector(grad) and grad.shape == theta.shape

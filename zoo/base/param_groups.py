@@ -131,11 +131,18 @@ class GroupedOptimizer:
 
     def __init__(self, optimizer: Optimizer, groups: Sequence[ParamGroup], parameters: Slices) -> None:
         self.optimizer, self.options, self.slots = optimizer, optimizer.options, optimizer.slots
-        if not optimizer.is_sliceable:
+        shared = optimizer.shared_slots()
+        if not optimizer.elementwise:
             raise UsageError(
                 f"{optimizer.label()}: its update depends on all parameters together, so it has no parameter "
                 f"groups; leave out `param_groups`, or use another optimizer."
             )
+        for group in groups:
+            if shared and (others := sorted({*group.options} - {"weight_decay"})):
+                raise UsageError(
+                    f"param_groups has '{group}', but all parameters share the {shared[0]!r} of "
+                    f"{optimizer.label()}, which {others[0]} may change; leave out {others[0]}."
+                )
         own: dict[str, ParamGroup] = {}
         parameters = list(parameters)
         for group in groups:
@@ -188,18 +195,18 @@ class GroupedOptimizer:
     ) -> tuple[Vector, dict[str, Vector]]:
         """Compute one update; see :meth:`zoo.Optimizer.apply`."""
         new, new_slots = theta.copy(), {name: slot.copy() for name, slot in slots.items()}
-        self.apply_in_place(new, grad, new_slots, step, lr)
-        return new, new_slots
+        return new, dict(self.apply_in_place(new, grad, new_slots, step, lr))
 
     def apply_in_place(
         self, theta: Vector, grad: Vector, slots: Mapping[str, Vector], step: int, lr: float | None = None
     ) -> Mapping[str, Vector]:
         """Compute one update group by group, overwriting parameters and slots."""
         rate = float(self.options["lr"]) if lr is None else lr
+        shared: dict[str, Vector] = {}
         for place, factor, optimizer in self._runs:
             if factor:
-                optimizer.apply_to_slice(place, theta, grad, slots, step, rate * factor)
-        return slots
+                shared = optimizer.apply_to_slice(place, theta, grad, slots, step, rate * factor)
+        return {**slots, **shared}
 
 
 AnyOptimizer: TypeAlias = "Optimizer | GroupedOptimizer"
