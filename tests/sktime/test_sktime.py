@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import zoo.sktime as zoo_sktime
-from zoo.errors import UsageError
+from zoo.errors import UsageError, ZooWarning
 
 pytest.importorskip("sktime", reason="needs the extra `sktime`")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -69,6 +69,19 @@ def test_update_continues_with_or_without_training():
     np.testing.assert_array_equal(
         start.predict(), RecurrentForecaster(estimator()).fit(Y, fh=[1, 2]).predict()
     )
+
+
+def test_intervals_are_those_of_the_estimator():
+    network = estimator(patience=3, validation_fraction=0.4, steps=40)
+    forecaster = RecurrentForecaster(network).fit(pd.concat([Y, 2 * Y.rename("price")], axis=1), fh=[1, 3])
+    intervals = forecaster.predict_interval(coverage=[0.5, 0.7])
+    expected = forecaster.estimator_.forecast(level=0.7).values[0]
+    np.testing.assert_allclose(intervals["price", 0.7, "upper"], expected[[0, 2], 1, 2])
+    assert (intervals["load", 0.7, "lower"] <= intervals["load", 0.5, "lower"]).all()
+    with pytest.warns(ZooWarning), pytest.raises(ValueError, match="the rows for validation are too few"):
+        forecaster.predict_interval(coverage=0.99)
+    with pytest.raises(NotImplementedError):
+        RecurrentForecaster(estimator()).fit(Y, fh=[1]).predict_interval()
 
 
 def test_settings_of_the_network_are_parameters_of_a_search():

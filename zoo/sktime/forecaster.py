@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 
+from zoo.array_types import Array
 from zoo.sklearn import SequenceForecaster
 
 
@@ -27,7 +28,8 @@ class RecurrentForecaster(BaseForecaster):  # type: ignore[misc]
     Args:
         estimator: A :class:`zoo.sklearn.SequenceForecaster` with the settings of the network, in which
             ``horizon``, ``target``, ``known_future``, ``time`` and ``series`` have no effect; None for the
-            defaults.
+            defaults. With a ``patience`` it keeps rows for validation, from whose errors
+            ``predict_interval`` comes.
 
     Attributes:
         estimator_: The fitted estimator.
@@ -43,7 +45,8 @@ class RecurrentForecaster(BaseForecaster):  # type: ignore[misc]
         "capability:exogenous": True,
         "capability:insample": False,
         "capability:missing_values": False,
-        "capability:pred_int": False,
+        "capability:pred_int": False,  # unless the estimator keeps rows for validation
+        "capability:pred_int:insample": False,
         "capability:categorical_in_X": False,
         "capability:update": True,
         "requires-fh-in-fit": True,
@@ -52,6 +55,7 @@ class RecurrentForecaster(BaseForecaster):  # type: ignore[misc]
     def __init__(self, estimator: SequenceForecaster | None = None) -> None:
         self.estimator = estimator
         super().__init__()
+        self.set_tags(**{"capability:pred_int": getattr(estimator, "patience", None) is not None})
 
     def _fit(self, y: Any, X: Any, fh: Any) -> RecurrentForecaster:
         self._history = y, X
@@ -76,16 +80,30 @@ class RecurrentForecaster(BaseForecaster):  # type: ignore[misc]
         return self
 
     def _predict(self, fh: Any, X: Any) -> Any:
+        values = self._values(fh, X, level=0)[:, :, 0]
+        return pd.DataFrame(values, fh.to_absolute_index(self.cutoff), self._history[0].columns)
+
+    def _predict_interval(self, fh: Any, X: Any, coverage: list[float]) -> Any:
+        bounds = [self._values(fh, X, level) for level in coverage]
+        if any(each.shape[2] == 1 for each in bounds):
+            raise ValueError("RecurrentForecaster: the rows for validation are too few for an interval.")
+        values = np.stack([each[:, :, [0, -1]] for each in bounds], axis=2).reshape(len(bounds[0]), -1)
+        columns = self._get_columns(method="predict_interval", coverage=coverage)
+        return pd.DataFrame(values, fh.to_absolute_index(self.cutoff), columns)
+
+    def _values(self, fh: Any, X: Any, level: float) -> Array:
+        """Forecasts of the steps of ``fh``, `(n, M, Q)`."""
         y, known = self._history
-        horizon, index = self.estimator_.horizon, y.index
+        index = y.index
         if known is not None:
-            future = ForecastingHorizon(np.arange(1, horizon + 1)).to_absolute_index(self.cutoff)
+            ahead = ForecastingHorizon(np.arange(1, self.estimator_.horizon + 1))
+            future = ahead.to_absolute_index(self.cutoff)
             known = pd.concat([known, X.reindex(future).ffill().bfill()])
             index = index.append(future)
-        inputs = _inputs(index, known)
-        forecast = self.estimator_.predict(inputs or None, _targets(y)).reshape(horizon, -1)
+        forecast = self.estimator_.forecast(_inputs(index, known) or None, _targets(y), level=level)
         steps = fh.to_relative(self.cutoff).to_numpy().astype(int) - 1
-        return pd.DataFrame(forecast[steps], fh.to_absolute_index(self.cutoff), y.columns)
+        values: Array = forecast.values[0, steps]
+        return values
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:  # noqa: ARG003
