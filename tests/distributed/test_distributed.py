@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextvars
 import importlib
 import os
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +20,10 @@ from safetensors.numpy import load_file
 
 import zoo
 from zoo.distributed import rank_of_launch
+from zoo.distributed.collectives import ProcessGroup
+from zoo.kernels import pure_python
 from zoo.layers.sharding import shards
+from zoo.model.penalised_step import ActivityPenalty
 from zoo.storage import RunDirectory
 
 LAUNCHER = shutil.which(
@@ -36,6 +43,8 @@ TRAIN = [
     "8",
 ]
 TRAIN += ["--eval-every", "5", "--threads", "1", "--quiet"]
+REGULARISED = ["--penalty", "activity=l2:0.1", "--penalty", "Why=l1:1e-3", "--constraint", "Why=nonnegative"]
+REGULARISED += ["--param-group", "by:lr_factor=0.5"]
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +94,11 @@ def run(*words: str, ranks: int = 1, launcher: str = "") -> subprocess.Completed
     "flags",
     [
         ["vanilla"],
-        ["lstm,gru+zoneout", "--learned-state"],
+        ["lstm,gru+zoneout", "--learned-state", *REGULARISED],
         ["vanilla", "--embedding", "16", "--tie"],
         ["vanilla", "--embedding", "8", "--level", "token"],  # a vocabulary of 20,000
     ],
-    ids=["vanilla", "lstm,gru", "tied", "large"],
+    ids=["vanilla", "lstm,gru, penalties", "tied", "large"],
 )
 def test_ranks_compute_the_bits_of_one_process_and_resume(
     mpiexec: str, tmp_path: Path, flags: list[str]
@@ -109,6 +118,69 @@ def test_ranks_compute_the_bits_of_one_process_and_resume(
         assert done.returncode == 0, done.stderr
     assert_same_run(tmp_path / "several", tmp_path / "one")
     assert [each["ranks"] for each in zoo.Run(tmp_path / "several").history if "ranks" in each] == [2, 4]
+
+
+class ThreadRank(ProcessGroup):
+    """One of two ranks, each of which is a thread and computes one of two shards."""
+
+    size, needs_shard_gradients = 2, True
+
+    def __init__(self, rank, ranks, barrier):
+        self.rank, self.ranks, self.barrier = rank, ranks, barrier
+
+    def exchange(self, value):
+        self.ranks[self.rank] = value
+        self.barrier.wait()
+        values = list(self.ranks)
+        self.barrier.wait()
+        return values
+
+    def local_shards(self, batch):
+        return shards(batch)[self.rank :][:1]
+
+    def sum_gradients(self, gradients, total, batch):
+        super().sum_gradients(list(chain(*self.exchange(gradients))), total, batch)
+
+    def all_gather_floats(self, local, batch):
+        return list(chain(*self.exchange(local)))
+
+    def all_gather_states(self, states, batch):
+        parts = zip(shards(batch), self.exchange(states), strict=True)
+        return {"": np.concatenate([part[""][shard] for shard, part in parts])}
+
+
+def gradient_with_lengths(group: ProcessGroup, kind: str) -> tuple[float, np.ndarray]:
+    """Loss and gradient for sequences whose order by length differs from their order in the batch."""
+    lengths, rng = np.array([2, 3, 1, 3, 2, 3, 1, 3, 2]), np.random.default_rng(0)
+    if kind == "penalty":
+        model = zoo.SequenceModel("vanilla", 2, 1, 3, loss="squared_error", dtype="float64", threads=1)
+        model.activity_penalty = ActivityPenalty([zoo.get_penalty("l2", factor=1.0)])
+        data = rng.normal(size=(3, 9, 2)), rng.normal(size=(9, 1))
+    else:
+        model = zoo.LanguageModel("abcde", "vanilla", 3, embedding=2, dtype="float64", threads=1)
+        data = tuple(rng.integers(0, 5, (2, 3, 9)))
+    model.process_group = group
+    return model.loss_and_grad(*data, lengths=lengths)[0], model.grad
+
+
+@pytest.mark.parametrize("kind", ["penalty", "embedding"])
+def test_ranks_compute_the_bits_of_one_process_with_lengths(kind: str) -> None:
+    ranks, barrier = [None, None], threading.Barrier(2, timeout=60)
+    with pure_python(), ThreadPoolExecutor(2) as pool:
+        expected = gradient_with_lengths(ProcessGroup(), kind)
+        results = [
+            pool.submit(
+                contextvars.copy_context().run,
+                gradient_with_lengths,
+                ThreadRank(rank, ranks, barrier),
+                kind,
+            )
+            for rank in range(2)
+        ]
+        for result in results:
+            loss, gradient = result.result()
+            assert loss == expected[0]
+            assert (gradient == expected[1]).all()
 
 
 def test_killed_rank_ends_job_and_run_resumes_bit_exactly(mpiexec: str, tmp_path: Path) -> None:

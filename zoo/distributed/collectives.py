@@ -56,12 +56,20 @@ class ProcessGroup:
         """States from :meth:`scatter_local_states` with the rows of all ranks."""
         return dict(states)
 
-    def all_gather_rows(self, values: Array) -> Array:
-        """Values ``(T, B, ...)`` of which this process has set its rows, with the rows of all ranks."""
+    def all_gather_rows(self, values: Array, order: Array | None = None) -> Array:
+        """Values of which this process has set its rows, with the rows of all ranks.
+
+        Args:
+            values: ``(T, B, ...)``.
+            order: The rows in the order of the shards, ``(B,)``; None if they are 0, 1, 2, ...
+        """
         if self.size == 1:
             return values
-        rows = {"": np.ascontiguousarray(values.swapaxes(0, 1))}
-        return np.ascontiguousarray(self.all_gather_states(rows, values.shape[1])[""].swapaxes(0, 1))
+        rows = values.swapaxes(0, 1) if order is None else values.swapaxes(0, 1)[order]
+        gathered = self.all_gather_states({"": np.ascontiguousarray(rows)}, values.shape[1])[""]
+        if order is not None:
+            gathered = gathered[np.argsort(order)]
+        return np.ascontiguousarray(gathered.swapaxes(0, 1))
 
     def local_threads(self, available: int) -> int:
         """Threads for this process, of those available on its machine."""

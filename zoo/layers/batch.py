@@ -65,6 +65,11 @@ class BatchRun:
         size: int = self.x.shape[1]
         return size
 
+    @property
+    def row_order(self) -> Array | None:
+        """The rows in the order of the shards ``(B,)``, the longest first; None without lengths."""
+        return None if self.lengths is None else self._length_order
+
     def shard_rows(self, shard: slice) -> Rows:
         """Rows of a shard; rows of about the same length are in one shard."""
         return shard if self.lengths is None else self._length_order[shard]

@@ -509,7 +509,8 @@ class Model(FlatParameters):
             return
         if not self.tie:
             self.grads["embedding"] = 0
-        dinputs = self.process_group.all_gather_rows(batch_loss.dinputs)
+        order = batch_loss.run.batch_run.row_order
+        dinputs = self.process_group.all_gather_rows(batch_loss.dinputs, order)
         add_weight_gradient(batch_loss.tokens, dinputs, self.grads["embedding"])
 
     def _mean_loss(self, batch_loss: BatchLoss, losses: Iterable[Array]) -> float:

@@ -51,7 +51,7 @@ class TwoPassStep:
 
         results = map_shards(forward, self._shards, self._model.threads)
         final = gather_final_states(self._batch_loss, self._shards, [states for _, states in results])
-        gathered = self._model.process_group.all_gather_rows(y)
+        gathered = self._model.process_group.all_gather_rows(y, self._batch_run.row_order)
         return gathered, [segments for segments, _ in results], final
 
     def backward(
