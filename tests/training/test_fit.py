@@ -259,7 +259,11 @@ def test_tokens_are_a_text():
         ({"validation": 1}, "validation is 1; expected a share between 0 and 1, or data"),
         (
             {"inputs": X[:, :1], "targets": LAST[:1], "validation": 0.1},
-            "validation is 0.1, and none of 1 sequences is left for it",
+            "validation is 0.1, which leaves none of 1 sequences for validation; give more",
+        ),
+        (
+            {"inputs": X[:, :1], "targets": LAST[:1], "validation": 0.9},
+            "validation is 0.9, which leaves none of 1 sequences for training; give more",
         ),
         ({"class_weights": "even"}, "class_weights is 'even'; expected one of 'balanced'"),
         ({"class_weights": [1, 2]}, "loss has 2 class weights; expected one for each of 3 outputs"),

@@ -1,4 +1,4 @@
-"""Select parameters by patterns over their names, and read texts such as ``Whh=max_norm:limit=2``."""
+"""Select parameters by patterns over their names, and read lists of assignments such as ``a=1,b=2``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def split_assignments(text: str, who: str) -> dict[str, str]:
     """
     values: dict[str, str] = {}
     for part in text.split(","):
-        name, equals, value = (each.strip() for each in part.partition("="))
+        name, equals, value = (each.strip() for each in part.rpartition("="))
         if not (equals and name and value):
             raise UsageError(f"{who}: {part.strip()!r} is not an assignment; write NAME=VALUE.")
         if name in values:

@@ -9,6 +9,7 @@ from typing import Any
 
 from zoo.arguments import is_number, short_repr
 from zoo.base.names import did_you_mean
+from zoo.base.parameter_names import split_assignments
 from zoo.data.token_files import TOKEN_DTYPES
 from zoo.errors import CheckpointError, UsageError
 from zoo.layers.time_chunks import EXPECTED_RECOMPUTE, is_recompute
@@ -732,9 +733,9 @@ def _column_weights(value: Any) -> Any:
     """Numbers by column, from a mapping or from one string, ``"load=2,price=1"``."""
     if not isinstance(value, str):
         return value
-    pairs = [part.rpartition("=") for part in value.split(",")]
+    texts = split_assignments(value, "target_weights")
     try:
-        return {name.strip(): float(number) for name, _, number in pairs}
+        return {name: float(text) for name, text in texts.items()}
     except ValueError:
         return value  # the check of the field raises the error
 

@@ -266,11 +266,12 @@ def _split_off(data: Sequences, share: float, seed: int, has_classes: bool) -> t
     last = -1 if data.lengths is None else data.lengths - 1
     codes = data.targets[last, np.arange(count)] if has_classes else np.zeros(count)
     parts = divide(codes, (1 - share, share, 0.0), seed, stratify=has_classes)
-    if not len(parts["valid"]):
-        raise UsageError(
-            f"fit: validation is {share:g}, and none of {count} sequences is left for it; give more "
-            f"sequences, or data."
-        )
+    for part, use in (("train", "training"), ("valid", "validation")):
+        if not len(parts[part]):
+            raise UsageError(
+                f"fit: validation is {share:g}, which leaves none of {count} sequences for {use}; give more "
+                f"sequences, or data for validation."
+            )
     return data.select(parts["train"]), data.select(parts["valid"])
 
 
