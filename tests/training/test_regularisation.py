@@ -44,9 +44,9 @@ def _interpreted():
         yield
 
 
-def model(**chosen):
+def model(cell="vanilla", **chosen):
     return zoo.SequenceModel(
-        "vanilla", I, V, 3, **{"dtype": "float64", "threads": 1, "loss": "squared_error", **chosen}
+        cell, I, V, 3, **{"dtype": "float64", "threads": 1, "loss": "squared_error", **chosen}
     )
 
 
@@ -55,10 +55,15 @@ def model(**chosen):
     [
         ({}, Y, None),
         ({"num_layers": 2}, LAST, None),
+        ({"cell": "ctrnn"}, Y, None),
+        ({"cell": ["gru", "vanilla"], "residual": True}, LAST, LENGTHS),
         ({"recompute": 2}, LAST, LENGTHS),
         ({"bidirectional": True}, Y, LENGTHS),
     ],
-    ids=["one layer", "two layers, last step", "recomputed, lengths, last step", "bidirectional, lengths"],
+    ids=[
+        *("one layer", "two layers, last step", "output is not the state", "two cells, lengths, last step"),
+        *("recomputed, lengths, last step", "bidirectional, lengths"),
+    ],
 )
 def test_gradient_of_loss_and_penalty(options, targets, lengths):
     one, arguments = model(**options), {"inputs": X, "targets": targets, "lengths": lengths}
@@ -102,6 +107,14 @@ def test_fit_adds_the_gradients_of_penalties_before_it_clips():
     penalty = 1e-4 * np.abs(other.theta).sum() + 0.3 * (other.theta**2).sum()
     assert events[0]["penalty"] == pytest.approx(penalty)
     assert one.activity_penalty is None
+
+
+def test_a_frozen_embedding_keeps_its_bits():
+    one = zoo.LanguageModel("abcdef", hidden_size=3, embedding=4, threads=1)
+    before, why = one.params["embedding"].copy(), one.params["Why"].copy()
+    one.fit("abcdefab" * 9, epochs=2, optimizer="adamw", param_groups="embedding:frozen")
+    np.testing.assert_array_equal(one.params["embedding"], before)
+    assert (one.params["Why"] != why).all()
 
 
 def test_fit_with_constraints_goes_on_from_allowed_values():
