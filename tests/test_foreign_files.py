@@ -57,8 +57,18 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "runs": (("{run}",), ("{comparison}", "--json")),
 }
 READ_NONE = {
-    *("cells", "modifiers", "tasks", "losses", "optimizers", "samplers", "trackers", "show", "cite", "pages"),
-    *("check", "new", "plugins", "doctor", "cache", "completion", "tokenize"),
+    *(
+        "cells",
+        "modifiers",
+        "tasks",
+        "losses",
+        "optimizers",
+        "samplers",
+        "trackers",
+        "constraints",
+        "penalties",
+    ),
+    *("show", "cite", "pages", "check", "new", "plugins", "doctor", "cache", "completion", "tokenize"),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 import zoo
 from zoo.cli.app import cli
 from zoo.errors import CheckpointError, DataError, UsageError
+from zoo.forecasting.api import open_forecaster
 from zoo.forecasting.forecaster import extend_times
 
 N = 160
@@ -104,6 +106,18 @@ def test_backtest_compares_with_actual_values(run):
     np.testing.assert_allclose(from_one.values[0], forecast.values[1], rtol=1e-9)
     assert zoo.backtest(run, steps=2, stride=1).forecast.values.shape[0] == 15
     assert zoo.backtest(run, table()).scores["part"] == "all"
+
+
+def test_backtest_of_a_new_series_reads_no_later_rows(run):
+    """The units of a new series come from its training part, and forecasts begin after it."""
+    trained = open_forecaster(run)
+    named = replace(trained, spec=replace(trained.spec, roles=replace(trained.spec.roles, series="id")))
+    later = wave()
+    later[-8:] += 1e3
+    one, two = (named.backtest({**table(), "y": y, "id": ["new"] * N}) for y in (wave(), later))
+    assert one.scores["part"] == "test"
+    assert one.forecast.origins[0] == months()[127]
+    np.testing.assert_array_equal(one.forecast.values[:24], two.forecast.values[:24])
 
 
 def test_backtest_command(run):

@@ -229,8 +229,9 @@ class Forecaster:
             data: As for :meth:`forecast`.
             steps: Steps of each forecast; None for the horizon.
             stride: Rows from one origin to the next; None for the steps, so that forecasts do not overlap.
-            part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the last part with windows, of
-                other data than those of training for all.
+            part: ``"train"``, ``"valid"``, ``"test"`` or ``"all"``; None for the last part with windows. For
+                other data than those of training None means all, unless a series is new. The units of a new
+                series are measured in its training part, and the test part is the rest.
             level: As for :meth:`forecast`.
 
         Raises:
@@ -241,9 +242,14 @@ class Forecaster:
         stride = steps if stride is None else as_integer(stride, "stride", 1)
         if part is not None:
             as_choice(part, "part", (*PARTS, "all"))
-        panel, windows = self.open_data(data)
+        panel = self._panel(data)
         cuts = split_ends(panel, self.spec.split)
-        part = part or ("all" if data is not None else last_part(panel, cuts, self.spec, steps))
+        has_new_series = not set(panel.names) <= set(self.scaling.names)
+        if has_new_series:
+            cuts[1] = cuts[0]  # the model was not selected on these rows, so none are for validation
+        windows = self._windows(panel, cuts[0])
+        reads_all = data is not None and not has_new_series
+        part = part or ("all" if reads_all else last_part(panel, cuts, self.spec, steps))
         given = self.model, windows, panel, cuts, part, self.calibration
         forecasts = forecast_part(*given, steps=steps, stride=stride, level=level)
         scores = score_forecasts(forecasts, windows, panel, cuts[0])
@@ -265,11 +271,18 @@ class Forecaster:
 
     def open_data(self, data: Any = None) -> tuple[Panel, Windows]:
         """The series of some data, as for :meth:`forecast`, and their windows in the units of the model."""
+        panel = self._panel(data)
+        return panel, self._windows(panel, panel.ends)
+
+    def _panel(self, data: Any) -> Panel:
         table, spec = self._table(self.data if data is None else data), self.spec
         roles = spec.roles if data is None else replace(spec.roles, group=None)
-        panel = divide_series(make_panel(table, roles, spec.missing), spec.split, spec.split_seed)
-        scaling = self.scaling.for_panel(panel, self.spec)
-        return panel, make_windows(panel, self.spec, scaling, self.model.dtype)
+        return divide_series(make_panel(table, roles, spec.missing), spec.split, spec.split_seed)
+
+    def _windows(self, panel: Panel, ends: Array) -> Windows:
+        """The windows of a panel. The units of a new series are measured up to its end in ``ends``."""
+        scaling = self.scaling.for_panel(panel, self.spec, ends)
+        return make_windows(panel, self.spec, scaling, self.model.dtype)
 
     def _table(self, data: Any) -> DataTable:
         if data is self.data and isinstance(data, str) and data == STDIN:

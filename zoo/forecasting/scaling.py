@@ -79,13 +79,13 @@ class Scaling:
             np.where(output > 0, output, width) / np.array(spec.output_factors),
         )
 
-    def for_panel(self, panel: Panel, spec: ForecastSpec) -> Scaling:
-        """The scaling of the series of another panel; a series that is new is measured as a whole."""
+    def for_panel(self, panel: Panel, spec: ForecastSpec, ends: Array) -> Scaling:
+        """The scaling of the series of another panel; a new series is measured up to its end in ``ends``."""
         number = {name: index for index, name in enumerate(self.names)}
         if all(name in number for name in panel.names):
             rows = [number[name] for name in panel.names]
             return Scaling(panel.names, *(getattr(self, field)[rows] for field in _FIELDS))
-        fitted = Scaling.fit(panel, spec, panel.ends)
+        fitted = Scaling.fit(panel, spec, ends)
         for index, name in enumerate(panel.names):
             if name in number:
                 for field in _FIELDS:

@@ -30,7 +30,7 @@ from zoo.cli.terminal import echo, print_facts
 @option(
     "--part",
     type=click.Choice(["train", "valid", "test", "all"]),
-    help="Part of the table.  [test, or the last part that is long enough; all of another table]",
+    help="Part of the table.  [test, or the last part with windows; all for another table of these series]",
 )
 @option("--level", type=float, metavar="P", help=LEVEL_HELP)
 @option("--cell", **CELL_FILE)
