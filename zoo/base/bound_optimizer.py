@@ -153,13 +153,13 @@ class BoundOptimizer:
         return grad * grad.dtype.type(self._clip_norm / norm) if norm > self._clip_norm else grad
 
     def _parameter_slices(self) -> Iterator[tuple[str, slice]]:
-        """Names of all parameters and their places in the vector; a pair is called ``target N``."""
+        """Name and slice of each parameter in the vector; a pair is called ``target N``."""
         start = 0
         for number, (target, (theta, _)) in enumerate(zip(self._targets, self._arrays(), strict=True), 1):
             layout: Any = getattr(target, "layout", None)
             unnamed = [(f"target {number}", slice(0, theta.size), ())]
-            for name, place, _ in unnamed if layout is None else layout.slots():
-                yield name, slice(start + place.start, start + place.stop)
+            for name, span, _ in unnamed if layout is None else layout.slots():
+                yield name, slice(start + span.start, start + span.stop)
             start += theta.size
 
     def _arrays(self) -> list[tuple[Vector, Vector]]:

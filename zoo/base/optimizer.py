@@ -193,7 +193,7 @@ class Optimizer(Component, abstract=True):
 
     def apply_to_slice(
         self,
-        place: slice,
+        span: slice,
         theta: Vector,
         grad: Vector,
         slots: Mapping[str, Vector],
@@ -207,8 +207,8 @@ class Optimizer(Component, abstract=True):
         """
         shared = self.shared_slots()
         new: Mapping[str, Vector] = {}
-        for start in range(place.start, place.stop, BLOCK_SIZE):
-            block = slice(start, min(start + BLOCK_SIZE, place.stop))
+        for start in range(span.start, span.stop, BLOCK_SIZE):
+            block = slice(start, min(start + BLOCK_SIZE, span.stop))
             own = {name: slot if name in shared else slot[block] for name, slot in slots.items()}
             theta[block], new = self.apply(theta[block], grad[block], own, step, lr)
             for name, slot in slots.items():

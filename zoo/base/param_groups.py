@@ -21,7 +21,7 @@ ParamGroups: TypeAlias = str | Sequence[str] | Mapping[str, "str | Mapping[str, 
 patterns to the part after the colon, as text or as a mapping."""
 
 Slices: TypeAlias = Iterable[tuple[str, slice]]
-"""Names of parameters, and their places in the vector, in order."""
+"""Name and slice of each parameter in the vector, in order."""
 
 FROZEN = "frozen"
 _FACTOR = "lr_factor"
@@ -156,16 +156,16 @@ class GroupedOptimizer:
         default = ParamGroup("", 1.0, {})
         self._runs: list[tuple[slice, float, Optimizer]] = []
         previous: ParamGroup | None = None
-        for name, place in parameters:
+        for name, span in parameters:
             group = own.get(name, default)
             if group is previous:
                 first, factor, variant = self._runs.pop()
-                self._runs.append((slice(first.start, place.stop), factor, variant))
+                self._runs.append((slice(first.start, span.stop), factor, variant))
             else:
                 options = {**optimizer.options, **group.options}
-                self._runs.append((place, group.lr_factor, type(optimizer)(**options)))
+                self._runs.append((span, group.lr_factor, type(optimizer)(**options)))
             previous = group
-        self.frozen = [place for place, factor, _ in self._runs if factor == 0]
+        self.frozen = [span for span, factor, _ in self._runs if factor == 0]
 
     def __repr__(self) -> str:
         return repr(self.optimizer)
@@ -186,8 +186,8 @@ class GroupedOptimizer:
         """The gradient ``(P,)`` with zeros for frozen parameters, so that no norm counts them."""
         if self.frozen:
             grad = grad.copy()
-        for place in self.frozen:
-            grad[place] = 0
+        for span in self.frozen:
+            grad[span] = 0
         return grad
 
     def apply(
@@ -203,9 +203,9 @@ class GroupedOptimizer:
         """Compute one update group by group, overwriting parameters and slots."""
         rate = float(self.options["lr"]) if lr is None else lr
         shared: dict[str, Vector] = {}
-        for place, factor, optimizer in self._runs:
+        for span, factor, optimizer in self._runs:
             if factor:
-                shared = optimizer.apply_to_slice(place, theta, grad, slots, step, rate * factor)
+                shared = optimizer.apply_to_slice(span, theta, grad, slots, step, rate * factor)
         return {**slots, **shared}
 
 

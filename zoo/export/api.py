@@ -78,8 +78,8 @@ class CFiles:
         header: The header.
         prefix: Prefix of all public names.
         sizes: Bytes of ``weights``, the constants; ``states``, one struct for each sequence; and
-            ``scratch``, on the stack while a step runs; and of a model of a table ``raw``, on the stack
-            besides while ``predict_raw`` runs.
+            ``scratch``, on the stack while a step runs; and of a model of a table ``raw``, in addition on the
+            stack while ``predict_raw`` runs.
     """
 
     source: Path

@@ -102,7 +102,7 @@ def _comment(
     yield f" *     states  {sizes['states']:,}, one {prefix}_state for each sequence"
     yield f" *     scratch {sizes['scratch']:,}, on the stack while {prefix}_step runs; nothing is allocated"
     if "raw" in sizes:
-        yield f" *     raw     {sizes['raw']:,}, on the stack besides while {prefix}_predict_raw runs"
+        yield f" *     raw     {sizes['raw']:,}, in addition on the stack while {prefix}_predict_raw runs"
     yield " *"
     example = _example(model, prefix) if raw is None else raw.example_lines()
     yield from (f" *     {line}" for line in example)
@@ -258,8 +258,8 @@ class CProgram:
         source: The text of the source file.
         header: The text of the header.
         sizes: Bytes of ``weights``, the constants; ``states``, one struct for each sequence; and
-            ``scratch``, on the stack while a step runs; and ``raw``, on the stack besides while
-            ``predict_raw`` runs, if there is such a function.
+            ``scratch``, on the stack while a step runs; and ``raw``, in addition on the stack
+            while ``predict_raw`` runs, if there is such a function.
     """
 
     source: str

@@ -126,10 +126,10 @@ ${time_step}    if (read_row(stream, row, ${future}x) < 0)
             ${p}_raw quantiles[${outputs}];
             for (size_t q = 0; q < ${outputs}; q++) {
                 const ${p}_raw value = *output++ * unit->output[n] + ${base};
-                size_t place = q; /* ascending, since quantiles may cross */
-                for (; place > 0 && quantiles[place - 1] > value; place--)
-                    quantiles[place] = quantiles[place - 1];
-                quantiles[place] = value;
+                size_t i = q; /* ascending, since quantiles may cross */
+                for (; i > 0 && quantiles[i - 1] > value; i--)
+                    quantiles[i] = quantiles[i - 1];
+                quantiles[i] = value;
             }
             forecast[step][n][${U}_POINT] = quantiles[${outputs} / 2];
 ${interval}        }

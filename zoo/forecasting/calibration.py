@@ -20,6 +20,7 @@ from zoo.array_types import Array
 from zoo.data.panel import Panel
 from zoo.errors import CheckpointError, UsageError
 from zoo.forecasting.spec import ForecastSpec
+from zoo.model.checkpoint import CALIBRATION_PREFIX
 
 DEFAULT_LEVEL = 0.8
 """Share of values within an interval, unless the loss or the user sets it."""
@@ -30,7 +31,7 @@ _MAX_WINDOWS = 300
 _MAX_ELEMENTS = 2**20
 """Elements of the errors in a checkpoint: 4 MB."""
 
-_ARRAY = "calibration.residuals"
+_ARRAY = f"{CALIBRATION_PREFIX}residuals"
 
 
 def interval_levels(spec: ForecastSpec, level: float | None) -> tuple[float, float, float]:

@@ -52,11 +52,11 @@ class PenalisedStep(TwoPassStep):
 
         def output_gradient(own_losses: Array) -> OutputGradient:
             def gradient(segment: Segment, _: Array | None) -> tuple[Array, list[Array]]:
-                place = segment.time_slice, segment.rows
+                index = segment.time_slice, segment.rows
                 dy, others = self._batch_loss.readout_backward(
-                    segment, np.ascontiguousarray(y[place]), own_losses
+                    segment, np.ascontiguousarray(y[index]), own_losses
                 )
-                dy += dpenalty[place]
+                dy += dpenalty[index]
                 return dy, others
 
             return gradient

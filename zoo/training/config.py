@@ -685,7 +685,8 @@ _DEFAULTS = {
 
 
 _COLUMN_LISTS = ("target", "input", "known_future")
-_TEXT_LISTS = ("param_groups", "constraints", "penalties")
+REGULARISATION_SETTINGS = ("constraints", "penalties", "param_groups")
+"""Lists of texts, which `zoo.training.regularisation` reads."""
 _TUPLES = ("data", "cell", "cell_options")
 """Settings that are tuples, and lists in JSON."""
 
@@ -717,7 +718,7 @@ def _parsed(name: str, value: Any) -> Any:
         return _column_names(value)
     if name == "target_weights":
         return _column_weights(value)
-    if name in _TEXT_LISTS:
+    if name in REGULARISATION_SETTINGS:
         return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
     return value
 

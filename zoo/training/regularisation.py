@@ -19,7 +19,6 @@ from zoo.base.param_groups import (
     ParamGroup,
     ParamGroups,
     as_param_groups,
-    group_parameters,
 )
 from zoo.base.parameter_names import matching_names, split_assignments
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
@@ -27,6 +26,7 @@ from zoo.model import AnyModel
 from zoo.model.penalised_step import ActivityPenalty
 from zoo.registry.api import component_class, resolve
 from zoo.registry.plugin_files import is_file_spec, load_class_file
+from zoo.training.config import REGULARISATION_SETTINGS
 
 C = TypeVar("C", bound=Component)
 
@@ -149,14 +149,9 @@ class Regularisation:
         """
         if not any(self.settings().values()):
             return optimizer, None
-        slots = [(name, place) for name, place, _ in model.layout.slots()]
-        texts = list(map(str, self.param_groups))
-        grouped = group_parameters(optimizer, texts, slots)
+        slices = [(name, span) for name, span, _ in model.layout.slots()]
+        grouped = GroupedOptimizer(optimizer, self.param_groups, slices) if self.param_groups else optimizer
         return grouped, ParameterHooks(model, grouped, self.constraints, self.penalties)
-
-
-REGULARISATION_SETTINGS = ("constraints", "penalties", "param_groups")
-"""Settings of a run that :func:`as_regularisation` reads."""
 
 
 def as_regularisation(
@@ -225,10 +220,10 @@ class ParameterHooks:
 
     def _names(self, assignment: Assignment[Any], setting: str, others: tuple[str, ...] = ()) -> list[str]:
         """Names of the parameters of a constraint or penalty, none of which is frozen."""
-        places = {name: place for name, place, _ in self._model.layout.slots()}
-        names = matching_names(assignment.pattern, places, setting, others)
+        spans = {name: span for name, span, _ in self._model.layout.slots()}
+        names = matching_names(assignment.pattern, spans, setting, others)
         for name in names:
-            if any(place.start <= places[name].start < place.stop for place in self._frozen):
+            if any(frozen.start <= spans[name].start < frozen.stop for frozen in self._frozen):
                 raise UsageError(
                     f"{setting} has '{assignment}' and {name} is frozen by `param_groups`; leave out one of "
                     f"the two."
@@ -274,8 +269,8 @@ class ParameterHooks:
             value, gradient = penalty.of_parameter(model.params[name])
             model.grads[name] += gradient
             total = value + (total or 0.0)
-        for place in self._frozen:
-            model.grad[place] = 0
+        for span in self._frozen:
+            model.grad[span] = 0
         return total
 
     def project(self) -> None:

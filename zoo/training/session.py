@@ -25,12 +25,11 @@ from zoo.layers.config import CellLike
 from zoo.model import AnyModel
 from zoo.registry import get_optimizer, resolve_cell, resolve_task
 from zoo.storage import ReadOnlyRunDirectory, RunDirectory
-from zoo.training.config import KINDS, Config, make_config
+from zoo.training.config import KINDS, REGULARISATION_SETTINGS, Config, make_config
 from zoo.training.dataset import RunDataset
 from zoo.training.evaluation import analyse
 from zoo.training.labelled_dataset import prepare_sequences
 from zoo.training.regularisation import (
-    REGULARISATION_SETTINGS,
     ParameterHooks,
     Regularisation,
     as_regularisation,
