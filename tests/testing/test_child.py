@@ -69,10 +69,10 @@ def test_segmentation_fault_fails_current_law(faulty):
 
 
 def test_law_at_timeout_is_not_checked(faulty):
-    report = faulty("time.sleep(600)", timeout=10.0)
+    report = faulty("time.sleep(600)", timeout=5.0)
     (outcome,) = [outcome for outcome in report.outcomes if outcome.status == "not checked"]
     assert (report.ok, report.failures, outcome.check) == (False, (), "check_shapes")
-    assert "found the process still busy after 10 s, and ended it." in outcome.message
+    assert "found the process still busy after 5 s, and ended it." in outcome.message
     assert "larger --timeout" in outcome.message
     assert "1 not checked" in report.summary()
     assert "\n  not checked" in str(report)
