@@ -562,6 +562,8 @@ def test_saved_forecaster(forecaster, tmp_path):
     [
         ({}, {"X": None}, "X and y are None; give the series"),
         ({}, {"X": {"y": wave()[0]}, "y": wave()[0]}, "X and y both have the column 'y'; rename one"),
+        ({}, {"X": wave()[1][5:, None], "y": wave()[0]}, "X has 155 rows and y 160; expected as many"),
+        ({}, {"X": wave()[1][:, None], "y": wave()[0][5:]}, "X has 160 rows and y 155; expected as many"),
         ({"horizon": 0}, {"X": wave()[0]}, "horizon is 0; expected a positive integer"),
         ({"steps": 2.5}, {"X": wave()[0]}, "steps is 2.5; expected a positive integer"),
         ({"patience": 1, "validation_fraction": 1}, {"X": wave()[0]}, "validation_fraction is 1; expected"),

@@ -186,8 +186,8 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         Args:
             X: The rows before the forecast, in the form of ``fit``; None for the rows of training. Columns
                 with a known future need their future values in further rows, without targets.
-            y: Their targets, if ``fit`` was given ``y``. Without them, the rows of X follow the
-                rows of training.
+            y: Their targets, if ``fit`` was given ``y``. Without them, the rows of X follow the rows of
+                training.
             steps: Steps of the forecast; None for the horizon.
             level: Share of values within the interval, 0 for none; None for the quantiles of the loss, or
                 else 0.8.
@@ -290,6 +290,12 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         elif self._has_y != (y is not None):
             raise ValueError(f"{who}: fit was given {'y' if self._has_y else 'no y'}; give the same here.")
         rows = max(map(len, given.values()), default=0)
+        observed = max(map(len, targets.values()), default=rows)
+        if given and (observed > rows or (observed < rows and not self.known_future)):
+            raise ValueError(
+                f"{who}: X has {rows:,} rows and y {observed:,}; expected as many, or further rows of X with "
+                f"the future of the columns in known_future."
+            )
         return DataTable("table", given | {name: _padded(each, rows) for name, each in targets.items()}, "")
 
     def _inputs(self, X: Any, reset: bool = False) -> dict[str, DataColumn]:
