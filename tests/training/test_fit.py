@@ -7,7 +7,7 @@ import pytest
 
 import zoo
 from zoo.base.task import METRICS
-from zoo.classification.evaluation import divide
+from zoo.data.split import divide
 from zoo.errors import UsageError, ZooError
 from zoo.kernels import pure_python
 

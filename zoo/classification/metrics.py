@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 
 from zoo.array_types import Array
-from zoo.forecasting.metrics import Estimate
+from zoo.forecasting.metrics import RESAMPLES, Estimate
 
-_RESAMPLES = 2000
-_MIN_GROUPS = 5
-"""Fewer sequences, or groups of them, give no interval."""
 _CHUNK = 2**22
 
 HIGHER_IS_BETTER = {"accuracy": True, "balanced_accuracy": True, "mae": False, "rmse": False}
@@ -139,7 +136,7 @@ def class_scores(
     best = max(baselines, key=lambda name: metrics[name][main].value)
     metrics = _clipped(metrics, 1.0)
     difference = metrics["model"][main].value - metrics[best][main].value
-    gain = bootstrap.interval(difference, drawn["model"][main] - drawn[best][main])
+    gain = Estimate.of_resamples(difference, drawn["model"][main] - drawn[best][main], bootstrap.count)
     classes = probabilities["model"].shape[1]
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (actual, probabilities["model"].argmax(axis=1)), 1)
@@ -160,7 +157,7 @@ def number_scores(
     best = min((name for name in predictions if name != "model"), key=lambda name: metrics[name]["mae"].value)
     ours, theirs = metrics["model"]["mae"].value, metrics[best]["mae"].value
     draws = 1 - drawn["model"]["mae"] / np.maximum(drawn[best]["mae"], 1e-300)
-    gain = bootstrap.interval(1 - ours / max(theirs, 1e-300), draws)
+    gain = Estimate.of_resamples(1 - ours / max(theirs, 1e-300), draws, bootstrap.count)
     return LabelScores(label, metrics, "mae", best, gain, len(actual), None)
 
 
@@ -190,16 +187,6 @@ class _Bootstrap:
         drawn = rng.multinomial(self.count, np.full(self.count, 1 / self.count), rows).astype(np.float64)
         return drawn if self.group is None else drawn[:, self.group]
 
-    def interval(self, value: float, drawn: Array) -> Estimate:
-        """A score with the interval of its resamples."""
-        drawn = drawn[np.isfinite(drawn)]  # a resample may lack a class
-        if self.count < _MIN_GROUPS or not len(drawn):
-            return Estimate(value)
-        # The variance of resamples of n groups is that of the mean times (n - 1) / n.
-        widened = value + (drawn - value) * np.sqrt(self.count / (self.count - 1))
-        low, high = np.quantile(widened, (0.025, 0.975))
-        return Estimate(value, float(low), float(high))
-
 
 def _estimates(
     scores: Mapping[str, Mapping[str, Score]], bootstrap: _Bootstrap
@@ -210,9 +197,9 @@ def _estimates(
     parts: dict[str, dict[str, list[Array]]] = {
         name: {metric: [] for metric in values} for name, values in scores.items()
     }
-    size = max(1, min(_RESAMPLES, _CHUNK // count))
-    for first in range(0, _RESAMPLES, size):
-        rows = min(size, _RESAMPLES - first)
+    size = max(1, min(RESAMPLES, _CHUNK // count))
+    for first in range(0, RESAMPLES, size):
+        rows = min(size, RESAMPLES - first)
         weights = bootstrap.weights(rng, rows)
         for name, values in scores.items():
             for metric, score in values.items():
@@ -223,7 +210,7 @@ def _estimates(
     }
     metrics = {
         name: {
-            metric: bootstrap.interval(float(score(once)[0]), drawn[name][metric])
+            metric: Estimate.of_resamples(float(score(once)[0]), drawn[name][metric], bootstrap.count)
             for metric, score in values.items()
         }
         for name, values in scores.items()

@@ -10,9 +10,9 @@ import numpy as np
 
 from zoo.array_types import Array
 
-_RESAMPLES = 2000
+RESAMPLES = 2000
 _MIN_GROUPS = 5
-"""Fewer groups of windows give no interval."""
+"""Fewer groups of windows or sequences give no interval."""
 _MANY_SERIES = 10
 """From so many series on, intervals come from the differences between series."""
 
@@ -25,13 +25,30 @@ class Estimate:
 
     Attributes:
         value: The number.
-        low: Lower end of the interval; None if there are too few windows for one.
+        low: Lower end of the interval; None if there are too few groups for one.
         high: Upper end.
     """
 
     value: float
     low: float | None = None
     high: float | None = None
+
+    @classmethod
+    def of_resamples(cls, value: float, drawn: Array, groups: int) -> Estimate:
+        """A score with its bootstrap interval; without one if there are too few groups.
+
+        Args:
+            value: The score.
+            drawn: The scores of resamples, `(R,)`.
+            groups: Number of groups, which are resampled.
+        """
+        drawn = drawn[np.isfinite(drawn)]  # a resample may lack a class
+        if groups < _MIN_GROUPS or not len(drawn):
+            return cls(value)
+        # The variance of resamples of G groups is that of the mean times (G - 1) / G.
+        widened = value + (drawn - value) * np.sqrt(groups / (groups - 1))
+        low, high = np.quantile(widened, (0.025, 0.975))
+        return cls(value, float(low), float(high))
 
     def to_json(self) -> dict[str, float | None]:
         """As plain JSON values."""
@@ -71,7 +88,7 @@ class Bootstrap:
         groups = np.unique(keys, return_inverse=True)[1]
         count = int(groups.max()) + 1
         rng = np.random.default_rng(0)
-        weights = rng.multinomial(count, np.full(count, 1 / count), _RESAMPLES).astype(np.float64)
+        weights = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(np.float64)
         return cls(groups, weights)
 
     def estimate(self, numerator: Array, denominator: Array, root: bool = False) -> Estimate:
@@ -79,12 +96,12 @@ class Bootstrap:
         value, drawn = self._ratios(numerator, denominator)
         if root:
             value, drawn = np.sqrt(value), np.sqrt(drawn)
-        return self._interval(float(value), drawn)
+        return Estimate.of_resamples(float(value), drawn, self.weights.shape[1])
 
     def improvement(self, model: Array, baseline: Array) -> Estimate:
         """The share by which the sum of errors of a model is lower than the sum of a baseline."""
         value, drawn = self._ratios(model, baseline)
-        return self._interval(float(1 - value), 1 - drawn)
+        return Estimate.of_resamples(float(1 - value), 1 - drawn, self.weights.shape[1])
 
     def _ratios(self, numerator: Array, denominator: Array) -> tuple[Any, Array]:
         count = self.weights.shape[1]
@@ -92,15 +109,6 @@ class Bootstrap:
         below = np.bincount(self.groups, denominator, count)
         drawn = (self.weights @ above) / np.maximum(self.weights @ below, 1e-300)
         return above.sum() / max(below.sum(), 1e-300), drawn
-
-    def _interval(self, value: float, drawn: Array) -> Estimate:
-        count = self.weights.shape[1]
-        if count < _MIN_GROUPS:
-            return Estimate(value)
-        # The variance of resamples of G groups is that of the mean times (G - 1) / G.
-        widened = value + (drawn - value) * np.sqrt(count / (count - 1))
-        low, high = np.quantile(widened, (0.025, 0.975))
-        return Estimate(value, float(low), float(high))
 
 
 @dataclass(frozen=True)
