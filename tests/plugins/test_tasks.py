@@ -332,6 +332,151 @@ def test_evidence():
     assert {-1, 1, 2, -2} <= set(balances)
 
 
+def test_flip_flop():
+    _, drawn = examples("flip_flop", length=12, channels=2, rate=0.3)
+    for inputs, targets, weights in drawn:
+        state = [0, 0]
+        for pulses, target in zip(inputs, targets, strict=True):
+            state = [pulse or old for pulse, old in zip(pulses, state, strict=True)]
+            assert target == state
+        assert weights == [1] * 12
+    assert 0.2 < np.mean([pulses[0] != 0 for inputs, *_ in drawn for pulses in inputs[1:]]) < 0.4
+
+
+def test_ready_set_go():
+    task = zoo.get_task("ready_set_go", step=100)
+    batch, intervals = task.batch(0, 60), []
+    for row in range(60):
+        inputs, targets, weights = example(batch, row)
+        _, (ready, started) = (
+            np.flatnonzero(np.array(inputs)[:, 1]),
+            np.array(inputs)[:, 1:].any(1).nonzero()[0],
+        )
+        intervals.append(started - ready)
+        assert [fixation for fixation, *_ in inputs] == [1] * started + [0] * (len(inputs) - started)
+        assert weights == [
+            started <= step < 2 * started - ready + started - ready for step in range(len(inputs))
+        ]
+        assert [target for (target,) in targets] == [
+            step >= 2 * started - ready for step in range(len(inputs))
+        ]
+    assert set(intervals) == set(range(8, 16))
+    rows = np.arange(60)
+    for late, right in ((-2, 0), (-1, 1), (0, 1), (1, 1), (2, 0)):
+        outputs = np.full((*batch.targets.shape,), -1.0)
+        started = batch.inputs[..., 2].argmax(axis=0)
+        outputs[started + intervals + late, rows] = 1
+        short = np.array(intervals) < 9  # with a margin of 1.6 + 0.25 steps
+        assert task.score(outputs[:, short], batch.rows(short)) == right
+
+
+# ---- directions on a ring -----------------------------------------------------------------------------
+
+UNITS = 32
+
+
+def ring_batch(name, index):
+    """A batch with hardly any noise, and its rings as ``(2, T, B, units)``."""
+    task = zoo.get_task(name, units=UNITS, noise=1e-4)
+    batch = task.batch(index, 16, 0, "test")
+    return task, batch, np.stack(np.split(batch.inputs[..., 1:], 2, axis=2))
+
+
+def is_near(one, other):
+    """Whether units of a ring are the same or neighbours."""
+    return abs((one - other + UNITS // 2) % UNITS - UNITS // 2) <= 1
+
+
+@pytest.mark.parametrize(("name", "turn"), [("go", 0), ("anti_go", UNITS // 2), ("delay_go", 0)])
+def test_go(name, turn):
+    for index in range(4):
+        _, batch, rings = ring_batch(name, index)
+        go = int(batch.inputs[:, 0, 0].round().sum())
+        seen = rings.sum(axis=0)[:go].sum(axis=0).argmax(axis=1)
+        assert is_near(batch.targets[-1, :, 1:].argmax(axis=1), seen + turn).all()
+        assert (batch.targets[:go, :, 0] == 0.8).all()
+        assert (batch.targets[:go, :, 1:] == 0.05).all()
+        assert (batch.targets[go:, :, 0] == 0.05).all()
+        assert (rings[:, -1].max() > 0.5) == (name != "delay_go")
+        assert batch.weights[:, 0].tolist() == [0] + [1] * (go - 1) + [0] + [5] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("decision_1", (1, 0)),
+        ("decision_2", (0, 1)),
+        ("context_decision_1", (1, 0)),
+        ("context_decision_2", (0, 1)),
+        ("multisensory_decision", (1, 1)),
+    ],
+)
+def test_decision(name, weights):
+    """The answer is the bump with the larger area."""
+    disagreements = 0
+    for index in range(4):
+        _, batch, rings = ring_batch(name, index)
+        assert rings[:, -1].max() < 0.01  # after the stimuli
+        areas = rings.sum(axis=1)  # over time
+        silent = [modality for modality in range(2) if areas[modality].max() < 0.1]
+        assert silent == ([weights.index(0)] if name.startswith("decision") else [])
+        for row in range(16):
+            first, second = choices = bumps(areas.sum(axis=0)[row])
+            if not 11 <= (first - second) % UNITS <= UNITS - 11:
+                continue  # bumps overlap
+            evidence = np.array([[area(ring[row], place) for place in choices] for ring in areas])
+            answer = choices[(np.array(weights) @ evidence).argmax()]
+            assert is_near(batch.targets[-1, row, 1:].argmax(), answer)
+            disagreements += len(set(evidence.argmax(axis=1))) > 1
+    assert disagreements > 4 or name.startswith("decision")
+
+
+def bumps(ring):
+    """The units of the two peaks of a ring."""
+    peaks = np.flatnonzero((ring > np.roll(ring, 1)) & (ring > np.roll(ring, -1)))
+    return sorted(peaks, key=lambda peak: ring[peak])[-2:]
+
+
+def area(ring, peak):
+    """The sum over the units of a bump, which no other bump reaches."""
+    return ring[(peak + np.arange(-4, 5)) % UNITS].sum()
+
+
+@pytest.mark.parametrize(
+    ("name", "responds_to_match"), [("match_to_sample", True), ("nonmatch_to_sample", False)]
+)
+def test_match(name, responds_to_match):
+    responses = []
+    for index in range(4):
+        _, batch, rings = ring_batch(name, index)
+        seen = rings.sum(axis=0)
+        active = seen.max(axis=(1, 2)) > 0.5
+        first, second = (seen[step].argmax(axis=1) for step in (active.argmax(), -1))
+        responds = batch.targets[-1, :, 0] == 0.05
+        matches = np.array([is_near(*pair) for pair in zip(first, second, strict=True)])
+        assert (responds == (matches == responds_to_match)).all()
+        assert is_near(batch.targets[-1, responds, 1:].argmax(axis=1), second[responds]).all()
+        assert (batch.inputs[..., 0].round() == 1).all()
+        responses += responds.tolist()
+    assert 0.3 < np.mean(responses) < 0.7
+
+
+def test_score_of_directions():
+    """A trial is right up to 36 degrees if it does not fixate."""
+    task, batch, _ = ring_batch("delay_go", 0)
+    for turn, right in ((3, 1), (4, 0), (-3, 1), (-4, 0), (16, 0)):  # 11.25 degrees each
+        turned = batch.targets.copy()
+        turned[..., 1:] = np.roll(turned[..., 1:], turn, axis=2)
+        assert task.score(turned, batch) == right
+    fixating = batch.targets.copy()
+    fixating[-1, :4, 0] = 0.6
+    assert task.score(fixating, batch) == 0.75
+    task, batch, _ = ring_batch("match_to_sample", 0)
+    responding = batch.targets.copy()
+    responding[-1, :, 0] = 0
+    assert task.score(responding, batch) == (batch.targets[-1, :, 0] == 0.05).mean()
+
+
 # ---- data ---------------------------------------------------------------------------------------------
 
 

@@ -182,7 +182,8 @@ class _MemorylessBaseline:
             np.add.at(sums, codes.ravel(), answers)
             self.coefficients = sums / counts
         else:
-            self.coefficients = np.linalg.lstsq(self._with_one(inputs), answers, rcond=None)[0]
+            design = self._with_one(inputs)  # its normal equations are several times faster to solve
+            self.coefficients = np.linalg.lstsq(design.T @ design, design.T @ answers, rcond=None)[0]
 
     @staticmethod
     def _rows(batch: Batch) -> tuple[Array, Array]:
