@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class HasGradient(Protocol):
-    """Something with parameters and their gradient, such as a layer or a model."""
+    """An object with parameters and their gradient, such as a layer or a model."""
 
     @property
     def theta(self) -> Vector:

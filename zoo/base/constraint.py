@@ -44,7 +44,7 @@ class Constraint(Component, abstract=True):
             )
 
     def check(self, name: str, shape: tuple[int, ...]) -> None:
-        """Check that the constraint suits a parameter; by default it suits all.
+        """Check that the constraint suits a parameter; the default accepts all parameters.
 
         Args:
             name: Name of the parameter.
@@ -55,7 +55,7 @@ class Constraint(Component, abstract=True):
         """
 
     def start(self, values: Array) -> None:
-        """Make initial values that are not allowed allowed, in place; by default by their projection."""
+        """Change initial values to allowed ones, in place; the default projects them."""
         self.project(values, values.copy())
 
     def project(self, values: Array, initial: Array) -> None:

@@ -113,9 +113,9 @@ def _as_group(pattern: Any, settings: Any, optimizer: Optimizer) -> ParamGroup:
 class GroupedOptimizer:
     """An optimizer with parameter groups: each group is updated with its own options.
 
-    It has the attributes and methods of :class:`zoo.Optimizer` that a training loop uses. Parameters in a row
-    with the same settings are updated by one call. The slots have the shapes of the optimizer without groups,
-    so checkpoints have the same arrays with and without groups.
+    It has the attributes and methods of :class:`zoo.Optimizer` that a training loop uses. Neighbouring
+    parameters with the same settings are updated by one call. The slots have the shapes of the optimizer
+    without groups, so checkpoints have the same arrays with and without groups.
 
     Args:
         optimizer: The optimizer of the parameters in no group.
@@ -154,18 +154,18 @@ class GroupedOptimizer:
                     )
                 own[name] = group
         default = ParamGroup("", 1.0, {})
-        self._runs: list[tuple[slice, float, Optimizer]] = []
+        self._spans: list[tuple[slice, float, Optimizer]] = []
         previous: ParamGroup | None = None
         for name, span in parameters:
             group = own.get(name, default)
             if group is previous:
-                first, factor, variant = self._runs.pop()
-                self._runs.append((slice(first.start, span.stop), factor, variant))
+                first, factor, variant = self._spans.pop()
+                self._spans.append((slice(first.start, span.stop), factor, variant))
             else:
                 options = {**optimizer.options, **group.options}
-                self._runs.append((span, group.lr_factor, type(optimizer)(**options)))
+                self._spans.append((span, group.lr_factor, type(optimizer)(**options)))
             previous = group
-        self.frozen = [span for span, factor, _ in self._runs if factor == 0]
+        self.frozen = [span for span, factor, _ in self._spans if factor == 0]
 
     def __repr__(self) -> str:
         return repr(self.optimizer)
@@ -203,7 +203,7 @@ class GroupedOptimizer:
         """Compute one update group by group, overwriting parameters and slots."""
         rate = float(self.options["lr"]) if lr is None else lr
         shared: dict[str, Vector] = {}
-        for span, factor, optimizer in self._runs:
+        for span, factor, optimizer in self._spans:
             if factor:
                 shared = optimizer.apply_to_slice(span, theta, grad, slots, step, rate * factor)
         return {**slots, **shared}

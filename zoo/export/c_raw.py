@@ -1,6 +1,7 @@
 """C functions that read rows of a table in its own units, and return forecasts or classes.
 
-A row holds a number for each column. In a column of texts it is the number of the text, which has a constant.
+A row holds a number for each column. In a column of texts, it is the index of the text, for which the header
+declares a constant.
 """
 
 from __future__ import annotations

@@ -143,20 +143,20 @@ class Calibration:
                 f"sizes {shape} after the first."
             )
         is_mapping = isinstance(last_seen, Mapping)
-        if np.isinf(residuals).any() or not is_mapping or not all(map(_is_clock, last_seen.values())):
+        if np.isinf(residuals).any() or not is_mapping or not all(map(_is_time, last_seen.values())):
             raise CheckpointError(f"{source}: its errors of forecasts are not those zoo wrote.")
         return cls(residuals, last_seen)
 
 
-def _is_clock(value: Any) -> bool:
+def _is_time(value: Any) -> bool:
     return isinstance(value, str) or is_number(value)
 
 
 def last_times(panel: Panel, ends: Array) -> dict[str, str | float]:
     """The time of the last row before an end of each series, as text if times are dates, or its row."""
     rows = np.maximum(ends, panel.offsets[:-1] + 1) - 1
-    clock = rows - panel.offsets[:-1] if panel.times is None else panel.times[rows]
-    values = clock.astype(str) if clock.dtype.kind == "M" else clock.astype(np.float64)
+    times = rows - panel.offsets[:-1] if panel.times is None else panel.times[rows]
+    values = times.astype(str) if times.dtype.kind == "M" else times.astype(np.float64)
     return dict(zip(panel.names, values.tolist(), strict=True))
 
 
@@ -171,13 +171,13 @@ def first_unseen(panel: Panel, last_seen: Mapping[str, str | float]) -> Array:
         if name not in last_seen:
             continue
         first, last = int(panel.offsets[number]), int(panel.offsets[number + 1])
-        clock = np.arange(last - first) if panel.times is None else panel.times[first:last]
-        limit = _as_clock(last_seen[name], clock.dtype)
-        rows[number] = last if limit is None else first + int(np.searchsorted(clock, limit, side="right"))
+        times = np.arange(last - first) if panel.times is None else panel.times[first:last]
+        limit = _as_time(last_seen[name], times.dtype)
+        rows[number] = last if limit is None else first + int(np.searchsorted(times, limit, side="right"))
     return rows
 
 
-def _as_clock(value: str | float, dtype: np.dtype[Any]) -> Any:
+def _as_time(value: str | float, dtype: np.dtype[Any]) -> Any:
     """A stored time or row as one of a panel; None if it is of another kind."""
     try:
         if isinstance(value, str):

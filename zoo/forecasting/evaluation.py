@@ -180,9 +180,9 @@ def make_interval(
             )
         offsets.append(offset)
         choices.append(rows)
-    of_points = np.nan_to_num(errors[..., errors.shape[-1] // 2])
-    each = group.reshape(-1)
-    return Interval(levels, np.stack(offsets)[each], of_points, [choices[index] for index in each]), ""
+    point_errors = np.nan_to_num(errors[..., errors.shape[-1] // 2])
+    group = group.reshape(-1)
+    return Interval(levels, np.stack(offsets)[group], point_errors, [choices[index] for index in group]), ""
 
 
 _MIN_RECENT = 30

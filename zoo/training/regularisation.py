@@ -54,7 +54,7 @@ class Assignment(Generic[C]):
 
 
 def as_assignments(base: type[C], given: Any, who: str) -> tuple[Assignment[C], ...]:
-    """Convert what a user gives for constraints or penalties.
+    """Convert and check the setting ``constraints`` or ``penalties``.
 
     Args:
         base: ``Constraint`` or ``Penalty``.
@@ -160,7 +160,7 @@ def as_regularisation(
     penalties: Any = None,
     param_groups: ParamGroups = None,
 ) -> Regularisation:
-    """Convert and check what a user gives; see :func:`as_assignments` and :data:`ParamGroups`.
+    """Convert and check the settings; see :func:`as_assignments` and :data:`ParamGroups`.
 
     Raises:
         ZooError: if a name is unknown, or a value is invalid.
@@ -231,7 +231,7 @@ class ParameterHooks:
         return names
 
     def start(self) -> None:
-        """Make the initial parameters allowed, unless they are.
+        """Change the initial parameters to allowed ones, unless they are allowed.
 
         Raises:
             DefinitionError: if a constraint returns a new array instead of a change in place.
