@@ -69,7 +69,7 @@ def network_coverage(forecaster: Forecaster) -> float:
 
 def main() -> int:
     """Print the table."""
-    print("| series | rows | horizon | network alone | `interval` | `squared_error` |")
+    print("| series | rows | horizon | quantiles of the network | `interval` | `squared_error` |")
     print("|---|---|---|---|---|---|")
     for name, table, settings in series():
         shares: dict[str, list[float]] = {"network": [], "interval": [], "squared_error": []}

@@ -118,7 +118,7 @@ def test_laws_find_faults(component, broken):
     assert {outcome.check for outcome in report.outcomes if outcome.status == "failed"} == broken
 
 
-def test_training_refuses_a_constraint_that_returns_an_array():
+def test_training_rejects_a_constraint_that_returns_an_array():
     model = zoo.SequenceModel("vanilla", 1, 1, 2, loss="squared_error", threads=1)
     with pure_python(), pytest.raises(DefinitionError, match="project returned an array"):
         model.fit(np.zeros((2, 3, 1)), np.zeros((2, 3, 1)), steps=1, constraints={"Whh": Returned})
