@@ -4,7 +4,7 @@ The setup is that of G. Delétang et al., *Neural Networks and the Chomsky Hiera
 https://arxiv.org/abs/2207.02098, sections 4 and A.4, and of the code they published
 (https://github.com/google-deepmind/neural_networks_chomsky_hierarchy). All sequences of a batch have the same
 length, drawn from 1 to 40 in training and from 41 to 500 in the test. The score is the mean accuracy over the
-test batches. A query token follows the input, and the target is at that step.
+test batches. Query tokens follow the input, one for each symbol of the answer, and the targets are there.
 """
 
 from __future__ import annotations
@@ -62,8 +62,30 @@ class LengthGeneralisation(zoo.Task, abstract=True):
 
 def with_query(inputs: Array, answers: Array, query: int) -> zoo.Batch:
     """Append a query token to sequences ``(T, B)``; their answers ``(B,)`` are the targets at that step."""
-    size = inputs.shape[1]
-    whole = np.concatenate([inputs, np.full((1, size), query)]).astype(np.int32)
+    return with_queries(inputs, answers[None], query)
+
+
+def with_queries(inputs: Array, answers: Array, query: int, last: Array | None = None) -> zoo.Batch:
+    """Append a query token for each step of answers ``(N, B)``, which are the targets there.
+
+    Args:
+        inputs: Sequences ``(T, B)``.
+        answers: Their answers.
+        query: The query token.
+        last: The last step of each answer that counts, ``(B,)``; None if all do.
+    """
+    whole = np.concatenate([inputs, np.full(answers.shape, query)]).astype(np.int32)
     targets, weights = np.zeros_like(whole), np.zeros(whole.shape, np.float32)
-    targets[-1], weights[-1] = answers, 1
+    targets[len(inputs) :] = answers
+    weights[len(inputs) :] = True if last is None else np.arange(len(answers))[:, None] <= last
     return zoo.Batch(whole, targets, weights)
+
+
+def constant_baseline(task: zoo.Task) -> float:
+    """The accuracy of the most frequent answer in test batches, for answers with unequal frequencies."""
+    batches = [task.batch(index, 32, 0, "test") for index in range(16)]
+    shares = [
+        np.bincount(batch.targets.ravel(), batch.weights.ravel(), task.output_size) / batch.weights.sum()
+        for batch in batches
+    ]
+    return float(np.mean(shares, axis=0).max())

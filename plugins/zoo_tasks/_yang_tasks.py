@@ -227,14 +227,14 @@ class MatchTask(YangTask, abstract=True):
         """Draw the times, stimuli and responses of a batch."""
         on = self.steps_among(rng, 200, 400, 600)
         off = on + self.steps_among(rng, 200, 400, 600)
-        again = off + self.steps_among(rng, 200, 400, 800, 1600)
-        steps = again + self.steps_of(RESPONSE)
+        test = off + self.steps_among(rng, 200, 400, 800, 1600)
+        steps = test + self.steps_of(RESPONSE)
         modalities, matches = rng.integers(0, 2, 2), rng.integers(0, 2, size) == 1
         first = draw_directions(rng, size)
         distance = np.pi * (1 + 16 * rng.uniform(size)) / 9 * draw_signs(rng, size)
         second = np.where(matches, first, first + distance)
         stimuli: list[tuple[int, Array, int, int, Any]] = [
             (int(modalities[0]), first, on, off, 1.0),
-            (int(modalities[1]), second, again, steps, 1.0),
+            (int(modalities[1]), second, test, steps, 1.0),
         ]
-        return Trials(again, steps, steps, second, matches == self.responds_to_match, stimuli)
+        return Trials(test, steps, steps, second, matches == self.responds_to_match, stimuli)

@@ -13,7 +13,7 @@ from zoo_tasks._yang_tasks import REFERENCE, MatchTask
 
 
 class MatchToSample(MatchTask):
-    """Delayed match to sample (DMS): respond to a second stimulus if its direction is that of the first.
+    """Delayed match to sample (DMS): respond to a second stimulus with the direction of the first.
 
     Inputs are a fixation signal and two rings of units, outputs a fixation unit and a ring.
     """

@@ -23,7 +23,16 @@ SHIPPED = [
 ]  # once: the text is read when it is first asked for
 
 
-@zoo.testing.parametrize_tasks(*SHIPPED)
+# In the laws, since answers are as long as the sequences.
+SHORTER = {
+    *("binary_addition", "binary_multiplication", "bucket_sort", "compute_sqrt", "duplicate_string"),
+    *("missing_duplicate", "odds_first", "reverse_string", "stack_manipulation"),
+}
+
+
+@zoo.testing.parametrize_tasks(
+    *(zoo.get_task(task.name, tested=100) if task.name in SHORTER else task for task in SHIPPED)
+)
 def test_law(task, check):
     if task.name in NEEDS:
         pytest.importorskip(NEEDS[task.name])
@@ -194,6 +203,93 @@ def test_multiplication_table_is_that_of_a_group(group, order, commutes):
     assert (np.sort(table, axis=1) == every).all()
     assert (table[table[:, :, None], every] == table[every[:, None, None], table]).all()  # associative
     assert (table == table.T).all() == commutes
+
+
+def check_answers(name, query, answer, size=12, **options):
+    """Compare the answers at the query tokens with a function of the list of tokens before them."""
+    task = zoo.get_task(name, **options)
+    for part in ("train", "test"):
+        for index in range(6):
+            batch = task.batch(index, size, 0, part)
+            for row in range(size):
+                inputs, targets, weights = example(batch, row)
+                given = inputs[: inputs.index(query)]
+                expected = answer(given)
+                assert inputs[len(given) :] == [query] * (len(inputs) - len(given))
+                assert targets[len(given) :][: len(expected)] == expected
+                assert weights == [0] * len(given) + [1] * len(expected) + [0] * (
+                    len(inputs) - len(given) - len(expected)
+                )
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "answer"),
+    [
+        ("even_pairs", 2, lambda bits: [int(bits[0] != bits[-1])]),
+        ("reverse_string", 2, lambda bits: bits[::-1]),
+        ("duplicate_string", 2, lambda bits: bits * 2),
+        (
+            "odds_first",
+            2,
+            lambda bits: (
+                [bits[i] for i in range(1, len(bits), 2)] + [bits[i] for i in range(0, len(bits), 2)]
+            ),
+        ),
+        ("bucket_sort", 5, sorted),
+    ],
+)
+def test_strings(name, query, answer):
+    check_answers(name, query, answer, longest=9, tested=20)
+
+
+def test_missing_duplicate():
+    def answer(tokens):
+        hidden, half = tokens.index(2), len(tokens) // 2
+        copy = (hidden + half) % len(tokens)
+        assert tokens[:half][: hidden % half] == tokens[half:][: hidden % half]
+        assert tokens.count(2) == 1
+        return [tokens[copy]]
+
+    check_answers("missing_duplicate", 3, answer, longest=8, tested=20)
+
+
+def test_stack_manipulation():
+    def answer(tokens):
+        stack = []
+        for token in tokens:
+            if token != 2:
+                stack.append(token % 3)
+            elif stack:
+                stack.pop()
+        return [*stack[::-1], 2]
+
+    check_answers("stack_manipulation", 5, answer, longest=9, tested=20)
+
+
+@pytest.mark.parametrize(
+    ("name", "operator"), [("binary_addition", int.__add__), ("binary_multiplication", int.__mul__)]
+)
+def test_binary_arithmetic(name, operator):
+    def answer(tokens):
+        sign = tokens.index(2)
+        first, second = (
+            sum(bit << place for place, bit in enumerate(bits))
+            for bits in (tokens[:sign], tokens[sign + 1 :])
+        )
+        result = operator(first, second)
+        return [(result >> place) & 1 for place in range(max(result.bit_length(), 1))] + [2]
+
+    check_answers(name, 3, answer, longest=9, tested=20)
+
+
+def test_compute_sqrt():
+    def answer(bits):
+        number, root = sum(bit << place for place, bit in enumerate(reversed(bits))), 0
+        while (root + 1) ** 2 <= number:
+            root += 1
+        return [(root >> place) & 1 for place in reversed(range((len(bits) + 1) // 2))]
+
+    check_answers("compute_sqrt", 2, answer, longest=7, tested=14)
 
 
 # ---- counting -----------------------------------------------------------------------------------------
