@@ -20,12 +20,11 @@ from zoo.kernels import pure_python
 from zoo.registry import loader
 
 # Under PYTHONDONTWRITEBYTECODE, each of the hundreds of processes that tests start would compile 300 modules
-# of zoo, in 0.2 s of a processor, and each run of pytest all test files, in 4 s.
+# of zoo, in 0.2 s of a processor, and each run of pytest all test files, in 4 s. PYTHONPYCACHEPREFIX would
+# also hide the bytecode that pip has compiled: a first run then compiled other packages again, for 6 s.
 if sys.dont_write_bytecode:
     sys.dont_write_bytecode = False
-    sys.pycache_prefix = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 os.environ["ZOO_COMPILE_MESSAGE"] = "0"  # stderr of a command must not depend on the cache
 
