@@ -58,9 +58,9 @@ class WordProblem(LengthGeneralisation):
         "longer sequences than training, and the paper has the same length. The default is S3, which trains "
         "in minutes. The paper has Z60, A4xZ5 and A5.",
         when_to_use="Use it to test state tracking, from easy to hard with the groups Z2, S3, A5 and S5. "
-        "Diagonal linear recurrences can follow commutative groups only, given complex or negative "
-        "eigenvalues. Recurrent networks with a full matrix, such as vanilla and lstm, can represent every "
-        "group.",
+        "Linear recurrences whose eigenvalues are all positive cannot follow Z2 at all lengths (Grazzi and "
+        "others 2024). The paper argues that diagonal state space models cannot follow A5. Recurrent "
+        "networks with a nonlinearity, such as vanilla and lstm, can represent every group.",
     )
     group = zoo.Option("S3", help="the group", choices=tuple(GENERATORS))
     longest = zoo.Option(20, help="longest sequence of training", low=1)
