@@ -25,7 +25,8 @@ SHIPPED = [
 
 # In the laws, since answers are as long as the sequences.
 SHORTER = {
-    *("binary_addition", "binary_multiplication", "bucket_sort", "compute_sqrt", "duplicate_string"),
+    *("binary_addition", "binary_multiplication", "bracketed_arithmetic", "bucket_sort", "compute_sqrt"),
+    "duplicate_string",
     *("missing_duplicate", "odds_first", "reverse_string", "stack_manipulation"),
 }
 
@@ -280,6 +281,14 @@ def test_binary_arithmetic(name, operator):
         return [(result >> place) & 1 for place in range(max(result.bit_length(), 1))] + [2]
 
     check_answers(name, 3, answer, longest=9, tested=20)
+
+
+def test_bracketed_arithmetic():
+    def answer(tokens):
+        words = "".join(str(token) if token < 5 else "+-*()"[token - 5] for token in tokens)
+        return [eval(words) % 5]
+
+    check_answers("bracketed_arithmetic", 10, answer, longest=9, tested=40)
 
 
 def test_compute_sqrt():

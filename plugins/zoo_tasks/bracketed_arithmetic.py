@@ -1,0 +1,78 @@
+"""Bracketed arithmetic: the value of an expression with brackets, modulo five.
+
+An expression is a number, -n, (n), (-n), or two expressions in brackets with plus, minus or times between
+them. Train on up to 40 tokens, test on 41 to 500. A stack solves it.
+
+Reference: G. Delétang et al., *Neural Networks and the Chomsky Hierarchy*, ICLR 2023,
+https://arxiv.org/abs/2207.02098, section A.3, Modular Arithmetic, and
+``tasks/dcf/modular_arithmetic_brackets.py`` of their code, with multiplication as in
+``experiments/constants.py``. Memoryless baseline: the most frequent value, zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+import zoo
+from zoo_tasks._length_generalisation import REFERENCE, LengthGeneralisation, constant_baseline, with_query
+
+SIGNS = "+-*()"  # their tokens follow the numbers
+
+
+class BracketedArithmetic(LengthGeneralisation):
+    """The value of an expression with brackets modulo five, for expressions longer than in training.
+
+    Inputs are tokens: the numbers, plus, minus, times, two brackets, and a query token.
+    """
+
+    card = zoo.Card(
+        **REFERENCE,
+        variant="This is Modular Arithmetic with brackets, a deterministic context-free task.",
+        when_to_use="Use it next to modular_arithmetic, which has no brackets and needs no stack.",
+    )
+    modulus = zoo.Option(5, help="numbers run from 0 to one below it", low=2)
+
+    @property
+    def input_size(self) -> int:
+        """The numbers, five signs, and the query."""
+        return self.modulus + len(SIGNS) + 1
+
+    @property
+    def output_size(self) -> int:
+        """The numbers."""
+        return self.modulus
+
+    def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
+        """Draw examples of one length."""
+        steps = self.steps(rng, part)
+        expressions, answers = np.empty((steps, size), np.int64), np.empty(size, np.int64)
+        for row, uniform in enumerate(rng.uniform(size, steps + 1).tolist()):
+            expressions[:, row], answers[row] = self._expression(steps, iter(uniform))
+        return with_query(expressions, answers, self.input_size - 1)
+
+    def _expression(self, length: int, uniform: Iterator[float]) -> tuple[list[int], int]:
+        """An expression of a length, and its value; it takes at most ``length`` uniform numbers."""
+        _, minus, _, opening, closing = range(self.modulus, self.modulus + len(SIGNS))
+        if length < 5:
+            number = int(next(uniform) * self.modulus)
+            tokens = [minus, number] if length in (2, 4) else [number]
+            value = -number % self.modulus if length in (2, 4) else number
+            return [opening, *tokens, closing] if length > 2 else tokens, value
+        split = 1 + int(next(uniform) * (length - 4))
+        operator = int(next(uniform) * 3)
+        left, first = self._expression(split, uniform)
+        right, second = self._expression(length - 3 - split, uniform)
+        value = (first + second, first - second, first * second)[operator] % self.modulus
+        return [opening, *left, self.modulus + operator, *right, closing], value
+
+    def baseline(self) -> float:
+        """The most frequent value."""
+        return constant_baseline(self)
+
+
+@zoo.hookimpl
+def zoo_register_tasks(register: Callable[[type[zoo.Task]], object]) -> None:
+    """Register the task."""
+    register(BracketedArithmetic)
