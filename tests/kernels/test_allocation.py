@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import zoo
 from zoo import kernels
-from zoo.kernels.array_views import HUGE_PAGE_BYTES
+from zoo.kernels.allocation import HUGE_PAGE_BYTES
 
 SMAPS = Path("/proc/self/smaps")
 
@@ -25,6 +27,35 @@ def test_empty_sequence_has_shape_and_dtype(dtype: type) -> None:
         assert result.flags.carray
     with kernels.pure_python():
         assert kernels.empty_sequence(3, 2, 5, like).shape == (3, 2, 5)
+
+
+@zoo.njit
+def new_arrays(like, rows):
+    filled = kernels.copy(like)
+    kernels.fill_zeros(filled)
+    return kernels.empty((rows, 2, 3), like), kernels.zeros((rows,), like), kernels.copy(like), filled
+
+
+@pytest.mark.parametrize("kind", ["compiled", "interpreted"])
+def test_new_arrays_have_shapes_and_values(kind: str) -> None:
+    like = np.arange(6, dtype=np.float32).reshape(2, 3)
+    with kernels.pure_python() if kind == "interpreted" else contextlib.nullcontext():
+        empty, zeros, copy, filled = new_arrays(like, 4)
+    assert empty.shape == (4, 2, 3)
+    np.testing.assert_array_equal(zeros, np.zeros(4))
+    np.testing.assert_array_equal(copy, like)
+    np.testing.assert_array_equal(filled, np.zeros((2, 3)))
+    assert {array.dtype for array in (empty, zeros, copy, filled)} == {like.dtype}
+
+
+@zoo.njit
+def huge_array(like, size):
+    return kernels.empty((size, size), like)
+
+
+def test_missing_memory_raises() -> None:
+    with pytest.raises(MemoryError):
+        huge_array(np.zeros(1), 1 << 28)
 
 
 @pytest.mark.skipif(sys.platform != "linux" or not SMAPS.exists(), reason="Linux tells of its pages")

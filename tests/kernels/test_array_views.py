@@ -1,13 +1,20 @@
-"""Windows of rows: the numbers of a slice, written through, and alive as long as the window is."""
+"""Views: the numbers of a slice, written through, and alive as long as the view is."""
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
+import pickle
 import weakref
+from collections.abc import Iterator
 
+import numba
 import numpy as np
 import pytest
+from numba.core.errors import TypingError
+from numba.core.runtime import rtsys
+from numba.core.runtime._nrt_python import memsys_disable_stats, memsys_enable_stats
 
 import zoo
 from zoo import kernels
@@ -118,3 +125,76 @@ def test_as_rows_of_a_sequence(shape) -> None:
     assert result.shape == plain.shape == (shape[0] * shape[1], shape[2])
     np.testing.assert_array_equal(result, a.reshape(result.shape))
     assert result.flags.c_contiguous
+
+
+@zoo.njit
+def views_of(a, number):
+    flat, other = kernels.flat(a), kernels.reshape(a, (a.shape[2], a.shape[0] * a.shape[1]))
+    kernels.at_step(a, number)[0, 0] = -1
+    return kernels.at_step(a, number), flat, other, kernels.row(a, number)
+
+
+@pytest.mark.parametrize("kind", ["compiled", "interpreted"])
+def test_views_are_those_of_numpy(kind) -> None:
+    a = np.arange(24.0).reshape(4, 3, 2)
+    with kernels.pure_python() if kind == "interpreted" else contextlib.nullcontext():
+        step, flat, other, row = views_of(a, 2)
+    assert a[2, 0, 0] == -1
+    np.testing.assert_array_equal(step, a[2])
+    np.testing.assert_array_equal(flat, a.reshape(-1))
+    np.testing.assert_array_equal(other, a.reshape(2, 12))
+    np.testing.assert_array_equal(row, a.reshape(12, 2)[2])
+
+
+def test_views_need_contiguous_arrays() -> None:
+    with pytest.raises(TypingError, match="row"):
+        first_row(np.zeros((4, 4))[:, ::2])
+
+
+@zoo.njit
+def first_row(a):
+    return kernels.row(a, 0)
+
+
+@numba.njit
+def user_function(a):
+    """A function of a user, compiled by Numba's own njit."""
+    return kernels.row(a, 1)[0] - kernels.flat(a)[1]
+
+
+def test_numba_functions_of_users_call_views() -> None:
+    assert user_function(np.array([[3.0, 4.0], [5.0, 6.0]])) == 1
+
+
+@zoo.njit
+def nested_arrays(count):
+    kept = kernels.zeros((count,), np.zeros(1))
+    for n in range(count):
+        pair = (kernels.empty((n, 2), kept), (kernels.copy(kept), n))
+        first, (second, _) = pair
+        kept[n] = first.size + second[0]
+        pair = (kernels.reshape(first, (2, n)), (second, n))
+    return kept
+
+
+@pytest.fixture
+def allocation_counts() -> Iterator[None]:
+    """Numba counts allocations."""
+    memsys_enable_stats()
+    yield
+    memsys_disable_stats()
+
+
+@pytest.mark.usefixtures("allocation_counts")
+def test_every_array_is_freed() -> None:
+    before = rtsys.get_allocation_stats()
+    for _ in range(3):
+        np.testing.assert_array_equal(nested_arrays(4), [0, 2, 4, 6])
+    gc.collect()
+    after = rtsys.get_allocation_stats()
+    assert after.mi_alloc - before.mi_alloc == after.mi_free - before.mi_free > 20
+
+
+def test_functions_of_instructions_are_pickled_by_name() -> None:
+    assert pickle.loads(pickle.dumps(kernels.row)) is kernels.row
+    assert copy.deepcopy(kernels.row) is kernels.row

@@ -1,148 +1,157 @@
-"""Unchecked views of C-contiguous arrays, and new arrays ``(T, B, N)`` on huge pages.
+"""Unchecked views of C-contiguous arrays, as a few instructions in the kernel that takes them.
 
-A view costs one addition, and little compile time.
+A view costs one addition, and little compile time. A slice handles ends below zero or beyond the array: with
+ten slices of 64 elements a row, loops take 10 % more time, and 50 % more to compile.
 """
 
 from __future__ import annotations
 
 import math
-import sys
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
-from numba.np.arrayobj import populate_array
 
 from zoo.array_types import Array
 from zoo.kernels.float_formats import intrinsic
+from zoo.kernels.instructions import (
+    SIZE,
+    ArrayFields,
+    array_type,
+    emitted_by,
+    is_contiguous,
+    make_array,
+    product,
+)
 from zoo.kernels.jit import njit
 
-# New memory arrives page by page, each cleared at the first touch. The tape of an LSTM of 128 units over
-# 10,000 steps of eight rows is 280 MB: a training step took 8.2 us a token with pages of 4 KiB,
-# 5.9 with 2 MiB. NumPy requests huge pages from this size on, too; Numba does not.
-HUGE_PAGE_BYTES = 1 << 22
-
-_PAGE = 4096
-_MADV_HUGEPAGE = 14  # from Linux's sys/mman.h
+_borrowed: Any = impl_ret_borrowed  # Numba's helpers are untyped
 
 
-@intrinsic
-def _advise_huge_pages(_typing: Any, array: Any) -> Any:
-    """Ask Linux to put an array on huge pages. It may ignore the request."""
+def _view(
+    array: Any, ndim: int, arguments: tuple[Any, ...], place: Callable[..., tuple[Any, list[Any]]]
+) -> Any:
+    """A view as an intrinsic; ``place(builder, shape, *arguments)`` returns its first element and shape."""
+    if not is_contiguous(array):
+        return None
+    result = array_type(array, ndim, array.mutable)
 
-    def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        if sys.platform == "linux":
-            made = context.make_array(signature.args[0])(context, builder, args[0])
-            size = builder.mul(made.nitems, made.itemsize)
-            with builder.if_then(builder.icmp_unsigned(">=", size, size.type(HUGE_PAGE_BYTES)), likely=False):
-                _call_madvise(builder, builder.ptrtoint(made.data, size.type), size)
-        return context.get_dummy_value()
+    def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
+        fields = ArrayFields(context, builder, array, args[0])
+        start, shape = place(builder, fields.shape, *args[1:])
+        data = builder.gep(fields["data"], [start])
+        value = make_array(context, builder, result, shape, data, fields["meminfo"], fields["parent"])
+        return _borrowed(context, builder, result, value)
 
-    return types.void(array), emit
-
-
-def _call_madvise(builder: ir.IRBuilder, start: Any, size: Any) -> None:
-    """Call madvise, whose range must begin at a page."""
-    word, number = size.type, ir.IntType(32)
-    first = builder.and_(builder.add(start, word(_PAGE - 1)), word(-_PAGE))
-    length = builder.sub(builder.add(start, size), first)
-    madvise: Any = cgutils.get_or_insert_function
-    signature = ir.FunctionType(number, [word, word, number])
-    builder.call(madvise(builder.module, signature, "madvise"), [first, length, number(_MADV_HUGEPAGE)])
-
-
-def _py_empty_sequence(steps: int, batch: int, width: int, like: Array) -> Array:
-    return np.empty((steps, batch, width), like.dtype)
-
-
-@njit(python_fallback=_py_empty_sequence)
-def empty_sequence(steps: int, batch: int, width: int, like: Array) -> Array:
-    """A new array ``(T, B, N)`` with uninitialised values.
-
-    Args:
-        steps: ``T``.
-        batch: ``B``.
-        width: ``N``.
-        like: An array of the same dtype.
-    """
-    array = np.empty((steps, batch, width), like.dtype)
-    _advise_huge_pages(array)
-    return array
+    return result(array, *arguments), emit
 
 
 @intrinsic
-def view(_typing: Any, array: Any, _start: Any, shape: Any) -> Any:
-    """An unchecked view of an array from element ``start`` on, in a shape given as a tuple."""
-    result = types.Array(array.dtype, len(shape), "C", readonly=not array.mutable)
-    tuple_of: Any = types.UniTuple  # Numba's own functions are untyped
-    populate: Any = populate_array
-    borrowed: Any = impl_ret_borrowed
-
-    def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        base = context.make_array(signature.args[0])(context, builder, args[0])
-        made = context.make_array(result)(context, builder)
-        sizes = [builder.extract_value(args[2], n) for n in range(len(shape))]
-        strides = [base.itemsize]
-        for size in sizes[:0:-1]:
-            strides.insert(0, builder.mul(strides[0], size))
-        data = builder.gep(base.data, [args[1]])
-        populate(made, data, sizes, strides, base.itemsize, base.meminfo, base.parent)
-        return borrowed(context, builder, result, made._getvalue())
-
-    return result(array, types.intp, tuple_of(types.intp, len(shape))), emit
+def _slice_of(_typing: Any, flat: Any, _start: Any, _size: Any) -> Any:
+    """``flat[start : start + size]`` of an array's elements."""
+    return _view(flat, 1, (types.intp, types.intp), lambda _builder, _shape, start, size: (start, [size]))
 
 
 def _py_flat_slice(flat: Array, start: int, size: int) -> Array:
     return flat.reshape(-1)[start : start + size]
 
 
-def _py_row(a: Array, number: int) -> Array:
-    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])[number]  # type: ignore[no-any-return]
-
-
-def _py_as_rows(a: Array) -> Array:
-    return a.reshape(a.shape[0] * a.shape[1], a.shape[2])
-
-
-def _py_rows_of_steps(a: Array, first: int, last: int) -> Array:
-    return _py_as_rows(a[first:last])
-
-
-def _py_slice_steps(a: Array, first: int, last: int) -> Array:
-    return a[first:last]
-
-
-# A slice handles ends below zero or beyond the array: with ten slices of 64 elements a row, loops take 10 %
-# more time, and 50 % more to compile.
+# A function: as instructions, LLVM fused other multiplications and additions in a cell, matrix_lstm, which
+# changed last bits.
 @njit(inline=True, python_fallback=_py_flat_slice)
 def flat_slice(flat: Array, start: int, size: int) -> Array:
     """``flat[start : start + size]`` of an array's elements, unchecked."""
-    return view(flat, start, (size,))  # type: ignore[no-any-return]
+    return _slice_of(flat, start, size)  # type: ignore[no-any-return]
 
 
-@njit(inline=True, python_fallback=_py_as_rows)
+def _emit_flat(_typing: Any, a: Any) -> Any:
+    return _view(a, 1, (), lambda builder, shape: (SIZE(0), [product(builder, shape)]))
+
+
+@emitted_by(_emit_flat)
+def flat(a: Array) -> Array:
+    """All elements of an array, as a view ``(N,)``."""
+    return a.reshape(-1)
+
+
+def _emit_reshape(_typing: Any, a: Any, shape: Any) -> Any:
+    if not isinstance(shape, types.BaseTuple):
+        return None
+    sizes: Any = types.UniTuple
+    count = len(shape)
+
+    def place(builder: ir.IRBuilder, _shape: list[Any], new: Any) -> tuple[Any, list[Any]]:
+        return SIZE(0), [builder.extract_value(new, axis) for axis in range(count)]
+
+    return _view(a, count, (sizes(types.intp, count),), place)
+
+
+@emitted_by(_emit_reshape)
+def reshape(a: Array, shape: tuple[int, ...]) -> Array:
+    """``a`` in another shape with the same number of elements, unchecked."""
+    return a.reshape(shape)
+
+
+def _emit_as_rows(_typing: Any, a: Any) -> Any:
+    return _view(a, 2, (), lambda builder, shape: (SIZE(0), [product(builder, shape[:-1]), shape[-1]]))
+
+
+@emitted_by(_emit_as_rows)
 def as_rows(a: Array) -> Array:
     """All rows of ``a (T, B, N)``, as a view ``(T B, N)``."""
-    return view(a, 0, (a.shape[0] * a.shape[1], a.shape[2]))  # type: ignore[no-any-return]
+    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
 
 
-@njit(inline=True, python_fallback=_py_rows_of_steps)
+def _emit_rows_of_steps(_typing: Any, a: Any, _first: Any, _last: Any) -> Any:
+    def place(builder: ir.IRBuilder, shape: list[Any], first: Any, last: Any) -> tuple[Any, list[Any]]:
+        rows = builder.mul(builder.sub(last, first), shape[1])
+        return builder.mul(first, product(builder, shape[1:])), [rows, shape[2]]
+
+    return _view(a, 2, (types.intp, types.intp), place)
+
+
+@emitted_by(_emit_rows_of_steps)
 def rows_of_steps(a: Array, first: int, last: int) -> Array:
     """All rows of ``a[first:last]``, for ``a (T, B, N)``, as a view, unchecked."""
-    width = a.shape[1] * a.shape[2]
-    return view(a, first * width, ((last - first) * a.shape[1], a.shape[2]))  # type: ignore[no-any-return]
+    return as_rows(a[first:last])
 
 
-@njit(inline=True, python_fallback=_py_slice_steps)
+def _emit_slice_steps(_typing: Any, a: Any, _first: Any, _last: Any) -> Any:
+    def place(builder: ir.IRBuilder, shape: list[Any], first: Any, last: Any) -> tuple[Any, list[Any]]:
+        return builder.mul(first, product(builder, shape[1:])), [builder.sub(last, first), *shape[1:]]
+
+    return _view(a, getattr(a, "ndim", 0), (types.intp, types.intp), place)
+
+
+@emitted_by(_emit_slice_steps)
 def slice_steps(a: Array, first: int, last: int) -> Array:
     """``a[first:last]``, unchecked."""
-    return view(a, first * (a.strides[0] // a.itemsize), (last - first, *a.shape[1:]))  # type: ignore[no-any-return]
+    return a[first:last]
 
 
-@njit(inline=True, python_fallback=_py_row)
+def _emit_at_step(_typing: Any, a: Any, _number: Any) -> Any:
+    def place(builder: ir.IRBuilder, shape: list[Any], number: Any) -> tuple[Any, list[Any]]:
+        return builder.mul(number, product(builder, shape[1:])), shape[1:]
+
+    return _view(a, getattr(a, "ndim", 1) - 1, (types.intp,), place)
+
+
+@emitted_by(_emit_at_step)
+def at_step(a: Array, number: int) -> Array:
+    """``a[number]`` for ``a (T, ...)``, as a view, unchecked."""
+    return a[number]  # type: ignore[no-any-return]
+
+
+def _emit_row(_typing: Any, a: Any, _number: Any) -> Any:
+    def place(builder: ir.IRBuilder, shape: list[Any], number: Any) -> tuple[Any, list[Any]]:
+        return builder.mul(number, shape[-1]), [shape[-1]]
+
+    return _view(a, 1, (types.intp,), place)
+
+
+@emitted_by(_emit_row)
 def row(a: Array, number: int) -> Array:
     """Row ``number`` of an array, counted over all axes but the last, unchecked."""
-    return view(a, number * a.shape[-1], (a.shape[-1],))  # type: ignore[no-any-return]
+    return as_rows(a)[number]  # type: ignore[no-any-return]

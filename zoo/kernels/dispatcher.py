@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import functools
 import gc
+import itertools
 import pickle
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numba
@@ -34,6 +36,7 @@ from numba.core.compiler_machinery import FunctionPass, LoweringPass, register_p
 from numba.core.environment import lookup_environment
 from numba.core.imputils import impl_ret_new_ref
 from numba.core.registry import cpu_target
+from numba.core.runtime.context import NRTContext
 from numba.core.typed_passes import NativeLowering
 from numba.core.untyped_passes import IRProcessing
 
@@ -75,6 +78,30 @@ class _CollectorPause(numba_event.Listener):
 
 
 numba_event.register("numba:compile", _CollectorPause())  # type: ignore[no-untyped-call]
+
+
+_counted_members: WeakKeyDictionary[Any, list[bool]] = WeakKeyDictionary()
+
+
+def _reference_counts(self: Any, builder: Any, ty: Any, val: Any) -> list[tuple[Any, Any]]:
+    """The reference counts in a value, with their types: Numba's method, which reads no other members.
+
+    Numba reads all fields of an array whenever it counts a reference, though only one of them has a count.
+    These reads were a third of all instructions of a cell, until the optimiser removed them.
+    """
+    manager = self._context.data_model_manager
+    model = manager[ty]
+    counts = [(ty, model.get_nrt_meminfo(builder, val))] if model.has_nrt_meminfo() else []
+    if ty not in _counted_members:
+        members = model.traverse(builder)
+        _counted_members[ty] = [manager[kind].contains_nrt_meminfo() for kind, _ in members]
+    if any(_counted_members[ty]):
+        for kind, member in itertools.compress(model.traverse(builder), _counted_members[ty]):
+            counts += _reference_counts(self, builder, kind, member(val))
+    return counts
+
+
+NRTContext.get_meminfos = _reference_counts  # type: ignore[method-assign]  # Numba has no setting for it
 
 
 def linked_library(symbol: str, write: Callable[[ir.Module], None]) -> Any:

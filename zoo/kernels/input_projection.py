@@ -1,13 +1,10 @@
 """Input projection: ``x @ W + b`` for the whole sequence at once, and its gradients.
 
 Tokens stand for one-hot rows: their product is a gather of rows of W, and its gradient a scatter. Only
-:func:`to_dense` makes one-hot rows. New arrays are np.empty and then filled: np.zeros takes twice as long to
-compile.
+:func:`to_dense` makes one-hot rows.
 """
 
 from __future__ import annotations
-
-import numpy as np
 
 from zoo import kernels
 from zoo.array_types import Array
@@ -29,7 +26,7 @@ def to_dense(x: Array, size: int, like: Array) -> Array:
     if x.ndim == 3:
         return x
     rows = kernels.empty_sequence(x.shape[0], x.shape[1], size, like)
-    rows[:] = 0
+    kernels.fill_zeros(rows)
     for t in range(x.shape[0]):
         for r in range(x.shape[1]):
             rows[t, r, x[t, r]] = 1
@@ -125,7 +122,7 @@ def project_all_or_buffer(x: Array, w: Array, b: Array) -> Array:
     Returns:
         A new array ``(T, B, N)``, or ``(1, B, N)`` for tokens.
     """
-    return project(x, w, b) if x.ndim == 3 else np.empty((1, x.shape[1], w.shape[1]), w.dtype)
+    return project(x, w, b) if x.ndim == 3 else kernels.empty((1, x.shape[1], w.shape[1]), w)
 
 
 @njit
@@ -163,15 +160,14 @@ def project_backward(x: Array, w: Array, grad: Array) -> tuple[Array, Array, Arr
     Returns:
         The gradients with respect to x (empty, ``(0, 0, 0)``, for tokens), w and b.
     """
-    dw, db = np.empty(w.shape, w.dtype), np.empty(w.shape[1], w.dtype)
-    dw[:], db[:] = 0, 0
+    dw, db = kernels.zeros(w.shape, w), kernels.zeros((w.shape[1],), w)
     kernels.add_column_sums(grad, db)
     if x.ndim == 2:
         kernels.add_weight_gradient(x, grad, dw)
-        return np.empty((0, 0, 0), w.dtype), dw, db
+        return kernels.empty((0, 0, 0), w), dw, db
     features, width = w.shape
     dx = kernels.empty_sequence(x.shape[0], x.shape[1], features, w)
-    dx[:] = 0
+    kernels.fill_zeros(dx)
     source = kernels.as_rows(grad)
     # Not add_weight_gradient: a kernel between two others is compiled again with the inner one.
     kernels.add_matmul_ta_offset(kernels.as_rows(x), 0, features, source, 0, width, dw)

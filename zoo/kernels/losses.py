@@ -34,7 +34,7 @@ def cross_entropy_block(
     if label_smoothing == 0.0:
         kernels.cross_entropies_grad(rows, targets, weights, scale, losses)
         return
-    excess = np.empty(losses.size)
+    excess = kernels.empty((losses.size,), losses)
     for n in range(losses.size):
         excess[n] = _excess(rows[n], targets[n])
     kernels.cross_entropies_grad(rows, targets, weights, scale, losses)

@@ -9,8 +9,6 @@ itself and the products NumPy's.
 
 from __future__ import annotations
 
-import numpy as np
-
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.gemm_microkernel import (
@@ -72,7 +70,7 @@ def pack(w: Array) -> Array:
     """Panels of ``w (K, N)`` for ``add_matmul(a, panels, c)``, ``c += a @ w``."""
     depth, width = w.shape
     columns = panel_width(w)
-    panels = np.empty(((width + columns - 1) // columns, depth, columns), w.dtype)
+    panels = kernels.empty(((width + columns - 1) // columns, depth, columns), w)
     whole = width // columns
     # Four rows at once: panel by panel, each row is on another page, and 256 by 1024 took 50 us, not 27.
     for start in range(0, depth, 4):
@@ -90,8 +88,8 @@ def pack_transposed(w: Array) -> Array:
     """Panels of the transpose of ``w (N, K)`` for ``add_matmul(a, panels, c)``, ``c += a @ w.T``."""
     width, depth = w.shape
     columns, block = panel_width(w), block_size(w)
-    panels = np.empty(((width + columns - 1) // columns, depth, columns), w.dtype)
-    last, whole = np.empty((block, depth), w.dtype), depth // block * block
+    panels = kernels.empty(((width + columns - 1) // columns, depth, columns), w)
+    last, whole = kernels.empty((block, depth), w), depth // block * block
     for first in range(0, panels.shape[0] * columns, block):
         source, start = w, first * depth
         if first + block > width:  # missing rows are zeros
@@ -134,8 +132,8 @@ def add_matmul_ta_offset(a: Array, a0: int, rows: int, b: Array, b0: int, width:
     # of rows is not a power of two, or writing a row of a would always hit the same few cache lines.
     chunk = min(CHUNK, steps)
     block = chunk * height + columns
-    left = np.empty((rows + height - 1) // height * block, c.dtype)
-    right = np.empty(chunk * columns, c.dtype)
+    left = kernels.empty(((rows + height - 1) // height * block,), c)
+    right = kernels.empty((chunk * columns,), c)
     for start in range(0, steps, CHUNK):
         depth = min(CHUNK, steps - start)
         for k in range(depth):
@@ -195,7 +193,7 @@ def pack_heads(w: Array) -> Array:
     """Panels of every matrix of ``w (G, K, N)``, for :func:`add_matmul_heads`."""
     heads, depth, width = w.shape
     columns = panel_width(w)
-    panels = np.zeros((heads, (width + columns - 1) // columns, depth, columns), w.dtype)
+    panels = kernels.zeros((heads, (width + columns - 1) // columns, depth, columns), w)
     for g in range(heads):
         for k in range(depth):
             for n in range(width):
@@ -208,7 +206,7 @@ def pack_heads_transposed(w: Array) -> Array:
     """Panels of the transpose of every matrix of ``w (G, N, K)``, for :func:`add_matmul_heads`."""
     heads, width, depth = w.shape
     columns = panel_width(w)
-    panels = np.zeros((heads, (width + columns - 1) // columns, depth, columns), w.dtype)
+    panels = kernels.zeros((heads, (width + columns - 1) // columns, depth, columns), w)
     for g in range(heads):
         for n in range(width):
             for k in range(depth):

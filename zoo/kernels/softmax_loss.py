@@ -243,7 +243,7 @@ def cross_entropies_grad(rows: Array, targets: Array, weights: Array, scale: flo
         scale: Factor of the gradients.
         losses: Receives the losses, in nats, ``(N,)``.
     """
-    work = np.empty((4, _ROWS_AT_ONCE), rows.dtype)
+    work = kernels.empty((4, _ROWS_AT_ONCE), rows)
     for first in range(0, losses.size, _ROWS_AT_ONCE):
         last = min(first + _ROWS_AT_ONCE, losses.size)
         for n in range(first, last):

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.input_projection import project_dense
@@ -123,10 +121,10 @@ def readout_loss(
         losses: Output, ``(T,)``; one number a step, so that the result does not depend on segments.
     """
     block, panels = _steps_per_block(y), kernels.pack(w)
-    outputs = np.empty((min(block, losses.size), y.shape[1], b.size), w.dtype)
+    outputs = kernels.empty((min(block, losses.size), y.shape[1], b.size), w)
     for first in range(0, losses.size, block):
         steps = min(block, losses.size - first)
-        y_block, out = y[first : first + steps], outputs[:steps]
+        y_block, out = kernels.slice_steps(y, first, first + steps), kernels.slice_steps(outputs, 0, steps)
         project_dense(kernels.as_rows(y_block), panels, b, kernels.as_rows(out))
         for t in range(steps):
             losses[first + t] = weighted_loss(out[t], targets[first + t], weights[first + t], options)
@@ -145,14 +143,14 @@ def readout_loss_and_grad(
 ) -> tuple[Array, Array, Array]:
     """As :func:`readout_loss`, and the gradients of ``scale`` times all losses with respect to y, w and b."""
     block, panels, transposed = _steps_per_block(y), kernels.pack(w), kernels.pack_transposed(w)
-    outputs = np.empty((min(block, losses.size), y.shape[1], b.size), w.dtype)
-    row_losses = np.empty(outputs.shape[0] * outputs.shape[1])
+    outputs = kernels.empty((min(block, losses.size), y.shape[1], b.size), w)
+    row_losses = kernels.empty((outputs.shape[0] * outputs.shape[1],), losses)
     dy = kernels.empty_sequence(y.shape[0], y.shape[1], y.shape[2], w)
-    dw, db = np.empty(w.shape, w.dtype), np.empty(b.shape, b.dtype)
-    dy[:], dw[:], db[:] = 0, 0, 0
+    kernels.fill_zeros(dy)
+    dw, db = kernels.zeros(w.shape, w), kernels.zeros(b.shape, b)
     for first in range(0, losses.size, block):
         steps = min(block, losses.size - first)
-        y_block, out = y[first : first + steps], outputs[:steps]
+        y_block, out = kernels.slice_steps(y, first, first + steps), kernels.slice_steps(outputs, 0, steps)
         project_dense(kernels.as_rows(y_block), panels, b, kernels.as_rows(out))
         target_rows, weight_rows = _block_rows(targets, first, steps), _block_rows(weights, first, steps)
         some = kernels.flat_slice(row_losses, 0, weight_rows.size)
@@ -160,5 +158,5 @@ def readout_loss_and_grad(
         _sum_rows_per_step(some, losses, first, steps)
         kernels.add_column_sums(out, db)
         kernels.add_matmul_ta(kernels.as_rows(y_block), kernels.as_rows(out), dw)
-        kernels.add_matmul(kernels.as_rows(out), transposed, kernels.as_rows(dy[first : first + steps]))
+        kernels.add_matmul(kernels.as_rows(out), transposed, kernels.rows_of_steps(dy, first, first + steps))
     return dy, dw, db

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 import zoo
 from zoo import kernels
 
@@ -22,13 +20,13 @@ def forward(params: Array, x: Array, state: Array) -> Array:
     recurrent = kernels.pack(Whh)
     before = h0
     for t in range(h.shape[0]):
-        now = h[t]
+        now = kernels.at_step(h, t)
         kernels.add_matmul(before, recurrent, now)
-        unit = now.reshape(-1)
+        unit = kernels.flat(now)
         for i in range(unit.size):
             unit[i] = kernels.tanh(unit[i])
         before = now
-    return h, (before.copy(),), (h,)
+    return h, (kernels.copy(before),), (h,)
 
 
 @zoo.njit
@@ -44,7 +42,7 @@ def backward(params: Array, x: Array, state: Array, tape: Array, dy: Array, dlas
     steps, batch, hidden = h.shape
     da = kernels.empty_sequence(steps, batch, hidden, h)
     recurrent = kernels.pack_transposed(Whh)
-    dh = dh_last.copy()
+    dh = kernels.copy(dh_last)
     carried = dh.reshape(-1)
     one = h.dtype.type(1)  # a plain 1 would make the loop float64
     for t in range(steps - 1, -1, -1):
@@ -53,11 +51,11 @@ def backward(params: Array, x: Array, state: Array, tape: Array, dy: Array, dlas
             slope[i] = (carried[i] + output[i]) * (one - unit[i] * unit[i])
             carried[i] = 0
         kernels.add_matmul(da[t], recurrent, dh)
-    dWhh = np.zeros_like(Whh)
+    dWhh = kernels.zeros(Whh.shape, Whh)
     if steps > 0:
         kernels.add_matmul_ta(h0, da[0], dWhh)
-        rows = (steps - 1) * batch
-        kernels.add_matmul_ta(h[:-1].reshape(rows, hidden), da[1:].reshape(rows, hidden), dWhh)
+        before, after = kernels.rows_of_steps(h, 0, steps - 1), kernels.rows_of_steps(da, 1, steps)
+        kernels.add_matmul_ta(before, after, dWhh)
     dx, dWxh, dbh = kernels.project_backward(x, Wxh, da)
     return dx, (dh,), (dWxh, dWhh, dbh)
 

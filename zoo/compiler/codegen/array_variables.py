@@ -81,7 +81,9 @@ class ArrayVar:
     @property
     def current_step(self) -> str:
         """Expression for the rows of step ``time``."""
-        return f"{self.name}[{self.time.step}]" if self.layout == ArrayLayout.STEPS else self.name
+        if self.layout != ArrayLayout.STEPS:
+            return self.name
+        return f"kernels.at_step({self.name}, {self.time.step})"
 
     @property
     def active_steps(self) -> str:

@@ -111,7 +111,7 @@ def decode_source(
             f"def prepare(params, x, state{inputs}):",
             *unpack_arguments(emitter),
             *emitter.with_prologue(body),
-            f"    return {y}.reshape(1, 1, -1), {as_tuple(workspace)}",
+            f"    return kernels.reshape({y}, (1, 1, {y}.size)), {as_tuple(workspace)}",
         ],
         [
             "@zoo.njit(inline=True)",
@@ -142,14 +142,15 @@ def _initial_values(emitter: DecodeEmitter, words: Collection[str]) -> Iterator[
     for w, name in emitter.input_weights.items():
         yield f"    {name} = kernels.prepare_input_weights(x, {matrix(emitter, w)})"
     for name, node in emitter.zero_biases.items():
-        yield f"    {name} = np.zeros({node.shape[0]}, {emitter.like}.dtype)"
+        yield f"    {name} = kernels.zeros(({node.shape[0]},), {emitter.like})"
     for name, node in emitter.step_graph.states.items():
-        shape = "" if node.ndim == 1 else f".reshape(1, {emitter.arrays[node].width})"
-        yield f"    {names.state_before(name)} = {names.initial_state(name)}.copy(){shape}"
+        copy = f"kernels.copy({names.initial_state(name)})"
+        rows = copy if node.ndim == 1 else f"kernels.reshape({copy}, (1, {emitter.arrays[node].width}))"
+        yield f"    {names.state_before(name)} = {rows}"
     for name, node in emitter.step_graph.inputs.items():
         row = names.flat_input(name)
         if row in words:
-            yield f"    {row} = {names.declared(name)}.reshape(1, {emitter.arrays[node].width})"
+            yield f"    {row} = kernels.reshape({names.declared(name)}, (1, {emitter.arrays[node].width}))"
 
 
 def _array_names(emitter: DecodeEmitter) -> Iterator[str]:

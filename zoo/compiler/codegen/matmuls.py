@@ -49,7 +49,7 @@ def _write_projection(context: EmitContext, writer: Writer, node: Node) -> None:
     _, w, *base = node.inputs
     array = context.array_of(node)
     context.assigned.add(array.name)
-    bias = array_name(context, base[0]) if base else f"np.zeros({node.shape[0]}, {context.like}.dtype)"
+    bias = array_name(context, base[0]) if base else f"kernels.zeros(({node.shape[0]},), {context.like})"
     if array.layout == ArrayLayout.STEPS:
         writer.line(f"{array.name} = kernels.project({context.x}, {matrix(context, w)}, {bias})")
         return
@@ -84,7 +84,7 @@ def matrix(context: EmitContext, w: Node) -> str:
         return name
     start, size = view.offset, product(w.shape)
     lengths = ", ".join(map(str, w.shape))
-    return f"{name}.reshape(-1)[{start}:{start + size}].reshape({lengths})"
+    return f"kernels.reshape(kernels.flat_slice({name}, {start}, {size}), ({lengths}))"
 
 
 def pack_lines(context: EmitContext, readers: list[str]) -> list[str]:
@@ -127,7 +127,7 @@ def _write_dot(context: EmitContext, writer: Writer, node: Node, section: str) -
 
 def _write_zeros(context: EmitContext, writer: Writer, target: ArrayVar, all_steps: bool) -> None:
     if target.layout == ArrayLayout.BATCH or (target.layout == ArrayLayout.STEPS and target.time is BLOCK):
-        writer.line(f"{target.active_steps if all_steps else target.current_step}.fill(0)")
+        writer.line(f"kernels.fill_zeros({target.active_steps if all_steps else target.current_step})")
     else:
         context.zeroed.add(target.name)
 
@@ -192,7 +192,8 @@ def _outer_call(node: Node, left: str, right: str, target: ArrayVar) -> str:
 
 def _write_row_sum(context: EmitContext, writer: Writer, node: Node, section: str) -> None:  # noqa: ARG001
     target, source = context.array_of(node), context.array_of(_view(node.inputs[0]).base)
-    writer.line(f"kernels.add_column_sums({source.active_steps}, {target.name}.reshape(-1))")
+    total = target.name if node.ndim == 1 else f"kernels.flat({target.name})"
+    writer.line(f"kernels.add_column_sums({source.active_steps}, {total})")
 
 
 def _write_matrix_function(context: EmitContext, writer: Writer, node: Node, section: str) -> None:  # noqa: ARG001

@@ -101,11 +101,11 @@ def allocations(context: EmitContext) -> Iterator[str]:
 
 def _allocation(context: EmitContext, array: ArrayVar, shape: Shape) -> str:
     if array.name in context.zeroed:
-        return f"np.zeros({_shape_text(array, shape)}, {context.like}.dtype)"
+        return f"kernels.zeros({_shape_text(array, shape)}, {context.like})"
     if array.layout == ArrayLayout.STEPS:
         steps = "block_steps" if array.time is BLOCK else "steps"
         return f"kernels.empty_sequence({steps}, batch, {array.width}, {context.like})"
-    return f"np.empty({_shape_text(array, shape)}, {context.like}.dtype)"
+    return f"kernels.empty({_shape_text(array, shape)}, {context.like})"
 
 
 def flat_arrays(context: EmitContext, words: Collection[str]) -> Iterator[str]:
@@ -113,6 +113,7 @@ def flat_arrays(context: EmitContext, words: Collection[str]) -> Iterator[str]:
     for array in context.arrays.values():
         flat = f"{array.name}_flat"
         if array.layout == ArrayLayout.SHARED and flat in words and array.name not in context.assigned:
+            # Not kernels.flat: LLVM then added the squares of a vector of urnn in another order.
             yield f"{flat} = {array.name}.reshape(-1)"
 
 
@@ -143,7 +144,7 @@ def _shape_text(array: ArrayVar, shape: Shape) -> str:
     return {
         ArrayLayout.STEPS: f"(steps, batch, {array.width})",
         ArrayLayout.BATCH: f"(batch, {array.width})",
-        ArrayLayout.ROW: f"{array.width}",
+        ArrayLayout.ROW: f"({array.width},)",
     }[array.layout]
 
 
@@ -263,12 +264,12 @@ def _flatten_rows(emitter: PassEmitter, body: list[str]) -> list[str]:
     for name, node in step_graph.states.items():
         if node.ndim != 1:
             initial = names.initial_state(name)
-            writer.line(f"{initial} = {initial}.reshape(batch, {emitter.arrays[node].width})")
+            writer.line(f"{initial} = kernels.reshape({initial}, (batch, {emitter.arrays[node].width}))")
     for name, node in step_graph.inputs.items():
         rows = names.flat_input(name)
         if rows in words:
             width = emitter.arrays[node].width
-            writer.line(f"{rows} = {names.declared(name)}.reshape(steps, batch, {width})")
+            writer.line(f"{rows} = kernels.reshape({names.declared(name)}, (steps, batch, {width}))")
     if names.flat_input("x") in words:
         writer.line(f"{names.flat_input('x')} = kernels.to_dense(x, I, {emitter.like})")
     return writer.lines
@@ -276,7 +277,7 @@ def _flatten_rows(emitter: PassEmitter, body: list[str]) -> list[str]:
 
 def _declared_shape(node: Node, name: str) -> str:
     """A state in its declared shape."""
-    return name if node.ndim == 1 else f"{name}.reshape(batch, {', '.join(map(str, node.shape))})"
+    return name if node.ndim == 1 else f"kernels.reshape({name}, (batch, {', '.join(map(str, node.shape))}))"
 
 
 def forward_source(
@@ -294,8 +295,8 @@ def forward_source(
     for name, node in step_graph.states.items():
         before = names.state_before(name)
         start.line(f"{before} = {names.initial_state(name)}")
-        end.line(f"{before} = {emitter.array_of(step_graph.new_states[name]).name}[time]")
-        last.append(_declared_shape(node, f"{before}.copy()"))
+        end.line(f"{before} = kernels.at_step({emitter.array_of(step_graph.new_states[name]).name}, time)")
+        last.append(_declared_shape(node, f"kernels.copy({before})"))
     final = Writer()
     y = emitter.array_of(step_graph.y).name
     final.line(f"return {y}, {as_tuple(last)}, {as_tuple([array.name for array in tape])}")
@@ -347,7 +348,8 @@ def backward_source(
         for name in array.states:
             before, initial = names.state_before(name), names.initial_state(name)
             emitter.trajectories[before] = (initial, array.name)
-            emitter.states_before[before] = f"{before} = {array.name}[time - 1] if time > 0 else {initial}"
+            earlier = f"kernels.at_step({array.name}, time - 1)"
+            emitter.states_before[before] = f"{before} = {earlier} if time > 0 else {initial}"
     emitter.bind(step_gradient.dy, "dy", ArrayLayout.STEPS)
     for name, node in step_gradient.dstate_out.items():
         emitter.bind(node, names.dstate(name), ArrayLayout.BATCH)
@@ -370,16 +372,16 @@ def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: lis
     for name, node in step_graph.states.items():
         last = names.dlast(name)
         if step_gradient.dstate_in.get(name) is None:
-            dstate.append(f"np.zeros_like({last})")
+            dstate.append(_zeros_like(last))
             continue
         width = emitter.arrays[step_gradient.dstate_out[name]].width
-        flat = "" if node.ndim == 1 else f".reshape(batch, {width})"
         now, new = names.dstate(name), names.dstate_before(name)
-        start.line(f"{now} = {last}.copy(){flat}")
+        copy = f"kernels.copy({last})"
+        start.line(f"{now} = {copy if node.ndim == 1 else f'kernels.reshape({copy}, (batch, {width}))'}")
         swap.line(f"{now}, {new} = {new}, {now}")
         dstate.append(_declared_shape(node, now))
     dparams = [
-        f"np.zeros_like({names.declared(name)})" if gradient is None else emitter.array_of(gradient).name
+        _zeros_like(names.declared(name)) if gradient is None else emitter.array_of(gradient).name
         for name, gradient in step_gradient.dparams.items()
     ]
     dx_before, dx_in_block, dx_after = _dx_lines(emitter, step, after)
@@ -394,6 +396,11 @@ def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: lis
     unpacking.line(unpack([array.name for array in tape], "tape"))
     unpacking.line(unpack([names.dlast(name) for name in step_graph.states], "dlast"))
     return _assemble(emitter, "backward(params, x, state{}, tape, dy, dlast)", unpacking.lines, body)
+
+
+def _zeros_like(name: str) -> str:
+    """Expression for zeros of the shape of an array."""
+    return f"kernels.zeros({name}.shape, {name})"
 
 
 def _block_loop(body: list[str]) -> list[str]:
@@ -416,8 +423,8 @@ def _dx_lines(
     guarded = ["        if x.ndim == 3:", *products] if products else []
     in_loops = "dx" in identifiers_in([*step, *after])  # element by element, in fused loops
     shape = "(steps, batch, I)" if in_loops or products else "x.shape"
-    zeros = f"dx = np.zeros({shape}, {emitter.like}.dtype)"
-    none = ["    if x.ndim == 2:", f"        dx = np.empty((0, 0, 0), {emitter.like}.dtype)"]
+    zeros = f"dx = kernels.zeros({shape}, {emitter.like})"
+    none = ["    if x.ndim == 2:", f"        dx = kernels.empty((0, 0, 0), {emitter.like})"]
     if not in_loops:
         return [*none, "    else:", f"        {zeros}", *panels], guarded, []
     return [f"    {zeros}", *(["    if x.ndim == 3:", *panels] if panels else [])], guarded, none

@@ -1,0 +1,136 @@
+"""Functions of kernels that are LLVM instructions in each caller, and no compiled functions of their own.
+
+Numba infers types, optimises and links every function that a kernel calls. For a view of an array, which is a
+handful of instructions, this takes several milliseconds for each type, and a call unpacks all fields of the
+array. Compiled functions for views took a fifth of the compile time of a cell. Python calls the plain form.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.core.typing.templates import make_intrinsic_template
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SIZE = ir.IntType(64)
+
+
+class Instructions(Generic[P, R]):
+    """A function with a plain form for Python, and instructions for kernels; made by :func:`emitted_by`.
+
+    Args:
+        plain: The function for Python.
+        emitter: As in ``numba.extending.intrinsic``.
+    """
+
+    def __init__(self, plain: Callable[P, R], emitter: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, plain)
+        self.py_func, self._emitter = plain, emitter
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the plain form."""
+        return self.py_func(*args, **kwargs)
+
+    @functools.cached_property
+    def _numba_type_(self) -> Any:
+        """The type of the function in kernels."""
+        make: Any = make_intrinsic_template  # Numba's own functions are untyped
+        function: Any = types.Function
+        return function(make(self, self._emitter, self.py_func.__name__))
+
+    def __reduce__(self) -> str:
+        return self.py_func.__qualname__  # like a function, by module and name
+
+    def __deepcopy__(self, _memo: Any) -> Instructions[P, R]:
+        return self  # Numba copies its syntax trees
+
+    def __repr__(self) -> str:
+        return f"<instructions {self.py_func.__module__}.{self.py_func.__qualname__}>"
+
+
+def emitted_by(emitter: Callable[..., Any]) -> Callable[[Callable[P, R]], Instructions[P, R]]:
+    """Decorate the plain form of a function whose instructions ``emitter`` emits in kernels."""
+    return lambda plain: Instructions(plain, emitter)
+
+
+class ArrayFields:
+    """Fields of an array in LLVM IR.
+
+    Numba's helpers copy the array to the stack and read it there, which is five times as many instructions.
+
+    Args:
+        context: Numba's target context.
+        builder: Appends instructions.
+        kind: Numba's type of the array.
+        value: The array.
+    """
+
+    def __init__(self, context: Any, builder: ir.IRBuilder, kind: Any, value: Any) -> None:
+        self.context, self.builder, self.kind, self.value = context, builder, kind, value
+        self._model = context.data_model_manager[kind]
+
+    def __getitem__(self, name: str) -> Any:
+        return self._model.get(self.builder, self.value, name)
+
+    @property
+    def shape(self) -> list[Any]:
+        """Length of each axis."""
+        position = self._model.get_field_position("shape")
+        return [self.builder.extract_value(self.value, [position, axis]) for axis in range(self.kind.ndim)]
+
+
+def is_contiguous(kind: Any) -> bool:
+    """Whether a Numba type is a C-contiguous array."""
+    return isinstance(kind, types.Array) and kind.layout == "C"
+
+
+def array_type(like: Any, ndim: int, mutable: bool = True) -> Any:
+    """The type of C-contiguous arrays of the dtype of another array."""
+    array: Any = types.Array
+    return array(like.dtype, ndim, "C", readonly=not mutable)
+
+
+def product(builder: ir.IRBuilder, factors: list[Any]) -> Any:
+    """The product of integers; one without factors."""
+    return functools.reduce(builder.mul, factors) if factors else SIZE(1)
+
+
+def make_array(
+    context: Any,
+    builder: ir.IRBuilder,
+    kind: Any,
+    shape: list[Any],
+    data: Any,
+    owner: Any,
+    parent: Any = None,
+) -> Any:
+    """A C-contiguous array.
+
+    Args:
+        context: Numba's target context.
+        builder: Appends instructions.
+        kind: Numba's type of the array.
+        shape: Length of each axis.
+        data: Address of the first element.
+        owner: Numba's reference count of the memory.
+        parent: Python's owner of the memory.
+    """
+    model = context.data_model_manager[kind]
+    itemsize = SIZE(context.get_abi_sizeof(data.type.pointee))
+    value = model.get_value_type()(None)  # zeros
+    fields = {"meminfo": owner, "nitems": product(builder, shape), "itemsize": itemsize, "data": data}
+    for name, field in {**fields, **({} if parent is None else {"parent": parent})}.items():
+        value = model.set(builder, value, field, name)
+    stride = itemsize
+    for axis in reversed(range(kind.ndim)):
+        for name, field in (("shape", shape[axis]), ("strides", stride)):
+            value = builder.insert_value(value, field, [model.get_field_position(name), axis])
+        if axis:
+            stride = builder.mul(stride, shape[axis])
+    return value
