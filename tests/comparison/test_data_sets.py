@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shlex
 import shutil
 
 import numpy as np
@@ -13,7 +14,8 @@ from comparison_records import record
 
 import zoo
 from zoo.comparison import execute
-from zoo.comparison.data_sets import baseline_scores, label_data_sets, score_fields
+from zoo.comparison.data_sets import baseline_scores, data_flags, label_data_sets, score_fields
+from zoo.comparison.plan import PlanEntry
 from zoo.comparison.statistics import mean_gain, student_quantile
 from zoo.errors import CheckpointError, UsageError
 
@@ -120,6 +122,16 @@ def test_command_reproduces_data_sets_with_different_settings(made):
     )
     assert second == (
         f"zoo compare --out {made.path} --data {folder / 'walks.csv'} --series id --label activity"
+    )
+
+
+def test_command_writes_settings_as_flags():
+    options = {"target": ["load", "price"], "target_weights": {"load": 2.0, "price": 0.5}, "horizon": 3}
+    flags = list(
+        data_flags(PlanEntry("load.csv", {**options, "loss_options": {"low": 0.2}}, "", "load.csv", True))
+    )
+    assert flags == shlex.split(
+        "--target load,price --target-weights load=2.0,price=0.5 --horizon 3 --set loss.low=0.2"
     )
 
 

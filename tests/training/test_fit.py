@@ -7,7 +7,7 @@ import pytest
 
 import zoo
 from zoo.base.task import METRICS
-from zoo.data.split import divide
+from zoo.data.split import split_items
 from zoo.errors import UsageError, ZooError
 from zoo.kernels import pure_python
 
@@ -156,7 +156,7 @@ def test_share_for_validation_has_the_same_part_of_each_class():
     labels = np.repeat([0, 1, 2], [4, 3, 4])
     one, other = model(), model()
     history = one.fit(X, labels, validation=0.3, epochs=3, seed=1, batch_size=4)
-    parts = divide(labels, (0.7, 0.3, 0.0), 1, stratify=True)
+    parts = split_items(labels, (0.7, 0.3, 0.0), 1, stratify=True)
     train, valid = parts["train"], parts["valid"]
     assert np.bincount(labels[valid]).tolist() == [1, 1, 1]
     expected = other.fit(

@@ -319,11 +319,12 @@ def test_analyses_come_every_n_steps(train, monkeypatch):
     steps = []
 
     def watched(self, *arguments):
-        *rest, _ = arguments
+        *rest, _, hooks = arguments
         make(
             self,
             *rest,
             lambda trainer: steps.append(trainer.state.step) or {"found": trainer.model.theta.size},
+            hooks,
         )
 
     quiet = train("quiet")

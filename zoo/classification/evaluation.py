@@ -18,7 +18,7 @@ from zoo.classification.baselines import (
 from zoo.classification.metrics import LabelScores, class_scores, number_scores
 from zoo.classification.spec import ScaledSequences, SequenceSpec
 from zoo.data.labelled import LabelledSequences
-from zoo.data.split import PARTS, divide, divide_groups, parse_split
+from zoo.data.split import PARTS, parse_split, split_groups, split_items
 from zoo.data.table import DataColumn
 from zoo.errors import DataError
 from zoo.model import AnyModel
@@ -46,8 +46,8 @@ def split_sequences(
     """
     shares = parse_split(split)
     if groups is None:
-        return divide(codes, shares, seed, stratify)
-    return divide_groups(groups.values, shares, seed)
+        return split_items(codes, shares, seed, stratify)
+    return split_groups(groups.values, shares, seed)
 
 
 def balanced_weights(codes: Array, classes: int) -> list[float]:

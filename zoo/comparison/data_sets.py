@@ -248,10 +248,14 @@ def data_flags(entry: PlanEntry) -> Iterator[str]:
             for option, chosen in value.items():
                 yield from ("--set", f"loss.{option}={chosen}")
         else:
-            yield from (
-                f"--{name.replace('_', '-')}",
-                ",".join(value) if isinstance(value, list) else f"{value}",
-            )
+            yield from (f"--{name.replace('_', '-')}", _flag_text(value))
+
+
+def _flag_text(value: Any) -> str:
+    """A value as the command line reads it: lists and assignments separated by commas."""
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={each}" for name, each in value.items())
+    return ",".join(value) if isinstance(value, list) else f"{value}"
 
 
 def score_fields(facts: Facts) -> dict[str, Any]:

@@ -99,7 +99,10 @@ class ComparisonRunner:
         without_steps = self._pairs_without_steps()
         pairs = [pair for pair in self.plan.pairs() if pair not in without_steps]
         upcoming = self.jobs.runs({pair: decided_rate(self.plan, []) for pair in pairs})
-        while swept := [job for pair in pairs for job in self.jobs.sweep(pair, self._sweep_of(pair))]:
+        for _ in range(self.plan.sweep_rounds + 1):
+            swept = [job for pair in pairs for job in self.jobs.sweep(pair, self._sweep_of(pair))]
+            if not swept:
+                break
             self._run_stage("sweep", swept, self.sweep, upcoming)
         rates = {pair: decided_rate(self.plan, self._sweep_of(pair)) for pair in pairs}
         self._run_stage("runs", self.jobs.runs(rates), self.runs)

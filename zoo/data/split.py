@@ -96,7 +96,7 @@ def split(tokens: NDArray[Any], fractions: Fractions) -> Split:
     return Split(tokens[:first], tokens[first:second], tokens[second:])
 
 
-def divide(codes: NDArray[Any], shares: Fractions, seed: int, stratify: bool) -> dict[str, NDArray[Any]]:
+def split_items(codes: NDArray[Any], shares: Fractions, seed: int, stratify: bool) -> dict[str, NDArray[Any]]:
     """Divide items into parts at random.
 
     Args:
@@ -122,7 +122,7 @@ def divide(codes: NDArray[Any], shares: Fractions, seed: int, stratify: bool) ->
     return {name: np.sort(np.concatenate(chunks)) for name, chunks in parts.items()}
 
 
-def divide_groups(groups: NDArray[Any], shares: Fractions, seed: int) -> dict[str, NDArray[Any]]:
+def split_groups(groups: NDArray[Any], shares: Fractions, seed: int) -> dict[str, NDArray[Any]]:
     """Divide items into parts so that all items of a group are in one part.
 
     Args:
@@ -134,7 +134,7 @@ def divide_groups(groups: NDArray[Any], shares: Fractions, seed: int) -> dict[st
         The numbers of the items of each part, ascending.
     """
     names = np.unique(groups)
-    of_names = divide(names, shares, seed, stratify=False)
+    of_names = split_items(names, shares, seed, stratify=False)
     return {part: np.flatnonzero(np.isin(groups, names[numbers])) for part, numbers in of_names.items()}
 
 

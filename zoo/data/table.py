@@ -32,7 +32,6 @@ MAX_NUMBER = 1e100
 """Largest magnitude of a value: squares of larger ones overflow, and files use them for missing values."""
 
 _SHOWN_COLUMNS = 20
-_PLURALS = {"number": "numbers", "category": "categories", "time": "times"}
 
 
 @dataclass(frozen=True, eq=False)

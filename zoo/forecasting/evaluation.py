@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.data.panel import Panel
-from zoo.data.split import PARTS, divide_groups, parse_split
+from zoo.data.split import PARTS, parse_split, split_groups
 from zoo.errors import DataError
 from zoo.forecasting.baselines import History, baseline_forecasts, spread
 from zoo.forecasting.calibration import (
@@ -46,7 +46,7 @@ def divide_series(panel: Panel, split: str, seed: int) -> Panel:
         return panel
     shares, codes = parse_split(split), panel.groups.values
     parts = np.zeros(len(panel.names), np.int64)
-    for number, numbers in enumerate(divide_groups(codes, shares, seed).values()):
+    for number, numbers in enumerate(split_groups(codes, shares, seed).values()):
         parts[numbers] = number
         if shares[number] and not len(numbers):
             raise DataError(

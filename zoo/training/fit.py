@@ -19,7 +19,7 @@ from zoo.base.task import METRICS
 from zoo.classification.evaluation import balanced_weights
 from zoo.data import BpttBatches, Corpus, Split, fit_batch_shape
 from zoo.data.corpus import TextLevel
-from zoo.data.split import divide
+from zoo.data.split import split_items
 from zoo.distributed.collectives import SINGLE_PROCESS
 from zoo.errors import UsageError
 from zoo.layers.validation import as_aux_inputs, as_lengths, mask_padding
@@ -265,7 +265,7 @@ def _split_off(data: Sequences, share: float, seed: int, has_classes: bool) -> t
     count = data.inputs.shape[1]
     last = -1 if data.lengths is None else data.lengths - 1
     codes = data.targets[last, np.arange(count)] if has_classes else np.zeros(count)
-    parts = divide(codes, (1 - share, share, 0.0), seed, stratify=has_classes)
+    parts = split_items(codes, (1 - share, share, 0.0), seed, stratify=has_classes)
     for part, use in (("train", "training"), ("valid", "validation")):
         if not len(parts[part]):
             raise UsageError(
