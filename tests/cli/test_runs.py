@@ -343,7 +343,8 @@ def test_cell_in_a_file_trains_with_options(leaky):
 def test_cell_in_a_file_must_be_given_on_resume(leaky, command):
     result = run(*command, leaky)
     assert "the cell 'leaky', which is not registered here" in result.stderr
-    assert "--cell FILE.py:Class" in result.stderr
+    given = "--cell FILE.py:Class" if command[0] == "train" else "--cell (FILE.py:Class on the command line)"
+    assert given in result.stderr
     assert result.exit_code == (2 if command[0] == "train" else 1)
 
 

@@ -295,5 +295,5 @@ def _apply_modifiers(cell: type[Cell], names: str, source: str) -> type[Cell]:
 def _unregistered(source: str, shown: str) -> CheckpointError:
     return CheckpointError(
         f"{source}: made with the cell {shown}, which is not registered here; install the plugin it "
-        f"comes from, or give its class with `cell`."
+        f"comes from, or give its class with `cell` (FILE.py:Class on the command line)."
     )
