@@ -7,9 +7,7 @@ token, and ignore everything else.
 Reference: D. Y. Fu, T. Dao, K. K. Saab, A. W. Thomas, A. Rudra & C. Ré, *Hungry Hungry Hippos: Towards
 Language Modeling with State Space Models*, ICLR 2023, https://arxiv.org/abs/2212.14052, and the code they
 published (https://github.com/HazyResearch/safari, ``src/dataloaders/synthetics.py`` and
-``configs/pipeline/induction_head.yaml``): 20 tokens, 30 steps. A. Gu & T. Dao, *Mamba: Linear-Time Sequence
-Modeling with Selective State Spaces*, 2023, https://arxiv.org/abs/2312.00752, section 4.1.2, train on 256
-steps and test up to a million. Memoryless baseline: a uniform guess.
+``configs/pipeline/induction_head.yaml``): 20 tokens, 30 steps. Memoryless baseline: a uniform guess.
 """
 
 from __future__ import annotations
@@ -35,11 +33,11 @@ class InductionHeads(zoo.Task):
         year=2023,
         url="https://arxiv.org/abs/2212.14052",
         variant="There is one earlier trigger, and one token to recall.",
-        deviations="There are 16 tokens with the trigger, as in Gu and Dao 2023, and 64 steps. Fu and others "
-        "have 20 tokens and 30 steps, and Gu and Dao have 256 steps.",
+        deviations="There are 16 tokens with the trigger, and 64 steps. Fu and others have 20 tokens and 30 "
+        "steps.",
         when_to_use="Use it to test whether the input decides what a cell stores, with much less to store "
         "than in associative_recall. Evaluate a trained network with a larger length to test whether it "
-        "generalises, as Gu and Dao do.",
+        "generalises.",
     )
     threshold = 0.99
     threshold_source = "set here: nearly every token"

@@ -44,12 +44,10 @@ class MackeyGlass(ChaoticSeries):
         year=2004,
         url="https://doi.org/10.1126/science.1091277",
         variant="The delay is 17, and the forecast is 84 steps ahead.",
-        deviations="The series has mean 0 and variance 1, and theirs is squashed by a tanh. They train the "
-        "readout of an echo state network on one series, and here windows of 128 series are drawn without "
-        "end. The score is the square of NRMSE84.",
+        deviations="They train the readout of an echo state network on one series. Here windows of 128 "
+        "series with mean 0 and variance 1 are drawn without end. The score is the square of NRMSE84.",
         when_to_use="Use it to compare gradient descent with reservoirs on a standard forecast. A model "
-        "needs a memory of 17 steps and precise dynamics of its own. Published errors of reservoirs are much "
-        "lower than the threshold.",
+        "needs a memory of 17 steps and precise dynamics of its own.",
     )
     metric = "squared_error"
     threshold = 0.01
