@@ -56,7 +56,7 @@ def test_figures(run, tmp_path):
         (
             ["{run}", "--figures", "gif", "x"],
             2,
-            "--figures is 'gif x'; expected one of 'png', 'svg' and a",
+            "--figures is 'gif x'; expected one of 'pdf', 'png', 'svg' and a",
         ),
         (["{run}", "--symbols", "-1"], 2, "--symbols is -1; expected an integer from 0 to 100,000."),
         (["{run}", "--cell", "lstm"], 2, "the run stores the names of its cells"),

@@ -77,8 +77,20 @@ def test_hostile_names_in_figures(tmp_path):
     assert rewritten[0].read_bytes() == file.read_bytes(), "the same figure gives the same bytes"
 
 
+@needs_matplotlib
+def test_figures_as_pdf(tmp_path):
+    (file,) = write_figures(one_chart("a", "a"), tmp_path, "pdf")
+    (rewritten,) = write_figures(one_chart("a", "a"), tmp_path / "again", "pdf")
+    assert file.name == "a.pdf"
+    assert file.read_bytes().startswith(b"%PDF")
+    assert rewritten.read_bytes() == file.read_bytes(), "the same figure gives the same bytes"
+    assert b"/Type3" not in file.read_bytes(), "many journals reject fonts of type 3"
+
+
 def test_invalid_ending_or_missing_matplotlib(tmp_path, monkeypatch):
-    with pytest.raises(zoo.UsageError, match="the ending of figures is 'gif'; expected one of 'png', 'svg'"):
+    with pytest.raises(
+        zoo.UsageError, match="the ending of figures is 'gif'; expected one of 'pdf', 'png', 'svg'"
+    ):
         write_figures(one_chart("a", "a"), tmp_path, "gif")
     monkeypatch.setattr(figures.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(zoo.UsageError, match=r"pip install 'recurrent-zoo\[report\]'"):

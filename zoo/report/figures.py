@@ -263,12 +263,20 @@ def _line_style(series: Series) -> dict[str, Any]:
     return {**look, "linestyle": (0, dash) if dash else "-", "marker": "o" if single else ""}
 
 
-ENDINGS = ("png", "svg")
+ENDINGS = ("pdf", "png", "svg")
 
 _DOTS_PER_INCH = 200
 
-# No date and no random names: the same report gives the same files.
-_SETTINGS = {"svg.hashsalt": "zoo", "axes.spines.top": False, "axes.spines.right": False, "font.size": 9}
+# No date and no random names: the same report gives the same files. Fonts of type 42, since many journals
+# reject those of type 3.
+_SETTINGS = {
+    "svg.hashsalt": "zoo",
+    "pdf.fonttype": 42,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 9,
+}
+_METADATA = {"pdf": {"CreationDate": None}, "png": {"Software": None}, "svg": {"Date": None}}
 
 
 def check_figures(ending: str) -> None:
@@ -288,7 +296,7 @@ def write_figures(report: Report, directory: str | Path, ending: str = "svg") ->
     Args:
         report: From :func:`make_report`.
         directory: The directory of the files, created if missing.
-        ending: ``"svg"`` or ``"png"``.
+        ending: ``"svg"``, ``"pdf"`` or ``"png"``.
 
     Returns:
         The files.
@@ -327,8 +335,7 @@ def _figures(report: Report) -> Iterator[tuple[str, Any]]:
 
 def _render(figure: Any, ending: str) -> bytes:
     data = io.BytesIO()
-    metadata = {"Date": None} if ending == "svg" else {"Software": None}
-    figure.savefig(data, format=ending, dpi=_DOTS_PER_INCH, metadata=metadata)
+    figure.savefig(data, format=ending, dpi=_DOTS_PER_INCH, metadata=_METADATA[ending])
     return data.getvalue()
 
 

@@ -30,8 +30,8 @@ from zoo.errors import UsageError
 )
 @option(
     "--figures",
-    type=(click.Choice(["png", "svg"]), click.Path(file_okay=False, path_type=Path)),
-    metavar="png|svg DIR",
+    type=(click.Choice(["pdf", "png", "svg"]), click.Path(file_okay=False, path_type=Path)),
+    metavar="pdf|png|svg DIR",
     help="Also write the figures as files, for papers; needs matplotlib.",
 )
 @option(
