@@ -52,7 +52,8 @@ def comparison(made, tmp_path):
         ("--cells vanilla --tasks copyng", 2, "unknown task 'copyng'. Did you mean 'copying'"),
         ("--cells nothere.py:Cell --tasks copying", 2, "nothere.py: no such file or directory"),
         ("--cells , --tasks copying", 2, "there is nothing to compare"),
-        ("--tasks copying", 2, "there is nothing to compare"),
+        ("--tasks copying", 2, "there is nothing to compare; name a cell, --cells."),
+        ("--cells gru", 2, "there is nothing to compare; name a task, --tasks, or a data set, --data."),
         ("--cells vanilla --tasks copying --seeds none", 2, "--seeds is 'none'; expected an integer."),
         (
             "--cells vanilla --tasks copying --lr-grid 0.1,x",
@@ -316,6 +317,26 @@ EVENTS = [
         "event": "started",
         "jobs": 2,
         "out": "runs/x",
+        "data": {
+            "t": {
+                "table": {
+                    "name": "load.csv",
+                    "rows": 100,
+                    "series": 1,
+                    "sha256": "0123456789abcdef",
+                    "parts": [80, 10, 10],
+                    "step": "1 hour",
+                    "uneven": 0.0,
+                    "left_out": ["note, a text"],
+                    "spec": {
+                        "roles": {"target": ["load"], "input": ["day"], "known_future": []},
+                        "season": 24,
+                        "horizon": 3,
+                        "context": 6,
+                    },
+                }
+            }
+        },
         "plan": {
             "cells": [{"label": "a"}, {"label": "b"}],
             "tasks": [{"label": "t"}],
@@ -348,6 +369,10 @@ def test_plain_lines():
     assert lines == [
         "cells  a, b",
         "tasks  t",
+        "table  load.csv: 100 rows, sha256 0123456789ab",
+        "reads  load, day; left out: note, a text",
+        "target load, 3 steps ahead from 6, a season of 24",
+        "split  80 rows to train, 10 to validate, 10 to test",
         "runs   3 of each, 16 hidden, 2.5 seconds, lr 0.01",
         "out    runs/x",
         "compiling kernels: 1 job",

@@ -14,9 +14,10 @@ from comparison_records import record
 
 import zoo
 from zoo.comparison import execute
-from zoo.comparison.data_sets import baseline_scores, data_flags, label_data_sets, score_fields
+from zoo.comparison.data_sets import baseline_scores, data_flags, label_data_sets, score_fields, target_fields
 from zoo.comparison.plan import PlanEntry
-from zoo.comparison.statistics import mean_gain, student_quantile
+from zoo.comparison.statistics import mean_gain, summarize_targets
+from zoo.comparison.student import student_quantile
 from zoo.errors import CheckpointError, UsageError
 
 SIZES = {"jobs": 0, "seeds": 2, "hidden": 4, "steps": 6, "batch": 4, "lr_grid": (0.001, 0.01)}
@@ -204,28 +205,55 @@ def test_labels_are_names_of_directories():
     }
 
 
-def facts(*targets):
+def facts(*targets, **more):
     return {
         "targets": [
             {
+                "target": name,
                 "metrics": {
                     name: {"mase": {"value": value, "low": value - 0.1, "high": value + 0.1}}
                     for name, value in {"model": model, "naive": naive, "mean": mean}.items()
                 },
                 "metric": "mae",
+                "best_baseline": "naive" if naive < mean else "mean",
                 "improvement": {"value": gain, "low": low, "high": 1.0},
             }
-            for model, naive, mean, gain, low in targets
-        ]
+            for name, (model, naive, mean, gain, low) in zip(("temp", "power"), targets, strict=False)
+        ],
+        **more,
     }
 
 
-def test_several_targets_have_their_mean():
-    several = facts((0.5, 1.0, 2.0, 0.5, 0.4), (1.5, 2.0, 1.4, 0.1, None))
+def test_gain_of_several_targets_follows_from_the_printed_scores():
+    """Not from the gains of each target, whose best baselines differ."""
+    improvement = {"value": 1 - 1.0 / 1.5, "low": 0.2, "high": 0.5}
+    targets = (0.5, 1.0, 2.0, 0.5, 0.4), (1.5, 2.0, 1.4, -0.1, None)
+    several = facts(*targets, overall={"improvement": improvement})
     fields = score_fields(several)
-    assert fields == {"score": 1.0, "baseline": 1.5, "gain": 0.3, "gain_low": None, "gain_high": 1.0}
+    assert fields == {
+        "score": 1.0,
+        "baseline": 1.5,
+        "gain": pytest.approx(1 - fields["score"] / fields["baseline"]),
+        "gain_low": 0.2,
+        "gain_high": 0.5,
+    }
     assert baseline_scores(several)["mean"]["value"] == pytest.approx(1.7)
+    assert score_fields(facts(*targets)) == {**fields, "gain_low": None, "gain_high": None}, "an older log"
     assert score_fields({"targets": []}) == {}
+
+
+def test_each_of_several_targets_has_a_row():
+    several = facts((0.5, 1.0, 2.0, 0.5, 0.4), (1.5, 2.0, 1.4, -0.1, -0.2))
+    runs = [record("plant", "gru", seed, 1.0, high=False) for seed in range(2)]
+    temp, power = summarize_targets(
+        (dataclasses.replace(run, **fields), target, best)
+        for run in runs
+        for target, best, fields in target_fields(several)
+    )
+    assert (temp.target, temp.mean, temp.best_baseline, temp.baseline) == ("temp", 0.5, "naive", 1.0)
+    assert (temp.gain, temp.gain_low, temp.gain_high) == pytest.approx((0.5, 0.4, 1.0))
+    assert (power.target, power.best_baseline, power.baseline, power.gain) == ("power", "mean", 1.4, -0.1)
+    assert list(target_fields(facts((0.5, 1.0, 2.0, 0.5, 0.4)))) == []
 
 
 def test_gain_over_seeds_adds_both_variances():

@@ -8,7 +8,8 @@ from comparison_records import RECORDS, record
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.comparison.statistics import bootstrap_interval, overall, rank_costs, summarize
+from zoo.comparison.statistics import overall, rank_costs, summarize
+from zoo.comparison.student import student_interval
 from zoo.comparison.sweep import choose_learning_rate
 
 
@@ -90,18 +91,31 @@ def test_equal_scores_share_ranks():
     ]
 
 
+def test_two_seeds_have_no_interval():
+    two = [record("t", "a", seed, score) for seed, score in enumerate((0.5, 0.9))]
+    (row,) = summarize(two)
+    assert (row.low, row.high) == (None, None)
+    (row,) = summarize([*two, record("t", "a", 2, 0.7)])
+    assert (row.low, row.high) == student_interval([0.5, 0.9, 0.7])
+
+
+def test_student_interval_is_wide_for_few_values():
+    assert student_interval([1.0]) is None
+    assert student_interval([1.0, 3.0]) == pytest.approx((2 - 12.706, 2 + 12.706))
+    assert student_interval([1.0, 1.0]) == (1.0, 1.0)
+
+
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=8))
-def test_interval_lies_within_scores(scores):
-    low, high = bootstrap_interval(scores)
-    slack = 1e-9 * max(map(abs, scores))
-    assert min(scores) - slack <= low <= high <= max(scores) + slack
-    assert bootstrap_interval(scores) == (low, high)
+def test_student_interval_contains_the_mean(values):
+    low, high = student_interval(values)
+    slack = 1e-9 * max(1.0, *map(abs, values))
+    assert low - slack <= np.mean(values) <= high + slack
 
 
-def test_interval_width_matches_theory():
-    scores = np.random.default_rng(1).normal(size=400).tolist()
-    low, high = bootstrap_interval(scores)
-    assert high - low == pytest.approx(2 * 1.96 * np.std(scores) / 20, rel=0.1)
+def test_student_interval_contains_the_true_mean_in_95_percent():
+    samples = np.random.default_rng(1).normal(size=(2000, 3)).tolist()
+    share = np.mean([low <= 0 <= high for low, high in map(student_interval, samples)])
+    assert share == pytest.approx(0.95, abs=0.015)
 
 
 # ---- the sweep ----------------------------------------------------------------------------------------

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from comparison_records import RECORDS, record
 
-from zoo.comparison.results import Comparison, write_results
+from zoo.comparison.results import Comparison, TargetRow, write_results
 from zoo.comparison.statistics import overall, summarize
 from zoo.comparison.tables import describe_setup, list_warnings, make_tables, overall_table
-from zoo.errors import UsageError
+from zoo.errors import CheckpointError, UsageError
 
 TASKS = {
     "copying": {
@@ -54,9 +54,9 @@ METADATA = {
 }
 
 
-def results(records=RECORDS, sweep=(), **changes):
+def results(records=RECORDS, sweep=(), targets=(), **changes):
     with tempfile.TemporaryDirectory() as folder:
-        rows = summarize(records), overall(records)
+        rows = summarize(records), overall(records), targets
         write_results(Path(folder), {**METADATA, **changes}, records, sweep, *rows)
         return Comparison(folder)
 
@@ -77,13 +77,17 @@ def test_overall_table_and_table_per_task():
     assert copying.title == "copying (delay=2)"
     assert copying.headings[5] == "accuracy"
     lem, gru = copying.rows
-    assert lem[:6] == ("lem", "mixer", "8", "100", "0.01", "0.9 ± 0.14")
+    assert lem[:7] == ("lem", "mixer", "8", "100", "0.01", "0.9 ± 0.14", "–"), "no interval of two seeds"
     assert gru[7:] == ("0.5", "0.9", "1/2", "4", "0.5", "100", "2", "2")
     assert copying.legend == (
-        "accuracy, higher is better; without memory 0.125; solved at 0.99 (Someone 1999)."
+        "accuracy, higher is better; without memory 0.125; solved at 0.99 (Someone 1999). Cells, by paired "
+        "differences over the seeds: lem is the best. Not clearly different: gru (2 seeds)."
     )
     assert adding.title == "adding"
-    assert adding.legend == "squared_error, lower is better; without memory 0.1667."
+    assert adding.legend == (
+        "squared_error, lower is better; without memory 0.1667. Cells, by paired differences over the seeds: "
+        "gru is the best. Not clearly different: lem (2 seeds)."
+    )
     assert [row[0] for row in adding.rows] == ["gru", "lem"], "the best first"
     assert adding.rows[0][9:12] == ("–", "–", "–"), "what has no threshold is solved by nobody"
 
@@ -93,7 +97,8 @@ def test_tables_sort_by_values_and_shade_the_mean():
     lem, gru = copying.rows
     assert [lem[5].value, gru[5].value] == [pytest.approx(0.9), pytest.approx(0.7)]
     assert [lem[5].shade, gru[5].shade] == [1.0, 0.0]
-    assert [gru[6].value, gru[6].text] == [pytest.approx(0.7), "0.5 to 0.9"]
+    _, three, _ = make_tables(results([*RECORDS, record("copying", "gru", 2, 0.7)]))
+    assert [three.rows[1][6].value, three.rows[1][6].text] == [pytest.approx(0.7), "0.2031 to 1.197"]
     assert [column.label for column in every.columns if column.heat] == ["copying", "adding"]
     assert overall_table(results(), with_solved=True).rows[0][4].text == "0.7 (1/2)"
 
@@ -125,7 +130,46 @@ def test_comparison_in_latex_has_a_table_per_task():
 def test_narrow_terminal_leaves_out_spare_columns_in_order():
     copying = text_tables(RECORDS[:4])[0]
     spare = [copying.headings[column] for column in copying.spare]
-    assert spare == ["95 %", "symbols/s", "worst", "best", "training s", "s to", "steps to", "H"]
+    assert spare == ["symbols/s", "worst", "best", "s to", "steps to", "training s", "H", "95 %"]
+
+
+def test_cells_are_compared_by_paired_differences():
+    """The seeds differ much more than the cells, and each seed has the same order."""
+    scores = {"gru": (0.2, 0.5, 0.8), "lem": (0.301, 0.599, 0.9), "lru": (0.29, 0.62, 0.85)}
+    records = [
+        record("copying", cell, seed, score)
+        for cell, values in scores.items()
+        for seed, score in enumerate(values)
+    ]
+    (table,) = text_tables(records)
+    assert table.legend.endswith(
+        "lem is the best. Not clearly different: lru (3 seeds); Clearly worse: gru (3 seeds)."
+    )
+    (table,) = text_tables([each for each in records if each.seed == 0])
+    assert table.legend.endswith("Without a verdict: lru (1 seed), gru (1 seed).")
+    low = [replace(each, task="adding", higher_is_better=False, score=-each.score) for each in records]
+    (table,) = text_tables(low)
+    assert table.legend.endswith(
+        "lem is the best. Not clearly different: lru (3 seeds); Clearly worse: gru (3 seeds)."
+    )
+
+
+def test_each_target_has_a_verdict():
+    rows = [
+        TargetRow("adding", "gru", "temp", "mase", 0.7, "last value", 0.5, -0.4, -0.5, -0.3),
+        TargetRow("adding", "gru", "power", "mase", 0.35, "moving average", 0.5, 0.3, 0.2, 0.4),
+    ]
+    _, _, _, targets = (table.as_text() for table in make_tables(results(targets=rows)))
+    assert targets.title == "adding: each target"
+    assert targets.headings == ("target", "cell", "mase", "best baseline", "its score", "gain", "clear")
+    assert targets.rows == (
+        ("temp", "gru", "0.7", "last value", "0.5", "-40.0% [-50.0%, -30.0%]", "worse"),
+        ("power", "gru", "0.35", "moving average", "0.5", "30.0% [20.0%, 40.0%]", "better"),
+    )
+    latex = results(targets=rows).table("latex")
+    assert r"target & cell & mase & gain & clear \\" in latex
+    with pytest.raises(CheckpointError, match="tasks lacks 'other', which a record names"):
+        results(targets=[replace(rows[0], task="other")])
 
 
 def test_one_task_has_no_overall_table():

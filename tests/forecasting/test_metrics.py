@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zoo.forecasting.metrics import Bootstrap, Estimate, TargetScores, score_target
+from zoo.forecasting.metrics import Bootstrap, Estimate, TargetScores, score_all_targets, score_target
 
 
 def windows(count, series=1):
@@ -48,6 +48,51 @@ def test_series_of_different_sizes_are_compared_by_mase():
     assert mae.improvement.value == pytest.approx(0.9 / 1001)
     assert mase.improvement.value == pytest.approx(0.45)
     assert "MASE 0.55 against 1, 45.0% lower" in mase.sentence
+
+
+def test_several_targets_are_compared_by_their_mean_mase():
+    """With one baseline for all, so that the gain is the one of the printed means."""
+    rng = np.random.default_rng(0)
+    actual, naive = rng.normal(size=(40, 3, 2)), rng.random((40, 2)) + 1
+    actual[3, 1, 0] = np.nan
+    model, mean = rng.normal(size=(2, 40, 3, 2)) / 2
+    bootstrap = Bootstrap.of_windows(*windows(40), 3)
+    each = [
+        score_target(
+            "y",
+            actual[..., k],
+            model[..., k, None],
+            {"zero": np.zeros((40, 3)), "mean": mean[..., k]},
+            naive[:, k],
+            (),
+            bootstrap,
+            "mase",
+        )
+        for k in range(2)
+    ]
+    baselines = {"zero": np.zeros((40, 3, 2)), "mean": mean}
+    overall = score_all_targets(actual, model, baselines, naive, bootstrap)
+    means = {
+        name: np.mean([scores.metrics[name]["mase"].value for scores in each]) for name in each[0].metrics
+    }
+    assert overall.best_baseline == min(("zero", "mean"), key=means.get)
+    assert overall.improvement.value == pytest.approx(1 - means["model"] / means[overall.best_baseline])
+    assert overall.improvement.low < overall.improvement.value < overall.improvement.high
+    twice = score_all_targets(
+        *(values[..., [0, 0]] for values in (actual, model)),
+        {name: values[..., [0, 0]] for name, values in baselines.items()},
+        naive[:, [0, 0]],
+        bootstrap,
+    )
+    alone = bootstrap.improvement(
+        *(
+            np.nansum(np.abs(values[..., 0] - actual[..., 0]), axis=1) / naive[:, 0]
+            for values in (model, baselines[twice.best_baseline])
+        )
+    )
+    assert (twice.improvement.low, twice.improvement.high) == pytest.approx((alone.low, alone.high)), (
+        "targets of a window are resampled together"
+    )
 
 
 def test_groups_are_blocks_of_time_or_series():

@@ -366,9 +366,11 @@ def test_comparison_report_has_all_sections(comparison):
     assert report.tiles[2].detail == "1 failed"
     assert "Say again." in said(report)
     (table,) = blocks(report, Table, "task-copying")
-    assert table.note == (
+    legend, _, verdicts = table.note.partition(" Cells, by paired differences over the seeds: ")
+    assert legend == (
         "accuracy, higher is better; without memory 0.1; solved at 0.99 (nobody, https://example.org)."
     )
+    assert verdicts.startswith(f"{table.rows[0][0].value} is the best. ")
 
 
 @pytest.mark.parametrize("task", examples.TASKS)
@@ -448,6 +450,23 @@ def test_damaged_results_are_errors(comparison, tmp_path, change, message):
     (tmp_path / "results.json").write_text(json.dumps({**results, **change}))
     with pytest.raises(zoo.CheckpointError, match=message):
         make_report(tmp_path)
+
+
+def test_curves_show_the_loss_if_validations_have_another_metric(tmp_path):
+    path = examples.compare(tmp_path, ("lstm", "gru"))
+    for seed in range(2):
+        log = path / f"runs/copying/lstm/only-s{seed}/log.jsonl"
+        events = [json.loads(line) | {"metric": "mae", "loss": 0.25} for line in log.read_text().splitlines()]
+        log.write_text("".join(f"{json.dumps(event)}\n" for event in events))
+    (path / "runs/copying/gru").rename(path / "gru")
+    curves = blocks(make_report(path), Chart, "task-copying")[-1]
+    assert (curves.title, curves.y.label) == ("copying: loss by step", "validation loss")
+    assert curves.references == ()
+    assert {value for series in curves.series for value in series.y} == {0.25}
+    (path / "gru").rename(path / "runs/copying/gru")
+    curves = blocks(make_report(path), Chart, "task-copying")[-1]
+    assert curves.title == "copying: score by step"
+    assert {series.name for series in curves.series} == {"gru"}
 
 
 def test_damaged_log_leaves_out_its_curve(tmp_path):

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli.errors import echo_err
-from zoo.cli.format import clock, duration
+from zoo.cli.format import clock, data_header, duration
 from zoo.cli.terminal import echo, is_terminal, make_console, rich_text
 from zoo.cli.train_display import print_json
 
@@ -128,6 +128,8 @@ def _begin(event: Event, progress: ComparisonProgress) -> Iterator[str]:  # noqa
     plan = event["plan"]
     for heading in ("cells", "tasks"):
         yield f"{heading:<6} {', '.join(member['label'] for member in plan[heading])}"
+    for description in event["data"].values():
+        yield from (f"{heading:<6} {text}" for heading, text in data_header(description).items())
     ((size, number),), ((length, amount),) = plan["size"].items(), plan["length"].items()
     yield f"runs   {plan['seeds']} of each, {number:,} {size}, {amount:,} {length}, {_rates(plan['rates'])}"
     yield f"out    {event['out']}"

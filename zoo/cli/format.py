@@ -68,10 +68,15 @@ def bits_unit(event: Event, start: Event) -> tuple[float, str]:
     return event["bits"], f"bits/{_kind(start).step(start)}"
 
 
+def data_header(start: Event) -> dict[str, str]:
+    """The lines about the data in the header of a run: text by heading."""
+    return _kind(start).header(start)
+
+
 def header(start: Event) -> dict[str, str]:
     """The header of a run: text by heading."""
     return {
-        **_kind(start).header(start),
+        **data_header(start),
         "model": _model(start),
         "train": _train(start),
         **_regularisation(start["config"]),

@@ -48,6 +48,8 @@ class DataSetInfo:
         kernel_key: As of `zoo.comparison.specs.TaskInfo`.
         input_size: ``I``.
         output_size: ``V``.
+        has_several_targets: Whether it is a table of which several columns are forecast.
+        description: The metadata of the data set by its kind, as in the event ``start`` of a run.
     """
 
     def __init__(self, path: str, settings: Mapping[str, Any]) -> None:
@@ -66,6 +68,8 @@ class DataSetInfo:
         self.digest = str(dataset.metadata()["sha256"])
         self.kernel_key = f"{dataset.kind}, {dataset.loss}, {config.pooling}"
         self.is_table = isinstance(dataset, SeriesDataset)
+        self.has_several_targets = isinstance(dataset, SeriesDataset) and len(dataset.panel.roles.target) > 1
+        self.description = {dataset.kind: dataset.metadata()}
         self._metric, self._summary = _metric(dataset), _summary(config, dataset)
 
     def move(self, folder: Path) -> None:
@@ -259,17 +263,31 @@ def _flag_text(value: Any) -> str:
 
 
 def score_fields(facts: Facts) -> dict[str, Any]:
-    """Fields of a record from the scores on the test part; means over several targets."""
+    """Fields of a record from the scores on the test part; of several targets, their mean and its gain."""
     scores = facts["targets"]
     if not scores:
         return {}
-    baselines = baseline_scores(facts)
     pick = max if HIGHER_IS_BETTER.get(_metric_of(scores), False) else min
-    fields: dict[str, float | None] = {"score": _mean_estimate(scores, "model")["value"]}
-    values = [estimate["value"] for estimate in baselines.values()]
-    fields["baseline"] = pick(value for value in values if value is not None)
-    for name, end in (("gain", "value"), ("gain_low", "low"), ("gain_high", "high")):
-        fields[name] = _mean([each["improvement"][end] for each in scores])
+    values = [each["value"] for each in baseline_scores(facts).values() if each["value"] is not None]
+    score, baseline = _mean_estimate(scores, "model")["value"], pick(values)
+    gain = (scores[0] if len(scores) == 1 else facts.get("overall", {})).get("improvement")
+    if gain is None:  # logs of older versions have no gain over several targets
+        gain = {"value": None if score is None else 1 - score / baseline, "low": None, "high": None}
+    return _fields(score, baseline, gain)
+
+
+def target_fields(facts: Facts) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Each target of several, its best baseline, and the fields of a record of this target alone."""
+    scores = facts["targets"] if len(facts["targets"]) > 1 else ()
+    for each in scores:
+        metric, best = _metric_of(scores), each["best_baseline"]
+        score, baseline = (each["metrics"][name][metric]["value"] for name in ("model", best))
+        yield each["target"], best, _fields(score, baseline, each["improvement"])
+
+
+def _fields(score: float | None, baseline: float | None, gain: Facts) -> dict[str, Any]:
+    fields = {"score": score, "baseline": baseline, "gain": gain["value"]}
+    fields |= {"gain_low": gain["low"], "gain_high": gain["high"]}
     return {name: value if is_bounded_float(value) else None for name, value in fields.items()}
 
 

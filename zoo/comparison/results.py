@@ -60,9 +60,8 @@ class RunRecord:
         status: ``"finished"``, ``"diverged"`` or ``"failed"``.
         error: Reason why the run did not finish; empty if it did.
         path: Run directory within the directory of the comparison.
-        gain: Of a data set, the share by which the error is lower than the error of the best baseline, or
-            the difference of the accuracies. ``gain_low`` and ``gain_high`` are its 95 % interval over the
-            test part.
+        gain: Of a data set, the share by which ``score`` is lower than ``baseline``, or the difference of the
+            accuracies. ``gain_low`` and ``gain_high`` are its 95 % interval over the test part.
     """
 
     task: str
@@ -128,6 +127,25 @@ class SummaryRow:
 
 
 @dataclass(frozen=True)
+class TargetRow:
+    """A cell on one target of a data set of several targets: means over its finished runs.
+
+    ``best_baseline`` is the best baseline of this target, and ``baseline`` its score.
+    """
+
+    task: str
+    cell: str
+    target: str
+    metric: str
+    mean: BoundedFloat | None
+    best_baseline: str
+    baseline: BoundedFloat | None
+    gain: BoundedFloat | None
+    gain_low: BoundedFloat | None
+    gain_high: BoundedFloat | None
+
+
+@dataclass(frozen=True)
 class OverallRow:
     """A cell over all tasks: its mean rank, the 95 % interval of the rank, and totals."""
 
@@ -159,7 +177,7 @@ _BASELINE_SCHEMA = {
     "high": "bounded_float | None",
 }
 
-R = TypeVar("R", RunRecord, SummaryRow, OverallRow)
+R = TypeVar("R", RunRecord, SummaryRow, TargetRow, OverallRow)
 
 
 def _schema(kind: type[Any]) -> dict[str, str]:
@@ -304,8 +322,8 @@ RESULTS_FILE, TABLE_FILE = "results.json", "results.csv"
 
 
 class Comparison:
-    """Results of a comparison directory: the lists ``runs``, ``sweep``, ``summary`` and ``overall``, and
-    ``metadata``, as ``results.json`` holds them. Every record is checked.
+    """Results of a comparison directory: the lists ``runs``, ``sweep``, ``summary``, ``overall`` and
+    ``targets``, and ``metadata``, as ``results.json`` holds them. Every record is checked.
 
     Args:
         path: The directory.
@@ -318,6 +336,7 @@ class Comparison:
         sweep: Records of the short runs of the learning rate sweep.
         summary: Rows for each task and cell: mean, standard deviation, rank and so on over the seeds.
         overall: Rows for each cell: its mean rank over the tasks, the best first.
+        targets: Rows for each cell and target of data sets with several targets.
 
     Raises:
         CheckpointError: if the results are missing, damaged, or from another version.
@@ -337,8 +356,10 @@ class Comparison:
 
         self.runs, self.sweep = read("runs", RunRecord), read("sweep", RunRecord)
         self.summary, self.overall = read("summary", SummaryRow), read("overall", OverallRow)
+        stored.setdefault("targets", [])  # older files lack it
+        self.targets = read("targets", TargetRow)
         stored["tasks"] = {name: _check_task(task, f"{file}, tasks") for name, task in tasks.items()}
-        for task in [row.task for row in self.summary] + self.tasks:
+        for task in (*(row.task for row in self.summary), *(row.task for row in self.targets), *self.tasks):
             if task not in tasks:
                 raise CheckpointError(f"{file}, tasks lacks {quote(task)}, which a record names.")
         self.metadata: Mapping[str, Any] = stored
@@ -424,9 +445,10 @@ def write_results(
     sweep: Sequence[RunRecord],
     summary: Sequence[SummaryRow],
     overall: Sequence[OverallRow],
+    targets: Sequence[TargetRow] = (),
 ) -> None:
     """Write ``results.json`` and ``results.csv``, see `Comparison`; raises `CheckpointError`."""
-    records = {"runs": runs, "sweep": sweep, "summary": summary, "overall": overall}
+    records = {"runs": runs, "sweep": sweep, "summary": summary, "overall": overall, "targets": targets}
     rows = {name: [vars(row) for row in each] for name, each in records.items()}
     write_json(folder / RESULTS_FILE, {"format": FORMAT, **metadata, **rows})
     headings = tuple(vars(runs[0])) if runs else ()

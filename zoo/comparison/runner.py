@@ -17,7 +17,15 @@ from zoo.arguments import as_directory, as_mapping, short_repr
 from zoo.base import Component, Optimizer
 from zoo.bench.machine import machine_info
 from zoo.comparison import specs
-from zoo.comparison.data_sets import DataSetInfo, baseline_scores, data_flags, label_data_sets, save_data
+from zoo.comparison.data_sets import (
+    DataSetInfo,
+    Facts,
+    baseline_scores,
+    data_flags,
+    label_data_sets,
+    save_data,
+    target_fields,
+)
 from zoo.comparison.jobs import Event, Executor, Job, JobFactory, OnEvent, Record
 from zoo.comparison.plan import (
     DATA_SETTINGS,
@@ -36,7 +44,7 @@ from zoo.comparison.results import (
     write_results,
 )
 from zoo.comparison.specs import TaskInfo
-from zoo.comparison.statistics import overall, summarize
+from zoo.comparison.statistics import overall, summarize, summarize_targets
 from zoo.comparison.sweep import decided_rate
 from zoo.comparison.workers import LOCAL, Backend, SerialExecutor, WorkerPool, check_jobs, parse_backend
 from zoo.errors import CheckpointError, UsageError
@@ -368,7 +376,12 @@ def _run(
         with _open_executor(folder, count, where, check) as executor:
             runner = ComparisonRunner(folder, resolved, specs.plugin_files(), executor, on_event)
             plan = runner.plan.to_json()
-            on_event({"event": "started", "out": str(folder), "jobs": count, "plan": plan})
+            of_data = {
+                label: info.description
+                for label, info in resolved.tasks.items()
+                if isinstance(info, DataSetInfo)
+            }
+            on_event({"event": "started", "out": str(folder), "jobs": count, "plan": plan, "data": of_data})
             try:
                 runner.run()
             except Interrupted as interrupted:  # by the run that this process trains
@@ -383,20 +396,37 @@ def _write_results(folder: Path, runner: ComparisonRunner, count: int | None, se
     plan = runner.plan
     metadata = make_metadata(plan, runner.resolved, count, seconds, folder)
     runs, sweep = sort_records(runner.runs, plan), sort_records(runner.sweep, plan)
+    of_targets: list[tuple[RunRecord, str, str]] = []
     for label, info in runner.resolved.tasks.items():
         if isinstance(info, DataSetInfo):
-            metadata["tasks"][label] |= _read_baselines(folder, [run for run in runs if run.task == label])
-    write_results(folder, metadata, runs, sweep, summarize(runs), overall(runs))
+            of_label = [run for run in runs if run.task == label]
+            metadata["tasks"][label] |= _read_baselines(folder, of_label)
+            of_targets += _read_targets(folder, of_label) if info.has_several_targets else ()
+    targets = summarize_targets(of_targets)
+    write_results(folder, metadata, runs, sweep, summarize(runs), overall(runs), targets)
 
 
 def _read_baselines(folder: Path, runs: Iterable[RunRecord]) -> dict[str, Any]:
     """The baselines of a data set, which are the same in the logs of all its runs."""
+    for run, facts in _read_test_scores(folder, runs):
+        return {"baseline": run.baseline, "baselines": baseline_scores(facts)}
+    return {}
+
+
+def _read_targets(folder: Path, runs: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, str, str]]:
+    """A record of each run for each target, with the target and its best baseline."""
+    for run, facts in _read_test_scores(folder, runs):
+        for target, best, fields in target_fields(facts):
+            yield dataclasses.replace(run, **fields), target, best
+
+
+def _read_test_scores(folder: Path, runs: Iterable[RunRecord]) -> Iterator[tuple[RunRecord, Facts]]:
+    """Finished runs with the scores on the test part in their logs."""
     for run in runs:
         if run.status == "finished" and run.baseline is not None:
             end = next(iter(deque(Run(folder / run.path).events("end"), maxlen=1)), {})
             if facts := end.get("test"):
-                return {"baseline": run.baseline, "baselines": baseline_scores(facts)}
-    return {}
+                yield run, facts
 
 
 @contextmanager

@@ -184,7 +184,9 @@ def check_labels(options: Options, cells: Mapping[str, Any], tasks: Mapping[str,
         UsageError: if a label is ambiguous or unknown, or cells or tasks are missing.
     """
     if not cells or not tasks:
-        raise UsageError("compare: there is nothing to compare; name at least one cell and one task.")
+        lacking = "" if cells else "a cell, `cells`"
+        lacking += "" if tasks else f"{' and ' * bool(lacking)}a task, `tasks`, or a data set, `data`"
+        raise UsageError(f"compare: there is nothing to compare; name {lacking}.")
     if both := sorted(set(cells) & set(tasks)):
         raise UsageError(
             f"compare: {both[0]!r} is a cell and a task; give one of them a label, as in my={both[0]}."

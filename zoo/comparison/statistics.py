@@ -1,9 +1,13 @@
 """Statistics over seeds: means, standard deviations, confidence intervals and ranks.
 
+Intervals of means are Student's. A percentile bootstrap of three scores gives their range, which contains the
+mean with a probability of 75 % only: all three draws are the largest score with a probability of 1/27, above
+the 2.5 % of a tail.
+
 Ranks of several cells on several tasks are averaged as in J. Demšar, "Statistical Comparisons of Classifiers
-over Multiple Data Sets", JMLR 7, 2006, https://jmlr.org/papers/v7/demsar06a.html. Intervals are percentile
-bootstraps, those of ranks stratified by task, as R. Agarwal et al., "Deep Reinforcement Learning at the Edge
-of the Statistical Precipice", NeurIPS 2021, https://arxiv.org/abs/2108.13264, advise for few runs.
+over Multiple Data Sets", JMLR 7, 2006, https://jmlr.org/papers/v7/demsar06a.html. Their intervals are
+percentile bootstraps, stratified by task, as R. Agarwal et al., "Deep Reinforcement Learning at the Edge of
+the Statistical Precipice", NeurIPS 2021, https://arxiv.org/abs/2108.13264, advise for few runs.
 """
 
 from __future__ import annotations
@@ -14,11 +18,16 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from zoo.array_types import Array
-from zoo.comparison.results import OverallRow, RunRecord, SummaryRow
+from zoo.comparison.results import OverallRow, RunRecord, SummaryRow, TargetRow
+from zoo.comparison.student import student_interval, student_quantile
+from zoo.storage.record_schema import is_bounded_float
 
 RESAMPLES = 2000
 
 CONFIDENCE = 0.95
+
+MIN_SEEDS = 3
+"""Fewer scores have no interval: of two, it would be 18 standard deviations wide."""
 
 _SEED = 0  # of the bootstrap: the same results give the same intervals
 
@@ -38,7 +47,7 @@ def _row(pair: tuple[str, str], group: Sequence[RunRecord], rank: float) -> Summ
     scores, first = _values(group, "score"), group[0]
     high = first.higher_is_better
     best, worst = (max, min) if high else (min, max)
-    low, top = bootstrap_interval(scores)
+    low, top = _mean_interval(scores)
     return SummaryRow(
         task=pair[0],
         cell=pair[1],
@@ -65,6 +74,13 @@ def _row(pair: tuple[str, str], group: Sequence[RunRecord], rank: float) -> Summ
     )
 
 
+def _mean_interval(scores: Sequence[float]) -> tuple[float | None, float | None]:
+    interval = student_interval(scores) if len(scores) >= MIN_SEEDS else None
+    if interval is None or not all(map(is_bounded_float, interval)):
+        return None, None
+    return interval
+
+
 def mean_gain(group: Sequence[RunRecord]) -> tuple[float | None, float | None, float | None]:
     """The mean gain over the best baseline, with a 95 % interval over the test part and the seeds.
 
@@ -86,21 +102,22 @@ def mean_gain(group: Sequence[RunRecord]) -> tuple[float | None, float | None, f
     return mean, mean - down, mean + up
 
 
-def student_quantile(degrees: int) -> float:
-    """The 97.5 % quantile of Student's distribution; 0 without a degree of freedom.
+def summarize_targets(scores: Iterable[tuple[RunRecord, str, str]]) -> list[TargetRow]:
+    """Compute a row for each cell and target of data sets with several targets.
 
-    From the tenth on, the expansion around the normal quantile is cut off after two terms, which differ from
-    the quantile of SciPy by at most 0.13 %.
+    Args:
+        scores: Records of one target each, with the target and its best baseline.
     """
-    if degrees < 1:
-        return 0.0
-    if degrees <= len(_STUDENT):
-        return _STUDENT[degrees - 1]
-    z = 1.959964
-    return z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
-
-
-_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+    groups: dict[tuple[str, str, str], list[tuple[RunRecord, str]]] = {}
+    for record, target, best in scores:
+        groups.setdefault((record.task, target, record.cell), []).append((record, best))
+    rows = []
+    for (task, target, cell), group in groups.items():
+        (first, best), records = group[0], [record for record, _ in group]
+        gains = dict(zip(("gain", "gain_low", "gain_high"), mean_gain(records), strict=True))
+        mean = _mean(_values(records, "score"))
+        rows.append(TargetRow(task, cell, target, first.metric, mean, best, first.baseline, **gains))
+    return rows
 
 
 def overall(records: Sequence[RunRecord]) -> list[OverallRow]:
@@ -138,13 +155,6 @@ def _overall_row(
         runs=len(own),
         seconds=math.fsum(_values(own, "seconds")),
     )
-
-
-def bootstrap_interval(scores: Sequence[float]) -> tuple[float | None, float | None]:
-    """Compute a 95 % bootstrap interval of the mean; ``(None, None)`` for fewer than two scores."""
-    if len(scores) < 2:
-        return None, None
-    return _percentiles(_resampled_means(np.asarray(scores), np.random.default_rng(_SEED)))
 
 
 def _resampled_means(scores: Array, rng: np.random.Generator) -> Array:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from zoo.arguments import as_choice
 from zoo.base.card import SCOPES
 from zoo.comparison.plan import TOLERANCE
+from zoo.comparison.student import student_interval
 from zoo.comparison.sweep import verdict
 from zoo.errors import UsageError
 from zoo.storage import write_bytes
 from zoo.tables import Column, Number, Table, TableCell, TextTable
 
 if TYPE_CHECKING:
-    from zoo.comparison.results import Comparison, OverallRow, SummaryRow
+    from zoo.comparison.results import Comparison, OverallRow, RunRecord, SummaryRow, TargetRow
 
 Info = Mapping[str, Any]
 
@@ -28,9 +29,9 @@ _SCOPE = Column("scope", help="; ".join(f"{scope}: {meaning}" for scope, meaning
 
 
 def make_tables(results: Comparison) -> list[Table]:
-    """A table over all tasks, if there are several, then a table for each task."""
-    each = [task_table(results, task) for task in results.tasks]
-    return [overall_table(results), *each] if len(each) > 1 else each
+    """A table over all tasks, if there are several, then the tables of each task."""
+    each = [table for task in results.tasks for table in task_tables(results, task)]
+    return [overall_table(results), *each] if len(results.tasks) > 1 else each
 
 
 def keep_columns(tables: Sequence[Table], columns: Sequence[str] | None, form: str) -> list[TextTable]:
@@ -56,7 +57,7 @@ def keep_columns(tables: Sequence[Table], columns: Sequence[str] | None, form: s
         table.as_text().select(
             index
             for index, column in enumerate(table.columns)
-            if not index or column.heat or column.label in columns
+            if column.label in ("cell", "target") or column.heat or column.label in columns
         )
         for table in tables
     ]
@@ -133,6 +134,39 @@ def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Ite
     yield TableCell(row.seconds, _seconds(row.seconds))
 
 
+def task_tables(results: Comparison, task: str) -> Iterator[Table]:
+    """The table of a task, and of a data set with several targets the table of each target."""
+    yield task_table(results, task)
+    if rows := [row for row in results.targets if row.task == task]:
+        yield _target_table(rows, task)
+
+
+def _target_table(rows: Sequence[TargetRow], task: str) -> Table:
+    targets = list(dict.fromkeys(row.target for row in rows))
+    rows = sorted(rows, key=lambda row: targets.index(row.target))
+    columns = (
+        Column("target"),
+        Column("cell"),
+        Column(rows[0].metric, "number", "mean score over the seeds", heat=True),
+        Column("best baseline", "text", "the best baseline of this target"),
+        Column("its score", "number"),
+        *_GAIN_COLUMNS,
+    )
+    texts = (
+        (
+            TableCell(row.target),
+            TableCell(row.cell),
+            _cell(row.mean, ".4g"),
+            TableCell(row.best_baseline),
+            _cell(row.baseline, ".4g"),
+            *_gain_cells(row),
+        )
+        for row in rows
+    )
+    note = "Gain over the best baseline of each target, which may differ from the best one of all targets."
+    return Table(f"{task}-targets", f"{task}: each target", columns, tuple(texts), note)
+
+
 def task_table(results: Comparison, task: str) -> Table:
     """The table of a task: a row for each cell, and of a data set for each baseline, the best first."""
     info = results.section("tasks")[task]
@@ -140,18 +174,18 @@ def task_table(results: Comparison, task: str) -> Table:
     columns = (
         Column("cell"),
         _SCOPE,
-        Column("H", "integer", "hidden units", spare=8),
+        Column("H", "integer", "hidden units", spare=8 if baselines else 7),
         Column("parameters", "integer", "of all layers and the readout"),
         Column("lr", "number", "the chosen learning rate; edge or plateau if the sweep has not decided"),
         Column(info["metric"], "number", "mean score over the seeds ± standard deviation", heat=True),
-        Column("95 %", "number", "interval of the mean, by bootstrap over the seeds", spare=1),
+        Column("95 %", "number", "Student's interval of the mean over three or more seeds", spare=9),
         *(_GAIN_COLUMNS if baselines else ()),
-        Column("worst", "number", "score of the worst run", spare=3),
-        Column("best", "number", "score of the best run", spare=4),
+        Column("worst", "number", "score of the worst run", spare=2),
+        Column("best", "number", "score of the best run", spare=3),
         *(() if baselines else _THRESHOLD_COLUMNS),
-        Column("symbols/s", "number", "training speed", spare=2),
-        Column("training s", "seconds", "time of all updates of a run", spare=5),
-        Column("rank", "number", "1 is the best"),
+        Column("symbols/s", "number", "training speed", spare=1),
+        Column("training s", "seconds", "time of all updates of a run", spare=7 if baselines else 6),
+        Column("rank", "number", "1 is the best", spare=6 if baselines else 0),
     )
     summary = sorted((row for row in results.summary if row.task == task), key=lambda row: row.rank)
     scored = [(row.mean, _task_row(results, row)) for row in summary]
@@ -162,14 +196,14 @@ def task_table(results: Comparison, task: str) -> Table:
     rows = tuple(
         tuple(values.get(column.label, TableCell(None, _NONE)) for column in columns) for _, values in scored
     )
-    note = " ".join([_legend(info), *_gain_sentences(summary, info)])
+    note = " ".join([_legend(info), *_gain_sentences(summary, info), *_cell_sentences(results, summary)])
     return Table(f"{task}-scores", _title(task, info), columns, rows, note)
 
 
 _THRESHOLD_COLUMNS = (
     Column("solved", "number", "how many seeds reached the threshold in the test"),
-    Column("steps to", "integer", "updates until a validation reached the threshold", spare=7),
-    Column("s to", "seconds", "training time until a validation reached the threshold", spare=6),
+    Column("steps to", "integer", "updates until a validation reached the threshold", spare=5),
+    Column("s to", "seconds", "training time until a validation reached the threshold", spare=4),
 )
 _GAIN_COLUMNS = (
     Column("gain", "share", "over the best baseline, with a 95 % interval over the test part and the seeds"),
@@ -180,7 +214,7 @@ _GAIN_COLUMNS = (
 def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
     """The cells of a row by heading."""
     deviation = "" if row.spread is None else f" ± {row.spread:.2g}"
-    gain = "" if row.gain_low is None else f" [{row.gain_low:.1%}, {row.gain_high:.1%}]"
+    gain, clear = _gain_cells(row)
     seeds = 0 if results.threshold(row.task) is None else row.seeds
     name, scope = _name_and_scope(results, row.cell)
     return {
@@ -191,8 +225,8 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
         "lr": TableCell(row.lr, " ".join(filter(None, (_digits(row.lr, "g"), _undecided(results, row))))),
         row.metric: TableCell(row.mean, _score(row.mean) + deviation, _shade(results, row)),
         "95 %": _interval(row.mean, row.low, row.high, ".4g"),
-        "gain": TableCell(row.gain, _digits(row.gain, ".1%") + gain),
-        "clear": TableCell(_VERDICTS[_verdict(row)]),
+        "gain": gain,
+        "clear": clear,
         "worst": _cell(row.worst, ".4g"),
         "best": _cell(row.best, ".4g"),
         "solved": TableCell(row.solved, _fraction(row.solved, seeds)),
@@ -202,6 +236,12 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
         "training s": TableCell(row.seconds, _seconds(row.seconds)),
         "rank": _cell(row.rank, "g"),
     }
+
+
+def _gain_cells(row: SummaryRow | TargetRow) -> tuple[TableCell, TableCell]:
+    """The gain with its interval, and the verdict."""
+    interval = "" if row.gain_low is None else f" [{row.gain_low:.1%}, {row.gain_high:.1%}]"
+    return TableCell(row.gain, _digits(row.gain, ".1%") + interval), TableCell(_VERDICTS[_verdict(row)])
 
 
 def _baseline_row(name: str, estimate: Info, info: Info) -> dict[str, TableCell]:
@@ -219,7 +259,7 @@ _VERDICTS = {
 """Sentences about the gain, and their words in the column ``clear``."""
 
 
-def _verdict(row: SummaryRow) -> str:
+def _verdict(row: SummaryRow | TargetRow) -> str:
     """Whether a cell is better or worse than the best baseline, by the interval of its gain."""
     better, worse, unclear, unknown = _VERDICTS
     if row.gain_low is None or row.gain_high is None:
@@ -232,11 +272,45 @@ def _gain_sentences(rows: Sequence[SummaryRow], info: Info) -> Iterator[str]:
     if (best := info["baseline"]) is None or not info["baselines"]:
         return
     name = next((name for name, each in info["baselines"].items() if each["value"] == best), "")
-    unit = "the difference" if info["higher_is_better"] else "the share by which the error is lower"
+    unit = (
+        f"the difference in {info['metric']}"
+        if info["higher_is_better"]
+        else f"the share by which {info['metric']} is lower"
+    )
     yield f"The best baseline is {name}, {_score(best)}. Gain over it: {unit}, with a 95 % interval."
     for sentence in _VERDICTS:
         if cells := ", ".join(row.cell for row in rows if _verdict(row) == sentence):
             yield f"{sentence}: {cells}."
+
+
+def _cell_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator[str]:
+    """The best cell, and the cells that are clearly worse, by paired differences over the seeds."""
+    if len(rows) < 2 or rows[0].mean is None:
+        return
+    best, *others = (
+        {run.seed: run for run in results.runs_of(row.task) if run.cell == row.cell and run.score is not None}
+        for row in rows
+    )
+    cells: dict[str, list[str]] = {}
+    for row, runs in zip(rows[1:], others, strict=True):
+        differences = _paired_differences(best, runs)
+        interval = student_interval(differences)
+        word = "Clearly worse" if interval and interval[0] > 0 else "Not clearly different"
+        word = word if interval else "Without a verdict"
+        cells.setdefault(word, []).append(f"{row.cell} ({_number(len(differences), 'seed')})")
+    verdicts = "; ".join(f"{word}: {', '.join(names)}" for word, names in cells.items())
+    yield f"Cells, by paired differences over the seeds: {rows[0].cell} is the best. {verdicts}."
+
+
+def _paired_differences(best: Mapping[Any, RunRecord], others: Mapping[Any, RunRecord]) -> list[float]:
+    """The amount by which each run of the best cell is better than the run of another one with its seed."""
+    pairs = ((run, others[seed]) for seed, run in best.items() if seed in others)
+    return [
+        (first.score or 0.0) - (second.score or 0.0)
+        if first.higher_is_better
+        else (second.score or 0.0) - (first.score or 0.0)
+        for first, second in pairs
+    ]
 
 
 def _name_and_scope(results: Comparison, cell: str) -> tuple[TableCell, TableCell]:

@@ -21,7 +21,7 @@ from zoo.forecasting.calibration import (
     scaled_errors,
     windows_needed,
 )
-from zoo.forecasting.metrics import Bootstrap, score_target
+from zoo.forecasting.metrics import Bootstrap, score_all_targets, score_target
 from zoo.forecasting.predict import network_forecasts, predict
 from zoo.forecasting.scaling import mean_change
 from zoo.forecasting.spec import ForecastSpec
@@ -275,7 +275,8 @@ def score_forecasts(
         train_ends: End of the training part of each series, to which baselines are fitted, `(S,)`.
 
     Returns:
-        ``part``, ``windows``, the ``targets`` that have values, and ``note`` if there is no interval.
+        ``part``, ``windows``, the ``targets`` that have values, ``overall`` for the mean over several of
+        them, and ``note`` if there is no interval.
     """
     spec, origins, steps = windows.spec, forecasts.origins, forecasts.values.shape[1]
     actual = actual_after(panel, origins, steps)
@@ -286,17 +287,24 @@ def score_forecasts(
     bootstrap = Bootstrap.of_windows(series, origins, steps, groups)
     naive = naive_errors(panel, train_ends, spec.season)[series]
     scores = []
-    for index, target in enumerate(spec.roles.target):
-        if np.isnan(actual[..., index]).all():
-            continue
+    with_values = np.flatnonzero(~np.isnan(actual).all(axis=(0, 1)))
+    for index in with_values:
+        target = spec.roles.target[index]
         others = {name: values[..., index] for name, values in baselines.items()}
         each = actual[..., index], forecasts.values[:, :, index], others, naive[:, index]
         metric = "mase" if len(panel.names) > 1 else "mae"
         scores.append(score_target(target, *each, forecasts.levels, bootstrap, metric))
+    overall = {}
+    if len(scores) > 1:
+        points = forecasts.values[..., forecasts.values.shape[-1] // 2]
+        others = {name: values[..., with_values] for name, values in baselines.items()}
+        given = actual[..., with_values], points[..., with_values], others, naive[:, with_values], bootstrap
+        overall = {"overall": score_all_targets(*given).to_json()}
     return {
         "part": forecasts.part,
         "windows": len(origins),
         "targets": [score.to_json() for score in scores],
+        **overall,
         **({"note": forecasts.note} if forecasts.note else {}),
     }
 

@@ -103,6 +103,27 @@ class Bootstrap:
         value, drawn = self._ratios(model, baseline)
         return Estimate.of_resamples(float(1 - value), 1 - drawn, self.weights.shape[1])
 
+    def mean_improvement(self, model: Array, baseline: Array, counts: Array) -> Estimate:
+        """The share by which the mean error over targets of a model is lower than the one of a baseline.
+
+        The targets of a window are resampled together, since their errors are not independent.
+
+        Args:
+            model: Sums of errors of each window and target, `(n, K)`.
+            baseline: Likewise.
+            counts: Numbers of values, `(n, K)`.
+        """
+        targets = range(counts.shape[1])
+        ours, theirs = (
+            [self._ratios(sums[:, index], counts[:, index]) for index in targets]
+            for sums in (model, baseline)
+        )
+        (value, drawn), (below, drawn_below) = (
+            (sum(value for value, _ in each), sum(drawn for _, drawn in each)) for each in (ours, theirs)
+        )
+        shares = 1 - drawn / np.maximum(drawn_below, 1e-300)
+        return Estimate.of_resamples(float(1 - value / max(below, 1e-300)), shares, self.weights.shape[1])
+
     def _ratios(self, numerator: Array, denominator: Array) -> tuple[Any, Array]:
         count = self.weights.shape[1]
         above = np.bincount(self.groups, numerator, count)
@@ -205,6 +226,53 @@ def score_target(
     best = min(baselines, key=lambda name: metrics[name][metric].value)
     improvement = bootstrap.improvement(sums["model"], sums[best])
     return TargetScores(target, metrics, metric, best, improvement)
+
+
+@dataclass(frozen=True)
+class OverallScores:
+    """The comparison of the mean MASE over several targets, whose sizes differ.
+
+    Attributes:
+        best_baseline: The baseline with the lowest mean MASE.
+        improvement: The share by which the mean MASE of the model is lower than the one of this baseline.
+    """
+
+    best_baseline: str
+    improvement: Estimate
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "metric": "mase",
+            "best_baseline": self.best_baseline,
+            "improvement": self.improvement.to_json(),
+        }
+
+
+def score_all_targets(
+    actual: Array,
+    forecasts: Array,
+    baselines: Mapping[str, Array],
+    naive_error: Array,
+    bootstrap: Bootstrap,
+) -> OverallScores:
+    """Compare a model with one baseline over several targets.
+
+    Args:
+        actual: `(n, steps, K)`, NaN for missing values. Every target has values.
+        forecasts: `(n, steps, K)`.
+        baselines: Name to `(n, steps, K)`.
+        naive_error: As for `score_target`, for each target, `(n, K)`.
+        bootstrap: Groups of windows.
+    """
+    present = ~np.isnan(actual)
+    counts, scale = present.sum(axis=1).astype(np.float64), np.maximum(naive_error, 1e-300)
+    sums = {
+        name: np.where(present, np.abs(values - actual), 0.0).sum(axis=1) / scale
+        for name, values in {"model": forecasts, **baselines}.items()
+    }
+    best = min(baselines, key=lambda name: float((sums[name].sum(axis=0) / counts.sum(axis=0)).mean()))
+    return OverallScores(best, bootstrap.mean_improvement(sums["model"], sums[best], counts))
 
 
 def _errors(

@@ -11,7 +11,7 @@ from typing import Any
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.results import Comparison, RunRecord
 from zoo.comparison.sweep import longest_runs
-from zoo.comparison.tables import overall_table, task_table
+from zoo.comparison.tables import overall_table, task_tables
 from zoo.errors import CheckpointError, ZooWarning
 from zoo.report.blocks import (
     Axis,
@@ -61,29 +61,38 @@ def task_charts(results: Comparison, task: str) -> Iterator[Chart]:
             yield Chart(f"{task}-{name}", title, axis, series=series, **shared)
     if is_data:
         shared["references"] = ()  # of the test part; the curves are scores of the validation part
-    if series := tuple(_rates(results, task)):
+    for quantity in ("score", "loss"):  # logs of older versions have no MASE of validations
+        if series := tuple(_rates(results, task, quantity)):
+            break
+    if series:
         note = "What short runs reached, by which the learning rate of each cell was chosen."
         axis = Axis("learning rate", log=True, switch=False)
         yield Chart(
             f"{task}-rates",
-            f"{readable(task)}: score against learning rate",
+            f"{readable(task)}: {quantity} against learning rate",
             axis,
             series=series,
             note=note,
-            **shared,
+            **_shared_by(quantity, shared),
         )
-    if series := tuple(sorted(_curves(results, runs), key=lambda each: not each.thin)):
+    quantity, curves = _curves(results, runs)
+    if series := tuple(sorted(curves, key=lambda each: not each.thin)):
         note = "A thin line for each seed, a thick one for their mean."
         axis = Axis("step", "integer", low=0)
         yield Chart(
             f"{task}-curves",
-            f"{readable(task)}: score by step",
+            f"{readable(task)}: {quantity} by step",
             axis,
             series=series,
             note=note,
             wide=True,
-            **shared,
+            **_shared_by(quantity, shared),
         )
+
+
+def _shared_by(quantity: str, shared: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The vertical axis and reference levels of scores, or an axis of losses."""
+    return shared if quantity == "score" else {"y": Axis("validation loss")}
 
 
 def _have_one_size(runs: Sequence[RunRecord]) -> bool:
@@ -110,22 +119,44 @@ def _points(cells: Sequence[str], runs: Sequence[RunRecord], name: str) -> Itera
             yield Series(cell, xs, ys, slot, marks=True, notes=notes)
 
 
-def _rates(results: Comparison, task: str) -> Iterator[Series]:
-    """A line for each cell over the learning rates of its sweep, if there are several."""
+def _rates(results: Comparison, task: str, quantity: str) -> Iterator[Series]:
+    """A line for each cell over the learning rates of its sweep, if there are several.
+
+    ``quantity`` is ``"score"`` or ``"loss"``.
+    """
     swept = [run for run in results.sweep if run.task == task]
     for slot, cell in enumerate(results.cells):
         of_cell = longest_runs([run for run in swept if run.cell == cell])
-        of_cell = [run for run in of_cell if run.lr and run.score is not None]
+        of_cell = [run for run in of_cell if run.lr and getattr(run, quantity) is not None]
         of_cell.sort(key=lambda run: run.lr or 0.0)
         if len({run.lr for run in of_cell}) > 1:
-            rates, scores = (tuple(number(getattr(run, key)) for run in of_cell) for key in ("lr", "score"))
-            yield Series(cell, rates, scores, slot)
+            rates, values = (tuple(number(getattr(run, key)) for run in of_cell) for key in ("lr", quantity))
+            yield Series(cell, rates, values, slot)
 
 
-def _curves(results: Comparison, runs: Sequence[RunRecord]) -> Iterator[Series]:
-    """A thin line for each seed of a cell, and a thick one for the mean."""
-    for slot, cell in enumerate(results.cells):
-        lines = [line for run in runs if run.cell == cell if (line := _curve(results, run))[0]]
+def _curves(results: Comparison, runs: Sequence[RunRecord]) -> tuple[str, Iterator[Series]]:
+    """``"score"`` or ``"loss"``, and its curves: a thin line for each seed, a thick one for their mean.
+
+    Curves show the loss if no run has scores of validations in the metric of the comparison.
+    """
+    histories = {run.path: history for run in runs if (history := _read_history(results, run))}
+    scored = {
+        run.path: history
+        for run in runs
+        if (history := histories.get(run.path))
+        and history.last("eval").get("metric", run.metric) == run.metric
+        and history.points("eval", "score")[0]
+    }
+    quantity = "score" if scored else "loss"
+    return quantity, _lines(results.cells, runs, scored or histories, quantity)
+
+
+def _lines(
+    cells: Sequence[str], runs: Sequence[RunRecord], histories: Mapping[str, History], quantity: str
+) -> Iterator[Series]:
+    for slot, cell in enumerate(cells):
+        of_cell = (histories[run.path] for run in runs if run.cell == cell and run.path in histories)
+        lines = [line for history in of_cell if (line := history.points("eval", quantity))[0]]
         for line in lines:
             yield Series(cell, *_thin_out(line), slot, thin=len(lines) > 1)
         if len(lines) > 1:
@@ -135,19 +166,13 @@ def _curves(results: Comparison, runs: Sequence[RunRecord]) -> Iterator[Series]:
 Line = tuple[tuple[Number, ...], tuple[Number, ...]]
 
 
-def _curve(results: Comparison, run: RunRecord) -> Line:
-    """The scores of a run by step; empty, with a warning, if its log cannot be read."""
+def _read_history(results: Comparison, run: RunRecord) -> History | None:
+    """The history of a run; None, with a warning, if its log cannot be read."""
     try:
-        history = History.read(RunDirectory(results.path / run.path))
+        return History.read(RunDirectory(results.path / run.path))
     except CheckpointError as error:
         warnings.warn(f"the curve of {run.path} is left out: {error}", ZooWarning, stacklevel=2)
-        return (), ()
-    if (
-        history.last("eval").get("metric", run.metric) != run.metric
-    ):  # MAE in training, MASE of several series
-        return (), ()
-    scores = history.points("eval", "score")
-    return scores if scores[0] else history.points("eval", "loss")
+        return None
 
 
 def _mean(lines: Sequence[Line]) -> Line:
@@ -219,7 +244,7 @@ def _sections(results: Comparison) -> Iterator[Section]:
     yield Section("overview", "Overview", (overall_table(results, with_solved=True), *failures(results)))
     for task in results.tasks:
         summary = Text(str(results.section("tasks")[task]["summary"]))
-        blocks: tuple[Block, ...] = (summary, task_table(results, task))
+        blocks: tuple[Block, ...] = (summary, *task_tables(results, task))
         yield Section(f"task-{task}", readable(task), (*blocks, *task_charts(results, task)))
     yield Section("made-with", "Made with", tuple(_made_with(results)))
 

@@ -279,16 +279,20 @@ def _executor_flags(arguments: dict[str, Any]) -> list[str]:
 
 
 def _show(comparison: Comparison) -> None:
-    from zoo.cli.terminal import show_table
+    from zoo.cli.terminal import is_terminal, show_table
     from zoo.comparison.tables import list_warnings, make_tables
 
     for table in make_tables(comparison):
-        show_table(table.as_text())
+        text = table.as_text()
+        show_table(text if is_terminal() else text.fit(_WIDTH))
     echo()
     for line in list_warnings(comparison):
         echo(line)
     echo(f"{comparison.path / 'results.json'} and results.csv hold every run.")
     echo(f"see it with: {shlex.join(['zoo', 'report', str(comparison.path)])}")
+
+
+_WIDTH = 120  # of a table that is not printed on a terminal
 
 
 def _write(marker: DocumentMarker, comparison: Comparison) -> None:

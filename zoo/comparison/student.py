@@ -1,0 +1,36 @@
+"""Student's interval of a mean, for few seeds."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+
+def student_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % interval of the mean of normal values; None for fewer than two.
+
+    For paired differences, it is the interval of the paired t-test.
+    """
+    if len(values) < 2:
+        return None
+    mean = statistics.fmean(values)
+    half = student_quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return mean - half, mean + half
+
+
+def student_quantile(degrees: int) -> float:
+    """The 97.5 % quantile of Student's distribution; 0 without a degree of freedom.
+
+    From the tenth on, the expansion around the normal quantile is cut off after two terms, which differ from
+    the quantile of SciPy by at most 0.13 %.
+    """
+    if degrees < 1:
+        return 0.0
+    if degrees <= len(_STUDENT):
+        return _STUDENT[degrees - 1]
+    z = 1.959964
+    return z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
+
+
+_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
