@@ -111,6 +111,7 @@ def test_snake_case(class_name: str, name: str) -> None:
 
 def test_nearest_name_is_offered() -> None:
     assert did_you_mean("vanila", ["gru", "vanilla"]) == " Did you mean 'vanilla'?"
+    assert did_you_mean("tmep", ["time", "temp"]) == " Did you mean 'temp'?"
     assert did_you_mean("xyz", ["gru", "vanilla"]) == ""
     assert did_you_mean("gru", []) == ""
 

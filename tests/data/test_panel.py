@@ -132,12 +132,24 @@ def test_calendar_months_are_even():
 @pytest.mark.parametrize(
     ("arrays", "roles", "error", "sentence"),
     [
-        ({"y": ["a", "b"]}, {}, DataError, "table, row 0, column 'y': found 'a'; expected a number."),
-        ({"y": days(0, 1)}, {}, DataError, "table, row 0, column 'y': found '2024-05-01'; expect"),
+        ({"y": ["a", "b"]}, {}, DataError, "table: y is a column of texts (2 values); a target must be num"),
+        ({"y": days(0, 1)}, {}, DataError, "table: y is a column of times; a target must be numbers: this t"),
         ({"y": [1, 2]}, {"input": ("z",)}, DataError, "table has no column 'z'; its columns are y (number)."),
         ({"y": [1, 2]}, {"input": ("y",)}, UsageError, "column 'y' is given twice, as target, input"),
         ({"y": [1, 2], "t": days(0, 1)}, {"input": ("t",)}, DataError, "column 't' holds times; give it as"),
         ({"y": [1, 2], "t": ["x", "z"]}, {"time": "t"}, DataError, "found 'x'; expected a time such as"),
+        (
+            {"y": [1, 2, 3], "t": ["2024-05-01", "2024-05-02", "2024-05-32"]},
+            {"time": "t"},
+            DataError,
+            "row 2, column 't': found '2024-05-32'; expected a time such as 2024-05-01 13:00. Correct",
+        ),
+        (
+            {"y": [1, 2], "t": ["31.12.2023 23:58", "01.01.2024 00:00"]},
+            {"time": "t"},
+            DataError,
+            "found '31.12.2023 23:58', which looks like a date, but is not ISO 8601; write 2024-05-01 13:00.",
+        ),
         ({"y": [1, 2], "t": [1, NAN]}, {"time": "t"}, DataError, "row 1, column 't': the time is missing."),
         ({"y": [1, 2], "i": ["x", None]}, {"series": "i"}, DataError, "the name of the series is missing."),
         (
@@ -170,3 +182,28 @@ def test_default_inputs_are_the_columns_that_can_be_used():
     assert (roles.time, roles.input) == ("t", ("x", "color"))
     assert left_out == ["constant (constant)", "note (40 different texts)"]
     assert default_roles(table, ColumnRoles(("y",)), choose_inputs=False)[0].input == ()
+
+
+def test_bad_time_in_the_only_column_of_times_is_an_error():
+    arrays = {"t": ["2024-05-01", "2024-05-02", "05/03/2024", "2024-05-04"], "y": [1.0, 2, 3, 4]}
+    for choose_inputs in (True, False):
+        with pytest.raises(
+            DataError, match=r"row 2, column 't': found '05/03/2024', which looks like a date"
+        ):
+            default_roles(DataTable.from_arrays(arrays), ColumnRoles(("y",)), choose_inputs)
+    other = DataTable.from_arrays({**arrays, "start": days(0, 1, 2, 3)})
+    assert default_roles(other, ColumnRoles(("y",)), True)[0].time == "start"
+
+
+@pytest.mark.parametrize("date", ["31.12.2023 23:58", "12/31/2023", "2023/12/31", "31-12-23", "2023-1-5"])
+def test_dates_in_another_format_are_left_out_with_the_reason(date):
+    table = DataTable.from_arrays(
+        {"t": [date] * 4, "y": np.arange(4.0), "version": ["1.2.3"] * 2 + ["1.3.1"] * 2}
+    )
+    for choose_inputs in (True, False):
+        roles, left_out = default_roles(table, ColumnRoles(("y",)), choose_inputs)
+        assert left_out == [
+            "t (looks like dates, but is not ISO 8601, so the order of the rows is not checked; write "
+            "2024-05-01 13:00)"
+        ]
+        assert roles.input == (("version",) if choose_inputs else ())

@@ -14,7 +14,7 @@ import zoo
 from zoo.data import DataTable, as_table, growing_array, read_table
 from zoo.data.csv_table import read_csv
 from zoo.data.growing_array import GrowingArray, allocate
-from zoo.data.table import is_mixed
+from zoo.data.table import mixed_kind
 from zoo.errors import DataError, MissingSourceError, UsageError
 
 
@@ -99,7 +99,20 @@ def test_times_are_iso_8601_and_utc(text, moment):
             "a\n" + "2024-01-01\n" * 1000 + "1.5\n",
             "line 1002, column 'a': found '1.5'; expected a time such as",
         ),
-        (b"a\n\xff\n", "x.csv is not UTF-8: byte 0xff"),
+        ("a\n" + "1\n" * 1000 + "-\n", "as in the lines before. Leave it empty if the value is missing."),
+        (
+            b"a\n\xff\n",
+            "x.csv is not UTF-8: byte 0xff in line 2 (invalid start byte); save it as UTF-8. For a",
+        ),
+        (b"a\n" + b"1\n" * 9000 + b"\r\nb\xe4r\n", "not UTF-8: byte 0xe4 in line 9003 (invalid continuation"),
+        (b"\xe4\n1\n", "not UTF-8: byte 0xe4 in line 1 ("),
+        (b"a\n\xaa\x00\x01", "x.csv looks binary, not UTF-8 text; expected CSV. Save it as CSV in UTF-8."),
+        (b"a\x00\x01\n", "x.csv looks binary, not UTF-8 text"),
+        ("\ufeffa\n1\n".encode("utf-16-le"), "x.csv looks UTF-16, not UTF-8 text"),
+        (
+            "2023-12-31 23:58,15.2\n",
+            "x.csv has no header: its first line holds values (2023-12-31 23:58, 15.2)",
+        ),
         ('a\n"1\n', "x.csv is not a CSV file: unexpected end of data."),
     ],
 )
@@ -116,9 +129,75 @@ def test_missing_column_is_an_error_with_the_names():
         csv("load\n1\n").column("lod")
 
 
+def test_missing_column_of_a_file_without_header_is_an_error_with_a_hint():
+    with pytest.raises(DataError, match=r"The first line looks like values; add a line with the names"):
+        csv("2023-12-31 23:58,15.2,idle\n2023-12-31 23:59,15.3,run\n").column("temp")
+
+
+def test_swapped_letters_suggest_a_column_that_can_be_a_target():
+    table = csv("time,temp,tepm\n2024-05-01,1,u\n2024-05-02,2,v\n")
+    for name in ("tmep", "tepmm"):
+        with pytest.raises(DataError, match=r"Did you mean 'temp'\?$"):
+            table.target(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("mode", "x.csv: mode is a column of texts (2 values); a target must be numbers: temp, power."),
+        ("time", "x.csv: time is a column of times; a target must be numbers: temp, power."),
+        (
+            "bad",
+            "line 3, column 'bad': found '-'; expected a number. Correct the value, leave it empty if it",
+        ),
+    ],
+)
+def test_target_that_is_no_number_is_an_error(name, sentence):
+    table = csv("time,temp,mode,power,bad\n2024-05-01,1,idle,2,3\n2024-05-02,2,run,3,-\n")
+    with pytest.raises(DataError) as error:
+        table.target(name)
+    assert sentence in str(error.value)
+
+
+def test_decimal_commas_are_read_between_semicolons():
+    table = csv("t;x;n;word\n2024-05-01;15,214;3;1,5\n2024-05-02;-2,5e1;NA;a,b\n2024-05-03;7;4;c.d\n")
+    assert table.numbers("x").tolist() == [15.214, -25, 7]
+    assert table.describe() == "t (time), x (number), n (number), word (category, 3 values)"
+    assert table.column("word").categories == ("1,5", "a,b", "c.d")
+
+
+def test_decimal_commas_are_read_in_later_blocks(monkeypatch):
+    monkeypatch.setattr("zoo.data.csv_table._ROWS", 2)
+    assert csv("x;y\n1;a\n2;b\n3,5;c\n").numbers("x").tolist() == [1, 2, 3.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            'x,y\n"15,2",1\n"15,3",2\n',
+            "line 2, column 'x': found '15,2'; expected a number. Write 15.2. Decimal",
+        ),
+        (
+            "x;y\n15,2;a\nbad;b\n16,5;c\n",
+            "x.csv, line 3, column 'x': found 'bad'; expected a number. Correct",
+        ),
+        (
+            "x;y\n15,2;1.234\n15,3;2\n",
+            "x.csv, line 2, column 'x': found '15,2', and '1.234' in line 2, column 'y'; expected decimal",
+        ),
+        ("x;y\n1.5;a\n1,5;b\n", "line 3, column 'x': found '1,5', and '1.5' in line 2, column 'x'"),
+    ],
+)
+def test_other_decimal_commas_are_errors(text, sentence):
+    with pytest.raises(DataError) as error:
+        csv(text).target("x")
+    assert sentence in str(error.value)
+
+
 def test_text_in_a_column_of_numbers_is_an_error_with_the_line():
     table = csv("a,b\n1,2\nx,3\n4,5\n6,7\n")
-    assert is_mixed(table.column("a"))
+    assert mixed_kind(table.column("a")) == "number"
     with pytest.raises(DataError, match=r"x\.csv, line 3, column 'a': found 'x'; expected a number"):
         table.numbers("a")
 

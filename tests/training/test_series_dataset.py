@@ -15,6 +15,7 @@ from zoo.forecasting.baselines import History
 from zoo.storage import RunDirectory
 from zoo.training.config import make_config
 from zoo.training.series_dataset import prepare_table
+from zoo.training.session import _data_kind
 
 SMALL = {"cell": "vanilla", "hidden": 8, "batch": 8, "context": 12, "horizon": 3, "lr": 0.01, "threads": 1}
 N = 240
@@ -365,7 +366,7 @@ def test_fit_writes_only_what_is_saved(tmp_path, monkeypatch):
         ({"y": np.ones(N)}, {}, "table: column 'y' is constant (1); there is nothing to forecast."),
         ({"y": wave(), "x": np.ones(N)}, {"input": "x"}, "column 'x' is constant (1); leave it out."),
         ({"y": [*np.ones(200), *wave(40)]}, {}, "column 'y' is constant (1) in the training part of 192"),
-        ({"y": ["a"] * N}, {}, "row 0, column 'y': found 'a'; expected a number."),
+        ({"y": ["a"] * N}, {}, "table: y is a column of texts (1 values); a target must be numbers"),
         ({"y": wave(), "t": hours()[::-1]}, {}, "row 1, column 't': the time 2024-01-10 22:00 is before"),
         ({"y": wave(), "t": np.repeat(hours(N // 2), 2)}, {}, "the time 2024-01-01 is repeated"),
         ({"y": [1.0]}, {}, "table has one row; a forecast needs a history."),
@@ -390,7 +391,8 @@ def test_fit_writes_only_what_is_saved(tmp_path, monkeypatch):
         ({"y": wave()}, {"missing": "drop"}, "missing is 'drop'; expected 'reject', 'forward' or 'mask'."),
         ({"y": wave()}, {"predict": "up"}, "predict is 'up'; expected 'change' or 'level'."),
         ({"y": wave()}, {"horizon": 0}, "horizon is 0; expected an integer of at least 1."),
-        ({"y": wave()}, {"target": 5}, "target is 5; expected names of columns."),
+        ({"y": wave()}, {"target": 5.5}, "target is 5.5; expected names of columns."),
+        ({"y": wave()}, {"target": 5}, "table has no column '5'; its columns are y (number)."),
     ],
 )
 def test_invalid_input_is_one_sentence(columns, settings, sentence, tmp_path):
@@ -460,6 +462,26 @@ def test_settings_of_a_table_from_a_file(tmp_path):
     assert "x.csv is a table; name the column" in command(*words, tmp_path / "y.toml", "--steps", 3).stderr
     no_data = command("train", "--target", "y")
     assert "--data is 'builtin:pydoc', a text, and --target names a column of a table" in no_data.stderr
+
+
+def test_directory_of_tables_without_a_target_is_an_error(tmp_path):
+    files = tmp_path / "files"
+    files.mkdir()
+    csv_file(files / "a.csv", y=wave(9))
+    (files / "README.txt").write_text("one")
+    assert _data_kind(str(files), {}) == "text"
+    csv_file(files / "b.csv", y=wave(9))
+    assert [_data_kind(str(files), {"glob": "*.txt"}), _data_kind(files, {"level": "char"})] == ["text"] * 2
+    result = command("train", "--data", files)
+    assert "Error: --target is missing: files is a table; name the column to forecast" in result.stderr
+
+
+def test_array_without_a_target_is_an_error_and_numbers_name_its_columns():
+    with pytest.raises(
+        UsageError, match=r"target is missing: table is a table; .* one of 0 \(number\), 1 \(nu"
+    ):
+        zoo.fit(np.stack([wave(), wave(seed=1)], axis=1), horizon=3)
+    assert [make_config({"target": given}).target for given in (0, [0, 1])] == [("0",), ("0", "1")]
 
 
 def test_several_tables_are_an_error(tmp_path):

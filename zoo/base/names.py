@@ -52,5 +52,7 @@ def snake_case(class_name: str) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` with the nearest known name; empty if none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    # For difflib, 'tmep' is as near to 'time' as to 'temp'. Swapped letters are the likelier mistake.
+    near.sort(key=lambda each: sorted(each) != sorted(name))
     return f" Did you mean {near[0]!r}?" if near else ""

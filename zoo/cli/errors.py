@@ -44,7 +44,7 @@ def name_flags(sentence: str, flags: Mapping[str, str]) -> str:
 
     sentence = re.sub(r"`(?P<name>\w+)(?P<value>=[^`\s]*)?`", marked, sentence)
     sentence = re.sub(r"(?<=[(; ])(?P<name>\w+)(?=: [^;]* -> )", flag, sentence)
-    first = re.match(r"(?:[\w ]+: )?(?P<name>\w+) (?:is|are|has) ", sentence)
+    first = re.match(r"(?:[\w ]+: )??(?P<name>\w+) (?:is|are|has) ", sentence)
     return sentence if first is None else sentence[: first.start(1)] + flag(first) + sentence[first.end(1) :]
 
 

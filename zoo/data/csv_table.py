@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import re
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
@@ -18,20 +16,25 @@ from zoo.data.growing_array import GrowingArray
 from zoo.data.table import (
     TIME_DTYPE,
     VALUE_DTYPES,
-    ColumnKind,
     DataColumn,
     DataTable,
     LineNumbers,
-    is_number_text,
     missing_values,
+)
+from zoo.data.text_values import (
+    ColumnKind,
+    expected_value,
+    fits_kind,
+    is_missing_text,
+    is_number_text,
+    is_time_text,
+    parse_time,
+    with_point,
 )
 from zoo.errors import DataError
 
 _ROWS = 2**15
 """Rows of a block. Larger blocks were not faster, and a row of eight texts takes about 700 bytes."""
-
-_MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "nat"))
-"""Texts of a missing value, in lower case."""
 
 _DECIDING_VALUES = 1000
 """Values that decide the kind of a column; a later value of another kind is an error."""
@@ -44,7 +47,8 @@ STDIN_NAME = "standard input"
 
 _DELIMITERS = ",;\t|"
 
-_DATE = re.compile(r"\d{4}-\d\d")
+_BINARY = frozenset((*range(9), *range(14, 26), *range(27, 32)))
+"""Control characters that no text has; 26 ends files of DOS."""
 
 _MAX_CATEGORIES = 2**20
 
@@ -70,8 +74,9 @@ def read_csv(file: BinaryIO, name: str) -> DataTable:
 
     The delimiter, a comma, semicolon, tab or bar, is the one that the header has most. A column of numbers
     (``1.5``), of ISO 8601 times (``2024-05-01 13:00``) or of texts is recognised from its first values.
-    Empty values, ``NA``, ``NaN`` and ``null`` are missing. Memory stays bounded for large files: columns of
-    more than 16 MB are in temporary files.
+    With semicolons, numbers may have decimal commas (``1,5``) if none has a decimal point.
+    Empty values, ``NA``, ``N/A``, ``NaN``, ``NaT``, ``null`` and ``none`` are missing. Memory stays bounded
+    for large files: columns of more than 16 MB are in temporary files.
 
     Args:
         file: The opened file.
@@ -81,46 +86,64 @@ def read_csv(file: BinaryIO, name: str) -> DataTable:
         DataError: If it is empty or not UTF-8, has no header, or a line does not fit; the error names the
             line and the column.
     """
-    digest = _Digest(file)
+    digest, records = _Digest(file), None
     text = io.TextIOWrapper(io.BufferedReader(digest, 2**20), encoding="utf-8-sig", newline="")
     try:
-        header, records = _open(text, name)
-        builders = [_ColumnBuilder(column, name) for column in header]
+        header, delimiter, records = _open(text, name)
+        builders = [_ColumnBuilder(column, name, delimiter == ";") for column in header]
         runs = _read_blocks(records, builders, name)
         while text.read(2**20):  # blank lines at the end, for the digest
             pass
+        _check_decimal_marks(builders, name)
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{name} is not UTF-8: byte 0x{error.object[error.start]:02x} ({error.reason}); convert it to "
-            f"UTF-8."
-        ) from None
+        raise _decoding_error(name, error, 0 if records is None else records.line_num) from None
     except csv.Error as error:
         raise DataError(f"{name} is not a CSV file: {error}.") from None
     columns = {builder.name: builder.finish() for builder in builders}
     return DataTable(name, columns, digest.digest.hexdigest(), runs)
 
 
-def _open(text: io.TextIOWrapper, name: str) -> tuple[list[str], Any]:
-    """The names of the columns, and a reader of the records after them."""
+def _decoding_error(name: str, error: UnicodeDecodeError, lines: int) -> DataError:
+    """The error for bytes that are not UTF-8, after some lines that were read."""
+    before = error.object[: error.start]
+    if not _BINARY.isdisjoint(error.object):
+        return _binary_error(name, error.object)
+    line = lines + len((before + b"x").splitlines())
+    return DataError(
+        f"{name} is not UTF-8: byte 0x{error.object[error.start]:02x} in line {line} ({error.reason}); save "
+        f"it as UTF-8. For a file of Excel or Windows: `iconv -f WINDOWS-1252 -t UTF-8 OLD.csv > NEW.csv`."
+    )
+
+
+def _binary_error(name: str, beginning: bytes) -> DataError:
+    kind = "UTF-16" if beginning.startswith((b"\xff\xfe", b"\xfe\xff")) else "binary"
+    return DataError(f"{name} looks {kind}, not UTF-8 text; expected CSV. Save it as CSV in UTF-8.")
+
+
+def _open(text: io.TextIOWrapper, name: str) -> tuple[list[str], str, Any]:
+    """The names of the columns, the delimiter, and a reader of the records after them."""
     first = text.readline()
     if not first.strip():
         note = " A run stores no copy of it, so pass it again to resume." * (name == STDIN_NAME)
         raise DataError(
             f"{name} is empty; expected a line with the names of the columns, then the values.{note}"
         )
+    if not _BINARY.isdisjoint(map(ord, first)):
+        raise _binary_error(name, first.encode())
     delimiter = max(_DELIMITERS, key=first.count)
     reader = csv.reader(chain([first], text), delimiter=delimiter, strict=True)
     header = [column.strip() for column in next(reader)]
-    if all(is_number_text(column) for column in header):
+    if all(is_number_text(column) or is_time_text(column) for column in header):
+        noun = "numbers" if all(map(is_number_text, header)) else "values"
         raise DataError(
-            f"{name} has no header: its first line holds numbers ({', '.join(header[:4])}); add a line with "
+            f"{name} has no header: its first line holds {noun} ({', '.join(header[:4])}); add a line with "
             f"the names of the columns."
         )
     for column in header:
         if not column or header.count(column) > 1:
             problem = f"the name {column!r} twice" if column else "a column without a name"
             raise DataError(f"{name}, line 1: found {problem}; give each column a name of its own.")
-    return header, reader
+    return header, delimiter, reader
 
 
 def _read_blocks(reader: Any, builders: Sequence[_ColumnBuilder], name: str) -> LineNumbers:
@@ -165,10 +188,16 @@ class _ColumnBuilder:
     Args:
         name: Its name.
         owner: The file, for messages.
+        allows_commas: Whether numbers may have decimal commas.
+
+    Attributes:
+        marks: The line and the text of the first number with a decimal comma, and with a decimal point, if
+            commas are allowed.
     """
 
-    def __init__(self, name: str, owner: str) -> None:
-        self.name, self.owner = name, owner
+    def __init__(self, name: str, owner: str, allows_commas: bool) -> None:
+        self.name, self.owner, self._allows_commas = name, owner, allows_commas
+        self.marks: dict[str, tuple[int, str]] = {}
         self._kind: ColumnKind | None = None
         self._blocks: GrowingArray | None = None
         self._codes: dict[str, int] = {}
@@ -176,17 +205,24 @@ class _ColumnBuilder:
 
     def append(self, texts: Sequence[str], lines: LineNumbers) -> None:
         """Convert a block of texts."""
+        given = texts
+        if self._allows_commas and self._kind in (None, "number"):
+            texts = list(map(with_point, given))
         if self._kind is None and (kind := _kind_of(texts)) is not None:
             self._begin(kind)
+        if self._kind != "number":
+            texts = given
+        elif self._allows_commas:
+            self._find_marks(given, lines)
         if self._kind is not None and self._blocks is not None:
             try:
                 self._blocks.append(_CONVERSIONS[self._kind](texts, self._codes))
             except ValueError:
                 index = next(i for i, text in enumerate(texts) if not _fits(self._kind, text))
-                expected = "a number" if self._kind == "number" else "a time such as 2024-05-01 13:00"
                 raise DataError(
                     f"{self.owner}, line {lines.of(self._rows + index)}, column {self.name!r}: found "
-                    f"{texts[index][:40]!r}; expected {expected}, as in the lines before."
+                    f"{texts[index][:40]!r}{expected_value(self._kind, texts[index])}, as in the lines "
+                    f"before. Leave it empty if the value is missing."
                 ) from None
             if len(self._codes) > _MAX_CATEGORIES:
                 raise DataError(
@@ -194,6 +230,12 @@ class _ColumnBuilder:
                     f"texts; remove it from the file."
                 )
         self._rows += len(texts)
+
+    def _find_marks(self, texts: Sequence[str], lines: LineNumbers) -> None:
+        for mark in ",.":
+            index = next((i for i, text in enumerate(texts) if mark in text), None)
+            if mark not in self.marks and index is not None:
+                self.marks[mark] = lines.of(self._rows + index), texts[index].strip()[:40]
 
     def _begin(self, kind: ColumnKind) -> None:
         """Fix the kind; all rows so far are missing."""
@@ -208,13 +250,26 @@ class _ColumnBuilder:
         return DataColumn(self.name, self._kind or "number", self._blocks.finish(), tuple(self._codes))
 
 
-def _is_missing(text: str) -> bool:
-    return text.strip().lower() in _MISSING
+def _check_decimal_marks(builders: Sequence[_ColumnBuilder], name: str) -> None:
+    """Check that no number has a decimal point if another one has a decimal comma.
+
+    In a file with both, a point may separate thousands: ``1.234`` would be read as about one.
+    """
+    with_comma, with_dot = (
+        next((builder for builder in builders if mark in builder.marks), None) for mark in ",."
+    )
+    if with_comma is not None and with_dot is not None:
+        (line, comma), (other_line, dot) = with_comma.marks[","], with_dot.marks["."]
+        raise DataError(
+            f"{name}, line {line}, column {with_comma.name!r}: found {comma!r}, and {dot!r} in line "
+            f"{other_line}, column {with_dot.name!r}; expected decimal commas or decimal points in all "
+            f"numbers of a file."
+        )
 
 
 def _kind_of(texts: Sequence[str]) -> ColumnKind | None:
     """The kind of the values of a first block; None if all are missing."""
-    present = list(islice((text for text in texts if not _is_missing(text)), _DECIDING_VALUES))
+    present = list(islice((text for text in texts if not is_missing_text(text)), _DECIDING_VALUES))
     if not present:
         return None
     kinds: tuple[ColumnKind, ...] = ("number", "time")
@@ -222,49 +277,28 @@ def _kind_of(texts: Sequence[str]) -> ColumnKind | None:
 
 
 def _fits(kind: ColumnKind, text: str) -> bool:
-    if _is_missing(text) or kind == "category":
-        return True
-    if kind == "number":
-        return is_number_text(text)
-    try:
-        parse_time(text)
-    except ValueError:
-        return False
-    return True
+    return is_missing_text(text) or fits_kind(kind, text)
 
 
 def _as_numbers(texts: Sequence[str], codes: dict[str, int]) -> Array:  # noqa: ARG001 - as the others
     try:
         return np.fromiter(map(float, texts), np.float64, len(texts))
     except ValueError:
-        values = ("nan" if _is_missing(text) else text for text in texts)
+        values = ("nan" if is_missing_text(text) else text for text in texts)
         return np.fromiter(map(float, values), np.float64, len(texts))
 
 
 def _as_categories(texts: Sequence[str], codes: dict[str, int]) -> Array:
-    indices = (-1 if _is_missing(text) else codes.setdefault(text.strip(), len(codes)) for text in texts)
+    indices = (-1 if is_missing_text(text) else codes.setdefault(text.strip(), len(codes)) for text in texts)
     return np.fromiter(indices, np.int32, len(texts))
 
 
 def _as_times(texts: Sequence[str], codes: dict[str, int]) -> Array:  # noqa: ARG001 - as the others
     if _PLAIN_TIME.issuperset("".join(texts)):
         return np.array(texts, TIME_DTYPE)
-    return np.array([np.datetime64("NaT") if _is_missing(t) else parse_time(t) for t in texts], TIME_DTYPE)
-
-
-def parse_time(text: str) -> np.datetime64:
-    """Parse an ISO 8601 date or time; a time with an offset becomes UTC.
-
-    Raises:
-        ValueError: If it is anything else.
-    """
-    text = text.strip()
-    if not _DATE.match(text):
-        raise ValueError(text)
-    if "+" in text or text.endswith(("Z", "z")) or text.count("-") > 2:
-        moment = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
-        return np.datetime64(moment.astimezone(timezone.utc).replace(tzinfo=None), "us")
-    return np.datetime64(text, "us")
+    return np.array(
+        [np.datetime64("NaT") if is_missing_text(t) else parse_time(t) for t in texts], TIME_DTYPE
+    )
 
 
 _CONVERSIONS: dict[ColumnKind, Callable[[Sequence[str], dict[str, int]], Array]] = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from zoo.data.growing_array import GrowingArray
-from zoo.data.table import VALUE_DTYPES, ColumnKind, DataColumn, missing_values
+from zoo.data.table import VALUE_DTYPES, DataColumn, missing_values
+from zoo.data.text_values import ColumnKind
 from zoo.errors import DataError
 
 

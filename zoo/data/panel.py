@@ -18,11 +18,13 @@ from zoo.data.table import (
     DataColumn,
     DataTable,
     finite_hint,
-    is_mixed,
+    first_unlike,
     missing_values,
+    mixed_kind,
     time_texts,
     too_large,
 )
+from zoo.data.text_values import expected_value, has_other_date_format
 from zoo.errors import DataError, UsageError
 
 MISSING = ("reject", "forward", "mask")
@@ -30,6 +32,9 @@ MISSING = ("reject", "forward", "mask")
 
 _MAX_ONE_HOT = 32
 """A category with more values is not an input unless it is named."""
+
+_DATE_SAMPLE = 1000
+"""Different texts of a column that decide whether it looks like dates."""
 
 
 @dataclass(frozen=True)
@@ -175,30 +180,45 @@ def default_roles(table: DataTable, roles: ColumnRoles, choose_inputs: bool) -> 
         The roles, and for each column that is left out a text with the reason.
 
     Raises:
-        DataError: If a column does not exist, or holds numbers and texts.
+        DataError: If a column does not exist, or holds numbers and texts, or the only column of times holds
+            texts too.
     """
     roles = replace(roles, series=roles.series or table.series)
     times = [column.name for column in table.columns.values() if column.kind == "time"]
     if roles.time is None and len(times) == 1 and times[0] not in roles.features:
         roles = replace(roles, time=times[0])
-    if not choose_inputs:
-        return roles, []
     taken = {*roles.features, roles.time, roles.series, roles.group}
     inputs, left_out = list[str](), list[str]()
     taken |= {FILE_COLUMN, FOLDER_COLUMN} if table.files else set()
     for name, column in table.columns.items():
         if name in taken:
             continue
-        if reason := _unusable(table, column):
+        reason = "" if times or roles.time is not None else _unread_times(table, column)
+        if choose_inputs and not reason:
+            reason = _unusable(table, column)
+        if reason:
             left_out.append(f"{name} ({reason})")
         else:
             inputs.append(name)
-    return replace(roles, input=tuple(inputs)), left_out
+    return replace(roles, input=tuple(inputs)) if choose_inputs else roles, left_out
+
+
+def _unread_times(table: DataTable, column: DataColumn) -> str:
+    """Why a column of dates is not one of times; empty if it holds no dates."""
+    if mixed_kind(column) == "time":
+        raise _not_a_time(table, column)
+    texts = column.categories[:_DATE_SAMPLE]
+    if not texts or 2 * sum(map(has_other_date_format, texts)) < len(texts):
+        return ""
+    return (
+        "looks like dates, but is not ISO 8601, so the order of the rows is not checked; write 2024-05-01 "
+        "13:00"
+    )
 
 
 def _unusable(table: DataTable, column: DataColumn) -> str:
     """Why a column is no input; empty if it is one."""
-    if is_mixed(column):
+    if mixed_kind(column) == "number":
         table.numbers(column.name)  # raises an error with the line
     if column.kind == "time":
         return "times"
@@ -239,11 +259,11 @@ def make_panel(table: DataTable, roles: ColumnRoles, missing: str = "reject") ->
     if not len(table):
         raise DataError(f"{table.name} has no rows.")
     names, offsets, order = _series(table, roles.series)
-    columns = {name: table.column(name) for name in roles.features}
     for name in roles.target:
-        table.numbers(name)
+        table.target(name)
+    columns = {name: table.column(name) for name in roles.features}
     for column in columns.values():
-        if is_mixed(column):
+        if mixed_kind(column) == "number":
             table.numbers(column.name)
         if column.kind == "time":
             raise DataError(f"{table.name}: column {column.name!r} holds times; give it as `time`.")
@@ -335,14 +355,20 @@ def _series(table: DataTable, name: str | None) -> tuple[tuple[str, ...], Array,
 def _times(table: DataTable, name: str) -> Array:
     column = table.column(name)
     if column.kind == "category":
-        row = int(np.argmin(column.missing()))
-        raise DataError(
-            f"{table.where(row, name)}: found {column.text(row)!r}; expected a time such as 2024-05-01 "
-            f"13:00, or a number."
-        )
+        raise _not_a_time(table, column)
     if column.missing().any():
         raise DataError(f"{table.where(int(column.missing().argmax()), name)}: the time is missing.")
     return column.values
+
+
+def _not_a_time(table: DataTable, column: DataColumn) -> DataError:
+    """The error for the first text in a column of times, or of numbers that serve as times."""
+    kind = mixed_kind(column) or "time"
+    row, text = first_unlike(column, kind)
+    return DataError(
+        f"{table.where(row, column.name)}: found {text!r}{expected_value(kind, text)}. Correct the value, "
+        f"or name another column with `time`."
+    )
 
 
 def _check_times(panel: Panel) -> None:

@@ -6,19 +6,25 @@ import csv
 import hashlib
 import io
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timezone
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from zoo.arguments import dtype_and_shape, short_repr
 from zoo.array_types import Array
 from zoo.base.names import did_you_mean
+from zoo.data.text_values import (
+    ColumnKind,
+    expected_value,
+    fits_kind,
+    is_number_text,
+    is_time_text,
+    resembles_kind,
+)
 from zoo.errors import DataError, MissingSourceError, UsageError
-
-ColumnKind = Literal["number", "category", "time"]
 
 TIME_DTYPE = np.dtype("datetime64[us]")
 
@@ -165,18 +171,45 @@ class DataTable:
             raise DataError(f"{name}: columns have different lengths: {shown} rows.")
         return cls(name, columns, _digest(columns.values()))
 
-    def column(self, name: str) -> DataColumn:
+    def column(self, name: str, candidates: Iterable[str] | None = None) -> DataColumn:
         """The column of a name.
+
+        Args:
+            name: The name.
+            candidates: The columns to suggest if there is none; None for all.
 
         Raises:
             MissingSourceError: If there is none.
         """
         if name not in self.columns:
-            near = did_you_mean(name, self.columns)
+            near = did_you_mean(name, self.columns if candidates is None else candidates)
             raise MissingSourceError(
                 f"{self.name} has no column {name!r}; its columns are {self._listing()}.{near}"
+                f"{self._header_hint()}"
             )
         return self.columns[name]
+
+    def _header_hint(self) -> str:
+        """A hint for a file whose first line seems to be no header."""
+        is_value = [is_number_text(name) or is_time_text(name) for name in self.columns]
+        if self.lines is None or 2 * sum(is_value) < len(is_value):
+            return ""
+        return " The first line looks like values; add a line with the names of the columns."
+
+    def target(self, name: str) -> Array:
+        """The values of a column to forecast, `(N,)` float64 with NaN for missing ones.
+
+        Raises:
+            MissingSourceError: If the column does not exist.
+            DataError: If it holds anything but numbers.
+        """
+        numbers = [each.name for each in self.columns.values() if each.kind == "number"]
+        column = self.column(name, numbers)
+        if column.kind == "number" or mixed_kind(column) == "number":
+            return self.numbers(name)
+        holds = "times" if column.kind == "time" else f"texts ({len(column.categories):,} values)"
+        known = ", ".join(numbers[:_SHOWN_COLUMNS]) or "this table has no column of numbers"
+        raise DataError(f"{self.name}: {name} is a column of {holds}; a target must be numbers: {known}.")
 
     def numbers(self, name: str) -> Array:
         """The values of a column of numbers, `(N,)` float64 with NaN for missing ones.
@@ -187,10 +220,10 @@ class DataTable:
         column = self.column(name)
         if column.kind == "number":
             return column.values
-        row, text = _first_text(column)
+        row, text = first_unlike(column, "number")
         raise DataError(
-            f"{self.where(row, name)}: found {text!r}; expected a number. Correct the value, or leave the "
-            f"column out."
+            f"{self.where(row, name)}: found {text!r}{expected_value('number', text)}. Correct the value, "
+            f"leave it empty if it is missing, or leave the column out."
         )
 
     def where(self, row: int, column: str = "") -> str:
@@ -241,24 +274,15 @@ def value_texts(values: Array) -> list[str]:
     return [str(value) for value in values.tolist()]
 
 
-def _first_text(column: DataColumn) -> tuple[int, str]:
-    """The first value that is not a number, and its row."""
-    if column.kind == "time":
-        row = int(np.argmin(column.missing()))
-        return row, column.text(row)
-    texts = [code for code, text in enumerate(column.categories) if not is_number_text(text)]
-    rows = np.flatnonzero(np.isin(column.values, texts))
-    row = int(rows[0]) if rows.size else 0
-    return row, column.categories[column.values[row]]
-
-
-def is_number_text(text: str) -> bool:
-    """Whether a text is a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def first_unlike(column: DataColumn, kind: ColumnKind) -> tuple[int, str]:
+    """The row and the text of the first value that is not of a kind; else of the first value."""
+    row = int(np.argmin(column.missing()))
+    for fits in (resembles_kind, fits_kind):  # a word is reported before a decimal comma
+        wrong = [code for code, text in enumerate(column.categories) if not fits(kind, text)]
+        if wrong:
+            row = int(np.isin(column.values, wrong).argmax())
+            break
+    return row, column.text(row)
 
 
 def too_large(values: Array) -> int | None:
@@ -275,12 +299,16 @@ def finite_hint(value: float) -> str:
     return f"found {value:g}; expected a finite number{limit}. Leave a missing value empty."
 
 
-def is_mixed(column: DataColumn) -> bool:
-    """Whether at least half of the different texts of a category are numbers: one of them is an error."""
+def mixed_kind(column: DataColumn) -> ColumnKind | None:
+    """The kind of at least half of the different texts of a category, if others are not of it: an error."""
     if column.kind != "category" or not column.categories:
-        return False
-    numbers = sum(map(is_number_text, column.categories))
-    return numbers < len(column.categories) <= 2 * numbers
+        return None
+    size, kinds = len(column.categories), tuple[ColumnKind, ...](("number", "time"))
+    for kind in kinds:
+        alike = sum(resembles_kind(kind, text) for text in column.categories)
+        if 2 * alike >= size > sum(fits_kind(kind, text) for text in column.categories):
+            return kind
+    return None
 
 
 # ---- arrays and data frames ---------------------------------------------------------------------------

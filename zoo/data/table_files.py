@@ -80,6 +80,16 @@ def is_table_file(source: str) -> bool:
     return source.lower().endswith(TABLE_SUFFIXES)
 
 
+def is_table_directory(source: str) -> bool:
+    """Whether a source is a directory in which most files are tables."""
+    try:
+        path = Path(source)
+        names = list(visible_files(path)) if path.is_dir() else []
+    except OSError:  # no permission, or a name that is too long; reading it raises the error
+        return False
+    return 2 * sum(map(is_table_file, names)) > len(names)
+
+
 def read_table(source: str | os.PathLike[str]) -> DataTable:
     """Read a table.
 

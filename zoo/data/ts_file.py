@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from zoo.array_types import Array
-from zoo.data.csv_table import parse_time
 from zoo.data.table import TIME_DTYPE
+from zoo.data.text_values import parse_time
 from zoo.errors import DataError, MissingSourceError
 
 _HEADER_LINES = 1000

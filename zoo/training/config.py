@@ -199,7 +199,8 @@ class Config:
         None,
         _KIND,
         "Read the data as text, as a table, or as labelled sequences.  [sequences with --label and for a .ts "
-        "file; a table with --target, and if the name ends in .csv, .tsv, .npz or .parquet]",
+        "file; a table with --target, and if the name ends in .csv, .tsv, .npz or .parquet, or for "
+        "a directory of such files]",
         only="text table sequences",
     )
     level: str = _setting(
@@ -724,10 +725,12 @@ def _parsed(name: str, value: Any) -> Any:
 
 
 def _column_names(value: Any) -> Any:
-    """Names of columns as a tuple: from a list, or from one string with commas between them."""
+    """Names of columns as a tuple, from a list or one string with commas; numbers are those of an array."""
     if isinstance(value, str):
         value = [name.strip() for name in value.split(",")]
-    return tuple(value) if isinstance(value, list) else value
+    value = [value] if type(value) is int else value
+    is_list = isinstance(value, (list, tuple))
+    return tuple(str(name) if type(name) is int else name for name in value) if is_list else value
 
 
 def _column_weights(value: Any) -> Any:

@@ -13,8 +13,8 @@ import numpy as np
 from zoo.base import Cell, Optimizer
 from zoo.classification import Predictor
 from zoo.classification.api import open_predictor
-from zoo.data.labelled import LabelledSequences
-from zoo.data.table import DataTable
+from zoo.data.labelled import LabelledSequences, is_arrays_of_sequences
+from zoo.data.table import DataTable, is_table_like
 from zoo.errors import UsageError
 from zoo.forecasting import Forecaster
 from zoo.forecasting.api import open_forecaster
@@ -29,7 +29,7 @@ from zoo.training.trainer import Event
 @overload
 def fit(
     data: Any,
-    target: str | Sequence[str],
+    target: str | int | Sequence[str] | Sequence[int],
     cell: CellLike | Sequence[CellLike] = ...,
     *,
     on_event: EventCallback | None = None,
@@ -50,7 +50,7 @@ def fit(
 
 def fit(
     data: Any,
-    target: str | Sequence[str] | None = None,
+    target: str | int | Sequence[str] | Sequence[int] | None = None,
     cell: CellLike | Sequence[CellLike] = "gru",
     *,
     label: Any = None,
@@ -72,7 +72,7 @@ def fit(
     Args:
         data: A file, a mapping from names to columns, an array, or a data frame; for labels also a list of
             arrays ``(T, I)``, an array ``(N, T, I)``, or :class:`zoo.data.LabelledSequences`.
-        target: The column to forecast, or several.
+        target: The column to forecast, or several; a number for a column of an array.
         cell: The cell, as for :func:`zoo.train`.
         label: The column of the labels; or the N labels themselves, if the data are arrays.
         on_event: Called with every event; the last one, ``end``, holds the scores on the test part.
@@ -91,8 +91,8 @@ def fit(
         raise UsageError("data is None; expected a file, a mapping of columns, an array or a data frame.")
     with tempfile.TemporaryDirectory() as directory:
         out = Path(directory) / "run"
-        if target is not None:
-            settings |= {"target": target, "label": label}
+        if target is not None or (label is None and _is_table(data)):
+            settings |= {"target": () if target is None else target, "label": label}
             return open_forecaster(train(data, cell, out=out, on_event=on_event, kind="table", **settings))
         if label is not None and not isinstance(label, str):
             data, label = LabelledSequences.from_arrays(data, label), None
@@ -102,6 +102,13 @@ def fit(
             )
         run = train(data, cell, out=out, on_event=on_event, kind="sequences", label=label, **settings)
         return open_predictor(run)
+
+
+def _is_table(data: Any) -> bool:
+    """Whether data in memory are a table, and not sequences."""
+    if isinstance(data, np.ndarray):
+        return data.ndim < 3
+    return is_table_like(data) and not is_arrays_of_sequences(data)
 
 
 def fit_forecaster(

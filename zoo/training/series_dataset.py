@@ -255,10 +255,14 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
     """
     table = _read(config) if data is None else as_table(data)
     if not config.target:
+        other = (
+            "To train on its characters instead, give `kind='text'`."
+            if data is None
+            else "To predict a label of whole sequences instead, give `label`."
+        )
         raise UsageError(
             f"target is missing: {table.name} is a table; name the column to forecast, one of "
-            f"{table.describe()}. To train on its "
-            "characters instead, give `kind='text'`."
+            f"{table.describe()}. {other}"
         )
     if config.bidirectional:
         raise UsageError("bidirectional is True; a forecast reads the past only, so leave it out.")

@@ -16,7 +16,7 @@ from zoo.data import Corpus
 from zoo.data.labelled import LabelledSequences, is_arrays_of_sequences
 from zoo.data.sources import IN_MEMORY
 from zoo.data.table import is_table_like
-from zoo.data.table_files import IN_MEMORY_TABLE, is_table_file
+from zoo.data.table_files import IN_MEMORY_TABLE, is_table_directory, is_table_file
 from zoo.data.ts_file import is_ts_file
 from zoo.distributed import process_group
 from zoo.distributed.collectives import ProcessGroup
@@ -261,7 +261,10 @@ def _data_kind(data: Any, settings: Mapping[str, Any]) -> str:
         return as_choice(kind, "kind", KINDS)
     if settings.get("label") is not None or _holds_sequences(data) or any(map(is_ts_file, _sources(data))):
         return "sequences"
-    is_table = bool(settings.get("target")) or is_table_like(data) or any(map(is_table_file, _sources(data)))
+    if settings.get("target") not in (None, "", ()) or is_table_like(data):
+        return "table"
+    sources, is_text = _sources(data), any(name in settings for name in ("glob", "level", "tokenizer"))
+    is_table = any(map(is_table_file, sources)) or (not is_text and any(map(is_table_directory, sources)))
     return "table" if is_table else "text"
 
 

@@ -1,0 +1,91 @@
+"""Values of tables as texts: numbers, ISO 8601 times, missing values, and what is nearly one of them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from typing import Literal
+
+import numpy as np
+
+ColumnKind = Literal["number", "category", "time"]
+
+_MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "nat"))
+"""Texts of a missing value, in lower case."""
+
+_DATE = re.compile(r"\d{4}-\d\d")
+
+_OTHER_DATE = re.compile(r"\s*(\d{4}([./-])\d\d?\2\d\d?|\d\d?([./-])\d\d?\3(\d{4}|\d\d))([ T,].*)?\s*")
+"""A date in another format than ISO 8601: ``31.12.2023``, ``12/31/23``, ``2023/12/31 23:58``."""
+
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*")
+
+
+def is_missing_text(text: str) -> bool:
+    """Whether a text is a missing value: empty, ``NA``, ``N/A``, ``NaN``, ``NaT``, ``null`` or ``none``."""
+    return text.strip().lower() in _MISSING
+
+
+def is_number_text(text: str) -> bool:
+    """Whether a text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_time_text(text: str) -> bool:
+    """Whether a text is an ISO 8601 date or time."""
+    try:
+        parse_time(text)
+    except ValueError:
+        return False
+    return True
+
+
+def parse_time(text: str) -> np.datetime64:
+    """Parse an ISO 8601 date or time; a time with an offset becomes UTC.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    text = text.strip()
+    if not _DATE.match(text):
+        raise ValueError(text)
+    if "+" in text or text.endswith(("Z", "z")) or text.count("-") > 2:
+        moment = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
+        return np.datetime64(moment.astimezone(timezone.utc).replace(tzinfo=None), "us")
+    return np.datetime64(text, "us")
+
+
+def fits_kind(kind: ColumnKind, text: str) -> bool:
+    """Whether a text is a value of a kind."""
+    return kind == "category" or (is_number_text(text) if kind == "number" else is_time_text(text))
+
+
+def resembles_kind(kind: ColumnKind, text: str) -> bool:
+    """Whether a text is a value of a kind, or a number with a decimal comma."""
+    return fits_kind(kind, text) or (kind == "number" and _DECIMAL_COMMA.fullmatch(text) is not None)
+
+
+def has_other_date_format(text: str) -> bool:
+    """Whether a text looks like a date, but is not written as in ISO 8601."""
+    return _OTHER_DATE.fullmatch(text) is not None and not _DATE.match(text.strip())
+
+
+def with_point(text: str) -> str:
+    """A number with a decimal point in place of its decimal comma; any other text as it is."""
+    return text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text
+
+
+def expected_value(kind: ColumnKind, text: str) -> str:
+    """The expected value in an error about a text that is not of a kind: ``; expected a number``."""
+    if kind == "number" and with_point(text) != text:
+        return (
+            f"; expected a number. Write {with_point(text).strip()}. Decimal commas are read only in CSV "
+            f"with semicolons, if no number of the file has a decimal point"
+        )
+    if kind == "time" and has_other_date_format(text):
+        return ", which looks like a date, but is not ISO 8601; write 2024-05-01 13:00"
+    return "; expected a number" if kind == "number" else "; expected a time such as 2024-05-01 13:00"
