@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 
 class ZooError(Exception):
     """Base class of the errors of zoo; the command line prints them without a traceback."""
@@ -39,3 +42,11 @@ class CheckpointError(ZooError):
 
 class ZooWarning(UserWarning):
     """A problem that does not stop the work."""
+
+
+def warn_caller(sentence: str) -> None:
+    """Warn with :class:`ZooWarning` at the line that called zoo, however deep in zoo the problem is."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "zoo":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(sentence, ZooWarning, stacklevel=level)

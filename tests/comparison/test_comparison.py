@@ -15,12 +15,13 @@ import pytest
 import zoo
 from zoo.comparison import execute, runner
 from zoo.comparison.jobs import SWEEP_SEED
-from zoo.comparison.plan import PLAN_FILE, SETTINGS
+from zoo.comparison.plan import SETTINGS
 from zoo.comparison.resolve import GRID
 from zoo.comparison.results import RECORD_FILE as RESULT
 from zoo.comparison.results import make_record
 from zoo.comparison.workers import SerialExecutor
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
+from zoo.storage import PLAN_FILE
 from zoo.training import Interrupted, TaskScore, evaluate_task
 
 TINY = {"delay": 2, "length": 2}

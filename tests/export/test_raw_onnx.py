@@ -35,7 +35,14 @@ def session(trained, is_raw=True):
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     proto = onnx_model(exported_model(trained), False, is_raw)
+    used = {name for node in proto.graph.node for name in node.input}
+    used |= {name for node in proto.graph.node for name in _read_by_subgraphs(node)}
+    assert {each.name for each in proto.graph.initializer} <= used  # onnxruntime warns of the others
     return runtime.InferenceSession(proto.SerializeToString(), options, ["CPUExecutionProvider"])
+
+
+def _read_by_subgraphs(node):
+    return [name for each in node.attribute for inner in each.g.node for name in inner.input]
 
 
 def metadata(loaded):

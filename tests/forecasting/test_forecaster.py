@@ -182,5 +182,6 @@ def test_run_on_a_text_is_an_error(tmp_path):
     zoo.train("builtin:hello", cell="vanilla", hidden=4, steps=1, out=tmp_path / "run")
     for verb in ("forecast", "backtest"):
         result = command(verb, tmp_path / "run")
-        assert "is not a forecasting model; train one with `zoo train --data FILE.csv" in result.stderr
+        use = f"use `zoo sample {tmp_path / 'run'}`, or train one with `zoo train --data FILE.csv"
+        assert f"is not a forecasting model; {use}" in result.stderr
         assert result.exit_code == 2

@@ -168,7 +168,7 @@ def test_damaged_best_falls_back_to_last_with_warning(tmp_path):
 
 
 def test_directories_without_model(tmp_path):
-    with pytest.raises(CheckpointError, match="holds no checkpoint yet; give a run directory of `zoo train`"):
+    with pytest.raises(CheckpointError, match="holds no checkpoint; give a run directory of `zoo train`"):
         zoo.load(tmp_path)
     with pytest.raises(CheckpointError, match="no such file or directory"):
         zoo.load(tmp_path / "nowhere")

@@ -329,8 +329,10 @@ def test_run_is_listed_reported_predicted_and_evaluated(tmp_path):
     assert [line.split(",")[0] for line in lines[1:]] == ["r0", "r1", "r2"]
     assert command("predict", out, "--data", new, "--csv").stdout.splitlines() == lines
     rows = json.loads(command("predict", out, "--json").stdout)
-    assert list(rows[0]) == ["id", "way", "p_down", "p_up", "way_actual"]
+    assert list(rows[0]) == ["id", "way", "p_down", "p_up", "way_actual", "part"]
     assert len(rows) == 60
+    right = [row["way"] == row["way_actual"] for row in rows if row["part"] == "test"]
+    assert (len(right), np.mean(right)) == (9, facts["targets"][0]["metrics"]["model"]["accuracy"]["value"])
 
 
 def test_other_labelled_data_are_evaluated(tmp_path):
@@ -359,6 +361,11 @@ def test_directory_and_standard_input(tmp_path):
     assert "folder, test part, " in command("eval", out).stdout
     alone = command("predict", out, "--data", tmp_path / "data" / labels[0] / "r0.csv").stdout.splitlines()
     assert (alone[0], alone[1][:3]) == ("id,folder,p_down,p_up", "r0,")
+    known = command("predict", out, "--data", tmp_path / "data").stdout.splitlines()
+    assert known[0] == "id,folder,p_down,p_up,folder_actual"
+    (tmp_path / "data" / "down").rename(tmp_path / "new")
+    assert command("predict", out, "--data", tmp_path / "new").stdout.splitlines()[0] == alone[0]
+    (tmp_path / "new").rename(tmp_path / "data" / "down")
     assert command("train", "--resume", "--out", out, "--steps", 4, "--quiet").exit_code == 0
     text = csv_file(tmp_path / "x.csv", table(parts, labels)).read_text()
     words = (*words, "--series", "id", "--label", "way", "--out", tmp_path / "piped")
@@ -489,10 +496,12 @@ def test_data_that_do_not_fit_the_model(tmp_path):
 
 def test_other_runs_are_an_error(tmp_path):
     run = zoo.train("builtin:hello", out=tmp_path / "text", hidden=8, steps=2)
-    with pytest.raises(UsageError, match="does not predict labels of sequences; train such a model with"):
+    with pytest.raises(
+        UsageError, match=r"does not predict labels of sequences; use `zoo sample .*text`, or train such a"
+    ):
         zoo.predict(run)
     labelled = train(table(*recordings()), tmp_path, steps=2)
-    with pytest.raises(UsageError, match="is not a forecasting model"):
+    with pytest.raises(UsageError, match="is not a forecasting model; use `zoo predict "):
         zoo.forecast(labelled)
     result = command("predict", tmp_path / "run")
     assert "the table was passed from memory and has no file" in result.stderr

@@ -16,11 +16,11 @@ from zoo.classification.spec import ScaledSequences, SequenceSpec, class_texts
 from zoo.data.labelled import LabelledSequences, read_sequences
 from zoo.data.sources import STDIN
 from zoo.data.split import PARTS
-from zoo.data.table import as_column, columns_to_csv
+from zoo.data.table import FOLDER_COLUMN, as_column, columns_to_csv
 from zoo.data.table_files import IN_MEMORY_TABLE
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.model import SequenceModel, model_from
-from zoo.model.checkpoint import CellClasses
+from zoo.model.checkpoint import CellClasses, command_for
 from zoo.storage import Checkpoint
 from zoo.storage import save as save_file
 
@@ -35,6 +35,8 @@ class Predictions:
         classes: The K classes; empty if labels are numbers.
         values: Probabilities of the classes, `(n, K)`, or numbers, `(n, 1)`.
         actual: The labels, `(n,)` texts or numbers; None if they are not known.
+        part: ``"train"``, ``"valid"`` or ``"test"`` for each sequence of the data of training, `(n,)`; None
+            for other data.
     """
 
     label: str
@@ -42,6 +44,7 @@ class Predictions:
     classes: tuple[str, ...]
     values: Array = field(repr=False)
     actual: Array | None = field(default=None, repr=False)
+    part: Array | None = field(default=None, repr=False)
 
     @property
     def predicted(self) -> Array:
@@ -54,14 +57,16 @@ class Predictions:
     def columns(self) -> dict[str, Array]:
         """Columns of a table with a row for each sequence: ``pandas.DataFrame(p.columns())``.
 
-        Columns are ``id``, the predicted label, the probability of each class, as in ``p_walk``, and the
-        label of the data, as in ``activity_actual``.
+        Columns are ``id``, the predicted label, the probability of each class, as in ``p_walk``, the label of
+        the data, as in ``activity_actual``, and ``part`` (of the data of training).
         """
         columns = {"id": np.array(self.ids), self.label: self.predicted}
         for number, name in enumerate(self.classes):
             columns[f"p_{name}"] = self.values[:, number]
         if self.actual is not None:
             columns[f"{self.label}_actual"] = self.actual
+        if self.part is not None:
+            columns["part"] = self.part
         return columns
 
     def to_csv(self) -> str:
@@ -112,9 +117,11 @@ class Predictor:
         """
         stored, config = checkpoint.meta.get("sequences"), checkpoint.meta.get("config")
         if not isinstance(stored, Mapping) or not isinstance(config, Mapping):
+            command = command_for(checkpoint)
+            use = f"use `zoo {command} {source}`, or " if command else ""
             raise UsageError(
-                f"{source} does not predict labels of sequences; train such a model with `zoo train --data "
-                f"FILE.csv --series COLUMN --label COLUMN`."
+                f"{source} does not predict labels of sequences; {use}train such a model with `zoo train "
+                f"--data FILE.csv --series COLUMN --label COLUMN`."
             )
         spec = SequenceSpec.from_json(stored.get("spec"), source)
         model = model_from(checkpoint, source, cell)
@@ -146,18 +153,33 @@ class Predictor:
 
         Args:
             data: A file, a table, a list of arrays or other sequences, as for :func:`zoo.train`, with or
-                without labels; None for the data of training.
+                without labels; None for the data of training, of which ``part`` gives the part.
 
         Raises:
             DataError: If the data cannot be read, or do not fit the model.
         """
-        given, scaled = self.open_data(data, needs_labels=False)
+        given, scaled = self.open_data(data, needs_labels=data is None)
         values = predict(self.model, scaled, np.arange(len(given)))
-        labels = given.labels
-        actual = None
-        if labels is not None and not labels.missing().any():
-            actual = np.array(class_texts(labels)) if self.spec.classes else labels.values
-        return Predictions(self.spec.label, given.ids, self.spec.classes, values, actual)
+        part = None
+        if data is None:
+            part = np.empty(len(given), "<U5")
+            for name, numbers in self.parts(given).items():
+                part[numbers] = name
+        return Predictions(
+            self.spec.label, given.ids, self.spec.classes, values, self._actual_labels(given), part
+        )
+
+    def _actual_labels(self, given: LabelledSequences) -> Array | None:
+        """The labels of sequences; None if one is missing, or if a folder that is no class names them."""
+        labels, classes = given.labels, self.spec.classes
+        if labels is None or labels.missing().any():
+            return None
+        if not classes:
+            return labels.values
+        texts = class_texts(labels)
+        if self.spec.label == FOLDER_COLUMN and not set(texts) <= set(classes):
+            return None
+        return np.array(texts)
 
     def evaluate(self, data: Any = None, part: str | None = None) -> dict[str, Any]:
         """The scores of the model and of the baselines, as plain JSON values.

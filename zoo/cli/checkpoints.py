@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.comparison.plan import PLAN_FILE
 from zoo.data import (
     BpttBatches,
     Corpus,
@@ -21,7 +19,7 @@ from zoo.data import (
 from zoo.data.corpus import CODE_LEVELS, TextLevel, byte_sizes
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.model import AnyModel, LanguageModel, model_from
-from zoo.model.checkpoint import CellClasses, read_checkpoint
+from zoo.model.checkpoint import CellClasses, read_run
 from zoo.storage.checkpoint import is_digest
 from zoo.storage.strict_json import quote
 from zoo.training import Config, evaluate
@@ -51,18 +49,6 @@ class LoadedModel:
     sha256: str
 
 
-def check_run_path(path: str) -> None:
-    """Check that a trained model may be at a path.
-
-    Raises:
-        UsageError: if nothing is there, or a comparison.
-    """
-    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that is too long
-        raise UsageError(f"{path}: no such file or directory; `zoo runs` lists the runs.")
-    if Path(path, PLAN_FILE).is_file():
-        raise UsageError(f"{path} is a comparison; `zoo report {path}` shows it, `zoo runs {path}` its runs.")
-
-
 def open_model(path: Path, cell: CellClasses) -> LoadedModel:
     """Load the best model of a run directory, or the one in a file.
 
@@ -70,8 +56,7 @@ def open_model(path: Path, cell: CellClasses) -> LoadedModel:
         UsageError: if the path does not exist, or is a comparison.
         CheckpointError: if it is damaged.
     """
-    check_run_path(str(path))
-    checkpoint = read_checkpoint(path)
+    checkpoint, _ = read_run(path)
     model = model_from(checkpoint, str(path), cell)
     config = checkpoint.meta.get("config")
     text = next((checkpoint.meta[kind] for kind in _KINDS if kind in checkpoint.meta), None)

@@ -16,9 +16,9 @@ from filelock import FileLock
 
 import zoo
 from zoo.comparison.jobs import Event, Job, OnEvent, Record
-from zoo.comparison.plan import PLAN_FILE
 from zoo.comparison.workers import WorkerSlot
 from zoo.errors import CheckpointError, ZooError
+from zoo.storage import PLAN_FILE
 from zoo.storage.safe_read import read_json
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any
 from zoo.arguments import as_integer, is_number, short_repr
 from zoo.base.names import did_you_mean
 from zoo.errors import CheckpointError, UsageError
-from zoo.storage import write_json
+from zoo.storage import PLAN_FILE, write_json
 from zoo.storage.safe_read import exists, read_json
 from zoo.storage.strict_json import quote
 from zoo.training.config import Config, make_config, setting_names
@@ -128,7 +128,6 @@ def _check_positive(name: str, value: Any) -> None:
 
 
 FORMAT = 1
-PLAN_FILE = "compare.json"
 TOLERANCE = 0.05
 """Allowed relative difference between the parameters of a cell and the budget."""
 MAX_RUNS = 30_000

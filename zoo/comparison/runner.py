@@ -29,7 +29,6 @@ from zoo.comparison.data_sets import (
 from zoo.comparison.jobs import Event, Executor, Job, JobFactory, OnEvent, Record
 from zoo.comparison.plan import (
     DATA_SETTINGS,
-    PLAN_FILE,
     CompareRequest,
     Plan,
     PlanEntry,
@@ -50,7 +49,7 @@ from zoo.comparison.workers import LOCAL, Backend, SerialExecutor, WorkerPool, c
 from zoo.errors import CheckpointError, UsageError
 from zoo.processes import available_processors
 from zoo.registry import registry_of
-from zoo.storage import RunDirectory
+from zoo.storage import PLAN_FILE, RunDirectory
 from zoo.storage.atomic import entries, is_temporary, remove_temporaries
 from zoo.storage.run_directory import exclusive_lock
 from zoo.storage.safe_read import cannot_write

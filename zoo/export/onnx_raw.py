@@ -95,23 +95,19 @@ class RawGraph:
         """The rows with the last value in place of a missing one, or the mean before the first."""
         if spec.missing == "reject":
             return rows
-        initial = self.builder.constant(np.full(len(columns), np.nan), "unknown")
-        if spec.missing == "mask":
-            # A missing text stays missing: all its inputs are zero.
-            numbers = [position for position, name in enumerate(columns) if name not in spec.categories]
-            if not numbers:
-                return rows
-            source = [spec.numeric.index(columns[position]) for position in numbers]
-            initial = self._select(self._units["mean"], source)
-            if len(numbers) < len(columns):
-                filled = self._select(rows, numbers)
-                texts = [position for position in range(len(columns)) if position not in numbers]
-                whole = self.builder.add(
-                    "Concat", self._fill(filled, initial), self._select(rows, texts), axis=-1
-                )
-                order = np.argsort([*numbers, *texts])
-                return self._select(whole, order.tolist())
-        return self._fill(rows, initial)
+        if spec.missing == "forward":
+            return self._fill(rows, self.builder.constant(np.full(len(columns), np.nan), "unknown"))
+        # A missing text stays missing: all its inputs are zero.
+        numbers = [position for position, name in enumerate(columns) if name not in spec.categories]
+        if not numbers:
+            return rows
+        initial = self._select(self._units["mean"], [spec.numeric.index(columns[at]) for at in numbers])
+        if len(numbers) == len(columns):
+            return self._fill(rows, initial)
+        texts = [position for position in range(len(columns)) if position not in numbers]
+        filled = self._fill(self._select(rows, numbers), initial)
+        whole = self.builder.add("Concat", filled, self._select(rows, texts), axis=-1)
+        return self._select(whole, np.argsort([*numbers, *texts]).tolist())
 
     def _fill(self, rows: str, initial: str) -> str:
         """A Scan that keeps the last value of each column."""

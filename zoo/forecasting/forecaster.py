@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,7 +16,7 @@ from zoo.data.sources import STDIN
 from zoo.data.split import PARTS
 from zoo.data.table import DataTable, as_table, columns_to_csv, is_table_like, value_texts
 from zoo.data.table_files import IN_MEMORY_TABLE, read_table
-from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
+from zoo.errors import CheckpointError, DataError, UsageError, warn_caller
 from zoo.forecasting.baselines import History, seasonal_naive
 from zoo.forecasting.calibration import Calibration
 from zoo.forecasting.evaluation import (
@@ -34,7 +33,7 @@ from zoo.forecasting.scaling import Scaling
 from zoo.forecasting.spec import ForecastSpec
 from zoo.forecasting.windows import Windows, make_windows
 from zoo.model import SequenceModel, model_from
-from zoo.model.checkpoint import CellClasses
+from zoo.model.checkpoint import CellClasses, command_for
 from zoo.storage import Checkpoint
 from zoo.storage import save as save_file
 
@@ -144,9 +143,11 @@ class Forecaster:
         """
         stored, config = checkpoint.meta.get("table"), checkpoint.meta.get("config")
         if not isinstance(stored, Mapping) or not isinstance(config, Mapping):
+            command = command_for(checkpoint)
+            use = f"use `zoo {command} {source}`, or " if command else ""
             raise UsageError(
-                f"{source} is not a forecasting model; train one with `zoo train --data FILE.csv --target "
-                f"COLUMN --horizon N`."
+                f"{source} is not a forecasting model; {use}train one with `zoo train --data FILE.csv "
+                f"--target COLUMN --horizon N`."
             )
         spec = ForecastSpec.from_json(stored.get("spec"), source)
         scaling = Scaling.from_json(stored.get("scaling"), spec, source)
@@ -205,7 +206,7 @@ class Forecaster:
         self._check_history(panel)
         interval, note = make_interval(self.model, windows, panel, self.calibration, origins, level)
         if note:
-            warnings.warn(note, ZooWarning, stacklevel=2)
+            warn_caller(note)
         values = predict(self.model, windows, origins, steps, interval)
         times = np.stack([_times_after(panel, number, steps) for number in range(len(panel.names))])
         known = origins if panel.times is None else panel.times[origins]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import reprlib
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
@@ -14,7 +13,7 @@ from zoo.base import Cell
 from zoo.base.loss import Loss
 from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.data import vocabulary_from_json
-from zoo.errors import CheckpointError, UnknownNameError, UsageError, ZooWarning
+from zoo.errors import CheckpointError, UnknownNameError, UsageError, warn_caller
 from zoo.layers.config import StackConfig
 from zoo.layers.parameters import MAX_PARAMETERS, array_shapes, strip_prefixes
 from zoo.layers.recurrent import Recurrent
@@ -23,7 +22,7 @@ from zoo.model.language_model import LanguageModel
 from zoo.model.model import DEFAULT_LOSS, Model, model_shapes
 from zoo.model.sequence_model import SequenceModel
 from zoo.registry import find_loss, get_cell, with_modifiers
-from zoo.storage import Checkpoint, RunDirectory, expect
+from zoo.storage import PLAN_FILE, Checkpoint, RunDirectory, expect
 from zoo.storage import load as load_file
 
 AnyModel: TypeAlias = LanguageModel | SequenceModel
@@ -68,14 +67,23 @@ def load_model(
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read a ``.safetensors`` file, or the best checkpoint of a run directory."""
+    """Read a ``.safetensors`` file, or the best checkpoint of a run directory.
+
+    Raises:
+        CheckpointError: if it does not exist, is damaged, or holds no checkpoint.
+        UsageError: if it is the directory of a comparison.
+    """
     path = as_path(path, "load: path")
     if not path.is_dir():
         return load_file(path)
-    best = RunDirectory(path).load_best(_warn)
+    if (path / PLAN_FILE).is_file():
+        raise UsageError(f"{path} is a comparison; `zoo report {path}` shows it, `zoo runs {path}` its runs.")
+    run = RunDirectory(path)
+    best = run.load_best(warn_caller)
     if best is None:
+        yet = " yet" if run.holds_run() else ""
         raise CheckpointError(
-            f"{path} holds no checkpoint yet; give a run directory of `zoo train` or a .safetensors file."
+            f"{path} holds no checkpoint{yet}; give a run directory of `zoo train` or a .safetensors file."
         )
     return best[1]
 
@@ -88,16 +96,30 @@ def read_run(run: Any) -> tuple[Checkpoint, str]:
 
     Raises:
         CheckpointError: if it holds no checkpoint, or is damaged.
-        UsageError: if it does not exist.
+        UsageError: if it does not exist, or is a comparison.
     """
     path = as_path(getattr(run, "path", run), "run")
-    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that is too long
-        raise UsageError(f"{path}: no such file or directory; `zoo runs` lists the runs.")
+    check_run_path(path)
     return read_checkpoint(path), str(path)
 
 
-def _warn(sentence: str) -> None:
-    warnings.warn(sentence, ZooWarning, stacklevel=3)
+def check_run_path(path: str | os.PathLike[str]) -> None:
+    """Check that something is at the path of a trained model.
+
+    Raises:
+        UsageError: if nothing is there.
+    """
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name that is too long
+        raise UsageError(f"{path}: no such file or directory; `zoo runs` lists the runs.")
+
+
+_COMMANDS = {"table": "forecast", "sequences": "predict", "task": "eval", "text": "sample"}
+"""Entries of a checkpoint that describe the data of training, and the command for such a model."""
+
+
+def command_for(checkpoint: Checkpoint) -> str:
+    """The command of ``zoo`` that uses the model in a checkpoint; empty if its data are unknown."""
+    return next((command for kind, command in _COMMANDS.items() if kind in checkpoint.meta), "")
 
 
 def model_from(
@@ -280,7 +302,9 @@ def _find_cell(metadata: Any, cell: type[Cell] | None, source: str) -> Cell:
             f"{source}: made with other options than cell {shown} has here ({str(error)[:200]})."
         ) from None
     if chosen.source_digest() != metadata["source"]:
-        _warn(f"{source}: cell {shown} has changed since this model was made; it may compute something else.")
+        warn_caller(
+            f"{source}: cell {shown} has changed since this model was made; it may compute something else."
+        )
     return chosen
 
 

@@ -54,6 +54,9 @@ def exclusive_lock(path: Path, subject: str) -> Iterator[None]:
 
 _LOCK: Final = ".lock"
 
+PLAN_FILE: Final = "compare.json"
+"""The file that makes a directory a comparison."""
+
 _EVENTS_BEFORE_STEPS: Final = ("start", "warning", "compiling", "compiled")  # events before the first step
 
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 
 _SUFFIXES = {"onnx": ".onnx", "c": ".c"}
+_NOTE = (
+    "note",
+    "its interval comes from the validation part alone; zoo forecast also uses errors in later rows",
+)
 
 
 @click.command(cls=Command)
@@ -68,9 +72,10 @@ def command(
     if form == "onnx" and name is not None:
         raise UsageError("--name is for --format c: an ONNX graph has the names of the model.")
 
-    from zoo.cli.checkpoints import check_run_path
     from zoo.export import to_c, to_onnx
+    from zoo.export.exported_data import exported_data
     from zoo.export.exported_model import load_trained
+    from zoo.model.checkpoint import check_run_path
 
     kind = "-step" if step else "-raw" if raw else ""
     target = Path(out) if out is not None else _default_target(Path(path), form, kind)
@@ -81,7 +86,8 @@ def command(
         rows = _onnx_rows(to_onnx(model, target, step=step, raw=raw, tokens=tokens or None, force=force))
     else:
         rows = _c_rows(to_c(model, target, name=name, tokens=tokens or None, force=force))
-    echo("\n".join(align(rows)))
+    has_interval = (raw or form == "c") and getattr(exported_data(model), "offsets", None) is not None
+    echo("\n".join(align([*rows, *[_NOTE] * has_interval])))
 
 
 def _format_of(form: str | None, out: str | None) -> str:

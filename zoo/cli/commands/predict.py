@@ -25,7 +25,8 @@ def command(path: str, data: str | None, cell: str | None, form: str | None) -> 
 
     RUN is the directory of a run on labelled sequences, of which zoo uses the best model, or a .safetensors
     file. The predictions are printed as CSV, or with --json as JSON: the id of each sequence, the predicted
-    label, and the probability of each class. If the data have labels, the last column holds them.
+    label, the probability of each class, and the label if the data have labels. Without --data, the column
+    part says whether a sequence is in the training, validation or test part (train, valid, test).
     """
     from zoo.classification.api import predict
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import click
@@ -202,15 +201,16 @@ def run(
     load_plugins(plugin)
     chain = make_chain(names, shorthands, assignments)
 
-    from zoo.cli.checkpoints import check_run_path
-    from zoo.model import LanguageModel, generate, load_model
+    from zoo.model import LanguageModel, generate
+    from zoo.model.checkpoint import command_for, model_from, read_run
 
     cells = file_cells(cell)
-    check_run_path(path)
-    model = load_model(Path(path), cell=cells, threads=1)
+    checkpoint, _ = read_run(path)
+    model = model_from(checkpoint, path, cells, threads=1)
     if not isinstance(model, LanguageModel):
+        command = command_for(checkpoint) or "eval"
         raise UsageError(
-            f"{path} holds a {model.kind}, which cannot generate text; evaluate it with `zoo eval {path}`."
+            f"{path} holds a {model.kind}, which cannot generate text; use `zoo {command} {path}`."
         )
     text = _read_prompt(model.vocab.level) if prompt == "-" else prompt
     try:
