@@ -453,6 +453,9 @@ def test_forecast_continues_the_series(forecaster):
     assert forecaster.forecast(steps=9, level=0).values.shape == (1, 9, 1, 1)
     with pytest.warns(ZooWarning, match="there is no interval"):  # it was trained on all rows
         assert forecaster.forecast().levels == ()
+    with pytest.warns(ZooWarning, match="there is no interval") as caught:
+        zoo.forecast(forecaster.forecaster_)
+    assert caught[0].filename == __file__
     assert forecaster.losses_
     assert forecaster.validation_losses_ == []
 
@@ -570,11 +573,22 @@ def test_saved_forecaster(forecaster, tmp_path):
         ({"loss": "cross_entropy"}, {"X": wave()[0]}, "is not a loss of numbers"),
         ({"target": "z"}, {"X": {"y": wave()[0]}}, "has no column 'z'"),
         ({"context": 200}, {"X": wave()[0]}, "has 160 rows in its training part"),
+        (
+            {},
+            {"X": np.full(9, np.nan)},
+            "X contains NaN; fill it, or set missing='forward' or missing='mask'",
+        ),
     ],
 )
 def test_invalid_arguments_of_a_forecaster_raise(settings, given, words):
     with pytest.raises(ValueError, match=words):
         SequenceForecaster(**{**FORECAST, **settings}).fit(**given)
+
+
+@pytest.mark.parametrize("estimator", [SequenceClassifier, SequenceRegressor, SequenceForecaster])
+def test_unknown_argument_has_a_suggestion(estimator):
+    with pytest.raises(TypeError, match=r"unknown argument 'hidden'\. Did you mean 'hidden_size'\?"):
+        estimator(hidden=8)
 
 
 def test_form_of_fit_is_required(forecaster):

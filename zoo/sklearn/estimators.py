@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import operator
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec
 
 import numpy as np
 from sklearn.base import (
@@ -28,6 +30,7 @@ from sklearn.utils.validation import (
 from zoo.arguments import as_integer, as_mapping, short_repr
 from zoo.array_types import Array
 from zoo.base import Cell, Optimizer
+from zoo.base.names import did_you_mean
 from zoo.errors import CheckpointError, UsageError
 from zoo.layers import StackConfig
 from zoo.model import SequenceModel, model_from
@@ -38,12 +41,29 @@ from zoo.storage import Checkpoint
 
 LARGEST_SEED = 2**31 - 1
 
+_P = ParamSpec("_P")
+
+
+def suggest_names(init: Callable[_P, None]) -> Callable[_P, None]:
+    """Make an ``__init__`` suggest the nearest name for an unknown argument."""
+    known = inspect.signature(init).parameters
+
+    @functools.wraps(init)
+    def checked(*args: _P.args, **arguments: _P.kwargs) -> None:
+        for name in arguments.keys() - known.keys():
+            owner = type(args[0]).__name__
+            raise TypeError(f"{owner}: unknown argument {name!r}.{did_you_mean(name, known)}")
+        init(*args, **arguments)
+
+    return checked
+
 
 class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
     """Base class of both estimators: arguments, input sequences and the model."""
 
     _loss = ""
 
+    @suggest_names
     def __init__(
         self,
         cell: str | type[Cell] | Cell = "gru",
@@ -295,6 +315,7 @@ class SequenceClassifier(ClassifierMixin, _BaseSequenceEstimator):  # type: igno
 
     _loss = "cross_entropy"
 
+    @suggest_names
     def __init__(
         self,
         cell: str | type[Cell] | Cell = "gru",

@@ -24,7 +24,7 @@ from zoo.model.checkpoint import CellClasses
 from zoo.registry import resolve_cell
 from zoo.registry.api import resolve
 from zoo.sklearn.checkpoint import restored_cell, save_estimator
-from zoo.sklearn.estimators import LARGEST_SEED, positive
+from zoo.sklearn.estimators import LARGEST_SEED, positive, suggest_names
 from zoo.storage import Checkpoint
 from zoo.training.fit_data import fit_forecaster
 
@@ -78,6 +78,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         n_features_in_: Columns of X.
     """
 
+    @suggest_names
     def __init__(
         self,
         cell: str | type[Cell] | Cell | Sequence[Any] = "gru",
@@ -353,9 +354,10 @@ def _columns(data: Any, owner: str, prefix: str, missing: str) -> dict[str, Data
     if not is_sparse and (isinstance(data, Mapping) or hasattr(data, "columns")):
         return dict(as_table(data, owner).columns)
     name, times = getattr(data, "name", None), time_index(data)
-    finite = True if missing == "reject" else "allow-nan"
-    limits = {"ensure_2d": False, "ensure_all_finite": finite, "ensure_min_samples": 2}
+    limits = {"ensure_2d": False, "ensure_all_finite": "allow-nan", "ensure_min_samples": 2}
     data = check_array(data, dtype=None, input_name=owner, **limits)
+    if missing == "reject" and data.dtype.kind == "f" and np.isnan(data).any():
+        raise ValueError(f"{owner} contains NaN; fill it, or set missing='forward' or missing='mask'.")
     if data.ndim == 1:
         name = (prefix or "0") if name is None else str(name)
         return {name: as_column(name, each, owner) for name, each in (times | {name: data}).items()}
