@@ -363,7 +363,19 @@ def test_invalid_sizes(settings, words):
             None,
             r"targets \(6, 4\) for inputs of 6 steps and 3 rows",
         ),
-        ("cross_entropy", np.zeros((T, B)), None, r"targets are float64\(6, 3\); expected integer tokens"),
+        (
+            "cross_entropy",
+            np.zeros(B),
+            None,
+            r"targets are float64\(3,\); expected integers from 0 to 2, because the loss is 'cross_entropy'; "
+            "for other numbers use a SequenceModel with loss='squared_error'",
+        ),
+        (
+            "cross_entropy",
+            np.full(B, "a"),
+            None,
+            r"targets are texts\(3,\); expected integers from 0 to 2, bec",
+        ),
         ("cross_entropy", np.full((T, B), V), None, "targets run from 3 to 3; expected tokens from 0 to 2"),
         (
             "squared_error",

@@ -228,9 +228,16 @@ def as_targets(
     """
     targets, given = as_array(targets, f"{who}: targets"), weights
     weights = as_weights(weights, times_rows, who)
-    if targets.dtype.kind not in "fiu":
-        raise UsageError(f"{who}: targets are {dtype_and_shape(targets)}; expected numbers.")
-    shape = times_rows if loss.target == "class" else (*times_rows, outputs)
+    is_class = loss.target == "class"
+    if targets.dtype.kind not in ("iu" if is_class else "fiu"):
+        numbers = "numbers"
+        if is_class:
+            numbers = f"integers from 0 to {outputs - 1}, because the loss is {loss.name!r}"
+            numbers += "; for other numbers use a SequenceModel with loss='squared_error'" * (
+                targets.dtype.kind == "f"
+            )
+        raise UsageError(f"{who}: targets are {dtype_and_shape(targets)}; expected {numbers}.")
+    shape = times_rows if is_class else (*times_rows, outputs)
     if targets.shape == shape[1:] and times_rows[0] > 0:
         if weights is not None and np.ndim(given) == 2:
             raise UsageError(
