@@ -376,7 +376,8 @@ def test_bugs_keep_their_traceback():
         ("train --cell vanila", 2, "Did you mean 'vanilla'?"),
         ("train --cell nothere.py:Cell", 2, "nothere.py: no such file or directory"),
         ("train --optimizer adan", 2, "unknown optimizer 'adan'. Did you mean 'adam'"),
-        ("train --lr -1", 2, "Error: --lr is -1.0; expected a number of at least 0."),
+        ("train --lr -1", 2, "Error: --lr is -1.0; expected a number above 0."),
+        ("train --lr 0", 2, "Error: --lr is 0.0; expected a number above 0."),
         ("train --recompute cbrt", 2, "Error: --recompute is 'cbrt'; expected the steps of a segment"),
         ("train --task adding --data x", 2, "Error: --data and the task 'adding' are both given"),
         ("train --schedule cosinus", 2, "Did you mean 'cosine'?"),
@@ -674,8 +675,16 @@ def test_ascii_output_has_no_traceback():
             "train --lrr 0.1",
             "unknown option '--lrr'; `zoo train --help` lists the options.",
         ),
+        (
+            "train --resume old --steps 20",
+            "unexpected argument 'old'; expected `zoo train [OPTIONS]`. Did you mean --out old?",
+        ),
+        (
+            "forecast old --out f.csv",
+            "The command prints its results; write them to a file with > FILE.",
+        ),
         ("train --steps abc", "--steps is 'abc'; expected an integer of at least 1."),
-        ("train --lr abc", "--lr is 'abc'; expected a number of at least 0."),
+        ("train --lr abc", "--lr is 'abc'; expected a number above 0."),
         ("train -c gru,", "the name of a cell is empty; leave out the comma, or give a name."),
         ("train -c mygru:SlowGRU", "unknown cell 'mygru:SlowGRU'. Did you mean 'mygru.py:SlowGRU'?"),
     ],
@@ -683,6 +692,8 @@ def test_ascii_output_has_no_traceback():
 def test_suggestions(args, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.txt").write_text("hello", encoding="utf-8")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "config.json").write_text("{}", encoding="utf-8")
     (tmp_path / "mygru.py").write_text("", encoding="utf-8")
     result = run(*args.split())
     assert words in result.stderr

@@ -166,6 +166,10 @@ def test_resumed_run_without_steps_left():
     assert plain([resumed, END])[-2].startswith(
         "nothing was left to do after step 1,000; --steps N goes further"
     )
+    fewer = {**resumed, "config": {**resumed["config"], "steps": 300}}
+    assert plain([fewer, END])[-2].startswith(
+        "nothing was left to do after step 1,000; --steps is 300, a larger number goes further"
+    )
 
 
 def test_byte_text_without_validation():

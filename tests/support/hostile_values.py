@@ -120,7 +120,7 @@ def calls(folder: Path) -> dict[str, Call]:
     given = {"state": None, "noise": None, "lengths": None, "trace": None}
     sizes = {"hidden_size": H, "num_layers": 1, "dtype": "float32", "seed": 0, "threads": 1}
     of_models = {"recompute": None, "initial": None, "dropout": 0.0, "residual": False}
-    fit_options = {"epochs": 1, "steps": None, "batch_size": 2, "optimizer": "sgd", "lr": 0.0}
+    fit_options = {"epochs": 1, "steps": None, "batch_size": 2, "optimizer": "sgd", "lr": 1e-30}
     fit_options |= {"clip": 1.0, "seed": 0, "progress": False}
     results = {
         "Recurrent": (

@@ -238,6 +238,8 @@ def _flags_of(word: str) -> Iterator[str]:
     elif word in list_tasks():
         yield from ("--task", "--tasks")
     elif os.path.exists(word):  # noqa: PTH110 - Path.exists raises for a name that is too long
+        if os.path.isfile(os.path.join(word, "config.json")):  # noqa: PTH113, PTH118 - a run
+            yield "--out"
         yield "--data"
 
 
@@ -295,6 +297,8 @@ def usage_error(error: click.UsageError, ctx: click.Context) -> Exception:
     if isinstance(error, click.NoSuchOption):
         near = _FLAGS_ELSEWHERE.get(error.option_name)
         hint = f" Did you mean {near!r}?" if near in flags else did_you_mean(error.option_name, flags)
+        if error.option_name == "--out":
+            hint = " The command prints its results; write them to a file with > FILE."
         return UsageError(
             f"unknown option {error.option_name!r}; `{ctx.command_path} --help` lists the options.{hint}"
         )

@@ -231,7 +231,10 @@ def compiled(event: Event) -> str:
 def end_summary(event: Event, start: Event) -> str:
     """Why and at which step a run ended."""
     if event["reason"] == "finished" and start["event"] == "resume" and start["step"] == event["step"]:
-        return f"nothing was left to do after step {event['step']:,}; --steps N goes further"
+        given, done = start["config"].get("steps"), f"nothing was left to do after step {event['step']:,}"
+        if given is not None and given < event["step"]:
+            return f"{done}; --steps is {given:,}, a larger number goes further"
+        return f"{done}; --steps N goes further"
     reason = _REASONS.get(event["reason"], event["reason"])
     return f"{reason} at step {event['step']:,} after {duration(event['seconds'])}"
 

@@ -452,7 +452,7 @@ class Config:
         "adam", _STRING, "The optimizer (`zoo optimizers` lists them).", metavar="NAME", comparable=True
     )
     optimizer_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its options.", comparable=True)
-    lr: float | None = _setting(None, _NUMBER, "Learning rate.  [the optimizer's own]", metavar="X")
+    lr: float | None = _setting(None, _ABOVE_ZERO, "Learning rate.  [the optimizer's own]", metavar="X")
     schedule: str = _setting(
         "constant",
         _STRING,
@@ -707,9 +707,9 @@ def make_config(settings: Mapping[str, Any]) -> Config:
     known = [entry.name for entry in dataclasses.fields(Config)]
     for name in settings:
         if name not in known:
-            raise UsageError(
-                f"unknown setting {name!r}.{did_you_mean(name, known)} The settings are {', '.join(known)}."
-            )
+            near = did_you_mean(name, known)
+            names = ", ".join(known)
+            raise UsageError(f"unknown setting {name!r}.{near or f' The settings are {names}.'}")
     return Config(**{name: _parsed(name, value) for name, value in settings.items()})
 
 
