@@ -202,6 +202,17 @@ def test_text_in_a_column_of_numbers_is_an_error_with_the_line():
         table.numbers("a")
 
 
+def test_many_texts_are_an_error_with_the_value_that_made_them(monkeypatch):
+    monkeypatch.setattr("zoo.data.csv_table._MAX_CATEGORIES", 3)
+    days = "".join(f"2024-05-0{day}\n" for day in range(1, 5))
+    with pytest.raises(
+        DataError, match="more than 3 different texts, 'noon' among times; correct this value"
+    ):
+        csv(f"t\nnoon\n{days}")
+    with pytest.raises(DataError, match="3 different texts; remove it from the file"):
+        csv("t\na\nb\nc\nd\n")
+
+
 @pytest.mark.parametrize("limit", [10, 2**26])
 def test_large_columns_are_in_files_with_equal_values(limit, monkeypatch):
     monkeypatch.setattr(growing_array, "MAX_BYTES_IN_MEMORY", limit)

@@ -476,7 +476,12 @@ def test_directory_of_tables_without_a_target_is_an_error(tmp_path):
     assert "Error: --target is missing: files is a table; name the column to forecast" in result.stderr
 
 
-def test_array_without_a_target_is_an_error_and_numbers_name_its_columns():
+def test_array_without_a_target_is_an_error_and_numbers_name_its_columns(tmp_path):
+    path = csv_file(tmp_path / "x.csv", y=wave())
+    with pytest.raises(
+        UsageError, match=r"target is missing: x.csv is a table; .* To predict a label of whole"
+    ):
+        zoo.fit(path, horizon=3)
     with pytest.raises(
         UsageError, match=r"target is missing: table is a table; .* one of 0 \(number\), 1 \(nu"
     ):

@@ -19,7 +19,9 @@ from zoo.data.table import (
     DataColumn,
     DataTable,
     LineNumbers,
+    first_unlike,
     missing_values,
+    mixed_kind,
 )
 from zoo.data.text_values import (
     ColumnKind,
@@ -225,9 +227,12 @@ class _ColumnBuilder:
                     f"before. Leave it empty if the value is missing."
                 ) from None
             if len(self._codes) > _MAX_CATEGORIES:
+                column = DataColumn(self.name, "category", np.arange(len(self._codes)), tuple(self._codes))
+                kind = mixed_kind(column)
+                among = "" if kind is None else f", {first_unlike(column, kind)[1][:40]!r} among {kind}s"
                 raise DataError(
                     f"{self.owner}: column {self.name!r} holds more than {_MAX_CATEGORIES:,} different "
-                    f"texts; remove it from the file."
+                    f"texts{among}; {'remove it from the file' if kind is None else 'correct this value'}."
                 )
         self._rows += len(texts)
 

@@ -15,6 +15,7 @@ from zoo.classification import Predictor
 from zoo.classification.api import open_predictor
 from zoo.data.labelled import LabelledSequences, is_arrays_of_sequences
 from zoo.data.table import DataTable, is_table_like
+from zoo.data.table_files import is_table_directory, is_table_file, read_table
 from zoo.errors import UsageError
 from zoo.forecasting import Forecaster
 from zoo.forecasting.api import open_forecaster
@@ -89,6 +90,8 @@ def fit(
     """
     if data is None:
         raise UsageError("data is None; expected a file, a mapping of columns, an array or a data frame.")
+    if target is None and label is None and _is_file_of_table(data):
+        data = read_table(data)  # a table without a target is an error that lists its columns
     with tempfile.TemporaryDirectory() as directory:
         out = Path(directory) / "run"
         if target is not None or (label is None and _is_table(data)):
@@ -102,6 +105,13 @@ def fit(
             )
         run = train(data, cell, out=out, on_event=on_event, kind="sequences", label=label, **settings)
         return open_predictor(run)
+
+
+def _is_file_of_table(data: Any) -> bool:
+    """Whether data are a file or directory of tables; an ``.npz`` file may hold labelled sequences."""
+    if not isinstance(data, (str, Path)) or Path(data).suffix.lower() == ".npz":
+        return False
+    return is_table_file(str(data)) or is_table_directory(str(data))
 
 
 def _is_table(data: Any) -> bool:
