@@ -98,7 +98,7 @@ def sentence(gain, low=None, high=None, ours=0.9):
         (
             (0.02,),
             "y: better than the best baseline, b: accuracy 90.0% against 88.0%, 2.0 points more. There are "
-            "too few sequences, or groups of them, for an interval, so this is not certain.",
+            "too few sequences for an interval, so this is not certain.",
         ),
     ],
 )

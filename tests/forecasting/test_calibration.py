@@ -170,11 +170,14 @@ def test_too_few_windows_give_a_note_and_no_interval():
     settings = {**SMALL, "steps": 1, "loss": "squared_error"}
     forecaster = zoo.fit({"y": autoregression(60)}, "y", **settings)
     assert list(forecaster.forecast(level=0.5).columns()) == ["step", "y", "y_q0.25", "y_q0.75"]
-    with pytest.warns(ZooWarning, match=r"an interval of 0.99 needs at least 99 earlier forecasts of 3 ste"):
+    with pytest.warns(ZooWarning, match=r"about \d+\.\d, and an interval of 99 % needs 99\. Low"):
         forecast = forecaster.forecast(level=0.99)
     assert list(forecast.columns()) == ["step", "y"]
     scores = forecaster.backtest(level=0.99).scores
-    assert scores["note"].startswith("there is no interval: an interval of 0.99 needs at least 99")
+    # The test part has four forecasts, so those before the first one are the validation part.
+    assert scores["note"].startswith(
+        "there is no interval: there are 4 earlier forecasts of 3 steps (4 of the validation part). They "
+    )
     assert "coverage" not in scores["targets"][0]["metrics"]["model"]
     assert forecaster.forecast(level=0).levels == ()  # without a warning
     for level in (-0.1, 1, 1.5, float("nan"), "much"):

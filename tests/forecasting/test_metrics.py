@@ -147,7 +147,12 @@ def scores(value, low, high):
         (
             (0.5, None, None),
             "y: better than the best baseline, last value: MAE 1 against 2, 50.0% lower. There are too few "
-            "test windows for an interval, so this is not certain.",
+            "windows for an interval, so this is not certain.",
+        ),
+        (
+            (-67, -70, -64),
+            "y: worse than the best baseline, last value: MAE 136 against 2, 68 times as high (95 % interval "
+            "65 to 71 times). Use the baseline, train longer, or change the model.",
         ),
     ],
 )

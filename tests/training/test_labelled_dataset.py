@@ -13,6 +13,7 @@ from zoo.classification import Predictor
 from zoo.classification.api import open_predictor
 from zoo.classification.spec import ScaledSequences
 from zoo.cli.app import cli
+from zoo.cli.format import header
 from zoo.data import LabelledSequences
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.storage import load
@@ -177,6 +178,10 @@ def test_groups_are_kept_together_and_resampled(tmp_path):
     assert [len(each) for each in of_parts] == [14, 3, 3]
     assert len(set.union(*of_parts)) == 20
     assert scores["metrics"]["model"]["accuracy"]["low"] is None  # three groups give no interval
+    assert "There are too few groups for an interval" in scores["summary"]
+    split = header(run.history[0])["split"]
+    assert " of 14 groups to train, " in split
+    assert split.endswith(" of 3 to test, grouped by person")
 
 
 def test_groups_that_cannot_be_divided_are_errors():
@@ -308,9 +313,12 @@ def test_run_is_listed_reported_predicted_and_evaluated(tmp_path):
     listed = json.loads(command("runs", tmp_path, "--json").stdout)
     assert (listed[0]["data"], listed[0]["metric"], listed[0]["state"]) == (
         "walks.csv",
-        "accuracy",
+        "balanced_accuracy",
         "finished",
     )
+    *_, best = (event for event in zoo.Run(out).events("eval") if event["best"])
+    valid = json.loads(command("eval", out, "--part", "valid", "--json").stdout)["targets"][0]
+    assert best["score"] == pytest.approx(valid["metrics"]["model"]["balanced_accuracy"]["value"])
     facts = json.loads(command("eval", out, "--json").stdout)
     assert facts["targets"] == zoo.Run(out).history[-1]["test"]["targets"]
     assert facts["targets"][0]["main"] == "balanced_accuracy"

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 import zoo
 from zoo.cli.app import cli
-from zoo.errors import CheckpointError, DataError, UsageError
+from zoo.cli.format import best_loss, score_lines
+from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
 from zoo.forecasting.baselines import History
 from zoo.storage import RunDirectory
 from zoo.training.config import make_config
@@ -104,6 +105,7 @@ def test_resolved_settings_and_the_end_are_written(tmp_path):
     config = run.config
     assert (config.kind, config.input, config.time) == ("table", ("x",), "t")
     assert (config.season, config.context) == (24, 48)
+    assert events[0]["table"]["full_context"] is None
     assert (config.split, config.loss, config.data) == ("80,10,10", "interval", ("table:table",))
     start, end = events[0], events[-1]
     assert start["table"]["parts"] == [192, 24, 24]
@@ -111,6 +113,7 @@ def test_resolved_settings_and_the_end_are_written(tmp_path):
     assert (end["event"], end["test"]["part"], end["test"]["windows"]) == ("end", "test", 22)
     assert run.best_loss == min(event["loss"] for event in events if event["event"] == "eval")
     assert all(event["metric"] == "mae" for event in events if event["event"] == "eval")
+    assert (start["lr"], start["table"]["note"]) == (0.01, "")
 
 
 @pytest.mark.parametrize(
@@ -145,6 +148,11 @@ def test_several_series_targets_and_categories(tmp_path):
     run = train(data, tmp_path, target=["y", "z"], series="id", steps=3)
     assert run.config.input == ("word",)
     assert [scores["target"] for scores in run.history[-1]["test"]["targets"]] == ["y", "z"]
+    *_, evaluated = (event for event in run.events("eval") if event["best"])
+    valid = zoo.backtest(run, part="valid", stride=1).scores["targets"]
+    means = [scores["metrics"]["model"]["mase"]["value"] for scores in valid]
+    assert evaluated["metric"] == "mase"
+    assert evaluated["score"] == pytest.approx(np.mean(means))
     forecast = zoo.forecast(run, data)
     assert forecast.values.shape == (2, 3, 2, 3)
     assert 3 < forecast.values[0, :, 0].mean() < 8
@@ -238,7 +246,11 @@ def test_known_future_values_are_read(tmp_path):
     future = {"y": [*y[-20:], *[np.nan] * 3], "holiday": [*holiday[-20:], 1, 0, 1]}
     forecast = zoo.forecast(run, future)
     np.testing.assert_allclose(forecast.values[0, :, 0, 1], [3, 0, 3], atol=0.7)
-    with pytest.raises(DataError, match=r"table has 0 rows after the last value of 'y'; a forecast needs 3"):
+    with pytest.raises(
+        DataError,
+        match=r"table has 0 rows after the last value of 'y'; a forecast needs 3\. Add 3 rows with future "
+        r"holiday and empty y to table\.",
+    ):
         zoo.forecast(run, {"y": y, "holiday": holiday})
 
 
@@ -287,7 +299,11 @@ def test_run_is_listed_reported_tracked_and_evaluated(tmp_path):
     assert trained.exit_code == 0, trained.stderr
     assert "table  x.csv: 240 rows, sha256" in trained.stderr
     assert "reads  y, x" in trained.stderr
-    assert "y, test part, 22 windows, 95 % intervals:" in trained.stdout
+    assert "y, test part, 22 windows:\n" in trained.stdout  # too few for intervals
+    assert "train  adam at 0.001: 20 steps" in trained.stderr
+    assert "  best loss\n" in trained.stderr
+    last = zoo.Run(out).history[-1]
+    assert ("the last validation was the best" in trained.stdout) == (last["best_step"] == 20)
     assert f"forecast with: zoo forecast {out}" in trained.stdout
     assert zoo.Run(out).config.loss_options == {"low": 0.2}
     listed = json.loads(command("runs", tmp_path, "--json").stdout)
@@ -295,7 +311,9 @@ def test_run_is_listed_reported_tracked_and_evaluated(tmp_path):
     facts = json.loads(command("eval", out, "--json").stdout)
     end = zoo.Run(out).history[-1]
     assert facts["targets"][0]["metrics"]["model"] == end["test"]["targets"][0]["metrics"]["model"]
-    assert "train part" in command("eval", out, "--part", "train").stdout
+    of_training = command("eval", out, "--part", "train").stdout
+    assert "train part" in of_training
+    assert "note: the model and the baselines were fitted to this part" in of_training
     assert "--glob does not apply to it" in command("eval", out, "--glob", "*").stderr
     report = command("report", out)
     assert (report.exit_code, "left out" in report.stderr) == (0, False)
@@ -330,6 +348,31 @@ def test_fit_writes_only_what_is_saved(tmp_path, monkeypatch):
     values = zoo.forecast("model.safetensors", "x.csv").values
     np.testing.assert_allclose(values, forecaster.forecast().values)
     assert "has no file" in command("eval", "model.safetensors").stderr
+
+
+def test_short_parts_and_contexts_are_named():
+    """The best model is never chosen on the training part, unless there is no validation part."""
+    y = {"y": wave()}
+    short = prepared(y, horizon=12, context=None)
+    assert short.metadata()["full_context"] is None
+    note = short.metadata()["note"]
+    assert note == (
+        "the validation part has 13 forecasts of 12 steps. They overlap and count as about 1.1, and an "
+        "interval of 80 % needs 4. So there may be none. For an interval, train with a validation part "
+        "of about 103 rows, or with a shorter horizon."
+    )
+    shortened = prepared({"y": wave(60)}, horizon=3, context=None, season=24)
+    assert (shortened.metadata()["full_context"], shortened.windows.spec.context) == (48, 22)
+    with pytest.warns(
+        ZooWarning,
+        match=r"the test part has 12 rows; a window needs 24\. The scores at the end will be those of the v",
+    ):
+        prepared(y, horizon=24, split="80,15,5")
+    for split, name in (("100", "training"), ("80,20", "validation")):
+        dataset = prepared(y, horizon=24, split=split)
+        assert dataset.eval_split_name == name
+        text = best_loss({"best": 0.5, "best_step": 9}, {"table": dataset.metadata()})
+        assert text == f"{name} loss 0.5000, at step 9"
 
 
 # ---- invalid input ------------------------------------------------------------------------------------
@@ -377,7 +420,17 @@ def test_fit_writes_only_what_is_saved(tmp_path, monkeypatch):
         ({"y": [*wave(), np.inf]}, {}, "row 240, column 'y': found inf; expected a finite number."),
         ({"y": np.zeros(0)}, {}, "table has no rows."),
         ({"y": wave() + 1j}, {}, "column 'y' has the type complex128; expected numbers, texts or times."),
-        ({"y": wave()}, {"bidirectional": True}, "bidirectional is True; a forecast reads the past only"),
+        (
+            {"y": wave()},
+            {"bidirectional": True},
+            "`bidirectional` is given with a table; a forecast reads the",
+        ),
+        (
+            {"y": wave()},
+            {"horizon": 30, "split": "80,10,10"},
+            "table: the validation part has 24 rows; a window needs 30. Lower `horizon`, give more rows or a "
+            "larger part (`split`), for example `split=70,15,15`.",
+        ),
         ({"y": wave()}, {"loss": "cross_entropy"}, "loss is 'cross_entropy', which is not a loss of numbers"),
         ({"y": wave()}, {"loss": "l3"}, "l3"),
         ({"y": wave()}, {"split": "50,60"}, "split is '50,60', with the sum 110; expected 100 or 1"),
@@ -421,6 +474,7 @@ def test_groups_of_series_are_kept_together(tmp_path):
     assert [len(each) for each in of_parts] == [6, 2, 4]
     assert len(set.union(*of_parts)) == 12
     assert dataset.metadata()["parts"] == [12 * 30, 4 * 30, 8 * 30]
+    assert dataset.metadata()["groups"] == [6, 2, 4]
     _, firsts = dataset._training_ranges
     assert set(np.flatnonzero(np.diff(firsts))) == set(np.flatnonzero(dataset.panel.parts == 0))
     # Windows of training end at the share of training, and forecasts of other series begin there.
@@ -436,6 +490,9 @@ def test_groups_of_series_are_kept_together(tmp_path):
     scores = run.history[-1]["test"]
     assert zoo.backtest(run, stride=1).scores["targets"] == scores["targets"]
     assert scores["targets"][0]["metrics"]["model"]["mae"]["low"] is None  # four groups give no interval
+    assert "There are too few groups for an interval" in scores["targets"][0]["summary"]
+    (heading, *_) = score_lines(scores)
+    assert heading.endswith(" windows:")  # without "95 % intervals"
     other = {name: values[:60] for name, values in data.items() if name != "person"}
     assert zoo.forecast(run, other).values.shape == (1, 3, 1, 3)
     assert zoo.backtest(run, other).scores["part"] == "all"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from zoo.array_types import Array
-from zoo.forecasting.metrics import RESAMPLES, Estimate
+from zoo.forecasting.metrics import RESAMPLES, Estimate, change_text, gain_text
 
 _CHUNK = 2**22
 
@@ -33,6 +33,7 @@ class LabelScores:
         sequences: Number of sequences.
         confusion: Number of sequences of each true class (row) and predicted class (column), `(K, K)`; None
             for numbers.
+        resampled: ``"sequences"`` or ``"groups"``, which decide whether there are enough for an interval.
     """
 
     label: str
@@ -42,6 +43,7 @@ class LabelScores:
     improvement: Estimate
     sequences: int
     confusion: Array | None
+    resampled: str = "sequences"
 
     @property
     def sentence(self) -> str:
@@ -50,16 +52,11 @@ class LabelScores:
         ours, theirs = (self.metrics[key][self.main].value for key in ("model", name))
         is_error = not HIGHER_IS_BETTER[self.main]
         unit = "" if is_error else " points"
-        amount = f"{abs(gain.value):.1%}" if is_error else f"{abs(gain.value) * 100:.1f} points"
-        word = (
-            ("lower" if gain.value >= 0 else "higher")
-            if is_error
-            else ("more" if gain.value >= 0 else "less")
-        )
+        points = f"{abs(gain.value) * 100:.1f} points {'more' if gain.value >= 0 else 'less'}"
         shown = (
-            f"MAE {ours:.4g} against {theirs:.4g}, {amount} {word}"
+            f"MAE {ours:.4g} against {theirs:.4g}, {change_text(gain.value)}"
             if is_error
-            else f"{self.main.replace('_', ' ')} {ours:.1%} against {theirs:.1%}, {amount} {word}"
+            else f"{self.main.replace('_', ' ')} {ours:.1%} against {theirs:.1%}, {points}"
         )
         verdict, rest = self._verdict(unit)
         perfect = ""
@@ -76,10 +73,10 @@ class LabelScores:
             word = "better than" if gain.value > 0 else "not better than"
             return (
                 word,
-                ". There are too few sequences, or groups of them, for an interval, so this is not certain.",
+                f". There are too few {self.resampled} for an interval, so this is not certain.",
             )
-        low, high = (f"{value * 100:.1f}{'' if unit else '%'}" for value in (gain.low, gain.high))
-        interval = f" (95 % interval of the gain {low} to {high}{unit}"
+        of_points = f"of the gain {gain.low * 100:.1f} to {gain.high * 100:.1f}{unit}"
+        interval = f" (95 % interval {of_points if unit else gain_text(gain)}"
         if gain.low > 0:
             return "better than", f"{interval})."
         if gain.high < 0:
@@ -140,7 +137,7 @@ def class_scores(
     classes = probabilities["model"].shape[1]
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (actual, probabilities["model"].argmax(axis=1)), 1)
-    return LabelScores(label, metrics, main, best, gain, len(actual), confusion)
+    return LabelScores(label, metrics, main, best, gain, len(actual), confusion, bootstrap.noun)
 
 
 def number_scores(
@@ -158,7 +155,7 @@ def number_scores(
     ours, theirs = metrics["model"]["mae"].value, metrics[best]["mae"].value
     draws = 1 - drawn["model"]["mae"] / np.maximum(drawn[best]["mae"], 1e-300)
     gain = Estimate.of_resamples(1 - ours / max(theirs, 1e-300), draws, bootstrap.count)
-    return LabelScores(label, metrics, "mae", best, gain, len(actual), None)
+    return LabelScores(label, metrics, "mae", best, gain, len(actual), None, bootstrap.noun)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +171,11 @@ class _Bootstrap:
     count: int
     group: Array | None
     sequences: int
+
+    @property
+    def noun(self) -> str:
+        """Name of the things that are resampled."""
+        return "sequences" if self.group is None else "groups"
 
     @classmethod
     def of(cls, sequences: int, groups: Array | None) -> _Bootstrap:

@@ -118,13 +118,14 @@ def _task_header(start: Event) -> dict[str, str]:
 def _table_header(start: Event) -> dict[str, str]:
     table, roles = start["table"], start["table"]["spec"]["roles"]
     series = f", {table['series']:,} series" if table["series"] > 1 else ""
-    train, valid, test = table["parts"]
     read = ", ".join([*roles["target"], *roles["input"]])
     known = f"; known in advance: {', '.join(roles['known_future'])}" if roles["known_future"] else ""
     left_out = f"; left out: {', '.join(table['left_out'])}" if table["left_out"] else ""
     sizes = table["spec"]
     season = f", a season of {sizes['season']:,}" if sizes["season"] > 1 else ""
-    ahead = f"{sizes['horizon']:,} steps ahead from {sizes['context']:,}{season}"
+    full = table.get("full_context")
+    shortened = f" (shortened from {full:,}, since the table is short)" if full else ""
+    ahead = f"{sizes['horizon']:,} steps ahead from {sizes['context']:,}{shortened}{season}"
     uneven = (
         f"{table['uneven']:.1%} of the steps differ from {table['step']}; cells such as ctrnn read the time "
         f"between rows"
@@ -134,7 +135,8 @@ def _table_header(start: Event) -> dict[str, str]:
         **({"times": uneven} if table["uneven"] > 0 else {}),
         "reads": f"{read}{known}{left_out}",
         "target": f"{', '.join(roles['target'])}, {ahead}",
-        "split": f"{train:,} rows to train, {valid:,} to validate, {test:,} to test",
+        "split": _split(table, "rows"),
+        **({"note": with_flags(table["note"])} if table.get("note") else {}),
     }
 
 
@@ -152,13 +154,24 @@ def _sequences_header(start: Event) -> dict[str, str]:
     classes = f"{len(counts)} classes: {', '.join(counts[:_SHOWN_CLASSES])}{more}" if counts else "a number"
     channels = spec["columns"]
     shown = ", ".join(channels[:_SHOWN_CLASSES])
-    train, valid, test = data["parts"]
     return {
         "data": f"{data['name']}: {data['sequences']:,} sequences of {steps}, sha256 {data['sha256'][:12]}",
         "reads": f"{shown}{' ...' if len(channels) > _SHOWN_CLASSES else ''}{left_out}",
         "label": f"{spec['label']}, {classes}",
-        "split": f"{train:,} sequences to train, {valid:,} to validate, {test:,} to test",
+        "split": _split(data, "sequences"),
     }
+
+
+def _split(data: Event, noun: str) -> str:
+    """The sizes of the parts, and the numbers of groups in them."""
+    (train, valid, test), groups = data["parts"], data.get("groups")
+    if groups is None:
+        return f"{train:,} {noun} to train, {valid:,} to validate, {test:,} to test"
+    column = data["spec"].get("group") or data["spec"]["roles"]["group"]
+    return (
+        f"{train:,} {noun} of {groups[0]:,} groups to train, {valid:,} of {groups[1]:,} to validate, "
+        f"{test:,} of {groups[2]:,} to test, grouped by {column}"
+    )
 
 
 _SHOWN_CLASSES = 12
@@ -184,7 +197,8 @@ def _model(start: Event) -> str:
 
 def _train(start: Event) -> str:
     config = start["config"]
-    rate = "" if config["lr"] is None else f" at {config['lr']:g}"
+    lr = start.get("lr", config["lr"])  # older logs lack the default of the optimizer
+    rate = "" if lr is None else f" at {lr:g}"
     schedule = "" if config["schedule"] == "constant" else f", {config['schedule']} schedule"
     return (
         f"{config['optimizer']}{rate}{schedule}: {config['steps']:,} steps of {_kind(start).batch(config)}, "
@@ -255,8 +269,27 @@ def _text_best(event: Event, start: Event) -> str:
     return f"{part} loss {decimal(event['best'])} nats, {decimal(bits, 3)} {unit}"
 
 
-def _best(event: Event, start: Event) -> str:  # noqa: ARG001 - as the best loss of a text
-    return f"validation loss {decimal(event['best'])}"
+def _best(event: Event, start: Event) -> str:
+    data = start.get("table") or start.get("sequences") or {"parts": (1, 1, 1)}  # a task has all
+    return f"{'validation' if data['parts'][1] else 'training'} loss {decimal(event['best'])}"
+
+
+def best_mark(start: Event) -> str:
+    """The mark of the best validation, which has the lowest loss; the line also has another score."""
+    return "best loss" if "table" in start or "sequences" in start else "best"
+
+
+def _undertrained(event: Event, start: Event) -> bool:
+    """Whether the last of several validations was the best, with a rate that does not end at zero."""
+    config, data = start["config"], start.get("table") or start.get("sequences")
+    has_validation = data is not None and data["parts"][1] > 0
+    is_last = event["reason"] == "finished" and event["best_step"] == event["step"]
+    has_several = event["step"] > _FEW_VALIDATIONS * (config["eval_every"] or math.inf)
+    return has_validation and is_last and has_several and config["schedule"] != "cosine"
+
+
+_FEW_VALIDATIONS = 4
+"""A shorter run is a trial."""
 
 
 def with_flags(text: str) -> str:
@@ -272,6 +305,8 @@ def result(event: Event, start: Event, extra_flags: Sequence[str]) -> Iterator[s
     yield f"{end_summary(event, start)}; best: {best_loss(event, start)}"
     if "test" in event:
         yield from score_lines(event["test"])
+    if _undertrained(event, start):
+        yield "the last validation was the best: train longer (--resume with more --steps), or raise --lr"
     for verb, command in _kind(start).next_commands.items():
         yield f"{verb} with: {shlex.join(['zoo', command, start['out'], *extra_flags])}"
 
@@ -293,13 +328,17 @@ def score_lines(test: Mapping[str, Any]) -> Iterator[str]:
     """The scores of a model and of the baselines on a part of the data, and a sentence for each target."""
     noun = "sequences" if "sequences" in test else "windows"
     for scores in test["targets"]:
-        yield f"{scores['target']}, {test['part']} part, {test[noun]:,} {noun}, 95 % intervals:"
+        values = [value for metrics in scores["metrics"].values() for value in metrics.values()]
+        intervals = ", 95 % intervals" if any(value["low"] is not None for value in values) else ""
+        yield f"{scores['target']}, {test['part']} part, {test[noun]:,} {noun}{intervals}:"
         names = [name for name in _METRICS if name in scores["metrics"]["model"]]
         rows = [
             [name, *(_estimate(values[metric]) if metric in values else "" for metric in names)]
             for name, values in scores["metrics"].items()
         ]
         yield from (f"  {line}" for line in align([["", *map(_METRICS.__getitem__, names)], *rows]))
+    if test["part"] == "train":
+        yield ("note: the model and the baselines were fitted to this part, so new data have other errors")
     if "note" in test:
         yield f"note: {with_flags(test['note'])}"
     yield from (scores["summary"] for scores in test["targets"])

@@ -125,7 +125,7 @@ class LiveDisplay:
             (f"step {event['step']:>7,}", "dim"),
             (f"   {event['part']}   ", "dim"),
             (escape_controls(format.loss(event, self.start)), style),
-            ("   best" if event["best"] else "", "green"),
+            (f"   {format.best_mark(self.start)}" if event["best"] else "", "green"),
         )
         self.console.print(line)
 

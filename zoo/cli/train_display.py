@@ -124,7 +124,7 @@ class PlainDisplay:
 
     def evaluated(self, event: Event) -> Iterator[str]:
         """A validation."""
-        mark = "  best" if event["best"] else ""
+        mark = f"  {format.best_mark(self.start)}" if event["best"] else ""
         yield f"{self._position(event)}  {event['part']}: {format.loss(event, self.start)}{mark}"
 
     def sample(self, event: Event) -> Iterator[str]:

@@ -214,7 +214,7 @@ def interval_offsets(errors: Array, share: float) -> Array | None:
     Returns:
         The offsets; None if there are too few windows for this rank.
     """
-    scores = np.maximum(-errors[..., 0], errors[..., -1]).astype(np.float64)
+    scores = interval_scores(errors)
     counts = (~np.isnan(scores)).sum(axis=0)
     if not counts.size or counts.min() < 1:
         return None
@@ -225,6 +225,16 @@ def interval_offsets(errors: Array, share: float) -> Array | None:
     ascending = np.sort(scores, axis=0)  # NaN is at the end
     offsets: Array = np.take_along_axis(ascending, ranks[None] - 1, axis=0)[0]
     return offsets
+
+
+def interval_scores(errors: Array) -> Array:
+    """The distances of actual values from the interval of the network, negative inside, `(n, h, M)`.
+
+    Args:
+        errors: As for :func:`interval_offsets`.
+    """
+    scores: Array = np.maximum(-errors[..., 0], errors[..., -1]).astype(np.float64)
+    return scores
 
 
 def effective_counts(scores: Array) -> Array:

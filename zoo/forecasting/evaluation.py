@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,9 +16,11 @@ from zoo.forecasting.baselines import History, baseline_forecasts, spread
 from zoo.forecasting.calibration import (
     Calibration,
     Interval,
+    effective_counts,
     first_unseen,
     interval_levels,
     interval_offsets,
+    interval_scores,
     scaled_errors,
     windows_needed,
 )
@@ -54,6 +57,13 @@ def divide_series(panel: Panel, split: str, seed: int) -> Panel:
                 f"{split!r}; give more groups, or a split with fewer parts."
             )
     return replace(panel, parts=parts)
+
+
+def group_counts(panel: Panel) -> list[int] | None:
+    """The number of groups of the training, validation and test parts; None without groups."""
+    if panel.groups is None or panel.parts is None:
+        return None
+    return [len(np.unique(panel.groups.values[panel.parts == number])) for number in range(len(PARTS))]
 
 
 def part_rows(panel: Panel, cuts: Array, part: str) -> tuple[Array, Array]:
@@ -151,10 +161,7 @@ def make_interval(
     if not share:
         return None, ""
     if calibration is None:
-        return None, (
-            "there is no interval: the model has no errors of earlier forecasts. Train it again with a "
-            "validation part (`split`)."
-        )
+        return None, _NO_ERRORS
     unseen = first_unseen(panel, calibration.last_seen)
     later = _later_origins(windows, unseen, origins)
     actual = actual_after(panel, later, spec.horizon)
@@ -172,11 +179,19 @@ def make_interval(
         rows = np.concatenate([np.arange(stored), stored + rows])
         rows = rows[-max(stored, _MIN_RECENT) :] if len(panel.names) == 1 else rows
         offset = interval_offsets(errors[rows], share) if len(rows) >= needed else None
+        if not len(rows):
+            return None, _NO_ERRORS
         if offset is None:
+            of_validation = int((rows < stored).sum())
+            later_text = f", {len(rows) - of_validation:,} of later rows" if len(rows) > of_validation else ""
+            count = len(rows) / spec.horizon  # the usual number: windows one row apart share h - 1 steps
+            scores = interval_scores(errors[rows])
+            if len(rows) >= spec.horizon and not np.isnan(scores).all(axis=0).any():
+                count = float(effective_counts(scores).min())
             return None, (
-                f"there is no interval: an interval of {share:g} needs at least {needed:,} earlier forecasts "
-                f"of {spec.horizon:,} steps, and more if they overlap; there are {len(rows):,}. Give more "
-                f"rows, a larger validation part (`split`), a shorter `horizon` or a lower `level`."
+                f"there is no interval: there are {len(rows):,} earlier forecasts of {_steps(spec)} "
+                f"({of_validation:,} of the validation part{later_text}). {_need(count, spec, share)} Lower "
+                f"`level`, or {_advice(panel, spec, share)}."
             )
         offsets.append(offset)
         choices.append(rows)
@@ -185,8 +200,87 @@ def make_interval(
     return Interval(levels, np.stack(offsets)[group], point_errors, [choices[index] for index in group]), ""
 
 
+_NO_ERRORS = (
+    "there is no interval: the model has no errors of earlier forecasts. Train it with a validation part, "
+    "for example `zoo train --split 80,10,10`."
+)
+
 _MIN_RECENT = 30
 """Windows of one series that an interval uses even if the validation part has fewer."""
+
+
+def _steps(spec: ForecastSpec) -> str:
+    return f"{spec.horizon:,} step{'s' * (spec.horizon > 1)}"
+
+
+def _independent(share: float) -> int:
+    """The number of independent forecasts that an interval needs."""
+    return math.ceil(round(share / (1 - share), 9))
+
+
+def _need(count: float, spec: ForecastSpec, share: float) -> str:
+    """The numbers of independent forecasts that there are and that an interval needs."""
+    needs = f"interval of {round(share * 100, 6):g} % needs {_independent(share):,}."
+    return (
+        f"They overlap and count as about {count:.1f}, and an {needs}" if spec.horizon > 1 else f"An {needs}"
+    )
+
+
+def larger_split(split: str, valid: int, test: int, length: int) -> str | None:
+    """Shares in steps of 5 % whose validation and test parts have some rows; absent parts stay absent.
+
+    Args:
+        split: The shares now, which become larger if necessary.
+        valid: The rows that the validation part needs.
+        test: The rows that the test part needs.
+        length: The rows of the table.
+
+    Returns:
+        The shares; None if less than half would be left for training.
+    """
+    shares = [
+        5 * max(math.ceil(20 * (rows + 1) / length), math.ceil(round(20 * share, 6))) if share else 0
+        for rows, share in zip((valid, test), parse_split(split)[1:], strict=True)
+    ]
+    train = 100 - sum(shares)
+    return f"{train},{','.join(map(str, shares))}" if train >= 50 else None
+
+
+def _enough_rows(panel: Panel, spec: ForecastSpec, share: float) -> int:
+    """Rows of a validation part whose forecasts suffice for an interval.
+
+    Of windows that are one row apart, 2 h - 1 count at least as one independent window.
+    """
+    windows = max(_independent(share) * (2 * spec.horizon - 1), windows_needed(share, spec))
+    return windows + len(panel.names) * (spec.horizon - 1)
+
+
+def _advice(panel: Panel, spec: ForecastSpec, share: float) -> str:
+    """How to train a model that has an interval."""
+    rows, length = _enough_rows(panel, spec, share), int((panel.ends - panel.offsets[:-1]).sum())
+    split = larger_split(spec.split, rows, 0, length)
+    is_example = panel.parts is None and split is not None and parse_split(spec.split)[1] > 0
+    other = f"for example `zoo train --split {split}`" if is_example else "or with a shorter horizon"
+    return f"train with a validation part of about {rows:,} rows, {other}"
+
+
+def interval_note(panel: Panel, cuts: Array, spec: ForecastSpec) -> str:
+    """A note before training if the validation part is too short for the interval; empty if it is not.
+
+    Windows of h steps that are one row apart count as about one h-th of their number or more. The errors of
+    the model decide it: of forecasts of random walks that count as 2, nine of ten have an interval of 80 %.
+    """
+    low, _, high = interval_levels(spec, None)
+    share = round(high - low, 9)
+    count = sum(map(len, part_origins(panel, cuts, "valid", spec, spec.horizon)))
+    independent = count / spec.horizon
+    if not count or independent >= _independent(share) / 2:
+        return ""
+    return (
+        f"the validation part has {count:,} forecasts of {_steps(spec)}. "
+        f"{_need(independent, spec, share)} So there may be none. For an interval, "
+        f"{_advice(panel, spec, share)}."
+    )
 
 
 def _later_origins(windows: Windows, unseen: Array, origins: Array) -> Array:

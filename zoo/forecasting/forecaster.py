@@ -307,8 +307,9 @@ class Forecaster:
             if spec.roles.known_future and future < spec.horizon:
                 raise DataError(
                     f"{owner} has {future:,} rows after the last value of {spec.roles.target[0]!r}; a "
-                    f"forecast needs {spec.horizon:,}, with future values of "
-                    f"{', '.join(spec.roles.known_future)} and empty targets. Give them with `data`."
+                    f"forecast needs {spec.horizon:,}. Add {spec.horizon - future:,} rows with future "
+                    f"{', '.join(spec.roles.known_future)} and empty {', '.join(spec.roles.target)} to "
+                    f"{panel.table.name}."
                 )
 
 

@@ -62,10 +62,12 @@ class Bootstrap:
     Attributes:
         groups: The group of each window, `(n,)`.
         weights: Number of times that each resample draws each group, `(R, G)`.
+        noun: ``"groups"`` of series, or ``"windows"``.
     """
 
     groups: Array
     weights: Array
+    noun: str = "windows"
 
     @classmethod
     def of_windows(cls, series: Array, origins: Array, steps: int, groups: Array | None = None) -> Bootstrap:
@@ -77,6 +79,7 @@ class Bootstrap:
             steps: Steps of a forecast. A block of time is twice as long, at least.
             groups: The group of the series of each window, `(n,)`; None without groups.
         """
+        noun = "windows" if groups is None else "groups"
         if groups is not None:
             keys = groups
         elif len(np.unique(series)) >= _MANY_SERIES:
@@ -89,7 +92,7 @@ class Bootstrap:
         count = int(groups.max()) + 1
         rng = np.random.default_rng(0)
         weights = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(np.float64)
-        return cls(groups, weights)
+        return cls(groups, weights, noun)
 
     def estimate(self, numerator: Array, denominator: Array, root: bool = False) -> Estimate:
         """The ratio of two sums over windows, or its square root."""
@@ -132,6 +135,26 @@ class Bootstrap:
         return above.sum() / max(below.sum(), 1e-300), drawn
 
 
+def change_text(gain: float) -> str:
+    """An error in words, from the share by which it is lower: ``20.0% lower``, or ``68 times as high``."""
+    if gain <= -1:
+        return f"{_factor(1 - gain)} times as high"
+    return f"{abs(gain):.1%} {'lower' if gain >= 0 else 'higher'}"
+
+
+def _factor(factor: float) -> str:
+    return f"{factor:,.0f}" if abs(factor) >= 100 else f"{factor:.3g}"
+
+
+def gain_text(gain: Estimate) -> str:
+    """The interval of such a share in words: of the gain in per cent, or of the ratio if it is above 2."""
+    assert gain.low is not None  # the callers check it
+    assert gain.high is not None
+    if gain.value <= -1:
+        return f"{_factor(1 - gain.high)} to {_factor(1 - gain.low)} times"
+    return f"of the gain {gain.low:.1%} to {gain.high:.1%}"
+
+
 @dataclass(frozen=True)
 class TargetScores:
     """The errors of a model and of the baselines for one target.
@@ -143,6 +166,7 @@ class TargetScores:
         metric: The error that is compared: ``"mae"``, or ``"mase"`` for several series, whose sizes differ.
         best_baseline: The baseline with the lowest error.
         improvement: The share by which the error of the model is lower than the error of the best baseline.
+        resampled: ``"windows"`` or ``"groups"``, which decide whether there are enough for an interval.
     """
 
     target: str
@@ -150,6 +174,7 @@ class TargetScores:
     metric: str
     best_baseline: str
     improvement: Estimate
+    resampled: str = "windows"
 
     @property
     def sentence(self) -> str:
@@ -157,14 +182,14 @@ class TargetScores:
         share, name = self.improvement, self.best_baseline
         ours, theirs = (self.metrics[key][self.metric].value for key in ("model", name))
         errors = f"{self.metric.upper()} {ours:.4g} against {theirs:.4g}"
-        change = f"{abs(share.value):.1%} {'lower' if share.value >= 0 else 'higher'}"
+        change = change_text(share.value)
         if share.low is None or share.high is None:
             word = "better" if share.value > 0 else "not better"
             return (
                 f"{self.target}: {word} than the best baseline, {name}: {errors}, {change}. There are too "
-                f"few test windows for an interval, so this is not certain."
+                f"few {self.resampled} for an interval, so this is not certain."
             )
-        interval = f"95 % interval of the gain {share.low:.1%} to {share.high:.1%}"
+        interval = f"95 % interval {gain_text(share)}"
         if share.low > 0:
             return f"{self.target}: better than the best baseline, {name}: {errors}, {change} ({interval})."
         if share.high < 0:
@@ -225,7 +250,7 @@ def score_target(
         metrics["model"] |= _interval_errors(actual, forecasts, levels, bootstrap)
     best = min(baselines, key=lambda name: metrics[name][metric].value)
     improvement = bootstrap.improvement(sums["model"], sums[best])
-    return TargetScores(target, metrics, metric, best, improvement)
+    return TargetScores(target, metrics, metric, best, improvement, bootstrap.noun)
 
 
 @dataclass(frozen=True)

@@ -348,7 +348,8 @@ class Config:
     context: int | None = _setting(
         None,
         _POSITIVE_INT,
-        "Past steps that the model reads before a forecast.  [three horizons or two seasons, at least 24]",
+        "Past steps that the model reads before a forecast.  [three horizons or two seasons, at least 24; "
+        "less for a short table]",
         metavar="N",
         only="table",
     )
@@ -408,7 +409,7 @@ class Config:
         only="text",
     )
     bidirectional: bool = _setting(
-        False, _BOOL, "Make every layer bidirectional; for tasks, not for a text.", comparable=True
+        False, _BOOL, "Make every layer bidirectional; for tasks and labelled sequences.", comparable=True
     )
     learned_state: bool = _setting(False, _BOOL, "Learn the initial states of the layers.", comparable=True)
     dropout: float = _setting(0.0, _FRACTION, "Dropout probability between layers, in training.", metavar="P")
@@ -419,7 +420,8 @@ class Config:
     batch: int | None = _setting(
         None,
         _POSITIVE_INT,
-        "Batch size B: streams of a text, or examples of a task.  [32; fewer for a short text]",
+        "Batch size B: streams of a text, windows of a table, sequences, or examples of a task.  [32; 64 for "
+        "a table; fewer for short data]",
         metavar="N",
         comparable=True,
     )
@@ -438,7 +440,11 @@ class Config:
         only="text",
     )
     steps: int | None = _setting(
-        None, _POSITIVE_INT, "Updates of the parameters.  [5000]", metavar="N", resumable=True
+        None,
+        _POSITIVE_INT,
+        "Updates of the parameters.  [5000; 2000 for a table; 1000 for labelled sequences]",
+        metavar="N",
+        resumable=True,
     )
     epochs: float | None = _setting(
         None,
@@ -513,7 +519,11 @@ class Config:
     )
     log_every: int = _setting(50, _POSITIVE_INT, "Steps between progress lines.", metavar="N", resumable=True)
     eval_every: int | None = _setting(
-        None, _POSITIVE_INT, "Steps between validations.  [a tenth of the run, at most 500]", metavar="N"
+        None,
+        _POSITIVE_INT,
+        "Steps between validations.  [a tenth of the run, at most 500; a twentieth for a table and labelled "
+        "sequences]",
+        metavar="N",
     )
     eval_batches: int = _setting(
         16, _POSITIVE_INT, "Batches in one validation.", metavar="N", only="task", comparable=True

@@ -97,10 +97,15 @@ class LabelledDataset:
             "lengths": [int(lengths.min()), int(np.median(lengths)), int(lengths.max())],
             "classes": None if counts is None else dict(zip(spec.classes, counts, strict=True)),
             "parts": [len(numbers) for numbers in self.parts.values()],
+            "groups": self._group_counts(),
             "left_out": list(self.given.left_out),
             "inputs": spec.input_size,
             "spec": spec.to_json(),
         }
+
+    def _group_counts(self) -> list[int] | None:
+        groups = self.given.groups
+        return None if groups is None else [len(np.unique(groups.values[n])) for n in self.parts.values()]
 
     def make_model(self, cell: Cell | list[Cell], config: Config) -> SequenceModel:
         """A sequence model of the sizes of the sequences."""
@@ -133,13 +138,13 @@ class LabelledDataset:
         return {**arguments, "targets": targets, "weights": weights}
 
     def evaluate(self, model: AnyModel) -> EvalResult:
-        """Loss, and accuracy or MAE, on the validation part, or else the training part."""
+        """Loss and main score on the validation part, or else the training part."""
         numbers = self.parts["valid"]
         return self._evaluate(model, numbers if len(numbers) else self.parts["train"])
 
     def _evaluate(self, model: AnyModel, numbers: Array) -> EvalResult:
         spec, class_weights = self.scaled.spec, self.loss.class_weights
-        losses, weights, scores = 0.0, 0.0, list[Array]()
+        losses, weights, scores, evaluated = 0.0, 0.0, list[Array](), list[Array]()
         for rows in evaluation_batches(self.scaled.offsets, numbers):
             loss, outputs, _ = model.evaluate_batch(**self._arguments(model, rows))
             each = np.ones(len(rows)) if self.given.weights is None else self.given.weights[rows]
@@ -152,9 +157,12 @@ class LabelledDataset:
                 scores.append(predicted.argmax(axis=1) == self.targets[rows])
             else:
                 scores.append(np.abs(predicted - self.targets[rows])[:, 0] * spec.label_scale)
-        metric = "accuracy" if spec.classes else "mae"
-        score = float(np.concatenate(scores).mean())
-        return EvalResult(losses / weights, {"score": score, "metric": metric, "solved": False})
+            evaluated.append(rows)
+        each_score, codes = np.concatenate(scores), self.targets[np.concatenate(evaluated)]
+        if self.main == "balanced_accuracy":  # the mean of the classes that occur
+            each_score = np.array([each_score[codes == code].mean() for code in np.unique(codes)])
+        metrics = {"score": float(each_score.mean()), "metric": self.main, "solved": False}
+        return EvalResult(losses / weights, metrics)
 
     def probe(self) -> ProbeBatch:
         """The last steps of some validation sequences, all with the length of the shortest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,17 +15,21 @@ from zoo.base import Cell
 from zoo.base.loss import Loss
 from zoo.data.builtin import PREFIX
 from zoo.data.panel import ColumnRoles, Panel, default_roles, is_constant, make_panel
-from zoo.data.split import PARTS
+from zoo.data.split import PARTS, parse_split
 from zoo.data.table import DataTable, as_table
 from zoo.data.table_files import read_table
-from zoo.errors import DataError, UsageError
+from zoo.errors import DataError, UsageError, ZooWarning
 from zoo.forecasting.baselines import guess_season, spread
 from zoo.forecasting.calibration import Calibration, last_times, scaled_errors, stored_windows
 from zoo.forecasting.evaluation import (
     actual_after,
     divide_series,
     forecast_part,
+    group_counts,
+    interval_note,
+    larger_split,
     last_part,
+    naive_errors,
     part_origins,
     part_rows,
     score_forecasts,
@@ -62,6 +67,7 @@ class SeriesDataset:
         batch_size: Windows of a batch.
         seed: Seed of the choice of windows.
         left_out: Columns that are not inputs, with the reasons.
+        full_context: The default context, if the table is too short for it.
     """
 
     panel: Panel
@@ -71,6 +77,7 @@ class SeriesDataset:
     batch_size: int
     seed: int
     left_out: tuple[str, ...]
+    full_context: int | None = None
     kind: ClassVar[str] = "table"
 
     @property
@@ -100,6 +107,9 @@ class SeriesDataset:
             "step": self.panel.step_text(),
             "uneven": round(self.panel.uneven_share(), 4),
             "left_out": list(self.left_out),
+            "full_context": self.full_context,
+            "groups": group_counts(self.panel),
+            "note": interval_note(self.panel, self.cuts, spec),
             "inputs": spec.input_size,
             "spec": spec.to_json(),
             "scaling": self.windows.scaling.to_json(),
@@ -164,9 +174,10 @@ class SeriesDataset:
         return spread(self._ranges("valid"), _MAX_VALIDATION_WINDOWS)
 
     def evaluate(self, model: AnyModel) -> EvalResult:
-        """The loss and the MAE of forecasts on the validation part, or else the training part.
+        """The loss and the error of forecasts on the validation part, or else the training part.
 
-        The arrays are the errors on the validation part, for the interval of forecasts.
+        The error is the MAE, or the mean MASE of several series or targets, whose sizes differ. The arrays
+        are the errors on the validation part, for the interval of forecasts.
         """
         if len(self._validation_origins):
             return self._evaluate(model, self._validation_origins)
@@ -186,9 +197,17 @@ class SeriesDataset:
             losses.append(loss * len(rows))
         forecasts = network_forecasts(model, windows, origins)
         actual = actual_after(self.panel, origins, windows.spec.horizon)
-        errors = np.abs(forecasts[..., forecasts.shape[-1] // 2] - actual)[..., 0]
-        errors = errors[~np.isnan(errors)]
-        metrics = {"score": float(errors.mean()), "metric": "mae", "solved": False} if errors.size else {}
+        errors = np.abs(forecasts[..., forecasts.shape[-1] // 2] - actual)
+        has_one = len(self.panel.names) == errors.shape[-1] == 1
+        if not has_one:
+            errors = errors / self._naive_errors[windows.series(origins)][:, None]
+        means = [
+            values[~np.isnan(values)].mean()
+            for values in np.moveaxis(errors, -1, 0)
+            if not np.isnan(values).all()
+        ]
+        metric = "mae" if has_one else "mase"
+        metrics = {"score": float(np.mean(means)), "metric": metric, "solved": False} if means else {}
         kept = spread([range(len(origins))], stored_windows(windows.spec))
         scale = windows.scaling.output[windows.series(origins[kept])]
         residuals = scaled_errors(forecasts[kept], actual[kept], scale).astype(np.float32)
@@ -199,6 +218,10 @@ class SeriesDataset:
         """The errors of a model on the validation part, as a checkpoint stores them."""
         (residuals,) = self.evaluate(model).arrays.values()
         return Calibration(residuals, self._last_seen)
+
+    @cached_property
+    def _naive_errors(self) -> Array:
+        return naive_errors(self.panel, self.cuts[0], self.windows.spec.season)
 
     @cached_property
     def _last_seen(self) -> dict[str, str | float]:
@@ -265,7 +288,9 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
             f"{table.describe()}. {other}"
         )
     if config.bidirectional:
-        raise UsageError("bidirectional is True; a forecast reads the past only, so leave it out.")
+        raise UsageError(
+            "`bidirectional` is given with a table; a forecast reads the past only, so leave it out."
+        )
     if config.split_seed is not None and config.group is None:
         raise UsageError("split_seed is given without `group`; each series is cut by time, so leave it out.")
     given = ColumnRoles(
@@ -285,7 +310,8 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
     panel = divide_series(panel, split, split_seed)
     cuts = split_ends(panel, split)
     season = config.season or guess_season(panel, cuts[0])
-    context = config.context or _context(panel, cuts[0], config.horizon, season)
+    full_context = max(3 * config.horizon, 2 * season if season > 1 else 0, MIN_CONTEXT)
+    context = config.context or _shortened(full_context, panel, cuts[0], config.horizon)
     loss = get_loss(config.loss or DEFAULT_LOSS, **config.loss_options)
     if loss.target != "value":
         raise UsageError(
@@ -305,6 +331,7 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
         output_factors=output_factors(loss, roles.target, config.target_weights),
     )
     _check_length(panel, part_rows(panel, cuts, "train")[1], spec)
+    _check_parts(panel, cuts, spec)
     windows = make_windows(panel, spec, Scaling.fit(panel, spec, cuts[0]), config.dtype)
     batch = config.batch or DEFAULT_BATCH
     steps = config.steps or DEFAULT_STEPS
@@ -323,7 +350,9 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
         eval_every=every,
         save_every=config.save_every or every,
     )
-    return resolved, SeriesDataset(panel, windows, cuts, loss, batch, config.seed, tuple(left_out))
+    shortened_from = full_context if config.context is None and context < full_context else None
+    given_out = tuple(left_out), shortened_from
+    return resolved, SeriesDataset(panel, windows, cuts, loss, batch, config.seed, *given_out)
 
 
 def _read(config: Config) -> DataTable:
@@ -347,11 +376,10 @@ def _check_varies(panel: Panel) -> None:
             raise DataError(f"{panel.table.name}: column {name!r} is {shown}; {use}.")
 
 
-def _context(panel: Panel, train_ends: Array, horizon: int, season: int) -> int:
-    """The default context: shorter if a series has few rows."""
-    wanted = max(3 * horizon, 2 * season if season > 1 else 0, MIN_CONTEXT)
+def _shortened(context: int, panel: Panel, train_ends: Array, horizon: int) -> int:
+    """The default context: shorter if the series have few rows."""
     available = int((train_ends - panel.offsets[:-1]).max()) - horizon
-    return max(1, min(wanted, available // 2))
+    return max(1, min(context, available // 2))
 
 
 def _check_length(panel: Panel, train_ends: Array, spec: ForecastSpec) -> None:
@@ -364,4 +392,35 @@ def _check_length(panel: Panel, train_ends: Array, spec: ForecastSpec) -> None:
             f"{series} has {longest:,} rows in its training part; a window needs {needed:,}, "
             f"{spec.context:,} of context and a horizon of {spec.horizon:,}. Lower `horizon` or `context`, "
             f"or give more rows."
+        )
+
+
+def _check_parts(panel: Panel, cuts: Array, spec: ForecastSpec) -> None:
+    """Raise an error for a validation part without a window, and warn of such a test part.
+
+    Without a validation window the best model would be chosen on the training part.
+    """
+    shares = dict(zip(PARTS, parse_split(spec.split), strict=True))
+    for part, name in (("valid", "validation"), ("test", "test")):
+        if not shares[part] or any(map(len, part_origins(panel, cuts, part, spec, spec.horizon))):
+            continue
+        starts, ends = part_rows(panel, cuts, part)
+        rows = int((ends - starts).max())
+        lengths = panel.ends - panel.offsets[:-1]
+        context = (panel.offsets[:-1] + spec.context - starts)[ends > starts]  # rows of the part in it
+        needed = spec.horizon + (int(context.clip(0).min()) if len(context) else 0)
+        split = None
+        if panel.parts is None:
+            split = larger_split(spec.split, needed, needed, int(lengths.max()))
+        example = "" if split is None else f", for example `split={split}`"
+        series = f" in the longest of {len(panel.names)} series" if len(panel.names) > 1 else ""
+        problem = f"{panel.table.name}: the {name} part has {rows:,} rows{series}; a window needs {needed:,}."
+        advice = f"Lower `horizon`, give more rows or a larger part (`split`){example}."
+        if part == "valid":
+            raise DataError(f"{problem} {advice}")
+        last = {"train": "training", "valid": "validation"}[last_part(panel, cuts, spec, spec.horizon)]
+        warnings.warn(
+            f"{problem} The scores at the end will be those of the {last} part. {advice}",
+            ZooWarning,
+            stacklevel=2,
         )

@@ -403,7 +403,7 @@ class _TrainingSession:
         evals = (event for event in reversed(history) if event.get("event") == "eval")
         trainer.last_eval = next((event for event in evals if event.get("step", 0) <= state.step), None)
         self.directory.write_config(self.config.to_json())
-        self._emit(self._start_event("resume" if resumed else "start", state.step))
+        self._emit(self._start_event("resume" if resumed else "start", state.step, trainer.lr))
         for sentence in warnings:
             self._emit({"event": "warning", "step": state.step, "text": sentence})
         return trainer
@@ -414,7 +414,7 @@ class _TrainingSession:
         end = {"event": "end", "step": trainer.state.step, "reason": reason}
         return bool(history) and reason is not None and end.items() <= history[-1].items()
 
-    def _start_event(self, kind: str, step: int) -> Event:
+    def _start_event(self, kind: str, step: int, lr: float) -> Event:
         return {
             "event": kind,
             "step": step,
@@ -422,6 +422,7 @@ class _TrainingSession:
             "cell": self.config.cell_label,
             "parameters": self.model.layout.size,
             "threads": self.model.threads,
+            "lr": lr,
             "ranks": self.process_group.size,
             self.dataset.kind: self.dataset.metadata(),
             "config": self.config.to_json(),

@@ -380,6 +380,8 @@ _DEPTH = 4  # directories below DIR; a run of a comparison is at runs/NAME/runs/
 def runs(directory: Path, form: str | None) -> None:
     """List run directories with cell, data, steps and best score.
 
+    The best score is the metric of the validation with the lowest loss.
+
     DIR is a run directory or a directory that holds some.  [runs]
     """
     if not directory.is_dir():
