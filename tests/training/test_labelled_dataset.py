@@ -108,7 +108,7 @@ def test_numbers_are_predicted_in_their_units(tmp_path):
         < scores["metrics"]["mean of training"]["mae"]["value"]
     )
     predictions = zoo.predict(run)
-    assert list(predictions.columns()) == ["id", "label", "label_actual"]
+    assert list(predictions.columns()) == ["id", "label", "label_actual", "part"]
     assert np.abs(predictions.predicted - predictions.actual).mean() < 15
     assert run.history[-2]["metric"] == "mae"
 
