@@ -261,7 +261,7 @@ def _data_kind(data: Any, settings: Mapping[str, Any]) -> str:
         return as_choice(kind, "kind", KINDS)
     if settings.get("label") is not None or _holds_sequences(data) or any(map(is_ts_file, _sources(data))):
         return "sequences"
-    if settings.get("target") not in (None, "", ()) or is_table_like(data):
+    if settings.get("target") not in (None, "", (), []) or is_table_like(data):
         return "table"
     sources, is_text = _sources(data), any(name in settings for name in ("glob", "level", "tokenizer"))
     is_table = any(map(is_table_file, sources)) or (not is_text and any(map(is_table_directory, sources)))
