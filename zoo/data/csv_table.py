@@ -208,7 +208,7 @@ class _ColumnBuilder:
     def append(self, texts: Sequence[str], lines: LineNumbers) -> None:
         """Convert a block of texts."""
         given = texts
-        if self._allows_commas and self._kind in (None, "number"):
+        if self._allows_commas and self._kind in (None, "number") and "," in "".join(given):
             texts = list(map(with_point, given))
         if self._kind is None and (kind := _kind_of(texts)) is not None:
             self._begin(kind)
@@ -237,9 +237,10 @@ class _ColumnBuilder:
         self._rows += len(texts)
 
     def _find_marks(self, texts: Sequence[str], lines: LineNumbers) -> None:
+        joined = "".join(texts)
         for mark in ",.":
-            index = next((i for i, text in enumerate(texts) if mark in text), None)
-            if mark not in self.marks and index is not None:
+            if mark not in self.marks and mark in joined:
+                index = next(i for i, text in enumerate(texts) if mark in text)
                 self.marks[mark] = lines.of(self._rows + index), texts[index].strip()[:40]
 
     def _begin(self, kind: ColumnKind) -> None:
