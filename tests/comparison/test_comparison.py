@@ -19,6 +19,7 @@ from zoo.comparison.plan import SETTINGS
 from zoo.comparison.resolve import GRID
 from zoo.comparison.results import RECORD_FILE as RESULT
 from zoo.comparison.results import make_record
+from zoo.comparison.tables import describe_setup
 from zoo.comparison.workers import SerialExecutor
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.storage import PLAN_FILE
@@ -439,6 +440,29 @@ def test_result_of_another_run_raises(two, go):
     path.write_text(json.dumps(stored), encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"is of another run: lr is 0\.5, expected"):
         go(engine=Idle())
+
+
+def test_constraints_penalties_and_groups_are_settings_of_every_run(go):
+    texts = {
+        "constraints": ["Whh=nonnegative"],
+        "penalties": ["activity=l2:0.001", "Whh=l1:1e-5"],
+        "param_groups": ["Why:lr_factor=0.1"],
+    }
+    engine = Dreaming()
+    result = go("vanilla", "copying", engine=engine, seeds=1, lr=0.01, **SIZES, **texts)
+    for job in (job for jobs in engine.received for job in jobs if job["kind"] == "run"):
+        assert {name: job["train"][name] for name in texts} == texts
+    flags = "--param-group Why:lr_factor=0.1 --constraint Whh=nonnegative --penalty activity=l2:0.001 "
+    assert f"{flags}--penalty Whh=l1:1e-5" in result.metadata["command"]
+    assert any("penalties activity=l2:0.001, Whh=l1:1e-5" in line for line in describe_setup(result))
+    assert go(engine=Dreaming(), penalties=tuple(texts["penalties"])).plan == result.plan
+    with pytest.raises(CheckpointError, match="penalties: "):
+        go(engine=Dreaming(), penalties="activity=l2:0.001")
+    message = "compare: gru on copying: constraints has the pattern 'Whh', which matches no parameter"
+    with pytest.raises(UsageError, match=message):
+        go(["vanilla", "gru"], "copying", name="other", **SIZES, **texts)
+    with pytest.raises(UnknownNameError, match="unknown constraint 'nonnegativ'"):
+        go("vanilla", "copying", name="other", **SIZES, constraints="Whh=nonnegativ")
 
 
 # ---- arguments ----------------------------------------------------------------------------------------

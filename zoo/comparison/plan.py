@@ -16,7 +16,7 @@ from zoo.errors import CheckpointError, UsageError
 from zoo.storage import PLAN_FILE, write_json
 from zoo.storage.safe_read import exists, read_json
 from zoo.storage.strict_json import quote
-from zoo.training.config import Config, make_config, setting_names
+from zoo.training.config import REGULARISATION_SETTINGS, Config, make_config, setting_names
 
 SETTINGS = setting_names(comparable=True)
 """Arguments of ``zoo.train`` that a comparison accepts for all its runs."""
@@ -96,7 +96,11 @@ class CompareRequest:
                 raise UsageError(
                     f"compare: unknown setting {name!r}; expected one of {', '.join(known)}.{near}"
                 )
-        make_config({"task": "any", "data": (), **self.settings})
+        config = make_config({"task": "any", "data": (), **self.settings})
+        lists = {
+            name: list(getattr(config, name)) for name in REGULARISATION_SETTINGS if name in self.settings
+        }
+        object.__setattr__(self, "settings", {**self.settings, **lists})  # as JSON stores them
 
     @property
     def size(self) -> tuple[str, int] | None:
@@ -133,7 +137,11 @@ TOLERANCE = 0.05
 MAX_RUNS = 30_000
 """Largest number of runs in a comparison, sweep included."""
 
-_LATER_SETTINGS = ("bidirectional", "learned_state")  # which plans of older versions lack
+_LATER_SETTINGS = (
+    "bidirectional",
+    "learned_state",
+    *REGULARISATION_SETTINGS,
+)  # which plans of older versions lack
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")
 _NAME = re.compile(r"[a-z][a-z0-9_+]{0,255}")
 

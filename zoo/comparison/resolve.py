@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from zoo.arguments import short_repr
 from zoo.base import Cell
+from zoo.base.parameter_names import matching_names
 from zoo.comparison import specs as specs_module
 from zoo.comparison.data_sets import DataSetInfo, check_unchanged, find_data_set
 from zoo.comparison.plan import SETTINGS, TOLERANCE, CompareRequest, Plan, PlanEntry, RunSize, Specs
@@ -22,7 +23,8 @@ from zoo.layers.stack import Stack
 from zoo.model.model import model_shapes
 from zoo.registry import get_optimizer
 from zoo.registry.plugin_files import is_file_spec
-from zoo.training.config import Config
+from zoo.training.config import REGULARISATION_SETTINGS, Config
+from zoo.training.regularisation import ACTIVITY, as_regularisation
 
 SEEDS, PARAMS, STEPS = 3, 20_000, 2_000
 SWEEP_ROUNDS = 4
@@ -83,6 +85,7 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
         _check_bidirectional(task_infos)
     _check_budget(plan, instances, task_infos)
     plan = dataclasses.replace(plan, run_sizes=_run_sizes(plan, instances, task_infos))
+    _check_patterns(plan, instances, task_infos)
     return ResolvedPlan(plan, instances, task_infos)
 
 
@@ -152,7 +155,8 @@ def _entry_changes(kind: str, label: str, before: PlanEntry, now: PlanEntry) -> 
 
 def _new_plan(request: CompareRequest, cells: Resolved[Any], tasks: Resolved[Any]) -> Plan:
     """Make a plan from a request, with defaults for what it lacks."""
-    settings = {name: request.settings.get(name, getattr(Config(), name)) for name in SETTINGS}
+    defaults = {**vars(Config()), **{name: [] for name in REGULARISATION_SETTINGS}}
+    settings = {name: request.settings.get(name, defaults[name]) for name in SETTINGS}
     return Plan(
         _entries(cells),
         _entries(tasks),
@@ -271,6 +275,31 @@ def _hidden_size(plan: Plan, cell: Cell, task: AnyTaskInfo, owner: str) -> Hidde
     return size
 
 
+def _check_patterns(plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, AnyTaskInfo]) -> None:
+    """Check that constraints, penalties and parameter groups match parameters of every cell.
+
+    Raises:
+        UsageError: naming the cell without such a parameter; or if a text cannot be read.
+        UnknownNameError: if a constraint or penalty is unknown.
+    """
+    settings = plan.settings
+    optimizer = get_optimizer(settings["optimizer"], **settings["optimizer_options"])
+    regularisation = as_regularisation(
+        optimizer, **{name: settings[name] for name in REGULARISATION_SETTINGS}
+    )
+    patterns = [
+        (name, each.pattern)
+        for name in REGULARISATION_SETTINGS
+        for each in getattr(regularisation, name)
+        if (name, each.pattern) != ("penalties", ACTIVITY)
+    ]
+    for task, cell in plan.pairs() if patterns else ():
+        hidden = plan.run_sizes[task][cell].hidden
+        names = _parameter_shapes(cells[cell], tasks[task], hidden, settings)
+        for name, pattern in patterns:
+            matching_names(pattern, names, f"compare: {cell} on {task}: {name}")
+
+
 def _counter(cell: Cell, task: AnyTaskInfo, settings: Mapping[str, Any], errors: list[str]) -> Count:
     """Make a function that counts parameters. It appends the error of an invalid size to ``errors``."""
 
@@ -290,9 +319,15 @@ def count_parameters(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mappi
     Raises:
         UsageError: if the size is invalid for the cell.
     """
+    return ParameterLayout(_parameter_shapes(cell, task, hidden, settings)).size
+
+
+def _parameter_shapes(
+    cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]
+) -> dict[str, tuple[int, ...]]:
     switches = {name: settings[name] for name in ("bidirectional", "learned_state")}
     stack = Stack(StackConfig(cell, task.input_size, hidden, settings["layers"], **switches))
-    return ParameterLayout(model_shapes(stack, task.output_size)).size
+    return model_shapes(stack, task.output_size)
 
 
 MAX_HIDDEN = 2**15

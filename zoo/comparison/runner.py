@@ -529,10 +529,15 @@ def _label_list(entries: Mapping[str, PlanEntry]) -> str:
     )
 
 
+_LIST_FLAGS = {"constraints": "--constraint", "penalties": "--penalty", "param_groups": "--param-group"}
+
+
 def _setting_flags(settings: Mapping[str, Any]) -> Iterator[str]:
     """Flags of the settings that differ from their defaults."""
     for name, value in settings.items():
-        if value != getattr(Config(), name) and not name.endswith("_options"):
+        if name in _LIST_FLAGS:
+            yield from (part for text in value for part in (_LIST_FLAGS[name], text))
+        elif value != getattr(Config(), name) and not name.endswith("_options"):
             flag = f"--{name.replace('_', '-')}"
             yield from (flag,) if value is True else (flag, f"{value}")
 

@@ -15,6 +15,7 @@ from zoo.comparison.sweep import verdict
 from zoo.errors import UsageError
 from zoo.storage import write_bytes
 from zoo.tables import Column, Number, Table, TableCell, TextTable
+from zoo.training.config import REGULARISATION_SETTINGS
 
 if TYPE_CHECKING:
     from zoo.comparison.results import Comparison, OverallRow, RunRecord, SummaryRow, TargetRow
@@ -406,7 +407,14 @@ def describe_setup(results: Comparison) -> Iterator[str]:
     layers = _number(settings["layers"], "bidirectional layer" if is_bidirectional else "layer")
     learned = ", initial states learned" if learns_state else ""
     clip = f"gradients clipped to {settings['clip']:g}" if settings["clip"] else "gradients not clipped"
-    yield f"{layers} {_BARE}{learned}, {settings['dtype']}, {settings['optimizer']}, {clip}."
+    rules = [
+        f"{name.replace('param_groups', 'parameter groups')} {', '.join(settings[name])}"
+        for name in REGULARISATION_SETTINGS
+        if settings.get(name)  # plans of older versions lack them
+    ]
+    yield ", ".join(
+        [f"{layers} {_BARE}{learned}", settings["dtype"], settings["optimizer"], *rules, f"{clip}."]
+    )
     yield (
         f"{results.metadata['date']}: {host['processor']}, {host['processors']} processors, "
         f"{host['system']}; {_workers(results.metadata['jobs'])}."

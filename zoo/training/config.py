@@ -483,6 +483,7 @@ class Config:
         "Other settings for the parameters that match a pattern: a factor of the learning rate and options "
         "of the optimizer, as in 'Why:lr_factor=0.1,weight_decay=0', or 'embedding:frozen'; may be repeated.",
         metavar="PATTERN:SETTINGS",
+        comparable=True,
     )
     constraints: tuple[str, ...] = _setting(
         (),
@@ -490,6 +491,7 @@ class Config:
         "Constrain parameters after every update (`zoo constraints` lists them), as in Whh=dale; may be "
         "repeated.",
         metavar="PATTERN=NAME",
+        comparable=True,
     )
     penalties: tuple[str, ...] = _setting(
         (),
@@ -497,6 +499,7 @@ class Config:
         "Add a penalty of the activity or of parameters to the loss (`zoo penalties` lists them), as in "
         "activity=l2:1e-3 or Whh=l1:1e-5; may be repeated.",
         metavar="PATTERN=NAME:FACTOR",
+        comparable=True,
     )
     seed: int = _setting(
         0, _SEED, "Random seed of initial parameters, samples and examples of a task.", metavar="N"
