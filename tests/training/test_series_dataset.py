@@ -357,7 +357,7 @@ def test_short_parts_and_contexts_are_named():
     assert short.metadata()["full_context"] is None
     note = short.metadata()["note"]
     assert note == (
-        "the validation part has 13 forecasts of 12 steps. They overlap and count as about 1.1, and an "
+        "the validation part has 13 forecasts of 12 steps. They overlap and count as 1.1 or more, and an "
         "interval of 80 % needs 4. So there may be none. For an interval, train with a validation part "
         "of about 103 rows, or with a shorter horizon."
     )

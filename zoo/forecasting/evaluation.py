@@ -184,10 +184,10 @@ def make_interval(
         if offset is None:
             of_validation = int((rows < stored).sum())
             later_text = f", {len(rows) - of_validation:,} of later rows" if len(rows) > of_validation else ""
-            count = len(rows) / spec.horizon  # the usual number: windows one row apart share h - 1 steps
+            count = "less than 1"
             scores = interval_scores(errors[rows])
             if len(rows) >= spec.horizon and not np.isnan(scores).all(axis=0).any():
-                count = float(effective_counts(scores).min())
+                count = f"about {effective_counts(scores).min():.1f}"
             return None, (
                 f"there is no interval: there are {len(rows):,} earlier forecasts of {_steps(spec)} "
                 f"({of_validation:,} of the validation part{later_text}). {_need(count, spec, share)} Lower "
@@ -218,12 +218,10 @@ def _independent(share: float) -> int:
     return math.ceil(round(share / (1 - share), 9))
 
 
-def _need(count: float, spec: ForecastSpec, share: float) -> str:
+def _need(count: str, spec: ForecastSpec, share: float) -> str:
     """The numbers of independent forecasts that there are and that an interval needs."""
     needs = f"interval of {round(share * 100, 6):g} % needs {_independent(share):,}."
-    return (
-        f"They overlap and count as about {count:.1f}, and an {needs}" if spec.horizon > 1 else f"An {needs}"
-    )
+    return f"They overlap and count as {count}, and an {needs}" if spec.horizon > 1 else f"An {needs}"
 
 
 def larger_split(split: str, valid: int, test: int, length: int) -> str | None:
@@ -279,7 +277,7 @@ def interval_note(panel: Panel, cuts: Array, spec: ForecastSpec) -> str:
         return ""
     return (
         f"the validation part has {count:,} forecasts of {_steps(spec)}. "
-        f"{_need(independent, spec, share)} So there may be none. For an interval, "
+        f"{_need(f'{independent:.1f} or more', spec, share)} So there may be none. For an interval, "
         f"{_advice(panel, spec, share)}."
     )
 
