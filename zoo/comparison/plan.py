@@ -137,11 +137,8 @@ TOLERANCE = 0.05
 MAX_RUNS = 30_000
 """Largest number of runs in a comparison, sweep included."""
 
-_LATER_SETTINGS = (
-    "bidirectional",
-    "learned_state",
-    *REGULARISATION_SETTINGS,
-)  # which plans of older versions lack
+# Plans of older versions lack these.
+_LATER_SETTINGS = ("bidirectional", "learned_state", *REGULARISATION_SETTINGS)
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}")
 _NAME = re.compile(r"[a-z][a-z0-9_+]{0,255}")
 
