@@ -15,6 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 import zoo
+from zoo_tasks._binary_arithmetic import number
 from zoo_tasks._length_generalisation import REFERENCE, LengthGeneralisation, constant_baseline, with_queries
 
 
@@ -35,9 +36,9 @@ class ComputeSqrt(LengthGeneralisation):
     def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
         """Draw examples of one length."""
         bits = rng.integers(0, 2, self.steps(rng, part), size)
-        numbers = [int("".join(map(str, row)), 2) for row in bits.T.tolist()]
         width = -(-len(bits) // 2)
-        roots = [list(map(int, f"{math.isqrt(number):0{width}b}")) for number in numbers]
+        squares = map(number, bits[::-1].T.tolist())
+        roots = [list(map(int, f"{math.isqrt(square):0{width}b}")) for square in squares]
         return with_queries(bits, np.array(roots).T, 2)
 
     def baseline(self) -> float:

@@ -17,6 +17,7 @@ from data_models import (
     labelled,
     predictor,
     raw_rows,
+    rich_forecaster,
     rich_table,
     series_table,
     with_future,
@@ -115,17 +116,7 @@ def test_forecast_without_an_interval(tmp_path):
 
 @pytest.mark.parametrize("missing", ["mask", "forward"])
 def test_forecast_of_series_with_categories_and_known_future(missing, tmp_path):
-    table, future = rich_table(complete_start=missing == "forward")
-    trained = forecaster(
-        table,
-        ("y", "load"),
-        series="region",
-        known_future=("holiday", "warmth"),
-        missing=missing,
-        loss="squared_error",
-        predict="level" if missing == "forward" else "change",
-        dtype="float64",
-    )
+    table, future, trained = rich_forecaster(missing)
     machine = Machine(trained, tmp_path)
     values = expected_forecast(trained, with_future(table, future))
     known = {name: machine.data.columns[name] for name in trained.spec.roles.known_future}

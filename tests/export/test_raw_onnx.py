@@ -13,6 +13,7 @@ from data_models import (
     labelled,
     predictor,
     raw_rows,
+    rich_forecaster,
     rich_table,
     series_table,
     with_future,
@@ -67,17 +68,7 @@ def test_forecast_of_one_series():
 
 @pytest.mark.parametrize("missing", ["mask", "forward"])
 def test_forecast_of_series_with_categories_and_known_future(missing):
-    table, future = rich_table(complete_start=missing == "forward")
-    trained = forecaster(
-        table,
-        ("y", "load"),
-        series="region",
-        known_future=("holiday", "warmth"),
-        missing=missing,
-        loss="squared_error",
-        predict="level" if missing == "forward" else "change",
-        dtype="float64",
-    )
+    table, future, trained = rich_forecaster(missing)
     loaded, columns = session(trained), exported_model(trained).data.columns
     known = {name: columns[name] for name in trained.spec.roles.known_future}
     given = {

@@ -93,6 +93,22 @@ def rich_table(rows=40, complete_start=False):
     return table, future
 
 
+def rich_forecaster(missing):
+    """The rich table, its future, and a forecaster of two targets with categories and a known future."""
+    table, future = rich_table(complete_start=missing == "forward")
+    trained = forecaster(
+        table,
+        ("y", "load"),
+        series="region",
+        known_future=("holiday", "warmth"),
+        missing=missing,
+        loss="squared_error",
+        predict="level" if missing == "forward" else "change",
+        dtype="float64",
+    )
+    return table, future, trained
+
+
 def labelled(classes=True, missing=False):
     """Sequences of three channels with labels, and the sequences as arrays.
 

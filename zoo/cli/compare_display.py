@@ -160,10 +160,8 @@ def _outcome(record: Event) -> str:
     if record["status"] == "failed":
         return f"failed: {record['error']}"
     solved = ", solved" if record["solved"] else ""
-    name, value = record["metric"], record["score"]
-    if value is None:  # a short run on several series has another metric than the comparison
-        name, value = "loss", record["loss"]
-    shown = "no score" if value is None else f"{name} {value:.4g}"
+    value = record["score"]
+    shown = "no score" if value is None else f"{record['metric']} {value:.4g}"
     score = f"{shown}{solved}, {duration(record['seconds'])}"
     return f"{score}, diverged: {record['error']}" if record["status"] == "diverged" else score
 

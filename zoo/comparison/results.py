@@ -212,10 +212,7 @@ def make_record(
     metric, arguments, evals = job["metric"], job["train"], evaluations(history)
     best = next((event for event in reversed(evals) if event["best"]), None)
     reached = next((event for event in evals if event.get("solved")), None)
-    valid_score = None
-    # A data set of several series has another metric in validations than in the comparison.
-    if best and best.get("metric", metric["metric"]) == metric["metric"]:
-        valid_score = best.get("score")
+    valid_score = best.get("score") if best else None
     score, loss = (
         (tested.score, tested.loss) if tested else (valid_score, best["loss"]) if best else _NO_SCORE
     )
