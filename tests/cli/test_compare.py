@@ -52,8 +52,8 @@ def comparison(made, tmp_path):
         ("--cells vanilla --tasks copyng", 2, "unknown task 'copyng'. Did you mean 'copying'"),
         ("--cells nothere.py:Cell --tasks copying", 2, "nothere.py: no such file or directory"),
         ("--cells , --tasks copying", 2, "there is nothing to compare"),
-        ("--tasks copying", 2, "there is nothing to compare; name a cell, --cells."),
-        ("--cells gru", 2, "there is nothing to compare; name a task, --tasks, or a data set, --data."),
+        ("--tasks copying", 2, "there is nothing to compare; name a cell (--cells)."),
+        ("--cells gru", 2, "there is nothing to compare; name a task (--tasks) or a data set (--data)."),
         ("--cells vanilla --tasks copying --seeds none", 2, "--seeds is 'none'; expected an integer."),
         (
             "--cells vanilla --tasks copying --lr-grid 0.1,x",

@@ -184,8 +184,8 @@ def check_labels(options: Options, cells: Mapping[str, Any], tasks: Mapping[str,
         UsageError: if a label is ambiguous or unknown, or cells or tasks are missing.
     """
     if not cells or not tasks:
-        lacking = "" if cells else "a cell, `cells`"
-        lacking += "" if tasks else f"{' and ' * bool(lacking)}a task, `tasks`, or a data set, `data`"
+        lacking = "" if cells else "a cell (`cells`)"
+        lacking += "" if tasks else f"{' and ' * bool(lacking)}a task (`tasks`) or a data set (`data`)"
         raise UsageError(f"compare: there is nothing to compare; name {lacking}.")
     if both := sorted(set(cells) & set(tasks)):
         raise UsageError(
