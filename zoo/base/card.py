@@ -42,7 +42,7 @@ def bibtex_entry(card: Card, name: str) -> str:
         card: The card.
         name: Name of the component, the end of the key: ``beck2024slstm``.
     """
-    title = {"title": f"{{{_escape(card.title)}}}"}
+    title = {"title": f"{{{_one_line(card.title)}}}"}
     rows = _reference_fields(card, title) if card.published else {**title, "note": UNPUBLISHED}
     width = max(map(len, rows))
     lines = (f"  {key:<{width}} = {{{value}}}," for key, value in rows.items())
@@ -52,7 +52,7 @@ def bibtex_entry(card: Card, name: str) -> str:
 
 def _reference_fields(card: Card, title: dict[str, str]) -> dict[str, str]:
     return {
-        "author": " and ".join(map(_escape, split_authors(card.authors))),
+        "author": " and ".join(map(_one_line, split_authors(card.authors))),
         **title,
         "year": str(card.year),
         **_identifiers(card.url),
@@ -90,8 +90,13 @@ def _identifiers(url: str) -> dict[str, str]:
     return {}
 
 
-def _escape(text: str) -> str:
-    return "".join(_LATEX_ESCAPES.get(letter, letter) for letter in " ".join(text.split()))
+def escape_latex(text: str) -> str:
+    """Escape the letters that have a meaning in LaTeX."""
+    return "".join(_LATEX_ESCAPES.get(letter, letter) for letter in text)
+
+
+def _one_line(text: str) -> str:
+    return escape_latex(" ".join(text.split()))
 
 
 def _url(text: str) -> str:

@@ -223,7 +223,7 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
         "scope": scope,
         "H": _cell(row.hidden, ","),
         "parameters": _cell(row.parameters, ","),
-        "lr": TableCell(row.lr, " ".join(filter(None, (_digits(row.lr, "g"), _undecided(results, row))))),
+        "lr": TableCell(row.lr, " ".join(filter(None, (_digits(row.lr, "g"), sweep_verdict(results, row))))),
         row.metric: TableCell(row.mean, _score(row.mean) + deviation, _shade(results, row)),
         "95 %": _interval(row.mean, row.low, row.high, ".4g"),
         "gain": gain,
@@ -380,7 +380,8 @@ def _off_budget(results: Comparison) -> Iterator[str]:
             )
 
 
-def _undecided(results: Comparison, row: SummaryRow) -> str:
+def sweep_verdict(results: Comparison, row: SummaryRow) -> str:
+    """``"plateau"`` or ``"edge"`` if the sweep of a row has not decided its learning rate; else empty."""
     swept = [record for record in results.sweep if (record.task, record.cell) == (row.task, row.cell)]
     return verdict(swept, row.lr)
 
@@ -393,7 +394,9 @@ def _undecided_rates(results: Comparison) -> Iterator[str]:
         "may be chosen by chance.",
     }
     for word, sentence in sentences.items():
-        pairs = [f"{row.cell} on {row.task}" for row in results.summary if _undecided(results, row) == word]
+        pairs = [
+            f"{row.cell} on {row.task}" for row in results.summary if sweep_verdict(results, row) == word
+        ]
         if pairs:
             yield sentence.format(", ".join(pairs))
 

@@ -3,14 +3,16 @@
 >>> report = zoo.report.make_report("runs/first")
 >>> zoo.report.write_page(report, "first.html")
 >>> zoo.report.write_figures(report, "figures", "svg")
+>>> zoo.report.write_paper("runs/comparison", "paper")
 
 A directory becomes blocks of plain data (``zoo.report.run_page``, ``zoo.report.comparison``,
 ``zoo.report.blocks``). The page (``zoo.report.page``, ``assets``) and the figures (``zoo.report.figures``)
-are drawn from those.
+are drawn from those. ``zoo.report.paper`` writes a comparison in LaTeX.
 """
 
 from zoo.report.blocks import Report
 from zoo.report.figures import write_figures
 from zoo.report.page import make_report, write_page
+from zoo.report.paper import write_paper
 
-__all__ = ["Report", "make_report", "write_figures", "write_page"]
+__all__ = ["Report", "make_report", "write_figures", "write_page", "write_paper"]

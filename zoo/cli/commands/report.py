@@ -35,6 +35,12 @@ from zoo.errors import UsageError
     help="Also write the figures as files, for papers; needs matplotlib.",
 )
 @option(
+    "--paper",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Also write methods, tables and references of a comparison in LaTeX.",
+)
+@option(
     "--symbols",
     type=click.IntRange(0, 100_000),
     default=1000,
@@ -48,6 +54,7 @@ def command(
     directory: Path,
     out: Path | None,
     figures: tuple[str, Path] | None,
+    paper: Path | None,
     symbols: int,
     cell: str | None,
     task: str | None,
@@ -58,18 +65,26 @@ def command(
     units over a text or over numeric inputs, samples, the cell and the configuration. For a run on a table it
     shows forecasts and residuals, for labelled sequences the confusion matrix and the calibration, and for a
     comparison tables and charts.
+
+    --paper writes three files for a paper: methods.tex, a paragraph with all settings, tables.tex, and
+    references.bib with everything that was compared.
     """
-    from zoo.report import make_report, write_figures, write_page
+    from zoo.report import make_report, write_figures, write_page, write_paper
     from zoo.report.figures import check_figures
     from zoo.report.page import PAGE
+    from zoo.storage import RunDirectory
 
     if figures:
         check_figures(figures[0])
     if out and not out.absolute().parent.is_dir():
         raise UsageError(f"{out.parent}: no such file or directory; create it first.")
+    if paper and RunDirectory(directory).holds_run():
+        raise UsageError(f"--paper {paper}: {directory} is a run; give the directory of a comparison.")
     report = make_report(directory, cell=file_cells(cell), symbols=symbols, task=file_task(task))
     page = write_page(report, out or directory / PAGE)
     echo(f"{page}  {format_bytes(page.stat().st_size)}")
     for file in write_figures(report, figures[1], figures[0]) if figures else ():
+        echo(str(file))
+    for file in write_paper(directory, paper) if paper else ():
         echo(str(file))
     echo_err("Open it in a browser; it needs no network.")

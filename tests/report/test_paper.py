@@ -1,0 +1,141 @@
+"""Files of a comparison for a paper: the paragraph on methods, the tables and the references."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+import zoo
+from zoo.cli.app import cli
+from zoo.errors import UsageError
+from zoo.report import write_paper
+from zoo.report.paper import methods_latex, methods_text, references
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    """A comparison of an option, a modifier and two tasks, with a sweep."""
+    path = tmp_path_factory.mktemp("paper") / "runs_100%"
+    with zoo.kernels.pure_python():
+        zoo.compare(
+            {"vanilla": "vanilla", "lstm1": "lstm", "zoned": "gru+zoneout"},
+            ["adding", "parity"],
+            options={
+                "lstm1": {"forget_bias": 1.0},
+                "adding": {"length": 5},
+                "parity": {"longest": 2, "tested": 3},
+            },
+            hidden=2,
+            steps=2,
+            seeds=3,
+            lr_grid=(0.001, 0.01),
+            batch=2,
+            eval_batches=1,
+            jobs=0,
+            out=path,
+        )
+    return zoo.Comparison(path)
+
+
+def test_methods_state_what_a_repetition_needs(comparison):
+    text = methods_text(comparison)
+    for part in (
+        "lstm1 (lstm (Gers et al. 2000, Hochreiter and Schmidhuber 1997) with forget_bias=1.0)",
+        "zoned (gru (Cho et al. 2014, Chung et al. 2014) with zoneout (Krueger et al. 2016)",
+        "the task adding (Hochreiter and Schmidhuber 1997) with length=5",
+        f"We used zoo {zoo.__version__} to compare ",
+        "1 layer of 2 hidden units",
+        "in float32 for 2 updates with adam (Kingma and Ba 2014), batches of 2 sequences, a constant "
+        "learning rate and gradients clipped to a norm of 1.",
+        "from 0.001 and 0.01 by the validation loss of one run of a fifth of the updates",
+        "as means over 3 seeds, with 95 % Student intervals",
+    ):
+        assert part in text
+    assert "further round" not in text
+    assert "did not finish" not in text
+
+
+def test_every_citation_has_an_entry(comparison):
+    cited = ",".join(re.findall(r"\\cite\{(.*?)\}", methods_latex(comparison))).split(",")
+    keys = re.findall(r"^@misc\{(.*),$", references(comparison), re.MULTILINE)
+    assert {"cho2014gru", "krueger2016zoneout", "kingma2014adam", "zoo2026"} <= set(cited) <= set(keys)
+    assert len(keys) == len(set(keys))
+
+
+def test_latex_escapes_everything_but_citations(comparison):
+    text = re.sub(r"~\\cite\{[\w,]+\}", "", methods_latex(comparison))
+    assert re.sub(r"\\[&%$#_{}]", "", text).isprintable()
+    assert not set("&%$#_{}~^\\") & set(re.sub(r"\\[&%$#_{}]", "", text))
+    assert r"forget\_bias=1.0" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            {"size": {"params": 100}},
+            "the number of hidden units at which all parameters together are closest",
+        ),
+        ({"length": {"seconds": 5}}, "as many updates as take 5 seconds on one thread"),
+        ({"rates": [0.01]}, "The learning rate was 0.01 for all cells."),
+        ({"sweep_rounds": 4}, "In up to 4 further rounds"),
+        ({"sweep_steps": 7}, "one run of 7 updates"),
+        ({"settings": {"constraints": ["Wh=dale:excitatory=0.8"]}}, "constraints Wh=dale:excitatory=0.8"),
+        ({"settings": {"bidirectional": True, "layers": 2}}, "2 bidirectional layers"),
+        ({"settings": {"clip": 0, "clip_value": 0.5}}, "values of gradients clipped to 0.5"),
+        ({"settings": {"batch": None}}, "batches of 2 sequences"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_methods_follow_the_plan(comparison, tmp_path, change, sentence):
+    shutil.copytree(comparison.path, tmp_path / "changed")
+    file = tmp_path / "changed" / "results.json"
+    stored = json.loads(file.read_text())
+    stored["plan"]["settings"] |= change.get("settings", {})
+    stored["plan"] |= {name: value for name, value in change.items() if name != "settings"}
+    file.write_text(json.dumps(stored))
+    changed = zoo.Comparison(tmp_path / "changed")
+    assert sentence in methods_text(changed)
+    if "constraints" in change.get("settings", {}):
+        assert "song2016dale" in references(changed)
+
+
+def test_failed_runs_are_reported(comparison, tmp_path):
+    shutil.copytree(comparison.path, tmp_path / "failed")
+    file = tmp_path / "failed" / "results.json"
+    stored = json.loads(file.read_text())
+    stored["runs"][0]["status"] = "diverged"
+    file.write_text(json.dumps(stored))
+    assert "1 of 18 runs did not finish." in methods_text(zoo.Comparison(tmp_path / "failed"))
+
+
+def test_files_are_written_and_replaced_but_never_those_of_others(comparison, tmp_path):
+    folder = tmp_path / "new" / "paper"
+    files = write_paper(comparison.path, folder)
+    assert [file.name for file in files] == ["methods.tex", "tables.tex", "references.bib"]
+    first = [file.read_bytes() for file in files]
+    assert all(text.startswith(b"% made by: zoo compare ") for text in first)
+    assert [file.read_bytes() for file in write_paper(comparison.path, folder)] == first
+    files[2].write_text("@book{own}")
+    files[0].unlink()
+    with pytest.raises(UsageError, match=r"references\.bib was not written by zoo"):
+        write_paper(comparison.path, folder)
+    assert not files[0].exists()
+    assert files[2].read_text() == "@book{own}"
+
+
+def test_command_prints_the_files_and_rejects_a_run(comparison, tmp_path):
+    def report(path):
+        words = ["report", str(path), "--out", str(tmp_path / "page.html"), "--paper", str(tmp_path / "tex")]
+        return CliRunner().invoke(cli, words)
+
+    done = report(comparison.path)
+    assert done.exit_code == 0, done.output
+    assert f"{tmp_path / 'tex' / 'methods.tex'}\n" in done.stdout
+    rejected = report(comparison.path / comparison.runs[0].path)
+    assert rejected.exit_code == 2
+    assert "is a run; give the directory of a comparison" in rejected.stderr

@@ -1,0 +1,342 @@
+"""Files of a comparison for a paper: a paragraph on the methods, the tables and the references.
+
+The paragraph contains what another group needs to repeat the comparison. All of it comes from the stored
+results.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import zoo
+from zoo.arguments import as_path
+from zoo.base import Cell, Component, Constraint, Modifier, Optimizer, Penalty, Task
+from zoo.base.card import Card, bibtex_key, escape_latex, split_authors
+from zoo.base.names import MODIFIER_SEPARATOR
+from zoo.comparison.plan import TOLERANCE
+from zoo.comparison.results import Comparison
+from zoo.comparison.tables import sweep_verdict
+from zoo.errors import CheckpointError, UsageError
+from zoo.installation import YEAR, citation
+from zoo.registry import registry_of
+from zoo.storage import RunDirectory, write_bytes
+from zoo.storage.safe_read import cannot_write
+
+FILES = "methods.tex", "tables.tex", "references.bib"
+_FIRST_LINE = "% made by: "
+
+# Of the private area of Unicode, so that no name contains them.
+_CITE_BEGIN, _CITE_END = "\ue000", "\ue001"
+
+Reference = Callable[[type[Component], str], str]
+"""From the base class and the name of a component to the name with its reference."""
+
+
+def methods_text(results: Comparison) -> str:
+    """The paragraph on the methods as plain text, with references such as ``gru (Cho et al. 2014)``."""
+    components = _components(results)
+
+    def reference(base: type[Component], name: str) -> str:
+        component = components.get((base, name))
+        if component is None:
+            return name
+        return f"{name} ({', '.join(_author_year(card) for card in _published_cards(component))})"
+
+    return " ".join(_sentences(results, reference, "zoo"))
+
+
+def methods_latex(results: Comparison) -> str:
+    r"""The paragraph on the methods in LaTeX, with ``\cite`` of the entries of :func:`references`."""
+    components = _components(results)
+
+    def reference(base: type[Component], name: str) -> str:
+        component = components.get((base, name))
+        if component is None:
+            return name
+        keys = (bibtex_key(card, name) for card in _published_cards(component))
+        return f"{name}{_CITE_BEGIN}{','.join(keys)}{_CITE_END}"
+
+    package = f"zoo{_CITE_BEGIN}zoo{YEAR}{_CITE_END}"
+    parts = re.split(f"{_CITE_BEGIN}(.*?){_CITE_END}", " ".join(_sentences(results, reference, package)))
+    parts[::2] = map(escape_latex, parts[::2])
+    parts[1::2] = [f"~\\cite{{{key}}}" for key in parts[1::2]]
+    return "".join(parts)
+
+
+def references(results: Comparison) -> str:
+    """BibTeX entries of the cells, modifiers, tasks and other components of a comparison, and of zoo."""
+    entries = [component.bibtex() for component in _components(results).values()]
+    return "\n\n".join([*dict.fromkeys(entries), citation(zoo.__version__)])
+
+
+def write_paper(path: str | Path, directory: str | Path) -> list[Path]:
+    """Write ``methods.tex``, ``tables.tex`` and ``references.bib`` of a comparison.
+
+    Args:
+        path: The directory of the comparison.
+        directory: The directory of the files, created if it is missing.
+
+    Returns:
+        The files.
+
+    Raises:
+        UsageError: if one of the files exists and zoo did not write it.
+        CheckpointError: if the results are missing or damaged, or a file cannot be written.
+    """
+    results = Comparison(as_path(path, "write_paper: path"))
+    folder = as_path(directory, "write_paper: directory")
+    files = [folder / name for name in FILES]
+    for file in files:
+        _check_written_by_zoo(file)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    texts = methods_latex(results), results.table("latex"), references(results)
+    for file, text in zip(files, texts, strict=True):
+        content = f"{_FIRST_LINE}{results.metadata['command']}\n\n{text}\n"
+        write_bytes(file, content.encode(errors="backslashreplace"))  # a path may be no UTF-8
+    return files
+
+
+def _check_written_by_zoo(path: Path) -> None:
+    if path.exists() and not path.read_bytes().startswith(_FIRST_LINE.encode()):
+        raise UsageError(
+            f"{path} was not written by zoo, and would be overwritten; give another directory, and read its "
+            f"files from yours with \\input."
+        )
+
+
+def _published_cards(component: type[Component]) -> list[Card]:
+    return [card for card in (component.card, *component.card.also) if card.published]
+
+
+def _author_year(card: Card) -> str:
+    surnames = [author.split()[-1] for author in split_authors(card.authors)]
+    if len(surnames) > 2 or surnames[-1] == "others":
+        return f"{surnames[0]} et al. {card.year}"
+    return f"{' and '.join(surnames)} {card.year}"
+
+
+def _components(results: Comparison) -> dict[tuple[type[Component], str], type[Component]]:
+    """The published components of a comparison that are registered, by base class and name."""
+    settings = _settings(results)
+    named: list[tuple[type[Component], str]] = [
+        *(part for entry in _entries(results, "cells") for part in _cell_parts(entry["name"])),
+        *((Task, entry["name"]) for entry in _entries(results, "tasks") if "data" not in entry),
+        (Optimizer, settings["optimizer"]),
+        *((Constraint, name) for name in _assigned_names(settings.get("constraints", ()))),
+        *((Penalty, name) for name in _assigned_names(settings.get("penalties", ()))),
+    ]
+    registered = {
+        (base, name): registry_of(base).cls(name) for base, name in named if name in registry_of(base).list()
+    }
+    return {place: each for place, each in registered.items() if each.card.published}
+
+
+def _settings(results: Comparison) -> Mapping[str, Any]:
+    settings: Mapping[str, Any] = results.plan["settings"]
+    return settings
+
+
+def _entries(results: Comparison, name: str) -> list[dict[str, Any]]:
+    return list(results.plan[name])
+
+
+def _cell_parts(name: str) -> list[tuple[type[Component], str]]:
+    """The cell and the modifiers of a name such as ``lstm+zoneout``."""
+    cell, *modifiers = name.split(MODIFIER_SEPARATOR)
+    return [(Cell, cell), *((Modifier, modifier) for modifier in modifiers)]
+
+
+def _assigned_names(assignments: Sequence[str]) -> list[str]:
+    """The names of the components in assignments such as ``Wh=dale:excitatory=0.8``."""
+    return [text.partition("=")[2].partition(":")[0] for text in assignments]
+
+
+def _sentences(results: Comparison, reference: Reference, package: str) -> Iterator[str]:
+    cells = [_cell_text(entry, reference) for entry in _entries(results, "cells")]
+    tasks = [_task_text(entry, reference) for entry in _entries(results, "tasks")]
+    version = results.section("versions")["zoo"]
+    yield f"We used {package} {version} to compare {_enumerate(cells)} on {_enumerate(tasks)}."
+    yield from _scope_sentences(results)
+    yield _size_sentence(results)
+    yield _training_sentence(results, reference)
+    yield from _sweep_sentences(results)
+    yield from _score_sentences(results)
+    host, versions = results.section("machine"), dict(results.section("versions"))
+    packages = _enumerate([f"{name} {number}" for name, number in versions.items() if name != "zoo"])
+    yield f"All runs were computed on {host['processor']} with {packages}."
+
+
+def _cell_text(entry: Mapping[str, Any], reference: Reference) -> str:
+    """``gru (Cho et al. 2014)``, or ``lstm1 (lstm with forget_bias=1)``."""
+    cell, *modifiers = [reference(base, name) for base, name in _cell_parts(entry["name"])]
+    changes = [*modifiers, *_options(entry["options"])]
+    text = f"{cell} with {_enumerate(changes)}" if changes else cell
+    return text if entry["label"] == entry["name"] else f"{entry['label']} ({text})"
+
+
+def _task_text(entry: Mapping[str, Any], reference: Reference) -> str:
+    if "data" in entry:
+        return f"the data set {entry['label']}"
+    name, options = reference(Task, entry["name"]), _options(entry["options"])
+    text = f"the task {name}{' with ' if options else ''}{_enumerate(options)}"
+    return text if entry["label"] == entry["name"] else f"{text} ({entry['label']})"
+
+
+def _options(options: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={value}" for name, value in options.items()]
+
+
+def _scope_sentences(results: Comparison) -> Iterator[str]:
+    """Which cells are bare recurrences, and which bring the projections of their papers."""
+    bare, mixers = (
+        [cell for cell in results.cells if results.scope(cell) == scope] for scope in _SCOPE_TEXTS
+    )
+    for cells, text in zip((bare, mixers), _SCOPE_TEXTS.values(), strict=True):
+        if cells:
+            noun, verb = ("The cell", "was") if len(cells) == 1 else ("The cells", "were")
+            yield text.format(noun, _enumerate(cells), verb)
+
+
+_SCOPE_TEXTS = {
+    "recurrence": "{} {} {} used without a norm, a convolution or a residual connection around the "
+    "recurrence.",
+    "mixer": "{} {} {} used with the projections, gates and norms around the recurrence, without a residual "
+    "connection.",
+}
+
+
+def _size_sentence(results: Comparison) -> str:
+    settings = _settings(results)
+    ((kind, number),) = results.plan["size"].items()
+    layers = _count(settings["layers"], "bidirectional layer" if settings.get("bidirectional") else "layer")
+    learned = ", learned initial states" if settings.get("learned_state") else ""
+    if kind == "hidden":
+        return f"Every model had {layers} of {number:,} hidden units{learned}, and a linear readout."
+    return (
+        f"Every model had {layers}{learned}, a linear readout, and the number of hidden units at which all "
+        f"parameters together are closest to {number:,}{_largest_difference(results, number)}."
+    )
+
+
+def _largest_difference(results: Comparison, budget: int) -> str:
+    """The largest difference from the budget, if it is above the tolerance."""
+    largest = max(abs(run.parameters - budget) / budget for run in results.runs)
+    return f" (within {TOLERANCE:.0%})" if largest <= TOLERANCE else f" (within {largest:.0%})"
+
+
+def _training_sentence(results: Comparison, reference: Reference) -> str:
+    settings = _settings(results)
+    options = _options(settings.get("optimizer_options", {}))
+    optimizer = reference(Optimizer, settings["optimizer"]) + (f" ({', '.join(options)})" if options else "")
+    ((kind, number),) = results.plan["length"].items()
+    length = (
+        f"{number:,} updates"
+        if kind == "steps"
+        else f"as many updates as take {number:g} seconds on one thread"
+    )
+    rules = [
+        f"{name.replace('param_groups', 'parameter groups')} {_enumerate(settings[name])}"
+        for name in ("constraints", "penalties", "param_groups")
+        if settings.get(name)
+    ]
+    parts = [
+        f"batches of {_batches(results)} sequences",
+        _schedule(settings),
+        f"gradients clipped to a norm of {settings['clip']:g}"
+        if settings["clip"]
+        else "no clipping of gradients",
+        *(
+            [f"values of gradients clipped to {settings['clip_value']:g}"]
+            if settings.get("clip_value")
+            else []
+        ),
+        *rules,
+    ]
+    return f"We trained in {settings['dtype']} for {length} with {optimizer}, {_enumerate(parts)}."
+
+
+def _schedule(settings: Mapping[str, Any]) -> str:
+    options = _options(settings.get("schedule_options", {}))
+    text = f"a {settings['schedule']} learning rate"
+    return f"{text} ({', '.join(options)})" if options else text
+
+
+def _batches(results: Comparison) -> str:
+    """The batch size, or that of each task if they differ."""
+    sizes = {task: _batch(results, task) for task in results.tasks}
+    if len(set(sizes.values())) == 1:
+        return str(next(iter(sizes.values())))
+    return _enumerate([f"{size} ({task})" for task, size in sizes.items()])
+
+
+def _batch(results: Comparison, task: str) -> int | str:
+    """The batch size of the first run of a task, which may have been deleted."""
+    if batch := _settings(results)["batch"]:
+        return int(batch)
+    try:
+        config = RunDirectory(results.path / results.runs_of(task)[0].path).read_config()
+    except CheckpointError:
+        return "the default number of"
+    return json.dumps(config.get("batch"))
+
+
+def _sweep_sentences(results: Comparison) -> Iterator[str]:
+    rates = [f"{rate:g}" for rate in results.plan["rates"]]
+    if len(rates) == 1:
+        yield f"The learning rate was {rates[0]} for all cells."
+        return
+    steps = results.plan["sweep_steps"]
+    length = f"{steps:,} updates" if steps else "a fifth of the updates"
+    yield (
+        f"For each cell and task we chose the learning rate from {_enumerate(rates)} by the validation loss "
+        f"of one run of {length} with another seed."
+    )
+    if rounds := results.plan.get("sweep_rounds"):
+        yield (
+            f"In up to {_count(rounds, 'further round')} these runs became twice as long while none was "
+            f"better than the memoryless baseline, and a rate was added while the best one was at the edge "
+            f"of the grid."
+        )
+    undecided = {
+        "edge": "The best rate was at the edge of the grid for {}.",
+        "plateau": "No rate was better than the memoryless baseline for {}, so that their rates may be "
+        "chosen by chance.",
+    }
+    for word, sentence in undecided.items():
+        pairs = [
+            f"{row.cell} on {row.task}" for row in results.summary if sweep_verdict(results, row) == word
+        ]
+        if pairs:
+            yield sentence.format(_enumerate(pairs))
+
+
+def _score_sentences(results: Comparison) -> Iterator[str]:
+    seeds = results.plan["seeds"]
+    interval = ", with 95 % Student intervals of the mean" if seeds > 2 else ""
+    yield (
+        f"We report test scores of the checkpoint with the best validation, as means over "
+        f"{_count(seeds, 'seed')}{interval}."
+    )
+    if seeds > 1 and len(results.cells) > 1:
+        yield (
+            "A cell is called clearly worse than the best one if the 95 % Student interval of the paired "
+            "differences over the seeds excludes zero."
+        )
+    if failed := sum(run.status != "finished" for run in results.runs):
+        yield f"{failed} of {_count(len(results.runs), 'run')} did not finish."
+
+
+def _enumerate(texts: Sequence[str]) -> str:
+    """``a``, ``a and b``, or ``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
