@@ -232,6 +232,13 @@ def scaled_complex(variance: float) -> Law:
     return check
 
 
+FLA_LAYERS = "https://github.com/fla-org/flash-linear-attention/blob/main/fla/layers/"
+# The low-rank forget gate of Kimi delta attention, of rank H / heads.
+KIMI_GATE: dict[str, Callable[[Sizes], Law]] = {
+    "Wr": within(lambda n: (n.H / n.heads) ** -0.5),
+    "b": lambda n: inverse_softplus_of_steps(0.001, 0.1),
+    "A": lambda n: through(np.exp, uniform(1, 16)),
+}
 TORCHRECURRENT = "https://github.com/MartinuzziFrancesco/torchrecurrent"
 
 EXPECTED: dict[str, Expected] = {
@@ -301,7 +308,8 @@ EXPECTED: dict[str, Expected] = {
         {"tau_min": 1.0},
     ),
     "delta_net": Expected(
-        {"Wx": glorot(lambda n: n.I + 3 * n.H), "Wb": glorot(lambda n: n.I + n.heads)}, {"heads": 1}
+        {"Wx": glorot(lambda n: n.I + 3 * n.H), "Wb": glorot(lambda n: n.I + n.heads)},
+        {"heads": 1, "negative_eigenvalues": False},
     ),
     "dsgu": chosen(gates={"Wx": 2, "Wg": 1, "Wo": 1, "Wh": 1, "b": 2}),
     "elstm": Expected(
@@ -362,10 +370,28 @@ EXPECTED: dict[str, Expected] = {
             "ba": lambda n: inverse_softplus_of_steps(0.001, 0.1),
             "A": lambda n: through(np.exp, uniform(0, 16)),
         },
-        {"heads": 1},
+        {"heads": 1, "negative_eigenvalues": False},
         "https://github.com/fla-org/flash-linear-attention/blob/main/fla/layers/gated_deltanet.py",
         OFFICIAL,
         "Projections there start as nn.Linear or as its models choose.",
+    ),
+    "gated_delta_net2": Expected(
+        dict.fromkeys(("Wx", "We", "Ww", "Wa"), by_inputs) | KIMI_GATE,
+        {"heads": 1, "negative_eigenvalues": False},
+        FLA_LAYERS + "gdn2.py",
+        OFFICIAL,
+        "Its default is 16 heads of size 128.",
+    ),
+    "gated_delta_product": Expected(
+        {
+            **dict.fromkeys(("Wq", "Wk", "Wv", "Wb", "Wa"), by_inputs),
+            "ba": lambda n: inverse_softplus_of_steps(0.001, 0.1),
+            "A": lambda n: through(np.exp, uniform(0, 16)),
+        },
+        {"corrections": 2, "heads": 1, "negative_eigenvalues": True},
+        FLA_LAYERS + "gated_deltaproduct.py",
+        OFFICIAL,
+        "Its default is six heads of size 256.",
     ),
     "gla": Expected(
         {
@@ -439,6 +465,13 @@ EXPECTED: dict[str, Expected] = {
         {"beta": 1.0, "t_max": 200.0},
         "https://github.com/JosvanderWesthuizen/janet/blob/master/aux_code/rnn_cells.py",
         OFFICIAL,
+    ),
+    "kda": Expected(
+        dict.fromkeys(("Wx", "Wb", "Wa"), by_inputs) | KIMI_GATE,
+        {"heads": 1, "negative_eigenvalues": False},
+        FLA_LAYERS + "kda.py",
+        OFFICIAL,
+        "Its default is 16 heads of size 128.",
     ),
     "layer_norm_lstm": Expected(
         {

@@ -15,3 +15,8 @@ def inverse_softplus_log_uniform(rng: np.random.Generator, shape: tuple[int, ...
     """Such that the softplus is between 0.001 and 0.1, uniform on a logarithmic scale."""
     dt = np.exp(rng.uniform(math.log(SHORTEST), math.log(LONGEST), shape))
     return dt + np.log(-np.expm1(-dt))  # the inverse of softplus
+
+
+def logs_of_rates(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Logarithms of numbers that are uniform between 1 and 16, as in Mamba 2."""
+    return np.log(rng.uniform(1, 16, shape))

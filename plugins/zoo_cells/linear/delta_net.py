@@ -29,6 +29,9 @@ class DeltaNet(zoo.Cell):
         S' = S + outer(k, beta * (v - k S))
         y  = (q S') / sqrt(D)
 
+    With ``negative_eigenvalues``, the rate of writing is ``2 beta``, so that a key can change the sign of
+    what it finds (Grazzi and others 2024).
+
     The parameters ``Wx (I, 3H)`` and ``Wb (I, heads)`` start Glorot uniform. The state is
     ``S (heads, D, D)``. The output ``y`` has size H and holds the heads side by side.
 
@@ -44,19 +47,19 @@ class DeltaNet(zoo.Cell):
         authors="Imanol Schlag, Kazuki Irie, Jürgen Schmidhuber",
         year=2021,
         url="https://arxiv.org/abs/2102.11174",
-        variant="Queries, keys and values pass through silu, and the first two are normalised to length one. "
-        "Each head has one rate of writing, and the output is scaled (Yang and others 2024).",
+        variant="Queries, keys and values pass through silu, and the first two are normalised to length "
+        "one. Each head has one rate of writing, and the output is scaled (Yang and others 2024).",
         deviations="This is the recurrence alone. The short convolutions before it and the RMS norm and "
         "output projection after it are left out.",
         history="Schlag, Irie and Schmidhuber showed in 2021 that linear attention is a network with fast "
         "weights, an idea of the early 1990s, and replaced its sum by the delta rule. Yang and others found "
-        "an algorithm in 2024 that trains it in parallel over the sequence. Gated DeltaNet (gated_delta_net) "
-        "adds forgetting.",
-        when_to_use="Use it to study associative recall: the memory overwrites the value at a key instead of "
-        "adding to it. The state has H² / heads elements, so memory and time grow with H². Language models "
-        "need the parts of the block around it: the official layer warns that the short convolution is "
-        "crucial, and without a norm the outputs are small at first. zoo computes it step by step, and the "
-        "chunked algorithm of Yang and others is not included.",
+        "an algorithm in 2024 that trains it in parallel over the sequence. Gated DeltaNet "
+        "(gated_delta_net) adds forgetting.",
+        when_to_use="Use it to study associative recall: the memory overwrites the value at a key instead "
+        "of adding to it. The state has H² / heads elements, so memory and time grow with H². Language "
+        "models need the parts of the block around it: the official layer warns that the short convolution "
+        "is crucial, and without a norm the outputs are small at first. zoo computes it step by step, and "
+        "the chunked algorithm of Yang and others is not included.",
         trainability="It learns slowly without the norm that follows it in a block, and it forgets nothing. "
         "With an RMS norm it learns faster, and with the forget gate of gated_delta_net in addition even "
         "faster.",
@@ -67,9 +70,17 @@ class DeltaNet(zoo.Cell):
                 year=2024,
                 url="https://arxiv.org/abs/2406.06484",
             ),
+            zoo.Card(
+                title="Unlocking State-Tracking in Linear RNNs Through Negative Eigenvalues",
+                authors="Riccardo Grazzi, Julien Siems, Arber Zela, Jörg K.H. Franke, Frank Hutter, "
+                "Massimiliano Pontil",
+                year=2024,
+                url="https://arxiv.org/abs/2411.12537",
+            ),
         ),
         related={
             "gated_delta_net": "adds a gate that forgets.",
+            "gated_delta_product": "adds a gate and makes several corrections at every step.",
             "gla": "adds pairs without a correction, and forgets by rows.",
             "retnet": "adds pairs without a correction, and forgets at fixed rates.",
             "matrix_lstm": "adds pairs without a correction, with LSTM gates.",
@@ -79,6 +90,7 @@ class DeltaNet(zoo.Cell):
     Wb = zoo.Param("I", "heads", init="glorot_uniform", help="input to the rate of writing")
     S = zoo.State("heads", "H/heads", "H/heads", help="fast weights, from keys to values")
     heads = zoo.Option(1, low=1, help="independent memories, a divisor of H")
+    negative_eigenvalues = zoo.Option(False, help="whether the rate of writing goes up to two, not one")
     gates = zoo.Gates(input_gate="beta")
 
     def step(self, x: Array, S: Array) -> zoo.Output:
@@ -87,7 +99,8 @@ class DeltaNet(zoo.Cell):
         k = l2_normalised(k.reshape(self.heads, 1, -1))
         v = v.reshape(self.heads, 1, -1)
         beta = zoo.sigmoid(x @ self.Wb).reshape(self.heads, 1, 1)
-        S = S + k.swapaxes(1, 2) * (beta * (v - k @ S))
+        rate = 2 * beta if self.negative_eigenvalues else beta
+        S = S + k.swapaxes(1, 2) * (rate * (v - k @ S))
         return zoo.Output((q @ S).reshape(-1) / np.sqrt(S.shape[-1]), S)
 
 

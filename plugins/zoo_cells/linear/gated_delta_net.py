@@ -37,6 +37,9 @@ class GatedDeltaNet(zoo.Cell):
         S' = alpha * S + outer(k, beta * (v - alpha * k S))
         y  = (q S') / sqrt(D)
 
+    With ``negative_eigenvalues``, the rate of writing is ``2 beta``, so that a key can change the sign of
+    what it finds (R. Grazzi and others 2024, https://arxiv.org/abs/2411.12537).
+
     The parameters ``Wx (I, 3H)``, ``Wb (I, heads)`` and ``Wa (I, heads)`` start Glorot uniform.
     ``A (heads,)`` starts as the logarithm of a number that is uniform between 0 and 16. ``ba (heads,)``
     starts such that its softplus is between 0.001 and 0.1, uniform in the logarithm. The state
@@ -56,23 +59,26 @@ class GatedDeltaNet(zoo.Cell):
         year=2024,
         url="https://arxiv.org/abs/2412.06464",
         variant="This is the gated delta rule with one gate and one rate of writing for each head. Keys, "
-        "queries and values pass through silu, keys and queries are normalised to length one, and the output "
-        "is scaled.",
+        "queries and values pass through silu, keys and queries are normalised to length one, and the "
+        "output is scaled.",
         deviations="This is the recurrence alone. The short convolutions before it and the RMS norm, output "
-        "gate and projection after it are left out. Values are as wide as keys, where the official layer has "
-        "values twice as wide.",
+        "gate and projection after it are left out. Values are as wide as keys, where the official layer "
+        "has values twice as wide.",
         history="Yang, Kautz and Hatamizadeh published it in 2024. It combines the gate of Mamba 2, which "
         "erases quickly, with the delta rule of DeltaNet, which updates single keys. Hybrid language models "
-        "such as Qwen3-Next use it as their linear layer, and Kimi Delta Attention (2025) refines the gate "
-        "to one value for each row.",
+        "such as Qwen3-Next use it as their linear layer, and Kimi delta attention (kda, 2025) refines the "
+        "gate to one value for each row.",
         when_to_use="Use it in place of delta_net for long sequences, because it can forget. The state has "
-        "H² / heads elements, so memory and time grow with H². The paper reports better results than Mamba 2 "
-        "and DeltaNet with the whole block around it, and this cell is the recurrence alone. Without the "
+        "H² / heads elements, so memory and time grow with H². The paper reports better results than Mamba "
+        "2 and DeltaNet with the whole block around it, and this cell is the recurrence alone. Without the "
         "norm after it, outputs are small at first and text is learned slowly.",
         trainability="It learns slowly without the norm that follows it in a block. With an RMS norm it "
         "learns faster.",
         related={
             "delta_net": "does not forget.",
+            "kda": "has a gate for each row of the memory.",
+            "gated_delta_net2": "has separate gates for erasing and writing.",
+            "gated_delta_product": "makes several corrections at every step.",
             "mamba": "has the same kind of gate without a key and value memory.",
             "gla": "has a gate for each row of the memory and no correction.",
             "matrix_lstm": "has an exponential input gate and no correction.",
@@ -85,6 +91,7 @@ class GatedDeltaNet(zoo.Cell):
     A = zoo.Param("heads", init=rates, help="logarithm of the scale of the rate of forgetting")
     S = zoo.State("heads", "H/heads", "H/heads", help="fast weights, from keys to values")
     heads = zoo.Option(1, low=1, help="independent memories, a divisor of H")
+    negative_eigenvalues = zoo.Option(False, help="whether the rate of writing goes up to two, not one")
     gates = zoo.Gates(input_gate="beta", forget_gate="alpha")
 
     def step(self, x: Array, S: Array) -> zoo.Output:
@@ -93,9 +100,10 @@ class GatedDeltaNet(zoo.Cell):
         k = l2_normalised(k.reshape(self.heads, 1, -1))
         v = v.reshape(self.heads, 1, -1)
         beta = zoo.sigmoid(x @ self.Wb).reshape(self.heads, 1, 1)
+        rate = 2 * beta if self.negative_eigenvalues else beta
         alpha = zoo.exp(-zoo.exp(self.A) * zoo.softplus(x @ self.Wa + self.ba))
         S = alpha[:, None, None] * S
-        S = S + k.swapaxes(1, 2) * (beta * (v - k @ S))
+        S = S + k.swapaxes(1, 2) * (rate * (v - k @ S))
         return zoo.Output((q @ S).reshape(-1) / np.sqrt(S.shape[-1]), S)
 
 

@@ -48,20 +48,21 @@ class GLA(zoo.Cell):
         "feature map and short convolution.",
         deviations="The cell has one head by default, as other cells have, and the library has four. There "
         "is no feed-forward part.",
-        history="Linear attention replaces the softmax of a Transformer, so that a matrix of fixed size sums "
-        "up the past. RetNet (retnet, 2023) added fixed decay rates. Yang, Wang, Shen, Panda and Kim made "
-        "the rates depend on the input in the same year and wrote fast kernels for it. DeltaNet (delta_net) "
-        "and Gated DeltaNet (gated_delta_net) replace the sum by a correction.",
-        when_to_use="Use it where the past must be searched by content at a fixed memory size: the state has "
-        "H² / (2 heads) elements. It is the whole mixer of the paper, with norm, gate and projection, so it "
-        "can be stacked with residual connections. The paper reports good generalisation to sequences that "
-        "are longer than in training. zoo computes it step by step, and the paper's parallel kernels are for "
-        "GPUs.",
+        history="Linear attention replaces the softmax of a Transformer, so that a matrix of fixed size "
+        "sums up the past. RetNet (retnet, 2023) added fixed decay rates. Yang, Wang, Shen, Panda and Kim "
+        "made the rates depend on the input in the same year and wrote fast kernels for it. DeltaNet "
+        "(delta_net) and Gated DeltaNet (gated_delta_net) replace the sum by a correction.",
+        when_to_use="Use it where the past must be searched by content at a fixed memory size: the state "
+        "has H² / (2 heads) elements. It is the whole mixer of the paper, with norm, gate and projection, "
+        "so it can be stacked with residual connections. The paper reports good generalisation to sequences "
+        "that are longer than in training. zoo computes it step by step, and the paper's parallel kernels "
+        "are for GPUs.",
         scope="mixer",
         related={
             "retnet": "has fixed decay rates.",
             "delta_net": "corrects the value at a key instead of adding to it.",
             "gated_delta_net": "corrects the value at a key and has one gate for each head.",
+            "kda": "corrects the value at a key.",
             "matrix_lstm": "has one gate for each head and an exponential input gate.",
             "hgrn": "has a vector state and the same kind of forget gate.",
             "rwkv4": "has a vector state and trained decay rates.",

@@ -8,7 +8,10 @@ import torch
 from torch.nn.functional import linear, silu
 
 Tensors = dict[str, torch.Tensor]
-CASES: dict[str, dict[str, Any]] = {"delta_net": {"heads": 2}}
+CASES: dict[str, dict[str, Any]] = {
+    "delta_net": {"heads": 2},
+    "delta_net_negative": {"negative_eigenvalues": True},
+}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
@@ -22,7 +25,7 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
     parts = silu(linear(x, p["Wx"].T)).chunk(3, dim=-1)
     q, k, v = (part.reshape(steps, batch, heads, -1) for part in parts)
     q, k = (part * torch.rsqrt((part * part).sum(-1, keepdim=True) + 1e-6) for part in (q, k))
-    beta = torch.sigmoid(linear(x, p["Wb"].T))
+    beta = torch.sigmoid(linear(x, p["Wb"].T)) * (2 if options["negative_eigenvalues"] else 1)
     q = q * q.shape[-1] ** -0.5
     out = []
     for t in range(steps):

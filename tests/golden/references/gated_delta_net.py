@@ -8,7 +8,11 @@ import torch
 from torch.nn.functional import linear, silu, softplus
 
 Tensors = dict[str, torch.Tensor]
-CASES: dict[str, dict[str, Any]] = {"gated_delta_net": {"heads": 2}, "gated_delta_net_one_head": {"heads": 1}}
+CASES: dict[str, dict[str, Any]] = {
+    "gated_delta_net": {"heads": 2},
+    "gated_delta_net_one_head": {"heads": 1},
+    "gated_delta_net_negative": {"heads": 2, "negative_eigenvalues": True},
+}
 
 
 def unit(a: torch.Tensor) -> torch.Tensor:
@@ -30,6 +34,7 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
     )
     q, k = unit(q) * q.shape[-1] ** -0.5, unit(k)
     beta = torch.sigmoid(linear(x, p["Wb"].T)).permute(1, 2, 0)
+    beta = beta * (2 if options["negative_eigenvalues"] else 1)
     total = (-torch.exp(p["A"]) * softplus(linear(x, p["Wa"].T, p["ba"]))).cumsum(0).permute(1, 2, 0)
     decay = torch.exp((total[..., :, None] - total[..., None, :]).tril()).tril()
     system = torch.eye(steps, dtype=x.dtype) + (beta[..., None] * decay * (k @ k.mT)).tril(-1)
