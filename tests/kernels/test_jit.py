@@ -53,6 +53,20 @@ def in_a_process(code: str, **environment: str) -> str:
     return run.stdout
 
 
+def test_dispatcher_does_not_import_scipy_linalg() -> None:
+    code = (
+        "import sys\n"
+        "import zoo.kernels.dispatcher\n"
+        "from numba.core.registry import cpu_target\n"
+        "from numba.np import arraymath, linalg\n"
+        "cpu_target.target_context.refresh()\n"
+        "before = 'scipy.linalg' in sys.modules\n"
+        "linalg.ensure_blas()\n"
+        "print(arraymath._HAVE_BLAS, before, 'scipy.linalg' in sys.modules)\n"
+    )
+    assert in_a_process(code) == "True False True\n"
+
+
 def test_decorator_imports_no_compiler() -> None:
     code = (
         "import sys, zoo\n"

@@ -36,6 +36,8 @@ from zoo.kernels.cache_dir import kernel_directory, load_pickled, write_checked
 _LIBRARIES = ("builtins", "cmath", "llvmlite", "math", "numba", "numpy", "operator", "zoo.kernels")
 
 _VERSIONS = [zoo.__version__, numba.__version__, llvmlite.__version__, np.__version__]
+# SciPy brings the BLAS that Numba calls. Numba imports the top package, which is small, if there is one.
+_VERSIONS.append(getattr(sys.modules.get("scipy"), "__version__", ""))
 
 # Read at import, like the modules that it describes: a file may be edited while a process runs.
 _KERNELS = hashlib.sha256(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import importlib.util
 import itertools
 import pickle
 import uuid
@@ -39,6 +40,7 @@ from numba.core.registry import cpu_target
 from numba.core.runtime.context import NRTContext
 from numba.core.typed_passes import NativeLowering
 from numba.core.untyped_passes import IRProcessing
+from numba.np import linalg
 
 # Numba looks for overloads when a compilation starts: ours must be registered by then.
 from zoo.kernels import compile_message
@@ -102,6 +104,28 @@ def _reference_counts(self: Any, builder: Any, ty: Any, val: Any) -> list[tuple[
 
 
 NRTContext.get_meminfos = _reference_counts  # type: ignore[method-assign]  # Numba has no setting for it
+
+
+def _import_array_functions() -> None:
+    """Import Numba's array functions, but not ``scipy.linalg``, which takes 0.12 of 0.9 s of a warm start.
+
+    Numba imports it to see whether there is a BLAS. It imports it again before it compiles a function of
+    BLAS. Compiled code is cached for one version of SciPy, so what Numba checks then remains true.
+    """
+    ensure_blas = linalg.ensure_blas
+
+    def find_scipy() -> None:
+        if importlib.util.find_spec("scipy") is None:
+            raise ImportError("SciPy is not installed.")
+
+    linalg.ensure_blas = find_scipy
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = ensure_blas
+
+
+_import_array_functions()
 
 
 def linked_library(symbol: str, write: Callable[[ir.Module], None]) -> Any:
