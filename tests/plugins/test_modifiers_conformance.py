@@ -42,7 +42,7 @@ COMPILED = ("vanilla+zoneout", "gru+block_diagonal")
 
 # For the others, those that see a wrong equation or gradient, and what is not saved.
 DECLARATION_LAWS = (check_well_formed, check_help, check_parameter_count)
-# With the kinds of input that each compares. A cell is tried with one of them, and the next cell with the next.
+# With the kinds of input of each. A cell is tried with one of them, and the next cell with the next.
 MAIN_LAWS = {
     check_directional_derivative: FLOAT64,
     check_split: ALL_KINDS,
