@@ -223,19 +223,26 @@ SURROGATES: dict[str, Callable[[float, float], float]] = {
     "arctan": lambda x, slope: slope / 2 / (1 + (math.pi / 2 * slope * x) ** 2),
     "triangle": lambda x, slope: max(0.0, 1 - slope * abs(x)),
     "straight_through": lambda x, slope: slope,
+    "boxcar": lambda x, slope: float(abs(x) <= 0.5 / slope),
+    "exponential": lambda x, slope: slope / 2 / math.exp(slope * abs(x)),
+    "double_gaussian": lambda x, slope: 1.15 * density(x, 1 / slope) - 0.3 * density(x, 6 / slope),
 }
 
 
-@pytest.mark.parametrize("slope", [1.0, 2.5])
+def density(x: float, deviation: float) -> float:
+    return math.exp(-(x**2) / 2 / deviation**2) / deviation / math.sqrt(2 * math.pi)
+
+
+@pytest.mark.parametrize(("slope", "scale"), [(1.0, 1.0), (2.5, 0.4)])
 @pytest.mark.parametrize("surrogate", SURROGATES)
-def test_surrogate_is_the_gradient_of_a_spike(surrogate: str, slope: float) -> None:
-    cell = cell_of(lambda a: zoo.heaviside(a, surrogate, slope))
+def test_surrogate_is_the_gradient_of_a_spike(surrogate: str, slope: float, scale: float) -> None:
+    cell = cell_of(lambda a: zoo.heaviside(a, surrogate, slope, scale))
     case = checks.trial(cell, steps=1, batch=1)
     with checks.interpreted(case):
         (y, _, _), (_, (dh,), _) = case.both_passes(case.x)
     a = case.x[0] @ case.params["W"] + case.state["h"] * case.params["u"]
     assert (y[0] == (a >= 0)).all()
-    through_spike = case.dy[0] * scalar(lambda x: SURROGATES[surrogate](x, slope))(a)
+    through_spike = case.dy[0] * scalar(lambda x: scale * SURROGATES[surrogate](x, slope))(a)
     expected = case.dlast[0] * 0.5 + (through_spike + 0.1 * case.dlast[0]) * case.params["u"]
     np.testing.assert_allclose(dh, expected, rtol=1e-12)
 

@@ -286,10 +286,17 @@ _SURROGATES: dict[str, Callable[[Array, float], Array]] = {
     "arctan": lambda x, slope: 0.5 * slope / (1 + (0.5 * math.pi * slope * x) * (0.5 * math.pi * slope * x)),
     "triangle": lambda x, slope: relu(1 - slope * abs(x)),
     "straight_through": lambda x, slope: np.full_like(x, slope),
+    "boxcar": lambda x, slope: np.where(abs(x) <= 0.5 / slope, 1.0, 0.0),
+    "exponential": lambda x, slope: 0.5 * slope * exp(-slope * abs(x)),
+    "double_gaussian": lambda x, slope: 1.15 * _gaussian(x, slope) - 0.3 * _gaussian(x, slope / 6),
 }
 
 
-def heaviside(x: Array, surrogate: str = "fast_sigmoid", slope: float = 1.0) -> Array:
+def _gaussian(x: Array, slope: float) -> Array:
+    return slope / math.sqrt(2 * math.pi) * exp(-0.5 * (slope * x) * (slope * x))
+
+
+def heaviside(x: Array, surrogate: str = "fast_sigmoid", slope: float = 1.0, scale: float = 1.0) -> Array:
     """One where x is at least zero, zero elsewhere, with a surrogate gradient.
 
     Args:
@@ -299,8 +306,13 @@ def heaviside(x: Array, surrogate: str = "fast_sigmoid", slope: float = 1.0) -> 
             ``"arctan"``, ``(slope / 2) / (1 + (π slope x / 2)²)``, with slope 2 that of Fang et al. 2021,
             https://arxiv.org/abs/2007.05785; ``"triangle"``, ``max(0, 1 - slope |x|)`` (Bellec et al. 2018,
             https://arxiv.org/abs/1803.09574); ``"straight_through"``, ``slope`` (Bengio et al. 2013,
-            https://arxiv.org/abs/1308.3432).
+            https://arxiv.org/abs/1308.3432); ``"boxcar"``, one within ``1 / (2 slope)`` of zero (Bittar &
+            Garner 2022, https://doi.org/10.3389/fnins.2022.865897); ``"exponential"``, ``(slope / 2)
+            exp(-slope |x|)`` (Baronig et al. 2025, https://arxiv.org/abs/2408.07517); ``"double_gaussian"``,
+            ``1.15 N(x; 1 / slope) - 0.3 N(x; 6 / slope)`` with normal densities N of these standard
+            deviations (Higuchi et al. 2024, https://arxiv.org/abs/2402.14603).
         slope: The sharpness of the surrogate.
+        scale: A factor of the surrogate.
 
     Raises:
         UsageError: for an unknown surrogate.
@@ -313,7 +325,8 @@ def heaviside(x: Array, surrogate: str = "fast_sigmoid", slope: float = 1.0) -> 
     if not isinstance(x, SymbolicArray):
         return np.heaviside(x, 1.0)
     step = np.where(x >= 0, 1.0, np.where(x < 0, 0.0, x))  # NaN stays NaN
-    return apply_elementwise("with_derivative", step, x, _SURROGATES[surrogate](x, slope))
+    derivative = _SURROGATES[surrogate](x, slope)
+    return apply_elementwise("with_derivative", step, x, derivative if scale == 1 else scale * derivative)
 
 
 name_calls({name: globals()[name] for name in __all__})

@@ -31,8 +31,10 @@ def sigmoid(a):
 
 FUNCTIONS = {
     "Re": np.real,
+    "abs": np.abs,
     "clip": np.clip,
     "exp": np.exp,
+    "heaviside": lambda a: np.heaviside(a, 1),
     "log": np.log,
     "max": np.maximum,
     "mean": np.mean,

@@ -242,6 +242,40 @@ KIMI_GATE: dict[str, Callable[[Sizes], Law]] = {
 TORCHRECURRENT = "https://github.com/MartinuzziFrancesco/torchrecurrent"
 
 EXPECTED: dict[str, Expected] = {
+    "adlif": Expected(
+        {
+            "Wx": by_inputs,
+            "Wh": orthogonal(),
+            "alpha": lambda n: uniform(math.exp(-1 / 5), math.exp(-1 / 25)),
+            "beta": lambda n: uniform(math.exp(-1 / 30), math.exp(-1 / 120)),
+            "a": lambda n: uniform(-1, 1),
+            "b": lambda n: uniform(0, 2),
+        },
+        {"threshold": 1.0, "surrogate": "boxcar", "slope": 1.0},
+        "https://github.com/idiap/sparch/blob/main/sparch/models/snns.py",
+        OFFICIAL,
+    ),
+    "alif": Expected(
+        {"Wx": scaled(lambda n: n.I**-0.5), "Wh": scaled(lambda n: n.H**-0.5)},
+        {
+            "tau": 20.0,
+            "tau_b": 200.0,
+            "threshold": 0.01,
+            "beta": 1.6,
+            "surrogate": "triangle",
+            "slope": 1.0,
+            "scale": 0.3,
+        },
+        "https://github.com/IGITUGraz/LSNN-official/blob/master/lsnn/spiking_models.py",
+        OFFICIAL,
+    ),
+    "alpha": Expected(
+        {"Wx": by_inputs, "Wh": by_hidden, "b": by_hidden},
+        {"alpha": 0.9, "beta": 0.8, "threshold": 1.0, "surrogate": "arctan", "slope": 2.0},
+        "https://github.com/jeshraghian/snntorch/blob/master/snntorch/_neurons/alpha.py",
+        OFFICIAL,
+        "The decays have no default there, and there are no recurrent weights.",
+    ),
     "antisymmetric": Expected(
         {"Wx": scaled(lambda n: n.I**-0.5), "U": scaled(lambda n: n.H**-0.5), "b": zeros},
         {"eps": 0.01, "gamma": 0.01},
@@ -258,6 +292,18 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": glorot(lambda n: n.I + n.H), "w": ones, "b": zeros},
         source="https://github.com/nvecoven/BRC/blob/master/cells/cells.py",
         kind=OFFICIAL,
+    ),
+    "brf": Expected(
+        {
+            "Wx": glorot(lambda n: n.I + 2 * n.H),
+            "Wh": glorot(lambda n: 2 * n.H),
+            "omega": lambda n: uniform(5, 10),
+            "damping": lambda n: uniform(0, 1),
+        },
+        {"dt": 0.01, "surrogate": "double_gaussian", "slope": 2.0, "scale": 0.5},
+        "https://github.com/AdaptiveAILab/brf-neurons/blob/main/snn/models/resonaternns.py",
+        OFFICIAL,
+        "Wx and Wh are one matrix there, of I + 2H inputs and outputs.",
     ),
     "cfc": Expected(
         {
@@ -761,6 +807,30 @@ EXPECTED: dict[str, Expected] = {
         "https://github.com/facebookarchive/SCRNNs",
         STATED,
     ),
+    "se_adlif": Expected(
+        {
+            "Wx": by_inputs,
+            "Wh": orthogonal(),
+            "bias": zeros,
+            "t": lambda n: uniform(0, 1),
+            "r": lambda n: uniform(0, 1),
+            "a": lambda n: uniform(0, 1),
+            "b": lambda n: uniform(0, 2),
+        },
+        {
+            "tau_u_min": 5.0,
+            "tau_u_max": 25.0,
+            "tau_w_min": 60.0,
+            "tau_w_max": 300.0,
+            "q": 120.0,
+            "threshold": 1.0,
+            "surrogate": "exponential",
+            "slope": 5.0,
+            "scale": 0.4,
+        },
+        "https://github.com/IGITUGraz/SE-adlif/blob/main/config/experiment/SHD_SE_adLIF.yaml",
+        OFFICIAL,
+    ),
     "sgrn": chosen(gates={"Wx": 1, "Wh": 1, "b": 1}),
     "sgu": chosen(gates={"Wx": 2, "Wg": 1, "Wh": 1, "b": 2}),
     "slstm": Expected(
@@ -799,6 +869,13 @@ EXPECTED: dict[str, Expected] = {
         "https://github.com/0zgur0/STAckable-Recurrent-network/blob/master/star.py",
         OFFICIAL,
         "The gate there keeps where it is near one, here it renews: the bias has the other sign.",
+    ),
+    "synaptic": Expected(
+        {"Wx": by_inputs, "Wh": by_hidden, "b": by_hidden},
+        {"alpha": 0.9, "beta": 0.8, "threshold": 1.0, "surrogate": "arctan", "slope": 2.0},
+        "https://github.com/jeshraghian/snntorch/blob/master/snntorch/_neurons/rsynaptic.py",
+        OFFICIAL,
+        "The decays have no default there.",
     ),
     "t_gru": chosen(gates={"Wx": 3, "Wp": 3, "b": 3}),
     "t_lstm": chosen(gates={"Wx": 3, "Wp": 3, "b": 3}),

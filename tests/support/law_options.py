@@ -39,6 +39,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
 NEVER_COMPILED = frozenset(
     {
         *("gated_delta_net2", "gated_delta_product", "kda"),
+        *("adlif", "alif", "alpha", "brf", "se_adlif", "synaptic"),
     }
 )
 

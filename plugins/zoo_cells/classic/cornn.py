@@ -72,6 +72,7 @@ class CoRNN(zoo.Cell):
             "unicornn": "has undamped oscillators that are not coupled within a layer.",
             "lem": "has two states whose time steps depend on the input and the state.",
             "momentum_rnn": "has a velocity of the input, without oscillation.",
+            "brf": "has oscillators with spikes.",
         },
     )
     Wx = zoo.Param("I", "H", init=uniform_fan_input, help="input to the force")

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import zoo
+from zoo_cells.spiking._surrogates import SURROGATES
 
 Array = Any
-SURROGATES = ("arctan", "fast_sigmoid", "sigmoid", "straight_through", "triangle")
 
 
 class LIF(zoo.Cell):
@@ -63,6 +63,11 @@ class LIF(zoo.Cell):
         ),
         related={
             "leaky_rnn": "has leaky units without spikes.",
+            "synaptic": "has a synaptic current that decays, too.",
+            "alif": "has a threshold that rises with each spike.",
+            "adlif": "has a second variable that adapts the potential.",
+            "alpha": "has a potential that rises and falls after an input.",
+            "brf": "has units that oscillate.",
         },
     )
     Wx = zoo.Param("I", "H", init="fan_in_uniform", help="input to potentials")
