@@ -17,12 +17,20 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 
-def official(repository: str, commit: str, path: str, *names: str, **environment: Any) -> Any:
+def official(
+    repository: str,
+    commit: str,
+    path: str,
+    *names: str,
+    edits: Mapping[str, str] | None = None,
+    **environment: Any,
+) -> Any:
     """Load functions and classes of a file of a repository, without the rest of the file.
 
     What the file imports and does elsewhere, for example for a GPU, is left out. Single precision in it
@@ -33,6 +41,7 @@ def official(repository: str, commit: str, path: str, *names: str, **environment
         commit: Commit that holds the file.
         path: File in the repository.
         *names: Functions and classes of the file. Those of a class are named by the function alone.
+        edits: Text of these functions to replace, by its replacement, for example a rounded constant.
         **environment: Modules and values that they use.
 
     Returns:
@@ -48,6 +57,9 @@ def official(repository: str, commit: str, path: str, *names: str, **environment
         node.decorator_list = []
     text = "\n\n".join(ast.unparse(wanted[name]) for name in names)
     text = re.sub(r"torch\.float(32)?\b", "torch.float64", text).replace(".float()", ".double()")
+    for old, new in (edits or {}).items():
+        assert old in text, old
+        text = text.replace(old, new)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "official_code.py"
         file.write_text(f"from __future__ import annotations\n\n{text}\n", encoding="utf-8")

@@ -165,7 +165,7 @@ class Evaluator:
 
 # Cells whose equations need more than this notation.
 OTHER_NOTATION = {
-    *("gated_delta_net2", "gated_delta_product", "kda"),  # heads
+    *("gated_delta_net2", "gated_delta_product", "kda", "mamba2", "rwkv5", "rwkv6", "rwkv7"),  # heads
     *("delta_net", "gated_delta_net", "gla", "matrix_lstm", "retnet", "rg_lru", "slstm"),  # heads
     *("clockwork", "lif", "min_gru", "min_lstm", "rwkv4"),  # conditions in words
     *("mamba", "nas", "plrnn", "qrnn", "rhn", "tau_gru"),  # indices, dots and loops

@@ -165,6 +165,37 @@ def rwkv_place(size: int) -> np.ndarray:
     return np.arange(size) / size
 
 
+def rwkv_line(n: Sizes) -> np.ndarray:
+    """From zero to one along the units."""
+    return np.arange(n.H) / (n.H - 1)
+
+
+def rwkv_zigzag(n: Sizes) -> np.ndarray:
+    """From -1 to 1 along each head, squared, with the sign."""
+    line = np.linspace(-1, 1, n.H // n.heads)
+    return np.tile(line * abs(line), n.heads)
+
+
+def uniform_parts(*limits: float) -> Law:
+    """Uniform around zero, each matrix within its own limit."""
+
+    def check(draws: np.ndarray) -> None:
+        for part, limit in enumerate(limits):
+            uniform(-limit, limit)(draws[:, part])
+
+    return check
+
+
+def orthogonal_parts(*scales: float) -> Law:
+    """Matrices with orthogonal rows or columns of the lengths given."""
+
+    def check(draws: np.ndarray) -> None:
+        for part, scale in enumerate(scales):
+            orthonormal(scale)(draws[:, part])
+
+    return check
+
+
 def poles_of_ring(n: Sizes) -> Law:
     """Rows nu, theta, gamma: radii uniform in area, phases uniform, gamma from the radii."""
 
@@ -238,6 +269,17 @@ KIMI_GATE: dict[str, Callable[[Sizes], Law]] = {
     "Wr": within(lambda n: (n.H / n.heads) ** -0.5),
     "b": lambda n: inverse_softplus_of_steps(0.001, 0.1),
     "A": lambda n: through(np.exp, uniform(1, 16)),
+}
+RWKV5_MODEL = "https://github.com/BlinkDL/RWKV-LM/blob/main/RWKV-v5/src/model.py"
+RWKV_DEVIATION = "The projection out starts at zero there, and heads have size 64."
+# Parts of RWKV-5 and RWKV-6.
+RWKV_MEMORY: dict[str, Callable[[Sizes], Law]] = {
+    "Wx": lambda n: orthogonal_parts(1.0, 0.1, 1.0, 0.1),
+    "w": lambda n: exact(-6 + 5 * rwkv_line(n) ** 0.7),
+    "u": lambda n: exact(0.1 * np.array([(i + 1) % 3 - 1 for i in range(n.H)])),
+    "gain": ones,
+    "bias": zeros,
+    "Wo": orthogonal(),
 }
 TORCHRECURRENT = "https://github.com/MartinuzziFrancesco/torchrecurrent"
 
@@ -629,6 +671,22 @@ EXPECTED: dict[str, Expected] = {
         OFFICIAL,
         "The rank there is H / 16, rounded up.",
     ),
+    "mamba2": Expected(
+        {
+            "Wx": by_inputs,
+            "taps": within(lambda n: n.width**-0.5),
+            "b": within(lambda n: n.width**-0.5),
+            "bd": lambda n: inverse_softplus_of_steps(0.001, 0.1),
+            "A": lambda n: through(np.exp, uniform(1, 16)),
+            "D": ones,
+            "gain": ones,
+            "Wo": within(lambda n: (n.expand * n.H) ** -0.5),
+        },
+        {"expand": 2, "heads": 1, "order": 16, "width": 4},
+        "https://github.com/state-spaces/mamba/blob/main/mamba_ssm/modules/mamba2.py",
+        OFFICIAL,
+        "There are heads of 64 channels and an order of 128 there.",
+    ),
     "matrix_lstm": Expected(
         {
             "Wx": scaled(lambda n: math.sqrt(2 / (5 * n.I))),
@@ -774,6 +832,52 @@ EXPECTED: dict[str, Expected] = {
         source="https://github.com/BlinkDL/RWKV-LM/blob/main/RWKV-v4neo/src/model.py",
         kind=OFFICIAL,
         deviation="The projection out starts at zero there.",
+    ),
+    "rwkv5": Expected(
+        {
+            "mix": lambda n: exact(rwkv_place(n.I) ** np.array([[0.5], [1], [1], [0.5]])),
+            **RWKV_MEMORY,
+        },
+        {"heads": 1},
+        RWKV5_MODEL,
+        OFFICIAL,
+        RWKV_DEVIATION,
+    ),
+    "rwkv6": Expected(
+        {
+            "mix": lambda n: exact(1 - rwkv_place(n.I) ** np.array([[1], [1], [1], [1], [0.5], [0.5]])),
+            "A1": zeros,
+            "A2": within(lambda n: 0.01),
+            "D1": zeros,
+            "D2": within(lambda n: 0.01),
+            **RWKV_MEMORY,
+        },
+        {"heads": 1, "rank": 32, "decay_rank": 64},
+        RWKV5_MODEL,
+        OFFICIAL,
+        RWKV_DEVIATION,
+    ),
+    "rwkv7": Expected(
+        {
+            "mix": lambda n: exact(
+                1 - rwkv_place(n.I) ** np.array([[0.2], [0.9], [0.7], [0.7], [0.9], [0.2]])
+            ),
+            "Wx": lambda n: uniform_parts(0.5 * n.I**-0.5, 0.05 * n.I**-0.5, 0.5 * n.I**-0.5),
+            **{f"{name}1": zeros for name in "WAG"},
+            **{f"{name}2": lambda n: orthonormal(0.1) for name in "WAG"},
+            "w0": lambda n: exact(0.5 - 6 + 6 * rwkv_line(n) + 2.5 * rwkv_zigzag(n)),
+            "a0": lambda n: exact(-0.19 + 0.3 * rwkv_zigzag(n) + 0.4 * (rwkv_line(n) - 0.5)),
+            "kappa": lambda n: exact(0.71 - 0.1 * (rwkv_line(n) - 0.5)),
+            "ka": lambda n: constant(1.02),
+            "rho": lambda n: constant(-0.04),
+            "gain": ones,
+            "bias": zeros,
+            "Wo": orthogonal(),
+        },
+        {"heads": 1, "rank": 32},
+        RWKV5_MODEL,
+        OFFICIAL,
+        RWKV_DEVIATION,
     ),
     "s4d": Expected(
         {

@@ -18,6 +18,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "cfc": {"units": 8},
     "ltc": {"unfolds": 2},
     "mamba": {"order": 2, "rank": 1},
+    "mamba2": {"heads": 2, "order": 2},
     "retnet": {"heads": 2},
     "s4d": {"order": 4},
     "s5": {"order": 4, "blocks": 2},
@@ -31,6 +32,9 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "kda": {"heads": 2},
     "matrix_lstm": {"heads": 2},
     "rg_lru": {"heads": 3},
+    "rwkv5": {"heads": 2},
+    "rwkv6": {"heads": 2, "rank": 2, "decay_rank": 2},
+    "rwkv7": {"heads": 2, "rank": 2},
     "slstm": {"heads": 2},
 }
 
@@ -38,7 +42,9 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
 # The kernels of the other cells have loops, products and scans of every kind, and each cell costs 2 to 9 s.
 NEVER_COMPILED = frozenset(
     {
-        *("gated_delta_net2", "gated_delta_product", "kda"),
+        # linear
+        *("gated_delta_net2", "gated_delta_product", "kda", "mamba2", "rwkv5", "rwkv6", "rwkv7"),
+        # spiking
         *("adlif", "alif", "alpha", "brf", "se_adlif", "synaptic"),
     }
 )

@@ -1,4 +1,4 @@
-"""Initializers of cells with a learned step size."""
+"""Initializers of several cells of this family."""
 
 from __future__ import annotations
 
@@ -20,3 +20,10 @@ def inverse_softplus_log_uniform(rng: np.random.Generator, shape: tuple[int, ...
 def logs_of_rates(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     """Logarithms of numbers that are uniform between 1 and 16, as in Mamba 2."""
     return np.log(rng.uniform(1, 16, shape))
+
+
+def orthogonal(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray[Any, Any]:
+    """Orthogonal rows or columns, whichever are fewer, as in PyTorch."""
+    q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
+    q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # so that every rotation is as likely as any other
+    return q if rows >= columns else q.T

@@ -64,10 +64,10 @@ class GatedDeltaNet(zoo.Cell):
         deviations="This is the recurrence alone. The short convolutions before it and the RMS norm, output "
         "gate and projection after it are left out. Values are as wide as keys, where the official layer "
         "has values twice as wide.",
-        history="Yang, Kautz and Hatamizadeh published it in 2024. It combines the gate of Mamba 2, which "
-        "erases quickly, with the delta rule of DeltaNet, which updates single keys. Hybrid language models "
-        "such as Qwen3-Next use it as their linear layer, and Kimi delta attention (kda, 2025) refines the "
-        "gate to one value for each row.",
+        history="Yang, Kautz and Hatamizadeh published it in 2024. It combines the gate of Mamba 2 "
+        "(mamba2), which erases quickly, with the delta rule of DeltaNet, which updates single keys. Hybrid "
+        "language models such as Qwen3-Next use it as their linear layer, and Kimi delta attention (kda, "
+        "2025) refines the gate to one value for each row.",
         when_to_use="Use it in place of delta_net for long sequences, because it can forget. The state has "
         "H² / heads elements, so memory and time grow with H². The paper reports better results than Mamba "
         "2 and DeltaNet with the whole block around it, and this cell is the recurrence alone. Without the "
@@ -79,6 +79,7 @@ class GatedDeltaNet(zoo.Cell):
             "kda": "has a gate for each row of the memory.",
             "gated_delta_net2": "has separate gates for erasing and writing.",
             "gated_delta_product": "makes several corrections at every step.",
+            "mamba2": "has the same gate and adds pairs without a correction.",
             "mamba": "has the same kind of gate without a key and value memory.",
             "gla": "has a gate for each row of the memory and no correction.",
             "matrix_lstm": "has an exponential input gate and no correction.",

@@ -83,6 +83,7 @@ class GatedDeltaProduct(zoo.Cell):
         related={
             "gated_delta_net": "has one correction for each step.",
             "delta_net": "has one correction for each step and does not forget.",
+            "rwkv7": "has one correction for each step, at a rate for every row.",
         },
     )
     Wq = zoo.Param("I", "H", init="fan_in_uniform", help="input to queries")

@@ -44,12 +44,12 @@ class IndRNN(zoo.Cell):
         deviations="The recurrent weights are not clipped.",
         history="Li, Li, Cook, Zhu and Gao published it in 2018. It makes the recurrent matrix diagonal, so "
         "that the gradient of each unit over time is a power of one number that can be controlled. The "
-        "authors process sequences of over 5,000 steps and stack 21 layers. Later linear recurrences such as "
-        "lru keep the diagonal and drop the nonlinearity.",
-        when_to_use="Use it in stacks of at least two layers, because one layer does not mix its units. With "
-        "relu, use a small learning rate and gradient clipping, or keep u below one yourself, because a "
-        "weight above one makes the state grow without bound. A step has no recurrent matrix product, so it "
-        "is cheap for large H. It is not linear in the state, so a parallel scan does not apply.",
+        "authors process sequences of over 5,000 steps and stack 21 layers. Later linear recurrences such "
+        "as lru keep the diagonal and drop the nonlinearity.",
+        when_to_use="Use it in stacks of at least two layers, because one layer does not mix its units. "
+        "With relu, use a small learning rate and gradient clipping, or keep u below one yourself, because "
+        "a weight above one makes the state grow without bound. A step has no recurrent matrix product, so "
+        "it is cheap for large H. It is not linear in the state, so a parallel scan does not apply.",
         related={
             "vanilla": "has a full recurrent matrix.",
             "irnn": "starts with eigenvalues of one and has a full recurrent matrix.",

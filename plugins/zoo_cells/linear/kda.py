@@ -74,6 +74,7 @@ class KDA(zoo.Cell):
             "gated_delta_net": "has one forget gate for each head.",
             "gated_delta_net2": "has separate gates for erasing and writing, too.",
             "gla": "has the same kind of gate and no correction.",
+            "rwkv7": "has a rate for every row and may remove and add at different keys.",
         },
     )
     Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to queries, keys and values")

@@ -68,17 +68,17 @@ class LRU(zoo.Cell):
         variant="The poles have stable exponential parameters, start in a ring and have a trained "
         "normalisation gamma.",
         deviations="D is a matrix (I, H), where the paper has a diagonal, which needs I = H. There are as "
-        "many complex units as outputs. The normalisation, GLU and skip connection around the recurrence are "
-        "left out.",
+        "many complex units as outputs. The normalisation, GLU and skip connection around the recurrence "
+        "are left out.",
         history="Orvieto and others published it in 2023 to explain why state space models such as S4 do "
         "well on long sequences. They started from a simple recurrent network, made it linear and diagonal, "
-        "and changed its parameters and normalisation until it matched those models on the Long Range Arena. "
-        "The RG-LRU (rg_lru) added gates.",
-        when_to_use="Use it for long sequences of real signals, in stacks with nonlinear layers between: one "
-        "LRU is a linear filter, and a stack of bare LRUs still is one. The paper's block has a norm, a GLU "
-        "and a skip connection around it. The poles do not depend on the input, so it cannot select what to "
-        "remember. A step has no recurrent matrix product, but the output needs a complex product with an H "
-        "× H matrix.",
+        "and changed its parameters and normalisation until it matched those models on the Long Range "
+        "Arena. The RG-LRU (rg_lru) added gates.",
+        when_to_use="Use it for long sequences of real signals, in stacks with nonlinear layers between: "
+        "one LRU is a linear filter, and a stack of bare LRUs still is one. The paper's block has a norm, a "
+        "GLU and a skip connection around it. The poles do not depend on the input, so it cannot select "
+        "what to remember. A step has no recurrent matrix product, but the output needs a complex product "
+        "with an H × H matrix.",
         related={
             "s4d": "has a bank of poles for each channel and a learned time step.",
             "s5": "has one learned time step for each pole.",

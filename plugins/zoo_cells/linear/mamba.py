@@ -70,13 +70,14 @@ class Mamba(zoo.Cell):
         history="Gu and Dao published it in 2023. State space models before it, such as S4D (s4d), filter "
         "every input in the same way, which allows convolutions but not selection by content. Mamba makes "
         "the step, the input and the output depend on the input and trains with a parallel scan on GPUs. "
-        "Mamba 2 (2024) has one decay for each head, which gated_delta_net uses, too.",
+        "Mamba 2 (mamba2, 2024) has one decay for each head, which gated_delta_net uses, too.",
         when_to_use="Use it in a stack with a norm and residual connections, as in the paper: a bare layer "
         "on one-hot input learns more slowly. Its gates read the input alone, so the input decides what is "
         "stored. The state has 38 H elements with the default options, more than most cells with a vector "
         "state. Set the option rank to about H / 16 for other hidden sizes than 128.",
         scope="mixer",
         related={
+            "mamba2": "has one decay for each head.",
             "s4d": "has a step, input and output that do not depend on the input.",
             "rg_lru": "has one integrator for each unit, with a gated decay.",
             "gated_delta_net": "has one decay for each head and a memory of keys and values.",

@@ -72,12 +72,12 @@ class MatrixLSTM(zoo.Cell):
         "read q, k and v. Here they read the input, of which q, k and v are linear functions. The output of "
         "the official block is gated by silu. The 1e-6 is taken from the official code.",
         history="Beck, Pöppel and others, with Hochreiter, published the xLSTM in 2024, 27 years after the "
-        "LSTM. It has two cells: the sLSTM (slstm) with a scalar memory, and the mLSTM with a matrix memory, "
-        "which can be trained in parallel. Both have exponential gates.",
-        when_to_use="Use it where the past must be searched by content at a fixed memory size: the state has "
-        "about H² / heads elements. The paper builds language models from residual blocks around it, and "
-        "this cell is the recurrence alone. Without the norm after it, outputs are small at first and text "
-        "is learned slowly. Use slstm where gates must read the state.",
+        "LSTM. It has two cells: the sLSTM (slstm) with a scalar memory, and the mLSTM with a matrix "
+        "memory, which can be trained in parallel. Both have exponential gates.",
+        when_to_use="Use it where the past must be searched by content at a fixed memory size: the state "
+        "has about H² / heads elements. The paper builds language models from residual blocks around it, "
+        "and this cell is the recurrence alone. Without the norm after it, outputs are small at first and "
+        "text is learned slowly. Use slstm where gates must read the state.",
         related={
             "slstm": "has a vector memory and gates that read the state.",
             "lstm": "has a vector memory and no normaliser.",

@@ -50,9 +50,9 @@ class MinGRU(zoo.Cell):
         "that rival recent models such as Transformers. QRNN (2016), SRU (2017) and HGRN (2023) had gates "
         "without the state before.",
         when_to_use="Use it as the simplest gated linear recurrence: it has two projections of the input, "
-        "one state of size H and no recurrent product. The gate of a layer does not read the state, so stack "
-        "at least two layers with residual connections. The advantage of a parallel scan applies to GPUs, "
-        "and zoo computes it step by step. Use gru where gates must read the state.",
+        "one state of size H and no recurrent product. The gate of a layer does not read the state, so "
+        "stack at least two layers with residual connections. The advantage of a parallel scan applies to "
+        "GPUs, and zoo computes it step by step. Use gru where gates must read the state.",
         related={
             "gru": "has gates that read the state, and a reset gate.",
             "min_lstm": "has separate forget and input gates.",

@@ -51,9 +51,9 @@ class MinLSTM(zoo.Cell):
         history="It is the second cell in the paper of Feng, Tung, Ahmed, Bengio and Hajimirsadeghi (2024). "
         "It keeps the forget and the input gate of an LSTM, drops the output gate, and normalises the two "
         "gates so that the size of the state does not depend on the length of the sequence.",
-        when_to_use="Use it like min_gru where one gate is not enough: it has three projections of the input "
-        "where min_gru has two, and the same state. Stack at least two layers with residual connections. Use "
-        "lstm where gates must read the state.",
+        when_to_use="Use it like min_gru where one gate is not enough: it has three projections of the "
+        "input where min_gru has two, and the same state. Stack at least two layers with residual "
+        "connections. Use lstm where gates must read the state.",
         related={
             "min_gru": "has one gate.",
             "lstm": "has gates that read the state, and an output gate.",

@@ -62,8 +62,8 @@ class QRNN(zoo.Cell):
         "reports up to 16 times the speed of an LSTM on GPUs. SRU, HGRN and minGRU continue this line.",
         when_to_use="Use it where speed matters more than gates that read the state, for example for stacks "
         "of layers on text. A step has no recurrent matrix product, and the products of all steps can be "
-        "computed together. A larger k replaces some memory by a longer window, and each further input costs "
-        "I * 3H weights. The output gate lets a layer hide what it stores.",
+        "computed together. A larger k replaces some memory by a longer window, and each further input "
+        "costs I * 3H weights. The output gate lets a layer hide what it stores.",
         related={
             "t_rnn": "reads one input and has no output gate.",
             "t_lstm": "reads two inputs and has a candidate without a squashing function.",

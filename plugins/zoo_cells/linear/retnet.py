@@ -78,21 +78,24 @@ class RetNet(zoo.Cell):
         variant="This is multi-scale retention in recurrent form, with rotation, a norm of each head, a "
         "swish gate and a projection out.",
         deviations="The official code divides the memory by the root of a running sum of decays, which is "
-        "left out here. The norm cancels such a factor only where its constant, 1e-6, is small compared with "
-        "the mean square of the value that the query reads. At the initial values on one-hot input the "
+        "left out here. The norm cancels such a factor only where its constant, 1e-6, is small compared "
+        "with the mean square of the value that the query reads. At the initial values on one-hot input the "
         "constant is the larger of the two, and the output is 2.9, 5.2 and 6.8 times the official one at "
-        "steps 8, 32 and 63 (65 inputs, 128 units). The RMS norm has no gain, as in the official code, where "
-        "the paper has a group norm. Values are as wide as keys, and official models have wider ones. There "
-        "is no feed-forward part.",
-        history="Sun, Dong and others published it in 2023. Retention is linear attention with a fixed decay "
-        "for each head and a rotation, and it can be computed in parallel, step by step or in chunks. Gated "
-        "linear attention (gla) made the decay depend on the input in the same year.",
-        when_to_use="Use it to study linear attention with fixed time scales: head number j, counted from 0, "
-        "forgets over about 2 ** (5 + j) steps. The decay does not depend on the input, so it cannot drop "
-        "the past at a boundary. The state has H² / heads elements, and 2 * heads must divide H. On one-hot "
-        "input with the official initial values, learning starts slowly without a norm before the cell.",
+        "steps 8, 32 and 63 (65 inputs, 128 units). The RMS norm has no gain, as in the official code, "
+        "where the paper has a group norm. Values are as wide as keys, and official models have wider ones. "
+        "There is no feed-forward part.",
+        history="Sun, Dong and others published it in 2023. Retention is linear attention with a fixed "
+        "decay for each head and a rotation, and it can be computed in parallel, step by step or in chunks. "
+        "Gated linear attention (gla) made the decay depend on the input in the same year.",
+        when_to_use="Use it to study linear attention with fixed time scales: head number j, counted from "
+        "0, forgets over about 2 ** (5 + j) steps. The decay does not depend on the input, so it cannot "
+        "drop the past at a boundary. The state has H² / heads elements, and 2 * heads must divide H. On "
+        "one-hot input with the official initial values, learning starts slowly without a norm before the "
+        "cell.",
         scope="mixer",
         related={
+            "rwkv5": "has trained decay rates, one for each row, and a token shift.",
+            "mamba2": "has one decay for each head that depends on the input.",
             "gla": "has decay rates that depend on the input, and no rotation.",
             "delta_net": "corrects the value at a key instead of adding to it.",
             "rwkv4": "has a vector memory and trained decay rates.",

@@ -66,9 +66,9 @@ class RGLRU(zoo.Cell):
         "The initial values are taken from the code. In the paper the smallest value of a, "
         "sigmoid(Lambda)^8, starts uniformly between 0.9 and 0.999. The convolution before the recurrence "
         "and the gated branch next to it are left out.",
-        history="De, Smith and others published it in 2024 as the recurrence of the language models Hawk and "
-        "Griffin. It takes the linear recurrence of the LRU (lru), makes it real and adds two gates that "
-        "read the input. The open model RecurrentGemma (2024) uses it together with local attention.",
+        history="De, Smith and others published it in 2024 as the recurrence of the language models Hawk "
+        "and Griffin. It takes the linear recurrence of the LRU (lru), makes it real and adds two gates "
+        "that read the input. The open model RecurrentGemma (2024) uses it together with local attention.",
         when_to_use="Use it as a gated linear recurrence with a bounded state: its scaling keeps the "
         "variance of the state constant. A step costs a product of u with the gates, H² * 2 / heads "
         "multiplications, and no product of the state, so a parallel scan could compute it. The paper's "

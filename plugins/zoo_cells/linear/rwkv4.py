@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import zoo
+from zoo_cells.linear._initializers import orthogonal
 
 Array = Any
 Shape = tuple[int, ...]
@@ -25,10 +26,8 @@ def mix_fractions(rng: np.random.Generator, shape: Shape) -> Array:
 def values_only(rng: np.random.Generator, shape: Shape) -> Array:
     """Zero for r and k, orthogonal for v, times ``sqrt(H / I)`` where H is larger."""
     _, inputs, hidden = shape
-    q, r = np.linalg.qr(rng.normal(size=(max(inputs, hidden), min(inputs, hidden))))
-    q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # so that every rotation is as likely as any other
     weights = np.zeros(shape)
-    weights[2] = (q if inputs >= hidden else q.T) * math.sqrt(max(hidden / inputs, 1))
+    weights[2] = orthogonal(rng, inputs, hidden) * math.sqrt(max(hidden / inputs, 1))
     return weights
 
 
@@ -88,16 +87,19 @@ class RWKV4(zoo.Cell):
         deviations="The channel mixing, layer norm and residual connection are left out. The official code "
         "starts Wo at zero, from which layers without residual connections could not learn. Here it starts "
         "orthogonal.",
-        history="Peng and others published it in 2023. Its weights of values take the place of attention and "
-        "decay at a trained rate for each unit. The paper trains models of up to tens of billions of "
-        "parameters. RWKV-5 and RWKV-6 (2024) have matrix states, and RWKV-6 has rates that depend on the "
-        "input.",
-        when_to_use="Use it for a cheap average over the past with exponential weights: the state has 3H + I "
-        "elements. The decay does not depend on the input, so it cannot drop the past at a boundary. It is "
-        "the time mixing of a block with its projection out. The paper's block has layer norms, residual "
+        history="Peng and others published it in 2023. Its weights of values take the place of attention "
+        "and decay at a trained rate for each unit. The paper trains models of up to tens of billions of "
+        "parameters. RWKV-5 and RWKV-6 (rwkv5, rwkv6, 2024) have matrix states, and RWKV-6 has rates that "
+        "depend on the input.",
+        when_to_use="Use it for a cheap average over the past with exponential weights: the state has 3H + "
+        "I elements. The decay does not depend on the input, so it cannot drop the past at a boundary. It "
+        "is the time mixing of a block with its projection out. The paper's block has layer norms, residual "
         "connections and a channel mixing, too.",
         scope="mixer",
         related={
+            "rwkv5": "has a matrix memory, without a normaliser.",
+            "rwkv6": "has a matrix memory and decay rates that depend on the input.",
+            "rwkv7": "has a matrix memory that it corrects by a delta rule.",
             "retnet": "has a matrix memory and fixed decay rates.",
             "gla": "has a matrix memory and decay rates that depend on the input.",
             "matrix_lstm": "has a matrix memory, exponential weights and the same stabiliser.",

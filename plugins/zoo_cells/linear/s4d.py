@@ -81,8 +81,8 @@ class S4D(zoo.Cell):
         when_to_use="Use it for long real signals, such as audio and medical time series, in stacks with "
         "nonlinear layers between: one S4D is a linear filter for each channel, and a stack of bare S4Ds is "
         "still linear. The paper reports results close to S4 and 85 % on average in the Long Range Arena, "
-        "with whole blocks. The state has H * order elements, 64 H by default. zoo computes it step by step, "
-        "and the paper by a long convolution.",
+        "with whole blocks. The state has H * order elements, 64 H by default. zoo computes it step by "
+        "step, and the paper by a long convolution.",
         related={
             "s5": "shares its poles among all channels.",
             "lru": "has one pole for each unit, without a continuous time step.",

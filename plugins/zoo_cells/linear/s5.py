@@ -88,8 +88,8 @@ class S5(zoo.Cell):
         "at first.",
         deviations="D is a matrix (I, H), where the paper has a diagonal, which needs I = H. Normal draws "
         "are not truncated at two deviations. The GELU or gate after the recurrence is left out.",
-        history="Smith, Warrington and Linderman published it in 2022. It replaces the many small systems of "
-        "S4 by one system with many inputs and outputs, and its convolution by a parallel scan. The LRU "
+        history="Smith, Warrington and Linderman published it in 2022. It replaces the many small systems "
+        "of S4 by one system with many inputs and outputs, and its convolution by a parallel scan. The LRU "
         "(lru) reached similar results in 2023 without the theory of HiPPO.",
         when_to_use="Use it for long real signals, in stacks with nonlinear layers between, because it is "
         "linear in input and state. The paper reports 87.4 % on average in the Long Range Arena, with whole "

@@ -66,16 +66,16 @@ class SRU(zoo.Cell):
         variant="This is the SRU of EMNLP 2018 and of version 2 of the code: gates read c, there is a "
         "highway, and c has no activation function.",
         deviations="The highway is always a product with the input. Where I = H, paper and code pass on x "
-        "itself, times a constant that the initial values of part w contain here. There is no layer norm and "
-        "no dropout.",
+        "itself, times a constant that the initial values of part w contain here. There is no layer norm "
+        "and no dropout.",
         history="Lei, Zhang, Wang, Dai and Artzi published it in 2017. Like QRNN, it removes recurrent "
         "products, so that a fast kernel computes all units in parallel, and it adds a highway connection "
         "and careful initial values for deep stacks. The paper reports five to nine times the speed of an "
         "LSTM in cuDNN. SRU++ added attention later.",
         when_to_use="Use it where speed matters, in stacks: the highway lets deep stacks train. A step has "
         "no recurrent matrix product. Gates read their own unit's state through one weight each, so it is "
-        "not linear in the state, and a parallel scan over time does not apply. Set highway_bias below zero, "
-        "for example to -2, for deep stacks, so that inputs pass by at first.",
+        "not linear in the state, and a parallel scan over time does not apply. Set highway_bias below "
+        "zero, for example to -2, for deep stacks, so that inputs pass by at first.",
         related={
             "qrnn": "has gates that read several inputs and no state.",
             "min_gru": "has one gate, which reads the input alone, and no highway.",
