@@ -52,9 +52,11 @@ MAIN_LAWS = {
 
 
 @pytest.fixture(autouse=True)
-def fewer_examples(monkeypatch):
+def fewer_examples(monkeypatch, request):
     """Of each law, unless somebody asks for a number: there are many cells."""
-    monkeypatch.setenv("ZOO_TEST_EXAMPLES", os.environ.get("ZOO_TEST_EXAMPLES", "2"))
+    name = getattr(getattr(request.node, "callspec", None), "params", {}).get("name")
+    examples = "1" if name in NEVER_COMPILED else "2"
+    monkeypatch.setenv("ZOO_TEST_EXAMPLES", os.environ.get("ZOO_TEST_EXAMPLES", examples))
 
 
 @zoo.testing.parametrize_cells(*CELLS)
