@@ -39,8 +39,8 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 # Cells that no test compiles: the laws run their kernels as plain Python, with one example of each law, and
-# `zoo check NAME` compiles them and checks more. The kernels of the other cells have loops, products and scans
-# of every kind, and compiling the kernels of a cell takes 2 to 9 s.
+# `zoo check NAME` compiles them and checks more. The kernels of the other cells have loops, products and
+# scans of every kind, and compiling the kernels of a cell takes 2 to 9 s.
 NEVER_COMPILED = frozenset(
     {
         # linear
