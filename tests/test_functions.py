@@ -33,6 +33,10 @@ def layer_norm(x: np.ndarray) -> np.ndarray:
     return (x - np.mean(x)) / np.sqrt(np.var(x) + 1e-5)
 
 
+def rms_norm(x: np.ndarray) -> np.ndarray:
+    return x * (np.mean(x**2) + 1e-5) ** -0.5
+
+
 def gelu(x: float) -> float:
     return 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
@@ -62,6 +66,7 @@ OTHERWISE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "cumax": lambda x: np.array([math.fsum(softmax(x)[: i + 1]) for i in range(len(x))]),
     "cumsum": lambda x: np.array([sum(x[: i + 1]) for i in range(len(x))]),
     "layer_norm": layer_norm,
+    "rms_norm": rms_norm,
     "roll": lambda x: np.array([x[i - 1] for i in range(len(x))]),
     "outer": lambda x: np.einsum("i,j->ij", x, x),
     "stop_gradient": lambda x: x,
@@ -85,7 +90,7 @@ def call(name: str) -> Callable[[Any], Any]:
 
 
 def test_every_function_is_tested() -> None:
-    elsewhere = {"cayley", "expm"}  # test_kernels_linear_algebra.py
+    elsewhere = {"cayley", "expm", "short_convolution"}  # test_kernels_linear_algebra.py, test_blocks.py
     assert set(functions.__all__) == {*OTHERWISE, *elsewhere, "split", "eye"}
 
 
@@ -104,7 +109,7 @@ def test_float32_stays(name: str) -> None:
 
 
 EXTREME = [0.0, -0.0, 1e-300, 1.0, 40.0, -40.0, 710.0, -710.0, 1e6, -1e6, 1e30, -1e30]
-BOUNDED = [name for name in OTHERWISE if name not in ("exp", "exp_diff", "outer", "layer_norm")]
+BOUNDED = [name for name in OTHERWISE if name not in ("exp", "exp_diff", "outer", "layer_norm", "rms_norm")]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -145,7 +150,7 @@ def test_matrix_applies_along_last_axis(name: str) -> None:
     np.testing.assert_allclose(call(name)(x), rows, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["softmax", "layer_norm", "cumsum", "cumax"])
+@pytest.mark.parametrize("name", ["softmax", "layer_norm", "rms_norm", "cumsum", "cumax"])
 def test_another_axis(name: str) -> None:
     x = np.arange(6.0).reshape(2, 3) ** 2 / 11
     np.testing.assert_allclose(getattr(zoo, name)(x, axis=0), getattr(zoo, name)(x.T).T, rtol=1e-12)

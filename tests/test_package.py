@@ -18,6 +18,7 @@ from zoo import installation
 ROOT = Path(zoo.__file__).parents[1]
 PACKAGES = (
     "zoo",
+    "zoo_blocks",
     "zoo_cells",
     "zoo_constraints",
     "zoo_modifiers",

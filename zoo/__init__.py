@@ -15,8 +15,8 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "base": (
-        "Batch Buffer Card Cell Chain Constraint Gates Input Modifier Noise Optimizer Option Output Param "
-        "Penalty Sampler State StateSlot Task TaskRng Tracker"
+        "Batch Block Buffer Card Cell Chain Constraint Gates Input Modifier Noise Optimizer Option Output "
+        "Param Penalty Sampler State StateSlot Task TaskRng Tracker"
     ),
     "base.loss": "Loss",
     "classification.api": "predict",
@@ -28,18 +28,18 @@ _EXPORTS = {
     "forecasting.api": "backtest forecast",
     "functions": (
         "cayley cumax cumsum erf exp exp_diff expm eye gelu hard_sigmoid heaviside layer_norm leaky_relu "
-        "log log_sigmoid outer relu roll sigmoid silu softmax softplus split sqrt stop_gradient tanh "
-        "top_k"
+        "log log_sigmoid outer relu rms_norm roll short_convolution sigmoid silu softmax softplus split "
+        "sqrt stop_gradient tanh top_k"
     ),
     "kernels.jit": "njit",
     "layers": "Recurrent",
     "model": "LanguageModel SequenceModel load",
     "registry": (
-        "get_cell get_constraint get_loss get_modifier get_optimizer get_penalty get_sampler get_task "
-        "get_tracker hookimpl list_cells list_constraints list_losses list_modifiers list_optimizers "
-        "list_penalties list_samplers list_tasks list_trackers modify register_cell register_constraint "
-        "register_loss register_modifier register_optimizer register_penalty register_sampler register_task "
-        "register_tracker"
+        "get_block get_cell get_constraint get_loss get_modifier get_optimizer get_penalty get_sampler "
+        "get_task get_tracker hookimpl list_blocks list_cells list_constraints list_losses list_modifiers "
+        "list_optimizers list_penalties list_samplers list_tasks list_trackers modify register_block "
+        "register_cell register_constraint register_loss register_modifier register_optimizer "
+        "register_penalty register_sampler register_task register_tracker"
     ),
     "training": "Run train",
     "training.fit_data": "fit",

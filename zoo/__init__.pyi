@@ -19,6 +19,7 @@ from zoo import (
 )
 from zoo.base import (
     Batch as Batch,
+    Block as Block,
     Buffer as Buffer,
     Card as Card,
     Cell as Cell,
@@ -82,7 +83,9 @@ from zoo.functions import (
     log_sigmoid as log_sigmoid,
     outer as outer,
     relu as relu,
+    rms_norm as rms_norm,
     roll as roll,
+    short_convolution as short_convolution,
     sigmoid as sigmoid,
     silu as silu,
     softmax as softmax,
@@ -105,6 +108,7 @@ from zoo.model import (
     load as load,
 )
 from zoo.registry import (
+    get_block as get_block,
     get_cell as get_cell,
     get_constraint as get_constraint,
     get_loss as get_loss,
@@ -115,6 +119,7 @@ from zoo.registry import (
     get_task as get_task,
     get_tracker as get_tracker,
     hookimpl as hookimpl,
+    list_blocks as list_blocks,
     list_cells as list_cells,
     list_constraints as list_constraints,
     list_losses as list_losses,
@@ -125,6 +130,7 @@ from zoo.registry import (
     list_tasks as list_tasks,
     list_trackers as list_trackers,
     modify as modify,
+    register_block as register_block,
     register_cell as register_cell,
     register_constraint as register_constraint,
     register_loss as register_loss,

@@ -43,7 +43,9 @@ __all__ = [
     "log_sigmoid",
     "outer",
     "relu",
+    "rms_norm",
     "roll",
+    "short_convolution",
     "sigmoid",
     "silu",
     "softmax",
@@ -217,6 +219,29 @@ def layer_norm(x: Array, axis: int = -1, eps: float = 1e-5) -> Array:
     """
     centred = x - np.mean(x, axis=axis, keepdims=True)
     return centred / np.sqrt(np.mean(centred * centred, axis=axis, keepdims=True) + eps)
+
+
+def rms_norm(x: Array, axis: int = -1, eps: float = 1e-5) -> Array:
+    """Normalise to mean square one along an axis (Zhang & Sennrich 2019, https://arxiv.org/abs/1910.07467).
+
+    The gain belongs to the cell or the block: ``zoo.rms_norm(x) * self.gain``.
+    """
+    return x / np.sqrt(np.mean(x * x, axis=axis, keepdims=True) + eps)
+
+
+def short_convolution(x: Array, past: Array, taps: Array) -> tuple[Array, Array]:
+    """Convolve each feature with its last values in time, in one step: the output and the new ``past``.
+
+    Add a bias and a nonlinearity yourself. Declare ``past`` as ``zoo.State("width-1", ...)`` and ``taps`` as
+    ``zoo.Param("width", ...)``.
+
+    Args:
+        x: The features of this step, ``(n,)``.
+        past: The features of the last ``width - 1`` steps, ``(width-1, n)``, the oldest first.
+        taps: The weights of the steps, ``(width, n)``; the last row is the weight of ``x``.
+    """
+    window = np.concatenate([past, x[None]])
+    return np.sum(window * taps, axis=0), window[1:]
 
 
 def cumsum(x: Array, axis: int = -1) -> Array:

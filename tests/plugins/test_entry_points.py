@@ -22,8 +22,8 @@ MODULES = [
 ]  # the others hold what several components share
 PUBLIC = {"zoo": set(zoo.__all__), "kernels": set(kernels.__all__), "data": set(zoo.data.__all__)}
 OURS = {
-    *("zoo_cells", "zoo_constraints", "zoo_modifiers", "zoo_optimizers", "zoo_penalties", "zoo_samplers"),
-    *("zoo_tasks", "zoo_trackers"),
+    *("zoo_blocks", "zoo_cells", "zoo_constraints", "zoo_modifiers", "zoo_optimizers", "zoo_penalties"),
+    *("zoo_samplers", "zoo_tasks", "zoo_trackers"),
 }
 
 
@@ -31,10 +31,15 @@ def module_of(file: Path) -> str:
     return ".".join(file.relative_to(ROOT / "plugins").with_suffix("").parts)
 
 
+def entry_name(file: Path) -> str:
+    """The name of its entry point; a block is called as the cell for which it was made."""
+    return f"{file.stem}_block" if file.parent.name == "zoo_blocks" else file.stem
+
+
 def test_every_plugin_module_has_one_entry_point():
     points = entry_points(group="zoo")
     shipped = {point.name: point.value for point in points if point.value.split(".")[0] in OURS}
-    assert shipped == {file.stem: module_of(file) for file in MODULES}, (
+    assert shipped == {entry_name(file): module_of(file) for file in MODULES}, (
         "edit pyproject.toml, then install again"
     )
 
@@ -47,7 +52,8 @@ def test_every_shipped_plugin_registers_component_of_its_name():
     for record in records:
         assert (record.distribution, record.version, record.error) == ("recurrent-zoo", zoo.__version__, "")
         (provided,) = record.provides
-        assert provided.split()[1] == record.name
+        kind, name = provided.split()
+        assert record.name == (f"{name}_block" if kind == "block" else name)
 
 
 def offences(source: str) -> Iterator[str]:

@@ -40,6 +40,11 @@ def test_every_hook_of_a_plugin_is_called(site):
     assert str(loader.registry(zoo.Cell).source("c1")) == "zoo-t 1.0 (entry point 'zoo_t')"
 
 
+def test_hook_zoo_register_blocks(site):
+    install(site, "zoo-t", hook("block", "b1"))
+    assert load().plugins()[0].provides == ("block b1",)
+
+
 def test_hook_zoo_register_cells(site):
     install(site, "zoo-t", hook("cell", "c1"))
     assert load().plugins()[0].provides == ("cell c1",)

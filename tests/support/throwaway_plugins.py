@@ -22,6 +22,13 @@ def make_cell(called):
         def backward(params, x, state, tape, dy, dlast): ...
     return Toy
 
+def make_block(called):
+    class Toy(zoo.Block):
+        "A block that is only listed."
+        name = called
+        card = CARD
+    return Toy
+
 def make_optimizer(called):
     class Toy(zoo.Optimizer):
         "An optimizer that is only listed."

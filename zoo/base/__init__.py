@@ -1,5 +1,6 @@
 """Base classes of all components. Nothing here imports Numba."""
 
+from zoo.base.block import Block
 from zoo.base.bound_optimizer import BoundOptimizer
 from zoo.base.card import Card
 from zoo.base.cell import Cell, Output
@@ -18,6 +19,7 @@ from zoo.base.tracker import Tracker
 
 __all__ = [
     "Batch",
+    "Block",
     "BoundOptimizer",
     "Buffer",
     "Card",

@@ -82,6 +82,8 @@ class Cell(Component, abstract=True):
     buffers: ClassVar[Mapping[str, Buffer]] = MappingProxyType({})
     states: ClassVar[Mapping[str, State]] = MappingProxyType({})
     inputs: ClassVar[Mapping[str, Input]] = MappingProxyType({})
+    x_size: str = "I"
+    """Size of the input of ``step``; a cell in a block that projects nothing reads ``H``."""
     gates: ClassVar[Gates] = Gates()
     """The values of ``step`` that are gates, under names that are the same for all cells."""
 
@@ -137,6 +139,11 @@ class Cell(Component, abstract=True):
     def has_step(cls) -> bool:
         """Whether the cell has a ``step``."""
         return hasattr(cls, "step")
+
+    @classmethod
+    def is_in_block(cls) -> bool:
+        """Whether it is a cell with a block, ``prenorm(lstm)``."""
+        return False
 
     @classmethod
     def named_functions(cls) -> tuple[Callable[..., Any], ...]:

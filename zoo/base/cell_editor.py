@@ -146,7 +146,7 @@ class CellDeclarations:
         """Declare a copy of an array under a new name, with other sizes in place of letters."""
         duplicate = copy.copy(declaration)
         duplicate.shape = parse_shape(
-            tuple(_substitute_sizes(size.text, sizes or {}) for size in declaration.shape)
+            tuple(substitute_sizes(size.text, sizes or {}) for size in declaration.shape)
         )
         self.add(name, duplicate)
 
@@ -176,7 +176,7 @@ def check_declarations(spec: CellDeclarations) -> None:
                 )
 
 
-def _substitute_sizes(text: str, sizes: Mapping[str, str]) -> str:
+def substitute_sizes(text: str, sizes: Mapping[str, str]) -> str:
     """Replace the letters of a size; a number in front of a letter still multiplies it."""
     return re.sub(r"[A-Za-z_]\w*", lambda match: _parenthesize(sizes.get(match[0], match[0])), text)
 

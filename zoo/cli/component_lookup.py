@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from zoo.base import (
+    Block,
     Cell,
     Component,
     Constraint,
@@ -19,18 +20,28 @@ from zoo.base import (
     Task,
     Tracker,
 )
-from zoo.base.names import MODIFIER_SEPARATOR, did_you_mean
+from zoo.base.names import did_you_mean
 from zoo.cli.completion import complete_files
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import option
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
-from zoo.registry import list_losses, load_cell_file, load_class_file, load_plugin_file, plugins, registry_of
+from zoo.registry import (
+    is_composite,
+    list_losses,
+    load_cell_file,
+    load_class_file,
+    load_plugin_file,
+    plugins,
+    registry_of,
+    split_name,
+)
 from zoo.registry.plugin_files import is_file_spec
 
 C = TypeVar("C", bound=Component)
 
 COMPONENT_CLASSES: dict[str, type[Component]] = {
+    "block": Block,
     "cell": Cell,
     "constraint": Constraint,
     "modifier": Modifier,
@@ -203,8 +214,8 @@ def find_component(text: str) -> type[Component]:
         ZooError: if a file or class does not exist, or is not a component.
     """
     if is_file_spec(text):
-        is_modified = MODIFIER_SEPARATOR in text.rpartition(":")[2]
-        return load_cell_file(text) if is_modified else load_class_file(text, Component)
+        is_cell = split_name(text).is_composite
+        return load_cell_file(text) if is_cell else load_class_file(text, Component)
     kind, colon, name = text.rpartition(":")
     if not colon:
         return _find_by_name(text)
@@ -218,7 +229,7 @@ def find_component(text: str) -> type[Component]:
 
 
 def _find_by_name(name: str) -> type[Component]:
-    if MODIFIER_SEPARATOR in name:
+    if is_composite(name):
         return registered_cell(name)
     names = {kind: registry_of(contract).list() for kind, contract in COMPONENT_CLASSES.items()}
     kinds = [kind for kind in names if name in names[kind]]

@@ -7,6 +7,7 @@ stored settings. The help quotes the defaults.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -85,4 +86,22 @@ def _make_flag(section: str, name: str) -> Flag:
     )
 
 
-FLAGS = [_make_flag(section, name) for section, names in _SECTIONS.items() for name in names.split()]
+_BLOCK = Flag(
+    "--block",
+    "block",
+    section=MODEL,
+    metavar="NAME|FILE.py:Class",
+    default=None,
+    help="The block around the cell of every layer, as in prenorm (`zoo blocks` lists them).  [none]",
+)
+
+
+def _flags() -> Iterator[Flag]:
+    for section, names in _SECTIONS.items():
+        for name in names.split():
+            yield _make_flag(section, name)
+            if name == "cell":
+                yield _BLOCK  # in the configuration it is part of the cell, prenorm(lstm)
+
+
+FLAGS = [*_flags()]

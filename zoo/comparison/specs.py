@@ -7,11 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from zoo.arguments import real_path
-from zoo.base import Cell, Component, Modifier, Task
-from zoo.base.names import MODIFIER_SEPARATOR, did_you_mean
+from zoo.base import Block, Cell, Component, Modifier, Task
+from zoo.base.names import did_you_mean
 from zoo.comparison.plan import PlanEntry, is_label
 from zoo.errors import UnknownNameError, UsageError
-from zoo.registry import load_cell_file, load_class_file, plugins, registry_of, resolve_cell, resolve_task
+from zoo.registry import (
+    load_cell_file,
+    load_class_file,
+    plugins,
+    registry_of,
+    resolve_cell,
+    resolve_task,
+    split_name,
+)
 from zoo.registry.plugin_files import is_file_spec
 from zoo.registry.registry import LOCAL
 
@@ -214,8 +222,9 @@ def check_importable_by_workers(cells: Iterable[PlanEntry], tasks: Iterable[Plan
     names: list[tuple[type[Component], str]] = []
     for cell in cells:
         if not is_file_spec(cell.spec):
-            base, *modifiers = cell.spec.split(MODIFIER_SEPARATOR)
+            block, base, modifiers = split_name(cell.spec)
             names += [(Cell, base), *((Modifier, name) for name in modifiers)]
+            names += [(Block, block)] if block else []
     names += [(Task, task.spec) for task in tasks if not (task.is_data or is_file_spec(task.spec))]
     for kind, name in names:
         if registry_of(kind).source(name) == LOCAL:

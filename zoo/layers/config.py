@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from zoo.arguments import as_bool
-from zoo.base import Cell
+from zoo.base import Block, Cell
 from zoo.base.names import did_you_mean
+from zoo.errors import UsageError
 from zoo.layers.time_chunks import Recompute, check_recompute
 from zoo.layers.validation import as_cells, as_dropout, as_dtype, as_size, cells_label
-from zoo.registry import resolve_cell
+from zoo.registry import place_in_stack, resolve_cell_in_block
 
+BlockLike: TypeAlias = str | type[Block] | Block
 CellLike: TypeAlias = str | type[Cell] | Cell
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -26,6 +28,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class LayerOptions(TypedDict, total=False):
     """Arguments of :class:`StackConfig` that ``zoo.torch.Recurrent`` takes as ``**options``."""
 
+    block: BlockLike | None
     recompute: int | str | None
     bidirectional: bool
     dropout: float
@@ -48,11 +51,15 @@ class StackConfig:
 
     Args:
         cells: Name of a registered cell, a cell class, or a cell with its options chosen; or a list with one
-            of these for each layer. The attribute is a tuple with the cell of each layer.
+            of these for each layer. The attribute is a tuple with the cell of each layer, in its block.
         input_size: ``I``, features of the input or number of different tokens.
         hidden_size: ``H``.
         num_layers: ``L``; layer k reads the output of layer k - 1. With a list of cells you may leave it out.
         dtype: ``"float32"`` or ``"float64"``.
+        block: The block around the cell of every layer: the name of a registered block such as ``"prenorm"``,
+            a block class, or a block with its options chosen. ``cell="prenorm(lstm)"`` is the same, and a
+            list of such names makes other blocks in other layers. The first layer projects its input to the
+            width ``H``.
         recompute: Gradient checkpointing over time. None saves everything that the backward pass needs. The
             steps per segment, or ``"sqrt"`` for about sqrt(T) segments of 1,024 tokens at least, saves only
             the states between segments (and the input of every layer, if they are bidirectional) and runs
@@ -70,6 +77,8 @@ class StackConfig:
             layers whose input and output have the same size do so: all but the first, for most cells, and the
             first if I is the size of its output, where tokens are one-hot rows. Y. Wu et al. 2016,
             https://arxiv.org/abs/1609.08144.
+        embedded: Whether the input is an embedding of tokens. If its size is H, the block of the first layer
+            needs no projection.
         learned_state: Whether the initial states, in calls that give none, are parameters
             ``"l0.h.initial"``, the same for all rows. They start at zero. Discrete states have none.
 
@@ -101,16 +110,24 @@ class StackConfig:
         dropout: float = 0.0,
         residual: bool = False,
         learned_state: bool = False,
+        block: BlockLike | None = None,
+        embedded: bool = False,
     ) -> None:
         checked_recompute = check_recompute(recompute)
-        layer_cells = as_cells(resolve_cells(cells), num_layers)
+        layer_cells = as_cells(resolve_cells(cells, block), num_layers)
         who = cells_label(layer_cells)
+        if residual and any(cell.is_in_block() for cell in layer_cells):
+            raise UsageError(
+                f"{who}: residual is True and the block adds its input already; leave out `residual`."
+            )
+        is_bidirectional = as_bool(bidirectional, f"{who}: bidirectional")
+        needs_projection = not (embedded and input_size == hidden_size)
         vars(self).update(
-            cells=layer_cells,
+            cells=place_cells(layer_cells, needs_projection, is_bidirectional),
             input_size=as_size(who, "input_size", input_size),
             hidden_size=as_size(who, "hidden_size", hidden_size),
             num_layers=len(layer_cells),
-            bidirectional=as_bool(bidirectional, f"{who}: bidirectional"),
+            bidirectional=is_bidirectional,
             residual=as_bool(residual, f"{who}: residual"),
             learned_state=as_bool(learned_state, f"{who}: learned_state"),
             dropout=as_dropout(dropout, who),
@@ -157,7 +174,8 @@ class StackConfig:
         """
         options = {name: metadata[name] for name in _SWITCHES if name in metadata}
         sizes = input_size, metadata["hidden_size"], metadata["num_layers"]
-        return cls(cells, *sizes, dtype=metadata["dtype"], **options)
+        is_embedded = "embedding" in metadata
+        return cls(cells, *sizes, dtype=metadata["dtype"], embedded=is_embedded, **options)
 
     def _switched_on(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _SWITCHES if getattr(self, name)}
@@ -224,8 +242,36 @@ def with_options(owner: str, options: type, defaults: Mapping[str, Any]) -> Call
 _SWITCHES = ("bidirectional", "dropout", "residual", "learned_state")
 
 
-def resolve_cells(cells: CellLike | Sequence[CellLike]) -> Cell | list[Cell]:
-    """Convert names, classes and cells to the cell of all layers, or to the list of the cell of each."""
+def resolve_cells(cells: CellLike | Sequence[CellLike], block: BlockLike | None = None) -> Cell | list[Cell]:
+    """Convert names, classes and cells to the cell of all layers, or to the list of the cell of each.
+
+    Args:
+        cells: One for all layers, or one for each.
+        block: The block around every cell; None for none.
+    """
     if isinstance(cells, Sequence) and not isinstance(cells, str):
-        return [resolve_cell(cell) for cell in cells]
-    return resolve_cell(cells)
+        return [resolve_cell_in_block(cell, block) for cell in cells]
+    return resolve_cell_in_block(cells, block)
+
+
+def place_cells(cells: Sequence[Cell], needs_projection: bool, bidirectional: bool) -> tuple[Cell, ...]:
+    """Tell cells with a block their layer: the first projects its input, and the last has the final norm.
+
+    A block also projects what it reads if the layer below has no block, and with it another width, or has
+    two directions, whose outputs are concatenated.
+
+    Args:
+        cells: The cell of each layer.
+        needs_projection: Whether the block of the first layer projects its input.
+        bidirectional: Whether the layers have two directions.
+    """
+    below = [False, *(cell.is_in_block() and not bidirectional for cell in cells)]
+    return tuple(
+        place_in_stack(
+            cell,
+            is_first=needs_projection if index == 0 else not below[index],
+            is_last=index == len(cells) - 1,
+            num_layers=len(cells),
+        )
+        for index, cell in enumerate(cells)
+    )

@@ -21,7 +21,8 @@ from zoo.layers.stack import Stack
 from zoo.model.language_model import LanguageModel
 from zoo.model.model import DEFAULT_LOSS, Model, model_shapes
 from zoo.model.sequence_model import SequenceModel
-from zoo.registry import find_loss, get_cell, with_modifiers
+from zoo.registry import find_loss, get_cell, is_composite, split_name, with_parts
+from zoo.registry.composite_names import CellName
 from zoo.storage import PLAN_FILE, Checkpoint, RunDirectory, expect
 from zoo.storage import load as load_file
 
@@ -278,13 +279,17 @@ def fitting_class(name: str, classes: Iterable[type[Cell]], source: str) -> type
     if not fitting:
         return None
     cell = max(fitting, key=lambda each: len(each.name))
-    modifiers = name.removeprefix(cell.name).removeprefix(MODIFIER_SEPARATOR)
-    return _apply_modifiers(cell, modifiers, source) if modifiers else cell
+    return cell if name == cell.name else _add_parts(cell, name, source)
 
 
 def _is_modified(name: str, cell: type[Cell]) -> bool:
-    """Whether a name is that of the cell, or of the cell with modifiers."""
-    return name == cell.name or name.startswith(f"{cell.name}{MODIFIER_SEPARATOR}")
+    """Whether a name is that of the cell, or of the cell with modifiers or in a block."""
+    if name == cell.name:
+        return True
+    if cell.is_in_block():
+        return False
+    _, inner, modifiers = split_name(name) if is_composite(name) else CellName("", name, ())
+    return MODIFIER_SEPARATOR.join((inner, *modifiers, "")).startswith(f"{cell.name}{MODIFIER_SEPARATOR}")
 
 
 def _find_cell(metadata: Any, cell: type[Cell] | None, source: str) -> Cell:
@@ -308,12 +313,14 @@ def _find_cell(metadata: Any, cell: type[Cell] | None, source: str) -> Cell:
     return chosen
 
 
-def _apply_modifiers(cell: type[Cell], names: str, source: str) -> type[Cell]:
-    """An unregistered cell with the modifiers that a checkpoint names."""
+def _add_parts(cell: type[Cell], name: str, source: str) -> type[Cell]:
+    """An unregistered cell with the modifiers and the block that a checkpoint names."""
+    block, _, modifiers = split_name(name)
+    added = cell.name.count(MODIFIER_SEPARATOR)  # the class may have some of the modifiers
     try:
-        return with_modifiers(cell, names.split(MODIFIER_SEPARATOR))
+        return with_parts(cell, modifiers[added:], block)
     except UnknownNameError:
-        raise _unregistered(source, _REPR.repr(f"{cell.name}{MODIFIER_SEPARATOR}{names}")) from None
+        raise _unregistered(source, _REPR.repr(name)) from None
 
 
 def _unregistered(source: str, shown: str) -> CheckpointError:

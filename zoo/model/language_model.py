@@ -93,7 +93,8 @@ class LanguageModel(Model):
     ) -> None:
         vocab = as_vocabulary(vocab)
         size = None if embedding is None else as_integer(embedding, "language model: embedding", 1)
-        config = StackConfig(cell, len(vocab) if size is None else size, hidden_size, num_layers, **options)
+        features = len(vocab) if size is None else size
+        config = StackConfig(cell, features, hidden_size, num_layers, embedded=size is not None, **options)
         self._build(
             vocab,
             config,

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.base import Cell, Modifier, Output, Param
+from zoo.base import Cell, Modifier, Output
 from zoo.base.cell_editor import CellDeclarations, StepContext, StepResult, check_declarations
+from zoo.base.declarations import ArrayDeclaration
 from zoo.base.initializers import initializer_of
 from zoo.compiler.frontend.complex_numbers import Complex
 from zoo.compiler.frontend.numpy_functions import Handler, matmul_hook
@@ -62,7 +63,7 @@ class ComposedCell:
         cell = self.cell
         params = {name: arrays[name] for name in (*cell.params, *cell.buffers) if name in arrays}
         placeholders = {
-            name: _placeholder(cell, param, x.graph)
+            name: placeholder(cell, param, x.graph)
             for name, param in cell.params.items()
             if name not in params
         }
@@ -71,7 +72,7 @@ class ComposedCell:
             result = cell.with_arrays({**params, **placeholders}).step(
                 x, *old_states, *(arrays[name] for name in cell.inputs)
             )
-        return _step_result(cell, result)
+        return step_result(cell, result)
 
     def _matmul_hook(self, ctx: StepContext) -> Handler:
         """Call the modifier for the products of one step, which come in the order of ``spec.matmuls``."""
@@ -134,15 +135,16 @@ def _view_base(node: Node) -> Node:
     return node
 
 
-def _placeholder(cell: Cell, param: Param, graph: Graph) -> Any:
-    """A symbolic array with the shape of a parameter that the modifier removed."""
-    dims = tuple(dim_of(size, cell.options) for size in param.shape)
-    planes = (as_dim(2),) if param.complex else ()
-    node = graph.node(PLACEHOLDER, attr=param.name, shape=(*planes, *dims), level=Level.ONCE)  # type: ignore[arg-type]
-    return Complex(SymbolicArray(node)[0], SymbolicArray(node)[1]) if param.complex else SymbolicArray(node)
+def placeholder(owner: Any, array: ArrayDeclaration, graph: Graph) -> Any:
+    """A symbolic array with the shape of one that was removed; ``owner.options`` may be in the shape."""
+    dims = tuple(dim_of(size, owner.options) for size in array.shape)
+    planes = (as_dim(2),) if array.complex else ()
+    node = graph.node(PLACEHOLDER, attr=array.name, shape=(*planes, *dims), level=Level.ONCE)  # type: ignore[arg-type]
+    return Complex(SymbolicArray(node)[0], SymbolicArray(node)[1]) if array.complex else SymbolicArray(node)
 
 
-def _step_result(cell: Cell, result: Any) -> StepResult:
+def step_result(cell: Cell, result: Any) -> StepResult:
+    """The output and the new states that a step returned."""
     if isinstance(result, Output):
         return StepResult(result.y, dict(zip(cell.states, result.states, strict=True)))
     states = result if isinstance(result, tuple) else (result,)

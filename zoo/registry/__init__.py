@@ -7,6 +7,7 @@ imports Numba.
 
 from zoo.registry.api import (
     find_loss,
+    get_block,
     get_cell,
     get_constraint,
     get_loss,
@@ -16,6 +17,7 @@ from zoo.registry.api import (
     get_sampler,
     get_task,
     get_tracker,
+    list_blocks,
     list_cells,
     list_constraints,
     list_losses,
@@ -28,6 +30,7 @@ from zoo.registry.api import (
     loss_source,
     modify,
     plugins,
+    register_block,
     register_cell,
     register_constraint,
     register_loss,
@@ -38,11 +41,20 @@ from zoo.registry.api import (
     register_task,
     register_tracker,
     registry_of,
+    resolve_block,
     resolve_cell,
+    resolve_cell_in_block,
     resolve_task,
     resolve_tracker,
 )
-from zoo.registry.composite_names import cell_class, with_modifiers
+from zoo.registry.composite_names import (
+    cell_class,
+    in_block_class,
+    is_composite,
+    place_in_stack,
+    split_name,
+    with_parts,
+)
 from zoo.registry.entry_points import PluginRecord
 from zoo.registry.hookspecs import hookimpl
 from zoo.registry.plugin_files import load_cell_file, load_class_file, load_plugin_file
@@ -54,6 +66,7 @@ __all__ = [
     "Source",
     "cell_class",
     "find_loss",
+    "get_block",
     "get_cell",
     "get_constraint",
     "get_loss",
@@ -64,6 +77,9 @@ __all__ = [
     "get_task",
     "get_tracker",
     "hookimpl",
+    "in_block_class",
+    "is_composite",
+    "list_blocks",
     "list_cells",
     "list_constraints",
     "list_losses",
@@ -78,7 +94,9 @@ __all__ = [
     "load_plugin_file",
     "loss_source",
     "modify",
+    "place_in_stack",
     "plugins",
+    "register_block",
     "register_cell",
     "register_constraint",
     "register_loss",
@@ -89,8 +107,11 @@ __all__ = [
     "register_task",
     "register_tracker",
     "registry_of",
+    "resolve_block",
     "resolve_cell",
+    "resolve_cell_in_block",
     "resolve_task",
     "resolve_tracker",
-    "with_modifiers",
+    "split_name",
+    "with_parts",
 ]

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from zoo.arguments import short_repr
 from zoo.base import (
+    Block,
     Cell,
     Component,
     Constraint,
@@ -29,6 +30,7 @@ from zoo.registry.plugin_files import is_file_spec, load_cell_file, load_class_f
 from zoo.registry.registry import Registry, Source, check_component
 
 C = TypeVar("C", bound=Component)
+BlockType = TypeVar("BlockType", bound=type[Block])
 CellType = TypeVar("CellType", bound=type[Cell])
 ConstraintType = TypeVar("ConstraintType", bound=type[Constraint])
 ModifierType = TypeVar("ModifierType", bound=type[Modifier])
@@ -99,7 +101,7 @@ def _class_of(base: type[C], spec: str) -> type[C]:
     # Only users name these kinds by file; a run directory may name the rest, and must not cause imports.
     if base is Cell and is_file_spec(spec):
         return load_cell_file(spec)  # type: ignore[return-value]
-    is_file = base in (Constraint, Penalty, Task) and is_file_spec(spec)
+    is_file = base in (Block, Constraint, Penalty, Task) and is_file_spec(spec)
     return load_class_file(spec, base) if is_file else component_class(base, spec)
 
 
@@ -133,12 +135,17 @@ def modify(
         UsageError: if the modifier does not suit the cell, or an option is invalid.
         DefinitionError: if the equations of the cell are invalid.
     """
-    from zoo.modifiers.modified_cell import modified_class, prefixed
+    from zoo.modifiers.modified_cell import modified_class
 
     inner, change = resolve_cell(cell), resolve(Modifier, modifier, options)
     cls = modified_class(type(inner), type(change))
-    change_options = {prefixed(type(change), name): value for name, value in change.options.items()}
+    change_options = {f"{change.name}_{name}": value for name, value in change.options.items()}
     return cls(**inner.options, **change_options)
+
+
+def list_blocks(pattern: str = "*") -> list[str]:
+    """List the registered blocks by name; the pattern matches a name, or ``"family/*"``."""
+    return registry_of(Block).list(pattern)
 
 
 def list_cells(pattern: str = "*") -> list[str]:
@@ -193,6 +200,16 @@ def list_tasks(pattern: str = "*") -> list[str]:
 def list_trackers(pattern: str = "*") -> list[str]:
     """List the registered trackers by name; the pattern matches a name, or ``"family/*"``."""
     return registry_of(Tracker).list(pattern)
+
+
+def get_block(name: str, /, **options: Any) -> Block:
+    """Get a registered block with its options: ``get_block("mamba", expand=2)``.
+
+    Raises:
+        UnknownNameError: if the name is unknown.
+        UsageError: for an unknown option or an invalid value.
+    """
+    return component_class(Block, name)(**options)
 
 
 def get_cell(name: str, /, **options: Any) -> Cell:
@@ -319,6 +336,11 @@ def get_tracker(name: str, /, **options: Any) -> Tracker:
     return component_class(Tracker, name)(**options)
 
 
+def register_block(cls: BlockType, *, override: bool = False) -> BlockType:
+    """Register a block class for this process; usable as a decorator. See ``register``."""
+    return register(Block, cls, override)  # type: ignore[no-any-return]
+
+
 def register_cell(cls: CellType, *, override: bool = False) -> CellType:
     """Register a cell class for this process; usable as a decorator. See ``register``."""
     return register(Cell, cls, override)  # type: ignore[no-any-return]
@@ -385,6 +407,38 @@ def resolve_cell(cell: str | type[Cell] | Cell, /, **options: Any) -> Cell:
             f"zoo.train, the models and zoo.Recurrent take a cell for each layer."
         )
     return resolve(Cell, cell, options)
+
+
+def resolve_cell_in_block(
+    cell: str | type[Cell] | Cell, block: str | type[Block] | Block | None, /, **options: Any
+) -> Cell:
+    """The cell that a name, ``"FILE.py:Class"``, a class or an instance denotes, within a block.
+
+    Args:
+        cell: The cell.
+        block: The block; None for none.
+        **options: Options of the cell, and of the block with its name in front, ``mamba_expand``.
+
+    Raises:
+        UsageError: if the block does not suit the cell, or an option is invalid; also if it is a list of
+            cells.
+    """
+    if block is None:
+        return resolve_cell(cell, **options)
+    of_block = resolve_block(block)
+    if isinstance(cell, Cell):
+        return composite_names.in_block(resolve_cell(cell, **options), of_block)
+    cls = composite_names.in_block_class(type(resolve_cell(cell)), type(of_block))
+    if of_block.is_bare():
+        return cls(**options)
+    return cls(
+        **{**{f"{of_block.name}_{name}": value for name, value in of_block.options.items()}, **options}
+    )
+
+
+def resolve_block(block: str | type[Block] | Block, /, **options: Any) -> Block:
+    """The block that a name, ``"FILE.py:Class"``, a class or an instance denotes. See :func:`resolve`."""
+    return resolve(Block, block, options)
 
 
 def resolve_task(task: str | type[Task] | Task, /, **options: Any) -> Task:

@@ -1,39 +1,136 @@
-"""Names of modified cells, ``lstm+zoneout``: a cell and its modifiers, the innermost first."""
+"""Names of composite cells: ``lstm+zoneout`` has a modifier, ``prenorm(lstm+zoneout)`` a block around it.
+
+Modifiers follow the cell, the innermost first. A cell, a block, or both may be a class in a Python file,
+``prenorm(FILE.py:MyCell)``.
+"""
 
 from __future__ import annotations
 
-from zoo.base import Cell, Modifier
+from typing import Any, NamedTuple
+
+from zoo.base import Block, Cell, Modifier
+from zoo.base.block import PLACEMENT_OPTIONS
 from zoo.base.names import MODIFIER_SEPARATOR
+from zoo.errors import UsageError
 from zoo.registry import loader
 
 
-def has_modifiers(name: object) -> bool:
-    """Whether it is the name of a modified cell."""
-    return isinstance(name, str) and MODIFIER_SEPARATOR in name
+class CellName(NamedTuple):
+    """The parts of the name of a cell.
+
+    Args:
+        block: Name of the block, or its file and class; empty without a block.
+        cell: Name of the cell, or its file and class.
+        modifiers: Names of the modifiers, the innermost first.
+    """
+
+    block: str
+    cell: str
+    modifiers: tuple[str, ...]
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether there is a block or a modifier."""
+        return bool(self.block or self.modifiers)
+
+
+def split_name(text: str) -> CellName:
+    """Split the name of a cell.
+
+    Raises:
+        UsageError: if a parenthesis is missing or something follows the last one.
+    """
+    block, inner = _split_block(text)
+    path, colon, name = inner.rpartition(":")  # a path may contain a plus sign
+    cell, *modifiers = name.split(MODIFIER_SEPARATOR)
+    return CellName(block, f"{path}{colon}{cell}", tuple(modifiers))
+
+
+def _split_block(text: str) -> tuple[str, str]:
+    if not text.endswith(")"):
+        _, closed, rest = text.rpartition(")")
+        if closed and rest.startswith(MODIFIER_SEPARATOR):
+            raise UsageError(
+                f"{text!r}: modifiers are written within the block, as in prenorm(lstm+zoneout)."
+            )
+        return "", text
+    depth = 0
+    for index in range(len(text) - 1, -1, -1):
+        depth += (text[index] == ")") - (text[index] == "(")
+        if depth == 0:
+            break
+    if depth or index == 0 or index == len(text) - 2:
+        raise UsageError(f"{text!r} is not a block and a cell; expected BLOCK(CELL), as in prenorm(lstm).")
+    return text[:index], text[index + 1 : -1]
+
+
+def is_composite(name: object) -> bool:
+    """Whether a name belongs to a cell with a modifier or a block."""
+    return isinstance(name, str) and (MODIFIER_SEPARATOR in name or name.endswith(")"))
 
 
 def cell_class(name: str) -> type[Cell]:
-    """The cell class of a name, with its modifiers.
+    """The cell class of a name, with its modifiers and its block.
 
     Raises:
-        UnknownNameError: if the name of the cell or of a modifier is unknown.
-        UsageError: if a modifier does not suit the cell.
+        UnknownNameError: if the name of the cell, of a modifier or of the block is unknown.
+        UsageError: if a modifier or the block does not suit the cell.
         DefinitionError: if the equations of the cell are invalid.
     """
-    base, *modifiers = name.split(MODIFIER_SEPARATOR) if has_modifiers(name) else [name]
-    return with_modifiers(loader.LOADER.registry(Cell).cls(base), modifiers)
+    block, cell, modifiers = split_name(name) if is_composite(name) else CellName("", name, ())
+    return with_parts(loader.LOADER.registry(Cell).cls(cell), modifiers, block)
 
 
-def with_modifiers(cls: type[Cell], names: list[str]) -> type[Cell]:
-    """A cell class with registered modifiers.
+def with_parts(cls: type[Cell], modifiers: tuple[str, ...], block: str = "") -> type[Cell]:
+    """A cell class with registered modifiers, and within a registered block.
 
     Raises:
-        UnknownNameError: if the name of a modifier is unknown.
+        UnknownNameError: if the name of a modifier or of the block is unknown.
         UsageError: if one does not suit the cell.
         DefinitionError: if the equations of the cell are invalid.
     """
-    for name in names:
+    for name in modifiers:
         from zoo.modifiers.modified_cell import modified_class  # imports the compiler
 
         cls = modified_class(cls, loader.LOADER.registry(Modifier).cls(name))
-    return cls
+    return in_block_class(cls, loader.LOADER.registry(Block).cls(block)) if block else cls
+
+
+def in_block_class(cls: type[Cell], block: type[Block]) -> type[Cell]:
+    """A cell class within a block.
+
+    Raises:
+        UsageError: if the block does not suit the cell.
+        DefinitionError: if the equations of the cell or the block are invalid.
+    """
+    from zoo.modifiers.block_cell import block_class  # imports the compiler
+
+    return block_class(cls, block)
+
+
+def in_block(cell: Cell, block: Block) -> Cell:
+    """A cell within a block, both with their options.
+
+    Raises:
+        UsageError: if the block does not suit the cell.
+        DefinitionError: if the equations of the cell or the block are invalid.
+    """
+    cls = in_block_class(type(cell), type(block))
+    if cls is type(cell):
+        return cell
+    return cls(**cell.options, **{f"{block.name}_{name}": value for name, value in block.options.items()})
+
+
+def place_in_stack(cell: Cell, *, is_first: bool, is_last: bool, num_layers: int) -> Cell:
+    """A cell with a block in its place in a stack of layers; any other cell itself.
+
+    Args:
+        cell: The cell.
+        is_first: Whether it projects its input to the width of the model.
+        is_last: Whether it computes the final norm.
+        num_layers: Layers of the stack.
+    """
+    if not cell.is_in_block():
+        return cell
+    place: dict[str, Any] = dict(zip(PLACEMENT_OPTIONS, (is_first, is_last, num_layers), strict=True))
+    return type(cell)(**{**cell.options, **place})

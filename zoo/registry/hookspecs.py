@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import pluggy
 
 from zoo.base import (
+    Block,
     Cell,
     Component,
     Constraint,
@@ -52,6 +53,7 @@ def hookimpl(function: F) -> F:
 
 # Another kind of component is one entry here and one hook below.
 COMPONENT_CLASSES: tuple[type[Component], ...] = (
+    Block,
     Cell,
     Constraint,
     Modifier,
@@ -62,6 +64,11 @@ COMPONENT_CLASSES: tuple[type[Component], ...] = (
     Tracker,
 )
 KINDS: tuple[str, ...] = (*(base.kind for base in COMPONENT_CLASSES), Loss.kind)
+
+
+@hookspec
+def zoo_register_blocks(register: Callable[[type[Block]], type[Block]]) -> None:
+    """Register blocks: ``register(cls)`` for each class."""
 
 
 @hookspec

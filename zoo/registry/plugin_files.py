@@ -13,12 +13,12 @@ from types import CodeType, ModuleType
 from typing import TypeVar
 
 from zoo.arguments import real_path
-from zoo.base import Cell, Component, Task
-from zoo.base.names import MODIFIER_SEPARATOR, did_you_mean
+from zoo.base import Block, Cell, Component, Task
+from zoo.base.names import did_you_mean
 from zoo.errors import DefinitionError, PluginError, UsageError
 from zoo.foreign_errors import error_text
 from zoo.registry import loader
-from zoo.registry.composite_names import with_modifiers
+from zoo.registry.composite_names import in_block_class, split_name, with_parts
 from zoo.registry.entry_points import EntryPoint, PluginRecord
 from zoo.registry.hookspecs import COMPONENT_CLASSES, plural
 from zoo.registry.registry import Source, check_component
@@ -53,16 +53,20 @@ def load_plugin_file(path: str | Path) -> PluginRecord:
 
 
 def load_cell_file(text: str) -> type[Cell]:
-    """The cell class of ``path/to/file.py:MyCell`` or ``...:MyCell+zoneout``, which is not registered.
+    """The cell class of ``path/to/file.py:MyCell`` with modifiers and a block, which is not registered.
+
+    The block may be a class in a file too, ``file.py:MyBlock(lstm)``.
 
     Raises:
         UsageError: if the file or class does not exist.
         DefinitionError: if the class is not a cell.
         PluginError: if the file cannot be imported.
     """
-    path, colon, name = text.rpartition(":")
-    name, *modifiers = name.split(MODIFIER_SEPARATOR)
-    return with_modifiers(load_class_file(f"{path}{colon}{name}", Cell), modifiers)
+    block, cell, modifiers = split_name(text)
+    cls = load_class_file(cell, Cell) if is_file_spec(cell) else loader.LOADER.registry(Cell).cls(cell)
+    if is_file_spec(block):
+        return in_block_class(with_parts(cls, modifiers), load_class_file(block, Block))
+    return with_parts(cls, modifiers, block)
 
 
 def load_class_file(text: str, base: type[M]) -> type[M]:

@@ -174,7 +174,7 @@ class Registry(Generic[M]):
             return f"No {self.kind} is registered."
         if len(self._entries) <= _MAX_LISTED:
             return f"The {plural(self.kind)} are {', '.join(self.list())}."
-        command = plural(self.kind) if self.kind in ("cell", "modifier", "task") else "plugins"
+        command = plural(self.kind) if self.kind in ("block", "cell", "modifier", "task") else "plugins"
         return f"`zoo {command}` lists all {len(self._entries)}."
 
 

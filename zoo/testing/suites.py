@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from zoo._lazy import require
 from zoo.base import Cell, Component, Constraint, Optimizer, Penalty, Sampler, Task
-from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.errors import UsageError
-from zoo.registry import load_class_file, registry_of, resolve_cell
+from zoo.registry import load_class_file, registry_of, resolve_cell, split_name
 from zoo.registry.plugin_files import is_file_spec
 from zoo.testing.report import Check, Outcome, Report, check_expected_failures, name_of, run_checks
 
@@ -110,7 +109,7 @@ def parse_spec(spec: str) -> tuple[CheckSuite, str]:
     kind, colon, name = spec.partition(":")
     if colon and kind in SUITES:
         return SUITES[kind], name
-    if not is_file_spec(spec) or MODIFIER_SEPARATOR in spec.rpartition(":")[2]:
+    if not is_file_spec(spec) or split_name(spec).is_composite:
         return CELLS, spec
     cls = load_class_file(spec, Component)
     if cls.kind not in SUITES:

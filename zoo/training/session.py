@@ -21,9 +21,9 @@ from zoo.data.ts_file import is_ts_file
 from zoo.distributed import process_group
 from zoo.distributed.collectives import ProcessGroup
 from zoo.errors import UsageError
-from zoo.layers.config import CellLike
+from zoo.layers.config import BlockLike, CellLike
 from zoo.model import AnyModel
-from zoo.registry import get_optimizer, resolve_cell, resolve_task
+from zoo.registry import get_optimizer, resolve_cell_in_block, resolve_task
 from zoo.storage import ReadOnlyRunDirectory, RunDirectory
 from zoo.training.config import KINDS, REGULARISATION_SETTINGS, Config, make_config
 from zoo.training.dataset import RunDataset
@@ -56,6 +56,7 @@ def train(
     data: Any = None,
     cell: CellLike | Sequence[CellLike] = "vanilla",
     *,
+    block: BlockLike | None = None,
     task: str | type[Task] | Task | None = None,
     out: str | Path | None = None,
     resume: bool = False,
@@ -79,6 +80,8 @@ def train(
             None for ``"builtin:pydoc"``, or with a task.
         cell: Name of a registered cell, a cell class, or a cell with its options chosen; or a list with one
             of these for each layer. ``layers`` is then their number, and ``cell_options`` a list of mappings.
+        block: The block around the cell of every layer: the name of a registered block such as ``"prenorm"``,
+            a block class, or a block with its options chosen. ``cell="prenorm(lstm)"`` is the same.
         task: Name of a registered task, ``"FILE.py:Class"``, a task class, or a task with its options chosen;
             instead of data.
         out: The run directory; None for a new one under ``runs/``.
@@ -108,7 +111,7 @@ def train(
     resolved_trackers = resolve_trackers(trackers)
     resolved_task = None if task is None else resolve_task(task, **_options("task_options", settings))
     regularisation = _regularisation(settings)
-    requested, resolved_cells = _configure(data, resolved_task, cell, settings)
+    requested, resolved_cells = _configure(data, resolved_task, cell, settings, block)
     before = resume_config(out) if resume and out is not None else None
     requested = fill_defaults_from(requested, before) if before else requested
     config, dataset = _prepare(requested, data, resolved_task, out if resume else None)
@@ -153,10 +156,14 @@ def _open_run_directory(
 
 
 def _configure(
-    data: Any, task: Task | None, cell: CellLike | Sequence[CellLike], settings: dict[str, Any]
+    data: Any,
+    task: Task | None,
+    cell: CellLike | Sequence[CellLike],
+    settings: dict[str, Any],
+    block: BlockLike | None = None,
 ) -> tuple[Config, Cell | list[Cell]]:
     """The requested configuration, and the cell of all layers or the list of the cell of each."""
-    cells = _resolve_cells(cell, settings)
+    cells = _resolve_cells(cell, block, settings)
     resolved = cells[0] if all(each == cells[0] for each in cells) else cells
     named: dict[str, Any]
     if isinstance(resolved, Cell):
@@ -192,10 +199,12 @@ def _regularisation(settings: dict[str, Any]) -> Regularisation:
     return regularisation
 
 
-def _resolve_cells(cell: CellLike | Sequence[CellLike], settings: dict[str, Any]) -> list[Cell]:
+def _resolve_cells(
+    cell: CellLike | Sequence[CellLike], block: BlockLike | None, settings: dict[str, Any]
+) -> list[Cell]:
     """The cell of all layers, or of each, whose number is then a setting; their options are removed."""
     if isinstance(cell, str) or not isinstance(cell, Sequence):
-        return [resolve_cell(cell, **_options("cell_options", settings))]
+        return [resolve_cell_in_block(cell, block, **_options("cell_options", settings))]
     if not cell:
         raise UsageError("cell is an empty list; expected a cell, or one for each layer.")
     options = settings.pop("cell_options", None) or [{}] * len(cell)
@@ -211,7 +220,7 @@ def _resolve_cells(cell: CellLike | Sequence[CellLike], settings: dict[str, Any]
             f"layers is {short_repr(layers)} and there are {len(cell)} cells; expected a cell for each "
             f"layer, or one cell for all."
         )
-    return [resolve_cell(each, **chosen) for each, chosen in zip(cell, options, strict=True)]
+    return [resolve_cell_in_block(each, block, **chosen) for each, chosen in zip(cell, options, strict=True)]
 
 
 def _options(name: str, settings: dict[str, Any]) -> Mapping[str, Any]:

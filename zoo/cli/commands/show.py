@@ -12,7 +12,6 @@ import click
 
 from zoo.base import Cell, Component
 from zoo.base.card import SCOPES
-from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
 from zoo.cell_pages.cell_tables import declaration_tables
 from zoo.cli.completion import complete_components
@@ -21,7 +20,7 @@ from zoo.cli.flags import Command, argument, option
 from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import WIDTH, bold, dim, echo, escape_controls, indent, is_terminal, make_console
 from zoo.errors import DefinitionError, UsageError
-from zoo.registry import registry_of
+from zoo.registry import is_composite, registry_of, split_name
 from zoo.tables import align
 
 _SIZE = click.IntRange(min=1)
@@ -152,7 +151,7 @@ def _strip_markup(docstring: str) -> list[str]:
 
 def _origin(component: type[Component]) -> str:
     registry = registry_of(COMPONENT_CLASSES[component.kind])
-    root = component.name.partition(MODIFIER_SEPARATOR)[0]  # modifiers follow the name of a cell
+    root = split_name(component.name).cell if is_composite(component.name) else component.name
     if root in registry.list() and find_component(f"{component.kind}:{component.name}") is component:
         return f"from {registry.source(root)}"
     return f"from {inspect.getsourcefile(component) or component.__module__}, not registered"

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from zoo.base import Cell, Optimizer, Task, Tracker
+from zoo.base import Block, Cell, Optimizer, Task, Tracker
 from zoo.cli.component_lookup import (
     cell_classes,
     component_class,
@@ -31,7 +31,7 @@ from zoo.cli.train_flags import FLAGS, LOGGING, TRAINING
 from zoo.distributed import rank_of_launch
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
-from zoo.registry import get_loss, registry_of
+from zoo.registry import get_loss, in_block_class, registry_of
 from zoo.training.config import DEFAULT_LOSS, Config, config_from_plain
 from zoo.training.schedules import SCHEDULES, make_schedule
 
@@ -74,10 +74,13 @@ def train_arguments(
         from zoo.data.sources import check_configured_sources
 
         check_configured_sources(stored.data, stored.glob)
+    block = None if given.get("block") is None else component_class(Block, given["block"])
     cells, task = _cells(given.get("cell"), stored), _task(given.get("task"), stored)
+    cells = [_in_block(cell, block) for cell in cells]
     named = {"cell": _cell_names(cells, stored), **({} if task is None else {"task": task.name})}
     settings = {**_stored_settings(stored, {**given, **named}), **given}
-    settings.pop("task", None)
+    for name in ("task", "block"):
+        settings.pop(name, None)
     if "cell" in given and len(cells) > 1 and "layers" not in given:
         settings.pop("layers", None)  # the number of cells
     cell_prefixes = {cell: "cell" if len(set(cells)) == 1 else cell.name for cell in cells}
@@ -169,6 +172,13 @@ def _cells(given: str | None, stored: Config | None) -> list[type[Cell]]:
     if given is not None or stored is None:
         return cell_classes(given or Config().cell_label)
     return [_stored_cell(name, stored.cell_names) for name in stored.cell_names]
+
+
+def _in_block(cell: type[Cell], block: type[Block] | None) -> type[Cell]:
+    """The cell in the block of ``--block``; a stored run may have it already."""
+    if block is None or cell.name.startswith(f"{block.name}("):
+        return cell
+    return in_block_class(cell, block)
 
 
 def _stored_cell(name: str, names: Sequence[str]) -> type[Cell]:

@@ -126,7 +126,8 @@ def _dense_input(emitter: DecodeEmitter, step: list[str]) -> Iterator[str]:
     """The input as a dense row, where the step does not work on a token."""
     name = emitter.leaf_names.flat_input("x")
     if name in identifiers_in(step):
-        yield f"    {name} = kernels.as_rows(kernels.to_dense(x, I, {emitter.like}))"
+        (size,) = emitter.step_graph.x.shape
+        yield f"    {name} = kernels.as_rows(kernels.to_dense(x, {size}, {emitter.like}))"
 
 
 def _copy_states(emitter: DecodeEmitter) -> Iterator[str]:

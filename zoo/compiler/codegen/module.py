@@ -271,7 +271,7 @@ def _flatten_rows(emitter: PassEmitter, body: list[str]) -> list[str]:
             width = emitter.arrays[node].width
             writer.line(f"{rows} = kernels.reshape({names.declared(name)}, (steps, batch, {width}))")
     if names.flat_input("x") in words:
-        writer.line(f"{names.flat_input('x')} = kernels.to_dense(x, I, {emitter.like})")
+        writer.line(f"{names.flat_input('x')} = kernels.to_dense(x, {step_graph.x.shape[0]}, {emitter.like})")
     return writer.lines
 
 
@@ -422,7 +422,7 @@ def _dx_lines(
     panels = [f"    {line}" for line in pack_lines(emitter, products)]
     guarded = ["        if x.ndim == 3:", *products] if products else []
     in_loops = "dx" in identifiers_in([*step, *after])  # element by element, in fused loops
-    shape = "(steps, batch, I)" if in_loops or products else "x.shape"
+    shape = f"(steps, batch, {emitter.step_graph.x.shape[0]})" if in_loops or products else "x.shape"
     zeros = f"dx = kernels.zeros({shape}, {emitter.like})"
     none = ["    if x.ndim == 2:", f"        dx = kernels.empty((0, 0, 0), {emitter.like})"]
     if not in_loops:

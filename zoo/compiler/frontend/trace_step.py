@@ -14,6 +14,7 @@ from typing import Any
 import zoo.compiler.frontend.numpy_functions  # noqa: F401 - the functions of NumPy that a step calls
 from zoo.base import Cell, Output
 from zoo.base.declarations import ArrayDeclaration, State
+from zoo.base.size_expr import SizeExpr
 from zoo.compiler.frontend.complex_numbers import Complex, parts_of
 from zoo.compiler.frontend.source_errors import (
     NOT_DETERMINISTIC,
@@ -32,7 +33,7 @@ from zoo.compiler.frontend.value_names import (
     record_names,
 )
 from zoo.compiler.ir import structural_ops as ops
-from zoo.compiler.ir.dims import ONE, Dim, as_dim, dim_of, letter
+from zoo.compiler.ir.dims import ONE, Dim, as_dim, dim_of
 from zoo.compiler.ir.graph import Graph, Level, Node, Shape, ancestors, format_shape
 from zoo.compiler.ir.op_table import Op
 from zoo.compiler.ir.structural_ops import BUFFER, INPUT, PARAM, SLICE, STATE, STRIDE, X
@@ -103,17 +104,21 @@ class StepGraph:
         return replace(self, y=new[self.y], new_states=after, names=names, default_names=default_names)
 
 
-def trace_step(cell: Cell) -> StepGraph:
+def trace_step(cell: Cell, *, allow_unused: bool = False) -> StepGraph:
     """Trace the ``step`` of a cell.
 
     ``step`` is called twice. A value that differs the second time, such as a random number, would become a
     constant of the kernels.
 
+    Args:
+        cell: The cell.
+        allow_unused: Whether there may be parameters that the outputs do not depend on.
+
     Raises:
         DefinitionError: if ``step`` cannot be compiled or differs the second time.
     """
     graph = Graph()
-    x = graph.node(X, attr="x", shape=(letter("I"),), level=Level.SEQUENCE)
+    x = graph.node(X, attr="x", shape=(_x_dim(cell),), level=Level.SEQUENCE)
     params = _leaves(cell, graph, PARAM, cell.params, Level.ONCE)
     buffers = _leaves(cell, graph, BUFFER, cell.buffers, Level.ONCE)
     states = _leaves(cell, graph, STATE, cell.states, Level.STEP)
@@ -127,9 +132,16 @@ def trace_step(cell: Cell) -> StepGraph:
     calls, bindings = recorder.calls, recorder.bindings
     names = StepNamer(y, new_states, calls, bindings).node_names(recorder.names)
     step_graph = StepGraph(cell, x, params, buffers, states, inputs, y, new_states, *names, calls, bindings)
-    _check_used(step_graph)
+    if not allow_unused:
+        _check_used(step_graph)
     _check_not_empty(step_graph)
     return step_graph
+
+
+def _x_dim(cell: Cell) -> Dim:
+    dim = dim_of(SizeExpr(cell.x_size), {})
+    assert dim is not None  # one letter
+    return dim
 
 
 def _leaves(

@@ -240,7 +240,15 @@ def _trial_with_all_options(case: Case) -> Trial:
 
 def _layers(cells: list[Any], case: Case) -> Recurrent:
     inputs, hidden, _ = case.sizes
-    chosen = {"bidirectional": True, "residual": True, "learned_state": True}
     return Recurrent(
-        cells, inputs, hidden, dtype=case.dtype, seed=case.seed, threads=1, dropout=0.25, **chosen
+        cells,
+        inputs,
+        hidden,
+        dtype=case.dtype,
+        seed=case.seed,
+        threads=1,
+        dropout=0.25,
+        bidirectional=True,
+        residual=not case.cell.is_in_block(),
+        learned_state=True,
     )

@@ -1,0 +1,1 @@
+"""The blocks that ship with zoo, one file each."""

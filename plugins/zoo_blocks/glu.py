@@ -1,0 +1,62 @@
+"""The block of the LRU, S5 and S4D: a gated linear unit after the recurrence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import zoo
+
+Array = Any
+
+
+class Glu(zoo.Block):
+    """Norm, cell, GELU, gated linear unit and skip connection: the block around linear state spaces.
+
+    A linear recurrence needs something nonlinear between the layers, and this block supplies it.
+
+    Equations::
+
+        u = layer_norm(x) * gain + shift
+        v = gelu(cell(u))
+        y = x + (v @ Wv + bv) * sigmoid(v @ Wg + bg)
+
+    The last layer has no further norm, as in the source. ``gain`` starts at one, ``Wv (Y, D)`` and
+    ``Wg (Y, D)`` start normal with variance ``1 / Y``, and the biases and ``shift`` at zero.
+    """
+
+    card = zoo.Card(
+        title="Simplified State Space Layers for Sequence Modeling",
+        authors="J. T. H. Smith, A. Warrington, S. W. Linderman",
+        year=2023,
+        url="https://arxiv.org/abs/2208.04933",
+        variant="The SequenceLayer of https://github.com/lindermanlab/S5 with prenorm=True and "
+        'activation="full_glu", which the official code of the LRU also has.',
+        deviations="A layer norm in place of the batch norm of most published runs, since kernels see one "
+        "sequence at a time. There is no dropout within the block. Normal draws are not truncated.",
+        also=(
+            zoo.Card(
+                title="Resurrecting Recurrent Neural Networks for Long Sequences",
+                authors="A. Orvieto, S. L. Smith, A. Gu, A. Fernando, C. Gulcehre, R. Pascanu, S. De",
+                year=2023,
+                url="https://arxiv.org/abs/2303.06349",
+            ),
+        ),
+    )
+    eps = zoo.Option(1e-6, low=0.0, help="added to the variance")
+    gain = zoo.Param("D", init="ones", help="scale of the norm")
+    shift = zoo.Param("D", help="shift of the norm")
+    Wv = zoo.Param("Y", "D", init="lecun_normal", help="values of the gated linear unit")
+    bv = zoo.Param("D", help="bias of the values")
+    Wg = zoo.Param("Y", "D", init="lecun_normal", help="gate of the gated linear unit")
+    bg = zoo.Param("D", help="bias of the gate")
+
+    def step(self, x: Array, cell: Callable[[Array], Array]) -> Array:
+        v = zoo.gelu(cell(zoo.layer_norm(x, eps=self.eps) * self.gain + self.shift))
+        return x + (v @ self.Wv + self.bv) * zoo.sigmoid(v @ self.Wg + self.bg)
+
+
+@zoo.hookimpl
+def zoo_register_blocks(register: Callable[[type[zoo.Block]], type[zoo.Block]]) -> None:
+    """Register the block."""
+    register(Glu)

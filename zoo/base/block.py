@@ -1,0 +1,144 @@
+"""Base class of blocks, which surround any cell with a norm, projections, a gate and a skip connection."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from zoo.base.component import Component, declarations_of
+from zoo.base.declarations import ArrayDeclaration, Buffer, Input, Option, Param, State
+from zoo.base.size_expr import SizeExpr
+from zoo.errors import DefinitionError
+
+BLOCK_PREFIX = "block_"
+"""Prefix of the names of a block's parameters, buffers and states in a cell with a block."""
+
+PLACEMENT_OPTIONS = ("block_first", "block_last", "block_layers")
+"""Options of a cell with a block that depend on its layer; a stack of layers sets them."""
+
+
+class Block(Component, abstract=True):
+    """The equations around a cell: a norm, projections, a gate, a skip connection, a gated MLP.
+
+    Block and cell together are one cell, ``prenorm(lstm)``, for which zoo derives the kernels. A subclass
+    declares its parameters and states, and ``step(self, x, *states, cell)`` contains the equations of one
+    step of one sequence. ``x (D,)`` comes from the layer below, and ``cell(u)`` is the output of the inner
+    cell for the input ``u``; call it once. ``step`` returns the output ``(D,)``, followed by the new states::
+
+        class Prenorm(zoo.Block):
+            gain = zoo.Param("D", init="ones")
+            Wo = zoo.Param("Y", "D", init="lecun_normal")
+
+            def step(self, x, cell):
+                return x + cell(zoo.rms_norm(x) * self.gain) @ self.Wo
+
+    Sizes are written in three letters. ``D`` is the width of the model, ``hidden_size`` of the layer. ``Y``
+    is the size of the inner cell's output. ``I`` is the number of features that the layer reads, and only
+    ``project`` meets it. Parameters and states that the equations of a layer do not use are left out, so
+    that an option or :attr:`is_mixer` can switch a part off.
+
+    The first layer of a stack also computes ``project``, and the last one ``finish``.
+
+    Args:
+        **options: Values for the declared options.
+
+    Raises:
+        DefinitionError: when the class is defined, if it is not well formed.
+        UsageError: for an unknown option or a value that is not allowed.
+    """
+
+    kind: ClassVar[str] = "block"
+    params: ClassVar[Mapping[str, Param]] = MappingProxyType({})
+    buffers: ClassVar[Mapping[str, Buffer]] = MappingProxyType({})
+    states: ClassVar[Mapping[str, State]] = MappingProxyType({})
+    cell_input: ClassVar[str] = "D"
+    """Size ``I`` of the inner cell, unless it is a mixer: then it is ``D``."""
+    cell_hidden: ClassVar[str] = "D"
+    """Size ``H`` of the inner cell, unless it is a mixer: then it is ``D``."""
+    is_first: bool = True
+    """Whether the layer computes ``project``: the first of a stack does, and one that reads another size."""
+    is_last: bool = True
+    """Whether the layer is the last one and computes ``finish``."""
+    num_layers: int = 1
+    """Layers of the stack, for initial values of residual branches."""
+    is_mixer: bool = False
+    """Whether the inner cell already has projections, gates and norms (``scope`` of its card)."""
+
+    Wi = Param("I", "D", init="lecun_normal", help="projection of the input of the first layer")
+    bi = Param("D", help="bias of the projection")
+
+    def step(self, *arguments: Any, **_: Any) -> Any:  # to mypy, a subclass may take other arguments
+        """One step of one sequence, ``step(x, *states, cell)``: the output and the new states.
+
+        By default it is the step of the cell.
+        """
+        x, cell = arguments
+        return cell(x)
+
+    def project(self, x: Any) -> Any:
+        """The input ``(I,)`` of the first layer at width ``D``."""
+        return x @ self.Wi + self.bi
+
+    def finish(self, y: Any) -> Any:
+        """The output of the last layer, such as a norm of ``y (D,)``; by default ``y`` itself."""
+        return y
+
+    def placed(self, is_first: bool, is_last: bool, num_layers: int, is_mixer: bool) -> Any:
+        """A copy with its place in a stack and the kind of the inner cell."""
+        copy = type(self)(**self.options)
+        vars(copy).update(is_first=is_first, is_last=is_last, num_layers=num_layers, is_mixer=is_mixer)
+        return copy
+
+    def __copy__(self) -> Any:
+        return self.placed(self.is_first, self.is_last, self.num_layers, self.is_mixer)
+
+    @classmethod
+    def is_bare(cls) -> bool:
+        """Whether the block adds nothing to the cell."""
+        return cls.step is Block.step
+
+    @classmethod
+    def cell_sizes(cls, is_mixer: bool) -> tuple[str, str]:
+        """Sizes ``I`` and ``H`` of the inner cell, in the letters of the block."""
+        return ("D", "D") if is_mixer else (cls.cell_input, cls.cell_hidden)
+
+    @classmethod
+    def _check_class(cls) -> None:
+        cls.params = MappingProxyType(declarations_of(cls, Param))
+        cls.buffers = MappingProxyType(declarations_of(cls, Buffer))
+        cls.states = MappingProxyType(declarations_of(cls, State))
+        super()._check_class()
+        for name in declarations_of(cls, Input):
+            raise DefinitionError(
+                f"{cls.error_name()}: {name!r} is an auxiliary input, which only cells have; remove it."
+            )
+        cls._check_sizes()
+        if cls.is_bare() and not cls.states:
+            return
+        expected = ["self", "x", *cls.states, "cell"]
+        arguments = list(inspect.signature(cls.step).parameters)
+        if arguments != expected:
+            raise DefinitionError(
+                f"{cls.error_name()}: step({', '.join(arguments)}) does not take what the class declares; "
+                f"expected step({', '.join(expected)}): x, the states in the order of declaration, and the "
+                f"cell."
+            )
+
+    @classmethod
+    def _check_sizes(cls) -> None:
+        options = {name for name, option in declarations_of(cls, Option).items() if option.type is int}
+        sizes = [
+            (f"{array.kind} {array.name!r}", size, {"I", "D", "Y"})
+            for array in declarations_of(cls, ArrayDeclaration).values()
+            for size in array.shape
+        ]
+        sizes += [(name, SizeExpr(str(getattr(cls, name))), {"D"}) for name in ("cell_input", "cell_hidden")]
+        for where, size, letters in sizes:
+            if unknown := sorted(size.names - options - letters):
+                raise DefinitionError(
+                    f"{cls.error_name()}: {where} has size {size.text!r}, and {unknown[0]!r} is neither "
+                    f"{', '.join(sorted(letters))} nor an integer option of the class. D is the width of the "
+                    f"model, Y the size of the cell's output."
+                )

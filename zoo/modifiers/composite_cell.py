@@ -1,0 +1,182 @@
+"""Cells that are made of another cell and a component that changes it: a modifier or a block."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import hashlib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from zoo.base import Buffer, Cell, Component, Input, Option, Output, Param, State
+from zoo.base.cell import count_formula
+from zoo.base.component import check_importable
+from zoo.compiler.frontend.symbolic import SymbolBase
+
+
+class Declarations(Protocol):
+    """The arrays that the composition declares, by name."""
+
+    @property
+    def params(self) -> dict[str, Param]:
+        """Parameters."""
+
+    @property
+    def buffers(self) -> dict[str, Buffer]:
+        """Buffers."""
+
+    @property
+    def states(self) -> dict[str, State]:
+        """States."""
+
+    @property
+    def inputs(self) -> dict[str, Input]:
+        """Auxiliary inputs."""
+
+
+class Composition(Protocol):
+    """A cell and a component that changes it, and what they declare together."""
+
+    @property
+    def spec(self) -> Declarations:
+        """Their declarations."""
+
+    def step(self, arrays: Mapping[str, Any], x: Any, states: Mapping[str, Any]) -> Any:
+        """One step on symbolic arrays: the output and the new states, those of ``states`` in order."""
+
+
+class CompositeCell(Cell, abstract=True):
+    """A cell and a component that changes it; it has the options of both.
+
+    The declarations depend on the options, so every instance has its own. The class has the declarations
+    for the default options.
+    """
+
+    base: ClassVar[type[Cell]]
+    change: ClassVar[type[Component]]
+    make: ClassVar[Callable[..., type[Cell]]]
+    """The function ``(base, change)`` that makes the class."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.declare(self.composed.spec)
+
+    @property
+    def composed(self) -> Composition:
+        """The cell and the component with their options."""
+        raise NotImplementedError
+
+    def declare(self, spec: Declarations) -> None:
+        """Set the declarations of this instance."""
+        for kind in ("params", "buffers", "states", "inputs"):
+            vars(self)[kind] = MappingProxyType(getattr(spec, kind))
+        vars(self)["parameter_formula"] = functools.partial(count_formula, self.params)
+        vars(self)["state_formula"] = functools.partial(count_formula, self.states)
+
+    @classmethod
+    def prefix(cls) -> str:
+        """Prefix of the names of the component's options, ``"zoneout_"``."""
+        return f"{cls.change.name}_"
+
+    def base_cell(self) -> Cell:
+        """The inner cell with its options."""
+        return self.base(**{name: self.options[name] for name in self.base.declared_options})
+
+    def change_options(self) -> dict[str, Any]:
+        """The options of the component under its own names."""
+        return {name: self.options[f"{self.prefix()}{name}"] for name in self.change.declared_options}
+
+    def step(self, x: Any, *arguments: Any) -> Any:
+        """One step of one sequence: equations for symbolic arrays, values for NumPy arrays."""
+        states = dict(zip(self.states, arguments, strict=False))
+        inputs = dict(zip(self.inputs, arguments[len(states) :], strict=True))
+        arrays = {name: vars(self)[name] for name in (*self.params, *self.buffers)}
+        if isinstance(x, SymbolBase):
+            return self.composed.step({**arrays, **inputs}, x, states)
+        return self._evaluate(x, arrays, states, inputs)
+
+    def _evaluate(self, x: Any, arrays: Any, states: Any, inputs: Any) -> Output:
+        """Evaluate the traced equations on NumPy arrays."""
+        from zoo.compiler.interpreter import evaluate_step
+
+        declared = {**self.params, **self.buffers, **self.states}
+        params, old_states = (
+            {name: _to_storage(value, declared[name].complex) for name, value in group.items()}
+            for group in (arrays, states)
+        )
+        y, new_states = evaluate_step(
+            _equations(self._without_arrays()), np.asarray(x), params, old_states, inputs
+        )
+        states = (_from_storage(value, declared[name].complex) for name, value in new_states.items())
+        return Output(y, *states)
+
+    def _without_arrays(self) -> Cell:
+        """This cell without the arrays of :meth:`with_arrays`."""
+        return type(self)(**self.options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        root, changes = _decompose(type(self))
+        for cls in (root, *(change for _, change in changes)):
+            check_importable(cls)
+        return _rebuild, (root, changes, dict(self.options))
+
+    @classmethod
+    def named_functions(cls) -> tuple[Callable[..., Any], ...]:
+        """The step of the inner cell."""
+        return cls.base.step, *cls.base.named_functions()  # type: ignore[attr-defined]
+
+    @classmethod
+    def _check_step(cls) -> None:
+        """Skip the check: the step takes any states and inputs."""
+
+    @classmethod
+    def source_digest(cls) -> str:
+        """SHA-256 of the sources of the cell and the component; empty without a source."""
+        both = cls.base.source_digest() + cls.change.source_digest()
+        return hashlib.sha256(both.encode()).hexdigest() if both else ""
+
+
+def renamed_options(component: type[Component], prefix: str) -> dict[str, Option[Any]]:
+    """Copies of the options of a component, with a prefix before their names."""
+    renamed = {}
+    for name, option in component.declared_options.items():
+        duplicate = copy.copy(option)
+        duplicate.name = f"{prefix}{name}"
+        renamed[duplicate.name] = duplicate
+    return renamed
+
+
+Change = tuple[Callable[..., type[Cell]], type[Component]]
+
+
+def _decompose(cls: type[Cell]) -> tuple[type[Cell], list[Change]]:
+    """The innermost cell class, and the components around it with the functions that add them, in order."""
+    if not issubclass(cls, CompositeCell):
+        return cls, []
+    root, changes = _decompose(cls.base)
+    return root, [*changes, (cls.make, cls.change)]
+
+
+def _rebuild(root: type[Cell], changes: list[Change], options: Mapping[str, Any]) -> Cell:
+    """Rebuild a cell from its pickle or copy."""
+    for make, change in changes:
+        root = make(root, change)
+    return root(**options)
+
+
+@functools.lru_cache(maxsize=64)
+def _equations(cell: Cell) -> Any:
+    from zoo.compiler.frontend.trace_step import trace_step
+
+    return trace_step(cell)
+
+
+def _to_storage(value: Any, is_complex: bool) -> Any:
+    return np.stack([value.real, value.imag]) if is_complex else np.asarray(value)
+
+
+def _from_storage(value: Any, is_complex: bool) -> Any:
+    return value[0] + 1j * value[1] if is_complex else value
