@@ -134,8 +134,12 @@ class _Poisoned:
 
 @contextlib.contextmanager
 def interpreted(case: Trial) -> Iterator[None]:
-    """Within it, the passes of a trial run as plain Python, and what nobody has written to is NaN."""
+    """Run the passes of a trial as plain Python, with NaN in new arrays, and block by block.
+
+    A block has four rows, so that a sequence of three steps has several blocks.
+    """
     with pytest.MonkeyPatch.context() as patch, kernels.pure_python():
+        patch.setattr("zoo.kernels.matmul.CHUNK", 4)
         for each in (case.passes.forward, case.passes.backward):
             patch.setitem(each.py_func.__globals__, "np", _Poisoned())
         yield

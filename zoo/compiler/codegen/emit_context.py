@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from zoo.compiler.codegen.array_variables import BLOCK, BLOCK_IN_FULL_ARRAY, ArrayVar, FunctionVariables
 from zoo.compiler.codegen.writer import ARRAY_SUFFIXES, Names, NumberVars, Writer
@@ -118,9 +119,9 @@ class EmitContext(FunctionVariables):
         by_blocks: bool = False,
     ) -> None:
         super().__init__(step_graph, schedule, Names(), value_names)
-        self.name, self.by_blocks = name, by_blocks
+        self.name, self.by_blocks = name, False
         if by_blocks:
-            self.caller_time, self.local_time = BLOCK_IN_FULL_ARRAY, BLOCK
+            self.begin_blocks()
         self.names.taken |= {name + suffix for name in (*taken, "dy", "dx") for suffix in ARRAY_SUFFIXES}
         self.leaf_names = LeafNames(step_graph, self.names, _SUFFIXES[self.input_layout])
         self.numbers = NumberVars(self.names, _option_names(step_graph))
@@ -132,6 +133,17 @@ class EmitContext(FunctionVariables):
         self.step_lines: list[str] = []
         self.dx_writer = Writer(depth=3)
         self.packed: dict[Node, str] = {}
+
+    def begin_blocks(self, outputs: Iterable[Node] = ()) -> None:
+        """Emit for one block of steps from now on; the outputs and all arrays so far have rows for all steps.
+
+        Args:
+            outputs: Values whose arrays have rows for all steps.
+        """
+        for node in outputs:
+            self.array_of(node)
+        self.by_blocks, self.caller_time, self.local_time = True, BLOCK_IN_FULL_ARRAY, BLOCK
+        self.arrays = {node: replace(array, time=self.caller_time) for node, array in self.arrays.items()}
 
     @property
     def x(self) -> str:

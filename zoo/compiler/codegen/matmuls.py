@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from zoo.compiler.codegen.array_variables import BLOCK, ArrayVar
+from zoo.compiler.codegen.array_variables import ArrayVar
 from zoo.compiler.codegen.emit_context import EmitContext
 from zoo.compiler.codegen.writer import Writer, identifiers_in
 from zoo.compiler.ir.dims import as_dim, product
@@ -126,7 +126,8 @@ def _write_dot(context: EmitContext, writer: Writer, node: Node, section: str) -
 
 
 def _write_zeros(context: EmitContext, writer: Writer, target: ArrayVar, all_steps: bool) -> None:
-    if target.layout == ArrayLayout.BATCH or (target.layout == ArrayLayout.STEPS and target.time is BLOCK):
+    by_blocks = target.layout == ArrayLayout.STEPS and target.time.block and target.name != "dx"
+    if target.layout == ArrayLayout.BATCH or by_blocks:
         writer.line(f"kernels.fill_zeros({target.active_steps if all_steps else target.current_step})")
     else:
         context.zeroed.add(target.name)

@@ -289,22 +289,40 @@ def forward_source(
     names = emitter.leaf_names
     _bind_leaves(emitter)
     tape = _tape(step_gradient, emitter)
-    once, sequence, step = emitter.section("once"), emitter.section("sequence"), emitter.section("step", 2)
-    panels = pack_lines(emitter, [*sequence, *step])
-    start, end, last = Writer(), Writer(depth=2), []
+    once, sequence = emitter.section("once"), emitter.section("sequence")
+    if schedule.sections["after"].items:
+        emitter.begin_blocks(step_gradient.forward_outputs)
+    margin = "        " if emitter.by_blocks else "    "
+    step = emitter.section("step", len(margin) // 4 + 1)
+    start, last, trajectories = Writer(), [], {}
     for name, node in step_graph.states.items():
-        before = names.state_before(name)
-        start.line(f"{before} = {names.initial_state(name)}")
-        end.line(f"{before} = kernels.at_step({emitter.array_of(step_graph.new_states[name]).name}, time)")
+        before, initial = names.state_before(name), names.initial_state(name)
+        trajectories[before] = emitter.array_of(step_graph.new_states[name]).name
+        emitter.states_before[before] = _state_before_line(before, trajectories[before], initial)
+        start.line(f"{before} = {initial}")
         last.append(_declared_shape(node, f"kernels.copy({before})"))
+    after = emitter.section("after", 2)
+    panels = pack_lines(emitter, [*sequence, *step, *after])
     final = Writer()
     y = emitter.array_of(step_graph.y).name
     final.line(f"return {y}, {as_tuple(last)}, {as_tuple([array.name for array in tape])}")
-    step_lines = [f"        {line}" for line in emitter.step_lines]
-    loop = ["    for time in range(steps):", *step_lines, *step, *end.lines]
+    step = [*(f"{margin}    {line}" for line in emitter.step_lines), *step]
+    step += [f"{margin}    {name} = kernels.at_step({array}, time)" for name, array in trajectories.items()]
+    loop = [f"{margin}for time in range({'first, last' if emitter.by_blocks else 'steps'}):", *step]
+    if emitter.by_blocks:
+        words = identifiers_in(after)  # the section selects the states before each of its steps
+        selected = {name: array for name, array in trajectories.items() if name in words}
+        after += [f"{margin}{name} = kernels.at_step({array}, last - 1)" for name, array in selected.items()]
+        head = "    for first in range(0, steps, block_steps):"
+        loop = [head, f"{margin}last = min(first + block_steps, steps)", *loop, *after]
     constants = constant_arrays(emitter)
     body = [*constants, *once, *panels, *sequence, *start.lines, *loop, *final.lines]
     return _assemble(emitter, "forward(params, x, state{})", [], body), tape
+
+
+def _state_before_line(before: str, trajectory: str, initial: str) -> str:
+    """The line that selects the states before step ``time``."""
+    return f"{before} = kernels.at_step({trajectory}, time - 1) if time > 0 else {initial}"
 
 
 def _assemble(emitter: PassEmitter, signature: str, unpacking: list[str], body: list[str]) -> list[str]:
@@ -348,8 +366,7 @@ def backward_source(
         for name in array.states:
             before, initial = names.state_before(name), names.initial_state(name)
             emitter.trajectories[before] = (initial, array.name)
-            earlier = f"kernels.at_step({array.name}, time - 1)"
-            emitter.states_before[before] = f"{before} = {earlier} if time > 0 else {initial}"
+            emitter.states_before[before] = _state_before_line(before, array.name, initial)
     emitter.bind(step_gradient.dy, "dy", ArrayLayout.STEPS)
     for name, node in step_gradient.dstate_out.items():
         emitter.bind(node, names.dstate(name), ArrayLayout.BATCH)
@@ -364,9 +381,9 @@ def backward_source(
 
 def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: list[TapeArray]) -> list[str]:
     step_graph, names = step_gradient.step_graph, emitter.leaf_names
-    once, step = emitter.section("once"), emitter.section("step", 3)
-    after, final = emitter.section("after", 2), emitter.section("final")
-    panels = pack_lines(emitter, [*step, *after])
+    once, sequence = emitter.section("once"), emitter.section("sequence", 2)
+    step, after, final = emitter.section("step", 3), emitter.section("after", 2), emitter.section("final")
+    panels = pack_lines(emitter, [*sequence, *step, *after])
     start, swap, result = Writer(), Writer(depth=3), Writer()
     dstate = []
     for name, node in step_graph.states.items():
@@ -389,7 +406,7 @@ def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: lis
     words = identifiers_in(step)
     before = [f"            {line}" for name, line in emitter.states_before.items() if name in words]
     loop = _block("        for time in range(last - 1, first - 1, -1):", [*before, *step, *swap.lines])
-    blocks = _block_loop([*loop, *after, *dx_in_block])
+    blocks = _block_loop([*sequence, *loop, *after, *dx_in_block])
     constants = constant_arrays(emitter)
     body = [*constants, *once, *panels, *dx_before, *start.lines, *blocks, *dx_after, *final, *result.lines]
     unpacking = Writer()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.graph import Level, Node, ancestors, users, view_of
 from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.ir.structural_ops import DSTATE_OUT, ROW_SUM, X
+from zoo.compiler.ir.structural_ops import DSTATE_OUT, ROW_SUM, STATE, X
 from zoo.compiler.passes.autodiff import StepGradient
 from zoo.compiler.passes.insert_copies import copy, ensure_distinct, insert_copies, is_computed
 from zoo.compiler.passes.simplify import rebuild, rewrite
@@ -30,9 +30,10 @@ class PassSchedule:
     """The schedule of a forward or backward pass.
 
     Args:
-        sections: In order: ``once``, values of parameters alone; ``sequence``, values of all steps, before
-            the loop over time; ``step``, the loop over time; ``after``, values of a block of steps, once the
-            loop has passed them; ``final``, values of sums over all steps.
+        sections: In order: ``once``, values of parameters alone; ``sequence``, values of all steps, or in the
+            backward pass of a block of steps, before the loop over time; ``step``, the loop over time;
+            ``after``, values of a block of steps, once the loop has passed them; ``final``, values of sums
+            over all steps.
         layouts: Kinds of arrays of the values that are stored.
         shares: Values that share the array of another.
     """
@@ -81,7 +82,7 @@ def _with_stored_trajectories(step_gradient: StepGradient) -> StepGradient:
     The array of a state gradient has the rows of one step only, and the next step overwrites them.
     """
     nodes = _backward_nodes(step_gradient)
-    deferred = _deferrable(step_gradient, nodes)
+    deferred = _deferrable(nodes, _carried_gradient(step_gradient))
     deferred |= {node for node in nodes if node.op.sums_rows and node.op != ROW_SUM}
 
     def stored(operand: Node) -> Node:
@@ -107,18 +108,34 @@ def _backward_nodes(step_gradient: StepGradient) -> list[Node]:
     return [node for node in reached if node not in available]
 
 
-def _deferrable(step_gradient: StepGradient, nodes: Iterable[Node]) -> set[Node]:
-    """The values that can wait for the end of the loop: products, and values that depend on them."""
+def _carried_gradient(step_gradient: StepGradient) -> set[Node]:
+    """The gradients of the states, and all values that they depend on."""
     available = set(step_gradient.saved)
     dstate = [node for node in step_gradient.dstate_in.values() if node is not None]
-    loop = set(ancestors(dstate, stop=lambda node: node in available))
+    return set(ancestors(dstate, stop=lambda node: node in available))
+
+
+def _deferrable(nodes: Iterable[Node], needed: Collection[Node]) -> set[Node]:
+    """The values that can wait for the end of the loop: products, and values that depend on them.
+
+    Args:
+        nodes: Values of one pass, inputs first.
+        needed: Those that the loop needs.
+    """
     deferred: set[Node] = set()
     for node in nodes:
-        if node.level == Level.ONCE or node in loop:
+        if node.level == Level.ONCE or node in needed:
             continue
-        if node.op.kind is Kind.MATMUL or any(operand in deferred for operand in node.inputs):
+        is_product = node.op.kind is Kind.MATMUL and not _reads_state(node.inputs[0])
+        if is_product or any(operand in deferred for operand in node.inputs):
             deferred.add(node)
     return deferred
+
+
+def _reads_state(operand: Node) -> bool:
+    """Whether an operand is a state before the step, which has no array with rows for all steps."""
+    view = view_of(operand)
+    return view is not None and view.base.op == STATE
 
 
 def _distinct_output(node: Node) -> Node:
@@ -150,18 +167,33 @@ def forward_schedule(step_gradient: StepGradient) -> PassSchedule:
     rows = [node for node in nodes if node.level != Level.ONCE]
     projections = [node for node in rows if node.level == Level.SEQUENCE and node.op.kind is Kind.MATMUL]
     sequence = [node for node in ancestors(projections) if node.level != Level.ONCE]
-    step = [node for node in rows if node not in set(sequence)]
+    needed = {*ancestors(step_gradient.step_graph.new_states.values()), *sequence}
+    deferred = _with_operands_of_x(_deferrable(nodes, needed), nodes, {*needed, *outputs})
+    step = [node for node in rows if node not in {*sequence, *deferred}]
+    after = [node for node in rows if node in deferred]
     layouts = dict.fromkeys(outputs, ArrayLayout.STEPS)
-    layouts |= dict.fromkeys(_values_read_by(step, sequence), ArrayLayout.STEPS)
-    layouts |= dict.fromkeys(_projected_per_step(projections, sequence, outputs), ArrayLayout.BATCH)
-    return _schedule(nodes, outputs, {"sequence": sequence, "step": step}, layouts)
+    read_later = _values_read_by([*step, *after], sequence) + _values_read_by(after, step)
+    layouts |= dict.fromkeys(read_later, ArrayLayout.STEPS)
+    in_step = _projected_per_step(projections, [*sequence, *after], outputs)
+    layouts |= dict.fromkeys(in_step, ArrayLayout.BATCH)
+    return _schedule(nodes, outputs, {"sequence": sequence, "step": step, "after": after}, layouts)
+
+
+def _with_operands_of_x(deferred: set[Node], nodes: list[Node], needed: Collection[Node]) -> set[Node]:
+    """Add the values of x that only deferred values read: in the loop they would need an array."""
+    used_by = users(nodes)
+    for node in reversed(nodes):
+        is_of_x = node.level == Level.SEQUENCE and node not in needed and node in used_by
+        if is_of_x and all(user in deferred for user in used_by[node]):
+            deferred.add(node)
+    return deferred
 
 
 def _projected_per_step(
-    projections: Iterable[Node], sequence: Collection[Node], outputs: Collection[Node]
+    projections: Iterable[Node], readers: Iterable[Node], outputs: Collection[Node]
 ) -> list[Node]:
     """Projections of x that only the step reads: neither they nor sums in their array are read elsewhere."""
-    elsewhere = {base for node in sequence for base in storage_bases(node)} | set(outputs)
+    elsewhere = {base for node in readers for base in storage_bases(node)} | set(outputs)
     shares = inplace_sums(ancestors(outputs), outputs)
     return [
         node
@@ -188,21 +220,62 @@ def backward_schedule(step_gradient: StepGradient) -> PassSchedule:
     """Schedule the backward pass."""
     outputs = step_gradient.backward_outputs
     nodes = _backward_nodes(step_gradient)
-    deferred = _deferrable(step_gradient, nodes)
+    carried = _carried_gradient(step_gradient)
+    deferred = _deferrable(nodes, carried)
     dstate = [node for node in step_gradient.dstate_in.values() if node is not None]
     rows = [node for node in nodes if node.level != Level.ONCE]
-    step = [node for node in rows if node not in deferred]
+    early = _before_loop(nodes, carried, dstate)
+    sequence = [node for node in rows if node in early]
+    step = [node for node in rows if node not in deferred and node not in early]
     after = [node for node in rows if node in deferred]
     sums = [node for node in nodes if node.op.sums_rows]
     layouts = dict.fromkeys(dstate, ArrayLayout.BATCH)
     if step_gradient.dx is not None:
         layouts[step_gradient.dx] = ArrayLayout.STEPS
-    outer_products = [node for node in sums if node.op != ROW_SUM]
-    layouts |= dict.fromkeys(_values_read_by([*after, *outer_products], step), ArrayLayout.STEPS)
+    readers = [*after, *(node for node in sums if node.op != ROW_SUM)]
+    read_later = _values_read_by(readers, [*sequence, *step]) + _values_read_by(step, sequence)
+    layouts |= dict.fromkeys(read_later, ArrayLayout.STEPS)
     for node in sums:
-        (after if _sums_after_loop(node, layouts, deferred) else step).append(node)
+        if _sums_after_loop(node, layouts, deferred):
+            after.append(node)
+        else:
+            (sequence if set(storage_bases(node)) <= early else step).append(node)
         layouts[node] = ArrayLayout.SHARED
-    return _schedule(nodes, outputs, {"step": step, "after": after}, layouts)
+    return _schedule(nodes, outputs, {"sequence": sequence, "step": step, "after": after}, layouts)
+
+
+def _before_loop(nodes: list[Node], carried: Collection[Node], dstate: Collection[Node]) -> set[Node]:
+    """The products that the loop needs and that do not depend on the gradients that it carries.
+
+    Also all values that these products depend on, and those that only sums over rows read besides, such as
+    the terms of the gradient of the scale of a norm.
+    """
+    rows = [node for node in nodes if node.level != Level.ONCE]
+    inside, recurrent = set(rows), set[Node]()
+    for node in rows:
+        if node.op == DSTATE_OUT or any(operand in recurrent for operand in node.inputs):
+            recurrent.add(node)
+    # A carried gradient has an array for one step, which it shares with the first term of its sum.
+    shares = inplace_sums(rows, ())
+    products = [
+        node
+        for node in rows
+        if node.op.kind is Kind.MATMUL
+        and node in carried
+        and node not in recurrent
+        and shares.get(node, node) not in dstate
+    ]
+    early = set(ancestors(products, stop=lambda node: node not in inside)) & inside
+    used_by, summed = users(nodes), set[Node]()
+    for node in reversed(rows):
+        readers = used_by.get(node, ()) if node not in carried and node.op.kind is not Kind.MATMUL else ()
+        if readers and all(user.op == ROW_SUM or user in summed for user in readers):
+            summed.add(node)
+    for node in rows:
+        operands = [operand for operand in node.inputs if operand in inside]
+        if node in summed and any(map(is_computed, operands)) and early.issuperset(operands):
+            early.add(node)
+    return early
 
 
 def _sums_after_loop(node: Node, layouts: Mapping[Node, ArrayLayout], deferred: Collection[Node]) -> bool:

@@ -1,0 +1,129 @@
+"""Sections of both passes: the products outside the loop over time, and results for several blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import step_asserts as checks
+
+import zoo
+from zoo.compiler.compile import plan_kernels
+from zoo.compiler.schedule.phases import MatmulItem
+from zoo.compiler.schedule.sections import PassSchedule
+
+no_files = checks.no_files
+
+CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
+
+
+def _params(*shapes: str) -> list[zoo.Param]:
+    return [zoo.Param(*shape.split(), init="zeros") for shape in shapes]
+
+
+def _rms_norm(x: Any, gain: Any) -> Any:
+    return x / np.sqrt(np.mean(x * x, keepdims=True) + 1e-5) * gain
+
+
+class Prenorm(zoo.Cell):
+    """A vanilla cell between a norm and a projection, then a norm and a gated MLP, with skip connections."""
+
+    card = CARD
+    n1, Wx, Wh, b, Wo = _params("I", "I H", "H H", "H", "H I")
+    n2, W1, W2 = _params("I", "I 4I", "2I I")
+    h = zoo.State("H")
+
+    def step(self, x: Any, h: Any) -> zoo.Output:
+        h = np.tanh(_rms_norm(x, self.n1) @ self.Wx + h @ self.Wh + self.b)
+        r = x + h @ self.Wo
+        gate, up = zoo.split(_rms_norm(r, self.n2) @ self.W1, 2)
+        return zoo.Output(r + (zoo.silu(gate) * up) @ self.W2, h)
+
+
+class StateBefore(zoo.Cell):
+    """The output reads the state before the step, twice, and a gate of x."""
+
+    card = CARD
+    Wx, Wg, U, V, W, b = _params("I H", "I H", "H H", "H H", "H H", "H")
+    h = zoo.State("H")
+
+    def step(self, x: Any, h: Any) -> zoo.Output:
+        new = np.tanh(x @ self.Wx + h @ self.U)
+        z = (new @ self.V) * zoo.silu(x @ self.Wg) + h
+        return zoo.Output((z + h @ self.W) @ self.V + x @ self.Wg + self.b, new)
+
+
+class ProductOfState(zoo.Cell):
+    """The output is a product of the state before the step, so its gradient is a product that is carried."""
+
+    card = CARD
+    Wx, V = _params("I H", "H H")
+    h = zoo.State("H")
+
+    def step(self, x: Any, h: Any) -> zoo.Output:
+        return zoo.Output(h @ self.V, np.tanh(x @ self.Wx))
+
+
+class SkippedInput(zoo.Cell):
+    """The output is the sum of a projection of x and one of the state; another state is x itself."""
+
+    card = CARD
+    Wx, Ws, U, V = _params("I H", "I H", "H H", "H H")
+    h, last = zoo.State("H"), zoo.State("I")
+
+    def step(self, x: Any, h: Any, last: Any) -> zoo.Output:
+        new = np.tanh(x @ self.Wx + h @ self.U + np.sum(last))
+        return zoo.Output(x @ self.Ws + new @ self.V, new, x)
+
+
+class Heads(zoo.Cell):
+    """An output projection with one matrix for each head, behind a matrix state and a norm."""
+
+    card = CARD
+    Wx, U, gain, V = _params("I H", "H H", "H", "2 H/2 H/2")
+    S, h = zoo.State("H", "H"), zoo.State("H")
+
+    def step(self, x: Any, S: Any, h: Any) -> zoo.Output:
+        h = np.tanh(x @ self.Wx + h @ self.U)
+        S = 0.9 * S + zoo.outer(h, h)
+        y = (_rms_norm(S @ h, self.gain).reshape(2, 1, -1) @ self.V)[:, 0].reshape(-1)
+        return zoo.Output(np.tanh(y) + (S @ self.U)[0], S, h)
+
+
+def products(schedule: PassSchedule, section: str) -> int:
+    """The number of products with matrices in a section."""
+    items = schedule.sections[section].items
+    return sum(isinstance(item, MatmulItem) and item.node.op.startswith("dot") for item in items)
+
+
+# The products of the forward pass and of the backward pass: before, in and after the loop over time.
+PRODUCTS = {
+    Prenorm: ((1, 1, 3), (3, 1, 1)),
+    StateBefore: ((2, 2, 2), (2, 2, 2)),
+    ProductOfState: ((1, 1, 0), (0, 1, 1)),
+    SkippedInput: ((2, 1, 1), (1, 1, 2)),
+    Heads: ((1, 1, 2), (2, 1, 1)),
+}
+
+
+@pytest.mark.parametrize("cell", PRODUCTS)
+def test_products_outside_the_recurrence_are_outside_the_loop(cell: type[zoo.Cell]) -> None:
+    plan = plan_kernels(cell())
+    forward, backward = (
+        tuple(products(schedule, section) for section in ("sequence", "step", "after"))
+        for schedule in (plan.forward, plan.backward)
+    )
+    assert (forward, backward) == PRODUCTS[cell]
+
+
+@pytest.mark.parametrize("cell", PRODUCTS)
+@pytest.mark.parametrize(("steps", "batch"), [(1, 1), (5, 2), (2, 5)])
+def test_results_in_blocks_of_steps(cell: type[zoo.Cell], steps: int, batch: int) -> None:
+    checks.check(checks.trial(cell(), (4, 4), steps, batch))
+
+
+def test_step_without_deferred_values_has_no_blocks() -> None:
+    cell = zoo.get_cell("lstm")
+    forward = plan_kernels(cell).source.split("def backward(")[0]
+    assert "block_steps" not in forward
