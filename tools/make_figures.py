@@ -36,7 +36,7 @@ Data = Mapping[str, Any]
 CELLS = {"vanilla": 1990, "lstm": 1997, "gru": 2014, "janet": 2018, "lem": 2021}
 COMPARE = (
     "zoo compare --cells vanilla,lstm,gru,janet,lem --tasks adding --params 10000 --seeds 3 --steps 1500 "
-    "--lr-grid 0.001,0.003,0.01,0.03,0.1 --sweep-steps 1500 --jobs 1"
+    "--lr-grid 0.001,0.003,0.01,0.03,0.1 --sweep-steps 1500 --schedule constant --jobs 1"
 )
 
 

@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 
 from zoo.errors import UnknownNameError, UsageError
 from zoo.training.clipping import Clip, clip_norm, clip_value, global_norm
-from zoo.training.schedules import SCHEDULES, Cosine, Plateau, Schedule, StepDecay, make_schedule
+from zoo.training.schedules import (
+    SCHEDULES,
+    Cosine,
+    Plateau,
+    Schedule,
+    StepDecay,
+    depends_on_steps,
+    make_schedule,
+    schedule_of_run,
+)
 
 LOSSES = st.lists(st.floats(0.0, 10.0) | st.just(math.nan) | st.just(math.inf), max_size=60)
 SHARES = st.floats(0.0, 1.0)
@@ -279,3 +288,27 @@ def test_invalid_limit_raises(name: str, limit: Any) -> None:
         UsageError, match=f"clipping: {name} is .*; expected a positive finite number, or None"
     ):
         Clip(**{name: limit})
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("cosine", {"warmup": 0.25}, Cosine(warmup=10, total=40)),
+        ("cosine", {"warmup": 0.99}, Cosine(warmup=39, total=40)),
+        ("cosine", {"warmup": 0.01}, Cosine(total=40)),
+        ("cosine", {"warmup": 3, "total": 9}, Cosine(warmup=3, total=9)),
+        ("constant", {"warmup": 0.5}, SCHEDULES["constant"](warmup=20)),
+        ("step", {"period": 3}, StepDecay(period=3)),
+    ],
+)
+def test_schedule_of_a_run_may_be_relative_to_its_length(name, settings, expected) -> None:
+    assert schedule_of_run(name, settings, 40) == expected
+    assert depends_on_steps(name, settings) == (schedule_of_run(name, settings, 80) != expected)
+    short = schedule_of_run(name, settings, 1)
+    assert all(0 <= short.factor(short.init(), step) <= 1 for step in (1, 2))
+
+
+@pytest.mark.parametrize("warmup", [1.0, -0.5, float("nan"), True, "0.1"])
+def test_share_of_warmup_is_between_0_and_1(warmup) -> None:
+    with pytest.raises(UsageError, match=r"warmup is .*; expected an integer of at least 0"):
+        schedule_of_run("constant", {"warmup": warmup}, 100)

@@ -11,6 +11,7 @@ from zoo.comparison.results import RunRecord
 from zoo.comparison.specs import TaskInfo
 from zoo.comparison.sweep import next_runs
 from zoo.training.config import setting_names
+from zoo.training.schedules import absolute_settings
 
 Record = dict[str, Any]
 """Result of a job as plain JSON; of a run, the fields of `zoo.comparison.results.RunRecord`."""
@@ -113,7 +114,18 @@ class JobFactory:
         is_longer = kind == "sweep" and steps != self.plan.sweep_run_steps(task, cell)
         prefix = f"sweep{steps}-" if is_longer else "sweep-" if kind == "sweep" else ""
         name = f"/{prefix}lr{rate!r}-s{seed}"
-        return self._job(kind, "runs", task, cell, {"steps": steps, "lr": rate, "seed": seed, **every}, name)
+        train: dict[str, Any] = {"steps": steps, "lr": rate, "seed": seed, **every}
+        if kind == "sweep":
+            train["schedule_options"] = self._schedule_options(task, cell)
+        return self._job(kind, "runs", task, cell, train, name)
+
+    def _schedule_options(self, task: str, cell: str) -> dict[str, Any]:
+        """Settings of the schedule of a compared run: a run of the sweep is the beginning of one.
+
+        With a decay of its own, a short run stays on the plateau that a compared run leaves.
+        """
+        settings, steps = self.plan.settings, self.plan.run_sizes[task][cell].steps or 1
+        return absolute_settings(settings["schedule"], settings["schedule_options"], steps)
 
     def _job(
         self, kind: str, folder: str, task: str, cell: str, train: dict[str, Any], name: str = ""

@@ -14,7 +14,7 @@ from zoo.base import Cell
 from zoo.base.parameter_names import matching_names
 from zoo.comparison import specs as specs_module
 from zoo.comparison.data_sets import DataSetInfo, check_unchanged, find_data_set
-from zoo.comparison.plan import SETTINGS, TOLERANCE, CompareRequest, Plan, PlanEntry, RunSize, Specs
+from zoo.comparison.plan import DEFAULTS, TOLERANCE, CompareRequest, Plan, PlanEntry, RunSize, Specs
 from zoo.comparison.specs import TaskInfo
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.layers.config import StackConfig
@@ -23,7 +23,7 @@ from zoo.layers.stack import Stack
 from zoo.model.model import model_shapes
 from zoo.registry import get_optimizer
 from zoo.registry.plugin_files import is_file_spec
-from zoo.training.config import REGULARISATION_SETTINGS, Config
+from zoo.training.config import REGULARISATION_SETTINGS
 from zoo.training.regularisation import ACTIVITY, as_regularisation
 
 SEEDS, PARAMS, STEPS = 3, 20_000, 2_000
@@ -155,8 +155,9 @@ def _entry_changes(kind: str, label: str, before: PlanEntry, now: PlanEntry) -> 
 
 def _new_plan(request: CompareRequest, cells: Resolved[Any], tasks: Resolved[Any]) -> Plan:
     """Make a plan from a request, with defaults for what it lacks."""
-    defaults = {**vars(Config()), **{name: [] for name in REGULARISATION_SETTINGS}}
-    settings = {name: request.settings.get(name, defaults[name]) for name in SETTINGS}
+    settings = {**DEFAULTS, **request.settings}
+    if "schedule" in request.settings and "schedule_options" not in request.settings:
+        settings["schedule_options"] = {}
     return Plan(
         _entries(cells),
         _entries(tasks),

@@ -29,6 +29,7 @@ from zoo.comparison.data_sets import (
 from zoo.comparison.jobs import Event, Executor, Job, JobFactory, OnEvent, Record
 from zoo.comparison.plan import (
     DATA_SETTINGS,
+    DEFAULTS,
     CompareRequest,
     Plan,
     PlanEntry,
@@ -54,7 +55,6 @@ from zoo.storage.atomic import entries, is_temporary, remove_temporaries
 from zoo.storage.run_directory import exclusive_lock
 from zoo.storage.safe_read import cannot_write
 from zoo.training import Interrupted, Run
-from zoo.training.config import Config
 from zoo.training.run import new_directory
 from zoo.training.signals import catch_stop_signals
 from zoo.training.state import versions
@@ -252,7 +252,8 @@ def compare(
         engine: An executor that runs the jobs instead.
         on_event: Called with every event, a dictionary with the key ``event``.
         **settings: Settings of the data, and other arguments of every run, as for ``zoo.train``: ``layers``,
-            ``dtype``, ``batch``, ``optimizer`` and others.
+            ``dtype``, ``batch``, ``optimizer`` and others. The default schedule is half a cosine after a
+            warm-up over 5 % of the updates.
 
     Returns:
         The comparison, failed runs included.
@@ -537,9 +538,12 @@ def _setting_flags(settings: Mapping[str, Any]) -> Iterator[str]:
     for name, value in settings.items():
         if name in _LIST_FLAGS:
             yield from (part for text in value for part in (_LIST_FLAGS[name], text))
-        elif value != getattr(Config(), name) and not name.endswith("_options"):
+        elif value != DEFAULTS[name] and not name.endswith("_options"):
             flag = f"--{name.replace('_', '-')}"
             yield from (flag,) if value is True else (flag, f"{value}")
+
+
+_DEFAULT_SCHEDULE = DEFAULTS["schedule"], DEFAULTS["schedule_options"]
 
 
 def _set_flags(settings: Mapping[str, Any], components: Mapping[str, Component]) -> Iterator[str]:
@@ -549,5 +553,7 @@ def _set_flags(settings: Mapping[str, Any], components: Mapping[str, Component])
         for name, option in component.declared_options.items():
             if component.options[name] != option.default:
                 yield from ("--set", f"{label}.{name}={component.options[name]}")
+    if (settings["schedule"], settings["schedule_options"]) == _DEFAULT_SCHEDULE:
+        return
     for name, value in settings["schedule_options"].items():
         yield from ("--set", f"schedule.{name}={value}")

@@ -12,6 +12,7 @@ from zoo.model import AnyModel
 from zoo.storage import Checkpoint, RunDirectory
 from zoo.training.config import RESUMABLE_CHANGES, Config, config_from_json
 from zoo.training.dataset import Dataset
+from zoo.training.schedules import depends_on_steps
 from zoo.training.state import versions
 
 # Fields that `prepare_text`, `prepare_task`, `prepare_table` and `prepare_sequences` resolve if None.
@@ -69,7 +70,7 @@ def _depends_on_length(config: Config) -> bool:
     It does if the schedule spans the run, and if the validation after the last step, which was not due, has
     changed the schedule or early stopping.
     """
-    spans = config.schedule == "cosine" and "total" not in config.schedule_options
+    spans = depends_on_steps(config.schedule, config.schedule_options)
     uses_losses = config.schedule == "plateau" or config.patience > 0
     return spans or (uses_losses and (config.steps or 0) % (config.eval_every or 1) != 0)
 

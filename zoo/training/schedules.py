@@ -9,7 +9,8 @@ out, so that a checkpoint can hold it:
 
 Every schedule can begin with a linear warm-up: update ``t`` of the first ``warmup`` is multiplied by
 ``t / warmup``, so that update ``warmup`` is the first at full rate (P. Goyal et al., "Accurate, Large
-Minibatch SGD: Training ImageNet in 1 Hour", 2017, https://arxiv.org/abs/1706.02677).
+Minibatch SGD: Training ImageNet in 1 Hour", 2017, https://arxiv.org/abs/1706.02677). Settings of a run may
+give a share of its updates instead: see :func:`schedule_of_run`.
 """
 
 from __future__ import annotations
@@ -267,6 +268,41 @@ def make_schedule(name: str, **settings: Any) -> Schedule:
         if field.default is dataclasses.MISSING and field.name not in settings:
             raise UsageError(f"schedule {name!r} needs {field.name!r}; give it, as in {field.name}=1000.")
     return SCHEDULES[name](**settings)
+
+
+def schedule_of_run(name: str, settings: Mapping[str, Any], steps: int) -> Schedule:
+    """Make the schedule of a run from settings that may be relative to its length.
+
+    Args:
+        name: One of ``SCHEDULES``.
+        settings: Its settings. A ``warmup`` between 0 and 1 is a share of the updates. ``total`` of a cosine
+            may be missing: the cosine then ends with the run.
+        steps: Updates of the run.
+
+    Raises:
+        UnknownNameError: if no schedule has this name.
+        UsageError: for an unknown, a missing or an invalid setting.
+    """
+    return make_schedule(name, **absolute_settings(name, settings, steps))
+
+
+def absolute_settings(name: str, settings: Mapping[str, Any], steps: int) -> dict[str, Any]:
+    """The settings of :func:`schedule_of_run` as numbers of updates."""
+    absolute = dict(settings)
+    if name == Cosine.name:
+        absolute.setdefault("total", steps)
+    if _is_share(absolute.get("warmup")):
+        absolute["warmup"] = int(absolute["warmup"] * steps)
+    return absolute
+
+
+def depends_on_steps(name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether the schedule of :func:`schedule_of_run` differs between runs of different lengths."""
+    return (name == Cosine.name and "total" not in settings) or _is_share(settings.get("warmup"))
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, float) and 0.0 < value < 1.0
 
 
 def _is_plateau(best: object, waited: object, drops: object) -> bool:

@@ -37,7 +37,7 @@ from zoo.training.regularisation import (
 from zoo.training.resume import fill_defaults_from, find_checkpoint, resume_config
 from zoo.training.run import Interrupted, Run, new_directory
 from zoo.training.run_text import save_corpus, stored_corpus
-from zoo.training.schedules import Schedule, make_schedule
+from zoo.training.schedules import Schedule, schedule_of_run
 from zoo.training.series_dataset import prepare_table
 from zoo.training.signals import StopRequest, catch_stop_signals
 from zoo.training.state import TrainingState, restore
@@ -325,10 +325,8 @@ def _absolute_source(source: str | Path) -> str:
 def _build(
     config: Config, dataset: RunDataset, cell: Cell | list[Cell]
 ) -> tuple[AnyModel, Optimizer, Schedule]:
-    spans = config.schedule == "cosine" and "total" not in config.schedule_options
-    settings = {**config.schedule_options, **({"total": config.steps} if spans else {})}
     optimizer = get_optimizer(config.optimizer, **config.optimizer_options)
-    schedule = make_schedule(config.schedule, **settings)
+    schedule = schedule_of_run(config.schedule, config.schedule_options, config.steps or 0)
     return dataset.make_model(cell, config), optimizer, schedule
 
 

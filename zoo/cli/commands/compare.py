@@ -19,7 +19,7 @@ from zoo.cli.flags import Command, Flag
 from zoo.cli.set_options import Target, assign, component_target
 from zoo.cli.terminal import echo
 from zoo.cli.train_flags import DATA, FLAGS
-from zoo.comparison.plan import DATA_SETTINGS, SETTINGS
+from zoo.comparison.plan import DATA_SETTINGS, DEFAULTS, SETTINGS
 from zoo.comparison.specs import label_specs
 from zoo.errors import UsageError
 from zoo.registry import registry_of
@@ -74,7 +74,7 @@ def parse_options(
     targets: list[Target] = [component_target(label, component) for label, component in components.items()]
     targets += [
         component_target("optimizer", optimizer),
-        schedule_target(settings.get("schedule", Config.schedule)),
+        schedule_target(settings.get("schedule", DEFAULTS["schedule"])),
         *([loss_target(settings.get("loss") or of_label)] if settings.get("data") else []),
     ]
     chosen = {label: options for label, options in assign(assignments, targets).items() if options}

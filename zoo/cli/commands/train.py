@@ -40,6 +40,7 @@ Settings = dict[str, Any]
 _NUMBERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "int": (int, "an integer"),
     "float": (float, "a number"),
+    "warmup": (lambda text: float(text) if "." in text else int(text), "updates, or a share of them"),
 }
 
 
@@ -235,7 +236,9 @@ def schedule_target(name: str) -> Target:
     """
     cls = SCHEDULES.get(name) or type(make_schedule(name))  # raises for an unknown name
     readers = {
-        field.name: _number(f"schedule {name!r}", field.name, str(field.type))
+        field.name: _number(
+            f"schedule {name!r}", field.name, "warmup" if field.name == "warmup" else str(field.type)
+        )
         for field in dataclasses.fields(cls)
     }
     return Target("schedule", f"schedule {name!r}", readers)
