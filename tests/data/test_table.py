@@ -166,6 +166,12 @@ def test_decimal_commas_are_read_between_semicolons():
     assert table.column("word").categories == ("1,5", "a,b", "c.d")
 
 
+@pytest.mark.parametrize("other", ["0,512", "1234,567", "2,50", "1,2e3"])
+def test_one_decimal_comma_shows_that_commas_are_no_thousands(other):
+    assert csv(f"x;y\n1,234;1\n12,345;2\n3;{other}\n").numbers("x").tolist() == [1.234, 12.345, 3]
+    assert csv("x;y\n1,234;1\n2;2\n").numbers("x").tolist() == [1.234, 2]
+
+
 def test_decimal_commas_are_read_in_later_blocks(monkeypatch):
     monkeypatch.setattr("zoo.data.csv_table._ROWS", 2)
     assert csv("x;y\n1;a\n2;b\n3,5;c\n").numbers("x").tolist() == [1, 2, 3.5]
@@ -185,6 +191,10 @@ def test_decimal_commas_are_read_in_later_blocks(monkeypatch):
         (
             "x;y\n15,2;1.234\n15,3;2\n",
             "x.csv, line 2, column 'x': found '15,2', and '1.234' in line 2, column 'y'; expected decimal",
+        ),
+        (
+            "x;y\n950;1\n1,234;2\n-12,000;3\n",
+            "x.csv, line 3, column 'x': found '1,234', and all numbers with a comma have three digits",
         ),
         ("x;y\n1.5;a\n1,5;b\n", "line 3, column 'x': found '1,5', and '1.5' in line 2, column 'x'"),
     ],

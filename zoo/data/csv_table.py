@@ -30,6 +30,7 @@ from zoo.data.text_values import (
     is_missing_text,
     is_number_text,
     is_time_text,
+    may_have_thousands,
     parse_time,
     with_point,
 )
@@ -76,7 +77,8 @@ def read_csv(file: BinaryIO, name: str) -> DataTable:
 
     The delimiter, a comma, semicolon, tab or bar, is the one that the header has most. A column of numbers
     (``1.5``), of ISO 8601 times (``2024-05-01 13:00``) or of texts is recognised from its first values.
-    With semicolons, numbers may have decimal commas (``1,5``) if none has a decimal point.
+    With semicolons, numbers may have decimal commas (``1,5``) if none has a decimal point, and if the commas
+    of some of them cannot separate thousands, as in ``1,234``.
     Empty values, ``NA``, ``N/A``, ``NaN``, ``NaT``, ``null`` and ``none`` are missing. Memory stays bounded
     for large files: columns of more than 16 MB are in temporary files.
 
@@ -195,11 +197,13 @@ class _ColumnBuilder:
     Attributes:
         marks: The line and the text of the first number with a decimal comma, and with a decimal point, if
             commas are allowed.
+        thousands: The number of values with a comma if all of them may separate thousands; else None.
     """
 
     def __init__(self, name: str, owner: str, allows_commas: bool) -> None:
         self.name, self.owner, self._allows_commas = name, owner, allows_commas
         self.marks: dict[str, tuple[int, str]] = {}
+        self.thousands: int | None = 0
         self._kind: ColumnKind | None = None
         self._blocks: GrowingArray | None = None
         self._codes: dict[str, int] = {}
@@ -242,6 +246,9 @@ class _ColumnBuilder:
             if mark not in self.marks and mark in joined:
                 index = next(i for i, text in enumerate(texts) if mark in text)
                 self.marks[mark] = lines.of(self._rows + index), texts[index].strip()[:40]
+        if self.thousands is not None and "," in joined:
+            commas = [text for text in texts if "," in text]
+            self.thousands = self.thousands + len(commas) if all(map(may_have_thousands, commas)) else None
 
     def _begin(self, kind: ColumnKind) -> None:
         """Fix the kind; all rows so far are missing."""
@@ -259,7 +266,8 @@ class _ColumnBuilder:
 def _check_decimal_marks(builders: Sequence[_ColumnBuilder], name: str) -> None:
     """Check that no number has a decimal point if another one has a decimal comma.
 
-    In a file with both, a point may separate thousands: ``1.234`` would be read as about one.
+    In a file with both, a point may separate thousands: ``1.234`` would be read as about one. Without points,
+    a number such as ``1,23`` must show that commas do not.
     """
     with_comma, with_dot = (
         next((builder for builder in builders if mark in builder.marks), None) for mark in ",."
@@ -270,6 +278,14 @@ def _check_decimal_marks(builders: Sequence[_ColumnBuilder], name: str) -> None:
             f"{name}, line {line}, column {with_comma.name!r}: found {comma!r}, and {dot!r} in line "
             f"{other_line}, column {with_dot.name!r}; expected decimal commas or decimal points in all "
             f"numbers of a file."
+        )
+    counts = [builder.thousands for builder in builders]
+    if with_comma is not None and None not in counts and sum(filter(None, counts)) > 1:
+        line, comma = with_comma.marks[","]
+        raise DataError(
+            f"{name}, line {line}, column {with_comma.name!r}: found {comma!r}, and all numbers with a comma "
+            f"have three digits after it, so it may separate decimals or thousands. For decimals: `sed "
+            f"'s/,/./g' OLD.csv > NEW.csv`. For thousands: `sed 's/,//g' OLD.csv > NEW.csv`."
         )
 
 

@@ -21,6 +21,10 @@ _OTHER_DATE = re.compile(r"\s*(\d{4}([./-])\d\d?\2\d\d?|\d\d?([./-])\d\d?\3(\d{4
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*")
 
 
+_THOUSANDS = re.compile(r"\s*[-+]?[1-9]\d{0,2},\d{3}\s*")
+"""A number whose comma may separate thousands: ``1,234``, and not ``0,123``, ``1234,567`` or ``1,23``."""
+
+
 def is_missing_text(text: str) -> bool:
     """Whether a text is a missing value: empty, ``NA``, ``N/A``, ``NaN``, ``NaT``, ``null`` or ``none``."""
     return text.strip().lower() in _MISSING
@@ -77,6 +81,11 @@ def has_other_date_format(text: str) -> bool:
 def with_point(text: str) -> str:
     """A number with a decimal point in place of its decimal comma; any other text as it is."""
     return text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text
+
+
+def may_have_thousands(text: str) -> bool:
+    """Whether the comma of a number may separate thousands, as in ``1,234``."""
+    return _THOUSANDS.fullmatch(text) is not None
 
 
 def expected_value(kind: ColumnKind, text: str) -> str:
