@@ -542,6 +542,22 @@ def test_patience_of_a_forecaster():
     assert fitted.forecast().levels == (0.1, 0.5, 0.9)
 
 
+def test_rows_for_validation_of_a_forecaster():
+    """They are the end of the rows, whose share need not be a decimal number."""
+    series, phase = wave()
+    made = SequenceForecaster(**FORECAST, steps=20)
+    given = made.fit(phase[:123, None], series[:123], validation=(phase[123:, None], series[123:]))
+    assert given.forecast().levels == (0.1, 0.5, 0.9)
+    assert len(given.validation_losses_) == 20
+    shares = {"patience": 20, "validation_fraction": 37 / 160}
+    whole = SequenceForecaster(**FORECAST, steps=20, **shares).fit(phase[:, None], series)
+    np.testing.assert_array_equal(given.predict(), whole.predict())
+    with pytest.raises(ValueError, match=r"validation is .*; expected a pair \(X, y\)"):
+        made.fit(phase[:, None], series, validation=series)
+    with pytest.raises(ValueError, match="validation is given with `series`; set validation_fraction"):
+        SequenceForecaster(**FORECAST, series="0").fit(phase[:, None], series, validation=(phase, series))
+
+
 def test_saved_forecaster(forecaster, tmp_path):
     series, _ = wave()
     path = tmp_path / "forecaster.safetensors"

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from zoo.arguments import as_number
+from zoo.arguments import as_number, short_repr
 from zoo.array_types import Array
 from zoo.arrays import check_unmasked
 from zoo.base import Cell, Optimizer
@@ -130,18 +130,23 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         self.patience = patience
         self.validation_fraction = validation_fraction
 
-    def fit(self, X: Any, y: Any = None) -> SequenceForecaster:
+    def fit(self, X: Any, y: Any = None, *, validation: Any = None) -> SequenceForecaster:
         """Train on all windows of the rows.
 
         Args:
             X: The columns, or the series itself; None if only ``y`` is given.
             y: The targets, ``(N,)`` or ``(N, M)``; None if they are columns of X.
+            validation: The rows that follow, ``(X, y)``, or X alone without ``y``, in place of a share of the
+                rows. The model has the parameters of their best validation, and forecasts begin after them.
 
         Raises:
             ValueError: if an argument is invalid, or the rows are too few.
             ZooError: if training diverges.
         """
-        table = self._table(X, y, reset=True)
+        table, split = self._table(X, y, reset=True), self._split()
+        if validation is not None:
+            table, split = self._followed_by_validation(table, validation)
+        has_validation = validation is not None or self.patience is not None
         rng = check_random_state(self.random_state)
         steps = positive(self.steps, "steps")
         layers = positive(self.num_layers, "num_layers")
@@ -169,12 +174,12 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
             seed=int(rng.randint(LARGEST_SEED)),
             dropout=as_number(self.dropout, "dropout"),
             patience=0 if self.patience is None else positive(self.patience, "patience"),
-            split=self._split(),
-            eval_every=max(1, steps // 20) if self.patience is not None else steps,
+            split=split,
+            eval_every=max(1, steps // 20) if has_validation else steps,
         )
         self.losses_ = [event["loss"] for event in history if event["event"] == "step"]
         evals = [event["loss"] for event in history if event["event"] == "eval"]
-        self.validation_losses_ = [] if self.patience is None else evals
+        self.validation_losses_ = evals if has_validation else []
         return self
 
     def forecast(
@@ -207,6 +212,23 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
             table = self._table(X, y, reset=False)
         forecast: Forecast = self.forecaster_.forecast(table, steps, level=level)
         return forecast
+
+    def _followed_by_validation(self, table: DataTable, validation: Any) -> tuple[DataTable, str]:
+        """The rows for training and then those for validation, and the split between them.
+
+        Raises:
+            ValueError: if the rows for validation are not in the form of those for training.
+        """
+        who = type(self).__name__
+        if self.series is not None:
+            raise ValueError(f"{who}: validation is given with `series`; set validation_fraction instead.")
+        pair = validation if self._has_y else (validation, None)
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise ValueError(f"{who}: validation is {short_repr(validation)}; expected a pair (X, y).")
+        joined = _followed_by(table, self._table(*pair, reset=False).columns)
+        # The split rounds to whole rows after nine decimals.
+        share = (Decimal(len(table)) / len(joined)).quantize(Decimal("1e-15"))
+        return joined, f"{share:f},{1 - share:f}"
 
     def _training_table(self) -> DataTable:
         table = self.forecaster_.data
