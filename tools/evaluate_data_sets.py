@@ -34,6 +34,11 @@ SEEDS = (0, 1, 2)
 SETTINGS: Mapping[str, Any] = {"hidden": 32, "steps": 1000, "threads": 1}
 FORECASTS: Mapping[str, Any] = {"split": "60,15,25"}
 LABELS: Mapping[str, Any] = {"split": "80,20"}
+RESIDUAL = " residual"
+"""After the name of a cell: the network forecasts the errors of a linear autoregression."""
+
+METHODS = (*CELLS, *(cell + RESIDUAL for cell in ("vanilla", "lstm", "gru")))
+"""The networks of forecasts."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Row:
 
     Args:
         data_set: The data set.
-        method: The cell or the baseline.
+        method: The cell or the baseline; ``residual`` if the network corrects a linear autoregression.
         lr: The learning rate; empty for a baseline.
         seed: The seed of the initial values, of the order of the data, and of the parts of sequences.
         validation: The lowest validation loss; empty for a baseline.
@@ -203,9 +208,10 @@ DATA_SETS = (
 )
 
 
-def measure(data_set: DataSet, cell: str, lr: float, seed: int) -> list[Row]:
-    """Train a cell, and return its result and those of the baselines on the test part."""
+def measure(data_set: DataSet, method: str, lr: float, seed: int) -> list[Row]:
+    """Train a network, and return its result and those of the baselines on the test part."""
     train, test = data_set.load()
+    cell = method.removesuffix(RESIDUAL)
     events, started = list[dict[str, Any]](), time.perf_counter()
     kind = LABELS if data_set.target is None else FORECASTS
     settings = {**SETTINGS, **kind, **data_set.settings, "lr": lr, "seed": seed}
@@ -213,20 +219,23 @@ def measure(data_set: DataSet, cell: str, lr: float, seed: int) -> list[Row]:
         predictor = zoo.fit(train, cell=cell, on_event=events.append, **settings)
         scores = predictor.evaluate(test)["targets"][0]
     else:
+        settings["predict"] = "change" if method in CELLS else "residual"
         zoo.fit(train, data_set.target, cell, on_event=events.append, **settings)
         scores = events[-1]["test"]["targets"][0]
     seconds = round(time.perf_counter() - started, 2)
     metric = "accuracy" if data_set.target is None else "mase"
     rows = list[Row]()
-    for method, metrics in scores["metrics"].items():
+    for name, metrics in scores["metrics"].items():
         shown = tuple(_rounded(metrics[metric][end]) for end in ("value", "low", "high"))
-        if method != "model":
-            rows.append(Row(data_set.name, method, None, seed, None, metric, *shown))
+        if name != "model":
+            rows.append(Row(data_set.name, name, None, seed, None, metric, *shown))
             continue
         gain = tuple(_rounded(scores["improvement"][end]) for end in ("value", "low", "high"))
         best = _rounded(events[-1]["best"])
         rows.append(
-            Row(data_set.name, cell, lr, seed, best, metric, *shown, scores["best_baseline"], *gain, seconds)
+            Row(
+                data_set.name, method, lr, seed, best, metric, *shown, scores["best_baseline"], *gain, seconds
+            )
         )
     return rows
 
@@ -286,28 +295,34 @@ def best_rate(rows: list[Row]) -> float | None:
 def run_all(results: Results, data_sets: tuple[DataSet, ...]) -> Iterator[Row]:
     """Run everything that the file lacks: all learning rates for the first seed, then the best for others."""
     for data_set in data_sets:
-        for cell in CELLS:
+        for method in CELLS if data_set.target is None else METHODS:
             for seed in SEEDS:
-                known = [row for row in results.rows if (row.data_set, row.method) == (data_set.name, cell)]
+                known = [row for row in results.rows if (row.data_set, row.method) == (data_set.name, method)]
                 rates = RATES if seed == SEEDS[0] else (best_rate(known),)
                 for lr in rates:
                     if lr is None or any((row.lr, row.seed) == (lr, seed) for row in known):
                         continue
-                    rows = measure(data_set, cell, lr, seed)
+                    rows = measure(data_set, method, lr, seed)
                     results.add(rows)
-                    yield next(row for row in rows if row.method == cell)
+                    yield next(row for row in rows if row.method == method)
 
 
 def score_table(results: Results, metric: str) -> TextTable:
     """Scores of all methods on the data sets of a metric, with the range over the seeds."""
     rows = [row for row in results.rows if row.metric == metric]
     names = tuple(dict.fromkeys(row.data_set for row in rows))
-    methods = tuple(dict.fromkeys(row.method for row in sorted(rows, key=lambda row: row.method in CELLS)))
+    methods = tuple(dict.fromkeys(row.method for row in sorted(rows, key=_order)))
     body = []
     for method in methods:
         shown = [_scores([row.score for row in results.of(name, method)], metric) for name in names]
-        body.append((f"`{method}`" if method in CELLS else method, *shown))
+        cell = method.removesuffix(RESIDUAL)
+        body.append((method.replace(cell, f"`{cell}`", 1) if method in METHODS else method, *shown))
     return TextTable("", ("method", *names), tuple(body), right=tuple(range(1, len(names) + 1)))
+
+
+def _order(row: Row) -> int:
+    """Baselines first, then the methods in their order."""
+    return METHODS.index(row.method) if row.method in METHODS else -1
 
 
 def _scores(values: list[float], metric: str) -> str:
@@ -373,7 +388,7 @@ def main(arguments: list[str] | None = None) -> int:
     names = options.data_sets.split(",") if options.data_sets else [each.name for each in DATA_SETS]
     for row in run_all(results, tuple(each for each in DATA_SETS if each.name in names)):
         print(
-            f"{row.data_set:18} {row.method:8} lr {row.lr:<6} seed {row.seed}  "
+            f"{row.data_set:18} {row.method:16} lr {row.lr:<6} seed {row.seed}  "
             f"validation {row.validation:.4f}  {row.metric} {row.score:.4f}  {row.seconds} s",
             flush=True,
         )

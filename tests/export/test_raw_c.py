@@ -102,6 +102,11 @@ def test_forecast_of_one_series(flags, tolerance, tmp_path):
         result, values = machine.forecast(part["y"][:, None])
         assert result == 0
         np.testing.assert_allclose(values, expected_forecast(trained, part)[0], rtol=tolerance)
+    points = values[..., 1]
+    longer = machine.forecast(np.concatenate([table["y"][:, None], points]))[1][..., 1]
+    with zoo.kernels.pure_python():
+        expected = trained.forecast(table, steps=2 * HORIZON).values[0, ..., 1]
+    np.testing.assert_allclose(np.concatenate([points, longer]), expected, rtol=tolerance)
     assert (np.diff(values, axis=2) >= 0).all()
 
 
@@ -172,7 +177,7 @@ def test_rows_that_python_rejects_give_minus_one(tmp_path):
     ahead = np.zeros((HORIZON, 1))
     assert machine.forecast(rows, ahead)[0] == 0
     assert machine.forecast(rows[: CONTEXT - 1], ahead)[0] == -1
-    for column, value in (("y", np.inf), ("colour", 3), ("colour", -1), ("colour", 0.5)):
+    for column, value in (("y", np.inf), ("y", -1e101), ("colour", 3), ("colour", -1), ("colour", 0.5)):
         wrong = rows.copy()
         wrong[7, machine.constant(f"COLUMN_{column.upper()}")] = value
         assert machine.forecast(wrong, ahead)[0] == -1

@@ -81,6 +81,12 @@ def test_forecast_of_series_with_categories_and_known_future(missing):
     (values,) = loaded.run(None, given)
     with zoo.kernels.pure_python():
         np.testing.assert_allclose(values, trained.forecast(with_future(table, future)).values, rtol=1e-12)
+    for name, value in (("rows", -np.inf), ("future", 1e101)):  # Python raises an error
+        wrong = given[name].copy()
+        wrong[1, 0, list(known if name == "future" else columns).index("warmth")] = value
+        (others,) = loaded.run(None, {**given, name: wrong})
+        assert np.isnan(others[0]).all()
+        np.testing.assert_array_equal(others[1], values[1])
 
 
 def test_uneven_times_reach_the_cell():
@@ -149,6 +155,9 @@ def test_prediction_of_a_sequence(classes, settings):
         expected = predictions.values[number]
         np.testing.assert_allclose(values[0], expected if classes else expected[0], rtol=1e-6)
         assert best == ([[expected.argmax()]] if classes else [])
+    values, *best = loaded.run(None, {"rows": np.full((5, 1, 3), np.inf)})
+    assert np.isnan(values).all()
+    assert best == ([[-1]] if classes else [])
     facts = metadata(loaded)
     assert facts["zoo.outputs"] == (["down", "up"] if classes else ["label"])
     assert facts["zoo.sequences"]["spec"]["channels"] == ["0", "1", "2"]

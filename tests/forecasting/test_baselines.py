@@ -73,6 +73,16 @@ def test_autoregression_reads_no_row_after_the_training_part():
     assert one.shape == (30, STEPS, 2)
 
 
+def test_autoregression_of_a_short_noise_is_not_much_worse_than_its_mean():
+    """Least squares without a ridge has twice the error of the mean here."""
+    values = np.random.default_rng(0).normal(size=400)
+    given = history(values, train=[70], context=24)
+    origins = np.arange(100, 390)
+    actual = values[origins[:, None] + np.arange(1, STEPS + 1)]
+    error = np.abs(linear_autoregression(given, origins)[..., 0] - actual).mean()
+    assert error < 1.2 * np.abs(actual).mean()
+
+
 def test_autoregression_of_too_few_rows_is_the_last_value():
     forecasts = linear_autoregression(history(np.arange(14.0), train=[8]), np.array([9]))
     assert forecasts[0, :, 0].tolist() == [9] * STEPS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -30,7 +32,12 @@ def table(seed=0, gap=False):
     }
 
 
-def build(arrays, change=True, levels=(), missing="reject", horizon=HORIZON):
+LAGS = 4
+WEIGHTS = np.random.default_rng(5).normal(size=(2, LAGS, HORIZON)) / 4
+"""Of an autoregression of two targets."""
+
+
+def build(arrays, change=True, levels=(), missing="reject", horizon=HORIZON, linear=False):
     roles = ColumnRoles(("y", "z"), ("x", "word"), ("holiday",), None, "id")
     panel = make_panel(DataTable.from_arrays(arrays), roles, missing)
     spec = ForecastSpec.of_panel(
@@ -43,16 +50,17 @@ def build(arrays, change=True, levels=(), missing="reject", horizon=HORIZON):
         missing=missing,
         split="60,20,20",
         output_factors=(1.0, 1.0),
+        autoregression=tuple(tuple(map(tuple, each)) for each in WEIGHTS.tolist()) if linear else (),
     )
     cuts = split_ends(panel, spec.split)
     scaling = Scaling.fit(panel, spec, cuts[0])
     return panel, spec, cuts, scaling, make_windows(panel, spec, scaling, "float64")
 
 
-@pytest.mark.parametrize("change", [True, False])
+@pytest.mark.parametrize(("change", "linear"), [(True, False), (False, False), (True, True)])
 @pytest.mark.parametrize("levels", [(), (0.1, 0.5, 0.9)])
-def test_windows_are_those_of_loops(change, levels):
-    panel, spec, cuts, scaling, windows = build(table(), change, levels)
+def test_windows_are_those_of_loops(change, linear, levels):
+    panel, spec, cuts, scaling, windows = build(table(), change, levels, linear=linear)
     origins = np.array([6, 20, 44])
     x, targets = windows.inputs(origins), windows.targets(windows.context_rows(origins))
     assert x.shape == (CONTEXT, 3, spec.input_size)
@@ -83,6 +91,12 @@ def test_windows_are_those_of_loops(change, levels):
                 for target, name in enumerate(("y", "z")):
                     values = panel.numbers(name)
                     base = values[row] if change else values[train].mean()
+                    for lag in range(1, LAGS) if linear else ():
+                        before = values[max(row - lag, [0, 35][s])]
+                        base = base + (before - values[row]) * WEIGHTS[target, lag - 1, k - 1]
+                    if linear:
+                        size = np.sqrt(np.mean(np.diff(values[train]) ** 2))
+                        base = base + size * WEIGHTS[target, -1, k - 1]
                     value = (values[row + k] - base) / scaling.output[s, target]
                     outputs += [value] * max(len(levels), 1)
             np.testing.assert_allclose(targets[t, b], outputs, atol=1e-12)
@@ -95,6 +109,13 @@ def test_unit_of_outputs_is_their_size(change):
     changes = np.concatenate([y[lag:] - y[:-lag] for lag in (1, 3)])
     expected = np.sqrt((changes**2).mean()) if change else y.std()
     assert scaling.output[0, 0] == pytest.approx(expected)
+
+
+def test_unit_of_errors_of_an_autoregression_is_their_size():
+    _, _, cuts, _, windows = build(table(), linear=True)
+    origins = np.arange(LAGS - 1, cuts[0][0] - HORIZON)
+    targets = windows.targets(origins).reshape(len(origins), HORIZON, 2)
+    np.testing.assert_allclose((targets**2).mean(axis=(0, 1)), 1.0)
 
 
 def test_masked_values_are_marked_and_have_no_loss():
@@ -167,10 +188,11 @@ def test_unseen_category_is_an_error():
 
 
 def test_spec_and_scaling_survive_json():
-    _, spec, _, scaling, _ = build(table(), levels=(0.1, 0.5, 0.9))
+    _, spec, _, scaling, _ = build(table(), levels=(0.1, 0.5, 0.9), linear=True)
     assert ForecastSpec.from_json(spec.to_json(), "x") == spec
-    older = {name: value for name, value in spec.to_json().items() if name != "output_factors"}
-    assert ForecastSpec.from_json(older, "x") == spec
+    newer = ("output_factors", "autoregression")
+    older = {name: value for name, value in spec.to_json().items() if name not in newer}
+    assert ForecastSpec.from_json(older, "x") == replace(spec, autoregression=())
     restored = Scaling.from_json(scaling.to_json(), spec, "x")
     np.testing.assert_array_equal(restored.mean, scaling.mean)
     assert restored.names == ("a", "b")
@@ -180,6 +202,9 @@ def test_spec_and_scaling_survive_json():
         {**spec.to_json(), "horizon": "3"},
         {**spec.to_json(), "output_factors": [0, 1]},
         {**spec.to_json(), "roles": 5},
+        {**spec.to_json(), "change": False},  # with an autoregression
+        {**spec.to_json(), "autoregression": spec.autoregression[:1]},
+        {**spec.to_json(), "autoregression": [[[1.0], [1.0, 2.0]], [[1.0]]]},
     ):
         with pytest.raises(CheckpointError, match="its description of the table is not one zoo wrote"):
             ForecastSpec.from_json(stored, "x")

@@ -40,6 +40,7 @@ def test_runs_are_stored_skipped_and_shown(
     for name, value in {
         "DATA_SETS": sets,
         "CELLS": ("vanilla",),
+        "METHODS": ("vanilla", "vanilla residual"),
         "RATES": (0.01, 0.03),
         "SEEDS": (0, 1),
         "SETTINGS": {"hidden": 4, "steps": 2, "threads": 1},
@@ -51,7 +52,7 @@ def test_runs_are_stored_skipped_and_shown(
     assert evaluate_data_sets.main([str(results), "--data-sets", "waves"]) == 0
     assert evaluate_data_sets.main([str(results), "--page", str(page)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["waves"] * 3 + ["signs"] * 3
+    assert [line.split()[0] for line in lines] == ["waves"] * 6 + ["signs"] * 3
     stored = results.read_text()
     assert evaluate_data_sets.main([str(results)]) == 0
     assert (capsys.readouterr().out, results.read_text()) == ("", stored)
@@ -59,6 +60,7 @@ def test_runs_are_stored_skipped_and_shown(
     assert "| method | waves |" in shown
     assert "| logistic regression | " in shown
     assert "| `vanilla` | " in shown
+    assert "| `vanilla` residual | " in shown
 
 
 def test_learning_rate_has_the_lowest_validation_loss_of_the_first_seed(tmp_path: Path) -> None:

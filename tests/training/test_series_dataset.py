@@ -12,7 +12,8 @@ import zoo
 from zoo.cli.app import cli
 from zoo.cli.format import best_loss, score_lines
 from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
-from zoo.forecasting.baselines import History
+from zoo.forecasting.baselines import History, linear_autoregression
+from zoo.forecasting.predict import network_forecasts
 from zoo.storage import RunDirectory
 from zoo.training.config import make_config
 from zoo.training.series_dataset import prepare_table
@@ -82,6 +83,25 @@ def test_model_learns_a_wave_better_than_the_baselines(tmp_path):
     assert set(scores["metrics"]) == {"model", "last value", "moving average", "linear autoregression"} | (
         {"seasonal naive"} if run.config.season > 1 else set()
     )
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_residuals_of_a_silent_network_are_the_linear_autoregression(missing):
+    y = wave(seed=1)
+    if missing:
+        y[[30, 31, 200]] = np.nan
+    data = {"id": np.repeat(["a", "b"], N), "y": np.concatenate([wave(), y]), "z": np.arange(2.0 * N) ** 2}
+    given = {"target": ("y", "z"), "series": "id", "missing": "mask", "dtype": "float64"}
+    with zoo.kernels.pure_python():
+        dataset = prepared(data, predict="residual", **given)
+        config = make_config({**SMALL, "target": "y", "dtype": "float64"})
+        model = dataset.make_model(zoo.get_cell("vanilla"), config)
+        model.theta = np.zeros_like(model.theta)
+        origins = np.array([11, 150, 200, N + 11, N + 201])
+        forecasts = network_forecasts(model, dataset.windows, origins)[..., 1]
+    history = History.of_panel(dataset.panel, dataset.cuts[0], 12, dataset.windows.spec.season, 3)
+    np.testing.assert_allclose(forecasts, linear_autoregression(history, origins), rtol=1e-6)
+    assert 0.9 < dataset.windows.targets(np.arange(100, 150)).std() < 1.1
 
 
 def test_forecasts_scale_with_the_units_of_the_table(tmp_path):
@@ -442,7 +462,7 @@ def test_short_parts_and_contexts_are_named():
             "kind is 'picture'; expected one of 'text', 'table', 'sequences'.",
         ),
         ({"y": wave()}, {"missing": "drop"}, "missing is 'drop'; expected 'reject', 'forward' or 'mask'."),
-        ({"y": wave()}, {"predict": "up"}, "predict is 'up'; expected 'change' or 'level'."),
+        ({"y": wave()}, {"predict": "up"}, "predict is 'up'; expected 'change', 'level' or 'residual'."),
         ({"y": wave()}, {"horizon": 0}, "horizon is 0; expected an integer of at least 1."),
         ({"y": wave()}, {"target": 5.5}, "target is 5.5; expected names of columns."),
         ({"y": wave()}, {"target": 5}, "table has no column '5'; its columns are y (number)."),
@@ -544,6 +564,8 @@ def test_array_without_a_target_is_an_error_and_numbers_name_its_columns(tmp_pat
     ):
         zoo.fit(np.stack([wave(), wave(seed=1)], axis=1), horizon=3)
     assert [make_config({"target": given}).target for given in (0, [0, 1])] == [("0",), ("0", "1")]
+    numbered = make_config({"target": 0, "time": 1, "series": 2, "group": 3})
+    assert (numbered.time, numbered.series, numbered.group) == ("1", "2", "3")
 
 
 def test_several_tables_are_an_error(tmp_path):

@@ -48,7 +48,7 @@ _TYPES: dict[str, Any] = {
     "missing": click.Choice(["reject", "forward", "mask"]),
     "pooling": click.Choice(["last", "mean"]),
     "class_weights": click.Choice(["balanced"]),
-    "predict": click.Choice(["change", "level"]),
+    "predict": click.Choice(["change", "level", "residual"]),
     "recompute": _number_or_word,
     **dict.fromkeys(["epochs", "lr", "clip", "clip_value", "dropout"], float),
 }

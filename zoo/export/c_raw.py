@@ -17,6 +17,7 @@ import numpy as np
 
 from zoo.classification.spec import SequenceSpec
 from zoo.compiler.codegen.writer import Names
+from zoo.data.table import MAX_NUMBER
 from zoo.export.c_source import c_type, number_literal, string_literal
 from zoo.export.exported_data import TIME_STEP, SequencesExport, TableExport
 from zoo.export.exported_model import ExportedModel
@@ -39,9 +40,10 @@ static int fill(const ${p}_raw *row, ${before_parameter}${p}_raw *now)
 {
     for (size_t n = 0; n < ${values}; n++) {
         ${p}_raw value = row[n];
+        const int is_huge = sizeof value > sizeof(float) && (value > ${largest} || value < -${largest});
         if (isnan(value)) {
             ${missing}
-        } else if (isinf(value)${invalid_code}) {
+        } else if (isinf(value) || is_huge${invalid_code}) {
             return -1;
         }
         now[n] = value;
@@ -67,7 +69,7 @@ ${series_names}
 typedef struct {
     const ${p}_scaling *scaling;
     ${p}_raw last[${values}]; /* the last value of each column */
-    size_t rows;
+${recent_field}    size_t rows;
     ${p}_state state;
 } ${p}_stream;
 
@@ -109,10 +111,10 @@ ${inputs}
     }
     for (size_t n = 0; n < ${values}; n++)
         stream->last[n] = now[n];
-    stream->rows++;
+${keep_recent}    stream->rows++;
     return 0;
 }
-
+${linear_function}
 int ${p}_step_raw(${p}_stream *stream, const ${p}_raw row[${U}_COLUMNS],${future_argument}
     ${p}_raw forecast[${U}_HORIZON][${U}_TARGETS][${U}_QUANTILES])
 {
@@ -152,6 +154,25 @@ ${known_values}        if (${p}_step_raw(&stream, rows, ${ahead}forecast) < 0)
             return -1;
     }
     return 0;
+}
+"""
+
+# The linear autoregression, whose forecast the outputs correct.
+_KEEP_RECENT = """\
+    for (size_t n = 0; n < ${U}_TARGETS; n++) {
+        for (size_t lag = ${lags} - 1; lag > 0; lag--)
+            stream->recent[lag][n] = stream->rows > 0 ? stream->recent[lag - 1][n] : now[n];
+        stream->recent[0][n] = now[n];
+    }
+"""
+_LINEAR = """
+/* the change from the last value that the linear autoregression forecasts */
+static ${p}_raw linear_change(const ${p}_stream *stream, size_t step, size_t n)
+{
+    ${p}_raw change = stream->scaling->change[n] * autoregression[n][${lags} - 1][step];
+    for (size_t lag = 1; lag < ${lags}; lag++)
+        change += (stream->recent[lag][n] - stream->recent[0][n]) * autoregression[n][lag - 1][step];
+    return change;
 }
 """
 
@@ -362,6 +383,13 @@ class RawFunctions:
             for each in zip(*arrays, strict=True):
                 yield f"    {{{', '.join(_braces(values) for values in each)}}},"
             yield from ("};", "")
+            if data.spec.lags:
+                sizes = f"[{upper}_TARGETS][{data.spec.lags}][{upper}_HORIZON]"
+                yield "/* weights of the changes from the last value over 1, 2, ... rows, and a constant */"
+                yield f"static const {prefix}_raw autoregression{sizes} = {{"
+                for weights in data.spec.autoregression:
+                    yield from ("    {", *(f"        {_braces(each)}," for each in weights), "    },")
+                yield from ("};", "")
             if data.offsets is not None:
                 yield "/* what the interval adds to the outputs at both ends, in the unit of the outputs */"
                 yield f"static const {prefix}_raw offsets[{upper}_HORIZON][{upper}_TARGETS] = {{"
@@ -395,6 +423,7 @@ class RawFunctions:
                 each.size for each in (scaling.mean, scaling.scale, scaling.change, scaling.output)
             )
             elements += 0 if data.offsets is None else data.offsets.size
+            elements += data.spec.weights.size
         else:
             elements = len(data.spec.mean) + len(data.spec.scale)
         return elements * _DOUBLE.itemsize
@@ -410,6 +439,7 @@ class RawFunctions:
             raw += len(data.output_names) if data.spec.pooling == "mean" else 0
         else:
             raw += max(1, len(data.spec.levels))  # the quantiles of a step
+            raw += data.spec.lags * len(data.spec.roles.target)
         if isinstance(data, TableExport) and data.spec.roles.known_future:
             raw += data.spec.horizon * len(data.spec.roles.known_future) + 2 * columns
         return elements * self.model.dtype.itemsize + raw * _DOUBLE.itemsize
@@ -425,6 +455,7 @@ class RawFunctions:
             "U": self.upper,
             "real": real,
             "values": len(self.columns),
+            "largest": number_literal(MAX_NUMBER, _DOUBLE),  # in single precision larger numbers are infinite
             "invalid_code": check if any(self.codes.values()) else "",
             "check_time": f"(stream->rows > 0 && ({dt} <= 0 || isinf({dt}))) || " if self.time else "",
             "time_step": f"    const int is_usual = stream->rows == 0 || isnan({dt});\n"
@@ -450,7 +481,11 @@ class RawFunctions:
             f"    stream->last[{self.columns[name]}] = scaling->mean[{n}];\n"
             for n, name in enumerate(spec.numeric)
         )
-        outputs = max(1, len(spec.levels))
+        outputs, lags = max(1, len(spec.levels)), spec.lags
+        keep, linear = (
+            Template(text).substitute(p=prefix, U=upper, lags=lags) if lags else ""
+            for text in (_KEEP_RECENT, _LINEAR)
+        )
         interval = "" if data.offsets is None else Template(_INTERVAL).substitute(p=prefix, outputs=outputs)
         return {
             "outputs": outputs,
@@ -462,7 +497,14 @@ class RawFunctions:
             "missing": {"reject": _REJECT, "forward": _FORWARD, "mask": mask}[spec.missing],
             "initial": "".join(starts) if spec.missing == "mask" else "",
             "inputs": "\n".join(self._table_inputs(data)),
-            "base": "stream->last[n]" if spec.change else "unit->mean[n]",
+            "base": f"{linear and 'linear_change(stream, step, n) + '}stream->last[n]"
+            if spec.change
+            else "unit->mean[n]",
+            "recent_field": f"    {prefix}_raw recent[{lags}][{upper}_TARGETS]; /* the last ones first */\n"
+            if lags
+            else "",
+            "keep_recent": keep,
+            "linear_function": linear,
             "future_note": f"\n * `future` holds the {upper}_KNOWN known values of each of these rows."
             if known
             else "",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.data.table import MAX_NUMBER
 from zoo.export.exported_data import TIME_STEP, SequencesExport, TableExport
 from zoo.export.exported_model import ExportedModel
 from zoo.export.onnx_graph import GraphBuilder, onnx_package
@@ -36,6 +37,7 @@ class RawGraph:
         width = len(self.data.columns) + (TIME_STEP in model.inputs)
         self._rows = self._input("rows", _DOUBLE, ["time", "batch", width])
         self._units: dict[str, str] = {}
+        self._future = ""
         self._targets = ""  # of all rows, without missing ones
 
     def _input(self, name: str, dtype: np.dtype[Any], shape: Sequence[Any]) -> str:
@@ -44,9 +46,25 @@ class RawGraph:
         return name
 
     def _output(self, name: str, value: str, dtype: np.dtype[Any], shape: Sequence[Any]) -> None:
+        """An output: NaN, or -1 for a class, where a row holds a number that Python rejects."""
         name = self.builder.fresh(name)
-        self.builder.nodes.append(onnx_package().helper.make_node("Identity", [value], [name], name=name))
+        is_valid = self.builder.add(
+            "Reshape", self._are_valid(), self.builder.integers(-1, *[1] * (len(shape) - 1))
+        )
+        invalid = self.builder.constant(np.array(np.nan if dtype.kind == "f" else -1, dtype), "invalid")
+        node = onnx_package().helper.make_node("Where", [is_valid, value, invalid], [name], name=name)
+        self.builder.nodes.append(node)
         self.outputs.append(_info(name, dtype, shape))
+
+    def _are_valid(self) -> str:
+        """Whether all numbers of a sequence are finite and not too large, ``(B,)``."""
+        add, valid = self.builder.add, list[str]()
+        largest = self.builder.constant(np.array(MAX_NUMBER), "largest")
+        for rows in filter(None, (self._rows, self._future)):
+            is_huge = self._cast(add("Greater", add("Abs", rows), largest), _DOUBLE)
+            count = add("ReduceSum", is_huge, self.builder.integers(0, 2), keepdims=0)
+            valid.append(add("Equal", count, self.builder.constant(np.array(0.0), "none")))
+        return valid[0] if len(valid) == 1 else add("And", *valid)
 
     # ---- inputs of the model ----
 
@@ -71,7 +89,8 @@ class RawGraph:
             self._units = {name: self.builder.constant(value[0], name) for name, value in arrays.items()}
         columns = list(data.columns)
         known = [columns.index(name) for name in spec.roles.known_future]
-        future = self._input("future", _DOUBLE, [spec.horizon, "batch", len(known)]) if known else ""
+        if known:
+            self._future = self._input("future", _DOUBLE, [spec.horizon, "batch", len(known)])
         rows = self._filled(spec, self._select(self._rows, range(len(columns))), columns)
         self._targets = self._select(rows, range(len(spec.roles.target)))
         past = self._scaled(spec, rows, columns)
@@ -82,7 +101,7 @@ class RawGraph:
         if not known:
             return x
         names = list(spec.roles.known_future)
-        rows = add("Concat", self._select(self._rows, known), future, axis=0)
+        rows = add("Concat", self._select(self._rows, known), self._future, axis=0)
         after = self._scaled(spec, self._filled(spec, rows, names), names)
         after = self._last(after, spec.context + spec.horizon)
         steps = np.arange(spec.context)[:, None] + np.arange(1, spec.horizon + 1)
@@ -226,6 +245,8 @@ class RawGraph:
         level, unit = (
             add("Reshape", each, integers(-1, 1, shape[1], 1)) for each in (level, self._units["output"])
         )
+        if spec.lags:
+            level = add("Add", level, self._linear_changes(spec))
         forecast = add("Add", add("Mul", outputs, unit), level)
         if shape[2] > 1:  # quantiles that cross are rearranged
             attributes = {"axis": -1, "largest": 0, "sorted": 1}
@@ -239,6 +260,24 @@ class RawGraph:
             high = add("Add", self._select(forecast, [shape[2] - 1]), margin)
             ends = add("Concat", add("Min", low, point), point, add("Max", high, point), axis=-1)
         self._output("forecast", ends, _DOUBLE, ["batch", *shape[:2], max(1, len(data.levels))])
+
+    def _linear_changes(self, spec: ForecastSpec) -> str:
+        """The changes from the last value that the autoregression forecasts, ``(B, h, M, 1)``."""
+        add, changes = self.builder.add, list[str]()
+        recent = self._last(self._targets, spec.lags)
+        last = self._slice(recent, -1, _END)
+        before = add("Transpose", add("Sub", self._slice(recent, 0, -1), last), perm=[2, 1, 0])
+        for index, weights in enumerate(spec.weights):
+            drift = self.builder.constant(weights[-1], "drift")
+            change = add("Mul", self._select(self._units["change"], [index]), drift)
+            change = add("Reshape", change, self.builder.integers(-1, spec.horizon))
+            if spec.lags > 1:
+                of_lags = self.builder.constant(weights[-2::-1], "autoregression")
+                past = add("Gather", before, self.builder.integer(index), axis=0)
+                change = add("Add", change, add("MatMul", past, of_lags))
+            changes.append(add("Unsqueeze", change, self.builder.integers(2)))
+        whole = changes[0] if len(changes) == 1 else add("Concat", *changes, axis=2)
+        return add("Unsqueeze", whole, self.builder.integers(3))
 
     def _write_prediction(self, data: SequencesExport, y: str) -> None:
         add, spec = self.builder.add, data.spec

@@ -10,12 +10,11 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.data.panel import Panel
+from zoo.forecasting.autoregression import fit_weights, lag_count, predicted_changes
 from zoo.forecasting.scaling import mean_change
 
 _MAX_WINDOWS = 20_000
 """Windows to which the autoregression is fitted at most; more changed the third digit of its error."""
-
-_MAX_LAGS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +58,10 @@ class History:
         """The numbers of the series of some rows."""
         return np.asarray(np.searchsorted(self.offsets, origins, side="right") - 1)
 
+    def firsts(self, origins: Array) -> Array:
+        """The first rows of the series of some rows."""
+        return np.asarray(self.offsets[self.series(origins)])
+
     def sizes(self, target: int) -> Array:
         """The mean change of a target in the training part of each series, 1 if it is zero, `(S,)`."""
         parts = zip(self.offsets, self.train_ends, strict=False)
@@ -95,35 +98,26 @@ def moving_average(history: History, origins: Array) -> Array:
 
 
 def linear_autoregression(history: History, origins: Array) -> Array:
-    """Least squares from the last values to each future step, fitted to the training part.
-
-    Values are taken relative to the last one, in units of the mean change of their series, so that one fit
-    serves series of different levels and sizes.
-    """
-    lags = min(history.context, _MAX_LAGS, max(2 * history.season, 24))
-    starts, ends = history.offsets[:-1] + lags - 1, history.fit_ends - history.steps
-    rows = spread([range(int(a), int(b)) for a, b in zip(starts, ends, strict=True)], _MAX_WINDOWS)
-    forecasts = last_value(history, origins)
-    back, ahead = -np.arange(1, lags), np.arange(1, history.steps + 1)
-    for target in range(history.values.shape[1]) if len(rows) > 2 else ():
-        values, sizes = history.values[:, target], history.sizes(target)
-
-        def changes(origins: Array, steps: Array, values: Array = values, sizes: Array = sizes) -> Array:
-            """Values some steps from their origins, relative to them, `(n, steps)`."""
-            relative = values[origins[:, None] + steps] - values[origins][:, None]
-            return np.asarray(relative / sizes[history.series(origins)][:, None])
-
-        past, future = _with_one(changes(rows, back)), changes(rows, ahead)
-        unit = np.sqrt((past**2).mean(axis=0)) + 1e-30
-        ridge = 1e-6 * len(rows) * np.eye(past.shape[1])
-        weights = np.linalg.solve((past / unit).T @ (past / unit) + ridge, (past / unit).T @ future)
-        predicted = (_with_one(changes(origins, back)) / unit) @ weights
-        forecasts[:, :, target] += predicted * sizes[history.series(origins)][:, None]
+    """Least squares from the last values to each future step, fitted to the training part."""
+    forecasts, firsts = last_value(history, origins), history.firsts(origins)
+    for target, weights in enumerate(fit_autoregression(history)):
+        values, sizes = history.values[:, target], history.sizes(target)[history.series(origins)]
+        forecasts[:, :, target] += predicted_changes(values, origins, firsts, sizes, weights)
     return forecasts
 
 
-def _with_one(rows: Array) -> Array:
-    return np.concatenate([rows, np.ones((len(rows), 1))], axis=1)
+def fit_autoregression(history: History) -> Array:
+    """The weights of :func:`linear_autoregression`, `(M, lags, steps)`."""
+    lags, steps = lag_count(history.context, history.season), history.steps
+    starts, ends = history.offsets[:-1] + lags - 1, history.fit_ends - steps
+    rows = spread([range(int(a), int(b)) for a, b in zip(starts, ends, strict=True)], _MAX_WINDOWS)
+    series, firsts = history.series(rows), history.firsts(rows)
+    recent = (ends - (ends - starts) // 4)[series]
+    weights = [
+        fit_weights(values, rows, recent, firsts, history.sizes(target)[series], lags, steps)
+        for target, values in enumerate(history.values.T)
+    ]
+    return np.stack(weights)
 
 
 BASELINES: dict[str, Baseline] = {

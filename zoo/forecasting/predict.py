@@ -97,8 +97,7 @@ def _direct(model: AnyModel, windows: Windows, origins: Array) -> Array:
         last_only[-1] = 1.0
         outputs, _ = model.outputs(windows.inputs(rows), last_only, **windows.aux(rows, names))
         forecasts[first : first + BATCH] = outputs[-1].reshape(-1, *forecasts.shape[1:])
-    if spec.change:
-        forecasts += windows.levels[origins][:, None, :, None]
+    forecasts += windows.reference(origins)[..., None]
     return np.sort(forecasts, axis=-1)  # quantiles that cross are rearranged
 
 
@@ -151,6 +150,8 @@ def _continued(
         end = spec.context + done
         window = dataclasses.replace(
             windows,
+            scaling=scaling.take(series),
+            offsets=np.arange(count + 1) * spec.context,
             past=past[:, done:end].reshape(-1, past.shape[2]),
             known=np.empty((count * spec.context, 0), past.dtype),
             outputs=np.repeat(levels[:, done:end].reshape(-1, targets), copies, axis=1),

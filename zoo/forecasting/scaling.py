@@ -11,9 +11,13 @@ import numpy as np
 from zoo.array_types import Array
 from zoo.data.panel import Panel
 from zoo.errors import CheckpointError, DataError
+from zoo.forecasting.autoregression import predicted_changes
 from zoo.forecasting.spec import ForecastSpec
 
 _CHUNK = 2**20
+
+_MAX_ORIGINS = 2000
+"""Forecasts of a series at most that give the size of the errors of an autoregression."""
 
 _FIELDS = ("mean", "scale", "change", "output")
 
@@ -27,8 +31,9 @@ class Scaling:
         mean: Mean of each numeric column, `(S, C)`.
         scale: Standard deviation of each numeric column, `(S, C)`.
         change: Root mean square of the change of each target from one step to the next, `(S, M)`.
-        output: Unit of the outputs for each target, `(S, M)`: for changes their root mean square over the
-            steps of the horizon, for levels the standard deviation. Divided by the factor of the target.
+        output: Unit of the outputs for each target, `(S, M)`: for changes and for errors of an autoregression
+            their root mean square over the steps of the horizon, for levels the standard deviation. Divided
+            by the factor of the target.
     """
 
     names: tuple[str, ...]
@@ -65,17 +70,27 @@ class Scaling:
         targets = [panel.numbers(name) for name in spec.roles.target]
         lags = sorted({1, max(1, spec.horizon // 2), spec.horizon})
         change = np.array([[mean_change(values[part], (1,)) for values in targets] for part in rows])
-        output = (
-            np.array([[mean_change(values[part], lags) for values in targets] for part in rows])
-            if spec.change
-            else scale[:, : len(targets)].copy()
-        )
         width = scale[:, : len(targets)]
+        change = np.where(change > 0, change, width)
+        if spec.autoregression:
+            output = np.array(
+                [
+                    [
+                        _error(values[part], *each)
+                        for values, *each in zip(targets, spec.weights, sizes, strict=True)
+                    ]
+                    for part, sizes in zip(rows, change, strict=True)
+                ]
+            )
+        elif spec.change:
+            output = np.array([[mean_change(values[part], lags) for values in targets] for part in rows])
+        else:
+            output = width.copy()
         return cls(
             panel.names,
             mean,
             np.where(scale > 0, scale, 1.0),
-            np.where(change > 0, change, width),
+            change,
             np.where(output > 0, output, width) / np.array(spec.output_factors),
         )
 
@@ -83,14 +98,18 @@ class Scaling:
         """The scaling of the series of another panel; a new series is measured up to its end in ``ends``."""
         number = {name: index for index, name in enumerate(self.names)}
         if all(name in number for name in panel.names):
-            rows = [number[name] for name in panel.names]
-            return Scaling(panel.names, *(getattr(self, field)[rows] for field in _FIELDS))
+            return self.take(np.array([number[name] for name in panel.names]))
         fitted = Scaling.fit(panel, spec, ends)
         for index, name in enumerate(panel.names):
             if name in number:
                 for field in _FIELDS:
                     getattr(fitted, field)[index] = getattr(self, field)[number[name]]
         return fitted
+
+    def take(self, numbers: Array) -> Scaling:
+        """The scaling of some series, each named by its number."""
+        names = tuple(self.names[number] for number in numbers)
+        return Scaling(names, *(getattr(self, field)[numbers] for field in _FIELDS))
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values: for each series the mean, scale, change and output of its columns."""
@@ -141,6 +160,25 @@ def _mean_and_deviation(values: Array) -> tuple[float, float]:
     deviation = float(np.sqrt(variance))
     # The mean of equal numbers is rounded, so their deviation may be some units in the last place.
     return mean, deviation if deviation > 1e-12 * abs(mean) else 0.0
+
+
+def _error(values: Array, weights: Array, size: float) -> float:
+    """The root mean square of the errors of an autoregression in a series; zero if there are none.
+
+    Args:
+        values: A column, with NaN for missing values.
+        weights: `(lags, h)`.
+        size: The mean change of the column.
+    """
+    lags, steps = weights.shape
+    last_present = np.maximum.accumulate(np.where(np.isnan(values), 0, np.arange(len(values))))
+    count = max(len(values) - steps - lags + 1, 0)
+    rows = np.unique(np.linspace(lags - 1, lags + count - 2, min(count, _MAX_ORIGINS)).round().astype(int))
+    sizes, firsts = np.full(len(rows), size), np.zeros(len(rows), int)
+    predicted = predicted_changes(values[last_present], rows, firsts, sizes, weights)
+    actual = values[rows[:, None] + np.arange(1, steps + 1)] - values[last_present[rows]][:, None]
+    errors = (actual - predicted)[~np.isnan(actual - predicted)]
+    return float(np.sqrt((errors**2).mean())) if len(errors) else 0.0
 
 
 def mean_change(values: Array, lags: Sequence[int], power: int = 2) -> float:

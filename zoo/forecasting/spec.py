@@ -6,8 +6,12 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+
+from zoo.array_types import Array
 from zoo.base.loss import Loss
 from zoo.data.panel import ColumnRoles, Panel
 from zoo.errors import CheckpointError, UsageError
@@ -66,6 +70,9 @@ class ForecastSpec:
         horizon: Steps of a forecast, h.
         season: Steps of a season; 1 for none.
         change: Whether outputs are changes from the last value, and not levels.
+        autoregression: Weights of the linear autoregression whose forecasts are subtracted from the changes,
+            `(M, lags, h)` as tuples, from :func:`zoo.forecasting.baselines.fit_autoregression`; empty
+            without one.
         levels: Quantiles that the outputs predict, ascending; empty for one number.
         missing: The treatment of missing values.
         time_unit: Unit of the time between rows: the median of the table of training, in seconds for dates.
@@ -87,6 +94,7 @@ class ForecastSpec:
     split: str
     output_factors: tuple[float, ...]
     split_seed: int = 0
+    autoregression: tuple[tuple[tuple[float, ...], ...], ...] = ()
 
     @classmethod
     def of_panel(cls, panel: Panel, **settings: Any) -> ForecastSpec:
@@ -129,6 +137,16 @@ class ForecastSpec:
         """``V``: for each future step, target and quantile one output, in this order."""
         return self.horizon * len(self.roles.target) * max(len(self.levels), 1)
 
+    @cached_property
+    def weights(self) -> Array:
+        """The weights of the autoregression, `(M, lags, h)`."""
+        return np.array(self.autoregression)
+
+    @property
+    def lags(self) -> int:
+        """The number of last values that the autoregression reads; zero without one."""
+        return len(self.autoregression[0]) if self.autoregression else 0
+
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         return dataclasses.asdict(self)
@@ -155,6 +173,9 @@ class ForecastSpec:
                 "levels": tuple(map(float, stored["levels"])),
                 "split_seed": stored.get("split_seed", 0),
                 "output_factors": tuple(map(float, stored.get("output_factors", [1] * len(roles["target"])))),
+                "autoregression": tuple(
+                    tuple(tuple(map(float, row)) for row in rows) for rows in stored.get("autoregression", ())
+                ),
             }
             spec = cls(**values)
             if not all(
@@ -164,6 +185,11 @@ class ForecastSpec:
             factors = spec.output_factors
             if len(factors) != len(spec.roles.target) or not all(0 < factor < math.inf for factor in factors):
                 raise ValueError("factors of outputs do not fit")
+            if spec.autoregression:
+                shape = len(spec.roles.target), spec.lags, spec.horizon
+                fits = spec.weights.shape == shape and 0 < spec.lags <= spec.context
+                if not (spec.change and fits and np.isfinite(spec.weights).all()):
+                    raise ValueError("the weights of the autoregression do not fit")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
                 f"{source}: its description of the table is not one zoo wrote ({str(error)[:200]})."

@@ -225,7 +225,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         pair = validation if self._has_y else (validation, None)
         if not isinstance(pair, tuple) or len(pair) != 2:
             raise ValueError(f"{who}: validation is {short_repr(validation)}; expected a pair (X, y).")
-        joined = _followed_by(table, self._table(*pair, reset=False).columns)
+        joined = _followed_by(table, self._table(pair[0], pair[1], reset=False).columns)
         # The split rounds to whole rows after nine decimals.
         share = (Decimal(len(table)) / len(joined)).quantize(Decimal("1e-15"))
         return joined, f"{share:f},{1 - share:f}"

@@ -121,8 +121,8 @@ _MISSING: tuple[Check, str] = (
     "'reject', 'forward' or 'mask'",
 )
 _PREDICT: tuple[Check, str] = (
-    lambda value: isinstance(value, str) and value in ("change", "level"),
-    "'change' or 'level'",
+    lambda value: isinstance(value, str) and value in ("change", "level", "residual"),
+    "'change', 'level' or 'residual'",
 )
 _POOLING: tuple[Check, str] = (
     lambda value: isinstance(value, str) and value in ("last", "mean"),
@@ -370,7 +370,8 @@ class Config:
     predict: str = _setting(
         "change",
         _PREDICT,
-        "The model predicts the change from the last value, or the level.",
+        "The model predicts the change from the last value, the level, or the error of a linear "
+        "autoregression (residual).",
         only="table",
     )
     loss: str | None = _setting(
@@ -699,6 +700,7 @@ _DEFAULTS = {
 
 
 _COLUMN_LISTS = ("target", "input", "known_future")
+_ONE_COLUMN = ("time", "series", "group", "label", "weight")
 REGULARISATION_SETTINGS = ("constraints", "penalties", "param_groups")
 """Lists of texts, which `zoo.training.regularisation` reads."""
 _TUPLES = ("data", "cell", "cell_options")
@@ -730,6 +732,8 @@ def _parsed(name: str, value: Any) -> Any:
     """A value that may be a list in JSON, or one string, in the form of a configuration."""
     if name in _COLUMN_LISTS:
         return _column_names(value)
+    if name in _ONE_COLUMN and type(value) is int:
+        return str(value)  # a column of an array
     if name == "target_weights":
         return _column_weights(value)
     if name in REGULARISATION_SETTINGS:

@@ -19,7 +19,7 @@ from zoo.data.split import PARTS, parse_split
 from zoo.data.table import DataTable, as_table
 from zoo.data.table_files import read_table
 from zoo.errors import DataError, UsageError, ZooWarning
-from zoo.forecasting.baselines import guess_season, spread
+from zoo.forecasting.baselines import History, fit_autoregression, guess_season, spread
 from zoo.forecasting.calibration import Calibration, last_times, scaled_errors, stored_windows
 from zoo.forecasting.evaluation import (
     actual_after,
@@ -323,7 +323,7 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
         context=context,
         horizon=config.horizon,
         season=season,
-        change=config.predict == "change",
+        change=config.predict != "level",
         levels=quantile_levels(loss),
         missing=config.missing,
         split=split,
@@ -332,6 +332,10 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
     )
     _check_length(panel, part_rows(panel, cuts, "train")[1], spec)
     _check_parts(panel, cuts, spec)
+    if config.predict == "residual":
+        history = History.of_panel(panel, cuts[0], context, season, config.horizon)
+        weights = fit_autoregression(history).tolist()
+        spec = replace(spec, autoregression=tuple(tuple(map(tuple, each)) for each in weights))
     windows = make_windows(panel, spec, Scaling.fit(panel, spec, cuts[0]), config.dtype)
     batch = config.batch or DEFAULT_BATCH
     steps = config.steps or DEFAULT_STEPS
