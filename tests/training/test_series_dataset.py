@@ -104,6 +104,31 @@ def test_residuals_of_a_silent_network_are_the_linear_autoregression(missing):
     assert 0.9 < dataset.windows.targets(np.arange(100, 150)).std() < 1.1
 
 
+def test_weights_of_rows_enter_the_loss(tmp_path):
+    """A forecast has the mean weight of its rows; other data need no weights."""
+    weights = np.random.default_rng(0).uniform(0.1, 3, N)
+    data = {"y": wave(), "w": weights}
+    with zoo.kernels.pure_python():
+        dataset = prepared(data, weight="w", dtype="float64")
+        assert dataset.panel.roles.input == ()
+        model = dataset.make_model(zoo.get_cell("vanilla"), make_config({**SMALL, "target": "y"}))
+        origins = np.arange(191, 213)  # of the validation part
+        windows = dataset.windows
+        single = [model.loss(windows.inputs(row), windows.targets(row))[0] for row in origins[:, None]]
+        means = [weights[row + 1 : row + 4].mean() for row in origins]
+        assert dataset.evaluate(model).loss == pytest.approx(np.average(single, weights=means))
+    batch, plain = (each.training_batch(0) for each in (dataset, prepared(data, dtype="float64")))
+    assert not batch["weights"][:6].any()
+    ends = dataset.windows.past[:, 1].tolist()
+    for b in range(8):
+        row = ends.index(batch["inputs"][-1, b, 1])
+        expected = [weights[step + 1 : step + 4].mean() for step in range(row - 5, row + 1)]
+        np.testing.assert_allclose(batch["weights"][6:, b], expected)
+    assert set(plain["weights"][6:].flat) == {1.0}
+    run = train(data, tmp_path, weight="w", steps=2)
+    assert zoo.forecast(run, {"y": wave()}).values.shape == (1, 3, 1, 3)
+
+
 def test_forecasts_scale_with_the_units_of_the_table(tmp_path):
     """Celsius or Fahrenheit make no difference: normalisation is inverted."""
     y = wave()
@@ -462,6 +487,19 @@ def test_short_parts_and_contexts_are_named():
             "kind is 'picture'; expected one of 'text', 'table', 'sequences'.",
         ),
         ({"y": wave()}, {"missing": "drop"}, "missing is 'drop'; expected 'reject', 'forward' or 'mask'."),
+        ({"y": wave()}, {"weight": "w"}, "table has no column 'w'"),
+        ({"y": wave()}, {"weight": "y"}, "column 'y' is given twice, as target, input, known future, time,"),
+        (
+            {"y": wave(), "w": np.arange(N)},
+            {"weight": "w"},
+            "row 0, column 'w': the weight is 0; expected a number above 0.",
+        ),
+        (
+            {"y": wave(), "w": [*np.ones(N - 1), np.nan]},
+            {"weight": "w"},
+            "column 'w': the weight is missing;",
+        ),
+        ({"y": wave(), "w": ["a"] * N}, {"weight": "w"}, "column 'w': found 'a'; expected a number"),
         ({"y": wave()}, {"predict": "up"}, "predict is 'up'; expected 'change', 'level' or 'residual'."),
         ({"y": wave()}, {"horizon": 0}, "horizon is 0; expected an integer of at least 1."),
         ({"y": wave()}, {"target": 5.5}, "target is 5.5; expected names of columns."),

@@ -48,6 +48,7 @@ class ColumnRoles:
         time: The column of times; None if the rows are equally spaced.
         series: The column that names the series of a row; None for one series.
         group: The column that groups series, such as a person; None for no groups.
+        weight: The column with the weight of each row in the loss; None for equal weights.
     """
 
     target: tuple[str, ...]
@@ -56,6 +57,7 @@ class ColumnRoles:
     time: str | None = None
     series: str | None = None
     group: str | None = None
+    weight: str | None = None
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -80,6 +82,7 @@ class Panel:
         groups: The group of each series, `(S,)`; None without groups.
         parts: The part of each series, from 0 for training to 2 for the test, `(S,)`, if groups are divided;
             None if each series has all parts.
+        weights: The weight of each row in the loss, `(N,)`; None for equal weights.
     """
 
     table: DataTable
@@ -92,6 +95,7 @@ class Panel:
     rows: Array | None
     groups: DataColumn | None = None
     parts: Array | None = None
+    weights: Array | None = None
 
     def __len__(self) -> int:
         """Number of rows of all series."""
@@ -187,7 +191,7 @@ def default_roles(table: DataTable, roles: ColumnRoles, choose_inputs: bool) -> 
     times = [column.name for column in table.columns.values() if column.kind == "time"]
     if roles.time is None and len(times) == 1 and times[0] not in roles.features:
         roles = replace(roles, time=times[0])
-    taken = {*roles.features, roles.time, roles.series, roles.group}
+    taken = {*roles.features, roles.time, roles.series, roles.group, roles.weight}
     inputs, left_out = list[str](), list[str]()
     taken |= {FILE_COLUMN, FOLDER_COLUMN} if table.files else set()
     for name, column in table.columns.items():
@@ -277,7 +281,22 @@ def make_panel(table: DataTable, roles: ColumnRoles, missing: str = "reject") ->
     _check_times(panel)
     if roles.known_future:
         panel = replace(panel, ends=_observed_ends(panel))
+    if roles.weight is not None:
+        panel = replace(panel, weights=_weights(panel, roles.weight))
     return _with_missing(panel, missing)
+
+
+def _weights(panel: Panel, name: str) -> Array:
+    """The weights of the rows, `(N,)`."""
+    values = panel.table.numbers(name)
+    values = values if panel.rows is None else values[panel.rows]
+    is_valid = np.isfinite(values) & (values > 0)
+    for rows in panel.observed:
+        if not is_valid[rows].all():
+            row = rows.start + int(is_valid[rows].argmin())
+            found = "is missing" if np.isnan(values[row]) else f"is {values[row]:g}"
+            raise DataError(f"{panel.where(row, name)}: the weight {found}; expected a number above 0.")
+    return values
 
 
 def _groups(panel: Panel) -> DataColumn:
@@ -327,13 +346,13 @@ def value_of_series(column: DataColumn, panel: Panel, role: str, noun: str = "se
 
 
 def _check_roles(roles: ColumnRoles) -> None:
-    others = (roles.time, roles.series, roles.group)
+    others = (roles.time, roles.series, roles.group, roles.weight)
     given = [name for name in (*roles.features, *others) if name is not None]
     for name in given:
         if given.count(name) > 1:
             raise UsageError(
-                f"column {name!r} is given twice, as target, input, known future, time, series or group; "
-                f"give each column one role. The model always reads the past of a target."
+                f"column {name!r} is given twice, as target, input, known future, time, series, group or "
+                f"weight; give each column one role. The model always reads the past of a target."
             )
 
 

@@ -277,7 +277,8 @@ class Forecaster:
 
     def _panel(self, data: Any) -> Panel:
         table, spec = self._table(self.data if data is None else data), self.spec
-        roles = spec.roles if data is None else replace(spec.roles, group=None)
+        roles = replace(spec.roles, weight=None)
+        roles = roles if data is None else replace(roles, group=None)
         return divide_series(make_panel(table, roles, spec.missing), spec.split, spec.split_seed)
 
     def _windows(self, panel: Panel, ends: Array) -> Windows:

@@ -162,7 +162,7 @@ class ForecastSpec:
             roles = dict(stored["roles"])
             for name in ("target", "input", "known_future"):
                 roles[name] = tuple(map(str, roles[name]))
-            for name in ("time", "series", "group"):
+            for name in ("time", "series", "group", "weight"):
                 roles[name] = None if roles.get(name) is None else str(roles[name])
             values = {
                 **{name: stored[name] for name in _PLAIN},

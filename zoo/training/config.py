@@ -340,9 +340,10 @@ class Config:
     weight: str | None = _setting(
         None,
         _STRING,
-        "The column with the weight of each sequence in the loss.  [equal weights]",
+        "The column with the weight in the loss of each row of a table, as a value to forecast, or of each "
+        "sequence.  [equal weights]",
         metavar="COLUMN",
-        only="sequences",
+        only="table sequences",
     )
     horizon: int = _setting(1, _POSITIVE_INT, "Steps to forecast.", metavar="N", only="table")
     context: int | None = _setting(

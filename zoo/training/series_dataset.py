@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from zoo.array_types import Array
 from zoo.base import Cell
@@ -151,11 +152,20 @@ class SeriesDataset:
         targets[skipped:] = windows.targets(rows)
         weights = np.zeros((context, self.batch_size))
         present = windows.has_targets(rows)
-        weights[skipped:] = 1.0 if present is None else present
+        weights[skipped:] = self._weights[rows] if present is None else present * self._weights[rows]
         if not weights.any():  # every target is missing: a loss of zero
             weights[-1], targets[-1] = 1e-30, 0.0
         aux = windows.aux(origins, aux_names)
         return {"inputs": windows.inputs(origins), "targets": targets, "weights": weights, **aux}
+
+    @cached_property
+    def _weights(self) -> Array:
+        """The weight of the windows that end at each row, the mean of the rows to forecast, `(N - h,)`."""
+        weights, horizon = self.panel.weights, self.windows.spec.horizon
+        if weights is None:
+            return np.broadcast_to(1.0, (len(self.panel),))
+        means: Array = sliding_window_view(weights, horizon).mean(axis=1)[1:]
+        return means
 
     @cached_property
     def _training_ranges(self) -> tuple[Array, Array]:
@@ -193,8 +203,10 @@ class SeriesDataset:
         names = tuple(model.stack.inputs)
         for first in range(0, len(origins), _EVALUATION_BATCH):
             rows = origins[first : first + _EVALUATION_BATCH]
-            loss, _ = model.loss(windows.inputs(rows), windows.targets(rows), **windows.aux(rows, names))
-            losses.append(loss * len(rows))
+            weights = None if self.panel.weights is None else self._weights[rows]
+            batch = windows.inputs(rows), windows.targets(rows), weights
+            loss, _ = model.loss(*batch, **windows.aux(rows, names))
+            losses.append(loss * self._weights[rows].sum())
         forecasts = network_forecasts(model, windows, origins)
         actual = actual_after(self.panel, origins, windows.spec.horizon)
         errors = np.abs(forecasts[..., forecasts.shape[-1] // 2] - actual)
@@ -212,7 +224,7 @@ class SeriesDataset:
         scale = windows.scaling.output[windows.series(origins[kept])]
         residuals = scaled_errors(forecasts[kept], actual[kept], scale).astype(np.float32)
         calibration = Calibration(residuals, self._last_seen)
-        return EvalResult(sum(losses) / len(origins), metrics, arrays=calibration.arrays())
+        return EvalResult(sum(losses) / self._weights[origins].sum(), metrics, arrays=calibration.arrays())
 
     def calibration(self, model: AnyModel) -> Calibration:
         """The errors of a model on the validation part, as a checkpoint stores them."""
@@ -300,6 +312,7 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
         config.time,
         config.series,
         config.group,
+        config.weight,
     )
     roles, left_out = default_roles(table, given, config.input is None)
     panel = make_panel(table, roles, config.missing)
