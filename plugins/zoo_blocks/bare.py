@@ -15,7 +15,7 @@ class Bare(zoo.Block):
 
     card = zoo.Card(
         title="Finding Structure in Time",
-        authors="J. L. Elman",
+        authors="Jeffrey L. Elman",
         year=1990,
         url="https://doi.org/10.1207/s15516709cog1402_1",
         variant="A recurrent cell between the input and the readout.",

@@ -27,8 +27,8 @@ class Glu(zoo.Block):
 
     card = zoo.Card(
         title="Simplified State Space Layers for Sequence Modeling",
-        authors="J. T. H. Smith, A. Warrington, S. W. Linderman",
-        year=2023,
+        authors="Jimmy T.H. Smith, Andrew Warrington, Scott W. Linderman",
+        year=2022,
         url="https://arxiv.org/abs/2208.04933",
         variant="The SequenceLayer of https://github.com/lindermanlab/S5 with prenorm=True and "
         'activation="full_glu", which the official code of the LRU also has.',
@@ -37,7 +37,8 @@ class Glu(zoo.Block):
         also=(
             zoo.Card(
                 title="Resurrecting Recurrent Neural Networks for Long Sequences",
-                authors="A. Orvieto, S. L. Smith, A. Gu, A. Fernando, C. Gulcehre, R. Pascanu, S. De",
+                authors="Antonio Orvieto, Samuel L. Smith, Albert Gu, Anushan Fernando, Caglar Gulcehre, "
+                "Razvan Pascanu, Soham De",
                 year=2023,
                 url="https://arxiv.org/abs/2303.06349",
             ),

@@ -48,7 +48,9 @@ class Griffin(zoo.Block):
 
     card = zoo.Card(
         title="Griffin: Mixing Gated Linear Recurrences with Local Attention for Efficient Language Models",
-        authors="S. De, S. L. Smith, A. Fernando, A. Botev, G. Cristian-Muraru, A. Gu, and others",
+        authors="Soham De, Samuel L. Smith, Anushan Fernando, Aleksandar Botev, George Cristian-Muraru, "
+        "Albert Gu, Ruba Haroun, Leonard Berrada, Yutian Chen, Srivatsan Srinivasan, Guillaume Desjardins, "
+        "Arnaud Doucet, David Budden, Yee Whye Teh, Razvan Pascanu, Nando De Freitas, Caglar Gulcehre",
         year=2024,
         url="https://arxiv.org/abs/2402.19427",
         variant="ResidualBlock with a RecurrentBlock of https://github.com/google-deepmind/recurrentgemma. "

@@ -33,7 +33,7 @@ class Mamba(zoo.Block):
 
     card = zoo.Card(
         title="Mamba: Linear-Time Sequence Modeling with Selective State Spaces",
-        authors="A. Gu, T. Dao",
+        authors="Albert Gu, Tri Dao",
         year=2023,
         url="https://arxiv.org/abs/2312.00752",
         variant="Block and Mamba of https://github.com/state-spaces/mamba (mamba_ssm/modules), RMS norms.",

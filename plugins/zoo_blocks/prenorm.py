@@ -26,7 +26,8 @@ class Prenorm(zoo.Block):
 
     card = zoo.Card(
         title="On Layer Normalization in the Transformer Architecture",
-        authors="R. Xiong, Y. Yang, D. He, K. Zheng, S. Zheng, C. Xing, H. Zhang, Y. Lan, L. Wang, T.-Y. Liu",
+        authors="Ruibin Xiong, Yunchang Yang, Di He, Kai Zheng, Shuxin Zheng, Chen Xing, Huishuai Zhang, "
+        "Yanyan Lan, Liwei Wang, Tie-Yan Liu",
         year=2020,
         url="https://arxiv.org/abs/2002.04745",
         variant="Pre-norm with root mean square norms.",
@@ -35,7 +36,7 @@ class Prenorm(zoo.Block):
         also=(
             zoo.Card(
                 title="Root Mean Square Layer Normalization",
-                authors="B. Zhang, R. Sennrich",
+                authors="Biao Zhang, Rico Sennrich",
                 year=2019,
                 url="https://arxiv.org/abs/1910.07467",
             ),

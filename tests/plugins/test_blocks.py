@@ -307,3 +307,15 @@ def test_sizes_of_cell_follow_block():
     assert rnn.params["l0.Wx"].shape == (2 * D, 2 * D)
     assert rnn.params["l0.block_Wz"].shape == (D, 2 * D)
     assert rnn.stack.state_shapes == {"l0.h": (2 * D,), "l0.block_past": (3, 2 * D)}
+
+
+def test_values_of_block_and_cell_have_different_names():
+    rnn = layer("mamba(gru)")
+    rnn.forward(sequence(rnn), trace=["block_u", "update_gate"])
+    assert rnn.trace["l0.block_u"].shape == rnn.trace["l0.update_gate"].shape == (T, B, 2 * D)
+
+
+def test_citation_of_cell_in_block_holds_both_once():
+    keys = [line for line in zoo.get_cell("mamba(mamba)").bibtex().splitlines() if line.startswith("@")]
+    assert keys == ["@misc{gu2023mamba,"]
+    assert zoo.get_cell("griffin(mamba)").bibtex().count("@misc") == 2

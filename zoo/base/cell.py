@@ -146,9 +146,9 @@ class Cell(Component, abstract=True):
         return False
 
     @classmethod
-    def named_functions(cls) -> tuple[Callable[..., Any], ...]:
-        """The functions, besides ``step``, whose local variables name values of the equations."""
-        return ()
+    def named_functions(cls) -> Mapping[Callable[..., Any], str]:
+        """The functions, besides ``step``, whose local variables name values, and a prefix of these names."""
+        return {}
 
     @classmethod
     def is_derived(cls) -> bool:

@@ -33,6 +33,7 @@ SECTIONS = {
     },
     "Browse": {
         "cells": "List the cells.",
+        "blocks": "List the blocks, which surround any cell.",
         "modifiers": "List the modifiers, which change any cell.",
         "tasks": "List the benchmark tasks.",
         "losses": "List the losses.",
@@ -59,7 +60,7 @@ SECTIONS = {
 COMMANDS = {name: summary for section in SECTIONS.values() for name, summary in section.items()}
 
 _LISTINGS = (
-    *("cells", "modifiers", "tasks", "losses", "penalties", "constraints"),
+    *("blocks", "cells", "modifiers", "tasks", "losses", "penalties", "constraints"),
     *("optimizers", "samplers", "trackers", "runs"),
 )
 _MODULES = dict.fromkeys(_LISTINGS, "listings")

@@ -36,12 +36,19 @@ def complete_files(_ctx: object, _param: object, incomplete: str) -> list[Comple
 
 
 def complete_cells(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
-    """Complete the last cell of ``lstm,gru``, or its last modifier, as in ``lstm+zoneout``."""
+    """Complete the last cell of ``lstm,prenorm(gru``, or its last modifier, as in ``lstm+zoneout``."""
     from zoo.registry import list_cells, list_modifiers
 
-    start = max(incomplete.rfind(separator) for separator in ",+=") + 1
+    start = max(incomplete.rfind(separator) for separator in ",+=(") + 1
     is_modifier = incomplete[start - 1 : start] == "+"
     return _names_or_classes(list_modifiers() if is_modifier else list_cells(), incomplete, start)
+
+
+def complete_blocks(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a block."""
+    from zoo.registry import list_blocks
+
+    return _names_or_classes(list_blocks(), incomplete, 0)
 
 
 def complete_tasks(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
@@ -227,6 +234,7 @@ def _option_names(ctx: click.Context) -> Iterator[tuple[str, Iterable[str]]]:
 
 
 COMPLETERS: dict[str, Completer] = {
+    "--block": complete_blocks,
     "--cell": complete_cells,
     "--cells": complete_cells,
     "--task": complete_tasks,

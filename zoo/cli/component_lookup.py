@@ -233,6 +233,8 @@ def _find_by_name(name: str) -> type[Component]:
         return registered_cell(name)
     names = {kind: registry_of(contract).list() for kind, contract in COMPONENT_CLASSES.items()}
     kinds = [kind for kind in names if name in names[kind]]
+    if {*kinds} == {"block", "cell"}:  # a block has the name of the cell for which it was made
+        kinds = ["cell"]
     if len(kinds) == 1:
         return registry_of(COMPONENT_CLASSES[kinds[0]]).cls(name)
     if kinds:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from zoo.base import Block, Card, Cell, Option
-from zoo.base.block import PLACEMENT_OPTIONS
+from zoo.base.block import BLOCK_PREFIX, PLACEMENT_OPTIONS
 from zoo.base.card import UNPUBLISHED
 from zoo.compiler.frontend.trace_step import trace_step
 from zoo.errors import UsageError
@@ -60,9 +60,9 @@ class BlockCell(CompositeCell, abstract=True):
         return True
 
     @classmethod
-    def named_functions(cls) -> tuple[Callable[..., Any], ...]:
-        """The steps of the cell and of the block."""
-        return *super().named_functions(), cls.change.step
+    def named_functions(cls) -> Mapping[Callable[..., Any], str]:
+        """The steps of the cell and of the block, whose values have the prefix of its parameters."""
+        return {**super().named_functions(), cls.change.step: BLOCK_PREFIX}
 
     @classmethod
     def _check_name(cls) -> None:

@@ -124,13 +124,19 @@ class CompositeCell(Cell, abstract=True):
         return _rebuild, (root, changes, dict(self.options))
 
     @classmethod
-    def named_functions(cls) -> tuple[Callable[..., Any], ...]:
+    def named_functions(cls) -> Mapping[Callable[..., Any], str]:
         """The step of the inner cell."""
-        return cls.base.step, *cls.base.named_functions()  # type: ignore[attr-defined]
+        return {cls.base.step: "", **cls.base.named_functions()}  # type: ignore[attr-defined]
 
     @classmethod
     def _check_step(cls) -> None:
         """Skip the check: the step takes any states and inputs."""
+
+    @classmethod
+    def bibtex(cls) -> str:
+        """The BibTeX entries of the cell and of the component."""
+        entries = (*cls.base.bibtex().split("\n\n"), *cls.change.bibtex().split("\n\n"))
+        return "\n\n".join(dict.fromkeys(entries))
 
     @classmethod
     def source_digest(cls) -> str:

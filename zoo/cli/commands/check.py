@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from zoo.base import Modifier, Tracker
+from zoo.base import Block, Modifier, Tracker
 from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import find_component
 from zoo.cli.flags import Command, argument, format_options, option
@@ -66,6 +66,10 @@ def _full_name(name: str) -> str:
     if issubclass(component, Modifier):
         raise UsageError(
             f"{component.label()} has no laws of its own; check a cell with it, CELL+{component.name}."
+        )
+    if issubclass(component, Block):
+        raise UsageError(
+            f"{component.label()} has no laws of its own; check a cell in it, {component.name}(CELL)."
         )
     if issubclass(component, Tracker):
         raise UsageError(

@@ -20,9 +20,9 @@ from zoo.installation import citation
 def command(names: Sequence[str]) -> None:
     """Print BibTeX references.
 
-    NAME is a cell, modifier, optimizer, sampler, task or tracker. If components of several kinds have the
-    name, write KIND:NAME, for example optimizer:adam. FILE.py:Class is a class in a Python file. The last
+    NAME is a cell, block, modifier, optimizer, sampler, task or tracker. If components of several kinds have
+    the name, write KIND:NAME, for example block:mamba. FILE.py:Class is a class in a Python file. The last
     reference is the one of zoo itself. Accents are UTF-8.
     """
-    components = dict.fromkeys(map(find_component, names))
-    echo("\n\n".join([*(component.bibtex() for component in components), citation(zoo.__version__)]))
+    entries = [entry for name in names for entry in find_component(name).bibtex().split("\n\n")]
+    echo("\n\n".join([*dict.fromkeys(entries), citation(zoo.__version__)]))

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from zoo.base import (
+    Block,
     Cell,
     Component,
     Constraint,
@@ -187,7 +188,20 @@ def _speed(name: str) -> Info:
     return {**sizes, "dtype": "float32", "ns_per_token": nanoseconds}
 
 
-# ---- zoo modifiers, constraints, penalties, optimizers, samplers, trackers and losses ------------------
+# ---- zoo blocks, modifiers, constraints, penalties, optimizers, samplers, trackers and losses ----------
+
+
+@click.command(cls=Command)
+@_pattern
+@format_options
+@plugin_option
+def blocks(pattern: str, form: str | None) -> None:
+    """List the blocks, which surround any cell.
+
+    A block adds norms, projections, gates and a skip connection. Write it around the name of a cell, as in
+    prenorm(lstm) or mamba(gru+zoneout). PATTERN is a shell pattern for the name, as in 'm*'.
+    """
+    _print_components(Block, pattern, "--cell CELL --block NAME", form)
 
 
 @click.command(cls=Command)
@@ -277,7 +291,7 @@ def _print_components(
 def _component_info(kind: type[Component], name: str) -> Info:
     registry = registry_of(kind)
     cls, source = registry.cls(name), registry.source(name)
-    prefix = f"{name}_" if kind is Modifier else ""  # the options become options of the cell
+    prefix = f"{name}_" if kind in (Block, Modifier) else ""  # the options become options of the cell
     return {
         "name": name,
         "year": cls.card.year,

@@ -50,8 +50,8 @@ def command(
 ) -> None:
     """Show one component: equations, options and reference.
 
-    NAME is a cell, modifier, constraint, penalty, optimizer, sampler, task or tracker. If components of
-    several kinds have the name, write KIND:NAME, for example optimizer:adam. FILE.py:Class is a class in a
+    NAME is a cell, block, modifier, constraint, penalty, optimizer, sampler, task or tracker. If components
+    of several kinds have the name, write KIND:NAME, for example block:mamba. FILE.py:Class is a class in a
     Python file. For a cell, zoo also prints the arrays with their shapes and initial values.
     """
     _check_flags(source, graph, assignments, (input_size, hidden_size))

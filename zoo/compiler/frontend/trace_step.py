@@ -181,7 +181,7 @@ def _call_step(
     bound: Any, arguments: tuple[SymbolBase, ...], before: Mapping[str, Node]
 ) -> tuple[Node, dict[str, Node], NameRecorder]:
     """Call ``step``: the output, the new states and the recorded names."""
-    with record_names(type(bound).step, *bound.named_functions()) as recorder:
+    with record_names(type(bound).step, bound.named_functions()) as recorder:
         try:
             result = bound.step(*arguments)
         except Exception as error:

@@ -23,7 +23,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import CodeType, FrameType
+from types import CodeType, FrameType, MappingProxyType
 from typing import Any
 
 from zoo.compiler.frontend.complex_numbers import Complex
@@ -70,9 +70,10 @@ class NameRecorder:
     bindings: dict[str, list[ValueNodes]] = field(default_factory=dict)
     return_location: str | None = None
 
-    def record(self, frame: FrameType) -> None:
+    def record(self, frame: FrameType, prefix: str) -> None:
         """Record the names in a frame. A value keeps its first name."""
-        for name, value in frame.f_locals.items():
+        for local, value in frame.f_locals.items():
+            name = f"{prefix}{local}"
             if _NAME.fullmatch(name) and not keyword.iskeyword(name):
                 for node, node_name in _named_nodes(name, value):
                     self.names.setdefault(node, node_name)
@@ -123,25 +124,31 @@ def _named_nodes(name: str, value: Any) -> list[tuple[Node, str]]:
     return [(value.node, name)] if isinstance(value, SymbolicArray) else []
 
 
+_NO_FUNCTIONS: Mapping[Callable[..., Any], str] = MappingProxyType({})
+
+
 @contextmanager
-def record_names(function: Callable[..., Any], *inner: Callable[..., Any]) -> Iterator[NameRecorder]:
-    """Within the block, record the names in a function that runs in this thread, and in some inner functions.
+def record_names(
+    function: Callable[..., Any], inner: Mapping[Callable[..., Any], str] = _NO_FUNCTIONS
+) -> Iterator[NameRecorder]:
+    """Within the block, record the names in a function that runs in this thread, and in inner functions.
 
     Names are read line by line, so that a name that is bound twice names both values. Only plain identifiers
-    are taken. Another trace function of this thread, of a debugger or a coverage tool, is restored
-    afterwards; one that is set within the block stays.
+    are taken. The values of ``inner`` are prefixes of the names. Another trace function of this thread, of a
+    debugger or a coverage tool, is restored afterwards; one that is set within the block stays.
     """
     code, *inner_codes = (getattr(inspect.unwrap(each), "__code__", None) for each in (function, *inner))
+    prefixes = {code: "", **dict(zip(inner_codes, inner.values(), strict=True))}
     recorder = NameRecorder()
 
     def on_line(frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ARG001 - Python's arguments
-        recorder.record(frame)
+        recorder.record(frame, prefixes[frame.f_code])
         if event == "return" and frame.f_code is code:
             recorder.return_location = source_location(frame, frame.f_lasti, frame.f_lineno)
         return on_line
 
     def on_call(frame: FrameType, event: str, arg: Any) -> Any:
-        if frame.f_code is code or frame.f_code in inner_codes:
+        if frame.f_code in prefixes:
             return on_line(frame, event, arg)
         name = _called_names.get(frame.f_code)
         return recorder.call(name, frame) if name is not None else None
