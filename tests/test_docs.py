@@ -312,3 +312,24 @@ def test_runner_writes_output(tmp_path, monkeypatch):
     assert run_page(path, "--write").returncode == 0
     assert path.read_text(encoding="utf-8") == GOOD + "```console\n$ python -c 'print(6)'\n6\n```\n"
     assert run_page(path).returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the server forks")
+@pytest.mark.parametrize(
+    ("program", "variables", "is_forked"),
+    [
+        ("import zoo", {}, True),
+        ("pass", {}, False),
+        ("import zoo", {"PYTHONPATH": "plugins"}, False),
+        ("import zoo", {"ZOO_PLUGINS": "vanilla"}, False),
+        ("import zoo", {"NUMBA_OPT": "0"}, False),
+    ],
+)
+def test_substitute_for_python_forks_where_a_new_process_is_the_same(program, variables, is_forked, server):
+    python = Path(server[command_server.ADDRESS]).with_name("python")
+    program = f"{program}; import sys; print(sys.stdin.read(), sys.executable); sys.exit(sys.argv[1])"
+    environment = {**os.environ, **runner.PLAIN, **server, **variables}
+    command = [str(python), "-c", program, "7"]
+    done = subprocess.run(command, env=environment, input="text", capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["text", str(python) if is_forked else sys.executable]
+    assert (done.stderr, done.returncode) == ("7\n", 1)

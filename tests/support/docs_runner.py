@@ -221,7 +221,8 @@ def argv(command: str) -> tuple[list[str], dict[str, str]]:
     start = {"zoo": ["-m", "zoo"], "python": []}
     if not words or words[0] not in start:
         raise ValueError(f"`{command}` is neither zoo nor python; mark the block no-run and give the reason")
-    return [sys.executable, "-W", "error", *start[words[0]], *words[1:]], variables
+    python = os.environ.get(command_server.PYTHON, sys.executable)
+    return [python, "-W", "error", *start[words[0]], *words[1:]], variables
 
 
 def run_command(command: str) -> subprocess.CompletedProcess[str]:
