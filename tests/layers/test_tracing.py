@@ -64,7 +64,12 @@ def test_trace_matches_variables_of_running_step(name):
     np.testing.assert_allclose(traces[f"l0.{output}"], y, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", [name for name in CELLS if zoo.get_cell(name).family != "spiking"])
+# The derivatives of spiking cells are surrogates. From random states, synapses of stsp_rnn are exactly at a
+# limit of their range, where there is no derivative.
+DIFFERENTIABLE = [name for name in CELLS if zoo.get_cell(name).family != "spiking" and name != "stsp_rnn"]
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
 def test_gradients_of_every_value_are_those_of_differences(name):
     trial = trial_of(name)
     loop, names = StepLoop(trial, traced(trial)[2]), differentiable(trial.cell)

@@ -124,7 +124,10 @@ class Evaluator:
         value = self.power()
         while re.match(r"[\w(]", self.token):
             other = joined(self.power())
-            is_scalar = np.size(value) == 1 or np.size(other) == 1
+            is_row = np.ndim(value) == 1 and np.shape(other)[:-1] == (
+                1,
+            )  # one element and a matrix of one row
+            is_scalar = (np.size(value) == 1 or np.size(other) == 1) and not is_row
             value = value * other if is_scalar else joined(value) @ other
         return value
 
@@ -168,7 +171,7 @@ OTHER_NOTATION = {
     *("gated_delta_net2", "gated_delta_product", "kda", "mamba2", "rwkv5", "rwkv6", "rwkv7"),  # heads
     *("delta_net", "gated_delta_net", "gla", "matrix_lstm", "retnet", "rg_lru", "slstm"),  # heads
     *("clockwork", "lif", "min_gru", "min_lstm", "rwkv4"),  # conditions in words
-    *("mamba", "nas", "plrnn", "qrnn", "rhn", "tau_gru"),  # indices, dots and loops
+    *("dendritic_plrnn", "mamba", "nas", "plrnn", "qrnn", "rhn", "tau_gru"),  # indices, dots and loops
     *("ltc", "s4d", "urnn"),  # sums along an axis
 }
 CELLS = [name for name in zoo.list_cells() if zoo.get_cell(name).has_step()]
@@ -203,6 +206,7 @@ def test_equations_of_docstrings_compute_the_step(name: str) -> None:
     values = {
         "i": 1j,
         "I": np.eye(HIDDEN),
+        "H": HIDDEN,
         **{key: FUNCTIONS.get(value, value) for key, value in cell.options.items()},
         **{
             key: as_complex(value) if declared[key].complex else value

@@ -251,6 +251,46 @@ def positive_with_unit_norm(n: Sizes) -> Law:
     return check
 
 
+def diagonal_of_unit_norm(n: Sizes) -> Law:
+    """The diagonal of ``(1 + R^T R / H)`` divided by its largest eigenvalue."""
+    rng = np.random.default_rng(0)
+    drawn = [r.T @ r / n.H + np.eye(n.H) for r in rng.normal(size=(40, n.H, n.H))]
+    expected = np.mean([np.diag(matrix) / np.linalg.eigvalsh(matrix)[-1] for matrix in drawn])
+
+    def check(draws: np.ndarray) -> None:
+        assert ((draws > 0) & (draws < 1)).all()
+        np.testing.assert_allclose(draws.mean(), expected, rtol=0.03)
+
+    return check
+
+
+def gamma_variates(shapes: Callable[[Sizes], np.ndarray]) -> Callable[[Sizes], Law]:
+    """Gamma variates, whose mean and variance are the given shape parameters."""
+
+    def law(n: Sizes) -> Law:
+        def check(draws: np.ndarray) -> None:
+            means = shapes(n)
+            for shape in np.unique(means):
+                group = draws[:, means == shape]
+                np.testing.assert_allclose([group.mean(), group.var()], shape, rtol=0.1, atol=1e-12)
+
+        return check
+
+    return law
+
+
+def excitatory_first(count: Callable[[Sizes], int]) -> Callable[[Sizes], Law]:
+    """One for the first units, minus one for the others."""
+    return lambda n: exact(np.where(np.arange(n.H) < count(n), 1.0, -1.0))
+
+
+def synaptic_weights(n: Sizes) -> np.ndarray:
+    """Shape parameters of the weights between units, of which the last fifth is inhibitory."""
+    inhibitory = np.arange(n.H) >= round(n.excitatory * n.H)
+    shapes = np.where(inhibitory[:, None] | inhibitory, 0.2, 0.1)
+    return shapes * (1 - np.eye(n.H))
+
+
 def scaled_complex(variance: float) -> Law:
     """Complex with the variance given in all, in equal parts."""
 
@@ -296,6 +336,19 @@ EXPECTED: dict[str, Expected] = {
         {"threshold": 1.0, "surrogate": "boxcar", "slope": 1.0},
         "https://github.com/idiap/sparch/blob/main/sparch/models/snns.py",
         OFFICIAL,
+    ),
+    "al_rnn": Expected(
+        {
+            "A": diagonal_of_unit_norm,
+            "Wh": scaled(lambda n: 0.01),
+            "b": zeros,
+            "Wx": glorot(lambda n: n.I + n.H),
+            "last": lambda n: exact(np.where(np.arange(n.H) < n.H - n.rectified, 0.0, 1.0)),
+        },
+        {"rectified": 2},
+        "https://github.com/DurstewitzLab/ALRNN-DSR/blob/main/src/models/initialization.jl",
+        OFFICIAL,
+        "There is no external input there.",
     ),
     "alif": Expected(
         {"Wx": scaled(lambda n: n.I**-0.5), "Wh": scaled(lambda n: n.H**-0.5)},
@@ -399,7 +452,37 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": glorot(lambda n: n.I + 3 * n.H), "Wb": glorot(lambda n: n.I + n.heads)},
         {"heads": 1, "negative_eigenvalues": False},
     ),
+    "dendritic_plrnn": Expected(
+        {
+            "Wh": positive_with_unit_norm,
+            "alpha": within(lambda n: n.bases**-0.5),
+            "theta": scaled(lambda n: 1.0),
+            "bias": by_hidden,
+            "Wx": glorot(lambda n: n.I + n.H),
+        },
+        {"bases": 5, "clipped": False},
+        "https://github.com/DurstewitzLab/dendPLRNN/blob/main/BPTT_TF/bptt/PLRNN_model.py",
+        OFFICIAL,
+        "There is no external input there.",
+    ),
     "dsgu": chosen(gates={"Wx": 2, "Wg": 1, "Wo": 1, "Wh": 1, "b": 2}),
+    "ei_rnn": Expected(
+        {
+            "Wx": by_inputs,
+            "Wh": lambda n: (
+                lambda draws: (
+                    uniform(-(n.H**-0.5) * 13 / 51, n.H**-0.5 * 13 / 51)(draws[:, :51]),
+                    uniform(-(n.H**-0.5), n.H**-0.5)(draws[:, 51:]),
+                )
+            ),
+            "b": by_hidden,
+            "sign": excitatory_first(lambda n: int(0.8 * n.H)),
+        },
+        {"alpha": 0.2, "excitatory": 0.8},
+        "https://github.com/gyyang/nn-brain/blob/master/EI_RNN.ipynb",
+        OFFICIAL,
+        "The projected input has a bias of its own there.",
+    ),
     "elstm": Expected(
         {
             "Wx": lambda n: columns(normal(0.1), normal(0.1), by_hidden(n)),
@@ -620,6 +703,12 @@ EXPECTED: dict[str, Expected] = {
         "https://github.com/hrshtv/pytorch-lmu/blob/main/src/lmu.py",
         OFFICIAL,
         "Order and length of the window have no default there.",
+    ),
+    "low_rank_rnn": Expected(
+        {"Wx": scaled(lambda n: 1.0), "m": scaled(lambda n: 1.0), "n": scaled(lambda n: 1.0)},
+        {"rank": 1, "alpha": 0.2},
+        "https://github.com/adrian-valente/lowrank_inference/blob/main/low_rank_rnns/modules.py",
+        OFFICIAL,
     ),
     "lru": Expected(
         {
@@ -937,6 +1026,20 @@ EXPECTED: dict[str, Expected] = {
     ),
     "sgrn": chosen(gates={"Wx": 1, "Wh": 1, "b": 1}),
     "sgu": chosen(gates={"Wx": 2, "Wg": 1, "Wh": 1, "b": 2}),
+    "shallow_plrnn": Expected(
+        {
+            "A": diagonal_of_unit_norm,
+            "W2": by_hidden_rows,
+            "h2": zeros,
+            "W1": within(lambda n: n.units**-0.5),
+            "h1": zeros,
+            "Wx": glorot(lambda n: n.I + n.H),
+        },
+        {"units": 100, "clipped": False},
+        "https://github.com/DurstewitzLab/GTF-shPLRNN/blob/main/src/models/shallow_plrnn.jl",
+        OFFICIAL,
+        "The clipped form is the default there.",
+    ),
     "slstm": Expected(
         {
             "Wx": scaled(lambda n: math.sqrt(2 / (5 * n.I))),
@@ -973,6 +1076,20 @@ EXPECTED: dict[str, Expected] = {
         "https://github.com/0zgur0/STAckable-Recurrent-network/blob/master/star.py",
         OFFICIAL,
         "The gate there keeps where it is near one, here it renews: the bias has the other sign.",
+    ),
+    "stsp_rnn": Expected(
+        {
+            "Wx": gamma_variates(lambda n: np.full((n.I, n.H), 0.2)),
+            "Wh": gamma_variates(synaptic_weights),
+            "b": zeros,
+            "sign": excitatory_first(lambda n: round(0.8 * n.H)),
+            "U": lambda n: exact(np.tile([0.15, 0.45], n.H // 2)),
+            "fast": lambda n: exact(np.tile([10 / 200, 10 / 1500], n.H // 2), 1e-12),
+            "slow": lambda n: exact(np.tile([10 / 1500, 10 / 200], n.H // 2), 1e-12),
+        },
+        {"dt": 0.01, "alpha": 0.1, "excitatory": 0.8},
+        "https://github.com/nmasse/Short-term-plasticity-RNN/blob/master/parameters.py",
+        OFFICIAL,
     ),
     "synaptic": Expected(
         {"Wx": by_inputs, "Wh": by_hidden, "b": by_hidden},

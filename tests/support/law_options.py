@@ -20,6 +20,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "mamba": {"order": 2, "rank": 1},
     "mamba2": {"heads": 2, "order": 2},
     "retnet": {"heads": 2},
+    "shallow_plrnn": {"units": 7},
     "s4d": {"order": 4},
     "s5": {"order": 4, "blocks": 2},
     #
@@ -47,6 +48,7 @@ NEVER_COMPILED = frozenset(
         *("gated_delta_net2", "gated_delta_product", "kda", "mamba2", "rwkv5", "rwkv6", "rwkv7"),
         # spiking
         *("adlif", "alif", "alpha", "brf", "se_adlif", "synaptic"),
+        *("ei_rnn", "low_rank_rnn", "stsp_rnn", "shallow_plrnn", "dendritic_plrnn", "al_rnn"),
     }
 )
 

@@ -72,6 +72,7 @@ class CTRNN(zoo.Cell):
             "ltc": "has time constants that depend on the input and the state.",
             "cfc": "needs no solver, so its steps may have any length.",
             "gru_ode": "has gates and takes the time step as an input, too.",
+            "ei_rnn": "has excitatory and inhibitory units.",
             "plrnn": "is piecewise linear, so that its fixed points can be computed exactly.",
         },
     )

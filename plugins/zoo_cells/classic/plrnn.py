@@ -72,6 +72,9 @@ class PLRNN(zoo.Cell):
         related={
             "vanilla": "has saturating units, which cannot be analysed region by region.",
             "ctrnn": "has continuous dynamics with logistic units.",
+            "dendritic_plrnn": "has several thresholds for each unit.",
+            "shallow_plrnn": "has a layer of rectified units between two matrices.",
+            "al_rnn": "has few rectified units.",
         },
     )
     Wh = zoo.Param("H", "H", init=dominated, help="unit to itself on the diagonal, to other units off it")

@@ -61,11 +61,14 @@ class AdLIF(zoo.Cell):
         deviations="The official layer normalises the projected input over the batch. zoo starts all states "
         "at zero, and the official code draws them between 0 and 1.",
         history="Bittar and Garner compared spiking networks with and without adaptation and recurrent "
-        "weights on speech commands in 2022, and found both useful together. Baronig and others analysed the "
-        "stability of this discrete form later and proposed another one (se_adlif).",
-        when_to_use="Use it for spiking networks on signals with temporal structure, such as audio. "
-        "Choose inputs large enough for units to fire, because the official layer has batch normalisation in "
-        "front of them. Each unit has four numbers more than one of lif.",
+        "weights on speech commands in 2022, and found both useful together. Baronig and others analysed "
+        "the stability of this discrete form later and proposed another one (se_adlif).",
+        when_to_use="Use it for spiking networks on signals with temporal structure, such as audio. Choose "
+        "inputs large enough for units to fire, because the official layer has batch normalisation in front "
+        "of them. Each unit has four numbers more than one of lif.",
+        trainability="Training on text diverges. Where a is negative, as for half of the units at first, "
+        "potential and adaptation reinforce each other, and states that are carried from window to window "
+        "grow without bound.",
         related={
             "lif": "has no adaptation.",
             "alif": "adapts its threshold instead of its potential.",

@@ -57,12 +57,14 @@ class ALIF(zoo.Cell):
         "step.",
         deviations="The paper combines adaptive and plain units, and the authors add a term for the firing "
         "rate to the loss and rewire connections. There are no refractory period and no noise.",
-        history="Bellec and others showed in 2018 that recurrent spiking networks with such thresholds reach "
-        "nearly the accuracy of LSTMs on sequential digits and on phonemes, and can learn to learn. The same "
-        "neuron was later used to derive e-prop, an online learning rule.",
+        history="Bellec and others showed in 2018 that recurrent spiking networks with such thresholds "
+        "reach nearly the accuracy of LSTMs on sequential digits and on phonemes, and can learn to learn. "
+        "The same neuron was later used to derive e-prop, an online learning rule.",
         when_to_use="Use it for spiking networks that must remember over hundreds of steps: choose tau_b as "
         "long as the memory that the task needs. Add the penalty firing_rate, because the paper keeps rates "
         "low by such a term.",
+        trainability="Spikes do not depend on the input of the same step, so it predicts a symbol without "
+        "the last one.",
         related={
             "lif": "has a fixed threshold.",
             "adlif": "adapts its potential instead of its threshold.",

@@ -55,6 +55,8 @@ class Alpha(zoo.Cell):
         when_to_use="Use it where the time between an input and a spike matters: the potential reaches its "
         "largest value some steps after an input. The first response to an input is zero, so information "
         "needs two steps to pass a layer.",
+        trainability="Spikes do not depend on the input of the same step, so it predicts a symbol without "
+        "the last one.",
         related={
             "synaptic": "has a current that charges a potential.",
             "lif": "has a potential alone.",

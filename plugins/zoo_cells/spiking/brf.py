@@ -69,6 +69,8 @@ class BRF(zoo.Cell):
         when_to_use="Use it for signals with frequencies, such as audio and electrocardiograms. Set dt such "
         "that the frequencies of the signal are between 5 and 10 radians per unit of time. It has four "
         "states of size H.",
+        trainability="The time step multiplies each input by 0.01, so no unit spikes on one-hot input at "
+        "first.",
         related={
             "se_adlif": "has units that can oscillate through their adaptation.",
             "lif": "has units without oscillations.",

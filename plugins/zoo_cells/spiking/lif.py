@@ -45,14 +45,14 @@ class LIF(zoo.Cell):
         deviations="One bias serves the input and the recurrent weights together.",
         history="The leaky integrate-and-fire neuron is a standard model of neuroscience. Surrogate "
         "gradients, which Neftci, Mostafa and Zenke described in 2019, made networks of it trainable by "
-        "back-propagation through time. Eshraghian and others wrote the tutorial of 2021 (published in 2023) "
-        "and the library snnTorch, whose form this is.",
+        "back-propagation through time. Eshraghian and others wrote the tutorial of 2021 (published in "
+        "2023) and the library snnTorch, whose form this is.",
         when_to_use="Use it for models of spiking networks and for neuromorphic hardware. On a CPU it is no "
         "cheaper than vanilla, because spikes are multiplied like other numbers. Choose threshold such that "
         "units fire on your inputs: with the default and one-hot input they hardly do. Gradients are "
         "surrogates, so finite differences do not confirm them.",
-        trainability="A symbol hardly moves a potential towards a threshold of one, so units rarely spike at "
-        "first. With a lower threshold, such as threshold=0.1, it learns more.",
+        trainability="A symbol hardly moves a potential towards a threshold of one, so units rarely spike "
+        "at first. With a lower threshold, such as threshold=0.1, it learns more.",
         also=(
             zoo.Card(
                 title="Surrogate Gradient Learning in Spiking Neural Networks",

@@ -63,6 +63,8 @@ class SEAdLIF(zoo.Cell):
         when_to_use="Use it for spiking networks on signals with rhythms, such as audio or "
         "electrocardiograms. It needs no normalisation of the input. Time constants are in steps, so set "
         "their ranges to the sampling rate of your data.",
+        trainability="No unit spikes on one-hot input at first. It comes close to the bigram model in 3,000 "
+        "steps.",
         related={
             "adlif": "updates the adaptation from the old potential.",
             "brf": "has units that oscillate with a trained frequency.",

@@ -49,6 +49,8 @@ class Synaptic(zoo.Cell):
         when_to_use="Use it in place of lif where an input spike should act over several steps. It has one "
         "more state of size H. Choose threshold such that units fire on your inputs: the current "
         "accumulates, so they fire earlier than those of lif.",
+        trainability="A symbol acts on the currents for about ten steps, so spikes represent several "
+        "symbols together.",
         related={
             "lif": "has no synaptic current: an input acts at once.",
             "alpha": "has two currents, whose difference is the potential.",
