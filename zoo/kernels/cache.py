@@ -25,12 +25,14 @@ from typing import Any
 import llvmlite  # type: ignore[import-untyped]
 import numba
 import numpy as np
+from numba.core import event as numba_event
 from numba.core import serialize
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 
 import zoo
 from zoo.kernels.cache_dir import kernel_directory, load_pickled, write_checked
+from zoo.kernels.cache_lock import lock_kernel, unlock_kernel
 
 # A version identifies these or, for zoo.kernels, the digest of its files.
 _LIBRARIES = ("builtins", "cmath", "llvmlite", "math", "numba", "numpy", "operator", "zoo.kernels")
@@ -174,19 +176,37 @@ class KernelCache(_Cache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled kernel for a signature, or None."""
         target_context.refresh()
-        path = self._path(sig, target_context)
-        return load_pickled(path, lambda parts: self.rebuild(target_context, *parts))
+        path = self.path(sig, target_context)
+
+        def load() -> Any:
+            return load_pickled(path, lambda parts: self.rebuild(target_context, *parts))
+
+        kernel = load()
+        if kernel is None:
+            lock_kernel(path)  # until it is saved, or cannot be compiled
+            kernel = load()
+            if kernel is not None:  # another process has compiled it
+                unlock_kernel(path)
+        return kernel
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Store a compiled kernel."""
+        path = self.path(sig, data.target_context)
+        try:
+            self._save(path, data)
+        finally:
+            unlock_kernel(path)
+
+    @staticmethod
+    def _save(path: Path, data: Any) -> None:
         # A module that has left sys.modules cannot be found by its name when the kernel is loaded.
         is_unloaded = data.fndesc.modname not in sys.modules
         if data.lifted or data.library.has_dynamic_globals or is_unloaded:
             return
         payload = serialize.dumps(data._reduce())  # type: ignore[no-untyped-call]
-        write_checked(self._path(sig, data.target_context), payload)
+        write_checked(path, payload)
 
-    def _path(self, sig: Any, target_context: Any) -> Path:
+    def path(self, sig: Any, target_context: Any) -> Path:
         """The file for a signature, this processor and this Python."""
         bounds_check = numba.config.BOUNDSCHECK  # type: ignore[attr-defined]
         facts = repr((sig, target_context.codegen().magic_tuple(), sys.version_info[:2], bounds_check))
@@ -201,3 +221,21 @@ class KernelCache(_Cache):
 
     def flush(self) -> None:
         """Do nothing: content-addressed files are never stale."""
+
+
+class _Unlock(numba_event.Listener):
+    """Releases the lock of a kernel that cannot be compiled."""
+
+    def on_start(self, event: Any) -> None:
+        """Do nothing: `load_overload` has locked it."""
+
+    def on_end(self, event: Any) -> None:
+        """Unlock it, unless it is compiled and will be saved."""
+        dispatcher, types = event.data["dispatcher"], event.data["args"]
+        cache = getattr(dispatcher, "_cache", None)
+        # Numba 0.68 calls every event without an error failed, and the others not.
+        if isinstance(cache, KernelCache) and types not in dispatcher.overloads:
+            unlock_kernel(cache.path(types, dispatcher.targetctx))
+
+
+numba_event.register("numba:compile", _Unlock())  # type: ignore[no-untyped-call]

@@ -47,6 +47,7 @@ from zoo.kernels import compile_message
 from zoo.kernels import elementary as elementary
 from zoo.kernels.cache import attach_cache, function_digest, library_digest
 from zoo.kernels.cache_dir import kernel_directory, load_pickled, write_checked
+from zoo.kernels.cache_lock import lock_kernel, unlock_kernel
 from zoo.kernels.float_formats import intrinsic
 
 if TYPE_CHECKING:
@@ -144,16 +145,30 @@ def linked_library(symbol: str, write: Callable[[ir.Module], None]) -> Any:
 def _load_or_compile(symbol: str, write: Callable[[ir.Module], None]) -> Any:
     codegen = cpu_target.target_context.codegen()
     path = _path(symbol, codegen)
-    if path is not None and (stored := load_pickled(path, codegen.unserialize_library)) is not None:
+    if path is None:
+        return _compile_library(symbol, write)
+    if (stored := load_pickled(path, codegen.unserialize_library)) is not None:
         return stored
+    lock_kernel(path)
+    try:
+        # Another process may have compiled it.
+        if (stored := load_pickled(path, codegen.unserialize_library)) is not None:
+            return stored
+        library = _compile_library(symbol, write)
+        write_checked(path, pickle.dumps(library.serialize_using_object_code()))
+        return library
+    finally:
+        unlock_kernel(path)
+
+
+def _compile_library(symbol: str, write: Callable[[ir.Module], None]) -> Any:
+    codegen = cpu_target.target_context.codegen()
     library = codegen.create_library(symbol)
     library.enable_object_caching()
     module = library.create_ir_module(symbol)
     write(module)
     library.add_ir_module(module)
     library.finalize()
-    if path is not None:
-        write_checked(path, pickle.dumps(library.serialize_using_object_code()))
     return library
 
 

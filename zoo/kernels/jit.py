@@ -23,6 +23,9 @@ EXACT = frozenset({"contract"})
 """No reassociation, for code that depends on rounding (range reduction, compensated sums)."""
 
 _is_pure_python: ContextVar[bool] = ContextVar("zoo_pure_python", default=False)
+_observer: ContextVar[Callable[[Kernel[Any, Any], tuple[Any, ...]], None] | None] = ContextVar(
+    "zoo_call_observer", default=None
+)
 _dispatcher_lock = threading.Lock()
 
 
@@ -39,6 +42,22 @@ def pure_python() -> Iterator[None]:
 def is_pure_python() -> bool:
     """Whether kernels called from Python run as pure Python now."""
     return _is_pure_python.get()
+
+
+@contextlib.contextmanager
+def observe_calls(observer: Callable[[Kernel[Any, Any], tuple[Any, ...]], None]) -> Iterator[None]:
+    """Within the block, and within :func:`pure_python`, call a function before each kernel.
+
+    Kernels that kernels call do not count.
+
+    Args:
+        observer: A function of the kernel and its positional arguments.
+    """
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
 
 
 class Kernel(Generic[P, R]):
@@ -70,8 +89,19 @@ class Kernel(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function, and compile it first if necessary."""
         if _is_pure_python.get():
-            return self._python(*args, **kwargs)
+            return self._call_python(*args, **kwargs)
         return self.dispatcher(*args, **kwargs)
+
+    def _call_python(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        observer = _observer.get()
+        if observer is None:
+            return self._python(*args, **kwargs)
+        observer(self, args)
+        token = _observer.set(None)
+        try:
+            return self._python(*args, **kwargs)
+        finally:
+            _observer.reset(token)
 
     @property
     def dispatcher(self) -> Callable[P, R]:

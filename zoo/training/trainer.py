@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from zoo.base.param_groups import AnyOptimizer
+from zoo.compiler.second_compiler import second_compiler
 from zoo.distributed.collectives import SINGLE_PROCESS, ProcessGroup
 from zoo.errors import ZooError
 from zoo.kernels.cache_dir import WRITTEN
@@ -19,6 +21,7 @@ from zoo.training.clipping import Clip
 from zoo.training.config import Config
 from zoo.training.dataset import Dataset, State
 from zoo.training.metrics import RunningMeans, Speed
+from zoo.training.preview import SmallBatches, is_small
 from zoo.training.regularisation import ParameterHooks
 from zoo.training.schedules import Schedule
 from zoo.training.signals import StopRequest
@@ -155,7 +158,7 @@ class Trainer:
         """Run every kernel once, drop the results, and emit how long compilation took."""
         written, started = len(WRITTEN), time.perf_counter()
         self._emit("compiling")
-        with self.process_group.one_per_node_first():
+        with self.process_group.one_per_node_first(), second_compiler(self._preview, self._compilers()):
             self._run_once()
         self._emit("compiled", seconds=time.perf_counter() - started, fresh=len(WRITTEN) > written)
         self.speed.restart()
@@ -171,6 +174,19 @@ class Trainer:
         grad = self.clip.apply(self.model.grad).grad
         self.optimizer.apply(self.model.theta, grad, self.state.optimizer_state, 1, 0.0)
         self.model.process_group = group
+
+    def _compilers(self) -> int:
+        """Number of processes that may compile; one for large states, whose preview takes too long."""
+        return self.model.threads if is_small(self.model) else 1
+
+    def _preview(self) -> None:
+        """Call the kernels of `_run_once`, for one time step of one sequence and one parameter."""
+        model: Any = SmallBatches(self.model)
+        with contextlib.suppress(Exception):  # a validation that needs whole sequences
+            self.dataset.compile_kernels(model)
+        self.dataset.loss_and_grad(model, 0, None, (self.config.seed, 0))
+        theta, grad = self.model.theta[:1], self.clip.apply(self.model.grad[:1]).grad
+        self.optimizer.apply(theta, grad, self.optimizer.init(theta), 1, 0.0)
 
     def _is_due(self, every: int | None) -> bool:
         return bool(every) and self.state.step % (every or 1) == 0

@@ -24,16 +24,25 @@ from zoo.run_module import run_module
 _LOADING = threading.Lock()
 
 
-class _StringLoader(importlib.abc.SourceLoader):
-    """Loads a module from a string; the path is only its name."""
+class GeneratedSource(importlib.abc.SourceLoader):
+    """Loads a module from a string; the path is only its name.
 
-    def __init__(self, name: str, path: str, text: str) -> None:
-        self.name, self.path, self.text = name, path, text
+    Args:
+        name: Name of the module.
+        path: Name of its file.
+        text: Its text.
+        functions: Globals of the module that are not in its text.
+    """
+
+    def __init__(self, name: str, path: str, text: str, functions: Mapping[str, Callable[..., Any]]) -> None:
+        self.name, self.path, self.text, self.functions = name, path, text, functions
 
     def get_filename(self, fullname: str) -> str:  # noqa: ARG002 - interface of loaders
+        """The path."""
         return self.path
 
     def get_data(self, path: str | bytes) -> bytes:  # noqa: ARG002 - interface of loaders
+        """The text."""
         return self.text.encode()
 
 
@@ -59,6 +68,19 @@ def load_source(
         return sys.modules[module_name]
 
 
+def source_of(module_name: str) -> GeneratedSource | None:
+    """The source of a loaded module; None if zoo did not generate it."""
+    loader = getattr(sys.modules.get(module_name), "__loader__", None)
+    return loader if isinstance(loader, GeneratedSource) else None
+
+
+def load_generated(module_name: str, text: str, functions: Mapping[str, Callable[..., Any]]) -> None:
+    """Load a module of another process under the name that it has there."""
+    with _LOADING:
+        if module_name not in sys.modules:
+            _load(module_name, text, functions, kernel_directory())
+
+
 def _digest(function: Callable[..., Any]) -> str | None:
     """Digest of a function; None if it cannot be computed, and no other function equals it.
 
@@ -80,7 +102,7 @@ def _load(name: str, text: str, functions: Mapping[str, Callable[..., Any]], dir
     path = directory / f"{name}.py" if directory is not None else Path(f"{name}.py")
     if directory is not None:
         _write_source(path, text)
-    run_module(name, path, _StringLoader(name, str(path), text))
+    run_module(name, path, GeneratedSource(name, str(path), text, functions))
     vars(sys.modules[name]).update(functions)
 
 

@@ -1,0 +1,195 @@
+"""A second process compiles kernels: which ones, and that nothing depends on it."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+import zoo
+from zoo.compiler import second_compiler as module
+from zoo.compiler.codegen.source_module import load_source
+from zoo.compiler.second_compiler import list_kernels, second_compiler
+from zoo.kernels.cache_dir import cached_files, kernel_directory
+from zoo.kernels.jit import pure_python
+from zoo.processes import python_command, python_environment
+from zoo.training import trainer as trainer_module
+from zoo.training.preview import SmallBatches, is_small
+
+pytestmark = pytest.mark.skipif(
+    bool(numba.config.DISABLE_JIT) or not module.HAS_LOCKS, reason="nothing is compiled, or twice"
+)
+
+KERNELS = """
+import zoo
+
+@zoo.njit
+def first(x):
+    return x + 1
+
+@zoo.njit
+def second(x, y):
+    return first(x) * y
+"""
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty directory of kernels."""
+    monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("ZOO_COMPILE_PROCESSES", "2")
+    monkeypatch.setattr(module, "available_processors", lambda: 2)
+    kernel_directory.cache_clear()
+    yield tmp_path / "cache" / "kernels"
+    kernel_directory.cache_clear()
+
+
+@pytest.fixture
+def kernels(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """A module that the second process can import, with kernels that nobody has compiled."""
+    (tmp_path / "second_compiler_kernels.py").write_text(KERNELS, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield importlib.import_module("second_compiler_kernels")
+    del sys.modules["second_compiler_kernels"]
+
+
+def wait_for(name: str) -> None:
+    """Wait until a kernel is stored."""
+    deadline = time.monotonic() + 120
+    while not any(file.name.startswith(f"{name}-") for file in cached_files()):
+        assert time.monotonic() < deadline, f"{name} is not compiled"
+        time.sleep(0.02)
+
+
+def hits(kernel: Any) -> int:
+    return sum(kernel.dispatcher.stats.cache_hits.values())
+
+
+def test_kernels_are_listed_in_order_with_types_until_they_are_stored(kernels: ModuleType) -> None:
+    def preview() -> None:
+        assert kernels.second(kernels.first(1), 0.5) == 1.5
+        kernels.first(2)
+        raise ValueError("the list ends here")
+
+    first, second = (numba.int64,), (numba.int64, numba.float64)
+    assert list_kernels(preview) == [(kernels.first, first), (kernels.second, second)]
+    assert kernels.first.signatures == []
+    kernels.first(1)
+    assert list_kernels(preview) == []
+
+
+def test_second_process_compiles_the_last_kernel(
+    kernels: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    generated = load_source("generated", "import zoo\n@zoo.njit\ndef third(x):\n    return first(x)\n",
+                            {"first": kernels.first})  # fmt: skip
+
+    def run() -> float:
+        return float(kernels.second(kernels.first(1), 0.5) + generated.third(1))
+
+    with second_compiler(run, threads=2):
+        wait_for("third")
+        assert run() == 3.5
+    assert hits(generated.third) == 1
+    assert caplog.records == []
+
+
+def test_failure_of_the_second_process_is_logged_and_harmless(
+    kernels: ModuleType, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def run() -> float:
+        return float(kernels.second(kernels.first(1), 0.5))
+
+    monkeypatch.setattr(module, "_PROGRAM", "sys.exit('it is broken')")
+    started: list[Any] = []
+    start = module._SecondCompiler.start
+    monkeypatch.setattr(
+        module._SecondCompiler, "start", lambda kernels: started.append(start(kernels)) or started[0]
+    )
+    with caplog.at_level(logging.WARNING, "zoo.compile"), second_compiler(run, threads=2):
+        started[0]._process.wait()
+        assert run() == 1.5
+    (record,) = caplog.records
+    assert "failed (exit code 1): it is broken" in record.getMessage()
+
+
+@pytest.mark.parametrize("reason", ["one thread", "one processor", "no directory", "switched off"])
+def test_no_second_process(kernels: ModuleType, monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
+    monkeypatch.setattr(module, "_SecondCompiler", None)  # fails if it is used
+    if reason == "one processor":
+        monkeypatch.setattr(module, "available_processors", lambda: 1)
+    if reason == "no directory":
+        monkeypatch.setattr(module, "kernel_directory", lambda: None)
+    if reason == "switched off":
+        monkeypatch.setenv("ZOO_COMPILE_PROCESSES", "1")
+    with second_compiler(lambda: kernels.first(1), threads=1 if reason == "one thread" else 2):
+        pass
+
+
+def test_second_process_ends_with_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow_import.py").write_text("import time\ntime.sleep(600)\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    task = b"cslow_import\nkernel\n."  # the pickle of `slow_import.kernel`
+    request = pickle.dumps(([], [task]))
+    process = subprocess.Popen(
+        python_command(module._PROGRAM), env=python_environment(), stdin=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    process.stdin.write(len(request).to_bytes(8, "big") + request)
+    process.stdin.close()  # as the system does when the parent ends
+    assert process.wait(60) == 0
+
+
+def test_preview_lists_the_kernels_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[list[module.KernelTypes]] = []
+    monkeypatch.setattr(module, "_is_compiled", lambda kernel, types: False)
+
+    class Trainer(trainer_module.Trainer):
+        def _run_once(self) -> None:
+            listed.append(list_kernels(self._preview))
+            listed.append(list_kernels(super()._run_once))  # as pure Python with the whole batch
+
+    monkeypatch.setattr("zoo.training.session.Trainer", Trainer)
+    (tmp_path / "abc.txt").write_text("abc" * 100, encoding="utf-8")
+    sizes: dict[str, Any] = {"hidden": 8, "batch": 4, "steps": 1, "threads": 1}
+    zoo.train(tmp_path / "abc.txt", seq=5, out=tmp_path / "text", **sizes)
+    with pure_python():
+        zoo.train(task="adding", task_options={"length": 4}, out=tmp_path / "task", **sizes)
+    text, whole_text, task, whole_task = listed
+    assert text == whole_text
+    assert set(task) <= set(whole_task)  # which may also scale the gradient
+    names = ["readout_loss_and_grad", "backward", "global_norm", "update"]
+    assert [kernel.__name__ for kernel, _ in text] == ["forward", "readout_loss", *names]
+    assert [kernel.__name__ for kernel, _ in task] == ["forward", "project", "weighted_loss", *names]
+    for kernel, types in text:
+        assert types in kernel.signatures, kernel
+
+
+def test_small_batches_are_the_last_step_of_the_first_sequence() -> None:
+    model = zoo.SequenceModel("vanilla", 2, 3, hidden_size=4, loss="squared_error", threads=1)
+    rng = np.random.default_rng(0)
+    x, y, weights = rng.normal(size=(5, 3, 2)), rng.normal(size=(5, 3, 3)), np.zeros((5, 3))
+    small: Any = SmallBatches(model)
+    with pure_python():
+        expected = model.loss(x[-1:, :1], y[-1:, :1])[0]
+        assert small.loss(x, y, weights)[0] == expected
+        assert small.loss(x, y[-1], lengths=np.array([5, 4, 0]))[0] == expected
+    assert small.stack is model.stack
+    with pytest.raises(AttributeError, match="outputs"):
+        small.outputs(x)
+
+
+def test_large_states_have_no_preview() -> None:
+    assert is_small(zoo.LanguageModel("ab", "lstm", hidden_size=128))
+    assert not is_small(zoo.LanguageModel("ab", "matrix_lstm", hidden_size=512))

@@ -1,0 +1,195 @@
+"""A second process that compiles kernels into the cache, while this one compiles others.
+
+Numba compiles one function at a time, however many threads a process has. The kernels of a training step do
+not depend on each other, but the types of the arrays between them are known only when a step has run. So a
+step runs once as pure Python with one sequence of one time step, which takes 10 to 40 ms with 128 units. It
+lists the kernels and the types of their arguments.
+
+The second process compiles this list from the end. This process goes on as if it were alone. At a kernel
+that the second one compiles, it waits and loads the result (:mod:`zoo.kernels.cache_lock`). Whatever happens
+to the second process, this one compiles what is missing. The code is the same in both cases.
+
+The process is a new one, not a fork: forks copy locks that other threads hold, and NumPy's BLAS has threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numba
+import numpy as np
+
+from zoo.compiler.codegen.source_module import load_generated, source_of
+from zoo.kernels.cache import KernelCache
+from zoo.kernels.cache_dir import kernel_directory
+from zoo.kernels.cache_lock import HAS_LOCKS
+from zoo.kernels.jit import Kernel, observe_calls, pure_python
+from zoo.processes import available_processors, python_command, python_environment
+from zoo.run_module import FILE_MODULE
+
+LOGGER = logging.getLogger("zoo.compile")
+
+_PROGRAM = "from zoo.compiler.second_compiler import main; main()"
+
+KernelTypes = tuple[Kernel[Any, Any], tuple[Any, ...]]
+"""A kernel, and the Numba types of its arguments."""
+
+
+@contextlib.contextmanager
+def second_compiler(preview: Callable[[], object], threads: int) -> Iterator[None]:
+    """Within the block, let a second process compile kernels that the block will call.
+
+    It does nothing if the first kernel is stored already, without a second processor, without a directory of
+    kernels, and under ``ZOO_COMPILE_PROCESSES=1``.
+
+    Args:
+        preview: Calls the kernels, in the same order and with arguments of the same types, but small ones.
+        threads: Number of threads that this process may use.
+    """
+    process = _SecondCompiler.start(list_kernels(preview)) if _is_possible(threads) else None
+    try:
+        yield
+    finally:
+        if process is not None:
+            process.stop()
+
+
+def _is_possible(threads: int) -> bool:
+    allowed = os.environ.get("ZOO_COMPILE_PROCESSES") != "1" and HAS_LOCKS
+    return allowed and min(threads, available_processors()) > 1 and kernel_directory() is not None
+
+
+class _Stored(Exception):
+    """The first kernel is stored, and so are the others."""
+
+
+def list_kernels(preview: Callable[[], object]) -> list[KernelTypes]:
+    """The kernels that a function calls, in order; none if the first of them is compiled or stored.
+
+    An error of the function ends the list. The kernels themselves raise it again.
+    """
+    kernels: dict[KernelTypes, None] = {}
+
+    def note(kernel: Kernel[Any, Any], arguments: tuple[Any, ...]) -> None:
+        typeof: Any = numba.typeof  # Numba's own functions are untyped
+        types = tuple(map(typeof, arguments))
+        if not kernels and _is_compiled(kernel, types):
+            raise _Stored
+        kernels[kernel, types] = None
+
+    with contextlib.suppress(Exception), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # the kernels cause them again
+        with pure_python(), observe_calls(note):
+            preview()
+    return list(kernels)
+
+
+def _is_compiled(kernel: Kernel[Any, Any], types: tuple[Any, ...]) -> bool:
+    """Whether a kernel is compiled or stored; True for one that cannot be stored."""
+    dispatcher: Any = kernel.dispatcher
+    cache = getattr(dispatcher, "_cache", None)
+    if not isinstance(cache, KernelCache) or types in dispatcher.overloads:
+        return True
+    return cache.path(types, dispatcher.targetctx).exists()
+
+
+class _SecondCompiler:
+    """The second process."""
+
+    def __init__(self, request: bytes) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
+        self._process = subprocess.Popen(
+            python_command(_PROGRAM),
+            env=python_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._errors,
+        )
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended, and `stop` reports it
+            self._process.stdin.write(len(request).to_bytes(8, "big") + request)
+            self._process.stdin.flush()
+
+    @classmethod
+    def start(cls, kernels: list[KernelTypes]) -> _SecondCompiler | None:
+        """Start it; None if there is nothing to share, or no process can be started."""
+        tasks = [task for kernel, types in kernels if (task := _pickled(kernel, types)) is not None]
+        if len(tasks) < 2:
+            return None
+        try:
+            return cls(pickle.dumps((_generated_modules(kernels), tasks[::-1])))
+        except (OSError, TypeError) as error:  # too many processes, no memory, or a Python without a program
+            LOGGER.info("no second process can be started (%s); this one compiles all kernels", error)
+            return None
+
+    def stop(self) -> None:
+        """End it. What it still compiles, nobody has asked for."""
+        code = self._process.poll()
+        self._process.kill()
+        with contextlib.suppress(BrokenPipeError), self._process:  # closes stdin, and waits
+            pass
+        with self._errors:
+            if code not in (None, 0):
+                self._errors.seek(0)
+                lines = self._errors.read().decode(errors="replace").split("\n")
+                text = next(filter(None, reversed(lines)), "")
+                LOGGER.warning("a second process that compiles kernels failed (exit code %s): %s", code, text)
+
+
+def _pickled(kernel: Kernel[Any, Any], types: tuple[Any, ...]) -> bytes | None:
+    """A kernel, by the name of its module and its own, and types; None if another process cannot have it."""
+    if kernel.__module__ == "__main__" or kernel.__module__.startswith(FILE_MODULE):
+        return None
+    if _is_compiled(kernel, types):
+        return None
+    try:
+        return pickle.dumps((kernel, types))
+    except (pickle.PicklingError, AttributeError, TypeError):  # defined in a function
+        return None
+
+
+def _generated_modules(kernels: list[KernelTypes]) -> list[tuple[str, str, bytes]]:
+    """Name, text and functions of the generated modules of kernels."""
+    modules = []
+    for name in dict.fromkeys(kernel.__module__ for kernel, _ in kernels):
+        source = source_of(name)
+        if source is not None:
+            with contextlib.suppress(pickle.PicklingError, AttributeError, TypeError):
+                modules.append((name, source.text, pickle.dumps(dict(source.functions))))
+    return modules
+
+
+def main() -> None:
+    """The second process: compile the kernels that it reads from stdin, until that is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too; its parent decides when to end
+    stream = sys.stdin.buffer
+    request = stream.read(int.from_bytes(stream.read(8), "big"))
+    threading.Thread(target=_exit_at_end, args=(stream,), daemon=True).start()
+    modules, tasks = pickle.loads(request)  # its parent wrote it
+    for name, text, functions in modules:
+        with contextlib.suppress(ImportError, AttributeError):  # its parent compiles these kernels
+            load_generated(name, text, pickle.loads(functions))
+    for task in tasks:
+        try:
+            kernel, types = pickle.loads(task)
+        except (ImportError, AttributeError):
+            continue
+        kernel.dispatcher.compile(types)
+    os._exit(0)  # an interpreter that ends waits for stdin, which the other thread reads
+
+
+def _exit_at_end(stream: Any) -> None:
+    """End this process when its parent has ended."""
+    stream.read()
+    os._exit(0)
