@@ -424,6 +424,19 @@ EXPECTED: dict[str, Expected] = {
     ),
     "cifg_lstm": lstm_like(deviation="TensorFlow's forget_bias is 1, PyTorch has no such cell."),
     "clockwork": Expected({"Wx": by_hidden, "Wh": by_hidden, "b": by_hidden}, {"groups": 4}),
+    "comba": Expected(
+        {
+            **dict.fromkeys(("Wx", "Wb", "Wa"), by_inputs),
+            "ba": lambda n: inverse_softplus_of_steps(0.001, 0.1),
+            "A": lambda n: through(np.exp, uniform(0, 16)),
+            "s": ones,
+            "d": ones,
+        },
+        {"heads": 1},
+        FLA_LAYERS + "comba.py",
+        OFFICIAL,
+        "Its default is six heads of size 256.",
+    ),
     "cornn": Expected(
         {
             "Wx": within(lambda n: (n.I + 2 * n.H) ** -0.5),
@@ -591,12 +604,26 @@ EXPECTED: dict[str, Expected] = {
         OFFICIAL,
     ),
     "gru_reset_before": chosen(gates={"Wx": 3, "Wh": 2, "Wn": 1, "b": 3}),
+    "gsa": Expected(
+        {"Wx": by_inputs, "Wf": by_inputs, "gain": ones, "Wo": by_hidden_rows},
+        {"heads": 1, "slots": 64, "tau": 8.0},
+        FLA_LAYERS + "gsa.py",
+        OFFICIAL,
+        "Its default is four heads. Its models have 64 slots.",
+    ),
     "hgrn": Expected(
         {"Wx": by_inputs, "b": zeros},
         {"lower_bound": 0.0},
         "https://github.com/Doraemonzzz/hgru-pytorch/blob/main/hgru/hgrureal1d.py",
         OFFICIAL,
         "The bias there is that of nn.Linear, within 1 / sqrt(I) of zero.",
+    ),
+    "hgrn2": Expected(
+        {"Wx": by_inputs, "gain": ones, "Wo": by_hidden_rows},
+        {"heads": 1, "lower_bound": 0.0},
+        FLA_LAYERS + "hgrn2.py",
+        OFFICIAL,
+        "Its default is heads of size 128.",
     ),
     "indrnn": Expected(
         {"Wx": by_inputs, "u": lambda n: uniform(0, 1), "b": zeros},
@@ -788,6 +815,18 @@ EXPECTED: dict[str, Expected] = {
         OFFICIAL,
     ),
     "mc_lstm": Expected({"Wx": by_hidden, "Wv": by_hidden, "b": zeros}),
+    "mesa_net": Expected(
+        {
+            "Wx": by_inputs,
+            "Wg": by_inputs,
+            "b": zeros,
+            "ridge": lambda n: through(lambda v: np.log1p(np.exp(v)) + 0.25, constant(1)),
+        },
+        {"heads": 1, "iterations": 4},
+        FLA_LAYERS + "mesa_net.py",
+        OFFICIAL,
+        "Its default is 16 heads of size 128 and 30 iterations, and biases start as those of nn.Linear.",
+    ),
     "mgu": chosen(gates={"Wx": 2, "Wh": 1, "Wn": 1, "b": 2}),
     "mgu1": chosen(gates={"Wx": 1, "Wh": 1, "Wn": 1, "b": 2}),
     "mgu2": chosen(gates={"Wx": 1, "Wh": 1, "Wn": 1, "b": 1}),
@@ -1103,6 +1142,25 @@ EXPECTED: dict[str, Expected] = {
     "t_rnn": chosen(gates={"Wx": 2, "b": 1}),
     "tau_gru": Expected(
         dict.fromkeys(("Wx", "Wh", "Wd", "b"), by_hidden), {"delay": 10}, TORCHRECURRENT, STATED
+    ),
+    "titans": Expected({"Wx": by_inputs, "Wg": by_inputs, "b": zeros}, {"heads": 1}),
+    "ttt_linear": Expected(
+        {
+            "Wx": by_inputs,
+            "We": lambda n: normal(0.02),
+            "be": zeros,
+            "M0": lambda n: normal(0.02),
+            "c0": zeros,
+            "w": ones,
+            "b": zeros,
+            "gain": ones,
+            "bias": zeros,
+            "Wo": by_hidden_rows,
+        },
+        {"heads": 1, "rate": 1.0},
+        "https://github.com/test-time-training/ttt-lm-pytorch/blob/main/ttt.py",
+        OFFICIAL,
+        "Its mini batches have 16 time steps.",
     ),
     "ugrnn": Expected(
         {"Wx": glorot(lambda n: n.I + 2 * n.H), "Wh": glorot(lambda n: 3 * n.H), "b": zeros},

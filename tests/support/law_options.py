@@ -24,19 +24,25 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "s4d": {"order": 4},
     "s5": {"order": 4, "blocks": 2},
     #
+    "comba": {"heads": 2},
     "delta_net": {"heads": 2},
     "gated_delta_net": {"heads": 2},
     "gated_delta_net2": {"heads": 2},
     "gated_delta_product": {"heads": 2},
     "gla": {"heads": 3, "rank": 2},
     "gru_ode": {"steps": 2},
+    "gsa": {"heads": 2, "slots": 2},
+    "hgrn2": {"heads": 2},
     "kda": {"heads": 2},
     "matrix_lstm": {"heads": 2},
+    "mesa_net": {"heads": 2, "iterations": 1},
     "rg_lru": {"heads": 3},
     "rwkv5": {"heads": 2},
     "rwkv6": {"heads": 2, "rank": 2, "decay_rank": 2},
     "rwkv7": {"heads": 2, "rank": 2},
     "slstm": {"heads": 2},
+    "titans": {"heads": 2},
+    "ttt_linear": {"heads": 2},
 }
 
 # Cells that no test compiles: the laws run their kernels as plain Python, with one example of each law, and
@@ -45,6 +51,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
 NEVER_COMPILED = frozenset(
     {
         # linear
+        *("comba", "gsa", "hgrn2", "mesa_net", "titans", "ttt_linear"),
         *("gated_delta_net2", "gated_delta_product", "kda", "mamba2", "rwkv5", "rwkv6", "rwkv7"),
         # spiking
         *("adlif", "alif", "alpha", "brf", "se_adlif", "synaptic"),

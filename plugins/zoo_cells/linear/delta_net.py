@@ -29,8 +29,8 @@ class DeltaNet(zoo.Cell):
         S' = S + outer(k, beta * (v - k S))
         y  = (q S') / sqrt(D)
 
-    With ``negative_eigenvalues``, the rate of writing is ``2 beta``, so that a key can change the sign of
-    what it finds (Grazzi and others 2024).
+    With ``negative_eigenvalues``, the rate of writing is ``2 beta``, so that a key can change the sign of the
+    value that it finds (Grazzi and others 2024).
 
     The parameters ``Wx (I, 3H)`` and ``Wb (I, heads)`` start Glorot uniform. The state is
     ``S (heads, D, D)``. The output ``y`` has size H and holds the heads side by side.
@@ -80,6 +80,8 @@ class DeltaNet(zoo.Cell):
         ),
         related={
             "gated_delta_net": "adds a gate that forgets.",
+            "ttt_linear": "has a norm and a bias in its memory.",
+            "mesa_net": "solves for the best memory at every step.",
             "gated_delta_product": "adds a gate and makes several corrections at every step.",
             "gla": "adds pairs without a correction, and forgets by rows.",
             "retnet": "adds pairs without a correction, and forgets at fixed rates.",

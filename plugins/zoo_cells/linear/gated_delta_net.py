@@ -37,8 +37,8 @@ class GatedDeltaNet(zoo.Cell):
         S' = alpha * S + outer(k, beta * (v - alpha * k S))
         y  = (q S') / sqrt(D)
 
-    With ``negative_eigenvalues``, the rate of writing is ``2 beta``, so that a key can change the sign of
-    what it finds (R. Grazzi and others 2024, https://arxiv.org/abs/2411.12537).
+    With ``negative_eigenvalues``, the rate of writing is ``2 beta``, so that a key can change the sign of the
+    value that it finds (R. Grazzi and others 2024, https://arxiv.org/abs/2411.12537).
 
     The parameters ``Wx (I, 3H)``, ``Wb (I, heads)`` and ``Wa (I, heads)`` start Glorot uniform.
     ``A (heads,)`` starts as the logarithm of a number that is uniform between 0 and 16. ``ba (heads,)``
@@ -79,6 +79,9 @@ class GatedDeltaNet(zoo.Cell):
             "kda": "has a gate for each row of the memory.",
             "gated_delta_net2": "has separate gates for erasing and writing.",
             "gated_delta_product": "makes several corrections at every step.",
+            "comba": "corrects with a shorter key and feeds back the output.",
+            "titans": "adds momentum.",
+            "mesa_net": "solves for the best memory at every step.",
             "mamba2": "has the same gate and adds pairs without a correction.",
             "mamba": "has the same kind of gate without a key and value memory.",
             "gla": "has a gate for each row of the memory and no correction.",

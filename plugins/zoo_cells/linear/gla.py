@@ -64,6 +64,8 @@ class GLA(zoo.Cell):
             "gated_delta_net": "corrects the value at a key and has one gate for each head.",
             "mamba2": "has one gate for each head.",
             "rwkv6": "has a token shift and a bonus for the present pair.",
+            "hgrn2": "has no separate keys.",
+            "gsa": "has slots for keys and values, and a softmax.",
             "kda": "corrects the value at a key.",
             "matrix_lstm": "has one gate for each head and an exponential input gate.",
             "hgrn": "has a vector state and the same kind of forget gate.",

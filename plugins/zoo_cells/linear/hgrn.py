@@ -44,8 +44,8 @@ class HGRN(zoo.Cell):
         "zero, where nn.Linear in the official code draws it within 1 / sqrt(I) of zero. The normalisation, "
         "output gate and projection after the recurrence are left out.",
         history="Qin, Yang and Zhong published it in 2023. It has the gated average of QRNN and SRU and "
-        "adds a lower bound of the forget gate that grows with the depth of the layer. HGRN2 (2024) expands "
-        "the state to a matrix by outer products.",
+        "adds a lower bound of the forget gate that grows with the depth of the layer. HGRN2 (hgrn2, 2024) "
+        "expands the state to a matrix by outer products.",
         when_to_use="Use it in stacks, with a larger lower_bound in higher layers, so that lower layers "
         "follow short patterns and higher layers long ones. The state has H elements, and no recurrent "
         "matrix product is needed, so a step is cheap. It is the recurrence alone: the paper's layer has a "
@@ -56,6 +56,7 @@ class HGRN(zoo.Cell):
             "qrnn": "reads several inputs and has an output gate.",
             "sru": "has gates that read their own state, and a highway.",
             "rg_lru": "bounds the decay in another way and scales its input by it.",
+            "hgrn2": "has a matrix state.",
             "gla": "has a matrix state.",
         },
     )

@@ -32,8 +32,8 @@ class KDA(zoo.Cell):
         S' = S' + outer(k, beta * (v - k S'))
         y  = (q S') / sqrt(D)
 
-    With ``negative_eigenvalues``, the rate of writing is ``2 beta``, so that a key can change the sign of
-    what it finds.
+    With ``negative_eigenvalues``, the rate of writing is ``2 beta``, so that a key can change the sign of the
+    value that it finds.
 
     The parameters ``Wx (I, 3H)``, ``Wb (I, heads)``, ``Wa (I, D)`` and ``Wr (D, H)`` start uniform within one
     over the root of their first size. ``A (heads,)`` starts as the logarithm of a number that is uniform
@@ -41,10 +41,10 @@ class KDA(zoo.Cell):
     logarithm. The state ``S (heads, D, D)`` maps keys to values. The output ``y`` has size H and holds the
     heads side by side.
 
-    Equations, initial values and defaults, except for the number of heads, are those of
-    ``KimiDeltaAttention`` in https://github.com/fla-org/flash-linear-attention (``fla/layers/kda.py``,
-    ``fla/ops/kda/naive.py`` and ``gate.py``), including its constant ``1e-6`` under the root of the lengths.
-    The same parts of the layer are left out as in ``gated_delta_net``.
+    Equations, initial values and defaults, except for the number of heads, come from ``KimiDeltaAttention``
+    in https://github.com/fla-org/flash-linear-attention (``fla/layers/kda.py``, ``fla/ops/kda/naive.py`` and
+    ``gate.py``), including its constant ``1e-6`` under the root of the lengths. The same parts of the layer
+    are left out as in ``gated_delta_net``.
     """
 
     name = "kda"

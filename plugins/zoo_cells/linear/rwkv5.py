@@ -55,13 +55,13 @@ class RWKV5(zoo.Cell):
         past' = x
 
     For feature i from 0 on, the parameter ``mix (4, I)`` starts at ``i / I``, and at its root for r and g.
-    ``Wx (4, I, H)`` starts orthogonal, times 0.1 for k and g. ``w (H,)`` starts at ``-6 + 5 (j / (H -
-    1))**0.7``, ``u (H,)`` at 0, 0.1, -0.1 in turn, ``gain (H,)`` at one, ``bias (H,)`` at zero and
-    ``Wo (H, H)`` orthogonal. The states are ``S (heads, D, D)`` and ``past (I,)``, the previous input. The
-    output ``y`` has size H.
+    ``Wx (4, I, H)`` starts orthogonal, times 0.1 for k and g. ``w (H,)`` starts at
+    ``-6 + 5 (j / (H - 1))**0.7``, ``u (H,)`` at 0, 0.1, -0.1 in turn, ``gain (H,)`` at one, ``bias (H,)`` at
+    zero and ``Wo (H, H)`` orthogonal. The states are ``S (heads, D, D)`` and ``past (I,)``, the previous
+    input. The output ``y`` has size H.
 
-    The equations are those of ``RWKV_v5_demo.py`` in https://github.com/BlinkDL/ChatRWKV, and the initial
-    values those of the first layer in ``RWKV-v5/src/model.py`` (``RWKV_Tmix_x052``) of
+    The equations come from ``RWKV_v5_demo.py`` in https://github.com/BlinkDL/ChatRWKV, and the initial values
+    from the first layer in ``RWKV-v5/src/model.py`` (``RWKV_Tmix_x052``) of
     https://github.com/BlinkDL/RWKV-LM.
     """
 

@@ -32,8 +32,8 @@ class RWKV6(zoo.Cell):
     has a value for every row. The present pair enters the output with a bonus u. Every projection reads its
     own mixture of the input and the previous one, and products of low rank choose the shares. The rows of
     ``mix`` are, in order, for this choice itself and for the decay w, the key k, the value v, the receptance
-    r and the gate g. Those of ``A2`` are for w, k, v, r and g, and those of ``Wx`` for r, k, v and g. Heads
-    have width ``D = H / heads``.
+    r and the gate g. The rows of ``A2`` are for w, k, v, r and g, and the rows of ``Wx`` for r, k, v and g.
+    Heads have width ``D = H / heads``.
 
     Equations, for each head::
 
@@ -55,8 +55,8 @@ class RWKV6(zoo.Cell):
     ``gain (H,)`` at one, ``bias (H,)`` at zero and ``Wo (H, H)`` orthogonal. The states are
     ``S (heads, D, D)`` and ``past (I,)``, the previous input. The output ``y`` has size H.
 
-    The equations are those of ``RWKV_v6_demo.py`` in https://github.com/BlinkDL/ChatRWKV, and the initial
-    values those of the first layer in ``RWKV-v5/src/model.py`` (``RWKV_Tmix_x060``) of
+    The equations come from ``RWKV_v6_demo.py`` in https://github.com/BlinkDL/ChatRWKV, and the initial values
+    from the first layer in ``RWKV-v5/src/model.py`` (``RWKV_Tmix_x060``) of
     https://github.com/BlinkDL/RWKV-LM.
     """
 

@@ -79,7 +79,7 @@ class RWKV7(zoo.Cell):
     kk, of length one, is reduced at the rate a, which has a value for every column, and the pair of value v
     and key k is added. Every projection reads its own mixture of the input and the previous one. The rows of
     ``mix`` are, in order, for the receptance r, the decay w, the key k, the value v, the rate a and the gate
-    g, and those of ``Wx`` for r, k and v. Heads have width ``D = H / heads``.
+    g, and the rows of ``Wx`` for r, k and v. Heads have width ``D = H / heads``.
 
     Equations, for each head::
 
@@ -100,15 +100,15 @@ class RWKV7(zoo.Cell):
     For feature i from 0 on, the parameter ``mix (6, I)`` starts at ``1 - (i / I)**p`` with p = 0.2 for r and
     g, 0.9 for w and a, and 0.7 for k and v. ``Wx (3, I, H)`` starts uniform within ``0.5 / sqrt(I)`` of zero,
     and within a tenth of it for k. ``W1 (I, rank)``, ``A1 (I, rank)`` and ``G1 (I, rank)`` start at zero, and
-    ``W2 (rank, H)``, ``A2 (rank, H)`` and ``G2 (rank, H)`` orthogonal, times 0.1, and times ``sqrt(rank /
-    H)`` where the rank is larger. With p from -1/2 to 1/2 along the units, and z from -1 to 1 along each
-    head, squared with its sign, ``w0 (H,)`` starts at ``-2.5 + 6 p + 2.5 z``, ``a0 (H,)`` at ``-0.19 + 0.4 p
-    + 0.3 z`` and ``kappa (H,)`` at ``0.71 - 0.1 p``. ``ka (H,)`` starts at 1.02, ``rho (H,)`` at -0.04,
-    ``gain (H,)`` at one, ``bias (H,)`` at zero and ``Wo (H, H)`` orthogonal. The states are ``S (heads, D,
-    D)`` and ``past (I,)``, the previous input. The output ``y`` has size H.
+    ``W2 (rank, H)``, ``A2 (rank, H)`` and ``G2 (rank, H)`` orthogonal, times 0.1, and times
+    ``sqrt(rank / H)`` where the rank is larger. With p from -1/2 to 1/2 along the units, and z from -1 to 1
+    along each head, squared with its sign, ``w0 (H,)`` starts at ``-2.5 + 6 p + 2.5 z``, ``a0 (H,)`` at
+    ``-0.19 + 0.4 p + 0.3 z`` and ``kappa (H,)`` at ``0.71 - 0.1 p``. ``ka (H,)`` starts at 1.02, ``rho (H,)``
+    at -0.04, ``gain (H,)`` at one, ``bias (H,)`` at zero and ``Wo (H, H)`` orthogonal. The states are
+    ``S (heads, D, D)`` and ``past (I,)``, the previous input. The output ``y`` has size H.
 
-    The equations are those of ``time_mixing`` in ``RWKV-v7/rwkv_v7_numpy.py`` and ``rwkv_v7_demo_rnn.py``,
-    and the initial values those of the first layer in ``RWKV-v5/src/model.py`` (``RWKV_Tmix_x070``), all of
+    The equations come from ``time_mixing`` in ``RWKV-v7/rwkv_v7_numpy.py`` and ``rwkv_v7_demo_rnn.py``,
+    and the initial values from the first layer in ``RWKV-v5/src/model.py`` (``RWKV_Tmix_x070``), all of
     https://github.com/BlinkDL/RWKV-LM. Its rule for the rank gives 32 for all three at H = 128.
     """
 
@@ -121,11 +121,12 @@ class RWKV7(zoo.Cell):
         url="https://arxiv.org/abs/2503.14456",
         variant="This is the time mixing of the first layer of RWKV-7, with token shift, group norm, bonus, "
         "gate and projection.",
-        deviations="The channel mixing, layer norms and residual connections are left out, and so is the "
-        "value of the first layer that higher layers mix into theirs. The official code starts Wo at zero, "
-        "from which layers without residual connections could not learn. Here it starts orthogonal. There "
-        "is one head by default, and the official code has heads of size 64. The gain of the norm starts at "
-        "one, and in the official code at a smaller number in lower layers of a deep model.",
+        deviations="The channel mixing, layer norms and residual connections are left out. The value of the "
+        "first layer, which higher layers mix into their own, is left out, too. The official code starts Wo "
+        "at zero, from which layers without residual connections could not learn. Here it starts "
+        "orthogonal. There is one head by default, and the official code has heads of size 64. The gain of "
+        "the norm starts at one, and in the official code at a smaller number in lower layers of a deep "
+        "model.",
         history="Peng and others published it in 2025. RWKV-6 (rwkv6) adds pairs to a decaying memory. "
         "RWKV-7 generalises the delta rule of DeltaNet (delta_net): the decay and the rate have a value for "
         "every column, and the key at which it removes may differ from the key at which it adds. The paper "
