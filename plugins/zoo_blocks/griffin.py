@@ -40,7 +40,8 @@ class Griffin(zoo.Block):
     The last layer ends with another norm, ``rms_norm(y) * final_gain``. The gains start at one and the biases
     at zero. ``Wu (D, D)``, ``Wz (D, Y)``, ``Wg`` and ``Wv (D, mlp D)`` start normal with variance ``1 / D``,
     the last weights ``Wo (Y, D)`` and ``Wd (mlp D, D)`` normal with variance ``2 / (fan_in layers)``, and
-    ``taps (width, D)`` normal with variance ``0.01 / width``.
+    ``taps (width, D)`` normal with variance ``0.01 / width``. The state ``past (width - 1, D)`` holds the
+    last inputs of the convolution.
 
     Around the cells ``mamba``, ``gla``, ``retnet`` and ``rwkv4``, which already have projections and gates,
     the first half is ``x = x + cell(n)``.

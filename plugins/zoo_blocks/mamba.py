@@ -25,7 +25,8 @@ class Mamba(zoo.Block):
 
     The last layer ends with another norm, ``rms_norm(y) * final_gain``. The gains start at one.
     ``Wu (D, E)``, ``Wz (D, Y)``, ``taps (width, E)`` and ``b (E,)`` start uniform, within
-    ``1 / sqrt(fan_in)`` of zero, as in PyTorch, and ``Wo (Y, D)`` within ``1 / sqrt(Y layers)``.
+    ``1 / sqrt(fan_in)`` of zero, as in PyTorch, and ``Wo (Y, D)`` within ``1 / sqrt(Y layers)``. The state
+    ``past (width - 1, E)`` holds the channels of the last steps.
 
     The cells ``mamba``, ``gla``, ``retnet`` and ``rwkv4`` already have projections, convolutions or gates.
     Around these the block is the norm and the skip connection alone, ``y = x + cell(rms_norm(x) * gain)``.

@@ -1,4 +1,4 @@
-"""Makes cells/<case>.npz: what references in PyTorch compute, with all gradients, in float64.
+"""Makes cells/<case>.npz and blocks/<case>.npz: values and gradients of references in PyTorch, in float64.
 
     python tests/golden/make_cells.py [CASE ...]
 
@@ -13,6 +13,8 @@ cell. It has
 - ``buffers(options)``, if the cell has any that are computed; others are drawn by the cell;
 - ``reachable(options, p, state)``, if some parameters or states cannot be any number: it changes these
   arrays of NumPy.
+
+A reference of a block, ``block_references/<block>.py``, has the block around the tanh network.
 
 Only the names and shapes of arrays come from the cell itself. Complex arrays are two planes of real ones.
 """
@@ -117,24 +119,29 @@ def gradients(arrays: Tensors) -> Tensors:
     return {name: torch.zeros_like(a) if a.grad is None else a.grad for name, a in arrays.items()}
 
 
-def write(case: str, cell: zoo.Cell, reference: ModuleType) -> None:
+def write(path: Path, cell: zoo.Cell, reference: ModuleType) -> None:
     """Write the file of a case."""
     options: Any = json.dumps(dict(cell.options))
     np.savez_compressed(
-        HERE / "cells" / f"{case}.npz",
+        path,
         options=np.array(options),
         made_with=np.array(f"torch {torch.__version__}, numpy {np.__version__}"),
-        **golden(case, cell, reference),
+        **golden(path.stem, cell, reference),
     )
 
 
 def main(chosen: list[str]) -> None:
     """Make the given cases, or all."""
-    for file in sorted((HERE / "references").glob("*.py")):
-        reference = importlib.import_module(f"references.{file.stem}")
-        for case, options in reference.CASES.items():
-            if case in chosen or not chosen:
-                write(case, zoo.get_cell(file.stem, **options), reference)
+    for package, folder, spec in (
+        ("references", "cells", "{}"),
+        ("block_references", "blocks", "{}(vanilla)"),
+    ):
+        for file in sorted((HERE / package).glob("[!_]*.py")):
+            reference = importlib.import_module(f"{package}.{file.stem}")
+            for case, options in reference.CASES.items():
+                if case in chosen or f"{folder}/{case}" in chosen or not chosen:
+                    cell = zoo.get_cell(spec.format(file.stem), **options)
+                    write(HERE / folder / f"{case}.npz", cell, reference)
 
 
 if __name__ == "__main__":

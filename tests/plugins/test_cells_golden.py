@@ -6,7 +6,7 @@ import contextlib
 
 import numpy as np
 import pytest
-from golden_values import CASES, HIDDEN, INPUTS, Golden, assert_close, name_of
+from golden_values import CASES, HIDDEN, INPUTS, Golden, assert_close, assert_kernels_give, name_of
 from law_options import NEVER_COMPILED, compiled_kind, law_cell
 
 import zoo
@@ -66,7 +66,7 @@ def test_step_has_golden_values(golden: Golden) -> None:
 
 def test_derived_kernels_give_the_golden_values_and_gradients(golden: Golden) -> None:
     with contextlib.nullcontext() if laws_compile(golden.cell) else pure_python():
-        kernels_give(golden)
+        assert_kernels_give(golden)
 
 
 def laws_compile(cell: zoo.Cell) -> bool:
@@ -80,21 +80,3 @@ def laws_compile(cell: zoo.Cell) -> bool:
 
 def test_laws_compile_kernels_of_some_cases() -> None:
     assert sum(laws_compile(Golden(case).cell) for case in CASES) >= 30
-
-
-def kernels_give(golden: Golden) -> None:
-    rnn = zoo.Recurrent(golden.cell, INPUTS, HIDDEN, dtype="float64")
-    rnn.fill(golden.group("params", "l0.") | golden.group("buffers", "l0."))
-    state = {name: value.astype(float) for name, value in golden.group("state", "l0.").items()}
-    y, last = rnn.forward(golden.arrays["x"], state, **golden.group("input"))
-    assert_close(y, golden.arrays["y"], "y")
-    for name, expected in golden.group("last", "l0.").items():
-        assert_close(last[name], expected, name)
-    # A counter has no gradient, and the layer expects one for every state.
-    dlast = {name: np.zeros(value.shape) for name, value in state.items()} | golden.group("dlast", "l0.")
-    dx, dstate = rnn.backward(golden.arrays["dy"], dlast)
-    assert_close(dx, golden.arrays["dx"], "dx")
-    for name, expected in golden.group("dparams", "l0.").items():
-        assert_close(rnn.grads[name], expected, f"d{name}")
-    for name, expected in golden.group("dstate", "l0.").items():
-        assert_close(dstate[name], expected, f"d{name}")

@@ -12,6 +12,7 @@ import zoo
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 REFERENCES = {file.stem: file for file in (GOLDEN / "references").glob("*.py")}
+BLOCK_CASES = sorted(file.stem for file in (GOLDEN / "blocks").glob("*.npz"))
 CASES = sorted(file.stem for file in (GOLDEN / "cells").glob("*.npz"))
 INPUTS, HIDDEN = 4, 6
 # Relative to the largest value of an array: sums of some tens of products over five steps, in float64.
@@ -26,11 +27,17 @@ def name_of(case: str) -> str:
 
 
 class Golden:
-    """One case: its cell, and the arrays of its file."""
+    """One case: its cell, and the arrays of its file.
 
-    def __init__(self, case: str) -> None:
-        self.arrays = dict(np.load(GOLDEN / "cells" / f"{case}.npz"))
-        self.cell = zoo.get_cell(name_of(case), **json.loads(self.arrays["options"].item()))
+    Args:
+        case: The case of a cell, or of a block around the tanh network.
+        is_block: Whether it is of a block.
+    """
+
+    def __init__(self, case: str, is_block: bool = False) -> None:
+        name = f"{case}(vanilla)" if is_block else name_of(case)
+        self.arrays = dict(np.load(GOLDEN / ("blocks" if is_block else "cells") / f"{case}.npz"))
+        self.cell = zoo.get_cell(name, **json.loads(self.arrays["options"].item()))
 
     def group(self, name: str, prefix: str = "") -> Arrays:
         """Arrays of one kind, ``group("params")``, by the name of the parameter or state."""
@@ -45,6 +52,25 @@ class Golden:
 def assert_close(actual: Any, expected: np.ndarray, what: str) -> None:
     tolerance = RTOL * max(np.abs(expected).max(), 1.0)
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance, err_msg=what)
+
+
+def assert_kernels_give(golden: Golden) -> None:
+    """Compare both passes with the golden values."""
+    rnn = zoo.Recurrent(golden.cell, INPUTS, HIDDEN, dtype="float64")
+    rnn.fill(golden.group("params", "l0.") | golden.group("buffers", "l0."))
+    state = {name: value.astype(float) for name, value in golden.group("state", "l0.").items()}
+    y, last = rnn.forward(golden.arrays["x"], state, **golden.group("input"))
+    assert_close(y, golden.arrays["y"], "y")
+    for name, expected in golden.group("last", "l0.").items():
+        assert_close(last[name], expected, name)
+    # A counter has no gradient, and the layer expects one for every state.
+    dlast = {name: np.zeros(value.shape) for name, value in state.items()} | golden.group("dlast", "l0.")
+    dx, dstate = rnn.backward(golden.arrays["dy"], dlast)
+    assert_close(dx, golden.arrays["dx"], "dx")
+    for name, expected in golden.group("dparams", "l0.").items():
+        assert_close(rnn.grads[name], expected, f"d{name}")
+    for name, expected in golden.group("dstate", "l0.").items():
+        assert_close(dstate[name], expected, f"d{name}")
 
 
 def arrays_of(cell: zoo.Cell, seed: int = 0) -> tuple[Arrays, Arrays, np.ndarray]:

@@ -1,0 +1,68 @@
+"""Every block around the tanh network, against values of references in PyTorch after the official code."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from golden_values import BLOCK_CASES, HIDDEN, INPUTS, Golden, assert_close, assert_kernels_give
+
+import zoo
+from zoo.compiler import reference
+from zoo.kernels import pure_python
+
+BLOCKS = [name for name in zoo.list_blocks() if name != "bare"]
+
+
+@pytest.fixture(params=BLOCK_CASES)
+def golden(request: pytest.FixtureRequest) -> Golden:
+    return Golden(request.param, is_block=True)
+
+
+def test_every_block_has_golden_values() -> None:
+    assert BLOCK_CASES == BLOCKS
+
+
+def test_step_has_golden_values(golden: Golden) -> None:
+    params, state = golden.group("params"), golden.group("state")
+    assert {name: value.shape for name, value in params.items()} == golden.cell.param_shapes(INPUTS, HIDDEN)
+    y, last = reference.run_sequence(golden.cell, params, golden.arrays["x"], state, {})
+    assert_close(y, golden.arrays["y"], "y")
+    for name, expected in golden.group("last").items():
+        assert_close(last[name], expected, name)
+
+
+def test_kernels_give_the_golden_values_and_gradients(golden: Golden) -> None:
+    with pure_python():  # one compiled case is in test_blocks.py
+        assert_kernels_give(golden)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_declarations_have_help_and_are_in_the_docstring(block: str) -> None:
+    cls = type(zoo.get_block(block))
+    declared = [cls.params, cls.states, cls.declared_options]
+    assert all(each.help for group in declared for each in group.values())
+    assert cls.card.published
+    assert all(f"``{name}" in (cls.__doc__ or "") for name in cls.states)
+
+
+@pytest.mark.parametrize(
+    ("block", "name", "deviation"),
+    [
+        ("mlstm", "Wu", (2 / (5 * 64)) ** 0.5),
+        ("mlstm", "Wo", 2 / (3 * 64**0.5)),
+        ("slstm", "Wd", 2 / (3 * 64**0.5)),
+        ("mamba", "Wo", 1 / (3 * 3 * 128) ** 0.5),
+        ("griffin", "Wd", (2 / (3 * 64 * 3)) ** 0.5),
+        ("retnet", "Wg", 1 / (3 * 64) ** 0.5),
+        ("deltanet", "taps", 1 / (3 * 4) ** 0.5),
+        ("rwkv", "Wk", 1 / 64**0.5),
+        ("rwkv", "Wr", 0.0),
+    ],
+)
+def test_initial_values_have_the_official_deviation(block: str, name: str, deviation: float) -> None:
+    """At width 64 in three layers. Uniform values have the deviation of their limit over the root of 3."""
+    with pure_python():
+        rnn = zoo.Recurrent(f"{block}(vanilla)", 64, 64, num_layers=3)
+    value = rnn.params[f"l1.block_{name}"]
+    assert np.std(value) == pytest.approx(deviation, rel=0.1)
+    assert abs(np.mean(value)) <= 0.1 * deviation
