@@ -36,6 +36,15 @@ def test_kernels_give_the_golden_values_and_gradients(golden: Golden) -> None:
         assert_kernels_give(golden)
 
 
+def test_blocks_of_cards_are_registered() -> None:
+    named = {name: type(zoo.get_cell(name)).card.block for name in zoo.list_cells()}
+    blocks = {block for block in named.values() if block}
+    assert blocks <= set(BLOCKS)
+    assert blocks >= {"deltanet", "glu", "griffin", "mamba", "mlstm", "retnet", "rwkv", "slstm"}
+    for name in ("mamba", "lru", "slstm"):
+        assert zoo.get_cell(f"{named[name]}({name})").is_in_block()
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 def test_declarations_have_help_and_are_in_the_docstring(block: str) -> None:
     cls = type(zoo.get_block(block))

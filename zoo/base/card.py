@@ -139,6 +139,7 @@ class Card:
             a bigram model; empty if it is.
         scope: The part of the paper's network: ``"recurrence"`` for the recurrence alone, or ``"mixer"`` for
             the recurrence with the projections, gates and norms around it.
+        block: The block that the paper puts around the cell: the name of a registered block, or empty.
         also: Cards of other papers to cite.
         related: Names of related components, each with the rest of a sentence that begins with the name:
             ``{"gru": "has no memory cell."}``.
@@ -157,6 +158,7 @@ class Card:
     when_to_use: str = ""
     trainability: str = ""
     scope: str = "recurrence"
+    block: str = ""
     also: tuple[Card, ...] = ()
     related: Mapping[str, str] = field(default_factory=dict, hash=False)
 
@@ -165,7 +167,7 @@ class Card:
         if not isinstance(self.title, str) or not self.title.strip():
             raise DefinitionError(f"zoo.Card: title is {short_repr(self.title)}; give a non-empty string.")
         owner = f"zoo.Card {self.title!r}"
-        for name in ("variant", "deviations", "history", "when_to_use", "trainability"):
+        for name in ("variant", "deviations", "history", "when_to_use", "trainability", "block"):
             if not isinstance(getattr(self, name), str):
                 raise DefinitionError(
                     f"{owner}: {name} is {short_repr(getattr(self, name))}; say it in words, or leave it out."

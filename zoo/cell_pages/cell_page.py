@@ -329,7 +329,8 @@ def _origin(cls: type[Cell], links: PageLinks) -> str:
     source = f"From {papers}" if card.published else UNPUBLISHED.capitalize()
     scope = f"Scope: `{card.scope}` ({SCOPES[card.scope]})"
     file = f" [Source]({links.source})." if links.source else ""
-    return f"Family {family}. {source}. {scope}.{file}"
+    block = f" Block of the paper: `{card.block}`." if card.block else ""
+    return f"Family {family}. {source}. {scope}.{block}{file}"
 
 
 def _gates(cls: type[Cell]) -> Iterator[str]:

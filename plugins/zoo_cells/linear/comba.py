@@ -69,6 +69,7 @@ class Comba(zoo.Cell):
         "state has H² / heads elements, so memory and time grow with H². The official layer warns that 0.02 "
         "may be better than one for the first value of d in small models.",
         trainability="It learns slowly without the norm that follows it in a block.",
+        block="deltanet",
         related={
             "gated_delta_net": "corrects with the whole key and has no feedback from the output.",
         },

@@ -78,6 +78,7 @@ class DeltaNet(zoo.Cell):
                 url="https://arxiv.org/abs/2411.12537",
             ),
         ),
+        block="deltanet",
         related={
             "gated_delta_net": "adds a gate that forgets.",
             "ttt_linear": "has a norm and a bias in its memory.",

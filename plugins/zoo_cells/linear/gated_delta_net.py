@@ -74,6 +74,7 @@ class GatedDeltaNet(zoo.Cell):
         "norm after it, outputs are small at first and text is learned slowly.",
         trainability="It learns slowly without the norm that follows it in a block. With an RMS norm it "
         "learns faster.",
+        block="deltanet",
         related={
             "delta_net": "does not forget.",
             "kda": "has a gate for each row of the memory.",

@@ -65,6 +65,7 @@ class GatedDeltaNet2(zoo.Cell):
         "The state has H² / heads elements, so memory and time grow with H². The official block has a short "
         "convolution, a norm and a gate around it, and this cell is the recurrence alone.",
         trainability="It learns slowly without the norm that follows it in a block.",
+        block="deltanet",
         related={
             "kda": "has one rate for erasing and writing.",
             "gated_delta_net": "has one gate and one rate for each head.",

@@ -80,6 +80,7 @@ class GatedDeltaProduct(zoo.Cell):
                 url="https://arxiv.org/abs/2411.12537",
             ),
         ),
+        block="deltanet",
         related={
             "gated_delta_net": "has one correction for each step.",
             "delta_net": "has one correction for each step and does not forget.",

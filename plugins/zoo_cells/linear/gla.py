@@ -58,6 +58,7 @@ class GLA(zoo.Cell):
         "that are longer than in training. zoo computes it step by step, and the paper's parallel kernels "
         "are for GPUs.",
         scope="mixer",
+        block="retnet",
         related={
             "retnet": "has fixed decay rates.",
             "delta_net": "corrects the value at a key instead of adding to it.",

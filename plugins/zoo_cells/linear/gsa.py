@@ -55,6 +55,7 @@ class GSA(zoo.Cell):
         "one slot, where linear attention adds up all pairs. The state has 2 H × slots elements. The paper "
         "reports good results in recall and when pretrained Transformers are converted.",
         scope="mixer",
+        block="retnet",
         related={
             "gla": "reads its memory without a softmax.",
         },

@@ -55,6 +55,7 @@ class HGRN2(zoo.Cell):
         "follow short patterns and higher layers long ones. The state has H² / heads elements. It has one "
         "parameter matrix less than gla, because the gate is the key.",
         scope="mixer",
+        block="retnet",
         related={
             "hgrn": "has a vector state.",
             "gla": "has separate keys, and gates of low rank.",

@@ -70,6 +70,7 @@ class KDA(zoo.Cell):
         "a short convolution, a norm and a gate around it, and this cell is the recurrence alone. Set "
         "negative_eigenvalues for tasks that track a state, such as parity.",
         trainability="It learns slowly without the norm that follows it in a block.",
+        block="deltanet",
         related={
             "gated_delta_net": "has one forget gate for each head.",
             "gated_delta_net2": "has separate gates for erasing and writing, too.",

@@ -79,6 +79,7 @@ class LRU(zoo.Cell):
         "GLU and a skip connection around it. The poles do not depend on the input, so it cannot select "
         "what to remember. A step has no recurrent matrix product, but the output needs a complex product "
         "with an H × H matrix.",
+        block="glu",
         related={
             "s4d": "has a bank of poles for each channel and a learned time step.",
             "s5": "has one learned time step for each pole.",

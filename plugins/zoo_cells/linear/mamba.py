@@ -76,6 +76,7 @@ class Mamba(zoo.Cell):
         "stored. The state has 38 H elements with the default options, more than most cells with a vector "
         "state. Set the option rank to about H / 16 for other hidden sizes than 128.",
         scope="mixer",
+        block="mamba",
         related={
             "mamba2": "has one decay for each head.",
             "s4d": "has a step, input and output that do not depend on the input.",

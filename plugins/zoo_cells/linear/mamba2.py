@@ -75,6 +75,7 @@ class Mamba2(zoo.Cell):
         "all integrators of a head at one rate, where Mamba has a rate for each, and so needs fewer "
         "parameters for a state of the same size. Set heads to E / 64 for the official layout.",
         scope="mixer",
+        block="mamba",
         related={
             "mamba": "has an own step for every channel and an own rate for every integrator.",
             "gated_delta_net": "has the same gate and corrects the value at a key.",

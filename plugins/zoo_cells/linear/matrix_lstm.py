@@ -78,6 +78,7 @@ class MatrixLSTM(zoo.Cell):
         "has about H² / heads elements. The paper builds language models from residual blocks around it, "
         "and this cell is the recurrence alone. Without the norm after it, outputs are small at first and "
         "text is learned slowly. Use slstm where gates must read the state.",
+        block="mlstm",
         related={
             "slstm": "has a vector memory and gates that read the state.",
             "lstm": "has a vector memory and no normaliser.",

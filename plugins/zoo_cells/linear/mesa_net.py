@@ -74,6 +74,7 @@ class MesaNet(zoo.Cell):
         "could recall. The state has 2 H² / heads elements, and each iteration costs a product with a D × D "
         "matrix. Set iterations to the width of a head for an exact solution.",
         trainability="It learns slowly without the norm that follows it in a block.",
+        block="deltanet",
         related={
             "gated_delta_net": "takes one step towards the solution.",
             "delta_net": "takes one step towards the solution and does not forget.",

@@ -93,6 +93,7 @@ class RetNet(zoo.Cell):
         "one-hot input with the official initial values, learning starts slowly without a norm before the "
         "cell.",
         scope="mixer",
+        block="retnet",
         related={
             "rwkv5": "has trained decay rates, one for each row, and a token shift.",
             "mamba2": "has one decay for each head that depends on the input.",

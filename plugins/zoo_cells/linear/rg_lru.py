@@ -74,6 +74,7 @@ class RGLRU(zoo.Cell):
         "multiplications, and no product of the state, so a parallel scan could compute it. The paper's "
         "block has a convolution before it and a gated branch next to it, which you add yourself. It has no "
         "interaction between units within a layer, so use two layers or more.",
+        block="griffin",
         related={
             "lru": "has complex poles that do not depend on the input.",
             "min_gru": "has one gate and no trained rates.",

@@ -96,6 +96,7 @@ class RWKV4(zoo.Cell):
         "is the time mixing of a block with its projection out. The paper's block has layer norms, residual "
         "connections and a channel mixing, too.",
         scope="mixer",
+        block="rwkv",
         related={
             "rwkv5": "has a matrix memory, without a normaliser.",
             "rwkv6": "has a matrix memory and decay rates that depend on the input.",

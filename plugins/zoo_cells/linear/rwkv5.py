@@ -87,6 +87,7 @@ class RWKV5(zoo.Cell):
         "input, so it cannot drop the past at a boundary. The paper's block has layer norms, residual "
         "connections and a channel mixing around it.",
         scope="mixer",
+        block="rwkv",
         related={
             "rwkv4": "has vector states and a normaliser.",
             "rwkv6": "has decay rates that depend on the input.",

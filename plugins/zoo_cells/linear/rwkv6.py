@@ -82,6 +82,7 @@ class RWKV6(zoo.Cell):
         "correcting old ones, so it cannot overwrite a single key. The paper's block has layer norms, "
         "residual connections and a channel mixing around it.",
         scope="mixer",
+        block="rwkv",
         related={
             "rwkv5": "has decay rates that do not depend on the input.",
             "rwkv4": "has vector states and decay rates that do not depend on the input.",

@@ -83,6 +83,7 @@ class S4D(zoo.Cell):
         "still linear. The paper reports results close to S4 and 85 % on average in the Long Range Arena, "
         "with whole blocks. The state has H * order elements, 64 H by default. zoo computes it step by "
         "step, and the paper by a long convolution.",
+        block="glu",
         related={
             "s5": "shares its poles among all channels.",
             "lru": "has one pole for each unit, without a continuous time step.",

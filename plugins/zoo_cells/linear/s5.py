@@ -95,6 +95,7 @@ class S5(zoo.Cell):
         "linear in input and state. The paper reports 87.4 % on average in the Long Range Arena, with whole "
         "blocks. The state has order elements whatever H is, 256 by default, so reduce order when you "
         "compare small models by parameters. Set clip to keep poles from growing in long training.",
+        block="glu",
         related={
             "s4d": "has poles and a time step for each channel.",
             "lru": "has one pole for each unit, without a continuous time step.",

@@ -79,6 +79,7 @@ class SLSTM(zoo.Cell):
         "recurrent weights in the xLSTM. In our short run on text it is better than the lstm with the same "
         "number of parameters. It has four state vectors, and it cannot run in parallel over time, which "
         "matrix_lstm can.",
+        block="slstm",
         related={
             "matrix_lstm": "has a matrix as memory, and gates that do not read the state.",
             "lstm": "has a sigmoid input gate and no normaliser.",

@@ -188,6 +188,8 @@ def _reference(component: type[Component]) -> Iterator[str]:
     yield from [card.url] if card.published else []
     if issubclass(component, Cell):
         yield from _wrapped(f"Scope: {card.scope}, {SCOPES[card.scope]}.")
+        if card.block:
+            yield from _wrapped(f"Block of the paper: {card.block}. Train with --block {card.block}.")
     for heading, text in remarks.items():
         yield from _wrapped(f"{heading}: {text}") if text else ()
 
