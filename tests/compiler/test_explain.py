@@ -16,10 +16,12 @@ import zoo
 from zoo import kernels
 from zoo.base.initializers import initialize
 from zoo.compiler.cell_kernels import derive_kernels
+from zoo.compiler.compile import plan_kernels
 from zoo.compiler.explain import Equation, Explanation, LoopEquations, MatmulEquation, explain
 from zoo.compiler.ir.dims import Dim, as_dim, letter
 from zoo.compiler.ir.op_table import elementwise_rows
 from zoo.compiler.printing import format_dim
+from zoo.kernels.matrix_memory import CHUNK
 
 CARD = zoo.Card(title="A cell for tests", authors="Nobody", year=2020, url="https://example.org")
 H, INPUTS = letter("H"), letter("I")
@@ -192,7 +194,7 @@ def test_sizes_as_one_writes_them(dim: Dim, text: str) -> None:
 # ---- every shipped cell -------------------------------------------------------------------------------
 
 FUNCTIONS = {"where", "outer", "sum", "max", "cumsum", "eye", "abs", "and", "or", "T", "inf", "nan"}
-FUNCTIONS |= set(elementwise_rows())
+FUNCTIONS |= {*elementwise_rows(), "read_memory", "memory_gradient"}
 WORD = re.compile(r"[A-Za-z_]\w*'?")
 
 
@@ -221,7 +223,7 @@ def _unexplained(sections: tuple[Any, ...], known: set[str]) -> set[str]:
                 foreign = set(WORD.findall(right)) - known - FUNCTIONS - {"e"}
                 assert not foreign, equation.text
                 known.add(equation.name)
-            known |= set(work.slices) if isinstance(work, MatmulEquation) else set()
+            known |= {*work.slices, work.new_state} if isinstance(work, MatmulEquation) else set()
     return known
 
 
@@ -291,8 +293,19 @@ def _run(cell: zoo.Cell, tokens: bool, module: Any = kernels) -> tuple[Any, dict
 @every_cell
 def test_tape_holds_saved_values(cell: zoo.Cell) -> None:
     tape, _ = _run(cell, tokens=False)
-    numbers = explain(cell).saved_elements.evaluate({"I": 4, "H": 8})
-    assert sum(array.size for array in tape) == 3 * 2 * numbers
+    saved = [
+        value.elements.evaluate({"I": 4, "H": 8}) for value in explain(cell).saved if not value.is_memory
+    ]
+    memories = {slot for slot, each in enumerate(plan_kernels(cell).tape) if each.memory}
+    assert sum(array.size for slot, array in enumerate(tape) if slot not in memories) == 3 * 2 * sum(saved)
+
+
+@every_cell
+def test_tape_holds_one_memory_of_a_chunk(cell: zoo.Cell) -> None:
+    tape, _ = _run(cell, tokens=True)
+    expected = [as_dim(2 * CHUNK) * value.elements for value in explain(cell).saved if value.is_memory]
+    actual = [tape[slot].size for slot, each in enumerate(plan_kernels(cell).tape) if each.memory]
+    assert actual == [each.evaluate({"H": 8}) for each in expected]
 
 
 @every_cell

@@ -6,7 +6,15 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from zoo.cli.terminal import WIDTH, bold, dim, indent
-from zoo.compiler.explain import Cost, Equation, Explanation, Item, LoopEquations, SectionEquations
+from zoo.compiler.explain import (
+    Cost,
+    Equation,
+    Explanation,
+    Item,
+    LoopEquations,
+    SavedValue,
+    SectionEquations,
+)
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.printing import format_dim
 from zoo.tables import align
@@ -73,6 +81,7 @@ def _work(work: Item) -> Iterator[str]:
             yield f"  {_line(equation.text, *_marks(equation), width=_TEXT - 2)}"
         return
     parts = [f"its parts are {', '.join(work.slices)}"] if work.slices else []
+    parts += [f"with {work.new_state}"] if work.new_state else []
     yield _line(work.equation.text, "; ".join([work.shapes, *parts]), *_marks(work.equation), width=_TEXT)
 
 
@@ -85,11 +94,14 @@ def _marks(equation: Equation) -> list[str]:
 
 
 def _saved(explanation: Explanation) -> list[str]:
-    rows = [
-        [value.name, format_dim(value.elements), "which is the output" if value.is_output else ""]
-        for value in explanation.saved
-    ]
+    rows = [[value.name, format_dim(value.elements), _saved_note(value)] for value in explanation.saved]
     return align([*rows, ["total", format_dim(explanation.saved_elements), "elements"]])
+
+
+def _saved_note(value: SavedValue) -> str:
+    if value.is_memory:
+        return "a 16th: it is saved every 16 steps"
+    return "which is the output" if value.is_output else ""
 
 
 def _recomputed(explanation: Explanation) -> list[str]:

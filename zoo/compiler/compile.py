@@ -13,6 +13,7 @@ from zoo.compiler.codegen.source_module import load_source
 from zoo.compiler.frontend.trace_step import StepGraph, check_shapes, trace_step
 from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.passes.autodiff import StepGradient, differentiate
+from zoo.compiler.passes.matrix_memory import find_matrix_memories
 from zoo.compiler.schedule.sections import (
     PassSchedule,
     backward_schedule,
@@ -51,12 +52,15 @@ def plan_kernels(cell: Cell) -> KernelPlan:
     Raises:
         DefinitionError: if its ``step`` cannot be compiled.
     """
-    gradient = gradient_with_copies(differentiate(trace_step(cell)))
+    step_graph = trace_step(cell)
+    gradient = decoded = gradient_with_copies(differentiate(find_matrix_memories(step_graph)))
+    if gradient.step_graph.memories:  # single steps update the states themselves
+        decoded = gradient_with_copies(differentiate(step_graph))
     forward, backward = forward_schedule(gradient), backward_schedule(gradient)
     names = gradient.value_names()
     forward_lines, tape = forward_source(gradient, forward, names)
     backward_lines = backward_source(gradient, backward, names, tape)
-    decode_lines = decode_source(gradient, decode_schedule(gradient.step_graph), names)
+    decode_lines = decode_source(decoded, decode_schedule(decoded.step_graph), decoded.value_names())
     source = _module_source(cell, forward_lines, backward_lines, *decode_lines)
     return KernelPlan(gradient, forward, backward, names, source, tuple(tape))
 

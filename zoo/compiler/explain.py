@@ -12,6 +12,7 @@ from zoo.compiler.compile import KernelPlan, plan_kernels
 from zoo.compiler.ir.dims import GENERIC_SIZES, Dim, as_dim, product
 from zoo.compiler.ir.elementwise_ops import COPY
 from zoo.compiler.ir.graph import Node, ancestors, view_of
+from zoo.compiler.ir.memory_ops import MEMORY, MemoryForm
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import CONCAT, ROW_SUM, SLICE, X
 from zoo.compiler.passes.autodiff import StepGradient
@@ -21,6 +22,7 @@ from zoo.compiler.schedule.phases import Item as ScheduleItem
 from zoo.compiler.schedule.phases import MatmulItem, RowLoops, is_matmul_item, storage_bases
 from zoo.compiler.schedule.sections import PassSchedule
 from zoo.errors import UsageError
+from zoo.kernels.matrix_memory import CHUNK
 
 # Nesting of concatenations in one equation.
 _MAX_DEPTH = 3
@@ -68,7 +70,9 @@ def explained_values(schedule: PassSchedule) -> set[Node]:
     parts = {base for node in nodes if node.op == CONCAT for base in storage_bases(node)}
     sums = {node for node in nodes if is_matmul_item(node) or node.op.kind in _SUM_KINDS}
     plain = {node for node in nodes if node.op != CONCAT}
-    return plain & (sums | several | parts | schedule.layouts.keys()) | _deep_concatenations(nodes, several)
+    of_memories = {base for node in nodes if node.op.kind is Kind.MEMORY for base in storage_bases(node)}
+    explained = plain & (sums | several | parts | schedule.layouts.keys())
+    return explained | of_memories & set(nodes) | _deep_concatenations(nodes, several)
 
 
 def _deep_concatenations(nodes: Iterable[Node], several: Container[Node]) -> set[Node]:
@@ -133,6 +137,9 @@ class _CostCounter:
         if node.op == ROW_SUM:
             self.arithmetic += product(node.shape)
             return
+        if node.op.kind is Kind.MEMORY:
+            self.arithmetic += as_dim(_memory_operations(node)) * node.attr.heads * node.attr.elements
+            return
         a, b, *_ = node.inputs
         flops = as_dim(2) * product(a.shape) * b.shape[-1]
         self.products += flops
@@ -151,6 +158,20 @@ class _CostCounter:
             self.functions += elements
         elif node.op.kind in (Kind.ELEMENTWISE, *_SUM_KINDS):
             self.arithmetic += elements
+
+
+def _memory_operations(node: Node) -> int:
+    """Operations of a step for each element of a matrix memory."""
+    form: MemoryForm = node.attr
+    forward = 4 + form.decays + 2 * form.probed
+    return forward if node.op == MEMORY else forward + 11 + 4 * form.probed
+
+
+def _elements_per_step(form: MemoryForm) -> Dim:
+    """Elements of a matrix memory that are saved, divided by the steps of a chunk."""
+    elements = (form.heads * form.elements).divide(as_dim(CHUNK))
+    assert elements is not None  # a number divides every size
+    return elements
 
 
 # A longer equation becomes two.
@@ -258,11 +279,13 @@ class MatmulEquation:
         equation: ``a += h @ Wh``.
         shapes: ``(H) @ (H, 4H)``.
         slices: The author's names of slices of the result.
+        new_state: The state that it also computes, ``S'``; empty without one.
     """
 
     equation: Equation
     shapes: str
     slices: tuple[str, ...] = ()
+    new_state: str = ""
 
 
 Item: TypeAlias = "LoopEquations | MatmulEquation"
@@ -289,11 +312,13 @@ class SavedValue:
         name: Its name.
         elements: Its number of elements.
         is_output: Whether it is stored anyway, as the output.
+        is_memory: Whether it is a matrix memory: it is saved every 16 steps, and counted as a 16th.
     """
 
     name: str
     elements: Dim
-    is_output: bool
+    is_output: bool = False
+    is_memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -370,8 +395,14 @@ class _PlanReader:
 
     def saved_values(self) -> tuple[SavedValue, ...]:
         """The values on the tape, each array once."""
-        y, name = self.printer.stored_in(self.gradient.step_graph.y), self.printer.give_name
-        return tuple(SavedValue(name(node), product(node.shape), node is y) for node in self.tape)
+        step_graph = self.gradient.step_graph
+        y, name = self.printer.stored_in(step_graph.y), self.printer.give_name
+        values = [SavedValue(name(node), product(node.shape), node is y) for node in self.tape]
+        memories = [
+            SavedValue(f"{state}'", _elements_per_step(node.attr), is_memory=True)
+            for state, node in step_graph.memories.items()
+        ]
+        return (*values, *memories)
 
     def sections(self, schedule: PassSchedule) -> tuple[SectionEquations, ...]:
         """The sections of a pass, in order."""
@@ -414,9 +445,15 @@ class _PlanReader:
         shapes = " @ ".join(format_shape(operand.shape) for operand in node.inputs[:2])
         if node.op.sums_rows:
             shapes = f"{format_shape(node.shape)} summed over steps and rows"
+        elif node.op.kind is Kind.MEMORY:
+            form = node.attr
+            shapes = f"memory {format_shape((form.heads, form.depth, form.width))}"
         elif node.op.kind is Kind.MATRIX_FUNCTION:
             shapes = ", ".join(format_shape(operand.shape) for operand in node.inputs)
-        return MatmulEquation(self._equation(node, sign, text, schedule), shapes, self._slices(node))
+        new_state = f"{node.attr.state}'" if node.op == MEMORY else ""
+        return MatmulEquation(
+            self._equation(node, sign, text, schedule), shapes, self._slices(node), new_state
+        )
 
     def _slices(self, node: Node) -> tuple[str, ...]:
         """The named slices of a value, at the first product of the value only."""
@@ -426,7 +463,7 @@ class _PlanReader:
         return slices
 
     def _matmul_text(self, node: Node) -> tuple[str, str]:
-        if node.op.kind is Kind.MATRIX_FUNCTION:
+        if node.op.kind in (Kind.MATRIX_FUNCTION, Kind.MEMORY):
             return "=", self.printer.equation(node)
         a, *others = (self.printer.operand(operand, precedence=5) for operand in node.inputs)
         if node.op.sums_rows:

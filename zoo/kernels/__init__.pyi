@@ -56,6 +56,13 @@ from zoo.kernels.matmul import (
     pack_transposed as pack_transposed,
     steps_per_gradient_block as steps_per_gradient_block,
 )
+from zoo.kernels.matrix_memory import (
+    empty_memories as empty_memories,
+    memory_backward as memory_backward,
+    memory_block as memory_block,
+    memory_forward as memory_forward,
+    transposed_memories as transposed_memories,
+)
 from zoo.kernels.random import (
     random_uniform as random_uniform,
     uniform as uniform,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
 from zoo.compiler.codegen.array_variables import BLOCK, BLOCK_IN_FULL_ARRAY, ArrayVar, FunctionVariables
 from zoo.compiler.codegen.writer import ARRAY_SUFFIXES, Names, NumberVars, Writer
@@ -20,6 +21,18 @@ _SUFFIXES = {
     ArrayLayout.ROW: "_row",
     ArrayLayout.SHARED: "",
 }
+
+
+class MemoryArrays(NamedTuple):
+    """Variables of a matrix memory.
+
+    Args:
+        state: The memories after the last step that has been computed, or their gradients.
+        saved: The memories before each chunk of steps, which are on the tape.
+    """
+
+    state: str
+    saved: str
 
 
 class LeafNames:
@@ -105,6 +118,7 @@ class EmitContext(FunctionVariables):
         step_lines: Lines at the start of every step.
         dx_writer: Lines that only the gradient of x needs.
         packed: Variables of packed matrices.
+        memories: Arrays of matrix memories, by state.
     """
 
     input_layout = ArrayLayout.STEPS
@@ -133,6 +147,10 @@ class EmitContext(FunctionVariables):
         self.step_lines: list[str] = []
         self.dx_writer = Writer(depth=3)
         self.packed: dict[Node, str] = {}
+        self.memories = {
+            state: MemoryArrays(*(self.names.fresh(name.format(state)) for name in ("{}", "{}_memories")))
+            for state in step_graph.memories
+        }
 
     def begin_blocks(self, outputs: Iterable[Node] = ()) -> None:
         """Emit for one block of steps from now on; the outputs and all arrays so far have rows for all steps.

@@ -9,7 +9,8 @@ from zoo.compiler.codegen.emit_context import EmitContext
 from zoo.compiler.codegen.writer import Writer, identifiers_in
 from zoo.compiler.ir.dims import as_dim, product
 from zoo.compiler.ir.graph import Node, View, view_of
-from zoo.compiler.ir.op_table import Op
+from zoo.compiler.ir.memory_ops import MEMORY, MEMORY_GRADIENT, MemoryForm
+from zoo.compiler.ir.op_table import Kind, Op
 from zoo.compiler.ir.structural_ops import (
     DOT,
     DOT_HEADS,
@@ -35,7 +36,8 @@ def write_matmul(context: EmitContext, writer: Writer, node: Node, section: str)
         node: The product.
         section: Whether it runs over the rows of one step, of all steps, or over shared arrays.
     """
-    MATMULS[node.op](context, writer, node, section)
+    table = _MEMORIES if node.op.kind is Kind.MEMORY else MATMULS
+    table[node.op](context, writer, node, section)
 
 
 def _view(node: Node) -> View:
@@ -202,6 +204,32 @@ def _write_matrix_function(context: EmitContext, writer: Writer, node: Node, sec
     writer.line(f"kernels.{node.op}({operands}, {context.array_of(node).name})")
 
 
+def copied_memory(form: MemoryForm, state: str) -> str:
+    """Expression for a copy of a state, or of its gradient, as kernels need it."""
+    rows = f"kernels.reshape({state}, (batch, {form.heads * form.elements}))"
+    if form.transposed:
+        return f"kernels.transposed_memories({rows}, {form.heads}, {form.depth}, {form.width})"
+    return f"kernels.copy({rows})"
+
+
+def _write_memory(context: EmitContext, writer: Writer, node: Node, section: str) -> None:
+    """All steps of a matrix memory, or one block of them."""
+    form, arrays = node.attr, context.memories[node.attr.state]
+    numbers, out = (context.array_of(_view(each).base).active_steps for each in (node.inputs[0], node))
+    first = "0" if section == "sequence" else "first"
+    given = f"{numbers}, {first}, steps, {arrays.state}, {arrays.saved}, {out}"
+    writer.line(f"kernels.memory_forward({given}, {form.heads}, {form.decays}, {form.probed})")
+
+
+def _write_memory_gradient(context: EmitContext, writer: Writer, node: Node, section: str) -> None:  # noqa: ARG001
+    """One block of steps of a matrix memory, backwards."""
+    form, arrays = node.attr, context.memories[node.attr.state]
+    gradient, numbers = (context.array_of(_view(each).base).active_steps for each in node.inputs)
+    given = f"{numbers}, {arrays.saved}, first, steps, {arrays.state}, {gradient}"
+    flags = f"{form.heads}, {form.decays}, {form.probed}"
+    writer.line(f"kernels.memory_backward({given}, {context.array_of(node).active_steps}, {flags})")
+
+
 MATMULS: Mapping[Op, Callable[[EmitContext, Writer, Node, str], None]] = {
     DOT: _write_dot,
     DOT_HEADS: _write_dot,
@@ -213,3 +241,5 @@ MATMULS: Mapping[Op, Callable[[EmitContext, Writer, Node, str], None]] = {
     EXPM_DERIVATIVE: _write_matrix_function,
 }
 """The table of the Numba back end for operations on all rows of a step or of all steps."""
+
+_MEMORIES = {MEMORY: _write_memory, MEMORY_GRADIENT: _write_memory_gradient}

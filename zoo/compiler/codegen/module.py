@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from zoo.compiler.codegen.array_variables import BLOCK, ArrayVar
 from zoo.compiler.codegen.emit_context import EmitContext
 from zoo.compiler.codegen.loops import write_loop
-from zoo.compiler.codegen.matmuls import pack_lines, write_matmul
+from zoo.compiler.codegen.matmuls import copied_memory, pack_lines, write_matmul
 from zoo.compiler.codegen.writer import Writer, identifiers_in, literal
 from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.dims import Dim, as_dim
@@ -45,8 +45,14 @@ def _sizes(context: EmitContext, words: Collection[str]) -> Iterator[str]:
     if by_blocks or "steps" in words or "batch" in words:
         yield "steps, batch = x.shape[0], x.shape[1]"
     if by_blocks:
-        yield "block_steps = kernels.steps_per_gradient_block(steps, batch)"
+        yield f"block_steps = {_block_steps(context)}"
     yield from size_letters(context, words)
+
+
+def _block_steps(context: EmitContext) -> str:
+    """Expression for the steps of a block, which for matrix memories is whole chunks."""
+    kernel = "memory_block" if context.memories else "steps_per_gradient_block"
+    return f"kernels.{kernel}(steps, batch)"
 
 
 def size_letters(context: EmitContext, words: Collection[str]) -> Iterator[str]:
@@ -217,11 +223,12 @@ class PassEmitter(EmitContext):
 
 @dataclass(frozen=True)
 class TapeArray:
-    """One array of the tape: the values it holds, and the states whose trajectory it is."""
+    """One array of the tape: the values it holds, the states whose trajectory it is, or a matrix memory."""
 
     name: str
-    nodes: tuple[Node, ...]
-    states: tuple[str, ...]
+    nodes: tuple[Node, ...] = ()
+    states: tuple[str, ...] = ()
+    memory: str = ""
 
 
 def unpack(names: list[str], source: str) -> str:
@@ -297,6 +304,9 @@ def forward_source(
     start, last, trajectories = Writer(), [], {}
     for name, node in step_graph.states.items():
         before, initial = names.state_before(name), names.initial_state(name)
+        if name in emitter.memories:
+            last.append(_memory_state(emitter, name))
+            continue
         trajectories[before] = emitter.array_of(step_graph.new_states[name]).name
         emitter.states_before[before] = _state_before_line(before, trajectories[before], initial)
         start.line(f"{before} = {initial}")
@@ -308,21 +318,39 @@ def forward_source(
     final.line(f"return {y}, {as_tuple(last)}, {as_tuple([array.name for array in tape])}")
     step = [*(f"{margin}    {line}" for line in emitter.step_lines), *step]
     step += [f"{margin}    {name} = kernels.at_step({array}, time)" for name, array in trajectories.items()]
-    loop = [f"{margin}for time in range({'first, last' if emitter.by_blocks else 'steps'}):", *step]
+    loop = _block(f"{margin}for time in range({'first, last' if emitter.by_blocks else 'steps'}):", step)
     if emitter.by_blocks:
         words = identifiers_in(after)  # the section selects the states before each of its steps
         selected = {name: array for name, array in trajectories.items() if name in words}
         after += [f"{margin}{name} = kernels.at_step({array}, last - 1)" for name, array in selected.items()]
         head = "    for first in range(0, steps, block_steps):"
         loop = [head, f"{margin}last = min(first + block_steps, steps)", *loop, *after]
-    constants = constant_arrays(emitter)
-    body = [*constants, *once, *panels, *sequence, *start.lines, *loop, *final.lines]
+    constants, memories = constant_arrays(emitter), list(_initial_memories(emitter))
+    body = [*constants, *once, *panels, *memories, *sequence, *start.lines, *loop, *final.lines]
     return _assemble(emitter, "forward(params, x, state{})", [], body), tape
 
 
 def _state_before_line(before: str, trajectory: str, initial: str) -> str:
     """The line that selects the states before step ``time``."""
     return f"{before} = kernels.at_step({trajectory}, time - 1) if time > 0 else {initial}"
+
+
+def _initial_memories(emitter: PassEmitter) -> Iterator[str]:
+    """The lines that copy the initial matrix memories and allocate those of the tape."""
+    for name, arrays in emitter.memories.items():
+        form = emitter.step_graph.memories[name].attr
+        yield f"    {arrays.state} = {copied_memory(form, emitter.leaf_names.initial_state(name))}"
+        sizes = f"steps, batch, {form.heads}, {form.elements}"
+        yield f"    {arrays.saved} = kernels.empty_memories({sizes}, {emitter.like})"
+
+
+def _memory_state(emitter: PassEmitter, name: str) -> str:
+    """Expression for matrix memories, or their gradients, in the declared shape of the state."""
+    step_graph, array = emitter.step_graph, emitter.memories[name].state
+    form = step_graph.memories[name].attr
+    if form.transposed:
+        array = f"kernels.transposed_memories({array}, {form.heads}, {form.width}, {form.depth})"
+    return _declared_shape(step_graph.states[name], array)
 
 
 def _assemble(emitter: PassEmitter, signature: str, unpacking: list[str], body: list[str]) -> list[str]:
@@ -347,9 +375,11 @@ def _tape(step_gradient: StepGradient, emitter: PassEmitter) -> list[TapeArray]:
     for name in step_gradient.trajectories:
         array = emitter.array_of(step_gradient.step_graph.new_states[name])
         contents.setdefault(array.name, ([], []))[1].append(name)
-    if not contents:
+    memories = [TapeArray(arrays.saved, memory=name) for name, arrays in emitter.memories.items()]
+    if not contents and not memories:
         contents[emitter.array_of(step_gradient.step_graph.y).name] = ([step_gradient.step_graph.y], [])
-    return [TapeArray(name, tuple(nodes), tuple(states)) for name, (nodes, states) in contents.items()]
+    values = [TapeArray(name, tuple(nodes), tuple(states)) for name, (nodes, states) in contents.items()]
+    return [*values, *memories]
 
 
 def backward_source(
@@ -361,6 +391,8 @@ def backward_source(
     names = emitter.leaf_names
     _bind_leaves(emitter)
     for array in tape:
+        if array.memory:
+            emitter.memories[array.memory] = emitter.memories[array.memory]._replace(saved=array.name)
         for node in array.nodes:
             emitter.bind(node, array.name, ArrayLayout.STEPS)
         for name in array.states:
@@ -388,6 +420,12 @@ def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: lis
     dstate = []
     for name, node in step_graph.states.items():
         last = names.dlast(name)
+        if name in emitter.memories:
+            start.line(
+                f"{emitter.memories[name].state} = {copied_memory(step_graph.memories[name].attr, last)}"
+            )
+            dstate.append(_memory_state(emitter, name))
+            continue
         if step_gradient.dstate_in.get(name) is None:
             dstate.append(_zeros_like(last))
             continue
@@ -401,7 +439,7 @@ def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: lis
         _zeros_like(names.declared(name)) if gradient is None else emitter.array_of(gradient).name
         for name, gradient in step_gradient.dparams.items()
     ]
-    dx_before, dx_in_block, dx_after = _dx_lines(emitter, step, after)
+    dx_before, dx_in_block, dx_after = _dx_lines(emitter, [*sequence, *step], after)
     result.line(f"return dx, {as_tuple(dstate)}, {as_tuple(dparams)}")
     words = identifiers_in(step)
     before = [f"            {line}" for name, line in emitter.states_before.items() if name in words]

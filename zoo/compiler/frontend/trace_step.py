@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import zoo.compiler.frontend.numpy_functions  # noqa: F401 - the functions of NumPy that a step calls
@@ -57,6 +57,8 @@ class StepGraph:
         default_names: Names of new states, the output, and results and arguments of functions.
         calls: Results of functions of zoo and of ``@``, with the function and its operands.
         bindings: All values that a name of the author's was bound to, in order.
+        memories: What queries read of states that are matrix memories, by state
+            (:mod:`zoo.compiler.passes.matrix_memory`). ``new_states`` lacks these states.
     """
 
     cell: Cell
@@ -71,6 +73,7 @@ class StepGraph:
     default_names: Mapping[Node, str]
     calls: Mapping[Node, NamedCall]
     bindings: Mapping[str, list[ValueNodes]]
+    memories: Mapping[str, Node] = field(default_factory=dict)
 
     @property
     def outputs(self) -> list[Node]:
@@ -101,7 +104,10 @@ class StepGraph:
             for node, name in old.items():
                 mapped.setdefault(new.get(node, node), name)
         after = {name: new[node] for name, node in self.new_states.items()}
-        return replace(self, y=new[self.y], new_states=after, names=names, default_names=default_names)
+        memories = {name: new[node] for name, node in self.memories.items()}
+        return replace(
+            self, y=new[self.y], new_states=after, names=names, default_names=default_names, memories=memories
+        )
 
 
 def trace_step(cell: Cell, *, allow_unused: bool = False) -> StepGraph:

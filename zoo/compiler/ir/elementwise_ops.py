@@ -57,9 +57,11 @@ _BOOL = (0.0, 1.0)
 
 # Arithmetic.
 ADD = elementwise("add", np.add, "{0} + {1}", lambda g, y, a, b: (g, g), _TWO, onnx="Add")
-elementwise("subtract", np.subtract, "{0} - {1}", lambda g, y, a, b: (g, -g), _TWO, onnx="Sub")
-elementwise("multiply", np.multiply, "{0} * {1}", lambda g, y, a, b: (g * b, g * a), _TWO, onnx="Mul")
-elementwise(
+SUBTRACT = elementwise("subtract", np.subtract, "{0} - {1}", lambda g, y, a, b: (g, -g), _TWO, onnx="Sub")
+MULTIPLY = elementwise(
+    "multiply", np.multiply, "{0} * {1}", lambda g, y, a, b: (g * b, g * a), _TWO, onnx="Mul"
+)
+DIVIDE = elementwise(
     "divide",
     np.divide,
     "{0} / {1}",

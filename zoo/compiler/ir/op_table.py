@@ -38,6 +38,8 @@ class Kind(enum.Enum):
     """Gradient of the matrix of a matmul: a sum over all rows of all steps."""
     ROW_SUM = enum.auto()
     """Sum over all rows of all steps."""
+    MEMORY = enum.auto()
+    """Runs over all steps of a sequence: each step changes a matrix and reads it."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -13,6 +13,7 @@ from zoo.compiler.ir.structural_ops import (
     BUFFER,
     CONSTANT,
     DOT,
+    DY,
     EYE,
     OUTER,
     PARAM,
@@ -51,6 +52,8 @@ def insert_copies(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES) -
             return rebuild(node, (_contiguous(a, node), _whole_matrix(w), *base))
         if node.op.kind in (Kind.OUTER, Kind.MATRIX_FUNCTION):
             return rebuild(node, tuple(_contiguous(each, node) for each in inputs))
+        if node.op.kind is Kind.MEMORY:
+            return rebuild(node, tuple(_whole_rows(each, node) for each in inputs))
         return None
 
     return rewrite(outputs, rule, fixed)
@@ -71,6 +74,15 @@ def _contiguous(operand: Node, user: Node) -> Node:
     many = shared or (user.op in (DOT, OUTER) and operand.ndim > 1)
     with_x = user.op == OUTER and user.inputs[0].op == X
     return operand if view.is_whole or not (many or with_x) else copy(operand)
+
+
+def _whole_rows(operand: Node, user: Node) -> Node:
+    """An operand with an array of its own, which has a row for every step."""
+    contiguous = _contiguous(operand, user)
+    view = view_of(contiguous)
+    if view is not None and view.is_whole and (is_computed(view.base) or view.base.op == DY):
+        return contiguous
+    return copy(operand, user.level)
 
 
 # Leaves that are not stored in arrays.

@@ -87,7 +87,7 @@ def plan_section(
 
 def is_matmul_item(node: Node) -> bool:
     """Whether a value is computed for all rows at once, or from whole matrices."""
-    return node.op.kind in (Kind.MATMUL, Kind.MATRIX_FUNCTION, Kind.OUTER)
+    return node.op.kind in (Kind.MATMUL, Kind.MATRIX_FUNCTION, Kind.OUTER, Kind.MEMORY)
 
 
 def _users(computed: Iterable[Node]) -> dict[Node, list[Node]]:

@@ -62,6 +62,7 @@ def gradient_with_copies(step_gradient: StepGradient) -> StepGradient:
             step_graph,
             y=outputs[step_graph.y],
             new_states={name: outputs[node] for name, node in step_graph.new_states.items()},
+            memories={name: new[node] for name, node in step_graph.memories.items()},
             names={
                 **{new.get(node, node): name for node, name in step_graph.names.items()},
                 **step_graph.names,
@@ -126,7 +127,7 @@ def _deferrable(nodes: Iterable[Node], needed: Collection[Node]) -> set[Node]:
     for node in nodes:
         if node.level == Level.ONCE or node in needed:
             continue
-        is_product = node.op.kind is Kind.MATMUL and not _reads_state(node.inputs[0])
+        is_product = node.op.kind in _ALL_STEPS and not _reads_state(node.inputs[0])
         if is_product or any(operand in deferred for operand in node.inputs):
             deferred.add(node)
     return deferred
@@ -136,6 +137,10 @@ def _reads_state(operand: Node) -> bool:
     """Whether an operand is a state before the step, which has no array with rows for all steps."""
     view = view_of(operand)
     return view is not None and view.base.op == STATE
+
+
+# Values that are computed for many steps together where that is possible.
+_ALL_STEPS = (Kind.MATMUL, Kind.MEMORY)
 
 
 def _distinct_output(node: Node) -> Node:
@@ -165,7 +170,7 @@ def forward_schedule(step_gradient: StepGradient) -> PassSchedule:
     outputs = step_gradient.forward_outputs
     nodes = ancestors(outputs)
     rows = [node for node in nodes if node.level != Level.ONCE]
-    projections = [node for node in rows if node.level == Level.SEQUENCE and node.op.kind is Kind.MATMUL]
+    projections = [node for node in rows if node.level == Level.SEQUENCE and node.op.kind in _ALL_STEPS]
     sequence = [node for node in ancestors(projections) if node.level != Level.ONCE]
     needed = {*ancestors(step_gradient.step_graph.new_states.values()), *sequence}
     deferred = _with_operands_of_x(_deferrable(nodes, needed), nodes, {*needed, *outputs})
@@ -260,7 +265,7 @@ def _before_loop(nodes: list[Node], carried: Collection[Node], dstate: Collectio
     products = [
         node
         for node in rows
-        if node.op.kind is Kind.MATMUL
+        if node.op.kind in _ALL_STEPS
         and node in carried
         and node not in recurrent
         and shares.get(node, node) not in dstate
@@ -268,7 +273,7 @@ def _before_loop(nodes: list[Node], carried: Collection[Node], dstate: Collectio
     early = set(ancestors(products, stop=lambda node: node not in inside)) & inside
     used_by, summed = users(nodes), set[Node]()
     for node in reversed(rows):
-        readers = used_by.get(node, ()) if node not in carried and node.op.kind is not Kind.MATMUL else ()
+        readers = used_by.get(node, ()) if node not in carried and node.op.kind not in _ALL_STEPS else ()
         if readers and all(user.op == ROW_SUM or user in summed for user in readers):
             summed.add(node)
     for node in rows:

@@ -1,0 +1,137 @@
+"""Matrix memories: which steps have one, and that both passes equal the step and its differences."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+import step_asserts as checks
+
+import zoo
+from zoo.compiler.frontend.trace_step import trace_step
+from zoo.compiler.passes.matrix_memory import find_matrix_memories
+
+no_files = checks.no_files
+
+
+class Plain(zoo.Cell):
+    """Nothing decays; the memory is transposed, so the query sums over columns."""
+
+    W = zoo.Param("I", "3H", init="glorot_uniform")
+    S = zoo.State("H", "H+1")
+
+    def before(self, S):
+        """The memory before the update."""
+        return S
+
+    def read(self, S, query):
+        return S @ query
+
+    def step(self, x, S):
+        key, value, query = zoo.split(x @ self.W, 3)
+        key, query = np.concatenate([key, key[:1]]), np.concatenate([query, query[:1]])
+        S = zoo.outer(value, key) + self.before(S)
+        return zoo.Output(self.read(S, query), S)
+
+
+class ReadTwice(Plain):
+    """Two queries."""
+
+    def read(self, S, query):
+        return S @ query + S.sum(axis=1)
+
+
+class FullDecay(Plain):
+    """Every element has a factor of its own."""
+
+    A = zoo.Param("H", "H+1", init="ones")
+
+    def before(self, S):
+        return zoo.sigmoid(self.A) * S
+
+
+class Squashed(Plain):
+    """The memory is no affine function of the one before."""
+
+    def before(self, S):
+        return np.tanh(S)
+
+
+class Corrected(zoo.Cell):
+    """The gated delta rule as identity minus rank one, in one expression, with a factor for each row."""
+
+    W = zoo.Param("I", "3H", init="glorot_uniform")
+    a = zoo.Param("H", init="ones")
+    beta = zoo.Param("2", init="ones")
+    S = zoo.State("2", "H/2", "H/2")
+    h = zoo.State("3H")
+
+    def step(self, x, S, h):
+        h = np.tanh(x @ self.W + 0.5 * h)
+        key, value, query = (part.reshape(2, -1) for part in zoo.split(h, 3))
+        decay, beta = zoo.sigmoid(self.a).reshape(2, -1, 1), self.beta[:, None]
+        read = np.einsum("hk,hkd->hd", key / 2, S)
+        S = decay * S - key[:, :, None] * (beta * read / 3)[:, None] + value[:, None] * key[:, :, None]
+        y = np.tanh(np.einsum("hk,hkd->hd", query, S).reshape(-1))
+        return zoo.Output(y, S, self.next_state(h, y))
+
+    def next_state(self, h, y):
+        return h
+
+
+class FeedsBack(Corrected):
+    """The value that the query reads enters another state, so steps follow one another."""
+
+    def next_state(self, h, y):
+        return h + y[0]
+
+
+def cell_of(name, **options):
+    return zoo.get_cell(name, **options) if isinstance(name, str) else name()
+
+
+@functools.cache
+def form_of(name, **options):
+    memories = find_matrix_memories(trace_step(cell_of(name, **options))).memories
+    return {state: node.attr for state, node in memories.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "decays", "probed", "transposed"),
+    [
+        ("gla", "S", True, False, False),
+        ("delta_net", "S", False, True, False),
+        ("gated_delta_net", "S", True, True, False),
+        ("matrix_lstm", "C", True, False, False),
+        (Plain, "S", False, False, True),
+        (Corrected, "S", True, True, False),
+    ],
+)
+def test_memories_are_recognised(name, state, decays, probed, transposed) -> None:
+    form = form_of(name)[state]
+    assert (form.decays, form.probed, form.transposed) == (decays, probed, transposed)
+
+
+@pytest.mark.parametrize("name", [FeedsBack, ReadTwice, FullDecay, Squashed, "lstm", "s5", "mamba"])
+def test_other_states_stay_as_they_are(name) -> None:
+    assert not form_of(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sizes", "steps", "batch"),
+    [
+        ("gla", {"heads": 2}, (3, 8), 3, 2),
+        ("delta_net", {}, (2, 3), 11, 1),
+        ("gated_delta_net", {"heads": 2}, (3, 6), 3, 2),
+        ("matrix_lstm", {"heads": 2}, (2, 6), 3, 2),
+        (Plain, {}, (3, 5), 2, 2),
+        (Corrected, {}, (2, 6), 3, 2),
+        (FeedsBack, {}, (2, 4), 2, 1),
+    ],
+)
+def test_both_passes_equal_the_step_and_its_differences(
+    name, options, sizes, steps, batch, monkeypatch
+) -> None:
+    monkeypatch.setattr("zoo.kernels.matrix_memory.CHUNK", 2)  # several chunks, the first one short
+    checks.check(checks.trial(cell_of(name, **options), sizes, steps, batch))

@@ -1,0 +1,360 @@
+"""Find matrix memories: states whose steps are ``S' = decay * S + outer(key, u)`` and that one query reads.
+
+The pattern is found from the operations, however the step is written. An outer product is a product of an
+array that varies along the rows and one that varies along the columns. A read is a sum over rows or columns
+of a product with S. ``u`` may depend on S through one read before the update, of which it is an affine
+function: this is the delta rule. The memory of a cell such as ``gla``, ``delta_net`` or ``matrix_lstm`` thus
+becomes one value of the graph, which :mod:`zoo.kernels.matrix_memory` computes for all steps.
+
+A step stays as it is if anything else reads the state, or if what the query reads affects a state: then the
+steps must be computed one after the other.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from zoo.compiler.frontend.trace_step import StepGraph
+from zoo.compiler.ir import structural_ops as ops
+from zoo.compiler.ir.dims import ONE, Dim, product
+from zoo.compiler.ir.elementwise_ops import ADD, DIVIDE, MULTIPLY, NEGATIVE, SUBTRACT
+from zoo.compiler.ir.graph import Node, ancestors
+from zoo.compiler.ir.memory_ops import MemoryForm, matrix_memory
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import BROADCAST, RESHAPE, SUM, TRANSPOSE, concatenate
+from zoo.compiler.passes.simplify import rewrite
+
+Order: TypeAlias = tuple[int, ...]
+
+
+# A step with more terms, or with more matrices in all, is none of the known forms.
+_MAX_TERMS, _MAX_MATRICES = 4, 64
+
+
+class _NoMatch(Exception):
+    """The state is no matrix memory."""
+
+
+def find_matrix_memories(step_graph: StepGraph) -> StepGraph:
+    """Replace states that are matrix memories by reads of all steps; their new states have no nodes."""
+    for name, leaf in step_graph.states.items():
+        state = step_graph.cell.states[name]
+        if leaf.ndim >= 2 and not state.discrete and not state.complex:
+            try:
+                step_graph = _Matcher(step_graph, name).replaced()
+            except _NoMatch:
+                continue
+    return step_graph
+
+
+@dataclass(frozen=True)
+class _Term:
+    """A term of a matrix: a product of factors, and of S or S' if it has a core.
+
+    Args:
+        core: The leaf S, the new state, or None.
+        head: Factor of a head, ``(heads, 1)``; None for one.
+        row: Factors of the rows, ``(heads, R)``.
+        column: Factors of the columns, ``(heads, C)``.
+    """
+
+    core: Node | None = None
+    head: Node | None = None
+    row: Node | None = None
+    column: Node | None = None
+
+
+def _times(a: Node | None, b: Node | None) -> Node | None:
+    return b if a is None else a if b is None else a * b
+
+
+class _Matcher:
+    """Finds the parts of a matrix memory."""
+
+    def __init__(self, step_graph: StepGraph, name: str) -> None:
+        self.step_graph, self.name = step_graph, name
+        self.leaf, self.new = step_graph.states[name], step_graph.new_states[name]
+        while self.new.op == RESHAPE:
+            self.new = self.new.inputs[0]
+        *lead, self.rows, self.columns = self.leaf.shape
+        self.heads = product(lead)
+        self.axes = [dim for dim in self.leaf.shape if dim != ONE]
+        matrices = [node for node in ancestors(step_graph.outputs) if self._is_matrix(node)]
+        if ONE in (self.rows, self.columns) or len(matrices) > _MAX_MATRICES:
+            raise _NoMatch
+        self.orders: dict[Node, Order | None] = {}
+        self.dependents = _dependents(self.leaf, step_graph.outputs)
+
+    def replaced(self) -> StepGraph:
+        """The step without the state.
+
+        Raises:
+            _NoMatch: if the state is no matrix memory.
+        """
+        query_sum, query, probe_sum, probe, by_column = self._reads()
+        decay, key, written = self._update(by_column)
+        value, rate = _affine(written, probe_sum)
+        if (rate is None) != (probe is None):
+            raise _NoMatch
+        depth, width = (self.columns, self.rows) if by_column else (self.rows, self.columns)
+        parts = [self._filled(value, width, 0.0), key, query]
+        parts += [] if decay is None else [decay]
+        parts += [] if probe is None or rate is None else [probe, self._filled(rate, width, 0.0)]
+        form = MemoryForm(
+            self.name, self.heads, depth, width, decay is not None, probe is not None, by_column
+        )
+        memory = matrix_memory(concatenate(parts, 1), form)
+        return self._without_state(query_sum, memory)
+
+    def _without_state(self, query_sum: Node, memory: Node) -> StepGraph:
+        graph = self.step_graph
+        states = {name: node for name, node in graph.new_states.items() if name != self.name}
+
+        def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:  # noqa: ARG001 - signature of a rule
+            return ops.reshape(memory, node.shape) if node is query_sum else None
+
+        new = rewrite([graph.y, *states.values()], rule)
+        replaced = replace(graph, new_states=states).map_nodes(new)
+        replaced = replace(replaced, memories={**graph.memories, self.name: memory})
+        self._check(replaced, memory)
+        return replaced
+
+    def _check(self, step_graph: StepGraph, memory: Node) -> None:
+        """Nothing but the memory needs the state, and no state needs what the query reads."""
+        reached = ancestors([step_graph.y])
+        if (
+            self.leaf in ancestors(step_graph.outputs)
+            or memory not in reached
+            or memory in ancestors(step_graph.new_states.values())
+        ):
+            raise _NoMatch
+
+    # Reads.
+
+    def _reads(self) -> tuple[Node, Node, Node | None, Node | None, bool]:
+        """The sums of the query and of the probe, with their vectors, and whether they sum over columns."""
+        query: list[tuple[Node, Node, bool]] = []
+        probe: list[tuple[Node, Node, bool]] = []
+        for node in ancestors(self.step_graph.outputs):
+            if node.op == SUM and node in self.dependents and self._is_matrix(node.inputs[0]):
+                term, by_column = self._read(node)
+                row, other = (term.column, term.row) if by_column else (term.row, term.column)
+                if other is not None:
+                    raise _NoMatch
+                vector = self._vector(term.head, row, self.columns if by_column else self.rows)
+                (query if term.core is self.new else probe).append((node, vector, by_column))
+        if len(query) != 1 or len(probe) > 1:
+            raise _NoMatch
+        ((query_sum, query_vector, by_column),) = query
+        if not probe:
+            return query_sum, query_vector, None, None, by_column
+        ((probe_sum, probe_vector, other_by_column),) = probe
+        if by_column != other_by_column:
+            raise _NoMatch
+        return query_sum, query_vector, probe_sum, probe_vector, by_column
+
+    def _read(self, node: Node) -> tuple[_Term, bool]:
+        """The product that a sum reads, and whether it sums over columns."""
+        order = self._order(node.inputs[0])
+        if order is None:
+            raise _NoMatch
+        *_, row, column = self._positions(node.inputs[0], order)
+        terms = self._expand(node.inputs[0], order)
+        if len(terms) != 1 or terms[0].core is None or tuple(node.attr) not in ((row,), (column,)):
+            raise _NoMatch
+        return terms[0], tuple(node.attr) == (column,)
+
+    # Axes.
+
+    def _is_matrix(self, node: Node) -> bool:
+        return Counter(dim for dim in node.shape if dim != ONE) == Counter(self.axes)
+
+    def _long_axes(self, node: Node) -> list[int]:
+        if not self._is_matrix(node):
+            raise _NoMatch
+        return [axis for axis, dim in enumerate(node.shape) if dim != ONE]
+
+    def _positions(self, node: Node, order: Order) -> list[int]:
+        """The axes of a matrix that are the heads, the rows and the columns."""
+        axes = self._long_axes(node)
+        return [axes[index] for index in order]
+
+    def _order(self, node: Node) -> Order | None:
+        """Which of the long axes of a matrix are heads, rows and columns; None without S in it."""
+        if node not in self.orders:
+            self.orders[node] = self._find_order(node)
+        return self.orders[node]
+
+    def _find_order(self, node: Node) -> Order | None:
+        if node in (self.leaf, self.new):
+            return tuple(range(len(self.axes)))
+        if node.op == RESHAPE:
+            return self._order(node.inputs[0])
+        if node.op == TRANSPOSE and (inner := self._order(node.inputs[0])) is not None:
+            own, axes = self._long_axes(node), self._positions(node.inputs[0], inner)
+            return tuple(own.index(node.attr.index(axis)) for axis in axes)
+        if node.op.kind is Kind.ELEMENTWISE:
+            return next(filter(None, map(self._order, node.inputs)), None)
+        return None
+
+    # Terms.
+
+    def _expand(self, node: Node, order: Order, inside: bool = False) -> list[_Term]:
+        """The terms of a matrix; inside the new state, its own."""
+        if node is self.leaf or (node is self.new and not inside):
+            if order != tuple(range(len(self.axes))):
+                raise _NoMatch
+            return [_Term(core=node)]
+        if node.op == BROADCAST:
+            return [self._factor(node, order)]
+        if node.op == TRANSPOSE:
+            inner, axes = self._long_axes(node.inputs[0]), self._positions(node, order)
+            order = tuple(inner.index(node.attr[axis]) for axis in axes)
+            return self._expand(node.inputs[0], order)
+        if node.op == RESHAPE:
+            self._long_axes(node)
+            return self._expand(node.inputs[0], order)
+        if node.op == DIVIDE and node.inputs[1].op == BROADCAST:
+            divisor = self._inverse(self._factor(node.inputs[1], order))
+            return [self._product(each, divisor) for each in self._expand(node.inputs[0], order)]
+        if node.op not in (ADD, SUBTRACT, NEGATIVE, MULTIPLY):
+            raise _NoMatch
+        left, *others = (self._expand(operand, order) for operand in node.inputs)
+        if len(left) + len(others[0] if others else ()) > _MAX_TERMS:
+            raise _NoMatch
+        if node.op == MULTIPLY:
+            return [self._product(a, b) for a in left for b in others[0]]
+        if node.op == ADD:
+            return left + others[0]
+        return [*left, *map(self._negated, others[0])] if others else list(map(self._negated, left))
+
+    def _negated(self, term: _Term) -> _Term:
+        return self._product(term, _Term(head=self.leaf.graph.constant(-1.0, (self.heads, ONE))))
+
+    def _product(self, a: _Term, b: _Term) -> _Term:
+        if a.core is not None and b.core is not None:
+            raise _NoMatch
+        core = b.core if a.core is None else a.core
+        return _Term(core, _times(a.head, b.head), _times(a.row, b.row), _times(a.column, b.column))
+
+    def _inverse(self, factor: _Term) -> _Term:
+        def inverse(node: Node | None) -> Node | None:
+            return None if node is None else 1.0 / node
+
+        return _Term(None, inverse(factor.head), inverse(factor.row), inverse(factor.column))
+
+    def _factor(self, node: Node, order: Order) -> _Term:
+        """A factor that varies along rows, columns or neither."""
+        positions = self._positions(node, order)
+        row, column = positions[-2:]
+        inner = node.inputs[0]
+        shape = (ONE,) * (node.ndim - inner.ndim) + inner.shape
+        varies = (shape[row] != ONE, shape[column] != ONE)
+        if all(varies):
+            raise _NoMatch
+        kept = tuple(shape[axis] if axis in (row, column) else dim for axis, dim in enumerate(node.shape))
+        short = [axis for axis in range(node.ndim) if axis not in positions]
+        vector = ops.transpose(node.graph.broadcast(inner, kept), (*short, *positions))
+        if varies == (True, False):
+            return _Term(row=ops.reshape(vector, (self.heads, self.rows)))
+        if varies == (False, True):
+            return _Term(column=ops.reshape(vector, (self.heads, self.columns)))
+        return _Term(head=ops.reshape(vector, (self.heads, ONE)))
+
+    def _vector(self, head: Node | None, vector: Node | None, length: Dim) -> Node:
+        """A vector of each head, ``(heads, length)``, times a factor of the head."""
+        return self._filled(_times(head, vector), length, 1.0)
+
+    def _filled(self, vector: Node | None, length: Dim, value: float) -> Node:
+        """A vector of each head; the same number everywhere without one."""
+        shape = (self.heads, length)
+        graph = self.leaf.graph
+        return graph.constant(value, shape) if vector is None else graph.broadcast(vector, shape)
+
+    # The update.
+
+    def _update(self, by_column: bool) -> tuple[Node | None, Node, Node]:
+        """Factors of S, the key, and what is written under it."""
+        order = tuple(range(len(self.axes)))
+        terms = self._expand(self.new, order, inside=True)
+        old = [term for term in terms if term.core is not None]
+        if len(old) != 1 or old[0].core is not self.leaf:
+            raise _NoMatch
+        depth, width = (self.columns, self.rows) if by_column else (self.rows, self.columns)
+
+        def split(term: _Term) -> tuple[Node | None, Node | None]:
+            return (term.column, term.row) if by_column else (term.row, term.column)
+
+        factors, others = split(old[0])
+        if others is not None:
+            raise _NoMatch
+        decay = None
+        if factors is not None or old[0].head is not None:
+            decay = self._vector(old[0].head, factors, depth)
+        outer = [term for term in terms if term.core is None]
+        keys = {split(term)[0] for term in outer}
+        if len(keys) != 1:
+            raise _NoMatch
+        written = [self._vector(term.head, split(term)[1], width) for term in outer]
+        return decay, self._vector(None, keys.pop(), depth), functools.reduce(operator.add, written)
+
+
+def _dependents(source: Node, outputs: Iterable[Node]) -> set[Node]:
+    """The ancestors of the outputs that depend on a node, and the node."""
+    dependents = {source}
+    for node in ancestors(outputs):
+        if any(operand in dependents for operand in node.inputs):
+            dependents.add(node)
+    return dependents
+
+
+def _affine(node: Node, variable: Node | None) -> tuple[Node | None, Node | None]:
+    """``a`` and ``b`` of ``node = a + b * variable``, element by element; None for zero.
+
+    Raises:
+        _NoMatch: if the node has another form.
+    """
+    if variable is None:
+        return node, None
+    dependents = _dependents(variable, [node])
+    known: dict[Node, tuple[Node | None, Node | None]] = {
+        variable: (None, node.graph.constant(1.0, variable.shape))
+    }
+    for each in ancestors([node], stop=lambda each: each not in dependents or each is variable):
+        if each not in dependents:
+            known[each] = (each, None)
+        elif each is not variable:
+            known[each] = _affine_of(each, [known[operand] for operand in each.inputs])
+    return known[node]
+
+
+def _affine_of(
+    node: Node, operands: list[tuple[Node | None, Node | None]]
+) -> tuple[Node | None, Node | None]:
+    """The form of an operation, given those of its operands."""
+    (a, b), (c, d) = operands[0], operands[-1]
+    if node.op in (ADD, SUBTRACT):
+        return _signed_sum(node, a, c), _signed_sum(node, b, d)
+    if node.op in (NEGATIVE, RESHAPE, TRANSPOSE, BROADCAST):
+        return tuple(  # type: ignore[return-value]
+            None if each is None else node.graph.build(node.op, (each,), node.attr, node.shape)
+            for each in (a, b)
+        )
+    if node.op == MULTIPLY and (b is None or d is None):
+        factor, (e, f) = (a, (c, d)) if b is None else (c, (a, b))
+        return (None if e is None else _times(factor, e)), (None if f is None else _times(factor, f))
+    if node.op == DIVIDE and d is None and c is not None:
+        return (None if a is None else a / c), (None if b is None else b / c)
+    raise _NoMatch
+
+
+def _signed_sum(node: Node, a: Node | None, b: Node | None) -> Node | None:
+    """``a + b`` or ``a - b``."""
+    if b is not None and node.op == SUBTRACT:
+        b = -b
+    return b if a is None else a if b is None else a + b
