@@ -7,7 +7,7 @@ import os
 from unittest import SkipTest
 
 import pytest
-from law_options import LAW_OPTIONS, NEVER_COMPILED
+from law_options import LAW_OPTIONS, NEVER_COMPILED, plain_kinds
 
 import zoo
 import zoo.testing
@@ -17,6 +17,7 @@ from zoo.testing.laws import (
     check_help,
     check_jit_equals_python,
     check_large_sizes,
+    check_learns,
     check_parameter_count,
     check_save_load,
     check_split,
@@ -66,10 +67,13 @@ def test_law(cell, check):
             check(cell, kinds=(TOKENS32,))
         return
     with pure_python():
-        if check is check_large_sizes:  # dtypes and tokens are the business of the cell without modifiers
+        # Dtypes and tokens are the business of the cell without modifiers.
+        if check is check_large_sizes:
             check(cell, kinds=(DENSE64,))
+        elif check is check_learns:
+            check(cell, kinds=(TOKENS32,))
         else:
-            check(cell)
+            check(cell, **plain_kinds(check))
 
 
 def suited(name, turn):

@@ -7,9 +7,11 @@ many cells use these, so that each cell is compiled once.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import zoo
+from zoo.testing import laws
 from zoo.testing.trials import DENSE64, TOKENS32, InputKind
 
 # Laws in plain Python take minutes with the default sizes of the first group. With the defaults of the second
@@ -72,3 +74,18 @@ def compiled_kind(name: str) -> InputKind:
     for dense inputs in float64, as the golden values are. A checksum of the name selects.
     """
     return TOKENS32 if zlib.crc32(name.encode()) % 4 == 0 else DENSE64
+
+
+# Laws that `zoo check` tries on four kinds of input: tokens and dense inputs, in both dtypes. Plain Python
+# runs the same code for both dtypes. Two kinds run all of it, and in both dtypes.
+LAWS_OF_FOUR_KINDS = (
+    *(laws.check_shapes, laws.check_empty_sequence, laws.check_inputs_unchanged),
+    *(laws.check_results_are_new, laws.check_deterministic, laws.check_tape_reusable),
+    *(laws.check_two_tapes, laws.check_threads, laws.check_split, laws.check_rows_independent),
+    *(laws.check_rows_permute, laws.check_nan, laws.check_step_agrees),
+)
+
+
+def plain_kinds(law: Callable[..., None]) -> dict[str, tuple[InputKind, ...]]:
+    """Return the argument ``kinds`` of a law for plain Python; empty for the default of the law."""
+    return {"kinds": (DENSE64, TOKENS32)} if law in LAWS_OF_FOUR_KINDS else {}
