@@ -28,6 +28,7 @@ from zoo.kernels.cache_dir import (
     read_owned_file,
     remove_old_files,
 )
+from zoo.kernels.cache_lock import HAS_LOCKS, lock_kernel, unlock_kernel
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 
@@ -166,12 +167,15 @@ def test_compiler_settings_are_separate_entries(program: Program) -> None:
     assert program.run() == (RESULT, "1 0")
 
 
-def test_two_processes_compile_at_once(program: Program) -> None:
+def test_processes_that_start_together_compile_a_kernel_once(program: Program) -> None:
     processes = [program.start() for _ in range(3)]
+    misses = 0
     for process in processes:
         out, err = process.communicate()
         assert process.returncode == 0, err
         assert float(out.split()[0]) == RESULT
+        misses += int(out.split()[2])
+    assert misses == 1 or not HAS_LOCKS
     assert program.run() == (RESULT, "1 0")
     assert len(program.files) == 3
     assert not list((program.cache / "kernels").glob("*.tmp"))
@@ -414,6 +418,34 @@ def test_failed_write_leaves_no_file(fresh_directory: Path, monkeypatch: pytest.
 
     assert plus_three(1) == 4
     assert list((fresh_directory / "kernels").iterdir()) == []
+
+
+@pytest.mark.skipif(not HAS_LOCKS, reason="this system has no such locks")
+def test_kernels_are_locked_only_while_they_are_compiled(fresh_directory: Path) -> None:
+    code = "import fcntl, sys\nfcntl.lockf(open(sys.argv[1], 'w'), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+
+    def is_locked() -> bool:
+        """Whether another process finds a locked kernel."""
+        command = [sys.executable, "-c", code, str(fresh_directory / "kernels.lock")]
+        return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode != 0
+
+    @zoo.njit
+    def plus_five(x):
+        return x + 5
+
+    @zoo.njit
+    def has_no_type(x):
+        return plus_five(x) + x.missing
+
+    with pytest.raises(numba.TypingError):
+        has_no_type(1)
+    assert plus_five(1) == 6
+    assert not is_locked()
+    path = fresh_directory / "kernels" / "some.kernel"
+    lock_kernel(path)
+    assert is_locked()
+    unlock_kernel(path)
+    assert not is_locked()
 
 
 def test_cache_lists_and_clears_files(fresh_directory: Path) -> None:

@@ -53,7 +53,7 @@ SECTIONS = {
     },
     "Maintenance": {
         "doctor": "Check the installation.",
-        "cache": "Show or clear the compiled kernels on disk.",
+        "cache": "Show, clear, build or copy the compiled kernels on disk.",
         "completion": "Print a script that completes zoo commands in your shell.",
     },
 }

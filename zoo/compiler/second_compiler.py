@@ -5,7 +5,7 @@ not depend on each other, but the types of the arrays between them are known onl
 step runs once as pure Python with one sequence of one time step, which takes 10 to 40 ms with 128 units. It
 lists the kernels and the types of their arguments.
 
-The second process compiles this list from the end. This process goes on as if it were alone. At a kernel
+The second process compiles this list from the end. This process continues as if it were alone. At a kernel
 that the second one compiles, it waits and loads the result (:mod:`zoo.kernels.cache_lock`). Whatever happens
 to the second process, this one compiles what is missing. The code is the same in both cases.
 

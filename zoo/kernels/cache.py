@@ -29,6 +29,7 @@ from numba.core import event as numba_event
 from numba.core import serialize
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
+from numba.core.registry import cpu_target
 
 import zoo
 from zoo.kernels.cache_dir import kernel_directory, load_pickled, write_checked
@@ -37,9 +38,14 @@ from zoo.kernels.cache_lock import lock_kernel, unlock_kernel
 # A version identifies these or, for zoo.kernels, the digest of its files.
 _LIBRARIES = ("builtins", "cmath", "llvmlite", "math", "numba", "numpy", "operator", "zoo.kernels")
 
-_VERSIONS = [zoo.__version__, numba.__version__, llvmlite.__version__, np.__version__]
-# SciPy brings the BLAS that Numba calls. Numba imports the top package, which is small, if there is one.
-_VERSIONS.append(getattr(sys.modules.get("scipy"), "__version__", ""))
+_VERSIONS = {
+    "zoo": zoo.__version__,
+    "numba": numba.__version__,
+    "llvmlite": llvmlite.__version__,
+    "numpy": np.__version__,
+    # SciPy brings the BLAS that Numba calls. Numba imports its top package, which is small, if there is one.
+    "scipy": getattr(sys.modules.get("scipy"), "__version__", "none"),
+}
 
 # Read at import, like the modules that it describes: a file may be edited while a process runs.
 _KERNELS = hashlib.sha256(
@@ -47,9 +53,18 @@ _KERNELS = hashlib.sha256(
 )
 
 
+def environment() -> dict[str, str]:
+    """The versions and the processor that every kernel is compiled for, by name."""
+    triple, processor, features = cpu_target.target_context.codegen().magic_tuple()
+    python = "{}.{}".format(*sys.version_info)
+    source = {"source of zoo.kernels": _KERNELS.hexdigest()[:16]}
+    host = {"system": triple, "processor": processor, "features": features}
+    return {**_VERSIONS, **source, "python": python, **host}
+
+
 def library_digest(*facts: str) -> str:
     """SHA-256 of the kernel library, the versions and ``facts``."""
-    return hashlib.sha256(repr([_VERSIONS, _KERNELS.hexdigest(), facts]).encode()).hexdigest()
+    return hashlib.sha256(repr([list(_VERSIONS.values()), _KERNELS.hexdigest(), facts]).encode()).hexdigest()
 
 
 def function_digest(function: types.FunctionType, options: dict[str, Any]) -> str | None:
@@ -58,7 +73,7 @@ def function_digest(function: types.FunctionType, options: dict[str, Any]) -> st
     facts = list(_function_facts(function, set()))
     if None in facts:
         return None
-    parts = [_VERSIONS, _KERNELS.hexdigest(), list(options), settings, facts]
+    parts = [list(_VERSIONS.values()), _KERNELS.hexdigest(), list(options), settings, facts]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

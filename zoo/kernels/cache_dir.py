@@ -132,13 +132,17 @@ def load_pickled(path: Path, rebuild: Callable[[Any], T]) -> T | None:
     stored = read_owned_file(path)
     if stored is None:
         return None
-    digest, data = stored[:_DIGEST_SIZE], stored[_DIGEST_SIZE:]
-    if _digest(path, data) == digest:
+    if is_undamaged(path.name, stored):
         with contextlib.suppress(Exception):  # its module is gone, or an upgrade was interrupted
-            # This user wrote it: see `_unsafe_directories` and `read_owned_file`.
-            return rebuild(pickle.loads(data))
+            # This user wrote or imported it: see `_unsafe_directories` and `read_owned_file`.
+            return rebuild(pickle.loads(stored[_DIGEST_SIZE:]))
     remove(path)
     return None
+
+
+def is_undamaged(name: str, stored: bytes) -> bool:
+    """Whether the content of a file begins with the digest of its name and of the rest."""
+    return stored[:_DIGEST_SIZE] == _digest(name, stored[_DIGEST_SIZE:])
 
 
 WRITTEN: set[str] = set()
@@ -148,13 +152,13 @@ WRITTEN: set[str] = set()
 def write_checked(path: Path, data: bytes) -> None:
     """Write a file after its digest. If the disk is full, the next process compiles again."""
     with contextlib.suppress(OSError):
-        write_file(path, _digest(path, data) + data)
+        write_file(path, _digest(path.name, data) + data)
         WRITTEN.add(path.name)
 
 
-def _digest(path: Path, data: bytes) -> bytes:
+def _digest(name: str, data: bytes) -> bytes:
     """Cover the name, too: another kernel's file under this name is as bad as a damaged one."""
-    return hashlib.sha256(path.name.encode() + b"\0" + data).digest()
+    return hashlib.sha256(name.encode() + b"\0" + data).digest()
 
 
 def remove(path: Path) -> None:

@@ -1,8 +1,8 @@
 """Locks that keep two processes from compiling the same kernel at the same time.
 
-The lock of a kernel is a byte of one empty file beside the directory of kernels. The system releases it when
-its process ends, in whatever way, and nothing has to be removed. A process that waits for a kernel then loads
-it.
+The lock of a kernel is a byte of one empty file next to the directory of kernels. The system releases it
+when its process ends, in whatever way, and nothing has to be removed. A process that waits for a kernel
+then loads it.
 
 Processes cannot wait for each other in a circle: one that holds a kernel waits only for kernels that it
 calls. A lock only saves work. Without locks, as on Windows and on some network file systems, both processes

@@ -103,7 +103,7 @@ class Trainer:
     def _run(self, request: StopRequest) -> str:
         reason = self.stop_reason(request)
         if reason is None:
-            self._compile_kernels()
+            self.compile_kernels()
         while reason is None:
             self.step()
             if self.analyse is not None and self._is_due(self.config.analyse_every):
@@ -154,7 +154,7 @@ class Trainer:
         state.means = RunningMeans()
         self.process_group.check_equal(self.model.theta, "parameters")
 
-    def _compile_kernels(self) -> None:
+    def compile_kernels(self) -> None:
         """Run every kernel once, drop the results, and emit how long compilation took."""
         written, started = len(WRITTEN), time.perf_counter()
         self._emit("compiling")

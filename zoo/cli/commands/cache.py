@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import time
+from collections.abc import Sequence
 
 import click
 
-from zoo.cli.flags import Command, argument
+from zoo.cli.component_lookup import cell_classes, plugin_option
+from zoo.cli.flags import Command, argument, option
 from zoo.cli.format import format_bytes
 from zoo.cli.terminal import echo
+from zoo.errors import UsageError
 from zoo.kernels.cache_dir import (
     cache_directory,
     cache_limit,
@@ -16,6 +20,9 @@ from zoo.kernels.cache_dir import (
     clear_cache,
     generated_files,
 )
+from zoo.registry import list_cells
+
+_FILE_ACTIONS = ("export", "import")
 
 
 def _info() -> None:
@@ -41,17 +48,81 @@ def _path() -> None:
     echo(str(cache_directory()))
 
 
-ACTIONS: dict[str, Callable[[], None]] = {"info": _info, "clear": _clear, "path": _path}
+def _build(names: Sequence[str], dtypes: Sequence[str]) -> None:
+    from zoo.training.kernel_build import build_kernels
+
+    logging.getLogger("zoo.compile").setLevel(logging.ERROR)  # the lines below show the progress
+    cells = [cls() for name in names for cls in cell_classes(name)]
+    jobs = [(cell, dtype) for cell in cells for dtype in dtypes]
+    for number, (cell, dtype) in enumerate(jobs, 1):
+        before, started = len(cached_files()), time.perf_counter()
+        build_kernels(cell, dtype)
+        kernels = len(cached_files()) - before
+        seconds = time.perf_counter() - started
+        echo(f"{number}/{len(jobs)}  {cell.name}  {dtype}  {kernels} kernels compiled in {seconds:.1f} s")
+
+
+def _export(file: str) -> None:
+    from zoo.storage.kernel_archive import export_kernels
+
+    copied = export_kernels(file)
+    echo(f"Wrote {copied.kernels} kernels, {format_bytes(copied.size)}, to {file}.")
+
+
+def _import(file: str) -> None:
+    from zoo.storage.kernel_archive import import_kernels
+
+    copied = import_kernels(file)
+    known = f"; {copied.known} were there already" if copied.known else ""
+    echo(f"Imported {copied.kernels - copied.known} kernels into {cache_directory() / 'kernels'}{known}.")
 
 
 @click.command(cls=Command)
-@argument("action", type=click.Choice(list(ACTIONS)), default="info")
-def command(action: str) -> None:
-    """Show or clear the compiled kernels on disk.
+@argument("action", type=click.Choice(["info", "clear", "path", "build", *_FILE_ACTIONS]), default="info")
+@argument("file", required=False, metavar="[FILE]")
+@option(
+    "--cell",
+    "cells",
+    multiple=True,
+    metavar="NAME",
+    help="build: the cell, or several with commas between them; may be repeated.",
+)
+@option("--all", "all_cells", is_flag=True, help="build: all registered cells.")
+@option(
+    "--dtype",
+    "dtypes",
+    multiple=True,
+    type=click.Choice(["float32", "float64"]),
+    help="build: the dtype; may be repeated.  [float32]",
+)
+@plugin_option
+def command(
+    action: str, file: str | None, cells: Sequence[str], all_cells: bool, dtypes: Sequence[str]
+) -> None:
+    """Show, clear, build or copy the compiled kernels on disk.
 
     \b
-    info   number, size and directory of the kernels (the default)
-    clear  remove them; the next run compiles the kernels that it needs
-    path   print only the directory, for scripts
+    info         number, size and directory of the kernels (the default)
+    clear        remove them; the next run compiles the kernels that it needs
+    path         print only the directory, for scripts
+    build        compile the kernels of training, on tokens and on numbers
+    export FILE  write all kernels to an archive
+    import FILE  add the kernels of an archive
+
+    An archive is for machines with the same processor and the same versions of zoo, Python and its
+    packages; import checks them, and the digest of every file. Kernels are machine code, and the digests do
+    not say who made them: import an archive only if you trust its author as you trust a program.
     """  # noqa: D301 - click reads the backspace, and prints what a raw string has there
-    ACTIONS[action]()
+    if (file is not None) != (action in _FILE_ACTIONS):
+        needed = "needs a FILE" if file is None else f"takes no FILE, and {file!r} is given"
+        raise UsageError(f"zoo cache {action} {needed}.")
+    if action != "build" and (cells or all_cells or dtypes):
+        raise UsageError(f"--cell, --all and --dtype are for `zoo cache build`, not for {action}.")
+    if action == "build":
+        if bool(cells) == all_cells:
+            raise UsageError("zoo cache build needs --cell NAME or --all, one of them.")
+        _build(list_cells() if all_cells else cells, dtypes or ("float32",))
+    elif file is not None:
+        {"export": _export, "import": _import}[action](file)
+    else:
+        {"info": _info, "clear": _clear, "path": _path}[action]()

@@ -1,0 +1,96 @@
+"""``zoo cache build``, ``export`` and ``import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import zoo
+from zoo.cli.app import cli
+from zoo.kernels.cache_dir import kernel_directory, write_checked
+from zoo.kernels.jit import Kernel, observe_calls, pure_python
+from zoo.training import kernel_build
+
+
+def run(*args: str, **env: str) -> Result:
+    return CliRunner().invoke(cli, ["cache", *args], env=env)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["build"], "zoo cache build needs --cell NAME or --all, one of them."),
+        (["build", "--cell", "gru", "--all"], "zoo cache build needs --cell NAME or --all, one of them."),
+        (["clear", "--cell", "gru"], "--cell, --all and --dtype are for `zoo cache build`, not for clear."),
+        (["export"], "zoo cache export needs a FILE."),
+        (["clear", "a.zip"], "zoo cache clear takes no FILE, and 'a.zip' is given."),
+        (["build", "--cell", "gruu"], "unknown cell 'gruu'. Did you mean 'gru'"),
+    ],
+)
+def test_wrong_arguments(arguments: list[str], message: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert f"Error: {message}" in result.output
+
+
+def test_build_shows_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[tuple[zoo.Cell, str]] = []
+    monkeypatch.setattr(kernel_build, "build_kernels", lambda *job: built.append(job))
+    flags = ["--cell", "lstm,gru", "--cell", "vanilla", "--dtype", "float64", "--dtype", "float32"]
+    lines = run("build", *flags, ZOO_CACHE_DIR=str(tmp_path)).output.splitlines()
+    assert [(cell.name, dtype) for cell, dtype in built] == [
+        (cell, dtype) for cell in ("lstm", "gru", "vanilla") for dtype in ("float64", "float32")
+    ]
+    assert lines[0] == "1/6  lstm  float64  0 kernels compiled in 0.0 s"
+    built.clear()
+    run("build", "--all", ZOO_CACHE_DIR=str(tmp_path))
+    assert [(cell.name, dtype) for cell, dtype in built] == [(name, "float32") for name in zoo.list_cells()]
+
+
+def test_build_calls_the_kernels_of_training_runs(tmp_path: Path) -> None:
+    def kernels_of(function: Any, *args: Any, **kwargs: Any) -> set[tuple[str, tuple[str, ...]]]:
+        calls: set[tuple[str, tuple[str, ...]]] = set()
+
+        def note(kernel: Kernel[Any, Any], arguments: tuple[Any, ...]) -> None:
+            calls.add((repr(kernel), tuple(map(kind, arguments))))
+
+        with pure_python(), observe_calls(note):
+            function(*args, **kwargs)
+        return calls
+
+    def kind(value: Any) -> str:
+        if isinstance(value, tuple):
+            return f"({', '.join(map(kind, value))})"
+        return f"{getattr(value, 'dtype', type(value).__name__)}{getattr(value, 'ndim', '')}"
+
+    built = kernels_of(kernel_build.build_kernels, zoo.get_cell("vanilla"), "float64")
+    (tmp_path / "abc.txt").write_text("abc" * 200, encoding="utf-8")
+    sizes: dict[str, Any] = {"hidden": 3, "batch": 2, "steps": 2, "dtype": "float64", "threads": 1}
+    text = kernels_of(zoo.train, tmp_path / "abc.txt", seq=3, out=tmp_path / "text", **sizes)
+    task = {"task": "adding", "task_options": {"length": 4}}
+    numbers = kernels_of(zoo.train, **task, out=tmp_path / "task", **sizes)
+    assert len(text) >= 6
+    assert text | numbers <= built
+
+
+def test_export_and_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = str(tmp_path / "kernels.zip")
+    for name in ("first", "second"):
+        monkeypatch.setenv("ZOO_CACHE_DIR", str(tmp_path / name))
+        kernel_directory.cache_clear()
+        directory = kernel_directory()
+        assert directory is not None
+        if name == "first":
+            write_checked(directory / f"forward-{'0' * 40}.kernel", b"x" * 68)
+            assert run("export", archive).output == f"Wrote 1 kernels, 100 B, to {archive}.\n"
+            continue
+        assert run("import", archive).output == f"Imported 1 kernels into {directory}.\n"
+        again = f"Imported 0 kernels into {directory}; 1 were there already.\n"
+        assert run("import", archive).output == again
+    kernel_directory.cache_clear()
+    result = run("export", archive, ZOO_CACHE_DIR=str(tmp_path / "third"))
+    assert result.exit_code == 2
+    assert "has no kernels; `zoo cache build` compiles some." in result.output
