@@ -174,6 +174,7 @@ OTHER_NOTATION = {
     *("clockwork", "lif", "min_gru", "min_lstm", "rwkv4"),  # conditions in words
     *("dendritic_plrnn", "mamba", "nas", "plrnn", "qrnn", "rhn", "tau_gru"),  # indices, dots and loops
     *("ltc", "s4d", "urnn"),  # sums along an axis
+    *("damped_linoss", "linoss", "longhorn"),  # pairs and conditions
 }
 CELLS = [name for name in zoo.list_cells() if zoo.get_cell(name).has_step()]
 

@@ -209,6 +209,24 @@ def poles_of_ring(n: Sizes) -> Law:
     return check
 
 
+def poles_of_oscillators(n: Sizes) -> Law:
+    """Rows s, stiffness and damping: poles of the upper half of a ring, uniform in area and phase."""
+
+    def check(draws: np.ndarray) -> None:
+        s, stiffness, damping = draws[:, 0], draws[:, 1], draws[:, 2]
+        normal(0.5)(s)
+        dt = 1 / (1 + np.exp(-s))
+        shrink = 1 + dt * damping
+        entries = [[1 / shrink, -dt * stiffness / shrink], [dt / shrink, 1 - dt**2 * stiffness / shrink]]
+        poles = np.linalg.eigvals(np.moveaxis(np.array(entries), (0, 1), (-2, -1)))
+        upper = poles[poles.imag > 0]
+        assert upper.size == s.size
+        uniform(n.r_min**2, n.r_max**2)(abs(upper) ** 2)
+        uniform(0, n.max_phase)(np.angle(upper))
+
+    return check
+
+
 def polarities(n: Sizes) -> Law:
     """Minus one with a chance of a third, else one."""
 
@@ -309,6 +327,12 @@ KIMI_GATE: dict[str, Callable[[Sizes], Law]] = {
     "Wr": within(lambda n: (n.H / n.heads) ** -0.5),
     "b": lambda n: inverse_softplus_of_steps(0.001, 0.1),
     "A": lambda n: through(np.exp, uniform(1, 16)),
+}
+# Weights and biases of ParaGRU and ParaLSTM.
+PARA_RNN: dict[str, Callable[[Sizes], Law]] = {
+    "Wx": glorot(lambda n: n.I + n.H),
+    "a": scaled(lambda n: 2 / math.sqrt(5 * n.H)),
+    "b": lambda n: exact(np.concatenate([-np.linspace(0, 1, n.H), np.zeros(2 * n.H)])),
 }
 RWKV5_MODEL = "https://github.com/BlinkDL/RWKV-LM/blob/main/RWKV-v5/src/model.py"
 RWKV_DEVIATION = "The projection out starts at zero there, and heads have size 64."
@@ -460,6 +484,18 @@ EXPECTED: dict[str, Expected] = {
             ),
         },
         {"tau_min": 1.0},
+    ),
+    "damped_linoss": Expected(
+        {
+            "oscillators": poles_of_oscillators,
+            "B": lambda n: each(uniform(-(n.I**-0.5), n.I**-0.5)),
+            "C": lambda n: each(uniform(-(n.H**-0.5), n.H**-0.5)),
+            "D": scaled(lambda n: n.I**-0.5),
+        },
+        {"r_min": 0.9, "r_max": 1.0, "max_phase": math.pi},
+        "https://github.com/jaredbmit/damped-linoss/blob/main/src/damped_linoss/models/LinOSS.py",
+        OFFICIAL,
+        "D is a diagonal there, with variance one.",
     ),
     "delta_net": Expected(
         {"Wx": glorot(lambda n: n.I + 3 * n.H), "Wb": glorot(lambda n: n.I + n.heads)},
@@ -703,6 +739,19 @@ EXPECTED: dict[str, Expected] = {
         source="https://github.com/mravanelli/pytorch-kaldi/blob/master/neural_networks.py",
         kind=OFFICIAL,
     ),
+    "linoss": Expected(
+        {
+            "A": lambda n: uniform(0, 1),
+            "s": lambda n: uniform(0, 1),
+            "B": lambda n: each(uniform(-(n.I**-0.5), n.I**-0.5)),
+            "C": lambda n: each(uniform(-(n.H**-0.5), n.H**-0.5)),
+            "D": scaled(lambda n: n.I**-0.5),
+        },
+        {"scheme": "im"},
+        "https://github.com/tk-rusch/linoss/blob/main/models/LinOSS.py",
+        OFFICIAL,
+        "D is a diagonal there, with variance one. The scheme is a setting of each experiment.",
+    ),
     "lipschitz": Expected(
         {
             "Wx": by_inputs,
@@ -730,6 +779,22 @@ EXPECTED: dict[str, Expected] = {
         "https://github.com/hrshtv/pytorch-lmu/blob/main/src/lmu.py",
         OFFICIAL,
         "Order and length of the window have no default there.",
+    ),
+    "longhorn": Expected(
+        {
+            "Wx": by_inputs,
+            "taps": within(lambda n: n.width**-0.5),
+            "b": within(lambda n: n.width**-0.5),
+            "Wu": within(lambda n: (n.expand * n.H) ** -0.5),
+            "Wd": within(lambda n: n.rank**-0.5),
+            "bd": zeros,
+            "D": ones,
+            "Wo": within(lambda n: (n.expand * n.H) ** -0.5),
+        },
+        {"expand": 2, "order": 16, "rank": 8, "width": 4},
+        "https://github.com/Cranial-XIX/Longhorn/blob/main/models/longhorn.py",
+        OFFICIAL,
+        "The rank there is H / 16, rounded up.",
     ),
     "low_rank_rnn": Expected(
         {"Wx": scaled(lambda n: 1.0), "m": scaled(lambda n: 1.0), "n": scaled(lambda n: 1.0)},
@@ -879,6 +944,18 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": glorot(lambda n: n.I + n.H), "Wh": glorot(lambda n: 2 * n.H), "b": zeros},
         source="https://github.com/nvecoven/BRC/blob/master/cells/cells.py",
         kind=OFFICIAL,
+    ),
+    "para_gru": Expected(
+        PARA_RNN,
+        source="https://github.com/xaviergonzalez/ml-pararnn/blob/main/pararnn/rnn_cell/gru_diag_mh.py",
+        kind=OFFICIAL,
+        deviation="Inputs are divided into two heads there.",
+    ),
+    "para_lstm": Expected(
+        PARA_RNN | {"p": scaled(lambda n: 2 / math.sqrt(5 * n.H))},
+        source="https://github.com/xaviergonzalez/ml-pararnn/blob/main/pararnn/rnn_cell/lstm_cifg_diag_mh.py",
+        kind=OFFICIAL,
+        deviation="Inputs are divided into two heads there.",
     ),
     "peephole_lstm": lstm_like(arrays={"p": within(lambda n: 0.1)}),
     "plrnn": Expected(

@@ -20,6 +20,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "cfc": {"units": 8},
     "ltc": {"unfolds": 2},
     "mamba": {"order": 2, "rank": 1},
+    "longhorn": {"order": 2, "rank": 1},
     "mamba2": {"heads": 2, "order": 2},
     "retnet": {"heads": 2},
     "shallow_plrnn": {"units": 7},
@@ -54,6 +55,7 @@ NEVER_COMPILED = frozenset(
     {
         # linear
         *("comba", "gsa", "hgrn2", "mesa_net", "titans", "ttt_linear"),
+        *("damped_linoss", "linoss", "longhorn", "para_gru", "para_lstm"),
         *("gated_delta_net2", "gated_delta_product", "kda", "mamba2", "rwkv5", "rwkv6", "rwkv7"),
         # spiking
         *("adlif", "alif", "alpha", "brf", "se_adlif", "synaptic"),

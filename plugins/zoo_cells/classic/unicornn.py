@@ -68,6 +68,7 @@ class UnICORNN(zoo.Cell):
         "for large H.",
         trainability="Nothing damps it, so its state grows without bound on an endless text.",
         related={
+            "linoss": "has linear oscillators.",
             "cornn": "has damping and couples the units of a layer.",
             "lem": "has gates and couples the units of a layer.",
             "indrnn": "also has one recurrent weight for each unit, without oscillation.",

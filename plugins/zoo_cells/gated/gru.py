@@ -62,6 +62,7 @@ class GRU(zoo.Cell):
             ),
         ),
         related={
+            "para_gru": "has diagonal recurrent weights.",
             "gru_reset_before": "scales the state by the reset gate before the product.",
             "lstm": "has a memory cell in addition to the output, and an output gate.",
             "cifg_lstm": "has an output gate in place of the reset gate, and a memory cell.",

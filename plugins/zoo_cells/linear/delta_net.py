@@ -80,6 +80,7 @@ class DeltaNet(zoo.Cell):
         ),
         block="deltanet",
         related={
+            "longhorn": "solves for the change of its memory, with a diagonal in place of a matrix.",
             "gated_delta_net": "adds a gate that forgets.",
             "ttt_linear": "has a norm and a bias in its memory.",
             "mesa_net": "solves for the best memory at every step.",

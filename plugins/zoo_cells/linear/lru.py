@@ -49,8 +49,8 @@ class LRU(zoo.Cell):
         y  = Re(h' C) + x D
 
     The parameter ``poles (3, H)`` has the rows nu, theta and gamma. ``B (I, H)`` and ``C (H, H)`` start
-    complex normal with variances ``1 / I`` and ``2 / H``, and ``D (I, H)`` starts normal with variance ``1 /
-    I``. The state ``h (H,)`` is complex. The output ``y`` is real and has size H.
+    complex normal with variances ``1 / I`` and ``2 / H``, and ``D (I, H)`` starts normal with variance
+    ``1 / I``. The state ``h (H,)`` is complex. The output ``y`` is real and has size H.
 
     The three vectors of the recurrence are rows of one parameter because their initial values depend on each
     other: gamma starts at ``log sqrt(1 - |lambda|²)`` of the drawn poles and is then trained independently.
@@ -81,6 +81,8 @@ class LRU(zoo.Cell):
         "with an H × H matrix.",
         block="glu",
         related={
+            "linoss": "has oscillators in place of poles.",
+            "damped_linoss": "has damped oscillators in place of poles.",
             "s4d": "has a bank of poles for each channel and a learned time step.",
             "s5": "has one learned time step for each pole.",
             "rg_lru": "has real poles that depend on the input.",

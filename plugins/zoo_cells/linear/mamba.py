@@ -78,6 +78,7 @@ class Mamba(zoo.Cell):
         scope="mixer",
         block="mamba",
         related={
+            "longhorn": "forgets by what it writes, without parameters of its own.",
             "mamba2": "has one decay for each head.",
             "s4d": "has a step, input and output that do not depend on the input.",
             "rg_lru": "has one integrator for each unit, with a gated decay.",

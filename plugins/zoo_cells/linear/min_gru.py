@@ -54,6 +54,7 @@ class MinGRU(zoo.Cell):
         "stack at least two layers with residual connections. The advantage of a parallel scan applies to "
         "GPUs, and zoo computes it step by step. Use gru where gates must read the state.",
         related={
+            "para_gru": "is nonlinear in its state.",
             "gru": "has gates that read the state, and a reset gate.",
             "min_lstm": "has separate forget and input gates.",
             "hgrn": "has a lower bound of the forget gate and a squashed candidate.",

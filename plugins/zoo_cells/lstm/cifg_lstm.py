@@ -52,6 +52,7 @@ class CIFGLSTM(zoo.Cell):
         "where the lstm has four, and the same state. It cannot keep the whole memory and add to it in the "
         "same step, so it cannot count as an lstm can. In our short run on text it is better than the lstm.",
         related={
+            "para_lstm": "has diagonal recurrent weights and peepholes.",
             "lstm": "has a separate input gate.",
             "janet": "has neither input gate nor output gate.",
             "elstm": "has recurrent weights within units only.",

@@ -54,6 +54,7 @@ class IndyLSTM(zoo.Cell):
         "short run with one layer it learns text worse than the lstm. You can get the same recurrence for "
         "other cells from the modifier ``diagonal``.",
         related={
+            "para_lstm": "has coupled gates and peepholes.",
             "lstm": "has full recurrent matrices.",
             "elstm": "has recurrent weights that read the memory, and coupled forget and input gates.",
             "indrnn": "has the same kind of recurrence without gates.",

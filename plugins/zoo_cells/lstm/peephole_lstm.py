@@ -66,6 +66,7 @@ class PeepholeLSTM(zoo.Cell):
             ),
         ),
         related={
+            "para_lstm": "has diagonal recurrent weights and coupled gates.",
             "lstm": "has gates that do not read the memory cells.",
             "wmc_lstm": "has gates that read all memory cells, through a matrix and tanh.",
             "res_lstm": "adds a projection, and a shortcut from the input to the output.",
