@@ -1,0 +1,110 @@
+"""The program that trains all cells: its rows, and how it continues."""
+
+from __future__ import annotations
+
+import csv
+
+import evaluate_cells
+import pytest
+from evaluate_cells import Pair, Point, Row
+
+import zoo
+
+TINY = {
+    "seeds": 2,
+    "layers": 2,
+    "steps": 2,
+    "batch": 2,
+    "eval_batches": 1,
+    "params": 3000,
+    "lr_grid": (0.01, 0.1),
+}
+
+
+def test_pairs_are_all_cells_and_the_blocks_of_their_cards():
+    pairs = list(evaluate_cells.all_pairs())
+    bare = [pair for pair in pairs if pair.block == "bare"]
+    assert {pair.cell for pair in bare} == set(zoo.list_cells())
+    assert len(bare) == len(zoo.list_cells()) * len(evaluate_cells.TASKS)
+    assert Pair("mamba", "mamba", "adding") in pairs
+    assert Pair("lru", "glu", "text").spec == "glu(lru)"
+    assert len(set(pairs)) == len(pairs)
+
+
+def test_rows_of_a_pair_have_every_parameter_and_the_curve():
+    with zoo.kernels.pure_python():
+        rows, points = evaluate_cells.measure(Pair("vanilla", "prenorm", "adding"), TINY)
+    assert [row.seed for row in rows] == [0, 1]
+    for row in rows:
+        assert (row.status, row.metric, row.steps) == ("finished", "squared_error", 2)
+        assert row.parameters == row.cell_parameters + row.block_parameters + row.readout_parameters
+        assert row.block_parameters > row.hidden
+        assert row.sweep in ("", "edge", "plateau")
+    assert [point.step for point in points] == [1, 2]
+
+
+def test_a_pair_that_cannot_be_trained_is_a_row_with_its_error():
+    rows, points = evaluate_cells.measure(Pair("lstm", "bare", "adding"), {**TINY, "params": 2})
+    assert [row.status for row in rows] == ["failed"]
+    assert "parameters" in rows[0].error
+    assert points == []
+
+
+class Pool:
+    """Runs jobs one after the other in this process."""
+
+    def __init__(self, *_args, **_options):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def submit(self, function, *arguments):
+        from concurrent.futures import Future
+
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The pairs that were trained, without training them."""
+    pairs = []
+
+    def measure(pair, settings):
+        pairs.append((pair, settings))
+        row, point = (
+            Row(pair.cell, pair.block, pair.task, seed=0),
+            Point(pair.cell, pair.block, pair.task, 1, 0.5, None),
+        )
+        return [row, row], [point]
+
+    monkeypatch.setattr(evaluate_cells, "measure", measure)
+    monkeypatch.setattr(evaluate_cells, "ProcessPoolExecutor", Pool)
+    return pairs
+
+
+def test_finished_pairs_are_not_trained_again(tmp_path, trained, capsys):
+    chosen = ["--cells", "lstm,mamba", "--tasks", "adding,parity"]
+    assert evaluate_cells.main([str(tmp_path), *chosen, "--blocks", "bare"]) == 0
+    assert len(trained) == 4
+    assert all(settings["params"] == 10_000 for _, settings in trained)
+    assert evaluate_cells.main([str(tmp_path), *chosen]) == 0
+    assert [pair for pair, _ in trained[4:]] == [
+        Pair("mamba", "mamba", "adding"),
+        Pair("mamba", "mamba", "parity"),
+    ]
+    assert "4 of 6 pairs are done" in capsys.readouterr().out
+    with (tmp_path / "cells.csv").open(newline="") as lines:
+        assert len(list(csv.DictReader(lines))) == 12
+    assert evaluate_cells.main([str(tmp_path), *chosen, "--list"]) == 0
+    assert len(trained) == 6
+
+
+def test_no_pair_begins_after_the_given_time(tmp_path, trained):
+    assert evaluate_cells.main([str(tmp_path), "--tasks", "adding", "--minutes", "0", "--jobs", "3"]) == 0
+    assert len(trained) == 3

@@ -1,0 +1,321 @@
+"""Train every cell, bare and in the block of its paper, on six tasks and one text.
+
+    python tools/evaluate_cells.py results                            # continue, in two processes
+    python tools/evaluate_cells.py results --cells lstm,gru --tasks adding --jobs 1
+    python tools/evaluate_cells.py results --minutes 60               # stop after the pair that runs then
+    python tools/evaluate_cells.py results --list                     # how much is done
+
+Two files grow in the directory: ``cells.csv`` with a line for each run, and ``curves.csv`` with the
+validations of each pair of cell and task, as means over the seeds. A pair is written when all of its runs
+have ended, and is not trained again. So you can stop the command at any time, and continue on another
+machine. All settings are below. They are the same for all cells, and were fixed before the first run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import itertools
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import zoo
+from zoo.base import Task
+from zoo.errors import ZooError
+from zoo.registry import registry_of
+
+SETTINGS: Mapping[str, Any] = {"seeds": 3, "layers": 2, "steps": 2000, "sweep_rounds": 4}
+"""The sweep begins at three learning rates, with runs of a fifth of the updates."""
+TASKS: Mapping[str, Mapping[str, Any]] = {
+    "adding": {"params": 10_000},
+    "copying": {"params": 10_000},
+    "selective_copying": {"params": 10_000},
+    "associative_recall": {"params": 20_000},
+    "parity": {"params": 10_000},
+    "dyck": {"params": 10_000},
+    "text": {"params": 50_000},
+}
+CELL_OPTIONS: Mapping[str, Mapping[str, Any]] = {"lstm": {"forget_bias": 1.0}}
+"""Customary options that are not the defaults, see docs/compare.md."""
+VALIDATIONS = 20
+FILES = "cells.csv", "curves.csv"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A cell, its block and a task.
+
+    Args:
+        cell: Name of the cell.
+        block: Name of the block, ``"bare"`` for none.
+        task: Name of the task.
+    """
+
+    cell: str
+    block: str
+    task: str
+
+    @property
+    def spec(self) -> str:
+        """The name of the cell with its block."""
+        return self.cell if self.block == "bare" else f"{self.block}({self.cell})"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run, a line of ``cells.csv``.
+
+    Args:
+        cell: Name of the cell.
+        block: Name of the block, ``"bare"`` for none.
+        task: Name of the task.
+        seed: The seed; empty for a pair that failed before a run.
+        hidden: Hidden units of a layer.
+        parameters: All parameters.
+        cell_parameters: Those of the cells.
+        block_parameters: Those of the blocks.
+        readout_parameters: Those of the readout.
+        lr: The learning rate that the sweep chose.
+        sweep: ``edge`` or ``plateau`` if the sweep has not decided.
+        metric: Metric of the task.
+        score: Test score of the checkpoint with the best validation.
+        loss: Its validation loss.
+        solved: Whether the test score reaches the threshold of the task.
+        steps: Updates.
+        seconds: Time of the updates.
+        status: ``finished``, ``diverged`` or ``failed``.
+        error: The message of a failure.
+        processor: The processor.
+        zoo: Version of zoo.
+        numba: Version of Numba.
+        date: Day of the run.
+    """
+
+    cell: str
+    block: str
+    task: str
+    seed: int | None = None
+    hidden: int | None = None
+    parameters: int | None = None
+    cell_parameters: int | None = None
+    block_parameters: int | None = None
+    readout_parameters: int | None = None
+    lr: float | None = None
+    sweep: str = ""
+    metric: str = ""
+    score: float | None = None
+    loss: float | None = None
+    solved: bool | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    status: str = ""
+    error: str = ""
+    processor: str = ""
+    zoo: str = ""
+    numba: str = ""
+    date: str = ""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A validation, a line of ``curves.csv``.
+
+    Args:
+        cell: Name of the cell.
+        block: Name of the block, ``"bare"`` for none.
+        task: Name of the task.
+        step: Updates.
+        loss: Mean validation loss over the seeds.
+        score: Mean score over the seeds.
+    """
+
+    cell: str
+    block: str
+    task: str
+    step: int
+    loss: float
+    score: float | None
+
+
+def all_pairs() -> Iterator[Pair]:
+    """All pairs: the bare cells task by task, then the cells in their blocks."""
+    blocks = {name: type(zoo.get_cell(name)).card.block for name in zoo.list_cells()}
+    for in_block in (False, True):
+        for task in TASKS:
+            for cell, block in blocks.items():
+                if block or not in_block:
+                    yield Pair(cell, block if in_block else "bare", task)
+
+
+def measure(pair: Pair, settings: Mapping[str, Any]) -> tuple[list[Row], list[Point]]:
+    """Compare the pair with nothing: sweep its learning rate and train it with every seed."""
+    folder = Path(tempfile.mkdtemp(prefix="zoo-evaluation-"))
+    try:
+        options = {"cell": dict(CELL_OPTIONS.get(pair.cell, {}))}
+        try:
+            comparison = zoo.compare(
+                {"cell": pair.spec}, [pair.task], options=options, jobs=0, out=folder / "run", **settings
+            )
+        except ZooError as error:
+            day = datetime.date.today().isoformat()
+            return [Row(**asdict(pair), status="failed", error=str(error), date=day)], []
+        return list(rows_of(pair, comparison)), list(points_of(pair, comparison))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def rows_of(pair: Pair, comparison: zoo.Comparison) -> Iterator[Row]:
+    """The lines of a pair."""
+    from zoo.comparison.tables import sweep_verdict
+
+    host, versions = comparison.section("machine"), comparison.section("versions")
+    (summary,) = comparison.summary
+    parts = count_parameters(comparison)
+    for run in comparison.runs:
+        yield Row(
+            **asdict(pair),
+            **parts,
+            seed=run.seed,
+            hidden=run.hidden,
+            parameters=run.parameters,
+            lr=run.lr,
+            sweep=sweep_verdict(comparison, summary),
+            metric=run.metric,
+            score=_rounded(run.score),
+            loss=_rounded(run.loss),
+            solved=run.solved,
+            steps=run.steps,
+            seconds=round(run.seconds, 2),
+            status=run.status,
+            error=run.error,
+            processor=str(host["processor"]),
+            zoo=str(versions["zoo"]),
+            numba=str(versions["numba"]),
+            date=str(comparison.metadata["date"])[:10],
+        )
+
+
+def count_parameters(comparison: zoo.Comparison) -> dict[str, Any]:
+    """Parameters of the cells, the blocks and the readout of the first run that has a checkpoint."""
+    for run in comparison.runs:
+        path = comparison.path / run.path
+        if any((path / "checkpoints").glob("*")):
+            params = zoo.load(path).params
+            counts = dict.fromkeys(("cell_parameters", "block_parameters", "readout_parameters"), 0)
+            for name, value in params.items():
+                layer, _, array = name.rpartition(".")
+                part = "readout" if not layer else "block" if array.startswith("block_") else "cell"
+                counts[f"{part}_parameters"] += value.size
+            return counts
+    return {}
+
+
+def points_of(pair: Pair, comparison: zoo.Comparison) -> Iterator[Point]:
+    """The validations of a pair, as means over the seeds that have all of them."""
+    histories = [
+        {
+            event["step"]: event
+            for event in zoo.Run(comparison.path / run.path).history
+            if event["event"] == "eval"
+        }
+        for run in comparison.runs
+        if run.status == "finished"
+    ]
+    for step in sorted(histories[0]) if histories else ():
+        events = [history[step] for history in histories if step in history]
+        if len(events) == len(histories):
+            loss = sum(event["loss"] for event in events) / len(events)
+            scores = [event["score"] for event in events if event.get("score") is not None]
+            score = sum(scores) / len(scores) if scores else None
+            yield Point(**asdict(pair), step=step, loss=_rounded(loss), score=_rounded(score))
+
+
+def _rounded(value: float | None) -> Any:
+    return None if value is None else float(f"{value:.5g}")
+
+
+def done(folder: Path) -> set[Pair]:
+    """The pairs in ``cells.csv``."""
+    file = folder / FILES[0]
+    if not file.exists():
+        return set()
+    with file.open(newline="", encoding="utf-8") as lines:
+        return {Pair(line["cell"], line["block"], line["task"]) for line in csv.DictReader(lines)}
+
+
+def append(file: Path, rows: Sequence[Row] | Sequence[Point], kind: type) -> None:
+    """Append lines to a file, with a heading if it is new."""
+    names = [field.name for field in fields(kind)]
+    is_new = not file.exists()
+    with file.open("a", newline="", encoding="utf-8") as lines:
+        writer = csv.DictWriter(lines, names, lineterminator="\n")
+        if is_new:
+            writer.writeheader()
+        writer.writerows(
+            {name: "" if value is None else value for name, value in asdict(row).items()} for row in rows
+        )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train what is missing."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--cells", help="only these cells, with commas between them")
+    parser.add_argument("--blocks", help="only these blocks; bare for none")
+    parser.add_argument("--tasks", help=f"only these tasks, of {', '.join(TASKS)}")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--minutes", type=float, help="begin no pair after this time")
+    parser.add_argument("--list", action="store_true", help="print what is done and exit")
+    chosen = parser.parse_args(arguments)
+    for names, known in ((chosen.cells, zoo.list_cells()), (chosen.tasks, registry_of(Task).list())):
+        if unknown := sorted(set((names or "").split(",")) - {""} - set(known)):
+            parser.error(f"unknown name {unknown[0]!r}")
+    selected = [
+        pair
+        for pair in all_pairs()
+        for names in [{"cell": chosen.cells, "block": chosen.blocks, "task": chosen.tasks}]
+        if all(not given or getattr(pair, kind) in given.split(",") for kind, given in names.items())
+    ]
+    finished = done(chosen.folder)
+    missing = [pair for pair in selected if pair not in finished]
+    print(f"{len(selected) - len(missing)} of {len(selected)} pairs are done", flush=True)
+    if chosen.list:
+        return 0
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    train(chosen.folder, missing, chosen.jobs, chosen.minutes)
+    return 0
+
+
+def train(folder: Path, pairs: Sequence[Pair], jobs: int, minutes: float | None) -> None:
+    """Train pairs in processes, and write each one when it has ended."""
+    end = float("inf") if minutes is None else time.monotonic() + 60 * minutes
+    waiting = iter(pairs)
+    with ProcessPoolExecutor(jobs, max_tasks_per_child=20) as pool:
+        running = {
+            pool.submit(measure, pair, {**SETTINGS, **TASKS[pair.task]}): pair
+            for pair in itertools.islice(waiting, jobs)
+        }
+        while running:
+            future = next(as_completed(running))
+            pair = running.pop(future)
+            rows, points = future.result()
+            append(folder / FILES[1], points, Point)
+            append(folder / FILES[0], rows, Row)  # last: it marks the pair as done
+            scores = ", ".join("–" if row.score is None else f"{row.score:.4g}" for row in rows)
+            print(f"{pair.spec} on {pair.task}: {rows[0].status} {scores}", flush=True)
+            if time.monotonic() < end and (following := next(waiting, None)) is not None:
+                running[pool.submit(measure, following, {**SETTINGS, **TASKS[following.task]})] = following
+
+
+if __name__ == "__main__":
+    sys.exit(main())
