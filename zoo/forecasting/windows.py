@@ -75,9 +75,12 @@ class Windows:
 
     def targets(self, rows: Array) -> Array:
         """The targets of some rows, of any shape, in the form of the outputs: `(..., V)`."""
-        targets: Array = self._after(self.outputs)[rows]
+        if self.spec.horizon == 1:
+            targets: Array = self.outputs.take(rows + 1, axis=0)  # a third of the time of the view
+        else:
+            targets = self._after(self.outputs)[rows]
         if self.spec.change:
-            now = self.outputs[rows]
+            now = self.outputs.take(rows, axis=0)
             if len(self.spec.roles.target) == 1:
                 targets -= now[..., :1]  # one long loop: a tenth of the time of loops over quantiles
             else:
