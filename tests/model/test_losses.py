@@ -30,6 +30,8 @@ TABLE = [loss.name for loss in LOSSES.values()] + [
         ("interval", "high", 0.6),
     )
 ]
+PER_TARGET = zoo.get_loss("per_target", kind0=2, parameter0=0.3, kind1=1, kind2=3, parameter2=0.9)
+TABLE.append(PER_TARGET)
 
 
 @zoo.njit
@@ -76,8 +78,13 @@ def loss_of(loss, o, t):
         smoothing = values["label_smoothing"]
         return -(((1 - smoothing) * np.eye(V)[t] + smoothing / V) * log_p).sum(axis=-1)
     error = o - t
+    if loss == PER_TARGET:
+        names = (("huber", {"delta": 0.3}), ("absolute_error", {}), ("quantile", {"quantile": 0.9}))
+        losses = [zoo.get_loss(name, **options) for name, options in names]
+        return np.mean([loss_of(each, o[..., [n]], t[..., [n]]) for n, each in enumerate(losses)], axis=0)
     return {
         "squared_error": lambda: error**2,
+        "per_target": lambda: error**2,
         "binary": lambda: np.log1p(np.exp(o)) - t * o,
         "absolute_error": lambda: abs(error),
         "huber": lambda: np.where(

@@ -104,6 +104,42 @@ def test_residuals_of_a_silent_network_are_the_linear_autoregression(missing):
     assert 0.9 < dataset.windows.targets(np.arange(100, 150)).std() < 1.1
 
 
+def test_each_target_has_its_own_loss():
+    """The loss is the mean of the losses of models of one target with the same outputs."""
+    data = {"y": wave(), "z": wave(seed=1) ** 2}
+    losses = {"y": "huber:0.5", "z": "quantile:0.9"}
+    with zoo.kernels.pure_python():
+        dataset = prepared(data, target="y,z", loss=losses, dtype="float64", horizon=2)
+        model = dataset.make_model(zoo.get_cell("vanilla"), make_config({**SMALL, "target": "y"}))
+        windows, origins = dataset.windows, np.arange(191, 200)
+        x, targets = windows.inputs(origins), windows.targets(origins)
+        outputs = model.outputs(x)[0][-1]
+        error = (targets - outputs)[:, ::2], (targets - outputs)[:, 1::2]
+        huber = np.where(abs(error[0]) <= 0.5, error[0] ** 2 / 2, 0.5 * (abs(error[0]) - 0.25))
+        quantile = np.maximum(0.9 * error[1], -0.1 * error[1])
+        assert model.loss(x, targets)[0] == pytest.approx((huber.mean() + quantile.mean()) / 2)
+    assert dataset.windows.spec.levels == ()
+    with pytest.raises(UsageError, match="target_weights are given with the loss 'huber'"):
+        prepared(data, target="y,z", loss=losses, target_weights="y=2")
+    weighted = prepared(data, target="y,z", loss="y=squared_error,z=quantile", target_weights="y=3")
+    assert weighted.windows.spec.output_factors == pytest.approx((1.5**0.5, 0.5))
+
+
+def test_loss_of_each_target_on_the_command_line(tmp_path):
+    path = csv_file(tmp_path / "x.csv", y=wave(), z=wave(seed=1))
+    words = ("--target", "y,z", "--loss", "y=huber:0.5,z=quantile:0.9", "--context", 6, "--hidden", 2)
+    words += ("--batch", 2, "--threads", 1)
+    with zoo.kernels.pure_python():  # saves the compilation of another readout
+        done = command("train", "--data", path, *words, "--steps", 2, "--quiet", "--out", tmp_path / "run")
+        assert done.exit_code == 0, done.stderr
+        resumed = command("train", "--resume", "--out", tmp_path / "run", "--steps", 3, "--quiet")
+        assert resumed.exit_code == 0, resumed.stderr
+    criterion = zoo.load(tmp_path / "run").criterion
+    assert str(criterion) == "per_target(kind0=2.0, parameter0=0.5, kind1=3.0, parameter1=0.9)"
+    wrong = command("train", "--data", path, *words, "--set", "loss.delta=2", "--out", tmp_path / "other")
+    assert wrong.exit_code == 2
+
+
 def test_weights_of_rows_enter_the_loss(tmp_path):
     """A forecast has the mean weight of its rows; other data need no weights."""
     weights = np.random.default_rng(0).uniform(0.1, 3, N)
@@ -487,6 +523,38 @@ def test_short_parts_and_contexts_are_named():
             "kind is 'picture'; expected one of 'text', 'table', 'sequences'.",
         ),
         ({"y": wave()}, {"missing": "drop"}, "missing is 'drop'; expected 'reject', 'forward' or 'mask'."),
+        (
+            {"y": wave()},
+            {"loss": "y=huber,z=huber"},
+            "loss names 'z', which is not a target; expected a loss",
+        ),
+        (
+            {"y": wave(), "z": wave()},
+            {"target": "y,z", "loss": "y=huber"},
+            "loss lacks a target; expected a loss for each of y, z, or one for all.",
+        ),
+        (
+            {"y": wave()},
+            {"loss": "y=interval"},
+            "loss of 'y' is 'interval'; expected one of 'squared_error',",
+        ),
+        (
+            {"y": wave()},
+            {"loss": "y=huber:x"},
+            "loss of 'y' is 'huber:x'; expected a number behind the colon.",
+        ),
+        ({"y": wave()}, {"loss": "y=squared_error:2"}, "squared_error has no option, so leave out '2'."),
+        ({"y": wave()}, {"loss": "y=quantile:2"}, "loss 'quantile': option 'quantile' is 2.0"),
+        (
+            {"y": wave()},
+            {"loss": "per_target"},
+            "loss is 'per_target', which is not a loss of numbers; choose",
+        ),
+        (
+            {"y": wave()},
+            {"loss": {"y": "huber"}, "loss_options": {"delta": 2.0}},
+            "loss is 'y=huber' and loss_options are given; write an option behind a colon, as in y=huber",
+        ),
         ({"y": wave()}, {"weight": "w"}, "table has no column 'w'"),
         ({"y": wave()}, {"weight": "y"}, "column 'y' is given twice, as target, input, known future, time,"),
         (

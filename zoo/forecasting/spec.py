@@ -28,11 +28,13 @@ _DEGREES = {"squared_error": 2, "absolute_error": 1, "quantile": 1, "interval": 
 """Losses that grow by a power of the factor of outputs and targets, and that power."""
 
 
-def output_factors(loss: Loss, targets: Sequence[str], weights: Mapping[str, float]) -> tuple[float, ...]:
+def output_factors(
+    losses: Sequence[str], targets: Sequence[str], weights: Mapping[str, float]
+) -> tuple[float, ...]:
     """The factor of the outputs of each target by which the loss gets weights.
 
     Args:
-        loss: The loss, a mean over targets.
+        losses: The name of the loss of each target; the loss is their mean.
         targets: The columns.
         weights: Weights of some of them; the others have 1. Their mean is scaled to 1.
 
@@ -44,13 +46,17 @@ def output_factors(loss: Loss, targets: Sequence[str], weights: Mapping[str, flo
             raise UsageError(
                 f"target_weights names {name!r}, which is not a target; the targets are {', '.join(targets)}."
             )
-    if weights and loss.name not in _DEGREES:
+    unknown = [loss for loss in losses if loss not in _DEGREES]
+    if weights and unknown:
         raise UsageError(
-            f"target_weights are given with the loss {loss.name!r}; expected the loss "
+            f"target_weights are given with the loss {unknown[0]!r}; expected the loss "
             f"{', '.join(map(repr, _DEGREES))}."
         )
     given = [weights.get(name, 1.0) for name in targets]
-    return tuple((weight * len(given) / sum(given)) ** (1 / _DEGREES.get(loss.name, 1)) for weight in given)
+    return tuple(
+        (weight * len(given) / sum(given)) ** (1 / _DEGREES.get(loss, 1))
+        for weight, loss in zip(given, losses, strict=True)
+    )
 
 
 def quantile_levels(loss: Loss) -> tuple[float, ...]:

@@ -198,12 +198,87 @@ def interval_loss_and_grad(row: Array, target: Array, scale: float, low: float, 
     return loss
 
 
+PER_TARGET_LOSSES = ("squared_error", "absolute_error", "huber", "quantile")
+"""Losses of one target of ``per_target``, by the value of its option ``kind``."""
+
+MAX_TARGETS = 4
+"""Targets of ``per_target`` at most."""
+
+
+@njit(fastmath=EXACT)
+def _target_count(options: tuple[float, ...]) -> int:
+    """The number of targets: the kinds before the first negative one."""
+    count = 0
+    while 2 * count < len(options) and options[2 * count] >= 0.0:
+        count += 1
+    return count
+
+
+@njit(fastmath=EXACT)
+def _element_loss(error: float, kind: float, parameter: float) -> float:
+    """The loss of the target minus the output, of one of ``PER_TARGET_LOSSES``."""
+    size = abs(error)
+    if kind == 0.0:
+        return error * error
+    if kind == 1.0:
+        return size
+    if kind == 2.0:
+        return 0.5 * size * size if size <= parameter else parameter * (size - 0.5 * parameter)
+    return parameter * error if error > 0.0 else (parameter - 1.0) * error
+
+
+@njit(fastmath=EXACT)
+def _element_slope(error: float, kind: float, parameter: float) -> float:
+    """The derivative of :func:`_element_loss` with respect to the output."""
+    if kind == 0.0:
+        return -2.0 * error
+    if kind == 2.0:
+        return -min(max(error, -parameter), parameter)
+    if error == 0.0:
+        return 0.0
+    below, above = (-1.0, 1.0) if kind == 1.0 else (-parameter, 1.0 - parameter)
+    return below if error > 0.0 else above
+
+
+@njit(fastmath=EXACT)
+def per_target_loss(row: Array, target: Array, *options: float) -> float:
+    """The mean of the losses of the outputs, which are those of target 0, target 1, ... in turn."""
+    total, count = 0.0, _target_count(options)
+    for v in range(row.size):
+        error = float(np.float64(target[v])) - float(np.float64(row[v]))
+        place = 2 * (v % count)
+        total += _element_loss(error, options[place], options[place + 1])
+    return total / row.size
+
+
+@njit(fastmath=EXACT)
+def per_target_loss_and_grad(row: Array, target: Array, scale: float, *options: float) -> float:
+    """Gradient: that of the loss of each target."""
+    loss, count = per_target_loss(row, target, *options), _target_count(options)
+    share = scale / row.size
+    for v in range(row.size):
+        error = float(np.float64(target[v])) - float(np.float64(row[v]))
+        place = 2 * (v % count)
+        row[v] = row.dtype.type(share * _element_slope(error, options[place], options[place + 1]))
+    return loss
+
+
 _SMOOTHING = Option(0.0, "share of the target that is spread evenly over all classes", low=0.0, below=1.0)
 _DELTA = Option(1.0, "distance from which the loss grows linearly", low=1e-6)
 _QUANTILE = Option(0.5, "the quantile to predict", low=0.0, high=1.0)
 
 _LOW = Option(0.1, "the low quantile", low=0.0, high=0.5)
 _HIGH = Option(0.9, "the high quantile", low=0.5, high=1.0)
+
+
+def _target_options(n: int) -> dict[str, Option[float]]:
+    kinds = ", ".join(f"{code} {name}" for code, name in enumerate(PER_TARGET_LOSSES))
+    high = len(PER_TARGET_LOSSES) - 1.0
+    return {
+        f"kind{n}": Option(-1.0 if n else 0.0, f"loss of target {n}: {kinds}, -1 none", low=-1.0, high=high),
+        f"parameter{n}": Option(1.0, f"delta or quantile of target {n}", low=0.0),
+    }
+
 
 _BUILT_IN = (
     Loss(
@@ -236,6 +311,13 @@ _BUILT_IN = (
         interval_loss_and_grad,
         metric="absolute_error",
         options={"low": _LOW, "high": _HIGH},
+    ),
+    Loss(
+        "per_target",
+        per_target_loss,
+        per_target_loss_and_grad,
+        metric="absolute_error",
+        options={name: option for n in range(MAX_TARGETS) for name, option in _target_options(n).items()},
     ),
 )
 BUILT_IN_LOSSES = {loss.name: loss for loss in _BUILT_IN}

@@ -50,6 +50,13 @@ def _is_assignments(value: Any) -> bool:
 
 DEFAULT_LOSS = "interval"
 """Default loss of a forecast."""
+
+
+def has_loss_of_each(text: str | None) -> bool:
+    """Whether the setting ``loss`` names a loss for each target, as in ``load=huber:0.5,price=quantile``."""
+    return text is not None and "=" in text
+
+
 LEVEL_SETTINGS = {
     "char": (),
     "byte": (),
@@ -378,7 +385,8 @@ class Config:
     loss: str | None = _setting(
         None,
         _STRING,
-        "Loss of a forecast: interval (three quantiles), squared_error, absolute_error, huber, quantile. "
+        "Loss of a forecast: interval (three quantiles), squared_error, absolute_error, huber, quantile; or "
+        "one of the last four for each target, as in load=huber:0.5,price=quantile:0.9. "
         "Loss of a label: cross_entropy for classes, or a loss of numbers.  [interval; for labels "
         "cross_entropy if they are texts or few whole numbers, else squared_error]",
         metavar="NAME",
@@ -735,6 +743,8 @@ def _parsed(name: str, value: Any) -> Any:
         return _column_names(value)
     if name in _ONE_COLUMN and type(value) is int:
         return str(value)  # a column of an array
+    if name == "loss" and isinstance(value, Mapping):
+        return ",".join(f"{column}={loss}" for column, loss in value.items())
     if name == "target_weights":
         return _column_weights(value)
     if name in REGULARISATION_SETTINGS:

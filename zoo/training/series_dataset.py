@@ -39,10 +39,10 @@ from zoo.forecasting.evaluation import (
 from zoo.forecasting.predict import network_forecasts
 from zoo.forecasting.scaling import Scaling
 from zoo.forecasting.spec import ForecastSpec, output_factors, quantile_levels
+from zoo.forecasting.target_losses import forecast_loss
 from zoo.forecasting.windows import Windows, make_windows
 from zoo.model import AnyModel, SequenceModel
-from zoo.registry import get_loss
-from zoo.training.config import DEFAULT_LOSS, Config
+from zoo.training.config import DEFAULT_LOSS, Config, has_loss_of_each
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
 
 DEFAULT_SPLIT = "80,10,10"
@@ -325,12 +325,7 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
     season = config.season or guess_season(panel, cuts[0])
     full_context = max(3 * config.horizon, 2 * season if season > 1 else 0, MIN_CONTEXT)
     context = config.context or _shortened(full_context, panel, cuts[0], config.horizon)
-    loss = get_loss(config.loss or DEFAULT_LOSS, **config.loss_options)
-    if loss.target != "value":
-        raise UsageError(
-            f"loss is {loss.name!r}, which is not a loss of numbers; choose 'interval', "
-            "'squared_error', 'absolute_error', 'huber' or 'quantile'."
-        )
+    loss, losses = forecast_loss(config.loss or DEFAULT_LOSS, config.loss_options, roles.target)
     spec = ForecastSpec.of_panel(
         panel,
         context=context,
@@ -341,7 +336,7 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
         missing=config.missing,
         split=split,
         split_seed=split_seed,
-        output_factors=output_factors(loss, roles.target, config.target_weights),
+        output_factors=output_factors(losses, roles.target, config.target_weights),
     )
     _check_length(panel, part_rows(panel, cuts, "train")[1], spec)
     _check_parts(panel, cuts, spec)
@@ -361,7 +356,7 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
         time=roles.time,
         context=context,
         season=season,
-        loss=loss.name,
+        loss=config.loss if has_loss_of_each(config.loss) else loss.name,
         batch=batch,
         steps=steps,
         eval_every=every,
