@@ -363,12 +363,13 @@ def test_check_writes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["My own page.", "\xff"])
 def test_files_of_other_origin_are_not_overwritten(text: str, tmp_path: Path) -> None:
-    mine = tmp_path / "README.md"
+    mine = tmp_path / "gated" / "gru.md"
+    mine.parent.mkdir()
     mine.write_text(text, encoding="latin-1")
-    result = run("pages", "--out", str(tmp_path))
+    result = run("pages", "gru", "--out", str(tmp_path))
     assert result.exit_code == 2
     assert f"Error: {mine} was not made by zoo pages, and would be overwritten; move it" in result.output
-    assert list(tmp_path.iterdir()) == [mine]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
     assert mine.read_text(encoding="latin-1") == text
 
 
