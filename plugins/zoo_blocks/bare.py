@@ -8,7 +8,7 @@ import zoo
 
 
 class Bare(zoo.Block):
-    """No block: the cell reads the input of the layer, and its output is that of the layer.
+    """No block: the cell reads the input of the layer and makes its output.
 
     ``bare(lstm)`` is ``lstm``. Use the name in comparisons of blocks.
     """

@@ -79,6 +79,7 @@ def flat(states):
         *((name, "float32", SINGLE) for name in ("vanilla", "gru", "fastgrnn", "lstm", "ctrnn", "slstm")),
         ("lstm", "float64", DOUBLE),
         ("lstm+zoneout", "float32", SINGLE),
+        ("griffin(gru)", "float32", SINGLE),
         (Mixed, "float32", SINGLE),
         (Mixed, "float64", DOUBLE),
         (Products, "float64", DOUBLE),

@@ -74,8 +74,10 @@ def test_cell_of_float64(name):
     assert worst(zoo.Recurrent(name, 3, 8, dtype="float64", seed=1), shapes=[(4, 2)]) < DOUBLE
 
 
-@pytest.mark.parametrize("name", ["lstm+zoneout", "gru+layer_norm", "vanilla+recurrent_dropout"])
-def test_modified_cell_with_its_noise_at_the_expectation(name):
+@pytest.mark.parametrize(
+    "name", ["lstm+zoneout", "gru+layer_norm", "vanilla+recurrent_dropout", "mamba(gru)"]
+)
+def test_composite_cell_with_its_noise_at_the_expectation(name):
     assert worst(zoo.Recurrent(name, 3, 8, seed=1), shapes=[(4, 2)]) < SINGLE
 
 

@@ -166,10 +166,10 @@ def test_tokens_are_one_hot_rows():
 
 def test_copy_and_pickle_keep_class_and_options():
     cell = zoo.get_cell("prenorm(lstm+zoneout)", zoneout_p=0.3, prenorm_eps=0.2)
-    for again in (copy.copy(cell), copy.deepcopy(cell), pickle.loads(pickle.dumps(cell))):
-        assert type(again) is type(cell)
-        assert again == cell
-        assert list(again.params) == list(cell.params)
+    for copied in (copy.copy(cell), copy.deepcopy(cell), pickle.loads(pickle.dumps(cell))):
+        assert type(copied) is type(cell)
+        assert copied == cell
+        assert list(copied.params) == list(cell.params)
 
 
 def test_layers_round_trip(tmp_path):

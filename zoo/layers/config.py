@@ -182,7 +182,8 @@ class StackConfig:
 
     def describe_cells(self) -> str:
         """Text of the cells as in a call."""
-        return repr(self.cells[0] if self.has_single_cell else list(self.cells))
+        shown = [repr(cell) for cell in self.cells]
+        return shown[0] if len({*shown}) == 1 else f"[{', '.join(shown)}]"
 
     def describe(self) -> str:
         """Text of the arguments as in a call, without ``dtype``, ``recompute`` and options switched off."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from zoo.array_types import Array, Arrays
 from zoo.base import Cell, Input, Noise
+from zoo.base.block import BLOCK_PREFIX
 from zoo.errors import UsageError
 from zoo.layers.aux_inputs import AuxInputs, AuxInputSource, check_noise
 from zoo.layers.batch_slices import leading_states, reverse_time, slice_batch, update_leading_rows
@@ -286,6 +287,15 @@ class Stack:
     def discrete(self) -> tuple[str, ...]:
         """Names of the states of whole numbers."""
         return tuple([name for name in self.state_shapes if name not in self._differentiable_states()])
+
+    @property
+    def param_parts(self) -> dict[str, list[str]]:
+        """Names of the parameters of the cells and of the blocks around them: ``"cell"`` and ``"block"``."""
+        parts: dict[str, list[str]] = {"cell": [], "block": []}
+        for name in self.param_shapes:
+            *_, own = name.removesuffix(".initial").rpartition(".")
+            parts["block" if own.startswith(BLOCK_PREFIX) else "cell"].append(name)
+        return parts
 
     def label(self) -> str:
         """Name of the layers in error messages: ``cell 'lstm'``, or ``cells 'gru', 'lstm'``."""

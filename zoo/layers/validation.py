@@ -42,8 +42,8 @@ def as_cells(cell: Cell | Sequence[Cell], num_layers: int) -> tuple[Cell, ...]:
 
 
 def cells_label(cells: tuple[Cell, ...]) -> str:
-    """Name of the cells in error messages; as one, if they are equal."""
-    if cells and all(cell == cells[0] for cell in cells):
+    """Name of the cells in error messages; as one, if all have one name."""
+    if len({cell.name for cell in cells}) == 1:
         return cells[0].label()
     return f"cells {', '.join(repr(cell.name) for cell in cells)}"
 

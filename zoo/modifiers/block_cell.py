@@ -48,6 +48,12 @@ class BlockCell(CompositeCell, abstract=True):
         placement = Placement(self.block_first, self.block_last, self.block_layers)
         return compose_block(self.base_cell(), self.change(**self.change_options()), placement)
 
+    def __repr__(self) -> str:
+        options = (
+            f"{name}={value!r}" for name, value in self.options.items() if name not in PLACEMENT_OPTIONS
+        )
+        return f"{type(self).__name__}({', '.join(options)})"
+
     def __copy__(self) -> Any:
         # Without __init__, which traces a copy.
         duplicate = object.__new__(type(self))

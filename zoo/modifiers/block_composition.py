@@ -45,7 +45,7 @@ class BlockDeclarations:
     """The declarations of a cell with a block, in the letters of layers, ``I`` and ``H``.
 
     Args:
-        params: Parameters by name: those of the cell, then those of the block.
+        params: Parameters by name, first of the cell and then of the block.
         buffers: Buffers by name.
         states: States by name.
         inputs: Auxiliary inputs of the cell.

@@ -45,7 +45,7 @@ class Composition(Protocol):
         """Their declarations."""
 
     def step(self, arrays: Mapping[str, Any], x: Any, states: Mapping[str, Any]) -> Any:
-        """One step on symbolic arrays: the output and the new states, those of ``states`` in order."""
+        """One step on symbolic arrays: the output, and the new states in the order of ``states``."""
 
 
 class CompositeCell(Cell, abstract=True):

@@ -49,7 +49,6 @@ from zoo.registry.api import (
 )
 from zoo.registry.composite_names import (
     cell_class,
-    in_block_class,
     is_composite,
     place_in_stack,
     split_name,
@@ -77,7 +76,6 @@ __all__ = [
     "get_task",
     "get_tracker",
     "hookimpl",
-    "in_block_class",
     "is_composite",
     "list_blocks",
     "list_cells",

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from zoo.base import Block, Cell, Optimizer, Task, Tracker
+from zoo.base import Cell, Optimizer, Task, Tracker
 from zoo.cli.component_lookup import (
     cell_classes,
     component_class,
@@ -31,7 +31,7 @@ from zoo.cli.train_flags import FLAGS, LOGGING, TRAINING
 from zoo.distributed import rank_of_launch
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
-from zoo.registry import get_loss, in_block_class, registry_of
+from zoo.registry import get_loss, registry_of
 from zoo.training.config import DEFAULT_LOSS, Config, config_from_plain, has_loss_of_each
 from zoo.training.schedules import SCHEDULES, make_schedule
 
@@ -75,13 +75,11 @@ def train_arguments(
         from zoo.data.sources import check_configured_sources
 
         check_configured_sources(stored.data, stored.glob)
-    block = None if given.get("block") is None else component_class(Block, given["block"])
+    given = _with_block(given, stored)
     cells, task = _cells(given.get("cell"), stored), _task(given.get("task"), stored)
-    cells = [_in_block(cell, block) for cell in cells]
     named = {"cell": _cell_names(cells, stored), **({} if task is None else {"task": task.name})}
     settings = {**_stored_settings(stored, {**given, **named}), **given}
-    for name in ("task", "block"):
-        settings.pop(name, None)
+    settings.pop("task", None)
     if "cell" in given and len(cells) > 1 and "layers" not in given:
         settings.pop("layers", None)  # the number of cells
     cell_prefixes = {cell: "cell" if len(set(cells)) == 1 else cell.name for cell in cells}
@@ -175,11 +173,19 @@ def _cells(given: str | None, stored: Config | None) -> list[type[Cell]]:
     return [_stored_cell(name, stored.cell_names) for name in stored.cell_names]
 
 
-def _in_block(cell: type[Cell], block: type[Block] | None) -> type[Cell]:
-    """The cell in the block of ``--block``; a stored run may have it already."""
-    if block is None or cell.name.startswith(f"{block.name}("):
-        return cell
-    return in_block_class(cell, block)
+def _with_block(given: Mapping[str, Any], stored: Config | None) -> Mapping[str, Any]:
+    """The settings from flags, with ``--block`` as a part of the cells."""
+    if "block" not in given:
+        return given
+    cells = given.get("cell") or (stored or Config()).cell_label
+    others = {name: value for name, value in given.items() if name != "block"}
+    return {**others, "cell": _cells_in_block(cells, given["block"])}
+
+
+def _cells_in_block(cells: str, block: str) -> str:
+    """The names ``lstm,gru`` in a block; a resumed run has them in the block already."""
+    each = (cell.strip() for cell in cells.split(","))
+    return ",".join(cell if cell.startswith(f"{block}(") else f"{block}({cell})" for cell in each)
 
 
 def _stored_cell(name: str, names: Sequence[str]) -> type[Cell]:
@@ -333,7 +339,8 @@ def run(
     if resume and config is not None:
         raise UsageError("--config is for a new run and --resume continues a run; leave out one.")
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
-    extra_flags = repeated_flags(plugin, cell=[flags["cell"]], task=[flags["task"]])
+    cells = _with_block(given, None).get("cell")
+    extra_flags = repeated_flags(plugin, cell=[cells], task=[flags["task"]])
     with open_display(quiet or rank_of_launch() > 0, as_json, extra_flags) as display:
         from zoo.training import Interrupted, train
 

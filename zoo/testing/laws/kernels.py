@@ -58,7 +58,9 @@ def _run_step(trial: Trial) -> tuple[Array, Arrays]:
     """Outputs and last states of all layers by ``step`` alone."""
     y, last = dense_input(trial), Arrays()
     for layer_arrays in layers_of(trial):
-        y, after = run_sequence(trial.cell, layer_arrays.arrays, y, layer_arrays.state, layer_arrays.inputs)
+        y, after = run_sequence(
+            layer_arrays.layer.cell, layer_arrays.arrays, y, layer_arrays.state, layer_arrays.inputs
+        )
         last |= {f"{layer_arrays.layer.prefix}{name}": value for name, value in after.items()}
     return y, last
 
