@@ -33,17 +33,22 @@ FUNCTIONS = {
     "Re": np.real,
     "abs": np.abs,
     "clip": np.clip,
+    "cumax": zoo.cumax,
     "exp": np.exp,
+    "expm": zoo.expm,
     "heaviside": lambda a: np.heaviside(a, 1),
     "log": np.log,
     "max": np.maximum,
     "mean": np.mean,
+    "min": np.minimum,
     "relu": lambda a: np.maximum(a, 0),
     "sigmoid": sigmoid,
+    "sign": np.sign,
     "silu": lambda a: a * sigmoid(a),
     "softplus": lambda a: np.log1p(np.exp(a)),
     "sqrt": np.sqrt,
     "tanh": np.tanh,
+    "triu": np.triu,
 }
 TOKEN = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?|[A-Za-z_]\w*'?|\*\*|\^|\S")
 
@@ -171,7 +176,7 @@ OTHER_NOTATION = {
     *("comba", "gsa", "hgrn2", "mesa_net", "titans", "ttt_linear"),  # heads
     *("gated_delta_net2", "gated_delta_product", "kda", "mamba2", "rwkv5", "rwkv6", "rwkv7"),  # heads
     *("delta_net", "gated_delta_net", "gla", "matrix_lstm", "retnet", "rg_lru", "slstm"),  # heads
-    *("clockwork", "lif", "min_gru", "min_lstm", "rwkv4"),  # conditions in words
+    *("clockwork", "lif", "min_gru", "min_lstm", "phased_lstm", "rwkv4"),  # conditions in words
     *("dendritic_plrnn", "mamba", "nas", "plrnn", "qrnn", "rhn", "tau_gru"),  # indices, dots and loops
     *("ltc", "s4d", "urnn"),  # sums along an axis
     *("damped_linoss", "linoss", "longhorn"),  # pairs and conditions

@@ -309,6 +309,52 @@ def synaptic_weights(n: Sizes) -> np.ndarray:
     return shapes * (1 - np.eye(n.H))
 
 
+def sparse_reservoir(n: Sizes) -> Law:
+    """Of the spectral radius, with a share of nonzero entries."""
+
+    def check(draws: np.ndarray) -> None:
+        np.testing.assert_allclose(np.abs(np.linalg.eigvals(draws)).max(axis=-1), n.radius, rtol=1e-9)
+        np.testing.assert_allclose((draws != 0).mean(), n.density, rtol=0.1)
+        fourth_moment = (draws**4).mean() / (draws**2).mean() ** 2 * n.density  # 3 for normal numbers
+        np.testing.assert_allclose(fourth_moment, 3, rtol=0.1)
+
+    return check
+
+
+def sparse_signs(n: Sizes) -> Law:
+    """Plus or minus the scale, with a share of nonzero entries."""
+
+    def check(draws: np.ndarray) -> None:
+        assert set(np.unique(draws)) == {-n.scale, 0.0, n.scale}
+        np.testing.assert_allclose([(draws > 0).mean(), (draws < 0).mean()], n.density / 2, rtol=0.15)
+
+    return check
+
+
+def difference_with_transpose(n: Sizes) -> Law:
+    """Differences of two uniform numbers."""
+
+    def check(draws: np.ndarray) -> None:
+        np.testing.assert_array_equal(draws, -draws.swapaxes(1, 2))
+        rows, columns = np.triu_indices(n.H, 1)
+        np.testing.assert_allclose(draws[:, rows, columns].var(), 2 / 3 * n.recurrent_scale**2, rtol=0.05)
+
+    return check
+
+
+def rotations_of_pairs(n: Sizes) -> Law:
+    """Angles of pairs of neighbours, uniform within pi of zero."""
+
+    def check(draws: np.ndarray) -> None:
+        first = np.arange(0, n.H, 2)
+        uniform(-math.pi, math.pi)(draws[:, first, first + 1])
+        draws = draws.copy()
+        draws[:, first, first + 1] = 0
+        assert not draws.any()
+
+    return check
+
+
 def scaled_complex(variance: float) -> Law:
     """Complex with the variance given in all, in equal parts."""
 
@@ -544,6 +590,13 @@ EXPECTED: dict[str, Expected] = {
         OFFICIAL,
         "The output gate there is one nn.Linear of I + H inputs.",
     ),
+    "es2n": Expected(
+        {"Wo": zeros, "Wx": sparse_signs, "Wh": sparse_reservoir, "Q": orthogonal()},
+        {"proximity": 0.2, "radius": 0.8, "density": 0.1, "scale": 1.0},
+        "https://github.com/reservoirpy/reservoirpy/blob/master/reservoirpy/nodes/es2n.py",
+        OFFICIAL,
+        "Proximity and radius are 1 there by default. These are its example's.",
+    ),
     "esn": Expected(
         {
             "Wo": zeros,
@@ -554,6 +607,23 @@ EXPECTED: dict[str, Expected] = {
         {"leak": 0.3, "radius": 1.25, "density": 1.0, "scale": 0.5},
         "https://mantas.info/code/simple_esn/",
         STATED,
+    ),
+    "eusn": Expected(
+        {
+            "Wo": zeros,
+            "Wx": within(lambda n: n.scale),
+            "Wh": difference_with_transpose,
+            "b": within(lambda n: n.scale),
+        },
+        {"eps": 0.01, "gamma": 0.001, "recurrent_scale": 1.0, "scale": 1.0},
+        "https://github.com/gallicch/EulerStateNetworks/blob/main/euler.py",
+        OFFICIAL,
+    ),
+    "exp_rnn": Expected(
+        {"A": rotations_of_pairs, "Wx": scaled(lambda n: math.sqrt(2 / n.I)), "b": within(lambda n: 0.01)},
+        {"map": "expm"},
+        "https://github.com/Lezcano/expRNN/blob/master/orthogonal.py",
+        OFFICIAL,
     ),
     "fastgrnn": Expected(
         {
@@ -945,6 +1015,13 @@ EXPECTED: dict[str, Expected] = {
         source="https://github.com/nvecoven/BRC/blob/master/cells/cells.py",
         kind=OFFICIAL,
     ),
+    "on_lstm": Expected(
+        {"Wx": by_inputs, "Wh": by_hidden_rows, "b": by_hidden},
+        {"chunk": 1},
+        "https://github.com/yikangshen/Ordered-Neurons/blob/master/ON_LSTM.py",
+        OFFICIAL,
+        "The projected input has a bias of its own there, and chunk is 10.",
+    ),
     "para_gru": Expected(
         PARA_RNN,
         source="https://github.com/xaviergonzalez/ml-pararnn/blob/main/pararnn/rnn_cell/gru_diag_mh.py",
@@ -958,6 +1035,19 @@ EXPECTED: dict[str, Expected] = {
         deviation="Inputs are divided into two heads there.",
     ),
     "peephole_lstm": lstm_like(arrays={"p": within(lambda n: 0.1)}),
+    "phased_lstm": Expected(
+        {
+            "Wx": scaled(lambda n: 0.1),
+            "Wh": scaled(lambda n: 0.1),
+            "p": scaled(lambda n: 0.1),
+            "b": lambda n: columns(constant(0), constant(2), constant(0), constant(0)),
+            "period": lambda n: uniform(10, 100),
+            "shift": lambda n: uniform(0, 1000),
+        },
+        {"open": 0.05, "leak": 0.001},
+        "https://github.com/dannyneil/public_plstm/blob/master/plstm.py",
+        OFFICIAL,
+    ),
     "plrnn": Expected(
         {"Wh": positive_with_unit_norm, "Wx": by_inputs, "theta": by_hidden},
         source="https://github.com/DurstewitzLab/dendPLRNN/blob/main/BPTT_TF/bptt/PLRNN_model.py",
@@ -1155,6 +1245,19 @@ EXPECTED: dict[str, Expected] = {
         "https://github.com/DurstewitzLab/GTF-shPLRNN/blob/main/src/models/shallow_plrnn.jl",
         OFFICIAL,
         "The clipped form is the default there.",
+    ),
+    "skip_lstm": Expected(
+        {
+            "Wx": glorot(lambda n: n.I + 5 * n.H),
+            "Wh": glorot(lambda n: 5 * n.H),
+            "b": zeros,
+            "Wu": glorot(lambda n: n.H + 1),
+            "bu": ones,
+        },
+        {"forget_bias": 1.0},
+        "https://github.com/imatge-upc/skiprnn-2017-telecombcn/blob/master/src/rnn_cells/skip_rnn_cells.py",
+        OFFICIAL,
+        "Wx and Wh are one matrix there, of I + 5H inputs and outputs.",
     ),
     "slstm": Expected(
         {

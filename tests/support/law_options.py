@@ -60,6 +60,8 @@ NEVER_COMPILED = frozenset(
         # spiking
         *("adlif", "alif", "alpha", "brf", "se_adlif", "synaptic"),
         *("ei_rnn", "low_rank_rnn", "stsp_rnn", "shallow_plrnn", "dendritic_plrnn", "al_rnn"),
+        *("es2n", "eusn", "exp_rnn"),
+        *("on_lstm", "phased_lstm", "skip_lstm"),
     }
 )
 

@@ -49,6 +49,8 @@ class Antisymmetric(zoo.Cell):
             "gated_antisymmetric": "has a gate that sets the size of the step of each unit.",
             "lipschitz": "mixes a symmetric and an antisymmetric matrix and adds a linear term.",
             "vanilla": "replaces the state in every step, where this cell adds a small change to it.",
+            "eusn": "has fixed weights.",
+            "exp_rnn": "has an orthogonal matrix, which keeps the size of the state exactly.",
         },
     )
     Wx = zoo.Param("I", "H", init=normal, help="input to hidden")

@@ -62,6 +62,9 @@ class Clockwork(zoo.Cell):
             "scrn": "has slow units with one fixed rate in addition to fast ones.",
             "leaky_rnn": "has units that change slowly in every step, where slow groups of this cell wait.",
             "lem": "learns from the input how fast each unit changes.",
+            "on_lstm": "learns the order of fast and slow units.",
+            "phased_lstm": "has trained periods and gates.",
+            "skip_lstm": "decides from its state whether to update.",
         },
     )
     Wx = zoo.Param("I", "H", init="hidden_uniform", help="input to hidden")

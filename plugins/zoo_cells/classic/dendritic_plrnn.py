@@ -50,7 +50,7 @@ class DendriticPLRNN(zoo.Cell):
         url="https://arxiv.org/abs/2207.02542",
         variant="The form without mean centring is the default, with external inputs, and an option chooses "
         "the clipped form.",
-        deviations="States are not cut at 10, where the official code cuts those of the plain form. "
+        deviations="States are not cut at 10, where the official code cuts the states of the plain form. "
         "Thresholds start standard normal, which is the official choice where no data are given, and not "
         "uniform over the range of the data. The initial state is zero.",
         history="Brenner and others published it in 2022. It extends plrnn by a basis of thresholds, and "

@@ -56,8 +56,8 @@ class ESN(zoo.Cell):
         authors="Herbert Jaeger",
         year=2001,
         url="https://www.ai.rug.nl/minds/uploads/EchoStatesTechRep.pdf",
-        variant="The units are leaky tanh units with a random bias. There is no feedback from the output and "
-        "no noise.",
+        variant="The units are leaky tanh units with a random bias. There is no feedback from the output "
+        "and no noise.",
         deviations="The weights of the readout for the input are a product of Wo and the weights of the "
         "readout for the units. A model trains the readout by gradients, where linear regression is usual.",
         history="Jaeger introduced echo state networks in 2001. Maass, Natschläger and Markram proposed "
@@ -65,9 +65,10 @@ class ESN(zoo.Cell):
         "The form with leaky units comes from the paper of 2007, and libraries such as ReservoirPy use it.",
         when_to_use="Use it for a fast baseline on time series, or to measure how much training the "
         "recurrent weights adds. Its memory depends on leak, radius and scale, so search over these "
-        "options. It does not learn features, so a trained cell is better on text. A step costs the "
-        "products of vanilla and one more product of the input, but only Wo and the readout have gradients "
-        "to store in the optimizer.",
+        "options, and several layers make a deep echo state network whose readout reads the last one. It "
+        "does not learn features, so a trained cell is better on text. A step costs the products of vanilla "
+        "and one more product of the input, but only Wo and the readout have gradients to store in the "
+        "optimizer.",
         trainability="Its reservoir is fixed, and only the readout is trained.",
         also=(
             zoo.Card(
@@ -80,6 +81,8 @@ class ESN(zoo.Cell):
         related={
             "leaky_rnn": "has the same equation with trained weights.",
             "vanilla": "has trained weights and no leak.",
+            "es2n": "mixes the reservoir with a rotation.",
+            "eusn": "has Euler steps of an antisymmetric matrix.",
         },
     )
     Wo = zoo.Param("I", "H", help="input to the readout, past the reservoir")

@@ -102,6 +102,7 @@ class URNN(zoo.Cell):
         related={
             "irnn": "only starts with eigenvalues of one.",
             "lru": "has complex eigenvalues inside the unit circle and no nonlinearity in the recurrence.",
+            "exp_rnn": "has an orthogonal matrix with all H (H - 1) / 2 degrees of freedom.",
         },
     )
     w = zoo.Param("3", "H", init=phases, help="phases of the three diagonal matrices")

@@ -111,6 +111,7 @@ class Vanilla(zoo.Cell):
             "lstm": "has gates and a memory cell.",
             "ugrnn": "adds an update gate.",
             "sgrn": "adds a gate without another matrix.",
+            "exp_rnn": "has an orthogonal recurrent matrix.",
         },
     )
     # An orthogonal Whh, Glorot Wxh and zero bias, which many recommend, do worse on text: 1.861 and 1.856

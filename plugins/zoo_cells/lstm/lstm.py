@@ -77,6 +77,8 @@ class LSTM(zoo.Cell):
             "matrix_lstm": "has a matrix as memory, and gates that do not read the state.",
             "min_lstm": "has gates and a candidate that read the input alone.",
             "vanilla": "has no gates and no memory cell.",
+            "on_lstm": "has units that are ordered from fast to slow ones.",
+            "skip_lstm": "decides at each step whether to update.",
         },
     )
     Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")

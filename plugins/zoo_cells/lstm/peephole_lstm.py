@@ -70,6 +70,7 @@ class PeepholeLSTM(zoo.Cell):
             "lstm": "has gates that do not read the memory cells.",
             "wmc_lstm": "has gates that read all memory cells, through a matrix and tanh.",
             "res_lstm": "adds a projection, and a shortcut from the input to the output.",
+            "phased_lstm": "adds a gate that opens each unit in a rhythm.",
         },
     )
     Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")
