@@ -135,13 +135,14 @@ def test_arguments_from_flags(monkeypatch):
 
     monkeypatch.setattr(zoo, "compare", compare, raising=False)
     words = "--cells slow=leaky_rnn,lru --tasks copying --hidden 4 --seconds 2.5 --seeds 2 --lr-grid 0.1,0.01"
-    words += " --set slow.leak=0.5 --set beta1=0.8 --set copying.delay=2 --optimizer adamw --layers 2"
-    words += " --data a.csv --data b.csv --target load --horizon 3 --set loss.low=0.2"
+    words += " --block bare,glu --set slow.leak=0.5 --set beta1=0.8 --set copying.delay=2 --optimizer adamw"
+    words += " --layers 2 --data a.csv --data b.csv --target load --horizon 3 --set loss.low=0.2"
     run(*words.split())
     (given,) = calls
     del given["on_event"]
     assert {name: value for name, value in given.items() if value is not None} == {
         "cells": ["slow=leaky_rnn", "lru"],
+        "block": ["bare", "glu"],
         "tasks": ["copying"],
         "options": {"slow": {"leak": 0.5}, "copying": {"delay": 2}},
         "hidden": 4,

@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
+from zoo.comparison import specs
+from zoo.comparison.plan import is_label
 from zoo.comparison.resolve import (
     MAX_HIDDEN,
     HiddenSize,
     count_parameters,
+    count_parts,
     nearest_hidden_size,
     smallest_hidden_size,
 )
@@ -84,3 +87,54 @@ def test_counts_equal_those_of_models(budget):
             HiddenSize(hidden, number) for hidden in range(1, 200) if (number := count(hidden)) is not None
         ]
         assert size == min(brute, key=lambda other: (abs(other.parameters - budget), other.hidden)), name
+
+
+def test_parts_of_cell_in_block_add_up():
+    info = SimpleNamespace(input_size=3, output_size=2)
+    settings = {"bidirectional": False, "learned_state": True, "layers": 2}
+    inside = zoo.get_cell("prenorm(gru)")
+    parts = count_parts(inside, info, 4, settings)
+    gru = 2 * zoo.get_cell("gru").parameter_count(4, 4) + 2 * 4  # with the learned initial states
+    assert parts == {"cell": gru, "block": (3 * 4 + 4) + 2 * (4 + 4 * 4) + 4, "readout": 4 * 2 + 2}
+    assert sum(parts.values()) == count_parameters(inside, info, 4, settings)
+
+
+def test_every_cell_is_compared_in_every_block(tmp_path):
+    (tmp_path / "mine.py").write_text(FILE, encoding="utf-8")
+    file = str(tmp_path / "mine.py")
+    labelled = specs.label_specs("cell", ["a=gru", f"{file}:Mine"])
+    inside, _ = specs.in_blocks(labelled, ["bare", "prenorm", f"{file}:Skip"])
+    assert inside == {
+        "a": "gru",
+        "prenorm(a)": "prenorm(gru)",
+        "skip(a)": f"{file}:Skip(gru)",
+        "mine": f"{file}:Mine",
+        "prenorm(mine)": f"prenorm({file}:Mine)",
+        "skip(mine)": f"{file}:Skip({file}:Mine)",
+    }
+    assert all(map(is_label, inside))
+    entry, resolved = specs.find_cell(inside["skip(mine)"], {})
+    assert (entry.name, resolved.name) == ("skip(mine)", "skip(mine)")
+    assert entry.spec == inside["skip(mine)"]
+
+
+FILE = '''
+import zoo
+
+
+class Mine(zoo.Cell):
+    """h' = x W + h."""
+
+    W = zoo.Param("I", "H")
+    h = zoo.State("H")
+
+    def step(self, x, h):
+        return x @ self.W + h
+
+
+class Skip(zoo.Block):
+    """y = x + cell(x)."""
+
+    def step(self, x, cell):
+        return x + cell(x)
+'''

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -323,12 +324,25 @@ def count_parameters(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mappi
     return ParameterLayout(_parameter_shapes(cell, task, hidden, settings)).size
 
 
+def count_parts(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]) -> dict[str, int]:
+    """Count the parameters of the cells, of the blocks around them, and of the readout."""
+    stack = _stack(cell, task, hidden, settings)
+    shapes = model_shapes(stack, task.output_size)
+    parts = {
+        part: sum(math.prod(shapes[name]) for name in names) for part, names in stack.param_parts.items()
+    }
+    return {**parts, "readout": sum(map(math.prod, shapes.values())) - sum(parts.values())}
+
+
 def _parameter_shapes(
     cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]
 ) -> dict[str, tuple[int, ...]]:
+    return model_shapes(_stack(cell, task, hidden, settings), task.output_size)
+
+
+def _stack(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]) -> Stack:
     switches = {name: settings[name] for name in ("bidirectional", "learned_state")}
-    stack = Stack(StackConfig(cell, task.input_size, hidden, settings["layers"], **switches))
-    return model_shapes(stack, task.output_size)
+    return Stack(StackConfig(cell, task.input_size, hidden, settings["layers"], **switches))
 
 
 MAX_HIDDEN = 2**15

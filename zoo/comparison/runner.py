@@ -36,7 +36,7 @@ from zoo.comparison.plan import (
     Specs,
     read_plan,
 )
-from zoo.comparison.resolve import ResolvedPlan, resolve_plan
+from zoo.comparison.resolve import ResolvedPlan, count_parts, resolve_plan
 from zoo.comparison.results import (
     Comparison,
     RunRecord,
@@ -195,6 +195,7 @@ def compare(
     cells: Any = (),
     tasks: Any = (),
     *,
+    block: Any = None,
     data: Any = None,
     out: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
@@ -226,6 +227,8 @@ def compare(
         cells: A name, ``FILE.py:Class``, ``LABEL=NAME``, a class, or an instance with its options; a sequence
             of these; or a mapping from labels to these.
         tasks: Tasks in the same forms.
+        block: Name of the block around every cell, or names of several, each around every cell; ``"bare"``
+            for none. The parameters of cells, blocks and readout are reported separately.
         data: A table to forecast, or labelled sequences, as for :func:`zoo.fit`; or several files, each a
             data set of its own. The settings are also those of :func:`zoo.fit`: ``target``, ``horizon``,
             ``label``, ``series`` and others. Data in memory are saved in the directory. The scores of simple
@@ -271,7 +274,7 @@ def compare(
         raise UsageError(f"compare: on_event is {short_repr(on_event)}; expected a function of an event.")
     if engine is not None and not hasattr(engine, "map"):
         raise UsageError(f"compare: engine is {short_repr(engine)}; expected an object with a method map.")
-    cell_specs, task_specs, chosen = _collect_specs(cells, tasks, options)
+    cell_specs, task_specs, chosen = _collect_specs(cells, tasks, options, block)
     of_data = {name: settings.pop(name) for name in DATA_SETTINGS if settings.get(name) is not None}
     with TemporaryDirectory() as scratch:
         files, of_data = save_data(data, of_data, Path(scratch))
@@ -321,11 +324,11 @@ def _move_files(resolved: ResolvedPlan, scratch: Path, folder: Path) -> Resolved
 
 
 def _collect_specs(
-    cells: Any, tasks: Any, options: Mapping[str, Mapping[str, Any]] | None
+    cells: Any, tasks: Any, options: Mapping[str, Mapping[str, Any]] | None, block: Any
 ) -> tuple[Specs, Specs, specs.Options]:
     """Specs of cells and tasks by label, and all options."""
     (cell_specs, of_cells), (task_specs, of_tasks) = (
-        specs.label_specs("cell", cells),
+        specs.in_blocks(specs.label_specs("cell", cells), block),
         specs.label_specs("task", tasks),
     )
     chosen = {label: dict(values) for label, values in {**of_cells, **of_tasks}.items()}
@@ -468,12 +471,25 @@ def make_metadata(
             for label, cell in resolved.cells.items()
         },
         "tasks": {label: info.to_json() for label, info in resolved.tasks.items()},
+        **parameter_parts(plan, resolved),
         "jobs": jobs,
         "wall_seconds": round(seconds, 3),
         "date": now.strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine_info(),
         "versions": versions(),
     }
+
+
+def parameter_parts(plan: Plan, resolved: ResolvedPlan) -> dict[str, Any]:
+    """The parameters of cell, block and readout by task and cell, if a cell has a block."""
+    if not any(cell.is_in_block() for cell in resolved.cells.values()):
+        return {}
+    parts: dict[str, dict[str, dict[str, int]]] = {}
+    for task, cell in plan.pairs():
+        size = plan.run_sizes[task][cell]
+        counts = count_parts(resolved.cells[cell], resolved.tasks[task], size.hidden, plan.settings)
+        parts.setdefault(task, {})[cell] = counts
+    return {"parameters": parts}
 
 
 def sort_records(records: Iterable[RunRecord], plan: Plan) -> list[RunRecord]:

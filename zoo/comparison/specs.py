@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.arguments import real_path
+from zoo.arguments import real_path, short_repr
 from zoo.base import Block, Cell, Component, Modifier, Task
 from zoo.base.names import did_you_mean
 from zoo.comparison.plan import PlanEntry, is_label
@@ -75,6 +75,9 @@ class TaskInfo:
 
 Options = Mapping[str, Mapping[str, Any]]
 
+BARE = "bare"
+"""The name of the block that adds nothing."""
+
 LabelledSpecs = tuple[dict[str, str], dict[str, dict[str, Any]]]
 """Specs and chosen options by label."""
 
@@ -112,6 +115,33 @@ def label_specs(kind: str, components: Any) -> LabelledSpecs:
     return specs, options
 
 
+def in_blocks(labelled: LabelledSpecs, blocks: Any) -> LabelledSpecs:
+    """Put cells into blocks: every cell into every block, ``bare`` for none.
+
+    Args:
+        labelled: Specs and chosen options of cells by label.
+        blocks: A name, or a sequence of names or ``FILE.py:Class``; None or an empty one for no block.
+
+    Raises:
+        UsageError: if a block is not a string.
+        ZooError: if a file or its class is missing.
+    """
+    names = [blocks] if isinstance(blocks, str) else list(blocks or ())
+    if not names:
+        return labelled
+    specs: dict[str, str] = {}
+    options: dict[str, dict[str, Any]] = {}
+    for label, spec in labelled[0].items():
+        for name in names:
+            if not isinstance(name, str):
+                raise UsageError(f"compare: block is {short_repr(name)}; expected the name of a block.")
+            block = load_class_file(name, Block).name if is_file_spec(name) else name
+            new = label if block == BARE else f"{block}({label})"
+            specs[new] = spec if block == BARE else f"{name}({spec})"
+            options |= {new: labelled[1][label]} if label in labelled[1] else {}
+    return specs, options
+
+
 def _split_label(component: Any) -> tuple[str, Any]:
     """Split ``LABEL=NAME``; the label is empty if there is none."""
     label, equals, name = component.partition("=") if isinstance(component, str) else ("", "", "")
@@ -140,7 +170,7 @@ def _default_label(kind: str, spec: str) -> str:
 def _check_label(kind: str, label: str) -> None:
     if not is_label(label):
         raise UsageError(
-            f"compare: {label!r} cannot name a {kind}; use letters, digits and _ . + -, and begin with a "
+            f"compare: {label!r} cannot name a {kind}; use letters, digits and _ . + - ( ), and begin with a "
             f"letter or digit."
         )
 
@@ -158,17 +188,27 @@ def find_task(spec: str, options: Mapping[str, Any]) -> tuple[PlanEntry, TaskInf
 
 
 def _absolute_spec(spec: str) -> str:
-    """Make the path of a spec absolute, for processes in other directories."""
-    path, _, name = spec.rpartition(":")
-    return f"{real_path(path)}:{name}" if is_file_spec(spec) else spec
+    """Make the paths of a spec absolute, for processes in other directories."""
+    return _with_paths(spec, lambda path: str(real_path(str(path))))
 
 
 def spec_for_commands(entry: PlanEntry) -> str:
     """The name of a component, or ``FILE.py:Class``, relative to the working directory if it is below it."""
     if not is_file_spec(entry.spec):
         return entry.name
-    path, _, name = entry.spec.rpartition(":")
-    return f"{path_for_commands(Path(path))}:{name}"
+    return _with_paths(entry.spec, path_for_commands)
+
+
+def _with_paths(spec: str, change: Callable[[Path], str]) -> str:
+    """Change the paths of a spec, in which the block and the cell may be classes in files."""
+
+    def changed(part: str) -> str:
+        path, _, name = part.rpartition(":")
+        return f"{change(Path(path))}:{name}" if is_file_spec(part) else part
+
+    block, cell, modifiers = split_name(spec)
+    inner = "+".join((changed(cell), *modifiers))
+    return f"{changed(block)}({inner})" if block else inner
 
 
 def path_for_commands(path: Path) -> str:

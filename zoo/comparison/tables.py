@@ -26,6 +26,7 @@ _NONE = "–"
 _PAPER_COLUMNS = ("scope", "parameters", "lr", "95 %", "gain", "clear", "solved", "mean rank")
 _LATEX_BEGINNING = "% made by: "
 _BARE = "without an embedding, a norm or a residual connection"
+_IN_BLOCKS = "without an embedding, in the block that the name of the cell shows, BLOCK(CELL)"
 _SCOPE = Column("scope", help="; ".join(f"{scope}: {meaning}" for scope, meaning in SCOPES.items()))
 
 
@@ -177,6 +178,7 @@ def task_table(results: Comparison, task: str) -> Table:
         _SCOPE,
         Column("H", "integer", "hidden units", spare=8 if baselines else 7),
         Column("parameters", "integer", "of all layers and the readout"),
+        *(_PART_COLUMNS if results.metadata.get("parameters") else ()),
         Column("lr", "number", "the chosen learning rate; edge or plateau if the sweep has not decided"),
         Column(info["metric"], "number", "mean score over the seeds ± standard deviation", heat=True),
         Column("95 %", "number", "Student's interval of the mean over three or more seeds", spare=9),
@@ -201,6 +203,11 @@ def task_table(results: Comparison, task: str) -> Table:
     return Table(f"{task}-scores", _title(task, info), columns, rows, note)
 
 
+_PART_COLUMNS = (
+    Column("of cells", "integer", "parameters of the cells without their blocks"),
+    Column("of blocks", "integer", "parameters of the blocks around the cells"),
+    Column("of readout", "integer", "parameters of the readout"),
+)
 _THRESHOLD_COLUMNS = (
     Column("solved", "number", "how many seeds reached the threshold in the test"),
     Column("steps to", "integer", "updates until a validation reached the threshold", spare=5),
@@ -223,6 +230,7 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
         "scope": scope,
         "H": _cell(row.hidden, ","),
         "parameters": _cell(row.parameters, ","),
+        **_parts(results, row),
         "lr": TableCell(row.lr, " ".join(filter(None, (_digits(row.lr, "g"), sweep_verdict(results, row))))),
         row.metric: TableCell(row.mean, _score(row.mean) + deviation, _shade(results, row)),
         "95 %": _interval(row.mean, row.low, row.high, ".4g"),
@@ -312,6 +320,13 @@ def _paired_differences(best: Mapping[Any, RunRecord], others: Mapping[Any, RunR
         else (second.score or 0.0) - (first.score or 0.0)
         for first, second in pairs
     ]
+
+
+def _parts(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
+    """The parameters of cells, blocks and readout, if a cell has a block."""
+    counts = results.metadata.get("parameters", {}).get(row.task, {}).get(row.cell, {})
+    headings = {"cell": "of cells", "block": "of blocks", "readout": "of readout"}
+    return {headings[part]: _cell(count, ",") for part, count in counts.items()}
 
 
 def _name_and_scope(results: Comparison, cell: str) -> tuple[TableCell, TableCell]:
@@ -404,11 +419,13 @@ def _undecided_rates(results: Comparison) -> Iterator[str]:
 def describe_setup(results: Comparison) -> Iterator[str]:
     """Describe settings, machine and versions in sentences."""
     plan, host = results.section("plan"), results.section("machine")
-    yield f"Bare layers, {_length(plan)}: {_number(plan['seeds'], 'seed')}, {_size(plan)}, {_rates(plan)}."
+    kind = "Layers with blocks" if results.metadata.get("parameters") else "Bare layers"
+    yield f"{kind}, {_length(plan)}: {_number(plan['seeds'], 'seed')}, {_size(plan)}, {_rates(plan)}."
     settings = plan["settings"]
     is_bidirectional, learns_state = map(settings.get, ("bidirectional", "learned_state"))
     layers = _number(settings["layers"], "bidirectional layer" if is_bidirectional else "layer")
     learned = ", initial states learned" if learns_state else ""
+    surroundings = _IN_BLOCKS if results.metadata.get("parameters") else _BARE
     clip = f"gradients clipped to {settings['clip']:g}" if settings["clip"] else "gradients not clipped"
     rules = [
         f"{name.replace('param_groups', 'parameter groups')} {', '.join(settings[name])}"
@@ -416,7 +433,7 @@ def describe_setup(results: Comparison) -> Iterator[str]:
         if settings.get(name)  # plans of older versions lack them
     ]
     yield ", ".join(
-        [f"{layers} {_BARE}{learned}", settings["dtype"], settings["optimizer"], *rules, f"{clip}."]
+        [f"{layers} {surroundings}{learned}", settings["dtype"], settings["optimizer"], *rules, f"{clip}."]
     )
     yield (
         f"{results.metadata['date']}: {host['processor']}, {host['processors']} processors, "

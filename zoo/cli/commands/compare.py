@@ -20,7 +20,7 @@ from zoo.cli.set_options import Target, assign, component_target
 from zoo.cli.terminal import echo
 from zoo.cli.train_flags import DATA, FLAGS
 from zoo.comparison.plan import DATA_SETTINGS, DEFAULTS, SETTINGS
-from zoo.comparison.specs import label_specs
+from zoo.comparison.specs import in_blocks, label_specs
 from zoo.errors import UsageError
 from zoo.registry import registry_of
 from zoo.training.config import DEFAULT_LOSS, Config
@@ -52,7 +52,11 @@ def parse_rates(text: str | None) -> list[float] | None:
 
 
 def parse_options(
-    cells: Sequence[str], tasks: Sequence[str], settings: Mapping[str, Any], assignments: Sequence[str]
+    cells: Sequence[str],
+    tasks: Sequence[str],
+    settings: Mapping[str, Any],
+    assignments: Sequence[str],
+    blocks: Sequence[str] = (),
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Parse ``--set``: options of cells and tasks by label, and settings of all runs.
 
@@ -61,12 +65,14 @@ def parse_options(
         tasks: Values of ``--tasks``.
         settings: Settings from other flags.
         assignments: Values of ``--set``.
+        blocks: Values of ``--block``.
 
     Raises:
         ZooError: if a name is unknown or a value is not allowed.
     """
+    labelled, _ = in_blocks(label_specs("cell", cells), blocks)
     components = {
-        **{label: cell_class(spec) for label, spec in label_specs("cell", cells)[0].items()},
+        **{label: cell_class(spec) for label, spec in labelled.items()},
         **{label: task_class(spec) for label, spec in label_specs("task", tasks)[0].items()},
     }
     optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
@@ -86,9 +92,9 @@ def parse_options(
 _HELP = """Train cells on tasks or on your data under equal conditions.
 
 zoo trains every cell on every task with several seeds and an equal number of parameters. The learning rate
-is the best of a grid in short runs. Layers have no embedding, norms and residual connections. A comparison is
-a directory: the same command continues after an interruption and runs only what is missing. You can add
-cells, tasks and seeds later; settings that you leave out stay as they were.
+is the best of a grid in short runs. Without --block, layers have no norms and residual connections. A
+comparison is a directory: the same command continues after an interruption and runs only what is missing. You
+can add cells, tasks and seeds later; settings that you leave out stay as they were.
 
 A table to forecast, or labelled sequences, take the place of a task: --data with the flags of `zoo train`.
 Several files are data sets of their own. The scores of simple baselines are rows of the table.
@@ -96,6 +102,7 @@ Several files are data sets of their own. The scores of simple baselines are row
 \b
   zoo compare --cells vanilla,gru,lem --tasks copying,adding --out runs/memory
   zoo compare --out runs/memory --cells lstm --seeds 5
+  zoo compare --cells lstm,gru --block bare,prenorm --tasks copying
   zoo compare --cells lstm,gru --data load.csv --target load --horizon 24
   zoo compare --cells lstm,gru --data walks.csv --series id --label activity
 """
@@ -122,6 +129,12 @@ _FLAGS: list[click.Parameter] = [
         section=_COMPARED,
         metavar="A,B",
         help="Cells: NAME or FILE.py:Class, with modifiers as in lstm+zoneout; LABEL=NAME for a cell twice.",
+    ),
+    Flag(
+        "--block",
+        section=_COMPARED,
+        metavar="A,B",
+        help="Blocks: NAME or FILE.py:Class. Every cell is compared in every block.  [bare]",
     ),
     Flag("--tasks", section=_COMPARED, metavar="X,Y", help="Tasks: NAME, FILE.py:Class or LABEL=NAME."),
     Flag("--seeds", section=_COMPARED, type=int, metavar="N", help="Runs of each cell on each task.  [3]"),
@@ -241,7 +254,8 @@ def run(
         with open_compare_display(quiet, as_json) as display:
             comparison = zoo.compare(**arguments, on_event=display)
     except Interrupted as stopped:
-        files = repeated_flags(plugin, cells=arguments["cells"], tasks=arguments["tasks"])
+        specs, _ = in_blocks(label_specs("cell", arguments["cells"]), arguments["block"])
+        files = repeated_flags(plugin, cells=[*specs.values()], tasks=arguments["tasks"])
         resume = shlex.join(
             ["zoo", "compare", "--out", str(stopped.path), *_executor_flags(arguments), *files]
         )
@@ -267,9 +281,18 @@ def _arguments(flags: dict[str, Any], assignments: Sequence[str]) -> dict[str, A
         for flag in (*_OF_DATA, *_TRAINING)
         if (value := flags.pop(name := str(flag.name))) is not None and value != ()
     }
-    options, chosen = parse_options(cells, tasks, settings, assignments)
+    blocks = split_names(flags.pop("block"))
+    options, chosen = parse_options(cells, tasks, settings, assignments, blocks)
     flags["lr_grid"] = parse_rates(flags["lr_grid"])
-    return {**flags, **settings, **chosen, "cells": cells, "tasks": tasks, "options": options}
+    return {
+        **flags,
+        **settings,
+        **chosen,
+        "cells": cells,
+        "block": blocks,
+        "tasks": tasks,
+        "options": options,
+    }
 
 
 def _executor_flags(arguments: dict[str, Any]) -> list[str]:
