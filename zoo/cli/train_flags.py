@@ -34,8 +34,8 @@ _SECTIONS = {
     SEQUENCES: "label pooling class_weights split_seed group weight",
     TASK: "task eval_batches stop_when_solved",
     MODEL: "cell hidden layers embedding tie bidirectional learned_state dropout residual dtype",
-    TRAINING: "batch seq carry steps epochs optimizer lr schedule clip clip_value param_groups constraints "
-    "penalties patience seed threads recompute",
+    TRAINING: "batch seq carry scheduled_sampling sampling_steps steps epochs optimizer lr schedule clip "
+    "clip_value param_groups constraints penalties patience seed threads recompute",
     LOGGING: "log_every eval_every save_every keep sample_every analyse_every sample_length",
 }
 """Sections of the help, and the settings in each."""
@@ -50,7 +50,7 @@ _TYPES: dict[str, Any] = {
     "class_weights": click.Choice(["balanced"]),
     "predict": click.Choice(["change", "level", "residual"]),
     "recompute": _number_or_word,
-    **dict.fromkeys(["epochs", "lr", "clip", "clip_value", "dropout"], float),
+    **dict.fromkeys(["epochs", "lr", "clip", "clip_value", "dropout", "scheduled_sampling"], float),
 }
 _SPELLINGS = {
     "carry": "--carry/--reset",

@@ -449,6 +449,21 @@ class Config:
         "or reset them. A cell whose states grow without bound can diverge if they are carried.  [--carry]",
         only="text",
     )
+    scheduled_sampling: float = _setting(
+        0.0,
+        _FRACTION,
+        "Probability with which an input token is replaced by a sample of the model, in training. It grows "
+        "linearly from 0.",
+        metavar="P",
+        only="text",
+    )
+    sampling_steps: int | None = _setting(
+        None,
+        _POSITIVE_INT,
+        "Updates until --scheduled-sampling reaches its probability.  [all updates]",
+        metavar="N",
+        only="text",
+    )
     steps: int | None = _setting(
         None,
         _POSITIVE_INT,

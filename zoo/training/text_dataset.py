@@ -6,17 +6,21 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zoo.base import Cell
 from zoo.data import BpttBatches, Corpus, Split, fit_batch_shape, parse_split, read_text, split
 from zoo.data.corpus import CODE_LEVELS
+from zoo.errors import UsageError
 from zoo.model import AnyModel, LanguageModel
 from zoo.training.config import Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
 from zoo.training.evaluation import bits, evaluate
+
+Tokens: TypeAlias = NDArray[np.int32]
 
 DEFAULT_SPLIT = "90,5,5"
 MIN_SPLIT_SYMBOLS = 2000
@@ -36,6 +40,7 @@ class TextDataset:
         part_bytes: Bytes of the text that each token of the parts covers, `(N,)`; None if a token is a
             character or a byte, or has no text.
         carry: Whether states are carried from one window to the next, in training and validation.
+        scheduled_sampling: The probability of replaced inputs, and the updates until it is reached.
     """
 
     corpus: Corpus
@@ -45,6 +50,7 @@ class TextDataset:
     has_validation: bool
     part_bytes: Split | None = None
     carry: bool = True
+    scheduled_sampling: tuple[float, int] = (0.0, 1)
     kind: ClassVar[str] = "text"
 
     @property
@@ -92,8 +98,33 @@ class TextDataset:
         """Loss and gradient on the window of a step; states are carried within an epoch, unless reset."""
         window = self.train.window(step)
         before = None if window.is_first_of_epoch or not self.carry else carried_states
-        loss, after = model.loss_and_grad(window.inputs, window.targets, state=before, noise=noise)
+        inputs = self._mixed_inputs(model, step, window.inputs, before, noise)
+        loss, after = model.loss_and_grad(inputs, window.targets, state=before, noise=noise)
         return TrainStepResult(loss, after, window.targets.size)
+
+    def _mixed_inputs(
+        self, model: AnyModel, step: int, inputs: Tokens, before: State | None, noise: NoiseKey
+    ) -> Tokens:
+        """The inputs of a window, some of them replaced by samples of the model: parallel scheduled sampling.
+
+        Each sample follows the tokens of the text and not other samples, so one forward pass yields all.
+        Duckworth et al. 2019, https://arxiv.org/abs/1906.04331.
+        """
+        probability, steps = self.scheduled_sampling
+        probability *= min(1.0, step / steps)
+        if not probability:
+            return inputs
+        rng = np.random.default_rng([*noise, 1])
+        is_replaced = rng.random(inputs.shape)[1:] < probability
+        if not is_replaced.any():
+            return inputs
+        outputs, _ = model.outputs(inputs, state=before)
+        scores = outputs[:-1][is_replaced].astype(np.float64)
+        cumulated = np.exp(scores - scores.max(axis=1, keepdims=True)).cumsum(axis=1)
+        drawn = rng.random((len(scores), 1)) * cumulated[:, -1:]
+        mixed = inputs.copy()
+        mixed[1:][is_replaced] = (cumulated <= drawn).sum(axis=1)
+        return mixed
 
     def evaluate(self, model: AnyModel) -> EvalResult:
         """The loss over one pass through the validation part, or the training part if there is none."""
@@ -167,6 +198,9 @@ def prepare_text(
     train = BpttBatches(parts.train, config.batch or batch, config.seq or seq)
     steps = _steps(config, train.windows_per_epoch)
     every = config.eval_every or max(1, min(500, steps // 10))
+    if config.sampling_steps is not None and not config.scheduled_sampling:
+        raise UsageError("`sampling_steps` is given without `scheduled_sampling`; give both.")
+    sampling_steps = config.sampling_steps or (steps if config.scheduled_sampling else None)
     resolved = dataclasses.replace(
         config,
         split=shares,
@@ -174,6 +208,7 @@ def prepare_text(
         seq=train.seq,
         steps=steps,
         epochs=None,
+        sampling_steps=sampling_steps,
         eval_every=every,
         save_every=config.save_every or every,
     )
@@ -187,6 +222,7 @@ def prepare_text(
         has_validation,
         None if sizes is None else split(sizes, parse_split(shares)),
         config.carry,
+        (config.scheduled_sampling, sampling_steps or 1),
     )
 
 
