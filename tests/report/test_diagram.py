@@ -113,7 +113,10 @@ def test_all_declarations_and_new_states_are_drawn(name: str) -> None:
     ]
     assert sorted(leaves) == sorted(["x", *cell.states, *cell.inputs, *cell.params, *cell.buffers])
     returned = {
-        re.sub("(_re|_im)?'$", "", text.partition(" = ")[0]) for text in equations(cell) if "' = " in text
+        re.sub("(_re|_im)?'$", "", target)
+        for text in equations(cell)
+        for target in text.partition(" = ")[0].split(", ")
+        if target.endswith("'")
     }
     assert returned >= set(cell.states)
     assert sum("the output" in box.note for box in boxes) == 1

@@ -173,6 +173,7 @@ class Evaluator:
 
 # Cells whose equations need more than this notation.
 OTHER_NOTATION = {
+    *("m2rnn", "mamba3"),  # heads
     *("comba", "gsa", "hgrn2", "mesa_net", "titans", "ttt_linear"),  # heads
     *("gated_delta_net2", "gated_delta_product", "kda", "mamba2", "rwkv5", "rwkv6", "rwkv7"),  # heads
     *("delta_net", "gated_delta_net", "gla", "matrix_lstm", "retnet", "rg_lru", "slstm"),  # heads

@@ -905,6 +905,21 @@ EXPECTED: dict[str, Expected] = {
         "https://github.com/mlech26l/ncps/blob/master/ncps/torch/ltc_cell.py",
         OFFICIAL,
     ),
+    "m2rnn": Expected(
+        {
+            "Wx": lambda n: normal(0.02),
+            "W": lambda n: exact(np.tile(np.eye(n.H // n.heads), (n.heads, 1, 1))),
+            "ba": lambda n: inverse_softplus_of_steps(0.001, 0.1),
+            "A": lambda n: through(np.exp, uniform(0, 16)),
+            "d": ones,
+            "gain": ones,
+            "Wo": lambda n: normal(0.02),
+        },
+        {"heads": 1},
+        "https://github.com/open-lm-engine/lm-engine/blob/main/configs/research/m2rnn/400m-normal/m2rnn.yml",
+        OFFICIAL,
+        "Wo is divided there by a factor for the depth, and heads have other sizes.",
+    ),
     "mamba": Expected(
         {
             "Wx": by_inputs,
@@ -935,6 +950,18 @@ EXPECTED: dict[str, Expected] = {
         },
         {"expand": 2, "heads": 1, "order": 16, "width": 4},
         "https://github.com/state-spaces/mamba/blob/main/mamba_ssm/modules/mamba2.py",
+        OFFICIAL,
+        "There are heads of 64 channels and an order of 128 there.",
+    ),
+    "mamba3": Expected(
+        {
+            "Wx": by_inputs,
+            "bd": lambda n: inverse_softplus_of_steps(0.001, 0.1),
+            **dict.fromkeys(("gainB", "gainC", "biasB", "biasC", "D"), ones),
+            "Wo": within(lambda n: (n.expand * n.H) ** -0.5),
+        },
+        {"expand": 2, "heads": 1, "order": 16},
+        "https://github.com/state-spaces/mamba/blob/main/mamba_ssm/modules/mamba3.py",
         OFFICIAL,
         "There are heads of 64 channels and an order of 128 there.",
     ),

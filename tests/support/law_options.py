@@ -22,6 +22,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "mamba": {"order": 2, "rank": 1},
     "longhorn": {"order": 2, "rank": 1},
     "mamba2": {"heads": 2, "order": 2},
+    "mamba3": {"heads": 2, "order": 4},
     "retnet": {"heads": 2},
     "shallow_plrnn": {"units": 7},
     "s4d": {"order": 4},
@@ -38,6 +39,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "hgrn2": {"heads": 2},
     "kda": {"heads": 2},
     "matrix_lstm": {"heads": 2},
+    "m2rnn": {"heads": 2},
     "mesa_net": {"heads": 2, "iterations": 1},
     "rg_lru": {"heads": 3},
     "rwkv5": {"heads": 2},
@@ -55,6 +57,7 @@ NEVER_COMPILED = frozenset(
     {
         # linear
         *("comba", "gsa", "hgrn2", "mesa_net", "titans", "ttt_linear"),
+        *("m2rnn", "mamba3"),
         *("damped_linoss", "linoss", "longhorn", "para_gru", "para_lstm"),
         *("gated_delta_net2", "gated_delta_product", "kda", "mamba2", "rwkv5", "rwkv6", "rwkv7"),
         # spiking

@@ -95,6 +95,7 @@ class Vanilla(zoo.Cell):
         "step has one product with an H × H matrix and needs the result of the previous step, so no scan can "
         "compute the steps in parallel.",
         related={
+            "m2rnn": "has a matrix state and a forget gate.",
             "leaky_rnn": "moves only part of the way to the new state.",
             "irnn": "has rectified units and starts from the identity.",
             "fastrnn": "adds a weighted residual connection.",

@@ -64,8 +64,7 @@ class ParaGRU(zoo.Cell):
         url="https://arxiv.org/abs/2510.21450",
         variant="This is the recurrence alone, with one block of input weights.",
         deviations="The official cell divides the input into two heads by default. Here all units read all "
-        "inputs. The block around it, the one of Mamba, is left out, and so is the solver that runs in "
-        "parallel over time.",
+        "inputs. The block of Mamba around it and the solver that runs in parallel over time are left out.",
         history="Danieli and others published it in 2025 together with ParaLSTM (para_lstm). They changed "
         "the GRU so that Newton's method over a whole sequence needs diagonal matrices only, and trained "
         "models of up to 7 billion parameters.",

@@ -97,8 +97,8 @@ class DampedLinOSS(zoo.Cell):
         root = np.sqrt(1 + dt * damping)
         area = np.maximum(dt * dt, 1e-6)
         low, high = (root - 1) ** 2 / area, (root + 1) ** 2 / area
-        asked = self.oscillators[1]
-        stiffness = low + zoo.relu(asked - low) - zoo.relu(asked - high)
+        free = self.oscillators[1]
+        stiffness = low + zoo.relu(free - low) - zoo.relu(free - high)
         z = (z + dt * (x @ self.B - stiffness * y)) / (1 + dt * damping)
         y = y + dt * z
         return zoo.Output((y @ self.C).real + x @ self.D, z, y)

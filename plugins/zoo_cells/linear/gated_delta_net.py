@@ -76,6 +76,7 @@ class GatedDeltaNet(zoo.Cell):
         "learns faster.",
         block="deltanet",
         related={
+            "m2rnn": "has a nonlinear update of its memory.",
             "delta_net": "does not forget.",
             "kda": "has a gate for each row of the memory.",
             "gated_delta_net2": "has separate gates for erasing and writing.",

@@ -14,10 +14,10 @@ Array = Any
 class GSA(zoo.Cell):
     """Gated slot attention: softmax attention over a fixed number of slots that forget at their own rates.
 
-    Each head has ``slots`` slots with a key and a value. Every slot moves its key and its value towards those
-    of the present step, by a share that depends on the input. The query is compared with the keys of all
-    slots, and a softmax weighs their values. The parts of the input product are, in order, the query q, the
-    key k and the value v, each ``heads`` times ``D = H / heads``.
+    Each head has ``slots`` slots with a key and a value. Every slot moves its key and its value towards the
+    key and the value of the present step, by a share that depends on the input. The query is compared with
+    the keys of all slots, and a softmax weighs their values. The parts of the input product are, in order,
+    the query q, the key k and the value v, each ``heads`` times ``D = H / heads``.
 
     Equations, for each head::
 

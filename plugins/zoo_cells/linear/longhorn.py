@@ -14,7 +14,7 @@ Array = Any
 
 
 class Longhorn(zoo.Cell):
-    """Longhorn: the block of ``mamba`` around a memory whose forgetting follows from what it writes.
+    """Longhorn: the block of ``mamba`` around a memory that forgets in proportion to its keys.
 
     Each channel keeps a vector of ``N = order`` elements, and a step makes it answer the key k with the value
     u, as far as a trained weight beta asks for it, with the least change. The solution needs no separate

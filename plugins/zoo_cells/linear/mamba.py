@@ -78,7 +78,8 @@ class Mamba(zoo.Cell):
         scope="mixer",
         block="mamba",
         related={
-            "longhorn": "forgets by what it writes, without parameters of its own.",
+            "mamba3": "has rotations and inputs of two time steps in place of a convolution.",
+            "longhorn": "has no own parameters for forgetting.",
             "mamba2": "has one decay for each head.",
             "s4d": "has a step, input and output that do not depend on the input.",
             "rg_lru": "has one integrator for each unit, with a gated decay.",

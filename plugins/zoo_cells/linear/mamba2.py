@@ -77,6 +77,8 @@ class Mamba2(zoo.Cell):
         scope="mixer",
         block="mamba",
         related={
+            "mamba3": "has rotations and inputs of two time steps in place of a convolution.",
+            "m2rnn": "has a nonlinear update of its memory.",
             "mamba": "has an own step for every channel and an own rate for every integrator.",
             "gated_delta_net": "has the same gate and corrects the value at a key.",
             "retnet": "has fixed decay rates.",

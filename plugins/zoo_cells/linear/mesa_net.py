@@ -28,8 +28,8 @@ class MesaNet(zoo.Cell):
     answer to a query is that of ridge regression, ``q (G + diag(l))⁻¹ S`` with trained l, so that the memory
     is optimal at every step, where the delta rule takes one step towards it. ``iterations`` steps of the
     method of conjugate gradients solve the system. The parts of the input product are, in order, the query q,
-    the key k and the value v, each ``heads`` times ``D = H / heads``, and those of the gates beta and alpha,
-    one of each for each head.
+    the key k and the value v, each ``heads`` times ``D = H / heads``, and the parts of the gates are beta and
+    alpha, one of each for each head.
 
     Equations, for each head::
 
@@ -98,12 +98,16 @@ class MesaNet(zoo.Cell):
         G = alpha[:, None, None] * G + weighted * k
         S = alpha[:, None, None] * S + weighted * v
         ridge = (zoo.softplus(self.ridge) + LOWEST).reshape(self.heads, 1, -1)
-        a = q / (np.sum(G * zoo.eye(G.shape[-1]), axis=1, keepdims=True) + ridge)
+        diagonal = np.sum(G * zoo.eye(G.shape[-1]), axis=1, keepdims=True)
+        a = q / (np.maximum(diagonal, 0.0) + ridge)
         rest = q - a @ G - ridge * a
         direction, size = rest, np.sum(rest * rest, axis=-1, keepdims=True)
         for _ in range(self.iterations):
             turned = direction @ G + ridge * direction
-            stride = size / (np.sum(direction * turned, axis=-1, keepdims=True) + TINY)
+            # At least this large in all states that sequences reach. In others, nothing is divided by zero.
+            least = LOWEST * np.sum(direction * direction, axis=-1, keepdims=True)
+            along = np.maximum(np.sum(direction * turned, axis=-1, keepdims=True), least)
+            stride = size / (along + TINY)
             a, rest = a + stride * direction, rest - stride * turned
             old, size = size, np.sum(rest * rest, axis=-1, keepdims=True)
             direction = rest + (size / (old + TINY)) * direction

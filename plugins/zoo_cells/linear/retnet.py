@@ -95,6 +95,7 @@ class RetNet(zoo.Cell):
         scope="mixer",
         block="retnet",
         related={
+            "mamba3": "has rotations by angles that depend on the input.",
             "rwkv5": "has trained decay rates, one for each row, and a token shift.",
             "mamba2": "has one decay for each head that depends on the input.",
             "gla": "has decay rates that depend on the input, and no rotation.",

@@ -18,7 +18,7 @@ class Titans(zoo.Cell):
     gradient measures the surprise of the pair. The momentum P of past surprises changes the memory, which
     also forgets. Rates of learning, forgetting and momentum depend on the input. The parts of the input
     product are, in order, the query q, the key k and the value v, each ``heads`` times ``D = H / heads``, and
-    those of the gates theta, alpha and eta, one of each for each head.
+    the parts of the gates are theta, alpha and eta, one of each for each head.
 
     Equations, for each head::
 
@@ -33,7 +33,7 @@ class Titans(zoo.Cell):
     ``b (3 heads,)`` at zero. The states are the memory ``M (heads, D, D)`` and the momentum
     ``P (heads, D, D)``. The output ``y`` has size H and holds the heads side by side.
 
-    The equations are those of the paper (sections 3.1 and 3.2), with the 1e-6 of other cells here under the
+    The equations come from the paper (sections 3.1 and 3.2), with the 1e-6 of other cells here under the
     root of the lengths.
     """
 

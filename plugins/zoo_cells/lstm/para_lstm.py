@@ -47,8 +47,7 @@ class ParaLSTM(zoo.Cell):
         variant="This is the recurrence alone, with one block of input weights and peepholes for the forget "
         "gate and the output gate.",
         deviations="The official cell divides the input into two heads by default. Here all units read all "
-        "inputs. The block around it, the one of Mamba, is left out, and so is the solver that runs in "
-        "parallel over time.",
+        "inputs. The block of Mamba around it and the solver that runs in parallel over time are left out.",
         history="Danieli and others published it in 2025 together with ParaGRU (para_gru). It is an LSTM "
         "with coupled input and forget gate (cifg_lstm) and peepholes (peephole_lstm) whose recurrent "
         "weights are diagonal, as in the independently recurrent LSTM (indy_lstm).",

@@ -22,11 +22,11 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
 
     Commit 450b546f. D is a matrix here, and a diagonal there.
     """
-    s, asked, damping = p["oscillators"]
+    s, free, damping = p["oscillators"]
     dt, G = torch.sigmoid(s), torch.relu(damping)
     low = (2 + dt * G - 2 * torch.sqrt(1 + dt * G)) / torch.clamp(dt**2, min=1e-6)
     high = (2 + dt * G + 2 * torch.sqrt(1 + dt * G)) / torch.clamp(dt**2, min=1e-6)
-    A = low + torch.relu(asked - low) - torch.relu(asked - high)
+    A = low + torch.relu(free - low) - torch.relu(free - high)
     S = 1 + dt * G
     matrix = ((1 / S, -dt / S * A), (dt / S, 1 - dt**2 / S * A))
     forces = dt / S, dt**2 / S
