@@ -217,7 +217,7 @@ def _write_memory(context: EmitContext, writer: Writer, node: Node, section: str
     form, arrays = node.attr, context.memories[node.attr.state]
     numbers, out = (context.array_of(_view(each).base).active_steps for each in (node.inputs[0], node))
     first = "0" if section == "sequence" else "first"
-    given = f"{numbers}, {first}, steps, {arrays.state}, {arrays.saved}, {out}"
+    given = f"{numbers}, {first}, {arrays.state}, {arrays.saved}, {out}"
     writer.line(f"kernels.memory_forward({given}, {form.heads}, {form.decays}, {form.probed})")
 
 
@@ -225,7 +225,7 @@ def _write_memory_gradient(context: EmitContext, writer: Writer, node: Node, sec
     """One block of steps of a matrix memory, backwards."""
     form, arrays = node.attr, context.memories[node.attr.state]
     gradient, numbers = (context.array_of(_view(each).base).active_steps for each in node.inputs)
-    given = f"{numbers}, {arrays.saved}, first, steps, {arrays.state}, {gradient}"
+    given = f"{numbers}, {arrays.saved}, first, {arrays.state}, {gradient}"
     flags = f"{form.heads}, {form.decays}, {form.probed}"
     writer.line(f"kernels.memory_backward({given}, {context.array_of(node).active_steps}, {flags})")
 

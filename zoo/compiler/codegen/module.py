@@ -444,7 +444,7 @@ def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: lis
     words = identifiers_in(step)
     before = [f"            {line}" for name, line in emitter.states_before.items() if name in words]
     loop = _block("        for time in range(last - 1, first - 1, -1):", [*before, *step, *swap.lines])
-    blocks = _block_loop([*sequence, *loop, *after, *dx_in_block])
+    blocks = _block_loop(emitter, [*sequence, *loop, *after, *dx_in_block])
     constants = constant_arrays(emitter)
     body = [*constants, *once, *panels, *dx_before, *start.lines, *blocks, *dx_after, *final, *result.lines]
     unpacking = Writer()
@@ -458,8 +458,12 @@ def _zeros_like(name: str) -> str:
     return f"kernels.zeros({name}.shape, {name})"
 
 
-def _block_loop(body: list[str]) -> list[str]:
+def _block_loop(emitter: PassEmitter, body: list[str]) -> list[str]:
     """The loop over blocks of time steps, from the last."""
+    if emitter.memories:  # blocks begin where chunks do
+        last = "        last = min(first + block_steps, steps)"
+        start = "(steps - 1) // block_steps * block_steps"
+        return [f"    for first in range({start}, -1, -block_steps):", last, *body]
     first = ["        first = max(last - block_steps, 0)"] if body else []
     return _block("    for last in range(steps, 0, -block_steps):", [*first, *body])
 
