@@ -171,12 +171,14 @@ def _error(values: Array, weights: Array, size: float) -> float:
         size: The mean change of the column.
     """
     lags, steps = weights.shape
-    last_present = np.maximum.accumulate(np.where(np.isnan(values), 0, np.arange(len(values))))
-    count = max(len(values) - steps - lags + 1, 0)
+    count, filled = max(len(values) - steps - lags + 1, 0), values
+    if np.isnan(values).any():
+        last_present = np.where(np.isnan(values), 0, np.arange(len(values)))
+        filled = values[np.maximum.accumulate(last_present)]
     rows = np.unique(np.linspace(lags - 1, lags + count - 2, min(count, _MAX_ORIGINS)).round().astype(int))
     sizes, firsts = np.full(len(rows), size), np.zeros(len(rows), int)
-    predicted = predicted_changes(values[last_present], rows, firsts, sizes, weights)
-    actual = values[rows[:, None] + np.arange(1, steps + 1)] - values[last_present[rows]][:, None]
+    predicted = predicted_changes(filled, rows, firsts, sizes, weights)
+    actual = values[rows[:, None] + np.arange(1, steps + 1)] - filled[rows][:, None]
     errors = (actual - predicted)[~np.isnan(actual - predicted)]
     return float(np.sqrt((errors**2).mean())) if len(errors) else 0.0
 
