@@ -130,6 +130,14 @@ def test_residual_layers_compile(cell, hidden, dtype):
     assert compiled_steps(model)
 
 
+def test_layers_of_different_cells_compile():
+    model = zoo.LanguageModel("abcde", ["vanilla", "lstm"], H)
+    for batch, steps in SIZES:
+        given = tokens(batch, steps)
+        assert same(step(model, "interpreted", *given), step(model, "compiled", *given))
+    assert compiled_steps(model)
+
+
 def test_residual_layers_of_numbers_compile():
     model = zoo.SequenceModel("vanilla", H, V, H, 2, loss="squared_error", residual=True)
     rng = np.random.default_rng(0)

@@ -7,8 +7,10 @@ import pickle
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import zoo
+from zoo.cli.app import cli
 from zoo.kernels import pure_python
 from zoo.testing.laws import check_parameter_count, check_well_formed
 from zoo.testing.laws.gradients import compare_direction
@@ -319,3 +321,69 @@ def test_citation_of_cell_in_block_holds_both_once():
     keys = [line for line in zoo.get_cell("mamba(mamba)").bibtex().splitlines() if line.startswith("@")]
     assert keys == ["@misc{gu2023mamba,"]
     assert zoo.get_cell("griffin(mamba)").bibtex().count("@misc") == 2
+
+
+TEXT = "".join(f"{n} times {n} is {n * n}; " for n in range(11))
+SETTINGS = {
+    "hidden": 6,
+    "layers": 2,
+    "batch": 3,
+    "seq": 8,
+    "split": "80,20",
+    "embedding": 6,
+    "eval_every": 4,
+    "save_every": 3,
+    "log_every": 2,
+    "cell_options": {"mamba_width": 2},
+}
+
+
+def test_resumed_run_is_the_same_bit_for_bit(tmp_path):
+    data = tmp_path / "text.txt"
+    data.write_text(TEXT, encoding="utf-8")
+    whole = zoo.train(data, "gru", block="mamba", steps=8, out=tmp_path / "whole", **SETTINGS)
+    zoo.train(data, "gru", block="mamba", steps=4, out=tmp_path / "two", **SETTINGS)
+    two = zoo.train(data, "mamba(gru)", steps=8, out=tmp_path / "two", resume=True, **SETTINGS)
+    assert [cell.name for cell in two.model.cells] == ["mamba(gru)"] * 2
+    assert two.model.cells[0].options["mamba_width"] == 2
+    assert "l0.block_Wi" not in two.model.params  # the embedding has the width of the model
+    np.testing.assert_array_equal(two.model.theta, whole.model.theta)
+
+
+def test_torch_and_sklearn_take_blocks():
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    module = zoo.torch.Recurrent("gru", 3, 4, num_layers=2, block="prenorm")
+    y, _ = module(torch.ones(5, 2, 3))
+    y.sum().backward()
+    assert all(parameter.grad is not None for parameter in module.parameters())
+    x = np.random.default_rng(0).normal(size=(12, 5, 1))
+    labels = np.arange(12) % 2
+    estimator = zoo.sklearn.SequenceClassifier("glu(vanilla)", hidden_size=4, steps=3, batch_size=4)
+    assert estimator.fit(list(x), labels).predict(list(x)).shape == (12,)
+
+
+def test_command_line_lists_blocks_and_trains_in_one(tmp_path):
+    run = CliRunner().invoke
+    assert all(name in run(cli, ["blocks"]).output for name in BLOCKS)
+    assert run(cli, ["show", "mamba"]).output.startswith("mamba  cell")
+    assert run(cli, ["show", "block:mamba"]).output.startswith("mamba  block")
+    (tmp_path / "mine.py").write_text(FILE, encoding="utf-8")
+    words = f"train --task parity --cell vanilla --block {tmp_path}/mine.py:Skip --hidden 4 --steps 2 --out"
+    result = run(cli, [*words.split(), str(tmp_path / "run")])
+    assert result.exit_code == 0, result.stderr
+    assert f"zoo eval {tmp_path}/run --cell '{tmp_path}/mine.py:Skip(vanilla)'" in result.output
+    resumed = run(cli, [*words.split(), str(tmp_path / "run"), "--resume"])
+    assert resumed.exit_code == 0, resumed.stderr
+
+
+FILE = '''
+import zoo
+
+
+class Skip(zoo.Block):
+    """y = x + cell(x)."""
+
+    def step(self, x, cell):
+        return x + cell(x)
+'''

@@ -22,7 +22,6 @@ import numpy as np
 from numba import types
 
 from zoo.array_types import Array, Arrays
-from zoo.compiler.cell_kernels import CellKernels
 from zoo.compiler.codegen.module import as_tuple
 from zoo.compiler.codegen.source_module import load_source
 from zoo.kernels.dispatcher import KernelRef
@@ -188,46 +187,49 @@ def compile_training_step(
     None if a kernel was not called from Python yet with the types that the one before it returns, or does not
     return C-contiguous arrays.
     """
-    cell, cell_kernels = stack.cell, stack.directions[0].kernels
-    kernels: dict[str, Any] = {
-        "forward": cell_kernels.forward,
-        "readout_loss_and_grad": readout_loss_and_grad,
-        "backward": cell_kernels.backward,
-    }
+    kernels: dict[str, Any] = {"readout_loss_and_grad": readout_loss_and_grad}
+    for direction, suffix in zip(stack.directions, _kernel_suffixes(stack), strict=True):
+        kernels[f"forward{suffix}"] = direction.kernels.forward
+        kernels[f"backward{suffix}"] = direction.kernels.backward
     entries: dict[str, Any] = {name: KernelRef(kernel) for name, kernel in kernels.items()}
     typeof: Any = numba.typeof  # Numba's own functions are untyped
     kinds = {name: typeof(each) for name, each in arguments._asdict().items()}
     has_dinputs = kinds["dinputs"] != types.none
-    calls = _call_list(stack, cell_kernels, kinds["read_steps"] == types.none, has_dinputs)
+    calls = _call_list(stack, kinds["read_steps"] == types.none, has_dinputs)
     addresses = _kernel_addresses(calls, entries, {**kinds, "losses": typeof(arguments.losses[0])})
     if addresses is None:
         return None
     source = "\n".join(_emit_module(calls, stack, has_dinputs))
-    step = load_source(f"{cell.name}_step", source, {**entries, **_ARRAY_FUNCTIONS}).run
+    step = load_source(f"{stack.cell.name}_step", source, {**entries, **_ARRAY_FUNCTIONS}).run
     signature = (types.int64[::1], types.int64, typeof(addresses), typeof(tuple(arguments)))
     step.dispatcher.compile(signature)
     return SpecialisedStep(step.dispatcher.get_overload(signature), addresses)
 
 
-def _call_list(stack: Stack, kernels: CellKernels, reads_all: bool, has_dinputs: bool) -> list[Call]:
+def _kernel_suffixes(stack: Stack) -> list[str]:
+    """A suffix of the names of the kernels of each layer: empty if all have one cell, else its number."""
+    cells = list(dict.fromkeys(stack.cells))
+    return [f"_{cells.index(cell)}" if len(cells) > 1 else "" for cell in stack.cells]
+
+
+def _call_list(stack: Stack, reads_all: bool, has_dinputs: bool) -> list[Call]:
     """All calls of a step, in order.
 
     Args:
         stack: The layers.
-        kernels: The kernels of their cell.
         reads_all: Whether all steps have a loss.
         has_dinputs: Whether the gradient of the inputs is needed.
     """
-    layers, cell = len(stack.layers), stack.cell
+    layers, suffixes = len(stack.layers), _kernel_suffixes(stack)
     y, dy = f"x_{layers}", f"dx_{layers}"
-    aux = ["aux"] if cell.inputs else []
-    options = [VarRef("options", n) for n in range(len(kernels.options))]
+    options = [VarRef("options", n) for n in range(len(stack.directions[0].kernels.options))]
 
     def x(n: int) -> VarRef:
         return VarRef("inputs") if n == 0 else VarRef(f"x_{n}")
 
     def common(n: int) -> list[VarRef]:
         """First arguments of both passes of a layer."""
+        aux = ["aux"] if stack.cells[n].inputs else []
         return [VarRef("params", n), x(n), *(VarRef(name, n) for name in ("initial_states", *aux))]
 
     def forward(n: int) -> list[Call]:
@@ -235,7 +237,9 @@ def _call_list(stack: Stack, kernels: CellKernels, reads_all: bool, has_dinputs:
         out = f"y_{n}" if is_residual else f"x_{n + 1}"
         mismatch = f"{out}.shape != (inputs.shape[0], inputs.shape[1], output_sizes[{n}])"
         results = [out, f"final_{n}", f"tape_{n}"]
-        call = Call("forward", [*common(n), *options], results, "" if cell.is_derived() else mismatch)
+        is_derived = stack.cells[n].is_derived()
+        passed = [*common(n), *options]
+        call = Call(f"forward{suffixes[n]}", passed, results, "" if is_derived else mismatch)
         total = Call("residual_sum", [VarRef(out), x(n)], [f"x_{n + 1}"])
         return [call, total] if is_residual else [call]
 
@@ -245,8 +249,8 @@ def _call_list(stack: Stack, kernels: CellKernels, reads_all: bool, has_dinputs:
         mismatch = f"{out}.shape != {x(n)}.shape"
         passed = [*common(n), VarRef(f"tape_{n}"), VarRef(f"dx_{n + 1}"), VarRef("dfinal", n), *options]
         results = [out, f"dinitial_{n}", f"gradients_{n}"]
-        is_checked = not cell.is_derived() and (n > 0 or has_dinputs)
-        call = Call("backward", passed, results, mismatch if is_checked else "")
+        is_checked = not stack.cells[n].is_derived() and (n > 0 or has_dinputs)
+        call = Call(f"backward{suffixes[n]}", passed, results, mismatch if is_checked else "")
         total = Call("residual_sum", [VarRef(out), VarRef(f"dx_{n + 1}")], [f"dx_{n}"])
         return [call, total] if is_residual else [call]
 
@@ -503,8 +507,10 @@ def _batch_kind(batch_loss: BatchLoss) -> tuple[Any, Any]:
 # of a step. Gradient checkpointing and lengths run each segment with other rows, which the list of calls
 # cannot express. Segments of recompute="sqrt" have at least 1,024 tokens, where the gain is about 10 %.
 def _is_supported(stack: Stack) -> bool:
-    """Whether one cell's compiled kernels follow each other, with nothing in between."""
-    config, kernels = stack.config, stack.directions[0].kernels
-    are_compiled = isinstance(kernels.forward, Kernel) and isinstance(kernels.backward, Kernel)
-    has_extras = config.bidirectional or config.learned_state or not config.has_single_cell
+    """Whether compiled kernels follow each other, with nothing in between."""
+    config, kernels = stack.config, [direction.kernels for direction in stack.directions]
+    are_compiled = all(isinstance(k, Kernel) for each in kernels for k in (each.forward, each.backward))
+    # Kernels of a cell of its own take the values of its options, of which there is one tuple.
+    has_options = any(each.options for each in kernels) and not config.has_single_cell
+    has_extras = config.bidirectional or config.learned_state or has_options
     return are_compiled and not has_extras and config.num_layers <= MAX_COMPILED_LAYERS
