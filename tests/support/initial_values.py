@@ -394,6 +394,23 @@ RWKV_MEMORY: dict[str, Callable[[Sizes], Law]] = {
 TORCHRECURRENT = "https://github.com/MartinuzziFrancesco/torchrecurrent"
 
 EXPECTED: dict[str, Expected] = {
+    "adex": Expected(
+        {"Wx": scaled(lambda n: math.sqrt(2 / n.H)), "Wh": scaled(lambda n: math.sqrt(2 / n.H))},
+        {
+            "dt": 0.001,
+            "tau_mem": 0.01,
+            "tau_syn": 0.005,
+            "tau_ada": 0.5,
+            "sharpness": 0.5,
+            "threshold": 1.0,
+            "coupling": 4.0,
+            "jump": 0.02,
+            "surrogate": "fast_sigmoid",
+            "slope": 1.0,
+        },
+        "https://github.com/norse/norse/blob/main/norse/torch/functional/lif_adex.py",
+        OFFICIAL,
+    ),
     "adlif": Expected(
         {
             "Wx": by_inputs,
@@ -759,6 +776,20 @@ EXPECTED: dict[str, Expected] = {
         {"scale": 1.0},
         "https://arxiv.org/abs/1504.00941",
         STATED,
+    ),
+    "izhikevich": Expected(
+        {"Wx": scaled(lambda n: math.sqrt(2 / n.H)), "Wh": scaled(lambda n: math.sqrt(2 / n.H))},
+        {
+            "dt": 0.25,
+            "a": 0.02,
+            "b": 0.2,
+            "reset": -65.0,
+            "d": 6.0,
+            "surrogate": "fast_sigmoid",
+            "slope": 1.0,
+        },
+        "https://github.com/norse/norse/blob/main/norse/torch/functional/izhikevich.py",
+        OFFICIAL,
     ),
     "janet": Expected(
         {

@@ -74,6 +74,7 @@ class AdLIF(zoo.Cell):
             "alif": "adapts its threshold instead of its potential.",
             "se_adlif": "updates potential and adaptation one after the other, which is stable for more "
             "parameters.",
+            "adex": "has an exponential threshold and a fixed adaptation.",
         },
     )
     Wx = zoo.Param("I", "H", init="fan_in_uniform", help="input to potentials")

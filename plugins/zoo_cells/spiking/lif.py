@@ -68,6 +68,8 @@ class LIF(zoo.Cell):
             "adlif": "has a second variable that adapts the potential.",
             "alpha": "has a potential that rises and falls after an input.",
             "brf": "has units that oscillate.",
+            "adex": "has an exponential threshold and adaptation.",
+            "izhikevich": "has a quadratic equation and a recovery variable.",
         },
     )
     Wx = zoo.Param("I", "H", init="fan_in_uniform", help="input to potentials")
