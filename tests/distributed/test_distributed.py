@@ -91,8 +91,8 @@ def run(*words: str, ranks: int, launcher: str) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=300)
 
 
-# More ranks than there are processors, and one of them has a single shard of five. Two cases resume the run with
-# more ranks: the second launch takes 1.5 s of a processor.
+# More ranks than there are processors, and one of them has a single shard of five. Two cases resume the run
+# with more ranks: the second launch takes 1.5 s of a processor.
 @pytest.mark.parametrize(
     ("flags", "launches"),
     [
