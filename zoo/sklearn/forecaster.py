@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from zoo.arguments import as_number, short_repr
+from zoo.arguments import as_choice, as_number, short_repr
 from zoo.array_types import Array
 from zoo.arrays import check_unmasked
 from zoo.base import Cell, Optimizer
@@ -70,6 +70,8 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
             without validation.
         validation_fraction: Share of the rows, at the end of each series, that validate if there is a
             patience.
+        output: Whether the network predicts the ``"change"`` from the last value, the ``"level"``, or the
+            error of a linear autoregression, ``"residual"``: ``predict`` of :func:`zoo.fit`.
 
     Attributes:
         forecaster_: The :class:`zoo.forecasting.Forecaster`, which also gives intervals and backtests.
@@ -105,6 +107,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         dropout: float = 0.0,
         patience: int | None = None,
         validation_fraction: float = 0.1,
+        output: str = "change",
     ) -> None:
         self.cell = cell
         self.hidden_size = hidden_size
@@ -129,6 +132,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         self.dropout = dropout
         self.patience = patience
         self.validation_fraction = validation_fraction
+        self.output = output
 
     def fit(self, X: Any, y: Any = None, *, validation: Any = None) -> SequenceForecaster:
         """Train on all windows of the rows.
@@ -163,6 +167,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
             series=self.series,
             missing=self.missing,
             loss=self.loss,
+            predict=as_choice(self.output, "output", ("change", "level", "residual")),
             horizon=positive(self.horizon, "horizon"),
             hidden=positive(self.hidden_size, "hidden_size"),
             layers=len(cells),
