@@ -25,7 +25,7 @@ from zoo.kernels.cache_dir import cached_files, kernel_directory
 from zoo.kernels.jit import pure_python
 from zoo.processes import python_command, python_environment
 from zoo.training import trainer as trainer_module
-from zoo.training.preview import SmallBatches, is_small
+from zoo.training.preview import SmallBatches
 
 pytestmark = pytest.mark.skipif(
     bool(numba.config.DISABLE_JIT) or not module.HAS_LOCKS, reason="nothing is compiled, or twice"
@@ -87,6 +87,17 @@ def test_kernels_are_listed_in_order_with_types_until_they_are_stored(kernels: M
     assert kernels.first.signatures == []
     kernels.first(1)
     assert list_kernels(preview) == []
+
+
+def test_list_ends_after_a_second(kernels: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_SECONDS", 0.0)
+
+    def preview() -> None:
+        kernels.first(1)
+        kernels.second(1, 2)  # which calls a kernel
+        kernels.first(1.0)
+
+    assert [kernel for kernel, _ in list_kernels(preview)] == [kernels.first, kernels.second]
 
 
 def test_second_process_compiles_the_last_kernel(
@@ -188,8 +199,3 @@ def test_small_batches_are_the_last_step_of_the_first_sequence() -> None:
     assert small.stack is model.stack
     with pytest.raises(AttributeError, match="outputs"):
         small.outputs(x)
-
-
-def test_large_states_have_no_preview() -> None:
-    assert is_small(zoo.LanguageModel("ab", "lstm", hidden_size=128))
-    assert not is_small(zoo.LanguageModel("ab", "matrix_lstm", hidden_size=512))

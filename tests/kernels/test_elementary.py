@@ -341,3 +341,21 @@ def test_loops_vectorise(name: str, dtype, packed: str) -> None:
     # Products of whole registers in the polynomial, fused or not.
     products = re.findall(rf"\bv?(?:fn?madd\d*|mul){packed}\s", assembly)
     assert len(products) >= 6, f"{name} of {dtype.__name__} does not vectorise"
+
+
+@zoo.njit
+def int_bounds(a, b):
+    return kernels.int_min(a, b), kernels.int_max(a, b), kernels.int_min(5, b), kernels.int_max(a, -5)
+
+
+@pytest.mark.parametrize(("a", "b"), [(3, 7), (7, 3), (-2, -9), (4, 4)])
+def test_smaller_and_larger_integer(a: int, b: int) -> None:
+    expected = min(a, b), max(a, b), min(5, b), max(a, -5)
+    assert int_bounds(a, b) == expected
+    with kernels.pure_python():
+        assert int_bounds(a, b) == expected
+
+
+def test_smaller_number_is_for_integers_of_one_type() -> None:
+    with pytest.raises(numba.TypingError):
+        int_bounds(1.0, 2.0)

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -40,6 +41,7 @@ from zoo.run_module import FILE_MODULE
 
 LOGGER = logging.getLogger("zoo.compile")
 
+_MAX_SECONDS = 1.0
 _PROGRAM = "from zoo.compiler.second_compiler import main; main()"
 
 KernelTypes = tuple[Kernel[Any, Any], tuple[Any, ...]]
@@ -70,27 +72,33 @@ def _is_possible(threads: int) -> bool:
     return allowed and min(threads, available_processors()) > 1 and kernel_directory() is not None
 
 
-class _Stored(Exception):
-    """The first kernel is stored, and so are the others."""
+class _Stop(Exception):
+    """The list ends."""
 
 
 def list_kernels(preview: Callable[[], object]) -> list[KernelTypes]:
     """The kernels that a function calls, in order; none if the first of them is compiled or stored.
 
-    An error of the function ends the list. The kernels themselves raise it again.
+    An error of the function ends the list. The kernels themselves raise it again. After a second the list
+    ends too: elements of large matrices take long in Python.
     """
     kernels: dict[KernelTypes, None] = {}
+    end = time.perf_counter() + _MAX_SECONDS
 
     def note(kernel: Kernel[Any, Any], arguments: tuple[Any, ...]) -> None:
         typeof: Any = numba.typeof  # Numba's own functions are untyped
         types = tuple(map(typeof, arguments))
         if not kernels and _is_compiled(kernel, types):
-            raise _Stored
+            raise _Stop
         kernels[kernel, types] = None
+
+    def stop_at_end(_kernel: Kernel[Any, Any], _arguments: tuple[Any, ...]) -> None:
+        if time.perf_counter() > end:
+            raise _Stop
 
     with contextlib.suppress(Exception), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # the kernels cause them again
-        with pure_python(), observe_calls(note):
+        with pure_python(), observe_calls(note, stop_at_end):
             preview()
     return list(kernels)
 

@@ -79,6 +79,8 @@ from zoo.kernels.sampling import (
 )
 from zoo.kernels.scalar_ops import (
     erf as erf,
+    int_max as int_max,
+    int_min as int_min,
     maximum as maximum,
     minimum as minimum,
     row_max as row_max,

@@ -23,9 +23,9 @@ EXACT = frozenset({"contract"})
 """No reassociation, for code that depends on rounding (range reduction, compensated sums)."""
 
 _is_pure_python: ContextVar[bool] = ContextVar("zoo_pure_python", default=False)
-_observer: ContextVar[Callable[[Kernel[Any, Any], tuple[Any, ...]], None] | None] = ContextVar(
-    "zoo_call_observer", default=None
-)
+Observer = Callable[["Kernel[Any, Any]", tuple[Any, ...]], None]
+"""A function of a kernel and its positional arguments."""
+_observers: ContextVar[tuple[Observer, Observer] | None] = ContextVar("zoo_observers", default=None)
 _dispatcher_lock = threading.Lock()
 
 
@@ -45,19 +45,18 @@ def is_pure_python() -> bool:
 
 
 @contextlib.contextmanager
-def observe_calls(observer: Callable[[Kernel[Any, Any], tuple[Any, ...]], None]) -> Iterator[None]:
+def observe_calls(observer: Observer, nested: Observer | None = None) -> Iterator[None]:
     """Within the block, and within :func:`pure_python`, call a function before each kernel.
 
-    Kernels that kernels call do not count.
-
     Args:
-        observer: A function of the kernel and its positional arguments.
+        observer: Called before a kernel that Python calls.
+        nested: Called before a kernel that a kernel calls.
     """
-    token = _observer.set(observer)
+    token = _observers.set((observer, nested or (lambda _kernel, _arguments: None)))
     try:
         yield
     finally:
-        _observer.reset(token)
+        _observers.reset(token)
 
 
 class Kernel(Generic[P, R]):
@@ -93,15 +92,16 @@ class Kernel(Generic[P, R]):
         return self.dispatcher(*args, **kwargs)
 
     def _call_python(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        observer = _observer.get()
-        if observer is None:
+        observers = _observers.get()
+        if observers is None:
             return self._python(*args, **kwargs)
+        observer, nested = observers
         observer(self, args)
-        token = _observer.set(None)
+        token = _observers.set((nested, nested))
         try:
             return self._python(*args, **kwargs)
         finally:
-            _observer.reset(token)
+            _observers.reset(token)
 
     @property
     def dispatcher(self) -> Callable[P, R]:

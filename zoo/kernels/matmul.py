@@ -75,7 +75,7 @@ def pack(w: Array) -> Array:
     # Four rows at once: panel by panel, each row is on another page, and 256 by 1024 took 50 us, not 27.
     for start in range(0, depth, 4):
         for panel in range(whole):
-            for k in range(start, min(start + 4, depth)):
+            for k in range(start, kernels.int_min(start + 4, depth)):
                 copy_panel_row(panels, (panel * depth + k) * columns, w, k * width + panel * columns)
     rest = width - whole * columns
     if rest > 0:
@@ -93,7 +93,7 @@ def pack_transposed(w: Array) -> Array:
     for first in range(0, panels.shape[0] * columns, block):
         source, start = w, first * depth
         if first + block > width:  # missing rows are zeros
-            flat, inside = kernels.flat_slice(last, 0, last.size), max(0, width - first) * depth
+            flat, inside = kernels.flat_slice(last, 0, last.size), kernels.int_max(0, width - first) * depth
             rest = kernels.flat_slice(w, start, inside)
             for n in range(flat.size):
                 flat[n] = 0
@@ -130,16 +130,16 @@ def add_matmul_ta_offset(a: Array, a0: int, rows: int, b: Array, b0: int, width:
     # Both operands are packed, a chunk of k at a time: reading a in place, with a stride of M elements,
     # reached 40 of 115 GF/s at M = 512, where the stride is a multiple of a page. The distance between blocks
     # of rows is not a power of two, or writing a row of a would always hit the same few cache lines.
-    chunk = min(CHUNK, steps)
+    chunk = kernels.int_min(CHUNK, steps)
     block = chunk * height + columns
     left = kernels.empty(((rows + height - 1) // height * block,), c)
     right = kernels.empty((chunk * columns,), c)
     for start in range(0, steps, CHUNK):
-        depth = min(CHUNK, steps - start)
+        depth = kernels.int_min(CHUNK, steps - start)
         for k in range(depth):
             _pack_tile_columns(a, (start + k) * a.shape[1] + a0, rows, left, k * height, block)
         for first in range(0, width, columns):
-            size = min(columns, width - first)
+            size = kernels.int_min(columns, width - first)
             pack_panel(b, start * b.shape[1] + b0 + first, b.shape[1], depth, size, right, 0)
             add_panels(left, 0, right, 0, c, first, (block, 1, height, width), (rows, depth, size))
 
@@ -166,7 +166,7 @@ def steps_per_gradient_block(steps: int, batch: int) -> int:
         steps: ``T``.
         batch: ``B``.
     """
-    return max(1, min(steps, CHUNK // max(1, batch)))
+    return kernels.int_max(1, kernels.int_min(steps, CHUNK // kernels.int_max(1, batch)))
 
 
 @njit

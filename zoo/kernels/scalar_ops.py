@@ -6,6 +6,7 @@ The error function is a call into the C library per element, with its accuracy.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
@@ -13,6 +14,7 @@ from numba import types
 
 from zoo.array_types import Array
 from zoo.kernels.float_formats import from_ordered, intrinsic, ordered
+from zoo.kernels.instructions import emitted_by
 from zoo.kernels.jit import njit
 
 
@@ -26,6 +28,38 @@ def _select(_typing: Any, condition: Any, a: Any, b: Any) -> Any:
         return builder.select(*args)
 
     return a(condition, a, b), emit
+
+
+def _chosen_integer(comparison: str) -> Callable[..., Any]:
+    """Emitter of the first of two integers if it compares so to the second, which is chosen otherwise."""
+
+    def emitter(_typing: Any, a: Any, b: Any) -> Any:
+        if not isinstance(a, types.Integer) or not isinstance(b, types.Integer):
+            return None
+        unliteral: Any = types.unliteral  # Numba's own functions are untyped
+        kind = unliteral(a)
+        if kind != unliteral(b) or not kind.signed:
+            return None
+
+        def emit(_context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
+            return builder.select(builder.icmp_signed(comparison, *args), *args)
+
+        return kind(kind, kind), emit
+
+    return emitter
+
+
+# Numba compiles a function for every call of Python's min and max: 0.24 of 4.7 s of a first step of a GRU.
+@emitted_by(_chosen_integer("<"))
+def int_min(a: int, b: int) -> int:
+    """The smaller of two integers."""
+    return min(a, b)
+
+
+@emitted_by(_chosen_integer(">"))
+def int_max(a: int, b: int) -> int:
+    """The larger of two integers."""
+    return max(a, b)
 
 
 def _py_select(condition: bool, a: float, b: float) -> float:
@@ -68,7 +102,7 @@ def row_max(row: Array) -> float:
     """The largest number of a row; NaN if there is one."""
     best = ordered(row[0])
     for n in range(row.size):
-        best = max(best, ordered(row[n]))
+        best = int_max(best, ordered(row[n]))
     return from_ordered(best, row[0])  # type: ignore[no-any-return]
 
 

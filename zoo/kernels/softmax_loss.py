@@ -245,7 +245,7 @@ def cross_entropies_grad(rows: Array, targets: Array, weights: Array, scale: flo
     """
     work = kernels.empty((4, _ROWS_AT_ONCE), rows)
     for first in range(0, losses.size, _ROWS_AT_ONCE):
-        last = min(first + _ROWS_AT_ONCE, losses.size)
+        last = kernels.int_min(first + _ROWS_AT_ONCE, losses.size)
         for n in range(first, last):
             row, i = kernels.row(rows, n), n - first
             work[0, i] = kernels.row_max(row)

@@ -301,6 +301,7 @@ def _is_plain(kind: Any, dtype: Any) -> bool:
 def _emit_module(calls: list[Call], stack: Stack, has_dinputs: bool) -> Iterator[str]:
     yield '"""A training step: forward pass of every layer, readout and loss, backward pass."""'
     yield from ("", "import zoo")
+    yield "from zoo import kernels"
     yield "from zoo.kernels.dispatcher import call"
     yield "from zoo.kernels.batch_slicing import copy_all, copy_columns, flatten_into, slice_rows"
     yield "from zoo.kernels.threadpool import bind_task, parallel_for, pass_turn, wait_for_turn"
@@ -318,7 +319,7 @@ def _emit_module(calls: list[Call], stack: Stack, has_dinputs: bool) -> Iterator
 
 _SLICE_SHARD = """
 first = number * shard_rows
-end = min(first + shard_rows, inputs.shape[1])
+end = kernels.int_min(first + shard_rows, inputs.shape[1])
 inputs = copy_columns(inputs, first, end)
 aux = copy_columns(aux, first, end)
 targets = copy_columns(targets, first, end)

@@ -82,7 +82,7 @@ def weighted_loss_and_grad_inplace(
 
 @njit(inline=True)
 def _steps_per_block(y: Array) -> int:
-    return max(1, BLOCK_ROWS // max(1, y.shape[1]))  # type: ignore[no-any-return]
+    return kernels.int_max(1, BLOCK_ROWS // kernels.int_max(1, y.shape[1]))
 
 
 @njit(inline=True)
@@ -97,7 +97,7 @@ def _block_rows(a: Array, first: int, steps: int) -> Array:
 @njit(fastmath=EXACT)
 def _sum_rows_per_step(row_losses: Array, losses: Array, first: int, steps: int) -> None:
     """Sum ``row_losses (N,)`` over the rows of each step into ``losses[first : first + steps]``."""
-    batch = row_losses.size // max(1, steps)
+    batch = row_losses.size // kernels.int_max(1, steps)
     for t in range(steps):
         total = 0.0
         for r in range(batch):
@@ -121,9 +121,9 @@ def readout_loss(
         losses: Output, ``(T,)``; one number a step, so that the result does not depend on segments.
     """
     block, panels = _steps_per_block(y), kernels.pack(w)
-    outputs = kernels.empty((min(block, losses.size), y.shape[1], b.size), w)
+    outputs = kernels.empty((kernels.int_min(block, losses.size), y.shape[1], b.size), w)
     for first in range(0, losses.size, block):
-        steps = min(block, losses.size - first)
+        steps = kernels.int_min(block, losses.size - first)
         y_block, out = kernels.slice_steps(y, first, first + steps), kernels.slice_steps(outputs, 0, steps)
         project_dense(kernels.as_rows(y_block), panels, b, kernels.as_rows(out))
         for t in range(steps):
@@ -143,13 +143,13 @@ def readout_loss_and_grad(
 ) -> tuple[Array, Array, Array]:
     """As :func:`readout_loss`, and the gradients of ``scale`` times all losses with respect to y, w and b."""
     block, panels, transposed = _steps_per_block(y), kernels.pack(w), kernels.pack_transposed(w)
-    outputs = kernels.empty((min(block, losses.size), y.shape[1], b.size), w)
+    outputs = kernels.empty((kernels.int_min(block, losses.size), y.shape[1], b.size), w)
     row_losses = kernels.empty((outputs.shape[0] * outputs.shape[1],), losses)
     dy = kernels.empty_sequence(y.shape[0], y.shape[1], y.shape[2], w)
     kernels.fill_zeros(dy)
     dw, db = kernels.zeros(w.shape, w), kernels.zeros(b.shape, b)
     for first in range(0, losses.size, block):
-        steps = min(block, losses.size - first)
+        steps = kernels.int_min(block, losses.size - first)
         y_block, out = kernels.slice_steps(y, first, first + steps), kernels.slice_steps(outputs, 0, steps)
         project_dense(kernels.as_rows(y_block), panels, b, kernels.as_rows(out))
         target_rows, weight_rows = _block_rows(targets, first, steps), _block_rows(weights, first, steps)

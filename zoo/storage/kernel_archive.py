@@ -41,7 +41,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Copied(NamedTuple):
-    """What an export or import has copied.
+    """Numbers of an export or import.
 
     Attributes:
         kernels: Number of kernels.
@@ -139,8 +139,8 @@ def _checked_manifest(archive: zipfile.ZipFile, path: str | Path) -> dict[str, t
     except ValueError as error:
         raise _damaged(path, f"{_MANIFEST} is invalid, {error}") from None
     if manifest.get("format") != _FORMAT or manifest.get("version") != _VERSION:
-        found = short_repr((manifest.get("format"), manifest.get("version")))
-        raise DataError(f"{path} has the format {found}; expected {(_FORMAT, _VERSION)}.")
+        form = short_repr((manifest.get("format"), manifest.get("version")))
+        raise DataError(f"{path} has the format {form}; expected {(_FORMAT, _VERSION)}.")
     _check_environment(manifest.get("environment"), path)
     listed = manifest.get("files")
     files: dict[str, tuple[int, str]] = {}
@@ -158,11 +158,11 @@ def _checked_manifest(archive: zipfile.ZipFile, path: str | Path) -> dict[str, t
     return files
 
 
-def _check_environment(found: object, path: str | Path) -> None:
+def _check_environment(value: object, path: str | Path) -> None:
     """Compare the versions and the processor of an archive with those of this process."""
     from zoo.kernels.cache import environment  # imports Numba
 
-    mine, theirs = environment(), found if isinstance(found, dict) else {}
+    mine, theirs = environment(), value if isinstance(value, dict) else {}
     different = [name for name, value in mine.items() if theirs.get(name) != value]
     if not different:
         return

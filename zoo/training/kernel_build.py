@@ -1,4 +1,4 @@
-"""Compile the kernels of a cell ahead of time: those of ``zoo train`` on tokens and on numbers."""
+"""Compile the kernels of a cell for ``zoo train`` ahead of time, for tokens and for numbers."""
 
 from __future__ import annotations
 

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from zoo.model import AnyModel
-
-_MAX_STATE_SIZE = 50_000
-"""Elements of all states of a sequence. Pure Python takes about 10 us for each (mamba, AMD EPYC)."""
-
-
-def is_small(model: AnyModel) -> bool:
-    """Whether pure Python computes a time step of a sequence within half a second."""
-    return sum(math.prod(shape) for shape in model.stack.state_shapes.values()) <= _MAX_STATE_SIZE
 
 
 class SmallBatches:

@@ -21,7 +21,7 @@ from zoo.training.clipping import Clip
 from zoo.training.config import Config
 from zoo.training.dataset import Dataset, State
 from zoo.training.metrics import RunningMeans, Speed
-from zoo.training.preview import SmallBatches, is_small
+from zoo.training.preview import SmallBatches
 from zoo.training.regularisation import ParameterHooks
 from zoo.training.schedules import Schedule
 from zoo.training.signals import StopRequest
@@ -158,7 +158,7 @@ class Trainer:
         """Run every kernel once, drop the results, and emit how long compilation took."""
         written, started = len(WRITTEN), time.perf_counter()
         self._emit("compiling")
-        with self.process_group.one_per_node_first(), second_compiler(self._preview, self._compilers()):
+        with self.process_group.one_per_node_first(), second_compiler(self._preview, self.model.threads):
             self._run_once()
         self._emit("compiled", seconds=time.perf_counter() - started, fresh=len(WRITTEN) > written)
         self.speed.restart()
@@ -174,10 +174,6 @@ class Trainer:
         grad = self.clip.apply(self.model.grad).grad
         self.optimizer.apply(self.model.theta, grad, self.state.optimizer_state, 1, 0.0)
         self.model.process_group = group
-
-    def _compilers(self) -> int:
-        """Number of processes that may compile; one for large states, whose preview takes too long."""
-        return self.model.threads if is_small(self.model) else 1
 
     def _preview(self) -> None:
         """Call the kernels of `_run_once`, for one time step of one sequence and one parameter."""

@@ -324,7 +324,7 @@ def forward_source(
         selected = {name: array for name, array in trajectories.items() if name in words}
         after += [f"{margin}{name} = kernels.at_step({array}, last - 1)" for name, array in selected.items()]
         head = "    for first in range(0, steps, block_steps):"
-        loop = [head, f"{margin}last = min(first + block_steps, steps)", *loop, *after]
+        loop = [head, f"{margin}last = kernels.int_min(first + block_steps, steps)", *loop, *after]
     constants, memories = constant_arrays(emitter), list(_initial_memories(emitter))
     body = [*constants, *once, *panels, *memories, *sequence, *start.lines, *loop, *final.lines]
     return _assemble(emitter, "forward(params, x, state{})", [], body), tape
@@ -461,10 +461,10 @@ def _zeros_like(name: str) -> str:
 def _block_loop(emitter: PassEmitter, body: list[str]) -> list[str]:
     """The loop over blocks of time steps, from the last."""
     if emitter.memories:  # blocks begin where chunks do
-        last = "        last = min(first + block_steps, steps)"
+        last = "        last = kernels.int_min(first + block_steps, steps)"
         start = "(steps - 1) // block_steps * block_steps"
         return [f"    for first in range({start}, -1, -block_steps):", last, *body]
-    first = ["        first = max(last - block_steps, 0)"] if body else []
+    first = ["        first = kernels.int_max(last - block_steps, 0)"] if body else []
     return _block("    for last in range(steps, 0, -block_steps):", [*first, *body])
 
 
