@@ -43,8 +43,8 @@ class Griffin(zoo.Block):
     ``taps (width, D)`` normal with variance ``0.01 / width``. The state ``past (width - 1, D)`` holds the
     last inputs of the convolution.
 
-    Around the cells ``mamba``, ``gla``, ``retnet`` and ``rwkv4``, which already have projections and gates,
-    the first half is ``x = x + cell(n)``.
+    Around a mixer such as ``mamba``, which already has projections and gates, the first half is
+    ``x = x + cell(n)``.
     """
 
     card = zoo.Card(

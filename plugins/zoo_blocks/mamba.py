@@ -28,8 +28,8 @@ class Mamba(zoo.Block):
     ``1 / sqrt(fan_in)`` of zero, as in PyTorch, and ``Wo (Y, D)`` within ``1 / sqrt(Y layers)``. The state
     ``past (width - 1, E)`` holds the channels of the last steps.
 
-    The cells ``mamba``, ``gla``, ``retnet`` and ``rwkv4`` already have projections, convolutions or gates.
-    Around these the block is the norm and the skip connection alone, ``y = x + cell(rms_norm(x) * gain)``.
+    A mixer such as ``mamba`` already has projections, convolutions or gates. Around it the block is the norm
+    and the skip connection alone, ``y = x + cell(rms_norm(x) * gain)``.
     """
 
     card = zoo.Card(

@@ -23,6 +23,9 @@ from zoo.run_module import run_module
 
 _LOADING = threading.Lock()
 
+_AS_IDENTIFIER = str.maketrans("+(", "__", ")")
+"""The name of a cell as a part of an identifier: ``prenorm(lstm+zoneout)`` is ``prenorm_lstm_zoneout``."""
+
 
 class GeneratedSource(importlib.abc.SourceLoader):
     """Loads a module from a string; the path is only its name.
@@ -61,7 +64,7 @@ def load_source(
     digests = {key: _digest(function) for key, function in functions.items()}
     inputs = [text, *(f"{key} {digests[key] or id(function)}" for key, function in functions.items())]
     digest = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:16]
-    module_name = f"_zoo_generated_{name.replace('+', '_')}_{digest}"
+    module_name = f"_zoo_generated_{name.translate(_AS_IDENTIFIER)}_{digest}"
     with _LOADING:
         if module_name not in sys.modules:
             _load(module_name, text, functions, None if None in digests.values() else kernel_directory())
