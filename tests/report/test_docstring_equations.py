@@ -180,7 +180,7 @@ OTHER_NOTATION = {
     *("clockwork", "lif", "min_gru", "min_lstm", "phased_lstm", "rwkv4"),  # conditions in words
     *("dendritic_plrnn", "mamba", "nas", "plrnn", "qrnn", "rhn", "tau_gru"),  # indices, dots and loops
     *("ltc", "s4d", "urnn"),  # sums along an axis
-    *("damped_linoss", "linoss", "longhorn"),  # pairs and conditions
+    *("damped_linoss", "linoss", "longhorn", "rtu", "slice"),  # pairs and conditions
 }
 CELLS = [name for name in zoo.list_cells() if zoo.get_cell(name).has_step()]
 

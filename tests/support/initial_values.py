@@ -1168,6 +1168,17 @@ EXPECTED: dict[str, Expected] = {
         OFFICIAL,
         "All weights there start within 0.04 of zero, at 830 to 1,500 units.",
     ),
+    "rtu": Expected(
+        {
+            "nu": lambda n: through(lambda v: np.exp(-2 * np.exp(v)), uniform(0, 1)),
+            "theta": lambda n: through(np.exp, uniform(0, 6.28)),
+            "Wx": scaled(lambda n: n.I**-0.5),
+        },
+        {"nonlinear": True, "activation": "relu"},
+        "https://github.com/esraaelelimy/rtus/blob/main/src/nets/rtus/rtus_utils.py",
+        OFFICIAL,
+        "Input weights are normal without tails there.",
+    ),
     "rwkv4": Expected(
         {
             "mix": lambda n: exact(np.stack([rwkv_place(n.I) ** 0.5, rwkv_place(n.I), rwkv_place(n.I)])),
@@ -1316,6 +1327,18 @@ EXPECTED: dict[str, Expected] = {
         "https://github.com/imatge-upc/skiprnn-2017-telecombcn/blob/master/src/rnn_cells/skip_rnn_cells.py",
         OFFICIAL,
         "Wx and Wh are one matrix there, of I + 5H inputs and outputs.",
+    ),
+    "slice": Expected(
+        {
+            "A0": lambda n: normal(n.block**-0.5),
+            "Wa": lambda n: normal(n.block**-0.5),
+            "Wi": lambda n: normal(1.0),
+            "bi": lambda n: normal(1.0),
+        },
+        {"block": 4, "dt": 0.025},
+        "https://github.com/Benjamin-Walker/structured-linear-cdes/blob/main/models/slcde.py",
+        OFFICIAL,
+        "Blocks have size one there by default.",
     ),
     "slstm": Expected(
         {

@@ -45,6 +45,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "rwkv5": {"heads": 2},
     "rwkv6": {"heads": 2, "rank": 2, "decay_rank": 2},
     "rwkv7": {"heads": 2, "rank": 2},
+    "slice": {"block": 2},
     "slstm": {"heads": 2},
     "titans": {"heads": 2},
     "ttt_linear": {"heads": 2},
@@ -57,7 +58,7 @@ NEVER_COMPILED = frozenset(
     {
         # linear
         *("comba", "gsa", "hgrn2", "mesa_net", "titans", "ttt_linear"),
-        *("m2rnn", "mamba3"),
+        *("m2rnn", "mamba3", "rtu", "slice"),
         *("damped_linoss", "linoss", "longhorn", "para_gru", "para_lstm"),
         *("gated_delta_net2", "gated_delta_product", "kda", "mamba2", "rwkv5", "rwkv6", "rwkv7"),
         # spiking

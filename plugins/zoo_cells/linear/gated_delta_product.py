@@ -82,6 +82,7 @@ class GatedDeltaProduct(zoo.Cell):
         ),
         block="deltanet",
         related={
+            "slice": "tracks states by blocks along the diagonal.",
             "gated_delta_net": "has one correction for each step.",
             "delta_net": "has one correction for each step and does not forget.",
             "rwkv7": "has one correction for each step, at a rate for every row.",

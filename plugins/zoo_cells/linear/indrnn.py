@@ -51,6 +51,7 @@ class IndRNN(zoo.Cell):
         "a weight above one makes the state grow without bound. A step has no recurrent matrix product, so "
         "it is cheap for large H. It is not linear in the state, so a parallel scan does not apply.",
         related={
+            "rtu": "rotates pairs of states.",
             "para_gru": "has gates.",
             "vanilla": "has a full recurrent matrix.",
             "irnn": "starts with eigenvalues of one and has a full recurrent matrix.",

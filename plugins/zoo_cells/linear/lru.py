@@ -81,6 +81,7 @@ class LRU(zoo.Cell):
         "with an H × H matrix.",
         block="glu",
         related={
+            "rtu": "is written in real numbers, with an input for each part of a state.",
             "linoss": "has oscillators in place of poles.",
             "damped_linoss": "has damped oscillators in place of poles.",
             "s4d": "has a bank of poles for each channel and a learned time step.",

@@ -78,6 +78,7 @@ class Mamba(zoo.Cell):
         scope="mixer",
         block="mamba",
         related={
+            "slice": "has blocks along the diagonal.",
             "mamba3": "has rotations and inputs of two time steps in place of a convolution.",
             "longhorn": "has no own parameters for forgetting.",
             "mamba2": "has one decay for each head.",

@@ -64,13 +64,14 @@ class ELSTM(zoo.Cell):
         "paper writes no biases, but its code has them.",
         history="Irie, Gopalakrishnan and Schmidhuber published this cell in 2023 to test real-time "
         "recurrent learning without approximation in reinforcement learning. With recurrence within units "
-        "only, that algorithm is affordable for one layer. On memory tasks of DMLab they report results that "
-        "match or exceed IMPALA and R2D2 with fewer frames.",
-        when_to_use="Use it to compare with work on online learning, or as a small cell: it has one block of "
-        "H by H weights, which is not recurrent. zoo itself trains it by back-propagation through time, so "
-        "you do not get online updates. Units interact only through the output gate, and a single layer "
+        "only, that algorithm is affordable for one layer. On memory tasks of DMLab they report results "
+        "that match or exceed IMPALA and R2D2 with fewer frames.",
+        when_to_use="Use it to compare with work on online learning, or as a small cell: it has one block "
+        "of H by H weights, which is not recurrent. zoo itself trains it by back-propagation through time, "
+        "so you do not get online updates. Units interact only through the output gate, and a single layer "
         "learns text a little worse than the lstm in our short run.",
         related={
+            "rtu": "was made for real-time recurrent learning, too.",
             "indy_lstm": "has recurrent weights within units that read the output, and separate input and "
             "forget gates.",
             "cifg_lstm": "has the same coupled gates with full recurrent matrices.",
