@@ -252,6 +252,7 @@ def _rows(array: np.ndarray) -> int:
 
 _FLOPS = {
     "project": lambda x, w, b: x.size * w.shape[1] if x.ndim == 3 else 0,
+    "project_into": lambda x, w, b, out: x.size * b.size if x.ndim == 3 else 0,
     "project_all_or_buffer": lambda x, w, b: x.size * w.shape[1] if x.ndim == 3 else 0,
     "add_matmul": lambda a, w, out: a.size * out.shape[1],
     "add_matmul_offset": lambda a, start, w, out, into, width: _rows(a) * w.size,

@@ -62,7 +62,7 @@ class ProductOfState(zoo.Cell):
     h = zoo.State("H")
 
     def step(self, x: Any, h: Any) -> zoo.Output:
-        return zoo.Output(h @ self.V, np.tanh(x @ self.Wx))
+        return zoo.Output(h @ self.V, np.tanh(x @ self.Wx + 0.5 * h))
 
 
 class SkippedInput(zoo.Cell):
@@ -91,6 +91,45 @@ class Heads(zoo.Cell):
         return zoo.Output(np.tanh(y) + (S @ self.U)[0], S, h)
 
 
+class ShiftedInput(zoo.Cell):
+    """A projection of a mix of x and past x. The second delay keeps the first, and the loop reads it too."""
+
+    card = CARD
+    mix, Wx, U = _params("I", "I H", "H H")
+    h, last, before_last = zoo.State("H"), zoo.State("I"), zoo.State("I")
+
+    def step(self, x: Any, h: Any, last: Any, before_last: Any) -> tuple[Any, Any, Any]:
+        shifted = self.mix * x + (1 - self.mix) * last + before_last
+        return np.tanh(shifted @ self.Wx + h @ self.U + np.sum(before_last)), x, last
+
+
+class Convolution(zoo.Cell):
+    """A projection, a convolution along time and a projection before the recurrence, and a gate behind it."""
+
+    card = CARD
+    Wx, taps, V, U, Wo = _params("I H", "3 H", "H H", "H H", "H H")
+    h, past = zoo.State("H"), zoo.State("2", "H")
+
+    def step(self, x: Any, h: Any, past: Any) -> zoo.Output:
+        u = x @ self.Wx
+        window = np.concatenate([past, u[None]])
+        h = np.tanh(zoo.silu(np.sum(window * self.taps, axis=0)) @ self.V + h @ self.U)
+        return zoo.Output((h * zoo.silu(u)) @ self.Wo, h, window[1:])
+
+
+class DelayedProducts(zoo.Cell):
+    """Delays of products, which products read: products and a sum read the gradient of a delay."""
+
+    card = CARD
+    Wx, b, V, U, W = _params("I H", "H", "H H", "H H", "H H")
+    h, a, c = zoo.State("H"), zoo.State("H"), zoo.State("H")
+
+    def step(self, x: Any, h: Any, a: Any, c: Any) -> zoo.Output:
+        v = np.tanh(a @ self.V)
+        h = np.tanh(v + h @ self.U)
+        return zoo.Output(h @ self.W + np.tanh(c) @ self.V + a, h, x @ self.Wx + self.b, v @ self.V)
+
+
 def products(schedule: PassSchedule, section: str) -> int:
     """The number of products with matrices in a section."""
     items = schedule.sections[section].items
@@ -104,6 +143,9 @@ PRODUCTS = {
     ProductOfState: ((1, 1, 0), (0, 1, 1)),
     SkippedInput: ((2, 1, 1), (1, 1, 2)),
     Heads: ((1, 1, 2), (2, 1, 1)),
+    ShiftedInput: ((1, 1, 0), (0, 1, 1)),
+    Convolution: ((2, 1, 1), (1, 1, 2)),
+    DelayedProducts: ((4, 1, 1), (1, 1, 4)),
 }
 
 
@@ -121,6 +163,19 @@ def test_products_outside_the_recurrence_are_outside_the_loop(cell: type[zoo.Cel
 @pytest.mark.parametrize(("steps", "batch"), [(1, 1), (5, 2), (2, 5)])
 def test_results_in_blocks_of_steps(cell: type[zoo.Cell], steps: int, batch: int) -> None:
     checks.check(checks.trial(cell(), (4, 4), steps, batch))
+
+
+@pytest.mark.parametrize(
+    ("cell", "delays"),
+    [
+        (ShiftedInput, {"last", "before_last"}),
+        (Convolution, {"past"}),
+        (DelayedProducts, {"a", "c"}),
+        (SkippedInput, set()),
+    ],
+)
+def test_delays_are_states_that_products_read(cell: type[zoo.Cell], delays: set[str]) -> None:
+    assert plan_kernels(cell()).gradient.delays.keys() == delays
 
 
 def test_step_without_deferred_values_has_no_blocks() -> None:

@@ -14,7 +14,7 @@ _EXPORTS = {
     "elementary": "exp exp_diff log log1p sigmoid softplus tanh",
     "input_projection": (
         "add_column_sums add_weight_gradient project project_all_or_buffer project_at project_backward "
-        "to_dense"
+        "project_into to_dense"
     ),
     "jit": "njit pure_python",
     "linear_algebra": "expm expm_derivative solve",

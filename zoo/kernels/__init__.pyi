@@ -32,6 +32,7 @@ from zoo.kernels.input_projection import (
     project_all_or_buffer as project_all_or_buffer,
     project_at as project_at,
     project_backward as project_backward,
+    project_into as project_into,
     to_dense as to_dense,
 )
 from zoo.kernels.jit import (

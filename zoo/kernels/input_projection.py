@@ -82,6 +82,26 @@ def project_dense(x: Array, panels: Array, b: Array, out: Array) -> None:
 
 
 @njit(shared=True)
+def project_into(x: Array, weights: Array, b: Array, out: Array) -> None:
+    """``out = x @ w + b`` at every step.
+
+    Args:
+        x: Inputs ``(T, B, I)``, or integer tokens ``(T, B)`` below I.
+        weights: From :func:`zoo.kernels.prepare_input_weights`, of ``w (I, N)``.
+        b: Bias ``(N,)``.
+        out: The result ``(T, B, N)``.
+    """
+    if x.ndim == 3:
+        project_dense(kernels.as_rows(x), weights, b, kernels.as_rows(out))
+        return
+    for t in range(x.shape[0]):
+        for r in range(x.shape[1]):
+            row, source = out[t, r], weights[x[t, r]]
+            for n in range(row.size):
+                row[n] = source[n] + b[n]
+
+
+@njit(shared=True)
 def project(x: Array, w: Array, b: Array) -> Array:
     """``x @ w + b`` at every step.
 
@@ -93,16 +113,8 @@ def project(x: Array, w: Array, b: Array) -> Array:
     Returns:
         A new array ``(T, B, N)``.
     """
-    steps, batch, width = x.shape[0], x.shape[1], w.shape[1]
-    out = kernels.empty_sequence(steps, batch, width, w)
-    if x.ndim == 3:
-        project_dense(kernels.as_rows(x), kernels.pack(w), b, kernels.as_rows(out))
-        return out
-    for t in range(steps):
-        for r in range(batch):
-            row, source = out[t, r], w[x[t, r]]
-            for n in range(width):
-                row[n] = source[n] + b[n]
+    out = kernels.empty_sequence(x.shape[0], x.shape[1], w.shape[1], w)
+    project_into(x, kernels.prepare_input_weights(x, w), b, out)
     return out
 
 

@@ -115,7 +115,9 @@ class EmitContext(FunctionVariables):
         assigned: Arrays that a kernel returns.
         states_before: For arrays of states before a step: the line that selects those of step ``time``.
         trajectories: For the same arrays: the initial states, and the states after every step.
+        states_after: For the gradients of delays after a step: the line that selects those of step ``time``.
         step_lines: Lines at the start of every step.
+        setup: Lines before the loops over blocks.
         dx_writer: Lines that only the gradient of x needs.
         packed: Variables of packed matrices.
         memories: Arrays of matrix memories, by state.
@@ -144,7 +146,9 @@ class EmitContext(FunctionVariables):
         self.assigned: set[str] = set()
         self.states_before: dict[str, str] = {}
         self.trajectories: dict[str, tuple[str, str]] = {}
+        self.states_after: dict[str, str] = {}
         self.step_lines: list[str] = []
+        self.setup = Writer()
         self.dx_writer = Writer(depth=3)
         self.packed: dict[Node, str] = {}
         self.memories = {

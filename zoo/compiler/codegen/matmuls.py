@@ -47,11 +47,17 @@ def _view(node: Node) -> View:
 
 
 def _write_projection(context: EmitContext, writer: Writer, node: Node) -> None:
-    """``x @ W + b`` for the whole sequence, or at every step if nothing needs other steps."""
+    """``x @ W + b`` for the steps computed together, or at every step if nothing needs other steps."""
     _, w, *base = node.inputs
     array = context.array_of(node)
-    context.assigned.add(array.name)
     bias = array_name(context, base[0]) if base else f"kernels.zeros(({node.shape[0]},), {context.like})"
+    if context.by_blocks:
+        prepared = f"kernels.prepare_input_weights(x, {matrix(context, w)})"
+        weights = _as_variable(context, context.setup, "input_weights", prepared)
+        bias = _as_variable(context, context.setup, "bias", bias)
+        writer.line(f"kernels.project_into({context.x}, {weights}, {bias}, {array.active_steps})")
+        return
+    context.assigned.add(array.name)
     if array.layout == ArrayLayout.STEPS:
         writer.line(f"{array.name} = kernels.project({context.x}, {matrix(context, w)}, {bias})")
         return
@@ -212,11 +218,11 @@ def copied_memory(form: MemoryForm, state: str) -> str:
     return f"kernels.copy({rows})"
 
 
-def _write_memory(context: EmitContext, writer: Writer, node: Node, section: str) -> None:
+def _write_memory(context: EmitContext, writer: Writer, node: Node, section: str) -> None:  # noqa: ARG001
     """All steps of a matrix memory, or one block of them."""
     form, arrays = node.attr, context.memories[node.attr.state]
     numbers, out = (context.array_of(_view(each).base).active_steps for each in (node.inputs[0], node))
-    first = "0" if section == "sequence" else "first"
+    first = "first" if context.by_blocks else "0"
     given = f"{numbers}, {first}, {arrays.state}, {arrays.saved}, {out}"
     writer.line(f"kernels.memory_forward({given}, {form.heads}, {form.decays}, {form.probed})")
 

@@ -198,10 +198,13 @@ class PassEmitter(EmitContext):
         if section == "step":
             yield
             return
-        with writer.block(f"for time in range({'first, last' if self.by_blocks else 'steps'}):"):
+        backwards = any(array.name in self.states_after for array in arrays)
+        steps = "last - 1, first - 1, -1" if backwards else "first, last"
+        with writer.block(f"for time in range({steps if self.by_blocks else 'steps'}):"):
+            selected = {**self.states_before, **self.states_after}
             for array in arrays:
-                if array.name in self.states_before:
-                    writer.line(self.states_before[array.name])
+                if array.name in selected:
+                    writer.line(selected[array.name])
             yield
 
     def _write_loops(self, writer: Writer, rows: RowLoops) -> None:
@@ -296,38 +299,76 @@ def forward_source(
     names = emitter.leaf_names
     _bind_leaves(emitter)
     tape = _tape(step_gradient, emitter)
-    once, sequence = emitter.section("once"), emitter.section("sequence")
-    if schedule.sections["after"].items:
-        emitter.begin_blocks(step_gradient.forward_outputs)
-    margin = "        " if emitter.by_blocks else "    "
-    step = emitter.section("step", len(margin) // 4 + 1)
-    start, last, trajectories = Writer(), [], {}
-    for name, node in step_graph.states.items():
-        before, initial = names.state_before(name), names.initial_state(name)
-        if name in emitter.memories:
-            last.append(_memory_state(emitter, name))
-            continue
-        trajectories[before] = emitter.array_of(step_graph.new_states[name]).name
-        emitter.states_before[before] = _state_before_line(before, trajectories[before], initial)
-        start.line(f"{before} = {initial}")
-        last.append(_declared_shape(node, f"kernels.copy({before})"))
-    after = emitter.section("after", 2)
-    panels = pack_lines(emitter, [*sequence, *step, *after])
-    final = Writer()
-    y = emitter.array_of(step_graph.y).name
+    once = emitter.section("once")
+    loop = _loop_by_blocks(step_gradient, emitter) if schedule.by_blocks else _loop_over_steps(emitter)
+    last = [
+        _memory_state(emitter, name)
+        if name in emitter.memories
+        else _declared_shape(node, f"kernels.copy({names.state_before(name)})")
+        for name, node in step_graph.states.items()
+    ]
+    y, final = emitter.array_of(step_graph.y).name, Writer()
     final.line(f"return {y}, {as_tuple(last)}, {as_tuple([array.name for array in tape])}")
-    step = [*(f"{margin}    {line}" for line in emitter.step_lines), *step]
-    step += [f"{margin}    {name} = kernels.at_step({array}, time)" for name, array in trajectories.items()]
-    loop = _block(f"{margin}for time in range({'first, last' if emitter.by_blocks else 'steps'}):", step)
-    if emitter.by_blocks:
-        words = identifiers_in(after)  # the section selects the states before each of its steps
-        selected = {name: array for name, array in trajectories.items() if name in words}
-        after += [f"{margin}{name} = kernels.at_step({array}, last - 1)" for name, array in selected.items()]
-        head = "    for first in range(0, steps, block_steps):"
-        loop = [head, f"{margin}last = kernels.int_min(first + block_steps, steps)", *loop, *after]
-    constants, memories = constant_arrays(emitter), list(_initial_memories(emitter))
-    body = [*constants, *once, *panels, *memories, *sequence, *start.lines, *loop, *final.lines]
+    constants = constant_arrays(emitter)
+    body = [*constants, *once, *loop, *final.lines]
     return _assemble(emitter, "forward(params, x, state{})", [], body), tape
+
+
+def _loop_over_steps(emitter: PassEmitter) -> list[str]:
+    """The products of all steps, then the loop over time."""
+    sequence, step = emitter.section("sequence"), emitter.section("step", 2)
+    trajectories = _trajectories(emitter).items()
+    body = [
+        *(f"        {line}" for line in emitter.step_lines),
+        *step,
+        *(f"        {before} = kernels.at_step({array}, time)" for before, array in trajectories),
+    ]
+    return [
+        *pack_lines(emitter, [*sequence, *step]),
+        *_initial_memories(emitter),
+        *sequence,
+        *_initial_states(emitter),
+        *_block("    for time in range(steps):", body),
+    ]
+
+
+def _initial_states(emitter: PassEmitter) -> list[str]:
+    """The lines that start with the initial states."""
+    names = emitter.leaf_names
+    states = emitter.step_graph.new_states
+    return [f"    {names.state_before(name)} = {names.initial_state(name)}" for name in states]
+
+
+def _loop_by_blocks(step_gradient: StepGradient, emitter: PassEmitter) -> list[str]:
+    """The loop over blocks of steps: values before the recurrence, the loop over time, values behind it."""
+    emitter.begin_blocks(step_gradient.forward_outputs)
+    trajectories = _trajectories(emitter)
+    for name in emitter.step_graph.new_states:
+        before, initial = emitter.leaf_names.state_before(name), emitter.leaf_names.initial_state(name)
+        emitter.states_before[before] = _state_before_line(before, trajectories[before], initial)
+    sequence, step = emitter.section("sequence", 2), emitter.section("step", 3)
+    after = emitter.section("after", 2)
+    words = identifiers_in(step)
+    selected = [f"            {line}" for before, line in emitter.states_before.items() if before in words]
+    return [
+        *emitter.setup.lines,
+        *pack_lines(emitter, [*sequence, *step, *after]),
+        *_initial_memories(emitter),
+        *_initial_states(emitter),
+        "    for first in range(0, steps, block_steps):",
+        "        last = kernels.int_min(first + block_steps, steps)",
+        *sequence,
+        *_block("        for time in range(first, last):", [*selected, *step]),
+        *after,
+        *(f"        {before} = kernels.at_step({array}, last - 1)" for before, array in trajectories.items()),
+    ]
+
+
+def _trajectories(emitter: PassEmitter) -> dict[str, str]:
+    """The arrays of the states after every step, by the variable of the state before a step."""
+    step_graph, names = emitter.step_graph, emitter.leaf_names
+    nodes = step_graph.new_states.items()
+    return {names.state_before(name): emitter.array_of(node).name for name, node in nodes}
 
 
 def _state_before_line(before: str, trajectory: str, initial: str) -> str:
@@ -403,11 +444,15 @@ def backward_source(
     for name, node in step_gradient.dstate_out.items():
         emitter.bind(node, names.dstate(name), ArrayLayout.BATCH)
     for name, gradient in step_gradient.dstate_in.items():
-        if gradient is not None:
+        if gradient is not None and name not in step_gradient.delays:
             new = emitter.bind(gradient, names.dstate_before(name), ArrayLayout.BATCH)
             emitter.shapes[new.name] = gradient.shape
     if step_gradient.dx is not None:
         emitter.bind(step_gradient.dx, "dx", ArrayLayout.STEPS)
+    for leaf, gradient in step_gradient.delayed_gradients.items():
+        after, before = names.dstate(leaf.attr), names.dstate_before(leaf.attr)
+        later = f"kernels.at_step({emitter.array_of(gradient).name}, time + 1 - first)"
+        emitter.states_after[after] = f"{after} = {later} if time + 1 < last else {before}"
     return _backward_lines(step_gradient, emitter, tape)
 
 
@@ -419,21 +464,26 @@ def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: lis
     start, swap, result = Writer(), Writer(depth=3), Writer()
     dstate = []
     for name, node in step_graph.states.items():
-        last = names.dlast(name)
+        last, gradient = names.dlast(name), step_gradient.dstate_in.get(name)
         if name in emitter.memories:
             start.line(
                 f"{emitter.memories[name].state} = {copied_memory(step_graph.memories[name].attr, last)}"
             )
             dstate.append(_memory_state(emitter, name))
             continue
-        if step_gradient.dstate_in.get(name) is None:
+        if gradient is None:
             dstate.append(_zeros_like(last))
             continue
         width = emitter.arrays[step_gradient.dstate_out[name]].width
-        now, new = names.dstate(name), names.dstate_before(name)
-        copy = f"kernels.copy({last})"
+        now, new, copy = names.dstate(name), names.dstate_before(name), f"kernels.copy({last})"
+        if name in step_gradient.delays:
+            now = new
+            after.append(
+                f"        {now} = kernels.copy(kernels.at_step({emitter.array_of(gradient).name}, 0))"
+            )
+        else:
+            swap.line(f"{now}, {new} = {new}, {now}")
         start.line(f"{now} = {copy if node.ndim == 1 else f'kernels.reshape({copy}, (batch, {width}))'}")
-        swap.line(f"{now}, {new} = {new}, {now}")
         dstate.append(_declared_shape(node, now))
     dparams = [
         _zeros_like(names.declared(name)) if gradient is None else emitter.array_of(gradient).name

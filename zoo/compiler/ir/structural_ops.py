@@ -81,6 +81,9 @@ X = define("x", Kind.LEAF)
 PARAM = define("param", Kind.LEAF)
 BUFFER = define("buffer", Kind.LEAF)
 STATE = define("state", Kind.LEAF)
+DELAY = define(
+    "delay", Kind.LEAF
+)  # a state whose values before all steps are known before the loop over time
 INPUT = define("input", Kind.LEAF)
 PLACEHOLDER = define(
     "placeholder", Kind.LEAF

@@ -22,6 +22,7 @@ from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import (
     BROADCAST,
+    DELAY,
     DSTATE_OUT,
     DY,
     STATE,
@@ -29,6 +30,7 @@ from zoo.compiler.ir.structural_ops import (
     concatenate,
     row_sum,
 )
+from zoo.compiler.passes.delays import mark_delays
 from zoo.compiler.passes.gradient_cuts import find_gradient_cuts
 from zoo.compiler.passes.insert_copies import copy
 from zoo.compiler.passes.simplify import (
@@ -172,6 +174,22 @@ class StepGradient:
         return self.step_graph.value_names({**gradients, **leaves})
 
     @property
+    def delays(self) -> dict[str, Node]:
+        """The states before the step that only delay values, by name."""
+        return {name: node for name, node in self.step_graph.states.items() if node.op == DELAY}
+
+    @property
+    def delayed(self) -> dict[Node, Node]:
+        """The new states by the leaf that delays them."""
+        return {leaf: self.step_graph.new_states[name] for name, leaf in self.delays.items()}
+
+    @property
+    def delayed_gradients(self) -> dict[Node, Node]:
+        """The gradients of the same states before the step, by the leaf of their gradient after it."""
+        before = {name: self.dstate_in.get(name) for name in self.delays}
+        return {self.dstate_out[name]: node for name, node in before.items() if node is not None}
+
+    @property
     def forward_outputs(self) -> list[Node]:
         """The results of the forward pass."""
         return [*self.step_graph.outputs, *self.saved]
@@ -186,6 +204,7 @@ class StepGradient:
 def differentiate(step_graph: StepGraph) -> StepGradient:
     """Return the graphs of both passes of a step, rewritten to run fast."""
     surrogate = bool(find_gradient_cuts(step_graph).names)
+    step_graph = mark_delays(step_graph)
     for rewriting in (fuse_accumulations, merge_matmuls, push_slices_down):
         step_graph = step_graph.map_nodes(rewriting(step_graph.outputs))
     graph = step_graph.x.graph
@@ -310,7 +329,7 @@ def _choose_saved(step_graph: StepGraph, back: Iterable[Node]) -> tuple[tuple[No
         else:
             available.add(node)
     needed = ancestors(back, stop=lambda node: node in saved)
-    leaves = {node.attr for node in needed if node.op == STATE}
+    leaves = {node.attr for node in needed if node.op in (STATE, DELAY)}
     return (
         tuple(sorted(saved, key=lambda node: node.index)),
         tuple(name for name in step_graph.states if name in leaves),

@@ -12,6 +12,7 @@ from zoo.compiler.ir.structural_ops import (
     ARRAY,
     BUFFER,
     CONSTANT,
+    DELAY,
     DOT,
     DY,
     EYE,
@@ -68,6 +69,7 @@ def _contiguous(operand: Node, user: Node) -> Node:
         view is None
         or not view.is_contiguous
         or view.base.op in _NOT_STORED
+        or (view.base.op == DELAY and user.op.kind is Kind.MATMUL)  # rows of all steps, from two arrays
         or (view.base.level == Level.ONCE) != shared
     ):
         return copy(operand, max(level, operand.level) if operand.level == Level.ONCE else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -51,6 +51,7 @@ def plan_section(
     stored: Mapping[Node, ArrayLayout],
     matmul_layout: ArrayLayout,
     shares: Mapping[Node, Node],
+    delayed: Mapping[Node, Node],
 ) -> Section:
     """Schedule the computation of some values.
 
@@ -59,10 +60,11 @@ def plan_section(
         stored: Arrays of the values that other sections read.
         matmul_layout: Kind of array for operands and results of products.
         shares: Values that share the array of another: a sum accumulates in place.
+        delayed: Values of the step that is computed before, by the leaf that holds them.
     """
     computed = [node for node in nodes if is_computed(node)]
     inside = set(computed)
-    phases = _phases(computed)
+    phases = _phases(computed, delayed)
     layouts = dict(stored)
     users = _users(computed)
     for node in computed:
@@ -112,23 +114,41 @@ def storage_bases(node: Node) -> list[Node]:
     return [view.base for view in views if view is not None]
 
 
-def _phases(computed: list[Node]) -> dict[Node, int]:
+def _phases(computed: list[Node], delayed: Mapping[Node, Node]) -> dict[Node, int]:
     """The phase of each value; products of all rows separate the phases.
 
     A value is computed as late as its users allow, since a value that is used in its own phase is not stored.
+    A value may depend on its own leaf of the step before, so with delays the phases are computed until they
+    are constant.
     """
-    early: dict[Node, int] = {}
+    operands = {node: [delayed.get(base, base) for base in storage_bases(node)] for node in computed}
+    users: dict[Node, list[Node]] = {}
     for node in computed:
-        needs = [early[base] + is_matmul_item(base) for base in storage_bases(node) if base in early]
-        early[node] = max(needs, default=0)
-    late: dict[Node, int] = {}
-    users = _users(computed)
-    for node in reversed(computed):
-        if is_matmul_item(node):
-            late[node] = early[node]
-        else:
-            late[node] = min((late[user] for user in users.get(node, ())), default=early[node])
-    return late
+        for base in operands[node]:
+            users.setdefault(base, []).append(node)
+
+    def update_early(early: dict[Node, int]) -> None:
+        for node in computed:
+            needs = [early[base] + is_matmul_item(base) for base in operands[node] if base in early]
+            early[node] = max(needs, default=0)
+
+    def update_late(late: dict[Node, int]) -> None:
+        for node in reversed(computed):
+            later = [late[user] for user in users.get(node, ()) if user in late]
+            late[node] = early[node] if is_matmul_item(node) else min(later, default=early[node])
+
+    early = _until_constant(update_early, bool(delayed))
+    return _until_constant(update_late, bool(delayed))
+
+
+def _until_constant(update: Callable[[dict[Node, int]], None], repeats: bool) -> dict[Node, int]:
+    """The phases after an update, or after as many as change a phase."""
+    phases: dict[Node, int] = {}
+    before: dict[Node, int] | None = None
+    while before is None or (repeats and phases != before):
+        before = dict(phases)
+        update(phases)
+    return phases
 
 
 def inplace_sums(nodes: Iterable[Node], stored: Collection[Node]) -> dict[Node, Node]:

@@ -36,11 +36,16 @@ class PassSchedule:
             over all steps.
         layouts: Kinds of arrays of the values that are stored.
         shares: Values that share the array of another.
+        by_blocks: Whether the sections ``sequence`` to ``after`` run for one block of steps after the other.
     """
 
     sections: Mapping[str, Section]
     layouts: Mapping[Node, ArrayLayout]
     shares: Mapping[Node, Node]
+    by_blocks: bool
+
+
+NO_DELAYS: Mapping[Node, Node] = {}
 
 
 def gradient_with_copies(step_gradient: StepGradient) -> StepGradient:
@@ -83,21 +88,29 @@ def _with_stored_trajectories(step_gradient: StepGradient) -> StepGradient:
     The array of a state gradient has the rows of one step only, and the next step overwrites them.
     """
     nodes = _backward_nodes(step_gradient)
-    deferred = _deferrable(nodes, _carried_gradient(step_gradient))
+    delayed = step_gradient.delayed_gradients
+    deferred = _deferrable(nodes, _carried_gradient(step_gradient), delayed)
     deferred |= {node for node in nodes if node.op.sums_rows and node.op != ROW_SUM}
 
-    def stored(operand: Node) -> Node:
+    def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
+        if node in deferred or node.op == ROW_SUM:
+            return rebuild(node, tuple(stored(each, node) for each in inputs))
+        return None
+
+    def stored(operand: Node, user: Node) -> Node:
         view = view_of(operand)
         assert view is not None  # insert_copies.py made sure of it
-        return copy(operand, Level.STEP, "every step") if view.base.op == DSTATE_OUT else operand
-
-    def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
-        return rebuild(node, tuple(map(stored, inputs))) if node in deferred else None
+        if view.base in delayed:  # loops select the rows of the step
+            is_read = user.op.kind not in _ALL_STEPS and not user.op.sums_rows
+        else:
+            is_read = view.base.op != DSTATE_OUT or user not in deferred
+        return operand if is_read else copy(operand, Level.STEP, "every step")
 
     new = rewrite(step_gradient.backward_outputs, rule, fixed=set(step_gradient.saved))
     return replace(
         step_gradient,
         dx=None if step_gradient.dx is None else new[step_gradient.dx],
+        dstate_in={name: node and new[node] for name, node in step_gradient.dstate_in.items()},
         dparams={name: node and new[node] for name, node in step_gradient.dparams.items()},
     )
 
@@ -110,25 +123,31 @@ def _backward_nodes(step_gradient: StepGradient) -> list[Node]:
 
 
 def _carried_gradient(step_gradient: StepGradient) -> set[Node]:
-    """The gradients of the states, and all values that they depend on."""
+    """The gradients that the loop carries, and all values that they depend on."""
     available = set(step_gradient.saved)
-    dstate = [node for node in step_gradient.dstate_in.values() if node is not None]
-    return set(ancestors(dstate, stop=lambda node: node in available))
+    return set(ancestors(_carried(step_gradient), stop=lambda node: node in available))
 
 
-def _deferrable(nodes: Iterable[Node], needed: Collection[Node]) -> set[Node]:
+def _carried(step_gradient: StepGradient) -> list[Node]:
+    """The gradients of the states before the step, but for delays: those are computed after the loop."""
+    gradients, delays = step_gradient.dstate_in, step_gradient.delays
+    return [node for name, node in gradients.items() if node is not None and name not in delays]
+
+
+def _deferrable(nodes: Iterable[Node], needed: Collection[Node], delayed: Collection[Node] = ()) -> set[Node]:
     """The values that can wait for the end of the loop: products, and values that depend on them.
 
     Args:
         nodes: Values of one pass, inputs first.
         needed: Those that the loop needs.
+        delayed: Leaves that are known after the loop alone.
     """
     deferred: set[Node] = set()
     for node in nodes:
         if node.level == Level.ONCE or node in needed:
             continue
         is_product = node.op.kind in _ALL_STEPS and not _reads_state(node.inputs[0])
-        if is_product or any(operand in deferred for operand in node.inputs):
+        if is_product or any(operand in deferred or operand in delayed for operand in node.inputs):
             deferred.add(node)
     return deferred
 
@@ -171,7 +190,7 @@ def forward_schedule(step_gradient: StepGradient) -> PassSchedule:
     nodes = ancestors(outputs)
     rows = [node for node in nodes if node.level != Level.ONCE]
     projections = [node for node in rows if node.level == Level.SEQUENCE and node.op.kind in _ALL_STEPS]
-    sequence = [node for node in ancestors(projections) if node.level != Level.ONCE]
+    sequence = [node for node in _with_delays(projections, step_gradient) if node.level != Level.ONCE]
     needed = {*ancestors(step_gradient.step_graph.new_states.values()), *sequence}
     deferred = _with_operands_of_x(_deferrable(nodes, needed), nodes, {*needed, *outputs})
     step = [node for node in rows if node not in {*sequence, *deferred}]
@@ -179,9 +198,19 @@ def forward_schedule(step_gradient: StepGradient) -> PassSchedule:
     layouts = dict.fromkeys(outputs, ArrayLayout.STEPS)
     read_later = _values_read_by([*step, *after], sequence) + _values_read_by(after, step)
     layouts |= dict.fromkeys(read_later, ArrayLayout.STEPS)
-    in_step = _projected_per_step(projections, [*sequence, *after], outputs)
-    layouts |= dict.fromkeys(in_step, ArrayLayout.BATCH)
-    return _schedule(nodes, outputs, {"sequence": sequence, "step": step, "after": after}, layouts)
+    by_blocks = bool(after or step_gradient.delays)
+    if not by_blocks:
+        layouts |= dict.fromkeys(_projected_per_step(projections, sequence, outputs), ArrayLayout.BATCH)
+    sections = {"sequence": sequence, "step": step, "after": after}
+    return _schedule(nodes, outputs, sections, layouts, by_blocks, step_gradient.delayed)
+
+
+def _with_delays(outputs: Iterable[Node], step_gradient: StepGradient) -> list[Node]:
+    """The ancestors of some values at this step and at earlier ones, inputs first."""
+    delayed, reached = step_gradient.delayed, ancestors(outputs)
+    while missing := {delayed[node] for node in reached if node in delayed} - set(reached):
+        reached = ancestors([*reached, *missing])
+    return reached
 
 
 def _with_operands_of_x(deferred: set[Node], nodes: list[Node], needed: Collection[Node]) -> set[Node]:
@@ -195,10 +224,10 @@ def _with_operands_of_x(deferred: set[Node], nodes: list[Node], needed: Collecti
 
 
 def _projected_per_step(
-    projections: Iterable[Node], readers: Iterable[Node], outputs: Collection[Node]
+    projections: Iterable[Node], sequence: Iterable[Node], outputs: Collection[Node]
 ) -> list[Node]:
     """Projections of x that only the step reads: neither they nor sums in their array are read elsewhere."""
-    elsewhere = {base for node in readers for base in storage_bases(node)} | set(outputs)
+    elsewhere = {base for node in sequence for base in storage_bases(node)} | set(outputs)
     shares = inplace_sums(ancestors(outputs), outputs)
     return [
         node
@@ -226,15 +255,16 @@ def backward_schedule(step_gradient: StepGradient) -> PassSchedule:
     outputs = step_gradient.backward_outputs
     nodes = _backward_nodes(step_gradient)
     carried = _carried_gradient(step_gradient)
-    deferred = _deferrable(nodes, carried)
-    dstate = [node for node in step_gradient.dstate_in.values() if node is not None]
+    delayed = step_gradient.delayed_gradients
+    deferred = _deferrable(nodes, carried, delayed)
+    dstate = _carried(step_gradient)
     rows = [node for node in nodes if node.level != Level.ONCE]
     early = _before_loop(nodes, carried, dstate)
     sequence = [node for node in rows if node in early]
     step = [node for node in rows if node not in deferred and node not in early]
     after = [node for node in rows if node in deferred]
     sums = [node for node in nodes if node.op.sums_rows]
-    layouts = dict.fromkeys(dstate, ArrayLayout.BATCH)
+    layouts = dict.fromkeys(dstate, ArrayLayout.BATCH) | dict.fromkeys(delayed.values(), ArrayLayout.STEPS)
     if step_gradient.dx is not None:
         layouts[step_gradient.dx] = ArrayLayout.STEPS
     readers = [*after, *(node for node in sums if node.op != ROW_SUM)]
@@ -246,7 +276,8 @@ def backward_schedule(step_gradient: StepGradient) -> PassSchedule:
         else:
             (sequence if set(storage_bases(node)) <= early else step).append(node)
         layouts[node] = ArrayLayout.SHARED
-    return _schedule(nodes, outputs, {"sequence": sequence, "step": step, "after": after}, layouts)
+    sections = {"sequence": sequence, "step": step, "after": after}
+    return _schedule(nodes, outputs, sections, layouts, True, delayed)
 
 
 def _before_loop(nodes: list[Node], carried: Collection[Node], dstate: Collection[Node]) -> set[Node]:
@@ -300,7 +331,12 @@ def _values_read_by(readers: Iterable[Node], section: Iterable[Node]) -> list[No
 
 
 def _schedule(
-    nodes: list[Node], outputs: list[Node], parts: Mapping[str, list[Node]], layouts: dict[Node, ArrayLayout]
+    nodes: list[Node],
+    outputs: list[Node],
+    parts: Mapping[str, list[Node]],
+    layouts: dict[Node, ArrayLayout],
+    by_blocks: bool = False,
+    delayed: Mapping[Node, Node] = NO_DELAYS,
 ) -> PassSchedule:
     shared = [node for node in nodes if node.level == Level.ONCE and not node.op.sums_rows]
     of_sums = _dependents_of_sums(nodes)
@@ -316,11 +352,11 @@ def _schedule(
     layouts |= {node: ArrayLayout.SHARED for node in outputs if node.level == Level.ONCE}
     parts = {"once": once, **parts, "final": final}
     sections = {
-        name: plan_section(sorted(parts.get(name, ()), key=_index), layouts, matmul_layout, shares)
+        name: plan_section(sorted(parts.get(name, ()), key=_index), layouts, matmul_layout, shares, delayed)
         for name, matmul_layout in MATMUL_LAYOUTS.items()
     }
     all_layouts = {node: kind for each in sections.values() for node, kind in each.layouts.items()}
-    return PassSchedule(sections, all_layouts, shares)
+    return PassSchedule(sections, all_layouts, shares, by_blocks)
 
 
 def _index(node: Node) -> int:
