@@ -35,6 +35,16 @@ class Plain(zoo.Cell):
         return zoo.Output(self.read(S, query), S)
 
 
+class Early(Plain):
+    """The query reads the memory before the step and a weighted part of the update, as in RWKV-6."""
+
+    def step(self, x, S):
+        key, value, query = zoo.split(x @ self.W, 3)
+        key, query = np.concatenate([key, key[:1]]), np.concatenate([query, query[:1]])
+        pair = zoo.outer(value, key)
+        return zoo.Output((S + 0.5 * pair) @ query, zoo.sigmoid(key) * S + pair)
+
+
 class ReadTwice(Plain):
     """Two queries."""
 
@@ -98,19 +108,20 @@ def form_of(name, **options):
 
 
 @pytest.mark.parametrize(
-    ("name", "state", "decays", "probed", "transposed"),
+    ("name", "state", "decays", "probed", "early", "transposed"),
     [
-        ("gla", "S", True, False, False),
-        ("delta_net", "S", False, True, False),
-        ("gated_delta_net", "S", True, True, False),
-        ("matrix_lstm", "C", True, False, False),
-        (Plain, "S", False, False, True),
-        (Corrected, "S", True, True, False),
+        ("gla", "S", True, False, False, False),
+        ("delta_net", "S", False, True, False, False),
+        ("gated_delta_net", "S", True, True, False, False),
+        ("matrix_lstm", "C", True, False, False, False),
+        (Plain, "S", False, False, False, True),
+        (Early, "S", True, False, True, True),
+        (Corrected, "S", True, True, False, False),
     ],
 )
-def test_memories_are_recognised(name, state, decays, probed, transposed) -> None:
+def test_memories_are_recognised(name, state, decays, probed, early, transposed) -> None:
     form = form_of(name)[state]
-    assert (form.decays, form.probed, form.transposed) == (decays, probed, transposed)
+    assert (form.decays, form.probed, form.early, form.transposed) == (decays, probed, early, transposed)
 
 
 @pytest.mark.parametrize("name", [FeedsBack, ReadTwice, FullDecay, Squashed, "lstm", "s5", "mamba"])
@@ -126,6 +137,7 @@ def test_other_states_stay_as_they_are(name) -> None:
         ("gated_delta_net", {"heads": 2}, (3, 6), 3, 2),
         ("matrix_lstm", {"heads": 2}, (2, 6), 3, 2),
         (Plain, {}, (3, 5), 2, 2),
+        (Early, {}, (2, 4), 5, 2),
         (Corrected, {}, (2, 6), 3, 2),
         (FeedsBack, {}, (2, 4), 2, 1),
     ],

@@ -4,7 +4,7 @@ A memory is a matrix ``S (K, D)`` of each head of each sequence. A step takes on
 
     u  = value + rate * (probe @ S)       u = value without probe
     S' = decay[:, None] * S + outer(key, u)
-    o  = query @ S'
+    o  = query @ S'                       or query @ S, of an early query
 
 The row holds, side by side, ``value (D)``, ``key (K)`` and ``query (K)``, then ``decay (K)`` if memories
 decay, then ``probe (K)`` and ``rate (D)`` if they are read before they are written to.
@@ -12,7 +12,7 @@ decay, then ``probe (K)`` and ``rate (D)`` if they are read before they are writ
 The steps of a chunk are computed together. With the memory ``S`` before the chunk and the products of decays
 up to each step, ``b[t] = decay[0] * ... * decay[t]``::
 
-    o[t] = (query[t] * b[t]) @ S + sum over s <= t of (query[t] @ k[t, s]) * u[s]
+    o[t] = (query[t] * b[t]) @ S + sum over s <= t of (query[t] @ k[t, s]) * u[s]     if it is not early
     u[t] = value[t] + rate[t] * r[t]
     r[t] = (probe[t] * b[t - 1]) @ S + sum over s < t of (probe[t] @ k[t - 1, s]) * u[s]
     S'   = b[-1][:, None] * S + sum over s of outer(k[-1, s], u[s])
@@ -129,6 +129,12 @@ def _key_gradient(
 
 
 @vector_loop(2, 2)
+def _decay_gradient(g: Any, ddecay: Any, before: Any, decay: Any) -> Any:
+    """Back through ``key = decay * before``; ``g`` is the key's gradient."""
+    return g * decay, ddecay + g * before
+
+
+@vector_loop(2, 2)
 def _probe_gradient(g: Any, dprobe: Any, probe: Any, key: Any, weight: Any) -> Any:
     """Back through ``weight = probe @ key``; ``g`` is the key's gradient."""
     return g + probe * weight, dprobe + key * weight
@@ -191,7 +197,9 @@ def _parts(depth: int, width: int, like: Array) -> Parts:
 
 
 @njit(inline=True)
-def _weights(steps: int, parts: Parts, left: Array, of_query: Array, of_probe: Array, probed: bool) -> None:
+def _weights(
+    steps: int, parts: Parts, left: Array, of_query: Array, of_probe: Array, probed: bool, early: bool
+) -> None:
     """Write products of queries and probes with the rest of earlier keys, and the rest at the end."""
     _, keys, queries, decay, probes, _ = parts
     for s in range(steps):
@@ -201,11 +209,15 @@ def _weights(steps: int, parts: Parts, left: Array, of_query: Array, of_probe: A
         for t in range(s + 1, steps):
             if probed:
                 of_probe[t, s] = _dot(probes[t], key)
-            of_query[t, s] = _decay_and_dot(key, decay[t], queries[t])
+            if early:
+                of_query[t, s] = _dot(queries[t], key)
+                _multiply_by(key, decay[t])
+            else:
+                of_query[t, s] = _decay_and_dot(key, decay[t], queries[t])
 
 
 @njit(inline=True)
-def _decayed(steps: int, parts: Parts, products: Array, operands: Array, probed: bool) -> int:
+def _decayed(steps: int, parts: Parts, products: Array, operands: Array, probed: bool, early: bool) -> int:
     """Write products of decays, and the operands of products with the memory before the chunk.
 
     Returns:
@@ -222,7 +234,10 @@ def _decayed(steps: int, parts: Parts, products: Array, operands: Array, probed:
             _multiply(operands[t], probes[t], products[t - 1])
         count = steps
     for t in range(steps):
-        _multiply(operands[count + t], queries[t], products[t])
+        if early and t == 0:
+            _copy(operands[count], queries[0])
+        else:
+            _multiply(operands[count + t], queries[t], products[t - 1 if early else t])
     return count + steps
 
 
@@ -249,7 +264,7 @@ def _solve(steps: int, parts: Parts, reads: Array, of_probe: Array) -> None:
 @njit(shared=True)
 def memory_forward(
     rows: Array, first: int, state: Array, memories: Array, out: Array,
-    heads: int, decays: bool, probed: bool,
+    heads: int, decays: bool, probed: bool, early: bool,
 ) -> None:  # fmt: skip
     """Run all steps, or a block of them.
 
@@ -262,6 +277,7 @@ def memory_forward(
         heads: Heads of a sequence.
         decays: Whether memories decay.
         probed: Whether memories are read before they are written to.
+        early: Whether queries read the memory before the step.
     """
     members = rows.shape[1] * heads
     size, width = state.shape[1] // heads, out.shape[2] // heads
@@ -281,14 +297,14 @@ def memory_forward(
             for t in range(count):
                 row = (start + t) * members + member
                 _load(kernels.flat_slice(rows, row * numbers, numbers), t, parts, decays, probed)
-            total = _decayed(count, parts, products, operands, probed)
+            total = _decayed(count, parts, products, operands, probed, early)
             _add_reads(operands, total, memory, reads)
-            _weights(count, parts, left, of_query, of_probe, probed)
+            _weights(count, parts, left, of_query, of_probe, probed, early)
             if probed:
                 _solve(count, parts, reads, of_probe)
             for t in range(count):
                 read = reads[total - count + t]
-                _add_weighted(read, written, of_query[t], t + 1)
+                _add_weighted(read, written, of_query[t], t if early else t + 1)
                 _copy(kernels.flat_slice(out, ((start + t) * members + member) * width, width), read)
             for i in range(depth):
                 _scale(memory[i], products[count - 1, i])
@@ -300,7 +316,7 @@ def memory_forward(
 @njit(inline=True)
 def _weights_gradient(
     steps: int, parts: Parts, dparts: Parts, chain: Array, dleft: Array, dof_query: Array, dof_probe: Array,
-    probed: bool,
+    probed: bool, early: bool,
 ) -> None:  # fmt: skip
     """Back through :func:`_weights`: add to gradients of queries, decays and probes, set those of keys."""
     _, keys, queries, decay, probes, _ = parts
@@ -311,18 +327,30 @@ def _weights_gradient(
             _multiply(chain[t], chain[t - 1], decay[t])
         g = dleft[s]
         for t in range(steps - 1, s, -1):
-            _key_gradient(
-                g, dqueries[t], ddecay[t], queries[t], chain[t], chain[t - 1], decay[t], dof_query[t, s]
-            )
+            if early:
+                _decay_gradient(g, ddecay[t], chain[t - 1], decay[t])
+                _probe_gradient(g, dqueries[t], queries[t], chain[t - 1], dof_query[t, s])
+            else:
+                _key_gradient(
+                    g, dqueries[t], ddecay[t], queries[t], chain[t], chain[t - 1], decay[t], dof_query[t, s]
+                )
             if probed:
                 _probe_gradient(g, dprobes[t], probes[t], chain[t - 1], dof_probe[t, s])
-        _probe_gradient(g, dqueries[s], queries[s], keys[s], dof_query[s, s])
+        if not early:
+            _probe_gradient(g, dqueries[s], queries[s], keys[s], dof_query[s, s])
         _copy(dkeys[s], g)
 
 
 @njit(inline=True)
 def _decayed_gradient(
-    steps: int, parts: Parts, dparts: Parts, products: Array, doperands: Array, g: Array, probed: bool
+    steps: int,
+    parts: Parts,
+    dparts: Parts,
+    products: Array,
+    doperands: Array,
+    g: Array,
+    probed: bool,
+    early: bool,
 ) -> None:
     """Back through :func:`_decayed`: set the gradients of queries, decays and probes.
 
@@ -334,20 +362,27 @@ def _decayed_gradient(
         doperands: Gradients of the operands.
         g: The gradient of the last product, overwritten.
         probed: Whether the first operands are the probes.
+        early: As in :func:`memory_forward`.
     """
     _, _, queries, decay, probes, _ = parts
     _, _, dqueries, ddecay, dprobes, _ = dparts
     first = steps if probed else 0
     for t in range(steps - 1, -1, -1):
-        _multiply(dqueries[t], doperands[first + t], products[t])
-        _add_product(g, doperands[first + t], queries[t])
+        if not early:
+            _multiply(dqueries[t], doperands[first + t], products[t])
+            _add_product(g, doperands[first + t], queries[t])
         if t == 0:
             _copy(ddecay[0], g)
+            if early:
+                _copy(dqueries[0], doperands[first])
             if probed:
                 _copy(dprobes[0], doperands[0])
             continue
         _multiply(ddecay[t], g, products[t - 1])
         _multiply_by(g, decay[t])
+        if early:
+            _multiply(dqueries[t], doperands[first + t], products[t - 1])
+            _add_product(g, doperands[first + t], queries[t])
         if probed:
             _multiply(dprobes[t], doperands[t], products[t - 1])
             _add_product(g, doperands[t], probes[t])
@@ -356,7 +391,7 @@ def _decayed_gradient(
 @njit(shared=True)
 def memory_backward(
     rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
-    heads: int, decays: bool, probed: bool,
+    heads: int, decays: bool, probed: bool, early: bool,
 ) -> None:  # fmt: skip
     """The gradients of a block of steps.
 
@@ -370,6 +405,7 @@ def memory_backward(
         heads: Heads of a sequence.
         decays: Whether memories decay.
         probed: Whether memories are read before they are written to.
+        early: Whether queries read the memory before the step.
     """
     members = rows.shape[1] * heads
     size, width = dstate.shape[1] // heads, dout.shape[2] // heads
@@ -394,8 +430,8 @@ def memory_backward(
                 row = (start + t) * members + member
                 _load(kernels.flat_slice(rows, row * numbers, numbers), t, parts, decays, probed)
                 _copy(dreads[after + t], kernels.flat_slice(dout, row * width, width))
-            total = _decayed(count, parts, products, operands, probed)
-            _weights(count, parts, left, of_query, of_probe, probed)
+            total = _decayed(count, parts, products, operands, probed, early)
+            _weights(count, parts, left, of_query, of_probe, probed, early)
             if probed:
                 _add_reads(operands, count, memory, reads)
                 _solve(count, parts, reads, of_probe)
@@ -412,7 +448,7 @@ def memory_backward(
             )
             for t in range(count):
                 dread = dreads[after + t]
-                for s in range(t + 1):
+                for s in range(t if early else t + 1):
                     _add_scaled(dwritten[s], dread, of_query[t, s])
                     dof_query[t, s] = _dot(dread, written[s])
             # Back through what probes read within it.
@@ -433,8 +469,8 @@ def memory_backward(
                 last_product[i] = _dot(gradient[i], memory[i])
                 _scale(gradient[i], products[count - 1, i])
             kernels.add_matmul_ta(kernels.slice_steps(operands, 0, total), steps_reads, gradient)
-            _decayed_gradient(count, parts, dparts, products, doperands, last_product, probed)
-            _weights_gradient(count, parts, dparts, chain, dleft, dof_query, dof_probe, probed)
+            _decayed_gradient(count, parts, dparts, products, doperands, last_product, probed, early)
+            _weights_gradient(count, parts, dparts, chain, dleft, dof_query, dof_probe, probed, early)
             for t in range(count):
                 row = (start + t) * members + member
                 _store(kernels.flat_slice(drows, row * numbers, numbers), t, dparts, decays, probed)

@@ -224,7 +224,7 @@ def _write_memory(context: EmitContext, writer: Writer, node: Node, section: str
     numbers, out = (context.array_of(_view(each).base).active_steps for each in (node.inputs[0], node))
     first = "first" if context.by_blocks else "0"
     given = f"{numbers}, {first}, {arrays.state}, {arrays.saved}, {out}"
-    writer.line(f"kernels.memory_forward({given}, {form.heads}, {form.decays}, {form.probed})")
+    writer.line(f"kernels.memory_forward({given}, {form.flags})")
 
 
 def _write_memory_gradient(context: EmitContext, writer: Writer, node: Node, section: str) -> None:  # noqa: ARG001
@@ -232,8 +232,7 @@ def _write_memory_gradient(context: EmitContext, writer: Writer, node: Node, sec
     form, arrays = node.attr, context.memories[node.attr.state]
     gradient, numbers = (context.array_of(_view(each).base).active_steps for each in node.inputs)
     given = f"{numbers}, {arrays.saved}, first, {arrays.state}, {gradient}"
-    flags = f"{form.heads}, {form.decays}, {form.probed}"
-    writer.line(f"kernels.memory_backward({given}, {context.array_of(node).active_steps}, {flags})")
+    writer.line(f"kernels.memory_backward({given}, {context.array_of(node).active_steps}, {form.flags})")
 
 
 MATMULS: Mapping[Op, Callable[[EmitContext, Writer, Node, str], None]] = {

@@ -24,6 +24,7 @@ class MemoryForm:
         width: Columns ``D``.
         decays: Whether a step multiplies the rows by factors.
         probed: Whether a step reads the memory before it writes.
+        early: Whether the query reads the memory before the step.
         transposed: Whether the state is ``(heads, D, K)``.
     """
 
@@ -33,7 +34,13 @@ class MemoryForm:
     width: Dim
     decays: bool
     probed: bool
+    early: bool
     transposed: bool
+
+    @property
+    def flags(self) -> str:
+        """The last arguments of the kernels."""
+        return f"{self.heads}, {self.decays}, {self.probed}, {self.early}"
 
     @property
     def elements(self) -> Dim:

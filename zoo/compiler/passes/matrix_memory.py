@@ -1,4 +1,4 @@
-"""Find matrix memories: states whose steps are ``S' = decay * S + outer(key, u)`` and that one query reads.
+"""Find matrix memories: states with steps ``S' = decay * S + outer(key, u)``, which one query reads.
 
 The pattern is found from the operations, however the step is written. An outer product is a product of an
 array that varies along the rows and one that varies along the columns. A read is a sum over rows or columns
@@ -69,6 +69,25 @@ class _Term:
     column: Node | None = None
 
 
+@dataclass(frozen=True)
+class _Read:
+    """A sum over the rows or columns of a product with S or S'.
+
+    Args:
+        node: The sum.
+        core: The leaf S, or the new state.
+        vector: The other factor, ``(heads, K)``.
+        by_column: Whether it sums over columns.
+        rest: Terms of the sum without S, ``(heads, D)``.
+    """
+
+    node: Node
+    core: Node
+    vector: Node
+    by_column: bool
+    rest: Node | None
+
+
 def _times(a: Node | None, b: Node | None) -> Node | None:
     return b if a is None else a if b is None else a * b
 
@@ -96,27 +115,35 @@ class _Matcher:
         Raises:
             _NoMatch: if the state is no matrix memory.
         """
-        query_sum, query, probe_sum, probe, by_column = self._reads()
-        decay, key, written = self._update(by_column)
-        value, rate = _affine(written, probe_sum)
+        query, probe = self._reads()
+        decay, key, written = self._update(query.by_column)
+        value, rate = _affine(written, probe.node if probe else None)
         if (rate is None) != (probe is None):
             raise _NoMatch
-        depth, width = (self.columns, self.rows) if by_column else (self.rows, self.columns)
-        parts = [self._filled(value, width, 0.0), key, query]
+        depth, width = (self.columns, self.rows) if query.by_column else (self.rows, self.columns)
+        parts = [self._filled(value, width, 0.0), key, query.vector]
         parts += [] if decay is None else [decay]
-        parts += [] if probe is None or rate is None else [probe, self._filled(rate, width, 0.0)]
+        parts += [] if probe is None or rate is None else [probe.vector, self._filled(rate, width, 0.0)]
         form = MemoryForm(
-            self.name, self.heads, depth, width, decay is not None, probe is not None, by_column
+            self.name,
+            self.heads,
+            depth,
+            width,
+            decays=decay is not None,
+            probed=probe is not None,
+            early=query.core is self.leaf,
+            transposed=query.by_column,
         )
         memory = matrix_memory(concatenate(parts, 1), form)
-        return self._without_state(query_sum, memory)
+        return self._without_state(query, memory)
 
-    def _without_state(self, query_sum: Node, memory: Node) -> StepGraph:
+    def _without_state(self, query: _Read, memory: Node) -> StepGraph:
         graph = self.step_graph
         states = {name: node for name, node in graph.new_states.items() if name != self.name}
+        result = memory if query.rest is None else memory + query.rest
 
         def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:  # noqa: ARG001 - signature of a rule
-            return ops.reshape(memory, node.shape) if node is query_sum else None
+            return ops.reshape(result, node.shape) if node is query.node else None
 
         new = rewrite([graph.y, *states.values()], rule)
         replaced = replace(graph, new_states=states).map_nodes(new)
@@ -136,38 +163,52 @@ class _Matcher:
 
     # Reads.
 
-    def _reads(self) -> tuple[Node, Node, Node | None, Node | None, bool]:
-        """The sums of the query and of the probe, with their vectors, and whether they sum over columns."""
-        query: list[tuple[Node, Node, bool]] = []
-        probe: list[tuple[Node, Node, bool]] = []
+    def _reads(self) -> tuple[_Read, _Read | None]:
+        """The reads of the query, and of the probe if there is one."""
+        update = set(ancestors([self.new]))
+        query: list[_Read] = []
+        probe: list[_Read] = []
         for node in ancestors(self.step_graph.outputs):
             if node.op == SUM and node in self.dependents and self._is_matrix(node.inputs[0]):
-                term, by_column = self._read(node)
-                row, other = (term.column, term.row) if by_column else (term.row, term.column)
-                if other is not None:
-                    raise _NoMatch
-                vector = self._vector(term.head, row, self.columns if by_column else self.rows)
-                (query if term.core is self.new else probe).append((node, vector, by_column))
-        if len(query) != 1 or len(probe) > 1:
+                (probe if node in update else query).append(self._read(node))
+        if len(query) != 1 or len(probe) > 1 or any(each.rest is not None for each in probe):
             raise _NoMatch
-        ((query_sum, query_vector, by_column),) = query
-        if not probe:
-            return query_sum, query_vector, None, None, by_column
-        ((probe_sum, probe_vector, other_by_column),) = probe
-        if by_column != other_by_column:
+        if probe and (probe[0].by_column != query[0].by_column or probe[0].core is not self.leaf):
             raise _NoMatch
-        return query_sum, query_vector, probe_sum, probe_vector, by_column
+        return query[0], probe[0] if probe else None
 
-    def _read(self, node: Node) -> tuple[_Term, bool]:
-        """The product that a sum reads, and whether it sums over columns."""
+    def _read(self, node: Node) -> _Read:
+        """The product that a sum reads."""
         order = self._order(node.inputs[0])
         if order is None:
             raise _NoMatch
         *_, row, column = self._positions(node.inputs[0], order)
         terms = self._expand(node.inputs[0], order)
-        if len(terms) != 1 or terms[0].core is None or tuple(node.attr) not in ((row,), (column,)):
+        of_memory = [term for term in terms if term.core is not None]
+        if len(of_memory) != 1 or tuple(node.attr) not in ((row,), (column,)):
             raise _NoMatch
-        return terms[0], tuple(node.attr) == (column,)
+        by_column = tuple(node.attr) == (column,)
+        vector, other = self._split(of_memory[0], by_column)
+        if other is not None or of_memory[0].core is None:
+            raise _NoMatch
+        depth = self.columns if by_column else self.rows
+        rest = [self._summed(term, by_column) for term in terms if term.core is None]
+        total = functools.reduce(operator.add, rest) if rest else None
+        return _Read(
+            node, of_memory[0].core, self._vector(of_memory[0].head, vector, depth), by_column, total
+        )
+
+    def _split(self, term: _Term, by_column: bool) -> tuple[Node | None, Node | None]:
+        """The factors along the axis that reads sum over, and along the other."""
+        return (term.column, term.row) if by_column else (term.row, term.column)
+
+    def _summed(self, term: _Term, by_column: bool) -> Node:
+        """The sum of an outer product, ``(heads, D)``."""
+        vector, other = self._split(term, by_column)
+        if vector is None or other is None:
+            raise _NoMatch
+        total = ops.reshape(ops.reduce_sum(vector, (1,)), (self.heads, ONE))
+        return (total if term.head is None else total * term.head) * other
 
     # Axes.
 
@@ -287,20 +328,17 @@ class _Matcher:
             raise _NoMatch
         depth, width = (self.columns, self.rows) if by_column else (self.rows, self.columns)
 
-        def split(term: _Term) -> tuple[Node | None, Node | None]:
-            return (term.column, term.row) if by_column else (term.row, term.column)
-
-        factors, others = split(old[0])
+        factors, others = self._split(old[0], by_column)
         if others is not None:
             raise _NoMatch
         decay = None
         if factors is not None or old[0].head is not None:
             decay = self._vector(old[0].head, factors, depth)
         outer = [term for term in terms if term.core is None]
-        keys = {split(term)[0] for term in outer}
+        keys = {self._split(term, by_column)[0] for term in outer}
         if len(keys) != 1:
             raise _NoMatch
-        written = [self._vector(term.head, split(term)[1], width) for term in outer]
+        written = [self._vector(term.head, self._split(term, by_column)[1], width) for term in outer]
         return decay, self._vector(None, keys.pop(), depth), functools.reduce(operator.add, written)
 
 
