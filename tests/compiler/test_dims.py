@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import subprocess
+import sys
 from fractions import Fraction
 
 import pytest
@@ -165,3 +169,16 @@ def test_length_comparison_needs_one_result_for_all_sizes() -> None:
     assert n == length(H)
     assert hash(n) == hash(length(H))
     assert repr(2 * n + 1) == "2 * H + 1"
+
+
+def test_pickled_size_has_the_hash_of_its_new_process() -> None:
+    size = letter("I") * letter("H")
+    hash(size)
+    code = (
+        "import pickle; from zoo.compiler.ir.dims import letter; "
+        f"print(letter('I') * letter('H') in {{pickle.loads({pickle.dumps(size)!r})}})"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "1"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"

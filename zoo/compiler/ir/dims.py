@@ -26,6 +26,16 @@ class Dim:
 
     terms: tuple[tuple[Letters, Fraction], ...]
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        return hash(self.terms)  # of fractions, which compute it in Python
+
+    def __reduce__(self) -> tuple[type[Dim], tuple[object]]:
+        return Dim, (self.terms,)  # the hash of a string is another one in each process
+
     @property
     def integer(self) -> int | None:
         """The value, if it depends on no letter and is an integer."""
@@ -40,13 +50,13 @@ class Dim:
         return frozenset(letter for letters, _ in self.terms for letter in letters)
 
     def __add__(self, other: Dim) -> Dim:
-        return _canonical([*self.terms, *other.terms])
+        return _sum(self, other)
 
     def __sub__(self, other: Dim) -> Dim:
         return self + other * as_dim(-1)
 
     def __mul__(self, other: Dim) -> Dim:
-        return _canonical((tuple(sorted(a + b)), x * y) for a, x in self.terms for b, y in other.terms)
+        return _product_of_two(self, other)
 
     def divide(self, other: Dim) -> Dim | None:
         """Return the quotient, if the divisor is one product and divides every term; otherwise None."""
@@ -137,6 +147,16 @@ def _canonical(terms: Iterable[tuple[Letters, Fraction]]) -> Dim:
     # Highest products first.
     ordered = sorted((item for item in total.items() if item[1]), key=lambda item: (-len(item[0]), item[0]))
     return Dim(tuple(ordered))
+
+
+@functools.lru_cache(maxsize=4096)
+def _sum(one: Dim, other: Dim) -> Dim:
+    return _canonical([*one.terms, *other.terms])
+
+
+@functools.lru_cache(maxsize=4096)
+def _product_of_two(one: Dim, other: Dim) -> Dim:
+    return _canonical((tuple(sorted(a + b)), x * y) for a, x in one.terms for b, y in other.terms)
 
 
 def as_dim(value: int | Dim) -> Dim:
