@@ -26,7 +26,8 @@ LEFT_OUT = {
     "njit": OF_NUMBA,
     "hookimpl": "a marker for functions of plugins",
     **dict.fromkeys(
-        ("Cell", "Constraint", "Modifier", "Optimizer", "Penalty", "Sampler", "Task", "Tracker"), BASES
+        ("Block", "Cell", "Constraint", "Modifier", "Optimizer", "Penalty", "Sampler", "Task", "Tracker"),
+        BASES,
     ),
     **dict.fromkeys(
         ("Batch", "Output", "Corpus", "Decoder", "Split", "Window", "FixedPoints", "Report"), RESULTS

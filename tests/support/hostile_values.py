@@ -222,13 +222,14 @@ def calls(folder: Path) -> dict[str, Call]:
         "modify": (zoo.modify, {"cell": "lstm", "modifier": "zoneout"}),
         **{
             f"list_{kind}s": (getattr(zoo, f"list_{kind}s"), {"pattern": "*"})
-            for kind in ("cell", "constraint", "modifier", "optimizer", "sampler", "task", "tracker")
+            for kind in ("block", "cell", "constraint", "modifier", "optimizer", "sampler", "task", "tracker")
         },
         "list_penalties": (zoo.list_penalties, {"pattern": "*"}),
         **{
             f"get_{kind}": (getattr(zoo, f"get_{kind}"), {"name": name})
             for kind, name in (
                 ("cell", "lstm"),
+                ("block", "prenorm"),
                 ("modifier", "zoneout"),
                 ("optimizer", "adam"),
                 ("sampler", "top_k"),
@@ -242,6 +243,7 @@ def calls(folder: Path) -> dict[str, Call]:
             f"register_{kind}": (getattr(zoo, f"register_{kind}"), {"cls": type(member), "override": True})
             for kind, member in (
                 ("cell", zoo.get_cell("lstm")),
+                ("block", zoo.get_block("prenorm")),
                 ("modifier", zoo.get_modifier("zoneout")),
                 ("optimizer", adam),
                 ("sampler", top_k),

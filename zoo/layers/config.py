@@ -116,19 +116,22 @@ class StackConfig:
         checked_recompute = check_recompute(recompute)
         layer_cells = as_cells(resolve_cells(cells, block), num_layers)
         who = cells_label(layer_cells)
-        if residual and any(cell.is_in_block() for cell in layer_cells):
+        width = as_size(who, "hidden_size", hidden_size)
+        features = as_size(who, "input_size", input_size)
+        is_bidirectional = as_bool(bidirectional, f"{who}: bidirectional")
+        is_residual = as_bool(residual, f"{who}: residual")
+        if is_residual and any(cell.is_in_block() for cell in layer_cells):
             raise UsageError(
                 f"{who}: residual is True and the block adds its input already; leave out `residual`."
             )
-        is_bidirectional = as_bool(bidirectional, f"{who}: bidirectional")
-        needs_projection = not (embedded and input_size == hidden_size)
+        needs_projection = not (as_bool(embedded, f"{who}: embedded") and features == width)
         vars(self).update(
             cells=place_cells(layer_cells, needs_projection, is_bidirectional),
-            input_size=as_size(who, "input_size", input_size),
-            hidden_size=as_size(who, "hidden_size", hidden_size),
+            input_size=features,
+            hidden_size=width,
             num_layers=len(layer_cells),
             bidirectional=is_bidirectional,
-            residual=as_bool(residual, f"{who}: residual"),
+            residual=is_residual,
             learned_state=as_bool(learned_state, f"{who}: learned_state"),
             dropout=as_dropout(dropout, who),
             dtype=as_dtype(dtype),
