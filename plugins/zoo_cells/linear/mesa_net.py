@@ -64,15 +64,15 @@ class MesaNet(zoo.Cell):
         "through silu and are normalised to length one.",
         deviations="This is the recurrence alone. The short convolutions of queries and keys before it and "
         "the RMS norm and projection after it are left out. The solver takes four steps by default, and the "
-        "official one 30, which is exact for heads of at most 30 units. The bias of the gates starts at "
-        "zero, where nn.Linear in the official code draws it within 1 / sqrt(I) of zero. There is one head "
-        "by default, and the library has 16 of size 128.",
+        "official one 30. The bias of the gates starts at zero, where nn.Linear in the official code draws "
+        "it within 1 / sqrt(I) of zero. There is one head by default, and the library has 16 of size 128.",
         history="Von Oswald and others published it in 2025. It is a form of their Mesa layer of 2023 that "
         "can be trained in parallel on GPUs. The delta rule of DeltaNet (delta_net) and Gated DeltaNet "
         "(gated_delta_net) takes one gradient step on the same kind of loss.",
         when_to_use="Use it to study memories that learn at test time: it shows what the best linear memory "
         "could recall. The state has 2 H² / heads elements, and each iteration costs a product with a D × D "
-        "matrix. Set iterations to the width of a head for an exact solution.",
+        "matrix. With as many iterations as a head has units, the solution is accurate to about three "
+        "digits, because the divisors have 1e-5 added.",
         trainability="It learns slowly without the norm that follows it in a block.",
         block="deltanet",
         related={

@@ -1,0 +1,136 @@
+"""Delta rules and memories that learn: the relations to other cells that their pages state."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from golden_values import Arrays, arrays_of
+
+import zoo
+from zoo.compiler import reference
+
+
+def run(name: str, params: Arrays, state: Arrays, x: np.ndarray, **options: object) -> np.ndarray:
+    """Outputs of a cell with the parameters among those given that it has."""
+    cell = zoo.get_cell(name, **options)
+    own = {key: params[key] for key in cell.params}
+    return reference.run_sequence(cell, own, x, {key: state[key] for key in cell.states})[0]
+
+
+def drawn(name: str, **options: object) -> tuple[Arrays, Arrays, np.ndarray]:
+    return arrays_of(zoo.get_cell(name, **options))
+
+
+def test_gated_delta_net2_with_equal_gates_is_kda() -> None:
+    params, state, x = drawn("gated_delta_net2")
+    params |= {"Wb": np.ones((4, 1)), "We": np.ones((4, 6)), "Ww": np.ones((4, 6))}
+    np.testing.assert_allclose(run("gated_delta_net2", params, state, x), run("kda", params, state, x))
+
+
+def test_kda_with_equal_gates_in_a_head_is_gated_delta_net() -> None:
+    params, state, x = drawn("kda", heads=1)
+    params |= {"Wa": np.ones((4, 6)), "Wr": np.full((6, 6), 0.1), "b": np.full(6, 0.3)}
+    expected = run("gated_delta_net", params | {"Wa": np.full((4, 1), 0.6), "ba": np.full(1, 0.3)}, state, x)
+    np.testing.assert_allclose(run("kda", params, state, x), expected)
+
+
+def test_one_correction_without_negative_eigenvalues_is_gated_delta_net() -> None:
+    options = {"heads": 2, "corrections": 1, "negative_eigenvalues": False}
+    params, state, x = drawn("gated_delta_product", **options)
+    params |= {"Wx": np.concatenate([params[key] for key in ("Wq", "Wk", "Wv")], axis=1)}
+    expected = run("gated_delta_net", params, state, x, heads=2)
+    np.testing.assert_allclose(run("gated_delta_product", params, state, x, **options), expected)
+
+
+@pytest.mark.parametrize("name", ["delta_net", "gated_delta_net", "kda"])
+def test_negative_eigenvalues_reflect_at_a_key(name: str) -> None:
+    """At the rate of two, a value at a key of length one becomes twice the new one minus the old one."""
+    params, _, x = drawn(name)
+    params |= {"Wb": np.full((4, 1), 1e4), "A": np.full(1, -1e4)}
+    state = {"S": np.eye(6)[None, None]}
+    cell = zoo.get_cell(name, negative_eigenvalues=True)
+    own = {key: params[key] for key in cell.params}
+    _, last = reference.run_sequence(cell, own, np.abs(x[:1, :1]), state)
+    _, k, v = np.split(np.abs(x[0, 0]) @ params["Wx"], 3)
+    k, v = k / (1 + np.exp(-k)), v / (1 + np.exp(-v))
+    k /= np.linalg.norm(k)
+    np.testing.assert_allclose(k @ last["S"][0, 0], 2 * v - k, rtol=1e-3, atol=1e-3)
+
+
+def test_comba_without_feedback_is_gated_delta_net() -> None:
+    params, state, x = drawn("comba", heads=2)
+    params |= {"s": np.full(2, 1e4), "d": np.zeros(2)}
+    expected = run("gated_delta_net", params, state, x, heads=2)
+    np.testing.assert_allclose(run("comba", params, state, x, heads=2), expected)
+
+
+def test_titans_without_momentum_is_gated_delta_net_without_scale() -> None:
+    """Its rate is ``2 theta``, and the delta rule corrects what is left after forgetting."""
+    params, state, x = drawn("titans")
+    params |= {"Wg": np.zeros((4, 3)), "b": np.array([0.0, -1e4, -1e4])}  # theta 1/2, no forgetting
+    params |= {"Wb": np.full((4, 1), 1e4), "Wa": np.zeros((4, 1)), "ba": np.full(1, -1e4), "A": np.zeros(1)}
+    expected = run("delta_net", params, {"S": state["M"]}, np.abs(x)) * np.sqrt(6)
+    np.testing.assert_allclose(run("titans", params, state, np.abs(x)), expected)
+
+
+def test_mesa_net_solves_ridge_regression() -> None:
+    cell = zoo.get_cell("mesa_net", iterations=20)
+    params, _, x = arrays_of(cell)
+    params |= {"Wg": np.zeros((4, 2)), "b": np.full(2, 1e4)}  # keep and write everything
+    y, _ = reference.run_sequence(cell, params, x, {name: np.zeros((2, 1, 6, 6)) for name in "GS"})
+    q, k, v = np.split(x[:, 0] @ params["Wx"], 3, axis=-1)
+    q, k = (part / (1 + np.exp(-part)) for part in (q, k))
+    q, k = (part / np.sqrt(np.sum(part**2, axis=-1, keepdims=True) + 1e-6) for part in (q, k))
+    ridge = np.log1p(np.exp(params["ridge"])) + 0.25
+    exact = q[-1] @ np.linalg.solve(k.T @ k + np.diag(ridge), k.T @ v)
+    np.testing.assert_allclose(y[-1, 0], exact, rtol=0, atol=1e-3)  # the solver adds 1e-5 to its divisors
+
+
+def test_hgrn2_with_open_gates_keeps_and_with_shut_gates_replaces() -> None:
+    params, state, x = drawn("hgrn2", lower_bound=0.9)
+    cell = zoo.get_cell("hgrn2", lower_bound=0.9)
+    shut = params["Wx"].copy()
+    shut[:, 6:12] = -1e4
+    _, last = reference.run_sequence(cell, params | {"Wx": shut}, np.abs(x[:1]), state)
+    i = np.abs(x[0]) @ shut[:, 12:]
+    np.testing.assert_allclose(last["S"][:, 0], 0.9 * state["S"][:, 0] + 0.1 * i[:, None])
+
+
+@pytest.mark.parametrize("scheme", ["im", "imex"])
+def test_linoss_keeps_energy_in_one_scheme_alone(scheme: str) -> None:
+    cell = zoo.get_cell("linoss", scheme=scheme)
+    params, state, _ = arrays_of(cell)
+    params |= {"A": np.ones(6), "s": np.full(6, -2.0)}
+    _, last = reference.run_sequence(cell, params, np.zeros((200, 2, 4)), state)
+    ratio = np.abs(last["y"]).max() / np.abs(state["y"]).max()
+    assert ratio < 0.5 if scheme == "im" else ratio > 0.3
+
+
+def test_longhorn_answers_a_new_key_with_its_value() -> None:
+    """With a large weight and one element in the key, the memory at the key is the value over the key."""
+    cell = zoo.get_cell("longhorn", expand=1, order=1, rank=1, width=2)
+    params, state, x = arrays_of(cell)
+    params |= {"bd": np.full(6, 1e4), "Wd": np.zeros((1, 6)), "Wu": 1e3 * params["Wu"]}
+    _, last = reference.run_sequence(cell, params, x, state)
+    u = np.concatenate([last["past"].swapaxes(0, 1), (x[-1:] @ params["Wx"])[..., :6]])
+    before = np.concatenate([(x[-2:-1] @ params["Wx"])[..., :6], u[-1:]])
+    u = np.sum(before * params["taps"][:, None], axis=0) + params["b"]
+    u = u / (1 + np.exp(-u))
+    k = u @ params["Wu"][:, 1:2]
+    np.testing.assert_allclose(last["h"][..., 0] * k, u, rtol=0.05, atol=1e-3)
+
+
+def test_mamba3_state_of_angles_stays_below_a_turn() -> None:
+    cell = zoo.get_cell("mamba3", order=4)
+    params, state, x = arrays_of(cell)
+    _, last = reference.run_sequence(cell, params, 10 * x, state)
+    assert (last["angle"] >= 0).all()
+    assert (last["angle"] < 2 * np.pi).all()
+
+
+def test_first_input_of_slice_sets_its_state() -> None:
+    cell = zoo.get_cell("slice", block=2)
+    params, _, x = arrays_of(cell)
+    y, last = reference.run_sequence(cell, params, x, {"h": np.zeros((2, 6)), "n": np.zeros((2, 1))})
+    np.testing.assert_allclose(y[0], x[0] @ params["Wi"] + params["bi"])
+    np.testing.assert_array_equal(last["n"], 7)
