@@ -59,6 +59,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
 READ_NONE = {
     *(
         "cells",
+        "blocks",
         "modifiers",
         "tasks",
         "losses",

@@ -86,7 +86,17 @@ def test_last_column_wraps_in_a_pipe() -> None:
     assert " ".join(zoo.get_cell("lstm").summary().split()) in " ".join(words)
 
 
-LISTINGS = ["cells", "modifiers", "tasks", "losses", "optimizers", "samplers", "trackers", "plugins"]
+LISTINGS = [
+    "blocks",
+    "cells",
+    "modifiers",
+    "tasks",
+    "losses",
+    "optimizers",
+    "samplers",
+    "trackers",
+    "plugins",
+]
 
 
 @pytest.mark.parametrize("command", LISTINGS)
