@@ -38,7 +38,8 @@ class LowRank(zoo.Modifier):
         variant="This is the matrix factorisation by design, for the recurrent matrices alone.",
         when_to_use="Use it to save parameters where H is large, with r below H / 2, where the two factors "
         "of a square matrix are smaller than the matrix. It is also a model of low-rank networks in "
-        "neuroscience. The input matrices stay full.",
+        "neuroscience, for which the cell low_rank_rnn has the initial values of that field. The input "
+        "matrices stay full.",
     )
     r = zoo.Option(16, help="rank of the recurrent matrices", low=1)
 

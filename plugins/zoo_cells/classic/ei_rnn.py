@@ -70,6 +70,8 @@ class EIRNN(zoo.Cell):
         "decision_1 and delay_go. Choose alpha as the time step divided by the time constant of a neuron. "
         "The constraint dale does the same for any rate cell after each update. A step costs one product "
         "with an H × H matrix, like vanilla.",
+        trainability="Units with alpha = 0.2 follow their input over about five steps, so they mix the last "
+        "symbols of a text.",
         related={
             "leaky_rnn": "has weights of both signs from each unit.",
             "stsp_rnn": "has synapses that change their strength during a trial.",

@@ -54,8 +54,11 @@ class LowRankRNN(zoo.Cell):
         "and computations of a network. Later work of the same group trains the two factors by gradients on "
         "cognitive tasks, and fits them to recordings of neurons.",
         when_to_use="Use it to explain how a network solves a cognitive task: plot the trajectories in the "
-        "space of the columns of m. Start with the smallest rank that solves the task. It has 2 · rank · H "
-        "recurrent weights instead of H².",
+        "space of the columns of m. Start with the smallest rank that solves the task, and train for at "
+        "least 1,500 updates, because the loss of a decision task has a plateau at chance. It has 2 · rank "
+        "· H recurrent weights instead of H².",
+        trainability="Units with alpha = 0.2 follow their input over about five steps, so they mix the last "
+        "symbols of a text.",
         related={
             "leaky_rnn": "has a full recurrent matrix. The modifier low_rank gives it two factors, too.",
             "ei_rnn": "has excitatory and inhibitory units and a full matrix.",

@@ -83,6 +83,8 @@ class STSPRNN(zoo.Cell):
         when_to_use="Use it as a model of working memory in neuroscience, for example on the tasks "
         "delayed_match, match_to_sample and delay_go. The defaults are steps of 10 ms. Change dt and alpha "
         "together. The paper adds a penalty of the squared rates and clips the gradient of each parameter.",
+        trainability="Units with alpha = 0.1 follow their input over about ten steps, so they mix the last "
+        "symbols of a text.",
         related={
             "ei_rnn": "has fixed synapses.",
             "leaky_rnn": "has fixed synapses and weights of both signs.",
