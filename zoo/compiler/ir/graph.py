@@ -1,8 +1,8 @@
 """The graph of one step: values and the operations that compute them, without duplicates.
 
 Shapes are those of one row: one sequence of the batch at one step. The level of a value is how often it is
-computed: once, if it depends on parameters alone; for all steps together, if it depends on x; within the loop
-over time, if it depends on a state.
+computed: once, if it depends on parameters alone; for all steps together, if it depends on x or on states
+that only delay values; within the loop over time, if it depends on another state.
 
 A view is a value without an array of its own: an offset and strides into the array of another node.
 """

@@ -1,8 +1,8 @@
 """States that only delay values: the past inputs of a short convolution, or the input of the last step.
 
-Their values before every step are known before the loop over time, and so is everything that depends on them
-and on the input alone, such as the projections of a convolved input. This pass marks them, so that products
-of such values leave the loop.
+Their values before every step are known before the loop over time. The same is true of all values that depend
+on them and on the input alone, such as the projections of a convolved input. This pass marks these states, so
+that products of such values leave the loop.
 """
 
 from __future__ import annotations
