@@ -261,7 +261,7 @@ def _solve(steps: int, parts: Parts, reads: Array, of_probe: Array) -> None:
         _add_product(written[t], rates[t], reads[t])
 
 
-@njit(shared=True)
+@njit(inline=True)
 def memory_forward(
     rows: Array, first: int, state: Array, memories: Array, out: Array,
     heads: int, decays: bool, probed: bool, early: bool,
@@ -279,6 +279,18 @@ def memory_forward(
         probed: Whether memories are read before they are written to.
         early: Whether queries read the memory before the step.
     """
+    _forward(rows, first, state, memories, out, _flags(heads, decays, probed, early))
+
+
+@njit(inline=True)
+def _flags(heads: int, decays: bool, probed: bool, early: bool) -> int:
+    """Heads and flags in one number, for which Numba does not compile again as it does for other literals."""
+    return heads * 8 + decays + 2 * probed + 4 * early
+
+
+@njit(shared=True)
+def _forward(rows: Array, first: int, state: Array, memories: Array, out: Array, flags: int) -> None:
+    heads, decays, probed, early = flags // 8, flags & 1 != 0, flags & 2 != 0, flags & 4 != 0
     members = rows.shape[1] * heads
     size, width = state.shape[1] // heads, out.shape[2] // heads
     depth, numbers = size // width, rows.shape[2] // heads
@@ -388,7 +400,7 @@ def _decayed_gradient(
             _add_product(g, doperands[t], probes[t])
 
 
-@njit(shared=True)
+@njit(inline=True)
 def memory_backward(
     rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
     heads: int, decays: bool, probed: bool, early: bool,
@@ -407,6 +419,14 @@ def memory_backward(
         probed: Whether memories are read before they are written to.
         early: Whether queries read the memory before the step.
     """
+    _backward(rows, memories, first, dstate, dout, drows, _flags(heads, decays, probed, early))
+
+
+@njit(shared=True)
+def _backward(
+    rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array, flags: int
+) -> None:
+    heads, decays, probed, early = flags // 8, flags & 1 != 0, flags & 2 != 0, flags & 4 != 0
     members = rows.shape[1] * heads
     size, width = dstate.shape[1] // heads, dout.shape[2] // heads
     depth, numbers = size // width, rows.shape[2] // heads

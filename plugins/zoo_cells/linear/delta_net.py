@@ -58,8 +58,8 @@ class DeltaNet(zoo.Cell):
         when_to_use="Use it to study associative recall: the memory overwrites the value at a key instead "
         "of adding to it. The state has H² / heads elements, so memory and time grow with H². Language "
         "models need the parts of the block around it: the official layer warns that the short convolution "
-        "is crucial, and without a norm the outputs are small at first. zoo computes it step by step, and "
-        "the chunked algorithm of Yang and others is not included.",
+        "is crucial, and without a norm the outputs are small at first. zoo trains it in chunks of 16 "
+        "steps, and generates step by step.",
         trainability="It learns slowly without the norm that follows it in a block, and it forgets nothing. "
         "With an RMS norm it learns faster, and with the forget gate of gated_delta_net in addition even "
         "faster.",

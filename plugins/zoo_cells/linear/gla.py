@@ -55,8 +55,8 @@ class GLA(zoo.Cell):
         when_to_use="Use it where the past must be searched by content at a fixed memory size: the state "
         "has H² / (2 heads) elements. It is the whole mixer of the paper, with norm, gate and projection, "
         "so it can be stacked with residual connections. The paper reports good generalisation to sequences "
-        "that are longer than in training. zoo computes it step by step, and the paper's parallel kernels "
-        "are for GPUs.",
+        "that are longer than in training. zoo trains "
+        "it in chunks of 16 steps, and generates step by step.",
         scope="mixer",
         block="retnet",
         related={
