@@ -57,9 +57,9 @@ class SLiCE(zoo.Cell):
         variant="This is the variant with blocks along the diagonal. Blocks of size one give the diagonal "
         "variant.",
         deviations="The official code limits the change of the state in one step to 1e11, far beyond normal "
-        "values. The variants with low rank, sparse matrices and Walsh-Hadamard transforms are left out, "
-        "and so are the residual connections, GLU and norm around the recurrence. The default size of a "
-        "block is four, and the official class has one.",
+        "values. The variants with low rank, sparse matrices and Walsh-Hadamard transforms are left out. "
+        "The residual connections, GLU and norm around the recurrence are left out, too. The default size "
+        "of a block is four, and the official class has one.",
         history="Walker and others published it in 2025. Recurrences with diagonal matrices that depend on "
         "the input, such as Mamba (mamba), cannot track all states. The paper shows that blocks along the "
         "diagonal are as expressive as full matrices, in the theory of controlled differential equations.",
