@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unittest
+
 import broken_cells as cells
 import kitchen_sink_cell as rich
 import numpy as np
@@ -13,9 +15,9 @@ from zoo.kernels import pure_python
 from zoo.registry import PluginRecord
 from zoo.testing import CELL_CHECKS, check_cell, run_checks
 from zoo.testing.assertions import assert_close, assert_same, example_count
-from zoo.testing.laws import declarations
+from zoo.testing.laws import check_learns, declarations
 from zoo.testing.report import law_of, name_of
-from zoo.testing.trials import Case, astype, for_all, make_trial, run, suitable_sizes
+from zoo.testing.trials import DENSE32, Case, astype, for_all, make_trial, run, suitable_sizes
 
 COMPILED = ("check_jit_equals_python", "check_compiles_once")
 PLAIN = dict.fromkeys(COMPILED, "plain NumPy, nothing to compile")
@@ -105,6 +107,12 @@ class Leaky(zoo.Cell):
                 dW += x[t].T @ da
                 dx[t] = da @ W.T
         return dx, (dh.copy(), dc.reshape(state[1].shape).copy()), (dW, dU)
+
+
+def test_learning_law_skips_cell_whose_outputs_never_differ():
+    # No unit of this cell spikes within the five steps of the law.
+    with pure_python(), pytest.raises(unittest.SkipTest, match="outputs are the same"):
+        check_learns(zoo.get_cell("brf"), kinds=(DENSE32,))
 
 
 @pytest.mark.parametrize("heads", [1, 3])
