@@ -88,7 +88,7 @@ def trained(monkeypatch):
     return pairs
 
 
-def test_finished_pairs_are_not_trained_again(tmp_path, trained, capsys):
+def test_finished_pairs_are_skipped(tmp_path, trained, capsys):
     chosen = ["--cells", "lstm,mamba", "--tasks", "adding,parity"]
     assert evaluate_cells.main([str(tmp_path), *chosen, "--blocks", "bare"]) == 0
     assert len(trained) == 4
