@@ -118,7 +118,13 @@ PYTHON: dict[str, tuple[Callable[[Place], Any], ...]] = {
 }
 if importlib.util.find_spec("sklearn"):
     PYTHON["zoo.sklearn.load"] = (lambda place: zoo.sklearn.load(place.file),)
-WRITE_ONLY = {"zoo.export.to_c", "zoo.export.to_onnx", "zoo.report.write_figures", "zoo.report.write_page"}
+WRITE_ONLY = {
+    "zoo.export.to_c",
+    "zoo.export.to_onnx",
+    "zoo.report.write_figures",
+    "zoo.report.write_page",
+    "zoo.report.write_paper",
+}
 WATCHED: dict[str, Any] = dict.fromkeys(
     ("log_every", "eval_every", "sample_every", "analyse_every", "threads"), 1
 )

@@ -106,7 +106,7 @@ def test_hostile_arguments_match_signatures(table):
         "make_report",
         "predict",
     ]
-    assert sorted(refused) == [*without_run, "trace_grads", "train"]
+    assert sorted(refused) == [*without_run, "trace_grads", "train", "write_paper"]
     assert refused["train"] == "enough at start"
     assert refused["compare"].startswith("enough of")
 

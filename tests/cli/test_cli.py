@@ -389,7 +389,7 @@ def test_bugs_keep_their_traceback():
         (
             "train --schedule cosine --set warmup=x",
             2,
-            "schedule 'cosine': warmup is 'x'; expected an integer.",
+            "schedule 'cosine': warmup is 'x'; expected an integer, or a share of the updates below 1.",
         ),
         ("train --data nothere.txt", 2, "nothere.txt: no such file or directory"),
         ("train --data builtin:helo", 2, "did you mean builtin:hello?"),
@@ -430,7 +430,11 @@ def test_bugs_keep_their_traceback():
         ("show nothere.py:Cell", 2, "nothere.py: no such file or directory"),
         ("check vanila", 2, "Did you mean 'vanilla'?"),
         ("check vanilla --timeout 0", 2, "Error: --timeout is 0; expected a number of at least 1."),
-        ("cache empty", 2, "Error: ACTION is 'empty'; expected one of 'info', 'clear', 'path'."),
+        (
+            "cache empty",
+            2,
+            "Error: ACTION is 'empty'; expected one of 'info', 'clear', 'path', 'build', 'export', 'import'.",
+        ),
         ("plugins --plugin nothere.py", 2, "nothere.py: no such file or directory"),
     ],
 )

@@ -19,6 +19,7 @@ from zoo.compiler.cell_kernels import derive_kernels
 from zoo.compiler.compile import plan_kernels
 from zoo.compiler.explain import Equation, Explanation, LoopEquations, MatmulEquation, explain
 from zoo.compiler.ir.dims import Dim, as_dim, letter
+from zoo.compiler.ir.memory_ops import STEPS_PER_STORED_MEMORY
 from zoo.compiler.ir.op_table import elementwise_rows
 from zoo.compiler.printing import format_dim
 from zoo.kernels.matrix_memory import CHUNK
@@ -304,6 +305,7 @@ def test_tape_holds_saved_values(cell: zoo.Cell) -> None:
 @every_cell
 def test_tape_holds_one_memory_of_a_chunk(cell: zoo.Cell) -> None:
     tape, _ = _run(cell, tokens=True)
+    assert CHUNK == STEPS_PER_STORED_MEMORY
     expected = [as_dim(2 * CHUNK) * value.elements for value in explain(cell).saved if value.is_memory]
     actual = [tape[slot].size for slot, each in enumerate(plan_kernels(cell).tape) if each.memory]
     assert actual == [each.evaluate({"H": 8}) for each in expected]

@@ -348,6 +348,7 @@ def calls(folder: Path) -> dict[str, Call]:
             },
         ),
         "make_report": (zoo.report.make_report, {"path": folder, "cell": None, "symbols": 10}),
+        "write_paper": (zoo.report.write_paper, {"path": folder, "directory": folder / "paper"}),
         "fixed_points": (
             zoo.analysis.fixed_points,
             {

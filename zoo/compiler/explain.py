@@ -12,7 +12,7 @@ from zoo.compiler.compile import KernelPlan, plan_kernels
 from zoo.compiler.ir.dims import GENERIC_SIZES, Dim, as_dim, product
 from zoo.compiler.ir.elementwise_ops import COPY
 from zoo.compiler.ir.graph import Node, ancestors, view_of
-from zoo.compiler.ir.memory_ops import MEMORY, MemoryForm
+from zoo.compiler.ir.memory_ops import MEMORY, STEPS_PER_STORED_MEMORY, MemoryForm
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import CONCAT, ROW_SUM, SLICE, X
 from zoo.compiler.passes.autodiff import StepGradient
@@ -22,7 +22,6 @@ from zoo.compiler.schedule.phases import Item as ScheduleItem
 from zoo.compiler.schedule.phases import MatmulItem, RowLoops, is_matmul_item, storage_bases
 from zoo.compiler.schedule.sections import PassSchedule
 from zoo.errors import UsageError
-from zoo.kernels.matrix_memory import CHUNK
 
 # Nesting of concatenations in one equation.
 _MAX_DEPTH = 3
@@ -169,7 +168,7 @@ def _memory_operations(node: Node) -> int:
 
 def _elements_per_step(form: MemoryForm) -> Dim:
     """Elements of a matrix memory that are saved, divided by the steps of a chunk."""
-    elements = (form.heads * form.elements).divide(as_dim(CHUNK))
+    elements = (form.heads * form.elements).divide(as_dim(STEPS_PER_STORED_MEMORY))
     assert elements is not None  # a number divides every size
     return elements
 

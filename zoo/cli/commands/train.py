@@ -40,7 +40,10 @@ Settings = dict[str, Any]
 _NUMBERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "int": (int, "an integer"),
     "float": (float, "a number"),
-    "warmup": (lambda text: float(text) if "." in text else int(text), "updates, or a share of them"),
+    "warmup": (
+        lambda text: float(text) if "." in text else int(text),
+        "an integer, or a share of the updates below 1",
+    ),
 }
 
 

@@ -12,6 +12,9 @@ from zoo.compiler.ir.dims import Dim
 from zoo.compiler.ir.graph import Level, Node, Shape
 from zoo.compiler.ir.op_table import Kind, Op
 
+STEPS_PER_STORED_MEMORY = 16
+"""``CHUNK`` of :mod:`zoo.kernels.matrix_memory`, which imports Numba. A test compares the two."""
+
 
 @dataclass(frozen=True)
 class MemoryForm:
