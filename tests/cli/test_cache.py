@@ -88,8 +88,8 @@ def test_export_and_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             assert run("export", archive).output == f"Wrote 1 kernels, 100 B, to {archive}.\n"
             continue
         assert run("import", archive).output == f"Imported 1 kernels into {directory}.\n"
-        again = f"Imported 0 kernels into {directory}; 1 were there already.\n"
-        assert run("import", archive).output == again
+        second = f"Imported 0 kernels into {directory}; 1 were there already.\n"
+        assert run("import", archive).output == second
     kernel_directory.cache_clear()
     result = run("export", archive, ZOO_CACHE_DIR=str(tmp_path / "third"))
     assert result.exit_code == 2

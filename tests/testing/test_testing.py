@@ -109,7 +109,7 @@ class Leaky(zoo.Cell):
         return dx, (dh.copy(), dc.reshape(state[1].shape).copy()), (dW, dU)
 
 
-def test_learning_law_skips_cell_whose_outputs_never_differ():
+def test_learning_law_skips_cell_with_constant_output():
     # No unit of this cell spikes within the five steps of the law.
     with pure_python(), pytest.raises(unittest.SkipTest, match="outputs are the same"):
         check_learns(zoo.get_cell("brf"), kinds=(DENSE32,))

@@ -294,8 +294,8 @@ def _weights(panel: Panel, name: str) -> Array:
     for rows in panel.observed:
         if not is_valid[rows].all():
             row = rows.start + int(is_valid[rows].argmin())
-            found = "is missing" if np.isnan(values[row]) else f"is {values[row]:g}"
-            raise DataError(f"{panel.where(row, name)}: the weight {found}; expected a number above 0.")
+            problem = "is missing" if np.isnan(values[row]) else f"is {values[row]:g}"
+            raise DataError(f"{panel.where(row, name)}: the weight {problem}; expected a number above 0.")
     return values
 
 

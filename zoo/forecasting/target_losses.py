@@ -38,8 +38,8 @@ def forecast_loss(text: str, options: Mapping[str, Any], targets: Sequence[str])
     given = split_assignments(text, "loss")
     unknown = [name for name in given if name not in targets]
     if unknown or len(given) < len(targets):
-        found = f"names {unknown[0]!r}, which is not a target" if unknown else "lacks a target"
-        raise UsageError(f"loss {found}; expected a loss for each of {', '.join(targets)}, or one for all.")
+        problem = f"names {unknown[0]!r}, which is not a target" if unknown else "lacks a target"
+        raise UsageError(f"loss {problem}; expected a loss for each of {', '.join(targets)}, or one for all.")
     if len(targets) > MAX_TARGETS:
         raise UsageError(
             f"loss names {len(targets)} targets; expected at most {MAX_TARGETS}, or one loss for all targets."

@@ -253,7 +253,7 @@ def per_target_loss(row: Array, target: Array, *options: float) -> float:
 
 @njit(fastmath=EXACT)
 def per_target_loss_and_grad(row: Array, target: Array, scale: float, *options: float) -> float:
-    """Gradient: that of the loss of each target."""
+    """Gradient of the loss of each target."""
     loss, count = per_target_loss(row, target, *options), _target_count(options)
     share = scale / row.size
     for v in range(row.size):

@@ -57,7 +57,7 @@ class StepGraph:
         default_names: Names of new states, the output, and results and arguments of functions.
         calls: Results of functions of zoo and of ``@``, with the function and its operands.
         bindings: All values that a name of the author's was bound to, in order.
-        memories: What queries read of states that are matrix memories, by state
+        memories: Results of queries of states that are matrix memories, by state
             (:mod:`zoo.compiler.passes.matrix_memory`). ``new_states`` lacks these states.
     """
 
