@@ -21,6 +21,7 @@ import zoo
 from zoo.compiler import second_compiler as module
 from zoo.compiler.codegen.source_module import load_source
 from zoo.compiler.second_compiler import list_kernels, second_compiler
+from zoo.distributed.collectives import ProcessGroup
 from zoo.kernels.cache_dir import cached_files, kernel_directory
 from zoo.kernels.jit import pure_python
 from zoo.processes import python_command, python_environment
@@ -185,6 +186,43 @@ def test_preview_lists_the_kernels_of_a_run(tmp_path: Path, monkeypatch: pytest.
     assert [kernel.__name__ for kernel, _ in task] == ["forward", "project", "weighted_loss", *names]
     for kernel, types in text:
         assert types in kernel.signatures, kernel
+
+
+class RecordingGroup(ProcessGroup):
+    """A group of one rank that records which of its methods are used."""
+
+    used: list[str]
+
+    def __getattribute__(self, name: str) -> Any:
+        type(self).used.append(name)
+        return super().__getattribute__(name)
+
+
+def test_kernels_are_compiled_without_other_ranks(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One rank of each machine compiles first, while the others wait: it must not wait for them."""
+    listed: list[module.KernelTypes] = []
+
+    class Trainer(trainer_module.Trainer):
+        def compile_kernels(self) -> None:
+            group = self.model.process_group
+            RecordingGroup.used = []
+            super().compile_kernels()
+            assert RecordingGroup.used == ["one_per_node_first"]
+            assert self.model.process_group is group
+
+    RecordingGroup.used = []
+    monkeypatch.setattr("zoo.training.session.process_group", RecordingGroup)
+    monkeypatch.setattr("zoo.training.session.Trainer", Trainer)
+    monkeypatch.setattr(module, "_is_compiled", lambda kernel, types: False)
+    monkeypatch.setattr(module._SecondCompiler, "start", listed.extend)
+    with pure_python():
+        options = {"length": 4}
+        zoo.train(
+            task="adding", task_options=options, hidden=2, batch=2, steps=1, threads=2, out=tmp_path / "run"
+        )
+    assert "backward" in [kernel.__name__ for kernel, _ in listed]
 
 
 def test_small_batches_are_the_last_step_of_the_first_sequence() -> None:

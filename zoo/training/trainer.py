@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -158,14 +158,26 @@ class Trainer:
         """Run every kernel once, drop the results, and emit how long compilation took."""
         written, started = len(WRITTEN), time.perf_counter()
         self._emit("compiling")
-        with self.process_group.one_per_node_first(), second_compiler(self._preview, self.model.threads):
+        with (
+            self.process_group.one_per_node_first(),
+            self._without_other_ranks(),
+            second_compiler(self._preview, self.model.threads),
+        ):
             self._run_once()
         self._emit("compiled", seconds=time.perf_counter() - started, fresh=len(WRITTEN) > written)
         self.speed.restart()
 
-    def _run_once(self) -> None:
-        """Run a step and a validation once, in this process alone."""
+    @contextlib.contextmanager
+    def _without_other_ranks(self) -> Iterator[None]:
+        """Within the block, compute the model in this process alone: the other ranks may be waiting."""
         group, self.model.process_group = self.model.process_group, SINGLE_PROCESS
+        try:
+            yield
+        finally:
+            self.model.process_group = group
+
+    def _run_once(self) -> None:
+        """Run a step and a validation once."""
         self.dataset.compile_kernels(self.model)
         self.dataset.loss_and_grad(self.model, 0, None, (self.config.seed, 0))
         if (self.config.steps or 0) - self.state.step >= _MIN_STEPS_TO_COMPILE:
@@ -173,7 +185,6 @@ class Trainer:
             self.dataset.loss_and_grad(self.model, 0, None, (self.config.seed, 0))
         grad = self.clip.apply(self.model.grad).grad
         self.optimizer.apply(self.model.theta, grad, self.state.optimizer_state, 1, 0.0)
-        self.model.process_group = group
 
     def _preview(self) -> None:
         """Call the kernels of `_run_once`, for one time step of one sequence and one parameter."""
