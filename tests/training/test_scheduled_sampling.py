@@ -65,8 +65,12 @@ def test_resumed_run_is_the_same_to_the_bit(text, tmp_path):
         whole, plain = train("whole"), train("plain", scheduled_sampling=0.0)
         train("parts", steps=2, sampling_steps=4)
         resumed = train("parts", resume=True)
+        np.testing.assert_array_equal(resumed.model.theta, whole.model.theta)
+        longer = train("parts", resume=True, steps=5)
+        with pytest.raises(zoo.CheckpointError, match=r"\(scheduled_sampling: 0.5 -> 0.0; "):
+            train("parts", resume=True, steps=6, scheduled_sampling=0.0)
+    assert (longer.config.steps, longer.config.sampling_steps) == (5, 4)
     assert (whole.config.sampling_steps, plain.config.sampling_steps) == (4, None)
-    np.testing.assert_array_equal(resumed.model.theta, whole.model.theta)
     assert not np.array_equal(plain.model.theta, whole.model.theta)
 
 
