@@ -34,10 +34,10 @@ SEEDS = (0, 1, 2)
 SETTINGS: Mapping[str, Any] = {"hidden": 32, "steps": 1000, "threads": 1}
 FORECASTS: Mapping[str, Any] = {"split": "60,15,25"}
 LABELS: Mapping[str, Any] = {"split": "80,20"}
-RESIDUAL = " residual"
-"""After the name of a cell: the network forecasts the errors of a linear autoregression."""
+CORRECTION = " correction"
+"""After the name of a cell: the network corrects a linear autoregression."""
 
-METHODS = (*CELLS, *(cell + RESIDUAL for cell in ("vanilla", "lstm", "gru")))
+METHODS = (*CELLS, *(cell + CORRECTION for cell in ("vanilla", "lstm", "gru")))
 """The networks of forecasts."""
 
 
@@ -66,7 +66,7 @@ class Row:
 
     Args:
         data_set: The data set.
-        method: The cell or the baseline; ``residual`` if the network corrects a linear autoregression.
+        method: The cell or the baseline; ``correction`` if the network corrects a linear autoregression.
         lr: The learning rate; empty for a baseline.
         seed: The seed of the initial values, of the order of the data, and of the parts of sequences.
         validation: The lowest validation loss; empty for a baseline.
@@ -211,7 +211,7 @@ DATA_SETS = (
 def measure(data_set: DataSet, method: str, lr: float, seed: int) -> list[Row]:
     """Train a network, and return its result and those of the baselines on the test part."""
     train, test = data_set.load()
-    cell = method.removesuffix(RESIDUAL)
+    cell = method.removesuffix(CORRECTION)
     events, started = list[dict[str, Any]](), time.perf_counter()
     kind = LABELS if data_set.target is None else FORECASTS
     settings = {**SETTINGS, **kind, **data_set.settings, "lr": lr, "seed": seed}
@@ -219,7 +219,7 @@ def measure(data_set: DataSet, method: str, lr: float, seed: int) -> list[Row]:
         predictor = zoo.fit(train, cell=cell, on_event=events.append, **settings)
         scores = predictor.evaluate(test)["targets"][0]
     else:
-        settings["predict"] = "change" if method in CELLS else "residual"
+        settings["predict"] = "change" if method in CELLS else "correction"
         zoo.fit(train, data_set.target, cell, on_event=events.append, **settings)
         scores = events[-1]["test"]["targets"][0]
     seconds = round(time.perf_counter() - started, 2)
@@ -315,7 +315,7 @@ def score_table(results: Results, metric: str) -> TextTable:
     body = []
     for method in methods:
         shown = [_scores([row.score for row in results.of(name, method)], metric) for name in names]
-        cell = method.removesuffix(RESIDUAL)
+        cell = method.removesuffix(CORRECTION)
         body.append((method.replace(cell, f"`{cell}`", 1) if method in METHODS else method, *shown))
     return TextTable("", ("method", *names), tuple(body), right=tuple(range(1, len(names) + 1)))
 

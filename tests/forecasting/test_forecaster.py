@@ -52,7 +52,7 @@ def test_longer_forecasts_continue_from_point_forecasts(horizon, run, tmp_path):
     """A forecast of n steps equals one block, written into the table, and then the next block."""
     if horizon == 3:
         settings = {"cell": "vanilla", "hidden": 8, "batch": 8, "context": 10, "threads": 1}
-        settings["predict"] = "residual"
+        settings["predict"] = "correction"
         run = zoo.train(
             table(), target="y", dtype="float64", horizon=3, steps=5, out=tmp_path / "r", **settings
         )

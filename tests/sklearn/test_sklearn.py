@@ -534,7 +534,7 @@ def test_times_in_an_index_of_pandas_are_read():
 
 def test_patience_of_a_forecaster():
     series, _ = wave()
-    settings = {"patience": 2, "validation_fraction": 0.3, "output": "residual"}
+    settings = {"patience": 2, "validation_fraction": 0.3, "output": "correction"}
     fitted = SequenceForecaster(**FORECAST, steps=60, **settings).fit(series)
     assert fitted.forecaster_.spec.lags > 0
     losses = fitted.validation_losses_
@@ -589,7 +589,11 @@ def test_saved_forecaster(forecaster, tmp_path):
         ({"steps": 2.5}, {"X": wave()[0]}, "steps is 2.5; expected a positive integer"),
         ({"patience": 1, "validation_fraction": 1}, {"X": wave()[0]}, "validation_fraction is 1; expected"),
         ({"loss": "cross_entropy"}, {"X": wave()[0]}, "is not a loss of numbers"),
-        ({"output": "up"}, {"X": wave()[0]}, "output is 'up'; expected one of 'change', 'level', 'residual'"),
+        (
+            {"output": "up"},
+            {"X": wave()[0]},
+            "output is 'up'; expected one of 'change', 'level', 'correction'",
+        ),
         ({"target": "z"}, {"X": {"y": wave()[0]}}, "has no column 'z'"),
         ({"context": 200}, {"X": wave()[0]}, "has 160 rows in its training part"),
         (

@@ -103,7 +103,7 @@ def rich_forecaster(missing):
         known_future=("holiday", "warmth"),
         missing=missing,
         loss="squared_error",
-        predict="level" if missing == "forward" else "residual",
+        predict="level" if missing == "forward" else "correction",
         dtype="float64",
     )
     return table, future, trained

@@ -40,7 +40,7 @@ def test_runs_are_stored_skipped_and_shown(
     for name, value in {
         "DATA_SETS": sets,
         "CELLS": ("vanilla",),
-        "METHODS": ("vanilla", "vanilla residual"),
+        "METHODS": ("vanilla", "vanilla correction"),
         "RATES": (0.01, 0.03),
         "SEEDS": (0, 1),
         "SETTINGS": {"hidden": 4, "steps": 2, "threads": 1},
@@ -60,7 +60,7 @@ def test_runs_are_stored_skipped_and_shown(
     assert "| method | waves |" in shown
     assert "| logistic regression | " in shown
     assert "| `vanilla` | " in shown
-    assert "| `vanilla` residual | " in shown
+    assert "| `vanilla` correction | " in shown
 
 
 def test_learning_rate_has_the_lowest_validation_loss_of_the_first_seed(tmp_path: Path) -> None:

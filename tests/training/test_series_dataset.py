@@ -86,14 +86,14 @@ def test_model_learns_a_wave_better_than_the_baselines(tmp_path):
 
 
 @pytest.mark.parametrize("missing", [False, True])
-def test_residuals_of_a_silent_network_are_the_linear_autoregression(missing):
+def test_corrected_forecasts_of_a_silent_network_are_the_linear_autoregression(missing):
     y = wave(seed=1)
     if missing:
         y[[30, 31, 200]] = np.nan
     data = {"id": np.repeat(["a", "b"], N), "y": np.concatenate([wave(), y]), "z": np.arange(2.0 * N) ** 2}
     given = {"target": ("y", "z"), "series": "id", "missing": "mask", "dtype": "float64"}
     with zoo.kernels.pure_python():
-        dataset = prepared(data, predict="residual", **given)
+        dataset = prepared(data, predict="correction", **given)
         config = make_config({**SMALL, "target": "y", "dtype": "float64"})
         model = dataset.make_model(zoo.get_cell("vanilla"), config)
         model.theta = np.zeros_like(model.theta)
@@ -568,7 +568,7 @@ def test_short_parts_and_contexts_are_named():
             "column 'w': the weight is missing;",
         ),
         ({"y": wave(), "w": ["a"] * N}, {"weight": "w"}, "column 'w': found 'a'; expected a number"),
-        ({"y": wave()}, {"predict": "up"}, "predict is 'up'; expected 'change', 'level' or 'residual'."),
+        ({"y": wave()}, {"predict": "up"}, "predict is 'up'; expected 'change', 'level' or 'correction'."),
         ({"y": wave()}, {"horizon": 0}, "horizon is 0; expected an integer of at least 1."),
         ({"y": wave()}, {"target": 5.5}, "target is 5.5; expected names of columns."),
         ({"y": wave()}, {"target": 5}, "table has no column '5'; its columns are y (number)."),

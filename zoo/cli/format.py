@@ -125,7 +125,7 @@ def _table_header(start: Event) -> dict[str, str]:
     season = f", a season of {sizes['season']:,}" if sizes["season"] > 1 else ""
     full = table.get("full_context")
     shortened = f" (shortened from {full:,}, since the table is short)" if full else ""
-    linear = ", as errors of a linear autoregression" if sizes.get("autoregression") else ""
+    linear = ", as corrections of a linear autoregression" if sizes.get("autoregression") else ""
     ahead = f"{sizes['horizon']:,} steps ahead from {sizes['context']:,}{shortened}{season}{linear}"
     uneven = (
         f"{table['uneven']:.1%} of the steps differ from {table['step']}; cells such as ctrnn read the time "

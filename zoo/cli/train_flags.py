@@ -48,7 +48,7 @@ _TYPES: dict[str, Any] = {
     "missing": click.Choice(["reject", "forward", "mask"]),
     "pooling": click.Choice(["last", "mean"]),
     "class_weights": click.Choice(["balanced"]),
-    "predict": click.Choice(["change", "level", "residual"]),
+    "predict": click.Choice(["change", "level", "correction"]),
     "recompute": _number_or_word,
     **dict.fromkeys(["epochs", "lr", "clip", "clip_value", "dropout", "scheduled_sampling"], float),
 }

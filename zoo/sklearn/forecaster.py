@@ -71,7 +71,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         validation_fraction: Share of the rows, at the end of each series, that validate if there is a
             patience.
         output: Whether the network predicts the ``"change"`` from the last value, the ``"level"``, or the
-            error of a linear autoregression, ``"residual"``: ``predict`` of :func:`zoo.fit`.
+            error of a linear forecast, which it corrects, ``"correction"``: ``predict`` of :func:`zoo.fit`.
 
     Attributes:
         forecaster_: The :class:`zoo.forecasting.Forecaster`, which also gives intervals and backtests.
@@ -167,7 +167,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
             series=self.series,
             missing=self.missing,
             loss=self.loss,
-            predict=as_choice(self.output, "output", ("change", "level", "residual")),
+            predict=as_choice(self.output, "output", ("change", "level", "correction")),
             horizon=positive(self.horizon, "horizon"),
             hidden=positive(self.hidden_size, "hidden_size"),
             layers=len(cells),

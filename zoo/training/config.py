@@ -52,7 +52,7 @@ DEFAULT_LOSS = "interval"
 """Default loss of a forecast."""
 
 
-def has_loss_of_each(text: str | None) -> bool:
+def has_loss_per_target(text: str | None) -> bool:
     """Whether the setting ``loss`` names a loss for each target, as in ``load=huber:0.5,price=quantile``."""
     return text is not None and "=" in text
 
@@ -128,8 +128,8 @@ _MISSING: tuple[Check, str] = (
     "'reject', 'forward' or 'mask'",
 )
 _PREDICT: tuple[Check, str] = (
-    lambda value: isinstance(value, str) and value in ("change", "level", "residual"),
-    "'change', 'level' or 'residual'",
+    lambda value: isinstance(value, str) and value in ("change", "level", "correction"),
+    "'change', 'level' or 'correction'",
 )
 _POOLING: tuple[Check, str] = (
     lambda value: isinstance(value, str) and value in ("last", "mean"),
@@ -378,8 +378,8 @@ class Config:
     predict: str = _setting(
         "change",
         _PREDICT,
-        "The model predicts the change from the last value, the level, or the error of a linear "
-        "autoregression (residual).",
+        "The model predicts the change from the last value, the level, or the error of a linear forecast, "
+        "which its output corrects (correction).",
         only="table",
     )
     loss: str | None = _setting(
@@ -724,7 +724,7 @@ _DEFAULTS = {
 
 
 _COLUMN_LISTS = ("target", "input", "known_future")
-_ONE_COLUMN = ("time", "series", "group", "label", "weight")
+_COLUMN_SETTINGS = ("time", "series", "group", "label", "weight")
 REGULARISATION_SETTINGS = ("constraints", "penalties", "param_groups")
 """Lists of texts, which `zoo.training.regularisation` reads."""
 _TUPLES = ("data", "cell", "cell_options")
@@ -756,7 +756,7 @@ def _parsed(name: str, value: Any) -> Any:
     """A value that may be a list in JSON, or one string, in the form of a configuration."""
     if name in _COLUMN_LISTS:
         return _column_names(value)
-    if name in _ONE_COLUMN and type(value) is int:
+    if name in _COLUMN_SETTINGS and type(value) is int:
         return str(value)  # a column of an array
     if name == "loss" and isinstance(value, Mapping):
         return ",".join(f"{column}={loss}" for column, loss in value.items())

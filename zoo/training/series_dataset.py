@@ -42,7 +42,7 @@ from zoo.forecasting.spec import ForecastSpec, output_factors, quantile_levels
 from zoo.forecasting.target_losses import forecast_loss
 from zoo.forecasting.windows import Windows, make_windows
 from zoo.model import AnyModel, SequenceModel
-from zoo.training.config import DEFAULT_LOSS, Config, has_loss_of_each
+from zoo.training.config import DEFAULT_LOSS, Config, has_loss_per_target
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
 
 DEFAULT_SPLIT = "80,10,10"
@@ -340,7 +340,7 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
     )
     _check_length(panel, part_rows(panel, cuts, "train")[1], spec)
     _check_parts(panel, cuts, spec)
-    if config.predict == "residual":
+    if config.predict == "correction":
         history = History.of_panel(panel, cuts[0], context, season, config.horizon)
         weights = fit_autoregression(history).tolist()
         spec = replace(spec, autoregression=tuple(tuple(map(tuple, each)) for each in weights))
@@ -356,7 +356,7 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
         time=roles.time,
         context=context,
         season=season,
-        loss=config.loss if has_loss_of_each(config.loss) else loss.name,
+        loss=config.loss if has_loss_per_target(config.loss) else loss.name,
         batch=batch,
         steps=steps,
         eval_every=every,

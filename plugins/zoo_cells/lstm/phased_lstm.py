@@ -96,7 +96,7 @@ class PhasedLSTM(zoo.Cell):
     def step(self, x: Array, h: Array, c: Array, t: Array, dt: Array) -> tuple[Array, Array, Array]:
         t = t + dt
         period = np.abs(self.period)
-        a = t + self.shift
+        a = t + self.shift % period
         s = a - period * np.floor(a / period)
         m = 0.5 * self.open * period
         k = np.where(s <= m, s / m, np.where(s <= 2 * m, 2 - s / m, self.leak * (s / period)))

@@ -32,7 +32,7 @@ from zoo.distributed import rank_of_launch
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
 from zoo.registry import get_loss, registry_of
-from zoo.training.config import DEFAULT_LOSS, Config, config_from_plain, has_loss_of_each
+from zoo.training.config import DEFAULT_LOSS, Config, config_from_plain, has_loss_per_target
 from zoo.training.schedules import SCHEDULES, make_schedule
 
 Settings = dict[str, Any]
@@ -232,7 +232,7 @@ def _targets(task: type[Task] | None, settings: Settings) -> list[Target]:
 
 def loss_target(name: str) -> Target:
     """The options of a loss; none if each target has its own, which hold their options."""
-    names = () if has_loss_of_each(name) else get_loss(name).options
+    names = () if has_loss_per_target(name) else get_loss(name).options
     return Target("loss", f"loss {name!r}", {n: _number(f"loss {name!r}", n, "float") for n in names})
 
 
