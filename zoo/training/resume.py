@@ -18,7 +18,7 @@ from zoo.training.state import versions
 # Fields that `prepare_text`, `prepare_task`, `prepare_table` and `prepare_sequences` resolve if None.
 _RESOLVED_FIELDS = (
     *("split", "batch", "seq", "steps", "eval_every", "save_every"),
-    *("input", "time", "context", "season", "loss", "label", "pooling"),
+    *("sampling_steps", "input", "time", "context", "season", "loss", "label", "pooling"),
 )
 
 
@@ -46,6 +46,8 @@ def fill_defaults_from(config: Config, before: Config) -> Config:
     names = [name for name in (*_RESOLVED_FIELDS, "lr") if getattr(config, name) is None]
     if config.epochs is not None:
         names = [name for name in names if name != "steps"]
+    if not config.scheduled_sampling:
+        names = [name for name in names if name != "sampling_steps"]
     return dataclasses.replace(config, **{name: getattr(before, name) for name in names})
 
 
