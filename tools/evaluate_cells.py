@@ -22,10 +22,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import zoo
 from zoo.base import Task
@@ -47,6 +47,7 @@ CELL_OPTIONS: Mapping[str, Mapping[str, Any]] = {"lstm": {"forget_bias": 1.0}}
 """Customary options that are not the defaults, see docs/compare.md."""
 VALIDATIONS = 20
 FILES = "cells.csv", "curves.csv"
+Results: TypeAlias = "tuple[list[Row], list[Point]]"
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def measure(pair: Pair, settings: Mapping[str, Any]) -> tuple[list[Row], list[Po
             comparison = zoo.compare(
                 {"cell": pair.spec}, [pair.task], options=options, jobs=0, out=folder / "run", **settings
             )
-        except ZooError as error:
+        except (ZooError, MemoryError, ArithmeticError) as error:
             day = datetime.date.today().isoformat()
             return [Row(**asdict(pair), status="failed", error=str(error), date=day)], []
         return list(rows_of(pair, comparison)), list(points_of(pair, comparison))
@@ -208,13 +209,16 @@ def count_parameters(comparison: zoo.Comparison) -> dict[str, Any]:
     for run in comparison.runs:
         path = comparison.path / run.path
         if any((path / "checkpoints").glob("*")):
-            params = zoo.load(path).params
-            counts = dict.fromkeys(("cell_parameters", "block_parameters", "readout_parameters"), 0)
-            for name, value in params.items():
-                layer, _, array = name.rpartition(".")
-                part = "readout" if not layer else "block" if array.startswith("block_") else "cell"
-                counts[f"{part}_parameters"] += value.size
-            return counts
+            model = zoo.load(path)
+            parts = {
+                f"{part}_parameters": sum(model.params[name].size for name in names)
+                for part, names in model.stack.param_parts.items()
+            }
+            return {
+                "block_parameters": 0,
+                **parts,
+                "readout_parameters": model.theta.size - sum(parts.values()),
+            }
     return {}
 
 
@@ -249,6 +253,16 @@ def done(folder: Path) -> set[Pair]:
         return set()
     with file.open(newline="", encoding="utf-8") as lines:
         return {Pair(line["cell"], line["block"], line["task"]) for line in csv.DictReader(lines)}
+
+
+def remove_points(file: Path, pair: Pair) -> None:
+    """Remove the validations of a pair that was stopped before its runs were written."""
+    if not file.exists():
+        return
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    beginning = f"{pair.cell},{pair.block},{pair.task},"
+    if any(line.startswith(beginning) for line in lines):
+        file.write_text("".join(line for line in lines if not line.startswith(beginning)), encoding="utf-8")
 
 
 def append(file: Path, rows: Sequence[Row] | Sequence[Point], kind: type) -> None:
@@ -301,20 +315,22 @@ def train(folder: Path, pairs: Sequence[Pair], jobs: int, minutes: float | None)
     end = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     waiting = iter(pairs)
     with ProcessPoolExecutor(jobs, max_tasks_per_child=20) as pool:
-        running = {
-            pool.submit(measure, pair, {**SETTINGS, **TASKS[pair.task]}): pair
-            for pair in itertools.islice(waiting, jobs)
-        }
+
+        def submit(pair: Pair) -> Future[Results]:
+            return pool.submit(measure, pair, {**SETTINGS, **TASKS[pair.task]})
+
+        running = {submit(pair): pair for pair in itertools.islice(waiting, jobs)}
         while running:
             future = next(as_completed(running))
             pair = running.pop(future)
-            rows, points = future.result()
+            rows, points = future.result()  # raises BrokenProcessPool if a process was killed
+            remove_points(folder / FILES[1], pair)
             append(folder / FILES[1], points, Point)
             append(folder / FILES[0], rows, Row)  # last: it marks the pair as done
             scores = ", ".join("–" if row.score is None else f"{row.score:.4g}" for row in rows)
             print(f"{pair.spec} on {pair.task}: {rows[0].status} {scores}", flush=True)
             if time.monotonic() < end and (following := next(waiting, None)) is not None:
-                running[pool.submit(measure, following, {**SETTINGS, **TASKS[following.task]})] = following
+                running[submit(following)] = following
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import pytest
 import zoo
 from zoo.comparison import execute, runner
 from zoo.comparison.jobs import SWEEP_SEED
-from zoo.comparison.plan import SETTINGS
+from zoo.comparison.plan import DEFAULTS, SETTINGS
 from zoo.comparison.resolve import GRID
 from zoo.comparison.results import RECORD_FILE as RESULT
 from zoo.comparison.results import make_record
@@ -748,3 +748,17 @@ def test_command_names_the_file_of_a_cell(tmp_path, monkeypatch):
     comparison = zoo.compare(["mine.py:Mine", "other=mine.py:Mine"], out=tmp_path / "out", **compared)
     command = comparison.metadata["command"]
     assert command.startswith("zoo compare --cells mine.py:Mine,other=mine.py:Mine --tasks copying ")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "options", "flags"),
+    [
+        ("cosine", {"warmup": 0.05}, []),
+        ("cosine", {}, ["--schedule", "cosine"]),
+        ("cosine", {"warmup": 0.1}, ["--schedule", "cosine", "--set", "schedule.warmup=0.1"]),
+        ("constant", {}, ["--schedule", "constant"]),
+    ],
+)
+def test_command_repeats_the_schedule(schedule, options, flags):
+    settings = {**DEFAULTS, "schedule": schedule, "schedule_options": options}
+    assert [*runner._setting_flags(settings), *runner._set_flags(settings, {})] == flags

@@ -22,7 +22,12 @@ def comparison(tmp_path_factory):
     path = tmp_path_factory.mktemp("paper") / "runs_100%"
     with zoo.kernels.pure_python():
         zoo.compare(
-            {"vanilla": "vanilla", "lstm1": "lstm", "zoned": "gru+zoneout"},
+            {
+                "vanilla": "vanilla",
+                "lstm1": "lstm",
+                "zoned": "gru+zoneout",
+                "deep": "prenorm(vanilla+layer_norm)",
+            },
             ["adding", "parity"],
             options={
                 "lstm1": {"forget_bias": 1.0},
@@ -46,23 +51,34 @@ def test_methods_state_what_a_repetition_needs(comparison):
     for part in (
         "lstm1 (lstm (Gers et al. 2000, Hochreiter and Schmidhuber 1997) with forget_bias=1.0)",
         "zoned (gru (Cho et al. 2014, Chung et al. 2014) with zoneout (Krueger et al. 2016)",
+        "deep (vanilla (Elman 1990) with layer_norm (Ba et al. 2016)",
+        " in the block prenorm (Xiong et al. 2020, Zhang and Sennrich 2019))",
+        "The cells vanilla, lstm1 and zoned were used without a block",
         "the task adding (Hochreiter and Schmidhuber 1997) with length=5",
         f"We used zoo {zoo.__version__} to compare ",
         "1 layer of 2 hidden units",
-        "in float32 for 2 updates with adam (Kingma and Ba 2014), batches of 2 sequences, a constant "
-        "learning rate and gradients clipped to a norm of 1.",
+        "in float32 for 2 updates with adam (Kingma and Ba 2014), batches of 2 examples, a learning rate "
+        "that decays along half a cosine after a warm-up over 5% of the updates and gradients clipped to a "
+        "norm of 1.",
         "from 0.001 and 0.01 by the validation loss of one run of a fifth of the updates",
+        "A run solves adding with a test score (squared error) of at most 0.01.",
+        "A run solves parity with a test score (accuracy) of at least 0.9.",
         "as means over 3 seeds, with 95 % Student intervals",
     ):
         assert part in text
     assert "further round" not in text
+    assert "block_first" not in text
     assert "did not finish" not in text
 
 
 def test_every_citation_has_an_entry(comparison):
     cited = ",".join(re.findall(r"\\cite\{(.*?)\}", methods_latex(comparison))).split(",")
     keys = re.findall(r"^@misc\{(.*),$", references(comparison), re.MULTILINE)
-    assert {"cho2014gru", "krueger2016zoneout", "kingma2014adam", "zoo2026"} <= set(cited) <= set(keys)
+    assert (
+        {"cho2014gru", "krueger2016zoneout", "xiong2020prenorm", "kingma2014adam", "zoo2026"}
+        <= set(cited)
+        <= set(keys)
+    )
     assert len(keys) == len(set(keys))
 
 
@@ -85,9 +101,14 @@ def test_latex_escapes_everything_but_citations(comparison):
         ({"sweep_rounds": 4}, "In up to 4 further rounds"),
         ({"sweep_steps": 7}, "one run of 7 updates"),
         ({"settings": {"constraints": ["Wh=dale:excitatory=0.8"]}}, "constraints Wh=dale:excitatory=0.8"),
+        (
+            {"settings": {"schedule": "constant", "schedule_options": {"warmup": 30}}},
+            "a learning rate that is constant after a warm-up over 30 updates",
+        ),
+        ({"settings": {"schedule": "step", "schedule_options": {"period": 9}}}, "decays in steps (period=9)"),
         ({"settings": {"bidirectional": True, "layers": 2}}, "2 bidirectional layers"),
         ({"settings": {"clip": 0, "clip_value": 0.5}}, "values of gradients clipped to 0.5"),
-        ({"settings": {"batch": None}}, "batches of 2 sequences"),
+        ({"settings": {"batch": None}}, "batches of 2 examples"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -110,7 +131,7 @@ def test_failed_runs_are_reported(comparison, tmp_path):
     stored = json.loads(file.read_text())
     stored["runs"][0]["status"] = "diverged"
     file.write_text(json.dumps(stored))
-    assert "1 of 18 runs did not finish." in methods_text(zoo.Comparison(tmp_path / "failed"))
+    assert "1 of 24 runs did not finish." in methods_text(zoo.Comparison(tmp_path / "failed"))
 
 
 def test_files_are_written_and_replaced_but_never_those_of_others(comparison, tmp_path):

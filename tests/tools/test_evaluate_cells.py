@@ -105,6 +105,19 @@ def test_finished_pairs_are_skipped(tmp_path, trained, capsys):
     assert len(trained) == 6
 
 
+def test_validations_of_a_stopped_pair_are_replaced(tmp_path, trained):
+    pair = Pair("lstm", "bare", "adding")
+    evaluate_cells.append(tmp_path / "curves.csv", [Point("lstm", "bare", "adding", 9, 0.1, None)], Point)
+    evaluate_cells.append(tmp_path / "curves.csv", [Point("gru", "bare", "adding", 9, 0.1, None)], Point)
+    assert evaluate_cells.main([str(tmp_path), "--cells", "lstm", "--tasks", "adding", "--jobs", "1"]) == 0
+    assert [each for each, _ in trained] == [pair]
+    with (tmp_path / "curves.csv").open(newline="") as lines:
+        assert [(line["cell"], line["step"]) for line in csv.DictReader(lines)] == [
+            ("gru", "9"),
+            ("lstm", "1"),
+        ]
+
+
 def test_no_pair_begins_after_the_given_time(tmp_path, trained):
     assert evaluate_cells.main([str(tmp_path), "--tasks", "adding", "--minutes", "0", "--jobs", "3"]) == 0
     assert len(trained) == 3

@@ -554,12 +554,16 @@ def _setting_flags(settings: Mapping[str, Any]) -> Iterator[str]:
     for name, value in settings.items():
         if name in _LIST_FLAGS:
             yield from (part for text in value for part in (_LIST_FLAGS[name], text))
+        elif name == "schedule":
+            yield from () if _has_default_schedule(settings) else ("--schedule", value)
         elif value != DEFAULTS[name] and not name.endswith("_options"):
             flag = f"--{name.replace('_', '-')}"
             yield from (flag,) if value is True else (flag, f"{value}")
 
 
-_DEFAULT_SCHEDULE = DEFAULTS["schedule"], DEFAULTS["schedule_options"]
+def _has_default_schedule(settings: Mapping[str, Any]) -> bool:
+    """Whether neither the schedule nor an option of it was set: ``--schedule`` alone resets the options."""
+    return all(settings[name] == DEFAULTS[name] for name in ("schedule", "schedule_options"))
 
 
 def _set_flags(settings: Mapping[str, Any], components: Mapping[str, Component]) -> Iterator[str]:
@@ -569,7 +573,7 @@ def _set_flags(settings: Mapping[str, Any], components: Mapping[str, Component])
         for name, option in component.declared_options.items():
             if component.options[name] != option.default:
                 yield from ("--set", f"{label}.{name}={component.options[name]}")
-    if (settings["schedule"], settings["schedule_options"]) == _DEFAULT_SCHEDULE:
+    if _has_default_schedule(settings):
         return
     for name, value in settings["schedule_options"].items():
         yield from ("--set", f"schedule.{name}={value}")

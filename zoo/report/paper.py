@@ -14,15 +14,15 @@ from typing import Any
 
 import zoo
 from zoo.arguments import as_path
-from zoo.base import Cell, Component, Constraint, Modifier, Optimizer, Penalty, Task
+from zoo.base import Block, Cell, Component, Constraint, Modifier, Optimizer, Penalty, Task
+from zoo.base.block import PLACEMENT_OPTIONS
 from zoo.base.card import Card, bibtex_key, escape_latex, split_authors
-from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.results import Comparison
 from zoo.comparison.tables import sweep_verdict
 from zoo.errors import CheckpointError, UsageError
 from zoo.installation import YEAR, citation
-from zoo.registry import registry_of
+from zoo.registry import registry_of, split_name
 from zoo.storage import RunDirectory, write_bytes
 from zoo.storage.safe_read import cannot_write
 
@@ -148,9 +148,10 @@ def _entries(results: Comparison, name: str) -> list[dict[str, Any]]:
 
 
 def _cell_parts(name: str) -> list[tuple[type[Component], str]]:
-    """The cell and the modifiers of a name such as ``lstm+zoneout``."""
-    cell, *modifiers = name.split(MODIFIER_SEPARATOR)
-    return [(Cell, cell), *((Modifier, modifier) for modifier in modifiers)]
+    """The cell, the modifiers and the block of a name such as ``prenorm(lstm+zoneout)``."""
+    block, cell, modifiers = split_name(name)
+    blocks = [(Block, block)] if block else []
+    return [(Cell, cell), *((Modifier, modifier) for modifier in modifiers), *blocks]
 
 
 def _assigned_names(assignments: Sequence[str]) -> list[str]:
@@ -175,15 +176,19 @@ def _sentences(results: Comparison, reference: Reference, package: str) -> Itera
 
 def _cell_text(entry: Mapping[str, Any], reference: Reference) -> str:
     """``gru (Cho et al. 2014)``, or ``lstm1 (lstm with forget_bias=1)``."""
-    cell, *modifiers = [reference(base, name) for base, name in _cell_parts(entry["name"])]
-    changes = [*modifiers, *_options(entry["options"])]
-    text = f"{cell} with {_enumerate(changes)}" if changes else cell
+    cell, *others = _cell_parts(entry["name"])
+    modifiers = [reference(*part) for part in others if part[0] is Modifier]
+    blocks = "".join(f" in the block {reference(*part)}" for part in others if part[0] is Block)
+    chosen = {name: value for name, value in entry["options"].items() if name not in PLACEMENT_OPTIONS}
+    changes = [*modifiers, *_options(chosen)]
+    text = reference(*cell) + (f" with {_enumerate(changes)}" if changes else "") + blocks
     return text if entry["label"] == entry["name"] else f"{entry['label']} ({text})"
 
 
 def _task_text(entry: Mapping[str, Any], reference: Reference) -> str:
     if "data" in entry:
-        return f"the data set {entry['label']}"
+        settings = ", ".join(_options(entry["options"]))
+        return f"the data set {entry['label']}{f' ({settings})' if settings else ''}"
     name, options = reference(Task, entry["name"]), _options(entry["options"])
     text = f"the task {name}{' with ' if options else ''}{_enumerate(options)}"
     return text if entry["label"] == entry["name"] else f"{text} ({entry['label']})"
@@ -194,9 +199,11 @@ def _options(options: Mapping[str, Any]) -> list[str]:
 
 
 def _scope_sentences(results: Comparison) -> Iterator[str]:
-    """Which cells are bare recurrences, and which bring the projections of their papers."""
+    """The cells without a block: bare recurrences, and mixers, which have projections of their own."""
+    in_blocks = {entry["label"] for entry in _entries(results, "cells") if split_name(entry["name"]).block}
     bare, mixers = (
-        [cell for cell in results.cells if results.scope(cell) == scope] for scope in _SCOPE_TEXTS
+        [cell for cell in results.cells if results.scope(cell) == scope and cell not in in_blocks]
+        for scope in _SCOPE_TEXTS
     )
     for cells, text in zip((bare, mixers), _SCOPE_TEXTS.values(), strict=True):
         if cells:
@@ -205,10 +212,10 @@ def _scope_sentences(results: Comparison) -> Iterator[str]:
 
 
 _SCOPE_TEXTS = {
-    "recurrence": "{} {} {} used without a norm, a convolution or a residual connection around the "
-    "recurrence.",
-    "mixer": "{} {} {} used with the projections, gates and norms around the recurrence, without a residual "
-    "connection.",
+    "recurrence": "{} {} {} used without a block, which would add a norm, projections or a residual "
+    "connection around the recurrence.",
+    "mixer": "{} {} {} used with the projections, gates and norms of the mixer, and without a block around "
+    "it.",
 }
 
 
@@ -247,7 +254,7 @@ def _training_sentence(results: Comparison, reference: Reference) -> str:
         if settings.get(name)
     ]
     parts = [
-        f"batches of {_batches(results)} sequences",
+        f"batches of {_batches(results)} examples",
         _schedule(settings),
         f"gradients clipped to a norm of {settings['clip']:g}"
         if settings["clip"]
@@ -263,9 +270,17 @@ def _training_sentence(results: Comparison, reference: Reference) -> str:
 
 
 def _schedule(settings: Mapping[str, Any]) -> str:
-    options = _options(settings.get("schedule_options", {}))
-    text = f"a {settings['schedule']} learning rate"
-    return f"{text} ({', '.join(options)})" if options else text
+    options = dict(settings.get("schedule_options", {}))
+    warmup = options.pop("warmup", 0)
+    share = f"{warmup:.0%} of the updates" if 0 < warmup < 1 else f"{warmup:,} updates"
+    names = {
+        "cosine": "decays along half a cosine",
+        "step": "decays in steps",
+        "plateau": "decays on plateaus",
+    }
+    course = names.get(settings["schedule"], f"is {settings['schedule']}")
+    details = f" ({', '.join(_options(options))})" if options else ""
+    return f"a learning rate that {course}{details}{f' after a warm-up over {share}' if warmup else ''}"
 
 
 def _batches(results: Comparison) -> str:
@@ -320,10 +335,14 @@ def _sweep_sentences(results: Comparison) -> Iterator[str]:
 def _score_sentences(results: Comparison) -> Iterator[str]:
     seeds = results.plan["seeds"]
     interval = ", with 95 % Student intervals of the mean" if seeds > 2 else ""
-    yield (
-        f"We report test scores of the checkpoint with the best validation, as means over "
-        f"{_count(seeds, 'seed')}{interval}."
-    )
+    over = f", as means over {seeds:,} seeds{interval}" if seeds > 1 else " for one seed"
+    yield f"We report test scores of the checkpoint with the best validation{over}."
+    for task in results.tasks:
+        if (threshold := results.threshold(task)) is not None:
+            info = results.section("tasks")[task]
+            limit = "at least" if info["higher_is_better"] else "at most"
+            metric = str(info["metric"]).replace("_", " ")
+            yield f"A run solves {task} with a test score ({metric}) of {limit} {threshold:g}."
     if seeds > 1 and len(results.cells) > 1:
         yield (
             "A cell is called clearly worse than the best one if the 95 % Student interval of the paired "

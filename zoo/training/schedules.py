@@ -46,7 +46,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        self._check_int("warmup", at_least=0)
+        self._check_int("warmup", at_least=0, alternative=", or in a run a share of its updates below 1")
 
     def init(self) -> State:
         """The state before the first update."""
@@ -78,11 +78,12 @@ class Schedule:
     def _label(self) -> str:
         return f"schedule {self.name!r}"
 
-    def _check_int(self, name: str, at_least: int) -> None:
+    def _check_int(self, name: str, at_least: int, alternative: str = "") -> None:
         value = getattr(self, name)
         if type(value) is not int or value < at_least:
             raise UsageError(
-                f"{self._label()}: {name} is {value!r}; expected an integer of at least {at_least}."
+                f"{self._label()}: {name} is {value!r}; expected an integer of at least "
+                f"{at_least}{alternative}."
             )
 
     def _check_fraction(self, name: str, zero: bool) -> None:

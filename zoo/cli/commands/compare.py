@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shlex
 import signal
 from collections.abc import Mapping, Sequence
@@ -107,7 +108,22 @@ Several files are data sets of their own. The scores of simple baselines are row
   zoo compare --cells lstm,gru --data walks.csv --series id --label activity
 """
 
-_TRAINING = [flag for flag in FLAGS if flag.name in SETTINGS]
+
+def _with_default(flag: Flag, shown: str) -> Flag:
+    """A flag whose help shows another default than that of ``zoo train``."""
+    other = copy.copy(flag)
+    text, _, _ = (flag.help or "").partition("  [")
+    other.help = f"{text}  [{shown}]"
+    return other
+
+
+_TRAINING = [
+    _with_default(flag, "cosine, after a warm-up over 5 % of the updates")
+    if flag.name == "schedule"
+    else flag
+    for flag in FLAGS
+    if flag.name in SETTINGS
+]
 _OF_DATA = [
     Flag(
         "--data",
