@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import logging
 import pickle
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -24,7 +23,6 @@ from zoo.compiler.second_compiler import list_kernels, second_compiler
 from zoo.distributed.collectives import ProcessGroup
 from zoo.kernels.cache_dir import cached_files, kernel_directory
 from zoo.kernels.jit import pure_python
-from zoo.processes import python_command, python_environment
 from zoo.training import trainer as trainer_module
 from zoo.training.preview import SmallBatches
 
@@ -153,14 +151,29 @@ def test_second_process_ends_with_its_parent(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "slow_import.py").write_text("import time\ntime.sleep(600)\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     task = b"cslow_import\nkernel\n."  # the pickle of `slow_import.kernel`
-    request = pickle.dumps(([], [task]))
-    process = subprocess.Popen(
-        python_command(module._PROGRAM), env=python_environment(), stdin=subprocess.PIPE
-    )
-    assert process.stdin is not None
-    process.stdin.write(len(request).to_bytes(8, "big") + request)
-    process.stdin.close()  # as the system does when the parent ends
-    assert process.wait(60) == 0
+    compiler = module._SecondCompiler(pickle.dumps(([], [task])))
+    assert compiler._process.stdin is not None
+    compiler._process.stdin.close()  # as the system does when the parent ends
+    assert compiler._process.wait(60) == 0
+    compiler.stop()
+
+
+def test_unexpected_error_of_the_second_process_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "broken_import.py").write_text("1 / 0\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    tasks = [b"cmissing_module\nkernel\n.", b"cbroken_import\nkernel\n."]
+    compiler = module._SecondCompiler(pickle.dumps(([], tasks)))
+    assert compiler._process.wait(60) == 1
+    compiler.stop()
+    (record,) = caplog.records
+    assert record.getMessage().endswith("failed (exit code 1): ZeroDivisionError: division by zero")
+
+
+def test_second_process_that_does_not_read_blocks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PROGRAM", "import time; time.sleep(600)")
+    module._SecondCompiler(bytes(10**6)).stop()
 
 
 def test_preview_lists_the_kernels_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -489,6 +489,18 @@ def test_least_recently_used_files_are_removed_above_the_limit(fresh_directory: 
     assert (fresh_directory / "kernels" / "mine.txt").exists()
 
 
+def test_temporary_files_of_killed_processes_are_removed(fresh_directory: Path) -> None:
+    old, new = (fresh_directory / "kernels" / name for name in ("old.tmp", "new.tmp"))
+    files = _fill(fresh_directory / "kernels", 1)
+    for file in (old, new):
+        file.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    assert remove_old_files(fresh_directory / "kernels", 10**9) == 1
+    assert not old.exists()
+    assert new.exists(), "its process may be writing"
+    assert cached_files() == files
+
+
 def test_process_that_compiles_limits_the_cache(fresh_directory: Path) -> None:
     files = _fill(fresh_directory / "kernels", 4)
     code = "import zoo\n@zoo.njit\ndef f(x):\n    return x\nf(1)"

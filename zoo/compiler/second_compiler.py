@@ -30,6 +30,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.errors import NumbaError
 
 from zoo.compiler.codegen.source_module import load_generated, source_of
 from zoo.kernels.cache import KernelCache
@@ -117,17 +118,17 @@ class _SecondCompiler:
 
     def __init__(self, request: bytes) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
-        self._process = subprocess.Popen(
-            python_command(_PROGRAM),
-            env=python_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=self._errors,
-        )
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has ended, and `stop` reports it
-            self._process.stdin.write(len(request).to_bytes(8, "big") + request)
-            self._process.stdin.flush()
+        with tempfile.TemporaryFile() as file:  # a pipe holds 64 kB: to write more is to wait for the reader
+            file.write(request)
+            file.seek(0)
+            self._process = subprocess.Popen(
+                python_command(_PROGRAM, str(file.fileno())),
+                env=python_environment(),
+                pass_fds=[file.fileno()],
+                stdin=subprocess.PIPE,  # closed by the system if this process is killed
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+            )
 
     @classmethod
     def start(cls, kernels: list[KernelTypes]) -> _SecondCompiler | None:
@@ -142,12 +143,10 @@ class _SecondCompiler:
             return None
 
     def stop(self) -> None:
-        """End it. What it still compiles, nobody has asked for."""
+        """End the process, and log its error if it has failed."""
         code = self._process.poll()
-        self._process.kill()
-        with contextlib.suppress(BrokenPipeError), self._process:  # closes stdin, and waits
-            pass
-        with self._errors:
+        self._process.kill()  # this one needs no further kernel
+        with self._process, self._errors:  # closes stdin, and waits
             if code not in (None, 0):
                 self._errors.seek(0)
                 lines = self._errors.read().decode(errors="replace").split("\n")
@@ -156,7 +155,7 @@ class _SecondCompiler:
 
 
 def _pickled(kernel: Kernel[Any, Any], types: tuple[Any, ...]) -> bytes | None:
-    """A kernel, by the name of its module and its own, and types; None if another process cannot have it."""
+    """Pickle a kernel, by its module and name, and types; None if it is compiled or cannot be imported."""
     if kernel.__module__ == "__main__" or kernel.__module__.startswith(FILE_MODULE):
         return None
     if _is_compiled(kernel, types):
@@ -179,12 +178,11 @@ def _generated_modules(kernels: list[KernelTypes]) -> list[tuple[str, str, bytes
 
 
 def main() -> None:
-    """The second process: compile the kernels that it reads from stdin, until that is closed."""
+    """The second process: compile the kernels listed in an open file, until stdin is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too; its parent decides when to end
-    stream = sys.stdin.buffer
-    request = stream.read(int.from_bytes(stream.read(8), "big"))
-    threading.Thread(target=_exit_at_end, args=(stream,), daemon=True).start()
-    modules, tasks = pickle.loads(request)  # its parent wrote it
+    threading.Thread(target=_exit_at_end, daemon=True).start()
+    with os.fdopen(int(sys.argv[1]), "rb") as file:
+        modules, tasks = pickle.load(file)  # its parent wrote it
     for name, text, functions in modules:
         with contextlib.suppress(ImportError, AttributeError):  # its parent compiles these kernels
             load_generated(name, text, pickle.loads(functions))
@@ -193,11 +191,11 @@ def main() -> None:
             kernel, types = pickle.loads(task)
         except (ImportError, AttributeError):
             continue
-        kernel.dispatcher.compile(types)
-    os._exit(0)  # an interpreter that ends waits for stdin, which the other thread reads
+        with contextlib.suppress(NumbaError):  # its parent raises it
+            kernel.dispatcher.compile(types)
 
 
-def _exit_at_end(stream: Any) -> None:
-    """End this process when its parent has ended."""
-    stream.read()
+def _exit_at_end() -> None:
+    """End this process when its parent has ended or closed stdin."""
+    os.read(0, 1)  # without the lock of `sys.stdin`, which an interpreter that ends waits for
     os._exit(0)

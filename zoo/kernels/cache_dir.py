@@ -41,6 +41,7 @@ DEFAULT_LIMIT_MB = 1000
 """The tests of zoo compile 230 MB. Kernels of older versions of zoo are never loaded again."""
 _KEPT_FRACTION = 0.9  # so that the next kernel does not exceed the limit again
 _SECONDS_BETWEEN_TOUCHES = 600.0
+_MAX_WRITE_SECONDS = 3600.0
 
 
 def cache_directory() -> Path:
@@ -209,13 +210,15 @@ def _limit_size_at_exit(directory: Path, limit: int) -> None:
 def remove_old_files(directory: Path, limit: int) -> int:
     """Remove the files used least recently if a directory exceeds its limit; return their number.
 
-    Several processes may do so at a time. One that needs a removed kernel compiles it again.
+    Several processes may do so at a time. One that needs a removed kernel compiles it again. Temporary files
+    of processes that were killed while they wrote are removed too.
 
     Args:
         directory: The directory of kernels.
         limit: Its largest size in bytes.
     """
     files: list[tuple[float, int, Path]] = []
+    removed = 0
     for path in [
         *directory.glob("*.kernel"),
         *directory.glob("_zoo_generated_*.py"),
@@ -223,9 +226,12 @@ def remove_old_files(directory: Path, limit: int) -> int:
     ]:
         with contextlib.suppress(OSError):  # another process has removed it
             status = path.lstat()
+            if path.suffix == ".tmp" and time.time() - status.st_mtime > _MAX_WRITE_SECONDS:
+                path.unlink()
+                removed += 1
+                continue
             files.append((status.st_mtime, status.st_size, path))
     excess = sum(size for _, size, _ in files) - limit
-    removed = 0
     if excess > 0:
         excess += int((1 - _KEPT_FRACTION) * limit)
         for _, size, path in sorted(files):

@@ -13,7 +13,8 @@ class SmallBatches:
     """A model that takes the last time step of the first sequence from each batch.
 
     Args:
-        model: The model. Attributes other than its losses are its own, but for other methods.
+        model: The model. The methods below call it with small batches. Its other attributes are available,
+            but no other method.
     """
 
     def __init__(self, model: AnyModel) -> None:
