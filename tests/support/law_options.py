@@ -65,7 +65,7 @@ NEVER_COMPILED = frozenset(
         *("adlif", "alif", "alpha", "brf", "se_adlif", "synaptic"),
         *("ei_rnn", "low_rank_rnn", "stsp_rnn", "shallow_plrnn", "dendritic_plrnn", "al_rnn"),
         *("es2n", "eusn", "exp_rnn"),
-        *("on_lstm", "phased_lstm", "skip_lstm"),
+        *("on_lstm", "skip_lstm"),
         *("adex", "izhikevich"),
     }
 )
