@@ -359,6 +359,11 @@ def test_invalid_definitions_raise(arguments, words):
         ("cross_entropy", {"class_weights": (1, 0)}, "expected a finite number above zero for each class"),
         ("cross_entropy", {"class_weights": "ab"}, "expected a finite number above zero for each class"),
         ("huber", {"class_weights": (1, 1)}, "loss 'huber' has no classes; leave out class_weights"),
+        ("per_target", {"kind0": 0.5}, "option 'kind0' is 0.5; expected one of 0.0, 1.0, 2.0, 3.0"),
+        ("per_target", {"kind0": -1}, "option 'kind0' is -1; expected one of 0.0, 1.0, 2.0, 3.0"),
+        ("per_target", {"kind2": 1}, "option 'kind1' is -1, and a later target has a loss"),
+        ("per_target", {"kind0": 3, "parameter0": 7.0}, "'quantile': option 'quantile' is 7.0; .* at most 1"),
+        ("per_target", {"kind1": 2, "parameter1": 0}, "'huber': option 'delta' is 0.0; expected"),
     ],
 )
 def test_invalid_options_raise(name, options, words):

@@ -7,12 +7,16 @@ loss. Losses of numbers are means over the elements of a row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.base.declarations import Option
 from zoo.base.loss import Loss
+from zoo.errors import UsageError
 from zoo.kernels.jit import EXACT, njit
 
 # All exact, as cross_entropy is: elements are added in order.
@@ -167,8 +171,8 @@ def quantile_loss_and_grad(row: Array, target: Array, scale: float, quantile: fl
 @njit(fastmath=EXACT)
 def _interval_level(v: int, low: float, high: float) -> float:
     """The quantile of output v: low, median and high in turn."""
-    place = v % 3
-    return low if place == 0 else high if place == 2 else 0.5
+    position = v % 3
+    return low if position == 0 else high if position == 2 else 0.5
 
 
 @njit(fastmath=EXACT)
@@ -246,8 +250,8 @@ def per_target_loss(row: Array, target: Array, *options: float) -> float:
     total, count = 0.0, _target_count(options)
     for v in range(row.size):
         error = float(np.float64(target[v])) - float(np.float64(row[v]))
-        place = 2 * (v % count)
-        total += _element_loss(error, options[place], options[place + 1])
+        index = 2 * (v % count)
+        total += _element_loss(error, options[index], options[index + 1])
     return total / row.size
 
 
@@ -258,8 +262,8 @@ def per_target_loss_and_grad(row: Array, target: Array, scale: float, *options: 
     share = scale / row.size
     for v in range(row.size):
         error = float(np.float64(target[v])) - float(np.float64(row[v]))
-        place = 2 * (v % count)
-        row[v] = row.dtype.type(share * _element_slope(error, options[place], options[place + 1]))
+        index = 2 * (v % count)
+        row[v] = row.dtype.type(share * _element_slope(error, options[index], options[index + 1]))
     return loss
 
 
@@ -273,11 +277,37 @@ _HIGH = Option(0.9, "the high quantile", low=0.5, high=1.0)
 
 def _target_options(n: int) -> dict[str, Option[float]]:
     kinds = ", ".join(f"{code} {name}" for code, name in enumerate(PER_TARGET_LOSSES))
-    high = len(PER_TARGET_LOSSES) - 1.0
+    choices = [*map(float, range(len(PER_TARGET_LOSSES))), *([-1.0] if n else [])]
+    none = ", -1 none" if n else ""
     return {
-        f"kind{n}": Option(-1.0 if n else 0.0, f"loss of target {n}: {kinds}, -1 none", low=-1.0, high=high),
+        f"kind{n}": Option(choices[-1] if n else 0.0, f"loss of target {n}: {kinds}{none}", choices=choices),
         f"parameter{n}": Option(1.0, f"delta or quantile of target {n}", low=0.0),
     }
+
+
+class _PerTargetLoss(Loss):
+    """The loss ``per_target``, whose options depend on each other."""
+
+    def with_options(self, *, class_weights: Sequence[float] | None = None, **options: Any) -> Loss:
+        """The loss with some options chosen.
+
+        Raises:
+            UsageError: for an unknown option or an invalid value, or if a target with a loss follows one
+                without a loss.
+        """
+        loss = super().with_options(class_weights=class_weights, **options)
+        kinds, parameters = loss.values[::2], loss.values[1::2]
+        count = kinds.index(-1.0) if -1.0 in kinds else len(kinds)
+        if any(kind >= 0.0 for kind in kinds[count:]):
+            raise UsageError(
+                f"loss {self.name!r}: option 'kind{count}' is -1, and a later target has a loss; expected a "
+                f"loss of each target before it."
+            )
+        for kind, parameter in zip(kinds[:count], parameters, strict=False):
+            each = BUILT_IN_LOSSES[PER_TARGET_LOSSES[int(kind)]]
+            given: dict[str, Any] = dict.fromkeys(each.options, parameter)
+            each.with_options(**given)
+        return loss
 
 
 _BUILT_IN = (
@@ -312,7 +342,7 @@ _BUILT_IN = (
         metric="absolute_error",
         options={"low": _LOW, "high": _HIGH},
     ),
-    Loss(
+    _PerTargetLoss(
         "per_target",
         per_target_loss,
         per_target_loss_and_grad,
