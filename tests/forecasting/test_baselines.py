@@ -23,7 +23,9 @@ def history(values, season=3, offsets=None, train=None, context=CONTEXT, steps=S
     values = values[:, None] if values.ndim == 1 else values
     offsets = np.array([0, len(values)] if offsets is None else offsets)
     ends = offsets[1:] if train is None else np.array(train)
-    return History(values, offsets, ends, context, season, steps, ends)
+    parts = [np.diff(values[first:end], axis=0) for first, end in zip(offsets, ends, strict=False)]
+    changes = np.array([np.sqrt((part**2).mean(axis=0)) for part in parts])
+    return History(values, offsets, ends, context, season, steps, ends, changes)
 
 
 def test_last_value_and_moving_average():

@@ -28,7 +28,13 @@ def lag_count(context: int, season: int) -> int:
 
 
 def fit_weights(
-    values: Array, rows: Array, recent: Array, firsts: Array, sizes: Array, lags: int, steps: int
+    values: Array,
+    rows: Array,
+    first_recent_rows: Array,
+    first_rows: Array,
+    mean_changes: Array,
+    lags: int,
+    steps: int,
 ) -> Array:
     """Fit the weights of one target by ridge regression.
 
@@ -39,9 +45,9 @@ def fit_weights(
     Args:
         values: The target without gaps, `(N,)`.
         rows: Rows to whose next values the weights are fitted, `(n,)`.
-        recent: The first recent row of the series of each of them, `(n,)`.
-        firsts: The first row of the series of each of them, `(n,)`.
-        sizes: The mean change of the series of each of them, `(n,)`.
+        first_recent_rows: The first recent row of the series of each of them, `(n,)`.
+        first_rows: The first row of the series of each of them, `(n,)`.
+        mean_changes: The mean change of the series of each of them, `(n,)`.
         lags: Values that a forecast reads.
         steps: Steps of a forecast, h.
 
@@ -51,20 +57,21 @@ def fit_weights(
     """
     if len(rows) <= 2:
         return np.zeros((lags, steps))
-    changes = _changes(values, rows, firsts, lags) / sizes[:, None]
+    changes = _changes(values, rows, first_rows, lags) / mean_changes[:, None]
     past = np.concatenate([changes, np.ones((len(rows), 1))], axis=1)
     ahead = values[rows[:, None] + np.arange(1, steps + 1)]
-    future = (ahead - values[rows][:, None]) / sizes[:, None]
-    unit = np.sqrt((past**2).mean(axis=0)) + 1e-30
-    past /= unit
+    future = (ahead - values[rows][:, None]) / mean_changes[:, None]
+    column_scale = np.sqrt((past**2).mean(axis=0)) + 1e-30
+    past /= column_scale
     ridge = _DEFAULT_RIDGE
-    is_recent, is_before = rows >= recent, rows + steps < recent  # without windows that reach into both
+    is_recent = rows >= first_recent_rows
+    is_before = rows + steps < first_recent_rows  # without windows that reach into both
     if is_recent.any() and is_before.sum() > 2:
         solutions = _solutions(past[is_before], future[is_before], _RIDGES)
         errors = [np.abs(past[is_recent] @ each - future[is_recent]).mean() for each in solutions]
         ridge = _RIDGES[int(np.argmin(errors))]
     (weights,) = _solutions(past, future, (ridge,))
-    weights /= unit[:, None]
+    weights /= column_scale[:, None]
     return np.concatenate([weights[-2::-1], weights[-1:]])
 
 
@@ -76,28 +83,30 @@ def _solutions(past: Array, future: Array, ridges: Sequence[float]) -> list[Arra
     return [np.linalg.solve(products + ridge * penalty, targets) for ridge in ridges]
 
 
-def predicted_changes(values: Array, rows: Array, firsts: Array, sizes: Array, weights: Array) -> Array:
+def predicted_changes(
+    values: Array, rows: Array, first_rows: Array, mean_changes: Array, weights: Array
+) -> Array:
     """The changes from the last value that the weights predict, `(..., h)`, in the unit of the values.
 
     Args:
         values: The target without gaps, `(N,)`.
         rows: The last rows that are read, of any shape. Before the first row of a series, its first value is
             read.
-        firsts: The first row of the series of each of them.
-        sizes: The mean change of the series of each of them.
+        first_rows: The first row of the series of each of them.
+        mean_changes: The mean change of the series of each of them.
         weights: From :func:`fit_weights`.
     """
     weights = weights.astype(values.dtype)
-    changes = _changes(values, rows, firsts, len(weights))
-    predicted: Array = sizes[..., None] * weights[-1]
+    changes = _changes(values, rows, first_rows, len(weights))
+    predicted: Array = mean_changes[..., None] * weights[-1]
     return predicted if len(weights) == 1 else changes @ weights[-2::-1] + predicted
 
 
-def _changes(values: Array, rows: Array, firsts: Array, lags: int) -> Array:
+def _changes(values: Array, rows: Array, first_rows: Array, lags: int) -> Array:
     """The values lags - 1 to 1 rows before some rows, relative to those of the rows, `(..., lags - 1)`."""
     starts = rows - (lags - 1)
-    is_early = starts < firsts
-    before = np.maximum(starts[is_early][:, None] + np.arange(lags), firsts[is_early][:, None])
+    is_early = starts < first_rows
+    before = np.maximum(starts[is_early][:, None] + np.arange(lags), first_rows[is_early][:, None])
     recent = np.empty((*rows.shape, lags), values.dtype)
     recent[is_early] = values[before]
     if not is_early.all():  # copies of contiguous values take half the time of an index for each

@@ -11,7 +11,7 @@ import numpy as np
 from zoo.array_types import Array
 from zoo.data.panel import Panel
 from zoo.forecasting.autoregression import fit_weights, lag_count, predicted_changes
-from zoo.forecasting.scaling import mean_change
+from zoo.forecasting.scaling import mean_changes
 
 _MAX_WINDOWS = 20_000
 """Windows to which the autoregression is fitted at most; more changed the third digit of its error."""
@@ -29,6 +29,8 @@ class History:
         season: Steps of a season; 1 for none.
         steps: Steps of a forecast.
         fit_ends: End of the rows of each series to which the autoregression is fitted, `(S,)`.
+        mean_changes: The unit of the autoregression for each target of each series, from
+            :func:`zoo.forecasting.scaling.mean_changes`, `(S, M)`.
     """
 
     values: Array
@@ -38,6 +40,7 @@ class History:
     season: int
     steps: int
     fit_ends: Array
+    mean_changes: Array
 
     @classmethod
     def of_panel(cls, panel: Panel, train_ends: Array, context: int, season: int, steps: int) -> History:
@@ -52,21 +55,16 @@ class History:
             values = np.nan_to_num(values)
         is_fitted = True if panel.parts is None else panel.parts == 0
         fit_ends = np.where(is_fitted, train_ends, panel.offsets[:-1])
-        return cls(values, panel.offsets, train_ends, context, season, steps, fit_ends)
+        changes = mean_changes(panel, train_ends)
+        return cls(values, panel.offsets, train_ends, context, season, steps, fit_ends, changes)
 
     def series(self, origins: Array) -> Array:
         """The numbers of the series of some rows."""
         return np.asarray(np.searchsorted(self.offsets, origins, side="right") - 1)
 
-    def firsts(self, origins: Array) -> Array:
+    def first_rows(self, origins: Array) -> Array:
         """The first rows of the series of some rows."""
         return np.asarray(self.offsets[self.series(origins)])
-
-    def sizes(self, target: int) -> Array:
-        """The mean change of a target in the training part of each series, 1 if it is zero, `(S,)`."""
-        parts = zip(self.offsets, self.train_ends, strict=False)
-        changes = [mean_change(self.values[first:end, target], (1,)) for first, end in parts]
-        return np.array([change if change > 0 else 1.0 for change in changes])
 
 
 Baseline = Callable[[History, Array], Array]
@@ -99,10 +97,12 @@ def moving_average(history: History, origins: Array) -> Array:
 
 def linear_autoregression(history: History, origins: Array) -> Array:
     """Least squares from the last values to each future step, fitted to the training part."""
-    forecasts, firsts = last_value(history, origins), history.firsts(origins)
+    forecasts, first_rows = last_value(history, origins), history.first_rows(origins)
+    units = history.mean_changes[history.series(origins)]
     for target, weights in enumerate(fit_autoregression(history)):
-        values, sizes = history.values[:, target], history.sizes(target)[history.series(origins)]
-        forecasts[:, :, target] += predicted_changes(values, origins, firsts, sizes, weights)
+        forecasts[:, :, target] += predicted_changes(
+            history.values[:, target], origins, first_rows, units[:, target], weights
+        )
     return forecasts
 
 
@@ -111,11 +111,11 @@ def fit_autoregression(history: History) -> Array:
     lags, steps = lag_count(history.context, history.season), history.steps
     starts, ends = history.offsets[:-1] + lags - 1, history.fit_ends - steps
     rows = spread([range(int(a), int(b)) for a, b in zip(starts, ends, strict=True)], _MAX_WINDOWS)
-    series, firsts = history.series(rows), history.firsts(rows)
-    recent = (ends - (ends - starts) // 4)[series]
+    series, first_rows = history.series(rows), history.first_rows(rows)
+    first_recent_rows = (ends - (ends - starts) // 4)[series]
     weights = [
-        fit_weights(values, rows, recent, firsts, history.sizes(target)[series], lags, steps)
-        for target, values in enumerate(history.values.T)
+        fit_weights(values, rows, first_recent_rows, first_rows, units, lags, steps)
+        for values, units in zip(history.values.T, history.mean_changes[series].T, strict=True)
     ]
     return np.stack(weights)
 

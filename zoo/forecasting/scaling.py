@@ -69,9 +69,8 @@ class Scaling:
                     )
         targets = [panel.numbers(name) for name in spec.roles.target]
         lags = sorted({1, max(1, spec.horizon // 2), spec.horizon})
-        change = np.array([[mean_change(values[part], (1,)) for values in targets] for part in rows])
+        change = mean_changes(panel, ends)
         width = scale[:, : len(targets)]
-        change = np.where(change > 0, change, width)
         if spec.autoregression:
             output = np.array(
                 [
@@ -176,11 +175,34 @@ def _error(values: Array, weights: Array, size: float) -> float:
         last_present = np.where(np.isnan(values), 0, np.arange(len(values)))
         filled = values[np.maximum.accumulate(last_present)]
     rows = np.unique(np.linspace(lags - 1, lags + count - 2, min(count, _MAX_ORIGINS)).round().astype(int))
-    sizes, firsts = np.full(len(rows), size), np.zeros(len(rows), int)
-    predicted = predicted_changes(filled, rows, firsts, sizes, weights)
+    sizes, first_rows = np.full(len(rows), size), np.zeros(len(rows), int)
+    predicted = predicted_changes(filled, rows, first_rows, sizes, weights)
     actual = values[rows[:, None] + np.arange(1, steps + 1)] - filled[rows][:, None]
     errors = (actual - predicted)[~np.isnan(actual - predicted)]
     return float(np.sqrt((errors**2).mean())) if len(errors) else 0.0
+
+
+def mean_changes(panel: Panel, ends: Array) -> Array:
+    """The root mean square of the change of each target of each series from one row to the next, `(S, M)`.
+
+    Changes from or to a missing value do not count. If there are none, or all are zero, it is the standard
+    deviation, or else 1.
+
+    Args:
+        panel: The series.
+        ends: End of the rows of each series that count, `(S,)`.
+    """
+    targets = [panel.numbers(name) for name in panel.roles.target]
+    parts = [slice(int(first), int(end)) for first, end in zip(panel.offsets, ends, strict=False)]
+    return np.array(
+        [
+            [
+                mean_change(values[part], (1,)) or _mean_and_deviation(values[part])[1] or 1.0
+                for values in targets
+            ]
+            for part in parts
+        ]
+    )
 
 
 def mean_change(values: Array, lags: Sequence[int], power: int = 2) -> float:
