@@ -108,10 +108,27 @@ def test_epochs_replace_stored_steps(stored):
     assert (arguments["steps"], arguments["epochs"]) == (None, 2.0)
 
 
-def test_unregistered_stored_cell_is_an_error(monkeypatch):
-    monkeypatch.setattr("zoo.training.resume.resume_config", lambda out: Config(cell="mine"))
+@pytest.mark.parametrize(
+    ("stored", "given"),
+    [("mine", {}), ("prenorm(mine.py:Mine)", {}), ("prenorm(mine.py:Mine)", {"block": "glu"})],
+)
+def test_unregistered_stored_cell_is_an_error(monkeypatch, stored, given):
+    monkeypatch.setattr("zoo.training.resume.resume_config", lambda out: Config(cell=stored))
     with pytest.raises(UnknownNameError, match=r"name it again, --cell FILE\.py:Class"):
-        train_arguments({}, [], "there", resume=True)
+        train_arguments(given, [], "there", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("block", "names", "eps"),
+    [("prenorm", ["prenorm(lstm+zoneout)", "prenorm(gru)"], 0.1), ("bare", ["lstm+zoneout", "gru"], None)],
+)
+def test_block_replaces_the_stored_one(monkeypatch, block, names, eps):
+    options = ({"prenorm_eps": 0.1}, {})
+    config = Config(cell=("prenorm(lstm+zoneout)", "prenorm(gru)"), cell_options=options, layers=2)
+    monkeypatch.setattr("zoo.training.resume.resume_config", lambda out: config)
+    cells = train_arguments({"block": block}, [], "there", resume=True)["cell"]
+    assert [cell.name for cell in cells] == names
+    assert cells[0].options.get("prenorm_eps") == eps
 
 
 # ---- samplers -----------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import zoo
-from zoo.registry import Registry, Source, loader
+from zoo.registry import Registry, Source, loader, split_name
 from zoo.registry import plugins as list_plugins
 from zoo.registry.loader import Loader
 
@@ -102,6 +102,20 @@ def test_unknown_name_among_many_names_list_command():
         match=r"^unknown cell 'qqq'\. `zoo cells` lists all 13\.$",
     ):
         registry.cls("qqq")
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("lstm", ("", "lstm", ())),
+        ("lstm+a+b", ("", "lstm", ("a", "b"))),
+        ("x(lstm)", ("x", "lstm", ())),
+        ("a+b(c)/f.py:X(d(e)/g.py:Y+a)", ("a+b(c)/f.py:X", "d(e)/g.py:Y", ("a",))),
+    ],
+)
+def test_name_is_split_and_joined(name, parts):
+    assert split_name(name) == parts
+    assert str(split_name(name)) == name
 
 
 def test_name_is_a_string():

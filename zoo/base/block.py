@@ -35,8 +35,8 @@ class Block(Component, abstract=True):
                 return x + cell(zoo.rms_norm(x) * self.gain) @ self.Wo
 
     Sizes are written in three letters. ``D`` is the width of the model, ``hidden_size`` of the layer. ``Y``
-    is the size of the inner cell's output. ``I`` is the number of features that the layer reads, and only
-    ``project`` meets it. Parameters and states that the equations of a layer do not use are left out, so
+    is the size of the inner cell's output. ``I`` is the number of features that the layer reads, which only
+    ``project`` uses. Parameters and states that the equations of a layer do not use are left out, so
     that an option or :attr:`is_mixer` can switch a part off.
 
     The first layer of a stack also computes ``project``, and the last one ``finish``.
@@ -86,7 +86,7 @@ class Block(Component, abstract=True):
         return y
 
     def placed(self, is_first: bool, is_last: bool, num_layers: int, is_mixer: bool) -> Any:
-        """A copy with its place in a stack and the kind of the inner cell."""
+        """A copy for a position in a stack and a kind of inner cell."""
         copy = type(self)(**self.options)
         vars(copy).update(is_first=is_first, is_last=is_last, num_layers=num_layers, is_mixer=is_mixer)
         return copy

@@ -206,9 +206,8 @@ def _with_paths(spec: str, change: Callable[[Path], str]) -> str:
         path, _, name = part.rpartition(":")
         return f"{change(Path(path))}:{name}" if is_file_spec(part) else part
 
-    block, cell, modifiers = split_name(spec)
-    inner = "+".join((changed(cell), *modifiers))
-    return f"{changed(block)}({inner})" if block else inner
+    name = split_name(spec)
+    return str(name._replace(block=changed(name.block), cell=changed(name.cell)))
 
 
 def path_for_commands(path: Path) -> str:

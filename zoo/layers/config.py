@@ -259,10 +259,10 @@ def resolve_cells(cells: CellLike | Sequence[CellLike], block: BlockLike | None 
 
 
 def place_cells(cells: Sequence[Cell], needs_projection: bool, bidirectional: bool) -> tuple[Cell, ...]:
-    """Tell cells with a block their layer: the first projects its input, and the last has the final norm.
+    """Set the position of every cell with a block: the first projects its input, the last has the final norm.
 
-    A block also projects what it reads if the layer below has no block, and with it another width, or has
-    two directions, whose outputs are concatenated.
+    A block also projects its input if the layer below has no block, since its output may have another width,
+    or if layers have two directions, whose outputs are concatenated.
 
     Args:
         cells: The cell of each layer.

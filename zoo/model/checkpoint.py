@@ -21,8 +21,7 @@ from zoo.layers.stack import Stack
 from zoo.model.language_model import LanguageModel
 from zoo.model.model import DEFAULT_LOSS, Model, model_shapes
 from zoo.model.sequence_model import SequenceModel
-from zoo.registry import find_loss, get_cell, is_composite, split_name, with_parts
-from zoo.registry.composite_names import CellName
+from zoo.registry import find_loss, get_cell, split_name, with_parts
 from zoo.storage import PLAN_FILE, Checkpoint, RunDirectory, expect
 from zoo.storage import load as load_file
 
@@ -256,7 +255,7 @@ def _find_cells(metadata: Any, classes: tuple[type[Cell], ...], source: str) -> 
     """The cell of all layers, or of each: the given class that its name fits, or the registered one."""
     each_layer = metadata if isinstance(metadata, list) else [metadata]
     names = [str(cell["name"]) for cell in each_layer]
-    fits = [[cell for cell in classes if _is_modified(name, cell)] for name in names]
+    fits = [[cell for cell in classes if _contains_cell(name, cell)] for name in names]
     for cell in classes:
         if not any(cell in fitting for fitting in fits):
             shown = _REPR.repr(names) if isinstance(metadata, list) else _REPR.repr(names[0])
@@ -275,21 +274,19 @@ def fitting_class(name: str, classes: Iterable[type[Cell]], source: str) -> type
     Raises:
         CheckpointError: if a modifier is unknown.
     """
-    fitting = [cell for cell in classes if _is_modified(name, cell)]
+    fitting = [cell for cell in classes if _contains_cell(name, cell)]
     if not fitting:
         return None
     cell = max(fitting, key=lambda each: len(each.name))
     return cell if name == cell.name else _add_parts(cell, name, source)
 
 
-def _is_modified(name: str, cell: type[Cell]) -> bool:
+def _contains_cell(name: str, cell: type[Cell]) -> bool:
     """Whether a name is that of the cell, or of the cell with modifiers or in a block."""
     if name == cell.name:
         return True
-    if cell.is_in_block():
-        return False
-    _, inner, modifiers = split_name(name) if is_composite(name) else CellName("", name, ())
-    return MODIFIER_SEPARATOR.join((inner, *modifiers, "")).startswith(f"{cell.name}{MODIFIER_SEPARATOR}")
+    inner = f"{split_name(name)._replace(block='')}{MODIFIER_SEPARATOR}"
+    return not cell.is_in_block() and inner.startswith(f"{cell.name}{MODIFIER_SEPARATOR}")
 
 
 def _find_cell(metadata: Any, cell: type[Cell] | None, source: str) -> Cell:

@@ -25,9 +25,9 @@ from zoo.modifiers.composite_cell import CompositeCell, renamed_options
 
 
 class BlockCell(CompositeCell, abstract=True):
-    """A cell with a block; it has the options of both, and the place of its layer in the stack."""
+    """A cell with a block; it has the options of both, and those of its position in a stack."""
 
-    change: ClassVar[type[Block]]
+    component: ClassVar[type[Block]]
 
     block_first = Option(True, help="project the input to the width of the model; layers set it")
     block_last = Option(True, help="compute the final norm; layers set it")
@@ -38,7 +38,7 @@ class BlockCell(CompositeCell, abstract=True):
         self.declare(_used_declarations(self))
 
     @property
-    def x_size(self) -> str:  # type: ignore[override]
+    def x_size(self) -> str:  # type: ignore[override]  # a property, since it depends on options
         """Size of the input: ``I``, or ``H`` without a projection."""
         return "I" if self.block_first else "H"
 
@@ -46,7 +46,7 @@ class BlockCell(CompositeCell, abstract=True):
     def composed(self) -> ComposedBlock:
         """The cell and the block with their options."""
         placement = Placement(self.block_first, self.block_last, self.block_layers)
-        return compose_block(self.base_cell(), self.change(**self.change_options()), placement)
+        return compose_block(self.base_cell(), self.component(**self.component_options()), placement)
 
     def __repr__(self) -> str:
         options = (
@@ -68,7 +68,7 @@ class BlockCell(CompositeCell, abstract=True):
     @classmethod
     def named_functions(cls) -> Mapping[Callable[..., Any], str]:
         """The steps of the cell and of the block, whose values have the prefix of its parameters."""
-        return {**super().named_functions(), cls.change.step: BLOCK_PREFIX}
+        return {**super().named_functions(), cls.component.step: BLOCK_PREFIX}
 
     @classmethod
     def _check_name(cls) -> None:
@@ -88,10 +88,12 @@ def block_class(base: type[Cell], block: type[Block]) -> type[Cell]:
         UsageError: if the cell has a block already or no step, or both have an option or array of one name.
         DefinitionError: if the equations of the cell or of the block cannot be read.
     """
-    return base if block.is_bare() else _make_class(base, block)  # type: ignore[arg-type]
+    if block.is_bare():
+        return base
+    return _make_class(base, block)  # type: ignore[arg-type]  # to mypy, classes cannot be hashed
 
 
-@functools.lru_cache(maxsize=256)
+@functools.cache
 def _make_class(base: type[Cell], block: type[Block]) -> type[Cell]:
     if base.is_in_block():
         raise UsageError(f"{base.label()} has a block already; leave out the block {block.name!r}.")
@@ -111,8 +113,8 @@ def _make_class(base: type[Cell], block: type[Block]) -> type[Cell]:
         "card": _card(base.card, block),
         "gates": base.gates,
         "base": base,
-        "change": block,
-        "make": staticmethod(block_class),
+        "component": block,
+        "compose_class": staticmethod(block_class),
         **base.declared_options,
         **options,
         **arrays,

@@ -27,7 +27,7 @@ from zoo.modifiers.matmuls import size_texts
 
 @dataclass(frozen=True)
 class Placement:
-    """The place of a layer in its stack.
+    """The position of a layer in its stack.
 
     Args:
         is_first: Whether the layer projects its input to the width of the model.
@@ -160,7 +160,7 @@ def compose_block(cell: Cell, block: Block, placement: Placement) -> ComposedBlo
     Args:
         cell: The inner cell.
         block: The block.
-        placement: The place of the layer in its stack.
+        placement: The position of the layer in its stack.
 
     Raises:
         UsageError: if the cell has no step, or both have an array or option of one name.

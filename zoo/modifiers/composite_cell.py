@@ -56,9 +56,9 @@ class CompositeCell(Cell, abstract=True):
     """
 
     base: ClassVar[type[Cell]]
-    change: ClassVar[type[Component]]
-    make: ClassVar[Callable[..., type[Cell]]]
-    """The function ``(base, change)`` that makes the class."""
+    component: ClassVar[type[Component]]
+    compose_class: ClassVar[Callable[..., type[Cell]]]
+    """The function ``(base, component)`` that makes the class."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -79,15 +79,15 @@ class CompositeCell(Cell, abstract=True):
     @classmethod
     def prefix(cls) -> str:
         """Prefix of the names of the component's options, ``"zoneout_"``."""
-        return f"{cls.change.name}_"
+        return f"{cls.component.name}_"
 
     def base_cell(self) -> Cell:
         """The inner cell with its options."""
         return self.base(**{name: self.options[name] for name in self.base.declared_options})
 
-    def change_options(self) -> dict[str, Any]:
+    def component_options(self) -> dict[str, Any]:
         """The options of the component under its own names."""
-        return {name: self.options[f"{self.prefix()}{name}"] for name in self.change.declared_options}
+        return {name: self.options[f"{self.prefix()}{name}"] for name in self.component.declared_options}
 
     def step(self, x: Any, *arguments: Any) -> Any:
         """One step of one sequence: equations for symbolic arrays, values for NumPy arrays."""
@@ -118,15 +118,15 @@ class CompositeCell(Cell, abstract=True):
         return type(self)(**self.options)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        root, changes = _decompose(type(self))
-        for cls in (root, *(change for _, change in changes)):
+        root, additions = _decompose(type(self))
+        for cls in (root, *(component for _, component in additions)):
             check_importable(cls)
-        return _rebuild, (root, changes, dict(self.options))
+        return _rebuild, (root, additions, dict(self.options))
 
     @classmethod
     def named_functions(cls) -> Mapping[Callable[..., Any], str]:
         """The step of the inner cell."""
-        return {cls.base.step: "", **cls.base.named_functions()}  # type: ignore[attr-defined]
+        return {cls.base.step: "", **cls.base.named_functions()}  # type: ignore[attr-defined]  # composing checks that there is a step
 
     @classmethod
     def _check_step(cls) -> None:
@@ -135,13 +135,13 @@ class CompositeCell(Cell, abstract=True):
     @classmethod
     def bibtex(cls) -> str:
         """The BibTeX entries of the cell and of the component."""
-        entries = (*cls.base.bibtex().split("\n\n"), *cls.change.bibtex().split("\n\n"))
+        entries = (*cls.base.bibtex().split("\n\n"), *cls.component.bibtex().split("\n\n"))
         return "\n\n".join(dict.fromkeys(entries))
 
     @classmethod
     def source_digest(cls) -> str:
         """SHA-256 of the sources of the cell and the component; empty without a source."""
-        both = cls.base.source_digest() + cls.change.source_digest()
+        both = cls.base.source_digest() + cls.component.source_digest()
         return hashlib.sha256(both.encode()).hexdigest() if both else ""
 
 
@@ -155,21 +155,22 @@ def renamed_options(component: type[Component], prefix: str) -> dict[str, Option
     return renamed
 
 
-Change = tuple[Callable[..., type[Cell]], type[Component]]
+Addition = tuple[Callable[..., type[Cell]], type[Component]]
+"""The function ``compose_class`` of a composite cell, and the component that it adds."""
 
 
-def _decompose(cls: type[Cell]) -> tuple[type[Cell], list[Change]]:
+def _decompose(cls: type[Cell]) -> tuple[type[Cell], list[Addition]]:
     """The innermost cell class, and the components around it with the functions that add them, in order."""
     if not issubclass(cls, CompositeCell):
         return cls, []
-    root, changes = _decompose(cls.base)
-    return root, [*changes, (cls.make, cls.change)]
+    root, additions = _decompose(cls.base)
+    return root, [*additions, (cls.compose_class, cls.component)]
 
 
-def _rebuild(root: type[Cell], changes: list[Change], options: Mapping[str, Any]) -> Cell:
+def _rebuild(root: type[Cell], additions: list[Addition], options: Mapping[str, Any]) -> Cell:
     """Rebuild a cell from its pickle or copy."""
-    for make, change in changes:
-        root = make(root, change)
+    for compose_class, component in additions:
+        root = compose_class(root, component)
     return root(**options)
 
 

@@ -18,12 +18,12 @@ from zoo.modifiers.composite_cell import CompositeCell, renamed_options
 class ModifiedCell(CompositeCell, abstract=True):
     """A cell with a modifier; it has the options of both."""
 
-    change: ClassVar[type[Modifier]]
+    component: ClassVar[type[Modifier]]
 
     @property
     def composed(self) -> ComposedCell:
         """The cell and the modifier with their options."""
-        return compose(self.base_cell(), self.change(**self.change_options()))
+        return compose(self.base_cell(), self.component(**self.component_options()))
 
     @classmethod
     def _check_name(cls) -> None:
@@ -41,7 +41,7 @@ def modified_class(base: type[Cell], modifier: type[Modifier]) -> type[Cell]:
     return _make_class(base, modifier)  # type: ignore[arg-type]  # to mypy, classes cannot be hashed
 
 
-@functools.lru_cache(maxsize=256)
+@functools.cache
 def _make_class(base: type[Cell], modifier: type[Modifier]) -> type[Cell]:
     if base.is_in_block():
         raise UsageError(
@@ -64,8 +64,8 @@ def _make_class(base: type[Cell], modifier: type[Modifier]) -> type[Cell]:
         "card": _card(base.card, modifier),
         "gates": base.gates,
         "base": base,
-        "change": modifier,
-        "make": staticmethod(modified_class),
+        "component": modifier,
+        "compose_class": staticmethod(modified_class),
         **base.declared_options,
         **options,
         **arrays,

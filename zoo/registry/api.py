@@ -137,10 +137,9 @@ def modify(
     """
     from zoo.modifiers.modified_cell import modified_class
 
-    inner, change = resolve_cell(cell), resolve(Modifier, modifier, options)
-    cls = modified_class(type(inner), type(change))
-    change_options = {f"{change.name}_{name}": value for name, value in change.options.items()}
-    return cls(**inner.options, **change_options)
+    inner, outer = resolve_cell(cell), resolve(Modifier, modifier, options)
+    cls = modified_class(type(inner), type(outer))
+    return cls(**inner.options, **{f"{outer.name}_{name}": value for name, value in outer.options.items()})
 
 
 def list_blocks(pattern: str = "*") -> list[str]:
@@ -399,7 +398,8 @@ def resolve_cell(cell: str | type[Cell] | Cell, /, **options: Any) -> Cell:
     """The cell that a name, ``"FILE.py:Class"``, a class or an instance denotes. See :func:`resolve`.
 
     Raises:
-        UsageError: also if it is a list of cells.
+        UsageError: if it is a list. Only ``zoo.train``, the models and ``zoo.Recurrent`` take a cell for each
+            layer.
     """
     if isinstance(cell, (list, tuple)):
         raise UsageError(
@@ -420,8 +420,7 @@ def resolve_cell_in_block(
         **options: Options of the cell, and of the block with its name in front, ``mamba_expand``.
 
     Raises:
-        UsageError: if the block does not suit the cell, or an option is invalid; also if it is a list of
-            cells.
+        UsageError: if the block does not suit the cell, an option is invalid, or the cell is a list.
     """
     if block is None:
         return resolve_cell(cell, **options)

@@ -33,15 +33,21 @@ class CellName(NamedTuple):
         """Whether there is a block or a modifier."""
         return bool(self.block or self.modifiers)
 
+    def __str__(self) -> str:
+        inner = MODIFIER_SEPARATOR.join((self.cell, *self.modifiers))
+        return f"{self.block}({inner})" if self.block else inner
+
 
 def split_name(text: str) -> CellName:
-    """Split the name of a cell.
+    """Split the name of a cell; ``str`` joins it again.
 
     Raises:
-        UsageError: if a parenthesis is missing or something follows the last one.
+        UsageError: if a parenthesis is missing, something follows the last one, or there are two blocks.
     """
     block, inner = _split_block(text)
-    path, colon, name = inner.rpartition(":")  # a path may contain a plus sign
+    path, colon, name = inner.rpartition(":")  # a path may contain a plus sign or parentheses
+    if block and ")" in name:
+        raise UsageError(f"{text!r}: a cell has one block, as in prenorm(lstm); leave out the others.")
     cell, *modifiers = name.split(MODIFIER_SEPARATOR)
     return CellName(block, f"{path}{colon}{cell}", tuple(modifiers))
 
@@ -122,7 +128,7 @@ def in_block(cell: Cell, block: Block) -> Cell:
 
 
 def place_in_stack(cell: Cell, *, is_first: bool, is_last: bool, num_layers: int) -> Cell:
-    """A cell with a block in its place in a stack of layers; any other cell itself.
+    """A cell with a block at its position in a stack of layers; any other cell itself.
 
     Args:
         cell: The cell.
@@ -132,5 +138,5 @@ def place_in_stack(cell: Cell, *, is_first: bool, is_last: bool, num_layers: int
     """
     if not cell.is_in_block():
         return cell
-    place: dict[str, Any] = dict(zip(PLACEMENT_OPTIONS, (is_first, is_last, num_layers), strict=True))
-    return type(cell)(**{**cell.options, **place})
+    placement: dict[str, Any] = dict(zip(PLACEMENT_OPTIONS, (is_first, is_last, num_layers), strict=True))
+    return type(cell)(**{**cell.options, **placement})

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from zoo.base import Cell, Optimizer, Task, Tracker
+from zoo.base import Block, Cell, Optimizer, Task, Tracker
 from zoo.cli.component_lookup import (
     cell_classes,
     component_class,
@@ -31,7 +31,8 @@ from zoo.cli.train_flags import FLAGS, LOGGING, TRAINING
 from zoo.distributed import rank_of_launch
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
-from zoo.registry import get_loss, registry_of
+from zoo.registry import get_loss, registry_of, split_name
+from zoo.registry.composite_names import in_block_class
 from zoo.training.config import DEFAULT_LOSS, Config, config_from_plain, has_loss_per_target
 from zoo.training.schedules import SCHEDULES, make_schedule
 
@@ -68,21 +69,16 @@ def train_arguments(
     Raises:
         ZooError: if a name is unknown, a value is invalid, or the stored settings cannot be read.
     """
-    from zoo.training.resume import resume_config
-
-    if config is not None:
-        stored: Config | None = config_from_file(config)
-    else:
-        stored = resume_config(out) if resume and out is not None else None
+    stored = _stored_config(out, resume, config)
     if stored is not None and stored.data_kind == "text" and "data" not in given:
         from zoo.data.sources import check_configured_sources
 
         check_configured_sources(stored.data, stored.glob)
-    given = _with_block(given, stored)
-    cells, task = _cells(given.get("cell"), stored), _task(given.get("task"), stored)
+    cells, task = _cells(given, stored), _task(given.get("task"), stored)
     named = {"cell": _cell_names(cells, stored), **({} if task is None else {"task": task.name})}
     settings = {**_stored_settings(stored, {**given, **named}), **given}
     settings.pop("task", None)
+    settings.pop("block", None)  # the cells have it
     if "cell" in given and len(cells) > 1 and "layers" not in given:
         settings.pop("layers", None)  # the number of cells
     cell_prefixes = {cell: "cell" if len(set(cells)) == 1 else cell.name for cell in cells}
@@ -103,6 +99,15 @@ def train_arguments(
     ]
     settings["cell"] = layers[0] if len(layers) == 1 else layers
     return settings
+
+
+def _stored_config(out: str | None, resume: bool, config: str | None) -> Config | None:
+    """The settings of the file of ``--config`` or of the run to resume, if any."""
+    from zoo.training.resume import resume_config
+
+    if config is not None:
+        return config_from_file(config)
+    return resume_config(out) if resume and out is not None else None
 
 
 def config_from_file(path: str) -> Config:
@@ -169,26 +174,32 @@ def _stored_settings(config: Config | None, given: Mapping[str, Any]) -> Setting
     return settings
 
 
-def _cells(given: str | None, stored: Config | None) -> list[type[Cell]]:
-    """The given cells, or those of the stored run, or the default: one, or one for each layer."""
-    if given is not None or stored is None:
-        return cell_classes(given or Config().cell_label)
-    return [_stored_cell(name, stored.cell_names) for name in stored.cell_names]
+def _cells(given: Mapping[str, Any], stored: Config | None) -> list[type[Cell]]:
+    """The given cells, or those of the stored run, or the default: one, or one for each layer.
 
-
-def _with_block(given: Mapping[str, Any], stored: Config | None) -> Mapping[str, Any]:
-    """The settings from flags, with ``--block`` as a part of the cells."""
+    A given block replaces the blocks of the stored run.
+    """
+    if "cell" in given or stored is None:
+        return cell_classes(_cell_text(given, stored) or Config().cell_label)
     if "block" not in given:
-        return given
-    cells = given.get("cell") or (stored or Config()).cell_label
-    others = {name: value for name, value in given.items() if name != "block"}
-    return {**others, "cell": _cells_in_block(cells, given["block"])}
+        return [_stored_cell(name, stored.cell_names) for name in stored.cell_names]
+    names = [_in_other_block(name, "") for name in stored.cell_names]
+    block = component_class(Block, given["block"])
+    return [in_block_class(_stored_cell(name, names), block) for name in names]
 
 
-def _cells_in_block(cells: str, block: str) -> str:
-    """The names ``lstm,gru`` in a block; a resumed run has them in the block already."""
-    each = (cell.strip() for cell in cells.split(","))
-    return ",".join(cell if cell.startswith(f"{block}(") else f"{block}({cell})" for cell in each)
+def _cell_text(given: Mapping[str, Any], stored: Config | None) -> str | None:
+    """The value of ``--cell`` that also has the block of ``--block``; None without these flags."""
+    if "block" not in given:
+        return given.get("cell")
+    if "cell" not in given and stored is not None:
+        return ",".join(_in_other_block(name, given["block"]) for name in stored.cell_names)
+    cells = given.get("cell", Config().cell_label).split(",")
+    return ",".join(f"{given['block']}({cell.strip()})" for cell in cells)
+
+
+def _in_other_block(name: str, block: str) -> str:
+    return str(split_name(name)._replace(block=block))
 
 
 def _stored_cell(name: str, names: Sequence[str]) -> type[Cell]:
@@ -342,13 +353,13 @@ def run(
     if resume and config is not None:
         raise UsageError("--config is for a new run and --resume continues a run; leave out one.")
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
-    cells = _with_block(given, None).get("cell")
-    extra_flags = repeated_flags(plugin, cell=[cells], task=[flags["task"]])
+    load_plugins(plugin)
+    stored = _stored_config(out, resume, config) if "block" in given else None
+    extra_flags = repeated_flags(plugin, cell=[_cell_text(given, stored)], task=[flags["task"]])
     with open_display(quiet or rank_of_launch() > 0, as_json, extra_flags) as display:
         from zoo.training import Interrupted, train
 
         logging.getLogger("zoo.compile").setLevel(logging.ERROR)  # the display shows when zoo compiles
-        load_plugins(plugin)
         arguments = train_arguments(given, assignments, out, resume, trackers, config)
         note = note_of_new_run(out) if resume and out is not None and rank_of_launch() == 0 else None
 
