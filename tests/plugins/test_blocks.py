@@ -12,6 +12,7 @@ from click.testing import CliRunner
 import zoo
 from zoo.cli.app import cli
 from zoo.kernels import pure_python
+from zoo.modifiers import block_cell, modified_cell
 from zoo.testing.laws import check_help, check_parameter_count, check_well_formed
 from zoo.testing.laws.gradients import compare_direction
 from zoo.testing.trials import Case, make_trial
@@ -43,10 +44,15 @@ def rms_norm(x, eps=1e-5):
     return x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + eps)
 
 
-@pytest.mark.parametrize("cell", ["vanilla", "lstm", "gru", "gla", "lif", "lru"])
-@pytest.mark.parametrize("block", BLOCKS)
-def test_gradients_around_cell_are_derivatives(block, cell):
-    composed = zoo.get_cell(f"{block}({cell})")
+# Every block is around a recurrence and a mixer. The other kinds of cells (two states, gates, spikes, complex
+# states) are in a block of one width without states, and in one of two widths with a state.
+PAIRS = [f"{block}({cell})" for block in BLOCKS for cell in ("vanilla", "gla")]
+PAIRS += [f"{block}({cell})" for block in ("prenorm", "mamba") for cell in ("lstm", "gru", "lif", "lru")]
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_gradients_around_cell_are_derivatives(name):
+    composed = zoo.get_cell(name)
     compare_direction(make_trial(Case(composed, 3, 2, (2, 4, 1), "float64", tokens=False, seed=1)), "")
 
 
@@ -150,6 +156,11 @@ def test_block_argument_is_notation():
     assert instance.stack.cell.options["prenorm_eps"] == 0.1
 
 
+@pytest.mark.parametrize("module", [block_cell, modified_cell])
+def test_class_of_same_two_is_never_made_again(module):
+    assert module._make_class.cache_parameters()["maxsize"] is None  # there are over a thousand pairs
+
+
 def test_bare_block_is_cell():
     assert zoo.get_cell("bare(lstm)") == zoo.get_cell("lstm")
     assert zoo.Recurrent("lstm", INPUTS, D, block="bare").stack.cell == zoo.get_cell("lstm")
@@ -248,6 +259,8 @@ class Kernel(zoo.Cell):
         ("vanilla", TwoResults, "returns 2 values; expected `y`"),
         (Kernel, "prenorm", "block 'prenorm' does not suit cell 'kernel': it has kernels and no step"),
         ("prenorm(vanilla)", "prenorm", "has a block already"),
+        ("griffin(prenorm(lstm))", None, r"'griffin\(prenorm\(lstm\)\)': a cell has one block"),
+        ("griffin(prenorm(lstm)+zoneout)", None, "a cell has one block"),
         ("prenorm(vanilla", None, "unknown cell"),
         ("()", None, "is not a block and a cell"),
         ("prenorm(vanilla)+zoneout", None, "modifiers are written within the block"),
@@ -374,12 +387,19 @@ def test_command_line_lists_blocks_and_trains_in_one(tmp_path):
     assert run(cli, ["show", "mamba"]).output.startswith("mamba  cell")
     assert run(cli, ["show", "block:mamba"]).output.startswith("mamba  block")
     (tmp_path / "mine.py").write_text(FILE, encoding="utf-8")
-    words = f"train --task parity --cell vanilla --block {tmp_path}/mine.py:Skip --hidden 4 --steps 2 --out"
-    result = run(cli, [*words.split(), str(tmp_path / "run")])
+    block = ["--block", f"{tmp_path}/mine.py:Skip"]
+    train = ["train", "--out", f"{tmp_path}/run"]
+    task = ["--task", "parity", "--set", "longest=4", "--set", "tested=8"]
+    result = run(cli, [*train, *task, "--cell", "vanilla", *block, "--hidden", "4", "--steps", "2"])
     assert result.exit_code == 0, result.stderr
-    assert f"zoo eval {tmp_path}/run --cell '{tmp_path}/mine.py:Skip(vanilla)'" in result.output
-    resumed = run(cli, [*words.split(), str(tmp_path / "run"), "--resume"])
-    assert resumed.exit_code == 0, resumed.stderr
+    again = f"zoo eval {tmp_path}/run --cell '{tmp_path}/mine.py:Skip(vanilla)'"
+    assert again in result.output
+    for flags in (["--cell", "vanilla", *block], block):
+        resumed = run(cli, [*train, *flags, "--resume", "--steps", "3"])
+        assert resumed.exit_code == 0, resumed.stderr
+        assert again in resumed.output
+    other = run(cli, [*train, "--block", "bare", "--resume"])
+    assert "cell: 'skip(vanilla)' -> 'vanilla'" in other.stderr
 
 
 FILE = '''
