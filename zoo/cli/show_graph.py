@@ -16,6 +16,7 @@ from zoo.compiler.explain import (
     SectionEquations,
 )
 from zoo.compiler.ir.dims import Dim, as_dim
+from zoo.compiler.ir.memory_ops import STEPS_PER_STORED_MEMORY
 from zoo.compiler.printing import format_dim
 from zoo.tables import align
 
@@ -100,7 +101,7 @@ def _saved(explanation: Explanation) -> list[str]:
 
 def _saved_note(value: SavedValue) -> str:
     if value.is_memory:
-        return "a 16th: it is saved every 16 steps"
+        return f"a {STEPS_PER_STORED_MEMORY}th: it is saved every {STEPS_PER_STORED_MEMORY} steps"
     return "which is the output" if value.is_output else ""
 
 

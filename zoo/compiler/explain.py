@@ -311,7 +311,7 @@ class SavedValue:
         name: Its name.
         elements: Its number of elements.
         is_output: Whether it is stored anyway, as the output.
-        is_memory: Whether it is a matrix memory: it is saved every 16 steps, and counted as a 16th.
+        is_memory: Whether it is a matrix memory, saved once per ``STEPS_PER_STORED_MEMORY`` steps.
     """
 
     name: str

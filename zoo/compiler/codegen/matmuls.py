@@ -151,7 +151,7 @@ def _as_rows(array: ArrayVar, value: Node, product_node: Node, all_steps: bool) 
     return f"{array.active_steps if all_steps else array.current_step}.reshape(-1, {value.shape[-1]})"
 
 
-def _write_outer(context: EmitContext, writer: Writer, node: Node, section: str) -> None:  # noqa: ARG001
+def _write_outer(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
     a, g = node.inputs
     target = context.array_of(node)
     if a.op == X:
@@ -199,13 +199,13 @@ def _outer_call(node: Node, left: str, right: str, target: ArrayVar) -> str:
     return f"kernels.add_matmul_ta_offset({left}, {a.offset}, {k}, {right}, {g.offset}, {n}, {target.name})"
 
 
-def _write_row_sum(context: EmitContext, writer: Writer, node: Node, section: str) -> None:  # noqa: ARG001
+def _write_row_sum(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
     target, source = context.array_of(node), context.array_of(_view(node.inputs[0]).base)
     total = target.name if node.ndim == 1 else f"kernels.flat({target.name})"
     writer.line(f"kernels.add_column_sums({source.active_steps}, {total})")
 
 
-def _write_matrix_function(context: EmitContext, writer: Writer, node: Node, section: str) -> None:  # noqa: ARG001
+def _write_matrix_function(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
     operands = ", ".join(matrix(context, operand) for operand in node.inputs)
     writer.line(f"kernels.{node.op}({operands}, {context.array_of(node).name})")
 
@@ -218,7 +218,7 @@ def copied_memory(form: MemoryForm, state: str) -> str:
     return f"kernels.copy({rows})"
 
 
-def _write_memory(context: EmitContext, writer: Writer, node: Node, section: str) -> None:  # noqa: ARG001
+def _write_memory(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
     """All steps of a matrix memory, or one block of them."""
     form, arrays = node.attr, context.memories[node.attr.state]
     numbers, out = (context.array_of(_view(each).base).active_steps for each in (node.inputs[0], node))
@@ -227,7 +227,7 @@ def _write_memory(context: EmitContext, writer: Writer, node: Node, section: str
     writer.line(f"kernels.memory_forward({given}, {form.flags})")
 
 
-def _write_memory_gradient(context: EmitContext, writer: Writer, node: Node, section: str) -> None:  # noqa: ARG001
+def _write_memory_gradient(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
     """One block of steps of a matrix memory, backwards."""
     form, arrays = node.attr, context.memories[node.attr.state]
     gradient, numbers = (context.array_of(_view(each).base).active_steps for each in node.inputs)

@@ -96,6 +96,11 @@ class Op(str):
         """Whether the result is a sum over all rows of all steps, known after the loop over time."""
         return self.kind in (Kind.OUTER, Kind.ROW_SUM)
 
+    @property
+    def batches_steps(self) -> bool:
+        """Whether the operation is computed for many time steps together where that is possible."""
+        return self.kind in (Kind.MATMUL, Kind.MEMORY)
+
 
 OPS: dict[str, Op] = {}
 """All operations by name."""

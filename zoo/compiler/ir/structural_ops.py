@@ -81,13 +81,11 @@ X = define("x", Kind.LEAF)
 PARAM = define("param", Kind.LEAF)
 BUFFER = define("buffer", Kind.LEAF)
 STATE = define("state", Kind.LEAF)
-DELAY = define(
-    "delay", Kind.LEAF
-)  # a state whose values before all steps are known before the loop over time
+# A state whose values before all steps are known before the loop over time.
+DELAY = define("delay", Kind.LEAF)
 INPUT = define("input", Kind.LEAF)
-PLACEHOLDER = define(
-    "placeholder", Kind.LEAF
-)  # a parameter that a modifier removed: it has a shape and no values
+# A parameter that a modifier removed: it has a shape and no values.
+PLACEHOLDER = define("placeholder", Kind.LEAF)
 DY = define("dy", Kind.LEAF)
 DSTATE_OUT = define("dstate_out", Kind.LEAF)
 CONSTANT = define("constant", Kind.LEAF, numpy_for=_constant_numpy)

@@ -16,10 +16,7 @@ from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import DELAY, STATE
 from zoo.compiler.passes.simplify import rewrite
 
-NO_STATES: frozenset[str] = frozenset()
-
-# Values that are computed for all steps together.
-_ALL_STEPS = (Kind.MATMUL, Kind.MEMORY)
+_NO_STATES: frozenset[str] = frozenset()
 
 
 def mark_delays(step_graph: StepGraph) -> StepGraph:
@@ -27,13 +24,13 @@ def mark_delays(step_graph: StepGraph) -> StepGraph:
     nodes = ancestors(step_graph.outputs)
     read = dict[Node, frozenset[str]]()
     for node in nodes:
-        own = frozenset([node.attr]) if node.op == STATE else NO_STATES
+        own = frozenset([node.attr]) if node.op == STATE else _NO_STATES
         read[node] = own.union(*(read[operand] for operand in node.inputs))
     read_by = {name: read[node] for name, node in step_graph.new_states.items()}
     delays = _delays(step_graph, read_by)
-    products = (node for node in nodes if node.op.kind in _ALL_STEPS and read[node] <= delays)
-    marked = NO_STATES.union(*(read[node] for node in products))
-    while not marked >= (more := NO_STATES.union(*(read_by[name] for name in marked))):
+    products = (node for node in nodes if node.op.batches_steps and read[node] <= delays)
+    marked = _NO_STATES.union(*(read[node] for node in products))
+    while not marked >= (more := _NO_STATES.union(*(read_by[name] for name in marked))):
         marked |= more
     if not marked:
         return step_graph
@@ -51,7 +48,7 @@ def mark_delays(step_graph: StepGraph) -> StepGraph:
 def _delays(step_graph: StepGraph, read_by: Mapping[str, frozenset[str]]) -> frozenset[str]:
     """The states whose new values read x and other delays alone, and of themselves only parts that move."""
     moving = {name for name in read_by if name not in read_by[name] or _only_moves(step_graph, name)}
-    delays = NO_STATES
+    delays = _NO_STATES
     while not delays >= (more := frozenset(name for name in moving if read_by[name] - {name} <= delays)):
         delays |= more
     return delays

@@ -379,16 +379,18 @@ def _affine_of(
     if node.op in (ADD, SUBTRACT):
         return _signed_sum(node, a, c), _signed_sum(node, b, d)
     if node.op in (NEGATIVE, RESHAPE, TRANSPOSE, BROADCAST):
-        return tuple(  # type: ignore[return-value]
-            None if each is None else node.graph.build(node.op, (each,), node.attr, node.shape)
-            for each in (a, b)
-        )
+        return _rebuilt(node, a), _rebuilt(node, b)
     if node.op == MULTIPLY and (b is None or d is None):
         factor, (e, f) = (a, (c, d)) if b is None else (c, (a, b))
         return (None if e is None else _times(factor, e)), (None if f is None else _times(factor, f))
     if node.op == DIVIDE and d is None and c is not None:
         return (None if a is None else a / c), (None if b is None else b / c)
     raise _NoMatch
+
+
+def _rebuilt(node: Node, operand: Node | None) -> Node | None:
+    """The operation of a node, applied to another operand."""
+    return None if operand is None else node.graph.build(node.op, (operand,), node.attr, node.shape)
 
 
 def _signed_sum(node: Node, a: Node | None, b: Node | None) -> Node | None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.graph import Level, Node, ancestors, users, view_of
-from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import DSTATE_OUT, ROW_SUM, STATE, X
 from zoo.compiler.passes.autodiff import StepGradient
 from zoo.compiler.passes.insert_copies import copy, ensure_distinct, insert_copies, is_computed
@@ -45,7 +44,7 @@ class PassSchedule:
     by_blocks: bool
 
 
-NO_DELAYS: Mapping[Node, Node] = {}
+_NO_DELAYS: Mapping[Node, Node] = {}
 
 
 def gradient_with_copies(step_gradient: StepGradient) -> StepGradient:
@@ -101,7 +100,7 @@ def _with_stored_trajectories(step_gradient: StepGradient) -> StepGradient:
         view = view_of(operand)
         assert view is not None  # insert_copies.py made sure of it
         if view.base in delayed:  # loops select the rows of the step
-            is_read = user.op.kind not in _ALL_STEPS and not user.op.sums_rows
+            is_read = not user.op.batches_steps and not user.op.sums_rows
         else:
             is_read = view.base.op != DSTATE_OUT or user not in deferred
         return operand if is_read else copy(operand, Level.STEP, "every step")
@@ -146,7 +145,7 @@ def _deferrable(nodes: Iterable[Node], needed: Collection[Node], delayed: Collec
     for node in nodes:
         if node.level == Level.ONCE or node in needed:
             continue
-        is_product = node.op.kind in _ALL_STEPS and not _reads_state(node.inputs[0])
+        is_product = node.op.batches_steps and not _reads_state(node.inputs[0])
         if is_product or any(operand in deferred or operand in delayed for operand in node.inputs):
             deferred.add(node)
     return deferred
@@ -156,10 +155,6 @@ def _reads_state(operand: Node) -> bool:
     """Whether an operand is a state before the step, which has no array with rows for all steps."""
     view = view_of(operand)
     return view is not None and view.base.op == STATE
-
-
-# Values that are computed for many steps together where that is possible.
-_ALL_STEPS = (Kind.MATMUL, Kind.MEMORY)
 
 
 def _distinct_output(node: Node) -> Node:
@@ -189,7 +184,7 @@ def forward_schedule(step_gradient: StepGradient) -> PassSchedule:
     outputs = step_gradient.forward_outputs
     nodes = ancestors(outputs)
     rows = [node for node in nodes if node.level != Level.ONCE]
-    projections = [node for node in rows if node.level == Level.SEQUENCE and node.op.kind in _ALL_STEPS]
+    projections = [node for node in rows if node.level == Level.SEQUENCE and node.op.batches_steps]
     sequence = [node for node in _with_delays(projections, step_gradient) if node.level != Level.ONCE]
     needed = {*ancestors(step_gradient.step_graph.new_states.values()), *sequence}
     deferred = _with_operands_of_x(_deferrable(nodes, needed), nodes, {*needed, *outputs})
@@ -296,7 +291,7 @@ def _before_loop(nodes: list[Node], carried: Collection[Node], dstate: Collectio
     products = [
         node
         for node in rows
-        if node.op.kind in _ALL_STEPS
+        if node.op.batches_steps
         and node in carried
         and node not in recurrent
         and shares.get(node, node) not in dstate
@@ -304,7 +299,7 @@ def _before_loop(nodes: list[Node], carried: Collection[Node], dstate: Collectio
     early = set(ancestors(products, stop=lambda node: node not in inside)) & inside
     used_by, summed = users(nodes), set[Node]()
     for node in reversed(rows):
-        readers = used_by.get(node, ()) if node not in carried and node.op.kind not in _ALL_STEPS else ()
+        readers = used_by.get(node, ()) if node not in carried and not node.op.batches_steps else ()
         if readers and all(user.op == ROW_SUM or user in summed for user in readers):
             summed.add(node)
     for node in rows:
@@ -336,7 +331,7 @@ def _schedule(
     parts: Mapping[str, list[Node]],
     layouts: dict[Node, ArrayLayout],
     by_blocks: bool = False,
-    delayed: Mapping[Node, Node] = NO_DELAYS,
+    delayed: Mapping[Node, Node] = _NO_DELAYS,
 ) -> PassSchedule:
     shared = [node for node in nodes if node.level == Level.ONCE and not node.op.sums_rows]
     of_sums = _dependents_of_sums(nodes)
