@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+import numpy as np
 import pytest
 
 import zoo
@@ -60,6 +61,72 @@ def test_gru_equations() -> None:
         r"n_{t} &= \tanh(n_{1,t} + r_{t} \odot (h_{n,t} + b_{n}))",
         r"h_{t} &= (1 - z_{t}) \odot n_{t} + z_{t} \odot h_{t-1}",
     ]
+
+
+CARD = zoo.Card(title="T")
+
+
+def column(vector, heads):
+    """A vector as a column, with an axis for the heads in front or without."""
+    return vector.reshape(*[1] * heads, -1, 1)
+
+
+def row(vector, heads):
+    return vector.reshape(*[1] * heads, 1, -1)
+
+
+# Expressions of vectors a and b and a matrix M, and their equation for row vectors.
+PRODUCTS = {
+    "outer(a, b)": lambda a, b, M, n: column(a, n) * row(b, n),
+    "outer(b, a)": lambda a, b, M, n: row(a, n) * column(b, n),
+    "outer(a * b, b)": lambda a, b, M, n: column(a, n) * column(b, n) * row(b, n),
+    "outer(a, b * (a @ M))": lambda a, b, M, n: column(a, n) * (row(b, n) * (row(a, n) @ M)),
+    "diag(a) @ M": lambda a, b, M, n: column(a, n) * M,
+    "diag(b) @ M + M": lambda a, b, M, n: M * column(b, n) + M,
+    "diag(a) @ (M - 1)": lambda a, b, M, n: column(a, n) * (M - 1),
+    "diag(a) @ outer(a, b)": lambda a, b, M, n: column(a, n) * (column(a, n) * row(b, n)),
+    "a * M": lambda a, b, M, n: row(a, n) * M,
+    "a.T + M": lambda a, b, M, n: column(a, n) + M,
+    "M / a.T": lambda a, b, M, n: M / column(a, n),
+    "outer(a @ M.T, b)": lambda a, b, M, n: (M @ column(a, n)) * row(b, n),
+    "sum(M, -2) * M": lambda a, b, M, n: np.sum(M, axis=-2, keepdims=True) * M,
+    "diag(sum(M, -1)) @ M": lambda a, b, M, n: np.sum(M, axis=-1, keepdims=True) * M,
+}
+
+
+@pytest.mark.parametrize("heads", [0, 1])
+@pytest.mark.parametrize("expected", PRODUCTS)
+def test_products_of_vectors_and_matrices_hold_for_rows(expected: str, heads: int) -> None:
+    def step(self, x, a, b, M):
+        return zoo.Output(x @ self.W, a, b, PRODUCTS[expected](a, b, M, heads))
+
+    members = {"a": zoo.State("H"), "b": zoo.State("H"), "M": zoo.State(*[1] * heads, "H", "H")}
+    members = {"W": zoo.Param("I", "H"), **members, "step": step, "card": CARD, "__doc__": "Made."}
+    cell = type("Made", (zoo.Cell,), members)()
+    texts = [text for box in build_diagram(cell).boxes for text in box.equations]
+    equation = next(text for text in texts if text.startswith("M' = ")).partition(" = ")[2]
+    assert equation == expected
+    rng = np.random.default_rng(0)
+    a, b, M = rng.normal(size=(1, 3)), rng.normal(size=(1, 3)), rng.normal(size=(3, 3))
+    names = {"a": a, "b": b, "M": M, "outer": lambda a, b: a.T @ b, "diag": lambda a: np.diag(a.ravel())}
+    names["sum"] = lambda values, axis: values.sum(axis)[None]
+    head = M[None] if heads else M
+    computed = PRODUCTS[expected](a[0], b[0], head, heads)
+    np.testing.assert_allclose(eval(equation, names), computed.reshape(3, 3), rtol=1e-12)
+
+
+def test_outer_products_and_scaled_rows_in_latex() -> None:
+    assert latex_equations(zoo.get_cell("kda"))[-3:-1] == [
+        r"S_{1,t} &= \mathrm{diag}(\alpha_{t}) S_{t-1}",
+        r"S_{t} &= S_{1,t} + {k_{t}}^{\top} (\beta_{t} \odot (v_{t} - k_{t} S_{1,t}))",
+    ]
+    assert latex_equations(zoo.get_cell("plrnn"))[1].startswith(
+        r"\mathrm{add}_{h,t} &= h_{t-1} \odot \mathrm{sum}_{\mathrm{rows}}(\mathrm{diagonal})"
+    )
+
+
+def test_declared_matrices_of_one_column_keep_their_transpose() -> None:
+    assert r"\tanh(h_{t-1}) n {m}^{\top}" in latex_equations(zoo.get_cell("low_rank_rnn"))[0]
 
 
 def test_symbols_and_numbers() -> None:
@@ -118,6 +185,10 @@ def _python_tree(text: str):
                 return (_SIGNS[type(op)], *map(tree, values))
             case ast.Compare(left, [op], [right]):
                 return (_SIGNS[type(op)], tree(left), tree(right))
+            case ast.Call(ast.Name("outer"), [a, b]):
+                return ("@", ("T", tree(a)), tree(b))
+            case ast.Call(ast.Name("sum" | "max" as name), [values, axis]):
+                return (f"{name} of {'columns' if ast.unparse(axis) == '-1' else 'rows'}", tree(values))
             case ast.Call(ast.Name(name), arguments):
                 return (name, *map(tree, arguments))
             case ast.List(elements):
@@ -141,6 +212,7 @@ _LEVELS = (
 )
 _FUNCTIONS = {r"\max": "maximum", r"\min": "minimum", r"\sigma": "sigmoid"}
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)(?: \\cdot \{10\}\^\{(-?\d+)\})?|\{10\}\^\{(-?\d+)\}")
+_REDUCTION = re.compile(r"\\mathrm\{(sum|max)\}_\{\\mathrm\{(rows|columns)\}\}\(")
 _SYMBOL = re.compile(
     r"(\\mathrm\{\w+\}|\\[A-Za-z]+|[A-Za-z])(_\{(?:[^{}]|\{[^{}]*\})*\})?(\^\{\\mathrm\{\w+\}\})?"
 )
@@ -218,6 +290,9 @@ class _LatexParser:
         if self.take("("):
             (inner,) = self.arguments(")")
             return inner
+        if match := _REDUCTION.match(self.text, self.at):
+            self.at = match.end()
+            return (f"{match[1]} of {match[2]}", *self.arguments(")"))
         match = _SYMBOL.match(self.text, self.at)
         assert match, self.text[self.at :]
         self.at = match.end()

@@ -229,11 +229,24 @@ def _saved_row(cell: Cell, fits: bool) -> CostRow:
 
 _NOTE = (
     "Vectors are rows, and the index t-1 marks the states before the step. The circled dot multiplies "
-    "element by element, and arrays of fewer axes are broadcast. The symbol σ is the logistic function. "
+    "element by element, and arrays of fewer axes are broadcast: a vector multiplies every row of a matrix. "
+    "{1}The symbol σ is the logistic function. "
     "Options have their defaults. The diagram has the shapes and the names in the code: blue are "
     "arguments, grey are parameters and buffers, green are results, and {0}' is the state {0} after the "
     "step."
 )
+
+
+# Sentences on what only some equations have.
+_NOTES = {
+    r"\top": "The symbol ⊤ transposes, so the transpose of a row is a column, and a column times a row is an "
+    "outer product. ",
+    r"\mathrm{diag}": "The matrix diag(a) has the vector a as its diagonal, so it multiplies the rows of the "
+    "matrix behind it. ",
+    r"_{\mathrm{rows}}": "The index rows marks the sum of the rows of a matrix. ",
+    r"_{\mathrm{columns}}": "The index columns marks the sum of the columns of a matrix. ",
+}
+_HEADS_NOTE = "With several heads, the equations of matrices hold for each head. "
 
 
 @dataclass(frozen=True)
@@ -272,11 +285,14 @@ def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
     yield from (*wrapped(_origin(cls, links)), "", *wrapped(_use(cls)), "")
     yield from ("## Equations", "", *document(doc.lead, cells))
     if cls.has_step():
-        note = wrapped(_NOTE.format(next(iter(cls.states))))
+        equations = latex_block(cls())
+        used = "".join(text for macro, text in _NOTES.items() if any(macro in line for line in equations))
+        has_heads = any(len(state.shape) == 3 for state in cls.states.values())
+        note = wrapped(_NOTE.format(next(iter(cls.states)), used + _HEADS_NOTE * has_heads))
         picture = f"![One step of {cls.name}]({cls.name}.svg)"
         if _is_complex(cls):
             yield from (*document(doc.equations), "The same in real and imaginary parts:", "")
-        yield from (*latex_block(cls()), "", *_gates(cls), *note, "", picture, "")
+        yield from (*equations, "", *_gates(cls), *note, "", picture, "")
     else:
         yield from document(doc.equations)
         yield from (

@@ -46,6 +46,9 @@ _FUNCTIONS = {
     "sigmoid": r"\sigma",
 }
 _BRACKETS = {"abs": (r"\lvert ", r" \rvert"), "floor": (r"\lfloor ", r" \rfloor"), "sqrt": (r"\sqrt{", "}")}
+# The index of a reduction of a matrix, by its axis.
+_AXES = {"-1": "columns", "-2": "rows"}
+_REDUCTIONS = ("max", "sum")
 _COMPARISONS = {
     ast.Lt: r"\lt",
     ast.LtE: r"\le",
@@ -184,6 +187,8 @@ class LatexPrinter:
             case ast.Compare(left, [op], [right]):
                 a, b = self._operand(left, _SUM), self._operand(right, _SUM)
                 return f"{a} {_COMPARISONS[type(op)]} {b}", _COMPARISON
+            case ast.Call(ast.Name("outer"), [a, b]):
+                return self._outer(a, b), _PRODUCT
             case ast.Call(ast.Name(name), arguments):
                 return self._call(name, arguments), _ATOM
             case ast.List(elements):
@@ -194,7 +199,14 @@ class LatexPrinter:
                 return f"{self._operand(value, _ATOM)}[{self._index(index)}]", _ATOM
         raise AssertionError(ast.dump(node))
 
+    def _outer(self, a: ast.expr, b: ast.expr) -> str:
+        return rf"{{{self._operand(a, _ATOM)}}}^{{\top}} {self._operand(b, _FRACTION)}"
+
     def _call(self, name: str, arguments: list[ast.expr]) -> str:
+        if name in _REDUCTIONS and len(arguments) == 2:
+            values, axis = arguments
+            index = _AXES[ast.unparse(axis)]
+            return rf"{_upright(name)}_{{{_upright(index)}}}{in_parentheses(self._print(values)[0])}"
         text = ", ".join(self._print(each)[0] for each in arguments)
         if name in _BRACKETS:
             opening, closing = _BRACKETS[name]

@@ -144,7 +144,7 @@ VIEW_SUFFIXES: Mapping[Op, Callable[[Node], str]] = {
     RESHAPE: lambda node: "",  # noqa: ARG005
     SLICE: _format_slice,
     STRIDE: _format_strided_slice,
-    TRANSPOSE: lambda node: "" if is_contiguous_view(node) else ".T",
+    TRANSPOSE: lambda node: "" if is_row_as_column(node) else ".T",
 }
 
 
@@ -161,10 +161,11 @@ def _format_stride(whole: Dim, start: Dim, step: Dim, length: Dim) -> str:
     return f"{begin}:{end}:{format_dim(step)}"
 
 
-def is_contiguous_view(node: Node) -> bool:
-    """Whether a view is contiguous and in the order of its base."""
-    view = view_of(node)
-    return view is not None and view.is_contiguous
+def is_row_as_column(node: Node) -> bool:
+    """Whether a transposed value has the order of its base: a vector, and no declared ``(H, 1)`` matrix."""
+    view, base = view_of(node), node.inputs[0]
+    is_declared_matrix = base.op.kind is Kind.LEAF and len(base.shape) == 2
+    return view is not None and view.is_contiguous and not is_declared_matrix
 
 
 def _format_leaf(node: Node) -> str:

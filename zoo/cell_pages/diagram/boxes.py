@@ -16,16 +16,19 @@ from zoo.base import Cell
 from zoo.compiler.frontend.trace_step import StepGraph, trace_step
 from zoo.compiler.frontend.value_names import NamedCall
 from zoo.compiler.ir.dims import GENERIC_SIZES, ONE
-from zoo.compiler.ir.graph import Node
+from zoo.compiler.ir.elementwise_ops import MULTIPLY
+from zoo.compiler.ir.graph import Node, Shape
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import BROADCAST, BUFFER, CONCAT, PARAM, RESHAPE, SLICE, STATE, TRANSPOSE
 from zoo.compiler.passes.simplify import drop_derivative_markers
-from zoo.compiler.printing import EquationPrinter, format_shape, is_contiguous_view
+from zoo.compiler.printing import EquationPrinter, format_shape, is_row_as_column
 
 # An unnamed value that is longer, or shared and longer than the second limit, gets a name and a box.
-_MAX_LENGTH, _MAX_SHARED_LENGTH = 40, 14
+_MAX_LENGTH, _MAX_SHARED_LENGTH = 44, 14
 
 _PRODUCT, _ATOM = 4, 7  # precedence of @ and of a call
+
+_PRODUCT_WITH_COLUMN = "@ column"
 
 _SIDES = ("_re", "_im")
 
@@ -167,15 +170,40 @@ class DiagramNames(EquationPrinter):
     def _format(self, node: Node) -> tuple[str, int]:
         name, given = self.calls.get(node, ("", ()))
         if name == "@":
-            a, b = given
-            return f"{self.operand(a, _PRODUCT)} @ {self.operand(b, _PRODUCT + 1)}", _PRODUCT
+            return self._product(*given)
+        if name == _PRODUCT_WITH_COLUMN:  # a column is printed as a row
+            matrix, row = given
+            return f"{self.operand(row, _PRODUCT)} @ {self.operand(matrix, _ATOM)}.T", _PRODUCT
         if name:
             return f"{name}({', '.join(map(self.operand, given))})", _ATOM
         if is_full_view(node) and node.inputs[0].value is None and not self.has_name(node.inputs[0]):
             return self._format(node.inputs[0])
         if self._is_plane(node):
             return f"{self.names[node.inputs[0]]}{'_im' if node.attr[1].integer else '_re'}", _ATOM
+        if node.op == MULTIPLY and any(is_column(without_repetition(each)) for each in node.inputs):
+            return self._product_with_column(node)
+        if node.op.kind is Kind.REDUCTION and (axis := _axis_of_matrix(node)):
+            return f"{node.op}({self.operand(node.inputs[0])}, {axis})", _ATOM
         return super()._format(node)
+
+    def _product(self, a: Node, b: Node) -> tuple[str, int]:
+        return f"{self.operand(a, _PRODUCT)} @ {self.operand(b, _PRODUCT + 1)}", _PRODUCT
+
+    def _product_with_column(self, node: Node) -> tuple[str, int]:
+        """A product with a factor that is repeated along its row, in terms of row vectors."""
+        a, b = map(without_repetition, node.inputs)
+        a, b = (a, b) if is_column(a) else (b, a)
+        if is_row(b.shape):
+            return f"outer({self.operand(a)}, {self.operand(b)})", _ATOM
+        if is_matrix(b.shape):
+            return f"diag({self.operand(a)}) @ {self.operand(b, _PRODUCT + 1)}", _PRODUCT
+        return super()._format(node)
+
+    def operand(self, node: Node, precedence: int = 0) -> str:
+        """A value as an operand; a column that is repeated is a transposed row."""
+        if node.op == BROADCAST and node.shape[-1] != ONE and is_column(column := without_repetition(node)):
+            return f"{self.operand(column, _ATOM)}.T"
+        return super().operand(node, precedence)
 
 
 def _index(node: Node) -> int:
@@ -234,8 +262,13 @@ def function_calls(step_graph: StepGraph, new: dict[Node, Node]) -> dict[Node, N
         made, *operands = (new.get(storage_of_view(each)) for each in (node, *given))
         known = tuple(operand for operand in operands if operand is not None)
         if made is not None and made.value is None and made not in known and 0 < len(known) == len(given):
-            calls[made] = (name, known)
+            is_with_column = name == "@" and is_matrix(given[0].shape) and _is_vector(given[1])
+            calls[made] = (_PRODUCT_WITH_COLUMN if is_with_column else name, known)
     return calls
+
+
+def _is_vector(node: Node) -> bool:
+    return len(node.shape) == 1 or is_column(node)
 
 
 def storage_of_view(node: Node) -> Node:
@@ -245,9 +278,48 @@ def storage_of_view(node: Node) -> Node:
     return node
 
 
+def without_repetition(node: Node) -> Node:
+    """A value before it is repeated along axes."""
+    while node.op == BROADCAST:
+        node = node.inputs[0]
+    return node
+
+
+# Equations print a vector as a row, also where the step has reshaped it to a column: a column times a row is
+# an outer product, and a column times a matrix is the product with a diagonal matrix. A third axis in front
+# is the heads. Values of more axes are printed as NumPy would compute them.
+
+
+def is_column(node: Node) -> bool:
+    """Whether a value is a vector as a column; a declared ``(H, 1)`` is a matrix."""
+    is_declared = storage_of_view(node).op.kind is Kind.LEAF and storage_of_view(node).shape == node.shape
+    return _is_column_shape(node.shape) and not is_declared
+
+
+def _is_column_shape(shape: Shape) -> bool:
+    return 2 <= len(shape) <= 3 and shape[-1] == ONE != shape[-2]
+
+
+def is_row(shape: Shape) -> bool:
+    """Whether a shape belongs to a vector as a row."""
+    return bool(shape) and shape[-1] != ONE and shape[-2:-1] in ((), (ONE,))
+
+
+def is_matrix(shape: Shape) -> bool:
+    """Whether a shape belongs to a matrix, or to one matrix for each head."""
+    return 2 <= len(shape) <= 3 and ONE not in shape[-2:]
+
+
+def _axis_of_matrix(node: Node) -> int:
+    """The axis that a reduction of a matrix removes, from the end; zero for a reduction of a vector."""
+    shape = node.inputs[0].shape
+    axes = [axis - len(shape) for axis in node.attr]
+    return axes[0] if is_matrix(shape) and len(axes) == 1 and axes[0] >= -2 else 0
+
+
 def is_full_view(node: Node) -> bool:
     """Whether a node is a view of a whole value, perhaps repeated."""
-    return node.op in (RESHAPE, BROADCAST) or (node.op == TRANSPOSE and is_contiguous_view(node))
+    return node.op in (RESHAPE, BROADCAST) or (node.op == TRANSPOSE and is_row_as_column(node))
 
 
 _WEIGHTS = (PARAM, BUFFER)
