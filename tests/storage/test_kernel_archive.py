@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 from zoo.errors import CheckpointError, DataError, UsageError
 from zoo.kernels.cache import environment
 from zoo.kernels.cache_dir import cached_files, kernel_directory, load_pickled, write_checked
-from zoo.storage.kernel_archive import Copied, export_kernels, import_kernels
+from zoo.storage.kernel_archive import ArchiveCounts, export_kernels, import_kernels
 
 NAMES = [f"forward-{'0' * 40}.kernel", f"zoo.add_panels.float32-{'a' * 40}.kernel"]
 
@@ -48,12 +49,12 @@ def test_archive_copies_all_undamaged_kernels(caches: Caches) -> None:
     (first / f"damaged-{'0' * 40}.kernel").write_bytes(b"half a file")
     contents = {name: (first / name).read_bytes() for name in NAMES}
     size = sum(map(len, contents.values()))
-    assert export_kernels(caches.archive) == Copied(2, size)
+    assert export_kernels(caches.archive) == ArchiveCounts(2, size)
     second = caches.use("second")
-    assert import_kernels(caches.archive) == Copied(2, size)
+    assert import_kernels(caches.archive) == ArchiveCounts(2, size)
     assert {file.name: file.read_bytes() for file in cached_files()} == contents
     assert all(file.stat().st_mode & 0o777 == 0o600 for file in second.iterdir())
-    assert import_kernels(caches.archive) == Copied(2, size, known=2)
+    assert import_kernels(caches.archive) == ArchiveCounts(2, size, already_stored=2)
 
 
 def test_import_unpickles_nothing(caches: Caches, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,13 +151,38 @@ def test_entry_that_occurs_twice_is_rejected(caches: Caches) -> None:
     assert list(second.iterdir()) == []
 
 
+def name_not_utf8() -> bytes:
+    """A zip file with an entry whose name is marked as UTF-8 and is not."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("\N{LATIN SMALL LETTER E WITH ACUTE}", b"")
+    return file.getvalue().replace(b"\xc3\xa9", b"\xff\xff")
+
+
+def test_other_compression_is_rejected(caches: Caches) -> None:
+    """Each method has its own errors, and export uses one."""
+    with zipfile.ZipFile(caches.archive, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("manifest.json", "{}")
+    with pytest.raises(DataError, match="is damaged: an entry is compressed in another way"):
+        import_kernels(caches.archive)
+
+
 def test_truncated_and_other_files(caches: Caches) -> None:
     export_kernels(caches.archive)
     data = caches.archive.read_bytes()
     second = caches.use("second")
     flipped = bytearray(data)
     flipped[60] ^= 255  # in the first compressed file
-    for content in (data[: len(data) // 2], data[:-1], b"", b"no zip file", bytes(flipped)):
+    shifted = data[:-6] + len(data).to_bytes(4, "little") + data[-2:]  # the first file is before the start
+    for content in (
+        data[: len(data) // 2],
+        data[:-1],
+        b"",
+        b"no zip file",
+        bytes(flipped),
+        shifted,
+        name_not_utf8(),
+    ):
         caches.archive.write_bytes(content)
         with pytest.raises(DataError, match="damaged"):
             import_kernels(caches.archive)

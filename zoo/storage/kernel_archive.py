@@ -40,21 +40,21 @@ _NAME = re.compile(r"[^/\\:\x00-\x1f.][^/\\:\x00-\x1f]{0,180}-[0-9a-f]{40}\.kern
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class Copied(NamedTuple):
-    """Numbers of an export or import.
+class ArchiveCounts(NamedTuple):
+    """Counts of an export or import.
 
     Attributes:
         kernels: Number of kernels.
         size: Their size in bytes.
-        known: Number of kernels that were stored already.
+        already_stored: Number of kernels that were stored before the import.
     """
 
     kernels: int
     size: int
-    known: int = 0
+    already_stored: int = 0
 
 
-def export_kernels(path: str | Path) -> Copied:
+def export_kernels(path: str | Path) -> ArchiveCounts:
     """Write all stored kernels to an archive; a file of this name is replaced.
 
     Raises:
@@ -75,10 +75,10 @@ def export_kernels(path: str | Path) -> Copied:
         for name, data in kernels.items():
             archive.writestr(_FOLDER + name, data)
     write_bytes(path, buffer.getvalue())
-    return Copied(len(kernels), sum(map(len, kernels.values())))
+    return ArchiveCounts(len(kernels), sum(map(len, kernels.values())))
 
 
-def import_kernels(path: str | Path) -> Copied:
+def import_kernels(path: str | Path) -> ArchiveCounts:
     """Copy the kernels of an archive to the directory of kernels. Trust its author: they are machine code.
 
     All files are checked before the first is copied.
@@ -92,10 +92,10 @@ def import_kernels(path: str | Path) -> Copied:
     directory = kernel_directory()
     if directory is None:
         raise UsageError(f"{cache_directory() / 'kernels'} cannot be used; `zoo doctor` names the reason.")
-    known = 0
+    already_stored = 0
     with _read(path) as archive:
         files = _checked_manifest(archive, path)
-        size = sum(map(int, (size for size, _ in files.values())))
+        size = sum(size for size, _ in files.values())
         if (limit := cache_limit()) and size > limit:
             raise UsageError(
                 f"{path} has {size:,} bytes of kernels and the limit of the directory is {limit:,}; set "
@@ -105,28 +105,37 @@ def import_kernels(path: str | Path) -> Copied:
             _checked_kernel(archive, path, name, length, digest)
         for name, (length, digest) in files.items():
             if (directory / name).exists():
-                known += 1
+                already_stored += 1
                 continue
             data = _checked_kernel(archive, path, name, length, digest)
             try:
                 write_file(directory / name, data)
             except OSError as error:
                 raise CheckpointError(f"cannot write {directory / name}: {error.strerror}.") from None
-    return Copied(len(files), size, known)
+    return ArchiveCounts(len(files), size, already_stored)
 
 
 @contextmanager
 def _read(path: str | Path) -> Iterator[zipfile.ZipFile]:
-    """Open an archive; errors of a damaged one name the file."""
+    """Open an archive."""
     with opened(path, max_bytes=_MAX_ARCHIVE_BYTES) as (file, _):
-        try:
-            with zipfile.ZipFile(file) as archive:
-                yield archive
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise DataError(
-                f"{path} is not an archive of `zoo cache export`, or it is damaged ({error}); export or copy "
-                f"it again."
-            ) from None
+        with _damage_named(path):
+            archive = zipfile.ZipFile(file)
+        with archive:
+            yield archive
+
+
+@contextmanager
+def _damage_named(path: str | Path) -> Iterator[None]:
+    """Within the block, which reads an archive, raise an error with the name of the file if it is damaged."""
+    try:
+        yield
+    # OSError: a position before the start of the file. ValueError: a name that is not UTF-8.
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+        raise DataError(
+            f"{path} is not an archive of `zoo cache export`, or it is damaged ({error}); export or copy it "
+            f"again."
+        ) from None
 
 
 def _checked_manifest(archive: zipfile.ZipFile, path: str | Path) -> dict[str, tuple[int, str]]:
@@ -134,8 +143,12 @@ def _checked_manifest(archive: zipfile.ZipFile, path: str | Path) -> dict[str, t
     entries = {info.filename: info for info in archive.infolist()}
     if _MANIFEST not in entries or entries[_MANIFEST].file_size > _MAX_MANIFEST_BYTES:
         raise DataError(f"{path} is not an archive of `zoo cache export`: it has no {_MANIFEST}.")
+    if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in entries.values()):
+        raise _damaged(path, "an entry is compressed in another way than `zoo cache export` does")
+    with _damage_named(path):
+        content = archive.read(_MANIFEST)
     try:
-        manifest = strict_json.loads_object(archive.read(_MANIFEST))
+        manifest = strict_json.loads_object(content)
     except ValueError as error:
         raise _damaged(path, f"{_MANIFEST} is invalid, {error}") from None
     if manifest.get("format") != _FORMAT or manifest.get("version") != _VERSION:
@@ -182,7 +195,7 @@ def _check_environment(value: object, path: str | Path) -> None:
 
 def _checked_kernel(archive: zipfile.ZipFile, path: str | Path, name: str, size: int, digest: str) -> bytes:
     """The bytes of a kernel, if they have the listed size and digest."""
-    with archive.open(_FOLDER + name) as file:
+    with _damage_named(path), archive.open(_FOLDER + name) as file:
         data = file.read(size + 1)
     if len(data) != size or _sha256(data) != digest or not is_undamaged(name, data):
         raise _damaged(path, f"{name} has another digest than {_MANIFEST} lists")

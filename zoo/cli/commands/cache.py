@@ -65,16 +65,17 @@ def _build(names: Sequence[str], dtypes: Sequence[str]) -> None:
 def _export(file: str) -> None:
     from zoo.storage.kernel_archive import export_kernels
 
-    copied = export_kernels(file)
-    echo(f"Wrote {copied.kernels} kernels, {format_bytes(copied.size)}, to {file}.")
+    counts = export_kernels(file)
+    echo(f"Wrote {counts.kernels} kernels, {format_bytes(counts.size)}, to {file}.")
 
 
 def _import(file: str) -> None:
     from zoo.storage.kernel_archive import import_kernels
 
-    copied = import_kernels(file)
-    known = f"; {copied.known} were there already" if copied.known else ""
-    echo(f"Imported {copied.kernels - copied.known} kernels into {cache_directory() / 'kernels'}{known}.")
+    counts = import_kernels(file)
+    stored = f"; {counts.already_stored} were there already" if counts.already_stored else ""
+    new = counts.kernels - counts.already_stored
+    echo(f"Imported {new} kernels into {cache_directory() / 'kernels'}{stored}.")
 
 
 @click.command(cls=Command)
