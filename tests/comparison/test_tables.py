@@ -250,3 +250,21 @@ def test_describe_setup():
     settings = list(describe_setup(results(plan=other)))[1]
     assert settings.startswith(f"2 bidirectional layers {bare}, initial states learned, float32")
     assert machine.endswith("; another executor.")
+
+
+@pytest.mark.parametrize(
+    ("block", "kind", "description"),
+    [
+        (5, "Layers in blocks", "shows, BLOCK(CELL), float32"),
+        (
+            0,
+            "Bare layers and layers in blocks",
+            "BLOCK(CELL), or else without a norm or a residual connection",
+        ),
+    ],
+)
+def test_setup_names_blocks(block, kind, description):
+    parts = {"gru": {"cell": 9, "block": block, "readout": 2}, "lem": {"cell": 9, "block": 5, "readout": 2}}
+    first, settings, *_ = describe_setup(results(parameters={"copying": parts}))
+    assert first.startswith(f"{kind}, 2,000 steps")
+    assert description in settings

@@ -157,7 +157,7 @@ def test_block_argument_is_notation():
 
 
 @pytest.mark.parametrize("module", [block_cell, modified_cell])
-def test_class_of_same_two_is_never_made_again(module):
+def test_same_two_always_give_same_class(module):
     assert module._make_class.cache_parameters()["maxsize"] is None  # there are over a thousand pairs
 
 
@@ -392,12 +392,12 @@ def test_command_line_lists_blocks_and_trains_in_one(tmp_path):
     task = ["--task", "parity", "--set", "longest=4", "--set", "tested=8"]
     result = run(cli, [*train, *task, "--cell", "vanilla", *block, "--hidden", "4", "--steps", "2"])
     assert result.exit_code == 0, result.stderr
-    again = f"zoo eval {tmp_path}/run --cell '{tmp_path}/mine.py:Skip(vanilla)'"
-    assert again in result.output
+    evaluation = f"zoo eval {tmp_path}/run --cell '{tmp_path}/mine.py:Skip(vanilla)'"
+    assert evaluation in result.output
     for flags in (["--cell", "vanilla", *block], block):
         resumed = run(cli, [*train, *flags, "--resume", "--steps", "3"])
         assert resumed.exit_code == 0, resumed.stderr
-        assert again in resumed.output
+        assert evaluation in resumed.output
     other = run(cli, [*train, "--block", "bare", "--resume"])
     assert "cell: 'skip(vanilla)' -> 'vanilla'" in other.stderr
 

@@ -208,9 +208,11 @@ def trained_task(name: str, own: type[Task] | None = None) -> type[Task]:
 def find_component(text: str) -> type[Component]:
     """The component of ``NAME``, ``KIND:NAME`` such as ``optimizer:adam``, or ``FILE.py:Class``.
 
+    A name that a cell and a block have is the cell.
+
     Raises:
         UnknownNameError: if the name is unknown.
-        UsageError: if components of several kinds have it.
+        UsageError: if components of other kinds share it.
         ZooError: if a file or class does not exist, or is not a component.
     """
     if is_file_spec(text):

@@ -25,8 +25,13 @@ Info = Mapping[str, Any]
 _NONE = "–"
 _PAPER_COLUMNS = ("scope", "parameters", "lr", "95 %", "gain", "clear", "solved", "mean rank")
 _LATEX_BEGINNING = "% made by: "
-_BARE = "without an embedding, a norm or a residual connection"
-_IN_BLOCKS = "without an embedding, in the block that the name of the cell shows, BLOCK(CELL)"
+_LAYERS = {
+    "Bare layers": "without an embedding, a norm or a residual connection",
+    "Layers in blocks": "without an embedding, in the block that the name of the cell shows, BLOCK(CELL)",
+    "Bare layers and layers in blocks": "without an embedding, in the block that the name of the cell shows, "
+    "BLOCK(CELL), or else without a norm or a residual connection",
+}
+"""Kinds of layers, and the description of each."""
 _SCOPE = Column("scope", help="; ".join(f"{scope}: {meaning}" for scope, meaning in SCOPES.items()))
 
 
@@ -416,16 +421,23 @@ def _undecided_rates(results: Comparison) -> Iterator[str]:
             yield sentence.format(", ".join(pairs))
 
 
+def _kind_of_layers(results: Comparison) -> str:
+    parts = results.metadata.get("parameters", {})  # counted if a cell has a block
+    if not parts:
+        return "Bare layers"
+    has_bare = any(not count["block"] for counts in parts.values() for count in counts.values())
+    return "Bare layers and layers in blocks" if has_bare else "Layers in blocks"
+
+
 def describe_setup(results: Comparison) -> Iterator[str]:
     """Describe settings, machine and versions in sentences."""
     plan, host = results.section("plan"), results.section("machine")
-    kind = "Layers with blocks" if results.metadata.get("parameters") else "Bare layers"
+    kind = _kind_of_layers(results)
     yield f"{kind}, {_length(plan)}: {_number(plan['seeds'], 'seed')}, {_size(plan)}, {_rates(plan)}."
     settings = plan["settings"]
     is_bidirectional, learns_state = map(settings.get, ("bidirectional", "learned_state"))
     layers = _number(settings["layers"], "bidirectional layer" if is_bidirectional else "layer")
     learned = ", initial states learned" if learns_state else ""
-    surroundings = _IN_BLOCKS if results.metadata.get("parameters") else _BARE
     clip = f"gradients clipped to {settings['clip']:g}" if settings["clip"] else "gradients not clipped"
     rules = [
         f"{name.replace('param_groups', 'parameter groups')} {', '.join(settings[name])}"
@@ -433,7 +445,7 @@ def describe_setup(results: Comparison) -> Iterator[str]:
         if settings.get(name)  # plans of older versions lack them
     ]
     yield ", ".join(
-        [f"{layers} {surroundings}{learned}", settings["dtype"], settings["optimizer"], *rules, f"{clip}."]
+        [f"{layers} {_LAYERS[kind]}{learned}", settings["dtype"], settings["optimizer"], *rules, f"{clip}."]
     )
     yield (
         f"{results.metadata['date']}: {host['processor']}, {host['processors']} processors, "

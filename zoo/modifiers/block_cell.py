@@ -25,7 +25,7 @@ from zoo.modifiers.composite_cell import CompositeCell, renamed_options
 
 
 class BlockCell(CompositeCell, abstract=True):
-    """A cell with a block; it has the options of both, and those of its position in a stack."""
+    """A cell with a block; it has the options of both and of its position in a stack."""
 
     component: ClassVar[type[Block]]
 

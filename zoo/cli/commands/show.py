@@ -51,8 +51,9 @@ def command(
     """Show one component: equations, options and reference.
 
     NAME is a cell, block, modifier, constraint, penalty, optimizer, sampler, task or tracker. If components
-    of several kinds have the name, write KIND:NAME, for example block:mamba. FILE.py:Class is a class in a
-    Python file. For a cell, zoo also prints the arrays with their shapes and initial values.
+    of several kinds have the name, write KIND:NAME. Without KIND, a name that a cell and a block have is the
+    cell: mamba is the cell, and block:mamba the block. FILE.py:Class is a class in a Python file. For a cell,
+    zoo also prints the arrays with their shapes and initial values.
     """
     _check_flags(source, graph, assignments, (input_size, hidden_size))
     component = find_component(name)
