@@ -197,13 +197,13 @@ class _ColumnBuilder:
     Attributes:
         marks: The line and the text of the first number with a decimal comma, and with a decimal point, if
             commas are allowed.
-        thousands: The number of values with a comma if all of them may separate thousands; else None.
+        has_decimal_comma: Whether the comma of a number cannot separate thousands.
     """
 
     def __init__(self, name: str, owner: str, allows_commas: bool) -> None:
         self.name, self.owner, self._allows_commas = name, owner, allows_commas
         self.marks: dict[str, tuple[int, str]] = {}
-        self.thousands: int | None = 0
+        self.has_decimal_comma = False
         self._kind: ColumnKind | None = None
         self._blocks: GrowingArray | None = None
         self._codes: dict[str, int] = {}
@@ -246,9 +246,8 @@ class _ColumnBuilder:
             if mark not in self.marks and mark in joined:
                 index = next(i for i, text in enumerate(texts) if mark in text)
                 self.marks[mark] = lines.of(self._rows + index), texts[index].strip()[:40]
-        if self.thousands is not None and "," in joined:
-            commas = [text for text in texts if "," in text]
-            self.thousands = self.thousands + len(commas) if all(map(may_have_thousands, commas)) else None
+        if not self.has_decimal_comma and "," in joined:
+            self.has_decimal_comma = not all(may_have_thousands(text) for text in texts if "," in text)
 
     def _begin(self, kind: ColumnKind) -> None:
         """Fix the kind; all rows so far are missing."""
@@ -279,8 +278,7 @@ def _check_decimal_marks(builders: Sequence[_ColumnBuilder], name: str) -> None:
             f"{other_line}, column {with_dot.name!r}; expected decimal commas or decimal points in all "
             f"numbers of a file."
         )
-    counts = [builder.thousands for builder in builders]
-    if with_comma is not None and None not in counts and sum(filter(None, counts)) > 1:
+    if with_comma is not None and not any(builder.has_decimal_comma for builder in builders):
         line, comma = with_comma.marks[","]
         raise DataError(
             f"{name}, line {line}, column {with_comma.name!r}: found {comma!r}, and all numbers with a comma "
