@@ -27,6 +27,8 @@ from zoo.kernels import pure_python
 from zoo.layers.sharding import shards
 from zoo.model.penalised_step import ActivityPenalty
 from zoo.storage import RunDirectory
+from zoo.training.config import make_config
+from zoo.training.text_dataset import prepare_text
 
 LAUNCHER = shutil.which(
     "mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -98,7 +100,7 @@ def run(*words: str, ranks: int, launcher: str) -> subprocess.CompletedProcess[s
     [
         (["vanilla"], {2: "10", 4: "20"}),
         (["lstm,gru+zoneout", "--learned-state", *REGULARISED], {2: "10", 3: "20"}),
-        (["vanilla", "--embedding", "16", "--tie"], {3: "20"}),
+        (["vanilla", "--embedding", "16", "--tie", "--scheduled-sampling", "0.5"], {3: "20"}),
         (["vanilla", "--embedding", "8", "--level", "token"], {3: "20"}),  # a vocabulary of 20,000
     ],
     ids=["vanilla", "lstm,gru, penalties", "tied", "large"],
@@ -183,6 +185,38 @@ def test_ranks_compute_the_bits_of_one_process_with_lengths(kind: str) -> None:
             loss, gradient = result.result()
             assert loss == expected[0]
             assert (gradient == expected[1]).all()
+
+
+def test_ranks_sample_the_inputs_of_one_process(tmp_path: Path) -> None:
+    """Scheduled sampling: each rank has only the states of its rows, and needs the tokens of all."""
+    (tmp_path / "x.txt").write_text("the cat sat on the mat. " * 9)
+    settings = {"data": (str(tmp_path / "x.txt"),), "batch": 9, "seq": 4, "split": "100", "threads": 1}
+    config, dataset = prepare_text(make_config({**settings, "hidden": 3, "scheduled_sampling": 0.9}))
+    inputs = dataset.train.window(0).inputs
+    state = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32) * 9
+    ranks, barrier = [None, None], threading.Barrier(2, timeout=60)
+
+    def mixed_inputs(group, rows):
+        model = dataset.make_model(zoo.get_cell("vanilla"), config)
+        model.process_group, model.theta = group, model.theta * 9
+        local = np.zeros_like(state)
+        local[rows] = state[rows]
+        return dataset._mixed_inputs(model, config.steps, inputs, {"h": local}, (0, 1))
+
+    with pure_python(), ThreadPoolExecutor(2) as pool:
+        expected = mixed_inputs(ProcessGroup(), slice(9))
+        assert (expected != inputs).any()
+        results = [
+            pool.submit(
+                contextvars.copy_context().run,
+                mixed_inputs,
+                ThreadRank(rank, ranks, barrier),
+                shards(9)[rank],
+            )
+            for rank in range(2)
+        ]
+        for result in results:
+            np.testing.assert_array_equal(result.result(), expected)
 
 
 def test_killed_rank_ends_job_and_run_resumes_bit_exactly(mpiexec: str, tmp_path: Path) -> None:

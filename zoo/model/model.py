@@ -326,6 +326,17 @@ class Model(FlatParameters):
         checked = as_weights(weights, x.shape[:2], self.kind)
         return self._outputs(self._forward_run(x, checked, state, noise, steps, aux))
 
+    def local_outputs(self, inputs: ArrayLike, state: GivenState | None = None) -> Array:
+        """:meth:`outputs` of the rows that this process computes, and zeros elsewhere, ``(T, B, V)``.
+
+        Args:
+            inputs: As for ``loss``.
+            state: As for ``loss``.
+        """
+        x, _ = self._inputs(inputs, None)
+        run = self._forward_run(x, None, state, None, None, {})
+        return self._shard_outputs(run, self.process_group.local_shards(x.shape[1]))[0]
+
     def evaluate_batch(
         self,
         inputs: ArrayLike,
@@ -522,13 +533,17 @@ class Model(FlatParameters):
 
     def _outputs(self, run: ReadoutRun) -> tuple[Array, State]:
         batch_run = run.batch_run
-        steps, batch = batch_run.x.shape[:2]
-        self._update_tied_readout()
-        outputs, all_shards = np.zeros((steps, batch, self.output_size), self.dtype), shards(batch)
-        results = map_shards(lambda shard: run.outputs(shard, outputs), all_shards, self.threads)
+        outputs, states = self._shard_outputs(run, shards(batch_run.batch_size))
         if batch_run.lengths is not None:
             outputs = mask_padding(outputs, batch_run.lengths)
-        return outputs, gather_states(batch_run.pair_with_rows(results), batch)
+        return outputs, gather_states(batch_run.pair_with_rows(states), batch_run.batch_size)
+
+    def _shard_outputs(self, run: ReadoutRun, local_shards: Sequence[slice]) -> tuple[Array, list[State]]:
+        """The outputs of some shards, zeros elsewhere, and the final states of each of them."""
+        self._update_tied_readout()
+        outputs = np.zeros((*run.batch_run.x.shape[:2], self.output_size), self.dtype)
+        states = map_shards(lambda shard: run.outputs(shard, outputs), local_shards, self.threads)
+        return outputs, states
 
 
 def fit_functions() -> Any:

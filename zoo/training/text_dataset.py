@@ -116,15 +116,19 @@ class TextDataset:
             return inputs
         rng = np.random.default_rng([*noise, 1])
         is_replaced = rng.random(inputs.shape)[1:] < probability
-        if not is_replaced.any():
-            return inputs
-        outputs, _ = model.outputs(inputs, state=before)
-        scores = outputs[:-1][is_replaced].astype(np.float64)
-        cumulated = np.exp(scores - scores.max(axis=1, keepdims=True)).cumsum(axis=1)
-        drawn = rng.random((len(scores), 1)) * cumulated[:, -1:]
+        draws = np.zeros(is_replaced.shape)
+        draws[is_replaced] = rng.random(is_replaced.sum())
+        is_local = np.zeros(inputs.shape[1], bool)
+        for shard in model.process_group.local_shards(len(is_local)):
+            is_local[shard] = True
+        is_replaced &= is_local
         mixed = inputs.copy()
-        mixed[1:][is_replaced] = (cumulated <= drawn).sum(axis=1)
-        return mixed
+        if is_replaced.any():
+            scores = model.local_outputs(inputs, before)[:-1][is_replaced].astype(np.float64)
+            cumulated = np.exp(scores - scores.max(axis=1, keepdims=True)).cumsum(axis=1)
+            drawn = draws[is_replaced][:, None] * cumulated[:, -1:]
+            mixed[1:][is_replaced] = (cumulated <= drawn).sum(axis=1)
+        return model.process_group.all_gather_rows(mixed)  # the gradient of an embedding needs all rows
 
     def evaluate(self, model: AnyModel) -> EvalResult:
         """The loss over one pass through the validation part, or the training part if there is none."""
