@@ -23,8 +23,8 @@ _STEPS, _ROWS = 4, 16  # two shards, so that the functions of the thread pool ar
 def build_kernels(cell: Cell, dtype: str) -> None:
     """Compile the kernels that a cell needs for training, or load those that are stored.
 
-    They serve all sizes, with ``adam`` and the default losses: cross-entropy of tokens, and the squared error
-    of numbers.
+    They serve all sizes of one layer with ``adam`` and the default losses: cross-entropy of tokens, and the
+    squared error of numbers. Another number of layers, optimizer or loss needs further kernels.
 
     Args:
         cell: The cell with its options.
