@@ -108,7 +108,7 @@ def form_of(name, **options):
 
 
 @pytest.mark.parametrize(
-    ("name", "state", "decays", "probed", "early", "transposed"),
+    ("name", "state", "decays", "has_probe", "query_first", "transposed"),
     [
         ("gla", "S", True, False, False, False),
         ("delta_net", "S", False, True, False, False),
@@ -119,9 +119,10 @@ def form_of(name, **options):
         (Corrected, "S", True, True, False, False),
     ],
 )
-def test_memories_are_recognised(name, state, decays, probed, early, transposed) -> None:
+def test_memories_are_recognised(name, state, decays, has_probe, query_first, transposed) -> None:
     form = form_of(name)[state]
-    assert (form.decays, form.probed, form.early, form.transposed) == (decays, probed, early, transposed)
+    expected = (decays, has_probe, query_first, transposed)
+    assert (form.decays, form.has_probe, form.query_first, form.transposed) == expected
 
 
 @pytest.mark.parametrize("name", [FeedsBack, ReadTwice, FullDecay, Squashed, "lstm", "s5", "mamba"])

@@ -162,8 +162,8 @@ class _CostCounter:
 def _memory_operations(node: Node) -> int:
     """Operations of a step for each element of a matrix memory."""
     form: MemoryForm = node.attr
-    forward = 4 + form.decays + 2 * form.probed
-    return forward if node.op == MEMORY else forward + 11 + 4 * form.probed
+    forward = 4 + form.decays + 2 * form.has_probe
+    return forward if node.op == MEMORY else forward + 11 + 4 * form.has_probe
 
 
 def _elements_per_step(form: MemoryForm) -> Dim:

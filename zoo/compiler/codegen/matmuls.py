@@ -221,17 +221,17 @@ def copied_memory(form: MemoryForm, state: str) -> str:
 def _write_memory(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
     """All steps of a matrix memory, or one block of them."""
     form, arrays = node.attr, context.memories[node.attr.state]
-    numbers, out = (context.array_of(_view(each).base).active_steps for each in (node.inputs[0], node))
+    operands, out = (context.array_of(_view(each).base).active_steps for each in (node.inputs[0], node))
     first = "first" if context.by_blocks else "0"
-    given = f"{numbers}, {first}, {arrays.state}, {arrays.saved}, {out}"
+    given = f"{operands}, {first}, {arrays.state}, {arrays.saved}, {out}"
     writer.line(f"kernels.memory_forward({given}, {form.flags})")
 
 
 def _write_memory_gradient(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
-    """One block of steps of a matrix memory, backwards."""
+    """One block of steps of a matrix memory, in the backward pass."""
     form, arrays = node.attr, context.memories[node.attr.state]
-    gradient, numbers = (context.array_of(_view(each).base).active_steps for each in node.inputs)
-    given = f"{numbers}, {arrays.saved}, first, {arrays.state}, {gradient}"
+    gradient, operands = (context.array_of(_view(each).base).active_steps for each in node.inputs)
+    given = f"{operands}, {arrays.saved}, first, {arrays.state}, {gradient}"
     writer.line(f"kernels.memory_backward({given}, {context.array_of(node).active_steps}, {form.flags})")
 
 

@@ -26,8 +26,8 @@ class MemoryForm:
         depth: Rows ``K``, over which queries sum.
         width: Columns ``D``.
         decays: Whether a step multiplies the rows by factors.
-        probed: Whether a step reads the memory before it writes.
-        early: Whether the query reads the memory before the step.
+        has_probe: Whether a probe reads the memory before the update.
+        query_first: Whether the query reads the memory before the update.
         transposed: Whether the state is ``(heads, D, K)``.
     """
 
@@ -36,14 +36,14 @@ class MemoryForm:
     depth: Dim
     width: Dim
     decays: bool
-    probed: bool
-    early: bool
+    has_probe: bool
+    query_first: bool
     transposed: bool
 
     @property
     def flags(self) -> str:
         """The last arguments of the kernels."""
-        return f"{self.heads}, {self.decays}, {self.probed}, {self.early}"
+        return f"{self.heads}, {self.decays}, {self.has_probe}, {self.query_first}"
 
     @property
     def elements(self) -> Dim:
@@ -52,21 +52,21 @@ class MemoryForm:
 
 
 def _memory(inputs: tuple[Node, ...], attr: MemoryForm, shape: Shape) -> Node:
-    (numbers,) = inputs
-    return numbers.graph.node(MEMORY, inputs, attr, shape, max(numbers.level, Level.SEQUENCE))
+    (operands,) = inputs
+    return operands.graph.node(MEMORY, inputs, attr, shape, max(operands.level, Level.SEQUENCE))
 
 
-def _memory_vjp(g: Node, node: Node, numbers: Node) -> tuple[Node]:
-    return (g.graph.node(MEMORY_GRADIENT, (g, numbers), node.attr, numbers.shape),)
+def _memory_vjp(g: Node, node: Node, operands: Node) -> tuple[Node]:
+    return (g.graph.node(MEMORY_GRADIENT, (g, operands), node.attr, operands.shape),)
 
 
 MEMORY = Op("read_memory", Kind.MEMORY, vjp=_memory_vjp, build=_memory, expensive=True)
-"""What the query reads at a step, ``(heads, D)``, given the numbers of the step, ``(heads, ...)``."""
+"""What the query reads at a step, ``(heads, D)``, given the operands of the step, ``(heads, ...)``."""
 
 MEMORY_GRADIENT = Op("memory_gradient", Kind.MEMORY, expensive=True)
-"""The gradients of the numbers of a step, given the gradient of what the query reads and the numbers."""
+"""The gradients of the operands of a step, given the gradient of what the query reads and the operands."""
 
 
-def matrix_memory(numbers: Node, form: Any) -> Node:
+def matrix_memory(operands: Node, form: Any) -> Node:
     """Return what the query reads at every step."""
-    return _memory((numbers,), form, (form.heads, form.width))
+    return _memory((operands,), form, (form.heads, form.width))

@@ -130,8 +130,8 @@ class _Matcher:
             depth,
             width,
             decays=decay is not None,
-            probed=probe is not None,
-            early=query.core is self.leaf,
+            has_probe=probe is not None,
+            query_first=query.core is self.leaf,
             transposed=query.by_column,
         )
         memory = matrix_memory(concatenate(parts, 1), form)
