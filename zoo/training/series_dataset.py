@@ -289,10 +289,42 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
         UsageError: If a setting does not fit.
     """
     table = _read(config) if data is None else as_table(data)
+    _check_settings(config, table, is_file=data is None)
+    panel, left_out = _make_panel(config, table)
+    cuts = split_ends(panel, config.split or DEFAULT_SPLIT)
+    season = config.season or guess_season(panel, cuts[0])
+    full_context = max(3 * config.horizon, 2 * season if season > 1 else 0, MIN_CONTEXT)
+    context = config.context or _shortened(full_context, panel, cuts[0], config.horizon)
+    loss, losses = forecast_loss(config.loss or DEFAULT_LOSS, config.loss_options, panel.roles.target)
+    factors = output_factors(losses, panel.roles.target, config.target_weights)
+    spec = _make_spec(config, panel, cuts, context, season, quantile_levels(loss), factors)
+    windows = make_windows(panel, spec, Scaling.fit(panel, spec, cuts[0]), config.dtype)
+    batch, steps = config.batch or DEFAULT_BATCH, config.steps or DEFAULT_STEPS
+    every = config.eval_every or max(1, min(500, steps // 20))
+    resolved = replace(
+        config,
+        kind="table",
+        split=spec.split,
+        input=panel.roles.input,
+        time=panel.roles.time,
+        context=context,
+        season=season,
+        loss=config.loss if has_loss_per_target(config.loss) else loss.name,
+        batch=batch,
+        steps=steps,
+        eval_every=every,
+        save_every=config.save_every or every,
+    )
+    shortened_from = full_context if config.context is None and context < full_context else None
+    return resolved, SeriesDataset(panel, windows, cuts, loss, batch, config.seed, left_out, shortened_from)
+
+
+def _check_settings(config: Config, table: DataTable, is_file: bool) -> None:
+    """Raise an error for a setting that is missing, or that a forecast does not have."""
     if not config.target:
         other = (
             "To train on its characters instead, give `kind='text'`."
-            if data is None
+            if is_file
             else "To predict a label of whole sequences instead, give `label`."
         )
         raise UsageError(
@@ -305,6 +337,10 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
         )
     if config.split_seed is not None and config.group is None:
         raise UsageError("split_seed is given without `group`; each series is cut by time, so leave it out.")
+
+
+def _make_panel(config: Config, table: DataTable) -> tuple[Panel, tuple[str, ...]]:
+    """The series of a table, divided by groups if there are any, and the columns that are left out."""
     given = ColumnRoles(
         config.target,
         tuple(name for name in config.input or () if name not in config.target),
@@ -319,52 +355,38 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
     if len(panel) == 1:
         raise DataError(f"{table.name} has one row; a forecast needs a history.")
     _check_varies(panel)
-    split, split_seed = config.split or DEFAULT_SPLIT, config.split_seed or 0
-    panel = divide_series(panel, split, split_seed)
-    cuts = split_ends(panel, split)
-    season = config.season or guess_season(panel, cuts[0])
-    full_context = max(3 * config.horizon, 2 * season if season > 1 else 0, MIN_CONTEXT)
-    context = config.context or _shortened(full_context, panel, cuts[0], config.horizon)
-    loss, losses = forecast_loss(config.loss or DEFAULT_LOSS, config.loss_options, roles.target)
+    return divide_series(panel, config.split or DEFAULT_SPLIT, config.split_seed or 0), tuple(left_out)
+
+
+def _make_spec(
+    config: Config,
+    panel: Panel,
+    cuts: Array,
+    context: int,
+    season: int,
+    levels: tuple[float, ...],
+    factors: tuple[float, ...],
+) -> ForecastSpec:
+    """The inputs and outputs, checked to fit the length of the series, with a linear forecast to correct."""
     spec = ForecastSpec.of_panel(
         panel,
         context=context,
         horizon=config.horizon,
         season=season,
         change=config.predict != "level",
-        levels=quantile_levels(loss),
+        levels=levels,
         missing=config.missing,
-        split=split,
-        split_seed=split_seed,
-        output_factors=output_factors(losses, roles.target, config.target_weights),
+        split=config.split or DEFAULT_SPLIT,
+        split_seed=config.split_seed or 0,
+        output_factors=factors,
     )
     _check_length(panel, part_rows(panel, cuts, "train")[1], spec)
     _check_parts(panel, cuts, spec)
-    if config.predict == "correction":
-        history = History.of_panel(panel, cuts[0], context, season, config.horizon)
-        weights = fit_autoregression(history).tolist()
-        spec = replace(spec, autoregression=tuple(tuple(map(tuple, each)) for each in weights))
-    windows = make_windows(panel, spec, Scaling.fit(panel, spec, cuts[0]), config.dtype)
-    batch = config.batch or DEFAULT_BATCH
-    steps = config.steps or DEFAULT_STEPS
-    every = config.eval_every or max(1, min(500, steps // 20))
-    resolved = replace(
-        config,
-        kind="table",
-        split=split,
-        input=roles.input,
-        time=roles.time,
-        context=context,
-        season=season,
-        loss=config.loss if has_loss_per_target(config.loss) else loss.name,
-        batch=batch,
-        steps=steps,
-        eval_every=every,
-        save_every=config.save_every or every,
-    )
-    shortened_from = full_context if config.context is None and context < full_context else None
-    given_out = tuple(left_out), shortened_from
-    return resolved, SeriesDataset(panel, windows, cuts, loss, batch, config.seed, *given_out)
+    if config.predict != "correction":
+        return spec
+    history = History.of_panel(panel, cuts[0], context, season, config.horizon)
+    weights = fit_autoregression(history).tolist()
+    return replace(spec, autoregression=tuple(tuple(map(tuple, each)) for each in weights))
 
 
 def _read(config: Config) -> DataTable:
