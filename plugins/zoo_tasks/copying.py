@@ -35,8 +35,8 @@ class Copying(zoo.Task):
     family = "memory"
     card = zoo.Card(
         title="Unitary Evolution Recurrent Neural Networks",
-        authors="Martin Arjovsky and Amar Shah and Yoshua Bengio",
-        year=2016,
+        authors="Martin Arjovsky, Amar Shah, Yoshua Bengio",
+        year=2015,
         url="https://arxiv.org/abs/1511.06464",
         variant="This is the copying memory problem of section 4.1, after Hochreiter and Schmidhuber 1997.",
         deviations="Only the steps of the answer count, and the blanks before it do not, so the loss is the "

@@ -124,8 +124,8 @@ def test_page_of_a_cell() -> None:
         "## Results\n\nIt learns.\n",
         "- [gru](../gated/gru.md) has one state vector and no output gate.\n",
         "- janet has ",
-        "```bibtex\n@misc{gers2000lstm,\n",
-        "\n@misc{hochreiter1997lstm,\n",
+        "```bibtex\n@misc{gers2000learning,\n",
+        "\n@misc{hochreiter1997long,\n",
     ):
         assert words in text, words
 

@@ -75,7 +75,7 @@ def test_every_citation_has_an_entry(comparison):
     cited = ",".join(re.findall(r"\\cite\{(.*?)\}", methods_latex(comparison))).split(",")
     keys = re.findall(r"^@misc\{(.*),$", references(comparison), re.MULTILINE)
     assert (
-        {"cho2014gru", "krueger2016zoneout", "xiong2020prenorm", "kingma2014adam", "zoo2026"}
+        {"cho2014learningv1", "krueger2016zoneout", "xiong2020layer", "kingma2014adam", "zoo2026"}
         <= set(cited)
         <= set(keys)
     )
@@ -122,7 +122,7 @@ def test_methods_follow_the_plan(comparison, tmp_path, change, sentence):
     changed = zoo.Comparison(tmp_path / "changed")
     assert sentence in methods_text(changed)
     if "constraints" in change.get("settings", {}):
-        assert "song2016dale" in references(changed)
+        assert "song2016training" in references(changed)
 
 
 def test_failed_runs_are_reported(comparison, tmp_path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from zoo.arguments import short_repr
@@ -20,6 +20,8 @@ _ARXIV = re.compile(r"https?://(?:www\.)?arxiv\.org/(?:abs|pdf)/(?P<id>[\w./-]+?
 _DOI = re.compile(r"https?://(?:dx\.)?doi\.org/(?P<id>10\.\S+)")
 
 _AUTHOR_SEPARATOR = re.compile(r",\s*(?:and\b|&)|\s(?:and|&)\s|,")
+
+_SMALL_WORDS = ("a", "an", "the", "on", "in", "of", "for", "to", "with", "from")
 
 _SUFFIXES = ("jr", "jr.", "sr", "sr.", "ii", "iii", "iv")
 
@@ -40,7 +42,7 @@ def bibtex_entry(card: Card, name: str) -> str:
 
     Args:
         card: The card.
-        name: Name of the component, the end of the key: ``beck2024slstm``.
+        name: Name of the component, the key if it is not published.
     """
     title = {"title": f"{{{_one_line(card.title)}}}"}
     rows = _reference_fields(card, title) if card.published else {**title, "note": UNPUBLISHED}
@@ -61,12 +63,24 @@ def _reference_fields(card: Card, title: dict[str, str]) -> dict[str, str]:
 
 
 def bibtex_key(card: Card, name: str) -> str:
-    """Surname of the first author, year and name: ``beck2024slstm``; the name alone if unpublished."""
+    """Surname of the first author, year and first word of the title: ``beck2024xlstm``.
+
+    A paper has one key, whichever component cites it. Articles and prepositions at the start of a title do
+    not count, and the version of a preprint follows: ``cho2014learningv1``. The key of a card that is not
+    published is the name.
+    """
     if not card.published:
         return name
     first = split_authors(card.authors)[0]
     surname = [word for word in first.split() if word.lower() not in _SUFFIXES][-1:] or [first]
-    return f"{_ascii(surname[0])}{card.year}{name}"
+    words = [word for word in map(_ascii, re.findall(r"\w+", card.title)) if word not in ("", *_SMALL_WORDS)]
+    version = re.search(r"v\d+$", _identifiers(card.url).get("eprint", ""))
+    return f"{_ascii(surname[0])}{card.year}{(words or [name])[0]}{version[0] if version else ''}"
+
+
+def unique_entries(texts: Iterable[str]) -> list[str]:
+    """Split texts of BibTeX entries, which an empty line separates, and drop repeated ones."""
+    return list(dict.fromkeys(entry for text in texts for entry in text.split("\n\n")))
 
 
 def split_authors(text: str) -> list[str]:

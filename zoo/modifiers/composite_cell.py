@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from zoo.base import Buffer, Cell, Component, Input, Option, Output, Param, State
+from zoo.base.card import unique_entries
 from zoo.base.cell import count_formula
 from zoo.base.component import check_importable
 from zoo.compiler.frontend.symbolic import SymbolBase
@@ -135,8 +136,7 @@ class CompositeCell(Cell, abstract=True):
     @classmethod
     def bibtex(cls) -> str:
         """The BibTeX entries of the cell and of the component."""
-        entries = (*cls.base.bibtex().split("\n\n"), *cls.component.bibtex().split("\n\n"))
-        return "\n\n".join(dict.fromkeys(entries))
+        return "\n\n".join(unique_entries([cls.base.bibtex(), cls.component.bibtex()]))
 
     @classmethod
     def source_digest(cls) -> str:

@@ -16,7 +16,7 @@ import zoo
 from zoo.arguments import as_path
 from zoo.base import Block, Cell, Component, Constraint, Modifier, Optimizer, Penalty, Task
 from zoo.base.block import PLACEMENT_OPTIONS
-from zoo.base.card import Card, bibtex_key, escape_latex, split_authors
+from zoo.base.card import Card, bibtex_key, escape_latex, split_authors, unique_entries
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.results import Comparison
 from zoo.comparison.tables import sweep_verdict
@@ -69,8 +69,8 @@ def methods_latex(results: Comparison) -> str:
 
 def references(results: Comparison) -> str:
     """BibTeX entries of the cells, modifiers, tasks and other components of a comparison, and of zoo."""
-    entries = [component.bibtex() for component in _components(results).values()]
-    return "\n\n".join([*dict.fromkeys(entries), citation(zoo.__version__)])
+    entries = unique_entries(component.bibtex() for component in _components(results).values())
+    return "\n\n".join([*entries, citation(zoo.__version__)])
 
 
 def write_paper(path: str | Path, directory: str | Path) -> list[Path]:

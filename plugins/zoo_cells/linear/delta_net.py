@@ -66,7 +66,7 @@ class DeltaNet(zoo.Cell):
         also=(
             zoo.Card(
                 title="Parallelizing Linear Transformers with the Delta Rule over Sequence Length",
-                authors="Songlin Yang, Bailin Wang, and others",
+                authors="Songlin Yang, Bailin Wang, Yu Zhang, Yikang Shen, Yoon Kim",
                 year=2024,
                 url="https://arxiv.org/abs/2406.06484",
             ),

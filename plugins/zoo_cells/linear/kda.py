@@ -51,7 +51,7 @@ class KDA(zoo.Cell):
     family = "linear"
     card = zoo.Card(
         title="Kimi Linear: An Expressive, Efficient Attention Architecture",
-        authors="Kimi Team: Yu Zhang, Zongyu Lin, Xingcheng Yao, and others",
+        authors="Yu Zhang, Zongyu Lin, Xingcheng Yao, and others",
         year=2025,
         url="https://arxiv.org/abs/2510.26692",
         variant="This is Kimi delta attention with a low-rank gate for every row, and one rate of writing "

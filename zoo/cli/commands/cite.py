@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 import zoo
+from zoo.base.card import unique_entries
 from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import find_component, plugin_option
 from zoo.cli.flags import Command, argument
@@ -25,5 +26,5 @@ def command(names: Sequence[str]) -> None:
     cell, and block:mamba the block. FILE.py:Class is a class in a Python file. The last reference is the one
     of zoo itself. Accents are UTF-8.
     """
-    entries = [entry for name in names for entry in find_component(name).bibtex().split("\n\n")]
-    echo("\n\n".join([*dict.fromkeys(entries), citation(zoo.__version__)]))
+    entries = unique_entries(find_component(name).bibtex() for name in names)
+    echo("\n\n".join([*entries, citation(zoo.__version__)]))
