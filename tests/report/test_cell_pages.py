@@ -130,6 +130,12 @@ def test_page_of_a_cell() -> None:
         assert words in text, words
 
 
+def test_page_names_the_nearest_block() -> None:
+    text = " ".join(cell_page(type(zoo.get_cell("kda"))).split())
+    assert "Block nearest to the one of the paper: `deltanet`." in text
+    assert "the block deltanet has no gate" in text
+
+
 class Plain(zoo.Cell):
     """Made of ``x * y`` and a *star*, if a < b.
 

@@ -153,7 +153,7 @@ class Card:
             a bigram model; empty if it is.
         scope: The part of the paper's network: ``"recurrence"`` for the recurrence alone, or ``"mixer"`` for
             the recurrence with the projections, gates and norms around it.
-        block: The block that the paper puts around the cell: the name of a registered block, or empty.
+        block: The registered block that is nearest to the one of the paper, by name; empty for none.
         also: Cards of other papers to cite.
         related: Names of related components, each with the rest of a sentence that begins with the name:
             ``{"gru": "has no memory cell."}``.

@@ -345,7 +345,7 @@ def _origin(cls: type[Cell], links: PageLinks) -> str:
     source = f"From {papers}" if card.published else UNPUBLISHED.capitalize()
     scope = f"Scope: `{card.scope}` ({SCOPES[card.scope]})"
     file = f" [Source]({links.source})." if links.source else ""
-    block = f" Block of the paper: `{card.block}`." if card.block else ""
+    block = f" Block nearest to the one of the paper: `{card.block}`." if card.block else ""
     return f"Family {family}. {source}. {scope}.{block}{file}"
 
 

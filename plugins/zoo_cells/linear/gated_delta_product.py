@@ -60,9 +60,9 @@ class GatedDeltaProduct(zoo.Cell):
         "defaults of flash-linear-attention. With one correction and without negative eigenvalues it is "
         "gated_delta_net.",
         deviations="This is the recurrence alone. The short convolutions before it and the RMS norm, output "
-        "gate and projection after it are left out. Values are as wide as keys, where the official layer "
-        "has values twice as wide. The cell has one head by default, and the official layer has six of size "
-        "256.",
+        "gate and projection after it are left out, and the block deltanet has no gate. Values are as wide "
+        "as keys, where the official layer has values twice as wide. The cell has one head by default, and "
+        "the official layer has six of size 256.",
         history="Siems and others published it in 2025. Grazzi and others had shown in 2024 that linear "
         "recurrences whose eigenvalues are all positive cannot solve parity, and that one generalised "
         "Householder matrix for each step cannot track every finite group. DeltaProduct multiplies several.",

@@ -190,7 +190,9 @@ def _reference(component: type[Component]) -> Iterator[str]:
     if issubclass(component, Cell):
         yield from _wrapped(f"Scope: {card.scope}, {SCOPES[card.scope]}.")
         if card.block:
-            yield from _wrapped(f"Block of the paper: {card.block}. Train with --block {card.block}.")
+            yield from _wrapped(
+                f"Block nearest to the one of the paper: {card.block}. Train with --block {card.block}."
+            )
     for heading, text in remarks.items():
         yield from _wrapped(f"{heading}: {text}") if text else ()
 
