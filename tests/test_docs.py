@@ -98,6 +98,15 @@ def leads_somewhere(page: Path, target: str) -> bool:
     return file.exists() and (not anchor or anchor in anchors(file))
 
 
+def test_errata_have_numbers_dates_and_papers() -> None:
+    text = (ROOT / "docs/errata.md").read_text(encoding="utf-8")
+    _, *entries = re.split(r"^## ", text, flags=re.MULTILINE)
+    for number, entry in enumerate(entries, 1):
+        start = rf"{number}\. .+\n\n- \*\*Date\*\*: \d{{4}}-\d\d-\d\d\n- \*\*Paper\*\*: \[[^]]+\]\(https://"
+        assert re.match(start, entry), entry[:80]
+    assert len(entries) >= 7
+
+
 def anchors(page: Path) -> set[str]:
     """The anchors that headings get where Markdown is shown."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)

@@ -278,6 +278,8 @@ def test_names_of_cells_become_links() -> None:
     )
     assert addresses == {}
     assert with_links("See `gru`.", {"gru": "gru.md"}) == "See [`gru`](gru.md)."
+    documents = {"docs/a.md": "../a.md", "docs": "no.md"}
+    assert with_links("See docs/a.md, x/docs/a.md.", documents) == "See [docs/a.md](../a.md), x/docs/a.md."
     links = PageLinks(cells={"lstm": "../lstm/lstm.md", "star": "../gated/star.md"})
     assert "where an [lstm](../lstm/lstm.md) has four blocks" in " ".join(
         cell_page(type(zoo.get_cell("gru")), links).split()

@@ -47,11 +47,11 @@ def _linked(text: str) -> str:
 
 
 def with_links(text: str, addresses: dict[str, str]) -> str:
-    """A text in Markdown with links where the names of cells occur first.
+    """A text in Markdown with links where the names of cells and the paths of documents occur first.
 
     Args:
         text: The text.
-        addresses: The addresses by name; those that are used are removed.
+        addresses: The addresses by name or path; those that are used are removed.
     """
 
     def replace_name(match: re.Match[str]) -> str:
@@ -59,7 +59,7 @@ def with_links(text: str, addresses: dict[str, str]) -> str:
         return f"[{match[0]}]({address})" if address else match[0]
 
     parts = re.split(r"(`[^`]*`|<http[^>]*>|\[[^\]]*\]\([^)]*\))", text)
-    words = re.compile(r"(?<![\w.-])[a-z]\w*(?![\w-]|\.\w)")
+    words = re.compile(r"(?<![\w./-])(?:docs/[\w-]+\.md|[a-z]\w*(?![\w/-]|\.\w))")
     for n, part in enumerate(parts):
         if n % 2 == 0:
             parts[n] = words.sub(replace_name, part)
@@ -258,12 +258,14 @@ class PageLinks:
         cells: Addresses of the pages of cells by name.
         source: Address of the file that defines the cell; empty for none.
         result: A sentence with results; empty for none.
+        documents: Addresses of documents by their path in the project, ``docs/errata.md``.
     """
 
     index: str = ""
     cells: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     result: str = ""
+    documents: Mapping[str, str] = field(default_factory=dict)
 
 
 def cell_page(cls: type[Cell], links: PageLinks | None = None) -> str:
@@ -317,12 +319,13 @@ def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
 
 
 def _linked_cells(cls: type[Cell], links: PageLinks) -> dict[str, str]:
-    """Addresses of the cells to link in sentences: related ones, and names that are no words."""
-    return {
+    """Addresses to link in sentences: documents, related cells, and cells whose names are no words."""
+    cells = {
         name: address
         for name, address in links.cells.items()
         if name in cls.card.related or (name != cls.name and re.search(r"[_\d]", name))
     }
+    return {**links.documents, **cells}
 
 
 def _is_complex(cls: type[Cell]) -> bool:

@@ -145,8 +145,12 @@ def all_files(classes: Iterable[type[Cell]], folder: Path) -> Files:
         files[f"{family}/{INDEX}"] = family_page(family, cells, about[family], f"../{INDEX}")
     results = _results(folder / RESULTS)
     pages = {cls.name: f"../{cls.family}/{cls.name}.md" for cls in classes}
+    above = folder.resolve().parent
+    documents = {f"docs/{file.name}": f"../../{file.name}" for file in sorted(above.glob("*.md"))}
+    documents = documents if above.name == "docs" else {}
     for cls in classes:
-        links = PageLinks(f"../{INDEX}", pages, _source_link(cls, folder), results.get(cls.name, ""))
+        source, result = _source_link(cls, folder), results.get(cls.name, "")
+        links = PageLinks(f"../{INDEX}", pages, source, result, documents if source else {})
         files |= cell_files(cls, links)
     return files
 

@@ -69,7 +69,7 @@ class TTTLinear(zoo.Cell):
         when_to_use="Use it to study memories that learn at test time: the norm inside makes the update "
         "nonlinear in the memory, unlike the other cells of this family. The state has H² / heads + H "
         "elements. Steps are computed one after another, as the recurrence is not linear. See "
-        "docs/errata.md for a difference between this code and the one of flash-linear-attention.",
+        "entry 2 of docs/errata.md for a difference between this code and the one of flash-linear-attention.",
         scope="mixer",
         related={
             "delta_net": "has the same update without a norm and a bias, with normalised keys.",
