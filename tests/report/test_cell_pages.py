@@ -130,6 +130,14 @@ def test_page_of_a_cell() -> None:
         assert words in text, words
 
 
+def test_page_names_options_behind_computed_numbers() -> None:
+    text = cell_page(type(zoo.get_cell("alif")))
+    plain, _, typeset = text.partition("The same in numbers, with the default options:")
+    assert "d  = exp(-1 / tau_b)" in plain
+    assert "0.995012479193" in typeset
+    assert "The same in numbers" not in cell_page(type(zoo.get_cell("lstm")))
+
+
 def test_page_names_the_nearest_block() -> None:
     text = " ".join(cell_page(type(zoo.get_cell("kda"))).split())
     assert "Block nearest to the one of the paper: `deltanet`." in text

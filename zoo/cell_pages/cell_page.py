@@ -246,6 +246,8 @@ _NOTES = {
     r"_{\mathrm{rows}}": "The index rows marks the sum of the rows of a matrix. ",
     r"_{\mathrm{columns}}": "The index columns marks the sum of the columns of a matrix. ",
 }
+# A number that the step computes from options, such as exp(-1 / tau): the plain text names the options.
+_COMPUTED_NUMBER = re.compile(r"\d\.\d{6}")
 _HEADS_NOTE = "With several heads, the equations of matrices hold for each head. "
 
 
@@ -294,6 +296,8 @@ def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
         picture = f"![One step of {cls.name}]({cls.name}.svg)"
         if _is_complex(cls):
             yield from (*document(doc.equations), "The same in real and imaginary parts:", "")
+        elif any(_COMPUTED_NUMBER.search(line) for line in equations):
+            yield from (*document(doc.equations), "The same in numbers, with the default options:", "")
         yield from (*equations, "", *_gates(cls), *note, "", picture, "")
     else:
         yield from document(doc.equations)
