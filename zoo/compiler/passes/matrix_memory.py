@@ -258,7 +258,9 @@ class _Matcher:
             order = tuple(inner.index(node.attr[axis]) for axis in axes)
             return self._expand(node.inputs[0], order)
         if node.op == RESHAPE:
-            self._long_axes(node)
+            shapes = [[each.shape[axis] for axis in self._long_axes(each)] for each in (node, node.inputs[0])]
+            if shapes[0] != shapes[1]:  # such as (3, H) to (H, 3), which is no transpose
+                raise _NoMatch
             return self._expand(node.inputs[0], order)
         if node.op == DIVIDE and node.inputs[1].op == BROADCAST:
             divisor = self._inverse(self._factor(node.inputs[1], order))
