@@ -1,0 +1,91 @@
+"""The program that repeats published results: its rows, its verdicts and its table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import reproduce
+from reproduce import CLAIMS, Claim, Model, Row
+
+import zoo
+
+ROOT = Path(__file__).parents[2]
+MODELS = [(claim, model) for claim in CLAIMS for model in claim.models]
+
+
+def row(score, solved, seed=0):
+    return Row(
+        "parity-nonlinear",
+        "gru",
+        seed,
+        100,
+        10,
+        0.01,
+        "accuracy",
+        score,
+        solved,
+        1.0,
+        "finished",
+        "2026-01-01",
+    )
+
+
+@pytest.mark.parametrize(("claim", "model"), MODELS, ids=lambda each: getattr(each, "name", ""))
+def test_models_and_tasks_exist(claim, model):
+    assert zoo.get_cell(model.spec, **model.options)
+    assert zoo.get_task(claim.task, **claim.options).card
+    assert claim.url.startswith("https://")
+
+
+def test_labels_of_a_claim_differ():
+    for claim in CLAIMS:
+        labels = [reproduce.label_of(model) for model in claim.models]
+        assert len(labels) == len(set(labels))
+
+
+def test_a_model_is_trained_with_its_options_and_every_seed():
+    claim = Claim("x", "x", "x", "x", "parity", [], settings={"hidden": 2, "steps": 2})
+    model = Model("deltanet(delta_net)", True, 0.01, reproduce.COSINE, {"negative_eigenvalues": True})
+    with zoo.kernels.pure_python():
+        rows = reproduce.measure(claim, model, seeds=2, batch=2, eval_batches=1)
+    assert [(each.seed, each.steps, each.status) for each in rows] == [(0, 2, "finished"), (1, 2, "finished")]
+    assert {each.model for each in rows} == {"deltanet(delta_net), negative_eigenvalues=True"}
+
+
+@pytest.mark.parametrize(
+    ("solves", "solved", "verdict"),
+    [(True, [1, 1, 0], True), (True, [1, 0, 0], False), (False, [0, 0, 0], True), (False, [1, 0, 0], False)],
+)
+def test_verdict(solves, solved, verdict):
+    rows = [row(0.5, bool(each)) for each in solved]
+    assert reproduce.is_reproduced(Model("gru", solves, 0.01), rows) is verdict
+
+
+def test_only_missing_models_are_trained_and_the_page_has_them(tmp_path, monkeypatch):
+    trained = []
+
+    def measure(claim, model):
+        trained.append(model.spec)
+        name = reproduce.label_of(model)
+        return [
+            Row(claim.name, name, seed, 9, 5, model.lr, "accuracy", 0.96, True, 0.1, "finished", "2026-01-01")
+            for seed in (0, 1)
+        ]
+
+    monkeypatch.setattr(reproduce, "measure", measure)
+    file, page = tmp_path / "new" / "rows.csv", tmp_path / "page.md"
+    page.write_text("<!-- reproductions, made by: -->\n<!-- end of what was made -->\n")
+    words = [str(file), "--only", "parity-nonlinear", "--page", str(page)]
+    assert reproduce.main(words) == 0
+    assert trained == ["gru", "lstm", "vanilla"]
+    assert reproduce.main(words) == 0
+    assert len(trained) == 3
+    assert "| `gru` | `parity`, 1 × 64, 5 updates | solved | 0.96 accuracy | 2/2 | yes |" in page.read_text()
+
+
+def test_page_shows_the_stored_runs():
+    rows = reproduce.read(ROOT / "results" / "reproductions.csv")
+    assert rows
+    text = (ROOT / "docs" / "reproductions.md").read_text(encoding="utf-8")
+    assert "\n".join(reproduce.table(rows).markdown()) in text

@@ -1,0 +1,379 @@
+"""Repeat published results, and write them to a page.
+
+    python tools/reproduce.py results/reproductions.csv --page docs/reproductions.md
+    python tools/reproduce.py results/reproductions.csv --only parity-nonlinear,s3
+
+The file has a line for each run. The command skips models whose lines exist, so that you can stop it and
+start it again. All settings are below. The learning rates were chosen by trial. Each run keeps the parameters
+with the best validation, and is scored on the test part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import zoo
+from zoo.storage.document_marker import DocumentMarker
+from zoo.tables import TextTable
+
+SEEDS = 3
+COSINE: Mapping[str, Any] = {"schedule": "cosine", "schedule_options": {"warmup": 0.05}}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is trained.
+
+    Args:
+        spec: The cell, with its block.
+        solves: Whether it solves the task according to the paper.
+        lr: The learning rate.
+        settings: Other settings of ``zoo.compare``.
+        options: Options of the cell.
+    """
+
+    spec: str
+    solves: bool
+    lr: float
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published result and the models that repeat it.
+
+    Args:
+        name: Its name.
+        claim: What the paper found.
+        paper: Authors and year.
+        url: Address of the paper.
+        task: The task.
+        models: The models.
+        options: Options of the task.
+        settings: Settings of all models.
+    """
+
+    name: str
+    claim: str
+    paper: str
+    url: str
+    task: str
+    models: Sequence[Model]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+_GRAZZI = "Grazzi et al. 2024", "https://arxiv.org/abs/2411.12537"
+_GU_DAO = "Gu & Dao 2023", "https://arxiv.org/abs/2312.00752"
+
+CLAIMS = (
+    Claim(
+        "parity-nonlinear",
+        "Nonlinear recurrent networks learn parity, also for longer sequences.",
+        *_GRAZZI,
+        "parity",
+        [Model("gru", True, 0.005), Model("lstm", True, 0.005), Model("vanilla", True, 0.001)],
+        settings={"hidden": 64, "steps": 5000},
+    ),
+    Claim(
+        "parity-positive",
+        "Linear recurrences whose eigenvalues are all positive do not learn parity.",
+        *_GRAZZI,
+        "parity",
+        [
+            Model("mamba(mamba)", False, 0.004),
+            Model("retnet(gla)", False, 0.004),
+            Model("deltanet(delta_net)", False, 0.004),
+        ],
+        settings={"hidden": 32, "steps": 3000, **COSINE},
+    ),
+    Claim(
+        "parity-negative",
+        "With negative eigenvalues they learn it.",
+        *_GRAZZI,
+        "parity",
+        [Model("prenorm(gated_delta_product)", True, 0.004)],
+        settings={"hidden": 32, "steps": 5000, **COSINE},
+    ),
+    Claim(
+        "s3",
+        "A recurrent network of one layer composes permutations. Mamba needs more layers for longer "
+        "sequences.",
+        "Merrill et al. 2024",
+        "https://arxiv.org/abs/2404.08819",
+        "word_problem",
+        [Model("vanilla", True, 0.003), Model("mamba(mamba)", False, 0.004, COSINE)],
+        settings={"hidden": 64, "steps": 3000},
+    ),
+    Claim(
+        "counting",
+        "LSTMs learn to count. GRUs do not.",
+        "Weiss et al. 2018",
+        "https://aclanthology.org/P18-2117",
+        "dyck",
+        [Model("lstm", True, 0.01), Model("gru", False, 0.01)],
+        settings={"hidden": 32, "steps": 3000, **COSINE},
+    ),
+    Claim(
+        "selective-copying",
+        "Mamba copies selectively. A recurrence that treats all inputs alike does not.",
+        *_GU_DAO,
+        "selective_copying",
+        [Model("mamba(mamba)", True, 0.004), Model("glu(s4d)", False, 0.004)],
+        settings={"hidden": 32, "layers": 2, "steps": 4000, **COSINE},
+    ),
+    Claim(
+        "selective-copying-min",
+        "Recurrent networks without a state in their gates copy selectively too.",
+        "Feng et al. 2024",
+        "https://arxiv.org/abs/2410.01201",
+        "selective_copying",
+        [Model("prenorm(min_gru)", True, 0.003)],
+        settings={"hidden": 64, "layers": 3, "steps": 4000, **COSINE},
+    ),
+    Claim(
+        "induction-heads",
+        "Mamba solves the induction heads task.",
+        *_GU_DAO,
+        "induction_heads",
+        [Model("mamba(mamba)", True, 0.004)],
+        settings={"hidden": 32, "layers": 2, "steps": 3000, **COSINE},
+    ),
+    Claim(
+        "recall",
+        "DeltaNet solves associative recall with many queries.",
+        "Yang et al. 2024",
+        "https://arxiv.org/abs/2406.06484",
+        "associative_recall",
+        [Model("deltanet(delta_net)", True, 0.003)],
+        settings={"hidden": 64, "layers": 2, "steps": 6000, **COSINE},
+    ),
+    Claim(
+        "adding-linear",
+        "Linear recurrences work in deep networks with nonlinear parts between them.",
+        "Orvieto et al. 2023",
+        "https://arxiv.org/abs/2303.06349",
+        "adding",
+        [Model("glu(lru)", True, 0.004), Model("lru", False, 0.004)],
+        settings={"hidden": 32, "layers": 2, "steps": 3000, **COSINE},
+    ),
+    Claim(
+        "adding-lstm",
+        "The LSTM adds two numbers over 100 steps.",
+        "Hochreiter & Schmidhuber 1997",
+        "https://doi.org/10.1162/neco.1997.9.8.1735",
+        "adding",
+        [Model("lstm", True, 0.005, options={"forget_bias": 1.0}), Model("vanilla", False, 0.005)],
+        options={"length": 100},
+        settings={"hidden": 32, "steps": 4000, **COSINE},
+    ),
+    Claim(
+        "copying",
+        "The unitary network copies ten symbols over 100 steps.",
+        "Arjovsky et al. 2016",
+        "https://arxiv.org/abs/1511.06464",
+        "copying",
+        [Model("urnn", True, 0.003)],
+        options={"delay": 100},
+        settings={"hidden": 64, "steps": 3000},
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run, a line of the file.
+
+    Args:
+        claim: Name of the claim.
+        model: The cell with its block, and options.
+        seed: The seed.
+        parameters: All parameters.
+        steps: Updates.
+        lr: The learning rate.
+        metric: Metric of the task.
+        score: Test score.
+        solved: Whether it reaches the threshold of the task.
+        seconds: Time of the updates.
+        status: ``finished``, ``diverged`` or ``failed``.
+        date: Day of the run.
+    """
+
+    claim: str
+    model: str
+    seed: int
+    parameters: int
+    steps: int
+    lr: float
+    metric: str
+    score: float | None
+    solved: bool
+    seconds: float
+    status: str
+    date: str
+
+
+def label_of(model: Model) -> str:
+    """The cell with its block and options."""
+    options = ", ".join(f"{name}={value}" for name, value in model.options.items())
+    return f"{model.spec}, {options}" if options else model.spec
+
+
+def measure(claim: Claim, model: Model, seeds: int = SEEDS, **changes: Any) -> list[Row]:
+    """Train a model with every seed."""
+    folder = Path(tempfile.mkdtemp(prefix="zoo-reproduction-"))
+    settings = {"schedule": "constant", **claim.settings, **model.settings, **changes}
+    try:
+        comparison = zoo.compare(
+            {"model": model.spec},
+            [claim.task],
+            options={"model": dict(model.options), claim.task: dict(claim.options)},
+            seeds=seeds,
+            lr=model.lr,
+            jobs=0,
+            out=folder / "runs",
+            **settings,
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    today = datetime.date.today().isoformat()
+    return [
+        Row(
+            claim.name,
+            label_of(model),
+            int(run.seed or 0),
+            int(run.parameters or 0),
+            int(run.steps or 0),
+            model.lr,
+            run.metric,
+            None if run.score is None else float(f"{run.score:.4g}"),
+            run.solved,
+            round(run.seconds, 1),
+            run.status,
+            today,
+        )
+        for run in comparison.runs
+    ]
+
+
+def read(file: Path) -> list[Row]:
+    """The lines of the file, none if it does not exist."""
+    if not file.exists():
+        return []
+    with file.open(newline="", encoding="utf-8") as lines:
+        return [
+            Row(
+                claim=line["claim"],
+                model=line["model"],
+                seed=int(line["seed"]),
+                parameters=int(line["parameters"]),
+                steps=int(line["steps"]),
+                lr=float(line["lr"]),
+                metric=line["metric"],
+                score=float(line["score"]) if line["score"] else None,
+                solved=line["solved"] == "True",
+                seconds=float(line["seconds"]),
+                status=line["status"],
+                date=line["date"],
+            )
+            for line in csv.DictReader(lines)
+        ]
+
+
+def append(file: Path, rows: Sequence[Row]) -> None:
+    """Append lines, with a heading if the file is new."""
+    is_new = not file.exists()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", newline="", encoding="utf-8") as lines:
+        writer = csv.DictWriter(lines, [each.name for each in fields(Row)], lineterminator="\n")
+        if is_new:
+            writer.writeheader()
+        writer.writerows(
+            {name: "" if value is None else value for name, value in asdict(row).items()} for row in rows
+        )
+
+
+def is_reproduced(model: Model, rows: Sequence[Row]) -> bool:
+    """Whether most seeds solve the task, or none does, as the paper says."""
+    solved = sum(row.solved for row in rows)
+    return 2 * solved > len(rows) if model.solves else solved == 0
+
+
+def table(rows: Sequence[Row]) -> TextTable:
+    """A row for each model that has been trained."""
+    texts = []
+    for claim in CLAIMS:
+        text = f"{claim.claim} [{claim.paper}]({claim.url})"
+        for model in claim.models:
+            own = [row for row in rows if (row.claim, row.model) == (claim.name, label_of(model))]
+            if not own:
+                continue
+            layers = claim.settings.get("layers", 1)
+            scores = [row.score for row in own if row.score is not None]
+            texts.append(
+                (
+                    text,
+                    f"`{label_of(model)}`",
+                    f"`{claim.task}`, {layers} × {claim.settings['hidden']}, {own[0].steps:,} updates",
+                    "solved" if model.solves else "not solved",
+                    f"{mean(scores):.3g} {own[0].metric.replace('_', ' ')}" if scores else "–",
+                    f"{sum(row.solved for row in own)}/{len(own)}",
+                    "yes" if is_reproduced(model, own) else "**no**",
+                )
+            )
+            text = ""  # once for a claim
+    headings = (
+        "published result",
+        "model",
+        "task, layers × width, budget",
+        "published",
+        "our score",
+        "solved",
+        "reproduced",
+    )
+    return TextTable("", headings, tuple(texts), right=(4, 5))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train what is missing, then write the page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--page", type=Path, help="the page whose table is replaced")
+    parser.add_argument("--only", help="only these claims, with commas between them")
+    parser.add_argument("--no-training", action="store_true", help="write the page from the file")
+    chosen = parser.parse_args(arguments)
+    only = chosen.only.split(",") if chosen.only else [claim.name for claim in CLAIMS]
+    if unknown := sorted(set(only) - {claim.name for claim in CLAIMS}):
+        parser.error(
+            f"unknown claim {unknown[0]!r}; expected one of {', '.join(claim.name for claim in CLAIMS)}"
+        )
+    for claim in CLAIMS:
+        for model in claim.models:
+            done = {(row.claim, row.model) for row in read(chosen.file)}
+            if chosen.no_training or claim.name not in only or (claim.name, label_of(model)) in done:
+                continue
+            rows = measure(claim, model)
+            append(chosen.file, rows)
+            print(f"{claim.name}: {label_of(model)}", *(row.score for row in rows), flush=True)
+    if chosen.page:
+        command = f"python tools/reproduce.py {chosen.file.as_posix()} --page {chosen.page.as_posix()}"
+        marker = DocumentMarker(chosen.page, "reproductions", "reproduce")
+        marker.write(command, ["\n".join(table(read(chosen.file)).markdown())])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
