@@ -182,3 +182,33 @@ def test_step_without_deferred_values_has_no_blocks() -> None:
     cell = zoo.get_cell("lstm")
     forward = plan_kernels(cell).source.split("def backward(")[0]
     assert "block_steps" not in forward
+
+
+class Kept(zoo.Cell):
+    """A state that never changes, and a register that goes round: neither forgets its parts."""
+
+    card = CARD
+    W, A = _params("I H", "H H")
+    h = zoo.State("H")
+    ring = zoo.State("3", "H")
+
+    def step(self, x: Any, h: Any, ring: Any) -> zoo.Output:
+        y = h @ self.A + x @ self.W + np.sum(ring, axis=0) @ self.A
+        return zoo.Output(y, h, np.concatenate([ring[1:], ring[:1]]))
+
+
+class ProductOfRegister(zoo.Cell):
+    """A product of the oldest input itself, to whose gradient the product adds."""
+
+    card = CARD
+    W = zoo.Param("I", "H", init="zeros")
+    past = zoo.State("2", "I")
+
+    def step(self, x: Any, past: Any) -> zoo.Output:
+        return zoo.Output(past[0] @ self.W + x @ self.W, np.concatenate([past[1:], x[None]]))
+
+
+@pytest.mark.parametrize("cell", [Kept, ProductOfRegister])
+def test_states_whose_gradient_adds_up_are_no_delays(cell: type[zoo.Cell]) -> None:
+    assert not plan_kernels(cell()).gradient.delays
+    checks.check(checks.trial(cell(), steps=5, batch=3))

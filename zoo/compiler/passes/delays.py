@@ -7,16 +7,24 @@ that products of such values leave the loop.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from zoo.compiler.frontend.trace_step import StepGraph
+from zoo.compiler.interpreter import numpy_impl
+from zoo.compiler.ir.dims import GENERIC_SIZES, concrete_shape
 from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import DELAY, STATE
 from zoo.compiler.passes.simplify import rewrite
 
 _NO_STATES: frozenset[str] = frozenset()
+
+_MAX_ELEMENTS = 2**22  # of a state at the generic sizes; larger ones are matrix memories
 
 
 def mark_delays(step_graph: StepGraph) -> StepGraph:
@@ -46,20 +54,49 @@ def mark_delays(step_graph: StepGraph) -> StepGraph:
 
 
 def _delays(step_graph: StepGraph, read_by: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """The states whose new values read x and other delays alone, and of themselves only parts that move."""
-    moving = {name for name in read_by if name not in read_by[name] or _only_moves(step_graph, name)}
+    """The states whose new values read x and other delays alone, and of themselves only parts that leave."""
+    leaving = {name for name in read_by if name not in read_by[name] or _forgets(step_graph, name)}
     delays = _NO_STATES
-    while not delays >= (more := frozenset(name for name in moving if read_by[name] - {name} <= delays)):
+    while not delays >= (more := frozenset(name for name in leaving if read_by[name] - {name} <= delays)):
         delays |= more
     return delays
 
 
-def _only_moves(step_graph: StepGraph, name: str) -> bool:
-    """Whether the new value of a state has parts of the old one, and computes nothing from them."""
-    dependents = {step_graph.states[name]}
-    for node in ancestors([step_graph.new_states[name]]):
-        if any(operand in dependents for operand in node.inputs):
-            if node.op.kind not in (Kind.VIEW, Kind.CONCAT):
-                return False
-            dependents.add(node)
-    return True
+def _forgets(step_graph: StepGraph, name: str) -> bool:
+    """Whether a state only moves its parts, and each of them leaves it after some steps.
+
+    A state that keeps a part, such as ``h' = h``, is a recurrence: its gradient adds up over all steps. So is
+    the gradient of one that a product reads, since the product adds to it in place.
+    """
+    old, new = step_graph.states[name], step_graph.new_states[name]
+    parts = _parts(step_graph, old)
+    computes = any(node not in parts and not parts.isdisjoint(node.inputs) for node in ancestors([new]))
+    is_in_product = any(
+        node.op.batches_steps and not parts.isdisjoint(node.inputs) for node in ancestors(step_graph.outputs)
+    )
+    shape = concrete_shape(old.shape, GENERIC_SIZES)
+    size = math.prod(shape)
+    if computes or is_in_product or size > _MAX_ELEMENTS:
+        return False
+    labels: dict[Node, Any] = {old: np.arange(1, size + 1).reshape(shape)}
+    for node in ancestors([new]):
+        if node in parts and node is not old:
+            operands = [labels[each] if each in labels else _zeros(each) for each in node.inputs]
+            labels[node] = numpy_impl(node, GENERIC_SIZES, np.dtype(np.int64))(*operands)
+    source = labels[new].reshape(-1) - 1  # the former position of each element; -1 for a new one
+    for _ in range(size.bit_length()):
+        source = np.where(source < 0, -1, source[source])
+    return bool((source < 0).all())
+
+
+def _parts(step_graph: StepGraph, old: Node) -> set[Node]:
+    """A state, and the values that contain parts of it and compute nothing from them."""
+    parts = {old}
+    for node in ancestors(step_graph.outputs):
+        if node.op.kind in (Kind.VIEW, Kind.CONCAT) and not parts.isdisjoint(node.inputs):
+            parts.add(node)
+    return parts
+
+
+def _zeros(node: Node) -> Any:
+    return np.zeros(concrete_shape(node.shape, GENERIC_SIZES), np.int64)
