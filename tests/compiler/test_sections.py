@@ -209,6 +209,6 @@ class ProductOfRegister(zoo.Cell):
 
 
 @pytest.mark.parametrize("cell", [Kept, ProductOfRegister])
-def test_states_whose_gradient_adds_up_are_no_delays(cell: type[zoo.Cell]) -> None:
+def test_states_with_a_summed_gradient_are_no_delays(cell: type[zoo.Cell]) -> None:
     assert not plan_kernels(cell()).gradient.delays
     checks.check(checks.trial(cell(), steps=5, batch=3))
