@@ -365,7 +365,8 @@ class TraceableValue:
         return self.is_state or any(node.level != Level.ONCE for node in self.nodes)
 
 
-@functools.lru_cache(maxsize=256)
+# More than all cells with blocks and modifiers of a program: values of an evicted graph belong to no other.
+@functools.lru_cache(maxsize=1024)
 def step_graph_of(cell: Cell) -> StepGraph:
     """Return the graph of a cell's step; it is traced once.
 
@@ -375,7 +376,7 @@ def step_graph_of(cell: Cell) -> StepGraph:
     return trace_step(cell)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=1024)
 def traceable_values(cell: Cell) -> dict[str, TraceableValue]:
     """Return the traceable values of a cell that has a ``step``, in the order of their computation.
 

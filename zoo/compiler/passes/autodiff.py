@@ -413,7 +413,7 @@ class StepVJP:
         return functools.reduce(operator.add, seeds) if seeds else None
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=1024)
 def step_vjp(cell: Cell, with_output: bool = True, with_params: bool = False) -> StepVJP:
     """Return the gradients of a cell's step, for the interpreter.
 
