@@ -430,3 +430,17 @@ def test_trace_gradients_without_step():
         _, dstate = trial.rnn.backward(trial.dy[t + 1 :], trial.dlast)
         np.testing.assert_allclose(slopes[t], dstate["l0.z"], rtol=1e-12, atol=1e-14)
     np.testing.assert_array_equal(slopes[3], trial.dlast["l0.z"])
+
+
+def test_traces_survive_the_loss_of_the_stored_graph():
+    """Names and nodes come from one graph, also if the stored graph was replaced by those of other cells."""
+    rnn = zoo.Recurrent("gru+diagonal", 3, 4, dtype="float64")
+    x = np.ones((2, 1, 3))
+    rnn(x, trace="update_gate")
+    expected = rnn.trace["update_gate"]
+    step_graph_of.cache_clear()
+    rnn(x, trace="update_gate")
+    np.testing.assert_array_equal(rnn.trace["update_gate"], expected)
+    step_graph_of.cache_clear()
+    rnn.backward(np.ones((2, 1, 4)), trace_grads="update_gate")
+    assert rnn.trace_grads["update_gate"].any()

@@ -53,7 +53,7 @@ def _handwritten_kernels(cell: Cell) -> CellKernels:
     return CellKernels(forward, backward, tuple(cell.options.values()), output_size)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def derive_kernels(cell: Cell) -> CellKernels:
     """Derive the kernels of a cell from its ``step``.
 
@@ -84,7 +84,7 @@ class DecodeStep:
     compiled: bool = True
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def decode_step(cell: Cell) -> DecodeStep:
     """Return the decode step of a cell: derived from its ``step``, or else one call of the forward pass.
 

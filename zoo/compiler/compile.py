@@ -45,7 +45,7 @@ class KernelPlan:
     tape: tuple[TapeArray, ...]
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def plan_kernels(cell: Cell) -> KernelPlan:
     """Plan the kernels of a cell that has a ``step``.
 

@@ -175,7 +175,7 @@ def input_as_needed(
     return np.eye(interpreter.sizes["I"], dtype=interpreter.dtype)[x]
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def saved_state_slots(cell: Cell) -> dict[str, int]:
     """Index in the tape of each state whose trajectory a derived kernel saves."""
     from zoo.compiler.compile import plan_kernels

@@ -75,7 +75,7 @@ class BlockCell(CompositeCell, abstract=True):
         """Skip the check: the names of the parts are checked."""
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def _used_declarations(cell: BlockCell) -> BlockDeclarations:
     """The declarations without those that the equations of this layer do not use."""
     return used_declarations(cell.composed.spec, trace_step(cell, allow_unused=True))

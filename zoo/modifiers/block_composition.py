@@ -169,7 +169,7 @@ def compose_block(cell: Cell, block: Block, placement: Placement) -> ComposedBlo
     return _compose(cell, block, placement)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def _compose(cell: Cell, block: Block, placement: Placement) -> ComposedBlock:
     if not cell.has_step():
         raise UsageError(

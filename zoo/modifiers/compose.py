@@ -87,7 +87,7 @@ class ComposedCell:
         return multiply
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def compose(cell: Cell, modifier: Modifier) -> ComposedCell:
     """Compose a cell and a modifier.
 

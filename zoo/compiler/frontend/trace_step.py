@@ -40,7 +40,7 @@ from zoo.compiler.ir.structural_ops import BUFFER, INPUT, PARAM, SLICE, STATE, S
 from zoo.errors import DefinitionError, UsageError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # values belong to one graph: equal ones are no substitute
 class StepGraph:
     """The graph of one step.
 
@@ -365,8 +365,7 @@ class TraceableValue:
         return self.is_state or any(node.level != Level.ONCE for node in self.nodes)
 
 
-# More than all cells with blocks and modifiers of a program: values of an evicted graph belong to no other.
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def step_graph_of(cell: Cell) -> StepGraph:
     """Return the graph of a cell's step; it is traced once.
 
@@ -376,14 +375,17 @@ def step_graph_of(cell: Cell) -> StepGraph:
     return trace_step(cell)
 
 
-@functools.lru_cache(maxsize=1024)
 def traceable_values(cell: Cell) -> dict[str, TraceableValue]:
     """Return the traceable values of a cell that has a ``step``, in the order of their computation.
 
     Raises:
         DefinitionError: if the ``step`` cannot be traced.
     """
-    graph = step_graph_of(cell)
+    return _values_of_graph(step_graph_of(cell))
+
+
+@functools.lru_cache(maxsize=256)  # by the graph, whose nodes the values are
+def _values_of_graph(graph: StepGraph) -> dict[str, TraceableValue]:
     namer = StepNamer(graph.y, graph.new_states, graph.calls, graph.bindings)
     last = {name: max(node.index for node in nodes) for name, nodes in namer.nodes.items()}
     return {

@@ -413,7 +413,6 @@ class StepVJP:
         return functools.reduce(operator.add, seeds) if seeds else None
 
 
-@functools.lru_cache(maxsize=1024)
 def step_vjp(cell: Cell, with_output: bool = True, with_params: bool = False) -> StepVJP:
     """Return the gradients of a cell's step, for the interpreter.
 
@@ -425,7 +424,11 @@ def step_vjp(cell: Cell, with_output: bool = True, with_params: bool = False) ->
     Raises:
         DefinitionError: if the ``step`` cannot be traced.
     """
-    step_graph = step_graph_of(cell)
+    return _vjp_of_graph(step_graph_of(cell), with_output, with_params)
+
+
+@functools.lru_cache(maxsize=256)  # by the graph, whose nodes the gradients depend on
+def _vjp_of_graph(step_graph: StepGraph, with_output: bool, with_params: bool) -> StepVJP:
     dy = _dy(step_graph) if with_output else None
     dstate_out = _dstate_out(step_graph)
     before = {name: step_graph.states[name] for name in dstate_out}

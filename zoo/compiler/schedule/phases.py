@@ -137,17 +137,20 @@ def _phases(computed: list[Node], delayed: Mapping[Node, Node]) -> dict[Node, in
             later = [late[user] for user in users.get(node, ()) if user in late]
             late[node] = early[node] if is_matmul_item(node) else min(later, default=early[node])
 
-    early = _until_constant(update_early, bool(delayed))
-    return _until_constant(update_late, bool(delayed))
+    updates = len(computed) + 1 if delayed else 1
+    early = _until_constant(update_early, updates)
+    return _until_constant(update_late, updates)
 
 
-def _until_constant(update: Callable[[dict[Node, int]], None], repeats: bool) -> dict[Node, int]:
-    """The phases after an update, or after as many as change a phase."""
+def _until_constant(update: Callable[[dict[Node, int]], None], most: int) -> dict[Node, int]:
+    """The phases after one update, or after as many as change a phase, at most ``most``."""
     phases: dict[Node, int] = {}
-    before: dict[Node, int] | None = None
-    while before is None or (repeats and phases != before):
+    for _ in range(most):
         before = dict(phases)
         update(phases)
+        if phases == before:
+            return phases
+    assert most == 1, "a product adds to a value of the step before: its state is no delay"
     return phases
 
 
