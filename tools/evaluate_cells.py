@@ -14,7 +14,6 @@ machine. All settings are below. They are the same for all cells, and were fixed
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import itertools
 import shutil
@@ -23,9 +22,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from csv_rows import append_rows, read_lines
 
 import zoo
 from zoo.base import Task
@@ -45,7 +46,6 @@ TASKS: Mapping[str, Mapping[str, Any]] = {
 }
 CELL_OPTIONS: Mapping[str, Mapping[str, Any]] = {"lstm": {"forget_bias": 1.0}}
 """Customary options that are not the defaults, see docs/compare.md."""
-VALIDATIONS = 20
 FILES = "cells.csv", "curves.csv"
 Results: TypeAlias = "tuple[list[Row], list[Point]]"
 
@@ -248,11 +248,7 @@ def _rounded(value: float | None) -> Any:
 
 def done(folder: Path) -> set[Pair]:
     """The pairs in ``cells.csv``."""
-    file = folder / FILES[0]
-    if not file.exists():
-        return set()
-    with file.open(newline="", encoding="utf-8") as lines:
-        return {Pair(line["cell"], line["block"], line["task"]) for line in csv.DictReader(lines)}
+    return {Pair(line["cell"], line["block"], line["task"]) for line in read_lines(folder / FILES[0])}
 
 
 def remove_points(file: Path, pair: Pair) -> None:
@@ -263,19 +259,6 @@ def remove_points(file: Path, pair: Pair) -> None:
     beginning = f"{pair.cell},{pair.block},{pair.task},"
     if any(line.startswith(beginning) for line in lines):
         file.write_text("".join(line for line in lines if not line.startswith(beginning)), encoding="utf-8")
-
-
-def append(file: Path, rows: Sequence[Row] | Sequence[Point], kind: type) -> None:
-    """Append lines to a file, with a heading if it is new."""
-    names = [field.name for field in fields(kind)]
-    is_new = not file.exists()
-    with file.open("a", newline="", encoding="utf-8") as lines:
-        writer = csv.DictWriter(lines, names, lineterminator="\n")
-        if is_new:
-            writer.writeheader()
-        writer.writerows(
-            {name: "" if value is None else value for name, value in asdict(row).items()} for row in rows
-        )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -305,7 +288,6 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{len(selected) - len(missing)} of {len(selected)} pairs are done", flush=True)
     if chosen.list:
         return 0
-    chosen.folder.mkdir(parents=True, exist_ok=True)
     train(chosen.folder, missing, chosen.jobs, chosen.minutes)
     return 0
 
@@ -325,8 +307,8 @@ def train(folder: Path, pairs: Sequence[Pair], jobs: int, minutes: float | None)
             pair = running.pop(future)
             rows, points = future.result()  # raises BrokenProcessPool if a process was killed
             remove_points(folder / FILES[1], pair)
-            append(folder / FILES[1], points, Point)
-            append(folder / FILES[0], rows, Row)  # last: it marks the pair as done
+            append_rows(folder / FILES[1], points, Point)
+            append_rows(folder / FILES[0], rows, Row)  # last: it marks the pair as done
             scores = ", ".join("–" if row.score is None else f"{row.score:.4g}" for row in rows)
             print(f"{pair.spec} on {pair.task}: {rows[0].status} {scores}", flush=True)
             if time.monotonic() < end and (following := next(waiting, None)) is not None:

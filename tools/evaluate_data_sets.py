@@ -12,16 +12,16 @@ data set is the one with the lowest validation loss of the first seed. Nothing i
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib.util
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from statistics import mean, median_low
 from typing import Any
 
 import numpy as np
+from csv_rows import append_rows, read_lines
 
 import zoo
 from zoo.data import LabelledSequences
@@ -253,21 +253,13 @@ class Results:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows = list[Row]()
-        if path.exists():
-            with path.open(encoding="utf-8", newline="") as file:
-                self.rows = [_row(texts) for texts in csv.DictReader(file)]
+        self.rows = [_row(texts) for texts in read_lines(path)]
 
     def add(self, rows: list[Row]) -> None:
         """Append the rows that the file lacks."""
         known = {(row.data_set, row.method, row.lr, row.seed) for row in self.rows}
         new = [row for row in rows if (row.data_set, row.method, row.lr, row.seed) not in known]
-        is_empty = not self.path.exists()
-        with self.path.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, [entry.name for entry in fields(Row)], lineterminator="\n")
-            if is_empty:
-                writer.writeheader()
-            writer.writerows(asdict(row) for row in new)
+        append_rows(self.path, new, Row)
         self.rows += new
 
     def of(self, data_set: str, method: str) -> list[Row]:

@@ -11,16 +11,17 @@ with the best validation, and is scored on the test part.
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import Any
+
+from csv_rows import append_rows, read_lines
 
 import zoo
 from zoo.storage.document_marker import DocumentMarker
@@ -269,39 +270,23 @@ def measure(claim: Claim, model: Model, seeds: int = SEEDS, **changes: Any) -> l
 
 def read(file: Path) -> list[Row]:
     """The lines of the file, none if it does not exist."""
-    if not file.exists():
-        return []
-    with file.open(newline="", encoding="utf-8") as lines:
-        return [
-            Row(
-                claim=line["claim"],
-                model=line["model"],
-                seed=int(line["seed"]),
-                parameters=int(line["parameters"]),
-                steps=int(line["steps"]),
-                lr=float(line["lr"]),
-                metric=line["metric"],
-                score=float(line["score"]) if line["score"] else None,
-                solved=line["solved"] == "True",
-                seconds=float(line["seconds"]),
-                status=line["status"],
-                date=line["date"],
-            )
-            for line in csv.DictReader(lines)
-        ]
-
-
-def append(file: Path, rows: Sequence[Row]) -> None:
-    """Append lines, with a heading if the file is new."""
-    is_new = not file.exists()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a", newline="", encoding="utf-8") as lines:
-        writer = csv.DictWriter(lines, [each.name for each in fields(Row)], lineterminator="\n")
-        if is_new:
-            writer.writeheader()
-        writer.writerows(
-            {name: "" if value is None else value for name, value in asdict(row).items()} for row in rows
+    return [
+        Row(
+            claim=line["claim"],
+            model=line["model"],
+            seed=int(line["seed"]),
+            parameters=int(line["parameters"]),
+            steps=int(line["steps"]),
+            lr=float(line["lr"]),
+            metric=line["metric"],
+            score=float(line["score"]) if line["score"] else None,
+            solved=line["solved"] == "True",
+            seconds=float(line["seconds"]),
+            status=line["status"],
+            date=line["date"],
         )
+        for line in read_lines(file)
+    ]
 
 
 def is_reproduced(model: Model, rows: Sequence[Row]) -> bool:
@@ -366,7 +351,7 @@ def main(arguments: list[str] | None = None) -> int:
             if chosen.no_training or claim.name not in only or (claim.name, label_of(model)) in done:
                 continue
             rows = measure(claim, model)
-            append(chosen.file, rows)
+            append_rows(chosen.file, rows, Row)
             print(f"{claim.name}: {label_of(model)}", *(row.score for row in rows), flush=True)
     if chosen.page:
         command = f"python tools/reproduce.py {chosen.file.as_posix()} --page {chosen.page.as_posix()}"

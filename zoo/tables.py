@@ -113,7 +113,7 @@ class TextTable:
         Underscores of headings become spaces.
         """
         headings, *rows = (
-            f"{' & '.join(''.join(_LATEX.get(letter, letter) for letter in text) for text in texts)} \\\\"
+            f"{' & '.join(map(escape_latex, texts))} \\\\"
             for texts in (tuple(text.replace("_", " ") for text in self.headings), *self.rows)
         )
         columns = "".join("r" if column in self.right else "l" for column in range(len(self.headings)))
@@ -137,6 +137,12 @@ _LATEX = {
     "×": "$\\times$",
     "–": "--",
 }
+
+
+def escape_latex(text: str) -> str:
+    """Escape the letters that have a meaning in LaTeX, or that a font may lack."""
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
 
 Number = float | int | None
 

@@ -6,6 +6,7 @@ import csv
 
 import evaluate_cells
 import pytest
+from csv_rows import append_rows
 from evaluate_cells import Pair, Point, Row
 
 import zoo
@@ -107,8 +108,8 @@ def test_finished_pairs_are_skipped(tmp_path, trained, capsys):
 
 def test_validations_of_a_stopped_pair_are_replaced(tmp_path, trained):
     pair = Pair("lstm", "bare", "adding")
-    evaluate_cells.append(tmp_path / "curves.csv", [Point("lstm", "bare", "adding", 9, 0.1, None)], Point)
-    evaluate_cells.append(tmp_path / "curves.csv", [Point("gru", "bare", "adding", 9, 0.1, None)], Point)
+    append_rows(tmp_path / "curves.csv", [Point("lstm", "bare", "adding", 9, 0.1, None)], Point)
+    append_rows(tmp_path / "curves.csv", [Point("gru", "bare", "adding", 9, 0.1, None)], Point)
     assert evaluate_cells.main([str(tmp_path), "--cells", "lstm", "--tasks", "adding", "--jobs", "1"]) == 0
     assert [each for each, _ in trained] == [pair]
     with (tmp_path / "curves.csv").open(newline="") as lines:

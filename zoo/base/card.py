@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from zoo.arguments import short_repr
 from zoo.errors import DefinitionError
+from zoo.tables import escape_latex
 
 _ARXIV = re.compile(r"https?://(?:www\.)?arxiv\.org/(?:abs|pdf)/(?P<id>[\w./-]+?)(?:\.pdf)?", re.ASCII)
 
@@ -24,13 +25,6 @@ _AUTHOR_SEPARATOR = re.compile(r",\s*(?:and\b|&)|\s(?:and|&)\s|,")
 _SMALL_WORDS = ("a", "an", "the", "on", "in", "of", "for", "to", "with", "from")
 
 _SUFFIXES = ("jr", "jr.", "sr", "sr.", "ii", "iii", "iv")
-
-_LATEX_ESCAPES = {
-    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
 
 _TRANSLITERATION = str.maketrans(
     {"ß": "ss", "ø": "o", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d"}
@@ -71,11 +65,10 @@ def bibtex_key(card: Card, name: str) -> str:
     """
     if not card.published:
         return name
-    first = split_authors(card.authors)[0]
-    surname = [word for word in first.split() if word.lower() not in _SUFFIXES][-1:] or [first]
+    first = surname(split_authors(card.authors)[0])
     words = [word for word in map(_ascii, re.findall(r"\w+", card.title)) if word not in ("", *_SMALL_WORDS)]
     version = re.search(r"v\d+$", _identifiers(card.url).get("eprint", ""))
-    return f"{_ascii(surname[0])}{card.year}{(words or [name])[0]}{version[0] if version else ''}"
+    return f"{_ascii(first)}{card.year}{(words or [name])[0]}{version[0] if version else ''}"
 
 
 def unique_entries(texts: Iterable[str]) -> list[str]:
@@ -95,6 +88,12 @@ def split_authors(text: str) -> list[str]:
     return authors or [text]
 
 
+def surname(author: str) -> str:
+    """The last word of a name that is not a suffix such as ``Jr.``."""
+    words = [word for word in author.split() if word.lower() not in _SUFFIXES]
+    return words[-1] if words else author
+
+
 def _identifiers(url: str) -> dict[str, str]:
     """The arXiv number or DOI in a URL."""
     if match := _ARXIV.fullmatch(url):
@@ -102,11 +101,6 @@ def _identifiers(url: str) -> dict[str, str]:
     if match := _DOI.fullmatch(url):
         return {"doi": _url(match["id"])}
     return {}
-
-
-def escape_latex(text: str) -> str:
-    """Escape the letters that have a meaning in LaTeX."""
-    return "".join(_LATEX_ESCAPES.get(letter, letter) for letter in text)
 
 
 def _one_line(text: str) -> str:

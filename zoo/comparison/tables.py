@@ -78,8 +78,7 @@ def write_latex(results: Comparison, path: Path) -> None:
         CheckpointError: if the file cannot be written.
     """
     check_latex(path)
-    text = f"{_LATEX_BEGINNING}{results.metadata['command']}\n\n{results.table('latex')}\n"
-    write_bytes(path, text.encode(errors="backslashreplace"))  # a path may be no UTF-8
+    write_with_command(results, path, results.table("latex"))
 
 
 def check_latex(path: Path) -> None:
@@ -90,11 +89,26 @@ def check_latex(path: Path) -> None:
     """
     if not path.absolute().parent.is_dir():
         raise UsageError(f"{path.parent}: no such file or directory; create it first.")
-    if path.exists() and not path.read_bytes().startswith(_LATEX_BEGINNING.encode()):
+    if not is_replaceable(path):
         raise UsageError(
             f"compare: {path} was not written by --latex, and would be overwritten; give another file, and "
             f"read it from yours with \\input."
         )
+
+
+def is_replaceable(path: Path) -> bool:
+    """Whether a file does not exist, or is one of `write_with_command`."""
+    return not path.exists() or path.read_bytes().startswith(_LATEX_BEGINNING.encode())
+
+
+def write_with_command(results: Comparison, path: Path, text: str) -> None:
+    """Write a text for LaTeX or BibTeX after the command of the comparison.
+
+    Raises:
+        CheckpointError: if the file cannot be written.
+    """
+    content = f"{_LATEX_BEGINNING}{results.metadata['command']}\n\n{text}\n"
+    write_bytes(path, content.encode(errors="backslashreplace"))  # a path may be no UTF-8
 
 
 def overall_table(results: Comparison, with_solved: bool = False) -> Table:

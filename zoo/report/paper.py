@@ -16,18 +16,18 @@ import zoo
 from zoo.arguments import as_path
 from zoo.base import Block, Cell, Component, Constraint, Modifier, Optimizer, Penalty, Task
 from zoo.base.block import PLACEMENT_OPTIONS
-from zoo.base.card import Card, bibtex_key, escape_latex, split_authors, unique_entries
+from zoo.base.card import Card, bibtex_key, split_authors, surname, unique_entries
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.results import Comparison
-from zoo.comparison.tables import sweep_verdict
+from zoo.comparison.tables import is_replaceable, sweep_verdict, write_with_command
 from zoo.errors import CheckpointError, UsageError
 from zoo.installation import YEAR, citation
 from zoo.registry import registry_of, split_name
-from zoo.storage import RunDirectory, write_bytes
+from zoo.storage import RunDirectory
 from zoo.storage.safe_read import cannot_write
+from zoo.tables import escape_latex
 
 FILES = "methods.tex", "tables.tex", "references.bib"
-_FIRST_LINE = "% made by: "
 
 # Of the private area of Unicode, so that no name contains them.
 _CITE_BEGIN, _CITE_END = "\ue000", "\ue001"
@@ -90,25 +90,19 @@ def write_paper(path: str | Path, directory: str | Path) -> list[Path]:
     results = Comparison(as_path(path, "write_paper: path"))
     folder = as_path(directory, "write_paper: directory")
     files = [folder / name for name in FILES]
-    for file in files:
-        _check_written_by_zoo(file)
+    if foreign := [file for file in files if not is_replaceable(file)]:
+        raise UsageError(
+            f"{foreign[0]} was not written by zoo, and would be overwritten; give another directory, and "
+            f"read its files from yours with \\input."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(folder, error) from error
     texts = methods_latex(results), results.table("latex"), references(results)
     for file, text in zip(files, texts, strict=True):
-        content = f"{_FIRST_LINE}{results.metadata['command']}\n\n{text}\n"
-        write_bytes(file, content.encode(errors="backslashreplace"))  # a path may be no UTF-8
+        write_with_command(results, file, text)
     return files
-
-
-def _check_written_by_zoo(path: Path) -> None:
-    if path.exists() and not path.read_bytes().startswith(_FIRST_LINE.encode()):
-        raise UsageError(
-            f"{path} was not written by zoo, and would be overwritten; give another directory, and read its "
-            f"files from yours with \\input."
-        )
 
 
 def _published_cards(component: type[Component]) -> list[Card]:
@@ -116,7 +110,7 @@ def _published_cards(component: type[Component]) -> list[Card]:
 
 
 def _author_year(card: Card) -> str:
-    surnames = [author.split()[-1] for author in split_authors(card.authors)]
+    surnames = [surname(author) for author in split_authors(card.authors)]
     if len(surnames) > 2 or surnames[-1] == "others":
         return f"{surnames[0]} et al. {card.year}"
     return f"{' and '.join(surnames)} {card.year}"
@@ -135,7 +129,7 @@ def _components(results: Comparison) -> dict[tuple[type[Component], str], type[C
     registered = {
         (base, name): registry_of(base).cls(name) for base, name in named if name in registry_of(base).list()
     }
-    return {place: each for place, each in registered.items() if each.card.published}
+    return {key: each for key, each in registered.items() if each.card.published}
 
 
 def _settings(results: Comparison) -> Mapping[str, Any]:
