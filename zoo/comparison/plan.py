@@ -40,7 +40,6 @@ Specs = Mapping[str, str]
 DEFAULTS: Mapping[str, Any] = {
     **{name: getattr(Config(), name) for name in SETTINGS},
     **{name: [] for name in REGULARISATION_SETTINGS},
-    # Some cells diverge without a warm-up, and a decay lets all of them use a larger rate.
     "schedule": "cosine",
     "schedule_options": {"warmup": 0.05},
 }

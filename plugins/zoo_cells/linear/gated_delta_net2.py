@@ -17,8 +17,8 @@ Array = Any
 class GatedDeltaNet2(zoo.Cell):
     """Gated DeltaNet 2: ``kda`` with one gate for erasing along the key and one for writing along the value.
 
-    The delta rule has one rate for both halves of a correction. Here the erase gate e has a value for every
-    element of the key and the write gate w one for every element of the value, so that the cell can erase
+    The delta rule has one rate for both halves of a correction. Here the erase gate e has a value for each
+    element of the key and the write gate w one for each element of the value, so that the cell can erase
     without writing. The parts of the input product are, in order, the query q, the key k and the value v,
     each ``heads`` times ``D = H / heads``.
 

@@ -16,7 +16,7 @@ Array = Any
 class HGRN2(zoo.Cell):
     """HGRN2: ``hgrn`` with a matrix state, in which the complement of the forget gate is the key.
 
-    Each head stores a matrix with a forget gate for every row. A row takes in the input by the share that it
+    Each head stores a matrix with a forget gate for each row. A row takes in the input by the share that it
     forgets, so that no parameters are needed for keys. The gates cannot fall below ``lower_bound``. The parts
     of the input product are, in order, the query q, the forget gate f and the input i, each ``heads`` times
     ``D = H / heads``.

@@ -1,4 +1,4 @@
-"""Kimi delta attention: the gated delta rule with a forget gate for every row of the memory."""
+"""Kimi delta attention: the gated delta rule with a forget gate for each row of the memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = Any
 
 
 class KDA(zoo.Cell):
-    """Kimi delta attention: ``gated_delta_net`` whose memory decays at an own rate in every row.
+    """Kimi delta attention: ``gated_delta_net`` in which each row of the memory decays at its own rate.
 
     Each head stores a matrix that maps keys to values. Every row of it, that is every element of the keys,
     has a forget gate, where Gated DeltaNet has one gate for each head. The gates come from a product of low
@@ -54,7 +54,7 @@ class KDA(zoo.Cell):
         authors="Yu Zhang, Zongyu Lin, Xingcheng Yao, and others",
         year=2025,
         url="https://arxiv.org/abs/2510.26692",
-        variant="This is Kimi delta attention with a low-rank gate for every row, and one rate of writing "
+        variant="This is Kimi delta attention with a low-rank gate for each row, and one rate of writing "
         "for each head. Keys, queries and values pass through silu, keys and queries are normalised to "
         "length one, and the output is scaled.",
         deviations="This is the recurrence alone. The short convolutions before it and the RMS norm, "
@@ -75,7 +75,7 @@ class KDA(zoo.Cell):
             "gated_delta_net": "has one forget gate for each head.",
             "gated_delta_net2": "has separate gates for erasing and writing, too.",
             "gla": "has the same kind of gate and no correction.",
-            "rwkv7": "has a rate for every row and may remove and add at different keys.",
+            "rwkv7": "has a rate for each row and may remove and add at different keys.",
         },
     )
     Wx = zoo.Param("I", "3H", init="fan_in_uniform", help="input to queries, keys and values")

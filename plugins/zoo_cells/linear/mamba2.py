@@ -79,7 +79,7 @@ class Mamba2(zoo.Cell):
         related={
             "mamba3": "has rotations and inputs of two time steps in place of a convolution.",
             "m2rnn": "has a nonlinear update of its memory.",
-            "mamba": "has an own step for every channel and an own rate for every integrator.",
+            "mamba": "has a step of its own for each channel and a rate of its own for each integrator.",
             "gated_delta_net": "has the same gate and corrects the value at a key.",
             "retnet": "has fixed decay rates.",
             "gla": "has a gate for each row of the memory.",

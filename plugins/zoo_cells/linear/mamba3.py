@@ -82,7 +82,7 @@ class Mamba3(zoo.Cell):
         scope="mixer",
         related={
             "mamba2": "has a convolution, and no rotation.",
-            "mamba": "has an own step for every channel.",
+            "mamba": "has a step of its own for each channel.",
             "retnet": "has rotations by fixed angles.",
         },
     )

@@ -37,7 +37,7 @@ def bonuses(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 class RWKV5(zoo.Cell):
-    """RWKV-5: linear attention whose memory decays at a trained rate for every row.
+    """RWKV-5: linear attention in which each row of the memory decays at a trained rate.
 
     The cell is the time mixing of a block. Each head stores a matrix that maps keys to values. The present
     pair enters the output with a bonus u. Every feature of the input is mixed with its value at the previous

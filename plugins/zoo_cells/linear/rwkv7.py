@@ -1,4 +1,4 @@
-"""RWKV-7: a generalised delta rule with a decay and a rate for every row of the memory."""
+"""RWKV-7: a generalised delta rule with a decay and a rate for each row of the memory."""
 
 from __future__ import annotations
 
