@@ -22,8 +22,8 @@ def run(*args: str, **env: str) -> Result:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["build"], "zoo cache build needs --cell NAME or --all, one of them."),
-        (["build", "--cell", "gru", "--all"], "zoo cache build needs --cell NAME or --all, one of them."),
+        (["build"], "zoo cache build needs one of --cell NAME and --all."),
+        (["build", "--cell", "gru", "--all"], "zoo cache build needs one of --cell NAME and --all."),
         (["clear", "--cell", "gru"], "--cell, --all and --dtype are for `zoo cache build`, not for clear."),
         (["export"], "zoo cache export needs a FILE."),
         (["clear", "a.zip"], "zoo cache clear takes no FILE, and 'a.zip' is given."),

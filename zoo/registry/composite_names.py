@@ -53,6 +53,8 @@ def split_name(text: str) -> CellName:
 
 
 def _split_block(text: str) -> tuple[str, str]:
+    if _lacks_parenthesis(text):
+        raise UsageError(f"{text!r} lacks a closing parenthesis; expected BLOCK(CELL), as in prenorm(lstm).")
     if not text.endswith(")"):
         _, closed, rest = text.rpartition(")")
         if closed and rest.startswith(MODIFIER_SEPARATOR):
@@ -72,7 +74,13 @@ def _split_block(text: str) -> tuple[str, str]:
 
 def is_composite(name: object) -> bool:
     """Whether a name belongs to a cell with a modifier or a block."""
-    return isinstance(name, str) and (MODIFIER_SEPARATOR in name or name.endswith(")"))
+    return isinstance(name, str) and (
+        MODIFIER_SEPARATOR in name or name.endswith(")") or _lacks_parenthesis(name)
+    )
+
+
+def _lacks_parenthesis(text: str) -> bool:
+    return ":" not in text and text.count("(") > text.count(")")  # a path may have any
 
 
 def cell_class(name: str) -> type[Cell]:
@@ -96,6 +104,8 @@ def with_parts(cls: type[Cell], modifiers: tuple[str, ...], block: str = "") -> 
         DefinitionError: if the equations of the cell are invalid.
     """
     for name in modifiers:
+        if name in loader.LOADER.registry(Block).list():
+            raise UsageError(f"{name!r} is a block and no modifier; write {name}({cls.name}).")
         from zoo.modifiers.modified_cell import modified_class  # imports the compiler
 
         cls = modified_class(cls, loader.LOADER.registry(Modifier).cls(name))

@@ -121,7 +121,7 @@ def command(
         raise UsageError(f"--cell, --all and --dtype are for `zoo cache build`, not for {action}.")
     if action == "build":
         if bool(cells) == all_cells:
-            raise UsageError("zoo cache build needs --cell NAME or --all, one of them.")
+            raise UsageError("zoo cache build needs one of --cell NAME and --all.")
         _build(list_cells() if all_cells else cells, dtypes or ("float32",))
     elif file is not None:
         {"export": _export, "import": _import}[action](file)
