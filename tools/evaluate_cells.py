@@ -52,8 +52,22 @@ TASKS: Mapping[str, Mapping[str, Any]] = {
     "dyck": {"params": 10_000},
     "text": {"params": 50_000},
 }
-CELL_OPTIONS: Mapping[str, Mapping[str, Any]] = {"lstm": {"forget_bias": 1.0}}
-"""Customary options that are not the defaults, see docs/compare.md."""
+CELL_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "lstm": {"forget_bias": 1.0},
+    "cfc": {"units": 32},
+    "longhorn": {"rank": 2},
+    "mamba": {"rank": 2},
+    "rwkv6": {"rank": 8, "decay_rank": 8},
+    "rwkv7": {"rank": 8},
+    "s5": {"order": 64},
+    "shallow_plrnn": {"units": 64},
+}
+"""Customary options that are not the defaults, see docs/compare.md, and sizes that fit the budget.
+
+Sizes do not grow and shrink with H. The defaults suit 128 units: within 10,000 parameters, cfc would have 6
+units beside a backbone of 128, s5 8 outputs of 256 poles, and rwkv6 10 units. With these options, they have
+26, 37 and 19. The rank of mamba and longhorn is H / 16, rounded up, as in their code.
+"""
 FILES = "cells.csv", "curves.csv"
 Results: TypeAlias = "tuple[list[Row], list[Point]]"
 
