@@ -479,3 +479,23 @@ def test_source_digest_without_source_is_empty() -> None:
 
 def test_member_is_the_base_of_all() -> None:
     assert all(issubclass(kind, Component) for kind in (zoo.Cell, zoo.Optimizer, zoo.Sampler))
+
+
+def test_fixed_sizes_are_options_of_terms_without_hidden_or_input_size() -> None:
+    class Sized(zoo.Cell):
+        """Sizes."""
+
+        Wx = zoo.Param("I", "2*expand*H+2*order+heads")
+        C = zoo.Param("heads", "H/heads", "width-1")
+        h = zoo.State("H")
+        s = zoo.State("order/2")
+        expand = zoo.Option(2, low=1)
+        order = zoo.Option(16, low=1)
+        heads = zoo.Option(4, low=1)
+        width = zoo.Option(3, low=1)
+        scale = zoo.Option(1, low=1)
+
+        def step(self, x, h, s):
+            return h, s
+
+    assert Sized(order=8).fixed_sizes() == {"order": 8, "width": 3}

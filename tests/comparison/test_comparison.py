@@ -304,7 +304,7 @@ def test_results_are_written_after_error(tmp_path, go):
 
 def test_first_cell_compiles_before_others(go):
     engine = Dreaming()
-    go(["a=vanilla", "b=vanilla", "c=vanilla"], ["copying", "adding", "long=copying"], engine=engine)
+    go(["a=vanilla", "b=vanilla", "c=vanilla"], ["copying", "adding", "long=copying"], seeds=3, engine=engine)
     first, others, sweep, runs = engine.received
     assert [(job["kind"], job["cell"]) for job in (*first, *others)] == [("compile", cell) for cell in "abc"]
     for job in (*first, *others):
@@ -544,7 +544,7 @@ def test_forms_of_cells_and_tasks(go):
 
 def test_default_plan(go):
     plan = plan_of(go, "vanilla", "copying")
-    assert (plan["seeds"], plan["size"], plan["length"]) == (3, {"params": 20_000}, {"steps": 2_000})
+    assert (plan["seeds"], plan["size"], plan["length"]) == (5, {"params": 20_000}, {"steps": 2_000})
     assert plan["rates"] == [0.0003, 0.001, 0.003] == [pytest.approx(0.001 * part) for part in GRID]
     assert set(plan["settings"]) == set(SETTINGS)
     assert plan["settled"]["copying"]["vanilla"]["parameters"] == pytest.approx(20_000, rel=0.02)

@@ -218,6 +218,14 @@ def test_list_warnings():
     assert list(list_warnings(results(RECORDS, plan=fixed))) == []
 
 
+def test_warnings_name_sizes_that_do_not_change_with_the_hidden_size():
+    cells = {"lem": {"scope": "mixer", "fixed_sizes": {"order": 16, "rank": 2}}, "gru": {"fixed_sizes": {}}}
+    assert list(list_warnings(results(cells=cells))) == [
+        "These sizes do not change with H, and may be too large or too small at this one: lem (order=16, "
+        "rank=2). Set them with `--set CELL.OPTION=N`."
+    ]
+
+
 def test_runs_that_reach_the_threshold_in_validation_only_are_named():
     near = record("copying", "lem", 0, 0.9, solved=False, steps_to_threshold=140)
     assert next(list_warnings(results([near]))) == (

@@ -53,6 +53,11 @@ class SizeExpr:
         """The letters and option names in the expression."""
         return frozenset(_names(self.tree))
 
+    @property
+    def terms(self) -> tuple[frozenset[str], ...]:
+        """The names in each term of the sum, two sets for ``"2H+order"``."""
+        return tuple(frozenset(_names(term)) for term in _terms(self.tree))
+
     def evaluate(self, env: Mapping[str, int]) -> int:
         """The dimension for given letters, exactly.
 
@@ -127,6 +132,14 @@ def _tokens(text: str) -> Iterator[str]:
             raise _invalid_size(text)
         position = match.end()
         yield match[0].strip()
+
+
+def _terms(tree: Tree) -> Iterator[Tree]:
+    if isinstance(tree, tuple) and tree[0] in "+-":
+        yield from _terms(tree[1])
+        yield from _terms(tree[2])
+    else:
+        yield tree
 
 
 def _names(tree: Tree) -> Iterator[str]:

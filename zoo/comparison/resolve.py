@@ -27,7 +27,7 @@ from zoo.registry.plugin_files import is_file_spec
 from zoo.training.config import REGULARISATION_SETTINGS
 from zoo.training.regularisation import ACTIVITY, as_regularisation
 
-SEEDS, PARAMS, STEPS = 3, 20_000, 2_000
+SEEDS, PARAMS, STEPS = 5, 20_000, 2_000
 SWEEP_ROUNDS = 4
 GRID = (0.3, 1.0, 3.0)
 """Default learning rates of the sweep, as multiples of the optimizer's default."""

@@ -393,6 +393,12 @@ class Comparison:
         info = self.section("cells").get(cell)
         return str(info.get("scope", "")) if isinstance(info, dict) else ""
 
+    def fixed_sizes(self, cell: str) -> Mapping[str, int]:
+        """Options of a cell that do not change with H; empty in results of old versions."""
+        info = self.section("cells").get(cell)
+        sizes = info.get("fixed_sizes") if isinstance(info, dict) else None
+        return sizes if isinstance(sizes, dict) else {}
+
     def threshold(self, task: str) -> float | None:
         """The score that counts as solved, if there is one."""
         value: float | None = self.section("tasks")[task]["threshold"]

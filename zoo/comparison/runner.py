@@ -235,7 +235,7 @@ def compare(
             baselines are rows of the table.
         out: The directory; None for a new one under ``runs/``.
         options: Options of cells and tasks, by name or label.
-        seeds: Number of runs of each cell on each task, with the seeds 0, 1, 2, ...; None for 3.
+        seeds: Number of runs of each cell on each task, with the seeds 0, 1, 2, ...; None for 5.
         params: Budget of parameters. On each task a cell gets the hidden size whose number of parameters
             (layers and readout) is nearest to it. None for 20,000, unless ``hidden`` is given.
         hidden: Number of hidden units of all cells, instead of ``params``.
@@ -467,7 +467,12 @@ def make_metadata(
         "command": command_line(plan, resolved, folder),
         "plan": plan.to_json(),
         "cells": {
-            label: {"name": cell.name, "summary": cell.summary(), "scope": cell.card.scope}
+            label: {
+                "name": cell.name,
+                "summary": cell.summary(),
+                "scope": cell.card.scope,
+                "fixed_sizes": cell.fixed_sizes(),
+            }
             for label, cell in resolved.cells.items()
         },
         "tasks": {label: info.to_json() for label, info in resolved.tasks.items()},

@@ -389,6 +389,7 @@ def list_warnings(results: Comparison) -> Iterator[str]:
         yield f"{record.path} {record.status}: {record.error}"
     yield from _solved_in_validation_only(results)
     yield from _off_budget(results)
+    yield from _fixed_sizes(results)
     yield from _undecided_rates(results)
 
 
@@ -412,6 +413,20 @@ def _off_budget(results: Comparison) -> Iterator[str]:
                 f"{row.cell} on {row.task} has {row.parameters:,} parameters: its sizes come no "
                 f"nearer to {budget:,}."
             )
+
+
+def _fixed_sizes(results: Comparison) -> Iterator[str]:
+    """Cells with arrays that stay as large as they are when H changes."""
+    cells = [
+        f"{cell} ({', '.join(f'{name}={size}' for name, size in sizes.items())})"
+        for cell in results.cells
+        if (sizes := results.fixed_sizes(cell))
+    ]
+    if cells:
+        yield (
+            f"These sizes do not change with H, and may be too large or too small at this one: "
+            f"{', '.join(cells)}. Set them with `--set CELL.OPTION=N`."
+        )
 
 
 def sweep_verdict(results: Comparison, row: SummaryRow) -> str:

@@ -102,7 +102,7 @@ Several files are data sets of their own. The scores of simple baselines are row
 
 \b
   zoo compare --cells vanilla,gru,lem --tasks copying,adding --out runs/memory
-  zoo compare --out runs/memory --cells lstm --seeds 5
+  zoo compare --out runs/memory --cells lstm --seeds 10
   zoo compare --cells lstm,gru --block bare,prenorm --tasks copying
   zoo compare --cells lstm,gru --data load.csv --target load --horizon 24
   zoo compare --cells lstm,gru --data walks.csv --series id --label activity
@@ -153,7 +153,7 @@ _FLAGS: list[click.Parameter] = [
         help="Blocks: NAME or FILE.py:Class. Every cell is compared in every block.  [bare]",
     ),
     Flag("--tasks", section=_COMPARED, metavar="X,Y", help="Tasks: NAME, FILE.py:Class or LABEL=NAME."),
-    Flag("--seeds", section=_COMPARED, type=int, metavar="N", help="Runs of each cell on each task.  [3]"),
+    Flag("--seeds", section=_COMPARED, type=int, metavar="N", help="Runs of each cell on each task.  [5]"),
     Flag(
         "--set",
         "assignments",
