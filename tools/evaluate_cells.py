@@ -53,7 +53,7 @@ TASKS: Mapping[str, Mapping[str, Any]] = {
     "text": {"params": 50_000},
 }
 CELL_OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "lstm": {"forget_bias": 1.0},
+    **{name: {"forget_bias": 1.0} for name in ("lstm", "cifg_lstm", "lstm_projected", "peephole_lstm")},
     "cfc": {"units": 32},
     "longhorn": {"rank": 2},
     "mamba": {"rank": 2},

@@ -226,6 +226,19 @@ def test_warnings_name_sizes_that_do_not_change_with_the_hidden_size():
     ]
 
 
+def test_warnings_name_forget_biases_of_zero():
+    cells = {
+        "lem": {"name": "lstm", "options": {"forget_bias": 0.0}},
+        "gru": {"name": "lstm", "options": {"forget_bias": 1.0}},
+    }
+    assert list(list_warnings(results(cells=cells))) == []
+    cells["gru"] = {"name": "gru", "options": {}}
+    assert list(list_warnings(results(cells=cells))) == [
+        "The forget bias of lem is 0, and most papers use 1. Compare with it too: `--cells biased=lstm --set "
+        "biased.forget_bias=1`."
+    ]
+
+
 def test_runs_that_reach_the_threshold_in_validation_only_are_named():
     near = record("copying", "lem", 0, 0.9, solved=False, steps_to_threshold=140)
     assert next(list_warnings(results([near]))) == (

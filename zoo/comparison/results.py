@@ -390,14 +390,22 @@ class Comparison:
 
     def scope(self, cell: str) -> str:
         """Scope of a cell: bare recurrence or whole mixer; empty in results of old versions."""
-        info = self.section("cells").get(cell)
-        return str(info.get("scope", "")) if isinstance(info, dict) else ""
+        return str(self._cell_info(cell).get("scope", ""))
+
+    def registered_name(self, cell: str) -> str:
+        """The name of a cell in the registry, which differs from its label in ``label=name``."""
+        return str(self._cell_info(cell).get("name", cell))
+
+    def options(self, cell: str) -> Mapping[str, Any]:
+        """All options of a cell; empty in results of old versions."""
+        return _mapping(self._cell_info(cell).get("options"))
 
     def fixed_sizes(self, cell: str) -> Mapping[str, int]:
         """Options of a cell that do not change with H; empty in results of old versions."""
-        info = self.section("cells").get(cell)
-        sizes = info.get("fixed_sizes") if isinstance(info, dict) else None
-        return sizes if isinstance(sizes, dict) else {}
+        return _mapping(self._cell_info(cell).get("fixed_sizes"))
+
+    def _cell_info(self, cell: str) -> Mapping[str, Any]:
+        return _mapping(self.section("cells").get(cell))
 
     def threshold(self, task: str) -> float | None:
         """The score that counts as solved, if there is one."""
@@ -406,8 +414,7 @@ class Comparison:
 
     def section(self, name: str) -> Mapping[str, Any]:
         """An object of the metadata; empty if it is missing."""
-        value = self.metadata.get(name)
-        return value if isinstance(value, dict) else {}
+        return _mapping(self.metadata.get(name))
 
     def table(self, form: str = "text", columns: Sequence[str] | None = None) -> str:
         """The tables in a format.
@@ -425,6 +432,10 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return self.table("html")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _check_task(task: Any, where: str) -> dict[str, Any]:

@@ -471,6 +471,7 @@ def make_metadata(
                 "name": cell.name,
                 "summary": cell.summary(),
                 "scope": cell.card.scope,
+                "options": dict(cell.options),
                 "fixed_sizes": cell.fixed_sizes(),
             }
             for label, cell in resolved.cells.items()

@@ -390,6 +390,7 @@ def list_warnings(results: Comparison) -> Iterator[str]:
     yield from _solved_in_validation_only(results)
     yield from _off_budget(results)
     yield from _fixed_sizes(results)
+    yield from _forget_biases(results)
     yield from _undecided_rates(results)
 
 
@@ -426,6 +427,18 @@ def _fixed_sizes(results: Comparison) -> Iterator[str]:
         yield (
             f"These sizes do not change with H, and may be too large or too small at this one: "
             f"{', '.join(cells)}. Set them with `--set CELL.OPTION=N`."
+        )
+
+
+def _forget_biases(results: Comparison) -> Iterator[str]:
+    """Cells whose forget bias is 0 in all of their rows, although most papers start with an open gate."""
+    names = {cell: results.registered_name(cell) for cell in results.cells}
+    biases = {cell: results.options(cell).get("forget_bias") for cell in results.cells}
+    biased = {names[cell] for cell, bias in biases.items() if bias}
+    if cells := [cell for cell, bias in biases.items() if bias == 0 and names[cell] not in biased]:
+        yield (
+            f"The forget bias of {', '.join(cells)} is 0, and most papers use 1. Compare with it too: "
+            f"`--cells biased={names[cells[0]]} --set biased.forget_bias=1`."
         )
 
 
