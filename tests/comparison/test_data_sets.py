@@ -14,11 +14,20 @@ from comparison_records import record
 
 import zoo
 from zoo.comparison import execute
-from zoo.comparison.data_sets import baseline_scores, data_flags, label_data_sets, score_fields, target_fields
+from zoo.comparison.data_sets import (
+    DataSetInfo,
+    baseline_scores,
+    data_flags,
+    label_data_sets,
+    score_fields,
+    target_fields,
+)
 from zoo.comparison.plan import PlanEntry
+from zoo.comparison.resolve import count_parameters, count_parts
 from zoo.comparison.statistics import mean_gain, summarize_targets
 from zoo.comparison.student import student_quantile
 from zoo.errors import CheckpointError, UsageError
+from zoo.training.session import prepare_data
 
 SIZES = {"jobs": 0, "seeds": 2, "hidden": 4, "steps": 6, "batch": 4, "lr_grid": (0.001, 0.01)}
 TABLE = {"target": "load", "horizon": 3, "context": 6, "season": 6}
@@ -266,6 +275,19 @@ def test_gain_over_seeds_adds_both_variances():
     )
     assert mean_gain([dataclasses.replace(one, gain_low=None)]) == (0.2, None, None)
     assert mean_gain([record("load", "gru", 0, 1.0)]) == (None, None, None)
+
+
+def test_parameters_of_an_embedding_of_categories_are_counted(tmp_path):
+    lines = [f"{load:.3f},{'ab'[row % 2]}" for row, load in enumerate(np.sin(np.arange(90) / 3))]
+    path = tmp_path / "load.csv"
+    path.write_text("\n".join(["load,word", *lines]), encoding="utf-8")
+    settings, cell = {**TABLE, "embedding": 3}, zoo.get_cell("gru")
+    info, (config, dataset) = DataSetInfo(path, settings), prepare_data(path, settings)
+    switches = {"bidirectional": False, "learned_state": False, "layers": 1}
+    model = dataset.make_model(cell, dataclasses.replace(config, hidden=4))
+    assert count_parameters(cell, info, 4, switches) == model.layout.size
+    assert count_parts(cell, info, 4, switches)["embedding"] == 6
+    assert "embedding" in info.settings
 
 
 def test_quantiles_of_student_decrease_to_the_normal_one():

@@ -209,7 +209,8 @@ def test_prediction_of_a_sequence(classes, pooling, tmp_path):
         assert machine.constant("CLASS_UP") == trained.spec.classes.index("up")
 
 
-def test_prediction_of_a_table_with_texts_and_times(tmp_path):
+@pytest.mark.parametrize("embedding", [None, 2])
+def test_prediction_of_a_table_with_texts_and_times(embedding, tmp_path):
     rng = np.random.default_rng(2)
     count, length = 20, 5
     table = {
@@ -219,7 +220,8 @@ def test_prediction_of_a_table_with_texts_and_times(tmp_path):
         "state": rng.choice(["on", "off"], count * length),
         "way": np.repeat(rng.choice(["a", "b"], count), length),
     }
-    trained = predictor(table, "ctrnn", series="id", label="way", time="t", dtype="float64")
+    settings = {"series": "id", "label": "way", "time": "t", "embedding": embedding}
+    trained = predictor(table, "ctrnn", **settings, dtype="float64")
     machine = Machine(trained, tmp_path)
     with zoo.kernels.pure_python():
         predictions = trained.predict(table)

@@ -163,7 +163,8 @@ def test_prediction_of_a_sequence(classes, settings):
     assert facts["zoo.sequences"]["spec"]["channels"] == ["0", "1", "2"]
 
 
-def test_prediction_of_a_table_with_texts_and_times():
+@pytest.mark.parametrize("embedding", [None, 2])
+def test_prediction_of_a_table_with_texts_and_times(embedding):
     rng = np.random.default_rng(2)
     table = {
         "id": np.repeat([f"s{n}" for n in range(20)], 5),
@@ -172,7 +173,8 @@ def test_prediction_of_a_table_with_texts_and_times():
         "state": rng.choice(["on", "off"], 100),
         "way": np.repeat(rng.choice(["a", "b"], 20), 5),
     }
-    trained = predictor(table, "ctrnn", series="id", label="way", time="t", dtype="float64")
+    settings = {"series": "id", "label": "way", "time": "t", "embedding": embedding}
+    trained = predictor(table, "ctrnn", **settings, dtype="float64")
     rows = raw_rows(table, exported_model(trained).data.columns, np.arange(100)).reshape(20, 5, 2)
     steps = np.broadcast_to(np.array([np.nan, 10, np.nan, 20, 10]), (20, 5))
     given = np.concatenate([rows, steps[..., None]], axis=2).transpose(1, 0, 2)

@@ -460,6 +460,16 @@ def test_forecast_continues_the_series(forecaster):
     assert forecaster.validation_losses_ == []
 
 
+def test_texts_have_an_embedding():
+    series, _ = wave(60)
+    words = np.tile(["u", "v", "w"], 20)
+    model = SequenceForecaster("vanilla", horizon=2, context=6, steps=2, embedding=2, threads=1)
+    with zoo.kernels.pure_python():
+        model.fit({"word": words}, series)
+        assert model.forecaster_.model.params["embedding"].shape == (3, 2)
+        assert model.predict().shape == (2,)
+
+
 def test_score_is_the_skill_over_the_naive_forecast(forecaster):
     series, _ = wave()
     origins = np.arange(9, STEPS - 4)

@@ -94,7 +94,10 @@ def rich_table(rows=40, complete_start=False):
 
 
 def rich_forecaster(missing):
-    """The rich table, its future, and a forecaster of two targets with categories and a known future."""
+    """The rich table, its future, and a forecaster of two targets with categories and a known future.
+
+    With ``forward`` the categories have an embedding.
+    """
     table, future = rich_table(complete_start=missing == "forward")
     trained = forecaster(
         table,
@@ -104,6 +107,7 @@ def rich_forecaster(missing):
         missing=missing,
         loss="squared_error",
         predict="level" if missing == "forward" else "correction",
+        embedding=2 if missing == "forward" else None,
         dtype="float64",
     )
     return table, future, trained

@@ -244,6 +244,27 @@ def test_several_series_targets_and_categories(tmp_path):
     assert lines[4].startswith("b,2024-01-11 00:00,")
 
 
+def test_embedding_of_categories_is_trained_resumed_and_read(tmp_path):
+    data = {"y": wave(), "word": np.tile(["u", "v", "w"], N // 3), "day": np.tile(["mon", "tue"], N // 2)}
+    path, every = (
+        csv_file(tmp_path / "x.csv", **data),
+        {"embedding": 2, "known_future": "day", "eval_every": 4},
+    )
+    with zoo.kernels.pure_python():
+        whole = train(path, tmp_path, "whole", steps=8, **every)
+        train(path, tmp_path, "parts", steps=4, **every)
+        resumed = train(path, tmp_path, "parts", steps=8, resume=True, **every)
+        np.testing.assert_array_equal(resumed.model.theta, whole.model.theta)
+        vectors = whole.model.params["embedding"]
+        assert vectors.shape == (5, 2)  # three words and two days, the same in each step ahead
+        first = prepared(data, **every).make_model(zoo.get_cell("vanilla"), whole.config)
+        assert (np.abs(vectors - first.params["embedding"]).max(axis=1) > 0).all()
+        assert zoo.backtest(whole).scores["windows"] > 0
+        with path.open("a") as file:
+            file.write(",,mon\n,,tue\n,,mon\n")
+        assert np.isfinite(zoo.forecast(whole, path).values).all()
+
+
 def test_targets_have_weights_in_the_loss(tmp_path):
     """The loss is the mean of the losses of the targets, each times its weight."""
     data = {"y": wave(), "z": wave(seed=1)}
@@ -571,6 +592,11 @@ def test_short_parts_and_contexts_are_named():
         ({"y": wave(), "w": ["a"] * N}, {"weight": "w"}, "column 'w': found 'a'; expected a number"),
         ({"y": wave()}, {"predict": "up"}, "predict is 'up'; expected 'change', 'level' or 'correction'."),
         ({"y": wave()}, {"horizon": 0}, "horizon is 0; expected an integer of at least 1."),
+        (
+            {"y": wave()},
+            {"embedding": 2},
+            "embedding is 2, and no input of table is a column of texts; leave",
+        ),
         ({"y": wave()}, {"target": 5.5}, "target is 5.5; expected names of columns."),
         ({"y": wave()}, {"target": 5}, "table has no column '5'; its columns are y (number)."),
     ],

@@ -21,6 +21,7 @@ from zoo.arguments import check_seed, short_repr
 from zoo.array_types import Array
 from zoo.errors import UsageError
 from zoo.layers.validation import as_aux_inputs, as_floats
+from zoo.model import LanguageModel, SequenceModel
 
 Residual = Callable[[Array], Array]
 """From points ``(N, S)`` to residuals ``(N, S)``."""
@@ -181,7 +182,7 @@ def _input(model: AnalysisTarget, step: StateMap, x: Any) -> Array:
         tokens = model.vocab.encode([x] if model.vocab.level in ("symbol", "word") else x)
         x = int(tokens[0]) if len(tokens) == 1 else tokens
     if isinstance(x, (int, np.integer)) and not isinstance(x, bool):
-        has_rows = step.layer.index == 0 and "embedding" in model.params
+        has_rows = step.layer.index == 0 and isinstance(model, LanguageModel) and model.embedding
         embedding = model.params["embedding"] if has_rows else None
         count = size if embedding is None else len(embedding)
         if not 0 <= x < count:
@@ -189,8 +190,10 @@ def _input(model: AnalysisTarget, step: StateMap, x: Any) -> Array:
         if embedding is not None:
             return np.asarray(embedding[int(x)][None], np.float64)
         return np.asarray(np.eye(size)[int(x)][None])
-    values = np.zeros(size) if x is None else x
-    return as_floats(values, (size,), np.dtype(np.float64), f"{who}: x")[None]
+    categories = model.categories if isinstance(model, SequenceModel) and step.layer.index == 0 else None
+    size = size if categories is None else categories.input_size
+    values = as_floats(np.zeros(size) if x is None else x, (size,), np.dtype(np.float64), f"{who}: x")[None]
+    return values if categories is None else categories.embed(values, model.params["embedding"])
 
 
 def repeat_rows(step_inputs: StepInputs, rows: int) -> StepInputs:

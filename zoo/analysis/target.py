@@ -106,7 +106,8 @@ def inputs_of(target: AnalysisTarget, inputs: ArrayLike) -> Array:
         inputs = target.vocab.encode(inputs)[:, None]
     if isinstance(target, Model) and target.embedding is not None:
         return as_tokens(inputs, target.output_size, f"{stack.label()}: inputs")
-    return as_inputs(inputs, stack.input_size, target.dtype, stack.label())
+    size = target.input_size if isinstance(target, Model) else stack.input_size
+    return as_inputs(inputs, size, target.dtype, stack.label())
 
 
 def aux_of(target: AnalysisTarget, aux: Mapping[str, ArrayLike], x: Array) -> Arrays:
@@ -131,7 +132,7 @@ def run(
 
     Args:
         target: The layer or model.
-        x: From :func:`inputs_of`; tokens of a model with an embedding become its rows.
+        x: From :func:`inputs_of`; the first layer reads the rows of an embedding, if there is one.
         state: Initial states; if None the learned ones, or zeros.
         trace: Values to trace.
         aux: Auxiliary inputs by name; those that are not given have their defaults.

@@ -126,7 +126,7 @@ class Predictor:
         spec = SequenceSpec.from_json(stored.get("spec"), source)
         model = model_from(checkpoint, source, cell)
         sizes = spec.input_size, spec.output_size
-        if not isinstance(model, SequenceModel) or sizes != (model.stack.input_size, model.output_size):
+        if not isinstance(model, SequenceModel) or sizes != (model.input_size, model.output_size):
             raise CheckpointError(f"{source}: its description of the sequences does not fit its model.")
         sources = config.get("data")
         named = sources[0] if isinstance(sources, list) and sources and isinstance(sources[0], str) else None

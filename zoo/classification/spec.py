@@ -14,6 +14,7 @@ from zoo.array_types import Array
 from zoo.data.labelled import LabelledSequences, SequenceRoles
 from zoo.data.table import DataColumn
 from zoo.errors import CheckpointError, DataError
+from zoo.model.category_inputs import CategoryInputs, category_inputs
 
 POOLING = ("last", "mean")
 """Ways to make one prediction from the outputs of all steps."""
@@ -75,6 +76,18 @@ class SequenceSpec:
     def output_size(self) -> int:
         """``V``: the number of classes, or 1."""
         return max(len(self.classes), 1)
+
+    def category_inputs(self, size: int | None, source: str) -> CategoryInputs | None:
+        """The inputs that are categories, for an embedding of some size; None without one.
+
+        Args:
+            size: The size of the vectors.
+            source: Name of the data, for messages.
+
+        Raises:
+            UsageError: If no input is a category.
+        """
+        return category_inputs(self.columns, self.categories, 0, self.input_size, size, source)
 
     def roles(self) -> SequenceRoles:
         """The columns to read from other data."""

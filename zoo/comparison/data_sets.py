@@ -48,6 +48,7 @@ class DataSetInfo:
         kernel_key: As of `zoo.comparison.specs.TaskInfo`.
         input_size: ``I``.
         output_size: ``V``.
+        categories: The inputs that are categories with an embedding; None without one.
         has_several_targets: Whether it is a table of which several columns are forecast.
         description: The metadata of the data set by its kind, as in the event ``start`` of a run.
     """
@@ -65,8 +66,9 @@ class DataSetInfo:
             )
         spec = dataset.windows.spec if isinstance(dataset, SeriesDataset) else dataset.scaled.spec
         self.input_size, self.output_size = spec.input_size, spec.output_size
+        self.categories = spec.category_inputs(config.embedding, Path(path).name)
         self.digest = str(dataset.metadata()["sha256"])
-        self.kernel_key = f"{dataset.kind}, {dataset.loss}, {config.pooling}"
+        self.kernel_key = f"{dataset.kind}, {dataset.loss}, {config.pooling}, {self.categories is None}"
         self.is_table = isinstance(dataset, SeriesDataset)
         self.has_several_targets = isinstance(dataset, SeriesDataset) and len(dataset.panel.roles.target) > 1
         self.description = {dataset.kind: dataset.metadata()}

@@ -21,7 +21,7 @@ from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.layers.config import StackConfig
 from zoo.layers.parameters import ParameterLayout
 from zoo.layers.stack import Stack
-from zoo.model.model import model_shapes
+from zoo.model.model import embedding_shape, model_shapes
 from zoo.registry import get_optimizer
 from zoo.registry.plugin_files import is_file_spec
 from zoo.training.config import REGULARISATION_SETTINGS
@@ -325,24 +325,31 @@ def count_parameters(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mappi
 
 
 def count_parts(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]) -> dict[str, int]:
-    """Count the parameters of the cells, of the blocks around them, and of the readout."""
+    """Count the parameters of the cells, the blocks around them, the readout, and of an embedding."""
     stack = _stack(cell, task, hidden, settings)
-    shapes = model_shapes(stack, task.output_size)
+    shapes = _model_shapes(stack, task)
     parts = {
         part: sum(math.prod(shapes[name]) for name in names) for part, names in stack.param_parts.items()
     }
-    return {**parts, "readout": sum(map(math.prod, shapes.values())) - sum(parts.values())}
+    rows = {name: math.prod(shapes[name]) for name in ("embedding",) if name in shapes}
+    of_layers = sum(parts.values()) + sum(rows.values())
+    return {**parts, "readout": sum(map(math.prod, shapes.values())) - of_layers, **rows}
 
 
 def _parameter_shapes(
     cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]
 ) -> dict[str, tuple[int, ...]]:
-    return model_shapes(_stack(cell, task, hidden, settings), task.output_size)
+    return _model_shapes(_stack(cell, task, hidden, settings), task)
+
+
+def _model_shapes(stack: Stack, task: AnyTaskInfo) -> dict[str, tuple[int, ...]]:
+    return model_shapes(stack, task.output_size, embedding_shape(task.output_size, None, task.categories))
 
 
 def _stack(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]) -> Stack:
     switches = {name: settings[name] for name in ("bidirectional", "learned_state")}
-    return Stack(StackConfig(cell, task.input_size, hidden, settings["layers"], **switches))
+    inputs = task.input_size if task.categories is None else task.categories.embedded_size
+    return Stack(StackConfig(cell, inputs, hidden, settings["layers"], **switches))
 
 
 MAX_HIDDEN = 2**15

@@ -35,9 +35,12 @@ class TaskInfo:
         kernel_key: Key of the kernels that a cell needs for this task.
         input_size: ``I``.
         output_size: ``V``.
+        categories: None: no input of a task has an embedding.
         digest: SHA-256 of the data.
         baseline: Score of the memoryless baseline.
     """
+
+    categories = None
 
     def __init__(self, task: Task) -> None:
         inputs = "tokens" if task.batch(0, 1).inputs.ndim == 2 else "numbers"

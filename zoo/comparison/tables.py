@@ -344,7 +344,12 @@ def _paired_differences(best: Mapping[Any, RunRecord], others: Mapping[Any, RunR
 def _parts(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
     """The parameters of cells, blocks and readout, if a cell has a block."""
     counts = results.metadata.get("parameters", {}).get(row.task, {}).get(row.cell, {})
-    headings = {"cell": "of cells", "block": "of blocks", "readout": "of readout"}
+    headings = {
+        "cell": "of cells",
+        "block": "of blocks",
+        "readout": "of readout",
+        "embedding": "of embedding",
+    }
     return {headings[part]: _cell(count, ",") for part, count in counts.items()}
 
 

@@ -16,6 +16,7 @@ from zoo.export.c_raw import RawFunctions
 from zoo.export.c_source import FUNCTIONS, HELPERS, array_definition, c_names, c_type, string_literal
 from zoo.export.c_step import CLayer, state_field, write_layer
 from zoo.export.exported_model import ExportedModel, LayerExport
+from zoo.model.category_inputs import CategoryInputs
 
 _OPEN = """\
 #ifndef {upper}_H
@@ -343,12 +344,34 @@ class _ModelEmitter:
 
     def _calls(self) -> Iterator[str]:
         x = "token" if self.model.tokens else "x"
-        if self.model.embedding is not None:
+        if self.model.categories is not None:
+            x = "embedded"
+            yield from self._embed_categories(self.model.categories)
+        elif self.model.embedding is not None:
             x = f"&embedding[(size_t)token * {self.model.embedding.shape[1]}]"
         for function, layer in zip(self.layers, self.model.layers, strict=True):
             x, lines = self._layer(function, layer, x)
             yield from lines
         yield from self._output(x)
+
+    def _embed_categories(self, categories: CategoryInputs) -> Iterator[str]:
+        """The lines that compute the input of the first layer: numbers, and vectors of categories."""
+        self.layer_outputs["embedded"] = categories.embedded_size
+        for part in categories.parts():
+            x, to = (
+                f"{name}{f' + {each.start}' if each.start else ''}"
+                for name, each in (("x", part.inputs), ("embedded", part.embedded))
+            )
+            count = part.inputs.stop - part.inputs.start
+            if part.rows is None:
+                self.helpers.add("copy")
+                yield f"    copy({x}, {to}, {count});"
+            else:
+                self.helpers |= {"clear", "add_product"}
+                first = part.rows.start * categories.size
+                vectors = f"embedding{f' + {first}' if first else ''}"
+                yield f"    clear({to}, {categories.size});"
+                yield f"    add_product({x}, {vectors}, {to}, {count}, {categories.size});"
 
     def _layer(self, function: CLayer, layer: LayerExport, x: str) -> tuple[str, list[str]]:
         """The expression for the output of a layer, and the lines that compute it."""

@@ -139,6 +139,8 @@ _STEP_VARIABLES = (
     "y",
     "logits",
     "random",
+    "embedded",
+    "embedding",
     *(f"at{depth}" for depth in ("", *range(32))),
 )
 RESERVED = frozenset(

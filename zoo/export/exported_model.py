@@ -24,6 +24,7 @@ from zoo.layers import Recurrent
 from zoo.layers.direction import Direction
 from zoo.layers.stack import Layer, Stack
 from zoo.model import LanguageModel, SequenceModel, model_from
+from zoo.model.category_inputs import CategoryInputs
 from zoo.model.checkpoint import CellClasses, read_checkpoint
 from zoo.training import Run
 
@@ -99,7 +100,9 @@ class ExportedModel:
         inputs: The shape of each auxiliary input that is given at every step.
         readout: ``Why`` and ``by``; None if the last layer makes the output.
         output: Name of the output: ``logits`` if a softmax or sigmoid follows, else ``y``.
-        embedding: The vector of each token, ``(V, E)``, which the first layer reads; None if it reads tokens.
+        embedding: The vectors that the first layer reads, of each token, ``(V, E)``, or of each value of a
+            category, ``(rows, E)``; None if it reads the inputs.
+        categories: The inputs that are codes of categories with an embedding; None for none.
         vocabulary: Symbols of the tokens, if known.
         metadata: Cell, options and sizes, as JSON values.
         data: The columns and units of the table of training; None for a bare model.
@@ -113,6 +116,7 @@ class ExportedModel:
     output: str
     vocabulary: Vocabulary | None
     embedding: Array | None = None
+    categories: CategoryInputs | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     data: DataExport | None = None
 
@@ -124,6 +128,8 @@ class ExportedModel:
     @property
     def input_size(self) -> int:
         """Features of the input, or number of different tokens."""
+        if self.categories is not None:
+            return self.categories.input_size
         return self.layers[0].spec.input_size if self.embedding is None else len(self.embedding)
 
     @property
@@ -208,7 +214,8 @@ def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
         None if isinstance(model, Recurrent) else (model.readout_weights().copy(), model.params["by"].copy()),
         "y" if isinstance(model, Recurrent) or model.criterion.target == "value" else "logits",
         model.vocab if isinstance(model, LanguageModel) else None,
-        model.params["embedding"].copy() if isinstance(model, LanguageModel) and model.embedding else None,
+        model.params["embedding"].copy() if "embedding" in model.params else None,
+        model.categories if isinstance(model, SequenceModel) else None,
         _metadata(model),
         data,
     )
@@ -244,7 +251,7 @@ def _metadata(model: BareModel) -> dict[str, Any]:
     return {
         "cell": names[0] if is_one else names,
         "options": options[0] if is_one else options,
-        "input_size": stack.input_size,
+        "input_size": stack.input_size if isinstance(model, Recurrent) else model.input_size,
         "hidden_size": stack.hidden_size,
         "num_layers": len(stack.layers),
         "bidirectional": stack.bidirectional,

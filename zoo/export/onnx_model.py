@@ -148,7 +148,9 @@ def _write_layers(
         is_step: Whether they hold one step, not a sequence.
     """
     y, final = x, list[str]()
-    if model.embedding is not None:
+    if model.categories is not None and model.embedding is not None:
+        y = builder.add("MatMul", y, builder.constant(model.categories.matrix(model.embedding), "embedding"))
+    elif model.embedding is not None:
         y = builder.add("Gather", builder.constant(model.embedding, "embedding"), y, axis=0)
     for layer in model.layers:
         is_tokens = model.first_layer_reads_tokens and layer is model.layers[0]

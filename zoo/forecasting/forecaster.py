@@ -153,7 +153,7 @@ class Forecaster:
         scaling = Scaling.from_json(stored.get("scaling"), spec, source)
         model = model_from(checkpoint, source, cell)
         sizes = spec.input_size, spec.output_size
-        if not isinstance(model, SequenceModel) or sizes != (model.stack.input_size, model.output_size):
+        if not isinstance(model, SequenceModel) or sizes != (model.input_size, model.output_size):
             raise CheckpointError(f"{source}: its description of the table does not fit its model.")
         sources = config.get("data")
         named = sources[0] if isinstance(sources, list) and sources and isinstance(sources[0], str) else None

@@ -15,6 +15,7 @@ from zoo.array_types import Array
 from zoo.base.loss import Loss
 from zoo.data.panel import ColumnRoles, Panel
 from zoo.errors import CheckpointError, UsageError
+from zoo.model.category_inputs import CategoryInputs, category_inputs
 
 _PLAIN = ("context", "horizon", "season", "change", "missing", "split")
 
@@ -137,6 +138,23 @@ class ForecastSpec:
     def input_size(self) -> int:
         """``I``, inputs of a step."""
         return self.past_size + self.horizon * self.known_size
+
+    def category_inputs(self, size: int | None, source: str) -> CategoryInputs | None:
+        """The inputs that are categories, for an embedding of some size; None without one.
+
+        The future values of a column have the vectors of its past values.
+
+        Args:
+            size: The size of the vectors.
+            source: Name of the table, for messages.
+
+        Raises:
+            UsageError: If no input is a category.
+        """
+        known = self.roles.known_future
+        columns = (*self.roles.features, *(None for _ in self.masked), *known * self.horizon)
+        first = len(self.roles.target)
+        return category_inputs(columns, self.categories, first, self.input_size, size, source)
 
     @property
     def output_size(self) -> int:

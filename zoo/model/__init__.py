@@ -1,5 +1,6 @@
 """Models: recurrent layers, a readout and a loss, for text and for other sequences."""
 
+from zoo.model.category_inputs import CategoryInputs
 from zoo.model.checkpoint import AnyModel, load, load_model, model_from
 from zoo.model.language_model import LanguageModel, generate
 from zoo.model.model import Model
@@ -8,6 +9,7 @@ from zoo.model.sequence_model import SequenceModel
 
 __all__ = [
     "AnyModel",
+    "CategoryInputs",
     "LanguageModel",
     "Model",
     "SequenceModel",

@@ -91,15 +91,16 @@ class BatchLoss:
         targets: Classes ``(T, B)``, or numbers ``(T, B, V)``.
         kernels: The kernels of the readout and its loss.
         options: Values of the options of the loss.
-        tokens: The tokens ``(T, B)`` of inputs that are rows of an embedding.
-        dinputs: Destination of the gradient of those inputs, ``(T, B, E)``.
+        unembedded: The inputs of a model with an embedding: tokens ``(T, B)``, or numbers with codes of
+            categories, ``(T, B, I)``.
+        dinputs: Destination of the gradient of the embedded inputs, ``(T, B, E)``.
     """
 
     run: ReadoutRun
     targets: Array
     kernels: ReadoutKernels
     options: tuple[float, ...]
-    tokens: Array | None = None
+    unembedded: Array | None = None
     dinputs: Array | None = None
 
     @property

@@ -18,8 +18,9 @@ from zoo.layers.config import StackConfig
 from zoo.layers.parameters import MAX_PARAMETERS, array_shapes, strip_prefixes
 from zoo.layers.recurrent import Recurrent
 from zoo.layers.stack import Stack
+from zoo.model.category_inputs import CategoryInputs
 from zoo.model.language_model import LanguageModel
-from zoo.model.model import DEFAULT_LOSS, Model, model_shapes
+from zoo.model.model import DEFAULT_LOSS, Model, embedding_shape, model_shapes
 from zoo.model.sequence_model import SequenceModel
 from zoo.registry import find_loss, get_cell, split_name, with_parts
 from zoo.storage import PLAN_FILE, Checkpoint, RunDirectory, expect
@@ -163,13 +164,13 @@ def _build(
     try:
         metadata = checkpoint.meta["model"]
         make, outputs, config = _from_metadata(kind, metadata, len(arrays), classes, source)
-        embedding = _embedding(metadata) if kind == LanguageModel.kind else (None, False)
+        rows, tie = _embedding_shape(kind, metadata, outputs or 0)
         stack = Stack(config)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{source}: its description of the model is not one zoo wrote ({str(error)[:200]})."
         ) from None
-    params = stack.param_shapes if outputs is None else model_shapes(stack, outputs, *embedding)
+    params = stack.param_shapes if outputs is None else model_shapes(stack, outputs, rows, tie)
     shapes = array_shapes(params, stack.buffer_shapes)
     expected = {name: (shape, config.dtype) for name, shape in shapes.items()}
     expect(Checkpoint(arrays, checkpoint.meta), expected, source=source)
@@ -221,8 +222,25 @@ def _embedding(metadata: Any) -> tuple[int | None, bool]:
 
 def _sequence_model(metadata: Any) -> tuple[Factory, int, int | None]:
     inputs, outputs = (_size(metadata, name) for name in ("input_size", "output_size"))
-    loss = _loss(metadata, SequenceModel, outputs)
-    return partial(SequenceModel.from_config, output_size=outputs, loss=loss), inputs, outputs
+    loss, categories = _loss(metadata, SequenceModel, outputs), _categories(metadata)
+    if categories is not None:
+        if categories.input_size != inputs:
+            raise UsageError(f"categories of {categories.input_size} inputs, and input_size is {inputs}")
+        inputs = categories.embedded_size
+    make = partial(SequenceModel.from_config, output_size=outputs, loss=loss, categories=categories)
+    return make, inputs, outputs
+
+
+def _categories(metadata: Any) -> CategoryInputs | None:
+    """The inputs that are codes of categories with an embedding; None without one."""
+    return CategoryInputs.from_json(metadata["categories"]) if "categories" in metadata else None
+
+
+def _embedding_shape(kind: str, metadata: Any, outputs: int) -> tuple[tuple[int, int] | None, bool]:
+    """The shape of the embedding, None without one, and whether the readout is tied to it."""
+    size, tie = _embedding(metadata) if kind == LanguageModel.kind else (None, False)
+    categories = _categories(metadata) if kind == SequenceModel.kind else None
+    return embedding_shape(outputs, size, categories), tie
 
 
 def _loss(metadata: Any, cls: type[Model], outputs: int) -> Loss:

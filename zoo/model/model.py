@@ -40,6 +40,7 @@ from zoo.model.batch_loss import (
     sum_losses,
     weights_of_classes,
 )
+from zoo.model.category_inputs import CategoryInputs
 from zoo.model.compiled_step import CompiledStep
 from zoo.model.penalised_step import ActivityPenalty, PenalisedStep
 from zoo.model.readout import readout_kernels
@@ -75,6 +76,7 @@ class ModelOptions(TypedDict, total=False):
     initial: Mapping[str, Any] | None
     embedding: int | None
     tie: bool
+    categories: CategoryInputs | None
 
 
 class FitOptions(TypedDict, total=False):
@@ -123,6 +125,7 @@ class Model(FlatParameters):
         embedding: Size of the embedding of tokens, the input of the first layer; None if it reads one-hot
             tokens or numbers.
         tie: Whether the embedding is also the readout.
+        categories: The inputs that are codes of categories, which have an embedding; None for none.
     """
 
     kind: ClassVar[str] = "model"
@@ -157,9 +160,10 @@ class Model(FlatParameters):
         initial: Mapping[str, Any] | None = None,
         embedding: int | None = None,
         tie: bool = False,
+        categories: CategoryInputs | None = None,
     ) -> None:
         self.config, self.stack = config, Stack(config)
-        self.embedding, self.tie = embedding, tie
+        self.embedding, self.tie, self.categories = embedding, tie, categories
         if tie and self.stack.output_size != embedding:
             raise UsageError(
                 f"{self.kind}: `tie` needs an `embedding` of the output size of the last layer, "
@@ -167,9 +171,15 @@ class Model(FlatParameters):
             )
         self.threads = check_threads(threads)
         self.output_size, self.criterion = output_size, self.check_loss(loss, output_size)
-        shapes = model_shapes(self.stack, output_size, embedding, tie)
+        rows = embedding_shape(output_size, embedding, categories)
+        shapes = model_shapes(self.stack, output_size, rows, tie)
         super().__init__(shapes, config.dtype, self.stack.buffer_shapes)
         self.fill(self._initial_values(check_seed(seed)) if initial is None else self._check_initial(initial))
+
+    @property
+    def input_size(self) -> int:
+        """``I``, the features of an input that is no token."""
+        return self.stack.input_size if self.categories is None else self.categories.input_size
 
     @property
     def cell(self) -> Cell:
@@ -259,9 +269,8 @@ class Model(FlatParameters):
         batch_loss = self._batch_loss(inputs, targets, weights, state, noise, lengths, aux)
         batch = batch_loss.batch_size
         local_shards = self.process_group.local_shards(batch)
-        if batch_loss.tokens is not None:
-            assert self.embedding is not None
-            dinputs = batch_loss.run.batch_run.empty_output(self.embedding)
+        if batch_loss.unembedded is not None:
+            dinputs = batch_loss.run.batch_run.empty_output(self.stack.input_size)
             batch_loss = replace(batch_loss, dinputs=dinputs)
         if self._is_large:
             outcome: tuple[float, State] = VocabularyStep(self, batch_loss, local_shards).loss_and_grad()
@@ -362,7 +371,13 @@ class Model(FlatParameters):
 
     def _inputs(self, inputs: Any, lengths: Any) -> tuple[Array, Array | None]:
         """Check and convert inputs and lengths."""
-        return as_padded_batch(inputs, lengths, self.stack.input_size, self.dtype, self.kind)
+        x, steps = as_padded_batch(inputs, lengths, self.input_size, self.dtype, self.kind)
+        if self.categories is not None and x.ndim == 2:
+            raise UsageError(
+                f"{self.kind}: inputs are tokens; a model with categories reads numbers (T, B, "
+                f"{self.input_size})."
+            )
+        return x, steps
 
     def _targets(
         self, targets: Any, weights: Any, times_rows: tuple[int, int], lengths: Array | None
@@ -387,8 +402,8 @@ class Model(FlatParameters):
         if self.criterion.class_weights is not None:
             weights = weights_of_classes(self.criterion.class_weights, targets, weights)
         run = self._forward_run(inputs, weights, state, noise, lengths, aux)
-        tokens = None if self._embedding is None else inputs
-        return BatchLoss(run, targets, self._readout_kernels, self._loss_options, tokens)
+        unembedded = None if self._embedding is None else inputs
+        return BatchLoss(run, targets, self._readout_kernels, self._loss_options, unembedded)
 
     def _initial_values(self, seed: int) -> State:
         """Initial values of all parameters, and the values of all buffers."""
@@ -489,13 +504,18 @@ class Model(FlatParameters):
         final = gather_final_states(batch_loss, local_shards, [states for _, states in results])
         return self._mean_loss(batch_loss, [losses for losses, _ in results]), final
 
-    def embed(self, tokens: Array) -> Array:
-        """The input of the first layer: the rows ``(T, B, E)`` of the embedding, if there is one.
+    def embed(self, inputs: Array) -> Array:
+        """The input of the first layer: with the rows of the embedding, ``(T, B, E)``, if there is one.
 
         Args:
-            tokens: Checked tokens ``(T, B)``, or numbers where there is no embedding.
+            inputs: Checked tokens ``(T, B)`` or numbers ``(T, B, I)``.
         """
-        return tokens if self._embedding is None else self._embedding[tokens]
+        if self._embedding is None:
+            return inputs
+        if self.categories is not None:
+            return self.categories.embed(inputs, self._embedding)
+        rows: Array = self._embedding[inputs]
+        return rows
 
     def readout_weights(self) -> Array:
         """The weights of the readout, ``(H, V)``: ``Why``, or a copy of the tied embedding."""
@@ -515,14 +535,15 @@ class Model(FlatParameters):
                 target[...] = value
 
     def _embedding_gradient(self, batch_loss: BatchLoss) -> None:
-        """Add the gradient of the inputs to the rows of their tokens."""
-        if batch_loss.tokens is None or batch_loss.dinputs is None:
+        """Add the gradient of the embedded inputs to the rows of their tokens or categories."""
+        if batch_loss.unembedded is None or batch_loss.dinputs is None:
             return
         if not self.tie:
             self.grads["embedding"] = 0
         order = batch_loss.run.batch_run.row_order
         dinputs = self.process_group.all_gather_rows(batch_loss.dinputs, order)
-        add_weight_gradient(batch_loss.tokens, dinputs, self.grads["embedding"])
+        add = add_weight_gradient if self.categories is None else self.categories.add_gradient
+        add(batch_loss.unembedded, dinputs, self.grads["embedding"])
 
     def _mean_loss(self, batch_loss: BatchLoss, losses: Iterable[Array]) -> float:
         """The mean loss of the batch, from the losses of this process's shards."""
@@ -551,10 +572,19 @@ def fit_functions() -> Any:
     return importlib.import_module("zoo.training.fit")
 
 
+def embedding_shape(
+    outputs: int, embedding: int | None = None, categories: CategoryInputs | None = None
+) -> tuple[int, int] | None:
+    """The shape of an embedding of tokens of this size, or of categories; None without one."""
+    if categories is not None:
+        return categories.rows, categories.size
+    return None if embedding is None else (outputs, embedding)
+
+
 def model_shapes(
-    stack: Stack, outputs: int, embedding: int | None = None, tie: bool = False
+    stack: Stack, outputs: int, embedding: tuple[int, int] | None = None, tie: bool = False
 ) -> dict[str, tuple[int, ...]]:
     """Shape of every parameter of a model: layers, readout, embedding."""
     why = {} if tie else {"Why": (stack.output_size, outputs)}
-    rows = {} if embedding is None else {"embedding": (outputs, embedding)}
+    rows = {} if embedding is None else {"embedding": embedding}
     return {**stack.param_shapes, **why, "by": (outputs,), **rows}

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import ArrayLike
 
-from zoo.arguments import as_integer, short_repr
+from zoo.arguments import as_instance, as_integer, short_repr
 from zoo.array_types import Array
 from zoo.base.loss import Loss
 from zoo.errors import UsageError
 from zoo.layers.config import STACK_DEFAULTS, CellLike, StackConfig, StackOptions, with_options
 from zoo.layers.states import GivenState
+from zoo.model.category_inputs import CategoryInputs
 from zoo.model.model import DEFAULT_LOSS, FIT_DEFAULTS, FitOptions, Model, ModelOptions, fit_functions
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class SequenceModel(Model):
         threads: Number of threads that share the batch; None for every processor. Changes no bit of any
             result.
         initial: The values of all parameters and buffers by name, instead of random ones.
+        categories: The inputs that are one-hot codes of categories, of which the first layer reads trained
+            vectors, the rows of ``"embedding"``; None if it reads all inputs as they are.
         **options: ``dtype``, ``bidirectional``, ``dropout``, ``residual``, ``learned_state`` and
             ``recompute``: see :class:`zoo.layers.StackConfig`. ``Why`` is ``(2 H, V)`` if bidirectional.
 
@@ -79,10 +82,28 @@ class SequenceModel(Model):
         seed: int = 0,
         threads: int | None = None,
         initial: Mapping[str, Any] | None = None,
+        categories: CategoryInputs | None = None,
         **options: Unpack[StackOptions],
     ) -> None:
-        config = StackConfig(cell, input_size, hidden_size, num_layers, **options)
-        self._build(config, output_size, loss=loss, seed=seed, threads=threads, initial=initial)
+        size = input_size
+        if categories is not None:
+            as_instance(categories, "sequence model: categories", CategoryInputs, "zoo.model.CategoryInputs")
+            if categories.input_size != input_size:
+                raise UsageError(
+                    f"sequence model: categories are of {categories.input_size} inputs, and input_size is "
+                    f"{short_repr(input_size)}; give the same."
+                )
+            size = categories.embedded_size
+        config = StackConfig(cell, size, hidden_size, num_layers, **options)
+        self._build(
+            config,
+            output_size,
+            loss=loss,
+            seed=seed,
+            threads=threads,
+            initial=initial,
+            categories=categories,
+        )
 
     @classmethod
     def from_config(
@@ -102,7 +123,7 @@ class SequenceModel(Model):
 
     def __repr__(self) -> str:
         return (
-            f"SequenceModel({self.config.describe_cells()}, input_size={self.stack.input_size}, "
+            f"SequenceModel({self.config.describe_cells()}, input_size={self.input_size}, "
             f"output_size={self.output_size}, hidden_size={self.stack.hidden_size}, "
             f"num_layers={len(self.stack.layers)}, loss={str(self.criterion)!r}, dtype={self.dtype.name!r}, "
             f"P={self.layout.size})"
@@ -207,7 +228,9 @@ class SequenceModel(Model):
 
     def metadata(self) -> dict[str, Any]:
         """Everything but the arrays, as plain JSON values."""
-        sizes = {"input_size": self.stack.input_size, "output_size": self.output_size}
+        sizes: dict[str, Any] = {"input_size": self.input_size, "output_size": self.output_size}
+        if self.categories is not None:
+            sizes["categories"] = self.categories.to_json()
         return {**super().metadata(), **sizes}
 
 

@@ -255,7 +255,7 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         """
         model = model_from(checkpoint, source, cell, self.threads)
         classes = getattr(self, "classes_", range(model.output_size))
-        sizes = model.stack.input_size + len(self.aux or {}), model.output_size
+        sizes = model.input_size + len(self.aux or {}), model.output_size
         fits = (getattr(self, "_step_features", None), len(classes)) == sizes
         if not isinstance(model, SequenceModel) or model.criterion.name != self._loss or not fits:
             raise CheckpointError(f"{source}: its description of the estimator does not fit its model.")

@@ -72,6 +72,8 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
             patience.
         output: Whether the network predicts the ``"change"`` from the last value, the ``"level"``, or the
             error of a linear forecast, which it corrects, ``"correction"``: ``predict`` of :func:`zoo.fit`.
+        embedding: Size of a trained vector for each value of a column of texts; None for an input for each
+            value.
 
     Attributes:
         forecaster_: The :class:`zoo.forecasting.Forecaster`, which also gives intervals and backtests.
@@ -108,6 +110,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         patience: int | None = None,
         validation_fraction: float = 0.1,
         output: str = "change",
+        embedding: int | None = None,
     ) -> None:
         self.cell = cell
         self.hidden_size = hidden_size
@@ -133,6 +136,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.output = output
+        self.embedding = embedding
 
     def fit(self, X: Any, y: Any = None, *, validation: Any = None) -> SequenceForecaster:
         """Train on all windows of the rows.
@@ -155,7 +159,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         steps = positive(self.steps, "steps")
         layers = positive(self.num_layers, "num_layers")
         cells: Sequence[Any] = self.cell if isinstance(self.cell, (list, tuple)) else [self.cell] * layers
-        optional = {name: getattr(self, name) for name in ("context", "season", "threads")}
+        optional = {name: getattr(self, name) for name in ("context", "season", "threads", "embedding")}
         self.forecaster_, history = fit_forecaster(
             table,
             [resolve_cell(cell) for cell in cells],

@@ -408,9 +408,10 @@ class Config:
     embedding: int | None = _setting(
         None,
         _POSITIVE_INT,
-        "Size of a trained vector for each token of a text, which the first layer reads.  [one-hot tokens]",
+        "Size of a trained vector for each token of a text, or for each value of a column of texts, which "
+        "the first layer reads.  [one-hot codes]",
         metavar="N",
-        only="text",
+        only="text table sequences",
     )
     tie: bool = _setting(
         False,

@@ -203,7 +203,7 @@ def as_sequences(
     if x.ndim not in (2, 3) or not x.size:
         raise UsageError(
             f"{who}: inputs are {x.dtype}{x.shape}; expected N sequences, floats (T, N, "
-            f"{model.stack.input_size}) or integer tokens (T, N), time first."
+            f"{model.input_size}) or integer tokens (T, N), time first."
         )
     steps = None if lengths is None else as_lengths(lengths, x.shape[0], x.shape[1], who)
     sizes = x.shape[:2], model.output_size, model.dtype

@@ -111,7 +111,12 @@ class LabelledDataset:
         """A sequence model of the sizes of the sequences."""
         spec = self.scaled.spec
         return SequenceModel(
-            cell, spec.input_size, spec.output_size, loss=self.loss, **config.model_arguments()
+            cell,
+            spec.input_size,
+            spec.output_size,
+            loss=self.loss,
+            categories=spec.category_inputs(config.embedding, self.given.name),
+            **config.model_arguments(),
         )
 
     def loss_and_grad(
@@ -229,7 +234,8 @@ def prepare_sequences(config: Config, data: Any = None) -> tuple[Config, Labelle
             f"{given.name}: the labels of the {len(parts['train'])} sequences of the training part are all "
             f"equal; there is nothing to learn. Give more sequences."
         )
-    spec = _scaled_spec(unscaled, given, codes, parts["train"])
+    unscaled.category_inputs(config.embedding, given.name)  # raises an error without a category
+    spec = _scaled_spec(unscaled, given, codes, parts["train"], config.embedding is not None)
     if config.class_weights is not None:
         if not has_classes:
             raise UsageError(
@@ -386,8 +392,10 @@ def _unscaled_spec(
     )
 
 
-def _scaled_spec(spec: SequenceSpec, given: LabelledSequences, codes: Array, train: Array) -> SequenceSpec:
-    """The spec with the units of the training part."""
+def _scaled_spec(
+    spec: SequenceSpec, given: LabelledSequences, codes: Array, train: Array, is_embedded: bool
+) -> SequenceSpec:
+    """The spec with the units of the training part; codes of an embedding stay 0 and 1."""
     is_train = np.zeros(len(given), bool)
     is_train[train] = True
     values = given.values[np.repeat(is_train, given.lengths)]
@@ -400,6 +408,11 @@ def _scaled_spec(spec: SequenceSpec, given: LabelledSequences, codes: Array, tra
             f"{given.name}: all channels are constant in the training part; there is nothing to learn."
         )
     scale = np.where(scale > 1e-12 * (np.abs(mean) + 1), scale, 1.0)
+    if is_embedded:
+        is_code = np.isin(
+            spec.channels, [f"{name}={text}" for name in spec.categories for text in spec.categories[name]]
+        )
+        mean, scale = np.where(is_code, 0.0, mean), np.where(is_code, 1.0, scale)
     units: dict[str, Any] = {"mean": tuple(mean.tolist()), "scale": tuple(scale.tolist())}
     if not spec.classes:
         labels = codes[train]

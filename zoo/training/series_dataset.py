@@ -121,7 +121,12 @@ class SeriesDataset:
         """A sequence model of the sizes of the windows."""
         spec = self.windows.spec
         return SequenceModel(
-            cell, spec.input_size, spec.output_size, loss=self.loss, **config.model_arguments()
+            cell,
+            spec.input_size,
+            spec.output_size,
+            loss=self.loss,
+            categories=spec.category_inputs(config.embedding, self.panel.table.name),
+            **config.model_arguments(),
         )
 
     def loss_and_grad(
@@ -298,6 +303,7 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
     loss, losses = forecast_loss(config.loss or DEFAULT_LOSS, config.loss_options, panel.roles.target)
     factors = output_factors(losses, panel.roles.target, config.target_weights)
     spec = _make_spec(config, panel, cuts, context, season, quantile_levels(loss), factors)
+    spec.category_inputs(config.embedding, table.name)  # raises an error without a category
     windows = make_windows(panel, spec, Scaling.fit(panel, spec, cuts[0]), config.dtype)
     batch, steps = config.batch or DEFAULT_BATCH, config.steps or DEFAULT_STEPS
     every = config.eval_every or max(1, min(500, steps // 20))

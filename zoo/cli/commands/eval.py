@@ -50,10 +50,10 @@ def evaluate_on_task(
     _warn_of_change(trained, cls(**config.task_options))
     task = _task(cls, config, assignments)
     sizes = task.input_size, task.output_size
-    if sizes != (trained.model.stack.input_size, trained.model.output_size):
+    if sizes != (trained.model.input_size, trained.model.output_size):
         raise UsageError(
             f"{trained.source}: {task!r} has {sizes[0]} inputs and {sizes[1]} outputs; the model has "
-            f"{trained.model.stack.input_size} and {trained.model.output_size}."
+            f"{trained.model.input_size} and {trained.model.output_size}."
         )
     part = part or "test"
     score = evaluate_task(task, trained.model, part, batches, config.batch or 32, noise)
