@@ -26,10 +26,11 @@ from zoo.cell_pages.cell_page import (
     with_links,
 )
 from zoo.cell_pages.cell_tables import initial_value
-from zoo.cell_pages.pages import all_files, family_page, pending_changes
+from zoo.cell_pages.pages import all_files, family_page, pending_changes, write_changes
 from zoo.cli.app import cli
 from zoo.errors import UsageError
 from zoo.registry import registry_of
+from zoo.storage.document_marker import END
 
 DOCS = Path(__file__).parents[2] / "docs" / "zoo"
 RICH = Path(__file__).parents[1] / "support" / "kitchen_sink_cell.py"
@@ -354,6 +355,16 @@ def test_pages_of_all_cells_replace_stale_pages(tmp_path: Path) -> None:
     assert "# gated cells\n\nGated cells: the GRU and related cells, with" in family
     assert "| [`gru`](gru.md) | 2014 | recurrence | 74,624 | 128 | Gated recurrent unit" in family
     assert "`lstm`" not in family
+
+
+def test_results_of_another_program_stay_in_a_page(tmp_path: Path) -> None:
+    classes, block = [type(zoo.get_cell("gru"))], "<!-- results, made by: x -->\n\nMine.\n\n" + END
+    for blocks in ({"gru": block}, None):  # given, then those in the folder
+        files = all_files(classes, tmp_path, blocks)
+        assert f"\n## Results\n\n{block}\n\n## Related cells\n" in files["gated/gru.md"]
+        write_changes(files, tmp_path)
+    assert not pending_changes(all_files(classes, tmp_path), tmp_path, is_all=True)
+    assert END not in all_files(classes, tmp_path, {})["gated/gru.md"]
 
 
 def test_family_without_a_package_has_no_description() -> None:

@@ -261,6 +261,7 @@ class PageLinks:
         source: Address of the file that defines the cell; empty for none.
         result: A sentence with results; empty for none.
         documents: Addresses of documents by their path in the project, ``docs/errata.md``.
+        results_block: Results in Markdown between markers, which another program writes; empty for none.
     """
 
     index: str = ""
@@ -268,6 +269,7 @@ class PageLinks:
     source: str = ""
     result: str = ""
     documents: Mapping[str, str] = field(default_factory=dict)
+    results_block: str = ""
 
 
 def cell_page(cls: type[Cell], links: PageLinks | None = None) -> str:
@@ -312,7 +314,9 @@ def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
     yield from _section("Variant and differences from the paper", variant)
     yield from ("## Arrays and options", "", *_output(cls), *_declarations(cls))
     yield from ("## Cost of one step of one sequence", "", *_costs(cls))
-    yield from ("## Results", "", *wrapped(links.result), "") if links.result else ()
+    block = [*links.results_block.splitlines(), ""] if links.results_block else []
+    short_run = [*wrapped(links.result), ""] if links.result else []
+    yield from _section("Results", [*block, *short_run])
     if card.related:
         yield from ("## Related cells", "")
         for name, difference in card.related.items():

@@ -25,6 +25,7 @@ from zoo.cell_pages.cell_info import (
 from zoo.cell_pages.cell_page import PageLinks, cell_page, link, prose, wrapped
 from zoo.cell_pages.diagram import draw
 from zoo.errors import UsageError
+from zoo.storage.document_marker import marked_block
 from zoo.tables import TextTable
 
 _INTRODUCTION = (
@@ -109,6 +110,8 @@ def _row(info: CellInfo, folder: str) -> tuple[str, ...]:
 
 INDEX = "README.md"
 RESULTS = "trainability.md"
+RESULTS_BLOCK = "results"
+"""Name of the part of a page that another program writes between markers. It stays when a page is written."""
 _OTHER_PAGES = {RESULTS: "what each cell learns in a short run"}
 
 Files = dict[str, str]
@@ -130,8 +133,15 @@ def cell_files(cls: type[Cell], links: PageLinks | None = None) -> Files:
     return {f"{stem}.md": cell_page(cls, links), **picture}
 
 
-def all_files(classes: Iterable[type[Cell]], folder: Path) -> Files:
+def all_files(
+    classes: Iterable[type[Cell]], folder: Path, results_blocks: Mapping[str, str] | None = None
+) -> Files:
     """The files of registered cells, and the pages that list them.
+
+    Args:
+        classes: The cells.
+        folder: The folder.
+        results_blocks: Marked blocks of results by cell; by default, as in the folder's pages.
 
     Raises:
         ZooError: as :func:`files_of`.
@@ -150,7 +160,11 @@ def all_files(classes: Iterable[type[Cell]], folder: Path) -> Files:
     documents = documents if above.name == "docs" else {}
     for cls in classes:
         source, result = _source_link(cls, folder), results.get(cls.name, "")
-        links = PageLinks(f"../{INDEX}", pages, source, result, documents if source else {})
+        if results_blocks is None:
+            block = marked_block(_read(folder / cls.family / f"{cls.name}.md") or "", RESULTS_BLOCK)
+        else:
+            block = results_blocks.get(cls.name, "")
+        links = PageLinks(f"../{INDEX}", pages, source, result, documents if source else {}, block)
         files |= cell_files(cls, links)
     return files
 

@@ -84,6 +84,18 @@ class DocumentMarker:
         return self.path.read_text(encoding="utf-8")
 
 
+def marked_block(text: str, name: str) -> str:
+    """A marked block of a document with its two markers; empty if the document has no whole block.
+
+    Args:
+        text: The document.
+        name: Name of the block.
+    """
+    pattern = rf"^<!-- {re.escape(name)}, made by: .*?^{re.escape(END)}$"
+    match = re.search(pattern, text, re.MULTILINE | re.DOTALL)
+    return match[0] if match else ""
+
+
 def parse_marker(text: str, command: str) -> DocumentMarker:
     """Parse ``FILE`` or ``FILE#NAME``.
 

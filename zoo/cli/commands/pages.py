@@ -33,7 +33,8 @@ def command(names: Sequence[str], out: Path, check: bool) -> None:
     A page shows equations, a diagram of one step, the history, when to use the cell, arrays, options, costs,
     related cells and the references. Without NAME, all registered cells get a page, DIR/README.md and
     DIR/FAMILY/README.md list them, and pages of removed cells are deleted. Up-to-date pages are not
-    rewritten. Files that this command did not write stay unchanged.
+    rewritten. Files that this command did not write stay unchanged. In a page, the results
+    between two comments stay unchanged too: other programs write them.
     """
     from zoo.cell_pages.pages import all_files, cell_files, pending_changes, write_changes
 
