@@ -29,7 +29,7 @@ from typing import Any, TypeAlias
 from csv_rows import append_rows, read_lines
 
 import zoo
-from zoo.base import Task
+from zoo.base import Cell, Task
 from zoo.errors import ZooError
 from zoo.registry import registry_of
 
@@ -175,7 +175,7 @@ def all_pairs(cells: Sequence[str] | None = None) -> Iterator[Pair]:
         cells: Names of cells, in their order; None for all cells.
     """
     for cell in zoo.list_cells() if cells is None else cells:
-        block = type(zoo.get_cell(cell)).card.block
+        block = registry_of(Cell).cls(cell).card.block
         for around in ("bare", block) if block else ("bare",):
             for task in TASKS:
                 yield Pair(cell, around, task)

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cell_results import read_results
+from result_charts import draw_best
 from svg_charts import Axis, Canvas, Plot
 
 import zoo
@@ -30,7 +32,6 @@ from zoo.training.schedules import Constant, Cosine, Plateau, Schedule, StepDeca
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
-RESULTS = ROOT / "docs" / "results.md"
 
 Data = Mapping[str, Any]
 CELLS = {"vanilla": 1990, "lstm": 1997, "gru": 2014, "janet": 2018, "lem": 2021}
@@ -249,41 +250,6 @@ def draw_speed_row(canvas: Canvas, top: float, machine: Data) -> None:
                 y, length = top + 64 + 76 * row + 20 * bar, 185 * of_cell[library] / longest
                 canvas.rectangle((left, y), length, 17, f"fill-{(2, 0, 1)[bar]}")
                 canvas.text((left + length + 6, y + 9), f"{of_cell[library]:.3g} ms", "note")
-
-
-# Results
-
-
-def summary_table(page: str) -> tuple[list[str], dict[str, list[float]]]:
-    """The tasks and the scores by cell in the table of docs/results.md; the baseline is the last row."""
-    rows = re.findall(r"^\| (.*) \|$", page, re.MULTILINE)
-    lines = [[each.strip("* ") for each in row.split("|")] for row in rows]
-    start = next(n for n, line in enumerate(lines) if line[0] == "cell")
-    end = next(n for n, line in enumerate(lines) if line[0] == "memoryless baseline")
-    return lines[start][1:], {name: list(map(float, values)) for name, *values in lines[start + 1 : end + 1]}
-
-
-def draw_results() -> str:
-    """Scores of the cells as bars, from the baseline to the best score of a task."""
-    tasks, scores = summary_table(RESULTS.read_text(encoding="utf-8"))
-    baseline = scores.pop("memoryless baseline")
-    title = "Scores of twelve cells on six tasks and a text, as bars from the baseline to the best score"
-    canvas = Canvas(760, 70 + 26 * len(scores), title)
-    for column, task in enumerate(tasks):
-        name, _, unit = task.partition(" (")
-        left, values = 110 + 92 * column, [of_cell[column] for of_cell in scores.values()]
-        best = min(values) if unit else 1.0  # errors and losses are lower, accuracies end at one
-        canvas.text((left, 18), name.replace("associative", "assoc.").replace("selective", "sel."), "small")
-        canvas.text((left, 34), unit.rstrip(")") or "accuracy", "note small")
-        for row, value in enumerate(values):
-            share = (value - baseline[column]) / (best - baseline[column])
-            corner = (left, 52 + 26 * row)
-            canvas.rectangle(corner, 82, 21, "grid")
-            canvas.rectangle(corner, 82 * min(max(share, 0), 1), 21, "band fill-2")
-            canvas.text((left + 6, corner[1] + 11), f"{value:g}", "small")
-    for row, cell in enumerate(scores):
-        canvas.text((100, 63 + 26 * row), cell, "", "end")
-    return canvas.svg()
 
 
 # Gradients over time
@@ -540,7 +506,7 @@ def draw_schedules() -> str:
 
 FIGURES: dict[str, Callable[[], str]] = {
     "layers": draw_layers,
-    "results": draw_results,
+    "results": lambda: draw_best(read_results(ROOT / "results")),
     "schedules": draw_schedules,
     "curves": draw_curves,
     "tutorial": draw_tutorial,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -36,13 +36,15 @@ text {{ font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-
 _CAPTION = 0.35  # of the font size: from the middle of a line of text to its base line
 
 
-def _theme(number: int) -> str:
+def _theme(number: int, used: Container[str]) -> str:
+    """Style rules of one theme for the classes in use."""
     colours = {name: pair[number] for name, pair in palette.BACKGROUND.items()}
     series = "".join(
         f".stroke-{n} {{ stroke: {pair[number]}; }}\n.fill-{n} {{ fill: {pair[number]}; }}\n"
         for n, pair in enumerate(palette.SERIES)
     )
-    return _STYLE.format(**colours) + series
+    rules = (_STYLE.format(**colours) + series).splitlines(keepends=True)
+    return "".join(rule for rule in rules if rule[0] != "." or rule[1:].partition(" ")[0] in used)
 
 
 class Canvas:
@@ -52,10 +54,11 @@ class Canvas:
         width: Pixels.
         height: Pixels.
         title: A sentence that replaces the picture for readers who cannot see it.
+        program: The program that draws it.
     """
 
-    def __init__(self, width: int, height: int, title: str) -> None:
-        self.width, self.height, self.title = width, height, title
+    def __init__(self, width: int, height: int, title: str, program: str = "tools/make_figures.py") -> None:
+        self.width, self.height, self.title, self.program = width, height, title, program
         self.elements: list[str] = []
 
     def text(self, at: Point, text: str, kind: str = "", anchor: str = "start") -> None:
@@ -111,13 +114,16 @@ class Canvas:
 
     def svg(self) -> str:
         """The picture as the text of an SVG file."""
+        named = re.findall(r'class="([^"]*)"', "".join(self.elements))
+        used = {"page", *" ".join(named).split()}
+        light, dark = _theme(0, used), _theme(1, used)
         size = f'width="{self.width}" height="{self.height}" viewBox="0 0 {self.width} {self.height}"'
         return "\n".join(
             [
                 f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
-                "<!-- made by: python tools/make_figures.py -->",
+                f"<!-- made by: python {self.program} -->",
                 f"<title>{escape(self.title, quote=False)}</title>",
-                f"<style>\n{_theme(0)}@media (prefers-color-scheme: dark) {{\n{_theme(1)}}}\n</style>",
+                f"<style>\n{light}@media (prefers-color-scheme: dark) {{\n{dark}}}\n</style>",
                 f'<rect class="page" width="{self.width}" height="{self.height}" rx="6"/>',
                 *self.elements,
                 "</svg>\n",
