@@ -359,9 +359,22 @@ def test_sizes_are_those_of_the_model():
         assert f" *     {name:7} {size}" in program.header
 
 
-def test_bidirectional_layer_raises():
-    with pytest.raises(UsageError, match="C goes from step to step, and bidirectional layers"):
-        c_program(exported_model(zoo.Recurrent("gru", 3, 4, bidirectional=True)), "model", "model.h")
+@needs_compiler
+@pytest.mark.parametrize("tokens", [False, True], ids=["features", "tokens"])
+def test_bidirectional_layers_read_whole_sequences(tokens, tmp_path):
+    switches = {"bidirectional": True, "residual": True, "learned_state": True, "dtype": "float64"}
+    rnn = zoo.Recurrent(["lstm", "gru"], 8, 4, **switches)
+    rnn.theta = np.random.default_rng(0).normal(0, 0.3, rnn.theta.shape)
+    x = np.arange(5)[:, None] if tokens else case(rnn, 5, 1).x
+    with zoo.kernels.pure_python():
+        expected, _ = rnn.forward(x)
+    machine = Machine(rnn, tmp_path, tokens)
+    y, work = np.empty((5, 8)), np.full(5 * machine.files.sizes["work"] // 8 + 1, np.nan)
+    given = x[:, 0].astype(np.int32) if tokens else x[:, 0].copy()
+    machine.library.model_sequence(pointer(given), ctypes.c_size_t(5), pointer(work), pointer(y))
+    np.testing.assert_allclose(y, expected[:, 0], atol=1e-12)
+    assert np.isnan(work[-1])  # nothing is written after the end
+    assert not hasattr(machine.library, "model_step")
 
 
 @pytest.mark.parametrize("name", ["model", "model.h", 'a"b.c', "a b.c", "é.c"])

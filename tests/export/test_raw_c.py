@@ -25,7 +25,7 @@ from data_models import (
 
 import zoo
 from zoo.data import LabelledSequences
-from zoo.errors import UsageError, ZooWarning
+from zoo.errors import ZooWarning
 from zoo.export.exported_model import exported_model
 
 CC = shutil.which("cc")
@@ -76,7 +76,11 @@ class Machine:
     def predict(self, rows):
         """The result of ``predict_raw`` and the probabilities, or the label."""
         values, rows = np.full(len(self.data.output_names), np.nan, self.raw), rows.astype(self.raw)
-        result = self.library.model_predict_raw(pointer(rows), ctypes.c_size_t(len(rows)), pointer(values))
+        sizes = self.files.sizes
+        work = [np.full(sizes["work"] * len(rows) // 8 + 1, np.nan)] if "work" in sizes else []
+        given = pointer(rows), ctypes.c_size_t(len(rows)), *map(pointer, [*work, values])
+        result = self.library.model_predict_raw(*given)
+        assert all(np.isnan(each[-1]) for each in work)  # nothing is written after the end
         return result, values
 
 
@@ -232,10 +236,32 @@ def test_prediction_of_a_table_with_texts_and_times(embedding, tmp_path):
         np.testing.assert_allclose(values, predictions.values[number], rtol=1e-12)
 
 
-def test_bidirectional_classifier_raises(tmp_path):
-    trained = predictor(labelled()[0], bidirectional=True)
-    with pytest.raises(UsageError, match="C goes from step to step, and bidirectional layers"):
-        zoo.export.to_c(trained, tmp_path / "model.c")
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_bidirectional_model_reads_whole_sequences(pooling, tmp_path):
+    rng = np.random.default_rng(2)
+    table = {
+        "id": np.repeat([f"s{n}" for n in range(20)], 5),
+        "t": np.tile(np.array([0.0, 10, 20, 40, 50]), 20),
+        "x": rng.normal(size=100),
+        "state": rng.choice(["on", "off"], 100),
+        "way": np.repeat(rng.choice(["a", "b"], 20), 5),
+    }
+    table["x"][3] = np.nan
+    settings = {"series": "id", "label": "way", "time": "t", "embedding": 2, "missing": "mask"}
+    settings |= {"bidirectional": True, "pooling": pooling, "dtype": "float64"}
+    trained = predictor(table, "ctrnn", layers=2, **settings)
+    machine = Machine(trained, tmp_path)
+    with zoo.kernels.pure_python():
+        predictions = trained.predict(table)
+    for number in range(3):
+        rows = raw_rows(table, machine.data.columns, np.arange(5) + 5 * number)
+        rows = np.concatenate([rows, [[np.nan], [10], [np.nan], [20], [10]]], axis=1)
+        result, values = machine.predict(rows)
+        assert result == predictions.values[number].argmax()
+        np.testing.assert_allclose(values, predictions.values[number], atol=1e-9)
+    assert machine.predict(rows[:0])[0] == -1
+    rows[2, 0] = np.inf
+    assert machine.predict(rows)[0] == -1
 
 
 def test_sources_contain_no_text_of_the_table(tmp_path):

@@ -77,9 +77,10 @@ class CFiles:
         source: The source file.
         header: The header.
         prefix: Prefix of all public names.
-        sizes: Bytes of ``weights``, the constants; ``states``, one struct for each sequence; and
-            ``scratch``, on the stack while a step runs; and of a model of a table ``raw``, in addition on the
-            stack while ``predict_raw`` runs.
+        sizes: Bytes of ``weights``, the constants; ``states``, one struct for each sequence; ``scratch``, on
+            the stack while a step runs; of a bidirectional model ``work``, memory of the caller for each step
+            of a sequence; and of a model of a table ``raw``, in addition on the stack while ``predict_raw``
+            runs.
     """
 
     source: Path

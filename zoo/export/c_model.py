@@ -13,10 +13,18 @@ import zoo
 from zoo.array_types import Array
 from zoo.data import Vocabulary
 from zoo.export.c_raw import RawFunctions
-from zoo.export.c_source import FUNCTIONS, HELPERS, array_definition, c_names, c_type, string_literal
+from zoo.export.c_sequence import SequenceFunction
+from zoo.export.c_source import (
+    FUNCTIONS,
+    HELPERS,
+    array_definition,
+    c_names,
+    c_type,
+    embedding_lines,
+    string_literal,
+)
 from zoo.export.c_step import CLayer, state_field, write_layer
 from zoo.export.exported_model import ExportedModel, LayerExport
-from zoo.model.category_inputs import CategoryInputs
 
 _OPEN = """\
 #ifndef {upper}_H
@@ -63,7 +71,11 @@ int {prefix}_token(const char *text, size_t length);
 
 
 def header_lines(
-    model: ExportedModel, prefix: str, sizes: Mapping[str, int], raw: RawFunctions | None
+    model: ExportedModel,
+    prefix: str,
+    sizes: Mapping[str, int],
+    raw: RawFunctions | None,
+    sequence: SequenceFunction | None,
 ) -> Iterator[str]:
     """The lines of the header.
 
@@ -72,6 +84,7 @@ def header_lines(
         prefix: Prefix of all public names.
         sizes: Bytes, as in ``CProgram``.
         raw: The functions that read rows of a table; None for a bare model.
+        sequence: The function of a bidirectional model over a whole sequence; None for a step function.
     """
     upper = prefix.upper()
     into = "different tokens" if model.tokens else "features"
@@ -81,8 +94,11 @@ def header_lines(
     yield f"#define {upper}_INPUTS {model.input_size} /* {into} */"
     yield f"#define {upper}_OUTPUTS {model.output_size} /* {out} */"
     yield ""
-    yield from _struct(model, prefix)
-    yield from _functions(model, prefix)
+    if sequence is not None:
+        yield from sequence.header_lines()
+    else:
+        yield from _struct(model, prefix)
+        yield from _functions(model, prefix)
     if raw is not None:
         yield from raw.header_lines()
     yield _CLOSE
@@ -100,8 +116,14 @@ def _comment(
     yield " *"
     yield " * Bytes:"
     yield f" *     weights {sizes['weights']:,}, constants{symbols}"
-    yield f" *     states  {sizes['states']:,}, one {prefix}_state for each sequence"
-    yield f" *     scratch {sizes['scratch']:,}, on the stack while {prefix}_step runs; nothing is allocated"
+    function = "sequence" if "work" in sizes else "step"
+    if "work" in sizes:
+        yield f" *     work    {sizes['work']:,} for each step of a sequence, from the caller"
+        yield f" *     states  {sizes['states']:,}, on the stack while {prefix}_sequence runs"
+    else:
+        yield f" *     states  {sizes['states']:,}, one {prefix}_state for each sequence"
+    runs = f"{prefix}_{function} runs"
+    yield f" *     scratch {sizes['scratch']:,}, on the stack while {runs}; nothing is allocated"
     if "raw" in sizes:
         yield f" *     raw     {sizes['raw']:,}, in addition on the stack while {prefix}_predict_raw runs"
     yield " *"
@@ -113,6 +135,12 @@ def _comment(
 
 
 def _example(model: ExportedModel, prefix: str) -> Iterator[str]:
+    if model.is_bidirectional:
+        kind, upper = c_type(model.dtype), prefix.upper()
+        arguments = ", ".join(["tokens" if model.tokens else "x[0]", *aux_input_names(model).values()])
+        yield f"static {kind} work[COUNT * {upper}_WORK], y[COUNT][{upper}_OUTPUTS];"
+        yield f"{prefix}_sequence({arguments}, COUNT, work, y[0]);"
+        return
     output = model.output
     arguments = ", ".join(
         ["&state", "token" if model.tokens else "x", *aux_input_names(model).values(), output]
@@ -258,9 +286,7 @@ class CProgram:
     Args:
         source: The text of the source file.
         header: The text of the header.
-        sizes: Bytes of ``weights``, the constants; ``states``, one struct for each sequence; and
-            ``scratch``, on the stack while a step runs; and ``raw``, in addition on the stack
-            while ``predict_raw`` runs, if there is such a function.
+        sizes: Bytes, as in :class:`zoo.export.CFiles`.
     """
 
     source: str
@@ -277,16 +303,22 @@ def c_program(model: ExportedModel, prefix: str, header: str) -> CProgram:
         header: Name of the header file.
 
     Raises:
-        UsageError: if a step uses an operation without a template, or a layer is bidirectional.
+        UsageError: if a step uses an operation without a template.
     """
-    model.check_streamable("C")
     layers = [
-        write_layer(direction, prefix, model.first_layer_reads_tokens and n == 0)
-        for n, direction in enumerate(model.directions)
+        write_layer(direction, prefix, model.first_layer_reads_tokens and direction.spec.index == 0)
+        for direction in model.directions
     ]
-    emitter = _ModelEmitter(model, prefix, layers)
-    step = emitter.step_lines()
+    emitter, sequence = _ModelEmitter(model, prefix, layers), None
+    if model.is_bidirectional:
+        sequence = SequenceFunction(model, prefix, layers, aux_input_names(model))
+        step = list(sequence.source_lines())
+        emitter.helpers |= sequence.helpers
+    else:
+        step = emitter.step_lines()
     sizes, raw = emitter.sizes(), None
+    if sequence is not None:
+        sizes["work"] = sequence.work * model.dtype.itemsize
     if model.data is not None:
         raw = RawFunctions(model, prefix)
         sizes["raw"] = raw.stack_bytes()
@@ -294,6 +326,7 @@ def c_program(model: ExportedModel, prefix: str, header: str) -> CProgram:
     source = [f'#include "{header}"', "", "#include <math.h>"]
     source += ["#include <string.h>"] if model.vocabulary is not None else []
     source += ["", *emitter.constant_lines(), *emitter.helper_lines()]
+    source += [] if sequence is None else _struct(model, prefix)
     for layer in layers:
         source += [*layer.lines, ""]
     source += [*emitter.init_lines(), "", *step]
@@ -301,7 +334,9 @@ def c_program(model: ExportedModel, prefix: str, header: str) -> CProgram:
         source += ["", sampling_lines(prefix, c_type(model.dtype)).rstrip()]
     if raw is not None:
         source += ["", *raw.source_lines()]
-    return CProgram(_joined_lines(source), _joined_lines(header_lines(model, prefix, sizes, raw)), sizes)
+    return CProgram(
+        _joined_lines(source), _joined_lines(header_lines(model, prefix, sizes, raw, sequence)), sizes
+    )
 
 
 class _ModelEmitter:
@@ -324,7 +359,8 @@ class _ModelEmitter:
 
     def init_lines(self) -> Iterator[str]:
         """The function that sets the initial states: zeros, or the learned ones."""
-        yield f"void {self.prefix}_init({self.prefix}_state *state)"
+        linkage = "static " if self.model.is_bidirectional else ""
+        yield f"{linkage}void {self.prefix}_init({self.prefix}_state *state)"
         yield "{"
         yield f"    static const {self.prefix}_state zeros;"
         yield "    *state = zeros;"
@@ -346,32 +382,15 @@ class _ModelEmitter:
         x = "token" if self.model.tokens else "x"
         if self.model.categories is not None:
             x = "embedded"
-            yield from self._embed_categories(self.model.categories)
+            self.layer_outputs[x] = self.model.categories.embedded_size
+            self.helpers |= {"copy", "clear", "add_product"}
+            yield from (f"    {line}" for line in embedding_lines(self.model.categories, "x", x))
         elif self.model.embedding is not None:
             x = f"&embedding[(size_t)token * {self.model.embedding.shape[1]}]"
         for function, layer in zip(self.layers, self.model.layers, strict=True):
             x, lines = self._layer(function, layer, x)
             yield from lines
         yield from self._output(x)
-
-    def _embed_categories(self, categories: CategoryInputs) -> Iterator[str]:
-        """The lines that compute the input of the first layer: numbers, and vectors of categories."""
-        self.layer_outputs["embedded"] = categories.embedded_size
-        for part in categories.parts():
-            x, to = (
-                f"{name}{f' + {each.start}' if each.start else ''}"
-                for name, each in (("x", part.inputs), ("embedded", part.embedded))
-            )
-            count = part.inputs.stop - part.inputs.start
-            if part.rows is None:
-                self.helpers.add("copy")
-                yield f"    copy({x}, {to}, {count});"
-            else:
-                self.helpers |= {"clear", "add_product"}
-                first = part.rows.start * categories.size
-                vectors = f"embedding{f' + {first}' if first else ''}"
-                yield f"    clear({to}, {categories.size});"
-                yield f"    add_product({x}, {vectors}, {to}, {count}, {categories.size});"
 
     def _layer(self, function: CLayer, layer: LayerExport, x: str) -> tuple[str, list[str]]:
         """The expression for the output of a layer, and the lines that compute it."""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from string import Template
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -202,24 +203,53 @@ int ${p}_step_raw(${p}_stream *stream, const ${p}_raw row[${U}_COLUMNS],
 int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${p}_raw ${output});
 """
 
+_WHOLE_HEADER = """\
+/* Predict ${result} of a sequence of `count` rows of ${U}_COLUMNS values, as `zoo predict` does.
+ * `work` is memory for count * ${U}_WORK numbers, which need no values.
+ * Returns ${returns}; or -1 if a value is invalid, or there are no rows. */
+int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${real} *work, ${p}_raw ${output});
+"""
+
+_STREAM_TYPE = """\
+/* a sequence of which some rows are read */
+typedef struct {
+${last_field}${sums_field}    size_t rows;
+} ${p}_stream;
+"""
+
 _SEQUENCE_SOURCE = """\
-void ${p}_start(${p}_stream *stream)
+${linkage}void ${p}_start(${p}_stream *stream)
 {
     static const ${p}_stream zeros;
     *stream = zeros;
-${unknown}    ${p}_init(&stream->state);
-}
+${unknown}${init}}
 
-int ${p}_step_raw(${p}_stream *stream, const ${p}_raw row[${U}_COLUMNS], ${p}_raw ${output})
+/* read a row */
+static int read_row(${p}_stream *stream, const ${p}_raw *row, ${real} *x)
 {
     ${p}_raw now[${values}];
-    ${real} x[${U}_INPUTS], outputs[${U}_OUTPUTS];
-${time_step}    if (${check_time}fill(row, ${last}now) < 0)
+    if (${check_time}fill(row, ${last}now) < 0)
         return -1;
 ${inputs}
 ${keep}    stream->rows++;
-    ${p}_step(&stream->state, x, ${dt}outputs);
+    return 0;
+}
+
+/* the prediction from the outputs of the model after a row */
+static int predict_row(${stream_parameter}${real} *outputs, ${p}_raw ${output})
+{
 ${result_lines}
+}
+"""
+
+_STEP_SOURCE = """\
+int ${p}_step_raw(${p}_stream *stream, const ${p}_raw row[${U}_COLUMNS], ${p}_raw ${output})
+{
+    ${real} x[${U}_INPUTS], outputs[${U}_OUTPUTS];
+${time_step}    if (read_row(stream, row, x) < 0)
+        return -1;
+    ${p}_step(&stream->state, x, ${dt}outputs);
+    return predict_row(${stream}outputs, ${output_name});
 }
 
 int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${p}_raw ${output})
@@ -232,6 +262,25 @@ int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${p}_raw ${output})
         if (result < 0)
             break;
     }
+    return result;
+}
+"""
+
+_WHOLE_SOURCE = """\
+int ${p}_predict_raw(const ${p}_raw *rows, size_t count, ${real} *work, ${p}_raw ${output})
+{
+    ${real} *const x = work, *const outputs = x + count * ${U}_INPUTS;
+${steps}    ${p}_stream memory, *const stream = &memory;
+    int result = -1;
+    ${p}_start(stream);
+    for (size_t t = 0; t < count; t++) {
+        const ${p}_raw *const row = rows + t * ${U}_COLUMNS;
+${time_steps}        if (read_row(stream, row, x + t * ${U}_INPUTS) < 0)
+            return -1;
+    }
+    ${p}_sequence(x, ${steps_argument}count, rest, outputs);
+    for (size_t t = 0; t < count; t++)
+        result = predict_row(${stream}outputs + t * ${U}_OUTPUTS, ${output_name});
     return result;
 }
 """
@@ -288,16 +337,20 @@ class RawFunctions:
     def example_lines(self) -> Iterator[str]:
         """An example for the comment of the header."""
         prefix, upper = self.prefix, self.upper
+        is_whole, real = self.model.is_bidirectional, c_type(self.model.dtype)
+        work, memory = ", work" * is_whole, [f"static {real} work[MOST_ROWS * {upper}_WORK];"] * is_whole
         if isinstance(self.data, TableExport):
             future = "future, " if self.data.spec.roles.known_future else ""
             yield f"{prefix}_raw forecast[{upper}_HORIZON][{upper}_TARGETS][{upper}_QUANTILES];"
             yield f"{prefix}_predict_raw(&{prefix}_scalings[0], rows, count, {future}forecast);"
         elif self.data.spec.classes:
+            yield from memory
             yield f"{prefix}_raw probabilities[{upper}_CLASSES];"
-            yield f"int best = {prefix}_predict_raw(rows, count, probabilities);"
+            yield f"int best = {prefix}_predict_raw(rows, count{work}, probabilities);"
         else:
+            yield from memory
             yield f"{prefix}_raw label;"
-            yield f"{prefix}_predict_raw(rows, count, &label);"
+            yield f"{prefix}_predict_raw(rows, count{work}, &label);"
 
     def header_lines(self) -> Iterator[str]:
         """The lines of the header."""
@@ -314,7 +367,8 @@ class RawFunctions:
             yield Template(_TABLE_HEADER).substitute(self._text)
         else:
             yield from self._class_constants(self.data)
-            yield Template(_SEQUENCE_HEADER).substitute(self._text)
+            header = _WHOLE_HEADER if self.model.is_bidirectional else _SEQUENCE_HEADER
+            yield Template(header).substitute(self._text)
 
     def _enum(self, note: str, names: list[str]) -> Iterator[str]:
         yield f"/* {note} */"
@@ -366,8 +420,14 @@ class RawFunctions:
         """The lines of the source, which follow the step function."""
         yield from self._constants()
         yield Template(_FILL).substitute(self._text)
-        source = _TABLE_SOURCE if isinstance(self.data, TableExport) else _SEQUENCE_SOURCE
-        yield Template(source).substitute(self._text).rstrip()
+        sources = (
+            [_TABLE_SOURCE]
+            if isinstance(self.data, TableExport)
+            else [_STREAM_TYPE, _SEQUENCE_SOURCE, _WHOLE_SOURCE]
+            if self.model.is_bidirectional
+            else [_SEQUENCE_SOURCE, _STEP_SOURCE]
+        )
+        yield "\n".join(Template(source).substitute(self._text) for source in sources).rstrip()
 
     def _constants(self) -> Iterator[str]:
         data, prefix, upper = self.data, self.prefix, self.upper
@@ -433,6 +493,7 @@ class RawFunctions:
         data, columns = self.data, len(self.columns)
         states = sum(math.prod(shape) for shape in self.model.states.values())
         elements = self.model.input_size + self.model.output_size + states
+        elements = 0 if self.model.is_bidirectional else elements  # they lie in the memory of the caller
         raw = 2 * columns  # the last values and the row
         if isinstance(data, SequencesExport):
             raw -= 0 if self._fills else columns
@@ -447,21 +508,17 @@ class RawFunctions:
     @cached_property
     def _text(self) -> dict[str, Any]:
         """The parts of the templates."""
-        real, dt = c_type(self.model.dtype), f"row[{self.time}]"
-        unit = number_literal(self.data.time_unit, _DOUBLE)
+        dt = f"row[{self.time}]"
         check = " || (texts[n] && !(value >= 0 && value < texts[n] && value == (int)value))"
         text = {
             "p": self.prefix,
             "U": self.upper,
-            "real": real,
+            "real": c_type(self.model.dtype),
             "values": len(self.columns),
             "largest": number_literal(MAX_NUMBER, _DOUBLE),  # in single precision larger numbers are infinite
             "invalid_code": check if any(self.codes.values()) else "",
             "check_time": f"(stream->rows > 0 && ({dt} <= 0 || isinf({dt}))) || " if self.time else "",
-            "time_step": f"    const int is_usual = stream->rows == 0 || isnan({dt});\n"
-            f"    const {real} dt[1] = {{is_usual ? 1 : ({real})({dt} / ({self.prefix}_raw){unit})}};\n"
-            if self.time
-            else "",
+            "time_step": self._time_step() if self.time else "",
             "dt": "dt, " if self.time else "",
             "before_parameter": f"const {self.prefix}_raw *before, " if self._fills else "",
             "last": "stream->last, " if self._fills else "",
@@ -472,6 +529,15 @@ class RawFunctions:
             else self._sequence_text(self.data)
         )
         return {**text, **more}
+
+    def _time_step(self) -> str:
+        """The declaration of the time from the row before, in the unit of training."""
+        real, dt = c_type(self.model.dtype), f"row[{self.time}]"
+        unit = number_literal(self.data.time_unit, _DOUBLE)
+        return (
+            f"    const int is_usual = stream->rows == 0 || isnan({dt});\n"
+            f"    const {real} dt[1] = {{is_usual ? 1 : ({real})({dt} / ({self.prefix}_raw){unit})}};\n"
+        )
 
     def _table_text(self, data: TableExport) -> dict[str, Any]:
         spec, prefix, upper = data.spec, self.prefix, self.upper
@@ -586,20 +652,37 @@ class RawFunctions:
         mask = "if (!may_be_missing[n])\n                return -1;"
         values = f"    for (size_t n = 0; n < {len(self.columns)}; n++)\n        stream->last[n] = "
         last = f"    {self.prefix}_raw last[{len(self.columns)}]; /* the last value of each column */\n"
+        is_whole, is_mean = self.model.is_bidirectional, spec.pooling == "mean"
         return {
+            **self._whole_text(),
+            "linkage": "static " if is_whole else "",
+            "init": "" if is_whole else f"    {self.prefix}_init(&stream->state);\n",
+            "stream": "stream, " if is_mean else "",
+            "stream_parameter": f"{self.prefix}_stream *stream, " if is_mean else "",
             "missing": {"reject": _REJECT, "forward": _FORWARD, "mask": mask}[spec.missing],
             "last_field": last if self._fills else "",
             "unknown": f"{values}NAN;\n" if self._fills else "",
             "keep": f"{values}now[n];\n" if self._fills else "",
             "inputs": "\n".join(self._sequence_inputs(spec)),
             "sums_field": f"    {self.prefix}_raw sums[{len(data.output_names)}]; /* over the rows */\n"
-            if spec.pooling == "mean"
+            if is_mean
             else "",
             "result": "the class" if classes else "the label",
             "returns": "its number" if classes else "0",
             "output": f"probabilities[{upper}_CLASSES]" if classes else "*label",
             "output_name": "probabilities" if classes else "label",
             "result_lines": Template(lines).substitute(names),
+        }
+
+    def _whole_text(self) -> dict[str, str]:
+        """The parts of the function over a whole sequence: the memory of the times between rows."""
+        real, size = c_type(self.model.dtype), f"outputs + count * {self.upper}_OUTPUTS"
+        if not self.time:
+            return {"steps": f"    {real} *const rest = {size};\n", "time_steps": "", "steps_argument": ""}
+        return {
+            "steps": f"    {real} *const steps = {size}, *const rest = steps + count;\n",
+            "time_steps": f"{indent(self._time_step(), '    ')}        steps[t] = dt[0];\n",
+            "steps_argument": "steps, ",
         }
 
     def _sequence_inputs(self, spec: SequenceSpec) -> Iterator[str]:

@@ -17,6 +17,7 @@ from zoo.array_types import Array
 from zoo.compiler.codegen.writer import Names, Writer
 from zoo.compiler.ir.op_table import Op
 from zoo.compiler.ir.structural_ops import DOT, DOT_HEADS
+from zoo.model.category_inputs import CategoryInputs
 
 # The functions of math.h with one or two numbers.
 _MATH_H = """
@@ -122,6 +123,31 @@ static void add_product_transposed(const real *restrict a, const real *restrict 
 }
 """,
 }
+
+
+def embedding_lines(categories: CategoryInputs, x: str, to: str) -> Iterator[str]:
+    """The lines that write the input of the first layer: numbers, and the vectors of categories.
+
+    They call the helpers ``copy``, ``clear`` and ``add_product``.
+
+    Args:
+        categories: The inputs that are codes of categories.
+        x: Expression for a row of inputs.
+        to: Expression for the row of the first layer.
+    """
+    size = categories.size
+    for part in categories.parts():
+        count = part.inputs.stop - part.inputs.start
+        source, target = (
+            f"{row} + {each.start}" if each.start else row
+            for row, each in ((x, part.inputs), (to, part.embedded))
+        )
+        if part.rows is None:
+            yield f"copy({source}, {target}, {count});"
+        else:
+            vectors = f"embedding + {part.rows.start * size}"
+            yield f"clear({target}, {size});"
+            yield f"add_product({source}, {vectors}, {target}, {count}, {size});"
 
 
 _KEYWORDS = """

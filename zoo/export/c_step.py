@@ -72,7 +72,12 @@ class CLayer:
 
 def state_field(direction: DirectionExport, state: str) -> str:
     """The field of a state in the struct of all states."""
-    return f"{direction.name}_{state}"
+    return f"{_c_name(direction)}_{state}"
+
+
+def _c_name(direction: DirectionExport) -> str:
+    """``l0`` or ``l0_reverse``."""
+    return direction.name.replace(".", "_")
 
 
 def write_layer(direction: DirectionExport, prefix: str, is_tokens: bool) -> CLayer:
@@ -89,7 +94,7 @@ def write_layer(direction: DirectionExport, prefix: str, is_tokens: bool) -> CLa
     if is_tokens and "x" in identifiers_in(body):
         sizes["x"] = spec.input_size
         body = [f"    {step.call('clear')}(x, {sizes['x']});", "    x[token] = 1;", *body]
-    name = f"layer_{spec.index}"
+    name = f"layer_{spec.index}{'_reverse' * spec.reverse}"
     lines = [
         f"/* one step of {spec.cell.name}, {spec.input_size} in, {spec.output_size} out */",
         f"static void {name}({', '.join(_parameters(step, prefix))})",
@@ -208,7 +213,7 @@ class CStepEmitter(FunctionVariables):
         if node.level != Level.ONCE:
             return super().array_of(node)
         if node not in self.arrays:
-            name = self.names.fresh(f"{self.direction.name}_{self._base_name(node)}")
+            name = self.names.fresh(f"{_c_name(self.direction)}_{self._base_name(node)}")
             self.constants[name] = self._shared[node]
             self.bind(node, name, ArrayLayout.SHARED)
         return self.arrays[node]

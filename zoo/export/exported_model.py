@@ -147,13 +147,18 @@ class ExportedModel:
         """The shape of each state, ``l0.h`` and so on, without the batch axis."""
         return {name: shape for each in self.directions for name, shape in each.spec.states.items()}
 
+    @property
+    def is_bidirectional(self) -> bool:
+        """Whether a layer reads the sequence from its end too."""
+        return any(direction.spec.reverse for direction in self.directions)
+
     def check_streamable(self, target: str) -> None:
         """Check that the model can run step by step.
 
         Raises:
             UsageError: if a layer reads the sequence backwards.
         """
-        if any(direction.spec.reverse for direction in self.directions):
+        if self.is_bidirectional:
             raise UsageError(
                 f"export: {target} goes from step to step, and bidirectional layers read a sequence from its "
                 f"end too; export the graph of whole sequences (ONNX without `step`)."

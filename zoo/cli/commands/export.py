@@ -129,6 +129,10 @@ def _onnx_rows(file: OnnxFile) -> Iterator[tuple[str, str]]:
 def _c_rows(files: CFiles) -> Iterator[tuple[str, str]]:
     sizes = files.sizes
     yield "files", f"{files.source}, {files.header}"
-    functions = ("predict_raw", "step_raw", "step") if "raw" in sizes else ("init", "step")
+    functions = ["predict_raw"] if "raw" in sizes else []
+    if "work" in sizes:
+        functions += ["sequence"]
+    else:
+        functions += ["step_raw" if "raw" in sizes else "init", "step"]
     yield "names", f"{', '.join(f'{files.prefix}_{function}' for function in functions)}, ..."
     yield "bytes", ", ".join(f"{name} {size:,}" for name, size in sizes.items())
