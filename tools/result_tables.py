@@ -11,8 +11,10 @@ from reproduce import CLAIMS, is_reproduced, label_of
 from reproduce import Row as Reproduction
 from reproduce import read as read_reproductions
 
+from zoo.base import Cell
 from zoo.cell_pages.cell_page import wrapped
 from zoo.comparison.results import OverallRow
+from zoo.registry import registry_of
 from zoo.tables import TextTable
 
 REPRODUCTIONS = Path(__file__).parents[1] / "results" / "reproductions.csv"
@@ -72,7 +74,7 @@ def count_sentences(results: Results) -> list[str]:
 
 
 def facts_of(results: Results) -> list[str]:
-    """What the results show, a sentence or two each."""
+    """Findings, a sentence or two each."""
     lines = [" ".join(count_sentences(results))]
     if results.ranking:
         best, *others = results.ranking
@@ -119,13 +121,28 @@ def is_better(facts: TaskFacts, first: Measured, second: Measured) -> bool:
     return after > before if facts.higher_is_better else after < before
 
 
+def linked(model: str, folder: str = "zoo") -> str:
+    """A model in code style, with a link to the page of its cell.
+
+    Args:
+        model: The cell, or ``block(cell)``.
+        folder: Address of the folder of these pages.
+
+    Raises:
+        UnknownNameError: if the cell does not exist.
+    """
+    cell = model.rpartition("(")[2].rstrip(")")
+    return f"[`{model}`]({folder}/{registry_of(Cell).cls(cell).family}/{cell}.md)"
+
+
 def best_table(results: Results) -> TextTable:
     """For each task, its baseline and threshold, how many models solve it, and the three best."""
     rows = []
     for facts in tasks().values():
         ranked = results.best(facts.name)
         solved = sum(facts.is_reached(each.mean or 0) for _, each in ranked)
-        three = [f"{score_text(facts, each)} `{model}`" for model, each in results.leaders(facts.name, 3)]
+        leaders = results.leaders(facts.name, 3)
+        three = [f"{score_text(facts, each)} {linked(model)}" for model, each in leaders]
         rows.append(
             (
                 f"{facts.title} ({facts.unit})",
@@ -249,7 +266,7 @@ def ranking_table(results: Results) -> TextTable:
     """Mean ranks of the complete models."""
     rows = tuple(
         (
-            f"`{row.cell}`",
+            linked(row.cell),
             f"{row.rank:.2f}" if row.rank is not None else "–",
             f"{row.low:.2f} to {row.high:.2f}" if row.low is not None else "–",
             f"{row.solved}/{row.solvable}",
@@ -335,7 +352,7 @@ def candidates_table(results: Results) -> TextTable:
         rows.append(
             (
                 problem,
-                ", ".join(f"`{model}`" for model, _ in leaders) or "–",
+                ", ".join(linked(model, "../zoo") for model, _ in leaders) or "–",
                 f"{facts.unit} {scores}{goal}" if leaders else "all are near the score without memory",
                 f"{len(ranked)}",
             )
@@ -369,7 +386,7 @@ def cell_lines(results: Results, cell: str, folder: str = "../..") -> list[str]:
             rank = f"{each.summary.rank:g} of {len(ranked)}" if each and each.summary else "–"
             texts += [score_text(facts, each), rank]
         leaders = results.leaders(facts.name, 1)
-        best = "".join(f"{score_text(facts, each)} `{model}`" for model, each in leaders) or "–"
+        best = "".join(f"{score_text(facts, each)} {linked(model, '..')}" for model, each in leaders) or "–"
         rows.append((f"{facts.title} ({facts.unit})", *texts, best))
     names = ["bare" if block == "bare" else f"in `{block}`" for block in blocks]
     headings = ("task", *(text for name in names for text in (name, "rank")), "best of all")

@@ -130,7 +130,12 @@ def test_means_ranks_and_models_at_the_baseline() -> None:
     assert ranked[2][1].mean == pytest.approx(0.165), "the score itself is shown"
     assert [model for model, _ in results.leaders("adding", 9)] == ["lstm", "gru"]
     row = best_table(results).rows[0]
-    assert row[3:] == ("1 of 4", "**0.002** `lstm`", "0.100 *edge* `gru`", "–")
+    assert row[3:] == (
+        "1 of 4",
+        "**0.002** [`lstm`](zoo/lstm/lstm.md)",
+        "0.100 *edge* [`gru`](zoo/gated/gru.md)",
+        "–",
+    )
     assert any("adding (`lstm`)" in line for line in facts_of(results))
     assert any("2 of 4 pairs" in line and "(`edge`: 1, `plateau`: 1)" in line for line in facts_of(results))
 
@@ -154,8 +159,9 @@ def test_tables_show_failed_and_diverged_runs() -> None:
     assert "| 1 | `gru` | 8 | 1,100 | 900 / 150 / 50 | 0.01 | 0.125 |" in text
     assert "| 0/3 | 1 diverged, 1 failed, killed |" in text
     assert f"| – | `s5` |{' – |' * 10} 1 failed, too few parameters |" in text
-    assert "| adding (squared error) | failed | – | 0.125 (1 of 3 failed) `gru` |" in cell_lines(
-        results, "s5"
+    assert (
+        "| adding (squared error) | failed | – | 0.125 (1 of 3 failed) [`gru`](../gated/gru.md) |"
+        in cell_lines(results, "s5")
     )
     assert results.best("adding")[0][0] == "gru"
     assert draw_cell(results, "s5")
@@ -173,8 +179,8 @@ def test_page_of_a_cell_shows_both_forms_and_the_best() -> None:
     )
     lines = cell_lines(results, "lru")
     assert "| task | bare | rank | in `glu` | rank | best of all |" in lines
-    row = "| adding (squared error) | 0.150 | 3 of 3 | **0.001** | 2 of 3 | **2.0e-05** `gru` |"
-    assert row in lines
+    scores = "0.150 | 3 of 3 | **0.001** | 2 of 3 | **2.0e-05** [`gru`](../gated/gru.md)"
+    assert f"| adding (squared error) | {scores} |" in lines
     assert "| parity (accuracy) | – | – | 0.500 *plateau* | 1 of 1 | – |" in lines
     assert sum(line.startswith("| ") for line in lines) == 3, "a task without results has no row"
     assert lines[-1] == "![Learning curves of lru on six tasks and a text](lru-results.svg)"
