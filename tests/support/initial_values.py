@@ -321,6 +321,13 @@ def sparse_reservoir(n: Sizes) -> Law:
     return check
 
 
+def stacked_reservoirs(n: Sizes) -> Law:
+    """Reservoirs that have the spectral radius together with their leak."""
+    return lambda draws: spectral_radius(n.radius)(
+        (1 - n.leak) * np.eye(draws.shape[-1]) + n.leak * draws.reshape(-1, *draws.shape[-2:])
+    )
+
+
 def sparse_signs(n: Sizes) -> Law:
     """Plus or minus the scale, with a share of nonzero entries."""
 
@@ -547,6 +554,17 @@ EXPECTED: dict[str, Expected] = {
             ),
         },
         {"tau_min": 1.0},
+    ),
+    "deep_esn": Expected(
+        {
+            "Wo": zeros,
+            **dict.fromkeys(("Wx", "Wl", "b"), within(lambda n: n.scale)),
+            "Wh": stacked_reservoirs,
+        },
+        {"layers": 4, "leak": 1.0, "radius": 0.9, "scale": 0.1},
+        "https://github.com/lucapedrelli/DeepESN",
+        OFFICIAL,
+        "The number of layers has no default there, and its example has five.",
     ),
     "damped_linoss": Expected(
         {
@@ -800,6 +818,16 @@ EXPECTED: dict[str, Expected] = {
         {"beta": 1.0, "t_max": 200.0},
         "https://github.com/JosvanderWesthuizen/janet/blob/master/aux_code/rnn_cells.py",
         OFFICIAL,
+    ),
+    "kalman_delta": Expected(
+        dict.fromkeys(("Wx", "Wa", "Wn", "Wo"), by_inputs)
+        | KIMI_GATE
+        | dict.fromkeys(("Ws", "bn", "bo"), zeros)
+        | {"prior": lambda n: through(lambda v: np.log1p(np.exp(v)) + 0.1, constant(1))},
+        {"heads": 1},
+        "https://github.com/ngocbh/kalman-delta-networks",
+        OFFICIAL,
+        "Its default is 18 heads of size 128, and bo starts as a bias of nn.Linear.",
     ),
     "kda": Expected(
         dict.fromkeys(("Wx", "Wb", "Wa"), by_inputs) | KIMI_GATE,
@@ -1072,6 +1100,17 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": glorot(lambda n: n.I + n.H), "Wh": glorot(lambda n: 2 * n.H), "b": zeros},
         source="https://github.com/nvecoven/BRC/blob/master/cells/cells.py",
         kind=OFFICIAL,
+    ),
+    "nvar": Expected(
+        {
+            "Wl": glorot(lambda n: n.delay * n.I + n.H),
+            "Wq": glorot(lambda n: (n.delay * n.I) ** 2 + n.H),
+            "b": zeros,
+        },
+        {"delay": 2, "stride": 1},
+        "https://github.com/quantinfo/ng-rc-paper-code",
+        OFFICIAL,
+        "Its weights are fitted by regression.",
     ),
     "on_lstm": Expected(
         {"Wx": by_inputs, "Wh": by_hidden_rows, "b": by_hidden},

@@ -66,6 +66,7 @@ class ES2N(zoo.Cell):
         related={
             "esn": "has leaky units in place of the rotation.",
             "eusn": "has Euler steps in place of the rotation.",
+            "deep_esn": "has several reservoirs and no rotation.",
         },
     )
     Wo = zoo.Param("I", "H", help="input to the readout, past the reservoir")

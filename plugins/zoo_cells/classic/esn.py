@@ -65,10 +65,9 @@ class ESN(zoo.Cell):
         "The form with leaky units comes from the paper of 2007, and libraries such as ReservoirPy use it.",
         when_to_use="Use it for a fast baseline on time series, or to measure how much training the "
         "recurrent weights adds. Its memory depends on leak, radius and scale, so search over these "
-        "options, and several layers make a deep echo state network whose readout reads the last one. It "
-        "does not learn features, so a trained cell is better on text. A step costs the products of vanilla "
-        "and one more product of the input, but only Wo and the readout have gradients to store in the "
-        "optimizer.",
+        "options. It does not learn features, so a trained cell is better on text. A step costs the products "
+        "of vanilla and one more product of the input, but only Wo and the readout have gradients to store "
+        "in the optimizer.",
         trainability="Its reservoir is fixed, and only the readout is trained.",
         also=(
             zoo.Card(
@@ -81,7 +80,9 @@ class ESN(zoo.Cell):
         related={
             "leaky_rnn": "has the same equation with trained weights.",
             "vanilla": "has trained weights and no leak.",
+            "deep_esn": "has several reservoirs, all of which the readout reads, unlike layers of esn.",
             "es2n": "mixes the reservoir with a rotation.",
+            "nvar": "has products of recent inputs in place of a reservoir.",
             "eusn": "has Euler steps of an antisymmetric matrix.",
         },
     )

@@ -68,6 +68,7 @@ class GatedDeltaNet2(zoo.Cell):
         block="deltanet",
         related={
             "kda": "has one rate for erasing and writing.",
+            "kalman_delta": "has a rate of writing for each row, from the precision of the row.",
             "gated_delta_net": "has one gate and one rate for each head.",
         },
     )

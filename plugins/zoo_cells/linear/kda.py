@@ -74,6 +74,7 @@ class KDA(zoo.Cell):
         related={
             "gated_delta_net": "has one forget gate for each head.",
             "gated_delta_net2": "has separate gates for erasing and writing, too.",
+            "kalman_delta": "has a rate of writing that depends on how certain the memory is.",
             "gla": "has the same kind of gate and no correction.",
             "rwkv7": "has a rate for each row and may remove and add at different keys.",
         },

@@ -96,6 +96,7 @@ class LMU(zoo.Cell):
         related={
             "vanilla": "has no memory next to its hidden units.",
             "s4d": "has trained systems for all channels and no nonlinearity.",
+            "nvar": "keeps the last inputs themselves, and their products.",
         },
     )
     ex = zoo.Param("I", "1", init=lecun_uniform, help="input to the memory's input")
