@@ -434,6 +434,36 @@ def test_output_on_a_terminal(hello, tmp_path):
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h")
 
 
+# ---- zoo show RUN -------------------------------------------------------------------------------------
+
+
+def test_show_lists_the_parameters_of_a_run(story):
+    model = Run(story).model
+    expected = [
+        [name, f"({', '.join(map(str, value.shape))})", f"{value.size:,}", part]
+        for names, part in ((["l0.Whh", "l0.Wxh", "l0.bh"], "cell"), (["Why", "by"], "readout"))
+        for name, value in ((name, model.params[name]) for name in names)
+    ]
+    lines = run("show", story).stdout.splitlines()
+    assert lines[:3] == [f"{story}  language model", "", f"Parameters: {model.theta.size:,}"]
+    assert [re.split(r"\s{2,}", line.strip()) for line in lines[3:8]] == expected
+    cell = sum(value.size for name, value in model.params.items() if name.startswith("l0"))
+    parts = [line.split() for line in lines[-2:]]
+    assert parts == [["cell", f"{cell:,}"], ["readout", f"{model.theta.size - cell:,}"]]
+    model.save(story.parent / "saved.safetensors")
+    assert run("show", story.parent / "saved.safetensors").stdout.splitlines()[1:] == lines[1:]
+
+
+def test_show_of_something_else_is_an_error(story):
+    result = run("show", story, "--source")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        f"Error: {story} is a run; --source and --graph are for components.\n",
+    )
+    assert "holds no checkpoint" in run("show", story.parent).stderr
+    assert "unknown component" in run("show", story.parent / "nothing").stderr
+
+
 # ---- zoo runs -----------------------------------------------------------------------------------------
 
 

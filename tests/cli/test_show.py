@@ -59,6 +59,21 @@ class Wrong(zoo.Cell):
         return x @ self.W + h
 '''
 
+BLOCK = '''
+import zoo
+
+
+class Gated(zoo.Block):
+    """A block for tests."""
+
+    scale = zoo.Option(2.0, help="scale of the skip connection")
+    Wo = zoo.Param("2*Y", "D", help="output projection")
+    past = zoo.State("D", help="the last input")
+
+    def step(self, x, past, cell):
+        return self.scale * x + cell(x) @ self.Wo, x
+'''
+
 
 def run(*args: str, **env: str) -> Result:
     return CliRunner(env={"ZOO_PLUGINS": "", **env}).invoke(
@@ -115,6 +130,32 @@ def test_traceable_values_have_a_table() -> None:
 
 def test_unreadable_step_has_no_traces(file: str) -> None:
     assert "Traces\n  unknown: cell class Wrong" in run("show", f"{file}:Wrong").output
+
+
+def test_block_in_a_file_lists_parameters_and_options(tmp_path: Path) -> None:
+    (tmp_path / "gated.py").write_text(BLOCK, encoding="utf-8")
+    output = run("show", f"{tmp_path / 'gated.py'}:Gated").output
+    tables = output.partition("\n\nParameters")[2].partition("\n\nReference")[0]
+    assert (
+        tables
+        == """, of which a layer has those that it uses
+  Wi  (I, D)    lecun_normal  projection of the input of the first layer
+  bi  (D)       zeros         bias of the projection
+  Wo  (2*Y, D)  zeros         output projection
+
+States
+  past  (D)  the last input
+
+Options
+  gated_scale  2.0  a finite number  scale of the skip connection"""
+    )
+
+
+@pytest.mark.parametrize(("name", "option"), [("block:prenorm", "prenorm_eps"), ("zoneout", "zoneout_p")])
+def test_options_of_blocks_and_modifiers_have_the_name_that_set_takes(name: str, option: str) -> None:
+    assert f"\nOptions\n  {option} " in run("show", name).output
+    composed = {"prenorm_eps": "prenorm(vanilla)", "zoneout_p": "vanilla+zoneout"}[option]
+    assert run("show", composed, "--source", "--set", f"{option}=0.5").exit_code == 0
 
 
 def test_empty_tables_are_omitted() -> None:

@@ -6,11 +6,11 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from zoo.base import Cell, Component, Input, Optimizer, State, Task
+from zoo.base import Block, Cell, Component, Input, Modifier, Optimizer, State, Task
 from zoo.base.component import first_paragraph
-from zoo.base.declarations import ArrayDeclaration
+from zoo.base.declarations import ArrayDeclaration, Option
 from zoo.base.initializers import INITIALIZERS
 from zoo.tables import TextTable
 
@@ -38,11 +38,25 @@ def declaration_tables(component: type[Component], in_words: bool = False) -> li
         tables.append(_array_table("Slots", component.slots))
     elif issubclass(component, Task):
         tables.append(TextTable("Task", ("name", "value", "description"), tuple(_task_rows(component()))))
+    elif issubclass(component, Block):
+        tables += [
+            _array_table("Parameters, of which a layer has those that it uses", component.params, initial),
+            *([_array_table("States", component.states)] if component.states else []),
+        ]
     options = tuple(
-        (name, f"{option.default!r}", option.expects().removeprefix("expected "), option.help)
-        for name, option in component.declared_options.items()
+        (option_prefix(component) + name, f"{each.default!r}", _allowed(each), each.help)
+        for name, each in component.declared_options.items()
     )
     return [*tables, TextTable("Options", ("name", "default", "allowed", "description"), options)]
+
+
+def option_prefix(component: type[Component]) -> str:
+    """The prefix of the options of a block or modifier, which are options of the cell that it makes."""
+    return f"{component.name}_" if issubclass(component, Block | Modifier) else ""
+
+
+def _allowed(option: Option[Any]) -> str:
+    return option.expects().removeprefix("expected ")
 
 
 def _array_table(title: str, arrays: Mapping[str, A], initial: Callable[[A], str] | None = None) -> TextTable:

@@ -14,6 +14,7 @@ import numpy as np
 
 from zoo.arguments import as_mapping, as_path
 from zoo.array_types import Array
+from zoo.base.block import BLOCK_PREFIX
 from zoo.base.names import did_you_mean
 from zoo.errors import UnknownNameError, UsageError
 from zoo.layers.states import full_name
@@ -228,6 +229,14 @@ def array_shapes(params: Shapes, buffers: Shapes) -> dict[str, tuple[int, ...]]:
     """Shapes of the arrays in a checkpoint."""
     shapes = {f"{_PARAMS}{name}": shape for name, shape in params.items()}
     return shapes | {f"{_BUFFERS}{name}": shape for name, shape in buffers.items()}
+
+
+def parameter_part(name: str) -> str:
+    """The part of a model that a parameter belongs to: ``cell``, ``block``, ``readout`` or ``embedding``."""
+    *_, dot, own = name.removesuffix(".initial").rpartition(".")
+    if not dot:
+        return "embedding" if name == "embedding" else "readout"
+    return "block" if own.startswith(BLOCK_PREFIX) else "cell"
 
 
 def strip_prefixes(arrays: Mapping[str, Array]) -> dict[str, Array]:

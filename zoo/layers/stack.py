@@ -14,12 +14,12 @@ import numpy as np
 
 from zoo.array_types import Array, Arrays
 from zoo.base import Cell, Input, Noise
-from zoo.base.block import BLOCK_PREFIX
 from zoo.errors import UsageError
 from zoo.layers.aux_inputs import AuxInputs, AuxInputSource, check_noise
 from zoo.layers.batch_slices import leading_states, reverse_time, slice_batch, update_leading_rows
 from zoo.layers.config import StackConfig
 from zoo.layers.direction import BackwardHook, Direction, DirectionTape
+from zoo.layers.parameters import parameter_part
 from zoo.layers.sharding import Rows
 from zoo.layers.states import GivenState
 from zoo.layers.time_chunks import TimeChunks, add_gradients
@@ -293,8 +293,7 @@ class Stack:
         """Names of the parameters of the cells and of the blocks around them: ``"cell"`` and ``"block"``."""
         parts: dict[str, list[str]] = {"cell": [], "block": []}
         for name in self.param_shapes:
-            *_, own = name.removesuffix(".initial").rpartition(".")
-            parts["block" if own.startswith(BLOCK_PREFIX) else "cell"].append(name)
+            parts[parameter_part(name)].append(name)
         return parts
 
     def label(self) -> str:

@@ -23,6 +23,7 @@ from zoo.base import (
 )
 from zoo.base.names import did_you_mean
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE, SORT_KEYS, cell_info, sort_cells
+from zoo.cell_pages.cell_tables import option_prefix
 from zoo.cli.component_lookup import plugin_option
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import Command, argument, format_options, option
@@ -291,7 +292,7 @@ def _print_components(
 def _component_info(kind: type[Component], name: str) -> Info:
     registry = registry_of(kind)
     cls, source = registry.cls(name), registry.source(name)
-    prefix = f"{name}_" if kind in (Block, Modifier) else ""  # the options become options of the cell
+    prefix = option_prefix(cls)
     return {
         "name": name,
         "year": cls.card.year,

@@ -7,6 +7,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import click
 
@@ -19,7 +20,7 @@ from zoo.cli.component_lookup import COMPONENT_CLASSES, find_component, plugin_o
 from zoo.cli.flags import Command, argument, option
 from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import WIDTH, bold, dim, echo, escape_controls, indent, is_terminal, make_console
-from zoo.errors import DefinitionError, UsageError
+from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.registry import is_composite, registry_of, split_name
 from zoo.tables import align
 
@@ -27,7 +28,7 @@ _SIZE = click.IntRange(min=1)
 
 
 @click.command(cls=Command)
-@argument("name", metavar="NAME|FILE.py:Class", shell_complete=complete_components)
+@argument("name", metavar="NAME|FILE.py:Class|RUN", shell_complete=complete_components)
 @option("--source", is_flag=True, help="Print the source of the kernels, or of the module of a component.")
 @option("--graph", is_flag=True, help="Explain how the kernels derived from `step` run.")
 @option(
@@ -48,15 +49,27 @@ def command(
     input_size: int | None,
     hidden_size: int | None,
 ) -> None:
-    """Show one component: equations, options and reference.
+    """Show one component: equations, options and reference. Or show the parameters of a run.
 
     NAME is a cell, block, modifier, constraint, penalty, optimizer, sampler, task or tracker. If components
     of several kinds have the name, write KIND:NAME. Without KIND, a name that a cell and a block have is the
-    cell: mamba is the cell, and block:mamba the block. FILE.py:Class is a class in a Python file. For a cell,
-    zoo also prints the arrays with their shapes and initial values.
+    cell: mamba is the cell, and block:mamba the block. FILE.py:Class is a class in a Python file. For a cell
+    or a block, zoo also prints the arrays with their shapes and initial values.
+
+    RUN is a run directory or a .safetensors file. zoo prints the names, shapes and numbers of parameters.
     """
     _check_flags(source, graph, assignments, (input_size, hidden_size))
-    component = find_component(name)
+    try:
+        component = find_component(name)
+    except UnknownNameError:
+        if is_composite(name) or not Path(name).exists():
+            raise
+        if source or graph:
+            raise UsageError(f"{name} is a run; --source and --graph are for components.") from None
+        from zoo.cli.show_run import parameter_lines
+
+        echo("\n".join(parameter_lines(Path(name))))
+        return
     if graph:
         _show_graph(
             _with_options(component, assignments), input_size or INPUT_SIZE, hidden_size or HIDDEN_SIZE
