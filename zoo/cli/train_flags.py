@@ -33,7 +33,7 @@ _SECTIONS = {
     TABLE: "target target_weights input known_future time series horizon context season missing predict loss",
     SEQUENCES: "label pooling class_weights split_seed group weight",
     TASK: "task eval_batches stop_when_solved",
-    MODEL: "cell hidden layers embedding tie bidirectional learned_state dropout residual dtype",
+    MODEL: "cell hidden layers embedding tie bidirectional learned_state dropout residual dtype precision",
     TRAINING: "batch seq carry scheduled_sampling sampling_steps steps epochs optimizer lr schedule clip "
     "clip_value param_groups constraints penalties patience seed threads recompute",
     LOGGING: "log_every eval_every save_every keep sample_every analyse_every sample_length",
@@ -44,6 +44,7 @@ _TYPES: dict[str, Any] = {
     "level": click.Choice(list(LEVEL_SETTINGS)),
     "token_dtype": click.Choice(TOKEN_DTYPES),
     "dtype": click.Choice(["float32", "float64"]),
+    "precision": click.Choice(["float32", "bf16"]),
     "kind": click.Choice(["text", "table", "sequences"]),
     "missing": click.Choice(["reject", "forward", "mask"]),
     "pooling": click.Choice(["last", "mean"]),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.base import Cell
-from zoo.errors import DefinitionError
+from zoo.errors import DefinitionError, UsageError
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,31 @@ class CellKernels:
     surrogate: bool = False
 
 
-def kernels_of(cell: Cell) -> CellKernels:
+def kernels_of(cell: Cell, precision: str | None = None) -> CellKernels:
     """Return the kernels of a cell: its own, or those derived from its ``step``.
+
+    Args:
+        cell: The cell.
+        precision: The precision of matrix products, see :mod:`zoo.kernels.precision`. A cell's own kernels
+            have that of their arrays, so for another precision its ``step`` is compiled.
 
     Raises:
         DefinitionError: if the ``step`` cannot be compiled.
+        UsageError: if the cell has only its own kernels, and a precision is given.
     """
-    return derive_kernels(cell) if cell.is_derived() else _handwritten_kernels(cell)
+    if _is_handwritten(cell, precision):
+        return _handwritten_kernels(cell)
+    return derive_kernels(cell, precision)
+
+
+def _is_handwritten(cell: Cell, precision: str | None) -> bool:
+    """Whether a cell's own kernels are used."""
+    if precision is not None and not cell.has_step():
+        raise UsageError(
+            f"{cell.label()}: precision is {precision!r} and the cell has its own kernels and no step; use "
+            f"`precision='float32'`, or add a step."
+        )
+    return precision is None and not cell.is_derived()
 
 
 def _handwritten_kernels(cell: Cell) -> CellKernels:
@@ -54,15 +72,15 @@ def _handwritten_kernels(cell: Cell) -> CellKernels:
 
 
 @functools.lru_cache(maxsize=256)
-def derive_kernels(cell: Cell) -> CellKernels:
-    """Derive the kernels of a cell from its ``step``.
+def derive_kernels(cell: Cell, precision: str | None = None) -> CellKernels:
+    """Derive the kernels of a cell from its ``step``, see :func:`kernels_of`.
 
     Raises:
         DefinitionError: if the ``step`` cannot be compiled.
     """
     from zoo.compiler.compile import load_module, output_size, plan_kernels
 
-    gradient, module = plan_kernels(cell).gradient, load_module(cell)
+    gradient, module = plan_kernels(cell).gradient, load_module(cell, precision)
     size = functools.partial(output_size, gradient.step_graph)
     return CellKernels(module.forward, module.backward, (), size, gradient.surrogate)
 
@@ -85,26 +103,30 @@ class DecodeStep:
 
 
 @functools.lru_cache(maxsize=256)
-def decode_step(cell: Cell) -> DecodeStep:
+def decode_step(cell: Cell, precision: str | None = None) -> DecodeStep:
     """Return the decode step of a cell: derived from its ``step``, or else one call of the forward pass.
+
+    Args:
+        cell: The cell.
+        precision: As for :func:`kernels_of`.
 
     Raises:
         DefinitionError: if the cell has only a ``step``, and it cannot be compiled.
     """
-    if cell.is_derived():
-        return _derived_decoder(cell)
+    if not _is_handwritten(cell, precision):
+        return _derived_decoder(cell, precision)
     if cell.has_step():
         try:
-            return _derived_decoder(cell)
+            return _derived_decoder(cell, precision)
         except DefinitionError:
             pass  # a cell with kernels of its own has a step to compare them with: it need not compile
     return _handwritten_decoder(cell)
 
 
-def _derived_decoder(cell: Cell) -> DecodeStep:
+def _derived_decoder(cell: Cell, precision: str | None) -> DecodeStep:
     from zoo.compiler.compile import load_module
 
-    module = load_module(cell)
+    module = load_module(cell, precision)
     return DecodeStep(module.prepare, module.advance)
 
 

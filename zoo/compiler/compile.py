@@ -22,6 +22,7 @@ from zoo.compiler.schedule.sections import (
     gradient_with_copies,
 )
 from zoo.errors import UsageError
+from zoo.kernels.precision import with_precision
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,17 @@ def plan_kernels(cell: Cell) -> KernelPlan:
     return KernelPlan(gradient, forward, backward, names, source, tuple(tape))
 
 
-def load_module(cell: Cell) -> ModuleType:
+def load_module(cell: Cell, precision: str | None = None) -> ModuleType:
     """Load the module of a cell that has a ``step``.
+
+    Args:
+        cell: The cell.
+        precision: The precision of its matrix products, see :mod:`zoo.kernels.precision`.
 
     Raises:
         DefinitionError: if its ``step`` cannot be compiled.
     """
-    return load_source(cell.name, plan_kernels(cell).source)
+    return load_source(cell.name, with_precision(plan_kernels(cell).source, precision))
 
 
 def output_size(step_graph: StepGraph, input_size: int, hidden_size: int) -> int:

@@ -7,6 +7,8 @@ recurrent cells. A core has about eight multiply-adds in flight, so fewer rows t
 single row is then limited by loading its weights from the cache. It is written as LLVM vector code, since
 LLVM's vectoriser finds neither the register block nor the broadcasts. Every element of c is one sum in the
 order of k, in whatever tile.
+
+Operands of int32 are pairs of bfloat16, whose two products take one instruction (zoo.kernels.bf16_pairs).
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from numba.core.registry import cpu_target
 
 from zoo.kernels.dispatcher import linked_library
 from zoo.kernels.float_formats import intrinsic
-from zoo.kernels.llvm_math import LANE, broadcast, first_lanes, masked_load, masked_store
+from zoo.kernels.llvm_math import LANE, BFloatType, broadcast, first_lanes, masked_load, masked_store
 
 _INDEX = cgutils.intp_t
 _MIN_VECTOR_BYTES = 16
@@ -188,7 +190,8 @@ def add_panels(
     All arrays are flat. With ``strides = (block, row, k, ldc)`` and ``sizes = (rows, depth, width)``: rows
     of a are in blocks of :func:`max_tile_height`, and step k of row r of block n is at ``a0 + n * block + r *
     row + k * k``; the panels of b start at ``b0``, one after the other, and hold :func:`panel_vectors`
-    vectors a step; row r of c starts at ``c0 + r * ldc`` and has ``width`` columns.
+    vectors a step; row r of c starts at ``c0 + r * ldc`` and has ``width`` columns. If a and b hold pairs of
+    bfloat16, c is float32.
     """
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
@@ -226,8 +229,12 @@ def _load_float64() -> None:
     gemm_library(types.float64)
 
 
-_SCALARS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
-_LOADERS = {types.float32: _load_float32, types.float64: _load_float64}
+def _load_pairs() -> None:
+    gemm_library(types.int32)
+
+
+_SCALARS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType(), types.int32: ir.IntType(32)}
+_LOADERS = {types.float32: _load_float32, types.float64: _load_float64, types.int32: _load_pairs}
 
 
 def _symbol(dtype: Any) -> str:
@@ -236,11 +243,17 @@ def _symbol(dtype: Any) -> str:
 
 def _declare(dtype: Any, module: ir.Module) -> ir.Function:
     """Declare the function ``(a, b, c, block, row, k, ldc, rows, depth, width)`` in a module."""
-    kind = ir.FunctionType(ir.VoidType(), [_SCALARS[dtype].as_pointer()] * 3 + [_INDEX] * 7)
+    operands = [_SCALARS[dtype].as_pointer()] * 2
+    kind = ir.FunctionType(ir.VoidType(), [*operands, _sum_type(dtype).as_pointer(), *[_INDEX] * 7])
     get_or_insert: Any = cgutils.get_or_insert_function
     function = get_or_insert(module, kind, _symbol(dtype))
     function.attributes.add("nounwind")
     return function
+
+
+def _sum_type(dtype: Any) -> ir.Type:
+    """The LLVM type of sums of products of operands."""
+    return ir.FloatType() if dtype == types.int32 else _SCALARS[dtype]
 
 
 def _define(dtype: Any, module: ir.Module) -> None:
@@ -248,8 +261,9 @@ def _define(dtype: Any, module: ir.Module) -> None:
     for pointer in function.args[:3]:
         pointer.add_attribute("noalias")
     builder = ir.IRBuilder(function.append_basic_block())
-    vector = ir.VectorType(_SCALARS[dtype], lanes(dtype))
-    _GemmEmitter(builder, vector, int(dtype.bitwidth) // 8, function.args).emit()
+    vector = ir.VectorType(_sum_type(dtype), lanes(dtype))
+    emitter = _PairEmitter if dtype == types.int32 else _GemmEmitter
+    emitter(builder, vector, int(dtype.bitwidth) // 8, function.args).emit()
     builder.ret_void()
 
 
@@ -393,7 +407,7 @@ class _GemmEmitter:
             scalar = builder.load(builder.gep(self.a, [builder.add(self._row_of_a(r), column)]))
             value = broadcast(builder, scalar, tile.vector.count)
             for vector, total in zip(vectors, totals, strict=True):
-                builder.store(self._fmuladd(value, vector, builder.load(total)), total)
+                builder.store(self._multiply_add(value, vector, builder.load(total)), total)
 
     def _row_of_a(self, row: Any) -> Any:
         """Offset of a row of a."""
@@ -406,12 +420,26 @@ class _GemmEmitter:
         first = self.builder.bitcast(start, tile.vector.as_pointer())
         return [self.builder.gep(first, [_INDEX(v)]) for v in range(tile.vectors)]
 
-    def _fmuladd(self, *vectors: Any) -> Any:
+    def _multiply_add(self, *vectors: Any) -> Any:
         """``a * b + c``, fused if the processor supports it."""
         kind = vectors[0].type
         name = f"llvm.fmuladd.v{kind.count}f{8 * self.size}"
         function = ir.FunctionType(kind, [kind] * 3)
         return self.builder.call(self.builder.module.declare_intrinsic(name, (), function), vectors)
+
+
+class _PairEmitter(_GemmEmitter):
+    """Emit a matrix product of pairs of bfloat16. Another instruction set would need its own tile."""
+
+    def _multiply_add(self, *vectors: Any) -> Any:
+        """``c + a[1] * b[1] + a[0] * b[0]``, in this order, each sum rounded."""
+        *operands, total = vectors
+        count = total.type.count
+        pairs = [self.builder.bitcast(each, ir.VectorType(BFloatType(), 2 * count)) for each in operands]
+        kind = ir.FunctionType(total.type, [total.type, pairs[0].type, pairs[1].type])
+        name = f"llvm.x86.avx512bf16.dpbf16ps.{32 * count}"
+        dot = self.builder.module.declare_intrinsic(name, (), kind)
+        return self.builder.call(dot, [total, *pairs])
 
 
 @contextmanager

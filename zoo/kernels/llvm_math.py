@@ -194,6 +194,19 @@ LANE = ir.IntType(32)
 """The type of lane numbers."""
 
 
+class BFloatType(ir.Type):  # type: ignore[misc]
+    """LLVM's bfloat16, which llvmlite lacks."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BFloatType)
+
+    def __hash__(self) -> int:
+        return hash(BFloatType)
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+
 def broadcast(builder: ir.IRBuilder, value: Any, count: int) -> Any:
     """A vector of ``count`` lanes with the same value."""
     undefined = ir.VectorType(value.type, count)(ir.Undefined)
@@ -218,9 +231,12 @@ def masked_store(builder: ir.IRBuilder, value: Any, pointer: Any, mask: Any, siz
     _masked(builder, "store", ir.VoidType(), [value, pointer, LANE(size), mask])
 
 
+_SUFFIXES = {ir.FloatType(): "f32", ir.DoubleType(): "f64", LANE: "i32"}
+
+
 def _masked(builder: ir.IRBuilder, verb: str, result: ir.Type, operands: list[Any]) -> Any:
     """Call ``llvm.masked.load`` or ``llvm.masked.store``."""
     vector = operands[0].type if verb == "store" else result
-    name = f"llvm.masked.{verb}.v{vector.count}f{32 if vector.element == ir.FloatType() else 64}.p0"
+    name = f"llvm.masked.{verb}.v{vector.count}{_SUFFIXES[vector.element]}.p0"
     kind = ir.FunctionType(result, [operand.type for operand in operands])
     return builder.call(_tools.get_or_insert_function(builder.module, kind, name), operands)

@@ -132,8 +132,8 @@ def add_matmul_ta_offset(a: Array, a0: int, rows: int, b: Array, b0: int, width:
     # of rows is not a power of two, or writing a row of a would always hit the same few cache lines.
     chunk = kernels.int_min(CHUNK, steps)
     block = chunk * height + columns
-    left = kernels.empty(((rows + height - 1) // height * block,), c)
-    right = kernels.empty((chunk * columns,), c)
+    left = kernels.empty(((rows + height - 1) // height * block,), a)
+    right = kernels.empty((chunk * columns,), a)
     for start in range(0, steps, CHUNK):
         depth = kernels.int_min(CHUNK, steps - start)
         for k in range(depth):

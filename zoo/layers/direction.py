@@ -65,6 +65,7 @@ class Direction:
         input_size: ``I``.
         hidden_size: ``H``.
         reverse: Whether it reads from the end to the beginning; its inputs are already reversed.
+        precision: Precision of the matrix products.
 
     Attributes:
         params: Shape of each parameter, ``l0.Wxh`` and so on, or ``l0.reverse.Wxh``.
@@ -81,6 +82,7 @@ class Direction:
     input_size: int
     hidden_size: int
     reverse: bool = False
+    precision: str | None = None
     params: Shapes = field(init=False)
     buffers: Shapes = field(init=False)
     arrays: Shapes = field(init=False)
@@ -94,7 +96,7 @@ class Direction:
         cell, sizes = self.cell, (self.input_size, self.hidden_size)
         params = self._prefixed(cell.param_shapes(*sizes))
         buffers = self._prefixed(cell.buffer_shapes(*sizes))
-        kernels = kernels_of(cell)
+        kernels = kernels_of(cell, self.precision)
         vars(self).update(
             params=params,
             buffers=buffers,
@@ -107,7 +109,8 @@ class Direction:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Attributes are computed again: compiled functions exist in one process only.
-        return Direction, (self.index, self.cell, self.input_size, self.hidden_size, self.reverse)
+        sizes = self.input_size, self.hidden_size
+        return Direction, (self.index, self.cell, *sizes, self.reverse, self.precision)
 
     @property
     def prefix(self) -> str:

@@ -219,7 +219,8 @@ def build_layers(config: StackConfig) -> list[Layer]:
     layers, size = [], config.input_size
     for index, cell in enumerate(config.cells):
         reverse = (False, True) if config.bidirectional else (False,)
-        directions = tuple([Direction(index, cell, size, config.hidden_size, each) for each in reverse])
+        sizes, precision = (size, config.hidden_size), config.precision
+        directions = tuple([Direction(index, cell, *sizes, each, precision) for each in reverse])
         output_size = sum(direction.output_size for direction in directions)
         layers.append(Layer(directions, config.residual and size == output_size))
         size = output_size

@@ -17,7 +17,6 @@ from zoo.array_types import Array, Arrays
 from zoo.arrays import as_array
 from zoo.base.loss import Loss
 from zoo.errors import UsageError
-from zoo.kernels.input_projection import project
 from zoo.layers.batch import BatchRun
 from zoo.layers.batch_slices import slice_batch
 from zoo.layers.parameters import flatten
@@ -36,12 +35,14 @@ class ReadoutRun:
     Args:
         batch_run: The batch in the layers.
         readout: ``Why (H, V)`` and ``by (V,)``.
+        kernels: The kernels of the readout and its loss.
         loss_weights: Weight of each step in the loss, ``(T, B)``, float64, zero in the padding; None if
             all are 1. The readout skips steps whose weights are all zero.
     """
 
     batch_run: BatchRun
     readout: tuple[Array, Array]
+    kernels: ReadoutKernels
     loss_weights: Array | None
 
     def outputs(self, shard: slice, out: Array) -> Arrays:
@@ -52,7 +53,7 @@ class ReadoutRun:
 
         def on_output(segment: Segment, y: Array, _: list[LayerTape]) -> None:
             read = self.steps_with_loss(segment.time_slice)
-            outputs = project(np.ascontiguousarray(y[read]), *self.readout)
+            outputs = self.kernels.project(np.ascontiguousarray(y[read]), *self.readout)
             if isinstance(read, slice):
                 out[segment.time_slice, segment.rows] = outputs
             else:
@@ -89,7 +90,6 @@ class BatchLoss:
     Args:
         run: The batch.
         targets: Classes ``(T, B)``, or numbers ``(T, B, V)``.
-        kernels: The kernels of the readout and its loss.
         options: Values of the options of the loss.
         unembedded: The inputs of a model with an embedding: tokens ``(T, B)``, or numbers with codes of
             categories, ``(T, B, I)``.
@@ -98,10 +98,14 @@ class BatchLoss:
 
     run: ReadoutRun
     targets: Array
-    kernels: ReadoutKernels
     options: tuple[float, ...]
     unembedded: Array | None = None
     dinputs: Array | None = None
+
+    @property
+    def kernels(self) -> ReadoutKernels:
+        """The kernels of the readout and its loss."""
+        return self.run.kernels
 
     @property
     def batch_size(self) -> int:

@@ -14,6 +14,7 @@ from zoo.base.loss import Loss
 from zoo.base.names import MODIFIER_SEPARATOR
 from zoo.data import vocabulary_from_json
 from zoo.errors import CheckpointError, UnknownNameError, UsageError, warn_caller
+from zoo.kernels.precision import BF16, bf16_problem
 from zoo.layers.config import StackConfig
 from zoo.layers.parameters import MAX_PARAMETERS, array_shapes, strip_prefixes
 from zoo.layers.recurrent import Recurrent
@@ -203,7 +204,17 @@ def _from_metadata(
     if metadata["num_layers"] > arrays:
         raise UsageError(f"{metadata['num_layers']} layers in {arrays} arrays")
     make, inputs, outputs = _KINDS[kind](metadata)
-    return make, outputs, StackConfig.from_metadata(metadata, chosen, inputs)
+    return make, outputs, StackConfig.from_metadata(_supported(metadata, source), chosen, inputs)
+
+
+def _supported(metadata: Any, source: str) -> Any:
+    """The metadata without a precision that this processor lacks; prints a warning then."""
+    if metadata.get("precision") != BF16 or not (problem := bf16_problem()):
+        return metadata
+    warn_caller(
+        f"{source}: trained with precision 'bf16', and {problem}; its matrix products are float32 here."
+    )
+    return {name: value for name, value in metadata.items() if name != "precision"}
 
 
 def _language_model(metadata: Any) -> tuple[Factory, int, int | None]:

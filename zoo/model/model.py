@@ -403,7 +403,7 @@ class Model(FlatParameters):
             weights = weights_of_classes(self.criterion.class_weights, targets, weights)
         run = self._forward_run(inputs, weights, state, noise, lengths, aux)
         unembedded = None if self._embedding is None else inputs
-        return BatchLoss(run, targets, self._readout_kernels, self._loss_options, unembedded)
+        return BatchLoss(run, targets, self._loss_options, unembedded)
 
     def _initial_values(self, seed: int) -> State:
         """Initial values of all parameters, and the values of all buffers."""
@@ -434,7 +434,7 @@ class Model(FlatParameters):
         self._readout = why, self._arrays["by"]
         is_cross_entropy = self.criterion.row_loss is BUILT_IN_LOSSES[DEFAULT_LOSS].row_loss
         self._is_large = is_cross_entropy and self.output_size >= vocabulary_loss.LARGE_VOCABULARY
-        self._readout_kernels = readout_kernels(self.criterion)
+        self._readout_kernels = readout_kernels(self.criterion, self.config.precision)
         self._loss_options = self.criterion.values  # read at every step
         self._compiled_step = CompiledStep(self.stack, self._layer_params, self._readout)
         # Auxiliary inputs are the same for all batches, except for noise; making them took 7 us of a step.
@@ -468,7 +468,7 @@ class Model(FlatParameters):
             lengths,
             uses_learned_state=state is None,
         )
-        return ReadoutRun(batch_run, self._readout, weights)
+        return ReadoutRun(batch_run, self._readout, self._readout_kernels, weights)
 
     def _plain_step(self, batch_loss: BatchLoss, local_shards: Sequence[slice]) -> tuple[float, State]:
         """The compiled step, or the interpreted one where it does not apply."""

@@ -16,6 +16,7 @@ from zoo.compiler.cell_kernels import decode_step
 from zoo.compiler.codegen.source_module import load_source
 from zoo.errors import UsageError
 from zoo.kernels.jit import Kernel, njit
+from zoo.kernels.precision import kernels_with, with_precision
 from zoo.kernels.random import uniform
 from zoo.model.compiled_step import MAX_COMPILED_LAYERS
 from zoo.model.model import Model
@@ -41,7 +42,8 @@ class DecoderLoop:
         self._layers, y, x = _prepare_layers(model)
         self._logits = np.zeros((1, model.output_size), model.dtype)
         weights = kernels.sampling_buffer(self._logits.size, np.float64 if chain.samplers else model.dtype)
-        readout = kernels.pack(model.readout_weights()), model.params["by"].copy().reshape(1, -1)
+        panels = kernels_with(model.config.precision).pack(model.readout_weights())
+        readout = panels, model.params["by"].copy().reshape(1, -1)
         embedding = (model.params["embedding"].copy(),) if model.embedding else ()
         self._readout = (x, y.reshape(1, -1), *readout, self._logits, weights, *embedding)
         self._has_sampled = False
@@ -89,7 +91,8 @@ def _prepare_layers(model: Model) -> tuple[tuple[Any, ...], Array, Array]:
         params = tuple(arrays[name] for name in direction.arrays)
         state = tuple(initial[name] for name in direction.states)
         x = y
-        y, workspace = decode_step(direction.cell).prepare(params, x, state, *((aux,) if aux else ()))
+        decoder = decode_step(direction.cell, direction.precision)
+        y, workspace = decoder.prepare(params, x, state, *((aux,) if aux else ()))
         if layer.is_residual:
             total = np.zeros_like(y)
             workspace, y = (workspace, (x, y, total)), total
@@ -112,7 +115,8 @@ def add_residual(x: Array, y: Array, total: Array) -> None:
 def _compile_loop(model: Model, chain: Chain) -> Callable[..., Any]:
     """Compile the loop for the model's cell and layers and these samplers."""
     config = model.config
-    decoders = [decode_step(cell) for cell in config.cells[: 1 if config.has_single_cell else None]]
+    cells = config.cells[: 1 if config.has_single_cell else None]
+    decoders = [decode_step(cell, config.precision) for cell in cells]
     samplers = {f"sampler_{n}": sampler.kernel("transform") for n, sampler in enumerate(chain.samplers)}
     residual = [layer.is_residual for layer in model.stack.layers]
     jitted = all(isinstance(kernel, Kernel) for kernel in samplers.values())
@@ -124,6 +128,7 @@ def _compile_loop(model: Model, chain: Chain) -> Callable[..., Any]:
     names = {**({"advance": decoders[0].advance} if config.has_single_cell else steps), **samplers}
     if any(residual):
         names["add_residual"] = add_residual
+    source = with_precision(source, config.precision)
     return load_source(f"{model.cell.name}_decoder_loop", source, names).run  # type: ignore[no-any-return]
 
 

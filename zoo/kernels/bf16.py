@@ -1,0 +1,153 @@
+"""``zoo.kernels`` with matrix products of bfloat16 numbers and float32 sums, for ``precision="bf16"``.
+
+A generated module imports this module in place of ``zoo.kernels``. The products below round both operands to
+bfloat16; their sums and all arrays are float32. All other functions are those of ``zoo.kernels``.
+
+These products remain float32: tokens, whose product is a row of the weights, block-diagonal matrices (heads),
+matrix memories, matrix functions, and the loss of a large vocabulary.
+
+One core of an AMD EPYC (Zen 5): 475 to 511 GF/s instead of 252 to 265 for the recurrent products of 8 to 64
+sequences and 128 to 512 units, forward and backward, and 393 to 445 instead of 223 to 238 for the gradient of
+their weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zoo import kernels
+from zoo.array_types import Array
+from zoo.kernels.bf16_pairs import add_products, pairs_in_rows, pairs_of_rows, round_to_bf16
+from zoo.kernels.gemm_microkernel import add_panels, max_tile_height
+from zoo.kernels.jit import njit
+
+Panels = tuple[Array, int]
+"""Panels of the pairs of a matrix, and the number of its rows."""
+
+BLOCK_ROWS = 256
+"""Rows whose pairs exist at a time, so that they stay in the cache."""
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(kernels, name)
+
+
+def _py_pack(w: Array) -> Array:
+    return round_to_bf16(w)
+
+
+def _py_pack_transposed(w: Array) -> Array:
+    return round_to_bf16(w.T)
+
+
+def _py_add_matmul_offset(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:
+    add_products(round_to_bf16(a[:, a0 : a0 + len(panels)]), panels, c[:, c0 : c0 + width])
+
+
+def _py_add_matmul_ta_offset(a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array) -> None:
+    add_products(round_to_bf16(a[:, a0 : a0 + rows].T), round_to_bf16(b[:, b0 : b0 + width]), c)
+
+
+@njit(shared=True, python_fallback=_py_pack)
+def pack(w: Array) -> Panels:
+    """Panels of ``w (K, N)``, see :func:`zoo.kernels.pack`."""
+    return kernels.pack(pairs_of_rows(w, 0, w.shape[1])), w.shape[0]
+
+
+@njit(shared=True, python_fallback=_py_pack_transposed)
+def pack_transposed(w: Array) -> Panels:
+    """Panels of the transpose of ``w (N, K)``, see :func:`zoo.kernels.pack_transposed`."""
+    pairs = pairs_in_rows(w, 0, w.shape[1], w.shape[0], w.shape[1])
+    return kernels.pack_transposed(pairs), w.shape[1]
+
+
+@njit(shared=True, python_fallback=_py_add_matmul_offset)
+def add_matmul_offset(a: Array, a0: int, panels: Panels, c: Array, c0: int, width: int) -> None:
+    """See :func:`zoo.kernels.add_matmul_offset`."""
+    packed, depth = panels
+    rows, stride = a.shape
+    pairs = packed.shape[1]
+    strides = (max_tile_height() * pairs, pairs, 1, c.shape[1])
+    for first in range(0, rows, BLOCK_ROWS):
+        count = kernels.int_min(BLOCK_ROWS, rows - first)
+        left = pairs_in_rows(a, first * stride + a0, stride, count, depth)
+        add_panels(left, 0, packed, 0, c, first * c.shape[1] + c0, strides, (count, pairs, width))
+
+
+@njit
+def add_matmul(a: Array, panels: Panels, c: Array) -> None:
+    """See :func:`zoo.kernels.add_matmul`."""
+    add_matmul_offset(a, 0, panels, c, 0, c.shape[1])
+
+
+@njit(shared=True, python_fallback=_py_add_matmul_ta_offset)
+def add_matmul_ta_offset(a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array) -> None:
+    """See :func:`zoo.kernels.add_matmul_ta_offset`."""
+    kernels.add_matmul_ta_offset(
+        pairs_of_rows(a, a0, rows), 0, rows, pairs_of_rows(b, b0, width), 0, width, c
+    )
+
+
+@njit
+def add_matmul_ta(a: Array, b: Array, c: Array) -> None:
+    """See :func:`zoo.kernels.add_matmul_ta`."""
+    add_matmul_ta_offset(a, 0, c.shape[0], b, 0, c.shape[1], c)
+
+
+@njit(shared=True)
+def add_weight_gradient(x: Array, grad: Array, dw: Array) -> None:
+    """See :func:`zoo.kernels.add_weight_gradient`; for tokens the rows of the gradient are float32."""
+    if x.ndim == 2:
+        kernels.add_weight_gradient(x, grad, dw)
+    else:
+        add_matmul_ta_offset(kernels.as_rows(x), 0, x.shape[2], kernels.as_rows(grad), 0, grad.shape[2], dw)
+
+
+@njit
+def project_dense(x: Array, panels: Panels, b: Array, out: Array) -> None:
+    """See :func:`zoo.kernels.input_projection.project_dense`."""
+    for n in range(out.shape[0]):
+        row = out[n]
+        for v in range(b.size):
+            row[v] = b[v]
+    add_matmul(x, panels, out)
+
+
+@njit(shared=True)
+def prepare_input_weights(x: Array, w: Array) -> Any:
+    """See :func:`zoo.kernels.prepare_input_weights`."""
+    if x.ndim == 2:
+        return w
+    return pack(w)
+
+
+@njit(shared=True)
+def project_into(x: Array, weights: Any, b: Array, out: Array) -> None:
+    """See :func:`zoo.kernels.project_into`."""
+    if x.ndim == 2:
+        kernels.project_into(x, weights, b, out)
+    else:
+        project_dense(kernels.as_rows(x), weights, b, kernels.as_rows(out))
+
+
+@njit(inline=True)
+def project_step(x: Array, weights: Any, b: Array, out: Array) -> None:
+    """See :func:`zoo.kernels.project_step`."""
+    if x.ndim == 2:
+        kernels.project_step(x, weights, b, out)
+    else:
+        project_dense(kernels.as_rows(x), weights, b, out)
+
+
+@njit(shared=True)
+def project(x: Array, w: Array, b: Array) -> Array:
+    """See :func:`zoo.kernels.project`."""
+    out = kernels.empty_sequence(x.shape[0], x.shape[1], w.shape[1], w)
+    project_into(x, prepare_input_weights(x, w), b, out)
+    return out
+
+
+@njit(shared=True)
+def project_all_or_buffer(x: Array, w: Array, b: Array) -> Array:
+    """See :func:`zoo.kernels.project_all_or_buffer`."""
+    return project(x, w, b) if x.ndim == 3 else kernels.empty((1, x.shape[1], w.shape[1]), w)

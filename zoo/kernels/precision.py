@@ -1,0 +1,85 @@
+"""The precision of matrix products: the dtype of the arrays, or bfloat16 operands with float32 sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zoo.arguments import short_repr
+from zoo.errors import UsageError
+
+BF16 = "bf16"
+
+_IMPORTS = {
+    "from zoo import kernels": "from zoo.kernels import bf16 as kernels",
+    "from zoo.kernels.input_projection import project_dense": "from zoo.kernels.bf16 import project_dense",
+}
+
+
+def check_precision(precision: object, dtype: str, who: str) -> str | None:
+    """Check a precision; None is the dtype of the arrays, which you may also name.
+
+    Args:
+        precision: ``"bf16"``, the name of the dtype, or None.
+        dtype: Name of the dtype of the arrays.
+        who: Owner, for messages.
+
+    Raises:
+        UsageError: if it is neither, or this processor has no fast instructions for it.
+    """
+    if precision is None or precision == dtype:
+        return None
+    if precision != BF16:
+        raise UsageError(
+            f"{who}: precision is {short_repr(precision)}; expected 'bf16', or None for products in {dtype}."
+        )
+    if dtype != "float32":
+        raise UsageError(
+            f"{who}: precision is 'bf16' and dtype is {dtype!r}; sums of bfloat16 products are float32, so "
+            f"use `dtype='float32'`, or leave out `precision`."
+        )
+    if reason := bf16_problem():
+        raise UsageError(f"{who}: precision is 'bf16' and {reason}; use `precision='float32'`.")
+    return BF16
+
+
+def bf16_problem() -> str:
+    """The reason why bfloat16 products would not be faster on this processor; empty if they are.
+
+    The tile uses AVX512-BF16. On Zen 5 of AMD it has twice the speed of float32, and on Emerald Rapids of
+    Intel half of it, so the name of the processor decides. AMX, which is faster there, needs another tile in
+    ``zoo.kernels.gemm_microkernel``.
+    """
+    import numba
+
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # NumPy computes the same bits
+        return ""
+    _, processor, features = _codegen().magic_tuple()
+    if "+avx512bf16" not in features.split(","):
+        return f"this processor ({processor}) lacks AVX512-BF16"
+    if not processor.startswith("znver"):
+        return f"AVX512-BF16 is not faster than float32 on this processor ({processor})"
+    return ""
+
+
+def _codegen() -> Any:
+    from numba.core.registry import cpu_target
+
+    return cpu_target.target_context.codegen()
+
+
+def with_precision(source: str, precision: str | None) -> str:
+    """The source of a generated module with the matrix products of a precision."""
+    if precision is None:
+        return source
+    return "\n".join(_IMPORTS.get(line, line) for line in source.split("\n"))
+
+
+def kernels_with(precision: str | None) -> Any:
+    """The module of kernels with the matrix products of a precision: ``zoo.kernels`` or its replacement."""
+    if precision is None:
+        from zoo import kernels
+
+        return kernels
+    from zoo.kernels import bf16
+
+    return bf16
