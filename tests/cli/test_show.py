@@ -225,7 +225,7 @@ def test_graph_of_a_derived_cell(file: str) -> None:
         "total 2H elements",
         "at every step, from the last to the first",
         "dh = da @ U.T (H) @ (H, H)",
-        "for a block of steps together, after the loop over them",
+        "for a chunk of steps together, after the loop over them",
         "dU += outer(h, da) (H, H) summed over steps and rows",
         "One step of one sequence, for I=65 and H=128",
         "forward flops in products 2·H·H + 2·H·I 49,408",

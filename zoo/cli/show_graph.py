@@ -31,12 +31,12 @@ _FORWARD_TITLES = {
     "once": "once, from parameters alone",
     "sequence": "for all steps together, before the loop over time",
     "step": "at every step",
-    "after": "for a block of steps together, after the loop over them",
+    "after": "for a chunk of steps together, after the loop over them",
     "final": "once, at the end",
 }
 _BACKWARD_TITLES = {
     **_FORWARD_TITLES,
-    "sequence": "for a block of steps together, before the loop over them",
+    "sequence": "for a chunk of steps together, before the loop over them",
     "step": "at every step, from the last to the first",
     "final": "once, from sums over all steps",
 }
