@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 import zoo
 from zoo.cli.app import cli
-from zoo.cli.format import best_loss, score_lines
+from zoo.cli.format import best_loss, data_header, score_lines
 from zoo.errors import CheckpointError, DataError, UsageError, ZooWarning
 from zoo.forecasting.baselines import History, linear_autoregression
 from zoo.forecasting.predict import network_forecasts
@@ -131,8 +131,9 @@ def test_loss_of_each_target_on_the_command_line(tmp_path):
     words = ("--target", "y,z", "--loss", "y=huber:0.5,z=quantile:0.9", "--context", 6, "--hidden", 2)
     words += ("--batch", 2, "--threads", 1)
     with zoo.kernels.pure_python():  # saves the compilation of another readout
-        done = command("train", "--data", path, *words, "--steps", 2, "--quiet", "--out", tmp_path / "run")
+        done = command("train", "--data", path, *words, "--steps", 2, "--out", tmp_path / "run")
         assert done.exit_code == 0, done.stderr
+        assert "\nloss   y=huber:0.5, z=quantile:0.9\nsplit" in done.stderr
         resumed = command("train", "--resume", "--out", tmp_path / "run", "--steps", 3, "--quiet")
         assert resumed.exit_code == 0, resumed.stderr
     criterion = zoo.load(tmp_path / "run").criterion
@@ -163,6 +164,7 @@ def test_weights_of_rows_enter_the_loss(tmp_path):
         np.testing.assert_allclose(batch["weights"][6:, b], expected)
     assert set(plain["weights"][6:].flat) == {1.0}
     run = train(data, tmp_path, weight="w", steps=2)
+    assert data_header(run.history[0])["weight"] == "w, which multiplies the loss"
     assert zoo.forecast(run, {"y": wave()}).values.shape == (1, 3, 1, 3)
 
 

@@ -136,9 +136,17 @@ def _table_header(start: Event) -> dict[str, str]:
         **({"times": uneven} if table["uneven"] > 0 else {}),
         "reads": f"{read}{known}{left_out}",
         "target": f"{', '.join(roles['target'])}, {ahead}",
+        **_losses_and_weights(start["config"]),
         "split": _split(table, "rows"),
         **({"note": with_flags(table["note"])} if table.get("note") else {}),
     }
+
+
+def _losses_and_weights(config: Mapping[str, Any]) -> dict[str, str]:
+    """The loss of each target, if they differ, and the column of the weights."""
+    given, weight = str(config.get("loss")), config.get("weight")
+    losses = {"loss": given.replace(",", ", ")} if "=" in given else {}
+    return losses | ({"weight": f"{weight}, which multiplies the loss"} if weight else {})
 
 
 def _sequences_header(start: Event) -> dict[str, str]:
@@ -159,6 +167,7 @@ def _sequences_header(start: Event) -> dict[str, str]:
         "data": f"{data['name']}: {data['sequences']:,} sequences of {steps}, sha256 {data['sha256'][:12]}",
         "reads": f"{shown}{' ...' if len(channels) > _SHOWN_CLASSES else ''}{left_out}",
         "label": f"{spec['label']}, {classes}",
+        **_losses_and_weights(start["config"]),
         "split": _split(data, "sequences"),
     }
 

@@ -36,6 +36,8 @@ _MAX_ONE_HOT = 32
 _DATE_SAMPLE = 1000
 """Different texts of a column that decide whether it looks like dates."""
 
+_CHUNK = 2**18
+
 
 @dataclass(frozen=True)
 class ColumnRoles:
@@ -109,7 +111,10 @@ class Panel:
     @property
     def series_of_row(self) -> Array:
         """The number of the series of each row, `(N,)`."""
-        return np.repeat(np.arange(len(self.names)), np.diff(self.offsets))
+        numbers = allocate((len(self),), np.int32)
+        for number, (first, end) in enumerate(zip(self.offsets[:-1], self.offsets[1:], strict=True)):
+            numbers[first:end] = number
+        return numbers
 
     def where(self, row: int, column: str = "") -> str:
         """The position of a row of the panel in messages."""
@@ -129,12 +134,19 @@ class Panel:
 
     def step(self) -> Any:
         """The median time between two rows; 1 without times."""
+        return self._median_step
+
+    @cached_property
+    def _median_step(self) -> Any:
         if self.times is None:
             return 1
         steps = np.diff(self.times)
-        within = np.ones(len(steps), bool)
-        within[self.offsets[1:-1] - 1] = False
-        return np.sort(steps[within])[within.sum() // 2] if within.any() else 1
+        if len(self.names) > 1:
+            steps = np.delete(steps, self.offsets[1:-1] - 1)
+        middle = len(steps) // 2
+        # In place: sorting a copy took 1.1 GB for 21 million rows.
+        (steps.view(np.int64) if steps.dtype.kind == "m" else steps).partition(middle if len(steps) else ())
+        return steps[middle] if len(steps) else 1
 
     def step_size(self) -> float:
         """The median time between two rows as a number, of seconds if times are dates."""
@@ -153,7 +165,10 @@ class Panel:
     def uneven_share(self) -> float:
         """The share of the steps that differ from the median by more than 15 %, as no calendar month does."""
         differences = self.time_differences()
-        return 0.0 if differences is None else float(np.mean(np.abs(differences - 1) > 0.15))
+        if differences is None:
+            return 0.0
+        uneven = sum(int((np.abs(differences[rows] - 1) > 0.15).sum()) for rows in _chunks(len(self)))
+        return uneven / len(self)
 
     def time_differences(self, unit: float | None = None) -> Array | None:
         """Time from the row before, `(N,)`, 1 for the first; None without times.
@@ -163,13 +178,18 @@ class Panel:
         """
         if self.times is None:
             return None
-        steps = np.diff(self.times)
-        if steps.dtype.kind == "m":
-            steps = steps / np.timedelta64(1, "s")
-        differences = np.ones(len(self))
-        differences[1:] = steps / (self.step_size() if unit is None else unit)
+        unit = self.step_size() if unit is None else unit
+        differences = allocate((len(self),), np.float64)
+        for rows in _chunks(len(self) - 1):
+            steps: Any = self.times[rows.start + 1 : rows.stop + 1] - self.times[rows]
+            steps = steps / np.timedelta64(1, "s") if steps.dtype.kind == "m" else steps
+            differences[rows.start + 1 : rows.stop + 1] = steps / unit
         differences[self.offsets[:-1]] = 1.0
         return differences
+
+
+def _chunks(count: int) -> Iterator[slice]:
+    return (slice(first, min(first + _CHUNK, count)) for first in range(0, count, _CHUNK))
 
 
 def default_roles(table: DataTable, roles: ColumnRoles, choose_inputs: bool) -> tuple[ColumnRoles, list[str]]:

@@ -152,7 +152,7 @@ def category_inputs(
         columns: The columns of the inputs, in order, with None for other numbers. A column that occurs again
             has the same vectors.
         categories: The values of each category.
-        first: Inputs before those of the columns.
+        first: Inputs before the first column.
         input_size: All inputs, ``I``.
         size: The size of the vectors; None for no embedding.
         source: Name of the data, for messages.

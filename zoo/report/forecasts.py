@@ -88,7 +88,8 @@ def _chart(forecaster: Forecaster, backtest: Backtest, index: int, part: str) ->
     target, steps = forecast.targets[index], forecast.times.shape[1]
     interval = f", interval from {levels[0]:.0%} to {levels[-1]:.0%}" if levels else ""
     title = f"{target}: forecasts of {steps} steps, {part} part{f', {name}' if name else ''}{interval}"
-    note = f"Each forecast begins where the one before ends. The {naive} forecast is shown for comparison."
+    shaded = "The shaded band is the interval. " if levels else ""
+    note = f"Each forecast begins where the one before ends. {shaded}The {naive} forecast is a baseline."
     x = Axis("step", "integer", switch=False)
     return Chart(f"forecast-{target}", title, x, Axis(target), lines, note=note, wide=True)
 
@@ -165,6 +166,7 @@ class _Residuals:
                 Axis("share of values inside", "share", low=0, high=1, switch=False),
                 (Series("coverage", *_points(_column_means(inside)), slot=1),),
                 (Reference("expected", share),),
+                "Below the dashed level the interval is too narrow, above it too wide.",
             )
         yield from self._autocorrelation(name, residuals[:, 0])
 
@@ -185,7 +187,7 @@ class _Residuals:
             Axis("step", "integer", switch=False),
             Axis("actual minus forecast", switch=False),
             tuple(lines),
-            note="A forecast from every row. A model that has learned everything leaves no pattern.",
+            note="A forecast from each row. A model that has learned everything leaves no pattern.",
             wide=True,
         )
 
@@ -197,7 +199,11 @@ class _Residuals:
         )
         title = f"{name}: mean absolute error by step"
         x, y = Axis("step ahead", "integer", switch=False), Axis("error", switch=False)
-        return Chart(f"error-by-step-{name}", title, x, y, lines)
+        note = (
+            f"In the units of {name}. Errors usually grow with the step. A mean residual far from zero is a "
+            f"bias: forecasts are too low if it is positive."
+        )
+        return Chart(f"error-by-step-{name}", title, x, y, lines, note=note)
 
     def _autocorrelation(self, name: str, residuals: Array) -> Iterator[Chart]:
         """The autocorrelation of residuals one step ahead, of all series together."""
@@ -251,7 +257,11 @@ def _errors(scores: Mapping[str, Any], part: str) -> Table:
     )
     columns = (Column("forecast"), *(Column(_METRICS[name], "number") for name in metrics))
     title = f"Errors of {scores['target']}, {part} part"
-    note = "Brackets hold 95 % intervals, if there are enough windows."
+    note = (
+        "Lower is better, except for coverage, which should be the share of the interval. MASE is the MAE "
+        "divided by the error of the seasonal naive forecast in training. Brackets hold 95 % intervals, if "
+        "there are enough windows."
+    )
     return Table(f"errors-{scores['target']}", title, columns, rows, note)
 
 

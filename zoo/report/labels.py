@@ -112,7 +112,8 @@ def _scatter(predicted: Array, actual: Array, label: str, data: str) -> Chart:
         Series("sequence", pairs[0], pairs[1], slot=1, marks=True),
     )
     axes = Axis(f"actual {label}", switch=False), Axis(f"predicted {label}", switch=False)
-    return Chart("predicted", f"Predicted and actual {label}: {data}", *axes, lines)
+    note = "A point for each sequence. Predictions are too high above the line, and too low below it."
+    return Chart("predicted", f"Predicted and actual {label}: {data}", *axes, lines, note=note)
 
 
 def sequence_activations(predictor: Predictor, steps: int) -> Activations:
@@ -149,7 +150,10 @@ def _confusion(counts: Sequence[Sequence[int]], classes: Sequence[str], data: st
         for name, row in zip(classes, counts, strict=True)
     )
     columns = (Column("true class"), *(Column(name, "integer", heat=True) for name in classes))
-    note = "Rows are the true classes, columns the predicted ones. The shade is the share of the row."
+    note = (
+        "Rows are the true classes, columns the predicted ones. The shade is the share of the row, so a good "
+        "model has a dark diagonal."
+    )
     return Table("confusion", f"Confusion matrix: {data}", columns, rows, note)
 
 
@@ -160,7 +164,8 @@ def _scores(scores: Mapping[str, Any], part: str) -> Table:
         for name, values in scores["metrics"].items()
     )
     columns = (Column("prediction"), *(Column(_METRICS[name], "number") for name in metrics))
-    note = "Brackets hold 95 % intervals, if there are enough sequences."
+    better = "Higher" if "accuracy" in metrics else "Lower"
+    note = f"{better} is better. Brackets hold 95 % intervals, if there are enough sequences."
     return Table("scores", f"Scores of {scores['target']}, {part} part", columns, rows, note)
 
 
