@@ -110,7 +110,7 @@ class Row:
         sweep: ``edge`` or ``plateau`` if the sweep has not decided.
         metric: Metric of the task.
         score: Test score of the checkpoint with the best validation.
-        loss: Its validation loss.
+        loss: Its test loss.
         solved: Whether the test score reaches the threshold of the task.
         steps: Updates.
         seconds: Time of the updates.

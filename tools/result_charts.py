@@ -168,7 +168,6 @@ def range_of(measured: Sequence[Measured]) -> tuple[list[int], list[float], list
             if point.step % RANGE_EVERY == 0:
                 values.setdefault(point.step, []).append(value_of(point))
     steps = sorted(step for step, own in values.items() if len(own) >= MIN_OTHERS)
-    low, median, high = (
-        [float(np.quantile(values[step], share)) for step in steps] for share in (0.1, 0.5, 0.9)
-    )
+    quantiles = [np.quantile(values[step], (0.1, 0.5, 0.9)).tolist() for step in steps]
+    low, median, high = ([each[column] for each in quantiles] for column in range(3))
     return steps, low, median, high

@@ -93,6 +93,11 @@ def facts_of(results: Results) -> list[str]:
     if pairs := block_pairs(results):
         better = sum(is_better(tasks()[task], *both) for _, task, both in pairs)
         lines.append(f"In {better} of {len(pairs)} pairs of cell and task, the cell is better in its block.")
+    if verdicts := [row[-2:] for row in paper_table(results).rows]:
+        agreeing = sum(agrees == "yes" for agrees, _ in verdicts)
+        lines.append(f"Of {len(verdicts)} results of papers, {agreeing} [agree](#agreement-with-papers).")
+        if larger := sum(agrees != "yes" and repeated == "yes" for agrees, repeated in verdicts):
+            lines[-1] += f" {larger} more agree{'s' * (larger == 1)} with a larger budget."
     counts = {word: sum(each.sweep == word for each in results.measured.values()) for word in SWEEPS}
     lines.append(
         f"In {sum(counts.values())} of {len(results.measured)} pairs of model and task, the sweep has not "
