@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from zoo.comparison.statistics import overall, rank_costs, summarize
 from zoo.comparison.student import student_interval
-from zoo.comparison.sweep import choose_learning_rate
+from zoo.training.rate_search import choose_learning_rate
 
 
 def test_summary_has_row_per_task_and_cell():

@@ -9,8 +9,9 @@ from comparison_records import record
 
 import zoo
 from zoo.comparison.plan import Plan, RunSize
-from zoo.comparison.sweep import decided_rate, is_on_plateau, next_runs, rate_beyond, verdict
+from zoo.comparison.sweep import decided_rate, next_runs, verdict
 from zoo.errors import UsageError
+from zoo.training.rate_search import is_on_plateau, rate_beyond
 
 PAIR = "adding", "gru"
 PLAN = Plan(

@@ -79,6 +79,7 @@ def header(start: Event) -> dict[str, str]:
         **data_header(start),
         "model": _model(start),
         "train": _train(start),
+        **_trials(start),
         **_regularisation(start["config"]),
         "out": start["out"],
     }
@@ -214,6 +215,20 @@ def _train(start: Event) -> str:
         f"{config['optimizer']}{rate}{schedule}: {config['steps']:,} steps of {_kind(start).batch(config)}, "
         f"{start['threads']} thread{'s' * (start['threads'] > 1)}"
     )
+
+
+def _trials(start: Event) -> dict[str, str]:
+    """How the learning rate of an automatic run was chosen."""
+    trials = start.get("trials")
+    if not trials:
+        return {}
+    longest = max(trial["steps"] for trial in trials)
+    rates = sorted(trial["lr"] for trial in trials if trial["steps"] == longest)
+    updates = sum(trial["steps"] for trial in trials)
+    return {
+        "auto": f"lr {start['lr']:g} by trials of {', '.join(f'{rate:g}' for rate in rates)}, "
+        f"{updates:,} updates in all"
+    }
 
 
 def decimal(number: float, decimals: int = 4) -> str:

@@ -96,6 +96,10 @@ class LiveDisplay:
         self.console.print(table)
         self.console.print()
 
+    def trials(self, event: Event) -> None:  # noqa: ARG002  # all handlers share this signature
+        """Show a spinner during the trials of an automatic run."""
+        self.below = WaitingSpinner("trying learning rates (the first run compiles kernels)", self.now)
+
     def resume(self, event: Event) -> None:
         """Print the header and the step from which the run resumes."""
         self.begin(event)
@@ -183,6 +187,7 @@ class LiveDisplay:
 
 
 _HANDLERS: dict[str, Callable[[LiveDisplay, Event], None]] = {
+    "trials": LiveDisplay.trials,
     "start": LiveDisplay.begin,
     "resume": LiveDisplay.resume,
     "compiling": LiveDisplay.compiling,

@@ -100,6 +100,10 @@ class PlainDisplay:
         """The header of a run."""
         yield from (f"{heading:<6} {text}" for heading, text in format.header(event).items())
 
+    def trials(self, event: Event) -> Iterator[str]:  # noqa: ARG002  # all handlers share this signature
+        """A note that the trials of an automatic run begin."""
+        yield "trying learning rates (the first run compiles kernels)"
+
     def resume(self, event: Event) -> Iterator[str]:
         """The header and the step from which the run resumes."""
         yield from self.begin(event)
@@ -148,6 +152,7 @@ class PlainDisplay:
 
 
 _HANDLERS: dict[str, Callable[[PlainDisplay, Event], Iterator[str]]] = {
+    "trials": PlainDisplay.trials,
     "start": PlainDisplay.begin,
     "resume": PlainDisplay.resume,
     "compiling": PlainDisplay.compiling,

@@ -34,8 +34,8 @@ _SECTIONS = {
     SEQUENCES: "label pooling class_weights split_seed group weight",
     TASK: "task eval_batches stop_when_solved",
     MODEL: "cell hidden layers embedding tie bidirectional learned_state dropout residual dtype precision",
-    TRAINING: "batch seq carry scheduled_sampling sampling_steps steps epochs optimizer lr schedule clip "
-    "clip_value param_groups constraints penalties patience seed threads recompute",
+    TRAINING: "auto batch seq carry scheduled_sampling sampling_steps steps epochs optimizer lr schedule "
+    "clip clip_value param_groups constraints penalties patience seed threads recompute",
     LOGGING: "log_every eval_every save_every keep sample_every analyse_every sample_length",
 }
 """Sections of the help, and the settings in each."""
@@ -59,11 +59,11 @@ _SPELLINGS = {
     "constraints": "--constraint",
     "penalties": "--penalty",
 }
+_SWITCHES = ("auto", "bidirectional", "learned_state", "residual", "tie", "carry", "stop_when_solved")
 _ATTRIBUTES: dict[str, dict[str, Any]] = {
     **{name: {"multiple": True} for name in ("data", "param_groups", "constraints", "penalties")},
     **{name: {"most": MAX_SEED} for name in ("seed", "split_seed")},
-    "stop_when_solved": {"is_flag": True},
-    **{name: {"is_flag": True} for name in ("bidirectional", "learned_state", "residual", "tie", "carry")},
+    **{name: {"is_flag": True} for name in _SWITCHES},
 }
 
 

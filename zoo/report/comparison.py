@@ -10,7 +10,6 @@ from typing import Any
 
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.results import Comparison, RunRecord
-from zoo.comparison.sweep import longest_runs
 from zoo.comparison.tables import overall_table, task_tables
 from zoo.errors import CheckpointError, ZooWarning
 from zoo.report.blocks import (
@@ -34,6 +33,7 @@ from zoo.report.blocks import (
 from zoo.report.history import History, number
 from zoo.storage import RunDirectory
 from zoo.tables import Column, Number, Table, TableCell
+from zoo.training.rate_search import longest_trials
 
 MAX_POINTS = 150  # of a curve
 
@@ -126,7 +126,7 @@ def _rates(results: Comparison, task: str, quantity: str) -> Iterator[Series]:
     """
     swept = [run for run in results.sweep if run.task == task]
     for slot, cell in enumerate(results.cells):
-        of_cell = longest_runs([run for run in swept if run.cell == cell])
+        of_cell = longest_trials([run for run in swept if run.cell == cell])
         of_cell = [run for run in of_cell if run.lr and getattr(run, quantity) is not None]
         of_cell.sort(key=lambda run: run.lr or 0.0)
         if len({run.lr for run in of_cell}) > 1:

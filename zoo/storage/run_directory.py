@@ -95,7 +95,7 @@ class RunDirectory:
             CheckpointError: It holds a run and ``resuming`` is false; it holds other files and no run; it is
                 not a directory; it cannot be written. Existing files are never touched.
         """
-        self._check_free(resuming)
+        self.check_free(resuming=resuming)
         try:
             self.checkpoints_path.mkdir(parents=True, exist_ok=True)
             fsync_directory(self.path)
@@ -242,7 +242,8 @@ class RunDirectory:
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
-    def _check_free(self, resuming: bool) -> None:
+    def check_free(self, *, resuming: bool = False) -> None:
+        """Check that a run can start here, or one be resumed; raises `CheckpointError`."""
         if self.holds_run():
             if not resuming:
                 raise CheckpointError(

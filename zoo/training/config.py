@@ -52,6 +52,10 @@ DEFAULT_LOSS = "interval"
 """Default loss of a forecast."""
 
 
+AUTO_SCHEDULE = "cosine"
+"""Schedule that the setting ``auto`` chooses."""
+
+
 def has_loss_per_target(text: str | None) -> bool:
     """Whether the setting ``loss`` names a loss for each target, as in ``load=huber:0.5,price=quantile``."""
     return text is not None and "=" in text
@@ -532,6 +536,12 @@ class Config:
         "activity=l2:1e-3 or Whh=l1:1e-5; may be repeated.",
         metavar="PATTERN=NAME:FACTOR",
         comparable=True,
+    )
+    auto: bool = _setting(
+        False,
+        _BOOL,
+        "Choose --batch, --lr and --schedule, unless given. Trials choose the learning rate and take some "
+        "hundred updates.",
     )
     seed: int = _setting(
         0, _SEED, "Random seed of initial parameters, samples and examples of a task.", metavar="N"

@@ -114,6 +114,9 @@ class RunDataset(Dataset, Protocol):
     def make_model(self, cell: Cell | list[Cell], config: Config) -> AnyModel:
         """A new model for it."""
 
+    def memoryless_loss(self) -> float | None:
+        """The loss of the best constant prediction; None if it is unknown."""
+
     def final_entries(self, load_best: Callable[[], AnyModel]) -> Mapping[str, Any]:
         """Entries of the event ``end``, such as an evaluation of the best model.
 

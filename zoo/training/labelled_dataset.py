@@ -191,6 +191,10 @@ class LabelledDataset:
         """The number of epochs."""
         return {"epoch": round(step / self.steps_per_epoch, 3)}
 
+    def memoryless_loss(self) -> float | None:
+        """Unknown."""
+        return None
+
     def final_entries(self, load_best: Callable[[], AnyModel]) -> Mapping[str, Any]:
         """The scores of the best model and of the baselines on the last part that is not empty.
 

@@ -41,13 +41,21 @@ def _stored_config(directory: RunDirectory) -> Config:
     return config_from_json(stored, str(directory.config_path))
 
 
-def fill_defaults_from(config: Config, before: Config) -> Config:
-    """Replace the fields that are None by the fields of the stored run."""
+def fill_defaults_from(config: Config, before: Config, *, has_schedule: bool = True) -> Config:
+    """Replace the fields that are None by the fields of the stored run.
+
+    Args:
+        config: The requested configuration.
+        before: The configuration of the stored run.
+        has_schedule: Whether a schedule was requested: `auto` chooses it otherwise.
+    """
     names = [name for name in (*_RESOLVED_FIELDS, "lr") if getattr(config, name) is None]
     if config.epochs is not None:
         names = [name for name in names if name != "steps"]
     if not config.scheduled_sampling:
         names = [name for name in names if name != "sampling_steps"]
+    if config.auto and before.auto and not has_schedule:
+        names += ["schedule", "schedule_options"]
     return dataclasses.replace(config, **{name: getattr(before, name) for name in names})
 
 

@@ -266,6 +266,10 @@ class SeriesDataset:
         """Nothing: windows are drawn at random, so there are no epochs."""
         return {}
 
+    def memoryless_loss(self) -> float | None:
+        """Unknown."""
+        return None
+
     def final_entries(self, load_best: Callable[[], AnyModel]) -> Mapping[str, Any]:
         """The errors of the best model and of the baselines on the last part that has windows.
 

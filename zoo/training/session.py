@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from zoo.layers.config import BlockLike, CellLike
 from zoo.model import AnyModel
 from zoo.registry import get_optimizer, resolve_cell_in_block, resolve_task
 from zoo.storage import ReadOnlyRunDirectory, RunDirectory
+from zoo.training.auto_settings import Trial, TrialParts, search_learning_rate, with_rules
 from zoo.training.config import KINDS, REGULARISATION_SETTINGS, Config, make_config
 from zoo.training.dataset import RunDataset
 from zoo.training.evaluation import analyse
@@ -113,22 +115,33 @@ def train(
     regularisation = _regularisation(settings)
     requested, resolved_cells = _configure(data, resolved_task, cell, settings, block)
     before = resume_config(out) if resume and out is not None else None
-    requested = fill_defaults_from(requested, before) if before else requested
+    has_schedule = settings.get("schedule") is not None
+    if before:
+        requested = fill_defaults_from(requested, before, has_schedule=has_schedule)
+    elif requested.auto:
+        requested = with_rules(requested, has_schedule=has_schedule)
     config, dataset = _prepare(requested, data, resolved_task, out if resume else None)
-    model, optimizer, schedule = _build(config, dataset, resolved_cells)
-    grouped, hooks = regularisation.bind(model, optimizer)  # before a checkpoint replaces the initial values
-    parts = model, grouped, schedule
+    optimizer = get_optimizer(config.optimizer, **config.optimizer_options)
+    build = partial(_build, dataset, resolved_cells, optimizer, regularisation)
+    parts = build(config)  # before a checkpoint replaces the initial values
     group = process_group()
     if group.size > 1 and "-" in config.data:
         raise UsageError(
             f"data is '-', which only one of {group.size} processes can read; give a file that all can read."
+        )
+    trials: list[Trial] | None = None
+    if config.auto and before is None:
+        if out is not None and group.is_root:
+            RunDirectory(out).check_free(resuming=resume)  # not after the trials
+        config, trials = _choose_learning_rate(
+            config, dataset, build, optimizer, group, on_event, has_schedule
         )
     # Last, so that invalid settings leave no directory behind.
     with _open_run_directory(group, out, resume, config.cell_label, dataset.name) as directory:
         if isinstance(dataset, TextDataset) and config.data[0].startswith(IN_MEMORY) and group.is_root:
             save_corpus(directory, dataset.corpus)
         listeners = (on_event, resolved_trackers) if group.is_root else (None, ())
-        run = _TrainingSession(config, dataset, *parts, hooks, directory, group, *listeners).run()
+        run = _TrainingSession(config, dataset, *parts, directory, group, *listeners, trials).run()
     return replace(run, data=data) if _is_in_memory(data) else run
 
 
@@ -323,11 +336,50 @@ def _absolute_source(source: str | Path) -> str:
 
 
 def _build(
-    config: Config, dataset: RunDataset, cell: Cell | list[Cell]
-) -> tuple[AnyModel, Optimizer, Schedule]:
-    optimizer = get_optimizer(config.optimizer, **config.optimizer_options)
+    dataset: RunDataset,
+    cell: Cell | list[Cell],
+    optimizer: Optimizer,
+    regularisation: Regularisation,
+    config: Config,
+) -> TrialParts:
+    """A new model, the optimizer with its parameter groups, the schedule, and the hooks."""
     schedule = schedule_of_run(config.schedule, config.schedule_options, config.steps or 0)
-    return dataset.make_model(cell, config), optimizer, schedule
+    model = dataset.make_model(cell, config)
+    grouped, hooks = regularisation.bind(model, optimizer)
+    return model, grouped, schedule, hooks
+
+
+def _choose_learning_rate(
+    config: Config,
+    dataset: RunDataset,
+    build: Callable[[Config], TrialParts],
+    optimizer: Optimizer,
+    group: ProcessGroup,
+    on_event: EventCallback | None,
+    has_schedule: bool,
+) -> tuple[Config, list[Trial]]:
+    """The configuration with a learning rate, and the trials, of which there are none if it was given."""
+    if config.lr is not None:
+        return config, []
+    if on_event is not None and group.is_root:
+        on_event({"event": "trials", "step": 0})
+
+    def build_in_group(trial_config: Config) -> TrialParts:
+        parts = build(trial_config)
+        _join_process_group(parts[0], trial_config, group)
+        return parts
+
+    rate, trials = search_learning_rate(
+        config, dataset, optimizer, build_in_group, group, has_schedule=has_schedule
+    )
+    return replace(config, lr=rate), trials
+
+
+def _join_process_group(model: AnyModel, config: Config, group: ProcessGroup) -> None:
+    """Share every batch with the other processes."""
+    model.process_group = group
+    if config.threads is None:
+        model.threads = group.local_threads(model.threads)
 
 
 @dataclass
@@ -344,6 +396,7 @@ class _TrainingSession:
     process_group: ProcessGroup
     on_event: EventCallback | None
     trackers: Sequence[Tracker]
+    trials: Sequence[Trial] | None
     _log_is_complete: bool = field(default=False, init=False)
 
     def run(self) -> Run:
@@ -352,7 +405,7 @@ class _TrainingSession:
             return self._train()
 
     def _train(self) -> Run:
-        self._join_process_group()
+        _join_process_group(self.model, self.config, self.process_group)
         warnings = list[str]()
         resumed = self._restore_state(warnings.append)
         trainer, started = self._make_trainer(resumed, warnings), time.perf_counter()
@@ -371,12 +424,6 @@ class _TrainingSession:
         if request.signal is not None:
             raise Interrupted(request.signal, self._run().path)
         return self._run()
-
-    def _join_process_group(self) -> None:
-        """Share every batch with the other group."""
-        self.model.process_group = self.process_group
-        if self.config.threads is None:
-            self.model.threads = self.process_group.local_threads(self.model.threads)
 
     def _run(self) -> Run:
         classes = tuple(dict.fromkeys(map(type, self.model.cells)))
@@ -422,6 +469,7 @@ class _TrainingSession:
         return bool(history) and reason is not None and end.items() <= history[-1].items()
 
     def _start_event(self, kind: str, step: int, lr: float) -> Event:
+        trials = None if self.trials is None else {"trials": [trial.to_json() for trial in self.trials]}
         return {
             "event": kind,
             "step": step,
@@ -433,6 +481,7 @@ class _TrainingSession:
             "ranks": self.process_group.size,
             self.dataset.kind: self.dataset.metadata(),
             "config": self.config.to_json(),
+            **(trials or {}),
         }
 
     def _emit(self, event: Event) -> None:

@@ -112,6 +112,10 @@ class TaskDataset:
         """Text sampled from the model; None without a vocabulary."""
         return model.sample("", length, seed=seed) if isinstance(model, LanguageModel) else None
 
+    def memoryless_loss(self) -> float | None:
+        """Unknown."""
+        return None
+
     def final_entries(self, load_best: Callable[[], AnyModel]) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
         """Nothing: `zoo eval` evaluates the best model."""
         return {}

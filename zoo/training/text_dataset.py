@@ -148,6 +148,12 @@ class TextDataset:
         """The loss of equal probabilities for all symbols."""
         return math.log(model.output_size)
 
+    def memoryless_loss(self) -> float:
+        """The entropy of the tokens, in nats."""
+        counts = np.bincount(self.train.tokens)
+        shares = counts[counts > 0] / counts.sum()
+        return float(-(shares * np.log(shares)).sum())
+
     def sample(self, model: AnyModel, length: int, seed: int) -> str:
         """Text sampled from the model."""
         return cast(LanguageModel, model).sample("", length, seed=seed)

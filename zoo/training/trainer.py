@@ -93,12 +93,29 @@ class Trainer:
             ZooError: if training diverges.
             CheckpointError: if a checkpoint or the log cannot be written.
         """
-        if self.hooks is None:
+        with self._active_hooks():
             return self._run(request)
+
+    def run_trial(self, updates: int) -> list[float]:
+        """Make updates without validations, samples and checkpoints, and return the losses.
+
+        Raises:
+            ZooError: if training diverges.
+        """
+        with self._active_hooks():
+            self.compile_kernels()
+            return [self.step() for _ in range(updates)]
+
+    @contextlib.contextmanager
+    def _active_hooks(self) -> Iterator[None]:
+        """Within the block, constraints and penalties apply."""
+        if self.hooks is None:
+            yield
+            return
         if self.state.step == 0:
             self.hooks.start()
         with self.hooks.active():
-            return self._run(request)
+            yield
 
     def _run(self, request: StopRequest) -> str:
         reason = self.stop_reason(request)
@@ -118,8 +135,8 @@ class Trainer:
             self.speed.restart()
         return reason
 
-    def step(self) -> None:
-        """One update.
+    def step(self) -> float:
+        """One update; returns the loss before it.
 
         Raises:
             ZooError: if the loss or its gradient is NaN or infinite.
@@ -145,6 +162,7 @@ class Trainer:
         self.speed.add(token_count)
         if self._is_due(self.config.log_every) or state.step == self.config.steps:
             self._log(rate)
+        return loss
 
     def _log(self, rate: float) -> None:
         """Emit a progress line and reset its means."""

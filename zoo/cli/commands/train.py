@@ -33,7 +33,7 @@ from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
 from zoo.registry import get_loss, registry_of, split_name
 from zoo.registry.composite_names import in_block_class
-from zoo.training.config import DEFAULT_LOSS, Config, config_from_plain, has_loss_per_target
+from zoo.training.config import AUTO_SCHEDULE, DEFAULT_LOSS, Config, config_from_plain, has_loss_per_target
 from zoo.training.schedules import SCHEDULES, make_schedule
 
 Settings = dict[str, Any]
@@ -171,6 +171,8 @@ def _stored_settings(config: Config | None, given: Mapping[str, Any]) -> Setting
             settings[f"{name}_options"] = {}
     if "epochs" in given:
         settings["steps"] = None
+    if "auto" in given and not config.auto and settings["schedule"] == Config.schedule:
+        del settings["schedule"]  # the default, which a file need not have named
     return settings
 
 
@@ -232,7 +234,7 @@ def _task(given: str | None, stored: Config | None) -> type[Task] | None:
 
 def _targets(task: type[Task] | None, settings: Settings) -> list[Target]:
     optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
-    schedule = settings.get("schedule", Config.schedule)
+    schedule = settings.get("schedule", AUTO_SCHEDULE if settings.get("auto") else Config.schedule)
     tasks = [] if task is None else [component_target("task", task)]
     default = DEFAULT_LOSS if settings.get("target") else "cross_entropy"
     has_loss = settings.get("target") or settings.get("label") or settings.get("loss")

@@ -1,0 +1,157 @@
+"""The search for a learning rate: short runs at each rate of a grid, continued while they do not decide.
+
+A search that ends on a plateau decides by chance, and a rate at the edge of the grid may be far from the
+best. So a round first doubles the length of the runs while no rate is better than the memoryless baseline,
+and then adds a rate beyond the grid while the best rate is at its edge. ``zoo compare`` sweeps learning rates
+in this way for every pair of a task and a cell, and ``zoo train --auto`` for one run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+MIN_PROGRESS = 0.05
+"""Share of the way from the baseline to the threshold from which a run has left the plateau."""
+
+Runs = tuple[int, tuple[float, ...]]
+"""The number of updates, and learning rates."""
+
+
+class RateTrial(Protocol):
+    """A short run at one learning rate."""
+
+    @property
+    def lr(self) -> float | None:
+        """Learning rate."""
+
+    @property
+    def steps(self) -> int | None:
+        """Updates."""
+
+    @property
+    def status(self) -> str:
+        """``"finished"``, ``"diverged"`` or ``"failed"``."""
+
+    @property
+    def loss(self) -> float | None:
+        """The loss; None if the run did not finish."""
+
+    @property
+    def solved(self) -> bool:
+        """Whether the threshold was reached."""
+
+    @property
+    def score(self) -> float | None:
+        """Value of the metric."""
+
+    @property
+    def baseline(self) -> float | None:
+        """Score of the memoryless baseline."""
+
+    @property
+    def threshold(self) -> float | None:
+        """The score that counts as solved."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Direction of the metric."""
+
+
+AnyTrial = TypeVar("AnyTrial", bound=RateTrial)
+
+
+def next_trials(
+    grid: Sequence[float],
+    run_steps: Callable[[int], int],
+    rounds: int,
+    trials: Sequence[AnyTrial],
+    choose: Callable[[Sequence[AnyTrial], Sequence[float]], float],
+) -> Runs | None:
+    """The next runs of a search; None if it has decided, or its rounds are over.
+
+    Args:
+        grid: Learning rates, in ascending order.
+        run_steps: From a number of doublings to the updates of a run, which stop growing at some length.
+        rounds: Rounds that may follow the runs of the grid.
+        trials: The runs so far.
+        choose: Chooses a rate, from runs of one length and their rates, such as
+            :func:`choose_learning_rate`.
+    """
+    if len(grid) < 2:
+        return None
+    rates, doublings = tuple(grid), 0
+    for done in range(rounds + 1):
+        steps = run_steps(doublings)
+        current = [trial for trial in trials if trial.steps == steps and trial.lr in rates]
+        if missing := tuple(rate for rate in rates if rate not in {trial.lr for trial in current}):
+            return steps, missing
+        if done == rounds:
+            return None
+        if is_on_plateau(current) and steps < run_steps(doublings + 1):
+            doublings += 1
+        elif beyond := rate_beyond(rates, choose(current, rates)):
+            rates = tuple(sorted((*rates, beyond)))
+        else:
+            return None
+    return None
+
+
+def longest_trials(trials: Sequence[AnyTrial]) -> list[AnyTrial]:
+    """The longest runs of a search; the others ended on a plateau."""
+    most = max((trial.steps or 0 for trial in trials), default=0)
+    return [trial for trial in trials if (trial.steps or 0) == most]
+
+
+def rate_beyond(rates: Sequence[float], best: float) -> float | None:
+    """The rate beyond a grid whose best rate is at its edge; None if it lies inside."""
+    if best not in (rates[0], rates[-1]):
+        return None
+    edge, inner = (rates[0], rates[1]) if best == rates[0] else (rates[-1], rates[-2])
+    return float(f"{edge * edge / inner:.6g}")
+
+
+def is_on_plateau(trials: Sequence[RateTrial]) -> bool:
+    """Whether no run is better than the memoryless baseline; False if that is unknown."""
+    finished = [trial for trial in trials if trial.status == "finished"]
+    return bool(finished) and not any(map(_has_left_plateau, finished))
+
+
+def _has_left_plateau(trial: RateTrial) -> bool:
+    return trial.baseline is None or progress(trial) >= MIN_PROGRESS
+
+
+def progress(trial: RateTrial) -> float:
+    """Share of the way from the baseline to the threshold, or to a perfect score; 0 if that is unknown."""
+    if trial.baseline is None or trial.score is None:
+        return 0.0
+    default = 1.0 if trial.higher_is_better else 0.0
+    way = (default if trial.threshold is None else trial.threshold) - trial.baseline
+    return (trial.score - trial.baseline) / way if way else 0.0
+
+
+def choose_learning_rate(trials: Sequence[RateTrial], rates: Sequence[float]) -> float:
+    """Choose the rate whose short run had the best loss: solved before unsolved, then the lowest loss.
+
+    A run chooses its best model by the same criterion. The score is a worse one: if it is an accuracy and no
+    run has learned the task yet, scores differ by chance.
+
+    Rates at which training diverged are skipped. If it diverged at all of them, the smallest is chosen; if no
+    run has a result, the middle one.
+
+    Args:
+        trials: Runs of the search.
+        rates: The grid, in ascending order.
+    """
+    if finished := [trial for trial in trials if trial.status == "finished"]:
+        return float(min(finished, key=_rate_order).lr or 0.0)
+    if any(trial.status == "diverged" for trial in trials):
+        return rates[0]
+    return rates[len(rates) // 2]
+
+
+def _rate_order(trial: RateTrial) -> tuple[bool, float, float]:
+    """Sort key, best first; the smaller rate among equal runs."""
+    loss = math.inf if trial.loss is None else trial.loss
+    return not trial.solved, loss, trial.lr or 0.0
