@@ -13,6 +13,7 @@ import pytest
 from comparison_records import record
 
 import zoo
+from zoo.cli.format import data_header
 from zoo.comparison import execute
 from zoo.comparison.data_sets import (
     DataSetInfo,
@@ -288,6 +289,7 @@ def test_parameters_of_an_embedding_of_categories_are_counted(tmp_path):
     assert count_parameters(cell, info, 4, switches) == model.layout.size
     assert count_parts(cell, info, 4, switches)["embedding"] == 6
     assert "embedding" in info.settings
+    assert data_header(info.description)["reads"] == "load, word"
 
 
 def test_quantiles_of_student_decrease_to_the_normal_one():

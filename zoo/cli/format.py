@@ -137,7 +137,7 @@ def _table_header(start: Event) -> dict[str, str]:
         **({"times": uneven} if table["uneven"] > 0 else {}),
         "reads": f"{read}{known}{left_out}",
         "target": f"{', '.join(roles['target'])}, {ahead}",
-        **_losses_and_weights(start["config"]),
+        **_losses_and_weights(start.get("config", {})),  # a comparison has none
         "split": _split(table, "rows"),
         **({"note": with_flags(table["note"])} if table.get("note") else {}),
     }
@@ -168,7 +168,7 @@ def _sequences_header(start: Event) -> dict[str, str]:
         "data": f"{data['name']}: {data['sequences']:,} sequences of {steps}, sha256 {data['sha256'][:12]}",
         "reads": f"{shown}{' ...' if len(channels) > _SHOWN_CLASSES else ''}{left_out}",
         "label": f"{spec['label']}, {classes}",
-        **_losses_and_weights(start["config"]),
+        **_losses_and_weights(start.get("config", {})),  # a comparison has none
         "split": _split(data, "sequences"),
     }
 
