@@ -31,7 +31,9 @@ class DeltaNet(zoo.Block):
     output has size D.
 
     Around a mixer, a cell such as ``gla`` that has projections of its own, the first half is
-    ``x = x + cell(n)``.
+    ``x = x + cell(n)``. Without ``convolution``, ``u`` is n, for cells with the modifier
+    ``short_convolution``, which convolves queries, keys and values as the paper does:
+    ``deltanet(delta_net+short_convolution)``.
     """
 
     name = "deltanet"
@@ -42,7 +44,8 @@ class DeltaNet(zoo.Block):
         url="https://arxiv.org/abs/2406.06484",
         variant="DeltaNetBlock of https://github.com/fla-org/flash-linear-attention.",
         deviations="The library convolves queries, keys and values after their projections, each with taps "
-        "of its own. Here the cell holds the projections, and the convolution acts on its input. The MLP has "
+        "of its own. Here the cell holds the projections, and by default the convolution acts on its input, "
+        "because this suits all cells. The modifier short_convolution has the library's place. The MLP has "
         "3 D units, and in the library 8/3 D, rounded up to a multiple of 256. The library starts all "
         "matrices with deviation 0.02.",
         also=(
@@ -54,6 +57,7 @@ class DeltaNet(zoo.Block):
             ),
         ),
     )
+    convolution = zoo.Option(True, help="whether the input of the cell is convolved")
     width = zoo.Option(4, low=2, high=64, help="steps in the window of the convolution")
     heads = zoo.Option(1, low=1, help="parts of the output of the cell that are normalised on their own")
     mlp = zoo.Option(3, low=1, help="units of the gated MLP per unit of the model width")
@@ -74,8 +78,14 @@ class DeltaNet(zoo.Block):
         if self.is_mixer:
             x = x + cell(n)
         else:
-            u, past = zoo.short_convolution(n, past, self.taps)
-            h = zoo.rms_norm(cell(zoo.silu(u)).reshape(self.heads, -1), eps=self.eps) * self.head_gain
+            if self.convolution:
+                u, past = zoo.short_convolution(n, past, self.taps)
+            h = (
+                zoo.rms_norm(
+                    cell(zoo.silu(u) if self.convolution else n).reshape(self.heads, -1), eps=self.eps
+                )
+                * self.head_gain
+            )
             x = x + h.reshape(-1) @ self.Wo
         m = zoo.rms_norm(x, eps=self.eps) * self.mlp_gain
         return x + (zoo.silu(m @ self.Wg) * (m @ self.Wv)) @ self.Wd, past

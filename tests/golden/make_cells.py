@@ -1,4 +1,4 @@
-"""Makes cells/<case>.npz and blocks/<case>.npz: values and gradients of references in PyTorch, in float64.
+"""Makes cells/, blocks/ and modifiers/<case>.npz: values and gradients of references in PyTorch, in float64.
 
     python tests/golden/make_cells.py [CASE ...]
 
@@ -14,7 +14,8 @@ cell. It has
 - ``reachable(options, p, state)``, if some parameters or states cannot be any number: it changes these
   arrays of NumPy.
 
-A reference of a block, ``block_references/<block>.py``, has the block around the tanh network.
+A reference of a block, ``block_references/<block>.py``, has the block around the tanh network, and one of a
+modifier, ``modifier_references/<modifier>.py``, has the modified cell of its ``CELL``.
 
 Only the names and shapes of arrays come from the cell itself. Complex arrays are two planes of real ones.
 """
@@ -135,12 +136,14 @@ def main(chosen: list[str]) -> None:
     for package, folder, spec in (
         ("references", "cells", "{}"),
         ("block_references", "blocks", "{}(vanilla)"),
+        ("modifier_references", "modifiers", "{}"),
     ):
         for file in sorted((HERE / package).glob("[!_]*.py")):
             reference = importlib.import_module(f"{package}.{file.stem}")
             for case, options in reference.CASES.items():
                 if case in chosen or f"{folder}/{case}" in chosen or not chosen:
-                    cell = zoo.get_cell(spec.format(file.stem), **options)
+                    name = getattr(reference, "CELL", spec.format(file.stem))
+                    cell = zoo.get_cell(name, **options)
                     write(HERE / folder / f"{case}.npz", cell, reference)
 
 

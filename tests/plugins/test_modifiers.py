@@ -7,6 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
+from golden_values import Golden, assert_kernels_give
 
 import zoo
 from zoo.base import Card
@@ -65,6 +66,36 @@ def fill(modified, plain, **values):
 
 def sigmoid(a):
     return 1 / (1 + np.exp(-a))
+
+
+# ---- short_convolution --------------------------------------------------------------------------------
+
+
+def test_short_convolution_in_its_block_is_the_layer_of_deltanet():
+    assert_kernels_give(Golden("short_convolution", modified="deltanet(delta_net+short_convolution)"))
+
+
+def test_taps_of_present_step_only_change_nothing():
+    plain, modified = layer("lstm"), layer(zoo.modify("lstm", "short_convolution", width=3))
+    fill(modified, plain, Wx_taps=np.array([[0.0], [0.0], [1.0]]) * np.ones((3, 4 * H)))
+    x, state = sequence(plain)
+    y, last = modified.forward(x, state | {"l0.Wx_past": np.zeros((B, 2, 4 * H))})
+    assert last["l0.Wx_past"].shape == (B, 2, 4 * H)
+    np.testing.assert_allclose(y, plain.forward(x, state)[0], rtol=1e-12)
+
+
+def test_short_convolution_needs_an_input_matrix():
+    with pytest.raises(zoo.UsageError, match="multiplies its input by no real matrix 'Wx'"):
+        zoo.modify("gated_delta_product", "short_convolution")
+    with pytest.raises(zoo.UsageError, match="multiplies its input by no real matrix 'Wx'"):
+        zoo.modify("urnn", "short_convolution")
+
+
+def test_taps_start_as_those_of_pytorch():
+    taps = zoo.Recurrent("kda+short_convolution", INPUTS, 64).params["l0.Wx_taps"]
+    assert taps.shape == (4, 3 * 64)
+    assert 0.49 < np.abs(taps).max() <= 0.5
+    assert abs(taps.std() - 0.5 / np.sqrt(3)) < 0.01
 
 
 # ---- zoneout ------------------------------------------------------------------------------------------

@@ -32,11 +32,13 @@ class Golden:
     Args:
         case: The case of a cell, or of a block around the tanh network.
         is_block: Whether it is of a block.
+        modified: The modified cell, if the case is of a modifier.
     """
 
-    def __init__(self, case: str, is_block: bool = False) -> None:
-        name = f"{case}(vanilla)" if is_block else name_of(case)
-        self.arrays = dict(np.load(GOLDEN / ("blocks" if is_block else "cells") / f"{case}.npz"))
+    def __init__(self, case: str, is_block: bool = False, modified: str = "") -> None:
+        name = modified or (f"{case}(vanilla)" if is_block else name_of(case))
+        folder = "modifiers" if modified else "blocks" if is_block else "cells"
+        self.arrays = dict(np.load(GOLDEN / folder / f"{case}.npz"))
         self.cell = zoo.get_cell(name, **json.loads(self.arrays["options"].item()))
 
     def group(self, name: str, prefix: str = "") -> Arrays:

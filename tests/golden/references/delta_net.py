@@ -26,10 +26,18 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
     q, k, v = (part.reshape(steps, batch, heads, -1) for part in parts)
     q, k = (part * torch.rsqrt((part * part).sum(-1, keepdim=True) + 1e-6) for part in (q, k))
     beta = torch.sigmoid(linear(x, p["Wb"].T)) * (2 if options["negative_eigenvalues"] else 1)
+    out, memory = rule(q, k, v, beta, memory)
+    return out.flatten(2), {"S": memory}
+
+
+def rule(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, beta: torch.Tensor, memory: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Outputs ``(T, B, heads, D)`` of the delta rule, and the last memory."""
     q = q * q.shape[-1] ** -0.5
     out = []
-    for t in range(steps):
+    for t in range(len(q)):
         missing = v[t] - (memory * k[t][..., None]).sum(-2)
         memory = memory + k[t].unsqueeze(-1) * (missing * beta[t][..., None]).unsqueeze(-2)
-        out.append(torch.einsum("bhd,bhdm->bhm", q[t], memory).reshape(batch, -1))
-    return torch.stack(out), {"S": memory}
+        out.append(torch.einsum("bhd,bhdm->bhm", q[t], memory))
+    return torch.stack(out), memory
