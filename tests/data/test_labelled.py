@@ -215,7 +215,11 @@ def test_typescript_is_not_a_ts_file(tmp_path):
         (table(), {"input": ("x", "label")}, "column 'label' is the label and has another role"),
         (table(x=[*map(str, range(8)), "up"]), {}, "row 8, column 'x': found 'up'; expected a number."),
         (table(x=[*range(8), np.inf]), {}, "row 8, column 'x': found inf; expected a finite number."),
-        (table(id=[*"aaabbbbb", None]), {}, "row 8, column 'id': the name of the series is missing."),
+        (
+            table(id=[*"aaabbbbb", None]),
+            {},
+            "row 8, column 'id': the name of the series is missing; fill it, or",
+        ),
         (table(label=[*["walk"] * 8, None]), {}, "the label of sequence 'c' is missing (1 are)"),
         (
             table(label=[*["walk"] * 2, *["rest"] * 7]),

@@ -150,8 +150,18 @@ def test_calendar_months_are_even():
             DataError,
             "found '31.12.2023 23:58', which looks like a date, but is not ISO 8601; write 2024-05-01 13:00.",
         ),
-        ({"y": [1, 2], "t": [1, NAN]}, {"time": "t"}, DataError, "row 1, column 't': the time is missing."),
-        ({"y": [1, 2], "i": ["x", None]}, {"series": "i"}, DataError, "the name of the series is missing."),
+        (
+            {"y": [1, 2], "t": [1, NAN]},
+            {"time": "t"},
+            DataError,
+            "row 1, column 't': the time is missing; fill",
+        ),
+        (
+            {"y": [1, 2], "i": ["x", None]},
+            {"series": "i"},
+            DataError,
+            "the name of the series is missing; fill it",
+        ),
         (
             {"y": [1, 2], "x": ["1", "b"]},
             {"input": ("x",)},

@@ -155,6 +155,17 @@ def test_times_go_on_in_calendar_months_or_in_steps(past, step, future):
 
 def test_errors_are_one_sentence(run, tmp_path):
     short = {"month": months(5), "y": wave(5)}
+    for values, sentence in (
+        ([1.0], "table has 1 row with a target; the model reads 10 before a forecast"),
+        ([np.nan, *range(20)], "row 0, column 'y': the value is missing; fill it."),  # no setting can change
+        ([1.0, "a"], "table: column 'y' holds values of the types float, str; expected numbers"),
+        ([1.0, np.inf, 2.0], "row 1, column 'y': found inf; expected a finite number"),
+    ):
+        with pytest.raises(DataError) as error:
+            zoo.forecast(run, {"month": months(len(values)), "y": values})
+        assert sentence in str(error.value)
+    with pytest.raises(DataError, match=r"is repeated; remove one of the rows\.$"):
+        zoo.forecast(run, {"month": np.repeat(months(10), 2), "y": wave(20)})
     with pytest.raises(DataError, match="table has 5 rows with a target; the model reads 10 before a"):
         zoo.forecast(run, short)
     with pytest.raises(DataError, match="table has no column 'y'"):

@@ -489,7 +489,7 @@ def test_data_that_do_not_fit_the_model(tmp_path):
         (table(parts[:2], ["up", "left"]), None),
         ({"id": ["a"], "x": [1.0]}, "table has no column 'y'"),
         ({"id": ["a"], "x": [1.0], "y": ["up"]}, "row 0, column 'y': found 'up'; expected a number."),
-        ({"id": ["a"], "x": [1.0], "y": [np.nan]}, "row 0, column 'y': the value is missing"),
+        ({"id": ["a"], "x": [1.0], "y": [np.nan]}, "row 0, column 'y': the value is missing; fill it."),
     ):
         if sentence is None:
             with pytest.raises(DataError, match="sequence 'r1' has the label 'left', which did not occur in"):

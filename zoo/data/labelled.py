@@ -387,10 +387,10 @@ def _of_arrays(given: LabelledSequences, roles: SequenceRoles, missing: str) -> 
                 raise DataError(f"{given.name} has no channel {channel!r}; its channels are {shown}.")
         columns = [given.channels.index(channel) for channel in roles.input]
         given = replace(given, channels=tuple(roles.input), values=given.values[:, columns])
-    return _with_missing(given, missing)
+    return _with_missing(given, missing, is_training)
 
 
-def _with_missing(given: LabelledSequences, missing: str) -> LabelledSequences:
+def _with_missing(given: LabelledSequences, missing: str, is_training: bool) -> LabelledSequences:
     """The sequences with missing values rejected, filled or kept; infinity is an error."""
     values = given.values
     absent = np.isnan(values)
@@ -401,17 +401,19 @@ def _with_missing(given: LabelledSequences, missing: str) -> LabelledSequences:
     if not absent.any() or missing == "mask":
         return given
     if missing == "reject":
+        setting = ", or set `missing` to 'forward' or 'mask'" if is_training else ""
         raise DataError(
             f"{_where(given, *np.argwhere(absent)[0])}: the value is missing ({int(absent.sum()):,} are); "
-            f"fill it, or set `missing` to 'forward' or 'mask'."
+            f"fill it{setting}."
         )
     source = np.where(absent, 0, np.arange(len(values))[:, None])
     source[given.offsets[:-1]] = given.offsets[:-1, None]
     filled = np.take_along_axis(values, np.maximum.accumulate(source), axis=0)
     if np.isnan(filled).any():
+        setting = ", or set `missing` to 'mask'" if is_training else ""
         raise DataError(
             f"{_where(given, *np.argwhere(np.isnan(filled))[0])}: the value is missing, and there is none "
-            f"before it in its sequence; fill it, or set `missing` to 'mask'."
+            f"before it in its sequence; fill it{setting}."
         )
     return replace(given, values=filled)
 
@@ -453,7 +455,7 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
     if not chosen.input:
         reasons = f"; left out: {', '.join(left_out)}" if left_out else ""
         raise DataError(f"{table.name} has no column that can be an input{reasons}.")
-    panel = make_panel(replace(table, columns=inputs), chosen, missing)
+    panel = make_panel(replace(table, columns=inputs), chosen, missing, is_trained=not is_training)
     channels, values, categories = _channels(panel, roles)
     label, group, weight = (
         None

@@ -279,7 +279,9 @@ class Forecaster:
         table, spec = self._table(self.data if data is None else data), self.spec
         roles = replace(spec.roles, weight=None)
         roles = roles if data is None else replace(roles, group=None)
-        return divide_series(make_panel(table, roles, spec.missing), spec.split, spec.split_seed)
+        return divide_series(
+            make_panel(table, roles, spec.missing, is_trained=True), spec.split, spec.split_seed
+        )
 
     def _windows(self, panel: Panel, ends: Array) -> Windows:
         """The windows of a panel. The units of a new series are measured up to its end in ``ends``."""
@@ -300,9 +302,10 @@ class Forecaster:
             owner = f"{panel.table.name}, series {name!r}" if name else panel.table.name
             length = int(panel.ends[number] - panel.offsets[number])
             if length < spec.context:
+                rows = f"{length:,} row{'s' * (length != 1)}"
                 raise DataError(
-                    f"{owner} has {length:,} rows with a target; the model reads {spec.context:,} before a "
-                    f"forecast. Give more history."
+                    f"{owner} has {rows} with a target; the model reads {spec.context:,} before a forecast. "
+                    f"Give more history."
                 )
             future = int(panel.offsets[number + 1] - panel.ends[number])
             if spec.roles.known_future and future < spec.horizon:
