@@ -24,6 +24,7 @@ from zoo.bench.results import Baseline, StepTiming, check_comparable, compare, r
 from zoo.bench.settings import SHAPES, Settings, Shape, parse_names, parse_pythons, parse_shapes
 from zoo.bench.tables import describe_setup, result_tables, write_tables
 from zoo.errors import UsageError
+from zoo.kernels import precision
 from zoo.processes import available_processors
 from zoo.storage.document_marker import BEGINNING, END, DocumentMarker, parse_marker
 
@@ -60,6 +61,7 @@ def test_invalid_shape_raises(text):
         ({"threads": 0}, "threads is 0"),
         ({"threads": 10**6}, "threads is 1000000"),
         ({"dtype": "float16"}, "dtype is 'float16'"),
+        ({"precision": "bf16", "dtype": "float64"}, "bench: precision is 'bf16' and dtype is 'float64'"),
         ({"inputs": "words"}, "inputs is 'words'; expected tokens or dense"),
         ({"inputs": "dense", "peers": ("pytensor",)}, "no step for dense inputs; choose among torch, "),
         ({"seconds": 0.0}, r"seconds is 0\.0"),
@@ -86,6 +88,22 @@ def test_command_spells_out_defaults():
         "zoo bench --cells vanilla --shapes 4x3x8 --peers jax --threads 1 --dtype float32 "
         "--inputs tokens --seconds 0.01 --no-compile --growth"
     )
+
+
+def test_precision_of_products(monkeypatch, tmp_path):
+    monkeypatch.setattr(precision, "bf16_problem", lambda: "")
+    chosen = settings(precision="bf16", threads=1)
+    assert "--dtype float32 --precision bf16 --inputs" in command(chosen)
+    with pytest.raises(UsageError, match="has precision default, this run has bf16"):
+        check_comparable(baseline_of(tmp_path, threads=1), chosen)
+    losses = []
+    for each in (None, "bf16"):
+        problem = zoo_peer.make_problem("vanilla", TINY, "float32", 1, "dense", each)
+        problem.save(tmp_path / "problem.npz")
+        with kernels.pure_python():
+            (way,) = zoo_peer.build(load(tmp_path / "problem.npz"))
+            losses.append(way.check()[0])
+    assert 0 < abs(losses[0] - losses[1]) < 1e-3
 
 
 # ---- problems, and zoo's way to solve them ------------------------------------------------------------

@@ -134,10 +134,10 @@ def test_gradients_in_plain_python(any_processor):
 
 @needs_processor
 def test_gradients_of_compiled_kernels():
-    model, loss, grad, again = gradients(precision="bf16")
+    model, loss, grad, repeat = gradients(precision="bf16")
     assert_close_to_float64(loss, grad)
     model.compile_training_step()
-    assert (again(), model.grad.tobytes()) == (loss, grad.tobytes())
+    assert (repeat(), model.grad.tobytes()) == (loss, grad.tobytes())
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])

@@ -67,7 +67,7 @@ def measure(settings: Settings, progress: Progress = lambda _: None) -> Results:
             command(settings),
             now.strftime("%Y-%m-%d %H:%M UTC"),
             info,
-            {name: getattr(settings, name) for name in ("threads", "dtype", "inputs", "seconds")},
+            {name: getattr(settings, name) for name in RECORDED},
             versions([own, *peers]),
             normalise_by_peak(timings),
             tuple(starts),
@@ -75,6 +75,10 @@ def measure(settings: Settings, progress: Progress = lambda _: None) -> Results:
             tuple(growth),
             (*_load_remarks(info), *_missing_cell_remarks(settings, peers)),
         )
+
+
+RECORDED = ("threads", "dtype", "precision", "inputs", "seconds")
+"""Settings in the results."""
 
 
 def command(settings: Settings) -> str:
@@ -85,6 +89,7 @@ def command(settings: Settings) -> str:
         "peers": ",".join(settings.peers) or "none",
         "threads": str(settings.threads),
         "dtype": settings.dtype,
+        **({"precision": settings.precision} if settings.precision else {}),
         "inputs": settings.inputs,
         "seconds": f"{settings.seconds:g}",
     }
@@ -213,6 +218,7 @@ def make_problem(own: PeerProcess, cell: str, shape: Shape, settings: Settings, 
         cell=cell,
         shape=[shape.steps, shape.batch, shape.hidden],
         dtype=settings.dtype,
+        precision=settings.precision,
         threads=settings.threads,
         inputs=settings.inputs,
         path=path,
@@ -224,7 +230,8 @@ def _run_rounds(runs: Sequence[PeerRun], settings: Settings) -> float:
     own = runs[0].process
     peaks: list[float] = []
     for _ in range(ROUNDS):
-        peaks.append(own.ask("peak", threads=settings.threads, dtype=settings.dtype)["gflops"])
+        of_tile = {"dtype": settings.dtype, "precision": settings.precision}
+        peaks.append(own.ask("peak", threads=settings.threads, **of_tile)["gflops"])
         for run in runs:
             run.run_round(settings.seconds / ROUNDS)
     return max(peaks)
@@ -287,7 +294,8 @@ HIDDEN = 128
 _SCRIPT = f"""\
 import sys
 import zoo
-model = zoo.LanguageModel(tuple(map(str, range({SYMBOLS}))), sys.argv[1], {HIDDEN}, dtype=sys.argv[2])
+options = {{"dtype": sys.argv[2], "precision": sys.argv[3]}}
+model = zoo.LanguageModel(tuple(map(str, range({SYMBOLS}))), sys.argv[1], {HIDDEN}, **options)
 model.loss_and_grad([[0], [1]], [[1], [2]])
 print("done", flush=True)
 """
@@ -301,21 +309,20 @@ def measure_startup(cell: str, settings: Settings) -> StartupTime:
     """
     with tempfile.TemporaryDirectory() as folder:
         variables = {**environment(settings.threads), "ZOO_CACHE_DIR": folder}
-        return StartupTime(
-            cell, *(_seconds_to_first_step(cell, settings.dtype, variables) for _ in ("compiled", "loaded"))
-        )
+        words = cell, settings.dtype, settings.precision or settings.dtype
+        return StartupTime(cell, *(_seconds_to_first_step(words, variables) for _ in ("compiled", "loaded")))
 
 
-def _seconds_to_first_step(cell: str, dtype: str, variables: Mapping[str, str]) -> float:
+def _seconds_to_first_step(words: Sequence[str], variables: Mapping[str, str]) -> float:
     started = time.perf_counter()
-    with subprocess.Popen(
-        python_command(_SCRIPT, cell, dtype), env=variables, stdout=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen(python_command(_SCRIPT, *words), env=variables, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         seconds = time.perf_counter() - started
     if line.strip() != b"done":
-        raise BenchError(f"bench: {cell} does not start in a new process; exit code {process.returncode}.")
+        raise BenchError(
+            f"bench: {words[0]} does not start in a new process; exit code {process.returncode}."
+        )
     return seconds
 
 

@@ -71,15 +71,16 @@ def repeat_matmul(a: Array, panels: Array, c: Array, times: int) -> None:
         kernels.add_matmul(a, panels, c)
 
 
-def measure_peak(threads: int, dtype: str) -> float:
+def measure_peak(threads: int, dtype: str, precision: str | None = None) -> float:
     """GFLOP/s of multiply-adds in all threads together.
 
     Args:
         threads: Number of threads.
         dtype: Dtype of the matrices.
+        precision: Precision of the products.
     """
-    operands = [_operands(dtype) for _ in range(threads)]
-    flops = 2 * operands[0][0].size * operands[0][2].shape[1] * threads
+    operands = [_operands(dtype, precision) for _ in range(threads)]
+    flops = 2 * operands[0][2].size * PEAK_DEPTH * threads
     with ThreadPoolExecutor(threads) as pool:
 
         def seconds(times: int) -> float:
@@ -93,11 +94,16 @@ def measure_peak(threads: int, dtype: str) -> float:
         return float(flops * times / min(seconds(times) for _ in range(_REPEATS)) / 1e9)
 
 
-def _operands(dtype: str) -> tuple[Array, Array, Array]:
+def _operands(dtype: str, precision: str | None) -> tuple[Array, Array, Array]:
     rng = np.random.default_rng(0)
     width = 128 // np.dtype(dtype).itemsize
     a, w = (
         rng.normal(size=(PEAK_ROWS, PEAK_DEPTH)).astype(dtype),
         rng.normal(size=(PEAK_DEPTH, width)).astype(dtype),
     )
-    return a, kernels.pack(w), np.zeros((PEAK_ROWS, width), dtype)
+    c = np.zeros((PEAK_ROWS, width), dtype)
+    if precision:
+        from zoo.kernels.bf16_pairs import pairs_in_rows, pairs_of_rows
+
+        a, w = pairs_in_rows(a, 0, PEAK_DEPTH, PEAK_ROWS, PEAK_DEPTH), pairs_of_rows(w, 0, width)
+    return a, kernels.pack(w), c

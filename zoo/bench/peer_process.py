@@ -128,12 +128,19 @@ class PeerServer:
         }
 
     def make_problem(
-        self, cell: str, shape: list[int], dtype: str, threads: int, inputs: str, path: str
+        self,
+        cell: str,
+        shape: list[int],
+        dtype: str,
+        precision: str | None,
+        threads: int,
+        inputs: str,
+        path: str,
     ) -> Answer:
         """Write a problem to a file; for zoo only."""
         from zoo.bench.settings import Shape
 
-        problem = self.module.make_problem(cell, Shape(*shape), dtype, threads, inputs)
+        problem = self.module.make_problem(cell, Shape(*shape), dtype, threads, inputs, precision)
         problem.save(Path(path))
         flops, source = self.module.flops(problem)
         return {"flops": flops, "counted": source}
@@ -175,11 +182,11 @@ class PeerServer:
         self.sample_symbols(length)
         return {"seconds": time.perf_counter() - started}
 
-    def peak(self, threads: int, dtype: str) -> Answer:
+    def peak(self, threads: int, dtype: str, precision: str | None) -> Answer:
         """Peak of the processor; for zoo only."""
         from zoo.bench.machine import measure_peak
 
-        return {"gflops": measure_peak(threads, dtype)}
+        return {"gflops": measure_peak(threads, dtype, precision)}
 
 
 def _min_seconds(variant: Variant) -> float:

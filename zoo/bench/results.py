@@ -235,13 +235,13 @@ def read_baseline(path: Path) -> Baseline:
 
 
 def check_comparable(baseline: Baseline, settings: Settings) -> None:
-    """Check that both runs used the same threads, dtype and kind of input.
+    """Check that both runs used the same threads, dtype, precision and kind of input.
 
     Raises:
         UsageError: if one of them differs.
     """
-    for name in ("threads", "dtype", "inputs"):
-        before, now = baseline.settings.get(name), getattr(settings, name)
+    for name in ("threads", "dtype", "precision", "inputs"):
+        before, now = (value or "default" for value in (baseline.settings.get(name), getattr(settings, name)))
         if before != now:
             raise UsageError(
                 f"bench: {baseline.path} has {name} {before}, this run has {now}; both must be the same."

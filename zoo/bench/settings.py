@@ -11,6 +11,7 @@ from pathlib import Path
 from zoo.base.names import did_you_mean
 from zoo.bench.peers import PEERS
 from zoo.errors import UsageError
+from zoo.kernels.precision import check_precision
 from zoo.processes import available_processors
 
 SYMBOLS = 65  # V: the characters of Tiny Shakespeare
@@ -62,6 +63,7 @@ class Settings:
         starts: Whether to measure compile and load times.
         sampling: Whether to measure symbols per second.
         growth: Whether to measure the time per symbol as sizes grow.
+        precision: Precision of the matrix products of zoo, ``"bf16"``; None for ``dtype``, as in peers.
 
     Raises:
         UsageError: if there is nothing to measure, a peer is unknown, or a number is invalid.
@@ -78,6 +80,7 @@ class Settings:
     starts: bool = True
     sampling: bool = False
     growth: bool = False
+    precision: str | None = None
 
     def __post_init__(self) -> None:
         """Validate before minutes of measurements."""
@@ -95,6 +98,7 @@ class Settings:
             )
         if self.dtype not in DTYPES:
             raise UsageError(f"bench: dtype is {self.dtype!r}; expected {' or '.join(DTYPES)}.")
+        object.__setattr__(self, "precision", check_precision(self.precision, self.dtype, "bench"))
         if self.inputs not in INPUTS:
             raise UsageError(f"bench: inputs is {self.inputs!r}; expected {' or '.join(INPUTS)}.")
         if self.inputs == "dense":

@@ -1,7 +1,7 @@
 """``zoo.kernels`` with matrix products of bfloat16 numbers and float32 sums, for ``precision="bf16"``.
 
 A generated module imports this module in place of ``zoo.kernels``. The products below round both operands to
-bfloat16; their sums and all arrays are float32. All other functions are those of ``zoo.kernels``.
+bfloat16; their sums and all arrays are float32. All other functions come from ``zoo.kernels``.
 
 These products remain float32: tokens, whose product is a row of the weights, block-diagonal matrices (heads),
 matrix memories, matrix functions, and the loss of a large vocabulary.

@@ -27,6 +27,7 @@ class Problem:
             ``"Why" (H, V)``, ``"by" (V,)``.
         inputs: Tokens ``(T, B)``, or dense inputs ``(T, B, V)``.
         targets: Target classes ``(T, B)``.
+        precision: Precision of the matrix products of zoo.
     """
 
     cell: str
@@ -37,6 +38,7 @@ class Problem:
     params: Mapping[str, Array]
     inputs: Array
     targets: Array
+    precision: str | None = None
 
     @property
     def is_dense(self) -> bool:
@@ -56,6 +58,7 @@ class Problem:
             "symbols": self.symbols,
             "hidden": self.hidden,
             "threads": self.threads,
+            "precision": self.precision,
         }
         arrays: dict[str, Any] = {f"param {name}": value for name, value in self.params.items()}
         np.savez(path, settings=json.dumps(settings), inputs=self.inputs, targets=self.targets, **arrays)

@@ -18,7 +18,14 @@ from zoo.registry import resolve_cell
 VOCABULARY = tuple(map(str, range(SYMBOLS)))
 
 
-def make_problem(cell: str, shape: Shape, dtype: str, threads: int, inputs: str = "tokens") -> Problem:
+def make_problem(
+    cell: str,
+    shape: Shape,
+    dtype: str,
+    threads: int,
+    inputs: str = "tokens",
+    precision: str | None = None,
+) -> Problem:
     """A problem: random inputs and targets, and the initial parameters of a new model of the cell.
 
     Parameters initialised to zero are random too, so that a peer without a bias is detected.
@@ -29,11 +36,12 @@ def make_problem(cell: str, shape: Shape, dtype: str, threads: int, inputs: str 
         dtype: Dtype of the parameters.
         threads: Number of threads.
         inputs: ``"tokens"`` or ``"dense"``.
+        precision: Precision of the matrix products of zoo.
 
     Raises:
         ZooError: if the cell is unknown, or does not support this size.
     """
-    model = _model(cell, shape.hidden, dtype, threads, inputs == "dense")
+    model = _model(cell, shape.hidden, dtype, precision, threads, inputs == "dense")
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, SYMBOLS, (2, shape.steps, shape.batch)).astype(np.int32)
     params = {name.removeprefix("l0."): _perturbed(value, rng) for name, value in model.params.items()}
@@ -47,6 +55,7 @@ def make_problem(cell: str, shape: Shape, dtype: str, threads: int, inputs: str 
         params,
         inputs=dense if inputs == "dense" else tokens[0],
         targets=tokens[1],
+        precision=precision,
     )
 
 
@@ -117,14 +126,18 @@ def _perturbed(value: Array, rng: np.random.Generator) -> Array:
 
 
 @functools.lru_cache(1)
-def _model(cell: str, hidden: int, dtype: str, threads: int, is_dense: bool) -> LanguageModel | SequenceModel:
+def _model(
+    cell: str, hidden: int, dtype: str, precision: str | None, threads: int, is_dense: bool
+) -> LanguageModel | SequenceModel:
+    options: Any = {"dtype": dtype, "precision": precision, "threads": threads}
     if is_dense:
-        return SequenceModel(cell, SYMBOLS, SYMBOLS, hidden, dtype=dtype, threads=threads)
-    return LanguageModel(VOCABULARY, cell, hidden, dtype=dtype, threads=threads)
+        return SequenceModel(cell, SYMBOLS, SYMBOLS, hidden, **options)
+    return LanguageModel(VOCABULARY, cell, hidden, **options)
 
 
 def _loaded_model(problem: Problem) -> LanguageModel | SequenceModel:
-    model = _model(problem.cell, problem.hidden, problem.dtype, problem.threads, problem.is_dense)
+    types = problem.dtype, problem.precision
+    model = _model(problem.cell, problem.hidden, *types, problem.threads, problem.is_dense)
     values: Mapping[str, Any] = problem.params
     for name, param in model.params.items():
         param[...] = values[name.removeprefix("l0.")]

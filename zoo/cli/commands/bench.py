@@ -52,6 +52,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     help="Floating-point precision.  [float32]",
 )
 @option(
+    "--precision",
+    type=click.Choice(["float32", "bf16"]),
+    help="Precision of matrix products of zoo; peers have that of --dtype.  [that of --dtype]",
+)
+@option(
     "--inputs",
     type=click.Choice(["tokens", "dense"]),
     default="tokens",
@@ -122,6 +127,7 @@ def _settings(
     python: tuple[str, ...],
     threads: int | None,
     dtype: str,
+    precision: str | None,
     inputs: str,
     seconds: float,
     **sections: bool,
@@ -144,6 +150,7 @@ def _settings(
         inputs,
         seconds,
         pythons,
+        precision=precision,
         **sections,
     )
     _check_cells(settings)
