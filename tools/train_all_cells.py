@@ -4,7 +4,7 @@
     python tools/train_all_cells.py --out runs/trainability --cells lstm,gru
 
 Each cell has its own run in the directory. The command skips finished runs and resumes stopped ones, so you
-can kill it and start it again, or add cells.
+can kill it and start it again, or add cells. With ``--cells``, the other cells keep their rows of the page.
 
 The reference line is the entropy of a symbol of the validation text given the one before it. No table of
 pairs of symbols predicts the text better, even a table of that text itself, so a cell below the line
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ class Trained:
         nats: Validation loss after the last step. None if training diverged.
         line: The reference line in nats.
         trainability: The reason on its card for a loss above the line.
+        bits: The loss in bits, if it was read from the page, where both are rounded.
     """
 
     cell: str
@@ -56,6 +58,7 @@ class Trained:
     nats: float | None
     line: float
     trainability: str
+    bits: float | None = None
 
     @property
     def is_below(self) -> bool:
@@ -121,6 +124,34 @@ def entropy(counts: np.ndarray) -> float:
     return float(-(probabilities * np.log(probabilities)).sum())
 
 
+_ROW = re.compile(r"^\| \[(\w+)\]\(\S+\) \| \w+ \| ([\d.]+|-) \| ([\d.]+|-) \|$", re.MULTILINE)
+_LINE = re.compile(r"^\| \*entropy [^|]*\|[^|]*\| ([\d.]+) \|", re.MULTILINE)
+
+
+def rows_of_page(text: str, line: float, steps: int) -> list[Trained]:
+    """Read the results of cells that still exist from a page.
+
+    Raises:
+        UsageError: if the page is about another text.
+    """
+    old = _LINE.search(text)
+    if old is None or old[1] != f"{line:.3f}":
+        raise zoo.UsageError(
+            f"the page is about another text: its line is {old[1] if old else 'missing'}, and the line of "
+            f"this text {line:.3f}; train all cells, or write another page."
+        )
+    results = []
+    for name, *losses in _ROW.findall(text):
+        nats, in_bits = (None if loss == "-" else float(loss) for loss in losses)
+        if name in zoo.list_cells():
+            cls = type(zoo.get_cell(name))
+            card = cls.card
+            results.append(
+                Trained(name, cls.family, card.scope, steps, nats, line, card.trainability, in_bits)
+            )
+    return results
+
+
 def page(results: list[Trained], data: str, steps: int, hidden: int) -> str:
     """Write the table in Markdown, sorted by loss."""
     line = results[0].line
@@ -154,7 +185,8 @@ def page(results: list[Trained], data: str, steps: int, hidden: int) -> str:
 
 
 def _row(each: Trained) -> tuple[str, ...]:
-    losses = ("-", "-") if each.nats is None else (f"{each.nats:.3f}", f"{bits(each.nats):.3f}")
+    in_bits = each.bits if each.bits is not None or each.nats is None else bits(each.nats)
+    losses = ("-" if value is None else f"{value:.3f}" for value in (each.nats, in_bits))
     return f"[{each.cell}]({each.family}/{each.cell}.md)", each.scope, *losses
 
 
@@ -187,11 +219,16 @@ def main(arguments: list[str] | None = None) -> int:
             results.append(each)
             nats = "diverged" if each.nats is None else f"{each.nats:.3f} nats"
             print(f"{each.cell:<20} {nats}  (line {each.line:.3f})  {each.verdict}", flush=True)
+        if options.page:
+            others = []
+            if options.page.exists():
+                trained = {each.cell for each in results}
+                rows = rows_of_page(options.page.read_text(encoding="utf-8"), results[0].line, options.steps)
+                others = [each for each in rows if each.cell not in trained]
+            write_bytes(options.page, page(results + others, *settings).encode())
     except (zoo.ZooError, Interrupted) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    if options.page:
-        write_bytes(options.page, page(results, *settings).encode())
     return 0 if all(each.is_as_expected for each in results) else 1
 
 

@@ -80,6 +80,19 @@ def test_second_call_trains_nothing_and_prints_same_table(tmp_path: Path, capsys
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
+def test_other_cells_keep_their_rows(tmp_path: Path, capsys) -> None:
+    assert run(tmp_path, "--cells", "vanilla", "--steps", "3") == 1
+    table = tmp_path / "table.md"
+    row = next(line for line in table.read_text(encoding="utf-8").splitlines() if "[vanilla]" in line)
+    assert run(tmp_path, "--cells", "lif", "--steps", "3") == 0  # its card gives a reason
+    both = table.read_text(encoding="utf-8")
+    assert row in both.splitlines()
+    assert "[lif](spiking/lif.md)" in both
+    table.write_text(both.replace("|  | 0.", "|  | 1."), encoding="utf-8")
+    assert run(tmp_path, "--cells", "lif", "--steps", "3") == 1
+    assert "Error: the page is about another text" in capsys.readouterr().err
+
+
 def test_stopped_run_resumes(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     text = tmp_path / "text.txt"
