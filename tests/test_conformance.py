@@ -6,7 +6,8 @@ import contextlib
 import os
 
 import pytest
-from law_options import NEVER_COMPILED, compiled_kind, law_cell, plain_kinds
+from kernel_forms import kernel_forms
+from law_options import COMPILED_CELLS, compiled_kind, is_compiled, law_cell, plain_kinds
 
 import zoo
 from zoo.kernels import pure_python
@@ -19,27 +20,25 @@ from zoo.testing.laws import (
 from zoo.testing.laws.gradients import gradient_cuts
 
 # To compile a derived cell for both dtypes, with tokens and without, takes ten seconds; lstm is. The others
-# obey the laws as plain Python here, the same source, and are compiled for one dtype and kind of input.
+# obey the laws as plain Python here, the same source, and some are compiled for one dtype and kind of input.
 # `zoo check` compiles all four kinds of any cell, and .ci/run one cell more with every index checked.
-COMPILED = ("lstm",)
+COMPILED_FOR_ALL_KINDS = ("lstm",)
 COMPILING = (check_jit_equals_python, check_compiles_once, check_learns, check_large_sizes)
 
 
 @pytest.fixture(autouse=True)
-def fewer_examples(monkeypatch, request):
-    """Of each law, unless somebody asks for a number: there are many cells."""
-    cell = getattr(getattr(request.node, "callspec", None), "params", {}).get("cell")
-    examples = "1" if cell is not None and cell.name in NEVER_COMPILED else "2"
-    monkeypatch.setenv("ZOO_TEST_EXAMPLES", os.environ.get("ZOO_TEST_EXAMPLES", examples))
+def fewer_examples(monkeypatch):
+    """Of each law, unless somebody asks for a number: there are many cells. The first has all sizes one."""
+    monkeypatch.setenv("ZOO_TEST_EXAMPLES", os.environ.get("ZOO_TEST_EXAMPLES", "2"))
 
 
 @pytest.mark.filterwarnings("ignore::zoo.testing.GradientWarning")
 @zoo.testing.parametrize_cells()
 def test_cell(cell, check):
     cell = law_cell(cell.name)
-    if not cell.is_derived() or cell.name in COMPILED:
+    if not cell.is_derived() or cell.name in COMPILED_FOR_ALL_KINDS:
         check(cell)
-    elif cell.name in NEVER_COMPILED and check in COMPILING:
+    elif check in COMPILING and not is_compiled(cell):
         pytest.skip("compiles kernels")
     elif check in (check_jit_equals_python, check_compiles_once):
         check(cell, kinds=(compiled_kind(cell.name),), layers=(1,))
@@ -60,6 +59,14 @@ def known_imprecision(cell, check):
         if (cell.name, check.__name__) == ("layer_norm_lstm", "check_float32") and " H=1 " in str(error):
             pytest.xfail("a norm over one unit in float32")
         raise
+
+
+def test_compiled_cells_have_the_forms_of_all_kernels():
+    """A cell with a form of its own belongs to ``COMPILED_CELLS``, or takes the place of another there."""
+    cells = [law_cell(name) for name in zoo.list_cells()]
+    forms = {cell.name: kernel_forms(cell) for cell in cells if cell.is_derived()}
+    compiled = frozenset().union(*(forms[name] for name in COMPILED_CELLS))
+    assert {name: own for name in forms if (own := forms[name] - compiled)} == {}
 
 
 def test_only_cells_with_thresholds_have_surrogate_gradients():
