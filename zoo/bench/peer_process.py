@@ -182,7 +182,7 @@ class PeerServer:
         self.sample_symbols(length)
         return {"seconds": time.perf_counter() - started}
 
-    def peak(self, threads: int, dtype: str, precision: str | None) -> Answer:
+    def peak(self, threads: int, dtype: str, precision: str | None = None) -> Answer:
         """Peak of the processor; for zoo only."""
         from zoo.bench.machine import measure_peak
 
