@@ -310,6 +310,24 @@ def test_table_of_a_real_data_frame(library):
     assert np.isnan(table.numbers("n")[1])
 
 
+class OnlyProtocol:
+    """A data frame of which only one protocol is known."""
+
+    def __init__(self, frame, protocol):
+        setattr(type(self), protocol, lambda self, *given, **named: getattr(frame, protocol)(*given, **named))
+
+
+@pytest.mark.parametrize("protocol", ["__arrow_c_stream__", "__dataframe__"])
+def test_protocols_and_series_of_other_libraries(protocol):
+    pyarrow = pytest.importorskip("pyarrow")
+    frame = pyarrow.table({"n": [1.5, 2.5], "word": ["a", "b"]})
+    table = as_table(type(protocol, (OnlyProtocol,), {})(frame, protocol))
+    assert table.describe() == "n (number), word (category, 2 values)"
+    pandas = pytest.importorskip("pandas")
+    series = pandas.Series([1.5, 2.5], pandas.date_range("2024-05-01", periods=2), name="load")
+    assert as_table(series).describe() == "time (time), load (number)"
+
+
 def test_dates_in_the_index_are_a_column():
     pandas = pytest.importorskip("pandas")
     for days in (

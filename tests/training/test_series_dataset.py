@@ -616,7 +616,9 @@ def test_table_from_standard_input(tmp_path):
     result = CliRunner().invoke(cli, words.split(), input=text)
     assert (result.exit_code, result.stderr) == (0, "")
     assert "which is not read again; name it with --data." in command("forecast", tmp_path / "run").stderr
-    assert command("forecast", tmp_path / "run", "--data", tmp_path / "x.csv").exit_code == 0
+    of_file = command("forecast", tmp_path / "run", "--data", tmp_path / "x.csv")
+    words = ["forecast", str(tmp_path / "run"), "--data", "-"]
+    assert CliRunner().invoke(cli, words, input=text).stdout == of_file.stdout != ""
 
 
 def test_groups_of_series_are_kept_together(tmp_path):

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo._lazy import require
 from zoo.arguments import dtype_and_shape, short_repr
 from zoo.array_types import Array
 from zoo.base.names import did_you_mean
@@ -401,8 +402,9 @@ def as_table(data: Any, name: str = "table") -> DataTable:
 
     Args:
         data: A :class:`DataTable`; name to column; `(N,)` or `(N, C)` numbers, with the names ``"0"``,
-            ``"1"`` and so on; a structured array; or a data frame of pandas, polars, pyarrow or another
-            library with columns by name. If no column holds times, the dates in the index of pandas are a
+            ``"1"`` and so on; a structured array; or a data frame or a series of pandas, polars, pyarrow or
+            another library with columns by name. With pyarrow also any object with the Arrow stream or the
+            dataframe interchange protocol. If no column holds times, the dates in the index of pandas are a
             column too, with the name of the index or ``"time"``.
         name: A short name.
 
@@ -437,13 +439,22 @@ def _columns_of_frame(frame: Any, name: str) -> dict[str, Any]:
     if hasattr(frame, "column_names"):  # pyarrow, whose `columns` are the arrays
         names = frame.column_names
     if names is None or not hasattr(frame, "__getitem__"):
-        raise UsageError(
-            f"{name} is {short_repr(frame)}; expected a data frame with columns by name. Convert it with its "
-            f"own to_dict, to_pandas or to_polars."
-        )
+        return _columns_of_frame(_converted_frame(frame, name), name)
     columns = {str(column): frame[column] for column in names}
     has_times = any(getattr(getattr(each, "dtype", None), "kind", "") == "M" for each in columns.values())
     return columns if has_times else time_index(frame) | columns
+
+
+def _converted_frame(data: Any, name: str) -> Any:
+    """A series as a data frame of its library, and any other object as a table of pyarrow."""
+    if hasattr(data, "to_frame"):
+        return data.to_frame()
+    purpose = f"{name} is a {type(data).__name__}; reading it"
+    if hasattr(data, "__arrow_c_stream__"):
+        arrow: Any = require("pyarrow", purpose, "parquet")
+        return arrow.table(data)
+    interchange: Any = require("pyarrow.interchange", purpose, "parquet")
+    return interchange.from_dataframe(data)
 
 
 def time_index(data: Any) -> dict[str, Any]:

@@ -276,7 +276,7 @@ class Forecaster:
         return panel, self._windows(panel, panel.ends)
 
     def _panel(self, data: Any) -> Panel:
-        table, spec = self._table(self.data if data is None else data), self.spec
+        table, spec = self._table(data), self.spec
         roles = replace(spec.roles, weight=None)
         roles = roles if data is None else replace(roles, group=None)
         return divide_series(
@@ -289,11 +289,12 @@ class Forecaster:
         return make_windows(panel, self.spec, scaling, self.model.dtype)
 
     def _table(self, data: Any) -> DataTable:
-        if data is self.data and isinstance(data, str) and data == STDIN:
+        source = self.data if data is None else data
+        if data is None and isinstance(source, str) and source == STDIN:
             raise DataError(
                 "the table came from standard input, which is not read again; name it with `data`."
             )
-        return as_table(data) if is_table_like(data) else read_table(data)
+        return as_table(source) if is_table_like(source) else read_table(source)
 
     def _check_history(self, panel: Panel) -> None:
         """Raise an error for a series that is too short, or lacks future values of known columns."""
