@@ -190,6 +190,10 @@ REDUCTIONS: dict[str, Case] = {
 }
 
 PRODUCTS: dict[str, Case] = {
+    "product with a reshaped matrix": (
+        {"v": "H", "W": "2*H 3"},
+        lambda s: s.v @ s.W.reshape(s.v.shape[0], -1),
+    ),
     "vector @ matrix": ({"v": "H", "W": "H 3"}, lambda s: s.v @ s.W),
     "x @ matrix": ({"v": "H", "W": "I H"}, lambda s: s.v * (s.x @ s.W)),
     "x @ matrix, a function of x @ matrix": (
@@ -295,6 +299,11 @@ SOLUTIONS: dict[str, Case] = {
         lambda s: s.v @ np.linalg.inv(s.W * 0.1 + np.array([[2.0, 1.0], [0.5, 1.0]])),
     ),
     "inverse of a part": ({"v": "3", "W": "H+3 4"}, lambda s: s.v @ np.linalg.inv(s.W[:3, 1:]) + s.W.sum()),
+    "inverse of a reshaped row": ({"v": "2", "W": "1 4"}, lambda s: s.v @ np.linalg.inv(s.W.reshape(2, 2))),
+    "rows of a reshaped inverse": (
+        {"v": "2", "W": "4 4"},
+        lambda s: s.v @ np.linalg.inv(s.W).reshape(8, 2)[1::2].T,
+    ),
     "inverse of a reshaped vector": ({"v": "2", "W": "4"}, lambda s: s.v @ np.linalg.inv(s.W.reshape(2, 2))),
     "Cayley map": ({"v": "H", "W": "H H"}, lambda s: s.v @ zoo.cayley(s.W - s.W.T)),
     "Cayley map of any matrix": ({"v": "H", "W": "H H"}, lambda s: zoo.cayley(0.3 * s.W) @ s.v),

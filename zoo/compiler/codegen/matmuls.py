@@ -88,7 +88,7 @@ def matrix(context: EmitContext, w: Node) -> str:
         return f"np.ascontiguousarray({matrix(context, transpose_last(w))}.T)"
     view = _view(w)
     name = context.array_of(view.base).name
-    if view.is_whole and view.base.ndim == w.ndim:
+    if view.is_whole and view.base.shape == w.shape:
         return name
     start, size = view.offset, product(w.shape)
     lengths = ", ".join(map(str, w.shape))
