@@ -14,7 +14,7 @@ from zoo.cli.app import cli
 from zoo.errors import UsageError, ZooWarning
 from zoo.kernels import bf16, precision, pure_python
 from zoo.kernels.bf16_pairs import round_to_bf16
-from zoo.model import checkpoint
+from zoo.model import checkpoint, vocabulary_loss
 
 TOLERANCE = 2.0**-6
 """Relative difference of a gradient from its float64 value; bfloat16 rounds by up to 2^-9. Measured: 2^-8."""
@@ -28,7 +28,8 @@ needs_processor = pytest.mark.skipif(
 @pytest.fixture
 def any_processor(monkeypatch):
     """Accept the precision on every processor, for kernels that run as plain Python."""
-    monkeypatch.setattr(precision, "bf16_problem", lambda: "")
+    for module in (precision, checkpoint):
+        monkeypatch.setattr(module, "bf16_problem", lambda: "")
     with pure_python():
         yield
 
@@ -140,6 +141,22 @@ def test_gradients_of_compiled_kernels():
     assert (repeat(), model.grad.tobytes()) == (loss, grad.tobytes())
 
 
+@pytest.mark.parametrize("tie", [False, True])
+def test_chunks_of_a_large_vocabulary(any_processor, monkeypatch, tie):
+    tokens = np.random.default_rng(3).integers(0, 300, (4, 3))
+    results = []
+    for limit in (10**6, 2):
+        monkeypatch.setattr(vocabulary_loss, "LARGE_VOCABULARY", limit)
+        vocabulary = zoo.data.TokenVocabulary(300)
+        model = zoo.LanguageModel(
+            vocabulary, hidden_size=4, embedding=4, tie=tie, precision="bf16", threads=1
+        )
+        results.append((model.loss_and_grad(tokens, tokens)[0], model.grad.copy()))
+    (loss, grad), (chunked_loss, chunked_grad) = results
+    assert chunked_loss == pytest.approx(loss, rel=1e-6)
+    assert np.linalg.norm(chunked_grad - grad) < 2.0**-8 * np.linalg.norm(grad)
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_decoding_agrees_with_the_forward_pass(any_processor, cell):
     model = zoo.LanguageModel("abc", cell, 4, precision="bf16", threads=1)
@@ -167,6 +184,8 @@ def test_a_resumed_run_has_the_same_bits(any_processor, tmp_path):
     assert "precision='bf16'" in parts.model.config.describe()
     assert parts.model.theta.tobytes() == whole.model.theta.tobytes()
     assert parts.best_loss == whole.best_loss
+    shown = CliRunner().invoke(cli, ["train", "--resume", "--out", str(parts.path)]).output
+    assert "float32 with bf16 products" in shown
 
 
 def test_a_model_is_loaded_on_another_processor(monkeypatch, tmp_path):

@@ -203,7 +203,8 @@ def _model(start: Event) -> str:
     if config.get("embedding"):
         options.insert(0, f"{'tied ' * bool(config.get('tie'))}embedding of {config['embedding']}")
     sizes = [f"{config['hidden']} units", layers, *options, f"{start['parameters']:,} parameters"]
-    return f"{start['cell']}: {', '.join([*sizes, config['dtype']])}"
+    numbers = config["dtype"] + " with bf16 products" * (config.get("precision") == "bf16")
+    return f"{start['cell']}: {', '.join([*sizes, numbers])}"
 
 
 def _train(start: Event) -> str:

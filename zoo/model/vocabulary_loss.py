@@ -6,12 +6,18 @@ parallel instead, so each weight has one gradient. The groups do not depend on t
 
 from __future__ import annotations
 
+import functools
+import inspect
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from zoo.array_types import Array
-from zoo.kernels.chunked_loss import CHUNK_SYMBOLS, add_log_partition, add_loss_gradients
+from zoo.compiler.codegen.source_module import load_source
+from zoo.kernels import chunked_loss
+from zoo.kernels.chunked_loss import CHUNK_SYMBOLS
+from zoo.kernels.precision import with_precision
 from zoo.layers.sharding import map_shards
 
 # Time of a step in ms, by shards and in chunks: an LSTM of 256 units with an embedding of 256, 35 steps of 20
@@ -31,6 +37,14 @@ MAX_TOKENS = 4096
 """Tokens at a time, which bounds the memory of the groups."""
 
 
+@functools.cache
+def chunk_kernels(precision: str | None) -> Any:
+    """The module :mod:`zoo.kernels.chunked_loss` with the matrix products of a precision."""
+    if precision is None:
+        return chunked_loss
+    return load_source("chunked_loss", with_precision(inspect.getsource(chunked_loss), precision))
+
+
 @dataclass(frozen=True)
 class VocabularyLoss:
     """The weighted cross-entropy of some tokens.
@@ -40,12 +54,14 @@ class VocabularyLoss:
         is_tied: Whether the readout is the embedding.
         smoothing: Label smoothing.
         threads: Maximum number of threads.
+        precision: Precision of the matrix products.
     """
 
     readout: tuple[Array, Array]
     is_tied: bool
     smoothing: float
     threads: int
+    precision: str | None = None
 
     def loss(self, y: Array, targets: Array, weights: Array) -> float:
         """The weighted sum of the losses.
@@ -90,7 +106,7 @@ class VocabularyLoss:
             ) -> None:
                 rows, classes, tops, sums, scales, parts = arguments
                 dy_part = parts[groups.index(group)]
-                add_loss_gradients(
+                chunk_kernels(self.precision).add_loss_gradients(
                     rows,
                     *self.readout,
                     classes,
@@ -120,6 +136,7 @@ class VocabularyLoss:
         def add(group: slice) -> None:
             n = groups.index(group)
             bounds = self.is_tied, group.start, group.stop
+            add_log_partition = chunk_kernels(self.precision).add_log_partition
             add_log_partition(y, *self.readout, targets, *bounds, tops[n], sums[n], scores[n], totals[n])
 
         map_shards(add, groups, self.threads)

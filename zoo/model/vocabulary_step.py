@@ -34,7 +34,8 @@ class VocabularyStep(TwoPassStep):
         super().__init__(model, batch_loss, shards)
         weights, by = model.arrays["embedding" if model.tie else "Why"], model.arrays["by"]
         (smoothing,) = batch_loss.options
-        self._readout_loss = VocabularyLoss((weights, by), model.tie, smoothing, model.threads)
+        readout = (weights, by), model.tie
+        self._readout_loss = VocabularyLoss(*readout, smoothing, model.threads, model.config.precision)
 
     def loss(self) -> tuple[float, States]:
         """The mean loss and the final states."""

@@ -17,6 +17,7 @@ from zoo.base.card import SCOPES
 from zoo.cell_pages.cell_tables import declaration_tables
 from zoo.cell_pages.diagram import draw
 from zoo.errors import DefinitionError
+from zoo.kernels.precision import BF16
 from zoo.model import AnyModel, LanguageModel
 from zoo.model.checkpoint import CellClasses
 from zoo.report import forecasts, labels
@@ -259,7 +260,8 @@ def subtitle(run: RunData) -> str:
     else:
         data = run.start_event.get(config.data_kind)
         source = str(data["name"]) if isinstance(data, dict) and "name" in data else ", ".join(config.data)
-    return f"{config.cell_label}, {layers}, {config.dtype}, trained on {source}"
+    numbers = config.dtype + " with bf16 products" * (config.precision == BF16)
+    return f"{config.cell_label}, {layers}, {numbers}, trained on {source}"
 
 
 def tiles(run: RunData) -> Iterator[Tile]:

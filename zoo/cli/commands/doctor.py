@@ -77,14 +77,18 @@ def check_vectors() -> CheckResult:
         from numba import types
 
         from zoo.kernels.gemm_microkernel import lanes
+        from zoo.kernels.precision import bf16_problem
 
         widths = {"float32": lanes(types.float32), "float64": lanes(types.float64)}
+        problem = bf16_problem()
     except Exception as error:
         return _no_compiler("vectors", error)
+    products = f"no ({problem})" if problem else "yes"
     text = (
-        f"{32 * widths['float32']} bits: {widths['float32']} float32 or {widths['float64']} float64 at once"
+        f"{32 * widths['float32']} bits: {widths['float32']} float32 or {widths['float64']} float64 at once; "
+        f"--precision bf16: {products}"
     )
-    return CheckResult("vectors", text, widths)
+    return CheckResult("vectors", text, {**widths, "bf16": not problem})
 
 
 def check_compiler() -> CheckResult:
