@@ -204,6 +204,7 @@ def test_a_model_is_loaded_on_another_processor(monkeypatch, tmp_path):
     ("options", "sentence"),
     [
         ({"precision": "f16"}, "precision is 'f16'; expected 'bf16', or None for products in float32"),
+        ({"precision": np.ones(3)}, "precision is an array float64.3,.; expected 'bf16'"),
         ({"precision": "float64"}, "precision is 'float64'; expected 'bf16', or None"),
         ({"precision": "bf16", "dtype": "float64"}, "dtype is 'float64'; .* use `dtype='float32'`"),
     ],

@@ -26,9 +26,9 @@ def check_precision(precision: object, dtype: str, who: str) -> str | None:
     Raises:
         UsageError: if it is neither, or this processor has no fast instructions for it.
     """
-    if precision is None or precision == dtype:
+    if precision is None or (isinstance(precision, str) and precision == dtype):
         return None
-    if precision != BF16:
+    if not (isinstance(precision, str) and precision == BF16):
         raise UsageError(
             f"{who}: precision is {short_repr(precision)}; expected 'bf16', or None for products in {dtype}."
         )
