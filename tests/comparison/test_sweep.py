@@ -9,7 +9,7 @@ from comparison_records import record
 
 import zoo
 from zoo.comparison.plan import Plan, RunSize
-from zoo.comparison.sweep import decided_rate, next_runs, verdict
+from zoo.comparison.sweep import decided_rate, max_stages, next_runs, verdict
 from zoo.errors import UsageError
 from zoo.training.rate_search import is_on_plateau, rate_beyond
 
@@ -31,12 +31,17 @@ PLAN = Plan(
 KNOWN = {"baseline": 1 / 6, "threshold": 0.01}
 
 
-def swept(losses, steps=20, score=0.1, **more):
+def swept(losses, steps=20, score=0.1, seed=9, **more):
     """Records of a sweep: the loss by learning rate."""
     return [
-        record(*PAIR, 9, score, high=False, lr=lr, loss=loss, steps=steps, **KNOWN, **more)
+        record(*PAIR, seed, score, high=False, lr=lr, loss=loss, steps=steps, **KNOWN, **more)
         for lr, loss in losses.items()
     ]
+
+
+def first(steps, *rates):
+    """Runs with the first seed."""
+    return steps, tuple((rate, 0) for rate in rates)
 
 
 GRID = {0.001: 3.0, 0.003: 1.0, 0.01: 2.0}
@@ -45,30 +50,53 @@ HIGH = {0.001: 3.0, 0.003: 2.0, 0.01: 1.0}
 
 
 def test_first_runs_have_the_rates_of_the_grid():
-    assert next_runs(PLAN, PAIR, []) == (20, PLAN.rates)
-    assert next_runs(PLAN, PAIR, swept(GRID)[1:]) == (20, (0.001,)), "an interrupted sweep is completed"
+    assert next_runs(PLAN, PAIR, []) == first(20, *PLAN.rates)
+    assert next_runs(PLAN, PAIR, swept(GRID)[1:]) == first(20, 0.001), "an interrupted sweep is completed"
     assert next_runs(dataclasses.replace(PLAN, rates=(0.1,)), PAIR, []) is None
 
 
-def test_best_rate_inside_ends_the_sweep():
-    assert next_runs(PLAN, PAIR, swept(GRID)) is None
-    assert decided_rate(PLAN, swept(GRID)) == 0.003
+def test_best_rate_inside_is_repeated_and_ends_the_sweep():
+    assert next_runs(PLAN, PAIR, swept(GRID)) == (20, ((0.003, 1),))
+    records = swept(GRID) + swept({0.003: 1.5}, seed=10)
+    assert next_runs(PLAN, PAIR, records) is None
+    assert decided_rate(PLAN, records) == 0.003
+    without_rounds = dataclasses.replace(PLAN, sweep_rounds=0)
+    assert next_runs(without_rounds, PAIR, swept(GRID)) is None
+
+
+@pytest.mark.parametrize(
+    "second", [{"losses": {0.003: 9.0}}, {"losses": {0.003: None}, "status": "diverged"}]
+)
+def test_rate_counts_by_its_worse_run(second):
+    records = swept({**GRID, 0.0333333: 3.0}) + swept(**second, seed=10)
+    assert decided_rate(PLAN, records) == 0.01
+    assert next_runs(PLAN, PAIR, records) == (20, ((0.01, 1),)), "the next best rate is repeated, too"
+    assert next_runs(PLAN, PAIR, records + swept({0.01: 2.5}, seed=10)) is None
+
+
+def test_repeated_runs_are_bounded():
+    once = dataclasses.replace(PLAN, sweep_rounds=1)
+    records = swept({**GRID, 0.0333333: 3.0}) + swept({0.003: 9.0}, seed=10)
+    assert next_runs(once, PAIR, records) is None
+    assert max_stages(once) == 3
 
 
 @pytest.mark.parametrize(("losses", "beyond"), [(LOW, 0.000333333), (HIGH, 0.0333333)])
 def test_grid_extends_itself_beyond_its_edge(losses, beyond):
-    assert next_runs(PLAN, PAIR, swept(losses)) == (20, (beyond,))
+    assert next_runs(PLAN, PAIR, swept(losses)) == first(20, beyond)
     worse = swept({**losses, beyond: 9.0})
-    assert next_runs(PLAN, PAIR, worse) is None, "the best rate lies inside"
+    best = min(losses, key=losses.get)
+    assert next_runs(PLAN, PAIR, worse) == (20, ((best, 1),)), "the best rate lies inside"
     assert verdict(worse, decided_rate(PLAN, worse)) == ""
     better = swept({**losses, beyond: 0.5})
-    (more,) = next_runs(PLAN, PAIR, better)[1]
+    ((more, index),) = next_runs(PLAN, PAIR, better)[1]
+    assert index == 0
     assert more == rate_beyond(sorted({**losses, beyond: 0.5}), beyond)
 
 
 def test_rate_that_diverges_ends_the_extension():
     diverged = swept({0.0333333: None}, status="diverged", score=None)
-    assert next_runs(PLAN, PAIR, swept(HIGH) + diverged) is None
+    assert next_runs(PLAN, PAIR, swept(HIGH) + diverged) == (20, ((0.01, 1),))
     assert decided_rate(PLAN, swept(HIGH) + diverged) == 0.01
     assert verdict(swept(HIGH) + diverged, 0.01) == ""
 
@@ -76,7 +104,7 @@ def test_rate_that_diverges_ends_the_extension():
 def test_rounds_are_bounded():
     once = dataclasses.replace(PLAN, sweep_rounds=1)
     records = swept({**HIGH, 0.0333333: 0.5})
-    assert next_runs(once, PAIR, records) is None
+    assert next_runs(once, PAIR, records) == (20, ((0.0333333, 1),))
     assert verdict(records, decided_rate(once, records)) == "edge"
     assert next_runs(dataclasses.replace(PLAN, sweep_rounds=0), PAIR, swept(HIGH)) is None
 
@@ -84,20 +112,20 @@ def test_rounds_are_bounded():
 def test_runs_get_longer_on_a_plateau():
     flat = swept(HIGH, score=0.166)
     assert is_on_plateau(flat)
-    assert next_runs(PLAN, PAIR, flat) == (40, PLAN.rates)
+    assert next_runs(PLAN, PAIR, flat) == first(40, *PLAN.rates)
     longer = flat + swept(HIGH, 40, score=0.166)
-    assert next_runs(PLAN, PAIR, longer) == (80, PLAN.rates)
-    assert next_runs(PLAN, PAIR, longer + swept(GRID, 80)) is None
+    assert next_runs(PLAN, PAIR, longer) == first(80, *PLAN.rates)
+    assert next_runs(PLAN, PAIR, longer + swept(GRID, 80)) == (80, ((0.003, 1),))
     assert decided_rate(PLAN, longer + swept(GRID, 80)) == 0.003, "short runs do not count"
     whole = longer + swept(HIGH, 80, score=0.166)
-    assert next_runs(PLAN, PAIR, whole) == (100, PLAN.rates), "at most the length of a run"
+    assert next_runs(PLAN, PAIR, whole) == first(100, *PLAN.rates), "at most the length of a run"
     assert next_runs(PLAN, PAIR, whole + swept(HIGH, 100, score=0.166)) is None
     assert verdict(whole, 0.01) == "plateau"
 
 
 def test_edge_is_extended_after_the_plateau():
     records = swept(GRID, score=0.166) + swept(HIGH, 40)
-    assert next_runs(PLAN, PAIR, records) == (40, (0.0333333,))
+    assert next_runs(PLAN, PAIR, records) == first(40, 0.0333333)
 
 
 def test_plateau_is_relative_to_threshold_or_perfect_score():

@@ -20,7 +20,8 @@ OnEvent = Callable[[Event], None]
 """Callback that receives events: dictionaries with the key ``event``."""
 
 SWEEP_SEED = 1_000_000
-"""Seed of the learning rate sweep. No compared run has it, so that the chosen rate favours none of them."""
+"""First of the two seeds of the learning rate sweep. No compared run has them, so that the chosen rate
+favours none of these runs."""
 
 _VALIDATIONS = {"sweep": 5, "run": 20}
 """Validations in a run of each kind."""
@@ -97,8 +98,8 @@ class JobFactory:
             pair: Task and cell.
             records: The runs of its sweep so far.
         """
-        steps, rates = next_runs(self.plan, pair, records) or (0, ())
-        return [self._run("sweep", *pair, rate, SWEEP_SEED, steps) for rate in rates]
+        steps, runs = next_runs(self.plan, pair, records) or (0, ())
+        return [self._run("sweep", *pair, rate, SWEEP_SEED + index, steps) for rate, index in runs]
 
     def runs(self, rates: Mapping[tuple[str, str], float]) -> list[Job]:
         """All runs, ordered by seed, so that early results cover every pair."""

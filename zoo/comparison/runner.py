@@ -45,7 +45,7 @@ from zoo.comparison.results import (
 )
 from zoo.comparison.specs import TaskInfo
 from zoo.comparison.statistics import overall, summarize, summarize_targets
-from zoo.comparison.sweep import decided_rate
+from zoo.comparison.sweep import decided_rate, max_stages
 from zoo.comparison.workers import LOCAL, Backend, SerialExecutor, WorkerPool, check_jobs, parse_backend
 from zoo.errors import CheckpointError, UsageError
 from zoo.processes import available_processors
@@ -106,7 +106,7 @@ class ComparisonRunner:
         without_steps = self._pairs_without_steps()
         pairs = [pair for pair in self.plan.pairs() if pair not in without_steps]
         upcoming = self.jobs.runs({pair: decided_rate(self.plan, []) for pair in pairs})
-        for _ in range(self.plan.sweep_rounds + 1):
+        for _ in range(max_stages(self.plan)):
             swept = [job for pair in pairs for job in self.jobs.sweep(pair, self._sweep_of(pair))]
             if not swept:
                 break
@@ -247,7 +247,8 @@ def compare(
         sweep_steps: Updates of a short run; None for a fifth of a run.
         sweep_rounds: Rounds that continue a sweep without a decision: with runs of twice the length while no
             rate is better than the memoryless baseline, then with a rate beyond the grid while the best one
-            is at its edge. None for 4, or for 0 if ``lr_grid`` or ``sweep_steps`` is given.
+            is at its edge. Then the run at the best rate is repeated with another seed, and a rate counts by
+            its worse run. None for 4, or for 0 if ``lr_grid`` or ``sweep_steps`` is given.
         jobs: Worker processes, of one thread each; None for one per processor; 0 to run everything serially
             in this process. With ``on="dask+slurm"``, the number of SLURM jobs to submit.
         on: ``"local"`` (the same as None); ``"dask://HOST:PORT"`` for the workers of a Dask scheduler, on

@@ -104,6 +104,17 @@ def longest_trials(trials: Sequence[AnyTrial]) -> list[AnyTrial]:
     return [trial for trial in trials if (trial.steps or 0) == most]
 
 
+def worse_trials(trials: Sequence[AnyTrial]) -> list[AnyTrial]:
+    """The worse of the runs of each rate and length, in the order of the first ones."""
+    worse: dict[tuple[float | None, int | None], AnyTrial] = {}
+    for trial in trials:
+        key = trial.lr, trial.steps
+        worse[key] = max(
+            worse.get(key, trial), trial, key=lambda each: (each.status != "finished", _rate_order(each))
+        )
+    return list(worse.values())
+
+
 def rate_beyond(rates: Sequence[float], best: float) -> float | None:
     """The rate beyond a grid whose best rate is at its edge; None if it lies inside."""
     if best not in (rates[0], rates[-1]):
