@@ -37,6 +37,7 @@ CELLS = (
     "rhn+low_rank",
     "gru+block_diagonal",
     "vanilla+fast_slow",
+    "gru+short_convolution",
     "vanilla+low_rank+layer_norm+zoneout",
 )
 COMPILED = ("vanilla+zoneout", "gru+block_diagonal")

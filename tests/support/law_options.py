@@ -23,6 +23,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "longhorn": {"order": 2, "rank": 1},
     "mamba2": {"heads": 2, "order": 2},
     "mamba3": {"heads": 2, "order": 4},
+    "deep_esn": {"layers": 2},
     "retnet": {"heads": 2},
     "shallow_plrnn": {"units": 7},
     "s4d": {"order": 4},
@@ -37,6 +38,7 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
     "gru_ode": {"steps": 2},
     "gsa": {"heads": 2, "slots": 2},
     "hgrn2": {"heads": 2},
+    "kalman_delta": {"heads": 2},
     "kda": {"heads": 2},
     "matrix_lstm": {"heads": 2},
     "m2rnn": {"heads": 2},
@@ -59,7 +61,7 @@ COMPILED_CELLS = frozenset(
     {
         *("lstm", "phased_lstm", "skip_lstm", "slstm", "on_lstm", "matrix_lstm"),
         *("gru", "min_gru", "clockwork", "exp_rnn", "low_rank_rnn", "urnn", "ltc", "adlif"),
-        *("mamba", "mamba2", "gla", "delta_net", "retnet", "rwkv4", "rg_lru", "rtu", "s5", "gsa", "m2rnn"),
+        *("mamba", "mamba2", "gla", "kalman_delta", "retnet", "rwkv4", "rg_lru", "rtu", "s5", "gsa", "m2rnn"),
     }
 )
 

@@ -58,12 +58,12 @@ class Comba(zoo.Cell):
         variant="This is Comba with both feedback loops, one gate and one rate of writing for each head. "
         "Keys, queries and values pass through silu, keys and queries are normalised to length one, and the "
         "output is scaled.",
-        deviations="This is the recurrence alone. The short convolutions before it and the RMS norm, "
-        "sigmoid output gate and projection after it are left out, and the block deltanet has no gate. "
-        "Values are as wide as keys, where the official layer has values twice as wide. The official layer "
-        "normalises share * k, which cancels the share in the correction. Here it is not cancelled "
-        "(entry 3 of docs/errata.md). There is one head by default, and the official layer has six of size "
-        "256.",
+        deviations="This is the recurrence alone. The short convolutions before it (see the modifier "
+        "short_convolution) and the RMS norm, sigmoid output gate and projection after it are left out, and "
+        "the block deltanet has no gate. Values are as wide as keys, where the official layer has values "
+        "twice as wide. The official layer normalises share * k, which cancels the share in the correction. "
+        "Here it is not cancelled (entry 3 of docs/errata.md). There is one head by default, and the "
+        "official layer has six of size 256.",
         history="Hu and others published it in 2025. They described the delta rule of Gated DeltaNet "
         "(gated_delta_net) as closed-loop control and added the feedback from the output.",
         when_to_use="Use it in place of gated_delta_net to see what the two feedback loops change. The "

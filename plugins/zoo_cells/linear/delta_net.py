@@ -49,8 +49,8 @@ class DeltaNet(zoo.Cell):
         url="https://arxiv.org/abs/2102.11174",
         variant="Queries, keys and values pass through silu, and the first two are normalised to length "
         "one. Each head has one rate of writing, and the output is scaled (Yang and others 2024).",
-        deviations="This is the recurrence alone. The short convolutions before it and the RMS norm and "
-        "output projection after it are left out.",
+        deviations="This is the recurrence alone. The short convolutions before it (see the modifier "
+        "short_convolution) and the RMS norm and output projection after it are left out.",
         history="Schlag, Irie and Schmidhuber showed in 2021 that linear attention is a network with fast "
         "weights, an idea of the early 1990s, and replaced its sum by the delta rule. Yang and others found "
         "an algorithm in 2024 that trains it in parallel over the sequence. Gated DeltaNet "

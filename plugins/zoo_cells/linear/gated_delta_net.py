@@ -61,9 +61,10 @@ class GatedDeltaNet(zoo.Cell):
         variant="This is the gated delta rule with one gate and one rate of writing for each head. Keys, "
         "queries and values pass through silu, keys and queries are normalised to length one, and the "
         "output is scaled.",
-        deviations="This is the recurrence alone. The short convolutions before it and the RMS norm, output "
-        "gate and projection after it are left out, and the block deltanet has no gate. Values are as wide "
-        "as keys, where the official layer has values twice as wide.",
+        deviations="This is the recurrence alone. The short convolutions before it (see the modifier "
+        "short_convolution) and the RMS norm, output gate and projection after it are left out, and the "
+        "block deltanet has no gate. Values are as wide as keys, where the official layer has values twice "
+        "as wide.",
         history="Yang, Kautz and Hatamizadeh published it in 2024. It combines the gate of Mamba 2 "
         "(mamba2), which erases quickly, with the delta rule of DeltaNet, which updates single keys. Hybrid "
         "language models such as Qwen3-Next use it as their linear layer, and Kimi delta attention (kda, "

@@ -55,9 +55,10 @@ class GatedDeltaNet2(zoo.Cell):
         url="https://arxiv.org/abs/2605.22791",
         variant="This is the layer of flash-linear-attention. Keys, queries and values pass through silu, "
         "keys and queries are normalised to length one, and the output is scaled.",
-        deviations="This is the recurrence alone. The short convolutions before it and the RMS norm, "
-        "sigmoid output gate and projection after it are left out, and the block deltanet has no gate. The "
-        "cell has one head by default, as other cells have, and the library has 16 of size 128.",
+        deviations="This is the recurrence alone. The short convolutions before it (see the modifier "
+        "short_convolution) and the RMS norm, sigmoid output gate and projection after it are left out, and "
+        "the block deltanet has no gate. The cell has one head by default, as other cells have, and the "
+        "library has 16 of size 128.",
         history="Hatamizadeh, Choi and Kautz published it in 2026. Gated DeltaNet (gated_delta_net, 2024) "
         "has one rate for erasing and writing and one forget gate for each head, and Kimi delta attention "
         "(kda, 2025) has a forget gate for each row. With equal erase and write gates this cell is kda.",

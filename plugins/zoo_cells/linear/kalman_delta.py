@@ -72,11 +72,12 @@ class KalmanDelta(zoo.Cell):
         variant="This is the diagonal network, with one precision for each row of the memory. Keys, queries "
         "and values pass through silu, keys and queries are normalised to length one, and the output is "
         "scaled.",
-        deviations="This is the recurrence alone. The short convolutions before it and the RMS norm, "
-        "sigmoid output gate and projection after it are left out, and the block deltanet has no gate. The "
-        "bias of the observation noise starts at zero, where nn.Linear in the official code draws it within "
-        "1 / sqrt(I) of zero. There is one head by default, and the official layer has 18 of size 128. The "
-        "isotropic network, with one precision for each head, is left out.",
+        deviations="This is the recurrence alone. The short convolutions before it (see the modifier "
+        "short_convolution) and the RMS norm, sigmoid output gate and projection after it are left out, and "
+        "the block deltanet has no gate. The bias of the observation noise starts at zero, where nn.Linear "
+        "in the official code draws it within 1 / sqrt(I) of zero. There is one head by default, and the "
+        "official layer has 18 of size 128. The isotropic network, with one precision for each head, is left "
+        "out.",
         history="Bui, Huang and Ying published it in September 2026. They show that the delta rule is a "
         "Kalman filter of the memory that does not track its covariance. Gated KalmaNet (Peng and others "
         "2025) keeps the full covariance, and mesa_net solves a ridge regression at every step.",

@@ -57,10 +57,10 @@ class KDA(zoo.Cell):
         variant="This is Kimi delta attention with a low-rank gate for each row, and one rate of writing "
         "for each head. Keys, queries and values pass through silu, keys and queries are normalised to "
         "length one, and the output is scaled.",
-        deviations="This is the recurrence alone. The short convolutions before it and the RMS norm, "
-        "sigmoid output gate and projection after it are left out, and the block deltanet has no gate. The "
-        "cell has one head by default, as other cells have, and the library has 16 of size 128. The "
-        "optional lower bound of the gate is left out.",
+        deviations="This is the recurrence alone. The short convolutions before it (see the modifier "
+        "short_convolution) and the RMS norm, sigmoid output gate and projection after it are left out, and "
+        "the block deltanet has no gate. The cell has one head by default, as other cells have, and the "
+        "library has 16 of size 128. The optional lower bound of the gate is left out.",
         history="The Kimi team published it in 2025 as the linear layer of Kimi Linear, a hybrid with full "
         "attention of 48 billion parameters, of which 3 billion are active. It extends Gated DeltaNet "
         "(gated_delta_net) by a finer gate, as GLA (gla) has one. Gated DeltaNet 2 (gated_delta_net2) "
