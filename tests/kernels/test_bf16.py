@@ -232,7 +232,7 @@ def test_processors(monkeypatch, processor, features, sentence):
     monkeypatch.setattr(precision, "_codegen", codegen)
     assert sentence in precision.bf16_problem()
     if sentence:
-        with pytest.raises(UsageError, match=r"; use `precision='float32'`\.$"):
+        with pytest.raises(UsageError, match=r"; use `precision='float32'`, in another run"):
             zoo.Recurrent("vanilla", FEATURES, HIDDEN, precision="bf16")
 
 

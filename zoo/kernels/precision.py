@@ -38,7 +38,10 @@ def check_precision(precision: object, dtype: str, who: str) -> str | None:
             f"use `dtype='float32'`, or leave out `precision`."
         )
     if reason := bf16_problem():
-        raise UsageError(f"{who}: precision is 'bf16' and {reason}; use `precision='float32'`.")
+        raise UsageError(
+            f"{who}: precision is 'bf16' and {reason}; use `precision='float32'`, in another run if this one "
+            "began with 'bf16'."
+        )
     return BF16
 
 
