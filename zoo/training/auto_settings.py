@@ -6,7 +6,7 @@ warm-up and a cosine of its own. No clock takes part, so the choice depends on t
 seed alone.
 
 The rate with the lowest loss after 100 updates is too high for a run of thousands. So the smallest rate
-counts whose trial made 80 % of the progress of the best trial, beyond the loss without memory. For example, a
+counts whose trial made 70 % of the progress of the best trial, beyond the loss without memory. For example, a
 GRU with 128 units on a text had the lowest loss at 0.02 after 100 updates, and at 0.01 after 2,400.
 """
 
@@ -58,7 +58,7 @@ LARGEST_SHARE = 10
 ROUNDS = 2
 """Rounds that may follow the trials of the grid; see `zoo.training.rate_search`."""
 
-MIN_SHARE = 0.8
+MIN_SHARE = 0.7
 """Share of the progress of the best trial that the chosen rate must make."""
 
 TrialParts = tuple[AnyModel, AnyOptimizer, Schedule, ParameterHooks | None]
