@@ -327,6 +327,22 @@ def test_missing_values(tmp_path):
         assert np.isfinite(zoo.forecast(run, {"y": y}).values).all()
 
 
+def test_gaps_that_leave_few_forecasts_are_named(tmp_path):
+    """A step has a loss only if all values that it forecasts are present."""
+    y = wave()
+    y[::4] = np.nan
+    with pytest.raises(
+        DataError, match="table: all forecasts of the training part lack one of the 4 values of y"
+    ):
+        train({"y": y}, tmp_path, missing="mask", horizon=4)
+    with pytest.warns(
+        ZooWarning, match="table: 75% of the forecasts of the training part lack one of the 3 val"
+    ):
+        prepared({"y": y}, missing="mask")
+    y[::8] = 5.0
+    prepared({"y": y}, missing="mask", horizon=2)
+
+
 def test_part_without_values_has_no_errors(tmp_path):
     y = wave()
     y[192:] = np.nan

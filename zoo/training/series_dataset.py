@@ -285,6 +285,9 @@ class SeriesDataset:
 
 _EVALUATION_BATCH = 256
 
+_FEW_TARGETS = 0.5
+"""A smaller share of forecasts with all values is worth a warning."""
+
 
 def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDataset]:
     """Read and split the table of a configuration; also returns the configuration with every size resolved.
@@ -309,6 +312,7 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
     spec = _make_spec(config, panel, cuts, context, season, quantile_levels(loss), factors)
     spec.category_inputs(config.embedding, table.name)  # raises an error without a category
     windows = make_windows(panel, spec, Scaling.fit(panel, spec, cuts[0]), config.dtype)
+    _check_targets(panel, cuts, windows)
     batch, steps = config.batch or DEFAULT_BATCH, config.steps or DEFAULT_STEPS
     every = config.eval_every or max(1, min(500, steps // 20))
     resolved = replace(
@@ -437,6 +441,32 @@ def _check_length(panel: Panel, train_ends: Array, spec: ForecastSpec) -> None:
             f"{spec.context:,} of context and a horizon of {spec.horizon:,}. Lower `horizon` or `context`, "
             f"or give more rows."
         )
+
+
+def _check_targets(panel: Panel, cuts: Array, windows: Windows) -> None:
+    """Raise an error if each forecast of the training part lacks a value, and warn if most of them do.
+
+    A step has a loss only if all values that it forecasts are present.
+    """
+    if windows.present is None:
+        return
+    spec, horizon = windows.spec, windows.spec.horizon
+    counts, complete, steps = np.concatenate([[0], np.cumsum(windows.present)]), 0, 0
+    for origins in part_origins(panel, cuts, "train", spec, horizon):
+        rows = np.arange(origins.start - spec.context + 1 + spec.context // 2, origins.stop)
+        complete += int((counts[rows + horizon + 1] - counts[rows + 1] == horizon).sum()) if origins else 0
+        steps += len(rows) if origins else 0
+    if complete >= _FEW_TARGETS * steps:
+        return
+    lacking = "all forecasts" if not complete else f"{1 - complete / steps:.0%} of the forecasts"
+    message = (
+        f"{panel.table.name}: {lacking} of the training part lack one of the {horizon:,} values of "
+        f"{', '.join(spec.roles.target)}, and have no loss. Lower `horizon`, fill the values, or set "
+        f"`missing` to 'forward'."
+    )
+    if not complete:
+        raise DataError(message)
+    warnings.warn(message, ZooWarning, stacklevel=2)
 
 
 def _check_parts(panel: Panel, cuts: Array, spec: ForecastSpec) -> None:
