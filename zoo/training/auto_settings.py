@@ -35,6 +35,7 @@ from zoo.training.rate_search import (
 from zoo.training.regularisation import ParameterHooks
 from zoo.training.schedules import Schedule
 from zoo.training.state import TrainingState
+from zoo.training.task_dataset import TaskDataset
 from zoo.training.trainer import Event, Trainer
 
 BATCH_SIZE = 16
@@ -60,6 +61,11 @@ ROUNDS = 2
 
 MIN_SHARE = 0.7
 """Share of the progress of the best trial that the chosen rate must make."""
+
+PLATEAU, EVAL_BATCHES = 0.1, 64
+"""Progress from which a trial has left the plateau of a task, and the least batches of its validation. The
+best constant has a squared error of 0.151 instead of 0.167 on the 256 examples of 16 batches of `adding`, so
+that with fewer batches, or less progress, every trial seems to have learned."""
 
 TrialParts = tuple[AnyModel, AnyOptimizer, Schedule, ParameterHooks | None]
 
@@ -139,7 +145,9 @@ def search_learning_rate(
     def trial_updates(doublings: int) -> int:
         return min(most, TRIAL_UPDATES << doublings)
 
-    while runs := next_trials(grid, trial_updates, ROUNDS, trials, choose_rate):
+    if isinstance(dataset, TaskDataset):
+        dataset = dataclasses.replace(dataset, batches=max(dataset.batches, EVAL_BATCHES))
+    while runs := next_trials(grid, trial_updates, ROUNDS, trials, choose_rate, PLATEAU):
         steps, rates = runs
         base = config  # with a given schedule, a trial is the beginning of the run
         if not has_schedule:
@@ -159,7 +167,7 @@ def choose_rate(trials: Sequence[Trial], rates: Sequence[float]) -> float:
         trials: Trials of one length.
         rates: Their rates, in ascending order.
     """
-    if is_on_plateau(trials):
+    if is_on_plateau(trials, PLATEAU):
         return choose_learning_rate(trials, rates)
     made = {trial.lr: progress(trial) for trial in trials if trial.status == "finished"}
     most = MIN_SHARE * max(made.values(), default=0.0)

@@ -68,6 +68,7 @@ def next_trials(
     rounds: int,
     trials: Sequence[AnyTrial],
     choose: Callable[[Sequence[AnyTrial], Sequence[float]], float],
+    min_progress: float = MIN_PROGRESS,
 ) -> Runs | None:
     """The next runs of a search; None if it has decided, or its rounds are over.
 
@@ -78,6 +79,7 @@ def next_trials(
         trials: The runs so far.
         choose: Chooses a rate, from runs of one length and their rates, such as
             :func:`choose_learning_rate`.
+        min_progress: As for :func:`is_on_plateau`.
     """
     if len(grid) < 2:
         return None
@@ -89,7 +91,7 @@ def next_trials(
             return steps, missing
         if done == rounds:
             return None
-        if is_on_plateau(current) and steps < run_steps(doublings + 1):
+        if is_on_plateau(current, min_progress) and steps < run_steps(doublings + 1):
             doublings += 1
         elif beyond := rate_beyond(rates, choose(current, rates)):
             rates = tuple(sorted((*rates, beyond)))
@@ -123,14 +125,16 @@ def rate_beyond(rates: Sequence[float], best: float) -> float | None:
     return float(f"{edge * edge / inner:.6g}")
 
 
-def is_on_plateau(trials: Sequence[RateTrial]) -> bool:
-    """Whether no run is better than the memoryless baseline; False if that is unknown."""
+def is_on_plateau(trials: Sequence[RateTrial], min_progress: float = MIN_PROGRESS) -> bool:
+    """Whether no run is better than the memoryless baseline; False if that is unknown.
+
+    Args:
+        trials: The runs.
+        min_progress: The :func:`progress` from which a run is better.
+    """
     finished = [trial for trial in trials if trial.status == "finished"]
-    return bool(finished) and not any(map(_has_left_plateau, finished))
-
-
-def _has_left_plateau(trial: RateTrial) -> bool:
-    return trial.baseline is None or progress(trial) >= MIN_PROGRESS
+    left = (trial.baseline is None or progress(trial) >= min_progress for trial in finished)
+    return bool(finished) and not any(left)
 
 
 def progress(trial: RateTrial) -> float:
