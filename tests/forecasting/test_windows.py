@@ -125,9 +125,10 @@ def test_masked_values_are_marked_and_have_no_loss():
     assert np.flatnonzero(marks).tolist() == [4, 17, 40]
     assert windows.past[4, 0] == 0  # no change
     np.testing.assert_allclose(windows.levels[17], [windows.levels[16, 0], windows.levels[17, 1]])
-    has_targets = windows.has_targets(np.arange(N - HORIZON))
-    expected = [not any(row + k in (4, 17, 40) for k in (1, 2, 3)) for row in range(N - HORIZON)]
-    assert has_targets.tolist() == expected
+    missing = windows.missing_targets(np.arange(N - HORIZON)).reshape(N - HORIZON, HORIZON, 2, -1)
+    expected = [[row + k in (4, 17, 40) for k in (1, 2, 3)] for row in range(N - HORIZON)]
+    assert missing[:, :, 0, 0].tolist() == expected
+    assert not missing[:, :, 1].any()
     assert np.isfinite(scaling.mean).all()
 
 

@@ -327,20 +327,42 @@ def test_missing_values(tmp_path):
         assert np.isfinite(zoo.forecast(run, {"y": y}).values).all()
 
 
-def test_gaps_that_leave_few_forecasts_are_named(tmp_path):
-    """A step has a loss only if all values that it forecasts are present."""
-    y = wave()
-    y[::4] = np.nan
-    with pytest.raises(
-        DataError, match="table: all forecasts of the training part lack one of the 4 values of y"
-    ):
-        train({"y": y}, tmp_path, missing="mask", horizon=4)
-    with pytest.warns(
-        ZooWarning, match="table: 75% of the forecasts of the training part lack one of the 3 val"
-    ):
-        prepared({"y": y}, missing="mask")
-    y[::8] = 5.0
-    prepared({"y": y}, missing="mask", horizon=2)
+def test_missing_targets_have_neither_a_loss_nor_a_gradient():
+    y, z = wave(), wave(seed=1)
+    y[::4], y[100:110] = np.nan, np.nan
+    settings = {"missing": "mask", "target": "y,z", "dtype": "float64", "horizon": 5, "hidden": 3}
+    config = make_config({**SMALL, **settings})
+    with zoo.kernels.pure_python():
+        for loss in ("interval", "squared_error", "y=huber:0.5,z=quantile:0.9"):
+            dataset = prepared({"y": y, "z": z}, loss=loss, **settings)
+            model = dataset.make_model(zoo.get_cell("vanilla"), config)
+            batch = dataset.training_batch(0)
+            present = ~np.isnan(batch["targets"])
+            assert 0.8 < present[6:].mean() < 0.9
+            has_loss = batch["weights"] > 0
+
+            def mean_loss(model=model, batch=batch, present=present, has_loss=has_loss, loss=dataset.loss):
+                """The mean loss of the present targets, each of them in a row of its own."""
+                outputs = model.outputs(batch["inputs"])[0]
+                targets = np.where(present, batch["targets"], outputs)
+                losses = [
+                    loss.row_loss(outputs[at], targets[at], *loss.values)
+                    for at in map(tuple, np.argwhere(has_loss))
+                ]
+                return sum(losses) / present[has_loss].mean() / len(losses)
+
+            value = dataset.loss_and_grad(model, 0, None, None).loss
+            assert value == pytest.approx(mean_loss())
+            grad, theta, share = model.grad.copy(), model.theta.copy(), present[has_loss].mean()
+            for index in range(0, theta.size, 9):
+                losses = []
+                for change in (1e-6, -1e-6):
+                    model.theta = np.where(np.arange(theta.size) == index, theta + change, theta)
+                    losses.append(mean_loss())
+                assert share * (losses[0] - losses[1]) / 2e-6 == pytest.approx(grad[index], abs=1e-6)
+            model.theta = theta
+            evaluated = dataset.evaluate(model)
+            assert np.isfinite([evaluated.loss, evaluated.metrics["score"]]).all()
 
 
 def test_part_without_values_has_no_errors(tmp_path):

@@ -155,7 +155,7 @@ def _continued(
             past=past[:, done:end].reshape(-1, past.shape[2]),
             known=np.empty((count * spec.context, 0), past.dtype),
             outputs=np.repeat(levels[:, done:end].reshape(-1, targets), copies, axis=1),
-            present=None,
+            missing=None,
             dt=None if dt is None else dt[:, done:end].reshape(-1),
         )
         block = _direct(model, window, np.arange(count) * spec.context + spec.context - 1)

@@ -34,7 +34,7 @@ class Windows:
         known: Inputs of each row that are known in advance, `(N, K)`.
         outputs: Targets minus their mean, in the unit of the outputs, once for each quantile, `(N, M Q)`. A
             missing one is the one before.
-        present: Whether all targets of a row are present, `(N,)`; None if none is missing.
+        missing: Whether each target of a row is missing, once for each quantile, `(N, M Q)`; None if none is.
         dt: Time from the row before in the unit of the spec, `(N,)`; None without times.
     """
 
@@ -44,7 +44,7 @@ class Windows:
     past: Array
     known: Array
     outputs: Array
-    present: Array | None
+    missing: Array | None
     dt: Array | None
 
     @property
@@ -111,11 +111,9 @@ class Windows:
         ]
         return np.stack(changes, axis=-1)
 
-    def has_targets(self, rows: Array) -> Array | None:
-        """Whether all targets of some rows are present; None if none is missing anywhere."""
-        if self.present is None:
-            return None
-        return np.asarray(self._after(self.present.reshape(-1, 1))[rows].all(axis=-1))
+    def missing_targets(self, rows: Array) -> Array | None:
+        """Whether each of the targets of some rows is missing, `(..., V)`; None if none is in any row."""
+        return None if self.missing is None else np.asarray(self._after(self.missing)[rows])
 
     def aux(self, origins: Array, names: tuple[str, ...]) -> dict[str, Any]:
         """The time between rows, ``dt (T, B)``, if it is among the inputs that the cells declare."""
@@ -186,10 +184,11 @@ def make_windows(panel: Panel, spec: ForecastSpec, scaling: Scaling, dtype: Any)
             past[rows, position] = values
         for position, values in enumerate(known_columns):
             known[rows, position] = values
-    present = np.logical_and.reduce([~panel.columns[name].missing() for name in spec.roles.target])
+    absent = np.stack([panel.columns[name].missing() for name in spec.roles.target], axis=1)
+    missing = np.repeat(absent, copies, axis=1) if absent.any() else None
     differences = panel.time_differences(spec.time_unit)
     dt = None if differences is None else differences.astype(dtype)
-    return Windows(spec, scaling, panel.offsets, past, known, outputs, None if present.all() else present, dt)
+    return Windows(spec, scaling, panel.offsets, past, known, outputs, missing, dt)
 
 
 def _chunks(count: int) -> Iterator[slice]:

@@ -140,9 +140,26 @@ class SeriesDataset:
 
         The second half of the steps of each window has a loss. Each of them has at least half a context.
         """
-        batch = self.training_batch(step, tuple(model.stack.inputs))
+        batch, share = self._without_gaps(model, self.training_batch(step, tuple(model.stack.inputs)), noise)
         loss, _ = model.loss_and_grad(**batch, noise=noise)
-        return TrainStepResult(loss, {}, batch["targets"].shape[0] * batch["targets"].shape[1])
+        return TrainStepResult(loss / share, {}, batch["targets"].shape[0] * batch["targets"].shape[1])
+
+    def _without_gaps(
+        self, model: AnyModel, batch: dict[str, Any], noise: NoiseKey | None = None
+    ) -> tuple[dict[str, Any], float]:
+        """Replace missing targets by the outputs of the model, which have neither a loss nor a gradient.
+
+        Returns:
+            The batch, and the share of the targets that are present, of which the loss is a sum.
+        """
+        gaps = np.isnan(batch["targets"])
+        if self.windows.missing is None or not gaps.any():
+            return batch, 1.0
+        filled = {**batch, "targets": np.where(gaps, 0, batch["targets"])}
+        outputs = model.evaluate_batch(**filled, noise=noise)[1]
+        filled["targets"] = np.where(gaps, outputs if gaps.ndim == 3 else outputs[-1], batch["targets"])
+        weights = np.ones(gaps.shape[:-1]) if batch["weights"] is None else batch["weights"]
+        return filled, float((weights * (1 - gaps.mean(axis=-1))).sum() / weights.sum()) or 1.0
 
     def training_batch(self, step: int, aux_names: tuple[str, ...] = ()) -> dict[str, Array]:
         """Arguments of ``model.loss_and_grad`` for a step."""
@@ -156,8 +173,11 @@ class SeriesDataset:
         targets = np.zeros((context, self.batch_size, windows.spec.output_size), windows.outputs.dtype)
         targets[skipped:] = windows.targets(rows)
         weights = np.zeros((context, self.batch_size))
-        present = windows.has_targets(rows)
-        weights[skipped:] = self._weights[rows] if present is None else present * self._weights[rows]
+        missing = windows.missing_targets(rows)
+        weights[skipped:] = self._weights[rows]
+        if missing is not None:
+            targets[skipped:][missing] = np.nan
+            weights[skipped:] *= ~missing.all(axis=-1)
         if not weights.any():  # every target is missing: a loss of zero
             weights[-1], targets[-1] = 1e-30, 0.0
         aux = windows.aux(origins, aux_names)
@@ -201,17 +221,22 @@ class SeriesDataset:
 
     def _evaluate(self, model: AnyModel, origins: Array) -> EvalResult:
         windows = self.windows
-        present = windows.has_targets(origins)
-        if present is not None and present.any():
-            origins = origins[present]
-        losses = []
+        missing = windows.missing_targets(origins)
+        if missing is not None and not missing.all():
+            origins = origins[~missing.all(axis=-1)]
+        losses, total = 0.0, 0.0
         names = tuple(model.stack.inputs)
         for first in range(0, len(origins), _EVALUATION_BATCH):
             rows = origins[first : first + _EVALUATION_BATCH]
+            targets, missing = windows.targets(rows), windows.missing_targets(rows)
+            if missing is not None:
+                targets[missing] = np.nan
             weights = None if self.panel.weights is None else self._weights[rows]
-            batch = windows.inputs(rows), windows.targets(rows), weights
-            loss, _ = model.loss(*batch, **windows.aux(rows, names))
-            losses.append(loss * self._weights[rows].sum())
+            given = {"inputs": windows.inputs(rows), "targets": targets, "weights": weights}
+            batch, share = self._without_gaps(model, {**given, **windows.aux(rows, names)})
+            loss, of_batch = model.loss(**batch)[0], float(self._weights[rows].sum())
+            losses, total = losses + loss * of_batch, total + share * of_batch
+        total = float(self._weights[origins].sum()) if windows.missing is None else total
         forecasts = network_forecasts(model, windows, origins)
         actual = actual_after(self.panel, origins, windows.spec.horizon)
         errors = np.abs(forecasts[..., forecasts.shape[-1] // 2] - actual)
@@ -229,7 +254,7 @@ class SeriesDataset:
         scale = windows.scaling.output[windows.series(origins[kept])]
         residuals = scaled_errors(forecasts[kept], actual[kept], scale).astype(np.float32)
         calibration = Calibration(residuals, self._last_seen)
-        return EvalResult(sum(losses) / self._weights[origins].sum(), metrics, arrays=calibration.arrays())
+        return EvalResult(losses / total, metrics, arrays=calibration.arrays())
 
     def calibration(self, model: AnyModel) -> Calibration:
         """The errors of a model on the validation part, as a checkpoint stores them."""
@@ -285,9 +310,6 @@ class SeriesDataset:
 
 _EVALUATION_BATCH = 256
 
-_FEW_TARGETS = 0.5
-"""A smaller share of forecasts with all values is worth a warning."""
-
 
 def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDataset]:
     """Read and split the table of a configuration; also returns the configuration with every size resolved.
@@ -312,7 +334,6 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
     spec = _make_spec(config, panel, cuts, context, season, quantile_levels(loss), factors)
     spec.category_inputs(config.embedding, table.name)  # raises an error without a category
     windows = make_windows(panel, spec, Scaling.fit(panel, spec, cuts[0]), config.dtype)
-    _check_targets(panel, cuts, windows)
     batch, steps = config.batch or DEFAULT_BATCH, config.steps or DEFAULT_STEPS
     every = config.eval_every or max(1, min(500, steps // 20))
     resolved = replace(
@@ -441,32 +462,6 @@ def _check_length(panel: Panel, train_ends: Array, spec: ForecastSpec) -> None:
             f"{spec.context:,} of context and a horizon of {spec.horizon:,}. Lower `horizon` or `context`, "
             f"or give more rows."
         )
-
-
-def _check_targets(panel: Panel, cuts: Array, windows: Windows) -> None:
-    """Raise an error if each forecast of the training part lacks a value, and warn if most of them do.
-
-    A step has a loss only if all values that it forecasts are present.
-    """
-    if windows.present is None:
-        return
-    spec, horizon = windows.spec, windows.spec.horizon
-    counts, complete, steps = np.concatenate([[0], np.cumsum(windows.present)]), 0, 0
-    for origins in part_origins(panel, cuts, "train", spec, horizon):
-        rows = np.arange(origins.start - spec.context + 1 + spec.context // 2, origins.stop)
-        complete += int((counts[rows + horizon + 1] - counts[rows + 1] == horizon).sum()) if origins else 0
-        steps += len(rows) if origins else 0
-    if complete >= _FEW_TARGETS * steps:
-        return
-    lacking = "all forecasts" if not complete else f"{1 - complete / steps:.0%} of the forecasts"
-    message = (
-        f"{panel.table.name}: {lacking} of the training part lack one of the {horizon:,} values of "
-        f"{', '.join(spec.roles.target)}, and have no loss. Lower `horizon`, fill the values, or set "
-        f"`missing` to 'forward'."
-    )
-    if not complete:
-        raise DataError(message)
-    warnings.warn(message, ZooWarning, stacklevel=2)
 
 
 def _check_parts(panel: Panel, cuts: Array, spec: ForecastSpec) -> None:
