@@ -152,7 +152,7 @@ def zoo_curve(text: Path, cell: str, threads: int) -> dict[str, Any]:
 
 
 def of_run(run: zoo.Run) -> dict[str, Any]:
-    """What the table needs of a run."""
+    """Curve, trials and choice of a run, for the table."""
     curve = [(event["step"], event["loss"]) for event in run.events("eval")]
     trials = next(run.events("start"))["trials"]
     return {"curve": curve, "trials": trials, "lr": run.config.lr, "batch": run.config.batch}

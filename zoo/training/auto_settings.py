@@ -62,6 +62,11 @@ ROUNDS = 2
 MIN_SHARE = 0.7
 """Share of the progress of the best trial that the chosen rate must make."""
 
+MAX_RATIO = 1.1
+"""Largest ratio of the loss of the chosen trial to the lowest, where the loss without memory is unknown, as
+in a table. Measured from the first loss, a rate of 0.00125 made 81 % of the progress of a GRU on a table. In
+a run of 1,000 updates 0.01 was best, and the ratio chooses it."""
+
 PLATEAU, EVAL_BATCHES = 0.1, 64
 """Progress from which a trial has left the plateau of a task, and the least batches of its validation. The
 best constant has a squared error of 0.151 instead of 0.167 on the 256 examples of 16 batches of `adding`, so
@@ -159,7 +164,7 @@ def search_learning_rate(
 
 
 def choose_rate(trials: Sequence[Trial], rates: Sequence[float]) -> float:
-    """The smallest rate whose trial made enough of the progress of the best one; see `MIN_SHARE`.
+    """The smallest rate whose trial is nearly as good as the best one; see `MIN_SHARE` and `MAX_RATIO`.
 
     On a plateau it is the rate with the lowest loss.
 
@@ -167,11 +172,15 @@ def choose_rate(trials: Sequence[Trial], rates: Sequence[float]) -> float:
         trials: Trials of one length.
         rates: Their rates, in ascending order.
     """
-    if is_on_plateau(trials, PLATEAU):
+    finished = [trial for trial in trials if trial.status == "finished"]
+    losses = {trial.lr: trial.loss or 0.0 for trial in finished}
+    if not losses or is_on_plateau(trials, PLATEAU):
         return choose_learning_rate(trials, rates)
-    made = {trial.lr: progress(trial) for trial in trials if trial.status == "finished"}
-    most = MIN_SHARE * max(made.values(), default=0.0)
-    return min([rate for rate, share in made.items() if share >= most], default=rates[0])
+    lowest = min(losses.values())
+    if any(trial.baseline is None for trial in finished):
+        return min(rate for rate, loss in losses.items() if loss <= max(lowest, MAX_RATIO * lowest))
+    made = {trial.lr: progress(trial) for trial in finished}
+    return min(rate for rate, share in made.items() if share >= MIN_SHARE * max(made.values()))
 
 
 def _run_trial(
@@ -192,9 +201,7 @@ def _run_trial(
     trial = Trial(config.lr or 0.0, steps, loss)
     metadata = dataset.metadata()
     if metadata.get("baseline") is None:
-        memoryless = dataset.memoryless_loss()
-        baseline = losses[0] if memoryless is None else memoryless
-        return dataclasses.replace(trial, score=loss, baseline=baseline)
+        return dataclasses.replace(trial, score=loss, baseline=dataset.memoryless_loss())
     result = dataset.evaluate(model)
     return dataclasses.replace(
         trial,
