@@ -95,7 +95,8 @@ def facts_of(results: Results) -> list[str]:
         lines.append(f"In {better} of {len(pairs)} pairs of cell and task, the cell is better in its block.")
     if verdicts := [row[-2:] for row in paper_table(results).rows]:
         agreeing = sum(agrees == "yes" for agrees, _ in verdicts)
-        lines.append(f"Of {len(verdicts)} results of papers, {agreeing} [agree](#agreement-with-papers).")
+        agree = f"{agreeing} [agree{'s' * (agreeing == 1)}](#agreement-with-papers)"
+        lines.append(f"Of {len(verdicts)} results of papers, {agree}.")
         if larger := sum(agrees != "yes" and repeated == "yes" for agrees, repeated in verdicts):
             lines[-1] += f" {larger} more agree{'s' * (larger == 1)} with a larger budget."
     counts = {word: sum(each.sweep == word for each in results.measured.values()) for word in SWEEPS}

@@ -204,7 +204,9 @@ def test_agreement_with_papers() -> None:
     assert verdicts["`vanilla`", "adding"] == ("not solved", "0.067", "1/3", "**no**", "yes")
     assert verdicts["`gru`", "parity"] == ("solved", "0.650", "1/3", "**no**", "yes")
     assert len(verdicts) == 3
-    sentence = "Of 3 results of papers, 1 [agree](#agreement-with-papers). 2 more agree with a larger budget."
+    sentence = (
+        "Of 3 results of papers, 1 [agrees](#agreement-with-papers). 2 more agree with a larger budget."
+    )
     assert sentence in facts_of(results)
 
 
