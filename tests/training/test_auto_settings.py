@@ -86,6 +86,9 @@ def test_given_settings_win(text, tmp_path):
     assert {name: getattr(made.config, name) for name in given} == given
     assert events[0]["event"] == "start", "there are no trials"
     assert events[0]["trials"] == []
+    option = {"optimizer_options": {"lr": 0.03}, "steps": 1}
+    made = zoo.train(text, auto=True, out=tmp_path / "option", **{**SMALL, **option})
+    assert (made.config.lr, made.history[0]["lr"]) == (None, 0.03)
 
 
 def test_rules_replace_only_what_is_missing():

@@ -359,7 +359,7 @@ def _choose_learning_rate(
     has_schedule: bool,
 ) -> tuple[Config, list[Trial]]:
     """The configuration with a learning rate, and the trials, of which there are none if it was given."""
-    if config.lr is not None:
+    if config.lr is not None or "lr" in config.optimizer_options:
         return config, []
     if on_event is not None and group.is_root:
         on_event({"event": "trials", "step": 0})
