@@ -64,6 +64,7 @@ class AdEx(zoo.Cell):
         when_to_use="Use it to train networks of a neuron model that experiments and simulators use. Inputs "
         "must be large enough to drive units to the threshold within a few steps of dt. The plain lif has "
         "two states less.",
+        trainability="No unit spikes on one-hot input at first, because a symbol moves a potential little.",
         related={
             "lif": "has no adaptation and no exponential threshold.",
             "adlif": "has a trained linear adaptation.",
