@@ -55,6 +55,8 @@ class HGRN2(zoo.Cell):
         "follow short patterns and higher layers long ones. The state has H² / heads elements. It has one "
         "parameter matrix less than gla, because the gate is the key.",
         scope="mixer",
+        trainability="It learns slowly without a norm around it. In the block prenorm it reaches 1.81 nats "
+        "on the same text.",
         block="retnet",
         related={
             "hgrn": "has a vector state.",

@@ -52,6 +52,7 @@ class Izhikevich(zoo.Cell):
         "models and the cost of integrate-and-fire units. It is part of many simulators and courses.",
         when_to_use="Use it to train networks of a neuron model that neuroscientists know. A unit fires for "
         "currents of several units, so scale inputs, for example by ten or more.",
+        trainability="No unit spikes on one-hot input, so a model learns the frequencies of symbols only.",
         related={
             "adex": "has an exponential in place of the square.",
             "lif": "has a linear equation without recovery.",
