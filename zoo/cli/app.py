@@ -42,7 +42,7 @@ SECTIONS = {
         "optimizers": "List the optimizers.",
         "samplers": "List the samplers, which choose the next token.",
         "trackers": "List the trackers, which receive the events of a run.",
-        "show": "Show a component: equations, options and reference; or the parameters of a run.",
+        "show": "Show a component with its equations, or the parameters of a run.",
         "cite": "Print BibTeX references.",
     },
     "Write your own": {

@@ -49,7 +49,7 @@ def command(
     input_size: int | None,
     hidden_size: int | None,
 ) -> None:
-    """Show a component: equations, options and reference; or the parameters of a run.
+    """Show a component with its equations, or the parameters of a run.
 
     NAME is a cell, block, modifier, constraint, penalty, optimizer, sampler, task or tracker. If components
     of several kinds have the name, write KIND:NAME. Without KIND, a name that a cell and a block have is the
