@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zoo.data import LabelledSequences
+from zoo.data import LabelledSequences, growing_array
 from zoo.data.labelled import SequenceRoles, read_sequences
 from zoo.data.ts_file import is_ts_file
 from zoo.errors import DataError, MissingSourceError, UsageError
@@ -50,6 +50,12 @@ def check(given, channels=("0", "1"), labels=LABELS):
     assert [given.labels.text(number) for number in range(3)] == labels
 
 
+def in_files(monkeypatch):
+    """Store and read all arrays as if they were larger than memory."""
+    monkeypatch.setattr(growing_array, "MAX_BYTES_IN_MEMORY", 8)
+    monkeypatch.setattr(growing_array, "CHUNK", 4)
+
+
 # ---- sources ------------------------------------------------------------------------------------------
 
 
@@ -81,6 +87,49 @@ def test_rows_of_several_sequences_may_alternate(tmp_path):
     assert given.ids == ("b", "a", "c")
     np.testing.assert_array_equal(given.values[:5], PARTS[1])
     assert given.labels.text(0) == "rest"
+
+
+def test_large_sequences_are_in_files_with_equal_values(tmp_path, monkeypatch):
+    columns = table(color=["red", "blue", "", "red", "blue", "", "blue", "", "red"])
+    columns["y"][5:7] = np.nan
+    order = [3, 0, 8, 4, 1, 5, 2, 6, 7]
+    columns = {name: np.array(values)[order] for name, values in columns.items()}
+    text = "\n".join(
+        [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
+    )
+    (tmp_path / "rows.csv").write_text(text)
+    inputs = np.stack([columns["x"], columns["y"]], axis=1)
+    np.savez(tmp_path / "rows.npz", inputs=inputs, lengths=[3, 5, 1], labels=LABELS)
+    numbers = {"a": inputs[:, 0], "id": np.arange(9.0) // 3, "label": np.arange(9.0) // 3}
+    np.save(tmp_path / "rows.npy", np.stack([*numbers.values()], axis=1))
+    for name, missing, roles in (
+        ("rows.csv", "forward", {"series": "id", "label": "label"}),
+        ("rows.csv", "mask", {"series": "id", "label": "label", "input": ("color", "y")}),
+        ("rows.npz", "forward", {}),
+        ("rows.npz", "mask", {"input": ("1",)}),
+        ("rows.npy", "reject", {"series": "1", "label": "2"}),
+    ):
+        expected = read(tmp_path / name, missing, **roles)
+        with monkeypatch.context() as patch:
+            in_files(patch)
+            given = read(tmp_path / name, missing, **roles)
+        assert isinstance(given.values.base, np.memmap)
+        assert not isinstance(expected.values.base, np.memmap)
+        np.testing.assert_array_equal(given.values, expected.values)
+        assert (given.ids, given.channels, given.sha256) == (expected.ids, expected.channels, expected.sha256)
+        np.testing.assert_array_equal(given.labels.values, expected.labels.values)
+
+
+def test_large_sequences_have_the_same_messages(tmp_path, monkeypatch):
+    in_files(monkeypatch)
+    np.savez(tmp_path / "x.npz", inputs=np.array([[[1.0, 2]] * 5, [[1, np.nan]] * 5]), labels=["a", "b"])
+    with pytest.raises(DataError, match=r"sequence '1', step 0, channel '1': .* missing \(5 are\)"):
+        read(tmp_path / "x.npz")
+    with pytest.raises(DataError, match=r"row 8, column 'label': found 'walk', .* the label 'rest' before"):
+        read(table(label=["rest"] * 8 + ["walk"], id=["a"] * 9))
+    np.save(tmp_path / "x.npy", np.array([[{}]] * 9), allow_pickle=True)
+    with pytest.raises(DataError, match=r"x\.npy is not a file of NumPy arrays"):
+        read(tmp_path / "x.npy", series="0", label="1")
 
 
 def test_sequences_of_one_channel_names_and_numbers():

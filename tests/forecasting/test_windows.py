@@ -169,7 +169,7 @@ def test_later_values_change_nothing_before_them():
 
 def test_large_tables_are_scaled_in_chunks(monkeypatch):
     whole = build(table(gap=True), missing="mask")[4]
-    monkeypatch.setattr("zoo.forecasting.windows._CHUNK", 7)
+    monkeypatch.setattr("zoo.data.growing_array.CHUNK", 7)
     monkeypatch.setattr("zoo.forecasting.scaling._CHUNK", 7)
     monkeypatch.setattr("zoo.data.growing_array.MAX_BYTES_IN_MEMORY", 8)
     chunked = build(table(gap=True), missing="mask")[4]

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 import zoo
 from zoo.classification import Predictor
 from zoo.classification.api import open_predictor
+from zoo.classification.baselines import summary_features
 from zoo.classification.spec import ScaledSequences
 from zoo.cli.app import cli
 from zoo.cli.format import header
@@ -224,6 +225,23 @@ def test_units_come_from_the_training_part_only():
     rows = np.concatenate([parts[number] for number in dataset.parts["train"]])
     np.testing.assert_allclose(dataset.scaled.spec.mean, rows.mean(axis=0))
     np.testing.assert_allclose(dataset.scaled.spec.scale, rows.std(axis=0))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_large_sequences_have_equal_units_inputs_and_features(channels, monkeypatch):
+    parts, labels = recordings(channels=channels)
+    parts[7][2, 0] = np.nan
+    _, expected = prepared(parts, labels, missing="mask")
+    features = summary_features(expected.given.values, expected.given.offsets)
+    monkeypatch.setattr("zoo.data.growing_array.MAX_BYTES_IN_MEMORY", 8)
+    monkeypatch.setattr("zoo.data.growing_array.CHUNK", 7)
+    monkeypatch.setattr("zoo.classification.baselines.CHUNK", 30)
+    _, dataset = prepared(parts, labels, missing="mask")
+    assert dataset.scaled.spec == expected.scaled.spec
+    assert isinstance(dataset.scaled.values.base, np.memmap)
+    np.testing.assert_array_equal(dataset.scaled.values, expected.scaled.values)
+    given = dataset.given
+    np.testing.assert_array_equal(summary_features(given.values, given.offsets), features)
 
 
 def test_every_epoch_reads_every_training_sequence_once():

@@ -13,6 +13,7 @@ from zoo.arguments import as_choice, as_path
 from zoo.array_types import Array
 from zoo.classification.evaluation import last_part, predict, score_model, split_sequences
 from zoo.classification.spec import ScaledSequences, SequenceSpec, class_texts
+from zoo.data.growing_array import allocate
 from zoo.data.labelled import LabelledSequences, read_sequences
 from zoo.data.sources import STDIN
 from zoo.data.split import PARTS
@@ -239,6 +240,7 @@ def concatenated(first: LabelledSequences, second: LabelledSequences) -> Labelle
     offsets = np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]])
     assert first.labels is not None  # both have labels
     assert second.labels is not None
+    width = len(first.channels)
     labels: Any = (
         [*class_texts(first.labels), *class_texts(second.labels)]
         if "category" in (first.labels.kind, second.labels.kind)
@@ -251,7 +253,7 @@ def concatenated(first: LabelledSequences, second: LabelledSequences) -> Labelle
         second.name,
         (*first.ids, *second.ids),
         first.channels,
-        np.concatenate([first.values, second.values]),
+        np.concatenate([first.values, second.values], out=allocate((offsets[-1], width), np.float64)),
         offsets,
         as_column(first.label, labels, second.name),
         first.label,

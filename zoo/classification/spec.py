@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from zoo.array_types import Array
+from zoo.data.growing_array import allocate, row_chunks
 from zoo.data.labelled import LabelledSequences, SequenceRoles
 from zoo.data.table import DataColumn
 from zoo.errors import CheckpointError, DataError
@@ -195,20 +196,22 @@ class ScaledSequences:
                 f"{given.name} has {len(given.channels)} channels; the model reads {len(spec.channels)}: "
                 f"{', '.join(spec.channels[:20])}."
             )
-        absent = np.isnan(given.values)
-        for number in np.flatnonzero(absent.any(axis=0)):
+        for number in np.flatnonzero(given.has_missing):
             if spec.channels[number] not in spec.masked:
-                step = int(absent[:, number].argmax())
+                step = int(np.isnan(given.values[:, number]).argmax())
                 sequence = given.ids[int(np.searchsorted(given.offsets, step, side="right")) - 1]
                 raise DataError(
                     f"{given.name}: a value of channel {spec.channels[number]!r} is missing in sequence "
                     f"{sequence!r}, and none was in training; fill it."
                 )
-        values = np.empty((len(given.values), spec.input_size), dtype)
-        scaled = (given.values - np.array(spec.mean)) / np.array(spec.scale)
-        values[:, : len(spec.channels)] = np.where(absent, 0.0, scaled)
+        values = allocate((len(given.values), spec.input_size), dtype)
         masked = [spec.channels.index(name) for name in spec.masked]
-        values[:, len(spec.channels) :] = absent[:, masked]
+        for rows in row_chunks(*values.shape):
+            part = given.values[rows]
+            scaled = (part - np.array(spec.mean)) / np.array(spec.scale)
+            absent = np.isnan(part)
+            values[rows, : len(spec.channels)] = np.where(absent, 0.0, scaled)
+            values[rows, len(spec.channels) :] = absent[:, masked]
         dt = given.dt
         if dt is not None and spec.time_unit is not None:
             dt = dt * (given.time_unit / spec.time_unit)

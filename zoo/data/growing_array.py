@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,16 @@ from zoo.array_types import Array
 
 MAX_BYTES_IN_MEMORY = 2**24
 """An array with more bytes is stored in a temporary file; the system keeps in memory what is read."""
+
+
+CHUNK = 2**18
+"""Values of a chunk of rows, which bounds the memory of an operation on all rows."""
+
+
+def row_chunks(rows: int, width: int = 1) -> Iterator[slice]:
+    """Slices of successive rows of an array `(rows, width)`."""
+    size = max(1, CHUNK // max(1, width))
+    return (slice(first, min(first + size, rows)) for first in range(0, rows, size))
 
 
 def allocate(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -23,6 +34,27 @@ def allocate(shape: tuple[int, ...], dtype: Any) -> Array:
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile() as file:
         return np.memmap(file, dtype, "w+", shape=shape).view(np.ndarray)
+
+
+def as_contiguous(values: Array, dtype: Any) -> Array:
+    """``np.ascontiguousarray``, of which a copy is in memory or in a temporary file."""
+    if values.dtype == dtype and values.flags.c_contiguous:
+        return values
+    copy = allocate(values.shape, dtype)
+    copy[:] = values
+    return copy
+
+
+def gather(values: Array, rows: Array) -> Array:
+    """``values[rows]``, in memory or in a temporary file.
+
+    Args:
+        values: `(N,)`.
+        rows: Indices from 0, `(n,)`.
+    """
+    gathered = allocate(rows.shape, values.dtype)
+    # Other modes than "clip" fill a copy in memory first.
+    return values.take(rows, out=gathered, mode="clip")
 
 
 class GrowingArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from zoo.arguments import as_elements, dtype_and_shape, short_repr
 from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base.names import did_you_mean
+from zoo.data.growing_array import allocate, row_chunks
 from zoo.data.panel import ColumnRoles, Panel, default_roles, make_panel, value_of_series
 from zoo.data.table import (
     DataColumn,
@@ -79,6 +81,12 @@ class LabelledSequences:
         """Number of sequences."""
         return len(self.ids)
 
+    @cached_property
+    def has_missing(self) -> Array:
+        """Whether each channel has missing values, `(I,)`."""
+        chunks = row_chunks(*self.values.shape)
+        return np.asarray(np.any([np.isnan(self.values[rows]).any(axis=0) for rows in chunks], axis=0))
+
     @property
     def lengths(self) -> Array:
         """Steps of each sequence, `(N,)`."""
@@ -132,14 +140,15 @@ class LabelledSequences:
                 )
             if not len(part):
                 raise DataError(f"{owner} is empty; remove it.")
-        values = np.concatenate(parts)
         sizes = np.array([len(part) for part in parts])
         offsets = np.concatenate([[0], np.cumsum(sizes)])
+        values = np.concatenate(parts, out=allocate((int(offsets[-1]), width), np.float64))
         given = {"labels": labels, "groups": groups, "weights": weights}
         columns = {what: _one_each(each, len(parts), what, name) for what, each in given.items()}
         column = None if columns["labels"] is None else replace(columns["labels"], name=label)
         shown = _texts(channels, width, "channels", name) or tuple(map(str, range(width)))
-        digest = hashlib.sha256(values.tobytes() + offsets.tobytes())
+        digest = hashlib.sha256(values.data)
+        digest.update(offsets.data)
         for each in columns.values():
             if each is not None:
                 digest.update(repr(each.categories).encode() + np.ascontiguousarray(each.values).tobytes())
@@ -243,7 +252,7 @@ def _numbers(values: Any, owner: str) -> Array:
     array = as_array(values, owner)
     if array.dtype.kind not in "biuf":
         raise DataError(f"{owner} holds values of the type {array.dtype}; expected numbers.")
-    return array.astype(np.float64)
+    return array
 
 
 def _plain_labels(labels: Any) -> Any:
@@ -386,36 +395,46 @@ def _of_arrays(given: LabelledSequences, roles: SequenceRoles, missing: str) -> 
                 shown = ", ".join(given.channels[:20])
                 raise DataError(f"{given.name} has no channel {channel!r}; its channels are {shown}.")
         columns = [given.channels.index(channel) for channel in roles.input]
-        given = replace(given, channels=tuple(roles.input), values=given.values[:, columns])
+        values = allocate((len(given.values), len(columns)), np.float64)
+        for rows in row_chunks(*given.values.shape):
+            values[rows] = given.values[rows, columns]
+        given = replace(given, channels=tuple(roles.input), values=values)
     return _with_missing(given, missing, is_training)
 
 
 def _with_missing(given: LabelledSequences, missing: str, is_training: bool) -> LabelledSequences:
     """The sequences with missing values rejected, filled or kept; infinity is an error."""
     values = given.values
-    absent = np.isnan(values)
     index = too_large(values.reshape(-1))
     if index is not None:
         step, channel = divmod(index, values.shape[1])
         raise DataError(f"{_where(given, step, channel)}: {finite_hint(values[step, channel])}")
-    if not absent.any() or missing == "mask":
+    if missing == "mask" or not given.has_missing.any():
         return given
     if missing == "reject":
         setting = ", or set `missing` to 'forward' or 'mask'" if is_training else ""
-        raise DataError(
-            f"{_where(given, *np.argwhere(absent)[0])}: the value is missing ({int(absent.sum()):,} are); "
-            f"fill it{setting}."
-        )
-    source = np.where(absent, 0, np.arange(len(values))[:, None])
-    source[given.offsets[:-1]] = given.offsets[:-1, None]
-    filled = np.take_along_axis(values, np.maximum.accumulate(source), axis=0)
-    if np.isnan(filled).any():
+        count = sum(int(np.isnan(values[rows]).sum()) for rows in row_chunks(*values.shape))
+        raise DataError(f"{_first_missing(given)}: the value is missing ({count:,} are); fill it{setting}.")
+    filled = replace(given, values=allocate(values.shape, np.float64))
+    for channel, column in enumerate(values.T):
+        source = np.where(np.isnan(column), 0, np.arange(len(column)))
+        source[given.offsets[:-1]] = given.offsets[:-1]
+        filled.values[:, channel] = column[np.maximum.accumulate(source)]
+    if filled.has_missing.any():
         setting = ", or set `missing` to 'mask'" if is_training else ""
         raise DataError(
-            f"{_where(given, *np.argwhere(np.isnan(filled))[0])}: the value is missing, and there is none "
-            f"before it in its sequence; fill it{setting}."
+            f"{_first_missing(filled)}: the value is missing, and there is none before it in its sequence; "
+            f"fill it{setting}."
         )
-    return replace(given, values=filled)
+    return filled
+
+
+def _first_missing(given: LabelledSequences) -> str:
+    """The position of the first missing value in messages."""
+    channel = min(
+        np.flatnonzero(given.has_missing), key=lambda each: np.isnan(given.values[:, each]).argmax()
+    )
+    return _where(given, np.isnan(given.values[:, channel]).argmax(), channel)
 
 
 def _where(given: LabelledSequences, step: Any, channel: Any) -> str:
@@ -490,32 +509,41 @@ def _channels(
     panel: Panel, roles: SequenceRoles
 ) -> tuple[tuple[str, ...], Array, dict[str, tuple[str, ...]]]:
     """Names and values of the channels of the columns; a column of texts has one channel for each text."""
-    names, columns, categories = list[str](), list[Array](), dict[str, tuple[str, ...]]()
+    names, categories = list[str](), dict[str, tuple[str, ...]]()
+    columns = list[tuple[Array, int | None]]()  # numbers, or codes of texts and the code of the channel
     for name in panel.roles.input:
         column, known = panel.columns[name], roles.categories
         if name in known if known is not None else column.kind == "category":
             texts = column.categories if known is None else known[name]
             categories[name] = texts
             names += [f"{name}={text}" for text in texts]
-            columns += list(_one_hot(panel, column.as_category(), texts).T)
+            codes = _known_codes(panel, column.as_category(), texts)
+            columns += [(codes, code) for code in range(len(texts))]
         else:
             panel.table.numbers(name)
             names.append(name)
-            columns.append(column.values)
-    return tuple(names), np.stack(columns, axis=1), categories
+            columns.append((column.values, None))
+    values = allocate((len(panel), len(columns)), np.float64)
+    for rows in row_chunks(*values.shape):
+        for channel, (source, code) in enumerate(columns):
+            values[rows, channel] = source[rows] if code is None else source[rows] == code
+    return tuple(names), values, categories
 
 
-def _one_hot(panel: Panel, column: DataColumn, texts: tuple[str, ...]) -> Array:
+def _known_codes(panel: Panel, column: DataColumn, texts: tuple[str, ...]) -> Array:
+    """The position of each value in some texts, `(N,)`; -1 for a missing value."""
+    if column.categories == texts:
+        return column.values
     codes = {text: code for code, text in enumerate(texts)}
-    known = np.array([codes.get(text, -2) for text in column.categories] + [-1])[column.values]
+    table = np.array([codes.get(text, -2) for text in column.categories] + [-1], np.int32)
+    known: Array = table[column.values]
     if (known == -2).any():
         row = int((known == -2).argmax())
         raise DataError(
             f"{panel.where(row, column.name)}: found {column.text(row)!r}, which did not occur in training; "
             f"the values there were {', '.join(texts[:10])}."
         )
-    hot: Array = (known[:, None] == np.arange(len(texts))).astype(np.float64)
-    return hot
+    return known
 
 
 def _check_labels(given: LabelledSequences) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from zoo.arguments import as_choice, as_instance
 from zoo.array_types import Array
-from zoo.data.growing_array import allocate
+from zoo.data.growing_array import allocate, row_chunks
 from zoo.data.table import (
     FILE_COLUMN,
     FOLDER_COLUMN,
@@ -35,8 +35,6 @@ _MAX_ONE_HOT = 32
 
 _DATE_SAMPLE = 1000
 """Different texts of a column that decide whether it looks like dates."""
-
-_CHUNK = 2**18
 
 
 @dataclass(frozen=True)
@@ -171,7 +169,7 @@ class Panel:
         differences = self.time_differences()
         if differences is None:
             return 0.0
-        uneven = sum(int((np.abs(differences[rows] - 1) > 0.15).sum()) for rows in _chunks(len(self)))
+        uneven = sum(int((np.abs(differences[rows] - 1) > 0.15).sum()) for rows in row_chunks(len(self)))
         return uneven / len(self)
 
     def time_differences(self, unit: float | None = None) -> Array | None:
@@ -184,16 +182,12 @@ class Panel:
             return None
         unit = self.step_size() if unit is None else unit
         differences = allocate((len(self),), np.float64)
-        for rows in _chunks(len(self) - 1):
+        for rows in row_chunks(len(self) - 1):
             steps: Any = self.times[rows.start + 1 : rows.stop + 1] - self.times[rows]
             steps = steps / np.timedelta64(1, "s") if steps.dtype.kind == "m" else steps
             differences[rows.start + 1 : rows.stop + 1] = steps / unit
         differences[self.offsets[:-1]] = 1.0
         return differences
-
-
-def _chunks(count: int) -> Iterator[slice]:
-    return (slice(first, min(first + _CHUNK, count)) for first in range(0, count, _CHUNK))
 
 
 def default_roles(table: DataTable, roles: ColumnRoles, choose_inputs: bool) -> tuple[ColumnRoles, list[str]]:
@@ -358,20 +352,23 @@ def value_of_series(column: DataColumn, panel: Panel, role: str, noun: str = "se
     if column.kind == "time":
         column = column.as_category()
     rows = column if panel.rows is None else column.take(panel.rows)
-    present, series = np.flatnonzero(~rows.missing()), panel.series_of_row
-    numbers, first = np.unique(series[present], return_index=True)
-    values = missing_values(column.kind, len(panel.names))
-    values[numbers] = rows.values[present[first]]
-    differs = rows.values[present] != values[series[present]]
-    if differs.any():
-        row = int(present[differs.argmax()])
-        number = int(series[row])
-        of_series = replace(rows, values=values).text(number)
-        raise DataError(
-            f"{panel.where(row, column.name)}: found {rows.text(row)!r}, and {noun} {panel.names[number]!r} "
-            f"has the {role} {of_series!r} before; a {noun} has one {role}."
-        )
-    return replace(rows, values=values)
+    is_present, series = ~rows.missing(), panel.series_of_row
+    result = replace(rows, values=missing_values(column.kind, len(panel.names)))
+    for chunk in row_chunks(len(panel)):
+        present = chunk.start + np.flatnonzero(is_present[chunk])
+        numbers, first = np.unique(series[present], return_index=True)
+        is_new = result.missing()[numbers]
+        result.values[numbers[is_new]] = rows.values[present[first[is_new]]]
+        differs = rows.values[present] != result.values[series[present]]
+        if differs.any():
+            row = int(present[differs.argmax()])
+            number = int(series[row])
+            raise DataError(
+                f"{panel.where(row, column.name)}: found {rows.text(row)!r}, and {noun} "
+                f"{panel.names[number]!r} has the {role} {result.text(number)!r} before; a {noun} has one "
+                f"{role}."
+            )
+    return result
 
 
 def _check_roles(roles: ColumnRoles) -> None:

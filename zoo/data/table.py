@@ -17,6 +17,7 @@ from zoo._lazy import require
 from zoo.arguments import dtype_and_shape, short_repr
 from zoo.array_types import Array
 from zoo.base.names import did_you_mean
+from zoo.data.growing_array import as_contiguous, gather
 from zoo.data.text_values import (
     ColumnKind,
     expected_value,
@@ -68,7 +69,7 @@ class DataColumn:
 
     def take(self, rows: Array) -> DataColumn:
         """The column with some of its rows."""
-        return DataColumn(self.name, self.kind, self.values[rows], self.categories)
+        return DataColumn(self.name, self.kind, gather(self.values, rows), self.categories)
 
     def text(self, row: int) -> str:
         """A value as text."""
@@ -325,7 +326,7 @@ def as_column(name: str, values: Any, owner: str) -> DataColumn:
     if array.ndim != 1:
         raise UsageError(f"{owner}: column {name!r} is {dtype_and_shape(array)}; expected one dimension.")
     if array.dtype.kind in "biuf":
-        return DataColumn(name, "number", np.ascontiguousarray(array, np.float64))
+        return DataColumn(name, "number", as_contiguous(array, np.float64))
     if array.dtype.kind == "M":
         return DataColumn(name, "time", array.astype(TIME_DTYPE))
     if array.dtype.kind in "UTO":
@@ -384,7 +385,7 @@ def _digest(columns: Any) -> str:
     digest = hashlib.sha256()
     for column in columns:
         digest.update(f"{column.name}\0{column.kind}\0{column.categories}\0".encode())
-        digest.update(np.ascontiguousarray(column.values).tobytes())
+        digest.update(np.ascontiguousarray(column.values).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +17,7 @@ import numpy as np
 
 from zoo._lazy import require
 from zoo.arguments import as_path, short_repr
+from zoo.data import growing_array
 from zoo.data.csv_table import STDIN_NAME, read_csv
 from zoo.data.joined_column import JoinedColumn
 from zoo.data.sources import STDIN, visible_files
@@ -35,12 +38,29 @@ def load_arrays(path: Path) -> Any:
         DataError: If it is another file, or holds Python objects.
     """
     try:
-        loaded = np.load(path, allow_pickle=False)
-        return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
+        is_large = path.stat().st_size > growing_array.MAX_BYTES_IN_MEMORY
+        loaded: Any = np.load(path, mmap_mode="r" if is_large else None, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            return loaded.view(np.ndarray)
+        with loaded:
+            return {name: _load_member(loaded, name) for name in loaded.files}
     except FileNotFoundError:
         raise MissingSourceError(f"{short_repr(str(path))[1:-1]}: no such file or directory.") from None
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path.name} is not a file of NumPy arrays ({error}).") from None
+
+
+def _load_member(archive: Any, name: str) -> Any:
+    """An array of an ``.npz`` file; a large one is mapped from a temporary file."""
+    member = f"{name}.npy"
+    members = archive.zip.namelist()
+    if member not in members or archive.zip.getinfo(member).file_size <= growing_array.MAX_BYTES_IN_MEMORY:
+        return archive[name]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+        path = Path(directory) / "array.npy"
+        with archive.zip.open(member) as source, path.open("wb") as file:
+            shutil.copyfileobj(source, file)
+        return np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
 
 
 def _read_numpy(path: Path, name: str) -> DataTable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +9,12 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from zoo.array_types import Array
-from zoo.data.growing_array import allocate
+from zoo.data.growing_array import allocate, row_chunks
 from zoo.data.panel import Panel
 from zoo.errors import DataError
 from zoo.forecasting.autoregression import predicted_changes
 from zoo.forecasting.scaling import Scaling
 from zoo.forecasting.spec import ForecastSpec
-
-_CHUNK = 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +152,7 @@ def make_windows(panel: Panel, spec: ForecastSpec, scaling: Scaling, dtype: Any)
     codes = {name: _codes(panel, name, categories) for name, categories in spec.categories.items()}
     starts = np.zeros(count, bool)
     starts[panel.offsets[:-1]] = True
-    for rows in _chunks(count):
+    for rows in row_chunks(count):
         of = series[rows]
         past_columns, known_columns = list[Array](), list[Array]()
         for target, name in enumerate(spec.roles.target):
@@ -189,10 +186,6 @@ def make_windows(panel: Panel, spec: ForecastSpec, scaling: Scaling, dtype: Any)
     differences = panel.time_differences(spec.time_unit)
     dt = None if differences is None else differences.astype(dtype)
     return Windows(spec, scaling, panel.offsets, past, known, outputs, missing, dt)
-
-
-def _chunks(count: int) -> Iterator[slice]:
-    return (slice(first, min(first + _CHUNK, count)) for first in range(0, count, _CHUNK))
 
 
 def _filled(panel: Panel, name: str, mean: Array) -> Array:

@@ -24,6 +24,7 @@ from zoo.classification.evaluation import (
 from zoo.classification.predictor import main_score
 from zoo.classification.spec import ScaledSequences, SequenceSpec, class_texts
 from zoo.data import parse_split
+from zoo.data.growing_array import allocate, row_chunks
 from zoo.data.labelled import LabelledSequences, SequenceRoles, read_sequences
 from zoo.data.table import DataColumn
 from zoo.errors import DataError, UsageError
@@ -371,8 +372,7 @@ def _unscaled_spec(
     split: str,
     pooling: str,
 ) -> SequenceSpec:
-    absent = np.asarray(np.isnan(given.values).any(axis=0))
-    masked = tuple(name for name, is_absent in zip(given.channels, absent, strict=True) if is_absent)
+    masked = tuple(given.channels[number] for number in np.flatnonzero(given.has_missing))
     ones = (1.0,) * len(given.channels)
     return SequenceSpec(
         given.label,
@@ -396,17 +396,29 @@ def _unscaled_spec(
     )
 
 
+def _sum_of_steps(values: Array, is_chosen: Array, function: Callable[[Array], Array]) -> Array:
+    """The sum of a function of the values of some steps, `(I,)`; NaN counts as zero.
+
+    A sum of chunks would round differently with one channel.
+    """
+    terms, end = allocate((int(is_chosen.sum()), values.shape[1]), np.float64), 0
+    for rows in row_chunks(*values.shape):
+        part = function(values[rows][is_chosen[rows]])
+        terms[end : end + len(part)] = np.where(np.isnan(part), 0.0, part)
+        end += len(part)
+    return np.asarray(terms.sum(axis=0))
+
+
 def _scaled_spec(
     spec: SequenceSpec, given: LabelledSequences, codes: Array, train: Array, is_embedded: bool
 ) -> SequenceSpec:
     """The spec with the units of the training part; codes of an embedding stay 0 and 1."""
     is_train = np.zeros(len(given), bool)
     is_train[train] = True
-    values = given.values[np.repeat(is_train, given.lengths)]
-    present = ~np.isnan(values)
-    counts = np.maximum(present.sum(axis=0), 1)
-    mean = np.where(present, values, 0.0).sum(axis=0) / counts
-    scale = np.sqrt((np.where(present, values - mean, 0.0) ** 2).sum(axis=0) / counts)
+    steps = np.repeat(is_train, given.lengths)
+    counts = np.maximum(_sum_of_steps(given.values, steps, lambda values: ~np.isnan(values)), 1)
+    mean = _sum_of_steps(given.values, steps, lambda values: values) / counts
+    scale = np.sqrt(_sum_of_steps(given.values, steps, lambda values: (values - mean) ** 2) / counts)
     if not (scale > 1e-12 * (np.abs(mean) + 1)).any():
         raise DataError(
             f"{given.name}: all channels are constant in the training part; there is nothing to learn."
