@@ -65,6 +65,11 @@ def short_repr(value: object) -> str:
     return " ".join(text.split()) if "\n" in text else text
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with a noun that agrees with it: ``1 row``, ``2,000 rows``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def dtype_and_shape(array: Any) -> str:
     """Describe an array in an error message: ``float32(4, 3)``, or its value if it has no axis."""
     kinds = {"U": "texts", "S": "bytes", "O": "objects"}

@@ -92,7 +92,7 @@ def test_times_are_iso_8601_and_utc(text, moment):
         ("1,2\n3,4\n", "x.csv has no header: its first line holds numbers (1, 2); add a line with"),
         ("a,a\n1,2\n", "x.csv, line 1: found the name 'a' twice; give each column a name of its own."),
         ("a,\n1,2\n", "x.csv, line 1: found a column without a name"),
-        ("a,b\n1,2\n3\n", "x.csv, line 3: found 1 values; expected 2, one for each column of the header."),
+        ("a,b\n1,2\n3\n", "x.csv, line 3: found 1 value; expected 2, one for each column of the header."),
         ("a,b\n1,2\n1,2,3\n", "x.csv, line 3: found 3 values; expected 2"),
         ("a\n" + "1\n" * 1000 + "bad\n", "x.csv, line 1002, column 'a': found 'bad'; expected a number, as"),
         (
@@ -351,7 +351,7 @@ def test_dates_in_the_index_are_a_column():
     [
         ({}, DataError, "table has no columns."),
         ({"": [1]}, DataError, "table has a column without a name; give each column a name."),
-        ({"a": [1], "b": [1, 2]}, DataError, "columns have different lengths: a has 1, b has 2 rows."),
+        ({"a": [1], "b": [1, 2]}, DataError, "columns have different lengths: a has 1 row, b has 2 rows."),
         ({"a": [[1]]}, UsageError, "column 'a' is int64(1, 1); expected one dimension."),
         (
             {"a": [1, "x"]},
@@ -432,7 +432,7 @@ def test_directory_is_one_table_with_the_files_as_columns(tmp_path):
     table = read_table(directory(tmp_path, files))
     assert table.name == "recordings"
     assert table.describe() == (
-        "t (number), x (number), word (category, 2 values), note (category, 1 values), "
+        "t (number), x (number), word (category, 2 values), note (category, 1 value), "
         "file (category, 3 values), folder (category, 2 values)"
     )
     np.testing.assert_array_equal(table.numbers("x"), [1, np.nan, 5, 6, 7])
@@ -458,7 +458,7 @@ def test_directory_is_one_table_with_the_files_as_columns(tmp_path):
         ("t,x,y\n1,2,3\n", "recordings/b.csv has a column 'y', unlike recordings/a.csv"),
         ("t,x\n1,u\n", "recordings/b.csv: column 'x' holds texts, and numbers in recordings/a.csv; expected"),
         ("t,x,file\n1,2,u\n", "recordings/b.csv has a column 'file', and zoo adds a column of this name to"),
-        ("t,x\n1\n", "recordings/b.csv, line 2: found 1 values; expected 2"),
+        ("t,x\n1\n", "recordings/b.csv, line 2: found 1 value; expected 2"),
         ("t,x\n", "recordings/b.csv has a header and no rows."),
     ],
 )

@@ -478,7 +478,7 @@ def test_data_frames_and_arrays_in_the_order_of_their_columns():
         (["a"] * 60, {}, "arrays: all 60 sequences have the label 'a'; expected two classes or more."),
         (["a"] * 59 + ["b"], {}, "arrays: class 'b' has one sequence; expected two or more, to train and to"),
         (list(map(str, range(60))), {}, "class '0' has one sequence (60 classes have one); expected two"),
-        ([0.5] * 60, {}, "the labels of the 42 sequences of the training part are all equal"),
+        ([0.5] * 60, {}, "all labels of the training part (42 sequences) are equal"),
         (["a", "b"] * 30, {"loss": "squared_error"}, "loss is 'squared_error', a loss of numbers, but a"),
         (["a", "b"] * 30, {"loss": "interval"}, "loss is 'interval', which does not fit one label"),
         (["a", "b"] * 30, {"loss": "binary"}, "loss is 'binary', which does not fit one label"),
@@ -503,7 +503,7 @@ def test_data_that_do_not_fit_the_model(tmp_path):
     parts, labels = recordings()
     run = train(table(parts, labels), tmp_path, steps=2)
     for data, sentence in (
-        ([np.ones((3, 1))], "arrays has 1 channels; the model reads 2: x, y."),
+        ([np.ones((3, 1))], "arrays has 1 channel; the model reads 2: x, y."),
         (table(parts[:2], ["up", "left"]), None),
         ({"id": ["a"], "x": [1.0]}, "table has no column 'y'"),
         ({"id": ["a"], "x": [1.0], "y": ["up"]}, "row 0, column 'y': found 'up'; expected a number."),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.forecasting.metrics import RESAMPLES, Estimate, change_text, gain_text
 
@@ -62,8 +63,8 @@ class LabelScores:
         perfect = ""
         if not is_error and ours == 1.0:
             perfect = (
-                f" No error in {self.sequences:,} sequences is compatible with an error rate of up to "
-                f"{min(1.0, 3 / self.sequences):.1%}."
+                f" No error in {counted(self.sequences, 'sequence')} is compatible with an error rate of up "
+                f"to {min(1.0, 3 / self.sequences):.1%}."
             )
         return f"{self.label}: {verdict} the best baseline, {name}: {shown}{rest}{perfect}"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.data.growing_array import allocate, row_chunks
 from zoo.data.labelled import LabelledSequences, SequenceRoles
@@ -193,8 +194,8 @@ class ScaledSequences:
         """
         if len(given.channels) != len(spec.channels):
             raise DataError(
-                f"{given.name} has {len(given.channels)} channels; the model reads {len(spec.channels)}: "
-                f"{', '.join(spec.channels[:20])}."
+                f"{given.name} has {counted(len(given.channels), 'channel')}; the model reads "
+                f"{len(spec.channels)}: {', '.join(spec.channels[:20])}."
             )
         for number in np.flatnonzero(given.has_missing):
             if spec.channels[number] not in spec.masked:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.data.growing_array import GrowingArray
 from zoo.data.table import (
@@ -162,8 +163,8 @@ def _read_blocks(reader: Any, builders: Sequence[_ColumnBuilder], name: str) -> 
         if set(map(len, records)) - {len(builders)}:
             wrong = next(index for index, record in enumerate(records) if len(record) != len(builders))
             raise DataError(
-                f"{name}, line {numbers.of(count + wrong)}: found {len(records[wrong])} values; expected "
-                f"{len(builders)}, one for each column of the header."
+                f"{name}, line {numbers.of(count + wrong)}: found {counted(len(records[wrong]), 'value')}; "
+                f"expected {len(builders)}, one for each column of the header."
             )
         for builder, texts in zip(builders, zip(*records, strict=True), strict=bool(records)):
             builder.append(texts, numbers)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arguments import as_elements, dtype_and_shape, short_repr
+from zoo.arguments import as_elements, counted, dtype_and_shape, short_repr
 from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base.names import did_you_mean
@@ -135,8 +135,8 @@ class LabelledSequences:
             owner = f"{name}, sequence {names[number]!r}"
             if part.shape[1] != width:
                 raise DataError(
-                    f"{owner} has {part.shape[1]} channels and sequence {names[0]!r} has {width}; expected "
-                    f"the same channels in all sequences."
+                    f"{owner} has {counted(part.shape[1], 'channel')} and sequence {names[0]!r} has {width}; "
+                    f"expected the same channels in all sequences."
                 )
             if not len(part):
                 raise DataError(f"{owner} is empty; remove it.")
@@ -177,7 +177,7 @@ def _one_each(values: Any, count: int, what: str, name: str) -> DataColumn | Non
         return None
     column = as_column(what, _plain_labels(values), name)
     if len(column) != count:
-        raise DataError(f"{name} has {count} sequences and {len(column)} {what}.")
+        raise DataError(f"{name} has {counted(count, 'sequence')} and {counted(len(column), what[:-1])}.")
     if what == "weights" and column.kind != "number":
         raise DataError(f"{name}: weights hold {column.text(0)!r}; expected numbers above 0.")
     return column
@@ -231,13 +231,15 @@ def _split_array(inputs: Any, lengths: Any, name: str) -> list[Array]:
         raise DataError(f"{name}: lengths are {short_repr(sizes)}; expected an integer for each sequence.")
     if len(sizes) == len(array):
         if int(sizes.max(initial=0)) > array.shape[1]:
-            raise DataError(f"{name}: a length is {sizes.max()}; the sequences have {array.shape[1]} steps.")
+            steps = counted(array.shape[1], "step")
+            raise DataError(f"{name}: a length is {sizes.max()}; the sequences have {steps}.")
         return [_two_axes(each[:size], name) for each, size in zip(array, sizes, strict=True)]
     if array.ndim == 2 and int(sizes.sum()) == len(array):
         return np.split(array, np.cumsum(sizes)[:-1])
     raise DataError(
-        f"{name} holds {dtype_and_shape(array)} and {len(sizes)} lengths with the sum {sizes.sum():,}; "
-        f"expected a length for each sequence (N, T, I), or lengths with the sum of the rows of (R, I)."
+        f"{name} holds {dtype_and_shape(array)} and {counted(len(sizes), 'length')} with the sum "
+        f"{sizes.sum():,}; expected a length for each sequence (N, T, I), or lengths with the sum of "
+        f"the rows of (R, I)."
     )
 
 

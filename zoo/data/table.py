@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from zoo._lazy import require
-from zoo.arguments import dtype_and_shape, short_repr
+from zoo.arguments import counted, dtype_and_shape, short_repr
 from zoo.array_types import Array
 from zoo.base.names import did_you_mean
 from zoo.data.growing_array import as_contiguous, gather
@@ -80,7 +80,7 @@ class DataColumn:
 
     def describe(self) -> str:
         """Name and kind, for listings: ``color (category, 3 values)``."""
-        values = f", {len(self.categories)} values" if self.kind == "category" else ""
+        values = f", {counted(len(self.categories), 'value')}" if self.kind == "category" else ""
         return f"{self.name} ({self.kind}{values})"
 
     def as_category(self) -> DataColumn:
@@ -169,8 +169,10 @@ class DataTable:
             raise DataError(f"{name} has a column without a name; give each column a name.")
         lengths = {column.name: len(column) for column in columns.values()}
         if len(set(lengths.values())) > 1:
-            shown = ", ".join(f"{key} has {length:,}" for key, length in list(lengths.items())[:4])
-            raise DataError(f"{name}: columns have different lengths: {shown} rows.")
+            shown = ", ".join(
+                f"{key} has {counted(length, 'row')}" for key, length in list(lengths.items())[:4]
+            )
+            raise DataError(f"{name}: columns have different lengths: {shown}.")
         return cls(name, columns, _digest(columns.values()))
 
     def column(self, name: str, candidates: Iterable[str] | None = None) -> DataColumn:
@@ -209,7 +211,7 @@ class DataTable:
         column = self.column(name, numbers)
         if column.kind == "number" or mixed_kind(column) == "number":
             return self.numbers(name)
-        holds = "times" if column.kind == "time" else f"texts ({len(column.categories):,} values)"
+        holds = "times" if column.kind == "time" else f"texts ({counted(len(column.categories), 'value')})"
         known = ", ".join(numbers[:_SHOWN_COLUMNS]) or "this table has no column of numbers"
         raise DataError(f"{self.name}: {name} is a column of {holds}; a target must be numbers: {known}.")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.data.panel import Panel
 from zoo.data.split import PARTS, parse_split, split_groups
@@ -53,8 +54,8 @@ def divide_series(panel: Panel, split: str, seed: int) -> Panel:
         parts[numbers] = number
         if shares[number] and not len(numbers):
             raise DataError(
-                f"{panel.table.name} has {len(np.unique(codes))} groups, fewer than the parts of the split "
-                f"{split!r}; give more groups, or a split with fewer parts."
+                f"{panel.table.name} has {counted(len(np.unique(codes)), 'group')}, fewer than the parts of "
+                f"the split {split!r}; give more groups, or a split with fewer parts."
             )
     return replace(panel, parts=parts)
 
@@ -210,7 +211,7 @@ _MIN_RECENT = 30
 
 
 def _steps(spec: ForecastSpec) -> str:
-    return f"{spec.horizon:,} step{'s' * (spec.horizon > 1)}"
+    return counted(spec.horizon, "step")
 
 
 def _independent(share: float) -> int:
@@ -259,7 +260,7 @@ def _advice(panel: Panel, spec: ForecastSpec, share: float) -> str:
     split = larger_split(spec.split, rows, 0, length)
     is_example = panel.parts is None and split is not None and parse_split(spec.split)[1] > 0
     other = f"for example `zoo train --split {split}`" if is_example else "or with a shorter horizon"
-    return f"train with a validation part of about {rows:,} rows, {other}"
+    return f"train with a validation part of about {counted(rows, 'row')}, {other}"
 
 
 def interval_note(panel: Panel, cuts: Array, spec: ForecastSpec) -> str:
@@ -348,8 +349,9 @@ def forecast_part(
     origins = spread(part_origins(panel, cuts, part, spec, steps, stride), MAX_TEST_WINDOWS)
     if not len(origins):
         raise DataError(
-            f"{panel.table.name}: no window of {spec.context} steps with {steps} steps after it lies in "
-            f"this part; choose another part, a shorter horizon, or give more rows."
+            f"{panel.table.name}: no window of {counted(spec.context, 'step')} with "
+            f"{counted(steps, 'step')} after it lies in this part; choose another part, a shorter "
+            f"horizon, or give more rows."
         )
     interval, note = make_interval(model, windows, panel, calibration, origins, level)
     values = predict(model, windows, origins, steps, interval)

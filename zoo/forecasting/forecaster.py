@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.arguments import as_choice, as_integer, as_path
+from zoo.arguments import as_choice, as_integer, as_path, counted
 from zoo.array_types import Array
 from zoo.data.panel import Panel, make_panel
 from zoo.data.sources import STDIN
@@ -303,18 +303,17 @@ class Forecaster:
             owner = f"{panel.table.name}, series {name!r}" if name else panel.table.name
             length = int(panel.ends[number] - panel.offsets[number])
             if length < spec.context:
-                rows = f"{length:,} row{'s' * (length != 1)}"
                 raise DataError(
-                    f"{owner} has {rows} with a target; the model reads {spec.context:,} before a forecast. "
-                    f"Give more history."
+                    f"{owner} has {counted(length, 'row')} with a target; the model reads {spec.context:,} "
+                    f"before a forecast. Give more history."
                 )
             future = int(panel.offsets[number + 1] - panel.ends[number])
             if spec.roles.known_future and future < spec.horizon:
                 raise DataError(
-                    f"{owner} has {future:,} rows after the last value of {spec.roles.target[0]!r}; a "
-                    f"forecast needs {spec.horizon:,}. Add {spec.horizon - future:,} rows with future "
-                    f"{', '.join(spec.roles.known_future)} and empty {', '.join(spec.roles.target)} to "
-                    f"{panel.table.name}."
+                    f"{owner} has {counted(future, 'row')} after the last value of {spec.roles.target[0]!r}; "
+                    f"a forecast needs {spec.horizon:,}. Add {counted(spec.horizon - future, 'row')} with "
+                    f"future {', '.join(spec.roles.known_future)} and empty {', '.join(spec.roles.target)} "
+                    f"to {panel.table.name}."
                 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.data.panel import Panel
 from zoo.errors import CheckpointError, DataError
@@ -64,8 +65,9 @@ class Scaling:
                 if not scale[number, target] > 0:
                     owner = f"series {panel.names[number]!r}" if panel.names[number] else panel.table.name
                     raise DataError(
-                        f"{owner}: column {name!r} is constant ({panel.numbers(name)[part.start]:g}) in the "
-                        f"training part of {part.stop - part.start:,} rows; there is nothing to forecast."
+                        f"{owner}: column {name!r} is constant ({panel.numbers(name)[part.start]:g}) in "
+                        f"the training part of {counted(part.stop - part.start, 'row')}; there is nothing to "
+                        f"forecast."
                     )
         targets = [panel.numbers(name) for name in spec.roles.target]
         lags = sorted({1, max(1, spec.horizon // 2), spec.horizon})

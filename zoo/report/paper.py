@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.arguments import as_path
+from zoo.arguments import as_path, counted
 from zoo.base import Block, Cell, Component, Constraint, Modifier, Optimizer, Penalty, Task
 from zoo.base.block import PLACEMENT_OPTIONS
 from zoo.base.card import Card, bibtex_key, split_authors, surname, unique_entries
@@ -216,7 +216,7 @@ _SCOPE_TEXTS = {
 def _size_sentence(results: Comparison) -> str:
     settings = _settings(results)
     ((kind, number),) = results.plan["size"].items()
-    layers = _count(settings["layers"], "bidirectional layer" if settings.get("bidirectional") else "layer")
+    layers = counted(settings["layers"], "bidirectional layer" if settings.get("bidirectional") else "layer")
     learned = ", learned initial states" if settings.get("learned_state") else ""
     if kind == "hidden":
         return f"Every model had {layers} of {number:,} hidden units{learned}, and a linear readout."
@@ -309,7 +309,7 @@ def _sweep_sentences(results: Comparison) -> Iterator[str]:
     )
     if rounds := results.plan.get("sweep_rounds"):
         yield (
-            f"In up to {_count(rounds, 'further round')} these runs became twice as long while none was "
+            f"In up to {counted(rounds, 'further round')} these runs became twice as long while none was "
             f"better than the memoryless baseline, and a rate was added while the best one was at the edge "
             f"of the grid."
         )
@@ -343,13 +343,9 @@ def _score_sentences(results: Comparison) -> Iterator[str]:
             "differences over the seeds excludes zero."
         )
     if failed := sum(run.status != "finished" for run in results.runs):
-        yield f"{failed} of {_count(len(results.runs), 'run')} did not finish."
+        yield f"{failed} of {counted(len(results.runs), 'run')} did not finish."
 
 
 def _enumerate(texts: Sequence[str]) -> str:
     """``a``, ``a and b``, or ``a, b and c``."""
     return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.base import Cell
 from zoo.base.loss import Loss
@@ -236,7 +237,7 @@ def prepare_sequences(config: Config, data: Any = None) -> tuple[Config, Labelle
         _check_classes(given, codes, classes, split, parts["train"])
     elif len(parts["train"]) < 2 or codes[parts["train"]].std() == 0:
         raise DataError(
-            f"{given.name}: the labels of the {len(parts['train'])} sequences of the training part are all "
+            f"{given.name}: all labels of the training part ({counted(len(parts['train']), 'sequence')}) are "
             f"equal; there is nothing to learn. Give more sequences."
         )
     unscaled.category_inputs(config.embedding, given.name)  # raises an error without a category
@@ -326,8 +327,8 @@ def _check_groups(given: LabelledSequences, parts: dict[str, Array], split: str)
             assert given.groups is not None  # the caller checks it
             count = len(np.unique(given.groups.values))
             raise DataError(
-                f"{given.name} has {count} groups, fewer than the parts of the split {split!r}; give more "
-                f"groups, or a split with fewer parts."
+                f"{given.name} has {counted(count, 'group')}, fewer than the parts of the split {split!r}; "
+                f"give more groups, or a split with fewer parts."
             )
 
 

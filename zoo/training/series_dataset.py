@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.base import Cell
 from zoo.base.loss import Loss
@@ -458,7 +459,7 @@ def _check_length(panel: Panel, train_ends: Array, spec: ForecastSpec) -> None:
     if longest < needed:
         series = f"the longest of {len(panel.names)} series" if len(panel.names) > 1 else panel.table.name
         raise DataError(
-            f"{series} has {longest:,} rows in its training part; a window needs {needed:,}, "
+            f"{series} has {counted(longest, 'row')} in its training part; a window needs {needed:,}, "
             f"{spec.context:,} of context and a horizon of {spec.horizon:,}. Lower `horizon` or `context`, "
             f"or give more rows."
         )
@@ -483,7 +484,8 @@ def _check_parts(panel: Panel, cuts: Array, spec: ForecastSpec) -> None:
             split = larger_split(spec.split, needed, needed, int(lengths.max()))
         example = "" if split is None else f", for example `split={split}`"
         series = f" in the longest of {len(panel.names)} series" if len(panel.names) > 1 else ""
-        problem = f"{panel.table.name}: the {name} part has {rows:,} rows{series}; a window needs {needed:,}."
+        owner = f"{panel.table.name}: the {name} part"
+        problem = f"{owner} has {counted(rows, 'row')}{series}; a window needs {needed:,}."
         advice = f"Lower `horizon`, give more rows or a larger part (`split`){example}."
         if part == "valid":
             raise DataError(f"{problem} {advice}")
