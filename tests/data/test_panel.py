@@ -190,7 +190,8 @@ def test_default_inputs_are_the_columns_that_can_be_used():
     )
     roles, left_out = default_roles(table, ColumnRoles(("y",)), choose_inputs=True)
     assert (roles.time, roles.input) == ("t", ("x", "color"))
-    assert left_out == ["constant (constant)", "note (40 different texts)"]
+    reason = "40 different texts; to include it, list all inputs with `input`"
+    assert left_out == ["constant (constant)", f"note ({reason})"]
     assert default_roles(table, ColumnRoles(("y",)), choose_inputs=False)[0].input == ()
 
 

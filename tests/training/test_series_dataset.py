@@ -163,8 +163,11 @@ def test_weights_of_rows_enter_the_loss(tmp_path):
         expected = [weights[step + 1 : step + 4].mean() for step in range(row - 5, row + 1)]
         np.testing.assert_allclose(batch["weights"][6:, b], expected)
     assert set(plain["weights"][6:].flat) == {1.0}
-    run = train(data, tmp_path, weight="w", steps=2)
-    assert data_header(run.history[0])["weight"] == "w, which multiplies the loss"
+    run = train({**data, "note": list(map(str, range(N)))}, tmp_path, weight="w", steps=2)
+    shown = data_header(run.history[0])
+    assert shown["weight"] == "w, which multiplies the loss"
+    reason = f"{N} different texts; to include it, list all inputs with --input"
+    assert shown["reads"] == f"y; left out: note ({reason})"
     assert zoo.forecast(run, {"y": wave()}).values.shape == (1, 3, 1, 3)
 
 

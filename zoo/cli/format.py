@@ -121,7 +121,7 @@ def _table_header(start: Event) -> dict[str, str]:
     series = f", {table['series']:,} series" if table["series"] > 1 else ""
     read = ", ".join([*roles["target"], *roles["input"]])
     known = f"; known in advance: {', '.join(roles['known_future'])}" if roles["known_future"] else ""
-    left_out = f"; left out: {', '.join(table['left_out'])}" if table["left_out"] else ""
+    left_out = _left_out(table["left_out"])
     sizes = table["spec"]
     season = f", a season of {sizes['season']:,}" if sizes["season"] > 1 else ""
     full = table.get("full_context")
@@ -143,6 +143,11 @@ def _table_header(start: Event) -> dict[str, str]:
     }
 
 
+def _left_out(columns: Sequence[str]) -> str:
+    """The columns of a table that are not read, with the reasons."""
+    return with_flags(f"; left out: {', '.join(columns)}") if columns else ""
+
+
 def _losses_and_weights(config: Mapping[str, Any]) -> dict[str, str]:
     """The loss of each target, if they differ, and the column of the weights."""
     given, weight = str(config.get("loss")), config.get("weight")
@@ -158,7 +163,7 @@ def _sequences_header(start: Event) -> dict[str, str]:
         if shortest == longest
         else f"{shortest:,} to {longest:,} steps, median {median:,}"
     )
-    left_out = f"; left out: {', '.join(data['left_out'])}" if data["left_out"] else ""
+    left_out = _left_out(data["left_out"])
     counts = [f"{name} ({count:,})" for name, count in (data["classes"] or {}).items()]
     more = f" and {len(counts) - _SHOWN_CLASSES} more" if len(counts) > _SHOWN_CLASSES else ""
     classes = f"{len(counts)} classes: {', '.join(counts[:_SHOWN_CLASSES])}{more}" if counts else "a number"

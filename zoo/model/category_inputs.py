@@ -170,5 +170,8 @@ def category_inputs(
             codes.append((first, count, row))
         first += count or 1
     if not codes:
-        raise UsageError(f"embedding is {size}, and no input of {source} is a column of texts; leave it out.")
+        raise UsageError(
+            f"embedding is {size}, and no input of {source} is a column of texts; leave it out. A column "
+            f"with many different texts is an input only if `input` names it."
+        )
     return CategoryInputs(input_size, size, tuple(codes))
