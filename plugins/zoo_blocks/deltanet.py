@@ -80,12 +80,10 @@ class DeltaNet(zoo.Block):
         else:
             if self.convolution:
                 u, past = zoo.short_convolution(n, past, self.taps)
-            h = (
-                zoo.rms_norm(
-                    cell(zoo.silu(u) if self.convolution else n).reshape(self.heads, -1), eps=self.eps
-                )
-                * self.head_gain
-            )
+                y = cell(zoo.silu(u))
+            else:
+                y = cell(n)
+            h = zoo.rms_norm(y.reshape(self.heads, -1), eps=self.eps) * self.head_gain
             x = x + h.reshape(-1) @ self.Wo
         m = zoo.rms_norm(x, eps=self.eps) * self.mlp_gain
         return x + (zoo.silu(m @ self.Wg) * (m @ self.Wv)) @ self.Wd, past
