@@ -15,11 +15,10 @@ from zoo.base import Task
 from zoo.comparison.results import OverallRow, RunRecord, SummaryRow
 from zoo.comparison.statistics import overall, summarize
 from zoo.registry import registry_of
+from zoo.training.rate_search import MIN_PROGRESS
 
 TEXT_BASELINE = 2.26
 """Nats of a bigram table on the text. The text depends on the version of Python: this is Python 3.11."""
-PROGRESS = 0.05
-"""As in the sweep of learning rates. Scores below share a rank: their order would be random."""
 _PARSERS = {"int | None": int, "float | None": float, "int": int, "float": float}
 
 
@@ -60,10 +59,13 @@ class TaskFacts:
         return score >= self.threshold if self.higher_is_better else score <= self.threshold
 
     def leaves_baseline(self, score: float) -> bool:
-        """Whether a score covers at least ``PROGRESS`` of the distance from the baseline to the threshold."""
+        """Whether a score is better than the baseline by the margin of the sweep of learning rates.
+
+        Scores below share a rank, because their order would be random.
+        """
         if self.threshold is None:
             return True
-        return (score - self.baseline) / (self.threshold - self.baseline) >= PROGRESS
+        return (score - self.baseline) / (self.threshold - self.baseline) >= MIN_PROGRESS
 
     def format(self, score: float, mark: bool = False) -> str:
         """A score in three digits; with ``mark``, in bold if it reaches the threshold."""

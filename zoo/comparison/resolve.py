@@ -19,7 +19,7 @@ from zoo.comparison.plan import DEFAULTS, TOLERANCE, CompareRequest, Plan, PlanE
 from zoo.comparison.specs import TaskInfo
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.layers.config import StackConfig
-from zoo.layers.parameters import ParameterLayout
+from zoo.layers.parameters import ParameterLayout, parameter_part
 from zoo.layers.stack import Stack
 from zoo.model.model import embedding_shape, model_shapes
 from zoo.registry import get_optimizer
@@ -326,24 +326,18 @@ def count_parameters(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mappi
 
 def count_parts(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]) -> dict[str, int]:
     """Count the parameters of the cells, the blocks around them, the readout, and of an embedding."""
-    stack = _stack(cell, task, hidden, settings)
-    shapes = _model_shapes(stack, task)
-    parts = {
-        part: sum(math.prod(shapes[name]) for name in names) for part, names in stack.param_parts.items()
-    }
-    rows = {name: math.prod(shapes[name]) for name in ("embedding",) if name in shapes}
-    of_layers = sum(parts.values()) + sum(rows.values())
-    return {**parts, "readout": sum(map(math.prod, shapes.values())) - of_layers, **rows}
+    parts = {"cell": 0, "block": 0, "readout": 0}
+    for name, shape in _parameter_shapes(cell, task, hidden, settings).items():
+        part = parameter_part(name)
+        parts[part] = parts.get(part, 0) + math.prod(shape)
+    return parts
 
 
 def _parameter_shapes(
     cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]
 ) -> dict[str, tuple[int, ...]]:
-    return _model_shapes(_stack(cell, task, hidden, settings), task)
-
-
-def _model_shapes(stack: Stack, task: AnyTaskInfo) -> dict[str, tuple[int, ...]]:
-    return model_shapes(stack, task.output_size, embedding_shape(task.output_size, None, task.categories))
+    embedding = embedding_shape(task.output_size, None, task.categories)
+    return model_shapes(_stack(cell, task, hidden, settings), task.output_size, embedding)
 
 
 def _stack(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]) -> Stack:
