@@ -53,8 +53,8 @@ GRID = (5.0, 10.0, 20.0)
 TRIAL_UPDATES = 100
 """Updates of a trial. After 50 updates a GRU with 128 units preferred 0.08, where 0.01 is best in a run."""
 
-LARGEST_SHARE = 10
-"""A trial has at most this part of the updates of the run."""
+MIN_RUN_LENGTH = 10
+"""Least length of a run, as a multiple of the length of a trial: shorter runs have shorter trials."""
 
 ROUNDS = 2
 """Rounds that may follow the trials of the grid; see `zoo.training.rate_search`."""
@@ -144,7 +144,7 @@ def search_learning_rate(
     """
     default, total = float(optimizer.options["lr"]), config.steps or 1
     grid = [float(f"{factor * default:.6g}") for factor in GRID]
-    most = max(1, total // LARGEST_SHARE)
+    most = max(1, total // MIN_RUN_LENGTH)
     trials = list[Trial]()
 
     def trial_updates(doublings: int) -> int:
