@@ -476,7 +476,7 @@ def _of_table(table: DataTable, roles: SequenceRoles, missing: str, needs_labels
     if not chosen.input:
         reasons = f"; left out: {', '.join(left_out)}" if left_out else ""
         raise DataError(f"{table.name} has no column that can be an input{reasons}.")
-    panel = make_panel(replace(table, columns=inputs), chosen, missing, is_trained=not is_training)
+    panel = make_panel(replace(table, columns=inputs), chosen, missing, is_training=is_training)
     channels, values, categories = _channels(panel, roles)
     label, group, weight = (
         None

@@ -83,7 +83,8 @@ class Panel:
         parts: The part of each series, from 0 for training to 2 for the test, `(S,)`, if groups are divided;
             None if each series has all parts.
         weights: The weight of each row in the loss, `(N,)`; None for equal weights.
-        is_trained: Whether a trained model reads the table, so that messages suggest no settings.
+        is_training: Whether the table is read for training. For a trained model, messages suggest no
+            settings.
     """
 
     table: DataTable
@@ -97,7 +98,7 @@ class Panel:
     groups: DataColumn | None = None
     parts: Array | None = None
     weights: Array | None = None
-    is_trained: bool = False
+    is_training: bool = True
 
     def __len__(self) -> int:
         """Number of rows of all series."""
@@ -257,7 +258,7 @@ def is_constant(column: DataColumn) -> bool:
 
 
 def make_panel(
-    table: DataTable, roles: ColumnRoles, missing: str = "reject", *, is_trained: bool = False
+    table: DataTable, roles: ColumnRoles, missing: str = "reject", *, is_training: bool = True
 ) -> Panel:
     """Sort the rows of a table by series, and check them.
 
@@ -268,7 +269,7 @@ def make_panel(
         roles: The roles of its columns.
         missing: ``"reject"`` raises an error for a missing value, ``"forward"`` replaces it by the value
             before, and ``"mask"`` keeps it.
-        is_trained: Whether a trained model reads the table: errors then suggest no settings.
+        is_training: Whether the table is read for training. For a trained model, errors suggest no settings.
 
     Raises:
         DataError: If a column is missing or has another type, times are missing, repeated or not in order, or
@@ -294,10 +295,10 @@ def make_panel(
             raise DataError(f"{table.name}: column {column.name!r} holds times; give it as `time`.")
     if order is not None:
         columns = {name: column.take(order) for name, column in columns.items()}
-    times = None if roles.time is None else _times(table, roles.time, is_trained)
+    times = None if roles.time is None else _times(table, roles.time, is_training)
     times = times if times is None or order is None else times[order]
     panel = Panel(
-        table, roles, columns, names, offsets, offsets[1:].copy(), times, order, is_trained=is_trained
+        table, roles, columns, names, offsets, offsets[1:].copy(), times, order, is_training=is_training
     )
     if roles.group is not None:
         panel = replace(panel, groups=_groups(panel))
@@ -398,21 +399,21 @@ def _series(table: DataTable, name: str | None) -> tuple[tuple[str, ...], Array,
     return column.categories, offsets, None if is_sorted else np.argsort(codes, kind="stable")
 
 
-def _times(table: DataTable, name: str, is_trained: bool) -> Array:
+def _times(table: DataTable, name: str, is_training: bool) -> Array:
     column = table.column(name)
     if column.kind == "category":
-        raise _not_a_time(table, column, is_trained)
+        raise _not_a_time(table, column, is_training)
     if column.missing().any():
         row = int(column.missing().argmax())
         raise DataError(f"{table.where(row, name)}: the time is missing; fill it, or remove the row.")
     return column.values
 
 
-def _not_a_time(table: DataTable, column: DataColumn, is_trained: bool = False) -> DataError:
+def _not_a_time(table: DataTable, column: DataColumn, is_training: bool = True) -> DataError:
     """The error for the first text in a column of times, or of numbers that serve as times."""
     kind = mixed_kind(column) or "time"
     row, text = first_unlike(column, kind)
-    other = "" if is_trained else ", or name another column with `time`"
+    other = ", or name another column with `time`" if is_training else ""
     return DataError(
         f"{table.where(row, column.name)}: found {text!r}{expected_value(kind, text)}. Correct the "
         f"value{other}."
@@ -428,13 +429,13 @@ def _check_times(panel: Panel) -> None:
     if increases.all():
         return
     row = int(np.argmin(increases)) + 1
-    has_advice = panel.roles.series is not None or panel.is_trained
+    may_name_series = panel.roles.series is None and panel.is_training
     now, before = (_time_text(panel.times[each]) for each in (row, row - 1))
     place = panel.where(row, panel.roles.time or "")
     if now == before:
-        several = "" if has_advice else ", or name the column of the series with `series`"
+        several = ", or name the column of the series with `series`" if may_name_series else ""
         raise DataError(f"{place}: the time {now} is repeated; remove one of the rows{several}.")
-    several = "" if has_advice else " If the file holds several series, name their column with `series`."
+    several = " If the file holds several series, name their column with `series`." if may_name_series else ""
     raise DataError(f"{place}: the time {now} is before {before}; sort the rows by time.{several}")
 
 
@@ -470,7 +471,7 @@ def _with_missing(panel: Panel, missing: str) -> Panel:
         if missing == "reject":
             count = int(absent.sum())
             others = f", one of {count:,} in this column" if count > 1 else ""
-            setting = "" if panel.is_trained else ", or set `missing` to 'forward' or 'mask'"
+            setting = ", or set `missing` to 'forward' or 'mask'" if panel.is_training else ""
             raise DataError(
                 f"{panel.where(int(absent.argmax()), name)}: the value is missing{others}; fill it{setting}."
             )
@@ -502,7 +503,7 @@ def _forward_filled(panel: Panel, column: DataColumn) -> DataColumn:
     filled = column.take(source)
     leading = filled.missing()
     if leading.any():
-        advice = "or remove the row" if panel.is_trained else "remove the row, or set `missing` to 'mask'"
+        advice = "remove the row, or set `missing` to 'mask'" if panel.is_training else "or remove the row"
         raise DataError(
             f"{panel.where(int(leading.argmax()), column.name)}: the value is missing, and there is none "
             f"before it in its series; fill it, {advice}."

@@ -280,7 +280,7 @@ class Forecaster:
         roles = replace(spec.roles, weight=None)
         roles = roles if data is None else replace(roles, group=None)
         return divide_series(
-            make_panel(table, roles, spec.missing, is_trained=True), spec.split, spec.split_seed
+            make_panel(table, roles, spec.missing, is_training=False), spec.split, spec.split_seed
         )
 
     def _windows(self, panel: Panel, ends: Array) -> Windows:
