@@ -81,7 +81,7 @@ def read_csv(file: BinaryIO, name: str) -> DataTable:
     With semicolons, numbers may have decimal commas (``1,5``) if none has a decimal point, and if the commas
     of some of them cannot separate thousands, as in ``1,234``.
     Empty values, ``NA``, ``N/A``, ``NaN``, ``NaT``, ``null`` and ``none`` are missing. Memory stays bounded
-    for large files: columns of more than 16 MB are in temporary files.
+    for large files: columns of more than 4 MB are in temporary files.
 
     Args:
         file: The opened file.

@@ -60,6 +60,9 @@ def gather(values: Array, rows: Array) -> Array:
 class GrowingArray:
     """A vector that grows by blocks, at first in memory, then in a temporary file.
 
+    A table has many columns, so a column has a quarter of the limit of an array. With the whole limit,
+    reading 23 columns of 40 MB took 0.49 instead of 0.22 GB of memory.
+
     Args:
         dtype: Of its elements.
     """
@@ -73,7 +76,7 @@ class GrowingArray:
     def append(self, block: Array) -> None:
         """Add elements at the end."""
         self._bytes += block.nbytes
-        if self._file is None and self._bytes <= MAX_BYTES_IN_MEMORY:
+        if self._file is None and self._bytes <= MAX_BYTES_IN_MEMORY // 4:
             self._blocks.append(block)
             return
         if self._file is None:
