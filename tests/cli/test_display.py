@@ -166,6 +166,11 @@ def test_resumed_run_without_steps_left():
     assert plain([resumed, END])[-2].startswith(
         "nothing was left to do after step 1,000; --steps N goes further"
     )
+    cosine = {**resumed, "config": {**resumed["config"], "schedule": "cosine"}}
+    assert plain([cosine, END])[-2].startswith(
+        "nothing was left to do after step 1,000; the schedule depends on --steps, so the run cannot become "
+        "longer"
+    )
     fewer = {**resumed, "config": {**resumed["config"], "steps": 300}}
     assert plain([fewer, END])[-2].startswith(
         "nothing was left to do after step 1,000; --steps is 300, a larger number goes further"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.tables import align
+from zoo.training.schedules import depends_on_steps
 
 Event = dict[str, Any]
 
@@ -279,6 +280,8 @@ def end_summary(event: Event, start: Event) -> str:
         given, done = start["config"].get("steps"), f"nothing was left to do after step {event['step']:,}"
         if given is not None and given < event["step"]:
             return f"{done}; --steps is {given:,}, a larger number goes further"
+        if depends_on_steps(start["config"]["schedule"], start["config"]["schedule_options"]):
+            return f"{done}; the schedule depends on --steps, so the run cannot become longer"
         return f"{done}; --steps N goes further"
     reason = _REASONS.get(event["reason"], event["reason"])
     return f"{reason} at step {event['step']:,} after {duration(event['seconds'])}"

@@ -540,8 +540,8 @@ class Config:
     auto: bool = _setting(
         False,
         _BOOL,
-        "Choose --batch, --lr and --schedule, unless given. Trials choose the learning rate and take some "
-        "hundred updates.",
+        "Choose --batch, --lr and --schedule (cosine), unless given. Trials choose the learning rate and "
+        "take some hundred updates.",
     )
     seed: int = _setting(
         0, _SEED, "Random seed of initial parameters, samples and examples of a task.", metavar="N"

@@ -291,8 +291,9 @@ stops. To continue:
   zoo train --resume --out DIR
 
 The result is the same, bit for bit, as without the interruption. All settings come from the run; flags may
-change only those that do not change the results. With --schedule cosine, --steps does, so such a run cannot
-become longer. Name a cell or task in a file again, with --cell FILE.py:Class or --task FILE.py:Class.
+change only those that do not change the results. With --schedule cosine, which --auto chooses, --steps does,
+so such a run cannot become longer. Name a cell or task in a file again, with --cell FILE.py:Class or --task
+FILE.py:Class.
 """
 
 _COMMAND_FLAGS = [
