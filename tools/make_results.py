@@ -36,7 +36,7 @@ from zoo.base import Cell
 from zoo.cell_pages.cell_page import wrapped
 from zoo.cell_pages.pages import RESULTS_BLOCK, all_files, pending_changes, write_changes
 from zoo.registry import registry_of
-from zoo.storage.document_marker import END, DocumentMarker, marked_block
+from zoo.storage.document_marker import END, DocumentMarker, block_beginning, marked_block
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -54,7 +54,7 @@ def shipped_cells() -> list[type[Cell]]:
 
 def cell_blocks(results: Results, cells: Iterable[type[Cell]]) -> dict[str, str]:
     """The marked part of the page of each cell, by name."""
-    beginning = f"<!-- {RESULTS_BLOCK}, made by: {COMMAND} -->"
+    beginning = f"{block_beginning(RESULTS_BLOCK)}{COMMAND} -->"
     return {cls.name: "\n".join([beginning, "", *cell_lines(results, cls.name), "", END]) for cls in cells}
 
 

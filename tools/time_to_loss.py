@@ -29,6 +29,7 @@ from zoo.bench.machine import machine_info
 from zoo.child_process import ChildProcess
 from zoo.distributed.collectives import SINGLE_PROCESS
 from zoo.storage.document_marker import DocumentMarker
+from zoo.tables import TextTable
 from zoo.training.schedules import Constant
 from zoo.training.session import prepare_data
 from zoo.training.state import TrainingState
@@ -80,11 +81,9 @@ def _text(value: float | None) -> str:
 
 def paragraphs(measured: Mapping[str, Any]) -> list[str]:
     """The measurement as Markdown: the machine, the times, and the choices of ``--auto``."""
-    times = _table("cell | loss | PyTorch: updates | s | zoo: updates | s | times as fast", rows(measured))
-    chosen = _table(
-        "cell | `--auto` chose | updates of trials | ms of an update: PyTorch | zoo", choices(measured)
-    )
-    return [measured["about"], times, chosen]
+    times = "cell", "loss", "PyTorch: updates", "s", "zoo: updates", "s", "times as fast"
+    chosen = "cell", "`--auto` chose", "updates of trials", "ms of an update: PyTorch", "zoo"
+    return [measured["about"], _table(times, rows(measured)), _table(chosen, choices(measured))]
 
 
 def choices(measured: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -94,10 +93,9 @@ def choices(measured: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         yield cell, chosen, f"{trial_updates(entry):,}", *(f"{1e3 * each:.1f}" for each in entry["seconds"])
 
 
-def _table(header: str, lines: Iterator[tuple[str, ...]]) -> str:
-    names = header.split(" | ")
-    rule = ["---", *["--:"] * (len(names) - 1)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (names, rule, *lines))
+def _table(headings: tuple[str, ...], lines: Iterator[tuple[str, ...]]) -> str:
+    table = TextTable("", headings, tuple(lines), right=tuple(range(1, len(headings))))
+    return "\n".join(table.markdown())
 
 
 class TorchRecipe:

@@ -33,7 +33,7 @@ def test_page_has_both_tables():
     about, times, chosen = tool.paragraphs(MEASURED)
     assert about == "a machine"
     assert times.splitlines()[1:3] == [
-        "| --- | --: | --: | --: | --: | --: | --: |",
+        "|---|--:|--:|--:|--:|--:|--:|",
         "| gru | 1.90 | 1,000 | 20.0 | 100 | 0.8 | 26.7 |",
     ]
     assert "| gru | lr 0.01, 16 streams | 50 | 20.0 | 5.0 |" in chosen

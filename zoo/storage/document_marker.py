@@ -35,7 +35,7 @@ class DocumentMarker:
     @property
     def beginning(self) -> str:
         """Beginning of the first line of the block."""
-        return f"<!-- {self.name}, made by: " if self.name else BEGINNING
+        return block_beginning(self.name)
 
     def write(self, command: str, paragraphs: Sequence[str]) -> None:
         """Write paragraphs to a new file, or into the block if the file exists.
@@ -84,6 +84,11 @@ class DocumentMarker:
         return self.path.read_text(encoding="utf-8")
 
 
+def block_beginning(name: str) -> str:
+    """Beginning of the first line of a block; the name is empty where it is the only one."""
+    return f"<!-- {name}, made by: " if name else BEGINNING
+
+
 def marked_block(text: str, name: str) -> str:
     """A marked block of a document with its two markers; empty if the document has no whole block.
 
@@ -91,7 +96,7 @@ def marked_block(text: str, name: str) -> str:
         text: The document.
         name: Name of the block.
     """
-    pattern = rf"^<!-- {re.escape(name)}, made by: .*?^{re.escape(END)}$"
+    pattern = rf"^{re.escape(block_beginning(name))}.*?^{re.escape(END)}$"
     match = re.search(pattern, text, re.MULTILINE | re.DOTALL)
     return match[0] if match else ""
 
