@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 
 import numba
 import numpy as np
@@ -11,10 +13,11 @@ from click.testing import CliRunner
 
 import zoo
 from zoo.cli.app import cli
+from zoo.compiler.compile import plan_kernels
 from zoo.errors import UsageError, ZooWarning
-from zoo.kernels import bf16, precision, pure_python
+from zoo.kernels import bf16, chunked_loss, precision, pure_python
 from zoo.kernels.bf16_pairs import round_to_bf16
-from zoo.model import checkpoint, vocabulary_loss
+from zoo.model import checkpoint, readout, vocabulary_loss
 
 TOLERANCE = 2.0**-6
 """Relative difference of a gradient from its float64 value; bfloat16 rounds by up to 2^-9. Measured: 2^-8."""
@@ -252,6 +255,15 @@ def test_a_cell_with_only_kernels(any_processor):
 
     with pytest.raises(UsageError, match="its own kernels and no step; use `precision='float32'`"):
         zoo.Recurrent(Kernels, FEATURES, HIDDEN, precision="bf16")
+
+
+def test_sources_import_no_other_products():
+    others = re.compile("^from zoo import kernels|input_projection import|matmul import", re.MULTILINE)
+    sources = readout._template(), inspect.getsource(chunked_loss), plan_kernels(zoo.get_cell("gru")).source
+    for source in sources:
+        changed = precision.with_precision(source, "bf16")
+        assert "from zoo.kernels import bf16 as kernels\n" in changed
+        assert not others.search(changed)
 
 
 def test_command_line_names_flags():

@@ -23,6 +23,9 @@ def check_precision(precision: object, dtype: str, who: str) -> str | None:
         dtype: Name of the dtype of the arrays.
         who: Owner, for messages.
 
+    Returns:
+        ``"bf16"``, or None for the dtype.
+
     Raises:
         UsageError: if it is neither, or this processor has no fast instructions for it.
     """
@@ -71,7 +74,12 @@ def _codegen() -> Any:
 
 
 def with_precision(source: str, precision: str | None) -> str:
-    """The source of a generated module with the matrix products of a precision."""
+    """The source of a generated module with the matrix products of a precision: other imports.
+
+    Args:
+        source: The source. It must import these products by the lines in ``_IMPORTS`` and no others.
+        precision: ``"bf16"``, or None for the source itself.
+    """
     if precision is None:
         return source
     return "\n".join(_IMPORTS.get(line, line) for line in source.split("\n"))
