@@ -12,7 +12,7 @@ import zoo
 from zoo.cli.app import cli
 from zoo.errors import CheckpointError
 from zoo.kernels import pure_python
-from zoo.training.auto_settings import GRID, Trial, choose_rate, with_rules
+from zoo.training.auto_settings import GRID, Trial, smallest_good_rate, with_rules
 from zoo.training.config import Config, make_config
 
 TEXT = "".join(f"{n} times {n} is {n * n}; " for n in range(30))
@@ -113,24 +113,28 @@ def test_tasks_and_tables_have_trials(tmp_path):
 def test_smallest_rate_with_enough_progress_is_chosen():
     rates = (0.005, 0.01, 0.02)
     losses = dict(zip(rates, (2.5, 2.29, 2.0), strict=True))  # 50, 71 and 100 % of the best progress
-    assert choose_rate([trial(*each) for each in losses.items()], rates) == 0.01
-    assert choose_rate([trial(rate, loss) for rate, loss in losses.items() if rate != 0.01], rates) == 0.02
+    assert smallest_good_rate([trial(*each) for each in losses.items()], rates) == 0.01
+    assert (
+        smallest_good_rate([trial(rate, loss) for rate, loss in losses.items() if rate != 0.01], rates)
+        == 0.02
+    )
     diverged = trial(0.02, None, baseline=None)
-    assert choose_rate([trial(0.005, 2.28), trial(0.01, 2.0), diverged], rates) == 0.005
-    assert choose_rate([diverged], rates) == 0.005
+    assert smallest_good_rate([trial(0.005, 2.28), trial(0.01, 2.0), diverged], rates) == 0.005
+    assert smallest_good_rate([diverged], rates) == 0.005
 
 
 def test_losses_are_compared_where_no_baseline_is_known():
     losses = {0.005: 1.2, 0.01: 1.09, 0.02: 1.0}
-    assert choose_rate([trial(*each, baseline=None) for each in losses.items()], tuple(losses)) == 0.01
+    assert smallest_good_rate([trial(*each, baseline=None) for each in losses.items()], tuple(losses)) == 0.01
     assert (
-        choose_rate([trial(rate, -loss, baseline=None) for rate, loss in losses.items()], (0.005,)) == 0.005
+        smallest_good_rate([trial(rate, -loss, baseline=None) for rate, loss in losses.items()], (0.005,))
+        == 0.005
     )
 
 
 def test_lowest_loss_counts_on_a_plateau():
     flat = {0.005: 2.8, 0.01: 2.75, 0.02: 2.76}  # at most 8 % of the way from 3 to 0
-    assert choose_rate([trial(*each) for each in flat.items()], tuple(flat)) == 0.01
+    assert smallest_good_rate([trial(*each) for each in flat.items()], tuple(flat)) == 0.01
 
 
 def zoo_command(*words):

@@ -67,10 +67,13 @@ MAX_RATIO = 1.1
 in a table. Measured from the first loss, a rate of 0.00125 made 81 % of the progress of a GRU on a table. In
 a run of 1,000 updates 0.01 was best, and the ratio chooses it."""
 
-PLATEAU, EVAL_BATCHES = 0.1, 64
-"""Progress from which a trial has left the plateau of a task, and the least batches of its validation. The
-best constant has a squared error of 0.151 instead of 0.167 on the 256 examples of 16 batches of `adding`, so
-that with fewer batches, or less progress, every trial seems to have learned."""
+PLATEAU_PROGRESS = 0.1
+"""Progress from which a trial has left the plateau of a task. The best constant has a squared error of 0.151
+instead of 0.167 on the 256 examples of 16 batches of `adding`, so that with less progress, or fewer batches,
+every trial seems to have learned."""
+
+EVAL_BATCHES = 64
+"""Least number of batches in the validation of a trial on a task."""
 
 TrialParts = tuple[AnyModel, AnyOptimizer, Schedule, ParameterHooks | None]
 
@@ -152,7 +155,7 @@ def search_learning_rate(
 
     if isinstance(dataset, TaskDataset):
         dataset = dataclasses.replace(dataset, batches=max(dataset.batches, EVAL_BATCHES))
-    while runs := next_trials(grid, trial_updates, ROUNDS, trials, choose_rate, PLATEAU):
+    while runs := next_trials(grid, trial_updates, ROUNDS, trials, smallest_good_rate, PLATEAU_PROGRESS):
         steps, rates = runs
         base = config  # with a given schedule, a trial is the beginning of the run
         if not has_schedule:
@@ -160,10 +163,10 @@ def search_learning_rate(
         for rate in rates:
             trial_config = dataclasses.replace(base, lr=rate)
             trials.append(_run_trial(trial_config, steps, dataset, build(trial_config), process_group))
-    return choose_rate(longest_trials(trials), grid), trials
+    return smallest_good_rate(longest_trials(trials), grid), trials
 
 
-def choose_rate(trials: Sequence[Trial], rates: Sequence[float]) -> float:
+def smallest_good_rate(trials: Sequence[Trial], rates: Sequence[float]) -> float:
     """The smallest rate whose trial is nearly as good as the best one; see `MIN_SHARE` and `MAX_RATIO`.
 
     On a plateau it is the rate with the lowest loss.
@@ -174,7 +177,7 @@ def choose_rate(trials: Sequence[Trial], rates: Sequence[float]) -> float:
     """
     finished = [trial for trial in trials if trial.status == "finished"]
     losses = {trial.lr: trial.loss or 0.0 for trial in finished}
-    if not losses or is_on_plateau(trials, PLATEAU):
+    if not losses or is_on_plateau(trials, PLATEAU_PROGRESS):
         return choose_learning_rate(trials, rates)
     lowest = min(losses.values())
     if any(trial.baseline is None for trial in finished):
