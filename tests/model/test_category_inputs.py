@@ -81,8 +81,11 @@ def test_file_restores_the_model_and_damage_is_an_error(tmp_path):
 
 def test_invalid_arguments():
     for codes in ((), ((1, 0, 0),), ((8, 2, 0),), ((1, 3, 0), (3, 2, 0))):
-        with pytest.raises(UsageError, match="categories: "):
+        sentence = "the code .* does not fit 9 inputs" if codes else "no input is the code of a category"
+        with pytest.raises(UsageError, match=f"^categories: {sentence}"):
             CategoryInputs(9, 2, codes)
+    with pytest.raises(UsageError, match=r"^categories: the size of the vectors is 0; give 1 or more"):
+        CategoryInputs(9, 0, ((1, 3, 0),))
     with pytest.raises(UsageError, match="categories are of 9 inputs, and input_size is 4; give the same"):
         zoo.SequenceModel("vanilla", 4, 2, categories=CATEGORIES)
     with pytest.raises(UsageError, match=r"categories is 3; expected zoo\.model\.CategoryInputs"):

@@ -19,7 +19,7 @@ class InputPart(NamedTuple):
 
     Attributes:
         inputs: Its inputs.
-        embedded: Its place in the input of the first layer.
+        embedded: Its elements of the input of the first layer.
         rows: Its rows of the embedding; None for numbers, which stay as they are.
     """
 
@@ -30,7 +30,7 @@ class InputPart(NamedTuple):
 
 @dataclass(frozen=True)
 class CategoryInputs:
-    """Inputs of which some are one-hot codes of categories. The first layer reads a vector for each category.
+    """Embedding of the inputs that are one-hot codes of categories: the first layer reads a vector for each.
 
     The vector of a value is a row of the parameter ``embedding (rows, E)``. A missing value, whose inputs are
     all zero, has the vector zero.
@@ -59,8 +59,10 @@ class CategoryInputs:
                     f"expected (first input, number of values, first row), ascending, without overlap."
                 )
             end = first + count
-        if not self.codes or self.size < 1:
-            raise UsageError("categories: there is no category, or the size is below 1.")
+        if not self.codes:
+            raise UsageError("categories: no input is the code of a category; give at least one code.")
+        if self.size < 1:
+            raise UsageError(f"categories: the size of the vectors is {self.size}; give 1 or more.")
 
     @property
     def rows(self) -> int:
