@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,7 @@ class Results:
         records = map(_record, self.rows)
         return overall([_without_noise(record) for record in records if record.cell in chosen])
 
-    def best(self, task: str) -> list[tuple[str, Measured]]:
+    def ranked(self, task: str) -> list[tuple[str, Measured]]:
         """The models that have a score on a task, the best first."""
         sign = -1 if tasks()[task].higher_is_better else 1
         own = [
@@ -191,9 +192,8 @@ class Results:
     def leaders(self, task: str, count: int) -> list[tuple[str, Measured]]:
         """The best models on a task, without those at the score without memory."""
         facts = tasks()[task]
-        return [(model, each) for model, each in self.best(task) if facts.leaves_baseline(each.mean or 0)][
-            :count
-        ]
+        better = (item for item in self.ranked(task) if facts.leaves_baseline(item[1].mean or 0))
+        return list(islice(better, count))
 
 
 def read_results(folder: Path) -> Results:

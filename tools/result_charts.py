@@ -76,7 +76,7 @@ def _rank_position(rank: float, most: int) -> float:
 def _draw_bar(
     canvas: Canvas, results: Results, facts: TaskFacts, model: str, corner: tuple[float, float]
 ) -> None:
-    (_, best), own = results.best(facts.name)[0], results.at(*results.models[model], facts.name)
+    (_, best), own = results.ranked(facts.name)[0], results.at(*results.models[model], facts.name)
     if own is None or own.mean is None or best.mean is None:
         return
     goal = 1.0 if facts.higher_is_better else best.mean  # errors and losses have no best value of their own

@@ -82,9 +82,9 @@ def facts_of(results: Results) -> list[str]:
         overlap = f" The intervals of {some_names(close)} overlap with its interval." if close else ""
         lines.append(f"`{best.cell}` has the best mean rank, {rank_with_interval(best)}.{overlap}")
     solvers = {
-        facts.title: [model for model, each in results.best(facts.name) if facts.is_reached(each.mean or 0)]
+        facts.title: [model for model, each in results.ranked(facts.name) if facts.is_reached(each.mean or 0)]
         for facts in tasks().values()
-        if facts.threshold is not None and results.best(facts.name)
+        if facts.threshold is not None and results.ranked(facts.name)
     }
     if solved := [f"{title} ({some_names(models)})" for title, models in solvers.items() if models]:
         lines.append(f"Tasks that models solve: {', '.join(solved)}.")
@@ -145,7 +145,7 @@ def best_table(results: Results) -> TextTable:
     """For each task, its baseline and threshold, how many models solve it, and the three best."""
     rows = []
     for facts in tasks().values():
-        ranked = results.best(facts.name)
+        ranked = results.ranked(facts.name)
         solved = sum(facts.is_reached(each.mean or 0) for _, each in ranked)
         leaders = results.leaders(facts.name, 3)
         three = [f"{score_text(facts, each)} {linked(model)}" for model, each in leaders]
@@ -289,7 +289,7 @@ def ranking_table(results: Results) -> TextTable:
 
 def task_table(results: Results, facts: TaskFacts) -> TextTable:
     """Every model on a task, the best first, and those without a score last."""
-    ranked = [model for model, _ in results.best(facts.name)]
+    ranked = [model for model, _ in results.ranked(facts.name)]
     failed = [
         pair.spec for pair, each in results.measured.items() if pair.task == facts.name and not each.summary
     ]
@@ -352,7 +352,7 @@ def candidates_table(results: Results) -> TextTable:
     """The three best models for each kind of problem, for the guide on choosing a cell."""
     rows = []
     for name, problem in PROBLEMS.items():
-        facts, ranked, leaders = tasks()[name], results.best(name), results.leaders(name, 3)
+        facts, ranked, leaders = tasks()[name], results.ranked(name), results.leaders(name, 3)
         scores = ", ".join(facts.format(each.mean or 0, mark=True) for _, each in leaders)
         goal = "" if facts.threshold is None else f", the threshold is {facts.threshold:g}"
         rows.append(
@@ -383,7 +383,7 @@ def cell_lines(results: Results, cell: str, folder: str = "../..") -> list[str]:
     )
     rows = []
     for facts in tasks().values():
-        ranked = results.best(facts.name)
+        ranked = results.ranked(facts.name)
         own = [results.at(cell, block, facts.name) for block in blocks]
         if not any(own):
             continue

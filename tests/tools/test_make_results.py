@@ -123,7 +123,7 @@ def test_means_ranks_and_models_at_the_baseline() -> None:
         ],
         [],
     )
-    ranked = results.best("adding")
+    ranked = results.ranked("adding")
     assert [(model, each.summary.rank) for model, each in ranked] == [
         ("lstm", 1), ("gru", 2), ("vanilla", 3.5), ("mgu", 3.5),
     ]  # fmt: skip
@@ -163,7 +163,7 @@ def test_tables_show_failed_and_diverged_runs() -> None:
         "| adding (squared error) | failed | – | 0.125 (1 of 3 failed) [`gru`](../gated/gru.md) |"
         in cell_lines(results, "s5")
     )
-    assert results.best("adding")[0][0] == "gru"
+    assert results.ranked("adding")[0][0] == "gru"
     assert draw_cell(results, "s5")
 
 
