@@ -125,6 +125,17 @@ def test_methods_follow_the_plan(comparison, tmp_path, change, sentence):
         assert "song2016training" in references(changed)
 
 
+def test_repeated_runs_of_the_sweep_are_reported(comparison, tmp_path):
+    shutil.copytree(comparison.path, tmp_path / "repeated")
+    file = tmp_path / "repeated" / "results.json"
+    stored = json.loads(file.read_text())
+    stored["sweep"][1]["seed"] += 1
+    file.write_text(json.dumps(stored))
+    sentence = "The run at the chosen rate was repeated with another seed."
+    assert sentence in methods_text(zoo.Comparison(tmp_path / "repeated"))
+    assert sentence not in methods_text(comparison)
+
+
 def test_failed_runs_are_reported(comparison, tmp_path):
     shutil.copytree(comparison.path, tmp_path / "failed")
     file = tmp_path / "failed" / "results.json"

@@ -313,6 +313,11 @@ def _sweep_sentences(results: Comparison) -> Iterator[str]:
             f"better than the memoryless baseline, and a rate was added while the best one was at the edge "
             f"of the grid."
         )
+    if len({run.seed for run in results.sweep}) > 1:
+        yield (
+            "The run at the chosen rate was repeated with another seed. A rate counted by its worse run, and "
+            "the next rate was chosen if that was better."
+        )
     undecided = {
         "edge": "The best rate was at the edge of the grid for {}.",
         "plateau": "No rate was better than the memoryless baseline for {}, so that their rates may be "
