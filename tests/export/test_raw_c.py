@@ -20,6 +20,7 @@ from data_models import (
     rich_forecaster,
     rich_table,
     series_table,
+    timed_table,
     with_future,
 )
 
@@ -215,22 +216,14 @@ def test_prediction_of_a_sequence(classes, pooling, tmp_path):
 
 @pytest.mark.parametrize("embedding", [None, 2])
 def test_prediction_of_a_table_with_texts_and_times(embedding, tmp_path):
-    rng = np.random.default_rng(2)
-    count, length = 20, 5
-    table = {
-        "id": np.repeat([f"s{n}" for n in range(count)], length),
-        "t": np.tile(np.array([0.0, 10, 20, 40, 50]), count),
-        "x": rng.normal(size=count * length),
-        "state": rng.choice(["on", "off"], count * length),
-        "way": np.repeat(rng.choice(["a", "b"], count), length),
-    }
+    table = timed_table()
     settings = {"series": "id", "label": "way", "time": "t", "embedding": embedding}
     trained = predictor(table, "ctrnn", **settings, dtype="float64")
     machine = Machine(trained, tmp_path)
     with zoo.kernels.pure_python():
         predictions = trained.predict(table)
     for number in range(3):
-        rows = raw_rows(table, machine.data.columns, np.arange(length) + length * number)
+        rows = raw_rows(table, machine.data.columns, np.arange(5) + 5 * number)
         steps = np.array([[np.nan], [10], [np.nan], [20], [10]])
         _, values = machine.predict(np.concatenate([rows, steps], axis=1))
         np.testing.assert_allclose(values, predictions.values[number], rtol=1e-12)
@@ -238,14 +231,7 @@ def test_prediction_of_a_table_with_texts_and_times(embedding, tmp_path):
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])
 def test_bidirectional_model_reads_whole_sequences(pooling, tmp_path):
-    rng = np.random.default_rng(2)
-    table = {
-        "id": np.repeat([f"s{n}" for n in range(20)], 5),
-        "t": np.tile(np.array([0.0, 10, 20, 40, 50]), 20),
-        "x": rng.normal(size=100),
-        "state": rng.choice(["on", "off"], 100),
-        "way": np.repeat(rng.choice(["a", "b"], 20), 5),
-    }
+    table = timed_table()
     table["x"][3] = np.nan
     settings = {"series": "id", "label": "way", "time": "t", "embedding": 2, "missing": "mask"}
     settings |= {"bidirectional": True, "pooling": pooling, "dtype": "float64"}

@@ -16,6 +16,7 @@ from data_models import (
     rich_forecaster,
     rich_table,
     series_table,
+    timed_table,
     with_future,
 )
 
@@ -165,14 +166,7 @@ def test_prediction_of_a_sequence(classes, settings):
 
 @pytest.mark.parametrize("embedding", [None, 2])
 def test_prediction_of_a_table_with_texts_and_times(embedding):
-    rng = np.random.default_rng(2)
-    table = {
-        "id": np.repeat([f"s{n}" for n in range(20)], 5),
-        "t": np.tile(np.array([0.0, 10, 20, 40, 50]), 20),
-        "x": rng.normal(size=100),
-        "state": rng.choice(["on", "off"], 100),
-        "way": np.repeat(rng.choice(["a", "b"], 20), 5),
-    }
+    table = timed_table()
     settings = {"series": "id", "label": "way", "time": "t", "embedding": embedding}
     trained = predictor(table, "ctrnn", **settings, dtype="float64")
     rows = raw_rows(table, exported_model(trained).data.columns, np.arange(100)).reshape(20, 5, 2)

@@ -113,6 +113,18 @@ def rich_forecaster(missing):
     return table, future, trained
 
 
+def timed_table():
+    """Twenty labelled series of five rows, with uneven times, a number and a text."""
+    rng = np.random.default_rng(2)
+    return {
+        "id": np.repeat([f"s{n}" for n in range(20)], 5),
+        "t": np.tile(np.array([0.0, 10, 20, 40, 50]), 20),
+        "x": rng.normal(size=100),
+        "state": rng.choice(["on", "off"], 100),
+        "way": np.repeat(rng.choice(["a", "b"], 20), 5),
+    }
+
+
 def labelled(classes=True, missing=False):
     """Sequences of three channels with labels, and the sequences as arrays.
 
