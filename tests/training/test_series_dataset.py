@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from finite_differences import derivative
 
 import zoo
 from zoo.cli.app import cli
@@ -356,14 +357,10 @@ def test_missing_targets_have_neither_a_loss_nor_a_gradient():
 
             value = dataset.loss_and_grad(model, 0, None, None).loss
             assert value == pytest.approx(mean_loss())
-            grad, theta, share = model.grad.copy(), model.theta.copy(), present[has_loss].mean()
-            for index in range(0, theta.size, 9):
-                losses = []
-                for change in (1e-6, -1e-6):
-                    model.theta = np.where(np.arange(theta.size) == index, theta + change, theta)
-                    losses.append(mean_loss())
-                assert share * (losses[0] - losses[1]) / 2e-6 == pytest.approx(grad[index], abs=1e-6)
-            model.theta = theta
+            grad, share = model.grad.copy(), present[has_loss].mean()
+            for index in range(0, grad.size, 9):
+                slope = share * derivative(model, index, mean_loss)
+                assert slope == pytest.approx(grad[index], abs=1e-6)
             evaluated = dataset.evaluate(model)
             assert np.isfinite([evaluated.loss, evaluated.metrics["score"]]).all()
 
