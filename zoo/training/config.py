@@ -658,9 +658,8 @@ class Config:
         for name, kinds in _ONLY.items():
             if kind in kinds or getattr(self, name) in (_DEFAULTS[name], ()):
                 continue
-            plurals = " and ".join(
-                "labelled sequences" if each == "sequences" else f"{each}s" for each in kinds
-            )
+            names = ["labelled sequences" if each == "sequences" else f"{each}s" for each in kinds]
+            plurals = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
             if self.task is None:
                 given = "labelled sequences" if kind == "sequences" else f"a {kind}"
                 raise UsageError(f"{name} is given with {given}; it applies to {plurals} only.")
