@@ -72,10 +72,10 @@ class SequenceFunction:
     def source_lines(self) -> Iterator[str]:
         """The lines of the source."""
         yield from (self._signature(), "{", f"    {self.prefix}_state memory, *const state = &memory;")
-        place = "work"
+        address = "work"
         for name, size in self.arrays.items():
-            yield f"    {self.real} *const {name} = {place};"
-            place = f"{name} + count * {size}"
+            yield f"    {self.real} *const {name} = {address};"
+            address = f"{name} + count * {size}"
         yield from (*["    (void)work;"] * (not self.arrays), f"    {self.prefix}_init(state);")
         x, width = ("tokens" if self.model.tokens else "x"), self.model.input_size
         if self.model.categories is not None:
