@@ -555,17 +555,6 @@ EXPECTED: dict[str, Expected] = {
         },
         {"tau_min": 1.0},
     ),
-    "deep_esn": Expected(
-        {
-            "Wo": zeros,
-            **dict.fromkeys(("Wx", "Wl", "b"), within(lambda n: n.scale)),
-            "Wh": stacked_reservoirs,
-        },
-        {"layers": 4, "leak": 1.0, "radius": 0.9, "scale": 0.1},
-        "https://github.com/lucapedrelli/DeepESN",
-        OFFICIAL,
-        "The number of layers has no default there, and its example has five.",
-    ),
     "damped_linoss": Expected(
         {
             "oscillators": poles_of_oscillators,
@@ -577,6 +566,17 @@ EXPECTED: dict[str, Expected] = {
         "https://github.com/jaredbmit/damped-linoss/blob/main/src/damped_linoss/models/LinOSS.py",
         OFFICIAL,
         "D is a diagonal there, with variance one.",
+    ),
+    "deep_esn": Expected(
+        {
+            "Wo": zeros,
+            **dict.fromkeys(("Wx", "Wl", "b"), within(lambda n: n.scale)),
+            "Wh": stacked_reservoirs,
+        },
+        {"layers": 4, "leak": 1.0, "radius": 0.9, "scale": 0.1},
+        "https://github.com/lucapedrelli/DeepESN",
+        OFFICIAL,
+        "The number of layers has no default there, and its example has five.",
     ),
     "delta_net": Expected(
         {"Wx": glorot(lambda n: n.I + 3 * n.H), "Wb": glorot(lambda n: n.I + n.heads)},
