@@ -43,7 +43,7 @@ def bench(folder: Path) -> None:
 
 def bench_starts(folder: Path) -> None:
     benchmark._seconds_to_first_step(
-        "vanilla", "float32", {**python_environment(), "ZOO_CACHE_DIR": str(folder)}
+        ("vanilla", "float32", "float32"), {**python_environment(), "ZOO_CACHE_DIR": str(folder)}
     )
 
 

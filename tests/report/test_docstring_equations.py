@@ -175,10 +175,29 @@ class Evaluator:
 OTHER_NOTATION = {
     *("m2rnn", "mamba3"),  # heads
     *("comba", "gsa", "hgrn2", "mesa_net", "titans", "ttt_linear"),  # heads
-    *("gated_delta_net2", "gated_delta_product", "kda", "mamba2", "rwkv5", "rwkv6", "rwkv7"),  # heads
+    *(
+        "gated_delta_net2",
+        "gated_delta_product",
+        "kda",
+        "mamba2",
+        "rwkv5",
+        "rwkv6",
+        "rwkv7",
+        "kalman_delta",
+    ),  # heads
     *("delta_net", "gated_delta_net", "gla", "matrix_lstm", "retnet", "rg_lru", "slstm"),  # heads
     *("clockwork", "lif", "min_gru", "min_lstm", "phased_lstm", "rwkv4"),  # conditions in words
-    *("dendritic_plrnn", "mamba", "nas", "plrnn", "qrnn", "rhn", "tau_gru"),  # indices, dots and loops
+    *(
+        "deep_esn",
+        "dendritic_plrnn",
+        "mamba",
+        "nas",
+        "nvar",
+        "plrnn",
+        "qrnn",
+        "rhn",
+        "tau_gru",
+    ),  # indices, loops
     *("ltc", "s4d", "urnn"),  # sums along an axis
     *("damped_linoss", "linoss", "longhorn", "rtu", "slice"),  # pairs and conditions
 }

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any
 
-from zoo.base import Cell
-from zoo.base.component import first_paragraph
+from zoo.base import Block, Cell, Modifier
+from zoo.base.component import Component, first_paragraph
 from zoo.errors import UsageError
 from zoo.registry import registry_of
 
@@ -25,6 +25,11 @@ _SORT_KEYS: dict[str, Callable[[CellInfo], Any]] = {
     "speed": lambda info: info.get("speed", {}).get("ns_per_token"),
 }
 SORT_KEYS = tuple(_SORT_KEYS)
+
+
+def option_prefix(component: type[Component]) -> str:
+    """The prefix of the options of a block or modifier, which are options of the cell that it makes."""
+    return f"{component.name}_" if issubclass(component, Block | Modifier) else ""
 
 
 def cell_info(name: str) -> CellInfo:

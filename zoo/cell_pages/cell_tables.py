@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from zoo.base import Block, Cell, Component, Input, Modifier, Optimizer, State, Task
+from zoo.base import Block, Cell, Component, Input, Optimizer, State, Task
 from zoo.base.component import first_paragraph
 from zoo.base.declarations import ArrayDeclaration, Option
 from zoo.base.initializers import INITIALIZERS
+from zoo.cell_pages.cell_info import option_prefix
 from zoo.tables import TextTable
 
 A = TypeVar("A", bound=ArrayDeclaration)
@@ -48,11 +49,6 @@ def declaration_tables(component: type[Component], in_words: bool = False) -> li
         for name, each in component.declared_options.items()
     )
     return [*tables, TextTable("Options", ("name", "default", "allowed", "description"), options)]
-
-
-def option_prefix(component: type[Component]) -> str:
-    """The prefix of the options of a block or modifier, which are options of the cell that it makes."""
-    return f"{component.name}_" if issubclass(component, Block | Modifier) else ""
 
 
 def _allowed(option: Option[Any]) -> str:

@@ -22,8 +22,14 @@ from zoo.base import (
     Tracker,
 )
 from zoo.base.names import did_you_mean
-from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE, SORT_KEYS, cell_info, sort_cells
-from zoo.cell_pages.cell_tables import option_prefix
+from zoo.cell_pages.cell_info import (
+    HIDDEN_SIZE,
+    INPUT_SIZE,
+    SORT_KEYS,
+    cell_info,
+    option_prefix,
+    sort_cells,
+)
 from zoo.cli.component_lookup import plugin_option
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import Command, argument, format_options, option
