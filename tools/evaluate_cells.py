@@ -31,6 +31,7 @@ from csv_rows import append_rows, read_lines
 import zoo
 from zoo.base import Cell, Task
 from zoo.errors import ZooError
+from zoo.layers.parameters import parameter_part
 from zoo.registry import registry_of
 
 SETTINGS: Mapping[str, Any] = {
@@ -64,9 +65,10 @@ CELL_OPTIONS: Mapping[str, Mapping[str, Any]] = {
 }
 """Customary options that are not the defaults, see docs/compare.md, and sizes that fit the budget.
 
-Sizes do not grow and shrink with H. The defaults suit 128 units: within 10,000 parameters, cfc would have 6
-units beside a backbone of 128, s5 8 outputs of 256 poles, and rwkv6 10 units. With these options, they have
-26, 37 and 19. The rank of mamba and longhorn is H / 16, rounded up, as in their code.
+These sizes do not change with H, and their defaults suit 128 units. Within 10,000 parameters, ``cfc`` would
+have 6 units and a backbone of 128, ``s5`` would have 8 outputs of 256 poles, and ``rwkv6`` would have 10
+units. With these options, the cells have 26, 37 and 19 units. The rank of ``mamba`` and ``longhorn`` is
+H / 16, rounded up, as in the code of their authors.
 """
 FILES = "cells.csv", "curves.csv"
 Results: TypeAlias = "tuple[list[Row], list[Point]]"
@@ -235,15 +237,10 @@ def count_parameters(comparison: zoo.Comparison) -> dict[str, Any]:
         path = comparison.path / run.path
         if any((path / "checkpoints").glob("*")):
             model = zoo.load(path)
-            parts = {
-                f"{part}_parameters": sum(model.params[name].size for name in names)
-                for part, names in model.stack.param_parts.items()
-            }
-            return {
-                "block_parameters": 0,
-                **parts,
-                "readout_parameters": model.theta.size - sum(parts.values()),
-            }
+            counts = dict.fromkeys(("cell", "block", "readout"), 0)
+            for name, array in model.params.items():
+                counts[parameter_part(name)] += array.size
+            return {f"{part}_parameters": count for part, count in counts.items()}
     return {}
 
 

@@ -65,9 +65,9 @@ def short_repr(value: object) -> str:
     return " ".join(text.split()) if "\n" in text else text
 
 
-def counted(count: int, noun: str) -> str:
-    """A number with a noun that agrees with it: ``1 row``, ``2,000 rows``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A number with a noun that agrees with it: ``1 row``, ``2,000 rows``; a plural without s is given."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def dtype_and_shape(array: Any) -> str:

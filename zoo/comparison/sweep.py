@@ -1,4 +1,4 @@
-"""The sweep of learning rates of a comparison: a search of :mod:`zoo.training.rate_search` for every pair.
+"""Sweep the learning rates of a comparison, with the search of :mod:`zoo.training.rate_search` for each pair.
 
 A large rate may succeed with one seed and fail with the next. So zoo repeats the run of the chosen rate with
 another seed, and a rate counts by its worse run. If the second run fails, the next rate is chosen and

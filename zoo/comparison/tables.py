@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.arguments import as_choice
+from zoo.arguments import as_choice, counted
 from zoo.base.card import SCOPES
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.student import student_interval
@@ -118,10 +118,8 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
         results: The comparison.
         with_solved: Whether the number of solved runs follows each score.
     """
-    tasks, counted = results.tasks, max((row.tasks for row in results.overall), default=0)
-    left_out = (
-        "" if counted == len(tasks) else f" {len(tasks) - counted} tasks that lack a cell do not count."
-    )
+    tasks, ranked = results.tasks, max((row.tasks for row in results.overall), default=0)
+    left_out = "" if ranked == len(tasks) else f" {len(tasks) - ranked} tasks that lack a cell do not count."
     columns = (
         Column("cell"),
         _SCOPE,
@@ -325,7 +323,7 @@ def _cell_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator
         interval = student_interval(differences)
         word = "Clearly worse" if interval and interval[0] > 0 else "Not clearly different"
         word = word if interval else "Without a verdict"
-        cells.setdefault(word, []).append(f"{row.cell} ({_number(len(differences), 'seed')})")
+        cells.setdefault(word, []).append(f"{row.cell} ({counted(len(differences), 'seed')})")
     verdicts = "; ".join(f"{word}: {', '.join(names)}" for word, names in cells.items())
     yield f"Cells, by paired differences over the seeds: {rows[0].cell} is the best. {verdicts}."
 
@@ -406,7 +404,7 @@ def _solved_in_validation_only(results: Comparison) -> Iterator[str]:
         count = sum(run.steps_to_threshold is not None and not run.solved for run in runs)
         if count:
             yield (
-                f"{row.cell} on {row.task}: {_number(count, 'run')} reached the threshold in a validation "
+                f"{row.cell} on {row.task}: {counted(count, 'run')} reached the threshold in a validation "
                 f"and not in the test; 'steps to' counts such runs, 'solved' does not."
             )
 
@@ -480,10 +478,10 @@ def describe_setup(results: Comparison) -> Iterator[str]:
     """Describe settings, machine and versions in sentences."""
     plan, host = results.section("plan"), results.section("machine")
     kind = _kind_of_layers(results)
-    yield f"{kind}, {_length(plan)}: {_number(plan['seeds'], 'seed')}, {_size(plan)}, {_rates(plan)}."
+    yield f"{kind}, {_length(plan)}: {counted(plan['seeds'], 'seed')}, {_size(plan)}, {_rates(plan)}."
     settings = plan["settings"]
     is_bidirectional, learns_state = map(settings.get, ("bidirectional", "learned_state"))
-    layers = _number(settings["layers"], "bidirectional layer" if is_bidirectional else "layer")
+    layers = counted(settings["layers"], "bidirectional layer" if is_bidirectional else "layer")
     learned = ", initial states learned" if learns_state else ""
     clip = f"gradients clipped to {settings['clip']:g}" if settings["clip"] else "gradients not clipped"
     rules = [
@@ -517,7 +515,7 @@ def _rates(plan: Info) -> str:
         return f"learning rate {rates}"
     text = f"the learning rate of each cell and task chosen among {rates} by a short run of another seed"
     if rounds := plan.get("sweep_rounds"):
-        text += f", and in up to {_number(rounds, 'round')} by longer runs or among further rates"
+        text += f", and in up to {counted(rounds, 'round')} by longer runs or among further rates"
     return text
 
 
@@ -525,12 +523,8 @@ def _workers(jobs: int | None) -> str:
     if jobs is None:
         return "another executor"
     return (
-        f"{_number(jobs, 'process', 'processes')} at a time, of one thread each" if jobs else "in one process"
+        f"{counted(jobs, 'process', 'processes')} at a time, of one thread each" if jobs else "in one process"
     )
-
-
-def _number(count: int, one: str, many: str = "") -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def _fraction(count: int, whole: int) -> str:

@@ -2,8 +2,8 @@
 
 A search that ends on a plateau decides by chance, and a rate at the edge of the grid may be far from the
 best. So a round first doubles the length of the runs while no rate is better than the memoryless baseline,
-and then adds a rate beyond the grid while the best rate is at its edge. ``zoo compare`` sweeps learning rates
-in this way for every pair of a task and a cell, and ``zoo train --auto`` for one run.
+and then adds a rate beyond the grid while the best rate is at its edge. ``zoo compare`` searches like
+this for each pair of a task and a cell, and ``zoo train --auto`` for one run.
 """
 
 from __future__ import annotations
