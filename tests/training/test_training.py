@@ -13,9 +13,10 @@ import pytest
 
 import zoo
 from zoo.data import BpttBatches, parse_split, read_text, split
+from zoo.distributed.collectives import ProcessGroup
 from zoo.errors import CheckpointError, DataError, UnknownNameError, UsageError, ZooError
 from zoo.storage import load
-from zoo.training import Config, Run, evaluate, make_config
+from zoo.training import Config, Interrupted, Run, evaluate, make_config
 from zoo.training.clipping import Clip
 from zoo.training.config import config_from_json
 from zoo.training.metrics import RunningMeans, Speed
@@ -678,6 +679,24 @@ def test_first_signal_is_recorded_second_interrupts():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.parametrize("call", [2, 3, 6])  # the first call precedes the handlers
+def test_signal_during_a_reduction_is_not_lost(call, monkeypatch, tmp_path):
+    class Group(ProcessGroup):
+        calls = 0
+
+        def all_reduce_max(self, number):
+            self.calls += 1
+            if self.calls == call:
+                signal.raise_signal(signal.SIGTERM)  # after the signal of this rank was read
+            return number
+
+    monkeypatch.setattr("zoo.training.session.process_group", Group)
+    (tmp_path / "abc.txt").write_text("abc" * 100, encoding="utf-8")
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        zoo.train(tmp_path / "abc.txt", out=tmp_path / "run", **SMALL)
+    assert Run(tmp_path / "run").history[-1]["step"] == call - 1
 
 
 def test_ignored_signal_stays_ignored():

@@ -218,8 +218,9 @@ class Trainer:
 
     def stop_reason(self, request: StopRequest) -> str | None:
         """The reason to end training here, if there is one; a signal to one rank stops all ranks."""
-        request.signal = self.process_group.all_reduce_max(request.signal or 0) or None
-        if request.signal is not None:
+        # Never written without a signal: one that arrives during the reduction stops the next step.
+        if number := self.process_group.all_reduce_max(request.signal or 0):
+            request.signal = number
             return "interrupted"
         if self.config.patience and self.state.evals_since_best >= self.config.patience:
             return "no improvement"
