@@ -1,10 +1,13 @@
-"""Describe an exception that foreign code raised: its message, and the line that caused it."""
+"""Exceptions of foreign code: store one instead of raising it, and describe its message and its line."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pluggy
@@ -19,6 +22,27 @@ _IMPORT_CODE = tuple(
 _GENERATED_FILES = ("<frozen ", "<string>")  # import system; code of dataclasses
 
 _MAX_TEXT = 1000  # characters of a message: an exception may carry a whole array
+
+
+@dataclass
+class ImportResult:
+    """The result of importing foreign code.
+
+    Attributes:
+        error: The exception; None if there was none.
+    """
+
+    error: BaseException | None = None
+
+
+@contextmanager
+def captured_error() -> Iterator[ImportResult]:
+    """Run code of this package in the block, and store its exception instead of raising it."""
+    result = ImportResult()
+    try:
+        yield result
+    except Exception as error:
+        result.error = error
 
 
 def error_text(error: BaseException) -> str:

@@ -25,7 +25,7 @@ from zoo.distributed import rank_of_launch
 from zoo.distributed.collectives import ProcessGroup
 from zoo.kernels import pure_python
 from zoo.layers.sharding import shards
-from zoo.model.penalised_step import ActivityPenalty
+from zoo.model.two_pass_step import ActivityPenalty
 from zoo.storage import RunDirectory
 from zoo.training.config import make_config
 from zoo.training.text_dataset import prepare_text

@@ -13,12 +13,12 @@ from throwaway_plugins import MEMBERS, hook, install, load, record_of
 
 import zoo
 from zoo.base.loss import loss_table
-from zoo.registry import entry_points, hooks, hookspecs
+from zoo.registry import entry_points, hookspecs, loader
 from zoo.registry.entry_points import EntryPoint
 from zoo.registry.loader import Loader, error_text
 from zoo.registry.registry import Source
 
-ALL_HOOKS = f"the hooks are {', '.join(hooks.HOOKS)}"
+ALL_HOOKS = f"the hooks are {', '.join(loader.HOOKS)}"
 
 
 def test_every_hook_of_a_plugin_is_called(site):
@@ -123,7 +123,7 @@ def test_hook_zoo_register_trackers(site):
 
 def test_every_hook_has_a_specification_and_a_test():
     specified = {name for name in vars(hookspecs) if name.startswith("zoo_register_")}
-    assert specified == set(hooks.HOOKS)
+    assert specified == set(loader.HOOKS)
     assert {f"test_hook_{name}" for name in specified} <= set(globals())
     for name in specified:
         assert len(getattr(hookspecs, name).__doc__.splitlines()) == 1

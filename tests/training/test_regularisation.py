@@ -11,7 +11,7 @@ import zoo
 from zoo.errors import UnknownNameError, UsageError, ZooError
 from zoo.kernels import pure_python
 from zoo.model import vocabulary_loss
-from zoo.model.penalised_step import ActivityPenalty
+from zoo.model.two_pass_step import ActivityPenalty
 from zoo.training import Run
 from zoo.training.regularisation import as_assignments
 

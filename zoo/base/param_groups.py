@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from zoo.arguments import short_repr
 from zoo.base.declarations import Option
-from zoo.base.names import did_you_mean
-from zoo.base.parameter_names import matching_names, split_assignments
+from zoo.base.names import did_you_mean, matching_names, split_assignments
 from zoo.errors import UsageError
 
 if TYPE_CHECKING:

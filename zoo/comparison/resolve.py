@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from zoo.arguments import short_repr
 from zoo.base import Cell
-from zoo.base.parameter_names import matching_names
+from zoo.base.names import matching_names
 from zoo.comparison import specs as specs_module
 from zoo.comparison.data_sets import DataSetInfo, check_unchanged, find_data_set
 from zoo.comparison.plan import DEFAULTS, TOLERANCE, CompareRequest, Plan, PlanEntry, RunSize, Specs

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo.base.loss import Loss
-from zoo.base.parameter_names import split_assignments
+from zoo.base.names import split_assignments
 from zoo.errors import UsageError
 from zoo.kernels.losses import MAX_TARGETS, PER_TARGET_LOSSES
 from zoo.registry import get_loss

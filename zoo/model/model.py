@@ -42,9 +42,8 @@ from zoo.model.batch_loss import (
 )
 from zoo.model.category_inputs import CategoryInputs
 from zoo.model.compiled_step import CompiledStep
-from zoo.model.penalised_step import ActivityPenalty, PenalisedStep
 from zoo.model.readout import readout_kernels
-from zoo.model.vocabulary_step import VocabularyStep
+from zoo.model.two_pass_step import ActivityPenalty, PenalisedStep, VocabularyStep
 from zoo.registry import find_loss
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A training step in two passes over the whole batch: the outputs of all shards, then the gradients.
+"""Training steps in two passes over the whole batch: the outputs of all shards, then the gradients.
 
 The loss of a large vocabulary and penalties of the activity need the outputs of all sequences before the
 backward pass of the first. The tapes of all shards are in memory at once.
@@ -7,19 +7,22 @@ backward pass of the first. The tapes of all shards are in memory at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zoo.array_types import Array, Arrays
+from zoo.base import Penalty
 from zoo.layers.batch import OutputGradient
-from zoo.layers.parameters import flatten
+from zoo.layers.parameters import ParameterLayout, flatten
 from zoo.layers.sharding import map_shards, row_count
 from zoo.layers.stack import LayerTape
 from zoo.layers.states import States
 from zoo.layers.time_chunks import Segment
 from zoo.layers.validation import as_state
 from zoo.model.batch_loss import BatchLoss, gather_final_states
+from zoo.model.vocabulary_loss import VocabularyLoss
 
 if TYPE_CHECKING:
     from zoo.model.model import Model
@@ -79,3 +82,103 @@ class TwoPassStep:
 
         tasks = list(zip(self._shards, segments, output_gradients, strict=True))
         return map_shards(backward, tasks, model.threads)
+
+
+@dataclass
+class ActivityPenalty:
+    """The sum of several penalties of the activity.
+
+    Args:
+        penalties: The penalties.
+
+    Attributes:
+        value: The sum of their values for the last batch.
+    """
+
+    penalties: Sequence[Penalty]
+    value: float = 0.0
+
+    def gradient(self, y: Array, lengths: Array | None) -> Array:
+        """The gradient with respect to the outputs of the last layer, ``(T, B, H)``; sets :attr:`value`.
+
+        Raises:
+            DefinitionError: if a penalty returns something invalid.
+        """
+        results = [penalty.of_activity(y, lengths) for penalty in self.penalties]
+        self.value = sum(value for value, _ in results)
+        gradient: Array = sum((each for _, each in results[1:]), results[0][1])
+        return gradient
+
+
+class PenalisedStep(TwoPassStep):
+    """The training step with penalties of the activity: loss and readout are as in the interpreted step."""
+
+    def loss_and_grad(self, penalty: ActivityPenalty) -> tuple[list[Array], list[Array], States]:
+        """The losses of the steps of each shard, without the penalty, the gradients, and the final states."""
+        y, segments, final = self.forward(keep_tapes=True)
+        dpenalty = penalty.gradient(y, self._batch_run.lengths)
+        losses = [np.zeros(len(y)) for _ in segments]
+
+        def output_gradient(own_losses: Array) -> OutputGradient:
+            def gradient(segment: Segment, _: Array | None) -> tuple[Array, list[Array]]:
+                index = segment.time_slice, segment.rows
+                dy, others = self._batch_loss.readout_backward(
+                    segment, np.ascontiguousarray(y[index]), own_losses
+                )
+                dy += dpenalty[index]
+                return dy, others
+
+            return gradient
+
+        size = self._model.core_size
+        return losses, self.backward(segments, list(map(output_gradient, losses)), size), final
+
+
+class VocabularyStep(TwoPassStep):
+    """The loss of a batch, and its gradient, with the readout computed symbol group by symbol group.
+
+    All processes compute the readout of all tokens, so that their number changes no bit.
+
+    Args:
+        model: The model.
+        batch_loss: The loss of the batch.
+        shards: The shards of this process.
+    """
+
+    def __init__(self, model: Model, batch_loss: BatchLoss, shards: Sequence[slice]) -> None:
+        super().__init__(model, batch_loss, shards)
+        weights, by = model.arrays["embedding" if model.tie else "Why"], model.arrays["by"]
+        (smoothing,) = batch_loss.options
+        readout = (weights, by), model.tie
+        self._readout_loss = VocabularyLoss(*readout, smoothing, model.threads, model.config.precision)
+
+    def loss(self) -> tuple[float, States]:
+        """The mean loss and the final states."""
+        y, _, final = self.forward(keep_tapes=False)
+        total = self._readout_loss.loss(y.reshape(-1, y.shape[2]), *self._targets())
+        return self._batch_loss.mean([total]), final
+
+    def loss_and_grad(self) -> tuple[float, States]:
+        """As :meth:`loss`, filling the gradient of the model, but for the rows of the tokens it reads."""
+        model, scale = self._model, 1 / self._batch_loss.run.total_weight
+        y, segments, final = self.forward(keep_tapes=True)
+        readout = model.grads["embedding" if model.tie else "Why"], model.grads["by"]
+        total, dy = self._readout_loss.loss_and_grad(
+            y.reshape(-1, y.shape[2]), *self._targets(), scale, readout
+        )
+        dy = dy.reshape(y.shape)
+        if model.activity_penalty is not None:
+            dy += model.activity_penalty.gradient(y, self._batch_run.lengths)
+
+        def output_gradient(segment: Segment, _: Array | None) -> tuple[Array, list[Array]]:
+            return np.ascontiguousarray(dy[segment.time_slice, segment.rows]), []
+
+        layers = model.grad[: ParameterLayout(model.stack.param_shapes).size]
+        gradients = self.backward(segments, [output_gradient] * len(segments), layers.size)
+        model.process_group.sum_gradients(gradients, layers, self._batch_loss.batch_size)
+        return self._batch_loss.mean([total]), final
+
+    def _targets(self) -> tuple[Array, Array]:
+        """Targets and weights of all tokens, ``(N,)``."""
+        targets, weights = self._batch_loss.targets.reshape(-1), self._batch_loss.run.loss_weights
+        return targets, np.ones(targets.size) if weights is None else weights.reshape(-1)

@@ -1,27 +1,245 @@
-"""Classes of cells with a block: ``prenorm(lstm)`` is a cell like any other."""
+"""Cells with a block: ``prenorm(lstm)`` is a cell like any other, with composed declarations and step."""
 
 from __future__ import annotations
 
+import copy
 import functools
-import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from zoo.base import Block, Card, Cell, Option
+from zoo.base import Block, Buffer, Cell, Input, Option, Output, Param, State
 from zoo.base.block import BLOCK_PREFIX, PLACEMENT_OPTIONS
-from zoo.base.card import UNPUBLISHED
-from zoo.compiler.frontend.trace_step import trace_step
+from zoo.base.cell_editor import StepResult, substitute_sizes
+from zoo.base.declarations import ArrayDeclaration
+from zoo.base.initializers import initializer_of
+from zoo.base.size_expr import parse_shape
+from zoo.compiler.frontend.complex_numbers import Complex
+from zoo.compiler.frontend.source_errors import TraceError
+from zoo.compiler.frontend.symbolic import SymbolicArray, describe
+from zoo.compiler.frontend.trace_step import StepGraph, step_graph_of, trace_step
+from zoo.compiler.ir.dims import dim_of, letter
+from zoo.compiler.ir.graph import ancestors
 from zoo.errors import UsageError
-from zoo.modifiers.block_composition import (
-    BlockDeclarations,
-    ComposedBlock,
-    Placement,
-    compose_block,
-    used_declarations,
+from zoo.modifiers.composite_cell import (
+    CompositeCell,
+    composite_card,
+    composite_docstring,
+    renamed_options,
 )
-from zoo.modifiers.composite_cell import CompositeCell, renamed_options
+from zoo.modifiers.matmuls import size_texts
+from zoo.modifiers.modified_cell import placeholder, step_result
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The position of a layer in its stack.
+
+    Args:
+        is_first: Whether the layer projects its input to the width of the model.
+        is_last: Whether the layer computes the final norm.
+        num_layers: Layers of the stack.
+    """
+
+    is_first: bool
+    is_last: bool
+    num_layers: int
+
+
+@dataclass(frozen=True)
+class BlockDeclarations:
+    """The declarations of a cell with a block, in the letters of layers, ``I`` and ``H``.
+
+    Args:
+        params: Parameters by name, first of the cell and then of the block.
+        buffers: Buffers by name.
+        states: States by name.
+        inputs: Auxiliary inputs of the cell.
+    """
+
+    params: dict[str, Param]
+    buffers: dict[str, Buffer]
+    states: dict[str, State]
+    inputs: dict[str, Input]
+
+
+@dataclass(frozen=True)
+class ComposedBlock:
+    """A cell and a block, and what they declare together.
+
+    Args:
+        cell: The inner cell, with its options chosen.
+        block: The block, with its options chosen and its placement set.
+        cell_input: Size of the inner cell's input, in the letters of layers.
+        spec: The declarations, with those that the step of this layer does not use.
+    """
+
+    cell: Cell
+    block: Block
+    cell_input: str
+    spec: BlockDeclarations
+
+    def step(self, arrays: Mapping[str, Any], x: Any, states: Mapping[str, Any]) -> Any:
+        """Compute one step on symbolic arrays.
+
+        Args:
+            arrays: Parameters, buffers and auxiliary inputs by name.
+            x: The input.
+            states: States before the step by name.
+        """
+        block, graph = self.block, x.graph
+        declared: dict[str, ArrayDeclaration] = {**self.spec.params, **self.spec.buffers, **self.spec.states}
+        known = {**arrays, **states}
+        own = {
+            name.removeprefix(BLOCK_PREFIX): known[name] if name in known else placeholder(self, array, graph)
+            for name, array in declared.items()
+            if name.startswith(BLOCK_PREFIX)
+        }
+        bound = copy.copy(block)
+        vars(bound).update({name: own[name] for name in (*block.params, *block.buffers)})
+        inner = InnerCell(self, arrays, states)
+        width = bound.project(x) if block.is_first else x
+        result = bound.step(width, *(own[name] for name in block.states), inner)
+        y, *after = result if isinstance(result, tuple) else (result,)
+        self._check_result(y, after, inner)
+        new = {**inner.new_states(), **_prefixed(dict(zip(block.states, after, strict=True)))}
+        return Output(bound.finish(y) if block.is_last else y, *(new[name] for name in states))
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options that sizes may name."""
+        return {**self.cell.options, **_prefixed(self.block.options, f"{self.block.name}_")}
+
+    def _check_result(self, y: Any, after: list[Any], inner: InnerCell) -> None:
+        expected = ", ".join(["y", *self.block.states])
+        if len(after) != len(self.block.states):
+            raise TraceError(
+                f"the step of {self.block.label()} returns {1 + len(after)} values; expected `{expected}`"
+            )
+        if inner.result is None:
+            raise TraceError(
+                f"the step of {self.block.label()} does not call the cell; call it once, `y = cell(u)`"
+            )
+        if not isinstance(y, SymbolicArray) or y.dims != (letter("H"),):
+            shown = f"shape {_shape(y)}" if isinstance(y, SymbolicArray) else describe(y)
+            raise TraceError(f"the output of the step of {self.block.label()} has {shown}; expected (D,)")
+
+
+class InnerCell:
+    """The argument ``cell`` of a block's step, ``y = cell(u)``.
+
+    Args:
+        composed: The cell and the block.
+        arrays: Parameters, buffers and auxiliary inputs by name.
+        states: States before the step by name.
+    """
+
+    def __init__(self, composed: ComposedBlock, arrays: Mapping[str, Any], states: Mapping[str, Any]) -> None:
+        self._composed, self._arrays, self._states = composed, arrays, states
+        self.result: StepResult | None = None
+
+    def __call__(self, u: Any) -> Any:
+        """One step of the inner cell for the input ``u``: its output."""
+        cell, composed = self._composed.cell, self._composed
+        if self.result is not None:
+            raise TraceError(f"the step of {composed.block.label()} calls the cell twice; call it once")
+        expected = (dim_of(parse_shape((composed.cell_input,))[0], composed.options),)
+        if not isinstance(u, SymbolicArray) or u.dims != expected:
+            shown = f"shape {_shape(u)}" if isinstance(u, SymbolicArray) else describe(u)
+            size, _ = composed.block.cell_sizes(composed.block.is_mixer)
+            raise TraceError(f"the input of the cell has {shown}; expected ({size},)")
+        arrays = {name: self._arrays[name] for name in (*cell.params, *cell.buffers)}
+        states = [self._states[name] for name in cell.states]
+        inputs = [self._arrays[name] for name in cell.inputs]
+        self.result = step_result(cell, cell.with_arrays(arrays).step(u, *states, *inputs))
+        return self.result.output
+
+    def new_states(self) -> dict[str, Any]:
+        """The new states of the cell by name."""
+        assert self.result is not None  # checked after the step
+        return self.result.states
+
+
+def compose_block(cell: Cell, block: Block, placement: Placement) -> ComposedBlock:
+    """Compose a cell and a block.
+
+    Args:
+        cell: The inner cell.
+        block: The block.
+        placement: The position of the layer in its stack.
+
+    Raises:
+        UsageError: if the cell has no step, or both have an array or option of one name.
+        DefinitionError: if the equations of the cell cannot be read.
+    """
+    return _compose(cell, block, placement)
+
+
+@functools.lru_cache(maxsize=256)
+def _compose(cell: Cell, block: Block, placement: Placement) -> ComposedBlock:
+    if not cell.has_step():
+        raise UsageError(
+            f"block {block.name!r} does not suit {cell.label()}: it has kernels and no step; a block is "
+            f"compiled together with the equations of a step."
+        )
+    placed = block.placed(is_mixer=cell.card.scope == "mixer", **vars(placement))
+    options = {name: f"{block.name}_{name}" for name in block.options}
+    of_block = {"D": "H", "I": "I", **options}
+    cell_input, cell_hidden = (substitute_sizes(size, of_block) for size in block.cell_sizes(placed.is_mixer))
+    of_cell = {"I": cell_input, "H": cell_hidden}
+    (output,) = size_texts(step_graph_of(cell).y.shape)
+    of_block["Y"] = substitute_sizes(output, of_cell)
+    spec = BlockDeclarations({}, {}, {}, {})
+    for kind in ("params", "buffers", "states", "inputs"):
+        group: dict[str, Any] = getattr(spec, kind)
+        for name, declared in getattr(cell, kind).items():
+            group[name] = _resized(declared, name, of_cell, cell)
+        for name, declared in getattr(block, kind, {}).items():
+            group[f"{BLOCK_PREFIX}{name}"] = _resized(declared, f"{BLOCK_PREFIX}{name}", of_block, placed)
+    return ComposedBlock(cell, placed, cell_input, spec)
+
+
+def _resized(
+    declared: ArrayDeclaration, name: str, sizes: Mapping[str, str], owner: Cell | Block
+) -> ArrayDeclaration:
+    """A copy of a declaration with other sizes; a function that draws initial values gets the owner."""
+    duplicate = copy.copy(declared)
+    duplicate.name = name
+    duplicate.shape = parse_shape(tuple(substitute_sizes(size.text, sizes) for size in declared.shape))
+    if not isinstance(declared.init, str):
+        initialize = initializer_of(declared)
+        duplicate.init = lambda rng, shape: initialize(rng, shape, owner)
+    return duplicate
+
+
+def _used_declarations(spec: BlockDeclarations, graph: StepGraph) -> BlockDeclarations:
+    """The declarations without the block's arrays that the equations do not use."""
+    unchanged = {name for name, node in graph.new_states.items() if node is graph.states[name]}
+    outputs = [graph.y, *(node for name, node in graph.new_states.items() if name not in unchanged)]
+    reached = set(ancestors(outputs))
+
+    def used(group: Mapping[str, Any], nodes: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: declared
+            for name, declared in group.items()
+            if nodes[name] in reached or not name.startswith(BLOCK_PREFIX)
+        }
+
+    return replace(
+        spec,
+        params=used(spec.params, graph.params),
+        buffers=used(spec.buffers, graph.buffers),
+        states=used(spec.states, graph.states),
+    )
+
+
+def _prefixed(values: Mapping[str, Any], prefix: str = BLOCK_PREFIX) -> dict[str, Any]:
+    return {f"{prefix}{name}": value for name, value in values.items()}
+
+
+def _shape(array: SymbolicArray | Complex) -> str:
+    return f"({', '.join(size_texts(array.dims)).replace('H', 'D')},)"
 
 
 class BlockCell(CompositeCell, abstract=True):
@@ -35,7 +253,7 @@ class BlockCell(CompositeCell, abstract=True):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.declare(_used_declarations(self))
+        self.declare(_used_by_layer(self))
 
     @property
     def x_size(self) -> str:  # type: ignore[override]  # a property, since it depends on options
@@ -76,9 +294,9 @@ class BlockCell(CompositeCell, abstract=True):
 
 
 @functools.lru_cache(maxsize=256)
-def _used_declarations(cell: BlockCell) -> BlockDeclarations:
+def _used_by_layer(cell: BlockCell) -> BlockDeclarations:
     """The declarations without those that the equations of this layer do not use."""
-    return used_declarations(cell.composed.spec, trace_step(cell, allow_unused=True))
+    return _used_declarations(cell.composed.spec, trace_step(cell, allow_unused=True))
 
 
 def block_class(base: type[Cell], block: type[Block]) -> type[Cell]:
@@ -105,12 +323,12 @@ def _make_class(base: type[Cell], block: type[Block]) -> type[Cell]:
     if clash := sorted(taken & {*of_base}):
         raise UsageError(f"block {block.name!r} does not suit {base.label()}: both have {clash[0]!r}.")
     attributes = {
-        "__doc__": _docstring(base, block),
+        "__doc__": composite_docstring(base, block, f"In the block {block.name}"),
         "__module__": base.__module__,
         "__qualname__": f"{block.__qualname__}({base.__qualname__})",
         "name": f"{block.name}({base.name})",
         "family": base.family,
-        "card": _card(base.card, block),
+        "card": composite_card(base.card, block, f"In the block {block.name}"),
         "gates": base.gates,
         "base": base,
         "component": block,
@@ -124,16 +342,3 @@ def _make_class(base: type[Cell], block: type[Block]) -> type[Cell]:
     for kind in ("params", "buffers", "states"):
         setattr(cls, kind, MappingProxyType(dict(getattr(example, kind))))
     return cls
-
-
-def _docstring(base: type[Cell], block: type[Block]) -> str:
-    _, _, rest = (inspect.getdoc(base) or "").partition("\n\n")
-    of_block = inspect.getdoc(block) or ""
-    return f"{base.summary()} In the block {block.name}.\n\n{rest}\n\nBlock {block.name}: {of_block}"
-
-
-def _card(card: Card, block: type[Block]) -> Card:
-    source = block.card
-    reference = f"{source.authors} ({source.year}), {source.title}, {source.url}"
-    note = f"In the block {block.name}: {reference if source.published else UNPUBLISHED}."
-    return replace(card, variant=" ".join(filter(None, [card.variant, note])))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 import functools
 import hashlib
+import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from zoo.base import Buffer, Cell, Component, Input, Option, Output, Param, State
-from zoo.base.card import unique_entries
+from zoo.base import Buffer, Card, Cell, Component, Input, Option, Output, Param, State
+from zoo.base.card import UNPUBLISHED, unique_entries
 from zoo.base.cell import count_formula
 from zoo.base.component import check_importable
 from zoo.compiler.frontend.symbolic import SymbolBase
@@ -153,6 +155,27 @@ def renamed_options(component: type[Component], prefix: str) -> dict[str, Option
         duplicate.name = f"{prefix}{name}"
         renamed[duplicate.name] = duplicate
     return renamed
+
+
+def composite_docstring(base: type[Cell], component: type[Component], note: str) -> str:
+    """Join the docstrings of a cell and a component.
+
+    Args:
+        base: The cell.
+        component: The component.
+        note: Words that follow the summary of the cell, ``"With zoneout"``.
+    """
+    _, _, rest = (inspect.getdoc(base) or "").partition("\n\n")
+    of_component = f"{component.kind.capitalize()} {component.name}: {inspect.getdoc(component) or ''}"
+    return f"{base.summary()} {note}.\n\n{rest}\n\n{of_component}"
+
+
+def composite_card(card: Card, component: type[Component], note: str) -> Card:
+    """The card of a cell; its variant ends with ``note`` and the source of a component."""
+    source = component.card
+    reference = f"{source.authors} ({source.year}), {source.title}, {source.url}"
+    text = f"{note}: {reference if source.published else UNPUBLISHED}."
+    return replace(card, variant=" ".join(filter(None, [card.variant, text])))
 
 
 Addition = tuple[Callable[..., type[Cell]], type[Component]]

@@ -1,18 +1,160 @@
-"""Classes of modified cells: ``lstm+zoneout`` is a cell like any other."""
+"""Cells with a modifier: ``lstm+zoneout`` is a cell like any other, with composed declarations and step."""
 
 from __future__ import annotations
 
 import functools
-import inspect
-from dataclasses import replace
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from zoo.base import Card, Cell, Modifier
-from zoo.base.card import UNPUBLISHED
+from zoo.base import Cell, Modifier, Output
+from zoo.base.cell_editor import CellDeclarations, StepContext, StepResult, check_declarations
+from zoo.base.declarations import ArrayDeclaration
+from zoo.base.initializers import initializer_of
 from zoo.base.names import MODIFIER_SEPARATOR, check_component_name
+from zoo.compiler.frontend.complex_numbers import Complex
+from zoo.compiler.frontend.numpy_functions import Handler, matmul_hook
+from zoo.compiler.frontend.symbolic import SymbolicArray
+from zoo.compiler.ir.dims import as_dim, dim_of
+from zoo.compiler.ir.graph import Graph, Level, Node, ancestors
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import PARAM, PLACEHOLDER
 from zoo.errors import UsageError
-from zoo.modifiers.compose import ComposedCell, compose
-from zoo.modifiers.composite_cell import CompositeCell, renamed_options
+from zoo.modifiers.composite_cell import (
+    CompositeCell,
+    composite_card,
+    composite_docstring,
+    renamed_options,
+)
+from zoo.modifiers.matmuls import GraphMatmul, find_matmuls, find_sums, size_texts, split_parameter_matmul
+
+
+@dataclass(frozen=True)
+class ComposedCell:
+    """A cell and a modifier, and what they declare together.
+
+    Args:
+        cell: The cell, with its options chosen.
+        modifier: The modifier, with its options chosen.
+        spec: The declarations of the modified cell.
+    """
+
+    cell: Cell
+    modifier: Modifier
+    spec: CellDeclarations
+
+    def step(self, arrays: Mapping[str, Any], x: Any, states: Mapping[str, Any]) -> Any:
+        """Compute one step on symbolic arrays.
+
+        Args:
+            arrays: Parameters, buffers and auxiliary inputs by name.
+            x: The input.
+            states: States before the step by name.
+        """
+        ctx = StepContext(arrays, self.spec)
+
+        def inner_step(
+            x: Any, states: Mapping[str, Any], others: Mapping[str, Any] | None = None
+        ) -> StepResult:
+            return self._inner_step(ctx, x, states, arrays if others is None else others)
+
+        result = self.modifier.step(ctx, inner_step, x, states)
+        new_states = tuple(result.states[name] for name in self.spec.states)
+        return new_states if result.y is None else Output(result.y, *new_states)
+
+    def _inner_step(
+        self, ctx: StepContext, x: Any, states: Mapping[str, Any], arrays: Mapping[str, Any]
+    ) -> StepResult:
+        """The step of the cell, in which the modifier replaces the products."""
+        cell = self.cell
+        params = {name: arrays[name] for name in (*cell.params, *cell.buffers) if name in arrays}
+        placeholders = {
+            name: placeholder(cell, param, x.graph)
+            for name, param in cell.params.items()
+            if name not in params
+        }
+        old_states = [states[name] for name in cell.states]
+        with matmul_hook(self._matmul_hook(ctx)):
+            result = cell.with_arrays({**params, **placeholders}).step(
+                x, *old_states, *(arrays[name] for name in cell.inputs)
+            )
+        return step_result(cell, result)
+
+    def _matmul_hook(self, ctx: StepContext) -> Handler:
+        """Call the modifier for the products of one step, which come in the order of ``spec.matmuls``."""
+        matmuls = iter(self.spec.matmuls)
+
+        def multiply(a: Any, b: Any) -> Any:
+            factors = split_parameter_matmul(a, b)
+            if factors is None:
+                return a @ b
+            return self.modifier.matmul(ctx, next(matmuls), *factors[:2])
+
+        return multiply
+
+
+@functools.lru_cache(maxsize=256)
+def compose(cell: Cell, modifier: Modifier) -> ComposedCell:
+    """Compose a cell and a modifier.
+
+    Raises:
+        UsageError: if the modifier makes no sense for the cell.
+        DefinitionError: if the equations of the cell cannot be read, or the modifier declares another object
+            than an array.
+    """
+    if not cell.has_step():
+        raise UsageError(
+            f"modifier {modifier.name!r} does not suit {cell.label()}: it has kernels and no step; a "
+            f"modifier changes the equations of a step."
+        )
+    equations, matmuls = find_matmuls(cell)
+    spec = CellDeclarations(
+        cell,
+        modifier.name,
+        dict(cell.params),
+        dict(cell.buffers),
+        dict(cell.states),
+        dict(cell.inputs),
+        tuple(each.matmul for each in matmuls),
+        find_sums(equations, matmuls),
+        size_texts(equations.y.shape)[0],
+        _non_matmul_params(equations.outputs, matmuls),
+        initializer_of,
+    )
+    modifier.edit(spec)
+    check_declarations(spec)
+    return ComposedCell(cell, modifier, spec)
+
+
+def _non_matmul_params(outputs: Any, matmuls: list[GraphMatmul]) -> frozenset[str]:
+    """Parameters with another use than as the matrix of a product, or as one matrix of a stack."""
+    direct = [each for each in matmuls if each.matmul.param]
+    results = {_view_base(node) for each in direct for node in each.result}
+    starts = [*outputs, *(node for each in direct for node in each.operand)]
+    reached = ancestors(starts, stop=lambda node: node in results)
+    return frozenset(node.attr for node in reached if node.op == PARAM)
+
+
+def _view_base(node: Node) -> Node:
+    while node.op.kind is Kind.VIEW:
+        node = node.inputs[0]
+    return node
+
+
+def placeholder(owner: Any, array: ArrayDeclaration, graph: Graph) -> Any:
+    """A symbolic array with the shape of one that was removed; ``owner.options`` may be in the shape."""
+    dims = tuple(dim_of(size, owner.options) for size in array.shape)
+    planes = (as_dim(2),) if array.complex else ()
+    node = graph.node(PLACEHOLDER, attr=array.name, shape=(*planes, *dims), level=Level.ONCE)  # type: ignore[arg-type]
+    return Complex(SymbolicArray(node)[0], SymbolicArray(node)[1]) if array.complex else SymbolicArray(node)
+
+
+def step_result(cell: Cell, result: Any) -> StepResult:
+    """The output and the new states that a step returned."""
+    if isinstance(result, Output):
+        return StepResult(result.y, dict(zip(cell.states, result.states, strict=True)))
+    states = result if isinstance(result, tuple) else (result,)
+    return StepResult(None, dict(zip(cell.states, states, strict=True)))
 
 
 class ModifiedCell(CompositeCell, abstract=True):
@@ -56,12 +198,12 @@ def _make_class(base: type[Cell], modifier: type[Modifier]) -> type[Cell]:
         raise UsageError(f"modifier {modifier.name!r} does not suit {base.label()}: both have {clash[0]!r}.")
     arrays = {**spec.params, **spec.buffers, **spec.states, **spec.inputs}
     attributes = {
-        "__doc__": _docstring(base, modifier),
+        "__doc__": composite_docstring(base, modifier, f"With {modifier.name}"),
         "__module__": base.__module__,
         "__qualname__": f"{base.__qualname__}+{modifier.__qualname__}",
         "name": f"{base.name}{MODIFIER_SEPARATOR}{modifier.name}",
         "family": base.family,
-        "card": _card(base.card, modifier),
+        "card": composite_card(base.card, modifier, f"Modified by {modifier.name}"),
         "gates": base.gates,
         "base": base,
         "component": modifier,
@@ -71,16 +213,3 @@ def _make_class(base: type[Cell], modifier: type[Modifier]) -> type[Cell]:
         **arrays,
     }
     return type(f"{base.__name__}+{modifier.__name__}", (ModifiedCell,), attributes)
-
-
-def _docstring(base: type[Cell], modifier: type[Modifier]) -> str:
-    _, _, rest = (inspect.getdoc(base) or "").partition("\n\n")
-    of_modifier = inspect.getdoc(modifier) or ""
-    return f"{base.summary()} With {modifier.name}.\n\n{rest}\n\nModifier {modifier.name}: {of_modifier}"
-
-
-def _card(card: Card, modifier: type[Modifier]) -> Card:
-    source = modifier.card
-    reference = f"{source.authors} ({source.year}), {source.title}, {source.url}"
-    note = f"Modified by {modifier.name}: {reference if source.published else UNPUBLISHED}."
-    return replace(card, variant=" ".join(filter(None, [card.variant, note])))

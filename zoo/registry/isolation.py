@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from zoo.errors import ZooWarning
-from zoo.registry.import_result import ImportResult
+from zoo.foreign_errors import ImportResult
 
 SLOW = 5.0
 """Seconds after which a line on standard error names code that is still being imported."""

@@ -8,6 +8,7 @@ first look-up.
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -16,10 +17,14 @@ from functools import partial
 from types import ModuleType
 from typing import Any, TypeVar
 
+import pluggy
+
 from zoo.base import Component
 from zoo.base.loss import Loss
+from zoo.base.names import did_you_mean
 from zoo.errors import PluginError
-from zoo.foreign_errors import error_text
+from zoo.foreign_errors import ImportResult, captured_error, error_text
+from zoo.registry import hookspecs
 from zoo.registry.entry_points import (
     EntryPoint,
     PluginRecord,
@@ -28,9 +33,7 @@ from zoo.registry.entry_points import (
     selected_plugins,
     unknown_selected,
 )
-from zoo.registry.hooks import call_hooks
 from zoo.registry.hookspecs import COMPONENT_CLASSES
-from zoo.registry.import_result import ImportResult, captured_error
 from zoo.registry.losses import LossRegistry
 from zoo.registry.registry import LOCAL, Registry, Source
 
@@ -38,6 +41,8 @@ M = TypeVar("M", bound=Component)
 
 Registries = Mapping[str, Registry[Any]]
 Snapshot = tuple[Registries, "tuple[PluginRecord, ...]"]
+
+HOOKS = tuple(map(hookspecs.hook_name, hookspecs.KINDS))
 
 
 class Loader:
@@ -227,6 +232,64 @@ def _registered_names(trial: Registries, source: Source) -> tuple[str, ...]:
             "that calls register(MyCell)"
         )
     return provides
+
+
+class _Manager(pluggy.PluginManager):
+    """Examines only the hooks in `hookspecs`: all 37 names took 0.1 ms more for each plugin."""
+
+    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
+        return super().parse_hookspec_opts(module_or_class, name) if name in HOOKS else None
+
+
+def call_hooks(module: ModuleType, source: Source, registries: Registries) -> None:
+    """Call every hook of a plugin's module, with a manager of its own: no error affects the next plugin.
+
+    Args:
+        module: The plugin.
+        source: The source to record for its components.
+        registries: The registries by kind.
+
+    Raises:
+        PluginError: if a hook is misspelt, not marked, or takes other arguments than ``register``.
+        Exception: from the hooks themselves.
+    """
+    manager = _Manager("zoo")
+    manager.add_hookspecs(hookspecs)
+    _check_names(module, manager)
+    try:
+        manager.register(module, source.plugin)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        text = "; ".join(str(error).splitlines())
+        raise PluginError(
+            f"{text}; the hooks are {', '.join(HOOKS)}, and each takes one argument, register"
+        ) from error
+    for kind in hookspecs.KINDS:
+        # Without override: no plugin replaces a component of another.
+        register = _register_function(registries[kind], source)
+        getattr(manager.hook, hookspecs.hook_name(kind))(register=register)
+
+
+def _register_function(registry: Registry[Any], source: Source) -> Callable[[Any], Any]:
+    """The argument of a hook, a function with one argument."""
+
+    def register(component: Any) -> Any:
+        return registry.register(component, source=source)
+
+    return register
+
+
+def _check_names(module: ModuleType, manager: pluggy.PluginManager) -> None:
+    """Refuse functions called ``zoo_register_...`` that pluggy would silently ignore."""
+    for name, value in sorted(vars(module).items()):
+        if not name.startswith("zoo_register_") or not inspect.isfunction(value):
+            continue
+        if name not in HOOKS:
+            raise PluginError(
+                f"{name} is not a hook; the hooks are {', '.join(HOOKS)}.{did_you_mean(name, HOOKS)}"
+            )
+        if manager.parse_hookimpl_opts(module, name) is None:
+            raise PluginError(f"{name} is not marked as a hook; put @zoo.hookimpl above it")
 
 
 LOADER = Loader()

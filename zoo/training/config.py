@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoo.arguments import is_number, short_repr
-from zoo.base.names import did_you_mean
-from zoo.base.parameter_names import split_assignments
+from zoo.base.names import did_you_mean, split_assignments
 from zoo.data.token_files import TOKEN_DTYPES
 from zoo.errors import CheckpointError, UsageError
 from zoo.layers.time_chunks import EXPECTED_RECOMPUTE, is_recompute

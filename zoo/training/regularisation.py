@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from zoo.arguments import short_repr
 from zoo.base import Component, Constraint, Optimizer, Penalty
+from zoo.base.names import matching_names, split_assignments
 from zoo.base.param_groups import (
     AnyOptimizer,
     GroupedOptimizer,
@@ -20,10 +21,9 @@ from zoo.base.param_groups import (
     ParamGroups,
     as_param_groups,
 )
-from zoo.base.parameter_names import matching_names, split_assignments
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.model import AnyModel
-from zoo.model.penalised_step import ActivityPenalty
+from zoo.model.two_pass_step import ActivityPenalty
 from zoo.registry.api import component_class, resolve
 from zoo.registry.plugin_files import is_file_spec, load_class_file
 from zoo.training.config import REGULARISATION_SETTINGS
