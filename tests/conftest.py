@@ -16,7 +16,7 @@ import pytest
 from hypothesis import settings
 
 import zoo
-from zoo.kernels import pure_python
+from zoo.kernels import precision, pure_python
 from zoo.registry import loader
 
 # Under PYTHONDONTWRITEBYTECODE, each of the hundreds of processes that tests start would compile 300 modules
@@ -200,6 +200,15 @@ def restored_registry() -> Iterator[None]:
 @pytest.fixture
 def plain_python() -> Iterator[None]:
     """Run kernels as plain Python, for tests of other things with kernels that no other test compiles."""
+    with pure_python():
+        yield
+
+
+@pytest.fixture
+def any_processor(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Accept ``precision="bf16"`` on every processor. Kernels run as plain Python, with the same bits."""
+    has_bf16 = type("Codegen", (), {"magic_tuple": lambda _: ("", "znver5", "+avx512bf16")})
+    monkeypatch.setattr(precision, "_codegen", has_bf16)
     with pure_python():
         yield
 

@@ -24,7 +24,10 @@ def run(*args: str, **env: str) -> Result:
     [
         (["build"], "zoo cache build needs one of --cell NAME and --all."),
         (["build", "--cell", "gru", "--all"], "zoo cache build needs one of --cell NAME and --all."),
-        (["clear", "--cell", "gru"], "--cell, --all and --dtype are for `zoo cache build`, not for clear."),
+        (
+            ["clear", "--precision", "bf16"],
+            "--cell, --all, --dtype and --precision are for `zoo cache build`, not for clear.",
+        ),
         (["export"], "zoo cache export needs a FILE."),
         (["clear", "a.zip"], "zoo cache clear takes no FILE, and 'a.zip' is given."),
         (["build", "--cell", "gruu"], "unknown cell 'gruu'. Did you mean 'gru'"),
@@ -37,20 +40,27 @@ def test_wrong_arguments(arguments: list[str], message: str) -> None:
 
 
 def test_build_shows_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[tuple[zoo.Cell, str]] = []
+    built: list[tuple[zoo.Cell, str, str | None]] = []
     monkeypatch.setattr(kernel_build, "build_kernels", lambda *job: built.append(job))
     flags = ["--cell", "lstm,gru", "--cell", "vanilla", "--dtype", "float64", "--dtype", "float32"]
     lines = run("build", *flags, ZOO_CACHE_DIR=str(tmp_path)).output.splitlines()
-    assert [(cell.name, dtype) for cell, dtype in built] == [
+    assert [(cell.name, dtype) for cell, dtype, _ in built] == [
         (cell, dtype) for cell in ("lstm", "gru", "vanilla") for dtype in ("float64", "float32")
     ]
     assert lines[0] == "1/6  lstm  float64  0 kernels compiled in 0.0 s"
     built.clear()
     run("build", "--all", ZOO_CACHE_DIR=str(tmp_path))
-    assert [(cell.name, dtype) for cell, dtype in built] == [(name, "float32") for name in zoo.list_cells()]
+    assert [(cell.name, *rest) for cell, *rest in built] == [
+        (name, "float32", None) for name in zoo.list_cells()
+    ]
+    line = run("build", "--cell", "gru", "--precision", "bf16", ZOO_CACHE_DIR=str(tmp_path)).output
+    assert line == "1/1  gru  float32 with bf16 products  0 kernels compiled in 0.0 s\n"
+    assert built[-1][1:] == ("float32", "bf16")
 
 
-def test_build_calls_the_kernels_of_training_runs(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("any_processor")
+@pytest.mark.parametrize("numbers", [("float64", None), ("float32", "bf16")])
+def test_build_calls_the_kernels_of_training_runs(tmp_path: Path, numbers: tuple[str, str | None]) -> None:
     def kernels_of(function: Any, *args: Any, **kwargs: Any) -> set[tuple[str, tuple[str, ...]]]:
         calls: set[tuple[str, tuple[str, ...]]] = set()
 
@@ -66,14 +76,15 @@ def test_build_calls_the_kernels_of_training_runs(tmp_path: Path) -> None:
             return f"({', '.join(map(kind, value))})"
         return f"{getattr(value, 'dtype', type(value).__name__)}{getattr(value, 'ndim', '')}"
 
-    built = kernels_of(kernel_build.build_kernels, zoo.get_cell("vanilla"), "float64")
+    built = kernels_of(kernel_build.build_kernels, zoo.get_cell("vanilla"), *numbers)
     (tmp_path / "abc.txt").write_text("abc" * 200, encoding="utf-8")
-    sizes: dict[str, Any] = {"hidden": 3, "batch": 2, "steps": 2, "dtype": "float64", "threads": 1}
+    sizes: dict[str, Any] = {"hidden": 3, "batch": 2, "steps": 2, "threads": 1}
+    sizes |= dict(zip(("dtype", "precision"), numbers, strict=True))
     text = kernels_of(zoo.train, tmp_path / "abc.txt", seq=3, out=tmp_path / "text", **sizes)
     task = {"task": "adding", "task_options": {"length": 4}}
-    numbers = kernels_of(zoo.train, **task, out=tmp_path / "task", **sizes)
+    examples = kernels_of(zoo.train, **task, out=tmp_path / "task", **sizes)
     assert len(text) >= 6
-    assert text | numbers <= built
+    assert text | examples <= built
 
 
 def test_export_and_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import zoo
@@ -463,6 +464,34 @@ def test_constraints_penalties_and_groups_are_settings_of_every_run(go):
         go(["vanilla", "gru"], "copying", name="other", **SIZES, **texts)
     with pytest.raises(UnknownNameError, match="unknown constraint 'nonnegativ'"):
         go("vanilla", "copying", name="other", **SIZES, constraints="Whh=nonnegativ")
+
+
+def test_products_in_bfloat16(go, any_processor):
+    settings = {"options": {"copying": TINY}, "seeds": 1, "lr": 0.01, **SIZES}
+    result = go("vanilla", "copying", precision="bf16", **settings)
+    single = go("vanilla", "copying", name="single", **settings)
+    (one,), (other,) = result.runs, single.runs
+    assert one.loss != other.loss
+    given = {"task": "copying", "task_options": TINY, "hidden": one.hidden, "steps": 6, "lr": 0.01}
+    given |= {name: DEFAULTS[name] for name in ("schedule", "schedule_options")}
+    run = zoo.train(
+        **given, batch=4, eval_batches=1, precision="bf16", threads=1, out=result.path.parent / "run"
+    )
+    stored = zoo.Run(result.path / one.path).model
+    np.testing.assert_array_equal(stored.theta, run.model.theta)
+    assert "--precision bf16" in result.metadata["command"]
+    assert any("float32 with bf16 products" in line for line in describe_setup(result))
+    assert go(engine=Idle()).plan == result.plan
+    with pytest.raises(CheckpointError, match="precision: 'bf16' -> 'float32'"):
+        go(precision="float32")
+    plan = json.loads((single.path / PLAN_FILE).read_text())
+    del plan["settings"]["precision"]  # as in older plans
+    (single.path / PLAN_FILE).write_text(json.dumps(plan))
+    assert go(name="single", engine=Idle()).plan == single.plan
+    with pytest.raises(
+        UsageError, match=r"^compare: precision is 'bf16' and dtype is 'float64'; .* use `dty"
+    ):
+        go("vanilla", "copying", name="other", precision="bf16", dtype="float64", **settings)
 
 
 # ---- arguments ----------------------------------------------------------------------------------------

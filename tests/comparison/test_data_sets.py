@@ -284,7 +284,7 @@ def test_parameters_of_an_embedding_of_categories_are_counted(tmp_path):
     path.write_text("\n".join(["load,word", *lines]), encoding="utf-8")
     settings, cell = {**TABLE, "embedding": 3}, zoo.get_cell("gru")
     info, (config, dataset) = DataSetInfo(path, settings), prepare_data(path, settings)
-    switches = {"bidirectional": False, "learned_state": False, "layers": 1}
+    switches = {"bidirectional": False, "learned_state": False, "layers": 1, "precision": None}
     model = dataset.make_model(cell, dataclasses.replace(config, hidden=4))
     assert count_parameters(cell, info, 4, switches) == model.layout.size
     assert count_parts(cell, info, 4, switches)["embedding"] == 6

@@ -359,6 +359,17 @@ def test_sizes_are_those_of_the_model():
         assert f" *     {name:7} {size}" in program.header
 
 
+@pytest.mark.usefixtures("any_processor")
+def test_products_in_bfloat16_are_exported_in_float32():
+    sources = [
+        c_program(
+            exported_model(zoo.SequenceModel("vanilla", 3, 2, 4, precision=precision)), "m", "m.h"
+        ).source
+        for precision in (None, "bf16")
+    ]
+    assert sources[0] == sources[1]
+
+
 @needs_compiler
 @pytest.mark.parametrize("tokens", [False, True], ids=["features", "tokens"])
 def test_bidirectional_layers_read_whole_sequences(tokens, tmp_path):

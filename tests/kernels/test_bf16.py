@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 import zoo
 from zoo.cli.app import cli
+from zoo.compiler import cell_kernels
 from zoo.compiler.compile import plan_kernels
 from zoo.errors import UsageError, ZooWarning
 from zoo.kernels import bf16, chunked_loss, precision, pure_python
@@ -26,15 +27,6 @@ STEPS, ROWS, FEATURES, HIDDEN = 5, 3, 4, 7
 needs_processor = pytest.mark.skipif(
     bool(numba.config.DISABLE_JIT) or precision.bf16_problem() != "", reason="no fast bfloat16 here"
 )
-
-
-@pytest.fixture
-def any_processor(monkeypatch):
-    """Accept the precision on every processor, for kernels that run as plain Python."""
-    for module in (precision, checkpoint):
-        monkeypatch.setattr(module, "bf16_problem", lambda: "")
-    with pure_python():
-        yield
 
 
 def products(a, w, c):
@@ -237,6 +229,8 @@ def test_processors(monkeypatch, processor, features, sentence):
     if sentence:
         with pytest.raises(UsageError, match=r"; use `precision='float32'`, in another run"):
             zoo.Recurrent("vanilla", FEATURES, HIDDEN, precision="bf16")
+        with pytest.raises(UsageError, match=f"{re.escape(sentence)}.*; use"):  # as in unpickling a layer
+            cell_kernels.derive_kernels.__wrapped__(zoo.get_cell("vanilla"), "bf16")
 
 
 def test_a_cell_with_only_kernels(any_processor):

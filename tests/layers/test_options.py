@@ -37,7 +37,7 @@ def test_unknown_arguments():
     ):
         zoo.Recurrent("lstm", 3, 8, layers=2)
     with pytest.raises(
-        TypeError, match=r"'zzz'\. Its arguments are cell, input_size, .*, learned_state, dtype, precision\.$"
+        TypeError, match=r"'zzz'\. Its arguments are cell, input_size, .*, learned_state, precision, dtype\.$"
     ):
         zoo.Recurrent("lstm", 3, 8, zzz=2)
     model = zoo.SequenceModel("vanilla", 2, 3, 4)

@@ -76,6 +76,23 @@ def test_sequences_of_several_lengths_are_learned(ragged):
     assert estimator.n_features_in_ == 2
 
 
+def test_products_in_bfloat16(ragged, any_processor, tmp_path):
+    rows, classes, sums = ragged
+    settings = {**SMALL, "dtype": "float32", "precision": "bf16"}
+    classifier = SequenceClassifier(**settings, epochs=1).fit(rows[:6], classes[:6])
+    single = SequenceClassifier(**settings | {"precision": None}, epochs=1).fit(rows[:6], classes[:6])
+    assert classifier.model_.config.precision == "bf16"
+    assert 0 < abs(classifier.losses_[0] - single.losses_[0]) < 1e-2
+    classifier.save(tmp_path / "classifier.safetensors")
+    loaded = load(tmp_path / "classifier.safetensors")
+    assert (loaded.precision, loaded.model_.config.precision) == ("bf16", "bf16")
+    np.testing.assert_array_equal(loaded.predict_proba(rows), classifier.predict_proba(rows))
+    forecaster = SequenceForecaster(**settings, context=3, steps=1, patience=None).fit(sums[:12])
+    assert forecaster.forecaster_.model.config.precision == "bf16"
+    with pytest.raises(UsageError, match="precision is 'bf16' and dtype is 'float64'"):
+        SequenceRegressor(**SMALL, precision="bf16").fit(rows, sums)
+
+
 def test_forms_of_sequences_are_equivalent(ragged):
     rows, _, sums = ragged
     estimator = SequenceRegressor(**SMALL, epochs=3)

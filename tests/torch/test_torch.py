@@ -559,6 +559,31 @@ def test_precision_can_be_changed():
     assert zoo.torch.Recurrent("gru", I, H, dtype="float64").dtype == FLOAT64
 
 
+def test_products_in_bfloat16(any_processor):
+    module = layer("lem", dtype=torch.float32, precision="bf16")
+    rnn = zoo.Recurrent("lem", I, H, precision="bf16", threads=1)
+    for name, parameter in module.named_parameters():
+        rnn.params[name][:] = parameter.detach().numpy()
+    x = inputs(dtype=torch.float32)
+    y, _ = module(x)
+    expected, _ = rnn.forward(x.detach().numpy())
+    np.testing.assert_array_equal(y.detach().numpy(), expected)
+    y.sum().backward()
+    rnn.backward(np.ones_like(expected))
+    for name, parameter in module.named_parameters():
+        np.testing.assert_array_equal(parameter.grad.numpy(), rnn.grads[name])
+    assert "precision='bf16'" in repr(module)
+    wide = {name: value.double() for name, value in module.named_parameters()}
+    for change in (
+        module.double,
+        lambda: torch.func.functional_call(module, wide, (x.double(),)),
+        lambda: zoo.torch.Recurrent("gru", I, H, dtype=FLOAT64, precision="bf16"),
+    ):
+        with pytest.raises(UsageError, match=r"^zoo.torch.Recurrent: precision is 'bf16' and dtype is 'fl"):
+            change()
+    assert module.dtype == torch.float32
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.tables import align
+from zoo.training.config import number_format
 from zoo.training.schedules import depends_on_steps
 
 Event = dict[str, Any]
@@ -209,8 +210,7 @@ def _model(start: Event) -> str:
     if config.get("embedding"):
         options.insert(0, f"{'tied ' * bool(config.get('tie'))}embedding of {config['embedding']}")
     sizes = [f"{config['hidden']} units", layers, *options, f"{start['parameters']:,} parameters"]
-    numbers = config["dtype"] + " with bf16 products" * (config.get("precision") == "bf16")
-    return f"{start['cell']}: {', '.join([*sizes, numbers])}"
+    return f"{start['cell']}: {', '.join([*sizes, number_format(config)])}"
 
 
 def _train(start: Event) -> str:

@@ -18,6 +18,7 @@ from zoo.comparison.data_sets import DataSetInfo, check_unchanged, find_data_set
 from zoo.comparison.plan import DEFAULTS, TOLERANCE, CompareRequest, Plan, PlanEntry, RunSize, Specs
 from zoo.comparison.specs import TaskInfo
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
+from zoo.kernels.precision import check_precision
 from zoo.layers.config import StackConfig
 from zoo.layers.parameters import ParameterLayout, parameter_part
 from zoo.layers.stack import Stack
@@ -82,6 +83,7 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
     plan = _extended_plan(request, stored, cells, tasks) if stored else _new_plan(request, cells, tasks)
     instances = {label: cell for label, (_, cell) in cells.items()}
     task_infos = {label: info for label, (_, info) in tasks.items()}
+    check_precision(plan.settings["precision"], plan.settings["dtype"], "compare")
     if plan.settings["bidirectional"]:
         _check_bidirectional(task_infos)
     _check_budget(plan, instances, task_infos)
@@ -341,7 +343,7 @@ def _parameter_shapes(
 
 
 def _stack(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]) -> Stack:
-    switches = {name: settings[name] for name in ("bidirectional", "learned_state")}
+    switches = {name: settings[name] for name in ("bidirectional", "learned_state", "precision")}
     inputs = task.input_size if task.categories is None else task.categories.embedded_size
     return Stack(StackConfig(cell, inputs, hidden, settings["layers"], **switches))
 

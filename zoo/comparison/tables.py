@@ -15,7 +15,7 @@ from zoo.comparison.sweep import verdict
 from zoo.errors import UsageError
 from zoo.storage import write_bytes
 from zoo.tables import Column, Number, Table, TableCell, TextTable
-from zoo.training.config import REGULARISATION_SETTINGS
+from zoo.training.config import REGULARISATION_SETTINGS, number_format
 
 if TYPE_CHECKING:
     from zoo.comparison.results import Comparison, OverallRow, RunRecord, SummaryRow, TargetRow
@@ -490,7 +490,13 @@ def describe_setup(results: Comparison) -> Iterator[str]:
         if settings.get(name)  # plans of older versions lack them
     ]
     yield ", ".join(
-        [f"{layers} {_LAYERS[kind]}{learned}", settings["dtype"], settings["optimizer"], *rules, f"{clip}."]
+        [
+            f"{layers} {_LAYERS[kind]}{learned}",
+            number_format(settings),
+            settings["optimizer"],
+            *rules,
+            f"{clip}.",
+        ]
     )
     yield (
         f"{results.metadata['date']}: {host['processor']}, {host['processors']} processors, "

@@ -12,6 +12,7 @@ from typing import Any
 
 from zoo.base import Cell
 from zoo.errors import DefinitionError, UsageError
+from zoo.kernels.precision import check_precision
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,11 @@ def derive_kernels(cell: Cell, precision: str | None = None) -> CellKernels:
 
     Raises:
         DefinitionError: if the ``step`` cannot be compiled.
+        UsageError: if this processor lacks the precision. A layer can come from another machine, by pickle.
     """
     from zoo.compiler.compile import load_module, output_size, plan_kernels
 
+    check_precision(precision, "float32", cell.label())
     gradient, module = plan_kernels(cell).gradient, load_module(cell, precision)
     size = functools.partial(output_size, gradient.step_graph)
     return CellKernels(module.forward, module.backward, (), size, gradient.surrogate)

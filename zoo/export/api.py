@@ -105,8 +105,9 @@ def to_onnx(
     The metadata hold learned initial states as ``zoo.initial``.
 
     Args:
-        model: The model, exported in its dtype. Of the result of :func:`zoo.fit` on a table, or of a run, the
-            metadata hold the columns with their units, and the classes.
+        model: The model, exported in its dtype, also with precision ``"bf16"``. Of the result of
+            :func:`zoo.fit` on a table, or of a run, the metadata hold the columns with their units, and the
+            classes.
         path: The file.
         step: One step, ``(B, ...)``, for streaming; otherwise a whole sequence, ``(T, B, ...)``.
         raw: Of a model of a table: the input is ``rows (T, B, C)`` in the units of the table, and the output
@@ -147,7 +148,7 @@ def to_c(
     result of :func:`zoo.fit`, also has functions that read rows in the units of the table.
 
     Args:
-        model: The model, exported in its dtype.
+        model: The model, exported in its dtype, also with precision ``"bf16"``.
         path: The source file, ``NAME.c``; the header is ``NAME.h``.
         name: Prefix of all public names; by default from the name of the file.
         tokens: Whether the input is a token, not features; always true for a language model.

@@ -35,13 +35,13 @@ class LayerOptions(TypedDict, total=False):
     dropout: float
     residual: bool
     learned_state: bool
+    precision: str | None
 
 
 class StackOptions(LayerOptions, total=False):
     """Arguments of :class:`StackConfig` that ``zoo.Recurrent`` and the models take as ``**options``."""
 
     dtype: DTypeLike
-    precision: str | None
 
 
 @dataclass(frozen=True, init=False)

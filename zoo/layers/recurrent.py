@@ -58,8 +58,9 @@ class Recurrent(FlatParameters):
             result.
         batch_first: Whether x, outputs, auxiliary inputs, traces and their gradients are ``(B, T, ...)``. The
             docstrings here write ``(T, B, ...)``. States are ``(B, ...)`` in both cases.
-        **options: ``dtype``, ``bidirectional``, ``dropout``, ``residual``, ``learned_state`` and
-            ``recompute``: see :class:`zoo.layers.StackConfig`. Dropout acts only in calls with ``noise``.
+        **options: ``dtype``, ``bidirectional``, ``dropout``, ``residual``, ``learned_state``,
+            ``recompute`` and ``precision``: see :class:`zoo.layers.StackConfig`. Dropout acts only in calls
+            with ``noise``.
 
     Attributes:
         cells: The cell of each layer.

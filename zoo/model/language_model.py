@@ -55,9 +55,9 @@ class LanguageModel(Model):
             one-hot symbols.
         tie: Use the embedding as the readout too, ``Why = embedding.T``. ``E`` must be the output size of the
             last layer.
-        **options: ``dtype``, ``dropout``, ``residual``, ``learned_state`` and ``recompute``: see
-            :class:`zoo.layers.StackConfig`. ``bidirectional`` is an error: a layer that reads backwards sees
-            the symbols to be predicted.
+        **options: ``dtype``, ``dropout``, ``residual``, ``learned_state``, ``recompute`` and
+            ``precision``: see :class:`zoo.layers.StackConfig`. ``bidirectional`` is an error: a layer
+            that reads backwards sees the symbols to be predicted.
 
     Attributes:
         theta: All parameters, ``(P,)``.

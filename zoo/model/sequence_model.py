@@ -51,8 +51,9 @@ class SequenceModel(Model):
         initial: The values of all parameters and buffers by name, instead of random ones.
         categories: The inputs that are one-hot codes of categories, of which the first layer reads trained
             vectors, the rows of ``"embedding"``; None if it reads all inputs as they are.
-        **options: ``dtype``, ``bidirectional``, ``dropout``, ``residual``, ``learned_state`` and
-            ``recompute``: see :class:`zoo.layers.StackConfig`. ``Why`` is ``(2 H, V)`` if bidirectional.
+        **options: ``dtype``, ``bidirectional``, ``dropout``, ``residual``, ``learned_state``,
+            ``recompute`` and ``precision``: see :class:`zoo.layers.StackConfig`. ``Why`` is ``(2 H, V)`` if
+            bidirectional.
 
     Attributes:
         theta: All parameters, ``(P,)``.

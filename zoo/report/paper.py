@@ -26,6 +26,7 @@ from zoo.registry import registry_of, split_name
 from zoo.storage import RunDirectory
 from zoo.storage.safe_read import cannot_write
 from zoo.tables import escape_latex
+from zoo.training.config import number_format
 
 FILES = "methods.tex", "tables.tex", "references.bib"
 
@@ -260,7 +261,7 @@ def _training_sentence(results: Comparison, reference: Reference) -> str:
         ),
         *rules,
     ]
-    return f"We trained in {settings['dtype']} for {length} with {optimizer}, {_enumerate(parts)}."
+    return f"We trained in {number_format(settings)} for {length} with {optimizer}, {_enumerate(parts)}."
 
 
 def _schedule(settings: Mapping[str, Any]) -> str:

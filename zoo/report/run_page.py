@@ -17,7 +17,6 @@ from zoo.base.card import SCOPES
 from zoo.cell_pages.cell_tables import declaration_tables
 from zoo.cell_pages.diagram import draw
 from zoo.errors import DefinitionError
-from zoo.kernels.precision import BF16
 from zoo.model import AnyModel, LanguageModel
 from zoo.model.checkpoint import CellClasses
 from zoo.report import forecasts, labels
@@ -41,7 +40,7 @@ from zoo.report.history import Event, number
 from zoo.report.run_charts import analysis_blocks, loss_charts, optimisation_charts
 from zoo.report.run_data import RunData, or_reason
 from zoo.tables import Column, Table, TableCell
-from zoo.training.config import Config
+from zoo.training.config import Config, number_format
 from zoo.training.evaluation import bits
 from zoo.training.run_text import text_of_run
 from zoo.training.task_dataset import prepare_task
@@ -260,8 +259,7 @@ def subtitle(run: RunData) -> str:
     else:
         data = run.start_event.get(config.data_kind)
         source = str(data["name"]) if isinstance(data, dict) and "name" in data else ", ".join(config.data)
-    numbers = config.dtype + " with bf16 products" * (config.precision == BF16)
-    return f"{config.cell_label}, {layers}, {numbers}, trained on {source}"
+    return f"{config.cell_label}, {layers}, {number_format(vars(config))}, trained on {source}"
 
 
 def tiles(run: RunData) -> Iterator[Tile]:

@@ -77,6 +77,7 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         lr: float | None = 0.01,
         clip: float | None = 1.0,
         dtype: str = "float32",
+        precision: str | None = None,
         threads: int | None = None,
         random_state: Any = None,
         aux: Mapping[str, int] | None = None,
@@ -95,6 +96,7 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
         self.lr = lr
         self.clip = clip
         self.dtype = dtype
+        self.precision = precision
         self.threads = threads
         self.random_state = random_state
         self.aux = aux
@@ -135,6 +137,7 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
             self.dtype,
             bidirectional=self.bidirectional,
             dropout=self.dropout,
+            precision=self.precision,
         )
         self.model_ = SequenceModel.from_config(
             layers, outputs, loss=self._loss, seed=seed, threads=self.threads
@@ -293,6 +296,8 @@ class SequenceClassifier(ClassifierMixin, _BaseSequenceEstimator):  # type: igno
         lr: Learning rate; None for the optimizer's default.
         clip: Maximum gradient norm; None for no limit.
         dtype: ``"float32"`` or ``"float64"``.
+        precision: ``"bf16"`` for matrix products in bfloat16; see :class:`zoo.layers.StackConfig`. None for
+            products in ``dtype``.
         threads: Number of threads; None for every processor. Results do not depend on it.
         random_state: Seed of initialisation, order and noise: an integer, a ``RandomState``, or None.
         aux: Features of X that are auxiliary inputs of the cell and not part of ``x``: ``{"dt": -1}`` if the
@@ -329,6 +334,7 @@ class SequenceClassifier(ClassifierMixin, _BaseSequenceEstimator):  # type: igno
         lr: float | None = 0.01,
         clip: float | None = 1.0,
         dtype: str = "float32",
+        precision: str | None = None,
         threads: int | None = None,
         random_state: Any = None,
         aux: Mapping[str, int] | None = None,
@@ -349,6 +355,7 @@ class SequenceClassifier(ClassifierMixin, _BaseSequenceEstimator):  # type: igno
             lr=lr,
             clip=clip,
             dtype=dtype,
+            precision=precision,
             threads=threads,
             random_state=random_state,
             aux=aux,

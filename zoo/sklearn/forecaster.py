@@ -62,6 +62,8 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         lr: Learning rate; None for the optimizer's default.
         clip: Maximum gradient norm; None for no limit.
         dtype: ``"float32"`` or ``"float64"``.
+        precision: ``"bf16"`` for matrix products in bfloat16; see :class:`zoo.layers.StackConfig`. None for
+            products in ``dtype``.
         threads: Number of threads; None for every processor. Results do not depend on it.
         random_state: Seed of initialisation, windows and noise: an integer, a ``RandomState``, or None.
         dropout: Dropout probability between layers.
@@ -104,6 +106,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         lr: float | None = 0.005,
         clip: float | None = 1.0,
         dtype: str = "float32",
+        precision: str | None = None,
         threads: int | None = None,
         random_state: Any = None,
         dropout: float = 0.0,
@@ -130,6 +133,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         self.lr = lr
         self.clip = clip
         self.dtype = dtype
+        self.precision = precision
         self.threads = threads
         self.random_state = random_state
         self.dropout = dropout
@@ -180,6 +184,7 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
             lr=None if self.lr is None else as_number(self.lr, "lr"),
             clip=0.0 if self.clip is None else as_number(self.clip, "clip"),
             dtype=self.dtype,
+            precision=self.precision,
             seed=int(rng.randint(LARGEST_SEED)),
             dropout=as_number(self.dropout, "dropout"),
             patience=0 if self.patience is None else positive(self.patience, "patience"),

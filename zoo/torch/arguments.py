@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from zoo.errors import UsageError
 from zoo.torch.autograd import TensorArgs
-from zoo.torch.config import OWNER, SharedStack, check_device, check_dtype
+from zoo.torch.config import OWNER, SharedStack, as_precision, check_device, check_dtype
 from zoo.torch.states import State
 
 Tensor = Any
@@ -130,6 +130,8 @@ def _checked_dtype(shared: SharedStack, arrays: Sequence[Tensor]) -> Any:
                 f"{OWNER}: {name} is {tensor.dtype} {tuple(tensor.shape)}; expected {dtype} {shape}, as at "
                 f"construction."
             )
+    if dtype == torch.float64:  # neither per call nor under torch.compile for the dtype that has both
+        as_precision(shared.stack.config.precision, dtype)
     return dtype
 
 

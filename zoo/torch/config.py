@@ -17,6 +17,7 @@ from zoo.base import Noise
 from zoo.convert.gate_layout import GATE_LAYOUTS
 from zoo.convert.torch import has_layout, to_layer, torch_name, weights_of
 from zoo.errors import UsageError
+from zoo.kernels.precision import check_precision
 from zoo.layers.config import StackConfig
 from zoo.layers.functional import FunctionalStack
 from zoo.layers.parameters import ParameterLayout
@@ -260,3 +261,12 @@ def check_dtype(dtype: Any) -> Any:
     if resolved not in _DTYPES.values():
         raise UsageError(f"{OWNER}: dtype is {dtype!r}; expected {' or '.join(map(str, _DTYPES.values()))}.")
     return resolved
+
+
+def as_precision(precision: Any, dtype: Any) -> str | None:
+    """The precision of matrix products for a PyTorch dtype; None for the precision of the dtype.
+
+    Raises:
+        UsageError: if it is invalid, or neither the dtype nor this processor has it.
+    """
+    return check_precision(precision, str(dtype).removeprefix("torch."), OWNER)

@@ -22,7 +22,7 @@ from zoo.layers.config import (
 from zoo.registry import get_cell
 from zoo.torch.arguments import empty_outputs, pack_arguments, pack_like, unpack_outputs, unpack_sequence
 from zoo.torch.autograd import apply_recurrent
-from zoo.torch.config import OWNER, check_device, check_dtype, shared_stack
+from zoo.torch.config import OWNER, as_precision, check_device, check_dtype, shared_stack
 from zoo.torch.states import State
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         batch_first: Whether x, the outputs and auxiliary inputs are ``(B, T, ...)``; states are not.
         dtype: ``torch.float32`` or ``torch.float64``; None for PyTorch's default.
         device: The CPU, or None.
-        **options: ``bidirectional``, ``dropout``, ``residual``, ``learned_state`` and ``recompute``: see
-            :class:`zoo.layers.StackConfig`. With ``bidirectional``, D is 2.
+        **options: ``bidirectional``, ``dropout``, ``residual``, ``learned_state``, ``recompute`` and
+            ``precision``: see :class:`zoo.layers.StackConfig`. With ``bidirectional``, D is 2.
 
     Raises:
         UnknownNameError: if no cell has this name.
@@ -102,11 +102,13 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
             )
         if as_integer(proj_size, f"{OWNER}: proj_size", 0):
             cell = _projected(cell, proj_size)
+        resolved = check_dtype(torch.get_default_dtype() if dtype is None else dtype)
+        options["precision"] = as_precision(options.get("precision"), resolved)
         self._config = StackConfig(cell, input_size, hidden_size, num_layers, **options)
         self.batch_first = as_bool(batch_first, "zoo.torch.Recurrent: batch_first")
         self._shared = shared_stack(self._config)
         check_device(torch.device("cpu" if device is None else device))
-        self._create_parameters(check_dtype(torch.get_default_dtype() if dtype is None else dtype))
+        self._create_parameters(resolved)
         self.reset_parameters()
 
     def forward(
@@ -191,7 +193,7 @@ class Recurrent(torch.nn.Module):  # type: ignore[misc]
         """The method behind ``to``, ``double`` and ``cuda``; validate before any change."""
         converted = fn(torch.empty(0, dtype=self.dtype))
         check_device(converted.device)
-        check_dtype(converted.dtype)
+        as_precision(self._config.precision, check_dtype(converted.dtype))
         super()._apply(fn, recurse)
         return self
 

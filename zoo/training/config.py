@@ -436,6 +436,7 @@ class Config:
         _STRING,
         "Precision of matrix products. bf16 rounds their operands to bfloat16, which halves their time on an "
         "AMD processor with AVX512-BF16. Parameters, states and sums remain float32.  [float32]",
+        comparable=True,
     )
     batch: int | None = _setting(
         None,
@@ -708,6 +709,11 @@ class Config:
         """As plain JSON values."""
         values = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
         return {name: _plain(value) for name, value in values.items()}
+
+
+def number_format(settings: Mapping[str, Any]) -> str:
+    """The dtype of the arrays of a run and the precision of its products, ``float32 with bf16 products``."""
+    return str(settings["dtype"]) + " with bf16 products" * (settings.get("precision") == "bf16")
 
 
 def setting_names(**metadata: Any) -> tuple[str, ...]:

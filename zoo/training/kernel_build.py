@@ -20,7 +20,7 @@ from zoo.training.trainer import Trainer
 _STEPS, _ROWS = 4, 16  # two shards, so that the functions of the thread pool are compiled too
 
 
-def build_kernels(cell: Cell, dtype: str) -> None:
+def build_kernels(cell: Cell, dtype: str, precision: str | None = None) -> None:
     """Compile the kernels that a cell needs for training, or load those that are stored.
 
     They serve all sizes of one layer with ``adam`` and the default losses: cross-entropy of tokens, and the
@@ -29,11 +29,13 @@ def build_kernels(cell: Cell, dtype: str) -> None:
     Args:
         cell: The cell with its options.
         dtype: ``"float32"`` or ``"float64"``.
+        precision: Precision of the matrix products; None for the dtype.
 
     Raises:
-        ZooError: if the cell cannot be compiled.
+        ZooError: if the cell cannot be compiled, or the precision is not available.
     """
-    settings: dict[str, Any] = {"cell": cell.name, "dtype": dtype, "steps": 1000, "batch": _ROWS}
+    settings: dict[str, Any] = {"cell": cell.name, "dtype": dtype, "precision": precision}
+    settings |= {"steps": 1000, "batch": _ROWS}
     tokens = (np.arange(2 * _ROWS * _STEPS) % 3).astype(np.int32)
     corpus = Corpus("tokens", "char", ("a", "b", "c"), tokens, "0" * 64, len(tokens))
     _compile(cell, *prepare_text(make_config({**settings, "seq": _STEPS, "split": "100"}), corpus))

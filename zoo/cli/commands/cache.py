@@ -48,7 +48,8 @@ def _path() -> None:
     echo(str(cache_directory()))
 
 
-def _build(names: Sequence[str], dtypes: Sequence[str]) -> None:
+def _build(names: Sequence[str], dtypes: Sequence[str], precision: str | None) -> None:
+    from zoo.training.config import number_format
     from zoo.training.kernel_build import build_kernels
 
     logging.getLogger("zoo.compile").setLevel(logging.ERROR)  # the lines below show the progress
@@ -56,10 +57,11 @@ def _build(names: Sequence[str], dtypes: Sequence[str]) -> None:
     jobs = [(cell, dtype) for cell in cells for dtype in dtypes]
     for number, (cell, dtype) in enumerate(jobs, 1):
         before, started = len(cached_files()), time.perf_counter()
-        build_kernels(cell, dtype)
+        build_kernels(cell, dtype, precision)
         kernels = len(cached_files()) - before
         seconds = time.perf_counter() - started
-        echo(f"{number}/{len(jobs)}  {cell.name}  {dtype}  {kernels} kernels compiled in {seconds:.1f} s")
+        numbers = number_format({"dtype": dtype, "precision": precision})
+        echo(f"{number}/{len(jobs)}  {cell.name}  {numbers}  {kernels} kernels compiled in {seconds:.1f} s")
 
 
 def _export(file: str) -> None:
@@ -96,9 +98,19 @@ def _import(file: str) -> None:
     type=click.Choice(["float32", "float64"]),
     help="build: the dtype; may be repeated.  [float32]",
 )
+@option(
+    "--precision",
+    type=click.Choice(["float32", "bf16"]),
+    help="build: the precision of matrix products.  [that of --dtype]",
+)
 @plugin_option
 def command(
-    action: str, file: str | None, cells: Sequence[str], all_cells: bool, dtypes: Sequence[str]
+    action: str,
+    file: str | None,
+    cells: Sequence[str],
+    all_cells: bool,
+    dtypes: Sequence[str],
+    precision: str | None,
 ) -> None:
     """Show, clear, build or copy the compiled kernels on disk.
 
@@ -117,12 +129,14 @@ def command(
     if (file is not None) != (action in _FILE_ACTIONS):
         needed = "needs a FILE" if file is None else f"takes no FILE, and {file!r} is given"
         raise UsageError(f"zoo cache {action} {needed}.")
-    if action != "build" and (cells or all_cells or dtypes):
-        raise UsageError(f"--cell, --all and --dtype are for `zoo cache build`, not for {action}.")
+    if action != "build" and (cells or all_cells or dtypes or precision):
+        raise UsageError(
+            f"--cell, --all, --dtype and --precision are for `zoo cache build`, not for {action}."
+        )
     if action == "build":
         if bool(cells) == all_cells:
             raise UsageError("zoo cache build needs one of --cell NAME and --all.")
-        _build(list_cells() if all_cells else cells, dtypes or ("float32",))
+        _build(list_cells() if all_cells else cells, dtypes or ("float32",), precision)
     elif file is not None:
         {"export": _export, "import": _import}[action](file)
     else:
