@@ -166,7 +166,7 @@ def test_report_thins_a_long_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for step, best in ((5_000, True), (5_001, False), (5_002, False)):
         log.append(path, {"event": "eval", "step": step, "loss": float(step), "best": best})
     log.append(path, {"event": "end", "step": 5_003})
-    read = history.History.read(RunDirectory(tmp_path))
+    read = history.RunHistory.read(RunDirectory(tmp_path))
     steps = [event["step"] for event in read.events_of("step")]
     assert 200 < len(steps) < 1_000
     assert (steps[0], steps[-1]) == (0, 4_999)
@@ -177,7 +177,7 @@ def test_report_thins_a_long_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_report_shows_complete_short_log(tmp_path: Path) -> None:
     long_log(tmp_path, 1_000)
-    assert len(history.History.read(RunDirectory(tmp_path)).events) == 1_000
+    assert len(history.RunHistory.read(RunDirectory(tmp_path)).events) == 1_000
 
 
 # --- Texts ---
@@ -275,7 +275,7 @@ def test_commands_read_files_named_by_runs_with_bounds(source: str, trained: Pat
 
 
 def test_digest_with_escapes_raises(trained: Path, tmp_path: Path) -> None:
-    from zoo.cli.checkpoints import open_model
+    from zoo.cli.eval_model import open_model
 
     record = {"sha256": "\x1bc" * 32}
     path = rewritten(trained, tmp_path, lambda meta: meta.update(text=record) if "text" in meta else None)

@@ -13,7 +13,7 @@ import report_fixtures as examples
 
 import zoo
 from zoo.report import figures, make_report, palette, write_figures
-from zoo.report.blocks import Axis, Chart, Reference, Report, Section, Series
+from zoo.report.blocks import Axis, Chart, PageSection, Reference, ReportPage, Series
 
 needs_matplotlib = pytest.mark.skipif(find_spec("matplotlib") is None, reason="needs matplotlib")
 
@@ -51,11 +51,11 @@ def test_comparison_figures_as_png(tmp_path):
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
 
 
-def one_chart(name: str, text: str) -> Report:
+def one_chart(name: str, text: str) -> ReportPage:
     series = (Series(text, (0, 1, 2), (0.0, None, 2.0)), Series(text, (0, 1), (0.0, 1.0), slot=7, marks=True))
     axes = Axis(text, log=True), Axis(text, "share", low=0, high=1)
-    section = Section("s", "s", (Chart(name, text, *axes, series, (Reference(text, 1.0),)),))
-    return Report("t", "t", (), (section,))
+    section = PageSection("s", "s", (Chart(name, text, *axes, series, (Reference(text, 1.0),)),))
+    return ReportPage("t", "t", (), (section,))
 
 
 @needs_matplotlib

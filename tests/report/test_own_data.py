@@ -12,7 +12,7 @@ import pytest
 import zoo
 from zoo.forecasting.api import open_forecaster
 from zoo.report import forecasts, make_report
-from zoo.report.blocks import Chart, Text, Units
+from zoo.report.blocks import Chart, TextBlock, Units
 from zoo.report.figures import draw_chart, draw_text
 from zoo.report.page import html
 
@@ -132,7 +132,7 @@ def test_page_notes_a_missing_interval(table):
     with zoo.kernels.pure_python():
         backtest, residuals = forecaster.backtest(), forecasts._Residuals.of(forecaster, "test")
     blocks = list(forecasts._blocks(forecaster, backtest, residuals))
-    texts = [block.text for block in blocks if isinstance(block, Text)]
+    texts = [block.text for block in blocks if isinstance(block, TextBlock)]
     assert any(text.startswith("Note: there is no interval: the model has no errors") for text in texts)
     assert "coverage-load" not in [block.name for block in blocks if isinstance(block, Chart)]
 
@@ -204,7 +204,7 @@ def test_bidirectional_models_have_no_units(folder):
         block.text
         for section in report_of(run).sections
         for block in section.blocks
-        if isinstance(block, Text)
+        if isinstance(block, TextBlock)
     ]
     assert any("bidirectional" in text for text in texts)
 

@@ -14,10 +14,10 @@ import pytest
 import report_fixtures as examples
 
 import zoo
-from zoo.report import Report, activations, make_report
+from zoo.report import ReportPage, activations, make_report
 from zoo.report.activations import FEATURES, best_feature, text_features
-from zoo.report.blocks import Chart, KeyValues, Samples, Text, Units, to_json
-from zoo.report.history import History, number
+from zoo.report.blocks import Chart, KeyValues, Samples, TextBlock, Units, to_json
+from zoo.report.history import RunHistory, number
 from zoo.report.page import SCRIPTS, STYLES, html
 from zoo.report.run_charts import optimisation_charts
 from zoo.report.run_page import cell_blocks
@@ -35,12 +35,12 @@ def copy(run, tmp_path):
     return Path(shutil.copytree(run, tmp_path / "copy"))
 
 
-def report_of(path: Path, symbols: int = 60) -> Report:
+def report_of(path: Path, symbols: int = 60) -> ReportPage:
     with zoo.kernels.pure_python():
         return make_report(path, symbols=symbols)
 
 
-def blocks(report: Report, kind: type, section: str = "") -> list:
+def blocks(report: ReportPage, kind: type, section: str = "") -> list:
     return [
         block
         for each in report.sections
@@ -50,8 +50,8 @@ def blocks(report: Report, kind: type, section: str = "") -> list:
     ]
 
 
-def said(report: Report) -> str:
-    return " ".join(block.text for block in blocks(report, Text))
+def said(report: ReportPage) -> str:
+    return " ".join(block.text for block in blocks(report, TextBlock))
 
 
 # A run
@@ -330,16 +330,19 @@ def test_incomplete_events_are_ignored():
         {"event": "step", "step": 2},
         {"event": "step", "loss": 1},
     )
-    assert History(events).points("step", "loss") == ((1,), (2.0,))
-    assert History(()).last("eval") == {}
+    assert RunHistory(events).points("step", "loss") == ((1,), (2.0,))
+    assert RunHistory(()).last("eval") == {}
 
 
 def test_chart_of_penalties():
     steps = tuple(
         {"event": "step", "step": n, "lr": 0.1, **({"penalty": 0.5} if n > 1 else {})} for n in (1, 2)
     )
-    assert [chart.name for chart in optimisation_charts(History(steps[:1]), 1.0)] == ["learning-rate"]
-    assert [chart.name for chart in optimisation_charts(History(steps), 1.0)] == ["penalty", "learning-rate"]
+    assert [chart.name for chart in optimisation_charts(RunHistory(steps[:1]), 1.0)] == ["learning-rate"]
+    assert [chart.name for chart in optimisation_charts(RunHistory(steps), 1.0)] == [
+        "penalty",
+        "learning-rate",
+    ]
 
 
 # A comparison

@@ -16,7 +16,7 @@ from zoo.training.config import Config, make_config
 T, B, I, H, V = 3, 2, 3, 4, 2  # noqa: E741 - the letters of the documents
 
 
-EMPTY = zoo.report.Report("title", "subtitle", (), ())
+EMPTY = zoo.report.ReportPage("title", "subtitle", (), ())
 
 SETTINGS = {
     each.name: getattr(Config(), each.name) for each in dataclasses.fields(Config) if each.name != "task"

@@ -459,11 +459,13 @@ def _undecided_rates(results: Comparison) -> Iterator[str]:
         "may be chosen by chance.",
     }
     for word, sentence in sentences.items():
-        pairs = [
-            f"{row.cell} on {row.task}" for row in results.summary if sweep_verdict(results, row) == word
-        ]
-        if pairs:
+        if pairs := pairs_with_verdict(results, word):
             yield sentence.format(", ".join(pairs))
+
+
+def pairs_with_verdict(results: Comparison, word: str) -> list[str]:
+    """The pairs of a cell and a task whose sweep ended with ``"edge"`` or ``"plateau"``, as texts."""
+    return [f"{row.cell} on {row.task}" for row in results.summary if sweep_verdict(results, row) == word]
 
 
 def _kind_of_layers(results: Comparison) -> str:

@@ -10,9 +10,9 @@ A directory becomes blocks of plain data (``zoo.report.run_page``, ``zoo.report.
 are drawn from those. ``zoo.report.paper`` writes a comparison in LaTeX.
 """
 
-from zoo.report.blocks import Report
+from zoo.report.blocks import ReportPage
 from zoo.report.figures import write_figures
 from zoo.report.page import make_report, write_page
 from zoo.report.paper import write_paper
 
-__all__ = ["Report", "make_report", "write_figures", "write_page", "write_paper"]
+__all__ = ["ReportPage", "make_report", "write_figures", "write_page", "write_paper"]

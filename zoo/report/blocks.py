@@ -122,7 +122,7 @@ class KeyValues:
 
 
 @dataclass(frozen=True)
-class Text:
+class TextBlock:
     """A paragraph, or a preformatted block if ``fixed``; addresses become links."""
 
     kind: ClassVar[str] = "text"
@@ -138,7 +138,7 @@ class Paragraphs:
     kind: ClassVar[str] = "paragraphs"
     name: str
     title: str
-    parts: tuple[Text, ...]
+    parts: tuple[TextBlock, ...]
     note: str = ""
 
 
@@ -248,11 +248,11 @@ class Chart:
     wide: bool = False
 
 
-Block = Chart | Table | Units | Samples | KeyValues | Text | Paragraphs | Picture
+Block = Chart | Table | Units | Samples | KeyValues | TextBlock | Paragraphs | Picture
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A part of the page with a heading."""
 
     name: str
@@ -270,7 +270,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Report:
+class ReportPage:
     """A page.
 
     Args:
@@ -283,7 +283,7 @@ class Report:
     title: str
     subtitle: str
     tiles: tuple[Tile, ...]
-    sections: tuple[Section, ...]
+    sections: tuple[PageSection, ...]
 
 
 def to_json(value: Any) -> Any:

@@ -18,11 +18,11 @@ from zoo.report.blocks import (
     Chart,
     KeyValue,
     KeyValues,
+    PageSection,
     Paragraphs,
-    Report,
-    Section,
+    ReportPage,
     Series,
-    Text,
+    TextBlock,
     Tile,
     key_values,
     readable,
@@ -30,7 +30,7 @@ from zoo.report.blocks import (
     score_axis,
     value_text,
 )
-from zoo.report.history import History, number
+from zoo.report.history import RunHistory, number
 from zoo.storage import RunDirectory
 from zoo.tables import Column, Number, Table, TableCell
 from zoo.training.rate_search import longest_trials
@@ -152,7 +152,7 @@ def _curves(results: Comparison, runs: Sequence[RunRecord]) -> tuple[str, Iterat
 
 
 def _lines(
-    cells: Sequence[str], runs: Sequence[RunRecord], histories: Mapping[str, History], quantity: str
+    cells: Sequence[str], runs: Sequence[RunRecord], histories: Mapping[str, RunHistory], quantity: str
 ) -> Iterator[Series]:
     for slot, cell in enumerate(cells):
         of_cell = (histories[run.path] for run in runs if run.cell == cell and run.path in histories)
@@ -166,10 +166,10 @@ def _lines(
 Line = tuple[tuple[Number, ...], tuple[Number, ...]]
 
 
-def _read_history(results: Comparison, run: RunRecord) -> History | None:
+def _read_history(results: Comparison, run: RunRecord) -> RunHistory | None:
     """The history of a run; None, with a warning, if its log cannot be read."""
     try:
-        return History.read(RunDirectory(results.path / run.path))
+        return RunHistory.read(RunDirectory(results.path / run.path))
     except CheckpointError as error:
         warnings.warn(f"the curve of {run.path} is left out: {error}", ZooWarning, stacklevel=2)
         return None
@@ -204,7 +204,7 @@ def failures(results: Comparison) -> Iterator[Table]:
         yield Table("failures", "Runs that failed", columns, rows)
 
 
-def comparison_report(path: Path) -> Report:
+def comparison_report(path: Path) -> ReportPage:
     """Make the report of a comparison, which may still be running.
 
     Args:
@@ -217,7 +217,7 @@ def comparison_report(path: Path) -> Report:
     if not results.runs:
         raise CheckpointError(f"{path} holds a comparison without a single run; there is nothing to report.")
     subtitle = f"{', '.join(results.cells)} on {', '.join(map(readable, results.tasks))}"
-    return Report(path.resolve().name, subtitle, tuple(_tiles(results)), tuple(_sections(results)))
+    return ReportPage(path.resolve().name, subtitle, tuple(_tiles(results)), tuple(_sections(results)))
 
 
 def _tiles(results: Comparison) -> Iterator[Tile]:
@@ -240,18 +240,18 @@ def _time(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
-def _sections(results: Comparison) -> Iterator[Section]:
-    yield Section("overview", "Overview", (overall_table(results, with_solved=True), *failures(results)))
+def _sections(results: Comparison) -> Iterator[PageSection]:
+    yield PageSection("overview", "Overview", (overall_table(results, with_solved=True), *failures(results)))
     for task in results.tasks:
-        summary = Text(str(results.section("tasks")[task]["summary"]))
+        summary = TextBlock(str(results.section("tasks")[task]["summary"]))
         blocks: tuple[Block, ...] = (summary, *task_tables(results, task))
-        yield Section(f"task-{task}", readable(task), (*blocks, *task_charts(results, task)))
-    yield Section("made-with", "Made with", tuple(_made_with(results)))
+        yield PageSection(f"task-{task}", readable(task), (*blocks, *task_charts(results, task)))
+    yield PageSection("made-with", "Made with", tuple(_made_with(results)))
 
 
 def _made_with(results: Comparison) -> Iterator[Block]:
     if command := results.metadata.get("command"):
-        yield Paragraphs("command", "Command", (Text(str(command), fixed=True),))
+        yield Paragraphs("command", "Command", (TextBlock(str(command), fixed=True),))
     yield KeyValues("configuration", "Configuration", tuple(_plan(results.section("plan"))), wide=True)
     for name in ("machine", "versions"):
         if values := results.section(name):

@@ -20,7 +20,7 @@ from zoo.array_types import Array
 from zoo.errors import UsageError
 from zoo.installation import install_hint
 from zoo.report import palette
-from zoo.report.blocks import Axis, Chart, Report, Series, StateUnits, Units
+from zoo.report.blocks import Axis, Chart, ReportPage, Series, StateUnits, Units
 from zoo.storage import write_bytes
 from zoo.storage.safe_read import cannot_write
 from zoo.tables import Number, Table
@@ -290,7 +290,7 @@ def check_figures(ending: str) -> None:
         raise UsageError(f"report: figures need matplotlib; {install_hint('report')} brings it.")
 
 
-def write_figures(report: Report, directory: str | Path, ending: str = "svg") -> list[Path]:
+def write_figures(report: ReportPage, directory: str | Path, ending: str = "svg") -> list[Path]:
     """Write every chart, heat map and text with hidden units of a report as a file.
 
     Args:
@@ -305,7 +305,7 @@ def write_figures(report: Report, directory: str | Path, ending: str = "svg") ->
         UsageError: if the ending is another, or matplotlib is not installed.
         CheckpointError: if a file cannot be written.
     """
-    as_instance(report, "write_figures: report", Report, "what make_report returns")
+    as_instance(report, "write_figures: report", ReportPage, "what make_report returns")
     check_figures(ending)
     matplotlib: Any = importlib.import_module("matplotlib")
     folder = as_path(directory, "write_figures: directory")
@@ -321,7 +321,7 @@ def write_figures(report: Report, directory: str | Path, ending: str = "svg") ->
     return files
 
 
-def _figures(report: Report) -> Iterator[tuple[str, Any]]:
+def _figures(report: ReportPage) -> Iterator[tuple[str, Any]]:
     """Yield names and figures; one for each group of a chart."""
     for block in (block for section in report.sections for block in section.blocks):
         if isinstance(block, Chart):

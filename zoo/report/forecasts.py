@@ -16,7 +16,7 @@ from zoo.forecasting.evaluation import actual_after, last_part, make_interval, p
 from zoo.forecasting.predict import predict
 from zoo.forecasting.spec import ForecastSpec
 from zoo.report.activations import Activations, NumericExamples, example_count, read_numeric
-from zoo.report.blocks import Axis, Block, Chart, Reference, Series, Text
+from zoo.report.blocks import Axis, Block, Chart, Reference, Series, TextBlock
 from zoo.report.history import number
 from zoo.report.run_data import RunData
 from zoo.tables import Column, Number, Table, TableCell
@@ -34,26 +34,15 @@ _MIN_RESIDUALS = 20
 _METRICS = {"mae": "MAE", "rmse": "RMSE", "mase": "MASE", "pinball": "pinball loss", "coverage": "coverage"}
 
 
-def open_run(run: RunData) -> Forecaster | None:
-    """The forecaster of a run; None before its first checkpoint.
-
-    Raises:
-        ZooError: If the checkpoint is not one of a table.
-    """
-    if run.checkpoint is None:
-        return None
-    return Forecaster.from_checkpoint(run.checkpoint, str(run.directory.path), run.cell_class)
-
-
 def forecast_blocks(run: RunData) -> tuple[Block, ...]:
     """Charts and a table of errors for each target, on the last part of the table that has windows.
 
     Raises:
         ZooError: If the table is missing or has changed its columns.
     """
-    forecaster = open_run(run)
+    forecaster = run.forecaster
     if forecaster is None:
-        return (Text("There is no checkpoint yet, and so no model that could forecast."),)
+        return (TextBlock("There is no checkpoint yet, and so no model that could forecast."),)
     backtest = forecaster.backtest()
     return tuple(_blocks(forecaster, backtest, _Residuals.of(forecaster, backtest.scores["part"])))
 
@@ -63,9 +52,9 @@ def _blocks(forecaster: Forecaster, backtest: Backtest, residuals: _Residuals) -
     for index, scores in enumerate(backtest.scores["targets"]):
         yield _chart(forecaster, backtest, index, part)
         yield _errors(scores, part)
-        yield Text(scores["summary"])
+        yield TextBlock(scores["summary"])
         if "note" in backtest.scores:
-            yield Text(f"Note: {backtest.scores['note']}")
+            yield TextBlock(f"Note: {backtest.scores['note']}")
         place = forecaster.spec.roles.target.index(scores["target"])
         yield from residuals.charts(place)
 

@@ -60,13 +60,13 @@ class _DownsampledEvents:
 
 
 @dataclass(frozen=True)
-class History:
+class RunHistory:
     """The events of a log that have a step, oldest first; downsampled for a very long log."""
 
     events: tuple[Event, ...]
 
     @classmethod
-    def read(cls, directory: RunDirectory) -> History:
+    def read(cls, directory: RunDirectory) -> RunHistory:
         """Read the history of a run directory.
 
         Raises:

@@ -11,7 +11,7 @@ from zoo.array_types import Array
 from zoo.classification import Predictor
 from zoo.classification.evaluation import last_part, predict, step_weights
 from zoo.report.activations import Activations, NumericExamples, read_numeric
-from zoo.report.blocks import Axis, Block, Chart, Series, Text
+from zoo.report.blocks import Axis, Block, Chart, Series, TextBlock
 from zoo.report.history import number
 from zoo.report.run_data import RunData
 from zoo.tables import Column, Table, TableCell
@@ -30,26 +30,15 @@ _BINS = 10
 _MAX_POINTS = 2000
 
 
-def open_run(run: RunData) -> Predictor | None:
-    """The predictor of a run; None before its first checkpoint.
-
-    Raises:
-        ZooError: If the checkpoint is not one of labelled sequences.
-    """
-    if run.checkpoint is None:
-        return None
-    return Predictor.from_checkpoint(run.checkpoint, str(run.directory.path), run.cell_class)
-
-
 def label_blocks(run: RunData) -> tuple[Block, ...]:
     """The confusion matrix, the calibration and the scores on the last part of the data that is not empty.
 
     Raises:
         ZooError: If the data are missing or have changed their channels.
     """
-    predictor = open_run(run)
+    predictor = run.predictor
     if predictor is None:
-        return (Text("There is no checkpoint yet, and so no model that could predict labels."),)
+        return (TextBlock("There is no checkpoint yet, and so no model that could predict labels."),)
     return tuple(_blocks(predictor))
 
 
@@ -63,7 +52,7 @@ def _blocks(predictor: Predictor) -> Iterator[Block]:
     if scores["confusion"] is not None and len(spec.classes) <= _MAX_CLASSES:
         yield _confusion(scores["confusion"], spec.classes, data)
     yield _scores(scores, part)
-    yield Text(scores["summary"])
+    yield TextBlock(scores["summary"])
     if spec.classes:
         yield _calibration(predicted, actual, spec.classes, data)
     else:

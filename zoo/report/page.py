@@ -20,7 +20,7 @@ from zoo.arguments import as_instance, as_integer, as_path
 from zoo.base import Task
 from zoo.errors import UsageError
 from zoo.report import palette
-from zoo.report.blocks import Report, to_json
+from zoo.report.blocks import ReportPage, to_json
 from zoo.storage import RunDirectory, write_bytes
 from zoo.storage.safe_read import exists
 
@@ -41,7 +41,7 @@ def make_report(
     cell: CellClasses = None,
     symbols: int = SYMBOLS,
     task: type[Task] | None = None,
-) -> Report:
+) -> ReportPage:
     """Make the report of a run or a comparison, as plain data.
 
     Args:
@@ -69,13 +69,13 @@ def make_report(
     return run_report(path, cell, symbols, task)
 
 
-def write_page(report: Report, out: str | Path) -> Path:
+def write_page(report: ReportPage, out: str | Path) -> Path:
     """Write a report atomically as one HTML file, and return its path.
 
     Raises:
         CheckpointError: if it cannot be written.
     """
-    as_instance(report, "write_page: report", Report, "what make_report returns")
+    as_instance(report, "write_page: report", ReportPage, "what make_report returns")
     path = as_path(out, "report: out")
     write_bytes(path, html(report).encode(errors="backslashreplace"))  # a path may not be UTF-8
     return path
@@ -101,7 +101,7 @@ SCRIPTS = (
 STYLES = ("page.css", "charts.css", "text.css")
 
 
-def html(report: Report) -> str:
+def html(report: ReportPage) -> str:
     """The HTML page of a report; deterministic."""
     style, script = f"{_themes()}\n{_concatenate(STYLES)}", _script()
     return Template(_asset("page.html")).substitute(
@@ -144,7 +144,7 @@ def _digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _data(report: Report) -> str:
+def _data(report: ReportPage) -> str:
     """The report as JSON that cannot end its script element."""
     style = {
         "series": len(palette.SERIES),

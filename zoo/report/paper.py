@@ -19,7 +19,7 @@ from zoo.base.block import PLACEMENT_OPTIONS
 from zoo.base.card import Card, bibtex_key, split_authors, surname, unique_entries
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.results import Comparison
-from zoo.comparison.tables import is_replaceable, sweep_verdict, write_with_command
+from zoo.comparison.tables import is_replaceable, pairs_with_verdict, write_with_command
 from zoo.errors import CheckpointError, UsageError
 from zoo.installation import YEAR, citation
 from zoo.registry import registry_of, split_name
@@ -324,11 +324,8 @@ def _sweep_sentences(results: Comparison) -> Iterator[str]:
         "plateau": "No rate was better than the memoryless baseline for {}, so that their rates may be "
         "chosen by chance.",
     }
-    for word, sentence in undecided.items():
-        pairs = [
-            f"{row.cell} on {row.task}" for row in results.summary if sweep_verdict(results, row) == word
-        ]
-        if pairs:
+    for verdict, sentence in undecided.items():
+        if pairs := pairs_with_verdict(results, verdict):
             yield sentence.format(_enumerate(pairs))
 
 

@@ -16,13 +16,13 @@ from zoo.report.blocks import (
     Chart,
     Reference,
     Series,
-    Text,
+    TextBlock,
     array_location,
     readable,
     reference_levels,
     score_axis,
 )
-from zoo.report.history import History, number, points
+from zoo.report.history import RunHistory, number, points
 
 _BEFORE_ONLY = "The log of this run holds the norm before clipping only."
 
@@ -40,7 +40,7 @@ _SINGLE_CURVES = (
 )
 
 
-def loss_charts(history: History) -> Iterator[Chart]:
+def loss_charts(history: RunHistory) -> Iterator[Chart]:
     """Yield the charts of the loss and of the score of a task."""
     part = str(history.last("eval").get("part", "validation"))
     training = Series("training", *history.points("step", "loss"))
@@ -56,7 +56,7 @@ def loss_charts(history: History) -> Iterator[Chart]:
     yield from _chart("loss", "Loss", Axis(unit), training, measured, wide=True)
 
 
-def optimisation_charts(history: History, clip: float) -> Iterator[Chart]:
+def optimisation_charts(history: RunHistory, clip: float) -> Iterator[Chart]:
     """Yield the charts of gradient norms, penalties, clipped updates, learning rate and speed.
 
     Args:
@@ -101,15 +101,15 @@ _ENDS = ("low", "high")
 MAX_LINES = 12
 
 
-def analysis_blocks(history: History) -> tuple[Block, ...]:
+def analysis_blocks(history: RunHistory) -> tuple[Block, ...]:
     """The charts of the analysis events, or a sentence about ``--analyse-every``."""
     return (
         *_lags(_analysis_values(history, "gradient_by_lag")),
         *_gates(_analysis_values(history, "saturation")),
-    ) or (Text(_NONE),)
+    ) or (TextBlock(_NONE),)
 
 
-def _analysis_values(history: History, key: str) -> AnalysisValues:
+def _analysis_values(history: RunHistory, key: str) -> AnalysisValues:
     events = [(event["step"], event.get(key)) for event in history.events_of("analysis")]
     return [
         (step, {name: values for name, values in analysis.items() if isinstance(values, list)})

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from zoo.base import Cell, Task
+from zoo.classification import Predictor
 from zoo.errors import UnknownNameError, ZooError, ZooWarning
+from zoo.forecasting import Forecaster
 from zoo.model import AnyModel, model_from
 from zoo.model.checkpoint import CellClasses, cell_classes, fitting_class
 from zoo.registry import get_cell, get_task
-from zoo.report.blocks import Block, Text
-from zoo.report.history import History
+from zoo.report.blocks import Block, TextBlock
+from zoo.report.history import RunHistory
 from zoo.storage import Checkpoint, RunDirectory
 from zoo.training.config import Config, config_from_json
 
@@ -35,7 +37,7 @@ class RunData:
 
     directory: RunDirectory
     config: Config
-    history: History
+    history: RunHistory
     cell_class: CellClasses
     task_class: type[Task] | None = None
 
@@ -48,7 +50,7 @@ class RunData:
         """
         directory = RunDirectory(path)
         config = config_from_json(directory.read_config(), str(directory.config_path))
-        return cls(directory, config, History.read(directory), cell_class, task_class)
+        return cls(directory, config, RunHistory.read(directory), cell_class, task_class)
 
     @property
     def start_event(self) -> Mapping[str, Any]:
@@ -67,6 +69,20 @@ class RunData:
         if self.checkpoint is None:
             return None
         return model_from(self.checkpoint, str(self.directory.path), self.cell_class)
+
+    @cached_property
+    def forecaster(self) -> Forecaster | None:
+        """The forecaster of the best checkpoint of a run on a table; None before the first."""
+        if self.checkpoint is None:
+            return None
+        return Forecaster.from_checkpoint(self.checkpoint, str(self.directory.path), self.cell_class)
+
+    @cached_property
+    def predictor(self) -> Predictor | None:
+        """The predictor of the best checkpoint of a run on labelled sequences; None before the first."""
+        if self.checkpoint is None:
+            return None
+        return Predictor.from_checkpoint(self.checkpoint, str(self.directory.path), self.cell_class)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -117,7 +133,7 @@ def or_reason(name: str, make: Callable[[], tuple[Block, ...]]) -> tuple[Block, 
         return make()
     except ZooError as error:
         warn(f"{name} left out: {error}")
-        return (Text(f"{name} left out: {error}", warning=True),)
+        return (TextBlock(f"{name} left out: {error}", warning=True),)
 
 
 def warn(sentence: str) -> None:

@@ -25,12 +25,12 @@ from zoo.report.blocks import (
     Block,
     KeyValue,
     KeyValues,
+    PageSection,
     Paragraphs,
     Picture,
-    Report,
+    ReportPage,
     Samples,
-    Section,
-    Text,
+    TextBlock,
     Tile,
     key_values,
     readable,
@@ -47,7 +47,7 @@ from zoo.training.task_dataset import prepare_task
 from zoo.training.text_dataset import prepare_text
 
 
-def run_report(path: Path, cell: CellClasses, symbols: int, task: type[Task] | None = None) -> Report:
+def run_report(path: Path, cell: CellClasses, symbols: int, task: type[Task] | None = None) -> ReportPage:
     """Make the report of a run, which may still be running.
 
     If a part cannot be made (the cell is not registered, the text is missing), the page gives the reason, and
@@ -63,35 +63,35 @@ def run_report(path: Path, cell: CellClasses, symbols: int, task: type[Task] | N
         CheckpointError: if the configuration or the log is damaged.
     """
     run = RunData.open(path, cell, task)
-    return Report(path.resolve().name, subtitle(run), tuple(tiles(run)), tuple(_sections(run, symbols)))
+    return ReportPage(path.resolve().name, subtitle(run), tuple(tiles(run)), tuple(_sections(run, symbols)))
 
 
-def _sections(run: RunData, symbols: int) -> Iterator[Section]:
-    yield Section("learning", "Learning", tuple(_learning_blocks(run)))
+def _sections(run: RunData, symbols: int) -> Iterator[PageSection]:
+    yield PageSection("learning", "Learning", tuple(_learning_blocks(run)))
     if charts := tuple(optimisation_charts(run.history, run.config.clip)):
-        yield Section("optimisation", "Optimisation", charts)
-    yield Section("memory", "Memory", analysis_blocks(run.history))
+        yield PageSection("optimisation", "Optimisation", charts)
+    yield PageSection("memory", "Memory", analysis_blocks(run.history))
     if run.config.data_kind == "table":
-        yield Section(
+        yield PageSection(
             "forecasts", "Forecasts", or_reason("Forecasts", lambda: forecasts.forecast_blocks(run))
         )
     elif run.config.data_kind == "sequences":
-        yield Section("labels", "Labels", or_reason("Labels", lambda: labels.label_blocks(run)))
+        yield PageSection("labels", "Labels", or_reason("Labels", lambda: labels.label_blocks(run)))
     if symbols:
         units = or_reason("Hidden units", lambda: (_units(run, symbols),))
-        yield Section("hidden-units", "Hidden units", units)
+        yield PageSection("hidden-units", "Hidden units", units)
     if samples := run.history.events_of("sample"):
-        yield Section("samples", "Samples", (_samples(samples),))
-    yield Section("cell", "Cell", or_reason("The card of the cell", lambda: _cells_blocks(run)))
-    yield Section("made-with", "Made with", tuple(_made_with(run)))
+        yield PageSection("samples", "Samples", (_samples(samples),))
+    yield PageSection("cell", "Cell", or_reason("The card of the cell", lambda: _cells_blocks(run)))
+    yield PageSection("made-with", "Made with", tuple(_made_with(run)))
 
 
 def _learning_blocks(run: RunData) -> Iterator[Block]:
     for event in run.history.events:
         if event.get("event") in ("warning", "diverged", "resume"):
-            yield Text(f"Step {event['step']:,}: {_event_text(event)}", warning=True)
+            yield TextBlock(f"Step {event['step']:,}: {_event_text(event)}", warning=True)
     charts = tuple(loss_charts(run.history))
-    yield from charts or (Text("The log holds no step yet."),)
+    yield from charts or (TextBlock("The log holds no step yet."),)
 
 
 def _event_text(event: Event) -> str:
@@ -104,50 +104,48 @@ def _event_text(event: Event) -> str:
 
 def _units(run: RunData, symbols: int) -> Block:
     if run.model is None:
-        return Text("There is no checkpoint yet, and so no model whose units could be shown.")
+        return TextBlock("There is no checkpoint yet, and so no model whose units could be shown.")
     if run.model.config.bidirectional:
-        return Text("The layers are bidirectional, so no unit has a value after each step of an input.")
+        return TextBlock("The layers are bidirectional, so no unit has a value after each step of an input.")
     result = _ACTIVATIONS[run.config.data_kind](run, run.model, symbols)
-    return result if isinstance(result, Text) else units_block(result)
+    return result if isinstance(result, TextBlock) else units_block(result)
 
 
-def _text_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | Text:
+def _text_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | TextBlock:
     if "-" in run.config.data:
-        return Text("The text came from standard input, and is not there to be read again.")
+        return TextBlock("The text came from standard input, and is not there to be read again.")
     if not isinstance(model, LanguageModel):
-        return Text("The model does not read a text.")
+        return TextBlock("The model does not read a text.")
     corpus = text_of_run(run.directory.path, run.config, model.vocab)
     _, text = prepare_text(run.config, corpus)
     if text.metadata()["sha256"] != _digest(run, "text"):
-        return Text("The text has changed since training, so hidden units are not shown.", warning=True)
+        return TextBlock("The text has changed since training, so hidden units are not shown.", warning=True)
     part = text.parts.valid if text.has_validation else text.parts.train
     name = "validation" if text.has_validation else "training"
     return read_text(model, text.corpus.vocabulary, part, symbols, name)
 
 
-def _task_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | Text:
+def _task_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | TextBlock:
     _, dataset = prepare_task(run.config, run.task)
     if dataset.metadata()["sha256"] != _digest(run, "task"):
-        return Text("The task has changed since training, so hidden units are not shown.", warning=True)
+        return TextBlock("The task has changed since training, so hidden units are not shown.", warning=True)
     if not isinstance(model, LanguageModel):
         return read_examples(model, dataset.task, symbols)
     tokens = dataset.task.batch(0, 1, 0, "valid").inputs[:symbols, 0]
     return read_text(model, model.vocab, tokens, symbols, "validation")
 
 
-def _table_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | Text:  # noqa: ARG001
-    forecaster = forecasts.open_run(run)
-    assert forecaster is not None  # there is a model
-    return forecasts.window_activations(forecaster, symbols)
+def _table_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | TextBlock:  # noqa: ARG001
+    assert run.forecaster is not None  # there is a model
+    return forecasts.window_activations(run.forecaster, symbols)
 
 
-def _sequence_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | Text:  # noqa: ARG001
-    predictor = labels.open_run(run)
-    assert predictor is not None  # there is a model
-    return labels.sequence_activations(predictor, symbols)
+def _sequence_activations(run: RunData, model: AnyModel, symbols: int) -> Activations | TextBlock:  # noqa: ARG001
+    assert run.predictor is not None  # there is a model
+    return labels.sequence_activations(run.predictor, symbols)
 
 
-_ACTIVATIONS: dict[str, Callable[[RunData, AnyModel, int], Activations | Text]] = {
+_ACTIVATIONS: dict[str, Callable[[RunData, AnyModel, int], Activations | TextBlock]] = {
     "text": _text_activations,
     "task": _task_activations,
     "table": _table_activations,
@@ -180,7 +178,7 @@ def _cells_blocks(run: RunData) -> tuple[Block, ...]:
     return (
         *cell_blocks(first),
         *(
-            block if isinstance(block, Text) else replace(block, name=f"{cell.name}-{block.name}")
+            block if isinstance(block, TextBlock) else replace(block, name=f"{cell.name}-{block.name}")
             for cell in others
             for block in cell_blocks(cell)
         ),
@@ -193,13 +191,13 @@ def cell_blocks(cell: Cell) -> tuple[Block, ...]:
     return (description, _card(cell), *_picture(cell), *_tables(cell))
 
 
-def _document(cell: Cell) -> Iterator[Text]:
+def _document(cell: Cell) -> Iterator[TextBlock]:
     """The docstring as paragraphs and preformatted equations."""
     for block in re.split(r"\n\s*\n", inspect.getdoc(cell) or ""):
         if block.startswith("    "):
-            yield Text(textwrap.dedent(block), fixed=True)
+            yield TextBlock(textwrap.dedent(block), fixed=True)
         elif block.strip():
-            yield Text(re.sub(r"::$", ":", " ".join(block.split())).replace("``", ""))
+            yield TextBlock(re.sub(r"::$", ":", " ".join(block.split())).replace("``", ""))
 
 
 def _picture(cell: Cell) -> Iterator[Block]:
@@ -207,7 +205,7 @@ def _picture(cell: Cell) -> Iterator[Block]:
         try:
             yield Picture("step", f"One step of {cell.name}", draw(cell))
         except DefinitionError as error:
-            yield Text(f"The step cannot be drawn: {error}", warning=True)
+            yield TextBlock(f"The step cannot be drawn: {error}", warning=True)
 
 
 def _card(cell: Cell) -> KeyValues:

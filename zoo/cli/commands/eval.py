@@ -11,9 +11,9 @@ import click
 
 from zoo.arguments import check_seed
 from zoo.base import Cell, Noise, Task
-from zoo.cli.checkpoints import LoadedModel
 from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import CELL_FILE, TASK_FILE, file_cells, file_task, plugin_option, trained_task
+from zoo.cli.eval_model import LoadedModel
 from zoo.cli.flags import MAX_SEED, Command, argument, format_options, option
 from zoo.cli.format import decimal, score_lines
 from zoo.cli.set_options import assign, component_target
@@ -154,7 +154,7 @@ def command(
     comparable. On a table, zoo prints the errors of all forecasts of a part and of the baselines. On
     a task, loss and score are means over batches of test examples, which are the same for every run.
     """
-    from zoo.cli.checkpoints import open_model
+    from zoo.cli.eval_model import open_model
 
     classes, own = file_cells(cell), file_task(task)
     trained = open_model(Path(path), classes)
@@ -213,7 +213,7 @@ def _on_task(trained: LoadedModel, config: Config, options: _Options) -> _Evalua
 
 
 def _on_text(trained: LoadedModel, _: Config, options: _Options) -> _Evaluation:
-    from zoo.cli.checkpoints import evaluate_on_text
+    from zoo.cli.eval_model import evaluate_on_text
 
     options.check(f"{trained.source} is a text model", "set", "eval_batches", "task")
     facts = evaluate_on_text(

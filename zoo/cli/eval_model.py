@@ -1,4 +1,4 @@
-"""Open trained models, and evaluate language models on a text."""
+"""The model of ``zoo eval``, and its loss on a text."""
 
 from __future__ import annotations
 
