@@ -287,14 +287,13 @@ def command_page(page: str) -> str:
 
 def _commands() -> Iterator[str]:
     from zoo.cli.app import cli
+    from zoo.tables import TextTable
 
     commands = dict(_walk(cli, "zoo", click.Context(cli, info_name="zoo")))
-    yield "| command | purpose |"
-    yield "|---|---|"
-    yield from (
-        f"| [`{name}`](#{name.replace(' ', '-')}) | {_purpose(command)} |"
-        for name, command in commands.items()
+    rows = (
+        (f"[`{name}`](#{name.replace(' ', '-')})", _purpose(command)) for name, command in commands.items()
     )
+    yield from TextTable("", ("command", "purpose"), tuple(rows)).markdown()
     yield ""
     yield from _section("zoo", [])
     for name in commands:
@@ -302,7 +301,7 @@ def _commands() -> Iterator[str]:
 
 
 def _purpose(command: click.Command) -> str:
-    return command.get_short_help_str(200).replace("|", "\\|")
+    return command.get_short_help_str(200)
 
 
 def _walk(group: click.Group, path: str, context: click.Context) -> Iterator[tuple[str, click.Command]]:

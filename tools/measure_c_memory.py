@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import zoo
 from zoo.storage.document_marker import DocumentMarker
+from zoo.tables import TextTable
 
 CELLS = ("indrnn", "fastrnn", "vanilla", "min_gru", "mgu", "gru", "lstm", "lem")
 INPUTS, HIDDEN, OUTPUTS = 3, 12, 3
@@ -65,17 +66,19 @@ def deepest_stack(usage: str) -> int:
     return frames["model_step"] + max(layers, default=0) + max(helpers, default=0)
 
 
-def table(rows: Sequence[Memory]) -> list[str]:
+def paragraphs_of(rows: Sequence[Memory]) -> list[str]:
     """Return a sentence with the compiler, and the table in Markdown."""
     version = subprocess.run(["cc", "--version"], check=True, capture_output=True, text=True).stdout
     sentence = f"{INPUTS} inputs, {HIDDEN} hidden units, {OUTPUTS} outputs, float32: "
     sentence += f"{version.splitlines()[0]}, -Os, {platform.machine()}."
-    headings = ["cell", "parameters", "weights", "code", "flash", "RAM (state)", "stack"]
-    lines = [f"| {' | '.join(headings)} |", "|---" + "|--:" * 6 + "|"]
-    for row in rows:
-        numbers = row.parameters, row.weights, row.code, row.flash, row.state, row.stack
-        lines.append(f"| `{row.cell}` | {' | '.join(f'{number:,}' for number in numbers)} |")
-    return [sentence, "\n".join(lines)]
+    headings = "cell", "parameters", "weights", "code", "flash", "RAM (state)", "stack"
+    numbers = [(row.parameters, row.weights, row.code, row.flash, row.state, row.stack) for row in rows]
+    texts = [
+        (f"`{row.cell}`", *(f"{number:,}" for number in each))
+        for row, each in zip(rows, numbers, strict=True)
+    ]
+    table = TextTable("", headings, tuple(texts), right=tuple(range(1, len(headings))))
+    return [sentence, "\n".join(table.markdown())]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -84,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--page", type=Path, metavar="FILE.md", help="page for the table")
     page = parser.parse_args(arguments).page
     with tempfile.TemporaryDirectory() as folder:
-        paragraphs = table([measure(cell, Path(folder)) for cell in CELLS])
+        paragraphs = paragraphs_of([measure(cell, Path(folder)) for cell in CELLS])
     if page is None:
         print("\n\n".join(paragraphs))
     else:

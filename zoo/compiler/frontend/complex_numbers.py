@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.compiler.frontend.array_functions import einsum, integer_power, safe_sqrt
+from zoo.compiler.frontend.shape_functions import einsum, integer_power, safe_sqrt
 from zoo.compiler.frontend.source_errors import TraceError
 from zoo.compiler.frontend.symbolic import (
     SymbolBase,

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from zoo.base.names import did_you_mean
-from zoo.compiler.frontend.array_functions import (
+from zoo.compiler.frontend.complex_numbers import call_complex_function, call_complex_ufunc, is_complex
+from zoo.compiler.frontend.shape_functions import (
     DIAGONAL_FUNCTIONS,
     LARGEST_POWER,
     SHAPE_FUNCTIONS,
@@ -27,7 +28,6 @@ from zoo.compiler.frontend.array_functions import (
     literal_value,
     safe_sqrt,
 )
-from zoo.compiler.frontend.complex_numbers import call_complex_function, call_complex_ufunc, is_complex
 from zoo.compiler.frontend.source_errors import TraceError
 from zoo.compiler.frontend.symbolic import (
     NumpyDispatch,
