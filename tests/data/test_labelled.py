@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -100,6 +103,11 @@ def test_large_sequences_are_in_files_with_equal_values(tmp_path, monkeypatch):
     (tmp_path / "rows.csv").write_text(text)
     inputs = np.stack([columns["x"], columns["y"]], axis=1)
     np.savez(tmp_path / "rows.npz", inputs=inputs, lengths=[3, 5, 1], labels=LABELS)
+    (tmp_path / "rows.ts").write_text(TS.replace("1,3,5", "1,?,5"))
+    stamps = "(0,1),(2,?),(3,4):(0,5),(2,6),(3,7)"
+    (tmp_path / "times.ts").write_text(
+        f"@problemName A\n@timeStamps true\n@targetLabel true\n@data\n{stamps}:0.5\n{stamps}:7\n"
+    )
     numbers = {"a": inputs[:, 0], "id": np.arange(9.0) // 3, "label": np.arange(9.0) // 3}
     np.save(tmp_path / "rows.npy", np.stack([*numbers.values()], axis=1))
     for name, missing, roles in (
@@ -108,6 +116,9 @@ def test_large_sequences_are_in_files_with_equal_values(tmp_path, monkeypatch):
         ("rows.npz", "forward", {}),
         ("rows.npz", "mask", {"input": ("1",)}),
         ("rows.npy", "reject", {"series": "1", "label": "2"}),
+        ("rows.ts", "forward", {}),
+        ("rows.ts", "mask", {"input": ("1",)}),
+        ("times.ts", "forward", {}),
     ):
         expected = read(tmp_path / name, missing, **roles)
         with monkeypatch.context() as patch:
@@ -118,6 +129,31 @@ def test_large_sequences_are_in_files_with_equal_values(tmp_path, monkeypatch):
         np.testing.assert_array_equal(given.values, expected.values)
         assert (given.ids, given.channels, given.sha256) == (expected.ids, expected.channels, expected.sha256)
         np.testing.assert_array_equal(given.labels.values, expected.labels.values)
+        np.testing.assert_array_equal(given.dt, expected.dt)
+
+
+def test_large_ts_file_is_read_line_by_line(tmp_path, monkeypatch):
+    rows = np.random.default_rng(0).normal(size=(400, 1000)).round(3)
+    path = tmp_path / "a.ts"
+    lines = [
+        f"{','.join(map(str, row))}:{label}\n" for row, label in zip(rows.tolist(), "uv" * 200, strict=True)
+    ]
+    path.write_text("".join(["@problemName A\n@classLabel true u v\n@data\n", *lines]))
+    in_files(monkeypatch)
+    monkeypatch.setattr(growing_array, "CHUNK", 1000)
+    tracemalloc.start()
+    try:
+        given = read(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(given.values[:, 0], rows.reshape(-1))
+    assert given.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert peak < rows.nbytes / 2  # a copy of the values would take `rows.nbytes`
+    with path.open("a") as file:
+        file.write("1,2:3,x:u\n")
+    with pytest.raises(DataError, match=r"a\.ts, line 404, channel 1: found 'x'; expected a number, or \?"):
+        read(path)
 
 
 def test_large_sequences_have_the_same_messages(tmp_path, monkeypatch):
@@ -207,7 +243,7 @@ def test_ts_file_with_time_stamps(tmp_path):
             "a.ts, line 5: found 'noon'; expected a time such as 2024-05-01 13:00:00, or a number.",
         ),
         ("(0,x):u", "a.ts, line 5, channel 0: found 'x'; expected a number, or ? for a missing one."),
-        ("(1,1),(0,2):u", "a.ts, sequence 0, step 1: the time 0.0 is not after 1.0; sort the steps by time."),
+        ("(1,1),(0,2):u", "a.ts, line 5, step 1: the time 0.0 is not after 1.0; sort the steps by time."),
     ):
         path.write_text(f"{header}{line}\n")
         with pytest.raises(DataError) as error:
@@ -302,25 +338,25 @@ def test_invalid_tables(data, roles, sentence):
     [
         ([], {}, "arrays has no sequences."),
         ([np.ones((3, 2)), np.ones((3, 1))], {}, "sequence '1' has 1 channel and sequence '0' has 2"),
-        ([np.ones((3, 2)), np.ones((0, 2))], {}, "arrays, sequence '1' is empty; remove it."),
+        ([np.ones((3, 2)), np.ones((0, 2))], {}, "arrays, sequence '1' has no steps; remove it."),
         ([np.ones((3, 2)), np.ones((2, 2, 2))], {}, "arrays, sequence 1 is float64(2, 2, 2); expected"),
         ([["a"]], {}, "arrays, sequence 0 holds values of the type <U1; expected numbers."),
         (np.ones((2, 3, 1)), {"labels": ["a"]}, "arrays has 2 sequences and 1 label."),
         (np.ones(3), {}, "arrays holds float64(3,); expected sequences (N, T, I) or (N, T)"),
         (np.ones((2, 3, 1)), {"lengths": [2, 4]}, "arrays: a length is 4; the sequences have 3 steps."),
-        (np.ones((2, 3, 1)), {"lengths": [2, 0]}, "arrays, sequence '1' is empty; remove it."),
+        (np.ones((2, 3, 1)), {"lengths": [2, 0]}, "arrays, sequence '1' has no steps; remove it."),
         (np.ones((9, 1)), {"lengths": [2, 4]}, "and 2 lengths with the sum 6; expected a length for each"),
         (np.ones((2, 3, 1)), {"lengths": [2.5, 1]}, "lengths are"),
         (np.ones((2, 3, 1)), {"ids": ["a", "a"]}, "arrays has 2 ids; expected 2 different ones."),
         (np.ones((2, 3, 1)), {"groups": ["a"]}, "arrays has 2 sequences and 1 group."),
         (np.ones((2, 3, 1)), {"weights": ["a", "b"]}, "arrays: weights hold 'a'; expected numbers above 0."),
-        (np.ones((1, 2, 1)), {"times": [["a", "b"]]}, "sequence 0: times are "),
+        (np.ones((1, 2, 1)), {"times": [["a", "b"]]}, "arrays, sequence '0': times are "),
         (np.ones((2, 3, 1)), {"times": [1, 2]}, "arrays: times have other lengths than the"),
         (np.ones((2, 3, 1)), {"times": [[0, 1, 2], [0, 1]]}, "arrays: times have other lengths than the"),
         (
             np.ones((1, 3, 1)),
             {"times": [[0, 2, 2]]},
-            "arrays, sequence 0, step 2: the time 2 is not after 2;",
+            "arrays, sequence '0', step 2: the time 2 is not after 2;",
         ),
         (np.ones((2, 3, 1)), {"channels": ["a", "b"]}, "arrays has 2 channels; expected 1 different ones."),
     ],
@@ -355,10 +391,14 @@ def test_invalid_values_and_labels_of_arrays():
     [
         (TS.replace("0,2,4", "0,x,4"), "a.ts, line 8, channel 0: found 'x'; expected a number, or ? for"),
         (TS.replace("1:1:walk", "1"), "a.ts, line 11: found no label; expected one after a colon."),
-        (TS.replace("1:1:walk", "::walk"), "a.ts, sequence '2' is empty; remove it."),
-        (TS.replace("1:1:walk", "1:walk"), "sequence '2' has 1 channel and sequence '0' has 2"),
+        (TS.replace("1:1:walk", "::walk"), "a.ts, line 11 has no steps; remove it."),
+        (TS.replace("1:1:walk", "1:walk"), "a.ts, line 11 has 1 channel and line 8 has 2; expected the same"),
         (TS.replace("@data", "data"), "a.ts, line 7: found 'data'; expected @data before it."),
         ("@problemName A\n@classLabel false\n@data\n", "a.ts has no sequences."),
+        (
+            TS.replace("true rest walk", "false").replace("@classLabel", "@targetLabel true\n@classLabel"),
+            "a.ts, line 9, label: found 'walk'; expected a number",
+        ),
     ],
 )
 def test_invalid_ts_files(text, sentence, tmp_path):

@@ -234,8 +234,7 @@ def test_large_sequences_have_equal_units_inputs_and_features(channels, monkeypa
     _, expected = prepared(parts, labels, missing="mask")
     features = summary_features(expected.given.values, expected.given.offsets)
     monkeypatch.setattr("zoo.data.growing_array.MAX_BYTES_IN_MEMORY", 8)
-    monkeypatch.setattr("zoo.data.growing_array.CHUNK", 7)
-    monkeypatch.setattr("zoo.classification.baselines.CHUNK", 30)
+    monkeypatch.setattr("zoo.data.growing_array.CHUNK", 30)
     _, dataset = prepared(parts, labels, missing="mask")
     assert dataset.scaled.spec == expected.scaled.spec
     assert isinstance(dataset.scaled.values.base, np.memmap)

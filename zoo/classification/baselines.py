@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from zoo.array_types import Array
-from zoo.data.growing_array import CHUNK
+from zoo.data.growing_array import sequence_chunks
 
 SUMMARIES = (
     "mean",
@@ -28,13 +28,10 @@ def summary_features(values: Array, offsets: Array) -> Array:
         values: `(R, I)`, NaN for missing values.
         offsets: The first step of each sequence, and R, `(N + 1,)`.
     """
-    features, first = list[Array](), 0
-    while first < len(offsets) - 1:  # chunks of whole sequences: copies of all values may not fit in memory
-        steps = max(1, CHUNK // values.shape[1])
-        end = max(first + 1, int(np.searchsorted(offsets, offsets[first] + steps, side="right")) - 1)
-        part = values[offsets[first] : offsets[end]]
-        features.append(_features_of_chunk(part, offsets[first : end + 1] - offsets[first]))
-        first = end
+    features = list[Array]()
+    for chunk in sequence_chunks(offsets, values.shape[1]):
+        ends = offsets[chunk.start : chunk.stop + 1]
+        features.append(_features_of_chunk(values[ends[0] : ends[-1]], ends - ends[0]))
     return np.concatenate(features)
 
 

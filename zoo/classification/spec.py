@@ -213,10 +213,12 @@ class ScaledSequences:
             absent = np.isnan(part)
             values[rows, : len(spec.channels)] = np.where(absent, 0.0, scaled)
             values[rows, len(spec.channels) :] = absent[:, masked]
-        dt = given.dt
-        if dt is not None and spec.time_unit is not None:
-            dt = dt * (given.time_unit / spec.time_unit)
-        return cls(spec, values, given.offsets, None if dt is None else dt.astype(dtype))
+        dt = None
+        if given.dt is not None:
+            unit, dt = spec.time_unit or given.time_unit, allocate(given.dt.shape, dtype)
+            for rows in row_chunks(len(dt)):
+                dt[rows] = given.dt[rows] * (given.time_unit / unit)
+        return cls(spec, values, given.offsets, dt)
 
     def batch(self, numbers: Array, aux_names: tuple[str, ...] = ()) -> dict[str, Any]:
         """Inputs of some sequences, padded at the end to the longest of them.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections.abc import Callable, Sequence
 from itertools import chain, islice
@@ -13,6 +12,7 @@ import numpy as np
 
 from zoo.arguments import counted
 from zoo.array_types import Array
+from zoo.data.file_digest import DigestReader
 from zoo.data.growing_array import GrowingArray
 from zoo.data.table import (
     TIME_DTYPE,
@@ -57,22 +57,6 @@ _BINARY = frozenset((*range(9), *range(14, 26), *range(27, 32)))
 _MAX_CATEGORIES = 2**20
 
 
-class _Digest(io.RawIOBase):
-    """A binary file that computes its digest while it is read."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self.digest = file, hashlib.sha256()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._file.read(len(buffer))
-        self.digest.update(data)
-        buffer[: len(data)] = data
-        return len(data)
-
-
 def read_csv(file: BinaryIO, name: str) -> DataTable:
     """Read a CSV file with a header line.
 
@@ -91,7 +75,7 @@ def read_csv(file: BinaryIO, name: str) -> DataTable:
         DataError: If it is empty or not UTF-8, has no header, or a line does not fit; the error names the
             line and the column.
     """
-    digest, records = _Digest(file), None
+    digest, records = DigestReader(file), None
     text = io.TextIOWrapper(io.BufferedReader(digest, 2**20), encoding="utf-8-sig", newline="")
     try:
         header, delimiter, records = _open(text, name)

@@ -82,7 +82,8 @@ class GrowingArray:
         if self._file is None:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - `finish` closes it
         for each in (*self._blocks, block):
-            np.ascontiguousarray(each, self.dtype).tofile(self._file)
+            # Buffered: `tofile` flushes, and took 6.5 instead of 0.4 us for 30 values.
+            self._file.write(np.ascontiguousarray(each, self.dtype).view(np.uint8))
         self._blocks = []
 
     def finish(self) -> Array:
@@ -92,3 +93,17 @@ class GrowingArray:
         with self._file as file:
             file.flush()
             return np.memmap(file, self.dtype, "r+").view(np.ndarray)
+
+
+def sequence_chunks(offsets: Array, width: int = 1) -> Iterator[slice]:
+    """Slices of successive sequences whose rows are at most a chunk, or of one longer sequence.
+
+    Args:
+        offsets: The first row of each sequence, and the number of rows, `(N + 1,)`.
+        width: Values of a row.
+    """
+    first, rows = 0, max(1, CHUNK // width)
+    while first < len(offsets) - 1:
+        end = max(first + 1, int(np.searchsorted(offsets, offsets[first] + rows, side="right")) - 1)
+        yield slice(first, end)
+        first = end

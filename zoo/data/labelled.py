@@ -15,8 +15,10 @@ from zoo.arguments import as_elements, counted, dtype_and_shape, short_repr
 from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base.names import did_you_mean
-from zoo.data.growing_array import allocate, row_chunks
+from zoo.data.file_digest import file_digest
+from zoo.data.growing_array import allocate, row_chunks, sequence_chunks
 from zoo.data.panel import ColumnRoles, Panel, default_roles, make_panel, value_of_series
+from zoo.data.sequence_builder import SequenceBuilder
 from zoo.data.table import (
     DataColumn,
     DataTable,
@@ -26,7 +28,7 @@ from zoo.data.table import (
     is_table_like,
     too_large,
 )
-from zoo.data.table_files import file_digest, load_arrays, read_table
+from zoo.data.table_files import load_arrays, read_table
 from zoo.data.ts_file import read_ts_file
 from zoo.errors import DataError, UsageError
 
@@ -130,29 +132,20 @@ class LabelledSequences:
         if not parts:
             raise DataError(f"{name} has no sequences.")
         names = _texts(ids, len(parts), "ids", name) or tuple(map(str, range(len(parts))))
-        width = parts[0].shape[1]
-        for number, part in enumerate(parts):
-            owner = f"{name}, sequence {names[number]!r}"
-            if part.shape[1] != width:
-                raise DataError(
-                    f"{owner} has {counted(part.shape[1], 'channel')} and sequence {names[0]!r} has {width}; "
-                    f"expected the same channels in all sequences."
-                )
-            if not len(part):
-                raise DataError(f"{owner} is empty; remove it.")
-        sizes = np.array([len(part) for part in parts])
-        offsets = np.concatenate([[0], np.cumsum(sizes)])
-        values = np.concatenate(parts, out=allocate((int(offsets[-1]), width), np.float64))
+        vectors = [None] * len(parts) if times is None else _time_vectors(times, parts, name)
+        builder = SequenceBuilder(name)
+        for own_name, part, vector in zip(names, parts, vectors, strict=True):
+            builder.append(part, f"sequence {own_name!r}", vector)
+        values, offsets, dt, unit = builder.finish()
         given = {"labels": labels, "groups": groups, "weights": weights}
         columns = {what: _one_each(each, len(parts), what, name) for what, each in given.items()}
         column = None if columns["labels"] is None else replace(columns["labels"], name=label)
-        shown = _texts(channels, width, "channels", name) or tuple(map(str, range(width)))
+        shown = _texts(channels, values.shape[1], "channels", name) or tuple(map(str, range(values.shape[1])))
         digest = hashlib.sha256(values.data)
         digest.update(offsets.data)
         for each in columns.values():
             if each is not None:
                 digest.update(repr(each.categories).encode() + np.ascontiguousarray(each.values).tobytes())
-        dt, unit = (None, 1.0) if times is None else _time_steps(times, sizes, name)
         if dt is not None:
             digest.update(dt.tobytes())
         return cls(
@@ -183,35 +176,17 @@ def _one_each(values: Any, count: int, what: str, name: str) -> DataColumn | Non
     return column
 
 
-def _time_steps(times: Sequence[Any], sizes: Array, name: str) -> tuple[Array, float]:
-    """The time from the step before in units of the median, 1 for the first step, and the median."""
+def _time_vectors(times: Sequence[Any], parts: list[Array], name: str) -> list[Array]:
+    """The times of each sequence."""
     vectors = [
         as_array(each, f"{name}: times")
         for each in as_elements(times, f"{name}: times", "a vector for each sequence")
     ]
-    if [each.shape for each in vectors] != [(size,) for size in sizes.tolist()]:
+    if [each.shape for each in vectors] != [(len(part),) for part in parts]:
         raise DataError(
             f"{name}: times have other lengths than the sequences; expected a time for each step."
         )
-    steps = []
-    for number, each in enumerate(vectors):
-        if each.dtype.kind not in "iufM":
-            raise DataError(
-                f"{name}, sequence {number}: times are {short_repr(each)}; expected numbers or datetime64."
-            )
-        differences = np.diff(each)
-        if differences.dtype.kind == "m":
-            differences = differences / np.timedelta64(1, "s")
-        if not (differences > 0).all():
-            step = int(np.argmin(differences > 0)) + 1
-            raise DataError(
-                f"{name}, sequence {number}, step {step}: the time {each[step]} is not after "
-                f"{each[step - 1]}; sort the steps by time."
-            )
-        steps.append(differences.astype(np.float64))
-    every = np.sort(np.concatenate(steps))
-    unit = float(every[len(every) // 2]) if len(every) else 1.0
-    return np.concatenate([np.concatenate([[1.0], each / unit]) for each in steps]), unit
+    return vectors
 
 
 def _split_array(inputs: Any, lengths: Any, name: str) -> list[Array]:
@@ -336,8 +311,7 @@ def _as_sequences(data: Any, roles: SequenceRoles, missing: str, needs_labels: b
     if path.is_dir():
         return _of_table(read_table(data), roles, missing, needs_labels)
     if path.suffix.lower() == ".ts":
-        given = _of_ts_file(path)
-        return _of_arrays(given, roles, missing)
+        return _of_arrays(_of_ts_file(path), roles, missing)
     if path.suffix.lower() == ".npz" and is_arrays_of_sequences(arrays := load_arrays(path)):
         given = _of_mapping(arrays, roles.label, path.name, needs_labels)
         return _of_arrays(replace(given, sha256=file_digest(path)), roles, missing)
@@ -375,10 +349,20 @@ def _of_mapping(
 
 def _of_ts_file(path: Path) -> LabelledSequences:
     content = read_ts_file(path)
-    given = LabelledSequences.from_arrays(
-        content.sequences, content.labels, times=content.times, name=path.name
+    values, offsets, dt, unit = content.sequences
+    count = len(offsets) - 1
+    return LabelledSequences(
+        path.name,
+        tuple(map(str, range(count))),
+        tuple(map(str, range(values.shape[1]))),
+        values,
+        offsets,
+        _one_each(content.labels, count, "label", path.name),
+        "label",
+        content.sha256,
+        dt,
+        unit,
     )
-    return replace(given, sha256=file_digest(path))
 
 
 def _of_arrays(given: LabelledSequences, roles: SequenceRoles, missing: str) -> LabelledSequences:
@@ -418,10 +402,13 @@ def _with_missing(given: LabelledSequences, missing: str, is_training: bool) -> 
         count = sum(int(np.isnan(values[rows]).sum()) for rows in row_chunks(*values.shape))
         raise DataError(f"{_first_missing(given)}: the value is missing ({count:,} are); fill it{setting}.")
     filled = replace(given, values=allocate(values.shape, np.float64))
-    for channel, column in enumerate(values.T):
-        source = np.where(np.isnan(column), 0, np.arange(len(column)))
-        source[given.offsets[:-1]] = given.offsets[:-1]
-        filled.values[:, channel] = column[np.maximum.accumulate(source)]
+    for chunk in sequence_chunks(given.offsets, values.shape[1]):
+        ends = given.offsets[chunk.start : chunk.stop + 1]
+        part = values[ends[0] : ends[-1]]
+        source = np.where(np.isnan(part), 0, np.arange(len(part))[:, None])
+        source[ends[:-1] - ends[0]] = (ends[:-1] - ends[0])[:, None]
+        np.maximum.accumulate(source, axis=0, out=source)
+        filled.values[ends[0] : ends[-1]] = np.take_along_axis(part, source, axis=0)
     if filled.has_missing.any():
         setting = ", or set `missing` to 'mask'" if is_training else ""
         raise DataError(

@@ -19,6 +19,7 @@ from zoo._lazy import require
 from zoo.arguments import as_path, short_repr
 from zoo.data import growing_array
 from zoo.data.csv_table import STDIN_NAME, read_csv
+from zoo.data.file_digest import file_digest
 from zoo.data.joined_column import JoinedColumn
 from zoo.data.sources import STDIN, visible_files
 from zoo.data.table import FILE_COLUMN, FOLDER_COLUMN, DataColumn, DataTable, as_table
@@ -209,12 +210,3 @@ def _read_directory(path: Path) -> DataTable:
         rows += len(table)
     finished = {each: joined.finish() for each, joined in columns.items()}
     return DataTable(root, finished, digest.hexdigest(), files=tuple(files))
-
-
-def file_digest(path: Path) -> str:
-    """Hexadecimal SHA-256 digest of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()

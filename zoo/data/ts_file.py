@@ -9,13 +9,18 @@ documentation of sktime and aeon, https://www.aeon-toolkit.org/en/stable/api_ref
 
 from __future__ import annotations
 
+import io
 import re
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from zoo.array_types import Array
+from zoo.data.file_digest import DigestReader
+from zoo.data.sequence_builder import SequenceBuilder, SequenceValues
 from zoo.data.table import TIME_DTYPE
 from zoo.data.text_values import parse_time
 from zoo.errors import DataError, MissingSourceError
@@ -50,62 +55,78 @@ class TsContent(NamedTuple):
     """The sequences of a file.
 
     Attributes:
-        sequences: `(T, I)` each.
+        sequences: Their values and times.
         labels: Texts, numbers of ``@targetLabel``, or None.
-        times: The time stamps of each sequence, `(T,)` numbers or datetime64; None without time stamps.
+        sha256: Hexadecimal digest of the file.
     """
 
-    sequences: list[Array]
+    sequences: SequenceValues
     labels: list[str] | list[float] | None
-    times: list[Array] | None
+    sha256: str
 
 
 def read_ts_file(path: Path) -> TsContent:
-    """Read a file.
+    """Read a file line by line. Memory is bounded by the longest line: large values are in temporary files.
 
     Raises:
         MissingSourceError: If the file does not exist.
-        DataError: If a line is invalid, or the channels of a sequence have different time stamps.
+        DataError: If a line is invalid, the channels of a sequence have different time stamps, or sequences
+            have different channels. The error names the line, and the channel if there is one.
     """
     try:
-        with path.open(encoding="utf-8") as file:
-            lines = list(enumerate((line.strip() for line in file), start=1))
+        with path.open("rb") as file:
+            reader = DigestReader(file)
+            text = io.TextIOWrapper(io.BufferedReader(reader, 2**20), encoding="utf-8")
+            return _read_lines(text, path.name, reader)
     except FileNotFoundError:
         raise MissingSourceError(f"{path}: no such file or directory.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {str(path)!r}: {error}.") from None
-    header = dict[str, list[str]]()
-    start = 0
-    for start, (_, line) in enumerate(lines, start=1):
-        if line.lower() == "@data":
-            break
-        if line.startswith("@"):
-            name, *values = line[1:].split()
-            header[name.lower()] = values
-        elif line and not line.startswith(_COMMENT):
-            raise DataError(f"{path.name}, line {start}: found {line[:40]!r}; expected @data before it.")
+
+
+def _read_lines(text: Iterable[str], name: str, reader: DigestReader) -> TsContent:
+    lines = _numbered_lines(text)
+    header = _read_header(lines, name)
     has_times, has_classes, has_numbers = (
-        header.get(name, ["false"])[0].lower() == "true"
-        for name in ("timestamps", "classlabel", "targetlabel")
+        header.get(key, ["false"])[0].lower() == "true" for key in ("timestamps", "classlabel", "targetlabel")
     )
-    parts, labels, times = list[Array](), list[str](), list[Array]()
-    for number, line in lines[start:]:
-        if not line or line.startswith(_COMMENT):
-            continue
-        where = f"{path.name}, line {number}"
+    builder, labels, stamps = SequenceBuilder(name), list[Any](), None
+    for number, line in lines:
+        where = f"{name}, line {number}"
         fields = _SEPARATOR.split(line) if has_times else line.split(":")
         if has_classes or has_numbers:
             if len(fields) < 2:
                 raise DataError(f"{where}: found no label; expected one after a colon.")
-            labels.append(fields.pop().strip())
+            label = fields.pop().strip()
+            labels.append(_number(label, f"{where}, label") if has_numbers else sys.intern(label))
         if has_times:
             fields, stamps = _without_times(fields, where)
-            times.append(stamps)
-        parts.append(_sequence(fields, where))
-    of_file = times if has_times else None
-    if has_numbers:
-        return TsContent(parts, [_number(label, f"{path.name}, label") for label in labels], of_file)
-    return TsContent(parts, labels if has_classes else None, of_file)
+        builder.append(_sequence(fields, where), f"line {number}", stamps)
+    values = builder.finish()
+    if len(values.offsets) == 1:
+        raise DataError(f"{name} has no sequences.")
+    return TsContent(values, labels if has_classes or has_numbers else None, reader.digest.hexdigest())
+
+
+def _numbered_lines(text: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank and no comments, with their numbers."""
+    for number, line in enumerate(text, start=1):
+        stripped = line.strip()
+        if stripped and not stripped.startswith(_COMMENT):
+            yield number, stripped
+
+
+def _read_header(lines: Iterator[tuple[int, str]], name: str) -> dict[str, list[str]]:
+    """The words after each ``@name`` before ``@data``."""
+    header = dict[str, list[str]]()
+    for number, line in lines:
+        if line.lower() == "@data":
+            break
+        if not line.startswith("@"):
+            raise DataError(f"{name}, line {number}: found {line[:40]!r}; expected @data before it.")
+        key, *values = line[1:].split()
+        header[key.lower()] = values
+    return header
 
 
 def _without_times(fields: list[str], where: str) -> tuple[list[str], Array]:
@@ -147,17 +168,22 @@ def _time(text: str, where: str) -> np.datetime64:
 
 def _sequence(fields: list[str], where: str) -> Array:
     """The channels of a line; a shorter one is missing at the end."""
-    channels = []
-    for number, text in enumerate(fields):
-        words = [word.strip() for word in text.split(",")]
-        channels.append([_number(word, f"{where}, channel {number}") for word in words])
-    longest = max(map(len, channels))
-    if longest == 1 and all(not text.strip() for text in fields):
-        return np.empty((0, len(channels)))
-    values = np.full((longest, len(channels)), np.nan)
+    if not any(text.strip() for text in fields):
+        return np.empty((0, len(fields)))
+    channels = [_numbers(text, f"{where}, channel {number}") for number, text in enumerate(fields)]
+    values = np.full((max(map(len, channels)), len(channels)), np.nan)
     for number, channel in enumerate(channels):
         values[: len(channel), number] = channel
     return values
+
+
+def _numbers(text: str, where: str) -> Array:
+    """The numbers of a channel, `(T,)`."""
+    try:
+        words = text.replace("?", "nan").split(",")
+        return np.fromiter(map(float, words), np.float64, len(words))
+    except ValueError:
+        return np.array([_number(word.strip(), where) for word in text.split(",")])
 
 
 def _number(word: str, where: str) -> float:

@@ -25,7 +25,7 @@ from zoo.classification.evaluation import (
 from zoo.classification.predictor import main_score
 from zoo.classification.spec import ScaledSequences, SequenceSpec, class_texts
 from zoo.data import parse_split
-from zoo.data.growing_array import allocate, row_chunks
+from zoo.data.growing_array import allocate, sequence_chunks
 from zoo.data.labelled import LabelledSequences, SequenceRoles, read_sequences
 from zoo.data.table import DataColumn
 from zoo.errors import DataError, UsageError
@@ -397,14 +397,16 @@ def _unscaled_spec(
     )
 
 
-def _sum_of_steps(values: Array, is_chosen: Array, function: Callable[[Array], Array]) -> Array:
-    """The sum of a function of the values of some steps, `(I,)`; NaN counts as zero.
+def _sum_of_steps(given: LabelledSequences, is_chosen: Array, function: Callable[[Array], Array]) -> Array:
+    """The sum of a function of the values of some sequences, `(I,)`; NaN counts as zero.
 
     A sum of chunks would round differently with one channel.
     """
-    terms, end = allocate((int(is_chosen.sum()), values.shape[1]), np.float64), 0
-    for rows in row_chunks(*values.shape):
-        part = function(values[rows][is_chosen[rows]])
+    lengths, width = given.lengths, given.values.shape[1]
+    terms, end = allocate((int(lengths[is_chosen].sum()), width), np.float64), 0
+    for chunk in sequence_chunks(given.offsets, width):
+        rows = slice(given.offsets[chunk.start], given.offsets[chunk.stop])
+        part = function(given.values[rows][np.repeat(is_chosen[chunk], lengths[chunk])])
         terms[end : end + len(part)] = np.where(np.isnan(part), 0.0, part)
         end += len(part)
     return np.asarray(terms.sum(axis=0))
@@ -416,10 +418,9 @@ def _scaled_spec(
     """The spec with the units of the training part; codes of an embedding stay 0 and 1."""
     is_train = np.zeros(len(given), bool)
     is_train[train] = True
-    steps = np.repeat(is_train, given.lengths)
-    counts = np.maximum(_sum_of_steps(given.values, steps, lambda values: ~np.isnan(values)), 1)
-    mean = _sum_of_steps(given.values, steps, lambda values: values) / counts
-    scale = np.sqrt(_sum_of_steps(given.values, steps, lambda values: (values - mean) ** 2) / counts)
+    counts = np.maximum(_sum_of_steps(given, is_train, lambda values: ~np.isnan(values)), 1)
+    mean = _sum_of_steps(given, is_train, lambda values: values) / counts
+    scale = np.sqrt(_sum_of_steps(given, is_train, lambda values: (values - mean) ** 2) / counts)
     if not (scale > 1e-12 * (np.abs(mean) + 1)).any():
         raise DataError(
             f"{given.name}: all channels are constant in the training part; there is nothing to learn."
