@@ -122,6 +122,7 @@ def complete(*words: str, shell: str = "zsh", **env: str) -> list[str]:
         (("zoo", "compare", "--cells", "a=vanil"), ["plain,a=vanilla"]),
         (("zoo", "train", "-t", "addi"), ["plain,adding"]),
         (("zoo", "train", "--optimizer", "adamw"), ["plain,adamw"]),
+        (("zoo", "train", "--loss", "squared"), ["plain,squared_error"]),
         (("zoo", "train", "--tracker", "tensor"), ["plain,tensorboard"]),
         (("zoo", "train", "--schedule", "cos"), ["plain,cosine"]),
         (("zoo", "train", "--level", ""), ["plain,char", "plain,byte", "plain,word", "plain,token"]),

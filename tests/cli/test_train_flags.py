@@ -103,6 +103,25 @@ def test_options_of_a_replaced_optimizer_are_dropped(stored):
     assert (arguments["optimizer"], arguments["optimizer_options"]) == ("adam", {})
 
 
+def test_optimizer_in_a_file(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("from zoo_optimizers.sgd import SGD\n\n\nclass Mine(SGD):\n    'A copy of it.'\n")
+    arguments = train_arguments({"optimizer": f"{file}:Mine"}, ["momentum=0.5"], None, resume=False)
+    assert arguments["optimizer"].name == "mine"
+    assert arguments["optimizer_options"] == {"momentum": 0.5}
+
+
+def test_optimizer_of_a_stored_run_is_never_a_file(monkeypatch, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("raise SystemExit('imported')\n")
+    config = Config(optimizer=f"{file}:Mine")
+    monkeypatch.setattr("zoo.training.resume.resume_config", lambda out: config)
+    with pytest.raises(UnknownNameError, match=r"name its file again, --optimizer FILE\.py:Class"):
+        train_arguments({}, [], "there", resume=True)
+    with pytest.raises(UnknownNameError, match="unknown optimizer"):
+        zoo.train("builtin:hello", optimizer=config.optimizer)
+
+
 def test_epochs_replace_stored_steps(stored):
     arguments = train_arguments({"epochs": 2.0}, [], "there", resume=True)
     assert (arguments["steps"], arguments["epochs"]) == (None, 2.0)

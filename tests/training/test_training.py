@@ -260,6 +260,16 @@ def test_schedules_reach_the_optimizer(run, name, options, expected):
     np.testing.assert_allclose(values, [0.02 * factor for factor in expected], rtol=1e-12, atol=1e-15)
 
 
+def test_optimizer_may_be_a_name_a_class_or_an_instance(run):
+    sgd = zoo.get_optimizer("sgd", lr=0.05)
+    named = run(name="named", optimizer="sgd", optimizer_options={"lr": 0.05})
+    of_class = run(name="class", optimizer=type(sgd), optimizer_options={"lr": 0.05})
+    instance = run(name="instance", optimizer=sgd)
+    for other in (of_class, instance):
+        assert (other.config.optimizer, other.config.optimizer_options["lr"]) == ("sgd", 0.05)
+        assert (other.model.theta == named.model.theta).all()
+
+
 def test_plateau_lowers_the_rate(run):
     options = {"patience": 1, "gamma": 0.5, "warmup": 0}
     run(
@@ -377,6 +387,8 @@ def test_data_arguments(text, tmp_path, run):
     ("settings", "error", "words"),
     [
         ({"hiden": 8}, UsageError, r"unknown setting 'hiden'. Did you mean 'hidden'\?$"),
+        ({"learning_rate": 0.1}, UsageError, r"unknown setting 'learning_rate'. Did you mean 'lr'\?$"),
+        ({"r_min": 0.9}, UsageError, r"unknown setting 'r_min'.* is set by cell_options={'r_min': ...}.$"),
         ({"hidden": 0}, UsageError, "hidden is 0; expected an integer of at least 1."),
         ({"hidden": 8.0}, UsageError, "hidden is 8.0; expected an integer"),
         ({"hidden": True}, UsageError, "hidden is True; expected an integer"),

@@ -51,9 +51,29 @@ def snake_case(class_name: str) -> str:
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words).lower()
 
 
+_NAMES_ELSEWHERE = {
+    **dict.fromkeys(("learning_rate", "rate"), "lr"),
+    **dict.fromkeys(("batch_size", "bs"), "batch"),
+    **dict.fromkeys(("hidden_size", "units"), "hidden"),
+    **dict.fromkeys(("seq_len", "sequence_length"), "seq"),
+    **dict.fromkeys(("file", "csv", "text"), "data"),
+    **dict.fromkeys(("output", "output_dir"), "out"),
+    **dict.fromkeys(("iterations", "max_steps"), "steps"),
+    **dict.fromkeys(("y", "target_column"), "target"),
+    **dict.fromkeys(("class", "label_column"), "label"),
+    "id": "series",
+    "num_layers": "layers",
+    "model": "cell",
+}
+"""Names of settings in other programs, and in zoo."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'x'?`` with the nearest known name; empty if none is near."""
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    """`` Did you mean 'x'?`` with the nearest known name, a flag or not; empty if none is near."""
+    known = list(known)
+    setting = _NAMES_ELSEWHERE.get(name.lstrip("-").replace("-", "_"))
+    translated = [each for each in known if each.lstrip("-") == setting]
+    near = translated or difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     # For difflib, 'tmep' is as near to 'time' as to 'temp'. Swapped letters are the likelier mistake.
     near.sort(key=lambda each: sorted(each) != sorted(name))
     return f" Did you mean {near[0]!r}?" if near else ""

@@ -67,11 +67,18 @@ def _names_or_classes(names: Iterable[str], incomplete: str, start: int) -> list
     return _items(names, incomplete[start:], incomplete[:start])
 
 
+def complete_losses(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a loss."""
+    from zoo.registry import list_losses
+
+    return _names_or_classes(list_losses(), incomplete, 0)
+
+
 def complete_optimizers(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
     """Complete the name of an optimizer."""
     from zoo.registry import list_optimizers
 
-    return _items(list_optimizers(), incomplete)
+    return _names_or_classes(list_optimizers(), incomplete, 0)
 
 
 def complete_samplers(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
@@ -239,6 +246,7 @@ COMPLETERS: dict[str, Completer] = {
     "--cells": complete_cells,
     "--task": complete_tasks,
     "--tasks": complete_tasks,
+    "--loss": complete_losses,
     "--optimizer": complete_optimizers,
     "--schedule": complete_schedules,
     "--sampler": complete_samplers,

@@ -211,23 +211,6 @@ class Flag(CheckedOption):
         self.section = section
 
 
-_FLAGS_ELSEWHERE = {
-    **dict.fromkeys(("--learning-rate", "--rate"), "--lr"),
-    **dict.fromkeys(("--batch-size", "--bs"), "--batch"),
-    **dict.fromkeys(("--hidden-size", "--units"), "--hidden"),
-    **dict.fromkeys(("--seq-len", "--sequence-length"), "--seq"),
-    **dict.fromkeys(("--file", "--csv", "--text"), "--data"),
-    **dict.fromkeys(("--output", "--output-dir"), "--out"),
-    **dict.fromkeys(("--iterations", "--max-steps"), "--steps"),
-    **dict.fromkeys(("--y", "--target-column"), "--target"),
-    **dict.fromkeys(("--class", "--label-column"), "--label"),
-    **dict.fromkeys(("--id", "--group"), "--series"),
-    "--num-layers": "--layers",
-    "--model": "--cell",
-}
-"""Names of flags in other programs, and the flag of zoo."""
-
-
 def _flags_of(word: str) -> Iterator[str]:
     """The flags that take a word as their value."""
     from zoo.registry import list_cells, list_tasks
@@ -295,8 +278,7 @@ def usage_error(error: click.UsageError, ctx: click.Context) -> Exception:
     """The error of zoo for one of click; an error that is a request for help stays."""
     flags = _flags(ctx)
     if isinstance(error, click.NoSuchOption):
-        near = _FLAGS_ELSEWHERE.get(error.option_name)
-        hint = f" Did you mean {near!r}?" if near in flags else did_you_mean(error.option_name, flags)
+        hint = did_you_mean(error.option_name, flags)
         if error.option_name == "--out":
             hint = " The command prints its results; write them to a file with > FILE."
         return UsageError(

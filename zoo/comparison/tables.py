@@ -382,7 +382,8 @@ def _legend(info: Info) -> str:
     if info["baseline"] is not None and not info["baselines"]:
         parts.append(f"without memory {_score(info['baseline'])}")
     if info["threshold"] is not None:
-        parts.append(f"solved at {_score(info['threshold'])} ({info['threshold_source'].rstrip('.')})")
+        source = info["threshold_source"].rstrip(".")
+        parts.append(f"solved at {_score(info['threshold'])}{f' ({source})' if source else ''}")
     return "; ".join(parts) + "."
 
 

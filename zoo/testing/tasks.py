@@ -30,7 +30,7 @@ def check_shapes(task: Task) -> None:
     """Inputs, targets and weights fit the sizes and the loss of the task, in every part."""
     for part in PARTS:
         for size in (1, 5):
-            where = f"{part}, {size} examples"
+            where = f"{part}, a batch of {size}"
             try:
                 batch = task.batch(0, size, 0, part)  # which checks shapes and the range of classes
             except DefinitionError as error:

@@ -491,7 +491,11 @@ class Config:
         only="text sequences",
     )
     optimizer: str = _setting(
-        "adam", _STRING, "The optimizer (`zoo optimizers` lists them).", metavar="NAME", comparable=True
+        "adam",
+        _STRING,
+        "The optimizer (`zoo optimizers` lists them).",
+        metavar="NAME|FILE.py:Class",
+        comparable=True,
     )
     optimizer_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its options.", comparable=True)
     lr: float | None = _setting(None, _ABOVE_ZERO, "Learning rate.  [the optimizer's own]", metavar="X")
@@ -768,9 +772,9 @@ def make_config(settings: Mapping[str, Any]) -> Config:
     known = [entry.name for entry in dataclasses.fields(Config)]
     for name in settings:
         if name not in known:
-            near = did_you_mean(name, known)
-            names = ", ".join(known)
-            raise UsageError(f"unknown setting {name!r}.{near or f' The settings are {names}.'}")
+            lists = " help(zoo.training.Config) lists the settings."
+            option = f" An option of a cell is set by cell_options={{{name!r}: ...}}."
+            raise UsageError(f"unknown setting {name!r}.{did_you_mean(name, known) or lists + option}")
     return Config(**{name: _parsed(name, value) for name, value in settings.items()})
 
 

@@ -25,6 +25,7 @@ from zoo.errors import UsageError
 from zoo.layers.config import BlockLike, CellLike
 from zoo.model import AnyModel
 from zoo.registry import get_optimizer, resolve_cell_in_block, resolve_task
+from zoo.registry.api import resolve
 from zoo.storage import ReadOnlyRunDirectory, RunDirectory
 from zoo.training.auto_settings import Trial, TrialParts, search_learning_rate, with_rules
 from zoo.training.config import KINDS, REGULARISATION_SETTINGS, Config, make_config
@@ -92,7 +93,8 @@ def train(
         on_event: Called with every event, in the form in which ``log.jsonl`` stores it.
         trackers: Names of registered trackers, classes, or trackers with their options chosen, which also
             receive every event. One that fails is dropped with a warning, and the run continues.
-        **settings: The other settings of :class:`Config`.
+        **settings: The other settings of :class:`Config`. ``optimizer`` may also be a class, or an optimizer
+            with its options chosen.
 
     Returns:
         The run.
@@ -112,7 +114,8 @@ def train(
         raise UsageError(f"on_event is {short_repr(on_event)}; expected a function of an event.")
     resolved_trackers = resolve_trackers(trackers)
     resolved_task = None if task is None else resolve_task(task, **_options("task_options", settings))
-    regularisation = _regularisation(settings)
+    optimizer = _resolve_optimizer(settings)
+    regularisation = _regularisation(optimizer, settings)
     requested, resolved_cells = _configure(data, resolved_task, cell, settings, block)
     before = resume_config(out) if resume and out is not None else None
     has_schedule = settings.get("schedule") is not None
@@ -121,7 +124,6 @@ def train(
     elif requested.auto:
         requested = with_rules(requested, has_schedule=has_schedule)
     config, dataset = _prepare(requested, data, resolved_task, out if resume else None)
-    optimizer = get_optimizer(config.optimizer, **config.optimizer_options)
     build = partial(_build, dataset, resolved_cells, optimizer, regularisation)
     parts = build(config)  # before a checkpoint replaces the initial values
     group = process_group()
@@ -195,7 +197,19 @@ def _configure(
     return make_config({**settings, **named, "data": _source_names(data, task)}), resolved
 
 
-def _regularisation(settings: dict[str, Any]) -> Regularisation:
+def _resolve_optimizer(settings: dict[str, Any]) -> Optimizer:
+    """The optimizer of the settings, a name, a class or an optimizer, which its name and options replace."""
+    given, options = settings.get("optimizer", Config.optimizer), settings.get("optimizer_options", {})
+    if isinstance(given, str):  # a registered name: the name of a file could come from a run directory
+        return get_optimizer(given, **(options if isinstance(options, Mapping) else {}))
+    optimizer: Optimizer = resolve(Optimizer, given, dict(options))
+    settings["optimizer"] = optimizer.name
+    if isinstance(given, Optimizer):
+        settings["optimizer_options"] = dict(optimizer.options)
+    return optimizer
+
+
+def _regularisation(optimizer: Optimizer, settings: dict[str, Any]) -> Regularisation:
     """Constraints, penalties and parameter groups, which become texts in the settings.
 
     Raises:
@@ -204,9 +218,6 @@ def _regularisation(settings: dict[str, Any]) -> Regularisation:
     given = {name: settings.pop(name) for name in REGULARISATION_SETTINGS if name in settings}
     if not any(given.values()):
         return Regularisation()
-    optimizer = get_optimizer(
-        settings.get("optimizer", Config.optimizer), **settings.get("optimizer_options", {})
-    )
     regularisation = as_regularisation(optimizer, **given)
     settings.update(regularisation.settings())
     return regularisation

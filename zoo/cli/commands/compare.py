@@ -109,21 +109,18 @@ Several files are data sets of their own. The scores of simple baselines are row
 """
 
 
-def _with_default(flag: Flag, shown: str) -> Flag:
-    """A flag whose help shows another default than that of ``zoo train``."""
+def _adapted(flag: Flag) -> Flag:
+    """A flag of ``zoo train`` with the default, or the possible values, of a comparison."""
     other = copy.copy(flag)
-    text, _, _ = (flag.help or "").partition("  [")
-    other.help = f"{text}  [{shown}]"
+    if flag.name == "schedule":
+        text, _, _ = (flag.help or "").partition("  [")
+        other.help = f"{text}  [cosine, after a warm-up over 5 % of the updates]"
+    elif flag.name == "optimizer":
+        other.metavar = "NAME"  # registered, since workers look it up; a file is given by --plugin
     return other
 
 
-_TRAINING = [
-    _with_default(flag, "cosine, after a warm-up over 5 % of the updates")
-    if flag.name == "schedule"
-    else flag
-    for flag in FLAGS
-    if flag.name in SETTINGS
-]
+_TRAINING = [_adapted(flag) for flag in FLAGS if flag.name in SETTINGS]
 _OF_DATA = [
     Flag(
         "--data",

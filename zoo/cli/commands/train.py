@@ -33,6 +33,7 @@ from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
 from zoo.registry import get_loss, registry_of, split_name
 from zoo.registry.composite_names import in_block_class
+from zoo.registry.plugin_files import is_file_spec
 from zoo.training.config import AUTO_SCHEDULE, DEFAULT_LOSS, Config, config_from_plain, has_loss_per_target
 from zoo.training.schedules import SCHEDULES, make_schedule
 
@@ -75,7 +76,9 @@ def train_arguments(
 
         check_configured_sources(stored.data, stored.glob)
     cells, task = _cells(given, stored), _task(given.get("task"), stored)
-    named = {"cell": _cell_names(cells, stored), **({} if task is None else {"task": task.name})}
+    optimizer = _optimizer(given, stored)
+    named = {"cell": _cell_names(cells, stored), "optimizer": optimizer.name}
+    named |= {} if task is None else {"task": task.name}
     settings = {**_stored_settings(stored, {**given, **named}), **given}
     settings.pop("task", None)
     settings.pop("block", None)  # the cells have it
@@ -85,11 +88,13 @@ def train_arguments(
     tracker_classes = _trackers_by_prefix(trackers)
     tracker_targets = [component_target(prefix, tracker) for prefix, tracker in tracker_classes.items()]
     cell_targets = [component_target(prefix, cell) for cell, prefix in cell_prefixes.items()]
-    chosen = assign(assignments, [*cell_targets, *_targets(task, settings), *tracker_targets])
+    chosen = assign(assignments, [*cell_targets, *_targets(task, optimizer, settings), *tracker_targets])
     for name in ("optimizer", "schedule", *(["loss"] if "loss" in chosen else [])):
         settings[f"{name}_options"] = {**settings.get(f"{name}_options", {}), **chosen[name]}
     if task is not None:
         settings["task"] = task(**{**settings.pop("task_options", {}), **chosen["task"]})
+    if is_file_spec(given.get("optimizer", "")):
+        settings["optimizer"] = optimizer
     settings["trackers"] = [tracker(**chosen[prefix]) for prefix, tracker in tracker_classes.items()]
     stored_options = settings.pop("cell_options", {})
     each_options = stored_options if isinstance(stored_options, list) else [stored_options] * len(cells)
@@ -232,8 +237,23 @@ def _task(given: str | None, stored: Config | None) -> type[Task] | None:
     return None if stored is None or stored.task is None else trained_task(stored.task)
 
 
-def _targets(task: type[Task] | None, settings: Settings) -> list[Target]:
-    optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
+def _optimizer(given: Mapping[str, Any], stored: Config | None) -> type[Optimizer]:
+    """The given optimizer, or the one of the stored run, which names no file, or the default."""
+    if "optimizer" in given:
+        return component_class(Optimizer, given["optimizer"])
+    name = Config.optimizer if stored is None else stored.optimizer
+    try:
+        return registry_of(Optimizer).cls(name)
+    except UnknownNameError as error:
+        from zoo.storage.strict_json import quote  # which imports NumPy
+
+        raise UnknownNameError(
+            f"the settings name the optimizer {quote(name)}, which is not registered here; name its file "
+            f"again, --optimizer FILE.py:Class, or its plugin, --plugin FILE.py."
+        ) from error
+
+
+def _targets(task: type[Task] | None, optimizer: type[Optimizer], settings: Settings) -> list[Target]:
     schedule = settings.get("schedule", AUTO_SCHEDULE if settings.get("auto") else Config.schedule)
     tasks = [] if task is None else [component_target("task", task)]
     default = DEFAULT_LOSS if settings.get("target") else "cross_entropy"
