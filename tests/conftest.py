@@ -55,6 +55,7 @@ QUICK_CELLS = ("vanilla", "lstm")
 # Files that --quick leaves out: they compile many kernels, or start many processes.
 SLOW_FILES = {
     "bench/test_bench.py",
+    "cell_pages/test_cell_pages.py",
     "cli/test_bench.py",
     "cli/test_cells.py",
     "cli/test_class_files.py",
@@ -97,7 +98,6 @@ SLOW_FILES = {
     "plugins/test_vanilla.py",
     "registry/test_example_plugin.py",
     "registry/test_isolation.py",
-    "report/test_cell_pages.py",
     "report/test_figures.py",
     "storage/test_damaged_files.py",
     "storage/test_kill.py",
