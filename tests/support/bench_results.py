@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zoo.bench.results import CellTiming, Results, SamplingSpeed, Scaling, StartupTime, StepTiming
+from zoo.bench.results import CellTiming, Growth, Results, SamplingSpeed, StartupTime, StepTiming
 
 
 def made() -> Results:
@@ -29,7 +29,10 @@ def made() -> Results:
         ),
         (StartupTime("lstm", 5.0, 0.5),),
         (SamplingSpeed("lstm", 128, "zoo", 400_000.0, 390_000.0),),
-        (Scaling("lstm", "T", "16x8x64", 16, 50.0, 60.0), Scaling("lstm", "T", "32x8x64", 32, 75.0, 80.0)),
+        (
+            Growth("lstm", "T", "16x8x64", 16, 50.0, 60.0),
+            Growth("lstm", "T", "32x8x64", 32, 75.0, 80.0),
+        ),
         ("torch has no gru.",),
     )
 

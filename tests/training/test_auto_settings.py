@@ -12,7 +12,7 @@ import zoo
 from zoo.cli.app import cli
 from zoo.errors import CheckpointError
 from zoo.kernels import pure_python
-from zoo.training.auto_settings import GRID, Trial, smallest_good_rate, with_rules
+from zoo.training.auto_settings import GRID, AutoTrial, smallest_good_rate, with_rules
 from zoo.training.config import Config, make_config
 
 TEXT = "".join(f"{n} times {n} is {n * n}; " for n in range(30))
@@ -40,7 +40,7 @@ def run(text, tmp_path_factory):
 
 def trial(lr, score, steps=100, **changes):
     known = {"loss": score, "score": score, "baseline": 3.0, **changes}
-    return Trial(lr, steps, **known)
+    return AutoTrial(lr, steps, **known)
 
 
 def test_choice_is_stored(run):

@@ -23,7 +23,7 @@ from typing import Any
 from zoo.bench.machine import machine_info, versions
 from zoo.bench.peer_process import BenchError, PeerProcess, environment
 from zoo.bench.peers import SELF
-from zoo.bench.results import CellTiming, Results, SamplingSpeed, Scaling, StartupTime, StepTiming
+from zoo.bench.results import CellTiming, Growth, Results, SamplingSpeed, StartupTime, StepTiming
 from zoo.bench.settings import SYMBOLS, Settings, Shape
 from zoo.processes import python_command
 
@@ -50,7 +50,12 @@ def measure(settings: Settings, progress: Progress = lambda _: None) -> Results:
             stack.enter_context(PeerProcess(name, settings.threads, settings.pythons.get(name)))
             for name in (SELF, *settings.peers)
         ]
-        timings, starts, sampling, growth = [], list[StartupTime](), list[SamplingSpeed](), list[Scaling]()
+        timings, starts, sampling, growth = (
+            [],
+            list[StartupTime](),
+            list[SamplingSpeed](),
+            list[Growth](),
+        )
         for cell, shape in itertools.product(settings.cells, settings.shapes):
             progress(f"{cell} {shape}")
             timings.append(time_cell(cell, shape, settings, own, peers, folder))
@@ -275,7 +280,7 @@ SIZES: dict[str, tuple[Shape, ...]] = {
 
 def measure_scaling(
     cell: str, letter: str, settings: Settings, own: PeerProcess, folder: Path
-) -> Iterator[Scaling]:
+) -> Iterator[Growth]:
     """Time zoo alone at every value of one size.
 
     Raises:
@@ -286,7 +291,7 @@ def measure_scaling(
         assert step.least_s
         assert step.median_s
         ns, size = 1e9 / shape.tokens, {"T": shape.steps, "B": shape.batch, "H": shape.hidden}[letter]
-        yield Scaling(cell, letter, str(shape), size, step.least_s * ns, step.median_s * ns)
+        yield Growth(cell, letter, str(shape), size, step.least_s * ns, step.median_s * ns)
 
 
 HIDDEN = 128

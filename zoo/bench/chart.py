@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.bench.peers import PEERS
-from zoo.bench.results import CellTiming, Results, Scaling, ratios
+from zoo.bench.results import CellTiming, Growth, Results, ratios
 from zoo.errors import UsageError
 from zoo.installation import install_hint
 
@@ -99,7 +99,7 @@ def _name_shapes(axis: Any, timings: Sequence[CellTiming]) -> None:
     axis.set_xticks(range(len(timings)), names, rotation=30, ha="right")
 
 
-def _growth(growth: Sequence[Scaling]) -> Any:
+def _growth(growth: Sequence[Growth]) -> Any:
     figure, axes = _figure(1, len(_AXES), 4)
     for axis, (letter, label) in zip(axes[0], _AXES.items(), strict=True):
         for cell in dict.fromkeys(row.cell for row in growth):

@@ -113,7 +113,7 @@ class SamplingSpeed:
 
 
 @dataclass(frozen=True)
-class Scaling:
+class Growth:
     """Time per symbol while one size grows.
 
     Args:
@@ -158,7 +158,7 @@ class Results:
     races: tuple[CellTiming, ...] = ()
     starts: tuple[StartupTime, ...] = ()
     sampling: tuple[SamplingSpeed, ...] = ()
-    growth: tuple[Scaling, ...] = ()
+    growth: tuple[Growth, ...] = ()
     remarks: tuple[str, ...] = ()
 
 

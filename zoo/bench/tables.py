@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from zoo.bench.peers import TORCH_LAYER
-from zoo.bench.results import CellTiming, Results, Scaling, StepTiming, ratios
+from zoo.bench.results import CellTiming, Growth, Results, StepTiming, ratios
 from zoo.storage.document_marker import DocumentMarker
 from zoo.tables import TextTable
 
@@ -138,7 +138,7 @@ def _sampling(results: Results) -> TextTable:
     )
 
 
-def _growth(growth: Iterable[Scaling], letter: str) -> TextTable:
+def _growth(growth: Iterable[Growth], letter: str) -> TextTable:
     rows = [each for each in growth if each.letter == letter]
     first = {cell: each.least_ns for each in reversed(rows) for cell in [each.cell]}
     return TextTable(

@@ -40,7 +40,7 @@ def pack_like(packed: Any, y: Tensor, lengths: Tensor, batch_first: bool) -> Any
 _TOKENS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
-class Batch(NamedTuple):
+class CallArguments(NamedTuple):
     """Arguments of one call, time-major and batched.
 
     Args:
@@ -63,7 +63,7 @@ def pack_arguments(
     inputs: Mapping[str, Tensor],
     batch_first: bool,
     training: bool,
-) -> Batch:
+) -> CallArguments:
     """Validate the arguments of a call and convert them.
 
     Raises:
@@ -89,7 +89,7 @@ def pack_arguments(
         torch.randint(2**63 - 1, (2,)) if training and shared.draws else None,
         None if lengths is None else _lengths_tensor(lengths),
     )
-    return Batch(tensors, is_batched, batch_first)
+    return CallArguments(tensors, is_batched, batch_first)
 
 
 def empty_outputs(shared: SharedStack, tensors: TensorArgs) -> tuple[Tensor, ...]:
@@ -103,7 +103,7 @@ def empty_outputs(shared: SharedStack, tensors: TensorArgs) -> tuple[Tensor, ...
 
 
 def unpack_outputs(
-    shared: SharedStack, batch: Batch, y: Tensor, last: Sequence[Tensor]
+    shared: SharedStack, batch: CallArguments, y: Tensor, last: Sequence[Tensor]
 ) -> tuple[Tensor, State]:
     """Outputs and final states in the form of the arguments."""
     if not batch.is_batched:

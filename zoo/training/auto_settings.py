@@ -79,7 +79,7 @@ TrialParts = tuple[AnyModel, AnyOptimizer, Schedule, ParameterHooks | None]
 
 
 @dataclass(frozen=True)
-class Trial:
+class AutoTrial:
     """A short run at one learning rate; `zoo.training.rate_search.RateTrial` describes the attributes.
 
     ``loss`` is the mean over the last quarter of the updates, which costs no validation. It is the score too,
@@ -128,7 +128,7 @@ def search_learning_rate(
     process_group: ProcessGroup,
     *,
     has_schedule: bool,
-) -> tuple[float, list[Trial]]:
+) -> tuple[float, list[AutoTrial]]:
     """Choose a learning rate by trials.
 
     Args:
@@ -148,7 +148,7 @@ def search_learning_rate(
     default, total = float(optimizer.options["lr"]), config.steps or 1
     grid = [float(f"{factor * default:.6g}") for factor in GRID]
     most = max(1, total // MIN_RUN_LENGTH)
-    trials = list[Trial]()
+    trials = list[AutoTrial]()
 
     def trial_updates(doublings: int) -> int:
         return min(most, TRIAL_UPDATES << doublings)
@@ -166,7 +166,7 @@ def search_learning_rate(
     return smallest_good_rate(longest_trials(trials), grid), trials
 
 
-def smallest_good_rate(trials: Sequence[Trial], rates: Sequence[float]) -> float:
+def smallest_good_rate(trials: Sequence[AutoTrial], rates: Sequence[float]) -> float:
     """The smallest rate whose trial is nearly as good as the best one; see `MIN_SHARE` and `MAX_RATIO`.
 
     On a plateau it is the rate with the lowest loss.
@@ -188,7 +188,7 @@ def smallest_good_rate(trials: Sequence[Trial], rates: Sequence[float]) -> float
 
 def _run_trial(
     config: Config, steps: int, dataset: RunDataset, parts: TrialParts, process_group: ProcessGroup
-) -> Trial:
+) -> AutoTrial:
     model, optimizer, schedule, hooks = parts
     state, events = TrainingState(optimizer.init(model.theta), schedule.init()), list[Event]()
     trainer = Trainer(
@@ -199,9 +199,9 @@ def _run_trial(
     except ZooError:
         if not any(event["event"] == "diverged" for event in events):
             raise
-        return Trial(config.lr or 0.0, steps)
+        return AutoTrial(config.lr or 0.0, steps)
     loss = float(np.mean(losses[-max(1, steps // 4) :]))
-    trial = Trial(config.lr or 0.0, steps, loss)
+    trial = AutoTrial(config.lr or 0.0, steps, loss)
     metadata = dataset.metadata()
     if metadata.get("baseline") is None:
         return dataclasses.replace(trial, score=loss, baseline=dataset.memoryless_loss())

@@ -27,7 +27,7 @@ from zoo.model import AnyModel
 from zoo.registry import get_optimizer, resolve_cell_in_block, resolve_task
 from zoo.registry.api import resolve
 from zoo.storage import ReadOnlyRunDirectory, RunDirectory
-from zoo.training.auto_settings import Trial, TrialParts, search_learning_rate, with_rules
+from zoo.training.auto_settings import AutoTrial, TrialParts, search_learning_rate, with_rules
 from zoo.training.config import KINDS, REGULARISATION_SETTINGS, Config, make_config
 from zoo.training.dataset import RunDataset
 from zoo.training.evaluation import analyse
@@ -131,7 +131,7 @@ def train(
         raise UsageError(
             f"data is '-', which only one of {group.size} processes can read; give a file that all can read."
         )
-    trials: list[Trial] | None = None
+    trials: list[AutoTrial] | None = None
     if config.auto and before is None:
         if out is not None and group.is_root:
             RunDirectory(out).check_free(resuming=resume)  # not after the trials
@@ -368,7 +368,7 @@ def _choose_learning_rate(
     group: ProcessGroup,
     on_event: EventCallback | None,
     has_schedule: bool,
-) -> tuple[Config, list[Trial]]:
+) -> tuple[Config, list[AutoTrial]]:
     """The configuration with a learning rate, and the trials, of which there are none if it was given."""
     if config.lr is not None or "lr" in config.optimizer_options:
         return config, []
@@ -407,7 +407,7 @@ class _TrainingSession:
     process_group: ProcessGroup
     on_event: EventCallback | None
     trackers: Sequence[Tracker]
-    trials: Sequence[Trial] | None
+    trials: Sequence[AutoTrial] | None
     _log_is_complete: bool = field(default=False, init=False)
 
     def run(self) -> Run:
