@@ -76,7 +76,7 @@ def read_ts_file(path: Path) -> TsContent:
     try:
         with path.open("rb") as file:
             reader = DigestReader(file)
-            text = io.TextIOWrapper(io.BufferedReader(reader, 2**20), encoding="utf-8")
+            text = io.TextIOWrapper(io.BufferedReader(reader, 2**16), encoding="utf-8")
             return _read_lines(text, path.name, reader)
     except FileNotFoundError:
         raise MissingSourceError(f"{path}: no such file or directory.") from None
