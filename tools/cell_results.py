@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from csv_rows import read_lines
+from csv_rows import read_rows
 from evaluate_cells import FILES, SETTINGS, TASKS, Pair, Point, Row
 
 from zoo.base import Task
@@ -20,7 +20,6 @@ from zoo.training.rate_search import MIN_PROGRESS
 
 TEXT_BASELINE = 2.26
 """Nats of a bigram table on the text. The text depends on the version of Python: this is Python 3.11."""
-_PARSERS = {"int | None": int, "float | None": float, "int": int, "float": float}
 
 
 @dataclass(frozen=True)
@@ -200,24 +199,9 @@ def read_results(folder: Path) -> Results:
     """Read ``cells.csv`` and ``curves.csv``; both may be missing.
 
     Raises:
-        ValueError: if a line is incomplete.
+        ValueError: if a file has other columns, or a line is incomplete.
     """
-    return Results(*([*_read(folder / name, kind)] for name, kind in zip(FILES, (Row, Point), strict=True)))
-
-
-def _read(file: Path, kind: type) -> Iterator[Any]:
-    for number, line in enumerate(read_lines(file), 2):
-        if None in line.values() or set(line) != {field.name for field in fields(kind)}:
-            raise ValueError(f"{file}, line {number}: incomplete; copy the file again")
-        yield kind(**{field.name: _value(line[field.name], str(field.type)) for field in fields(kind)})
-
-
-def _value(text: str, annotation: str) -> Any:
-    if annotation == "str":
-        return text
-    if annotation == "bool | None":
-        return {"True": True, "False": False}.get(text)
-    return _PARSERS[annotation](text) if text else None
+    return Results(read_rows(folder / FILES[0], Row), read_rows(folder / FILES[1], Point))
 
 
 def _by_pair(items: Iterable[Any]) -> dict[Pair, list[Any]]:

@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from csv_rows import append_rows, read_lines
+from csv_rows import append_rows, read_rows
 
 import zoo
 from zoo.base import Cell, Task
@@ -102,6 +102,7 @@ class Row:
         cell: Name of the cell.
         block: Name of the block, ``"bare"`` for none.
         task: Name of the task.
+        options: Options of the cell that are not its defaults, ``rank=8 decay_rank=8``.
         seed: The seed; empty for a pair that failed before a run.
         hidden: Hidden units of a layer.
         parameters: All parameters.
@@ -127,6 +128,7 @@ class Row:
     cell: str
     block: str
     task: str
+    options: str = ""
     seed: int | None = None
     hidden: int | None = None
     parameters: int | None = None
@@ -183,6 +185,11 @@ def all_pairs(cells: Sequence[str] | None = None) -> Iterator[Pair]:
                 yield Pair(cell, around, task)
 
 
+def options_of(cell: str) -> str:
+    """The options of a cell that are not its defaults, ``rank=8 decay_rank=8``."""
+    return " ".join(f"{name}={value}" for name, value in CELL_OPTIONS.get(cell, {}).items())
+
+
 def measure(pair: Pair, settings: Mapping[str, Any]) -> tuple[list[Row], list[Point]]:
     """Compare the pair with nothing: sweep its learning rate and train it with every seed."""
     folder = Path(tempfile.mkdtemp(prefix="zoo-evaluation-"))
@@ -194,7 +201,8 @@ def measure(pair: Pair, settings: Mapping[str, Any]) -> tuple[list[Row], list[Po
             )
         except (ZooError, MemoryError, ArithmeticError) as error:
             day = datetime.date.today().isoformat()
-            return [Row(**asdict(pair), status="failed", error=str(error), date=day)], []
+            failed = {"status": "failed", "error": str(error), "date": day}
+            return [Row(**asdict(pair), options=options_of(pair.cell), **failed)], []
         return list(rows_of(pair, comparison)), list(points_of(pair, comparison))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -211,6 +219,7 @@ def rows_of(pair: Pair, comparison: zoo.Comparison) -> Iterator[Row]:
         yield Row(
             **asdict(pair),
             **parts,
+            options=options_of(pair.cell),
             seed=run.seed,
             hidden=run.hidden,
             parameters=run.parameters,
@@ -269,8 +278,19 @@ def _rounded(value: float | None) -> Any:
 
 
 def done(folder: Path) -> set[Pair]:
-    """The pairs in ``cells.csv``."""
-    return {Pair(line["cell"], line["block"], line["task"]) for line in read_lines(folder / FILES[0])}
+    """The pairs in ``cells.csv``.
+
+    Raises:
+        ValueError: if a pair was measured with other options, or the file has other columns.
+    """
+    rows = read_rows(folder / FILES[0], Row)
+    for row in rows:
+        if row.options != (now := options_of(row.cell)):
+            raise ValueError(
+                f"{folder / FILES[0]}: {row.cell} was measured with the options {row.options!r}, and "
+                f"CELL_OPTIONS has {now!r}; remove its lines to measure it again"
+            )
+    return {Pair(row.cell, row.block, row.task) for row in rows}
 
 
 def remove_points(file: Path, pair: Pair) -> None:

@@ -15,13 +15,13 @@ import argparse
 import importlib.util
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median_low
 from typing import Any
 
 import numpy as np
-from csv_rows import append_rows, read_lines
+from csv_rows import append_rows, read_rows
 
 import zoo
 from zoo.data import LabelledSequences
@@ -253,7 +253,7 @@ class Results:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows = [_row(texts) for texts in read_lines(path)]
+        self.rows = read_rows(path, Row)
 
     def add(self, rows: list[Row]) -> None:
         """Append the rows that the file lacks."""
@@ -267,15 +267,6 @@ class Results:
         rows = [row for row in self.rows if (row.data_set, row.method) == (data_set, method)]
         rate = best_rate(rows)
         return sorted((row for row in rows if row.lr == rate), key=lambda row: row.seed)
-
-
-def _row(texts: Mapping[str, str]) -> Row:
-    values: dict[str, Any] = {}
-    for entry in fields(Row):
-        text = texts[entry.name]
-        is_text = entry.name in ("data_set", "method", "metric", "baseline")
-        values[entry.name] = text if is_text else (float(text) if text else None)
-    return Row(**{**values, "seed": int(values["seed"])})
 
 
 def best_rate(rows: list[Row]) -> float | None:

@@ -16,18 +16,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cell_results import Results, read_results
+from cell_section import CURVES_ENDING, cell_lines, has_curves
+from paper_agreement import paper_table
 from result_charts import PROGRAM, draw_best, draw_cell
+from result_summary import facts_of
 from result_tables import (
-    CURVES_ENDING,
     best_table,
     block_lines,
     candidates_table,
-    cell_lines,
     count_sentences,
-    facts_of,
-    has_curves,
     option_lines,
-    paper_table,
     tables,
     tasks_table,
 )

@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from csv_rows import append_rows, read_lines
+from csv_rows import append_rows, read_rows
 
 import zoo
 from zoo.storage.document_marker import DocumentMarker
@@ -268,27 +268,6 @@ def measure(claim: Claim, model: Model, seeds: int = SEEDS, **changes: Any) -> l
     ]
 
 
-def read(file: Path) -> list[Row]:
-    """The lines of the file, none if it does not exist."""
-    return [
-        Row(
-            claim=line["claim"],
-            model=line["model"],
-            seed=int(line["seed"]),
-            parameters=int(line["parameters"]),
-            steps=int(line["steps"]),
-            lr=float(line["lr"]),
-            metric=line["metric"],
-            score=float(line["score"]) if line["score"] else None,
-            solved=line["solved"] == "True",
-            seconds=float(line["seconds"]),
-            status=line["status"],
-            date=line["date"],
-        )
-        for line in read_lines(file)
-    ]
-
-
 def is_reproduced(model: Model, rows: Sequence[Row]) -> bool:
     """Whether most seeds solve the task, or none does, as the paper says."""
     solved = sum(row.solved for row in rows)
@@ -347,7 +326,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
     for claim in CLAIMS:
         for model in claim.models:
-            done = {(row.claim, row.model) for row in read(chosen.file)}
+            done = {(row.claim, row.model) for row in read_rows(chosen.file, Row)}
             if chosen.no_training or claim.name not in only or (claim.name, label_of(model)) in done:
                 continue
             rows = measure(claim, model)
@@ -356,7 +335,7 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.page:
         command = f"python tools/reproduce.py {chosen.file.as_posix()} --page {chosen.page.as_posix()}"
         marker = DocumentMarker(chosen.page, "reproductions", "reproduce")
-        marker.write(command, ["\n".join(table(read(chosen.file)).markdown())])
+        marker.write(command, ["\n".join(table(read_rows(chosen.file, Row)).markdown())])
     return 0
 
 

@@ -1,26 +1,16 @@
-"""Sentences and tables of the results of all cells, in Markdown."""
+"""Tables of the results of all cells, in Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from cell_results import Measured, Results, TaskFacts, tasks
-from evaluate_cells import CELL_OPTIONS, SETTINGS, all_pairs
-from reproduce import CLAIMS, is_reproduced, label_of
-from reproduce import Row as Reproduction
-from reproduce import read as read_reproductions
+from evaluate_cells import CELL_OPTIONS, all_pairs
 
 from zoo.base import Cell
 from zoo.cell_pages.cell_page import wrapped
-from zoo.comparison.results import OverallRow
 from zoo.registry import registry_of
 from zoo.tables import TextTable
-
-REPRODUCTIONS = Path(__file__).parents[1] / "results" / "reproductions.csv"
-CURVES_ENDING = "-results.svg"
-"""Ending of the names of learning curves, next to the pages of cells."""
-SWEEPS = ("edge", "plateau")
 
 PROBLEMS: Mapping[str, str] = {
     "text": "predict text or symbols",
@@ -31,28 +21,8 @@ PROBLEMS: Mapping[str, str] = {
     "parity": "track a state that flips (parity), also on longer sequences",
     "associative_recall": "recall pairs",
 }
-EXPECTED: Mapping[str, Mapping[str, bool]] = {
-    "adding-lstm": {"lstm": True, "vanilla": False},
-    "adding-linear": {"glu(lru)": True, "lru": False},
-    "copying": {"urnn": True},
-    "selective-copying": {"mamba(mamba)": True, "glu(s4d)": False, "glu(s5)": False, "glu(lru)": False},
-    "recall": {"deltanet(delta_net)": True},
-    "parity-nonlinear": {"gru": True, "lstm": True, "vanilla": True},
-    "parity-positive": {
-        "mamba(mamba)": False,
-        "retnet(gla)": False,
-        "retnet(retnet)": False,
-        "deltanet(delta_net)": False,
-        "deltanet(gated_delta_net)": False,
-        "griffin(rg_lru)": False,
-    },
-    "parity-negative": {"deltanet(gated_delta_product)": True},
-    "counting": {"lstm": True, "gru": False},
-}
-"""Whether models solve the task of a claim of ``tools/reproduce.py``, according to its paper."""
 
-
-# Sentences and tables of docs/results.md
+# Tables of docs/results.md
 
 
 def count_sentences(results: Results) -> list[str]:
@@ -71,46 +41,6 @@ def count_sentences(results: Results) -> list[str]:
         processors = ", ".join(sorted({row.processor for row in results.rows} - {""}))
         lines.append(f"The runs are from {days}, with {' and '.join(versions)}, on {processors}.")
     return lines
-
-
-def facts_of(results: Results) -> list[str]:
-    """Findings, a sentence or two each."""
-    lines = [" ".join(count_sentences(results))]
-    if results.ranking:
-        best, *others = results.ranking
-        close = [row.cell for row in others if row.low is not None and row.low <= (best.high or 0)]
-        overlap = f" The intervals of {some_names(close)} overlap with its interval." if close else ""
-        lines.append(f"`{best.cell}` has the best mean rank, {rank_with_interval(best)}.{overlap}")
-    solvers = {
-        facts.title: [model for model, each in results.ranked(facts.name) if facts.is_reached(each.mean or 0)]
-        for facts in tasks().values()
-        if facts.threshold is not None and results.ranked(facts.name)
-    }
-    if solved := [f"{title} ({some_names(models)})" for title, models in solvers.items() if models]:
-        lines.append(f"Tasks that models solve: {', '.join(solved)}.")
-    if unsolved := [title for title, models in solvers.items() if not models]:
-        lines.append(f"Tasks that no model solves: {', '.join(unsolved)}.")
-    if pairs := block_pairs(results):
-        better = sum(is_better(tasks()[task], *both) for _, task, both in pairs)
-        lines.append(f"In {better} of {len(pairs)} pairs of cell and task, the cell is better in its block.")
-    if verdicts := [row[-2:] for row in paper_table(results).rows]:
-        agreeing = sum(agrees == "yes" for agrees, _ in verdicts)
-        agree = f"{agreeing} [agree{'s' * (agreeing == 1)}](#agreement-with-papers)"
-        lines.append(f"Of {len(verdicts)} results of papers, {agree}.")
-        if larger := sum(agrees != "yes" and repeated == "yes" for agrees, repeated in verdicts):
-            lines[-1] += f" {larger} more agree{'s' * (larger == 1)} with a larger budget."
-    counts = {word: sum(each.sweep == word for each in results.measured.values()) for word in SWEEPS}
-    lines.append(
-        f"In {sum(counts.values())} of {len(results.measured)} pairs of model and task, the sweep has not "
-        f"decided the learning rate ({', '.join(f'`{word}`: {count}' for word, count in counts.items())})."
-    )
-    return lines
-
-
-def rank_with_interval(row: OverallRow) -> str:
-    """A mean rank: ``1.29 (95 % interval 1.14 to 1.43)``."""
-    interval = "" if row.low is None else f" (95 % interval {row.low:.2f} to {row.high:.2f})"
-    return f"{row.rank:.2f}{interval}"
 
 
 def some_names(names: Sequence[str], limit: int = 6) -> str:
@@ -199,51 +129,6 @@ def block_lines(results: Results) -> list[str]:
             rows.append((f"`{model}`", *texts))
     table = TextTable("", ("model", *(facts.title for facts in tasks().values())), tuple(rows))
     return table.markdown() if rows else ["No cell is measured both bare and in its block yet."]
-
-
-def paper_table(results: Results) -> TextTable:
-    """Results of papers, and whether the measured models agree."""
-    runs: dict[tuple[str, str], list[Reproduction]] = {}
-    for run in read_reproductions(REPRODUCTIONS):
-        runs.setdefault((run.claim, run.model), []).append(run)
-    rows = []
-    for claim in CLAIMS:
-        text = f"{claim.claim} [{claim.paper}]({claim.url})"
-        for model, solves in EXPECTED.get(claim.name, {}).items():
-            own = results.at(*results.models.get(model, ("", "")), claim.task)
-            if own is None or own.summary is None:
-                continue
-            facts, solved = tasks()[claim.task], own.summary.solved
-            agrees = 2 * solved > len(own.rows) if solves else solved == 0
-            repeated = [
-                is_reproduced(each, runs[claim.name, label_of(each)])
-                for each in claim.models
-                if each.spec == model and (claim.name, label_of(each)) in runs
-            ]
-            rows.append(
-                (
-                    text,
-                    f"`{model}`",
-                    facts.title,
-                    "solved" if solves else "not solved",
-                    score_text(facts, own),
-                    f"{solved}/{len(own.rows)}",
-                    "yes" if agrees else "**no**",
-                    "–" if not repeated else "yes" if all(repeated) else "**no**",
-                )
-            )
-            text = ""  # once for a claim
-    headings = (
-        "published result",
-        "model",
-        "task",
-        "published",
-        "score",
-        "solved",
-        "agrees",
-        "agrees with [a larger budget](reproductions.md)",
-    )
-    return TextTable("", headings, tuple(rows), right=(5,))
 
 
 def option_lines() -> list[str]:
@@ -345,7 +230,7 @@ def tables(results: Results) -> list[str]:
     return lines[:-1]
 
 
-# Parts of other pages
+# A table of another page
 
 
 def candidates_table(results: Results) -> TextTable:
@@ -364,58 +249,3 @@ def candidates_table(results: Results) -> TextTable:
             )
         )
     return TextTable("", ("your problem", "best models", "measured", "of"), tuple(rows), right=(3,))
-
-
-def cell_lines(results: Results, cell: str, folder: str = "../..") -> list[str]:
-    """The results of a cell for its page."""
-    blocks = [block for name, block in results.models.values() if name == cell]
-    if not blocks:
-        measure = f"`python tools/evaluate_cells.py results --cells {cell}`"
-        return wrapped(
-            f"`{cell}` is not among [the results]({folder}/results.md) yet. {measure} measures it on six "
-            "tasks and a text."
-        )
-    intro = (
-        f"Mean test scores of {SETTINGS['seeds']} seeds after {SETTINGS['steps']:,} updates of two layers, "
-        f"with equal parameters for all cells ([protocol]({folder}/results.md#protocol)). Bold scores reach "
-        f"the threshold of the task. Ranks are among all models that are measured so far, in "
-        f"[the tables]({folder}/results-tables.md)."
-    )
-    rows = []
-    for facts in tasks().values():
-        ranked = results.ranked(facts.name)
-        own = [results.at(cell, block, facts.name) for block in blocks]
-        if not any(own):
-            continue
-        texts: list[str] = []
-        for each in own:
-            rank = f"{each.summary.rank:g} of {len(ranked)}" if each and each.summary else "–"
-            texts += [score_text(facts, each), rank]
-        leaders = results.leaders(facts.name, 1)
-        best = "".join(f"{score_text(facts, each)} {linked(model, '..')}" for model, each in leaders) or "–"
-        rows.append((f"{facts.title} ({facts.unit})", *texts, best))
-    names = ["bare" if block == "bare" else f"in `{block}`" for block in blocks]
-    headings = ("task", *(text for name in names for text in (name, "rank")), "best of all")
-    table = TextTable("", headings, tuple(rows), right=tuple(range(1, len(headings) - 1)))
-    lines = [*wrapped(intro), "", *table.markdown(), ""]
-    if any(row.sweep for pair, each in results.measured.items() if pair.cell == cell for row in each.rows):
-        lines += [*wrapped(SWEEP_NOTE), ""]
-    if has_curves(results, cell):
-        lines += [*wrapped(CURVES_NOTE), ""]
-        lines += [f"![Learning curves of {cell} on six tasks and a text]({cell}{CURVES_ENDING})"]
-    return lines if lines[-1] else lines[:-1]
-
-
-SWEEP_NOTE = (
-    "*edge*: a better learning rate may lie beyond the swept ones. *plateau*: no learning rate was better "
-    "than the score without memory, so the rate may be chosen by chance."
-)
-CURVES_NOTE = (
-    "The lines show validation scores against updates, as means over the seeds. The band contains the middle "
-    "80 % of all other models."
-)
-
-
-def has_curves(results: Results, cell: str) -> bool:
-    """Whether a cell has validations."""
-    return any(each.points for pair, each in results.measured.items() if pair.cell == cell)

@@ -47,6 +47,7 @@ def test_rows_of_a_pair_have_every_parameter_and_the_curve():
 def test_a_pair_that_cannot_be_trained_is_a_row_with_its_error():
     rows, points = evaluate_cells.measure(Pair("lstm", "bare", "adding"), {**TINY, "params": 2})
     assert [row.status for row in rows] == ["failed"]
+    assert rows[0].options == "forget_bias=1.0"
     assert "parameters" in rows[0].error
     assert points == []
 
@@ -79,7 +80,7 @@ def trained(monkeypatch):
     def measure(pair, settings):
         pairs.append((pair, settings))
         row, point = (
-            Row(pair.cell, pair.block, pair.task, seed=0),
+            Row(pair.cell, pair.block, pair.task, evaluate_cells.options_of(pair.cell), seed=0),
             Point(pair.cell, pair.block, pair.task, 1, 0.5, None),
         )
         return [row, row], [point]
@@ -104,6 +105,19 @@ def test_finished_pairs_are_skipped(tmp_path, trained, capsys):
         assert len(list(csv.DictReader(lines))) == 12
     assert evaluate_cells.main([str(tmp_path), *chosen, "--list"]) == 0
     assert len(trained) == 6
+
+
+def test_results_with_other_options_or_columns_are_an_error(tmp_path, trained):
+    file, chosen = tmp_path / "cells.csv", [str(tmp_path), "--cells", "lstm", "--tasks", "adding"]
+    append_rows(file, [Row("lstm", "bare", "adding", "forget_bias=2.0", seed=0)], Row)
+    with pytest.raises(ValueError, match=r"lstm was measured with the options 'forget_bias=2.0', and .* has"):
+        evaluate_cells.main(chosen)
+    file.write_text(file.read_text(encoding="utf-8").replace(",options,", ",", 1), encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=r"has the columns cell, block, task, seed, .*; expected cell, block"
+    ):
+        evaluate_cells.main(chosen)
+    assert trained == []
 
 
 def test_validations_of_a_stopped_pair_are_replaced(tmp_path, trained):

@@ -8,20 +8,14 @@ from pathlib import Path
 import make_results
 import pytest
 from cell_results import Measured, Results, read_results, tasks
+from cell_section import cell_lines
 from csv_rows import append_rows
 from evaluate_cells import CELL_OPTIONS, FILES, SETTINGS, TASKS, Point, Row, all_pairs
+from paper_agreement import EXPECTED, paper_table
 from reproduce import CLAIMS
 from result_charts import SHOWN, draw_best, draw_cell, range_of
-from result_tables import (
-    EXPECTED,
-    best_table,
-    block_lines,
-    candidates_table,
-    cell_lines,
-    facts_of,
-    paper_table,
-    tables,
-)
+from result_summary import facts_of
+from result_tables import best_table, block_lines, candidates_table, tables
 
 import zoo
 
@@ -36,7 +30,7 @@ def rows(
     settings = {"readout_parameters": 50, "lr": 0.01, "status": "finished", "date": "2026-01-02", **sizes}
     return [
         Row(
-            cell, block, task, seed, metric=facts.metric, score=score, solved=facts.is_reached(score),
+            cell, block, task, seed=seed, metric=facts.metric, score=score, solved=facts.is_reached(score),
             **{**settings, **changes},
         )
         for seed, score in enumerate(scores)
@@ -97,6 +91,9 @@ def test_nothing_is_measured(tmp_path: Path) -> None:
     assert candidates_table(EMPTY).rows[0][3] == "0"
     assert "not among [the results](../../results.md) yet" in " ".join(cell_lines(EMPTY, "lstm"))
     assert "--cells lstm`" in " ".join(cell_lines(EMPTY, "lstm"))
+    longer = "[Published results, repeated](../../reproductions.md) has longer runs of `mamba(mamba)`."
+    assert longer in " ".join(cell_lines(EMPTY, "mamba"))
+    assert "reproductions" not in " ".join(cell_lines(EMPTY, "cifg_lstm"))
     assert len(tables(EMPTY)) > len(TASKS)
     assert block_lines(EMPTY) == ["No cell is measured both bare and in its block yet."]
 
@@ -152,7 +149,7 @@ def test_only_models_with_all_seeds_on_all_tasks_have_a_mean_rank() -> None:
 
 def test_tables_show_failed_and_diverged_runs() -> None:
     diverged, *finished = rows("gru", scores=[0.15, 0.1, 0.1])
-    lost = Row("gru", "bare", "adding", 2, status="failed", error="killed")
+    lost = Row("gru", "bare", "adding", seed=2, status="failed", error="killed")
     impossible = Row("s5", "bare", "adding", status="failed", error="too few\nparameters")
     results = Results([Row(**{**vars(diverged), "status": "diverged"}), finished[0], lost, impossible], [])
     text = "\n".join(tables(results))
@@ -184,10 +181,21 @@ def test_page_of_a_cell_shows_both_forms_and_the_best() -> None:
     assert "| parity (accuracy) | – | – | 0.500 *plateau* | 1 of 1 | – |" in lines
     assert sum(line.startswith("| ") for line in lines) == 3, "a task without results has no row"
     assert lines[-1] == "![Learning curves of lru on six tasks and a text](lru-results.svg)"
-    assert "*plateau*: no learning rate" in " ".join(lines)
+    notes = " ".join(lines)
+    assert "*plateau*: no learning rate" in notes
+    assert "share a rank, the mean of their places" in notes
+    assert "A dash in the last column means that no model" in notes
+    assert "A dash in another column means that the model is not measured" in notes
+    plain = " ".join(cell_lines(results, "gru"))
+    assert not any(words in plain for words in ("plateau", "share a rank", "dash", "the options"))
     assert "svg" not in " ".join(cell_lines(results, "gru")), "it has no validations"
     assert "| `glu(lru)` | 0.150 → **0.001** | – |" in block_lines(results)[2]
     assert any("In 1 of 1 pairs of cell and task, the cell is better" in line for line in facts_of(results))
+
+
+def test_page_of_a_cell_shows_its_options() -> None:
+    results = Results(rows("cfc", options="units=32"), [])
+    assert "the options `units=32`" in " ".join(cell_lines(results, "cfc"))
 
 
 def test_agreement_with_papers() -> None:

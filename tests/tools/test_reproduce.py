@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import reproduce
+from csv_rows import read_rows
 from reproduce import CLAIMS, Claim, Model, Row
 
 import zoo
@@ -85,7 +86,7 @@ def test_only_missing_models_are_trained_and_the_page_has_them(tmp_path, monkeyp
 
 
 def test_page_shows_the_stored_runs():
-    rows = reproduce.read(ROOT / "results" / "reproductions.csv")
+    rows = read_rows(ROOT / "results" / "reproductions.csv", reproduce.Row)
     assert rows
     text = (ROOT / "docs" / "reproductions.md").read_text(encoding="utf-8")
     assert "\n".join(reproduce.table(rows).markdown()) in text

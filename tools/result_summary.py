@@ -1,0 +1,74 @@
+"""Findings about the results of all cells, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cell_results import Results, tasks
+from paper_agreement import agreements
+from result_tables import block_pairs, count_sentences, is_better, some_names
+
+from zoo.comparison.results import OverallRow
+
+SWEEPS = ("edge", "plateau")
+
+
+def facts_of(results: Results) -> list[str]:
+    """Findings, a sentence or two each."""
+    return [
+        " ".join(count_sentences(results)),
+        *_best_rank(results),
+        *_solved_tasks(results),
+        *_effect_of_blocks(results),
+        *_agreement_with_papers(results),
+        _undecided_rates(results),
+    ]
+
+
+def _best_rank(results: Results) -> Iterator[str]:
+    if results.ranking:
+        best, *others = results.ranking
+        close = [row.cell for row in others if row.low is not None and row.low <= (best.high or 0)]
+        overlap = f" The intervals of {some_names(close)} overlap with its interval." if close else ""
+        yield f"`{best.cell}` has the best mean rank, {rank_with_interval(best)}.{overlap}"
+
+
+def rank_with_interval(row: OverallRow) -> str:
+    """A mean rank: ``1.29 (95 % interval 1.14 to 1.43)``."""
+    interval = "" if row.low is None else f" (95 % interval {row.low:.2f} to {row.high:.2f})"
+    return f"{row.rank:.2f}{interval}"
+
+
+def _solved_tasks(results: Results) -> Iterator[str]:
+    solvers = {
+        facts.title: [model for model, each in results.ranked(facts.name) if facts.is_reached(each.mean or 0)]
+        for facts in tasks().values()
+        if facts.threshold is not None and results.ranked(facts.name)
+    }
+    if solved := [f"{title} ({some_names(models)})" for title, models in solvers.items() if models]:
+        yield f"Tasks that models solve: {', '.join(solved)}."
+    if unsolved := [title for title, models in solvers.items() if not models]:
+        yield f"Tasks that no model solves: {', '.join(unsolved)}."
+
+
+def _effect_of_blocks(results: Results) -> Iterator[str]:
+    if pairs := block_pairs(results):
+        better = sum(is_better(tasks()[task], *both) for _, task, both in pairs)
+        yield f"In {better} of {len(pairs)} pairs of cell and task, the cell is better in its block."
+
+
+def _agreement_with_papers(results: Results) -> Iterator[str]:
+    if verdicts := list(agreements(results)):
+        agreeing = sum(each.agrees for each in verdicts)
+        agree = f"{agreeing} [agree{'s' * (agreeing == 1)}](#agreement-with-papers)"
+        larger = sum(not each.agrees and each.is_repeated is True for each in verdicts)
+        more = f" {larger} more agree{'s' * (larger == 1)} with a larger budget." if larger else ""
+        yield f"Of {len(verdicts)} results of papers, {agree}.{more}"
+
+
+def _undecided_rates(results: Results) -> str:
+    counts = {word: sum(each.sweep == word for each in results.measured.values()) for word in SWEEPS}
+    return (
+        f"In {sum(counts.values())} of {len(results.measured)} pairs of model and task, the sweep has not "
+        f"decided the learning rate ({', '.join(f'`{word}`: {count}' for word, count in counts.items())})."
+    )
