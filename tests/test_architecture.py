@@ -1,10 +1,12 @@
-"""The page about the architecture is true, and no modules of zoo import each other in a cycle."""
+"""The page about the architecture is true, no modules import each other in a cycle, and names are clear."""
 
 from __future__ import annotations
 
 import ast
 import re
 import sys
+from collections import defaultdict
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -44,13 +46,24 @@ def test_no_import_cycles():
     with pytest.raises(CycleError):
         list(TopologicalSorter({"a": {"b"}, "b": {"a"}}).static_order())
     files = {_module_name(file): file for file in sorted((ROOT / "zoo").rglob("*.py"))}
-    imports = {
-        name: set(_imports(ast.parse(file.read_text(encoding="utf-8")))) for name, file in files.items()
-    }
+    imports = {name: set(_imports(_tree(file))) for name, file in files.items()}
     graph = {name: {_defining_module(used, files) for used in imports[name]} - {name, ""} for name in files}
     assert "zoo.registry.isolation" in graph["zoo.registry.loader"]  # an import in a function
     order = list(TopologicalSorter(graph).static_order())  # raises CycleError with the modules of the cycle
     assert len(order) == len(files)
+
+
+def test_class_names_have_one_meaning():
+    """In other frameworks, adapters have the names of what they adapt."""
+    files = defaultdict(list)
+    for file in sorted((ROOT / "zoo").rglob("*.py")):
+        for node in ast.walk(_tree(file)):
+            if isinstance(node, ast.ClassDef):
+                files[node.name].append(file.relative_to(ROOT / "zoo").as_posix())
+    assert {name: places for name, places in files.items() if len(places) > 1} == {
+        "Recurrent": ["layers/recurrent.py", "torch/recurrent.py"],
+        "RecurrentFunction": ["jax/recurrent_function.py", "torch/autograd.py"],
+    }
 
 
 def test_imports_by_name_are_described():
@@ -67,6 +80,11 @@ def test_imports_by_name_are_described():
     }
     described = PAGE.partition("import a module further up by its name")[2].partition("| level |")[0]
     assert all(f"`{file}`" in described and f"`{module}`" in described for file, module in by_name)
+
+
+@cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def _module_name(file: Path) -> str:

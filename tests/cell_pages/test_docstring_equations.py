@@ -10,7 +10,7 @@ import pytest
 
 import zoo
 from zoo.cell_pages.cell_page import cell_document
-from zoo.compiler import reference
+from zoo.testing import reference
 
 INPUTS, HIDDEN = 4, 8
 

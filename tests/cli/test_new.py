@@ -30,9 +30,9 @@ from zoo.cli.commands.new import (
     package_names,
     write_directory,
 )
-from zoo.compiler import reference
 from zoo.errors import UsageError
 from zoo.registry import load_cell_file
+from zoo.testing import reference
 from zoo.testing.laws import CELL_CHECKS
 
 ROOT = Path(zoo.__file__).parents[1]

@@ -24,9 +24,9 @@ from zoo import kernels
 from zoo.compiler.cell_kernels import derive_kernels
 from zoo.compiler.codegen.source_module import load_source
 from zoo.compiler.compile import plan_kernels
-from zoo.compiler.reference import run_sequence
 from zoo.kernels import cache_dir
 from zoo.kernels.cache_dir import cached_files, clear_cache, generated_files, kernel_directory
+from zoo.testing.reference import run_sequence
 
 CARD = zoo.Card(title="A cell for tests", authors="Nobody", year=2020, url="https://example.org")
 TEXT = '''"""One kernel."""

@@ -7,8 +7,8 @@ import pytest
 from golden_values import BLOCK_CASES, HIDDEN, INPUTS, Golden, assert_close, assert_kernels_give
 
 import zoo
-from zoo.compiler import reference
 from zoo.kernels import pure_python
+from zoo.testing import reference
 
 BLOCKS = [name for name in zoo.list_blocks() if name != "bare"]
 

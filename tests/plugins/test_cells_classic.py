@@ -23,7 +23,7 @@ from zoo_cells.classic.urnn import URNN
 from zoo_cells.classic.vanilla import Vanilla
 
 import zoo
-from zoo.compiler import reference
+from zoo.testing import reference
 
 
 def started(cell: zoo.Cell, hidden: int = HIDDEN, seed: int = 0) -> Arrays:

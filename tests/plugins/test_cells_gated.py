@@ -18,7 +18,7 @@ from zoo_cells.lstm.lstm_projected import LSTMProjected
 from zoo_cells.lstm.peephole_lstm import PeepholeLSTM
 
 import zoo
-from zoo.compiler import reference
+from zoo.testing import reference
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from zoo_cells.gated.star import STAR
 from zoo_cells.gated.ugrnn import UGRNN
 
 import zoo
-from zoo.compiler import reference
+from zoo.testing import reference
 
 ZERO = np.zeros((6, 6))
 

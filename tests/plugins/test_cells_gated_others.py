@@ -21,7 +21,7 @@ from zoo_cells.gated.t_rnn import TRNN
 from zoo_cells.lstm.t_lstm import TLSTM
 
 import zoo
-from zoo.compiler import reference
+from zoo.testing import reference
 
 
 def outputs(cell: zoo.Cell, params: Arrays, x: np.ndarray, state: Arrays) -> np.ndarray:

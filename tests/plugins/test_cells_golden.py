@@ -10,8 +10,8 @@ from golden_values import CASES, HIDDEN, INPUTS, Golden, assert_close, assert_ke
 from law_options import compiled_kind, is_compiled, law_cell
 
 import zoo
-from zoo.compiler import reference
 from zoo.kernels import pure_python
+from zoo.testing import reference
 from zoo.testing.trials import DENSE64
 
 

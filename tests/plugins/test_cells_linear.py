@@ -18,7 +18,7 @@ from zoo_cells.linear.s5 import S5, hippo_normal
 from zoo_cells.linear.sru import SRU
 
 import zoo
-from zoo.compiler import reference
+from zoo.testing import reference
 
 
 def sigmoid(a: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from zoo_cells.lstm.wmc_lstm import WMCLSTM
 
 import zoo
 from zoo.base.initializers import initialize
-from zoo.compiler import reference
+from zoo.testing import reference
 
 SHUT, OPEN = -60.0, 60.0
 

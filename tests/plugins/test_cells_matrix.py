@@ -14,7 +14,7 @@ from zoo_cells.linear.retnet import RetNet, angles, decays
 from zoo_cells.linear.rwkv4 import RWKV4, bonuses, decay_speeds, mix_fractions, values_only
 
 import zoo
-from zoo.compiler import reference
+from zoo.testing import reference
 
 RNG = np.random.default_rng(0)
 

@@ -7,7 +7,7 @@ import pytest
 from golden_values import Arrays, arrays_of
 
 import zoo
-from zoo.compiler import reference
+from zoo.testing import reference
 
 
 def run(name: str, params: Arrays, state: Arrays, x: np.ndarray, **options: object) -> np.ndarray:

@@ -17,7 +17,7 @@ from zoo_cells.spiking._surrogates import SURROGATES
 from zoo_cells.spiking.lif import LIF
 
 import zoo
-from zoo.compiler import reference
+from zoo.testing import reference
 
 
 def zeros_of(cell: zoo.Cell) -> Arrays:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 import zoo
-from zoo.compiler import reference
 from zoo.compiler.ir.op_table import Op
+from zoo.testing import reference
 
 Arrays = dict[str, np.ndarray]
 ENDS = (-np.inf, -1.5, -0.0, 0.0, 1.5, np.inf, np.nan)

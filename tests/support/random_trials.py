@@ -9,7 +9,7 @@ import step_asserts as checks
 from hypothesis import HealthCheck, Phase, assume, settings
 from random_steps import SMALL, Program, watched
 
-from zoo.compiler.reference import run_sequence
+from zoo.testing.reference import run_sequence
 
 # Differences go that far at most.
 NEAREST_KINK = 1e-3

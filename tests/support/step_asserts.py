@@ -13,7 +13,7 @@ import pytest
 import zoo
 from zoo import kernels
 from zoo.compiler.cell_kernels import CellKernels, derive_kernels
-from zoo.compiler.reference import run_sequence
+from zoo.testing.reference import run_sequence
 
 Arrays = dict[str, np.ndarray]
 Interval = tuple[float, float]

@@ -1,7 +1,7 @@
 """NumPy interpreter of graphs: for one sequence, many sequences, or all steps.
 
 Traces, linearisation and modifiers compute values with it that kernels do not return. The reference
-implementation is another: :mod:`zoo.compiler.reference` runs ``step`` without a graph.
+implementation is another: :mod:`zoo.testing.reference` runs ``step`` without a graph.
 
 A value of one row has the shape of its node. The same value for many rows, or for every step and row, has
 these leading axes too; a value of parameters alone has none. Axes therefore count from the back.

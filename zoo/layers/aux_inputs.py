@@ -23,9 +23,9 @@ from zoo.base import Noise
 from zoo.errors import UsageError
 from zoo.kernels.jit import njit
 from zoo.kernels.random import random_bits, random_uniform
-from zoo.layers.batch_slices import slice_batch
 from zoo.layers.direction import Direction
 from zoo.layers.sharding import Rows, row_count, row_indices
+from zoo.layers.time_chunks import slice_batch
 
 NoiseKey = tuple[int, int]
 """Seed and training step."""

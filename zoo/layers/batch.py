@@ -11,17 +11,21 @@ import numpy as np
 
 from zoo.array_types import Array, Arrays
 from zoo.layers.aux_inputs import AuxInputSource
-from zoo.layers.batch_slices import (
+from zoo.layers.direction import BackwardHook, Direction, DirectionTape
+from zoo.layers.sharding import Rows, row_count, shards, slice_states
+from zoo.layers.stack import LayerTape, Stack, StackArrays
+from zoo.layers.time_chunks import (
+    Segment,
+    TimeChunks,
+    absolute_range,
+    add_gradients,
     leading_rows,
     leading_states,
+    plan_chunks,
     slice_batch,
     sort_by_length,
     update_leading_rows,
 )
-from zoo.layers.direction import BackwardHook, Direction, DirectionTape
-from zoo.layers.sharding import Rows, row_count, shards, slice_states
-from zoo.layers.stack import LayerTape, Stack, StackArrays
-from zoo.layers.time_chunks import Segment, TimeChunks, absolute_range, add_gradients, plan_chunks
 
 OutputHook: TypeAlias = Callable[[Segment, Array, list[LayerTape]], None]
 """Called after the forward pass of a segment with its outputs ``(T, B, ·)`` and its tape, which the segment

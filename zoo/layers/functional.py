@@ -13,13 +13,12 @@ from zoo.array_types import Array, Arrays
 from zoo.errors import UsageError
 from zoo.layers.aux_inputs import AuxInputSource
 from zoo.layers.batch import BatchRun
-from zoo.layers.batch_slices import slice_batch
 from zoo.layers.fingerprint import Fingerprint, fingerprint
 from zoo.layers.parameters import ParameterLayout, flatten
 from zoo.layers.sharding import gather_states, map_shards, reduce_gradients, shards, slice_states
 from zoo.layers.stack import LayerTape, Stack
 from zoo.layers.states import GivenState, States
-from zoo.layers.time_chunks import Recompute, Segment, plan_segments
+from zoo.layers.time_chunks import Recompute, Segment, plan_segments, slice_batch
 from zoo.layers.tracing import (
     GradientTracer,
     TraceRequest,

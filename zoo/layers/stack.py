@@ -16,13 +16,19 @@ from zoo.array_types import Array, Arrays
 from zoo.base import Cell, Input, Noise
 from zoo.errors import UsageError
 from zoo.layers.aux_inputs import AuxInputs, AuxInputSource, check_noise
-from zoo.layers.batch_slices import leading_states, reverse_time, slice_batch, update_leading_rows
 from zoo.layers.config import StackConfig
 from zoo.layers.direction import BackwardHook, Direction, DirectionTape
 from zoo.layers.parameters import parameter_part
 from zoo.layers.sharding import Rows
 from zoo.layers.states import GivenState
-from zoo.layers.time_chunks import TimeChunks, add_gradients
+from zoo.layers.time_chunks import (
+    TimeChunks,
+    add_gradients,
+    leading_states,
+    reverse_time,
+    slice_batch,
+    update_leading_rows,
+)
 from zoo.layers.validation import as_aux_inputs, as_state
 
 StackArrays = list[tuple[Array, ...]]

@@ -1,4 +1,4 @@
-"""Time chunks and gradient checkpointing over time.
+"""Time chunks, gradient checkpointing over time, and the steps and rows of a batch that a chunk takes.
 
 Time is cut at the boundaries of checkpoint segments and where padded sequences end. With ``recompute`` only
 the states between segments are saved, about sqrt(T) of them, and each segment is run again in the backward
@@ -12,6 +12,7 @@ is never read. Every end costs one more call of the kernel.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -131,3 +132,52 @@ def absolute_range(segment: Segment, time_slice: slice, rows: Rows) -> tuple[sli
 def add_gradients(total: list[Array], gradients: list[Array]) -> list[Array]:
     """Add the parameter gradients of an earlier chunk to the gradients of later chunks, if there are any."""
     return [one + other for one, other in zip(total, gradients, strict=True)] if total else gradients
+
+
+def slice_batch(array: Array, time_slice: slice, rows: Rows) -> Array:
+    """Some steps and rows of a time-major array ``(T, B, ...)``, contiguous, as kernels take them."""
+    return np.ascontiguousarray(array[time_slice, rows])
+
+
+def leading_rows(rows: Rows, count: int) -> Rows:
+    """The first of some rows."""
+    return slice(rows.start, rows.start + count) if isinstance(rows, slice) else rows[:count]
+
+
+def leading_states(names: Iterable[str], state: Mapping[str, Array], count: int) -> Arrays:
+    """Some states of the leading rows."""
+    return {name: state[name][:count] for name in names}
+
+
+def update_leading_rows(state: Mapping[str, Array], leading: Arrays) -> Arrays:
+    """States of all rows, or their gradients, with new values for the leading rows.
+
+    Args:
+        state: States of all rows; others than the leading ones have are left out.
+        leading: New values.
+    """
+    return {
+        name: first
+        if len(first) == len(before := state[name])
+        else np.concatenate([first, before[len(first) :]])
+        for name, first in leading.items()
+    }
+
+
+def reverse_time(array: Array, lengths: Array | None) -> Array:
+    """Reverse each row in time, contiguous; the padding stays at the end.
+
+    Args:
+        array: ``(T, B, ...)``.
+        lengths: Steps of each sequence ``(B,)``; None if all have all steps.
+    """
+    if lengths is None:
+        return np.ascontiguousarray(array[::-1])
+    steps = np.arange(len(array))[:, np.newaxis]
+    order = np.where(steps < lengths, lengths - 1 - steps, steps)
+    return np.ascontiguousarray(array[order, np.arange(lengths.size)])
+
+
+def sort_by_length(lengths: Array) -> Array:
+    """Row indices ``(B,)``, longest first; rows of one length stay in their order."""
+    return np.argsort(-lengths, kind="stable")

@@ -24,11 +24,11 @@ from zoo.compiler.passes.autodiff import step_vjp
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.layers import replay
 from zoo.layers.batch import BatchRun
-from zoo.layers.batch_slices import reverse_time
 from zoo.layers.direction import Direction, DirectionTape
 from zoo.layers.replay import StepReplay, Values
 from zoo.layers.sharding import Rows
 from zoo.layers.states import full_name, shapes_by_name
+from zoo.layers.time_chunks import reverse_time
 from zoo.layers.validation import mask_padding
 
 TraceRequest = bool | str | Iterable[str] | None

@@ -18,12 +18,11 @@ from zoo.arrays import as_array
 from zoo.base.loss import Loss
 from zoo.errors import UsageError
 from zoo.layers.batch import BatchRun
-from zoo.layers.batch_slices import slice_batch
 from zoo.layers.parameters import flatten
 from zoo.layers.sharding import Rows, row_count
 from zoo.layers.stack import LayerTape
 from zoo.layers.states import States
-from zoo.layers.time_chunks import Segment
+from zoo.layers.time_chunks import Segment, slice_batch
 from zoo.layers.validation import as_floats, as_state, as_tokens
 from zoo.model.readout import ReadoutKernels
 

@@ -28,9 +28,9 @@ from zoo.kernels.dispatcher import KernelRef
 from zoo.kernels.jit import EXACT, Kernel, is_pure_python, njit
 from zoo.kernels.threadpool import run_with_pool
 from zoo.layers.batch import BatchRun
-from zoo.layers.batch_slices import slice_batch
 from zoo.layers.sharding import slice_states
 from zoo.layers.stack import Stack, StackArrays
+from zoo.layers.time_chunks import slice_batch
 from zoo.model.batch_loss import BatchLoss
 
 ArrayTuple = tuple[Any, ...]

@@ -34,8 +34,7 @@ from zoo.registry.entry_points import (
     unknown_selected,
 )
 from zoo.registry.hookspecs import COMPONENT_CLASSES
-from zoo.registry.losses import LossRegistry
-from zoo.registry.registry import LOCAL, Registry, Source
+from zoo.registry.registry import LOCAL, LossRegistry, Registry, Source
 
 M = TypeVar("M", bound=Component)
 

@@ -17,13 +17,12 @@ from unittest import SkipTest
 from zoo.array_types import Array, Arrays
 from zoo.base import Cell
 from zoo.compiler import kernels_of
-from zoo.compiler.reference import run_sequence
 from zoo.errors import DefinitionError
 from zoo.kernels.jit import Kernel, pure_python
 from zoo.testing.assertions import assert_close, fail
 from zoo.testing.laws.gradients import compare_direction
 from zoo.testing.laws.sequence import Y, take_rows
-from zoo.testing.numpy_reference import dense_input, layers_of, run_reference
+from zoo.testing.reference import dense_input, layers_of, run_reference, run_sequence
 from zoo.testing.trials import (
     ALL_KINDS,
     Case,

@@ -12,7 +12,7 @@ from zoo.errors import UsageError
 from zoo.layers import Recurrent
 from zoo.testing.assertions import assert_close, skip_unless
 from zoo.testing.laws.gradients import compare_direction, warn_of_cuts
-from zoo.testing.numpy_reference import dense_input
+from zoo.testing.reference import dense_input
 from zoo.testing.trials import (
     DENSE64,
     TOKENS32,
