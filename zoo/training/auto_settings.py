@@ -13,18 +13,14 @@ GRU with 128 units on a text had the lowest loss at 0.02 after 100 updates, and 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from zoo.base import Optimizer
-from zoo.base.param_groups import AnyOptimizer
 from zoo.distributed.collectives import ProcessGroup
 from zoo.errors import ZooError
-from zoo.model import AnyModel
 from zoo.training.config import AUTO_SCHEDULE, Config
-from zoo.training.dataset import RunDataset
 from zoo.training.rate_search import (
     choose_learning_rate,
     is_on_plateau,
@@ -32,8 +28,7 @@ from zoo.training.rate_search import (
     next_trials,
     progress,
 )
-from zoo.training.regularisation import ParameterHooks
-from zoo.training.schedules import Schedule
+from zoo.training.run_factory import RunFactory, join_process_group
 from zoo.training.state import TrainingState
 from zoo.training.task_dataset import TaskDataset
 from zoo.training.trainer import Event, Trainer
@@ -74,8 +69,6 @@ every trial seems to have learned."""
 
 EVAL_BATCHES = 64
 """Least number of batches in the validation of a trial on a task."""
-
-TrialParts = tuple[AnyModel, AnyOptimizer, Schedule, ParameterHooks | None]
 
 
 @dataclass(frozen=True)
@@ -121,21 +114,13 @@ def with_rules(config: Config, *, has_schedule: bool) -> Config:
 
 
 def search_learning_rate(
-    config: Config,
-    dataset: RunDataset,
-    optimizer: Optimizer,
-    build: Callable[[Config], TrialParts],
-    process_group: ProcessGroup,
-    *,
-    has_schedule: bool,
+    config: Config, factory: RunFactory, process_group: ProcessGroup, *, has_schedule: bool
 ) -> tuple[float, list[AutoTrial]]:
     """Choose a learning rate by trials.
 
     Args:
         config: The resolved configuration.
-        dataset: The data.
-        optimizer: The optimizer, with its default learning rate.
-        build: Makes a new model with the same initial values, the optimizer, the schedule and the hooks.
+        factory: Makes the parts of each trial.
         process_group: The processes of the run.
         has_schedule: Whether a schedule was given: a trial is then the beginning of the run.
 
@@ -145,7 +130,7 @@ def search_learning_rate(
     Raises:
         ZooError: if a component fails.
     """
-    default, total = float(optimizer.options["lr"]), config.steps or 1
+    default, total = float(factory.optimizer.options["lr"]), config.steps or 1
     grid = [float(f"{factor * default:.6g}") for factor in GRID]
     most = max(1, total // MIN_RUN_LENGTH)
     trials = list[AutoTrial]()
@@ -153,8 +138,9 @@ def search_learning_rate(
     def trial_updates(doublings: int) -> int:
         return min(most, TRIAL_UPDATES << doublings)
 
-    if isinstance(dataset, TaskDataset):
+    if isinstance(dataset := factory.dataset, TaskDataset):
         dataset = dataclasses.replace(dataset, batches=max(dataset.batches, EVAL_BATCHES))
+        factory = dataclasses.replace(factory, dataset=dataset)
     while runs := next_trials(grid, trial_updates, ROUNDS, trials, smallest_good_rate, PLATEAU_PROGRESS):
         steps, rates = runs
         base = config  # with a given schedule, a trial is the beginning of the run
@@ -162,7 +148,7 @@ def search_learning_rate(
             base = dataclasses.replace(config, steps=steps, schedule_options={"warmup": WARMUP})
         for rate in rates:
             trial_config = dataclasses.replace(base, lr=rate)
-            trials.append(_run_trial(trial_config, steps, dataset, build(trial_config), process_group))
+            trials.append(_run_trial(trial_config, steps, factory, process_group))
     return smallest_good_rate(longest_trials(trials), grid), trials
 
 
@@ -186,10 +172,9 @@ def smallest_good_rate(trials: Sequence[AutoTrial], rates: Sequence[float]) -> f
     return min(rate for rate, share in made.items() if share >= MIN_SHARE * max(made.values()))
 
 
-def _run_trial(
-    config: Config, steps: int, dataset: RunDataset, parts: TrialParts, process_group: ProcessGroup
-) -> AutoTrial:
-    model, optimizer, schedule, hooks = parts
+def _run_trial(config: Config, steps: int, factory: RunFactory, process_group: ProcessGroup) -> AutoTrial:
+    dataset, (model, optimizer, schedule, hooks) = factory.dataset, factory.make(config)
+    join_process_group(model, config, process_group)
     state, events = TrainingState(optimizer.init(model.theta), schedule.init()), list[Event]()
     trainer = Trainer(
         config, dataset, model, optimizer, schedule, state, None, process_group, events.append, hooks=hooks

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from zoo.model import AnyModel
 from zoo.registry import get_optimizer, resolve_cell_in_block, resolve_task
 from zoo.registry.api import resolve
 from zoo.storage import ReadOnlyRunDirectory, RunDirectory
-from zoo.training.auto_settings import AutoTrial, TrialParts, search_learning_rate, with_rules
+from zoo.training.auto_settings import AutoTrial, search_learning_rate, with_rules
 from zoo.training.config import KINDS, REGULARISATION_SETTINGS, Config, make_config
 from zoo.training.dataset import RunDataset
 from zoo.training.evaluation import analyse
@@ -39,8 +38,9 @@ from zoo.training.regularisation import (
 )
 from zoo.training.resume import fill_defaults_from, find_checkpoint, resume_config
 from zoo.training.run import Interrupted, Run, new_directory
+from zoo.training.run_factory import RunFactory, join_process_group
 from zoo.training.run_text import save_corpus, stored_corpus
-from zoo.training.schedules import Schedule, schedule_of_run
+from zoo.training.schedules import Schedule
 from zoo.training.series_dataset import prepare_table
 from zoo.training.signals import StopRequest, catch_stop_signals
 from zoo.training.state import TrainingState, restore
@@ -124,25 +124,23 @@ def train(
     elif requested.auto:
         requested = with_rules(requested, has_schedule=has_schedule)
     config, dataset = _prepare(requested, data, resolved_task, out if resume else None)
-    build = partial(_build, dataset, resolved_cells, optimizer, regularisation)
-    parts = build(config)  # before a checkpoint replaces the initial values
+    factory = RunFactory(dataset, resolved_cells, optimizer, regularisation)
+    parts = factory.make(config)  # before a checkpoint replaces the initial values
     group = process_group()
     if group.size > 1 and "-" in config.data:
         raise UsageError(
             f"data is '-', which only one of {group.size} processes can read; give a file that all can read."
         )
+    listeners = (on_event, resolved_trackers) if group.is_root else (None, ())
     trials: list[AutoTrial] | None = None
     if config.auto and before is None:
         if out is not None and group.is_root:
             RunDirectory(out).check_free(resuming=resume)  # not after the trials
-        config, trials = _choose_learning_rate(
-            config, dataset, build, optimizer, group, on_event, has_schedule
-        )
+        config, trials = _choose_learning_rate(config, factory, group, listeners[0], has_schedule)
     # Last, so that invalid settings leave no directory behind.
     with _open_run_directory(group, out, resume, config.cell_label, dataset.name) as directory:
         if isinstance(dataset, TextDataset) and config.data[0].startswith(IN_MEMORY) and group.is_root:
             save_corpus(directory, dataset.corpus)
-        listeners = (on_event, resolved_trackers) if group.is_root else (None, ())
         run = _TrainingSession(config, dataset, *parts, directory, group, *listeners, trials).run()
     return replace(run, data=data) if _is_in_memory(data) else run
 
@@ -346,25 +344,9 @@ def _absolute_source(source: str | Path) -> str:
         return str(source)
 
 
-def _build(
-    dataset: RunDataset,
-    cell: Cell | list[Cell],
-    optimizer: Optimizer,
-    regularisation: Regularisation,
-    config: Config,
-) -> TrialParts:
-    """A new model, the optimizer with its parameter groups, the schedule, and the hooks."""
-    schedule = schedule_of_run(config.schedule, config.schedule_options, config.steps or 0)
-    model = dataset.make_model(cell, config)
-    grouped, hooks = regularisation.bind(model, optimizer)
-    return model, grouped, schedule, hooks
-
-
 def _choose_learning_rate(
     config: Config,
-    dataset: RunDataset,
-    build: Callable[[Config], TrialParts],
-    optimizer: Optimizer,
+    factory: RunFactory,
     group: ProcessGroup,
     on_event: EventCallback | None,
     has_schedule: bool,
@@ -372,25 +354,10 @@ def _choose_learning_rate(
     """The configuration with a learning rate, and the trials, of which there are none if it was given."""
     if config.lr is not None or "lr" in config.optimizer_options:
         return config, []
-    if on_event is not None and group.is_root:
+    if on_event is not None:
         on_event({"event": "trials", "step": 0})
-
-    def build_in_group(trial_config: Config) -> TrialParts:
-        parts = build(trial_config)
-        _join_process_group(parts[0], trial_config, group)
-        return parts
-
-    rate, trials = search_learning_rate(
-        config, dataset, optimizer, build_in_group, group, has_schedule=has_schedule
-    )
+    rate, trials = search_learning_rate(config, factory, group, has_schedule=has_schedule)
     return replace(config, lr=rate), trials
-
-
-def _join_process_group(model: AnyModel, config: Config, group: ProcessGroup) -> None:
-    """Share every batch with the other processes."""
-    model.process_group = group
-    if config.threads is None:
-        model.threads = group.local_threads(model.threads)
 
 
 @dataclass
@@ -416,7 +383,7 @@ class _TrainingSession:
             return self._train()
 
     def _train(self) -> Run:
-        _join_process_group(self.model, self.config, self.process_group)
+        join_process_group(self.model, self.config, self.process_group)
         warnings = list[str]()
         resumed = self._restore_state(warnings.append)
         trainer, started = self._make_trainer(resumed, warnings), time.perf_counter()
