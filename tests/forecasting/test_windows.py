@@ -228,3 +228,16 @@ def test_series_of_another_panel_keep_their_units():
     np.testing.assert_array_equal(result.mean[0], scaling.mean[1])
     assert result.mean[1, 0] == pytest.approx(other.numbers("y")[35:55].mean())
     assert scaling.for_panel(panel, spec, panel.ends).names == ("a", "b")
+
+
+def test_linear_changes_do_not_depend_on_the_rows_that_were_read_before():
+    first, second = (build(table(), linear=True)[4] for _ in range(2))
+    rows = np.arange(4, N - HORIZON)
+    expected = first.linear_changes(rows)
+    for row in np.random.default_rng(0).permutation(rows):
+        np.testing.assert_array_equal(second.linear_changes(np.array([row])), expected[row - 4 : row - 3])
+    np.testing.assert_array_equal(first.linear_changes(rows.reshape(-1, 1))[:, 0], expected)
+    y = first.levels[:, 0]
+    by_lag = [(y[20 - lag] - y[20]) * WEIGHTS[0, lag - 1] for lag in range(1, LAGS)]
+    size = first.scaling.change[0, 0] / first.scaling.output[0, 0]
+    np.testing.assert_allclose(expected[20 - 4, :, 0], sum(by_lag) + size * WEIGHTS[0, -1])

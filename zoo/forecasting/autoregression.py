@@ -99,7 +99,7 @@ def predicted_changes(
     weights = weights.astype(values.dtype)
     changes = _changes(values, rows, first_rows, len(weights))
     predicted: Array = mean_changes[..., None] * weights[-1]
-    return predicted if len(weights) == 1 else changes @ weights[-2::-1] + predicted
+    return predicted if len(weights) == 1 else changes @ np.ascontiguousarray(weights[-2::-1]) + predicted
 
 
 def _changes(values: Array, rows: Array, first_rows: Array, lags: int) -> Array:
