@@ -108,13 +108,13 @@ def initial_points(
     Raises:
         UsageError: if the starts or inputs do not fit.
     """
-    who = f"{step.cell.label()}: fixed_points"
+    owner = f"{step.cell.label()}: fixed_points"
     if isinstance(starts, Mapping):
-        return _given_starts(step, starts, who)
+        return _given_starts(step, starts, owner)
     is_count = isinstance(starts, (int, np.integer)) and not isinstance(starts, bool)
     if not is_count or not 1 <= starts <= MAX_STARTS:
         raise UsageError(
-            f"{who}: starts is {short_repr(starts)}; expected an integer from 1 to {MAX_STARTS}, or states "
+            f"{owner}: starts is {short_repr(starts)}; expected an integer from 1 to {MAX_STARTS}, or states "
             f"by name."
         )
     rng = np.random.default_rng(check_seed(seed))
@@ -125,7 +125,7 @@ def initial_points(
     _, before = trajectory(model, step, x, None, constant)
     visited = before.reshape(-1, step.size)
     if len(visited) == 0:
-        raise UsageError(f"{who}: inputs have no steps, so there are no states to start from.")
+        raise UsageError(f"{owner}: inputs have no steps, so there are no states to start from.")
     return visited[rng.integers(len(visited), size=int(starts))]
 
 
@@ -140,17 +140,17 @@ def _visited_points(
     return points
 
 
-def _given_starts(step: StateMap, starts: Mapping[str, Any], who: str) -> Array:
+def _given_starts(step: StateMap, starts: Mapping[str, Any], owner: str) -> Array:
     if set(starts) != set(step.slices):
-        raise UsageError(f"{who}: starts has the states {sorted(starts)}; expected {sorted(step.slices)}.")
+        raise UsageError(f"{owner}: starts has the states {sorted(starts)}; expected {sorted(step.slices)}.")
     rows = {len(np.atleast_1d(value)) for value in starts.values()}
     if len(rows) != 1:
         raise UsageError(
-            f"{who}: starts has states of {sorted(rows)} rows; expected the same number of each."
+            f"{owner}: starts has states of {sorted(rows)} rows; expected the same number of each."
         )
     count, dtype = rows.pop(), np.dtype(np.float64)
     states = [
-        as_floats(starts[full], (count, *shape), dtype, f"{who}: state {full!r} of starts")
+        as_floats(starts[full], (count, *shape), dtype, f"{owner}: state {full!r} of starts")
         for full, shape in zip(step.slices, step.shapes.values(), strict=True)
     ]
     return step.join(states, (count,))
@@ -166,8 +166,8 @@ def constant_inputs(
     """
     layer, cell = step.layer, step.cell
     rows = {name: np.asarray(value)[None, None] for name, value in aux.items()}
-    who = f"{cell.label()}: fixed_points"
-    given = as_aux_inputs(rows, cell.inputs, layer.inputs, (1, 1), np.dtype(np.float64), who)
+    owner = f"{cell.label()}: fixed_points"
+    given = as_aux_inputs(rows, cell.inputs, layer.inputs, (1, 1), np.dtype(np.float64), owner)
     defaults = {name: each.value(cell.options) for name, each in cell.inputs.items()}
     inputs = tuple(
         given[name][0] if name in given else np.full((1, *shape), defaults[name], float)
@@ -177,7 +177,7 @@ def constant_inputs(
 
 
 def _input(model: AnalysisTarget, step: StateMap, x: Any) -> Array:
-    size, who = step.layer.input_size, f"{step.cell.label()}: fixed_points"
+    size, owner = step.layer.input_size, f"{step.cell.label()}: fixed_points"
     if isinstance(x, str) and step.layer.index == 0 and hasattr(model, "vocab"):
         tokens = model.vocab.encode([x] if model.vocab.level in ("symbol", "word") else x)
         x = int(tokens[0]) if len(tokens) == 1 else tokens
@@ -186,13 +186,13 @@ def _input(model: AnalysisTarget, step: StateMap, x: Any) -> Array:
         embedding = model.params["embedding"] if has_rows else None
         count = size if embedding is None else len(embedding)
         if not 0 <= x < count:
-            raise UsageError(f"{who}: x is token {x}; expected one from 0 to {count - 1}.")
+            raise UsageError(f"{owner}: x is token {x}; expected one from 0 to {count - 1}.")
         if embedding is not None:
             return np.asarray(embedding[int(x)][None], np.float64)
         return np.asarray(np.eye(size)[int(x)][None])
     categories = model.categories if isinstance(model, SequenceModel) and step.layer.index == 0 else None
     size = size if categories is None else categories.input_size
-    values = as_floats(np.zeros(size) if x is None else x, (size,), np.dtype(np.float64), f"{who}: x")[None]
+    values = as_floats(np.zeros(size) if x is None else x, (size,), np.dtype(np.float64), f"{owner}: x")[None]
     return values if categories is None else categories.embed(values, model.params["embedding"])
 
 
@@ -346,16 +346,16 @@ def _check_positive(**values: float) -> None:
 
 def _check(step: StateMap) -> None:
     check_smooth(step, "fixed_points")
-    who = step.cell.label()
+    owner = step.cell.label()
     whole = [name for name in step.cell.states if name not in step.shapes]
     if whole:
         raise UsageError(
-            f"{who}: fixed_points takes cells whose step is the same at all times, and state {whole[0]!r} "
+            f"{owner}: fixed_points takes cells whose step is the same at all times, and state {whole[0]!r} "
             f"counts in whole numbers; choose another cell."
         )
     if step.size > MAX_UNITS:
         raise UsageError(
-            f"{who}: the state size is {step.size}, and fixed_points takes at most {MAX_UNITS}; choose a "
+            f"{owner}: the state size is {step.size}, and fixed_points takes at most {MAX_UNITS}; choose a "
             f"smaller layer."
         )
 

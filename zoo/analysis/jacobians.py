@@ -176,10 +176,10 @@ def lyapunov_exponents(
     check_smooth(step, "lyapunov_exponents")
     x = inputs_of(model, inputs)
     steps, batch = x.shape[:2]
-    who = "lyapunov_exponents"
-    count = as_integer(step.size if count is None else count, f"{who}: count", 1, step.size)
+    owner = "lyapunov_exponents"
+    count = as_integer(step.size if count is None else count, f"{owner}: count", 1, step.size)
     burn_in = steps // 10 if burn_in is None else burn_in
-    burn_in = as_integer(burn_in, f"{who}: burn_in", 0, max(0, (steps - 1) // 2))
+    burn_in = as_integer(burn_in, f"{owner}: burn_in", 0, max(0, (steps - 1) // 2))
     if steps == 0:
         raise UsageError(f"{step.cell.label()}: lyapunov_exponents takes at least one step.")
     step_inputs, before = trajectory(model, step, x, state, aux)

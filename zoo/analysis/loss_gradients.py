@@ -28,20 +28,20 @@ def inputs_and_targets(model: AnalysisTarget, x: Array, targets: Any) -> tuple[A
     if targets is None:
         # A language model predicts its inputs.
         return (x[:-1], x[1:], False) if hasattr(model, "vocab") else (x, None, False)
-    who = f"{stack_of(model).label()}: targets"
+    owner = f"{stack_of(model).label()}: targets"
     outputs = model.output_size
     is_class = isinstance(model, Model) and model.criterion.target == "class"
     shape = x.shape[:2] if is_class else (*x.shape[:2], outputs)
-    target_array = as_array(targets, who)
+    target_array = as_array(targets, owner)
     only_last = target_array.shape == shape[1:]
     target_array = np.broadcast_to(target_array, shape) if only_last else target_array
     if target_array.shape != shape:
         raise UsageError(
-            f"{who} are {target_array.shape}; expected {shape}, or {shape[1:]} for the last step alone."
+            f"{owner} are {target_array.shape}; expected {shape}, or {shape[1:]} for the last step alone."
         )
     if is_class:
-        return x, as_tokens(target_array, outputs, who), only_last
-    return x, as_floats(target_array, shape, model.dtype, who), only_last
+        return x, as_tokens(target_array, outputs, owner), only_last
+    return x, as_floats(target_array, shape, model.dtype, owner), only_last
 
 
 def gradient_at(model: AnalysisTarget, y: Array, target: Array) -> Array:

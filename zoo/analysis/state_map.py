@@ -236,7 +236,7 @@ def trajectory(
     return step_inputs, step.join([before[name] for name in step.shapes], x.shape[:2])
 
 
-def check_smooth(step: StateMap, who: str) -> None:
+def check_smooth(step: StateMap, owner: str) -> None:
     """Check that the derivative of a cell is not a surrogate.
 
     Raises:
@@ -244,7 +244,7 @@ def check_smooth(step: StateMap, who: str) -> None:
     """
     if kernels_of(step.cell).surrogate:
         raise UsageError(
-            f"{step.cell.label()}: {who} needs the derivative of the step, and this cell trains by a "
+            f"{step.cell.label()}: {owner} needs the derivative of the step, and this cell trains by a "
             f"surrogate of it; choose another cell."
         )
 

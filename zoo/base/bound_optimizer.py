@@ -110,13 +110,13 @@ class BoundOptimizer:
     def state(self, value: Mapping[str, Any]) -> None:
         import numpy as np
 
-        who = f"{self.optimizer.label()}: state"
-        given = {name: np.asarray(each) for name, each in as_mapping(value, who).items()}
+        owner = f"{self.optimizer.label()}: state"
+        given = {name: np.asarray(each) for name, each in as_mapping(value, owner).items()}
         expected = {"step": (), "lr": (), **{name: slot.shape for name, slot in self._slots.items()}}
         shapes = {name: each.shape for name, each in given.items()}
         if shapes != expected:
-            raise UsageError(f"{who} has the shapes {shapes}; expected {expected}.")
-        steps = as_integer(given["step"].item(), f"{who}: step", 0)
+            raise UsageError(f"{owner} has the shapes {shapes}; expected {expected}.")
+        steps = as_integer(given["step"].item(), f"{owner}: step", 0)
         self.lr = given["lr"].item()
         self._steps = steps
         self._slots = {name: given[name].astype(slot.dtype) for name, slot in self._slots.items()}
@@ -164,9 +164,9 @@ class BoundOptimizer:
 
     def _arrays(self) -> list[tuple[Vector, Vector]]:
         """Parameters and gradient of each target; the arrays of an object may be others at every step."""
-        who = self.optimizer.label()
+        owner = self.optimizer.label()
         if not self._targets:
-            raise UsageError(f"{who}: bind was given nothing; give layers, models or pairs (theta, grad).")
+            raise UsageError(f"{owner}: bind was given nothing; give layers, models or pairs (theta, grad).")
         arrays = []
         for target in self._targets:
             pair: Any = target
@@ -177,7 +177,7 @@ class BoundOptimizer:
                 is_tuple = isinstance(target, tuple)
                 given = f"({', '.join(map(short_repr, pair))})" if is_tuple else short_repr(target)
                 raise UsageError(
-                    f"{who}: bind was given {given}; expected a layer, a model, or a pair of arrays "
+                    f"{owner}: bind was given {given}; expected a layer, a model, or a pair of arrays "
                     f"(theta, grad) of one shape and dtype."
                 )
             arrays.append(pair)
@@ -185,8 +185,9 @@ class BoundOptimizer:
         for number, (theta, _) in enumerate(arrays, 1):
             if theta.dtype != first:
                 raise UsageError(
-                    f"{who}: argument {number} of bind is {theta.dtype}, and argument 1 is {first}; expected "
-                    f"one dtype. Make arrays with dtype=rnn.dtype, or the layer with dtype='float64'."
+                    f"{owner}: argument {number} of bind is {theta.dtype}, and argument 1 is {first}; "
+                    f"expected one dtype. Make arrays with dtype=rnn.dtype, or the layer with "
+                    "dtype='float64'."
                 )
         return arrays
 

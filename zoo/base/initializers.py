@@ -90,7 +90,7 @@ def initialize(
     shape: Shape,
     seed: int,
     place: tuple[int, ...],
-    who: str,
+    owner: str,
     cell: Cell | None = None,
 ) -> Vector:
     """The first value of one parameter or buffer, which depends on the seed and its place alone.
@@ -102,7 +102,7 @@ def initialize(
         shape: Its shape in numbers, as it is stored.
         seed: Seed of the model.
         place: Layer and position among the arrays of the layer.
-        who: The owner of the array, for errors.
+        owner: The owner of the array, for errors.
         cell: The third argument of an initializer that has three.
 
     Returns:
@@ -112,14 +112,14 @@ def initialize(
         UsageError: for an unknown initializer, one that does not suit the shape, or one that returns another
             shape or anything but finite numbers.
     """
-    who = f"{who}: {declared.kind} {declared.name!r}"
+    owner = f"{owner}: {declared.kind} {declared.name!r}"
     seen = shape[declared.complex :]  # without the axis of the two planes
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
-    value = np.asarray(_draw(declared, rng, seen, who, cell))
+    value = np.asarray(_draw(declared, rng, seen, owner, cell))
     kinds = "fiuc" if declared.complex else "fiu"
     if value.shape != seen or value.dtype.kind not in kinds or not np.isfinite(value).all():
         raise UsageError(
-            f"{who}: its initializer returned {value.dtype}{value.shape}; expected finite numbers of shape "
+            f"{owner}: its initializer returned {value.dtype}{value.shape}; expected finite numbers of shape "
             f"{seen}."
         )
     return np.stack([value.real, value.imag]) if declared.complex else value
@@ -135,12 +135,12 @@ def initializer_of(declared: ArrayDeclaration) -> Callable[..., Any]:
 
 
 def _draw(
-    declared: ArrayDeclaration, rng: np.random.Generator, shape: Shape, who: str, cell: Cell | None
+    declared: ArrayDeclaration, rng: np.random.Generator, shape: Shape, owner: str, cell: Cell | None
 ) -> Any:
     """The values that the initializer draws."""
     init = declared.init
     if isinstance(init, str):
-        named = _named(init, shape, who)
+        named = _named(init, shape, owner)
         return _complex(init, named, rng, shape) if declared.complex else named(rng, shape)
     return init(rng, shape, cell) if _takes_cell(init) else init(rng, shape)
 
@@ -162,15 +162,15 @@ def _takes_cell(init: Callable[..., Any]) -> bool:
     return sum(each.kind in _POSITIONAL_KINDS and each.default is each.empty for each in parameters) == 3
 
 
-def _named(name: str, shape: Shape, who: str) -> NamedInitializer:
+def _named(name: str, shape: Shape, owner: str) -> NamedInitializer:
     """The initializer of a name, if it suits the shape."""
     if name not in INITIALIZERS:
         raise UsageError(
-            f"{who} asks for the initializer {name!r}; known are {', '.join(INITIALIZERS)}, or give a "
+            f"{owner} asks for the initializer {name!r}; known are {', '.join(INITIALIZERS)}, or give a "
             f"function (rng, shape) -> array.{did_you_mean(name, INITIALIZERS)}"
         )
     suits = len(shape) == 2 if name == "orthogonal" else shape or name in _CONSTANT
     if not suits:
         kind = "a matrix" if name == "orthogonal" else "at least one dimension"
-        raise UsageError(f"{who} has shape {shape}; the initializer {name!r} needs {kind}.")
+        raise UsageError(f"{owner} has shape {shape}; the initializer {name!r} needs {kind}.")
     return INITIALIZERS[name]

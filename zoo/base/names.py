@@ -103,7 +103,7 @@ def matching_names(pattern: str, names: Iterable[str], setting: str, others: Seq
     return matches
 
 
-def split_assignments(text: str, who: str) -> dict[str, str]:
+def split_assignments(text: str, owner: str) -> dict[str, str]:
     """The values in ``"a=1,b=2"`` by name, as texts.
 
     Raises:
@@ -113,8 +113,8 @@ def split_assignments(text: str, who: str) -> dict[str, str]:
     for part in text.split(","):
         name, equals, value = (each.strip() for each in part.rpartition("="))
         if not (equals and name and value):
-            raise UsageError(f"{who}: {part.strip()!r} is not an assignment; write NAME=VALUE.")
+            raise UsageError(f"{owner}: {part.strip()!r} is not an assignment; write NAME=VALUE.")
         if name in values:
-            raise UsageError(f"{who}: {name} is given twice; give it once.")
+            raise UsageError(f"{owner}: {name} is given twice; give it once.")
         values[name] = value
     return values

@@ -74,7 +74,7 @@ def as_param_groups(groups: ParamGroups, optimizer: Optimizer) -> tuple[ParamGro
 
 
 def _as_group(pattern: Any, settings: Any, optimizer: Optimizer) -> ParamGroup:
-    who = f"`param_groups` {short_repr(pattern)}"
+    owner = f"`param_groups` {short_repr(pattern)}"
     if (
         not isinstance(pattern, str)
         or not pattern
@@ -87,21 +87,22 @@ def _as_group(pattern: Any, settings: Any, optimizer: Optimizer) -> ParamGroup:
         )
     if settings == FROZEN:
         return ParamGroup(pattern, 0.0, {})
-    given: Mapping[str, Any] = split_assignments(settings, who) if isinstance(settings, str) else settings
+    given: Mapping[str, Any] = split_assignments(settings, owner) if isinstance(settings, str) else settings
     declared = {_FACTOR: _FACTOR_OPTION, **optimizer.declared_options}
     factor, options = 1.0, {}
     for name, value in given.items():
         if name == "lr":
             raise UsageError(
-                f"{who}: lr is {short_repr(value)}; give lr_factor, by which the learning rate is multiplied."
+                f"{owner}: lr is {short_repr(value)}; give lr_factor, by which the learning rate is "
+                "multiplied."
             )
         if name not in declared:
             known = [each for each in declared if each != "lr"]
             raise UsageError(
-                f"{who}: {optimizer.label()} has no option {name!r}; a group has {', '.join(known)}, or is "
+                f"{owner}: {optimizer.label()} has no option {name!r}; a group has {', '.join(known)}, or is "
                 f"{FROZEN}.{did_you_mean(str(name), [*known, FROZEN])}"
             )
-        number = (declared[name].parse if isinstance(settings, str) else declared[name].check)(value, who)
+        number = (declared[name].parse if isinstance(settings, str) else declared[name].check)(value, owner)
         if name == _FACTOR:
             factor = number
         else:

@@ -54,17 +54,20 @@ def from_flax(
     Raises:
         UsageError: if Flax has no such cell, or arrays are missing, unknown or invalid.
     """
-    who = "from_flax"
-    cell = check_supported(cell, "Flax", CELLS, who)
+    owner = "from_flax"
+    cell = check_supported(cell, "Flax", CELLS, owner)
     cells = [params] if isinstance(params, Mapping) else params
-    trees = as_elements(cells, f"{who}: params", "the parameters of a cell, or of several")
-    as_bool(bidirectional, f"{who}: bidirectional")
+    trees = as_elements(cells, f"{owner}: params", "the parameters of a cell, or of several")
+    as_bool(bidirectional, f"{owner}: bidirectional")
     if not trees or len(trees) % (1 + bidirectional):
         expected = "an even number, forwards and backwards" if bidirectional else "one a layer"
-        raise UsageError(f"{who}: the parameters of {len(trees)} cells; expected {expected}.")
+        raise UsageError(f"{owner}: the parameters of {len(trees)} cells; expected {expected}.")
     layers = layer_names(len(trees) // (1 + bidirectional), bidirectional)
     return merge_layers(
-        {layer: _from_tree(cell, tree, f"{who}: {layer}") for layer, tree in zip(layers, trees, strict=True)}
+        {
+            layer: _from_tree(cell, tree, f"{owner}: {layer}")
+            for layer, tree in zip(layers, trees, strict=True)
+        }
     )
 
 
@@ -84,46 +87,46 @@ def to_flax(cell: str | type[Cell] | Cell, params: Mapping[str, Any], style: str
         UsageError: if Flax has no such cell, the style is unknown, parameters are missing or unknown, or
             ``nnx.GRUCell`` cannot represent them: it has no bias inside the reset.
     """
-    who = "to_flax"
-    cell = check_supported(cell, "Flax", CELLS, who)
-    as_choice(style, f"{who}: style", tuple(STYLES))
+    owner = "to_flax"
+    cell = check_supported(cell, "Flax", CELLS, owner)
+    as_choice(style, f"{owner}: style", tuple(STYLES))
     return [
-        _to_tree(cell, group, style, f"{who}: {layer}")
-        for layer, group in split_by_layer(cell, params, who).items()
+        _to_tree(cell, group, style, f"{owner}: {layer}")
+        for layer, group in split_by_layer(cell, params, owner).items()
     ]
 
 
-def _from_tree(cell: Cell, tree: Mapping[str, Any], who: str) -> Arrays:
+def _from_tree(cell: Cell, tree: Mapping[str, Any], owner: str) -> Arrays:
     gates = GATE_LAYOUTS[cell.name].gates
-    as_mapping(tree, who)
+    as_mapping(tree, owner)
     dense = {name.removesuffix("_"): layer for name, layer in tree.items()}  # nnx.LSTMCell has if_
     is_fused = set(dense) == set(_DENSE.values())
     if not is_fused and set(dense) != {_gate(cell, side, gate) for side in "ih" for gate in gates}:
         raise UsageError(
-            f"{who}: the dense layers are {', '.join(sorted(tree))}, not those of {cell.label()}."
+            f"{owner}: the dense layers are {', '.join(sorted(tree))}, not those of {cell.label()}."
         )
     arrays = {}
     for side in "ih":
         names = [_DENSE[side]] if is_fused else [_gate(cell, side, gate) for gate in gates]
-        kernels = [_leaf(dense[name], "kernel", f"{who}: {name}") for name in names]
+        kernels = [_leaf(dense[name], "kernel", f"{owner}: {name}") for name in names]
         arrays[side] = np.concatenate(kernels, axis=-1)
         biases = [
-            _leaf(dense[name], "bias", f"{who}: {name}", np.zeros_like(kernel[..., 0, :]))
+            _leaf(dense[name], "bias", f"{owner}: {name}", np.zeros_like(kernel[..., 0, :]))
             for name, kernel in zip(names, kernels, strict=True)
         ]
         arrays[f"b{side}"] = np.concatenate(biases, axis=-1)
-    return read_layer(cell, GateWeights(arrays["i"], arrays["h"], arrays["bi"], arrays["bh"]), who, arrays)
+    return read_layer(cell, GateWeights(arrays["i"], arrays["h"], arrays["bi"], arrays["bh"]), owner, arrays)
 
 
-def _leaf(layer: Mapping[str, Any], name: str, who: str, default: Array | None = None) -> Array:
+def _leaf(layer: Mapping[str, Any], name: str, owner: str, default: Array | None = None) -> Array:
     if name not in layer:
         if default is None:
-            raise UsageError(f"{who} has no {name}; it has {', '.join(layer) or 'nothing'}.")
+            raise UsageError(f"{owner} has no {name}; it has {', '.join(layer) or 'nothing'}.")
         return default
     return np.asarray(layer[name])
 
 
-def _to_tree(cell: Cell, arrays: Mapping[str, Array], style: str, who: str) -> Tree:
+def _to_tree(cell: Cell, arrays: Mapping[str, Array], style: str, owner: str) -> Tree:
     w = write_layer(cell, arrays)
     if cell.name == "lstm":  # its bias is in the state's layers
         w = GateWeights(w.x, w.h, np.zeros_like(w.bias_x), w.bias_x)
@@ -132,7 +135,7 @@ def _to_tree(cell: Cell, arrays: Mapping[str, Array], style: str, who: str) -> T
         return _by_gate(cell, sides)
     if cell.name == "gru" and w.bias_h.any():
         raise UsageError(
-            f"{who}: nnx.GRUCell has no bias inside the reset, and bn is not zero; linen's GRUCell has one."
+            f"{owner}: nnx.GRUCell has no bias inside the reset, and bn is not zero; linen's GRUCell has one."
         )
     biased = dict(zip("ih", _BIASED[cell.name], strict=True)) | ({"h": ""} if cell.name == "gru" else {})
     return {_DENSE[side]: _dense(*sides[side], bool(biased[side])) for side in "ih"}

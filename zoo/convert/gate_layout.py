@@ -122,13 +122,13 @@ def has_gate_layout(cell: Cell) -> bool:
     return cell.name in GATE_LAYOUTS and type(cell).__module__.startswith("zoo_cells.")
 
 
-def read_layer(cell: Cell, weights: GateWeights, who: str, source: Mapping[str, Array]) -> Arrays:
+def read_layer(cell: Cell, weights: GateWeights, owner: str, source: Mapping[str, Array]) -> Arrays:
     """The parameters of one layer.
 
     Args:
         cell: The cell.
         weights: Weights from another library.
-        who: Owner for error messages.
+        owner: Owner for error messages.
         source: The other library's arrays by name, for error messages.
 
     Raises:
@@ -138,12 +138,12 @@ def read_layer(cell: Cell, weights: GateWeights, who: str, source: Mapping[str, 
     projects = (weights.projection is not None) == ("Wp" in cell.params)
     if not projects or not weights.is_consistent(len(layout.gates)):
         shapes = ", ".join(f"{name} {value.shape}" for name, value in source.items())
-        raise UsageError(f"{who}: {shapes} are not the arrays of one layer of {cell.label()}.")
+        raise UsageError(f"{owner}: {shapes} are not the arrays of one layer of {cell.label()}.")
     arrays = layout.read(cell, weights)
     expected = cell.param_shapes(weights.x.shape[0], weights.x.shape[1] // len(layout.gates))
     if {name: value.shape for name, value in arrays.items()} != expected:  # an option determines a size
         shapes = ", ".join(f"{name} {value.shape}" for name, value in arrays.items())
-        raise UsageError(f"{who}: they make {shapes}; with its options, {cell!r} has {expected}.")
+        raise UsageError(f"{owner}: they make {shapes}; with its options, {cell!r} has {expected}.")
     return arrays
 
 
@@ -163,14 +163,14 @@ def reorder_gates(array: Array, order: str, new_order: str) -> Array:
 _NAME = re.compile(r"(l(\d+)(?:\.(reverse))?)\.(\w+)")
 
 
-def check_supported(cell: str | type[Cell] | Cell, library: str, cells: Iterable[str], who: str) -> Cell:
+def check_supported(cell: str | type[Cell] | Cell, library: str, cells: Iterable[str], owner: str) -> Cell:
     """Resolve a cell and check that the other library has it.
 
     Args:
         cell: A name, a class or a cell.
         library: Name of the library.
         cells: Cells of the library.
-        who: Owner for error messages.
+        owner: Owner for error messages.
 
     Raises:
         UsageError: if the library does not have it.
@@ -178,7 +178,7 @@ def check_supported(cell: str | type[Cell] | Cell, library: str, cells: Iterable
     resolved = resolve_cell(cell)
     if resolved.name not in cells or not has_gate_layout(resolved):
         raise UsageError(
-            f"{who}: {library} has no {resolved.label()} with its own weights; it has {', '.join(cells)}."
+            f"{owner}: {library} has no {resolved.label()} with its own weights; it has {', '.join(cells)}."
         )
     return resolved
 
@@ -194,31 +194,31 @@ def layer_names(count: int, bidirectional: bool) -> list[str]:
     return [layer_name(index, reverse) for index in range(count) for reverse in directions]
 
 
-def split_by_layer(cell: Cell, params: Mapping[str, Any], who: str) -> dict[str, Arrays]:
+def split_by_layer(cell: Cell, params: Mapping[str, Any], owner: str) -> dict[str, Arrays]:
     """Group parameters ``"l0.Wx"`` by layer, in order.
 
     Raises:
         UsageError: if they are not the complete parameters of layers of the cell.
     """
     groups: dict[str, Arrays] = {}
-    for name, value in as_mapping(params, f"{who}: params").items():
+    for name, value in as_mapping(params, f"{owner}: params").items():
         match = _NAME.fullmatch(name)
         if match is None or match[4] not in cell.params:
             raise UsageError(
-                f"{who}: {cell.label()} has no parameter {name!r}; expected l0.{', l0.'.join(cell.params)} "
+                f"{owner}: {cell.label()} has no parameter {name!r}; expected l0.{', l0.'.join(cell.params)} "
                 f"and so on for every layer."
             )
-        groups.setdefault(match[1], {})[match[4]] = as_array(value, f"{who}: {name}")
+        groups.setdefault(match[1], {})[match[4]] = as_array(value, f"{owner}: {name}")
     is_bidirectional = any(name.endswith("reverse") for name in groups)
     expected = layer_names(len(groups) // (1 + is_bidirectional), is_bidirectional)
     if set(groups) != set(expected) or not groups:
         raise UsageError(
-            f"{who}: found the layers {', '.join(sorted(groups)) or '(none)'}; some are missing."
+            f"{owner}: found the layers {', '.join(sorted(groups)) or '(none)'}; some are missing."
         )
     for layer in expected:
         missing = [name for name in cell.params if name not in groups[layer]]
         if missing:
-            raise UsageError(f"{who}: {layer}.{missing[0]} is missing; give all parameters of a layer.")
+            raise UsageError(f"{owner}: {layer}.{missing[0]} is missing; give all parameters of a layer.")
     return {layer: groups[layer] for layer in expected}
 
 

@@ -55,21 +55,23 @@ def from_keras(cell: str | type[Cell] | Cell, weights: Sequence[Any], bidirectio
     Raises:
         UsageError: if Keras has no such cell, or arrays are missing or invalid.
     """
-    who = "from_keras"
-    cell = check_supported(cell, "Keras", CELLS, who)
-    elements = as_elements(weights, f"{who}: weights", "the arrays of layers, as get_weights() returns them")
-    arrays = [as_array(value, f"{who}: weights[{n}]") for n, value in enumerate(elements)]
-    each = len(_NAMES) * (1 + as_bool(bidirectional, f"{who}: bidirectional"))
+    owner = "from_keras"
+    cell = check_supported(cell, "Keras", CELLS, owner)
+    elements = as_elements(
+        weights, f"{owner}: weights", "the arrays of layers, as get_weights() returns them"
+    )
+    arrays = [as_array(value, f"{owner}: weights[{n}]") for n, value in enumerate(elements)]
+    each = len(_NAMES) * (1 + as_bool(bidirectional, f"{owner}: bidirectional"))
     if not arrays or len(arrays) % each:
         raise UsageError(
-            f"{who}: {len(arrays)} arrays; expected {each} a layer, {', '.join(_NAMES)}"
+            f"{owner}: {len(arrays)} arrays; expected {each} a layer, {', '.join(_NAMES)}"
             f"{' in both directions' * bidirectional}. Give zeros as the bias where use_bias=False."
         )
     layers = layer_names(len(arrays) // each, bidirectional)
     groups = (dict(zip(_NAMES, arrays[n : n + 3], strict=True)) for n in range(0, len(arrays), 3))
     return merge_layers(
         {
-            layer: _from_layer(cell, group, f"{who}: {layer}")
+            layer: _from_layer(cell, group, f"{owner}: {layer}")
             for layer, group in zip(layers, groups, strict=True)
         }
     )
@@ -88,22 +90,22 @@ def to_keras(cell: str | type[Cell] | Cell, params: Mapping[str, Any]) -> list[A
     Raises:
         UsageError: if Keras has no such cell, or parameters are missing or unknown.
     """
-    who = "to_keras"
-    cell = check_supported(cell, "Keras", CELLS, who)
-    groups = split_by_layer(cell, params, who).values()
+    owner = "to_keras"
+    cell = check_supported(cell, "Keras", CELLS, owner)
+    groups = split_by_layer(cell, params, owner).values()
     return [np.array(value, order="C") for group in groups for value in _to_layer(cell, group)]
 
 
-def _from_layer(cell: Cell, arrays: Arrays, who: str) -> Arrays:
+def _from_layer(cell: Cell, arrays: Arrays, owner: str) -> Arrays:
     gates, order = GATE_LAYOUTS[cell.name].gates, _ORDERS[cell.name]
     if (arrays["bias"].ndim == 2) != (cell.name == "gru"):
         raise UsageError(
-            f"{who}: the bias is {arrays['bias'].shape}, and {cell.label()} has one of {_bias(cell)}; a GRU "
-            f"is 'gru' with reset_after=True, which is (2, 3H), and 'gru_reset_before' without."
+            f"{owner}: the bias is {arrays['bias'].shape}, and {cell.label()} has one of {_bias(cell)}; a "
+            f"GRU is 'gru' with reset_after=True, which is (2, 3H), and 'gru_reset_before' without."
         )
     x, h, bias = (reorder_gates(arrays[name], order, gates) for name in _NAMES)
     bias_x, bias_h = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))
-    return read_layer(cell, GateWeights(x, h, bias_x, bias_h), who, arrays)
+    return read_layer(cell, GateWeights(x, h, bias_x, bias_h), owner, arrays)
 
 
 def _bias(cell: Cell) -> str:

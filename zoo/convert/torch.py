@@ -48,11 +48,11 @@ def from_torch(cell: str | type[Cell] | Cell, state_dict: Mapping[str, Any]) -> 
     Raises:
         UsageError: if PyTorch has no such cell, or arrays are missing, unknown or invalid.
     """
-    who = "from_torch"
-    cell = check_supported(cell, "PyTorch", CELLS, who)
-    groups = _groups(state_dict, who)
+    owner = "from_torch"
+    cell = check_supported(cell, "PyTorch", CELLS, owner)
+    groups = _groups(state_dict, owner)
     return merge_layers(
-        {layer: from_layer(cell, group, f"{who}: {layer}") for layer, group in groups.items()}
+        {layer: from_layer(cell, group, f"{owner}: {layer}") for layer, group in groups.items()}
     )
 
 
@@ -72,11 +72,11 @@ def to_torch(cell: str | type[Cell] | Cell, params: Mapping[str, Any]) -> Arrays
     Raises:
         UsageError: if PyTorch has no such cell, or parameters are missing or unknown.
     """
-    who = "to_torch"
-    cell = check_supported(cell, "PyTorch", CELLS, who)
+    owner = "to_torch"
+    cell = check_supported(cell, "PyTorch", CELLS, owner)
     return {
         torch_name(layer, name): np.array(value, order="C")
-        for layer, arrays in split_by_layer(cell, params, who).items()
+        for layer, arrays in split_by_layer(cell, params, owner).items()
         for name, value in to_layer(cell, arrays).items()
     }
 
@@ -91,14 +91,14 @@ def torch_name(layer: str, array: str) -> str:
     return f"{array}_{layer.replace('.', '_')}"
 
 
-def from_layer(cell: Cell, arrays: Mapping[str, Array], who: str) -> Arrays:
+def from_layer(cell: Cell, arrays: Mapping[str, Array], owner: str) -> Arrays:
     """The parameters of one layer in one direction from ``weight_ih`` and so on; views where possible.
 
     Raises:
         UsageError: if the shapes are inconsistent.
     """
     zeros = np.zeros_like(arrays["weight_ih"][..., 0])
-    return read_layer(cell, weights_of({"bias_ih": zeros, "bias_hh": zeros, **arrays}), who, arrays)
+    return read_layer(cell, weights_of({"bias_ih": zeros, "bias_hh": zeros, **arrays}), owner, arrays)
 
 
 def weights_of(arrays: Mapping[str, Array]) -> GateWeights:
@@ -115,28 +115,28 @@ def to_layer(cell: Cell, arrays: Mapping[str, Array]) -> Arrays:
     return result if w.projection is None else {**result, "weight_hr": w.projection.T}
 
 
-def _groups(state_dict: Mapping[str, Any], who: str) -> dict[str, Arrays]:
+def _groups(state_dict: Mapping[str, Any], owner: str) -> dict[str, Arrays]:
     groups: dict[str, Arrays] = {}
-    for name, value in as_mapping(state_dict, f"{who}: state_dict").items():
+    for name, value in as_mapping(state_dict, f"{owner}: state_dict").items():
         match = _NAME.fullmatch(name)
         if match is None:
             raise UsageError(
-                f"{who}: {name!r} is not an array of nn.RNN, nn.LSTM or nn.GRU; give the state_dict of such "
-                f"a module."
+                f"{owner}: {name!r} is not an array of nn.RNN, nn.LSTM or nn.GRU; give the state_dict of "
+                f"such a module."
             )
         layer = layer_name(int(match[2]), match[3] is not None)
-        groups.setdefault(layer, {})[match[1]] = _array(value, f"{who}: {name}")
+        groups.setdefault(layer, {})[match[1]] = _array(value, f"{owner}: {name}")
     is_bidirectional = any(layer.endswith("reverse") for layer in groups)
     expected = layer_names(max(1, len(groups) // (1 + is_bidirectional)), is_bidirectional)
     needed = [(layer, array) for layer in (*groups, *expected) for array in ("weight_ih", "weight_hh")]
     for layer, array in needed:
         if array not in groups.get(layer, {}):
-            raise UsageError(f"{who}: {torch_name(layer, array)} is missing.")
+            raise UsageError(f"{owner}: {torch_name(layer, array)} is missing.")
     return {layer: groups[layer] for layer in expected}
 
 
-def _array(value: Any, who: str) -> Array:
+def _array(value: Any, owner: str) -> Array:
     try:
         return np.asarray(value.detach() if hasattr(value, "detach") else value)
     except (TypeError, RuntimeError) as error:  # another device, or a dtype unknown to NumPy
-        raise UsageError(f"{who} cannot be read as an array ({error}).") from None
+        raise UsageError(f"{owner} cannot be read as an array ({error}).") from None

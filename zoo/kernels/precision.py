@@ -15,13 +15,13 @@ _IMPORTS = {
 }
 
 
-def check_precision(precision: object, dtype: str, who: str) -> str | None:
+def check_precision(precision: object, dtype: str, owner: str) -> str | None:
     """Check a precision; None is the dtype of the arrays, which you may also name.
 
     Args:
         precision: ``"bf16"``, the name of the dtype, or None.
         dtype: Name of the dtype of the arrays.
-        who: Owner, for messages.
+        owner: Owner, for messages.
 
     Returns:
         ``"bf16"``, or None for the dtype.
@@ -33,17 +33,18 @@ def check_precision(precision: object, dtype: str, who: str) -> str | None:
         return None
     if not (isinstance(precision, str) and precision == BF16):
         raise UsageError(
-            f"{who}: precision is {short_repr(precision)}; expected 'bf16', or None for products in {dtype}."
+            f"{owner}: precision is {short_repr(precision)}; expected 'bf16', or None for products in "
+            f"{dtype}."
         )
     if dtype != "float32":
         raise UsageError(
-            f"{who}: precision is 'bf16' and dtype is {dtype!r}; sums of bfloat16 products are float32, so "
+            f"{owner}: precision is 'bf16' and dtype is {dtype!r}; sums of bfloat16 products are float32, so "
             f"use `dtype='float32'`, or leave out `precision`."
         )
     if reason := bf16_problem():
         raise UsageError(
-            f"{who}: precision is 'bf16' and {reason}; use `precision='float32'`, in another run if this one "
-            "began with 'bf16'."
+            f"{owner}: precision is 'bf16' and {reason}; use `precision='float32'`, in another run if this "
+            "one began with 'bf16'."
         )
     return BF16
 

@@ -124,17 +124,17 @@ class StackConfig:
     ) -> None:
         checked_recompute = check_recompute(recompute)
         layer_cells = as_cells(resolve_cells(cells, block), num_layers)
-        who = cells_label(layer_cells)
-        width = as_size(who, "hidden_size", hidden_size)
-        features = as_size(who, "input_size", input_size)
-        is_bidirectional = as_bool(bidirectional, f"{who}: bidirectional")
-        is_residual = as_bool(residual, f"{who}: residual")
+        owner = cells_label(layer_cells)
+        width = as_size(owner, "hidden_size", hidden_size)
+        features = as_size(owner, "input_size", input_size)
+        is_bidirectional = as_bool(bidirectional, f"{owner}: bidirectional")
+        is_residual = as_bool(residual, f"{owner}: residual")
         if is_residual and any(cell.is_in_block() for cell in layer_cells):
             raise UsageError(
-                f"{who}: residual is True and the block adds its input already; leave out `residual`."
+                f"{owner}: residual is True and the block adds its input already; leave out `residual`."
             )
         checked_dtype = as_dtype(dtype)
-        needs_projection = not (as_bool(embedded, f"{who}: embedded") and features == width)
+        needs_projection = not (as_bool(embedded, f"{owner}: embedded") and features == width)
         vars(self).update(
             cells=place_cells(layer_cells, needs_projection, is_bidirectional),
             input_size=features,
@@ -142,10 +142,10 @@ class StackConfig:
             num_layers=len(layer_cells),
             bidirectional=is_bidirectional,
             residual=is_residual,
-            learned_state=as_bool(learned_state, f"{who}: learned_state"),
-            dropout=as_dropout(dropout, who),
+            learned_state=as_bool(learned_state, f"{owner}: learned_state"),
+            dropout=as_dropout(dropout, owner),
             dtype=checked_dtype,
-            precision=check_precision(precision, checked_dtype.name, who),
+            precision=check_precision(precision, checked_dtype.name, owner),
             recompute=checked_recompute,
         )
 

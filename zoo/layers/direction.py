@@ -129,9 +129,9 @@ class Direction:
         """Initial values of the parameters, and the values of the buffers."""
         declared: Iterable[ArrayDeclaration] = (*self.cell.params.values(), *self.cell.buffers.values())
         named = zip(declared, self.arrays.items(), strict=True)
-        who = self.cell.label()
+        owner = self.cell.label()
         return {
-            name: initialize(array, shape, seed, (self.rng_index, position), who, self.cell)
+            name: initialize(array, shape, seed, (self.rng_index, position), owner, self.cell)
             for position, (array, (name, shape)) in enumerate(named)
         }
 

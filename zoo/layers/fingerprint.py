@@ -55,11 +55,11 @@ class Fingerprint(NamedTuple):
     vector: Array
     digest: np.uint64
 
-    def check(self, who: str, calls: tuple[str, str]) -> None:
+    def check(self, owner: str, calls: tuple[str, str]) -> None:
         """Check that the vector is unchanged.
 
         Args:
-            who: Owner of the parameters, for the message.
+            owner: Owner of the parameters, for the message.
             calls: Names of the forward and the backward call, for the message.
 
         Raises:
@@ -67,8 +67,8 @@ class Fingerprint(NamedTuple):
         """
         if digest(self.vector.view(np.uint32)) != self.digest:
             raise UsageError(
-                f"{who}: the parameters have changed since the forward pass, so that its gradients would be "
-                f"wrong; call {calls[1]} before you change them, or {calls[0]} again."
+                f"{owner}: the parameters have changed since the forward pass, so that its gradients would "
+                f"be wrong; call {calls[1]} before you change them, or {calls[0]} again."
             )
 
 

@@ -162,17 +162,19 @@ class FunctionalStack:
         Raises:
             UsageError: if a shape does not fit, the tape is of another layer, or the parameters have changed.
         """
-        who = f"{self.stack.label()}: gradient of the output"
+        owner = f"{self.stack.label()}: gradient of the output"
         if not isinstance(tape, Tape) or tape.batch_run.stack is not self.stack:
-            raise UsageError(f"{who}: the tape is not one of this layer's; pass on what its apply returned.")
+            raise UsageError(
+                f"{owner}: the tape is not one of this layer's; pass on what its apply returned."
+            )
         if tape.theta is not None:
             tape.theta.check(self.stack.label(), ("apply", "vjp") if out is None else ("forward", "backward"))
         run = tape.batch_run
         steps, batch = run.x.shape[:2]
-        dy = as_floats(dy, (steps, batch, self.stack.output_size), self.dtype, who)
+        dy = as_floats(dy, (steps, batch, self.stack.output_size), self.dtype, owner)
         dy = dy if run.lengths is None else mask_padding(dy, run.lengths)
-        who = f"{self.stack.label()}: gradient of the last states"
-        dfinal = as_state(dstate, self.stack.state_shapes, batch, self.dtype, who)
+        owner = f"{self.stack.label()}: gradient of the last states"
+        dfinal = as_state(dstate, self.stack.state_shapes, batch, self.dtype, owner)
         dx = None if run.x.ndim == 2 else run.empty_output(self.stack.input_size)
         dtheta = np.empty(self.layout.size, self.dtype) if out is None else out
         all_shards = shards(batch)

@@ -240,14 +240,14 @@ class Recurrent(FlatParameters):
         Raises:
             UsageError: if an argument does not fit, or a layer reads backwards.
         """
-        stack, who = self.stack, f"{self.stack.label()}: step"
+        stack, owner = self.stack, f"{self.stack.label()}: step"
         if stack.bidirectional:
-            raise UsageError(f"{who}: a layer that reads backwards needs the whole sequence; call forward.")
+            raise UsageError(f"{owner}: a layer that reads backwards needs the whole sequence; call forward.")
         if "trace" in inputs and "trace" not in stack.inputs:
-            raise UsageError(f"{who} records no traces; call forward(x, trace=...).")
-        x = as_inputs(as_array(x, who)[np.newaxis], stack.input_size, self.dtype, who)
+            raise UsageError(f"{owner} records no traces; call forward(x, trace=...).")
+        x = as_inputs(as_array(x, owner)[np.newaxis], stack.input_size, self.dtype, owner)
         batch = x.shape[1]
-        given = {name: as_array(value, who)[np.newaxis] for name, value in inputs.items()}
+        given = {name: as_array(value, owner)[np.newaxis] for name, value in inputs.items()}
         aux = stack.aux_inputs(given, (1, batch), self.dtype, noise).chunk(slice(0, 1), slice(0, batch))
         initial = stack.initial_states(state, self._arrays, batch, self.dtype)
         y, final, _ = stack.forward(stack.arrays_by_direction(self._arrays), x, initial, aux)
@@ -364,11 +364,11 @@ class Recurrent(FlatParameters):
     def _swap_arguments(self, x: ArrayLike, inputs: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Time-major inputs and auxiliary inputs."""
         if self.batch_first:
-            who = f"{self.stack.label()} with batch_first"
-            x = as_array(x, f"{who}: inputs")
+            owner = f"{self.stack.label()} with batch_first"
+            x = as_array(x, f"{owner}: inputs")
             if x.ndim not in (2, 3) or (x.ndim == 3 and x.shape[2] != self.stack.input_size):
                 raise UsageError(
-                    f"{who}: inputs are {dtype_and_shape(x)}; expected floats "
+                    f"{owner}: inputs are {dtype_and_shape(x)}; expected floats "
                     f"(B, T, {self.stack.input_size}) or integer tokens (B, T)."
                 )
         return self._swap(x), {name: self._swap(value) for name, value in inputs.items()}

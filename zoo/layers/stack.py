@@ -340,14 +340,14 @@ class Stack:
         params: Mapping[str, Array],
         batch: int,
         dtype: np.dtype[Any],
-        who: str = "",
+        owner: str = "",
     ) -> Arrays:
         """Initial states: those given, or else the learned ones, or zeros.
 
         Raises:
             UsageError: if a name is missing or unknown, or a shape does not fit.
         """
-        initial = as_state(state, self.state_shapes, batch, dtype, who or self.label())
+        initial = as_state(state, self.state_shapes, batch, dtype, owner or self.label())
         if state is None:
             for name, learned in self.learned.items():
                 initial[learned][...] = params[name]
@@ -452,7 +452,7 @@ class Stack:
         ]
 
 
-def check_same_shape(names: Iterable[str], directions: list[Direction], who: str) -> None:
+def check_same_shape(names: Iterable[str], directions: list[Direction], owner: str) -> None:
     """Check that auxiliary inputs have the same shape in every layer that declares them.
 
     Raises:
@@ -463,7 +463,7 @@ def check_same_shape(names: Iterable[str], directions: list[Direction], who: str
         for other in others:
             if other.inputs[name] != first.inputs[name]:
                 raise UsageError(
-                    f"{who}: every layer gets the same inputs, but {name!r} is {first.inputs[name]} in layer "
-                    f"{first.index} and {other.inputs[name]} in layer {other.index}; choose one layer, or "
-                    f"sizes for which these are equal."
+                    f"{owner}: every layer gets the same inputs, but {name!r} is {first.inputs[name]} in "
+                    f"layer {first.index} and {other.inputs[name]} in layer {other.index}; choose one layer, "
+                    f"or sizes for which these are equal."
                 )

@@ -61,7 +61,7 @@ class States(dict[str, Array]):
         return self[name] if full_name(name, self.keys()) else default
 
 
-def states_by_name(state: GivenState, shapes: Shapes, batch: int, who: str) -> dict[str, Any]:
+def states_by_name(state: GivenState, shapes: Shapes, batch: int, owner: str) -> dict[str, Any]:
     """The arrays of a given state by full name, not yet checked.
 
     Args:
@@ -70,7 +70,7 @@ def states_by_name(state: GivenState, shapes: Shapes, batch: int, who: str) -> d
             directions, as in PyTorch.
         shapes: Shape of each state, without the batch axis.
         batch: ``B``.
-        who: Owner of the state, for messages.
+        owner: Owner of the state, for messages.
 
     Raises:
         UsageError: if names are missing or unknown, or the number of arrays is wrong.
@@ -87,7 +87,7 @@ def states_by_name(state: GivenState, shapes: Shapes, batch: int, who: str) -> d
             problems += [f"missing state {', '.join(missing)}"] if missing else []
             if len(named) != len(state):
                 problems.append(f"{', '.join(map(repr, state))} name one state twice")
-            raise UsageError(f"{who}: {'; '.join(problems)}; the names are {', '.join(short.values())}.")
+            raise UsageError(f"{owner}: {'; '.join(problems)}; the names are {', '.join(short.values())}.")
         return named
     owners: dict[str, list[str]] = {}
     for full in shapes:
@@ -95,24 +95,26 @@ def states_by_name(state: GivenState, shapes: Shapes, batch: int, who: str) -> d
     copies = max(map(len, owners.values()))
     if any(len(names) != copies for names in owners.values()):
         raise UsageError(
-            f"{who}: the state is a {type(state).__name__}, but the layers have different states; expected a "
-            f"mapping with the names {list(shapes)}."
+            f"{owner}: the state is a {type(state).__name__}, but the layers have different states; expected "
+            f"a mapping with the names {list(shapes)}."
         )
     arrays = state if isinstance(state, tuple) else (state,)
     if len(arrays) != len(owners):
         raise UsageError(
-            f"{who}: the state is {len(arrays)} array{'s' * (len(arrays) != 1)}; expected a tuple "
+            f"{owner}: the state is {len(arrays)} array{'s' * (len(arrays) != 1)}; expected a tuple "
             f"({', '.join(owners)}), or a mapping with the names {list(shapes)}."
         )
     return {
         full: part
         for (name, names), array in zip(owners.items(), arrays, strict=True)
-        for full, part in _split(as_array(array, f"{who}: state {name!r}"), name, names, shapes, batch, who)
+        for full, part in _split(
+            as_array(array, f"{owner}: state {name!r}"), name, names, shapes, batch, owner
+        )
     }
 
 
 def _split(
-    array: Array, name: str, names: list[str], shapes: Shapes, batch: int, who: str
+    array: Array, name: str, names: list[str], shapes: Shapes, batch: int, owner: str
 ) -> list[tuple[str, Array]]:
     """The part of each layer and direction of ``(L D, B, ...)``; one may come without the first axis."""
     own = [(batch, *shapes[full]) for full in names]
@@ -122,5 +124,5 @@ def _split(
     if array.shape != stacked or len(set(own)) > 1:
         expected = f"{own[0]} or {stacked}" if len(names) == 1 else f"{stacked}"
         advice = "" if len(set(own)) == 1 else f", or a mapping with the names {list(shapes)}"
-        raise UsageError(f"{who}: state {name!r} is {dtype_and_shape(array)}; expected {expected}{advice}.")
+        raise UsageError(f"{owner}: state {name!r} is {dtype_and_shape(array)}; expected {expected}{advice}.")
     return list(zip(names, array, strict=True))

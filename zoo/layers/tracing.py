@@ -141,7 +141,7 @@ def requested_names(request: Any) -> bool | tuple[Any, ...]:
 
 
 def resolve_trace_request(
-    directions: Sequence[Direction], request: TraceRequest, argument: str, who: str
+    directions: Sequence[Direction], request: TraceRequest, argument: str, owner: str
 ) -> list[list[str]]:
     """The requested names of each direction.
 
@@ -149,7 +149,7 @@ def resolve_trace_request(
         directions: The directions.
         request: True for everything, or names.
         argument: Name of the argument, for messages.
-        who: Owner of the directions, for messages.
+        owner: Owner of the directions, for messages.
 
     Raises:
         UnknownNameError: if a name is unknown.
@@ -159,7 +159,7 @@ def resolve_trace_request(
     if isinstance(names, bool):
         return [list(cell_trace_names(direction.cell)) for direction in directions]
     for name in names:
-        _check_name(directions, name, argument, who)
+        _check_name(directions, name, argument, owner)
     return [_names_in(direction, names) for direction in directions]
 
 
@@ -169,9 +169,9 @@ def _names_in(direction: Direction, names: Sequence[object]) -> list[str]:
     ]
 
 
-def _check_name(directions: Sequence[Direction], name: object, argument: str, who: str) -> None:
+def _check_name(directions: Sequence[Direction], name: object, argument: str, owner: str) -> None:
     if not isinstance(name, str):
-        raise UsageError(f"{who}: {argument} asks for {short_repr(name)}; expected {_EXPECTED}.")
+        raise UsageError(f"{owner}: {argument} asks for {short_repr(name)}; expected {_EXPECTED}.")
     full = trace_names(directions)
     short = tuple(
         dict.fromkeys(each for direction in directions for each in cell_trace_names(direction.cell))
@@ -179,7 +179,7 @@ def _check_name(directions: Sequence[Direction], name: object, argument: str, wh
     if name not in full and name not in short:
         known = full if "." in name else short
         raise UnknownNameError(
-            f"{who}: {argument} asks for {name!r}; there are {', '.join(known)}.{did_you_mean(name, known)}"
+            f"{owner}: {argument} asks for {name!r}; there are {', '.join(known)}.{did_you_mean(name, known)}"
         )
 
 

@@ -48,7 +48,7 @@ def cells_label(cells: tuple[Cell, ...]) -> str:
     return f"cells {', '.join(repr(cell.name) for cell in cells)}"
 
 
-def as_size(who: str, name: str, value: object, most: int | None = None) -> int:
+def as_size(owner: str, name: str, value: object, most: int | None = None) -> int:
     """A positive integer.
 
     Raises:
@@ -57,11 +57,11 @@ def as_size(who: str, name: str, value: object, most: int | None = None) -> int:
     is_valid = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
     if not is_valid or (most is not None and int(value) > most):  # type: ignore[call-overload]
         expected = "a positive integer" if most is None else f"an integer from 1 to {most}"
-        raise UsageError(f"{who}: {name} is {reprlib.repr(value)}; expected {expected}.")
+        raise UsageError(f"{owner}: {name} is {reprlib.repr(value)}; expected {expected}.")
     return int(value)  # type: ignore[call-overload,no-any-return]
 
 
-def as_dropout(value: Any, who: str) -> float:
+def as_dropout(value: Any, owner: str) -> float:
     """Check a probability less than one.
 
     Raises:
@@ -70,7 +70,7 @@ def as_dropout(value: Any, who: str) -> float:
     is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not is_number or not 0 <= value < 1:
         raise UsageError(
-            f"{who}: dropout is {short_repr(value)}; expected a number from 0 up to, not including, 1."
+            f"{owner}: dropout is {short_repr(value)}; expected a number from 0 up to, not including, 1."
         )
     return float(value)
 
@@ -90,25 +90,25 @@ def as_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     return DTYPES[name]
 
 
-def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], who: str) -> Array:
+def as_inputs(x: Any, input_size: int, dtype: np.dtype[Any], owner: str) -> Array:
     """Convert inputs to ``(T, B, I)`` of the dtype, or to int32 tokens ``(T, B)``, C-contiguous.
 
     Raises:
         UsageError: if x is neither.
     """
-    x = as_array(x, f"{who}: inputs")
+    x = as_array(x, f"{owner}: inputs")
     if x.ndim == 2 and x.dtype.kind in "iu":
-        return as_tokens(x, input_size, f"{who}: inputs")
+        return as_tokens(x, input_size, f"{owner}: inputs")
     if x.ndim == 3 and x.dtype.kind == "f" and x.shape[2] == input_size and x.shape[1] > 0:
         return _kernel_ready(x, dtype)
     raise UsageError(
-        f"{who}: inputs are {dtype_and_shape(x)}; expected floats (T, B, {input_size}) or integer tokens "
+        f"{owner}: inputs are {dtype_and_shape(x)}; expected floats (T, B, {input_size}) or integer tokens "
         f"(T, B), time first, with at least one row in the batch."
     )
 
 
 def as_padded_batch(
-    x: Any, lengths: Any, input_size: int, dtype: np.dtype[Any], who: str
+    x: Any, lengths: Any, input_size: int, dtype: np.dtype[Any], owner: str
 ) -> tuple[Array, Array | None]:
     """Convert inputs to arrays for kernels, and lengths to int64 ``(B,)``, or None.
 
@@ -118,30 +118,30 @@ def as_padded_batch(
         UsageError: if x is neither floats ``(T, B, I)`` nor tokens ``(T, B)``, or the lengths do not fit it.
     """
     if lengths is None:
-        return as_inputs(x, input_size, dtype, who), None
-    x = as_array(x, f"{who}: inputs")
+        return as_inputs(x, input_size, dtype, owner), None
+    x = as_array(x, f"{owner}: inputs")
     if x.ndim not in (2, 3) or x.shape[1] == 0:
-        return as_inputs(x, input_size, dtype, who), None  # raises an error
-    lengths = as_lengths(lengths, x.shape[0], x.shape[1], who)
-    x = as_inputs(mask_padding(x, lengths), input_size, dtype, who)
+        return as_inputs(x, input_size, dtype, owner), None  # raises an error
+    lengths = as_lengths(lengths, x.shape[0], x.shape[1], owner)
+    x = as_inputs(mask_padding(x, lengths), input_size, dtype, owner)
     return (mask_padding(x, lengths, PAD_TOKEN) if x.ndim == 2 else x), lengths
 
 
-def as_lengths(lengths: Any, steps: int, batch: int, who: str) -> Array:
+def as_lengths(lengths: Any, steps: int, batch: int, owner: str) -> Array:
     """Check the steps of each sequence, ``(B,)``.
 
     Raises:
         UsageError: if they are not integers from 0 to T, one for each row.
     """
-    values = as_array(lengths, f"{who}: lengths")
+    values = as_array(lengths, f"{owner}: lengths")
     if values.dtype.kind not in "iu" or values.shape != (batch,):
         raise UsageError(
-            f"{who}: lengths are {values.dtype}{values.shape}; expected integers ({batch},), the steps of "
+            f"{owner}: lengths are {values.dtype}{values.shape}; expected integers ({batch},), the steps of "
             f"each row."
         )
     if values.min() < 0 or values.max() > steps:
         raise UsageError(
-            f"{who}: lengths run from {values.min()} to {values.max()}; expected 0 to {steps}, the number "
+            f"{owner}: lengths run from {values.min()} to {values.max()}; expected 0 to {steps}, the number "
             f"of steps."
         )
     return values.astype(np.int64)
@@ -154,22 +154,22 @@ def mask_padding(array: Array, lengths: Array, fill: float = 0) -> Array:
     return copy
 
 
-def as_tokens(tokens: Any, symbols: int, who: str) -> Array:
+def as_tokens(tokens: Any, symbols: int, owner: str) -> Array:
     """Convert tokens to int32 ``(T, B)``, C-contiguous, and check that each is below ``symbols``.
 
     Raises:
         UsageError: if they are not.
     """
-    tokens = as_array(tokens, who)
+    tokens = as_array(tokens, owner)
     if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or tokens.shape[1] == 0:
         raise UsageError(
-            f"{who} are {dtype_and_shape(tokens)}; expected integer tokens (T, B), time first, with at "
+            f"{owner} are {dtype_and_shape(tokens)}; expected integer tokens (T, B), time first, with at "
             f"least one row in the batch."
         )
     # As unsigned integers, negative tokens are larger than any vocabulary: one comparison is enough.
     if tokens.size and np.maximum.reduce(tokens.view(_unsigned(tokens.dtype)), axis=None) >= symbols:
         raise UsageError(
-            f"{who} run from {tokens.min()} to {tokens.max()}; expected tokens from 0 to {symbols - 1}."
+            f"{owner} run from {tokens.min()} to {tokens.max()}; expected tokens from 0 to {symbols - 1}."
         )
     return _kernel_ready(tokens, np.dtype(np.int32))
 
@@ -184,7 +184,7 @@ def as_state(
     shapes: Mapping[str, tuple[int, ...]],
     batch: int,
     dtype: np.dtype[Any],
-    who: str,
+    owner: str,
 ) -> dict[str, Array]:
     """Check states, or their gradients, ``(B, ...)``; zeros for None.
 
@@ -193,9 +193,9 @@ def as_state(
     """
     if state is None:
         return {name: np.zeros((batch, *shape), dtype) for name, shape in shapes.items()}
-    named = states_by_name(state, shapes, batch, who)
+    named = states_by_name(state, shapes, batch, owner)
     return {
-        name: as_floats(named[name], (batch, *shape), dtype, f"{who}: state {name!r}")
+        name: as_floats(named[name], (batch, *shape), dtype, f"{owner}: state {name!r}")
         for name, shape in shapes.items()
     }
 
@@ -206,7 +206,7 @@ def as_aux_inputs(
     shapes: Mapping[str, tuple[int, ...]],
     times_rows: tuple[int, int],
     dtype: np.dtype[Any],
-    who: str,
+    owner: str,
 ) -> dict[str, Array]:
     """Check auxiliary inputs, ``(T, B, ...)``.
 
@@ -216,27 +216,27 @@ def as_aux_inputs(
     for name in given:
         if name not in declared:
             raise UsageError(
-                f"{who} was given the input {name!r}; beside x it takes {', '.join(declared) or 'none'}."
+                f"{owner} was given the input {name!r}; beside x it takes {', '.join(declared) or 'none'}."
                 f"{did_you_mean(name, declared)}"
             )
     return {
-        name: as_floats(value, (*times_rows, *shapes[name]), dtype, f"{who}: input {name!r}")
+        name: as_floats(value, (*times_rows, *shapes[name]), dtype, f"{owner}: input {name!r}")
         for name, value in given.items()
     }
 
 
-def as_floats(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], who: str) -> Array:
+def as_floats(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any], owner: str) -> Array:
     """Convert real numbers of an exact shape to C-contiguous arrays of the dtype.
 
     Raises:
         UsageError: if they have another shape or are not real numbers.
     """
-    array = as_array(value, who)
+    array = as_array(value, owner)
     is_real = array.dtype.kind in "fiu"
     if not is_real or array.shape != shape:
         if is_real and array.ndim:  # the dtype does not matter: it is converted
-            raise UsageError(f"{who} has the shape {array.shape}; expected {shape}.")
-        raise UsageError(f"{who} is {dtype_and_shape(array)}; expected {dtype}{shape}.")
+            raise UsageError(f"{owner} has the shape {array.shape}; expected {shape}.")
+        raise UsageError(f"{owner} is {dtype_and_shape(array)}; expected {dtype}{shape}.")
     return _kernel_ready(array, dtype)
 
 

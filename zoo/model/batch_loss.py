@@ -212,7 +212,7 @@ def as_targets(
     times_rows: tuple[int, int],
     outputs: int,
     dtype: np.dtype[Any],
-    who: str,
+    owner: str,
     lengths: Array | None = None,
 ) -> tuple[Array, Array | None]:
     """Targets and weights of every step; weights are None if all are 1.
@@ -224,14 +224,14 @@ def as_targets(
         times_rows: ``(T, B)``.
         outputs: ``V``.
         dtype: Of numbers.
-        who: Owner, for messages.
+        owner: Owner, for messages.
         lengths: Steps of each sequence ``(B,)``; the padding gets weight zero.
 
     Raises:
         UsageError: if they do not fit, or all weights are zero.
     """
-    targets, given = as_array(targets, f"{who}: targets"), weights
-    weights = as_weights(weights, times_rows, who)
+    targets, given = as_array(targets, f"{owner}: targets"), weights
+    weights = as_weights(weights, times_rows, owner)
     is_class = loss.target == "class"
     if targets.dtype.kind not in ("iu" if is_class else "fiu"):
         numbers = "numbers"
@@ -240,12 +240,12 @@ def as_targets(
             numbers += "; for other numbers use a SequenceModel with loss='squared_error'" * (
                 targets.dtype.kind == "f"
             )
-        raise UsageError(f"{who}: targets are {dtype_and_shape(targets)}; expected {numbers}.")
+        raise UsageError(f"{owner}: targets are {dtype_and_shape(targets)}; expected {numbers}.")
     shape = times_rows if is_class else (*times_rows, outputs)
     if targets.shape == shape[1:] and times_rows[0] > 0:
         if weights is not None and np.ndim(given) == 2:
             raise UsageError(
-                f"{who}: targets {targets.shape} are those of the last step, which alone counts; found "
+                f"{owner}: targets {targets.shape} are those of the last step, which alone counts; found "
                 f"weights {times_rows}, which are for targets {shape}. Give weights {times_rows[1:]}."
             )
         targets, is_last = _last_step_only(targets, shape, lengths)
@@ -254,19 +254,19 @@ def as_targets(
         is_first = targets.shape == (times_rows[0], *shape[2:])
         hint = " Time comes first: exchange the axes of the inputs, x.swapaxes(0, 1)." if is_first else ""
         raise UsageError(
-            f"{who}: targets {targets.shape} for inputs of {times_rows[0]} steps and {times_rows[1]} rows; "
+            f"{owner}: targets {targets.shape} for inputs of {times_rows[0]} steps and {times_rows[1]} rows; "
             f"expected {shape}, or {shape[1:]} for the last step alone.{hint}"
         )
     if lengths is not None:
         is_step = np.arange(times_rows[0])[:, None] < lengths
         weights = is_step.astype(np.float64) if weights is None else weights * is_step
     if not (times_rows[0] if weights is None else weights.any()):
-        raise UsageError(f"{who}: nothing counts, in {times_rows[0]} steps; expected a weight above zero.")
+        raise UsageError(f"{owner}: nothing counts, in {times_rows[0]} steps; expected a weight above zero.")
     masked = targets if weights is None else _masked_targets(targets, weights)
-    return _checked(masked, loss, outputs, dtype, f"{who}: targets"), weights
+    return _checked(masked, loss, outputs, dtype, f"{owner}: targets"), weights
 
 
-def as_weights(weights: Any, times_rows: tuple[int, int], who: str) -> Array | None:
+def as_weights(weights: Any, times_rows: tuple[int, int], owner: str) -> Array | None:
     """Weights of each step of each sequence, float64, or None if all are 1; ``(B,)`` are of all steps.
 
     Raises:
@@ -275,13 +275,13 @@ def as_weights(weights: Any, times_rows: tuple[int, int], who: str) -> Array | N
     if weights is None:
         return None
     if isinstance(weights, Mapping):
-        raise UsageError(f"{who}: weights are a mapping, as states are; give states by name, state=...")
-    given = as_array(weights, f"{who}: weights")
+        raise UsageError(f"{owner}: weights are a mapping, as states are; give states by name, state=...")
+    given = as_array(weights, f"{owner}: weights")
     of_sequences = given.shape == times_rows[1:]
     shape = times_rows[1:] if of_sequences else times_rows
-    values = as_floats(given, shape, np.dtype(np.float64), f"{who}: weights")
+    values = as_floats(given, shape, np.dtype(np.float64), f"{owner}: weights")
     if not ((values >= 0) & np.isfinite(values)).all():
-        raise UsageError(f"{who}: weights hold {values.min()}; expected finite numbers, zero or more.")
+        raise UsageError(f"{owner}: weights hold {values.min()}; expected finite numbers, zero or more.")
     return np.tile(values, (times_rows[0], 1)) if of_sequences else values
 
 
@@ -305,14 +305,14 @@ def _masked_targets(targets: Array, weights: Array) -> Array:
     return np.where(has_loss if targets.ndim == 2 else has_loss[..., None], targets, 0)
 
 
-def _checked(targets: Array, loss: Loss, outputs: int, dtype: np.dtype[Any], who: str) -> Array:
+def _checked(targets: Array, loss: Loss, outputs: int, dtype: np.dtype[Any], owner: str) -> Array:
     """Check the values of targets and convert their dtype."""
     if loss.target == "class":
-        return as_tokens(targets, outputs, who)
-    values = as_floats(targets, targets.shape, dtype, who)
+        return as_tokens(targets, outputs, owner)
+    values = as_floats(targets, targets.shape, dtype, owner)
     if loss.target == "probability" and not ((values >= 0) & (values <= 1)).all():
         raise UsageError(
-            f"{who} run from {values.min()} to {values.max()}; expected numbers from 0 to 1 where the loss "
+            f"{owner} run from {values.min()} to {values.max()}; expected numbers from 0 to 1 where the loss "
             f"is {loss.name!r}."
         )
     return values

@@ -181,18 +181,18 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _rows(self, X: Any, reset: bool) -> list[Array]:
         """Convert X to sequences; store the number of features if ``reset``."""
-        who, features = type(self).__name__, positive(self.features, "features")
-        rows = as_rows(X, features, who)
+        owner, features = type(self).__name__, positive(self.features, "features")
+        rows = as_rows(X, features, owner)
         if rows is None:
             table = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
-            rows = rows_of_table(table, features, who)
+            rows = rows_of_table(table, features, owner)
         elif reset:
             self.n_features_in_ = rows[0].shape[1]
         if reset:
             self._step_features = rows[0].shape[1]
         if rows[0].shape[1] != self._step_features:
             raise ValueError(
-                f"{who}: found {rows[0].shape[1]} features at a step, and it was fitted on "
+                f"{owner}: found {rows[0].shape[1]} features at a step, and it was fitted on "
                 f"{self._step_features}."
             )
         return rows

@@ -233,12 +233,12 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: if the rows for validation are not in the form of those for training.
         """
-        who = type(self).__name__
+        owner = type(self).__name__
         if self.series is not None:
-            raise ValueError(f"{who}: validation is given with `series`; set validation_fraction instead.")
+            raise ValueError(f"{owner}: validation is given with `series`; set validation_fraction instead.")
         pair = validation if self._has_y else (validation, None)
         if not isinstance(pair, tuple) or len(pair) != 2:
-            raise ValueError(f"{who}: validation is {short_repr(validation)}; expected a pair (X, y).")
+            raise ValueError(f"{owner}: validation is {short_repr(validation)}; expected a pair (X, y).")
         joined = _followed_by(table, self._table(pair[0], pair[1], reset=False).columns)
         # The split rounds to whole rows after nine decimals.
         share = (Decimal(len(table)) / len(joined)).quantize(Decimal("1e-15"))
@@ -308,30 +308,30 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: if the data are no columns, or differ from those of ``fit``.
         """
-        who = type(self).__name__
+        owner = type(self).__name__
         if X is None and y is None:
-            raise ValueError(f"{who}: X and y are None; give the series.")
+            raise ValueError(f"{owner}: X and y are None; give the series.")
         if X is None and reset:
             self.n_features_in_ = 0
         given = {} if X is None else self._inputs(X, reset)
-        targets = {} if y is None else _columns(y, f"{who}: y", _TARGET, self.missing)
+        targets = {} if y is None else _columns(y, f"{owner}: y", _TARGET, self.missing)
         times = {name: targets.pop(name) for name in [*targets] if targets[name].kind == "time"}
         if not any(column.kind == "time" for column in given.values()):
             given = times | given
         if both := given.keys() & targets.keys():
-            raise ValueError(f"{who}: X and y both have the column {min(both)!r}; rename one.")
+            raise ValueError(f"{owner}: X and y both have the column {min(both)!r}; rename one.")
         if reset:
             self._has_y = y is not None
             self._targets = list(targets) or self._target_names(given)
             self._is_flat = np.ndim(X if y is None else y) == 1 or isinstance(self.target, str)
         elif self._has_y != (y is not None):
-            raise ValueError(f"{who}: fit was given {'y' if self._has_y else 'no y'}; give the same here.")
+            raise ValueError(f"{owner}: fit was given {'y' if self._has_y else 'no y'}; give the same here.")
         rows = max(map(len, given.values()), default=0)
         observed = max(map(len, targets.values()), default=rows)
         if given and (observed > rows or (observed < rows and not self.known_future)):
             raise ValueError(
-                f"{who}: X has {rows:,} rows and y {observed:,}; expected as many, or further rows of X with "
-                f"the future of the columns in known_future."
+                f"{owner}: X has {rows:,} rows and y {observed:,}; expected as many, or further rows of X "
+                f"with the future of the columns in known_future."
             )
         return DataTable("table", given | {name: _padded(each, rows) for name, each in targets.items()}, "")
 
@@ -341,13 +341,13 @@ class SequenceForecaster(BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: if they are no columns, or not as many as in ``fit``.
         """
-        who = type(self).__name__
-        given = _columns(X, f"{who}: X", "", self.missing)
+        owner = type(self).__name__
+        given = _columns(X, f"{owner}: X", "", self.missing)
         if reset:
             self.n_features_in_ = len(given)
         elif len(given) != self.n_features_in_:
             expected = f"is expecting {self.n_features_in_} features as input"
-            raise ValueError(f"X has {len(given)} features, but {who} {expected}.")
+            raise ValueError(f"X has {len(given)} features, but {owner} {expected}.")
         return given
 
     def __sklearn_tags__(self) -> Any:

@@ -16,32 +16,32 @@ PREDICT_BATCH_SIZE = 256
 """Batch size of prediction."""
 
 
-def as_rows(data: Any, features: int, who: str) -> list[Array] | None:
+def as_rows(data: Any, features: int, owner: str) -> list[Array] | None:
     """The sequences of a list or a three-dimensional array; None for other data, such as a table.
 
     Args:
         data: The data.
         features: Features per step of one-dimensional sequences.
-        who: Owner for error messages.
+        owner: Owner for error messages.
 
     Raises:
         ValueError: if a sequence is invalid, or the numbers of features differ.
     """
-    check_unmasked(data, who)
+    check_unmasked(data, owner)
     if not isinstance(data, list | tuple | np.ndarray) or len(data) == 0:
         return None
     if isinstance(data, np.ndarray) and data.ndim != 3 and data.dtype != object:
         return None
     if _is_table(data):
         return None
-    rows = [_as_row(each, features, f"{who}: sequence {n}") for n, each in enumerate(data)]
+    rows = [_as_row(each, features, f"{owner}: sequence {n}") for n, each in enumerate(data)]
     sizes = sorted({row.shape[1] for row in rows})
     if len(sizes) > 1:
-        raise ValueError(f"{who}: the sequences have {sizes} features; expected the same number in each.")
+        raise ValueError(f"{owner}: the sequences have {sizes} features; expected the same number in each.")
     return rows
 
 
-def rows_of_table(table: Array, features: int, who: str) -> list[Array]:
+def rows_of_table(table: Array, features: int, owner: str) -> list[Array]:
     """The rows of a table ``(N, T * features)`` as sequences.
 
     Raises:
@@ -49,9 +49,10 @@ def rows_of_table(table: Array, features: int, who: str) -> list[Array]:
     """
     if table.shape[1] % features:
         raise ValueError(
-            f"{who}: the rows hold {table.shape[1]} numbers, which is not a multiple of features={features}."
+            f"{owner}: the rows hold {table.shape[1]} numbers, which is not a multiple of "
+            f"features={features}."
         )
-    return [_as_row(row, features, f"{who}: row {n}") for n, row in enumerate(table)]
+    return [_as_row(row, features, f"{owner}: row {n}") for n, row in enumerate(table)]
 
 
 def _is_table(data: Sequence[Any] | Array) -> bool:
@@ -64,20 +65,20 @@ def _is_table(data: Sequence[Any] | Array) -> bool:
     return False
 
 
-def _as_row(value: Any, features: int, who: str) -> Array:
+def _as_row(value: Any, features: int, owner: str) -> Array:
     """One sequence ``(T, I)`` without its padding of NaN."""
     row = np.asarray(value, np.float64)
     if row.ndim == 1 and row.size % features == 0:
         row = row.reshape(-1, features)
     if row.ndim != 2:
         raise ValueError(
-            f"{who} has the shape {row.shape}; expected (T, I), or (T,) for features={features} per step."
+            f"{owner} has the shape {row.shape}; expected (T, I), or (T,) for features={features} per step."
         )
     row = row[: _length(row)]
     if not np.isfinite(row).all():
-        raise ValueError(f"{who} contains NaN or infinity before its end; NaN may only pad the end.")
+        raise ValueError(f"{owner} contains NaN or infinity before its end; NaN may only pad the end.")
     if row.size == 0:
-        raise ValueError(f"{who} has no steps; expected at least one.")
+        raise ValueError(f"{owner} has no steps; expected at least one.")
     return row
 
 

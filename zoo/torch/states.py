@@ -66,7 +66,7 @@ class StateLayout:
             return group[0]
         return group[0][np.newaxis] if len(group) == 1 else np.stack(group)
 
-    def as_list(self, state: State, who: str) -> list[Tensor]:
+    def as_list(self, state: State, owner: str) -> list[Tensor]:
         """The user's states as a list.
 
         Raises:
@@ -80,7 +80,7 @@ class StateLayout:
                 return [state]
         elif isinstance(state, (tuple, list)) and len(state) == len(self.kinds):
             return list(state)
-        raise UsageError(f"{who}: the state is {_describe(state)}; expected {self.expected()}.")
+        raise UsageError(f"{owner}: the state is {_describe(state)}; expected {self.expected()}.")
 
     def to_user(self, tensors: Sequence[Tensor]) -> State:
         """States in the user's form."""

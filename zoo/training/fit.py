@@ -199,26 +199,26 @@ def as_sequences(
     Raises:
         UsageError: if they do not fit each other or the model.
     """
-    x, who = as_array(inputs, "fit: inputs"), model.kind
+    x, owner = as_array(inputs, "fit: inputs"), model.kind
     if x.ndim not in (2, 3) or not x.size:
         raise UsageError(
-            f"{who}: inputs are {x.dtype}{x.shape}; expected N sequences, floats (T, N, "
+            f"{owner}: inputs are {x.dtype}{x.shape}; expected N sequences, floats (T, N, "
             f"{model.input_size}) or integer tokens (T, N), time first."
         )
-    steps = None if lengths is None else as_lengths(lengths, x.shape[0], x.shape[1], who)
+    steps = None if lengths is None else as_lengths(lengths, x.shape[0], x.shape[1], owner)
     sizes = x.shape[:2], model.output_size, model.dtype
-    y, checked = as_targets(targets, weights, model.criterion, *sizes, who, steps)
-    named = {} if aux is None else as_mapping(aux, f"{who}: aux")
+    y, checked = as_targets(targets, weights, model.criterion, *sizes, owner, steps)
+    named = {} if aux is None else as_mapping(aux, f"{owner}: aux")
     declared = model.stack.inputs, model.stack.input_shapes
-    _check_finite(x, y, np.ndim(targets), checked, steps, who)
-    data = Sequences(x, y, checked, steps, as_aux_inputs(named, *declared, x.shape[:2], model.dtype, who))
+    _check_finite(x, y, np.ndim(targets), checked, steps, owner)
+    data = Sequences(x, y, checked, steps, as_aux_inputs(named, *declared, x.shape[:2], model.dtype, owner))
     if checked is None or checked.any(axis=0).all():
         return data
     return data.select(np.flatnonzero(checked.any(axis=0)))  # a batch needs a weight above zero
 
 
 def _check_finite(
-    x: Array, y: Array, target_axes: int, weights: Array | None, lengths: Array | None, who: str
+    x: Array, y: Array, target_axes: int, weights: Array | None, lengths: Array | None, owner: str
 ) -> None:
     """Check that no number that training reads is NaN or infinite; targets of weight zero are zeros here."""
     in_inputs = ~np.isfinite(x)
@@ -234,8 +234,8 @@ def _check_finite(
             index = np.unravel_index(int(wrong.argmax()), wrong.shape)
             position = [int(each) for each in index][-axes:]
             raise UsageError(
-                f"{who}: {name} are {array[index]} at {position}; expected finite numbers. Replace them, or "
-                f"exclude them with lengths or weights."
+                f"{owner}: {name} are {array[index]} at {position}; expected finite numbers. Replace them, "
+                f"or exclude them with lengths or weights."
             )
 
 

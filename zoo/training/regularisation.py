@@ -53,7 +53,7 @@ class Assignment(Generic[C]):
         return f"{self.pattern}={self.component.name}" + (f":{options}" if options else "")
 
 
-def as_assignments(base: type[C], given: Any, who: str) -> tuple[Assignment[C], ...]:
+def as_assignments(base: type[C], given: Any, owner: str) -> tuple[Assignment[C], ...]:
     """Convert and check the setting ``constraints`` or ``penalties``.
 
     Args:
@@ -61,7 +61,7 @@ def as_assignments(base: type[C], given: Any, who: str) -> tuple[Assignment[C], 
         given: ``"PATTERN=NAME:OPTIONS"``, several of them, or a mapping from patterns to ``"NAME:OPTIONS"``,
             a class, an instance, or a list of these. OPTIONS are ``name=value`` with commas between them; a
             value without a name sets the first option.
-        who: Name of the setting, for messages.
+        owner: Name of the setting, for messages.
 
     Raises:
         UnknownNameError: if no component has the name.
@@ -77,26 +77,26 @@ def as_assignments(base: type[C], given: Any, who: str) -> tuple[Assignment[C], 
             for each in (value if isinstance(value, (list, tuple)) else [value])
         ]
     elif isinstance(given, (str, list, tuple)):
-        pairs = [_split(text, base, who) for text in ([given] if isinstance(given, str) else given)]
+        pairs = [_split(text, base, owner) for text in ([given] if isinstance(given, str) else given)]
     else:
-        raise UsageError(f"{who} is {short_repr(given)}; expected a mapping, or texts PATTERN=NAME.")
+        raise UsageError(f"{owner} is {short_repr(given)}; expected a mapping, or texts PATTERN=NAME.")
     for pattern, _ in pairs:
         if not isinstance(pattern, str):
-            raise UsageError(f"{who} has the pattern {short_repr(pattern)}; expected a text.")
-    return tuple([Assignment(pattern, _component(base, each, who)) for pattern, each in pairs])
+            raise UsageError(f"{owner} has the pattern {short_repr(pattern)}; expected a text.")
+    return tuple([Assignment(pattern, _component(base, each, owner)) for pattern, each in pairs])
 
 
-def _split(text: Any, base: type[Component], who: str) -> tuple[str, str]:
+def _split(text: Any, base: type[Component], owner: str) -> tuple[str, str]:
     pattern, equals, spec = str(text).partition("=")
     if not isinstance(text, str) or not (equals and pattern.strip() and spec.strip()):
         raise UsageError(
-            f"{who} has {short_repr(text)}; expected PATTERN=NAME, as in "
+            f"{owner} has {short_repr(text)}; expected PATTERN=NAME, as in "
             f"'{'activity=l2:1e-3' if base is Penalty else 'Whh=nonnegative'}'."
         )
     return pattern.strip(), spec.strip()
 
 
-def _component(base: type[C], given: Any, who: str) -> C:
+def _component(base: type[C], given: Any, owner: str) -> C:
     if not isinstance(given, str):
         component: C = resolve(base, given, {})
         return component
@@ -104,7 +104,9 @@ def _component(base: type[C], given: Any, who: str) -> C:
     assert match is not None
     name, text = match["name"].strip(), match["options"]
     if name == "frozen":
-        raise UsageError(f"{who} has 'frozen', which belongs to a group; give `param_groups` PATTERN:frozen.")
+        raise UsageError(
+            f"{owner} has 'frozen', which belongs to a group; give `param_groups` PATTERN:frozen."
+        )
     try:
         cls = load_class_file(name, base) if is_file_spec(name) else component_class(base, name)
     except UnknownNameError as error:

@@ -79,9 +79,9 @@ def _size_of(context: EmitContext, letter: str, other: str) -> str:
     direct = [solution for solution in solutions if other not in identifiers_in([solution])]
     if solutions:
         return (direct or solutions)[0]
-    who = context.step_graph.cell.error_name()
+    owner = context.step_graph.cell.error_name()
     raise DefinitionError(
-        f"{who}: step needs {letter}, and no parameter, buffer or state has a size that tells it; add a "
+        f"{owner}: step needs {letter}, and no parameter, buffer or state has a size that tells it; add a "
         f"parameter with a size {letter!r}."
     )
 
