@@ -370,10 +370,10 @@ def test_prompt_waits_for_message_of_first_symbol(monkeypatch):
     monkeypatch.setattr("sys.stdout", written)
 
     def pieces():
-        yield "prompt: "
+        yield from "prompt: "
         written.write("compiling ...\n")
         yield from "abc"
 
-    sample._write(pieces())
-    sample._write(iter(["alone"]))
+    sample._write(pieces(), len("prompt: "))
+    sample._write(iter(["alone"]), 0)
     assert written.getvalue() == "compiling ...\nprompt: abc\nalone\n"

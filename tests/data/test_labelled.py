@@ -159,7 +159,7 @@ def test_large_ts_file_is_read_line_by_line(tmp_path, monkeypatch):
 def test_large_sequences_have_the_same_messages(tmp_path, monkeypatch):
     in_files(monkeypatch)
     np.savez(tmp_path / "x.npz", inputs=np.array([[[1.0, 2]] * 5, [[1, np.nan]] * 5]), labels=["a", "b"])
-    with pytest.raises(DataError, match=r"sequence '1', step 0, channel '1': .* missing \(5 are\)"):
+    with pytest.raises(DataError, match=r"sequence '1', step 0, channel '1': .* missing, one of 5;"):
         read(tmp_path / "x.npz")
     with pytest.raises(DataError, match=r"row 8, column 'label': found 'walk', .* the label 'rest' before"):
         read(table(label=["rest"] * 8 + ["walk"], id=["a"] * 9))
@@ -305,7 +305,7 @@ def test_typescript_is_not_a_ts_file(tmp_path):
             {},
             "row 8, column 'id': the name of the series is missing; fill it, or",
         ),
-        (table(label=[*["walk"] * 8, None]), {}, "the label of sequence 'c' is missing (1 are)"),
+        (table(label=[*["walk"] * 8, None]), {}, "the label of sequence 'c' is missing; fill it"),
         (
             table(label=[*["walk"] * 2, *["rest"] * 7]),
             {},
@@ -321,7 +321,7 @@ def test_typescript_is_not_a_ts_file(tmp_path):
             {"weight": "w"},
             "the weight of sequence 'a' is 0; expected a number above 0.",
         ),
-        (table(p=[None] * 9), {"group": "p"}, "the group of sequence 'a' is missing (3 are); fill it"),
+        (table(p=[None] * 9), {"group": "p"}, "the group of sequence 'a' is missing, one of 3; fill it"),
         (table(t=[2, 1, 3, *range(6)]), {"time": "t"}, "row 1, column 't': the time 1 is before 2"),
         ({key: value[:0] for key, value in table().items()}, {}, "table has no rows."),
         ({"id": ["a"], "x": [1.0], "label": ["u"]}, {}, "has no column that can be an input; left out: x"),
@@ -422,5 +422,5 @@ def test_invalid_npz_files(tmp_path):
     with pytest.raises(DataError, match=r"a\.npz has no array 'z'; its arrays are inputs, y"):
         read(path, label="z")
     np.savez(path, inputs=np.array([[1], [2, 3]], object))
-    with pytest.raises(DataError, match=r"a\.npz is not a file of NumPy arrays"):
+    with pytest.raises(DataError, match=r"a\.npz holds an array of Python objects, which zoo does not read"):
         read(path)

@@ -109,6 +109,15 @@ def test_too_few_groups_give_no_interval():
     assert bootstrap.estimate(np.ones(40), np.ones(40)) == Estimate(1.0)
 
 
+def test_intervals_stay_within_possible_values():
+    bootstrap = Bootstrap.of_windows(*windows(50), 5)
+    rare, once = np.where(bootstrap.groups == 0, 1.0, 0.0), np.ones(50)
+    share = bootstrap.estimate(1 - rare, once, most=1.0)
+    assert (share.value, share.high) == (0.8, 1.0)
+    assert bootstrap.estimate(rare, once).low == 0
+    assert bootstrap.improvement(rare, once).high == 1
+
+
 def test_interval_covers_the_mean_of_windows_that_overlap():
     """Errors of windows that overlap are sums of shared errors: the interval has to know."""
     rng, steps, count, hits = np.random.default_rng(0), 4, 400, 0

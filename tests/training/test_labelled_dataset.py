@@ -183,6 +183,10 @@ def test_groups_are_kept_together_and_resampled(tmp_path):
     split = header(run.history[0])["split"]
     assert " of 14 groups to train, " in split
     assert split.endswith(" of 3 to test, grouped by person")
+    arrays = LabelledSequences.from_arrays(parts, labels, groups=people)
+    _, dataset = prepare_sequences(make_config({**SMALL, "data": ("x",), "kind": "sequences"}), arrays)
+    split = header({**run.history[0], "sequences": dataset.metadata()})["split"]
+    assert split.endswith(" of 3 to test")  # an array of groups has no name
 
 
 def test_groups_that_cannot_be_divided_are_errors():
@@ -475,7 +479,8 @@ def test_data_frames_and_arrays_in_the_order_of_their_columns():
     ("labels", "settings", "sentence"),
     [
         (["a"] * 60, {}, "arrays: all 60 sequences have the label 'a'; expected two classes or more."),
-        (["a"] * 59 + ["b"], {}, "arrays: class 'b' has one sequence; expected two or more, to train and to"),
+        (["a"] * 59 + ["b"], {}, "class 'b' has one sequence; expected two or more, to train and to test."),
+        ([1] * 59 + [2], {}, "or leave the class out. For labels that are numbers and not classes, set `"),
         (list(map(str, range(60))), {}, "class '0' has one sequence (60 classes have one); expected two"),
         ([0.5] * 60, {}, "all labels of the training part (42 sequences) are equal"),
         (["a", "b"] * 30, {"loss": "squared_error"}, "loss is 'squared_error', a loss of numbers, but a"),

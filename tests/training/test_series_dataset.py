@@ -726,6 +726,9 @@ def test_directory_of_tables_without_a_target_is_an_error(tmp_path):
     assert [_data_kind(str(files), {"glob": "*.txt"}), _data_kind(files, {"level": "char"})] == ["text"] * 2
     result = command("train", "--data", files)
     assert "Error: --target is missing: files is a table; name the column to forecast" in result.stderr
+    assert "To train on its characters instead, give --kind text." in result.stderr
+    assert "To predict a label of whole seq" in command("train", "--data", files, "--series", "y").stderr
+    assert "characters of the table, give --kind t" in command("train", "--data", files, "--seq", "5").stderr
 
 
 def test_array_without_a_target_is_an_error_and_numbers_name_its_columns(tmp_path):

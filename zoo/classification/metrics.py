@@ -129,12 +129,12 @@ def class_scores(
         if values.shape[1] == 2 and len(np.unique(actual)) == 2:
             scores[name]["auroc"] = _Auroc(actual == 1, values[:, 1])
     bootstrap = _Bootstrap.of(len(actual), groups)
-    metrics, drawn = _estimates(scores, bootstrap)
+    metrics, drawn = _estimates(scores, bootstrap, most=1.0)
     baselines = [name for name in probabilities if name != "model"]
     best = max(baselines, key=lambda name: metrics[name][main].value)
-    metrics = _clipped(metrics, 1.0)
     difference = metrics["model"][main].value - metrics[best][main].value
-    gain = Estimate.of_resamples(difference, drawn["model"][main] - drawn[best][main], bootstrap.count)
+    differences = drawn["model"][main] - drawn[best][main]
+    gain = Estimate.of_resamples(difference, differences, bootstrap.count, -1.0, 1.0)
     classes = probabilities["model"].shape[1]
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (actual, probabilities["model"].argmax(axis=1)), 1)
@@ -150,12 +150,11 @@ def number_scores(
         errors = values - actual
         scores[name] = {"mae": _Mean(np.abs(errors)), "rmse": _Mean(errors**2, root=True)}
     bootstrap = _Bootstrap.of(len(actual), groups)
-    metrics, drawn = _estimates(scores, bootstrap)
-    metrics = _clipped(metrics, np.inf)
+    metrics, drawn = _estimates(scores, bootstrap, most=np.inf)
     best = min((name for name in predictions if name != "model"), key=lambda name: metrics[name]["mae"].value)
     ours, theirs = metrics["model"]["mae"].value, metrics[best]["mae"].value
     draws = 1 - drawn["model"]["mae"] / np.maximum(drawn[best]["mae"], 1e-300)
-    gain = Estimate.of_resamples(1 - ours / max(theirs, 1e-300), draws, bootstrap.count)
+    gain = Estimate.of_gain(1 - ours / max(theirs, 1e-300), draws, bootstrap.count)
     return LabelScores(label, metrics, "mae", best, gain, len(actual), None, bootstrap.noun)
 
 
@@ -192,9 +191,9 @@ class _Bootstrap:
 
 
 def _estimates(
-    scores: Mapping[str, Mapping[str, Score]], bootstrap: _Bootstrap
+    scores: Mapping[str, Mapping[str, Score]], bootstrap: _Bootstrap, most: float
 ) -> tuple[dict[str, dict[str, Estimate]], dict[str, dict[str, Array]]]:
-    """The scores with intervals, and the scores of the resamples, which are the same for all models."""
+    """The scores with intervals from 0 to `most`, and the scores of resamples, the same for all models."""
     rng, count = np.random.default_rng(0), bootstrap.sequences
     once = np.ones((1, count))
     parts: dict[str, dict[str, list[Array]]] = {
@@ -213,27 +212,14 @@ def _estimates(
     }
     metrics = {
         name: {
-            metric: Estimate.of_resamples(float(score(once)[0]), drawn[name][metric], bootstrap.count)
+            metric: Estimate.of_resamples(
+                float(score(once)[0]), drawn[name][metric], bootstrap.count, most=most
+            )
             for metric, score in values.items()
         }
         for name, values in scores.items()
     }
     return metrics, drawn
-
-
-def _clipped(metrics: dict[str, dict[str, Estimate]], most: float) -> dict[str, dict[str, Estimate]]:
-    """The scores with intervals within their range, from 0."""
-    return {
-        name: {
-            metric: Estimate(score.value, _clip(score.low, most), _clip(score.high, most))
-            for metric, score in values.items()
-        }
-        for name, values in metrics.items()
-    }
-
-
-def _clip(end: float | None, most: float) -> float | None:
-    return None if end is None else min(max(end, 0.0), most)
 
 
 @dataclass(frozen=True, eq=False)

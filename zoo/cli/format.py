@@ -131,8 +131,8 @@ def _table_header(start: Event) -> dict[str, str]:
     linear = ", as corrections of a linear autoregression" if sizes.get("autoregression") else ""
     ahead = f"{sizes['horizon']:,} steps ahead from {sizes['context']:,}{shortened}{season}{linear}"
     uneven = (
-        f"{table['uneven']:.1%} of the steps differ from {table['step']}; cells such as ctrnn read the time "
-        f"between rows"
+        f"{table['uneven']:.1%} of the steps differ from {table['step']}; only cells such as ctrnn, cfc, ltc "
+        f"and gru_ode read the time between rows"
     )
     return {
         "table": f"{table['name']}: {table['rows']:,} rows{series}, sha256 {table['sha256'][:12]}",
@@ -185,10 +185,11 @@ def _split(data: Event, noun: str) -> str:
     (train, valid, test), groups = data["parts"], data.get("groups")
     if groups is None:
         return f"{train:,} {noun} to train, {valid:,} to validate, {test:,} to test"
-    column = data["spec"].get("group") or data["spec"]["roles"]["group"]
+    # Groups that are an array, and not a column, have no name.
+    column = data["spec"].get("group") or data["spec"].get("roles", {}).get("group")
     return (
         f"{train:,} {noun} of {groups[0]:,} groups to train, {valid:,} of {groups[1]:,} to validate, "
-        f"{test:,} of {groups[2]:,} to test, grouped by {column}"
+        f"{test:,} of {groups[2]:,} to test{f', grouped by {column}' if column else ''}"
     )
 
 

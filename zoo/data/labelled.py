@@ -400,7 +400,8 @@ def _with_missing(given: LabelledSequences, missing: str, is_training: bool) -> 
     if missing == "reject":
         setting = ", or set `missing` to 'forward' or 'mask'" if is_training else ""
         count = sum(int(np.isnan(values[rows]).sum()) for rows in row_chunks(*values.shape))
-        raise DataError(f"{_first_missing(given)}: the value is missing ({count:,} are); fill it{setting}.")
+        others = f", one of {count:,}" if count > 1 else ""
+        raise DataError(f"{_first_missing(given)}: the value is missing{others}; fill it{setting}.")
     filled = replace(given, values=allocate(values.shape, np.float64))
     for chunk in sequence_chunks(given.offsets, values.shape[1]):
         ends = given.offsets[chunk.start : chunk.stop + 1]
@@ -541,9 +542,10 @@ def _check_labels(given: LabelledSequences) -> None:
     for what, column in (("label", given.labels), ("group", given.groups)):
         if column is not None and column.missing().any():
             absent = column.missing()
+            others = f", one of {int(absent.sum()):,}" if absent.sum() > 1 else ""
             raise DataError(
-                f"{given.name}: the {what} of sequence {given.ids[int(absent.argmax())]!r} is missing "
-                f"({int(absent.sum()):,} are); fill it, or remove the sequence."
+                f"{given.name}: the {what} of sequence {given.ids[int(absent.argmax())]!r} is "
+                f"missing{others}; fill it, or remove the sequence."
             )
     number = too_large(given.labels.values) if given.labels.kind == "number" else None
     if number is not None:

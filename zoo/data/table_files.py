@@ -48,6 +48,11 @@ def load_arrays(path: Path) -> Any:
     except FileNotFoundError:
         raise MissingSourceError(f"{short_repr(str(path))[1:-1]}: no such file or directory.") from None
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        if "Object arrays" in str(error):
+            raise DataError(
+                f"{path.name} holds an array of Python objects, which zoo does not read; save numbers, as "
+                f"array.astype(float) makes them, or texts, as array.astype(str) does."
+            ) from None
         raise DataError(f"{path.name} is not a file of NumPy arrays ({error}).") from None
 
 

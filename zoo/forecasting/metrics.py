@@ -34,21 +34,30 @@ class Estimate:
     high: float | None = None
 
     @classmethod
-    def of_resamples(cls, value: float, drawn: Array, groups: int) -> Estimate:
+    def of_resamples(
+        cls, value: float, drawn: Array, groups: int, least: float = 0.0, most: float = np.inf
+    ) -> Estimate:
         """A score with its bootstrap interval; without one if there are too few groups.
 
         Args:
             value: The score.
             drawn: The scores of resamples, `(R,)`.
             groups: Number of groups, which are resampled.
+            least: The smallest possible score, which limits the interval.
+            most: The largest possible score.
         """
         drawn = drawn[np.isfinite(drawn)]  # a resample may lack a class
         if groups < _MIN_GROUPS or not len(drawn):
             return cls(value)
         # The variance of resamples of G groups is that of the mean times (G - 1) / G.
         widened = value + (drawn - value) * np.sqrt(groups / (groups - 1))
-        low, high = np.quantile(widened, (0.025, 0.975))
+        low, high = np.clip(np.quantile(widened, (0.025, 0.975)), least, most)
         return cls(value, float(low), float(high))
+
+    @classmethod
+    def of_gain(cls, value: float, drawn: Array, groups: int) -> Estimate:
+        """The share by which an error is lower: at most 1, and negative for a larger error."""
+        return cls.of_resamples(value, drawn, groups, -np.inf, 1.0)
 
     def to_json(self) -> dict[str, float | None]:
         """As plain JSON values."""
@@ -94,17 +103,19 @@ class Bootstrap:
         weights = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(np.float64)
         return cls(groups, weights, noun)
 
-    def estimate(self, numerator: Array, denominator: Array, root: bool = False) -> Estimate:
-        """The ratio of two sums over windows, or its square root."""
+    def estimate(
+        self, numerator: Array, denominator: Array, root: bool = False, most: float = np.inf
+    ) -> Estimate:
+        """The ratio of two sums over windows, or its square root; its interval lies between 0 and `most`."""
         value, drawn = self._ratios(numerator, denominator)
         if root:
             value, drawn = np.sqrt(value), np.sqrt(drawn)
-        return Estimate.of_resamples(float(value), drawn, self.weights.shape[1])
+        return Estimate.of_resamples(float(value), drawn, self.weights.shape[1], most=most)
 
     def improvement(self, model: Array, baseline: Array) -> Estimate:
         """The share by which the sum of errors of a model is lower than the sum of a baseline."""
         value, drawn = self._ratios(model, baseline)
-        return Estimate.of_resamples(float(1 - value), 1 - drawn, self.weights.shape[1])
+        return Estimate.of_gain(float(1 - value), 1 - drawn, self.weights.shape[1])
 
     def mean_improvement(self, model: Array, baseline: Array, counts: Array) -> Estimate:
         """The share by which the mean error over targets of a model is lower than the one of a baseline.
@@ -125,7 +136,7 @@ class Bootstrap:
             (sum(value for value, _ in each), sum(drawn for _, drawn in each)) for each in (ours, theirs)
         )
         shares = 1 - drawn / np.maximum(drawn_below, 1e-300)
-        return Estimate.of_resamples(float(1 - value / max(below, 1e-300)), shares, self.weights.shape[1])
+        return Estimate.of_gain(float(1 - value / max(below, 1e-300)), shares, self.weights.shape[1])
 
     def _ratios(self, numerator: Array, denominator: Array) -> tuple[Any, Array]:
         count = self.weights.shape[1]
@@ -326,5 +337,5 @@ def _interval_errors(
     inside = (over[..., 0] >= 0) & (over[..., -1] <= 0) & present
     return {
         "pinball": bootstrap.estimate(pinball, count),
-        "coverage": bootstrap.estimate(inside.sum(axis=1).astype(np.float64), count),
+        "coverage": bootstrap.estimate(inside.sum(axis=1).astype(np.float64), count, most=1.0),
     }

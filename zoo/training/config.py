@@ -666,7 +666,9 @@ class Config:
             plurals = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
             if self.task is None:
                 given = "labelled sequences" if kind == "sequences" else f"a {kind}"
-                raise UsageError(f"{name} is given with {given}; it applies to {plurals} only.")
+                as_text = " To train on the characters of the table, give `kind='text'`."
+                hint = as_text if kind == "table" and kinds == ("text",) and not self.target else ""
+                raise UsageError(f"{name} is given with {given}; it applies to {plurals} only.{hint}")
             raise UsageError(
                 f"{name} is given with the task {self.task!r}; it applies to {plurals} only. "
                 f"`zoo show task:{self.task}` lists the options of the task."

@@ -352,10 +352,14 @@ def _check_classes(
     if given.groups is None and parse_split(split)[0] < 1 and counts.min() < 2:
         name = classes[int(counts.argmin())]
         others = f" ({int((counts < 2).sum())} classes have one)" if (counts < 2).sum() > 1 else ""
+        of_numbers = (
+            " For labels that are numbers and not classes, set `loss` to 'squared_error'."
+            if given.labels is not None and given.labels.kind == "number"
+            else ""
+        )
         raise DataError(
             f"{given.name}: class {name!r} has one sequence{others}; expected two or more, to train and to "
-            f"test. Give more sequences, or leave the class out. For labels that are numbers and not "
-            f"classes, set `loss` to 'squared_error'."
+            f"test. Give more sequences, or leave the class out.{of_numbers}"
         )
 
 

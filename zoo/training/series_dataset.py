@@ -370,9 +370,9 @@ def _check_settings(config: Config, table: DataTable, is_file: bool) -> None:
     """Raise an error for a setting that is missing, or that a forecast does not have."""
     if not config.target:
         other = (
-            "To train on its characters instead, give `kind='text'`."
-            if is_file
-            else "To predict a label of whole sequences instead, give `label`."
+            "To predict a label of whole sequences instead, give `label`."
+            if config.series or not is_file
+            else "To train on its characters instead, give `kind='text'`."
         )
         raise UsageError(
             f"target is missing: {table.name} is a table; name the column to forecast, one of "

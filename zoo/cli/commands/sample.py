@@ -214,10 +214,10 @@ def run(
         )
     text = _read_prompt(model.vocab.level) if prompt == "-" else prompt
     try:
-        model.vocab.encode(text, on_unknown)
+        tokens = model.vocab.encode(text, on_unknown)
     except DataError as error:
         raise UsageError(str(error)) from None
-    _write(generate(model, text, length, chain, seed, on_unknown))
+    _write(generate(model, text, length, chain, seed, on_unknown), len(tokens))
 
 
 def _read_prompt(level: str) -> str | bytes:
@@ -233,12 +233,13 @@ def _read_prompt(level: str) -> str | bytes:
         ) from None
 
 
-def _write(pieces: Iterable[str]) -> None:
+def _write(pieces: Iterable[str], prompt_tokens: int) -> None:
     """Write and flush each piece to a terminal; write buffered to a file or pipe."""
     to_terminal = is_terminal()
     # The first symbol may print that a cell compiles, which belongs before the prompt and not behind it.
+    # Each token of the prompt is a piece; without a prompt, the first piece is a random token.
     remaining = iter(pieces)
-    beginning = list(itertools.islice(remaining, 2))
+    beginning = list(itertools.islice(remaining, max(prompt_tokens, 1) + 1))
     for piece in itertools.chain(beginning, remaining):
         sys.stdout.write(escape_controls(piece) if to_terminal else piece)
         if to_terminal:
