@@ -130,7 +130,7 @@ def test_comparison_in_latex_has_a_table_per_task():
 def test_narrow_terminal_leaves_out_spare_columns_in_order():
     copying = text_tables(RECORDS[:4])[0]
     spare = [copying.headings[column] for column in copying.spare]
-    assert spare == ["symbols/s", "worst", "best", "s to", "steps to", "training s", "H", "95 %"]
+    assert spare == ["symbols/s", "worst", "best", "s to solve", "steps to solve", "training s", "H", "95 %"]
 
 
 def test_cells_are_compared_by_paired_differences():
@@ -143,14 +143,14 @@ def test_cells_are_compared_by_paired_differences():
     ]
     (table,) = text_tables(records)
     assert table.legend.endswith(
-        "lem is the best. Not clearly different: lru (3 seeds); Clearly worse: gru (3 seeds)."
+        "lem is the best. Not clearly different: lru (3 seeds). Clearly worse: gru (3 seeds)."
     )
     (table,) = text_tables([each for each in records if each.seed == 0])
     assert table.legend.endswith("Without a verdict: lru (1 seed), gru (1 seed).")
     low = [replace(each, task="adding", higher_is_better=False, score=-each.score) for each in records]
     (table,) = text_tables(low)
     assert table.legend.endswith(
-        "lem is the best. Not clearly different: lru (3 seeds); Clearly worse: gru (3 seeds)."
+        "lem is the best. Not clearly different: lru (3 seeds). Clearly worse: gru (3 seeds)."
     )
 
 
@@ -206,8 +206,9 @@ def test_list_warnings():
     assert warnings == [
         "runs/y failed: ValueError: no.",
         "runs/x failed: ValueError: no.",
-        "big on adding has 120 parameters: its sizes come no nearer to 100.",
-        "The best learning rate of the sweep is at its edge for gru on copying; a better one may lie beyond.",
+        "big on adding has 120 parameters, the number nearest to 100 that its sizes allow.",
+        "The best learning rate of the sweep is at its edge for gru on copying; a better one may lie beyond, "
+        "so extend `--lr-grid`.",
         "No learning rate of the sweep is better than the memoryless baseline for lem on adding; their rates "
         "may be chosen by chance.",
     ]
@@ -242,8 +243,8 @@ def test_warnings_name_forget_biases_of_zero():
 def test_runs_that_reach_the_threshold_in_validation_only_are_named():
     near = record("copying", "lem", 0, 0.9, solved=False, steps_to_threshold=140)
     assert next(list_warnings(results([near]))) == (
-        "lem on copying: 1 run reached the threshold in a validation and not in the test; 'steps to' counts "
-        "such runs, 'solved' does not."
+        "lem on copying: 1 run reached the threshold in a validation and not in the test; 'steps to solve' "
+        "counts such runs, 'solved' does not."
     )
     assert "validation" not in "".join(list_warnings(results([replace(near, solved=True)])))
 

@@ -227,8 +227,8 @@ _PART_COLUMNS = (
 )
 _THRESHOLD_COLUMNS = (
     Column("solved", "number", "how many seeds reached the threshold in the test"),
-    Column("steps to", "integer", "updates until a validation reached the threshold", spare=5),
-    Column("s to", "seconds", "training time until a validation reached the threshold", spare=4),
+    Column("steps to solve", "integer", "updates until a validation reached the threshold", spare=5),
+    Column("s to solve", "seconds", "training time until a validation reached the threshold", spare=4),
 )
 _GAIN_COLUMNS = (
     Column("gain", "share", "over the best baseline, with a 95 % interval over the test part and the seeds"),
@@ -256,8 +256,8 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
         "worst": _cell(row.worst, ".4g"),
         "best": _cell(row.best, ".4g"),
         "solved": TableCell(row.solved, _fraction(row.solved, seeds)),
-        "steps to": _cell(row.steps_to_threshold, ",.0f"),
-        "s to": TableCell(row.seconds_to_threshold, _seconds(row.seconds_to_threshold)),
+        "steps to solve": _cell(row.steps_to_threshold, ",.0f"),
+        "s to solve": TableCell(row.seconds_to_threshold, _seconds(row.seconds_to_threshold)),
         "symbols/s": _cell(row.symbols_per_s, ",.0f"),
         "training s": TableCell(row.seconds, _seconds(row.seconds)),
         "rank": _cell(row.rank, "g"),
@@ -324,7 +324,7 @@ def _cell_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator
         word = "Clearly worse" if interval and interval[0] > 0 else "Not clearly different"
         word = word if interval else "Without a verdict"
         cells.setdefault(word, []).append(f"{row.cell} ({counted(len(differences), 'seed')})")
-    verdicts = "; ".join(f"{word}: {', '.join(names)}" for word, names in cells.items())
+    verdicts = ". ".join(f"{word}: {', '.join(names)}" for word, names in cells.items())
     yield f"Cells, by paired differences over the seeds: {rows[0].cell} is the best. {verdicts}."
 
 
@@ -406,7 +406,7 @@ def _solved_in_validation_only(results: Comparison) -> Iterator[str]:
         if count:
             yield (
                 f"{row.cell} on {row.task}: {counted(count, 'run')} reached the threshold in a validation "
-                f"and not in the test; 'steps to' counts such runs, 'solved' does not."
+                f"and not in the test; 'steps to solve' counts such runs, 'solved' does not."
             )
 
 
@@ -415,8 +415,8 @@ def _off_budget(results: Comparison) -> Iterator[str]:
     for row in results.summary if budget else ():
         if abs(row.parameters - budget) > TOLERANCE * budget:
             yield (
-                f"{row.cell} on {row.task} has {row.parameters:,} parameters: its sizes come no "
-                f"nearer to {budget:,}."
+                f"{row.cell} on {row.task} has {row.parameters:,} parameters, the number nearest to "
+                f"{budget:,} that its sizes allow."
             )
 
 
@@ -455,7 +455,8 @@ def sweep_verdict(results: Comparison, row: SummaryRow) -> str:
 def _undecided_rates(results: Comparison) -> Iterator[str]:
     """Pairs whose sweep has not decided."""
     sentences = {
-        "edge": "The best learning rate of the sweep is at its edge for {}; a better one may lie beyond.",
+        "edge": "The best learning rate of the sweep is at its edge for {}; a better one may lie beyond, "
+        "so extend `--lr-grid`.",
         "plateau": "No learning rate of the sweep is better than the memoryless baseline for {}; their rates "
         "may be chosen by chance.",
     }

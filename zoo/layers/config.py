@@ -55,8 +55,9 @@ class StackConfig:
         cells: Name of a registered cell, a cell class, or a cell with its options chosen; or a list with one
             of these for each layer. The attribute is a tuple with the cell of each layer, in its block.
         input_size: ``I``, features of the input or number of different tokens.
-        hidden_size: ``H``.
-        num_layers: ``L``; layer k reads the output of layer k - 1. With a list of cells you may leave it out.
+        hidden_size: ``H``, hidden units of a layer.
+        num_layers: ``L``, layers; layer k reads the output of layer k - 1. With a list of cells you may
+            leave it out.
         dtype: ``"float32"`` or ``"float64"``.
         block: The block around the cell of every layer: the name of a registered block such as ``"prenorm"``,
             a block class, or a block with its options chosen. ``cell="prenorm(lstm)"`` is the same, and a

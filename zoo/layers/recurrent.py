@@ -50,17 +50,17 @@ class Recurrent(FlatParameters):
     Args:
         cell: The cell of every layer, or a list with one for each: see ``cells`` of
             :class:`zoo.layers.StackConfig`.
-        input_size: ``I``.
-        hidden_size: ``H``.
-        num_layers: ``L``.
-        seed: Decides the initial values of the parameters, and nothing else does.
+        input_size: ``I``, features of the input or number of different tokens.
+        hidden_size: ``H``, hidden units of a layer.
+        num_layers: ``L``, layers; layer k reads the output of layer k - 1.
+        seed: Seed of the initial values of the parameters.
         threads: Threads among which the batch is divided; None for every processor. Changes no bit of any
             result.
         batch_first: Whether x, outputs, auxiliary inputs, traces and their gradients are ``(B, T, ...)``. The
             docstrings here write ``(T, B, ...)``. States are ``(B, ...)`` in both cases.
-        **options: ``dtype``, ``bidirectional``, ``dropout``, ``residual``, ``learned_state``,
-            ``recompute`` and ``precision``: see :class:`zoo.layers.StackConfig`. Dropout acts only in calls
-            with ``noise``.
+        **options: ``dtype``, ``block``, ``bidirectional``, ``dropout``, ``residual``, ``learned_state``,
+            ``recompute`` and ``precision``, which :class:`zoo.layers.StackConfig` explains. Dropout is active
+            only in calls with ``noise=(seed, step)``.
 
     Attributes:
         cells: The cell of each layer.

@@ -43,8 +43,8 @@ class LanguageModel(Model):
         vocab: The symbols, in the order of their tokens: characters, or byte values, or any strings.
         cell: The cell of every layer, or a list with one for each: see ``cells`` of
             :class:`zoo.layers.StackConfig`.
-        hidden_size: ``H``.
-        num_layers: ``L``.
+        hidden_size: ``H``, hidden units of a layer.
+        num_layers: ``L``, layers.
         loss: Name of a registered loss whose targets are classes, or one with its options chosen:
             ``zoo.get_loss("cross_entropy", label_smoothing=0.1)``.
         seed: Seed of the initial values of the parameters.
@@ -55,9 +55,9 @@ class LanguageModel(Model):
             one-hot symbols.
         tie: Use the embedding as the readout too, ``Why = embedding.T``. ``E`` must be the output size of the
             last layer.
-        **options: ``dtype``, ``dropout``, ``residual``, ``learned_state``, ``recompute`` and
-            ``precision``: see :class:`zoo.layers.StackConfig`. ``bidirectional`` is an error: a layer
-            that reads backwards sees the symbols to be predicted.
+        **options: ``dtype``, ``block``, ``dropout``, ``residual``, ``learned_state``, ``recompute`` and
+            ``precision``, which :class:`zoo.layers.StackConfig` explains. ``bidirectional`` is an error: a
+            layer that reads backwards sees the symbols to be predicted.
 
     Attributes:
         theta: All parameters, ``(P,)``.

@@ -39,8 +39,8 @@ class SequenceModel(Model):
             :class:`zoo.layers.StackConfig`.
         input_size: ``I``, features of the input or number of different tokens.
         output_size: ``V``, classes or numbers.
-        hidden_size: ``H``.
-        num_layers: ``L``.
+        hidden_size: ``H``, hidden units of a layer.
+        num_layers: ``L``, layers.
         loss: Name of a registered loss (see ``zoo.base.loss``), or one with its options chosen:
             ``"cross_entropy"`` of a softmax over V classes; ``"binary"``, the mean cross-entropy of V
             sigmoids; ``"squared_error"``, ``"absolute_error"``, ``"huber"`` or ``"quantile"``, means over V
@@ -51,9 +51,9 @@ class SequenceModel(Model):
         initial: The values of all parameters and buffers by name, instead of random ones.
         categories: The inputs that are one-hot codes of categories, of which the first layer reads trained
             vectors, the rows of ``"embedding"``; None if it reads all inputs as they are.
-        **options: ``dtype``, ``bidirectional``, ``dropout``, ``residual``, ``learned_state``,
-            ``recompute`` and ``precision``: see :class:`zoo.layers.StackConfig`. ``Why`` is ``(2 H, V)`` if
-            bidirectional.
+        **options: ``dtype``, ``block``, ``bidirectional``, ``dropout``, ``residual``, ``learned_state``,
+            ``recompute`` and ``precision``, which :class:`zoo.layers.StackConfig` explains. ``Why`` is
+            ``(2 H, V)`` if bidirectional.
 
     Attributes:
         theta: All parameters, ``(P,)``.
@@ -158,7 +158,7 @@ class SequenceModel(Model):
         *,
         lengths: ArrayLike | None = None,
         aux: Mapping[str, ArrayLike] | None = None,
-        validation: Any = None,
+        validation: float | Sequence[ArrayLike] | Mapping[str, ArrayLike] | None = None,
         class_weights: str | Sequence[float] | None = None,
         **options: Unpack[FitOptions],
     ) -> list[dict[str, Any]]:

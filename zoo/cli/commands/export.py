@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SUFFIXES = {"onnx": ".onnx", "c": ".c"}
 _NOTE = (
     "note",
-    "its interval comes from the validation part alone; zoo forecast also uses errors in later rows",
+    "the interval comes from the validation part alone; zoo forecast also uses errors in later rows",
 )
 
 
