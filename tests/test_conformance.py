@@ -28,7 +28,7 @@ COMPILING = (check_jit_equals_python, check_compiles_once, check_learns, check_l
 
 @pytest.fixture(autouse=True)
 def fewer_examples(monkeypatch):
-    """Of each law, unless somebody asks for a number: there are many cells. The first has all sizes one."""
+    """Two examples of each law, since there are many cells. The first has all sizes one."""
     monkeypatch.setenv("ZOO_TEST_EXAMPLES", os.environ.get("ZOO_TEST_EXAMPLES", "2"))
 
 

@@ -19,7 +19,7 @@ SMALL = {"hidden": 3, "seq": 4, "batch": 2, "threads": 1, "eval_every": 2, "save
 
 @pytest.fixture(autouse=True)
 def plain_python():
-    """Nothing is compiled here."""
+    """Run kernels as plain Python."""
     with pure_python():
         yield
 

@@ -26,7 +26,7 @@ PROBLEMS: Mapping[str, str] = {
 
 
 def count_sentences(results: Results) -> list[str]:
-    """How many models are measured, and by whom."""
+    """The number of models that are measured, and of those that are not."""
     total = len({pair.spec for pair in all_pairs()})
     complete, partial = len(results.complete), len(results.models) - len(results.complete)
     more = f", and {partial} on some of them" if partial else ""

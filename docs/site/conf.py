@@ -1,4 +1,4 @@
-"""How Sphinx makes the site: ``python -m sphinx --fail-on-warning --conf-dir docs/site . build/site``."""
+"""Configuration of Sphinx: ``python -m sphinx --fail-on-warning --conf-dir docs/site . build/site``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How parameters start: by name or by a function of the cell's own, from the seed and the place alone."""
+"""Initial values of parameters, which depend on the seed and on the position of an array alone."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_stacked_gates_are_orthogonal_block_by_block_and_differ():
 
 
 def test_orthogonal_matrices_are_drawn_uniformly():
-    """Without the sign correction the first diagonal entry would always have one sign."""
+    """The first diagonal entry would always have one sign without the sign correction."""
     signs = [np.sign(start("orthogonal", (3, 3), seed)[0, 0]) for seed in range(60)]
     assert 12 < signs.count(1.0) < 48
 

@@ -67,7 +67,7 @@ def of_cayley(a: np.ndarray, g: np.ndarray) -> np.ndarray:
 
 
 def of_exponential(a: np.ndarray, g: np.ndarray) -> np.ndarray:
-    """By divided differences of the eigenvalues (Daleckii & Krein)."""
+    """Divided differences of the eigenvalues (Daleckii & Krein)."""
     values, vectors = np.linalg.eig(a.astype(complex))
     inverse = np.linalg.inv(vectors)
     gaps = values[:, None] - values[None, :]

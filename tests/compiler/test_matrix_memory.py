@@ -16,7 +16,7 @@ no_files = checks.no_files
 
 
 class Plain(zoo.Cell):
-    """Nothing decays; the memory is transposed, so the query sums over columns."""
+    """A memory without decay, transposed, so that the query sums over columns."""
 
     W = zoo.Param("I", "3H", init="glorot_uniform")
     S = zoo.State("H", "H+1")

@@ -506,7 +506,7 @@ def test_gradient_equals_its_formula(name: str) -> None:
 
 
 def places(node: Any) -> list[int]:
-    """Which numbers of its base a view shows, in order."""
+    """The indices of the elements of its base that a view shows, in order."""
     view = view_of(node)
     assert view is not None
     lengths = [int(dim.evaluate({})) for dim in node.shape]

@@ -25,7 +25,7 @@ T, B, I, H = 4, 2, 3, 4  # noqa: E741 - the letters of the documents
 
 @pytest.fixture(autouse=True)
 def plain_python():
-    """Nothing is compiled here: kernels have tests of their own. Float64 is on."""
+    """Run kernels as plain Python, since they have tests of their own, and switch float64 on."""
     before = jax.config.jax_enable_x64
     jax.config.update("jax_enable_x64", True)
     with pure_python():

@@ -282,7 +282,7 @@ def fresh_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def one_warning(match: str) -> None:
-    """There is no directory, which is said once, and a kernel works all the same."""
+    """A missing directory causes one warning, and kernels work without it."""
     with pytest.warns(zoo.ZooWarning, match=match) as caught:
         assert kernel_directory() is None
     assert len(caught) == 1
@@ -619,7 +619,7 @@ def test_linked_library_with_wrong_content_is_rebuilt(content: bytes, fresh_dire
     written: list[Any] = []
 
     def make() -> int:
-        """How often it has been compiled, not loaded, once it is there."""
+        """The number of compilations so far, after it has been compiled or loaded."""
 
         def write(module: Any) -> None:
             written.append(module)

@@ -99,7 +99,7 @@ def test_solve_of_singular_matrix_is_nan(mode: Mode, a: np.ndarray) -> None:
 
 
 def taylor(a: np.ndarray) -> np.ndarray:
-    """By its series, scaled, in extended precision."""
+    """The scaled series, in extended precision."""
     squarings = max(0, int(np.ceil(np.log2(np.abs(a).sum() + 1))))
     scaled = a.astype(np.longdouble) / 2**squarings
     term = total = np.eye(len(a), dtype=np.longdouble)

@@ -173,7 +173,7 @@ margins = st.integers(0, 5)
 
 
 def assert_same(result, expected) -> None:
-    """To the bit; BLAS, which runs where nothing is compiled, rounds a window as it likes."""
+    """Results are bit-equal. BLAS, which runs where nothing is compiled, rounds a window as it likes."""
     slack = 200 * np.finfo(result.dtype).eps if numba.config.DISABLE_JIT else 0
     np.testing.assert_allclose(result, expected, rtol=0, atol=slack)
 

@@ -21,7 +21,7 @@ CHANGED = (
 
 @pytest.fixture(autouse=True)
 def plain_python():
-    """Nothing is compiled here: what the tape holds is the same."""
+    """Run kernels as plain Python: the tape is the same."""
     with pure_python():
         yield
 

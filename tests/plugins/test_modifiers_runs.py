@@ -197,7 +197,7 @@ def test_file_cell_with_modifiers_is_resumed_by_file(text, tmp_path):
 
 def test_unknown_modifier_raises(tmp_path):
     class Odd(zoo.Modifier):
-        """Nothing is changed."""
+        """A modifier that changes nothing."""
 
         card = zoo.Card(title="None", authors="Nobody", year=2026, url="https://example.org")
 

@@ -67,7 +67,7 @@ def test_law(sampler, check):
 
 
 def ahead(logits, i):
-    """How many symbols come before i: a higher logit, or the same and a lower index."""
+    """The number of symbols that come before i: a higher logit, or the same and a lower index."""
     return sum(bool(x > logits[i] or (x == logits[i] and j < i)) for j, x in enumerate(logits))
 
 

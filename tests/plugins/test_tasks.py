@@ -321,7 +321,7 @@ def test_dyck(kinds):
 
 
 def test_dyck_words_are_drawn_uniformly():
-    """Of length eight there are fourteen."""
+    """There are fourteen words of length eight."""
     task = zoo.get_task("dyck", longest=8, tested=10)
     counts = Counter()
     for index in range(120):

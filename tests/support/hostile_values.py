@@ -32,7 +32,7 @@ class Stopping:
     """End a comparison whose arguments all fit."""
 
     def map(self, jobs: Any, tell: Any) -> Any:
-        """As what runs jobs."""
+        """Raise an error, and run no jobs."""
         raise zoo.ZooError(f"enough of {jobs} and {tell}")
 
 

@@ -166,12 +166,12 @@ def rwkv_place(size: int) -> np.ndarray:
 
 
 def rwkv_line(n: Sizes) -> np.ndarray:
-    """From zero to one along the units."""
+    """Values from zero to one along the units."""
     return np.arange(n.H) / (n.H - 1)
 
 
 def rwkv_zigzag(n: Sizes) -> np.ndarray:
-    """From -1 to 1 along each head, squared, with the sign."""
+    """Values from -1 to 1 along each head, squared, with the sign."""
     line = np.linspace(-1, 1, n.H // n.heads)
     return np.tile(line * abs(line), n.heads)
 
@@ -310,7 +310,7 @@ def synaptic_weights(n: Sizes) -> np.ndarray:
 
 
 def sparse_reservoir(n: Sizes) -> Law:
-    """Of the spectral radius, with a share of nonzero entries."""
+    """A reservoir of a spectral radius, with a share of nonzero entries."""
 
     def check(draws: np.ndarray) -> None:
         np.testing.assert_allclose(np.abs(np.linalg.eigvals(draws)).max(axis=-1), n.radius, rtol=1e-9)

@@ -1,4 +1,4 @@
-"""Which tests share a process when several processes run the suite.
+"""Groups of tests that share a process when several processes run the suite.
 
 Tests that use the same kernels belong together. Otherwise each process compiles or loads these kernels.
 """

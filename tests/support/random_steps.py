@@ -115,7 +115,7 @@ def _top_two(axis: int | None) -> Callable[..., Any]:
 
 
 def _spacing(a: Any) -> Any:
-    """How far apart the entries along the last axis are."""
+    """Distances of the sorted entries along the last axis."""
     return np.diff(np.sort(a, axis=-1)) if a.shape[-1] > 1 else np.array(np.inf)
 
 
@@ -388,7 +388,7 @@ def _value(line: Line, cell: Any, known: dict[str, Any]) -> Any:
 
 @dataclass
 class Watch:
-    """How near a run came to a kink."""
+    """The smallest distance of a run from a kink."""
 
     nearest: float = np.inf
 

@@ -31,7 +31,7 @@ MODULES = {"vanilla": "RNN", "lstm": "LSTM", "lstm_projected": "LSTM", "gru": "G
 
 @pytest.fixture(autouse=True)
 def plain_python():
-    """Nothing is compiled here: kernels have tests of their own."""
+    """Run kernels as plain Python, since they have tests of their own."""
     with pure_python():
         yield
 

@@ -125,7 +125,7 @@ class ComparisonProcesses:
         compare_comparisons(self.whole, out)
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Close nothing."""
 
 
 class DaskComparison(ComparisonProcesses):

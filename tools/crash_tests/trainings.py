@@ -137,7 +137,7 @@ class Training:
         compare_runs(self.whole, out)
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Close nothing."""
 
     def _forks(self, out: Path) -> Forks:
         return Forks(lambda: self.train(out), out)

@@ -89,11 +89,11 @@ def initialize(
     declared: ArrayDeclaration,
     shape: Shape,
     seed: int,
-    place: tuple[int, ...],
+    position: tuple[int, ...],
     owner: str,
     cell: Cell | None = None,
 ) -> Vector:
-    """The first value of one parameter or buffer, which depends on the seed and its place alone.
+    """The first value of one parameter or buffer, which depends on the seed and its position alone.
 
     A complex array is drawn as step sees it and stored as two planes of real numbers.
 
@@ -101,7 +101,7 @@ def initialize(
         declared: The declaration, for its ``init`` and name.
         shape: Its shape in numbers, as it is stored.
         seed: Seed of the model.
-        place: Layer and position among the arrays of the layer.
+        position: Layer, and number among the arrays of the layer.
         owner: The owner of the array, for errors.
         cell: The third argument of an initializer that has three.
 
@@ -114,7 +114,7 @@ def initialize(
     """
     owner = f"{owner}: {declared.kind} {declared.name!r}"
     seen = shape[declared.complex :]  # without the axis of the two planes
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=position))
     value = np.asarray(_draw(declared, rng, seen, owner, cell))
     kinds = "fiuc" if declared.complex else "fiu"
     if value.shape != seen or value.dtype.kind not in kinds or not np.isfinite(value).all():

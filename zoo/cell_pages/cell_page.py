@@ -370,7 +370,7 @@ def _gates(cls: type[Cell]) -> Iterator[str]:
 
 
 def _use(cls: type[Cell]) -> str:
-    """How to use a cell, and its names in other libraries."""
+    """The use of a cell, and its names in other libraries."""
     python = f'`zoo.Recurrent("{cls.name}", input_size, hidden_size)`'
     use = f"Use it with {python} in Python, or with `zoo train --cell {cls.name}` on the command line."
     libraries = {"PyTorch": torch.CELLS, "Keras": keras.CELLS, "Flax": flax.CELLS}

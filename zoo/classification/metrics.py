@@ -185,7 +185,7 @@ class _Bootstrap:
         return cls(len(names), group, sequences)
 
     def weights(self, rng: np.random.Generator, rows: int) -> Array:
-        """How often each sequence is drawn in some resamples, `(rows, n)`."""
+        """The number of times that each sequence is drawn in some resamples, `(rows, n)`."""
         drawn = rng.multinomial(self.count, np.full(self.count, 1 / self.count), rows).astype(np.float64)
         return drawn if self.group is None else drawn[:, self.group]
 

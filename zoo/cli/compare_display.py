@@ -127,7 +127,7 @@ class LiveCompareDisplay:
 def _begin(event: Event, progress: ComparisonProgress) -> Iterator[str]:  # noqa: ARG001 - all handlers share this signature
     plan = event["plan"]
     for heading in ("cells", "tasks"):
-        yield f"{heading:<6} {', '.join(member['label'] for member in plan[heading])}"
+        yield f"{heading:<6} {', '.join(entry['label'] for entry in plan[heading])}"
     for description in event["data"].values():
         yield from (f"{heading:<6} {text}" for heading, text in data_header(description).items())
     ((size, number),), ((length, amount),) = plan["size"].items(), plan["length"].items()

@@ -233,7 +233,7 @@ def find_component(text: str) -> type[Component]:
 def _find_by_name(name: str) -> type[Component]:
     if is_composite(name):
         return registered_cell(name)
-    names = {kind: registry_of(contract).list() for kind, contract in COMPONENT_CLASSES.items()}
+    names = {kind: registry_of(base).list() for kind, base in COMPONENT_CLASSES.items()}
     kinds = [kind for kind in names if name in names[kind]]
     if {*kinds} == {"block", "cell"}:  # a block has the name of the cell for which it was made
         kinds = ["cell"]

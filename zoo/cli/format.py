@@ -226,7 +226,7 @@ def _train(start: Event) -> str:
 
 
 def _trials(start: Event) -> dict[str, str]:
-    """How the learning rate of an automatic run was chosen."""
+    """The choice of the learning rate of an automatic run."""
     trials = start.get("trials")
     if not trials:
         return {}

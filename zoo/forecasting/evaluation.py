@@ -255,7 +255,7 @@ def _enough_rows(panel: Panel, spec: ForecastSpec, share: float) -> int:
 
 
 def _advice(panel: Panel, spec: ForecastSpec, share: float) -> str:
-    """How to train a model that has an interval."""
+    """A hint to train a model that has an interval."""
     rows, length = _enough_rows(panel, spec, share), int((panel.ends - panel.offsets[:-1]).sum())
     split = larger_split(spec.split, rows, 0, length)
     is_example = panel.parts is None and split is not None and parse_split(spec.split)[1] > 0

@@ -438,7 +438,7 @@ class Stack:
         return [dstate[state][rows].sum(axis=0) for state in self.learned.values()]
 
     def _by_layer(self, arrays: StackArrays) -> list[StackArrays]:
-        return [arrays[place] for place in self._layer_slices]
+        return [arrays[layer_slice] for layer_slice in self._layer_slices]
 
     def _shapes(self, kind: str) -> dict[str, tuple[int, ...]]:
         return {name: shape for each in self.directions for name, shape in getattr(each, kind).items()}

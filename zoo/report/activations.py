@@ -123,7 +123,7 @@ def read_examples(model: AnyModel, task: Task, symbols: int) -> Activations:
     classes = batch.targets if task.criterion.target == "class" else None
     if batch.inputs.ndim == 3:
         size = batch.inputs.shape[2]
-        named = tuple(f"input {place}" for place in range(1, size + 1)) if size > 1 else ("input",)
+        named = tuple(f"input {index}" for index in range(1, size + 1)) if size > 1 else ("input",)
         inputs = batch.inputs if batch.context is None else run_freely(model, batch)
         aux = declared_aux(model, batch)
         examples = NumericExamples(source, named, inputs, aux=aux, weights=batch.weights, classes=classes)

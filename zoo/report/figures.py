@@ -75,10 +75,10 @@ def _trace_figure(units: Units, values: Array, title: str) -> Any:
     figure = figures.Figure(figsize=(7.0, 1.2 + 0.6 * len(inputs)), layout="constrained")
     rows = figure.subplots(1 + len(inputs), 1, sharex=True, height_ratios=[1.6, *[1.0] * len(inputs)])
     lines = [("unit", values.tolist()), *((trace.name, trace.values) for trace in inputs)]
-    for place, (axes, (name, line)) in enumerate(zip(np.atleast_1d(rows), lines, strict=True)):
-        colour = palette.SERIES[0][0] if place == 0 else "0.25"
+    for row, (axes, (name, line)) in enumerate(zip(np.atleast_1d(rows), lines, strict=True)):
+        colour = palette.SERIES[0][0] if row == 0 else "0.25"
         for first, end in itertools.pairwise((*units.starts, units.length)):
-            axes.plot(range(first, end), line[first:end], color=colour, linewidth=1.5 if place == 0 else 0.9)
+            axes.plot(range(first, end), line[first:end], color=colour, linewidth=1.5 if row == 0 else 0.9)
         for start in units.starts[1:]:
             axes.axvline(start - 0.5, color="0.6", linewidth=0.6, linestyle=(0, _REFERENCE_DASHES[0]))
         axes.set_ylabel(plain_text(name), rotation=0, ha="right", va="center", fontsize=8)

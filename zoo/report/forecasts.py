@@ -55,8 +55,8 @@ def _blocks(forecaster: Forecaster, backtest: Backtest, residuals: _Residuals) -
         yield TextBlock(scores["summary"])
         if "note" in backtest.scores:
             yield TextBlock(f"Note: {backtest.scores['note']}")
-        place = forecaster.spec.roles.target.index(scores["target"])
-        yield from residuals.charts(place)
+        column = forecaster.spec.roles.target.index(scores["target"])
+        yield from residuals.charts(column)
 
 
 def _chart(forecaster: Forecaster, backtest: Backtest, index: int, part: str) -> Chart:

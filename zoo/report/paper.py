@@ -273,9 +273,9 @@ def _schedule(settings: Mapping[str, Any]) -> str:
         "step": "decays in steps",
         "plateau": "decays on plateaus",
     }
-    course = names.get(settings["schedule"], f"is {settings['schedule']}")
+    phrase = names.get(settings["schedule"], f"is {settings['schedule']}")
     details = f" ({', '.join(_options(options))})" if options else ""
-    return f"a learning rate that {course}{details}{f' after a warm-up over {share}' if warmup else ''}"
+    return f"a learning rate that {phrase}{details}{f' after a warm-up over {share}' if warmup else ''}"
 
 
 def _batches(results: Comparison) -> str:

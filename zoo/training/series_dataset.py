@@ -300,7 +300,7 @@ class SeriesDataset:
         """None: a table has no symbols."""
 
     def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
-        """Nothing: windows are drawn at random, so there are no epochs."""
+        """Return nothing: windows are drawn at random, so there are no epochs."""
         return {}
 
     def memoryless_loss(self) -> float | None:

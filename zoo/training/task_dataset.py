@@ -117,11 +117,11 @@ class TaskDataset:
         return None
 
     def final_entries(self, load_best: Callable[[], AnyModel]) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
-        """Nothing: `zoo eval` evaluates the best model."""
+        """Return nothing: `zoo eval` evaluates the best model."""
         return {}
 
     def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
-        """Nothing: a task has no epochs, and its loss has no other unit."""
+        """Return nothing: a task has no epochs, and its loss has no other unit."""
         return {}
 
 

@@ -159,7 +159,7 @@ class TextDataset:
         return cast(LanguageModel, model).sample("", length, seed=seed)
 
     def final_entries(self, load_best: Callable[[], AnyModel]) -> dict[str, Any]:  # noqa: ARG002 - the protocol's signature
-        """Nothing: `zoo eval` evaluates the best model."""
+        """Return nothing: `zoo eval` evaluates the best model."""
         return {}
 
     def extra_metrics(self, step: int, loss: float) -> dict[str, Any]:

@@ -227,7 +227,7 @@ def box_groups(values: DiagramNames) -> list[Group]:
 
 def read_by(values: DiagramNames, group: Group) -> list[Node]:
     """The values with a box that a group reads."""
-    reads = dict.fromkeys(node for member in group for node in values.read_by(member))
+    reads = dict.fromkeys(node for own in group for node in values.read_by(own))
     return [node for node in reads if node not in group]
 
 

@@ -152,7 +152,7 @@ class _Matcher:
         return replaced
 
     def _check(self, step_graph: StepGraph, memory: Node) -> None:
-        """Nothing but the memory needs the state, and no state needs what the query reads."""
+        """Check that only the memory needs the state, and that no state needs what the query reads."""
         reached = ancestors([step_graph.y])
         if (
             self.leaf in ancestors(step_graph.outputs)
@@ -226,7 +226,7 @@ class _Matcher:
         return [axes[index] for index in order]
 
     def _order(self, node: Node) -> Order | None:
-        """Which of the long axes of a matrix are heads, rows and columns; None without S in it."""
+        """The order of the long axes of a matrix: heads, rows and columns; None without S in it."""
         if node not in self.orders:
             self.orders[node] = self._find_order(node)
         return self.orders[node]
