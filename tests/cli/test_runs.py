@@ -445,13 +445,21 @@ def test_show_lists_the_parameters_of_a_run(story):
         for name, value in ((name, model.params[name]) for name in names)
     ]
     lines = run("show", story).stdout.splitlines()
-    assert lines[:3] == [f"{story}  language model", "", f"Parameters: {model.theta.size:,}"]
-    assert [re.split(r"\s{2,}", line.strip()) for line in lines[3:8]] == expected
+    assert lines[:6] == [
+        f"{story}  language model",
+        "",
+        "cell   vanilla",
+        "data   story.txt",
+        "steps  20 of 20, finished",
+        f"best   validation loss {Run(story).best_loss:.4g}",
+    ]
+    assert lines[6:8] == ["", f"Parameters: {model.theta.size:,}"]
+    assert [re.split(r"\s{2,}", line.strip()) for line in lines[8:13]] == expected
     cell = sum(value.size for name, value in model.params.items() if name.startswith("l0"))
     parts = [line.split() for line in lines[-2:]]
     assert parts == [["cell", f"{cell:,}"], ["readout", f"{model.theta.size - cell:,}"]]
     model.save(story.parent / "saved.safetensors")
-    assert run("show", story.parent / "saved.safetensors").stdout.splitlines()[1:] == lines[1:]
+    assert run("show", story.parent / "saved.safetensors").stdout.splitlines()[1:] == lines[6:]
 
 
 def test_show_of_something_else_is_an_error(story):
@@ -461,7 +469,16 @@ def test_show_of_something_else_is_an_error(story):
         f"Error: {story} is a run; --source and --graph are for components.\n",
     )
     assert "holds no checkpoint" in run("show", story.parent).stderr
-    assert "unknown component" in run("show", story.parent / "nothing").stderr
+    for name in ("missing/", "runs/missing", "missing.safetensors"):
+        result = run("show", name)
+        assert (
+            result.stderr == f"Error: {Path(name)}: no such file or directory; `zoo runs` lists the runs.\n"
+        )
+    assert "unknown component" in run("show", "missing").stderr
+
+
+def test_show_of_a_run_with_a_damaged_log_names_the_problem(several):
+    assert "log.jsonl, line 2: " in run("show", several / "log").stdout
 
 
 # ---- zoo runs -----------------------------------------------------------------------------------------
@@ -497,7 +514,7 @@ def test_runs_as_json_and_csv(several):
     assert [Path(info["run"]).name for info in infos] == ["config", "ended", "killed", "log"]
     assert infos[1]["best"] == Run(several / "ended").best_loss
     lines = run("runs", several, "--csv").stdout.splitlines()
-    assert lines[0] == "run,cell,data,steps,of,metric,best,state,problem"
+    assert lines[0] == "run,cell,data,steps,of,metric,best,loss,state,problem"
     assert len(lines) == 5
     assert run("runs", several / "ended", "--csv").stdout.count("\n") == 2  # a run itself
     assert run("runs", several / "none").exit_code == 2

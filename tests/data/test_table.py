@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import io
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -289,6 +290,10 @@ class ArrowTable(Frame):
     column_names = ("x", "y")
 
 
+class TwoColumns(Frame):
+    columns = ("a", "a")
+
+
 @pytest.mark.parametrize("frame", [Frame(), ArrowTable()])
 def test_table_of_a_data_frame(frame):
     table = as_table(frame)
@@ -328,6 +333,37 @@ def test_protocols_and_series_of_other_libraries(protocol):
     assert as_table(series).describe() == "time (time), load (number)"
 
 
+@pytest.mark.parametrize("protocol", ["__arrow_c_stream__", "__dataframe__"])
+@pytest.mark.parametrize("message", ["describes non-struct type int64\nDetail: ...", ""])
+def test_stream_that_is_no_table_is_an_error(protocol, message, monkeypatch):
+    """As of a chunked array or a tensor: pyarrow raises its own errors and those of the producer."""
+
+    class ArrowException(Exception):
+        pass
+
+    def convert(data):
+        raise ArrowException(message) if message else RuntimeError
+
+    interchange = SimpleNamespace(from_dataframe=convert)
+    arrow = SimpleNamespace(table=convert, ArrowException=ArrowException, interchange=interchange)
+    monkeypatch.setitem(sys.modules, "pyarrow", arrow)
+    monkeypatch.setitem(sys.modules, "pyarrow.interchange", interchange)
+    reason = message.partition("\n")[0] or "RuntimeError"
+    with pytest.raises(DataError) as error:
+        as_table(type("Tensor", (), {protocol: None})())
+    assert (
+        str(error.value) == f"table is a Tensor, which is not a table ({reason}); expected columns by name."
+    )
+
+
+def test_arrays_and_tensors_of_pyarrow_are_errors():
+    arrow = pytest.importorskip("pyarrow")
+    with pytest.raises(DataError, match="table is a ChunkedArray, which is not a table"):
+        as_table(arrow.chunked_array([[1, 2]]))
+    with pytest.raises(UsageError, match="expected a mapping from names to columns, an array or a data fra"):
+        as_table(arrow.Tensor.from_numpy(np.ones((2, 2))))
+
+
 def test_dates_in_the_index_are_a_column():
     pandas = pytest.importorskip("pandas")
     for days in (
@@ -358,8 +394,11 @@ def test_dates_in_the_index_are_a_column():
             UsageError,
             "column 'a' holds values of the types int, str; expected numbers, texts",
         ),
+        ({"a": [[1], [2, 3]]}, UsageError, "column 'a' holds values of the types list; expected numbers"),
+        ({"a": [datetime.time(1), None]}, UsageError, "column 'a' holds values of the types time; expected"),
         ({"a": [1j]}, UsageError, "column 'a' has the type complex128; expected numbers, texts or times."),
         (np.zeros((2, 2, 2)), UsageError, "expected rows and columns, (N, C)."),
+        (TwoColumns(), DataError, "table has the column 'a' twice; give each column a name of its own."),
         (5, UsageError, "table is 5; expected a mapping from names to columns, an array or a data frame."),
     ],
 )

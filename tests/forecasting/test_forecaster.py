@@ -190,6 +190,12 @@ def test_longer_forecast_with_other_columns_is_an_error(tmp_path):
     assert zoo.forecast(run, data, steps=1).values.shape == (1, 1, 1, 3)
     with pytest.raises(UsageError, match="`steps` is 3 and the horizon of the model is 2; a longer"):
         zoo.forecast(run, data, steps=3)
+    rows = zip(*data.values(), strict=True)
+    (tmp_path / "x.csv").write_text("month,y,x\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
+    for verb in ("forecast", "backtest"):
+        result = command(verb, run.path, "--data", tmp_path / "x.csv", "--steps", 3)
+        assert "Error: --steps is 3 and the horizon" in result.stderr
+        assert "Train with a --horizon of 3, or with the target as the only --input." in result.stderr
 
 
 def test_run_on_a_text_is_an_error(tmp_path):

@@ -374,6 +374,7 @@ ARGUMENTS = {"cell": "vanilla", "input_size": I, "hidden_size": H}
         ({"num_layers": 10**9}, "num_layers is 1000000000; expected an integer from 1 to 1000."),
         ({"dtype": "float16"}, "dtype is 'float16'; expected 'float32' or 'float64'."),
         ({"dtype": "flaot32"}, "dtype is 'flaot32'"),
+        ({"dtype": "bfloat16"}, "For matrix products in bfloat16, keep float32 and give `precision='bf16'`."),
         ({"dtype": np.int32}, "expected 'float32' or 'float64'."),
         ({"dtype": None}, "dtype is None"),
         ({"dtype": 32}, "dtype is 32"),

@@ -64,15 +64,23 @@ _NAMES_ELSEWHERE = {
     "id": "series",
     "num_layers": "layers",
     "model": "cell",
+    "bfloat16": "bf16",
+    **dict.fromkeys(("fp32", "single"), "float32"),
+    **dict.fromkeys(("fp64", "double"), "float64"),
 }
-"""Names of settings in other programs, and in zoo."""
+"""Names of settings and of their values in other programs, and in zoo."""
+
+
+def zoo_name(name: str) -> str:
+    """The name in zoo of a setting or value of another program; any other name as it is, without dashes."""
+    own = name.lstrip("-").replace("-", "_")
+    return _NAMES_ELSEWHERE.get(own, own)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` with the nearest known name, a flag or not; empty if none is near."""
     known = list(known)
-    setting = _NAMES_ELSEWHERE.get(name.lstrip("-").replace("-", "_"))
-    translated = [each for each in known if each.lstrip("-") == setting]
+    translated = [each for each in known if each.lstrip("-") == zoo_name(name)]
     near = translated or difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     # For difflib, 'tmep' is as near to 'time' as to 'temp'. Swapped letters are the likelier mistake.
     near.sort(key=lambda each: sorted(each) != sorted(name))

@@ -42,7 +42,7 @@ SECTIONS = {
         "optimizers": "List the optimizers.",
         "samplers": "List the samplers, which choose the next token.",
         "trackers": "List the trackers, which receive the events of a run.",
-        "show": "Show a component with its equations, or the parameters of a run.",
+        "show": "Show a component with its equations, or a run.",
         "cite": "Print BibTeX references.",
     },
     "Write your own": {
@@ -140,7 +140,8 @@ class LazyGroup(click.Group):
         command = self.get_command(ctx, ctx.invoked_subcommand or "")
         options = [param for param in (command.params if command else ()) if isinstance(param, click.Option)]
         spelled = {option.opts[-1].strip("-").replace("-", "_"): option.opts[-1] for option in options}
-        return {**spelled, **{str(option.name): option.opts[-1] for option in options}}
+        others: dict[str, str] = getattr(command, "other_flags", {})
+        return {**others, **spelled, **{str(option.name): option.opts[-1] for option in options}}
 
 
 @click.group(

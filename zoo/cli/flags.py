@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from zoo.arguments import short_repr
-from zoo.base.names import did_you_mean
+from zoo.base.names import did_you_mean, zoo_name
 from zoo.cli.completion import COMPLETERS
 from zoo.cli.terminal import shorten_middle
 from zoo.errors import UsageError
@@ -172,8 +172,7 @@ def _convert(
             raise UsageError(
                 f"{name} is {short_repr(words[0])}, {_wrong_path(words[0], expected)}."
             ) from None
-        choices = param.type.choices if isinstance(param.type, click.Choice) else ()
-        near = did_you_mean(words[0], choices) if choices else ""
+        near = _near_choice(param, words[0], ctx)
         raise UsageError(f"{name} is {_shown(' '.join(words))}; expected {expected}.{near}") from None
     for number in _flatten(converted):
         if isinstance(number, int) and abs(number) > most:
@@ -184,6 +183,17 @@ def _convert(
                 f"{name} is {number}; expected {expected.replace('a number', 'a finite number')}."
             )
     return converted
+
+
+def _near_choice(param: click.Parameter, word: str, ctx: click.Context) -> str:
+    """The choice, or the other option with its choice, that may be meant by an invalid value."""
+    if not isinstance(param.type, click.Choice):
+        return ""
+    own, name = param.type.choices, zoo_name(word)
+    for other in ctx.command.params:
+        if name not in own and isinstance(other.type, click.Choice) and name in other.type.choices:
+            return f" Did you mean {label(other)} {name}?"
+    return did_you_mean(word, own)
 
 
 def _flatten(value: Any) -> Iterator[Any]:
@@ -231,9 +241,17 @@ class Command(click.Command):
 
     It suggests a flag for an argument that it does not take, and for the name of a flag in other programs.
     Its help shows options by section, in order of appearance, others last.
+
+    Args:
+        other_flags: Flags of another command that errors of this one name, by their names in Python.
+        **attributes: As for ``click.Command``.
     """
 
     allow_extra_args = True  # `parse_args` reports them
+
+    def __init__(self, *args: Any, other_flags: Mapping[str, str] | None = None, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.other_flags = dict(other_flags or {})
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the command line."""

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timezone
@@ -361,7 +362,7 @@ def _column_of_objects(name: str, values: Sequence[Any], owner: str) -> DataColu
         codes: dict[str, int] = {}
         indices = [-1 if _is_missing(value) else codes.setdefault(value, len(codes)) for value in values]
         return DataColumn(name, "category", np.array(indices, np.int32), tuple(codes))
-    if all(hasattr(value, "isoformat") for value in present):
+    if all(hasattr(value, "isoformat") and hasattr(value, "year") for value in present):
         return DataColumn(name, "time", np.array([_as_time(value) for value in values], TIME_DTYPE))
     kinds = sorted({type(value).__name__ for value in present})
     raise UsageError(
@@ -380,7 +381,9 @@ def _as_time(value: Any) -> np.datetime64:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return not isinstance(value, (list, dict, np.ndarray)) and bool(value != value)
 
 
 def _digest(columns: Any) -> str:
@@ -443,6 +446,9 @@ def _columns_of_frame(frame: Any, name: str) -> dict[str, Any]:
         names = frame.column_names
     if names is None or not hasattr(frame, "__getitem__"):
         return _columns_of_frame(_converted_frame(frame, name), name)
+    for column, count in Counter(names).items():
+        if count > 1:
+            raise DataError(f"{name} has the column {column!r} twice; give each column a name of its own.")
     columns = {str(column): frame[column] for column in names}
     has_times = any(getattr(getattr(each, "dtype", None), "kind", "") == "M" for each in columns.values())
     return columns if has_times else time_index(frame) | columns
@@ -452,12 +458,15 @@ def _converted_frame(data: Any, name: str) -> Any:
     """A series as a data frame of its library, and any other object as a table of pyarrow."""
     if hasattr(data, "to_frame"):
         return data.to_frame()
-    purpose = f"{name} is a {type(data).__name__}; reading it"
-    if hasattr(data, "__arrow_c_stream__"):
-        arrow: Any = require("pyarrow", purpose, "parquet")
-        return arrow.table(data)
-    interchange: Any = require("pyarrow.interchange", purpose, "parquet")
-    return interchange.from_dataframe(data)
+    kind = f"{name} is a {type(data).__name__}"
+    arrow: Any = require("pyarrow", f"{kind}; reading it", "parquet")
+    interchange: Any = require("pyarrow.interchange", f"{kind}; reading it", "parquet")
+    convert = arrow.table if hasattr(data, "__arrow_c_stream__") else interchange.from_dataframe
+    try:
+        return convert(data)
+    except (arrow.ArrowException, AttributeError, RuntimeError, TypeError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise DataError(f"{kind}, which is not a table ({reason}); expected columns by name.") from error
 
 
 def time_index(data: Any) -> dict[str, Any]:

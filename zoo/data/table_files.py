@@ -78,8 +78,9 @@ def _read_parquet(path: Path, name: str) -> DataTable:
     arrow: Any = require("pyarrow", f"reading {path.name}", "parquet")
     try:
         return as_table(parquet.read_table(path), name)
-    except arrow.ArrowInvalid as error:
-        raise DataError(f"{path.name} is not a Parquet file ({error}).") from None
+    except arrow.ArrowException as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise DataError(f"{path.name} is not a Parquet file ({reason}).") from None
 
 
 _READERS: dict[str, Callable[[Path, str], DataTable]] = {

@@ -14,7 +14,7 @@ from zoo.arguments import dtype_and_shape, short_repr
 from zoo.array_types import Array
 from zoo.arrays import as_array
 from zoo.base import Cell, Input
-from zoo.base.names import did_you_mean
+from zoo.base.names import did_you_mean, zoo_name
 from zoo.errors import UsageError
 from zoo.layers.states import GivenState, states_by_name
 
@@ -86,7 +86,10 @@ def as_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """
     name = np.dtype(dtype).name if isinstance(dtype, (type, np.dtype)) else dtype
     if not isinstance(name, str) or name not in DTYPES:
-        raise UsageError(f"dtype is {short_repr(dtype)}; expected 'float32' or 'float64'.")
+        hint = ""
+        if isinstance(name, str) and zoo_name(name) == "bf16":
+            hint = " For matrix products in bfloat16, keep float32 and give `precision='bf16'`."
+        raise UsageError(f"dtype is {short_repr(dtype)}; expected 'float32' or 'float64'.{hint}")
     return DTYPES[name]
 
 

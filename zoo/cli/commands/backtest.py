@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from zoo.cli.commands.forecast import LEVEL_HELP
+from zoo.cli.commands.forecast import FLAGS_OF_TRAINING, LEVEL_HELP
 from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import CELL_FILE, file_cells, plugin_option
 from zoo.cli.flags import Command, argument, format_options, option
@@ -12,7 +12,7 @@ from zoo.cli.format import score_lines
 from zoo.cli.terminal import echo, print_facts
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, other_flags=FLAGS_OF_TRAINING)
 @argument("path", metavar="RUN", shell_complete=complete_runs)
 @option("--data", metavar="FILE", help="Another table with the same columns.  [the table of the run]")
 @option(

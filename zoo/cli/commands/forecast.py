@@ -12,7 +12,10 @@ from zoo.cli.terminal import echo, print_facts
 LEVEL_HELP = "Share of values within the interval; 0 for none.  [as in the loss interval; 0.8 for others]"
 
 
-@click.command(cls=Command)
+FLAGS_OF_TRAINING = {name: f"--{name}" for name in ("horizon", "input")}
+
+
+@click.command(cls=Command, other_flags=FLAGS_OF_TRAINING)
 @argument("path", metavar="RUN", shell_complete=complete_runs)
 @option(
     "--data",

@@ -33,6 +33,7 @@ from zoo.cell_pages.cell_info import (
 from zoo.cli.component_lookup import plugin_option
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import Command, argument, format_options, option
+from zoo.cli.run_info import best_text, run_info, state_text, steps_text
 from zoo.cli.terminal import echo, is_terminal, print_facts, show_table
 from zoo.errors import DefinitionError, UsageError, ZooError
 from zoo.registry import get_cell, get_loss, list_losses, loss_source, registry_of
@@ -407,7 +408,7 @@ def runs(directory: Path, form: str | None) -> None:
     """
     if not directory.is_dir():
         raise UsageError(f"{directory}: no such file or directory; `zoo runs` lists the runs.")
-    infos = [_run_info(path) for path in _directories_with("config.json", directory)]
+    infos = [run_info(path) for path in _directories_with("config.json", directory)]
     comparisons = _directories_with("compare.json", directory)
     notes = [info["problem"] for info in infos if info["problem"]]
     where = "this directory" if directory == Path() else directory
@@ -423,47 +424,11 @@ def _directories_with(name: str, top: Path) -> list[Path]:
     return sorted({path.parent for depth in range(_DEPTH + 1) for path in top.glob("*/" * depth + name)})
 
 
-def _run_info(path: Path) -> Info:
-    """The facts of a run; a run that cannot be read has only its path and the problem."""
-    from zoo.training.run import Run, end_reason
-
-    names = ("cell", "data", "steps", "of", "metric", "best", "state", "problem")
-    info: Info = {"run": str(path), **dict.fromkeys(names)}
-    last: Info = {}
-    best: Info = {}
-    try:
-        run = Run(path)
-        config = run.config
-        for event in run.events():
-            last = dict(event)
-            best = last if last.get("event") == "eval" and last.get("best") else best
-        data = config.task or " ".join(Path(source).name for source in config.data)
-        info.update(cell=config.cell_label, data=data, of=config.steps, state=end_reason(last))
-        info.update(steps=_if_number(last.get("step")), metric=str(best.get("metric", "loss")))
-        info["best"] = _if_number(best.get("score", best.get("loss")))
-    except ZooError as error:
-        info["problem"] = str(error)
-    return info
-
-
-def _if_number(value: Any) -> float | None:
-    """A number of a log; None for anything else, which another program wrote."""
-    return value if isinstance(value, (int, float)) else None
-
-
-def _steps(info: Info) -> str:
-    return "-" if info["steps"] is None else f"{info['steps']:,} of {_number(',', info['of'])}"
-
-
-def _best(info: Info) -> str:
-    return "-" if info["best"] is None else f"{info['metric'].replace('_', ' ')} {info['best']:.4g}"
-
-
 _RUN_COLUMNS: Columns = {
     "run": lambda info: info["run"],
     "cell": lambda info: info["cell"] or "-",
     "data": lambda info: info["data"] or "-",
-    "steps": _steps,
-    "best": _best,
-    "state": lambda info: "unreadable" if info["problem"] else info["state"] or "not finished",
+    "steps": steps_text,
+    "best": best_text,
+    "state": state_text,
 }

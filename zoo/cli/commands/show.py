@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import sys
 import textwrap
@@ -49,26 +50,27 @@ def command(
     input_size: int | None,
     hidden_size: int | None,
 ) -> None:
-    """Show a component with its equations, or the parameters of a run.
+    """Show a component with its equations, or a run.
 
     NAME is a cell, block, modifier, constraint, penalty, optimizer, sampler, task or tracker. If components
     of several kinds have the name, write KIND:NAME. Without KIND, a name that a cell and a block have is the
     cell: mamba is the cell, and block:mamba the block. FILE.py:Class is a class in a Python file. For a cell
     or a block, zoo also prints the arrays with their shapes and initial values.
 
-    RUN is a run directory or a .safetensors file. zoo prints the names, shapes and numbers of parameters.
+    RUN is a run directory or a .safetensors file. zoo prints the names, shapes and numbers of parameters, and
+    of a run directory the cell, the data, the steps and the best validation.
     """
     _check_flags(source, graph, assignments, (input_size, hidden_size))
     try:
         component = find_component(name)
     except UnknownNameError:
-        if is_composite(name) or not Path(name).exists():
+        if is_composite(name) or not (_is_path(name) or Path(name).exists()):
             raise
-        if source or graph:
+        if (source or graph) and Path(name).exists():
             raise UsageError(f"{name} is a run; --source and --graph are for components.") from None
-        from zoo.cli.show_run import parameter_lines
+        from zoo.cli.show_run import run_lines
 
-        echo("\n".join(parameter_lines(Path(name))))
+        echo("\n".join(run_lines(Path(name))))
         return
     if graph:
         _show_graph(
@@ -78,6 +80,11 @@ def command(
         _show_source(_with_options(component, assignments))
     else:
         echo("\n".join(_card(component)))
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name can only be a path: names of components have no separators."""
+    return "/" in name or os.sep in name or name.endswith(".safetensors")
 
 
 def _check_flags(source: bool, graph: bool, assignments: Sequence[str], sizes: Sequence[int | None]) -> None:
