@@ -66,7 +66,7 @@ def test_every_name_in_the_reference_resolves_in_a_new_process() -> None:
     """The deepest first, since to resolve one may import the module of another."""
     page = (Path(__file__).parents[1] / "docs" / "reference.md").read_text(encoding="utf-8")
     names = sorted(set(re.findall(r"`(zoo(?:\.\w+)+)`", page)), key=lambda name: (-name.count("."), name))
-    assert {"zoo.training.Config", "zoo.base.cell_editor.CellDeclarations", "zoo.train"} <= set(names)
+    assert {"zoo.training.Config", "zoo.base.modifier.CellDeclarations", "zoo.train"} <= set(names)
     own = [
         name for name in names if ".".join(name.split(".")[:2]) not in OPTIONAL
     ]  # these need another library

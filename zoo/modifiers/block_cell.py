@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 from zoo.base import Block, Buffer, Cell, Input, Option, Output, Param, State
 from zoo.base.block import BLOCK_PREFIX, PLACEMENT_OPTIONS
-from zoo.base.cell_editor import StepResult, substitute_sizes
 from zoo.base.declarations import ArrayDeclaration
 from zoo.base.initializers import initializer_of
+from zoo.base.modifier import StepResult, substitute_sizes
 from zoo.base.size_expr import parse_shape
 from zoo.compiler.frontend.complex_numbers import Complex
 from zoo.compiler.frontend.source_errors import TraceError

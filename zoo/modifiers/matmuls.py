@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.base import Cell
-from zoo.base.cell_editor import InputStateSum, Matmul, Sizes
+from zoo.base.modifier import InputStateSum, Matmul, Sizes
 from zoo.compiler.frontend.complex_numbers import Complex
 from zoo.compiler.frontend.numpy_functions import matmul_hook
 from zoo.compiler.frontend.symbolic import SymbolicArray

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from zoo.base import Cell, Modifier, Output
-from zoo.base.cell_editor import CellDeclarations, StepContext, StepResult, check_declarations
 from zoo.base.declarations import ArrayDeclaration
 from zoo.base.initializers import initializer_of
+from zoo.base.modifier import CellDeclarations, StepContext, StepResult, check_declarations
 from zoo.base.names import MODIFIER_SEPARATOR, check_component_name
 from zoo.compiler.frontend.complex_numbers import Complex
 from zoo.compiler.frontend.numpy_functions import Handler, matmul_hook

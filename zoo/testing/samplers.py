@@ -23,7 +23,7 @@ from zoo.testing.assertions import is_close, require, require_docs, try_examples
 
 Text = str | Callable[[], str]
 # Whether the law holds, what was found, and what was expected.
-Verdict = tuple[bool | np.bool_, Text, Text]
+LawResult = tuple[bool | np.bool_, Text, Text]
 
 _MAX_UNIFORM = 1.0 - 2.0**-53  # the largest uniform number
 _MAX_LOGIT = float(np.finfo(np.float32).max)
@@ -49,10 +49,10 @@ _extreme = _vectors(-2, 2).map(lambda logits: np.sign(logits) * np.where(abs(log
 _uniforms = st.integers(0, 2**53 - 1).map(lambda n: n * 2.0**-53)
 
 
-def _law(*inputs: st.SearchStrategy[Any]) -> Callable[[Callable[..., Verdict]], Callable[[Sampler], None]]:
+def _law(*inputs: st.SearchStrategy[Any]) -> Callable[[Callable[..., LawResult]], Callable[[Sampler], None]]:
     """Decorator that tries a law on 50 examples, each a value of every input."""
 
-    def decorate(law: Callable[..., Verdict]) -> Callable[[Sampler], None]:
+    def decorate(law: Callable[..., LawResult]) -> Callable[[Sampler], None]:
         @functools.wraps(law)
         def check(sampler: Sampler) -> None:
             try_examples(lambda *values: require(sampler, *law(sampler, *values)), *inputs, count=50)
@@ -67,7 +67,7 @@ def _kept(sampler: Sampler, logits: Vector) -> Vector:
 
 
 @_law(_logits)
-def check_output_like_input(sampler: Sampler, logits: Vector) -> Verdict:
+def check_output_like_input(sampler: Sampler, logits: Vector) -> LawResult:
     """Float64 logits of shape (V,) give float64 logits of shape (V,)."""
     out = sampler.apply(logits.copy())
     alike = isinstance(out, np.ndarray) and out.dtype == np.float64 and out.shape == logits.shape
@@ -81,7 +81,7 @@ def check_card(sampler: Sampler) -> None:
 
 
 @_law(_logits)
-def check_input_unchanged(sampler: Sampler, logits: Vector) -> Verdict:
+def check_input_unchanged(sampler: Sampler, logits: Vector) -> LawResult:
     """The sampler does not write to its argument."""
     passed = logits.copy()
     sampler.apply(passed)
@@ -90,7 +90,7 @@ def check_input_unchanged(sampler: Sampler, logits: Vector) -> Verdict:
 
 
 @_law(_logits)
-def check_deterministic(sampler: Sampler, logits: Vector) -> Verdict:
+def check_deterministic(sampler: Sampler, logits: Vector) -> LawResult:
     """Equal logits give bitwise equal results."""
     first, second = sampler.apply(logits.copy()), sampler.apply(logits.copy())
     same = first.tobytes() == second.tobytes()
@@ -98,7 +98,7 @@ def check_deterministic(sampler: Sampler, logits: Vector) -> Verdict:
 
 
 @_law(_logits | _extreme)
-def check_one_symbol_stays(sampler: Sampler, logits: Vector) -> Verdict:
+def check_one_symbol_stays(sampler: Sampler, logits: Vector) -> LawResult:
     """At least one symbol is kept, and no logit becomes NaN or +inf."""
     out = sampler.apply(logits.copy())
     holds = np.isfinite(out.max())
@@ -106,7 +106,7 @@ def check_one_symbol_stays(sampler: Sampler, logits: Vector) -> Verdict:
 
 
 @_law(_logits, st.integers(-8000, 8000).map(lambda n: n / 8))
-def check_constant_ignored(sampler: Sampler, logits: Vector, constant: float) -> Verdict:
+def check_constant_ignored(sampler: Sampler, logits: Vector, constant: float) -> LawResult:
     """Adding a constant to all logits does not change which symbols are kept."""
     kept, moved = _kept(sampler, logits), _kept(sampler, logits + constant)
     same = np.array_equal(kept, moved)
@@ -118,7 +118,7 @@ def check_constant_ignored(sampler: Sampler, logits: Vector, constant: float) ->
 
 
 @_law(_with_dropped)
-def check_dropped_stays_dropped(sampler: Sampler, logits: Vector) -> Verdict:
+def check_dropped_stays_dropped(sampler: Sampler, logits: Vector) -> LawResult:
     """A symbol with the logit -inf stays dropped."""
     kept = _kept(sampler, logits)
     holds = np.all(logits[kept] > -np.inf)
@@ -126,7 +126,7 @@ def check_dropped_stays_dropped(sampler: Sampler, logits: Vector) -> Verdict:
 
 
 @_law(_logits)
-def check_order_preserved(sampler: Sampler, logits: Vector) -> Verdict:
+def check_order_preserved(sampler: Sampler, logits: Vector) -> LawResult:
     """Among kept symbols, a higher logit never gives a lower probability."""
     out, kept = sampler.apply(logits.copy()), _kept(sampler, logits)
     rising = kept[np.lexsort((out[kept], logits[kept]))]  # equal logits in the order of the results
@@ -135,7 +135,7 @@ def check_order_preserved(sampler: Sampler, logits: Vector) -> Verdict:
 
 
 @_law(_distinct, st.randoms(use_true_random=False))
-def check_permutation(sampler: Sampler, logits: Vector, random: Random) -> Verdict:
+def check_permutation(sampler: Sampler, logits: Vector, random: Random) -> LawResult:
     """Permuting distinct logits permutes the result: the index of a symbol has no effect."""
     permutation = np.array(random.sample(range(logits.size), logits.size))
     moved, wanted = sampler.apply(logits[permutation]), sampler.apply(logits.copy())[permutation]
@@ -144,7 +144,7 @@ def check_permutation(sampler: Sampler, logits: Vector, random: Random) -> Verdi
 
 
 @_law(_logits | _extreme)
-def check_probabilities_sum_to_one(sampler: Sampler, logits: Vector) -> Verdict:
+def check_probabilities_sum_to_one(sampler: Sampler, logits: Vector) -> LawResult:
     """Probabilities are finite, not negative and sum to one, for logits up to the largest float32."""
     try:
         probabilities = sampler.probabilities(logits)
@@ -155,7 +155,7 @@ def check_probabilities_sum_to_one(sampler: Sampler, logits: Vector) -> Verdict:
 
 
 @_law(_logits, _uniforms)
-def check_draws_kept_symbols(sampler: Sampler, logits: Vector, u: float) -> Verdict:
+def check_draws_kept_symbols(sampler: Sampler, logits: Vector, u: float) -> LawResult:
     """Sampling returns only symbols that the sampler keeps, for all uniform numbers from 0 to 1 - 2**-53."""
     kept = _kept(sampler, logits)
     edges = np.cumsum(sampler.probabilities(logits))
@@ -194,7 +194,7 @@ def _chi_square_fits(counts: Vector, expected: Vector) -> bool:
 
 
 @_law(st.sampled_from([np.nan, np.inf]), st.integers(0, 2))
-def check_nan_raises(sampler: Sampler, bad: float, index: int) -> Verdict:
+def check_nan_raises(sampler: Sampler, bad: float, index: int) -> LawResult:
     """Logits with NaN or +inf, as from a diverged model, raise a UsageError."""
     logits = np.where(np.arange(3) == index, bad, [1.0, 0.0, -1.0])
     try:
@@ -205,7 +205,7 @@ def check_nan_raises(sampler: Sampler, bad: float, index: int) -> Verdict:
 
 
 @_law(st.sampled_from([0.0, 7.5, 1e4, -1e4, _MAX_LOGIT, -_MAX_LOGIT]), _uniforms)
-def check_single_symbol(sampler: Sampler, logit: float, u: float) -> Verdict:
+def check_single_symbol(sampler: Sampler, logit: float, u: float) -> LawResult:
     """A single symbol has probability one."""
     (probability,) = sampler.probabilities(np.array([logit]))
     drawn = sampler(np.array([logit]), u)
@@ -214,7 +214,7 @@ def check_single_symbol(sampler: Sampler, logit: float, u: float) -> Verdict:
 
 
 @_law(_logits)
-def check_jit_equals_python(sampler: Sampler, logits: Vector) -> Verdict:
+def check_jit_equals_python(sampler: Sampler, logits: Vector) -> LawResult:
     """The compiled kernel agrees with its source run as plain Python, up to rounding."""
     jitted = sampler.apply(logits.copy())
     with pure_python():
@@ -224,7 +224,7 @@ def check_jit_equals_python(sampler: Sampler, logits: Vector) -> Verdict:
 
 
 @_law(_logits)
-def check_reference(sampler: Sampler, logits: Vector) -> Verdict:
+def check_reference(sampler: Sampler, logits: Vector) -> LawResult:
     """The kernel agrees with the class's ``reference``, its definition in plain NumPy."""
     reference = getattr(type(sampler), "reference", None)
     if reference is None:
