@@ -272,17 +272,34 @@ def test_offsets_and_heads_in_pure_python(dtype) -> None:
         np.testing.assert_allclose(other, wanted, rtol=0, atol=100 * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", [1, 5, 16, 33, 300])
+def test_rows_of_other_tiles_change_no_bit(width: int, dtype: type) -> None:
+    """Any number of rows gives the sums of single rows: all heights of tiles, and edges of panels."""
+    rng = np.random.default_rng(width)
+    a, w = rng.normal(size=(27, 19)).astype(dtype), rng.normal(size=(19, width)).astype(dtype)
+    panels, start = kernels.pack(w), rng.normal(size=(27, width)).astype(dtype)
+    single = start.copy()
+    for row in range(27):
+        kernels.add_matmul(a[row : row + 1], panels, single[row : row + 1])
+    np.testing.assert_allclose(single, start + a @ w, rtol=0, atol=100 * np.finfo(dtype).eps)
+    for rows in range(1, 28):
+        c = start[:rows].copy()
+        kernels.add_matmul(a[:rows], panels, c)
+        np.testing.assert_array_equal(c, single[:rows])
+
+
 # --- Processors that this one is not ---
 
 CHECK = """
 import numpy as np
 from zoo import kernels
-from zoo.kernels.gemm_microkernel import lanes, panel_vectors, tile_heights
+from zoo.kernels.gemm_microkernel import lanes, tile_shape
 import numba
 
 rng = np.random.default_rng(0)
 for dtype in (np.float32, np.float64):
-    for rows, depth, width in [(1, 1, 1), (7, 13, 17), (16, 40, 64), (11, 5, 70)]:
+    for rows, depth, width in [(1, 1, 1), (7, 13, 17), (16, 40, 64), (11, 5, 70), (3, 6, 200)]:
         a, w = rng.normal(size=(rows, depth)).astype(dtype), rng.normal(size=(depth, width)).astype(dtype)
         c = np.zeros((rows, width), dtype)
         kernels.add_matmul(a, kernels.pack(w), c)
@@ -290,7 +307,7 @@ for dtype in (np.float32, np.float64):
         dw = np.zeros((depth, width), dtype)
         kernels.add_matmul_ta(a, c, dw)
         np.testing.assert_allclose(dw, a.T @ c, rtol=0, atol=2000 * np.finfo(dtype).eps)
-print(lanes(numba.float32), lanes(numba.float64), tile_heights(), panel_vectors())
+print(lanes(numba.float32), lanes(numba.float64), tile_shape())
 """
 
 

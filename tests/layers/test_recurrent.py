@@ -564,12 +564,24 @@ def test_backward_kernel_results_are_checked(results, words):
 # ---- shards and threads -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("batch", [1, 7, 8, 9, 33, 128, 129, 200, 5000])
-def test_shards_cover_batch_in_whole_tiles(batch):
+@pytest.mark.parametrize("batch", [*range(1, 140), 200, 255, 256, 5000])
+def test_shards_cover_batch_in_equal_parts(batch):
     parts = shards(batch)
+    sizes = [part.stop - part.start for part in parts]
     assert [row for part in parts for row in range(batch)[part]] == list(range(batch))
+    assert set(sizes[:-1]) <= {sizes[0]}
+    assert sizes[-1] <= sizes[0]
     assert len(parts) <= MAX_SHARDS
-    assert all((part.stop - part.start) % ROWS_PER_TILE == 0 for part in parts[:-1])
+    assert sizes[0] <= max(ROWS_PER_TILE, -(-batch // MAX_SHARDS))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4, 8, 16])
+def test_threads_share_a_batch_evenly(threads):
+    for batch in range(8, 500):
+        parts = shards(batch)
+        rows = len(range(batch)[parts[0]])
+        busiest = -(-len(parts) // threads) * rows  # rows of the thread with the most shards
+        assert busiest <= max(rows, (batch + 2 * len(parts)) / threads)
 
 
 @pytest.mark.parametrize("tokens", [False, True])

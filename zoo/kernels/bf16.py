@@ -18,7 +18,7 @@ from typing import Any
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.bf16_pairs import add_products, pairs_in_rows, pairs_of_rows, round_to_bf16
-from zoo.kernels.gemm_microkernel import add_panels, max_tile_height
+from zoo.kernels.gemm_microkernel import add_panels, tile_height
 from zoo.kernels.jit import njit
 
 Panels = tuple[Array, int]
@@ -67,7 +67,7 @@ def add_matmul_offset(a: Array, a0: int, panels: Panels, c: Array, c0: int, widt
     packed, depth = panels
     rows, stride = a.shape
     pairs = packed.shape[1]
-    strides = (max_tile_height() * pairs, pairs, 1, c.shape[1])
+    strides = (tile_height() * pairs, pairs, 1, c.shape[1])
     for first in range(0, rows, BLOCK_ROWS):
         count = kernels.int_min(BLOCK_ROWS, rows - first)
         left = pairs_in_rows(a, first * stride + a0, stride, count, depth)

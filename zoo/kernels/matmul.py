@@ -18,8 +18,8 @@ from zoo.kernels.gemm_microkernel import (
     copy_panel_row,
     copy_tile_column,
     copy_transposed,
-    max_tile_height,
     panel_width,
+    tile_height,
 )
 from zoo.kernels.jit import njit
 
@@ -113,7 +113,7 @@ def pack_transposed(w: Array) -> Array:
 def add_matmul_offset(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:
     """``c[:, c0 : c0 + width] += a[:, a0 : a0 + K] @ w`` for the panels of ``w (K, width)``."""
     rows, stride = a.shape
-    strides = (max_tile_height() * stride, stride, 1, c.shape[1])
+    strides = (tile_height() * stride, stride, 1, c.shape[1])
     add_panels(a, a0, panels, 0, c, c0, strides, (rows, panels.shape[1], width))
 
 
@@ -126,7 +126,7 @@ def add_matmul(a: Array, panels: Array, c: Array) -> None:
 @njit(shared=True, python_fallback=_py_add_matmul_ta_offset)
 def add_matmul_ta_offset(a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array) -> None:
     """``c += a[:, a0 : a0 + rows].T @ b[:, b0 : b0 + width]`` for ``c (rows, width)``."""
-    steps, height, columns = a.shape[0], max_tile_height(), panel_width(c)
+    steps, height, columns = a.shape[0], tile_height(), panel_width(c)
     # Both operands are packed, a chunk of k at a time: reading a in place, with a stride of M elements,
     # reached 40 of 115 GF/s at M = 512, where the stride is a multiple of a page. The distance between blocks
     # of rows is not a power of two, or writing a row of a would always hit the same few cache lines.
@@ -147,7 +147,7 @@ def add_matmul_ta_offset(a: Array, a0: int, rows: int, b: Array, b0: int, width:
 @njit
 def _pack_tile_columns(a: Array, start: int, rows: int, left: Array, offset: int, block: int) -> None:
     """Copy ``rows`` elements of a, from ``start`` on, a tile's height into every block."""
-    height = max_tile_height()
+    height = tile_height()
     whole = rows // height
     for n in range(whole):
         copy_tile_column(left, n * block + offset, a, start + n * height)

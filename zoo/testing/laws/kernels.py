@@ -142,7 +142,7 @@ def _check_signature_count(cell: Cell, name: str, kernel: Kernel[..., Any], most
 
 # T, B, I and H. A vector register holds 2 to 16 numbers and a panel of packed weights 8 to 32, so these
 # widths leave a last vector and a last panel that is full, that lacks one number, or that holds only one. A
-# shard has 8 rows, and 16 for a batch of 129 to 256.
+# shard has 4 to 8 rows, and 9 to 16 for a batch of 129 to 256.
 SIZES = (
     (40, 3, 5, 15),
     (2, 130, 3, 16),

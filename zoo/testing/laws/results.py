@@ -179,7 +179,7 @@ def check_two_tapes(case: Case) -> None:
     assert_same(case.cell, gradients, {name: expected[name] for name in gradients}, meaning)
 
 
-# The batch is cut into shards of eight rows, so nine or more rows make several shards.
+# The batch is cut into shards of at most eight rows, so nine or more rows make several shards.
 @law(batch=(9, 20))
 def check_threads(case: Case) -> None:
     """Results are bitwise equal for any number of threads, and in any thread."""
