@@ -33,6 +33,15 @@ def test_every_package_is_named():
     assert {name for name in packages if f"`zoo.{name}`" not in PAGE} == set()
 
 
+def test_picture_has_every_package_and_no_other():
+    packages = {file.parent.name for file in (ROOT / "zoo").glob("*/__init__.py")}
+    texts = re.findall(r">([^<\n]+)</text>", (ROOT / "docs" / "architecture.svg").read_text(encoding="utf-8"))
+    folders = set(re.findall(r"\b(\w+)/", " ".join(texts)))
+    built_on_core = set(texts[texts.index("Built on the core, which never imports them") + 1 :])
+    subpackages = {"frontend", "passes", "schedule", "codegen"}
+    assert folders - subpackages | built_on_core == packages
+
+
 def test_levels_equal_those_of_import_linter():
     (layers,) = (contract["layers"] for contract in CONTRACT["contracts"] if contract["type"] == "layers")
     checked = re.findall(r"zoo\.\w+", " ".join(layers))
