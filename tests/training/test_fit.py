@@ -276,6 +276,7 @@ def test_tokens_are_a_text():
             r"or \(4,\) for the last step alone. Time comes first: exchange the axes of the inputs",
         ),
         ({"inputs": X[0, 0]}, "expected N sequences"),
+        ({"inputs": X.astype(str)}, "inputs are <U32.*expected N sequences"),
         ({"aux": {"dt": X[..., 0]}}, "was given the input 'dt'"),
         ({"progress": "yes"}, "fit: progress is 'yes'"),
     ],

@@ -263,6 +263,7 @@ def test_kinds_of_labels():
     config, dataset = prepared(parts, whole)
     assert (config.loss, dataset.scaled.spec.classes) == ("cross_entropy", ("0", "1", "2"))
     assert prepared(parts, whole, loss="huber")[1].scaled.spec.classes == ()
+    assert str(prepared(parts, whole, loss="huber:0.25")[1].loss) == "huber(delta=0.25)"
     assert prepared(parts, np.linspace(0, 1, 60))[0].loss == "squared_error"
     assert prepared(parts, np.arange(60) // 2, loss="cross_entropy")[1].scaled.spec.output_size == 30
 

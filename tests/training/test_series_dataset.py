@@ -121,6 +121,7 @@ def test_each_target_has_its_own_loss():
         quantile = np.maximum(0.9 * error[1], -0.1 * error[1])
         assert model.loss(x, targets)[0] == pytest.approx((huber.mean() + quantile.mean()) / 2)
     assert dataset.windows.spec.levels == ()
+    assert str(prepared(data, target="y,z", loss="huber:0.25").loss) == "huber(delta=0.25)"
     with pytest.raises(UsageError, match="target_weights are given with the loss 'huber'"):
         prepared(data, target="y,z", loss=losses, target_weights="y=2")
     weighted = prepared(data, target="y,z", loss="y=squared_error,z=quantile", target_weights="y=3")
@@ -607,6 +608,9 @@ def test_short_parts_and_contexts_are_named():
         ),
         ({"y": wave()}, {"loss": "y=squared_error:2"}, "squared_error has no option, so leave out '2'."),
         ({"y": wave()}, {"loss": "y=quantile:2"}, "loss 'quantile': option 'quantile' is 2.0"),
+        ({"y": wave()}, {"loss": "huber:x"}, "loss is 'huber:x'; expected a number behind the colon."),
+        ({"y": wave()}, {"loss": "interval:0.1"}, "interval has the options low, high, so leave out '0.1'."),
+        ({"y": wave()}, {"loss": "huber:1", "loss_options": {"delta": 2.0}}, "give the option once."),
         (
             {"y": wave()},
             {"loss": "per_target"},

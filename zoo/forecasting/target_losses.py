@@ -24,7 +24,7 @@ def forecast_loss(text: str, options: Mapping[str, Any], targets: Sequence[str])
         UsageError: If a loss is unknown or is not one of numbers, or a target has none.
     """
     if "=" not in text:
-        loss = get_loss(text, **options)
+        loss = named_loss(text, options)
         if loss.target != "value" or loss.name == "per_target":
             raise UsageError(
                 f"loss is {loss.name!r}, which is not a loss of numbers; choose 'interval', "
@@ -52,18 +52,38 @@ def forecast_loss(text: str, options: Mapping[str, Any], targets: Sequence[str])
     return get_loss("per_target", **codes), [loss.name for loss in losses]
 
 
-def _loss_of_target(target: str, text: str) -> Loss:
+def named_loss(text: str, options: Mapping[str, Any] | None = None, of_target: str = "") -> Loss:
+    """A loss by its name, which a number may follow for its option, as in ``huber:0.5``.
+
+    Args:
+        text: The name, or the name, a colon and a number.
+        options: Options by name, without a number.
+        of_target: The column, for messages; empty for the loss of all targets or of labels.
+
+    Raises:
+        UsageError: If the loss is unknown or has not one option.
+    """
     name, colon, parameter = text.partition(":")
+    loss = get_loss(name, **(options or {}))
+    if not colon:
+        return loss
+    owner = f"loss of {of_target!r} is {text!r}" if of_target else f"loss is {text!r}"
+    if options:
+        raise UsageError(f"{owner} and loss_options are given; give the option once.")
+    if len(loss.options) != 1:
+        count = f"has the options {', '.join(loss.options)}" if loss.options else "has no option"
+        raise UsageError(f"{owner}; {name} {count}, so leave out {parameter!r}.")
+    try:
+        given: dict[str, Any] = dict.fromkeys(loss.options, float(parameter))
+    except ValueError:
+        raise UsageError(f"{owner}; expected a number behind the colon.") from None
+    return loss.with_options(**given)
+
+
+def _loss_of_target(target: str, text: str) -> Loss:
+    name = text.partition(":")[0]
     if name not in PER_TARGET_LOSSES:
         raise UsageError(
             f"loss of {target!r} is {name!r}; expected one of {', '.join(map(repr, PER_TARGET_LOSSES))}."
         )
-    if not colon:
-        return get_loss(name)
-    try:
-        options: dict[str, Any] = {option: float(parameter) for option in get_loss(name).options}
-    except ValueError:
-        raise UsageError(f"loss of {target!r} is {text!r}; expected a number behind the colon.") from None
-    if not options:
-        raise UsageError(f"loss of {target!r} is {text!r}; {name} has no option, so leave out {parameter!r}.")
-    return get_loss(name, **options)
+    return named_loss(text, of_target=target)

@@ -200,7 +200,7 @@ def as_sequences(
         UsageError: if they do not fit each other or the model.
     """
     x, owner = as_array(inputs, "fit: inputs"), model.kind
-    if x.ndim not in (2, 3) or not x.size:
+    if x.ndim not in (2, 3) or not x.size or x.dtype.kind not in "fiu":
         raise UsageError(
             f"{owner}: inputs are {x.dtype}{x.shape}; expected N sequences, floats (T, N, "
             f"{model.input_size}) or integer tokens (T, N), time first."

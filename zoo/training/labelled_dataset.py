@@ -30,8 +30,8 @@ from zoo.data.labelled import LabelledSequences, SequenceRoles, read_sequences
 from zoo.data.table import DataColumn
 from zoo.errors import DataError, UsageError
 from zoo.forecasting.spec import quantile_levels
+from zoo.forecasting.target_losses import named_loss
 from zoo.model import AnyModel, SequenceModel
-from zoo.registry import get_loss
 from zoo.training.array_dataset import epoch_order
 from zoo.training.config import Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
@@ -265,7 +265,7 @@ def prepare_sequences(config: Config, data: Any = None) -> tuple[Config, Labelle
         input=columns,
         time=given.time,
         pooling=pooling,
-        loss=loss.name,
+        loss=config.loss or loss.name,
         batch=config.batch or DEFAULT_BATCH,
         steps=steps,
         epochs=None,
@@ -290,7 +290,7 @@ def _loss(config: Config, given: LabelledSequences) -> Loss:
     """The loss: as given, or cross-entropy for classes and the squared error for numbers."""
     assert given.labels is not None
     default = "cross_entropy" if _are_classes(given.labels) else "squared_error"
-    loss = get_loss(config.loss or default, **config.loss_options)
+    loss = named_loss(config.loss or default, config.loss_options)
     if loss.target == "probability" or quantile_levels(loss):
         raise UsageError(
             f"loss is {loss.name!r}, which does not fit one label for each sequence; choose 'cross_entropy', "

@@ -43,7 +43,7 @@ from zoo.forecasting.spec import ForecastSpec, output_factors, quantile_levels
 from zoo.forecasting.target_losses import forecast_loss
 from zoo.forecasting.windows import Windows, make_windows
 from zoo.model import AnyModel, SequenceModel
-from zoo.training.config import DEFAULT_LOSS, Config, has_loss_per_target
+from zoo.training.config import DEFAULT_LOSS, Config
 from zoo.training.dataset import EvalResult, NoiseKey, ProbeBatch, State, TrainStepResult
 
 DEFAULT_SPLIT = "80,10,10"
@@ -356,7 +356,7 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
         time=panel.roles.time,
         context=context,
         season=season,
-        loss=config.loss if has_loss_per_target(config.loss) else loss.name,
+        loss=config.loss or DEFAULT_LOSS,
         batch=batch,
         steps=steps,
         eval_every=every,

@@ -264,8 +264,8 @@ def _targets(task: type[Task] | None, optimizer: type[Optimizer], settings: Sett
 
 
 def loss_target(name: str) -> Target:
-    """The options of a loss; none if each target has its own, which hold their options."""
-    names = () if has_loss_per_target(name) else get_loss(name).options
+    """The options of a loss; none if the text holds them, as ``huber:0.5`` does."""
+    names = () if has_loss_per_target(name) or ":" in name else get_loss(name).options
     return Target("loss", f"loss {name!r}", {n: _number(f"loss {name!r}", n, "float") for n in names})
 
 
