@@ -420,13 +420,17 @@ def _off_budget(results: Comparison) -> Iterator[str]:
             )
 
 
+_TIMES = ("delay", "k", "stride", "width")
+"""Options that count time steps, such as the window of a convolution. They need not grow with H."""
+
+
 def _fixed_sizes(results: Comparison) -> Iterator[str]:
     """Cells with arrays that stay as large as they are when H changes."""
-    cells = [
-        f"{cell} ({', '.join(f'{name}={size}' for name, size in sizes.items())})"
-        for cell in results.cells
-        if (sizes := results.fixed_sizes(cell))
-    ]
+    cells = list[str]()
+    for cell in results.cells:
+        sizes = results.fixed_sizes(cell).items()
+        shown = [f"{name}={size}" for name, size in sizes if name.rpartition("_")[2] not in _TIMES]
+        cells += [f"{cell} ({', '.join(shown)})"] * bool(shown)
     if cells:
         yield (
             f"These sizes do not change with H, and may be too large or too small at this one: "
