@@ -269,7 +269,7 @@ def test_cell_without_a_step_has_no_diagram() -> None:
     members = {name: vars(vanilla)[name] for name in ("Wxh", "Whh", "bh", "h", "forward", "backward")}
     cls = type("Bare", (zoo.Cell,), {"__doc__": "Bare.", "card": CARD, **members})
     text = cell_page(cls)
-    assert "has no step, so there are no typeset equations and no diagram" in text
+    assert "no `step`, so there are no typeset equations and no diagram" in text
     assert "svg" not in text
     assert "FLOPs" not in text
     assert "| stored activations |  | 128 |" in text

@@ -259,7 +259,7 @@ def test_cell_with_own_kernels_has_no_graph() -> None:
     result = run("show", "vanilla", "--graph")
     assert (result.exit_code, result.output) == (
         0,
-        "cell 'vanilla' brings its own kernels: nothing is derived, so there is no plan. `zoo show vanilla "
+        "cell 'vanilla' has its own kernels: nothing is derived, so there is no plan. `zoo show vanilla "
         "--source` prints them.\n",
     )
 

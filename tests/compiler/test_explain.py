@@ -174,7 +174,7 @@ def test_surrogate_gradient_is_named() -> None:
 
 
 def test_hand_written_kernels_have_no_plan() -> None:
-    with pytest.raises(zoo.UsageError, match="cell 'vanilla' brings its own kernels: nothing is derived"):
+    with pytest.raises(zoo.UsageError, match="cell 'vanilla' has its own kernels: nothing is derived"):
         explain(zoo.get_cell("vanilla"))
 
 

@@ -49,7 +49,7 @@ def test_kernels_use_the_names_of_the_explanation(name: str) -> None:
     """Every saved value of the explanation is an array of the kernels."""
     cell = zoo.get_cell(name)
     if not cell.is_derived():
-        pytest.skip("brings its own kernels")
+        pytest.skip("has its own kernels")
     source = plan_kernels(cell).source
     for value in explain(cell).saved:
         assert re.search(rf"\b{plain(value.name)}_all\b", source), value.name

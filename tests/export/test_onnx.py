@@ -303,7 +303,7 @@ class Kernels(zoo.Cell):
 
 
 def test_cell_without_step_raises():
-    with pytest.raises(UsageError, match="cell 'kernels': it brings its own kernels and states no step"):
+    with pytest.raises(UsageError, match="cell 'kernels': it has its own kernels and no `step`"):
         exported_model(zoo.Recurrent(Kernels, 3, 3))
 
 

@@ -228,24 +228,25 @@ def _saved_row(cell: Cell, fits: bool) -> CostRow:
 
 
 _NOTE = (
-    "Vectors are rows, and the index t-1 marks the states before the step. The circled dot multiplies "
-    "element by element, and arrays of fewer axes are broadcast: a vector multiplies every row of a matrix. "
-    "{1}The symbol σ is the logistic function. "
-    "Options have their defaults. The diagram has the shapes and the names in the code: blue are "
-    "arguments, grey are parameters and buffers, green are results, and {0}' is the state {0} after the "
-    "step."
+    "Vectors are rows, and the index t-1 marks the states before the step. {1}The diagram shows the shapes "
+    "and the names in the code: blue are arguments, grey are parameters and buffers, green are results, and "
+    "{0}' is the state {0} after the step."
 )
 
 
 # Sentences on what only some equations have.
 _NOTES = {
+    r"\odot": "The circled dot multiplies element by element, and a vector multiplies every row of a "
+    "matrix. ",
     r"\top": "The symbol ⊤ transposes, so the transpose of a row is a column, and a column times a row is an "
     "outer product. ",
     r"\mathrm{diag}": "The matrix diag(a) has the vector a as its diagonal, so it multiplies the rows of the "
     "matrix behind it. ",
     r"_{\mathrm{rows}}": "The index rows marks the sum of the rows of a matrix. ",
     r"_{\mathrm{columns}}": "The index columns marks the sum of the columns of a matrix. ",
+    r"\sigma(": "The symbol σ is the logistic function. ",
 }
+_OPTIONS_NOTE = "Options have their default values. "
 # A number that the step computes from options, such as exp(-1 / tau): the plain text names the options.
 _COMPUTED_NUMBER = re.compile(r"\d\.\d{6}")
 _HEADS_NOTE = "With several heads, the equations of matrices hold for each head. "
@@ -294,7 +295,8 @@ def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
         equations = latex_block(cls())
         used = "".join(text for macro, text in _NOTES.items() if any(macro in line for line in equations))
         has_heads = any(len(state.shape) == 3 for state in cls.states.values())
-        note = wrapped(_NOTE.format(next(iter(cls.states)), used + _HEADS_NOTE * has_heads))
+        used += _HEADS_NOTE * has_heads + _OPTIONS_NOTE * bool(cls.declared_options)
+        note = wrapped(_NOTE.format(next(iter(cls.states)), used))
         picture = f"![One step of {cls.name}]({cls.name}.svg)"
         if _is_complex(cls):
             yield from (*document(doc.equations), "The same in real and imaginary parts:", "")
@@ -304,7 +306,7 @@ def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
     else:
         yield from document(doc.equations)
         yield from (
-            "It brings its own kernels and has no step, so there are no typeset equations and no diagram.",
+            "The cell has its own kernels and no `step`, so there are no typeset equations and no diagram.",
             "",
         )
     yield from _section("History", document([card.history], cells))
@@ -407,8 +409,8 @@ def _costs(cls: type[Cell]) -> Iterator[str]:
     yield from (*TextTable("", headings, rows, right=(2,)).markdown(), "")
     if cls.has_step() and not cls.is_derived():
         yield from wrapped(
-            "It brings its own kernels. Operations are counted in the kernels that zoo would derive from its "
-            "`step`, stored activations in its own."
+            "The cell has its own kernels. Operations are counted in the kernels that zoo would derive from "
+            "its `step`, and stored activations in its own."
         )
         yield ""
 

@@ -1,6 +1,6 @@
 """The kernels of a cell: both passes over a sequence, and single steps for decoding.
 
-Either the cell brings its own kernels, or they are derived from its ``step``.
+Either the cell has its own kernels, or they are derived from its ``step``.
 """
 
 from __future__ import annotations

@@ -362,11 +362,11 @@ def explain(cell: Cell) -> Explanation:
     """Explain the kernels of a cell that has a ``step``.
 
     Raises:
-        UsageError: if the cell brings its own kernels.
+        UsageError: if the cell has its own kernels.
         DefinitionError: if its ``step`` cannot be compiled.
     """
     if not cell.is_derived():
-        raise UsageError(f"{cell.label()} brings its own kernels: nothing is derived, so there is no plan.")
+        raise UsageError(f"{cell.label()} has its own kernels: nothing is derived, so there is no plan.")
     plan = plan_kernels(cell)
     reader = _PlanReader(plan)
     return Explanation(

@@ -238,7 +238,7 @@ def _direction(model: BareModel, spec: Direction, inputs: Mapping[str, Any]) -> 
     cell = spec.cell
     if not cell.has_step():
         raise UsageError(
-            f"{cell.label()}: it brings its own kernels and states no step, and a step is what is exported; "
+            f"{cell.label()}: it has its own kernels and no `step`, and zoo exports only a `step`; "
             f"add `def step(self, x, ...)` with the same equations."
         )
     all_arrays = {**model.params, **model.buffers}

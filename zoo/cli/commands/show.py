@@ -107,7 +107,7 @@ def _show_graph(component: Component, input_size: int, hidden_size: int) -> None
         )
     if not component.is_derived():
         echo(
-            f"{component.label()} brings its own kernels: nothing is derived, so there is no plan. "
+            f"{component.label()} has its own kernels: nothing is derived, so there is no plan. "
             f"`zoo show {component.name} --source` prints them."
         )
         return
