@@ -10,7 +10,7 @@ from typing import Any
 
 from zoo.base import Cell
 from zoo.base.modifier import InputStateSum, Matmul, Sizes
-from zoo.compiler.frontend.complex_numbers import Complex
+from zoo.compiler.frontend.complex_numbers import Complex, planes_of
 from zoo.compiler.frontend.numpy_functions import matmul_hook
 from zoo.compiler.frontend.symbolic import SymbolicArray
 from zoo.compiler.frontend.trace_step import StepGraph, trace_step
@@ -67,7 +67,7 @@ def find_matmuls(cell: Cell) -> tuple[StepGraph, list[GraphMatmul]]:
     with matmul_hook(record):
         equations = trace_step(cell)
     matmuls = recorded[: len(recorded) // 2]  # a step is traced twice, to check that it is deterministic
-    names = _unique_names([nodes_of(matrix) for _, matrix, *_ in matmuls])
+    names = _unique_names([planes_of(matrix) for _, matrix, *_ in matmuls])
     return equations, [
         _describe_matmul(index, name, *factors)
         for index, (name, factors) in enumerate(zip(names, matmuls, strict=True))
@@ -77,13 +77,13 @@ def find_matmuls(cell: Cell) -> tuple[StepGraph, list[GraphMatmul]]:
 def _describe_matmul(
     index: int, name: str, operand: Any, matrix: Any, is_left: bool, result: Any
 ) -> GraphMatmul:
-    param, param_index = _parameter_location(nodes_of(matrix))
+    param, param_index = _parameter_location(planes_of(matrix))
     is_complex = any(isinstance(each, Complex) for each in (operand, matrix))
-    is_recurrent = any(node.level == Level.STEP for node in nodes_of(operand))
+    is_recurrent = any(node.level == Level.STEP for node in planes_of(operand))
     sizes = size_texts(operand.dims), size_texts(matrix.dims), size_texts(result.dims)
     num_squares = _count_squares(matrix.dims)
     matmul = Matmul(index, name, param, param_index, is_recurrent, *sizes, is_left, is_complex, num_squares)
-    return GraphMatmul(matmul, nodes_of(operand), nodes_of(result))
+    return GraphMatmul(matmul, planes_of(operand), planes_of(result))
 
 
 def _count_squares(dims: Sequence[Dim]) -> int | None:
@@ -96,19 +96,12 @@ def size_texts(dims: Sequence[Dim]) -> Sizes:
     return tuple(re.sub(r"(\d) \* ", r"\1", str(dim)).replace(" // ", "/") for dim in dims)
 
 
-def nodes_of(value: Any) -> tuple[Node, ...]:
-    """The nodes of a symbolic array; none for NumPy values."""
-    if isinstance(value, Complex):
-        return value.real.node, value.imag.node
-    return (value.node,) if isinstance(value, SymbolicArray) else ()
-
-
 def _depends_on_step(value: Any) -> bool:
-    return any(node.level != Level.ONCE for node in nodes_of(value))
+    return any(node.level != Level.ONCE for node in planes_of(value))
 
 
 def _is_parameter_only(value: Any) -> bool:
-    return not _depends_on_step(value) and bool(_parameters(nodes_of(value)))
+    return not _depends_on_step(value) and bool(_parameters(planes_of(value)))
 
 
 def _parameters(nodes: Iterable[Node]) -> list[str]:

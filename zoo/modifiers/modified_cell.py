@@ -16,8 +16,7 @@ from zoo.compiler.frontend.complex_numbers import Complex
 from zoo.compiler.frontend.numpy_functions import Handler, matmul_hook
 from zoo.compiler.frontend.symbolic import SymbolicArray
 from zoo.compiler.ir.dims import as_dim, dim_of
-from zoo.compiler.ir.graph import Graph, Level, Node, ancestors
-from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.graph import Graph, Level, ancestors, view_base
 from zoo.compiler.ir.structural_ops import PARAM, PLACEHOLDER
 from zoo.errors import UsageError
 from zoo.modifiers.composite_cell import (
@@ -129,16 +128,10 @@ def compose(cell: Cell, modifier: Modifier) -> ComposedCell:
 def _non_matmul_params(outputs: Any, matmuls: list[GraphMatmul]) -> frozenset[str]:
     """Parameters with another use than as the matrix of a product, or as one matrix of a stack."""
     direct = [each for each in matmuls if each.matmul.param]
-    results = {_view_base(node) for each in direct for node in each.result}
+    results = {view_base(node) for each in direct for node in each.result}
     starts = [*outputs, *(node for each in direct for node in each.operand)]
     reached = ancestors(starts, stop=lambda node: node in results)
     return frozenset(node.attr for node in reached if node.op == PARAM)
-
-
-def _view_base(node: Node) -> Node:
-    while node.op.kind is Kind.VIEW:
-        node = node.inputs[0]
-    return node
 
 
 def placeholder(owner: Any, array: ArrayDeclaration, graph: Graph) -> Any:

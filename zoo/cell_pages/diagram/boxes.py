@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 
 from zoo.base import Cell
 from zoo.compiler.frontend.trace_step import StepGraph, trace_step
@@ -102,7 +103,7 @@ class DiagramNames(EquationPrinter):
                 self.names[node] = self.values.name(new.get(old, old))
 
     def _name_long_values(self) -> None:
-        nodes = sorted(self.reached(), key=_index)
+        nodes = sorted(self.reached(), key=attrgetter("index"))
         uses = Counter(storage_of_view(operand) for node in nodes for operand in self.operands(node))
         parts = {node.inputs[0] for node in self.names if node.op == SLICE}
         for node in nodes:
@@ -206,10 +207,6 @@ class DiagramNames(EquationPrinter):
         return super().operand(node, precedence)
 
 
-def _index(node: Node) -> int:
-    return node.index
-
-
 Group = tuple[Node, ...]
 
 Read = Callable[[Group], Iterable[Node]]
@@ -219,7 +216,7 @@ def box_groups(values: DiagramNames) -> list[Group]:
     """The computed values in groups that share a box, in topological order."""
     nodes = [node for node in values.names if node.op.kind is not Kind.LEAF]
     boxes: dict[Hashable, list[Node]] = {}
-    for node in sorted(nodes, key=_index):
+    for node in sorted(nodes, key=attrgetter("index")):
         boxes.setdefault(_group_key(values, node), []).append(node)
     groups = [tuple(group) for group in boxes.values()]
     return topological_order(groups, lambda group: read_by(values, group))
@@ -241,7 +238,7 @@ def topological_order(groups: list[Group], read: Read) -> list[Group]:
             del waiting[ready]
             ordered.append(ready)
         else:
-            waiting = dict.fromkeys((node,) for node in sorted(ahead, key=_index))
+            waiting = dict.fromkeys((node,) for node in sorted(ahead, key=attrgetter("index")))
     return ordered
 
 

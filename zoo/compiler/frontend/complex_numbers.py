@@ -83,6 +83,13 @@ def parts_of(value: Any, graph: Graph) -> tuple[SymbolicArray, SymbolicArray]:
     return SymbolicArray(as_node(array.real, graph)), SymbolicArray(as_node(array.imag, graph))
 
 
+def planes_of(value: Any) -> tuple[Node, ...]:
+    """The nodes of a symbolic array: one, or two for complex numbers; none for NumPy values."""
+    if isinstance(value, Complex):
+        return value.real.node, value.imag.node
+    return (value.node,) if isinstance(value, SymbolicArray) else ()
+
+
 def _is_zero(part: SymbolicArray) -> bool:
     return part.node.value == 0.0
 

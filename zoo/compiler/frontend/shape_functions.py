@@ -405,7 +405,7 @@ def _check_axes(subscripts: str, inputs: Iterable[str], operands: Iterable[Any])
         if len(letters) != len(shape):
             raise TraceError(
                 f"np.einsum: {letters!r} of {subscripts!r} is for {len(letters)} axes; found an array of "
-                f"shape {_text(shape)}"
+                f"shape {format_shape(tuple(shape))}"
             )
         for letter, length in zip(letters, shape, strict=True):
             if str(lengths.setdefault(letter, length)) != str(length):
@@ -413,10 +413,6 @@ def _check_axes(subscripts: str, inputs: Iterable[str], operands: Iterable[Any])
                     f"np.einsum: {letter!r} of {subscripts!r} is {lengths[letter]} in one operand and "
                     f"{length} in another; expected one length"
                 )
-
-
-def _text(shape: Sequence[Any]) -> str:
-    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
 
 
 def _take_diagonals(term: Term) -> Term:

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType, MappingProxyType
 from typing import Any
 
-from zoo.compiler.frontend.complex_numbers import Complex
+from zoo.compiler.frontend.complex_numbers import Complex, planes_of
 from zoo.compiler.frontend.source_errors import source_location
 from zoo.compiler.frontend.symbolic import SymbolicArray
 from zoo.compiler.ir.dims import as_dim
@@ -77,7 +77,7 @@ class NameRecorder:
             if _NAME.fullmatch(name) and not keyword.iskeyword(name):
                 for node, node_name in _named_nodes(name, value):
                     self.names.setdefault(node, node_name)
-            self._bind(name, _nodes(value))
+            self._bind(name, planes_of(value))
 
     def _bind(self, name: str, nodes: ValueNodes) -> None:
         values = self.bindings.setdefault(name, []) if nodes else []
@@ -110,12 +110,6 @@ _called_names: dict[CodeType, str] = {matmul.__code__: "@"}
 def name_calls(functions: Mapping[str, Any]) -> None:
     """Let calls of functions in a ``step`` name their results."""
     _called_names.update({function.__code__: name for name, function in functions.items()})
-
-
-def _nodes(value: Any) -> ValueNodes:
-    if isinstance(value, Complex):
-        return value.real.node, value.imag.node
-    return (value.node,) if isinstance(value, SymbolicArray) else ()
 
 
 def _named_nodes(name: str, value: Any) -> list[tuple[Node, str]]:

@@ -340,6 +340,13 @@ class View:
         return all(stride == expected or length == ONE for stride, expected, length in pairs)
 
 
+def view_base(node: Node) -> Node:
+    """The node that holds the elements of a view."""
+    while node.op.kind is Kind.VIEW:
+        node = node.inputs[0]
+    return node
+
+
 def contiguous(shape: Shape) -> Strides:
     """Return the strides of a contiguous array, whose last axis runs fastest."""
     return tuple(product(shape[axis + 1 :]) for axis in range(len(shape)))

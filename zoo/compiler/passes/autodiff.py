@@ -18,7 +18,7 @@ from zoo.base import Cell
 from zoo.compiler.frontend.trace_step import StepGraph, step_graph_of
 from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.dims import GENERIC_SIZES, ZERO, Dim, product
-from zoo.compiler.ir.graph import Level, Node, ancestors
+from zoo.compiler.ir.graph import Level, Node, ancestors, view_base
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import (
     BROADCAST,
@@ -284,7 +284,7 @@ def _save_slices(step_graph: StepGraph, back: Iterable[Node]) -> dict[Node, Node
     back, forward = list(back), set(ancestors(step_graph.outputs))
     slices: dict[Node, list[Node]] = {}
     for node in ancestors(back, stop=lambda node: node in forward):
-        base = _base(node)
+        base = view_base(node)
         if node in forward and base.op.kind is Kind.MATMUL and base.level != Level.ONCE:
             slices.setdefault(base, []).append(node)
     few = [
@@ -312,7 +312,7 @@ def _choose_saved(step_graph: StepGraph, back: Iterable[Node]) -> tuple[tuple[No
     """
     forward = set(ancestors(step_graph.outputs))
     reached = ancestors(back, stop=lambda node: node in forward)
-    read = [_base(node) for node in reached if node in forward and node.level != Level.ONCE]
+    read = [view_base(node) for node in reached if node in forward and node.level != Level.ONCE]
     read = [node for node in dict.fromkeys(read) if node.op.kind is not Kind.LEAF]
     saved = {node for node in read if node.op.expensive}
     available = set(saved)
@@ -336,20 +336,13 @@ def _choose_saved(step_graph: StepGraph, back: Iterable[Node]) -> tuple[tuple[No
     )
 
 
-def _base(node: Node) -> Node:
-    """The node that holds the elements of a view."""
-    while node.op.kind is Kind.VIEW:
-        node = node.inputs[0]
-    return node
-
-
 def _comparison_operands(node: Node, available: set[Node]) -> set[Node]:
     """The numbers that a boolean depends on, except those that are available."""
     compared: set[Node] = set()
     seen, waiting = {node}, [node]
     while waiting:
         operands = {
-            _base(operand) for operand in waiting.pop().inputs if _uncovered_expensive(operand, available)
+            view_base(operand) for operand in waiting.pop().inputs if _uncovered_expensive(operand, available)
         } - seen
         seen |= operands
         waiting += [each for each in operands if each.is_bool]
@@ -362,7 +355,7 @@ def _uncovered_expensive(node: Node, available: set[Node]) -> set[Node]:
     missing: set[Node] = set()
     seen, waiting = set[Node](), [node]
     while waiting:
-        node = _base(waiting.pop())
+        node = view_base(waiting.pop())
         if node in seen or node in available or node.op.kind is Kind.LEAF or node.level == Level.ONCE:
             continue
         seen.add(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.graph import Level, Node, ancestors, users, view_of
@@ -347,15 +348,13 @@ def _schedule(
     layouts |= {node: ArrayLayout.SHARED for node in outputs if node.level == Level.ONCE}
     parts = {"once": once, **parts, "final": final}
     sections = {
-        name: plan_section(sorted(parts.get(name, ()), key=_index), layouts, matmul_layout, shares, delayed)
+        name: plan_section(
+            sorted(parts.get(name, ()), key=attrgetter("index")), layouts, matmul_layout, shares, delayed
+        )
         for name, matmul_layout in MATMUL_LAYOUTS.items()
     }
     all_layouts = {node: kind for each in sections.values() for node, kind in each.layouts.items()}
     return PassSchedule(sections, all_layouts, shares, by_blocks)
-
-
-def _index(node: Node) -> int:
-    return node.index
 
 
 def _dependents_of_sums(nodes: Iterable[Node]) -> set[Node]:
