@@ -65,7 +65,7 @@ def task_charts(results: Comparison, task: str) -> Iterator[Chart]:
         if series := tuple(_rates(results, task, quantity)):
             break
     if series:
-        note = "What short runs reached, by which the learning rate of each cell was chosen."
+        note = "Results of the short runs that chose the learning rate of each cell."
         axis = Axis("learning rate", log=True, switch=False)
         yield Chart(
             f"{task}-rates",

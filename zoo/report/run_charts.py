@@ -86,16 +86,16 @@ AnalysisValues = list[tuple[int, dict[str, list[Any]]]]
 """Steps with values by name."""
 
 _NONE = (
-    "How far gradients reach back and how gates saturate is not in the log of this run: train with "
-    "--analyse-every N (in Python, analyse_every=N), and it is measured every N steps."
+    "This run did not record gradients by lag and the saturation of gates. Train with --analyse-every N (in "
+    "Python, analyse_every=N) to record them every N steps."
 )
 _LAG_NOTE = (
-    "Norm of the gradient of the loss at one step with respect to the state so many steps before. What a "
-    "line does not reach back to, the network does not learn from."
+    "Norm of the gradient of the loss at one step with respect to the state this many steps before. Where "
+    "the norm is near zero, the network does not learn from that lag."
 )
 _GATE_NOTE = (
-    "Share of the values near either end of what their function can give: of a sigmoid, such as a gate, "
-    "below 0.1 (nearly shut) and above 0.9 (nearly open); of tanh below −0.9 and above 0.9."
+    "Share of the values near either end of the range of their function: for a sigmoid, such as a gate, "
+    "below 0.1 (nearly closed) and above 0.9 (nearly open), and for tanh below −0.9 and above 0.9."
 )
 _ENDS = ("low", "high")
 MAX_LINES = 12

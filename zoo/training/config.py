@@ -237,14 +237,14 @@ class Config:
     max_vocab: int | None = _setting(
         None,
         _AT_LEAST_TWO,
-        "Of words: the largest vocabulary, with <unk>, which rarer words become.  [no limit]",
+        "Of words: the largest size of the vocabulary, with <unk>. Rarer words become <unk>.  [no limit]",
         metavar="N",
         only="text",
     )
     vocab_size: int | None = _setting(
         None,
         _AT_LEAST_TWO,
-        "Of token numbers: how many tokens there are, from 0 on.  [the largest in the files, plus one]",
+        "Of token numbers: the size of the vocabulary.  [the largest number in the files, plus one]",
         metavar="N",
         only="text",
     )

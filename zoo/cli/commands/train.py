@@ -311,9 +311,9 @@ stops. To continue:
   zoo train --resume --out DIR
 
 The result is the same, bit for bit, as without the interruption. All settings come from the run; flags may
-change only those that do not change the results. With --schedule cosine, which --auto chooses, --steps does,
-so such a run cannot become longer. Name a cell or task in a file again, with --cell FILE.py:Class or --task
-FILE.py:Class.
+change only those that do not change the results. A run with --schedule cosine, which --auto chooses, cannot
+become longer, because its learning rates depend on --steps. Name a cell, task or optimizer in a file again,
+for example with --cell FILE.py:Class.
 """
 
 _COMMAND_FLAGS = [
