@@ -269,11 +269,13 @@ def test_each_of_several_targets_has_a_row():
 def test_gain_over_seeds_adds_both_variances():
     one = record("load", "gru", 0, 1.0, gain=0.2, gain_low=0.1, gain_high=0.4)
     assert mean_gain([one]) == pytest.approx((0.2, 0.1, 0.4))
-    two = dataclasses.replace(one, gain=0.4, gain_low=0.3, gain_high=0.6)
-    spread = student_quantile(1) * math.sqrt(0.02) / math.sqrt(2)
+    two = dataclasses.replace(one, gain=0.24, gain_low=0.14, gain_high=0.44)
+    spread = student_quantile(1) * 0.02
     assert mean_gain([one, two]) == pytest.approx(
-        (0.3, 0.3 - math.hypot(0.1, spread), 0.3 + math.hypot(0.2, spread))
+        (0.22, 0.22 - math.hypot(0.1, spread), 0.22 + math.hypot(0.2, spread))
     )
+    shares = [dataclasses.replace(one, higher_is_better=True, gain=gain) for gain in (-0.6, 0.6)]
+    assert mean_gain(shares)[1:] == (-1.0, 1.0)
     assert mean_gain([dataclasses.replace(one, gain_low=None)]) == (0.2, None, None)
     assert mean_gain([record("load", "gru", 0, 1.0)]) == (None, None, None)
 

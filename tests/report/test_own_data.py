@@ -15,6 +15,7 @@ from zoo.report import forecasts, make_report
 from zoo.report.blocks import Chart, TextBlock, Units
 from zoo.report.figures import draw_chart, draw_text
 from zoo.report.page import html
+from zoo.tables import Table
 
 STEPS = 6
 
@@ -127,11 +128,22 @@ def test_residuals_coverage_and_errors_by_step(table):
     assert [mark.y for mark in coverage.references] == [pytest.approx(0.8)]
 
 
+def test_errors_are_those_of_all_windows_as_after_training(table):
+    run, report = table
+    test = zoo.Run(run).history[-1]["test"]
+    (scores,) = test["targets"]
+    blocks = [block for section in report.sections for block in section.blocks]
+    (errors,) = (block for block in blocks if isinstance(block, Table) and block.name == "errors-load")
+    assert errors.rows[0][1].value == scores["metrics"]["model"]["mae"]["value"]
+    assert errors.title.startswith(f"Errors of load, test part, {test['windows']} windows")
+    assert [charts(report)[name].y.label for name in ("loss", "speed")] == ["loss", "rows a second"]
+
+
 def test_page_notes_a_missing_interval(table):
     forecaster = replace(open_forecaster(table[0]), calibration=None)
     with zoo.kernels.pure_python():
         backtest, residuals = forecaster.backtest(), forecasts._Residuals.of(forecaster, "test")
-    blocks = list(forecasts._blocks(forecaster, backtest, residuals))
+    blocks = list(forecasts._blocks(forecaster, backtest, backtest.scores, residuals))
     texts = [block.text for block in blocks if isinstance(block, TextBlock)]
     assert any(text.startswith("Note: there is no interval: the model has no errors") for text in texts)
     assert "coverage-load" not in [block.name for block in blocks if isinstance(block, Chart)]

@@ -86,7 +86,7 @@ def mean_gain(group: Sequence[RunRecord]) -> tuple[float | None, float | None, f
 
     All seeds have the same test part, so its share of the uncertainty stays the same with more seeds: the
     interval of one run. The share of the seeds is Student's interval of their mean. Both are independent, so
-    their squares add up.
+    their squares add up. With two seeds Student's interval is wide: the ends stay within the possible gains.
     """
     runs = [run for run in group if run.gain is not None]
     gains = _values(runs, "gain")
@@ -99,7 +99,8 @@ def mean_gain(group: Sequence[RunRecord]) -> tuple[float | None, float | None, f
         math.hypot(_mean([abs(end - gain) for end, gain in zip(ends, gains, strict=True)]) or 0.0, of_seeds)
         for ends in (lows, highs)
     )
-    return mean, mean - down, mean + up
+    least = -1.0 if runs[0].higher_is_better else -math.inf  # a difference of shares, or of errors
+    return mean, max(mean - down, least), min(mean + up, 1.0)
 
 
 def summarize_targets(scores: Iterable[tuple[RunRecord, str, str]]) -> list[TargetRow]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.arguments import counted
 from zoo.array_types import Array
 from zoo.data.panel import Panel
 from zoo.forecasting import Backtest, Forecaster
@@ -44,19 +45,22 @@ def forecast_blocks(run: RunData) -> tuple[Block, ...]:
     if forecaster is None:
         return (TextBlock("There is no checkpoint yet, and so no model that could forecast."),)
     backtest = forecaster.backtest()
-    return tuple(_blocks(forecaster, backtest, _Residuals.of(forecaster, backtest.scores["part"])))
-
-
-def _blocks(forecaster: Forecaster, backtest: Backtest, residuals: _Residuals) -> Iterator[Block]:
     part = backtest.scores["part"]
-    for index, scores in enumerate(backtest.scores["targets"]):
-        yield _chart(forecaster, backtest, index, part)
-        yield _errors(scores, part)
-        yield TextBlock(scores["summary"])
-        if "note" in backtest.scores:
-            yield TextBlock(f"Note: {backtest.scores['note']}")
-        column = forecaster.spec.roles.target.index(scores["target"])
-        yield from residuals.charts(column)
+    scores = forecaster.backtest(stride=1, part=part).scores  # of all windows, as `zoo eval` prints them
+    return tuple(_blocks(forecaster, backtest, scores, _Residuals.of(forecaster, part)))
+
+
+def _blocks(
+    forecaster: Forecaster, backtest: Backtest, scores: Mapping[str, Any], residuals: _Residuals
+) -> Iterator[Block]:
+    for of_target in scores["targets"]:
+        index = forecaster.spec.roles.target.index(of_target["target"])
+        yield _chart(forecaster, backtest, index, scores["part"])
+        yield _errors(of_target, f"{scores['part']} part, {counted(scores['windows'], 'window')}")
+        yield TextBlock(of_target["summary"])
+        if "note" in scores:
+            yield TextBlock(f"Note: {scores['note']}")
+        yield from residuals.charts(index)
 
 
 def _chart(forecaster: Forecaster, backtest: Backtest, index: int, part: str) -> Chart:
@@ -245,7 +249,7 @@ def _errors(scores: Mapping[str, Any], part: str) -> Table:
         for name, values in scores["metrics"].items()
     )
     columns = (Column("forecast"), *(Column(_METRICS[name], "number") for name in metrics))
-    title = f"Errors of {scores['target']}, {part} part"
+    title = f"Errors of {scores['target']}, {part}"
     note = (
         "Lower is better, except for coverage, which should be the share of the interval. MASE is the MAE "
         "divided by the error of the seasonal naive forecast in training. Brackets hold 95 % intervals, if "

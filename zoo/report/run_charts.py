@@ -36,8 +36,10 @@ _SINGLE_CURVES = (
         "clip_rate",
     ),
     ("learning-rate", "Learning rate", Axis("learning rate"), "lr"),
-    ("speed", "Speed", Axis("symbols a second"), "symbols_per_s"),
 )
+
+SPEED_NOUNS = {"text": "symbols", "task": "inputs", "table": "rows", "sequences": "steps"}
+"""The things that a speed counts, by the kind of the data."""
 
 
 def loss_charts(history: RunHistory) -> Iterator[Chart]:
@@ -52,7 +54,7 @@ def loss_charts(history: RunHistory) -> Iterator[Chart]:
         axis = score_axis(metric, bool(task.get("higher_is_better")))
         marks = reference_levels(number(task.get("baseline")), number(task.get("threshold")))
         yield from _chart("score", readable(metric).capitalize(), axis, scores, wide=True, references=marks)
-    unit = "loss" if isinstance(task, dict) else "loss (nats per symbol)"
+    unit = "loss (nats per symbol)" if "text" in history.last("start", "resume") else "loss"
     yield from _chart("loss", "Loss", Axis(unit), training, measured, wide=True)
 
 
@@ -70,7 +72,12 @@ def optimisation_charts(history: RunHistory, clip: float) -> Iterator[Chart]:
         "note": "" if after.x else _BEFORE_ONLY,
     }
     yield from _chart("gradient-norm", "Gradient norm", Axis("norm"), before, after, **more)
-    for name, title, axis, value in _SINGLE_CURVES:
+    start = history.last("start", "resume")
+    noun = next((noun for kind, noun in SPEED_NOUNS.items() if kind in start), "steps")
+    for name, title, axis, value in (
+        *_SINGLE_CURVES,
+        ("speed", "Speed", Axis(f"{noun} a second"), "symbols_per_s"),
+    ):
         yield from _chart(name, title, axis, Series(title.lower(), *history.points("step", value)))
 
 

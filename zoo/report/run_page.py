@@ -37,7 +37,7 @@ from zoo.report.blocks import (
     value_text,
 )
 from zoo.report.history import Event, number
-from zoo.report.run_charts import analysis_blocks, loss_charts, optimisation_charts
+from zoo.report.run_charts import SPEED_NOUNS, analysis_blocks, loss_charts, optimisation_charts
 from zoo.report.run_data import RunData, or_reason
 from zoo.tables import Column, Table, TableCell
 from zoo.training.config import Config, number_format
@@ -269,9 +269,7 @@ def tiles(run: RunData) -> Iterator[Tile]:
         yield Tile("parameters", f"{run.start_event['parameters']:,}")
     speeds = [speed for speed in run.history.points("step", "symbols_per_s")[1] if speed is not None]
     if speeds:
-        noun = {"text": "symbols", "task": "inputs", "table": "rows", "sequences": "steps"}[
-            run.config.data_kind
-        ]
+        noun = SPEED_NOUNS[run.config.data_kind]
         yield Tile("speed", f"{statistics.median(speeds):,.0f}", f"{noun} a second, median")
 
 
