@@ -37,7 +37,7 @@ def test_groups_of_series():
     arrays = {"id": list("abab"), "who": ["u", "v", "u", "v"], "y": [1, 2, 3, 4]}
     groups = panel(arrays, series="id", group="who").groups
     assert [groups.text(number) for number in range(2)] == ["u", "v"]
-    for who, sentence in (
+    for owners, sentence in (
         (
             ["u", "v", "w", "v"],
             "row 2, column 'who': found 'w', and series 'a' has the group 'u' before; a seri",
@@ -45,7 +45,7 @@ def test_groups_of_series():
         (["u", None, "u", None], "table: the group of series 'b' is missing; fill it."),
     ):
         with pytest.raises(DataError) as error:
-            panel({**arrays, "who": who}, series="id", group="who")
+            panel({**arrays, "who": owners}, series="id", group="who")
         assert sentence in str(error.value)
 
 
