@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import reproduce
 from csv_rows import read_rows
 from reproduce import CLAIMS, Claim, Model, Row
 
 import zoo
+from zoo.registry import resolve_cell
 
 ROOT = Path(__file__).parents[2]
 MODELS = [(claim, model) for claim in CLAIMS for model in claim.models]
@@ -34,7 +36,7 @@ def row(score, solved, seed=0):
 
 @pytest.mark.parametrize(("claim", "model"), MODELS, ids=lambda each: getattr(each, "name", ""))
 def test_models_and_tasks_exist(claim, model):
-    assert zoo.get_cell(model.spec, **model.options)
+    assert resolve_cell(model.spec, **model.options)
     assert zoo.get_task(claim.task, **claim.options).card
     assert claim.url.startswith("https://")
 
@@ -54,9 +56,27 @@ def test_a_model_is_trained_with_its_options_and_every_seed():
     assert {each.model for each in rows} == {"deltanet(delta_net), negative_eigenvalues=True"}
 
 
+def test_chrono_initialisation_draws_the_biases_of_the_gates():
+    cell = resolve_cell(reproduce.CHRONO_LSTM, t_max=50.0)
+    i, f, g, o = np.split(cell.params["b"].init(np.random.default_rng(0), (4000,), cell), 4)
+    assert np.array_equal(i, -f)
+    assert not g.any()
+    assert not o.any()
+    times = np.exp(f)  # uniform between 1 and 49
+    assert times.min() == pytest.approx(1, abs=0.1)
+    assert times.max() == pytest.approx(49, abs=0.1)
+    assert times.mean() == pytest.approx(25, abs=1.5)
+
+
 @pytest.mark.parametrize(
     ("solves", "solved", "verdict"),
-    [(True, [1, 1, 0], True), (True, [1, 0, 0], False), (False, [0, 0, 0], True), (False, [1, 0, 0], False)],
+    [
+        (True, [1, 1, 0], True),
+        (True, [1, 0, 0], False),
+        (False, [0, 0, 0], True),
+        (False, [1, 0, 0], False),
+        (None, [0, 0, 0], None),
+    ],
 )
 def test_verdict(solves, solved, verdict):
     rows = [row(0.5, bool(each)) for each in solved]
