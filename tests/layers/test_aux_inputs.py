@@ -279,6 +279,8 @@ def test_initial_values_instead_of_a_draw():
     initialized = LanguageModel("abcde", Rich, H, seed=2, initial=values)
     np.testing.assert_array_equal(initialized.theta, model.theta)
     np.testing.assert_array_equal(initialized.buffers["l0.A"], model.buffers["l0.A"])
+    short = {name.removeprefix("l0."): value for name, value in values.items()}
+    np.testing.assert_array_equal(LanguageModel("abcde", Rich, H, initial=short).theta, model.theta)
     del values["l0.A"]
     for wrong in (values, {**model.params, **model.buffers, "l0.B": 0}):
         with pytest.raises(UsageError, match=r"language model: initial has the names .*; expected .*'l0.A'"):

@@ -27,7 +27,7 @@ from zoo.layers.config import StackConfig
 from zoo.layers.parameters import FlatParameters, ParameterLayout
 from zoo.layers.sharding import check_threads, gather_states, map_shards, shards
 from zoo.layers.stack import Stack
-from zoo.layers.states import GivenState, States
+from zoo.layers.states import GivenState, States, full_name
 from zoo.layers.time_chunks import plan_segments
 from zoo.layers.validation import as_padded_batch, mask_padding
 from zoo.model import vocabulary_loss
@@ -416,7 +416,8 @@ class Model(FlatParameters):
     def _check_initial(self, initial: Mapping[str, Any]) -> Mapping[str, Any]:
         """Raise an error unless there is one initial value for each array."""
         names = [*self.params, *self.buffers]
-        if set(as_mapping(initial, f"{self.kind}: initial")) != set(names):
+        given = [full_name(name, names) for name in as_mapping(initial, f"{self.kind}: initial")]
+        if len(given) != len(names) or {*given} != {*names}:
             raise UsageError(
                 f"{self.kind}: initial has the names {sorted(map(str, initial))}; expected {names}."
             )
