@@ -445,7 +445,7 @@ def test_eval_command(made):
         False,
     )
     lines = zoo_command("eval", made, "--eval-batches", 3).stdout.splitlines()
-    assert lines[0] == "task            copying(delay=2, length=2), test part: 9 examples"
+    assert lines[0] == "task            copying (delay=2, length=2), test part: 9 examples"
     assert lines[2] == f"accuracy        {score.score:.4g}"
     longer = json.loads(zoo_command("eval", made, "--json", "--eval-batches", 2, "--set", "delay=9").stdout)
     assert longer["options"] == {"delay": 9, "length": 2}

@@ -256,8 +256,9 @@ _EVALUATIONS: dict[str, Callable[[LoadedModel, Config, _Options], _Evaluation]] 
 
 def _score_report(facts: dict[str, Any]) -> list[str]:
     options = ", ".join(f"{name}={value!r}" for name, value in facts["options"].items())
+    task = f"{facts['task']} ({options})" if options else facts["task"]
     rows = [
-        ("task", f"{facts['task']}({options}), {facts['part']} part: {facts['examples']:,} examples"),
+        ("task", f"{task}, {facts['part']} part: {facts['examples']:,} examples"),
         ("loss", decimal(facts["loss"])),
         (facts["metric"].replace("_", " "), f"{facts['score']:.4g}{', solved' if facts['solved'] else ''}"),
         ("without memory", f"{facts['baseline']:.4g}"),
