@@ -160,7 +160,7 @@ def category_inputs(
         source: Name of the data, for messages.
 
     Raises:
-        UsageError: If no column is a category.
+        UsageError: if no column is a category.
     """
     if size is None:
         return None

@@ -39,7 +39,7 @@ def forecast_blocks(run: RunData) -> tuple[Block, ...]:
     """Charts and a table of errors for each target, on the last part of the table that has windows.
 
     Raises:
-        ZooError: If the table is missing or has changed its columns.
+        ZooError: if the table is missing or has changed its columns.
     """
     forecaster = run.forecaster
     if forecaster is None:

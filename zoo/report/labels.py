@@ -34,7 +34,7 @@ def label_blocks(run: RunData) -> tuple[Block, ...]:
     """The confusion matrix, the calibration and the scores on the last part of the data that is not empty.
 
     Raises:
-        ZooError: If the data are missing or have changed their channels.
+        ZooError: if the data are missing or have changed their channels.
     """
     predictor = run.predictor
     if predictor is None:

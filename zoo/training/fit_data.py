@@ -84,9 +84,9 @@ def fit(
         The forecaster, or the predictor of labels, with the parameters of the best validation.
 
     Raises:
-        UsageError: If a setting is invalid.
-        DataError: If the data do not fit the settings.
-        ZooError: If training diverges.
+        UsageError: if a setting is invalid.
+        DataError: if the data do not fit the settings.
+        ZooError: if training diverges.
     """
     if data is None:
         raise UsageError("data is None; expected a file, a mapping of columns, an array or a data frame.")

@@ -27,8 +27,8 @@ def text_of_run(path: str | Path, config: Config, vocabulary: Vocabulary, glob: 
         glob: Pattern of the files of a directory; None for the pattern of the run.
 
     Raises:
-        DataError: If the text cannot be read.
-        CheckpointError: If the stored tokens are damaged.
+        DataError: if the text cannot be read.
+        CheckpointError: if the stored tokens are damaged.
     """
     stored = stored_corpus(path, config.data)
     if stored is not None:
@@ -49,7 +49,7 @@ def save_corpus(directory: RunDirectory, corpus: Corpus) -> None:
     """Store a corpus in a run directory, unless the run has it already.
 
     Raises:
-        CheckpointError: If it cannot be written.
+        CheckpointError: if it cannot be written.
     """
     if directory.corpus_path.is_file():
         return
@@ -70,7 +70,7 @@ def stored_corpus(path: str | Path, data: tuple[str, ...]) -> Corpus | None:
         data: The sources in its configuration.
 
     Raises:
-        CheckpointError: If the file is damaged, or does not hold a corpus.
+        CheckpointError: if the file is damaged, or does not hold a corpus.
     """
     path = Path(path)
     directory = RunDirectory(path if path.is_dir() else path.parent.parent)

@@ -64,7 +64,7 @@ class Op(str):
             lines that update ``{total}``.
         c: The same in C, without semicolons. It may call functions of ``math.h`` by their names for doubles,
             and the helpers in :mod:`zoo.export.c_source`.
-        onnx: The operator of ONNX; empty if :mod:`zoo.export.onnx` composes the operation of several.
+        onnx: The operator of ONNX; empty if :mod:`zoo.export.onnx_step` composes the operation of several.
         initial: Of reductions: the initial value of the accumulator.
         domain: The interval of each operand that tests draw from.
     """
