@@ -13,6 +13,7 @@ import zoo
 from zoo.base import Task
 from zoo.cli.app import cli
 from zoo.errors import DefinitionError, UsageError
+from zoo.kernels import pure_python
 from zoo.registry import load_class_file, resolve_task
 from zoo.testing import check_task
 from zoo.testing.suites import parse_spec
@@ -66,6 +67,13 @@ SHORT = ("--hidden", 4, "--batch", 4, "--threads", 1, "--eval-batches", 1)
 def run(*args: object) -> Result:
     words = [str(arg) for arg in args]
     return CliRunner(env={"ZOO_PLUGINS": ""}).invoke(cli, words, prog_name="zoo", catch_exceptions=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plain_python():
+    """Kernels of the classes in files are compiled by the tests of ``bench``, samplers and ``jobs=1``."""
+    with pure_python():
+        yield
 
 
 @pytest.fixture(scope="module")
