@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import command_server
 import pytest
+from docs_runner import PLAIN
 from hypothesis import settings
 
 import zoo
@@ -211,6 +213,23 @@ def any_processor(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(precision, "_codegen", has_bf16)
     with pure_python():
         yield
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[dict[str, str]]:
+    """The environment variables with which pages, commands and programs run in forks of one process."""
+    with command_server.command_server({**os.environ, **PLAIN}) as variables:
+        yield variables
+
+
+@pytest.fixture
+def forked_python(server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """A program to start instead of ``sys.executable``, which saves 0.5 s of a processor for imports of zoo.
+
+    It forks a process that has imported zoo, or starts a new process where that is not the same.
+    """
+    monkeypatch.setenv("PYTHONUTF8", PLAIN["PYTHONUTF8"])  # Python reads it when it starts
+    return command_server.substitute_python(server)
 
 
 @pytest.fixture

@@ -39,13 +39,6 @@ ALL_TEXT = "\n".join(TEXT.values())
 EVERY_PAGE = pytest.mark.parametrize("name", TEXT)
 
 
-@pytest.fixture(scope="session")
-def server():
-    """The environment variables with which pages and their commands run in forks of one process."""
-    with command_server.command_server({**os.environ, **runner.PLAIN}) as variables:
-        yield variables
-
-
 def run_page(page: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a page in a process of its own: what it registers and imports is nobody else's."""
     environment = {**os.environ, "PYTHONUTF8": "1", **variables}
@@ -335,10 +328,10 @@ def test_runner_writes_output(tmp_path, monkeypatch):
     ],
 )
 def test_substitute_for_python_forks_where_a_new_process_is_the_same(program, variables, is_forked, server):
-    python = Path(server[command_server.ADDRESS]).with_name("python")
+    python = command_server.substitute_python(server)
     program = f"{program}; import sys; print(sys.stdin.read(), sys.executable); sys.exit(sys.argv[1])"
     environment = {**os.environ, **runner.PLAIN, **server, **variables}
-    command = [str(python), "-c", program, "7"]
+    command = [python, "-c", program, "7"]
     done = subprocess.run(command, env=environment, input="text", capture_output=True, text=True, check=False)
-    assert done.stdout.split() == ["text", str(python) if is_forked else sys.executable]
+    assert done.stdout.split() == ["text", python if is_forked else sys.executable]
     assert (done.stderr, done.returncode) == ("7\n", 1)

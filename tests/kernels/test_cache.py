@@ -62,6 +62,8 @@ def more(x):
 """
 CALL = """
 import sys, warnings
+import zoo
+sys.dont_write_bytecode = True
 warnings.simplefilter("error")
 sys.path.insert(0, {folder!r})
 from kernel import work
@@ -72,10 +74,15 @@ print(round(result, 3), sum(stats.cache_hits.values()), sum(stats.cache_misses.v
 
 
 class Program:
-    """Two modules in a folder, run again and again with one cache."""
+    """Two modules in a folder, run again and again with one cache.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        folder: The folder.
+        python: Path of Python, or of a substitute that forks.
+    """
+
+    def __init__(self, folder: Path, python: str) -> None:
+        self.folder, self.python = folder, python
         self.cache = folder / "cache"
         self.write("kernel", KERNEL)
         self.write("helper", HELPER)
@@ -84,13 +91,11 @@ class Program:
         (self.folder / f"{module}.py").write_text(text, encoding="utf-8")
 
     def start(self, **environment: str) -> subprocess.Popen[str]:
-        settings = {
-            "ZOO_CACHE_DIR": str(self.cache),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "NUMBA_BOUNDSCHECK": "0",
-        }
+        settings = {"ZOO_CACHE_DIR": str(self.cache)}
+        if "NUMBA_BOUNDSCHECK" in os.environ:
+            settings["NUMBA_BOUNDSCHECK"] = "0"
         return subprocess.Popen(
-            [sys.executable, "-c", CALL.format(folder=str(self.folder))],
+            [self.python, "-c", CALL.format(folder=str(self.folder))],
             env=os.environ | settings | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -112,7 +117,13 @@ class Program:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
+    return Program(tmp_path, sys.executable)
+
+
+@pytest.fixture
+def forked_program(tmp_path: Path, forked_python: str) -> Program:
+    """For tests that need no process with another hash seed and other addresses."""
+    return Program(tmp_path, forked_python)
 
 
 # 2 * 0.25 + 10 + tanh(0.5)
@@ -145,7 +156,8 @@ CHANGES = {
 }
 
 
-def test_any_change_recompiles(program: Program) -> None:
+def test_any_change_recompiles(forked_program: Program) -> None:
+    program = forked_program
     program.run()
     for change, (module, old, new, expected) in CHANGES.items():
         text = {"kernel": KERNEL, "helper": HELPER}[module]
@@ -158,7 +170,8 @@ def test_any_change_recompiles(program: Program) -> None:
     assert program.run() == (RESULT, "1 0"), "and what was compiled before is still there"
 
 
-def test_compiler_settings_are_separate_entries(program: Program) -> None:
+def test_compiler_settings_are_separate_entries(forked_program: Program) -> None:
+    program = forked_program
     plainest = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
     program.run()
     assert program.run(NUMBA_BOUNDSCHECK="1") == (RESULT, "0 1")
@@ -167,7 +180,8 @@ def test_compiler_settings_are_separate_entries(program: Program) -> None:
     assert program.run() == (RESULT, "1 0")
 
 
-def test_processes_that_start_together_compile_a_kernel_once(program: Program) -> None:
+def test_processes_that_start_together_compile_a_kernel_once(forked_program: Program) -> None:
+    program = forked_program
     processes = [program.start() for _ in range(3)]
     misses = 0
     for process in processes:
@@ -501,13 +515,13 @@ def test_temporary_files_of_killed_processes_are_removed(fresh_directory: Path) 
     assert cached_files() == files
 
 
-def test_process_that_compiles_limits_the_cache(fresh_directory: Path) -> None:
+def test_process_that_compiles_limits_the_cache(fresh_directory: Path, forked_python: str) -> None:
     files = _fill(fresh_directory / "kernels", 4)
     code = "import zoo\n@zoo.njit\ndef f(x):\n    return x\nf(1)"
     script = fresh_directory / "f.py"
     script.write_text(code)
     env = {**os.environ, "ZOO_CACHE_DIR": str(fresh_directory), "ZOO_CACHE_MB": "3"}
-    subprocess.run([sys.executable, str(script)], env=env, check=True)
+    subprocess.run([forked_python, str(script)], env=env, check=True)
     kept = set(cached_files())
     assert not {files[0], files[1]} & kept
     assert len(kept) == 3, "two old ones and the new one"

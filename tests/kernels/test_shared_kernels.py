@@ -40,7 +40,9 @@ def twice(values):
 """
 PROGRAM = """
 import sys
+sys.dont_write_bytecode = True
 import numpy as np
+import zoo
 import shared
 result = shared.twice(np.arange(4.0))
 dispatchers = shared.twice.dispatcher, shared.outer.inlined, shared.cumulate.inlined
@@ -55,12 +57,15 @@ except ValueError as error:
 """
 
 
-def run(folder: Path, cache: Path, *arguments: str) -> list[str]:
-    """Lines printed by the program in a new process."""
-    environment = {**os.environ, "ZOO_CACHE_DIR": str(cache), "PYTHONPATH": str(folder)}
-    command = [sys.executable, "-c", PROGRAM, *arguments]
+def run(folder: Path, cache: Path, *arguments: str, python: str = sys.executable) -> list[str]:
+    """Lines printed by the program in a new process, which imports modules from the folder."""
     return subprocess.run(
-        command, env=environment, check=True, capture_output=True, text=True
+        [python, "-c", PROGRAM, *arguments],
+        cwd=folder,
+        env={**os.environ, "ZOO_CACHE_DIR": str(cache)},
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout.splitlines()
 
 
@@ -71,11 +76,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_results_and_errors_are_those_of_included_kernels(folder: Path) -> None:
+def test_results_and_errors_are_those_of_included_kernels(folder: Path, forked_python: str) -> None:
     expected = ["[0.0, 2.0, 6.0, 12.0] [1, 1, 1]", "no values"]
-    assert run(folder, folder / "cache") == expected
+    assert run(folder, folder / "cache", python=forked_python) == expected
     (folder / "shared.py").write_text(MODULE.replace("(shared=True)", ""))
-    assert run(folder, folder / "cache") == expected
+    assert run(folder, folder / "cache", python=forked_python) == expected
 
 
 def test_callers_from_disk_find_shared_kernels(folder: Path) -> None:
@@ -91,10 +96,10 @@ def test_callers_from_disk_find_shared_kernels(folder: Path) -> None:
         assert lines[1] == "no values"
 
 
-def test_callers_call_shared_kernels_and_include_others(folder: Path) -> None:
-    assert run(folder, folder / "first", "code")[1] == "True"
+def test_callers_call_shared_kernels_and_include_others(folder: Path, forked_python: str) -> None:
+    assert run(folder, folder / "first", "code", python=forked_python)[1] == "True"
     (folder / "shared.py").write_text(MODULE.replace("(shared=True)", ""))
-    assert run(folder, folder / "second", "code")[1] == "False"
+    assert run(folder, folder / "second", "code", python=forked_python)[1] == "False"
 
 
 def test_garbage_collector_pauses_only_while_compiling() -> None:

@@ -68,6 +68,11 @@ def command_server(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
             server.communicate()
 
 
+def substitute_python(variables: Mapping[str, str]) -> str:
+    """Path of the substitute for ``sys.executable``, given the environment variables of the server."""
+    return str(Path(variables[ADDRESS]).with_name("python")) if ADDRESS in variables else sys.executable
+
+
 def run_python(
     arguments: Sequence[str], environment: Mapping[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str]:
