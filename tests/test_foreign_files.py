@@ -321,7 +321,7 @@ def run_call(call: Callable[[], Any]) -> None:
 
 
 def readers(originals: Path, scratch: Path, file: str) -> list[Callable[[], Any]]:
-    """Calls that open a file. The others do the same whatever the file holds, and take a third of the time."""
+    """Calls that open a file. The others do the same whatever it holds, and take a third of the time."""
     place = Place(scratch / "run", scratch / FILE, scratch / "comparison", scratch)
     kind, name = file.partition("/")[0], Path(file).name
     reading = []

@@ -77,16 +77,16 @@ def lead_and_die(cluster, out):
                 leader.kill()
 
 
-def kill_its_worker(cluster, times, events):
-    """Make a callback that kills the worker of a running job, ``times`` times."""
+def kill_its_worker(cluster, events):
+    """Make a callback that kills the worker of a running job, once."""
     workers, killed = {}, []
 
     def watch(event):
         events.append(event)
         if event["event"] == "job_started":
             workers[event["path"]] = event["worker"]
-        if event["event"] == "step" and event["step"] < 1200 and len(killed) < times:
-            nannies = [nanny for nanny in cluster.workers.values() if nanny.pid not in killed]
+        if event["event"] == "step" and event["step"] < 1200 and not killed:
+            nannies = cluster.workers.values()
             victims = [nanny.pid for nanny in nannies if nanny.worker_address == workers[event["path"]]]
             for pid in victims:
                 os.kill(pid, signal.SIGKILL)
@@ -115,7 +115,7 @@ def test_killed_processes_lose_and_repeat_nothing(cluster, tmp_path):
     assert all(map(is_free, runs)), "every run has saved and stopped"
 
     received = []
-    comparison = go(out, kill_its_worker(cluster, 2, received), on=address(cluster))
+    comparison = go(out, kill_its_worker(cluster, received), on=address(cluster))
     assert sum(event["event"] == "worker_died" for event in received) >= 1, (
         "a worker was killed in the middle"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
@@ -36,7 +37,10 @@ def autoregression(n=N, seed=0):
 
 @pytest.fixture(scope="module")
 def forecaster():
-    return zoo.fit({"y": autoregression()}, "y", dtype="float64", steps=120, **SMALL)
+    with pytest.MonkeyPatch.context() as patch:  # to compile a training step takes 4 s of a processor
+        patch.setattr("zoo.model.compiled_step.INTERPRETED_SHARDS", math.inf)
+        patch.setattr(zoo.SequenceModel, "compile_training_step", lambda model: None)
+        return zoo.fit({"y": autoregression()}, "y", dtype="float64", steps=120, **SMALL)
 
 
 # ---- offsets ------------------------------------------------------------------------------------------

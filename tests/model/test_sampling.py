@@ -366,17 +366,17 @@ numba.core.event.register("numba:compile", Listener())
 model = zoo.LanguageModel("abc", hidden_size=4)
 print(model.sample("a", 20, zoo.get_sampler("top_k", k=2), seed=1))
 print(len(compiled))
+zoo.njit((lambda one: lambda x: x + one)(1))(1)  # a closure is not cached
+print(len(compiled))
 """
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
-def test_second_process_compiles_nothing(tmp_path):
-    environment = {**os.environ, "ZOO_CACHE_DIR": str(tmp_path)}
-
+def test_second_process_compiles_nothing():
+    # With the cache of all tests: to compile in a new one takes 3 s of a processor.
     def run():
         done = subprocess.run(
-            [sys.executable, "-c", SECOND_PROCESS],
-            env=environment,
+            [sys.executable, "-W", "ignore", "-c", SECOND_PROCESS],
             capture_output=True,
             text=True,
             check=True,
@@ -384,7 +384,6 @@ def test_second_process_compiles_nothing(tmp_path):
         )
         return done.stdout.split()
 
-    (text, first), (same, second) = run(), run()
+    (text, *_), (same, loaded, compiled) = run(), run()
     assert text == same
-    assert int(first) > 5
-    assert int(second) == 0
+    assert (int(loaded), int(compiled)) == (0, 1)
