@@ -105,9 +105,16 @@ def test_tasks_and_tables_have_trials(tmp_path):
     small = {"hidden": 4, "steps": 10, "threads": 1, "auto": True, "batch": 2}
     task = {"task": "adding", "task_options": {"length": 4}, "eval_batches": 1}
     waves = {"load": np.sin(np.arange(120) / 4)}
-    for name, given in {"task": task, "table": {"data": waves, "target": "load", "context": 8}}.items():
+    parts = list(np.random.default_rng(0).normal(size=(20, 5, 1)))
+    sequences = {"data": {"inputs": parts, "labels": ["a", "b"] * 10}, "kind": "sequences"}
+    table = {"data": waves, "target": "load", "context": 8}
+    for name, given in {"task": task, "table": table, "sequences": sequences}.items():
         made = zoo.train(out=tmp_path / name, **given, **small)
-        assert made.config.lr in {each["lr"] for each in made.history[0]["trials"]}, name
+        trials = {each["lr"]: each for each in made.history[0]["trials"]}
+        chosen = trials[made.config.lr]
+        assert chosen["steps"] == (1 if name == "task" else 10)
+        if name != "task":  # the trial is the run, and its loss the loss of the last validation
+            assert chosen["loss"] == [each["loss"] for each in made.history if each["event"] == "eval"][-1]
 
 
 def test_smallest_rate_with_enough_progress_is_chosen():

@@ -13,6 +13,7 @@ GRU with 128 units on a text had the lowest loss at 0.02 after 100 updates, and 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,7 +50,13 @@ TRIAL_UPDATES = 100
 """Updates of a trial. After 50 updates a GRU with 128 units preferred 0.08, where 0.01 is best in a run."""
 
 MIN_RUN_LENGTH = 10
-"""Least length of a run, as a multiple of the length of a trial: shorter runs have shorter trials."""
+"""Least length of a run on a text or a task, as a multiple of the length of a trial: shorter runs have
+shorter trials.
+
+Trials on a table or labelled sequences have 100 updates, or as many as the run, and their validation loss
+counts. In runs of 30 to 200 updates on five small data sets (digits, 200 of them, sunspots, co2, elnino), the
+validation loss was 1.08 times the lowest of nine rates, in the geometric mean. With shorter trials and losses
+of training it was 1.77 times the lowest."""
 
 ROUNDS = 2
 """Rounds that may follow the trials of the grid; see `zoo.training.rate_search`."""
@@ -75,8 +82,9 @@ EVAL_BATCHES = 64
 class AutoTrial:
     """A short run at one learning rate; `zoo.training.rate_search.RateTrial` describes the attributes.
 
-    ``loss`` is the mean over the last quarter of the updates, which costs no validation. It is the score too,
-    if the data have no other.
+    ``loss`` is the mean over the last quarter of the updates, which costs no validation. For a table and
+    labelled sequences it is the validation loss, because small data are soon learned by heart. It is the
+    score too, if the data have no other.
     """
 
     lr: float
@@ -132,7 +140,7 @@ def search_learning_rate(
     """
     default, total = float(factory.optimizer.options["lr"]), config.steps or 1
     grid = [float(f"{factor * default:.6g}") for factor in GRID]
-    most = max(1, total // MIN_RUN_LENGTH)
+    most = total if config.data_kind in ("table", "sequences") else max(1, total // MIN_RUN_LENGTH)
     trials = list[AutoTrial]()
 
     def trial_updates(doublings: int) -> int:
@@ -187,10 +195,13 @@ def _run_trial(config: Config, steps: int, factory: RunFactory, process_group: P
         return AutoTrial(config.lr or 0.0, steps)
     loss = float(np.mean(losses[-max(1, steps // 4) :]))
     trial = AutoTrial(config.lr or 0.0, steps, loss)
-    metadata = dataset.metadata()
-    if metadata.get("baseline") is None:
-        return dataclasses.replace(trial, score=loss, baseline=dataset.memoryless_loss())
+    metadata, baseline = dataset.metadata(), dataset.memoryless_loss()
+    if baseline is not None:
+        return dataclasses.replace(trial, score=loss, baseline=baseline)
     result = dataset.evaluate(model)
+    if metadata.get("baseline") is None:
+        is_finite = math.isfinite(result.loss)
+        return AutoTrial(trial.lr, steps, *(result.loss, result.loss) if is_finite else ())
     return dataclasses.replace(
         trial,
         score=result.metrics["score"],
