@@ -12,7 +12,7 @@ from rich.console import Console
 
 from zoo.cli.commands import sample
 from zoo.cli.eta import Eta
-from zoo.cli.format import clock, decimal, duration, format_bytes, format_short
+from zoo.cli.format import clock, decimal, duration, format_bytes, format_short, result
 from zoo.cli.live_display import LiveDisplay
 from zoo.cli.train_display import PlainDisplay, open_display
 from zoo.training import Config
@@ -363,6 +363,20 @@ def test_live_display_restores_the_cursor():
         display(START)
         raise KeyboardInterrupt
     assert screen.getvalue().count("\x1b[?25l") == screen.getvalue().count("\x1b[?25h") == 1
+
+
+def test_next_commands_name_the_data_that_a_run_lacks():
+    def flags(data, known_future=()):
+        table = {"parts": [9, 0, 0], "spec": {"roles": {"known_future": known_future}}}
+        config = {**START["config"], "data": [data]}
+        start = {"event": "start", "step": 0, "out": "r", "table": table, "config": config}
+        event = {"event": "end", "step": 9, "reason": "finished", "best": 1.0, "best_step": 9, "seconds": 1}
+        lines = [line.split(" with: zoo ") for line in result(event, start, ()) if " with: " in line]
+        return [command for _, command in lines]
+
+    assert flags("x.csv") == ["forecast r", "eval r"]
+    assert flags("x.csv", ["holiday"]) == ["forecast r --data FILE", "eval r"]
+    assert flags("-") == ["forecast r --data FILE", "eval r --data FILE"]
 
 
 def test_prompt_waits_for_message_of_first_symbol(monkeypatch):

@@ -343,7 +343,15 @@ def result(event: Event, start: Event, extra_flags: Sequence[str]) -> Iterator[s
     if _undertrained(event, start):
         yield "the last validation was the best: train longer (--resume with more --steps), or raise --lr"
     for verb, command in _kind(start).next_commands.items():
-        yield f"{verb} with: {shlex.join(['zoo', command, start['out'], *extra_flags])}"
+        data = ["--data", "FILE"] if _needs_data(command, start) else []
+        yield f"{verb} with: {shlex.join(['zoo', command, start['out'], *data, *extra_flags])}"
+
+
+def _needs_data(command: str, start: Event) -> bool:
+    """Whether a command needs other data: standard input is gone, and a table may lack the known future."""
+    known_future = start.get("table", {}).get("spec", {}).get("roles", {}).get("known_future")
+    is_piped = tuple(start["config"]["data"] or ()) == ("-",)
+    return (is_piped and command != "sample") or (command == "forecast" and bool(known_future))
 
 
 _METRICS = {
