@@ -53,7 +53,7 @@ MIN_RUN_LENGTH = 10
 """Least length of a run on a text or a task, as a multiple of the length of a trial: shorter runs have
 shorter trials.
 
-Trials on a table or labelled sequences have 100 updates, or as many as the run, and their validation loss
+Trials on a table or labelled sequences have 100 updates, or the length of the run, and their validation loss
 counts. In runs of 30 to 200 updates on five small data sets (digits, 200 of them, sunspots, co2, elnino), the
 validation loss was 1.08 times the lowest of nine rates, in the geometric mean. With shorter trials and losses
 of training it was 1.77 times the lowest."""
@@ -83,7 +83,7 @@ class AutoTrial:
     """A short run at one learning rate; `zoo.training.rate_search.RateTrial` describes the attributes.
 
     ``loss`` is the mean over the last quarter of the updates, which costs no validation. For a table and
-    labelled sequences it is the validation loss, because small data are soon learned by heart. It is the
+    labelled sequences it is the validation loss, because small data are soon memorised. It is the
     score too, if the data have no other.
     """
 
