@@ -119,17 +119,11 @@ def test_dropout_and_segments_use_the_interpreted_step():
         assert not compiled_steps(model)
 
 
-# Every pair of two of the three settings: all twelve combinations take 18 s more of a processor to compile.
+# Every pair of two of the three settings: each combination takes a second to compile. `Odd` has the kernels
+# of vanilla, and options.
 @pytest.mark.parametrize(
     ("cell", "dtype", "hidden"),
-    [
-        ("vanilla", "float32", H),
-        ("vanilla", "float64", V),
-        ("lstm", "float32", V),
-        ("lstm", "float64", H),
-        (Odd, "float32", V),
-        (Odd, "float64", H),
-    ],
+    [("lstm", "float32", V), ("lstm", "float64", H), (Odd, "float32", H), (Odd, "float64", V)],
 )
 def test_residual_layers_compile(cell, hidden, dtype):
     model = zoo.LanguageModel("abcde", cell, hidden, 3, dtype=dtype, residual=True, threads=2)
@@ -158,7 +152,7 @@ def test_residual_layers_of_numbers_compile():
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
 def test_steps_without_loss_compile(loss):
-    model = zoo.SequenceModel("lstm", 3, V, H, 1, loss=loss)
+    model = zoo.SequenceModel("vanilla", 3, V, H, 1, loss=loss)
     rng = np.random.default_rng(0)
     x, numbers = rng.normal(size=(6, 17, 3)), rng.random((6, 17, V))
     targets = numbers.argmax(axis=2) if loss == "cross_entropy" else numbers
