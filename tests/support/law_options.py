@@ -60,8 +60,8 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
 COMPILED_CELLS = frozenset(
     {
         *("lstm", "phased_lstm", "skip_lstm", "slstm", "on_lstm", "matrix_lstm"),
-        *("gru", "min_gru", "clockwork", "exp_rnn", "low_rank_rnn", "urnn", "ltc", "adlif"),
-        *("mamba", "mamba2", "gla", "delta_net", "kalman_delta", "retnet", "rwkv4", "gsa", "m2rnn"),
+        *("gru", "clockwork", "exp_rnn", "low_rank_rnn", "urnn", "ltc", "adlif"),
+        *("mamba2", "gla", "delta_net", "kalman_delta", "retnet", "rwkv4", "gsa", "m2rnn"),
         *("rg_lru", "rtu", "s5"),
     }
 )
