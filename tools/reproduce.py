@@ -120,6 +120,15 @@ CLAIMS = (
         settings={"hidden": 64, "steps": 3000},
     ),
     Claim(
+        "a5",
+        "A recurrent network of one layer composes even permutations of five objects.",
+        *_MERRILL,
+        "word_problem",
+        [Model("vanilla", True, 0.002), Model("mi_rnn", None, 0.004)],
+        options={"group": "A5"},
+        settings={"hidden": 128, "steps": 8000, "batch": 64, **COSINE},
+    ),
+    Claim(
         "counting",
         "LSTMs learn to count. GRUs do not.",
         "Weiss et al. 2018",
@@ -159,8 +168,18 @@ CLAIMS = (
         "Yang et al. 2024",
         "https://arxiv.org/abs/2406.06484",
         "associative_recall",
-        [Model("deltanet(delta_net)", True, 0.01), Model("lstm", None, 0.01)],
-        # A query needs a slot of two steps, so all slots hold one. With fewer pairs, the random tokens in
+        [
+            Model(  # convolutions of queries, keys and values, as in the paper
+                "deltanet(delta_net+short_convolution)",
+                True,
+                0.01,
+                {"steps": 1000},
+                {"deltanet_convolution": False},
+            ),
+            Model("deltanet(delta_net)", True, 0.01),
+            Model("lstm", None, 0.01),
+        ],
+        # A query takes a slot of two steps, so every slot has one. With fewer pairs, the random tokens in
         # the other slots overwrite keys: with 4 pairs and 64 tokens, the newest value of a key is right in
         # 92 % of the queries only.
         options={"pairs": 16, "tokens": 256, "length": 64},
