@@ -48,7 +48,8 @@ def test_labels_of_a_claim_differ():
 
 
 def test_a_model_is_trained_with_its_options_and_every_seed():
-    claim = Claim("x", "x", "x", "x", "parity", [], settings={"hidden": 2, "steps": 2})
+    short = {"longest": 3, "tested": 4}
+    claim = Claim("x", "x", "x", "x", "parity", [], short, settings={"hidden": 2, "steps": 2})
     model = Model("deltanet(delta_net)", True, 0.01, reproduce.COSINE, {"negative_eigenvalues": True})
     with zoo.kernels.pure_python():
         rows = reproduce.measure(claim, model, seeds=2, batch=2, eval_batches=1)
