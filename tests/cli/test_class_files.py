@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from zoo.base import Task
 from zoo.cli.app import cli
 from zoo.errors import DefinitionError, UsageError
 from zoo.kernels import pure_python
-from zoo.registry import load_class_file, resolve_task
+from zoo.registry import load_class_file, resolve_cell, resolve_task
 from zoo.testing import check_task
 from zoo.testing.suites import parse_spec
 
@@ -55,12 +56,23 @@ class Leaky(zoo.Cell):
         return zoo.tanh(x @ self.W) + 0.9 * h
 
 
+class Halved(zoo.Modifier):
+    """Halve every state."""
+
+    def step(self, ctx, inner_step, x, states):
+        result = inner_step(x, states)
+        for name, value in result.states.items():
+            result.states[name] = 0.5 * value
+        return result
+
+
 class Rate(zoo.Tracker):
     """Follows nothing."""
 
     def open(self, start_event):
         return lambda event: None
 '''
+CELLS = "{0}:Leaky+zoneout,glu(vanilla+{0}:Halved)"
 SHORT = ("--hidden", 4, "--batch", 4, "--threads", 1, "--eval-batches", 1)
 
 
@@ -97,8 +109,9 @@ def trained(file) -> Path:
 def trained_cells(file) -> Path:
     out = file.parent / "layers"
     data = ("--data", "builtin:hello", "--hidden", 4, "--steps", 2, "--threads", 1)
-    result = run("train", "--cell", f"{file}:Leaky+zoneout,vanilla", *data, "--out", out)
-    assert (result.exit_code, result.output.count(f" --cell {file}:Leaky+zoneout,vanilla\n")) == (0, 1)
+    result = run("train", "--cell", CELLS.format(file), *data, "--out", out)
+    assert (result.exit_code, result.output.count(f" --cell {shlex.quote(CELLS.format(file))}\n")) == (0, 1)
+    assert str(file) not in (out / "config.json").read_text(encoding="utf-8")
     return out
 
 
@@ -118,7 +131,7 @@ def test_model_with_cell_file(command, options, file, trained_cells, tmp_path, m
     without = run(command, *target, *options)
     assert "--cell" in without.stderr
     assert without.exit_code == {"report": 0, "train": 2}.get(command, 1)  # the page leaves out the units
-    assert run(command, *target, *options, "--cell", f"{file}:Leaky+zoneout,vanilla").exit_code == 0
+    assert run(command, *target, *options, "--cell", CELLS.format(file)).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -126,6 +139,7 @@ def test_model_with_cell_file(command, options, file, trained_cells, tmp_path, m
     [
         (("show", "{file}:Leaky+zoneout"), "leaky+zoneout  cell"),
         (("show", "{file}:Leaky", "--graph"), "how its kernels run"),
+        (("show", "vanilla+{file}:Halved"), "vanilla+halved  cell"),
         (("cite", "{file}:Leaky"), "title = {{Leaky}}"),
         (("pages", "{file}:Leaky", "--out", "{folder}"), "1 cell: "),
     ],
@@ -137,16 +151,19 @@ def test_command_takes_cell_file(command, words, file, tmp_path):
 
 def test_bench_takes_cell_file(file):
     sizes = ("--shapes", "4x8x4", "--seconds", 0.001, "--no-compile", "--peers", "none")
-    result = run("bench", "--cells", f"{file}:Leaky,{file}:Leaky+zoneout", *sizes)
-    assert (result.exit_code, f"{file}:Leaky+zoneout" in result.stdout) == (0, True)
+    result = run("bench", "--cells", f"{file}:Leaky,{file}:Leaky+{file}:Halved", *sizes)
+    assert (result.exit_code, f"{file}:Leaky+{file}:Halved" in result.stdout) == (0, True)
 
 
 def test_compare_takes_cell_files(file, tmp_path):
     sizes = ("--hidden", 2, "--steps", 1, "--lr", 0.01, "--batch", 4, "--eval-batches", 1, "--seeds", 1)
-    cells = f"{file}:Leaky,again={file}:Leaky+zoneout"
+    cells = f"{file}:Leaky,again={file}:Leaky+zoneout,vanilla+{file}:Halved"
     given = ("--cells", cells, "--tasks", f"{file}:Echo", *sizes)
     assert run("compare", *given, "--out", tmp_path / "c", "--jobs", 0, "--strict").exit_code == 0
-    assert {record.cell for record in zoo.Comparison(tmp_path / "c").runs} == {"leaky", "again"}
+    comparison = zoo.Comparison(tmp_path / "c")
+    assert {record.cell for record in comparison.runs} == {"leaky", "again", "vanilla+halved"}
+    assert f" --cells {cells} " in comparison.metadata["command"]
+    assert str(file) not in (tmp_path / "c" / "compare.json").read_text(encoding="utf-8")
 
 
 def test_python_takes_cell_files(file, tmp_path):
@@ -157,6 +174,9 @@ def test_python_takes_cell_files(file, tmp_path):
             assert trained.config.cell_names == ("leaky", "vanilla")[: number + 1]
         assert (
             zoo.LanguageModel("ab", cell=[spec, "gru"], hidden_size=2, num_layers=2).loss([[0]], [[1]])[0] > 0
+        )
+        assert (
+            zoo.modify("vanilla", f"{file}:Halved").label() == resolve_cell(f"vanilla+{file}:Halved").label()
         )
         assert zoo.Recurrent(spec, 2, 3).forward(np.ones((1, 1, 2), "float32"))[0].shape == (1, 1, 3)
 
@@ -211,6 +231,7 @@ def test_show_cite_and_check_take_classes_in_files(file):
     reference = "@misc{echo,\n  title = {{Echo}},\n  note  = {unpublished},\n}\n"
     assert run("cite", f"{file}:Echo").output.startswith(reference)
     assert parse_spec(f"{file}:Echo")[0].kind == parse_spec(f"task:{file}:Echo")[0].kind == "task"
+    assert parse_spec(f"vanilla+{file}:Halved")[0].kind == "cell"
     assert parse_spec(f"{file}:Leaky")[0].kind == parse_spec(f"{file}:Leaky+zoneout")[0].kind == "cell"
     with pytest.raises(UsageError, match="tracker 'rate' has no laws of its own; those are of: cell, "):
         parse_spec(f"{file}:Rate")

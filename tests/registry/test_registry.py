@@ -111,6 +111,8 @@ def test_unknown_name_among_many_names_list_command():
         ("lstm+a+b", ("", "lstm", ("a", "b"))),
         ("x(lstm)", ("x", "lstm", ())),
         ("a+b(c)/f.py:X(d(e)/g.py:Y+a)", ("a+b(c)/f.py:X", "d(e)/g.py:Y", ("a",))),
+        ("x(lstm+f.py:X+a)", ("x", "lstm", ("f.py:X", "a"))),
+        ("./a+b/f.py:X+./c+d(e)/g.py:Y", ("", "./a+b/f.py:X", ("./c+d(e)/g.py:Y",))),
     ],
 )
 def test_name_is_split_and_joined(name, parts):

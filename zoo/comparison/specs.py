@@ -20,6 +20,7 @@ from zoo.registry import (
     resolve_task,
     split_name,
 )
+from zoo.registry.composite_names import CellName
 from zoo.registry.plugin_files import is_file_spec
 from zoo.registry.registry import LOCAL
 
@@ -203,14 +204,14 @@ def spec_for_commands(entry: PlanEntry) -> str:
 
 
 def _with_paths(spec: str, change: Callable[[Path], str]) -> str:
-    """Change the paths of a spec, in which the block and the cell may be classes in files."""
+    """Change the paths of a spec, in which the block, the cell and modifiers may be classes in files."""
 
     def changed(part: str) -> str:
         path, _, name = part.rpartition(":")
         return f"{change(Path(path))}:{name}" if is_file_spec(part) else part
 
-    name = split_name(spec)
-    return str(name._replace(block=changed(name.block), cell=changed(name.cell)))
+    block, cell, modifiers = split_name(spec)
+    return str(CellName(changed(block), changed(cell), tuple(map(changed, modifiers))))
 
 
 def path_for_commands(path: Path) -> str:
@@ -263,13 +264,12 @@ def check_importable_by_workers(cells: Iterable[PlanEntry], tasks: Iterable[Plan
     """
     names: list[tuple[type[Component], str]] = []
     for cell in cells:
-        if not is_file_spec(cell.spec):
-            block, base, modifiers = split_name(cell.spec)
-            names += [(Cell, base), *((Modifier, name) for name in modifiers)]
-            names += [(Block, block)] if block else []
-    names += [(Task, task.spec) for task in tasks if not (task.is_data or is_file_spec(task.spec))]
+        block, base, modifiers = split_name(cell.spec)
+        names += [(Cell, base), *((Modifier, name) for name in modifiers)]
+        names += [(Block, block)] if block else []
+    names += [(Task, task.spec) for task in tasks if not task.is_data]
     for kind, name in names:
-        if registry_of(kind).source(name) == LOCAL:
+        if not is_file_spec(name) and registry_of(kind).source(name) == LOCAL:
             raise UsageError(
                 f"compare: {kind.kind} {name!r} is registered by this program alone, and the workers are "
                 f"other processes; put it into a plugin or a file (FILE.py:Class), or do without them, "

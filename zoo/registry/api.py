@@ -101,7 +101,7 @@ def _class_of(base: type[C], spec: str) -> type[C]:
     # Only users name these kinds by file; a run directory may name the rest, and must not cause imports.
     if base is Cell and is_file_spec(spec):
         return load_cell_file(spec)  # type: ignore[return-value]
-    is_file = base in (Block, Constraint, Penalty, Task) and is_file_spec(spec)
+    is_file = base in (Block, Constraint, Modifier, Penalty, Task) and is_file_spec(spec)
     return load_class_file(spec, base) if is_file else component_class(base, spec)
 
 
@@ -127,7 +127,7 @@ def modify(
 
     Args:
         cell: Name of a cell, ``"FILE.py:Class"``, a class, or a cell with its options chosen.
-        modifier: Name of a modifier, a class, or a modifier with its options chosen.
+        modifier: Name of a modifier, ``"FILE.py:Class"``, a class, or a modifier with its options chosen.
         **options: Options of the modifier; none with an instance, which has its options.
 
     Raises:

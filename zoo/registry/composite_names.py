@@ -1,11 +1,13 @@
 """Names of composite cells: ``lstm+zoneout`` has a modifier, ``prenorm(lstm+zoneout)`` a block around it.
 
-Modifiers follow the cell, the innermost first. A cell, a block, or both may be a class in a Python file,
-``prenorm(FILE.py:MyCell)``.
+Modifiers follow the cell, the innermost first. Each part may be a class in a Python file,
+``prenorm(FILE.py:MyCell+FILE.py:MyModifier)``.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from zoo.base import Block, Cell, Modifier
@@ -21,7 +23,7 @@ class CellName(NamedTuple):
     Args:
         block: Name of the block, or its file and class; empty without a block.
         cell: Name of the cell, or its file and class.
-        modifiers: Names of the modifiers, the innermost first.
+        modifiers: Names of the modifiers, or their files and classes, the innermost first.
     """
 
     block: str
@@ -45,11 +47,27 @@ def split_name(text: str) -> CellName:
         UsageError: if a parenthesis is missing, something follows the last one, or there are two blocks.
     """
     block, inner = _split_block(text)
-    path, colon, name = inner.rpartition(":")  # a path may contain a plus sign or parentheses
-    if block and ")" in name:
+    if block and ")" in inner.rpartition(":")[2]:
         raise UsageError(f"{text!r}: a cell has one block, as in prenorm(lstm); leave out the others.")
-    cell, *modifiers = name.split(MODIFIER_SEPARATOR)
-    return CellName(block, f"{path}{colon}{cell}", tuple(modifiers))
+    cell, *modifiers = _split_modifiers(inner)
+    return CellName(block, cell, tuple(modifiers))
+
+
+_PART = re.compile(r"\w*|.*\.py:.*", re.DOTALL)
+"""A name, or a file and its class."""
+
+
+def _split_modifiers(text: str) -> list[str]:
+    """Split at plus signs, except for those of a path: in ``./a+b.py:MyCell``, but not in ``lstm+b.py:M``."""
+    pieces = text.split(MODIFIER_SEPARATOR)
+    last_path = max((index for index, piece in enumerate(pieces) if ".py:" in piece), default=0)
+    parts = pieces[:1]
+    for index, piece in enumerate(pieces[1:], 1):
+        if index > last_path or _PART.fullmatch(parts[-1]):
+            parts.append(piece)
+        else:
+            parts[-1] += MODIFIER_SEPARATOR + piece
+    return parts
 
 
 def _split_block(text: str) -> tuple[str, str]:
@@ -95,21 +113,31 @@ def cell_class(name: str) -> type[Cell]:
     return with_parts(loader.LOADER.registry(Cell).cls(cell), modifiers, block)
 
 
-def with_parts(cls: type[Cell], modifiers: tuple[str, ...], block: str = "") -> type[Cell]:
-    """A cell class with registered modifiers, and within a registered block.
+def with_parts(
+    cls: type[Cell], modifiers: Sequence[str | type[Modifier]], block: str | type[Block] = ""
+) -> type[Cell]:
+    """A cell class with modifiers and within a block, which are classes or registered names.
 
     Raises:
         UnknownNameError: if the name of a modifier or of the block is unknown.
         UsageError: if one does not suit the cell.
         DefinitionError: if the equations of the cell are invalid.
     """
-    for name in modifiers:
-        if name in loader.LOADER.registry(Block).list():
-            raise UsageError(f"{name!r} is a block and no modifier; write {name}({cls.name}).")
+    for modifier in modifiers:
         from zoo.modifiers.modified_cell import modified_class  # imports the compiler
 
-        cls = modified_class(cls, loader.LOADER.registry(Modifier).cls(name))
-    return in_block_class(cls, loader.LOADER.registry(Block).cls(block)) if block else cls
+        cls = modified_class(cls, _modifier_class(modifier, cls))
+    if isinstance(block, str):
+        return in_block_class(cls, loader.LOADER.registry(Block).cls(block)) if block else cls
+    return in_block_class(cls, block)
+
+
+def _modifier_class(modifier: str | type[Modifier], cell: type[Cell]) -> type[Modifier]:
+    if not isinstance(modifier, str):
+        return modifier
+    if modifier in loader.LOADER.registry(Block).list():
+        raise UsageError(f"{modifier!r} is a block and no modifier; write {modifier}({cell.name}).")
+    return loader.LOADER.registry(Modifier).cls(modifier)
 
 
 def in_block_class(cls: type[Cell], block: type[Block]) -> type[Cell]:

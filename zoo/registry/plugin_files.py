@@ -13,12 +13,12 @@ from types import CodeType, ModuleType
 from typing import TypeVar
 
 from zoo.arguments import real_path
-from zoo.base import Block, Cell, Component, Task
+from zoo.base import Block, Cell, Component, Modifier, Task
 from zoo.base.names import did_you_mean
 from zoo.errors import DefinitionError, PluginError, UsageError
 from zoo.foreign_errors import error_text
 from zoo.registry import loader
-from zoo.registry.composite_names import in_block_class, split_name, with_parts
+from zoo.registry.composite_names import split_name, with_parts
 from zoo.registry.entry_points import EntryPoint, PluginRecord
 from zoo.registry.hookspecs import COMPONENT_CLASSES, plural
 from zoo.registry.registry import Source, check_component
@@ -55,18 +55,20 @@ def load_plugin_file(path: str | Path) -> PluginRecord:
 def load_cell_file(text: str) -> type[Cell]:
     """The cell class of ``path/to/file.py:MyCell`` with modifiers and a block, which is not registered.
 
-    The block may be a class in a file too, ``file.py:MyBlock(lstm)``.
+    The modifiers and the block may be classes in files too, ``file.py:MyBlock(lstm+file.py:MyModifier)``.
 
     Raises:
-        UsageError: if the file or class does not exist.
+        UsageError: if a file or class does not exist.
         DefinitionError: if the class is not a cell.
-        PluginError: if the file cannot be imported.
+        PluginError: if a file cannot be imported.
     """
     block, cell, modifiers = split_name(text)
     cls = load_class_file(cell, Cell) if is_file_spec(cell) else loader.LOADER.registry(Cell).cls(cell)
-    if is_file_spec(block):
-        return in_block_class(with_parts(cls, modifiers), load_class_file(block, Block))
-    return with_parts(cls, modifiers, block)
+    return with_parts(
+        cls,
+        [load_class_file(each, Modifier) if is_file_spec(each) else each for each in modifiers],
+        load_class_file(block, Block) if is_file_spec(block) else block,
+    )
 
 
 def load_class_file(text: str, base: type[M]) -> type[M]:

@@ -400,7 +400,7 @@ class Config:
         "vanilla",
         _CELLS,
         "A registered cell (`zoo cells` lists them) or a class in a Python file, with modifiers, as in "
-        "lstm+zoneout. Several cells make one layer each, as in lstm,gru.",
+        "lstm+zoneout or lstm+FILE.py:Class. Several cells make one layer each, as in lstm,gru.",
         metavar="NAME|FILE.py:Class",
     )
     cell_options: Mapping[str, Any] | tuple[Mapping[str, Any], ...] = _setting(

@@ -141,7 +141,8 @@ _FLAGS: list[click.Parameter] = [
         "--cells",
         section=_COMPARED,
         metavar="A,B",
-        help="Cells: NAME or FILE.py:Class, with modifiers as in lstm+zoneout; LABEL=NAME for a cell twice.",
+        help="Cells: NAME or FILE.py:Class, with modifiers in the same forms, as in lstm+zoneout; LABEL=NAME "
+        "for a cell twice.",
     ),
     Flag(
         "--block",

@@ -8,6 +8,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -171,10 +172,10 @@ def _strip_markup(docstring: str) -> list[str]:
 
 
 def _origin(component: type[Component]) -> str:
-    registry = registry_of(COMPONENT_CLASSES[component.kind])
-    root = split_name(component.name).cell if is_composite(component.name) else component.name
-    if root in registry.list() and find_component(f"{component.kind}:{component.name}") is component:
-        return f"from {registry.source(root)}"
+    with suppress(UnknownNameError):  # of a class in a file, or of a part of it
+        if find_component(f"{component.kind}:{component.name}") is component:
+            root = split_name(component.name).cell if is_composite(component.name) else component.name
+            return f"from {registry_of(COMPONENT_CLASSES[component.kind]).source(root)}"
     return f"from {inspect.getsourcefile(component) or component.__module__}, not registered"
 
 
