@@ -22,6 +22,7 @@ from zoo.testing.suites import parse_spec
 TEXT = '''
 import numpy as np
 import zoo
+from zoo_optimizers.sgd import SGD
 
 
 class Echo(zoo.Task):
@@ -64,6 +65,10 @@ class Halved(zoo.Modifier):
         for name, value in result.states.items():
             result.states[name] = 0.5 * value
         return result
+
+
+class Descent(SGD):
+    """The same under another name."""
 
 
 class Rate(zoo.Tracker):
@@ -209,16 +214,28 @@ def test_report_shows_units_for_a_named_task_file(file, trained):
     assert (result.exit_code, "left out" in result.stderr) == (0, False)
 
 
-def test_compare_accepts_task_file(file):
+def test_compare_accepts_task_and_optimizer_files(file):
     out = file.parent / "compare"
     sizes = ("--params", 60, "--steps", 2, "--lr", 0.01, "--batch", 4, "--eval-batches", 1)
-    given = ("--cells", "vanilla", "--tasks", f"{file}:Echo,again={file}:Other", "--set", "echo.length=2")
+    names = ("--cells", "vanilla", "--tasks", f"{file}:Echo,again={file}:Other", "--set", "echo.length=2")
+    optimizer = ("--optimizer", f"{file}:Descent")
+    given = (*names, *optimizer, "--set", "optimizer.momentum=0.5")
     assert run("compare", *given, "--seeds", 1, *sizes, "--jobs", 1, "--out", out, "--strict").exit_code == 0
     plan = json.loads((out / "compare.json").read_text(encoding="utf-8"))
     tasks = [(task["label"], task["name"], task["options"]["length"]) for task in plan["tasks"]]
     assert tasks == [("echo", "echo", 2), ("again", "other", 3)]
+    assert plan["settings"]["optimizer"] == "descent"
+    assert str(file) not in json.dumps(plan)
+    command = zoo.Comparison(out).metadata["command"]
+    assert f" --optimizer {file}:Descent " in command
+    assert command.endswith(" --set echo.length=2 --set optimizer.momentum=0.5")
     refused = run("compare", "--out", out, "--seeds", 2)
     assert "name its file again, --tasks FILE.py:Class" in refused.stderr
+    refused = run("compare", "--out", out, *names, "--seeds", 2)
+    assert (
+        "the optimizer 'descent', which is not registered here; name its file again, --optimizer FILE.py"
+        in (refused.stderr)
+    )
     more = run("compare", "--out", out, *given, "--seeds", 2, "--jobs", 0, "--strict")
     assert (more.exit_code, len(zoo.Comparison(out).runs)) == (0, 4)
 

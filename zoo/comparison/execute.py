@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from zoo.base import Optimizer
 from zoo.child_process import Message, connect_to_parent
 from zoo.classification.api import open_predictor
 from zoo.comparison.data_sets import Facts, check_unchanged, score_fields
@@ -28,7 +29,8 @@ from zoo.errors import ZooError
 from zoo.forecasting.api import open_forecaster
 from zoo.foreign_errors import error_text
 from zoo.garbage_collection import reduce_collections
-from zoo.registry import load_plugin_file, resolve_cell, resolve_task
+from zoo.registry import load_class_file, load_plugin_file, resolve_cell, resolve_task
+from zoo.registry.plugin_files import is_file_spec
 from zoo.storage import RunDirectory
 from zoo.training import Interrupted, Run, TaskScore, evaluate_task, train
 from zoo.training.config import TEST_BATCHES
@@ -91,7 +93,7 @@ def _train(job: Job, folder: Path, on_event: OnEvent) -> str:
     """Train to the end. Returns the error message if training diverged, otherwise an empty text."""
     try:
         train(
-            **job["train"],
+            **_train_arguments(job["train"]),
             out=folder,
             resume=True,
             on_event=lambda event: _forward_event(event, job, on_event),
@@ -101,6 +103,13 @@ def _train(job: Job, folder: Path, on_event: OnEvent) -> str:
             return str(error)
         raise
     return ""
+
+
+def _train_arguments(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a job with the class of an optimizer in a file, which ``train`` never loads itself."""
+    optimizer = stored["optimizer"]
+    is_file = is_file_spec(optimizer)
+    return {**stored, "optimizer": load_class_file(optimizer, Optimizer) if is_file else optimizer}
 
 
 def _test(job: Job, folder: Path) -> TaskScore:
@@ -133,7 +142,7 @@ def _compile(job: Job, root: Path, on_event: OnEvent) -> Record:  # noqa: ARG001
     """Train one step of each configuration, which leaves only compiled kernels behind."""
     with tempfile.TemporaryDirectory() as folder:
         for index, arguments in enumerate(job["train"]["each"]):
-            train(**arguments, out=Path(folder) / f"{index}")
+            train(**_train_arguments(arguments), out=Path(folder) / f"{index}")
     return {**_task_and_cell(job), "status": "finished"}
 
 
@@ -147,7 +156,7 @@ def _measure_speed(job: Job, root: Path, on_event: OnEvent) -> Record:  # noqa: 
     with tempfile.TemporaryDirectory() as folder:
         endless = {"steps": 10**9, "eval_every": 10**9, "save_every": 10**9, "log_every": 5}
         with contextlib.suppress(_SpeedMeasured):
-            train(**{**job["train"], **endless}, out=Path(folder) / "run", on_event=meter)
+            train(**{**_train_arguments(job["train"]), **endless}, out=Path(folder) / "run", on_event=meter)
     return {**_task_and_cell(job), "status": "finished", "steps_per_s": meter.steps / meter.seconds}
 
 

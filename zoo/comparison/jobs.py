@@ -135,6 +135,7 @@ class JobFactory:
         cell_entry, info = plan.cells[cell], self.tasks[task]
         arguments = {
             **self._task_arguments(task),
+            "optimizer": plan.optimizer_spec or plan.settings["optimizer"],
             "cell": cell_entry.spec,
             "cell_options": dict(cell_entry.options),
             "hidden": size.hidden,

@@ -56,6 +56,7 @@ class CompareRequest:
         data_settings: Settings of these data sets, see `DATA_SETTINGS`.
         options: Options of cells and tasks by label.
         settings: Other arguments of every run, see `SETTINGS`.
+        optimizer_spec: ``FILE.py:Class`` of the optimizer that the settings name; empty for a registered one.
     """
 
     cells: Specs = field(default_factory=dict)
@@ -73,6 +74,7 @@ class CompareRequest:
     sweep_steps: int | None = None
     sweep_rounds: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    optimizer_spec: str = ""
 
     def __post_init__(self) -> None:
         """Validate; raises `UsageError`."""
@@ -97,7 +99,7 @@ class CompareRequest:
             raise UsageError(f"compare: {name} is given without data; give the file, `data`.")
         for name in self.settings:
             if name not in SETTINGS:
-                ours = ("settings", "data_settings")
+                ours = ("settings", "data_settings", "optimizer_spec")
                 known = [field.name for field in dataclasses.fields(self) if field.name not in ours]
                 known = [*SETTINGS, *known, *DATA_SETTINGS]
                 near = did_you_mean(name, known)
@@ -206,6 +208,8 @@ class Plan:
         sweep_rounds: Rounds that continue a sweep without a decision, see `zoo.comparison.sweep`.
         settings: Other arguments of every run.
         run_sizes: Size and length by task and cell.
+        optimizer_spec: ``FILE.py:Class`` of the optimizer, which ``compare.json`` does not store; empty for a
+            registered one.
     """
 
     cells: Mapping[str, PlanEntry]
@@ -218,6 +222,7 @@ class Plan:
     sweep_rounds: int
     settings: Mapping[str, Any]
     run_sizes: Mapping[str, Mapping[str, RunSize]] = field(default_factory=dict)
+    optimizer_spec: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Raise `UsageError` for more than `MAX_RUNS` runs."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from zoo.arguments import short_repr
-from zoo.base import Cell
+from zoo.base import Cell, Optimizer
 from zoo.base.names import matching_names
 from zoo.comparison import specs as specs_module
 from zoo.comparison.data_sets import DataSetInfo, check_unchanged, find_data_set
@@ -23,7 +23,6 @@ from zoo.layers.config import StackConfig
 from zoo.layers.parameters import ParameterLayout, parameter_part
 from zoo.layers.stack import Stack
 from zoo.model.model import embedding_shape, model_shapes
-from zoo.registry import get_optimizer
 from zoo.registry.plugin_files import is_file_spec
 from zoo.training.config import REGULARISATION_SETTINGS
 from zoo.training.regularisation import ACTIVITY, as_regularisation
@@ -47,11 +46,13 @@ class ResolvedPlan:
         plan: The plan.
         cells: Cells by label.
         tasks: Tasks and data sets by label.
+        optimizer: The optimizer of all runs.
     """
 
     plan: Plan
     cells: Mapping[str, Cell]
     tasks: Mapping[str, AnyTaskInfo]
+    optimizer: Optimizer
 
 
 def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> ResolvedPlan:
@@ -80,7 +81,12 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
             f"{folder} holds another comparison ({'; '.join(changes)}); give its original settings, "
             f"or another `out`. Only cells, tasks and seeds may be added."
         )
-    plan = _extended_plan(request, stored, cells, tasks) if stored else _new_plan(request, cells, tasks)
+    settings = stored.settings if stored else _new_settings(request)
+    optimizer = _find_optimizer(request, settings, is_stored=stored is not None)
+    if stored:
+        plan = _extended_plan(request, stored, cells, tasks)
+    else:
+        plan = _new_plan(request, cells, tasks, settings, optimizer)
     instances = {label: cell for label, (_, cell) in cells.items()}
     task_infos = {label: info for label, (_, info) in tasks.items()}
     check_precision(plan.settings["precision"], plan.settings["dtype"], "compare")
@@ -88,8 +94,18 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
         _check_bidirectional(task_infos)
     _check_budget(plan, instances, task_infos)
     plan = dataclasses.replace(plan, run_sizes=_run_sizes(plan, instances, task_infos))
-    _check_patterns(plan, instances, task_infos)
-    return ResolvedPlan(plan, instances, task_infos)
+    _check_patterns(plan, instances, task_infos, optimizer)
+    return ResolvedPlan(plan, instances, task_infos, optimizer)
+
+
+def _find_optimizer(request: CompareRequest, settings: Mapping[str, Any], *, is_stored: bool) -> Optimizer:
+    try:
+        return specs_module.find_optimizer(settings, request.optimizer_spec)
+    except UnknownNameError:
+        name = settings["optimizer"]
+        if not is_stored or "optimizer" in request.settings:
+            raise
+        raise specs_module.missing_component_error("optimizer", name, name) from None
 
 
 def _resolve_tasks(
@@ -134,7 +150,7 @@ def _resolve_entries(
         except UnknownNameError:
             if label in specs or not before:
                 raise
-            raise specs_module.missing_component_error(kind, label, before) from None
+            raise specs_module.missing_component_error(kind, label, before.name) from None
         if before:
             if before.is_data:
                 check_unchanged(before.name, before.source, resolved[label][0].source)
@@ -156,21 +172,32 @@ def _entry_changes(kind: str, label: str, before: PlanEntry, now: PlanEntry) -> 
     return []
 
 
-def _new_plan(request: CompareRequest, cells: Resolved[Any], tasks: Resolved[Any]) -> Plan:
-    """Make a plan from a request, with defaults for what it lacks."""
+def _new_settings(request: CompareRequest) -> dict[str, Any]:
     settings = {**DEFAULTS, **request.settings}
     if "schedule" in request.settings and "schedule_options" not in request.settings:
         settings["schedule_options"] = {}
+    return settings
+
+
+def _new_plan(
+    request: CompareRequest,
+    cells: Resolved[Any],
+    tasks: Resolved[Any],
+    settings: Mapping[str, Any],
+    optimizer: Optimizer,
+) -> Plan:
+    """Make a plan from a request, with defaults for what it lacks."""
     return Plan(
         _entries(cells),
         _entries(tasks),
         request.seeds or SEEDS,
         request.size or ("params", PARAMS),
         request.length or ("steps", STEPS),
-        request.rates or _default_grid(settings),
+        request.rates or _default_grid(optimizer),
         request.sweep_steps,
         _sweep_rounds(request),
         settings,
+        optimizer_spec=request.optimizer_spec,
     )
 
 
@@ -184,7 +211,13 @@ def _sweep_rounds(request: CompareRequest) -> int:
 def _extended_plan(request: CompareRequest, stored: Plan, cells: Resolved[Any], tasks: Resolved[Any]) -> Plan:
     """Add new cells, tasks and seeds to a stored plan."""
     seeds = max(request.seeds or 0, stored.seeds)
-    return dataclasses.replace(stored, cells=_entries(cells), tasks=_entries(tasks), seeds=seeds)
+    return dataclasses.replace(
+        stored,
+        cells=_entries(cells),
+        tasks=_entries(tasks),
+        seeds=seeds,
+        optimizer_spec=request.optimizer_spec,
+    )
 
 
 def _entries(resolved: Resolved[Any]) -> dict[str, PlanEntry]:
@@ -210,9 +243,9 @@ def _format_setting(value: Any) -> str:
     return "default" if value is None else short_repr(value)
 
 
-def _default_grid(settings: Mapping[str, Any]) -> tuple[float, ...]:
+def _default_grid(optimizer: Optimizer) -> tuple[float, ...]:
     """Multiples of the optimizer's default learning rate, see `GRID`."""
-    default = float(get_optimizer(settings["optimizer"], **settings["optimizer_options"]).options["lr"])
+    default = float(optimizer.options["lr"])
     return tuple(float(f"{factor * default:.6g}") for factor in GRID)
 
 
@@ -279,7 +312,9 @@ def _hidden_size(plan: Plan, cell: Cell, task: AnyTaskInfo, owner: str) -> Hidde
     return size
 
 
-def _check_patterns(plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, AnyTaskInfo]) -> None:
+def _check_patterns(
+    plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, AnyTaskInfo], optimizer: Optimizer
+) -> None:
     """Check that constraints, penalties and parameter groups match parameters of every cell.
 
     Raises:
@@ -287,7 +322,6 @@ def _check_patterns(plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, A
         UnknownNameError: if a constraint or penalty is unknown.
     """
     settings = plan.settings
-    optimizer = get_optimizer(settings["optimizer"], **settings["optimizer_options"])
     regularisation = as_regularisation(
         optimizer, **{name: settings[name] for name in REGULARISATION_SETTINGS}
     )

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from zoo.arguments import as_directory, as_mapping, short_repr
-from zoo.base import Component, Optimizer
+from zoo.base import Component
 from zoo.bench.machine import machine_info
 from zoo.comparison import specs
 from zoo.comparison.data_sets import (
@@ -49,7 +49,6 @@ from zoo.comparison.sweep import decided_rate, max_stages
 from zoo.comparison.workers import LOCAL, Backend, SerialExecutor, WorkerPool, check_jobs, parse_backend
 from zoo.errors import CheckpointError, UsageError
 from zoo.processes import available_processors
-from zoo.registry import registry_of
 from zoo.storage import PLAN_FILE, RunDirectory
 from zoo.storage.atomic import entries, is_temporary, remove_temporaries
 from zoo.storage.run_directory import exclusive_lock
@@ -256,8 +255,8 @@ def compare(
         engine: An executor that runs the jobs instead.
         on_event: Called with every event, a dictionary with the key ``event``.
         **settings: Settings of the data, and other arguments of every run, as for ``zoo.train``: ``layers``,
-            ``dtype``, ``batch``, ``optimizer`` and others. The default schedule is half a cosine after a
-            warm-up over 5 % of the updates.
+            ``dtype``, ``batch``, ``optimizer`` and others. The optimizer is a name or ``FILE.py:Class``. The
+            default schedule is half a cosine after a warm-up over 5 % of the updates.
 
     Returns:
         The comparison, failed runs included.
@@ -278,6 +277,7 @@ def compare(
     cell_specs, task_specs, chosen = _collect_specs(cells, tasks, options, block)
     of_data = {name: settings.pop(name) for name in DATA_SETTINGS if settings.get(name) is not None}
     with TemporaryDirectory() as scratch:
+        settings, optimizer_spec = specs.split_optimizer(settings)
         files, of_data = save_data(data, of_data, Path(scratch))
         request = CompareRequest(
             cell_specs,
@@ -295,13 +295,14 @@ def compare(
             sweep_steps=sweep_steps,
             sweep_rounds=sweep_rounds,
             settings=settings,
+            optimizer_spec=optimizer_spec,
         )
         backend = parse_backend(on)
         check_jobs(backend, jobs)
         stored = read_plan(out) if out is not None else None
         resolved = resolve_plan(request, stored, out or Path("runs"))
         if engine is None and jobs != 0:
-            specs.check_importable_by_workers(resolved.plan.cells.values(), resolved.plan.tasks.values())
+            specs.check_importable_by_workers(resolved.plan)
         # Last, so that invalid arguments leave no directory behind.
         named = "-".join((*request.tasks, *request.data))
         folder = out if out is not None else new_directory("compare", named)
@@ -522,6 +523,7 @@ def command_line(plan: Plan, resolved: ResolvedPlan, folder: Path) -> str:
     tasks = {label: entry for label, entry in plan.tasks.items() if not entry.is_data}
     components: dict[str, Component] = {**resolved.cells}
     components |= {label: info.task for label, info in resolved.tasks.items() if isinstance(info, TaskInfo)}
+    components["optimizer"] = resolved.optimizer
     first, *others = _data_groups(plan.tasks.values()) or [[]]
     flags = ["--cells", _label_list(plan.cells), *(("--tasks", _label_list(tasks)) if tasks else ())]
     flags += [*first, "--seeds", str(plan.seeds)]
@@ -529,7 +531,9 @@ def command_line(plan: Plan, resolved: ResolvedPlan, folder: Path) -> str:
     flags += ["--lr" if len(plan.rates) == 1 else "--lr-grid", ",".join(f"{rate:g}" for rate in plan.rates)]
     flags += [] if plan.sweep_steps is None else ["--sweep-steps", str(plan.sweep_steps)]
     flags += ["--sweep-rounds", str(plan.sweep_rounds)] if plan.sweep_rounds and len(plan.rates) > 1 else []
-    flags += [*_setting_flags(plan.settings), *_set_flags(plan.settings, components)]
+    optimizer = specs.spec_for_commands(plan.optimizer_spec) or plan.settings["optimizer"]
+    settings = {**plan.settings, "optimizer": optimizer}
+    flags += [*_setting_flags(settings), *_set_flags(settings, components)]
     out = ["--out", str(folder)] if others else []
     commands = [[*flags, *out], *([*out, *data] for data in others)]
     return " && ".join(shlex.join(["zoo", "compare", *command]) for command in commands)
@@ -549,7 +553,7 @@ def _label_list(entries: Mapping[str, PlanEntry]) -> str:
     return ",".join(
         spec if label == entry.name else f"{label}={spec}"
         for label, entry in entries.items()
-        for spec in (specs.spec_for_commands(entry),)
+        for spec in (specs.spec_for_commands(entry.spec),)
     )
 
 
@@ -575,8 +579,7 @@ def _has_default_schedule(settings: Mapping[str, Any]) -> bool:
 
 def _set_flags(settings: Mapping[str, Any], components: Mapping[str, Component]) -> Iterator[str]:
     """``--set`` flags of the options that differ from their defaults."""
-    optimizer = registry_of(Optimizer).get(settings["optimizer"], **settings["optimizer_options"])
-    for label, component in {**components, "optimizer": optimizer}.items():
+    for label, component in components.items():
         for name, option in component.declared_options.items():
             if component.options[name] != option.default:
                 yield from ("--set", f"{label}.{name}={component.options[name]}")

@@ -1,15 +1,15 @@
-"""Resolve the specs of cells and tasks of a comparison, and label them."""
+"""Resolve the specs of cells, tasks and the optimizer of a comparison, and label cells and tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from zoo.arguments import real_path, short_repr
-from zoo.base import Block, Cell, Component, Modifier, Task
+from zoo.base import Block, Cell, Component, Modifier, Optimizer, Task
 from zoo.base.names import did_you_mean
-from zoo.comparison.plan import PlanEntry, is_label
+from zoo.comparison.plan import Plan, PlanEntry, is_label
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import (
     load_cell_file,
@@ -182,36 +182,60 @@ def _check_label(kind: str, label: str) -> None:
 def find_cell(spec: str, options: Mapping[str, Any]) -> tuple[PlanEntry, Cell]:
     """Resolve a cell and make its plan entry."""
     cell = resolve_cell(spec, **options)
-    return PlanEntry(cell.name, dict(cell.options), cell.source_digest(), _absolute_spec(spec)), cell
+    spec = _with_parts(spec, absolute_spec)
+    return PlanEntry(cell.name, dict(cell.options), cell.source_digest(), spec), cell
 
 
 def find_task(spec: str, options: Mapping[str, Any]) -> tuple[PlanEntry, TaskInfo]:
     """Resolve a task and make its plan entry."""
     info = TaskInfo(resolve_task(spec, **options))
-    return PlanEntry(info.task.name, dict(info.task.options), info.digest, _absolute_spec(spec)), info
+    return PlanEntry(info.task.name, dict(info.task.options), info.digest, absolute_spec(spec)), info
 
 
-def _absolute_spec(spec: str) -> str:
-    """Make the paths of a spec absolute, for processes in other directories."""
-    return _with_paths(spec, lambda path: str(real_path(str(path))))
+def find_optimizer(settings: Mapping[str, Any], spec: str) -> Optimizer:
+    """The optimizer of all runs.
+
+    Args:
+        settings: The settings of the plan.
+        spec: Its ``FILE.py:Class``; empty for a registered one.
+
+    Raises:
+        UnknownNameError: if it is not registered.
+        UsageError: if an option is invalid.
+    """
+    name, options = settings["optimizer"], settings["optimizer_options"]
+    cls = load_class_file(spec, Optimizer) if spec else registry_of(Optimizer).cls(name)
+    return cls(**options)
 
 
-def spec_for_commands(entry: PlanEntry) -> str:
+def split_optimizer(settings: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The settings with the name of the optimizer, and its ``FILE.py:Class``, empty for a registered one."""
+    spec = settings.get("optimizer")
+    if not isinstance(spec, str) or not is_file_spec(spec):
+        return dict(settings), ""
+    spec = absolute_spec(spec)
+    return {**settings, "optimizer": load_class_file(spec, Optimizer).name}, spec
+
+
+def absolute_spec(spec: str) -> str:
+    """Make the path of ``FILE.py:Class`` absolute, for processes in other directories; a name stays."""
+    return _with_path(spec, lambda path: str(real_path(str(path))))
+
+
+def spec_for_commands(spec: str) -> str:
     """The name of a component, or ``FILE.py:Class``, relative to the working directory if it is below it."""
-    if not is_file_spec(entry.spec):
-        return entry.name
-    return _with_paths(entry.spec, path_for_commands)
+    return _with_parts(spec, lambda part: _with_path(part, path_for_commands))
 
 
-def _with_paths(spec: str, change: Callable[[Path], str]) -> str:
-    """Change the paths of a spec, in which the block, the cell and modifiers may be classes in files."""
+def _with_path(spec: str, change: Callable[[Path], str]) -> str:
+    path, _, name = spec.rpartition(":")
+    return f"{change(Path(path))}:{name}" if is_file_spec(spec) else spec
 
-    def changed(part: str) -> str:
-        path, _, name = part.rpartition(":")
-        return f"{change(Path(path))}:{name}" if is_file_spec(part) else part
 
+def _with_parts(spec: str, change: Callable[[str], str]) -> str:
+    """Change each part of a cell's spec: the block, the cell and the modifiers."""
     block, cell, modifiers = split_name(spec)
-    return str(CellName(changed(block), changed(cell), tuple(map(changed, modifiers))))
+    return str(CellName(change(block), change(cell), tuple(map(change, modifiers))))
 
 
 def path_for_commands(path: Path) -> str:
@@ -219,12 +243,13 @@ def path_for_commands(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def missing_component_error(kind: str, label: str, stored: PlanEntry) -> UnknownNameError:
+def missing_component_error(kind: str, label: str, name: str) -> UnknownNameError:
     """Make the error for a component of a stored plan that is not registered."""
-    called = "" if label == stored.name else f", labelled {label!r}"
+    called = "" if label == name else f", labelled {label!r}"
+    setting = kind if kind == "optimizer" else f"{kind}s"
     return UnknownNameError(
-        f"compare: the comparison has the {kind} {stored.name!r}{called}, which is not registered here; "
-        f"name its file again, `{kind}s=FILE.py:Class`, or install or load its plugin."
+        f"compare: the comparison has the {kind} {name!r}{called}, which is not registered here; "
+        f"name its file again, `{setting}=FILE.py:Class`, or install or load its plugin."
     )
 
 
@@ -256,18 +281,20 @@ def plugin_files() -> list[str]:
     return [str(real_path(record.name)) for record in plugins() if not record.distribution and record.module]
 
 
-def check_importable_by_workers(cells: Iterable[PlanEntry], tasks: Iterable[PlanEntry]) -> None:
+def check_importable_by_workers(plan: Plan) -> None:
     """Check that worker processes can import all components.
 
     Raises:
         UsageError: naming the first that is registered by this program alone.
     """
-    names: list[tuple[type[Component], str]] = []
-    for cell in cells:
+    names: list[tuple[type[Component], str]] = [
+        (Optimizer, plan.optimizer_spec or plan.settings["optimizer"])
+    ]
+    for cell in plan.cells.values():
         block, base, modifiers = split_name(cell.spec)
         names += [(Cell, base), *((Modifier, name) for name in modifiers)]
         names += [(Block, block)] if block else []
-    names += [(Task, task.spec) for task in tasks if not task.is_data]
+    names += [(Task, task.spec) for task in plan.tasks.values() if not task.is_data]
     for kind, name in names:
         if not is_file_spec(name) and registry_of(kind).source(name) == LOCAL:
             raise UsageError(

@@ -14,7 +14,7 @@ import click
 import zoo
 from zoo.base import Optimizer
 from zoo.cli.commands.train import loss_target, schedule_target
-from zoo.cli.component_lookup import cell_class, load_plugins, repeated_flags, task_class
+from zoo.cli.component_lookup import cell_class, component_class, load_plugins, repeated_flags, task_class
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import Command, Flag
 from zoo.cli.set_options import Target, assign, component_target
@@ -23,7 +23,6 @@ from zoo.cli.train_flags import DATA, FLAGS
 from zoo.comparison.plan import DATA_SETTINGS, DEFAULTS, SETTINGS
 from zoo.comparison.specs import in_blocks, label_specs
 from zoo.errors import UsageError
-from zoo.registry import registry_of
 from zoo.training.config import DEFAULT_LOSS, Config
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def parse_options(
         **{label: cell_class(spec) for label, spec in labelled.items()},
         **{label: task_class(spec) for label, spec in label_specs("task", tasks)[0].items()},
     }
-    optimizer = registry_of(Optimizer).cls(settings.get("optimizer", Config.optimizer))
+    optimizer = component_class(Optimizer, settings.get("optimizer", Config.optimizer))
     of_label = "cross_entropy" if settings.get("label") else DEFAULT_LOSS
     targets: list[Target] = [component_target(label, component) for label, component in components.items()]
     targets += [
@@ -110,13 +109,11 @@ Several files are data sets of their own. The scores of simple baselines are row
 
 
 def _adapted(flag: Flag) -> Flag:
-    """A flag of ``zoo train`` with the default, or the possible values, of a comparison."""
+    """A flag of ``zoo train`` with the default of a comparison."""
     other = copy.copy(flag)
     if flag.name == "schedule":
         text, _, _ = (flag.help or "").partition("  [")
         other.help = f"{text}  [cosine, after a warm-up over 5 % of the updates]"
-    elif flag.name == "optimizer":
-        other.metavar = "NAME"  # registered, since workers look it up; a file is given by --plugin
     return other
 
 
@@ -269,7 +266,10 @@ def run(
             comparison = zoo.compare(**arguments, on_event=display)
     except Interrupted as stopped:
         specs, _ = in_blocks(label_specs("cell", arguments["cells"]), arguments["block"])
-        files = repeated_flags(plugin, cells=[*specs.values()], tasks=arguments["tasks"])
+        optimizer = arguments.get("optimizer")
+        files = repeated_flags(
+            plugin, cells=[*specs.values()], tasks=arguments["tasks"], optimizer=[optimizer]
+        )
         resume = shlex.join(
             ["zoo", "compare", "--out", str(stopped.path), *_executor_flags(arguments), *files]
         )
