@@ -651,7 +651,8 @@ def test_cell_of_this_program_runs_only_in_this_process(own_registry, tmp_path, 
 
 
 def test_workers_cannot_import_an_optimizer_of_this_program(own_registry, go):
-    zoo.register_optimizer(type("OwnSGD", (type(zoo.get_optimizer("sgd")),), {"__module__": __name__}))
+    members = {"__doc__": "Own.", "__module__": __name__}
+    zoo.register_optimizer(type("OwnSGD", (type(zoo.get_optimizer("sgd")),), members))
     with pytest.raises(UsageError, match="optimizer 'own_sgd' is registered by this program alone"):
         go("vanilla", "copying", optimizer="own_sgd", jobs=1)
 
