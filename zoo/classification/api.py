@@ -17,8 +17,8 @@ def open_predictor(run: Any, cell: CellClasses = None) -> Predictor:
         cell: The class of the cell, if it is not registered.
 
     Raises:
-        CheckpointError: If it does not exist, or is damaged.
-        UsageError: If it is a run on other data.
+        CheckpointError: if it does not exist, or is damaged.
+        UsageError: if it is a run on other data.
     """
     if isinstance(run, Predictor):
         return run
@@ -42,8 +42,8 @@ def predict(run: Any, data: Any = None, *, cell: CellClasses = None) -> Predicti
         The predictions; ``columns()`` are columns for a data frame, ``to_csv()`` is CSV.
 
     Raises:
-        DataError: If the data cannot be read, or do not fit the model.
-        UsageError: If an argument is invalid.
-        CheckpointError: If the run does not exist, or is damaged.
+        DataError: if the data cannot be read, or do not fit the model.
+        UsageError: if an argument is invalid.
+        CheckpointError: if the run does not exist, or is damaged.
     """
     return open_predictor(run, cell).predict(data)

@@ -128,7 +128,7 @@ def score_model(
         main: The score for the comparison of classes.
 
     Raises:
-        DataError: If the part is empty.
+        DataError: if the part is empty.
     """
     numbers = np.arange(len(given)) if part == "all" else parts[part]
     if not len(numbers):

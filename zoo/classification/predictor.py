@@ -113,8 +113,8 @@ class Predictor:
             data: The sequences; None for the file that the checkpoint names.
 
         Raises:
-            UsageError: If it is a run on other data.
-            CheckpointError: If it is damaged.
+            UsageError: if it is a run on other data.
+            CheckpointError: if it is damaged.
         """
         stored, config = checkpoint.meta.get("sequences"), checkpoint.meta.get("config")
         if not isinstance(stored, Mapping) or not isinstance(config, Mapping):
@@ -138,7 +138,7 @@ class Predictor:
         """Write a ``.safetensors`` file without the sequences, which :func:`zoo.predict` reads.
 
         Raises:
-            CheckpointError: If the file cannot be written.
+            CheckpointError: if the file cannot be written.
         """
         checkpoint = self.model.to_checkpoint()
         weights = "balanced" if self.main == "balanced_accuracy" else None
@@ -157,7 +157,7 @@ class Predictor:
                 without labels; None for the data of training, of which ``part`` gives the part.
 
         Raises:
-            DataError: If the data cannot be read, or do not fit the model.
+            DataError: if the data cannot be read, or do not fit the model.
         """
         given, scaled = self.open_data(data, needs_labels=data is None)
         values = predict(self.model, scaled, np.arange(len(given)))
@@ -191,8 +191,8 @@ class Predictor:
                 of other data than those of training for all.
 
         Raises:
-            DataError: If the data cannot be read or do not fit, or the part is empty.
-            UsageError: If the part is invalid.
+            DataError: if the data cannot be read or do not fit, or the part is empty.
+            UsageError: if the part is invalid.
         """
         if part is not None:
             as_choice(part, "part", (*PARTS, "all"))

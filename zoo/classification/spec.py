@@ -87,7 +87,7 @@ class SequenceSpec:
             source: Name of the data, for messages.
 
         Raises:
-            UsageError: If no input is a category.
+            UsageError: if no input is a category.
         """
         return category_inputs(self.columns, self.categories, 0, self.input_size, size, source)
 
@@ -106,7 +106,7 @@ class SequenceSpec:
         """The labels of sequences, `(N,)`: numbers of classes, or numbers.
 
         Raises:
-            DataError: If a class did not occur in training, or a label is not a number.
+            DataError: if a class did not occur in training, or a label is not a number.
         """
         labels = given.labels
         assert labels is not None  # the caller asks for them
@@ -136,7 +136,7 @@ class SequenceSpec:
         """Read the result of :meth:`to_json`.
 
         Raises:
-            CheckpointError: If it is anything else.
+            CheckpointError: if it is anything else.
         """
         try:
             stored = {"group": None, "time_unit": None, **stored}  # the first runs lack them
@@ -190,7 +190,7 @@ class ScaledSequences:
         """Scale sequences.
 
         Raises:
-            DataError: If a channel has missing values and had none in training.
+            DataError: if a channel has missing values and had none in training.
         """
         if len(given.channels) != len(spec.channels):
             raise DataError(

@@ -43,8 +43,8 @@ class BpttBatches:
         seq: `T`, the length of a window.
 
     Raises:
-        DataError: If the text is shorter than ``B T + 1`` tokens.
-        UsageError: If the sizes are not positive integers or the tokens are not a vector of integers.
+        DataError: if the text is shorter than ``B T + 1`` tokens.
+        UsageError: if the sizes are not positive integers or the tokens are not a vector of integers.
     """
 
     tokens: NDArray[np.int32] = field(repr=False)
@@ -77,7 +77,7 @@ class BpttBatches:
             Window ``index % W`` of its epoch.
 
         Raises:
-            UsageError: If the index is negative.
+            UsageError: if the index is negative.
         """
         number = as_integer(index, "index", 0) % self.windows_per_epoch
         return Window(self._columns(number, shift=0), self._columns(number, shift=1), number == 0)
@@ -109,8 +109,8 @@ def fit_batch_shape(n_tokens: int, batch: int, seq: int) -> tuple[int, int]:
         `(B, T)` with ``B T + 1 <= N``. For example, five tokens with 32 and 64 give `(1, 4)`.
 
     Raises:
-        DataError: If there are fewer than two tokens.
-        UsageError: If the sizes are not positive integers.
+        DataError: if there are fewer than two tokens.
+        UsageError: if the sizes are not positive integers.
     """
     as_integer(batch, "batch", 1)
     as_integer(seq, "seq", 1)

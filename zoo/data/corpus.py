@@ -72,8 +72,8 @@ class Corpus:
             `(N,)` int32, shorter than the text if symbols were left out.
 
         Raises:
-            UsageError: If it is not a vocabulary.
-            DataError: If the vocabulary has the other level, or lacks symbols of the text.
+            UsageError: if it is not a vocabulary.
+            DataError: if the vocabulary has the other level, or lacks symbols of the text.
         """
         as_instance(vocabulary, "vocabulary", Vocabulary, "a zoo.data.Vocabulary")
         if vocabulary == self.vocabulary:

@@ -72,7 +72,7 @@ def read_csv(file: BinaryIO, name: str) -> DataTable:
         name: Its name in messages.
 
     Raises:
-        DataError: If it is empty or not UTF-8, has no header, or a line does not fit; the error names the
+        DataError: if it is empty or not UTF-8, has no header, or a line does not fit; the error names the
             line and the column.
     """
     digest, records = DigestReader(file), None

@@ -29,7 +29,7 @@ class JoinedColumn:
         """Add the column of a file. A column without values fits every kind.
 
         Raises:
-            DataError: If it holds another kind of values than the files before.
+            DataError: if it holds another kind of values than the files before.
         """
         values = column.values
         if column.kind != self._kind and not column.missing().all():

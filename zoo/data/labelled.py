@@ -125,7 +125,7 @@ class LabelledSequences:
             label: The name of the labels.
 
         Raises:
-            DataError: If a sequence is empty, the channels or the numbers of labels, groups or weights
+            DataError: if a sequence is empty, the channels or the numbers of labels, groups or weights
                 differ, a value is not a number, or times do not increase.
         """
         parts = _split_array(inputs, lengths, name)
@@ -289,8 +289,8 @@ def read_sequences(
         needs_labels: Whether to raise an error for sequences without labels.
 
     Raises:
-        DataError: If the data cannot be read or do not fit.
-        UsageError: If an argument is missing.
+        DataError: if the data cannot be read or do not fit.
+        UsageError: if an argument is missing.
     """
     given = _as_sequences(data, roles, missing, needs_labels)
     if needs_labels:

@@ -203,7 +203,7 @@ def default_roles(table: DataTable, roles: ColumnRoles, choose_inputs: bool) -> 
         The roles, and for each column that is left out a text with the reason.
 
     Raises:
-        DataError: If a column does not exist, or holds numbers and texts, or the only column of times holds
+        DataError: if a column does not exist, or holds numbers and texts, or the only column of times holds
             texts too.
     """
     roles = replace(roles, series=roles.series or table.series)
@@ -272,9 +272,9 @@ def make_panel(
         is_training: Whether the table is read for training. For a trained model, errors suggest no settings.
 
     Raises:
-        DataError: If a column is missing or has another type, times are missing, repeated or not in order, or
+        DataError: if a column is missing or has another type, times are missing, repeated or not in order, or
             a value is infinite or missing. The error names the line and the column.
-        UsageError: If a column has two roles.
+        UsageError: if a column has two roles.
     """
     as_instance(table, "make_panel: table", DataTable, "a zoo.data.DataTable")
     as_instance(roles, "make_panel: roles", ColumnRoles, "zoo.data.ColumnRoles")
@@ -348,7 +348,7 @@ def value_of_series(column: DataColumn, panel: Panel, role: str, noun: str = "se
         noun: The word for a series in messages.
 
     Raises:
-        DataError: If the rows of a series have different values.
+        DataError: if the rows of a series have different values.
     """
     if column.kind == "time":
         column = column.as_category()

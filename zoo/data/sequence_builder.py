@@ -51,7 +51,7 @@ class SequenceBuilder:
             times: `(T,)` numbers or datetime64. Either all sequences have times, or none has.
 
         Raises:
-            DataError: If it is empty, has other channels than the first one, or its times do not increase.
+            DataError: if it is empty, has other channels than the first one, or its times do not increase.
         """
         owner = f"{self._name}, {label}"
         if len(self._offsets) == 1:

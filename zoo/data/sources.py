@@ -63,9 +63,9 @@ def read_source(source: str | os.PathLike[str], glob: str, max_bytes: int | None
         The source's short name and its files, in order.
 
     Raises:
-        MissingSourceError: If the source does not exist.
-        DataError: If it cannot be read, is a device, or has more bytes.
-        UsageError: If the source is not a string or path.
+        MissingSourceError: if the source does not exist.
+        DataError: if it cannot be read, is a device, or has more bytes.
+        UsageError: if the source is not a string or path.
     """
     if not isinstance(source, (str, os.PathLike)):
         raise UsageError(f"a source is a path, {STDIN!r} or {PREFIX}NAME; found {type(source).__name__}.")
@@ -291,9 +291,9 @@ def read_text(
         The corpus; its symbols are the symbols that occur, or all of the vocabulary.
 
     Raises:
-        DataError: If a source is missing, unreadable, not text, or if all of them together hold fewer than
+        DataError: if a source is missing, unreadable, not text, or if all of them together hold fewer than
             two different symbols.
-        UsageError: If an argument is invalid.
+        UsageError: if an argument is invalid.
     """
     as_choice(level, "level", LEVELS)
     vocabulary = _vocabulary(vocabulary, tokenizer, level)

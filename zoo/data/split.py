@@ -48,7 +48,7 @@ def parse_split(text: str) -> Fractions:
         The fractions of (train, valid, test).
 
     Raises:
-        UsageError: If the shares are not one to three numbers whose sum is exactly 100 or 1, or if the
+        UsageError: if the shares are not one to three numbers whose sum is exactly 100 or 1, or if the
             first is zero.
     """
     if not isinstance(text, str):
@@ -84,7 +84,7 @@ def split(tokens: NDArray[Any], fractions: Fractions) -> Split:
         Views, not copies.
 
     Raises:
-        UsageError: If the fractions are not three numbers from 0 to 1 whose sum is 1.
+        UsageError: if the fractions are not three numbers from 0 to 1 whose sum is 1.
     """
     train, valid, test = _exact(fractions)
     tokens = as_array(tokens, "tokens")

@@ -160,8 +160,8 @@ class DataTable:
             name: A short name.
 
         Raises:
-            DataError: If there is no column, or the lengths differ.
-            UsageError: If a column is not one-dimensional, or has another type.
+            DataError: if there is no column, or the lengths differ.
+            UsageError: if a column is not one-dimensional, or has another type.
         """
         if not arrays:
             raise DataError(f"{name} has no columns.")
@@ -184,7 +184,7 @@ class DataTable:
             candidates: The columns to suggest if there is none; None for all.
 
         Raises:
-            MissingSourceError: If there is none.
+            MissingSourceError: if there is none.
         """
         if name not in self.columns:
             near = did_you_mean(name, self.columns if candidates is None else candidates)
@@ -205,8 +205,8 @@ class DataTable:
         """The values of a column to forecast, `(N,)` float64 with NaN for missing ones.
 
         Raises:
-            MissingSourceError: If the column does not exist.
-            DataError: If it holds anything but numbers.
+            MissingSourceError: if the column does not exist.
+            DataError: if it holds anything but numbers.
         """
         numbers = [each.name for each in self.columns.values() if each.kind == "number"]
         column = self.column(name, numbers)
@@ -220,7 +220,7 @@ class DataTable:
         """The values of a column of numbers, `(N,)` float64 with NaN for missing ones.
 
         Raises:
-            DataError: If the column does not exist, or holds anything else.
+            DataError: if the column does not exist, or holds anything else.
         """
         column = self.column(name)
         if column.kind == "number":
@@ -323,7 +323,7 @@ def as_column(name: str, values: Any, owner: str) -> DataColumn:
     """Make a column from an array, a list, or a column of a data frame.
 
     Raises:
-        UsageError: If it is not one-dimensional, or holds values of another type.
+        UsageError: if it is not one-dimensional, or holds values of another type.
     """
     array = _as_array(values)
     if array.ndim != 1:
@@ -415,8 +415,8 @@ def as_table(data: Any, name: str = "table") -> DataTable:
         name: A short name.
 
     Raises:
-        DataError: If there are no columns, or they do not fit.
-        UsageError: If it is none of these.
+        DataError: if there are no columns, or they do not fit.
+        UsageError: if it is none of these.
     """
     if isinstance(data, DataTable):
         return data

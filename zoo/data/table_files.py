@@ -35,8 +35,8 @@ def load_arrays(path: Path) -> Any:
     """Read a ``.npy`` file as an array, or an ``.npz`` file as a mapping from names to arrays.
 
     Raises:
-        MissingSourceError: If the file does not exist.
-        DataError: If it is another file, or holds Python objects.
+        MissingSourceError: if the file does not exist.
+        DataError: if it is another file, or holds Python objects.
     """
     try:
         is_large = path.stat().st_size > growing_array.MAX_BYTES_IN_MEMORY
@@ -133,9 +133,9 @@ def read_table(source: str | os.PathLike[str]) -> DataTable:
         The table. Its digest is the digest of the file, or of the names and digests of all files.
 
     Raises:
-        MissingSourceError: If the file does not exist.
-        DataError: If it cannot be read, or is not a table, or the files of a directory have other columns.
-        UsageError: If a package is missing.
+        MissingSourceError: if the file does not exist.
+        DataError: if it cannot be read, or is not a table, or the files of a directory have other columns.
+        UsageError: if a package is missing.
     """
     if isinstance(source, str) and source == STDIN:
         buffer = getattr(sys.stdin, "buffer", None)

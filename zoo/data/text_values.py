@@ -52,7 +52,7 @@ def parse_time(text: str) -> np.datetime64:
     """Parse an ISO 8601 date or time; a time with an offset becomes UTC.
 
     Raises:
-        ValueError: If it is anything else.
+        ValueError: if it is anything else.
     """
     text = text.strip()
     if not _DATE.match(text):

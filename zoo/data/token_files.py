@@ -40,8 +40,8 @@ class TokenVocabulary(Vocabulary):
         size: `V`; the tokens are 0 to V - 1.
 
     Raises:
-        DataError: If there are fewer than two tokens, or more than 1,114,112.
-        UsageError: If the size is not an integer.
+        DataError: if there are fewer than two tokens, or more than 1,114,112.
+        UsageError: if the size is not an integer.
     """
 
     def __init__(self, size: int) -> None:
@@ -72,8 +72,8 @@ class TokenVocabulary(Vocabulary):
             `(N,)` int32.
 
         Raises:
-            DataError: If something is not a number, or is outside of the vocabulary.
-            UsageError: If the text is neither, or `on_unknown` is unknown.
+            DataError: if something is not a number, or is outside of the vocabulary.
+            UsageError: if the text is neither, or `on_unknown` is unknown.
         """
         as_choice(on_unknown, "on_unknown", ("error", "skip"))
         words: Sequence[Any] = (
@@ -109,7 +109,7 @@ def read_token_file(path: Path, dtype: str | None = None) -> NDArray[Any]:
         dtype: Type of the numbers of a ``.bin`` file; None for uint16.
 
     Raises:
-        DataError: If the file is empty, or does not hold a vector of such integers.
+        DataError: if the file is empty, or does not hold a vector of such integers.
     """
     if path.suffix.lower() not in _SUFFIXES:
         raise DataError(
@@ -138,7 +138,7 @@ def check_tokens(tokens: NDArray[Any], name: str, vocab_size: int | None) -> tup
         vocab_size: `V`; None for the largest token plus one.
 
     Raises:
-        DataError: If a token is negative, or not below the size.
+        DataError: if a token is negative, or not below the size.
     """
     digest, lowest, highest = hashlib.sha256(), 0, 0
     for start in range(0, len(tokens), _BLOCK):
@@ -185,7 +185,7 @@ def check_token_dtype(dtype: Any) -> str | None:
     """Check the name of the type of tokens.
 
     Raises:
-        UsageError: If it is unknown.
+        UsageError: if it is unknown.
     """
     if dtype is not None and dtype not in TOKEN_DTYPES:
         raise UsageError(f"token_dtype is {short_repr(dtype)}; expected one of {', '.join(TOKEN_DTYPES)}.")

@@ -29,7 +29,7 @@ def tokenizers_package() -> Any:
     """The package ``tokenizers``.
 
     Raises:
-        DataError: If it is not installed.
+        DataError: if it is not installed.
     """
     try:
         import tokenizers
@@ -56,7 +56,7 @@ class TokenizerVocabulary(Vocabulary):
         tokenizer: The ``tokenizers.Tokenizer``.
 
     Raises:
-        DataError: If the package is not installed, or the text is not a tokenizer.
+        DataError: if the package is not installed, or the text is not a tokenizer.
     """
 
     text: str
@@ -107,8 +107,8 @@ class TokenizerVocabulary(Vocabulary):
             `(N,)` int32 and `(N,)` uint32, which sums to the bytes up to the end of the last token.
 
         Raises:
-            DataError: If the text is bytes.
-            UsageError: If it is not a text.
+            DataError: if the text is bytes.
+            UsageError: if it is not a text.
         """
         whole = _as_string(text)
         encoding = self.tokenizer.encode(whole, add_special_tokens=False)
@@ -174,8 +174,8 @@ def load_tokenizer(path: str | os.PathLike[str]) -> TokenizerVocabulary:
         path: A ``tokenizer.json``, as `zoo tokenize` and the package ``tokenizers`` write it.
 
     Raises:
-        DataError: If it cannot be read, or is not a tokenizer.
-        UsageError: If it is not a path.
+        DataError: if it cannot be read, or is not a tokenizer.
+        UsageError: if it is not a path.
     """
     path = as_path(path, "tokenizer")
     try:
@@ -204,8 +204,8 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> TokenizerVocabulary:
         vocab_size: Number of symbols: the 256 bytes, and merged pairs. A short text gives fewer.
 
     Raises:
-        UsageError: If the size is not an integer of at least 257.
-        DataError: If the package is not installed.
+        UsageError: if the size is not an integer of at least 257.
+        DataError: if the package is not installed.
     """
     size = as_integer(vocab_size, "vocab_size", MIN_BPE_VOCABULARY)
     package = tokenizers_package()

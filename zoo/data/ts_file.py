@@ -69,8 +69,8 @@ def read_ts_file(path: Path) -> TsContent:
     """Read a file line by line. Memory is bounded by the longest line: large values are in temporary files.
 
     Raises:
-        MissingSourceError: If the file does not exist.
-        DataError: If a line is invalid, the channels of a sequence have different time stamps, or sequences
+        MissingSourceError: if the file does not exist.
+        DataError: if a line is invalid, the channels of a sequence have different time stamps, or sequences
             have different channels. The error names the line, and the channel if there is one.
     """
     try:

@@ -28,7 +28,7 @@ def check_symbols(symbols: Sequence[object]) -> Symbols:
     """Convert symbols to plain Python strings or integers.
 
     Raises:
-        DataError: If they are not a valid vocabulary.
+        DataError: if they are not a valid vocabulary.
     """
     if not 2 <= len(symbols) <= MAX_SYMBOLS:
         raise DataError(f"a vocabulary needs from 2 to {MAX_SYMBOLS} symbols; found {len(symbols)}.")
@@ -127,7 +127,7 @@ class Decoder:
             The completed text; empty in the middle of a character.
 
         Raises:
-            DataError: If the token is out of range.
+            DataError: if the token is out of range.
         """
         if not 0 <= as_integer(token, "token") < len(self._symbols):
             raise unknown_token(token, len(self._symbols))
@@ -162,7 +162,7 @@ class Vocabulary:
         symbols: The symbols in order.
 
     Raises:
-        DataError: If there are fewer than two symbols or more than 1,114,112, if a symbol occurs twice, is
+        DataError: if there are fewer than two symbols or more than 1,114,112, if a symbol occurs twice, is
             empty, is not text (a lone surrogate) or not a byte value, or if strings and integers are mixed.
     """
 
@@ -206,9 +206,9 @@ class Vocabulary:
             `(N,)` int32.
 
         Raises:
-            DataError: If symbols are unknown (at most ten are listed), or if the text is bytes but the
+            DataError: if symbols are unknown (at most ten are listed), or if the text is bytes but the
                 vocabulary holds strings.
-            UsageError: If `on_unknown` is neither, or the text is none of these.
+            UsageError: if `on_unknown` is neither, or the text is none of these.
         """
         tokens = self.find(text, on_unknown)
         return tokens.compress(tokens != _UNKNOWN)
@@ -250,8 +250,8 @@ class Vocabulary:
             invalid ones; `decoder` does the same piece by piece.
 
         Raises:
-            DataError: If a token is out of range.
-            UsageError: If the tokens are not a one-dimensional sequence of integers.
+            DataError: if a token is out of range.
+            UsageError: if the tokens are not a one-dimensional sequence of integers.
         """
         indices = self._valid(as_array(tokens, "tokens"))
         if self.level == "byte":
@@ -280,7 +280,7 @@ class Vocabulary:
         `vocabulary_from_json` makes any vocabulary.
 
         Raises:
-            DataError: If `obj` is anything else.
+            DataError: if `obj` is anything else.
         """
         if not isinstance(obj, dict) or set(obj) != {"level", "symbols"}:
             raise DataError(f"a stored vocabulary is an object of 'level' and 'symbols'; found {_kind(obj)}.")

@@ -15,7 +15,7 @@ def vocabulary_from_json(obj: object) -> Vocabulary:
     """Make a vocabulary from the result of its `to_json`.
 
     Raises:
-        DataError: If `obj` is anything else, or a tokenizer and its package is not installed.
+        DataError: if `obj` is anything else, or a tokenizer and its package is not installed.
     """
     level = obj.get("level") if isinstance(obj, dict) else None
     if isinstance(obj, dict) and level in ("word", "token", "tokenizer"):

@@ -35,7 +35,7 @@ def split_words(text: str) -> list[str]:
         text: The text.
 
     Raises:
-        UsageError: If it is not a string.
+        UsageError: if it is not a string.
     """
     return _WORD.findall(as_instance(text, "text", str, "a string"))
 
@@ -48,7 +48,7 @@ class WordVocabulary(Vocabulary):
         symbols: ``"<unk>"``, then the words.
 
     Raises:
-        DataError: If the first symbol is another one, or the symbols are not a vocabulary of strings.
+        DataError: if the first symbol is another one, or the symbols are not a vocabulary of strings.
     """
 
     def __init__(self, symbols: Iterable[str]) -> None:
@@ -78,8 +78,8 @@ class WordVocabulary(Vocabulary):
             `(N,)` int32.
 
         Raises:
-            DataError: If the text is bytes.
-            UsageError: If the text is neither, or `on_unknown` is unknown.
+            DataError: if the text is bytes.
+            UsageError: if the text is neither, or `on_unknown` is unknown.
         """
         as_choice(on_unknown, "on_unknown", ("error", "skip"))
         if isinstance(text, (bytes, bytearray, memoryview)):
@@ -101,7 +101,7 @@ def count_words(words: Sequence[str], min_count: int = 1, max_vocab: int | None 
         max_vocab: Largest number of symbols, with ``<unk>``; None for no limit.
 
     Raises:
-        DataError: If no word is left.
+        DataError: if no word is left.
     """
     counts = sorted(Counter(words).items(), key=lambda item: (-item[1], item[0]))
     kept = [word for word, count in counts if count >= min_count]

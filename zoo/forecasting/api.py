@@ -17,8 +17,8 @@ def open_forecaster(run: Any, cell: CellClasses = None) -> Forecaster:
         cell: The class of the cell, if it is not registered.
 
     Raises:
-        CheckpointError: If it does not exist, or is damaged.
-        UsageError: If it is a run on a text or a task.
+        CheckpointError: if it does not exist, or is damaged.
+        UsageError: if it is a run on a text or a task.
     """
     if isinstance(run, Forecaster):
         return run
@@ -51,9 +51,9 @@ def forecast(
         The forecast; ``columns()`` are columns for a data frame, ``to_csv()`` is CSV.
 
     Raises:
-        DataError: If the data cannot be read, or a series is shorter than the context of the model.
-        UsageError: If an argument is invalid, or the steps are more than the model can forecast.
-        CheckpointError: If the run does not exist, or is damaged.
+        DataError: if the data cannot be read, or a series is shorter than the context of the model.
+        UsageError: if an argument is invalid, or the steps are more than the model can forecast.
+        CheckpointError: if the run does not exist, or is damaged.
     """
     return open_forecaster(run, cell).forecast(data, steps, level=level)
 
@@ -81,8 +81,8 @@ def backtest(
         cell: The class of the cell, if it is not registered.
 
     Raises:
-        DataError: If the data cannot be read, or the part is too short.
-        UsageError: If an argument is invalid.
-        CheckpointError: If the run does not exist, or is damaged.
+        DataError: if the data cannot be read, or the part is too short.
+        UsageError: if an argument is invalid.
+        CheckpointError: if the run does not exist, or is damaged.
     """
     return open_forecaster(run, cell).backtest(data, steps=steps, stride=stride, part=part, level=level)

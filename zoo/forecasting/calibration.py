@@ -42,7 +42,7 @@ def interval_levels(spec: ForecastSpec, level: float | None) -> tuple[float, flo
         level: Share of values within the interval; None for the quantiles of the loss, or else 0.8.
 
     Raises:
-        UsageError: If the level is not a number from 0 up to, not including, 1.
+        UsageError: if the level is not a number from 0 up to, not including, 1.
     """
     if level is None and spec.levels:
         return spec.levels[0], 0.5, spec.levels[-1]
@@ -131,7 +131,7 @@ class Calibration:
             source: The path, for messages.
 
         Raises:
-            CheckpointError: If they do not fit the description of the table.
+            CheckpointError: if they do not fit the description of the table.
         """
         residuals = arrays.get(_ARRAY)
         if residuals is None:

@@ -44,7 +44,7 @@ def divide_series(panel: Panel, split: str, seed: int) -> Panel:
     trained on another series.
 
     Raises:
-        DataError: If there are fewer groups than parts.
+        DataError: if there are fewer groups than parts.
     """
     if panel.groups is None:
         return panel
@@ -82,7 +82,7 @@ def split_ends(panel: Panel, split: str) -> Array:
     Each series is cut at the same shares of its own observed rows.
 
     Raises:
-        UsageError: If the split is invalid.
+        UsageError: if the split is invalid.
     """
     train, valid, _ = parse_split(split)
     lengths = panel.ends - panel.offsets[:-1]
@@ -154,7 +154,7 @@ def make_interval(
             else 0.8.
 
     Raises:
-        UsageError: If the level is invalid.
+        UsageError: if the level is invalid.
     """
     spec = windows.spec
     levels = interval_levels(spec, level)
@@ -341,8 +341,8 @@ def forecast_part(
             else 0.8.
 
     Raises:
-        DataError: If the part has no window.
-        UsageError: If the level is invalid.
+        DataError: if the part has no window.
+        UsageError: if the level is invalid.
     """
     spec = windows.spec
     steps = spec.horizon if steps is None else steps

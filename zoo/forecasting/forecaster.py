@@ -138,8 +138,8 @@ class Forecaster:
             data: The table; None for the file that the checkpoint names.
 
         Raises:
-            UsageError: If it is a run on a text or a task.
-            CheckpointError: If it is damaged.
+            UsageError: if it is a run on a text or a task.
+            CheckpointError: if it is damaged.
         """
         stored, config = checkpoint.meta.get("table"), checkpoint.meta.get("config")
         if not isinstance(stored, Mapping) or not isinstance(config, Mapping):
@@ -174,7 +174,7 @@ class Forecaster:
         """Write a ``.safetensors`` file, which :func:`zoo.forecast` and :func:`zoo.backtest` read.
 
         Raises:
-            CheckpointError: If the file cannot be written.
+            CheckpointError: if the file cannot be written.
         """
         save_file(as_path(path, "Forecaster: path"), self.to_checkpoint())
 
@@ -196,8 +196,8 @@ class Forecaster:
             A forecast for each series.
 
         Raises:
-            DataError: If the data cannot be read, or a series is shorter than the context.
-            UsageError: If the forecast is longer than the horizon and the model reads columns whose future is
+            DataError: if the data cannot be read, or a series is shorter than the context.
+            UsageError: if the forecast is longer than the horizon and the model reads columns whose future is
                 not known, or the level is invalid.
         """
         steps = self.spec.horizon if steps is None else as_integer(steps, "steps", 1)
@@ -236,8 +236,8 @@ class Forecaster:
             level: As for :meth:`forecast`.
 
         Raises:
-            DataError: If the data cannot be read, or the part has no windows.
-            UsageError: If an argument is invalid.
+            DataError: if the data cannot be read, or the part has no windows.
+            UsageError: if an argument is invalid.
         """
         steps = self.spec.horizon if steps is None else as_integer(steps, "steps", 1)
         stride = steps if stride is None else as_integer(stride, "stride", 1)

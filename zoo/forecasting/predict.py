@@ -47,7 +47,7 @@ def predict(
         the point forecast.
 
     Raises:
-        UsageError: If the forecast is longer than the horizon and the model reads columns whose future is
+        UsageError: if the forecast is longer than the horizon and the model reads columns whose future is
             not known.
     """
     spec = windows.spec

@@ -53,7 +53,7 @@ class Scaling:
             ends: End of the rows of each series, `(S,)`.
 
         Raises:
-            DataError: If a target is constant there.
+            DataError: if a target is constant there.
         """
         rows = [slice(int(a), int(b)) for a, b in zip(panel.offsets, ends, strict=False)]
         moments = np.array(
@@ -124,7 +124,7 @@ class Scaling:
         """Read the result of :meth:`to_json`.
 
         Raises:
-            CheckpointError: If it is anything else.
+            CheckpointError: if it is anything else.
         """
         targets, columns = len(spec.roles.target), len(spec.numeric)
         widths: Mapping[str, int] = {"mean": columns, "scale": columns, "change": targets, "output": targets}

@@ -40,7 +40,7 @@ def output_factors(
         weights: Weights of some of them; the others have 1. Their mean is scaled to 1.
 
     Raises:
-        UsageError: If a column is not a target, or the loss cannot be weighted by a factor.
+        UsageError: if a column is not a target, or the loss cannot be weighted by a factor.
     """
     for name in weights:
         if name not in targets:
@@ -149,7 +149,7 @@ class ForecastSpec:
             source: Name of the table, for messages.
 
         Raises:
-            UsageError: If no input is a category.
+            UsageError: if no input is a category.
         """
         known = self.roles.known_future
         columns = (*self.roles.features, *(None for _ in self.masked), *known * self.horizon)
@@ -180,7 +180,7 @@ class ForecastSpec:
         """Read the result of :meth:`to_json`.
 
         Raises:
-            CheckpointError: If it is anything else.
+            CheckpointError: if it is anything else.
         """
         try:
             roles = dict(stored["roles"])

@@ -21,7 +21,7 @@ def forecast_loss(text: str, options: Mapping[str, Any], targets: Sequence[str])
         targets: The columns.
 
     Raises:
-        UsageError: If a loss is unknown or is not one of numbers, or a target has none.
+        UsageError: if a loss is unknown or is not one of numbers, or a target has none.
     """
     if "=" not in text:
         loss = named_loss(text, options)
@@ -61,7 +61,7 @@ def named_loss(text: str, options: Mapping[str, Any] | None = None, of_target: s
         of_target: The column, for messages; empty for the loss of all targets or of labels.
 
     Raises:
-        UsageError: If the loss is unknown or has not one option.
+        UsageError: if the loss is unknown or has not one option.
     """
     name, colon, parameter = text.partition(":")
     loss = get_loss(name, **(options or {}))

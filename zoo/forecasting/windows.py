@@ -179,7 +179,7 @@ def make_windows(panel: Panel, spec: ForecastSpec, scaling: Scaling, dtype: Any)
         dtype: Of the arrays.
 
     Raises:
-        DataError: If a category has a value that did not occur in training.
+        DataError: if a category has a value that did not occur in training.
     """
     count, series = len(panel), panel.series_of_row
     targets = len(spec.roles.target)

@@ -215,8 +215,8 @@ def prepare_sequences(config: Config, data: Any = None) -> tuple[Config, Labelle
         data: The sequences, if they are in memory.
 
     Raises:
-        DataError: If the data cannot be read, do not fit the configuration, or have too few sequences.
-        UsageError: If a setting does not fit.
+        DataError: if the data cannot be read, do not fit the configuration, or have too few sequences.
+        UsageError: if a setting does not fit.
     """
     if data is None and len(config.data) != 1:
         raise UsageError(f"data are {len(config.data)} sources; expected one file. Join the files first.")

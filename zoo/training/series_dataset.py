@@ -331,8 +331,8 @@ def prepare_table(config: Config, data: Any = None) -> tuple[Config, SeriesDatas
         data: The table, if it is in memory.
 
     Raises:
-        DataError: If the table cannot be read, does not fit the configuration, or is too short.
-        UsageError: If a setting does not fit.
+        DataError: if the table cannot be read, does not fit the configuration, or is too short.
+        UsageError: if a setting does not fit.
     """
     table = _read(config) if data is None else as_table(data)
     _check_settings(config, table, is_file=data is None)
