@@ -13,9 +13,10 @@ from click.testing import CliRunner, Result
 import zoo
 from zoo.base import Task
 from zoo.cli.app import cli
+from zoo.comparison.specs import plugin_files
 from zoo.errors import DefinitionError, UsageError
 from zoo.kernels import pure_python
-from zoo.registry import load_class_file, resolve_cell, resolve_task
+from zoo.registry import load_class_file, loader, resolve_cell, resolve_task
 from zoo.testing import check_task
 from zoo.testing.suites import parse_spec
 
@@ -69,6 +70,21 @@ class Halved(zoo.Modifier):
 
 class Descent(SGD):
     """The same under another name."""
+
+
+@zoo.njit
+def distance(row, target):
+    return np.abs(row - target).sum() / row.size
+
+
+@zoo.njit
+def distance_and_grad(row, target, scale):
+    loss = distance(row, target)
+    row[:] = np.sign(row - target) * scale / row.size
+    return loss
+
+
+DISTANCE = zoo.Loss("distance", distance, distance_and_grad)
 
 
 class Rate(zoo.Tracker):
@@ -238,6 +254,49 @@ def test_compare_accepts_task_and_optimizer_files(file):
     )
     more = run("compare", "--out", out, *given, "--seeds", 2, "--jobs", 0, "--strict")
     assert (more.exit_code, len(zoo.Comparison(out).runs)) == (0, 4)
+
+
+@pytest.fixture
+def forgotten_losses():
+    """Forget the losses that this process registers, as a new process would."""
+    snapshot = loader.LOADER.snapshot()
+    yield lambda: loader.LOADER.restore(snapshot)
+    loader.LOADER.restore(snapshot)
+
+
+def test_model_with_loss_file(file, tmp_path, forgotten_losses):
+    out, loss = tmp_path / "run", f"{file}:DISTANCE"
+    table = tmp_path / "load.csv"
+    table.write_text("load\n" + "".join(f"{n % 7}\n" for n in range(60)), encoding="utf-8")
+    data = ("--data", table, "--target", "load")
+    sizes = ("--hidden", 2, "--steps", 1, "--context", 4, "--season", 1)
+    result = run("train", *data, *sizes, "--loss", loss, "--out", out)
+    assert result.exit_code == 0
+    assert f"forecast with: zoo forecast {out} --plugin {loss}\n" in result.stdout
+    assert json.loads((out / "config.json").read_text(encoding="utf-8"))["loss"] == "distance"
+    forgotten_losses()
+    refused = run("forecast", out)
+    assert "made with the loss 'distance', which is not registered here" in refused.stderr
+    refused = run("train", "--resume", "--out", out, "--steps", 2)
+    assert "A loss in a file is registered by --plugin FILE.py:NAME" in refused.stderr
+    assert run("train", "--resume", "--out", out, "--steps", 2, "--loss", loss).exit_code == 0
+    forgotten_losses()
+    assert run("forecast", out, "--plugin", loss).exit_code == 0
+
+
+def test_compare_takes_a_loss_file(file, tmp_path, forgotten_losses):
+    out, loss = tmp_path / "c", f"{file}:DISTANCE"
+    table = tmp_path / "load.csv"
+    table.write_text("load\n" + "".join(f"{n % 7}\n" for n in range(60)), encoding="utf-8")
+    data = ("--data", table, "--target", "load", "--context", 4, "--season", 1, "--loss", loss)
+    sizes = ("--cells", "vanilla", "--hidden", 2, "--steps", 1, "--lr", 0.01, "--seeds", 1)
+    assert run("compare", *data, *sizes, "--jobs", 0, "--out", out, "--strict").exit_code == 0
+    assert str(file) not in (out / "compare.json").read_text(encoding="utf-8")
+    assert plugin_files() == [loss]  # which workers load
+    assert zoo.Comparison(out).metadata["command"].endswith(f" --plugin {loss}")
+    forgotten_losses()
+    refused = run("compare", "--out", out, "--seeds", 2, "--jobs", 0)
+    assert "A loss in a file is registered by --plugin FILE.py:NAME" in refused.stderr
 
 
 def test_show_cite_and_check_take_classes_in_files(file):

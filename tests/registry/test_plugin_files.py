@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.registry import load_cell_file, load_plugin_file, loader, plugins, resolve_cell
+from zoo.registry import load_cell_file, load_loss_file, load_plugin_file, loader, plugins, resolve_cell
 from zoo.registry.loader import Loader
 
 CELL = '''
@@ -213,3 +213,24 @@ def test_resolve_cell_rejects_other_values(write):
         match=r"unknown cell 'mine'\. No cell is registered\.",
     ):
         resolve_cell("mine")
+
+
+def test_loss_file_is_a_plugin_with_one_loss(write, own_registry):
+    text = """
+import zoo
+from zoo.kernels.losses import BUILT_IN_LOSSES
+
+kernels = BUILT_IN_LOSSES["absolute_error"]
+MINE = zoo.Loss("mine", kernels.row_loss, kernels.row_loss_and_grad, block=kernels.block)
+"""
+    path = write(text)
+    with pytest.raises(zoo.UnknownNameError):
+        zoo.get_loss(f"{path}:MINE")  # the name in a run, which never loads a file
+    assert load_loss_file(f"{path}:MINE") == zoo.get_loss("mine")
+    record = load_plugin_file(f"{path}:MINE")  # again: nothing happens
+    assert (record.provides, plugins()[-1]) == (("loss mine",), record)
+    with pytest.raises(zoo.UsageError, match=r"has no loss 'MIEN'; its losses are .*Did you mean 'MINE'"):
+        load_loss_file(f"{path}:MIEN")
+    path = write(text.replace('"mine"', '"huber"'))
+    with pytest.raises(zoo.PluginError, match="loss 'huber' is taken"):
+        load_loss_file(f"{path}:MINE")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from zoo.base import (
@@ -31,6 +31,7 @@ from zoo.registry import (
     list_losses,
     load_cell_file,
     load_class_file,
+    load_loss_file,
     load_plugin_file,
     plugins,
     registry_of,
@@ -53,16 +54,18 @@ COMPONENT_CLASSES: dict[str, type[Component]] = {
 }
 
 
+PLUGIN: dict[str, Any] = {
+    "multiple": True,
+    "metavar": "FILE.py",
+    "help": "Load a plugin from a file, or one loss, FILE.py:NAME; may be repeated.",
+}
+"""Attributes of ``--plugin``."""
+
+
 def plugin_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--plugin FILE.py`` to a command: the files are loaded before it runs, without the argument."""
 
-    @option(
-        "--plugin",
-        "plugin",
-        multiple=True,
-        metavar="FILE.py",
-        help="Load a plugin from a file; may be repeated.",
-    )
+    @option("--plugin", "plugin", **PLUGIN)
     @functools.wraps(command)
     def load_and_run(*args: Any, plugin: tuple[str, ...], **kwargs: Any) -> Any:
         load_plugins(plugin)
@@ -147,6 +150,18 @@ def component_class(base: type[C], text: str) -> type[C]:
 def task_class(text: str) -> type[Task]:
     """The task of a name or ``FILE.py:Class``; see `component_class`."""
     return component_class(Task, text)
+
+
+def register_loss_file(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Register the loss of ``--loss FILE.py:NAME``.
+
+    Returns:
+        The settings with the name of the loss, and the ``--plugin`` that registers it in later commands.
+    """
+    text = given.get("loss")
+    if not text or not is_file_spec(text):
+        return dict(given), []
+    return {**given, "loss": load_loss_file(text).name}, [text]
 
 
 def file_cells(text: str | None) -> list[type[Cell]] | None:

@@ -148,7 +148,7 @@ def _resolve_entries(
         try:
             resolved[label] = find(spec, chosen)
         except UnknownNameError:
-            if label in specs or not before:
+            if label in specs or not before or before.is_data:  # of data, the loss is unknown
                 raise
             raise specs_module.missing_component_error(kind, label, before.name) from None
         if before:

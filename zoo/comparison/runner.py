@@ -534,6 +534,10 @@ def command_line(plan: Plan, resolved: ResolvedPlan, folder: Path) -> str:
     optimizer = specs.spec_for_commands(plan.optimizer_spec) or plan.settings["optimizer"]
     settings = {**plan.settings, "optimizer": optimizer}
     flags += [*_setting_flags(settings), *_set_flags(settings, components)]
+    plugins = [
+        word for file in specs.plugin_files() for word in ("--plugin", specs.path_for_commands(Path(file)))
+    ]
+    flags, others = [*flags, *plugins], [[*data, *plugins] for data in others]
     out = ["--out", str(folder)] if others else []
     commands = [[*flags, *out], *([*out, *data] for data in others)]
     return " && ".join(shlex.join(["zoo", "compare", *command]) for command in commands)

@@ -203,7 +203,13 @@ def _from_metadata(
         _size(metadata, name)
     if metadata["num_layers"] > arrays:
         raise UsageError(f"{metadata['num_layers']} layers in {arrays} arrays")
-    make, inputs, outputs = _KINDS[kind](metadata)
+    try:
+        make, inputs, outputs = _KINDS[kind](metadata)
+    except UnknownNameError as error:
+        raise CheckpointError(
+            f"{source}: made with the loss {_REPR.repr(metadata['loss'])}, which is not registered here; "
+            f"install the plugin it comes from, or register it (--plugin FILE.py:NAME on the command line)."
+        ) from error
     return make, outputs, StackConfig.from_metadata(_supported(metadata, source), chosen, inputs)
 
 

@@ -56,7 +56,7 @@ from zoo.registry.composite_names import (
 )
 from zoo.registry.entry_points import PluginRecord
 from zoo.registry.hookspecs import hookimpl
-from zoo.registry.plugin_files import load_cell_file, load_class_file, load_plugin_file
+from zoo.registry.plugin_files import load_cell_file, load_class_file, load_loss_file, load_plugin_file
 from zoo.registry.registry import Registry, Source
 
 __all__ = [
@@ -89,6 +89,7 @@ __all__ = [
     "list_trackers",
     "load_cell_file",
     "load_class_file",
+    "load_loss_file",
     "load_plugin_file",
     "loss_source",
     "modify",

@@ -281,6 +281,7 @@ def find_loss(loss: Any) -> Loss:
     if loss not in table:
         known_as = LOSS_SYNONYMS.get(loss.lower())
         advice = f" {loss!r} is called {known_as!r}." if known_as else did_you_mean(loss, table)
+        advice = advice or " A loss in a file is registered by --plugin FILE.py:NAME, or zoo.register_loss."
         raise UnknownNameError(f"loss is {short_repr(loss)}; expected one of {', '.join(table)}.{advice}")
     return table[loss]
 

@@ -1,4 +1,4 @@
-"""Plugins and classes in a file outside any package: ``--plugin FILE.py``, ``--cell FILE.py:Class``."""
+"""Plugins, classes and losses in a Python file: ``--plugin FILE.py``, ``--cell FILE.py:Class``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import inspect
 import os
 import re
 import sys
+from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -14,13 +15,14 @@ from typing import TypeVar
 
 from zoo.arguments import real_path
 from zoo.base import Block, Cell, Component, Modifier, Task
+from zoo.base.loss import Loss
 from zoo.base.names import did_you_mean
 from zoo.errors import DefinitionError, PluginError, UsageError
 from zoo.foreign_errors import error_text
 from zoo.registry import loader
 from zoo.registry.composite_names import split_name, with_parts
 from zoo.registry.entry_points import EntryPoint, PluginRecord
-from zoo.registry.hookspecs import COMPONENT_CLASSES, plural
+from zoo.registry.hookspecs import COMPONENT_CLASSES, hook_name, hookimpl, plural
 from zoo.registry.registry import Source, check_component
 from zoo.run_module import FILE_MODULE, run_module
 
@@ -38,18 +40,52 @@ def load_plugin_file(path: str | Path) -> PluginRecord:
     """Load a plugin from a Python file with hooks; loading the same text again has no effect.
 
     Args:
-        path: The file.
+        path: The file; or ``FILE.py:NAME`` to register one loss of a file without hooks.
 
     Raises:
-        UsageError: if the Python file does not exist.
-        PluginError: if it cannot be imported, or its hooks are invalid.
+        UsageError: if the Python file, or the loss in it, does not exist.
+        PluginError: if it cannot be imported, its hooks are invalid, or the name of the loss is taken.
     """
+    if ".py:" in str(path):
+        return _load_loss(str(path))[1]
     file = _python_file(path)
-    point = EntryPoint(Source(str(path)), _module_name(file))
+    return _load(EntryPoint(Source(str(path)), _module_name(file)), lambda: _import_file(file))
+
+
+def load_loss_file(text: str) -> Loss:
+    """The loss of ``path/to/file.py:NAME``, which is registered for this process: models store its name.
+
+    Raises:
+        UsageError: if the file or the loss does not exist.
+        PluginError: if the file cannot be imported, or the name of the loss is taken.
+    """
+    return _load_loss(text)[0]
+
+
+def _load_loss(text: str) -> tuple[Loss, PluginRecord]:
+    path, _, name = text.rpartition(":")
+    if not path.endswith(".py") or not name:
+        raise UsageError(f"{text!r} does not name a loss in a file; write it as path/to/file.py:MY_LOSS.")
+    values = vars(_import_path(path))
+    loss = values.get(name)
+    if not isinstance(loss, Loss):
+        known = [key for key, value in values.items() if isinstance(value, Loss)]
+        listing = f"its losses are {', '.join(known)}" if known else "it defines no zoo.Loss"
+        raise UsageError(f"{path} has no loss {name!r}; {listing}.{did_you_mean(name, known)}")
+    module = ModuleType(f"{_module_name(_python_file(path))}:{name}")
+
+    def register_loss(register: Callable[[Loss], Loss]) -> None:
+        register(loss)
+
+    setattr(module, hook_name(Loss.kind), hookimpl(register_loss))
+    return loss, _load(EntryPoint(Source(text), module.__name__), lambda: module)
+
+
+def _load(point: EntryPoint, import_module: Callable[[], ModuleType]) -> PluginRecord:
     for record in loader.LOADER.plugins():
         if record.module == point.target:
             return record
-    return loader.LOADER.load_plugin(point, lambda: _import_file(file))
+    return loader.LOADER.load_plugin(point, import_module)
 
 
 def load_cell_file(text: str) -> type[Cell]:

@@ -390,9 +390,10 @@ class Config:
         _STRING,
         "Loss of a forecast: interval (three quantiles), squared_error, absolute_error, huber:DELTA, "
         "quantile:Q; or one of the last four for each target, as in load=huber:0.5,price=quantile:0.9. "
-        "Loss of a label: cross_entropy for classes, or a loss of numbers.  [interval; for labels "
-        "cross_entropy if they are texts or few whole numbers, else squared_error]",
-        metavar="NAME",
+        "Loss of a label: cross_entropy for classes, or a loss of numbers. FILE.py:NAME is a zoo.Loss in a "
+        "Python file.  [interval; for labels cross_entropy if they are texts or few whole numbers, else "
+        "squared_error]",
+        metavar="NAME|FILE.py:NAME",
         only="table sequences",
     )
     loss_options: Mapping[str, Any] = _setting(dict, _OPTIONS, "Its options.", only="table sequences")

@@ -14,7 +14,15 @@ import click
 import zoo
 from zoo.base import Optimizer
 from zoo.cli.commands.train import loss_target, schedule_target
-from zoo.cli.component_lookup import cell_class, component_class, load_plugins, repeated_flags, task_class
+from zoo.cli.component_lookup import (
+    PLUGIN,
+    cell_class,
+    component_class,
+    load_plugins,
+    register_loss_file,
+    repeated_flags,
+    task_class,
+)
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import Command, Flag
 from zoo.cli.set_options import Target, assign, component_target
@@ -234,7 +242,7 @@ _FLAGS: list[click.Parameter] = [
     Flag("--strict", section=_WORK, is_flag=True, help="Exit with 1 if a run failed or diverged."),
     Flag("--quiet", section=_WORK, is_flag=True, help="Print only warnings and errors."),
     Flag("--json", "as_json", section=_WORK, is_flag=True, help="Print each event as one line of JSON."),
-    Flag("--plugin", multiple=True, metavar="FILE.py", help="Load a plugin from a file; may be repeated."),
+    Flag("--plugin", **PLUGIN),
 ]
 
 
@@ -260,6 +268,7 @@ def run(
     if latex:
         check_latex(Path(latex))
     load_plugins(plugin)
+    flags, losses = register_loss_file(flags)
     arguments = _arguments(flags, assignments)
     try:
         with open_compare_display(quiet, as_json) as display:
@@ -268,7 +277,7 @@ def run(
         specs, _ = in_blocks(label_specs("cell", arguments["cells"]), arguments["block"])
         optimizer = arguments.get("optimizer")
         files = repeated_flags(
-            plugin, cells=[*specs.values()], tasks=arguments["tasks"], optimizer=[optimizer]
+            [*plugin, *losses], cells=[*specs.values()], tasks=arguments["tasks"], optimizer=[optimizer]
         )
         resume = shlex.join(
             ["zoo", "compare", "--out", str(stopped.path), *_executor_flags(arguments), *files]

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from zoo.cli.component_lookup import PLUGIN
 from zoo.cli.flags import Command, format_options, option
 from zoo.cli.terminal import bold, echo, print_facts, show_table
 from zoo.registry import PluginRecord, load_plugin_file, plugins
@@ -16,9 +17,7 @@ from zoo.tables import TextTable
 @click.command(cls=Command)
 @option("-v", "--verbose", is_flag=True, help="Print the traceback of each failure.")
 @format_options
-@option(
-    "--plugin", "files", multiple=True, metavar="FILE.py", help="Load a plugin from a file; may be repeated."
-)
+@option("--plugin", "files", **PLUGIN)
 def command(verbose: bool, form: str | None, files: tuple[str, ...]) -> None:
     """List the plugins, and why one failed to load.
 

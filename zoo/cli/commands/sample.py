@@ -11,7 +11,7 @@ import click
 
 from zoo.base import Chain, Sampler
 from zoo.cli.completion import complete_text_runs
-from zoo.cli.component_lookup import CELL_FILE, component_class, file_cells, load_plugins
+from zoo.cli.component_lookup import CELL_FILE, PLUGIN, component_class, file_cells, load_plugins
 from zoo.cli.flags import MAX_SEED, CheckedArgument, Command, Flag
 from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import escape_controls, is_terminal
@@ -181,7 +181,7 @@ _FLAGS = [
         help="Set an option of a sampler, for example k=40 or top_k.k=40; may be repeated.",
     ),
     Flag("--cell", **CELL_FILE),
-    Flag("--plugin", multiple=True, metavar="FILE.py", help="Load a plugin from a file; may be repeated."),
+    Flag("--plugin", **PLUGIN),
 ]
 
 

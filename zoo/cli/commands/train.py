@@ -16,9 +16,11 @@ import click
 
 from zoo.base import Block, Cell, Optimizer, Task, Tracker
 from zoo.cli.component_lookup import (
+    PLUGIN,
     cell_classes,
     component_class,
     load_plugins,
+    register_loss_file,
     repeated_flags,
     task_class,
     trained_task,
@@ -355,7 +357,7 @@ _COMMAND_FLAGS = [
     ),
     Flag("--quiet", section=LOGGING, is_flag=True, help="Print only warnings and errors."),
     Flag("--json", "as_json", section=LOGGING, is_flag=True, help="Print each event as one line of JSON."),
-    Flag("--plugin", multiple=True, metavar="FILE.py", help="Load a plugin from a file; may be repeated."),
+    Flag("--plugin", **PLUGIN),
 ]
 
 
@@ -377,8 +379,9 @@ def run(
         raise UsageError("--config is for a new run and --resume continues a run; leave out one.")
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
     load_plugins(plugin)
+    given, losses = register_loss_file(given)
     stored = _stored_config(out, resume, config) if "block" in given else None
-    extra_flags = repeated_flags(plugin, cell=[_cell_text(given, stored)], task=[flags["task"]])
+    extra_flags = repeated_flags([*plugin, *losses], cell=[_cell_text(given, stored)], task=[flags["task"]])
     with open_display(quiet or rank_of_launch() > 0, as_json, extra_flags) as display:
         from zoo.training import Interrupted, train
 
