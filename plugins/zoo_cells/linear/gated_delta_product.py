@@ -70,7 +70,6 @@ class GatedDeltaProduct(zoo.Cell):
         "corrections track larger groups. Time grows with their number, and the state has H² / heads "
         "elements for any number. The official block has a short convolution, a norm and a gate around it, "
         "and this cell is the recurrence alone.",
-        trainability="It learns slowly without the norm that follows it in a block.",
         also=(
             zoo.Card(
                 title="Unlocking State-Tracking in Linear RNNs Through Negative Eigenvalues",
