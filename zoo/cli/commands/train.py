@@ -314,8 +314,8 @@ stops. To continue:
 
 The result is the same, bit for bit, as without the interruption. All settings come from the run; flags may
 change only those that do not change the results. A run with --schedule cosine, which --auto chooses, cannot
-become longer, because its learning rates depend on --steps. Name a cell, task or optimizer in a file again,
-for example with --cell FILE.py:Class.
+become longer, because its learning rates depend on --steps. Name a cell, task, optimizer or loss in a file
+again, for example with --cell FILE.py:Class.
 """
 
 _COMMAND_FLAGS = [
