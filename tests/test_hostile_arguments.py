@@ -30,7 +30,7 @@ LEFT_OUT = {
         BASES,
     ),
     **dict.fromkeys(
-        ("Batch", "Output", "Corpus", "Decoder", "Split", "Window", "FixedPoints", "Report"), RESULTS
+        ("Batch", "Output", "Corpus", "Decoder", "Split", "Window", "FixedPoints", "ReportPage"), RESULTS
     ),
     **dict.fromkeys(("ColumnRoles", "DataTable", "LabelledSequences", "Panel"), RESULTS),
     **dict.fromkeys(("BpttBatches", "CFiles", "OnnxFile"), RESULTS),
