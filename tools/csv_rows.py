@@ -19,14 +19,14 @@ Line = TypeVar("Line")
 
 
 def append_rows(file: Path, rows: Sequence[Any], kind: type) -> None:
-    """Append dataclasses as lines, with a heading if the file is new. None is an empty text.
+    """Append dataclasses as lines, with a heading if the file is new or empty. None is an empty text.
 
     Args:
         file: The file, whose directory is created if it is missing.
         rows: The dataclasses.
         kind: Their class, whose fields are the columns.
     """
-    is_new = not file.exists()
+    is_new = not file.exists() or not file.stat().st_size
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a", newline="", encoding="utf-8") as lines:
         writer = csv.DictWriter(lines, _columns(kind), lineterminator="\n")
@@ -59,7 +59,10 @@ def read_rows(file: Path, kind: type[Line]) -> list[Line]:
         rows = []
         for line in reader:
             if None in line or None in line.values():
-                raise ValueError(f"{file}, line {reader.line_num}: incomplete; copy the file again")
+                raise ValueError(
+                    f"{file}, line {reader.line_num}: expected {len(columns)} values; remove the line, and "
+                    f"its run is repeated"
+                )
             rows.append(kind(**{each.name: _value(line[each.name], str(each.type)) for each in fields(kind)}))  # type: ignore[arg-type]
     return rows
 

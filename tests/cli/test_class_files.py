@@ -20,6 +20,7 @@ from zoo.registry import load_class_file, loader, resolve_cell, resolve_task
 from zoo.testing import check_task
 from zoo.testing.suites import parse_spec
 
+DOC = '"""Adam."""'
 TEXT = '''
 import numpy as np
 import zoo
@@ -228,6 +229,17 @@ def test_report_shows_units_for_a_named_task_file(file, trained):
         "report", trained, "--out", file.parent / "page.html", "--symbols", 20, "--task", f"{file}:Echo"
     )
     assert (result.exit_code, "left out" in result.stderr) == (0, False)
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_optimizer_in_a_file_needs_a_name_of_its_own(command, tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(f"import zoo_optimizers.adam as shipped\n\n\nclass Adam(shipped.Adam):\n    {DOC}\n")
+    given = {"train": ("--cell", "vanilla"), "compare": ("--cells", "vanilla")}[command]
+    task = "--task" if command == "train" else "--tasks"
+    refused = run(command, *given, task, "adding", "--optimizer", f"{path}:Adam", "--out", tmp_path / "run")
+    assert "own.py:Adam: 'adam' is the name of a registered optimizer; rename the class." in refused.stderr
+    assert refused.exit_code == 2
 
 
 def test_compare_accepts_task_and_optimizer_files(file):

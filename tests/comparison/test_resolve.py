@@ -138,3 +138,9 @@ class Skip(zoo.Block):
     def step(self, x, cell):
         return x + cell(x)
 '''
+
+
+def test_path_with_a_plus_sign_is_no_modifier_in_commands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert specs.spec_for_commands(f"{tmp_path}/a+b.py:Cell") == "./a+b.py:Cell"
+    assert specs.spec_for_commands(f"lstm+{tmp_path}/b.py:Noise") == "lstm+b.py:Noise"

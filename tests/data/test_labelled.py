@@ -358,6 +358,12 @@ def test_invalid_tables(data, roles, sentence):
             {"times": [[0, 2, 2]]},
             "arrays, sequence '0', step 2: the time 2 is not after 2;",
         ),
+        (
+            np.ones((1, 2, 1)),
+            {"times": [np.array([5, 3], np.uint8)]},
+            "sequence '0', step 1: the time 3.0 is not after 5.0;",
+        ),
+        (np.empty((5, 0)), {"lengths": [2, 3]}, "arrays, sequence '0' has no channels."),
         (np.ones((2, 3, 1)), {"channels": ["a", "b"]}, "arrays has 2 channels; expected 1 different ones."),
     ],
 )

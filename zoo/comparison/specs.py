@@ -197,7 +197,7 @@ def find_optimizer(settings: Mapping[str, Any], spec: str) -> Optimizer:
 
     Args:
         settings: The settings of the plan.
-        spec: Its ``FILE.py:Class``; empty for a registered one.
+        spec: ``FILE.py:Class`` of the optimizer; empty for a registered one.
 
     Raises:
         UnknownNameError: if it is not registered.
@@ -213,8 +213,8 @@ def split_optimizer(settings: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     spec = settings.get("optimizer")
     if not isinstance(spec, str) or not is_file_spec(spec):
         return dict(settings), ""
-    spec = absolute_spec(spec)
-    return {**settings, "optimizer": load_class_file(spec, Optimizer).name}, spec
+    name = load_class_file(spec, Optimizer).name
+    return {**settings, "optimizer": name}, absolute_spec(spec)
 
 
 def absolute_spec(spec: str) -> str:
@@ -240,7 +240,10 @@ def _with_parts(spec: str, change: Callable[[str], str]) -> str:
 
 def path_for_commands(path: Path) -> str:
     """A path, relative to the working directory if it is below it."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    if not path.is_relative_to(Path.cwd()):
+        return str(path)
+    relative = str(path.relative_to(Path.cwd()))
+    return f"./{relative}" if "+" in relative else relative  # a plus sign would begin a modifier
 
 
 def missing_component_error(kind: str, label: str, name: str) -> UnknownNameError:

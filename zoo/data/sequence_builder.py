@@ -63,6 +63,8 @@ class SequenceBuilder:
             )
         if not len(part):
             raise DataError(f"{owner} has no steps; remove it.")
+        if not part.shape[1]:
+            raise DataError(f"{owner} has no channels.")
         for rows in row_chunks(*part.shape):
             self._values.append(np.ascontiguousarray(part[rows], np.float64).reshape(-1))
         if times is not None:
@@ -85,6 +87,8 @@ def _time_steps(times: Array, owner: str) -> Array:
     """The time from the step before, in seconds if times are dates; 0 for the first step."""
     if times.dtype.kind not in "iufM":
         raise DataError(f"{owner}: times are {short_repr(times)}; expected numbers or datetime64.")
+    if times.dtype.kind == "u":  # whose differences cannot be below 0
+        times = times.astype(np.float64)
     differences = np.diff(times)
     if differences.dtype.kind == "m":
         differences = differences / np.timedelta64(1, "s")

@@ -265,21 +265,21 @@ def _sum_type(dtype: Any) -> ir.Type:
 
 def _define(dtype: Any, module: ir.Module) -> None:
     function = _declare(dtype, module)
-    others = ir.Function(module, function.function_type, f"{function.name}.others")
-    others.linkage = "internal"
+    remainder = ir.Function(module, function.function_type, f"{function.name}.remainder")
+    remainder.linkage = "internal"
     # Unrolled, these loops took twice as long to compile, and were up to 4 % faster.
-    others.attributes.add("optsize")
-    others.attributes.add("noinline")
+    remainder.attributes.add("optsize")
+    remainder.attributes.add("noinline")
     emitter = _PairEmitter if dtype == types.int32 else _GemmEmitter
     vector, size = ir.VectorType(_sum_type(dtype), lanes(dtype)), int(dtype.bitwidth) // 8
-    for each in (function, others):
+    for each in (function, remainder):
         for pointer in each.args[:3]:
             pointer.add_attribute("noalias")
-    builder = ir.IRBuilder(others.append_basic_block())
-    emitter(builder, vector, size, others.args).emit_others()
+    builder = ir.IRBuilder(remainder.append_basic_block())
+    emitter(builder, vector, size, remainder.args).emit_remainder()
     builder.ret_void()
     builder = ir.IRBuilder(function.append_basic_block())
-    emitter(builder, vector, size, function.args).emit(others)
+    emitter(builder, vector, size, function.args).emit(remainder)
     builder.ret_void()
 
 
@@ -313,29 +313,32 @@ class _GemmEmitter:
         self.columns = _INDEX(tile_shape().vectors * vector.count)
         self.panel = builder.mul(self.depth, self.columns)
 
-    def emit(self, others: ir.Function) -> None:
-        """The tallest tiles of whole panels if they hold all rows; the rest is another function."""
+    def emit(self, remainder: ir.Function) -> None:
+        """Compute whole panels in the tallest tiles if they hold all rows, and call ``remainder`` else."""
         builder, shape = self.builder, tile_shape()
         whole = builder.sdiv(self.width, self.columns)
         partial = builder.icmp_signed("!=", builder.mul(whole, self.columns), self.width)
-        with builder.if_else(self._is_tall()) as (tall, other):
+        with builder.if_else(self._is_multiple_of_height()) as (tall, other):
             with tall:
                 rows = _INDEX(0), self.rows, shape.height
                 self._sweep((_INDEX(0), whole, 1), rows, (shape.vectors, self.vector))
                 with builder.if_then(partial, likely=False):
-                    builder.call(others, self.arguments)
+                    builder.call(remainder, self.arguments)
             with other:
-                builder.call(others, self.arguments)
+                builder.call(remainder, self.arguments)
 
-    def emit_others(self) -> None:
-        """Whole panels in tiles of fewer rows, several panels at once; then a partial panel."""
-        builder, most = self.builder, tile_shape().panels(1)
+    def emit_remainder(self) -> None:
+        """Compute whole panels in tiles of fewer rows, several panels at once; then a partial panel."""
+        builder, max_panels = self.builder, tile_shape().panels(1)
         whole = builder.sdiv(self.width, self.columns)
         height, split = self._split_rows()
         # A few panels for all rows, then the next: the weights come from a distant cache once.
-        end = builder.select(self._is_tall(), _INDEX(0), whole)
-        with _range(builder, _INDEX(0), end, most) as first, _range(builder, _INDEX(0), _INDEX(2), 1) as n:
-            last = self._smaller(builder.add(first, _INDEX(most)), whole)
+        end = builder.select(self._is_multiple_of_height(), _INDEX(0), whole)
+        with (
+            _range(builder, _INDEX(0), end, max_panels) as first,
+            _range(builder, _INDEX(0), _INDEX(2), 1) as n,
+        ):
+            last = self._minimum(builder.add(first, _INDEX(max_panels)), whole)
             is_first = builder.icmp_signed("==", n, _INDEX(0))
             start, stop = (
                 builder.select(is_first, _INDEX(0), split),
@@ -348,8 +351,8 @@ class _GemmEmitter:
             shapes = [(1, self.vector), (tile_shape().vectors, self.vector)]
             self._emit_edge(whole, rest, shapes if few == self.vector else [(1, few), *shapes])
 
-    def _is_tall(self) -> Any:
-        """Whether the tallest tiles hold all rows."""
+    def _is_multiple_of_height(self) -> Any:
+        """Whether the rows fill tiles of the full height."""
         height = tile_shape().height
         return self.builder.icmp_signed("==", self.builder.and_(self.rows, _INDEX(height - 1)), _INDEX(0))
 
@@ -367,7 +370,7 @@ class _GemmEmitter:
         lower = builder.mul(tiles, builder.sub(first, _INDEX(1)))
         return first, builder.mul(first, builder.sub(self.rows, lower))
 
-    def _smaller(self, a: Any, b: Any) -> Any:
+    def _minimum(self, a: Any, b: Any) -> Any:
         return self.builder.select(self.builder.icmp_signed("<", a, b), a, b)
 
     def _emit_tiles(self, panels: tuple[Any, Any], rows: tuple[Any, Any], height: Any) -> None:

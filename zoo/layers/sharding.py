@@ -37,12 +37,13 @@ def shards(batch: int) -> tuple[slice, ...]:
     """The rows of each shard of a batch: contiguous, in order, of one size except the last.
 
     A shard has at most eight rows, if sixteen shards suffice, and a batch of eight rows is two shards. The
-    number of shards is a power of two, so that two, four, eight or sixteen threads end together: 24 rows are
-    four shards of 6. Of three shards of 8, one of two threads would compute two. The compiled step
+    rows are divided by a power of two, so that two, four, eight or sixteen threads end at about the same
+    time: 24 rows are four shards of 6. Of three shards of 8, one of two threads would compute two. The last
+    shard has what is left: 33 rows are six shards of 5 and one of 3. The compiled step
     (``first = number * shard_rows``) and the process groups (consecutive shards) rely on equal sizes.
     """
-    # Two shards of 12 rows are up to 1.2 times as fast with two threads, since each shard packs all weights
-    # and sums its own gradients. Three and more threads would have nothing to do.
+    # For 24 rows, two shards of 12 instead of four of 6 took down to 1 / 1.2 of the time with two threads,
+    # since each shard packs all weights and sums its own gradients. But a third thread would have no work.
     count = 2 if batch >= ROWS_PER_TILE else 1
     while count < MAX_SHARDS and batch > count * ROWS_PER_TILE:
         count *= 2

@@ -233,7 +233,7 @@ def _registered_names(trial: Registries, source: Source) -> tuple[str, ...]:
     return provides
 
 
-class _Manager(pluggy.PluginManager):
+class _HookManager(pluggy.PluginManager):
     """Examines only the hooks in `hookspecs`: all 37 names took 0.1 ms more for each plugin."""
 
     def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
@@ -252,7 +252,7 @@ def call_hooks(module: ModuleType, source: Source, registries: Registries) -> No
         PluginError: if a hook is misspelt, not marked, or takes other arguments than ``register``.
         Exception: from the hooks themselves.
     """
-    manager = _Manager("zoo")
+    manager = _HookManager("zoo")
     manager.add_hookspecs(hookspecs)
     _check_names(module, manager)
     try:
@@ -279,7 +279,7 @@ def _register_function(registry: Registry[Any], source: Source) -> Callable[[Any
 
 
 def _check_names(module: ModuleType, manager: pluggy.PluginManager) -> None:
-    """Refuse functions called ``zoo_register_...`` that pluggy would silently ignore."""
+    """Raise an error for functions named ``zoo_register_...`` that pluggy would silently ignore."""
     for name, value in sorted(vars(module).items()):
         if not name.startswith("zoo_register_") or not inspect.isfunction(value):
             continue

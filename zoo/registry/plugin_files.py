@@ -14,7 +14,7 @@ from types import CodeType, ModuleType
 from typing import TypeVar
 
 from zoo.arguments import real_path
-from zoo.base import Block, Cell, Component, Modifier, Task
+from zoo.base import Block, Cell, Component, Modifier, Optimizer, Task
 from zoo.base.loss import Loss
 from zoo.base.names import did_you_mean
 from zoo.errors import DefinitionError, PluginError, UsageError
@@ -115,7 +115,8 @@ def load_class_file(text: str, base: type[M]) -> type[M]:
         base: ``Cell``, ``Task`` or another base class; ``Component`` for a component of any kind.
 
     Raises:
-        UsageError: if the file or class does not exist, or the class is a component of another kind.
+        UsageError: if the file or class does not exist, the class is a component of another kind, or an
+            optimizer has the name of a registered one.
         DefinitionError: if it is not a component.
         PluginError: if the file cannot be imported.
     """
@@ -123,7 +124,11 @@ def load_class_file(text: str, base: type[M]) -> type[M]:
     if not path.endswith(".py") or not name:
         example = f"path/to/file.py:My{'Class' if base is Component else base.kind.capitalize()}"
         raise UsageError(f"{text!r} does not name a class in a file; write it as {example}.")
-    return _find_class(_import_path(path), name, path, base)
+    cls = _find_class(_import_path(path), name, path, base)
+    if base is Optimizer and cls.name in loader.LOADER.registry(base).list():
+        # A run and a comparison store the name alone: continued, they would use the registered optimizer.
+        raise UsageError(f"{text}: {cls.name!r} is the name of a registered optimizer; rename the class.")
+    return cls
 
 
 def is_file_spec(text: str) -> bool:

@@ -198,8 +198,12 @@ def _configure(
 def _resolve_optimizer(settings: dict[str, Any]) -> Optimizer:
     """The optimizer of the settings, a name, a class or an optimizer, which its name and options replace."""
     given, options = settings.get("optimizer", Config.optimizer), settings.get("optimizer_options", {})
+    if not isinstance(options, Mapping):
+        raise UsageError(
+            f"optimizer_options is {short_repr(options)}; expected a mapping of names to values."
+        )
     if isinstance(given, str):  # a registered name: the name of a file could come from a run directory
-        return get_optimizer(given, **(options if isinstance(options, Mapping) else {}))
+        return get_optimizer(given, **options)
     optimizer: Optimizer = resolve(Optimizer, given, dict(options))
     settings["optimizer"] = optimizer.name
     if isinstance(given, Optimizer):

@@ -218,7 +218,8 @@ class Trainer:
 
     def stop_reason(self, request: StopRequest) -> str | None:
         """The reason to end training here, if there is one; a signal to one rank stops all ranks."""
-        # Never written without a signal: one that arrives during the reduction stops the next step.
+        # `request` is written only if a rank received a signal: one that arrives during the reduction is then
+        # kept, and stops the next step.
         if number := self.process_group.all_reduce_max(request.signal or 0):
             request.signal = number
             return "interrupted"
