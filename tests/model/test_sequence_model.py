@@ -317,7 +317,7 @@ def test_save_and_load(loss, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("loss", "hinge", "loss is 'hinge'"),
+        ("loss", "hinge", "made with the loss 'hinge', which is not registered here"),
         ("output_size", 0, "output_size is 0"),
         ("input_size", "2", "input_size is '2'"),
         ("output_size", 4, "Why"),
