@@ -192,7 +192,7 @@ def options_of(cell: str) -> str:
 
 def measure(pair: Pair, settings: Mapping[str, Any]) -> tuple[list[Row], list[Point]]:
     """Compare the pair with nothing: sweep its learning rate and train it with every seed."""
-    folder = Path(tempfile.mkdtemp(prefix="zoo-evaluation-"))
+    folder = Path(tempfile.mkdtemp(prefix="zoo-evaluation-")).resolve()
     try:
         options = {"cell": dict(CELL_OPTIONS.get(pair.cell, {}))}
         try:
@@ -201,11 +201,16 @@ def measure(pair: Pair, settings: Mapping[str, Any]) -> tuple[list[Row], list[Po
             )
         except (ZooError, MemoryError, ArithmeticError) as error:
             day = datetime.date.today().isoformat()
-            failed = {"status": "failed", "error": str(error), "date": day}
+            failed = {"status": "failed", "error": without_folder(str(error), folder), "date": day}
             return [Row(**asdict(pair), options=options_of(pair.cell), **failed)], []
         return list(rows_of(pair, comparison)), list(points_of(pair, comparison))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def without_folder(message: str, folder: Path) -> str:
+    """An error message without its last sentence, if this names a file in the folder, which is deleted."""
+    return message.partition(f" {folder}")[0]
 
 
 def rows_of(pair: Pair, comparison: zoo.Comparison) -> Iterator[Row]:
@@ -232,7 +237,7 @@ def rows_of(pair: Pair, comparison: zoo.Comparison) -> Iterator[Row]:
             steps=run.steps,
             seconds=round(run.seconds, 2),
             status=run.status,
-            error=run.error,
+            error=without_folder(run.error, comparison.path),
             processor=str(host["processor"]),
             zoo=str(versions["zoo"]),
             numba=str(versions["numba"]),

@@ -186,9 +186,9 @@ def test_two_tapes_keep_their_inputs():
         (
             Rich,
             {"dtt": np.ones((T, B))},
-            r"cell 'rich' was given the input 'dtt'; beside x it takes dt\. Did you",
+            r"cell 'rich' was given the input 'dtt'; its auxiliary inputs are dt\. Did you",
         ),
-        ("vanilla", {"dt": 1.0}, "cell 'vanilla' was given the input 'dt'; beside x it takes none."),
+        ("vanilla", {"dt": 1.0}, "cell 'vanilla' was given the input 'dt'; it has no auxiliary inputs."),
         (Rich, {"dt": 1.0}, r"cell 'rich': input 'dt' is 1\.0; expected float32\(4, 3\)"),
         (Rich, {"dt": np.ones((B, T))}, r"input 'dt' has the shape \(3, 4\); expected \(4, 3\)"),
         (Rich, {"dt": np.ones((T, B, 1))}, r"has the shape \(4, 3, 1\); expected \(4, 3\)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import evaluate_cells
 import pytest
@@ -42,6 +43,14 @@ def test_rows_of_a_pair_have_every_parameter_and_the_curve():
         assert row.block_parameters > row.hidden
         assert row.sweep in ("", "edge", "plateau")
     assert [point.step for point in points] == [1, 2]
+
+
+def test_errors_do_not_name_the_folder_of_a_run(tmp_path):
+    message = f"the loss is nan; lower `lr`. {tmp_path}/run/s0 keeps what was saved before."
+    assert evaluate_cells.without_folder(message, tmp_path) == "the loss is nan; lower `lr`."
+    assert evaluate_cells.without_folder("", tmp_path) == ""
+    stored = (Path(evaluate_cells.__file__).parents[1] / "results" / "cells.csv").read_text(encoding="utf-8")
+    assert "keeps what was saved" not in stored
 
 
 def test_a_pair_that_cannot_be_trained_is_a_row_with_its_error():

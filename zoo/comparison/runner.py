@@ -277,7 +277,7 @@ def compare(
     cell_specs, task_specs, chosen = _collect_specs(cells, tasks, options, block)
     of_data = {name: settings.pop(name) for name in DATA_SETTINGS if settings.get(name) is not None}
     with TemporaryDirectory() as scratch:
-        settings, optimizer_spec = specs.split_optimizer(settings)
+        settings, optimizer_spec = specs.extract_optimizer_file(settings)
         files, of_data = save_data(data, of_data, Path(scratch))
         request = CompareRequest(
             cell_specs,

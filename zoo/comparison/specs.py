@@ -182,7 +182,7 @@ def _check_label(kind: str, label: str) -> None:
 def find_cell(spec: str, options: Mapping[str, Any]) -> tuple[PlanEntry, Cell]:
     """Resolve a cell and make its plan entry."""
     cell = resolve_cell(spec, **options)
-    spec = _with_parts(spec, absolute_spec)
+    spec = _map_parts(spec, absolute_spec)
     return PlanEntry(cell.name, dict(cell.options), cell.source_digest(), spec), cell
 
 
@@ -208,7 +208,7 @@ def find_optimizer(settings: Mapping[str, Any], spec: str) -> Optimizer:
     return cls(**options)
 
 
-def split_optimizer(settings: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+def extract_optimizer_file(settings: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     """The settings with the name of the optimizer, and its ``FILE.py:Class``, empty for a registered one."""
     spec = settings.get("optimizer")
     if not isinstance(spec, str) or not is_file_spec(spec):
@@ -219,20 +219,20 @@ def split_optimizer(settings: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
 
 def absolute_spec(spec: str) -> str:
     """Make the path of ``FILE.py:Class`` absolute, for processes in other directories; a name stays."""
-    return _with_path(spec, lambda path: str(real_path(str(path))))
+    return _map_path(spec, lambda path: str(real_path(str(path))))
 
 
 def spec_for_commands(spec: str) -> str:
     """The name of a component, or ``FILE.py:Class``, relative to the working directory if it is below it."""
-    return _with_parts(spec, lambda part: _with_path(part, path_for_commands))
+    return _map_parts(spec, lambda part: _map_path(part, path_for_commands))
 
 
-def _with_path(spec: str, change: Callable[[Path], str]) -> str:
+def _map_path(spec: str, change: Callable[[Path], str]) -> str:
     path, _, name = spec.rpartition(":")
     return f"{change(Path(path))}:{name}" if is_file_spec(spec) else spec
 
 
-def _with_parts(spec: str, change: Callable[[str], str]) -> str:
+def _map_parts(spec: str, change: Callable[[str], str]) -> str:
     """Change each part of a cell's spec: the block, the cell and the modifiers."""
     block, cell, modifiers = split_name(spec)
     return str(CellName(change(block), change(cell), tuple(map(change, modifiers))))

@@ -218,10 +218,12 @@ def as_aux_inputs(
     """
     for name in given:
         if name not in declared:
-            raise UsageError(
-                f"{owner} was given the input {name!r}; beside x it takes {', '.join(declared) or 'none'}."
-                f"{did_you_mean(name, declared)}"
+            known = (
+                f"its auxiliary inputs are {', '.join(declared)}"
+                if declared
+                else "it has no auxiliary inputs"
             )
+            raise UsageError(f"{owner} was given the input {name!r}; {known}.{did_you_mean(name, declared)}")
     return {
         name: as_floats(value, (*times_rows, *shapes[name]), dtype, f"{owner}: input {name!r}")
         for name, value in given.items()

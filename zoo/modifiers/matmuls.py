@@ -142,9 +142,10 @@ def _unique_names(matrices: Iterable[Sequence[Node]]) -> list[str]:
 
 
 def find_sums(equations: StepGraph, matmuls: Sequence[GraphMatmul]) -> tuple[InputStateSum, ...]:
-    """One sum for every product of a state that meets a product of the input in an addition.
+    """Find the additions of a product of a state and a product of the input, such as ``x @ Wx + h @ Wh``.
 
-    Slices of products count too, as gates are slices: then the two products are aligned as their slices are.
+    There is at most one for each product of a state. The operands may be slices of products, as gates are.
+    Then the two products are aligned like their slices.
     """
     by_result = {
         each.result[0]: each for each in matmuls if len(each.result) == 1 and each.result[0].ndim == 1
