@@ -52,7 +52,8 @@ def test_kernels_use_the_names_of_the_explanation(name: str) -> None:
         pytest.skip("has its own kernels")
     source = plan_kernels(cell).source
     for value in explain(cell).saved:
-        assert re.search(rf"\b{plain(value.name)}_all\b", source), value.name
+        name, suffix = plain(value.name).removesuffix("'"), "memories" if value.is_memory else "all"
+        assert re.search(rf"\b{name}_{suffix}\b", source), value.name
 
 
 @pytest.mark.parametrize("name", CELLS)

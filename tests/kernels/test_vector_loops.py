@@ -20,6 +20,16 @@ def exchange(a, b):
     return b, a
 
 
+@vector_loop(1, 1, sums=2)
+def two_sums(target, a):
+    return target - a, a * a, target
+
+
+@zoo.njit
+def run_two_sums(target, a):
+    return two_sums(target, a)
+
+
 @zoo.njit
 def run(target, a, b, factor):
     exchange(a, b)
@@ -43,3 +53,11 @@ def test_masked_lanes_leave_neighbours_alone() -> None:
     rows = np.ones((3, 8))
     run(rows[0, :3], rows[1, :3], rows[2, :3], 2.0)
     np.testing.assert_array_equal(rows, [[3, 3, 3, 1, 1, 1, 1, 1], [1] * 8, [1] * 8])
+
+
+@pytest.mark.parametrize("length", [0, 3, 16, 21])
+def test_a_loop_returns_several_sums(length: int) -> None:
+    rows = np.random.default_rng(0).normal(size=(2, length))
+    compiled, plain = rows.copy(), rows.copy()
+    np.testing.assert_allclose(run_two_sums(*compiled), two_sums(*plain), rtol=1e-12, atol=1e-14)
+    np.testing.assert_array_equal(compiled, plain)

@@ -14,6 +14,7 @@ from zoo.compiler.frontend.trace_step import StepGraph, check_shapes, trace_step
 from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.passes.autodiff import StepGradient, differentiate
 from zoo.compiler.passes.matrix_memory import find_matrix_memories
+from zoo.compiler.passes.selective_scan import find_selective_scans
 from zoo.compiler.schedule.sections import (
     PassSchedule,
     backward_schedule,
@@ -54,7 +55,8 @@ def plan_kernels(cell: Cell) -> KernelPlan:
         DefinitionError: if its ``step`` cannot be compiled.
     """
     step_graph = trace_step(cell)
-    gradient = decoded = gradient_with_copies(differentiate(find_matrix_memories(step_graph)))
+    sequence_graph = find_selective_scans(find_matrix_memories(step_graph))
+    gradient = decoded = gradient_with_copies(differentiate(sequence_graph))
     if gradient.step_graph.memories:  # single steps update the states themselves
         decoded = gradient_with_copies(differentiate(step_graph))
     forward, backward = forward_schedule(gradient), backward_schedule(gradient)

@@ -12,7 +12,14 @@ from zoo.compiler.compile import KernelPlan, plan_kernels
 from zoo.compiler.ir.dims import GENERIC_SIZES, Dim, as_dim, product
 from zoo.compiler.ir.elementwise_ops import COPY
 from zoo.compiler.ir.graph import Node, ancestors, view_of
-from zoo.compiler.ir.memory_ops import MEMORY, STEPS_PER_STORED_MEMORY, MemoryForm
+from zoo.compiler.ir.memory_ops import (
+    MEMORY,
+    RATES_GRADIENT,
+    SCAN,
+    STEPS_PER_STORED_MEMORY,
+    MemoryForm,
+    ScanForm,
+)
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import CONCAT, ROW_SUM, SLICE, X
 from zoo.compiler.passes.autodiff import StepGradient
@@ -136,8 +143,12 @@ class _CostCounter:
         if node.op == ROW_SUM:
             self.arithmetic += product(node.shape)
             return
+        if node.op == RATES_GRADIENT:  # counted with the kernel that adds it up
+            return
         if node.op.kind is Kind.MEMORY:
-            self.arithmetic += as_dim(_memory_operations(node)) * node.attr.heads * node.attr.elements
+            elements = node.attr.heads * node.attr.elements
+            self.arithmetic += as_dim(_memory_operations(node)) * elements
+            self.functions += elements if isinstance(node.attr, ScanForm) else ZERO_COST
             return
         a, b, *_ = node.inputs
         flops = as_dim(2) * product(a.shape) * b.shape[-1]
@@ -160,14 +171,16 @@ class _CostCounter:
 
 
 def _memory_operations(node: Node) -> int:
-    """Operations of a step for each element of a matrix memory."""
-    form: MemoryForm = node.attr
+    """Operations of a step for each element of a matrix memory or a scan, except exponential functions."""
+    form: MemoryForm | ScanForm = node.attr
+    if isinstance(form, ScanForm):
+        return 6 if node.op == SCAN else 20
     forward = 4 + form.decays + 2 * form.has_probe
     return forward if node.op == MEMORY else forward + 11 + 4 * form.has_probe
 
 
-def _elements_per_step(form: MemoryForm) -> Dim:
-    """Elements of a matrix memory that are saved, divided by the steps of a chunk."""
+def _elements_per_step(form: MemoryForm | ScanForm) -> Dim:
+    """Elements of a matrix memory or a scan that are saved, divided by the steps of a chunk."""
     elements = (form.heads * form.elements).divide(as_dim(STEPS_PER_STORED_MEMORY))
     assert elements is not None  # a number divides every size
     return elements
@@ -311,7 +324,7 @@ class SavedValue:
         name: Its name.
         elements: Its number of elements.
         is_output: Whether it is stored anyway, as the output.
-        is_memory: Whether it is a matrix memory, saved once per ``STEPS_PER_STORED_MEMORY`` steps.
+        is_memory: Whether it is a matrix memory or a scan, saved once per ``STEPS_PER_STORED_MEMORY`` steps.
     """
 
     name: str
@@ -449,7 +462,7 @@ class _PlanReader:
             shapes = f"memory {format_shape((form.heads, form.depth, form.width))}"
         elif node.op.kind is Kind.MATRIX_FUNCTION:
             shapes = ", ".join(format_shape(operand.shape) for operand in node.inputs)
-        new_state = f"{node.attr.state}'" if node.op == MEMORY else ""
+        new_state = f"{node.attr.state}'" if node.op in (MEMORY, SCAN) else ""
         return MatmulEquation(
             self._equation(node, sign, text, schedule), shapes, self._slices(node), new_state
         )

@@ -29,6 +29,7 @@ _EXPORTS = {
         "as_scores copy_row is_valid_logits prepare_input_weights project_step sample_softmax "
         "sampling_buffer unowned"
     ),
+    "selective_scan": "scan_backward scan_forward",
     "scalar_ops": "erf int_max int_min maximum minimum row_max select",
     "softmax_loss": "cross_entropies_grad cross_entropy cross_entropy_grad row_cross_entropy",
 }

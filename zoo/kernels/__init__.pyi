@@ -87,6 +87,10 @@ from zoo.kernels.scalar_ops import (
     row_max as row_max,
     select as select,
 )
+from zoo.kernels.selective_scan import (
+    scan_backward as scan_backward,
+    scan_forward as scan_forward,
+)
 from zoo.kernels.softmax_loss import (
     cross_entropies_grad as cross_entropies_grad,
     cross_entropy as cross_entropy,

@@ -31,33 +31,39 @@ def vector_loop(written: int, read: int, sums: int = 0) -> Callable[[Formula], I
     """Decorate the formula of one element of a loop.
 
     The loop takes the rows that it writes, the rows that it reads and numbers, like the formula. The formula
-    returns the new elements of the rows that are written, then a term of each sum, which the loop returns.
+    returns the new elements of the rows that are written, then a term of each sum. The loop returns the sum,
+    or a tuple of several.
 
     Args:
         written: Rows that the loop writes. A row may be the same array as another.
         read: Rows that it only reads.
-        sums: Sums, at most one.
+        sums: Sums.
     """
     rows = written + read
 
     def decorate(formula: Formula) -> Instructions[..., Any]:
         def plain(*operands: Any) -> Any:
             results = formula(*operands)
+            totals = tuple(np.sum(terms, dtype=operands[0].dtype) for terms in results[written:])
             for row, value in zip(operands[:written], results, strict=False):
                 row[:] = value
-            return np.sum(results[written], dtype=operands[0].dtype) if sums else None
+            return (totals if sums > 1 else totals[0]) if sums else None
 
         def emitter(_typing: Any, *kinds: Any) -> Any:
             if not all(is_contiguous(kind) and kind.ndim == 1 for kind in kinds[:rows]):
                 return None
             dtype = kinds[0].dtype
-            signature = (dtype if sums else types.void)(*kinds[:rows], *([dtype] * (len(kinds) - rows)))
+            several: Any = types.UniTuple
+            result = (types.void, dtype)[sums] if sums < 2 else several(dtype, sums)
+            signature = result(*kinds[:rows], *([dtype] * (len(kinds) - rows)))
 
             def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
                 fields = zip(kinds[:rows], args[:rows], strict=True)
                 arrays = [ArrayFields(context, builder, kind, value) for kind, value in fields]
-                total = _emit_loop(builder, arrays, args[rows:], lanes(dtype), formula, written)
-                return total if sums else context.get_dummy_value()
+                totals = _emit_loop(builder, arrays, args[rows:], lanes(dtype), formula, written, sums)
+                if sums > 1:
+                    return context.make_tuple(builder, result, totals)
+                return totals[0] if sums else context.get_dummy_value()
 
             return signature, emit
 
@@ -77,14 +83,15 @@ def _emit_loop(
     count: int,
     formula: Formula,
     written: int,
-) -> Any:
-    """The loop; the value of its sum."""
+    sums: int,
+) -> list[Any]:
+    """The loop; the values of its sums."""
     scalar = arrays[0]["data"].type.pointee
     width = 4 if scalar == ir.FloatType() else 8
     vector = ir.VectorType(scalar, count)
     pointers = [builder.bitcast(array["data"], vector.as_pointer()) for array in arrays]
     operands = [IRValue(builder, broadcast(builder, number, count)) for number in numbers]
-    total = _tools.alloca_once_value(builder, vector(None))
+    totals = [_tools.alloca_once_value(builder, vector(None)) for _ in range(sums)]
 
     def body(index: Any, mask: Any) -> None:
         addresses = [builder.gep(pointer, [index]) for pointer in pointers]
@@ -100,7 +107,7 @@ def _emit_loop(
                 builder.store(value.value, address, align=width)
             else:
                 masked_store(builder, value.value, address, mask, width)
-        for term in results[written:]:
+        for total, term in zip(totals, results[written:], strict=True):
             builder.store((IRValue(builder, builder.load(total)) + term).value, total)
 
     length = arrays[0].shape[0]
@@ -110,7 +117,7 @@ def _emit_loop(
     rest = builder.sub(length, builder.mul(whole, SIZE(count)))
     with builder.if_then(builder.icmp_unsigned("!=", rest, SIZE(0))):
         body(whole, first_lanes(builder, rest, count))
-    return _sum_lanes(builder, builder.load(total), scalar, count)
+    return [_sum_lanes(builder, builder.load(total), scalar, count) for total in totals]
 
 
 def _sum_lanes(builder: ir.IRBuilder, value: Any, scalar: Any, count: int) -> Any:

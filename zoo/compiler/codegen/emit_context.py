@@ -24,15 +24,20 @@ _SUFFIXES = {
 
 
 class MemoryArrays(NamedTuple):
-    """Variables of a matrix memory.
+    """Variables of a matrix memory or a selective scan.
 
     Args:
-        state: The memories after the last step that has been computed, or their gradients.
-        saved: The memories before each chunk of steps, which are on the tape.
+        state: The states after the last step that has been computed, or their gradients.
+        saved: The states before each chunk of steps, which are on the tape.
+        drates: The gradient of the rates of a scan.
     """
 
     state: str
     saved: str
+    drates: str
+
+
+_MEMORY_ARRAYS = "{}", "{}_memories", "{}_drates"
 
 
 class LeafNames:
@@ -152,7 +157,7 @@ class EmitContext(FunctionVariables):
         self.dx_writer = Writer(depth=3)
         self.packed: dict[Node, str] = {}
         self.memories = {
-            state: MemoryArrays(*(self.names.fresh(name.format(state)) for name in ("{}", "{}_memories")))
+            state: MemoryArrays(*(self.names.fresh(name.format(state)) for name in _MEMORY_ARRAYS))
             for state in step_graph.memories
         }
 

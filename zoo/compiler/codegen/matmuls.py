@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from zoo.compiler.codegen.array_variables import ArrayVar
 from zoo.compiler.codegen.emit_context import EmitContext
 from zoo.compiler.codegen.writer import Writer, identifiers_in
 from zoo.compiler.ir.dims import as_dim, product
-from zoo.compiler.ir.graph import Node, View, view_of
-from zoo.compiler.ir.memory_ops import MEMORY, MEMORY_GRADIENT, MemoryForm
-from zoo.compiler.ir.op_table import Kind, Op
+from zoo.compiler.ir.graph import Level, Node, View, view_of
+from zoo.compiler.ir.memory_ops import (
+    MEMORY,
+    MEMORY_GRADIENT,
+    RATES_GRADIENT,
+    SCAN,
+    SCAN_GRADIENT,
+    MemoryForm,
+    ScanForm,
+)
+from zoo.compiler.ir.op_table import Op
 from zoo.compiler.ir.structural_ops import (
     DOT,
     DOT_HEADS,
@@ -36,7 +44,7 @@ def write_matmul(context: EmitContext, writer: Writer, node: Node, section: str)
         node: The product.
         section: Whether it runs over the rows of one step, of all steps, or over shared arrays.
     """
-    table = _MEMORIES if node.op.kind is Kind.MEMORY else MATMULS
+    table = _MEMORIES if node.op in _MEMORIES else MATMULS
     table[node.op](context, writer, node, section)
 
 
@@ -210,7 +218,7 @@ def _write_matrix_function(context: EmitContext, writer: Writer, node: Node, _se
     writer.line(f"kernels.{node.op}({operands}, {context.array_of(node).name})")
 
 
-def copied_memory(form: MemoryForm, state: str) -> str:
+def copied_memory(form: MemoryForm | ScanForm, state: str) -> str:
     """Expression for a copy of a state, or of its gradient, as kernels need it."""
     rows = f"kernels.reshape({state}, (batch, {form.heads * form.elements}))"
     if form.transposed:
@@ -219,20 +227,32 @@ def copied_memory(form: MemoryForm, state: str) -> str:
 
 
 def _write_memory(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
-    """All steps of a matrix memory, or one block of them."""
+    """All steps of a matrix memory or a scan, or one block of them."""
     form, arrays = node.attr, context.memories[node.attr.state]
-    operands, out = (context.array_of(_view(each).base).active_steps for each in (node.inputs[0], node))
+    operands, *rates = _memory_operands(context, node.inputs)
+    out = context.array_of(node).active_steps
     first = "first" if context.by_blocks else "0"
-    given = f"{operands}, {first}, {arrays.state}, {arrays.saved}, {out}"
-    writer.line(f"kernels.memory_forward({given}, {form.flags})")
+    given = ", ".join([operands, *rates, first, arrays.state, arrays.saved, out])
+    writer.line(f"kernels.{form.kernel}_forward({given}, {form.flags})")
 
 
 def _write_memory_gradient(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
-    """One block of steps of a matrix memory, in the backward pass."""
+    """One block of steps of a matrix memory or a scan, in the backward pass."""
     form, arrays = node.attr, context.memories[node.attr.state]
-    gradient, operands = (context.array_of(_view(each).base).active_steps for each in node.inputs)
-    given = f"{operands}, {arrays.saved}, first, {arrays.state}, {gradient}"
-    writer.line(f"kernels.memory_backward({given}, {context.array_of(node).active_steps}, {form.flags})")
+    gradient, operands, *rates = _memory_operands(context, node.inputs)
+    results = [context.array_of(node).active_steps, *([arrays.drates] if rates else [])]
+    given = ", ".join([operands, *rates, arrays.saved, "first", arrays.state, gradient, *results])
+    writer.line(f"kernels.{form.kernel}_backward({given}, {form.flags})")
+
+
+def _memory_operands(context: EmitContext, operands: Sequence[Node]) -> list[str]:
+    """Expressions for arrays of the steps that are computed together, or of values of all steps."""
+    arrays = [(operand, context.array_of(_view(operand).base)) for operand in operands]
+    return [array.name if operand.level == Level.ONCE else array.active_steps for operand, array in arrays]
+
+
+def _write_nothing(_context: EmitContext, _writer: Writer, _node: Node, _section: str) -> None:
+    """The kernel of the input has written the value."""
 
 
 MATMULS: Mapping[Op, Callable[[EmitContext, Writer, Node, str], None]] = {
@@ -247,4 +267,10 @@ MATMULS: Mapping[Op, Callable[[EmitContext, Writer, Node, str], None]] = {
 }
 """The table of the Numba back end for operations on all rows of a step or of all steps."""
 
-_MEMORIES = {MEMORY: _write_memory, MEMORY_GRADIENT: _write_memory_gradient}
+_MEMORIES = {
+    MEMORY: _write_memory,
+    SCAN: _write_memory,
+    MEMORY_GRADIENT: _write_memory_gradient,
+    SCAN_GRADIENT: _write_memory_gradient,
+    RATES_GRADIENT: _write_nothing,
+}

@@ -15,7 +15,8 @@ from zoo.compiler.codegen.matmuls import copied_memory, pack_lines, write_matmul
 from zoo.compiler.codegen.writer import Writer, identifiers_in, literal
 from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.dims import Dim, as_dim
-from zoo.compiler.ir.graph import Node, Shape, view_of
+from zoo.compiler.ir.graph import Node, Shape, ancestors, view_of
+from zoo.compiler.ir.memory_ops import RATES_GRADIENT, ScanForm
 from zoo.compiler.ir.structural_ops import ARRAY, EYE, SIZE
 from zoo.compiler.passes.autodiff import StepGradient
 from zoo.compiler.schedule.fusion import ArrayLayout
@@ -449,6 +450,10 @@ def backward_source(
             emitter.shapes[new.name] = gradient.shape
     if step_gradient.dx is not None:
         emitter.bind(step_gradient.dx, "dx", ArrayLayout.STEPS)
+    for node in ancestors(step_gradient.backward_outputs):
+        if node.op == RATES_GRADIENT:
+            arrays, state = emitter.memories[node.attr.state], node.attr.state
+            emitter.memories[state] = arrays._replace(drates=emitter.array_of(node).name)
     for leaf, gradient in step_gradient.delayed_gradients.items():
         after, before = names.dstate(leaf.attr), names.dstate_before(leaf.attr)
         later = f"kernels.at_step({emitter.array_of(gradient).name}, time + 1 - first)"
@@ -466,9 +471,11 @@ def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: lis
     for name, node in step_graph.states.items():
         last, gradient = names.dlast(name), step_gradient.dstate_in.get(name)
         if name in emitter.memories:
-            start.line(
-                f"{emitter.memories[name].state} = {copied_memory(step_graph.memories[name].attr, last)}"
-            )
+            form, arrays = step_graph.memories[name].attr, emitter.memories[name]
+            start.line(f"{arrays.state} = {copied_memory(form, last)}")
+            if isinstance(form, ScanForm) and arrays.drates not in emitter.shapes:  # rates without gradient
+                shape = as_tuple([str(form.heads), str(form.depth), str(form.width)])
+                start.line(f"{arrays.drates} = kernels.zeros({shape}, {emitter.like})")
             dstate.append(_memory_state(emitter, name))
             continue
         if gradient is None:

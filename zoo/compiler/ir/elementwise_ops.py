@@ -91,7 +91,7 @@ elementwise(
 elementwise("floor", np.floor, "np.floor({0})", c="floor({0})", onnx="Floor")
 elementwise("sign", np.sign, "np.sign({0})", c="sign({0})", onnx="Sign")
 # Functions.
-elementwise(
+EXP = elementwise(
     "exp", np.exp, "kernels.exp({0})", lambda g, y, a: (g * y,), expensive=True, c="exp({0})", onnx="Exp"
 )
 elementwise(

@@ -1,4 +1,6 @@
-"""Operations of a matrix memory, which :mod:`zoo.compiler.passes.matrix_memory` finds in a step.
+"""Operations of matrix memories and selective scans, which compiler passes find in a step.
+
+See :mod:`zoo.compiler.passes.matrix_memory` and :mod:`zoo.compiler.passes.selective_scan`.
 
 They are not in the table of operations: no step contains them, only the kernels of a pass over a sequence.
 """
@@ -40,6 +42,9 @@ class MemoryForm:
     query_first: bool
     transposed: bool
 
+    kernel = "memory"
+    """The kernels are ``memory_forward`` and ``memory_backward``."""
+
     @property
     def flags(self) -> str:
         """The last arguments of the kernels."""
@@ -70,3 +75,62 @@ MEMORY_GRADIENT = Op("memory_gradient", Kind.MEMORY, expensive=True)
 def matrix_memory(operands: Node, form: Any) -> Node:
     """Return what the query reads at every step."""
     return _memory((operands,), form, (form.heads, form.width))
+
+
+@dataclass(frozen=True)
+class ScanForm:
+    """The form of a selective scan (:mod:`zoo.kernels.selective_scan`).
+
+    Args:
+        state: Name of the state.
+        heads: Number of matrices of a sequence.
+        depth: Rows ``K``, over which queries sum.
+        width: Columns ``D``.
+        query_first: Whether the query reads the state before the update.
+        transposed: Whether the state is ``(heads, D, K)``.
+    """
+
+    state: str
+    heads: Dim
+    depth: Dim
+    width: Dim
+    query_first: bool
+    transposed: bool
+
+    kernel = "scan"
+    """The kernels are ``scan_forward`` and ``scan_backward``."""
+
+    @property
+    def flags(self) -> str:
+        """The last arguments of the kernels."""
+        return f"{self.heads}, {self.query_first}"
+
+    @property
+    def elements(self) -> Dim:
+        """Elements of the state of one head."""
+        return self.depth * self.width
+
+
+def _scan(inputs: tuple[Node, ...], attr: ScanForm, shape: Shape) -> Node:
+    operands, _ = inputs
+    return operands.graph.node(SCAN, inputs, attr, shape, max(operands.level, Level.SEQUENCE))
+
+
+def _scan_vjp(g: Node, node: Node, operands: Node, rates: Node) -> tuple[Node, Node]:
+    gradient = g.graph.node(SCAN_GRADIENT, (g, operands, rates), node.attr, operands.shape)
+    return gradient, g.graph.node(RATES_GRADIENT, (gradient,), node.attr, rates.shape, Level.ONCE)
+
+
+SCAN = Op("read_scan", Kind.MEMORY, vjp=_scan_vjp, build=_scan, expensive=True)
+"""What the query reads at a step, ``(heads, D)``, given the operands of the step and the rates."""
+
+SCAN_GRADIENT = Op("scan_gradient", Kind.MEMORY, expensive=True)
+"""The gradients of the operands of a step, given that of what the query reads, the operands and the rates."""
+
+RATES_GRADIENT = Op("rates_gradient", Kind.OUTER, expensive=True)
+"""The gradient of the rates. The kernel of its input, a ``scan_gradient``, adds it up."""
+
+
+def selective_scan(operands: Node, rates: Node, form: ScanForm) -> Node:
+    """Return what the query reads at every step."""
+    return _scan((operands, rates), form, (form.heads, form.width))

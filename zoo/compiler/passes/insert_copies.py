@@ -54,7 +54,7 @@ def insert_copies(outputs: Iterable[Node], fixed: Collection[Node] = NO_NODES) -
         if node.op.kind in (Kind.OUTER, Kind.MATRIX_FUNCTION):
             return rebuild(node, tuple(_contiguous(each, node) for each in inputs))
         if node.op.kind is Kind.MEMORY:
-            return rebuild(node, tuple(_whole_rows(each, node) for each in inputs))
+            return rebuild(node, tuple(_whole_operand(each, node) for each in inputs))
         return None
 
     return rewrite(outputs, rule, fixed)
@@ -78,8 +78,13 @@ def _contiguous(operand: Node, user: Node) -> Node:
     return operand if view.is_whole or not (many or with_x) else copy(operand)
 
 
-def _whole_rows(operand: Node, user: Node) -> Node:
-    """An operand with an array of its own, which has a row for every step."""
+def _whole_operand(operand: Node, user: Node) -> Node:
+    """An operand in an array of its own, with a row for every step unless it is the same at all steps."""
+    if operand.level == Level.ONCE:
+        shared = view_of(operand)
+        is_array = shared is not None and shared.is_contiguous and shared.is_whole
+        is_stored = shared is not None and shared.base.op not in _NOT_STORED
+        return operand if is_array and is_stored else copy(operand)
     contiguous = _contiguous(operand, user)
     view = view_of(contiguous)
     if view is not None and view.is_whole and (is_computed(view.base) or view.base.op == DY):

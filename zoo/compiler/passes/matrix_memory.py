@@ -36,8 +36,8 @@ Order: TypeAlias = tuple[int, ...]
 _MAX_TERMS, _MAX_MATRICES = 4, 64
 
 
-class _NoMatch(Exception):
-    """The state is no matrix memory."""
+class NoMatch(Exception):
+    """The state has another form."""
 
 
 def find_matrix_memories(step_graph: StepGraph) -> StepGraph:
@@ -46,8 +46,8 @@ def find_matrix_memories(step_graph: StepGraph) -> StepGraph:
         state = step_graph.cell.states[name]
         if leaf.ndim >= 2 and not state.discrete and not state.complex:
             try:
-                step_graph = _Matcher(step_graph, name).replaced()
-            except _NoMatch:
+                step_graph = MemoryMatcher(step_graph, name).replaced()
+            except NoMatch:
                 continue
     return step_graph
 
@@ -61,12 +61,14 @@ class _Term:
         head: Factor of a head, ``(heads, 1)``; None for one.
         row: Factors of the rows, ``(heads, R)``.
         column: Factors of the columns, ``(heads, C)``.
+        elements: Factors of the elements, ``(heads, R, C)``.
     """
 
     core: Node | None = None
     head: Node | None = None
     row: Node | None = None
     column: Node | None = None
+    elements: Node | None = None
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,12 @@ class _Read:
     rest: Node | None
 
 
-def _times(a: Node | None, b: Node | None) -> Node | None:
+def times(a: Node | None, b: Node | None) -> Node | None:
+    """The product; None stands for one."""
     return b if a is None else a if b is None else a * b
 
 
-class _Matcher:
+class MemoryMatcher:
     """Finds the parts of a matrix memory."""
 
     def __init__(self, step_graph: StepGraph, name: str) -> None:
@@ -105,7 +108,7 @@ class _Matcher:
         self.axes = [dim for dim in self.leaf.shape if dim != ONE]
         matrices = [node for node in ancestors(step_graph.outputs) if self._is_matrix(node)]
         if ONE in (self.rows, self.columns) or len(matrices) > _MAX_MATRICES:
-            raise _NoMatch
+            raise NoMatch
         self.orders: dict[Node, Order | None] = {}
         self.dependents = _dependents(self.leaf, step_graph.outputs)
 
@@ -113,13 +116,13 @@ class _Matcher:
         """The step without the state.
 
         Raises:
-            _NoMatch: if the state is no matrix memory.
+            NoMatch: if the state is no matrix memory.
         """
         query, probe = self._reads()
         decay, key, written = self._update(query.by_column)
         value, rate = _affine(written, probe.node if probe else None)
         if (rate is None) != (probe is None):
-            raise _NoMatch
+            raise NoMatch
         depth, width = (self.columns, self.rows) if query.by_column else (self.rows, self.columns)
         parts = [self._filled(value, width, 0.0), key, query.vector]
         parts += [] if decay is None else [decay]
@@ -159,7 +162,7 @@ class _Matcher:
             or memory not in reached
             or memory in ancestors(step_graph.new_states.values())
         ):
-            raise _NoMatch
+            raise NoMatch
 
     # Reads.
 
@@ -172,25 +175,25 @@ class _Matcher:
             if node.op == SUM and node in self.dependents and self._is_matrix(node.inputs[0]):
                 (probe if node in update else query).append(self._read(node))
         if len(query) != 1 or len(probe) > 1 or any(each.rest is not None for each in probe):
-            raise _NoMatch
+            raise NoMatch
         if probe and (probe[0].by_column != query[0].by_column or probe[0].core is not self.leaf):
-            raise _NoMatch
+            raise NoMatch
         return query[0], probe[0] if probe else None
 
     def _read(self, node: Node) -> _Read:
         """The product that a sum reads."""
         order = self._order(node.inputs[0])
         if order is None:
-            raise _NoMatch
+            raise NoMatch
         *_, row, column = self._positions(node.inputs[0], order)
         terms = self._expand(node.inputs[0], order)
         of_memory = [term for term in terms if term.core is not None]
         if len(of_memory) != 1 or tuple(node.attr) not in ((row,), (column,)):
-            raise _NoMatch
+            raise NoMatch
         by_column = tuple(node.attr) == (column,)
         vector, other = self._split(of_memory[0], by_column)
         if other is not None or of_memory[0].core is None:
-            raise _NoMatch
+            raise NoMatch
         depth = self.columns if by_column else self.rows
         rest = [self._summed(term, by_column) for term in terms if term.core is None]
         total = functools.reduce(operator.add, rest) if rest else None
@@ -200,13 +203,15 @@ class _Matcher:
 
     def _split(self, term: _Term, by_column: bool) -> tuple[Node | None, Node | None]:
         """The factors along the axis that reads sum over, and along the other."""
+        if term.elements is not None:
+            raise NoMatch
         return (term.column, term.row) if by_column else (term.row, term.column)
 
     def _summed(self, term: _Term, by_column: bool) -> Node:
         """The sum of an outer product, ``(heads, D)``."""
         vector, other = self._split(term, by_column)
         if vector is None or other is None:
-            raise _NoMatch
+            raise NoMatch
         total = ops.reshape(ops.reduce_sum(vector, (1,)), (self.heads, ONE))
         return (total if term.head is None else total * term.head) * other
 
@@ -217,7 +222,7 @@ class _Matcher:
 
     def _long_axes(self, node: Node) -> list[int]:
         if not self._is_matrix(node):
-            raise _NoMatch
+            raise NoMatch
         return [axis for axis, dim in enumerate(node.shape) if dim != ONE]
 
     def _positions(self, node: Node, order: Order) -> list[int]:
@@ -249,8 +254,10 @@ class _Matcher:
         """The terms of a matrix; inside the new state, its own."""
         if node is self.leaf or (node is self.new and not inside):
             if order != tuple(range(len(self.axes))):
-                raise _NoMatch
+                raise NoMatch
             return [_Term(core=node)]
+        if (elements := self._elements(node, order)) is not None:
+            return [_Term(elements=elements)]
         if node.op == BROADCAST:
             return [self._factor(node, order)]
         if node.op == TRANSPOSE:
@@ -260,16 +267,16 @@ class _Matcher:
         if node.op == RESHAPE:
             shapes = [[each.shape[axis] for axis in self._long_axes(each)] for each in (node, node.inputs[0])]
             if shapes[0] != shapes[1]:  # such as (3, H) to (H, 3), which is no transpose
-                raise _NoMatch
+                raise NoMatch
             return self._expand(node.inputs[0], order)
         if node.op == DIVIDE and node.inputs[1].op == BROADCAST:
             divisor = self._inverse(self._factor(node.inputs[1], order))
             return [self._product(each, divisor) for each in self._expand(node.inputs[0], order)]
         if node.op not in (ADD, SUBTRACT, NEGATIVE, MULTIPLY):
-            raise _NoMatch
+            raise NoMatch
         left, *others = (self._expand(operand, order) for operand in node.inputs)
         if len(left) + len(others[0] if others else ()) > _MAX_TERMS:
-            raise _NoMatch
+            raise NoMatch
         if node.op == MULTIPLY:
             return [self._product(a, b) for a in left for b in others[0]]
         if node.op == ADD:
@@ -281,15 +288,22 @@ class _Matcher:
 
     def _product(self, a: _Term, b: _Term) -> _Term:
         if a.core is not None and b.core is not None:
-            raise _NoMatch
+            raise NoMatch
         core = b.core if a.core is None else a.core
-        return _Term(core, _times(a.head, b.head), _times(a.row, b.row), _times(a.column, b.column))
+        factors = (
+            times(getattr(a, name), getattr(b, name)) for name in ("head", "row", "column", "elements")
+        )
+        return _Term(core, *factors)
 
     def _inverse(self, factor: _Term) -> _Term:
         def inverse(node: Node | None) -> Node | None:
             return None if node is None else 1.0 / node
 
         return _Term(None, inverse(factor.head), inverse(factor.row), inverse(factor.column))
+
+    def _elements(self, node: Node, order: Order) -> Node | None:  # noqa: ARG002 - for subclasses
+        """A factor of the elements of S, ``(heads, R, C)``; None if the node is another one."""
+        return None
 
     def _factor(self, node: Node, order: Order) -> _Term:
         """A factor that varies along rows, columns or neither."""
@@ -299,7 +313,7 @@ class _Matcher:
         shape = (ONE,) * (node.ndim - inner.ndim) + inner.shape
         varies = (shape[row] != ONE, shape[column] != ONE)
         if all(varies):
-            raise _NoMatch
+            raise NoMatch
         kept = tuple(shape[axis] if axis in (row, column) else dim for axis, dim in enumerate(node.shape))
         short = [axis for axis in range(node.ndim) if axis not in positions]
         vector = ops.transpose(node.graph.broadcast(inner, kept), (*short, *positions))
@@ -311,7 +325,7 @@ class _Matcher:
 
     def _vector(self, head: Node | None, vector: Node | None, length: Dim) -> Node:
         """A vector of each head, ``(heads, length)``, times a factor of the head."""
-        return self._filled(_times(head, vector), length, 1.0)
+        return self._filled(times(head, vector), length, 1.0)
 
     def _filled(self, vector: Node | None, length: Dim, value: float) -> Node:
         """A vector of each head; the same number everywhere without one."""
@@ -327,21 +341,25 @@ class _Matcher:
         terms = self._expand(self.new, order, inside=True)
         old = [term for term in terms if term.core is not None]
         if len(old) != 1 or old[0].core is not self.leaf:
-            raise _NoMatch
-        depth, width = (self.columns, self.rows) if by_column else (self.rows, self.columns)
-
+            raise NoMatch
+        depth = self.columns if by_column else self.rows
         factors, others = self._split(old[0], by_column)
         if others is not None:
-            raise _NoMatch
+            raise NoMatch
         decay = None
         if factors is not None or old[0].head is not None:
             decay = self._vector(old[0].head, factors, depth)
+        return (decay, *self._written(terms, by_column))
+
+    def _written(self, terms: Iterable[_Term], by_column: bool) -> tuple[Node, Node]:
+        """The key and what is written under it."""
+        depth, width = (self.columns, self.rows) if by_column else (self.rows, self.columns)
         outer = [term for term in terms if term.core is None]
         keys = {self._split(term, by_column)[0] for term in outer}
         if len(keys) != 1:
-            raise _NoMatch
+            raise NoMatch
         written = [self._vector(term.head, self._split(term, by_column)[1], width) for term in outer]
-        return decay, self._vector(None, keys.pop(), depth), functools.reduce(operator.add, written)
+        return self._vector(None, keys.pop(), depth), functools.reduce(operator.add, written)
 
 
 def _dependents(source: Node, outputs: Iterable[Node]) -> set[Node]:
@@ -357,7 +375,7 @@ def _affine(node: Node, variable: Node | None) -> tuple[Node | None, Node | None
     """``a`` and ``b`` of ``node = a + b * variable``, element by element; None for zero.
 
     Raises:
-        _NoMatch: if the node has another form.
+        NoMatch: if the node has another form.
     """
     if variable is None:
         return node, None
@@ -384,10 +402,10 @@ def _affine_of(
         return _rebuilt(node, a), _rebuilt(node, b)
     if node.op == MULTIPLY and (b is None or d is None):
         factor, (e, f) = (a, (c, d)) if b is None else (c, (a, b))
-        return (None if e is None else _times(factor, e)), (None if f is None else _times(factor, f))
+        return (None if e is None else times(factor, e)), (None if f is None else times(factor, f))
     if node.op == DIVIDE and d is None and c is not None:
         return (None if a is None else a / c), (None if b is None else b / c)
-    raise _NoMatch
+    raise NoMatch
 
 
 def _rebuilt(node: Node, operand: Node | None) -> Node | None:

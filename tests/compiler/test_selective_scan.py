@@ -1,0 +1,214 @@
+"""Selective scans: which steps have one, and that both passes equal the step and its differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import step_asserts as checks
+
+import zoo
+from zoo import kernels
+from zoo.compiler.compile import plan_kernels
+from zoo.compiler.frontend.trace_step import trace_step
+from zoo.compiler.ir.dims import product
+from zoo.compiler.ir.memory_ops import ScanForm
+from zoo.compiler.passes.selective_scan import find_selective_scans
+
+no_files = checks.no_files
+
+
+class Selective(zoo.Cell):
+    """Channels with integrators, as in Mamba."""
+
+    W = zoo.Param("I", "2H+2", init="glorot_uniform")
+    V = zoo.Param("I", "4", init="glorot_uniform")
+    A = zoo.Param("2H+2", "2", init="ones")
+    S = zoo.State("2H+2", "2")
+
+    def decay(self, time):
+        return np.exp(-np.exp(self.A) * time[:, None])
+
+    def time(self, value, S):
+        return zoo.softplus(value)
+
+    def read(self, before, after, query):
+        return after @ query
+
+    def step(self, x, S):
+        value = x @ self.W
+        key, query = zoo.split(x @ self.V, 2)
+        new = self.decay(self.time(value, S)) * S + zoo.outer(value, key)
+        return zoo.Output(self.read(S, new, query), new)
+
+
+class PlainRates(Selective):
+    """The rates are the parameter, and the time step is negative."""
+
+    def decay(self, time):
+        return np.exp(self.A * -time[:, None])
+
+
+class ReadsBefore(Selective):
+    """The query reads the state before the update."""
+
+    def read(self, before, after, query):
+        return before @ query
+
+
+class RatesOfRows(Selective):
+    """The rates are the same in all channels."""
+
+    A = zoo.Param("2", init="ones")
+
+    def decay(self, time):
+        return np.exp(-zoo.outer(time, zoo.softplus(self.A)))
+
+
+class FixedRates(zoo.Cell):
+    """Heads with rates in a buffer, transposed, without a gradient."""
+
+    W = zoo.Param("I", "3H", init="glorot_uniform")
+    b = zoo.Param("2", init="ones")
+    rates = zoo.Buffer("H/2", "2", "H/2", init=lambda rng, shape: -rng.uniform(0, 2, shape))
+    S = zoo.State("2", "H/2", "H/2")
+
+    def step(self, x, S):
+        key, value, query = (part.reshape(2, -1) for part in zoo.split(np.tanh(x @ self.W), 3))
+        time = self.b[:, None] * zoo.sigmoid(value)
+        decay = np.exp(self.rates.transpose(1, 0, 2) * time[:, None])
+        S = key[:, :, None] * value[:, None] + decay * S
+        return zoo.Output(np.einsum("hk,hkd->hd", query, S).reshape(-1), S)
+
+
+class TwoTimes(Selective):
+    """The exponent is a sum, and a rate varies along both axes at every step."""
+
+    def decay(self, time):
+        return np.exp(-np.exp(self.A) * time[:, None] + self.A)
+
+
+class FixedDecay(Selective):
+    """The decay is the same at every step."""
+
+    def decay(self, time):
+        return np.exp(-np.exp(self.A))
+
+
+class ScaledDecay(Selective):
+    """The decay has a second factor."""
+
+    def decay(self, time):
+        return 0.5 * super().decay(time)
+
+
+class ReadsTwice(Selective):
+    """Two queries."""
+
+    def read(self, before, after, query):
+        return after @ query + after.sum(axis=1)
+
+
+class NeedsItself(Selective):
+    """The time depends on the state."""
+
+    def time(self, value, S):
+        return zoo.sigmoid(S.sum(axis=1))
+
+
+def cell_of(name, **options):
+    return zoo.get_cell(name, **options) if isinstance(name, str) else name()
+
+
+def forms_of(name):
+    memories = find_selective_scans(trace_step(cell_of(name))).memories
+    return {state: node.attr for state, node in memories.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "depth", "width", "query_first"),
+    [
+        ("mamba", "h", "16", "2 * H", False),
+        (Selective, "S", "2", "2 * H + 2", False),
+        (PlainRates, "S", "2", "2 * H + 2", False),
+        (ReadsBefore, "S", "2", "2 * H + 2", True),
+        (RatesOfRows, "S", "2", "2 * H + 2", False),
+    ],
+)
+def test_scans_are_recognised(name, state, depth, width, query_first) -> None:
+    form = forms_of(name)[state]
+    assert isinstance(form, ScanForm)
+    expected = ("1", depth, width, query_first, True)
+    assert (str(form.heads), str(form.depth), str(form.width), form.query_first, form.transposed) == expected
+
+
+def test_heads_are_recognised() -> None:
+    form = forms_of(FixedRates)["S"]
+    sizes = str(form.heads), str(form.depth), str(form.width)
+    assert (*sizes, form.transposed) == ("2", "H // 2", "H // 2", False)
+
+
+@pytest.mark.parametrize("name", [TwoTimes, FixedDecay, ScaledDecay, ReadsTwice, NeedsItself, "gla", "s4d"])
+def test_other_states_stay_as_they_are(name) -> None:
+    assert not forms_of(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sizes", "steps", "batch"),
+    [
+        ("mamba", {"order": 3, "rank": 2, "width": 2}, (3, 2), 5, 2),
+        (Selective, {}, (3, 4), 3, 2),
+        (PlainRates, {}, (2, 3), 1, 1),
+        (ReadsBefore, {}, (2, 3), 5, 2),
+        (RatesOfRows, {}, (2, 3), 3, 2),
+        (FixedRates, {}, (3, 4), 5, 2),
+        (TwoTimes, {}, (2, 2), 2, 1),
+        (ScaledDecay, {}, (2, 2), 2, 1),
+    ],
+)
+def test_both_passes_equal_the_step_and_its_differences(
+    name, options, sizes, steps, batch, monkeypatch
+) -> None:
+    for module in ("selective_scan", "matrix_memory"):  # the first imports the second
+        monkeypatch.setattr(f"zoo.kernels.{module}.CHUNK", 2)  # several chunks, the first one short
+    monkeypatch.setattr("zoo.kernels.selective_scan._COLUMNS", 4)
+    checks.check(checks.trial(cell_of(name, **options), sizes, steps, batch))
+
+
+def test_the_tape_has_neither_decays_nor_states_of_all_steps() -> None:
+    step_graph, arrays = trace_step(Selective()), plan_kernels(Selective()).tape
+    assert [array.memory for array in arrays if array.memory] == ["S"]
+    sizes = [product(node.shape) for array in arrays for node in array.nodes]
+    assert product(step_graph.states["S"].shape) not in sizes
+
+
+@zoo.njit
+def compiled_scan(rows, rates, state, states, out, query_first):
+    kernels.scan_forward(rows, rates, 0, state, states, out, 2, query_first)
+
+
+@zoo.njit
+def compiled_gradient(rows, rates, states, dstate, dout, drows, drates, query_first):
+    kernels.scan_backward(rows, rates, states, 0, dstate, dout, drows, drates, 2, query_first)
+
+
+@pytest.mark.parametrize("query_first", [False, True])
+def test_compiled_kernels_equal_the_plain_ones(query_first: bool) -> None:
+    """Chunks of 16 steps and a rest, rows longer than a vector and a rest, two heads."""
+    rng = np.random.default_rng(0)
+    steps, batch, depth, width = 19, 2, 3, 21
+    rows = rng.uniform(0, 1, (steps, batch, 2 * (2 * width + 2 * depth)))
+    rates = -rng.uniform(0, 3, (2, depth, width))
+    dout, dstate = rng.normal(size=(steps, batch, 2 * width)), rng.normal(size=(batch, 2 * depth * width))
+    state = rng.normal(size=dstate.shape)
+
+    def run():
+        new, states, out = state.copy(), np.zeros((2, *state.shape)), np.empty(dout.shape)
+        compiled_scan(rows, rates, new, states, out, query_first)
+        before, drows, drates = dstate.copy(), np.empty(rows.shape), np.zeros(rates.shape)
+        compiled_gradient(rows, rates, states, before, dout, drows, drates, query_first)
+        return new, out, before, drows, drates
+
+    with kernels.pure_python():
+        expected = run()
+    for actual, plain in zip(run(), expected, strict=True):
+        np.testing.assert_allclose(actual, plain, rtol=1e-10, atol=1e-12)

@@ -1,0 +1,106 @@
+"""Find selective scans: states with steps ``S' = exp(rates * time) * S + outer(key, value)``.
+
+``rates`` is a matrix that is the same at every step, and ``time`` varies along the axis over which the query
+does not sum. The state of Mamba has this form. It is found from the operations, like a matrix memory
+(:mod:`zoo.compiler.passes.matrix_memory`), and becomes one value of the graph, which
+:mod:`zoo.kernels.selective_scan` computes for all steps. A step stays as it is under the same conditions.
+"""
+
+from __future__ import annotations
+
+from zoo.compiler.frontend.trace_step import StepGraph
+from zoo.compiler.ir import structural_ops as ops
+from zoo.compiler.ir.dims import ONE
+from zoo.compiler.ir.elementwise_ops import EXP
+from zoo.compiler.ir.graph import Level, Node
+from zoo.compiler.ir.memory_ops import ScanForm, selective_scan
+from zoo.compiler.ir.structural_ops import BROADCAST, concatenate
+from zoo.compiler.passes.matrix_memory import MemoryMatcher, NoMatch, Order, times
+
+
+def find_selective_scans(step_graph: StepGraph) -> StepGraph:
+    """Replace states that are selective scans by reads of all steps; their new states have no nodes."""
+    for name, leaf in step_graph.states.items():
+        state = step_graph.cell.states[name]
+        is_memory = name in step_graph.memories
+        if leaf.ndim >= 2 and not state.discrete and not state.complex and not is_memory:
+            try:
+                step_graph = _ScanMatcher(step_graph, name).replaced()
+            except NoMatch:
+                continue
+    return step_graph
+
+
+class _ScanMatcher(MemoryMatcher):
+    """Finds the parts of a selective scan."""
+
+    def __init__(self, step_graph: StepGraph, name: str) -> None:
+        super().__init__(step_graph, name)
+        self.exponents: dict[Node, tuple[Node, Order]] = {}
+
+    def replaced(self) -> StepGraph:
+        """The step without the state.
+
+        Raises:
+            NoMatch: if the state is no selective scan.
+        """
+        query, probe = self._reads()
+        if probe is not None:
+            raise NoMatch
+        terms = self._expand(self.new, tuple(range(len(self.axes))), inside=True)
+        old = [term for term in terms if term.core is not None]
+        if len(old) != 1 or (old[0].head, old[0].row, old[0].column) != (None, None, None):
+            raise NoMatch
+        rates, time = self._exponent(old[0].elements, query.by_column)
+        key, value = self._written(terms, query.by_column)
+        depth, width = (self.columns, self.rows) if query.by_column else (self.rows, self.columns)
+        operands = concatenate([value, key, query.vector, self._filled(time, width, 1.0)], 1)
+        form = ScanForm(
+            self.name,
+            self.heads,
+            depth,
+            width,
+            query_first=query.core is self.leaf,
+            transposed=query.by_column,
+        )
+        return self._without_state(query, selective_scan(operands, rates, form))
+
+    def _elements(self, node: Node, order: Order) -> Node | None:
+        """A matrix that is the same at every step, or an exponential function, whose exponent is kept."""
+        if node in self.dependents or node.op == BROADCAST:
+            return None
+        if node.level != Level.ONCE and node.op != EXP:
+            return None
+        positions = self._positions(node, order)
+        short = [axis for axis in range(node.ndim) if axis not in positions]
+        shape = (self.heads, self.rows, self.columns)
+        elements = ops.reshape(ops.transpose(node, (*short, *positions)), shape)
+        if node.level != Level.ONCE:
+            self.exponents[elements] = (node.inputs[0], order)
+        return elements
+
+    def _exponent(self, decay: Node | None, by_column: bool) -> tuple[Node, Node | None]:
+        """``rates (heads, K, D)`` and ``time (heads, D)`` of ``exp(rates * time)``; None for one."""
+        if decay is None or decay not in self.exponents:
+            raise NoMatch
+        terms = self._expand(*self.exponents[decay])
+        if len(terms) != 1:
+            raise NoMatch
+        (term,) = terms
+        along_depth, along_width = (term.column, term.row) if by_column else (term.row, term.column)
+        rates = self._rates(term.elements, along_depth, by_column)
+        if rates.level != Level.ONCE:
+            raise NoMatch
+        return rates, times(term.head, along_width)
+
+    def _rates(self, elements: Node | None, along_depth: Node | None, by_column: bool) -> Node:
+        """Rates ``(heads, K, D)``, from factors of the elements and of the rows that queries sum over."""
+        depth, width = (self.columns, self.rows) if by_column else (self.rows, self.columns)
+        shape = (self.heads, depth, width)
+        if elements is not None and by_column:
+            elements = ops.transpose(elements, (0, 2, 1))
+        if along_depth is not None:
+            along_depth = ops.reshape(along_depth, (self.heads, depth, ONE))
+        rates = times(elements, along_depth)
+        graph = self.leaf.graph
+        return graph.constant(1.0, shape) if rates is None else graph.broadcast(rates, shape)
