@@ -19,7 +19,14 @@ from zoo.bench.bench import ROUNDS, SIZES, command, measure, mismatch, normalise
 from zoo.bench.peer_process import BenchError, PeerProcess, PeerServer, environment, installed_peers, serve
 from zoo.bench.peers import PEERS
 from zoo.bench.peers import zoo as zoo_peer
-from zoo.bench.peers.problem import EQUATIONS, Functions, load, norm
+from zoo.bench.peers.problem import (
+    EQUATIONS,
+    Functions,
+    UnsupportedProblemError,
+    load,
+    norm,
+    summary,
+)
 from zoo.bench.results import Baseline, StepTiming, check_comparable, compare, read_baseline
 from zoo.bench.settings import SHAPES, Settings, Shape, parse_names, parse_pythons, parse_shapes
 from zoo.bench.tables import describe_setup, result_tables, write_tables
@@ -242,7 +249,10 @@ def test_error_of_zoo_is_passed_on(zoo_process, tmp_path):
         time_cell("clockwork", Shape(2, 2, 7), settings(), zoo_process, (), tmp_path)
 
 
-@pytest.mark.parametrize("name", [name for name in PEERS if importlib.util.find_spec(name) is None])
+@pytest.mark.parametrize(
+    "name",
+    [name for name, peer in PEERS.items() if None in map(importlib.util.find_spec, peer.packages)],
+)
 def test_missing_peer_raises(name):
     with pytest.raises(
         UsageError, match=rf"^bench: {name} cannot be imported \(ModuleNotFoundError: .*\); .*install"
@@ -338,6 +348,81 @@ def test_peer_with_other_results_is_rejected(changes, note, tmp_path):
     timing = time_cell("vanilla", TINY, settings(), Scripted("zoo"), [peer], tmp_path)
     assert timing.steps[1] == StepTiming("vanilla", "4x3x8", "torch", note=note)
     assert (peer.requests, timing.timed_peers) == (["build"], ())
+
+
+def test_unsupported_cell_is_not_timed(tmp_path):
+    peer = Scripted("jax")
+    peer.answer = {"unsupported": "cell 'vanilla' draws noise"}
+    timing = time_cell("vanilla", TINY, settings(), Scripted("zoo"), [peer], tmp_path)
+    note = "not measured: cell 'vanilla' draws noise"
+    assert timing.steps[1] == StepTiming("vanilla", "4x3x8", "jax", note=note)
+    assert peer.requests == ["build"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "note"),
+    [
+        ({"W": (3.0, 1.0), "b": (1e-9, 1e-9)}, ""),
+        ({"W": (3.002, 1.002), "b": (4e-6, 4e-6)}, ""),
+        ({"W": (3.1, 1.0)}, "the norm of its gradient of W is 3.1, that of zoo 3"),
+        ({"W": (3.0, -1.0)}, "the projection of its gradient of W is -1, that of zoo 1"),
+        ({"W": (3.0, 1.0), "b": (0.1, 0.0)}, "the norm of its gradient of b is 0.1, that of zoo 0"),
+        ({"W": (float("nan"), 1.0)}, "the norm of its gradient of W is nan, that of zoo 3"),
+    ],
+)
+def test_gradients_of_all_parameters_are_compared(changes, note):
+    reference = {
+        "loss": 4.0,
+        "gradient": 1.0,
+        "gradients": {"W": (3.0, 1.0), "b": (0.0, 0.0), "c": (4.0, 2.0)},
+    }
+    assert mismatch(reference, {"loss": 4.0, "gradient": 1.0, "gradients": changes}) == note
+
+
+def test_summary_of_a_gradient_finds_sign_and_order():
+    gradient = np.arange(6.0).reshape(2, 3)
+    size, projection = summary(gradient)
+    assert size == pytest.approx(np.sqrt(55))
+    assert summary(-gradient) == pytest.approx((size, -projection))
+    assert abs(summary(gradient[::-1])[1] - projection) > 0.1
+
+
+def test_server_reports_unsupported_problems(monkeypatch, tmp_path):
+    zoo_peer.make_problem("vanilla", TINY, "float32", 1).save(tmp_path / "problem.npz")
+
+    def build(problem):
+        raise UnsupportedProblemError(f"no {problem.cell}")
+
+    server = PeerServer("zoo")
+    monkeypatch.setattr(server.module, "build", build)
+    assert server.build(str(tmp_path / "problem.npz")) == {"unsupported": "no vanilla"}
+
+
+def test_server_sums_up_all_gradients(tmp_path):
+    problem = zoo_peer.make_problem("lstm", TINY, "float64", 1)
+    problem.save(tmp_path / "problem.npz")
+    with kernels.pure_python():
+        answer = PeerServer("zoo").build(str(tmp_path / "problem.npz"))
+        (way,) = zoo_peer.build(problem)
+        way.check()
+    assert answer["gradients"].keys() == problem.params.keys()
+    assert answer["gradients"]["Wx"] == summary(way.gradients()["Wx"])
+    assert answer["gradient"] == pytest.approx(answer["gradients"]["Wx"][0])
+
+
+def test_problem_contains_buffers(tmp_path):
+    problem = zoo_peer.make_problem("esn", TINY, "float64", 1)
+    problem.save(tmp_path / "problem.npz")
+    loaded = load(tmp_path / "problem.npz")
+    assert loaded.buffers.keys() == zoo.get_cell("esn").buffers.keys() != set()
+    for name, value in problem.buffers.items():
+        np.testing.assert_array_equal(loaded.buffers[name], value, strict=True)
+
+
+def test_cell_with_scalar_parameters_makes_a_problem():
+    problem = zoo_peer.make_problem("fastrnn", TINY, "float64", 1)
+    assert () in [value.shape for value in problem.params.values()]
+    assert zoo_peer.input_weights(zoo.get_cell("fastrnn")) == ["Wx"]
 
 
 def test_other_equations_are_timed_with_a_note(tmp_path):

@@ -8,6 +8,7 @@ flat in T and B, and quadratic in H.
 from __future__ import annotations
 
 import itertools
+import math
 import shlex
 import statistics
 import subprocess
@@ -248,6 +249,8 @@ def _prepare_peer(
     """Prepare a peer; a record with the reason if it is rejected."""
     try:
         answer = peer.ask("build", path=path)
+        if "unsupported" in answer:
+            return StepTiming(cell, str(shape), peer.name, note=f"not measured: {answer['unsupported']}")
         reason = "" if answer["note"] else mismatch(reference, answer)
         if not reason:
             return _start_run(peer, cell, shape, answer)
@@ -261,6 +264,24 @@ def mismatch(reference: dict[str, Any], answer: dict[str, Any]) -> str:
     for key, label, tolerance in _CHECKS:
         if not abs(answer[key] - reference[key]) <= tolerance * abs(reference[key]):
             return f"its {label} is {answer[key]:.6g}, that of zoo {reference[key]:.6g}"
+    return _gradient_mismatch(reference.get("gradients", {}), answer.get("gradients", {}))
+
+
+def _gradient_mismatch(
+    reference: Mapping[str, Sequence[float]], answer: Mapping[str, Sequence[float]]
+) -> str:
+    """The first parameter whose gradient differs in its norm or its product with a random vector.
+
+    A difference counts relative to the norm of this gradient, plus a thousandth of that of all: the rounding
+    errors of a gradient that is almost zero are those of its terms.
+    """
+    total = math.hypot(*(norm for norm, _ in reference.values()))
+    for name, numbers in answer.items():
+        expected = reference[name]
+        allowed = GRADIENT_TOLERANCE * (expected[0] + 1e-3 * total)
+        for number, wanted, label in zip(numbers, expected, ("norm", "projection"), strict=True):
+            if not abs(number - wanted) <= allowed:
+                return f"the {label} of its gradient of {name} is {number:.6g}, that of zoo {wanted:.6g}"
     return ""
 
 

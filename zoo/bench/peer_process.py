@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.bench.peers import PEERS, SELF
-from zoo.bench.peers.problem import Variant, load
+from zoo.bench.peers.problem import UnsupportedProblemError, Variant, load, summary
 from zoo.child_process import ChildDied, ChildProcess, Message, connect_to_parent
 from zoo.errors import UsageError, ZooError
 
@@ -146,10 +146,13 @@ class PeerServer:
         return {"flops": flops, "counted": source}
 
     def build(self, path: str) -> Answer:
-        """Prepare the training step of a problem in its fastest variant."""
+        """Prepare the training step of a problem in its fastest variant; or the reason why it has none."""
         problem = load(Path(path))
         started = time.perf_counter()
-        variants = self.module.build(problem)
+        try:
+            variants = self.module.build(problem)
+        except UnsupportedProblemError as error:
+            return {"unsupported": str(error)}
         loss, gradient = variants[0].check()
         first = time.perf_counter() - started
         self.variant = min(variants, key=_min_seconds) if len(variants) > 1 else variants[0]
@@ -157,7 +160,9 @@ class PeerServer:
             loss, gradient = self.variant.check()
         note = getattr(self.module, "NOTES", {}).get(problem.cell, "")
         remark = self.module.remark(problem) if hasattr(self.module, "remark") else ""
+        gradients = {} if self.variant.gradients is None else self.variant.gradients()
         answer = {"way": self.variant.name, "note": note, "remark": remark}
+        answer["gradients"] = {name: summary(gradient) for name, gradient in gradients.items()}
         return {"loss": loss, "gradient": gradient, "first_s": first, **answer}
 
     def run(self, calls: int) -> Answer:

@@ -4,7 +4,8 @@ The module is imported in a process of its own. It has ``CELLS``, the names of t
 ``build(problem)``, which returns variants of the training step
 (:class:`zoo.bench.peers.problem.Variant`). The fastest counts. It may have ``NOTES``, a sentence for each
 cell whose equations differ there, ``remark(problem)``, a sentence about further measurements, and
-``sampler(problem)``.
+``sampler(problem)``. Without ``CELLS`` it supports all cells, and ``build`` raises
+:class:`zoo.bench.peers.problem.UnsupportedProblemError` for the exceptions.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _EXTRA = f"install zoo with its extra: {install_hint('peers')}."
 
 PEERS = {
     "torch": Peer(("torch",), _EXTRA, takes_dense=True),
+    "torch.eager": Peer(("torch",), _EXTRA, takes_dense=True),
     TORCH_LAYER: Peer(("torch",), _EXTRA, takes_dense=True),
     "jax": Peer(("jax", "jaxlib"), _EXTRA, takes_dense=True),
     "torchrecurrent": Peer(("torchrecurrent", "torch"), _EXTRA),

@@ -1,9 +1,13 @@
-"""JAX: a ``lax.scan`` over the equations, compiled by XLA."""
+"""JAX: a ``lax.scan`` over the equations, compiled by XLA.
+
+The equations of a few cells are written by hand. Other cells have code made from their ``step``.
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from zoo.bench.peers.problem import EQUATIONS, Functions, Problem, Variant, norm
@@ -12,18 +16,22 @@ jax: Any = importlib.import_module("jax")
 jnp: Any = importlib.import_module("jax.numpy")
 Array = Any
 
-CELLS = tuple(EQUATIONS)
 _FUNCTIONS = Functions(jnp.tanh, jax.nn.sigmoid, lambda a, parts: jnp.split(a, parts, axis=1))
 
 
 def build(problem: Problem) -> list[Variant]:
     """The step with dense inputs, or for tokens with rows of the input matrix and with one-hot products."""
     jax.config.update("jax_enable_x64", problem.dtype == "float64")
+    if problem.cell not in EQUATIONS:
+        return _derived_variants(problem)
+    weights = [EQUATIONS[problem.cell].weight]
     if problem.is_dense:
-        return [_variant(problem, "dense", lambda inputs, weight: inputs @ weight)]
+        projections = {"dense": lambda inputs, weight: inputs @ weight}
+    else:
+        projections = {"rows": lambda tokens, weight: weight[tokens], "one-hot": _one_hot_product}
     return [
-        _variant(problem, "rows", lambda tokens, weight: weight[tokens]),
-        _variant(problem, "one-hot", _one_hot_product),
+        _variant(problem, name, functools.partial(_recur, problem, project), weights)
+        for name, project in projections.items()
     ]
 
 
@@ -31,24 +39,10 @@ def _one_hot_product(tokens: Array, weight: Array) -> Array:
     return jax.nn.one_hot(tokens, weight.shape[0], dtype=weight.dtype) @ weight
 
 
-def _variant(problem: Problem, name: str, project: Callable[[Array, Array], Array]) -> Variant:
-    params = {key: jnp.asarray(value) for key, value in problem.params.items()}
-    inputs, targets = jnp.asarray(problem.inputs), jnp.asarray(problem.targets)
-    step = jax.jit(jax.value_and_grad(lambda *arguments: _loss(problem, project, *arguments)))
-
-    def run() -> Any:
-        return jax.block_until_ready(step(params, inputs, targets))
-
-    def check() -> tuple[float, float]:
-        loss, gradient = run()
-        return float(loss), norm(gradient[EQUATIONS[problem.cell].weight])
-
-    return Variant(name, run, check)
-
-
-def _loss(
-    problem: Problem, project: Callable[[Array, Array], Array], params: Any, inputs: Array, targets: Array
+def _recur(
+    problem: Problem, project: Callable[[Array, Array], Array], params: Mapping[str, Array], inputs: Array
 ) -> Array:
+    """Outputs ``(T, B, H)`` by the equations written by hand."""
     equations = EQUATIONS[problem.cell]
     a = project(inputs, params[equations.weight]) + params[equations.bias]
 
@@ -58,6 +52,71 @@ def _loss(
 
     first = (jnp.zeros((inputs.shape[1], problem.hidden), a.dtype),) * equations.states
     _, y = jax.lax.scan(step, first, a)
-    scores = jax.nn.log_softmax(y @ params["Why"] + params["by"])
-    picked = jax.nn.one_hot(targets, problem.symbols, dtype=a.dtype)  # faster than indexing
-    return -jnp.sum(scores * picked) / targets.size
+    return y
+
+
+def _derived_variants(problem: Problem) -> list[Variant]:
+    """The variants of the code that zoo writes from the ``step`` of the cell."""
+    from zoo.bench.peers.step_code import Library, default_inputs, step_functions
+    from zoo.bench.peers.zoo import input_weights
+    from zoo.registry import resolve_cell
+
+    functions = {
+        "jnp": jnp,
+        "sigmoid": jax.nn.sigmoid,
+        "silu": jax.nn.silu,
+        "log_sigmoid": jax.nn.log_sigmoid,
+        "softplus": jax.nn.softplus,
+        "erf": jax.lax.erf,
+        "stop_gradient": jax.lax.stop_gradient,
+        "with_derivative": _with_derivative,
+        "expm": importlib.import_module("jax.scipy.linalg").expm,
+        "one_hot": lambda tokens, count, dtype: jax.nn.one_hot(tokens, count, dtype=dtype),
+        "rows": lambda tokens, matrix: matrix[tokens],
+    }
+    weights = input_weights(resolve_cell(problem.cell, **problem.options))
+    buffers = {name: jnp.asarray(value) for name, value in problem.buffers.items()}
+    aux = {name: jnp.asarray(value) for name, value in default_inputs(problem).items()}
+
+    def recur(forward: Callable[..., Array], params: Mapping[str, Array], inputs: Array) -> Array:
+        return forward({**params, **buffers}, inputs, aux, _scan)
+
+    return [
+        _variant(problem, function.name, functools.partial(recur, function.forward), weights)
+        for function in step_functions(Library("jnp", functions), problem, jnp.dtype(problem.dtype))
+    ]
+
+
+def _with_derivative(value: Array, x: Array, slope: Array) -> Array:
+    """The usual straight-through estimator."""
+    fixed = jax.lax.stop_gradient
+    return fixed(value) + (x - fixed(x)) * fixed(slope)
+
+
+def _scan(step: Callable[..., Any], states: Any, sequences: Any) -> Any:
+    return jax.lax.scan(step, states, sequences)[1]
+
+
+def _variant(
+    problem: Problem, name: str, recur: Callable[[Mapping[str, Array], Array], Array], weights: list[str]
+) -> Variant:
+    params = {key: jnp.asarray(value) for key, value in problem.params.items()}
+    inputs, targets = jnp.asarray(problem.inputs), jnp.asarray(problem.targets)
+
+    def loss_of(params: Mapping[str, Array], inputs: Array, targets: Array) -> Array:
+        scores = jax.nn.log_softmax(recur(params, inputs) @ params["Why"] + params["by"])
+        picked = jax.nn.one_hot(targets, problem.symbols, dtype=scores.dtype)  # faster than indexing
+        return -jnp.sum(scores * picked) / targets.size
+
+    step = jax.jit(jax.value_and_grad(loss_of))
+    last: dict[str, Any] = {}
+
+    def run() -> Any:
+        return jax.block_until_ready(step(params, inputs, targets))
+
+    def check() -> tuple[float, float]:
+        loss, gradient = run()
+        last.update(gradient)
+        return float(loss), norm(*(gradient[weight] for weight in weights))
+
+    return Variant(name, run, check, lambda: last)

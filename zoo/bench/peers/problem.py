@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from zoo.array_types import Array
+from zoo.errors import ZooError
+
+
+class UnsupportedProblemError(ZooError):
+    """A problem that a library cannot express; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Problem:
         inputs: Tokens ``(T, B)``, or dense inputs ``(T, B, V)``.
         targets: Target classes ``(T, B)``.
         precision: Precision of the matrix products of zoo.
+        buffers: Buffers of the cell, by name.
     """
 
     cell: str
@@ -39,6 +45,7 @@ class Problem:
     inputs: Array
     targets: Array
     precision: str | None = None
+    buffers: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def is_dense(self) -> bool:
@@ -61,15 +68,20 @@ class Problem:
             "precision": self.precision,
         }
         arrays: dict[str, Any] = {f"param {name}": value for name, value in self.params.items()}
+        arrays |= {f"buffer {name}": value for name, value in self.buffers.items()}
         np.savez(path, settings=json.dumps(settings), inputs=self.inputs, targets=self.targets, **arrays)
 
 
 def load(path: Path) -> Problem:
     """Read a problem from a file."""
     with np.load(path, allow_pickle=False) as arrays:
-        params = {name[6:]: arrays[name] for name in arrays.files if name.startswith("param ")}
+        params, buffers = (
+            {name.removeprefix(kind): arrays[name] for name in arrays.files if name.startswith(kind)}
+            for kind in ("param ", "buffer ")
+        )
         settings = json.loads(str(arrays["settings"]))
-        return Problem(**settings, params=params, inputs=arrays["inputs"], targets=arrays["targets"])
+        inputs, targets = arrays["inputs"], arrays["targets"]
+        return Problem(**settings, params=params, buffers=buffers, inputs=inputs, targets=targets)
 
 
 @dataclass(frozen=True)
@@ -81,11 +93,21 @@ class Variant:
         run: Compute the loss and all gradients; finished when it returns.
         check: The loss in nats per symbol, and the Euclidean norm of the gradient of the input weights, which
             does not depend on the order of gates or a second bias.
+        gradients: The gradients of the last step by the names of parameters in zoo; None if the library has
+            other parameters.
     """
 
     name: str
     run: Callable[[], object]
     check: Callable[[], tuple[float, float]]
+    gradients: Callable[[], Mapping[str, Any]] | None = None
+
+
+def summary(array: Any) -> tuple[float, float]:
+    """Two numbers to compare gradients by: the norm, and the product with a random vector."""
+    values = np.asarray(array, np.float64).ravel()
+    direction = np.random.default_rng(0).standard_normal(values.size)
+    return float(np.sqrt(values @ values)), float(values @ direction)
 
 
 def norm(*arrays: Any) -> float:

@@ -56,6 +56,7 @@ def make_problem(
         inputs=dense if inputs == "dense" else tokens[0],
         targets=tokens[1],
         precision=precision,
+        buffers={name.removeprefix("l0."): value for name, value in model.buffers.items()},
     )
 
 
@@ -71,7 +72,10 @@ def build(problem: Problem) -> list[Variant]:
         loss = run()
         return loss, norm(*(model.grads[name] for name in weights))
 
-    return [Variant("loss_and_grad", run, check)]
+    def gradients() -> dict[str, Array]:
+        return {name.removeprefix("l0."): value for name, value in model.grads.items()}
+
+    return [Variant("loss_and_grad", run, check, gradients)]
 
 
 def sampler(problem: Problem) -> Callable[[int], object]:
@@ -115,7 +119,7 @@ def _planned_flops(cell: Cell, hidden: int) -> int:
 
 def input_weights(cell: Cell) -> list[str]:
     """The input weights: parameters with a row per input feature."""
-    return [name for name, param in cell.params.items() if param.shape[0].text == "I"]
+    return [name for name, param in cell.params.items() if param.shape and param.shape[0].text == "I"]
 
 
 def _perturbed(value: Array, rng: np.random.Generator) -> Array:

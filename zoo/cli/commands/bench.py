@@ -36,7 +36,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @option(
     "--peers",
     metavar="A,B",
-    help="Libraries to compare with: torch, jax, torchrecurrent, pytensor, or none.  [those installed]",
+    help="Libraries to compare with: torch, torch.eager, jax, torchrecurrent, pytensor, or none.  "
+    "[those installed]",
 )
 @option(
     "--python",
