@@ -78,13 +78,19 @@ def _derived_variants(problem: Problem) -> list[Variant]:
     buffers = {name: jnp.asarray(value) for name, value in problem.buffers.items()}
     aux = {name: jnp.asarray(value) for name, value in default_inputs(problem).items()}
 
-    def recur(forward: Callable[..., Array], params: Mapping[str, Array], inputs: Array) -> Array:
-        return forward({**params, **buffers}, inputs, aux, _scan)
+    def recur(
+        forward: Callable[..., Array], scan: Callable[..., Any], params: Mapping[str, Array], inputs: Array
+    ) -> Array:
+        return forward({**params, **buffers}, inputs, aux, scan)
 
-    return [
-        _variant(problem, function.name, functools.partial(recur, function.forward), weights)
-        for function in step_functions(Library("jnp", functions), problem, jnp.dtype(problem.dtype))
-    ]
+    variants = []
+    for function in step_functions(Library("jnp", functions), problem, jnp.dtype(problem.dtype)):
+        name, forward = function.variant.name, function.forward
+        variants.append(_variant(problem, name, functools.partial(recur, forward, _scan), weights))
+        if not function.variant.stores_large:  # a matrix memory: takes 0.8 of the time
+            run = functools.partial(recur, forward, _scan_recomputed)
+            variants.append(_variant(problem, f"{name}, checkpoint", run, weights))
+    return variants
 
 
 def _with_derivative(value: Array, x: Array, slope: Array) -> Array:
@@ -95,6 +101,11 @@ def _with_derivative(value: Array, x: Array, slope: Array) -> Array:
 
 def _scan(step: Callable[..., Any], states: Any, sequences: Any) -> Any:
     return jax.lax.scan(step, states, sequences)[1]
+
+
+def _scan_recomputed(step: Callable[..., Any], states: Any, sequences: Any) -> Any:
+    """The loop, whose backward pass recomputes each step."""
+    return jax.lax.scan(jax.checkpoint(step), states, sequences)[1]
 
 
 def _variant(

@@ -128,7 +128,7 @@ _FORMS = {
 
 @dataclass(frozen=True)
 class Library:
-    """A library whose functions are those of NumPy, except where a table says otherwise.
+    """A library whose functions are those of NumPy, except for the rows of a table.
 
     Args:
         prefix: Name of the namespace in the code, ``"jnp"``.
@@ -232,12 +232,12 @@ class StepFunction:
     """The equations of a problem as a function of a library.
 
     Args:
-        name: Name of the variant.
-        code: Its code.
+        variant: Choices of the code.
+        code: The code.
         forward: The function.
     """
 
-    name: str
+    variant: StepVariant
     code: str
     forward: Forward
 
@@ -261,7 +261,7 @@ def step_functions(library: Library, problem: Problem, dtype: Any) -> list[StepF
         variant, sizes = StepVariant(*choices), (problem.symbols, problem.hidden)
         code = step_code(library, cell, *sizes, problem.targets.shape, variant)
         if code not in functions:
-            functions[code] = StepFunction(variant.name, code, load_forward(library, code, dtype))
+            functions[code] = StepFunction(variant, code, load_forward(library, code, dtype))
     return list(functions.values())
 
 

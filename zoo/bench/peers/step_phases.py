@@ -1,8 +1,8 @@
-"""Which values of a step are computed before, in and after the loop over time of a peer.
+"""Plan of the code of a peer: values computed before, in and after the loop over time.
 
 A user who writes the equations of a cell in another library computes the products of x for all time steps at
-once, convolves past inputs by shifting them, and multiplies the outputs by the last matrix after the loop. So
-does this plan.
+once, convolves past inputs by shifting them, and multiplies the outputs by the last matrix after the loop.
+The plan does the same.
 """
 
 from __future__ import annotations
@@ -197,15 +197,15 @@ def _parts(step_graph: StepGraph, sizes: Sizes, state: Node) -> list[DelayedPart
             (first,) = concrete_shape((node.attr[1],), sizes)
             waiting.append(DelayedPart(node.inputs[0], start + first, stop + first, delay))
         elif node.op == CONCAT and node.attr == 0:
-            first, found = 0, []
+            first, inside = 0, []
             for operand in node.inputs:
                 last = first + concrete_shape(operand.shape, sizes)[0]
                 if max(first, start) < min(last, stop):
-                    found.append(
+                    inside.append(
                         DelayedPart(operand, max(first, start) - first, min(last, stop) - first, delay)
                     )
                 first = last
-            waiting += reversed(found)
+            waiting += reversed(inside)
         else:
             parts.append(part)
     return parts

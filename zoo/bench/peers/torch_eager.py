@@ -113,4 +113,4 @@ def _variant(problem: Problem, function: StepFunction) -> Variant:
             for name, param in params.items()
         }
 
-    return Variant(function.name, run, check, gradients)
+    return Variant(function.variant.name, run, check, gradients)
