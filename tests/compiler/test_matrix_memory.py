@@ -90,6 +90,19 @@ class Corrected(zoo.Cell):
         return h
 
 
+class HeadsLast(Corrected):
+    """The heads are the last axis of what the query reads: no reshape of the vectors of each head."""
+
+    def step(self, x, S, h):
+        h = np.tanh(x @ self.W + 0.5 * h)
+        key, value, query = (part.reshape(2, -1) for part in zoo.split(h, 3))
+        S = (
+            zoo.sigmoid(self.a).reshape(2, -1, 1) * S
+            + (self.beta[:, None] * value)[:, None] * key[:, :, None]
+        )
+        return zoo.Output((S.transpose(1, 2, 0) * query.T[:, None]).sum(0).reshape(-1), S, h)
+
+
 class FeedsBack(Corrected):
     """The value that the query reads enters another state, so steps follow one another."""
 
@@ -110,22 +123,24 @@ def form_of(name, **options):
 @pytest.mark.parametrize(
     ("name", "state", "decays", "has_probe", "query_first", "transposed"),
     [
-        ("gla", "S", True, False, False, False),
-        ("delta_net", "S", False, True, False, False),
-        ("gated_delta_net", "S", True, True, False, False),
-        ("matrix_lstm", "C", True, False, False, False),
-        (Plain, "S", False, False, False, True),
-        (Early, "S", True, False, True, True),
-        (Corrected, "S", True, True, False, False),
+        ("gla", "S", "ROWS", False, False, False),
+        ("delta_net", "S", "NONE", True, False, False),
+        ("gated_delta_net", "S", "HEADS", True, False, False),
+        ("matrix_lstm", "C", "HEADS", False, False, False),
+        (Plain, "S", "NONE", False, False, True),
+        (Early, "S", "ROWS", False, True, True),
+        (Corrected, "S", "ROWS", True, False, False),
     ],
 )
 def test_memories_are_recognised(name, state, decays, has_probe, query_first, transposed) -> None:
     form = form_of(name)[state]
     expected = (decays, has_probe, query_first, transposed)
-    assert (form.decays, form.has_probe, form.query_first, form.transposed) == expected
+    assert (form.decays.name, form.has_probe, form.query_first, form.transposed) == expected
 
 
-@pytest.mark.parametrize("name", [FeedsBack, ReadTwice, FullDecay, Squashed, "lstm", "s5", "mamba"])
+@pytest.mark.parametrize(
+    "name", [FeedsBack, HeadsLast, ReadTwice, FullDecay, Squashed, "lstm", "s5", "mamba"]
+)
 def test_other_states_stay_as_they_are(name) -> None:
     assert not form_of(name)
 
@@ -140,6 +155,7 @@ def test_other_states_stay_as_they_are(name) -> None:
         (Plain, {}, (3, 5), 2, 2),
         (Early, {}, (2, 4), 5, 2),
         (Corrected, {}, (2, 6), 3, 2),
+        (HeadsLast, {}, (2, 6), 3, 2),
         (FeedsBack, {}, (2, 4), 2, 1),
     ],
 )

@@ -175,7 +175,7 @@ def _memory_operations(node: Node) -> int:
     form: MemoryForm | ScanForm = node.attr
     if isinstance(form, ScanForm):
         return 6 if node.op == SCAN else 20
-    forward = 4 + form.decays + 2 * form.has_probe
+    forward = 4 + bool(form.decays) + 3 * bool(form.turns) + 2 * form.has_probe
     return forward if node.op == MEMORY else forward + 11 + 4 * form.has_probe
 
 

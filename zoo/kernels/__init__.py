@@ -23,7 +23,9 @@ _EXPORTS = {
         "add_matmul_ta_offset pack pack_heads pack_heads_transposed pack_transposed "
         "steps_per_gradient_block"
     ),
-    "matrix_memory": "empty_memories memory_backward memory_block memory_forward transposed_memories",
+    "matrix_memory": (
+        "empty_memories exchanged_planes memory_backward memory_block memory_forward transposed_memories"
+    ),
     "random": "random_uniform uniform",
     "sampling": (
         "as_scores copy_row is_valid_logits prepare_input_weights project_step sample_softmax "

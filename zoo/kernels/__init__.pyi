@@ -59,6 +59,7 @@ from zoo.kernels.matmul import (
 )
 from zoo.kernels.matrix_memory import (
     empty_memories as empty_memories,
+    exchanged_planes as exchanged_planes,
     memory_backward as memory_backward,
     memory_block as memory_block,
     memory_forward as memory_forward,

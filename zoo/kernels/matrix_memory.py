@@ -3,11 +3,16 @@
 A memory is a matrix ``S (K, D)`` of each head of each sequence. A step takes one row of operands per head::
 
     u  = value + rate * (probe @ S)       u = value without probe
-    S' = decay[:, None] * S + outer(key, u)
+    S' = decay[:, None] * turn(S) + outer(key, u)
     o  = query @ S'                       or query @ S, if the query reads before the update
 
-The row holds, side by side, ``value (D)``, ``key (K)`` and ``query (K)``, then ``decay (K)`` if memories
-decay, then ``probe (K)`` and ``rate (D)`` if they are read before they are written to.
+A complex memory ``(K / 2, D)`` is a real one whose first rows are real parts, and whose last ones imaginary
+parts. If o is the real part of a product, its query is ``[Re(query), -Im(query)]``. ``turn`` multiplies it by
+``exp(i angle)``: rows i and ``i + K / 2`` turn by an angle of their own. Both have the same decay.
+
+The row holds, side by side, ``value (D)``, ``key (K)`` and ``query (K)``. Then, if memories decay, there is
+``decay``, ``(1)`` for the head or ``(K)`` for its rows. If they turn, ``cosine (K / 2)`` and ``sine (K / 2)``
+of the angles follow. If they are read before they are written to, ``probe (K)`` and ``rate (D)`` follow.
 
 The steps of a chunk are computed together. With the memory ``S`` before the chunk and the products of decays
 up to each step, ``b[t] = decay[0] * ... * decay[t]``::
@@ -17,15 +22,20 @@ up to each step, ``b[t] = decay[0] * ... * decay[t]``::
     r[t] = (probe[t] * b[t - 1]) @ S + sum over s < t of (probe[t] @ k[t - 1, s]) * u[s]
     S'   = b[-1][:, None] * S + sum over s of outer(k[-1, s], u[s])
 
-where ``k[t, s] = key[s] * decay[s + 1] * ... * decay[t]`` is the rest of a key. The terms with S and
-the sum in ``S'`` are matrix products. All factors are products of decays, and none is a quotient, so decays
-may be zero and products may underflow. Decays above one may make products overflow, at most over one
-chunk: 16 decays of 256 in float32. An infinite product times zero is NaN, also where each step alone would
-stay finite. The backward pass needs only the memory before each chunk.
+where ``k[t, s] = key[s] * decay[s + 1] * ... * decay[t]`` is the rest of a key. The sums and the terms with S
+are matrix products, and :mod:`zoo.kernels.memory_weights` computes the weights in the sums. All factors are
+products of decays, and none is a quotient, so decays may be zero and products may underflow. Decays above one
+may make products overflow, at most over one chunk: 16 decays of 256 in float32. An infinite product times
+zero is NaN, also where each step alone would stay finite. The backward pass needs only the memory before each
+chunk.
 
-With decay, a memory of 128 x 128 takes 0.9 us a step forward and 2.0 backward, and with probe 1.2 and 2.9.
-One update after the other, in loops over four rows of S with all sums in registers, took 1.4 and 3.4, and 2.1
-and 5.1. At 16 x 16 both take the same time (AMD EPYC with AVX-512, float32, one thread).
+Within a chunk the memory does not turn. Instead, keys, queries and probes turn in the other direction, by
+the sum of the angles up to their step, which leaves all products the same. The memory turns once, after the
+chunk.
+
+With decays of rows, a memory of 128 x 128 takes 0.7 us a step forward and 1.7 backward, and with probe 1.1
+and 2.7. One update after the other, in loops over four rows of S with all sums in registers, took 1.4 and
+3.4, and 2.1 and 5.1 (AMD EPYC with AVX-512, float32, one thread).
 """
 
 from __future__ import annotations
@@ -35,9 +45,34 @@ from typing import Any, TypeAlias
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.jit import njit
+from zoo.kernels.memory_turns import (
+    angle_gradient,
+    memory_angle_gradient,
+    turn_memory,
+    turn_operands,
+    turn_operands_gradient,
+)
+from zoo.kernels.memory_weights import (
+    ChunkArrays,
+    add_product,
+    add_scaled,
+    copy_row,
+    dot,
+    head_decay_products,
+    head_decay_products_gradient,
+    head_decay_weights,
+    head_decay_weights_gradient,
+    multiply_rows,
+    row_decay_products,
+    row_decay_products_gradient,
+    row_decay_weights,
+    row_decay_weights_gradient,
+    scale_row,
+)
 from zoo.kernels.vector_loops import vector_loop
 
-ChunkArrays: TypeAlias = tuple[Array, Array, Array, Array, Array, Array]
+WorkArrays: TypeAlias = tuple[ChunkArrays, Array, Array, Array, Array, Array, Array, Array, Array, Array]
+"""The arrays that :func:`_arrays` makes."""
 
 CHUNK = 16
 """Steps of a chunk. With 32, the backward pass of memories of 128 x 128 took 10 % longer, of 32 x 32 35 %."""
@@ -74,29 +109,106 @@ def transposed_memories(memories: Array, heads: int, rows: int, columns: int) ->
     return made
 
 
-@vector_loop(1, 1)
-def _copy(_target: Any, source: Any) -> Any:
-    return (source,)
+@njit(inline=True)
+def exchanged_planes(memories: Array, planes: int, heads: int) -> Array:
+    """Exchange the first two axes of memories ``(B, planes * heads * N)`` to ``(B, heads * planes * N)``."""
+    made = kernels.empty((memories.shape[0], memories.shape[1]), memories)
+    size = memories.shape[1] // (planes * heads)
+    for row in range(memories.shape[0]):
+        for plane in range(planes):
+            for head in range(heads):
+                source = kernels.flat_slice(memories, ((row * planes + plane) * heads + head) * size, size)
+                copy_row(
+                    kernels.flat_slice(made, ((row * heads + head) * planes + plane) * size, size), source
+                )
+    return made
 
 
-@vector_loop(1, 2)
-def _multiply(_target: Any, a: Any, b: Any) -> Any:
-    return (a * b,)
+@njit(inline=True)
+def _flags(heads: int, decays: int, turns: int, has_probe: bool, query_first: bool) -> int:
+    """Heads and flags in one integer: Numba compiles again for other literals, but not for other integers."""
+    return heads * 64 + decays + 4 * turns + 16 * has_probe + 32 * query_first
 
 
-@vector_loop(1, 1)
-def _multiply_by(target: Any, a: Any) -> Any:
-    return (target * a,)
+@njit(inline=True)
+def _chunk_arrays(depth: int, width: int, decay_size: int, like: Array) -> ChunkArrays:
+    """Arrays for the operands of a chunk, or for their gradients."""
+    values, rates = kernels.empty((CHUNK, width), like), kernels.empty((CHUNK, width), like)
+    keys, readers = kernels.empty((CHUNK, depth), like), kernels.empty((2 * CHUNK, depth), like)
+    decay = kernels.empty((CHUNK, decay_size), like)
+    kernels.flat(decay)[:] = 1
+    return values, keys, readers, decay, rates
 
 
-@vector_loop(1, 2)
-def _add_product(target: Any, a: Any, b: Any) -> Any:
-    return (target + a * b,)
+@njit(inline=True)
+def _arrays(depth: int, width: int, decay_size: int, like: Array) -> WorkArrays:
+    """Arrays for the values of a chunk, or for their gradients."""
+    return (
+        _chunk_arrays(depth, width, decay_size, like),
+        kernels.empty((CHUNK, depth // 2), like),  # cosines
+        kernels.empty((CHUNK, depth // 2), like),  # sines
+        kernels.empty((CHUNK, decay_size), like),  # products of decays
+        kernels.empty((CHUNK, CHUNK), like),  # table of decays
+        kernels.empty((CHUNK, depth), like),  # what is left of keys at the end of the chunk
+        kernels.empty((2 * CHUNK, depth), like),  # decayed readers
+        kernels.empty((2 * CHUNK, width), like),  # reads
+        kernels.empty((2 * CHUNK, CHUNK), like),  # products of readers and keys
+        kernels.empty((2 * CHUNK, CHUNK), like),  # weights
+    )
 
 
-@vector_loop(1, 1)
-def _add_scaled(target: Any, source: Any, factor: Any) -> Any:
-    return (target + source * factor,)
+@njit(inline=True)
+def _load(
+    row: Array, t: int, first: int, chunk: ChunkArrays, cosines: Array, sines: Array,
+    decays: int, turns: int, has_probe: bool,
+) -> None:  # fmt: skip
+    """Copy the operands of step ``t`` of a chunk to its arrays; ``first`` is the first query."""
+    values, keys, readers, decay, rates = chunk
+    width, depth = values.shape[1], keys.shape[1]
+    copy_row(values[t], kernels.flat_slice(row, 0, width))
+    copy_row(keys[t], kernels.flat_slice(row, width, depth))
+    copy_row(readers[first + t], kernels.flat_slice(row, width + depth, depth))
+    start = width + 2 * depth
+    if decays > 0:
+        copy_row(decay[t], kernels.flat_slice(row, start, decay.shape[1]))
+        start += decay.shape[1]
+    if turns > 0:
+        copy_row(cosines[t], kernels.flat_slice(row, start, depth // 2))
+        copy_row(sines[t], kernels.flat_slice(row, start + depth // 2, depth // 2))
+        start += depth
+    if has_probe:
+        copy_row(readers[t], kernels.flat_slice(row, start, depth))
+        copy_row(rates[t], kernels.flat_slice(row, start + depth, width))
+
+
+@njit(inline=True)
+def _store(
+    drow: Array, row: Array, t: int, first: int, dchunk: ChunkArrays, dangles: Array,
+    decays: int, turns: int, has_probe: bool,
+) -> None:  # fmt: skip
+    """Copy the gradients of step ``t`` of a chunk to those of its operands.
+
+    The gradients of cosine and sine have no part along the radius: only that of the angle is defined.
+    """
+    values, keys, readers, decay, rates = dchunk
+    width, depth = values.shape[1], keys.shape[1]
+    copy_row(kernels.flat_slice(drow, 0, width), values[t])
+    copy_row(kernels.flat_slice(drow, width, depth), keys[t])
+    copy_row(kernels.flat_slice(drow, width + depth, depth), readers[first + t])
+    start = width + 2 * depth
+    if decays > 0:
+        copy_row(kernels.flat_slice(drow, start, decay.shape[1]), decay[t])
+        start += decay.shape[1]
+    if turns > 0:
+        half = depth // 2
+        cosine, sine = kernels.flat_slice(row, start, half), kernels.flat_slice(row, start + half, half)
+        dcosine, dsine = kernels.flat_slice(drow, start, half), kernels.flat_slice(drow, start + half, half)
+        if turns == 2:
+            angle_gradient(dcosine, dsine, cosine, sine, dangles[t])
+        start += depth
+    if has_probe:
+        copy_row(kernels.flat_slice(drow, start, depth), readers[t])
+        copy_row(kernels.flat_slice(drow, start + depth, width), rates[t])
 
 
 @vector_loop(1, 4)
@@ -104,182 +216,42 @@ def _add_scaled_four(target: Any, a: Any, b: Any, c: Any, d: Any, p: Any, q: Any
     return (target + a * p + b * q + c * r + d * s,)
 
 
-@vector_loop(1, 0)
-def _scale(target: Any, factor: Any) -> Any:
-    return (target * factor,)
-
-
-@vector_loop(0, 2, sums=1)
-def _dot(a: Any, b: Any) -> Any:
-    return (a * b,)
-
-
-@vector_loop(1, 2, sums=1)
-def _decay_and_dot(key: Any, decay: Any, query: Any) -> Any:
-    """Multiply a key by decays; its product with a query."""
-    new = key * decay
-    return new, new * query
-
-
-@vector_loop(3, 4)
-def _key_gradient(
-    g: Any, dquery: Any, ddecay: Any, query: Any, key: Any, before: Any, decay: Any, weight: Any
-) -> Any:
-    """Backward pass of ``weight = query @ key`` and ``key = decay * before``; ``g`` is the key's gradient."""
-    h = g + query * weight
-    return h * decay, dquery + key * weight, ddecay + h * before
-
-
-@vector_loop(2, 2)
-def _decay_gradient(g: Any, ddecay: Any, before: Any, decay: Any) -> Any:
-    """Backward pass of ``key = decay * before``; ``g`` is the key's gradient."""
-    return g * decay, ddecay + g * before
-
-
-@vector_loop(2, 2)
-def _probe_gradient(g: Any, dprobe: Any, probe: Any, key: Any, weight: Any) -> Any:
-    """Backward pass of ``weight = probe @ key``; ``g`` is the key's gradient."""
-    return g + probe * weight, dprobe + key * weight
-
-
 @njit(inline=True)
-def _add_weighted(target: Array, sources: Array, weights: Array, count: int) -> None:
-    """``target += weights[:count] @ sources[:count]``."""
-    for s in range(0, count - 3, 4):
-        _add_scaled_four(
-            target, sources[s], sources[s + 1], sources[s + 2], sources[s + 3],
-            weights[s], weights[s + 1], weights[s + 2], weights[s + 3],
-        )  # fmt: skip
-    for s in range(count // 4 * 4, count):
-        _add_scaled(target, sources[s], weights[s])
-
-
-@njit(inline=True)
-def _load(row: Array, t: int, chunk: ChunkArrays, decays: bool, has_probe: bool) -> None:
-    """Copy the operands of a step to row ``t`` of the arrays of its chunk."""
-    values, keys, queries, decay, probes, rates = chunk
-    width, depth = values.shape[1], keys.shape[1]
-    _copy(values[t], kernels.flat_slice(row, 0, width))
-    _copy(keys[t], kernels.flat_slice(row, width, depth))
-    _copy(queries[t], kernels.flat_slice(row, width + depth, depth))
-    start = width + 2 * depth
-    if decays:
-        _copy(decay[t], kernels.flat_slice(row, start, depth))
-        start += depth
-    if has_probe:
-        _copy(probes[t], kernels.flat_slice(row, start, depth))
-        _copy(rates[t], kernels.flat_slice(row, start + depth, width))
-
-
-@njit(inline=True)
-def _store(row: Array, t: int, chunk: ChunkArrays, decays: bool, has_probe: bool) -> None:
-    """Copy row ``t`` of the gradients of a chunk to the gradients of the operands of a step."""
-    values, keys, queries, decay, probes, rates = chunk
-    width, depth = values.shape[1], keys.shape[1]
-    _copy(kernels.flat_slice(row, 0, width), values[t])
-    _copy(kernels.flat_slice(row, width, depth), keys[t])
-    _copy(kernels.flat_slice(row, width + depth, depth), queries[t])
-    start = width + 2 * depth
-    if decays:
-        _copy(kernels.flat_slice(row, start, depth), decay[t])
-        start += depth
-    if has_probe:
-        _copy(kernels.flat_slice(row, start, depth), probes[t])
-        _copy(kernels.flat_slice(row, start + depth, width), rates[t])
-
-
-@njit(inline=True)
-def _chunk_arrays(depth: int, width: int, like: Array) -> ChunkArrays:
-    """Arrays for the operands of a chunk: value, key, query, decay, probe and rate of each step."""
-    keys, queries = kernels.empty((CHUNK, depth), like), kernels.empty((CHUNK, depth), like)
-    decay, probes = kernels.empty((CHUNK, depth), like), kernels.empty((CHUNK, depth), like)
-    values, rates = kernels.empty((CHUNK, width), like), kernels.empty((CHUNK, width), like)
-    kernels.flat(decay)[:] = 1
-    return values, keys, queries, decay, probes, rates
-
-
-@njit(inline=True)
-def _weights(
-    steps: int,
-    chunk: ChunkArrays,
-    remaining_keys: Array,
-    query_weights: Array,
-    probe_weights: Array,
-    has_probe: bool,
-    query_first: bool,
-) -> None:
-    """Write products of queries and probes with the rest of earlier keys, and the rest at the end."""
-    _, keys, queries, decay, probes, _ = chunk
-    for s in range(steps):
-        key = remaining_keys[s]
-        _copy(key, keys[s])
-        query_weights[s, s] = _dot(queries[s], key)
-        for t in range(s + 1, steps):
-            if has_probe:
-                probe_weights[t, s] = _dot(probes[t], key)
-            if query_first:
-                query_weights[t, s] = _dot(queries[t], key)
-                _multiply_by(key, decay[t])
-            else:
-                query_weights[t, s] = _decay_and_dot(key, decay[t], queries[t])
-
-
-@njit(inline=True)
-def _decay_queries(
-    steps: int,
-    chunk: ChunkArrays,
-    products: Array,
-    decayed_queries: Array,
-    has_probe: bool,
-    query_first: bool,
-) -> int:
-    """Write products of decays, and their products with probes and queries, which read the memory.
-
-    Returns:
-        The number of probes and queries. The probes come first.
-    """
-    _, _, queries, decay, probes, _ = chunk
-    _copy(products[0], decay[0])
-    for t in range(1, steps):
-        _multiply(products[t], products[t - 1], decay[t])
-    count = 0
-    if has_probe:
-        _copy(decayed_queries[0], probes[0])
-        for t in range(1, steps):
-            _multiply(decayed_queries[t], probes[t], products[t - 1])
-        count = steps
-    for t in range(steps):
-        if query_first and t == 0:
-            _copy(decayed_queries[count], queries[0])
-        else:
-            _multiply(decayed_queries[count + t], queries[t], products[t - 1 if query_first else t])
-    return count + steps
-
-
-@njit(inline=True)
-def _add_reads(decayed_queries: Array, count: int, memory: Array, reads: Array) -> None:
-    """``reads = decayed_queries @ memory``."""
+def _add_reads(decayed: Array, memory: Array, reads: Array) -> None:
+    """``reads = decayed @ memory``."""
     kernels.fill_zeros(reads)
-    if count > 0:
-        panels = kernels.pack(memory)
-        kernels.add_matmul(
-            kernels.slice_steps(decayed_queries, 0, count), panels, kernels.slice_steps(reads, 0, count)
-        )
+    kernels.add_matmul(decayed, kernels.pack(memory), reads)
 
 
 @njit(inline=True)
-def _apply_probes(steps: int, chunk: ChunkArrays, reads: Array, probe_weights: Array) -> None:
+def _apply_probes(steps: int, chunk: ChunkArrays, reads: Array, weights: Array) -> None:
     """Compute the values that steps write: ``value + rate * reads``, with the reads of the probes."""
-    written, _, _, _, _, rates = chunk
+    written, _, _, _, rates = chunk
     for t in range(steps):
-        _add_weighted(reads[t], written, probe_weights[t], t)
-        _add_product(written[t], rates[t], reads[t])
+        for s in range(0, t - 3, 4):
+            _add_scaled_four(
+                reads[t], written[s], written[s + 1], written[s + 2], written[s + 3],
+                weights[t, s], weights[t, s + 1], weights[t, s + 2], weights[t, s + 3],
+            )  # fmt: skip
+        for s in range(t // 4 * 4, t):
+            add_scaled(reads[t], written[s], weights[t, s])
+        add_product(written[t], rates[t], reads[t])
+
+
+@njit(inline=True)
+def _decay_memory(memory: Array, decay: Array, decays: int) -> None:
+    """Multiply a memory by the products of the decays of a chunk."""
+    if decays == 1:
+        scale_row(kernels.flat(memory), decay[0])
+    elif decays == 2:
+        for i in range(decay.size):
+            scale_row(memory[i], decay[i])
 
 
 @njit(inline=True)
 def memory_forward(
     rows: Array, first: int, state: Array, memories: Array, out: Array,
-    heads: int, decays: bool, has_probe: bool, query_first: bool,
+    heads: int, decays: int, turns: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """Run all steps, or a block of them.
 
@@ -290,211 +262,145 @@ def memory_forward(
         memories: Receives the memories before each chunk (:func:`empty_memories`).
         out: Receives what the queries read, ``(block steps, B, heads * D)``.
         heads: Heads of a sequence.
-        decays: Whether memories decay.
+        decays: 0 if memories do not decay, 1 with one decay for each head, 2 with one for each row.
+        turns: 0 if memories do not turn, 1 if their angles need no gradients, otherwise 2.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
-    _forward(rows, first, state, memories, out, _flags(heads, decays, has_probe, query_first))
-
-
-@njit(inline=True)
-def _flags(heads: int, decays: bool, has_probe: bool, query_first: bool) -> int:
-    """Heads and flags in one integer: Numba compiles again for other literals, but not for other integers."""
-    return heads * 8 + decays + 2 * has_probe + 4 * query_first
+    _forward(rows, first, state, memories, out, _flags(heads, decays, turns, has_probe, query_first))
 
 
 @njit(shared=True)
 def _forward(rows: Array, first: int, state: Array, memories: Array, out: Array, flags: int) -> None:
-    heads, decays, has_probe, query_first = flags // 8, flags & 1 != 0, flags & 2 != 0, flags & 4 != 0
+    heads, decays = flags // 64, flags & 3
+    width = out.shape[2] // heads
+    depth = state.shape[1] // heads // width
+    arrays = _arrays(depth, width, depth if decays == 2 else 1, state)
+    # A function of its own, whose caller owns all arrays: counting references to views of them took four
+    # fifths of the time.
+    _forward_chunks(rows, first, state, memories, out, arrays, flags)
+
+
+@njit(shared=True)
+def _forward_chunks(
+    rows: Array, first: int, state: Array, memories: Array, out: Array, arrays: WorkArrays, flags: int
+) -> None:
+    rows, state, memories = kernels.unowned((rows, state, memories))
+    out, arrays = kernels.unowned((out, arrays))
+    heads, decays, turns = flags // 64, flags & 3, flags // 4 & 3
+    has_probe, query_first = flags & 16 != 0, flags & 32 != 0
     head_count = rows.shape[1] * heads
     size, width = state.shape[1] // heads, out.shape[2] // heads
     depth, row_size = size // width, rows.shape[2] // heads
-    chunk = _chunk_arrays(depth, width, state)
+    chunk, cosines, sines, products, table, remaining_keys, decayed, reads, dots, weights = arrays
     written = chunk[0]
-    products, remaining_keys = kernels.empty((CHUNK, depth), state), kernels.empty((CHUNK, depth), state)
-    decayed_queries = kernels.empty((2 * CHUNK, depth), state)
-    reads = kernels.empty((2 * CHUNK, width), state)
-    query_weights, probe_weights = kernels.empty((CHUNK, CHUNK), state), kernels.empty((CHUNK, CHUNK), state)
     for head_index in range(head_count):
         flat = kernels.flat_slice(state, head_index * size, size)
         memory = kernels.reshape(flat, (depth, width))
         for start in range(0, rows.shape[0], CHUNK):
             count = min(CHUNK, rows.shape[0] - start)
+            after = count if has_probe else 0
             index = (first + start) // CHUNK * head_count + head_index
-            _copy(kernels.flat_slice(memories, index * size, size), flat)
+            copy_row(kernels.flat_slice(memories, index * size, size), flat)
             for t in range(count):
-                row = (start + t) * head_count + head_index
-                _load(kernels.flat_slice(rows, row * row_size, row_size), t, chunk, decays, has_probe)
-            total = _decay_queries(count, chunk, products, decayed_queries, has_probe, query_first)
-            _add_reads(decayed_queries, total, memory, reads)
-            _weights(count, chunk, remaining_keys, query_weights, probe_weights, has_probe, query_first)
+                row = kernels.flat_slice(rows, ((start + t) * head_count + head_index) * row_size, row_size)
+                _load(row, t, after, chunk, cosines, sines, decays, turns, has_probe)
+            if turns > 0:
+                turn_operands(count, chunk, cosines, sines, has_probe, query_first)
+            _read_chunk(
+                count, chunk, products, table, decayed, remaining_keys, dots, weights,
+                decays, has_probe, query_first,
+            )  # fmt: skip
+            all_reads = kernels.slice_steps(reads, 0, after + count)
+            _add_reads(kernels.slice_steps(decayed, 0, after + count), memory, all_reads)
             if has_probe:
-                _apply_probes(count, chunk, reads, probe_weights)
-            for t in range(count):
-                read = reads[total - count + t]
-                _add_weighted(read, written, query_weights[t], t if query_first else t + 1)
-                _copy(kernels.flat_slice(out, ((start + t) * head_count + head_index) * width, width), read)
-            for i in range(depth):
-                _scale(memory[i], products[count - 1, i])
-            kernels.add_matmul_ta(
-                kernels.slice_steps(remaining_keys, 0, count), kernels.slice_steps(written, 0, count), memory
+                _apply_probes(count, chunk, reads, weights)
+            steps_written = kernels.slice_steps(written, 0, count)
+            steps_reads = kernels.slice_steps(reads, after, after + count)
+            kernels.add_matmul(
+                kernels.slice_steps(weights, after, after + count), kernels.pack(steps_written), steps_reads
             )
+            for t in range(count):
+                row_of_out = ((start + t) * head_count + head_index) * width
+                copy_row(kernels.flat_slice(out, row_of_out, width), steps_reads[t])
+            _decay_memory(memory, products[count - 1], decays)
+            kernels.add_matmul_ta(kernels.slice_steps(remaining_keys, 0, count), steps_written, memory)
+            if turns > 0:
+                turn_memory(memory, cosines[count - 1], sines[count - 1], False)
 
 
 @njit(inline=True)
-def _weights_gradient(
-    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, chain: Array, dremaining_keys: Array,
-    dquery_weights: Array, dprobe_weights: Array, has_probe: bool, query_first: bool,
+def _read_chunk(
+    steps: int, chunk: ChunkArrays, products: Array, table: Array, decayed: Array, remaining_keys: Array,
+    dots: Array, weights: Array, decays: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
-    """Backward pass of :func:`_weights`: set the gradients of keys, add to the others."""
-    _, keys, queries, decay, probes, _ = chunk
-    _, dkeys, dqueries, ddecay, dprobes, _ = dchunk
-    for s in range(steps):
-        _copy(chain[s], keys[s])
-        for t in range(s + 1, steps):
-            _multiply(chain[t], chain[t - 1], decay[t])
-        g = dremaining_keys[s]
-        for t in range(steps - 1, s, -1):
-            if query_first:
-                _decay_gradient(g, ddecay[t], chain[t - 1], decay[t])
-                _probe_gradient(g, dqueries[t], queries[t], chain[t - 1], dquery_weights[t, s])
-            else:
-                _key_gradient(
-                    g,
-                    dqueries[t],
-                    ddecay[t],
-                    queries[t],
-                    chain[t],
-                    chain[t - 1],
-                    decay[t],
-                    dquery_weights[t, s],
-                )
-            if has_probe:
-                _probe_gradient(g, dprobes[t], probes[t], chain[t - 1], dprobe_weights[t, s])
-        if not query_first:
-            _probe_gradient(g, dqueries[s], queries[s], keys[s], dquery_weights[s, s])
-        _copy(dkeys[s], g)
-
-
-@njit(inline=True)
-def _decay_queries_gradient(
-    steps: int,
-    chunk: ChunkArrays,
-    dchunk: ChunkArrays,
-    products: Array,
-    ddecayed_queries: Array,
-    g: Array,
-    has_probe: bool,
-    query_first: bool,
-) -> None:
-    """Backward pass of :func:`_decay_queries`: set the gradients of queries, decays and probes.
-
-    Args:
-        steps: Steps of the chunk.
-        chunk: The operands of its steps.
-        dchunk: Their gradients.
-        products: Products of decays.
-        ddecayed_queries: Gradients of the decayed probes and queries.
-        g: The gradient of the last product, overwritten.
-        has_probe: Whether there are probes, before the queries.
-        query_first: As in :func:`memory_forward`.
-    """
-    _, _, queries, decay, probes, _ = chunk
-    _, _, dqueries, ddecay, dprobes, _ = dchunk
-    first = steps if has_probe else 0
-    for t in range(steps - 1, -1, -1):
-        if not query_first:
-            _multiply(dqueries[t], ddecayed_queries[first + t], products[t])
-            _add_product(g, ddecayed_queries[first + t], queries[t])
-        if t == 0:
-            _copy(ddecay[0], g)
-            if query_first:
-                _copy(dqueries[0], ddecayed_queries[first])
-            if has_probe:
-                _copy(dprobes[0], ddecayed_queries[0])
-            continue
-        _multiply(ddecay[t], g, products[t - 1])
-        _multiply_by(g, decay[t])
-        if query_first:
-            _multiply(dqueries[t], ddecayed_queries[first + t], products[t - 1])
-            _add_product(g, ddecayed_queries[first + t], queries[t])
-        if has_probe:
-            _multiply(dprobes[t], ddecayed_queries[t], products[t - 1])
-            _add_product(g, ddecayed_queries[t], probes[t])
+    """Compute the products of readers and keys with decays, by the kind of decays."""
+    if decays == 2:
+        kernels.fill_zeros(weights)
+        row_decay_products(steps, chunk, products, decayed, has_probe, query_first)
+        row_decay_weights(steps, chunk, remaining_keys, weights, has_probe, query_first)
+    else:
+        head_decay_products(steps, chunk, products, decayed, has_probe, query_first)
+        head_decay_weights(steps, chunk, table, remaining_keys, dots, weights, has_probe, query_first)
 
 
 @njit(inline=True)
 def _update_gradient(
-    steps: int,
-    remaining_keys: Array,
-    written: Array,
-    gradient: Array,
-    dremaining_keys: Array,
-    dwritten: Array,
+    remaining_keys: Array, written: Array, gradient: Array, dremaining_keys: Array, dwritten: Array
 ) -> None:
     """Backward pass of the sum of outer products in the memory after the chunk, whose gradient is given."""
     kernels.fill_zeros(dwritten)
     kernels.fill_zeros(dremaining_keys)
-    kernels.add_matmul(
-        kernels.slice_steps(remaining_keys, 0, steps),
-        kernels.pack(gradient),
-        kernels.slice_steps(dwritten, 0, steps),
-    )
-    kernels.add_matmul(
-        kernels.slice_steps(written, 0, steps),
-        kernels.pack_transposed(gradient),
-        kernels.slice_steps(dremaining_keys, 0, steps),
-    )
+    kernels.add_matmul(remaining_keys, kernels.pack(gradient), dwritten)
+    kernels.add_matmul(written, kernels.pack_transposed(gradient), dremaining_keys)
 
 
 @njit(inline=True)
 def _apply_probes_gradient(
-    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, reads: Array, dreads: Array,
-    probe_weights: Array, dprobe_weights: Array,
-) -> None:  # fmt: skip
+    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, reads: Array, dreads: Array, weights: Array
+) -> None:
     """Backward pass of :func:`_apply_probes`: ``dchunk`` has the gradients of the written values."""
-    written, _, _, _, _, rates = chunk
-    dwritten, _, _, _, _, drates = dchunk
+    _, _, _, _, rates = chunk
+    dwritten, _, _, _, drates = dchunk
     for t in range(steps - 1, -1, -1):
-        _multiply(drates[t], dwritten[t], reads[t])
-        _multiply(dreads[t], dwritten[t], rates[t])
+        multiply_rows(drates[t], dwritten[t], reads[t])
+        multiply_rows(dreads[t], dwritten[t], rates[t])
         for s in range(t):
-            _add_scaled(dwritten[s], dreads[t], probe_weights[t, s])
-            dprobe_weights[t, s] = _dot(dreads[t], written[s])
+            add_scaled(dwritten[s], dreads[t], weights[t, s])
 
 
 @njit(inline=True)
 def _memory_gradient(
-    decayed_queries: Array, count: int, dreads: Array, memory: Array, last_product: Array,
-    gradient: Array, ddecayed_queries: Array, dlast_product: Array,
+    decayed: Array, dreads: Array, memory: Array, decay: Array, decays: int,
+    gradient: Array, ddecayed: Array, ddecay: Array,
 ) -> None:  # fmt: skip
     """Backward pass of reads of the memory before the chunk, and of its decay over the chunk.
 
     Args:
-        decayed_queries: Probes and queries, times products of decays.
-        count: Their number.
+        decayed: Readers times products of decays.
         dreads: Gradients of the reads.
         memory: The memory before the chunk.
-        last_product: The product of all decays of the chunk.
+        decay: The product of all decays of the chunk.
+        decays: As in :func:`memory_forward`.
         gradient: Gradient of the memory after the chunk, replaced by that of the memory before it.
-        ddecayed_queries: Receives the gradients of the decayed probes and queries.
-        dlast_product: Receives the gradient of ``last_product``.
+        ddecayed: Receives the gradients of ``decayed``.
+        ddecay: Receives the gradient of ``decay``.
     """
-    kernels.fill_zeros(ddecayed_queries)
-    steps_reads = kernels.slice_steps(dreads, 0, count)
-    kernels.add_matmul(
-        steps_reads, kernels.pack_transposed(memory), kernels.slice_steps(ddecayed_queries, 0, count)
-    )
-    for i in range(memory.shape[0]):
-        dlast_product[i] = _dot(gradient[i], memory[i])
-        _scale(gradient[i], last_product[i])
-    kernels.add_matmul_ta(kernels.slice_steps(decayed_queries, 0, count), steps_reads, gradient)
+    kernels.fill_zeros(ddecayed)
+    kernels.add_matmul(dreads, kernels.pack_transposed(memory), ddecayed)
+    if decays == 1:
+        ddecay[0] = dot(kernels.flat(gradient), kernels.flat(memory))
+    elif decays == 2:
+        for i in range(memory.shape[0]):
+            ddecay[i] = dot(gradient[i], memory[i])
+    _decay_memory(gradient, decay, decays)
+    kernels.add_matmul_ta(decayed, dreads, gradient)
 
 
 @njit(inline=True)
 def memory_backward(
     rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
-    heads: int, decays: bool, has_probe: bool, query_first: bool,
+    heads: int, decays: int, turns: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """The gradients of a block of steps.
 
@@ -504,36 +410,46 @@ def memory_backward(
         first: The first step of the block, at which a chunk begins.
         dstate: The gradients of the memories after the block, replaced by those before it.
         dout: The gradients of ``out``.
-        drows: Receives the gradients of the operands.
+        drows: Receives the gradients of the operands, but for angles without gradients.
         heads: Heads of a sequence.
-        decays: Whether memories decay.
+        decays: As in :func:`memory_forward`.
+        turns: As in :func:`memory_forward`.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
-    _backward(rows, memories, first, dstate, dout, drows, _flags(heads, decays, has_probe, query_first))
+    flags = _flags(heads, decays, turns, has_probe, query_first)
+    _backward(rows, memories, first, dstate, dout, drows, flags)
 
 
 @njit(shared=True)
 def _backward(
     rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array, flags: int
 ) -> None:
-    heads, decays, has_probe, query_first = flags // 8, flags & 1 != 0, flags & 2 != 0, flags & 4 != 0
+    heads, decays = flags // 64, flags & 3
+    width = dout.shape[2] // heads
+    depth = dstate.shape[1] // heads // width
+    decay_size = depth if decays == 2 else 1
+    arrays = _arrays(depth, width, decay_size, dstate)
+    gradients = _arrays(depth, width, decay_size, dstate)
+    _backward_chunks(rows, memories, first, dstate, dout, drows, arrays, gradients, flags)
+
+
+@njit(shared=True)
+def _backward_chunks(
+    rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
+    arrays: WorkArrays, gradients: WorkArrays, flags: int,
+) -> None:  # fmt: skip
+    rows, memories, dstate, dout, drows = kernels.unowned((rows, memories, dstate, dout, drows))
+    arrays, gradients = kernels.unowned((arrays, gradients))
+    heads, decays, turns = flags // 64, flags & 3, flags // 4 & 3
+    has_probe, query_first = flags & 16 != 0, flags & 32 != 0
     head_count = rows.shape[1] * heads
     size, width = dstate.shape[1] // heads, dout.shape[2] // heads
     depth, row_size = size // width, rows.shape[2] // heads
-    chunk, dchunk = _chunk_arrays(depth, width, dstate), _chunk_arrays(depth, width, dstate)
+    chunk, cosines, sines, products, table, remaining_keys, decayed, reads, dots, weights = arrays
+    dchunk, dangles, _, dproducts, dtable, dremaining_keys, ddecayed, dreads, _, dweights = gradients
     written, dwritten = chunk[0], dchunk[0]
-    products, remaining_keys = kernels.empty((CHUNK, depth), dstate), kernels.empty((CHUNK, depth), dstate)
-    dremaining_keys, chain = kernels.empty((CHUNK, depth), dstate), kernels.empty((CHUNK, depth), dstate)
-    decayed_queries = kernels.empty((2 * CHUNK, depth), dstate)
-    reads = kernels.empty((2 * CHUNK, width), dstate)
-    ddecayed_queries = kernels.empty((2 * CHUNK, depth), dstate)
-    dreads = kernels.empty((2 * CHUNK, width), dstate)
-    query_weights = kernels.empty((CHUNK, CHUNK), dstate)
-    probe_weights = kernels.empty((CHUNK, CHUNK), dstate)
-    dquery_weights = kernels.empty((CHUNK, CHUNK), dstate)
-    dprobe_weights = kernels.empty((CHUNK, CHUNK), dstate)
-    dlast_product = kernels.empty((depth,), dstate)
+    dlast_product = dproducts[0]
     for head_index in range(head_count):
         gradient = kernels.reshape(kernels.flat_slice(dstate, head_index * size, size), (depth, width))
         for start in range((rows.shape[0] - 1) // CHUNK * CHUNK, -1, -CHUNK):
@@ -541,41 +457,74 @@ def _backward(
             index = (first + start) // CHUNK * head_count + head_index
             memory = kernels.reshape(kernels.flat_slice(memories, index * size, size), (depth, width))
             after = count if has_probe else 0  # the first row of the queries
+            total = after + count
             for t in range(count):
-                row = (start + t) * head_count + head_index
-                _load(kernels.flat_slice(rows, row * row_size, row_size), t, chunk, decays, has_probe)
-                _copy(dreads[after + t], kernels.flat_slice(dout, row * width, width))
-            total = _decay_queries(count, chunk, products, decayed_queries, has_probe, query_first)
-            _weights(count, chunk, remaining_keys, query_weights, probe_weights, has_probe, query_first)
-            if has_probe:
-                _add_reads(decayed_queries, count, memory, reads)
-                _apply_probes(count, chunk, reads, probe_weights)
-            _update_gradient(count, remaining_keys, written, gradient, dremaining_keys, dwritten)
-            for t in range(count):
-                dread = dreads[after + t]
-                for s in range(t if query_first else t + 1):
-                    _add_scaled(dwritten[s], dread, query_weights[t, s])
-                    dquery_weights[t, s] = _dot(dread, written[s])
-            if has_probe:
-                _apply_probes_gradient(count, chunk, dchunk, reads, dreads, probe_weights, dprobe_weights)
-            _memory_gradient(
-                decayed_queries, total, dreads, memory, products[count - 1],
-                gradient, ddecayed_queries, dlast_product,
+                number = (start + t) * head_count + head_index
+                row = kernels.flat_slice(rows, number * row_size, row_size)
+                _load(row, t, after, chunk, cosines, sines, decays, turns, has_probe)
+                copy_row(dreads[after + t], kernels.flat_slice(dout, number * width, width))
+            if turns > 0:
+                turn_operands(count, chunk, cosines, sines, has_probe, query_first)
+                turn_memory(gradient, cosines[count - 1], sines[count - 1], True)
+            _read_chunk(
+                count, chunk, products, table, decayed, remaining_keys, dots, weights,
+                decays, has_probe, query_first,
             )  # fmt: skip
-            _decay_queries_gradient(
-                count, chunk, dchunk, products, ddecayed_queries, dlast_product, has_probe, query_first
+            if has_probe:
+                _add_reads(
+                    kernels.slice_steps(decayed, 0, count), memory, kernels.slice_steps(reads, 0, count)
+                )
+                _apply_probes(count, chunk, reads, weights)
+            steps_written = kernels.slice_steps(written, 0, count)
+            steps_dwritten = kernels.slice_steps(dwritten, 0, count)
+            _update_gradient(
+                kernels.slice_steps(remaining_keys, 0, count), steps_written, gradient,
+                kernels.slice_steps(dremaining_keys, 0, count), steps_dwritten,
+            )  # fmt: skip
+            if turns == 2:
+                kernels.fill_zeros(dangles)
+                memory_angle_gradient(
+                    memory, gradient, products[count - 1], remaining_keys, dremaining_keys, count,
+                    dangles[count - 1],
+                )  # fmt: skip
+            kernels.add_matmul_ta(
+                kernels.slice_steps(weights, after, total), kernels.slice_steps(dreads, after, total),
+                steps_dwritten,
+            )  # fmt: skip
+            if has_probe:
+                _apply_probes_gradient(count, chunk, dchunk, reads, dreads, weights)
+            all_dreads = kernels.slice_steps(dreads, 0, total)
+            kernels.fill_zeros(dweights)
+            panels = kernels.pack_transposed(steps_written)
+            kernels.add_matmul_offset(
+                all_dreads, 0, panels, kernels.slice_steps(dweights, 0, total), 0, count
             )
-            _weights_gradient(
-                count,
-                chunk,
-                dchunk,
-                chain,
-                dremaining_keys,
-                dquery_weights,
-                dprobe_weights,
-                has_probe,
-                query_first,
-            )
+            _memory_gradient(
+                kernels.slice_steps(decayed, 0, total), all_dreads, memory, products[count - 1], decays,
+                gradient, kernels.slice_steps(ddecayed, 0, total), dlast_product,
+            )  # fmt: skip
+            if decays == 2:
+                row_decay_products_gradient(
+                    count, chunk, dchunk, products, ddecayed, dlast_product, has_probe, query_first
+                )
+                row_decay_weights_gradient(
+                    count, chunk, dchunk, decayed, dremaining_keys, dweights, has_probe, query_first
+                )
+            else:
+                head_decay_products_gradient(
+                    count, chunk, dchunk, products, ddecayed, dlast_product, decays == 1,
+                    has_probe, query_first,
+                )  # fmt: skip
+                head_decay_weights_gradient(
+                    count, chunk, dchunk, table, dots, dtable, dremaining_keys, dweights, decays == 1,
+                    has_probe, query_first,
+                )  # fmt: skip
+            if turns > 0:
+                turn_operands_gradient(
+                    count, chunk, dchunk, cosines, sines, dangles, turns == 2, has_probe, query_first
+                )
             for t in range(count):
-                row = (start + t) * head_count + head_index
-                _store(kernels.flat_slice(drows, row * row_size, row_size), t, dchunk, decays, has_probe)
+                start_of_row = ((start + t) * head_count + head_index) * row_size
+                drow = kernels.flat_slice(drows, start_of_row, row_size)
+                row = kernels.flat_slice(rows, start_of_row, row_size)
+                _store(drow, row, t, after, dchunk, dangles, decays, turns, has_probe)

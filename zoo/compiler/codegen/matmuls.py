@@ -220,10 +220,22 @@ def _write_matrix_function(context: EmitContext, writer: Writer, node: Node, _se
 
 def copied_memory(form: MemoryForm | ScanForm, state: str) -> str:
     """Expression for a copy of a state, or of its gradient, as kernels need it."""
-    rows = f"kernels.reshape({state}, (batch, {form.heads * form.elements}))"
+    rows, planes = f"kernels.reshape({state}, (batch, {form.heads * form.elements}))", form.planes
+    if planes > 1:  # the rows of a head side by side
+        rows = f"kernels.exchanged_planes({rows}, {planes}, {form.heads})"
     if form.transposed:
-        return f"kernels.transposed_memories({rows}, {form.heads}, {form.depth}, {form.width})"
-    return f"kernels.copy({rows})"
+        lengths = f"{form.heads * as_dim(planes)}, {form.rows}, {form.width}"
+        return f"kernels.transposed_memories({rows}, {lengths})"
+    return rows if planes > 1 else f"kernels.copy({rows})"
+
+
+def memory_state(form: MemoryForm | ScanForm, memories: str) -> str:
+    """Expression for a state, or its gradient, ``(batch, elements)``, given that of kernels."""
+    planes = form.planes
+    if form.transposed:
+        lengths = f"{form.heads * as_dim(planes)}, {form.width}, {form.rows}"
+        memories = f"kernels.transposed_memories({memories}, {lengths})"
+    return f"kernels.exchanged_planes({memories}, {form.heads}, {planes})" if planes > 1 else memories
 
 
 def _write_memory(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from zoo.compiler.codegen.array_variables import BLOCK, ArrayVar
 from zoo.compiler.codegen.emit_context import EmitContext
 from zoo.compiler.codegen.loops import write_loop
-from zoo.compiler.codegen.matmuls import copied_memory, pack_lines, write_matmul
+from zoo.compiler.codegen.matmuls import copied_memory, memory_state, pack_lines, write_matmul
 from zoo.compiler.codegen.writer import Writer, identifiers_in, literal
 from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.dims import Dim, as_dim
@@ -389,10 +389,7 @@ def _initial_memories(emitter: PassEmitter) -> Iterator[str]:
 def _memory_state(emitter: PassEmitter, name: str) -> str:
     """Expression for matrix memories, or their gradients, in the declared shape of the state."""
     step_graph, array = emitter.step_graph, emitter.memories[name].state
-    form = step_graph.memories[name].attr
-    if form.transposed:
-        array = f"kernels.transposed_memories({array}, {form.heads}, {form.width}, {form.depth})"
-    return _declared_shape(step_graph.states[name], array)
+    return _declared_shape(step_graph.states[name], memory_state(step_graph.memories[name].attr, array))
 
 
 def _assemble(emitter: PassEmitter, signature: str, unpacking: list[str], body: list[str]) -> list[str]:

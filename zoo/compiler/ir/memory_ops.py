@@ -7,15 +7,32 @@ They are not in the table of operations: no step contains them, only the kernels
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.compiler.ir.dims import Dim
+from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Level, Node, Shape
 from zoo.compiler.ir.op_table import Kind, Op
 
 STEPS_PER_STORED_MEMORY = 16
 """``CHUNK`` of :mod:`zoo.kernels.matrix_memory`, which imports Numba. A test compares the two."""
+
+
+class Decays(enum.IntEnum):
+    """Whether a step multiplies memories by factors, one for each head or one for each row."""
+
+    NONE = 0
+    HEADS = 1
+    ROWS = 2
+
+
+class Turns(enum.IntEnum):
+    """Whether the rows of a memory turn in pairs, and whether their angles have gradients."""
+
+    NONE = 0
+    FIXED = 1
+    TRAINED = 2
 
 
 @dataclass(frozen=True)
@@ -25,19 +42,23 @@ class MemoryForm:
     Args:
         state: Name of the state.
         heads: Number of memories of a sequence.
-        depth: Rows ``K``, over which queries sum.
+        planes: Real matrices of a memory: two if the state is complex, else one.
+        rows: Rows of one of them, over which queries sum.
         width: Columns ``D``.
-        decays: Whether a step multiplies the rows by factors.
+        decays: Whether a step multiplies memories by factors.
+        turns: Whether a step turns them.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether the query reads the memory before the update.
-        transposed: Whether the state is ``(heads, D, K)``.
+        transposed: Whether the state has its columns before its rows.
     """
 
     state: str
     heads: Dim
-    depth: Dim
+    planes: int
+    rows: Dim
     width: Dim
-    decays: bool
+    decays: Decays
+    turns: Turns
     has_probe: bool
     query_first: bool
     transposed: bool
@@ -46,9 +67,15 @@ class MemoryForm:
     """The kernels are ``memory_forward`` and ``memory_backward``."""
 
     @property
+    def depth(self) -> Dim:
+        """Rows ``K`` of a memory as kernels see it: the rows of all planes."""
+        return self.rows * as_dim(self.planes)
+
+    @property
     def flags(self) -> str:
         """The last arguments of the kernels."""
-        return f"{self.heads}, {self.decays}, {self.has_probe}, {self.query_first}"
+        numbers = f"{self.heads}, {self.decays.value}, {self.turns.value}"
+        return f"{numbers}, {self.has_probe}, {self.query_first}"
 
     @property
     def elements(self) -> Dim:
@@ -97,8 +124,13 @@ class ScanForm:
     query_first: bool
     transposed: bool
 
-    kernel = "scan"
-    """The kernels are ``scan_forward`` and ``scan_backward``."""
+    kernel, planes = "scan", 1
+    """The kernels are ``scan_forward`` and ``scan_backward``, and states are real."""
+
+    @property
+    def rows(self) -> Dim:
+        """Rows ``K``."""
+        return self.depth
 
     @property
     def flags(self) -> str:

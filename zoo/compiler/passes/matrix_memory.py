@@ -6,6 +6,10 @@ of a product with S. ``u`` may depend on S through one read before the update, o
 function: this is the delta rule. The memory of a cell such as ``gla``, ``delta_net`` or ``matrix_lstm`` thus
 becomes one value of the graph, which :mod:`zoo.kernels.matrix_memory` computes for all steps.
 
+A complex state, such as the memory of ``retnet``, is two real matrices, its planes. Its decay may be a
+complex number ``gamma * exp(i theta)`` (:mod:`zoo.compiler.passes.memory_rotation`). Its key is complex, and
+u is real. A read is the real part or the imaginary part of a product.
+
 A step stays as it is if anything else reads the state, or if what the query reads affects a state: then the
 steps must be computed one after the other.
 """
@@ -13,38 +17,32 @@ steps must be computed one after the other.
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NamedTuple
 
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir import structural_ops as ops
-from zoo.compiler.ir.dims import ONE, Dim, product
+from zoo.compiler.ir.dims import ONE, ZERO, Dim
 from zoo.compiler.ir.elementwise_ops import ADD, DIVIDE, MULTIPLY, NEGATIVE, SUBTRACT
 from zoo.compiler.ir.graph import Node, ancestors
-from zoo.compiler.ir.memory_ops import MemoryForm, matrix_memory
-from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.ir.structural_ops import BROADCAST, RESHAPE, SUM, TRANSPOSE, concatenate
+from zoo.compiler.ir.memory_ops import Decays, MemoryForm, Turns, matrix_memory
+from zoo.compiler.ir.structural_ops import BROADCAST, CONCAT, RESHAPE, SUM, TRANSPOSE, concatenate
+from zoo.compiler.passes.memory_rotation import polar_form, real_decay
+from zoo.compiler.passes.memory_terms import MatrixTerm, MatrixTerms, NoMatch, Order, times
 from zoo.compiler.passes.simplify import rewrite
 
-Order: TypeAlias = tuple[int, ...]
-
-
-# A step with more terms, or with more matrices in all, is none of the known forms.
-_MAX_TERMS, _MAX_MATRICES = 4, 64
-
-
-class NoMatch(Exception):
-    """The state has another form."""
+# A step with more matrices in all is none of the known forms.
+_MAX_MATRICES = 64
 
 
 def find_matrix_memories(step_graph: StepGraph) -> StepGraph:
     """Replace states that are matrix memories by reads of all steps; their new states have no nodes."""
     for name, leaf in step_graph.states.items():
         state = step_graph.cell.states[name]
-        if leaf.ndim >= 2 and not state.discrete and not state.complex:
+        if leaf.ndim >= 2 + state.complex and not state.discrete:
             try:
                 step_graph = MemoryMatcher(step_graph, name).replaced()
             except NoMatch:
@@ -53,46 +51,31 @@ def find_matrix_memories(step_graph: StepGraph) -> StepGraph:
 
 
 @dataclass(frozen=True)
-class _Term:
-    """A term of a matrix: a product of factors, and of S or S' if it has a core.
-
-    Args:
-        core: The leaf S, the new state, or None.
-        head: Factor of a head, ``(heads, 1)``; None for one.
-        row: Factors of the rows, ``(heads, R)``.
-        column: Factors of the columns, ``(heads, C)``.
-        elements: Factors of the elements, ``(heads, R, C)``.
-    """
-
-    core: Node | None = None
-    head: Node | None = None
-    row: Node | None = None
-    column: Node | None = None
-    elements: Node | None = None
-
-
-@dataclass(frozen=True)
 class _Read:
     """A sum over the rows or columns of a product with S or S'.
 
     Args:
-        node: The sum.
-        core: The leaf S, or the new state.
+        node: The sum, or the sum or difference of those of two planes.
+        is_new: Whether it reads S'.
         vector: The other factor, ``(heads, K)``.
         by_column: Whether it sums over columns.
         rest: Terms of the sum without S, ``(heads, D)``.
     """
 
     node: Node
-    core: Node
+    is_new: bool
     vector: Node
     by_column: bool
     rest: Node | None
 
 
-def times(a: Node | None, b: Node | None) -> Node | None:
-    """The product; None stands for one."""
-    return b if a is None else a if b is None else a * b
+class _Factors(NamedTuple):
+    """Factors of S in a step; None for none."""
+
+    decay: Node | None = None
+    decays: Decays = Decays.NONE
+    turn: Node | None = None
+    turns: Turns = Turns.NONE
 
 
 class MemoryMatcher:
@@ -100,17 +83,30 @@ class MemoryMatcher:
 
     def __init__(self, step_graph: StepGraph, name: str) -> None:
         self.step_graph, self.name = step_graph, name
-        self.leaf, self.new = step_graph.states[name], step_graph.new_states[name]
-        while self.new.op == RESHAPE:
-            self.new = self.new.inputs[0]
-        *lead, self.rows, self.columns = self.leaf.shape
-        self.heads = product(lead)
-        self.axes = [dim for dim in self.leaf.shape if dim != ONE]
-        matrices = [node for node in ancestors(step_graph.outputs) if self._is_matrix(node)]
-        if ONE in (self.rows, self.columns) or len(matrices) > _MAX_MATRICES:
+        self.leaf = step_graph.states[name]
+        self.planes = 2 if step_graph.cell.states[name].complex else 1
+        self.terms = MatrixTerms(self.leaf.shape[self.planes - 1 :], self.leaf.graph, self.elements)
+        self.before = [self.terms.add_core(node) for node in self._planes_before()]
+        self.after = [self.terms.add_core(node) for node in self._planes_after()]
+        matrices = [node for node in ancestors(step_graph.outputs) if self.terms.is_matrix(node)]
+        if ONE in (self.terms.rows, self.terms.columns) or len(matrices) > _MAX_MATRICES:
             raise NoMatch
-        self.orders: dict[Node, Order | None] = {}
         self.dependents = _dependents(self.leaf, step_graph.outputs)
+
+    def _planes_before(self) -> list[Node]:
+        """The matrices of S."""
+        if self.planes == 1:
+            return [self.leaf]
+        return [ops.slice_axis(self.leaf, 0, start, start + ONE) for start in (ZERO, ONE)]
+
+    def _planes_after(self) -> tuple[Node, ...]:
+        """The matrices of S'."""
+        new = self.step_graph.new_states[self.name]
+        if self.planes == 1:
+            return (new,)
+        if new.op != CONCAT or new.attr != 0 or len(new.inputs) != 2:
+            raise NoMatch
+        return new.inputs
 
     def replaced(self) -> StepGraph:
         """The step without the state.
@@ -119,25 +115,27 @@ class MemoryMatcher:
             NoMatch: if the state is no matrix memory.
         """
         query, probe = self._reads()
-        decay, key, written = self._update(query.by_column)
+        by_column, terms = query.by_column, self.terms
+        rows, width = self._rows_and_width(by_column)
+        factors, key, written = self._update(by_column)
         value, rate = _affine(written, probe.node if probe else None)
         if (rate is None) != (probe is None):
             raise NoMatch
-        depth, width = (self.columns, self.rows) if query.by_column else (self.rows, self.columns)
-        parts = [self._filled(value, width, 0.0), key, query.vector]
-        parts += [] if decay is None else [decay]
-        parts += [] if probe is None or rate is None else [probe.vector, self._filled(rate, width, 0.0)]
+        parts = [terms.filled(value, width, 0.0), key, query.vector, factors.decay, factors.turn]
+        parts += [] if probe is None else [probe.vector, terms.filled(rate, width, 0.0)]
         form = MemoryForm(
             self.name,
-            self.heads,
-            depth,
+            terms.heads,
+            self.planes,
+            rows,
             width,
-            decays=decay is not None,
+            factors.decays,
+            factors.turns,
             has_probe=probe is not None,
-            query_first=query.core is self.leaf,
-            transposed=query.by_column,
+            query_first=not query.is_new,
+            transposed=by_column,
         )
-        memory = matrix_memory(concatenate(parts, 1), form)
+        memory = matrix_memory(concatenate([part for part in parts if part is not None], 1), form)
         return self._without_state(query, memory)
 
     def _without_state(self, query: _Read, memory: Node) -> StepGraph:
@@ -164,202 +162,160 @@ class MemoryMatcher:
         ):
             raise NoMatch
 
+    def elements(self, node: Node, order: Order) -> Node | None:  # noqa: ARG002 - for subclasses
+        """A factor of the elements of S, ``(heads, R, C)``; None if the node is another one."""
+        return None
+
     # Reads.
 
     def _reads(self) -> tuple[_Read, _Read | None]:
         """The reads of the query, and of the probe if there is one."""
-        update = set(ancestors([self.new]))
-        query: list[_Read] = []
-        probe: list[_Read] = []
+        update = set(ancestors(self.after))
+        query: list[Node] = []
+        probe: list[Node] = []
         for node in ancestors(self.step_graph.outputs):
-            if node.op == SUM and node in self.dependents and self._is_matrix(node.inputs[0]):
-                (probe if node in update else query).append(self._read(node))
-        if len(query) != 1 or len(probe) > 1 or any(each.rest is not None for each in probe):
+            if node.op == SUM and node in self.dependents and self.terms.is_matrix(node.inputs[0]):
+                (probe if node in update else query).append(node)
+        reads = [self._read(*self._combined(sums)) for sums in (query, probe) if sums]
+        if not query or any(each.rest is not None or each.is_new for each in reads[1:]):
             raise NoMatch
-        if probe and (probe[0].by_column != query[0].by_column or probe[0].core is not self.leaf):
+        if probe and reads[1].by_column != reads[0].by_column:
             raise NoMatch
-        return query[0], probe[0] if probe else None
+        return reads[0], reads[1] if probe else None
 
-    def _read(self, node: Node) -> _Read:
-        """The product that a sum reads."""
-        order = self._order(node.inputs[0])
-        if order is None:
+    def _combined(self, sums: Sequence[Node]) -> tuple[Node, list[tuple[Node, bool]]]:
+        """The value that a read returns, and the sums it consists of, with whether each is negative."""
+        if len(sums) == 1:
+            return sums[0], [(sums[0], False)]
+        if len(sums) > self.planes:
             raise NoMatch
-        *_, row, column = self._positions(node.inputs[0], order)
-        terms = self._expand(node.inputs[0], order)
+        for node in ancestors(self.step_graph.outputs):
+            if node.op in (ADD, SUBTRACT):
+                signed = [_signed(operand) for operand in node.inputs]
+                if {each for each, _ in signed} == set(sums):
+                    (first, a), (second, b) = signed
+                    return node, [(first, a), (second, b != (node.op == SUBTRACT))]
+        raise NoMatch
+
+    def _read(self, node: Node, sums: Iterable[tuple[Node, bool]]) -> _Read:
+        """The product that one or two sums read."""
+        terms: list[MatrixTerm] = []
+        directions: set[bool] = set()
+        for each, negative in sums:
+            inner = each.inputs[0]
+            order = self.terms.order(inner)
+            if order is None:
+                raise NoMatch
+            *lead, row, column = self.terms.positions(inner, order)
+            by_column = tuple(each.attr) == (column,)
+            others = [*lead, row if by_column else column]
+            if tuple(each.attr) not in ((row,), (column,)) or others != sorted(others):
+                raise NoMatch
+            expanded = self.terms.expand(inner, order)
+            terms += [term.negated() for term in expanded] if negative else expanded
+            directions.add(by_column)
         of_memory = [term for term in terms if term.core is not None]
-        if len(of_memory) != 1 or tuple(node.attr) not in ((row,), (column,)):
+        are_new = {term.core in self.after for term in of_memory}
+        if len(directions) != 1 or len(are_new) != 1:
             raise NoMatch
-        by_column = tuple(node.attr) == (column,)
-        vector, other = self._split(of_memory[0], by_column)
-        if other is not None or of_memory[0].core is None:
+        (by_column,), (is_new,) = directions, are_new
+        if any(term.split(by_column)[1] is not None for term in of_memory):
             raise NoMatch
-        depth = self.columns if by_column else self.rows
-        rest = [self._summed(term, by_column) for term in terms if term.core is None]
-        total = functools.reduce(operator.add, rest) if rest else None
-        return _Read(
-            node, of_memory[0].core, self._vector(of_memory[0].head, vector, depth), by_column, total
-        )
+        matrices = self.after if is_new else self.before
+        vectors = [self._factor(of_memory, matrix, by_column) for matrix in matrices]
+        length, _ = self._rows_and_width(by_column)
+        vector = concatenate([self.terms.filled(each, length, 0.0) for each in vectors], 1)
+        rest = [self.terms.summed(term, by_column) for term in terms if term.core is None]
+        return _Read(node, is_new, vector, by_column, _sum(rest))
 
-    def _split(self, term: _Term, by_column: bool) -> tuple[Node | None, Node | None]:
-        """The factors along the axis that reads sum over, and along the other."""
-        if term.elements is not None:
-            raise NoMatch
-        return (term.column, term.row) if by_column else (term.row, term.column)
+    def _rows_and_width(self, by_column: bool) -> tuple[Dim, Dim]:
+        """Lengths of the axis over which the query sums, and of the other."""
+        rows, columns = self.terms.rows, self.terms.columns
+        return (columns, rows) if by_column else (rows, columns)
 
-    def _summed(self, term: _Term, by_column: bool) -> Node:
-        """The sum of an outer product, ``(heads, D)``."""
-        vector, other = self._split(term, by_column)
-        if vector is None or other is None:
-            raise NoMatch
-        total = ops.reshape(ops.reduce_sum(vector, (1,)), (self.heads, ONE))
-        return (total if term.head is None else total * term.head) * other
+    def _factor(self, terms: Iterable[MatrixTerm], core: Node, by_column: bool) -> Node | None:
+        """The sum of the factors of a matrix of the state, ``(heads, K)``; None without one."""
+        return self._sum_of_vectors([term for term in terms if term.core is core], by_column)
 
-    # Axes.
-
-    def _is_matrix(self, node: Node) -> bool:
-        return Counter(dim for dim in node.shape if dim != ONE) == Counter(self.axes)
-
-    def _long_axes(self, node: Node) -> list[int]:
-        if not self._is_matrix(node):
-            raise NoMatch
-        return [axis for axis, dim in enumerate(node.shape) if dim != ONE]
-
-    def _positions(self, node: Node, order: Order) -> list[int]:
-        """The axes of a matrix that are the heads, the rows and the columns."""
-        axes = self._long_axes(node)
-        return [axes[index] for index in order]
-
-    def _order(self, node: Node) -> Order | None:
-        """The order of the long axes of a matrix: heads, rows and columns; None without S in it."""
-        if node not in self.orders:
-            self.orders[node] = self._find_order(node)
-        return self.orders[node]
-
-    def _find_order(self, node: Node) -> Order | None:
-        if node in (self.leaf, self.new):
-            return tuple(range(len(self.axes)))
-        if node.op == RESHAPE:
-            return self._order(node.inputs[0])
-        if node.op == TRANSPOSE and (inner := self._order(node.inputs[0])) is not None:
-            own, axes = self._long_axes(node), self._positions(node.inputs[0], inner)
-            return tuple(own.index(node.attr.index(axis)) for axis in axes)
-        if node.op.kind is Kind.ELEMENTWISE:
-            return next(filter(None, map(self._order, node.inputs)), None)
-        return None
-
-    # Terms.
-
-    def _expand(self, node: Node, order: Order, inside: bool = False) -> list[_Term]:
-        """The terms of a matrix; inside the new state, its own."""
-        if node is self.leaf or (node is self.new and not inside):
-            if order != tuple(range(len(self.axes))):
-                raise NoMatch
-            return [_Term(core=node)]
-        if (elements := self._elements(node, order)) is not None:
-            return [_Term(elements=elements)]
-        if node.op == BROADCAST:
-            return [self._factor(node, order)]
-        if node.op == TRANSPOSE:
-            inner, axes = self._long_axes(node.inputs[0]), self._positions(node, order)
-            order = tuple(inner.index(node.attr[axis]) for axis in axes)
-            return self._expand(node.inputs[0], order)
-        if node.op == RESHAPE:
-            shapes = [[each.shape[axis] for axis in self._long_axes(each)] for each in (node, node.inputs[0])]
-            if shapes[0] != shapes[1]:  # such as (3, H) to (H, 3), which is no transpose
-                raise NoMatch
-            return self._expand(node.inputs[0], order)
-        if node.op == DIVIDE and node.inputs[1].op == BROADCAST:
-            divisor = self._inverse(self._factor(node.inputs[1], order))
-            return [self._product(each, divisor) for each in self._expand(node.inputs[0], order)]
-        if node.op not in (ADD, SUBTRACT, NEGATIVE, MULTIPLY):
-            raise NoMatch
-        left, *others = (self._expand(operand, order) for operand in node.inputs)
-        if len(left) + len(others[0] if others else ()) > _MAX_TERMS:
-            raise NoMatch
-        if node.op == MULTIPLY:
-            return [self._product(a, b) for a in left for b in others[0]]
-        if node.op == ADD:
-            return left + others[0]
-        return [*left, *map(self._negated, others[0])] if others else list(map(self._negated, left))
-
-    def _negated(self, term: _Term) -> _Term:
-        return self._product(term, _Term(head=self.leaf.graph.constant(-1.0, (self.heads, ONE))))
-
-    def _product(self, a: _Term, b: _Term) -> _Term:
-        if a.core is not None and b.core is not None:
-            raise NoMatch
-        core = b.core if a.core is None else a.core
-        factors = (
-            times(getattr(a, name), getattr(b, name)) for name in ("head", "row", "column", "elements")
-        )
-        return _Term(core, *factors)
-
-    def _inverse(self, factor: _Term) -> _Term:
-        def inverse(node: Node | None) -> Node | None:
-            return None if node is None else 1.0 / node
-
-        return _Term(None, inverse(factor.head), inverse(factor.row), inverse(factor.column))
-
-    def _elements(self, node: Node, order: Order) -> Node | None:  # noqa: ARG002 - for subclasses
-        """A factor of the elements of S, ``(heads, R, C)``; None if the node is another one."""
-        return None
-
-    def _factor(self, node: Node, order: Order) -> _Term:
-        """A factor that varies along rows, columns or neither."""
-        positions = self._positions(node, order)
-        row, column = positions[-2:]
-        inner = node.inputs[0]
-        shape = (ONE,) * (node.ndim - inner.ndim) + inner.shape
-        varies = (shape[row] != ONE, shape[column] != ONE)
-        if all(varies):
-            raise NoMatch
-        kept = tuple(shape[axis] if axis in (row, column) else dim for axis, dim in enumerate(node.shape))
-        short = [axis for axis in range(node.ndim) if axis not in positions]
-        vector = ops.transpose(node.graph.broadcast(inner, kept), (*short, *positions))
-        if varies == (True, False):
-            return _Term(row=ops.reshape(vector, (self.heads, self.rows)))
-        if varies == (False, True):
-            return _Term(column=ops.reshape(vector, (self.heads, self.columns)))
-        return _Term(head=ops.reshape(vector, (self.heads, ONE)))
-
-    def _vector(self, head: Node | None, vector: Node | None, length: Dim) -> Node:
-        """A vector of each head, ``(heads, length)``, times a factor of the head."""
-        return self._filled(times(head, vector), length, 1.0)
-
-    def _filled(self, vector: Node | None, length: Dim, value: float) -> Node:
-        """A vector of each head; the same number everywhere without one."""
-        shape = (self.heads, length)
-        graph = self.leaf.graph
-        return graph.constant(value, shape) if vector is None else graph.broadcast(vector, shape)
+    def _sum_of_vectors(self, terms: Iterable[MatrixTerm], by_column: bool) -> Node | None:
+        """The sum of the vectors of some terms along the columns, or along the rows."""
+        length, _ = self._rows_and_width(by_column)
+        return _sum([self.terms.scaled(term, term.split(by_column)[0], length) for term in terms])
 
     # The update.
 
-    def _update(self, by_column: bool) -> tuple[Node | None, Node, Node]:
+    def _update(self, by_column: bool) -> tuple[_Factors, Node, Node]:
         """Factors of S, the key, and what is written under it."""
-        order = tuple(range(len(self.axes)))
-        terms = self._expand(self.new, order, inside=True)
-        old = [term for term in terms if term.core is not None]
-        if len(old) != 1 or old[0].core is not self.leaf:
-            raise NoMatch
-        depth = self.columns if by_column else self.rows
-        factors, others = self._split(old[0], by_column)
-        if others is not None:
-            raise NoMatch
-        decay = None
-        if factors is not None or old[0].head is not None:
-            decay = self._vector(old[0].head, factors, depth)
-        return (decay, *self._written(terms, by_column))
+        updates = [self.terms.expand(matrix, inside=True) for matrix in self.after]
+        outer = [[term for term in terms if term.core is None] for terms in updates]
+        old = [[term for term in terms if term.core is not None] for terms in updates]
+        for term in itertools.chain(*old):
+            if term.core not in self.before or term.split(by_column)[1] is not None:
+                raise NoMatch
+        find_factors = self._complex_factors if self.planes > 1 else self._real_factors
+        return find_factors(old, by_column), *self._outer_product(outer, by_column)
 
-    def _written(self, terms: Iterable[_Term], by_column: bool) -> tuple[Node, Node]:
-        """The key and what is written under it."""
-        depth, width = (self.columns, self.rows) if by_column else (self.rows, self.columns)
-        outer = [term for term in terms if term.core is None]
-        keys = {self._split(term, by_column)[0] for term in outer}
-        if len(keys) != 1:
+    def _real_factors(self, old: list[list[MatrixTerm]], by_column: bool) -> _Factors:
+        if len(old[0]) != 1:
             raise NoMatch
-        written = [self._vector(term.head, self._split(term, by_column)[1], width) for term in outer]
-        return self._vector(None, keys.pop(), depth), functools.reduce(operator.add, written)
+        (term,) = old[0]
+        if term.split(by_column)[0] is not None:
+            return _Factors(self._sum_of_vectors(old[0], by_column), Decays.ROWS)
+        decay = self.terms.scaled(term, None, ONE)
+        return _Factors() if decay.value == 1.0 else _Factors(decay, Decays.HEADS)
+
+    def _complex_factors(self, old: list[list[MatrixTerm]], by_column: bool) -> _Factors:
+        """Decay and angle of a complex factor, which is a matrix ``[[a, -b], [b, a]]`` of both planes."""
+        real, imag = self.before
+        a, b = self._factor(old[0], real, by_column), self._factor(old[1], real, by_column)
+        minus_b = self._factor([term.negated() for term in old[0]], imag, by_column)
+        if a is None or a is not self._factor(old[1], imag, by_column) or b is not minus_b:
+            raise NoMatch
+        if b is None:
+            return _Factors(*_decay_of_planes(real_decay(a)))
+        polar = polar_form(a, b)
+        if polar is None:
+            raise NoMatch
+        turn = concatenate([polar.cosine, polar.sine], 1)
+        turns = Turns.TRAINED if polar.is_trained else Turns.FIXED
+        return _Factors(*_decay_of_planes(polar.decay), turn, turns)
+
+    def _outer_product(self, outer: list[list[MatrixTerm]], by_column: bool) -> tuple[Node, Node]:
+        """The key and what is written under it: one of them is the sum of those of all terms."""
+        terms = self.terms
+        rows, width = self._rows_and_width(by_column)
+        keys = [{term.split(by_column)[0] for term in plane} for plane in outer]
+        columns = {term.split(by_column)[1] for plane in outer for term in plane}
+        written = {self._sum_of_vectors(plane, not by_column) for plane in outer if plane}
+        if len(written) == 1 and all(len(each) <= 1 for each in keys):
+            vectors = [terms.filled(each.pop(), rows, 1.0) if each else None for each in keys]
+        elif len(columns) == 1:
+            written = {terms.filled(columns.pop(), width, 1.0)}
+            vectors = [self._sum_of_vectors(plane, by_column) for plane in outer]
+        else:
+            raise NoMatch
+        key = concatenate([terms.filled(each, rows, 0.0) for each in vectors], 1)
+        return key, terms.filled(written.pop(), width, 0.0)
+
+
+def _decay_of_planes(decay: Node | None) -> tuple[Node | None, Decays]:
+    """The decay of a complex memory for its real and imaginary rows."""
+    if decay is None or decay.shape[1] == ONE:
+        return decay, Decays.NONE if decay is None else Decays.HEADS
+    return concatenate([decay, decay], 1), Decays.ROWS
+
+
+def _sum(nodes: Sequence[Node]) -> Node | None:
+    return functools.reduce(operator.add, nodes) if nodes else None
+
+
+def _signed(node: Node) -> tuple[Node, bool]:
+    """A value without the reshapes and signs around it, and whether it is negative."""
+    negative = False
+    while node.op in (RESHAPE, NEGATIVE):
+        negative ^= node.op == NEGATIVE
+        node = node.inputs[0]
+    return node, negative
 
 
 def _dependents(source: Node, outputs: Iterable[Node]) -> set[Node]:

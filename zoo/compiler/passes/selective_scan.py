@@ -8,6 +8,8 @@ does not sum. The state of Mamba has this form. It is found from the operations,
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import ONE
@@ -15,7 +17,8 @@ from zoo.compiler.ir.elementwise_ops import EXP
 from zoo.compiler.ir.graph import Level, Node
 from zoo.compiler.ir.memory_ops import ScanForm, selective_scan
 from zoo.compiler.ir.structural_ops import BROADCAST, concatenate
-from zoo.compiler.passes.matrix_memory import MemoryMatcher, NoMatch, Order, times
+from zoo.compiler.passes.matrix_memory import MemoryMatcher
+from zoo.compiler.passes.memory_terms import MatrixTerm, NoMatch, Order, times
 
 
 def find_selective_scans(step_graph: StepGraph) -> StepGraph:
@@ -47,33 +50,29 @@ class _ScanMatcher(MemoryMatcher):
         query, probe = self._reads()
         if probe is not None:
             raise NoMatch
-        terms = self._expand(self.new, tuple(range(len(self.axes))), inside=True)
-        old = [term for term in terms if term.core is not None]
-        if len(old) != 1 or (old[0].head, old[0].row, old[0].column) != (None, None, None):
+        by_column, terms = query.by_column, self.terms
+        update = terms.expand(self.after[0], inside=True)
+        old = [term for term in update if term.core is not None]
+        if len(old) != 1 or replace(old[0], core=None, elements=None) != MatrixTerm():
             raise NoMatch
-        rates, time = self._exponent(old[0].elements, query.by_column)
-        key, value = self._written(terms, query.by_column)
-        depth, width = (self.columns, self.rows) if query.by_column else (self.rows, self.columns)
-        operands = concatenate([value, key, query.vector, self._filled(time, width, 1.0)], 1)
+        rates, time = self._exponent(old[0].elements, by_column)
+        key, value = self._outer_product([[term for term in update if term.core is None]], by_column)
+        depth, width = self._rows_and_width(by_column)
+        operands = concatenate([value, key, query.vector, terms.filled(time, width, 1.0)], 1)
         form = ScanForm(
-            self.name,
-            self.heads,
-            depth,
-            width,
-            query_first=query.core is self.leaf,
-            transposed=query.by_column,
+            self.name, terms.heads, depth, width, query_first=not query.is_new, transposed=by_column
         )
         return self._without_state(query, selective_scan(operands, rates, form))
 
-    def _elements(self, node: Node, order: Order) -> Node | None:
+    def elements(self, node: Node, order: Order) -> Node | None:
         """A matrix that is the same at every step, or an exponential function, whose exponent is kept."""
         if node in self.dependents or node.op == BROADCAST:
             return None
         if node.level != Level.ONCE and node.op != EXP:
             return None
-        positions = self._positions(node, order)
+        positions = self.terms.positions(node, order)
         short = [axis for axis in range(node.ndim) if axis not in positions]
-        shape = (self.heads, self.rows, self.columns)
+        shape = (self.terms.heads, self.terms.rows, self.terms.columns)
         elements = ops.reshape(ops.transpose(node, (*short, *positions)), shape)
         if node.level != Level.ONCE:
             self.exponents[elements] = (node.inputs[0], order)
@@ -83,7 +82,7 @@ class _ScanMatcher(MemoryMatcher):
         """``rates (heads, K, D)`` and ``time (heads, D)`` of ``exp(rates * time)``; None for one."""
         if decay is None or decay not in self.exponents:
             raise NoMatch
-        terms = self._expand(*self.exponents[decay])
+        terms = self.terms.expand(*self.exponents[decay])
         if len(terms) != 1:
             raise NoMatch
         (term,) = terms
@@ -91,16 +90,16 @@ class _ScanMatcher(MemoryMatcher):
         rates = self._rates(term.elements, along_depth, by_column)
         if rates.level != Level.ONCE:
             raise NoMatch
-        return rates, times(term.head, along_width)
+        return rates * term.number, times(term.head, along_width)
 
     def _rates(self, elements: Node | None, along_depth: Node | None, by_column: bool) -> Node:
         """Rates ``(heads, K, D)``, from factors of the elements and of the rows that queries sum over."""
-        depth, width = (self.columns, self.rows) if by_column else (self.rows, self.columns)
-        shape = (self.heads, depth, width)
+        depth, width = self._rows_and_width(by_column)
+        shape = (self.terms.heads, depth, width)
         if elements is not None and by_column:
             elements = ops.transpose(elements, (0, 2, 1))
         if along_depth is not None:
-            along_depth = ops.reshape(along_depth, (self.heads, depth, ONE))
+            along_depth = ops.reshape(along_depth, (self.terms.heads, depth, ONE))
         rates = times(elements, along_depth)
         graph = self.leaf.graph
         return graph.constant(1.0, shape) if rates is None else graph.broadcast(rates, shape)

@@ -1,0 +1,155 @@
+"""Matrix memories: the compiled passes equal the steps one by one, and the derivatives of these steps."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from zoo import kernels
+
+BATCH, HEADS, DEPTH, WIDTH = 2, 3, 6, 5
+FORMS = list(itertools.product((0, 1, 2), (0, 1, 2), (False, True), (False, True)))
+
+
+def sizes(decays, turns, has_probe):
+    """Sizes of the operands of a head, in their order in a row."""
+    decay, turn, probe = (0, 1, DEPTH)[decays], DEPTH // 2 if turns else 0, DEPTH if has_probe else 0
+    return [WIDTH, DEPTH, DEPTH, decay, turn, turn, probe, WIDTH if has_probe else 0]
+
+
+def operands(rng, steps, form):
+    """Rows of operands, ``(steps, BATCH, HEADS * N)``; decays include zero and values above one."""
+    decays, turns, has_probe, _ = form
+    widths = sizes(decays, turns, has_probe)
+    parts = [rng.normal(size=(steps, BATCH, HEADS, width)) for width in widths]
+    parts[3] = rng.uniform(-0.2, 1.2, parts[3].shape).clip(0)
+    if decays == 2 and turns:  # both rows of a pair decay alike
+        parts[3][..., DEPTH // 2 :] = parts[3][..., : DEPTH // 2]
+    angles = rng.normal(size=parts[4].shape)
+    parts[4], parts[5] = np.cos(angles), np.sin(angles)
+    return np.concatenate(parts, axis=-1).reshape(steps, BATCH, HEADS * sum(widths))
+
+
+def turned(S, cosine, sine):
+    real, imag = np.split(S, 2)
+    return np.concatenate([cosine * real - sine * imag, sine * real + cosine * imag])
+
+
+def run_head(rows, S, dout, dlast, form):
+    """Reads and the last memory of one head; the gradients of rows and of the first memory."""
+    decays, turns, has_probe, query_first = form
+    ends = np.cumsum(sizes(decays, turns, has_probe))[:-1]
+    states, out, drows = [S], [], np.zeros_like(rows)
+    for row in rows:
+        value, key, query, decay, cosine, sine, probe, rate = np.split(row, ends)
+        S, before = states[-1], states[-1]
+        if has_probe:
+            value = value + rate * (probe @ S)
+        S = turned(S, cosine[:, None], sine[:, None]) if turns else S
+        S = (decay[:, None] * S if decays else S) + np.outer(key, value)
+        out.append(query @ (before if query_first else S))
+        states.append(S)
+    dS = dlast.copy()
+    for t in reversed(range(len(rows))):
+        value, key, query, decay, cosine, sine, probe, rate = np.split(rows[t], ends)
+        dvalue, dkey, dquery, ddecay, dcosine, dsine, dprobe, drate = np.split(drows[t], ends)  # views
+        before, after = states[t], states[t + 1]
+        read = probe @ before if has_probe else 0.0
+        written = value + rate * read if has_probe else value
+        dquery[:] = (before if query_first else after) @ dout[t]
+        dS = dS if query_first else dS + np.outer(query, dout[t])
+        dkey[:], dvalue[:] = dS @ written, key @ dS
+        same = turned(before, cosine[:, None], sine[:, None]) if turns else before
+        product = (dS * same).sum(axis=1)
+        if decays:
+            ddecay[:] = product.sum() if decays == 1 else product
+            dS = decay[:, None] * dS
+        if turns:
+            (real, imag), (dreal, dimag) = np.split(same, 2), np.split(dS, 2)
+            dangle = (dimag * real - dreal * imag).sum(axis=1)
+            if turns == 2:
+                dcosine[:], dsine[:] = -sine * dangle, cosine * dangle
+            dS = turned(dS, cosine[:, None], -sine[:, None])
+        if query_first:
+            dS = dS + np.outer(query, dout[t])
+        if has_probe:
+            drate[:], dread = dvalue * read, dvalue * rate
+            dprobe[:] = before @ dread
+            dS = dS + np.outer(probe, dread)
+    return np.array(out), states[-1], drows, dS
+
+
+def run_steps(rows, state, dout, dlast, form):
+    """The same for all heads of all sequences, as the kernels return it."""
+    steps = len(rows)
+
+    def heads(array, *shape):
+        return array.reshape(len(array), BATCH * HEADS, *shape).swapaxes(0, 1)
+
+    memories = state.reshape(-1, DEPTH, WIDTH), dlast.reshape(-1, DEPTH, WIDTH)
+    results = [
+        run_head(*arguments, form)
+        for arguments in zip(
+            heads(rows, rows.shape[2] // HEADS), memories[0], heads(dout, WIDTH), memories[1], strict=True
+        )
+    ]
+    out, last, drows, dstate = (np.array(each) for each in zip(*results, strict=True))
+    return (
+        out.swapaxes(0, 1).reshape(dout.shape),
+        last.reshape(state.shape),
+        drows.swapaxes(0, 1).reshape(steps, BATCH, -1),
+        dstate.reshape(state.shape),
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("steps", [1, 16, 37])
+def test_passes_equal_the_steps_one_by_one(steps, dtype) -> None:
+    rng = np.random.default_rng(steps)
+    for form in FORMS:
+        rows = operands(rng, steps, form)
+        state, dlast = rng.normal(size=(2, BATCH, HEADS * DEPTH * WIDTH))
+        dout = rng.normal(size=(steps, BATCH, HEADS * WIDTH))
+        expected = run_steps(rows, state, dout, dlast, form)
+        actual = run_kernels(*(each.astype(dtype) for each in (rows, state, dout, dlast)), form)
+        for name, mine, theirs in zip(("out", "last", "drows", "dstate"), actual, expected, strict=True):
+            assert mine.dtype == dtype
+            if name == "drows":
+                mine, theirs = of_pairs(mine, form), of_pairs(theirs, form)
+            scale = np.abs(theirs).max()
+            tolerance = (1e-13 if dtype == "float64" else 3e-5) * scale
+            np.testing.assert_allclose(mine, theirs, rtol=0, atol=tolerance, err_msg=f"{name} of {form}")
+
+
+def of_pairs(drows, form):
+    """Gradients of rows in which both rows of a pair that turns have the sum of their decays' gradients."""
+    decays, turns, *_ = form
+    if decays == 2 and turns:
+        first = 2 * DEPTH + WIDTH
+        heads = drows.reshape(*drows.shape[:2], HEADS, -1)
+        pairs = heads[..., first : first + DEPTH].reshape(*heads.shape[:3], 2, -1)
+        pairs[:] = pairs.sum(axis=3, keepdims=True)
+    return drows
+
+
+def run_kernels(rows, state, dout, dlast, form):
+    """The kernels, in two blocks if there are several chunks."""
+    steps, out, drows = len(rows), np.empty_like(dout), np.zeros_like(rows)
+    state, dstate = state.copy(), dlast.copy()
+    memories = kernels.empty_memories(steps, BATCH, HEADS, DEPTH * WIDTH, rows)
+    blocks = [slice(first, min(first + 32, steps)) for first in range(0, steps, 32)]
+    for block in blocks:
+        kernels.memory_forward(rows[block], block.start, state, memories, out[block], HEADS, *form)
+    for block in reversed(blocks):
+        given = rows[block], memories, block.start, dstate, dout[block], drows[block]
+        kernels.memory_backward(*given, HEADS, *form)
+    return out, state, drows, dstate
+
+
+def test_planes_change_places() -> None:
+    memories = np.arange(2 * 12.0).reshape(2, 12)
+    exchanged = kernels.exchanged_planes(memories, 2, 3)
+    np.testing.assert_array_equal(exchanged, memories.reshape(2, 2, 3, 2).swapaxes(1, 2).reshape(2, 12))
+    np.testing.assert_array_equal(kernels.exchanged_planes(exchanged, 3, 2), memories)

@@ -1,0 +1,163 @@
+"""Turns of a matrix memory: within a chunk of steps, keys and readers turn back; then the memory turns.
+
+:mod:`zoo.kernels.matrix_memory` has the equations. Rows i and ``i + K / 2`` of a memory are the real and the
+imaginary part of a row of a complex one. A step turns them by an angle, whose cosine and sine are operands.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zoo import kernels
+from zoo.array_types import Array
+from zoo.kernels.jit import njit
+from zoo.kernels.memory_weights import ChunkArrays, add_scaled
+from zoo.kernels.vector_loops import vector_loop
+
+
+@vector_loop(2, 2)
+def _add_angle(cosine: Any, sine: Any, other_cosine: Any, other_sine: Any) -> Any:
+    """Cosine and sine of the sum of two angles."""
+    return cosine * other_cosine - sine * other_sine, sine * other_cosine + cosine * other_sine
+
+
+@vector_loop(2, 2)
+def _turn(a: Any, b: Any, cosine: Any, sine: Any) -> Any:
+    return a * cosine - b * sine, b * cosine + a * sine
+
+
+@vector_loop(2, 2)
+def _turn_back(a: Any, b: Any, cosine: Any, sine: Any) -> Any:
+    return a * cosine + b * sine, b * cosine - a * sine
+
+
+@vector_loop(2, 3)
+def angle_gradient(_dcosine: Any, _dsine: Any, cosine: Any, sine: Any, dangle: Any) -> Any:
+    """Gradients of the cosine and sine of an angle, whose chain rule gives the gradient of the angle."""
+    return -sine * dangle, cosine * dangle
+
+
+@vector_loop(2, 0)
+def _turn_rows(a: Any, b: Any, cosine: Any, sine: Any) -> Any:
+    return a * cosine - b * sine, b * cosine + a * sine
+
+
+@vector_loop(0, 4, sums=1)
+def _cross(da: Any, db: Any, a: Any, b: Any) -> Any:
+    """The gradient of the angle by which ``(a, b)`` has turned, given that of ``(a, b)``."""
+    return (db * a - da * b,)
+
+
+@vector_loop(1, 4)
+def _add_angle_gradient(target: Any, da: Any, db: Any, a: Any, b: Any) -> Any:
+    """Add the gradient of the angle by which ``(a, b)`` has turned back."""
+    return (target + da * b - db * a,)
+
+
+@njit(inline=True)
+def turn_operands(
+    steps: int, chunk: ChunkArrays, cosines: Array, sines: Array, has_probe: bool, query_first: bool
+) -> None:
+    """Add up the angles of the steps of a chunk, and turn its keys and readers back by the sums."""
+    _, keys, readers, _, _ = chunk
+    first = steps if has_probe else 0
+    for t in range(steps):
+        if t > 0:
+            _add_angle(cosines[t], sines[t], cosines[t - 1], sines[t - 1])
+            if query_first:
+                _turn_row_back(readers, first + t, cosines[t - 1], sines[t - 1])
+            if has_probe:
+                _turn_row_back(readers, t, cosines[t - 1], sines[t - 1])
+        if not query_first:
+            _turn_row_back(readers, first + t, cosines[t], sines[t])
+        _turn_row_back(keys, t, cosines[t], sines[t])
+
+
+@njit(inline=True)
+def _turn_row_back(rows: Array, number: int, cosine: Array, sine: Array) -> None:
+    size = cosine.size
+    start = 2 * number * size
+    real, imag = kernels.flat_slice(rows, start, size), kernels.flat_slice(rows, start + size, size)
+    _turn_back(real, imag, cosine, sine)
+
+
+@njit(inline=True)
+def _turn_gradient(
+    rows: Array, drows: Array, number: int, cosine: Array, sine: Array, dangle: Array, trained: bool
+) -> None:
+    """Backward pass of :func:`_turn_row_back`: turn the gradient, and add to that of the angle."""
+    size = cosine.size
+    start = 2 * number * size
+    dreal, dimag = kernels.flat_slice(drows, start, size), kernels.flat_slice(drows, start + size, size)
+    if trained:
+        real, imag = kernels.flat_slice(rows, start, size), kernels.flat_slice(rows, start + size, size)
+        _add_angle_gradient(dangle, dreal, dimag, real, imag)
+    _turn(dreal, dimag, cosine, sine)
+
+
+@njit(inline=True)
+def turn_operands_gradient(
+    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, cosines: Array, sines: Array, dangles: Array,
+    trained: bool, has_probe: bool, query_first: bool,
+) -> None:  # fmt: skip
+    """Backward pass of :func:`turn_operands`.
+
+    Args:
+        steps: Steps of the chunk.
+        chunk: Their operands, turned back.
+        dchunk: The gradients of the operands, which are turned.
+        cosines: Cosines of the sums of angles.
+        sines: Sines of the sums of angles.
+        dangles: The gradients of the sums, zero except for the last, replaced by gradients of angles.
+        trained: Whether angles have gradients.
+        has_probe: Whether there are probes.
+        query_first: Whether queries are early.
+    """
+    _, keys, readers, _, _ = chunk
+    _, dkeys, dreaders, _, _ = dchunk
+    first = steps if has_probe else 0
+    for t in range(steps - 1, -1, -1):
+        _turn_gradient(keys, dkeys, t, cosines[t], sines[t], dangles[t], trained)
+        if not query_first:
+            _turn_gradient(readers, dreaders, first + t, cosines[t], sines[t], dangles[t], trained)
+        if t + 1 < steps:
+            if query_first:
+                _turn_gradient(readers, dreaders, first + t + 1, cosines[t], sines[t], dangles[t], trained)
+            if has_probe:
+                _turn_gradient(readers, dreaders, t + 1, cosines[t], sines[t], dangles[t], trained)
+            add_scaled(dangles[t], dangles[t + 1], 1)
+
+
+@njit(inline=True)
+def turn_memory(memory: Array, cosine: Array, sine: Array, back: bool) -> None:
+    """Turn the rows of a memory, or turn them back."""
+    half = cosine.size
+    for i in range(half):
+        _turn_rows(memory[i], memory[half + i], cosine[i], -sine[i] if back else sine[i])
+
+
+@njit(inline=True)
+def memory_angle_gradient(
+    memory: Array, gradient: Array, decay: Array, remaining_keys: Array, dremaining_keys: Array,
+    steps: int, dangle: Array,
+) -> None:  # fmt: skip
+    """The gradient of the angle by which the memory after a chunk turns.
+
+    Args:
+        memory: The memory before the chunk.
+        gradient: The gradient of the memory after the chunk, before it turns.
+        decay: The product of all decays of the chunk, ``(1)`` or ``(K)``.
+        remaining_keys: The rest of each key at the end of the chunk.
+        dremaining_keys: Their gradients.
+        steps: Steps of the chunk.
+        dangle: Receives the gradient, ``(K / 2)``.
+    """
+    half = dangle.size
+    for i in range(half):
+        cross = _cross(gradient[i], gradient[half + i], memory[i], memory[half + i])
+        dangle[i] = cross * decay[i if decay.size > 1 else 0]
+    for s in range(steps):
+        keys, dkeys = remaining_keys[s], dremaining_keys[s]
+        real, imag = kernels.flat_slice(keys, 0, half), kernels.flat_slice(keys, half, half)
+        dreal, dimag = kernels.flat_slice(dkeys, 0, half), kernels.flat_slice(dkeys, half, half)
+        _add_angle_gradient(dangle, dimag, dreal, imag, real)
