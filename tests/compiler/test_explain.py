@@ -19,7 +19,7 @@ from zoo.compiler.cell_kernels import derive_kernels
 from zoo.compiler.compile import plan_kernels
 from zoo.compiler.explain import Equation, Explanation, LoopEquations, MatmulEquation, explain
 from zoo.compiler.ir.dims import Dim, as_dim, letter
-from zoo.compiler.ir.memory_ops import STEPS_PER_STORED_MEMORY
+from zoo.compiler.ir.memory_ops import UPDATES_PER_STORED_MEMORY
 from zoo.compiler.ir.op_table import elementwise_rows
 from zoo.compiler.printing import format_dim
 from zoo.kernels.matrix_memory import CHUNK
@@ -297,7 +297,7 @@ def _run(cell: zoo.Cell, tokens: bool, module: Any = kernels) -> tuple[Any, dict
 def test_tape_holds_saved_values(cell: zoo.Cell) -> None:
     tape, _ = _run(cell, tokens=False)
     saved = [
-        value.elements.evaluate({"I": 4, "H": 8}) for value in explain(cell).saved if not value.is_memory
+        value.elements.evaluate({"I": 4, "H": 8}) for value in explain(cell).saved if value.interval == 1
     ]
     memories = {slot for slot, each in enumerate(plan_kernels(cell).tape) if each.memory}
     assert sum(array.size for slot, array in enumerate(tape) if slot not in memories) == 3 * 2 * sum(saved)
@@ -306,8 +306,9 @@ def test_tape_holds_saved_values(cell: zoo.Cell) -> None:
 @every_cell
 def test_tape_holds_one_memory_of_a_chunk(cell: zoo.Cell) -> None:
     tape, _ = _run(cell, tokens=True)
-    assert CHUNK == STEPS_PER_STORED_MEMORY
-    expected = [as_dim(2 * CHUNK) * value.elements for value in explain(cell).saved if value.is_memory]
+    assert CHUNK == UPDATES_PER_STORED_MEMORY
+    memories = [value for value in explain(cell).saved if value.interval > 1]
+    expected = [as_dim(2 * value.interval) * value.elements for value in memories]
     actual = [tape[slot].size for slot, each in enumerate(plan_kernels(cell).tape) if each.memory]
     assert actual == [each.evaluate({"H": 8}) for each in expected]
 

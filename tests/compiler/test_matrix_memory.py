@@ -103,6 +103,49 @@ class HeadsLast(Corrected):
         return zoo.Output((S.transpose(1, 2, 0) * query.T[:, None]).sum(0).reshape(-1), S, h)
 
 
+class TwoKeys(Plain):
+    """Three outer products with keys of their own, of which one erases; the query reads the memory before."""
+
+    def step(self, x, S):
+        key, value, query = zoo.split(x @ self.W, 3)
+        key, query = np.concatenate([key, key[:1]]), np.concatenate([query, query[:1]])
+        erased = zoo.outer(S @ np.tanh(key), zoo.sigmoid(query) * key)
+        new = 0.9 * S - erased + zoo.outer(value, key) + zoo.outer(np.tanh(value), query)
+        return zoo.Output(S @ query, new)
+
+
+class ReadsBetween(Plain):
+    """Two corrections in one step, each of what the memory returns at that time; then an addition."""
+
+    def step(self, x, S):
+        key, value, query = zoo.split(x @ self.W, 3)
+        key, query = np.concatenate([key, key[:1]]), np.concatenate([query, query[:1]])
+        for factor in (1.0, 0.5):
+            S = zoo.sigmoid(query) * S + zoo.outer(value - factor * (S @ key), key)
+        new = S + zoo.outer(value, query)
+        return zoo.Output(self.read(self.read_state(S, new), query), new)
+
+    def read_state(self, S, new):
+        return new
+
+
+class QueryBetween(ReadsBetween):
+    """The query reads the memory between two updates."""
+
+    def read_state(self, S, new):
+        return S
+
+
+class ReadsTwiceBefore(TwoKeys):
+    """Two values are read before the update and written under different keys."""
+
+    def step(self, x, S):
+        key, value, query = zoo.split(x @ self.W, 3)
+        key, query = np.concatenate([key, key[:1]]), np.concatenate([query, query[:1]])
+        new = S - zoo.outer(S @ key, key) + zoo.outer(value - S @ query, query)
+        return zoo.Output(new @ query, new)
+
+
 class FeedsBack(Corrected):
     """The value that the query reads enters another state, so steps follow one another."""
 
@@ -139,7 +182,37 @@ def test_memories_are_recognised(name, state, decays, has_probe, query_first, tr
 
 
 @pytest.mark.parametrize(
-    "name", [FeedsBack, HeadsLast, ReadTwice, FullDecay, Squashed, "lstm", "s5", "mamba"]
+    ("name", "options", "state", "updates", "decays", "has_probe", "query_first"),
+    [
+        ("rwkv7", {}, "S", 2, "ROWS", True, False),
+        ("mamba3", {}, "h", 2, "HEADS", False, False),
+        ("gated_delta_product", {"corrections": 1}, "S", 1, "HEADS", True, False),
+        ("gated_delta_product", {"corrections": 3}, "S", 4, "HEADS", True, False),
+        (TwoKeys, {}, "S", 4, "HEADS", True, True),
+        (ReadsBetween, {}, "S", 4, "ROWS", True, False),
+        ("delta_net", {}, "S", 1, "NONE", True, False),
+    ],
+)
+def test_updates_are_recognised(name, options, state, updates, decays, has_probe, query_first) -> None:
+    form = form_of(name, **options)[state]
+    expected = (updates, decays, has_probe, query_first)
+    assert (form.updates, form.decays.name, form.has_probe, form.query_first) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        FeedsBack,
+        HeadsLast,
+        ReadTwice,
+        ReadsTwiceBefore,
+        QueryBetween,
+        FullDecay,
+        Squashed,
+        "lstm",
+        "s5",
+        "mamba",
+    ],
 )
 def test_other_states_stay_as_they_are(name) -> None:
     assert not form_of(name)
@@ -157,10 +230,17 @@ def test_other_states_stay_as_they_are(name) -> None:
         (Corrected, {}, (2, 6), 3, 2),
         (HeadsLast, {}, (2, 6), 3, 2),
         (FeedsBack, {}, (2, 4), 2, 1),
+        ("rwkv7", {"heads": 2, "rank": 2}, (3, 4), 5, 2),
+        ("mamba3", {"order": 8, "heads": 2}, (3, 4), 3, 2),
+        ("gated_delta_product", {"heads": 2, "corrections": 3}, (3, 4), 3, 2),
+        (TwoKeys, {}, (2, 3), 5, 2),
+        (ReadsBetween, {}, (2, 3), 3, 2),
+        (QueryBetween, {}, (2, 3), 3, 2),
+        (ReadsTwiceBefore, {}, (2, 3), 3, 2),
     ],
 )
 def test_both_passes_equal_the_step_and_its_differences(
     name, options, sizes, steps, batch, monkeypatch
 ) -> None:
-    monkeypatch.setattr("zoo.kernels.matrix_memory.CHUNK", 2)  # several chunks, the first one short
+    monkeypatch.setattr("zoo.kernels.matrix_memory.CHUNK", 4)  # several chunks, the first one short
     checks.check(checks.trial(cell_of(name, **options), sizes, steps, batch))

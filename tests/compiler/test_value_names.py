@@ -52,7 +52,7 @@ def test_kernels_use_the_names_of_the_explanation(name: str) -> None:
         pytest.skip("has its own kernels")
     source = plan_kernels(cell).source
     for value in explain(cell).saved:
-        name, suffix = plain(value.name).removesuffix("'"), "memories" if value.is_memory else "all"
+        name, suffix = plain(value.name).removesuffix("'"), "memories" if value.interval > 1 else "all"
         assert re.search(rf"\b{name}_{suffix}\b", source), value.name
 
 

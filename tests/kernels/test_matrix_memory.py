@@ -134,18 +134,41 @@ def of_pairs(drows, form):
     return drows
 
 
-def run_kernels(rows, state, dout, dlast, form):
+def run_kernels(rows, state, dout, dlast, form, updates=1):
     """The kernels, in two blocks if there are several chunks."""
     steps, out, drows = len(rows), np.empty_like(dout), np.zeros_like(rows)
     state, dstate = state.copy(), dlast.copy()
-    memories = kernels.empty_memories(steps, BATCH, HEADS, DEPTH * WIDTH, rows)
+    memories = kernels.empty_memories(steps * updates, BATCH, HEADS, DEPTH * WIDTH, rows)
     blocks = [slice(first, min(first + 32, steps)) for first in range(0, steps, 32)]
     for block in blocks:
-        kernels.memory_forward(rows[block], block.start, state, memories, out[block], HEADS, *form)
+        given = rows[block], block.start, state, memories, out[block]
+        kernels.memory_forward(*given, HEADS, updates, *form)
     for block in reversed(blocks):
         given = rows[block], memories, block.start, dstate, dout[block], drows[block]
-        kernels.memory_backward(*given, HEADS, *form)
+        kernels.memory_backward(*given, HEADS, updates, *form)
     return out, state, drows, dstate
+
+
+@pytest.mark.parametrize(("steps", "updates"), [(1, 2), (19, 2), (9, 4)])
+def test_updates_of_a_step_equal_as_many_steps(steps, updates) -> None:
+    rng = np.random.default_rng(updates)
+    for form in FORMS[::5]:
+        query_first = form[3]
+        rows = operands(rng, steps * updates, form)
+        state, dlast = rng.normal(size=(2, BATCH, HEADS * DEPTH * WIDTH))
+        all_dout = np.zeros((steps * updates, BATCH, HEADS * WIDTH))
+        reading = slice(0 if query_first else updates - 1, None, updates)
+        all_dout[reading] = rng.normal(size=all_dout[reading].shape)
+        out, last, drows, dstate = run_steps(rows, state, all_dout, dlast, form)
+
+        def as_updates(array):
+            return array.reshape(steps, updates, BATCH, -1).swapaxes(1, 2).reshape(steps, BATCH, -1)
+
+        actual = run_kernels(as_updates(rows), state, all_dout[reading].copy(), dlast, form, updates)
+        mine = actual[2].reshape(steps, BATCH, updates, -1).swapaxes(1, 2).reshape(drows.shape)
+        pairs = [(actual[0], out[reading]), (actual[1], last), (actual[3], dstate)]
+        for value, expected in [*pairs, (of_pairs(mine, form), of_pairs(drows, form))]:
+            np.testing.assert_allclose(value, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
 
 
 def test_planes_change_places() -> None:

@@ -16,7 +16,6 @@ from zoo.compiler.explain import (
     SectionEquations,
 )
 from zoo.compiler.ir.dims import Dim, as_dim
-from zoo.compiler.ir.memory_ops import STEPS_PER_STORED_MEMORY
 from zoo.compiler.printing import format_dim
 from zoo.tables import align
 
@@ -100,8 +99,8 @@ def _saved(explanation: Explanation) -> list[str]:
 
 
 def _saved_note(value: SavedValue) -> str:
-    if value.is_memory:
-        return f"a {STEPS_PER_STORED_MEMORY}th: it is saved every {STEPS_PER_STORED_MEMORY} steps"
+    if value.interval > 1:
+        return f"a part: it is saved every {value.interval} steps"
     return "which is the output" if value.is_output else ""
 
 

@@ -16,7 +16,7 @@ from zoo.compiler.ir.memory_ops import (
     MEMORY,
     RATES_GRADIENT,
     SCAN,
-    STEPS_PER_STORED_MEMORY,
+    UPDATES_PER_STORED_MEMORY,
     MemoryForm,
     ScanForm,
 )
@@ -76,7 +76,12 @@ def explained_values(schedule: PassSchedule) -> set[Node]:
     parts = {base for node in nodes if node.op == CONCAT for base in storage_bases(node)}
     sums = {node for node in nodes if is_matmul_item(node) or node.op.kind in _SUM_KINDS}
     plain = {node for node in nodes if node.op != CONCAT}
-    of_memories = {base for node in nodes if node.op.kind is Kind.MEMORY for base in storage_bases(node)}
+    operands = {base for node in nodes if node.op.kind is Kind.MEMORY for base in storage_bases(node)}
+    # The operands of each of several updates, too.
+    updates = {
+        base for node in operands if node.op == CONCAT and node.attr == 0 for base in storage_bases(node)
+    }
+    of_memories = operands | updates
     explained = plain & (sums | several | parts | schedule.layouts.keys())
     return explained | of_memories & set(nodes) | _deep_concatenations(nodes, several)
 
@@ -176,14 +181,15 @@ def _memory_operations(node: Node) -> int:
     if isinstance(form, ScanForm):
         return 6 if node.op == SCAN else 20
     forward = 4 + bool(form.decays) + 3 * bool(form.turns) + 2 * form.has_probe
-    return forward if node.op == MEMORY else forward + 11 + 4 * form.has_probe
+    return form.updates * (forward if node.op == MEMORY else forward + 11 + 4 * form.has_probe)
 
 
-def _elements_per_step(form: MemoryForm | ScanForm) -> Dim:
-    """Elements of a matrix memory or a scan that are saved, divided by the steps of a chunk."""
-    elements = (form.heads * form.elements).divide(as_dim(STEPS_PER_STORED_MEMORY))
+def _saved_memory(form: MemoryForm | ScanForm) -> SavedValue:
+    """The states of a matrix memory or a scan that are saved."""
+    interval = UPDATES_PER_STORED_MEMORY // form.updates
+    elements = (form.heads * form.elements).divide(as_dim(interval))
     assert elements is not None  # a number divides every size
-    return elements
+    return SavedValue(f"{form.state}'", elements, interval=interval)
 
 
 # A longer equation becomes two.
@@ -322,15 +328,15 @@ class SavedValue:
 
     Args:
         name: Its name.
-        elements: Its number of elements.
+        elements: Its number of elements, divided by ``interval``.
         is_output: Whether it is stored anyway, as the output.
-        is_memory: Whether it is a matrix memory or a scan, saved once per ``STEPS_PER_STORED_MEMORY`` steps.
+        interval: Steps from one to the next; more than one for a matrix memory or a scan.
     """
 
     name: str
     elements: Dim
     is_output: bool = False
-    is_memory: bool = False
+    interval: int = 1
 
 
 @dataclass(frozen=True)
@@ -410,10 +416,7 @@ class _PlanReader:
         step_graph = self.gradient.step_graph
         y, name = self.printer.stored_in(step_graph.y), self.printer.give_name
         values = [SavedValue(name(node), product(node.shape), node is y) for node in self.tape]
-        memories = [
-            SavedValue(f"{state}'", _elements_per_step(node.attr), is_memory=True)
-            for state, node in step_graph.memories.items()
-        ]
+        memories = [_saved_memory(node.attr) for node in step_graph.memories.values()]
         return (*values, *memories)
 
     def sections(self, schedule: PassSchedule) -> tuple[SectionEquations, ...]:

@@ -14,6 +14,9 @@ The row holds, side by side, ``value (D)``, ``key (K)`` and ``query (K)``. Then,
 ``decay``, ``(1)`` for the head or ``(K)`` for its rows. If they turn, ``cosine (K / 2)`` and ``sine (K / 2)``
 of the angles follow. If they are read before they are written to, ``probe (K)`` and ``rate (D)`` follow.
 
+A step may have several updates, one after the other, each with a row of operands. The query of the last one
+counts, or of the first one if queries read the memory before the step. Below, an update is a step.
+
 The steps of a chunk are computed together. With the memory ``S`` before the chunk and the products of decays
 up to each step, ``b[t] = decay[0] * ... * decay[t]``::
 
@@ -125,9 +128,16 @@ def exchanged_planes(memories: Array, planes: int, heads: int) -> Array:
 
 
 @njit(inline=True)
-def _flags(heads: int, decays: int, turns: int, has_probe: bool, query_first: bool) -> int:
-    """Heads and flags in one integer: Numba compiles again for other literals, but not for other integers."""
-    return heads * 64 + decays + 4 * turns + 16 * has_probe + 32 * query_first
+def _flags(heads: int, updates: int, decays: int, turns: int, has_probe: bool, query_first: bool) -> int:
+    """All numbers in one integer: Numba compiles again for other literals, but not for other integers."""
+    return heads * 2048 + updates * 64 + decays + 4 * turns + 16 * has_probe + 32 * query_first
+
+
+@njit(inline=True)
+def _row_number(update: int, head_index: int, batch: int, heads: int, updates: int) -> int:
+    """Index of the row of an update; rows are ordered by step, sequence, update of the step and head."""
+    sequence = update // updates * batch + head_index // heads
+    return (sequence * updates + update % updates) * heads + head_index % heads
 
 
 @njit(inline=True)
@@ -251,28 +261,30 @@ def _decay_memory(memory: Array, decay: Array, decays: int) -> None:
 @njit(inline=True)
 def memory_forward(
     rows: Array, first: int, state: Array, memories: Array, out: Array,
-    heads: int, decays: int, turns: int, has_probe: bool, query_first: bool,
+    heads: int, updates: int, decays: int, turns: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """Run all steps, or a block of them.
 
     Args:
-        rows: The operands of each step of each sequence, ``(block steps, B, heads * ...)``.
+        rows: The operands of each step of each sequence, ``(block steps, B, updates * heads * ...)``.
         first: The first step of the block, at which a chunk begins.
         state: The memories before the block, ``(B, heads * K * D)``, replaced by those after it.
         memories: Receives the memories before each chunk (:func:`empty_memories`).
         out: Receives what the queries read, ``(block steps, B, heads * D)``.
         heads: Heads of a sequence.
+        updates: Updates of a step, a divisor of ``CHUNK``.
         decays: 0 if memories do not decay, 1 with one decay for each head, 2 with one for each row.
         turns: 0 if memories do not turn, 1 if their angles need no gradients, otherwise 2.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
-    _forward(rows, first, state, memories, out, _flags(heads, decays, turns, has_probe, query_first))
+    flags = _flags(heads, updates, decays, turns, has_probe, query_first)
+    _forward(rows, first, state, memories, out, flags)
 
 
 @njit(shared=True)
 def _forward(rows: Array, first: int, state: Array, memories: Array, out: Array, flags: int) -> None:
-    heads, decays = flags // 64, flags & 3
+    heads, decays = flags // 2048, flags & 3
     width = out.shape[2] // heads
     depth = state.shape[1] // heads // width
     arrays = _arrays(depth, width, depth if decays == 2 else 1, state)
@@ -287,23 +299,26 @@ def _forward_chunks(
 ) -> None:
     rows, state, memories = kernels.unowned((rows, state, memories))
     out, arrays = kernels.unowned((out, arrays))
-    heads, decays, turns = flags // 64, flags & 3, flags // 4 & 3
+    heads, updates, decays, turns = flags // 2048, flags // 64 & 31, flags & 3, flags // 4 & 3
     has_probe, query_first = flags & 16 != 0, flags & 32 != 0
-    head_count = rows.shape[1] * heads
+    read_update = 0 if query_first else updates - 1
+    all_updates, batch = rows.shape[0] * updates, rows.shape[1]
+    head_count = batch * heads
     size, width = state.shape[1] // heads, out.shape[2] // heads
-    depth, row_size = size // width, rows.shape[2] // heads
+    depth, row_size = size // width, rows.shape[2] // (heads * updates)
     chunk, cosines, sines, products, table, remaining_keys, decayed, reads, dots, weights = arrays
     written = chunk[0]
     for head_index in range(head_count):
         flat = kernels.flat_slice(state, head_index * size, size)
         memory = kernels.reshape(flat, (depth, width))
-        for start in range(0, rows.shape[0], CHUNK):
-            count = min(CHUNK, rows.shape[0] - start)
+        for start in range(0, all_updates, CHUNK):
+            count = min(CHUNK, all_updates - start)
             after = count if has_probe else 0
-            index = (first + start) // CHUNK * head_count + head_index
+            index = (first * updates + start) // CHUNK * head_count + head_index
             copy_row(kernels.flat_slice(memories, index * size, size), flat)
             for t in range(count):
-                row = kernels.flat_slice(rows, ((start + t) * head_count + head_index) * row_size, row_size)
+                number = _row_number(start + t, head_index, batch, heads, updates)
+                row = kernels.flat_slice(rows, number * row_size, row_size)
                 _load(row, t, after, chunk, cosines, sines, decays, turns, has_probe)
             if turns > 0:
                 turn_operands(count, chunk, cosines, sines, has_probe, query_first)
@@ -320,8 +335,8 @@ def _forward_chunks(
             kernels.add_matmul(
                 kernels.slice_steps(weights, after, after + count), kernels.pack(steps_written), steps_reads
             )
-            for t in range(count):
-                row_of_out = ((start + t) * head_count + head_index) * width
+            for t in range(read_update, count, updates):  # chunks begin where steps do
+                row_of_out = ((start + t) // updates * head_count + head_index) * width
                 copy_row(kernels.flat_slice(out, row_of_out, width), steps_reads[t])
             _decay_memory(memory, products[count - 1], decays)
             kernels.add_matmul_ta(kernels.slice_steps(remaining_keys, 0, count), steps_written, memory)
@@ -400,7 +415,7 @@ def _memory_gradient(
 @njit(inline=True)
 def memory_backward(
     rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
-    heads: int, decays: int, turns: int, has_probe: bool, query_first: bool,
+    heads: int, updates: int, decays: int, turns: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """The gradients of a block of steps.
 
@@ -412,12 +427,13 @@ def memory_backward(
         dout: The gradients of ``out``.
         drows: Receives the gradients of the operands, but for angles without gradients.
         heads: Heads of a sequence.
+        updates: As in :func:`memory_forward`.
         decays: As in :func:`memory_forward`.
         turns: As in :func:`memory_forward`.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
-    flags = _flags(heads, decays, turns, has_probe, query_first)
+    flags = _flags(heads, updates, decays, turns, has_probe, query_first)
     _backward(rows, memories, first, dstate, dout, drows, flags)
 
 
@@ -425,7 +441,7 @@ def memory_backward(
 def _backward(
     rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array, flags: int
 ) -> None:
-    heads, decays = flags // 64, flags & 3
+    heads, decays = flags // 2048, flags & 3
     width = dout.shape[2] // heads
     depth = dstate.shape[1] // heads // width
     decay_size = depth if decays == 2 else 1
@@ -441,28 +457,34 @@ def _backward_chunks(
 ) -> None:  # fmt: skip
     rows, memories, dstate, dout, drows = kernels.unowned((rows, memories, dstate, dout, drows))
     arrays, gradients = kernels.unowned((arrays, gradients))
-    heads, decays, turns = flags // 64, flags & 3, flags // 4 & 3
+    heads, updates, decays, turns = flags // 2048, flags // 64 & 31, flags & 3, flags // 4 & 3
     has_probe, query_first = flags & 16 != 0, flags & 32 != 0
-    head_count = rows.shape[1] * heads
+    read_update = 0 if query_first else updates - 1
+    all_updates, batch = rows.shape[0] * updates, rows.shape[1]
+    head_count = batch * heads
     size, width = dstate.shape[1] // heads, dout.shape[2] // heads
-    depth, row_size = size // width, rows.shape[2] // heads
+    depth, row_size = size // width, rows.shape[2] // (heads * updates)
     chunk, cosines, sines, products, table, remaining_keys, decayed, reads, dots, weights = arrays
     dchunk, dangles, _, dproducts, dtable, dremaining_keys, ddecayed, dreads, _, dweights = gradients
     written, dwritten = chunk[0], dchunk[0]
     dlast_product = dproducts[0]
     for head_index in range(head_count):
         gradient = kernels.reshape(kernels.flat_slice(dstate, head_index * size, size), (depth, width))
-        for start in range((rows.shape[0] - 1) // CHUNK * CHUNK, -1, -CHUNK):
-            count = min(CHUNK, rows.shape[0] - start)
-            index = (first + start) // CHUNK * head_count + head_index
+        for start in range((all_updates - 1) // CHUNK * CHUNK, -1, -CHUNK):
+            count = min(CHUNK, all_updates - start)
+            index = (first * updates + start) // CHUNK * head_count + head_index
             memory = kernels.reshape(kernels.flat_slice(memories, index * size, size), (depth, width))
             after = count if has_probe else 0  # the first row of the queries
             total = after + count
             for t in range(count):
-                number = (start + t) * head_count + head_index
+                number = _row_number(start + t, head_index, batch, heads, updates)
                 row = kernels.flat_slice(rows, number * row_size, row_size)
                 _load(row, t, after, chunk, cosines, sines, decays, turns, has_probe)
-                copy_row(dreads[after + t], kernels.flat_slice(dout, number * width, width))
+            if updates > 1:
+                kernels.fill_zeros(dreads)
+            for t in range(read_update, count, updates):
+                row_of_out = ((start + t) // updates * head_count + head_index) * width
+                copy_row(dreads[after + t], kernels.flat_slice(dout, row_of_out, width))
             if turns > 0:
                 turn_operands(count, chunk, cosines, sines, has_probe, query_first)
                 turn_memory(gradient, cosines[count - 1], sines[count - 1], True)
@@ -524,7 +546,7 @@ def _backward_chunks(
                     count, chunk, dchunk, cosines, sines, dangles, turns == 2, has_probe, query_first
                 )
             for t in range(count):
-                start_of_row = ((start + t) * head_count + head_index) * row_size
+                start_of_row = _row_number(start + t, head_index, batch, heads, updates) * row_size
                 drow = kernels.flat_slice(drows, start_of_row, row_size)
                 row = kernels.flat_slice(rows, start_of_row, row_size)
                 _store(drow, row, t, after, dchunk, dangles, decays, turns, has_probe)

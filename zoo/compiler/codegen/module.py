@@ -382,7 +382,8 @@ def _initial_memories(emitter: PassEmitter) -> Iterator[str]:
     for name, arrays in emitter.memories.items():
         form = emitter.step_graph.memories[name].attr
         yield f"    {arrays.state} = {copied_memory(form, emitter.leaf_names.initial_state(name))}"
-        sizes = f"steps, batch, {form.heads}, {form.elements}"
+        steps = "steps" if form.updates == 1 else f"steps * {form.updates}"
+        sizes = f"{steps}, batch, {form.heads}, {form.elements}"
         yield f"    {arrays.saved} = kernels.empty_memories({sizes}, {emitter.like})"
 
 

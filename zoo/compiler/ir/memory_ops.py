@@ -15,7 +15,7 @@ from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Level, Node, Shape
 from zoo.compiler.ir.op_table import Kind, Op
 
-STEPS_PER_STORED_MEMORY = 16
+UPDATES_PER_STORED_MEMORY = 16
 """``CHUNK`` of :mod:`zoo.kernels.matrix_memory`, which imports Numba. A test compares the two."""
 
 
@@ -45,8 +45,9 @@ class MemoryForm:
         planes: Real matrices of a memory: two if the state is complex, else one.
         rows: Rows of one of them, over which queries sum.
         width: Columns ``D``.
-        decays: Whether a step multiplies memories by factors.
-        turns: Whether a step turns them.
+        updates: Updates of a step, one after the other.
+        decays: Whether an update multiplies memories by factors.
+        turns: Whether an update turns them.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether the query reads the memory before the update.
         transposed: Whether the state has its columns before its rows.
@@ -57,6 +58,7 @@ class MemoryForm:
     planes: int
     rows: Dim
     width: Dim
+    updates: int
     decays: Decays
     turns: Turns
     has_probe: bool
@@ -74,7 +76,7 @@ class MemoryForm:
     @property
     def flags(self) -> str:
         """The last arguments of the kernels."""
-        numbers = f"{self.heads}, {self.decays.value}, {self.turns.value}"
+        numbers = f"{self.heads}, {self.updates}, {self.decays.value}, {self.turns.value}"
         return f"{numbers}, {self.has_probe}, {self.query_first}"
 
     @property
@@ -124,8 +126,8 @@ class ScanForm:
     query_first: bool
     transposed: bool
 
-    kernel, planes = "scan", 1
-    """The kernels are ``scan_forward`` and ``scan_backward``, and states are real."""
+    kernel, planes, updates = "scan", 1, 1
+    """The kernels are ``scan_forward`` and ``scan_backward``. States are real, with one update in a step."""
 
     @property
     def rows(self) -> Dim:

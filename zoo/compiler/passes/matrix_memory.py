@@ -6,6 +6,9 @@ of a product with S. ``u`` may depend on S through one read before the update, o
 function: this is the delta rule. The memory of a cell such as ``gla``, ``delta_net`` or ``matrix_lstm`` thus
 becomes one value of the graph, which :mod:`zoo.kernels.matrix_memory` computes for all steps.
 
+A step may have several updates. ``rwkv7`` and ``mamba3`` add two outer products with keys of their own, and
+``gated_delta_product`` reads the memory again after the first of two updates.
+
 A complex state, such as the memory of ``retnet``, is two real matrices, its planes. Its decay may be a
 complex number ``gamma * exp(i theta)`` (:mod:`zoo.compiler.passes.memory_rotation`). Its key is complex, and
 u is real. A read is the real part or the imaginary part of a product.
@@ -34,8 +37,9 @@ from zoo.compiler.passes.memory_rotation import polar_form, real_decay
 from zoo.compiler.passes.memory_terms import MatrixTerm, MatrixTerms, NoMatch, Order, times
 from zoo.compiler.passes.simplify import rewrite
 
-# A step with more matrices in all is none of the known forms.
+# A step with more matrices or updates is none of the known forms.
 _MAX_MATRICES = 64
+_MAX_UPDATES = 4
 
 
 def find_matrix_memories(step_graph: StepGraph) -> StepGraph:
@@ -56,14 +60,14 @@ class _Read:
 
     Args:
         node: The sum, or the sum or difference of those of two planes.
-        is_new: Whether it reads S'.
+        stage: Index of the matrix that it reads, in :attr:`MemoryMatcher.stages`.
         vector: The other factor, ``(heads, K)``.
         by_column: Whether it sums over columns.
         rest: Terms of the sum without S, ``(heads, D)``.
     """
 
     node: Node
-    is_new: bool
+    stage: int
     vector: Node
     by_column: bool
     rest: Node | None
@@ -78,8 +82,30 @@ class _Factors(NamedTuple):
     turns: Turns = Turns.NONE
 
 
+class _Update(NamedTuple):
+    """One update of S: ``decay * S + outer(key, value + rate * (probe @ S))``.
+
+    Args:
+        factors: Factors of S.
+        key: ``(heads, K)``.
+        value: ``(heads, D)``; None for zero.
+        probe: ``(heads, K)``; None without one.
+        rate: ``(heads, D)``; None without probe.
+    """
+
+    factors: _Factors
+    key: Node
+    value: Node | None
+    probe: Node | None = None
+    rate: Node | None = None
+
+
 class MemoryMatcher:
-    """Finds the parts of a matrix memory."""
+    """Finds the parts of a matrix memory.
+
+    Attributes:
+        stages: The matrices of S, matrices that probes read between two updates, and the matrices of S'.
+    """
 
     def __init__(self, step_graph: StepGraph, name: str) -> None:
         self.step_graph, self.name = step_graph, name
@@ -92,6 +118,7 @@ class MemoryMatcher:
         if ONE in (self.terms.rows, self.terms.columns) or len(matrices) > _MAX_MATRICES:
             raise NoMatch
         self.dependents = _dependents(self.leaf, step_graph.outputs)
+        self.stages = [self.before, *([node] for node in self._matrices_between()), self.after]
 
     def _planes_before(self) -> list[Node]:
         """The matrices of S."""
@@ -114,29 +141,47 @@ class MemoryMatcher:
         Raises:
             NoMatch: if the state is no matrix memory.
         """
-        query, probe = self._reads()
-        by_column, terms = query.by_column, self.terms
-        rows, width = self._rows_and_width(by_column)
-        factors, key, written = self._update(by_column)
-        value, rate = _affine(written, probe.node if probe else None)
-        if (rate is None) != (probe is None):
-            raise NoMatch
-        parts = [terms.filled(value, width, 0.0), key, query.vector, factors.decay, factors.turn]
-        parts += [] if probe is None else [probe.vector, terms.filled(rate, width, 0.0)]
+        query, probes = self._reads()
+        updates = self._updates(query.by_column, probes)
+        rows, width = self._rows_and_width(query.by_column)
         form = MemoryForm(
             self.name,
-            terms.heads,
+            self.terms.heads,
             self.planes,
             rows,
             width,
-            factors.decays,
-            factors.turns,
-            has_probe=probe is not None,
-            query_first=not query.is_new,
-            transposed=by_column,
+            1 << (len(updates) - 1).bit_length(),
+            max(update.factors.decays for update in updates),
+            max(update.factors.turns for update in updates),
+            has_probe=bool(probes),
+            query_first=query.stage == 0,
+            transposed=query.by_column,
         )
-        memory = matrix_memory(concatenate([part for part in parts if part is not None], 1), form)
-        return self._without_state(query, memory)
+        return self._without_state(query, matrix_memory(self._operands(query, updates, form), form))
+
+    def _operands(self, query: _Read, updates: Sequence[_Update], form: MemoryForm) -> Node:
+        """The operands of all updates, ``(updates * heads, ...)``."""
+        # The kernels need a power of two. The first updates change nothing if there are too few.
+        zeros = self.leaf.graph.constant(0.0, (form.heads, form.depth))
+        nothing = [_Update(_Factors(), zeros, None)] * (form.updates - len(updates))
+        reading = 0 if form.query_first else form.updates - 1
+        rows = [
+            self._operands_of_update(update, query.vector if number == reading else zeros, form)
+            for number, update in enumerate([*nothing, *updates])
+        ]
+        return concatenate(rows, 0)
+
+    def _operands_of_update(self, update: _Update, query: Node, form: MemoryForm) -> Node:
+        filled = self.terms.filled
+        parts = [filled(update.value, form.width, 0.0), update.key, query]
+        if form.decays:
+            size = form.depth if form.decays == Decays.ROWS else ONE
+            parts.append(filled(update.factors.decay, size, 1.0))
+        if update.factors.turn is not None:
+            parts.append(update.factors.turn)
+        if form.has_probe:
+            parts += [filled(update.probe, form.depth, 0.0), filled(update.rate, form.width, 0.0)]
+        return concatenate(parts, 1)
 
     def _without_state(self, query: _Read, memory: Node) -> StepGraph:
         graph = self.step_graph
@@ -168,20 +213,41 @@ class MemoryMatcher:
 
     # Reads.
 
-    def _reads(self) -> tuple[_Read, _Read | None]:
-        """The reads of the query, and of the probe if there is one."""
+    def _sums(self, nodes: Iterable[Node]) -> list[Node]:
+        """The sums over the rows or columns of a matrix that depends on S."""
+        return [
+            node
+            for node in nodes
+            if node.op == SUM and node in self.dependents and self.terms.is_matrix(node.inputs[0])
+        ]
+
+    def _matrices_between(self) -> list[Node]:
+        """Matrices that probes read after an update and before the next one, in their order."""
+        between: set[Node] = set()
+        for node in self._sums(ancestors(self.after)) if self.planes == 1 else ():
+            matrix = node.inputs[0]
+            while matrix.op in (MULTIPLY, RESHAPE, TRANSPOSE) and matrix not in self.terms.cores:
+                matrix = next(each for each in matrix.inputs if each in self.dependents)
+            if matrix.op in (ADD, SUBTRACT) and matrix not in self.terms.cores:
+                between.add(matrix)
+        return [self.terms.add_product(node) for node in sorted(between, key=lambda each: each.index)]
+
+    def _reads(self) -> tuple[_Read, list[_Read]]:
+        """The reads of the query, and of probes, which read matrices before S'."""
         update = set(ancestors(self.after))
-        query: list[Node] = []
-        probe: list[Node] = []
-        for node in ancestors(self.step_graph.outputs):
-            if node.op == SUM and node in self.dependents and self.terms.is_matrix(node.inputs[0]):
-                (probe if node in update else query).append(node)
-        reads = [self._read(*self._combined(sums)) for sums in (query, probe) if sums]
-        if not query or any(each.rest is not None or each.is_new for each in reads[1:]):
+        sums = self._sums(ancestors(self.step_graph.outputs))
+        query, probes = ([node for node in sums if (node in update) == inside] for inside in (False, True))
+        if not query:
             raise NoMatch
-        if probe and reads[1].by_column != reads[0].by_column:
+        read = self._read(*self._combined(query))
+        groups = [probes] if self.planes > 1 else [[node] for node in probes]
+        reads = [self._read(*self._combined(group)) for group in groups if group]
+        last = len(self.stages) - 1
+        if read.stage not in (0, last) or any(each.stage == last for each in reads):
             raise NoMatch
-        return reads[0], reads[1] if probe else None
+        if any(each.rest is not None or each.by_column != read.by_column for each in reads):
+            raise NoMatch
+        return read, reads
 
     def _combined(self, sums: Sequence[Node]) -> tuple[Node, list[tuple[Node, bool]]]:
         """The value that a read returns, and the sums it consists of, with whether each is negative."""
@@ -215,18 +281,22 @@ class MemoryMatcher:
             terms += [term.negated() for term in expanded] if negative else expanded
             directions.add(by_column)
         of_memory = [term for term in terms if term.core is not None]
-        are_new = {term.core in self.after for term in of_memory}
-        if len(directions) != 1 or len(are_new) != 1:
+        stages = {
+            number
+            for number, matrices in enumerate(self.stages)
+            for term in of_memory
+            if term.core in matrices
+        }
+        if len(directions) != 1 or len(stages) != 1:
             raise NoMatch
-        (by_column,), (is_new,) = directions, are_new
+        (by_column,), (stage,) = directions, stages
         if any(term.split(by_column)[1] is not None for term in of_memory):
             raise NoMatch
-        matrices = self.after if is_new else self.before
-        vectors = [self._factor(of_memory, matrix, by_column) for matrix in matrices]
+        vectors = [self._factor(of_memory, matrix, by_column) for matrix in self.stages[stage]]
         length, _ = self._rows_and_width(by_column)
         vector = concatenate([self.terms.filled(each, length, 0.0) for each in vectors], 1)
         rest = [self.terms.summed(term, by_column) for term in terms if term.core is None]
-        return _Read(node, is_new, vector, by_column, _sum(rest))
+        return _Read(node, stage, vector, by_column, _sum(rest))
 
     def _rows_and_width(self, by_column: bool) -> tuple[Dim, Dim]:
         """Lengths of the axis over which the query sums, and of the other."""
@@ -244,16 +314,51 @@ class MemoryMatcher:
 
     # The update.
 
-    def _update(self, by_column: bool) -> tuple[_Factors, Node, Node]:
-        """Factors of S, the key, and what is written under it."""
-        updates = [self.terms.expand(matrix, inside=True) for matrix in self.after]
-        outer = [[term for term in terms if term.core is None] for terms in updates]
-        old = [[term for term in terms if term.core is not None] for terms in updates]
+    def _updates(self, by_column: bool, probes: Sequence[_Read]) -> list[_Update]:
+        """The updates of a step, in their order."""
+        updates: list[_Update] = []
+        for stage, matrices in enumerate(self.stages[1:]):
+            updates += self._updates_of_stage(stage, matrices, by_column, probes)
+        if len(updates) > _MAX_UPDATES or sum(update.probe is not None for update in updates) != len(probes):
+            raise NoMatch
+        return updates
+
+    def _updates_of_stage(
+        self, stage: int, matrices: Sequence[Node], by_column: bool, probes: Sequence[_Read]
+    ) -> list[_Update]:
+        """The updates between the matrices of a stage and those after it; a probe reads before the first."""
+        terms_of_planes = [self.terms.expand(matrix, inside=True) for matrix in matrices]
+        outer = [[term for term in terms if term.core is None] for terms in terms_of_planes]
+        old = [[term for term in terms if term.core is not None] for terms in terms_of_planes]
         for term in itertools.chain(*old):
-            if term.core not in self.before or term.split(by_column)[1] is not None:
+            if term.core not in self.stages[stage] or term.split(by_column)[1] is not None:
                 raise NoMatch
         find_factors = self._complex_factors if self.planes > 1 else self._real_factors
-        return find_factors(old, by_column), *self._outer_product(outer, by_column)
+        factors, updates = find_factors(old, by_column), []
+        for key, written in self._outer_products(outer, by_column):
+            probe = _read_by(written, probes)
+            if probe is None:
+                updates.append(_Update(_Factors(), key, written))
+                continue
+            value, rate = _affine(written, probe.node)
+            if rate is None or probe.stage != stage:
+                raise NoMatch
+            updates.insert(0, _Update(_Factors(), key, value, probe.vector, rate))
+        if sum(update.probe is not None for update in updates) > 1:
+            raise NoMatch
+        return [updates[0]._replace(factors=factors), *updates[1:]]
+
+    def _outer_products(self, outer: list[list[MatrixTerm]], by_column: bool) -> list[tuple[Node, Node]]:
+        """Keys, and what is written under each."""
+        try:
+            return [self._outer_product(outer, by_column)]
+        except NoMatch:
+            if self.planes > 1:
+                raise
+        by_key: dict[Node | None, list[MatrixTerm]] = {}
+        for term in outer[0]:
+            by_key.setdefault(term.split(by_column)[0], []).append(term)
+        return [self._outer_product([terms], by_column) for terms in by_key.values()]
 
     def _real_factors(self, old: list[list[MatrixTerm]], by_column: bool) -> _Factors:
         if len(old[0]) != 1:
@@ -296,6 +401,16 @@ class MemoryMatcher:
             raise NoMatch
         key = concatenate([terms.filled(each, rows, 0.0) for each in vectors], 1)
         return key, terms.filled(written.pop(), width, 0.0)
+
+
+def _read_by(written: Node, probes: Sequence[_Read]) -> _Read | None:
+    """The probe that a value depends on, other than through a probe."""
+    nodes = {probe.node for probe in probes}
+    reached = ancestors([written], stop=lambda node: node in nodes)
+    read = [probe for probe in probes if probe.node in reached]
+    if len(read) > 1:
+        raise NoMatch
+    return read[0] if read else None
 
 
 def _decay_of_planes(decay: Node | None) -> tuple[Node | None, Decays]:

@@ -120,6 +120,14 @@ class MatrixTerms:
         self.cores[node] = order
         return node
 
+    def add_product(self, node: Node) -> Node:
+        """Add a matrix that depends on the state, and return it."""
+        order = self.order(node)
+        if order is None:
+            raise NoMatch
+        self.cores[node] = order
+        return node
+
     def _order_inside(self, node: Node, order: Order) -> Order:
         """The order of the axes of the input of a reshape or transpose."""
         own, inner = self._long_axes(node), self._long_axes(node.inputs[0])

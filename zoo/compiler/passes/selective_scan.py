@@ -47,8 +47,8 @@ class _ScanMatcher(MemoryMatcher):
         Raises:
             NoMatch: if the state is no selective scan.
         """
-        query, probe = self._reads()
-        if probe is not None:
+        query, probes = self._reads()
+        if probes:
             raise NoMatch
         by_column, terms = query.by_column, self.terms
         update = terms.expand(self.after[0], inside=True)
@@ -60,7 +60,7 @@ class _ScanMatcher(MemoryMatcher):
         depth, width = self._rows_and_width(by_column)
         operands = concatenate([value, key, query.vector, terms.filled(time, width, 1.0)], 1)
         form = ScanForm(
-            self.name, terms.heads, depth, width, query_first=not query.is_new, transposed=by_column
+            self.name, terms.heads, depth, width, query_first=query.stage == 0, transposed=by_column
         )
         return self._without_state(query, selective_scan(operands, rates, form))
 
