@@ -170,7 +170,7 @@ def test_both_passes_equal_the_step_and_its_differences(
 ) -> None:
     for module in ("selective_scan", "matrix_memory"):  # the first imports the second
         monkeypatch.setattr(f"zoo.kernels.{module}.CHUNK", 2)  # several chunks, the first one short
-    monkeypatch.setattr("zoo.kernels.selective_scan._COLUMNS", 4)
+    monkeypatch.setattr("zoo.kernels.selective_scan.COLUMNS", 4)
     checks.check(checks.trial(cell_of(name, **options), sizes, steps, batch))
 
 
@@ -187,8 +187,8 @@ def compiled_scan(rows, rates, state, states, out, query_first):
 
 
 @zoo.njit
-def compiled_gradient(rows, rates, states, dstate, dout, drows, drates, query_first):
-    kernels.scan_backward(rows, rates, states, 0, dstate, dout, drows, drates, 2, query_first)
+def compiled_gradient(rows, rates, states, dstate, dout, drows, dfactors, query_first):
+    kernels.scan_backward(rows, rates, states, 0, dstate, dout, drows, dfactors, 2, query_first)
 
 
 @pytest.mark.parametrize("query_first", [False, True])
@@ -204,9 +204,9 @@ def test_compiled_kernels_equal_the_plain_ones(query_first: bool) -> None:
     def run():
         new, states, out = state.copy(), np.zeros((2, *state.shape)), np.empty(dout.shape)
         compiled_scan(rows, rates, new, states, out, query_first)
-        before, drows, drates = dstate.copy(), np.empty(rows.shape), np.zeros(rates.shape)
-        compiled_gradient(rows, rates, states, before, dout, drows, drates, query_first)
-        return new, out, before, drows, drates
+        before, drows, dfactors = dstate.copy(), np.empty(rows.shape), np.zeros(rates.shape)
+        compiled_gradient(rows, rates, states, before, dout, drows, dfactors, query_first)
+        return new, out, before, drows, dfactors
 
     with kernels.pure_python():
         expected = run()

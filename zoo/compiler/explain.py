@@ -13,12 +13,13 @@ from zoo.compiler.ir.dims import GENERIC_SIZES, Dim, as_dim, product
 from zoo.compiler.ir.elementwise_ops import COPY
 from zoo.compiler.ir.graph import Node, ancestors, view_of
 from zoo.compiler.ir.memory_ops import (
+    FACTORS_GRADIENT,
     MEMORY,
-    RATES_GRADIENT,
     SCAN,
     UPDATES_PER_STORED_MEMORY,
-    MemoryForm,
+    FilterForm,
     ScanForm,
+    SequenceForm,
 )
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import CONCAT, ROW_SUM, SLICE, X
@@ -148,7 +149,7 @@ class _CostCounter:
         if node.op == ROW_SUM:
             self.arithmetic += product(node.shape)
             return
-        if node.op == RATES_GRADIENT:  # counted with the kernel that adds it up
+        if node.op == FACTORS_GRADIENT:  # counted with the kernel that adds it up
             return
         if node.op.kind is Kind.MEMORY:
             elements = node.attr.heads * node.attr.elements
@@ -176,15 +177,17 @@ class _CostCounter:
 
 
 def _memory_operations(node: Node) -> int:
-    """Operations of a step for each element of a matrix memory or a scan, except exponential functions."""
-    form: MemoryForm | ScanForm = node.attr
+    """Operations of a step for each element of a state, except exponential functions."""
+    form: SequenceForm = node.attr
+    if isinstance(form, FilterForm):
+        return (3 + form.planes) * (2 if node.op == SCAN else 6)
     if isinstance(form, ScanForm):
         return 6 if node.op == SCAN else 20
     forward = 4 + bool(form.decays) + 3 * bool(form.turns) + 2 * form.has_probe
     return form.updates * (forward if node.op == MEMORY else forward + 11 + 4 * form.has_probe)
 
 
-def _saved_memory(form: MemoryForm | ScanForm) -> SavedValue:
+def _saved_memory(form: SequenceForm) -> SavedValue:
     """The states of a matrix memory or a scan that are saved."""
     interval = UPDATES_PER_STORED_MEMORY // form.updates
     elements = (form.heads * form.elements).divide(as_dim(interval))

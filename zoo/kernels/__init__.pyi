@@ -16,6 +16,10 @@ from zoo.kernels.array_views import (
     rows_of_steps as rows_of_steps,
     slice_steps as slice_steps,
 )
+from zoo.kernels.diagonal_filter import (
+    filter_backward as filter_backward,
+    filter_forward as filter_forward,
+)
 from zoo.kernels.elementary import (
     exp as exp,
     exp_diff as exp_diff,

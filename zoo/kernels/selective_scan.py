@@ -32,7 +32,7 @@ from zoo.kernels.llvm_math import IRValue
 from zoo.kernels.matrix_memory import CHUNK
 from zoo.kernels.vector_loops import vector_loop
 
-_COLUMNS = 256
+COLUMNS = 256
 """Columns that go through a chunk together. With 128, the backward pass took 1.2 times as long."""
 
 
@@ -140,8 +140,8 @@ def _forward(
                 kernels.flat_slice(states, index * size, size),
                 kernels.flat_slice(state, head_index * size, size),
             )
-            for column in range(0, width, _COLUMNS):
-                columns = min(_COLUMNS, width - column)
+            for column in range(0, width, COLUMNS):
+                columns = min(COLUMNS, width - column)
                 for t in range(count):
                     row = (start + t) * head_count + head_index
                     _fill(kernels.flat_slice(out, row * width + column, columns), out.dtype.type(0))
@@ -196,8 +196,8 @@ def _backward(
     size, width = dstate.shape[1] // heads, dout.shape[2] // heads
     depth, row_size = size // width, rows.shape[2] // heads
     numbers, gradients = kernels.flat(rows), kernels.flat(drows)
-    history = kernels.empty((CHUNK + 1, _COLUMNS), dstate)
-    decays = kernels.empty((CHUNK, _COLUMNS), dstate)
+    history = kernels.empty((CHUNK + 1, COLUMNS), dstate)
+    decays = kernels.empty((CHUNK, COLUMNS), dstate)
     for head_index in range(head_count):
         rates_start = head_index % heads * size
         for start in range((rows.shape[0] - 1) // CHUNK * CHUNK, -1, -CHUNK):
@@ -206,8 +206,8 @@ def _backward(
             for t in range(count):
                 row = (start + t) * head_count + head_index
                 _fill(kernels.flat_slice(drows, row * row_size, row_size), drows.dtype.type(0))
-            for column in range(0, width, _COLUMNS):
-                columns = min(_COLUMNS, width - column)
+            for column in range(0, width, COLUMNS):
+                columns = min(COLUMNS, width - column)
                 for k in range(depth):
                     place = k * width + column
                     rate = kernels.flat_slice(rates, rates_start + place, columns)
@@ -220,9 +220,9 @@ def _backward(
                     for t in range(count):
                         operands = ((start + t) * head_count + head_index) * row_size
                         _repeat_step(
-                            kernels.flat_slice(decays, t * _COLUMNS, columns),
-                            kernels.flat_slice(history, (t + 1) * _COLUMNS, columns),
-                            kernels.flat_slice(history, t * _COLUMNS, columns),
+                            kernels.flat_slice(decays, t * COLUMNS, columns),
+                            kernels.flat_slice(history, (t + 1) * COLUMNS, columns),
+                            kernels.flat_slice(history, t * COLUMNS, columns),
                             rate,
                             kernels.flat_slice(rows, operands + width + 2 * depth + column, columns),
                             kernels.flat_slice(rows, operands + column, columns),
@@ -239,9 +239,9 @@ def _backward(
                             kernels.flat_slice(drows, time, columns),
                             drate,
                             kernels.flat_slice(dout, row * width + column, columns),
-                            kernels.flat_slice(history, t * _COLUMNS, columns),
-                            kernels.flat_slice(history, (t + 1) * _COLUMNS, columns),
-                            kernels.flat_slice(decays, t * _COLUMNS, columns),
+                            kernels.flat_slice(history, t * COLUMNS, columns),
+                            kernels.flat_slice(history, (t + 1) * COLUMNS, columns),
+                            kernels.flat_slice(decays, t * COLUMNS, columns),
                             rate,
                             kernels.flat_slice(rows, time, columns),
                             kernels.flat_slice(rows, operands + column, columns),

@@ -29,15 +29,15 @@ class MemoryArrays(NamedTuple):
     Args:
         state: The states after the last step that has been computed, or their gradients.
         saved: The states before each chunk of steps, which are on the tape.
-        drates: The gradient of the rates of a scan.
+        dfactors: The gradient of the fixed factors of a scan.
     """
 
     state: str
     saved: str
-    drates: str
+    dfactors: str
 
 
-_MEMORY_ARRAYS = "{}", "{}_memories", "{}_drates"
+_MEMORY_ARRAYS = "{}", "{}_memories", "{}_dfactors"
 
 
 class LeafNames:

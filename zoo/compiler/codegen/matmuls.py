@@ -10,13 +10,12 @@ from zoo.compiler.codegen.writer import Writer, identifiers_in
 from zoo.compiler.ir.dims import as_dim, product
 from zoo.compiler.ir.graph import Level, Node, View, view_of
 from zoo.compiler.ir.memory_ops import (
+    FACTORS_GRADIENT,
     MEMORY,
     MEMORY_GRADIENT,
-    RATES_GRADIENT,
     SCAN,
     SCAN_GRADIENT,
-    MemoryForm,
-    ScanForm,
+    SequenceForm,
 )
 from zoo.compiler.ir.op_table import Op
 from zoo.compiler.ir.structural_ops import (
@@ -218,7 +217,7 @@ def _write_matrix_function(context: EmitContext, writer: Writer, node: Node, _se
     writer.line(f"kernels.{node.op}({operands}, {context.array_of(node).name})")
 
 
-def copied_memory(form: MemoryForm | ScanForm, state: str) -> str:
+def copied_memory(form: SequenceForm, state: str) -> str:
     """Expression for a copy of a state, or of its gradient, as kernels need it."""
     rows, planes = f"kernels.reshape({state}, (batch, {form.heads * form.elements}))", form.planes
     if planes > 1:  # the rows of a head side by side
@@ -229,7 +228,7 @@ def copied_memory(form: MemoryForm | ScanForm, state: str) -> str:
     return rows if planes > 1 else f"kernels.copy({rows})"
 
 
-def memory_state(form: MemoryForm | ScanForm, memories: str) -> str:
+def memory_state(form: SequenceForm, memories: str) -> str:
     """Expression for a state, or its gradient, ``(batch, elements)``, given that of kernels."""
     planes = form.planes
     if form.transposed:
@@ -241,19 +240,19 @@ def memory_state(form: MemoryForm | ScanForm, memories: str) -> str:
 def _write_memory(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
     """All steps of a matrix memory or a scan, or one block of them."""
     form, arrays = node.attr, context.memories[node.attr.state]
-    operands, *rates = _memory_operands(context, node.inputs)
+    operands, *factors = _memory_operands(context, node.inputs)
     out = context.array_of(node).active_steps
     first = "first" if context.by_blocks else "0"
-    given = ", ".join([operands, *rates, first, arrays.state, arrays.saved, out])
+    given = ", ".join([operands, *factors, first, arrays.state, arrays.saved, out])
     writer.line(f"kernels.{form.kernel}_forward({given}, {form.flags})")
 
 
 def _write_memory_gradient(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
     """One block of steps of a matrix memory or a scan, in the backward pass."""
     form, arrays = node.attr, context.memories[node.attr.state]
-    gradient, operands, *rates = _memory_operands(context, node.inputs)
-    results = [context.array_of(node).active_steps, *([arrays.drates] if rates else [])]
-    given = ", ".join([operands, *rates, arrays.saved, "first", arrays.state, gradient, *results])
+    gradient, operands, *factors = _memory_operands(context, node.inputs)
+    results = [context.array_of(node).active_steps, *([arrays.dfactors] if factors else [])]
+    given = ", ".join([operands, *factors, arrays.saved, "first", arrays.state, gradient, *results])
     writer.line(f"kernels.{form.kernel}_backward({given}, {form.flags})")
 
 
@@ -284,5 +283,5 @@ _MEMORIES = {
     SCAN: _write_memory,
     MEMORY_GRADIENT: _write_memory_gradient,
     SCAN_GRADIENT: _write_memory_gradient,
-    RATES_GRADIENT: _write_nothing,
+    FACTORS_GRADIENT: _write_nothing,
 }

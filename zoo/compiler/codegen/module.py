@@ -16,7 +16,7 @@ from zoo.compiler.codegen.writer import Writer, identifiers_in, literal
 from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Node, Shape, ancestors, view_of
-from zoo.compiler.ir.memory_ops import RATES_GRADIENT, ScanForm
+from zoo.compiler.ir.memory_ops import FACTORS_GRADIENT, MemoryForm
 from zoo.compiler.ir.structural_ops import ARRAY, EYE, SIZE
 from zoo.compiler.passes.autodiff import StepGradient
 from zoo.compiler.schedule.fusion import ArrayLayout
@@ -449,9 +449,9 @@ def backward_source(
     if step_gradient.dx is not None:
         emitter.bind(step_gradient.dx, "dx", ArrayLayout.STEPS)
     for node in ancestors(step_gradient.backward_outputs):
-        if node.op == RATES_GRADIENT:
+        if node.op == FACTORS_GRADIENT:
             arrays, state = emitter.memories[node.attr.state], node.attr.state
-            emitter.memories[state] = arrays._replace(drates=emitter.array_of(node).name)
+            emitter.memories[state] = arrays._replace(dfactors=emitter.array_of(node).name)
     for leaf, gradient in step_gradient.delayed_gradients.items():
         after, before = names.dstate(leaf.attr), names.dstate_before(leaf.attr)
         later = f"kernels.at_step({emitter.array_of(gradient).name}, time + 1 - first)"
@@ -471,9 +471,10 @@ def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: lis
         if name in emitter.memories:
             form, arrays = step_graph.memories[name].attr, emitter.memories[name]
             start.line(f"{arrays.state} = {copied_memory(form, last)}")
-            if isinstance(form, ScanForm) and arrays.drates not in emitter.shapes:  # rates without gradient
-                shape = as_tuple([str(form.heads), str(form.depth), str(form.width)])
-                start.line(f"{arrays.drates} = kernels.zeros({shape}, {emitter.like})")
+            is_scan = not isinstance(form, MemoryForm)
+            if is_scan and arrays.dfactors not in emitter.shapes:  # factors without gradient
+                shape = as_tuple([str(dim) for dim in form.factors_shape])
+                start.line(f"{arrays.dfactors} = kernels.zeros({shape}, {emitter.like})")
             dstate.append(_memory_state(emitter, name))
             continue
         if gradient is None:

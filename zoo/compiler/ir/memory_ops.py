@@ -1,6 +1,7 @@
-"""Operations of matrix memories and selective scans, which compiler passes find in a step.
+"""Operations of matrix memories, selective scans and diagonal filters, which compiler passes find in a step.
 
-See :mod:`zoo.compiler.passes.matrix_memory` and :mod:`zoo.compiler.passes.selective_scan`.
+See :mod:`zoo.compiler.passes.matrix_memory`, :mod:`zoo.compiler.passes.selective_scan` and
+:mod:`zoo.compiler.passes.diagonal_filter`.
 
 They are not in the table of operations: no step contains them, only the kernels of a pass over a sequence.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Level, Node, Shape
@@ -135,6 +136,11 @@ class ScanForm:
         return self.depth
 
     @property
+    def factors_shape(self) -> Shape:
+        """Shape of the rates."""
+        return self.heads, self.depth, self.width
+
+    @property
     def flags(self) -> str:
         """The last arguments of the kernels."""
         return f"{self.heads}, {self.query_first}"
@@ -145,26 +151,80 @@ class ScanForm:
         return self.depth * self.width
 
 
-def _scan(inputs: tuple[Node, ...], attr: ScanForm, shape: Shape) -> Node:
+@dataclass(frozen=True)
+class FilterForm:
+    """The form of a diagonal filter (:mod:`zoo.kernels.diagonal_filter`).
+
+    Args:
+        state: Name of the state.
+        heads: Number of matrices of a sequence.
+        planes: Real matrices of a state: two if it is complex, else one.
+        rows: Rows ``K`` of one of them, over which the output sums.
+        width: Columns ``D``.
+        transposed: Whether the state has its columns before its rows.
+    """
+
+    state: str
+    heads: Dim
+    planes: int
+    rows: Dim
+    width: Dim
+    transposed: bool
+
+    kernel, updates = "filter", 1
+    """The kernels are ``filter_forward`` and ``filter_backward``. A step has one update."""
+
+    @property
+    def depth(self) -> Dim:
+        """Rows of a state as kernels see it: the rows of all planes."""
+        return self.rows * as_dim(self.planes)
+
+    @property
+    def factors_shape(self) -> Shape:
+        """Shape of the matrices that are the same at every step."""
+        return self.heads * as_dim(3 * self.planes), self.rows, self.width
+
+    @property
+    def flags(self) -> str:
+        """The last arguments of the kernels."""
+        return f"{self.heads}, {self.planes}"
+
+    @property
+    def elements(self) -> Dim:
+        """Elements of the state of one head."""
+        return self.depth * self.width
+
+
+SequenceForm: TypeAlias = MemoryForm | ScanForm | FilterForm
+"""The form of a state that kernels compute for all steps."""
+
+
+def _scan(inputs: tuple[Node, ...], attr: ScanForm | FilterForm, shape: Shape) -> Node:
     operands, _ = inputs
     return operands.graph.node(SCAN, inputs, attr, shape, max(operands.level, Level.SEQUENCE))
 
 
-def _scan_vjp(g: Node, node: Node, operands: Node, rates: Node) -> tuple[Node, Node]:
-    gradient = g.graph.node(SCAN_GRADIENT, (g, operands, rates), node.attr, operands.shape)
-    return gradient, g.graph.node(RATES_GRADIENT, (gradient,), node.attr, rates.shape, Level.ONCE)
+def _scan_vjp(g: Node, node: Node, operands: Node, factors: Node) -> tuple[Node, Node]:
+    gradient = g.graph.node(SCAN_GRADIENT, (g, operands, factors), node.attr, operands.shape)
+    return gradient, g.graph.node(FACTORS_GRADIENT, (gradient,), node.attr, factors.shape, Level.ONCE)
 
 
 SCAN = Op("read_scan", Kind.MEMORY, vjp=_scan_vjp, build=_scan, expensive=True)
-"""What the query reads at a step, ``(heads, D)``, given the operands of the step and the rates."""
+"""What the query reads at a step, ``(heads, D)``, given the operands of the step and the fixed factors."""
 
 SCAN_GRADIENT = Op("scan_gradient", Kind.MEMORY, expensive=True)
-"""The gradients of the operands of a step, given that of what the query reads, the operands and the rates."""
+"""The gradients of the operands of a step, given that of what is read, the operands and the factors."""
 
-RATES_GRADIENT = Op("rates_gradient", Kind.OUTER, expensive=True)
-"""The gradient of the rates. The kernel of its input, a ``scan_gradient``, adds it up."""
+FACTORS_GRADIENT = Op("factors_gradient", Kind.OUTER, expensive=True)
+"""The gradient of the fixed factors. The kernel of its input, a ``scan_gradient``, adds it up."""
 
 
-def selective_scan(operands: Node, rates: Node, form: ScanForm) -> Node:
-    """Return what the query reads at every step."""
-    return _scan((operands, rates), form, (form.heads, form.width))
+def scan(operands: Node, factors: Node, form: ScanForm | FilterForm) -> Node:
+    """Return what is read at every step of a selective scan or a diagonal filter.
+
+    Args:
+        operands: ``(heads, ...)``.
+        factors: Values that are the same at every step, in the shape ``form.factors_shape``.
+        form: The form.
+    """
+    return _scan((operands, factors), form, (form.heads, form.width))

@@ -157,7 +157,8 @@ class MemoryMatcher:
             query_first=query.stage == 0,
             transposed=query.by_column,
         )
-        return self._without_state(query, matrix_memory(self._operands(query, updates, form), form))
+        memory = matrix_memory(self._operands(query, updates, form), form)
+        return self._without_state(query.node, query.rest, memory)
 
     def _operands(self, query: _Read, updates: Sequence[_Update], form: MemoryForm) -> Node:
         """The operands of all updates, ``(updates * heads, ...)``."""
@@ -183,13 +184,14 @@ class MemoryMatcher:
             parts += [filled(update.probe, form.depth, 0.0), filled(update.rate, form.width, 0.0)]
         return concatenate(parts, 1)
 
-    def _without_state(self, query: _Read, memory: Node) -> StepGraph:
+    def _without_state(self, read: Node, rest: Node | None, memory: Node) -> StepGraph:
+        """The step in which ``memory + rest`` replaces what is read."""
         graph = self.step_graph
         states = {name: node for name, node in graph.new_states.items() if name != self.name}
-        result = memory if query.rest is None else memory + query.rest
+        result = memory if rest is None else memory + rest
 
         def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:  # noqa: ARG001 - signature of a rule
-            return ops.reshape(result, node.shape) if node is query.node else None
+            return ops.reshape(result, node.shape) if node is read else None
 
         new = rewrite([graph.y, *states.values()], rule)
         replaced = replace(graph, new_states=states).map_nodes(new)
@@ -268,17 +270,8 @@ class MemoryMatcher:
         terms: list[MatrixTerm] = []
         directions: set[bool] = set()
         for each, negative in sums:
-            inner = each.inputs[0]
-            order = self.terms.order(inner)
-            if order is None:
-                raise NoMatch
-            *lead, row, column = self.terms.positions(inner, order)
-            by_column = tuple(each.attr) == (column,)
-            others = [*lead, row if by_column else column]
-            if tuple(each.attr) not in ((row,), (column,)) or others != sorted(others):
-                raise NoMatch
-            expanded = self.terms.expand(inner, order)
-            terms += [term.negated() for term in expanded] if negative else expanded
+            summed, by_column = self._summed(each)
+            terms += [term.negated() for term in summed] if negative else summed
             directions.add(by_column)
         of_memory = [term for term in terms if term.core is not None]
         stages = {
@@ -297,6 +290,19 @@ class MemoryMatcher:
         vector = concatenate([self.terms.filled(each, length, 0.0) for each in vectors], 1)
         rest = [self.terms.summed(term, by_column) for term in terms if term.core is None]
         return _Read(node, stage, vector, by_column, _sum(rest))
+
+    def _summed(self, node: Node) -> tuple[list[MatrixTerm], bool]:
+        """The terms of the matrix that a sum reads, and whether it sums over columns."""
+        inner = node.inputs[0]
+        order = self.terms.order(inner)
+        if order is None:
+            raise NoMatch
+        *lead, row, column = self.terms.positions(inner, order)
+        by_column = tuple(node.attr) == (column,)
+        others = [*lead, row if by_column else column]
+        if tuple(node.attr) not in ((row,), (column,)) or others != sorted(others):
+            raise NoMatch
+        return self.terms.expand(inner, order), by_column
 
     def _rows_and_width(self, by_column: bool) -> tuple[Dim, Dim]:
         """Lengths of the axis over which the query sums, and of the other."""

@@ -105,6 +105,12 @@ class MatrixTerms:
         axes = self._long_axes(node)
         return [axes[index] for index in order]
 
+    def canonical(self, node: Node, order: Order) -> Node:
+        """A matrix as ``(heads, R, C)``."""
+        positions = self.positions(node, order)
+        short = [axis for axis in range(node.ndim) if axis not in positions]
+        return ops.reshape(ops.transpose(node, (*short, *positions)), (self.heads, self.rows, self.columns))
+
     def order(self, node: Node) -> Order | None:
         """The order of the long axes of a matrix: heads, rows and columns; None without the state in it."""
         if node not in self._orders:

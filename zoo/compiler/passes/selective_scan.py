@@ -15,7 +15,7 @@ from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import ONE
 from zoo.compiler.ir.elementwise_ops import EXP
 from zoo.compiler.ir.graph import Level, Node
-from zoo.compiler.ir.memory_ops import ScanForm, selective_scan
+from zoo.compiler.ir.memory_ops import ScanForm, scan
 from zoo.compiler.ir.structural_ops import BROADCAST, concatenate
 from zoo.compiler.passes.matrix_memory import MemoryMatcher
 from zoo.compiler.passes.memory_terms import MatrixTerm, NoMatch, Order, times
@@ -62,7 +62,7 @@ class _ScanMatcher(MemoryMatcher):
         form = ScanForm(
             self.name, terms.heads, depth, width, query_first=query.stage == 0, transposed=by_column
         )
-        return self._without_state(query, selective_scan(operands, rates, form))
+        return self._without_state(query.node, query.rest, scan(operands, rates, form))
 
     def elements(self, node: Node, order: Order) -> Node | None:
         """A matrix that is the same at every step, or an exponential function, whose exponent is kept."""
@@ -70,10 +70,7 @@ class _ScanMatcher(MemoryMatcher):
             return None
         if node.level != Level.ONCE and node.op != EXP:
             return None
-        positions = self.terms.positions(node, order)
-        short = [axis for axis in range(node.ndim) if axis not in positions]
-        shape = (self.terms.heads, self.terms.rows, self.terms.columns)
-        elements = ops.reshape(ops.transpose(node, (*short, *positions)), shape)
+        elements = self.terms.canonical(node, order)
         if node.level != Level.ONCE:
             self.exponents[elements] = (node.inputs[0], order)
         return elements
