@@ -186,7 +186,7 @@ class TrainedParts(Kept):
 
 
 class ComplexValue(Kept):
-    """The value is complex, so an update is the sum of two outer products of real vectors."""
+    """The value is complex, so an update is the sum of two outer products of a complex and a real vector."""
 
     def value(self, pairs):
         return pairs * (0.5 + 1j * np.array([1.0, 2.0]))
@@ -206,9 +206,16 @@ class Mixed(Kept):
         return super().step(x, S + 0.1 * S.real)
 
 
+def test_complex_values_are_two_outer_products(monkeypatch) -> None:
+    monkeypatch.setattr("zoo.kernels.matrix_memory.CHUNK", 2)
+    assert form_of(Kept()).writes == 1
+    assert form_of(ComplexValue()).writes == 2
+    checks.check(checks.trial(ComplexValue(), (3, 4), 5, 2), tokens=False)
+
+
 def test_other_forms_stay_as_they_are() -> None:
     assert form_of(Kept()).turns is Turns.FIXED
-    for cell in (TrainedParts, ComplexValue, TwoQueries, Mixed):
+    for cell in (TrainedParts, TwoQueries, Mixed):
         assert not find_matrix_memories(trace_step(cell())).memories, cell
         checks.check(checks.trial(cell(), (3, 4), 3, 2), tokens=False)
 

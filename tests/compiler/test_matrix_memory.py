@@ -146,6 +146,15 @@ class ReadsTwiceBefore(TwoKeys):
         return zoo.Output(new @ query, new)
 
 
+class NeverWritten(Plain):
+    """The memory decays, and nothing is added."""
+
+    def step(self, x, S):
+        _, value, query = zoo.split(x @ self.W, 3)
+        S = 0.9 * S
+        return zoo.Output(S @ np.concatenate([query, query[:1]]) + value, S)
+
+
 class FeedsBack(Corrected):
     """The value that the query reads enters another state, so steps follow one another."""
 
@@ -182,21 +191,23 @@ def test_memories_are_recognised(name, state, decays, has_probe, query_first, tr
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "state", "updates", "decays", "has_probe", "query_first"),
+    ("name", "options", "state", "updates", "writes", "decays", "has_probe", "query_first"),
     [
-        ("rwkv7", {}, "S", 2, "ROWS", True, False),
-        ("mamba3", {}, "h", 2, "HEADS", False, False),
-        ("gated_delta_product", {"corrections": 1}, "S", 1, "HEADS", True, False),
-        ("gated_delta_product", {"corrections": 3}, "S", 4, "HEADS", True, False),
-        (TwoKeys, {}, "S", 4, "HEADS", True, True),
-        (ReadsBetween, {}, "S", 4, "ROWS", True, False),
-        ("delta_net", {}, "S", 1, "NONE", True, False),
+        ("rwkv7", {}, "S", 1, 2, "ROWS", True, False),
+        ("mamba3", {}, "h", 1, 2, "HEADS", False, False),
+        ("gated_delta_product", {"corrections": 1}, "S", 1, 1, "HEADS", True, False),
+        ("gated_delta_product", {"corrections": 3}, "S", 4, 1, "HEADS", True, False),
+        (TwoKeys, {}, "S", 1, 3, "HEADS", True, True),
+        (ReadsBetween, {}, "S", 2, 2, "ROWS", True, False),
+        ("delta_net", {}, "S", 1, 1, "NONE", True, False),
     ],
 )
-def test_updates_are_recognised(name, options, state, updates, decays, has_probe, query_first) -> None:
+def test_updates_are_recognised(
+    name, options, state, updates, writes, decays, has_probe, query_first
+) -> None:
     form = form_of(name, **options)[state]
-    expected = (updates, decays, has_probe, query_first)
-    assert (form.updates, form.decays.name, form.has_probe, form.query_first) == expected
+    expected = (updates, writes, decays, has_probe, query_first)
+    assert (form.updates, form.writes, form.decays.name, form.has_probe, form.query_first) == expected
 
 
 @pytest.mark.parametrize(
@@ -204,6 +215,7 @@ def test_updates_are_recognised(name, options, state, updates, decays, has_probe
     [
         FeedsBack,
         HeadsLast,
+        NeverWritten,
         ReadTwice,
         ReadsTwiceBefore,
         QueryBetween,

@@ -10,19 +10,19 @@ import pytest
 from zoo import kernels
 
 BATCH, HEADS, DEPTH, WIDTH = 2, 3, 6, 5
-FORMS = list(itertools.product((0, 1, 2), (0, 1, 2), (False, True), (False, True)))
+FORMS = list(itertools.product((1, 3), (0, 1, 2), (0, 1, 2), (False, True), (False, True)))
 
 
-def sizes(decays, turns, has_probe):
+def sizes(writes, decays, turns, has_probe):
     """Sizes of the operands of a head, in their order in a row."""
     decay, turn, probe = (0, 1, DEPTH)[decays], DEPTH // 2 if turns else 0, DEPTH if has_probe else 0
-    return [WIDTH, DEPTH, DEPTH, decay, turn, turn, probe, WIDTH if has_probe else 0]
+    return [writes * WIDTH, writes * DEPTH, DEPTH, decay, turn, turn, probe, WIDTH if has_probe else 0]
 
 
 def operands(rng, steps, form):
     """Rows of operands, ``(steps, BATCH, HEADS * N)``; decays include zero and values above one."""
-    decays, turns, has_probe, _ = form
-    widths = sizes(decays, turns, has_probe)
+    writes, decays, turns, has_probe, _ = form
+    widths = sizes(writes, decays, turns, has_probe)
     parts = [rng.normal(size=(steps, BATCH, HEADS, width)) for width in widths]
     parts[3] = rng.uniform(-0.2, 1.2, parts[3].shape).clip(0)
     if decays == 2 and turns:  # both rows of a pair decay alike
@@ -39,16 +39,17 @@ def turned(S, cosine, sine):
 
 def run_head(rows, S, dout, dlast, form):
     """Reads and the last memory of one head; the gradients of rows and of the first memory."""
-    decays, turns, has_probe, query_first = form
-    ends = np.cumsum(sizes(decays, turns, has_probe))[:-1]
+    writes, decays, turns, has_probe, query_first = form
+    ends = np.cumsum(sizes(writes, decays, turns, has_probe))[:-1]
     states, out, drows = [S], [], np.zeros_like(rows)
     for row in rows:
         value, key, query, decay, cosine, sine, probe, rate = np.split(row, ends)
         S, before = states[-1], states[-1]
+        values, keys = value.reshape(writes, WIDTH).copy(), key.reshape(writes, DEPTH)
         if has_probe:
-            value = value + rate * (probe @ S)
+            values[-1] += rate * (probe @ S)
         S = turned(S, cosine[:, None], sine[:, None]) if turns else S
-        S = (decay[:, None] * S if decays else S) + np.outer(key, value)
+        S = (decay[:, None] * S if decays else S) + keys.T @ values
         out.append(query @ (before if query_first else S))
         states.append(S)
     dS = dlast.copy()
@@ -57,10 +58,12 @@ def run_head(rows, S, dout, dlast, form):
         dvalue, dkey, dquery, ddecay, dcosine, dsine, dprobe, drate = np.split(drows[t], ends)  # views
         before, after = states[t], states[t + 1]
         read = probe @ before if has_probe else 0.0
-        written = value + rate * read if has_probe else value
+        written, keys = value.reshape(writes, WIDTH).copy(), key.reshape(writes, DEPTH)
+        written[-1] += rate * read if has_probe else 0.0
         dquery[:] = (before if query_first else after) @ dout[t]
         dS = dS if query_first else dS + np.outer(query, dout[t])
-        dkey[:], dvalue[:] = dS @ written, key @ dS
+        dkey[:], dwritten = (written @ dS.T).reshape(-1), keys @ dS
+        dvalue[:] = dwritten.reshape(-1)
         same = turned(before, cosine[:, None], sine[:, None]) if turns else before
         product = (dS * same).sum(axis=1)
         if decays:
@@ -75,7 +78,7 @@ def run_head(rows, S, dout, dlast, form):
         if query_first:
             dS = dS + np.outer(query, dout[t])
         if has_probe:
-            drate[:], dread = dvalue * read, dvalue * rate
+            drate[:], dread = dwritten[-1] * read, dwritten[-1] * rate
             dprobe[:] = before @ dread
             dS = dS + np.outer(probe, dread)
     return np.array(out), states[-1], drows, dS
@@ -125,9 +128,9 @@ def test_passes_equal_the_steps_one_by_one(steps, dtype) -> None:
 
 def of_pairs(drows, form):
     """Gradients of rows in which both rows of a pair that turns have the sum of their decays' gradients."""
-    decays, turns, *_ = form
+    writes, decays, turns, *_ = form
     if decays == 2 and turns:
-        first = 2 * DEPTH + WIDTH
+        first = writes * (DEPTH + WIDTH) + DEPTH
         heads = drows.reshape(*drows.shape[:2], HEADS, -1)
         pairs = heads[..., first : first + DEPTH].reshape(*heads.shape[:3], 2, -1)
         pairs[:] = pairs.sum(axis=3, keepdims=True)
@@ -153,7 +156,7 @@ def run_kernels(rows, state, dout, dlast, form, updates=1):
 def test_updates_of_a_step_equal_as_many_steps(steps, updates) -> None:
     rng = np.random.default_rng(updates)
     for form in FORMS[::5]:
-        query_first = form[3]
+        query_first = form[-1]
         rows = operands(rng, steps * updates, form)
         state, dlast = rng.normal(size=(2, BATCH, HEADS * DEPTH * WIDTH))
         all_dout = np.zeros((steps * updates, BATCH, HEADS * WIDTH))

@@ -14,8 +14,10 @@ The row holds, side by side, ``value (D)``, ``key (K)`` and ``query (K)``. Then,
 ``decay``, ``(1)`` for the head or ``(K)`` for its rows. If they turn, ``cosine (K / 2)`` and ``sine (K / 2)``
 of the angles follow. If they are read before they are written to, ``probe (K)`` and ``rate (D)`` follow.
 
-A step may have several updates, one after the other, each with a row of operands. The query of the last one
-counts, or of the first one if queries read the memory before the step. Below, an update is a step.
+An update may add several outer products. All values then come before all keys, and the read of the probe
+belongs to the last value. A step may have several updates, one after the other, each with a row of operands.
+The query of the last one counts, or of the first one if queries read the memory before the step. Below, an
+update is a step.
 
 The steps of a chunk are computed together. With the memory ``S`` before the chunk and the products of decays
 up to each step, ``b[t] = decay[0] * ... * decay[t]``::
@@ -128,9 +130,12 @@ def exchanged_planes(memories: Array, planes: int, heads: int) -> Array:
 
 
 @njit(inline=True)
-def _flags(heads: int, updates: int, decays: int, turns: int, has_probe: bool, query_first: bool) -> int:
+def _flags(
+    heads: int, updates: int, writes: int, decays: int, turns: int, has_probe: bool, query_first: bool
+) -> int:
     """All numbers in one integer: Numba compiles again for other literals, but not for other integers."""
-    return heads * 2048 + updates * 64 + decays + 4 * turns + 16 * has_probe + 32 * query_first
+    numbers = decays + 4 * turns + 16 * has_probe + 32 * query_first + 64 * updates
+    return numbers + 2048 * writes + 16384 * heads
 
 
 @njit(inline=True)
@@ -141,44 +146,52 @@ def _row_number(update: int, head_index: int, batch: int, heads: int, updates: i
 
 
 @njit(inline=True)
-def _chunk_arrays(depth: int, width: int, decay_size: int, like: Array) -> ChunkArrays:
+def _chunk_arrays(writes: int, depth: int, width: int, decay_size: int, like: Array) -> ChunkArrays:
     """Arrays for the operands of a chunk, or for their gradients."""
-    values, rates = kernels.empty((CHUNK, width), like), kernels.empty((CHUNK, width), like)
-    keys, readers = kernels.empty((CHUNK, depth), like), kernels.empty((2 * CHUNK, depth), like)
+    values, rates = kernels.empty((writes * CHUNK, width), like), kernels.empty((CHUNK, width), like)
+    keys, readers = kernels.empty((writes * CHUNK, depth), like), kernels.empty((2 * CHUNK, depth), like)
     decay = kernels.empty((CHUNK, decay_size), like)
     kernels.flat(decay)[:] = 1
     return values, keys, readers, decay, rates
 
 
 @njit(inline=True)
-def _arrays(depth: int, width: int, decay_size: int, like: Array) -> WorkArrays:
+def _arrays(writes: int, depth: int, width: int, decay_size: int, like: Array) -> WorkArrays:
     """Arrays for the values of a chunk, or for their gradients."""
     return (
-        _chunk_arrays(depth, width, decay_size, like),
+        _chunk_arrays(writes, depth, width, decay_size, like),
         kernels.empty((CHUNK, depth // 2), like),  # cosines
         kernels.empty((CHUNK, depth // 2), like),  # sines
         kernels.empty((CHUNK, decay_size), like),  # products of decays
-        kernels.empty((CHUNK, CHUNK), like),  # table of decays
-        kernels.empty((CHUNK, depth), like),  # what is left of keys at the end of the chunk
+        kernels.empty((CHUNK, writes * CHUNK), like),  # table of decays
+        kernels.empty((writes * CHUNK, depth), like),  # rests of keys at the end of the chunk
         kernels.empty((2 * CHUNK, depth), like),  # decayed readers
         kernels.empty((2 * CHUNK, width), like),  # reads
-        kernels.empty((2 * CHUNK, CHUNK), like),  # products of readers and keys
-        kernels.empty((2 * CHUNK, CHUNK), like),  # weights
+        kernels.empty((2 * CHUNK, writes * CHUNK), like),  # products of readers and keys
+        kernels.empty((2 * CHUNK, writes * CHUNK), like),  # weights
     )
 
 
 @njit(inline=True)
 def _load(
     row: Array, t: int, first: int, chunk: ChunkArrays, cosines: Array, sines: Array,
-    decays: int, turns: int, has_probe: bool,
+    writes: int, decays: int, turns: int, has_probe: bool,
 ) -> None:  # fmt: skip
     """Copy the operands of step ``t`` of a chunk to its arrays; ``first`` is the first query."""
     values, keys, readers, decay, rates = chunk
     width, depth = values.shape[1], keys.shape[1]
-    copy_row(values[t], kernels.flat_slice(row, 0, width))
-    copy_row(keys[t], kernels.flat_slice(row, width, depth))
-    copy_row(readers[first + t], kernels.flat_slice(row, width + depth, depth))
-    start = width + 2 * depth
+    copy_row(
+        kernels.flat_slice(values, writes * t * width, writes * width),
+        kernels.flat_slice(row, 0, writes * width),
+    )
+    start = writes * width
+    copy_row(
+        kernels.flat_slice(keys, writes * t * depth, writes * depth),
+        kernels.flat_slice(row, start, writes * depth),
+    )
+    start += writes * depth
+    copy_row(readers[first + t], kernels.flat_slice(row, start, depth))
+    start += depth
     if decays > 0:
         copy_row(decay[t], kernels.flat_slice(row, start, decay.shape[1]))
         start += decay.shape[1]
@@ -194,7 +207,7 @@ def _load(
 @njit(inline=True)
 def _store(
     drow: Array, row: Array, t: int, first: int, dchunk: ChunkArrays, dangles: Array,
-    decays: int, turns: int, has_probe: bool,
+    writes: int, decays: int, turns: int, has_probe: bool,
 ) -> None:  # fmt: skip
     """Copy the gradients of step ``t`` of a chunk to those of its operands.
 
@@ -202,10 +215,18 @@ def _store(
     """
     values, keys, readers, decay, rates = dchunk
     width, depth = values.shape[1], keys.shape[1]
-    copy_row(kernels.flat_slice(drow, 0, width), values[t])
-    copy_row(kernels.flat_slice(drow, width, depth), keys[t])
-    copy_row(kernels.flat_slice(drow, width + depth, depth), readers[first + t])
-    start = width + 2 * depth
+    copy_row(
+        kernels.flat_slice(drow, 0, writes * width),
+        kernels.flat_slice(values, writes * t * width, writes * width),
+    )
+    start = writes * width
+    copy_row(
+        kernels.flat_slice(drow, start, writes * depth),
+        kernels.flat_slice(keys, writes * t * depth, writes * depth),
+    )
+    start += writes * depth
+    copy_row(kernels.flat_slice(drow, start, depth), readers[first + t])
+    start += depth
     if decays > 0:
         copy_row(kernels.flat_slice(drow, start, decay.shape[1]), decay[t])
         start += decay.shape[1]
@@ -234,18 +255,19 @@ def _add_reads(decayed: Array, memory: Array, reads: Array) -> None:
 
 
 @njit(inline=True)
-def _apply_probes(steps: int, chunk: ChunkArrays, reads: Array, weights: Array) -> None:
-    """Compute the values that steps write: ``value + rate * reads``, with the reads of the probes."""
+def _apply_probes(steps: int, chunk: ChunkArrays, reads: Array, weights: Array, writes: int) -> None:
+    """Add the reads of the probes, times rates, to the last values that steps write."""
     written, _, _, _, rates = chunk
     for t in range(steps):
-        for s in range(0, t - 3, 4):
+        count = writes * t
+        for n in range(0, count - 3, 4):
             _add_scaled_four(
-                reads[t], written[s], written[s + 1], written[s + 2], written[s + 3],
-                weights[t, s], weights[t, s + 1], weights[t, s + 2], weights[t, s + 3],
+                reads[t], written[n], written[n + 1], written[n + 2], written[n + 3],
+                weights[t, n], weights[t, n + 1], weights[t, n + 2], weights[t, n + 3],
             )  # fmt: skip
-        for s in range(t // 4 * 4, t):
-            add_scaled(reads[t], written[s], weights[t, s])
-        add_product(written[t], rates[t], reads[t])
+        for n in range(count // 4 * 4, count):
+            add_scaled(reads[t], written[n], weights[t, n])
+        add_product(written[count + writes - 1], rates[t], reads[t])
 
 
 @njit(inline=True)
@@ -261,7 +283,7 @@ def _decay_memory(memory: Array, decay: Array, decays: int) -> None:
 @njit(inline=True)
 def memory_forward(
     rows: Array, first: int, state: Array, memories: Array, out: Array,
-    heads: int, updates: int, decays: int, turns: int, has_probe: bool, query_first: bool,
+    heads: int, updates: int, writes: int, decays: int, turns: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """Run all steps, or a block of them.
 
@@ -273,21 +295,22 @@ def memory_forward(
         out: Receives what the queries read, ``(block steps, B, heads * D)``.
         heads: Heads of a sequence.
         updates: Updates of a step, a divisor of ``CHUNK``.
+        writes: Outer products of an update, at most four.
         decays: 0 if memories do not decay, 1 with one decay for each head, 2 with one for each row.
         turns: 0 if memories do not turn, 1 if their angles need no gradients, otherwise 2.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
-    flags = _flags(heads, updates, decays, turns, has_probe, query_first)
+    flags = _flags(heads, updates, writes, decays, turns, has_probe, query_first)
     _forward(rows, first, state, memories, out, flags)
 
 
 @njit(shared=True)
 def _forward(rows: Array, first: int, state: Array, memories: Array, out: Array, flags: int) -> None:
-    heads, decays = flags // 2048, flags & 3
+    heads, writes, decays = flags // 16384, flags // 2048 & 7, flags & 3
     width = out.shape[2] // heads
     depth = state.shape[1] // heads // width
-    arrays = _arrays(depth, width, depth if decays == 2 else 1, state)
+    arrays = _arrays(writes, depth, width, depth if decays == 2 else 1, state)
     # A function of its own, whose caller owns all arrays: counting references to views of them took four
     # fifths of the time.
     _forward_chunks(rows, first, state, memories, out, arrays, flags)
@@ -299,7 +322,8 @@ def _forward_chunks(
 ) -> None:
     rows, state, memories = kernels.unowned((rows, state, memories))
     out, arrays = kernels.unowned((out, arrays))
-    heads, updates, decays, turns = flags // 2048, flags // 64 & 31, flags & 3, flags // 4 & 3
+    heads, updates, writes = flags // 16384, flags // 64 & 31, flags // 2048 & 7
+    decays, turns = flags & 3, flags // 4 & 3
     has_probe, query_first = flags & 16 != 0, flags & 32 != 0
     read_update = 0 if query_first else updates - 1
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
@@ -319,18 +343,18 @@ def _forward_chunks(
             for t in range(count):
                 number = _row_number(start + t, head_index, batch, heads, updates)
                 row = kernels.flat_slice(rows, number * row_size, row_size)
-                _load(row, t, after, chunk, cosines, sines, decays, turns, has_probe)
+                _load(row, t, after, chunk, cosines, sines, writes, decays, turns, has_probe)
             if turns > 0:
-                turn_operands(count, chunk, cosines, sines, has_probe, query_first)
+                turn_operands(count, chunk, cosines, sines, writes, has_probe, query_first)
             _read_chunk(
                 count, chunk, products, table, decayed, remaining_keys, dots, weights,
-                decays, has_probe, query_first,
+                writes, decays, has_probe, query_first,
             )  # fmt: skip
             all_reads = kernels.slice_steps(reads, 0, after + count)
             _add_reads(kernels.slice_steps(decayed, 0, after + count), memory, all_reads)
             if has_probe:
-                _apply_probes(count, chunk, reads, weights)
-            steps_written = kernels.slice_steps(written, 0, count)
+                _apply_probes(count, chunk, reads, weights, writes)
+            steps_written = kernels.slice_steps(written, 0, writes * count)
             steps_reads = kernels.slice_steps(reads, after, after + count)
             kernels.add_matmul(
                 kernels.slice_steps(weights, after, after + count), kernels.pack(steps_written), steps_reads
@@ -339,7 +363,9 @@ def _forward_chunks(
                 row_of_out = ((start + t) // updates * head_count + head_index) * width
                 copy_row(kernels.flat_slice(out, row_of_out, width), steps_reads[t])
             _decay_memory(memory, products[count - 1], decays)
-            kernels.add_matmul_ta(kernels.slice_steps(remaining_keys, 0, count), steps_written, memory)
+            kernels.add_matmul_ta(
+                kernels.slice_steps(remaining_keys, 0, writes * count), steps_written, memory
+            )
             if turns > 0:
                 turn_memory(memory, cosines[count - 1], sines[count - 1], False)
 
@@ -347,16 +373,16 @@ def _forward_chunks(
 @njit(inline=True)
 def _read_chunk(
     steps: int, chunk: ChunkArrays, products: Array, table: Array, decayed: Array, remaining_keys: Array,
-    dots: Array, weights: Array, decays: int, has_probe: bool, query_first: bool,
+    dots: Array, weights: Array, writes: int, decays: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """Compute the products of readers and keys with decays, by the kind of decays."""
     if decays == 2:
         kernels.fill_zeros(weights)
         row_decay_products(steps, chunk, products, decayed, has_probe, query_first)
-        row_decay_weights(steps, chunk, remaining_keys, weights, has_probe, query_first)
+        row_decay_weights(steps, chunk, remaining_keys, weights, writes, has_probe, query_first)
     else:
         head_decay_products(steps, chunk, products, decayed, has_probe, query_first)
-        head_decay_weights(steps, chunk, table, remaining_keys, dots, weights, has_probe, query_first)
+        head_decay_weights(steps, chunk, table, remaining_keys, dots, weights, writes, has_probe, query_first)
 
 
 @njit(inline=True)
@@ -372,16 +398,18 @@ def _update_gradient(
 
 @njit(inline=True)
 def _apply_probes_gradient(
-    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, reads: Array, dreads: Array, weights: Array
-) -> None:
+    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, reads: Array, dreads: Array, weights: Array,
+    writes: int,
+) -> None:  # fmt: skip
     """Backward pass of :func:`_apply_probes`: ``dchunk`` has the gradients of the written values."""
     _, _, _, _, rates = chunk
     dwritten, _, _, _, drates = dchunk
     for t in range(steps - 1, -1, -1):
-        multiply_rows(drates[t], dwritten[t], reads[t])
-        multiply_rows(dreads[t], dwritten[t], rates[t])
-        for s in range(t):
-            add_scaled(dwritten[s], dreads[t], weights[t, s])
+        count = writes * t
+        multiply_rows(drates[t], dwritten[count + writes - 1], reads[t])
+        multiply_rows(dreads[t], dwritten[count + writes - 1], rates[t])
+        for n in range(count):
+            add_scaled(dwritten[n], dreads[t], weights[t, n])
 
 
 @njit(inline=True)
@@ -415,7 +443,7 @@ def _memory_gradient(
 @njit(inline=True)
 def memory_backward(
     rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
-    heads: int, updates: int, decays: int, turns: int, has_probe: bool, query_first: bool,
+    heads: int, updates: int, writes: int, decays: int, turns: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """The gradients of a block of steps.
 
@@ -428,12 +456,13 @@ def memory_backward(
         drows: Receives the gradients of the operands, but for angles without gradients.
         heads: Heads of a sequence.
         updates: As in :func:`memory_forward`.
+        writes: As in :func:`memory_forward`.
         decays: As in :func:`memory_forward`.
         turns: As in :func:`memory_forward`.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
-    flags = _flags(heads, updates, decays, turns, has_probe, query_first)
+    flags = _flags(heads, updates, writes, decays, turns, has_probe, query_first)
     _backward(rows, memories, first, dstate, dout, drows, flags)
 
 
@@ -441,12 +470,12 @@ def memory_backward(
 def _backward(
     rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array, flags: int
 ) -> None:
-    heads, decays = flags // 2048, flags & 3
+    heads, writes, decays = flags // 16384, flags // 2048 & 7, flags & 3
     width = dout.shape[2] // heads
     depth = dstate.shape[1] // heads // width
     decay_size = depth if decays == 2 else 1
-    arrays = _arrays(depth, width, decay_size, dstate)
-    gradients = _arrays(depth, width, decay_size, dstate)
+    arrays = _arrays(writes, depth, width, decay_size, dstate)
+    gradients = _arrays(writes, depth, width, decay_size, dstate)
     _backward_chunks(rows, memories, first, dstate, dout, drows, arrays, gradients, flags)
 
 
@@ -457,7 +486,8 @@ def _backward_chunks(
 ) -> None:  # fmt: skip
     rows, memories, dstate, dout, drows = kernels.unowned((rows, memories, dstate, dout, drows))
     arrays, gradients = kernels.unowned((arrays, gradients))
-    heads, updates, decays, turns = flags // 2048, flags // 64 & 31, flags & 3, flags // 4 & 3
+    heads, updates, writes = flags // 16384, flags // 64 & 31, flags // 2048 & 7
+    decays, turns = flags & 3, flags // 4 & 3
     has_probe, query_first = flags & 16 != 0, flags & 32 != 0
     read_update = 0 if query_first else updates - 1
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
@@ -479,47 +509,48 @@ def _backward_chunks(
             for t in range(count):
                 number = _row_number(start + t, head_index, batch, heads, updates)
                 row = kernels.flat_slice(rows, number * row_size, row_size)
-                _load(row, t, after, chunk, cosines, sines, decays, turns, has_probe)
+                _load(row, t, after, chunk, cosines, sines, writes, decays, turns, has_probe)
             if updates > 1:
                 kernels.fill_zeros(dreads)
             for t in range(read_update, count, updates):
                 row_of_out = ((start + t) // updates * head_count + head_index) * width
                 copy_row(dreads[after + t], kernels.flat_slice(dout, row_of_out, width))
             if turns > 0:
-                turn_operands(count, chunk, cosines, sines, has_probe, query_first)
+                turn_operands(count, chunk, cosines, sines, writes, has_probe, query_first)
                 turn_memory(gradient, cosines[count - 1], sines[count - 1], True)
             _read_chunk(
                 count, chunk, products, table, decayed, remaining_keys, dots, weights,
-                decays, has_probe, query_first,
+                writes, decays, has_probe, query_first,
             )  # fmt: skip
             if has_probe:
                 _add_reads(
                     kernels.slice_steps(decayed, 0, count), memory, kernels.slice_steps(reads, 0, count)
                 )
-                _apply_probes(count, chunk, reads, weights)
-            steps_written = kernels.slice_steps(written, 0, count)
-            steps_dwritten = kernels.slice_steps(dwritten, 0, count)
+                _apply_probes(count, chunk, reads, weights, writes)
+            steps_written = kernels.slice_steps(written, 0, writes * count)
+            steps_dwritten = kernels.slice_steps(dwritten, 0, writes * count)
             _update_gradient(
-                kernels.slice_steps(remaining_keys, 0, count), steps_written, gradient,
-                kernels.slice_steps(dremaining_keys, 0, count), steps_dwritten,
+                kernels.slice_steps(remaining_keys, 0, writes * count), steps_written, gradient,
+                kernels.slice_steps(dremaining_keys, 0, writes * count), steps_dwritten,
             )  # fmt: skip
             if turns == 2:
                 kernels.fill_zeros(dangles)
                 memory_angle_gradient(
-                    memory, gradient, products[count - 1], remaining_keys, dremaining_keys, count,
-                    dangles[count - 1],
+                    memory, gradient, products[count - 1],
+                    kernels.slice_steps(remaining_keys, 0, writes * count),
+                    kernels.slice_steps(dremaining_keys, 0, writes * count), dangles[count - 1],
                 )  # fmt: skip
             kernels.add_matmul_ta(
                 kernels.slice_steps(weights, after, total), kernels.slice_steps(dreads, after, total),
                 steps_dwritten,
             )  # fmt: skip
             if has_probe:
-                _apply_probes_gradient(count, chunk, dchunk, reads, dreads, weights)
+                _apply_probes_gradient(count, chunk, dchunk, reads, dreads, weights, writes)
             all_dreads = kernels.slice_steps(dreads, 0, total)
             kernels.fill_zeros(dweights)
             panels = kernels.pack_transposed(steps_written)
             kernels.add_matmul_offset(
-                all_dreads, 0, panels, kernels.slice_steps(dweights, 0, total), 0, count
+                all_dreads, 0, panels, kernels.slice_steps(dweights, 0, total), 0, writes * count
             )
             _memory_gradient(
                 kernels.slice_steps(decayed, 0, total), all_dreads, memory, products[count - 1], decays,
@@ -530,7 +561,7 @@ def _backward_chunks(
                     count, chunk, dchunk, products, ddecayed, dlast_product, has_probe, query_first
                 )
                 row_decay_weights_gradient(
-                    count, chunk, dchunk, decayed, dremaining_keys, dweights, has_probe, query_first
+                    count, chunk, dchunk, decayed, dremaining_keys, dweights, writes, has_probe, query_first
                 )
             else:
                 head_decay_products_gradient(
@@ -539,14 +570,14 @@ def _backward_chunks(
                 )  # fmt: skip
                 head_decay_weights_gradient(
                     count, chunk, dchunk, table, dots, dtable, dremaining_keys, dweights, decays == 1,
-                    has_probe, query_first,
+                    writes, has_probe, query_first,
                 )  # fmt: skip
             if turns > 0:
                 turn_operands_gradient(
-                    count, chunk, dchunk, cosines, sines, dangles, turns == 2, has_probe, query_first
+                    count, chunk, dchunk, cosines, sines, dangles, turns == 2, writes, has_probe, query_first
                 )
             for t in range(count):
                 start_of_row = _row_number(start + t, head_index, batch, heads, updates) * row_size
                 drow = kernels.flat_slice(drows, start_of_row, row_size)
                 row = kernels.flat_slice(rows, start_of_row, row_size)
-                _store(drow, row, t, after, dchunk, dangles, decays, turns, has_probe)
+                _store(drow, row, t, after, dchunk, dangles, writes, decays, turns, has_probe)

@@ -56,8 +56,9 @@ def _add_angle_gradient(target: Any, da: Any, db: Any, a: Any, b: Any) -> Any:
 
 @njit(inline=True)
 def turn_operands(
-    steps: int, chunk: ChunkArrays, cosines: Array, sines: Array, has_probe: bool, query_first: bool
-) -> None:
+    steps: int, chunk: ChunkArrays, cosines: Array, sines: Array,
+    writes: int, has_probe: bool, query_first: bool,
+) -> None:  # fmt: skip
     """Add up the angles of the steps of a chunk, and turn its keys and readers back by the sums."""
     _, keys, readers, _, _ = chunk
     first = steps if has_probe else 0
@@ -70,7 +71,8 @@ def turn_operands(
                 _turn_row_back(readers, t, cosines[t - 1], sines[t - 1])
         if not query_first:
             _turn_row_back(readers, first + t, cosines[t], sines[t])
-        _turn_row_back(keys, t, cosines[t], sines[t])
+        for n in range(writes * t, writes * (t + 1)):
+            _turn_row_back(keys, n, cosines[t], sines[t])
 
 
 @njit(inline=True)
@@ -98,7 +100,7 @@ def _turn_gradient(
 @njit(inline=True)
 def turn_operands_gradient(
     steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, cosines: Array, sines: Array, dangles: Array,
-    trained: bool, has_probe: bool, query_first: bool,
+    trained: bool, writes: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """Backward pass of :func:`turn_operands`.
 
@@ -110,6 +112,7 @@ def turn_operands_gradient(
         sines: Sines of the sums of angles.
         dangles: The gradients of the sums, zero except for the last, replaced by gradients of angles.
         trained: Whether angles have gradients.
+        writes: Keys of a step.
         has_probe: Whether there are probes.
         query_first: Whether queries are early.
     """
@@ -117,7 +120,8 @@ def turn_operands_gradient(
     _, dkeys, dreaders, _, _ = dchunk
     first = steps if has_probe else 0
     for t in range(steps - 1, -1, -1):
-        _turn_gradient(keys, dkeys, t, cosines[t], sines[t], dangles[t], trained)
+        for n in range(writes * t, writes * (t + 1)):
+            _turn_gradient(keys, dkeys, n, cosines[t], sines[t], dangles[t], trained)
         if not query_first:
             _turn_gradient(readers, dreaders, first + t, cosines[t], sines[t], dangles[t], trained)
         if t + 1 < steps:
@@ -138,9 +142,8 @@ def turn_memory(memory: Array, cosine: Array, sine: Array, back: bool) -> None:
 
 @njit(inline=True)
 def memory_angle_gradient(
-    memory: Array, gradient: Array, decay: Array, remaining_keys: Array, dremaining_keys: Array,
-    steps: int, dangle: Array,
-) -> None:  # fmt: skip
+    memory: Array, gradient: Array, decay: Array, remaining_keys: Array, dremaining_keys: Array, dangle: Array
+) -> None:
     """The gradient of the angle by which the memory after a chunk turns.
 
     Args:
@@ -149,15 +152,14 @@ def memory_angle_gradient(
         decay: The product of all decays of the chunk, ``(1)`` or ``(K)``.
         remaining_keys: The rest of each key at the end of the chunk.
         dremaining_keys: Their gradients.
-        steps: Steps of the chunk.
         dangle: Receives the gradient, ``(K / 2)``.
     """
     half = dangle.size
     for i in range(half):
         cross = _cross(gradient[i], gradient[half + i], memory[i], memory[half + i])
         dangle[i] = cross * decay[i if decay.size > 1 else 0]
-    for s in range(steps):
-        keys, dkeys = remaining_keys[s], dremaining_keys[s]
+    for n in range(remaining_keys.shape[0]):
+        keys, dkeys = remaining_keys[n], dremaining_keys[n]
         real, imag = kernels.flat_slice(keys, 0, half), kernels.flat_slice(keys, half, half)
         dreal, dimag = kernels.flat_slice(dkeys, 0, half), kernels.flat_slice(dkeys, half, half)
         _add_angle_gradient(dangle, dimag, dreal, imag, real)

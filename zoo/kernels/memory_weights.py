@@ -133,24 +133,25 @@ def row_decay_products(
 
 @njit(inline=True)
 def row_decay_weights(
-    steps: int, chunk: ChunkArrays, remaining_keys: Array, weights: Array, has_probe: bool, query_first: bool
-) -> None:
+    steps: int, chunk: ChunkArrays, remaining_keys: Array, weights: Array,
+    writes: int, has_probe: bool, query_first: bool,
+) -> None:  # fmt: skip
     """Write the weights that are not zero, and the rests of keys at the end of the chunk."""
     _, keys, readers, decay, _ = chunk
     first = steps if has_probe else 0  # the first query
-    for s in range(steps):
-        key = remaining_keys[s]
-        copy_row(key, keys[s])
+    for n in range(writes * steps):
+        s, key = n // writes, remaining_keys[n]
+        copy_row(key, keys[n])
         if not query_first:
-            weights[first + s, s] = dot(readers[first + s], key)
+            weights[first + s, n] = dot(readers[first + s], key)
         for t in range(s + 1, steps):
             if has_probe:
-                weights[t, s] = dot(readers[t], key)
+                weights[t, n] = dot(readers[t], key)
             if query_first:
-                weights[first + t, s] = dot(readers[first + t], key)
+                weights[first + t, n] = dot(readers[first + t], key)
                 multiply_by_row(key, decay[t])
             else:
-                weights[first + t, s] = _decay_and_dot(key, decay[t], readers[first + t])
+                weights[first + t, n] = _decay_and_dot(key, decay[t], readers[first + t])
 
 
 @njit(inline=True)
@@ -197,33 +198,34 @@ def row_decay_products_gradient(
 @njit(inline=True)
 def row_decay_weights_gradient(
     steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, chain: Array, dremaining_keys: Array,
-    dweights: Array, has_probe: bool, query_first: bool,
+    dweights: Array, writes: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """Backward pass of :func:`row_decay_weights`: set the gradients of keys, add to the others."""
     _, keys, readers, decay, _ = chunk
     _, dkeys, dreaders, ddecay, _ = dchunk
     first = steps if has_probe else 0
-    for s in range(steps):
-        copy_row(chain[s], keys[s])
+    for n in range(writes * steps):
+        s = n // writes
+        copy_row(chain[s], keys[n])
         for t in range(s + 1, steps):
             multiply_rows(chain[t], chain[t - 1], decay[t])
-        g = dremaining_keys[s]
+        g = dremaining_keys[n]
         for t in range(steps - 1, s, -1):
             if query_first:
                 _decay_gradient(g, ddecay[t], chain[t - 1], decay[t])
                 _reader_gradient(
-                    g, dreaders[first + t], readers[first + t], chain[t - 1], dweights[first + t, s]
+                    g, dreaders[first + t], readers[first + t], chain[t - 1], dweights[first + t, n]
                 )
             else:
                 _key_gradient(
                     g, dreaders[first + t], ddecay[t], readers[first + t], chain[t], chain[t - 1],
-                    decay[t], dweights[first + t, s],
+                    decay[t], dweights[first + t, n],
                 )  # fmt: skip
             if has_probe:
-                _reader_gradient(g, dreaders[t], readers[t], chain[t - 1], dweights[t, s])
+                _reader_gradient(g, dreaders[t], readers[t], chain[t - 1], dweights[t, n])
         if not query_first:
-            _reader_gradient(g, dreaders[first + s], readers[first + s], keys[s], dweights[first + s, s])
-        copy_row(dkeys[s], g)
+            _reader_gradient(g, dreaders[first + s], readers[first + s], keys[n], dweights[first + s, n])
+        copy_row(dkeys[n], g)
 
 
 # One decay for each head, or none.
@@ -265,17 +267,18 @@ def _multiply_by_table(steps: int, weights: Array, table: Array, has_probe: bool
 @njit(inline=True)
 def head_decay_weights(
     steps: int, chunk: ChunkArrays, table: Array, remaining_keys: Array, products: Array, weights: Array,
-    has_probe: bool, query_first: bool,
+    writes: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """Write all weights, and what is left of keys at the end of the chunk.
 
     Args:
         steps: Steps of the chunk.
         chunk: Their operands.
-        table: Receives ``decay[s + 1] * ... * decay[t]`` for ``s <= t``, else zero, ``(CHUNK, CHUNK)``.
-        remaining_keys: Receives the keys times the last row of the table, ``(CHUNK, K)``.
-        products: Receives the products of readers and keys, ``(2 * CHUNK, CHUNK)``.
-        weights: Receives the weights, ``(2 * CHUNK, CHUNK)``.
+        table: Receives ``decay[s + 1] * ... * decay[t]`` for keys of ``s <= t``, else zero, ``(CHUNK, W)``.
+        remaining_keys: Receives the keys times the last row of the table, ``(W, K)``.
+        products: Receives the products of readers and keys, ``(2 * CHUNK, W)``.
+        weights: Receives the weights, ``(2 * CHUNK, W)``.
+        writes: Keys of a step. A chunk has ``W = writes * CHUNK``.
         has_probe: Whether there are probes.
         query_first: Whether queries are early.
     """
@@ -285,15 +288,18 @@ def head_decay_weights(
     for t in range(steps):
         if t > 0:
             _scaled(table[t], table[t - 1], decay[t, 0])
-        table[t, t] = 1
+        for n in range(writes * t, writes * (t + 1)):
+            table[t, n] = 1
     kernels.fill_zeros(products)
-    panels = kernels.pack_transposed(kernels.slice_steps(keys, 0, steps))
+    panels = kernels.pack_transposed(kernels.slice_steps(keys, 0, writes * steps))
     steps_products = kernels.slice_steps(products, 0, count)
-    kernels.add_matmul_offset(kernels.slice_steps(readers, 0, count), 0, panels, steps_products, 0, steps)
+    kernels.add_matmul_offset(
+        kernels.slice_steps(readers, 0, count), 0, panels, steps_products, 0, writes * steps
+    )
     copy_row(kernels.flat(weights), kernels.flat(products))
     _multiply_by_table(steps, weights, table, has_probe, query_first)
-    for s in range(steps):
-        _scaled(remaining_keys[s], keys[s], table[steps - 1, s])
+    for n in range(writes * steps):
+        _scaled(remaining_keys[n], keys[n], table[steps - 1, n])
 
 
 @njit(inline=True)
@@ -328,7 +334,7 @@ def head_decay_products_gradient(
 @njit(inline=True)
 def head_decay_weights_gradient(
     steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, table: Array, products: Array, dtable: Array,
-    dremaining_keys: Array, dweights: Array, decays: bool, has_probe: bool, query_first: bool,
+    dremaining_keys: Array, dweights: Array, decays: bool, writes: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """Backward pass of :func:`head_decay_weights`: set the gradients of keys, add to the others.
 
@@ -342,6 +348,7 @@ def head_decay_weights_gradient(
         dremaining_keys: The gradients of the rests of keys at the end of the chunk.
         dweights: The gradient of the weights, overwritten.
         decays: Whether memories decay.
+        writes: Keys of a step.
         has_probe: Whether there are probes.
         query_first: Whether queries are early.
     """
@@ -359,18 +366,20 @@ def head_decay_weights_gradient(
                 kernels.flat_slice(dweights, start, length),
                 kernels.flat_slice(products, start, length),
             )
-        for s in range(steps):
-            dtable[steps - 1, s] += dot(dremaining_keys[s], keys[s])
+        for n in range(writes * steps):
+            dtable[steps - 1, n] += dot(dremaining_keys[n], keys[n])
         for t in range(steps - 1, 0, -1):
             ddecay[t, 0] += dot(dtable[t], table[t - 1])
             add_scaled(dtable[t - 1], dtable[t], decay[t, 0])
     _multiply_by_table(steps, dweights, table, has_probe, query_first)
-    for s in range(steps):
-        _scaled(dkeys[s], dremaining_keys[s], table[steps - 1, s])
+    for n in range(writes * steps):
+        _scaled(dkeys[n], dremaining_keys[n], table[steps - 1, n])
     dproducts = kernels.slice_steps(dweights, 0, count)
     kernels.add_matmul(
-        dproducts, kernels.pack(kernels.slice_steps(keys, 0, steps)), kernels.slice_steps(dreaders, 0, count)
+        dproducts,
+        kernels.pack(kernels.slice_steps(keys, 0, writes * steps)),
+        kernels.slice_steps(dreaders, 0, count),
     )
     kernels.add_matmul_ta(
-        dproducts, kernels.slice_steps(readers, 0, count), kernels.slice_steps(dkeys, 0, steps)
+        dproducts, kernels.slice_steps(readers, 0, count), kernels.slice_steps(dkeys, 0, writes * steps)
     )

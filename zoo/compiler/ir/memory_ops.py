@@ -47,6 +47,7 @@ class MemoryForm:
         rows: Rows of one of them, over which queries sum.
         width: Columns ``D``.
         updates: Updates of a step, one after the other.
+        writes: Outer products of an update.
         decays: Whether an update multiplies memories by factors.
         turns: Whether an update turns them.
         has_probe: Whether a probe reads the memory before the update.
@@ -60,6 +61,7 @@ class MemoryForm:
     rows: Dim
     width: Dim
     updates: int
+    writes: int
     decays: Decays
     turns: Turns
     has_probe: bool
@@ -77,7 +79,7 @@ class MemoryForm:
     @property
     def flags(self) -> str:
         """The last arguments of the kernels."""
-        numbers = f"{self.heads}, {self.updates}, {self.decays.value}, {self.turns.value}"
+        numbers = f"{self.heads}, {self.updates}, {self.writes}, {self.decays.value}, {self.turns.value}"
         return f"{numbers}, {self.has_probe}, {self.query_first}"
 
     @property

@@ -6,12 +6,12 @@ of a product with S. ``u`` may depend on S through one read before the update, o
 function: this is the delta rule. The memory of a cell such as ``gla``, ``delta_net`` or ``matrix_lstm`` thus
 becomes one value of the graph, which :mod:`zoo.kernels.matrix_memory` computes for all steps.
 
-A step may have several updates. ``rwkv7`` and ``mamba3`` add two outer products with keys of their own, and
-``gated_delta_product`` reads the memory again after the first of two updates.
+An update may add several outer products, as in ``rwkv7`` and ``mamba3``. A step may have several updates:
+``gated_delta_product`` reads the memory again after the first one.
 
 A complex state, such as the memory of ``retnet``, is two real matrices, its planes. Its decay may be a
-complex number ``gamma * exp(i theta)`` (:mod:`zoo.compiler.passes.memory_rotation`). Its key is complex, and
-u is real. A read is the real part or the imaginary part of a product.
+complex number ``gamma * exp(i theta)`` (:mod:`zoo.compiler.passes.memory_rotation`). Its key is complex. A
+read is the real part or the imaginary part of a product.
 
 A step stays as it is if anything else reads the state, or if what the query reads affects a state: then the
 steps must be computed one after the other.
@@ -37,7 +37,7 @@ from zoo.compiler.passes.memory_rotation import polar_form, real_decay
 from zoo.compiler.passes.memory_terms import MatrixTerm, MatrixTerms, NoMatch, Order, times
 from zoo.compiler.passes.simplify import rewrite
 
-# A step with more matrices or updates is none of the known forms.
+# A step with more matrices or updates, or an update with more outer products, is none of the known forms.
 _MAX_MATRICES = 64
 _MAX_UPDATES = 4
 
@@ -83,19 +83,19 @@ class _Factors(NamedTuple):
 
 
 class _Update(NamedTuple):
-    """One update of S: ``decay * S + outer(key, value + rate * (probe @ S))``.
+    """One update of S: it decays and turns, and outer products are added. A probe reads it before.
 
     Args:
         factors: Factors of S.
-        key: ``(heads, K)``.
-        value: ``(heads, D)``; None for zero.
+        keys: Keys of the outer products, ``(heads, K)``.
+        values: Their values without the read of the probe, ``(heads, D)``; None for zero.
         probe: ``(heads, K)``; None without one.
-        rate: ``(heads, D)``; None without probe.
+        rate: Factor of what the probe reads in the last value, ``(heads, D)``; None without probe.
     """
 
     factors: _Factors
-    key: Node
-    value: Node | None
+    keys: Sequence[Node]
+    values: Sequence[Node | None]
     probe: Node | None = None
     rate: Node | None = None
 
@@ -142,7 +142,14 @@ class MemoryMatcher:
             NoMatch: if the state is no matrix memory.
         """
         query, probes = self._reads()
-        updates = self._updates(query.by_column, probes)
+        updates = [
+            self._update(stage, matrices, query.by_column, probes)
+            for stage, matrices in enumerate(self.stages[1:])
+        ]
+        writes = max(len(update.keys) for update in updates)
+        probed = sum(update.probe is not None for update in updates)
+        if max(len(updates), writes) > _MAX_UPDATES or probed != len(probes):
+            raise NoMatch
         rows, width = self._rows_and_width(query.by_column)
         form = MemoryForm(
             self.name,
@@ -151,6 +158,7 @@ class MemoryMatcher:
             rows,
             width,
             1 << (len(updates) - 1).bit_length(),
+            writes,
             max(update.factors.decays for update in updates),
             max(update.factors.turns for update in updates),
             has_probe=bool(probes),
@@ -163,18 +171,19 @@ class MemoryMatcher:
     def _operands(self, query: _Read, updates: Sequence[_Update], form: MemoryForm) -> Node:
         """The operands of all updates, ``(updates * heads, ...)``."""
         # The kernels need a power of two. The first updates change nothing if there are too few.
-        zeros = self.leaf.graph.constant(0.0, (form.heads, form.depth))
-        nothing = [_Update(_Factors(), zeros, None)] * (form.updates - len(updates))
+        nothing = [_Update(_Factors(), [], [])] * (form.updates - len(updates))
         reading = 0 if form.query_first else form.updates - 1
         rows = [
-            self._operands_of_update(update, query.vector if number == reading else zeros, form)
+            self._operands_of_update(update, query.vector if number == reading else None, form)
             for number, update in enumerate([*nothing, *updates])
         ]
         return concatenate(rows, 0)
 
-    def _operands_of_update(self, update: _Update, query: Node, form: MemoryForm) -> Node:
+    def _operands_of_update(self, update: _Update, query: Node | None, form: MemoryForm) -> Node:
         filled = self.terms.filled
-        parts = [filled(update.value, form.width, 0.0), update.key, query]
+        missing = [None] * (form.writes - len(update.keys))  # the last value has the read of the probe
+        parts = [filled(value, form.width, 0.0) for value in [*missing, *update.values]]
+        parts += [filled(key, form.depth, 0.0) for key in [*missing, *update.keys, query]]
         if form.decays:
             size = form.depth if form.decays == Decays.ROWS else ONE
             parts.append(filled(update.factors.decay, size, 1.0))
@@ -320,19 +329,10 @@ class MemoryMatcher:
 
     # The update.
 
-    def _updates(self, by_column: bool, probes: Sequence[_Read]) -> list[_Update]:
-        """The updates of a step, in their order."""
-        updates: list[_Update] = []
-        for stage, matrices in enumerate(self.stages[1:]):
-            updates += self._updates_of_stage(stage, matrices, by_column, probes)
-        if len(updates) > _MAX_UPDATES or sum(update.probe is not None for update in updates) != len(probes):
-            raise NoMatch
-        return updates
-
-    def _updates_of_stage(
+    def _update(
         self, stage: int, matrices: Sequence[Node], by_column: bool, probes: Sequence[_Read]
-    ) -> list[_Update]:
-        """The updates between the matrices of a stage and those after it; a probe reads before the first."""
+    ) -> _Update:
+        """The update between the matrices of a stage and those after it."""
         terms_of_planes = [self.terms.expand(matrix, inside=True) for matrix in matrices]
         outer = [[term for term in terms if term.core is None] for terms in terms_of_planes]
         old = [[term for term in terms if term.core is not None] for terms in terms_of_planes]
@@ -340,31 +340,37 @@ class MemoryMatcher:
             if term.core not in self.stages[stage] or term.split(by_column)[1] is not None:
                 raise NoMatch
         find_factors = self._complex_factors if self.planes > 1 else self._real_factors
-        factors, updates = find_factors(old, by_column), []
+        update = _Update(find_factors(old, by_column), [], [])
         for key, written in self._outer_products(outer, by_column):
             probe = _read_by(written, probes)
             if probe is None:
-                updates.append(_Update(_Factors(), key, written))
+                update = update._replace(keys=[key, *update.keys], values=[written, *update.values])
                 continue
             value, rate = _affine(written, probe.node)
-            if rate is None or probe.stage != stage:
+            if rate is None or probe.stage != stage or update.probe is not None:
                 raise NoMatch
-            updates.insert(0, _Update(_Factors(), key, value, probe.vector, rate))
-        if sum(update.probe is not None for update in updates) > 1:
-            raise NoMatch
-        return [updates[0]._replace(factors=factors), *updates[1:]]
+            keys, values = [*update.keys, key], [*update.values, value]
+            update = _Update(update.factors, keys, values, probe.vector, rate)
+        return update
 
     def _outer_products(self, outer: list[list[MatrixTerm]], by_column: bool) -> list[tuple[Node, Node]]:
-        """Keys, and what is written under each."""
+        """Keys, and what is written under each.
+
+        Raises:
+            NoMatch: if there are none.
+        """
+        # Complex keys have two vectors, and the same value.
+        index, groups = self.planes - 1, dict[Node | None, list[list[MatrixTerm]]]()
+        for plane, terms in enumerate(outer):
+            for term in terms:
+                group = groups.setdefault(term.split(by_column)[index], [[] for _ in outer])
+                group[plane].append(term)
         try:
             return [self._outer_product(outer, by_column)]
         except NoMatch:
-            if self.planes > 1:
+            if not groups:
                 raise
-        by_key: dict[Node | None, list[MatrixTerm]] = {}
-        for term in outer[0]:
-            by_key.setdefault(term.split(by_column)[0], []).append(term)
-        return [self._outer_product([terms], by_column) for terms in by_key.values()]
+        return [self._outer_product(group, by_column) for group in groups.values()]
 
     def _real_factors(self, old: list[list[MatrixTerm]], by_column: bool) -> _Factors:
         if len(old[0]) != 1:
