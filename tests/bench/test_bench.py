@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from zoo.bench.peers.problem import (
     EQUATIONS,
     Functions,
     UnsupportedProblemError,
+    Variant,
     load,
     norm,
     summary,
@@ -71,6 +73,7 @@ def test_invalid_shape_raises(text):
         ({"precision": "bf16", "dtype": "float64"}, "bench: precision is 'bf16' and dtype is 'float64'"),
         ({"inputs": "words"}, "inputs is 'words'; expected tokens or dense"),
         ({"inputs": "dense", "peers": ("pytensor",)}, "no step for dense inputs; choose among torch, "),
+        ({"clock": "sun"}, "clock is 'sun'; expected wall or processor"),
         ({"seconds": 0.0}, r"seconds is 0\.0"),
         ({"seconds": float("nan")}, "seconds is nan"),
         ({"seconds": float("inf")}, "seconds is inf"),
@@ -95,6 +98,28 @@ def test_command_spells_out_defaults():
         "zoo bench --cells vanilla --shapes 4x3x8 --peers jax --threads 1 --dtype float32 "
         "--inputs tokens --seconds 0.01 --no-compile --growth"
     )
+
+
+def test_clock_of_other_run_must_be_the_same(tmp_path):
+    chosen = settings(clock="processor")
+    assert "--dtype float32 --clock processor --inputs" in command(chosen)
+    check_comparable(baseline_of(tmp_path, threads=1), settings())  # without a clock, as older versions wrote
+    with pytest.raises(UsageError, match="has clock wall, this run has processor"):
+        check_comparable(baseline_of(tmp_path, threads=1), chosen)
+
+
+def test_processor_time_excludes_waiting(monkeypatch, tmp_path):
+    zoo_peer.make_problem("vanilla", TINY, "float32", 1).save(tmp_path / "problem.npz")
+    waiting = [Variant(name, lambda: time.sleep(0.02), lambda: (1.0, 1.0)) for name in ("a", "b")]
+    server = PeerServer("zoo")
+    monkeypatch.setattr(server.module, "build", lambda problem: waiting)
+    least = {}
+    for clock in ("wall", "processor"):
+        server.build(str(tmp_path / "problem.npz"), clock)
+        answer = server.run(2)
+        least[clock] = min(answer["seconds"])
+        assert answer["busy"] < 0.5
+    assert least["processor"] < 0.01 < 0.02 <= least["wall"]
 
 
 def test_precision_of_products(monkeypatch, tmp_path):

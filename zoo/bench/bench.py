@@ -83,7 +83,7 @@ def measure(settings: Settings, progress: Progress = lambda _: None) -> Results:
         )
 
 
-RECORDED = ("threads", "dtype", "precision", "inputs", "seconds")
+RECORDED = ("threads", "dtype", "precision", "inputs", "seconds", "clock")
 """Settings in the results."""
 
 
@@ -96,6 +96,7 @@ def command(settings: Settings) -> str:
         "threads": str(settings.threads),
         "dtype": settings.dtype,
         **({"precision": settings.precision} if settings.precision else {}),
+        **({"clock": settings.clock} if settings.clock != "wall" else {}),
         "inputs": settings.inputs,
         "seconds": f"{settings.seconds:g}",
     }
@@ -180,12 +181,12 @@ def time_cell(
     """
     path = str(folder / "problem.npz")
     problem = make_problem(own, cell, shape, settings, path)
-    answer = own.ask("build", path=path)
+    answer = own.ask("build", path=path, clock=settings.clock)
     runs = [_start_run(own, cell, shape, answer)]
     rejected: dict[str, StepTiming] = {}
     peers = [peer for peer in peers if peer.supports(cell)]
     for peer in peers:
-        prepared = _prepare_peer(peer, cell, shape, path, answer)
+        prepared = _prepare_peer(peer, cell, shape, settings, path, answer)
         if isinstance(prepared, StepTiming):
             rejected[peer.name] = prepared
         else:
@@ -244,11 +245,11 @@ def _run_rounds(runs: Sequence[PeerRun], settings: Settings) -> float:
 
 
 def _prepare_peer(
-    peer: PeerProcess, cell: str, shape: Shape, path: str, reference: dict[str, Any]
+    peer: PeerProcess, cell: str, shape: Shape, settings: Settings, path: str, reference: dict[str, Any]
 ) -> PeerRun | StepTiming:
     """Prepare a peer; a record with the reason if it is rejected."""
     try:
-        answer = peer.ask("build", path=path)
+        answer = peer.ask("build", path=path, clock=settings.clock)
         if "unsupported" in answer:
             return StepTiming(cell, str(shape), peer.name, note=f"not measured: {answer['unsupported']}")
         reason = "" if answer["note"] else mismatch(reference, answer)

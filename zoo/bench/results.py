@@ -235,13 +235,14 @@ def read_baseline(path: Path) -> Baseline:
 
 
 def check_comparable(baseline: Baseline, settings: Settings) -> None:
-    """Check that both runs used the same threads, dtype, precision and kind of input.
+    """Check that both runs used the same threads, dtype, precision, kind of input and clock.
 
     Raises:
         UsageError: if one of them differs.
     """
-    for name in ("threads", "dtype", "precision", "inputs"):
-        before, now = (value or "default" for value in (baseline.settings.get(name), getattr(settings, name)))
+    older = {"clock": "wall", **baseline.settings}
+    for name in ("threads", "dtype", "precision", "inputs", "clock"):
+        before, now = (value or "default" for value in (older.get(name), getattr(settings, name)))
         if before != now:
             raise UsageError(
                 f"bench: {baseline.path} has {name} {before}, this run has {now}; both must be the same."

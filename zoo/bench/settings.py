@@ -19,6 +19,7 @@ CELLS = "vanilla,lstm,gru"
 SHAPES = "64x32x128,64x32x256,64x64x512,128x16x64,25x1x100"
 DTYPES = ("float32", "float64")
 INPUTS = ("tokens", "dense")
+CLOCKS = ("wall", "processor")
 
 _SHAPE = re.compile(r"([1-9][0-9]{0,6})x([1-9][0-9]{0,6})x([1-9][0-9]{0,6})", re.ASCII)
 
@@ -64,6 +65,8 @@ class Settings:
         sampling: Whether to measure symbols per second.
         growth: Whether to measure the time per symbol as sizes grow.
         precision: Precision of the matrix products of zoo, ``"bf16"``; None for ``dtype``, as in peers.
+        clock: ``"wall"``, or ``"processor"`` for the processor time of all threads, which other programs
+            change less.
 
     Raises:
         UsageError: if there is nothing to measure, a peer is unknown, or a number is invalid.
@@ -81,6 +84,7 @@ class Settings:
     sampling: bool = False
     growth: bool = False
     precision: str | None = None
+    clock: str = "wall"
 
     def __post_init__(self) -> None:
         """Validate before minutes of measurements."""
@@ -101,6 +105,8 @@ class Settings:
         object.__setattr__(self, "precision", check_precision(self.precision, self.dtype, "bench"))
         if self.inputs not in INPUTS:
             raise UsageError(f"bench: inputs is {self.inputs!r}; expected {' or '.join(INPUTS)}.")
+        if self.clock not in CLOCKS:
+            raise UsageError(f"bench: clock is {self.clock!r}; expected {' or '.join(CLOCKS)}.")
         if self.inputs == "dense":
             for name in self.peers:
                 if not PEERS[name].takes_dense:

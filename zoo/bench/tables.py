@@ -167,9 +167,10 @@ def describe_setup(results: Results) -> list[str]:
     machine, settings = results.machine, results.settings
     peaks = [timing.peak_gflops for timing in results.races]
     products = f" with products of zoo in {settings['precision']}" if settings.get("precision") else ""
+    clock = ", processor time" if settings.get("clock") == "processor" else ""
     lines = [
         f"{results.date}: {machine['processor']}, {machine['processors']} processors, {machine['system']}; "
-        f"{settings['threads']} threads, {settings['dtype']}{products}, {settings['inputs']}, V=65.",
+        f"{settings['threads']} threads, {settings['dtype']}{products}, {settings['inputs']}, V=65{clock}.",
         ", ".join(f"{name} {number}" for name, number in results.versions.items()) + ".",
     ]
     if peaks:

@@ -63,6 +63,12 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     default="tokens",
     help="Tokens, or 65 numbers at every step.  [tokens]",
 )
+@option(
+    "--clock",
+    type=click.Choice(["wall", "processor"]),
+    default="wall",
+    help="Wall-clock time, or processor time of all threads, for a machine that does other work.  [wall]",
+)
 @option("--seconds", type=float, default=1.0, metavar="S", help="Seconds of each measurement.  [1]")
 @option("--no-compile", is_flag=True, help="Skip compile and load times.")
 @option("--sampling", is_flag=True, help="Also measure tokens per second of sampling.")
@@ -130,6 +136,7 @@ def _settings(
     dtype: str,
     precision: str | None,
     inputs: str,
+    clock: str,
     seconds: float,
     **sections: bool,
 ) -> Settings:
@@ -152,6 +159,7 @@ def _settings(
         seconds,
         pythons,
         precision=precision,
+        clock=clock,
         **sections,
     )
     _check_cells(settings)
