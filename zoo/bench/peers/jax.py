@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from zoo.bench.peers.problem import EQUATIONS, Functions, Problem, Variant, norm
@@ -74,7 +75,9 @@ def _derived_variants(problem: Problem) -> list[Variant]:
         "one_hot": lambda tokens, count, dtype: jax.nn.one_hot(tokens, count, dtype=dtype),
         "rows": lambda tokens, matrix: matrix[tokens],
     }
-    weights = input_weights(resolve_cell(problem.cell, **problem.options))
+    cell = resolve_cell(problem.cell, **problem.options)
+    has_matrix = any(len(state.shape) > 1 for state in cell.states.values())
+    weights = input_weights(cell)
     buffers = {name: jnp.asarray(value) for name, value in problem.buffers.items()}
     aux = {name: jnp.asarray(value) for name, value in default_inputs(problem).items()}
 
@@ -83,11 +86,13 @@ def _derived_variants(problem: Problem) -> list[Variant]:
     ) -> Array:
         return forward({**params, **buffers}, inputs, aux, scan)
 
-    variants = []
-    for function in step_functions(Library("jnp", functions), problem, jnp.dtype(problem.dtype)):
+    variants, forms = [], step_functions(Library("jnp", functions), problem, jnp.dtype(problem.dtype))
+    small = {function.variant for function in forms if not function.variant.stores_large}
+    for function in forms:
         name, forward = function.variant.name, function.forward
         variants.append(_variant(problem, name, functools.partial(recur, forward, _scan), weights))
-        if not function.variant.stores_large:  # a matrix memory: takes 0.8 of the time
+        if has_matrix and replace(function.variant, stores_large=False) not in small - {function.variant}:
+            # A loop without outer products that were computed before it; this takes 0.8 of the time.
             run = functools.partial(recur, forward, _scan_recomputed)
             variants.append(_variant(problem, f"{name}, checkpoint", run, weights))
     return variants
