@@ -122,6 +122,26 @@ def test_processor_time_excludes_waiting(monkeypatch, tmp_path):
     assert least["processor"] < 0.01 < 0.02 <= least["wall"]
 
 
+def test_fastest_variant_is_chosen_in_interleaved_trials():
+    calls = []
+
+    def variant(name, *seconds):
+        times = iter(seconds)
+
+        def run():
+            calls.append(name)
+            now[0] += next(times, seconds[-1])
+
+        return Variant(name, run, lambda: (1.0, 1.0))
+
+    now = [0.0]
+    server = PeerServer("zoo")
+    server.clock = lambda: now[0]
+    slow, disturbed = variant("slow", 2.0), variant("disturbed", 9.0, 9.0, 1.0)
+    assert server._fastest([slow, disturbed]) is disturbed
+    assert calls[:4] == ["slow", "disturbed", "slow", "disturbed"]
+
+
 def test_precision_of_products(monkeypatch, tmp_path):
     monkeypatch.setattr(precision, "bf16_problem", lambda: "")
     chosen = settings(precision="bf16", threads=1)
