@@ -117,8 +117,8 @@ def cell_of(name, **options):
     return zoo.get_cell(name, **options) if isinstance(name, str) else name()
 
 
-def forms_of(name):
-    memories = find_diagonal_filters(trace_step(cell_of(name))).memories
+def forms_of(name, **options):
+    memories = find_diagonal_filters(trace_step(cell_of(name, **options))).memories
     return {state: node.attr for state, node in memories.items()}
 
 
@@ -160,8 +160,9 @@ def test_other_states_stay_as_they_are(name) -> None:
 def test_both_passes_equal_the_step_and_its_differences(
     name, options, sizes, steps, batch, monkeypatch
 ) -> None:
+    assert bool(forms_of(name, **options)) == (name is not Conjugated)
     for module in ("diagonal_filter", "matrix_memory"):  # the first imports the second
-        monkeypatch.setattr(f"zoo.kernels.{module}.CHUNK", 2)  # several chunks, the first one short
+        monkeypatch.setattr(f"zoo.kernels.{module}.CHUNK", 2)  # several chunks, the last one short
     monkeypatch.setattr("zoo.kernels.diagonal_filter.COLUMNS", 4)
     checks.check(checks.trial(cell_of(name, **options), sizes, steps, batch))
 

@@ -24,7 +24,8 @@ _TEXT = 52  # column of the notes beside equations
 _LEGEND = (
     "For a state h, h' is the state after the step, dh the gradient of h, and dh' the gradient from the next "
     "step. (H) @ (H, 4H) is the product of a vector of every sequence and a matrix. A loop runs over the "
-    "elements of one sequence. Values that are not stored stay in registers."
+    "elements of one sequence. Values that are not stored stay in registers. read_memory, read_scan and "
+    "read_filter compute a state for all steps, and return what is read at each of them."
 )
 _FORWARD_TITLES = {
     "once": "once, from parameters alone",
@@ -100,7 +101,7 @@ def _saved(explanation: Explanation) -> list[str]:
 
 def _saved_note(value: SavedValue) -> str:
     if value.interval > 1:
-        return f"a part: it is saved every {value.interval} steps"
+        return f"one of {value.interval} steps is saved"
     return "which is the output" if value.is_output else ""
 
 

@@ -14,6 +14,7 @@ from zoo.compiler.ir.elementwise_ops import COPY
 from zoo.compiler.ir.graph import Node, ancestors, view_of
 from zoo.compiler.ir.memory_ops import (
     FACTORS_GRADIENT,
+    FILTER,
     MEMORY,
     SCAN,
     UPDATES_PER_STORED_MEMORY,
@@ -180,7 +181,7 @@ def _memory_operations(node: Node) -> int:
     """Operations of a step for each element of a state, except exponential functions."""
     form: SequenceForm = node.attr
     if isinstance(form, FilterForm):
-        return (3 + form.planes) * (2 if node.op == SCAN else 6)
+        return (3 + form.planes) * (2 if node.op == FILTER else 6)
     if isinstance(form, ScanForm):
         return 6 if node.op == SCAN else 20
     forward = 2 + 2 * form.writes + bool(form.decays) + 3 * bool(form.turns) + 2 * form.has_probe
@@ -469,7 +470,7 @@ class _PlanReader:
             shapes = f"memory {format_shape((form.heads, form.depth, form.width))}"
         elif node.op.kind is Kind.MATRIX_FUNCTION:
             shapes = ", ".join(format_shape(operand.shape) for operand in node.inputs)
-        new_state = f"{node.attr.state}'" if node.op in (MEMORY, SCAN) else ""
+        new_state = f"{node.attr.state}'" if node.op in (MEMORY, SCAN, FILTER) else ""
         return MatmulEquation(
             self._equation(node, sign, text, schedule), shapes, self._slices(node), new_state
         )

@@ -3,7 +3,7 @@
 A state is a matrix ``S (K, D)`` of each head of each sequence, real or complex. Its elements do not mix, and
 the matrices ``keep``, ``take`` and ``read`` are the same at every step::
 
-    S' = keep * S + take * value          value (D) is added to all rows
+    S' = keep * S + take * value          value (D) is the same in all rows
     o  = Re(sum over rows of read * S')
 
 This is the recurrence of S4D, where the rows of a column are the poles of a channel. As in a selective scan
@@ -23,18 +23,9 @@ from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.jit import njit
 from zoo.kernels.matrix_memory import CHUNK
+from zoo.kernels.row_loops import fill_row, set_row
 from zoo.kernels.selective_scan import COLUMNS
 from zoo.kernels.vector_loops import vector_loop
-
-
-@vector_loop(1, 1)
-def _copy(_target: Any, source: Any) -> Any:
-    return (source,)
-
-
-@vector_loop(1, 0)
-def _fill(_target: Any, number: Any) -> Any:
-    return (number,)
 
 
 @vector_loop(2, 4)
@@ -129,25 +120,25 @@ def _forward(
     head_count, width = rows.shape[1] * heads, out.shape[2] // heads
     size = state.shape[1] // heads // planes  # of a plane
     for head_index in range(head_count):
-        plane = head_index * planes * size
+        head_offset = head_index * planes * size
         for start in range(0, rows.shape[0], CHUNK):
             count = min(CHUNK, rows.shape[0] - start)
             index = ((first + start) // CHUNK * head_count + head_index) * planes * size
-            _copy(
+            set_row(
                 kernels.flat_slice(states, index, planes * size),
-                kernels.flat_slice(state, plane, planes * size),
+                kernels.flat_slice(state, head_offset, planes * size),
             )
             for column in range(0, width, COLUMNS):
                 columns = min(COLUMNS, width - column)
                 for t in range(count):
                     row = ((start + t) * head_count + head_index) * width + column
-                    _fill(kernels.flat_slice(out, row, columns), out.dtype.type(0))
-                for place in range(column, size, width):  # the columns of one row of S after the other
-                    own = head_index % heads * size + place
-                    re = kernels.flat_slice(state, plane + place, columns)
-                    keep = kernels.flat_slice(factors, own, columns)
-                    take = kernels.flat_slice(factors, planes * heads * size + own, columns)
-                    read = kernels.flat_slice(factors, 2 * planes * heads * size + own, columns)
+                    fill_row(kernels.flat_slice(out, row, columns), out.dtype.type(0))
+                for offset in range(column, size, width):  # the columns of one row of S after the other
+                    factor_offset = head_index % heads * size + offset
+                    re = kernels.flat_slice(state, head_offset + offset, columns)
+                    keep = kernels.flat_slice(factors, factor_offset, columns)
+                    take = kernels.flat_slice(factors, planes * heads * size + factor_offset, columns)
+                    read = kernels.flat_slice(factors, 2 * planes * heads * size + factor_offset, columns)
                     if planes == 1:
                         for t in range(count):
                             row = ((start + t) * head_count + head_index) * width + column
@@ -157,10 +148,10 @@ def _forward(
                             )
                             _real_step(re, y, value, keep, take, read)
                         continue
-                    im = kernels.flat_slice(state, plane + size + place, columns)
-                    keep_im = kernels.flat_slice(factors, heads * size + own, columns)
-                    take_im = kernels.flat_slice(factors, 3 * heads * size + own, columns)
-                    read_im = kernels.flat_slice(factors, 5 * heads * size + own, columns)
+                    im = kernels.flat_slice(state, head_offset + size + offset, columns)
+                    keep_im = kernels.flat_slice(factors, heads * size + factor_offset, columns)
+                    take_im = kernels.flat_slice(factors, 3 * heads * size + factor_offset, columns)
+                    read_im = kernels.flat_slice(factors, 5 * heads * size + factor_offset, columns)
                     for t in range(count):
                         row = ((start + t) * head_count + head_index) * width + column
                         value, y = (
@@ -203,23 +194,23 @@ def _backward(
     history = kernels.empty((2, (CHUNK + 1) * COLUMNS), dstate)
     kernels.fill_zeros(drows)
     for head_index in range(head_count):
-        plane = head_index * planes * size
+        head_offset = head_index * planes * size
         for start in range((rows.shape[0] - 1) // CHUNK * CHUNK, -1, -CHUNK):
             count = min(CHUNK, rows.shape[0] - start)
             index = ((first + start) // CHUNK * head_count + head_index) * planes * size
             for column in range(0, width, COLUMNS):
                 columns = min(COLUMNS, width - column)
-                for place in range(column, size, width):
-                    own = head_index % heads * size + place
+                for offset in range(column, size, width):
+                    factor_offset = head_index % heads * size + offset
                     for part in range(planes):
-                        _copy(
+                        set_row(
                             kernels.flat_slice(history, part * (CHUNK + 1) * COLUMNS, columns),
-                            kernels.flat_slice(states, index + part * size + place, columns),
+                            kernels.flat_slice(states, index + part * size + offset, columns),
                         )
                     starts = (
                         ((start * head_count + head_index) * width + column, head_count * width),
-                        (own, heads * size),
-                        (plane + place, size),
+                        (factor_offset, heads * size),
+                        (head_offset + offset, size),
                     )
                     if planes == 1:
                         _real_gradients(
@@ -251,12 +242,15 @@ def _real_gradients(
         starts: First element, and distance to that of the next step, of rows; the same of factors, and of
             planes of the state.
     """
-    (row, step), (own, factor), (place, _) = starts
-    keep, take = kernels.flat_slice(factors, own, columns), kernels.flat_slice(factors, own + factor, columns)
-    read = kernels.flat_slice(factors, own + 2 * factor, columns)
-    dkeep = kernels.flat_slice(dfactors, own, columns)
-    dtake = kernels.flat_slice(dfactors, own + factor, columns)
-    dread = kernels.flat_slice(dfactors, own + 2 * factor, columns)
+    (row, step), (factor_offset, factor), (offset, _) = starts
+    keep, take = (
+        kernels.flat_slice(factors, factor_offset, columns),
+        kernels.flat_slice(factors, factor_offset + factor, columns),
+    )
+    read = kernels.flat_slice(factors, factor_offset + 2 * factor, columns)
+    dkeep = kernels.flat_slice(dfactors, factor_offset, columns)
+    dtake = kernels.flat_slice(dfactors, factor_offset + factor, columns)
+    dread = kernels.flat_slice(dfactors, factor_offset + 2 * factor, columns)
     for t in range(count):
         _repeat_real_step(
             kernels.flat_slice(history, (t + 1) * COLUMNS, columns),
@@ -265,7 +259,7 @@ def _real_gradients(
         )  # fmt: skip
     for t in range(count - 1, -1, -1):
         _real_step_gradient(
-            kernels.flat_slice(dstate, place, columns),
+            kernels.flat_slice(dstate, offset, columns),
             kernels.flat_slice(drows, row + t * step, columns), dkeep, dtake, dread,
             kernels.flat_slice(dout, row + t * step, columns),
             kernels.flat_slice(history, t * COLUMNS, columns),
@@ -280,13 +274,13 @@ def _complex_gradients(
     count: int, columns: int, starts: Any,
 ) -> None:  # fmt: skip
     """As :func:`_real_gradients`, for complex states."""
-    (row, step), (own, factor), (place, size) = starts
-    keep = kernels.flat_slice(factors, own, columns)
-    keep_im = kernels.flat_slice(factors, own + factor, columns)
-    take = kernels.flat_slice(factors, own + 2 * factor, columns)
-    take_im = kernels.flat_slice(factors, own + 3 * factor, columns)
-    read = kernels.flat_slice(factors, own + 4 * factor, columns)
-    read_im = kernels.flat_slice(factors, own + 5 * factor, columns)
+    (row, step), (factor_offset, factor), (offset, size) = starts
+    keep = kernels.flat_slice(factors, factor_offset, columns)
+    keep_im = kernels.flat_slice(factors, factor_offset + factor, columns)
+    take = kernels.flat_slice(factors, factor_offset + 2 * factor, columns)
+    take_im = kernels.flat_slice(factors, factor_offset + 3 * factor, columns)
+    read = kernels.flat_slice(factors, factor_offset + 4 * factor, columns)
+    read_im = kernels.flat_slice(factors, factor_offset + 5 * factor, columns)
     imaginary = (CHUNK + 1) * COLUMNS
     for t in range(count):
         _repeat_complex_step(
@@ -298,15 +292,15 @@ def _complex_gradients(
         )  # fmt: skip
     for t in range(count - 1, -1, -1):
         _complex_step_gradient(
-            kernels.flat_slice(dstate, place, columns),
-            kernels.flat_slice(dstate, place + size, columns),
+            kernels.flat_slice(dstate, offset, columns),
+            kernels.flat_slice(dstate, offset + size, columns),
             kernels.flat_slice(drows, row + t * step, columns),
-            kernels.flat_slice(dfactors, own, columns),
-            kernels.flat_slice(dfactors, own + factor, columns),
-            kernels.flat_slice(dfactors, own + 2 * factor, columns),
-            kernels.flat_slice(dfactors, own + 3 * factor, columns),
-            kernels.flat_slice(dfactors, own + 4 * factor, columns),
-            kernels.flat_slice(dfactors, own + 5 * factor, columns),
+            kernels.flat_slice(dfactors, factor_offset, columns),
+            kernels.flat_slice(dfactors, factor_offset + factor, columns),
+            kernels.flat_slice(dfactors, factor_offset + 2 * factor, columns),
+            kernels.flat_slice(dfactors, factor_offset + 3 * factor, columns),
+            kernels.flat_slice(dfactors, factor_offset + 4 * factor, columns),
+            kernels.flat_slice(dfactors, factor_offset + 5 * factor, columns),
             kernels.flat_slice(dout, row + t * step, columns),
             kernels.flat_slice(history, t * COLUMNS, columns),
             kernels.flat_slice(history, imaginary + t * COLUMNS, columns),

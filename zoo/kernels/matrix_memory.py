@@ -59,21 +59,16 @@ from zoo.kernels.memory_turns import (
 )
 from zoo.kernels.memory_weights import (
     ChunkArrays,
-    add_product,
-    add_scaled,
-    copy_row,
-    dot,
     head_decay_products,
     head_decay_products_gradient,
     head_decay_weights,
     head_decay_weights_gradient,
-    multiply_rows,
     row_decay_products,
     row_decay_products_gradient,
     row_decay_weights,
     row_decay_weights_gradient,
-    scale_row,
 )
+from zoo.kernels.row_loops import add_product, add_scaled, dot, multiply_rows, scale_row, set_row
 from zoo.kernels.vector_loops import vector_loop
 
 WorkArrays: TypeAlias = tuple[ChunkArrays, Array, Array, Array, Array, Array, Array, Array, Array, Array]
@@ -123,7 +118,7 @@ def exchanged_planes(memories: Array, planes: int, heads: int) -> Array:
         for plane in range(planes):
             for head in range(heads):
                 source = kernels.flat_slice(memories, ((row * planes + plane) * heads + head) * size, size)
-                copy_row(
+                set_row(
                     kernels.flat_slice(made, ((row * heads + head) * planes + plane) * size, size), source
                 )
     return made
@@ -180,28 +175,28 @@ def _load(
     """Copy the operands of step ``t`` of a chunk to its arrays; ``first`` is the first query."""
     values, keys, readers, decay, rates = chunk
     width, depth = values.shape[1], keys.shape[1]
-    copy_row(
+    set_row(
         kernels.flat_slice(values, writes * t * width, writes * width),
         kernels.flat_slice(row, 0, writes * width),
     )
     start = writes * width
-    copy_row(
+    set_row(
         kernels.flat_slice(keys, writes * t * depth, writes * depth),
         kernels.flat_slice(row, start, writes * depth),
     )
     start += writes * depth
-    copy_row(readers[first + t], kernels.flat_slice(row, start, depth))
+    set_row(readers[first + t], kernels.flat_slice(row, start, depth))
     start += depth
     if decays > 0:
-        copy_row(decay[t], kernels.flat_slice(row, start, decay.shape[1]))
+        set_row(decay[t], kernels.flat_slice(row, start, decay.shape[1]))
         start += decay.shape[1]
     if turns > 0:
-        copy_row(cosines[t], kernels.flat_slice(row, start, depth // 2))
-        copy_row(sines[t], kernels.flat_slice(row, start + depth // 2, depth // 2))
+        set_row(cosines[t], kernels.flat_slice(row, start, depth // 2))
+        set_row(sines[t], kernels.flat_slice(row, start + depth // 2, depth // 2))
         start += depth
     if has_probe:
-        copy_row(readers[t], kernels.flat_slice(row, start, depth))
-        copy_row(rates[t], kernels.flat_slice(row, start + depth, width))
+        set_row(readers[t], kernels.flat_slice(row, start, depth))
+        set_row(rates[t], kernels.flat_slice(row, start + depth, width))
 
 
 @njit(inline=True)
@@ -215,20 +210,20 @@ def _store(
     """
     values, keys, readers, decay, rates = dchunk
     width, depth = values.shape[1], keys.shape[1]
-    copy_row(
+    set_row(
         kernels.flat_slice(drow, 0, writes * width),
         kernels.flat_slice(values, writes * t * width, writes * width),
     )
     start = writes * width
-    copy_row(
+    set_row(
         kernels.flat_slice(drow, start, writes * depth),
         kernels.flat_slice(keys, writes * t * depth, writes * depth),
     )
     start += writes * depth
-    copy_row(kernels.flat_slice(drow, start, depth), readers[first + t])
+    set_row(kernels.flat_slice(drow, start, depth), readers[first + t])
     start += depth
     if decays > 0:
-        copy_row(kernels.flat_slice(drow, start, decay.shape[1]), decay[t])
+        set_row(kernels.flat_slice(drow, start, decay.shape[1]), decay[t])
         start += decay.shape[1]
     if turns > 0:
         half = depth // 2
@@ -238,8 +233,8 @@ def _store(
             angle_gradient(dcosine, dsine, cosine, sine, dangles[t])
         start += depth
     if has_probe:
-        copy_row(kernels.flat_slice(drow, start, depth), readers[t])
-        copy_row(kernels.flat_slice(drow, start + depth, width), rates[t])
+        set_row(kernels.flat_slice(drow, start, depth), readers[t])
+        set_row(kernels.flat_slice(drow, start + depth, width), rates[t])
 
 
 @vector_loop(1, 4)
@@ -248,7 +243,7 @@ def _add_scaled_four(target: Any, a: Any, b: Any, c: Any, d: Any, p: Any, q: Any
 
 
 @njit(inline=True)
-def _add_reads(decayed: Array, memory: Array, reads: Array) -> None:
+def _read_memory(decayed: Array, memory: Array, reads: Array) -> None:
     """``reads = decayed @ memory``."""
     kernels.fill_zeros(reads)
     kernels.add_matmul(decayed, kernels.pack(memory), reads)
@@ -339,7 +334,7 @@ def _forward_chunks(
             count = min(CHUNK, all_updates - start)
             after = count if has_probe else 0
             index = (first * updates + start) // CHUNK * head_count + head_index
-            copy_row(kernels.flat_slice(memories, index * size, size), flat)
+            set_row(kernels.flat_slice(memories, index * size, size), flat)
             for t in range(count):
                 number = _row_number(start + t, head_index, batch, heads, updates)
                 row = kernels.flat_slice(rows, number * row_size, row_size)
@@ -351,7 +346,7 @@ def _forward_chunks(
                 writes, decays, has_probe, query_first,
             )  # fmt: skip
             all_reads = kernels.slice_steps(reads, 0, after + count)
-            _add_reads(kernels.slice_steps(decayed, 0, after + count), memory, all_reads)
+            _read_memory(kernels.slice_steps(decayed, 0, after + count), memory, all_reads)
             if has_probe:
                 _apply_probes(count, chunk, reads, weights, writes)
             steps_written = kernels.slice_steps(written, 0, writes * count)
@@ -361,7 +356,7 @@ def _forward_chunks(
             )
             for t in range(read_update, count, updates):  # chunks begin where steps do
                 row_of_out = ((start + t) // updates * head_count + head_index) * width
-                copy_row(kernels.flat_slice(out, row_of_out, width), steps_reads[t])
+                set_row(kernels.flat_slice(out, row_of_out, width), steps_reads[t])
             _decay_memory(memory, products[count - 1], decays)
             kernels.add_matmul_ta(
                 kernels.slice_steps(remaining_keys, 0, writes * count), steps_written, memory
@@ -514,7 +509,7 @@ def _backward_chunks(
                 kernels.fill_zeros(dreads)
             for t in range(read_update, count, updates):
                 row_of_out = ((start + t) // updates * head_count + head_index) * width
-                copy_row(dreads[after + t], kernels.flat_slice(dout, row_of_out, width))
+                set_row(dreads[after + t], kernels.flat_slice(dout, row_of_out, width))
             if turns > 0:
                 turn_operands(count, chunk, cosines, sines, writes, has_probe, query_first)
                 turn_memory(gradient, cosines[count - 1], sines[count - 1], True)
@@ -523,7 +518,7 @@ def _backward_chunks(
                 writes, decays, has_probe, query_first,
             )  # fmt: skip
             if has_probe:
-                _add_reads(
+                _read_memory(
                     kernels.slice_steps(decayed, 0, count), memory, kernels.slice_steps(reads, 0, count)
                 )
                 _apply_probes(count, chunk, reads, weights, writes)

@@ -11,7 +11,8 @@ from typing import Any
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.jit import njit
-from zoo.kernels.memory_weights import ChunkArrays, add_scaled
+from zoo.kernels.memory_weights import ChunkArrays
+from zoo.kernels.row_loops import add_scaled
 from zoo.kernels.vector_loops import vector_loop
 
 

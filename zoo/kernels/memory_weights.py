@@ -20,52 +20,18 @@ from typing import Any, TypeAlias
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.jit import njit
+from zoo.kernels.row_loops import (
+    add_product,
+    add_scaled,
+    dot,
+    multiply_by_row,
+    multiply_rows,
+    set_row,
+)
 from zoo.kernels.vector_loops import vector_loop
 
 ChunkArrays: TypeAlias = tuple[Array, Array, Array, Array, Array]
 """Arrays of the steps of a chunk: values, keys, readers, decays and rates. Probes are the first readers."""
-
-
-@vector_loop(1, 1)
-def copy_row(_target: Any, source: Any) -> Any:
-    """``target = source``."""
-    return (source,)
-
-
-@vector_loop(1, 2)
-def multiply_rows(_target: Any, a: Any, b: Any) -> Any:
-    """``target = a * b``."""
-    return (a * b,)
-
-
-@vector_loop(1, 1)
-def multiply_by_row(target: Any, a: Any) -> Any:
-    """``target *= a``."""
-    return (target * a,)
-
-
-@vector_loop(1, 2)
-def add_product(target: Any, a: Any, b: Any) -> Any:
-    """``target += a * b``."""
-    return (target + a * b,)
-
-
-@vector_loop(1, 1)
-def add_scaled(target: Any, source: Any, factor: Any) -> Any:
-    """``target += factor * source``."""
-    return (target + source * factor,)
-
-
-@vector_loop(1, 0)
-def scale_row(target: Any, factor: Any) -> Any:
-    """``target *= factor``."""
-    return (target * factor,)
-
-
-@vector_loop(0, 2, sums=1)
-def dot(a: Any, b: Any) -> Any:
-    """``a @ b``."""
-    return (a * b,)
 
 
 @vector_loop(1, 1)
@@ -119,14 +85,14 @@ def row_decay_products(
         query_first: Whether queries are early.
     """
     _, _, readers, decay, _ = chunk
-    copy_row(products[0], decay[0])
+    set_row(products[0], decay[0])
     for t in range(1, steps):
         multiply_rows(products[t], products[t - 1], decay[t])
     for first in range(0, 2 * steps if has_probe else steps, steps):
         is_early = query_first or (has_probe and first == 0)
         for t in range(steps):
             if is_early and t == 0:
-                copy_row(decayed[first], readers[first])
+                set_row(decayed[first], readers[first])
             else:
                 multiply_rows(decayed[first + t], readers[first + t], products[t - 1 if is_early else t])
 
@@ -141,7 +107,7 @@ def row_decay_weights(
     first = steps if has_probe else 0  # the first query
     for n in range(writes * steps):
         s, key = n // writes, remaining_keys[n]
-        copy_row(key, keys[n])
+        set_row(key, keys[n])
         if not query_first:
             weights[first + s, n] = dot(readers[first + s], key)
         for t in range(s + 1, steps):
@@ -179,11 +145,11 @@ def row_decay_products_gradient(
             multiply_rows(dreaders[first + t], ddecayed[first + t], products[t])
             add_product(g, ddecayed[first + t], readers[first + t])
         if t == 0:
-            copy_row(ddecay[0], g)
+            set_row(ddecay[0], g)
             if query_first:
-                copy_row(dreaders[first], ddecayed[first])
+                set_row(dreaders[first], ddecayed[first])
             if has_probe:
-                copy_row(dreaders[0], ddecayed[0])
+                set_row(dreaders[0], ddecayed[0])
             continue
         multiply_rows(ddecay[t], g, products[t - 1])
         multiply_by_row(g, decay[t])
@@ -206,7 +172,7 @@ def row_decay_weights_gradient(
     first = steps if has_probe else 0
     for n in range(writes * steps):
         s = n // writes
-        copy_row(chain[s], keys[n])
+        set_row(chain[s], keys[n])
         for t in range(s + 1, steps):
             multiply_rows(chain[t], chain[t - 1], decay[t])
         g = dremaining_keys[n]
@@ -225,7 +191,7 @@ def row_decay_weights_gradient(
                 _reader_gradient(g, dreaders[t], readers[t], chain[t - 1], dweights[t, n])
         if not query_first:
             _reader_gradient(g, dreaders[first + s], readers[first + s], keys[n], dweights[first + s, n])
-        copy_row(dkeys[n], g)
+        set_row(dkeys[n], g)
 
 
 # One decay for each head, or none.
@@ -244,7 +210,7 @@ def head_decay_products(
         is_early = query_first or (has_probe and first == 0)
         for t in range(steps):
             if is_early and t == 0:
-                copy_row(decayed[first], readers[first])
+                set_row(decayed[first], readers[first])
             else:
                 _scaled(decayed[first + t], readers[first + t], products[t - 1 if is_early else t, 0])
 
@@ -296,7 +262,7 @@ def head_decay_weights(
     kernels.add_matmul_offset(
         kernels.slice_steps(readers, 0, count), 0, panels, steps_products, 0, writes * steps
     )
-    copy_row(kernels.flat(weights), kernels.flat(products))
+    set_row(kernels.flat(weights), kernels.flat(products))
     _multiply_by_table(steps, weights, table, has_probe, query_first)
     for n in range(writes * steps):
         _scaled(remaining_keys[n], keys[n], table[steps - 1, n])
@@ -314,7 +280,7 @@ def head_decay_products_gradient(
         is_early = query_first or (has_probe and first == 0)
         for t in range(steps):
             if is_early and t == 0:
-                copy_row(dreaders[first], ddecayed[first])
+                set_row(dreaders[first], ddecayed[first])
             else:
                 _scaled(dreaders[first + t], ddecayed[first + t], products[t - 1 if is_early else t, 0])
     if decays:

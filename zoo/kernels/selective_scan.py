@@ -30,6 +30,7 @@ from zoo.kernels.float_formats import FORMATS
 from zoo.kernels.jit import njit
 from zoo.kernels.llvm_math import IRValue
 from zoo.kernels.matrix_memory import CHUNK
+from zoo.kernels.row_loops import fill_row, set_row
 from zoo.kernels.vector_loops import vector_loop
 
 COLUMNS = 256
@@ -38,16 +39,6 @@ COLUMNS = 256
 
 def _exp(x: Any) -> Any:
     return exp_formula(x, FORMATS[x.width]) if isinstance(x, IRValue) else exp(x)
-
-
-@vector_loop(1, 1)
-def _copy(_target: Any, source: Any) -> Any:
-    return (source,)
-
-
-@vector_loop(1, 0)
-def _fill(_target: Any, number: Any) -> Any:
-    return (number,)
 
 
 @vector_loop(2, 3)
@@ -136,7 +127,7 @@ def _forward(
         for start in range(0, rows.shape[0], CHUNK):
             count = min(CHUNK, rows.shape[0] - start)
             index = (first + start) // CHUNK * head_count + head_index
-            _copy(
+            set_row(
                 kernels.flat_slice(states, index * size, size),
                 kernels.flat_slice(state, head_index * size, size),
             )
@@ -144,11 +135,11 @@ def _forward(
                 columns = min(COLUMNS, width - column)
                 for t in range(count):
                     row = (start + t) * head_count + head_index
-                    _fill(kernels.flat_slice(out, row * width + column, columns), out.dtype.type(0))
+                    fill_row(kernels.flat_slice(out, row * width + column, columns), out.dtype.type(0))
                 for k in range(depth):
-                    place = k * width + column
-                    element = kernels.flat_slice(state, head_index * size + place, columns)
-                    rate = kernels.flat_slice(rates, rates_start + place, columns)
+                    offset = k * width + column
+                    state_row = kernels.flat_slice(state, head_index * size + offset, columns)
+                    rate = kernels.flat_slice(rates, rates_start + offset, columns)
                     for t in range(count):
                         row = (start + t) * head_count + head_index
                         operands = row * row_size
@@ -158,10 +149,10 @@ def _forward(
                         read = kernels.flat_slice(out, row * width + column, columns)
                         if query_first:
                             _step_after_query(
-                                element, read, rate, time, value, numbers[key], numbers[key + depth]
+                                state_row, read, rate, time, value, numbers[key], numbers[key + depth]
                             )
                         else:
-                            _step(element, read, rate, time, value, numbers[key], numbers[key + depth])
+                            _step(state_row, read, rate, time, value, numbers[key], numbers[key + depth])
 
 
 @njit(inline=True)
@@ -205,17 +196,17 @@ def _backward(
             index = (first + start) // CHUNK * head_count + head_index
             for t in range(count):
                 row = (start + t) * head_count + head_index
-                _fill(kernels.flat_slice(drows, row * row_size, row_size), drows.dtype.type(0))
+                fill_row(kernels.flat_slice(drows, row * row_size, row_size), drows.dtype.type(0))
             for column in range(0, width, COLUMNS):
                 columns = min(COLUMNS, width - column)
                 for k in range(depth):
-                    place = k * width + column
-                    rate = kernels.flat_slice(rates, rates_start + place, columns)
-                    drate = kernels.flat_slice(drates, rates_start + place, columns)
-                    g = kernels.flat_slice(dstate, head_index * size + place, columns)
-                    _copy(
+                    offset = k * width + column
+                    rate = kernels.flat_slice(rates, rates_start + offset, columns)
+                    drate = kernels.flat_slice(drates, rates_start + offset, columns)
+                    g = kernels.flat_slice(dstate, head_index * size + offset, columns)
+                    set_row(
                         kernels.flat_slice(history, 0, columns),
-                        kernels.flat_slice(states, index * size + place, columns),
+                        kernels.flat_slice(states, index * size + offset, columns),
                     )
                     for t in range(count):
                         operands = ((start + t) * head_count + head_index) * row_size

@@ -11,6 +11,8 @@ from zoo.compiler.ir.dims import as_dim, product
 from zoo.compiler.ir.graph import Level, Node, View, view_of
 from zoo.compiler.ir.memory_ops import (
     FACTORS_GRADIENT,
+    FILTER,
+    FILTER_GRADIENT,
     MEMORY,
     MEMORY_GRADIENT,
     SCAN,
@@ -281,7 +283,9 @@ MATMULS: Mapping[Op, Callable[[EmitContext, Writer, Node, str], None]] = {
 _MEMORIES = {
     MEMORY: _write_memory,
     SCAN: _write_memory,
+    FILTER: _write_memory,
     MEMORY_GRADIENT: _write_memory_gradient,
     SCAN_GRADIENT: _write_memory_gradient,
+    FILTER_GRADIENT: _write_memory_gradient,
     FACTORS_GRADIENT: _write_nothing,
 }

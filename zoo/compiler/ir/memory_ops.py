@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from zoo.compiler.ir.dims import Dim, as_dim
 from zoo.compiler.ir.graph import Level, Node, Shape
@@ -104,7 +104,7 @@ MEMORY_GRADIENT = Op("memory_gradient", Kind.MEMORY, expensive=True)
 """The gradients of the operands of a step, given the gradient of what the query reads and the operands."""
 
 
-def matrix_memory(operands: Node, form: Any) -> Node:
+def matrix_memory(operands: Node, form: MemoryForm) -> Node:
     """Return what the query reads at every step."""
     return _memory((operands,), form, (form.heads, form.width))
 
@@ -203,25 +203,33 @@ SequenceForm: TypeAlias = MemoryForm | ScanForm | FilterForm
 
 def _scan(inputs: tuple[Node, ...], attr: ScanForm | FilterForm, shape: Shape) -> Node:
     operands, _ = inputs
-    return operands.graph.node(SCAN, inputs, attr, shape, max(operands.level, Level.SEQUENCE))
+    op = SCAN if isinstance(attr, ScanForm) else FILTER
+    return operands.graph.node(op, inputs, attr, shape, max(operands.level, Level.SEQUENCE))
 
 
 def _scan_vjp(g: Node, node: Node, operands: Node, factors: Node) -> tuple[Node, Node]:
-    gradient = g.graph.node(SCAN_GRADIENT, (g, operands, factors), node.attr, operands.shape)
+    op = SCAN_GRADIENT if node.op == SCAN else FILTER_GRADIENT
+    gradient = g.graph.node(op, (g, operands, factors), node.attr, operands.shape)
     return gradient, g.graph.node(FACTORS_GRADIENT, (gradient,), node.attr, factors.shape, Level.ONCE)
 
 
 SCAN = Op("read_scan", Kind.MEMORY, vjp=_scan_vjp, build=_scan, expensive=True)
 """What the query reads at a step, ``(heads, D)``, given the operands of the step and the fixed factors."""
 
+FILTER = Op("read_filter", Kind.MEMORY, vjp=_scan_vjp, build=_scan, expensive=True)
+"""The output of a diagonal filter, given the values of the step and the fixed factors."""
+
 SCAN_GRADIENT = Op("scan_gradient", Kind.MEMORY, expensive=True)
-"""The gradients of the operands of a step, given that of what is read, the operands and the factors."""
+"""The gradients of the operands of a step, given the gradient of the output, the operands and the factors."""
+
+FILTER_GRADIENT = Op("filter_gradient", Kind.MEMORY, expensive=True)
+"""The gradient of the values of a step, given the gradient of the output, the values and the factors."""
 
 FACTORS_GRADIENT = Op("factors_gradient", Kind.OUTER, expensive=True)
-"""The gradient of the fixed factors. The kernel of its input, a ``scan_gradient``, adds it up."""
+"""The gradient of the fixed factors. The kernel of its input adds it up, so it emits nothing."""
 
 
-def scan(operands: Node, factors: Node, form: ScanForm | FilterForm) -> Node:
+def fixed_factor_scan(operands: Node, factors: Node, form: ScanForm | FilterForm) -> Node:
     """Return what is read at every step of a selective scan or a diagonal filter.
 
     Args:

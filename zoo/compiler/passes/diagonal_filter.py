@@ -4,7 +4,8 @@
 state, and the sum runs over the other, of the product with a matrix that is the same at every step. The state
 may be complex. The state of S4D has this form. It is found from the operations, like a matrix memory
 (:mod:`zoo.compiler.passes.matrix_memory`), and becomes one value of the graph, which
-:mod:`zoo.kernels.diagonal_filter` computes for all steps. A step stays as it is under the same conditions.
+:mod:`zoo.kernels.diagonal_filter` computes for all steps. A step stays as it is if anything else reads the
+state, if the sum reads the state before the step, or if it affects a state.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import ONE
 from zoo.compiler.ir.graph import Level, Node, ancestors
-from zoo.compiler.ir.memory_ops import FilterForm, scan
+from zoo.compiler.ir.memory_ops import FilterForm, fixed_factor_scan
 from zoo.compiler.ir.structural_ops import BROADCAST, concatenate
 from zoo.compiler.passes.matrix_memory import MemoryMatcher
 from zoo.compiler.passes.memory_terms import MatrixTerm, NoMatch, Order, times
@@ -56,7 +57,7 @@ class _FilterMatcher(MemoryMatcher):
         rows, width = self._rows_and_width(by_column)
         form = FilterForm(self.name, self.terms.heads, self.planes, rows, width, transposed=by_column)
         factors = concatenate([self._oriented(each, by_column) for each in (*keep, *take, *read)], 0)
-        return self._without_state(node, None, scan(value, factors, form))
+        return self._without_state(node, None, fixed_factor_scan(value, factors, form))
 
     def _oriented(self, factor: Node | None, by_column: bool) -> Node:
         """A factor of the elements, ``(heads, K, D)``; zeros for None."""
@@ -78,7 +79,7 @@ class _FilterMatcher(MemoryMatcher):
             raise NoMatch
         return factor if term.number == 1.0 else factor * term.number
 
-    def _sum(self, terms: Iterable[MatrixTerm]) -> Node | None:
+    def _total(self, terms: Iterable[MatrixTerm]) -> Node | None:
         total: Node | None = None
         for term in terms:
             factor = self._of_elements(term)
@@ -99,15 +100,20 @@ class _FilterMatcher(MemoryMatcher):
             directions.add(by_column)
         if len(directions) != 1 or any(term.core not in self.after for term in terms):
             raise NoMatch
-        read = [self._sum(term for term in terms if term.core is matrix) for matrix in self.after]
-        if self.planes > 1:  # the real part of a product has minus its imaginary factor
-            read[1] = None if read[1] is None else -read[1]
+        # The real part of a product has minus the imaginary part of the factor.
+        signed_terms = [
+            (matrix, term.negated() if plane else term)
+            for plane, matrix in enumerate(self.after)
+            for term in terms
+            if term.core is matrix
+        ]
+        read = [self._total(term for core, term in signed_terms if core is matrix) for matrix in self.after]
         return node, directions.pop(), read
 
     def _keep(self, old: list[list[MatrixTerm]]) -> list[Node | None]:
         """Factors of S: one, or the real and imaginary part of a complex number."""
         factors = [
-            [self._sum(term for term in terms if term.core is matrix) for matrix in self.before]
+            [self._total(term for term in terms if term.core is matrix) for matrix in self.before]
             for terms in old
         ]
         if any(term.core not in self.before for terms in old for term in terms):
@@ -115,7 +121,7 @@ class _FilterMatcher(MemoryMatcher):
         if self.planes == 1:
             return factors[0]
         (a, minus_b), (b, also_a) = factors
-        negated = self._sum(term.negated() for term in old[0] if term.core is self.before[1])
+        negated = self._total(term.negated() for term in old[0] if term.core is self.before[1])
         if a is not also_a or negated is not b or (minus_b is None) != (b is None):
             raise NoMatch
         return [a, b]
@@ -129,7 +135,7 @@ class _FilterMatcher(MemoryMatcher):
             for term in terms:
                 values.add(term.row if by_column else term.column)
                 fixed.append(replace(term, row=None) if by_column else replace(term, column=None))
-            factors.append(self._sum(fixed))
+            factors.append(self._total(fixed))
         if len(values) != 1 or None in values:
             raise NoMatch
         value = values.pop()

@@ -33,7 +33,7 @@ class MatrixTerm:
     """A term of a matrix: a product of factors, and of a matrix of the state if it has a core.
 
     Args:
-        core: A matrix of the state before or after the step, or None.
+        core: A matrix of the state before the step, between two updates or after the step, or None.
         head: Factor of a head, ``(heads, 1)``; None for one.
         row: Factors of the rows, ``(heads, R)``.
         column: Factors of the columns, ``(heads, C)``.
@@ -78,7 +78,7 @@ class MatrixTerms:
             or None, for other matrices.
 
     Attributes:
-        cores: Matrices of the state before and after the step, and the order of their axes.
+        cores: Matrices of the state that other matrices are expressed by, and the order of their axes.
     """
 
     def __init__(self, shape: Shape, graph: Graph, elements: Callable[[Node, Order], Node | None]) -> None:
@@ -163,7 +163,7 @@ class MatrixTerms:
         Args:
             node: The matrix.
             order: Its axes; None if it is a matrix of the state.
-            inside: Whether a matrix of the state has the terms that it consists of.
+            inside: Whether to expand a core into its own terms, instead of returning it as one term.
 
         Raises:
             NoMatch: if it is no sum of such products.

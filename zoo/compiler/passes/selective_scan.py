@@ -3,7 +3,8 @@
 ``rates`` is a matrix that is the same at every step, and ``time`` varies along the axis over which the query
 does not sum. The state of Mamba has this form. It is found from the operations, like a matrix memory
 (:mod:`zoo.compiler.passes.matrix_memory`), and becomes one value of the graph, which
-:mod:`zoo.kernels.selective_scan` computes for all steps. A step stays as it is under the same conditions.
+:mod:`zoo.kernels.selective_scan` computes for all steps. A step stays as it is if the state is complex, if
+anything but one query reads it, or if what the query reads affects a state.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import ONE
 from zoo.compiler.ir.elementwise_ops import EXP
 from zoo.compiler.ir.graph import Level, Node
-from zoo.compiler.ir.memory_ops import ScanForm, scan
+from zoo.compiler.ir.memory_ops import ScanForm, fixed_factor_scan
 from zoo.compiler.ir.structural_ops import BROADCAST, concatenate
 from zoo.compiler.passes.matrix_memory import MemoryMatcher
 from zoo.compiler.passes.memory_terms import MatrixTerm, NoMatch, Order, times
@@ -62,7 +63,7 @@ class _ScanMatcher(MemoryMatcher):
         form = ScanForm(
             self.name, terms.heads, depth, width, query_first=query.stage == 0, transposed=by_column
         )
-        return self._without_state(query.node, query.rest, scan(operands, rates, form))
+        return self._without_state(query.node, query.rest, fixed_factor_scan(operands, rates, form))
 
     def elements(self, node: Node, order: Order) -> Node | None:
         """A matrix that is the same at every step, or an exponential function, whose exponent is kept."""
