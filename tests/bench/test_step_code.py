@@ -13,18 +13,9 @@ import zoo
 from zoo import kernels
 from zoo.bench.peers import zoo as zoo_peer
 from zoo.bench.peers.problem import UnsupportedProblemError
-from zoo.bench.peers.step_code import (
-    _STRUCTURAL,
-    ELEMENTWISE,
-    Library,
-    StepVariant,
-    default_inputs,
-    load_forward,
-    recurrence,
-    shift,
-    step_code,
-    step_functions,
-)
+from zoo.bench.peers.step_code import _STRUCTURAL, step_code
+from zoo.bench.peers.step_functions import default_inputs, load_forward, recurrence, shift, step_functions
+from zoo.bench.peers.step_library import ELEMENTWISE, Library, StepVariant
 from zoo.bench.peers.step_phases import plan_phases
 from zoo.bench.settings import Shape
 from zoo.compiler.frontend.trace_step import step_graph_of, trace_step

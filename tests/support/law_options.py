@@ -60,9 +60,9 @@ LAW_OPTIONS: dict[str, dict[str, Any]] = {
 COMPILED_CELLS = frozenset(
     {
         *("lstm", "phased_lstm", "skip_lstm", "slstm", "on_lstm", "matrix_lstm"),
-        *("gru", "clockwork", "exp_rnn", "low_rank_rnn", "urnn", "ltc", "adlif"),
-        *("mamba2", "gla", "delta_net", "kalman_delta", "retnet", "rwkv4", "gsa", "m2rnn"),
-        *("rg_lru", "rtu", "s5"),
+        *("gru", "clockwork", "exp_rnn", "low_rank_rnn", "urnn", "adlif"),
+        *("mamba", "gla", "delta_net", "kalman_delta", "retnet", "rwkv4", "gsa", "m2rnn"),
+        *("rg_lru", "rtu", "s4d", "s5"),
     }
 )
 

@@ -58,7 +58,8 @@ def _recur(
 
 def _derived_variants(problem: Problem) -> list[Variant]:
     """The variants of the code that zoo writes from the ``step`` of the cell."""
-    from zoo.bench.peers.step_code import Library, default_inputs, step_functions
+    from zoo.bench.peers.step_functions import default_inputs, step_functions
+    from zoo.bench.peers.step_library import Library
     from zoo.bench.peers.zoo import input_weights
     from zoo.registry import resolve_cell
 

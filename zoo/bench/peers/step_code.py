@@ -12,20 +12,18 @@ import keyword
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from zoo.array_types import Array
 from zoo.base import Cell, Noise
-from zoo.bench.peers.problem import Problem, UnsupportedProblemError
+from zoo.bench.peers.problem import UnsupportedProblemError
+from zoo.bench.peers.step_library import ELEMENTWISE, Library, StepVariant
 from zoo.bench.peers.step_phases import DelayedPart, Phases, plan_phases
-from zoo.compiler.frontend.trace_step import StepGraph, check_shapes, step_graph_of, trace_step
+from zoo.compiler.frontend.trace_step import StepGraph, check_shapes, trace_step
 from zoo.compiler.ir.dims import Sizes, concrete_shape
-from zoo.compiler.ir.elementwise_ops import ADD
+from zoo.compiler.ir.elementwise_ops import ADD, MULTIPLY, NEGATIVE, WHERE
 from zoo.compiler.ir.graph import Node
-from zoo.compiler.ir.op_table import Kind, Op
+from zoo.compiler.ir.op_table import OPS, Kind, Op
 from zoo.compiler.ir.structural_ops import (
     ARRAY,
     BROADCAST,
@@ -53,126 +51,9 @@ from zoo.compiler.ir.structural_ops import (
 )
 from zoo.compiler.passes.simplify import fuse_accumulations
 from zoo.errors import DefinitionError
-from zoo.registry import resolve_cell
 
 ConcreteShape = tuple[int, ...]
-
-
-ELEMENTWISE = {
-    "add": "{0} + {1}",
-    "subtract": "{0} - {1}",
-    "multiply": "{0} * {1}",
-    "divide": "{0} / {1}",
-    "negative": "-{0}",
-    "power": "{0} ** {1}",
-    "remainder": "{0} % {1}",
-    "floor": "{xp}.floor({0})",
-    "sign": "{xp}.sign({0})",
-    "exp": "{xp}.exp({0})",
-    "exp_diff": "{xp}.exp({0} - {1})",
-    "expm1": "{xp}.expm1({0})",
-    "log": "{xp}.log({0})",
-    "log1p": "{xp}.log1p({0})",
-    "sqrt": "{xp}.sqrt({0})",
-    "sin": "{xp}.sin({0})",
-    "cos": "{xp}.cos({0})",
-    "arctan": "{xp}.arctan({0})",
-    "sinh": "{xp}.sinh({0})",
-    "cosh": "{xp}.cosh({0})",
-    "tanh": "{xp}.tanh({0})",
-    "sigmoid": "sigmoid({0})",
-    "softplus": "softplus({0})",
-    "erf": "erf({0})",
-    "absolute": "{xp}.abs({0})",
-    "maximum": "{xp}.maximum({0}, {1})",
-    "minimum": "{xp}.minimum({0}, {1})",
-    "where": "{xp}.where({0}, {1}, {2})",
-    "less": "{0} < {1}",
-    "less_equal": "{0} <= {1}",
-    "greater": "{0} > {1}",
-    "greater_equal": "{0} >= {1}",
-    "equal": "{0} == {1}",
-    "not_equal": "{0} != {1}",
-    "logical_and": "{0} & {1}",
-    "logical_or": "{0} | {1}",
-    "logical_not": "~{0}",
-    "copy": "{0}",
-    "stop_gradient": "stop_gradient({0})",
-    "with_derivative": "with_derivative({0}, {1}, {2})",
-}
-"""Element-wise operations as expressions; ``{xp}`` is the namespace of the library."""
-
-_FORMS = {
-    "bound_below": "{xp}.maximum({0}, {1})",
-    "bound_above": "{xp}.minimum({0}, {1})",
-    "as_number": "{0}.astype(dtype)",
-    "array": "{xp}.asarray({0}, dtype=dtype)",
-    "full": "{xp}.full({1}, {0}, dtype=dtype)",
-    "broadcast": "{xp}.broadcast_to({0}, {1})",
-    "concatenate": "{xp}.concatenate([{0}], {1})",
-    "split": "{xp}.split({0}, {2}, {3})",
-    "permute": "{0}.transpose({1})",
-    "sum": "{0}.sum({1})",
-    "max": "{0}.max({1})",
-    "cumsum": "{0}.cumsum({1})",
-    "flip": "{xp}.flip({0}, ({1},))",
-    "zeros": "{xp}.zeros({0}, dtype=dtype)",
-    "eye": "{xp}.eye({0}, dtype=dtype)",
-    "add_product": "{0} + {1} @ {2}",
-    "einsum": '{xp}.einsum("{0}", {1})',
-    "solve": "{xp}.linalg.solve({0}, {1})",
-    "expm": "expm({0})",
-    "recurrence": "recurrence({xp}, {0}, {1}, {2}, {3})",
-}
-
-
-@dataclass(frozen=True)
-class Library:
-    """A library whose functions are those of NumPy, except for the rows of a table.
-
-    Args:
-        prefix: Name of the namespace in the code, ``"jnp"``.
-        functions: Names in the code: the namespace, and the functions ``sigmoid``, ``silu``,
-            ``log_sigmoid``, ``softplus``, ``erf``, ``stop_gradient``, ``with_derivative``, ``expm``,
-            ``one_hot(tokens, n, dtype)`` and ``rows(tokens, matrix)``.
-        forms: Expressions that differ from those of NumPy, by operation.
-    """
-
-    prefix: str
-    functions: Mapping[str, Any]
-    forms: Mapping[str, str] = field(default_factory=dict)
-
-    def expression(self, form: str, *operands: object) -> str:
-        """The expression of an operation."""
-        table = {**ELEMENTWISE, **_FORMS, **self.forms}
-        return table[form].format(*operands, xp=self.prefix)
-
-
-@dataclass(frozen=True)
-class StepVariant:
-    """Choices of a user who writes the code.
-
-    Args:
-        inputs: ``"rows"`` selects rows of matrices by tokens, ``"one-hot"`` multiplies by one-hot vectors,
-            and ``"dense"`` multiplies by dense inputs.
-        uses_einsum: Whether a sum of products is an ``einsum``, and not a product and a sum.
-        stores_large: Whether large values that do not depend on a state are computed before the loop.
-    """
-
-    inputs: str
-    uses_einsum: bool
-    stores_large: bool
-
-    @property
-    def name(self) -> str:
-        """Name in the results."""
-        words = [self.inputs, "einsum" if self.uses_einsum else "sums"]
-        return ", ".join([*words, *(() if self.stores_large else ("outer products in the loop",))])
-
-
-Forward = Callable[..., Any]
-"""``forward(p, x, aux, scan)``: parameters and buffers by name, inputs, auxiliary inputs ``(T, B, ...)`` by
-name, and ``scan(step, states, sequences)``, the loop of the library, to the outputs ``(T, B, ·)``."""
+MAXIMUM, SIGMOID, SOFTPLUS = OPS["maximum"], OPS["sigmoid"], OPS["softplus"]
 
 
 def step_code(
@@ -212,90 +93,6 @@ def step_code(
     return _Writer(library, step_graph, sizes, shape, variant).write(
         plan_phases(step_graph, sizes, variant.stores_large)
     )
-
-
-def load_forward(library: Library, code: str, dtype: Any) -> Forward:
-    """Compile the code; ``dtype`` is the library's data type of constants."""
-    namespace: dict[str, Any] = {
-        **library.functions,
-        "dtype": dtype,
-        "recurrence": recurrence,
-        "shift": shift,
-    }
-    exec(compile(code, "<equations of a cell>", "exec"), namespace)
-    forward: Forward = namespace["forward"]
-    return forward
-
-
-@dataclass(frozen=True)
-class StepFunction:
-    """The equations of a problem as a function of a library.
-
-    Args:
-        variant: Choices of the code.
-        code: The code.
-        forward: The function.
-    """
-
-    variant: StepVariant
-    code: str
-    forward: Forward
-
-
-def step_functions(library: Library, problem: Problem, dtype: Any) -> list[StepFunction]:
-    """The functions of all variants whose code differs.
-
-    Args:
-        library: The library.
-        problem: The problem.
-        dtype: The library's data type of constants.
-
-    Raises:
-        UnsupportedProblemError: if the library cannot express the cell.
-    """
-    cell = resolve_cell(problem.cell, **problem.options)
-    functions: dict[str, StepFunction] = {}
-    for choices in itertools.product(
-        ("dense",) if problem.is_dense else ("rows", "one-hot"), (True, False), (True, False)
-    ):
-        variant, sizes = StepVariant(*choices), (problem.symbols, problem.hidden)
-        code = step_code(library, cell, *sizes, problem.targets.shape, variant)
-        if code not in functions:
-            functions[code] = StepFunction(variant, code, load_forward(library, code, dtype))
-    return list(functions.values())
-
-
-def default_inputs(problem: Problem) -> dict[str, Array]:
-    """The auxiliary inputs ``(T, B, ...)`` by name: their defaults."""
-    cell = resolve_cell(problem.cell, **problem.options)
-    sizes = {"I": problem.symbols, "H": problem.hidden}
-    graph = step_graph_of(cell)
-    return {
-        name: np.full(
-            (*problem.targets.shape, *concrete_shape(graph.inputs[name].shape, sizes)),
-            declared.value(cell.options),
-            problem.dtype,
-        )
-        for name, declared in cell.inputs.items()
-    }
-
-
-def shift(xp: Any, value: Any, steps: int) -> Any:
-    """The values ``(T, ...)`` of some time steps before; zeros before the first step."""
-    if steps >= len(value):
-        return xp.zeros_like(value)
-    return xp.concatenate([xp.zeros_like(value[:steps]), value[:-steps]], 0)
-
-
-def recurrence(xp: Any, a: Any, b: Any, axis: int, reverse: bool) -> Any:
-    """``y[i] = a[i] * y[i - 1] + b[i]`` along an axis; ``reverse`` starts with the last entry."""
-    factors, terms = (xp.moveaxis(each, axis, 0) for each in (a, b))
-    order = range(len(terms) - 1, -1, -1) if reverse else range(len(terms))
-    total, entries = None, {}
-    for index in order:
-        total = terms[index] if total is None else factors[index] * total + terms[index]
-        entries[index] = total
-    return xp.moveaxis(xp.stack([entries[index] for index in range(len(terms))]), 0, axis)
 
 
 @dataclass(frozen=True)
@@ -633,7 +430,7 @@ class _Writer:
         if None not in numbers:
             number = node.op.numpy(*numbers)
             return _number(bool(number) if node.is_bool else float(number))
-        if node.op == "where" and numbers[0] is not None:
+        if node.op == WHERE and numbers[0] is not None:
             return operands[1] if numbers[0] else operands[2]
         axes = tuple(sorted({axis for value in operands for axis in value.axes}))
         lengths = tuple(
@@ -651,14 +448,14 @@ class _Writer:
     def _expression(self, op: Op, operands: Sequence[_Value], axes: tuple[int, ...]) -> str:
         codes = [self._aligned(value, axes) for value in operands]
         numbers, library = [value.number for value in operands], self.library
-        if op == "where" and numbers[1:] == [1.0, 0.0]:
+        if op == WHERE and numbers[1:] == [1.0, 0.0]:
             return library.expression("as_number", codes[0])
-        if op == "where" and None not in numbers[1:]:
+        if op == WHERE and None not in numbers[1:]:
             codes[1] = library.expression("array", codes[1])
         if op in ("maximum", "minimum") and any(number is not None for number in numbers):
             if numbers[0] is not None:
                 codes.reverse()
-            return library.expression("bound_below" if op == "maximum" else "bound_above", *codes)
+            return library.expression("bound_below" if op == MAXIMUM else "bound_above", *codes)
         return library.expression(op, *codes)
 
     def _leaf(self, node: Node) -> _Value:
@@ -819,7 +616,7 @@ class _Writer:
 
     def _einsum(self, node: Node, product: Node) -> _Value | None:
         """A sum of products of two arrays as one operation; None if it sums no axis of both."""
-        if product.op != "multiply":
+        if product.op != MULTIPLY:
             return None
         shape = self._shape(product)
         pair = [self.scope.value(operand) for operand in product.inputs]
@@ -896,13 +693,13 @@ class _Writer:
 
 def _composed_function(node: Node) -> tuple[str, Node] | None:
     """The name and the operand of ``silu`` or ``log_sigmoid``; None for other values."""
-    if node.op == "multiply":
+    if node.op == MULTIPLY:
         for operand, gate in (node.inputs, node.inputs[::-1]):
-            if gate.op == "sigmoid" and gate.inputs[0] is operand:
+            if gate.op == SIGMOID and gate.inputs[0] is operand:
                 return "silu", operand
-    if node.op == "negative" and node.inputs[0].op == "softplus":
+    if node.op == NEGATIVE and node.inputs[0].op == SOFTPLUS:
         (inner,) = node.inputs[0].inputs
-        if inner.op == "negative":
+        if inner.op == NEGATIVE:
             return "log_sigmoid", inner.inputs[0]
     return None
 

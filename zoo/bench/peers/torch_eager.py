@@ -8,7 +8,8 @@ from typing import Any
 
 from zoo.bench.peers import torch as torch_peer
 from zoo.bench.peers.problem import Problem, Variant, norm
-from zoo.bench.peers.step_code import Library, StepFunction, default_inputs, step_functions
+from zoo.bench.peers.step_functions import StepFunction, default_inputs, step_functions
+from zoo.bench.peers.step_library import Library
 from zoo.bench.peers.zoo import input_weights
 from zoo.registry import resolve_cell
 
