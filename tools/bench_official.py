@@ -1,9 +1,10 @@
 """Measure training steps whose recurrence is the authors' own PyTorch code, next to zoo and ``torch.eager``.
 
-    git clone https://github.com/fla-org/flash-linear-attention
-    git clone https://github.com/state-spaces/mamba
-    git clone https://github.com/NX-AI/mlstm_kernels
-    python tools/bench_official.py --clones . --markdown docs/benchmarks.md
+    git clone https://github.com/fla-org/flash-linear-attention clones/flash-linear-attention
+    git clone https://github.com/state-spaces/mamba clones/mamba
+    git clone https://github.com/NX-AI/mlstm_kernels clones/mlstm_kernels
+    pip install '.[peers]' einops
+    python tools/bench_official.py --clones clones --markdown docs/benchmarks.md
 
 The products, the norm, the gate, the readout and the loss around the authors' function are those of the cell
 in zoo, in PyTorch. Loss and gradients of all parameters must equal those of zoo. Times are processor times of
@@ -286,7 +287,7 @@ def rows(shape: Shape, clones: Path, rounds: int) -> Iterator[tuple[str, ...]]:
     """Rows of the table."""
     for cell in dict.fromkeys(step.cell for step in STEPS):
         problem = zoo_peer.make_problem(cell, shape, "float32", 1)
-        steps = [step for step in STEPS if step.cell == cell and (clones / step.repository).is_dir()]
+        steps = [step for step in STEPS if step.cell == cell]
         own = zoo_peer.build(problem)[0]
         reference = answer_of(own)
         official = [official_variant(problem, step, load_function(step, clones)) for step in steps]
@@ -328,8 +329,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = parser.parse_args(argv)
     torch.set_num_threads(1)
     (shape,) = parse_shapes(given.shape)
-    present = [name for name in OWNERS if (given.clones / name).is_dir()]
-    commits = ", ".join(f"{OWNERS[name]}/{name} {revision(given.clones / name)}" for name in present)
+    if missing := [name for name in OWNERS if not (given.clones / name).is_dir()]:
+        parser.error(f"{given.clones} has no clone {missing[0]!r}; see --help for the commands")
+    commits = ", ".join(f"{owner}/{name} {revision(given.clones / name)}" for name, owner in OWNERS.items())
     machine = machine_info()
     about = (
         f"{machine['processor']}, T×B×H {str(shape).replace('x', '×')}, one thread, float32, PyTorch "

@@ -50,7 +50,7 @@ ELEMENTWISE = {
 }
 """Element-wise operations as expressions; ``{xp}`` is the namespace of the library."""
 
-_FORMS = {
+_EXPRESSIONS = {
     "bound_below": "{xp}.maximum({0}, {1})",
     "bound_above": "{xp}.minimum({0}, {1})",
     "as_number": "{0}.astype(dtype)",
@@ -76,7 +76,7 @@ _FORMS = {
 
 @dataclass(frozen=True)
 class Library:
-    """A library whose functions are those of NumPy, except for the rows of a table.
+    """A library whose functions are those of NumPy, except for the operations in ``forms``.
 
     Args:
         prefix: Name of the namespace in the code, ``"jnp"``.
@@ -92,7 +92,7 @@ class Library:
 
     def expression(self, form: str, *operands: object) -> str:
         """The expression of an operation."""
-        table = {**ELEMENTWISE, **_FORMS, **self.forms}
+        table = {**ELEMENTWISE, **_EXPRESSIONS, **self.forms}
         return table[form].format(*operands, xp=self.prefix)
 
 
