@@ -36,8 +36,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @option(
     "--peers",
     metavar="A,B",
-    help="Libraries to compare with: torch, torch.eager, jax, torchrecurrent, pytensor, or none.  "
-    "[those installed]",
+    help="Libraries to compare with: torch (nn.LSTM and others), torch.eager (the equations in a Python "
+    "loop), zoo.torch (zoo as a module), jax, torchrecurrent, pytensor, or none.  [those installed]",
 )
 @option(
     "--python",
@@ -55,7 +55,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @option(
     "--precision",
     type=click.Choice(["float32", "bf16"]),
-    help="Precision of matrix products of zoo; peers have that of --dtype.  [that of --dtype]",
+    help="Precision of matrix products of zoo. Other libraries have the precision of --dtype.  "
+    "[that of --dtype]",
 )
 @option(
     "--inputs",
@@ -69,7 +70,13 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     default="wall",
     help="Wall-clock time, or processor time of all threads, for a machine that does other work.  [wall]",
 )
-@option("--seconds", type=float, default=1.0, metavar="S", help="Seconds of each measurement.  [1]")
+@option(
+    "--seconds",
+    type=float,
+    default=1.0,
+    metavar="S",
+    help="Seconds for each library at each cell and shape.  [1]",
+)
 @option("--no-compile", is_flag=True, help="Skip compile and load times.")
 @option("--sampling", is_flag=True, help="Also measure tokens per second of sampling.")
 @option("--growth", is_flag=True, help="Also measure time per token as T, B and H grow.")
