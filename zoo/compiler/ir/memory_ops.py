@@ -214,7 +214,7 @@ def _scan_vjp(g: Node, node: Node, operands: Node, factors: Node) -> tuple[Node,
 
 
 SCAN = Op("read_scan", Kind.MEMORY, vjp=_scan_vjp, build=_scan, expensive=True)
-"""What the query reads at a step, ``(heads, D)``, given the operands of the step and the fixed factors."""
+"""The result of the query at a step, ``(heads, D)``, given the operands of the step and the fixed factors."""
 
 FILTER = Op("read_filter", Kind.MEMORY, vjp=_scan_vjp, build=_scan, expensive=True)
 """The output of a diagonal filter, given the values of the step and the fixed factors."""

@@ -10,7 +10,6 @@ state, if the sum reads the state before the step, or if it affects a state.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -20,18 +19,13 @@ from zoo.compiler.ir.dims import ONE
 from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.compiler.ir.memory_ops import FilterForm, fixed_factor_scan
 from zoo.compiler.ir.structural_ops import BROADCAST, concatenate
-from zoo.compiler.passes.matrix_memory import MemoryMatcher
+from zoo.compiler.passes.matrix_memory import MemoryMatcher, replace_states
 from zoo.compiler.passes.memory_terms import MatrixTerm, NoMatch, Order, times
 
 
 def find_diagonal_filters(step_graph: StepGraph) -> StepGraph:
     """Replace states that are diagonal filters by reads of all steps; their new states have no nodes."""
-    for name, leaf in step_graph.states.items():
-        state = step_graph.cell.states[name]
-        if leaf.ndim >= 2 + state.complex and not state.discrete and name not in step_graph.memories:
-            with contextlib.suppress(NoMatch):
-                step_graph = _FilterMatcher(step_graph, name).replaced()
-    return step_graph
+    return replace_states(step_graph, _FilterMatcher)
 
 
 class _FilterMatcher(MemoryMatcher):
@@ -92,23 +86,15 @@ class _FilterMatcher(MemoryMatcher):
         if not sums:
             raise NoMatch
         node, signed = self._combined(sums)
-        terms: list[MatrixTerm] = []
-        directions: set[bool] = set()
-        for each, negative in signed:
-            summed, by_column = self._summed(each)
-            terms += [term.negated() for term in summed] if negative else summed
-            directions.add(by_column)
-        if len(directions) != 1 or any(term.core not in self.after for term in terms):
+        terms, by_column = self._summed_terms(signed)
+        if any(term.core not in self.after for term in terms):
             raise NoMatch
         # The real part of a product has minus the imaginary part of the factor.
-        signed_terms = [
-            (matrix, term.negated() if plane else term)
+        read = [
+            self._total(term.negated() if plane else term for term in terms if term.core is matrix)
             for plane, matrix in enumerate(self.after)
-            for term in terms
-            if term.core is matrix
         ]
-        read = [self._total(term for core, term in signed_terms if core is matrix) for matrix in self.after]
-        return node, directions.pop(), read
+        return node, by_column, read
 
     def _keep(self, old: list[list[MatrixTerm]]) -> list[Node | None]:
         """Factors of S: one, or the real and imaginary part of a complex number."""

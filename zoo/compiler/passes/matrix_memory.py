@@ -19,6 +19,7 @@ steps must be computed one after the other.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import operator
@@ -44,13 +45,16 @@ _MAX_UPDATES = 4
 
 def find_matrix_memories(step_graph: StepGraph) -> StepGraph:
     """Replace states that are matrix memories by reads of all steps; their new states have no nodes."""
+    return replace_states(step_graph, MemoryMatcher)
+
+
+def replace_states(step_graph: StepGraph, matcher: type[MemoryMatcher]) -> StepGraph:
+    """Replace all states that a matcher recognises, except those that another one has replaced."""
     for name, leaf in step_graph.states.items():
         state = step_graph.cell.states[name]
-        if leaf.ndim >= 2 + state.complex and not state.discrete:
-            try:
-                step_graph = MemoryMatcher(step_graph, name).replaced()
-            except NoMatch:
-                continue
+        if leaf.ndim >= 2 + state.complex and not state.discrete and name not in step_graph.memories:
+            with contextlib.suppress(NoMatch):
+                step_graph = matcher(step_graph, name).replaced()
     return step_graph
 
 
@@ -276,12 +280,7 @@ class MemoryMatcher:
 
     def _read(self, node: Node, sums: Iterable[tuple[Node, bool]]) -> _Read:
         """The product that one or two sums read."""
-        terms: list[MatrixTerm] = []
-        directions: set[bool] = set()
-        for each, negative in sums:
-            summed, by_column = self._summed(each)
-            terms += [term.negated() for term in summed] if negative else summed
-            directions.add(by_column)
+        terms, by_column = self._summed_terms(sums)
         of_memory = [term for term in terms if term.core is not None]
         stages = {
             number
@@ -289,9 +288,9 @@ class MemoryMatcher:
             for term in of_memory
             if term.core in matrices
         }
-        if len(directions) != 1 or len(stages) != 1:
+        if len(stages) != 1:
             raise NoMatch
-        (by_column,), (stage,) = directions, stages
+        (stage,) = stages
         if any(term.split(by_column)[1] is not None for term in of_memory):
             raise NoMatch
         vectors = [self._factor(of_memory, matrix, by_column) for matrix in self.stages[stage]]
@@ -299,6 +298,22 @@ class MemoryMatcher:
         vector = concatenate([self.terms.filled(each, length, 0.0) for each in vectors], 1)
         rest = [self.terms.summed(term, by_column) for term in terms if term.core is None]
         return _Read(node, stage, vector, by_column, _sum(rest))
+
+    def _summed_terms(self, sums: Iterable[tuple[Node, bool]]) -> tuple[list[MatrixTerm], bool]:
+        """The terms of the matrices that sums read, and whether all of them sum over columns.
+
+        Args:
+            sums: The sums, with whether each is negative.
+        """
+        terms: list[MatrixTerm] = []
+        directions: set[bool] = set()
+        for each, negative in sums:
+            summed, by_column = self._summed(each)
+            terms += [term.negated() for term in summed] if negative else summed
+            directions.add(by_column)
+        if len(directions) != 1:
+            raise NoMatch
+        return terms, directions.pop()
 
     def _summed(self, node: Node) -> tuple[list[MatrixTerm], bool]:
         """The terms of the matrix that a sum reads, and whether it sums over columns."""

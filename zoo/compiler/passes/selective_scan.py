@@ -18,21 +18,13 @@ from zoo.compiler.ir.elementwise_ops import EXP
 from zoo.compiler.ir.graph import Level, Node
 from zoo.compiler.ir.memory_ops import ScanForm, fixed_factor_scan
 from zoo.compiler.ir.structural_ops import BROADCAST, concatenate
-from zoo.compiler.passes.matrix_memory import MemoryMatcher
+from zoo.compiler.passes.matrix_memory import MemoryMatcher, replace_states
 from zoo.compiler.passes.memory_terms import MatrixTerm, NoMatch, Order, times
 
 
 def find_selective_scans(step_graph: StepGraph) -> StepGraph:
     """Replace states that are selective scans by reads of all steps; their new states have no nodes."""
-    for name, leaf in step_graph.states.items():
-        state = step_graph.cell.states[name]
-        is_memory = name in step_graph.memories
-        if leaf.ndim >= 2 and not state.discrete and not state.complex and not is_memory:
-            try:
-                step_graph = _ScanMatcher(step_graph, name).replaced()
-            except NoMatch:
-                continue
-    return step_graph
+    return replace_states(step_graph, _ScanMatcher)
 
 
 class _ScanMatcher(MemoryMatcher):
@@ -49,7 +41,7 @@ class _ScanMatcher(MemoryMatcher):
             NoMatch: if the state is no selective scan.
         """
         query, probes = self._reads()
-        if probes:
+        if probes or self.planes > 1:
             raise NoMatch
         by_column, terms = query.by_column, self.terms
         update = terms.expand(self.after[0], inside=True)
