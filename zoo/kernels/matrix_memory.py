@@ -134,6 +134,13 @@ def _flags(
 
 
 @njit(inline=True)
+def _numbers_of(flags: int) -> tuple[int, int, int, int, int, bool, bool]:
+    """The arguments of :func:`_flags`."""
+    heads, updates, writes = flags // 16384, flags // 64 & 31, flags // 2048 & 7
+    return heads, updates, writes, flags & 3, flags // 4 & 3, flags & 16 != 0, flags & 32 != 0
+
+
+@njit(inline=True)
 def _row_number(update: int, head_index: int, batch: int, heads: int, updates: int) -> int:
     """Index of the row of an update; rows are ordered by step, sequence, update of the step and head."""
     sequence = update // updates * batch + head_index // heads
@@ -302,7 +309,7 @@ def memory_forward(
 
 @njit(shared=True)
 def _forward(rows: Array, first: int, state: Array, memories: Array, out: Array, flags: int) -> None:
-    heads, writes, decays = flags // 16384, flags // 2048 & 7, flags & 3
+    heads, _, writes, decays, _, _, _ = _numbers_of(flags)
     width = out.shape[2] // heads
     depth = state.shape[1] // heads // width
     arrays = _arrays(writes, depth, width, depth if decays == 2 else 1, state)
@@ -317,9 +324,7 @@ def _forward_chunks(
 ) -> None:
     rows, state, memories = kernels.unowned((rows, state, memories))
     out, arrays = kernels.unowned((out, arrays))
-    heads, updates, writes = flags // 16384, flags // 64 & 31, flags // 2048 & 7
-    decays, turns = flags & 3, flags // 4 & 3
-    has_probe, query_first = flags & 16 != 0, flags & 32 != 0
+    heads, updates, writes, decays, turns, has_probe, query_first = _numbers_of(flags)
     read_update = 0 if query_first else updates - 1
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
     head_count = batch * heads
@@ -465,7 +470,7 @@ def memory_backward(
 def _backward(
     rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array, flags: int
 ) -> None:
-    heads, writes, decays = flags // 16384, flags // 2048 & 7, flags & 3
+    heads, _, writes, decays, _, _, _ = _numbers_of(flags)
     width = dout.shape[2] // heads
     depth = dstate.shape[1] // heads // width
     decay_size = depth if decays == 2 else 1
@@ -481,9 +486,7 @@ def _backward_chunks(
 ) -> None:  # fmt: skip
     rows, memories, dstate, dout, drows = kernels.unowned((rows, memories, dstate, dout, drows))
     arrays, gradients = kernels.unowned((arrays, gradients))
-    heads, updates, writes = flags // 16384, flags // 64 & 31, flags // 2048 & 7
-    decays, turns = flags & 3, flags // 4 & 3
-    has_probe, query_first = flags & 16 != 0, flags & 32 != 0
+    heads, updates, writes, decays, turns, has_probe, query_first = _numbers_of(flags)
     read_update = 0 if query_first else updates - 1
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
     head_count = batch * heads
