@@ -172,7 +172,7 @@ def test_source_of_a_derived_cell_is_both_passes(file: str) -> None:
     result = run("show", f"{file}:Plain", "--source")
     assert (result.exit_code, result.output) == (0, plan_kernels(load_cell_file(f"{file}:Plain")()).source)
     assert "def forward(params, x, state):" in result.output
-    assert "def backward(params, x, state, tape, dy, dlast):" in result.output
+    assert "def backward(params, x, state, tape, dy, dlast, needs_dx):" in result.output
 
 
 def test_source_with_options(file: str) -> None:

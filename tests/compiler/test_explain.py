@@ -288,7 +288,7 @@ def _run(cell: zoo.Cell, tokens: bool, module: Any = kernels) -> tuple[Any, dict
         patch.setitem(result.forward.py_func.__globals__, "kernels", counting)
         y, last, tape = result.forward(tuple(arrays), x, state, *extra)
         flops["forward"], counting.flops = counting.flops // (steps * batch), 0
-        result.backward(tuple(arrays), x, state, *extra, tape, y, last)
+        result.backward(tuple(arrays), x, state, *extra, tape, y, last, True)
         flops["backward"] = counting.flops // (steps * batch)
     return tape, flops
 

@@ -299,7 +299,7 @@ def agrees(cell: zoo.Cell) -> None:
     with kernels.pure_python():
         y, last, tape = actual.forward(tuple(params.values()), x, tuple(state.values()))
         dx, dstate, dparams = actual.backward(
-            tuple(params.values()), x, tuple(state.values()), tape, y, tuple(map(np.zeros_like, last))
+            tuple(params.values()), x, tuple(state.values()), tape, y, tuple(map(np.zeros_like, last)), True
         )
     expected, expected_last = run_sequence(cell, params, x, state)
     np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-12)

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 import numba
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numba.core.errors import TypingError
 from numba.core.runtime import rtsys
 from numba.core.runtime._nrt_python import memsys_disable_stats, memsys_enable_stats
@@ -76,6 +78,19 @@ def test_slice_steps_and_rows_of_steps_are_slices(kind) -> None:
 )
 def test_steps_per_gradient_block_fits_one_chunk(steps, batch, most) -> None:
     assert kernels.steps_per_gradient_block(steps, batch) == most
+
+
+@given(steps=st.integers(1, 9), batch=st.integers(1, 4), width=st.integers(1, 20), data=st.data())
+def test_rows_before_steps_are_the_trajectory_shifted_by_one_step(steps, batch, width, data) -> None:
+    first = data.draw(st.integers(0, steps - 1))
+    last = data.draw(st.integers(first + 1, steps))
+    states = np.arange((steps + 1.0) * batch * width).reshape(steps + 1, batch, width)
+    given = states[0].copy(), states[1:].copy(), first, last
+    rows = kernels.rows_before_steps(*given)
+    np.testing.assert_array_equal(rows, states[first:last].reshape(-1, width))
+    with kernels.pure_python():
+        np.testing.assert_array_equal(kernels.rows_before_steps(*given), rows)
+    assert not np.shares_memory(rows, given[0])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

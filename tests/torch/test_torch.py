@@ -18,6 +18,7 @@ import zoo
 import zoo.torch
 from zoo.errors import UsageError
 from zoo.kernels import pure_python
+from zoo.layers.functional import FunctionalStack
 
 torch = pytest.importorskip("torch", reason="needs the extra `torch`")
 from torch.nn.utils import rnn as packing  # noqa: E402
@@ -446,6 +447,23 @@ def test_frozen_parameters_get_no_gradient():
     module(x.detach())[0].sum().backward()
     assert module.weight_hh_l0.grad is None
     assert_same([module.weight_ih_l0.grad], wanted)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_inputs_without_gradient(compiled, monkeypatch):
+    needs = []
+    vjp = FunctionalStack.vjp
+    monkeypatch.setattr(
+        FunctionalStack,
+        "vjp",
+        lambda *args, needs_dx=True, **rest: needs.append(needs_dx) or vjp(*args, needs_dx=needs_dx, **rest),
+    )
+    module, x = layer("lstm"), inputs()
+    run = torch.compile(module, backend="aot_eager") if compiled else module
+    wanted = torch.autograd.grad(run(x)[0].square().sum(), [x, *module.parameters()])
+    x = x.detach()
+    assert_same(torch.autograd.grad(run(x)[0].square().sum(), [*module.parameters()]), wanted[1:])
+    assert needs == [True, False]
 
 
 def test_it_is_differentiated_once():

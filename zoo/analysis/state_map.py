@@ -166,7 +166,7 @@ class KernelStateMap(StateMap):
             full: np.ascontiguousarray(parts[name]) if name in parts else np.zeros_like(after[full])
             for name, full in zip(self.cell.states, self.layer.states, strict=True)
         }
-        _, dinitial, _ = self.layer.backward(self.arrays, tape, np.zeros_like(y), dfinal)
+        _, dinitial, _ = self.layer.backward(self.arrays, tape, np.zeros_like(y), dfinal, needs_dx=False)
         return self._joined(dinitial, shape)
 
     def _joined(self, states: Arrays, shape: tuple[int, ...]) -> Array:

@@ -37,6 +37,9 @@ FORWARD_ARGUMENTS = ("params", "x", "state")
 
 BACKWARD_ARGUMENTS = ("params", "x", "state", "tape", "dy", "dlast")
 
+NEEDS_DX = "needs_dx"
+"""A backward pass may have this parameter after all others."""
+
 # Arguments of layers and models, which take auxiliary inputs by name too.
 _RESERVED = ("self", "theta", "x", "inputs", "targets", "weights", "state", "noise", "lengths", "trace")
 
@@ -64,7 +67,8 @@ class Cell(Component, abstract=True):
     - ``y (T, B, ·)`` is the output at every step, of the size of the first state, and ``last`` the final
       states. ``tape`` is a tuple of the arrays that are saved for the backward pass.
     - ``dy``, ``dlast`` are the gradients of a scalar with respect to ``y`` and ``last``; ``dx``, ``dstate``,
-      ``dparams`` those with respect to ``x``, ``state`` and the parameters (not the buffers).
+      ``dparams`` those with respect to ``x``, ``state`` and the parameters (not the buffers). If ``backward``
+      has a parameter ``needs_dx`` after the options, ``dx`` may be empty where it is false.
 
     Kernels must not write to their arguments, all arrays are C-contiguous, and sequences of the batch are
     independent. A class with kernels may have a ``step`` too, as their reference.
@@ -211,7 +215,8 @@ class Cell(Component, abstract=True):
             )
         extra = ("inputs",) if cls.inputs else ()
         check_kernel_signature(cls, "forward", (*FORWARD_ARGUMENTS, *extra))
-        check_kernel_signature(cls, "backward", (*BACKWARD_ARGUMENTS[:3], *extra, *BACKWARD_ARGUMENTS[3:]))
+        arguments = *BACKWARD_ARGUMENTS[:3], *extra, *BACKWARD_ARGUMENTS[3:]
+        check_kernel_signature(cls, "backward", arguments, NEEDS_DX)
 
     def with_arrays(self, arrays: Mapping[str, Any]) -> Any:
         """A copy with arrays in place of its declared parameters and buffers, on which to call ``step``."""

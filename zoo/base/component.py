@@ -223,8 +223,16 @@ def declarations_of(cls: type, kind: type | tuple[type, ...]) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if isinstance(value, kind)}
 
 
-def check_kernel_signature(cls: type[Component], name: str, arguments: tuple[str, ...]) -> None:
+def check_kernel_signature(
+    cls: type[Component], name: str, arguments: tuple[str, ...], optional: str = ""
+) -> None:
     """Check that a kernel takes ``arguments``, then one argument for each option.
+
+    Args:
+        cls: The class with the kernel.
+        name: Name of the kernel.
+        arguments: Names of its arguments.
+        optional: Name of a parameter that may follow the options.
 
     Raises:
         DefinitionError: with the actual and the expected signature.
@@ -237,7 +245,7 @@ def check_kernel_signature(cls: type[Component], name: str, arguments: tuple[str
         raise DefinitionError(
             f"{cls.error_name()}: {name} is {kernel!r}; expected a function decorated with @zoo.njit."
         ) from None
-    if len(parameters) != len(expected):
+    if len(parameters) - (optional in parameters[-1:]) != len(expected):
         raise DefinitionError(
             f"{cls.error_name()}: {name}({', '.join(parameters)}) takes {len(parameters)} arguments; "
             f"expected {name}({', '.join(expected)}), with one argument for each option at the end."

@@ -22,7 +22,7 @@ _EXPORTS = {
     "matmul": (
         "add_matmul add_matmul_heads add_matmul_offset add_matmul_ta add_matmul_ta_heads "
         "add_matmul_ta_offset pack pack_heads pack_heads_transposed pack_transposed "
-        "steps_per_gradient_block"
+        "rows_before_steps steps_per_gradient_block"
     ),
     "matrix_memory": (
         "empty_memories exchanged_planes memory_backward memory_block memory_forward transposed_memories"

@@ -59,6 +59,7 @@ from zoo.kernels.matmul import (
     pack_heads as pack_heads,
     pack_heads_transposed as pack_heads_transposed,
     pack_transposed as pack_transposed,
+    rows_before_steps as rows_before_steps,
     steps_per_gradient_block as steps_per_gradient_block,
 )
 from zoo.kernels.matrix_memory import (

@@ -161,16 +161,18 @@ def project_at(buffer: Array, t: int, x: Array, w: Array, b: Array) -> Array:
 
 
 @njit(shared=True)
-def project_backward(x: Array, w: Array, grad: Array) -> tuple[Array, Array, Array]:
+def project_backward(x: Array, w: Array, grad: Array, needs_dx: bool = True) -> tuple[Array, Array, Array]:
     """Gradients of :func:`project`.
 
     Args:
         x: As for :func:`project`.
         w: As for :func:`project`.
         grad: Gradient ``(T, B, N)`` with respect to its result.
+        needs_dx: Whether to compute the gradient with respect to x.
 
     Returns:
-        The gradients with respect to x (empty, ``(0, 0, 0)``, for tokens), w and b.
+        The gradients with respect to x, w and b. That of x is empty, ``(0, 0, 0)``, for tokens and if it is
+        not needed.
     """
     dw, db = kernels.zeros(w.shape, w), kernels.zeros((w.shape[1],), w)
     kernels.add_column_sums(grad, db)
@@ -178,10 +180,12 @@ def project_backward(x: Array, w: Array, grad: Array) -> tuple[Array, Array, Arr
         kernels.add_weight_gradient(x, grad, dw)
         return kernels.empty((0, 0, 0), w), dw, db
     features, width = w.shape
-    dx = kernels.empty_sequence(x.shape[0], x.shape[1], features, w)
-    kernels.fill_zeros(dx)
     source = kernels.as_rows(grad)
     # Not add_weight_gradient: a kernel between two others is compiled again with the inner one.
     kernels.add_matmul_ta_offset(kernels.as_rows(x), 0, features, source, 0, width, dw)
+    if not needs_dx:
+        return kernels.empty((0, 0, 0), w), dw, db
+    dx = kernels.empty_sequence(x.shape[0], x.shape[1], features, w)
+    kernels.fill_zeros(dx)
     kernels.add_matmul_offset(source, 0, kernels.pack_transposed(w), kernels.as_rows(dx), 0, features)
     return dx, dw, db

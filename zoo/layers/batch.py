@@ -131,7 +131,7 @@ class BatchRun:
             segments: From :meth:`forward`.
             output_gradient: Gradient of the outputs of a segment.
             dfinal: Gradients of the final states of the shard's rows.
-            dx: Destination of the gradient of x, ``(T, B, I)``; None for tokens.
+            dx: Destination of the gradient of x, ``(T, B, I)``; None if it is not needed, and for tokens.
             hook: Called before the backward pass of each direction and chunk.
         """
         dstate, total = dfinal, list[Array]()
@@ -142,7 +142,9 @@ class BatchRun:
             dy, others = output_gradient(segment, y)
             segment_dfinal = leading_states(dstate, dstate, row_count(segment.rows))
             absolute = _with_absolute_ranges(hook, segment) if hook else None
-            dpart, dinitial, gradients = self.stack.backward(self.arrays, tape, dy, segment_dfinal, absolute)
+            dpart, dinitial, gradients = self.stack.backward(
+                self.arrays, tape, dy, segment_dfinal, absolute, needs_dx=dx is not None
+            )
             if dx is not None:
                 dx[segment.time_slice, segment.rows] = dpart
             dstate = update_leading_rows(dstate, dinitial)

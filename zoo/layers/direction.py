@@ -175,9 +175,21 @@ class Direction:
         return self.forward(arrays, x, state, tuple(inputs), tape.start)[2]
 
     def backward(
-        self, arrays: tuple[Array, ...], tape: DirectionTape, dy: Array, dfinal: Mapping[str, Array]
-    ) -> tuple[Array, Arrays, list[Array]]:
-        """Gradients with respect to x (empty for tokens), the initial states, and the parameters.
+        self,
+        arrays: tuple[Array, ...],
+        tape: DirectionTape,
+        dy: Array,
+        dfinal: Mapping[str, Array],
+        needs_dx: bool = True,
+    ) -> tuple[Array | None, Arrays, list[Array]]:
+        """Gradients with respect to x (None for tokens), the initial states, and the parameters.
+
+        Args:
+            arrays: Parameters and buffers.
+            tape: From :meth:`forward`.
+            dy: Gradient of the outputs.
+            dfinal: Gradients of the final states.
+            needs_dx: Whether to return the gradient with respect to x; None if not.
 
         Raises:
             DefinitionError: if the cell's kernel returns something invalid.
@@ -186,13 +198,14 @@ class Direction:
         forward_arguments = arrays, tape.x, tape.state, *aux, tape.saved
         kernel_dfinal = tuple([dfinal[name] for name in self.states])
         dx, dinitial, gradients = self.kernels.backward(
-            *forward_arguments, dy, kernel_dfinal, *self.kernels.options
+            *forward_arguments, dy, kernel_dfinal, *self.kernels.backward_options(needs_dx)
         )
-        if tape.x.ndim == 3:
+        has_dx = needs_dx and tape.x.ndim == 3
+        if has_dx:
             self._check_array("gradient of the input", dx, tape.x.shape, arrays[0].dtype)
         self._check_number("state gradients from backward", self.states, dinitial)
         self._check_gradients(gradients)
-        return dx, dict(zip(self.states, dinitial, strict=True)), list(gradients)
+        return dx if has_dx else None, dict(zip(self.states, dinitial, strict=True)), list(gradients)
 
     def _check_array(self, what: str, array: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         # The next kernel checks nothing and would read out of bounds.

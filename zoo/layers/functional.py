@@ -144,6 +144,7 @@ class FunctionalStack:
         threads: int,
         out: Array | None = None,
         tracer: GradientTracer | None = None,
+        needs_dx: bool = True,
     ) -> tuple[Array | None, States, Array]:
         """The gradients of ``sum(dy * y) + sum(dstate * final)``.
 
@@ -154,6 +155,7 @@ class FunctionalStack:
             threads: As for :meth:`apply`.
             out: Destination of the gradient of the parameters, ``(P,)``; None for a new vector.
             tracer: Collects gradients of values during the backward pass.
+            needs_dx: Whether to return the gradient with respect to x; None if not.
 
         Returns:
             The gradients with respect to x (None for tokens), to the initial states, and to the parameters in
@@ -175,7 +177,7 @@ class FunctionalStack:
         dy = dy if run.lengths is None else mask_padding(dy, run.lengths)
         owner = f"{self.stack.label()}: gradient of the last states"
         dfinal = as_state(dstate, self.stack.state_shapes, batch, self.dtype, owner)
-        dx = None if run.x.ndim == 2 else run.empty_output(self.stack.input_size)
+        dx = run.empty_output(self.stack.input_size) if needs_dx and run.x.ndim == 3 else None
         dtheta = np.empty(self.layout.size, self.dtype) if out is None else out
         all_shards = shards(batch)
 

@@ -259,7 +259,12 @@ class Recurrent(FlatParameters):
         return trace_names(self.stack.directions)
 
     def backward(
-        self, dy: ArrayLike, dstate: GivenState | None = None, *, trace_grads: TraceRequest = None
+        self,
+        dy: ArrayLike,
+        dstate: GivenState | None = None,
+        *,
+        trace_grads: TraceRequest = None,
+        needs_dx: bool = True,
     ) -> tuple[Floats | None, States]:
         """Back-propagate through the last :meth:`forward`, filling :attr:`grad`.
 
@@ -268,9 +273,11 @@ class Recurrent(FlatParameters):
             dstate: Gradient with respect to the final states, in the forms of ``state``; zeros if None.
             trace_grads: Values whose gradients to store in :attr:`trace_grads`: True for every state, or
                 names as for ``trace``.
+            needs_dx: Whether to compute the gradient with respect to x, a matrix product.
 
         Returns:
-            The gradients with respect to x (None for tokens) and to the initial states.
+            The gradients with respect to x (None if it is not needed, and for tokens) and to the initial
+            states.
 
         Raises:
             UsageError: if there was no forward, the parameters have changed since, a shape does not fit, or
@@ -281,7 +288,7 @@ class Recurrent(FlatParameters):
             raise UsageError(f"{self.stack.label()}: backward before any forward; call forward first.")
         tracer = GradientTracer(self._tape.batch_run, trace_grads) if requested_names(trace_grads) else None
         dx, dinitial, _ = self.functional.vjp(
-            self._tape, self._swap(dy), dstate, self.threads, self.grad, tracer
+            self._tape, self._swap(dy), dstate, self.threads, self.grad, tracer, needs_dx
         )
         self.trace_grads = self._swap_traces(tracer.traces()) if tracer else gradient_traces({})
         return self._swap(dx), dinitial
@@ -336,7 +343,7 @@ class Recurrent(FlatParameters):
         return self._swap(y), final, tape._replace(trace=self._swap_traces(tape.trace))
 
     def vjp(
-        self, tape: Tape, dy: ArrayLike, dstate: GivenState | None = None
+        self, tape: Tape, dy: ArrayLike, dstate: GivenState | None = None, *, needs_dx: bool = True
     ) -> tuple[Floats | None, States, Floats]:
         """Pure backward pass: the gradients of ``sum(dy * y) + sum(dstate * final)``.
 
@@ -344,14 +351,18 @@ class Recurrent(FlatParameters):
             tape: From :meth:`apply`; it may be used again.
             dy: As for :meth:`backward`.
             dstate: As for :meth:`backward`.
+            needs_dx: As for :meth:`backward`.
 
         Returns:
-            The gradients with respect to x (None for tokens), to the initial states, and to theta ``(P,)``.
+            The gradients with respect to x (None if it is not needed, and for tokens), to the initial states,
+            and to theta ``(P,)``.
 
         Raises:
             UsageError: if a shape does not fit, the tape is of another layer, or theta has changed.
         """
-        dx, dinitial, dtheta = self.functional.vjp(tape, self._swap(dy), dstate, self.threads)
+        dx, dinitial, dtheta = self.functional.vjp(
+            tape, self._swap(dy), dstate, self.threads, needs_dx=needs_dx
+        )
         return self._swap(dx), dinitial, dtheta
 
     def _swap(self, array: Any) -> Any:

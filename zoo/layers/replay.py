@@ -226,7 +226,7 @@ def kernel_state_gradients(
         state = {name: np.ascontiguousarray(trajectory[t]) for name, trajectory in before.items()}
         aux_inputs = tuple([_at(each, t) for each in tape.inputs])
         *_, step_tape = direction.forward(arrays, _at(tape.x, t), state, aux_inputs)
-        _, dstate, _ = direction.backward(arrays, step_tape, _at(dy, t), dstate)
+        _, dstate, _ = direction.backward(arrays, step_tape, _at(dy, t), dstate, needs_dx=False)
     next(iter(gradients.values()))[...] += dy
     return gradients
 

@@ -111,6 +111,7 @@ class Layer:
         dy: Array,
         dfinal: Mapping[str, Array],
         hook: BackwardHook | None = None,
+        needs_dx: bool = True,
     ) -> tuple[Array | None, Arrays, list[Array]]:
         """Gradients with respect to x (None for tokens), the initial states, and the parameters."""
         input_gradients = []
@@ -123,7 +124,7 @@ class Layer:
         ):
             ordered = reverse_time(part, tape.lengths) if direction.reverse else part
             dx, dinitial, direction_gradients = _backward_chunks(
-                direction, own_arrays, tapes, ordered, dfinal, hook
+                direction, own_arrays, tapes, ordered, dfinal, hook, needs_dx
             )
             if dx is not None:
                 input_gradients.append(reverse_time(dx, tape.lengths) if direction.reverse else dx)
@@ -185,10 +186,11 @@ def _backward_chunks(
     dy: Array,
     dfinal: Mapping[str, Array],
     hook: BackwardHook | None,
+    needs_dx: bool,
 ) -> tuple[Array | None, Arrays, list[Array]]:
     """Gradients with respect to x (None for tokens), the initial states, and the parameters."""
     dstate = dict(dfinal)
-    input_gradients, total = [], list[Array]()
+    input_gradients, total = list[Array](), list[Array]()
     for each in reversed(tapes):
         tape = each if each.saved is not None else direction.rerun(arrays, each)
         time_slice, rows = tape.time_slice, tape.rows
@@ -198,11 +200,12 @@ def _backward_chunks(
         )
         if hook is not None:
             hook(direction, time_slice, rows, tape, part, chunk_dfinal)
-        dx, dinitial, gradients = direction.backward(arrays, tape, part, chunk_dfinal)
-        input_gradients.append(dx)
+        dx, dinitial, gradients = direction.backward(arrays, tape, part, chunk_dfinal, needs_dx)
+        if dx is not None:
+            input_gradients.append(dx)
         dstate, total = update_leading_rows(dstate, dinitial), add_gradients(total, gradients)
-    is_dense = tapes[0].x.ndim == 3
-    return _concatenate(input_gradients[::-1], tapes, dy.shape[:2]) if is_dense else None, dstate, total
+    whole = _concatenate(input_gradients[::-1], tapes, dy.shape[:2]) if input_gradients else None
+    return whole, dstate, total
 
 
 def _concatenate(parts: list[Array], tapes: list[DirectionTape], shape: tuple[int, ...]) -> Array:
@@ -397,6 +400,7 @@ class Stack:
         dy: Array,
         dfinal: Mapping[str, Array],
         hook: BackwardHook | None = None,
+        needs_dx: bool = True,
     ) -> tuple[Array | None, Arrays, list[Array]]:
         """Gradients with respect to x (None for tokens), the initial states, and the parameters.
 
@@ -409,6 +413,7 @@ class Stack:
             dy: Gradient of the outputs.
             dfinal: Gradients of the final states.
             hook: Called before the backward pass of each direction and chunk.
+            needs_dx: Whether to return the gradient with respect to x; None if not.
 
         Raises:
             DefinitionError: if a cell's kernel returns something invalid.
@@ -420,7 +425,10 @@ class Stack:
             reversed(self.layers), reversed(self._by_layer(arrays)), reversed(tape), strict=True
         ):
             assert dx is not None  # only the lowest layer reads tokens
-            dx, dinitial, layer_gradients = layer.backward(own_arrays, layer_tape, dx, dfinal, hook)
+            needs_own_dx = needs_dx or layer is not self.layers[0]
+            dx, dinitial, layer_gradients = layer.backward(
+                own_arrays, layer_tape, dx, dfinal, hook, needs_own_dx
+            )
             dstate |= dinitial
             gradients[:0] = layer_gradients
         return dx, dstate, gradients

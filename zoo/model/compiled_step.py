@@ -61,6 +61,7 @@ class StepArguments(NamedTuple):
         final_states: Destination of the final states of each layer, ``(B, ...)``.
         gradients: Destination of the gradients: ``(shards, P)``, or ``(1, P)`` for their sum in shard order.
         dinputs: Destination of the gradient of the inputs, ``(T, B, I)``; None if it is not needed.
+        needs_dx: Whether the gradient with respect to the inputs of each layer is needed.
     """
 
     params: tuple[ArrayTuple, ...]
@@ -81,6 +82,7 @@ class StepArguments(NamedTuple):
     final_states: tuple[ArrayTuple, ...]
     gradients: Any
     dinputs: Any
+    needs_dx: tuple[bool, ...]
 
 
 @njit
@@ -247,10 +249,13 @@ def _call_list(stack: Stack, reads_all: bool, has_dinputs: bool) -> list[Call]:
         is_residual = stack.layers[n].is_residual and (n > 0 or has_dinputs)
         out = f"dy_{n}" if is_residual else f"dx_{n}"
         mismatch = f"{out}.shape != {x(n)}.shape"
-        passed = [*common(n), VarRef(f"tape_{n}"), VarRef(f"dx_{n + 1}"), VarRef("dfinal", n), *options]
+        needs_dx = [VarRef("needs_dx", n)] * stack.directions[n].kernels.has_needs_dx
+        passed = [*common(n), VarRef(f"tape_{n}"), VarRef(f"dx_{n + 1}"), VarRef("dfinal", n)]
         results = [out, f"dinitial_{n}", f"gradients_{n}"]
         is_checked = not stack.cells[n].is_derived() and (n > 0 or has_dinputs)
-        call = Call(f"backward{suffixes[n]}", passed, results, mismatch if is_checked else "")
+        call = Call(
+            f"backward{suffixes[n]}", [*passed, *options, *needs_dx], results, mismatch if is_checked else ""
+        )
         total = Call("residual_sum", [VarRef(out), VarRef(f"dx_{n + 1}")], [f"dx_{n}"])
         return [call, total] if is_residual else [call]
 
@@ -378,6 +383,7 @@ class CompiledStep:
         self._is_supported = _is_supported(stack)
         self._has_inputs, self._options = bool(stack.inputs), stack.directions[0].kernels.options
         self._output_sizes = tuple([layer.output_size for layer in stack.directions])
+        self._upper_layers = (True,) * (len(stack.directions) - 1)
         self._no_aux: tuple[tuple[Array, ...], ...] = ((),) * len(stack.directions)
         self._zero_states: dict[int, tuple[tuple[Array, ...], ...]] = {}
         self.interpreted_shards = INTERPRETED_SHARDS
@@ -445,6 +451,7 @@ class CompiledStep:
             final_states=self._group_by_layer(final),
             gradients=out,
             dinputs=dinputs,
+            needs_dx=(whole is not None, *self._upper_layers),
         )
         step = self._step_for(batch_loss, arguments)
         if step is None or not step.run(arguments, len(shards), threads):

@@ -96,15 +96,16 @@ def forward(
 
 
 def backward(
-    shared: SharedStack, tape: Tape, dy: Tensor | None, dfinal: Sequence[Tensor | None]
+    shared: SharedStack, tape: Tape, dy: Tensor | None, dfinal: Sequence[Tensor | None], needs_dx: bool
 ) -> tuple[Tensor | None, Arrays, Array]:
-    """Gradients of x (None for tokens), of the initial states and of the parameters ``(P,)``.
+    """Gradients of x (None if not needed), of the initial states and of the parameters ``(P,)``.
 
     Args:
         shared: The stack.
         tape: From :func:`forward`.
         dy: Gradient of the outputs; None for zeros.
         dfinal: Gradients of the final states; None for zeros.
+        needs_dx: Whether the gradient of x is needed.
     """
     run = tape.batch_run
     pure = shared.pure(run.aux_inputs.dtype)
@@ -115,6 +116,7 @@ def backward(
         else dy.detach().numpy(),
         _with_zeros(shared, dfinal, run.x.shape[1], pure.dtype),
         torch.get_num_threads(),
+        needs_dx=needs_dx,
     )
     return None if dx is None else torch.from_numpy(dx), dstate, dtheta
 
@@ -178,11 +180,13 @@ def _forward_impl(key: str, *arguments: Any) -> list[Tensor]:
     return [y, *last, token]
 
 
-def _backward_impl(key: str, token: Tensor, dy: Tensor, dfinal: Any, *arguments: Any) -> list[Tensor]:
-    """Gradients of the stack's parameters ``(P,)``, of the initial states, and of x unless it is tokens."""
+def _backward_impl(
+    key: str, token: Tensor, dy: Tensor, dfinal: Any, needs_dx: bool, *arguments: Any
+) -> list[Tensor]:
+    """Gradients of the stack's parameters ``(P,)``, of the initial states, and of x if it is needed."""
     shared, holder = stack_of_key(key), _tape_holders.get(int(token))  # None if the compiler copied the token
     tape = forward(shared, _tensor_args(*arguments))[2] if holder is None else holder.tape
-    dx, dstate, dtheta = backward(shared, tape, dy, dfinal)
+    dx, dstate, dtheta = backward(shared, tape, dy, dfinal, needs_dx)
     gradients = [torch.from_numpy(dtheta), *shared.states.tensors(dstate)]
     return gradients if dx is None else [*gradients, dx]
 
@@ -194,16 +198,18 @@ def _fake_forward(key: str, x: Tensor, arrays: Any, *_: Any) -> list[Tensor]:
     return [new((steps, batch, shared.stack.output_size)), *last, new((1,), dtype=torch.int64)]
 
 
-def _fake_backward(key: str, _token: Tensor, dy: Tensor, dfinal: Any, x: Tensor, *_: Any) -> list[Tensor]:
+def _fake_backward(
+    key: str, _token: Tensor, dy: Tensor, dfinal: Any, needs_dx: bool, x: Tensor, *_: Any
+) -> list[Tensor]:
     dtheta = dy.new_empty((stack_of_key(key).layout.size,))
     gradients = [dtheta, *(each.new_empty(each.shape) for each in dfinal)]
-    return [*gradients, dy.new_empty(x.shape)] if x.dim() == 3 else gradients
+    return [*gradients, dy.new_empty(x.shape)] if needs_dx else gradients
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     key, *arguments = inputs
     tensors = _tensor_args(*arguments)
-    ctx.key, ctx.counts = key, tensors.counts
+    ctx.key, ctx.counts, ctx.needs_dx = key, tensors.counts, tensors.x.requires_grad
     ctx.save_for_backward(output[-1], *flatten(tensors))
 
 
@@ -211,7 +217,7 @@ def _operator_backward(ctx: Any, doutputs: list[Tensor]) -> tuple[Any, ...]:
     dy, *dfinal, _ = doutputs
     token, *saved = ctx.saved_tensors
     shared, tensors = stack_of_key(ctx.key), unflatten(ctx.counts, saved)
-    dtheta, *rest = _backward(ctx.key, token, dy, dfinal, *_arguments(tensors))
+    dtheta, *rest = _backward(ctx.key, token, dy, dfinal, ctx.needs_dx, *_arguments(tensors))
     dstate, dx = rest[: len(dfinal)], rest[len(dfinal) :]
     darrays = [*shared.gradients(dtheta, torch.cat), *[None] * len(shared.buffers)]
     dinputs = [None] * len(tensors.inputs)
@@ -230,7 +236,7 @@ _backward = torch.library.custom_op(
     "zoo::recurrent_backward",
     _backward_impl,
     mutates_args=(),
-    schema=f"(str key, Tensor token, Tensor dy, Tensor[] dfinal, {_SCHEMA}) -> Tensor[]",
+    schema=f"(str key, Tensor token, Tensor dy, Tensor[] dfinal, bool needs_dx, {_SCHEMA}) -> Tensor[]",
 )
 
 _forward.register_fake(_fake_forward)
@@ -278,7 +284,8 @@ class RecurrentFunction(torch.autograd.Function):  # type: ignore[misc]
         _, *tensors = ctx.saved_tensors  # raises if one was modified in place
         holder = ctx.holder()  # None if a saved-tensor hook copied the token
         tape = forward(shared, unflatten(ctx.counts, tensors))[2] if holder is None else holder.tape
-        dx, dstate, dtheta = backward(shared, tape, dy, dfinal)
+        needs_dx = ctx.needs_input_grad[2]  # of x, after the stack and the arguments
+        dx, dstate, dtheta = backward(shared, tape, dy, dfinal, needs_dx)
         of_params = map(torch.from_numpy, shared.gradients(dtheta, np.concatenate))
         of_state = shared.states.tensors(dstate) if ctx.counts.state else ()
         gradients = [dx, *of_params, *[None] * len(shared.buffers), *of_state]

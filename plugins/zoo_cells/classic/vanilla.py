@@ -30,7 +30,9 @@ def forward(params: Array, x: Array, state: Array) -> Array:
 
 
 @zoo.njit
-def backward(params: Array, x: Array, state: Array, tape: Array, dy: Array, dlast: Array) -> Array:
+def backward(
+    params: Array, x: Array, state: Array, tape: Array, dy: Array, dlast: Array, needs_dx: bool = True
+) -> Array:
     """Back-propagation through time: the chain rule, from the last step to the first.
 
     ``da`` is the gradient at the pre-activation ``a = x Wxh + h Whh + bh``: since ``tanh' = 1 - tanh²``, it
@@ -56,7 +58,7 @@ def backward(params: Array, x: Array, state: Array, tape: Array, dy: Array, dlas
         kernels.add_matmul_ta(h0, da[0], dWhh)
         before, after = kernels.rows_of_steps(h, 0, steps - 1), kernels.rows_of_steps(da, 1, steps)
         kernels.add_matmul_ta(before, after, dWhh)
-    dx, dWxh, dbh = kernels.project_backward(x, Wxh, da)
+    dx, dWxh, dbh = kernels.project_backward(x, Wxh, da, needs_dx)
     return dx, (dh,), (dWxh, dWhh, dbh)
 
 

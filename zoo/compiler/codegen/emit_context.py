@@ -120,6 +120,7 @@ class EmitContext(FunctionVariables):
         assigned: Arrays that a kernel returns.
         states_before: For arrays of states before a step: the line that selects those of step ``time``.
         trajectories: For the same arrays: the initial states, and the states after every step.
+        rows_before: For the same arrays: the variable of the states before the steps of a block.
         states_after: For the gradients of delays after a step: the line that selects those of step ``time``.
         step_lines: Lines at the start of every step.
         setup: Lines before the loops over blocks.
@@ -151,10 +152,11 @@ class EmitContext(FunctionVariables):
         self.assigned: set[str] = set()
         self.states_before: dict[str, str] = {}
         self.trajectories: dict[str, tuple[str, str]] = {}
+        self.rows_before: dict[str, str] = {}
         self.states_after: dict[str, str] = {}
         self.step_lines: list[str] = []
         self.setup = Writer()
-        self.dx_writer = Writer(depth=3)
+        self.dx_writer = Writer(depth=2)
         self.packed: dict[Node, str] = {}
         self.memories = {
             state: MemoryArrays(*(self.names.fresh(name.format(state)) for name in _MEMORY_ARRAYS))

@@ -178,18 +178,12 @@ def _write_outer(context: EmitContext, writer: Writer, node: Node, _section: str
 def _write_outer_of_states(context: EmitContext, writer: Writer, node: Node, source: ArrayVar) -> None:
     """An outer product with the states before each step: the trajectory, shifted by one step."""
     target, gradient = context.array_of(node), context.array_of(_view(node.inputs[1]).base)
-    initial, trajectory = context.trajectories[source.name]
-
-    def rows(array: str, first: str, last: str) -> str:
-        return f"kernels.rows_of_steps({array}, {first}, {last})"
-
-    with writer.block("if first > 0:"):
-        before = rows(trajectory, "first - 1", "last - 1")
-        writer.line(_outer_call(node, before, gradient.as_matrix(all_steps=True), target))
-    with writer.block("else:"):
-        writer.line(_outer_call(node, initial, f"{gradient.name}[0]", target))
-        before = rows(trajectory, "0", "last - 1")
-        writer.line(_outer_call(node, before, rows(gradient.name, "1", "last"), target))
+    if source.name not in context.rows_before:
+        initial, trajectory = context.trajectories[source.name]
+        context.rows_before[source.name] = rows = context.names.fresh(f"{source.name}_block")
+        writer.line(f"{rows} = kernels.rows_before_steps({initial}, {trajectory}, first, last)")
+    rows = context.rows_before[source.name]
+    writer.line(_outer_call(node, rows, gradient.as_matrix(all_steps=True), target))
 
 
 def _outer_call(node: Node, left: str, right: str, target: ArrayVar) -> str:

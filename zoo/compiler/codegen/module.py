@@ -506,7 +506,9 @@ def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: lis
     unpacking = Writer()
     unpacking.line(unpack([array.name for array in tape], "tape"))
     unpacking.line(unpack([names.dlast(name) for name in step_graph.states], "dlast"))
-    return _assemble(emitter, "backward(params, x, state{}, tape, dy, dlast)", unpacking.lines, body)
+    return _assemble(
+        emitter, "backward(params, x, state{}, tape, dy, dlast, needs_dx)", unpacking.lines, body
+    )
 
 
 def _zeros_like(name: str) -> str:
@@ -532,14 +534,37 @@ def _block(head: str, body: list[str]) -> list[str]:
 def _dx_lines(
     emitter: PassEmitter, step: list[str], after: list[str]
 ) -> tuple[list[str], list[str], list[str]]:
-    """The gradient of x, empty for tokens: lines before the loop over time, in each block, and at the end."""
+    """The gradient of x: lines before the loop over time, in each block, and at the end.
+
+    Products are computed if ``needs_dx`` is true. The gradient is empty for tokens, and without loops that
+    compute it element by element it is empty if it is not needed.
+    """
     products = emitter.dx_writer.lines
-    panels = [f"    {line}" for line in pack_lines(emitter, products)]
-    guarded = ["        if x.ndim == 3:", *products] if products else []
+    panels = pack_lines(emitter, products)
     in_loops = "dx" in identifiers_in([*step, *after])  # element by element, in fused loops
     shape = f"(steps, batch, {emitter.step_graph.x.shape[0]})" if in_loops or products else "x.shape"
-    zeros = f"dx = kernels.zeros({shape}, {emitter.like})"
-    none = ["    if x.ndim == 2:", f"        dx = kernels.empty((0, 0, 0), {emitter.like})"]
-    if not in_loops:
-        return [*none, "    else:", f"        {zeros}", *panels], guarded, []
-    return [f"    {zeros}", *(["    if x.ndim == 3:", *panels] if panels else [])], guarded, none
+    zeros, none = (f"kernels.{made}, {emitter.like})" for made in (f"zeros({shape}", "empty((0, 0, 0)"))
+    in_block = _if_dx_is_needed(2, products)
+    if in_loops:
+        return (
+            [f"    dx = {zeros}", *_if_dx_is_needed(1, panels)],
+            in_block,
+            ["    if x.ndim == 2:", f"        dx = {none}"],
+        )
+    return [f"    dx = {none}", *_if_dx_is_needed(1, [f"    dx = {zeros}", *panels])], in_block, []
+
+
+def _if_dx_is_needed(depth: int, lines: list[str]) -> list[str]:
+    """Lines that run if x is dense and its gradient is needed.
+
+    Two conditions: Numba removes the code behind the first before it compiles it for tokens.
+
+    Args:
+        depth: Depth of the condition.
+        lines: Lines of that depth.
+    """
+    if not lines:
+        return []
+    indent = "    "
+    conditions = [f"{indent * depth}if x.ndim == 3:", f"{indent * (depth + 1)}if needs_dx:"]
+    return [*conditions, *(f"{indent * 2}{line}" for line in lines)]

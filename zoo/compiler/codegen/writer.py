@@ -14,7 +14,7 @@ _RESERVED = {
     *keyword.kwlist,
     *dir(builtins),
     *("kernels", "math", "np", "zoo"),
-    *("params", "x", "state", "inputs", "tape", "dy", "dx", "dlast", "forward", "backward"),
+    *("params", "x", "state", "inputs", "tape", "dy", "dx", "dlast", "needs_dx", "forward", "backward"),
     *("steps", "batch", "time", "row", "row_index", "outer", "j", "entry", "I", "H"),
     *("block_steps", "first", "last", "block_row"),
     *(f"i{depth}" for depth in range(32)),  # NumPy has no more axes
