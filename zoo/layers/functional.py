@@ -14,8 +14,8 @@ from zoo.errors import UsageError
 from zoo.layers.aux_inputs import AuxInputSource
 from zoo.layers.batch import BatchRun
 from zoo.layers.fingerprint import Fingerprint, fingerprint
-from zoo.layers.parameters import ParameterLayout, flatten
-from zoo.layers.sharding import gather_states, map_shards, reduce_gradients, shards, slice_states
+from zoo.layers.parameters import ParameterLayout
+from zoo.layers.sharding import GradientSum, gather_states, map_shards, shards, slice_states
 from zoo.layers.stack import LayerTape, Stack
 from zoo.layers.states import GivenState, States
 from zoo.layers.time_chunks import Recompute, Segment, plan_segments, slice_batch
@@ -184,19 +184,20 @@ class FunctionalStack:
         def output_gradient(segment: Segment, y: Array | None) -> tuple[Array, list[Array]]:  # noqa: ARG001
             return slice_batch(dy, segment.time_slice, segment.rows), []
 
-        def work(shard: slice) -> tuple[Arrays, Array]:
-            segments, rows = tape.segments_by_shard[all_shards.index(shard)], run.shard_rows(shard)
+        total = GradientSum(dtheta)
+
+        def work(shard: slice) -> Arrays:
+            index = all_shards.index(shard)
+            segments, rows = tape.segments_by_shard[index], run.shard_rows(shard)
             hook = tracer.on_backward if tracer else None
             dinitial, gradients = run.backward(
                 segments, output_gradient, slice_states(dfinal, rows), dx, hook
             )
-            gradient = dtheta if shard.start == 0 else np.empty_like(dtheta)
-            flatten(gradients, gradient)
-            return dinitial, gradient
+            total.add(index, gradients)
+            return dinitial
 
-        results = map_shards(work, all_shards, threads)
-        reduce_gradients([gradient for _, gradient in results])
-        return dx, gather_states(run.pair_with_rows([each for each, _ in results]), batch), dtheta
+        dinitial_by_shard = map_shards(work, all_shards, threads)
+        return dx, gather_states(run.pair_with_rows(dinitial_by_shard), batch), dtheta
 
 
 def _copies(arrays: Mapping[str, Array]) -> Arrays:

@@ -258,3 +258,11 @@ def _read_only(views: dict[str, Array]) -> dict[str, Array]:
 def flatten(arrays: list[Array], out: Array) -> None:
     """Write arrays one after the other into a flat vector."""
     np.concatenate([array.reshape(-1) for array in arrays], out=out)
+
+
+def add_flattened(arrays: list[Array], out: Array) -> None:
+    """Add arrays, one after the other, to a flat vector."""
+    start = 0
+    for array in arrays:
+        out[start : start + array.size] += array.reshape(-1)
+        start += array.size
