@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo import kernels
+from zoo.kernels.gemm_microkernel import TileShape
 
 compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 
@@ -289,11 +290,24 @@ def test_rows_of_other_tiles_change_no_bit(width: int, dtype: type) -> None:
         np.testing.assert_array_equal(c, single[:rows])
 
 
+@pytest.mark.parametrize(
+    ("shape", "panels"),
+    [
+        (TileShape(8, 2, 32), [8, 4, 2, 2, 2, 2, 1, 1]),
+        (TileShape(4, 2, 16), [4, 2, 1, 1]),
+        (TileShape(2, 4, 16), [2, 1]),
+    ],
+)
+def test_tiles_fit_in_the_registers(shape: TileShape, panels: list[int]) -> None:
+    assert [shape.panels(rows) for rows in range(1, shape.height + 1)] == panels
+
+
 # --- Processors that this one is not ---
 
 CHECK = """
 import numpy as np
 from zoo import kernels
+from zoo.kernels.gemm_microkernel import TileShape
 from zoo.kernels.gemm_microkernel import lanes, tile_shape
 import numba
 
