@@ -300,6 +300,16 @@ def ancestors(outputs: Iterable[Node], stop: Callable[[Node], bool] = lambda _: 
     return [reached[index] for index in sorted(reached)]
 
 
+def dependents(sources: Iterable[Node], outputs: Iterable[Node]) -> list[Node]:
+    """Return every ancestor of the outputs that depends on a source, and the sources, inputs first."""
+    reached = set(sources)
+    nodes = ancestors(outputs)
+    for node in nodes:
+        if any(operand in reached for operand in node.inputs):
+            reached.add(node)
+    return [node for node in nodes if node in reached]
+
+
 def users(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
     """Return the users of every node, among some nodes, once for each use."""
     users_of: dict[Node, list[Node]] = {}

@@ -18,7 +18,7 @@ from zoo.base import Cell
 from zoo.compiler.frontend.trace_step import StepGraph, step_graph_of
 from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.dims import GENERIC_SIZES, ZERO, Dim, product
-from zoo.compiler.ir.graph import Level, Node, ancestors, view_base
+from zoo.compiler.ir.graph import Level, Node, ancestors, dependents, view_base
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import (
     BROADCAST,
@@ -56,7 +56,7 @@ def gradients(seeds: Mapping[Node, Node], sources: Iterable[Node]) -> dict[Node,
         The gradient of every node between sources and outputs. A source on which no output depends, or only
         through operations without derivative, has none.
     """
-    active = _dependents(sources, seeds)
+    active = dependents(sources, seeds)
     collected: dict[Node, list[Node | SliceGradient]] = {node: [] for node in active}
     for output, gradient in seeds.items():
         if output in collected:
@@ -69,16 +69,6 @@ def gradients(seeds: Mapping[Node, Node], sources: Iterable[Node]) -> dict[Node,
                 if contribution is not None and operand in collected:
                     collected[operand].append(_sum_over_rows(operand, contribution))
     return gradient_of
-
-
-def _dependents(sources: Iterable[Node], outputs: Iterable[Node]) -> list[Node]:
-    """The ancestors of the outputs that depend on the sources, inputs first."""
-    dependents = set(sources)
-    nodes = ancestors(outputs)
-    for node in nodes:
-        if any(operand in dependents for operand in node.inputs):
-            dependents.add(node)
-    return [node for node in nodes if node in dependents]
 
 
 def _sum_over_rows(operand: Node, contribution: Node | SliceGradient) -> Node | SliceGradient:

@@ -19,8 +19,8 @@ from zoo.compiler.ir.dims import ONE
 from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.compiler.ir.memory_ops import FilterForm, fixed_factor_scan
 from zoo.compiler.ir.structural_ops import BROADCAST, concatenate
-from zoo.compiler.passes.matrix_memory import MemoryMatcher, replace_states
-from zoo.compiler.passes.memory_terms import MatrixTerm, NoMatch, Order, times
+from zoo.compiler.passes.matrix_terms import MatrixTerm, NoMatch, Order, times
+from zoo.compiler.passes.state_matcher import StateMatcher, replace_states
 
 
 def find_diagonal_filters(step_graph: StepGraph) -> StepGraph:
@@ -28,7 +28,7 @@ def find_diagonal_filters(step_graph: StepGraph) -> StepGraph:
     return replace_states(step_graph, _FilterMatcher)
 
 
-class _FilterMatcher(MemoryMatcher):
+class _FilterMatcher(StateMatcher):
     """Finds the parts of a diagonal filter."""
 
     def elements(self, node: Node, order: Order) -> Node | None:
@@ -48,10 +48,10 @@ class _FilterMatcher(MemoryMatcher):
         keep = self._keep([[term for term in each if term.core is not None] for each in terms])
         outer = [[term for term in each if term.core is None] for each in terms]
         value, take = self._take(outer, by_column)
-        rows, width = self._rows_and_width(by_column)
+        rows, width = self.rows_and_width(by_column)
         form = FilterForm(self.name, self.terms.heads, self.planes, rows, width, transposed=by_column)
         factors = concatenate([self._oriented(each, by_column) for each in (*keep, *take, *read)], 0)
-        return self._without_state(node, None, fixed_factor_scan(value, factors, form))
+        return self.without_state(node, None, fixed_factor_scan(value, factors, form))
 
     def _oriented(self, factor: Node | None, by_column: bool) -> Node:
         """A factor of the elements, ``(heads, K, D)``; zeros for None."""
@@ -82,11 +82,11 @@ class _FilterMatcher(MemoryMatcher):
 
     def _fixed_read(self) -> tuple[Node, bool, list[Node | None]]:
         """The sum that is read, whether it sums over columns, and the factors of the planes of S'."""
-        sums = self._sums(ancestors(self.step_graph.outputs))
+        sums = self.sums(ancestors(self.step_graph.outputs))
         if not sums:
             raise NoMatch
-        node, signed = self._combined(sums)
-        terms, by_column = self._summed_terms(signed)
+        node, signed = self.combined(sums)
+        terms, by_column = self.summed_terms(signed)
         if any(term.core not in self.after for term in terms):
             raise NoMatch
         # The real part of a product has minus the imaginary part of the factor.

@@ -18,8 +18,8 @@ from zoo.compiler.ir.elementwise_ops import EXP
 from zoo.compiler.ir.graph import Level, Node
 from zoo.compiler.ir.memory_ops import ScanForm, fixed_factor_scan
 from zoo.compiler.ir.structural_ops import BROADCAST, concatenate
-from zoo.compiler.passes.matrix_memory import MemoryMatcher, replace_states
-from zoo.compiler.passes.memory_terms import MatrixTerm, NoMatch, Order, times
+from zoo.compiler.passes.matrix_terms import MatrixTerm, NoMatch, Order, times
+from zoo.compiler.passes.state_matcher import StateMatcher, replace_states
 
 
 def find_selective_scans(step_graph: StepGraph) -> StepGraph:
@@ -27,7 +27,7 @@ def find_selective_scans(step_graph: StepGraph) -> StepGraph:
     return replace_states(step_graph, _ScanMatcher)
 
 
-class _ScanMatcher(MemoryMatcher):
+class _ScanMatcher(StateMatcher):
     """Finds the parts of a selective scan."""
 
     def __init__(self, step_graph: StepGraph, name: str) -> None:
@@ -40,7 +40,7 @@ class _ScanMatcher(MemoryMatcher):
         Raises:
             NoMatch: if the state is no selective scan.
         """
-        query, probes = self._reads()
+        query, probes = self.reads()
         if probes or self.planes > 1:
             raise NoMatch
         by_column, terms = query.by_column, self.terms
@@ -49,13 +49,13 @@ class _ScanMatcher(MemoryMatcher):
         if len(old) != 1 or replace(old[0], core=None, elements=None) != MatrixTerm():
             raise NoMatch
         rates, time = self._exponent(old[0].elements, by_column)
-        key, value = self._outer_product([[term for term in update if term.core is None]], by_column)
-        depth, width = self._rows_and_width(by_column)
+        key, value = self.outer_product([[term for term in update if term.core is None]], by_column)
+        depth, width = self.rows_and_width(by_column)
         operands = concatenate([value, key, query.vector, terms.filled(time, width, 1.0)], 1)
         form = ScanForm(
             self.name, terms.heads, depth, width, query_first=query.stage == 0, transposed=by_column
         )
-        return self._without_state(query.node, query.rest, fixed_factor_scan(operands, rates, form))
+        return self.without_state(query.node, query.rest, fixed_factor_scan(operands, rates, form))
 
     def elements(self, node: Node, order: Order) -> Node | None:
         """A matrix that is the same at every step, or an exponential function, whose exponent is kept."""
@@ -84,7 +84,7 @@ class _ScanMatcher(MemoryMatcher):
 
     def _rates(self, elements: Node | None, along_depth: Node | None, by_column: bool) -> Node:
         """Rates ``(heads, K, D)``, from factors of the elements and of the rows that queries sum over."""
-        depth, width = self._rows_and_width(by_column)
+        depth, width = self.rows_and_width(by_column)
         shape = (self.terms.heads, depth, width)
         if elements is not None and by_column:
             elements = ops.transpose(elements, (0, 2, 1))
