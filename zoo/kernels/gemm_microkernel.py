@@ -76,7 +76,7 @@ class TileShape:
         return panels
 
     def _registers(self, rows: int, panels: int) -> int:
-        """Registers of a tile: the sums, a row of the panels unless only one product reads it, a broadcast."""
+        """Registers of a tile: sums, a row of panels unless only one product reads it, and a broadcast."""
         return panels * self.vectors * (rows + (rows > 1)) + 1
 
 
