@@ -17,8 +17,9 @@ import zoo
 from zoo import kernels
 from zoo.bench import tables
 from zoo.bench.bench import ROUNDS, SIZES, command, measure, mismatch, normalise_by_peak, time_cell
+from zoo.bench.machine import cache_sizes
 from zoo.bench.peer_process import BenchError, PeerProcess, PeerServer, environment, installed_peers, serve
-from zoo.bench.peers import PEERS
+from zoo.bench.peers import PEERS, TORCH_LAYER
 from zoo.bench.peers import zoo as zoo_peer
 from zoo.bench.peers.problem import (
     EQUATIONS,
@@ -52,9 +53,14 @@ def test_default_shapes_parse():
     assert [str(shape) for shape in parse_shapes(SHAPES)] == SHAPES.split(",")
     assert parse_shapes("64x32x128, 64x32x128") == (Shape(64, 32, 128),)
     assert Shape(64, 32, 128).tokens == 2048
+    (shape,) = parse_shapes("35x20x448x512")
+    assert (shape, str(shape)) == (Shape(35, 20, 512, features=448), "35x20x448x512")
+    assert (shape.input_size, Shape(64, 32, 128).input_size) == (448, 65)
 
 
-@pytest.mark.parametrize("text", ["64x32", "64x32x0", "axbxc", "64x32x128x2", "64,32,128", "-1x2x3", "٣x1x1"])
+@pytest.mark.parametrize(
+    "text", ["64x32", "64x32x0", "axbxc", "64x32x128x2x3", "64x32x128x", "64,32,128", "-1x2x3", "٣x1x1"]
+)
 def test_invalid_shape_raises(text):
     with pytest.raises(UsageError, match=r"is not a shape; expected time steps, batch and hidden units"):
         parse_shapes(text)
@@ -74,6 +80,11 @@ def test_invalid_shape_raises(text):
         ({"inputs": "words"}, "inputs is 'words'; expected tokens or dense"),
         ({"inputs": "dense", "peers": ("pytensor",)}, "no step for dense inputs; choose among torch, "),
         ({"clock": "sun"}, "clock is 'sun'; expected wall or processor"),
+        ({"part": "cell"}, "part is 'cell'; expected model or layer"),
+        (
+            {"shapes": (Shape(4, 3, 8, 5),)},
+            "shape 4x3x5x8 has an input size, and the inputs are tokens; add --inputs",
+        ),
         ({"seconds": 0.0}, r"seconds is 0\.0"),
         ({"seconds": float("nan")}, "seconds is nan"),
         ({"seconds": float("inf")}, "seconds is inf"),
@@ -171,6 +182,50 @@ def test_problem_round_trips_through_its_file(tmp_path):
         np.testing.assert_array_equal(loaded.params[name], value, strict=True)
     np.testing.assert_array_equal(loaded.inputs, problem.inputs, strict=True)
     np.testing.assert_array_equal(loaded.targets, problem.targets, strict=True)
+
+
+@pytest.mark.parametrize("inputs", ["tokens", "dense"])
+@pytest.mark.parametrize("cell", ["vanilla", "lstm", "lstm_projected", "mamba"])
+def test_layer_problem_is_that_of_a_layer(cell, inputs, tmp_path):
+    shape = Shape(4, 3, 8, 5 if inputs == "dense" else None)
+    zoo_peer.make_problem(cell, shape, "float64", 1, inputs, part="layer").save(tmp_path / "problem.npz")
+    problem = load(tmp_path / "problem.npz")
+    assert not {"Why", "by"} & problem.params.keys()
+    assert problem.input_size == (5 if inputs == "dense" else 65)
+    (variant,) = zoo_peer.build(problem)
+    rnn = zoo.Recurrent(cell, problem.input_size, 8, dtype="float64")
+    rnn.fill({f"l0.{name}": value for name, value in problem.params.items()})
+    with kernels.pure_python():
+        y, _ = rnn.forward(problem.inputs)
+        rnn.backward(problem.dy)
+        total, gradient = variant.check()
+    assert total == pytest.approx(np.vdot(y, problem.dy))
+    assert gradient == norm(*(rnn.grads[f"l0.{name}"] for name in zoo_peer.input_weights(rnn.cell))) > 0
+    for name, value in variant.gradients().items():
+        np.testing.assert_array_equal(value, rnn.grads[f"l0.{name}"])
+
+
+def test_flops_of_a_layer_exclude_the_readout():
+    dense, hidden = 2 * 5 * 32, 2 * 8 * 32  # products of one row of an LSTM with 5 inputs and 8 units
+    problem = zoo_peer.make_problem("lstm", Shape(4, 3, 8, 5), "float32", 1, "dense", part="layer")
+    assert zoo_peer.flops(problem) == (12 * (3 * hidden + 2 * dense), "plan")
+    assert zoo_peer.step_weight_bytes(problem) == 4 * 8 * 32
+
+
+def test_cache_sizes(tmp_path):
+    for index, (kind, level, size) in enumerate(
+        [("Data", 1, "48K"), ("Instruction", 1, "32K"), ("Unified", 2, "1024K"), ("Unified", 3, "32768K")]
+    ):
+        folder = tmp_path / f"index{index}"
+        folder.mkdir()
+        for name, value in {"type": kind, "level": level, "size": size}.items():
+            (folder / name).write_text(f"{value}\n")
+    caches = cache_sizes(tmp_path)
+    assert caches == {"L1": 48 << 10, "L2": 1 << 20, "L3": 32 << 20}
+    assert cache_sizes(tmp_path / "none") == {}
+    texts = {size: tables._weights(size, caches) for size in (100, 48 << 10, 50 << 10, 3 << 20, 1 << 30)}
+    assert list(texts.values()) == ["0 KiB L1", "48 KiB L1", "50 KiB L2", "3.0 MiB L3", "1024.0 MiB memory"]
+    assert (tables._weights(1024, {}), tables._weights(None, caches)) == ("1 KiB", "")
 
 
 def test_no_parameter_of_a_problem_is_zero():
@@ -340,7 +395,7 @@ class Scripted:
         if "error" in self.answer and what == "build":
             raise BenchError(self.answer["error"])
         return {
-            "make_problem": {"flops": 2_000_000, "counted": "shapes"},
+            "make_problem": {"flops": 2_000_000, "counted": "shapes", "weights": 64},
             "build": self.answer,
             "peak": {"gflops": float(len(self.requests))},
             "run": {"seconds": [10.0, *[self.seconds] * (arguments.get("calls", 1) - 1)], "busy": 1.0},
@@ -519,11 +574,14 @@ def test_scaling_changes_one_size_at_a_time():
         if name != "pytensor" and (inputs == "tokens" or PEERS[name].takes_dense)
     ],
 )
-def test_peers_agree_on_every_supported_cell(name, inputs, zoo_process, tmp_path):
+@pytest.mark.parametrize("part", ["model", "layer"])
+def test_peers_agree_on_every_supported_cell(name, inputs, part, zoo_process, tmp_path):
     with PeerProcess(name, 1) as peer:
-        for cell in peer.cells or ("lstm", "esn", "gru+zoneout"):
-            shape = Shape(12, 2, 9) if cell != "lstm_projected" else Shape(12, 2, 40)
-            given = settings(seconds=1e-3, inputs=inputs)
+        with_noise = ["gru+zoneout"] if name == TORCH_LAYER else []  # only zoo has its generator
+        for cell in peer.cells or ["lstm", "esn", *with_noise]:
+            features = 7 if inputs == "dense" else None
+            shape = Shape(12, 2, 9 if cell != "lstm_projected" else 40, features)
+            given = settings(shapes=(shape,), seconds=1e-3, inputs=inputs, part=part)
             step = time_cell(cell, shape, given, zoo_process, [peer], tmp_path).steps[1]
             assert step.least_s is not None, step
             assert step.note == "" or step.note.startswith(("other equations", "a call takes "))
@@ -538,9 +596,9 @@ def sheet(title):
 
 def test_steps_table():
     zoo_process, torch, *_, rejected = sheet("Training steps").rows
-    assert zoo_process == ("lstm", "1×1×1", "zoo", "1", "1", "", "", "0.50", "0.1", "")
+    assert zoo_process == ("lstm", "1×1×1", "zoo", "1", "1", "", "", "0.50", "", "0.1", "")
     assert torch[3:7] == ("2", "4", "2.00", "4.00")
-    assert rejected == ("gru", "1×1×1", "jax", *"––––––", "rejected: its loss is 1, that of zoo 2")
+    assert rejected == ("gru", "1×1×1", "jax", *"–––––––", "rejected: its loss is 1, that of zoo 2")
 
 
 def test_summary_has_geometric_means_and_fastest_peer():

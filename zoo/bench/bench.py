@@ -83,7 +83,7 @@ def measure(settings: Settings, progress: Progress = lambda _: None) -> Results:
         )
 
 
-RECORDED = ("threads", "dtype", "precision", "inputs", "seconds", "clock")
+RECORDED = ("threads", "dtype", "precision", "inputs", "seconds", "clock", "part")
 """Settings in the results."""
 
 
@@ -97,6 +97,7 @@ def command(settings: Settings) -> str:
         "dtype": settings.dtype,
         **({"precision": settings.precision} if settings.precision else {}),
         **({"clock": settings.clock} if settings.clock != "wall" else {}),
+        **({"part": settings.part} if settings.part != "model" else {}),
         "inputs": settings.inputs,
         "seconds": f"{settings.seconds:g}",
     }
@@ -194,7 +195,8 @@ def time_cell(
     peak = _run_rounds(runs, settings)
     timings = {run.process.name: run.result() for run in runs} | rejected
     steps = tuple(timings[process.name] for process in (own, *peers))
-    return CellTiming(cell, str(shape), peak, problem["flops"], problem["counted"], steps)
+    counts = problem["flops"], problem["counted"]
+    return CellTiming(cell, str(shape), peak, *counts, steps, problem["weights"])
 
 
 def normalise_by_peak(timings: Sequence[CellTiming]) -> tuple[CellTiming, ...]:
@@ -223,11 +225,12 @@ def make_problem(own: PeerProcess, cell: str, shape: Shape, settings: Settings, 
     return own.ask(
         "make_problem",
         cell=cell,
-        shape=[shape.steps, shape.batch, shape.hidden],
+        shape=str(shape),
         dtype=settings.dtype,
         precision=settings.precision,
         threads=settings.threads,
         inputs=settings.inputs,
+        part=settings.part,
         path=path,
     )
 
@@ -365,7 +368,7 @@ def measure_sampling(
         BenchError: if one of them fails.
     """
     path = str(folder / "problem.npz")
-    make_problem(own, cell, Shape(1, 1, HIDDEN), replace(settings, inputs="tokens"), path)
+    make_problem(own, cell, Shape(1, 1, HIDDEN), replace(settings, inputs="tokens", part="model"), path)
     processes = [own, *(peer for peer in peers if peer.can_sample and peer.supports(cell))]
     for process in processes:
         process.ask("sampler", path=path)

@@ -23,13 +23,28 @@ if TYPE_CHECKING:
 
 
 def machine_info() -> dict[str, Any]:
-    """Processor, cores, system and load."""
+    """Processor, cores, caches, system and load."""
     return {
         "processor": _processor_name(),
         "processors": available_processors(),
+        "caches": cache_sizes(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
+
+
+def cache_sizes(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> dict[str, int]:
+    """Bytes of the caches for data by level, ``{"L1": 49152, "L2": 1048576}``; empty if unknown.
+
+    Args:
+        folder: Linux's description of the caches of a processor.
+    """
+    caches = {}
+    for cache in sorted(folder.glob("index*")):
+        kind, level, size = ((cache / name).read_text("ascii").strip() for name in ("type", "level", "size"))
+        if kind != "Instruction" and size.endswith("K"):
+            caches[f"L{level}"] = int(size.removesuffix("K")) * 1024
+    return caches
 
 
 def versions(processes: Iterable[PeerProcess]) -> dict[str, str]:

@@ -133,20 +133,22 @@ class PeerServer:
     def make_problem(
         self,
         cell: str,
-        shape: list[int],
+        shape: str,
         dtype: str,
         precision: str | None,
         threads: int,
         inputs: str,
         path: str,
+        part: str = "model",
     ) -> Answer:
         """Write a problem to a file; for zoo only."""
-        from zoo.bench.settings import Shape
+        from zoo.bench.settings import parse_shapes
 
-        problem = self.module.make_problem(cell, Shape(*shape), dtype, threads, inputs, precision)
+        (sizes,) = parse_shapes(shape)
+        problem = self.module.make_problem(cell, sizes, dtype, threads, inputs, precision, part)
         problem.save(Path(path))
         flops, source = self.module.flops(problem)
-        return {"flops": flops, "counted": source}
+        return {"flops": flops, "counted": source, "weights": self.module.step_weight_bytes(problem)}
 
     def build(self, path: str, clock: str = "wall") -> Answer:
         """Prepare the training step of a problem in its fastest variant; or the reason why it has none."""

@@ -21,7 +21,7 @@ class StepTiming:
 
     Args:
         cell: Name of the cell.
-        shape: ``"64x32x128"``: T, B, H.
+        shape: ``"64x32x128"``: T, B, H; or T, B, I, H.
         contender: ``"zoo"`` or a peer.
         least_s: Seconds of the fastest training step; None if the peer was rejected.
         median_s: Median seconds of a step.
@@ -53,11 +53,12 @@ class CellTiming:
 
     Args:
         cell: Name of the cell.
-        shape: ``"64x32x128"``: T, B, H.
+        shape: ``"64x32x128"``: T, B, H; or T, B, I, H.
         peak_gflops: Peak of the processor, measured between the rounds.
         flops: Floating-point operations in the matrix products of a step.
         counted: Source of ``flops``: ``"plan"`` or ``"shapes"``.
         steps: zoo first.
+        weight_bytes: Bytes of the matrices that every time step reads. None in results of older versions.
     """
 
     cell: str
@@ -66,6 +67,7 @@ class CellTiming:
     flops: int
     counted: str
     steps: tuple[StepTiming, ...]
+    weight_bytes: int | None = None
 
     @property
     def zoo_step(self) -> StepTiming:
@@ -119,7 +121,7 @@ class Growth:
     Args:
         cell: Name of the cell.
         letter: The growing size: ``"T"``, ``"B"`` or ``"H"``.
-        shape: ``"64x32x128"``: T, B, H.
+        shape: ``"64x32x128"``: T, B, H; or T, B, I, H.
         size: Value of the growing size.
         least_ns: Minimum nanoseconds per symbol.
         median_ns: Median nanoseconds per symbol.
@@ -235,13 +237,13 @@ def read_baseline(path: Path) -> Baseline:
 
 
 def check_comparable(baseline: Baseline, settings: Settings) -> None:
-    """Check that both runs used the same threads, dtype, precision, kind of input and clock.
+    """Check that both runs used the same threads, dtype, precision, kind of input, clock and part.
 
     Raises:
         UsageError: if one of them differs.
     """
-    older = {"clock": "wall", **baseline.settings}
-    for name in ("threads", "dtype", "precision", "inputs", "clock"):
+    older = {"clock": "wall", "part": "model", **baseline.settings}
+    for name in ("threads", "dtype", "precision", "inputs", "clock", "part"):
         before, now = (value or "default" for value in (older.get(name), getattr(settings, name)))
         if before != now:
             raise UsageError(

@@ -20,8 +20,9 @@ SHAPES = "64x32x128,64x32x256,64x64x512,128x16x64,25x1x100"
 DTYPES = ("float32", "float64")
 INPUTS = ("tokens", "dense")
 CLOCKS = ("wall", "processor")
+PARTS = ("model", "layer")
 
-_SHAPE = re.compile(r"([1-9][0-9]{0,6})x([1-9][0-9]{0,6})x([1-9][0-9]{0,6})", re.ASCII)
+_SHAPE = re.compile(r"[1-9][0-9]{0,6}(x[1-9][0-9]{0,6}){2,3}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,18 @@ class Shape:
         steps: ``T``, the time steps.
         batch: ``B``, the sequences.
         hidden: ``H``, the hidden units.
+        features: ``I``, the numbers of an input, if it is not 65.
     """
 
     steps: int
     batch: int
     hidden: int
+    features: int | None = None
+
+    @property
+    def input_size(self) -> int:
+        """``I``."""
+        return SYMBOLS if self.features is None else self.features
 
     @property
     def tokens(self) -> int:
@@ -44,8 +52,9 @@ class Shape:
         return self.steps * self.batch
 
     def __str__(self) -> str:
-        """The command line form, ``64x32x128``."""
-        return f"{self.steps}x{self.batch}x{self.hidden}"
+        """The command line form, ``64x32x128``, or ``64x32x512x128`` with ``I``."""
+        features = [] if self.features is None else [self.features]
+        return "x".join(map(str, [self.steps, self.batch, *features, self.hidden]))
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,8 @@ class Settings:
         precision: Precision of the matrix products of zoo, ``"bf16"``; None for ``dtype``, as in peers.
         clock: ``"wall"``, or ``"processor"`` for the processor time of all threads, which other programs
             change less.
+        part: ``"model"`` for a training step, or ``"layer"`` for both passes of a layer, without readout and
+            loss.
 
     Raises:
         UsageError: if there is nothing to measure, a peer is unknown, or a number is invalid.
@@ -85,6 +96,7 @@ class Settings:
     growth: bool = False
     precision: str | None = None
     clock: str = "wall"
+    part: str = "model"
 
     def __post_init__(self) -> None:
         """Validate before minutes of measurements."""
@@ -107,6 +119,14 @@ class Settings:
             raise UsageError(f"bench: inputs is {self.inputs!r}; expected {' or '.join(INPUTS)}.")
         if self.clock not in CLOCKS:
             raise UsageError(f"bench: clock is {self.clock!r}; expected {' or '.join(CLOCKS)}.")
+        if self.part not in PARTS:
+            raise UsageError(f"bench: part is {self.part!r}; expected {' or '.join(PARTS)}.")
+        sized = [shape for shape in self.shapes if shape.features is not None]
+        if sized and self.inputs != "dense":
+            raise UsageError(
+                f"bench: the shape {sized[0]} has an input size, and the inputs are tokens; add "
+                f"--inputs dense."
+            )
         if self.inputs == "dense":
             for name in self.peers:
                 if not PEERS[name].takes_dense:
@@ -131,12 +151,13 @@ def parse_shapes(text: str) -> tuple[Shape, ...]:
 
 
 def _parse_shape(text: str) -> Shape:
-    match = _SHAPE.fullmatch(text)
-    if not match:
+    if not _SHAPE.fullmatch(text):
         raise UsageError(
-            f"bench: {text!r} is not a shape; expected time steps, batch and hidden units, as in 64x32x128."
+            f"bench: {text!r} is not a shape; expected time steps, batch and hidden units, as in 64x32x128, "
+            f"or time steps, batch, inputs and hidden units, as in 64x32x512x128."
         )
-    return Shape(*map(int, match.groups()))
+    steps, batch, *features, hidden = map(int, text.split("x"))
+    return Shape(steps, batch, hidden, *features)
 
 
 def parse_pythons(texts: Iterable[str]) -> dict[str, str]:

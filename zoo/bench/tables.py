@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from zoo.bench.peers import TORCH_LAYER
 from zoo.bench.results import CellTiming, Growth, Results, StepTiming, ratios
@@ -28,7 +28,7 @@ FASTEST = "fastest peer"
 def result_tables(results: Results) -> list[TextTable]:
     """All tables that have rows."""
     tables = (
-        _steps(results.races),
+        _steps(results.races, results.machine.get("caches", {})),
         _summary(results.races),
         _starts(results),
         _sampling(results),
@@ -37,7 +37,7 @@ def result_tables(results: Results) -> list[TextTable]:
     return [table for table in tables if table.rows]
 
 
-def _steps(timings: Sequence[CellTiming]) -> TextTable:
+def _steps(timings: Sequence[CellTiming], caches: Mapping[str, int]) -> TextTable:
     headings = (
         "cell",
         "T×B×H",
@@ -47,23 +47,25 @@ def _steps(timings: Sequence[CellTiming]) -> TextTable:
         "ratio",
         "of medians",
         "of peak",
+        "weights",
         "first s",
         "note",
     )
     return TextTable(
         "Training steps",
         headings,
-        tuple(_step_row(timing, step) for timing in timings for step in timing.steps),
-        tuple(range(3, 9)),
+        tuple(_step_row(timing, step, caches) for timing in timings for step in timing.steps),
+        tuple(range(3, 10)),
         "ratio: time relative to zoo, by minimum times and by medians. of peak: matrix product FLOP/s as a "
-        "fraction of the peak. first s: seconds to prepare and run the first step.",
+        "fraction of the peak. weights: the matrices that every time step reads, and the nearest cache that "
+        "holds them. first s: seconds to prepare and run the first step.",
     )
 
 
-def _step_row(timing: CellTiming, step: StepTiming) -> tuple[str, ...]:
+def _step_row(timing: CellTiming, step: StepTiming, caches: Mapping[str, int]) -> tuple[str, ...]:
     names = (step.cell, step.shape.replace("x", "×"), step.contender)
     if step.least_s is None or step.median_s is None:
-        return (*names, *("–",) * 6, step.note)
+        return (*names, *("–",) * 7, step.note)
     relative = (
         ("", "")
         if step is timing.zoo_step
@@ -72,7 +74,17 @@ def _step_row(timing: CellTiming, step: StepTiming) -> tuple[str, ...]:
     efficiency = "" if step.efficiency is None else f"{step.efficiency:.2f}"
     first = "" if step.first_s is None else _digits(step.first_s)
     times = (_digits(step.least_s * 1e3), _digits(step.median_s * 1e3))
-    return (*names, *times, *relative, efficiency, first, step.note)
+    weights = _weights(timing.weight_bytes, caches) if step is timing.zoo_step else ""
+    return (*names, *times, *relative, efficiency, weights, first, step.note)
+
+
+def _weights(size: int | None, caches: Mapping[str, int]) -> str:
+    """The size of weights, and the nearest cache that holds them."""
+    if size is None:
+        return ""
+    text = f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.0f} KiB"
+    nearest = next((level for level, capacity in caches.items() if size <= capacity), "memory")
+    return f"{text} {nearest}" if caches else text
 
 
 def _summary(timings: Sequence[CellTiming]) -> TextTable:

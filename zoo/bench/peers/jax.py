@@ -121,7 +121,10 @@ def _variant(
     inputs, targets = jnp.asarray(problem.inputs), jnp.asarray(problem.targets)
 
     def loss_of(params: Mapping[str, Array], inputs: Array, targets: Array) -> Array:
-        scores = jax.nn.log_softmax(recur(params, inputs) @ params["Why"] + params["by"])
+        y = recur(params, inputs)
+        if problem.dy is not None:
+            return jnp.vdot(y, problem.dy)
+        scores = jax.nn.log_softmax(y @ params["Why"] + params["by"])
         picked = jax.nn.one_hot(targets, problem.symbols, dtype=scores.dtype)  # faster than indexing
         return -jnp.sum(scores * picked) / targets.size
 

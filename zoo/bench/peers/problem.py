@@ -22,6 +22,9 @@ class UnsupportedProblemError(ZooError):
 class Problem:
     """A model with one recurrent layer that predicts a class at every step, and its training batch.
 
+    With ``dy``, it is the layer alone, without readout. The scalar is then the sum of ``dy`` times the
+    outputs.
+
     Args:
         cell: Name of the cell.
         options: Values of its options.
@@ -30,10 +33,11 @@ class Problem:
         threads: Number of threads.
         params: Parameters of the cell and the readout, by their names in zoo: ``"Wxh" (V, H)``, ...,
             ``"Why" (H, V)``, ``"by" (V,)``.
-        inputs: Tokens ``(T, B)``, or dense inputs ``(T, B, V)``.
+        inputs: Tokens ``(T, B)``, or dense inputs ``(T, B, I)``.
         targets: Target classes ``(T, B)``.
         precision: Precision of the matrix products of zoo.
         buffers: Buffers of the cell, by name.
+        dy: Gradient with respect to the outputs of the layer, ``(T, B, ·)``; None for a model.
     """
 
     cell: str
@@ -46,6 +50,13 @@ class Problem:
     targets: Array
     precision: str | None = None
     buffers: Mapping[str, Array] = field(default_factory=dict)
+    dy: Array | None = None
+
+    @property
+    def input_size(self) -> int:
+        """``I``, the features of a dense input; for tokens ``V``."""
+        size: int = self.inputs.shape[2] if self.is_dense else self.symbols
+        return size
 
     @property
     def is_dense(self) -> bool:
@@ -55,7 +66,7 @@ class Problem:
     @property
     def dtype(self) -> str:
         """``"float32"`` or ``"float64"``."""
-        return str(self.params["Why"].dtype)
+        return str(next(iter(self.params.values())).dtype)
 
     def save(self, path: Path) -> None:
         """Write it to a file."""
@@ -69,6 +80,8 @@ class Problem:
         }
         arrays: dict[str, Any] = {f"param {name}": value for name, value in self.params.items()}
         arrays |= {f"buffer {name}": value for name, value in self.buffers.items()}
+        if self.dy is not None:
+            arrays["dy"] = self.dy
         np.savez(path, settings=json.dumps(settings), inputs=self.inputs, targets=self.targets, **arrays)
 
 
@@ -81,7 +94,8 @@ def load(path: Path) -> Problem:
         )
         settings = json.loads(str(arrays["settings"]))
         inputs, targets = arrays["inputs"], arrays["targets"]
-        return Problem(**settings, params=params, buffers=buffers, inputs=inputs, targets=targets)
+        dy = arrays["dy"] if "dy" in arrays.files else None
+        return Problem(**settings, params=params, buffers=buffers, inputs=inputs, targets=targets, dy=dy)
 
 
 @dataclass(frozen=True)

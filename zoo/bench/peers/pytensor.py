@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.bench.peers.problem import EQUATIONS, Functions, Problem, Variant, norm
+from zoo.bench.peers.problem import EQUATIONS, Functions, Problem, UnsupportedProblemError, Variant, norm
 
 pytensor: Any = importlib.import_module("pytensor")
 pt: Any = importlib.import_module("pytensor.tensor")
@@ -27,6 +27,8 @@ _FUNCTIONS = Functions(pt.tanh, pt.sigmoid, _split)
 
 def build(problem: Problem) -> list[Variant]:
     """The step with rows gathered from the input matrix."""
+    if problem.dy is not None:
+        raise UnsupportedProblemError("its step has a readout and a loss")
     names = tuple(problem.params)
     ranks = tuple(value.ndim for value in problem.params.values())
     step = _compile_step(problem.cell, problem.dtype, tuple(problem.options.items()), names, ranks)

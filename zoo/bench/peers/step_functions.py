@@ -66,7 +66,7 @@ def step_functions(library: Library, problem: Problem, dtype: Any) -> list[StepF
     for choices in itertools.product(
         ("dense",) if problem.is_dense else ("rows", "one-hot"), (True, False), (True, False)
     ):
-        variant, sizes = StepVariant(*choices), (problem.symbols, problem.hidden)
+        variant, sizes = StepVariant(*choices), (problem.input_size, problem.hidden)
         code = step_code(library, cell, *sizes, problem.targets.shape, variant)
         if code not in functions:
             functions[code] = StepFunction(variant, code, load_forward(library, code, dtype))
@@ -76,7 +76,7 @@ def step_functions(library: Library, problem: Problem, dtype: Any) -> list[StepF
 def default_inputs(problem: Problem) -> dict[str, Array]:
     """The auxiliary inputs ``(T, B, ...)`` by name: their defaults."""
     cell = resolve_cell(problem.cell, **problem.options)
-    sizes = {"I": problem.symbols, "H": problem.hidden}
+    sizes = {"I": problem.input_size, "H": problem.hidden}
     graph = step_graph_of(cell)
     return {
         name: np.full(

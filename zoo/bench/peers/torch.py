@@ -39,7 +39,7 @@ def build(problem: Problem) -> list[Variant]:
 def training_step(
     problem: Problem, name: str, recur: Callable[[Tensor], Tensor], layer: Any, input_weights: list[Tensor]
 ) -> Variant:
-    """The training step around a layer.
+    """The training step around a layer, or both passes of the layer alone.
 
     Args:
         problem: The problem.
@@ -49,23 +49,33 @@ def training_step(
         input_weights: Its input weights.
     """
     torch.set_num_threads(problem.threads)
-    readout = _readout(problem)
+    readout = _readout(problem) if problem.dy is None else torch.nn.Identity()
     inputs = torch.from_numpy(problem.inputs if problem.is_dense else problem.inputs.astype(np.int64))
     targets = torch.from_numpy(problem.targets.astype(np.int64)).flatten()
+    dy = None if problem.dy is None else torch.from_numpy(problem.dy)
     params = [*layer.parameters(), *readout.parameters()]
 
     def run() -> Tensor:
         for param in params:
             param.grad = None
-        loss = torch.nn.functional.cross_entropy(readout(recur(inputs)).flatten(0, 1), targets)
+        y = recur(inputs)
+        if dy is not None:
+            y.backward(dy)
+            return y
+        loss = torch.nn.functional.cross_entropy(readout(y).flatten(0, 1), targets)
         loss.backward()
         return loss
 
     def check() -> tuple[float, float]:
-        loss = float(run().detach())
+        loss = scalar(run(), dy)
         return loss, norm(*(param.grad.numpy() for param in input_weights))
 
     return Variant(name, run, check)
+
+
+def scalar(result: Tensor, dy: Tensor | None) -> float:
+    """The loss, or for a layer the sum of ``dy`` times the outputs."""
+    return float(result.detach() if dy is None else (result.detach().double() * dy).sum())
 
 
 def sampler(problem: Problem) -> Callable[[int], None]:
@@ -103,7 +113,7 @@ def _layer(problem: Problem) -> Any:
     kinds = {"vanilla": torch.nn.RNN, "gru": torch.nn.GRU}
     projection = {"proj_size": problem.params["Wp"].shape[1]} if problem.cell == "lstm_projected" else {}
     kind = kinds.get(problem.cell, torch.nn.LSTM)
-    layer = kind(problem.symbols, problem.hidden, dtype=_dtype(problem), **projection)
+    layer = kind(problem.input_size, problem.hidden, dtype=_dtype(problem), **projection)
     fill(layer, **_weights(problem))
     return layer
 

@@ -92,6 +92,7 @@ def _variant(problem: Problem, function: StepFunction) -> Variant:
     aux = {name: torch_peer.tensor(value) for name, value in default_inputs(problem).items()}
     inputs = torch_peer.tensor(problem.inputs if problem.is_dense else problem.inputs.astype("int64"))
     targets = torch_peer.tensor(problem.targets.astype("int64")).flatten()
+    dy = None if problem.dy is None else torch_peer.tensor(problem.dy)
     loop = scan(len(inputs))
     weights = input_weights(resolve_cell(problem.cell, **problem.options))
 
@@ -99,13 +100,16 @@ def _variant(problem: Problem, function: StepFunction) -> Variant:
         for param in params.values():
             param.grad = None
         y = function.forward(arrays, inputs, aux, loop)
+        if dy is not None:
+            y.backward(dy)
+            return y
         logits = torch.nn.functional.linear(y.flatten(0, 1), params["Why"].T, params["by"])
         loss = torch.nn.functional.cross_entropy(logits, targets)
         loss.backward()
         return loss
 
     def check() -> tuple[float, float]:
-        loss = float(run().detach())
+        loss = torch_peer.scalar(run(), dy)
         return loss, norm(*(params[name].grad.numpy() for name in weights))
 
     def gradients() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from zoo.array_types import Array
 from zoo.base import Cell
 from zoo.bench.peers.problem import Problem, Variant, norm
 from zoo.bench.settings import SYMBOLS, Shape
+from zoo.layers import Recurrent
 from zoo.model import LanguageModel, SequenceModel
 from zoo.registry import resolve_cell
 
@@ -25,6 +26,7 @@ def make_problem(
     threads: int,
     inputs: str = "tokens",
     precision: str | None = None,
+    part: str = "model",
 ) -> Problem:
     """A problem: random inputs and targets, and the initial parameters of a new model of the cell.
 
@@ -37,15 +39,21 @@ def make_problem(
         threads: Number of threads.
         inputs: ``"tokens"`` or ``"dense"``.
         precision: Precision of the matrix products of zoo.
+        part: ``"model"`` or ``"layer"``.
 
     Raises:
         ZooError: if the cell is unknown, or does not support this size.
     """
-    model = _model(cell, shape.hidden, dtype, precision, threads, inputs == "dense")
+    features = shape.input_size if inputs == "dense" else None
+    model = _model(cell, shape.hidden, dtype, precision, threads, features)
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, SYMBOLS, (2, shape.steps, shape.batch)).astype(np.int32)
     params = {name.removeprefix("l0."): _perturbed(value, rng) for name, value in model.params.items()}
-    dense = rng.standard_normal((shape.steps, shape.batch, SYMBOLS)).astype(dtype)
+    outputs = len(params["Why"])
+    if part == "layer":
+        del params["Why"], params["by"]
+    dense = rng.standard_normal((shape.steps, shape.batch, shape.input_size)).astype(dtype)
+    dy = rng.standard_normal((shape.steps, shape.batch, outputs)).astype(dtype)
     return Problem(
         cell,
         dict(model.cell.options),
@@ -57,11 +65,14 @@ def make_problem(
         targets=tokens[1],
         precision=precision,
         buffers={name.removeprefix("l0."): value for name, value in model.buffers.items()},
+        dy=dy if part == "layer" else None,
     )
 
 
 def build(problem: Problem) -> list[Variant]:
-    """``loss_and_grad`` of a model."""
+    """``loss_and_grad`` of a model, or both passes of a layer."""
+    if problem.dy is not None:
+        return [_layer_variant(problem, problem.dy)]
     model = _loaded_model(problem)
     weights = [f"l0.{name}" for name in input_weights(model.cell)]
 
@@ -76,6 +87,34 @@ def build(problem: Problem) -> list[Variant]:
         return {name.removeprefix("l0."): value for name, value in model.grads.items()}
 
     return [Variant("loss_and_grad", run, check, gradients)]
+
+
+def loaded_layer(problem: Problem) -> Recurrent:
+    """The layer with the parameters of the problem; buffers are drawn from the same seed."""
+    cell = resolve_cell(problem.cell, **problem.options)
+    types: Any = {"dtype": problem.dtype, "precision": problem.precision, "threads": problem.threads}
+    rnn = Recurrent(cell, problem.input_size, problem.hidden, **types)
+    rnn.fill({name: problem.params[name.removeprefix("l0.")] for name in rnn.params})
+    return rnn
+
+
+def _layer_variant(problem: Problem, dy: Array) -> Variant:
+    rnn = loaded_layer(problem)
+    weights = [f"l0.{name}" for name in input_weights(rnn.cell)]
+
+    def run() -> Array:
+        y, _ = rnn.forward(problem.inputs)
+        rnn.backward(dy, needs_dx=False)
+        return y
+
+    def check() -> tuple[float, float]:
+        total = float(np.vdot(run().astype(np.float64), dy))
+        return total, norm(*(rnn.grads[name] for name in weights))
+
+    def gradients() -> dict[str, Array]:
+        return {name.removeprefix("l0."): value for name, value in rnn.grads.items()}
+
+    return Variant("both passes", run, check, gradients)
 
 
 def sampler(problem: Problem) -> Callable[[int], object]:
@@ -97,22 +136,32 @@ def flops(problem: Problem) -> tuple[int, str]:
         parameter shapes of a cell with its own kernels.
     """
     cell, hidden = resolve_cell(problem.cell), problem.hidden
-    readout = 2 * problem.params["Why"].size
+    readout = 2 * problem.params["Why"].size if problem.dy is None else 0
     if cell.is_derived():
-        forward, source = _planned_flops(cell, hidden), "plan"
+        forward, source = _planned_flops(cell, problem.input_size, hidden), "plan"
     else:
-        weights = [v for k, v in problem.params.items() if k not in (*input_weights(cell), "Why")]
-        forward, source = 2 * sum(value.size for value in weights if value.ndim > 1), "shapes"
+        forward, source = 2 * sum(value.size for value in _recurrent_weights(problem, cell)), "shapes"
     rows = problem.targets.size
     dense = sum(2 * problem.params[name].size for name in input_weights(cell)) if problem.is_dense else 0
     return rows * (3 * (forward + readout) + 2 * dense), source
 
 
-def _planned_flops(cell: Cell, hidden: int) -> int:
+def step_weight_bytes(problem: Problem) -> int:
+    """Bytes of the matrices that every time step reads: all but those of inputs and readout."""
+    values = _recurrent_weights(problem, resolve_cell(problem.cell))
+    return sum(value.nbytes for value in values) // (2 if problem.precision else 1)
+
+
+def _recurrent_weights(problem: Problem, cell: Cell) -> list[Array]:
+    others = *input_weights(cell), "Why"
+    return [value for name, value in problem.params.items() if name not in others and value.ndim > 1]
+
+
+def _planned_flops(cell: Cell, inputs: int, hidden: int) -> int:
     from zoo.compiler.compile import plan_kernels
     from zoo.compiler.explain import cost_of
 
-    sizes = {"I": SYMBOLS, "H": hidden}
+    sizes = {"I": inputs, "H": hidden}
     sizes |= {name: value for name, value in cell.options.items() if type(value) is int}
     return int(cost_of(plan_kernels(cell).forward).by_tokens.evaluate(sizes))
 
@@ -131,17 +180,18 @@ def _perturbed(value: Array, rng: np.random.Generator) -> Array:
 
 @functools.lru_cache(1)
 def _model(
-    cell: str, hidden: int, dtype: str, precision: str | None, threads: int, is_dense: bool
+    cell: str, hidden: int, dtype: str, precision: str | None, threads: int, features: int | None
 ) -> LanguageModel | SequenceModel:
     options: Any = {"dtype": dtype, "precision": precision, "threads": threads}
-    if is_dense:
-        return SequenceModel(cell, SYMBOLS, SYMBOLS, hidden, **options)
+    if features is not None:
+        return SequenceModel(cell, features, SYMBOLS, hidden, **options)
     return LanguageModel(VOCABULARY, cell, hidden, **options)
 
 
 def _loaded_model(problem: Problem) -> LanguageModel | SequenceModel:
     types = problem.dtype, problem.precision
-    model = _model(problem.cell, problem.hidden, *types, problem.threads, problem.is_dense)
+    features = problem.input_size if problem.is_dense else None
+    model = _model(problem.cell, problem.hidden, *types, problem.threads, features)
     values: Mapping[str, Any] = problem.params
     for name, param in model.params.items():
         param[...] = values[name.removeprefix("l0.")]

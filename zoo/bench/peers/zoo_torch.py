@@ -10,11 +10,10 @@ import numpy as np
 import zoo.torch
 from zoo.bench.peers import torch as torch_peer
 from zoo.bench.peers.problem import Problem, Variant
-from zoo.bench.peers.zoo import input_weights
+from zoo.bench.peers.zoo import input_weights, loaded_layer
 from zoo.bench.timing import run_alternating
 from zoo.convert import to_torch
 from zoo.convert.torch import has_layout
-from zoo.layers import Recurrent
 from zoo.registry import resolve_cell
 
 SECONDS = 1.0  # after which no round starts
@@ -34,7 +33,7 @@ def remark(problem: Problem) -> str:
 
     One token is enough: the overhead does not depend on the number, and the kernels do little.
     """
-    layer, rnn, tokens = _layer(problem), _recurrent(problem), problem.inputs[:1, :1]
+    layer, rnn, tokens = _layer(problem), loaded_layer(problem), problem.inputs[:1, :1]
     inputs = torch_peer.torch.from_numpy(tokens if problem.is_dense else tokens.astype(np.int64))
     parameters = list(layer.parameters())
 
@@ -52,19 +51,10 @@ def remark(problem: Problem) -> str:
     return f"a call takes {(with_torch - without) * 1e6:.0f} µs more than one of zoo.Recurrent"
 
 
-def _recurrent(problem: Problem) -> Recurrent:
-    """The layer of zoo with the parameters of the problem; buffers are drawn from the same seed."""
-    cell = resolve_cell(problem.cell, **problem.options)
-    sizes = problem.symbols, problem.hidden
-    rnn = Recurrent(cell, *sizes, dtype=problem.dtype, threads=problem.threads)
-    rnn.fill({name: problem.params[name.removeprefix("l0.")] for name in rnn.params})
-    return rnn
-
-
 def _layer(problem: Problem) -> Any:
     """The module with the same values, in evaluation mode, without noise."""
-    rnn = _recurrent(problem)
-    layer = zoo.torch.Recurrent(rnn.cell, problem.symbols, problem.hidden, dtype=problem.dtype).eval()
+    rnn = loaded_layer(problem)
+    layer = zoo.torch.Recurrent(rnn.cell, problem.input_size, problem.hidden, dtype=problem.dtype).eval()
     params = to_torch(rnn.cell, rnn.params) if has_layout(rnn.cell) else rnn.params
     layer.load_state_dict(
         {name: torch_peer.tensor(value) for name, value in {**params, **rnn.buffers}.items()}

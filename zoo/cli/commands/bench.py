@@ -31,7 +31,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @option(
     "--shapes",
     metavar="TxBxH,...",
-    help="Time steps, batch size, hidden units.  [64x32x128, 64x32x256, 64x64x512, 128x16x64, 25x1x100]",
+    help="Time steps, batch size, hidden units; TxBxIxH for I dense inputs.  [64x32x128, 64x32x256, "
+    "64x64x512, 128x16x64, 25x1x100]",
 )
 @option(
     "--peers",
@@ -62,7 +63,13 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--inputs",
     type=click.Choice(["tokens", "dense"]),
     default="tokens",
-    help="Tokens, or 65 numbers at every step.  [tokens]",
+    help="Tokens, or numbers at every step, 65 if the shape has no I.  [tokens]",
+)
+@option(
+    "--part",
+    type=click.Choice(["model", "layer"]),
+    default="model",
+    help="A training step of a model, or both passes of a layer, without readout and loss.  [model]",
 )
 @option(
     "--clock",
@@ -143,6 +150,7 @@ def _settings(
     dtype: str,
     precision: str | None,
     inputs: str,
+    part: str,
     clock: str,
     seconds: float,
     **sections: bool,
@@ -167,6 +175,7 @@ def _settings(
         pythons,
         precision=precision,
         clock=clock,
+        part=part,
         **sections,
     )
     _check_cells(settings)
@@ -175,13 +184,12 @@ def _settings(
 
 def _check_cells(settings: Settings) -> None:
     """Check that every cell exists in every shape."""
-    from zoo.bench.settings import SYMBOLS
     from zoo.registry import resolve_cell
 
     for name in settings.cells:
         cell = resolve_cell(name)
         for shape in settings.shapes:
-            cell.param_shapes(SYMBOLS, shape.hidden)
+            cell.param_shapes(shape.input_size, shape.hidden)
 
 
 def _show(results: Results, form: str | None) -> None:
