@@ -12,6 +12,7 @@ import zoo
 from tests.support import step_asserts as checks
 from tests.support.new_operations import Products
 from zoo.compiler.codegen import matmuls
+from zoo.compiler.codegen.loops import outline_loop
 from zoo.compiler.ir.op_table import OPS, Kind, Op
 from zoo.compiler.ir.structural_ops import (
     BROADCAST,
@@ -37,6 +38,17 @@ EXPORTED = [
     for op in OPS.values()
     if op not in FOLDED_OPS and op not in (DY, DSTATE_OUT, PLACEHOLDER) and op.kind not in GRADIENT_KINDS
 ]
+
+
+@pytest.mark.parametrize(
+    "op", [op for op in OPS.values() if op.kind is Kind.ELEMENTWISE and "{0}" in op.code], ids=str
+)
+def test_loop_functions_take_arrays_only(op: Op) -> None:
+    # Builtins as arguments have another type in the next process, which loads the function from the cache.
+    expression = op.code.format("a[j]", "b[j]", "c[j]", "d[j]")
+    loop = outline_loop("loop", [f"y[j] = {expression}"], "H", [])
+    (arguments,) = re.findall(r"^loop\((.*)\)$", loop.call)
+    assert set(arguments.split(", ")) <= {"a", "b", "c", "d", "y", "H"}
 
 
 @pytest.mark.parametrize("op", OPS.values(), ids=str)

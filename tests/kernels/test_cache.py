@@ -213,6 +213,44 @@ def test_shipped_kernels_load_in_second_process(tmp_path: Path) -> None:
         assert run.stdout == expected, run.stderr
 
 
+BUILTIN_CELL = """
+import sys
+import numpy as np
+import zoo
+
+
+class Builtin(zoo.Cell):
+    \"\"\"Its loops call a builtin function.\"\"\"
+
+    card = zoo.Card(title="None", authors="The tests", year=2026, url="https://example.org")
+    W = zoo.Param("I", "3H")
+    h = zoo.State("H")
+    c = zoo.State("H")
+
+    def step(self, x, h, c):
+        a, b, d = zoo.split(x @ self.W, 3)
+        c = np.abs(a) * c + zoo.sigmoid(b) * h
+        return np.tanh(c) * np.abs(d), c
+
+
+rnn = zoo.Recurrent(Builtin(), 3, 4)
+x = np.zeros((2, 1), "i4") if sys.argv[1] == "tokens" else np.ones((2, 1, 3), "f4")
+y, _ = rnn.forward(x)
+rnn.backward(y)
+"""
+
+
+def test_loops_of_another_kind_of_input_load_in_second_process(tmp_path: Path) -> None:
+    file = tmp_path / "builtin_cell.py"
+    file.write_text(BUILTIN_CELL, encoding="utf-8")
+    environment = os.environ | {"ZOO_CACHE_DIR": str(tmp_path / "cache")}
+    for kind in ("dense", "tokens"):
+        run = subprocess.run(
+            [sys.executable, str(file), kind], env=environment, capture_output=True, text=True
+        )
+        assert run.returncode == 0, run.stderr
+
+
 # --- Digests ---
 
 NUMBER = 3

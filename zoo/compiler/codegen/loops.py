@@ -15,6 +15,7 @@ neither compiles slower for it.
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -87,7 +88,9 @@ def _scan_operand(loop: FusedLoop, context: EmitContext, operand: Node, indices:
     return expressions.operand(operand).text
 
 
-_GLOBALS = {"j", "range", "kernels", "np"}
+# As an argument, a builtin such as `abs` would have another type in the next process: a loop from the cache
+# could not be called with it.
+_GLOBALS = {"j", "kernels", "np", *dir(builtins)}
 
 MIN_OUTLINE_PAIRS = 4
 """Pairs of arrays that might overlap; with fewer, the run time test costs next to nothing."""
