@@ -17,7 +17,7 @@ steps of 8 sequences).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from zoo import kernels
 from zoo.array_types import Array
@@ -26,6 +26,26 @@ from zoo.kernels.matrix_memory import CHUNK
 from zoo.kernels.row_loops import fill_row, set_row
 from zoo.kernels.selective_scan import COLUMNS
 from zoo.kernels.vector_loops import vector_loop
+
+
+class _Offsets(NamedTuple):
+    """Indices of the first elements that a chunk of steps reads, for some columns of a row of S.
+
+    Args:
+        row: Index in rows, at the first step.
+        step: Distance to the next step.
+        factor: Index in the factors, in the first matrix.
+        factor_size: Distance to the next matrix.
+        state: Index in the states, in the first plane.
+        state_size: Distance to the next plane.
+    """
+
+    row: int
+    step: int
+    factor: int
+    factor_size: int
+    state: int
+    state_size: int
 
 
 @vector_loop(2, 4)
@@ -207,25 +227,24 @@ def _backward(
                             kernels.flat_slice(history, part * (CHUNK + 1) * COLUMNS, columns),
                             kernels.flat_slice(states, index + part * size + offset, columns),
                         )
-                    starts = (
-                        ((start * head_count + head_index) * width + column, head_count * width),
-                        (factor_offset, heads * size),
-                        (head_offset + offset, size),
+                    row = (start * head_count + head_index) * width + column
+                    offsets = _Offsets(
+                        row, head_count * width, factor_offset, heads * size, head_offset + offset, size
                     )
                     if planes == 1:
                         _real_gradients(
-                            rows, factors, dstate, dout, drows, dfactors, history, count, columns, starts
+                            rows, factors, dstate, dout, drows, dfactors, history, count, columns, offsets
                         )
                     else:
                         _complex_gradients(
-                            rows, factors, dstate, dout, drows, dfactors, history, count, columns, starts
+                            rows, factors, dstate, dout, drows, dfactors, history, count, columns, offsets
                         )
 
 
 @njit(inline=True)
 def _real_gradients(
     rows: Array, factors: Array, dstate: Array, dout: Array, drows: Array, dfactors: Array, history: Array,
-    count: int, columns: int, starts: Any,
+    count: int, columns: int, offsets: _Offsets,
 ) -> None:  # fmt: skip
     """The gradients of a chunk of steps for some columns of a row of S.
 
@@ -239,18 +258,15 @@ def _real_gradients(
         history: For each plane the state before the chunk, and space for the states after every step.
         count: Steps.
         columns: Columns.
-        starts: First element, and distance to that of the next step, of rows; the same of factors, and of
-            planes of the state.
+        offsets: First elements.
     """
-    (row, step), (factor_offset, factor), (offset, _) = starts
-    keep, take = (
-        kernels.flat_slice(factors, factor_offset, columns),
-        kernels.flat_slice(factors, factor_offset + factor, columns),
-    )
-    read = kernels.flat_slice(factors, factor_offset + 2 * factor, columns)
-    dkeep = kernels.flat_slice(dfactors, factor_offset, columns)
-    dtake = kernels.flat_slice(dfactors, factor_offset + factor, columns)
-    dread = kernels.flat_slice(dfactors, factor_offset + 2 * factor, columns)
+    row, step, factor, factor_size = offsets.row, offsets.step, offsets.factor, offsets.factor_size
+    keep = kernels.flat_slice(factors, factor, columns)
+    take = kernels.flat_slice(factors, factor + factor_size, columns)
+    read = kernels.flat_slice(factors, factor + 2 * factor_size, columns)
+    dkeep = kernels.flat_slice(dfactors, factor, columns)
+    dtake = kernels.flat_slice(dfactors, factor + factor_size, columns)
+    dread = kernels.flat_slice(dfactors, factor + 2 * factor_size, columns)
     for t in range(count):
         _repeat_real_step(
             kernels.flat_slice(history, (t + 1) * COLUMNS, columns),
@@ -259,7 +275,7 @@ def _real_gradients(
         )  # fmt: skip
     for t in range(count - 1, -1, -1):
         _real_step_gradient(
-            kernels.flat_slice(dstate, offset, columns),
+            kernels.flat_slice(dstate, offsets.state, columns),
             kernels.flat_slice(drows, row + t * step, columns), dkeep, dtake, dread,
             kernels.flat_slice(dout, row + t * step, columns),
             kernels.flat_slice(history, t * COLUMNS, columns),
@@ -271,16 +287,16 @@ def _real_gradients(
 @njit(inline=True)
 def _complex_gradients(
     rows: Array, factors: Array, dstate: Array, dout: Array, drows: Array, dfactors: Array, history: Array,
-    count: int, columns: int, starts: Any,
+    count: int, columns: int, offsets: _Offsets,
 ) -> None:  # fmt: skip
     """As :func:`_real_gradients`, for complex states."""
-    (row, step), (factor_offset, factor), (offset, size) = starts
-    keep = kernels.flat_slice(factors, factor_offset, columns)
-    keep_im = kernels.flat_slice(factors, factor_offset + factor, columns)
-    take = kernels.flat_slice(factors, factor_offset + 2 * factor, columns)
-    take_im = kernels.flat_slice(factors, factor_offset + 3 * factor, columns)
-    read = kernels.flat_slice(factors, factor_offset + 4 * factor, columns)
-    read_im = kernels.flat_slice(factors, factor_offset + 5 * factor, columns)
+    row, step, factor, factor_size = offsets.row, offsets.step, offsets.factor, offsets.factor_size
+    keep = kernels.flat_slice(factors, factor, columns)
+    keep_im = kernels.flat_slice(factors, factor + factor_size, columns)
+    take = kernels.flat_slice(factors, factor + 2 * factor_size, columns)
+    take_im = kernels.flat_slice(factors, factor + 3 * factor_size, columns)
+    read = kernels.flat_slice(factors, factor + 4 * factor_size, columns)
+    read_im = kernels.flat_slice(factors, factor + 5 * factor_size, columns)
     imaginary = (CHUNK + 1) * COLUMNS
     for t in range(count):
         _repeat_complex_step(
@@ -292,15 +308,15 @@ def _complex_gradients(
         )  # fmt: skip
     for t in range(count - 1, -1, -1):
         _complex_step_gradient(
-            kernels.flat_slice(dstate, offset, columns),
-            kernels.flat_slice(dstate, offset + size, columns),
+            kernels.flat_slice(dstate, offsets.state, columns),
+            kernels.flat_slice(dstate, offsets.state + offsets.state_size, columns),
             kernels.flat_slice(drows, row + t * step, columns),
-            kernels.flat_slice(dfactors, factor_offset, columns),
-            kernels.flat_slice(dfactors, factor_offset + factor, columns),
-            kernels.flat_slice(dfactors, factor_offset + 2 * factor, columns),
-            kernels.flat_slice(dfactors, factor_offset + 3 * factor, columns),
-            kernels.flat_slice(dfactors, factor_offset + 4 * factor, columns),
-            kernels.flat_slice(dfactors, factor_offset + 5 * factor, columns),
+            kernels.flat_slice(dfactors, factor, columns),
+            kernels.flat_slice(dfactors, factor + factor_size, columns),
+            kernels.flat_slice(dfactors, factor + 2 * factor_size, columns),
+            kernels.flat_slice(dfactors, factor + 3 * factor_size, columns),
+            kernels.flat_slice(dfactors, factor + 4 * factor_size, columns),
+            kernels.flat_slice(dfactors, factor + 5 * factor_size, columns),
             kernels.flat_slice(dout, row + t * step, columns),
             kernels.flat_slice(history, t * COLUMNS, columns),
             kernels.flat_slice(history, imaginary + t * COLUMNS, columns),

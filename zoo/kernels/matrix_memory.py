@@ -45,11 +45,12 @@ and 2.7. One update after the other, in loops over four rows of S with all sums 
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.jit import njit
+from zoo.kernels.memory_chunk import ChunkArrays, MemoryFlags
 from zoo.kernels.memory_turns import (
     angle_gradient,
     memory_angle_gradient,
@@ -58,7 +59,6 @@ from zoo.kernels.memory_turns import (
     turn_operands_gradient,
 )
 from zoo.kernels.memory_weights import (
-    ChunkArrays,
     head_decay_products,
     head_decay_products_gradient,
     head_decay_weights,
@@ -70,9 +70,6 @@ from zoo.kernels.memory_weights import (
 )
 from zoo.kernels.row_loops import add_product, add_scaled, dot, multiply_rows, scale_row, set_row
 from zoo.kernels.vector_loops import vector_loop
-
-WorkArrays: TypeAlias = tuple[ChunkArrays, Array, Array, Array, Array, Array, Array, Array, Array, Array]
-"""The arrays that :func:`_arrays` makes."""
 
 CHUNK = 16
 """Steps of a chunk. With 32, the backward pass of memories of 128 x 128 took 10 % longer, of 32 x 32 35 %."""
@@ -125,19 +122,18 @@ def exchanged_planes(memories: Array, planes: int, heads: int) -> Array:
 
 
 @njit(inline=True)
-def _flags(
-    heads: int, updates: int, writes: int, decays: int, turns: int, has_probe: bool, query_first: bool
-) -> int:
-    """All numbers in one integer: Numba compiles again for other literals, but not for other integers."""
-    numbers = decays + 4 * turns + 16 * has_probe + 32 * query_first + 64 * updates
-    return numbers + 2048 * writes + 16384 * heads
+def _packed(flags: MemoryFlags) -> int:
+    """All flags in one integer: Numba compiles again for other literals, but not for other integers."""
+    numbers = flags.decays + 4 * flags.turns + 16 * flags.has_probe + 32 * flags.query_first
+    return numbers + 64 * flags.updates + 2048 * flags.writes + 16384 * flags.heads
 
 
 @njit(inline=True)
-def _numbers_of(flags: int) -> tuple[int, int, int, int, int, bool, bool]:
-    """The arguments of :func:`_flags`."""
-    heads, updates, writes = flags // 16384, flags // 64 & 31, flags // 2048 & 7
-    return heads, updates, writes, flags & 3, flags // 4 & 3, flags & 16 != 0, flags & 32 != 0
+def _unpacked(numbers: int) -> MemoryFlags:
+    """The flags that :func:`_packed` returns as one integer."""
+    heads, updates, writes = numbers // 16384, numbers // 64 & 31, numbers // 2048 & 7
+    decays, turns, has_probe, query_first = numbers & 3, numbers // 4 & 3, numbers & 16, numbers & 32
+    return MemoryFlags(heads, updates, writes, decays, turns, has_probe != 0, query_first != 0)
 
 
 @njit(inline=True)
@@ -149,39 +145,32 @@ def _row_number(update: int, head_index: int, batch: int, heads: int, updates: i
 
 @njit(inline=True)
 def _chunk_arrays(writes: int, depth: int, width: int, decay_size: int, like: Array) -> ChunkArrays:
-    """Arrays for the operands of a chunk, or for their gradients."""
-    values, rates = kernels.empty((writes * CHUNK, width), like), kernels.empty((CHUNK, width), like)
-    keys, readers = kernels.empty((writes * CHUNK, depth), like), kernels.empty((2 * CHUNK, depth), like)
+    """Arrays for the values of a chunk, or for their gradients."""
     decay = kernels.empty((CHUNK, decay_size), like)
     kernels.flat(decay)[:] = 1
-    return values, keys, readers, decay, rates
-
-
-@njit(inline=True)
-def _arrays(writes: int, depth: int, width: int, decay_size: int, like: Array) -> WorkArrays:
-    """Arrays for the values of a chunk, or for their gradients."""
-    return (
-        _chunk_arrays(writes, depth, width, decay_size, like),
+    return ChunkArrays(
+        kernels.empty((writes * CHUNK, width), like),  # values
+        kernels.empty((writes * CHUNK, depth), like),  # keys
+        kernels.empty((2 * CHUNK, depth), like),  # readers
+        decay,
+        kernels.empty((CHUNK, width), like),  # rates
         kernels.empty((CHUNK, depth // 2), like),  # cosines
         kernels.empty((CHUNK, depth // 2), like),  # sines
-        kernels.empty((CHUNK, decay_size), like),  # products of decays
-        kernels.empty((CHUNK, writes * CHUNK), like),  # table of decays
-        kernels.empty((writes * CHUNK, depth), like),  # rests of keys at the end of the chunk
-        kernels.empty((2 * CHUNK, depth), like),  # decayed readers
+        kernels.empty((CHUNK, decay_size), like),  # products
+        kernels.empty((CHUNK, writes * CHUNK), like),  # table
+        kernels.empty((writes * CHUNK, depth), like),  # remaining keys
+        kernels.empty((2 * CHUNK, depth), like),  # decayed
         kernels.empty((2 * CHUNK, width), like),  # reads
-        kernels.empty((2 * CHUNK, writes * CHUNK), like),  # products of readers and keys
+        kernels.empty((2 * CHUNK, writes * CHUNK), like),  # dots
         kernels.empty((2 * CHUNK, writes * CHUNK), like),  # weights
     )
 
 
 @njit(inline=True)
-def _load(
-    row: Array, t: int, first: int, chunk: ChunkArrays, cosines: Array, sines: Array,
-    writes: int, decays: int, turns: int, has_probe: bool,
-) -> None:  # fmt: skip
+def _load(row: Array, t: int, first: int, chunk: ChunkArrays, flags: MemoryFlags) -> None:
     """Copy the operands of step ``t`` of a chunk to its arrays; ``first`` is the first query."""
-    values, keys, readers, decay, rates = chunk
-    width, depth = values.shape[1], keys.shape[1]
+    values, keys, readers, decay, rates = chunk.values, chunk.keys, chunk.readers, chunk.decay, chunk.rates
+    writes, width, depth = flags.writes, values.shape[1], keys.shape[1]
     set_row(
         kernels.flat_slice(values, writes * t * width, writes * width),
         kernels.flat_slice(row, 0, writes * width),
@@ -194,29 +183,26 @@ def _load(
     start += writes * depth
     set_row(readers[first + t], kernels.flat_slice(row, start, depth))
     start += depth
-    if decays > 0:
+    if flags.decays > 0:
         set_row(decay[t], kernels.flat_slice(row, start, decay.shape[1]))
         start += decay.shape[1]
-    if turns > 0:
-        set_row(cosines[t], kernels.flat_slice(row, start, depth // 2))
-        set_row(sines[t], kernels.flat_slice(row, start + depth // 2, depth // 2))
+    if flags.turns > 0:
+        set_row(chunk.cosines[t], kernels.flat_slice(row, start, depth // 2))
+        set_row(chunk.sines[t], kernels.flat_slice(row, start + depth // 2, depth // 2))
         start += depth
-    if has_probe:
+    if flags.has_probe:
         set_row(readers[t], kernels.flat_slice(row, start, depth))
         set_row(rates[t], kernels.flat_slice(row, start + depth, width))
 
 
 @njit(inline=True)
-def _store(
-    drow: Array, row: Array, t: int, first: int, dchunk: ChunkArrays, dangles: Array,
-    writes: int, decays: int, turns: int, has_probe: bool,
-) -> None:  # fmt: skip
+def _store(drow: Array, row: Array, t: int, first: int, dchunk: ChunkArrays, flags: MemoryFlags) -> None:
     """Copy the gradients of step ``t`` of a chunk to those of its operands.
 
     The gradients of cosine and sine have no part along the radius: only that of the angle is defined.
     """
-    values, keys, readers, decay, rates = dchunk
-    width, depth = values.shape[1], keys.shape[1]
+    values, keys, readers, decay = dchunk.values, dchunk.keys, dchunk.readers, dchunk.decay
+    writes, width, depth = flags.writes, values.shape[1], keys.shape[1]
     set_row(
         kernels.flat_slice(drow, 0, writes * width),
         kernels.flat_slice(values, writes * t * width, writes * width),
@@ -229,19 +215,19 @@ def _store(
     start += writes * depth
     set_row(kernels.flat_slice(drow, start, depth), readers[first + t])
     start += depth
-    if decays > 0:
+    if flags.decays > 0:
         set_row(kernels.flat_slice(drow, start, decay.shape[1]), decay[t])
         start += decay.shape[1]
-    if turns > 0:
+    if flags.turns > 0:
         half = depth // 2
         cosine, sine = kernels.flat_slice(row, start, half), kernels.flat_slice(row, start + half, half)
         dcosine, dsine = kernels.flat_slice(drow, start, half), kernels.flat_slice(drow, start + half, half)
-        if turns == 2:
-            angle_gradient(dcosine, dsine, cosine, sine, dangles[t])
+        if flags.turns == 2:
+            angle_gradient(dcosine, dsine, cosine, sine, dchunk.cosines[t])
         start += depth
-    if has_probe:
+    if flags.has_probe:
         set_row(kernels.flat_slice(drow, start, depth), readers[t])
-        set_row(kernels.flat_slice(drow, start + depth, width), rates[t])
+        set_row(kernels.flat_slice(drow, start + depth, width), dchunk.rates[t])
 
 
 @vector_loop(1, 4)
@@ -257,19 +243,19 @@ def _read_memory(decayed: Array, memory: Array, reads: Array) -> None:
 
 
 @njit(inline=True)
-def _apply_probes(steps: int, chunk: ChunkArrays, reads: Array, weights: Array, writes: int) -> None:
+def _apply_probes(steps: int, chunk: ChunkArrays, writes: int) -> None:
     """Add the reads of the probes, times rates, to the last values that steps write."""
-    written, _, _, _, rates = chunk
+    values, reads, weights = chunk.values, chunk.reads, chunk.weights
     for t in range(steps):
         count = writes * t
         for n in range(0, count - 3, 4):
             _add_scaled_four(
-                reads[t], written[n], written[n + 1], written[n + 2], written[n + 3],
+                reads[t], values[n], values[n + 1], values[n + 2], values[n + 3],
                 weights[t, n], weights[t, n + 1], weights[t, n + 2], weights[t, n + 3],
             )  # fmt: skip
         for n in range(count // 4 * 4, count):
-            add_scaled(reads[t], written[n], weights[t, n])
-        add_product(written[count + writes - 1], rates[t], reads[t])
+            add_scaled(reads[t], values[n], weights[t, n])
+        add_product(values[count + writes - 1], chunk.rates[t], reads[t])
 
 
 @njit(inline=True)
@@ -303,35 +289,34 @@ def memory_forward(
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
-    flags = _flags(heads, updates, writes, decays, turns, has_probe, query_first)
-    _forward(rows, first, state, memories, out, flags)
+    flags = MemoryFlags(heads, updates, writes, decays, turns, has_probe, query_first)
+    _forward(rows, first, state, memories, out, _packed(flags))
 
 
 @njit(shared=True)
-def _forward(rows: Array, first: int, state: Array, memories: Array, out: Array, flags: int) -> None:
-    heads, _, writes, decays, _, _, _ = _numbers_of(flags)
-    width = out.shape[2] // heads
-    depth = state.shape[1] // heads // width
-    arrays = _arrays(writes, depth, width, depth if decays == 2 else 1, state)
+def _forward(rows: Array, first: int, state: Array, memories: Array, out: Array, numbers: int) -> None:
+    flags = _unpacked(numbers)
+    width = out.shape[2] // flags.heads
+    depth = state.shape[1] // flags.heads // width
+    chunk = _chunk_arrays(flags.writes, depth, width, depth if flags.decays == 2 else 1, state)
     # A function of its own, whose caller owns all arrays: counting references to views of them took four
     # fifths of the time.
-    _forward_chunks(rows, first, state, memories, out, arrays, flags)
+    _forward_chunks(rows, first, state, memories, out, chunk, numbers)
 
 
 @njit(shared=True)
 def _forward_chunks(
-    rows: Array, first: int, state: Array, memories: Array, out: Array, arrays: WorkArrays, flags: int
+    rows: Array, first: int, state: Array, memories: Array, out: Array, chunk: ChunkArrays, numbers: int
 ) -> None:
     rows, state, memories = kernels.unowned((rows, state, memories))
-    out, arrays = kernels.unowned((out, arrays))
-    heads, updates, writes, decays, turns, has_probe, query_first = _numbers_of(flags)
-    read_update = 0 if query_first else updates - 1
+    out, chunk = kernels.unowned((out, chunk))
+    flags = _unpacked(numbers)
+    heads, updates, writes, has_probe = flags.heads, flags.updates, flags.writes, flags.has_probe
+    read_update = 0 if flags.query_first else updates - 1
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
     head_count = batch * heads
     size, width = state.shape[1] // heads, out.shape[2] // heads
     depth, row_size = size // width, rows.shape[2] // (heads * updates)
-    chunk, cosines, sines, products, table, remaining_keys, decayed, reads, dots, weights = arrays
-    written = chunk[0]
     for head_index in range(head_count):
         flat = kernels.flat_slice(state, head_index * size, size)
         memory = kernels.reshape(flat, (depth, width))
@@ -342,47 +327,40 @@ def _forward_chunks(
             set_row(kernels.flat_slice(memories, index * size, size), flat)
             for t in range(count):
                 number = _row_number(start + t, head_index, batch, heads, updates)
-                row = kernels.flat_slice(rows, number * row_size, row_size)
-                _load(row, t, after, chunk, cosines, sines, writes, decays, turns, has_probe)
-            if turns > 0:
-                turn_operands(count, chunk, cosines, sines, writes, has_probe, query_first)
-            _read_chunk(
-                count, chunk, products, table, decayed, remaining_keys, dots, weights,
-                writes, decays, has_probe, query_first,
-            )  # fmt: skip
-            all_reads = kernels.slice_steps(reads, 0, after + count)
-            _read_memory(kernels.slice_steps(decayed, 0, after + count), memory, all_reads)
+                _load(kernels.flat_slice(rows, number * row_size, row_size), t, after, chunk, flags)
+            if flags.turns > 0:
+                turn_operands(count, chunk, flags)
+            _set_weights(count, chunk, flags)
+            all_reads = kernels.slice_steps(chunk.reads, 0, after + count)
+            _read_memory(kernels.slice_steps(chunk.decayed, 0, after + count), memory, all_reads)
             if has_probe:
-                _apply_probes(count, chunk, reads, weights, writes)
-            steps_written = kernels.slice_steps(written, 0, writes * count)
-            steps_reads = kernels.slice_steps(reads, after, after + count)
+                _apply_probes(count, chunk, writes)
+            values = kernels.slice_steps(chunk.values, 0, writes * count)
+            query_reads = kernels.slice_steps(chunk.reads, after, after + count)
             kernels.add_matmul(
-                kernels.slice_steps(weights, after, after + count), kernels.pack(steps_written), steps_reads
+                kernels.slice_steps(chunk.weights, after, after + count), kernels.pack(values), query_reads
             )
             for t in range(read_update, count, updates):  # chunks begin where steps do
                 row_of_out = ((start + t) // updates * head_count + head_index) * width
-                set_row(kernels.flat_slice(out, row_of_out, width), steps_reads[t])
-            _decay_memory(memory, products[count - 1], decays)
+                set_row(kernels.flat_slice(out, row_of_out, width), query_reads[t])
+            _decay_memory(memory, chunk.products[count - 1], flags.decays)
             kernels.add_matmul_ta(
-                kernels.slice_steps(remaining_keys, 0, writes * count), steps_written, memory
+                kernels.slice_steps(chunk.remaining_keys, 0, writes * count), values, memory
             )
-            if turns > 0:
-                turn_memory(memory, cosines[count - 1], sines[count - 1], False)
+            if flags.turns > 0:
+                turn_memory(memory, chunk.cosines[count - 1], chunk.sines[count - 1], False)
 
 
 @njit(inline=True)
-def _read_chunk(
-    steps: int, chunk: ChunkArrays, products: Array, table: Array, decayed: Array, remaining_keys: Array,
-    dots: Array, weights: Array, writes: int, decays: int, has_probe: bool, query_first: bool,
-) -> None:  # fmt: skip
+def _set_weights(steps: int, chunk: ChunkArrays, flags: MemoryFlags) -> None:
     """Compute the products of readers and keys with decays, by the kind of decays."""
-    if decays == 2:
-        kernels.fill_zeros(weights)
-        row_decay_products(steps, chunk, products, decayed, has_probe, query_first)
-        row_decay_weights(steps, chunk, remaining_keys, weights, writes, has_probe, query_first)
+    if flags.decays == 2:
+        kernels.fill_zeros(chunk.weights)
+        row_decay_products(steps, chunk, flags)
+        row_decay_weights(steps, chunk, flags)
     else:
-        head_decay_products(steps, chunk, products, decayed, has_probe, query_first)
-        head_decay_weights(steps, chunk, table, remaining_keys, dots, weights, writes, has_probe, query_first)
+        head_decay_products(steps, chunk, flags)
+        head_decay_weights(steps, chunk, flags)
 
 
 @njit(inline=True)
@@ -397,19 +375,15 @@ def _update_gradient(
 
 
 @njit(inline=True)
-def _apply_probes_gradient(
-    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, reads: Array, dreads: Array, weights: Array,
-    writes: int,
-) -> None:  # fmt: skip
+def _apply_probes_gradient(steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, writes: int) -> None:
     """Backward pass of :func:`_apply_probes`: ``dchunk`` has the gradients of the written values."""
-    _, _, _, _, rates = chunk
-    dwritten, _, _, _, drates = dchunk
+    dvalues, dreads = dchunk.values, dchunk.reads
     for t in range(steps - 1, -1, -1):
         count = writes * t
-        multiply_rows(drates[t], dwritten[count + writes - 1], reads[t])
-        multiply_rows(dreads[t], dwritten[count + writes - 1], rates[t])
+        multiply_rows(dchunk.rates[t], dvalues[count + writes - 1], chunk.reads[t])
+        multiply_rows(dreads[t], dvalues[count + writes - 1], chunk.rates[t])
         for n in range(count):
-            add_scaled(dwritten[n], dreads[t], weights[t, n])
+            add_scaled(dvalues[n], dreads[t], chunk.weights[t, n])
 
 
 @njit(inline=True)
@@ -462,40 +436,38 @@ def memory_backward(
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
-    flags = _flags(heads, updates, writes, decays, turns, has_probe, query_first)
-    _backward(rows, memories, first, dstate, dout, drows, flags)
+    flags = MemoryFlags(heads, updates, writes, decays, turns, has_probe, query_first)
+    _backward(rows, memories, first, dstate, dout, drows, _packed(flags))
 
 
 @njit(shared=True)
 def _backward(
-    rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array, flags: int
+    rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array, numbers: int
 ) -> None:
-    heads, _, writes, decays, _, _, _ = _numbers_of(flags)
-    width = dout.shape[2] // heads
-    depth = dstate.shape[1] // heads // width
-    decay_size = depth if decays == 2 else 1
-    arrays = _arrays(writes, depth, width, decay_size, dstate)
-    gradients = _arrays(writes, depth, width, decay_size, dstate)
-    _backward_chunks(rows, memories, first, dstate, dout, drows, arrays, gradients, flags)
+    flags = _unpacked(numbers)
+    width = dout.shape[2] // flags.heads
+    depth = dstate.shape[1] // flags.heads // width
+    decay_size = depth if flags.decays == 2 else 1
+    chunk = _chunk_arrays(flags.writes, depth, width, decay_size, dstate)
+    dchunk = _chunk_arrays(flags.writes, depth, width, decay_size, dstate)
+    _backward_chunks(rows, memories, first, dstate, dout, drows, chunk, dchunk, numbers)
 
 
 @njit(shared=True)
 def _backward_chunks(
     rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
-    arrays: WorkArrays, gradients: WorkArrays, flags: int,
+    chunk: ChunkArrays, dchunk: ChunkArrays, numbers: int,
 ) -> None:  # fmt: skip
     rows, memories, dstate, dout, drows = kernels.unowned((rows, memories, dstate, dout, drows))
-    arrays, gradients = kernels.unowned((arrays, gradients))
-    heads, updates, writes, decays, turns, has_probe, query_first = _numbers_of(flags)
-    read_update = 0 if query_first else updates - 1
+    chunk, dchunk = kernels.unowned((chunk, dchunk))
+    flags = _unpacked(numbers)
+    heads, updates, writes, has_probe = flags.heads, flags.updates, flags.writes, flags.has_probe
+    read_update = 0 if flags.query_first else updates - 1
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
     head_count = batch * heads
     size, width = dstate.shape[1] // heads, dout.shape[2] // heads
     depth, row_size = size // width, rows.shape[2] // (heads * updates)
-    chunk, cosines, sines, products, table, remaining_keys, decayed, reads, dots, weights = arrays
-    dchunk, dangles, _, dproducts, dtable, dremaining_keys, ddecayed, dreads, _, dweights = gradients
-    written, dwritten = chunk[0], dchunk[0]
-    dlast_product = dproducts[0]
+    cosines, sines, dangles = chunk.cosines, chunk.sines, dchunk.cosines
     for head_index in range(head_count):
         gradient = kernels.reshape(kernels.flat_slice(dstate, head_index * size, size), (depth, width))
         for start in range((all_updates - 1) // CHUNK * CHUNK, -1, -CHUNK):
@@ -506,76 +478,60 @@ def _backward_chunks(
             total = after + count
             for t in range(count):
                 number = _row_number(start + t, head_index, batch, heads, updates)
-                row = kernels.flat_slice(rows, number * row_size, row_size)
-                _load(row, t, after, chunk, cosines, sines, writes, decays, turns, has_probe)
+                _load(kernels.flat_slice(rows, number * row_size, row_size), t, after, chunk, flags)
             if updates > 1:
-                kernels.fill_zeros(dreads)
+                kernels.fill_zeros(dchunk.reads)
             for t in range(read_update, count, updates):
                 row_of_out = ((start + t) // updates * head_count + head_index) * width
-                set_row(dreads[after + t], kernels.flat_slice(dout, row_of_out, width))
-            if turns > 0:
-                turn_operands(count, chunk, cosines, sines, writes, has_probe, query_first)
+                set_row(dchunk.reads[after + t], kernels.flat_slice(dout, row_of_out, width))
+            if flags.turns > 0:
+                turn_operands(count, chunk, flags)
                 turn_memory(gradient, cosines[count - 1], sines[count - 1], True)
-            _read_chunk(
-                count, chunk, products, table, decayed, remaining_keys, dots, weights,
-                writes, decays, has_probe, query_first,
-            )  # fmt: skip
+            _set_weights(count, chunk, flags)
+            decayed = kernels.slice_steps(chunk.decayed, 0, total)
             if has_probe:
                 _read_memory(
-                    kernels.slice_steps(decayed, 0, count), memory, kernels.slice_steps(reads, 0, count)
+                    kernels.slice_steps(decayed, 0, count), memory, kernels.slice_steps(chunk.reads, 0, count)
                 )
-                _apply_probes(count, chunk, reads, weights, writes)
-            steps_written = kernels.slice_steps(written, 0, writes * count)
-            steps_dwritten = kernels.slice_steps(dwritten, 0, writes * count)
-            _update_gradient(
-                kernels.slice_steps(remaining_keys, 0, writes * count), steps_written, gradient,
-                kernels.slice_steps(dremaining_keys, 0, writes * count), steps_dwritten,
-            )  # fmt: skip
-            if turns == 2:
+                _apply_probes(count, chunk, writes)
+            values = kernels.slice_steps(chunk.values, 0, writes * count)
+            dvalues = kernels.slice_steps(dchunk.values, 0, writes * count)
+            remaining_keys = kernels.slice_steps(chunk.remaining_keys, 0, writes * count)
+            dremaining_keys = kernels.slice_steps(dchunk.remaining_keys, 0, writes * count)
+            _update_gradient(remaining_keys, values, gradient, dremaining_keys, dvalues)
+            if flags.turns == 2:
                 kernels.fill_zeros(dangles)
                 memory_angle_gradient(
-                    memory, gradient, products[count - 1],
-                    kernels.slice_steps(remaining_keys, 0, writes * count),
-                    kernels.slice_steps(dremaining_keys, 0, writes * count), dangles[count - 1],
+                    memory, gradient, chunk.products[count - 1], remaining_keys, dremaining_keys,
+                    dangles[count - 1],
                 )  # fmt: skip
             kernels.add_matmul_ta(
-                kernels.slice_steps(weights, after, total), kernels.slice_steps(dreads, after, total),
-                steps_dwritten,
-            )  # fmt: skip
+                kernels.slice_steps(chunk.weights, after, total),
+                kernels.slice_steps(dchunk.reads, after, total),
+                dvalues,
+            )
             if has_probe:
-                _apply_probes_gradient(count, chunk, dchunk, reads, dreads, weights, writes)
-            all_dreads = kernels.slice_steps(dreads, 0, total)
-            kernels.fill_zeros(dweights)
-            panels = kernels.pack_transposed(steps_written)
+                _apply_probes_gradient(count, chunk, dchunk, writes)
+            dreads = kernels.slice_steps(dchunk.reads, 0, total)
+            kernels.fill_zeros(dchunk.weights)
+            panels = kernels.pack_transposed(values)
             kernels.add_matmul_offset(
-                all_dreads, 0, panels, kernels.slice_steps(dweights, 0, total), 0, writes * count
+                dreads, 0, panels, kernels.slice_steps(dchunk.weights, 0, total), 0, writes * count
             )
             _memory_gradient(
-                kernels.slice_steps(decayed, 0, total), all_dreads, memory, products[count - 1], decays,
-                gradient, kernels.slice_steps(ddecayed, 0, total), dlast_product,
+                decayed, dreads, memory, chunk.products[count - 1], flags.decays,
+                gradient, kernels.slice_steps(dchunk.decayed, 0, total), dchunk.products[0],
             )  # fmt: skip
-            if decays == 2:
-                row_decay_products_gradient(
-                    count, chunk, dchunk, products, ddecayed, dlast_product, has_probe, query_first
-                )
-                row_decay_weights_gradient(
-                    count, chunk, dchunk, decayed, dremaining_keys, dweights, writes, has_probe, query_first
-                )
+            if flags.decays == 2:
+                row_decay_products_gradient(count, chunk, dchunk, flags)
+                row_decay_weights_gradient(count, chunk, dchunk, flags)
             else:
-                head_decay_products_gradient(
-                    count, chunk, dchunk, products, ddecayed, dlast_product, decays == 1,
-                    has_probe, query_first,
-                )  # fmt: skip
-                head_decay_weights_gradient(
-                    count, chunk, dchunk, table, dots, dtable, dremaining_keys, dweights, decays == 1,
-                    writes, has_probe, query_first,
-                )  # fmt: skip
-            if turns > 0:
-                turn_operands_gradient(
-                    count, chunk, dchunk, cosines, sines, dangles, turns == 2, writes, has_probe, query_first
-                )
+                head_decay_products_gradient(count, chunk, dchunk, flags)
+                head_decay_weights_gradient(count, chunk, dchunk, flags)
+            if flags.turns > 0:
+                turn_operands_gradient(count, chunk, dchunk, flags)
             for t in range(count):
                 start_of_row = _row_number(start + t, head_index, batch, heads, updates) * row_size
                 drow = kernels.flat_slice(drows, start_of_row, row_size)
                 row = kernels.flat_slice(rows, start_of_row, row_size)
-                _store(drow, row, t, after, dchunk, dangles, writes, decays, turns, has_probe)
+                _store(drow, row, t, after, dchunk, flags)

@@ -11,7 +11,7 @@ from typing import Any
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.jit import njit
-from zoo.kernels.memory_weights import ChunkArrays
+from zoo.kernels.memory_chunk import ChunkArrays, MemoryFlags
 from zoo.kernels.row_loops import add_scaled
 from zoo.kernels.vector_loops import vector_loop
 
@@ -56,24 +56,21 @@ def _add_angle_gradient(target: Any, da: Any, db: Any, a: Any, b: Any) -> Any:
 
 
 @njit(inline=True)
-def turn_operands(
-    steps: int, chunk: ChunkArrays, cosines: Array, sines: Array,
-    writes: int, has_probe: bool, query_first: bool,
-) -> None:  # fmt: skip
+def turn_operands(steps: int, chunk: ChunkArrays, flags: MemoryFlags) -> None:
     """Add up the angles of the steps of a chunk, and turn its keys and readers back by the sums."""
-    _, keys, readers, _, _ = chunk
-    first = steps if has_probe else 0
+    readers, cosines, sines = chunk.readers, chunk.cosines, chunk.sines
+    first = steps if flags.has_probe else 0
     for t in range(steps):
         if t > 0:
             _add_angle(cosines[t], sines[t], cosines[t - 1], sines[t - 1])
-            if query_first:
+            if flags.query_first:
                 _turn_row_back(readers, first + t, cosines[t - 1], sines[t - 1])
-            if has_probe:
+            if flags.has_probe:
                 _turn_row_back(readers, t, cosines[t - 1], sines[t - 1])
-        if not query_first:
+        if not flags.query_first:
             _turn_row_back(readers, first + t, cosines[t], sines[t])
-        for n in range(writes * t, writes * (t + 1)):
-            _turn_row_back(keys, n, cosines[t], sines[t])
+        for n in range(flags.writes * t, flags.writes * (t + 1)):
+            _turn_row_back(chunk.keys, n, cosines[t], sines[t])
 
 
 @njit(inline=True)
@@ -99,36 +96,29 @@ def _turn_gradient(
 
 
 @njit(inline=True)
-def turn_operands_gradient(
-    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, cosines: Array, sines: Array, dangles: Array,
-    trained: bool, writes: int, has_probe: bool, query_first: bool,
-) -> None:  # fmt: skip
+def turn_operands_gradient(steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, flags: MemoryFlags) -> None:
     """Backward pass of :func:`turn_operands`.
 
     Args:
         steps: Steps of the chunk.
-        chunk: Their operands, turned back.
-        dchunk: The gradients of the operands, which are turned.
-        cosines: Cosines of the sums of angles.
-        sines: Sines of the sums of angles.
-        dangles: The gradients of the sums, zero except for the last, replaced by gradients of angles.
-        trained: Whether angles have gradients.
-        writes: Keys of a step.
-        has_probe: Whether there are probes.
-        query_first: Whether queries are early.
+        chunk: Their operands, turned back, with cosines and sines of the sums of angles.
+        dchunk: The gradients of the operands, which are turned. ``cosines`` has the gradients of the sums of
+            angles, zero except for the last one. The kernel replaces them by the gradients of the angles.
+        flags: The form of the memory.
     """
-    _, keys, readers, _, _ = chunk
-    _, dkeys, dreaders, _, _ = dchunk
-    first = steps if has_probe else 0
+    keys, readers, cosines, sines = chunk.keys, chunk.readers, chunk.cosines, chunk.sines
+    dkeys, dreaders, dangles = dchunk.keys, dchunk.readers, dchunk.cosines
+    trained = flags.turns == 2
+    first = steps if flags.has_probe else 0
     for t in range(steps - 1, -1, -1):
-        for n in range(writes * t, writes * (t + 1)):
+        for n in range(flags.writes * t, flags.writes * (t + 1)):
             _turn_gradient(keys, dkeys, n, cosines[t], sines[t], dangles[t], trained)
-        if not query_first:
+        if not flags.query_first:
             _turn_gradient(readers, dreaders, first + t, cosines[t], sines[t], dangles[t], trained)
         if t + 1 < steps:
-            if query_first:
+            if flags.query_first:
                 _turn_gradient(readers, dreaders, first + t + 1, cosines[t], sines[t], dangles[t], trained)
-            if has_probe:
+            if flags.has_probe:
                 _turn_gradient(readers, dreaders, t + 1, cosines[t], sines[t], dangles[t], trained)
             add_scaled(dangles[t], dangles[t + 1], 1)
 

@@ -15,11 +15,12 @@ AVX-512, float32, one thread).
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.jit import njit
+from zoo.kernels.memory_chunk import ChunkArrays, MemoryFlags
 from zoo.kernels.row_loops import (
     add_product,
     add_scaled,
@@ -29,9 +30,6 @@ from zoo.kernels.row_loops import (
     set_row,
 )
 from zoo.kernels.vector_loops import vector_loop
-
-ChunkArrays: TypeAlias = tuple[Array, Array, Array, Array, Array]
-"""Arrays of the steps of a chunk: values, keys, readers, decays and rates. Probes are the first readers."""
 
 
 @vector_loop(1, 1)
@@ -71,25 +69,14 @@ def _reader_gradient(g: Any, dreader: Any, reader: Any, key: Any, weight: Any) -
 
 
 @njit(inline=True)
-def row_decay_products(
-    steps: int, chunk: ChunkArrays, products: Array, decayed: Array, has_probe: bool, query_first: bool
-) -> None:
-    """Write products of decays, and their products with readers, which read the memory before the chunk.
-
-    Args:
-        steps: Steps of the chunk.
-        chunk: Their operands.
-        products: Receives the products of the decays up to each step, ``(CHUNK, K)``.
-        decayed: Receives readers times such products, ``(2 * CHUNK, K)``.
-        has_probe: Whether there are probes.
-        query_first: Whether queries are early.
-    """
-    _, _, readers, decay, _ = chunk
+def row_decay_products(steps: int, chunk: ChunkArrays, flags: MemoryFlags) -> None:
+    """Set ``products`` and ``decayed`` of the first steps of a chunk: readers of the memory before it."""
+    readers, decay, products, decayed = chunk.readers, chunk.decay, chunk.products, chunk.decayed
     set_row(products[0], decay[0])
     for t in range(1, steps):
         multiply_rows(products[t], products[t - 1], decay[t])
-    for first in range(0, 2 * steps if has_probe else steps, steps):
-        is_early = query_first or (has_probe and first == 0)
+    for first in range(0, 2 * steps if flags.has_probe else steps, steps):
+        is_early = flags.query_first or (flags.has_probe and first == 0)
         for t in range(steps):
             if is_early and t == 0:
                 set_row(decayed[first], readers[first])
@@ -98,22 +85,19 @@ def row_decay_products(
 
 
 @njit(inline=True)
-def row_decay_weights(
-    steps: int, chunk: ChunkArrays, remaining_keys: Array, weights: Array,
-    writes: int, has_probe: bool, query_first: bool,
-) -> None:  # fmt: skip
-    """Write the weights that are not zero, and the rests of keys at the end of the chunk."""
-    _, keys, readers, decay, _ = chunk
-    first = steps if has_probe else 0  # the first query
-    for n in range(writes * steps):
-        s, key = n // writes, remaining_keys[n]
+def row_decay_weights(steps: int, chunk: ChunkArrays, flags: MemoryFlags) -> None:
+    """Set ``remaining_keys``, and the ``weights`` that are not zero."""
+    keys, readers, decay, weights = chunk.keys, chunk.readers, chunk.decay, chunk.weights
+    first = steps if flags.has_probe else 0  # the first query
+    for n in range(flags.writes * steps):
+        s, key = n // flags.writes, chunk.remaining_keys[n]
         set_row(key, keys[n])
-        if not query_first:
+        if not flags.query_first:
             weights[first + s, n] = dot(readers[first + s], key)
         for t in range(s + 1, steps):
-            if has_probe:
+            if flags.has_probe:
                 weights[t, n] = dot(readers[t], key)
-            if query_first:
+            if flags.query_first:
                 weights[first + t, n] = dot(readers[first + t], key)
                 multiply_by_row(key, decay[t])
             else:
@@ -122,62 +106,61 @@ def row_decay_weights(
 
 @njit(inline=True)
 def row_decay_products_gradient(
-    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, products: Array, ddecayed: Array, g: Array,
-    has_probe: bool, query_first: bool,
-) -> None:  # fmt: skip
+    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, flags: MemoryFlags
+) -> None:
     """Backward pass of :func:`row_decay_products`: set the gradients of readers and decays.
 
     Args:
         steps: Steps of the chunk.
         chunk: The operands of its steps.
-        dchunk: Their gradients.
-        products: Products of decays.
-        ddecayed: Gradients of the decayed readers.
-        g: The gradient of the last product, ``(K,)``, overwritten.
-        has_probe: Whether there are probes.
-        query_first: Whether queries are early.
+        dchunk: Their gradients. The gradients of ``decayed`` are given. The first row of ``products`` is the
+            gradient of the last product, which is overwritten.
+        flags: The form of the memory.
     """
-    _, _, readers, decay, _ = chunk
-    _, _, dreaders, ddecay, _ = dchunk
-    first = steps if has_probe else 0
+    readers, decay, products = chunk.readers, chunk.decay, chunk.products
+    dreaders, ddecay, ddecayed = dchunk.readers, dchunk.decay, dchunk.decayed
+    g = dchunk.products[0]
+    first = steps if flags.has_probe else 0
     for t in range(steps - 1, -1, -1):
-        if not query_first:
+        if not flags.query_first:
             multiply_rows(dreaders[first + t], ddecayed[first + t], products[t])
             add_product(g, ddecayed[first + t], readers[first + t])
         if t == 0:
             set_row(ddecay[0], g)
-            if query_first:
+            if flags.query_first:
                 set_row(dreaders[first], ddecayed[first])
-            if has_probe:
+            if flags.has_probe:
                 set_row(dreaders[0], ddecayed[0])
             continue
         multiply_rows(ddecay[t], g, products[t - 1])
         multiply_by_row(g, decay[t])
-        if query_first:
+        if flags.query_first:
             multiply_rows(dreaders[first + t], ddecayed[first + t], products[t - 1])
             add_product(g, ddecayed[first + t], readers[first + t])
-        if has_probe:
+        if flags.has_probe:
             multiply_rows(dreaders[t], ddecayed[t], products[t - 1])
             add_product(g, ddecayed[t], readers[t])
 
 
 @njit(inline=True)
 def row_decay_weights_gradient(
-    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, chain: Array, dremaining_keys: Array,
-    dweights: Array, writes: int, has_probe: bool, query_first: bool,
-) -> None:  # fmt: skip
-    """Backward pass of :func:`row_decay_weights`: set the gradients of keys, add to the others."""
-    _, keys, readers, decay, _ = chunk
-    _, dkeys, dreaders, ddecay, _ = dchunk
-    first = steps if has_probe else 0
-    for n in range(writes * steps):
-        s = n // writes
+    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, flags: MemoryFlags
+) -> None:
+    """Backward pass of :func:`row_decay_weights`: set the gradients of keys, add to the others.
+
+    It overwrites ``decayed`` of the chunk, and the gradient of ``remaining_keys``.
+    """
+    keys, readers, decay, chain = chunk.keys, chunk.readers, chunk.decay, chunk.decayed
+    dreaders, ddecay, dweights = dchunk.readers, dchunk.decay, dchunk.weights
+    first = steps if flags.has_probe else 0
+    for n in range(flags.writes * steps):
+        s = n // flags.writes
         set_row(chain[s], keys[n])
         for t in range(s + 1, steps):
             multiply_rows(chain[t], chain[t - 1], decay[t])
-        g = dremaining_keys[n]
+        g = dchunk.remaining_keys[n]
         for t in range(steps - 1, s, -1):
-            if query_first:
+            if flags.query_first:
                 _decay_gradient(g, ddecay[t], chain[t - 1], decay[t])
                 _reader_gradient(
                     g, dreaders[first + t], readers[first + t], chain[t - 1], dweights[first + t, n]
@@ -187,27 +170,25 @@ def row_decay_weights_gradient(
                     g, dreaders[first + t], ddecay[t], readers[first + t], chain[t], chain[t - 1],
                     decay[t], dweights[first + t, n],
                 )  # fmt: skip
-            if has_probe:
+            if flags.has_probe:
                 _reader_gradient(g, dreaders[t], readers[t], chain[t - 1], dweights[t, n])
-        if not query_first:
+        if not flags.query_first:
             _reader_gradient(g, dreaders[first + s], readers[first + s], keys[n], dweights[first + s, n])
-        set_row(dkeys[n], g)
+        set_row(dchunk.keys[n], g)
 
 
 # One decay for each head, or none.
 
 
 @njit(inline=True)
-def head_decay_products(
-    steps: int, chunk: ChunkArrays, products: Array, decayed: Array, has_probe: bool, query_first: bool
-) -> None:
+def head_decay_products(steps: int, chunk: ChunkArrays, flags: MemoryFlags) -> None:
     """As :func:`row_decay_products`, with products of decays ``(CHUNK, 1)``."""
-    _, _, readers, decay, _ = chunk
+    readers, decay, products, decayed = chunk.readers, chunk.decay, chunk.products, chunk.decayed
     products[0, 0] = decay[0, 0]
     for t in range(1, steps):
         products[t, 0] = products[t - 1, 0] * decay[t, 0]
-    for first in range(0, 2 * steps if has_probe else steps, steps):
-        is_early = query_first or (has_probe and first == 0)
+    for first in range(0, 2 * steps if flags.has_probe else steps, steps):
+        is_early = flags.query_first or (flags.has_probe and first == 0)
         for t in range(steps):
             if is_early and t == 0:
                 set_row(decayed[first], readers[first])
@@ -216,11 +197,11 @@ def head_decay_products(
 
 
 @njit(inline=True)
-def _multiply_by_table(steps: int, weights: Array, table: Array, has_probe: bool, query_first: bool) -> None:
+def _multiply_by_table(steps: int, weights: Array, table: Array, flags: MemoryFlags) -> None:
     """Multiply the product of each reader and each key by the decays between them, or zero."""
     size = table.shape[1]
-    for first in range(0, 2 * steps if has_probe else steps, steps):
-        is_early = query_first or (has_probe and first == 0)
+    for first in range(0, 2 * steps if flags.has_probe else steps, steps):
+        is_early = flags.query_first or (flags.has_probe and first == 0)
         if is_early:
             kernels.fill_zeros(kernels.flat_slice(weights, first * size, size))
         start, count = (first + 1, steps - 1) if is_early else (first, steps)
@@ -231,121 +212,107 @@ def _multiply_by_table(steps: int, weights: Array, table: Array, has_probe: bool
 
 
 @njit(inline=True)
-def head_decay_weights(
-    steps: int, chunk: ChunkArrays, table: Array, remaining_keys: Array, products: Array, weights: Array,
-    writes: int, has_probe: bool, query_first: bool,
-) -> None:  # fmt: skip
-    """Write all weights, and what is left of keys at the end of the chunk.
+def head_decay_weights(steps: int, chunk: ChunkArrays, flags: MemoryFlags) -> None:
+    """Set ``table``, ``remaining_keys``, ``dots`` and all ``weights`` of the first steps of a chunk.
 
-    Args:
-        steps: Steps of the chunk.
-        chunk: Their operands.
-        table: Receives ``decay[s + 1] * ... * decay[t]`` for keys of ``s <= t``, else zero, ``(CHUNK, W)``.
-        remaining_keys: Receives the keys times the last row of the table, ``(W, K)``.
-        products: Receives the products of readers and keys, ``(2 * CHUNK, W)``.
-        weights: Receives the weights, ``(2 * CHUNK, W)``.
-        writes: Keys of a step. A chunk has ``W = writes * CHUNK``.
-        has_probe: Whether there are probes.
-        query_first: Whether queries are early.
+    The table has ``decay[s + 1] * ... * decay[t]`` for keys of ``s <= t``, else zero. Its last row has the
+    rest of each key.
     """
-    _, keys, readers, decay, _ = chunk
-    count = 2 * steps if has_probe else steps
+    keys, decay, table, dots = chunk.keys, chunk.decay, chunk.table, chunk.dots
+    writes, count = flags.writes, 2 * steps if flags.has_probe else steps
     kernels.fill_zeros(table)
     for t in range(steps):
         if t > 0:
             _scaled(table[t], table[t - 1], decay[t, 0])
         for n in range(writes * t, writes * (t + 1)):
             table[t, n] = 1
-    kernels.fill_zeros(products)
+    kernels.fill_zeros(dots)
     panels = kernels.pack_transposed(kernels.slice_steps(keys, 0, writes * steps))
-    steps_products = kernels.slice_steps(products, 0, count)
+    steps_dots = kernels.slice_steps(dots, 0, count)
     kernels.add_matmul_offset(
-        kernels.slice_steps(readers, 0, count), 0, panels, steps_products, 0, writes * steps
+        kernels.slice_steps(chunk.readers, 0, count), 0, panels, steps_dots, 0, writes * steps
     )
-    set_row(kernels.flat(weights), kernels.flat(products))
-    _multiply_by_table(steps, weights, table, has_probe, query_first)
+    set_row(kernels.flat(chunk.weights), kernels.flat(dots))
+    _multiply_by_table(steps, chunk.weights, table, flags)
     for n in range(writes * steps):
-        _scaled(remaining_keys[n], keys[n], table[steps - 1, n])
+        _scaled(chunk.remaining_keys[n], keys[n], table[steps - 1, n])
 
 
 @njit(inline=True)
 def head_decay_products_gradient(
-    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, products: Array, ddecayed: Array, g: Array,
-    decays: bool, has_probe: bool, query_first: bool,
-) -> None:  # fmt: skip
-    """As :func:`row_decay_products_gradient`, with ``g (1,)``, which is read only if memories decay."""
-    _, _, readers, decay, _ = chunk
-    _, _, dreaders, ddecay, _ = dchunk
-    for first in range(0, 2 * steps if has_probe else steps, steps):
-        is_early = query_first or (has_probe and first == 0)
+    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, flags: MemoryFlags
+) -> None:
+    """As :func:`row_decay_products_gradient`, with a last product ``(1,)``, read only if memories decay."""
+    readers, decay, products = chunk.readers, chunk.decay, chunk.products
+    dreaders, ddecay, ddecayed = dchunk.readers, dchunk.decay, dchunk.decayed
+    for first in range(0, 2 * steps if flags.has_probe else steps, steps):
+        is_early = flags.query_first or (flags.has_probe and first == 0)
         for t in range(steps):
             if is_early and t == 0:
                 set_row(dreaders[first], ddecayed[first])
             else:
                 _scaled(dreaders[first + t], ddecayed[first + t], products[t - 1 if is_early else t, 0])
-    if decays:
-        total = g[0]
+    if flags.decays == 1:
+        total = dchunk.products[0, 0]
         for t in range(steps - 1, -1, -1):
-            first = steps if has_probe else 0
-            if not query_first:
+            first = steps if flags.has_probe else 0
+            if not flags.query_first:
                 total += dot(ddecayed[first + t], readers[first + t])
             ddecay[t, 0] = total * products[t - 1, 0] if t > 0 else total
             total *= decay[t, 0]
-            if t > 0 and query_first:
+            if t > 0 and flags.query_first:
                 total += dot(ddecayed[first + t], readers[first + t])
-            if t > 0 and has_probe:
+            if t > 0 and flags.has_probe:
                 total += dot(ddecayed[t], readers[t])
 
 
 @njit(inline=True)
 def head_decay_weights_gradient(
-    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, table: Array, products: Array, dtable: Array,
-    dremaining_keys: Array, dweights: Array, decays: bool, writes: int, has_probe: bool, query_first: bool,
-) -> None:  # fmt: skip
+    steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, flags: MemoryFlags
+) -> None:
     """Backward pass of :func:`head_decay_weights`: set the gradients of keys, add to the others.
 
     Args:
         steps: Steps of the chunk.
-        chunk: Their operands.
-        dchunk: The gradients of the operands.
-        table: The products of decays.
-        products: The products of readers and keys.
-        dtable: Receives the gradient of the table, where the table is not zero.
-        dremaining_keys: The gradients of the rests of keys at the end of the chunk.
-        dweights: The gradient of the weights, overwritten.
-        decays: Whether memories decay.
-        writes: Keys of a step.
-        has_probe: Whether there are probes.
-        query_first: Whether queries are early.
+        chunk: The values of its steps.
+        dchunk: Their gradients. The gradients of ``remaining_keys`` and ``weights`` are given, and the latter
+            is overwritten. The gradient of ``table`` is set where the table is not zero.
+        flags: The form of the memory.
     """
-    _, keys, readers, decay, _ = chunk
-    _, dkeys, dreaders, ddecay, _ = dchunk
-    count, size = 2 * steps if has_probe else steps, table.shape[1]
-    if decays:
+    keys, readers, decay, table = chunk.keys, chunk.readers, chunk.decay, chunk.table
+    dkeys, dtable, dweights, dremaining_keys = (
+        dchunk.keys,
+        dchunk.table,
+        dchunk.weights,
+        dchunk.remaining_keys,
+    )
+    writes = flags.writes
+    count, size = 2 * steps if flags.has_probe else steps, table.shape[1]
+    if flags.decays == 1:
         kernels.fill_zeros(dtable)
         for first in range(0, count, steps):
-            shift = 1 if query_first or (has_probe and first == 0) else 0
+            shift = 1 if flags.query_first or (flags.has_probe and first == 0) else 0
             length = (steps - shift) * size
             start = (first + shift) * size
             add_product(
                 kernels.flat_slice(dtable, 0, length),
                 kernels.flat_slice(dweights, start, length),
-                kernels.flat_slice(products, start, length),
+                kernels.flat_slice(chunk.dots, start, length),
             )
         for n in range(writes * steps):
             dtable[steps - 1, n] += dot(dremaining_keys[n], keys[n])
         for t in range(steps - 1, 0, -1):
-            ddecay[t, 0] += dot(dtable[t], table[t - 1])
+            dchunk.decay[t, 0] += dot(dtable[t], table[t - 1])
             add_scaled(dtable[t - 1], dtable[t], decay[t, 0])
-    _multiply_by_table(steps, dweights, table, has_probe, query_first)
+    _multiply_by_table(steps, dweights, table, flags)
     for n in range(writes * steps):
         _scaled(dkeys[n], dremaining_keys[n], table[steps - 1, n])
-    dproducts = kernels.slice_steps(dweights, 0, count)
+    ddots = kernels.slice_steps(dweights, 0, count)
     kernels.add_matmul(
-        dproducts,
+        ddots,
         kernels.pack(kernels.slice_steps(keys, 0, writes * steps)),
-        kernels.slice_steps(dreaders, 0, count),
+        kernels.slice_steps(dchunk.readers, 0, count),
     )
     kernels.add_matmul_ta(
-        dproducts, kernels.slice_steps(readers, 0, count), kernels.slice_steps(dkeys, 0, writes * steps)
+        ddots, kernels.slice_steps(readers, 0, count), kernels.slice_steps(dkeys, 0, writes * steps)
     )
