@@ -16,6 +16,7 @@ import zoo
 import zoo.jax
 from zoo.errors import UsageError
 from zoo.kernels import pure_python
+from zoo.layers.functional import FunctionalStack
 
 jax = pytest.importorskip("jax", reason="needs the extra `jax`")
 jnp = jax.numpy
@@ -113,6 +114,32 @@ def test_one_forward_pass_serves_many_backward_passes():
     assert len(calls._tapes) == 1
     rnn(rnn.params, inputs())
     assert len(calls._tapes) == 1, "a way forward alone leaves none"
+
+
+@pytest.mark.parametrize("is_jitted", [False, True])
+def test_gradient_of_inputs_is_computed_on_request(is_jitted, monkeypatch):
+    needs = []
+    vjp = FunctionalStack.vjp
+    monkeypatch.setattr(
+        FunctionalStack,
+        "vjp",
+        lambda *args, needs_dx=True, **rest: needs.append(needs_dx) or vjp(*args, needs_dx=needs_dx, **rest),
+    )
+    rnn = zoo.jax.recurrent("lstm", 3, 4)
+    x = jnp.ones((5, 2, 3), "float32")
+    state = rnn(rnn.params, x)[1]
+
+    def total(params, x, state):
+        y, last = rnn(params, x, state)
+        return (y**2).sum() + last["l0.c"].sum()
+
+    gradients = []
+    for varied in ((0, 1, 2), (0,), (2,), (1,)):
+        gradient = jax.grad(total, varied)
+        gradients.append((jax.jit(gradient) if is_jitted else gradient)(rnn.params, x, state))
+    assert needs == [True, False, False, True]
+    every, params, states, inputs = gradients
+    jax.tree.map(np.testing.assert_array_equal, every, (params[0], inputs[0], states[0]))
 
 
 def test_tokens_equal_one_hot_vectors():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import CustomVJPPrimal, SymbolicZero
 
 from zoo.arguments import as_mapping
 from zoo.errors import UsageError
@@ -235,22 +236,37 @@ class HostKernels:
                 self._tapes.popitem(last=False)
         return y, last, np.array(tape_id, np.uint32)
 
-    def backward(
+    def backward_without_dx(
         self, tape_id: Any, arguments: tuple[Any, ...], dy: Any, dfinal: Mapping[str, Any]
+    ) -> tuple[dict[str, Array], None, dict[str, Array]]:
+        """As :meth:`backward`, for an x whose gradient is not needed."""
+        dparams, _, dstate = self.backward(tape_id, arguments, dy, dfinal, needs_dx=False)
+        return dparams, None, dstate
+
+    def backward(
+        self,
+        tape_id: Any,
+        arguments: tuple[Any, ...],
+        dy: Any,
+        dfinal: Mapping[str, Any],
+        needs_dx: bool = True,
     ) -> tuple[dict[str, Array], Array | None, dict[str, Array]]:
-        """Gradients of parameters, of x (None for tokens) and of the initial states.
+        """Gradients of parameters, of x (None if it is not needed, and for tokens) and of the initial states.
 
         Args:
             tape_id: From :meth:`forward_with_tape`.
             arguments: Arguments of :meth:`forward_with_tape`.
             dy: Gradient of the outputs.
             dfinal: Gradients of the final states.
+            needs_dx: Whether the gradient of x is needed.
         """
         with self._lock:
             tape = self._tapes.pop(int(tape_id), None)
         if tape is None:
             _, _, tape = self._run(*arguments)
-        dx, dstate, dtheta = self.functional.vjp(tape, np.asarray(dy), _copies(dfinal), self.threads)
+        dx, dstate, dtheta = self.functional.vjp(
+            tape, np.asarray(dy), _copies(dfinal), self.threads, needs_dx=needs_dx
+        )
         return self.functional.layout.views(dtheta), dx, dict(dstate)
 
     def _run(
@@ -279,24 +295,41 @@ def _run(kernels: HostKernels, params: Arrays, x: Array, state: Arrays | None, o
     return _pure_callback(kernels.forward, _forward_shapes(kernels, x), params, x, state, others)
 
 
-def _forward(kernels: HostKernels, *arguments: Any) -> Any:
+def _forward(kernels: HostKernels, *primals: Any) -> Any:
+    """Outputs and final states, and the residuals; leaves of ``primals`` know if something varies them."""
+    arguments = jax.tree.map(
+        lambda leaf: leaf.value, primals, is_leaf=lambda leaf: isinstance(leaf, CustomVJPPrimal)
+    )
     y, last, tape_id = _call_once(kernels, "forward_with_tape", *arguments)
-    return (y, last), (tape_id, arguments)
+    is_x_varied = () if primals[1].perturbed else None  # in the structure, since a boolean becomes an array
+    return (y, last), (tape_id, arguments, is_x_varied)
 
 
 def _backward(kernels: HostKernels, residuals: Any, gradients: Any) -> Any:
-    tape_id, arguments = residuals
-    dparams, dx, dstate = _call_once(kernels, "backward", tape_id, arguments, *gradients)
+    tape_id, arguments, is_x_varied = residuals
+    method = "backward_without_dx" if is_x_varied is None else "backward"
+    dy, dfinal = jax.tree.map(_instantiated, gradients, is_leaf=lambda leaf: isinstance(leaf, SymbolicZero))
+    dparams, dx, dstate = _call_once(kernels, method, tape_id, arguments, dy, dfinal)
     return dparams, dx, None if arguments[2] is None else dstate, None
 
 
-_run.defvjp(_forward, _backward)
+def _instantiated(gradient: Any) -> Array:
+    """An array for a gradient that JAX knows to be zero."""
+    is_zero = isinstance(gradient, SymbolicZero)
+    return jnp.zeros(gradient.shape, gradient.dtype) if is_zero else gradient
+
+
+_run.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _call_once(kernels: HostKernels, method: str, *arguments: Any) -> Any:
     """A callback for one differentiation. A second one raises a clear error instead of JAX's own."""
-    shapes = {"forward_with_tape": _forward_with_tape_shapes, "backward": _backward_shapes}[method]
+    shapes = {
+        "forward_with_tape": _forward_with_tape_shapes,
+        "backward": _backward_shapes,
+        "backward_without_dx": _backward_without_dx_shapes,
+    }[method]
     return _pure_callback(getattr(kernels, method), shapes(kernels, *arguments), *arguments)
 
 
@@ -330,6 +363,11 @@ def _backward_shapes(kernels: HostKernels, _tape_id: Array, arguments: Any, *_: 
     """Shapes of the gradients of parameters, x (None for tokens) and initial states."""
     params, x, *_ = arguments
     return _like(params), None if x.ndim == 2 else _like(x), _forward_shapes(kernels, x)[1]
+
+
+def _backward_without_dx_shapes(kernels: HostKernels, *arguments: Any) -> Any:
+    dparams, _, dstate = _backward_shapes(kernels, *arguments)
+    return dparams, None, dstate
 
 
 def _like(tree: Any) -> Any:
