@@ -12,7 +12,7 @@ import step_asserts as checks
 import zoo
 from zoo.compiler.compile import plan_kernels
 from zoo.compiler.frontend.trace_step import trace_step
-from zoo.compiler.ir.memory_ops import Decays, Turns
+from zoo.compiler.ir.memory_ops import Decays, Rotations
 from zoo.compiler.passes.matrix_memory import find_matrix_memories
 from zoo.kernels import pure_python
 
@@ -20,8 +20,18 @@ no_files = checks.no_files
 
 DECAYS = {"none": Decays.NONE, "number": Decays.HEADS, "head": Decays.HEADS, "row": Decays.ROWS}
 DECAYS |= {"input": Decays.HEADS}
-TURNS = {"none": Turns.NONE, "number": Turns.FIXED, "buffer": Turns.FIXED, "plane": Turns.FIXED}
-TURNS |= {"parameter": Turns.TRAINED, "input": Turns.TRAINED, "back": Turns.TRAINED, "spelled": Turns.TRAINED}
+ROTATIONS = {
+    "none": Rotations.NONE,
+    "number": Rotations.FIXED,
+    "buffer": Rotations.FIXED,
+    "plane": Rotations.FIXED,
+}
+ROTATIONS |= {
+    "parameter": Rotations.TRAINED,
+    "input": Rotations.TRAINED,
+    "back": Rotations.TRAINED,
+    "spelled": Rotations.TRAINED,
+}
 READS = ("matmul", "sum", "einsum", "imaginary", "conjugate")
 
 
@@ -30,7 +40,7 @@ class Form:
     """Names of the parts of a cell."""
 
     decay: str = "head"
-    turn: str = "buffer"
+    rotation: str = "buffer"
     read: str = "matmul"
     query_first: bool = False
     has_probe: bool = False
@@ -60,7 +70,7 @@ class Complex(zoo.Cell):
         key, query, value, rate, angle, gate, extra = np.split(x @ self.W, (12, 24, 28, 32, 38, 40))
         key, query = _complex(key), _complex(query)
         S = S.swapaxes(1, 2) if form.transposed else S
-        factor = self._decay(zoo.sigmoid(gate)) * self._turn(angle.reshape(2, 3))
+        factor = self._decay(zoo.sigmoid(gate)) * self._rotation(angle.reshape(2, 3))
         factor = factor if np.ndim(factor) == 0 else factor[:, :, None]
         if form.has_probe:
             value = value + rate * _read(form.read, np.conj(key), S).reshape(-1)
@@ -77,8 +87,8 @@ class Complex(zoo.Cell):
             return zoo.sigmoid(self.b)
         return gate[:, None] if name == "input" else {"none": 1.0, "number": 0.5}[name]
 
-    def _turn(self, angle):
-        name = self.form.turn
+    def _rotation(self, angle):
+        name = self.form.rotation
         if name in ("buffer", "plane"):
             return np.exp(1j * self.theta)[None] if name == "buffer" else self.factor
         if name == "input":
@@ -112,7 +122,7 @@ def _read(name, query, S):
 def cell_of(form: Form) -> zoo.Cell:
     """A cell with a step of this form."""
     declared = {"S": zoo.State("2", "2", "3", complex=True)} if form.transposed else {}
-    declared |= {**DECLARED.get(form.decay, {}), **DECLARED.get(form.turn, {})}
+    declared |= {**DECLARED.get(form.decay, {}), **DECLARED.get(form.rotation, {})}
     return type("Complex", (Complex,), {"__doc__": "A form.", "form": form, **declared})()
 
 
@@ -124,7 +134,7 @@ def form_of(cell):
 def forms():
     """Forms in which every pair of parts occurs."""
     rng = np.random.default_rng(0)
-    lists = [list(DECAYS), list(TURNS), READS, *([(False, True)] * 4)]
+    lists = [list(DECAYS), list(ROTATIONS), READS, *([(False, True)] * 4)]
     missing = {
         frozenset(((i, a), (j, b)))
         for i, j in itertools.combinations(range(len(lists)), 2)
@@ -150,8 +160,8 @@ def test_both_passes_equal_the_step_and_its_differences(form, monkeypatch) -> No
     monkeypatch.setattr("zoo.kernels.matrix_memory.CHUNK", 2)  # several chunks, the last one short
     cell = cell_of(form)
     memory = form_of(cell)
-    decays = Decays.ROWS if form.turn == "plane" else DECAYS[form.decay]
-    assert (memory.decays, memory.turns) == (decays, TURNS[form.turn])
+    decays = Decays.ROWS if form.rotation == "plane" else DECAYS[form.decay]
+    assert (memory.decays, memory.rotations) == (decays, ROTATIONS[form.rotation])
     assert (memory.query_first, memory.has_probe) == (form.query_first, form.has_probe)
     checks.check(checks.trial(cell, (3, 4), 5, 2), tokens=False)
 
@@ -215,7 +225,7 @@ def test_complex_values_are_two_outer_products(monkeypatch) -> None:
 
 
 def test_other_forms_stay_as_they_are() -> None:
-    assert form_of(Recognised()).turns is Turns.FIXED
+    assert form_of(Recognised()).rotations is Rotations.FIXED
     for cell in (TrainedParts, TwoQueries, Mixed):
         assert not find_matrix_memories(trace_step(cell())).memories, cell
         checks.check(checks.trial(cell(), (3, 4), 3, 2), tokens=False)

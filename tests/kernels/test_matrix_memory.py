@@ -13,34 +13,35 @@ BATCH, HEADS, DEPTH, WIDTH = 2, 3, 6, 5
 FORMS = list(itertools.product((1, 3), (0, 1, 2), (0, 1, 2), (False, True), (False, True)))
 
 
-def sizes(writes, decays, turns, has_probe):
+def sizes(writes, decays, rotations, has_probe):
     """Sizes of the operands of a head, in their order in a row."""
-    decay, turn, probe = (0, 1, DEPTH)[decays], DEPTH // 2 if turns else 0, DEPTH if has_probe else 0
-    return [writes * WIDTH, writes * DEPTH, DEPTH, decay, turn, turn, probe, WIDTH if has_probe else 0]
+    decay, angles = (0, 1, DEPTH)[decays], DEPTH // 2 if rotations else 0
+    probe, rate = (DEPTH, WIDTH) if has_probe else (0, 0)
+    return [writes * WIDTH, writes * DEPTH, DEPTH, decay, angles, angles, probe, rate]
 
 
 def operands(rng, steps, form):
     """Rows of operands, ``(steps, BATCH, HEADS * N)``; decays include zero and values above one."""
-    writes, decays, turns, has_probe, _ = form
-    widths = sizes(writes, decays, turns, has_probe)
+    writes, decays, rotations, has_probe, _ = form
+    widths = sizes(writes, decays, rotations, has_probe)
     parts = [rng.normal(size=(steps, BATCH, HEADS, width)) for width in widths]
     parts[3] = rng.uniform(-0.2, 1.2, parts[3].shape).clip(0)
-    if decays == 2 and turns:  # both rows of a pair decay alike
+    if decays == 2 and rotations:  # both rows of a pair decay alike
         parts[3][..., DEPTH // 2 :] = parts[3][..., : DEPTH // 2]
     angles = rng.normal(size=parts[4].shape)
     parts[4], parts[5] = np.cos(angles), np.sin(angles)
     return np.concatenate(parts, axis=-1).reshape(steps, BATCH, HEADS * sum(widths))
 
 
-def turned(S, cosine, sine):
+def rotated(S, cosine, sine):
     real, imag = np.split(S, 2)
     return np.concatenate([cosine * real - sine * imag, sine * real + cosine * imag])
 
 
 def run_head(rows, S, dout, dlast, form):
     """Reads and the last memory of one head; the gradients of rows and of the first memory."""
-    writes, decays, turns, has_probe, query_first = form
-    ends = np.cumsum(sizes(writes, decays, turns, has_probe))[:-1]
+    writes, decays, rotations, has_probe, query_first = form
+    ends = np.cumsum(sizes(writes, decays, rotations, has_probe))[:-1]
     states, out, drows = [S], [], np.zeros_like(rows)
     for row in rows:
         value, key, query, decay, cosine, sine, probe, rate = np.split(row, ends)
@@ -48,7 +49,7 @@ def run_head(rows, S, dout, dlast, form):
         values, keys = value.reshape(writes, WIDTH).copy(), key.reshape(writes, DEPTH)
         if has_probe:
             values[-1] += rate * (probe @ S)
-        S = turned(S, cosine[:, None], sine[:, None]) if turns else S
+        S = rotated(S, cosine[:, None], sine[:, None]) if rotations else S
         S = (decay[:, None] * S if decays else S) + keys.T @ values
         out.append(query @ (before if query_first else S))
         states.append(S)
@@ -64,17 +65,17 @@ def run_head(rows, S, dout, dlast, form):
         dS = dS if query_first else dS + np.outer(query, dout[t])
         dkey[:], dwritten = (written @ dS.T).reshape(-1), keys @ dS
         dvalue[:] = dwritten.reshape(-1)
-        same = turned(before, cosine[:, None], sine[:, None]) if turns else before
+        same = rotated(before, cosine[:, None], sine[:, None]) if rotations else before
         product = (dS * same).sum(axis=1)
         if decays:
             ddecay[:] = product.sum() if decays == 1 else product
             dS = decay[:, None] * dS
-        if turns:
+        if rotations:
             (real, imag), (dreal, dimag) = np.split(same, 2), np.split(dS, 2)
             dangle = (dimag * real - dreal * imag).sum(axis=1)
-            if turns == 2:
+            if rotations == 2:
                 dcosine[:], dsine[:] = -sine * dangle, cosine * dangle
-            dS = turned(dS, cosine[:, None], -sine[:, None])
+            dS = rotated(dS, cosine[:, None], -sine[:, None])
         if query_first:
             dS = dS + np.outer(query, dout[t])
         if has_probe:
@@ -127,9 +128,9 @@ def test_passes_equal_the_steps_one_by_one(steps, dtype) -> None:
 
 
 def of_pairs(drows, form):
-    """Gradients of rows in which both rows of a pair that turns have the sum of their decays' gradients."""
-    writes, decays, turns, *_ = form
-    if decays == 2 and turns:
+    """Gradients of rows in which both rows of a pair that rotates have the sum of their decays' gradients."""
+    writes, decays, rotations, *_ = form
+    if decays == 2 and rotations:
         first = writes * (DEPTH + WIDTH) + DEPTH
         heads = drows.reshape(*drows.shape[:2], HEADS, -1)
         pairs = heads[..., first : first + DEPTH].reshape(*heads.shape[:3], 2, -1)

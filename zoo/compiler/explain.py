@@ -184,7 +184,7 @@ def _memory_operations(node: Node) -> int:
         return (3 + form.planes) * (2 if node.op == FILTER else 6)
     if isinstance(form, ScanForm):
         return 6 if node.op == SCAN else 20
-    forward = 2 + 2 * form.writes + bool(form.decays) + 3 * bool(form.turns) + 2 * form.has_probe
+    forward = 2 + 2 * form.writes + bool(form.decays) + 3 * bool(form.rotations) + 2 * form.has_probe
     backward = forward + 7 + 4 * form.writes + 4 * form.has_probe
     return form.updates * (forward if node.op == MEMORY else backward)
 

@@ -3,16 +3,18 @@
 A memory is a matrix ``S (K, D)`` of each head of each sequence. A step takes one row of operands per head::
 
     u  = value + rate * (probe @ S)       u = value without probe
-    S' = decay[:, None] * turn(S) + outer(key, u)
+    S' = decay[:, None] * rotate(S) + outer(key, u)
     o  = query @ S'                       or query @ S, if the query reads before the update
 
 A complex memory ``(K / 2, D)`` is a real one whose first rows are real parts, and whose last ones imaginary
-parts. If o is the real part of a product, its query is ``[Re(query), -Im(query)]``. ``turn`` multiplies it by
-``exp(i angle)``: rows i and ``i + K / 2`` turn by an angle of their own. Both have the same decay.
+parts. If o is the real part of a product, its query is ``[Re(query), -Im(query)]``. ``rotate`` multiplies
+the memory by ``exp(i angle)``. Rows i and ``i + K / 2`` rotate by an angle of their own, and have the same
+decay.
 
 The row holds, side by side, ``value (D)``, ``key (K)`` and ``query (K)``. Then, if memories decay, there is
-``decay``, ``(1)`` for the head or ``(K)`` for its rows. If they turn, ``cosine (K / 2)`` and ``sine (K / 2)``
-of the angles follow. If they are read before they are written to, ``probe (K)`` and ``rate (D)`` follow.
+``decay``, ``(1)`` for the head or ``(K)`` for its rows. If they rotate, ``cosine (K / 2)`` and
+``sine (K / 2)`` of the angles follow. If they are read before they are written to, ``probe (K)`` and
+``rate (D)`` follow.
 
 An update may add several outer products. All values then come before all keys, and the read of the probe
 belongs to the last value. A step may have several updates, one after the other, each with a row of operands.
@@ -34,8 +36,8 @@ may make products overflow, at most over one chunk: 16 decays of 256 in float32.
 zero is NaN, also where each step alone would stay finite. The backward pass needs only the memory before each
 chunk.
 
-Within a chunk the memory does not turn. Instead, keys, queries and probes turn in the other direction, by
-the sum of the angles up to their step, which leaves all products the same. The memory turns once, after the
+Within a chunk the memory does not rotate. Instead, keys, queries and probes rotate in the other direction, by
+the sum of the angles up to their step, which leaves all products the same. The memory rotates once, after the
 chunk.
 
 With decays of rows, a memory of 128 x 128 takes 0.7 us a step forward and 1.7 backward, and with probe 1.1
@@ -51,12 +53,12 @@ from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.jit import njit
 from zoo.kernels.memory_chunk import ChunkArrays, MemoryFlags
-from zoo.kernels.memory_turns import (
+from zoo.kernels.memory_rotation import (
     angle_gradient,
     memory_angle_gradient,
-    turn_memory,
-    turn_operands,
-    turn_operands_gradient,
+    rotate_memory,
+    rotate_operands,
+    rotate_operands_gradient,
 )
 from zoo.kernels.memory_weights import (
     head_decay_products,
@@ -124,7 +126,7 @@ def exchanged_planes(memories: Array, planes: int, heads: int) -> Array:
 @njit(inline=True)
 def _packed(flags: MemoryFlags) -> int:
     """All flags in one integer: Numba compiles again for other literals, but not for other integers."""
-    numbers = flags.decays + 4 * flags.turns + 16 * flags.has_probe + 32 * flags.query_first
+    numbers = flags.decays + 4 * flags.rotations + 16 * flags.has_probe + 32 * flags.query_first
     return numbers + 64 * flags.updates + 2048 * flags.writes + 16384 * flags.heads
 
 
@@ -132,8 +134,8 @@ def _packed(flags: MemoryFlags) -> int:
 def _unpacked(numbers: int) -> MemoryFlags:
     """The flags that :func:`_packed` returns as one integer."""
     heads, updates, writes = numbers // 16384, numbers // 64 & 31, numbers // 2048 & 7
-    decays, turns, has_probe, query_first = numbers & 3, numbers // 4 & 3, numbers & 16, numbers & 32
-    return MemoryFlags(heads, updates, writes, decays, turns, has_probe != 0, query_first != 0)
+    decays, rotations, has_probe, query_first = numbers & 3, numbers // 4 & 3, numbers & 16, numbers & 32
+    return MemoryFlags(heads, updates, writes, decays, rotations, has_probe != 0, query_first != 0)
 
 
 @njit(inline=True)
@@ -186,7 +188,7 @@ def _load(row: Array, t: int, first: int, chunk: ChunkArrays, flags: MemoryFlags
     if flags.decays > 0:
         set_row(decay[t], kernels.flat_slice(row, start, decay.shape[1]))
         start += decay.shape[1]
-    if flags.turns > 0:
+    if flags.rotations > 0:
         set_row(chunk.cosines[t], kernels.flat_slice(row, start, depth // 2))
         set_row(chunk.sines[t], kernels.flat_slice(row, start + depth // 2, depth // 2))
         start += depth
@@ -218,11 +220,11 @@ def _store(drow: Array, row: Array, t: int, first: int, dchunk: ChunkArrays, fla
     if flags.decays > 0:
         set_row(kernels.flat_slice(drow, start, decay.shape[1]), decay[t])
         start += decay.shape[1]
-    if flags.turns > 0:
+    if flags.rotations > 0:
         half = depth // 2
         cosine, sine = kernels.flat_slice(row, start, half), kernels.flat_slice(row, start + half, half)
         dcosine, dsine = kernels.flat_slice(drow, start, half), kernels.flat_slice(drow, start + half, half)
-        if flags.turns == 2:
+        if flags.rotations == 2:
             angle_gradient(dcosine, dsine, cosine, sine, dchunk.cosines[t])
         start += depth
     if flags.has_probe:
@@ -271,7 +273,7 @@ def _decay_memory(memory: Array, decay: Array, decays: int) -> None:
 @njit(inline=True)
 def memory_forward(
     rows: Array, first: int, state: Array, memories: Array, out: Array,
-    heads: int, updates: int, writes: int, decays: int, turns: int, has_probe: bool, query_first: bool,
+    heads: int, updates: int, writes: int, decays: int, rotations: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """Run all steps, or a block of them.
 
@@ -285,11 +287,11 @@ def memory_forward(
         updates: Updates of a step, a divisor of ``CHUNK``.
         writes: Outer products of an update, at most four.
         decays: 0 if memories do not decay, 1 with one decay for each head, 2 with one for each row.
-        turns: 0 if memories do not turn, 1 if their angles need no gradients, otherwise 2.
+        rotations: 0 if memories do not rotate, 1 if their angles need no gradients, otherwise 2.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
-    flags = MemoryFlags(heads, updates, writes, decays, turns, has_probe, query_first)
+    flags = MemoryFlags(heads, updates, writes, decays, rotations, has_probe, query_first)
     _forward(rows, first, state, memories, out, _packed(flags))
 
 
@@ -328,8 +330,8 @@ def _forward_chunks(
             for t in range(count):
                 number = _row_number(start + t, head_index, batch, heads, updates)
                 _load(kernels.flat_slice(rows, number * row_size, row_size), t, after, chunk, flags)
-            if flags.turns > 0:
-                turn_operands(count, chunk, flags)
+            if flags.rotations > 0:
+                rotate_operands(count, chunk, flags)
             _set_weights(count, chunk, flags)
             all_reads = kernels.slice_steps(chunk.reads, 0, after + count)
             _read_memory(kernels.slice_steps(chunk.decayed, 0, after + count), memory, all_reads)
@@ -347,8 +349,8 @@ def _forward_chunks(
             kernels.add_matmul_ta(
                 kernels.slice_steps(chunk.remaining_keys, 0, writes * count), values, memory
             )
-            if flags.turns > 0:
-                turn_memory(memory, chunk.cosines[count - 1], chunk.sines[count - 1], False)
+            if flags.rotations > 0:
+                rotate_memory(memory, chunk.cosines[count - 1], chunk.sines[count - 1], False)
 
 
 @njit(inline=True)
@@ -417,7 +419,7 @@ def _memory_gradient(
 @njit(inline=True)
 def memory_backward(
     rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
-    heads: int, updates: int, writes: int, decays: int, turns: int, has_probe: bool, query_first: bool,
+    heads: int, updates: int, writes: int, decays: int, rotations: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
     """The gradients of a block of steps.
 
@@ -432,11 +434,11 @@ def memory_backward(
         updates: As in :func:`memory_forward`.
         writes: As in :func:`memory_forward`.
         decays: As in :func:`memory_forward`.
-        turns: As in :func:`memory_forward`.
+        rotations: As in :func:`memory_forward`.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
-    flags = MemoryFlags(heads, updates, writes, decays, turns, has_probe, query_first)
+    flags = MemoryFlags(heads, updates, writes, decays, rotations, has_probe, query_first)
     _backward(rows, memories, first, dstate, dout, drows, _packed(flags))
 
 
@@ -484,9 +486,9 @@ def _backward_chunks(
             for t in range(read_update, count, updates):
                 row_of_out = ((start + t) // updates * head_count + head_index) * width
                 set_row(dchunk.reads[after + t], kernels.flat_slice(dout, row_of_out, width))
-            if flags.turns > 0:
-                turn_operands(count, chunk, flags)
-                turn_memory(gradient, cosines[count - 1], sines[count - 1], True)
+            if flags.rotations > 0:
+                rotate_operands(count, chunk, flags)
+                rotate_memory(gradient, cosines[count - 1], sines[count - 1], True)
             _set_weights(count, chunk, flags)
             decayed = kernels.slice_steps(chunk.decayed, 0, total)
             if has_probe:
@@ -499,7 +501,7 @@ def _backward_chunks(
             remaining_keys = kernels.slice_steps(chunk.remaining_keys, 0, writes * count)
             dremaining_keys = kernels.slice_steps(dchunk.remaining_keys, 0, writes * count)
             _update_gradient(remaining_keys, values, gradient, dremaining_keys, dvalues)
-            if flags.turns == 2:
+            if flags.rotations == 2:
                 kernels.fill_zeros(dangles)
                 memory_angle_gradient(
                     memory, gradient, chunk.products[count - 1], remaining_keys, dremaining_keys,
@@ -528,8 +530,8 @@ def _backward_chunks(
             else:
                 head_decay_products_gradient(count, chunk, dchunk, flags)
                 head_decay_weights_gradient(count, chunk, dchunk, flags)
-            if flags.turns > 0:
-                turn_operands_gradient(count, chunk, dchunk, flags)
+            if flags.rotations > 0:
+                rotate_operands_gradient(count, chunk, dchunk, flags)
             for t in range(count):
                 start_of_row = _row_number(start + t, head_index, batch, heads, updates) * row_size
                 drow = kernels.flat_slice(drows, start_of_row, row_size)

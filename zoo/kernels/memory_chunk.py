@@ -18,7 +18,7 @@ class MemoryFlags(NamedTuple):
         updates: Updates of a step.
         writes: Outer products of an update.
         decays: 0 if memories do not decay, 1 with one decay for each head, 2 with one for each row.
-        turns: 0 if memories do not turn, 1 if their angles need no gradients, otherwise 2.
+        rotations: 0 if memories do not rotate, 1 if their angles need no gradients, otherwise 2.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
@@ -27,7 +27,7 @@ class MemoryFlags(NamedTuple):
     updates: int
     writes: int
     decays: int
-    turns: int
+    rotations: int
     has_probe: bool
     query_first: bool
 

@@ -41,10 +41,10 @@ class RetNet(zoo.Cell):
     """RetNet: linear attention as a recurrence, with a fixed decay for each head.
 
     The cell is multi-scale retention in its recurrent form. Each head stores a matrix that maps keys to
-    values, which fades and turns. Neighbouring entries of a key are the real and imaginary part of a complex
-    number, and the value stored under it turns by a fixed angle every step. A query can therefore tell how
-    long ago a key was written. The parts of the input product are, in order, the query q, the key k, the
-    value v and the gate g, each ``heads`` times ``D = H / heads``.
+    values, which fades and rotates. Neighbouring entries of a key are the real and imaginary part of a
+    complex number, and the value stored under it rotates by a fixed angle every step. A query can therefore
+    tell how long ago a key was written. The parts of the input product are, in order, the query q, the key k,
+    the value v and the gate g, each ``heads`` times ``D = H / heads``.
 
     Equations, for each head, where entries 0 and 1, 2 and 3, ... of q and k make D / 2 complex numbers::
 
@@ -61,8 +61,8 @@ class RetNet(zoo.Cell):
     output ``y`` has size H.
 
     The official code (torchscale, https://github.com/microsoft/torchscale, ``multiscale_retention.py`` and
-    ``retnet.py``) turns queries and keys by their position in the text. Only differences of positions reach
-    the output, so turning the memory gives the same result, needs no counter, and is the derivation in the
+    ``retnet.py``) rotates queries and keys by their position in the text. Only differences of positions reach
+    the output, so rotating the memory gives the same result, needs no counter, and is the derivation in the
     paper. The initial values come from the official code, and all its options are included: rotation (the
     part of xPos that does not fade), norm of each head, gate and projection.
     """
@@ -106,7 +106,7 @@ class RetNet(zoo.Cell):
     Wx = zoo.Param("I", "4H", init=quiet, help="input to queries, keys, values and gate")
     Wo = zoo.Param("H", "H", init=half, help="gated heads to output")
     gamma = zoo.Buffer("heads", init=decays, help="decay factor of each head in a step")
-    theta = zoo.Buffer("H/(2*heads)", init=angles, help="angles by which memories turn in a step")
+    theta = zoo.Buffer("H/(2*heads)", init=angles, help="angles by which memories rotate in a step")
     S = zoo.State("heads", "H/(2*heads)", "H/heads", complex=True, help="memory, from keys to values")
     # Official models have heads of 256. Hidden sizes are smaller here, and one head has one time scale.
     heads = zoo.Option(4, low=1, high=32, help="memories, each with its own decay. 2 * heads must divide H")

@@ -28,8 +28,8 @@ class Decays(enum.IntEnum):
     ROWS = 2
 
 
-class Turns(enum.IntEnum):
-    """Whether the rows of a memory turn in pairs, and whether their angles have gradients."""
+class Rotations(enum.IntEnum):
+    """Whether the rows of a memory rotate in pairs, and whether their angles have gradients."""
 
     NONE = 0
     FIXED = 1
@@ -49,7 +49,7 @@ class MemoryForm:
         updates: Updates of a step, one after the other.
         writes: Outer products of an update.
         decays: Whether an update multiplies memories by factors.
-        turns: Whether an update turns them.
+        rotations: Whether an update rotates them.
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether the query reads the memory before the update.
         transposed: Whether the state has its columns before its rows.
@@ -63,7 +63,7 @@ class MemoryForm:
     updates: int
     writes: int
     decays: Decays
-    turns: Turns
+    rotations: Rotations
     has_probe: bool
     query_first: bool
     transposed: bool
@@ -79,7 +79,7 @@ class MemoryForm:
     @property
     def flags(self) -> str:
         """The last arguments of the kernels."""
-        numbers = f"{self.heads}, {self.updates}, {self.writes}, {self.decays.value}, {self.turns.value}"
+        numbers = f"{self.heads}, {self.updates}, {self.writes}, {self.decays.value}, {self.rotations.value}"
         return f"{numbers}, {self.has_probe}, {self.query_first}"
 
     @property

@@ -27,7 +27,7 @@ from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.dims import ONE
 from zoo.compiler.ir.elementwise_ops import ADD, MULTIPLY, SUBTRACT
 from zoo.compiler.ir.graph import Node, ancestors
-from zoo.compiler.ir.memory_ops import Decays, MemoryForm, Turns, matrix_memory
+from zoo.compiler.ir.memory_ops import Decays, MemoryForm, Rotations, matrix_memory
 from zoo.compiler.ir.structural_ops import RESHAPE, TRANSPOSE, concatenate
 from zoo.compiler.passes.affine_form import affine_form
 from zoo.compiler.passes.matrix_terms import MatrixTerm, NoMatch
@@ -48,12 +48,12 @@ class _Factors(NamedTuple):
 
     decay: Node | None = None
     decays: Decays = Decays.NONE
-    turn: Node | None = None
-    turns: Turns = Turns.NONE
+    rotation: Node | None = None
+    rotations: Rotations = Rotations.NONE
 
 
 class _Update(NamedTuple):
-    """One update of S: it decays and turns, and outer products are added. A probe reads it before.
+    """One update of S: it decays and rotates, and outer products are added. A probe reads it before.
 
     Args:
         factors: Factors of S.
@@ -102,7 +102,7 @@ class _MemoryMatcher(StateMatcher):
             1 << (len(updates) - 1).bit_length(),
             writes,
             max(update.factors.decays for update in updates),
-            max(update.factors.turns for update in updates),
+            max(update.factors.rotations for update in updates),
             has_probe=bool(probes),
             query_first=query.stage == 0,
             transposed=query.by_column,
@@ -185,9 +185,9 @@ class _MemoryMatcher(StateMatcher):
         polar = polar_form(a, b)
         if polar is None:
             raise NoMatch
-        turn = concatenate([polar.cosine, polar.sine], 1)
-        turns = Turns.TRAINED if polar.is_trained else Turns.FIXED
-        return _Factors(*_decay_of_planes(polar.decay), turn, turns)
+        rotation = concatenate([polar.cosine, polar.sine], 1)
+        rotations = Rotations.TRAINED if polar.is_trained else Rotations.FIXED
+        return _Factors(*_decay_of_planes(polar.decay), rotation, rotations)
 
     def _operands(self, query: Read, updates: Sequence[_Update], form: MemoryForm) -> Node:
         """The operands of all updates, ``(updates * heads, ...)``."""
@@ -208,8 +208,8 @@ class _MemoryMatcher(StateMatcher):
         if form.decays:
             size = form.depth if form.decays == Decays.ROWS else ONE
             parts.append(filled(update.factors.decay, size, 1.0))
-        if update.factors.turn is not None:
-            parts.append(update.factors.turn)
+        if update.factors.rotation is not None:
+            parts.append(update.factors.rotation)
         if form.has_probe:
             parts += [filled(update.probe, form.depth, 0.0), filled(update.rate, form.width, 0.0)]
         return concatenate(parts, 1)
