@@ -13,10 +13,11 @@ import zoo
 from zoo import kernels
 from zoo.bench.peers import zoo as zoo_peer
 from zoo.bench.peers.problem import UnsupportedProblemError
-from zoo.bench.peers.step_code import _STRUCTURAL, step_code
+from zoo.bench.peers.step_code import step_code
 from zoo.bench.peers.step_functions import default_inputs, load_forward, recurrence, shift, step_functions
 from zoo.bench.peers.step_library import ELEMENTWISE, Library, StepVariant
 from zoo.bench.peers.step_phases import plan_phases
+from zoo.bench.peers.step_structural import STRUCTURAL
 from zoo.bench.settings import Shape
 from zoo.compiler.frontend.trace_step import step_graph_of, trace_step
 from zoo.compiler.interpreter import numpy_impl
@@ -112,11 +113,11 @@ def test_code_of_every_cell_computes_the_loss(cell, kind):
 def test_every_operation_of_shipped_cells_has_a_row():
     used = {node.op for cell in list_cells() for node in ancestors(step_graph_of(resolve_cell(cell)).outputs)}
     leaves = {"state"}  # values of the loop, or delays
-    assert used - ELEMENTWISE.keys() - _STRUCTURAL.keys() - leaves == set()
+    assert used - ELEMENTWISE.keys() - STRUCTURAL.keys() - leaves == set()
 
 
 def test_missing_rows_are_not_made_by_a_step():
-    rows = {*ELEMENTWISE, *_STRUCTURAL}
+    rows = {*ELEMENTWISE, *STRUCTURAL}
     assert OPS.keys() - rows == {
         "state",  # values of the loop
         "delay",  # made by a pass of the compiler, as are the gradients
