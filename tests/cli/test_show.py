@@ -237,6 +237,35 @@ def test_graph_of_a_derived_cell(file: str) -> None:
         assert line in words, line
 
 
+@pytest.mark.parametrize(
+    ("cell", "lines"),
+    [
+        (
+            "gla",
+            ["concat: value, key, query, decay", "memory_gradient: gradients of value, key, query, decay"],
+        ),
+        ("retnet", ["concat: value, key, query, decay, cosine, sine"]),
+        ("mamba3", ["concat: 2 values, 2 keys, query, decay"]),
+        (
+            "gated_delta_product",
+            ["concat_4: for each of 2 updates, value, key, query, decay, probe, rate"],
+        ),
+        ("mamba", ["concat: value, key, query, time", "copy: rates"]),
+        ("s4d", ["u: value", "concat: keep, take, read", "filter_gradient: gradients of value"]),
+    ],
+)
+def test_graph_names_the_parts_of_operands(cell: str, lines: list[str]) -> None:
+    printed = [line.strip() for line in run("show", cell, "--graph").output.splitlines()]
+    for line in lines:
+        assert line in printed
+        operand = line.partition(":")[0]
+        above = printed[: printed.index(line)]
+        assert any(
+            f"({operand}" in each or f", {operand})" in each or each.startswith(f"{operand} =")
+            for each in above[-2:]
+        )
+
+
 def test_graph_lists_recomputed_values(file: str) -> None:
     words = run("show", f"{file}:Plain", "--graph").output.partition("Recomputed in the backward pass\n")[2]
     recomputed = words.partition("\n\n")[0].strip()

@@ -12,6 +12,7 @@ from zoo.compiler.explain import (
     Explanation,
     Item,
     LoopEquations,
+    OperandFields,
     SavedValue,
     SectionEquations,
 )
@@ -84,6 +85,14 @@ def _work(work: Item) -> Iterator[str]:
     parts = [f"its parts are {', '.join(work.slices)}"] if work.slices else []
     parts += [f"with {work.new_state}"] if work.new_state else []
     yield _line(work.equation.text, "; ".join([work.shapes, *parts]), *_marks(work.equation), width=_TEXT)
+    for fields in work.fields:
+        yield f"  {dim(_fields(fields))}"
+
+
+def _fields(fields: OperandFields) -> str:
+    updates = f"for each of {fields.updates} updates, " if fields.updates > 1 else ""
+    gradients = "gradients of " if fields.is_gradient else ""
+    return f"{fields.operand}: {updates}{gradients}{', '.join(fields.names)}"
 
 
 def _line(text: str, *notes: str, width: int) -> str:

@@ -295,6 +295,23 @@ class LoopEquations:
 
 
 @dataclass(frozen=True)
+class OperandFields:
+    """The parts of an operand of a memory, a scan or a filter.
+
+    Args:
+        operand: The operand, ``concat``; of a gradient, the gradient itself.
+        names: Names of its parts, in order: ``value``, ``key``, ``query``, ``decay``.
+        updates: Updates of a step, each of which has such parts.
+        is_gradient: Whether these are the gradients of the parts.
+    """
+
+    operand: str
+    names: tuple[str, ...]
+    updates: int
+    is_gradient: bool
+
+
+@dataclass(frozen=True)
 class MatmulEquation:
     """A matrix product of all rows, or a sum over them.
 
@@ -303,12 +320,14 @@ class MatmulEquation:
         shapes: ``(H) @ (H, 4H)``.
         slices: The author's names of slices of the result.
         new_state: The state that it also computes, ``S'``; empty without one.
+        fields: The parts of the operands of a memory, a scan or a filter, or of their gradient.
     """
 
     equation: Equation
     shapes: str
     slices: tuple[str, ...] = ()
     new_state: str = ""
+    fields: tuple[OperandFields, ...] = ()
 
 
 Item: TypeAlias = "LoopEquations | MatmulEquation"
@@ -471,9 +490,18 @@ class _PlanReader:
         elif node.op.kind is Kind.MATRIX_FUNCTION:
             shapes = ", ".join(format_shape(operand.shape) for operand in node.inputs)
         new_state = f"{node.attr.state}'" if node.op in (MEMORY, SCAN, FILTER) else ""
-        return MatmulEquation(
-            self._equation(node, sign, text, schedule), shapes, self._slices(node), new_state
-        )
+        equation = self._equation(node, sign, text, schedule)
+        return MatmulEquation(equation, shapes, self._slices(node), new_state, tuple(self._fields(node)))
+
+    def _fields(self, node: Node) -> Iterator[OperandFields]:
+        """The parts of the operands of a memory, a scan or a filter, or of their gradient."""
+        if node.op.kind is not Kind.MEMORY:
+            return
+        form: SequenceForm = node.attr
+        is_gradient = node.op not in (MEMORY, SCAN, FILTER)
+        operands = [node] if is_gradient else node.inputs
+        for operand, names in zip(operands, form.fields, strict=False):
+            yield OperandFields(self.printer.operand(operand), names, form.updates, is_gradient)
 
     def _slices(self, node: Node) -> tuple[str, ...]:
         """The named slices of a value, at the first product of the value only."""

@@ -77,6 +77,13 @@ class MemoryForm:
         return self.rows * as_dim(self.planes)
 
     @property
+    def fields(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the parts of the operands of an update, in their order."""
+        names = ["value", "key"] if self.writes == 1 else [f"{self.writes} values", f"{self.writes} keys"]
+        names += ["query", *["decay"] * bool(self.decays), *["cosine", "sine"] * bool(self.rotations)]
+        return ((*names, *["probe", "rate"] * self.has_probe),)
+
+    @property
     def flags(self) -> str:
         """The last arguments of the kernels."""
         numbers = f"{self.heads}, {self.updates}, {self.writes}, {self.decays.value}, {self.rotations.value}"
@@ -132,6 +139,9 @@ class ScanForm:
     kernel, planes, updates = "scan", 1, 1
     """The kernels are ``scan_forward`` and ``scan_backward``. States are real, with one update in a step."""
 
+    fields = ("value", "key", "query", "time"), ("rates",)
+    """Names of the parts of the operands of a step, in their order, and of the fixed factors."""
+
     @property
     def rows(self) -> Dim:
         """Rows ``K``."""
@@ -175,6 +185,9 @@ class FilterForm:
 
     kernel, updates = "filter", 1
     """The kernels are ``filter_forward`` and ``filter_backward``. A step has one update."""
+
+    fields = ("value",), ("keep", "take", "read")
+    """Names of the parts of the operands of a step, and of the fixed factors, in their order."""
 
     @property
     def depth(self) -> Dim:
