@@ -54,7 +54,7 @@ def test_default_shapes_parse():
     assert parse_shapes("64x32x128, 64x32x128") == (Shape(64, 32, 128),)
     assert Shape(64, 32, 128).tokens == 2048
     (shape,) = parse_shapes("35x20x448x512")
-    assert (shape, str(shape)) == (Shape(35, 20, 512, features=448), "35x20x448x512")
+    assert (shape, str(shape)) == (Shape(35, 20, 512, given_inputs=448), "35x20x448x512")
     assert (shape.input_size, Shape(64, 32, 128).input_size) == (448, 65)
 
 
@@ -80,7 +80,8 @@ def test_invalid_shape_raises(text):
         ({"inputs": "words"}, "inputs is 'words'; expected tokens or dense"),
         ({"inputs": "dense", "peers": ("pytensor",)}, "no step for dense inputs; choose among torch, "),
         ({"clock": "sun"}, "clock is 'sun'; expected wall or processor"),
-        ({"part": "cell"}, "part is 'cell'; expected model or layer"),
+        ({"measure": "layer", "sampling": True}, "a layer cannot sample; leave out --sampling"),
+        ({"measure": "cell"}, "measure is 'cell'; expected model or layer"),
         (
             {"shapes": (Shape(4, 3, 8, 5),)},
             "shape 4x3x5x8 has an input size, and the inputs are tokens; add --inputs",
@@ -188,7 +189,7 @@ def test_problem_round_trips_through_its_file(tmp_path):
 @pytest.mark.parametrize("cell", ["vanilla", "lstm", "lstm_projected", "mamba"])
 def test_layer_problem_is_that_of_a_layer(cell, inputs, tmp_path):
     shape = Shape(4, 3, 8, 5 if inputs == "dense" else None)
-    zoo_peer.make_problem(cell, shape, "float64", 1, inputs, part="layer").save(tmp_path / "problem.npz")
+    zoo_peer.make_problem(cell, shape, "float64", 1, inputs, measure="layer").save(tmp_path / "problem.npz")
     problem = load(tmp_path / "problem.npz")
     assert not {"Why", "by"} & problem.params.keys()
     assert problem.input_size == (5 if inputs == "dense" else 65)
@@ -207,7 +208,7 @@ def test_layer_problem_is_that_of_a_layer(cell, inputs, tmp_path):
 
 def test_flops_of_a_layer_exclude_the_readout():
     dense, hidden = 2 * 5 * 32, 2 * 8 * 32  # products of one row of an LSTM with 5 inputs and 8 units
-    problem = zoo_peer.make_problem("lstm", Shape(4, 3, 8, 5), "float32", 1, "dense", part="layer")
+    problem = zoo_peer.make_problem("lstm", Shape(4, 3, 8, 5), "float32", 1, "dense", measure="layer")
     assert zoo_peer.flops(problem) == (12 * (3 * hidden + 2 * dense), "plan")
     assert zoo_peer.step_weight_bytes(problem) == 4 * 8 * 32
 
@@ -395,7 +396,7 @@ class Scripted:
         if "error" in self.answer and what == "build":
             raise BenchError(self.answer["error"])
         return {
-            "make_problem": {"flops": 2_000_000, "counted": "shapes", "weights": 64},
+            "make_problem": {"flops": 2_000_000, "counted": "shapes", "weight_bytes": 64},
             "build": self.answer,
             "peak": {"gflops": float(len(self.requests))},
             "run": {"seconds": [10.0, *[self.seconds] * (arguments.get("calls", 1) - 1)], "busy": 1.0},
@@ -574,14 +575,14 @@ def test_scaling_changes_one_size_at_a_time():
         if name != "pytensor" and (inputs == "tokens" or PEERS[name].takes_dense)
     ],
 )
-@pytest.mark.parametrize("part", ["model", "layer"])
-def test_peers_agree_on_every_supported_cell(name, inputs, part, zoo_process, tmp_path):
+@pytest.mark.parametrize("measure", ["model", "layer"])
+def test_peers_agree_on_every_supported_cell(name, inputs, measure, zoo_process, tmp_path):
     with PeerProcess(name, 1) as peer:
         with_noise = ["gru+zoneout"] if name == TORCH_LAYER else []  # only zoo has its generator
         for cell in peer.cells or ["lstm", "esn", *with_noise]:
             features = 7 if inputs == "dense" else None
             shape = Shape(12, 2, 9 if cell != "lstm_projected" else 40, features)
-            given = settings(shapes=(shape,), seconds=1e-3, inputs=inputs, part=part)
+            given = settings(shapes=(shape,), seconds=1e-3, inputs=inputs, measure=measure)
             step = time_cell(cell, shape, given, zoo_process, [peer], tmp_path).steps[1]
             assert step.least_s is not None, step
             assert step.note == "" or step.note.startswith(("other equations", "a call takes "))

@@ -81,16 +81,20 @@ def test_backward_of_a_layer(recompute: Any) -> None:
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "vanilla", "delta_net"])
-def test_kernels_do_not_compute_it(cell: str) -> None:
+def test_kernels_do_not_compute_dx(cell: str) -> None:
     layer, kernels = zoo.Recurrent(cell, D, H, dtype="float64"), kernels_of(zoo.get_cell(cell))
     state = tuple(np.zeros((B, *shape)) for shape in layer.cell.state_shapes(D, H).values())
     given = tuple(layer.params.values()), values(T, B, D), state
     y, last, tape = kernels.forward(*given)
-    assert kernels.backward(*given, tape, y, last, *kernels.backward_options(True))[0].shape == (T, B, D)
-    assert kernels.backward(*given, tape, y, last, *kernels.backward_options(False))[0].size == 0
+    assert kernels.backward(*given, tape, y, last, *kernels.last_backward_arguments(True))[0].shape == (
+        T,
+        B,
+        D,
+    )
+    assert kernels.backward(*given, tape, y, last, *kernels.last_backward_arguments(False))[0].size == 0
 
 
-def test_layers_request_it_for_all_but_the_first() -> None:
+def test_layers_request_dx_of_all_but_the_first() -> None:
     rnn = zoo.Recurrent(Recorder(), D, H, num_layers=3)
     y, _ = rnn.forward(values(T, 2, D))
     rnn.backward(y)
@@ -100,7 +104,7 @@ def test_layers_request_it_for_all_but_the_first() -> None:
     assert requests == [True, True, False]
 
 
-def test_models_request_it_for_an_embedding_only() -> None:
+def test_models_request_dx_for_an_embedding_only() -> None:
     x, targets = values(T, 2, D), np.zeros((T, 2), int)
     zoo.SequenceModel(Recorder(), D, H, 2, num_layers=2).loss_and_grad(x, targets)
     assert requests == [True, False]
@@ -127,5 +131,13 @@ def test_compiled_step_equals_the_layer(cell: str, layers: int) -> None:
 def test_another_last_parameter_is_an_error() -> None:
     def other(params, x, state, tape, dy, dlast, gain, wants_dx): ...
 
-    with pytest.raises(zoo.DefinitionError, match=r"takes 8 arguments; expected backward\(.*, gain\)"):
+    with pytest.raises(
+        zoo.DefinitionError,
+        match=r"takes 8 arguments; expected backward\(.*, gain\).*, and optionally needs_dx",
+    ):
         type("Other", (Recorder,), {"__doc__": "A recorder.", "backward": staticmethod(other)})
+
+
+def test_an_option_named_needs_dx_is_an_error() -> None:
+    with pytest.raises(zoo.DefinitionError, match="option 'needs_dx' has the name of a parameter of kernels"):
+        type("Named", (Recorder,), {"__doc__": "A recorder.", "needs_dx": zoo.Option(True)})

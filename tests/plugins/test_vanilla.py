@@ -133,7 +133,7 @@ def both_passes(cell: zoo.Cell, given: tuple[Any, ...], dy: Any, dlast: Any) -> 
     kernels = kernels_of(cell)
     y, (last,), tape = kernels.forward(*given)
     dx, (dh0,), dparams = kernels.backward(
-        *given, tape, dy, (dlast,), *kernels.backward_options(needs_dx=True)
+        *given, tape, dy, (dlast,), *kernels.last_backward_arguments(needs_dx=True)
     )
     return {"y": y, "last": last, "dx": dx, "dh0": dh0, **dict(zip(PARAMS, dparams, strict=True))}
 

@@ -90,7 +90,7 @@ def compiled_kind(name: str) -> InputKind:
 # runs the same code for both dtypes. Two kinds run all of it, and in both dtypes.
 LAWS_OF_FOUR_KINDS = (
     *(laws.check_shapes, laws.check_empty_sequence, laws.check_inputs_unchanged),
-    *(laws.check_results_are_new, laws.check_deterministic, laws.check_tape_reusable),
+    *(laws.check_results_are_new, laws.check_deterministic, laws.check_tape_reusable, laws.check_needs_dx),
     *(laws.check_two_tapes, laws.check_threads, laws.check_split, laws.check_rows_independent),
     *(laws.check_rows_permute, laws.check_nan, laws.check_step_agrees),
 )

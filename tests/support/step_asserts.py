@@ -64,7 +64,7 @@ class Trial:
         arguments = self._arguments(x, dtype)
         forward = self.passes.forward(*arguments)
         dlast = tuple(each.astype(dtype) for each in self.dlast)
-        options = self.passes.backward_options(needs_dx=True)
+        options = self.passes.last_backward_arguments(needs_dx=True)
         return forward, self.passes.backward(*arguments, forward[2], self.dy.astype(dtype), dlast, *options)
 
     def _arguments(self, x: np.ndarray, dtype: str) -> list[Any]:

@@ -38,7 +38,7 @@ FORWARD_ARGUMENTS = ("params", "x", "state")
 BACKWARD_ARGUMENTS = ("params", "x", "state", "tape", "dy", "dlast")
 
 NEEDS_DX = "needs_dx"
-"""A backward pass may have this parameter after all others."""
+"""The last parameter of a backward pass that computes ``dx`` on request."""
 
 # Arguments of layers and models, which take auxiliary inputs by name too.
 _RESERVED = ("self", "theta", "x", "inputs", "targets", "weights", "state", "noise", "lengths", "trace")
@@ -67,8 +67,9 @@ class Cell(Component, abstract=True):
     - ``y (T, B, ·)`` is the output at every step, of the size of the first state, and ``last`` the final
       states. ``tape`` is a tuple of the arrays that are saved for the backward pass.
     - ``dy``, ``dlast`` are the gradients of a scalar with respect to ``y`` and ``last``; ``dx``, ``dstate``,
-      ``dparams`` those with respect to ``x``, ``state`` and the parameters (not the buffers). If ``backward``
-      has a parameter ``needs_dx`` after the options, ``dx`` may be empty where it is false.
+      ``dparams`` those with respect to ``x``, ``state`` and the parameters (not the buffers).
+    - ``backward`` may have one more parameter after the options, ``needs_dx``. zoo passes False if nothing
+      reads ``dx``, which may then be an empty ``(0, 0, 0)`` array.
 
     Kernels must not write to their arguments, all arrays are C-contiguous, and sequences of the batch are
     independent. A class with kernels may have a ``step`` too, as their reference.
@@ -214,6 +215,11 @@ class Cell(Component, abstract=True):
                 f"forward({', '.join(FORWARD_ARGUMENTS)}) and backward({', '.join(BACKWARD_ARGUMENTS)})."
             )
         extra = ("inputs",) if cls.inputs else ()
+        if NEEDS_DX in cls.declared_options:
+            raise DefinitionError(
+                f"{cls.error_name()}: option {NEEDS_DX!r} has the name of a parameter of kernels; choose "
+                f"another name."
+            )
         check_kernel_signature(cls, "forward", (*FORWARD_ARGUMENTS, *extra))
         arguments = *BACKWARD_ARGUMENTS[:3], *extra, *BACKWARD_ARGUMENTS[3:]
         check_kernel_signature(cls, "backward", arguments, NEEDS_DX)

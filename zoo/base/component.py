@@ -226,13 +226,13 @@ def declarations_of(cls: type, kind: type | tuple[type, ...]) -> dict[str, Any]:
 def check_kernel_signature(
     cls: type[Component], name: str, arguments: tuple[str, ...], optional: str = ""
 ) -> None:
-    """Check that a kernel takes ``arguments``, then one argument for each option.
+    """Check that a kernel takes ``arguments``, then one argument for each option, and maybe one more.
 
     Args:
         cls: The class with the kernel.
         name: Name of the kernel.
         arguments: Names of its arguments.
-        optional: Name of a parameter that may follow the options.
+        optional: Name of a last parameter that the kernel may have.
 
     Raises:
         DefinitionError: with the actual and the expected signature.
@@ -245,16 +245,23 @@ def check_kernel_signature(
         raise DefinitionError(
             f"{cls.error_name()}: {name} is {kernel!r}; expected a function decorated with @zoo.njit."
         ) from None
-    if len(parameters) - (optional in parameters[-1:]) != len(expected):
+    needed = parameters[:-1] if has_last_parameter(kernel, optional) else parameters
+    if len(needed) != len(expected) or optional in needed:
+        end = f", and optionally {optional} as the last one" if optional else ""
         raise DefinitionError(
             f"{cls.error_name()}: {name}({', '.join(parameters)}) takes {len(parameters)} arguments; "
-            f"expected {name}({', '.join(expected)}), with one argument for each option at the end."
+            f"expected {name}({', '.join(expected)}), with one argument for each option at the end{end}."
         )
     strings = [option.name for option in cls.declared_options.values() if option.type is str]
     if strings:
         raise DefinitionError(
             f"{cls.error_name()}: option {strings[0]!r} is a string; kernels take numbers and booleans only."
         )
+
+
+def has_last_parameter(kernel: Any, name: str) -> bool:
+    """Whether the last parameter of a kernel has this name."""
+    return bool(name) and [*inspect.signature(getattr(kernel, "py_func", kernel)).parameters][-1:] == [name]
 
 
 def check_importable(cls: type[Component]) -> None:

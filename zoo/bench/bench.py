@@ -83,7 +83,7 @@ def measure(settings: Settings, progress: Progress = lambda _: None) -> Results:
         )
 
 
-RECORDED = ("threads", "dtype", "precision", "inputs", "seconds", "clock", "part")
+RECORDED = ("threads", "dtype", "precision", "inputs", "seconds", "clock", "measure")
 """Settings in the results."""
 
 
@@ -97,7 +97,7 @@ def command(settings: Settings) -> str:
         "dtype": settings.dtype,
         **({"precision": settings.precision} if settings.precision else {}),
         **({"clock": settings.clock} if settings.clock != "wall" else {}),
-        **({"part": settings.part} if settings.part != "model" else {}),
+        **({"measure": settings.measure} if settings.measure != "model" else {}),
         "inputs": settings.inputs,
         "seconds": f"{settings.seconds:g}",
     }
@@ -195,8 +195,15 @@ def time_cell(
     peak = _run_rounds(runs, settings)
     timings = {run.process.name: run.result() for run in runs} | rejected
     steps = tuple(timings[process.name] for process in (own, *peers))
-    counts = problem["flops"], problem["counted"]
-    return CellTiming(cell, str(shape), peak, *counts, steps, problem["weights"])
+    return CellTiming(
+        cell,
+        str(shape),
+        peak,
+        problem["flops"],
+        problem["counted"],
+        steps,
+        weight_bytes=problem["weight_bytes"],
+    )
 
 
 def normalise_by_peak(timings: Sequence[CellTiming]) -> tuple[CellTiming, ...]:
@@ -230,7 +237,7 @@ def make_problem(own: PeerProcess, cell: str, shape: Shape, settings: Settings, 
         precision=settings.precision,
         threads=settings.threads,
         inputs=settings.inputs,
-        part=settings.part,
+        measure=settings.measure,
         path=path,
     )
 
@@ -368,7 +375,7 @@ def measure_sampling(
         BenchError: if one of them fails.
     """
     path = str(folder / "problem.npz")
-    make_problem(own, cell, Shape(1, 1, HIDDEN), replace(settings, inputs="tokens", part="model"), path)
+    make_problem(own, cell, Shape(1, 1, HIDDEN), replace(settings, inputs="tokens", measure="model"), path)
     processes = [own, *(peer for peer in peers if peer.can_sample and peer.supports(cell))]
     for process in processes:
         process.ask("sampler", path=path)

@@ -139,16 +139,16 @@ class PeerServer:
         threads: int,
         inputs: str,
         path: str,
-        part: str = "model",
+        measure: str = "model",
     ) -> Answer:
         """Write a problem to a file; for zoo only."""
-        from zoo.bench.settings import parse_shapes
+        from zoo.bench.settings import parse_shape
 
-        (sizes,) = parse_shapes(shape)
-        problem = self.module.make_problem(cell, sizes, dtype, threads, inputs, precision, part)
+        sizes = parse_shape(shape)
+        problem = self.module.make_problem(cell, sizes, dtype, threads, inputs, precision, measure)
         problem.save(Path(path))
         flops, source = self.module.flops(problem)
-        return {"flops": flops, "counted": source, "weights": self.module.step_weight_bytes(problem)}
+        return {"flops": flops, "counted": source, "weight_bytes": self.module.step_weight_bytes(problem)}
 
     def build(self, path: str, clock: str = "wall") -> Answer:
         """Prepare the training step of a problem in its fastest variant; or the reason why it has none."""

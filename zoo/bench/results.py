@@ -237,13 +237,13 @@ def read_baseline(path: Path) -> Baseline:
 
 
 def check_comparable(baseline: Baseline, settings: Settings) -> None:
-    """Check that both runs used the same threads, dtype, precision, kind of input, clock and part.
+    """Check that both runs used the same threads, dtype, precision, kind of input, clock and measure.
 
     Raises:
         UsageError: if one of them differs.
     """
-    older = {"clock": "wall", "part": "model", **baseline.settings}
-    for name in ("threads", "dtype", "precision", "inputs", "clock", "part"):
+    older = {"clock": "wall", "measure": "model", **baseline.settings}
+    for name in ("threads", "dtype", "precision", "inputs", "clock", "measure"):
         before, now = (value or "default" for value in (older.get(name), getattr(settings, name)))
         if before != now:
             raise UsageError(

@@ -20,7 +20,7 @@ SHAPES = "64x32x128,64x32x256,64x64x512,128x16x64,25x1x100"
 DTYPES = ("float32", "float64")
 INPUTS = ("tokens", "dense")
 CLOCKS = ("wall", "processor")
-PARTS = ("model", "layer")
+MEASURED = ("model", "layer")
 
 _SHAPE = re.compile(r"[1-9][0-9]{0,6}(x[1-9][0-9]{0,6}){2,3}", re.ASCII)
 
@@ -33,18 +33,18 @@ class Shape:
         steps: ``T``, the time steps.
         batch: ``B``, the sequences.
         hidden: ``H``, the hidden units.
-        features: ``I``, the numbers of an input, if it is not 65.
+        given_inputs: ``I``, the size of a dense input, if it is given.
     """
 
     steps: int
     batch: int
     hidden: int
-    features: int | None = None
+    given_inputs: int | None = None
 
     @property
     def input_size(self) -> int:
-        """``I``."""
-        return SYMBOLS if self.features is None else self.features
+        """``I``, the size of a dense input: the given one, or 65."""
+        return SYMBOLS if self.given_inputs is None else self.given_inputs
 
     @property
     def tokens(self) -> int:
@@ -53,8 +53,8 @@ class Shape:
 
     def __str__(self) -> str:
         """The command line form, ``64x32x128``, or ``64x32x512x128`` with ``I``."""
-        features = [] if self.features is None else [self.features]
-        return "x".join(map(str, [self.steps, self.batch, *features, self.hidden]))
+        inputs = [] if self.given_inputs is None else [self.given_inputs]
+        return "x".join(map(str, [self.steps, self.batch, *inputs, self.hidden]))
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ class Settings:
         precision: Precision of the matrix products of zoo, ``"bf16"``; None for ``dtype``, as in peers.
         clock: ``"wall"``, or ``"processor"`` for the processor time of all threads, which other programs
             change less.
-        part: ``"model"`` for a training step, or ``"layer"`` for both passes of a layer, without readout and
-            loss.
+        measure: ``"model"`` for a training step, or ``"layer"`` for the forward and backward pass of a layer,
+            without readout and loss.
 
     Raises:
         UsageError: if there is nothing to measure, a peer is unknown, or a number is invalid.
@@ -96,7 +96,7 @@ class Settings:
     growth: bool = False
     precision: str | None = None
     clock: str = "wall"
-    part: str = "model"
+    measure: str = "model"
 
     def __post_init__(self) -> None:
         """Validate before minutes of measurements."""
@@ -119,9 +119,11 @@ class Settings:
             raise UsageError(f"bench: inputs is {self.inputs!r}; expected {' or '.join(INPUTS)}.")
         if self.clock not in CLOCKS:
             raise UsageError(f"bench: clock is {self.clock!r}; expected {' or '.join(CLOCKS)}.")
-        if self.part not in PARTS:
-            raise UsageError(f"bench: part is {self.part!r}; expected {' or '.join(PARTS)}.")
-        sized = [shape for shape in self.shapes if shape.features is not None]
+        if self.measure not in MEASURED:
+            raise UsageError(f"bench: measure is {self.measure!r}; expected {' or '.join(MEASURED)}.")
+        if self.measure == "layer" and self.sampling:
+            raise UsageError("bench: a layer cannot sample; leave out --sampling, or --measure layer.")
+        sized = [shape for shape in self.shapes if shape.given_inputs is not None]
         if sized and self.inputs != "dense":
             raise UsageError(
                 f"bench: the shape {sized[0]} has an input size, and the inputs are tokens; add "
@@ -147,17 +149,22 @@ def parse_shapes(text: str) -> tuple[Shape, ...]:
     Raises:
         UsageError: if a shape is invalid.
     """
-    return tuple(_parse_shape(part) for part in parse_names(text))
+    return tuple(map(parse_shape, parse_names(text)))
 
 
-def _parse_shape(text: str) -> Shape:
+def parse_shape(text: str) -> Shape:
+    """Parse one shape, ``"64x32x128"``, or ``"64x32x512x128"`` with an input size.
+
+    Raises:
+        UsageError: if it is invalid.
+    """
     if not _SHAPE.fullmatch(text):
         raise UsageError(
             f"bench: {text!r} is not a shape; expected time steps, batch and hidden units, as in 64x32x128, "
             f"or time steps, batch, inputs and hidden units, as in 64x32x512x128."
         )
-    steps, batch, *features, hidden = map(int, text.split("x"))
-    return Shape(steps, batch, hidden, *features)
+    steps, batch, *inputs, hidden = map(int, text.split("x"))
+    return Shape(steps, batch, hidden, *inputs)
 
 
 def parse_pythons(texts: Iterable[str]) -> dict[str, str]:

@@ -28,7 +28,7 @@ FASTEST = "fastest peer"
 def result_tables(results: Results) -> list[TextTable]:
     """All tables that have rows."""
     tables = (
-        _steps(results.races, results.machine.get("caches", {})),
+        _steps(results),
         _summary(results.races),
         _starts(results),
         _sampling(results),
@@ -37,7 +37,9 @@ def result_tables(results: Results) -> list[TextTable]:
     return [table for table in tables if table.rows]
 
 
-def _steps(timings: Sequence[CellTiming], caches: Mapping[str, int]) -> TextTable:
+def _steps(results: Results) -> TextTable:
+    caches = results.machine.get("caches", {})
+    is_layer = results.settings.get("measure") == "layer"
     headings = (
         "cell",
         "T×B×H",
@@ -52,13 +54,13 @@ def _steps(timings: Sequence[CellTiming], caches: Mapping[str, int]) -> TextTabl
         "note",
     )
     return TextTable(
-        "Training steps",
+        "Forward and backward pass of a layer" if is_layer else "Training steps",
         headings,
-        tuple(_step_row(timing, step, caches) for timing in timings for step in timing.steps),
+        tuple(_step_row(timing, step, caches) for timing in results.races for step in timing.steps),
         tuple(range(3, 10)),
         "ratio: time relative to zoo, by minimum times and by medians. of peak: matrix product FLOP/s as a "
         "fraction of the peak. weights: the matrices that every time step reads, and the nearest cache that "
-        "holds them. first s: seconds to prepare and run the first step.",
+        "holds them. first s: seconds to prepare and run the first step. A shape of four numbers is T×B×I×H.",
     )
 
 
@@ -179,10 +181,12 @@ def describe_setup(results: Results) -> list[str]:
     machine, settings = results.machine, results.settings
     peaks = [timing.peak_gflops for timing in results.races]
     products = f" with products of zoo in {settings['precision']}" if settings.get("precision") else ""
+    network = "one layer" if settings.get("measure") == "layer" else "V=65"
     clock = ", processor time" if settings.get("clock") == "processor" else ""
     lines = [
         f"{results.date}: {machine['processor']}, {machine['processors']} processors, {machine['system']}; "
-        f"{settings['threads']} threads, {settings['dtype']}{products}, {settings['inputs']}, V=65{clock}.",
+        f"{settings['threads']} threads, {settings['dtype']}{products}, {settings['inputs']}, "
+        f"{network}{clock}.",
         ", ".join(f"{name} {number}" for name, number in results.versions.items()) + ".",
     ]
     if peaks:

@@ -92,7 +92,7 @@ def kernel_passes(cell: Cell, sizes: Sizes, dtype: str, symbols: int, tokens: bo
 
     def work() -> Any:
         y, last, tape = kernels.forward(*arguments, *kernels.options)
-        return kernels.backward(*arguments, tape, y, last, *kernels.backward_options(needs_dx=True))
+        return kernels.backward(*arguments, tape, y, last, *kernels.last_backward_arguments(needs_dx=True))
 
     return work
 

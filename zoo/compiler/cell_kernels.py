@@ -6,13 +6,13 @@ Either the cell has its own kernels, or they are derived from its ``step``.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from zoo.base import Cell
 from zoo.base.cell import NEEDS_DX
+from zoo.base.component import has_last_parameter
 from zoo.errors import DefinitionError, UsageError
 from zoo.kernels.precision import check_precision
 
@@ -24,11 +24,12 @@ class CellKernels:
     Args:
         forward: ``(params, x, state, [inputs,] *options) -> (y, last, tape)``.
         backward: ``(params, x, state, [inputs,] tape, dy, dlast, *options[, needs_dx])``, which returns
-            ``(dx, dstate, dparams)``. Call it with :meth:`backward_options`.
-        options: Last arguments of both. Derived kernels have none: the values of options are in their code.
+            ``(dx, dstate, dparams)``. Its last arguments are :meth:`last_backward_arguments`.
+        options: Arguments of both after the arrays. Derived kernels have none: the values of options are in
+            their code.
         output_size: ``(input_size, hidden_size)`` to the features of the output.
         surrogate: Whether the backward pass is intentionally not the derivative of the forward pass.
-        has_needs_dx: Whether the last parameter of ``backward`` is ``needs_dx``.
+        accepts_needs_dx: Whether the last parameter of ``backward`` is ``needs_dx``.
     """
 
     forward: Callable[..., Any]
@@ -36,16 +37,16 @@ class CellKernels:
     options: tuple[Any, ...]
     output_size: Callable[[int, int], int]
     surrogate: bool = False
-    has_needs_dx: bool = False
+    accepts_needs_dx: bool = False
 
-    def backward_options(self, needs_dx: bool) -> tuple[Any, ...]:
-        """The last arguments of ``backward``.
+    def last_backward_arguments(self, needs_dx: bool) -> tuple[Any, ...]:
+        """The arguments of ``backward`` after the arrays.
 
         Args:
             needs_dx: Whether the gradient with respect to x is needed. If not, the ``dx`` of the result may
                 be empty or incomplete.
         """
-        return (*self.options, needs_dx) if self.has_needs_dx else self.options
+        return (*self.options, needs_dx) if self.accepts_needs_dx else self.options
 
 
 def kernels_of(cell: Cell, precision: str | None = None) -> CellKernels:
@@ -83,10 +84,9 @@ def _handwritten_kernels(cell: Cell) -> CellKernels:
         return size
 
     forward, backward = cell.kernel("forward"), cell.kernel("backward")
-    has_needs_dx = NEEDS_DX in inspect.signature(getattr(backward, "py_func", backward)).parameters
-    return CellKernels(
-        forward, backward, tuple(cell.options.values()), output_size, has_needs_dx=has_needs_dx
-    )
+    accepts_needs_dx = has_last_parameter(backward, NEEDS_DX)
+    options = tuple(cell.options.values())
+    return CellKernels(forward, backward, options, output_size, accepts_needs_dx=accepts_needs_dx)
 
 
 @functools.lru_cache(maxsize=256)
@@ -102,7 +102,7 @@ def derive_kernels(cell: Cell, precision: str | None = None) -> CellKernels:
     check_precision(precision, "float32", cell.label())
     gradient, module = plan_kernels(cell).gradient, load_module(cell, precision)
     size = functools.partial(output_size, gradient.step_graph)
-    return CellKernels(module.forward, module.backward, (), size, gradient.surrogate, has_needs_dx=True)
+    return CellKernels(module.forward, module.backward, (), size, gradient.surrogate, accepts_needs_dx=True)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from zoo.array_types import Array
-from zoo.layers.sharding import reduce_gradients, shards
+from zoo.layers.sharding import shards
 
 State = dict[str, Array]
 
@@ -41,8 +41,10 @@ class ProcessGroup:
 
     def sum_gradients(self, gradients: list[Array], total: Array, batch: int) -> None:  # noqa: ARG002
         """Sum the gradients of all shards of all ranks, in order, into ``total (P,)``."""
-        np.copyto(total, gradients[0])
-        reduce_gradients([total, *gradients[1:]])
+        first, *others = gradients
+        np.copyto(total, first)
+        for each in others:
+            total += each
 
     def all_gather_floats(self, local: list[float], batch: int) -> list[float]:  # noqa: ARG002
         """One float per shard of the whole batch, in order, from the floats of the local shards."""

@@ -236,13 +236,6 @@ class HostKernels:
                 self._tapes.popitem(last=False)
         return y, last, np.array(tape_id, np.uint32)
 
-    def backward_without_dx(
-        self, tape_id: Any, arguments: tuple[Any, ...], dy: Any, dfinal: Mapping[str, Any]
-    ) -> tuple[dict[str, Array], None, dict[str, Array]]:
-        """As :meth:`backward`, for an x whose gradient is not needed."""
-        dparams, _, dstate = self.backward(tape_id, arguments, dy, dfinal, needs_dx=False)
-        return dparams, None, dstate
-
     def backward(
         self,
         tape_id: Any,
@@ -251,14 +244,14 @@ class HostKernels:
         dfinal: Mapping[str, Any],
         needs_dx: bool = True,
     ) -> tuple[dict[str, Array], Array | None, dict[str, Array]]:
-        """Gradients of parameters, of x (None if it is not needed, and for tokens) and of the initial states.
+        """Gradients of parameters, of x (None for tokens, or if not needed) and of the initial states.
 
         Args:
             tape_id: From :meth:`forward_with_tape`.
             arguments: Arguments of :meth:`forward_with_tape`.
             dy: Gradient of the outputs.
             dfinal: Gradients of the final states.
-            needs_dx: Whether the gradient of x is needed.
+            needs_dx: Whether to compute the gradient of x.
         """
         with self._lock:
             tape = self._tapes.pop(int(tape_id), None)
@@ -296,25 +289,30 @@ def _run(kernels: HostKernels, params: Arrays, x: Array, state: Arrays | None, o
 
 
 def _forward(kernels: HostKernels, *primals: Any) -> Any:
-    """Outputs and final states, and the residuals; leaves of ``primals`` know if something varies them."""
+    """Outputs, final states, and the residuals.
+
+    Each leaf of ``primals`` is a ``CustomVJPPrimal``, whose ``perturbed`` says if it is differentiated.
+    """
     arguments = jax.tree.map(
         lambda leaf: leaf.value, primals, is_leaf=lambda leaf: isinstance(leaf, CustomVJPPrimal)
     )
-    y, last, tape_id = _call_once(kernels, "forward_with_tape", *arguments)
-    is_x_varied = () if primals[1].perturbed else None  # in the structure, since a boolean becomes an array
-    return (y, last), (tape_id, arguments, is_x_varied)
+    _, x, *_ = primals
+    y, last, tape_id = _call_once(kernels, "forward_with_tape", True, *arguments)
+    dx_marker = () if x.perturbed else None  # part of the tree, since JAX would trace a boolean
+    return (y, last), (tape_id, arguments, dx_marker)
 
 
 def _backward(kernels: HostKernels, residuals: Any, gradients: Any) -> Any:
-    tape_id, arguments, is_x_varied = residuals
-    method = "backward_without_dx" if is_x_varied is None else "backward"
+    tape_id, arguments, dx_marker = residuals
     dy, dfinal = jax.tree.map(_instantiated, gradients, is_leaf=lambda leaf: isinstance(leaf, SymbolicZero))
-    dparams, dx, dstate = _call_once(kernels, method, tape_id, arguments, dy, dfinal)
-    return dparams, dx, None if arguments[2] is None else dstate, None
+    needs_dx = dx_marker is not None
+    dparams, dx, dstate = _call_once(kernels, "backward", needs_dx, tape_id, arguments, dy, dfinal)
+    _, _, state, _ = arguments
+    return dparams, dx, None if state is None else dstate, None
 
 
 def _instantiated(gradient: Any) -> Array:
-    """An array for a gradient that JAX knows to be zero."""
+    """An array for a gradient, also for one that is symbolically zero."""
     is_zero = isinstance(gradient, SymbolicZero)
     return jnp.zeros(gradient.shape, gradient.dtype) if is_zero else gradient
 
@@ -322,15 +320,15 @@ def _instantiated(gradient: Any) -> Array:
 _run.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _call_once(kernels: HostKernels, method: str, *arguments: Any) -> Any:
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _call_once(kernels: HostKernels, method: str, needs_dx: bool, *arguments: Any) -> Any:
     """A callback for one differentiation. A second one raises a clear error instead of JAX's own."""
-    shapes = {
-        "forward_with_tape": _forward_with_tape_shapes,
-        "backward": _backward_shapes,
-        "backward_without_dx": _backward_without_dx_shapes,
-    }[method]
-    return _pure_callback(getattr(kernels, method), shapes(kernels, *arguments), *arguments)
+    if method == "forward_with_tape":
+        return _pure_callback(
+            kernels.forward_with_tape, _forward_with_tape_shapes(kernels, *arguments), *arguments
+        )
+    shapes = _backward_shapes(kernels, needs_dx, *arguments)
+    return _pure_callback(partial(kernels.backward, needs_dx=needs_dx), shapes, *arguments)
 
 
 def _no_double_backward(*_: Any) -> Any:
@@ -359,15 +357,11 @@ def _forward_with_tape_shapes(kernels: HostKernels, _params: Arrays, x: Array, *
     return *_forward_shapes(kernels, x), jax.ShapeDtypeStruct((), jnp.uint32)
 
 
-def _backward_shapes(kernels: HostKernels, _tape_id: Array, arguments: Any, *_: Any) -> Any:
-    """Shapes of the gradients of parameters, x (None for tokens) and initial states."""
+def _backward_shapes(kernels: HostKernels, needs_dx: bool, _tape_id: Array, arguments: Any, *_: Any) -> Any:
+    """Shapes of the gradients of parameters, x (None for tokens, or if not needed) and initial states."""
     params, x, *_ = arguments
-    return _like(params), None if x.ndim == 2 else _like(x), _forward_shapes(kernels, x)[1]
-
-
-def _backward_without_dx_shapes(kernels: HostKernels, *arguments: Any) -> Any:
-    dparams, _, dstate = _backward_shapes(kernels, *arguments)
-    return dparams, None, dstate
+    dx = _like(x) if needs_dx and x.ndim == 3 else None
+    return _like(params), dx, _forward_shapes(kernels, x)[1]
 
 
 def _like(tree: Any) -> Any:

@@ -56,7 +56,7 @@ class TileShape:
     Args:
         height: Rows of the tallest tile, a power of two.
         vectors: Vectors in a row of a panel.
-        registers: Vector registers.
+        registers: Vector registers of the processor.
     """
 
     height: int
@@ -64,19 +64,22 @@ class TileShape:
     registers: int
 
     def panels(self, rows: int) -> int:
-        """Panels of a tile of some rows, a power of two, for as many sums as the registers hold.
+        """The largest power of two of panels whose tile fits in the registers.
 
         A matrix of 512 columns comes from the third-level cache, which a core reads faster as two streams:
         with one panel instead of two, tiles of 5 rows reached 235 instead of 250 GF/s, on an AMD EPYC (Zen
-        5). Four panels do not fit for 3 rows: 175 instead of 250 GF/s for 128 columns.
+        5). With four panels, tiles of 3 rows have too few registers: 175 instead of 250 GF/s for 128 columns.
         """
         panels = 1
-        while self._registers(rows, 2 * panels) <= self.registers:
+        while self._registers_used(rows, 2 * panels) <= self.registers:
             panels *= 2
         return panels
 
-    def _registers(self, rows: int, panels: int) -> int:
-        """Registers of a tile: sums, a row of panels unless only one product reads it, and a broadcast."""
+    def _registers_used(self, rows: int, panels: int) -> int:
+        """One for each sum, one for each vector of a row of the panels, and one for the broadcast.
+
+        In a tile of one row, the products load the vectors themselves.
+        """
         return panels * self.vectors * (rows + (rows > 1)) + 1
 
 

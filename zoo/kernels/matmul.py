@@ -180,9 +180,9 @@ def _py_rows_before_steps(initial: Array, trajectory: Array, first: int, last: i
 def rows_before_steps(initial: Array, trajectory: Array, first: int, last: int) -> Array:
     """The states before the steps ``first`` to ``last - 1``, as one matrix.
 
-    It is a view, except if ``first`` is 0. A copy of one block of steps takes less time than a separate
-    product with the initial states, which reads and writes the whole gradient again: for an LSTM of 512
-    units, 35 steps and 5 rows, 1.86 ms instead of 1.6.
+    Do not write to it: it is a view, except if ``first`` is 0. Then it is a copy, since a separate product
+    with the initial states would read and write the whole gradient again. For an LSTM of 512 units, 35 steps
+    and 5 rows, the gradient takes 1.6 ms with the copy and 1.86 without.
 
     Args:
         initial: Initial states ``(B, N)``.

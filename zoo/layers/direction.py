@@ -182,14 +182,14 @@ class Direction:
         dfinal: Mapping[str, Array],
         needs_dx: bool = True,
     ) -> tuple[Array | None, Arrays, list[Array]]:
-        """Gradients with respect to x (None for tokens), the initial states, and the parameters.
+        """Gradients of x (None for tokens, or if not needed), the initial states, and the parameters.
 
         Args:
             arrays: Parameters and buffers.
             tape: From :meth:`forward`.
             dy: Gradient of the outputs.
             dfinal: Gradients of the final states.
-            needs_dx: Whether to return the gradient with respect to x; None if not.
+            needs_dx: Whether to compute the gradient with respect to x.
 
         Raises:
             DefinitionError: if the cell's kernel returns something invalid.
@@ -198,7 +198,7 @@ class Direction:
         forward_arguments = arrays, tape.x, tape.state, *aux, tape.saved
         kernel_dfinal = tuple([dfinal[name] for name in self.states])
         dx, dinitial, gradients = self.kernels.backward(
-            *forward_arguments, dy, kernel_dfinal, *self.kernels.backward_options(needs_dx)
+            *forward_arguments, dy, kernel_dfinal, *self.kernels.last_backward_arguments(needs_dx)
         )
         has_dx = needs_dx and tape.x.ndim == 3
         if has_dx:

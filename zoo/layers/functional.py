@@ -155,11 +155,11 @@ class FunctionalStack:
             threads: As for :meth:`apply`.
             out: Destination of the gradient of the parameters, ``(P,)``; None for a new vector.
             tracer: Collects gradients of values during the backward pass.
-            needs_dx: Whether to return the gradient with respect to x; None if not.
+            needs_dx: Whether to compute the gradient with respect to x.
 
         Returns:
-            The gradients with respect to x (None for tokens), to the initial states, and to the parameters in
-            their order ``(P,)``.
+            The gradients with respect to x (None for tokens, or if not needed), to the initial states, and to
+            the parameters in their order ``(P,)``.
 
         Raises:
             UsageError: if a shape does not fit, the tape is of another layer, or the parameters have changed.

@@ -79,21 +79,12 @@ def gather_states(states_by_rows: list[tuple[Rows, dict[str, Array]]], batch: in
     return state
 
 
-def reduce_gradients(gradients: list[Array]) -> None:
-    """Add the gradients of all shards to the first, in order."""
-    # In blocks, in threads, and from arrays that were not laid out flat before, this took 1.1 ms and not 1.9,
-    # for eight shards of 0.9 million numbers: half a percent of a step, and not worth the lines.
-    first, *others = gradients
-    for each in others:
-        first += each
-
-
 class GradientSum:
-    """The sum of the gradients of all shards, in their order, whichever thread ends first.
+    """The sum of the gradients of shards in shard order, computed while other threads compute gradients.
 
-    A thread that ends adds its gradient if it is the next one, and then those that wait for it. A gradient
-    of each shard in a vector of its own, and a sum at the end, took 4 % of a step of an LSTM of 512 units
-    (35 steps of 20 rows, two threads).
+    A thread that has computed the next shard adds its gradient, and all that follow and are ready. Other
+    threads leave theirs in ``_waiting``. A vector for each shard and a sum at the end took 4 % of a step of
+    an LSTM of 512 units (35 steps of 20 rows, two threads).
 
     Args:
         total: The sum ``(P,)``. The first gradient replaces its values.
@@ -110,19 +101,23 @@ class GradientSum:
         """Add the gradients of all parameters from the shard with this index."""
         with self._lock:
             self._waiting[shard] = gradients
-            if self._is_adding:  # the other thread looks again before it returns
+            if self._is_adding:  # that thread takes this gradient too, or sees it before it returns
                 return
             self._is_adding = True
         while (ready := self._take_next()) is not None:
-            put = add_flattened if self._next > 1 else flatten
-            put(ready, self._total)
+            index, arrays = ready
+            put = flatten if index == 0 else add_flattened
+            put(arrays, self._total)
 
-    def _take_next(self) -> list[Array] | None:
+    def _take_next(self) -> tuple[int, list[Array]] | None:
+        """Index and gradients of the next shard; None if it is not computed yet."""
         with self._lock:
-            ready = self._waiting.pop(self._next, None)
-            self._is_adding = ready is not None
-            self._next += self._is_adding
-            return ready
+            index = self._next
+            if index not in self._waiting:
+                self._is_adding = False
+                return None
+            self._next += 1
+            return index, self._waiting.pop(index)
 
 
 def check_threads(threads: int | None) -> int:

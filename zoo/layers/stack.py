@@ -113,7 +113,7 @@ class Layer:
         hook: BackwardHook | None = None,
         needs_dx: bool = True,
     ) -> tuple[Array | None, Arrays, list[Array]]:
-        """Gradients with respect to x (None for tokens), the initial states, and the parameters."""
+        """Gradients of x (None for tokens, or if not needed), the initial states, and the parameters."""
         input_gradients = []
         dstate: Arrays = {}
         gradients: list[Array] = []
@@ -188,7 +188,7 @@ def _backward_chunks(
     hook: BackwardHook | None,
     needs_dx: bool,
 ) -> tuple[Array | None, Arrays, list[Array]]:
-    """Gradients with respect to x (None for tokens), the initial states, and the parameters."""
+    """Gradients of x (None for tokens, or if not needed), the initial states, and the parameters."""
     dstate = dict(dfinal)
     input_gradients, total = list[Array](), list[Array]()
     for each in reversed(tapes):
@@ -402,7 +402,7 @@ class Stack:
         hook: BackwardHook | None = None,
         needs_dx: bool = True,
     ) -> tuple[Array | None, Arrays, list[Array]]:
-        """Gradients with respect to x (None for tokens), the initial states, and the parameters.
+        """Gradients of x (None for tokens, or if not needed), the initial states, and the parameters.
 
         The parameter gradients are in the order of :attr:`param_shapes`, without the learned initial states,
         whose gradients :meth:`learned_state_gradients` returns.
@@ -413,7 +413,7 @@ class Stack:
             dy: Gradient of the outputs.
             dfinal: Gradients of the final states.
             hook: Called before the backward pass of each direction and chunk.
-            needs_dx: Whether to return the gradient with respect to x; None if not.
+            needs_dx: Whether to compute the gradient with respect to x.
 
         Raises:
             DefinitionError: if a cell's kernel returns something invalid.

@@ -249,7 +249,7 @@ def _call_list(stack: Stack, reads_all: bool, has_dinputs: bool) -> list[Call]:
         is_residual = stack.layers[n].is_residual and (n > 0 or has_dinputs)
         out = f"dy_{n}" if is_residual else f"dx_{n}"
         mismatch = f"{out}.shape != {x(n)}.shape"
-        needs_dx = [VarRef("needs_dx", n)] * stack.directions[n].kernels.has_needs_dx
+        needs_dx = [VarRef("needs_dx", n)] if stack.directions[n].kernels.accepts_needs_dx else []
         passed = [*common(n), VarRef(f"tape_{n}"), VarRef(f"dx_{n + 1}"), VarRef("dfinal", n)]
         results = [out, f"dinitial_{n}", f"gradients_{n}"]
         is_checked = not stack.cells[n].is_derived() and (n > 0 or has_dinputs)
@@ -383,7 +383,7 @@ class CompiledStep:
         self._is_supported = _is_supported(stack)
         self._has_inputs, self._options = bool(stack.inputs), stack.directions[0].kernels.options
         self._output_sizes = tuple([layer.output_size for layer in stack.directions])
-        self._upper_layers = (True,) * (len(stack.directions) - 1)
+        self._needs_dx_above = (True,) * (len(stack.directions) - 1)
         self._no_aux: tuple[tuple[Array, ...], ...] = ((),) * len(stack.directions)
         self._zero_states: dict[int, tuple[tuple[Array, ...], ...]] = {}
         self.interpreted_shards = INTERPRETED_SHARDS
@@ -451,7 +451,7 @@ class CompiledStep:
             final_states=self._group_by_layer(final),
             gradients=out,
             dinputs=dinputs,
-            needs_dx=(whole is not None, *self._upper_layers),
+            needs_dx=(whole is not None, *self._needs_dx_above),
         )
         step = self._step_for(batch_loss, arguments)
         if step is None or not step.run(arguments, len(shards), threads):

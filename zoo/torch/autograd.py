@@ -98,14 +98,14 @@ def forward(
 def backward(
     shared: SharedStack, tape: Tape, dy: Tensor | None, dfinal: Sequence[Tensor | None], needs_dx: bool
 ) -> tuple[Tensor | None, Arrays, Array]:
-    """Gradients of x (None if not needed), of the initial states and of the parameters ``(P,)``.
+    """Gradients of x (None for tokens, or if not needed), of the initial states and of the parameters.
 
     Args:
         shared: The stack.
         tape: From :func:`forward`.
         dy: Gradient of the outputs; None for zeros.
         dfinal: Gradients of the final states; None for zeros.
-        needs_dx: Whether the gradient of x is needed.
+        needs_dx: Whether to compute the gradient of x.
     """
     run = tape.batch_run
     pure = shared.pure(run.aux_inputs.dtype)

@@ -22,8 +22,7 @@ class UnsupportedProblemError(ZooError):
 class Problem:
     """A model with one recurrent layer that predicts a class at every step, and its training batch.
 
-    With ``dy``, it is the layer alone, without readout. The scalar is then the sum of ``dy`` times the
-    outputs.
+    With ``dy`` it is the layer alone, without readout, and its loss is ``sum(dy * y)`` for the outputs ``y``.
 
     Args:
         cell: Name of the cell.
@@ -31,8 +30,8 @@ class Problem:
         symbols: ``V``.
         hidden: ``H``.
         threads: Number of threads.
-        params: Parameters of the cell and the readout, by their names in zoo: ``"Wxh" (V, H)``, ...,
-            ``"Why" (H, V)``, ``"by" (V,)``.
+        params: Parameters of the cell and of the readout, if it has one, by their names in zoo:
+            ``"Wxh" (I, H)``, ..., ``"Why" (H, V)``, ``"by" (V,)``.
         inputs: Tokens ``(T, B)``, or dense inputs ``(T, B, I)``.
         targets: Target classes ``(T, B)``.
         precision: Precision of the matrix products of zoo.

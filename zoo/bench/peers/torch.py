@@ -39,7 +39,7 @@ def build(problem: Problem) -> list[Variant]:
 def training_step(
     problem: Problem, name: str, recur: Callable[[Tensor], Tensor], layer: Any, input_weights: list[Tensor]
 ) -> Variant:
-    """The training step around a layer, or both passes of the layer alone.
+    """The training step around a layer, or the forward and backward pass of the layer alone.
 
     Args:
         problem: The problem.

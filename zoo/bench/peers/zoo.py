@@ -26,7 +26,7 @@ def make_problem(
     threads: int,
     inputs: str = "tokens",
     precision: str | None = None,
-    part: str = "model",
+    measure: str = "model",
 ) -> Problem:
     """A problem: random inputs and targets, and the initial parameters of a new model of the cell.
 
@@ -39,18 +39,18 @@ def make_problem(
         threads: Number of threads.
         inputs: ``"tokens"`` or ``"dense"``.
         precision: Precision of the matrix products of zoo.
-        part: ``"model"`` or ``"layer"``.
+        measure: ``"model"`` or ``"layer"``.
 
     Raises:
         ZooError: if the cell is unknown, or does not support this size.
     """
-    features = shape.input_size if inputs == "dense" else None
-    model = _model(cell, shape.hidden, dtype, precision, threads, features)
+    input_size = shape.input_size if inputs == "dense" else None
+    model = _model(cell, shape.hidden, dtype, precision, threads, input_size)
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, SYMBOLS, (2, shape.steps, shape.batch)).astype(np.int32)
     params = {name.removeprefix("l0."): _perturbed(value, rng) for name, value in model.params.items()}
     outputs = len(params["Why"])
-    if part == "layer":
+    if measure == "layer":
         del params["Why"], params["by"]
     dense = rng.standard_normal((shape.steps, shape.batch, shape.input_size)).astype(dtype)
     dy = rng.standard_normal((shape.steps, shape.batch, outputs)).astype(dtype)
@@ -65,12 +65,12 @@ def make_problem(
         targets=tokens[1],
         precision=precision,
         buffers={name.removeprefix("l0."): value for name, value in model.buffers.items()},
-        dy=dy if part == "layer" else None,
+        dy=dy if measure == "layer" else None,
     )
 
 
 def build(problem: Problem) -> list[Variant]:
-    """``loss_and_grad`` of a model, or both passes of a layer."""
+    """``loss_and_grad`` of a model, or the forward and backward pass of a layer."""
     if problem.dy is not None:
         return [_layer_variant(problem, problem.dy)]
     model = _loaded_model(problem)
@@ -114,7 +114,7 @@ def _layer_variant(problem: Problem, dy: Array) -> Variant:
     def gradients() -> dict[str, Array]:
         return {name.removeprefix("l0."): value for name, value in rnn.grads.items()}
 
-    return Variant("both passes", run, check, gradients)
+    return Variant("forward and backward", run, check, gradients)
 
 
 def sampler(problem: Problem) -> Callable[[int], object]:
@@ -140,7 +140,7 @@ def flops(problem: Problem) -> tuple[int, str]:
     if cell.is_derived():
         forward, source = _planned_flops(cell, problem.input_size, hidden), "plan"
     else:
-        forward, source = 2 * sum(value.size for value in _recurrent_weights(problem, cell)), "shapes"
+        forward, source = 2 * sum(value.size for value in _matrices_of_step(problem, cell)), "shapes"
     rows = problem.targets.size
     dense = sum(2 * problem.params[name].size for name in input_weights(cell)) if problem.is_dense else 0
     return rows * (3 * (forward + readout) + 2 * dense), source
@@ -148,20 +148,21 @@ def flops(problem: Problem) -> tuple[int, str]:
 
 def step_weight_bytes(problem: Problem) -> int:
     """Bytes of the matrices that every time step reads: all but those of inputs and readout."""
-    values = _recurrent_weights(problem, resolve_cell(problem.cell))
-    return sum(value.nbytes for value in values) // (2 if problem.precision else 1)
+    values = _matrices_of_step(problem, resolve_cell(problem.cell))
+    bytes_of_products = 2 if problem.precision else 1  # bf16 is half of float32
+    return sum(value.nbytes for value in values) // bytes_of_products
 
 
-def _recurrent_weights(problem: Problem, cell: Cell) -> list[Array]:
+def _matrices_of_step(problem: Problem, cell: Cell) -> list[Array]:
     others = *input_weights(cell), "Why"
     return [value for name, value in problem.params.items() if name not in others and value.ndim > 1]
 
 
-def _planned_flops(cell: Cell, inputs: int, hidden: int) -> int:
+def _planned_flops(cell: Cell, input_size: int, hidden: int) -> int:
     from zoo.compiler.compile import plan_kernels
     from zoo.compiler.explain import cost_of
 
-    sizes = {"I": inputs, "H": hidden}
+    sizes = {"I": input_size, "H": hidden}
     sizes |= {name: value for name, value in cell.options.items() if type(value) is int}
     return int(cost_of(plan_kernels(cell).forward).by_tokens.evaluate(sizes))
 
@@ -180,18 +181,18 @@ def _perturbed(value: Array, rng: np.random.Generator) -> Array:
 
 @functools.lru_cache(1)
 def _model(
-    cell: str, hidden: int, dtype: str, precision: str | None, threads: int, features: int | None
+    cell: str, hidden: int, dtype: str, precision: str | None, threads: int, input_size: int | None
 ) -> LanguageModel | SequenceModel:
     options: Any = {"dtype": dtype, "precision": precision, "threads": threads}
-    if features is not None:
-        return SequenceModel(cell, features, SYMBOLS, hidden, **options)
+    if input_size is not None:
+        return SequenceModel(cell, input_size, SYMBOLS, hidden, **options)
     return LanguageModel(VOCABULARY, cell, hidden, **options)
 
 
 def _loaded_model(problem: Problem) -> LanguageModel | SequenceModel:
     types = problem.dtype, problem.precision
-    features = problem.input_size if problem.is_dense else None
-    model = _model(problem.cell, problem.hidden, *types, problem.threads, features)
+    input_size = problem.input_size if problem.is_dense else None
+    model = _model(problem.cell, problem.hidden, *types, problem.threads, input_size)
     values: Mapping[str, Any] = problem.params
     for name, param in model.params.items():
         param[...] = values[name.removeprefix("l0.")]

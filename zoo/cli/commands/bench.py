@@ -63,13 +63,13 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--inputs",
     type=click.Choice(["tokens", "dense"]),
     default="tokens",
-    help="Tokens, or numbers at every step, 65 if the shape has no I.  [tokens]",
+    help="Tokens, or vectors of I numbers, 65 without I in --shapes.  [tokens]",
 )
 @option(
-    "--part",
+    "--measure",
     type=click.Choice(["model", "layer"]),
     default="model",
-    help="A training step of a model, or both passes of a layer, without readout and loss.  [model]",
+    help="A training step of a model, or the forward and backward pass of a layer.  [model]",
 )
 @option(
     "--clock",
@@ -103,9 +103,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @format_options
 @click.pass_context
 def command(ctx: click.Context, /, form: str | None, **given: Any) -> None:
-    """Measure training steps of zoo and of other libraries.
+    """Measure training steps, or layers, of zoo and of other libraries.
 
-    Also shown as a fraction of peak FLOP/s. A step includes everything except the optimizer: inputs,
+    Also shown as a fraction of peak FLOP/s. A training step includes everything except the optimizer: inputs,
     recurrence, readout, softmax cross-entropy and all gradients. Each library gets the weights of zoo and
     must compute the same loss before it is timed. Then the libraries run in turn, with the same number of
     threads. Run nothing else at the same time.
@@ -150,7 +150,7 @@ def _settings(
     dtype: str,
     precision: str | None,
     inputs: str,
-    part: str,
+    measure: str,
     clock: str,
     seconds: float,
     **sections: bool,
@@ -175,7 +175,7 @@ def _settings(
         pythons,
         precision=precision,
         clock=clock,
-        part=part,
+        measure=measure,
         **sections,
     )
     _check_cells(settings)

@@ -178,11 +178,11 @@ def _write_outer(context: EmitContext, writer: Writer, node: Node, _section: str
 def _write_outer_of_states(context: EmitContext, writer: Writer, node: Node, source: ArrayVar) -> None:
     """An outer product with the states before each step: the trajectory, shifted by one step."""
     target, gradient = context.array_of(node), context.array_of(_view(node.inputs[1]).base)
-    if source.name not in context.rows_before:
+    rows = context.rows_before.get(source.name)
+    if rows is None:
         initial, trajectory = context.trajectories[source.name]
-        context.rows_before[source.name] = rows = context.names.fresh(f"{source.name}_block")
+        rows = context.rows_before[source.name] = context.names.fresh(f"{source.name}_rows")
         writer.line(f"{rows} = kernels.rows_before_steps({initial}, {trajectory}, first, last)")
-    rows = context.rows_before[source.name]
     writer.line(_outer_call(node, rows, gradient.as_matrix(all_steps=True), target))
 
 

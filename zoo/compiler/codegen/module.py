@@ -536,28 +536,27 @@ def _dx_lines(
 ) -> tuple[list[str], list[str], list[str]]:
     """The gradient of x: lines before the loop over time, in each block, and at the end.
 
-    Products are computed if ``needs_dx`` is true. The gradient is empty for tokens, and without loops that
-    compute it element by element it is empty if it is not needed.
+    It is empty for tokens. It is also empty if ``needs_dx`` is false, except in cells whose fused loops write
+    to it.
     """
     products = emitter.dx_writer.lines
     panels = pack_lines(emitter, products)
     in_loops = "dx" in identifiers_in([*step, *after])  # element by element, in fused loops
     shape = f"(steps, batch, {emitter.step_graph.x.shape[0]})" if in_loops or products else "x.shape"
-    zeros, none = (f"kernels.{made}, {emitter.like})" for made in (f"zeros({shape}", "empty((0, 0, 0)"))
-    in_block = _if_dx_is_needed(2, products)
+    zeros = f"dx = kernels.zeros({shape}, {emitter.like})"
+    empty = f"dx = kernels.empty((0, 0, 0), {emitter.like})"
+    in_block = _guard_dx(2, products)
     if in_loops:
-        return (
-            [f"    dx = {zeros}", *_if_dx_is_needed(1, panels)],
-            in_block,
-            ["    if x.ndim == 2:", f"        dx = {none}"],
-        )
-    return [f"    dx = {none}", *_if_dx_is_needed(1, [f"    dx = {zeros}", *panels])], in_block, []
+        for_tokens = ["    if x.ndim == 2:", f"        {empty}"]
+        return [f"    {zeros}", *_guard_dx(1, panels)], in_block, for_tokens
+    return [f"    {empty}", *_guard_dx(1, [f"    {zeros}", *panels])], in_block, []
 
 
-def _if_dx_is_needed(depth: int, lines: list[str]) -> list[str]:
+def _guard_dx(depth: int, lines: list[str]) -> list[str]:
     """Lines that run if x is dense and its gradient is needed.
 
-    Two conditions: Numba removes the code behind the first before it compiles it for tokens.
+    There are two conditions, because Numba removes a branch that depends on ``x.ndim`` alone: kernels for
+    tokens do not compile these lines.
 
     Args:
         depth: Depth of the condition.
