@@ -73,7 +73,6 @@ class MesaNet(zoo.Cell):
         "could recall. The state has 2 H² / heads elements, and each iteration costs a product with a D × D "
         "matrix. With as many iterations as a head has units, the solution is accurate to about three "
         "digits, because the divisors have 1e-5 added.",
-        trainability="It learns slowly without the norm that follows it in a block.",
         block="deltanet",
         related={
             "gated_delta_net": "takes one step towards the solution.",

@@ -57,7 +57,6 @@ class Titans(zoo.Cell):
         when_to_use="Use it to study memories that learn at test time: without momentum it is "
         "gated_delta_net with another scale of the rate. The state has 2 H² / heads elements. It is the "
         "recurrence alone, without the parts around it, so outputs are small at first.",
-        trainability="It learns slowly without the norm that follows it in a block.",
         related={
             "ttt_linear": "has a norm in its model, no momentum and no forgetting.",
             "gated_delta_net": "has no momentum.",
