@@ -29,7 +29,7 @@ SECTIONS = {
     },
     "Compare": {
         "compare": "Train cells on tasks or on your data under equal conditions.",
-        "bench": "Measure training steps of zoo and of other libraries.",
+        "bench": "Measure training steps, or layers, of zoo and of other libraries.",
     },
     "Browse": {
         "cells": "List the cells.",
