@@ -59,10 +59,23 @@ def test_missing_memory_raises() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux" or not SMAPS.exists(), reason="Linux tells of its pages")
-def test_large_sequences_use_huge_pages() -> None:
-    like = np.empty(0, np.float32)
-    large = kernels.empty_sequence(16 * HUGE_PAGE_BYTES // 4, 1, 1, like)
+@pytest.mark.parametrize("function", ["empty_sequence", "zeros", "pack", "pack_transposed"])
+def test_large_arrays_use_huge_pages(function: str) -> None:
+    like, rows = np.empty(0, np.float32), 4 * HUGE_PAGE_BYTES // 4
+    made = {
+        "empty_sequence": lambda: kernels.empty_sequence(4 * rows, 1, 1, like),
+        "zeros": lambda: zeros((4 * rows,), like),
+        "pack": lambda: kernels.pack(np.ones((rows // 16, 64), np.float32)),
+        "pack_transposed": lambda: kernels.pack_transposed(np.ones((rows // 16, 64), np.float32)),
+    }
+    large = made[function]()
+    assert large.nbytes >= 4 * HUGE_PAGE_BYTES
     assert "hg" in flags_of(large.ctypes.data + large.nbytes // 2)
+
+
+@zoo.njit
+def zeros(shape, like):
+    return kernels.zeros(shape, like)
 
 
 def flags_of(address: int) -> list[str]:

@@ -72,7 +72,7 @@ def pack(w: Array) -> Array:
     """Panels of ``w (K, N)`` for ``add_matmul(a, panels, c)``, ``c += a @ w``."""
     depth, width = w.shape
     columns = panel_width(w)
-    panels = kernels.empty(((width + columns - 1) // columns, depth, columns), w)
+    panels = kernels.empty_sequence((width + columns - 1) // columns, depth, columns, w)
     whole = width // columns
     # Four rows at once: panel by panel, each row is on another page, and 256 by 1024 took 50 us, not 27.
     for start in range(0, depth, 4):
@@ -90,7 +90,7 @@ def pack_transposed(w: Array) -> Array:
     """Panels of the transpose of ``w (N, K)`` for ``add_matmul(a, panels, c)``, ``c += a @ w.T``."""
     width, depth = w.shape
     columns, block = panel_width(w), block_size(w)
-    panels = kernels.empty(((width + columns - 1) // columns, depth, columns), w)
+    panels = kernels.empty_sequence((width + columns - 1) // columns, depth, columns, w)
     last, whole = kernels.empty((block, depth), w), depth // block * block
     for first in range(0, panels.shape[0] * columns, block):
         source, start = w, first * depth
