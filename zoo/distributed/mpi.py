@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -17,6 +19,10 @@ from zoo.layers.sharding import shards
 
 # Elements of a gradient per message: a rank adds one chunk while the chunk before it is on its way.
 CHUNK = 1 << 15
+
+# A launcher that ends a job may drop output that it has not read. The message of an error was lost in one of
+# some dozen runs.
+_SECONDS_BEFORE_ABORT = 0.2
 
 
 def shards_by_rank(batch: int, size: int) -> list[Sequence[slice]]:
@@ -141,4 +147,7 @@ class MpiProcessGroup(ProcessGroup):
     def abort(self, code: int) -> None:
         """End all ranks, unless the work is complete."""
         if self.is_running:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            time.sleep(_SECONDS_BEFORE_ABORT)
             self.comm.Abort(code)
