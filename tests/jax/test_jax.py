@@ -11,12 +11,12 @@ import sys
 
 import numpy as np
 import pytest
+from vjp_requests import record_needs_dx
 
 import zoo
 import zoo.jax
 from zoo.errors import UsageError
 from zoo.kernels import pure_python
-from zoo.layers.functional import FunctionalStack
 
 jax = pytest.importorskip("jax", reason="needs the extra `jax`")
 jnp = jax.numpy
@@ -118,13 +118,7 @@ def test_one_forward_pass_serves_many_backward_passes():
 
 @pytest.mark.parametrize("is_jitted", [False, True])
 def test_gradient_of_inputs_is_computed_on_request(is_jitted, monkeypatch):
-    needs = []
-    vjp = FunctionalStack.vjp
-    monkeypatch.setattr(
-        FunctionalStack,
-        "vjp",
-        lambda *args, needs_dx=True, **rest: needs.append(needs_dx) or vjp(*args, needs_dx=needs_dx, **rest),
-    )
+    needs = record_needs_dx(monkeypatch)
     rnn = zoo.jax.recurrent("lstm", 3, 4)
     x = jnp.ones((5, 2, 3), "float32")
     state = rnn(rnn.params, x)[1]

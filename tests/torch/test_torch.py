@@ -13,12 +13,12 @@ import weakref
 
 import numpy as np
 import pytest
+from vjp_requests import record_needs_dx
 
 import zoo
 import zoo.torch
 from zoo.errors import UsageError
 from zoo.kernels import pure_python
-from zoo.layers.functional import FunctionalStack
 
 torch = pytest.importorskip("torch", reason="needs the extra `torch`")
 from torch.nn.utils import rnn as packing  # noqa: E402
@@ -451,13 +451,7 @@ def test_frozen_parameters_get_no_gradient():
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_inputs_without_gradient(compiled, monkeypatch):
-    needs = []
-    vjp = FunctionalStack.vjp
-    monkeypatch.setattr(
-        FunctionalStack,
-        "vjp",
-        lambda *args, needs_dx=True, **rest: needs.append(needs_dx) or vjp(*args, needs_dx=needs_dx, **rest),
-    )
+    needs = record_needs_dx(monkeypatch)
     module, x = layer("lstm"), inputs()
     run = torch.compile(module, backend="aot_eager") if compiled else module
     wanted = torch.autograd.grad(run(x)[0].square().sum(), [x, *module.parameters()])

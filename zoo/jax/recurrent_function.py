@@ -297,7 +297,8 @@ def _forward(kernels: HostKernels, *primals: Any) -> Any:
         lambda leaf: leaf.value, primals, is_leaf=lambda leaf: isinstance(leaf, CustomVJPPrimal)
     )
     _, x, *_ = primals
-    y, last, tape_id = _call_once(kernels, "forward_with_tape", True, *arguments)
+    shapes = partial(_forward_with_tape_shapes, kernels)
+    y, last, tape_id = _call_once(kernels.forward_with_tape, shapes, *arguments)
     dx_marker = () if x.perturbed else None  # part of the tree, since JAX would trace a boolean
     return (y, last), (tape_id, arguments, dx_marker)
 
@@ -306,7 +307,9 @@ def _backward(kernels: HostKernels, residuals: Any, gradients: Any) -> Any:
     tape_id, arguments, dx_marker = residuals
     dy, dfinal = jax.tree.map(_instantiated, gradients, is_leaf=lambda leaf: isinstance(leaf, SymbolicZero))
     needs_dx = dx_marker is not None
-    dparams, dx, dstate = _call_once(kernels, "backward", needs_dx, tape_id, arguments, dy, dfinal)
+    backward = partial(kernels.backward, needs_dx=needs_dx)
+    shapes = partial(_backward_shapes, kernels, needs_dx)
+    dparams, dx, dstate = _call_once(backward, shapes, tape_id, arguments, dy, dfinal)
     _, _, state, _ = arguments
     return dparams, dx, None if state is None else dstate, None
 
@@ -320,15 +323,10 @@ def _instantiated(gradient: Any) -> Array:
 _run.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
-def _call_once(kernels: HostKernels, method: str, needs_dx: bool, *arguments: Any) -> Any:
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _call_once(function: Callable[..., Any], shapes: Callable[..., Any], *arguments: Any) -> Any:
     """A callback for one differentiation. A second one raises a clear error instead of JAX's own."""
-    if method == "forward_with_tape":
-        return _pure_callback(
-            kernels.forward_with_tape, _forward_with_tape_shapes(kernels, *arguments), *arguments
-        )
-    shapes = _backward_shapes(kernels, needs_dx, *arguments)
-    return _pure_callback(partial(kernels.backward, needs_dx=needs_dx), shapes, *arguments)
+    return _pure_callback(function, shapes(*arguments), *arguments)
 
 
 def _no_double_backward(*_: Any) -> Any:

@@ -72,6 +72,7 @@ def pack(w: Array) -> Array:
     """Panels of ``w (K, N)`` for ``add_matmul(a, panels, c)``, ``c += a @ w``."""
     depth, width = w.shape
     columns = panel_width(w)
+    # On huge pages if they are large; in the array of a sequence, panels are the steps.
     panels = kernels.empty_sequence((width + columns - 1) // columns, depth, columns, w)
     whole = width // columns
     # Four rows at once: panel by panel, each row is on another page, and 256 by 1024 took 50 us, not 27.

@@ -149,8 +149,8 @@ def flops(problem: Problem) -> tuple[int, str]:
 def step_weight_bytes(problem: Problem) -> int:
     """Bytes of the matrices that every time step reads: all but those of inputs and readout."""
     values = _matrices_of_step(problem, resolve_cell(problem.cell))
-    bytes_of_products = 2 if problem.precision else 1  # bf16 is half of float32
-    return sum(value.nbytes for value in values) // bytes_of_products
+    size = sum(value.nbytes for value in values)
+    return size // 2 if problem.precision else size  # bf16 is half of float32
 
 
 def _matrices_of_step(problem: Problem, cell: Cell) -> list[Array]:

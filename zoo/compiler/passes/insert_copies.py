@@ -79,7 +79,7 @@ def _contiguous(operand: Node, user: Node) -> Node:
 
 
 def _whole_operand(operand: Node, user: Node) -> Node:
-    """Copy an operand to a separate array if necessary: a row for every step, or one value for all steps."""
+    """Copy an operand to an array of its own, unless it is one already."""
     if operand.level == Level.ONCE:
         shared = view_of(operand)
         is_array = shared is not None and shared.is_contiguous and shared.is_whole
