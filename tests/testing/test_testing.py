@@ -50,6 +50,21 @@ def numba_is_off():
     return bool(numba.config.DISABLE_JIT)
 
 
+@pytest.mark.skipif(numba_is_off(), reason="Numba is switched off")
+def test_calls_without_an_optional_argument_are_no_recompilation():
+    from zoo_cells.classic.vanilla import Vanilla
+
+    rng = np.random.default_rng(0)
+    for dtype in ("float32", "float64"):
+        shapes = (3, 2, 4), (2, 5), (4, 5), (5, 5), (5,)
+        dense, state, *params = (rng.normal(size=shape).astype(dtype) for shape in shapes)
+        for x in (dense, rng.integers(0, 4, (3, 2), np.int32)):
+            y, last, tape = Vanilla.forward(tuple(params), x, (state,))
+            for needs_dx in ((), (False,)):
+                Vanilla.backward(tuple(params), x, (state,), tape, y, last, *needs_dx)
+    assert run_checks(Vanilla(), [CHECKS["check_compiles_once"]]).ok
+
+
 def test_correct_cell_in_plain_numpy_obeys_every_law():
     report = check_cell(cells.Tiny, on_fail="collect", expected_failures=PLAIN)
     assert report.ok, str(report)
