@@ -42,6 +42,12 @@ def _apply(name: str, x: Node, *others: Node | float) -> Node:
     return x.graph.apply(name, x, *others)
 
 
+def _softplus_vjp(g: Node, y: Node, a: Node) -> tuple[Node]:  # noqa: ARG001 - the arguments of all rules
+    """The derivative ``1 - exp(-y)``, without cancellation. Only the result is saved for it."""
+    t = _apply("tanh", y * 0.5)
+    return (g * ((t + t) / (1.0 + t)),)
+
+
 def _power_vjp(g: Node, y: Node, a: Node, b: Node) -> tuple[Node, Node | None]:
     """The derivative is zero where a factor is zero, even if the other is infinite."""
     slope = b * _apply("power", a, b - 1.0)
@@ -202,7 +208,7 @@ elementwise(
     "softplus",
     _softplus,
     "kernels.softplus({0})",
-    lambda g, y, a: (g * _apply("sigmoid", a),),
+    _softplus_vjp,
     expensive=True,
     c="softplus({0})",
     onnx="Softplus",
