@@ -283,12 +283,12 @@ class CExpressions(Expressions):
 
 def write_loop(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
     """Write one loop of a plan."""
-    if any(node.op.kind is Kind.SCAN for node in loop.body):
+    if loop.is_scan:
         _write_scan(loop, step, writer)
         return
     loads, stores = collect_loads(step, loop), collect_stores(step, loop)
     reductions = [node for node in loop.body if node.op.kind is Kind.REDUCTION]
-    sums = {node: access_to_sum(step.array_of(node), node, loop.shape) for node in reductions}
+    sums = {node: access_to_sum(step.array_of(node), node) for node in reductions}
     accesses = [*loads.values(), *sums.values(), *(access for _, access in stores)]
     axes = merged_axes(loop.shape, accesses)
     names = ["at"] if len(axes) == 1 else [f"at{depth}" for depth in range(len(axes))]

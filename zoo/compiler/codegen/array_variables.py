@@ -11,7 +11,7 @@ from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.dims import ONE, ZERO, Dim, product
 from zoo.compiler.ir.graph import Node, Shape, Strides, View, contiguous, view_of
 from zoo.compiler.ir.structural_ops import ARRAY, EYE, SIZE
-from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop
+from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop, element_base
 from zoo.compiler.schedule.sections import PassSchedule
 
 
@@ -202,11 +202,11 @@ def access_to(variables: FunctionVariables, view: View) -> ArrayAccess:
     return ArrayAccess(variables.array_of(view.base), view.offset, view.strides)
 
 
-def access_to_sum(array: ArrayVar, node: Node, shape: Shape) -> ArrayAccess:
-    """The target of a reduction in loops over a shape; the stride along reduced axes is zero."""
-    own = iter(contiguous(node.shape))
-    axes = range(len(shape))
-    return ArrayAccess(array, ZERO, tuple(ZERO if axis in node.attr else next(own) for axis in axes))
+def access_to_sum(array: ArrayVar, node: Node) -> ArrayAccess:
+    """The target of a reduction in loops over its operand; the stride along reduced axes is zero."""
+    own, shape = iter(contiguous(node.shape)), node.inputs[0].shape
+    strides = [ZERO if axis in node.attr else next(own) for axis in range(len(shape))]
+    return ArrayAccess(array, ZERO, View(node, ZERO, tuple(strides), shape).squeezed().strides)
 
 
 def collect_loads(variables: FunctionVariables, loop: FusedLoop) -> dict[Node, ArrayAccess]:
@@ -215,19 +215,19 @@ def collect_loads(variables: FunctionVariables, loop: FusedLoop) -> dict[Node, A
     body = set(loop.body)
     read = [operand for node in loop.body for operand in node.inputs]
     for node in [*read, *(value for value, _ in loop.stores)]:
-        if node in body or node in loads or node.value is not None:
+        if element_base(node) in body or node in loads or node.value is not None:
             continue
         view = view_of(node)
         assert view is not None  # insert_copies.py made sure of it
         if view.base.op != SIZE and variables.array_of(view.base).layout != ArrayLayout.SCALAR:
-            loads[node] = access_to(variables, view)
+            loads[node] = access_to(variables, view if loop.is_scan else view.squeezed())
     return loads
 
 
 def collect_stores(variables: FunctionVariables, loop: FusedLoop) -> list[tuple[Node, ArrayAccess]]:
     """Values that a loop writes to arrays."""
     return [
-        (value, access_to(variables, view))
+        (value, access_to(variables, view.squeezed()))
         for value, view in loop.stores
         if variables.array_of(view.base).layout != ArrayLayout.SCALAR
     ]

@@ -10,7 +10,7 @@ from zoo.compiler.codegen.emit_context import EmitContext
 from zoo.compiler.ir.elementwise_ops import COPY
 from zoo.compiler.ir.graph import Node, view_of
 from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.schedule.fusion import ArrayLayout
+from zoo.compiler.schedule.fusion import ArrayLayout, element_base
 
 # Precedence of operators; an atom needs no parentheses anywhere.
 COMPARISON, SUM, TERM, SIGN, POWER, ATOM = range(6)
@@ -55,6 +55,7 @@ class Expressions:
 
     def __init__(self, variables: FunctionVariables, body: Iterable[Node], stored: Iterable[Node]) -> None:
         self.variables = variables
+        self._body = set(body)
         self.texts: dict[Node, ExprText] = {}
         self.use_counts = self._count_uses(body, stored)
 
@@ -75,6 +76,7 @@ class Expressions:
 
     def operand(self, node: Node) -> ExprText:
         """The expression of a value where it is used."""
+        node = self._computed(node)
         if node in self.texts:
             return self.texts[node]
         if node.value is not None:
@@ -127,10 +129,17 @@ class Expressions:
             template = self.template(node)[0] if node.op.kind is Kind.ELEMENTWISE else None
             for index, operand in enumerate(node.inputs):
                 times = 1 if template is None else template.count(f"{{{index}}}")
-                counts[operand] = counts.get(operand, 0) + times
-        for value in stored:
+                value = self._computed(operand)
+                counts[value] = counts.get(value, 0) + times
+        for node in stored:
+            value = self._computed(node)
             counts[value] = counts.get(value, 0) + 1
         return counts
+
+    def _computed(self, node: Node) -> Node:
+        """The value of the loop that has the same elements, if there is one; otherwise the node itself."""
+        base = element_base(node)
+        return base if base is not None and base in self._body else node
 
 
 class PythonExpressions(Expressions):

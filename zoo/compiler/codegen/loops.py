@@ -32,7 +32,7 @@ from zoo.compiler.codegen.emit_context import EmitContext
 from zoo.compiler.codegen.expressions import PythonExpressions
 from zoo.compiler.codegen.writer import Writer
 from zoo.compiler.ir.dims import ONE, ZERO
-from zoo.compiler.ir.graph import Node, contiguous
+from zoo.compiler.ir.graph import Node, contiguous, squeezed
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import ROW_SUM
 from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop
@@ -40,7 +40,7 @@ from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop
 
 def write_loop(loop: FusedLoop, context: EmitContext, writer: Writer) -> None:
     """Write one loop of a schedule."""
-    if any(node.op.kind is Kind.SCAN for node in loop.body):
+    if loop.is_scan:
         _write_scan(loop, context, writer)
     else:
         _LoopNestEmitter(loop, context, writer).write()
@@ -96,6 +96,20 @@ MIN_OUTLINE_PAIRS = 4
 """Pairs of arrays that might overlap; with fewer, the run time test costs next to nothing."""
 
 
+def index_range(length: str, body: Sequence[str]) -> str:
+    """The range of ``j``, of unsigned numbers if nothing is computed with it.
+
+    Numba adds the length of an axis to negative indices. LLVM must prove that there are none, and could not
+    in a loop over 23 arrays of ``comba``: it loaded and stored single elements, and the backward pass took
+    1.2 times as long. The sum of a signed and an unsigned number would be a floating-point number.
+    """
+    nodes = [node for line in body for node in ast.walk(ast.parse(line))]
+    indices = [node.slice for node in nodes if isinstance(node, ast.Subscript)]
+    uses = [node for node in nodes if isinstance(node, ast.Name) and node.id == "j"]
+    is_index = all(node in indices for node in uses)
+    return f"range(np.uint64({length}))" if is_index else f"range({length})"
+
+
 class OutlinedLoop(NamedTuple):
     """A loop as a function.
 
@@ -133,7 +147,7 @@ def outline_loop(name: str, body: Sequence[str], length: str, sums: Sequence[str
     lines = [
         "@zoo.njit(inline=True, noalias=True)",
         f"def {name}({arguments}):",
-        f"    for j in range({length}):",
+        f"    for j in {index_range(length, body)}:",
         *(f"        {line}" for line in body),
         *([f"    return {results}"] if sums else []),
     ]
@@ -166,8 +180,8 @@ class _LoopNestEmitter:
     def _target(self, node: Node) -> ArrayAccess:
         array = self.context.array_of(node)
         if node.op == ROW_SUM:
-            return ArrayAccess(array, ZERO, contiguous(node.shape))
-        return access_to_sum(array, node, self.loop.shape)
+            return ArrayAccess(array, ZERO, contiguous(squeezed(node.shape)))
+        return access_to_sum(array, node)
 
     def write(self) -> None:
         self._write_initial_values()
@@ -197,7 +211,7 @@ class _LoopNestEmitter:
                 self._outline(body, length, [name for name in targets.values() if name.isidentifier()])
             )
         else:
-            with self.writer.block(f"for j in range({length}):"):
+            with self.writer.block(f"for j in {index_range(length, body)}:"):
                 for line in body:
                     self.writer.line(line)
         self._write_sums(indices)

@@ -13,7 +13,7 @@ import enum
 import functools
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -349,12 +349,22 @@ class View:
         pairs = zip(self.strides, contiguous(self.shape), self.shape, strict=True)
         return all(stride == expected or length == ONE for stride, expected, length in pairs)
 
+    def squeezed(self) -> View:
+        """The same elements without the axes of length one."""
+        strides = [stride for stride, length in zip(self.strides, self.shape, strict=True) if length != ONE]
+        return replace(self, strides=tuple(strides), shape=squeezed(self.shape))
+
 
 def view_base(node: Node) -> Node:
     """The node that holds the elements of a view."""
     while node.op.kind is Kind.VIEW:
         node = node.inputs[0]
     return node
+
+
+def squeezed(shape: Shape) -> Shape:
+    """A shape without the axes of length one."""
+    return tuple(length for length in shape if length != ONE)
 
 
 def contiguous(shape: Shape) -> Strides:

@@ -1,0 +1,102 @@
+"""Loop fusion: which values share a loop, and that loops read what earlier loops store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import zoo
+from zoo.compiler.compile import plan_kernels
+from zoo.compiler.ir.dims import as_dim
+from zoo.compiler.ir.graph import Graph, Level, Node
+from zoo.compiler.ir.structural_ops import PARAM, concatenate, reduce_sum
+from zoo.compiler.schedule import phases
+from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop, fused_loops
+
+WIDTH = (as_dim(8),)
+
+
+def leaf(graph: Graph, name: str) -> Node:
+    return graph.node(PARAM, attr=name, shape=WIDTH, level=Level.STEP)
+
+
+def fuse(nodes: list[Node], **stored: Node) -> tuple[list[list[Node]], dict[Node, ArrayLayout]]:
+    """The values of each loop, and the arrays."""
+    layouts = dict.fromkeys(stored.values(), ArrayLayout.STEPS)
+    return [loop.body for loop in fused_loops(nodes, layouts)], layouts
+
+
+def test_value_is_computed_where_it_is_used() -> None:
+    """``a`` depends on no sum, but is read in the loop after it alone."""
+    graph = Graph()
+    x, y = leaf(graph, "x"), leaf(graph, "y")
+    squares, a = x * x, graph.apply("tanh", y)
+    total = reduce_sum(squares, (0,))
+    out = a * graph.broadcast(total, WIDTH)
+    loops, layouts = fuse([squares, a, total, out], out=out)
+    assert loops == [[squares, total], [a, out]]
+    assert layouts == {out: ArrayLayout.STEPS, total: ArrayLayout.SCALAR}
+
+
+def test_value_of_two_operands_is_stored_in_their_place() -> None:
+    """``a`` and ``b`` are read by the first sum, so their product is stored instead of both."""
+    graph = Graph()
+    x, y = leaf(graph, "x"), leaf(graph, "y")
+    a, b = graph.apply("tanh", x), graph.apply("tanh", y)
+    difference, product = a - b, a * b
+    total = reduce_sum(difference, (0,))
+    out = product * graph.broadcast(total, WIDTH)
+    loops, layouts = fuse([a, b, difference, product, total, out], out=out)
+    assert loops == [[a, b, difference, product, total], [out]]
+    assert set(layouts) == {out, total, product}
+
+
+def test_result_is_stored_in_the_loop_of_its_operand() -> None:
+    """``b`` is a result: in the second loop, its operand ``a`` would need an array."""
+    graph = Graph()
+    x = leaf(graph, "x")
+    a = graph.apply("tanh", x)
+    total, b = reduce_sum(a, (0,)), a * 2.0
+    out = x * graph.broadcast(total, WIDTH)
+    loops, layouts = fuse([a, total, b, out], out=out, b=b)
+    assert loops == [[a, total, b], [out]]
+    assert set(layouts) == {out, b, total}
+
+
+def test_parts_of_a_vector_are_stored_where_they_are_computed() -> None:
+    graph = Graph()
+    x, y = leaf(graph, "x"), leaf(graph, "y")
+    a, b = graph.apply("tanh", x), x * y
+    joined = concatenate([a, y, b], 0)
+    (loop,) = fused_loops([a, b, joined], {})
+    assert loop.body == [a, b]
+    assert [value for value, _ in loop.stores] == [a, y, b]
+
+
+def recorded(cell: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Node], dict[Node, Any]]]:
+    """The arguments of all calls of :func:`fused_loops` for a cell."""
+    calls: list[tuple[list[Node], dict[Node, Any]]] = []
+
+    def record(nodes: list[Node], layouts: dict[Node, ArrayLayout]) -> list[FusedLoop]:
+        calls.append((list(nodes), dict(layouts)))
+        return fused_loops(nodes, layouts)
+
+    monkeypatch.setattr(phases, "fused_loops", record)
+    plan_kernels.__wrapped__(zoo.get_cell(cell))
+    return calls
+
+
+@pytest.mark.parametrize("cell", ["layer_norm_lstm", "longhorn", "kalman_delta", "mamba", "urnn", "s5"])
+def test_loops_read_what_earlier_loops_store(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for nodes, layouts in recorded(cell, monkeypatch):
+        inside, done = set(nodes), set[Node]()
+        for loop in fused_loops(nodes, layouts):
+            body = set(loop.body)
+            for node in loop.body:
+                for base in phases.storage_bases(node):
+                    if base in inside and base not in body:
+                        assert base in done
+                        assert base in layouts
+            done |= body | {view.base for _, view in loop.stores}
+        assert done >= inside
