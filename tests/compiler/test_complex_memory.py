@@ -157,7 +157,7 @@ FORMS = list(forms())
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_both_passes_equal_the_step_and_its_differences(form, monkeypatch) -> None:
-    monkeypatch.setattr("zoo.kernels.matrix_memory.CHUNK", 2)  # several chunks, the last one short
+    checks.set_chunk(monkeypatch, 2)
     cell = cell_of(form)
     memory = form_of(cell)
     decays = Decays.ROWS if form.rotation == "plane" else DECAYS[form.decay]
@@ -218,7 +218,7 @@ class Mixed(Recognised):
 
 
 def test_complex_values_are_two_outer_products(monkeypatch) -> None:
-    monkeypatch.setattr("zoo.kernels.matrix_memory.CHUNK", 2)
+    checks.set_chunk(monkeypatch, 2)
     assert form_of(Recognised()).writes == 1
     assert form_of(ComplexValue()).writes == 2
     checks.check(checks.trial(ComplexValue(), (3, 4), 5, 2), tokens=False)

@@ -161,8 +161,7 @@ def test_both_passes_equal_the_step_and_its_differences(
     name, options, sizes, steps, batch, monkeypatch
 ) -> None:
     assert bool(forms_of(name, **options)) == (name is not Conjugated)
-    for module in ("diagonal_filter", "matrix_memory"):  # the first imports the second
-        monkeypatch.setattr(f"zoo.kernels.{module}.CHUNK", 2)  # several chunks, the last one short
+    checks.set_chunk(monkeypatch, 2)
     monkeypatch.setattr("zoo.kernels.diagonal_filter.COLUMNS", 4)
     checks.check(checks.trial(cell_of(name, **options), sizes, steps, batch))
 

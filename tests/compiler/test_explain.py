@@ -197,6 +197,7 @@ def test_sizes_as_one_writes_them(dim: Dim, text: str) -> None:
 FUNCTIONS = {"where", "outer", "sum", "max", "cumsum", "eye", "abs", "and", "or", "T", "inf", "nan"}
 FUNCTIONS |= {*elementwise_rows(), "expm", "expm_derivative", "read_memory", "memory_gradient"}
 FUNCTIONS |= {"read_scan", "scan_gradient", "read_filter", "filter_gradient", "factors_gradient"}
+FUNCTIONS |= {"read_convolution", "convolution_gradient"}
 WORD = re.compile(r"[A-Za-z_]\w*'?")
 
 

@@ -155,8 +155,20 @@ class NeverWritten(Plain):
         return zoo.Output(S @ np.concatenate([query, query[:1]]) + value, S)
 
 
+class BeforeRecurrence(Plain):
+    """The value that the query reads enters another state, and depends on the input alone."""
+
+    u = zoo.Param("H", init="ones")
+    h = zoo.State("H")
+
+    def step(self, x, S, h):
+        read, S = super().step(x, S)[:2]
+        h = np.tanh(read + self.u * h)
+        return zoo.Output(h, S, h)
+
+
 class FeedsBack(Corrected):
-    """The value that the query reads enters another state, so steps follow one another."""
+    """The value that the query reads enters the state that writes it, so steps follow one another."""
 
     def next_state(self, h, y):
         return h + y[0]
@@ -243,6 +255,8 @@ def test_other_states_stay_as_they_are(name) -> None:
         (Corrected, {}, (2, 6), 5, 2),
         (HeadsLast, {}, (2, 6), 5, 2),
         (FeedsBack, {}, (2, 4), 5, 1),
+        (BeforeRecurrence, {}, (2, 3), 5, 2),
+        ("rwkv(gla)", {}, (4, 4), 5, 2),
         ("rwkv7", {"heads": 2, "rank": 2}, (3, 4), 5, 2),
         ("mamba3", {"order": 8, "heads": 2}, (3, 4), 5, 2),
         ("gated_delta_product", {"heads": 2, "corrections": 3}, (3, 4), 5, 2),
@@ -256,5 +270,5 @@ def test_both_passes_equal_the_step_and_its_differences(
     name, options, sizes, steps, batch, monkeypatch
 ) -> None:
     assert bool(form_of(name, **options)) == (name not in OTHERS)
-    monkeypatch.setattr("zoo.kernels.matrix_memory.CHUNK", 4)  # several chunks, the last one short
+    checks.set_chunk(monkeypatch, 4)
     checks.check(checks.trial(cell_of(name, **options), sizes, steps, batch))

@@ -103,8 +103,8 @@ class ShiftedInput(zoo.Cell):
         return np.tanh(shifted @ self.Wx + h @ self.U + np.sum(before_last)), x, last
 
 
-class Convolution(zoo.Cell):
-    """A projection, a convolution along time and a projection before the recurrence, and a gate behind it."""
+class Window(zoo.Cell):
+    """A projection, a function of its last values, a projection, the recurrence, and a gate."""
 
     card = CARD
     Wx, taps, V, U, Wo = _params("I H", "3 H", "H H", "H H", "H H")
@@ -113,7 +113,7 @@ class Convolution(zoo.Cell):
     def step(self, x: Any, h: Any, past: Any) -> zoo.Output:
         u = x @ self.Wx
         window = np.concatenate([past, u[None]])
-        h = np.tanh(zoo.silu(np.sum(window * self.taps, axis=0)) @ self.V + h @ self.U)
+        h = np.tanh(zoo.silu(np.sum(np.tanh(window) * self.taps, axis=0)) @ self.V + h @ self.U)
         return zoo.Output((h * zoo.silu(u)) @ self.Wo, h, window[1:])
 
 
@@ -144,7 +144,7 @@ PRODUCTS = {
     SkippedInput: ((2, 1, 1), (1, 1, 2)),
     Heads: ((1, 1, 2), (2, 1, 1)),
     ShiftedInput: ((1, 1, 0), (0, 1, 1)),
-    Convolution: ((2, 1, 1), (1, 1, 2)),
+    Window: ((2, 1, 1), (1, 1, 2)),
     DelayedProducts: ((4, 1, 1), (1, 1, 4)),
 }
 
@@ -169,7 +169,7 @@ def test_results_in_blocks_of_steps(cell: type[zoo.Cell], steps: int, batch: int
     ("cell", "delays"),
     [
         (ShiftedInput, {"last", "before_last"}),
-        (Convolution, {"past"}),
+        (Window, {"past"}),
         (DelayedProducts, {"a", "c"}),
         (SkippedInput, set()),
     ],

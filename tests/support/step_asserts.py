@@ -133,6 +133,13 @@ class _Poisoned:
         return np.full(shape, np.nan, dtype)
 
 
+def set_chunk(patch: pytest.MonkeyPatch, steps: int) -> None:
+    """Make the chunks of states that kernels compute for all steps so short that a trial has several."""
+    # The others import the constant of the last, with the value that it has at that time.
+    for module in ("selective_scan", "diagonal_filter", "short_convolution", "matrix_memory"):
+        patch.setattr(f"zoo.kernels.{module}.CHUNK", steps)
+
+
 @contextlib.contextmanager
 def interpreted(case: Trial) -> Iterator[None]:
     """Run the passes of a trial as plain Python, with NaN in new arrays, and block by block.

@@ -25,8 +25,8 @@ _TEXT = 52  # column of the notes beside equations
 _LEGEND = (
     "For a state h, h' is the state after the step, dh the gradient of h, and dh' the gradient from the next "
     "step. (H) @ (H, 4H) is the product of a vector of every sequence and a matrix. A loop runs over the "
-    "elements of one sequence. Values that are not stored stay in registers. read_memory, read_scan and "
-    "read_filter compute a state for all steps, and return what is read at each of them."
+    "elements of one sequence. Values that are not stored stay in registers. read_memory, read_scan, "
+    "read_filter and read_convolution compute a state for all steps, and return what is read at each of them."
 )
 _FORWARD_TITLES = {
     "once": "once, from parameters alone",

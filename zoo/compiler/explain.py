@@ -16,8 +16,10 @@ from zoo.compiler.ir.memory_ops import (
     FACTORS_GRADIENT,
     FILTER,
     MEMORY,
+    READS,
     SCAN,
     UPDATES_PER_STORED_MEMORY,
+    ConvolutionForm,
     FilterForm,
     ScanForm,
     SequenceForm,
@@ -153,9 +155,11 @@ class _CostCounter:
         if node.op == FACTORS_GRADIENT:  # counted with the kernel that adds it up
             return
         if node.op.kind is Kind.MEMORY:
-            elements = node.attr.heads * node.attr.elements
+            form: SequenceForm = node.attr
+            shape = form.factors_shape if isinstance(form, ConvolutionForm) else (form.heads, form.elements)
+            elements = product(shape)
             self.arithmetic += as_dim(_memory_operations(node)) * elements
-            self.functions += elements if isinstance(node.attr, ScanForm) else ZERO_COST
+            self.functions += elements if isinstance(form, ScanForm) else ZERO_COST
             return
         a, b, *_ = node.inputs
         flops = as_dim(2) * product(a.shape) * b.shape[-1]
@@ -178,8 +182,10 @@ class _CostCounter:
 
 
 def _memory_operations(node: Node) -> int:
-    """Operations of a step for each element of a state, except exponential functions."""
+    """Operations of a step for each element of a state or a window, except exponential functions."""
     form: SequenceForm = node.attr
+    if isinstance(form, ConvolutionForm):
+        return 2 if node.op in READS else 4
     if isinstance(form, FilterForm):
         return (3 + form.planes) * (2 if node.op == FILTER else 6)
     if isinstance(form, ScanForm):
@@ -489,16 +495,16 @@ class _PlanReader:
             shapes = f"memory {format_shape((form.heads, form.depth, form.width))}"
         elif node.op.kind is Kind.MATRIX_FUNCTION:
             shapes = ", ".join(format_shape(operand.shape) for operand in node.inputs)
-        new_state = f"{node.attr.state}'" if node.op in (MEMORY, SCAN, FILTER) else ""
+        new_state = f"{node.attr.state}'" if node.op in READS else ""
         equation = self._equation(node, sign, text, schedule)
         return MatmulEquation(equation, shapes, self._slices(node), new_state, tuple(self._fields(node)))
 
     def _fields(self, node: Node) -> Iterator[OperandFields]:
-        """The parts of the operands of a memory, a scan or a filter, or of their gradient."""
+        """The parts of the operands of a state that kernels compute for all steps, or of their gradient."""
         if node.op.kind is not Kind.MEMORY:
             return
         form: SequenceForm = node.attr
-        is_gradient = node.op not in (MEMORY, SCAN, FILTER)
+        is_gradient = node.op not in READS
         operands = [node] if is_gradient else node.inputs
         for operand, names in zip(operands, form.fields, strict=False):
             yield OperandFields(self.printer.operand(operand), names, form.updates, is_gradient)

@@ -33,6 +33,7 @@ _EXPORTS = {
         "sampling_buffer unowned"
     ),
     "selective_scan": "scan_backward scan_forward",
+    "short_convolution": "convolution_backward convolution_forward",
     "scalar_ops": "erf int_max int_min maximum minimum row_max select",
     "softmax_loss": "cross_entropies_grad cross_entropy cross_entropy_grad row_cross_entropy",
 }

@@ -97,6 +97,10 @@ from zoo.kernels.selective_scan import (
     scan_backward as scan_backward,
     scan_forward as scan_forward,
 )
+from zoo.kernels.short_convolution import (
+    convolution_backward as convolution_backward,
+    convolution_forward as convolution_forward,
+)
 from zoo.kernels.softmax_loss import (
     cross_entropies_grad as cross_entropies_grad,
     cross_entropy as cross_entropy,

@@ -10,6 +10,8 @@ from zoo.compiler.codegen.writer import Writer, identifiers_in
 from zoo.compiler.ir.dims import as_dim, product
 from zoo.compiler.ir.graph import Level, Node, View, view_of
 from zoo.compiler.ir.memory_ops import (
+    CONVOLUTION,
+    CONVOLUTION_GRADIENT,
     FACTORS_GRADIENT,
     FILTER,
     FILTER_GRADIENT,
@@ -278,8 +280,10 @@ _MEMORIES = {
     MEMORY: _write_memory,
     SCAN: _write_memory,
     FILTER: _write_memory,
+    CONVOLUTION: _write_memory,
     MEMORY_GRADIENT: _write_memory_gradient,
     SCAN_GRADIENT: _write_memory_gradient,
     FILTER_GRADIENT: _write_memory_gradient,
+    CONVOLUTION_GRADIENT: _write_memory_gradient,
     FACTORS_GRADIENT: _write_nothing,
 }

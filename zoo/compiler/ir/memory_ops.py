@@ -1,7 +1,7 @@
-"""Operations of matrix memories, selective scans and diagonal filters, which compiler passes find in a step.
+"""Operations of states that kernels compute for all steps, which compiler passes find in a step.
 
-See :mod:`zoo.compiler.passes.matrix_memory`, :mod:`zoo.compiler.passes.selective_scan` and
-:mod:`zoo.compiler.passes.diagonal_filter`.
+See :mod:`zoo.compiler.passes.matrix_memory`, :mod:`zoo.compiler.passes.selective_scan`,
+:mod:`zoo.compiler.passes.diagonal_filter` and :mod:`zoo.compiler.passes.short_convolution`.
 
 They are not in the table of operations: no step contains them, only the kernels of a pass over a sequence.
 """
@@ -9,10 +9,11 @@ They are not in the table of operations: no step contains them, only the kernels
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from zoo.compiler.ir.dims import Dim, as_dim
+from zoo.compiler.ir.dims import ONE, Dim, as_dim
 from zoo.compiler.ir.graph import Level, Node, Shape
 from zoo.compiler.ir.op_table import Kind, Op
 
@@ -210,18 +211,64 @@ class FilterForm:
         return self.depth * self.width
 
 
-SequenceForm: TypeAlias = MemoryForm | ScanForm | FilterForm
+@dataclass(frozen=True)
+class ConvolutionForm:
+    """The form of a short convolution (:mod:`zoo.kernels.short_convolution`).
+
+    Args:
+        state: Name of the state.
+        rows: Steps that the state holds, one less than a window.
+        width: Features ``D``.
+        transposed: Whether time is the last axis of the state.
+    """
+
+    state: str
+    rows: Dim
+    width: Dim
+    transposed: bool
+
+    kernel, heads, planes, updates = "convolution", ONE, 1, 1
+    """The kernels are ``convolution_forward`` and ``convolution_backward``."""
+
+    fields = ("value",), ("taps",)
+    """Names of the parts of the operands of a step, and of the fixed factors."""
+
+    @property
+    def depth(self) -> Dim:
+        """Rows of a state as kernels see it."""
+        return self.rows
+
+    @property
+    def factors_shape(self) -> Shape:
+        """Shape of the weights of the steps of a window."""
+        return self.rows + ONE, self.width
+
+    @property
+    def flags(self) -> str:
+        """The last argument of the kernels."""
+        return str(self.rows + ONE)
+
+    @property
+    def elements(self) -> Dim:
+        """Elements of the state."""
+        return self.rows * self.width
+
+
+FixedFactorForm: TypeAlias = ScanForm | FilterForm | ConvolutionForm
+"""The form of a state whose step has factors that are the same at every step."""
+
+SequenceForm: TypeAlias = MemoryForm | FixedFactorForm
 """The form of a state that kernels compute for all steps."""
 
 
-def _scan(inputs: tuple[Node, ...], attr: ScanForm | FilterForm, shape: Shape) -> Node:
+def _scan(inputs: tuple[Node, ...], attr: FixedFactorForm, shape: Shape) -> Node:
     operands, _ = inputs
-    op = SCAN if isinstance(attr, ScanForm) else FILTER
+    op, _ = _FIXED_FACTOR_OPS[type(attr)]
     return operands.graph.node(op, inputs, attr, shape, max(operands.level, Level.SEQUENCE))
 
 
 def _scan_vjp(g: Node, node: Node, operands: Node, factors: Node) -> tuple[Node, Node]:
-    op = SCAN_GRADIENT if node.op == SCAN else FILTER_GRADIENT
+    _, op = _FIXED_FACTOR_OPS[type(node.attr)]
     gradient = g.graph.node(op, (g, operands, factors), node.attr, operands.shape)
     return gradient, g.graph.node(FACTORS_GRADIENT, (gradient,), node.attr, factors.shape, Level.ONCE)
 
@@ -238,12 +285,29 @@ SCAN_GRADIENT = Op("scan_gradient", Kind.MEMORY, expensive=True)
 FILTER_GRADIENT = Op("filter_gradient", Kind.MEMORY, expensive=True)
 """The gradient of the values of a step, given the gradient of the output, the values and the factors."""
 
+CONVOLUTION = Op("read_convolution", Kind.MEMORY, vjp=_scan_vjp, build=_scan, expensive=True)
+"""The weighted sum of a short convolution, given the values of the step and the weights."""
+
+CONVOLUTION_GRADIENT = Op("convolution_gradient", Kind.MEMORY, expensive=True)
+"""The gradient of the values of a step, given the gradient of the sum, the values and the weights."""
+
+_FIXED_FACTOR_OPS: Mapping[type[FixedFactorForm], tuple[Op, Op]] = {
+    ScanForm: (SCAN, SCAN_GRADIENT),
+    FilterForm: (FILTER, FILTER_GRADIENT),
+    ConvolutionForm: (CONVOLUTION, CONVOLUTION_GRADIENT),
+}
+"""What is read at a step and its gradient, by the form."""
+
 FACTORS_GRADIENT = Op("factors_gradient", Kind.OUTER, expensive=True)
 """The gradient of the fixed factors. The kernel of its input adds it up, so it emits nothing."""
 
 
-def fixed_factor_scan(operands: Node, factors: Node, form: ScanForm | FilterForm) -> Node:
-    """Return what is read at every step of a selective scan or a diagonal filter.
+READS = MEMORY, *(read for read, _ in _FIXED_FACTOR_OPS.values())
+"""The operations that compute a state for all steps and return what is read."""
+
+
+def fixed_factor_scan(operands: Node, factors: Node, form: FixedFactorForm) -> Node:
+    """Return what is read at every step of a selective scan, a diagonal filter or a short convolution.
 
     Args:
         operands: ``(heads, ...)``.

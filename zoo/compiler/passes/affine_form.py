@@ -5,7 +5,8 @@ from __future__ import annotations
 from zoo.compiler.ir.elementwise_ops import ADD, DIVIDE, MULTIPLY, NEGATIVE, SUBTRACT
 from zoo.compiler.ir.graph import Node, ancestors, dependents
 from zoo.compiler.ir.structural_ops import BROADCAST, RESHAPE, TRANSPOSE
-from zoo.compiler.passes.matrix_terms import NoMatch, times
+from zoo.compiler.passes.matrix_terms import times
+from zoo.compiler.passes.state_matcher import NoMatch
 
 
 def affine_form(node: Node, variable: Node | None) -> tuple[Node | None, Node | None]:

@@ -285,7 +285,7 @@ def _save_slices(step_graph: StepGraph, back: Iterable[Node]) -> dict[Node, Node
     copied = {node for each in few for node in each}
 
     def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:
-        return copy(rebuild(node, inputs), Level.STEP) if node in copied else None
+        return copy(rebuild(node, inputs)) if node in copied else None
 
     return rewrite([*step_graph.outputs, *back], rule)
 

@@ -5,7 +5,7 @@ state, and the sum runs over the other, of the product with a matrix that is the
 may be complex. The state of S4D has this form. It is found from the operations, like a matrix memory
 (:mod:`zoo.compiler.passes.matrix_memory`), and becomes one value of the graph, which
 :mod:`zoo.kernels.diagonal_filter` computes for all steps. A step stays as it is if anything else reads the
-state, if the sum reads the state before the step, or if it affects a state.
+state, if the sum reads the state before the step, or if the value depends on a state that depends on the sum.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from zoo.compiler.ir.dims import ONE
 from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.compiler.ir.memory_ops import FilterForm, fixed_factor_scan
 from zoo.compiler.ir.structural_ops import BROADCAST, concatenate
-from zoo.compiler.passes.matrix_terms import MatrixTerm, NoMatch, Order, times
-from zoo.compiler.passes.state_matcher import StateMatcher, replace_states
+from zoo.compiler.passes.matrix_matcher import MatrixMatcher
+from zoo.compiler.passes.matrix_terms import MatrixTerm, Order, times
+from zoo.compiler.passes.state_matcher import NoMatch, replace_states
 
 
 def find_diagonal_filters(step_graph: StepGraph) -> StepGraph:
@@ -28,7 +29,7 @@ def find_diagonal_filters(step_graph: StepGraph) -> StepGraph:
     return replace_states(step_graph, _FilterMatcher)
 
 
-class _FilterMatcher(StateMatcher):
+class _FilterMatcher(MatrixMatcher):
     """Finds the parts of a diagonal filter."""
 
     def elements(self, node: Node, order: Order) -> Node | None:

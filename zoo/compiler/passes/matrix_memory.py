@@ -13,8 +13,8 @@ A complex state, such as the memory of ``retnet``, is two real matrices, its pla
 complex number ``gamma * exp(i theta)`` (:mod:`zoo.compiler.passes.memory_rotation`). Its key is complex. A
 read is the real part or the imaginary part of a product.
 
-A step stays as it is if anything else reads the state, or if what the query reads affects a state: then the
-steps must be computed one after the other.
+A step stays as it is if anything else reads the state. It also does if the operands depend on another state,
+and that state on the result of the query: then the steps must be computed one after the other.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from zoo.compiler.ir.graph import Node, ancestors
 from zoo.compiler.ir.memory_ops import Decays, MemoryForm, Rotations, matrix_memory
 from zoo.compiler.ir.structural_ops import RESHAPE, TRANSPOSE, concatenate
 from zoo.compiler.passes.affine_form import affine_form
-from zoo.compiler.passes.matrix_terms import MatrixTerm, NoMatch
+from zoo.compiler.passes.matrix_matcher import MatrixMatcher, Read
+from zoo.compiler.passes.matrix_terms import MatrixTerm
 from zoo.compiler.passes.memory_rotation import polar_form, real_decay
-from zoo.compiler.passes.state_matcher import Read, StateMatcher, replace_states
+from zoo.compiler.passes.state_matcher import NoMatch, replace_states
 
 # A step with more updates, or an update with more outer products, is none of the known forms.
 _MAX_UPDATES = 4
@@ -70,7 +71,7 @@ class _Update(NamedTuple):
     rate: Node | None = None
 
 
-class _MemoryMatcher(StateMatcher):
+class _MemoryMatcher(MatrixMatcher):
     """Finds the parts of a matrix memory; its stages are also the matrices between two updates."""
 
     def __init__(self, step_graph: StepGraph, name: str) -> None:

@@ -16,16 +16,13 @@ from zoo.compiler.ir.elementwise_ops import ADD, DIVIDE, MULTIPLY, NEGATIVE, SUB
 from zoo.compiler.ir.graph import Graph, Node, Shape
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import BROADCAST, RESHAPE, TRANSPOSE
+from zoo.compiler.passes.state_matcher import NoMatch
 
 Order: TypeAlias = tuple[int, ...]
 
 
 # A matrix with more terms has none of the known forms.
 _MAX_TERMS = 8
-
-
-class NoMatch(Exception):
-    """A state has another form."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
 does not sum. The state of Mamba has this form. It is found from the operations, like a matrix memory
 (:mod:`zoo.compiler.passes.matrix_memory`), and becomes one value of the graph, which
 :mod:`zoo.kernels.selective_scan` computes for all steps. A step stays as it is if the state is complex, if
-anything but one query reads it, or if what the query reads affects a state.
+anything but one query reads it, or if the operands depend on another state, and that state on the result.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from zoo.compiler.ir.elementwise_ops import EXP
 from zoo.compiler.ir.graph import Level, Node
 from zoo.compiler.ir.memory_ops import ScanForm, fixed_factor_scan
 from zoo.compiler.ir.structural_ops import BROADCAST, concatenate
-from zoo.compiler.passes.matrix_terms import MatrixTerm, NoMatch, Order, times
-from zoo.compiler.passes.state_matcher import StateMatcher, replace_states
+from zoo.compiler.passes.matrix_matcher import MatrixMatcher
+from zoo.compiler.passes.matrix_terms import MatrixTerm, Order, times
+from zoo.compiler.passes.state_matcher import NoMatch, replace_states
 
 
 def find_selective_scans(step_graph: StepGraph) -> StepGraph:
@@ -27,7 +28,7 @@ def find_selective_scans(step_graph: StepGraph) -> StepGraph:
     return replace_states(step_graph, _ScanMatcher)
 
 
-class _ScanMatcher(StateMatcher):
+class _ScanMatcher(MatrixMatcher):
     """Finds the parts of a selective scan."""
 
     def __init__(self, step_graph: StepGraph, name: str) -> None:

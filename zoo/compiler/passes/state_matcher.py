@@ -1,31 +1,23 @@
 """Base class of the passes that find states which kernels compute for all steps of a sequence.
 
-Such a state is a matrix of each head, for example the memory of ``gla`` or the state of ``mamba``. A matcher
-splits the matrix after a step, and the matrices that sums read, into terms
-(:mod:`zoo.compiler.passes.matrix_terms`). If the terms have its form, it replaces the state by one value of
-the graph. Otherwise it raises :class:`.NoMatch`, and the step does not change.
+A matcher compares the step of one state with the form that its kernel computes. If they agree, it replaces
+the state by one value of the graph. Otherwise it raises :class:`.NoMatch`, and the step does not change.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir import structural_ops as ops
-from zoo.compiler.ir.dims import ONE, ZERO, Dim
-from zoo.compiler.ir.elementwise_ops import ADD, NEGATIVE, SUBTRACT
-from zoo.compiler.ir.graph import Node, ancestors, dependents
-from zoo.compiler.ir.structural_ops import CONCAT, RESHAPE, SUM, concatenate
-from zoo.compiler.passes.matrix_terms import MatrixTerm, MatrixTerms, NoMatch, Order
+from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.compiler.passes.simplify import rewrite
 
-# A step with more matrices has none of the known forms.
-_MAX_MATRICES = 64
+
+class NoMatch(Exception):
+    """A state has another form."""
 
 
 def replace_states(step_graph: StepGraph, matcher: type[StateMatcher]) -> StepGraph:
@@ -38,25 +30,6 @@ def replace_states(step_graph: StepGraph, matcher: type[StateMatcher]) -> StepGr
     return step_graph
 
 
-@dataclass(frozen=True)
-class Read:
-    """A sum over the rows or columns of a product with S or S'.
-
-    Args:
-        node: The sum, or the sum or difference of those of two planes.
-        stage: Index of the matrix that it reads, in :attr:`StateMatcher.stages`.
-        vector: The other factor, ``(heads, K)``.
-        by_column: Whether it sums over columns.
-        rest: Terms of the sum without S, ``(heads, D)``.
-    """
-
-    node: Node
-    stage: int
-    vector: Node
-    by_column: bool
-    rest: Node | None
-
-
 class StateMatcher(ABC):
     """Finds the parts of the step of a state that has a certain form.
 
@@ -65,27 +38,12 @@ class StateMatcher(ABC):
         name: The state.
 
     Attributes:
-        leaf: S, the state before the step.
-        planes: Real matrices of a state: two if it is complex, else one.
-        terms: Splits matrices of the shape of S into terms.
-        before: The matrices of S, one for each plane.
-        after: The matrices of S'.
-        stages: The matrices that reads may read: those of S, and those of S'. Subclasses add others between.
-        dependents: S and the values that depend on it.
+        leaf: The state before the step.
     """
 
     def __init__(self, step_graph: StepGraph, name: str) -> None:
         self.step_graph, self.name = step_graph, name
         self.leaf = step_graph.states[name]
-        self.planes = 2 if step_graph.cell.states[name].complex else 1
-        self.terms = MatrixTerms(self.leaf.shape[self.planes - 1 :], self.leaf.graph, self.elements)
-        self.before = [self.terms.add_core(node) for node in self._planes_before()]
-        self.after = [self.terms.add_core(node) for node in self._planes_after()]
-        self.stages = [self.before, self.after]
-        matrices = [node for node in ancestors(step_graph.outputs) if self.terms.is_matrix(node)]
-        if ONE in (self.terms.rows, self.terms.columns) or len(matrices) > _MAX_MATRICES:
-            raise NoMatch
-        self.dependents = set(dependents([self.leaf], step_graph.outputs))
 
     @abstractmethod
     def replaced(self) -> StepGraph:
@@ -95,27 +53,12 @@ class StateMatcher(ABC):
             NoMatch: if the state has another form.
         """
 
-    def elements(self, node: Node, order: Order) -> Node | None:  # noqa: ARG002 - for subclasses
-        """A factor of the elements of S, ``(heads, R, C)``; None if the node is another one."""
-        return None
-
-    def _planes_before(self) -> list[Node]:
-        """The matrices of S."""
-        if self.planes == 1:
-            return [self.leaf]
-        return [ops.slice_axis(self.leaf, 0, start, start + ONE) for start in (ZERO, ONE)]
-
-    def _planes_after(self) -> tuple[Node, ...]:
-        """The matrices of S'."""
-        new = self.step_graph.new_states[self.name]
-        if self.planes == 1:
-            return (new,)
-        if new.op != CONCAT or new.attr != 0 or len(new.inputs) != 2:
-            raise NoMatch
-        return new.inputs
-
     def without_state(self, read: Node, rest: Node | None, memory: Node) -> StepGraph:
-        """The step in which ``memory + rest`` replaces what is read."""
+        """The step in which ``memory + rest`` replaces what is read.
+
+        Raises:
+            NoMatch: if anything else needs the state.
+        """
         graph = self.step_graph
         states = {name: node for name, node in graph.new_states.items() if name != self.name}
         result = memory if rest is None else memory + rest
@@ -130,148 +73,15 @@ class StateMatcher(ABC):
         return replaced
 
     def _check(self, step_graph: StepGraph, memory: Node) -> None:
-        """Check that only the memory needs the state, and that no state needs what the query reads."""
-        reached = ancestors([step_graph.y])
+        """Check that only the memory needs the state, and that it can be computed before or after all steps.
+
+        It is computed before the loop over time if its operands depend on the input alone. Otherwise no state
+        may depend on it.
+        """
+        is_before_loop = memory.level == Level.SEQUENCE
         if (
             self.leaf in ancestors(step_graph.outputs)
-            or memory not in reached
-            or memory in ancestors(step_graph.new_states.values())
+            or memory not in ancestors(step_graph.outputs)
+            or (memory in ancestors(step_graph.new_states.values()) and not is_before_loop)
         ):
             raise NoMatch
-
-    # Reads.
-
-    def sums(self, nodes: Iterable[Node]) -> list[Node]:
-        """The sums over the rows or columns of a matrix that depends on S."""
-        return [
-            node
-            for node in nodes
-            if node.op == SUM and node in self.dependents and self.terms.is_matrix(node.inputs[0])
-        ]
-
-    def reads(self) -> tuple[Read, list[Read]]:
-        """The reads of the query, and of probes, which read matrices before S'."""
-        update = set(ancestors(self.after))
-        sums = self.sums(ancestors(self.step_graph.outputs))
-        query, probes = ([node for node in sums if (node in update) == inside] for inside in (False, True))
-        if not query:
-            raise NoMatch
-        read = self.read(*self.combined(query))
-        groups = [probes] if self.planes > 1 else [[node] for node in probes]
-        reads = [self.read(*self.combined(group)) for group in groups if group]
-        last = len(self.stages) - 1
-        if read.stage not in (0, last) or any(each.stage == last for each in reads):
-            raise NoMatch
-        if any(each.rest is not None or each.by_column != read.by_column for each in reads):
-            raise NoMatch
-        return read, reads
-
-    def combined(self, sums: Sequence[Node]) -> tuple[Node, list[tuple[Node, bool]]]:
-        """The value that a read returns, and the sums it consists of, with whether each is negative."""
-        if len(sums) == 1:
-            return sums[0], [(sums[0], False)]
-        if len(sums) > self.planes:
-            raise NoMatch
-        for node in ancestors(self.step_graph.outputs):
-            if node.op in (ADD, SUBTRACT):
-                signed = [_signed(operand) for operand in node.inputs]
-                if {each for each, _ in signed} == set(sums):
-                    (first, a), (second, b) = signed
-                    return node, [(first, a), (second, b != (node.op == SUBTRACT))]
-        raise NoMatch
-
-    def read(self, node: Node, sums: Iterable[tuple[Node, bool]]) -> Read:
-        """The product that one or two sums read."""
-        terms, by_column = self.summed_terms(sums)
-        of_memory = [term for term in terms if term.core is not None]
-        stages = {
-            number
-            for number, matrices in enumerate(self.stages)
-            for term in of_memory
-            if term.core in matrices
-        }
-        if len(stages) != 1:
-            raise NoMatch
-        (stage,) = stages
-        if any(term.split(by_column)[1] is not None for term in of_memory):
-            raise NoMatch
-        vectors = [self.factor(of_memory, matrix, by_column) for matrix in self.stages[stage]]
-        length, _ = self.rows_and_width(by_column)
-        vector = concatenate([self.terms.filled(each, length, 0.0) for each in vectors], 1)
-        rest = [self.terms.summed(term, by_column) for term in terms if term.core is None]
-        return Read(node, stage, vector, by_column, _sum(rest))
-
-    def summed_terms(self, sums: Iterable[tuple[Node, bool]]) -> tuple[list[MatrixTerm], bool]:
-        """The terms of the matrices that sums read, and whether all of them sum over columns.
-
-        Args:
-            sums: The sums, with whether each is negative.
-        """
-        terms: list[MatrixTerm] = []
-        directions: set[bool] = set()
-        for each, negative in sums:
-            summed, by_column = self._summed(each)
-            terms += [term.negated() for term in summed] if negative else summed
-            directions.add(by_column)
-        if len(directions) != 1:
-            raise NoMatch
-        return terms, directions.pop()
-
-    def _summed(self, node: Node) -> tuple[list[MatrixTerm], bool]:
-        """The terms of the matrix that a sum reads, and whether it sums over columns."""
-        inner = node.inputs[0]
-        order = self.terms.order(inner)
-        if order is None:
-            raise NoMatch
-        *lead, row, column = self.terms.positions(inner, order)
-        by_column = tuple(node.attr) == (column,)
-        others = [*lead, row if by_column else column]
-        if tuple(node.attr) not in ((row,), (column,)) or others != sorted(others):
-            raise NoMatch
-        return self.terms.expand(inner, order), by_column
-
-    # Vectors.
-
-    def rows_and_width(self, by_column: bool) -> tuple[Dim, Dim]:
-        """Lengths of the axis over which the query sums, and of the other."""
-        rows, columns = self.terms.rows, self.terms.columns
-        return (columns, rows) if by_column else (rows, columns)
-
-    def factor(self, terms: Iterable[MatrixTerm], core: Node, by_column: bool) -> Node | None:
-        """The sum of the factors of a matrix of the state, ``(heads, K)``; None without one."""
-        return self.sum_of_vectors([term for term in terms if term.core is core], by_column)
-
-    def sum_of_vectors(self, terms: Iterable[MatrixTerm], by_column: bool) -> Node | None:
-        """The sum of the vectors of some terms along the columns, or along the rows."""
-        length, _ = self.rows_and_width(by_column)
-        return _sum([self.terms.scaled(term, term.split(by_column)[0], length) for term in terms])
-
-    def outer_product(self, outer: list[list[MatrixTerm]], by_column: bool) -> tuple[Node, Node]:
-        """The key and the value written under it. One of the two is the sum over all terms."""
-        terms = self.terms
-        rows, width = self.rows_and_width(by_column)
-        keys = [{term.split(by_column)[0] for term in plane} for plane in outer]
-        columns = {term.split(by_column)[1] for plane in outer for term in plane}
-        written = {self.sum_of_vectors(plane, not by_column) for plane in outer if plane}
-        if len(written) == 1 and all(len(each) <= 1 for each in keys):
-            vectors = [terms.filled(each.pop(), rows, 1.0) if each else None for each in keys]
-        elif len(columns) == 1:
-            written = {terms.filled(columns.pop(), width, 1.0)}
-            vectors = [self.sum_of_vectors(plane, by_column) for plane in outer]
-        else:
-            raise NoMatch
-        key = concatenate([terms.filled(each, rows, 0.0) for each in vectors], 1)
-        return key, terms.filled(written.pop(), width, 0.0)
-
-
-def _sum(nodes: Sequence[Node]) -> Node | None:
-    return functools.reduce(operator.add, nodes) if nodes else None
-
-
-def _signed(node: Node) -> tuple[Node, bool]:
-    """A value without the reshapes and signs around it, and whether it is negative."""
-    negative = False
-    while node.op in (RESHAPE, NEGATIVE):
-        negative ^= node.op == NEGATIVE
-        node = node.inputs[0]
-    return node, negative

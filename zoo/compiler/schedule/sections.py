@@ -194,7 +194,7 @@ def forward_schedule(step_gradient: StepGradient) -> PassSchedule:
     layouts = dict.fromkeys(outputs, ArrayLayout.STEPS)
     read_later = _values_read_by([*step, *after], sequence) + _values_read_by(after, step)
     layouts |= dict.fromkeys(read_later, ArrayLayout.STEPS)
-    by_blocks = bool(after or step_gradient.delays)
+    by_blocks = bool(after or step_gradient.delays or step_gradient.step_graph.memories)
     if not by_blocks:
         layouts |= dict.fromkeys(_projected_per_step(projections, sequence, outputs), ArrayLayout.BATCH)
     sections = {"sequence": sequence, "step": step, "after": after}
