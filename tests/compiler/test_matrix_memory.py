@@ -9,7 +9,10 @@ import pytest
 import step_asserts as checks
 
 import zoo
+from zoo.cli.show_graph import graph_lines
+from zoo.compiler.explain import explain
 from zoo.compiler.frontend.trace_step import trace_step
+from zoo.compiler.passes.delays import mark_delays
 from zoo.compiler.passes.matrix_memory import find_matrix_memories
 
 no_files = checks.no_files
@@ -162,8 +165,9 @@ class BeforeRecurrence(Plain):
     h = zoo.State("H")
 
     def step(self, x, S, h):
-        read, S = super().step(x, S)[:2]
-        h = np.tanh(read + self.u * h)
+        key, value, query = zoo.split(x @ self.W, 3)
+        S = 0.9 * S + zoo.outer(value, np.concatenate([key, key[:1]]))
+        h = np.tanh(S @ np.concatenate([query, query[:1]]) + self.u * h)
         return zoo.Output(h, S, h)
 
 
@@ -180,7 +184,7 @@ def cell_of(name, **options):
 
 @functools.cache
 def form_of(name, **options):
-    memories = find_matrix_memories(trace_step(cell_of(name, **options))).memories
+    memories = find_matrix_memories(mark_delays(trace_step(cell_of(name, **options)))).memories
     return {state: node.attr for state, node in memories.items()}
 
 
@@ -244,6 +248,30 @@ def test_other_states_stay_as_they_are(name) -> None:
 
 
 @pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        (FeedsBack, "its operands depend on another state, and that state on what the query reads"),
+        (HeadsLast, "a sum over it is neither over its rows nor over its columns, with heads in front"),
+        (NeverWritten, "its update adds nothing"),
+        (ReadTwice, "more than one query reads it"),
+        (ReadsTwiceBefore, "an update depends on several sums over it"),
+        (QueryBetween, "the query reads it between two updates"),
+        (FullDecay, "sigmoid of a matrix enters its update, or is read by a query"),
+        (Squashed, "tanh of a matrix enters its update, or is read by a query"),
+    ],
+)
+def test_explanation_says_why_a_matrix_is_no_memory(cell, reason) -> None:
+    explanation = explain(cell())
+    assert explanation.mismatches == {"S": reason}
+    assert reason in " ".join(" ".join(graph_lines(explanation, 2, 4)).split())
+
+
+@pytest.mark.parametrize("name", ["gla", "mamba", "lstm", "matrix_lstm", "slstm(lstm)", "rwkv(rwkv7)"])
+def test_explanation_omits_vectors_and_states_of_other_forms(name) -> None:
+    assert not explain(zoo.get_cell(name)).mismatches
+
+
+@pytest.mark.parametrize(
     ("name", "options", "sizes", "steps", "batch"),
     [
         ("gla", {"heads": 2}, (3, 8), 5, 2),
@@ -257,6 +285,7 @@ def test_other_states_stay_as_they_are(name) -> None:
         (FeedsBack, {}, (2, 4), 5, 1),
         (BeforeRecurrence, {}, (2, 3), 5, 2),
         ("rwkv(gla)", {}, (4, 4), 5, 2),
+        ("rwkv(rwkv7)", {"heads": 2, "rank": 2}, (4, 4), 5, 2),
         ("rwkv7", {"heads": 2, "rank": 2}, (3, 4), 5, 2),
         ("mamba3", {"order": 8, "heads": 2}, (3, 4), 5, 2),
         ("gated_delta_product", {"heads": 2, "corrections": 3}, (3, 4), 5, 2),

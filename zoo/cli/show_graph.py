@@ -61,6 +61,9 @@ def graph_lines(explanation: Explanation, input_size: int, hidden_size: int) -> 
     yield ""
     yield from indent(textwrap.wrap(_LEGEND, WIDTH))
     yield from ("", bold("Forward"), *_sections(explanation.forward, _FORWARD_TITLES))
+    if explanation.mismatches:
+        yield from ("", bold("States that are computed one step after the other"))
+        yield from indent(_mismatches(explanation))
     yield from ("", bold("Saved for backward, for every step and sequence"), *indent(_saved(explanation)))
     yield from ("", bold("Backward"), *_sections(explanation.backward, _BACKWARD_TITLES))
     yield from ("", bold("Recomputed in the backward pass"), *indent(_recomputed(explanation)))
@@ -112,6 +115,11 @@ def _saved_note(value: SavedValue) -> str:
     if value.interval > 1:
         return f"one of {value.interval} steps is saved"
     return "which is the output" if value.is_output else ""
+
+
+def _mismatches(explanation: Explanation) -> Iterator[str]:
+    for name, reason in explanation.mismatches.items():
+        yield from textwrap.wrap(f"{name} is no matrix memory: {reason}.", WIDTH)
 
 
 def _recomputed(explanation: Explanation) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from zoo.base import Cell
 from zoo.compiler.compile import KernelPlan, plan_kernels
+from zoo.compiler.frontend.trace_step import trace_step
 from zoo.compiler.ir.dims import GENERIC_SIZES, Dim, as_dim, product
 from zoo.compiler.ir.elementwise_ops import COPY
 from zoo.compiler.ir.graph import Node, ancestors, view_of
@@ -27,6 +28,9 @@ from zoo.compiler.ir.memory_ops import (
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import CONCAT, ROW_SUM, SLICE, X
 from zoo.compiler.passes.autodiff import StepGradient
+from zoo.compiler.passes.delays import mark_delays
+from zoo.compiler.passes.matrix_memory import memory_mismatches
+from zoo.compiler.passes.short_convolution import find_short_convolutions
 from zoo.compiler.printing import EquationPrinter, format_shape
 from zoo.compiler.schedule.fusion import FusedLoop
 from zoo.compiler.schedule.phases import Item as ScheduleItem
@@ -381,6 +385,7 @@ class Explanation:
         forward_cost: Cost of the forward pass.
         backward_cost: Cost of the backward pass.
         surrogate: Whether the step declares a derivative other than the derivative of its function.
+        mismatches: Why states that are matrices are computed one step after the other, by their name.
     """
 
     cell: Cell
@@ -390,6 +395,7 @@ class Explanation:
     forward_cost: Cost
     backward_cost: Cost
     surrogate: bool
+    mismatches: Mapping[str, str]
 
     @property
     def saved_elements(self) -> Dim:
@@ -426,7 +432,17 @@ def explain(cell: Cell) -> Explanation:
         cost_of(plan.forward),
         cost_of(plan.backward, plan.gradient.dx),
         plan.gradient.surrogate,
+        _mismatches(plan),
     )
+
+
+def _mismatches(plan: KernelPlan) -> dict[str, str]:
+    """Why states that are matrices are computed one step after the other."""
+    gradient = plan.gradient
+    step_graph = find_short_convolutions(mark_delays(trace_step(gradient.step_graph.cell)))
+    others = {*gradient.step_graph.memories, *gradient.delays}
+    reasons = memory_mismatches(step_graph).items()
+    return {name: reason for name, reason in reasons if name not in others}
 
 
 class _PlanReader:

@@ -43,7 +43,7 @@ def _affine_of(
         return (None if e is None else times(factor, e)), (None if f is None else times(factor, f))
     if node.op == DIVIDE and d is None and c is not None:
         return (None if a is None else a / c), (None if b is None else b / c)
-    raise NoMatch
+    raise NoMatch(f"{node.op} of what a probe reads is written to it, which is not affine")
 
 
 def _rebuilt(node: Node, operand: Node | None) -> Node | None:

@@ -166,7 +166,8 @@ class StepGradient:
     @property
     def delays(self) -> dict[str, Node]:
         """The states before the step that only delay values, by name."""
-        return {name: node for name, node in self.step_graph.states.items() if node.op == DELAY}
+        states, memories = self.step_graph.states, self.step_graph.memories
+        return {name: node for name, node in states.items() if node.op == DELAY and name not in memories}
 
     @property
     def delayed(self) -> dict[Node, Node]:

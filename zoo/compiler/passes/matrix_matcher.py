@@ -63,8 +63,10 @@ class MatrixMatcher(StateMatcher):
         self.after = [self.terms.add_core(node) for node in self._planes_after()]
         self.stages = [self.before, self.after]
         matrices = [node for node in ancestors(step_graph.outputs) if self.terms.is_matrix(node)]
-        if ONE in (self.terms.rows, self.terms.columns) or len(matrices) > _MAX_MATRICES:
-            raise NoMatch
+        if ONE in (self.terms.rows, self.terms.columns):
+            raise NoMatch  # a vector
+        if len(matrices) > _MAX_MATRICES:
+            raise NoMatch(f"the step has more than {_MAX_MATRICES} matrices of its shape")
         self.dependents = set(dependents([self.leaf], step_graph.outputs))
 
     def elements(self, node: Node, order: Order) -> Node | None:  # noqa: ARG002 - for subclasses
@@ -83,7 +85,7 @@ class MatrixMatcher(StateMatcher):
         if self.planes == 1:
             return (new,)
         if new.op != CONCAT or new.attr != 0 or len(new.inputs) != 2:
-            raise NoMatch
+            raise NoMatch("its new value is not the result of a complex operation")
         return new.inputs
 
     # Reads.
@@ -102,15 +104,17 @@ class MatrixMatcher(StateMatcher):
         sums = self.sums(ancestors(self.step_graph.outputs))
         query, probes = ([node for node in sums if (node in update) == inside] for inside in (False, True))
         if not query:
-            raise NoMatch
+            raise NoMatch("no query reads it, that is, no sum over its rows or columns is an output")
         read = self.read(*self.combined(query))
         groups = [probes] if self.planes > 1 else [[node] for node in probes]
         reads = [self.read(*self.combined(group)) for group in groups if group]
         last = len(self.stages) - 1
-        if read.stage not in (0, last) or any(each.stage == last for each in reads):
-            raise NoMatch
+        if read.stage not in (0, last):
+            raise NoMatch("the query reads it between two updates")
+        if any(each.stage == last for each in reads):
+            raise NoMatch("its update depends on a sum over its new value")
         if any(each.rest is not None or each.by_column != read.by_column for each in reads):
-            raise NoMatch
+            raise NoMatch("the query and a probe sum over different axes")
         return read, reads
 
     def combined(self, sums: Sequence[Node]) -> tuple[Node, list[tuple[Node, bool]]]:
@@ -118,14 +122,14 @@ class MatrixMatcher(StateMatcher):
         if len(sums) == 1:
             return sums[0], [(sums[0], False)]
         if len(sums) > self.planes:
-            raise NoMatch
+            raise NoMatch("more than one query reads it")
         for node in ancestors(self.step_graph.outputs):
             if node.op in (ADD, SUBTRACT):
                 signed = [_signed(operand) for operand in node.inputs]
                 if {each for each, _ in signed} == set(sums):
                     (first, a), (second, b) = signed
                     return node, [(first, a), (second, b != (node.op == SUBTRACT))]
-        raise NoMatch
+        raise NoMatch("more than one query reads it")
 
     def read(self, node: Node, sums: Iterable[tuple[Node, bool]]) -> Read:
         """The product that one or two sums read."""
@@ -138,10 +142,10 @@ class MatrixMatcher(StateMatcher):
             if term.core in matrices
         }
         if len(stages) != 1:
-            raise NoMatch
+            raise NoMatch("a query reads it before and after its update")
         (stage,) = stages
         if any(term.split(by_column)[1] is not None for term in of_memory):
-            raise NoMatch
+            raise NoMatch("a query varies along the axis over which it does not sum")
         vectors = [self.factor(of_memory, matrix, by_column) for matrix in self.stages[stage]]
         length, _ = self.rows_and_width(by_column)
         vector = concatenate([self.terms.filled(each, length, 0.0) for each in vectors], 1)
@@ -161,7 +165,7 @@ class MatrixMatcher(StateMatcher):
             terms += [term.negated() for term in summed] if negative else summed
             directions.add(by_column)
         if len(directions) != 1:
-            raise NoMatch
+            raise NoMatch("queries sum over its rows and over its columns")
         return terms, directions.pop()
 
     def _summed(self, node: Node) -> tuple[list[MatrixTerm], bool]:
@@ -169,12 +173,12 @@ class MatrixMatcher(StateMatcher):
         inner = node.inputs[0]
         order = self.terms.order(inner)
         if order is None:
-            raise NoMatch
+            raise NoMatch("a query reads it with its axes mixed by a reshape")
         *lead, row, column = self.terms.positions(inner, order)
         by_column = tuple(node.attr) == (column,)
         others = [*lead, row if by_column else column]
         if tuple(node.attr) not in ((row,), (column,)) or others != sorted(others):
-            raise NoMatch
+            raise NoMatch("a sum over it is neither over its rows nor over its columns, with heads in front")
         return self.terms.expand(inner, order), by_column
 
     # Vectors.
@@ -195,6 +199,8 @@ class MatrixMatcher(StateMatcher):
 
     def outer_product(self, outer: list[list[MatrixTerm]], by_column: bool) -> tuple[Node, Node]:
         """The key and the value written under it. One of the two is the sum over all terms."""
+        if not any(outer):
+            raise NoMatch("its update adds nothing")
         terms = self.terms
         rows, width = self.rows_and_width(by_column)
         keys = [{term.split(by_column)[0] for term in plane} for plane in outer]
@@ -206,7 +212,7 @@ class MatrixMatcher(StateMatcher):
             written = {terms.filled(columns.pop(), width, 1.0)}
             vectors = [self.sum_of_vectors(plane, by_column) for plane in outer]
         else:
-            raise NoMatch
+            raise NoMatch("what its update adds is not an outer product")
         key = concatenate([terms.filled(each, rows, 0.0) for each in vectors], 1)
         return key, terms.filled(written.pop(), width, 0.0)
 

@@ -33,7 +33,7 @@ from zoo.compiler.passes.affine_form import affine_form
 from zoo.compiler.passes.matrix_matcher import MatrixMatcher, Read
 from zoo.compiler.passes.matrix_terms import MatrixTerm
 from zoo.compiler.passes.memory_rotation import polar_form, real_decay
-from zoo.compiler.passes.state_matcher import NoMatch, replace_states
+from zoo.compiler.passes.state_matcher import NoMatch, mismatches, replace_states
 
 # A step with more updates, or an update with more outer products, is none of the known forms.
 _MAX_UPDATES = 4
@@ -42,6 +42,11 @@ _MAX_UPDATES = 4
 def find_matrix_memories(step_graph: StepGraph) -> StepGraph:
     """Replace states that are matrix memories by reads of all steps; their new states have no nodes."""
     return replace_states(step_graph, _MemoryMatcher)
+
+
+def memory_mismatches(step_graph: StepGraph) -> dict[str, str]:
+    """Why states that are matrices are no matrix memories, by the name of the state."""
+    return mismatches(step_graph, _MemoryMatcher)
 
 
 class _Factors(NamedTuple):
@@ -91,8 +96,10 @@ class _MemoryMatcher(MatrixMatcher):
         ]
         writes = max(len(update.keys) for update in updates)
         probed = sum(update.probe is not None for update in updates)
-        if max(len(updates), writes) > _MAX_UPDATES or probed != len(probes):
-            raise NoMatch
+        if max(len(updates), writes) > _MAX_UPDATES:
+            raise NoMatch(f"it has more than {_MAX_UPDATES} updates or outer products")
+        if probed != len(probes):
+            raise NoMatch("its update depends on a sum over it that is not part of the written value")
         rows, width = self.rows_and_width(query.by_column)
         form = MemoryForm(
             self.name,
@@ -130,8 +137,10 @@ class _MemoryMatcher(MatrixMatcher):
         outer = [[term for term in terms if term.core is None] for terms in terms_of_planes]
         old = [[term for term in terms if term.core is not None] for terms in terms_of_planes]
         for term in itertools.chain(*old):
-            if term.core not in self.stages[stage] or term.split(by_column)[1] is not None:
-                raise NoMatch
+            if term.core not in self.stages[stage]:
+                raise NoMatch("its update reads it before another update")
+            if term.split(by_column)[1] is not None:
+                raise NoMatch("its decay varies along the axis over which the query does not sum")
         find_factors = self._complex_factors if self.planes > 1 else self._real_factors
         update = _Update(find_factors(old, by_column), [], [])
         for key, written in self._outer_products(outer, by_column):
@@ -141,7 +150,7 @@ class _MemoryMatcher(MatrixMatcher):
                 continue
             value, rate = affine_form(written, probe.node)
             if rate is None or probe.stage != stage or update.probe is not None:
-                raise NoMatch
+                raise NoMatch("an update depends on several sums over it")
             keys, values = [*update.keys, key], [*update.values, value]
             update = _Update(update.factors, keys, values, probe.vector, rate)
         return update
@@ -167,7 +176,7 @@ class _MemoryMatcher(MatrixMatcher):
 
     def _real_factors(self, old: list[list[MatrixTerm]], by_column: bool) -> _Factors:
         if len(old[0]) != 1:
-            raise NoMatch
+            raise NoMatch("its old value enters the update in several terms, or in none")
         (term,) = old[0]
         if term.split(by_column)[0] is not None:
             return _Factors(self.sum_of_vectors(old[0], by_column), Decays.ROWS)
@@ -180,12 +189,12 @@ class _MemoryMatcher(MatrixMatcher):
         a, b = self.factor(old[0], real, by_column), self.factor(old[1], real, by_column)
         minus_b = self.factor([term.negated() for term in old[0]], imag, by_column)
         if a is None or a is not self.factor(old[1], imag, by_column) or b is not minus_b:
-            raise NoMatch
+            raise NoMatch("its decay is not a complex number for each row")
         if b is None:
             return _Factors(*_decay_of_planes(real_decay(a)))
         polar = polar_form(a, b)
         if polar is None:
-            raise NoMatch
+            raise NoMatch("its complex decay is not written as gamma * exp(1j * theta)")
         rotation = concatenate([polar.cosine, polar.sine], 1)
         rotations = Rotations.TRAINED if polar.is_trained else Rotations.FIXED
         return _Factors(*_decay_of_planes(polar.decay), rotation, rotations)
@@ -222,7 +231,7 @@ def _read_by(written: Node, probes: Sequence[Read]) -> Read | None:
     reached = ancestors([written], stop=lambda node: node in nodes)
     read = [probe for probe in probes if probe.node in reached]
     if len(read) > 1:
-        raise NoMatch
+        raise NoMatch("a written value depends on several probes")
     return read[0] if read else None
 
 

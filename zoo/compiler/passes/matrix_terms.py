@@ -56,7 +56,7 @@ class MatrixTerm:
             NoMatch: if the elements have factors of their own.
         """
         if self.elements is not None:
-            raise NoMatch
+            raise NoMatch("each of its elements has a factor of its own")
         return (self.column, self.row) if by_column else (self.row, self.column)
 
 
@@ -94,7 +94,7 @@ class MatrixTerms:
 
     def _long_axes(self, node: Node) -> list[int]:
         if not self.is_matrix(node):
-            raise NoMatch
+            raise NoMatch("a part of it is read")
         return [axis for axis, dim in enumerate(node.shape) if dim != ONE]
 
     def positions(self, node: Node, order: Order) -> list[int]:
@@ -127,7 +127,7 @@ class MatrixTerms:
         """Add a matrix that depends on the state, and return it."""
         order = self.order(node)
         if order is None:
-            raise NoMatch
+            raise NoMatch("its axes are mixed by a reshape")
         self.cores[node] = order
         return node
 
@@ -137,7 +137,8 @@ class MatrixTerms:
         if node.op == TRANSPOSE:
             return tuple(inner.index(node.attr[own[index]]) for index in order)
         if [node.shape[axis] for axis in own] != [node.inputs[0].shape[axis] for axis in inner]:
-            raise NoMatch  # such as (3, H) to (H, 3), which is no transpose
+            # Such as (3, H) to (H, 3), which is no transpose.
+            raise NoMatch("its axes are mixed by a reshape")
         return order
 
     def _find_order(self, node: Node) -> Order | None:
@@ -168,7 +169,7 @@ class MatrixTerms:
         order = self.cores[node] if order is None else order
         if node in self.cores and not inside:
             if order != self.cores[node]:
-                raise NoMatch
+                raise NoMatch("its transpose enters its update")
             return [MatrixTerm(core=node)]
         if (elements := self._elements(node, order)) is not None:
             return [MatrixTerm(elements=elements)]
@@ -179,11 +180,13 @@ class MatrixTerms:
         if node.op == DIVIDE and node.inputs[1].op == BROADCAST:
             divisor = self._inverse(self._factor(node.inputs[1], order))
             return [self._product(each, divisor) for each in self.expand(node.inputs[0], order)]
+        if node.op.kind is Kind.LEAF:
+            raise NoMatch("another state or parameter of its shape enters its update, or is read with it")
         if node.op not in (ADD, SUBTRACT, NEGATIVE, MULTIPLY):
-            raise NoMatch
+            raise NoMatch(f"{node.op} of a matrix enters its update, or is read by a query")
         left, *others = (self.expand(operand, order) for operand in node.inputs)
         if len(left) + len(others[0] if others else ()) > _MAX_TERMS:
-            raise NoMatch
+            raise NoMatch(f"its update has more than {_MAX_TERMS} terms")
         if node.op == MULTIPLY:
             return [self._product(a, b) for a in left for b in others[0]]
         if node.op == ADD:
@@ -193,7 +196,7 @@ class MatrixTerms:
 
     def _product(self, a: MatrixTerm, b: MatrixTerm) -> MatrixTerm:
         if a.core is not None and b.core is not None:
-            raise NoMatch
+            raise NoMatch("it is multiplied by itself")
         core = b.core if a.core is None else a.core
         return MatrixTerm(
             core,
@@ -221,7 +224,7 @@ class MatrixTerms:
         shape = (ONE,) * (node.ndim - inner.ndim) + inner.shape
         varies = (shape[row] != ONE, shape[column] != ONE)
         if all(varies):
-            raise NoMatch
+            raise NoMatch("each of its elements has a factor of its own")
         kept = tuple(shape[axis] if axis in (row, column) else dim for axis, dim in enumerate(node.shape))
         vector = node.graph.broadcast(inner, kept)
         if positions != sorted(positions):
@@ -249,6 +252,6 @@ class MatrixTerms:
         """The sum of an outer product over columns or rows, ``(heads, D)``."""
         vector, other = term.split(by_column)
         if vector is None or other is None:
-            raise NoMatch
+            raise NoMatch("what its update adds is not an outer product")
         total = ops.reshape(ops.reduce_sum(vector, (1,)), (self.heads, ONE))
         return self.scaled(term, total, ONE) * other

@@ -17,17 +17,41 @@ from zoo.compiler.passes.simplify import rewrite
 
 
 class NoMatch(Exception):
-    """A state has another form."""
+    """A state has another form. The message says why, if the state is a matrix but no matrix memory."""
 
 
 def replace_states(step_graph: StepGraph, matcher: type[StateMatcher]) -> StepGraph:
     """Replace all states that a matcher recognises, except those that another one has replaced."""
-    for name, leaf in step_graph.states.items():
-        state = step_graph.cell.states[name]
-        if leaf.ndim >= 2 + state.complex and not state.discrete and name not in step_graph.memories:
-            with contextlib.suppress(NoMatch):
-                step_graph = matcher(step_graph, name).replaced()
+    for name in _matrix_states(step_graph):
+        with contextlib.suppress(NoMatch):
+            step_graph = matcher(step_graph, name).replaced()
     return step_graph
+
+
+def mismatches(step_graph: StepGraph, matcher: type[StateMatcher]) -> dict[str, str]:
+    """Why a matcher does not recognise the states that are matrices, by the name of the state."""
+    names = _matrix_states(step_graph)
+    reasons = {name: _mismatch(step_graph, name, matcher) for name in names}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _mismatch(step_graph: StepGraph, name: str, matcher: type[StateMatcher]) -> str:
+    """Why a matcher does not recognise a state; empty if it does, and for a vector."""
+    try:
+        matcher(step_graph, name).replaced()
+    except NoMatch as error:
+        return str(error)
+    return ""
+
+
+def _matrix_states(step_graph: StepGraph) -> list[str]:
+    """The continuous states that are matrices and that no matcher has replaced."""
+    return [
+        name
+        for name, leaf in step_graph.states.items()
+        for state in [step_graph.cell.states[name]]
+        if leaf.ndim >= 2 + state.complex and not state.discrete and name not in step_graph.memories
+    ]
 
 
 class StateMatcher(ABC):
@@ -78,10 +102,10 @@ class StateMatcher(ABC):
         It is computed before the loop over time if its operands depend on the input alone. Otherwise no state
         may depend on it.
         """
-        is_before_loop = memory.level == Level.SEQUENCE
-        if (
-            self.leaf in ancestors(step_graph.outputs)
-            or memory not in ancestors(step_graph.outputs)
-            or (memory in ancestors(step_graph.new_states.values()) and not is_before_loop)
-        ):
-            raise NoMatch
+        reached = ancestors(step_graph.outputs)
+        if self.leaf in reached:
+            raise NoMatch("something else than its update, its query and its probes reads it")
+        if memory not in reached:
+            raise NoMatch("the output does not depend on what the query reads")
+        if memory.level != Level.SEQUENCE and memory in ancestors(step_graph.new_states.values()):
+            raise NoMatch("its operands depend on another state, and that state on what the query reads")
