@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
 import zoo
 from zoo.compiler.compile import plan_kernels
-from zoo.compiler.ir.dims import as_dim
-from zoo.compiler.ir.graph import Graph, Level, Node
-from zoo.compiler.ir.structural_ops import PARAM, concatenate, reduce_sum
+from zoo.compiler.ir.dims import ONE, as_dim
+from zoo.compiler.ir.graph import Graph, Level, Node, view_base
+from zoo.compiler.ir.op_table import Kind
+from zoo.compiler.ir.structural_ops import PARAM, concatenate, reduce_sum, reshape
 from zoo.compiler.schedule import phases
-from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop, fused_loops
+from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop, fused_loops, unreshaped
 
 WIDTH = (as_dim(8),)
 
@@ -64,6 +66,19 @@ def test_result_is_stored_in_the_loop_of_its_operand() -> None:
     assert set(layouts) == {out, b, total}
 
 
+def test_axes_of_length_one_do_not_separate_loops() -> None:
+    """``a`` is read as a row and as a column, and both are read as vectors."""
+    graph = Graph()
+    x = leaf(graph, "x")
+    a = graph.apply("tanh", x)
+    row, column = reshape(a, (ONE, *WIDTH)), reshape(a, (*WIDTH, ONE))
+    squares, doubled = row * row, column + column
+    out = reshape(doubled, WIDTH) * reshape(squares, WIDTH)
+    loops, layouts = fuse([a, squares, doubled, out], out=out)
+    assert loops == [[a, squares, doubled, out]]
+    assert set(layouts) == {out}
+
+
 def test_parts_of_a_vector_are_stored_where_they_are_computed() -> None:
     graph = Graph()
     x, y = leaf(graph, "x"), leaf(graph, "y")
@@ -90,13 +105,16 @@ def recorded(cell: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Node
 @pytest.mark.parametrize("cell", ["layer_norm_lstm", "longhorn", "kalman_delta", "mamba", "urnn", "s5"])
 def test_loops_read_what_earlier_loops_store(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for nodes, layouts in recorded(cell, monkeypatch):
-        inside, done = set(nodes), set[Node]()
+        inside, complete, parts = set(nodes), set[Node](), Counter[Node]()
         for loop in fused_loops(nodes, layouts):
-            body = set(loop.body)
-            for node in loop.body:
-                for base in phases.storage_bases(node):
-                    if base in inside and base not in body:
-                        assert base in done
-                        assert base in layouts
-            done |= body | {view.base for _, view in loop.stores}
-        assert done >= inside
+            read = [operand for node in loop.body for operand in node.inputs]
+            for operand in [*read, *(value for value, _ in loop.stores)]:
+                base = view_base(operand)
+                if base in inside and unreshaped(operand) not in loop.body:
+                    assert base in complete
+                    assert base in layouts
+            parts.update(view.base for _, view in loop.stores)
+            complete |= set(loop.body) | {
+                node for node in parts if node.op.kind is Kind.CONCAT and parts[node] == len(node.inputs)
+            }
+        assert complete >= inside

@@ -12,7 +12,6 @@ import zoo
 from zoo.cli.show_graph import graph_lines
 from zoo.compiler.explain import explain
 from zoo.compiler.frontend.trace_step import trace_step
-from zoo.compiler.passes.delays import mark_delays
 from zoo.compiler.passes.matrix_memory import find_matrix_memories
 
 no_files = checks.no_files
@@ -184,7 +183,7 @@ def cell_of(name, **options):
 
 @functools.cache
 def form_of(name, **options):
-    memories = find_matrix_memories(mark_delays(trace_step(cell_of(name, **options)))).memories
+    memories = find_matrix_memories(trace_step(cell_of(name, **options))).memories
     return {state: node.attr for state, node in memories.items()}
 
 
@@ -250,25 +249,25 @@ def test_other_states_stay_as_they_are(name) -> None:
 @pytest.mark.parametrize(
     ("cell", "reason"),
     [
-        (FeedsBack, "its operands depend on another state, and that state on what the query reads"),
+        (FeedsBack, "its operands depend on another state, and that state on the result of the query"),
         (HeadsLast, "a sum over it is neither over its rows nor over its columns, with heads in front"),
         (NeverWritten, "its update adds nothing"),
-        (ReadTwice, "more than one query reads it"),
+        (ReadTwice, "more than one sum over matrices that depend on it is an output"),
         (ReadsTwiceBefore, "an update depends on several sums over it"),
         (QueryBetween, "the query reads it between two updates"),
         (FullDecay, "sigmoid of a matrix enters its update, or is read by a query"),
         (Squashed, "tanh of a matrix enters its update, or is read by a query"),
     ],
 )
-def test_explanation_says_why_a_matrix_is_no_memory(cell, reason) -> None:
+def test_explanation_has_the_reason_why_a_matrix_is_no_memory(cell, reason) -> None:
     explanation = explain(cell())
-    assert explanation.mismatches == {"S": reason}
+    assert explanation.step_by_step == {"S": reason}
     assert reason in " ".join(" ".join(graph_lines(explanation, 2, 4)).split())
 
 
 @pytest.mark.parametrize("name", ["gla", "mamba", "lstm", "matrix_lstm", "slstm(lstm)", "rwkv(rwkv7)"])
 def test_explanation_omits_vectors_and_states_of_other_forms(name) -> None:
-    assert not explain(zoo.get_cell(name)).mismatches
+    assert not explain(zoo.get_cell(name)).step_by_step
 
 
 @pytest.mark.parametrize(

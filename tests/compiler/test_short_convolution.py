@@ -97,6 +97,17 @@ class OfOutput(Convolved):
         return zoo.Output(value, h, past)
 
 
+class AfterDelay(Convolved):
+    """The value depends on the input of the last step, which no product reads."""
+
+    last = zoo.State("H+1")
+
+    def step(self, x, h, past, last):
+        value, past = self.convolve(x @ self.W + np.tanh(last), past)
+        h = np.tanh(value + self.u * h)
+        return zoo.Output(h, h, past, x @ self.W)
+
+
 class Recurrent(Convolved):
     """The value depends on a state that depends on the sum."""
 
@@ -137,7 +148,7 @@ class Selective(Convolved):
         return zoo.short_convolution(value, past, self.taps * np.tanh(value))
 
 
-CONVOLVED = [Convolved, Part, LastAxis, Matrices, Chained, OfOutput]
+CONVOLVED = [Convolved, Part, LastAxis, Matrices, Chained, OfOutput, AfterDelay]
 OTHERS = [Recurrent, ReadsTwice, NewestFirst, Kept, Selective]
 
 
@@ -160,6 +171,7 @@ def forms_of(name):
         (Chained, "past", "2", "H", False),
         (Chained, "before", "1", "H", False),
         (OfOutput, "past", "1", "H + 1", False),
+        (AfterDelay, "past", "1", "H + 1", False),
         ("mamba", "past", "3", "2 * H", False),
         ("longhorn", "past", "3", "2 * H", False),
         ("slstm(lstm)", "block_past", "3", "H", False),
@@ -212,11 +224,12 @@ def compiled_gradient(rows, taps, states, dstate, dout, drows, dtaps):
 
 
 @pytest.mark.parametrize("width", [2, 4, 7])
+@pytest.mark.parametrize(("steps", "batch"), [(17, 2), (18, 2), (16, 1), (18, 0)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_compiled_kernels_equal_the_plain_ones(width: int, dtype: str) -> None:
-    """Two blocks, of which the second has fewer steps than a window, and rows longer than a vector."""
+def test_compiled_kernels_equal_the_plain_ones(steps: int, batch: int, width: int, dtype: str) -> None:
+    """Two blocks, of which the second has no step, or fewer than a window; rows longer than a vector."""
     rng = np.random.default_rng(width)
-    steps, batch, size = 18, 2, 37
+    size = 37
     rows, dout = rng.normal(size=(2, steps, batch, size)).astype(dtype)
     taps = rng.normal(size=(width, size)).astype(dtype)
     state, dstate = rng.normal(size=(2, batch, (width - 1) * size)).astype(dtype)

@@ -61,9 +61,9 @@ def graph_lines(explanation: Explanation, input_size: int, hidden_size: int) -> 
     yield ""
     yield from indent(textwrap.wrap(_LEGEND, WIDTH))
     yield from ("", bold("Forward"), *_sections(explanation.forward, _FORWARD_TITLES))
-    if explanation.mismatches:
-        yield from ("", bold("States that are computed one step after the other"))
-        yield from indent(_mismatches(explanation))
+    if explanation.step_by_step:
+        yield from ("", bold("Matrix states that are computed one step after the other"))
+        yield from indent(_step_by_step(explanation))
     yield from ("", bold("Saved for backward, for every step and sequence"), *indent(_saved(explanation)))
     yield from ("", bold("Backward"), *_sections(explanation.backward, _BACKWARD_TITLES))
     yield from ("", bold("Recomputed in the backward pass"), *indent(_recomputed(explanation)))
@@ -117,9 +117,9 @@ def _saved_note(value: SavedValue) -> str:
     return "which is the output" if value.is_output else ""
 
 
-def _mismatches(explanation: Explanation) -> Iterator[str]:
-    for name, reason in explanation.mismatches.items():
-        yield from textwrap.wrap(f"{name} is no matrix memory: {reason}.", WIDTH)
+def _step_by_step(explanation: Explanation) -> Iterator[str]:
+    for name, reason in explanation.step_by_step.items():
+        yield from textwrap.wrap(f"{name} is not a matrix memory: {reason}.", WIDTH)
 
 
 def _recomputed(explanation: Explanation) -> list[str]:

@@ -13,11 +13,7 @@ from zoo.compiler.codegen.source_module import load_source
 from zoo.compiler.frontend.trace_step import StepGraph, check_shapes, trace_step
 from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.passes.autodiff import StepGradient, differentiate
-from zoo.compiler.passes.delays import mark_delays
-from zoo.compiler.passes.diagonal_filter import find_diagonal_filters
-from zoo.compiler.passes.matrix_memory import find_matrix_memories
-from zoo.compiler.passes.selective_scan import find_selective_scans
-from zoo.compiler.passes.short_convolution import find_short_convolutions
+from zoo.compiler.passes.sequence_states import find_sequence_states
 from zoo.compiler.schedule.sections import (
     PassSchedule,
     backward_schedule,
@@ -58,9 +54,7 @@ def plan_kernels(cell: Cell) -> KernelPlan:
         DefinitionError: if its ``step`` cannot be compiled.
     """
     step_graph = trace_step(cell)
-    # Convolutions come first: operands of other states may be functions of their results.
-    sequence_graph = find_matrix_memories(find_short_convolutions(mark_delays(step_graph)))
-    sequence_graph = find_diagonal_filters(find_selective_scans(sequence_graph))
+    sequence_graph = find_sequence_states(step_graph)
     gradient = decoded = gradient_with_copies(differentiate(sequence_graph))
     if gradient.step_graph.memories:  # single steps update the states themselves
         decoded = gradient_with_copies(differentiate(step_graph))

@@ -17,7 +17,7 @@ from zoo.compiler.ir.memory_ops import (
     FACTORS_GRADIENT,
     FILTER,
     MEMORY,
-    READS,
+    READ_OPS,
     SCAN,
     UPDATES_PER_STORED_MEMORY,
     ConvolutionForm,
@@ -28,9 +28,7 @@ from zoo.compiler.ir.memory_ops import (
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import CONCAT, ROW_SUM, SLICE, X
 from zoo.compiler.passes.autodiff import StepGradient
-from zoo.compiler.passes.delays import mark_delays
-from zoo.compiler.passes.matrix_memory import memory_mismatches
-from zoo.compiler.passes.short_convolution import find_short_convolutions
+from zoo.compiler.passes.sequence_states import step_by_step_states
 from zoo.compiler.printing import EquationPrinter, format_shape
 from zoo.compiler.schedule.fusion import FusedLoop
 from zoo.compiler.schedule.phases import Item as ScheduleItem
@@ -189,7 +187,7 @@ def _memory_operations(node: Node) -> int:
     """Operations of a step for each element of a state or a window, except exponential functions."""
     form: SequenceForm = node.attr
     if isinstance(form, ConvolutionForm):
-        return 2 if node.op in READS else 4
+        return 2 if node.op in READ_OPS else 4
     if isinstance(form, FilterForm):
         return (3 + form.planes) * (2 if node.op == FILTER else 6)
     if isinstance(form, ScanForm):
@@ -200,7 +198,7 @@ def _memory_operations(node: Node) -> int:
 
 
 def _saved_memory(form: SequenceForm) -> SavedValue:
-    """The states of a matrix memory or a scan that are saved."""
+    """The saved part of a state that kernels compute for all steps."""
     interval = UPDATES_PER_STORED_MEMORY // form.updates
     elements = (form.heads * form.elements).divide(as_dim(interval))
     assert elements is not None  # a number divides every size
@@ -306,7 +304,7 @@ class LoopEquations:
 
 @dataclass(frozen=True)
 class OperandFields:
-    """The parts of an operand of a memory, a scan or a filter.
+    """The parts of an operand of a state that kernels compute for all steps.
 
     Args:
         operand: The operand, ``concat``; of a gradient, the gradient itself.
@@ -330,7 +328,7 @@ class MatmulEquation:
         shapes: ``(H) @ (H, 4H)``.
         slices: The author's names of slices of the result.
         new_state: The state that it also computes, ``S'``; empty without one.
-        fields: The parts of the operands of a memory, a scan or a filter, or of their gradient.
+        fields: The parts of the operands of such a state, or of their gradient.
     """
 
     equation: Equation
@@ -364,7 +362,7 @@ class SavedValue:
         name: Its name.
         elements: Its number of elements, divided by ``interval``.
         is_output: Whether it is stored anyway, as the output.
-        interval: Steps from one to the next; more than one for a matrix memory or a scan.
+        interval: Steps from one to the next; more than one for a state that kernels compute for all steps.
     """
 
     name: str
@@ -385,7 +383,7 @@ class Explanation:
         forward_cost: Cost of the forward pass.
         backward_cost: Cost of the backward pass.
         surrogate: Whether the step declares a derivative other than the derivative of its function.
-        mismatches: Why states that are matrices are computed one step after the other, by their name.
+        step_by_step: Matrices that are computed one step after the other, with the reason.
     """
 
     cell: Cell
@@ -395,7 +393,7 @@ class Explanation:
     forward_cost: Cost
     backward_cost: Cost
     surrogate: bool
-    mismatches: Mapping[str, str]
+    step_by_step: Mapping[str, str]
 
     @property
     def saved_elements(self) -> Dim:
@@ -432,17 +430,8 @@ def explain(cell: Cell) -> Explanation:
         cost_of(plan.forward),
         cost_of(plan.backward, plan.gradient.dx),
         plan.gradient.surrogate,
-        _mismatches(plan),
+        step_by_step_states(trace_step(cell)),
     )
-
-
-def _mismatches(plan: KernelPlan) -> dict[str, str]:
-    """Why states that are matrices are computed one step after the other."""
-    gradient = plan.gradient
-    step_graph = find_short_convolutions(mark_delays(trace_step(gradient.step_graph.cell)))
-    others = {*gradient.step_graph.memories, *gradient.delays}
-    reasons = memory_mismatches(step_graph).items()
-    return {name: reason for name, reason in reasons if name not in others}
 
 
 class _PlanReader:
@@ -511,7 +500,7 @@ class _PlanReader:
             shapes = f"memory {format_shape((form.heads, form.depth, form.width))}"
         elif node.op.kind is Kind.MATRIX_FUNCTION:
             shapes = ", ".join(format_shape(operand.shape) for operand in node.inputs)
-        new_state = f"{node.attr.state}'" if node.op in READS else ""
+        new_state = f"{node.attr.state}'" if node.op in READ_OPS else ""
         equation = self._equation(node, sign, text, schedule)
         return MatmulEquation(equation, shapes, self._slices(node), new_state, tuple(self._fields(node)))
 
@@ -520,7 +509,7 @@ class _PlanReader:
         if node.op.kind is not Kind.MEMORY:
             return
         form: SequenceForm = node.attr
-        is_gradient = node.op not in READS
+        is_gradient = node.op not in READ_OPS
         operands = [node] if is_gradient else node.inputs
         for operand, names in zip(operands, form.fields, strict=False):
             yield OperandFields(self.printer.operand(operand), names, form.updates, is_gradient)

@@ -283,7 +283,7 @@ class CExpressions(Expressions):
 
 def write_loop(loop: FusedLoop, step: CStepEmitter, writer: CWriter) -> None:
     """Write one loop of a plan."""
-    if loop.is_scan:
+    if loop.is_axis_scan:
         _write_scan(loop, step, writer)
         return
     loads, stores = collect_loads(step, loop), collect_stores(step, loop)

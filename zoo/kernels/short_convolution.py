@@ -1,12 +1,12 @@
 """Short convolutions: weighted sums of the last values of a vector, for all steps of a sequence.
 
-The state holds the values ``x (D)`` of the last ``width - 1`` steps, the oldest first::
+The state holds the values ``x (D)`` of the last ``window - 1`` steps, the oldest first::
 
-    out[t] = sum over k of taps[k] * x[t - (width - 1) + k]
+    out[t] = sum over k of taps[k] * x[t - (window - 1) + k]
 
-The tape needs the values, and the state before each chunk of steps, since the window of a step consists of
-earlier values. With a window for every step, the tape of a convolution of four steps had four times as many
-elements, and each step copied the values of three others.
+The tape holds the values, and the state before each chunk of steps, so a block can start at any chunk without
+the values before it. With a window for every step, the tape of a convolution of four steps had four times as
+many elements, and each step copied the values of three others.
 """
 
 from __future__ import annotations
@@ -19,102 +19,101 @@ from zoo.kernels.row_loops import add_product, fill_row, multiply_rows, set_row
 
 
 @njit(inline=True)
-def _value(state: Array, rows: Array, n: int, sequence: int, kept: int) -> Array:
-    """Value ``n`` of a sequence: one of the state, or of the steps after it."""
-    _, batch, size = rows.shape
-    if n < kept:
-        return kernels.flat_slice(state, (sequence * kept + n) * size, size)
-    return kernels.flat_slice(rows, ((n - kept) * batch + sequence) * size, size)
+def _value_row(state: Array, values: Array, n: int, sequence: int, past_steps: int) -> Array:
+    """Value ``n`` of a sequence: one of the state for ``n < past_steps``, otherwise of a later step."""
+    _, batch, features = values.shape
+    if n < past_steps:
+        return kernels.flat_slice(state, (sequence * past_steps + n) * features, features)
+    return kernels.flat_slice(values, ((n - past_steps) * batch + sequence) * features, features)
 
 
 @njit(inline=True)
 def convolution_forward(
-    rows: Array, taps: Array, first: int, state: Array, states: Array, out: Array, width: int
+    values: Array, taps: Array, first: int, state: Array, states: Array, out: Array, window: int
 ) -> None:
-    """Run all steps, or a block of them.
+    """Run a short convolution for a block of steps.
 
     Args:
-        rows: The values of each step of each sequence, ``(block steps, B, D)``.
-        taps: The weights of the steps of a window, ``(width, D)``; the last row belongs to the step itself.
-        first: The first step of the block, at which a chunk begins.
-        state: The values of the ``width - 1`` steps before the block, ``(B, (width - 1) * D)``, replaced by
+        values: The values of each step of each sequence, ``(block steps, B, D)``.
+        taps: The weights of the steps of a window, ``(window, D)``; the last row belongs to the step itself.
+        first: Index of the first step of the block, a multiple of 16.
+        state: The values of the ``window - 1`` steps before the block, ``(B, (window - 1) * D)``, replaced by
             the values of its last steps.
-        states: Receives the state before each chunk (:func:`zoo.kernels.empty_memories`).
+        states: Receives the state before each chunk of 16 steps (:func:`zoo.kernels.empty_memories`).
         out: Receives the sums, ``(block steps, B, D)``.
-        width: Steps of a window.
+        window: Steps of a window.
     """
-    _forward(rows, taps, first, state, states, out, width)
+    _forward(values, taps, first, state, states, out, window)
 
 
 @njit(shared=True)
 def _forward(
-    rows: Array, taps: Array, first: int, state: Array, states: Array, out: Array, width: int
+    values: Array, taps: Array, first: int, state: Array, states: Array, out: Array, window: int
 ) -> None:
-    steps, batch, size = rows.shape
-    kept = width - 1
+    steps, batch, features = values.shape
+    past_steps = window - 1
     for sequence in range(batch):
         for start in range(0, steps, CHUNK):
-            chunk = (first + start) // CHUNK
-            for k in range(kept):
-                target = kernels.flat_slice(states, ((chunk * batch + sequence) * kept + k) * size, size)
-                set_row(target, _value(state, rows, start + k, sequence, kept))
+            saved = ((first + start) // CHUNK * batch + sequence) * past_steps
+            for k in range(past_steps):
+                target = kernels.flat_slice(states, (saved + k) * features, features)
+                set_row(target, _value_row(state, values, start + k, sequence, past_steps))
         for t in range(steps):
-            target = kernels.flat_slice(out, (t * batch + sequence) * size, size)
-            for k in range(width):
-                tap = kernels.flat_slice(taps, k * size, size)
-                value = _value(state, rows, t + k, sequence, kept)
+            target = kernels.flat_slice(out, (t * batch + sequence) * features, features)
+            for k in range(window):
+                tap = kernels.flat_slice(taps, k * features, features)
+                value = _value_row(state, values, t + k, sequence, past_steps)
                 if k == 0:
                     multiply_rows(target, value, tap)
                 else:
                     add_product(target, value, tap)
-        for k in range(kept):  # later values are not overwritten yet
-            target = kernels.flat_slice(state, (sequence * kept + k) * size, size)
-            set_row(target, _value(state, rows, steps + k, sequence, kept))
+        for k in range(past_steps):  # later values are not overwritten yet
+            target = kernels.flat_slice(state, (sequence * past_steps + k) * features, features)
+            set_row(target, _value_row(state, values, steps + k, sequence, past_steps))
 
 
 @njit(inline=True)
 def convolution_backward(
-    rows: Array, taps: Array, states: Array, first: int, dstate: Array, dout: Array, drows: Array,
-    dtaps: Array, width: int,
+    values: Array, taps: Array, states: Array, first: int, dstate: Array, dout: Array, dvalues: Array,
+    dtaps: Array, window: int,
 ) -> None:  # fmt: skip
-    """The gradients of a block of steps.
+    """Gradients of a short convolution for a block of steps.
 
     Args:
-        rows: The values of each step of the block, as in :func:`convolution_forward`.
+        values: The values of each step of the block, as in :func:`convolution_forward`.
         taps: As in :func:`convolution_forward`.
         states: The states before each chunk, of all steps.
-        first: The first step of the block.
+        first: Index of the first step of the block, a multiple of 16.
         dstate: The gradients of the state after the block, replaced by the gradients of the state before it.
         dout: The gradients of ``out``.
-        drows: Receives the gradients of the values.
+        dvalues: Receives the gradients of the values.
         dtaps: The gradients of the weights, to which the kernel adds the gradients of the block.
-        width: Steps of a window.
+        window: Steps of a window.
     """
-    _backward(rows, taps, states, first, dstate, dout, drows, dtaps, width)
+    _backward(values, taps, states, first, dstate, dout, dvalues, dtaps, window)
 
 
 @njit(shared=True)
 def _backward(
-    rows: Array, taps: Array, states: Array, first: int, dstate: Array, dout: Array, drows: Array,
-    dtaps: Array, width: int,
+    values: Array, taps: Array, states: Array, first: int, dstate: Array, dout: Array, dvalues: Array,
+    dtaps: Array, window: int,
 ) -> None:  # fmt: skip
-    steps, batch, size = rows.shape
-    kept = width - 1
+    steps, batch, features = values.shape
+    past_steps = window - 1
     state = kernels.flat_slice(states, first // CHUNK * dstate.size, dstate.size)
-    after = kernels.copy(dstate)
+    dstate_after = kernels.copy(dstate)
     for sequence in range(batch):
-        # Value n is that of the state for n < kept, and of step n - kept otherwise. The state after the block
-        # holds the values from n = steps on.
-        for n in range(kept + steps):
-            gradient = _value(dstate, drows, n, sequence, kept)
+        for n in range(past_steps + steps):  # the state after the block holds the values from n = steps on
+            gradient = _value_row(dstate, dvalues, n, sequence, past_steps)
             if n < steps:
-                fill_row(gradient, rows.dtype.type(0))
+                fill_row(gradient, values.dtype.type(0))
             else:
-                set_row(gradient, kernels.flat_slice(after, (sequence * kept + n - steps) * size, size))
+                row = (sequence * past_steps + n - steps) * features
+                set_row(gradient, kernels.flat_slice(dstate_after, row, features))
         for t in range(steps):
-            dsum = kernels.flat_slice(dout, (t * batch + sequence) * size, size)
-            for k in range(width):
-                tap = kernels.flat_slice(taps, k * size, size)
-                dtap = kernels.flat_slice(dtaps, k * size, size)
-                add_product(_value(dstate, drows, t + k, sequence, kept), dsum, tap)
-                add_product(dtap, dsum, _value(state, rows, t + k, sequence, kept))
+            dsum = kernels.flat_slice(dout, (t * batch + sequence) * features, features)
+            for k in range(window):
+                tap = kernels.flat_slice(taps, k * features, features)
+                dtap = kernels.flat_slice(dtaps, k * features, features)
+                add_product(_value_row(dstate, dvalues, t + k, sequence, past_steps), dsum, tap)
+                add_product(dtap, dsum, _value_row(state, values, t + k, sequence, past_steps))

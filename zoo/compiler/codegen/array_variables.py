@@ -11,7 +11,7 @@ from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.dims import ONE, ZERO, Dim, product
 from zoo.compiler.ir.graph import Node, Shape, Strides, View, contiguous, view_of
 from zoo.compiler.ir.structural_ops import ARRAY, EYE, SIZE
-from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop, element_base
+from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop, unreshaped
 from zoo.compiler.schedule.sections import PassSchedule
 
 
@@ -204,9 +204,10 @@ def access_to(variables: FunctionVariables, view: View) -> ArrayAccess:
 
 def access_to_sum(array: ArrayVar, node: Node) -> ArrayAccess:
     """The target of a reduction in loops over its operand; the stride along reduced axes is zero."""
-    own, shape = iter(contiguous(node.shape)), node.inputs[0].shape
-    strides = [ZERO if axis in node.attr else next(own) for axis in range(len(shape))]
-    return ArrayAccess(array, ZERO, View(node, ZERO, tuple(strides), shape).squeezed().strides)
+    own = iter(contiguous(node.shape))
+    strides = [ZERO if axis in node.attr else next(own) for axis in range(node.inputs[0].ndim)]
+    lengths = zip(strides, node.inputs[0].shape, strict=True)
+    return ArrayAccess(array, ZERO, tuple(stride for stride, length in lengths if length != ONE))
 
 
 def collect_loads(variables: FunctionVariables, loop: FusedLoop) -> dict[Node, ArrayAccess]:
@@ -215,12 +216,12 @@ def collect_loads(variables: FunctionVariables, loop: FusedLoop) -> dict[Node, A
     body = set(loop.body)
     read = [operand for node in loop.body for operand in node.inputs]
     for node in [*read, *(value for value, _ in loop.stores)]:
-        if element_base(node) in body or node in loads or node.value is not None:
+        if unreshaped(node) in body or node in loads or node.value is not None:
             continue
         view = view_of(node)
         assert view is not None  # insert_copies.py made sure of it
         if view.base.op != SIZE and variables.array_of(view.base).layout != ArrayLayout.SCALAR:
-            loads[node] = access_to(variables, view if loop.is_scan else view.squeezed())
+            loads[node] = access_to(variables, view if loop.is_axis_scan else view.squeezed())
     return loads
 
 

@@ -10,7 +10,7 @@ from zoo.compiler.codegen.emit_context import EmitContext
 from zoo.compiler.ir.elementwise_ops import COPY
 from zoo.compiler.ir.graph import Node, view_of
 from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.schedule.fusion import ArrayLayout, element_base
+from zoo.compiler.schedule.fusion import ArrayLayout, unreshaped
 
 # Precedence of operators; an atom needs no parentheses anywhere.
 COMPARISON, SUM, TERM, SIGN, POWER, ATOM = range(6)
@@ -138,7 +138,7 @@ class Expressions:
 
     def _computed(self, node: Node) -> Node:
         """The value of the loop that has the same elements, if there is one; otherwise the node itself."""
-        base = element_base(node)
+        base = unreshaped(node)
         return base if base is not None and base in self._body else node
 
 

@@ -40,7 +40,7 @@ from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop
 
 def write_loop(loop: FusedLoop, context: EmitContext, writer: Writer) -> None:
     """Write one loop of a schedule."""
-    if loop.is_scan:
+    if loop.is_axis_scan:
         _write_scan(loop, context, writer)
     else:
         _LoopNestEmitter(loop, context, writer).write()
@@ -97,16 +97,16 @@ MIN_OUTLINE_PAIRS = 4
 
 
 def index_range(length: str, body: Sequence[str]) -> str:
-    """The range of ``j``, of unsigned numbers if nothing is computed with it.
+    """The range of ``j``, which is unsigned if ``j`` is nothing but an index.
 
-    Numba adds the length of an axis to negative indices. LLVM must prove that there are none, and could not
-    in a loop over 23 arrays of ``comba``: it loaded and stored single elements, and the backward pass took
-    1.2 times as long. The sum of a signed and an unsigned number would be a floating-point number.
+    Numba adds the length of an axis to negative indices. LLVM could not prove that there are none in a loop
+    over 23 arrays of ``comba``, and loaded and stored single elements: the backward pass took 1.2 times as
+    long. Where ``j`` is computed with, it stays signed: the sum of an int64 and a uint64 is a float64.
     """
-    nodes = [node for line in body for node in ast.walk(ast.parse(line))]
-    indices = [node.slice for node in nodes if isinstance(node, ast.Subscript)]
+    nodes = list(ast.walk(ast.parse("\n".join(body))))
+    indices = {id(node.slice) for node in nodes if isinstance(node, ast.Subscript)}
     uses = [node for node in nodes if isinstance(node, ast.Name) and node.id == "j"]
-    is_index = all(node in indices for node in uses)
+    is_index = all(id(node) in indices for node in uses)
     return f"range(np.uint64({length}))" if is_index else f"range({length})"
 
 

@@ -236,17 +236,16 @@ def memory_state(form: SequenceForm, memories: str) -> str:
 
 
 def _write_memory(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
-    """All steps of a matrix memory or a scan, or one block of them."""
+    """One block of steps of a state that kernels compute for all steps."""
     form, arrays = node.attr, context.memories[node.attr.state]
     operands, *factors = _memory_operands(context, node.inputs)
     out = context.array_of(node).active_steps
-    first = "first" if context.by_blocks else "0"
-    given = ", ".join([operands, *factors, first, arrays.state, arrays.saved, out])
+    given = ", ".join([operands, *factors, "first", arrays.state, arrays.saved, out])
     writer.line(f"kernels.{form.kernel}_forward({given}, {form.flags})")
 
 
 def _write_memory_gradient(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
-    """One block of steps of a matrix memory or a scan, in the backward pass."""
+    """One block of steps of such a state, in the backward pass."""
     form, arrays = node.attr, context.memories[node.attr.state]
     gradient, operands, *factors = _memory_operands(context, node.inputs)
     results = [context.array_of(node).active_steps, *([arrays.dfactors] if factors else [])]

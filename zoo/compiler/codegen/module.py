@@ -51,7 +51,7 @@ def _sizes(context: EmitContext, words: Collection[str]) -> Iterator[str]:
 
 
 def _block_steps(context: EmitContext) -> str:
-    """Expression for the steps of a block, which for matrix memories is whole chunks."""
+    """Expression for the steps of a block: whole chunks if kernels compute a state for all steps."""
     kernel = "memory_block" if context.memories else "steps_per_gradient_block"
     return f"kernels.{kernel}(steps, batch)"
 

@@ -52,13 +52,13 @@ class StepGraph:
         states: States before the step by name.
         inputs: Auxiliary inputs by name.
         y: The output.
-        after: States after the step by name.
+        new_states: States after the step by name.
         names: Names of the values that the author named.
         default_names: Names of new states, the output, and results and arguments of functions.
         calls: Results of functions of zoo and of ``@``, with the function and its operands.
         bindings: All values that a name of the author's was bound to, in order.
-        memories: Results of queries of states that are matrix memories, by state
-            (:mod:`zoo.compiler.passes.matrix_memory`). ``new_states`` lacks these states.
+        memories: Results of the queries of states that kernels compute for all steps, by state
+            (:mod:`zoo.compiler.passes.sequence_states`). ``new_states`` lacks these states.
     """
 
     cell: Cell

@@ -228,7 +228,7 @@ class ConvolutionForm:
     transposed: bool
 
     kernel, heads, planes, updates = "convolution", ONE, 1, 1
-    """The kernels are ``convolution_forward`` and ``convolution_backward``."""
+    """The kernels are ``convolution_forward`` and ``convolution_backward``. One head, real, one update."""
 
     fields = ("value",), ("taps",)
     """Names of the parts of the operands of a step, and of the fixed factors."""
@@ -261,22 +261,22 @@ SequenceForm: TypeAlias = MemoryForm | FixedFactorForm
 """The form of a state that kernels compute for all steps."""
 
 
-def _scan(inputs: tuple[Node, ...], attr: FixedFactorForm, shape: Shape) -> Node:
+def _read_with_factors(inputs: tuple[Node, ...], attr: FixedFactorForm, shape: Shape) -> Node:
     operands, _ = inputs
     op, _ = _FIXED_FACTOR_OPS[type(attr)]
     return operands.graph.node(op, inputs, attr, shape, max(operands.level, Level.SEQUENCE))
 
 
-def _scan_vjp(g: Node, node: Node, operands: Node, factors: Node) -> tuple[Node, Node]:
+def _read_with_factors_vjp(g: Node, node: Node, operands: Node, factors: Node) -> tuple[Node, Node]:
     _, op = _FIXED_FACTOR_OPS[type(node.attr)]
     gradient = g.graph.node(op, (g, operands, factors), node.attr, operands.shape)
     return gradient, g.graph.node(FACTORS_GRADIENT, (gradient,), node.attr, factors.shape, Level.ONCE)
 
 
-SCAN = Op("read_scan", Kind.MEMORY, vjp=_scan_vjp, build=_scan, expensive=True)
+SCAN = Op("read_scan", Kind.MEMORY, vjp=_read_with_factors_vjp, build=_read_with_factors, expensive=True)
 """The result of the query at a step, ``(heads, D)``, given the operands of the step and the fixed factors."""
 
-FILTER = Op("read_filter", Kind.MEMORY, vjp=_scan_vjp, build=_scan, expensive=True)
+FILTER = Op("read_filter", Kind.MEMORY, vjp=_read_with_factors_vjp, build=_read_with_factors, expensive=True)
 """The output of a diagonal filter, given the values of the step and the fixed factors."""
 
 SCAN_GRADIENT = Op("scan_gradient", Kind.MEMORY, expensive=True)
@@ -285,7 +285,9 @@ SCAN_GRADIENT = Op("scan_gradient", Kind.MEMORY, expensive=True)
 FILTER_GRADIENT = Op("filter_gradient", Kind.MEMORY, expensive=True)
 """The gradient of the values of a step, given the gradient of the output, the values and the factors."""
 
-CONVOLUTION = Op("read_convolution", Kind.MEMORY, vjp=_scan_vjp, build=_scan, expensive=True)
+CONVOLUTION = Op(
+    "read_convolution", Kind.MEMORY, vjp=_read_with_factors_vjp, build=_read_with_factors, expensive=True
+)
 """The weighted sum of a short convolution, given the values of the step and the weights."""
 
 CONVOLUTION_GRADIENT = Op("convolution_gradient", Kind.MEMORY, expensive=True)
@@ -296,17 +298,16 @@ _FIXED_FACTOR_OPS: Mapping[type[FixedFactorForm], tuple[Op, Op]] = {
     FilterForm: (FILTER, FILTER_GRADIENT),
     ConvolutionForm: (CONVOLUTION, CONVOLUTION_GRADIENT),
 }
-"""What is read at a step and its gradient, by the form."""
+"""The operations of the read and of its gradient, by the form."""
+
+READ_OPS = MEMORY, *(read for read, _ in _FIXED_FACTOR_OPS.values())
+"""The operations that compute a state for all steps and return what is read."""
 
 FACTORS_GRADIENT = Op("factors_gradient", Kind.OUTER, expensive=True)
 """The gradient of the fixed factors. The kernel of its input adds it up, so it emits nothing."""
 
 
-READS = MEMORY, *(read for read, _ in _FIXED_FACTOR_OPS.values())
-"""The operations that compute a state for all steps and return what is read."""
-
-
-def fixed_factor_scan(operands: Node, factors: Node, form: FixedFactorForm) -> Node:
+def read_with_factors(operands: Node, factors: Node, form: FixedFactorForm) -> Node:
     """Return what is read at every step of a selective scan, a diagonal filter or a short convolution.
 
     Args:
@@ -314,4 +315,4 @@ def fixed_factor_scan(operands: Node, factors: Node, form: FixedFactorForm) -> N
         factors: Values that are the same at every step, in the shape ``form.factors_shape``.
         form: The form.
     """
-    return _scan((operands, factors), form, (form.heads, form.width))
+    return _read_with_factors((operands, factors), form, (form.heads, form.width))

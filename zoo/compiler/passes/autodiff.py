@@ -166,8 +166,7 @@ class StepGradient:
     @property
     def delays(self) -> dict[str, Node]:
         """The states before the step that only delay values, by name."""
-        states, memories = self.step_graph.states, self.step_graph.memories
-        return {name: node for name, node in states.items() if node.op == DELAY and name not in memories}
+        return {name: node for name, node in self.step_graph.states.items() if node.op == DELAY}
 
     @property
     def delayed(self) -> dict[Node, Node]:

@@ -29,14 +29,10 @@ _MAX_ELEMENTS = 2**22  # of a state at the generic sizes; larger ones are matrix
 
 def mark_delays(step_graph: StepGraph) -> StepGraph:
     """Turn states that products read and that only delay values into leaves of the level of x."""
-    nodes = ancestors(step_graph.outputs)
-    read = dict[Node, frozenset[str]]()
-    for node in nodes:
-        own = frozenset([node.attr]) if node.op == STATE else _NO_STATES
-        read[node] = own.union(*(read[operand] for operand in node.inputs))
+    read = states_read(step_graph)
     read_by = {name: read[node] for name, node in step_graph.new_states.items()}
     delays = _delays(step_graph, read_by)
-    products = (node for node in nodes if node.op.batches_steps and read[node] <= delays)
+    products = (node for node, names in read.items() if node.op.batches_steps and names <= delays)
     marked = _NO_STATES.union(*(read[node] for node in products))
     while not marked >= (more := _NO_STATES.union(*(read_by[name] for name in marked))):
         marked |= more
@@ -51,6 +47,21 @@ def mark_delays(step_graph: StepGraph) -> StepGraph:
     new = rewrite([*step_graph.outputs, *step_graph.states.values()], rule)
     states = {name: new[node] for name, node in step_graph.states.items()}
     return replace(step_graph.map_nodes(new), states=states)
+
+
+def states_read(step_graph: StepGraph) -> dict[Node, frozenset[str]]:
+    """The states that each value depends on, by the value."""
+    read = dict[Node, frozenset[str]]()
+    for node in ancestors(step_graph.outputs):
+        own = frozenset([node.attr]) if node.op == STATE else _NO_STATES
+        read[node] = own.union(*(read[operand] for operand in node.inputs))
+    return read
+
+
+def delay_states(step_graph: StepGraph) -> frozenset[str]:
+    """The states that only delay values, whether or not a product reads them."""
+    read = states_read(step_graph)
+    return _delays(step_graph, {name: read[node] for name, node in step_graph.new_states.items()})
 
 
 def _delays(step_graph: StepGraph, read_by: Mapping[str, frozenset[str]]) -> frozenset[str]:

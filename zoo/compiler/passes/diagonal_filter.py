@@ -5,7 +5,8 @@ state, and the sum runs over the other, of the product with a matrix that is the
 may be complex. The state of S4D has this form. It is found from the operations, like a matrix memory
 (:mod:`zoo.compiler.passes.matrix_memory`), and becomes one value of the graph, which
 :mod:`zoo.kernels.diagonal_filter` computes for all steps. A step stays as it is if anything else reads the
-state, if the sum reads the state before the step, or if the value depends on a state that depends on the sum.
+state, if the sum reads the state before the step, or if the value depends on another state, and that
+state on the sum.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import ONE
 from zoo.compiler.ir.graph import Level, Node, ancestors
-from zoo.compiler.ir.memory_ops import FilterForm, fixed_factor_scan
+from zoo.compiler.ir.memory_ops import FilterForm, read_with_factors
 from zoo.compiler.ir.structural_ops import BROADCAST, concatenate
 from zoo.compiler.passes.matrix_matcher import MatrixMatcher
 from zoo.compiler.passes.matrix_terms import MatrixTerm, Order, times
@@ -52,7 +53,7 @@ class _FilterMatcher(MatrixMatcher):
         rows, width = self.rows_and_width(by_column)
         form = FilterForm(self.name, self.terms.heads, self.planes, rows, width, transposed=by_column)
         factors = concatenate([self._oriented(each, by_column) for each in (*keep, *take, *read)], 0)
-        return self.without_state(node, None, fixed_factor_scan(value, factors, form))
+        return self.without_state(node, None, read_with_factors(value, factors, form))
 
     def _oriented(self, factor: Node | None, by_column: bool) -> Node:
         """A factor of the elements, ``(heads, K, D)``; zeros for None."""

@@ -1,4 +1,4 @@
-"""Base class of the passes that find states whose heads are matrices, and sums over products with them.
+"""Base class of the passes that find states of one matrix for each head, and the sums that read them.
 
 Examples are the memory of ``gla`` and the state of ``mamba``. A matcher splits the matrix after a step, and
 the matrices that sums read, into terms (:mod:`zoo.compiler.passes.matrix_terms`).
@@ -122,14 +122,14 @@ class MatrixMatcher(StateMatcher):
         if len(sums) == 1:
             return sums[0], [(sums[0], False)]
         if len(sums) > self.planes:
-            raise NoMatch("more than one query reads it")
+            raise NoMatch("more than one sum over matrices that depend on it is an output")
         for node in ancestors(self.step_graph.outputs):
             if node.op in (ADD, SUBTRACT):
                 signed = [_signed(operand) for operand in node.inputs]
                 if {each for each, _ in signed} == set(sums):
                     (first, a), (second, b) = signed
                     return node, [(first, a), (second, b != (node.op == SUBTRACT))]
-        raise NoMatch("more than one query reads it")
+        raise NoMatch("more than one sum over matrices that depend on it is an output")
 
     def read(self, node: Node, sums: Iterable[tuple[Node, bool]]) -> Read:
         """The product that one or two sums read."""

@@ -16,7 +16,7 @@ from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import ONE
 from zoo.compiler.ir.elementwise_ops import EXP
 from zoo.compiler.ir.graph import Level, Node
-from zoo.compiler.ir.memory_ops import ScanForm, fixed_factor_scan
+from zoo.compiler.ir.memory_ops import ScanForm, read_with_factors
 from zoo.compiler.ir.structural_ops import BROADCAST, concatenate
 from zoo.compiler.passes.matrix_matcher import MatrixMatcher
 from zoo.compiler.passes.matrix_terms import MatrixTerm, Order, times
@@ -56,7 +56,7 @@ class _ScanMatcher(MatrixMatcher):
         form = ScanForm(
             self.name, terms.heads, depth, width, query_first=query.stage == 0, transposed=by_column
         )
-        return self.without_state(query.node, query.rest, fixed_factor_scan(operands, rates, form))
+        return self.without_state(query.node, query.rest, read_with_factors(operands, rates, form))
 
     def elements(self, node: Node, order: Order) -> Node | None:
         """A matrix that is the same at every step, or an exponential function, whose exponent is kept."""

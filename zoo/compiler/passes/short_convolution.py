@@ -1,11 +1,12 @@
 """Find short convolutions: states that hold the last values of a vector, of which one weighted sum is read.
 
-A step joins the state ``past (width - 1, n)``, oldest value first, and the value of this step to a window
-``(width, n)``. It sums the window over time with weights that are the same at every step, and the new state
-is the window without its first row. Time may also be the last axis. The convolutions of Mamba, of DeltaNet
-and of the blocks around cells have this form (``zoo.short_convolution``). The state becomes one value of the
-graph, which :mod:`zoo.kernels.short_convolution` computes for all steps. A step stays as it is if anything
-else reads the state, or if the value depends on a state that depends on the sum.
+A step joins the state ``past (window - 1, n)``, oldest value first, and the value of this step to a window
+``(window, n)``. It sums the window over time with weights that are the same at every step, and the new state
+is the window without its first row. If the state has two axes, time may also be the last. The convolutions
+of Mamba, of DeltaNet and of the blocks around cells have this form (``zoo.short_convolution``). The state
+becomes one value of the graph, which :mod:`zoo.kernels.short_convolution` computes for all steps. A step
+stays as it is if anything else reads the state, or if the value depends on another state, and that state on
+the sum.
 """
 
 from __future__ import annotations
@@ -15,16 +16,14 @@ from zoo.compiler.ir import structural_ops as ops
 from zoo.compiler.ir.dims import ONE, product
 from zoo.compiler.ir.elementwise_ops import MULTIPLY
 from zoo.compiler.ir.graph import Level, Node, ancestors
-from zoo.compiler.ir.memory_ops import ConvolutionForm, fixed_factor_scan
+from zoo.compiler.ir.memory_ops import ConvolutionForm, read_with_factors
 from zoo.compiler.ir.structural_ops import CONCAT, SUM, concatenate
 from zoo.compiler.passes.state_matcher import NoMatch, StateMatcher, replace_states
 
 
 def find_short_convolutions(step_graph: StepGraph) -> StepGraph:
     """Replace states that are short convolutions by sums of all steps; their new states have no nodes."""
-    while (replaced := replace_states(step_graph, _ConvolutionMatcher)) is not step_graph:
-        step_graph = replaced  # a convolution of the result of another
-    return step_graph
+    return replace_states(step_graph, _ConvolutionMatcher)
 
 
 class _ConvolutionMatcher(StateMatcher):
@@ -44,7 +43,7 @@ class _ConvolutionMatcher(StateMatcher):
         value = ops.reshape(value, (ONE, width))
         taps = ops.transpose(taps, (1, 0)) if axis > 0 else taps
         taps = ops.reshape(taps, form.factors_shape)
-        return self.without_state(node, None, fixed_factor_scan(value, taps, form))
+        return self.without_state(node, None, read_with_factors(value, taps, form))
 
     def _window(self) -> Node:
         """The past values and the value of this step, joined along the axis of time."""
@@ -69,5 +68,5 @@ class _ConvolutionMatcher(StateMatcher):
                 factors = node.inputs[0].inputs
                 weights = [factor for factor in factors if factor is not window]
                 if len(weights) == 1 and weights[0].level == Level.ONCE:
-                    return node, window.graph.broadcast(weights[0], window.shape)
+                    return node, weights[0]
         raise NoMatch

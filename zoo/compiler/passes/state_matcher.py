@@ -12,12 +12,13 @@ from dataclasses import replace
 
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir import structural_ops as ops
-from zoo.compiler.ir.graph import Level, Node, ancestors
+from zoo.compiler.ir.graph import Node, ancestors
+from zoo.compiler.passes.delays import delay_states, states_read
 from zoo.compiler.passes.simplify import rewrite
 
 
 class NoMatch(Exception):
-    """A state has another form. The message says why, if the state is a matrix but no matrix memory."""
+    """A state has another form. The message is the reason; only that of matrix memories is shown."""
 
 
 def replace_states(step_graph: StepGraph, matcher: type[StateMatcher]) -> StepGraph:
@@ -29,14 +30,14 @@ def replace_states(step_graph: StepGraph, matcher: type[StateMatcher]) -> StepGr
 
 
 def mismatches(step_graph: StepGraph, matcher: type[StateMatcher]) -> dict[str, str]:
-    """Why a matcher does not recognise the states that are matrices, by the name of the state."""
+    """Reasons for which a matcher does not recognise states that are matrices, by their name."""
     names = _matrix_states(step_graph)
     reasons = {name: _mismatch(step_graph, name, matcher) for name in names}
     return {name: reason for name, reason in reasons.items() if reason}
 
 
 def _mismatch(step_graph: StepGraph, name: str, matcher: type[StateMatcher]) -> str:
-    """Why a matcher does not recognise a state; empty if it does, and for a vector."""
+    """The reason for which a matcher does not recognise a state; empty if it does, and for a vector."""
     try:
         matcher(step_graph, name).replaced()
     except NoMatch as error:
@@ -92,20 +93,22 @@ class StateMatcher(ABC):
 
         new = rewrite([graph.y, *states.values()], rule)
         replaced = replace(graph, new_states=states).map_nodes(new)
-        replaced = replace(replaced, memories={**graph.memories, self.name: memory})
-        self._check(replaced, memory)
+        replaced = replace(replaced, memories={**replaced.memories, self.name: memory})
+        self._check(replaced)
         return replaced
 
-    def _check(self, step_graph: StepGraph, memory: Node) -> None:
-        """Check that only the memory needs the state, and that it can be computed before or after all steps.
+    def _check(self, step_graph: StepGraph) -> None:
+        """Check that only the memory needs the state, and that all memories can be computed for all steps.
 
-        It is computed before the loop over time if its operands depend on the input alone. Otherwise no state
-        may depend on it.
+        A memory is computed before the loop over time if its operands depend on the input and on delays
+        alone. Otherwise no state may depend on it.
         """
-        reached = ancestors(step_graph.outputs)
+        memory, reached = step_graph.memories[self.name], ancestors(step_graph.outputs)
         if self.leaf in reached:
-            raise NoMatch("something else than its update, its query and its probes reads it")
+            raise NoMatch("something other than its update, its query and its probes reads it")
         if memory not in reached:
-            raise NoMatch("the output does not depend on what the query reads")
-        if memory.level != Level.SEQUENCE and memory in ancestors(step_graph.new_states.values()):
-            raise NoMatch("its operands depend on another state, and that state on what the query reads")
+            raise NoMatch("the output does not depend on the result of the query")
+        read, delays = states_read(step_graph), delay_states(step_graph)
+        needed_in_loop = set(ancestors(step_graph.new_states.values()))
+        if any(node in needed_in_loop and read[node] - delays for node in step_graph.memories.values()):
+            raise NoMatch("its operands depend on another state, and that state on the result of the query")

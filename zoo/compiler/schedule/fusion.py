@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterator, Mapping
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
+from typing import NamedTuple
 
 from zoo.compiler.ir.dims import ZERO, as_dim, product
 from zoo.compiler.ir.graph import Node, Shape, View, contiguous, squeezed, view_of
@@ -22,11 +24,11 @@ class ArrayLayout(enum.Enum):
     SCALAR = "a local variable"
 
 
-# No loop has single elements of these results while it runs.
+# These results are complete only after their loop, so only later loops can read them.
 _COMPLETE_AFTER_THEIR_LOOPS = (Kind.REDUCTION, Kind.SCAN, Kind.CONCAT)
 
 # Loops write these results themselves.
-_STORED_BY_THEIR_LOOPS = (Kind.REDUCTION, Kind.SCAN, Kind.OUTER, Kind.ROW_SUM, Kind.CONCAT)
+_STORED_BY_THEIR_LOOPS = (Kind.REDUCTION, Kind.SCAN, Kind.ROW_SUM)
 
 
 @dataclass
@@ -34,7 +36,7 @@ class FusedLoop:
     """One nest of loops over a shape.
 
     Args:
-        shape: The shape.
+        shape: The shape, for all but scans without axes of length one.
         body: Values that it computes, inputs first; reductions and scans are among them.
         stores: Values that it stores, and the elements of the array where each goes.
     """
@@ -44,16 +46,15 @@ class FusedLoop:
     stores: list[tuple[Node, View]] = field(default_factory=list)
 
     @property
-    def is_scan(self) -> bool:
+    def is_axis_scan(self) -> bool:
         """Whether it computes one scan, along an axis of its operand in order."""
         return any(node.op.kind is Kind.SCAN for node in self.body)
 
 
-def element_base(node: Node) -> Node | None:
-    """The value that a node is, except for axes of length one; None for a part and for a complete sum.
+def unreshaped(node: Node) -> Node | None:
+    """The computed value whose elements a node has in the same order, apart from axes of length one.
 
-    A loop that computes the value has the elements of the node. So an outer product and the vectors around it
-    share a loop.
+    None for slices, transposes and broadcasts, and for results that are complete only after their loop.
     """
     view = view_of(node)
     if view is None or view.base.op.kind in _COMPLETE_AFTER_THEIR_LOOPS or not view.is_whole:
@@ -78,8 +79,7 @@ def fused_loops(nodes: list[Node], layouts: dict[Node, ArrayLayout]) -> list[Fus
     return builder.loops
 
 
-@dataclass(frozen=True)
-class _Read:
+class _Dependency(NamedTuple):
     """An operand that the same phase computes.
 
     Args:
@@ -91,14 +91,23 @@ class _Read:
     distance: int
 
 
+def _dependencies(node: Node, inside: Collection[Node]) -> Iterator[_Dependency]:
+    """The operands of a value that are computed in the same phase."""
+    for operand in node.inputs:
+        view = view_of(operand)
+        if view is not None and view.base in inside:
+            needs_later_loop = node.op.kind is Kind.SCAN or unreshaped(operand) is None
+            yield _Dependency(view.base, int(needs_later_loop))
+
+
 class _Levels:
     """Levels of the values of a phase: a loop reads arrays that loops of lower levels store.
 
-    A value is computed at the last level that its users allow and at which its shape has a loop, since a
-    value that is used in its own loop is not stored. But it is computed at its first level if its operands
-    would otherwise need as many arrays as the value itself. When each value was in the first loop that could
-    compute it, in the order of the operations, the backward pass of layer_norm_lstm took 16 % longer, of
-    gsa 15 %, and a rewritten graph of longhorn 30 %.
+    A value moves to the last level that its users allow and at which its shape has a loop, because a value
+    needs no array if it is used in its own loop. It stays at its first level if moving it would give arrays
+    to at least as many operands. When each value went into the first loop that could compute it, in the order
+    of the operations, the backward pass of layer_norm_lstm took 16 % longer and of gsa 15 %, and an order
+    that a rewrite changed cost longhorn 30 %.
 
     Args:
         nodes: The values, inputs first.
@@ -107,27 +116,20 @@ class _Levels:
 
     def __init__(self, nodes: list[Node], stored: Collection[Node]) -> None:
         inside = set(nodes)
-        self._stored = stored
-        self._reads = {node: list(_reads(node, inside)) for node in nodes}
+        self._stored = frozenset(stored)
+        self._dependencies = {node: list(_dependencies(node, inside)) for node in nodes}
         self._users: dict[Node, list[Node]] = {node: [] for node in nodes}
-        self._earliest: dict[Node, int] = {}
-        self._of_shape: dict[Shape, set[int]] = {}
         for node in nodes:
-            self._earliest[node] = self._first_level(node, self._earliest)
-            if _shares_loop(node):
-                self._of_shape.setdefault(_loop_shape(node), set()).add(self._earliest[node])
-            for read in self._reads[node]:
-                self._users[read.base].append(node)
-        self._level: dict[Node, int] = {}
-        limits: dict[Node, int] = {}
-        for node in reversed(nodes):
-            self._level[node] = self._last_level(node, limits.get(node))
-            for read in self._reads[node]:
-                limit = self._level[node] - read.distance
-                limits[read.base] = min(limit, limits.get(read.base, limit))
-        for node in nodes:
+            for each in self._dependencies[node]:
+                self._users[each.base].append(node)
+        self._earliest = self._earliest_levels(nodes)
+        self._levels_by_shape: dict[Shape, set[int]] = {}
+        for node in filter(_shares_loop, nodes):
+            self._levels_by_shape.setdefault(_loop_shape(node), set()).add(self._earliest[node])
+        self._level = self._latest_levels(nodes)
+        for node in filter(_shares_loop, nodes):
             first = self._first_level(node, self._level)
-            if _shares_loop(node) and self._saves_arrays(node, first):
+            if self._is_cheaper_at(node, first):
                 self._level[node] = first
 
     def __contains__(self, node: Node) -> bool:
@@ -137,50 +139,57 @@ class _Levels:
         """The level of the loop of a value; for a concatenation the last at which parts may be stored."""
         return self._level[node]
 
+    def _earliest_levels(self, nodes: Iterable[Node]) -> dict[Node, int]:
+        levels: dict[Node, int] = {}
+        for node in nodes:
+            levels[node] = self._first_level(node, levels)
+        return levels
+
     def _first_level(self, node: Node, levels: Mapping[Node, int]) -> int:
-        """The first level of a value, given those of its operands."""
-        return max((levels[read.base] + read.distance for read in self._reads[node]), default=0)
+        """The first level of a value, given the levels of its operands."""
+        return max((levels[each.base] + each.distance for each in self._dependencies[node]), default=0)
+
+    def _latest_levels(self, nodes: Sequence[Node]) -> dict[Node, int]:
+        levels: dict[Node, int] = {}
+        limits: dict[Node, int] = {}
+        for node in reversed(nodes):
+            levels[node] = self._last_level(node, limits.get(node))
+            for each in self._dependencies[node]:
+                limit = levels[node] - each.distance
+                limits[each.base] = min(limit, limits.get(each.base, limit))
+        return levels
 
     def _last_level(self, node: Node, limit: int | None) -> int:
         """The last level of a value, given the limit of its users if it has any."""
         first = self._earliest[node]
         if _shares_loop(node):
-            levels = self._of_shape[_loop_shape(node)]
+            levels = self._levels_by_shape[_loop_shape(node)]
             return max(level for level in levels if first <= level and (limit is None or level <= limit))
         if limit is not None:
             return limit
-        shapes = {squeezed(each.shape) for each in node.inputs} if node.op.kind is Kind.CONCAT else ()
-        return max([first, *(level for shape in shapes for level in self._of_shape.get(shape, ()))])
+        parts = node.inputs if node.op.kind is Kind.CONCAT else ()
+        of_parts = (self._levels_by_shape.get(squeezed(part.shape), ()) for part in parts)
+        return max([first, *itertools.chain(*of_parts)])
 
-    def _saves_arrays(self, node: Node, first: int) -> bool:
-        """Whether computing a value later would add at least as many arrays of operands as it saves."""
+    def _is_cheaper_at(self, node: Node, first: int) -> bool:
+        """Whether fewer arrays, or as many, are needed if a value is at its first level."""
         if first == self._level[node]:
             return False
-        operands = {read.base for read in self._reads[node] if read.distance == 0}
+        operands = {each.base for each in self._dependencies[node] if each.distance == 0}
         new = [each for each in operands if self._level[each] == first and not self._has_array(each, node)]
         own = 0 if self._has_array(node) or not self._users[node] else 1
         return bool(new) and len(new) >= own
 
-    def _has_array(self, node: Node, except_for: Node | None = None) -> bool:
-        """Whether a value is stored, even if one of its users were in its loop."""
+    def _has_array(self, node: Node, ignored_user: Node | None = None) -> bool:
+        """Whether a value needs an array even if a user joins its loop."""
         if node in self._stored or node.op.kind in (Kind.REDUCTION, Kind.ROW_SUM):
             return True
-        others = (user for user in self._users[node] if user is not except_for)
         return any(
-            user.op.kind is not Kind.CONCAT and self._level[user] > self._level[node] for user in others
+            user is not ignored_user
+            and user.op.kind is not Kind.CONCAT
+            and self._level[user] > self._level[node]
+            for user in self._users[node]
         )
-
-
-def _reads(node: Node, inside: Collection[Node]) -> Iterator[_Read]:
-    """The operands of a value that are computed in the same phase."""
-    for operand in node.inputs:
-        view = view_of(operand)
-        if view is not None and view.base in inside:
-            # A scan reads its operand in its own order, and alone.
-            is_in_loop = node.op.kind is Kind.CONCAT or (
-                squeezed(operand.shape) == _loop_shape(node) and node.op.kind is not Kind.SCAN
-            )
-            yield _Read(view.base, 0 if is_in_loop and element_base(operand) is not None else 1)
 
 
 def _loop_shape(node: Node) -> Shape:
@@ -206,16 +215,16 @@ class _LoopBuilder:
         self._loops: dict[tuple[int, Shape, Node | None], FusedLoop] = {}
         for node in nodes:
             if node.op.kind is not Kind.CONCAT:
-                alone = None if _shares_loop(node) else node
-                self.loop_of[node] = self._loop(self._levels[node], _loop_shape(node), alone)
+                scan = None if _shares_loop(node) else node
+                self.loop_of[node] = self._loop(self._levels[node], _loop_shape(node), scan)
                 self.loop_of[node].body.append(node)
         for node in nodes:
             if node.op.kind is Kind.CONCAT:
                 self._add_concat(node)
         self.loops = [self._loops[key] for key in sorted(self._loops, key=itemgetter(0))]
 
-    def _loop(self, level: int, shape: Shape, alone: Node | None = None) -> FusedLoop:
-        return self._loops.setdefault((level, shape, alone), FusedLoop(shape))
+    def _loop(self, level: int, shape: Shape, scan: Node | None = None) -> FusedLoop:
+        return self._loops.setdefault((level, shape, scan), FusedLoop(shape))
 
     def _add_concat(self, node: Node) -> None:
         """Store each operand at its position, in the loop that computes it if there is one."""
@@ -229,7 +238,7 @@ class _LoopBuilder:
 
     def _loop_of_part(self, operand: Node, last: int) -> FusedLoop:
         """The loop that computes an operand of a concatenation, or the first one that can read it."""
-        base = element_base(operand)
+        base = unreshaped(operand)
         if base is not None and base in self.loop_of:
             return self.loop_of[base]
         view, shape = view_of(operand), squeezed(operand.shape)
@@ -257,5 +266,5 @@ class _LoopBuilder:
         if view is None or view.base not in self.loop_of or view.base in self.layouts:
             return
         base = view.base
-        if element_base(operand) is not base or self.loop_of[base] is not loop:
+        if unreshaped(operand) is not base or self.loop_of[base] is not loop:
             self.layouts[base] = ArrayLayout.SCALAR if is_scalar(base) else ArrayLayout.ROW
