@@ -248,7 +248,7 @@ def results_of(rnn, lengths):
 def test_layers_equal_the_steps_one_by_one(lengths, monkeypatch) -> None:
     cell = cell_of(Form("input", "parameter", has_probe=True))
     with monkeypatch.context() as patch, pure_python():
-        patch.setattr("zoo.compiler.compile.find_matrix_memories", lambda step_graph: step_graph)
+        patch.setattr("zoo.compiler.compile.find_sequence_states", lambda step_graph: step_graph)
         baseline = cell_of(cell.form)  # another class has its own kernels
         expected = results_of(layer_of(baseline), lengths)
         assert not plan_kernels(baseline).gradient.step_graph.memories
