@@ -56,9 +56,9 @@ def stack(order: tuple[str, ...]) -> zoo.Cell:
 
 @pytest.mark.parametrize("order", [*itertools.permutations(STATES)][::17])
 def test_order_of_declaration_has_no_influence(order: tuple[str, ...]) -> None:
-    found = differentiate(find_sequence_states(trace_step(stack(order)))).step_graph
-    assert found.memories.keys() == {"past", "first", "second"}
-    assert {node.level for node in found.memories.values()} == {Level.SEQUENCE}
+    step_graph = differentiate(find_sequence_states(trace_step(stack(order)))).step_graph
+    assert step_graph.memories.keys() == {"past", "first", "second"}
+    assert {node.level for node in step_graph.memories.values()} == {Level.SEQUENCE}
 
 
 @pytest.mark.parametrize("order", [tuple(STATES), tuple(reversed(STATES))])

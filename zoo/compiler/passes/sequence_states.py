@@ -19,8 +19,8 @@ def find_sequence_states(step_graph: StepGraph) -> StepGraph:
 
     The operands of one may be functions of the result of another, so the passes run until none finds more.
     """
-    while (found := _all_passes(step_graph)) is not step_graph:
-        step_graph = found
+    while (replaced := _all_passes(step_graph)) is not step_graph:
+        step_graph = replaced
     return step_graph
 
 
@@ -35,8 +35,8 @@ def step_by_step_states(step_graph: StepGraph) -> dict[str, str]:
 
     Delays, and states that a step joins to a window of values, are left out.
     """
-    found = find_sequence_states(step_graph)
-    joined = {operand for node in ancestors(found.outputs) if node.op == CONCAT for operand in node.inputs}
-    vectors = delay_states(found) | {name for name, leaf in found.states.items() if leaf in joined}
-    reasons = memory_mismatches(found).items()
+    replaced = find_sequence_states(step_graph)
+    joined = {operand for node in ancestors(replaced.outputs) if node.op == CONCAT for operand in node.inputs}
+    vectors = delay_states(replaced) | {name for name, leaf in replaced.states.items() if leaf in joined}
+    reasons = memory_mismatches(replaced).items()
     return {name: reason for name, reason in reasons if name not in vectors}
