@@ -176,9 +176,9 @@ def all_pairs(cells: Sequence[str] | None = None) -> Iterator[Pair]:
     """All pairs, cell by cell: the bare cell on all tasks, then the cell in the block of its paper.
 
     Args:
-        cells: Names of cells, in their order; None for all cells.
+        cells: Names of cells, in their order, each once; None for all cells.
     """
-    for cell in zoo.list_cells() if cells is None else cells:
+    for cell in zoo.list_cells() if cells is None else dict.fromkeys(cells):
         block = registry_of(Cell).cls(cell).card.block
         for around in ("bare", block) if block else ("bare",):
             for task in TASKS:

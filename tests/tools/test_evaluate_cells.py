@@ -31,6 +31,7 @@ def test_pairs_are_all_cells_and_the_blocks_of_their_cards():
     assert Pair("mamba", "mamba", "adding") in pairs
     assert Pair("lru", "glu", "text").spec == "glu(lru)"
     assert len(set(pairs)) == len(pairs)
+    assert [*evaluate_cells.all_pairs(["gru", "lstm", "gru"])] == [*evaluate_cells.all_pairs(["gru", "lstm"])]
 
 
 def test_rows_of_a_pair_have_every_parameter_and_the_curve():
