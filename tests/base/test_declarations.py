@@ -112,6 +112,7 @@ def test_snake_case(class_name: str, name: str) -> None:
 def test_nearest_name_is_offered() -> None:
     assert did_you_mean("vanila", ["gru", "vanilla"]) == " Did you mean 'vanilla'?"
     assert did_you_mean("tmep", ["time", "temp"]) == " Did you mean 'temp'?"
+    assert did_you_mean("k", ["heads", "K"]) == " Did you mean 'K'?"
     assert did_you_mean("learning_rate", ["learned_state", "lr"]) == " Did you mean 'lr'?"
     assert did_you_mean("--batch-size", ["--batch"]) == " Did you mean '--batch'?"
     assert did_you_mean("bfloat16", ["float32", "bf16"]) == " Did you mean 'bf16'?"

@@ -252,16 +252,16 @@ def test_other_states_stay_as_they_are(name) -> None:
         (FeedsBack, "its operands depend on another state, and that state on the result of the query"),
         (HeadsLast, "a sum over it is neither over its rows nor over its columns, with heads in front"),
         (NeverWritten, "its update adds nothing"),
-        (ReadTwice, "more than one sum over matrices that depend on it is an output"),
+        (ReadTwice, "more than one query reads it, or a state of its shape that depends on it"),
         (ReadsTwiceBefore, "an update depends on several sums over it"),
         (QueryBetween, "the query reads it between two updates"),
-        (FullDecay, "sigmoid of a matrix enters its update, or is read by a query"),
-        (Squashed, "tanh of a matrix enters its update, or is read by a query"),
+        (FullDecay, "step takes sigmoid of it, before it is updated or read"),
+        (Squashed, "step takes tanh of it, before it is updated or read"),
     ],
 )
 def test_explanation_has_the_reason_why_a_matrix_is_no_memory(cell, reason) -> None:
     explanation = explain(cell())
-    assert explanation.step_by_step == {"S": reason}
+    assert explanation.step_by_step == {"S is not a matrix memory": reason}
     assert reason in " ".join(" ".join(graph_lines(explanation, 2, 4)).split())
 
 

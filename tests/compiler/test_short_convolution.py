@@ -11,6 +11,7 @@ import step_asserts as checks
 import zoo
 from zoo import kernels
 from zoo.compiler.compile import plan_kernels
+from zoo.compiler.explain import explain
 from zoo.compiler.frontend.trace_step import trace_step
 from zoo.compiler.ir.memory_ops import ConvolutionForm
 from zoo.compiler.passes.short_convolution import find_short_convolutions
@@ -60,6 +61,16 @@ class LastAxis(Convolved):
         window = np.concatenate([past, value[:, None]], axis=1)
         new = np.concatenate([past[:, 1:], value[:, None]], axis=1)
         return np.sum(window * zoo.sigmoid(self.taps), axis=1), new
+
+
+class Einsum(Convolved):
+    """The sum is an einsum."""
+
+    taps, past = zoo.Param("3", "H+1", init="ones"), zoo.State("2", "H+1")
+
+    def convolve(self, value, past):
+        window = np.concatenate([past, value[None]])
+        return np.einsum("wn,wn->n", self.taps, window), window[1:]
 
 
 class Matrices(zoo.Cell):
@@ -148,7 +159,7 @@ class Selective(Convolved):
         return zoo.short_convolution(value, past, self.taps * np.tanh(value))
 
 
-CONVOLVED = [Convolved, Part, LastAxis, Matrices, Chained, OfOutput, AfterDelay]
+CONVOLVED = [Convolved, Part, LastAxis, Einsum, Matrices, Chained, OfOutput, AfterDelay]
 OTHERS = [Recurrent, ReadsTwice, NewestFirst, Kept, Selective]
 
 
@@ -167,6 +178,7 @@ def forms_of(name):
         (Convolved, "past", "1", "H + 1", False),
         (Part, "past", "1", "H + 1", False),
         (LastAxis, "past", "3", "H + 1", True),
+        (Einsum, "past", "2", "H + 1", False),
         (Matrices, "past", "2", "4 * H", False),
         (Chained, "past", "2", "H", False),
         (Chained, "before", "1", "H", False),
@@ -186,6 +198,22 @@ def test_convolutions_are_recognised(name, state, rows, width, transposed) -> No
 @pytest.mark.parametrize("name", [*OTHERS, "gla", "s4d", "rwkv4", "qrnn"])
 def test_other_states_stay_as_they_are(name) -> None:
     assert not forms_of(name)
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        (
+            NewestFirst,
+            "step does not append a value to it, oldest first, and return all but the oldest",
+        ),
+        (Kept, "step does not append a value to it, oldest first, and return all but the oldest"),
+        (Selective, "no sum over the steps of its window has weights that are the same at every step"),
+        (ReadsTwice, "something else reads it, too"),
+    ],
+)
+def test_explanation_has_the_reason_why_a_window_is_no_convolution(cell, reason) -> None:
+    assert explain(cell()).step_by_step == {"past is not a short convolution": reason}
 
 
 def test_window_is_not_saved() -> None:

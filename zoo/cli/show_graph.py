@@ -62,7 +62,7 @@ def graph_lines(explanation: Explanation, input_size: int, hidden_size: int) -> 
     yield from indent(textwrap.wrap(_LEGEND, WIDTH))
     yield from ("", bold("Forward"), *_sections(explanation.forward, _FORWARD_TITLES))
     if explanation.step_by_step:
-        yield from ("", bold("Matrix states that are computed one step after the other"))
+        yield from ("", bold("Matrix states that are not computed for several steps at once"))
         yield from indent(_step_by_step(explanation))
     yield from ("", bold("Saved for backward, for every step and sequence"), *indent(_saved(explanation)))
     yield from ("", bold("Backward"), *_sections(explanation.backward, _BACKWARD_TITLES))
@@ -118,8 +118,8 @@ def _saved_note(value: SavedValue) -> str:
 
 
 def _step_by_step(explanation: Explanation) -> Iterator[str]:
-    for name, reason in explanation.step_by_step.items():
-        yield from textwrap.wrap(f"{name} is not a matrix memory: {reason}.", WIDTH)
+    for mismatch, reason in explanation.step_by_step.items():
+        yield from textwrap.wrap(f"{mismatch}: {reason}.", WIDTH)
 
 
 def _recomputed(explanation: Explanation) -> list[str]:

@@ -383,7 +383,8 @@ class Explanation:
         forward_cost: Cost of the forward pass.
         backward_cost: Cost of the backward pass.
         surrogate: Whether the step declares a derivative other than the derivative of its function.
-        step_by_step: Matrices that are computed one step after the other, with the reason.
+        step_by_step: Why states that are matrices are not computed for several steps at once: the form that a
+            state does not have, and the reason.
     """
 
     cell: Cell

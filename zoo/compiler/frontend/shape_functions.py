@@ -448,6 +448,11 @@ def _product(a: Term, b: Term, wanted: Iterable[str]) -> Term:
     lead = "".join(letter for letter in both if letter in wanted)
     left = "".join(letter for letter in a.letters if letter not in both)
     right = "".join(letter for letter in b.letters if letter not in both)
+    if not left and not right:  # dot products, such as a sum over a window
+        axes = tuple(axis for axis, letter in enumerate(a.letters) if letter in inner)
+        product = a.array * _transpose_to(b, a.letters)
+        letters = "".join(letter for letter in a.letters if letter in lead)
+        return Term(np.sum(product, axis=axes) if axes else product, letters)
     if inner and _is_shared(b.array):
         return _matrix_product(a, b, lead, inner, left, right)
     letters = lead + left + right + inner

@@ -122,14 +122,14 @@ class MatrixMatcher(StateMatcher):
         if len(sums) == 1:
             return sums[0], [(sums[0], False)]
         if len(sums) > self.planes:
-            raise NoMatch("more than one sum over matrices that depend on it is an output")
+            raise NoMatch("more than one query reads it, or a state of its shape that depends on it")
         for node in ancestors(self.step_graph.outputs):
             if node.op in (ADD, SUBTRACT):
                 signed = [_signed(operand) for operand in node.inputs]
                 if {each for each, _ in signed} == set(sums):
                     (first, a), (second, b) = signed
                     return node, [(first, a), (second, b != (node.op == SUBTRACT))]
-        raise NoMatch("more than one sum over matrices that depend on it is an output")
+        raise NoMatch("more than one query reads it, or a state of its shape that depends on it")
 
     def read(self, node: Node, sums: Iterable[tuple[Node, bool]]) -> Read:
         """The product that one or two sums read."""

@@ -181,9 +181,9 @@ class MatrixTerms:
             divisor = self._inverse(self._factor(node.inputs[1], order))
             return [self._product(each, divisor) for each in self.expand(node.inputs[0], order)]
         if node.op.kind is Kind.LEAF:
-            raise NoMatch("another state or parameter of its shape enters its update, or is read with it")
+            raise NoMatch("another state or parameter of its shape is added to it or read with it")
         if node.op not in (ADD, SUBTRACT, NEGATIVE, MULTIPLY):
-            raise NoMatch(f"{node.op} of a matrix enters its update, or is read by a query")
+            raise NoMatch(f"step takes {node.op} of it, before it is updated or read")
         left, *others = (self.expand(operand, order) for operand in node.inputs)
         if len(left) + len(others[0] if others else ()) > _MAX_TERMS:
             raise NoMatch(f"its update has more than {_MAX_TERMS} terms")

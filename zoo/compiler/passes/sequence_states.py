@@ -9,7 +9,7 @@ from zoo.compiler.passes.delays import delay_states
 from zoo.compiler.passes.diagonal_filter import find_diagonal_filters
 from zoo.compiler.passes.matrix_memory import find_matrix_memories, memory_mismatches
 from zoo.compiler.passes.selective_scan import find_selective_scans
-from zoo.compiler.passes.short_convolution import find_short_convolutions
+from zoo.compiler.passes.short_convolution import convolution_mismatches, find_short_convolutions
 
 _PASSES = find_short_convolutions, find_matrix_memories, find_selective_scans, find_diagonal_filters
 
@@ -31,12 +31,17 @@ def _all_passes(step_graph: StepGraph) -> StepGraph:
 
 
 def step_by_step_states(step_graph: StepGraph) -> dict[str, str]:
-    """Matrices that are computed one step after the other, and why each is not a matrix memory.
+    """Reasons for which matrices are not computed for several steps at once, by the name of the state.
 
-    Delays, and states that a step joins to a window of values, are left out.
+    A state that a step joins to other values is compared with a short convolution, and others with a matrix
+    memory. A delay is computed for all steps anyway, unless its values are joined to a window.
     """
     replaced = find_sequence_states(step_graph)
     joined = {operand for node in ancestors(replaced.outputs) if node.op == CONCAT for operand in node.inputs}
-    vectors = delay_states(replaced) | {name for name, leaf in replaced.states.items() if leaf in joined}
-    reasons = memory_mismatches(replaced).items()
-    return {name: reason for name, reason in reasons if name not in vectors}
+    windows = {name for name, leaf in replaced.states.items() if leaf in joined}
+    others = windows | delay_states(replaced)
+    of_windows, of_memories = convolution_mismatches(replaced), memory_mismatches(replaced)
+    return {
+        **{f"{name} is not a short convolution": of_windows[name] for name in of_windows if name in windows},
+        **{f"{name} is not a matrix memory": of_memories[name] for name in of_memories if name not in others},
+    }

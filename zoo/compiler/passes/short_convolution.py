@@ -18,12 +18,17 @@ from zoo.compiler.ir.elementwise_ops import MULTIPLY
 from zoo.compiler.ir.graph import Level, Node, ancestors
 from zoo.compiler.ir.memory_ops import ConvolutionForm, read_with_factors
 from zoo.compiler.ir.structural_ops import CONCAT, SUM, concatenate
-from zoo.compiler.passes.state_matcher import NoMatch, StateMatcher, replace_states
+from zoo.compiler.passes.state_matcher import NoMatch, StateMatcher, mismatches, replace_states
 
 
 def find_short_convolutions(step_graph: StepGraph) -> StepGraph:
     """Replace states that are short convolutions by sums of all steps; their new states have no nodes."""
     return replace_states(step_graph, _ConvolutionMatcher)
+
+
+def convolution_mismatches(step_graph: StepGraph) -> dict[str, str]:
+    """Reasons for which states that are matrices are not short convolutions, by the name of the state."""
+    return mismatches(step_graph, _ConvolutionMatcher)
 
 
 class _ConvolutionMatcher(StateMatcher):
@@ -59,7 +64,7 @@ class _ConvolutionMatcher(StateMatcher):
             shifted = value if past.shape[axis] == ONE else concatenate([later, value], axis)
             if new in (shifted, ops.slice_axis(node, axis, ONE, node.shape[axis])):
                 return node
-        raise NoMatch
+        raise NoMatch("step does not append a value to it, oldest first, and return all but the oldest")
 
     def _weighted_sum(self, window: Node) -> tuple[Node, Node]:
         """The sum over the window, and the weights, in the shape of the window."""
@@ -69,4 +74,4 @@ class _ConvolutionMatcher(StateMatcher):
                 weights = [factor for factor in factors if factor is not window]
                 if len(weights) == 1 and weights[0].level == Level.ONCE:
                     return node, weights[0]
-        raise NoMatch
+        raise NoMatch("no sum over the steps of its window has weights that are the same at every step")

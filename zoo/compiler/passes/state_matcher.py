@@ -105,7 +105,7 @@ class StateMatcher(ABC):
         """
         memory, reached = step_graph.memories[self.name], ancestors(step_graph.outputs)
         if self.leaf in reached:
-            raise NoMatch("something other than its update, its query and its probes reads it")
+            raise NoMatch("something else reads it, too")
         if memory not in reached:
             raise NoMatch("the output does not depend on the result of the query")
         read, delays = states_read(step_graph), delay_states(step_graph)
