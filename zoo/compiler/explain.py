@@ -205,6 +205,13 @@ def _saved_memory(form: SequenceForm) -> SavedValue:
     return SavedValue(f"{form.state}'", elements, interval=interval)
 
 
+def _form_shape(form: SequenceForm) -> str:
+    """The size of a state that kernels compute for all steps."""
+    if isinstance(form, ConvolutionForm):
+        return f"window {format_shape(form.factors_shape)}"
+    return f"memory {format_shape((form.heads, form.depth, form.width))}"
+
+
 # A longer equation becomes two.
 _MAX_EQUATION = 48
 
@@ -497,8 +504,7 @@ class _PlanReader:
         if node.op.sums_rows:
             shapes = f"{format_shape(node.shape)} summed over steps and rows"
         elif node.op.kind is Kind.MEMORY:
-            form = node.attr
-            shapes = f"memory {format_shape((form.heads, form.depth, form.width))}"
+            shapes = _form_shape(node.attr)
         elif node.op.kind is Kind.MATRIX_FUNCTION:
             shapes = ", ".join(format_shape(operand.shape) for operand in node.inputs)
         new_state = f"{node.attr.state}'" if node.op in READ_OPS else ""
