@@ -261,7 +261,7 @@ def test_other_states_stay_as_they_are(name) -> None:
 )
 def test_explanation_has_the_reason_why_a_matrix_is_no_memory(cell, reason) -> None:
     explanation = explain(cell())
-    assert explanation.step_by_step == {"S is not a matrix memory": reason}
+    assert explanation.step_by_step == (f"S is not a matrix memory: {reason}.",)
     assert reason in " ".join(" ".join(graph_lines(explanation, 2, 4)).split())
 
 

@@ -213,7 +213,7 @@ def test_other_states_stay_as_they_are(name) -> None:
     ],
 )
 def test_explanation_has_the_reason_why_a_window_is_no_convolution(cell, reason) -> None:
-    assert explain(cell()).step_by_step == {"past is not a short convolution": reason}
+    assert explain(cell()).step_by_step == (f"past is not a short convolution: {reason}.",)
 
 
 def test_window_is_not_saved() -> None:

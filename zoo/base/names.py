@@ -81,8 +81,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` with the nearest known name, a flag or not; empty if none is near."""
     known = list(known)
     translated = [each for each in known if each.lstrip("-") == zoo_name(name)]
-    translated = translated or [each for each in known if each.casefold() == name.casefold()]
-    near = translated or difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    same_letters = [each for each in known if each.casefold() == name.casefold()]
+    near = translated or same_letters or difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     # For difflib, 'tmep' is as near to 'time' as to 'temp'. Swapped letters are the likelier mistake.
     near.sort(key=lambda each: sorted(each) != sorted(name))
     return f" Did you mean {near[0]!r}?" if near else ""

@@ -63,7 +63,9 @@ def graph_lines(explanation: Explanation, input_size: int, hidden_size: int) -> 
     yield from ("", bold("Forward"), *_sections(explanation.forward, _FORWARD_TITLES))
     if explanation.step_by_step:
         yield from ("", bold("Matrix states that are not computed for several steps at once"))
-        yield from indent(_step_by_step(explanation))
+        yield from indent(
+            line for reason in explanation.step_by_step for line in textwrap.wrap(reason, WIDTH)
+        )
     yield from ("", bold("Saved for backward, for every step and sequence"), *indent(_saved(explanation)))
     yield from ("", bold("Backward"), *_sections(explanation.backward, _BACKWARD_TITLES))
     yield from ("", bold("Recomputed in the backward pass"), *indent(_recomputed(explanation)))
@@ -115,11 +117,6 @@ def _saved_note(value: SavedValue) -> str:
     if value.interval > 1:
         return f"one of {value.interval} steps is saved"
     return "which is the output" if value.is_output else ""
-
-
-def _step_by_step(explanation: Explanation) -> Iterator[str]:
-    for mismatch, reason in explanation.step_by_step.items():
-        yield from textwrap.wrap(f"{mismatch}: {reason}.", WIDTH)
 
 
 def _recomputed(explanation: Explanation) -> list[str]:

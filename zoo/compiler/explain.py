@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -28,7 +28,7 @@ from zoo.compiler.ir.memory_ops import (
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import CONCAT, ROW_SUM, SLICE, X
 from zoo.compiler.passes.autodiff import StepGradient
-from zoo.compiler.passes.sequence_states import step_by_step_states
+from zoo.compiler.passes.sequence_states import step_by_step_reasons
 from zoo.compiler.printing import EquationPrinter, format_shape
 from zoo.compiler.schedule.fusion import FusedLoop
 from zoo.compiler.schedule.phases import Item as ScheduleItem
@@ -390,8 +390,7 @@ class Explanation:
         forward_cost: Cost of the forward pass.
         backward_cost: Cost of the backward pass.
         surrogate: Whether the step declares a derivative other than the derivative of its function.
-        step_by_step: Why states that are matrices are not computed for several steps at once: the form that a
-            state does not have, and the reason.
+        step_by_step: Why states that are matrices are not computed for several steps at once.
     """
 
     cell: Cell
@@ -401,7 +400,7 @@ class Explanation:
     forward_cost: Cost
     backward_cost: Cost
     surrogate: bool
-    step_by_step: Mapping[str, str]
+    step_by_step: tuple[str, ...]
 
     @property
     def saved_elements(self) -> Dim:
@@ -438,7 +437,7 @@ def explain(cell: Cell) -> Explanation:
         cost_of(plan.forward),
         cost_of(plan.backward, plan.gradient.dx),
         plan.gradient.surrogate,
-        step_by_step_states(trace_step(cell)),
+        step_by_step_reasons(trace_step(cell)),
     )
 
 

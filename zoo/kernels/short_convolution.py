@@ -4,9 +4,9 @@ The state holds the values ``x (D)`` of the last ``window - 1`` steps, the oldes
 
     out[t] = sum over k of taps[k] * x[t - (window - 1) + k]
 
-The tape holds the values, and the state before each chunk of steps, so a block can start at any chunk without
-the values before it. With a window for every step, the tape of a convolution of four steps had four times as
-many elements, and each step copied the values of three others.
+The tape holds the values, and the state before each chunk of steps, so a block can start at any chunk. When
+the tape held the window of every step instead, it had four times as many elements for a convolution of four
+steps, and each step copied the values of three others.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _value_row(state: Array, values: Array, n: int, sequence: int, past_steps: i
     return kernels.flat_slice(values, ((n - past_steps) * batch + sequence) * features, features)
 
 
-@njit(inline=True)
+@njit(shared=True)
 def convolution_forward(
     values: Array, taps: Array, first: int, state: Array, states: Array, out: Array, window: int
 ) -> None:
@@ -43,13 +43,6 @@ def convolution_forward(
         out: Receives the sums, ``(block steps, B, D)``.
         window: Steps of a window.
     """
-    _forward(values, taps, first, state, states, out, window)
-
-
-@njit(shared=True)
-def _forward(
-    values: Array, taps: Array, first: int, state: Array, states: Array, out: Array, window: int
-) -> None:
     steps, batch, features = values.shape
     past_steps = window - 1
     for sequence in range(batch):
@@ -72,7 +65,7 @@ def _forward(
             set_row(target, _value_row(state, values, steps + k, sequence, past_steps))
 
 
-@njit(inline=True)
+@njit(shared=True)
 def convolution_backward(
     values: Array, taps: Array, states: Array, first: int, dstate: Array, dout: Array, dvalues: Array,
     dtaps: Array, window: int,
@@ -90,14 +83,6 @@ def convolution_backward(
         dtaps: The gradients of the weights, to which the kernel adds the gradients of the block.
         window: Steps of a window.
     """
-    _backward(values, taps, states, first, dstate, dout, dvalues, dtaps, window)
-
-
-@njit(shared=True)
-def _backward(
-    values: Array, taps: Array, states: Array, first: int, dstate: Array, dout: Array, dvalues: Array,
-    dtaps: Array, window: int,
-) -> None:  # fmt: skip
     steps, batch, features = values.shape
     past_steps = window - 1
     state = kernels.flat_slice(states, first // CHUNK * dstate.size, dstate.size)

@@ -30,11 +30,11 @@ _MAX_ELEMENTS = 2**22  # of a state at the generic sizes; larger ones are matrix
 def mark_delays(step_graph: StepGraph) -> StepGraph:
     """Turn states that products read and that only delay values into leaves of the level of x."""
     read = states_read(step_graph)
-    read_by = {name: read[node] for name, node in step_graph.new_states.items()}
-    delays = _delays(step_graph, read_by)
+    delays = delay_states(step_graph, read)
     products = (node for node, names in read.items() if node.op.batches_steps and names <= delays)
     marked = _NO_STATES.union(*(read[node] for node in products))
-    while not marked >= (more := _NO_STATES.union(*(read_by[name] for name in marked))):
+    new_states = step_graph.new_states
+    while not marked >= (more := _NO_STATES.union(*(read[new_states[name]] for name in marked))):
         marked |= more
     if not marked:
         return step_graph
@@ -58,14 +58,14 @@ def states_read(step_graph: StepGraph) -> dict[Node, frozenset[str]]:
     return read
 
 
-def delay_states(step_graph: StepGraph) -> frozenset[str]:
-    """The states that only delay values, whether or not a product reads them."""
-    read = states_read(step_graph)
-    return _delays(step_graph, {name: read[node] for name, node in step_graph.new_states.items()})
+def delay_states(step_graph: StepGraph, read: Mapping[Node, frozenset[str]]) -> frozenset[str]:
+    """The states whose new values read x and other delays alone, and of themselves only parts that leave.
 
-
-def _delays(step_graph: StepGraph, read_by: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """The states whose new values read x and other delays alone, and of themselves only parts that leave."""
+    Args:
+        step_graph: The step.
+        read: The states that each value depends on (:func:`states_read`).
+    """
+    read_by = {name: read[node] for name, node in step_graph.new_states.items()}
     leaving = {name for name in read_by if name not in read_by[name] or _forgets(step_graph, name)}
     delays = _NO_STATES
     while not delays >= (more := frozenset(name for name in leaving if read_by[name] - {name} <= delays)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.graph import ancestors
 from zoo.compiler.ir.structural_ops import CONCAT
-from zoo.compiler.passes.delays import delay_states
+from zoo.compiler.passes.delays import delay_states, states_read
 from zoo.compiler.passes.diagonal_filter import find_diagonal_filters
 from zoo.compiler.passes.matrix_memory import find_matrix_memories, memory_mismatches
 from zoo.compiler.passes.selective_scan import find_selective_scans
@@ -30,8 +30,8 @@ def _all_passes(step_graph: StepGraph) -> StepGraph:
     return step_graph
 
 
-def step_by_step_states(step_graph: StepGraph) -> dict[str, str]:
-    """Reasons for which matrices are not computed for several steps at once, by the name of the state.
+def step_by_step_reasons(step_graph: StepGraph) -> tuple[str, ...]:
+    """Why states that are matrices are not computed for several steps at once, a sentence for each.
 
     A state that a step joins to other values is compared with a short convolution, and others with a matrix
     memory. A delay is computed for all steps anyway, unless its values are joined to a window.
@@ -39,9 +39,17 @@ def step_by_step_states(step_graph: StepGraph) -> dict[str, str]:
     replaced = find_sequence_states(step_graph)
     joined = {operand for node in ancestors(replaced.outputs) if node.op == CONCAT for operand in node.inputs}
     windows = {name for name, leaf in replaced.states.items() if leaf in joined}
-    others = windows | delay_states(replaced)
+    others = windows | delay_states(replaced, states_read(replaced))
     of_windows, of_memories = convolution_mismatches(replaced), memory_mismatches(replaced)
-    return {
-        **{f"{name} is not a short convolution": of_windows[name] for name in of_windows if name in windows},
-        **{f"{name} is not a matrix memory": of_memories[name] for name in of_memories if name not in others},
-    }
+    return (
+        *(
+            f"{name} is not a short convolution: {of_windows[name]}."
+            for name in of_windows
+            if name in windows
+        ),
+        *(
+            f"{name} is not a matrix memory: {of_memories[name]}."
+            for name in of_memories
+            if name not in others
+        ),
+    )

@@ -108,7 +108,8 @@ class StateMatcher(ABC):
             raise NoMatch("something else reads it, too")
         if memory not in reached:
             raise NoMatch("the output does not depend on the result of the query")
-        read, delays = states_read(step_graph), delay_states(step_graph)
+        read = states_read(step_graph)
+        delays = delay_states(step_graph, read)
         needed_in_loop = set(ancestors(step_graph.new_states.values()))
         if any(node in needed_in_loop and read[node] - delays for node in step_graph.memories.values()):
             raise NoMatch("its operands depend on another state, and that state on the result of the query")
