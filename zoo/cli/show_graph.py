@@ -63,9 +63,8 @@ def graph_lines(explanation: Explanation, input_size: int, hidden_size: int) -> 
     yield from ("", bold("Forward"), *_sections(explanation.forward, _FORWARD_TITLES))
     if explanation.step_by_step:
         yield from ("", bold("Matrix states that are not computed for several steps at once"))
-        yield from indent(
-            line for reason in explanation.step_by_step for line in textwrap.wrap(reason, WIDTH)
-        )
+        for reason in explanation.step_by_step:
+            yield from indent(textwrap.wrap(reason, WIDTH))
     yield from ("", bold("Saved for backward, for every step and sequence"), *indent(_saved(explanation)))
     yield from ("", bold("Backward"), *_sections(explanation.backward, _BACKWARD_TITLES))
     yield from ("", bold("Recomputed in the backward pass"), *indent(_recomputed(explanation)))

@@ -40,16 +40,9 @@ def step_by_step_reasons(step_graph: StepGraph) -> tuple[str, ...]:
     joined = {operand for node in ancestors(replaced.outputs) if node.op == CONCAT for operand in node.inputs}
     windows = {name for name, leaf in replaced.states.items() if leaf in joined}
     others = windows | delay_states(replaced, states_read(replaced))
-    of_windows, of_memories = convolution_mismatches(replaced), memory_mismatches(replaced)
-    return (
-        *(
-            f"{name} is not a short convolution: {of_windows[name]}."
-            for name in of_windows
-            if name in windows
-        ),
-        *(
-            f"{name} is not a matrix memory: {of_memories[name]}."
-            for name in of_memories
-            if name not in others
-        ),
-    )
+    convolutions, memories = convolution_mismatches(replaced), memory_mismatches(replaced)
+    reasons = [
+        *((name, "short convolution", convolutions[name]) for name in convolutions if name in windows),
+        *((name, "matrix memory", memories[name]) for name in memories if name not in others),
+    ]
+    return tuple(f"{name} is not a {form}: {reason}." for name, form, reason in reasons)

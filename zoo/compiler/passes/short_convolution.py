@@ -38,7 +38,7 @@ class _ConvolutionMatcher(StateMatcher):
         """The step without the state.
 
         Raises:
-            NoMatch: if the state is no short convolution.
+            NoMatch: if the state is not a short convolution.
         """
         window = self._window()
         axis, past, value = window.attr, self.leaf, window.inputs[1]
@@ -57,8 +57,8 @@ class _ConvolutionMatcher(StateMatcher):
             if node.op != CONCAT or len(node.inputs) != 2 or node.inputs[0] is not self.leaf:
                 continue
             axis, (past, value) = node.attr, node.inputs
-            is_last_axis = axis == 1 and node.ndim == 2
-            if (axis > 0 and not is_last_axis) or value.shape[axis] != ONE or value.level == Level.ONCE:
+            is_time_axis = axis == 0 or (axis == 1 and node.ndim == 2)
+            if not is_time_axis or value.shape[axis] != ONE or value.level == Level.ONCE:
                 continue
             later = ops.slice_axis(past, axis, ONE, past.shape[axis])
             shifted = value if past.shape[axis] == ONE else concatenate([later, value], axis)
