@@ -256,7 +256,7 @@ def _rows(array: np.ndarray) -> int:
 _FLOPS = {
     "project": lambda x, w, b: x.size * w.shape[1] if x.ndim == 3 else 0,
     "project_into": lambda x, w, b, out: x.size * b.size if x.ndim == 3 else 0,
-    "project_all_or_buffer": lambda x, w, b: x.size * w.shape[1] if x.ndim == 3 else 0,
+    "project_all_or_buffer": lambda x, w, b: x.size * b.size if x.ndim == 3 else 0,
     "add_matmul": lambda a, w, out: a.size * out.shape[1],
     "add_matmul_offset": lambda a, start, w, out, into, width: _rows(a) * w.size,
     "add_matmul_heads": lambda a, start, w, out, into, width: _rows(a) * w.size,
@@ -287,9 +287,11 @@ def _run(cell: zoo.Cell, tokens: bool, module: Any = kernels) -> tuple[Any, dict
     with kernels.pure_python(), pytest.MonkeyPatch.context() as patch:
         counting = Counting()
         patch.setitem(result.forward.py_func.__globals__, "kernels", counting)
-        y, last, tape = result.forward(tuple(arrays), x, state, *extra)
+        params = [each(tuple(arrays), not tokens) for each in (result.forward_params, result.backward_params)]
+        counting.flops = 0
+        y, last, tape = result.forward(params[0], x, state, *extra)
         flops["forward"], counting.flops = counting.flops // (steps * batch), 0
-        result.backward(tuple(arrays), x, state, *extra, tape, y, last, True)
+        result.backward(params[1], x, state, *extra, tape, y, last, True)
         flops["backward"] = counting.flops // (steps * batch)
     return tape, flops
 

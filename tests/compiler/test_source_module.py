@@ -297,10 +297,12 @@ def agrees(cell: zoo.Cell) -> None:
     x = rng.normal(size=(steps, batch, inputs))
     actual = derive_kernels(cell)
     with kernels.pure_python():
-        y, last, tape = actual.forward(tuple(params.values()), x, tuple(state.values()))
-        dx, dstate, dparams = actual.backward(
-            tuple(params.values()), x, tuple(state.values()), tape, y, tuple(map(np.zeros_like, last)), True
-        )
+        prepared = [
+            each(tuple(params.values()), True) for each in (actual.forward_params, actual.backward_params)
+        ]
+        y, last, tape = actual.forward(prepared[0], x, tuple(state.values()))
+        dlast = tuple(map(np.zeros_like, last))
+        dx, dstate, dparams = actual.backward(prepared[1], x, tuple(state.values()), tape, y, dlast, True)
     expected, expected_last = run_sequence(cell, params, x, state)
     np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-12)
     for value, name in zip(last, state, strict=True):

@@ -84,14 +84,12 @@ def test_backward_of_a_layer(recompute: Any) -> None:
 def test_kernels_do_not_compute_dx(cell: str) -> None:
     layer, kernels = zoo.Recurrent(cell, D, H, dtype="float64"), kernels_of(zoo.get_cell(cell))
     state = tuple(np.zeros((B, *shape)) for shape in layer.cell.state_shapes(D, H).values())
-    given = tuple(layer.params.values()), values(T, B, D), state
-    y, last, tape = kernels.forward(*given)
-    assert kernels.backward(*given, tape, y, last, *kernels.last_backward_arguments(True))[0].shape == (
-        T,
-        B,
-        D,
-    )
-    assert kernels.backward(*given, tape, y, last, *kernels.last_backward_arguments(False))[0].size == 0
+    params, x = tuple(layer.params.values()), values(T, B, D)
+    y, last, tape = kernels.forward(kernels.forward_params(params, True), x, state)
+    for needs_dx, shape in ((True, (T, B, D)), (False, (0, 0, 0))):
+        prepared = kernels.backward_params(params, True, needs_dx)
+        options = kernels.last_backward_arguments(needs_dx)
+        assert kernels.backward(prepared, x, state, tape, y, last, *options)[0].shape == shape
 
 
 def test_layers_request_dx_of_all_but_the_first() -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoo.layers.parameters import sum_flattened
 from zoo.layers.sharding import GradientSum
 
 SHAPES = ((3, 4), (5,), (), (0, 2))
@@ -37,7 +38,7 @@ def sum_in_order(gradients: Sequence[list[Any]]) -> Any:
 @given(order=st.permutations(range(7)))
 def test_the_order_of_arrival_changes_no_bit(order: list[int]) -> None:
     gradients, total = gradients_of(len(order)), np.full(SIZE, np.nan, np.float32)
-    gradient_sum = GradientSum(total)
+    gradient_sum = GradientSum(total, len(gradients))
     for shard in order:
         gradient_sum.add(shard, gradients[shard])
     np.testing.assert_array_equal(total, sum_in_order(gradients))
@@ -54,22 +55,42 @@ def test_a_shard_that_ends_during_an_addition_is_added() -> None:
             assert go_on.wait(10)
             return super().__iter__()
 
-    gradients, total = gradients_of(3), np.empty(SIZE, np.float32)
-    gradient_sum = GradientSum(total)
+    gradients, total = gradients_of(4), np.empty(SIZE, np.float32)
+    gradient_sum = GradientSum(total, len(gradients))
+    gradient_sum.add(1, gradients[1])  # waits for the first
     with ThreadPoolExecutor(1) as executor:
         first = executor.submit(gradient_sum.add, 0, Slow(gradients[0]))
         assert entered.wait(10)
-        for shard in (2, 1):
+        for shard in (3, 2):
             gradient_sum.add(shard, gradients[shard])  # returns at once
         go_on.set()
         first.result()
     np.testing.assert_array_equal(total, sum_in_order(gradients))
 
 
+@pytest.mark.parametrize("shards", [1, 2, 3])
+def test_a_single_gradient_waits_for_the_next_one(shards: int) -> None:
+    gradients, total = gradients_of(shards), np.full(SIZE, np.nan, np.float32)
+    gradient_sum = GradientSum(total, shards)
+    gradient_sum.add(0, gradients[0])
+    assert np.isnan(total).all() == (shards > 1)
+    for shard in range(1, shards):
+        gradient_sum.add(shard, gradients[shard])
+    np.testing.assert_array_equal(total, sum_in_order(gradients))
+
+
+def test_large_gradients_are_summed_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.layers.parameters._SUM_BLOCK", 5)
+    gradients, total = gradients_of(5), np.full(SIZE, np.nan, np.float32)
+    sum_flattened(gradients[:2], total, adds=False)
+    sum_flattened(gradients[2:], total, adds=True)
+    np.testing.assert_array_equal(total, sum_in_order(gradients))
+
+
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_threads_change_no_bit(threads: int) -> None:
     gradients, total = gradients_of(40), np.empty(SIZE, np.float32)
-    gradient_sum = GradientSum(total)
+    gradient_sum = GradientSum(total, len(gradients))
     with ThreadPoolExecutor(threads) as executor:
         list(executor.map(gradient_sum.add, range(40), gradients))
     np.testing.assert_array_equal(total, sum_in_order(gradients))

@@ -61,11 +61,12 @@ class Trial:
 
     def both_passes(self, x: np.ndarray, dtype: str = "float64") -> Any:
         """Results of the forward pass, and of the backward pass."""
-        arguments = self._arguments(x, dtype)
-        forward = self.passes.forward(*arguments)
+        params, *others = self._arguments(x, dtype)
+        is_dense = x.ndim == 3
+        forward = self.passes.forward(self.passes.forward_params(params, is_dense), *others)
         dlast = tuple(each.astype(dtype) for each in self.dlast)
-        options = self.passes.last_backward_arguments(needs_dx=True)
-        return forward, self.passes.backward(*arguments, forward[2], self.dy.astype(dtype), dlast, *options)
+        others += [forward[2], self.dy.astype(dtype), dlast, *self.passes.last_backward_arguments(True)]
+        return forward, self.passes.backward(self.passes.backward_params(params, is_dense), *others)
 
     def _arguments(self, x: np.ndarray, dtype: str) -> list[Any]:
         """The arrays as kernels take them."""

@@ -88,11 +88,13 @@ def kernel_passes(cell: Cell, sizes: Sizes, dtype: str, symbols: int, tokens: bo
     x = inputs(sizes, dtype, symbols, tokens)
     shapes = zip(cell.inputs.values(), cell.input_shapes(symbols, hidden).values(), strict=True)
     aux = tuple(np.full((steps, batch, *shape), each.default, dtype) for each, shape in shapes)
-    arguments, kernels = (params, x, state, *([aux] if aux else [])), kernels_of(cell)
+    arguments, kernels = (x, state, *([aux] if aux else [])), kernels_of(cell)
 
     def work() -> Any:
-        y, last, tape = kernels.forward(*arguments, *kernels.options)
-        return kernels.backward(*arguments, tape, y, last, *kernels.last_backward_arguments(needs_dx=True))
+        forward_params = kernels.forward_params(params, not tokens)
+        y, last, tape = kernels.forward(forward_params, *arguments, *kernels.options)
+        others = *arguments, tape, y, last, *kernels.last_backward_arguments(needs_dx=True)
+        return kernels.backward(kernels.backward_params(params, not tokens), *others)
 
     return work
 

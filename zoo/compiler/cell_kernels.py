@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from zoo.array_types import Array
 from zoo.base import Cell
 from zoo.base.cell import NEEDS_DX
 from zoo.base.component import has_last_parameter
@@ -22,14 +25,20 @@ class CellKernels:
     """The forward pass and the backward pass of one cell, as :class:`zoo.Cell` describes them.
 
     Args:
-        forward: ``(params, x, state, [inputs,] *options) -> (y, last, tape)``.
+        forward: ``(params, x, state, [inputs,] *options) -> (y, last, tape)``. The parameters come from
+            :meth:`forward_params`.
         backward: ``(params, x, state, [inputs,] tape, dy, dlast, *options[, needs_dx])``, which returns
-            ``(dx, dstate, dparams)``. Its last arguments are :meth:`last_backward_arguments`.
+            ``(dx, dstate, dparams)``. The parameters come from :meth:`backward_params`, and the last
+            arguments from :meth:`last_backward_arguments`.
         options: Arguments of both after the arrays. Derived kernels have none: the values of options are in
             their code.
         output_size: ``(input_size, hidden_size)`` to the features of the output.
         surrogate: Whether the backward pass is intentionally not the derivative of the forward pass.
         accepts_needs_dx: Whether the last parameter of ``backward`` is ``needs_dx``.
+        prepare_forward: ``(params, x)``, which returns the parameters and what depends on them alone, such
+            as packed matrices. It runs once for all shards of a batch. Of x, only the number of axes counts.
+            None if ``forward`` takes the parameters alone.
+        prepare_backward: The same for ``backward``, ``(params, x, needs_dx)``.
     """
 
     forward: Callable[..., Any]
@@ -38,6 +47,36 @@ class CellKernels:
     output_size: Callable[[int, int], int]
     surrogate: bool = False
     accepts_needs_dx: bool = False
+    prepare_forward: Callable[..., Any] | None = None
+    prepare_backward: Callable[..., Any] | None = None
+
+    def forward_params(self, params: tuple[Array, ...], is_dense: bool) -> tuple[Any, ...]:
+        """The first argument of ``forward``.
+
+        Args:
+            params: Parameters and buffers.
+            is_dense: Whether the inputs are floats; if not, they are tokens.
+        """
+        if self.prepare_forward is None:
+            return params
+        prepared: tuple[Any, ...] = self.prepare_forward(params, _no_inputs(params[0].dtype, is_dense))
+        return prepared
+
+    def backward_params(
+        self, params: tuple[Array, ...], is_dense: bool, needs_dx: bool = True
+    ) -> tuple[Any, ...]:
+        """The first argument of ``backward``.
+
+        Args:
+            params: Parameters and buffers.
+            is_dense: As for :meth:`forward_params`.
+            needs_dx: As for :meth:`last_backward_arguments`.
+        """
+        if self.prepare_backward is None:
+            return params
+        no_inputs = _no_inputs(params[0].dtype, is_dense)
+        prepared: tuple[Any, ...] = self.prepare_backward(params, no_inputs, needs_dx)
+        return prepared
 
     def last_backward_arguments(self, needs_dx: bool) -> tuple[Any, ...]:
         """The arguments of ``backward`` after the arrays.
@@ -47,6 +86,12 @@ class CellKernels:
                 be empty or incomplete.
         """
         return (*self.options, needs_dx) if self.accepts_needs_dx else self.options
+
+
+@functools.cache
+def _no_inputs(dtype: np.dtype[Any], is_dense: bool) -> Array:
+    """Inputs without steps and sequences: one array, so that each kind compiles once."""
+    return np.empty((0, 0, 0), dtype) if is_dense else np.empty((0, 0), np.int32)
 
 
 def kernels_of(cell: Cell, precision: str | None = None) -> CellKernels:
@@ -102,7 +147,8 @@ def derive_kernels(cell: Cell, precision: str | None = None) -> CellKernels:
     check_precision(precision, "float32", cell.label())
     gradient, module = plan_kernels(cell).gradient, load_module(cell, precision)
     size = functools.partial(output_size, gradient.step_graph)
-    return CellKernels(module.forward, module.backward, (), size, gradient.surrogate, accepts_needs_dx=True)
+    prepare = [getattr(module, f"prepare_{name}", None) for name in ("forward", "backward")]
+    return CellKernels(module.forward, module.backward, (), size, gradient.surrogate, True, *prepare)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ _EXPORTS = {
     "linear_algebra": "expm expm_derivative solve",
     "matmul": (
         "add_matmul add_matmul_heads add_matmul_offset add_matmul_ta add_matmul_ta_heads "
-        "add_matmul_ta_offset pack pack_heads pack_heads_transposed pack_transposed "
+        "add_matmul_ta_offset matrix_if pack pack_heads pack_heads_transposed pack_transposed "
         "rows_before_steps steps_per_gradient_block"
     ),
     "matrix_memory": (

@@ -55,6 +55,7 @@ from zoo.kernels.matmul import (
     add_matmul_ta as add_matmul_ta,
     add_matmul_ta_heads as add_matmul_ta_heads,
     add_matmul_ta_offset as add_matmul_ta_offset,
+    matrix_if as matrix_if,
     pack as pack,
     pack_heads as pack_heads,
     pack_heads_transposed as pack_heads_transposed,

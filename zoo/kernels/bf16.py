@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.bf16_pairs import add_products, pairs_in_rows, pairs_of_rows, round_to_bf16
@@ -32,16 +34,19 @@ def __getattr__(name: str) -> Any:
     return getattr(kernels, name)
 
 
-def _py_pack(w: Array) -> Array:
-    return round_to_bf16(w)
+def _py_pack(w: Array) -> Panels:
+    # The types are those of compiled code, which the second compiler learns from a run in Python.
+    rounded = np.ascontiguousarray(round_to_bf16(w))
+    return rounded.view(np.int32)[np.newaxis], len(w)
 
 
-def _py_pack_transposed(w: Array) -> Array:
-    return round_to_bf16(w.T)
+def _py_pack_transposed(w: Array) -> Panels:
+    return _py_pack(w.T)
 
 
-def _py_add_matmul_offset(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:
-    add_products(round_to_bf16(a[:, a0 : a0 + len(panels)]), panels, c[:, c0 : c0 + width])
+def _py_add_matmul_offset(a: Array, a0: int, panels: Panels, c: Array, c0: int, width: int) -> None:
+    (words,), depth = panels
+    add_products(round_to_bf16(a[:, a0 : a0 + depth]), words.view(np.float32), c[:, c0 : c0 + width])
 
 
 def _py_add_matmul_ta_offset(a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array) -> None:
@@ -148,6 +153,10 @@ def project(x: Array, w: Array, b: Array) -> Array:
 
 
 @njit(shared=True)
-def project_all_or_buffer(x: Array, w: Array, b: Array) -> Array:
+def project_all_or_buffer(x: Array, weights: Any, b: Array) -> Array:
     """See :func:`zoo.kernels.project_all_or_buffer`."""
-    return project(x, w, b) if x.ndim == 3 else kernels.empty((1, x.shape[1], w.shape[1]), w)
+    if x.ndim == 2:
+        return kernels.empty((1, x.shape[1], b.size), b)
+    out = kernels.empty_sequence(x.shape[0], x.shape[1], b.size, b)
+    project_into(x, weights, b, out)
+    return out

@@ -119,7 +119,7 @@ def project(x: Array, w: Array, b: Array) -> Array:
 
 
 @njit(shared=True)
-def project_all_or_buffer(x: Array, w: Array, b: Array) -> Array:
+def project_all_or_buffer(x: Array, weights: Array, b: Array) -> Array:
     """The projections of all steps, or for tokens a buffer for one step, for :func:`project_at`.
 
     Dense inputs take one large product. Rows for tokens are only copied, step by step: written for all steps
@@ -127,26 +127,30 @@ def project_all_or_buffer(x: Array, w: Array, b: Array) -> Array:
     more memory.
 
     Args:
-        x: As for :func:`project`.
-        w: As for :func:`project`.
-        b: As for :func:`project`.
+        x: As for :func:`project_into`.
+        weights: As for :func:`project_into`.
+        b: As for :func:`project_into`.
 
     Returns:
         A new array ``(T, B, N)``, or ``(1, B, N)`` for tokens.
     """
-    return project(x, w, b) if x.ndim == 3 else kernels.empty((1, x.shape[1], w.shape[1]), w)
+    if x.ndim == 2:
+        return kernels.empty((1, x.shape[1], b.size), b)
+    out = kernels.empty_sequence(x.shape[0], x.shape[1], b.size, b)
+    project_into(x, weights, b, out)
+    return out
 
 
 @njit
-def project_at(buffer: Array, t: int, x: Array, w: Array, b: Array) -> Array:
+def project_at(buffer: Array, t: int, x: Array, weights: Array, b: Array) -> Array:
     """``x @ w + b`` at step t, which the caller may change.
 
     Args:
         buffer: From :func:`project_all_or_buffer`.
         t: The step.
-        x: As for :func:`project`.
-        w: As for :func:`project`.
-        b: As for :func:`project`.
+        x: As for :func:`project_into`.
+        weights: As for :func:`project_into`.
+        b: As for :func:`project_into`.
 
     Returns:
         A view ``(B, N)`` of ``buffer``.
@@ -154,7 +158,7 @@ def project_at(buffer: Array, t: int, x: Array, w: Array, b: Array) -> Array:
     if x.ndim == 3:
         return buffer[t]  # type: ignore[no-any-return]
     for r in range(x.shape[1]):
-        row, source = kernels.row(buffer, r), kernels.row(w, x[t, r])
+        row, source = kernels.row(buffer, r), kernels.row(weights, x[t, r])
         for n in range(b.size):
             row[n] = source[n] + b[n]
     return buffer[0]  # type: ignore[no-any-return]

@@ -3,8 +3,8 @@
 Call ``pack`` once and ``add_matmul`` at every time step. Arrays are C-contiguous and of one dtype, float32 or
 float64; c shares no memory with a or b. Functions named ``_offset`` work on column ranges of wider rows,
 which start at ``a0``, ``b0`` and ``c0``; nothing checks that they end within the row. Functions named
-``_heads`` work on G such ranges side by side, each with its own matrix. Without Numba, panels are the matrix
-itself and the products NumPy's.
+``_heads`` work on G such ranges side by side, each with its own matrix. Without Numba, the matrix is the only
+panel, and the products are NumPy's.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ CHUNK = 256
 
 
 def _py_pack(w: Array) -> Array:
-    return w.copy()  # like panels: later changes of w do not reach it
+    return w[np.newaxis].copy()  # like panels: later changes of w do not reach it
 
 
 def _py_pack_transposed(w: Array) -> Array:
-    return w.T.copy()
+    return w.T[np.newaxis].copy()
 
 
 def _py_add_matmul_offset(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:
-    c[:, c0 : c0 + width] += a[:, a0 : a0 + panels.shape[0]] @ panels
+    (w,) = panels
+    c[:, c0 : c0 + width] += a[:, a0 : a0 + len(w)] @ w
 
 
 def _py_add_matmul_ta_offset(a: Array, a0: int, rows: int, b: Array, b0: int, width: int, c: Array) -> None:
@@ -110,6 +111,12 @@ def pack_transposed(w: Array) -> Array:
             for k in range(whole, depth):
                 panels[row // columns, k, row % columns] = source[start // depth + row - first, k]
     return panels
+
+
+@njit
+def matrix_if(condition: bool, w: Array) -> Array:
+    """``w (N, K)``, or ``(G, N, K)``, to pack; none of its rows, or matrices, if the condition is false."""
+    return w if condition else w[:0]
 
 
 @njit(python_fallback=_py_add_matmul_offset)
@@ -213,16 +220,16 @@ def add_matmul_ta(a: Array, b: Array, c: Array) -> None:
 
 
 def _py_pack_heads(w: Array) -> Array:
-    return w.copy()
+    return w[:, np.newaxis].copy()
 
 
 def _py_pack_heads_transposed(w: Array) -> Array:
-    return w.swapaxes(1, 2).copy()
+    return w.swapaxes(1, 2)[:, np.newaxis].copy()
 
 
 def _py_add_matmul_heads(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:
     for g, head in enumerate(panels):
-        kernels.add_matmul_offset(a, a0 + g * head.shape[0], head, c, c0 + g * width, width)
+        kernels.add_matmul_offset(a, a0 + g * head.shape[1], head, c, c0 + g * width, width)
 
 
 @njit(shared=True, python_fallback=_py_pack_heads)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -52,6 +52,8 @@ class BatchRun:
         segments: The steps of each checkpoint segment; if there is only one, tapes are kept.
         lengths: Steps of each sequence ``(B,)``; None if all have all steps.
         uses_learned_state: Whether the initial states are the learned ones.
+        forward_arrays: Prepared parameters for the forward passes; None to prepare them in each call.
+        backward_arrays: Prepared parameters for the backward passes.
     """
 
     stack: Stack
@@ -62,6 +64,23 @@ class BatchRun:
     segments: list[slice]
     lengths: Array | None = None
     uses_learned_state: bool = False
+    forward_arrays: StackArrays | None = None
+    backward_arrays: StackArrays | None = None
+
+    def prepared(self, forward: bool = False, backward: bool = False, needs_dx: bool = False) -> BatchRun:
+        """The same batch with prepared parameters, which all shards share.
+
+        Args:
+            forward: Whether there will be forward passes.
+            backward: Whether there will be backward passes.
+            needs_dx: Whether they compute the gradient with respect to x.
+        """
+        stack, arrays, is_dense = self.stack, self.arrays, self.x.ndim == 3
+        return replace(
+            self,
+            forward_arrays=stack.prepare_forward(arrays, is_dense) if forward else None,
+            backward_arrays=stack.prepare_backward(arrays, is_dense, needs_dx) if backward else None,
+        )
 
     @property
     def batch_size(self) -> int:
@@ -109,7 +128,9 @@ class BatchRun:
             chunk_rows = leading_rows(rows, count)
             aux = self.aux_inputs.chunk(time_slice, chunk_rows)
             x = slice_batch(self.x, time_slice, chunk_rows)
-            y, final, tape = self.stack.forward(self.arrays, x, leading, aux, direction_chunks)
+            y, final, tape = self.stack.forward(
+                self.forward_arrays or self.arrays, x, leading, aux, direction_chunks
+            )
             is_kept = chunks.keeps_tapes or index == last
             segment = Segment(time_slice, chunk_rows, leading, tape if is_kept else None)
             on_output(segment, y, tape)
@@ -142,8 +163,9 @@ class BatchRun:
             dy, others = output_gradient(segment, y)
             segment_dfinal = leading_states(dstate, dstate, row_count(segment.rows))
             absolute = _with_absolute_ranges(hook, segment) if hook else None
+            arrays = self.backward_arrays or self.arrays
             dpart, dinitial, gradients = self.stack.backward(
-                self.arrays, tape, dy, segment_dfinal, absolute, needs_dx=dx is not None
+                arrays, tape, dy, segment_dfinal, absolute, needs_dx=dx is not None
             )
             if dx is not None:
                 dx[segment.time_slice, segment.rows] = dpart
@@ -180,7 +202,7 @@ class BatchRun:
         """Outputs and tape of a segment whose tape was not kept; no such stack is bidirectional."""
         aux = self.aux_inputs.chunk(segment.time_slice, segment.rows)
         x = slice_batch(self.x, segment.time_slice, segment.rows)
-        y, _, tape = self.stack.forward(self.arrays, x, segment.state, aux)
+        y, _, tape = self.stack.forward(self.forward_arrays or self.arrays, x, segment.state, aux)
         return y, tape
 
 

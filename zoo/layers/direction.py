@@ -70,7 +70,7 @@ class Direction:
     Attributes:
         params: Shape of each parameter, ``l0.Wxh`` and so on, or ``l0.reverse.Wxh``.
         buffers: Shape of each buffer.
-        arrays: Shapes of parameters, then buffers: the ``params`` of kernels.
+        arrays: Shapes of parameters, then buffers.
         states: Shape of each state, without the batch axis.
         inputs: Shape of each auxiliary input under the cell's name, without the axes of time and batch.
         output_size: Features of the output.
@@ -135,9 +135,22 @@ class Direction:
             for position, (array, (name, shape)) in enumerate(named)
         }
 
+    def prepare_forward(self, arrays: tuple[Array, ...], is_dense: bool) -> tuple[Any, ...]:
+        """Prepared parameters for :meth:`forward`: the arrays, then values that depend on them alone.
+
+        Args:
+            arrays: Parameters and buffers, as :attr:`arrays`.
+            is_dense: Whether the inputs are floats; if not, they are tokens.
+        """
+        return self.kernels.forward_params(arrays, is_dense)
+
+    def prepare_backward(self, arrays: tuple[Array, ...], is_dense: bool, needs_dx: bool) -> tuple[Any, ...]:
+        """Prepared parameters for :meth:`backward`."""
+        return self.kernels.backward_params(arrays, is_dense, needs_dx)
+
     def forward(
         self,
-        arrays: tuple[Array, ...],
+        arrays: tuple[Any, ...],
         x: Array,
         state: Mapping[str, Array],
         inputs: tuple[Array, ...],
@@ -146,7 +159,7 @@ class Direction:
         """Outputs ``(T, B, ·)``, final states, and the tape.
 
         Args:
-            arrays: Parameters and buffers, as :attr:`arrays`.
+            arrays: Parameters and buffers, or the result of :meth:`prepare_forward`.
             x: Floats or tokens, as kernels take them.
             state: Initial states; those of other directions are ignored.
             inputs: Auxiliary inputs in the order of declaration.
@@ -157,6 +170,8 @@ class Direction:
         """
         initial = tuple([state[name] for name in self.states])
         aux = (inputs,) if self.cell.inputs else ()  # an argument that only cells with inputs have
+        if len(arrays) == len(self.arrays):
+            arrays = self.prepare_forward(arrays, x.ndim == 3)
         y, final, saved = self.kernels.forward(arrays, x, initial, *aux, *self.kernels.options)
         self._check_array("output of forward", y, (*x.shape[:2], self.output_size), arrays[0].dtype)
         self._check_number("states from forward", self.states, final)
@@ -166,17 +181,22 @@ class Direction:
             DirectionTape(x, initial, inputs, saved, start),
         )
 
-    def rerun(self, arrays: tuple[Array, ...], tape: DirectionTape) -> DirectionTape:
-        """The tape with the saved arrays, from a forward pass if it has none."""
+    def rerun(self, arrays: tuple[Any, ...], tape: DirectionTape) -> DirectionTape:
+        """The tape with the saved arrays, from a forward pass if it has none.
+
+        Args:
+            arrays: Parameters and buffers, or the result of :meth:`prepare_backward`.
+            tape: From :meth:`forward`.
+        """
         if tape.saved is not None:
             return tape
         x, *inputs = map(np.ascontiguousarray, (tape.x, *tape.inputs))
         state = dict(zip(self.states, tape.state, strict=True))
-        return self.forward(arrays, x, state, tuple(inputs), tape.start)[2]
+        return self.forward(arrays[: len(self.arrays)], x, state, tuple(inputs), tape.start)[2]
 
     def backward(
         self,
-        arrays: tuple[Array, ...],
+        arrays: tuple[Any, ...],
         tape: DirectionTape,
         dy: Array,
         dfinal: Mapping[str, Array],
@@ -185,7 +205,7 @@ class Direction:
         """Gradients of x (None for tokens, or if not needed), the initial states, and the parameters.
 
         Args:
-            arrays: Parameters and buffers.
+            arrays: Parameters and buffers, or the result of :meth:`prepare_backward`.
             tape: From :meth:`forward`.
             dy: Gradient of the outputs.
             dfinal: Gradients of the final states.
@@ -195,6 +215,8 @@ class Direction:
             DefinitionError: if the cell's kernel returns something invalid.
         """
         aux = (tape.inputs,) if self.cell.inputs else ()
+        if len(arrays) == len(self.arrays):
+            arrays = self.prepare_backward(arrays, tape.x.ndim == 3, needs_dx)
         forward_arguments = arrays, tape.x, tape.state, *aux, tape.saved
         kernel_dfinal = tuple([dfinal[name] for name in self.states])
         dx, dinitial, gradients = self.kernels.backward(

@@ -130,7 +130,8 @@ class FunctionalStack:
             if tracer is not None:
                 tracer.collect(run.iter_tapes(segment, tape))
 
-        results = map_shards(partial(run.forward, on_output=on_output), all_shards, threads)
+        forward = run.prepared(forward=True).forward
+        results = map_shards(partial(forward, on_output=on_output), all_shards, threads)
         final = gather_states(run.pair_with_rows([final for _, final in results]), batch)
         traces = tracer.traces() if tracer else value_traces({})
         digest = None if theta is None else fingerprint(theta)
@@ -184,13 +185,14 @@ class FunctionalStack:
         def output_gradient(segment: Segment, y: Array | None) -> tuple[Array, list[Array]]:  # noqa: ARG001
             return slice_batch(dy, segment.time_slice, segment.rows), []
 
-        total = GradientSum(dtheta)
+        total = GradientSum(dtheta, len(all_shards))
+        prepared = run.prepared(len(run.segments) > 1, True, needs_dx=dx is not None)
 
         def work(shard: slice) -> Arrays:
             index = all_shards.index(shard)
             segments, rows = tape.segments_by_shard[index], run.shard_rows(shard)
             hook = tracer.on_backward if tracer else None
-            dinitial, gradients = run.backward(
+            dinitial, gradients = prepared.backward(
                 segments, output_gradient, slice_states(dfinal, rows), dx, hook
             )
             total.add(index, gradients)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
@@ -260,9 +260,30 @@ def flatten(arrays: list[Array], out: Array) -> None:
     np.concatenate([array.reshape(-1) for array in arrays], out=out)
 
 
-def add_flattened(arrays: list[Array], out: Array) -> None:
-    """Add arrays, one after the other, to a flat vector."""
+_SUM_BLOCK = 2**15
+"""Elements that are summed at a time, so that they stay in the second-level cache."""
+
+
+def sum_flattened(gradients: Sequence[Sequence[Array]], out: Array, adds: bool) -> None:
+    """Write the sum of gradients, each a list of arrays, to a flat vector, in their order.
+
+    Args:
+        gradients: The arrays of each gradient, one after the other in the vector.
+        out: The vector.
+        adds: Whether the values of the vector are the first term of the sum.
+    """
     start = 0
-    for array in arrays:
-        out[start : start + array.size] += array.reshape(-1)
-        start += array.size
+    for arrays in zip(*gradients, strict=True):
+        parts = [array.reshape(-1) for array in arrays]
+        for first in range(0, parts[0].size, _SUM_BLOCK):
+            _sum([part[first : first + _SUM_BLOCK] for part in parts], out[start + first :], adds)
+        start += parts[0].size
+
+
+def _sum(terms: list[Array], out: Array, adds: bool) -> None:
+    out = out[: terms[0].size]
+    terms = [out, *terms] if adds else terms
+    if len(terms) == 1:
+        np.copyto(out, terms[0])
+    for index, term in enumerate(terms[1:]):
+        np.add(out if index else terms[0], term, out=out)

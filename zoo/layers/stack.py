@@ -31,8 +31,8 @@ from zoo.layers.time_chunks import (
 )
 from zoo.layers.validation import as_aux_inputs, as_state
 
-StackArrays = list[tuple[Array, ...]]
-"""The arrays of each direction, as kernels take them."""
+StackArrays = list[tuple[Any, ...]]
+"""The parameters and buffers of each direction, or its prepared parameters."""
 
 
 class LayerTape(NamedTuple):
@@ -362,8 +362,27 @@ class Stack:
         return drawn | {name: np.zeros(self.param_shapes[name]) for name in self.learned}
 
     def arrays_by_direction(self, arrays: Mapping[str, Array]) -> StackArrays:
-        """The parameters and buffers of each direction, as kernels take them, from all by name."""
+        """The parameters and buffers of each direction, from all by name."""
         return [tuple([arrays[name] for name in direction.arrays]) for direction in self.directions]
+
+    def prepare_forward(self, arrays: StackArrays, is_dense: bool) -> StackArrays:
+        """Prepared parameters of each direction for :meth:`forward`, see :meth:`Direction.prepare_forward`.
+
+        Args:
+            arrays: From :meth:`arrays_by_direction`.
+            is_dense: Whether the inputs of the first layer are floats; if not, they are tokens.
+        """
+        return [
+            direction.prepare_forward(own, is_dense or direction.index > 0)
+            for direction, own in zip(self.directions, arrays, strict=True)
+        ]
+
+    def prepare_backward(self, arrays: StackArrays, is_dense: bool, needs_dx: bool) -> StackArrays:
+        """Prepared parameters of each direction for :meth:`backward`."""
+        return [
+            direction.prepare_backward(own, is_dense or direction.index > 0, needs_dx or direction.index > 0)
+            for direction, own in zip(self.directions, arrays, strict=True)
+        ]
 
     def forward(
         self,
@@ -376,7 +395,7 @@ class Stack:
         """Outputs ``(T, B, ·)``, the final states of each sequence, and the tape of each layer.
 
         Args:
-            arrays: From :meth:`arrays_by_direction`.
+            arrays: From :meth:`arrays_by_direction` or :meth:`prepare_forward`.
             x: Floats or tokens, as kernels take them; zeros or -1 in the padding.
             state: Initial states.
             aux_inputs: From :meth:`AuxInputSource.chunk`.
@@ -408,7 +427,7 @@ class Stack:
         whose gradients :meth:`learned_state_gradients` returns.
 
         Args:
-            arrays: From :meth:`arrays_by_direction`.
+            arrays: From :meth:`arrays_by_direction` or :meth:`prepare_backward`.
             tape: From :meth:`forward`.
             dy: Gradient of the outputs.
             dfinal: Gradients of the final states.

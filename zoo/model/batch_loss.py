@@ -6,7 +6,7 @@ And the checks of targets and weights.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -43,6 +43,15 @@ class ReadoutRun:
     readout: tuple[Array, Array]
     kernels: ReadoutKernels
     loss_weights: Array | None
+
+    def prepared(self, backward: bool = False, needs_dx: bool = False) -> ReadoutRun:
+        """The same batch with prepared parameters, which all shards share.
+
+        Args:
+            backward: Whether there will be backward passes.
+            needs_dx: Whether they compute the gradient with respect to the inputs.
+        """
+        return replace(self, batch_run=self.batch_run.prepared(True, backward, needs_dx))
 
     def outputs(self, shard: slice, out: Array) -> Arrays:
         """Write the outputs of the readout for a shard to ``out (T, B, V)``; return the final states.
@@ -111,6 +120,10 @@ class BatchLoss:
         """``B``, the number of sequences."""
         size: int = self.run.batch_run.x.shape[1]  # `batch_run.batch_size` is one more Python call
         return size
+
+    def prepared(self, backward: bool = False) -> BatchLoss:
+        """The same loss with prepared parameters; ``backward`` as for the run."""
+        return replace(self, run=self.run.prepared(backward, needs_dx=self.dinputs is not None))
 
     def loss(self, shard: slice) -> tuple[Array, Arrays]:
         """Losses of a shard, summed over its rows for each step ``(T,)``, and its final states."""

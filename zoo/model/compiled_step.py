@@ -22,8 +22,8 @@ import numpy as np
 from numba import types
 
 from zoo.array_types import Array, Arrays
-from zoo.compiler.codegen.module import as_tuple
 from zoo.compiler.codegen.source_module import load_source
+from zoo.compiler.codegen.writer import as_tuple
 from zoo.kernels.dispatcher import KernelRef
 from zoo.kernels.jit import EXACT, Kernel, is_pure_python, njit
 from zoo.kernels.threadpool import run_with_pool
@@ -191,17 +191,20 @@ def compile_training_step(
     """
     kernels: dict[str, Any] = {"readout_loss_and_grad": readout_loss_and_grad}
     for direction, suffix in zip(stack.directions, _kernel_suffixes(stack), strict=True):
-        kernels[f"forward{suffix}"] = direction.kernels.forward
-        kernels[f"backward{suffix}"] = direction.kernels.backward
+        for name in ("forward", "backward", "prepare_forward", "prepare_backward"):
+            if (kernel := getattr(direction.kernels, name)) is not None:
+                kernels[f"{name}{suffix}"] = kernel
     entries: dict[str, Any] = {name: KernelRef(kernel) for name, kernel in kernels.items()}
     typeof: Any = numba.typeof  # Numba's own functions are untyped
     kinds = {name: typeof(each) for name, each in arguments._asdict().items()}
     has_dinputs = kinds["dinputs"] != types.none
     calls = _call_list(stack, kinds["read_steps"] == types.none, has_dinputs)
-    addresses = _kernel_addresses(calls, entries, {**kinds, "losses": typeof(arguments.losses[0])})
+    preparation, no_inputs = _preparation(stack, kinds["inputs"].ndim == 2), _no_inputs(kinds)
+    known = {**kinds, "losses": typeof(arguments.losses[0]), **no_inputs}
+    addresses = _kernel_addresses([*preparation, *calls], entries, known)
     if addresses is None:
         return None
-    source = "\n".join(_emit_module(calls, stack, has_dinputs))
+    source = "\n".join(_emit_module(preparation, calls, stack, has_dinputs))
     step = load_source(f"{stack.cell.name}_step", source, {**entries, **_ARRAY_FUNCTIONS}).run
     signature = (types.int64[::1], types.int64, typeof(addresses), typeof(tuple(arguments)))
     step.dispatcher.compile(signature)
@@ -212,6 +215,37 @@ def _kernel_suffixes(stack: Stack) -> list[str]:
     """A suffix of the names of the kernels of each layer: empty if all have one cell, else its number."""
     cells = list(dict.fromkeys(stack.cells))
     return [f"_{cells.index(cell)}" if len(cells) > 1 else "" for cell in stack.cells]
+
+
+def _no_inputs(kinds: dict[str, Any]) -> dict[str, Any]:
+    """Types of the variables that stand for the inputs of a layer where its parameters are prepared."""
+    array: Any = types.Array  # Numba's own types are untyped
+    dtypes = {"no_tokens": (types.int32, 2), "no_floats": (kinds["gradients"].dtype, 3)}
+    return {name: array(dtype, ndim, "C") for name, (dtype, ndim) in dtypes.items()}
+
+
+def _preparation(stack: Stack, reads_tokens: bool) -> list[Call]:
+    """The calls that compute what all shards have in common; what is read first comes last, into the cache.
+
+    Args:
+        stack: The layers.
+        reads_tokens: Whether the first layer reads tokens.
+    """
+    calls = []
+    for direction in ("backward", "forward"):
+        for n, suffix in reversed(list(enumerate(_kernel_suffixes(stack)))):
+            if getattr(stack.directions[n].kernels, f"prepare_{direction}") is not None:
+                no_inputs = VarRef("no_tokens" if reads_tokens and n == 0 else "no_floats")
+                needs_dx = [VarRef("needs_dx", n)] if direction == "backward" else []
+                passed = [VarRef("params", n), no_inputs, *needs_dx]
+                calls.append(Call(f"prepare_{direction}{suffix}", passed, [f"{direction}_params_{n}"]))
+    return calls
+
+
+def _prepared_params(stack: Stack, n: int, direction: str) -> VarRef:
+    """The parameters of a layer, as its ``"forward"`` or ``"backward"`` kernel takes them."""
+    prepares = getattr(stack.directions[n].kernels, f"prepare_{direction}") is not None
+    return VarRef(f"{direction}_params_{n}") if prepares else VarRef("params", n)
 
 
 def _call_list(stack: Stack, reads_all: bool, has_dinputs: bool) -> list[Call]:
@@ -229,10 +263,11 @@ def _call_list(stack: Stack, reads_all: bool, has_dinputs: bool) -> list[Call]:
     def x(n: int) -> VarRef:
         return VarRef("inputs") if n == 0 else VarRef(f"x_{n}")
 
-    def common(n: int) -> list[VarRef]:
-        """First arguments of both passes of a layer."""
+    def common(n: int, direction: str) -> list[VarRef]:
+        """First arguments of the ``"forward"`` or the ``"backward"`` pass of a layer."""
         aux = ["aux"] if stack.cells[n].inputs else []
-        return [VarRef("params", n), x(n), *(VarRef(name, n) for name in ("initial_states", *aux))]
+        params = _prepared_params(stack, n, direction)
+        return [params, x(n), *(VarRef(name, n) for name in ("initial_states", *aux))]
 
     def forward(n: int) -> list[Call]:
         is_residual = stack.layers[n].is_residual
@@ -240,7 +275,7 @@ def _call_list(stack: Stack, reads_all: bool, has_dinputs: bool) -> list[Call]:
         mismatch = f"{out}.shape != (inputs.shape[0], inputs.shape[1], output_sizes[{n}])"
         results = [out, f"final_{n}", f"tape_{n}"]
         is_derived = stack.cells[n].is_derived()
-        passed = [*common(n), *options]
+        passed = [*common(n, "forward"), *options]
         call = Call(f"forward{suffixes[n]}", passed, results, "" if is_derived else mismatch)
         total = Call("residual_sum", [VarRef(out), x(n)], [f"x_{n + 1}"])
         return [call, total] if is_residual else [call]
@@ -250,7 +285,8 @@ def _call_list(stack: Stack, reads_all: bool, has_dinputs: bool) -> list[Call]:
         out = f"dy_{n}" if is_residual else f"dx_{n}"
         mismatch = f"{out}.shape != {x(n)}.shape"
         needs_dx = [VarRef("needs_dx", n)] if stack.directions[n].kernels.accepts_needs_dx else []
-        passed = [*common(n), VarRef(f"tape_{n}"), VarRef(f"dx_{n + 1}"), VarRef("dfinal", n)]
+        of_results = [VarRef(f"tape_{n}"), VarRef(f"dx_{n + 1}"), VarRef("dfinal", n)]
+        passed = [*common(n, "backward"), *of_results]
         results = [out, f"dinitial_{n}", f"gradients_{n}"]
         is_checked = not stack.cells[n].is_derived() and (n > 0 or has_dinputs)
         call = Call(
@@ -290,8 +326,9 @@ def _kernel_addresses(
         if code is None:
             return None
         addresses.append(code.address)
-        known.update(zip(results, code.returns, strict=True))
-    copied = [kind for name, kind in known.items() if name not in kinds and not name.startswith("tape")]
+        known.update(zip(results, [code.returns] if len(results) == 1 else code.returns, strict=True))
+    internal = "tape", "forward_params", "backward_params"
+    copied = [kind for name, kind in known.items() if name not in kinds and not name.startswith(internal)]
     return tuple(addresses) if all(_is_plain(kind, kinds["gradients"].dtype) for kind in copied) else None
 
 
@@ -303,22 +340,32 @@ def _is_plain(kind: Any, dtype: Any) -> bool:
     return isinstance(kind, types.Array) and kind.layout == "C" and kind.dtype == dtype
 
 
-def _emit_module(calls: list[Call], stack: Stack, has_dinputs: bool) -> Iterator[str]:
+def _emit_module(
+    preparation: list[Call], calls: list[Call], stack: Stack, has_dinputs: bool
+) -> Iterator[str]:
     yield '"""A training step: forward pass of every layer, readout and loss, backward pass."""'
-    yield from ("", "import zoo")
+    yield from ("", "import numpy as np", "", "import zoo")
     yield "from zoo import kernels"
     yield "from zoo.kernels.dispatcher import call"
     yield "from zoo.kernels.batch_slicing import copy_all, copy_columns, flatten_into, slice_rows"
     yield "from zoo.kernels.threadpool import bind_task, parallel_for, pass_turn, wait_for_turn"
-    fields = ", ".join(StepArguments._fields)
-    yield from ("", "", "@zoo.njit", f"def shard(number, pool_state, addresses, {fields}):")
+    prepared = [name for call in preparation for name in call.results]
+    common, fields = ", ".join(["pool_state", "addresses", *prepared]), ", ".join(StepArguments._fields)
+    yield from ("", "", "@zoo.njit", f"def shard(number, {common}, {fields}):")
     yield '    """One shard; False if the results of a kernel do not fit."""'
-    body = *_SLICE_SHARD.split("\n")[1:-1], *_emit_calls(calls), *_emit_outputs(stack, has_dinputs)
+    numbers = itertools.count(len(preparation))
+    body = *_SLICE_SHARD.split("\n")[1:-1], *_emit_calls(calls, numbers), *_emit_outputs(stack, has_dinputs)
     yield from [f"    {line}" for line in body]
+    # A function of its own, because Numba releases an array after its last use: the caller holds these.
+    yield from ("", "", "@zoo.njit", f"def run_shards({common}, count, arguments):")
+    yield f"    code, data = bind_task(shard, ({common}), arguments)"
+    yield "    return parallel_for(pool_state, count, code, data)"
     yield from ("", "", "@zoo.njit", "def run(pool_state, count, addresses, arguments):")
     yield '    """All shards; False if one failed."""'
-    yield "    code, data = bind_task(shard, (pool_state, addresses), arguments)"
-    yield "    return parallel_for(pool_state, count, code, data)"
+    yield f"    {', '.join(StepArguments._fields)} = arguments"
+    yield "    no_tokens, no_floats = np.empty((0, 0), np.int32), np.empty((0, 0, 0), gradients.dtype)"
+    yield from [f"    {line}" for line in _emit_calls(preparation, itertools.count())]
+    yield f"    return run_shards({common}, count, arguments)"
     yield ""
 
 
@@ -336,8 +383,7 @@ losses = losses[number]
 """
 
 
-def _emit_calls(calls: list[Call]) -> Iterator[str]:
-    numbers = itertools.count()
+def _emit_calls(calls: list[Call], numbers: Iterator[int]) -> Iterator[str]:
     for kernel, arguments, results, mismatch in calls:
         passed = [str(variable) for variable in arguments]
         by_name = f"{kernel}({', '.join(passed)})"

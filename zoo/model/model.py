@@ -304,7 +304,7 @@ class Model(FlatParameters):
         if self._is_large:
             return VocabularyStep(self, batch_loss, local_shards).loss()
         self._update_tied_readout()
-        results = map_shards(batch_loss.loss, local_shards, self.threads)
+        results = map_shards(batch_loss.prepared().loss, local_shards, self.threads)
         return self._gather(batch_loss, local_shards, results)
 
     def outputs(
@@ -486,10 +486,11 @@ class Model(FlatParameters):
 
     def _interpreted_step(self, batch_loss: BatchLoss, local_shards: Sequence[slice]) -> tuple[float, State]:
         """As :meth:`loss_and_grad`; Python calls kernel after kernel."""
+        prepared = batch_loss.prepared(backward=True)
 
         def compute(shard: slice) -> tuple[Array, State, Array]:
             gradient = np.empty_like(self._core_grad)
-            return *batch_loss.loss_and_grad(shard, gradient), gradient
+            return *prepared.loss_and_grad(shard, gradient), gradient
 
         results = map_shards(compute, local_shards, self.threads)
         self.process_group.sum_gradients(
@@ -563,7 +564,8 @@ class Model(FlatParameters):
         """The outputs of some shards, zeros elsewhere, and the final states of each of them."""
         self._update_tied_readout()
         outputs = np.zeros((*run.batch_run.x.shape[:2], self.output_size), self.dtype)
-        states = map_shards(lambda shard: run.outputs(shard, outputs), local_shards, self.threads)
+        prepared = run.prepared()
+        states = map_shards(lambda shard: prepared.outputs(shard, outputs), local_shards, self.threads)
         return outputs, states
 
 

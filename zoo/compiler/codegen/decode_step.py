@@ -8,17 +8,15 @@ from zoo.compiler.codegen.matmuls import array_name, matrix, pack_lines
 from zoo.compiler.codegen.module import (
     PassEmitter,
     allocations,
-    as_tuple,
     constant_arrays,
     flat_arrays,
     loop_functions,
     numbers,
-    size_letters,
     size_numbers,
-    unpack,
     unpack_arguments,
 )
-from zoo.compiler.codegen.writer import Writer, identifiers_in
+from zoo.compiler.codegen.sizes import size_letters
+from zoo.compiler.codegen.writer import Writer, as_tuple, identifiers_in, unpack
 from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.structural_ops import X
@@ -72,8 +70,7 @@ class DecodeEmitter(PassEmitter):
     def with_prologue(self, lines: list[str]) -> list[str]:
         """Lines after the sizes and numbers that they use."""
         writer, words = Writer(), identifiers_in(lines)
-        used = [line for line in numbers(self) if line.partition(" ")[0] in words]
-        used += size_numbers(self, words)
+        used = [*numbers(self, words), *size_numbers(self, words)]
         for line in size_letters(self, words | identifiers_in(used)):
             writer.line(line)
         if "batch" in words:
@@ -99,9 +96,10 @@ def decode_source(
     words = identifiers_in(advance)
     workspace = [name for name in dict.fromkeys(_array_names(emitter)) if name in words]
     arrays = Writer()
-    for line in [*allocations(emitter), *flat_arrays(emitter, words | identifiers_in([*once, *constants]))]:
+    flat = flat_arrays(emitter, words | identifiers_in([*once, *constants]))
+    for line in [*allocations(emitter).values(), *flat]:
         arrays.line(line)
-    body = [*arrays.lines, *constants, *once, *pack_lines(emitter, step), *_initial_values(emitter, words)]
+    body = [*arrays.lines, *constants, *once, *pack_lines(emitter), *_initial_values(emitter, words)]
     y = emitter.array_of(emitter.step_graph.y).name
     inputs = ", inputs" if emitter.step_graph.inputs else ""
     return [

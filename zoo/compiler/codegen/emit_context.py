@@ -123,9 +123,10 @@ class EmitContext(FunctionVariables):
         rows_before: For the same arrays: the variable of the states before the steps of a block.
         states_after: For the gradients of delays after a step: the line that selects those of step ``time``.
         step_lines: Lines at the start of every step.
-        setup: Lines before the loops over blocks.
+        setup: Lines that lay out parameters for the loops over time.
         dx_writer: Lines that only the gradient of x needs.
         packed: Variables of packed matrices.
+        packed_for_dx: Those that only the gradient of x needs.
         memories: Arrays of matrix memories, by state.
     """
 
@@ -158,6 +159,7 @@ class EmitContext(FunctionVariables):
         self.setup = Writer()
         self.dx_writer = Writer(depth=2)
         self.packed: dict[Node, str] = {}
+        self.packed_for_dx: set[Node] = set()
         self.memories = {
             state: MemoryArrays(*(self.names.fresh(name.format(state)) for name in _MEMORY_ARRAYS))
             for state in step_graph.memories
@@ -195,8 +197,17 @@ class EmitContext(FunctionVariables):
             self.zeroed.add(array.name)
         return array
 
-    def panels(self, w: Node) -> str:
-        """The variable of a packed matrix, which is packed once, before the loops."""
+    def panels(self, w: Node, for_dx: bool = False) -> str:
+        """The variable of a packed matrix, which is packed once, before the loops.
+
+        Args:
+            w: The matrix.
+            for_dx: Whether this product is part of the gradient of x alone.
+        """
+        if not for_dx:
+            self.packed_for_dx.discard(w)
+        elif w not in self.packed:
+            self.packed_for_dx.add(w)
         if w not in self.packed:
             matrix = transpose_last(w) if w.op == TRANSPOSE else w
             view = view_of(matrix)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from zoo.compiler.codegen.array_variables import ArrayVar
 from zoo.compiler.codegen.emit_context import EmitContext
-from zoo.compiler.codegen.writer import Writer, identifiers_in
+from zoo.compiler.codegen.writer import Writer
 from zoo.compiler.ir.dims import as_dim, product
 from zoo.compiler.ir.graph import Level, Node, View, view_of
 from zoo.compiler.ir.memory_ops import (
@@ -62,29 +62,23 @@ def _write_projection(context: EmitContext, writer: Writer, node: Node) -> None:
     _, w, *base = node.inputs
     array = context.array_of(node)
     bias = array_name(context, base[0]) if base else f"kernels.zeros(({node.shape[0]},), {context.like})"
-    if context.by_blocks:
-        prepared = f"kernels.prepare_input_weights(x, {matrix(context, w)})"
-        weights = _as_variable(context, context.setup, "input_weights", prepared)
-        bias = _as_variable(context, context.setup, "bias", bias)
+    weights = f"kernels.prepare_input_weights(x, {matrix(context, w)})"
+    weights, bias = _as_variable(context, "input_weights", weights), _as_variable(context, "bias", bias)
+    if array.layout == ArrayLayout.STEPS:
         writer.line(f"kernels.project_into({context.x}, {weights}, {bias}, {array.active_steps})")
         return
     context.assigned.add(array.name)
-    if array.layout == ArrayLayout.STEPS:
-        writer.line(f"{array.name} = kernels.project({context.x}, {matrix(context, w)}, {bias})")
-        return
-    weights = _as_variable(context, writer, "weights", matrix(context, w))
-    bias = _as_variable(context, writer, "bias", bias)
     buffer = context.names.fresh(f"{array.name.removesuffix('_step')}_projections")
     writer.line(f"{buffer} = kernels.project_all_or_buffer(x, {weights}, {bias})")
     context.step_lines.append(f"{array.name} = kernels.project_at({buffer}, time, x, {weights}, {bias})")
 
 
-def _as_variable(context: EmitContext, writer: Writer, name: str, expression: str) -> str:
-    """A variable with the value of an expression, if it is not one already."""
+def _as_variable(context: EmitContext, name: str, expression: str) -> str:
+    """A variable with the value of an expression of parameters, if it is not one already."""
     if expression.isidentifier():
         return expression
     name = context.names.fresh(name)
-    writer.line(f"{name} = {expression}")
+    context.setup.line(f"{name} = {expression}")
     return name
 
 
@@ -106,17 +100,20 @@ def matrix(context: EmitContext, w: Node) -> str:
     return f"kernels.reshape(kernels.flat_slice({name}, {start}, {size}), ({lengths}))"
 
 
-def pack_lines(context: EmitContext, readers: list[str]) -> list[str]:
-    """The lines that pack the matrices that some lines read."""
-    words = identifiers_in(readers)
-    return [f"    {name} = {_pack_call(context, w)}" for w, name in context.packed.items() if name in words]
+def pack_lines(context: EmitContext) -> list[str]:
+    """The lines that pack the matrices of the loops over time."""
+    if_needed = "kernels.matrix_if(x.ndim == 3 and needs_dx, {})"
+    return [
+        f"    {name} = {_pack_call(context, w, if_needed if w in context.packed_for_dx else '{}')}"
+        for w, name in context.packed.items()
+    ]
 
 
-def _pack_call(context: EmitContext, w: Node) -> str:
-    heads = "_heads" if w.ndim == 3 else ""
-    if w.op == TRANSPOSE:
-        return f"kernels.pack{heads}_transposed({matrix(context, transpose_last(w))})"
-    return f"kernels.pack{heads}({matrix(context, w)})"
+def _pack_call(context: EmitContext, w: Node, pattern: str = "{}") -> str:
+    """Expression for a packed matrix; the pattern is filled with the expression for the matrix."""
+    whole = transpose_last(w) if w.op == TRANSPOSE else w
+    function = f"pack{'_heads' * (w.ndim == 3)}{'_transposed' * (w.op == TRANSPOSE)}"
+    return f"kernels.{function}({pattern.format(matrix(context, whole))})"
 
 
 def _write_dot(context: EmitContext, writer: Writer, node: Node, section: str) -> None:
@@ -126,12 +123,13 @@ def _write_dot(context: EmitContext, writer: Writer, node: Node, section: str) -
     a, w, *base = node.inputs
     target = context.array_of(node)
     all_steps = section != "step"
-    if target.name == "dx" and section == "after":  # tokens have no gradient
+    is_dx = target.name == "dx" and section == "after"
+    if is_dx:  # tokens have no gradient
         writer = context.dx_writer
     if not base:
         _write_zeros(context, writer, target, all_steps)
     # Outside the loops a matrix is packed where it is used: before them it may not be computed yet.
-    panels = _pack_call(context, w) if section in ("once", "final") else context.panels(w)
+    panels = _pack_call(context, w) if section in ("once", "final") else context.panels(w, is_dx)
     view = _view(a)
     source = context.array_of(view.base)
     left, right = (_as_rows(array, each, node, all_steps) for array, each in ((source, a), (target, node)))

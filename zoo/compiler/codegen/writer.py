@@ -86,6 +86,16 @@ def literal(value: float) -> str:
     return f"{'-' * (value < 0)}np.inf" if math.isinf(value) else repr(value)
 
 
+def unpack(names: list[str], source: str) -> str:
+    """The line that unpacks a tuple; empty without names."""
+    return f"{', '.join(names)}{',' * (len(names) == 1)} = {source}" if names else ""
+
+
+def as_tuple(parts: list[str]) -> str:
+    """A tuple as code."""
+    return f"({', '.join(parts)}{',' * (len(parts) == 1)})"
+
+
 @dataclass
 class NumberVars:
     """Numbers as variables of the kernel's dtype: a plain ``1.0`` would make float32 code float64.

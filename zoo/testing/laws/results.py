@@ -66,12 +66,15 @@ def _results(trial: Trial) -> Iterator[Expectation]:
     steps, batch = trial.x.shape[:2]
     arguments, dlast = _first_layer(trial)
     states = [(batch, *shape) for shape in layer.states.values()]
-    y, last, tape = kernels.forward(*arguments, *kernels.options)
+    params, *others = arguments
+    is_dense = not trial.tokens
+    y, last, tape = kernels.forward(kernels.forward_params(params, is_dense), *others, *kernels.options)
     yield "output y of forward", y, (steps, batch, layer.output_size)
     yield from _expect_group(trial.cell, "last state", last, layer.states, states)
     dy = np.ones((steps, batch, layer.output_size), trial.rnn.dtype)
+    backward_arguments = tape, dy, dlast, *kernels.last_backward_arguments(needs_dx=True)
     dx, dstate, dparams = kernels.backward(
-        *arguments, tape, dy, dlast, *kernels.last_backward_arguments(needs_dx=True)
+        kernels.backward_params(params, is_dense), *others, *backward_arguments
     )
     yield "gradient dx of the input", dx, (0, 0, 0) if trial.tokens else trial.x.shape
     yield from _expect_group(trial.cell, "gradient of the initial state", dstate, layer.states, states)

@@ -1,0 +1,146 @@
+"""Preparation of parameters: packed matrices and other values, computed once for all shards of a batch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import step_asserts as checks
+
+import zoo
+from zoo.compiler.cell_kernels import derive_kernels
+from zoo.compiler.compile import plan_kernels
+from zoo.kernels.jit import observe_calls, pure_python
+
+no_files = checks.no_files
+
+CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
+T, B, I, H = 3, 24, 4, 8  # noqa: E741
+SHARDS = 4
+
+
+class Squashed(zoo.Cell):
+    """A recurrent matrix computed from a parameter, and a gate that is a view of another one."""
+
+    card = CARD
+    W = zoo.Param("I", "H")
+    A = zoo.Param("H", "H")
+    U = zoo.Param("2H", "H")
+    h = zoo.State("H")
+
+    def step(self, x: Any, h: Any) -> Any:
+        return np.tanh(x @ self.W + h @ np.tanh(self.A)) * zoo.sigmoid(h @ self.U[: self.U.shape[1]])
+
+
+class Flat(zoo.Cell):
+    """No parameter has an axis that determines H alone, and a matrix is a view of one."""
+
+    card = CARD
+    v = zoo.Param("I", 1)
+    w = zoo.Param("H*H")
+    h = zoo.State("H")
+
+    def step(self, x: Any, h: Any) -> Any:
+        return np.tanh(x @ self.v + h @ self.w.reshape(h.shape[0], h.shape[0]))
+
+
+def calls(cell: Any, tokens: bool = False, lengths: Any = None, **options: Any) -> Counter[str]:
+    """The number of calls of each kernel in both passes of a layer."""
+    layer = zoo.Recurrent(cell, I, H, threads=1, **options)
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, I, (T, B)) if tokens else rng.normal(size=(T, B, I))
+    counts: Counter[str] = Counter()
+
+    def count(kernel: Any, _arguments: tuple[Any, ...]) -> None:
+        counts[kernel.__name__] += 1
+
+    with pure_python(), observe_calls(count):
+        y, _ = layer.forward(x, lengths=lengths)
+        counts.pop("digest")
+        layer.backward(y)
+        counts.pop("digest")
+    return counts
+
+
+@pytest.mark.parametrize("tokens", [False, True], ids=["floats", "tokens"])
+@pytest.mark.parametrize("cell", ["lstm", "delta_net", "exp_rnn", Squashed()], ids=str)
+def test_parameters_are_prepared_once_for_all_shards(cell: Any, tokens: bool) -> None:
+    expected = {"prepare_forward": 1, "prepare_backward": 1, "forward": SHARDS, "backward": SHARDS}
+    assert calls(cell, tokens) == expected
+
+
+def test_parameters_are_prepared_once_for_all_time_chunks() -> None:
+    counts = calls("gru", lengths=np.arange(B) % T + 1)
+    assert counts["forward"] > SHARDS
+    assert (counts["prepare_forward"], counts["prepare_backward"]) == (1, 1)
+
+
+def test_parameters_are_prepared_once_more_for_recomputation() -> None:
+    counts = calls("gru", recompute=1)
+    assert counts["forward"] == 2 * T * SHARDS
+    assert (counts["prepare_forward"], counts["prepare_backward"]) == (2, 1)
+
+
+def test_layers_and_directions_are_prepared_apart() -> None:
+    counts = calls("gru", num_layers=2, bidirectional=True)
+    assert (counts["prepare_forward"], counts["prepare_backward"]) == (4, 4)
+
+
+def test_models_prepare_parameters_once_for_all_shards() -> None:
+    model = zoo.SequenceModel(Squashed(), I, 3, hidden_size=H, threads=1)
+    rng, counts = np.random.default_rng(0), Counter[str]()
+    x, targets = rng.normal(size=(T, B, I)), rng.integers(0, 3, (T, B))
+    with pure_python(), observe_calls(lambda kernel, _: counts.update([kernel.__name__])):
+        model.loss_and_grad(x, targets)
+    assert (counts["prepare_forward"], counts["prepare_backward"], counts["backward"]) == (1, 1, SHARDS)
+    counts.clear()
+    with pure_python(), observe_calls(lambda kernel, _: counts.update([kernel.__name__])):
+        model.loss(x, targets)
+        model.outputs(x)
+    assert (counts["prepare_forward"], counts["prepare_backward"]) == (2, 0)
+
+
+def test_both_passes_agree_with_the_step() -> None:
+    for cell in (Squashed(), Flat()):
+        checks.check(checks.trial(cell, sizes=(I, H)))
+
+
+def test_matrices_computed_from_parameters_are_packed_before() -> None:
+    kernels = derive_kernels(Squashed())
+    rng = np.random.default_rng(0)
+    params = tuple(rng.normal(size=shape) for shape in Squashed().param_shapes(I, H).values())
+    with pure_python():
+        _, A, _, *prepared = kernels.forward_params(params, is_dense=True)
+    assert any(each.shape == (1, H, H) and np.allclose(each[0], np.tanh(A)) for each in prepared)
+
+
+def test_kernels_prepare_parameters_that_do_not_determine_the_sizes() -> None:
+    kernels = derive_kernels(Flat())
+    assert kernels.prepare_forward is None
+    assert "def prepare_" not in plan_kernels(Flat()).source
+    assert calls(Flat()) == {"forward": SHARDS, "backward": SHARDS}
+
+
+def test_the_transpose_that_only_dx_needs_is_empty_without_dx() -> None:
+    kernels = derive_kernels(zoo.get_cell("gru"))
+    layer = zoo.Recurrent("gru", I, H)
+    for is_dense, needs_dx, rows in ((True, True, 3 * H), (True, False, 0), (False, True, 0)):
+        *_, panels = kernels.backward_params(tuple(layer.params.values()), is_dense, needs_dx)
+        assert panels.shape[0] * panels.shape[2] == 0 if rows == 0 else panels.shape[1] == rows
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_compiled_step_prepares_as_the_interpreted_one(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    x, targets = rng.normal(size=(T, B, I)).astype(dtype), rng.integers(0, 3, (T, B))
+    model = zoo.SequenceModel(["exp_rnn", "gru"], I, 3, hidden_size=H, num_layers=2, dtype=dtype, threads=2)
+    loss, _ = model.loss_and_grad(x, targets)
+    gradient = model.grad.copy()
+    model.compile_training_step()
+    for _ in range(3):
+        assert model.loss_and_grad(x, targets)[0] == loss
+        np.testing.assert_array_equal(model.grad, gradient)
+    assert all(step is not None for step in model._compiled_step._steps.values())
+    assert model._compiled_step._steps
