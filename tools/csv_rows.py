@@ -45,7 +45,7 @@ def read_rows(file: Path, kind: type[Line]) -> list[Line]:
         kind: The dataclass of a line. Its annotations are the types of the columns.
 
     Raises:
-        ValueError: if the columns are others, or a line is incomplete.
+        ValueError: if the columns are others, or a line is incomplete or has a value of another type.
     """
     if not file.exists():
         return []
@@ -63,7 +63,14 @@ def read_rows(file: Path, kind: type[Line]) -> list[Line]:
                     f"{file}, line {reader.line_num}: expected {len(columns)} values; remove the line, and "
                     f"its run is repeated"
                 )
-            rows.append(kind(**{each.name: _value(line[each.name], str(each.type)) for each in fields(kind)}))  # type: ignore[arg-type]
+            try:
+                values = {each.name: _value(line[each.name], str(each.type)) for each in fields(kind)}  # type: ignore[arg-type]
+            except (ValueError, KeyError) as error:
+                raise ValueError(
+                    f"{file}, line {reader.line_num}: a value has another type ({error}); remove the line, "
+                    f"and its run is repeated"
+                ) from error
+            rows.append(kind(**values))
     return rows
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -153,6 +155,13 @@ def test_other_size_expressions_raise_with_position(text: str) -> None:
     )
     assert message.endswith("as in '4H', 'I+H' or 'H/heads'.")
     assert len(message) < 500
+
+
+@pytest.mark.parametrize("sizes", [("H", "I"), ["H", 3]])
+def test_sizes_in_a_tuple_raise_with_the_arguments(sizes: Any) -> None:
+    arguments = ", ".join(map(repr, sizes))
+    with pytest.raises(DefinitionError, match=re.escape(f"write the sizes as arguments: {arguments}.")):
+        zoo.State(sizes)
 
 
 @given(st.text(max_size=20) | st.text("IH0123456789+-*/() ", max_size=20))

@@ -554,7 +554,7 @@ BROKEN = Outcome("check_nan", "NaN in gives NaN out.", "failed", "found 0.0, exp
 def test_check_prints_law_by_law(monkeypatch):
     calls = _child(Report("cell 'vanilla'", (HOLDS,)), monkeypatch)
     result = run("check", "vanilla")
-    assert calls == [("cell:vanilla", {"timeout": 300.0, "plugin": None})]
+    assert calls == [("cell:vanilla", {"timeout": 300.0, "plugin": None, "examples": None})]
     assert result.exit_code == 0
     assert result.output.splitlines()[0] == "holds    Shapes are as declared.  check_shapes"
     assert result.output.splitlines()[-1] == "cell 'vanilla': 1 law, 1 holds (1.0 s)"
@@ -562,8 +562,8 @@ def test_check_prints_law_by_law(monkeypatch):
 
 def test_check_exits_with_1_for_a_broken_law(monkeypatch):
     calls = _child(Report("optimizer 'adam'", (HOLDS, BROKEN)), monkeypatch)
-    result = run("check", "adam", "--timeout", "5")
-    assert calls == [("optimizer:adam", {"timeout": 5.0, "plugin": None})]
+    result = run("check", "adam", "--timeout", "5", "--examples", "1")
+    assert calls == [("optimizer:adam", {"timeout": 5.0, "plugin": None, "examples": 1})]
     assert result.exit_code == 1
     assert "BROKEN   NaN in gives NaN out.  check_nan\n         found 0.0, expected nan\n" in result.output
 
@@ -597,7 +597,7 @@ def test_check_as_json(monkeypatch):
 
 
 def test_check_real_cell():
-    done = process("check", "sampler:greedy", ZOO_TEST_EXAMPLES="1")
+    done = process("check", "sampler:greedy", "--examples", "1", ZOO_TEST_EXAMPLES="none")
     assert "sampler 'greedy': " in done.stdout
     assert done.returncode == 0
 

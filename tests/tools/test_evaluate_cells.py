@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path
 
 import evaluate_cells
 import pytest
-from csv_rows import append_rows
+from csv_rows import append_rows, read_rows
 from evaluate_cells import Pair, Point, Row
 
 import zoo
@@ -146,3 +147,19 @@ def test_validations_of_a_stopped_pair_are_replaced(tmp_path, trained):
 def test_no_pair_begins_after_the_given_time(tmp_path, trained):
     assert evaluate_cells.main([str(tmp_path), "--tasks", "adding", "--minutes", "0", "--jobs", "3"]) == 0
     assert len(trained) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("adding,no,1.5\n", "line 2: a value has another type"), ("adding,True\n", "line 2: expected 3 values")],
+)
+def test_invalid_lines_raise_with_the_line(tmp_path: Path, text: str, message: str) -> None:
+    @dataclass
+    class Line:
+        task: str
+        solved: bool
+        score: float
+
+    (tmp_path / "lines.csv").write_text(f"task,solved,score\n{text}", encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        read_rows(tmp_path / "lines.csv", Line)

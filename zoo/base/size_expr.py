@@ -169,10 +169,16 @@ def _evaluate(tree: Tree, env: Mapping[str, int], text: str) -> int:
     return _OPERATORS[tree[0]](left, right)
 
 
-def parse_shape(sizes: tuple[int | str, ...]) -> tuple[SizeExpr, ...]:
+def parse_shape(sizes: tuple[object, ...]) -> tuple[SizeExpr, ...]:
     """Parse the dimensions of a declaration.
 
     Raises:
         DefinitionError: if one of them is not a size.
     """
+    for size in sizes:
+        if isinstance(size, (tuple, list)):
+            arguments = ", ".join(repr(each) for each in size)
+            raise DefinitionError(
+                f"a size is the {type(size).__name__} {size!r}; write the sizes as arguments: {arguments}."
+            )
     return tuple(SizeExpr(str(size)) for size in sizes)

@@ -157,8 +157,14 @@ def mask_padding(array: Array, lengths: Array, fill: float = 0) -> Array:
     return copy
 
 
-def as_tokens(tokens: Any, symbols: int, owner: str) -> Array:
+def as_tokens(tokens: Any, symbols: int, owner: str, noun: str = "tokens") -> Array:
     """Convert tokens to int32 ``(T, B)``, C-contiguous, and check that each is below ``symbols``.
+
+    Args:
+        tokens: The tokens.
+        symbols: The number of symbols.
+        owner: Owner and array, for messages.
+        noun: The numbers, for messages.
 
     Raises:
         UsageError: if they are not.
@@ -166,13 +172,13 @@ def as_tokens(tokens: Any, symbols: int, owner: str) -> Array:
     tokens = as_array(tokens, owner)
     if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or tokens.shape[1] == 0:
         raise UsageError(
-            f"{owner} are {dtype_and_shape(tokens)}; expected integer tokens (T, B), time first, with at "
+            f"{owner} are {dtype_and_shape(tokens)}; expected integer {noun} (T, B), time first, with at "
             f"least one row in the batch."
         )
     # As unsigned integers, negative tokens are larger than any vocabulary: one comparison is enough.
     if tokens.size and np.maximum.reduce(tokens.view(_unsigned(tokens.dtype)), axis=None) >= symbols:
         raise UsageError(
-            f"{owner} run from {tokens.min()} to {tokens.max()}; expected tokens from 0 to {symbols - 1}."
+            f"{owner} run from {tokens.min()} to {tokens.max()}; expected {noun} from 0 to {symbols - 1}."
         )
     return _kernel_ready(tokens, np.dtype(np.int32))
 

@@ -321,7 +321,7 @@ def _masked_targets(targets: Array, weights: Array) -> Array:
 def _checked(targets: Array, loss: Loss, outputs: int, dtype: np.dtype[Any], owner: str) -> Array:
     """Check the values of targets and convert their dtype."""
     if loss.target == "class":
-        return as_tokens(targets, outputs, owner)
+        return as_tokens(targets, outputs, owner, "classes")
     values = as_floats(targets, targets.shape, dtype, owner)
     if loss.target == "probability" and not ((values >= 0) & (values <= 1)).all():
         raise UsageError(

@@ -122,16 +122,19 @@ def _distance(actual: Array, expected: Array) -> Array:
     return np.where(np.isnan(distance), np.inf, distance)
 
 
+EXAMPLES_VARIABLE = "ZOO_TEST_EXAMPLES"
+
+
 def example_count() -> int:
     """Examples for each law and each kind of input: ``ZOO_TEST_EXAMPLES``, or 5.
 
     Raises:
         UsageError: if the variable is not a positive integer.
     """
-    text = os.environ.get("ZOO_TEST_EXAMPLES", "5")
+    text = os.environ.get(EXAMPLES_VARIABLE, "5")
     if not text.isascii() or not text.isdigit() or int(text) == 0:
         raise UsageError(
-            f"ZOO_TEST_EXAMPLES is {text!r}; expected a positive number of examples for each law."
+            f"{EXAMPLES_VARIABLE} is {text!r}; expected a positive number of examples for each law."
         )
     return int(text)
 

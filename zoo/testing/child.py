@@ -10,6 +10,7 @@ from zoo.errors import UsageError, ZooError
 from zoo.garbage_collection import reduce_collections
 from zoo.processes import python_environment, wait_or_kill
 from zoo.registry import load_plugin_file
+from zoo.testing.assertions import EXAMPLES_VARIABLE
 from zoo.testing.report import Outcome, Report, Status, law_of, name_of, run_checks
 from zoo.testing.suites import parse_spec
 
@@ -28,7 +29,9 @@ TIMEOUT_MEANING = (
 )
 
 
-def check_in_child(spec: str, *, timeout: float, plugin: str | None = None) -> Report:
+def check_in_child(
+    spec: str, *, timeout: float, plugin: str | None = None, examples: int | None = None
+) -> Report:
     """Check a component in a child process, with bounds checks and a time limit.
 
     A segmentation fault or an abort breaks the law that was tried. A law that exceeds the time limit counts
@@ -40,15 +43,17 @@ def check_in_child(spec: str, *, timeout: float, plugin: str | None = None) -> R
         timeout: Seconds for all laws together. On Linux, time in which the process waits for a processor does
             not count, so that a busy machine changes no result.
         plugin: A plugin file to load first.
+        examples: Examples for each law and each kind of input; None for ``ZOO_TEST_EXAMPLES``, or 5.
 
     Raises:
         UsageError: if the component is unknown, its file cannot be imported, or the testing extra is not
             installed.
     """
+    number = {} if examples is None else {EXAMPLES_VARIABLE: str(examples)}
     with ChildProcess(
         "from zoo.testing.child import main; main()",
         *(spec, plugin or ""),
-        environment=python_environment() | _DEBUG_ENVIRONMENT,
+        environment=python_environment() | _DEBUG_ENVIRONMENT | number,
         is_batch=True,
     ) as child:
         is_in_time = wait_or_kill(child.process, timeout)

@@ -36,10 +36,23 @@ _STATUS_STYLES: dict[str, tuple[str, dict[str, Any]]] = {
     metavar="SECONDS",
     help="For all laws together; waiting for a busy processor does not count.  [300]",
 )
+@option(
+    "--examples",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Random examples for each law and kind of input: 1 for a quick check.  [5]",
+)
 @option("--plugin", metavar="FILE.py", help="Load a plugin from a file first.")
 @format_options
 @click.pass_context
-def command(ctx: click.Context, component: str, timeout: float, plugin: str | None, form: str | None) -> None:
+def command(
+    ctx: click.Context,
+    component: str,
+    timeout: float,
+    examples: int | None,
+    plugin: str | None,
+    form: str | None,
+) -> None:
     """Check a cell or another component against its laws.
 
     The checks run in a separate process, with bounds checks and a time limit, so that a crash is reported as
@@ -51,7 +64,7 @@ def command(ctx: click.Context, component: str, timeout: float, plugin: str | No
 
     spec = component if plugin or ":" in component or is_file_spec(component) else _full_name(component)
     with _spinner(f"checking {component} in a separate process", quiet=form is not None):
-        report = check_in_child(spec, timeout=timeout, plugin=plugin)
+        report = check_in_child(spec, timeout=timeout, plugin=plugin, examples=examples)
     if form == "csv":
         print_facts([asdict(outcome) for outcome in report.outcomes], form)
     else:
