@@ -73,7 +73,7 @@ def eye(n: Any) -> Array:
 
 
 def expm(a: Array) -> Array:
-    """The exponential of a square matrix of parameters, computed once per sequence.
+    """The exponential of a square matrix of parameters, computed once for a batch.
 
     It is orthogonal for a skew-symmetric matrix, ``zoo.expm(self.A - self.A.T)`` (Lezcano-Casado &
     Martínez-Rubio 2019, https://arxiv.org/abs/1901.08428). A result that overflows is infinite or NaN. The
@@ -92,7 +92,7 @@ def expm(a: Array) -> Array:
 
 
 def cayley(a: Array) -> Array:
-    """The Cayley map ``inv(I + a) @ (I - a)`` of a square matrix of parameters, computed once per sequence.
+    """The Cayley map ``inv(I + a) @ (I - a)`` of a square matrix of parameters, computed once for a batch.
 
     It is orthogonal for a skew-symmetric matrix, ``zoo.cayley(self.A - self.A.T)`` (Helfrich et al. 2018,
     https://arxiv.org/abs/1707.09520), for which ``I + a`` is never singular. For a singular ``I + a``

@@ -13,6 +13,7 @@ import zoo
 from zoo.compiler.cell_kernels import derive_kernels
 from zoo.compiler.compile import plan_kernels
 from zoo.kernels.jit import observe_calls, pure_python
+from zoo.testing.trials import suitable_sizes
 
 no_files = checks.no_files
 
@@ -46,6 +47,29 @@ class Flat(zoo.Cell):
         return np.tanh(x @ self.v + h @ self.w.reshape(h.shape[0], h.shape[0]))
 
 
+class Joined(zoo.Cell):
+    """A matrix for the input and the state together: its shape determines I after H."""
+
+    card = CARD
+    W = zoo.Param("I + H", "H")
+    h = zoo.State("H")
+
+    def step(self, x: Any, h: Any) -> Any:
+        return np.tanh(np.concatenate([x, h]) @ self.W)
+
+
+class Scanned(zoo.Cell):
+    """Sums over an axis of a parameter and of a state, whose loops have an index."""
+
+    card = CARD
+    W = zoo.Param("I", "H")
+    prepared = zoo.Param("H")
+    h = zoo.State("H")
+
+    def step(self, x: Any, h: Any) -> Any:
+        return np.tanh(x @ self.W + np.cumsum(h) * np.cumsum(self.prepared))
+
+
 def calls(cell: Any, tokens: bool = False, lengths: Any = None, **options: Any) -> Counter[str]:
     """The number of calls of each kernel in both passes of a layer."""
     layer = zoo.Recurrent(cell, I, H, threads=1, **options)
@@ -65,7 +89,7 @@ def calls(cell: Any, tokens: bool = False, lengths: Any = None, **options: Any) 
 
 
 @pytest.mark.parametrize("tokens", [False, True], ids=["floats", "tokens"])
-@pytest.mark.parametrize("cell", ["lstm", "delta_net", "exp_rnn", Squashed()], ids=str)
+@pytest.mark.parametrize("cell", ["lstm", "delta_net", "exp_rnn", Squashed(), Joined()], ids=str)
 def test_parameters_are_prepared_once_for_all_shards(cell: Any, tokens: bool) -> None:
     expected = {"prepare_forward": 1, "prepare_backward": 1, "forward": SHARDS, "backward": SHARDS}
     assert calls(cell, tokens) == expected
@@ -83,9 +107,11 @@ def test_parameters_are_prepared_once_more_for_recomputation() -> None:
     assert (counts["prepare_forward"], counts["prepare_backward"]) == (2, 1)
 
 
-def test_layers_and_directions_are_prepared_apart() -> None:
-    counts = calls("gru", num_layers=2, bidirectional=True)
-    assert (counts["prepare_forward"], counts["prepare_backward"]) == (4, 4)
+@pytest.mark.parametrize("recompute", [None, 1])
+def test_layers_and_directions_are_prepared_separately(recompute: int | None) -> None:
+    counts = calls("gru", num_layers=2, bidirectional=True, recompute=recompute)
+    forward = 4 if recompute is None else 8  # again for the backward pass
+    assert (counts["prepare_forward"], counts["prepare_backward"]) == (forward, 4)
 
 
 def test_models_prepare_parameters_once_for_all_shards() -> None:
@@ -103,7 +129,7 @@ def test_models_prepare_parameters_once_for_all_shards() -> None:
 
 
 def test_both_passes_agree_with_the_step() -> None:
-    for cell in (Squashed(), Flat()):
+    for cell in (Squashed(), Flat(), Joined(), Scanned()):
         checks.check(checks.trial(cell, sizes=(I, H)))
 
 
@@ -114,6 +140,34 @@ def test_matrices_computed_from_parameters_are_packed_before() -> None:
     with pure_python():
         _, A, _, *prepared = kernels.forward_params(params, is_dense=True)
     assert any(each.shape == (1, H, H) and np.allclose(each[0], np.tanh(A)) for each in prepared)
+
+
+def test_prepared_values_are_arrays() -> None:
+    kernels = derive_kernels(Scanned())
+    params = tuple(np.ones(shape) for shape in Scanned().param_shapes(I, H).values())
+    with pure_python():
+        for prepared in (kernels.forward_params(params, True), kernels.backward_params(params, True)):
+            assert all(isinstance(each, np.ndarray) for each in prepared)
+
+
+def test_no_pass_writes_to_prepared_parameters() -> None:
+    """Threads share them."""
+    for name in zoo.list_cells():
+        cell = zoo.get_cell(name)
+        if not cell.is_derived():
+            continue
+        inputs, hidden, *_ = next(each for each in suitable_sizes(cell) if min(each) > 1)
+        layer = zoo.Recurrent(cell, inputs, hidden, threads=1, dtype="float64")
+        stack, (direction,) = layer.stack, layer.stack.directions
+        plain = stack.params_by_direction(layer.arrays)
+        with pure_python():
+            (params,) = stack.prepare(plain, True, forward=True, backward=True, needs_dx=True)
+            for array in (*params.forward_params, *params.backward_params):
+                array.flags.writeable = False
+            state = {key: np.zeros((1, *shape)) for key, shape in direction.states.items()}
+            aux = tuple(np.ones((2, 1, *shape)) for shape in direction.inputs.values())
+            y, final, tape = direction.forward(params, np.ones((2, 1, inputs)), state, aux)
+            direction.backward(params, tape, y, final)
 
 
 def test_kernels_prepare_parameters_that_do_not_determine_the_sizes() -> None:
@@ -135,7 +189,8 @@ def test_the_transpose_that_only_dx_needs_is_empty_without_dx() -> None:
 def test_the_compiled_step_prepares_as_the_interpreted_one(dtype: str) -> None:
     rng = np.random.default_rng(0)
     x, targets = rng.normal(size=(T, B, I)).astype(dtype), rng.integers(0, 3, (T, B))
-    model = zoo.SequenceModel(["exp_rnn", "gru"], I, 3, hidden_size=H, num_layers=2, dtype=dtype, threads=2)
+    cells = ["exp_rnn", "vanilla", "gru"]  # vanilla has kernels of its own
+    model = zoo.SequenceModel(cells, I, 3, hidden_size=H, num_layers=3, dtype=dtype, threads=2)
     loss, _ = model.loss_and_grad(x, targets)
     gradient = model.grad.copy()
     model.compile_training_step()

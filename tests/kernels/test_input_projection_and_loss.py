@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numba
 import numpy as np
 import pytest
@@ -219,3 +221,13 @@ def test_targets_of_any_integer_type() -> None:
     logits = np.array([[0.5, 2.0]])
     losses = {kernels.cross_entropy(logits, np.array([1], kind)) for kind in ("uint8", "int32", "int64")}
     assert len(losses) == 1
+
+
+@pytest.mark.parametrize("python", [False, True])
+def test_weights_that_are_not_prepared_raise(python: bool) -> None:
+    x, w, b, out = np.ones((2, 3, 4)), np.ones((4, 5)), np.zeros(5), np.empty((2, 3, 5))
+    with kernels.pure_python() if python else nullcontext():
+        with pytest.raises(ValueError, match=r"call kernels.prepare_input_weights\(x, w\) first"):
+            kernels.project_into(x, w, b, out)
+        with pytest.raises(ValueError, match="weights are a matrix"):
+            kernels.project_all_or_buffer(x, w, b)

@@ -467,7 +467,7 @@ def _draw_einsum(b: Builder) -> Value | None:
 
 
 def _draw_of_parameters(b: Builder) -> Value | None:
-    """A matrix that is computed once per sequence; entries of all of them lie within one."""
+    """A matrix that is computed once for a batch; entries of all of them lie within one."""
     size = b.one_of([H, THREE, I, PER_HEAD])
     name = b.one_of(["inverse", "cayley", "expm"])
     return b.emit(name, [b.parameter((size, size))], (size, size), (-1.0, 1.0))

@@ -23,7 +23,7 @@ from zoo.compiler.frontend.trace_step import step_graph_of
 from zoo.compiler.interpreter import GraphInterpreter
 from zoo.compiler.passes.autodiff import step_vjp
 from zoo.errors import UsageError
-from zoo.layers.direction import Direction, DirectionTape
+from zoo.layers.direction import Direction, DirectionParams, DirectionTape
 from zoo.layers.replay import input_as_needed
 from zoo.layers.states import GivenState
 from zoo.layers.tracing import cell_trace_values
@@ -166,7 +166,9 @@ class KernelStateMap(StateMap):
             full: np.ascontiguousarray(parts[name]) if name in parts else np.zeros_like(after[full])
             for name, full in zip(self.cell.states, self.layer.states, strict=True)
         }
-        _, dinitial, _ = self.layer.backward(self.arrays, tape, np.zeros_like(y), dfinal, needs_dx=False)
+        _, dinitial, _ = self.layer.backward(
+            DirectionParams(self.arrays), tape, np.zeros_like(y), dfinal, needs_dx=False
+        )
         return self._joined(dinitial, shape)
 
     def _joined(self, states: Arrays, shape: tuple[int, ...]) -> Array:
@@ -189,7 +191,7 @@ class KernelStateMap(StateMap):
             for each, shape in zip(step_inputs.inputs, layer.inputs.values(), strict=True)
         )
         x = np.ascontiguousarray(step_inputs.x.reshape(1, rows, *width))
-        return layer.forward(self.arrays, x, before, inputs)
+        return layer.forward(DirectionParams(self.arrays), x, before, inputs)
 
 
 def state_map_of(target: AnalysisTarget, layer: int | str) -> StateMap:

@@ -146,8 +146,8 @@ def run(
         x = target.embed(x)
     aux_inputs = stack.aux_inputs(aux, (steps, batch), target.dtype)
     initial = stack.initial_states(state, target.params, batch, target.dtype)
-    arrays = stack.arrays_by_direction(target.arrays)
-    batch_run = BatchRun(stack, arrays, x, initial, aux_inputs, [slice(0, steps)])
+    params = stack.params_by_direction(target.arrays)
+    batch_run = BatchRun(stack, params, x, initial, aux_inputs, [slice(0, steps)])
     tracer = ValueTracer(batch_run, trace) if requested_names(trace) else None
     outputs = list[Array]()
 

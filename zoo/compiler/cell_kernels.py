@@ -22,7 +22,9 @@ from zoo.kernels.precision import check_precision
 
 @dataclass(frozen=True)
 class CellKernels:
-    """The forward pass and the backward pass of one cell, as :class:`zoo.Cell` describes them.
+    """The forward pass and the backward pass of one cell.
+
+    :class:`zoo.Cell` describes the kernels that a cell brings. Derived kernels take prepared parameters.
 
     Args:
         forward: ``(params, x, state, [inputs,] *options) -> (y, last, tape)``. The parameters come from
@@ -35,8 +37,8 @@ class CellKernels:
         output_size: ``(input_size, hidden_size)`` to the features of the output.
         surrogate: Whether the backward pass is intentionally not the derivative of the forward pass.
         accepts_needs_dx: Whether the last parameter of ``backward`` is ``needs_dx``.
-        prepare_forward: ``(params, x)``, which returns the parameters and what depends on them alone, such
-            as packed matrices. It runs once for all shards of a batch. Of x, only the number of axes counts.
+        prepare_forward: ``(params, x)``. Returns the parameters, then values computed from them, such as
+            packed matrices. It runs once for all shards of a batch. Only the number of axes of x matters.
             None if ``forward`` takes the parameters alone.
         prepare_backward: The same for ``backward``, ``(params, x, needs_dx)``.
     """
@@ -59,7 +61,7 @@ class CellKernels:
         """
         if self.prepare_forward is None:
             return params
-        prepared: tuple[Any, ...] = self.prepare_forward(params, _no_inputs(params[0].dtype, is_dense))
+        prepared: tuple[Any, ...] = self.prepare_forward(params, _empty_inputs(params[0].dtype, is_dense))
         return prepared
 
     def backward_params(
@@ -74,8 +76,8 @@ class CellKernels:
         """
         if self.prepare_backward is None:
             return params
-        no_inputs = _no_inputs(params[0].dtype, is_dense)
-        prepared: tuple[Any, ...] = self.prepare_backward(params, no_inputs, needs_dx)
+        empty_inputs = _empty_inputs(params[0].dtype, is_dense)
+        prepared: tuple[Any, ...] = self.prepare_backward(params, empty_inputs, needs_dx)
         return prepared
 
     def last_backward_arguments(self, needs_dx: bool) -> tuple[Any, ...]:
@@ -89,8 +91,8 @@ class CellKernels:
 
 
 @functools.cache
-def _no_inputs(dtype: np.dtype[Any], is_dense: bool) -> Array:
-    """Inputs without steps and sequences: one array, so that each kind compiles once."""
+def _empty_inputs(dtype: np.dtype[Any], is_dense: bool) -> Array:
+    """Empty inputs, of which ``prepare_*`` reads only the number of axes. Cached: it runs at every step."""
     return np.empty((0, 0, 0), dtype) if is_dense else np.empty((0, 0), np.int32)
 
 
@@ -147,8 +149,16 @@ def derive_kernels(cell: Cell, precision: str | None = None) -> CellKernels:
     check_precision(precision, "float32", cell.label())
     gradient, module = plan_kernels(cell).gradient, load_module(cell, precision)
     size = functools.partial(output_size, gradient.step_graph)
-    prepare = [getattr(module, f"prepare_{name}", None) for name in ("forward", "backward")]
-    return CellKernels(module.forward, module.backward, (), size, gradient.surrogate, True, *prepare)
+    return CellKernels(
+        module.forward,
+        module.backward,
+        (),
+        size,
+        surrogate=gradient.surrogate,
+        accepts_needs_dx=True,
+        prepare_forward=getattr(module, "prepare_forward", None),
+        prepare_backward=getattr(module, "prepare_backward", None),
+    )
 
 
 @dataclass(frozen=True)

@@ -90,8 +90,13 @@ def project_into(x: Array, weights: Array, b: Array, out: Array) -> None:
         weights: From :func:`zoo.kernels.prepare_input_weights`, of ``w (I, N)``.
         b: Bias ``(N,)``.
         out: The result ``(T, B, N)``.
+
+    Raises:
+        ValueError: if the inputs are floats and the weights are a matrix.
     """
     if x.ndim == 3:
+        if weights.ndim == 2:  # known when the kernel compiles
+            raise ValueError("weights are a matrix; call kernels.prepare_input_weights(x, w) first")
         project_dense(kernels.as_rows(x), weights, b, kernels.as_rows(out))
         return
     for t in range(x.shape[0]):

@@ -1,4 +1,4 @@
-"""Linear systems and matrix exponentials, for matrices that depend on parameters only (once per sequence).
+"""Linear systems and matrix exponentials, for matrices that depend on parameters only (once for a batch).
 
 Numba's ``np.linalg`` needs SciPy's LAPACK, on which zoo does not depend. These kernels compute in float64
 whatever the dtype of the layer, and round the result. A result without a correct digit is NaN everywhere.

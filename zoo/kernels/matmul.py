@@ -115,7 +115,7 @@ def pack_transposed(w: Array) -> Array:
 
 @njit
 def matrix_if(condition: bool, w: Array) -> Array:
-    """``w (N, K)``, or ``(G, N, K)``, to pack; none of its rows, or matrices, if the condition is false."""
+    """Return ``w (N, K)`` or ``(G, N, K)``; if the condition is false ``w[:0]``, to pack nothing."""
     return w if condition else w[:0]
 
 

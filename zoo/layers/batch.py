@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
@@ -13,7 +13,7 @@ from zoo.array_types import Array, Arrays
 from zoo.layers.aux_inputs import AuxInputSource
 from zoo.layers.direction import BackwardHook, Direction, DirectionTape
 from zoo.layers.sharding import Rows, row_count, shards, slice_states
-from zoo.layers.stack import LayerTape, Stack, StackArrays
+from zoo.layers.stack import LayerTape, Stack, StackParams
 from zoo.layers.time_chunks import (
     Segment,
     TimeChunks,
@@ -45,41 +45,39 @@ class BatchRun:
 
     Args:
         stack: The layers.
-        arrays: Their parameters and buffers.
+        params: Their parameters and buffers.
         x: Floats ``(T, B, I)`` or tokens ``(T, B)``; zeros or -1 in the padding.
         state: Initial states.
         aux_inputs: Auxiliary inputs.
         segments: The steps of each checkpoint segment; if there is only one, tapes are kept.
         lengths: Steps of each sequence ``(B,)``; None if all have all steps.
         uses_learned_state: Whether the initial states are the learned ones.
-        forward_arrays: Prepared parameters for the forward passes; None to prepare them in each call.
-        backward_arrays: Prepared parameters for the backward passes.
     """
 
     stack: Stack
-    arrays: StackArrays
+    params: StackParams
     x: Array
     state: Mapping[str, Array]
     aux_inputs: AuxInputSource
     segments: list[slice]
     lengths: Array | None = None
     uses_learned_state: bool = False
-    forward_arrays: StackArrays | None = None
-    backward_arrays: StackArrays | None = None
 
-    def prepared(self, forward: bool = False, backward: bool = False, needs_dx: bool = False) -> BatchRun:
-        """The same batch with prepared parameters, which all shards share.
+    def prepare(
+        self, *, forward: bool = False, backward: bool = False, needs_dx: bool = False
+    ) -> StackParams:
+        """Parameters with what all shards have in common, for :meth:`forward` and :meth:`backward`.
 
         Args:
             forward: Whether there will be forward passes.
             backward: Whether there will be backward passes.
             needs_dx: Whether they compute the gradient with respect to x.
         """
-        stack, arrays, is_dense = self.stack, self.arrays, self.x.ndim == 3
-        return replace(
-            self,
-            forward_arrays=stack.prepare_forward(arrays, is_dense) if forward else None,
-            backward_arrays=stack.prepare_backward(arrays, is_dense, needs_dx) if backward else None,
+        # Segments that were not kept run forward again.
+        forward = forward or (backward and len(self.segments) > 1)
+        is_dense = self.x.ndim == 3
+        return self.stack.prepare(
+            self.params, is_dense, forward=forward, backward=backward, needs_dx=needs_dx
         )
 
     @property
@@ -110,7 +108,11 @@ class BatchRun:
         return make((*self.x.shape[:2], size), self.aux_inputs.dtype)
 
     def forward(
-        self, shard: slice, on_output: OutputHook, keep_last: bool = False
+        self,
+        shard: slice,
+        on_output: OutputHook,
+        keep_last: bool = False,
+        params: StackParams | None = None,
     ) -> tuple[list[Segment], Arrays]:
         """Run a shard: its segments, and the final states of its rows.
 
@@ -118,7 +120,9 @@ class BatchRun:
             shard: Rows, in the order of lengths.
             on_output: Takes the outputs of each segment.
             keep_last: Keep the tape of the last segment even if the others are run again.
+            params: From :meth:`prepare`; None to compute it in each call.
         """
+        params = self.params if params is None else params
         rows = self.shard_rows(shard)
         chunks, direction_chunks = self._plan_chunks(rows)
         state, segments = slice_states(self.state, rows), list[Segment]()
@@ -128,9 +132,7 @@ class BatchRun:
             chunk_rows = leading_rows(rows, count)
             aux = self.aux_inputs.chunk(time_slice, chunk_rows)
             x = slice_batch(self.x, time_slice, chunk_rows)
-            y, final, tape = self.stack.forward(
-                self.forward_arrays or self.arrays, x, leading, aux, direction_chunks
-            )
+            y, final, tape = self.stack.forward(params, x, leading, aux, direction_chunks)
             is_kept = chunks.keeps_tapes or index == last
             segment = Segment(time_slice, chunk_rows, leading, tape if is_kept else None)
             on_output(segment, y, tape)
@@ -145,6 +147,7 @@ class BatchRun:
         dfinal: Arrays,
         dx: Array | None = None,
         hook: BackwardHook | None = None,
+        params: StackParams | None = None,
     ) -> tuple[Arrays, list[Array]]:
         """Gradients of a shard's initial states, and of all parameters in their order.
 
@@ -154,18 +157,19 @@ class BatchRun:
             dfinal: Gradients of the final states of the shard's rows.
             dx: Destination of the gradient of x, ``(T, B, I)``; None if it is not needed, and for tokens.
             hook: Called before the backward pass of each direction and chunk.
+            params: From :meth:`prepare`; None to compute it in each call.
         """
+        params = self.params if params is None else params
         dstate, total = dfinal, list[Array]()
         for segment in reversed(segments):
             y, tape = None, segment.tape
             if tape is None:
-                y, tape = self._rerun(segment)
+                y, tape = self._rerun(segment, params)
             dy, others = output_gradient(segment, y)
             segment_dfinal = leading_states(dstate, dstate, row_count(segment.rows))
             absolute = _with_absolute_ranges(hook, segment) if hook else None
-            arrays = self.backward_arrays or self.arrays
             dpart, dinitial, gradients = self.stack.backward(
-                arrays, tape, dy, segment_dfinal, absolute, needs_dx=dx is not None
+                params, tape, dy, segment_dfinal, absolute, needs_dx=dx is not None
             )
             if dx is not None:
                 dx[segment.time_slice, segment.rows] = dpart
@@ -180,7 +184,7 @@ class BatchRun:
         self, segment: Segment, tape: list[LayerTape]
     ) -> Iterator[tuple[Direction, slice, Rows, DirectionTape]]:
         """Iterate over the directions and chunks of a segment: steps and rows of the batch, and tape."""
-        for direction, time_slice, rows, direction_tape in self.stack.iter_tapes(self.arrays, tape):
+        for direction, time_slice, rows, direction_tape in self.stack.iter_tapes(self.params, tape):
             yield direction, *absolute_range(segment, time_slice, rows), direction_tape
 
     @cached_property
@@ -198,11 +202,11 @@ class BatchRun:
         chunks = plan_chunks(self.segments, row_count(rows), lengths) if has_chunks else None
         return plan_chunks([whole], row_count(rows)), chunks
 
-    def _rerun(self, segment: Segment) -> tuple[Array, list[LayerTape]]:
+    def _rerun(self, segment: Segment, params: StackParams) -> tuple[Array, list[LayerTape]]:
         """Outputs and tape of a segment whose tape was not kept; no such stack is bidirectional."""
         aux = self.aux_inputs.chunk(segment.time_slice, segment.rows)
         x = slice_batch(self.x, segment.time_slice, segment.rows)
-        y, _, tape = self.stack.forward(self.forward_arrays or self.arrays, x, segment.state, aux)
+        y, _, tape = self.stack.forward(params, x, segment.state, aux)
         return y, tape
 
 

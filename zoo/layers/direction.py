@@ -55,6 +55,22 @@ class DirectionTape(NamedTuple):
         return slice(0, self.x.shape[1])
 
 
+class DirectionParams(NamedTuple):
+    """Parameters and buffers of a direction, and what all shards of a batch compute from them.
+
+    Args:
+        arrays: Parameters and buffers, as :attr:`Direction.arrays`.
+        forward_params: The first argument of the forward kernel; None to compute it in each call.
+        backward_params: The first argument of the backward kernel; None to compute it in each call.
+        needs_dx: Whether ``backward_params`` suffice for the gradient with respect to x.
+    """
+
+    arrays: tuple[Array, ...]
+    forward_params: tuple[Any, ...] | None = None
+    backward_params: tuple[Any, ...] | None = None
+    needs_dx: bool = False
+
+
 @dataclass(frozen=True)
 class Direction:
     """A cell with sizes in one direction of time.
@@ -135,22 +151,27 @@ class Direction:
             for position, (array, (name, shape)) in enumerate(named)
         }
 
-    def prepare_forward(self, arrays: tuple[Array, ...], is_dense: bool) -> tuple[Any, ...]:
-        """Prepared parameters for :meth:`forward`: the arrays, then values that depend on them alone.
+    def prepare(
+        self, params: DirectionParams, is_dense: bool, *, forward: bool, backward: bool, needs_dx: bool
+    ) -> DirectionParams:
+        """Compute what all shards of a batch have in common.
 
         Args:
-            arrays: Parameters and buffers, as :attr:`arrays`.
+            params: Parameters and buffers.
             is_dense: Whether the inputs are floats; if not, they are tokens.
+            forward: Whether there will be forward passes.
+            backward: Whether there will be backward passes.
+            needs_dx: Whether they compute the gradient with respect to x.
         """
-        return self.kernels.forward_params(arrays, is_dense)
-
-    def prepare_backward(self, arrays: tuple[Array, ...], is_dense: bool, needs_dx: bool) -> tuple[Any, ...]:
-        """Prepared parameters for :meth:`backward`."""
-        return self.kernels.backward_params(arrays, is_dense, needs_dx)
+        arrays, kernels = params.arrays, self.kernels
+        # The forward pass reads first, so its arrays come last and are in the cache.
+        backward_params = kernels.backward_params(arrays, is_dense, needs_dx) if backward else None
+        forward_params = kernels.forward_params(arrays, is_dense) if forward else None
+        return DirectionParams(arrays, forward_params, backward_params, needs_dx)
 
     def forward(
         self,
-        arrays: tuple[Any, ...],
+        params: DirectionParams,
         x: Array,
         state: Mapping[str, Array],
         inputs: tuple[Array, ...],
@@ -159,7 +180,7 @@ class Direction:
         """Outputs ``(T, B, ·)``, final states, and the tape.
 
         Args:
-            arrays: Parameters and buffers, or the result of :meth:`prepare_forward`.
+            params: Parameters and buffers.
             x: Floats or tokens, as kernels take them.
             state: Initial states; those of other directions are ignored.
             inputs: Auxiliary inputs in the order of declaration.
@@ -170,10 +191,12 @@ class Direction:
         """
         initial = tuple([state[name] for name in self.states])
         aux = (inputs,) if self.cell.inputs else ()  # an argument that only cells with inputs have
-        if len(arrays) == len(self.arrays):
-            arrays = self.prepare_forward(arrays, x.ndim == 3)
-        y, final, saved = self.kernels.forward(arrays, x, initial, *aux, *self.kernels.options)
-        self._check_array("output of forward", y, (*x.shape[:2], self.output_size), arrays[0].dtype)
+        first = params.forward_params
+        if first is None:
+            first = self.kernels.forward_params(params.arrays, x.ndim == 3)
+        y, final, saved = self.kernels.forward(first, x, initial, *aux, *self.kernels.options)
+        dtype = params.arrays[0].dtype
+        self._check_array("output of forward", y, (*x.shape[:2], self.output_size), dtype)
         self._check_number("states from forward", self.states, final)
         return (
             y,
@@ -181,22 +204,17 @@ class Direction:
             DirectionTape(x, initial, inputs, saved, start),
         )
 
-    def rerun(self, arrays: tuple[Any, ...], tape: DirectionTape) -> DirectionTape:
-        """The tape with the saved arrays, from a forward pass if it has none.
-
-        Args:
-            arrays: Parameters and buffers, or the result of :meth:`prepare_backward`.
-            tape: From :meth:`forward`.
-        """
+    def rerun(self, params: DirectionParams, tape: DirectionTape) -> DirectionTape:
+        """The tape with the saved arrays, from a forward pass if it has none."""
         if tape.saved is not None:
             return tape
         x, *inputs = map(np.ascontiguousarray, (tape.x, *tape.inputs))
         state = dict(zip(self.states, tape.state, strict=True))
-        return self.forward(arrays[: len(self.arrays)], x, state, tuple(inputs), tape.start)[2]
+        return self.forward(params, x, state, tuple(inputs), tape.start)[2]
 
     def backward(
         self,
-        arrays: tuple[Any, ...],
+        params: DirectionParams,
         tape: DirectionTape,
         dy: Array,
         dfinal: Mapping[str, Array],
@@ -205,7 +223,7 @@ class Direction:
         """Gradients of x (None for tokens, or if not needed), the initial states, and the parameters.
 
         Args:
-            arrays: Parameters and buffers, or the result of :meth:`prepare_backward`.
+            params: Parameters and buffers.
             tape: From :meth:`forward`.
             dy: Gradient of the outputs.
             dfinal: Gradients of the final states.
@@ -215,16 +233,19 @@ class Direction:
             DefinitionError: if the cell's kernel returns something invalid.
         """
         aux = (tape.inputs,) if self.cell.inputs else ()
-        if len(arrays) == len(self.arrays):
-            arrays = self.prepare_backward(arrays, tape.x.ndim == 3, needs_dx)
-        forward_arguments = arrays, tape.x, tape.state, *aux, tape.saved
+        first = params.backward_params
+        if first is None:
+            first = self.kernels.backward_params(params.arrays, tape.x.ndim == 3, needs_dx)
+        else:
+            assert params.needs_dx >= needs_dx  # else the kernel would read a matrix of no rows
+        forward_arguments = first, tape.x, tape.state, *aux, tape.saved
         kernel_dfinal = tuple([dfinal[name] for name in self.states])
         dx, dinitial, gradients = self.kernels.backward(
             *forward_arguments, dy, kernel_dfinal, *self.kernels.last_backward_arguments(needs_dx)
         )
         has_dx = needs_dx and tape.x.ndim == 3
         if has_dx:
-            self._check_array("gradient of the input", dx, tape.x.shape, arrays[0].dtype)
+            self._check_array("gradient of the input", dx, tape.x.shape, params.arrays[0].dtype)
         self._check_number("state gradients from backward", self.states, dinitial)
         self._check_gradients(gradients)
         return dx if has_dx else None, dict(zip(self.states, dinitial, strict=True)), list(gradients)
@@ -280,7 +301,8 @@ def _measure_tape(direction: Direction, steps: int) -> int:
     arrays, inputs = _dummy_arrays(direction.arrays), _dummy_arrays(direction.inputs, (steps, 1))
     state = dict(zip(direction.states, _dummy_arrays(direction.states, (1,)), strict=True))
     with pure_python():
-        *_, tape = direction.forward(arrays, np.zeros((steps, 1), np.int32), state, inputs)
+        params = DirectionParams(arrays)
+        *_, tape = direction.forward(params, np.zeros((steps, 1), np.int32), state, inputs)
     assert tape.saved is not None
     return sum({id(array): np.size(array) for array in tape.saved}.values())
 

@@ -120,8 +120,8 @@ class FunctionalStack:
                 x = x.copy()
                 if inputs:
                     aux_inputs = replace(aux_inputs, given=_copies(aux_inputs.given))
-        stack_arrays, uses_learned = stack.arrays_by_direction(arrays), state is None
-        run = BatchRun(stack, stack_arrays, x, initial, aux_inputs, segments, row_lengths, uses_learned)
+        params, uses_learned = stack.params_by_direction(arrays), state is None
+        run = BatchRun(stack, params, x, initial, aux_inputs, segments, row_lengths, uses_learned)
         y = run.empty_output(stack.output_size)
         tracer = ValueTracer(run, trace) if requested_names(trace) else None
 
@@ -130,8 +130,8 @@ class FunctionalStack:
             if tracer is not None:
                 tracer.collect(run.iter_tapes(segment, tape))
 
-        forward = run.prepared(forward=True).forward
-        results = map_shards(partial(forward, on_output=on_output), all_shards, threads)
+        forward = partial(run.forward, on_output=on_output, params=run.prepare(forward=True))
+        results = map_shards(forward, all_shards, threads)
         final = gather_states(run.pair_with_rows([final for _, final in results]), batch)
         traces = tracer.traces() if tracer else value_traces({})
         digest = None if theta is None else fingerprint(theta)
@@ -186,14 +186,14 @@ class FunctionalStack:
             return slice_batch(dy, segment.time_slice, segment.rows), []
 
         total = GradientSum(dtheta, len(all_shards))
-        prepared = run.prepared(len(run.segments) > 1, True, needs_dx=dx is not None)
+        params = run.prepare(backward=True, needs_dx=dx is not None)
 
         def work(shard: slice) -> Arrays:
             index = all_shards.index(shard)
             segments, rows = tape.segments_by_shard[index], run.shard_rows(shard)
             hook = tracer.on_backward if tracer else None
-            dinitial, gradients = prepared.backward(
-                segments, output_gradient, slice_states(dfinal, rows), dx, hook
+            dinitial, gradients = run.backward(
+                segments, output_gradient, slice_states(dfinal, rows), dx, hook, params
             )
             total.add(index, gradients)
             return dinitial

@@ -261,7 +261,7 @@ def flatten(arrays: list[Array], out: Array) -> None:
 
 
 _SUM_BLOCK = 2**15
-"""Elements that are summed at a time, so that they stay in the second-level cache."""
+"""Elements of the sum that are computed at a time, so that they stay in the second-level cache."""
 
 
 def sum_flattened(gradients: Sequence[Sequence[Array]], out: Array, adds: bool) -> None:
@@ -282,8 +282,10 @@ def sum_flattened(gradients: Sequence[Sequence[Array]], out: Array, adds: bool) 
 
 def _sum(terms: list[Array], out: Array, adds: bool) -> None:
     out = out[: terms[0].size]
-    terms = [out, *terms] if adds else terms
-    if len(terms) == 1:
+    if not adds and len(terms) == 1:
         np.copyto(out, terms[0])
-    for index, term in enumerate(terms[1:]):
-        np.add(out if index else terms[0], term, out=out)
+        return
+    first, *others = [out, *terms] if adds else terms
+    np.add(first, others[0], out=out)  # not a copy and an addition, which would write twice
+    for term in others[1:]:
+        out += term

@@ -250,7 +250,7 @@ class Recurrent(FlatParameters):
         given = {name: as_array(value, owner)[np.newaxis] for name, value in inputs.items()}
         aux = stack.aux_inputs(given, (1, batch), self.dtype, noise).chunk(slice(0, 1), slice(0, batch))
         initial = stack.initial_states(state, self._arrays, batch, self.dtype)
-        y, final, _ = stack.forward(stack.arrays_by_direction(self._arrays), x, initial, aux)
+        y, final, _ = stack.forward(stack.params_by_direction(self._arrays), x, initial, aux)
         return y[0], States(final)
 
     @property

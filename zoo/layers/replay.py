@@ -20,7 +20,7 @@ from zoo.compiler.interpreter import CompiledScan, GraphInterpreter
 from zoo.compiler.ir.graph import Node, ancestors
 from zoo.compiler.ir.structural_ops import STATE
 from zoo.compiler.passes.autodiff import step_vjp
-from zoo.layers.direction import Direction, DirectionTape
+from zoo.layers.direction import Direction, DirectionParams, DirectionTape
 
 Values = Iterator[tuple[slice, list[Any]]]
 """Blocks of steps with the values of the requested nodes, ``(steps, B, ...)``."""
@@ -104,7 +104,9 @@ class StepReplay:
             assert tape.saved is not None
             states = {name: tape.saved[slot] for name, slot in saved_state_slots(self.direction.cell).items()}
         else:  # the meaning of what its kernels save is unknown
-            y, *_ = self.direction.forward(self.arrays, tape.x, self._initial_states(tape), tape.inputs)
+            y, *_ = self.direction.forward(
+                DirectionParams(self.arrays), tape.x, self._initial_states(tape), tape.inputs
+            )
             states = {
                 name: y for name, node in self.step_graph.new_states.items() if node is self.step_graph.y
             }
@@ -194,13 +196,21 @@ def _state_dependencies(nodes: Sequence[Node], after: Mapping[str, Node]) -> lis
     return list(states)
 
 
+def _prepare(
+    direction: Direction, arrays: tuple[Array, ...], tape: DirectionTape, backward: bool
+) -> DirectionParams:
+    params, is_dense = DirectionParams(arrays), tape.x.ndim == 3
+    return direction.prepare(params, is_dense, forward=True, backward=backward, needs_dx=False)
+
+
 def kernel_states(direction: Direction, arrays: tuple[Array, ...], tape: DirectionTape) -> Arrays:
     """States after every step, ``(T, B, ...)``, with one call of the forward kernel for each step."""
+    params = _prepare(direction, arrays, tape, backward=False)
     state = dict(zip(direction.states, tape.state, strict=True))
     trajectories = {name: np.empty((len(tape.x), *value.shape), value.dtype) for name, value in state.items()}
     for t in range(len(tape.x)):
         inputs = tuple([_at(each, t) for each in tape.inputs])
-        _, state, _ = direction.forward(arrays, _at(tape.x, t), state, inputs)
+        _, state, _ = direction.forward(params, _at(tape.x, t), state, inputs)
         for name, trajectory in trajectories.items():
             trajectory[t] = state[name]
     return dict(zip(direction.cell.states, trajectories.values(), strict=True))
@@ -213,6 +223,7 @@ def kernel_state_gradients(
 
     The first state is the output; other uses of a new state within its own step are unknown.
     """
+    params = _prepare(direction, arrays, tape, backward=True)
     after = kernel_states(direction, arrays, tape)
     before = {
         name: np.concatenate([initial[None], trajectory])
@@ -225,8 +236,8 @@ def kernel_state_gradients(
             trajectory[t] = gradient
         state = {name: np.ascontiguousarray(trajectory[t]) for name, trajectory in before.items()}
         aux_inputs = tuple([_at(each, t) for each in tape.inputs])
-        *_, step_tape = direction.forward(arrays, _at(tape.x, t), state, aux_inputs)
-        _, dstate, _ = direction.backward(arrays, step_tape, _at(dy, t), dstate, needs_dx=False)
+        *_, step_tape = direction.forward(params, _at(tape.x, t), state, aux_inputs)
+        _, dstate, _ = direction.backward(params, step_tape, _at(dy, t), dstate, needs_dx=False)
     next(iter(gradients.values()))[...] += dy
     return gradients
 

@@ -17,7 +17,7 @@ from zoo.base import Cell, Input, Noise
 from zoo.errors import UsageError
 from zoo.layers.aux_inputs import AuxInputs, AuxInputSource, check_noise
 from zoo.layers.config import StackConfig
-from zoo.layers.direction import BackwardHook, Direction, DirectionTape
+from zoo.layers.direction import BackwardHook, Direction, DirectionParams, DirectionTape
 from zoo.layers.parameters import parameter_part
 from zoo.layers.sharding import Rows
 from zoo.layers.states import GivenState
@@ -31,8 +31,8 @@ from zoo.layers.time_chunks import (
 )
 from zoo.layers.validation import as_aux_inputs, as_state
 
-StackArrays = list[tuple[Any, ...]]
-"""The parameters and buffers of each direction, or its prepared parameters."""
+StackParams = list[DirectionParams]
+"""The parameters and buffers of each direction."""
 
 
 class LayerTape(NamedTuple):
@@ -78,7 +78,7 @@ class Layer:
 
     def forward(
         self,
-        arrays: StackArrays,
+        params: StackParams,
         x: Array,
         state: Mapping[str, Array],
         aux: AuxInputs,
@@ -89,14 +89,14 @@ class Layer:
         dropped = x if aux.mask is None else x * aux.mask
         outputs, tapes = [], []
         final: Arrays = {}
-        for direction, own_arrays, inputs in zip(self.directions, arrays, aux.inputs, strict=True):
+        for direction, own_params, inputs in zip(self.directions, params, aux.inputs, strict=True):
             ordered = reverse_time(dropped, lengths) if direction.reverse else dropped
             if chunks is None:
-                y, direction_final, tape = direction.forward(own_arrays, ordered, state, inputs)
+                y, direction_final, tape = direction.forward(own_params, ordered, state, inputs)
                 tapes.append([tape])
             else:
                 y, direction_final, direction_tapes = _forward_chunks(
-                    direction, own_arrays, ordered, state, inputs, chunks
+                    direction, own_params, ordered, state, inputs, chunks
                 )
                 tapes.append(direction_tapes)
             outputs.append(reverse_time(y, lengths) if direction.reverse else y)
@@ -106,7 +106,7 @@ class Layer:
 
     def backward(
         self,
-        arrays: StackArrays,
+        params: StackParams,
         tape: LayerTape,
         dy: Array,
         dfinal: Mapping[str, Array],
@@ -119,12 +119,12 @@ class Layer:
         gradients: list[Array] = []
         sizes = [direction.output_size for direction in self.directions]
         parts = [dy] if len(sizes) == 1 else np.split(dy, sizes[:1], axis=2)
-        for direction, own_arrays, tapes, part in zip(
-            self.directions, arrays, tape.directions, parts, strict=True
+        for direction, own_params, tapes, part in zip(
+            self.directions, params, tape.directions, parts, strict=True
         ):
             ordered = reverse_time(part, tape.lengths) if direction.reverse else part
             dx, dinitial, direction_gradients = _backward_chunks(
-                direction, own_arrays, tapes, ordered, dfinal, hook, needs_dx
+                direction, own_params, tapes, ordered, dfinal, hook, needs_dx
             )
             if dx is not None:
                 input_gradients.append(reverse_time(dx, tape.lengths) if direction.reverse else dx)
@@ -133,12 +133,12 @@ class Layer:
         return self._input_gradient(input_gradients, tape.mask, dy), dstate, gradients
 
     def iter_tapes(
-        self, arrays: StackArrays, tape: LayerTape
+        self, params: StackParams, tape: LayerTape
     ) -> Iterator[tuple[Direction, slice, Rows, DirectionTape]]:
         """Iterate over directions and chunks: steps in the direction's order of time, rows, and tape."""
-        for direction, own_arrays, tapes in zip(self.directions, arrays, tape.directions, strict=True):
+        for direction, own_params, tapes in zip(self.directions, params, tape.directions, strict=True):
             for each in tapes:
-                yield direction, each.time_slice, each.rows, direction.rerun(own_arrays, each)
+                yield direction, each.time_slice, each.rows, direction.rerun(own_params, each)
 
     def _input_gradient(self, parts: list[Array], mask: Array | None, dy: Array) -> Array | None:
         if not parts:
@@ -151,7 +151,7 @@ class Layer:
 
 def _forward_chunks(
     direction: Direction,
-    arrays: tuple[Array, ...],
+    params: DirectionParams,
     x: Array,
     state: Mapping[str, Array],
     inputs: tuple[Array, ...],
@@ -164,7 +164,7 @@ def _forward_chunks(
         rows = slice(0, count)
         chunk_inputs = tuple([slice_batch(value, time_slice, rows) for value in inputs])
         y, chunk_final, tape = direction.forward(
-            arrays,
+            params,
             slice_batch(x, time_slice, rows),
             leading_states(direction.states, carry, count),
             chunk_inputs,
@@ -181,7 +181,7 @@ def _forward_chunks(
 
 def _backward_chunks(
     direction: Direction,
-    arrays: tuple[Array, ...],
+    params: DirectionParams,
     tapes: list[DirectionTape],
     dy: Array,
     dfinal: Mapping[str, Array],
@@ -192,7 +192,7 @@ def _backward_chunks(
     dstate = dict(dfinal)
     input_gradients, total = list[Array](), list[Array]()
     for each in reversed(tapes):
-        tape = each if each.saved is not None else direction.rerun(arrays, each)
+        tape = each if each.saved is not None else direction.rerun(params, each)
         time_slice, rows = tape.time_slice, tape.rows
         part, chunk_dfinal = (
             slice_batch(dy, time_slice, rows),
@@ -200,7 +200,7 @@ def _backward_chunks(
         )
         if hook is not None:
             hook(direction, time_slice, rows, tape, part, chunk_dfinal)
-        dx, dinitial, gradients = direction.backward(arrays, tape, part, chunk_dfinal, needs_dx)
+        dx, dinitial, gradients = direction.backward(params, tape, part, chunk_dfinal, needs_dx)
         if dx is not None:
             input_gradients.append(dx)
         dstate, total = update_leading_rows(dstate, dinitial), add_gradients(total, gradients)
@@ -361,32 +361,39 @@ class Stack:
         drawn = {name: value for each in self.directions for name, value in each.initial_values(seed).items()}
         return drawn | {name: np.zeros(self.param_shapes[name]) for name in self.learned}
 
-    def arrays_by_direction(self, arrays: Mapping[str, Array]) -> StackArrays:
+    def params_by_direction(self, arrays: Mapping[str, Array]) -> StackParams:
         """The parameters and buffers of each direction, from all by name."""
-        return [tuple([arrays[name] for name in direction.arrays]) for direction in self.directions]
-
-    def prepare_forward(self, arrays: StackArrays, is_dense: bool) -> StackArrays:
-        """Prepared parameters of each direction for :meth:`forward`, see :meth:`Direction.prepare_forward`.
-
-        Args:
-            arrays: From :meth:`arrays_by_direction`.
-            is_dense: Whether the inputs of the first layer are floats; if not, they are tokens.
-        """
         return [
-            direction.prepare_forward(own, is_dense or direction.index > 0)
-            for direction, own in zip(self.directions, arrays, strict=True)
+            DirectionParams(tuple([arrays[name] for name in direction.arrays]))
+            for direction in self.directions
         ]
 
-    def prepare_backward(self, arrays: StackArrays, is_dense: bool, needs_dx: bool) -> StackArrays:
-        """Prepared parameters of each direction for :meth:`backward`."""
+    def prepare(
+        self, params: StackParams, is_dense: bool, *, forward: bool, backward: bool, needs_dx: bool
+    ) -> StackParams:
+        """Compute what all shards of a batch have in common, see :meth:`Direction.prepare`.
+
+        Args:
+            params: From :meth:`params_by_direction`.
+            is_dense: Whether the inputs of the first layer are floats; if not, they are tokens.
+            forward: Whether there will be forward passes.
+            backward: Whether there will be backward passes.
+            needs_dx: Whether they compute the gradient with respect to the inputs of the first layer.
+        """
         return [
-            direction.prepare_backward(own, is_dense or direction.index > 0, needs_dx or direction.index > 0)
-            for direction, own in zip(self.directions, arrays, strict=True)
+            direction.prepare(
+                own,
+                is_dense or direction.index > 0,
+                forward=forward,
+                backward=backward,
+                needs_dx=needs_dx or direction.index > 0,
+            )
+            for direction, own in zip(self.directions, params, strict=True)
         ]
 
     def forward(
         self,
-        arrays: StackArrays,
+        params: StackParams,
         x: Array,
         state: Mapping[str, Array],
         aux_inputs: list[AuxInputs],
@@ -395,7 +402,7 @@ class Stack:
         """Outputs ``(T, B, ·)``, the final states of each sequence, and the tape of each layer.
 
         Args:
-            arrays: From :meth:`arrays_by_direction` or :meth:`prepare_forward`.
+            params: From :meth:`params_by_direction`, or :meth:`prepare`.
             x: Floats or tokens, as kernels take them; zeros or -1 in the padding.
             state: Initial states.
             aux_inputs: From :meth:`AuxInputSource.chunk`.
@@ -406,15 +413,15 @@ class Stack:
         """
         final: Arrays = {}
         tape = []
-        for layer, own_arrays, aux in zip(self.layers, self._by_layer(arrays), aux_inputs, strict=True):
-            x, layer_final, layer_tape = layer.forward(own_arrays, x, state, aux, chunks)
+        for layer, own_params, aux in zip(self.layers, self._by_layer(params), aux_inputs, strict=True):
+            x, layer_final, layer_tape = layer.forward(own_params, x, state, aux, chunks)
             final |= layer_final
             tape.append(layer_tape)
         return x, final, tape
 
     def backward(
         self,
-        arrays: StackArrays,
+        params: StackParams,
         tape: list[LayerTape],
         dy: Array,
         dfinal: Mapping[str, Array],
@@ -427,7 +434,7 @@ class Stack:
         whose gradients :meth:`learned_state_gradients` returns.
 
         Args:
-            arrays: From :meth:`arrays_by_direction` or :meth:`prepare_backward`.
+            params: From :meth:`params_by_direction`, or :meth:`prepare`.
             tape: From :meth:`forward`.
             dy: Gradient of the outputs.
             dfinal: Gradients of the final states.
@@ -440,32 +447,32 @@ class Stack:
         dx: Array | None = dy
         dstate: Arrays = {}
         gradients: list[Array] = []
-        for layer, own_arrays, layer_tape in zip(
-            reversed(self.layers), reversed(self._by_layer(arrays)), reversed(tape), strict=True
+        for layer, own_params, layer_tape in zip(
+            reversed(self.layers), reversed(self._by_layer(params)), reversed(tape), strict=True
         ):
             assert dx is not None  # only the lowest layer reads tokens
             needs_own_dx = needs_dx or layer is not self.layers[0]
             dx, dinitial, layer_gradients = layer.backward(
-                own_arrays, layer_tape, dx, dfinal, hook, needs_own_dx
+                own_params, layer_tape, dx, dfinal, hook, needs_own_dx
             )
             dstate |= dinitial
             gradients[:0] = layer_gradients
         return dx, dstate, gradients
 
     def iter_tapes(
-        self, arrays: StackArrays, tape: list[LayerTape]
+        self, params: StackParams, tape: list[LayerTape]
     ) -> Iterator[tuple[Direction, slice, Rows, DirectionTape]]:
         """Iterate over directions and chunks: steps in the direction's order of time, rows, and tape."""
-        for layer, own_arrays, layer_tape in zip(self.layers, self._by_layer(arrays), tape, strict=True):
-            yield from layer.iter_tapes(own_arrays, layer_tape)
+        for layer, own_params, layer_tape in zip(self.layers, self._by_layer(params), tape, strict=True):
+            yield from layer.iter_tapes(own_params, layer_tape)
 
     def learned_state_gradients(self, dstate: Mapping[str, Array], was_used: bool) -> list[Array]:
         """Gradients of the learned initial states: sums over the rows, or zeros if they were not used."""
         rows = slice(None if was_used else 0)
         return [dstate[state][rows].sum(axis=0) for state in self.learned.values()]
 
-    def _by_layer(self, arrays: StackArrays) -> list[StackArrays]:
-        return [arrays[layer_slice] for layer_slice in self._layer_slices]
+    def _by_layer(self, params: StackParams) -> list[StackParams]:
+        return [params[layer_slice] for layer_slice in self._layer_slices]
 
     def _shapes(self, kind: str) -> dict[str, tuple[int, ...]]:
         return {name: shape for each in self.directions for name, shape in getattr(each, kind).items()}

@@ -25,7 +25,7 @@ from zoo.layers.sharding import ROWS_PER_TILE, Rows
 
 Recompute: TypeAlias = int | Literal["sqrt"] | None
 
-# Every segment packs the weights again and adds up their gradients, for the price of 50 tokens at H=128.
+# Every segment adds up the gradients of the weights, for the price of fewer than 50 tokens at H=128.
 MIN_SEGMENT_TOKENS = 1024
 
 EXPECTED_RECOMPUTE = "the steps of a segment, an integer of at least 1, or 'sqrt'"

@@ -310,12 +310,12 @@ class ValueTracer:
     def __init__(self, batch_run: BatchRun, request: TraceRequest) -> None:
         names = resolve_trace_request(batch_run.stack.directions, request, "trace", batch_run.stack.label())
         self._batch_run, self._collectors = batch_run, dict[str, _ValueCollector]()
-        for direction, arrays, own_names in zip(
-            batch_run.stack.directions, batch_run.arrays, names, strict=True
+        for direction, params, own_names in zip(
+            batch_run.stack.directions, batch_run.params, names, strict=True
         ):
             if own_names:
                 self._collectors[direction.prefix] = _ValueCollector(
-                    direction, arrays, own_names, batch_run.x.shape[:2]
+                    direction, params.arrays, own_names, batch_run.x.shape[:2]
                 )
 
     def collect(self, tapes: Iterable[tuple[Direction, slice, Rows, DirectionTape]]) -> None:
@@ -347,10 +347,10 @@ class GradientTracer:
         if request is not True:
             names = resolve_trace_request(directions, request, "trace_grads", batch_run.stack.label())
         self._batch_run, self._collectors = batch_run, dict[str, _GradientCollector]()
-        for direction, arrays, own_names in zip(directions, batch_run.arrays, names, strict=True):
+        for direction, params, own_names in zip(directions, batch_run.params, names, strict=True):
             if own_names:
                 self._collectors[direction.prefix] = _GradientCollector(
-                    direction, arrays, own_names, batch_run.x.shape[:2]
+                    direction, params.arrays, own_names, batch_run.x.shape[:2]
                 )
 
     def on_backward(

@@ -6,7 +6,7 @@ And the checks of targets and weights.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -20,7 +20,7 @@ from zoo.errors import UsageError
 from zoo.layers.batch import BatchRun
 from zoo.layers.parameters import flatten
 from zoo.layers.sharding import Rows, row_count
-from zoo.layers.stack import LayerTape
+from zoo.layers.stack import LayerTape, StackParams
 from zoo.layers.states import States
 from zoo.layers.time_chunks import Segment, slice_batch
 from zoo.layers.validation import as_floats, as_state, as_tokens
@@ -44,19 +44,10 @@ class ReadoutRun:
     kernels: ReadoutKernels
     loss_weights: Array | None
 
-    def prepared(self, backward: bool = False, needs_dx: bool = False) -> ReadoutRun:
-        """The same batch with prepared parameters, which all shards share.
-
-        Args:
-            backward: Whether there will be backward passes.
-            needs_dx: Whether they compute the gradient with respect to the inputs.
-        """
-        return replace(self, batch_run=self.batch_run.prepared(True, backward, needs_dx))
-
-    def outputs(self, shard: slice, out: Array) -> Arrays:
+    def outputs(self, shard: slice, out: Array, params: StackParams | None = None) -> Arrays:
         """Write the outputs of the readout for a shard to ``out (T, B, V)``; return the final states.
 
-        Steps that the readout skips are left as they are.
+        Steps that the readout skips are left as they are. ``params`` come from ``batch_run.prepare``.
         """
 
         def on_output(segment: Segment, y: Array, _: list[LayerTape]) -> None:
@@ -69,7 +60,7 @@ class ReadoutRun:
                 whole[read] = outputs
                 out[segment.time_slice, segment.rows] = whole
 
-        return self.batch_run.forward(shard, on_output)[1]
+        return self.batch_run.forward(shard, on_output, params=params)[1]
 
     def steps_with_loss(self, time_slice: slice) -> slice | Array:
         """Select the steps of a segment that the readout computes: all, or an array of indices."""
@@ -121,12 +112,22 @@ class BatchLoss:
         size: int = self.run.batch_run.x.shape[1]  # `batch_run.batch_size` is one more Python call
         return size
 
-    def prepared(self, backward: bool = False) -> BatchLoss:
-        """The same loss with prepared parameters; ``backward`` as for the run."""
-        return replace(self, run=self.run.prepared(backward, needs_dx=self.dinputs is not None))
+    def prepare(self, *, backward: bool = False) -> StackParams:
+        """Parameters with what all shards have in common, for :meth:`loss` and :meth:`loss_and_grad`.
 
-    def loss(self, shard: slice) -> tuple[Array, Arrays]:
-        """Losses of a shard, summed over its rows for each step ``(T,)``, and its final states."""
+        Args:
+            backward: Whether there will be backward passes.
+        """
+        needs_dx = self.dinputs is not None
+        return self.run.batch_run.prepare(forward=True, backward=backward, needs_dx=needs_dx)
+
+    def loss(self, shard: slice, params: StackParams | None = None) -> tuple[Array, Arrays]:
+        """Losses of a shard, summed over its rows for each step ``(T,)``, and its final states.
+
+        Args:
+            shard: Rows, in the order of lengths.
+            params: From :meth:`prepare`; None to compute it in each call.
+        """
         losses = np.zeros(len(self.run.batch_run.x))
 
         def on_output(segment: Segment, y: Array, _: list[LayerTape]) -> None:
@@ -136,9 +137,11 @@ class BatchLoss:
             self.kernels.loss(y_read, *self.run.readout, targets, weights, self.options, step_losses)
             losses[segment.time_slice][read] = step_losses
 
-        return losses, self.run.batch_run.forward(shard, on_output)[1]
+        return losses, self.run.batch_run.forward(shard, on_output, params=params)[1]
 
-    def loss_and_grad(self, shard: slice, out: Array) -> tuple[Array, Arrays]:
+    def loss_and_grad(
+        self, shard: slice, out: Array, params: StackParams | None = None
+    ) -> tuple[Array, Arrays]:
         """As :meth:`loss`; the gradient of the mean over the batch is written to ``out (P,)``."""
         batch_run, losses = self.run.batch_run, np.zeros(len(self.run.batch_run.x))
         kept: list[tuple[Array, list[Array]]] = []  # gradients of segments whose tape is kept
@@ -150,10 +153,11 @@ class BatchLoss:
         def output_gradient(segment: Segment, y: Array | None) -> tuple[Array, list[Array]]:
             return kept.pop() if y is None else self.readout_backward(segment, y, losses)
 
-        segments, final = batch_run.forward(shard, on_output, keep_last=True)
+        segments, final = batch_run.forward(shard, on_output, True, params)
         rows, dtype = row_count(batch_run.shard_rows(shard)), self.run.readout[0].dtype
         zeros = as_state(None, batch_run.stack.state_shapes, rows, dtype, "model")
-        flatten(batch_run.backward(segments, output_gradient, zeros, self.dinputs)[1], out)
+        _, gradients = batch_run.backward(segments, output_gradient, zeros, self.dinputs, params=params)
+        flatten(gradients, out)
         return losses, final
 
     def from_outputs(self, outputs: Array) -> float:

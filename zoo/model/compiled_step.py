@@ -29,7 +29,7 @@ from zoo.kernels.jit import EXACT, Kernel, is_pure_python, njit
 from zoo.kernels.threadpool import run_with_pool
 from zoo.layers.batch import BatchRun
 from zoo.layers.sharding import slice_states
-from zoo.layers.stack import Stack, StackArrays
+from zoo.layers.stack import Stack, StackParams
 from zoo.layers.time_chunks import slice_batch
 from zoo.model.batch_loss import BatchLoss
 
@@ -145,7 +145,11 @@ class SpecialisedStep(NamedTuple):
     addresses: tuple[int, ...]
 
     def run(self, arguments: StepArguments, count: int, threads: int) -> bool:
-        """Compute ``count`` shards; False if a kernel raised an error or its results do not fit."""
+        """Compute ``count`` shards; False if a kernel raised an error or its results do not fit.
+
+        Raises:
+            MemoryError: if the memory does not suffice for prepared parameters.
+        """
         passed = count, self.addresses, tuple(arguments)
         return run_with_pool(lambda pool_state: self.function(pool_state, *passed), min(threads, count))
 
@@ -199,8 +203,8 @@ def compile_training_step(
     kinds = {name: typeof(each) for name, each in arguments._asdict().items()}
     has_dinputs = kinds["dinputs"] != types.none
     calls = _call_list(stack, kinds["read_steps"] == types.none, has_dinputs)
-    preparation, no_inputs = _preparation(stack, kinds["inputs"].ndim == 2), _no_inputs(kinds)
-    known = {**kinds, "losses": typeof(arguments.losses[0]), **no_inputs}
+    preparation = _preparation(stack, kinds["inputs"].ndim == 2)
+    known = {**kinds, "losses": typeof(arguments.losses[0]), **_empty_input_types(kinds)}
     addresses = _kernel_addresses([*preparation, *calls], entries, known)
     if addresses is None:
         return None
@@ -217,35 +221,40 @@ def _kernel_suffixes(stack: Stack) -> list[str]:
     return [f"_{cells.index(cell)}" if len(cells) > 1 else "" for cell in stack.cells]
 
 
-def _no_inputs(kinds: dict[str, Any]) -> dict[str, Any]:
-    """Types of the variables that stand for the inputs of a layer where its parameters are prepared."""
+def _empty_input_types(kinds: dict[str, Any]) -> dict[str, Any]:
+    """Types of the variables with the empty inputs of a layer, which tell the functions that prepare
+    parameters whether it reads tokens.
+    """
     array: Any = types.Array  # Numba's own types are untyped
-    dtypes = {"no_tokens": (types.int32, 2), "no_floats": (kinds["gradients"].dtype, 3)}
-    return {name: array(dtype, ndim, "C") for name, (dtype, ndim) in dtypes.items()}
+    return {
+        "empty_tokens": array(types.int32, 2, "C"),
+        "empty_floats": array(kinds["gradients"].dtype, 3, "C"),
+    }
 
 
 def _preparation(stack: Stack, reads_tokens: bool) -> list[Call]:
-    """The calls that compute what all shards have in common; what is read first comes last, into the cache.
+    """Calls of the functions that prepare parameters.
+
+    The forward pass of the first layer reads its parameters first. They are prepared last, and are then in
+    the cache.
 
     Args:
         stack: The layers.
         reads_tokens: Whether the first layer reads tokens.
     """
     calls = []
-    for direction in ("backward", "forward"):
+    for pass_name in ("backward", "forward"):
         for n, suffix in reversed(list(enumerate(_kernel_suffixes(stack)))):
-            if getattr(stack.directions[n].kernels, f"prepare_{direction}") is not None:
-                no_inputs = VarRef("no_tokens" if reads_tokens and n == 0 else "no_floats")
-                needs_dx = [VarRef("needs_dx", n)] if direction == "backward" else []
-                passed = [VarRef("params", n), no_inputs, *needs_dx]
-                calls.append(Call(f"prepare_{direction}{suffix}", passed, [f"{direction}_params_{n}"]))
+            if _has_preparation(stack, n, pass_name):
+                empty_inputs = VarRef("empty_tokens" if reads_tokens and n == 0 else "empty_floats")
+                needs_dx = [VarRef("needs_dx", n)] if pass_name == "backward" else []
+                passed = [VarRef("params", n), empty_inputs, *needs_dx]
+                calls.append(Call(f"prepare_{pass_name}{suffix}", passed, [f"{pass_name}_params_{n}"]))
     return calls
 
 
-def _prepared_params(stack: Stack, n: int, direction: str) -> VarRef:
-    """The parameters of a layer, as its ``"forward"`` or ``"backward"`` kernel takes them."""
-    prepares = getattr(stack.directions[n].kernels, f"prepare_{direction}") is not None
-    return VarRef(f"{direction}_params_{n}") if prepares else VarRef("params", n)
+def _has_preparation(stack: Stack, n: int, pass_name: str) -> bool:
+    return getattr(stack.directions[n].kernels, f"prepare_{pass_name}") is not None
 
 
 def _call_list(stack: Stack, reads_all: bool, has_dinputs: bool) -> list[Call]:
@@ -263,10 +272,11 @@ def _call_list(stack: Stack, reads_all: bool, has_dinputs: bool) -> list[Call]:
     def x(n: int) -> VarRef:
         return VarRef("inputs") if n == 0 else VarRef(f"x_{n}")
 
-    def common(n: int, direction: str) -> list[VarRef]:
+    def common(n: int, pass_name: str) -> list[VarRef]:
         """First arguments of the ``"forward"`` or the ``"backward"`` pass of a layer."""
         aux = ["aux"] if stack.cells[n].inputs else []
-        params = _prepared_params(stack, n, direction)
+        is_prepared = _has_preparation(stack, n, pass_name)
+        params = VarRef(f"{pass_name}_params_{n}") if is_prepared else VarRef("params", n)
         return [params, x(n), *(VarRef(name, n) for name in ("initial_states", *aux))]
 
     def forward(n: int) -> list[Call]:
@@ -363,7 +373,8 @@ def _emit_module(
     yield from ("", "", "@zoo.njit", "def run(pool_state, count, addresses, arguments):")
     yield '    """All shards; False if one failed."""'
     yield f"    {', '.join(StepArguments._fields)} = arguments"
-    yield "    no_tokens, no_floats = np.empty((0, 0), np.int32), np.empty((0, 0, 0), gradients.dtype)"
+    yield "    empty_tokens = np.empty((0, 0), np.int32)"
+    yield "    empty_floats = np.empty((0, 0, 0), gradients.dtype)"
     yield from [f"    {line}" for line in _emit_calls(preparation, itertools.count())]
     yield f"    return run_shards({common}, count, arguments)"
     yield ""
@@ -424,8 +435,9 @@ class CompiledStep:
         interpreted_shards: Shards of each kind of batch that the interpreted step computes first.
     """
 
-    def __init__(self, stack: Stack, params: StackArrays, readout: tuple[Array, Array]) -> None:
-        self._stack, self._params, self._readout = stack, tuple(params), readout
+    def __init__(self, stack: Stack, params: StackParams, readout: tuple[Array, Array]) -> None:
+        self._stack, self._readout = stack, readout
+        self._params = tuple([each.arrays for each in params])
         self._is_supported = _is_supported(stack)
         self._has_inputs, self._options = bool(stack.inputs), stack.directions[0].kernels.options
         self._output_sizes = tuple([layer.output_size for layer in stack.directions])

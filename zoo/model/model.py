@@ -6,6 +6,7 @@ import copy
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 import numpy as np
@@ -304,7 +305,8 @@ class Model(FlatParameters):
         if self._is_large:
             return VocabularyStep(self, batch_loss, local_shards).loss()
         self._update_tied_readout()
-        results = map_shards(batch_loss.prepared().loss, local_shards, self.threads)
+        loss = partial(batch_loss.loss, params=batch_loss.prepare())
+        results = map_shards(loss, local_shards, self.threads)
         return self._gather(batch_loss, local_shards, results)
 
     def outputs(
@@ -425,7 +427,7 @@ class Model(FlatParameters):
 
     def _rebuild_views(self, theta: Array, grad: Array, buffers: Array) -> None:
         super()._rebuild_views(theta, grad, buffers)
-        self._layer_params = self.stack.arrays_by_direction(self._arrays)
+        self._layer_params = self.stack.params_by_direction(self._arrays)
         self._embedding = self._arrays.get("embedding")
         self._core_shapes = model_shapes(self.stack, self.output_size)
         size = ParameterLayout(self._core_shapes).size
@@ -486,11 +488,11 @@ class Model(FlatParameters):
 
     def _interpreted_step(self, batch_loss: BatchLoss, local_shards: Sequence[slice]) -> tuple[float, State]:
         """As :meth:`loss_and_grad`; Python calls kernel after kernel."""
-        prepared = batch_loss.prepared(backward=True)
+        params = batch_loss.prepare(backward=True)
 
         def compute(shard: slice) -> tuple[Array, State, Array]:
             gradient = np.empty_like(self._core_grad)
-            return *prepared.loss_and_grad(shard, gradient), gradient
+            return *batch_loss.loss_and_grad(shard, gradient, params), gradient
 
         results = map_shards(compute, local_shards, self.threads)
         self.process_group.sum_gradients(
@@ -564,8 +566,8 @@ class Model(FlatParameters):
         """The outputs of some shards, zeros elsewhere, and the final states of each of them."""
         self._update_tied_readout()
         outputs = np.zeros((*run.batch_run.x.shape[:2], self.output_size), self.dtype)
-        prepared = run.prepared()
-        states = map_shards(lambda shard: prepared.outputs(shard, outputs), local_shards, self.threads)
+        params = run.batch_run.prepare(forward=True)
+        states = map_shards(lambda shard: run.outputs(shard, outputs, params), local_shards, self.threads)
         return outputs, states
 
 

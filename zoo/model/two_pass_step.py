@@ -44,13 +44,13 @@ class TwoPassStep:
     def forward(self, keep_tapes: bool) -> tuple[Array, list[list[Segment]], States]:
         """Outputs of the layers ``(T, B, H)``, the segments of each shard, and the final states."""
         y = self._batch_run.empty_output(self._model.stack.output_size)
-        run = self._batch_run.prepared(forward=True)
+        params = self._batch_run.prepare(forward=True)
 
         def forward(shard: slice) -> tuple[list[Segment], Arrays]:
             def on_output(segment: Segment, outputs: Array, _: list[LayerTape]) -> None:
                 y[segment.time_slice, segment.rows] = outputs
 
-            segments, final = run.forward(shard, on_output, keep_last=keep_tapes)
+            segments, final = self._batch_run.forward(shard, on_output, keep_tapes, params)
             return (segments if keep_tapes else []), final
 
         results = map_shards(forward, self._shards, self._model.threads)
@@ -69,16 +69,15 @@ class TwoPassStep:
                 for each shard.
             size: Number of parameters of the layers and above.
         """
-        model, dinputs = self._model, self._batch_loss.dinputs
-        is_rerun = len(self._batch_run.segments) > 1
-        run = self._batch_run.prepared(is_rerun, backward=True, needs_dx=dinputs is not None)
+        run, model, dinputs = self._batch_run, self._model, self._batch_loss.dinputs
+        params = run.prepare(backward=True, needs_dx=dinputs is not None)
 
         def backward(task: tuple[slice, list[Segment], OutputGradient]) -> Array:
             shard, own_segments, output_gradient = task
             zeros = as_state(
                 None, model.stack.state_shapes, row_count(run.shard_rows(shard)), model.dtype, "model"
             )
-            _, gradients = run.backward(own_segments, output_gradient, zeros, dinputs)
+            _, gradients = run.backward(own_segments, output_gradient, zeros, dinputs, params=params)
             flat = np.empty(size, model.dtype)
             flatten(gradients, flat)
             return flat

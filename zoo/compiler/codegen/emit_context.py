@@ -123,10 +123,10 @@ class EmitContext(FunctionVariables):
         rows_before: For the same arrays: the variable of the states before the steps of a block.
         states_after: For the gradients of delays after a step: the line that selects those of step ``time``.
         step_lines: Lines at the start of every step.
-        setup: Lines that lay out parameters for the loops over time.
+        setup: Variables of input weights and biases, and their expressions.
         dx_writer: Lines that only the gradient of x needs.
         packed: Variables of packed matrices.
-        packed_for_dx: Those that only the gradient of x needs.
+        packed_for_dx: Matrices that only the gradient of x multiplies by.
         memories: Arrays of matrix memories, by state.
     """
 
@@ -156,7 +156,7 @@ class EmitContext(FunctionVariables):
         self.rows_before: dict[str, str] = {}
         self.states_after: dict[str, str] = {}
         self.step_lines: list[str] = []
-        self.setup = Writer()
+        self.setup: dict[str, str] = {}
         self.dx_writer = Writer(depth=2)
         self.packed: dict[Node, str] = {}
         self.packed_for_dx: set[Node] = set()
@@ -198,7 +198,7 @@ class EmitContext(FunctionVariables):
         return array
 
     def panels(self, w: Node, for_dx: bool = False) -> str:
-        """The variable of a packed matrix, which is packed once, before the loops.
+        """The variable of a packed matrix, which is packed once for all loops.
 
         Args:
             w: The matrix.

@@ -78,7 +78,7 @@ def _as_variable(context: EmitContext, name: str, expression: str) -> str:
     if expression.isidentifier():
         return expression
     name = context.names.fresh(name)
-    context.setup.line(f"{name} = {expression}")
+    context.setup[name] = expression
     return name
 
 
@@ -98,6 +98,11 @@ def matrix(context: EmitContext, w: Node) -> str:
     start, size = view.offset, product(w.shape)
     lengths = ", ".join(map(str, w.shape))
     return f"kernels.reshape(kernels.flat_slice({name}, {start}, {size}), ({lengths}))"
+
+
+def setup_lines(context: EmitContext) -> list[str]:
+    """The lines that prepare input weights and biases."""
+    return [f"    {name} = {expression}" for name, expression in context.setup.items()]
 
 
 def pack_lines(context: EmitContext) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from zoo.compiler.codegen.array_variables import BLOCK, ArrayVar
 from zoo.compiler.codegen.emit_context import EmitContext
 from zoo.compiler.codegen.loops import write_loop
-from zoo.compiler.codegen.matmuls import copied_memory, memory_state, pack_lines, write_matmul
+from zoo.compiler.codegen.matmuls import copied_memory, memory_state, pack_lines, setup_lines, write_matmul
 from zoo.compiler.codegen.sizes import letters_of_parameters, size_letters
 from zoo.compiler.codegen.writer import Writer, as_tuple, identifiers_in, literal, unpack
 from zoo.compiler.frontend.value_names import ValueNames
@@ -24,21 +24,25 @@ from zoo.compiler.schedule.phases import Item, MatmulItem, RowLoops
 from zoo.compiler.schedule.sections import PassSchedule
 
 
-def definitions(context: EmitContext, body: list[str], given: Collection[str] = ()) -> list[str]:
+def definitions(
+    context: EmitContext, body: list[str], prepared: Collection[str] = (), has_states: bool = True
+) -> list[str]:
     """Sizes, numbers and arrays that the lines of the body use.
 
     Args:
         context: The kernel.
-        body: Its lines.
-        given: Arrays that the caller passes.
+        body: The lines of a function.
+        prepared: Variables that the caller passes.
+        has_states: Whether the function has states.
     """
     writer = Writer()
     words = identifiers_in(body)
     flat = list(flat_arrays(context, words))
-    used = (words | identifiers_in(flat)).difference(given)
+    used = (words | identifiers_in(flat)).difference(prepared)
     new = [line for name, line in allocations(context).items() if name in used]
     arrays = [*new, *flat, *size_numbers(context, words)]
-    for line in [*_sizes(context, words | identifiers_in(arrays)), *numbers(context, words), *arrays]:
+    sizes = _sizes(context, words | identifiers_in(arrays), has_states)
+    for line in [*sizes, *numbers(context, words), *arrays]:
         writer.line(line)
     return writer.lines
 
@@ -50,13 +54,13 @@ def numbers(context: EmitContext, words: Collection[str]) -> Iterator[str]:
             yield f"{name} = {context.like}.dtype.type({value})"
 
 
-def _sizes(context: EmitContext, words: Collection[str]) -> Iterator[str]:
+def _sizes(context: EmitContext, words: Collection[str], has_states: bool) -> Iterator[str]:
     by_blocks = context.by_blocks and "block_steps" in words
     if by_blocks or "steps" in words or "batch" in words:
         yield "steps, batch = x.shape[0], x.shape[1]"
     if by_blocks:
         yield f"block_steps = {_block_steps(context)}"
-    yield from size_letters(context, words)
+    yield from size_letters(context, words, has_states)
 
 
 def _block_steps(context: EmitContext) -> str:
@@ -202,10 +206,10 @@ def unpack_arguments(emitter: PassEmitter, prepared: Sequence[str] = ()) -> list
 
     Args:
         emitter: The kernel.
-        prepared: Variables of the values that the preparation computes.
+        prepared: Variables that the preparation computes.
     """
     writer, step_graph, names = Writer(), emitter.step_graph, emitter.leaf_names
-    writer.line(unpack([*declared_arrays(emitter), *prepared], "prepared" if prepared else "params"))
+    writer.line(unpack([*declared_arrays(emitter), *prepared], "params"))
     writer.line(unpack([names.initial_state(name) for name in step_graph.states], "state"))
     if step_graph.inputs:
         writer.line(unpack([names.declared(name) for name in step_graph.inputs], "inputs"))
@@ -257,7 +261,6 @@ def forward_source(
     tape = _tape(step_gradient, emitter)
     once = emitter.section("once")
     loop = _loop_by_blocks(step_gradient, emitter) if schedule.by_blocks else _loop_over_steps(emitter)
-    preparation = _preparation(emitter, once)
     last = [
         _memory_state(emitter, name)
         if name in emitter.memories
@@ -267,7 +270,7 @@ def forward_source(
     y, final = emitter.array_of(step_graph.y).name, Writer()
     final.line(f"return {y}, {as_tuple(last)}, {as_tuple([array.name for array in tape])}")
     body = [*loop, *final.lines]
-    return _assemble(emitter, "x, state{}", preparation, [], body), tape
+    return _assemble(emitter, "", once, [], body), tape
 
 
 def _loop_over_steps(emitter: PassEmitter) -> list[str]:
@@ -345,27 +348,29 @@ def _memory_state(emitter: PassEmitter, name: str) -> str:
     return _declared_shape(step_graph.states[name], memory_state(step_graph.memories[name].attr, array))
 
 
-def _preparation(emitter: PassEmitter, once: list[str]) -> list[str]:
-    """The lines that compute what depends on the parameters alone."""
-    return [*constant_arrays(emitter), *once, *pack_lines(emitter), *emitter.setup.lines]
-
-
 def _assemble(
-    emitter: PassEmitter, arguments: str, preparation: list[str], unpacking: list[str], body: list[str]
+    emitter: PassEmitter, arguments: str, once: list[str], unpacking: list[str], body: list[str]
 ) -> list[str]:
-    """The lines of a whole kernel, after the function that prepares its parameters."""
+    """The lines of a kernel, after those of the function that prepares its parameters.
+
+    Args:
+        emitter: The kernel.
+        arguments: Its arguments after ``state`` and auxiliary inputs.
+        once: The lines that compute values of parameters alone.
+        unpacking: The lines that unpack the arguments.
+        body: All other lines.
+    """
+    preparation = [*constant_arrays(emitter), *once, *pack_lines(emitter), *setup_lines(emitter)]
     body = [*_flatten_rows(emitter, body), *body]
-    prepared = _prepared_names(emitter, preparation, body)
-    before = _prepare_function(emitter, preparation, prepared) if prepared else []
-    if not before:
-        prepared, body = [], [*preparation, *body]
+    prepared = _prepared_variables(emitter, preparation, body)
+    if not _letters(emitter, preparation) <= letters_of_parameters(emitter):
+        preparation, prepared, body = [], [], [*preparation, *body]
     inputs = ", inputs" if emitter.step_graph.inputs else ""
-    first = "prepared" if prepared else "params"
     return [
         *loop_functions(emitter),
-        *before,
+        *(_prepare_function(emitter, preparation, prepared) if prepared else ()),
         "@zoo.njit",
-        f"def {emitter.name}({first}, {arguments.format(inputs)}):",
+        f"def {emitter.name}(params, x, state{inputs}{arguments}):",
         *unpack_arguments(emitter, prepared),
         *unpacking,
         *definitions(emitter, body, prepared),
@@ -373,17 +378,23 @@ def _assemble(
     ]
 
 
-def _prepared_names(emitter: PassEmitter, preparation: list[str], body: list[str]) -> list[str]:
-    """The arrays of the preparation that the body reads."""
-    assigned = [line.strip().partition(" = ")[0] for line in preparation if " = " in line]
-    written, read = (_names_in(emitter, lines) for lines in (preparation, body))
-    return [name for name in dict.fromkeys([*allocations(emitter), *assigned]) if name in written & read]
+def _prepared_variables(emitter: PassEmitter, preparation: list[str], body: list[str]) -> list[str]:
+    """The variables of the preparation that the body reads."""
+    written, read = (_variables_in(emitter, lines) for lines in (preparation, body))
+    arrays = [name for name in allocations(emitter) if name in written]
+    return [name for name in (*arrays, *emitter.packed.values(), *emitter.setup) if name in read]
 
 
-def _names_in(emitter: PassEmitter, lines: list[str]) -> set[str]:
-    """The identifiers in some lines, and the arrays of those that are flattened arrays."""
+def _variables_in(emitter: PassEmitter, lines: list[str]) -> set[str]:
+    """The identifiers in some lines; an array also if the lines contain the name of its flat view."""
     words = identifiers_in(lines)
     return words | identifiers_in(flat_arrays(emitter, words))
+
+
+def _letters(emitter: PassEmitter, lines: list[str]) -> set[str]:
+    """The letters of sizes in some lines, and in the lines that define their arrays."""
+    shapes = [line for name, line in allocations(emitter).items() if name in _variables_in(emitter, lines)]
+    return identifiers_in([*lines, *shapes]) & {"I", "H"}
 
 
 def _prepare_function(emitter: PassEmitter, preparation: list[str], prepared: list[str]) -> list[str]:
@@ -392,19 +403,14 @@ def _prepare_function(emitter: PassEmitter, preparation: list[str], prepared: li
     It runs once for all shards of a batch: if each shard packs the matrices for itself, sixteen threads hold
     sixteen copies, which do not fit in the cache that they share. Two threads took 1.08 times as long that
     way for an LSTM of 512 units and 24 sequences, on an AMD EPYC (Zen 5).
-
-    Returns:
-        Its lines; empty if the parameters do not determine the sizes.
     """
-    lines = [*definitions(emitter, preparation), *preparation]
-    if not identifiers_in(lines) & {"I", "H"} <= letters_of_parameters(emitter):
-        return []
     needs_dx, declared = ", needs_dx" if emitter.name == "backward" else "", declared_arrays(emitter)
     return [
         "@zoo.njit",
         f"def prepare_{emitter.name}(params, x{needs_dx}):",
         f"    {unpack(declared, 'params')}",
-        *lines,
+        *definitions(emitter, preparation, has_states=False),
+        *preparation,
         f"    return {as_tuple([*declared, *prepared])}",
         "",
         "",
@@ -472,7 +478,6 @@ def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: lis
     step_graph, names = step_gradient.step_graph, emitter.leaf_names
     once, sequence = emitter.section("once"), emitter.section("sequence", 2)
     step, after, final = emitter.section("step", 3), emitter.section("after", 2), emitter.section("final")
-    preparation = _preparation(emitter, once)
     start, swap, result = Writer(), Writer(depth=3), Writer()
     dstate = []
     for name, node in step_graph.states.items():
@@ -514,7 +519,7 @@ def _backward_lines(step_gradient: StepGradient, emitter: PassEmitter, tape: lis
     unpacking = Writer()
     unpacking.line(unpack([array.name for array in tape], "tape"))
     unpacking.line(unpack([names.dlast(name) for name in step_graph.states], "dlast"))
-    return _assemble(emitter, "x, state{}, tape, dy, dlast, needs_dx", preparation, unpacking.lines, body)
+    return _assemble(emitter, ", tape, dy, dlast, needs_dx", once, unpacking.lines, body)
 
 
 def _zeros_like(name: str) -> str:

@@ -17,34 +17,42 @@ _LETTERS = {"H": "I", "I": "H"}
 """Each letter and the other one."""
 
 
-def size_letters(context: EmitContext, words: Collection[str]) -> Iterator[str]:
+def size_letters(context: EmitContext, words: Collection[str], has_states: bool = True) -> Iterator[str]:
     """The lines that define ``I`` and ``H``, if they are among the words.
+
+    Args:
+        context: The kernel.
+        words: Identifiers in its lines.
+        has_states: Whether the function has states; if not, the shapes of parameters determine the letters.
 
     Raises:
         DefinitionError: if no shape determines a letter.
     """
-    lengths = [*_parameter_lengths(context), *_state_lengths(context)]
-    lines = {name: _size_of(context, name, lengths) for name in _LETTERS if name in words}
-    # One letter may depend on the other, which then comes first.
-    for name in sorted(lines, key=lambda name: len(identifiers_in([lines[name]]) & {"I", "H"})):
+    lengths = [*_parameter_lengths(context), *(_state_lengths(context) if has_states else ())]
+    solutions = {name: _solutions(name, lengths) for name in _LETTERS}
+    lines, pending = dict[str, str](), [name for name in _LETTERS if name in words]
+    while pending:  # one letter may depend on the other
+        name = pending.pop()
+        if not solutions[name]:
+            owner = context.step_graph.cell.error_name()
+            raise DefinitionError(
+                f"{owner}: step needs {name}, and no parameter, buffer or state has a size that determines "
+                f"it; add a parameter with a size {name!r}."
+            )
+        lines[name] = solutions[name][0]
+        pending += [] if _is_direct(name, lines[name]) or _LETTERS[name] in lines else [_LETTERS[name]]
+    for name in sorted(lines, key=lambda name: not _is_direct(name, lines[name])):
         yield f"{name} = {lines[name]}"
 
 
 def letters_of_parameters(context: EmitContext) -> set[str]:
-    """The letters that the shape of a single parameter or buffer determines."""
+    """The letters that the shapes of parameters and buffers determine."""
     lengths = list(_parameter_lengths(context))
-    return {name for name in _LETTERS if any(_is_direct(name, each) for each in _solutions(name, lengths))}
-
-
-def _size_of(context: EmitContext, letter: str, lengths: list[_Length]) -> str:
-    """An expression for a letter in terms of the shapes of the caller's arrays."""
-    if solutions := _solutions(letter, lengths):
-        return solutions[0]
-    owner = context.step_graph.cell.error_name()
-    raise DefinitionError(
-        f"{owner}: step needs {letter}, and no parameter, buffer or state has a size that tells it; add a "
-        f"parameter with a size {letter!r}."
-    )
+    solutions = {name: _solutions(name, lengths) for name in _LETTERS}
+    direct = {name for name, texts in solutions.items() if texts and _is_direct(name, texts[0])}
+    return {
+        name for name, texts in solutions.items() if name in direct or (texts and _LETTERS[name] in direct)
+    }
 
 
 def _solutions(letter: str, lengths: list[_Length]) -> list[str]:

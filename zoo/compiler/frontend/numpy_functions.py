@@ -120,7 +120,7 @@ def _inv(a: Any) -> Any:
 def _check_matrix(name: str, node: Node) -> None:
     if node.level != Level.ONCE:
         raise TraceError(
-            f"{name} is compiled for a matrix that depends on parameters alone, and runs once per sequence; "
+            f"{name} is compiled for a matrix that depends on parameters alone, and runs once for a batch; "
             "found one that depends on x or a state"
         )
     if node.ndim != 2 or node.shape[0] != node.shape[1]:

@@ -66,7 +66,9 @@ def _run_step(trial: Trial) -> tuple[Array, Arrays]:
 
 def _kernels(cell: Cell) -> dict[str, Kernel[..., Any]]:
     cell_kernels = kernels_of(cell)
-    kernels: dict[str, Any] = {"forward": cell_kernels.forward, "backward": cell_kernels.backward}
+    names = "forward", "backward", "prepare_forward", "prepare_backward"
+    kernels: dict[str, Any] = {name: getattr(cell_kernels, name) for name in names}
+    kernels = {name: kernel for name, kernel in kernels.items() if kernel is not None}
     for name, kernel in kernels.items():
         if not isinstance(kernel, Kernel):
             meaning = "Plain Python is some hundred times slower; put @zoo.njit above it."
