@@ -14,9 +14,10 @@ from zoo.errors import UsageError
 from zoo.kernels import pure_python
 from zoo.registry import PluginRecord
 from zoo.testing import CELL_CHECKS, check_cell, run_checks
-from zoo.testing.assertions import assert_close, assert_same, example_count
+from zoo.testing.assertions import assert_close, assert_same
 from zoo.testing.laws import check_learns, declarations
 from zoo.testing.report import law_of, name_of
+from zoo.testing.settings import example_count
 from zoo.testing.trials import DENSE32, Case, astype, for_all, make_trial, run, suitable_sizes
 
 COMPILED = ("check_jit_equals_python", "check_compiles_once")

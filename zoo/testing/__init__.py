@@ -25,7 +25,7 @@ _EXPORTS = {
     "laws": "CELL_CHECKS",
     "optimizers": "OPTIMIZER_CHECKS",
     "penalties": "PENALTY_CHECKS",
-    "report": "GradientWarning Outcome Report run_checks",
+    "report": "GradientWarning Outcome Report StateWarning run_checks",
     "samplers": "SAMPLER_CHECKS",
     "suites": "check_cell check_constraint check_optimizer check_penalty check_sampler check_task "
     "parametrize_cells parametrize_constraints parametrize_optimizers parametrize_penalties "

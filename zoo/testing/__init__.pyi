@@ -18,6 +18,7 @@ from zoo.testing.report import (
     GradientWarning as GradientWarning,
     Outcome as Outcome,
     Report as Report,
+    StateWarning as StateWarning,
     run_checks as run_checks,
 )
 from zoo.testing.samplers import (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -10,7 +9,6 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.base import Component
-from zoo.errors import UsageError
 
 
 def fail(component: Component, what: str, actual: object, expected: object, meaning: str = "") -> NoReturn:
@@ -120,23 +118,6 @@ def _distance(actual: Array, expected: Array) -> Array:
     with np.errstate(invalid="ignore"):
         distance = np.where(same, 0.0, np.abs(actual.astype(np.float64) - expected.astype(np.float64)))
     return np.where(np.isnan(distance), np.inf, distance)
-
-
-EXAMPLES_VARIABLE = "ZOO_TEST_EXAMPLES"
-
-
-def example_count() -> int:
-    """Examples for each law and each kind of input: ``ZOO_TEST_EXAMPLES``, or 5.
-
-    Raises:
-        UsageError: if the variable is not a positive integer.
-    """
-    text = os.environ.get(EXAMPLES_VARIABLE, "5")
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise UsageError(
-            f"{EXAMPLES_VARIABLE} is {text!r}; expected a positive number of examples for each law."
-        )
-    return int(text)
 
 
 def skip_unless(condition: bool) -> None:

@@ -10,8 +10,8 @@ from zoo.errors import UsageError, ZooError
 from zoo.garbage_collection import reduce_collections
 from zoo.processes import python_environment, wait_or_kill
 from zoo.registry import load_plugin_file
-from zoo.testing.assertions import EXAMPLES_VARIABLE
 from zoo.testing.report import Outcome, Report, Status, law_of, name_of, run_checks
+from zoo.testing.settings import EXAMPLES_VARIABLE
 from zoo.testing.suites import parse_spec
 
 # Messages of the child, one JSON object a line with one key: first `component`, with its name and laws, or

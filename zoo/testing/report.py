@@ -19,8 +19,16 @@ Status = Literal["passed", "failed", "skipped", "expected failure", "not checked
 Check = Callable[[Any], None]
 
 
-class GradientWarning(UserWarning):
+class CheckWarning(UserWarning):
+    """A warning of a check whose law holds. Reports list it."""
+
+
+class GradientWarning(CheckWarning):
     """Names gradients that are deliberately not the derivative."""
+
+
+class StateWarning(CheckWarning):
+    """Names states that never change, which may be a mistake."""
 
 
 _STATUS_WORDS = {"passed": "holds", "failed": "BROKEN", "skipped": "skipped", "expected failure": "excused"}
@@ -36,7 +44,7 @@ class Outcome:
         status: Whether it holds.
         message: The error: component, found, expected, and the usual cause.
         seconds: Duration of the check.
-        warning: Limits of the check, for example gradients that it cannot compare.
+        warning: Limits of the check, for example gradients that it cannot compare, and possible mistakes.
     """
 
     check: str
@@ -172,9 +180,9 @@ def check_expected_failures(
 def _run_check(component: Any, check: Check, reason: str | None) -> tuple[Outcome, Exception | None]:
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", GradientWarning)
+        warnings.simplefilter("always", CheckWarning)
         status, message, error = _status(component, check)
-    warning = _gradient_warning(caught)
+    warning = _check_warning(caught)
     if reason is not None and status == "failed":
         status, message = "expected failure", f"{reason}\n{message}"
     elif reason is not None and status == "passed":
@@ -186,11 +194,11 @@ def _run_check(component: Any, check: Check, reason: str | None) -> tuple[Outcom
     return Outcome(name_of(check), law_of(check), status, message, seconds, warning), error
 
 
-def _gradient_warning(caught: list[warnings.WarningMessage]) -> str:
-    """The warning about gradients, if there is one; issue the other warnings again."""
-    messages = [str(each.message) for each in caught if issubclass(each.category, GradientWarning)]
+def _check_warning(caught: list[warnings.WarningMessage]) -> str:
+    """The warning of a check, if there is one; issue the other warnings again."""
+    messages = [str(each.message) for each in caught if issubclass(each.category, CheckWarning)]
     for each in caught:
-        if not issubclass(each.category, GradientWarning):
+        if not issubclass(each.category, CheckWarning):
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
     return messages[0] if messages else ""
 

@@ -22,7 +22,8 @@ from zoo.base import Cell
 from zoo.errors import UsageError
 from zoo.layers import Recurrent, StackConfig, Tape
 from zoo.layers.stack import Stack
-from zoo.testing.assertions import example_count, skip_unless, try_examples
+from zoo.testing.assertions import skip_unless, try_examples
+from zoo.testing.settings import example_count
 
 InputKind = tuple[str, bool]
 Sizes = tuple[int, int, int]

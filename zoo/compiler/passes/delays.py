@@ -85,19 +85,44 @@ def _forgets(step_graph: StepGraph, name: str) -> bool:
     is_in_product = any(
         node.op.batches_steps and not parts.isdisjoint(node.inputs) for node in ancestors(step_graph.outputs)
     )
-    shape = concrete_shape(old.shape, GENERIC_SIZES)
-    size = math.prod(shape)
-    if computes or is_in_product or size > _MAX_ELEMENTS:
+    if computes or is_in_product or _elements(old) > _MAX_ELEMENTS:
         return False
-    labels: dict[Node, Any] = {old: np.arange(1, size + 1).reshape(shape)}
+    source = _former_positions(step_graph, name)
+    for _ in range(source.size.bit_length()):
+        source = np.where(source < 0, -1, source[source])
+    return bool((source < 0).all())
+
+
+def constant_states(step_graph: StepGraph) -> dict[str, bool]:
+    """The states of which a step returns elements at the same position, and whether these are all elements.
+
+    Such elements keep their initial values.
+    """
+    constant = {}
+    for name, old in step_graph.states.items():
+        if 0 < _elements(old) <= _MAX_ELEMENTS:
+            source = _former_positions(step_graph, name)
+            is_constant = source == np.arange(source.size)
+            if is_constant.any():
+                constant[name] = bool(is_constant.all())
+    return constant
+
+
+def _former_positions(step_graph: StepGraph, name: str) -> Any:
+    """The position in the old state of each element of the new one; -1 for one that is not a copy."""
+    old, new = step_graph.states[name], step_graph.new_states[name]
+    parts, size = _parts(step_graph, old), _elements(old)
+    labels: dict[Node, Any] = {old: np.arange(1, size + 1).reshape(concrete_shape(old.shape, GENERIC_SIZES))}
     for node in ancestors([new]):
         if node in parts and node is not old:
             operands = [labels[each] if each in labels else _zeros(each) for each in node.inputs]
             labels[node] = numpy_impl(node, GENERIC_SIZES, np.dtype(np.int64))(*operands)
-    source = labels[new].reshape(-1) - 1  # the former position of each element; -1 for a new one
-    for _ in range(size.bit_length()):
-        source = np.where(source < 0, -1, source[source])
-    return bool((source < 0).all())
+    return (labels[new] if new in labels else _zeros(new)).reshape(-1) - 1
+
+
+def _elements(node: Node) -> int:
+    """Elements of a value at the generic sizes."""
+    return math.prod(concrete_shape(node.shape, GENERIC_SIZES))
 
 
 def _parts(step_graph: StepGraph, old: Node) -> set[Node]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from zoo.layers import Recurrent
 from zoo.layers.tracing import cell_gates
 from zoo.registry import plugins
 from zoo.testing.assertions import assert_same, fail
+from zoo.testing.report import StateWarning
 from zoo.testing.trials import suitable_sizes
 
 CONSTANT_INITIALIZERS = ("zeros", "ones")
@@ -35,6 +37,28 @@ def check_well_formed(cell: Cell) -> None:
             cell_gates(cell)
         except DefinitionError as error:
             raise AssertionError(str(error)) from None
+    _warn_of_constant_states(cell)
+
+
+def _warn_of_constant_states(cell: Cell) -> None:
+    """Warn of states whose new value is the old one, in all elements or some."""
+    if not cell.has_step():
+        return
+    from zoo.compiler.frontend.trace_step import step_graph_of  # the compiler, which other laws do not need
+    from zoo.compiler.passes.delays import constant_states
+
+    try:
+        constant = constant_states(step_graph_of(cell))
+    except DefinitionError:  # the cell has kernels, and a step for NumPy alone
+        return
+    for name, is_whole in constant.items():
+        what = f"state {name!r}" if is_whole else f"some elements of state {name!r}"
+        hint = "" if is_whole else ", for example with window[1:] in place of window[:-1]"
+        text = (
+            f"{cell.label()}: {what} never change{'s' * is_whole}: step returns the old value at the same "
+            f"position. If you did not mean this, return a new value{hint}."
+        )
+        warnings.warn(StateWarning(text), stacklevel=2)
 
 
 def check_help(cell: Cell) -> None:

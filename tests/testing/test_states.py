@@ -1,0 +1,68 @@
+"""Warnings of states that never change."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.testing import CELL_CHECKS, StateWarning, run_checks
+
+(CHECK,) = [check for check in CELL_CHECKS if check.__name__ == "check_well_formed"]
+
+
+def window(new: Any) -> zoo.Cell:
+    """A cell with three values in a state, whose new value is a function of the old one and of a new row."""
+
+    class Window(zoo.Cell):
+        """A window."""
+
+        W = zoo.Param("I", "H")
+        window = zoo.State(3, "H")
+
+        def step(self, x: Any, window: Any) -> Any:
+            row = np.tanh(x @ self.W)
+            return zoo.Output(row + window.sum(axis=0), new(window, row[np.newaxis]))
+
+    return Window()
+
+
+@pytest.mark.parametrize(
+    ("new", "what"),
+    [
+        (lambda old, row: old, "state 'window' never changes"),
+        (lambda old, row: old[::-1][::-1], "state 'window' never changes"),
+        (lambda old, row: np.concatenate([old[:-1], row]), "some elements"),
+        (lambda old, row: np.concatenate([row, old[1:]]), "some elements"),
+        (
+            lambda old, row: np.stack([old[1], old[0], old[2]]),
+            "some elements",
+        ),
+        (lambda old, row: np.stack([old[1], old[2], old[0]]), ""),
+        (lambda old, row: np.concatenate([old[1:], row]), ""),
+        (lambda old, row: np.concatenate([row, old[:-1]]), ""),
+        (lambda old, row: 1.0 * old + 0.0 * row, ""),
+        (lambda old, row: np.concatenate([row, row, row]), ""),
+    ],
+)
+def test_states_that_never_change_are_named(new: Any, what: str) -> None:
+    report = run_checks(window(new), [CHECK])
+    assert report.ok
+    assert bool(report.warnings) == bool(what)
+    expected = what.replace("some elements", "some elements of state 'window' never change: step returns")
+    assert all(expected in text for text in report.warnings)
+
+
+def test_the_warning_has_its_own_class() -> None:
+    with pytest.warns(StateWarning, match="window\\[1:\\] in place of window\\[:-1\\]"):
+        CHECK(window(lambda old, row: np.concatenate([old[:-1], row])))
+
+
+def test_cells_of_zoo_change_all_their_states() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", StateWarning)
+        for name in zoo.list_cells():
+            CHECK(zoo.get_cell(name))
