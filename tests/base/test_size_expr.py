@@ -157,10 +157,10 @@ def test_other_size_expressions_raise_with_position(text: str) -> None:
     assert len(message) < 500
 
 
-@pytest.mark.parametrize("sizes", [("H", "I"), ["H", 3]])
+@pytest.mark.parametrize("sizes", [("H", "I"), ["H", 3], ()])
 def test_sizes_in_a_tuple_raise_with_the_arguments(sizes: Any) -> None:
-    arguments = ", ".join(map(repr, sizes))
-    with pytest.raises(DefinitionError, match=re.escape(f"write the sizes as arguments: {arguments}.")):
+    arguments = ", ".join(map(repr, sizes or ("I", "H")))
+    with pytest.raises(DefinitionError, match=re.escape(f"separate arguments, as in {arguments}.")):
         zoo.State(sizes)
 
 

@@ -58,6 +58,18 @@ class Joined(zoo.Cell):
         return np.tanh(np.concatenate([x, h]) @ self.W)
 
 
+class Averaged(zoo.Cell):
+    """A value of parameters alone that needs the length of a state."""
+
+    card = CARD
+    U = zoo.Param("I", 1)
+    w = zoo.Param(3)
+    h = zoo.State("H")
+
+    def step(self, x: Any, h: Any) -> Any:
+        return np.tanh(h + np.sum(self.w) / h.shape[0] + x @ self.U)
+
+
 class Scanned(zoo.Cell):
     """Sums over an axis of a parameter and of a state, whose loops have an index."""
 
@@ -114,6 +126,29 @@ def test_layers_and_directions_are_prepared_separately(recompute: int | None) ->
     assert (counts["prepare_forward"], counts["prepare_backward"]) == (forward, 4)
 
 
+def test_sizes_that_determine_each_other_raise() -> None:
+    class Circular(zoo.Cell):
+        """I is known from H, and H from I."""
+
+        card = CARD
+        U = zoo.Param("I + H", 3)
+        h = zoo.State(3)
+
+        def step(self, x: Any, h: Any) -> Any:
+            return np.tanh(h + x @ self.U[: x.shape[0]])
+
+    with pytest.raises(zoo.DefinitionError, match="has a size that determines it"):
+        plan_kernels(Circular())
+
+
+def test_traces_prepare_parameters_once() -> None:
+    layer = zoo.Recurrent("exp_rnn", I, H, num_layers=2, bidirectional=True, recompute=1, threads=1)
+    counts = Counter[str]()
+    with pure_python(), observe_calls(lambda kernel, _: counts.update([kernel.__name__])):
+        layer.forward(np.ones((T, B, I)), trace=True)
+    assert counts["prepare_forward"] == 4
+
+
 def test_models_prepare_parameters_once_for_all_shards() -> None:
     model = zoo.SequenceModel(Squashed(), I, 3, hidden_size=H, threads=1)
     rng, counts = np.random.default_rng(0), Counter[str]()
@@ -129,7 +164,7 @@ def test_models_prepare_parameters_once_for_all_shards() -> None:
 
 
 def test_both_passes_agree_with_the_step() -> None:
-    for cell in (Squashed(), Flat(), Joined(), Scanned()):
+    for cell in (Squashed(), Flat(), Joined(), Averaged(), Scanned()):
         checks.check(checks.trial(cell, sizes=(I, H)))
 
 

@@ -153,7 +153,7 @@ WRONG = {
     "a = «a.reshape(-1, -1)»": "only one length can be -1",
     "a = «zoo.split(a[:3], 2)»": "an axis of length 3 cannot be split into 2 equal parts",
     "a = «zoo.split(a, 0)»": "found 0 parts to split into",
-    "a = «np.concatenate([a, self.W])»": "cannot be joined along axis 0; give both the same axes, as in",
+    "a = «np.concatenate([a, self.W])»": "axis 0; they have 1 and 2 axes, add one",
     "a = «np.stack([a, x])»": r"shapes \(H,\) and \(I,\) cannot be stacked",
     "a = «np.squeeze(a, axis=0)»": "has not length 1",
     "a = «a.reshape(2, -1).transpose(0, 0)»": "are no order of 2 axes",

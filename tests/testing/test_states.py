@@ -56,6 +56,23 @@ def test_states_that_never_change_are_named(new: Any, what: str) -> None:
     assert all(expected in text for text in report.warnings)
 
 
+def test_all_states_that_never_change_are_named() -> None:
+    class Kept(zoo.Cell):
+        """Two of its states never change, one of them a matrix."""
+
+        W = zoo.Param("I", "H")
+        h, k = zoo.State("H"), zoo.State("H")
+        M = zoo.State("H", "H")
+
+        def step(self, x: Any, h: Any, k: Any, M: Any) -> Any:
+            return np.tanh(x @ self.W + k + h @ M), k, M
+
+    (text,) = run_checks(Kept(), [CHECK]).warnings
+    assert "state 'k' never changes" in text
+    assert "state 'M' never changes" in text
+    assert "state 'h'" not in text
+
+
 def test_the_warning_has_its_own_class() -> None:
     with pytest.warns(StateWarning, match="window\\[1:\\] in place of window\\[:-1\\]"):
         CHECK(window(lambda old, row: np.concatenate([old[:-1], row])))

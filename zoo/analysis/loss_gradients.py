@@ -40,7 +40,8 @@ def inputs_and_targets(model: AnalysisTarget, x: Array, targets: Any) -> tuple[A
             f"{owner} are {target_array.shape}; expected {shape}, or {shape[1:]} for the last step alone."
         )
     if is_class:
-        return x, as_tokens(target_array, outputs, owner, "classes"), only_last
+        noun = "tokens" if hasattr(model, "vocab") else "classes"
+        return x, as_tokens(target_array, outputs, owner, noun), only_last
     return x, as_floats(target_array, shape, model.dtype, owner), only_last
 
 

@@ -149,14 +149,15 @@ def run(
     params = stack.params_by_direction(target.arrays)
     batch_run = BatchRun(stack, params, x, initial, aux_inputs, [slice(0, steps)])
     tracer = ValueTracer(batch_run, trace) if requested_names(trace) else None
+    prepared = batch_run.prepare(forward=True)
     outputs = list[Array]()
 
     def on_output(segment: Segment, y: Array, tape: list[LayerTape]) -> None:
         outputs.append(y)
         if tracer is not None:
-            tracer.collect(batch_run.iter_tapes(segment, tape))
+            tracer.collect(batch_run.iter_tapes(segment, tape, prepared))
 
-    (segment,), final = batch_run.forward(slice(0, batch), on_output)
+    (segment,), final = batch_run.forward(slice(0, batch), on_output, params=prepared)
     return ForwardResult(batch_run, segment, outputs[0], final, tracer.traces() if tracer else {})
 
 

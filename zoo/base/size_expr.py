@@ -177,8 +177,9 @@ def parse_shape(sizes: tuple[object, ...]) -> tuple[SizeExpr, ...]:
     """
     for size in sizes:
         if isinstance(size, (tuple, list)):
-            arguments = ", ".join(repr(each) for each in size)
+            arguments = ", ".join(repr(each) for each in size) or "'I', 'H'"
             raise DefinitionError(
-                f"a size is the {type(size).__name__} {size!r}; write the sizes as arguments: {arguments}."
+                f"a size is the {type(size).__name__} {size!r}; pass sizes as separate arguments, as in "
+                f"{arguments}."
             )
     return tuple(SizeExpr(str(size)) for size in sizes)

@@ -107,7 +107,7 @@ def _module_source(cell: Cell, *functions: list[str]) -> str:
         "Do not edit: zoo generates this module from the cell. Arrays called ``_all`` have a row for every",
         "step and sequence, ``_block`` for every step and sequence of one block of steps, and ``_step`` for",
         "every sequence of one step. ``_row`` is one row, and ``_slice`` a part of one. ``prepare_forward``",
-        "and ``prepare_backward`` compute what depends on parameters alone, once for all shards. ``prepare``",
+        "and ``prepare_backward`` compute values of parameters alone, once for all shards. ``prepare``",
         "and ``advance`` are one step of one sequence, for sampling.",
         '"""',
         "",

@@ -35,7 +35,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _py_pack(w: Array) -> Panels:
-    # The types are those of compiled code: the second compiler reads them from a run in Python.
+    # The types are those of compiled code: the second process that compiles takes them from a run in Python.
     rounded = np.ascontiguousarray(round_to_bf16(w))
     return rounded.view(np.int32)[np.newaxis], len(w)
 

@@ -115,7 +115,7 @@ def pack_transposed(w: Array) -> Array:
 
 @njit
 def matrix_if(condition: bool, w: Array) -> Array:
-    """Return ``w (N, K)`` or ``(G, N, K)``; if the condition is false ``w[:0]``, to pack nothing."""
+    """``w (N, K)`` or ``(G, N, K)`` if the condition is true, else the empty ``w[:0]``, to pack nothing."""
     return w if condition else w[:0]
 
 

@@ -66,7 +66,7 @@ class BatchRun:
     def prepare(
         self, *, forward: bool = False, backward: bool = False, needs_dx: bool = False
     ) -> StackParams:
-        """Parameters with what all shards have in common, for :meth:`forward` and :meth:`backward`.
+        """Prepare the parameters once for all shards of the batch, for :meth:`forward` and :meth:`backward`.
 
         Args:
             forward: Whether there will be forward passes.
@@ -120,7 +120,7 @@ class BatchRun:
             shard: Rows, in the order of lengths.
             on_output: Takes the outputs of each segment.
             keep_last: Keep the tape of the last segment even if the others are run again.
-            params: From :meth:`prepare`; None to compute it in each call.
+            params: From :meth:`prepare`; None to prepare them in each call.
         """
         params = self.params if params is None else params
         rows = self.shard_rows(shard)
@@ -157,7 +157,7 @@ class BatchRun:
             dfinal: Gradients of the final states of the shard's rows.
             dx: Destination of the gradient of x, ``(T, B, I)``; None if it is not needed, and for tokens.
             hook: Called before the backward pass of each direction and chunk.
-            params: From :meth:`prepare`; None to compute it in each call.
+            params: From :meth:`prepare`; None to prepare them in each call.
         """
         params = self.params if params is None else params
         dstate, total = dfinal, list[Array]()
@@ -181,10 +181,17 @@ class BatchRun:
         return dstate, total
 
     def iter_tapes(
-        self, segment: Segment, tape: list[LayerTape]
+        self, segment: Segment, tape: list[LayerTape], params: StackParams | None = None
     ) -> Iterator[tuple[Direction, slice, Rows, DirectionTape]]:
-        """Iterate over the directions and chunks of a segment: steps and rows of the batch, and tape."""
-        for direction, time_slice, rows, direction_tape in self.stack.iter_tapes(self.params, tape):
+        """Iterate over the directions and chunks of a segment: steps and rows of the batch, and tape.
+
+        Args:
+            segment: The segment.
+            tape: Its tape.
+            params: From :meth:`prepare`; None to prepare them in each call.
+        """
+        params = self.params if params is None else params
+        for direction, time_slice, rows, direction_tape in self.stack.iter_tapes(params, tape):
             yield direction, *absolute_range(segment, time_slice, rows), direction_tape
 
     @cached_property

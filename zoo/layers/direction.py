@@ -56,12 +56,12 @@ class DirectionTape(NamedTuple):
 
 
 class DirectionParams(NamedTuple):
-    """Parameters and buffers of a direction, and what all shards of a batch compute from them.
+    """Parameters and buffers of a direction, and values computed from them once for all shards.
 
     Args:
         arrays: Parameters and buffers, as :attr:`Direction.arrays`.
-        forward_params: The first argument of the forward kernel; None to compute it in each call.
-        backward_params: The first argument of the backward kernel; None to compute it in each call.
+        forward_params: The first argument of the forward kernel; None to prepare it in each call.
+        backward_params: The first argument of the backward kernel; None to prepare it in each call.
         needs_dx: Whether ``backward_params`` suffice for the gradient with respect to x.
     """
 
@@ -154,7 +154,7 @@ class Direction:
     def prepare(
         self, params: DirectionParams, is_dense: bool, *, forward: bool, backward: bool, needs_dx: bool
     ) -> DirectionParams:
-        """Compute what all shards of a batch have in common.
+        """Prepare the parameters once for all shards of a batch.
 
         Args:
             params: Parameters and buffers.
@@ -164,7 +164,7 @@ class Direction:
             needs_dx: Whether they compute the gradient with respect to x.
         """
         arrays, kernels = params.arrays, self.kernels
-        # The forward pass reads first, so its arrays come last and are in the cache.
+        # Forward last: its arrays are read first, and are then in the cache.
         backward_params = kernels.backward_params(arrays, is_dense, needs_dx) if backward else None
         forward_params = kernels.forward_params(arrays, is_dense) if forward else None
         return DirectionParams(arrays, forward_params, backward_params, needs_dx)

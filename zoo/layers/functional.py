@@ -124,13 +124,14 @@ class FunctionalStack:
         run = BatchRun(stack, params, x, initial, aux_inputs, segments, row_lengths, uses_learned)
         y = run.empty_output(stack.output_size)
         tracer = ValueTracer(run, trace) if requested_names(trace) else None
+        prepared = run.prepare(forward=True)
 
         def on_output(segment: Segment, outputs: Array, tape: list[LayerTape]) -> None:
             y[segment.time_slice, segment.rows] = outputs
             if tracer is not None:
-                tracer.collect(run.iter_tapes(segment, tape))
+                tracer.collect(run.iter_tapes(segment, tape, prepared))
 
-        forward = partial(run.forward, on_output=on_output, params=run.prepare(forward=True))
+        forward = partial(run.forward, on_output=on_output, params=prepared)
         results = map_shards(forward, all_shards, threads)
         final = gather_states(run.pair_with_rows([final for _, final in results]), batch)
         traces = tracer.traces() if tracer else value_traces({})

@@ -196,16 +196,9 @@ def _state_dependencies(nodes: Sequence[Node], after: Mapping[str, Node]) -> lis
     return list(states)
 
 
-def _prepare(
-    direction: Direction, arrays: tuple[Array, ...], tape: DirectionTape, backward: bool
-) -> DirectionParams:
-    params, is_dense = DirectionParams(arrays), tape.x.ndim == 3
-    return direction.prepare(params, is_dense, forward=True, backward=backward, needs_dx=False)
-
-
 def kernel_states(direction: Direction, arrays: tuple[Array, ...], tape: DirectionTape) -> Arrays:
     """States after every step, ``(T, B, ...)``, with one call of the forward kernel for each step."""
-    params = _prepare(direction, arrays, tape, backward=False)
+    params = DirectionParams(arrays)
     state = dict(zip(direction.states, tape.state, strict=True))
     trajectories = {name: np.empty((len(tape.x), *value.shape), value.dtype) for name, value in state.items()}
     for t in range(len(tape.x)):
@@ -223,7 +216,7 @@ def kernel_state_gradients(
 
     The first state is the output; other uses of a new state within its own step are unknown.
     """
-    params = _prepare(direction, arrays, tape, backward=True)
+    params = DirectionParams(arrays)
     after = kernel_states(direction, arrays, tape)
     before = {
         name: np.concatenate([initial[None], trajectory])

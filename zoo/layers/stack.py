@@ -371,7 +371,7 @@ class Stack:
     def prepare(
         self, params: StackParams, is_dense: bool, *, forward: bool, backward: bool, needs_dx: bool
     ) -> StackParams:
-        """Compute what all shards of a batch have in common, see :meth:`Direction.prepare`.
+        """Prepare the parameters once for all shards of a batch, see :meth:`Direction.prepare`.
 
         Args:
             params: From :meth:`params_by_direction`.
@@ -380,7 +380,7 @@ class Stack:
             backward: Whether there will be backward passes.
             needs_dx: Whether they compute the gradient with respect to the inputs of the first layer.
         """
-        return [
+        prepared = [
             direction.prepare(
                 own,
                 is_dense or direction.index > 0,
@@ -388,8 +388,10 @@ class Stack:
                 backward=backward,
                 needs_dx=needs_dx or direction.index > 0,
             )
-            for direction, own in zip(self.directions, params, strict=True)
+            # From the top: the first layer is read first, and is then in the cache.
+            for direction, own in reversed(list(zip(self.directions, params, strict=True)))
         ]
+        return prepared[::-1]
 
     def forward(
         self,

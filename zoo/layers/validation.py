@@ -164,7 +164,7 @@ def as_tokens(tokens: Any, symbols: int, owner: str, noun: str = "tokens") -> Ar
         tokens: The tokens.
         symbols: The number of symbols.
         owner: Owner and array, for messages.
-        noun: The numbers, for messages.
+        noun: Word for the integers in messages, ``"tokens"`` or ``"classes"``.
 
     Raises:
         UsageError: if they are not.

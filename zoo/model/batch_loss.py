@@ -113,7 +113,7 @@ class BatchLoss:
         return size
 
     def prepare(self, *, backward: bool = False) -> StackParams:
-        """Parameters with what all shards have in common, for :meth:`loss` and :meth:`loss_and_grad`.
+        """Prepare the parameters once for all shards, for :meth:`loss` and :meth:`loss_and_grad`.
 
         Args:
             backward: Whether there will be backward passes.
@@ -126,7 +126,7 @@ class BatchLoss:
 
         Args:
             shard: Rows, in the order of lengths.
-            params: From :meth:`prepare`; None to compute it in each call.
+            params: From :meth:`prepare`; None to prepare them in each call.
         """
         losses = np.zeros(len(self.run.batch_run.x))
 

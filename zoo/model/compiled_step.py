@@ -222,9 +222,7 @@ def _kernel_suffixes(stack: Stack) -> list[str]:
 
 
 def _empty_input_types(kinds: dict[str, Any]) -> dict[str, Any]:
-    """Types of the variables with the empty inputs of a layer, which tell the functions that prepare
-    parameters whether it reads tokens.
-    """
+    """Types of ``empty_tokens`` and ``empty_floats``: the number of axes selects the code of ``prepare_*``."""
     array: Any = types.Array  # Numba's own types are untyped
     return {
         "empty_tokens": array(types.int32, 2, "C"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 
+from zoo.arguments import as_integer
 from zoo.child_process import ChildProcess, Message, connect_to_parent
 from zoo.errors import UsageError, ZooError
 from zoo.garbage_collection import reduce_collections
@@ -43,12 +44,15 @@ def check_in_child(
         timeout: Seconds for all laws together. On Linux, time in which the process waits for a processor does
             not count, so that a busy machine changes no result.
         plugin: A plugin file to load first.
-        examples: Examples for each law and each kind of input; None for ``ZOO_TEST_EXAMPLES``, or 5.
+        examples: Examples for each law of cells and each kind of input, at least 1; None for
+            ``ZOO_TEST_EXAMPLES``, or 5.
 
     Raises:
-        UsageError: if the component is unknown, its file cannot be imported, or the testing extra is not
-            installed.
+        UsageError: if the component is unknown, its file cannot be imported, the testing extra is not
+            installed, or the number of examples is below 1.
     """
+    if examples is not None:
+        as_integer(examples, "check_in_child: examples", 1)
     number = {} if examples is None else {EXAMPLES_VARIABLE: str(examples)}
     with ChildProcess(
         "from zoo.testing.child import main; main()",

@@ -195,12 +195,12 @@ def _run_check(component: Any, check: Check, reason: str | None) -> tuple[Outcom
 
 
 def _check_warning(caught: list[warnings.WarningMessage]) -> str:
-    """The warning of a check, if there is one; issue the other warnings again."""
+    """The warnings of a check, empty if there is none; issue the other warnings again."""
     messages = [str(each.message) for each in caught if issubclass(each.category, CheckWarning)]
     for each in caught:
         if not issubclass(each.category, CheckWarning):
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
-    return messages[0] if messages else ""
+    return " ".join(dict.fromkeys(messages))
 
 
 def _status(component: Any, check: Check) -> tuple[Status, str, Exception | None]:

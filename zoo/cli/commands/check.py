@@ -40,7 +40,7 @@ _STATUS_STYLES: dict[str, tuple[str, dict[str, Any]]] = {
     "--examples",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Random examples for each law and kind of input: 1 for a quick check.  [5]",
+    help="Random examples for each law of cells: 1 for a quick check.  [ZOO_TEST_EXAMPLES, or 5]",
 )
 @option("--plugin", metavar="FILE.py", help="Load a plugin from a file first.")
 @format_options

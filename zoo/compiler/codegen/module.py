@@ -380,9 +380,9 @@ def _assemble(
 
 def _prepared_variables(emitter: PassEmitter, preparation: list[str], body: list[str]) -> list[str]:
     """The variables of the preparation that the body reads."""
-    written, read = (_variables_in(emitter, lines) for lines in (preparation, body))
-    arrays = [name for name in allocations(emitter) if name in written]
-    return [name for name in (*arrays, *emitter.packed.values(), *emitter.setup) if name in read]
+    in_preparation, in_body = (_variables_in(emitter, lines) for lines in (preparation, body))
+    arrays = [name for name in allocations(emitter) if name in in_preparation]
+    return [name for name in (*arrays, *emitter.packed.values(), *emitter.setup) if name in in_body]
 
 
 def _variables_in(emitter: PassEmitter, lines: list[str]) -> set[str]:
@@ -393,8 +393,9 @@ def _variables_in(emitter: PassEmitter, lines: list[str]) -> set[str]:
 
 def _letters(emitter: PassEmitter, lines: list[str]) -> set[str]:
     """The letters of sizes in some lines, and in the lines that define their arrays."""
-    shapes = [line for name, line in allocations(emitter).items() if name in _variables_in(emitter, lines)]
-    return identifiers_in([*lines, *shapes]) & {"I", "H"}
+    variables = _variables_in(emitter, lines)
+    shapes = [line for name, line in allocations(emitter).items() if name in variables]
+    return identifiers_in([*lines, *shapes, *size_numbers(emitter, variables)]) & {"I", "H"}
 
 
 def _prepare_function(emitter: PassEmitter, preparation: list[str], prepared: list[str]) -> list[str]:

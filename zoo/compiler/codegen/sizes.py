@@ -30,6 +30,8 @@ def size_letters(context: EmitContext, words: Collection[str], has_states: bool 
     """
     lengths = [*_parameter_lengths(context), *(_state_lengths(context) if has_states else ())]
     solutions = {name: _solutions(name, lengths) for name in _LETTERS}
+    if not any(_is_direct(name, text) for name, texts in solutions.items() for text in texts[:1]):
+        solutions = {name: [] for name in _LETTERS}  # each needs the other one
     lines, pending = dict[str, str](), [name for name in _LETTERS if name in words]
     while pending:  # one letter may depend on the other
         name = pending.pop()

@@ -370,7 +370,8 @@ def concatenate(nodes: Sequence[Node], axis: int) -> Node:
     for node in nodes[1:]:
         others = [shape[:axis] + shape[axis + 1 :] for shape in (first.shape, node.shape)]
         if others[0] != others[1] or node.ndim != first.ndim:
-            hint = "" if node.ndim == first.ndim else "; give both the same axes, as in `u[np.newaxis]`"
+            counts = f"; they have {first.ndim} and {node.ndim} axes, add one with `[np.newaxis]`"
+            hint = "" if node.ndim == first.ndim else counts
             raise ShapeError(
                 f"{format_shape(first.shape)} and {format_shape(node.shape)} cannot be joined along axis "
                 f"{axis}{hint}"

@@ -100,7 +100,9 @@ def constant_states(step_graph: StepGraph) -> dict[str, bool]:
     """
     constant = {}
     for name, old in step_graph.states.items():
-        if 0 < _elements(old) <= _MAX_ELEMENTS:
+        if step_graph.new_states[name] is old:
+            constant[name] = True
+        elif 0 < _elements(old) <= _MAX_ELEMENTS:
             source = _former_positions(step_graph, name)
             is_constant = source == np.arange(source.size)
             if is_constant.any():

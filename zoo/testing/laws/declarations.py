@@ -13,6 +13,8 @@ from zoo.base import Card, Cell
 from zoo.base.card import TEMPLATE
 from zoo.base.declarations import ArrayDeclaration
 from zoo.base.size_expr import SizeExpr
+from zoo.compiler.frontend.trace_step import step_graph_of
+from zoo.compiler.passes.delays import constant_states
 from zoo.errors import DefinitionError
 from zoo.layers import Recurrent
 from zoo.layers.tracing import cell_gates
@@ -44,9 +46,6 @@ def _warn_of_constant_states(cell: Cell) -> None:
     """Warn of states whose new value is the old one, in all elements or some."""
     if not cell.has_step():
         return
-    from zoo.compiler.frontend.trace_step import step_graph_of  # the compiler, which other laws do not need
-    from zoo.compiler.passes.delays import constant_states
-
     try:
         constant = constant_states(step_graph_of(cell))
     except DefinitionError:  # the cell has kernels, and a step for NumPy alone
