@@ -222,7 +222,7 @@ def _kernel_suffixes(stack: Stack) -> list[str]:
 
 
 def _empty_input_types(kinds: dict[str, Any]) -> dict[str, Any]:
-    """Types of ``empty_tokens`` and ``empty_floats``: the number of axes selects the code of ``prepare_*``."""
+    """Types of ``empty_tokens`` and ``empty_floats``: their number of axes selects code of ``prepare_*``."""
     array: Any = types.Array  # Numba's own types are untyped
     return {
         "empty_tokens": array(types.int32, 2, "C"),
