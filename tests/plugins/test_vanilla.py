@@ -130,11 +130,10 @@ class DerivedVanilla(zoo.Cell):
 
 def both_passes(cell: zoo.Cell, given: tuple[Any, ...], dy: Any, dlast: Any) -> dict[str, Any]:
     """Values and gradients of a cell's kernels, by name."""
-    kernels = kernels_of(cell)
-    y, (last,), tape = kernels.forward(*given)
-    dx, (dh0,), dparams = kernels.backward(
-        *given, tape, dy, (dlast,), *kernels.last_backward_arguments(needs_dx=True)
-    )
+    kernels, (params, x, state) = kernels_of(cell), given
+    y, (last,), tape = kernels.forward(kernels.forward_params(params, x.ndim == 3), x, state)
+    arguments = x, state, tape, dy, (dlast,), *kernels.last_backward_arguments(needs_dx=True)
+    dx, (dh0,), dparams = kernels.backward(kernels.backward_params(params, x.ndim == 3), *arguments)
     return {"y": y, "last": last, "dx": dx, "dh0": dh0, **dict(zip(PARAMS, dparams, strict=True))}
 
 
