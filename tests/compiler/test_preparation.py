@@ -220,12 +220,11 @@ def test_the_transpose_that_only_dx_needs_is_empty_without_dx() -> None:
         assert panels.shape[0] * panels.shape[2] == 0 if rows == 0 else panels.shape[1] == rows
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_compiled_step_prepares_as_the_interpreted_one(dtype: str) -> None:
+def test_the_compiled_step_prepares_as_the_interpreted_one() -> None:
     rng = np.random.default_rng(0)
-    x, targets = rng.normal(size=(T, B, I)).astype(dtype), rng.integers(0, 3, (T, B))
-    cells = ["exp_rnn", "vanilla", "gru"]  # vanilla has kernels of its own
-    model = zoo.SequenceModel(cells, I, 3, hidden_size=H, num_layers=3, dtype=dtype, threads=2)
+    x, targets = rng.normal(size=(T, B, I)).astype(np.float32), rng.integers(0, 3, (T, B))
+    cells = ["gru", "vanilla", "lstm"]  # vanilla has kernels of its own
+    model = zoo.SequenceModel(cells, I, 3, hidden_size=H, num_layers=3, threads=2)
     loss, _ = model.loss_and_grad(x, targets)
     gradient = model.grad.copy()
     model.compile_training_step()
