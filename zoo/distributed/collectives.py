@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from zoo.array_types import Array
+from zoo.layers.parameters import sum_flattened
 from zoo.layers.sharding import shards
 
 State = dict[str, Array]
@@ -41,10 +42,7 @@ class ProcessGroup:
 
     def sum_gradients(self, gradients: list[Array], total: Array, batch: int) -> None:  # noqa: ARG002
         """Sum the gradients of all shards of all ranks, in order, into ``total (P,)``."""
-        first, *others = gradients
-        np.copyto(total, first)
-        for each in others:
-            total += each
+        sum_flattened([[gradient] for gradient in gradients], total, adds=False)
 
     def all_gather_floats(self, local: list[float], batch: int) -> list[float]:  # noqa: ARG002
         """One float per shard of the whole batch, in order, from the floats of the local shards."""

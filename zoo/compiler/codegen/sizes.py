@@ -47,16 +47,6 @@ def size_letters(context: EmitContext, words: Collection[str], has_states: bool 
         yield f"{name} = {lines[name]}"
 
 
-def letters_of_parameters(context: EmitContext) -> set[str]:
-    """The letters that the shapes of parameters and buffers determine."""
-    lengths = list(_parameter_lengths(context))
-    solutions = {name: _solutions(name, lengths) for name in _LETTERS}
-    direct = {name for name, texts in solutions.items() if texts and _is_direct(name, texts[0])}
-    return {
-        name for name, texts in solutions.items() if name in direct or (texts and _LETTERS[name] in direct)
-    }
-
-
 def _solutions(letter: str, lengths: list[_Length]) -> list[str]:
     """Expressions for a letter; those that do not contain the other letter come first."""
     solutions = [solution for length, dim in lengths for solution in _solve(dim, letter, length)]
