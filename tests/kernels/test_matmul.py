@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import subprocess
 import sys
 
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from llvmlite.binding import get_host_cpu_features
 
 from zoo import kernels
-from zoo.kernels.gemm_microkernel import TileShape
+from zoo.kernels.gemm_microkernel import AVX512_TILES, AVX_TILES, SSE_TILES, TileShape
 
 compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 
@@ -95,15 +97,19 @@ def test_row_does_not_depend_on_other_rows(rows: int, depth: int, width: int, dt
 
 
 @compiled
-@given(rows=sizes, left=sizes, right=sizes, cut=st.integers(0, 69), seed=seeds)
-def test_add_matmul_ta_sums_in_row_order(rows: int, left: int, right: int, cut: int, seed: int) -> None:
+@given(rows=sizes, left=sizes, right=sizes, dtype=dtypes, seed=seeds)
+def test_products_are_summed_before_they_are_added(
+    rows: int, left: int, right: int, dtype, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
-    a, b = normal(rng, np.float32, rows, left), normal(rng, np.float32, rows, right)
-    whole, parts = np.zeros((2, left, right), np.float32)
-    kernels.add_matmul_ta(a, b, whole)
-    kernels.add_matmul_ta(a[:cut], b[:cut], parts)
-    kernels.add_matmul_ta(a[cut:], b[cut:], parts)
-    np.testing.assert_array_equal(parts, whole)
+    a, b, start = (normal(rng, dtype, *shape) for shape in ((rows, left), (rows, right), (left, right)))
+    product, total = np.zeros_like(start), start.copy()
+    kernels.add_matmul_ta(a, b, product)
+    kernels.add_matmul_ta(a, b, total)
+    np.testing.assert_array_equal(total, start + product)
+    by_row = np.zeros_like(start)
+    kernels.add_matmul(np.ascontiguousarray(a.T), kernels.pack(b), by_row)
+    np.testing.assert_array_equal(by_row, product)
 
 
 @given(rows=sizes, depth=sizes, width=sizes, dtype=dtypes, seed=seeds)
@@ -291,15 +297,16 @@ def test_rows_of_other_tiles_change_no_bit(width: int, dtype: type) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "panels"),
-    [
-        (TileShape(8, 2, 32), [8, 4, 2, 2, 2, 2, 1, 1]),
-        (TileShape(4, 2, 16), [4, 2, 1, 1]),
-        (TileShape(2, 4, 16), [2, 1]),
-    ],
+    ("shape", "registers"),
+    [(AVX512_TILES, 32), (AVX_TILES, 16), (SSE_TILES, 16)],
+    ids=["avx512", "avx", "sse"],
 )
-def test_tiles_fit_in_the_registers(shape: TileShape, panels: list[int]) -> None:
-    assert [shape.panels(rows) for rows in range(1, shape.height + 1)] == panels
+def test_tiles_fit_in_the_registers(shape: TileShape, registers: int) -> None:
+    for rows, widths in enumerate(shape.widths, start=1):
+        assert list(widths) == sorted(widths, reverse=True)
+        assert shape.panels(widths[-1]) == 1, "any number of panels is computed"
+        for width in widths:
+            assert rows * width + min(rows, width) + 1 <= registers
 
 
 # --- Processors that this one is not ---
@@ -307,13 +314,12 @@ def test_tiles_fit_in_the_registers(shape: TileShape, panels: list[int]) -> None
 CHECK = """
 import numpy as np
 from zoo import kernels
-from zoo.kernels.gemm_microkernel import TileShape
 from zoo.kernels.gemm_microkernel import lanes, tile_shape
 import numba
 
 rng = np.random.default_rng(0)
 for dtype in (np.float32, np.float64):
-    for rows, depth, width in [(1, 1, 1), (7, 13, 17), (16, 40, 64), (11, 5, 70), (3, 6, 200)]:
+    for rows, depth, width in [(1, 1, 1), (7, 13, 17), (16, 40, 64), (11, 5, 70), (3, 6, 200), (2, 9, 85)]:
         a, w = rng.normal(size=(rows, depth)).astype(dtype), rng.normal(size=(depth, width)).astype(dtype)
         c = np.zeros((rows, width), dtype)
         kernels.add_matmul(a, kernels.pack(w), c)
@@ -321,14 +327,20 @@ for dtype in (np.float32, np.float64):
         dw = np.zeros((depth, width), dtype)
         kernels.add_matmul_ta(a, c, dw)
         np.testing.assert_allclose(dw, a.T @ c, rtol=0, atol=2000 * np.finfo(dtype).eps)
-print(lanes(numba.float32), lanes(numba.float64), tile_shape())
+print(lanes(numba.float32), lanes(numba.float64), tile_shape().height)
 """
 
 
+# The plainest processor of the family has narrow vectors and no fused products.
+TARGETS = [("generic", "", "4 2 2")]
+if platform.machine().lower() in ("x86_64", "amd64") and get_host_cpu_features().get("avx2"):
+    TARGETS.append(("haswell", "+avx,+avx2,+fma", "8 4 6"))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="one platform suffices")
-def test_matmul_on_any_processor_of_the_family() -> None:
-    # Numba compiles for the plainest processor of the family: narrow vectors, no fused products.
-    environment = os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+@pytest.mark.parametrize(("name", "features", "tiles"), TARGETS)
+def test_matmul_on_other_processors_of_the_family(name: str, features: str, tiles: str) -> None:
+    environment = os.environ | {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}
     run = subprocess.run([sys.executable, "-c", CHECK], env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.startswith("4 2 "), "sixteen bytes a register"
+    assert run.stdout.strip() == tiles, "lanes of float32 and float64, and rows of the tallest tile"

@@ -1,21 +1,15 @@
-"""Facts about the machine, and its peak: the GEMM micro-kernel on matrices in the first-level cache."""
+"""Facts about the machine."""
 
 from __future__ import annotations
 
 import os
 import platform
-import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import zoo
-from zoo import kernels
-from zoo.kernels.jit import njit
 from zoo.processes import available_processors
 
 if TYPE_CHECKING:
@@ -70,55 +64,3 @@ def _processor_name() -> str:
 def _pair(line: str) -> tuple[str, str]:
     name, _, value = line.partition(":")
     return name.strip(), value.strip()
-
-
-Array = Any
-
-PEAK_ROWS, PEAK_DEPTH = 8, 160  # a panel of 128 bytes a step: 20 KiB, and a few more for the rows
-
-_SECONDS, _REPEATS = 0.01, 4  # short, since disturbances are frequent; the best counts
-
-
-@njit
-def repeat_matmul(a: Array, panels: Array, c: Array, times: int) -> None:
-    """``c += a @ w``, ``times`` times."""
-    for _ in range(times):
-        kernels.add_matmul(a, panels, c)
-
-
-def measure_peak(threads: int, dtype: str, precision: str | None = None) -> float:
-    """GFLOP/s of multiply-adds in all threads together.
-
-    Args:
-        threads: Number of threads.
-        dtype: Dtype of the matrices.
-        precision: Precision of the products.
-    """
-    operands = [_operands(dtype, precision) for _ in range(threads)]
-    flops = 2 * operands[0][2].size * PEAK_DEPTH * threads
-    with ThreadPoolExecutor(threads) as pool:
-
-        def seconds(times: int) -> float:
-            started = time.perf_counter()
-            list(pool.map(lambda arrays: repeat_matmul(arrays[0], arrays[1], arrays[2], times), operands))
-            return time.perf_counter() - started
-
-        times = 64
-        while seconds(times) < _SECONDS:
-            times *= 2
-        return float(flops * times / min(seconds(times) for _ in range(_REPEATS)) / 1e9)
-
-
-def _operands(dtype: str, precision: str | None) -> tuple[Array, Array, Array]:
-    rng = np.random.default_rng(0)
-    width = 128 // np.dtype(dtype).itemsize
-    a, w = (
-        rng.normal(size=(PEAK_ROWS, PEAK_DEPTH)).astype(dtype),
-        rng.normal(size=(PEAK_DEPTH, width)).astype(dtype),
-    )
-    c = np.zeros((PEAK_ROWS, width), dtype)
-    if precision:
-        from zoo.kernels.bf16_pairs import pairs_in_rows, pairs_of_rows
-
-        a, w = pairs_in_rows(a, 0, PEAK_DEPTH, PEAK_ROWS, PEAK_DEPTH), pairs_of_rows(w, 0, width)
-    return a, kernels.pack(w), c

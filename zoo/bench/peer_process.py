@@ -212,7 +212,7 @@ class PeerServer:
 
     def peak(self, threads: int, dtype: str, precision: str | None = None) -> Answer:
         """Peak of the processor; for zoo only."""
-        from zoo.bench.machine import measure_peak
+        from zoo.bench.peak import measure_peak
 
         return {"gflops": measure_peak(threads, dtype, precision)}
 

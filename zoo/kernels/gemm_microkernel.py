@@ -1,12 +1,12 @@
 """The GEMM micro-kernel: a register tile, the loop in which zoo spends nearly all its time.
 
-``c[:rows, :columns] += a @ b`` with all of c in vector registers while k runs: per k, a few loads of a
+``c[:rows, :columns] += a @ b`` with all sums in vector registers while k runs: per k, a few loads of a
 packed panel of b, a broadcast of a for each row, and one fused multiply-add per sum. On packed weights it
-reaches 98 % of one core's peak. OpenBLAS, which packs at every call, reaches 20 to 70 % at the sizes of
-recurrent cells. A core has about eight multiply-adds in flight, so fewer rows take more panels at once. A
+reaches 95 to 98 % of one core's peak. OpenBLAS, which packs at every call, reaches 20 to 70 % at the sizes of
+recurrent cells. A core has about eight multiply-adds in flight, so fewer rows take more vectors at once. A
 single row is then limited by loading its weights from the cache. It is written as LLVM vector code, since
-LLVM's vectoriser finds neither the register block nor the broadcasts. Every element of c is one sum in the
-order of k, in whatever tile.
+LLVM's vectoriser finds neither the register block nor the broadcasts. Every element of ``a @ b`` is one sum
+in the order of k, in whatever tile, and is then added to c.
 
 Operands of int32 are pairs of bfloat16, whose two products take one instruction (zoo.kernels.bf16_pairs).
 """
@@ -14,6 +14,8 @@ Operands of int32 are pairs of bfloat16, whose two products take one instruction
 from __future__ import annotations
 
 import functools
+import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,53 +51,57 @@ def lanes(dtype: Any) -> int:
     return register * 8 // int(dtype.bitwidth)
 
 
+def vector_registers() -> int:
+    """Vector registers of the processor."""
+    triple, features = _target()
+    return 32 if "+avx512f" in features or triple.startswith(("aarch64", "arm64")) else 16
+
+
 @dataclass(frozen=True)
 class TileShape:
-    """The tiles of a processor: sums, the vectors of a panel and a broadcast fit in its registers.
+    """The tiles of a processor. Their sums, and what a step of k reads, fit in its vector registers.
 
     Args:
-        height: Rows of the tallest tile, a power of two.
         vectors: Vectors in a row of a panel.
-        registers: Vector registers of the processor.
+        widths: For 1, 2, ... rows, the numbers of vectors of their tiles, wide ones first.
     """
 
-    height: int
     vectors: int
-    registers: int
+    widths: tuple[tuple[int, ...], ...]
 
-    def panels(self, rows: int) -> int:
-        """The largest power of two of panels whose tile fits in the registers.
+    @property
+    def height(self) -> int:
+        """Rows of the tallest tile."""
+        return len(self.widths)
 
-        A matrix of 512 columns comes from the third-level cache, which a core reads faster as two streams:
-        with one panel instead of two, tiles of 5 rows reached 235 instead of 250 GF/s, on an AMD EPYC (Zen
-        5). With four panels, tiles of 3 rows have too few registers: 175 instead of 250 GF/s for 128 columns.
-        """
-        panels = 1
-        while self._registers_used(rows, 2 * panels) <= self.registers:
-            panels *= 2
-        return panels
+    @property
+    def max_panels(self) -> int:
+        """Panels that all rows multiply before the next ones. The widest tile fills them."""
+        return self.panels(self.widths[0][0])
 
-    def _registers_used(self, rows: int, panels: int) -> int:
-        """One for each sum, one for each vector of a row of the panels, and one for the broadcast.
+    def panels(self, width: int) -> int:
+        """The smallest number of whole panels that tiles of this many vectors fill."""
+        return math.lcm(width, self.vectors) // self.vectors
 
-        In a tile of one row, the products load the vectors themselves.
-        """
-        return panels * self.vectors * (rows + (rows > 1)) + 1
+
+# A matrix of 512 columns comes from the third-level cache, which a core reads faster as two streams: with
+# tiles of 2 instead of 4 vectors, 5 rows reached 235 instead of 250 GF/s on an AMD EPYC (Zen 5). Tiles of 3
+# rows and 8 vectors have too few registers: 175 instead of 250 GF/s for 128 columns.
+AVX512_TILES = TileShape(2, ((16, 8, 4, 2), (8, 4, 2), (4, 2), (4, 2), (4, 2), (4, 2), (2,), (2,)))
+# At least nine sums: with eight, of 4 rows and 2 vectors, a core always waited for one of them. On an AMD
+# EPYC (Zen 3), 3, 4, 6 and 8 rows reach 89, 97, 99 and 98 of 104 GF/s, not 73, 87, 74 and 90.
+AVX_TILES = TileShape(2, ((12, 4, 2), (6, 4, 2), (3, 2), (3, 2), (2,), (2,)))
+# SSE needs an extra instruction for a broadcast, and more copies: fewer rows of more vectors took it from
+# 0.65 to 0.70 of peak.
+SSE_TILES = TileShape(4, ((8, 4), (4,)))
 
 
 @functools.cache
 def tile_shape() -> TileShape:
-    """The tiles of the processor that Numba compiles for.
-
-    With 16 registers 4 by 3 fit too. On AVX2 they are 5 % faster if the width is divisible by three, and half
-    as fast in two rows otherwise. SSE needs an extra instruction for a broadcast, and more copies: fewer rows
-    of more vectors took it from 0.65 to 0.70 of peak.
-    """
-    triple, features = _target()
-    if "+avx512f" in features or triple.startswith(("aarch64", "arm64")):
-        return TileShape(height=8, vectors=2, registers=32)
-    height, vectors = (4, 2) if "+avx" in features else (2, 4)
-    return TileShape(height, vectors, registers=16)
+    """The tiles of the processor that Numba compiles for."""
+    if vector_registers() == 32:
+        return AVX512_TILES
+    return AVX_TILES if "+avx" in _target()[1] else SSE_TILES
 
 
 @intrinsic
@@ -276,9 +282,30 @@ def _declare(dtype: Any, module: ir.Module) -> ir.Function:
     return function
 
 
+def sum_vector(dtype: Any) -> ir.VectorType:
+    """The LLVM type of a vector of sums of products of operands."""
+    return ir.VectorType(_sum_type(dtype), lanes(dtype))
+
+
 def _sum_type(dtype: Any) -> ir.Type:
-    """The LLVM type of sums of products of operands."""
     return ir.FloatType() if dtype == types.int32 else _SCALARS[dtype]
+
+
+def emit_multiply_add(builder: ir.IRBuilder, dtype: Any, a: Any, b: Any, c: Any) -> Any:
+    """``a * b + c`` for vectors of :func:`sum_vector`, fused if the processor supports it.
+
+    For int32, a and b hold pairs of bfloat16: ``c + a[1] * b[1] + a[0] * b[0]``, in this order, each sum
+    rounded.
+    """
+    kind, operands = c.type, [a, b, c]
+    if dtype == types.int32:  # another instruction set would need its own tile
+        pairs = ir.VectorType(BFloatType(), 2 * kind.count)
+        operands = [c, builder.bitcast(a, pairs), builder.bitcast(b, pairs)]
+        name = f"llvm.x86.avx512bf16.dpbf16ps.{32 * kind.count}"
+    else:
+        name = f"llvm.fmuladd.v{kind.count}f{64 if kind.element == ir.DoubleType() else 32}"
+    signature = ir.FunctionType(kind, [operand.type for operand in operands])
+    return builder.call(builder.module.declare_intrinsic(name, (), signature), operands)
 
 
 def _define(dtype: Any, module: ir.Module) -> None:
@@ -288,16 +315,14 @@ def _define(dtype: Any, module: ir.Module) -> None:
     # Unrolled, these loops took twice as long to compile, and were up to 4 % faster.
     remainder.attributes.add("optsize")
     remainder.attributes.add("noinline")
-    emitter = _PairEmitter if dtype == types.int32 else _GemmEmitter
-    vector, size = ir.VectorType(_sum_type(dtype), lanes(dtype)), int(dtype.bitwidth) // 8
     for each in (function, remainder):
         for pointer in each.args[:3]:
             pointer.add_attribute("noalias")
     builder = ir.IRBuilder(remainder.append_basic_block())
-    emitter(builder, vector, size, remainder.args).emit_remainder()
+    _GemmEmitter(builder, dtype, remainder.args).emit_remainder()
     builder.ret_void()
     builder = ir.IRBuilder(function.append_basic_block())
-    emitter(builder, vector, size, function.args).emit(remainder)
+    _GemmEmitter(builder, dtype, function.args).emit(remainder)
     builder.ret_void()
 
 
@@ -307,15 +332,13 @@ class _MicroTile:
 
     Args:
         rows: Row indices.
-        panels: Panel indices.
-        vectors: Vectors per panel.
+        places: Index of a panel, and number of a vector in it, for every vector of a row.
         vector: The vector type.
         masks: Lanes of each vector that are inside c; empty if all are.
     """
 
     rows: list[Any]
-    panels: list[Any]
-    vectors: int
+    places: list[tuple[Any, int]]
     vector: ir.VectorType
     masks: list[Any]
 
@@ -323,12 +346,12 @@ class _MicroTile:
 class _GemmEmitter:
     """Emit a matrix product into a function with the given arguments."""
 
-    def __init__(self, builder: ir.IRBuilder, vector: ir.VectorType, size: int, arguments: Any) -> None:
-        self.builder, self.vector, self.size = builder, vector, size
-        self.arguments = arguments
+    def __init__(self, builder: ir.IRBuilder, dtype: Any, arguments: Any) -> None:
+        self.builder, self.dtype, self.arguments = builder, dtype, arguments
+        self.vector, self.size = sum_vector(dtype), int(dtype.bitwidth) // 8
         self.a, self.b, self.c, self.block, self.row, self.k, self.ldc, *sizes = arguments
         self.rows, self.depth, self.width = sizes
-        self.columns = _INDEX(tile_shape().vectors * vector.count)
+        self.columns = _INDEX(tile_shape().vectors * self.vector.count)
         self.panel = builder.mul(self.depth, self.columns)
 
     def emit(self, remainder: ir.Function) -> None:
@@ -339,7 +362,7 @@ class _GemmEmitter:
         with builder.if_else(self._is_multiple_of_height()) as (tall, other):
             with tall:
                 rows = _INDEX(0), self.rows, shape.height
-                self._sweep((_INDEX(0), whole, 1), rows, (shape.vectors, self.vector))
+                self._sweep((_INDEX(0), whole, 1), rows, (shape.widths[-1][0], self.vector))
                 with builder.if_then(partial, likely=False):
                     builder.call(remainder, self.arguments)
             with other:
@@ -347,7 +370,7 @@ class _GemmEmitter:
 
     def emit_remainder(self) -> None:
         """Compute whole panels in tiles of fewer rows, several panels at once; then a partial panel."""
-        builder, max_panels = self.builder, tile_shape().panels(1)
+        builder, max_panels = self.builder, tile_shape().max_panels
         whole = builder.sdiv(self.width, self.columns)
         height, split = self._split_rows()
         # A few panels for all rows, then the next: the weights come from a distant cache once.
@@ -371,8 +394,8 @@ class _GemmEmitter:
 
     def _is_multiple_of_height(self) -> Any:
         """Whether the rows fill tiles of the full height."""
-        height = tile_shape().height
-        return self.builder.icmp_signed("==", self.builder.and_(self.rows, _INDEX(height - 1)), _INDEX(0))
+        rest = self.builder.urem(self.rows, _INDEX(tile_shape().height))
+        return self.builder.icmp_signed("==", rest, _INDEX(0))
 
     def _split_rows(self) -> tuple[Any, Any]:
         """The height of the first tiles, and their last row plus one; further tiles have one row fewer.
@@ -400,12 +423,13 @@ class _GemmEmitter:
             block = builder.append_basic_block(f"tiles.{case}")
             choice.add_case(_INDEX(case), block)
             builder.position_at_end(block)
-            (first, last), group = panels, shape.panels(case)
-            while group:
-                whole = builder.and_(builder.sub(last, first), _INDEX(-group))
+            first, last = panels
+            for width in shape.widths[case - 1]:
+                group = shape.panels(width)
+                whole = builder.mul(builder.udiv(builder.sub(last, first), _INDEX(group)), _INDEX(group))
                 stop = builder.add(first, whole)
-                self._sweep((first, stop, group), (*rows, case), (shape.vectors, self.vector))
-                first, group = stop, group // 2
+                self._sweep((first, stop, group), (*rows, case), (width, self.vector))
+                first = stop
             builder.branch(end)
         builder.position_at_end(end)
 
@@ -432,7 +456,7 @@ class _GemmEmitter:
         """
         builder, count = self.builder, vector.count
         masks = [first_lanes(builder, rest, count, v * count) for v in range(vectors)]
-        height = _EDGE_ROWS if vectors == 1 else tile_shape().height
+        height = _EDGE_ROWS if vectors == 1 else 1 << (tile_shape().height.bit_length() - 1)
         panels, start = (panel, builder.add(panel, _INDEX(1)), 1), _INDEX(0)
         while height:
             stop = builder.and_(self.rows, _INDEX(-height))
@@ -446,34 +470,31 @@ class _GemmEmitter:
         shape: tuple[int, ir.VectorType],
         masks: Sequence[Any] = (),
     ) -> None:
-        """Tiles of ``rows[2]`` rows and ``panels[2]`` panels, over both ranges."""
-        builder = self.builder
+        """Tiles of ``rows[2]`` rows that fill ``panels[2]`` panels, over both ranges."""
+        builder, (width, vector), in_panel = self.builder, shape, tile_shape().vectors
         with _range(builder, *panels) as panel, _range(builder, *rows) as row:
-            tile = _MicroTile(
-                [builder.add(row, _INDEX(r)) for r in range(rows[2])],
-                [builder.add(panel, _INDEX(p)) for p in range(panels[2])],
-                *shape,
-                list(masks),
-            )
-            self._add_tile(tile)
+            row_indices = [builder.add(row, _INDEX(r)) for r in range(rows[2])]
+            for start in range(0, panels[2] * in_panel if not masks else width, width):
+                places = [divmod(v, in_panel) for v in range(start, start + width)]
+                vectors = [(builder.add(panel, _INDEX(p)), v) for p, v in places]
+                self._add_tile(_MicroTile(row_indices, vectors, vector, list(masks)))
 
     def _add_tile(self, tile: _MicroTile) -> None:
-        builder, vectors = self.builder, len(tile.panels) * tile.vectors
-        pointers = [self._row_of_c(tile, builder.gep(self.c, [builder.mul(r, self.ldc)])) for r in tile.rows]
+        builder = self.builder
+        rows = [builder.gep(self.c, [builder.mul(r, self.ldc)]) for r in tile.rows]
+        pointers = [self._vectors(tile, row, self.columns) for row in rows]
         with builder.goto_entry_block():
-            sums = [[builder.alloca(tile.vector) for _ in range(vectors)] for _ in pointers]
-        for row, totals in zip(pointers, sums, strict=True):
-            for source, total in zip(self._load(tile, row), totals, strict=True):
-                builder.store(source, total)
+            sums = [[builder.alloca(tile.vector) for _ in tile.places] for _ in pointers]
+        for total in itertools.chain(*sums):
+            builder.store(ir.Constant(tile.vector, None), total)
         with _range(builder, _INDEX(0), self.depth, 1) as k:
             self._add_products(tile, k, sums)
+        # c last: its loads from a distant cache overlap the next tile. Sums that began with c had to wait for
+        # it, and the gradient of a matrix of 512 by 2048 took 1.08 times as long on an AMD EPYC (Zen 3).
         for row, totals in zip(pointers, sums, strict=True):
-            self._store(tile, [builder.load(total) for total in totals], row)
-
-    def _row_of_c(self, tile: _MicroTile, row: Any) -> list[Any]:
-        """Pointers to a tile's vectors in a row of c."""
-        starts = [self.builder.gep(row, [self.builder.mul(panel, self.columns)]) for panel in tile.panels]
-        return [pointer for start in starts for pointer in self._vectors(tile, start)]
+            before = self._load(tile, row)
+            values = [builder.fadd(c, builder.load(total)) for c, total in zip(before, totals, strict=True)]
+            self._store(tile, values, row)
 
     def _load(self, tile: _MicroTile, pointers: list[Any]) -> list[Any]:
         """Load vectors; in a partial panel, zeros outside c."""
@@ -494,47 +515,41 @@ class _GemmEmitter:
         """Add step k to every sum of a tile."""
         builder = self.builder
         step = builder.gep(self.b, [builder.mul(k, self.columns)])
-        firsts = [builder.gep(step, [builder.mul(p, self.panel)]) for p in tile.panels]
-        pointers = [pointer for first in firsts for pointer in self._vectors(tile, first)]
-        vectors = [builder.load(pointer, align=self.size) for pointer in pointers]
         column = builder.mul(k, self.k)
-        for r, totals in zip(tile.rows, sums, strict=True):
-            scalar = builder.load(builder.gep(self.a, [builder.add(self._row_of_a(r), column)]))
-            value = broadcast(builder, scalar, tile.vector.count)
-            for vector, total in zip(vectors, totals, strict=True):
-                builder.store(self._multiply_add(value, vector, builder.load(total)), total)
+
+        def load_vector(pointer: Any) -> Any:
+            return builder.load(pointer, align=self.size)
+
+        def load_scalar(row: Any) -> Any:
+            scalar = builder.load(builder.gep(self.a, [builder.add(self._row_of_a(row), column)]))
+            return broadcast(builder, scalar, tile.vector.count)
+
+        scalars, vectors = (
+            map(load_scalar, tile.rows),
+            map(load_vector, self._vectors(tile, step, self.panel)),
+        )
+        if len(tile.rows) < len(
+            tile.places
+        ):  # the fewer operands stay in registers, and others are loaded late
+            held, others, totals = list(scalars), vectors, list(map(list, zip(*sums, strict=True)))
+        else:
+            held, others, totals = list(vectors), scalars, sums
+        for other, totals_of_other in zip(others, totals, strict=True):
+            for value, total in zip(held, totals_of_other, strict=True):
+                result = emit_multiply_add(builder, self.dtype, other, value, builder.load(total))
+                builder.store(result, total)
 
     def _row_of_a(self, row: Any) -> Any:
         """Offset of a row of a."""
-        builder, height = self.builder, tile_shape().height
-        block = builder.mul(builder.sdiv(row, _INDEX(height)), self.block)
-        return builder.add(block, builder.mul(builder.and_(row, _INDEX(height - 1)), self.row))
+        builder, height = self.builder, _INDEX(tile_shape().height)
+        block = builder.mul(builder.udiv(row, height), self.block)
+        return builder.add(block, builder.mul(builder.urem(row, height), self.row))
 
-    def _vectors(self, tile: _MicroTile, start: Any) -> list[Any]:
-        """Pointers to the adjacent vectors of a panel."""
-        first = self.builder.bitcast(start, tile.vector.as_pointer())
-        return [self.builder.gep(first, [_INDEX(v)]) for v in range(tile.vectors)]
-
-    def _multiply_add(self, *vectors: Any) -> Any:
-        """``a * b + c``, fused if the processor supports it."""
-        kind = vectors[0].type
-        name = f"llvm.fmuladd.v{kind.count}f{8 * self.size}"
-        function = ir.FunctionType(kind, [kind] * 3)
-        return self.builder.call(self.builder.module.declare_intrinsic(name, (), function), vectors)
-
-
-class _PairEmitter(_GemmEmitter):
-    """Emit a matrix product of pairs of bfloat16. Another instruction set would need its own tile."""
-
-    def _multiply_add(self, *vectors: Any) -> Any:
-        """``c + a[1] * b[1] + a[0] * b[0]``, in this order, each sum rounded."""
-        *operands, total = vectors
-        count = total.type.count
-        pairs = [self.builder.bitcast(each, ir.VectorType(BFloatType(), 2 * count)) for each in operands]
-        kind = ir.FunctionType(total.type, [total.type, pairs[0].type, pairs[1].type])
-        name = f"llvm.x86.avx512bf16.dpbf16ps.{32 * count}"
-        dot = self.builder.module.declare_intrinsic(name, (), kind)
-        return self.builder.call(dot, [total, *pairs])
+    def _vectors(self, tile: _MicroTile, start: Any, panel_stride: Any) -> list[Any]:
+        """Pointers to the vectors of a tile, whose panels are ``panel_stride`` elements apart."""
+        builder, pointer = self.builder, tile.vector.as_pointer()
+        panels = [(builder.gep(start, [builder.mul(panel, panel_stride)]), v) for panel, v in tile.places]
+        return [builder.gep(builder.bitcast(panel, pointer), [_INDEX(v)]) for panel, v in panels]
 
 
 @contextmanager
