@@ -69,8 +69,8 @@ class DampedLinOSS(zoo.Cell):
         "start in a ring.",
         deviations="D is a matrix (I, H), where the official code has a diagonal, which needs I = H. There "
         "are as many oscillators as outputs. The normalisation, GELU, GLU and skip connection around the "
-        "recurrence are left out. Expected outputs in the tests come from a statement of ours, and the "
-        "recurrence agrees with the official one to 2e-14.",
+        "recurrence are left out. Expected outputs in the tests come from a statement of ours. From a "
+        "state of zero they agree with the official layer to 1e-14.",
         history="Boyer, Rusch and Rus published it in 2025. In LinOSS (linoss, 2024) forgetting is tied to "
         "the time step. D-LinOSS trains the two separately, and the paper reports better results on long "
         "sequences and fewer settings to search.",

@@ -1,13 +1,21 @@
-"""D-LinOSS in PyTorch's complex numbers, by its matrix."""
+"""D-LinOSS in PyTorch's complex numbers, compared with the authors' code in JAX."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from official import official
 
 Tensors = dict[str, torch.Tensor]
-CASES: dict[str, dict[str, Any]] = {"damped_linoss": {}}
+CASES: dict[str, dict[str, Any]] = {"damped_linoss": {}, "damped_linoss_empty": {}}
+# The repository has no licence file.
+AUTHORS = (
+    "jaredbmit/damped-linoss",
+    "450b546f693918fe7cfe44082e88538fb29fbd64",
+    "src/damped_linoss/models/LinOSS.py",
+)
 
 
 def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any]) -> None:
@@ -18,9 +26,10 @@ def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any])
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``DampedIMEX1Layer`` of github.com/jaredbmit/damped-linoss, src/damped_linoss/models/LinOSS.py.
+    """State the matrix of ``DampedIMEX1Layer``.
 
-    Commit 450b546f. D is a matrix here, and a diagonal there.
+    From states of zero, outputs are compared with those of the layer. D is a matrix here, and a diagonal
+    there.
     """
     s, free, damping = p["oscillators"]
     dt, G = torch.sigmoid(s), torch.relu(damping)
@@ -37,5 +46,26 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
         z, y = (row[0] * z + row[1] * y + force * each for row, force in zip(matrix, forces, strict=True))
         places.append(y)
     out = torch.einsum("tbh,hk->tbk", torch.stack(places), torch.complex(*p["C"])).real
+    out = out + torch.einsum("tbi,ih->tbh", x, p["D"])
+    if not any(value.any() for value in state.values()):
+        agree(p, x, out)
     last = {name: torch.stack([value.real, value.imag], dim=1) for name, value in (("z", z), ("y", y))}
-    return out + torch.einsum("tbi,ih->tbh", x, p["D"]), last
+    return out, last
+
+
+def agree(p: Tensors, x: torch.Tensor, out: torch.Tensor) -> None:
+    """Run the authors' layer on every sequence, and compare."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    base = {"_AbstractLinOSSLayer": object, "jax": jax, "jnp": jax.numpy, "nn": jax.nn}
+    edits = {"self.D * u": "u @ self.D"}
+    Layer, operator = official(*AUTHORS, "DampedIMEX1Layer", "binary_operator", edits=edits, **base)
+    Layer._recurrence.__globals__["binary_operator"] = jax.vmap(operator)
+    layer = Layer.__new__(Layer)
+    layer.dt, layer.A_diag, layer.G_diag = (np.array(row.detach()) for row in p["oscillators"])
+    layer.B, layer.C = (np.array(p[name].detach()).transpose(2, 1, 0) for name in "BC")
+    layer.D, layer.state_dim = np.array(p["D"].detach()), len(layer.dt)
+    for row in range(x.shape[1]):
+        expected = layer(np.array(x[:, row].detach()))
+        np.testing.assert_allclose(out[:, row].detach(), expected, rtol=0, atol=1e-12)
