@@ -40,7 +40,8 @@ class RetNet(zoo.Block):
         deviations="The MLP has 3 D units. torchscale takes their number as an argument, and the library "
         "rounds 8/3 D up to a multiple of 256. The library starts all matrices with deviation 0.02, and "
         "torchscale multiplies embeddings by the root of the width. Both papers have no projection around "
-        "a bare recurrence.",
+        "a bare recurrence. All norms of the library have one constant, 1e-6 by default, and the norm inside "
+        "the cell gla has 1e-5.",
         also=(
             zoo.Card(
                 title="Gated Linear Attention Transformers with Hardware-Efficient Training",

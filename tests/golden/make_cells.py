@@ -1,10 +1,10 @@
-"""Makes cells/, blocks/ and modifiers/<case>.npz: values and gradients of references in PyTorch, in float64.
+"""Makes cells/<case>.npz and blocks/<case>.npz: values and gradients of references in PyTorch, in float64.
 
     python tests/golden/make_cells.py [CASE ...]
 
-needs PyTorch, SciPy and torchrecurrent (the extra ``peers``). A reference, ``references/<cell>.py``, states
-the cell once more, written from the paper or after other people's code, which it names, and not after the
-cell. It has
+needs PyTorch, JAX, SciPy and torchrecurrent (the extra ``peers``), and einops and Flax, which official code
+imports. See ``official.py`` for this code. A reference, ``references/<cell>.py``, states the cell once more,
+written from the paper or after other people's code, which it names, and not after the cell. It has
 
 - ``CASES``, the options of every case by its name: the cell's, or the cell's with an ending. One that ends
   in ``_empty`` starts from states of zero, whose gradients are left out;
@@ -14,8 +14,8 @@ cell. It has
 - ``reachable(options, p, state)``, if some parameters or states cannot be any number: it changes these
   arrays of NumPy.
 
-A reference of a block, ``block_references/<block>.py``, has the block around the tanh network, and one of a
-modifier, ``modifier_references/<modifier>.py``, has the modified cell of its ``CELL``.
+A reference of a block, ``block_references/<block>.py``, runs the official block around several cells. Its
+cases have the names of the cells in it, for example ``mamba(vanilla)``.
 
 Only the names and shapes of arrays come from the cell itself. Complex arrays are two planes of real ones.
 """
@@ -133,16 +133,13 @@ def write(path: Path, cell: zoo.Cell, reference: ModuleType) -> None:
 
 def main(chosen: list[str]) -> None:
     """Make the given cases, or all."""
-    for package, folder, spec in (
-        ("references", "cells", "{}"),
-        ("block_references", "blocks", "{}(vanilla)"),
-        ("modifier_references", "modifiers", "{}"),
-    ):
+    torch.set_default_dtype(torch.float64)
+    for package, folder in (("references", "cells"), ("block_references", "blocks")):
         for file in sorted((HERE / package).glob("[!_]*.py")):
             reference = importlib.import_module(f"{package}.{file.stem}")
             for case, options in reference.CASES.items():
                 if case in chosen or f"{folder}/{case}" in chosen or not chosen:
-                    name = getattr(reference, "CELL", spec.format(file.stem))
+                    name = case.removesuffix("_empty") if folder == "blocks" else file.stem
                     cell = zoo.get_cell(name, **options)
                     write(HERE / folder / f"{case}.npz", cell, reference)
 

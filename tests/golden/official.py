@@ -69,6 +69,7 @@ def official(
         module = module_from_spec(spec)
         vars(module).update(environment)
         sys.dont_write_bytecode = True
+        sys.modules[spec.name] = module  # data classes look it up
         spec.loader.exec_module(module)
     functions = [getattr(module, name) for name in names]
     return functions if len(names) > 1 else functions[0]

@@ -72,7 +72,7 @@ def sigmoid(a):
 
 
 def test_short_convolution_in_its_block_is_the_layer_of_deltanet():
-    assert_kernels_give(Golden("short_convolution", modified="deltanet(delta_net+short_convolution)"))
+    assert_kernels_give(Golden("deltanet(delta_net+short_convolution)"))
 
 
 def test_taps_of_present_step_only_change_nothing():

@@ -30,14 +30,13 @@ class Golden:
     """One case: its cell, and the arrays of its file.
 
     Args:
-        case: The case of a cell, or of a block around the tanh network.
-        is_block: Whether it is of a block.
-        modified: The modified cell, if the case is of a modifier.
+        case: The case of a cell, or of a cell in a block, ``mamba(vanilla)``.
     """
 
-    def __init__(self, case: str, is_block: bool = False, modified: str = "") -> None:
-        name = modified or (f"{case}(vanilla)" if is_block else name_of(case))
-        folder = "modifiers" if modified else "blocks" if is_block else "cells"
+    def __init__(self, case: str) -> None:
+        is_block = case in BLOCK_CASES
+        name = case.removesuffix("_empty") if is_block else name_of(case)
+        folder = "blocks" if is_block else "cells"
         self.arrays = dict(np.load(GOLDEN / folder / f"{case}.npz"))
         self.cell = zoo.get_cell(name, **json.loads(self.arrays["options"].item()))
 
