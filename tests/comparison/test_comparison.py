@@ -530,6 +530,11 @@ def test_products_in_bfloat16(go, any_processor):
             {"tasks": "text", "bidirectional": True},
             "compare: bidirectional is given with the task 'text', which predicts the next symbol, so no",
         ),
+        (
+            {"cells": ["vanilla", "prenorm(gru)"], "residual": True},
+            "compare: residual is given with the cell 'prenorm(gru)', and the block of the cell adds its "
+            "input already; leave out `residual` or the block.",
+        ),
         ({"optimizer": "adm"}, "unknown optimizer 'adm'"),
         ({"cells": "clockwork", "hidden": 7}, "7 is not divisible by 4; choose sizes that divide."),
         ({"params": 5}, "vanilla on copying has at least 28 parameters, more than the 5 of `params`"),
@@ -601,14 +606,27 @@ def test_bidirectional_layers_and_learned_states(go):
     assert " --bidirectional --learned-state " in comparison.metadata["command"] + " "
 
 
-def test_plan_without_later_settings_has_their_defaults(two, go):
+def test_residual_connections_reach_models_and_texts(go):
+    sizes = {**SIZES, "layers": 2, "residual": True}
+    comparison = go("vanilla", "copying", options={"copying": TINY}, seeds=1, **sizes, lr=0.01)
+    (run,) = comparison.runs
+    model = zoo.Run(comparison.path / run.path).model
+    assert [layer.is_residual for layer in model.stack.layers] == [False, True]
+    assert model.layout.size == run.parameters
+    assert " --residual " in comparison.metadata["command"] + " "
+    assert "2 layers with residual connections, without an embedding" in " ".join(describe_setup(comparison))
+    assert go(engine=Idle(), residual=True).plan["settings"]["residual"] is True
+
+
+@pytest.mark.parametrize("name", ["bidirectional", "residual"])
+def test_plan_without_later_settings_has_their_defaults(two, go, name):
     path = two.path / "compare.json"
     stored = json.loads(path.read_text(encoding="utf-8"))
-    assert stored["settings"].pop("bidirectional") is False
+    assert stored["settings"].pop(name) is False
     path.write_text(json.dumps(stored), encoding="utf-8")
-    assert go(engine=Idle()).plan["settings"]["bidirectional"] is False
-    with pytest.raises(CheckpointError, match=r"bidirectional: False -> True"):
-        go(bidirectional=True)
+    assert go(engine=Idle()).plan["settings"][name] is False
+    with pytest.raises(CheckpointError, match=rf"{name}: False -> True"):
+        go(**{name: True})
 
 
 def test_equal_time(go, monkeypatch):

@@ -71,7 +71,13 @@ def test_bisection_counts_few_sizes():
 def test_counts_equal_those_of_models(budget):
     """Cells with any size, with heads, with buffers, and with a modifier."""
     task = SimpleNamespace(input_size=5, output_size=3, categories=None)
-    settings = {"layers": 2, "bidirectional": False, "learned_state": False, "precision": None}
+    settings = {
+        "layers": 2,
+        "bidirectional": False,
+        "learned_state": False,
+        "residual": False,
+        "precision": None,
+    }
     for name in ("vanilla", "lstm_projected", "clockwork", "gla", "lmu", "lstm+block_diagonal"):
         cell = zoo.get_cell(name)
 
@@ -91,7 +97,13 @@ def test_counts_equal_those_of_models(budget):
 
 def test_parts_of_cell_in_block_add_up():
     info = SimpleNamespace(input_size=3, output_size=2, categories=None)
-    settings = {"bidirectional": False, "learned_state": True, "layers": 2, "precision": None}
+    settings = {
+        "bidirectional": False,
+        "learned_state": True,
+        "residual": False,
+        "layers": 2,
+        "precision": None,
+    }
     inside = zoo.get_cell("prenorm(gru)")
     parts = count_parts(inside, info, 4, settings)
     gru = 2 * zoo.get_cell("gru").parameter_count(4, 4) + 2 * 4  # with the learned initial states

@@ -107,6 +107,7 @@ def test_latex_escapes_everything_but_citations(comparison):
         ),
         ({"settings": {"schedule": "step", "schedule_options": {"period": 9}}}, "decays in steps (period=9)"),
         ({"settings": {"bidirectional": True, "layers": 2}}, "2 bidirectional layers"),
+        ({"settings": {"residual": True, "layers": 2}}, "2 layers with residual connections of 2 hidden"),
         ({"settings": {"clip": 0, "clip_value": 0.5}}, "values of gradients clipped to 0.5"),
         ({"settings": {"batch": None}}, "batches of 2 examples"),
     ],

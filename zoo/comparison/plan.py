@@ -148,7 +148,7 @@ MAX_RUNS = 30_000
 """Largest number of runs in a comparison, sweep included."""
 
 # Plans of older versions lack these.
-_LATER_SETTINGS = ("bidirectional", "learned_state", "precision", *REGULARISATION_SETTINGS)
+_LATER_SETTINGS = ("bidirectional", "learned_state", "residual", "precision", *REGULARISATION_SETTINGS)
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+()-]{0,127}")
 _NAME = re.compile(r"[a-z][a-z0-9_+()]{0,255}")
 

@@ -92,6 +92,8 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
     check_precision(plan.settings["precision"], plan.settings["dtype"], "compare")
     if plan.settings["bidirectional"]:
         _check_bidirectional(task_infos)
+    if plan.settings["residual"]:
+        _check_residual(instances)
     _check_budget(plan, instances, task_infos)
     plan = dataclasses.replace(plan, run_sizes=_run_sizes(plan, instances, task_infos))
     _check_patterns(plan, instances, task_infos, optimizer)
@@ -259,6 +261,16 @@ def _check_bidirectional(tasks: Mapping[str, AnyTaskInfo]) -> None:
             )
 
 
+def _check_residual(cells: Mapping[str, Cell]) -> None:
+    """Check that no cell has a block; raises `UsageError`."""
+    for label, cell in cells.items():
+        if cell.is_in_block():
+            raise UsageError(
+                f"compare: residual is given with the cell {label!r}, and the block of the cell adds its "
+                f"input already; leave out `residual` or the block."
+            )
+
+
 def _check_budget(plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, AnyTaskInfo]) -> None:
     """Check that the budget of parameters admits the smallest size of every new cell.
 
@@ -377,10 +389,13 @@ def _parameter_shapes(
 
 
 def _stack(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]) -> Stack:
-    switches = {name: settings[name] for name in ("bidirectional", "learned_state", "precision")}
+    switches = {name: settings[name] for name in _SWITCHES}
     inputs = task.input_size if task.categories is None else task.categories.embedded_size
     return Stack(StackConfig(cell, inputs, hidden, settings["layers"], **switches))
 
+
+_SWITCHES = ("bidirectional", "learned_state", "residual", "precision")
+"""Settings of the layers, apart from their number."""
 
 MAX_HIDDEN = 2**15
 _MAX_GAP = 1024

@@ -27,6 +27,7 @@ _PAPER_COLUMNS = ("scope", "parameters", "lr", "95 %", "gain", "clear", "solved"
 _LATEX_BEGINNING = "% made by: "
 _LAYERS = {
     "Bare layers": "without an embedding, a norm or a residual connection",
+    "Residual layers": "with residual connections, without an embedding or a norm",
     "Layers in blocks": "without an embedding, in the block that the name of the cell shows, BLOCK(CELL)",
     "Bare layers and layers in blocks": "without an embedding, in the block that the name of the cell shows, "
     "BLOCK(CELL), or else without a norm or a residual connection",
@@ -477,7 +478,7 @@ def pairs_with_verdict(results: Comparison, word: str) -> list[str]:
 def _kind_of_layers(results: Comparison) -> str:
     parts = results.metadata.get("parameters", {})  # counted if a cell has a block
     if not parts:
-        return "Bare layers"
+        return "Residual layers" if results.section("plan")["settings"].get("residual") else "Bare layers"
     has_bare = any(not count["block"] for counts in parts.values() for count in counts.values())
     return "Bare layers and layers in blocks" if has_bare else "Layers in blocks"
 

@@ -218,6 +218,7 @@ def _size_sentence(results: Comparison) -> str:
     settings = _settings(results)
     ((kind, number),) = results.plan["size"].items()
     layers = counted(settings["layers"], "bidirectional layer" if settings.get("bidirectional") else "layer")
+    layers += " with residual connections" if settings.get("residual") else ""
     learned = ", learned initial states" if settings.get("learned_state") else ""
     if kind == "hidden":
         return f"Every model had {layers} of {number:,} hidden units{learned}, and a linear readout."

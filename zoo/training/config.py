@@ -429,7 +429,7 @@ class Config:
     learned_state: bool = _setting(False, _BOOL, "Learn the initial states of the layers.", comparable=True)
     dropout: float = _setting(0.0, _FRACTION, "Dropout probability between layers, in training.", metavar="P")
     residual: bool = _setting(
-        False, _BOOL, "Add the input of a layer to its output, if their sizes are equal."
+        False, _BOOL, "Add the input of a layer to its output, if their sizes are equal.", comparable=True
     )
     dtype: str = _setting("float32", _STRING, "Floating-point precision.", comparable=True)
     precision: str | None = _setting(

@@ -100,9 +100,9 @@ def parse_options(
 _HELP = """Train cells on tasks or on your data under equal conditions.
 
 zoo trains every cell on every task with several seeds and an equal number of parameters. The learning rate
-is the best of a grid in short runs. Without --block, layers have no norms and residual connections. A
-comparison is a directory: the same command continues after an interruption and runs only what is missing. You
-can add cells, tasks and seeds later; settings that you leave out stay as they were.
+is the best of a grid in short runs. Without --block, layers have no norms and, without --residual, no
+residual connections. A comparison is a directory: the same command continues after an interruption and runs
+only what is missing. You can add cells, tasks and seeds later; settings that you leave out stay as they were.
 
 A table to forecast, or labelled sequences, take the place of a task: --data with the flags of `zoo train`.
 Several files are data sets of their own. The scores of simple baselines are rows of the table.
