@@ -447,6 +447,13 @@ def test_text_for_readers_keeps_the_source_digest(old: str, new: str, tmp_path: 
     assert digest_of(_SOURCE.replace(old, new), tmp_path) == digest_of(_SOURCE, tmp_path)
 
 
+def test_customary_value_keeps_the_source_digest(tmp_path: Path) -> None:
+    declared = _SOURCE.replace("    def step", "    bias = zoo.Option(0.0)\n\n    def step")
+    customary = declared.replace("Option(0.0)", "Option(0.0, customary=1.0)")
+    assert declared != customary
+    assert digest_of(customary, tmp_path) == digest_of(declared, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -219,6 +220,19 @@ def test_slot_defaults_to_vector_over_parameters() -> None:
 
 
 # --- Options ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "noun"),
+    [
+        ({"default": -1.0, "low": 0.0}, "default is -1.0"),
+        ({"default": 0.0, "low": 0.0, "customary": -1.0}, "customary value is -1.0"),
+        ({"default": 0.0, "customary": 1}, "customary value is 1"),
+    ],
+)
+def test_default_and_customary_value_of_an_option_are_allowed(arguments: dict[str, Any], noun: str) -> None:
+    with pytest.raises(DefinitionError, match=rf"zoo.Option: the {noun}; expected a finite number"):
+        zoo.Option(**arguments)
 
 
 @pytest.mark.parametrize(

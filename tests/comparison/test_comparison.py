@@ -576,6 +576,32 @@ def test_forms_of_cells_and_tasks(go):
     assert plan_of(go, type(lstm), "copying", name="class")["cells"][0]["name"] == "lstm"
 
 
+def test_options_have_customary_values_unless_they_are_set(go):
+    """A given value and an instance keep theirs, and so does a stored plan."""
+    instance = zoo.get_cell("lstm")
+    cells = {"a": "lstm+zoneout", "b": "prenorm(lstm)", "zero": "lstm", "own": instance, "c": "elstm"}
+    given = {"hidden": 2, "options": {"zero": {"forget_bias": 0}}}
+    plan = plan_of(go, cells, "copying", **given)
+    biases = {cell["label"]: cell["options"]["forget_bias"] for cell in plan["cells"]}
+    assert biases == {"a": 1.0, "b": 1.0, "zero": 0.0, "own": 0.0, "c": 0.0}
+    stored = plan_of(go, cells={"d": "lstm"}, tasks=())
+    assert {cell["label"]: cell["options"]["forget_bias"] for cell in stored["cells"]} == biases | {"d": 1.0}
+    repeated = plan_of(go, cells={"zero": "lstm"}, tasks=())
+    assert repeated["cells"] == stored["cells"]
+
+
+def test_customary_values_are_stated_in_results_and_command(go):
+    cells, sizes = {"a": "lstm", "zero": "lstm"}, {"seeds": 1, **SIZES, "params": 400, "lr": 0.01}
+    options = {"copying": TINY, "zero": {"forget_bias": 0.0}}
+    comparison = go(cells, "copying", options=options, **sizes)
+    assert comparison.stated_options("a") == comparison.customary_options("zero") == {"forget_bias": 1.0}
+    assert comparison.stated_options("zero") == {"forget_bias": 0.0}
+    for flag in ("--set a.forget_bias=1.0", "--set zero.forget_bias=0.0"):
+        assert flag in comparison.metadata["command"]
+    runs = {run.cell: zoo.Run(comparison.path / run.path).config.cell_options for run in comparison.runs}
+    assert {label: each["forget_bias"] for label, each in runs.items()} == {"a": 1.0, "zero": 0.0}
+
+
 def test_default_plan(go):
     plan = plan_of(go, "vanilla", "copying")
     assert (plan["seeds"], plan["size"], plan["length"]) == (5, {"params": 20_000}, {"steps": 2_000})

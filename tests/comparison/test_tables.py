@@ -228,17 +228,28 @@ def test_warnings_name_sizes_that_do_not_change_with_the_hidden_size():
     ]
 
 
-def test_warnings_name_forget_biases_of_zero():
-    cells = {
-        "lem": {"name": "lstm", "options": {"forget_bias": 0.0}},
-        "gru": {"name": "lstm", "options": {"forget_bias": 1.0}},
-    }
-    assert list(list_warnings(results(cells=cells))) == []
+def options_of(label, name, bias):
+    stated = {"forget_bias": bias}
+    return {label: {"name": name, "stated_options": stated, "customary_options": {"forget_bias": 1.0}}}
+
+
+def test_options_are_a_column_and_values_that_are_not_customary_a_warning():
+    cells = options_of("lem", "lstm", 0.0) | options_of("gru", "lstm", 1.0)
+    made = results(cells=cells)
+    assert list(list_warnings(made)) == []
+    (copying, *_) = (table.as_text() for table in make_tables(made)[1:])
+    assert {row[0]: row[2] for row in copying.rows} == {"lem": "forget_bias=0.0", "gru": "forget_bias=1.0"}
+    assert copying.headings[2] == "options"
+    assert " & options & " in made.table("latex")
     cells["gru"] = {"name": "gru", "options": {}}
-    assert list(list_warnings(results(cells=cells))) == [
-        "The forget bias of lem is 0, and most papers use 1. Compare with it too: `--cells biased=lstm --set "
-        "biased.forget_bias=1`."
+    made = results(cells=cells)
+    assert list(list_warnings(made)) == [
+        "forget_bias of lem is 0.0, and the customary value is 1.0. Compare with it too: `--cells "
+        "customary=lstm`."
     ]
+    copying = make_tables(made)[1].as_text()
+    assert {row[0]: row[2] for row in copying.rows} == {"lem": "forget_bias=0.0", "gru": "–"}
+    assert "options" not in text_tables()[1].headings
 
 
 def test_runs_that_reach_the_threshold_in_validation_only_are_named():

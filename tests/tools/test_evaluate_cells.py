@@ -12,6 +12,7 @@ from csv_rows import append_rows, read_rows
 from evaluate_cells import Pair, Point, Row
 
 import zoo
+from zoo.comparison.specs import customary_options
 
 TINY = {
     "seeds": 2,
@@ -61,6 +62,13 @@ def test_a_pair_that_cannot_be_trained_is_a_row_with_its_error():
     assert rows[0].options == "forget_bias=1.0"
     assert "parameters" in rows[0].error
     assert points == []
+
+
+def test_options_of_the_results_are_those_of_comparisons():
+    """Stored rows state every option that is not a default, so that a comparison repeats them."""
+    for name in zoo.list_cells():
+        own, customary = evaluate_cells.CELL_OPTIONS.get(name, {}), customary_options(zoo.get_cell(name))
+        assert customary.items() <= own.items(), name
 
 
 class Pool:

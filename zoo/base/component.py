@@ -163,7 +163,7 @@ class Component:
     def source_digest(cls) -> str:
         """SHA-256 of the code in the file (in a notebook, the class) that defines it; empty without a source.
 
-        Comments, docstrings, cards, help texts and layout do not change it.
+        Comments, docstrings, cards, help texts, customary values of options and layout do not change it.
         """
         source = _source(sys.modules.get(cls.__module__)) or _source(cls)
         return _digest(source) if source else ""
@@ -187,7 +187,7 @@ def _digest(source: str) -> str:
 
 
 def _code(source: str) -> object:
-    """The syntax tree of a source without the texts for readers, or the source if Python cannot parse it."""
+    """The syntax tree of a source without `_is_text`, or the source if Python cannot parse it."""
     try:
         return _without_texts(ast.parse(textwrap.dedent(source)))
     except SyntaxError:  # the file was edited after the import
@@ -208,9 +208,9 @@ def _without_texts(node: Any) -> object:
 
 
 def _is_text(node: Any) -> bool:
-    """Whether a node of a syntax tree is a docstring or a help text."""
+    """Whether a node of a syntax tree is a docstring, a help text, or a value for comparisons only."""
     match node:
-        case ast.Expr(ast.Constant(str())) | ast.keyword("help"):
+        case ast.Expr(ast.Constant(str())) | ast.keyword("help" | "customary"):
             return True
     return False
 

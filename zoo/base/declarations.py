@@ -175,9 +175,12 @@ class Option(Generic[T]):
         high: Largest allowed value (inclusive), for numbers.
         below: Exclusive upper bound, as for a decay rate below 1.
         choices: The allowed values, if they are few.
+        customary: Value that `zoo.compare` gives the option if the user chooses none, where most papers use
+            another value than the default; None for the default.
 
     Raises:
-        DefinitionError: if the default is not a bool, int, float or str, or not allowed by its own bounds.
+        DefinitionError: if the default is not a bool, int, float or str, or the default or the customary
+            value is not allowed by the bounds.
     """
 
     def __init__(
@@ -189,6 +192,7 @@ class Option(Generic[T]):
         high: float | None = None,
         below: float | None = None,
         choices: Sequence[T] | None = None,
+        customary: T | None = None,
     ) -> None:
         if type(default) not in _READERS:
             raise DefinitionError(
@@ -200,12 +204,14 @@ class Option(Generic[T]):
         self.high = high
         self.below = below
         self.choices: tuple[T, ...] | None = tuple(choices) if choices is not None else None
+        self.customary: T | None = customary
         self.name = ""
-        if not self._allows(default):
-            raise DefinitionError(
-                f"zoo.Option: the default is {short_repr(default)}; {self.expects()} "
-                f"(the default must be an allowed value)."
-            )
+        for noun, value in (("default", default), ("customary value", customary)):
+            if value is not None and not self._allows(value):
+                raise DefinitionError(
+                    f"zoo.Option: the {noun} is {short_repr(value)}; {self.expects()} "
+                    f"(the {noun} must be an allowed value)."
+                )
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or name  # an object under a second name is refused by Component

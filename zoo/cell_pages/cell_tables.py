@@ -45,10 +45,14 @@ def declaration_tables(component: type[Component], in_words: bool = False) -> li
             *([_array_table("States", component.states)] if component.states else []),
         ]
     options = tuple(
-        (option_prefix(component) + name, f"{each.default!r}", _allowed(each), each.help)
+        (option_prefix(component) + name, f"{each.default!r}", _allowed(each), _option_help(each))
         for name, each in component.declared_options.items()
     )
     return [*tables, TextTable("Options", ("name", "default", "allowed", "description"), options)]
+
+
+def _option_help(option: Option[Any]) -> str:
+    return option.help + ("" if option.customary is None else f"; {option.customary!r} in comparisons")
 
 
 def _allowed(option: Option[Any]) -> str:

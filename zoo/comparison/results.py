@@ -400,6 +400,14 @@ class Comparison:
         """All options of a cell; empty in results of old versions."""
         return _mapping(self._cell_info(cell).get("options"))
 
+    def stated_options(self, cell: str) -> Mapping[str, Any]:
+        """Options of a cell that are not their defaults or have a customary value; empty in old results."""
+        return _mapping(self._cell_info(cell).get("stated_options"))
+
+    def customary_options(self, cell: str) -> Mapping[str, Any]:
+        """Values of options that comparisons use in place of their defaults; empty in old results."""
+        return _mapping(self._cell_info(cell).get("customary_options"))
+
     def fixed_sizes(self, cell: str) -> Mapping[str, int]:
         """Options of a cell that do not change with H; empty in results of old versions."""
         return _mapping(self._cell_info(cell).get("fixed_sizes"))
@@ -422,7 +430,8 @@ class Comparison:
         Args:
             form: ``"text"``, ``"markdown"``, ``"html"``, ``"csv"``, or ``"latex"`` with the package booktabs.
             columns: Headings of the columns to keep, in addition to the cell and the scores. None for all,
-                or for ``"latex"`` scope, parameters, lr, 95 %, gain, clear, solved and mean rank.
+                or for ``"latex"`` scope, options, parameters, lr, 95 %, gain, clear, solved and mean
+                rank.
 
         Raises:
             UsageError: if the format or a heading is unknown.

@@ -219,6 +219,9 @@ def compare(
     >>> print(comparison.table())
     >>> comparison = zoo.compare(["lstm", "gru"], data="load.csv", target="load", horizon=24)
 
+    Options of cells that you do not set have their defaults, or their customary values: the forget bias of
+    ``lstm`` and its variants is 1 in comparisons.
+
     A comparison is a directory. The same call resumes it and runs only what is missing. When you add cells,
     tasks or seeds, you can leave out all other arguments.
 
@@ -474,6 +477,8 @@ def make_metadata(
                 "summary": cell.summary(),
                 "scope": cell.card.scope,
                 "options": dict(cell.options),
+                "stated_options": specs.stated_options(cell),
+                "customary_options": specs.customary_options(cell),
                 "fixed_sizes": cell.fixed_sizes(),
             }
             for label, cell in resolved.cells.items()
@@ -582,11 +587,10 @@ def _has_default_schedule(settings: Mapping[str, Any]) -> bool:
 
 
 def _set_flags(settings: Mapping[str, Any], components: Mapping[str, Component]) -> Iterator[str]:
-    """``--set`` flags of the options that differ from their defaults."""
+    """``--set`` flags of the options that differ from their defaults or have a customary value."""
     for label, component in components.items():
-        for name, option in component.declared_options.items():
-            if component.options[name] != option.default:
-                yield from ("--set", f"{label}.{name}={component.options[name]}")
+        for name, value in specs.stated_options(component).items():
+            yield from ("--set", f"{label}.{name}={value}")
     if _has_default_schedule(settings):
         return
     for name, value in settings["schedule_options"].items():

@@ -8,6 +8,7 @@ from typing import Any
 
 from zoo.arguments import real_path, short_repr
 from zoo.base import Block, Cell, Component, Modifier, Optimizer, Task
+from zoo.base.block import PLACEMENT_OPTIONS
 from zoo.base.names import did_you_mean
 from zoo.comparison.plan import Plan, PlanEntry, is_label
 from zoo.errors import UnknownNameError, UsageError
@@ -179,9 +180,26 @@ def _check_label(kind: str, label: str) -> None:
         )
 
 
+def customary_options(component: Component) -> dict[str, Any]:
+    """The values of options that a comparison uses in place of their defaults."""
+    declared = component.declared_options.items()
+    return {name: option.customary for name, option in declared if option.customary is not None}
+
+
+def stated_options(component: Component) -> dict[str, Any]:
+    """The options that tables and commands state: all but those whose default is the value to expect."""
+    customary = customary_options(component)
+    return {
+        name: component.options[name]
+        for name, option in component.declared_options.items()
+        if name not in PLACEMENT_OPTIONS and (component.options[name] != option.default or name in customary)
+    }
+
+
 def find_cell(spec: str, options: Mapping[str, Any]) -> tuple[PlanEntry, Cell]:
-    """Resolve a cell and make its plan entry."""
+    """Resolve a cell and make its plan entry. Options that are not given have their customary values."""
     cell = resolve_cell(spec, **options)
+    cell = type(cell)(**{**cell.options, **customary_options(cell), **options})
     spec = _map_parts(spec, absolute_spec)
     return PlanEntry(cell.name, dict(cell.options), cell.source_digest(), spec), cell
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Info = Mapping[str, Any]
 
 _NONE = "–"
-_PAPER_COLUMNS = ("scope", "parameters", "lr", "95 %", "gain", "clear", "solved", "mean rank")
+_PAPER_COLUMNS = ("scope", "options", "parameters", "lr", "95 %", "gain", "clear", "solved", "mean rank")
 _LATEX_BEGINNING = "% made by: "
 _LAYERS = {
     "Bare layers": "without an embedding, a norm or a residual connection",
@@ -194,6 +194,7 @@ def task_table(results: Comparison, task: str) -> Table:
     columns = (
         Column("cell"),
         _SCOPE,
+        *([_OPTIONS] if any(map(results.stated_options, results.cells)) else []),
         Column("H", "integer", "hidden units", spare=8 if baselines else 7),
         Column("parameters", "integer", "of all layers and the readout"),
         *(_PART_COLUMNS if results.metadata.get("parameters") else ()),
@@ -221,6 +222,9 @@ def task_table(results: Comparison, task: str) -> Table:
     return Table(f"{task}-scores", _title(task, info), columns, rows, note)
 
 
+_OPTIONS = Column(
+    "options", help="options that are not the defaults, and those with a customary value", spare=10
+)
 _PART_COLUMNS = (
     Column("of cells", "integer", "parameters of the cells without their blocks"),
     Column("of blocks", "integer", "parameters of the blocks around the cells"),
@@ -243,9 +247,11 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
     gain, clear = _gain_cells(row)
     seeds = 0 if results.threshold(row.task) is None else row.seeds
     name, scope = _name_and_scope(results, row.cell)
+    options = " ".join(f"{name}={value}" for name, value in results.stated_options(row.cell).items())
     return {
         "cell": name,
         "scope": scope,
+        "options": TableCell(options, options or _NONE),
         "H": _cell(row.hidden, ","),
         "parameters": _cell(row.parameters, ","),
         **_parts(results, row),
@@ -395,7 +401,7 @@ def list_warnings(results: Comparison) -> Iterator[str]:
     yield from _solved_in_validation_only(results)
     yield from _off_budget(results)
     yield from _fixed_sizes(results)
-    yield from _forget_biases(results)
+    yield from _uncustomary_options(results)
     yield from _undecided_rates(results)
 
 
@@ -439,16 +445,17 @@ def _fixed_sizes(results: Comparison) -> Iterator[str]:
         )
 
 
-def _forget_biases(results: Comparison) -> Iterator[str]:
-    """Cells whose forget bias is 0 in all of their rows, although most papers start with an open gate."""
-    names = {cell: results.registered_name(cell) for cell in results.cells}
-    biases = {cell: results.options(cell).get("forget_bias") for cell in results.cells}
-    biased = {names[cell] for cell, bias in biases.items() if bias}
-    if cells := [cell for cell, bias in biases.items() if bias == 0 and names[cell] not in biased]:
-        yield (
-            f"The forget bias of {', '.join(cells)} is 0, and most papers use 1. Compare with it too: "
-            f"`--cells biased={names[cells[0]]} --set biased.forget_bias=1`."
-        )
+def _uncustomary_options(results: Comparison) -> Iterator[str]:
+    """Cells without the customary value of an option in any of their rows."""
+    for cell in results.cells:
+        name, own = results.registered_name(cell), results.stated_options(cell)
+        rows = [each for each in results.cells if results.registered_name(each) == name]
+        for option, value in results.customary_options(cell).items():
+            if all(results.stated_options(each).get(option) != value for each in rows):
+                yield (
+                    f"{option} of {cell} is {own[option]}, and the customary value is {value}. Compare with "
+                    f"it too: `--cells customary={name}`."
+                )
 
 
 def sweep_verdict(results: Comparison, row: SummaryRow) -> str:

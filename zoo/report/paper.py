@@ -159,6 +159,7 @@ def _sentences(results: Comparison, reference: Reference, package: str) -> Itera
     tasks = [_task_text(entry, reference) for entry in _entries(results, "tasks")]
     version = results.section("versions")["zoo"]
     yield f"We used {package} {version} to compare {_enumerate(cells)} on {_enumerate(tasks)}."
+    yield from _customary_sentences(results)
     yield from _scope_sentences(results)
     yield _size_sentence(results)
     yield _training_sentence(results, reference)
@@ -191,6 +192,18 @@ def _task_text(entry: Mapping[str, Any], reference: Reference) -> str:
 
 def _options(options: Mapping[str, Any]) -> list[str]:
     return [f"{name}={value}" for name, value in options.items()]
+
+
+def _customary_sentences(results: Comparison) -> Iterator[str]:
+    """The cells with customary values of options, which are not the defaults of zoo."""
+    cells: dict[str, list[str]] = {}
+    for cell in results.cells:
+        stated = results.stated_options(cell)
+        for name, value in results.customary_options(cell).items():
+            if stated[name] == value:
+                cells.setdefault(f"{name}={value}", []).append(cell)
+    for option, labels in cells.items():
+        yield f"The option {option} of {_enumerate(labels)} is customary and not the default of zoo."
 
 
 def _scope_sentences(results: Comparison) -> Iterator[str]:

@@ -64,8 +64,10 @@ class CIFGLSTM(zoo.Cell):
     b = zoo.Param("3H", help="bias of gates i, g, o")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
-    # The default of the lstm; the reason is there.
-    forget_bias = zoo.Option(0.0, help="subtracted from the input gate, above zero to remember at first")
+    # The values of the lstm; the reasons are there.
+    forget_bias = zoo.Option(
+        0.0, help="subtracted from the input gate, above zero to remember at first", customary=1.0
+    )
     gates = zoo.Gates(input_gate="i", forget_gate="1 - i", output_gate="sigmoid_o", candidate="tanh_g")
 
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:

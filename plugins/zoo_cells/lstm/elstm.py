@@ -82,6 +82,7 @@ class ELSTM(zoo.Cell):
     u = zoo.Param(2, "H", init=normal, help="each cell to its own f, z")
     Wc = zoo.Param("H", "H", init="fan_in_uniform", help="new cells to output gate")
     c = zoo.State("H", help="memory cells")
+    # Zero is the default of the official code too, so comparisons use no other value.
     forget_bias = zoo.Option(0.0, help="added to the forget gate, above zero to remember at first")
     gates = zoo.Gates(input_gate="1 - f", forget_gate="f", output_gate="sigmoid_o", candidate="tanh_z")
 

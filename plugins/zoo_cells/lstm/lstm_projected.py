@@ -58,8 +58,10 @@ class LSTMProjected(zoo.Cell):
     h = zoo.State("proj", help="projection of the hidden units, and the output")
     c = zoo.State("H", help="memory cells")
     proj = zoo.Option(32, help="size of the projection, usually well below H", low=1)
-    # The default of the lstm; the reason is there.
-    forget_bias = zoo.Option(0.0, help="added to the forget gate, above zero to remember at first")
+    # The values of the lstm; the reasons are there.
+    forget_bias = zoo.Option(
+        0.0, help="added to the forget gate, above zero to remember at first", customary=1.0
+    )
     gates = zoo.Gates(
         input_gate="sigmoid_i", forget_gate="sigmoid_f", output_gate="sigmoid_o", candidate="tanh_g"
     )

@@ -79,8 +79,10 @@ class PeepholeLSTM(zoo.Cell):
     p = zoo.Param(3, "H", init=uniform, help="peepholes of gates i, f, o")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
-    # The default of the lstm; the reason is there.
-    forget_bias = zoo.Option(0.0, help="added to the forget gate, above zero to remember at first")
+    # The values of the lstm; the reasons are there.
+    forget_bias = zoo.Option(
+        0.0, help="added to the forget gate, above zero to remember at first", customary=1.0
+    )
     gates = zoo.Gates(
         input_gate="sigmoid_i", forget_gate="sigmoid_f", output_gate="sigmoid_o", candidate="tanh_g"
     )
