@@ -138,6 +138,17 @@ def test_unregistered_stored_cell_is_an_error(monkeypatch, stored, given):
 
 
 @pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({"cell": "2*gru,lstm+zoneout"}, ["gru", "gru", "lstm+zoneout"]),
+        ({"cell": "2*(gru,lstm)", "block": "prenorm"}, ["prenorm(gru)", "prenorm(lstm)"] * 2),
+    ],
+)
+def test_notation_of_a_stack(given, names):
+    assert [cell.name for cell in train_arguments(given, [], None, resume=False)["cell"]] == names
+
+
+@pytest.mark.parametrize(
     ("block", "names", "eps"),
     [("prenorm", ["prenorm(lstm+zoneout)", "prenorm(gru)"], 0.1), ("bare", ["lstm+zoneout", "gru"], None)],
 )

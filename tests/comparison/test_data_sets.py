@@ -23,7 +23,7 @@ from zoo.comparison.data_sets import (
     score_fields,
     target_fields,
 )
-from zoo.comparison.plan import PlanEntry
+from zoo.comparison.plan import DEFAULTS, PlanEntry
 from zoo.comparison.resolve import count_parameters, count_parts
 from zoo.comparison.statistics import mean_gain, summarize_targets
 from zoo.comparison.student import student_quantile
@@ -286,7 +286,8 @@ def test_parameters_of_an_embedding_of_categories_are_counted(tmp_path):
     path.write_text("\n".join(["load,word", *lines]), encoding="utf-8")
     settings, cell = {**TABLE, "embedding": 3}, zoo.get_cell("gru")
     info, (config, dataset) = DataSetInfo(path, settings), prepare_data(path, settings)
-    switches = {"bidirectional": False, "learned_state": False, "layers": 1, "precision": None}
+    switches = {name: DEFAULTS[name] for name in ("bidirectional", "learned_state", "residual", "precision")}
+    switches["layers"] = 1
     model = dataset.make_model(cell, dataclasses.replace(config, hidden=4))
     assert count_parameters(cell, info, 4, switches) == model.layout.size
     assert count_parts(cell, info, 4, switches)["embedding"] == 6

@@ -240,11 +240,12 @@ def test_options_are_a_column_and_values_that_are_not_customary_a_warning():
     (copying, *_) = (table.as_text() for table in make_tables(made)[1:])
     assert {row[0]: row[2] for row in copying.rows} == {"lem": "forget_bias=0.0", "gru": "forget_bias=1.0"}
     assert copying.headings[2] == "options"
+    assert copying.legend.endswith(" forget_bias=1.0 of gru is customary.")
     assert " & options & " in made.table("latex")
     cells["gru"] = {"name": "gru", "options": {}}
     made = results(cells=cells)
     assert list(list_warnings(made)) == [
-        "forget_bias of lem is 0.0, and the customary value is 1.0. Compare with it too: `--cells "
+        "lem has forget_bias=0.0, and forget_bias=1.0 is customary. Compare with it too: `--cells "
         "customary=lstm`."
     ]
     copying = make_tables(made)[1].as_text()

@@ -381,6 +381,8 @@ def test_bidirectional_flag_on_a_task_and_a_text(text, tmp_path):
     [
         (("--cell", "lstm,gruu"), "unknown cell 'gruu'"),
         (("--cell", "lstm,"), "the name of a cell is empty"),
+        (("--cell", "lstm*2"), "'lstm*2' is not a layer; expected CELL, BLOCK(CELL), or a number in front"),
+        (("--cell", "2*lstm,gru", "--layers", 2), "--layers is 2 and there are 3 cells"),
         (("--cell", "lstm,gru", "--layers", 3), "--layers is 3 and there are 2 cells"),
         (
             ("--cell", "lstm,gru", "--set", "cell.forget_bias=1"),

@@ -36,10 +36,10 @@ def complete_files(_ctx: object, _param: object, incomplete: str) -> list[Comple
 
 
 def complete_cells(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
-    """Complete the last cell of ``lstm,prenorm(gru``, or its last modifier, as in ``lstm+zoneout``."""
+    """Complete the last cell of ``2*lstm,prenorm(gru``, or its last modifier, as in ``lstm+zoneout``."""
     from zoo.registry import list_cells, list_modifiers
 
-    start = max(incomplete.rfind(separator) for separator in ",+=(") + 1
+    start = max(incomplete.rfind(separator) for separator in ",+=(*") + 1
     is_modifier = incomplete[start - 1 : start] == "+"
     return _names_or_classes(list_modifiers() if is_modifier else list_cells(), incomplete, start)
 
@@ -207,13 +207,13 @@ def complete_options(ctx: click.Context, _param: object, incomplete: str) -> lis
 def _option_names(ctx: click.Context) -> Iterator[tuple[str, Iterable[str]]]:
     """The prefix and the options of each component; none of an unknown name, or of a class in a file."""
     from zoo.base import Optimizer, Sampler, Task, Tracker
-    from zoo.registry import cell_class, registry_of
+    from zoo.registry import cell_class, layer_names, registry_of, split_at_commas, stack_label
     from zoo.training.config import Config
     from zoo.training.schedules import SCHEDULES
 
     def given(name: str, default: str = "") -> list[str]:
         value = ctx.params.get(name) or default
-        return value.split(",") if isinstance(value, str) else list(value)
+        return split_at_commas(value) if isinstance(value, str) else list(value)
 
     is_training = {"optimizer", "schedule"} <= ctx.params.keys()
     cell = Config().cell_label if is_training and "cell" in ctx.params else ""
@@ -234,7 +234,8 @@ def _option_names(ctx: click.Context) -> Iterator[tuple[str, Iterable[str]]]:
         for spec in specs:
             label, equals, name = spec.partition("=")
             with contextlib.suppress(ZooError):
-                yield kind or label, find(name if equals else spec).declared_options
+                for layer in dict.fromkeys(layer_names(name if equals else spec)):
+                    yield kind or (label if equals else stack_label(spec)), find(layer).declared_options
     for schedule in given("schedule"):
         with contextlib.suppress(KeyError):
             yield "schedule", [field.name for field in dataclasses.fields(SCHEDULES[schedule])]

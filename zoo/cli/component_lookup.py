@@ -28,6 +28,7 @@ from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
 from zoo.registry import (
     is_composite,
+    layer_names,
     list_losses,
     load_cell_file,
     load_class_file,
@@ -133,8 +134,10 @@ def cell_class(text: str) -> type[Cell]:
 
 
 def cell_classes(text: str) -> list[type[Cell]]:
-    """The cells of names and files with commas between them, ``lstm,FILE.py:Class``; see `cell_class`."""
-    return [cell_class(part.strip()) for part in text.split(",")]
+    """The cell of each layer in the notation of a stack, ``2*lstm,FILE.py:Class``; see `cell_class`."""
+    names = layer_names(text)
+    classes = {name: cell_class(name) for name in dict.fromkeys(names)}
+    return [classes[name] for name in names]
 
 
 def component_class(base: type[C], text: str) -> type[C]:

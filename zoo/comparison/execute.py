@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from zoo.base import Optimizer
+from zoo.base import Cell, Optimizer
 from zoo.child_process import Message, connect_to_parent
 from zoo.classification.api import open_predictor
 from zoo.comparison.data_sets import Facts, check_unchanged, score_fields
@@ -112,9 +112,15 @@ def _train_arguments(stored: Mapping[str, Any]) -> dict[str, Any]:
     return {**stored, "optimizer": load_class_file(optimizer, Optimizer) if is_file else optimizer}
 
 
+def _cell_classes(job: Job) -> list[type[Cell]]:
+    """The cell of all layers, or the different cells of a stack."""
+    cell = job["train"]["cell"]
+    return [type(resolve_cell(name)) for name in ([cell] if isinstance(cell, str) else dict.fromkeys(cell))]
+
+
 def _test(job: Job, folder: Path) -> TaskScore:
     """Score of the model with the best validation on the test split."""
-    run = Run(folder, type(resolve_cell(job["train"]["cell"])))
+    run = Run(folder, _cell_classes(job))
     task = resolve_task(job["train"]["task"], **job["train"]["task_options"])
     return evaluate_task(task, run.model, "test", TEST_BATCHES, run.config.batch or 1)
 
@@ -124,7 +130,7 @@ def _test_facts(job: Job, folder: Path, history: list[Event]) -> Facts:
     facts: Facts | None = history[-1].get("test")
     if facts is not None:
         return facts
-    run = Run(folder, type(resolve_cell(job["train"]["cell"])))  # diverged
+    run = Run(folder, _cell_classes(job))  # diverged
     if run.config.data_kind == "sequences":
         return open_predictor(run).evaluate()
     return open_forecaster(run).backtest(stride=1).scores

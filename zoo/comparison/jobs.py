@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypedDict
 
+from zoo.comparison.cell_info import layer_options
 from zoo.comparison.data_sets import DataSetInfo
-from zoo.comparison.plan import Plan
+from zoo.comparison.plan import Plan, PlanEntry
 from zoo.comparison.results import RunRecord
 from zoo.comparison.specs import TaskInfo
 from zoo.comparison.sweep import next_runs
+from zoo.registry import is_stack, layer_names
 from zoo.training.config import setting_names
 from zoo.training.schedules import absolute_settings
 
@@ -136,8 +138,7 @@ class JobFactory:
         arguments = {
             **self._task_arguments(task),
             "optimizer": plan.optimizer_spec or plan.settings["optimizer"],
-            "cell": cell_entry.spec,
-            "cell_options": dict(cell_entry.options),
+            **_cell_arguments(cell_entry),
             "hidden": size.hidden,
             "threads": 1,
             "keep": 1,
@@ -164,6 +165,14 @@ class JobFactory:
                 name: settings[name] for name in settings if name not in of_tasks
             } | info.train_arguments()
         return {**settings, "task": entry.spec, "task_options": dict(entry.options)}
+
+
+def _cell_arguments(entry: PlanEntry) -> dict[str, Any]:
+    """The cell of all layers and its options, or lists of both for the layers of a stack."""
+    if not is_stack(entry.spec):
+        return {"cell": entry.spec, "cell_options": dict(entry.options)}
+    names = layer_names(entry.spec)
+    return {"cell": names, "cell_options": layer_options(entry.options, len(names))}
 
 
 def _merge_compile_jobs(jobs: list[Job]) -> Job:

@@ -149,8 +149,10 @@ MAX_RUNS = 30_000
 
 # Plans of older versions lack these.
 _LATER_SETTINGS = ("bidirectional", "learned_state", "residual", "precision", *REGULARISATION_SETTINGS)
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+()-]{0,127}")
-_NAME = re.compile(r"[a-z][a-z0-9_+()]{0,255}")
+MAX_LABEL = 128
+"""Largest number of characters of a label."""
+_LABEL = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.+()-]{{0,{MAX_LABEL - 1}}}")
+_NAME = re.compile(r"[a-z][a-z0-9_+()]{0,255}|[0-9(][a-z0-9_+(),*]*")  # a cell or task, or a stack
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from zoo.arguments import short_repr
 from zoo.base import Cell, Optimizer
 from zoo.base.names import matching_names
 from zoo.comparison import specs as specs_module
+from zoo.comparison.cell_info import CellInfo, override_options
 from zoo.comparison.data_sets import DataSetInfo, check_unchanged, find_data_set
 from zoo.comparison.plan import DEFAULTS, TOLERANCE, CompareRequest, Plan, PlanEntry, RunSize, Specs
 from zoo.comparison.specs import TaskInfo
@@ -35,6 +36,8 @@ GRID = (0.3, 1.0, 3.0)
 X = TypeVar("X")
 Resolved = dict[str, tuple[PlanEntry, X]]
 AnyTaskInfo = TaskInfo | DataSetInfo
+Layers = Cell | list[Cell]
+"""The cell of all layers, or the cell of each."""
 Changes = list[str]
 
 
@@ -50,7 +53,7 @@ class ResolvedPlan:
     """
 
     plan: Plan
-    cells: Mapping[str, Cell]
+    cells: Mapping[str, CellInfo]
     tasks: Mapping[str, AnyTaskInfo]
     optimizer: Optimizer
 
@@ -81,13 +84,14 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
             f"{folder} holds another comparison ({'; '.join(changes)}); give its original settings, "
             f"or another `out`. Only cells, tasks and seeds may be added."
         )
-    settings = stored.settings if stored else _new_settings(request)
+    instances = {label: cell for label, (_, cell) in cells.items()}
+    settings = stored.settings if stored else _new_settings(request, instances)
+    _check_layers(settings["layers"], instances)
     optimizer = _find_optimizer(request, settings, is_stored=stored is not None)
     if stored:
         plan = _extended_plan(request, stored, cells, tasks)
     else:
         plan = _new_plan(request, cells, tasks, settings, optimizer)
-    instances = {label: cell for label, (_, cell) in cells.items()}
     task_infos = {label: info for label, (_, info) in tasks.items()}
     check_precision(plan.settings["precision"], plan.settings["dtype"], "compare")
     if plan.settings["bidirectional"]:
@@ -146,7 +150,7 @@ def _resolve_entries(
         before = stored.get(label)
         spec = specs.get(label) or (before.spec if before else "")
         keeps = before is not None and (before.is_data or spec == before.name or is_file_spec(spec))
-        chosen = {**(before.options if before and keeps else {}), **options.get(label, {})}
+        chosen = override_options(before.options if before and keeps else {}, options.get(label, {}))
         try:
             resolved[label] = find(spec, chosen)
         except UnknownNameError:
@@ -174,8 +178,10 @@ def _entry_changes(kind: str, label: str, before: PlanEntry, now: PlanEntry) -> 
     return []
 
 
-def _new_settings(request: CompareRequest) -> dict[str, Any]:
-    settings = {**DEFAULTS, **request.settings}
+def _new_settings(request: CompareRequest, cells: Mapping[str, CellInfo]) -> dict[str, Any]:
+    """The settings of runs. All cells have as many layers as the first stack, if they are not given."""
+    stacks = [len(cell.cells) for cell in cells.values() if cell.is_stack]
+    settings = {**DEFAULTS, **({"layers": stacks[0]} if stacks else {}), **request.settings}
     if "schedule" in request.settings and "schedule_options" not in request.settings:
         settings["schedule_options"] = {}
     return settings
@@ -251,6 +257,17 @@ def _default_grid(optimizer: Optimizer) -> tuple[float, ...]:
     return tuple(float(f"{factor * default:.6g}") for factor in GRID)
 
 
+def _check_layers(layers: int, cells: Mapping[str, CellInfo]) -> None:
+    """Check that every stack has the number of layers of the comparison; raises `UsageError`."""
+    for label, cell in cells.items():
+        if cell.is_stack and len(cell.cells) != layers:
+            raise UsageError(
+                f"compare: layers is {layers} and the stack {label!r} has {len(cell.cells)} cells; all cells "
+                f"of a comparison have the same number of layers, so give stacks of this size, or leave out "
+                f"`layers`."
+            )
+
+
 def _check_bidirectional(tasks: Mapping[str, AnyTaskInfo]) -> None:
     """Check that bidirectional layers can learn all tasks; raises `UsageError`."""
     for label, info in tasks.items():
@@ -261,17 +278,17 @@ def _check_bidirectional(tasks: Mapping[str, AnyTaskInfo]) -> None:
             )
 
 
-def _check_residual(cells: Mapping[str, Cell]) -> None:
-    """Check that no cell has a block; raises `UsageError`."""
+def _check_residual(cells: Mapping[str, CellInfo]) -> None:
+    """Check that no layer has a block; raises `UsageError`."""
     for label, cell in cells.items():
-        if cell.is_in_block():
+        if cell.is_in_block:
             raise UsageError(
                 f"compare: residual is given with the cell {label!r}, and the block of the cell adds its "
                 f"input already; leave out `residual` or the block."
             )
 
 
-def _check_budget(plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, AnyTaskInfo]) -> None:
+def _check_budget(plan: Plan, cells: Mapping[str, CellInfo], tasks: Mapping[str, AnyTaskInfo]) -> None:
     """Check that the budget of parameters admits the smallest size of every new cell.
 
     Raises:
@@ -283,7 +300,7 @@ def _check_budget(plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, Any
     new = [(task, cell) for task, cell in plan.pairs() if cell not in plan.run_sizes.get(task, {})]
     smallest: dict[str, int] = {}
     for task, cell in new:
-        size = smallest_hidden_size(_counter(cells[cell], tasks[task], plan.settings, []))
+        size = smallest_hidden_size(_counter(cells[cell].of_layers, tasks[task], plan.settings, []))
         if size is not None and size.parameters > (1 + TOLERANCE) * budget:
             smallest[f"{cell} on {task}"] = size.parameters
     if smallest:
@@ -295,7 +312,7 @@ def _check_budget(plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, Any
 
 
 def _run_sizes(
-    plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, AnyTaskInfo]
+    plan: Plan, cells: Mapping[str, CellInfo], tasks: Mapping[str, AnyTaskInfo]
 ) -> dict[str, dict[str, RunSize]]:
     """Size and length of every pair; those of the stored plan stay."""
     steps = int(plan.length[1]) if plan.length[0] == "steps" else None
@@ -303,13 +320,13 @@ def _run_sizes(
     for task, cell in plan.pairs():
         run_size = plan.run_sizes.get(task, {}).get(cell)
         if run_size is None:
-            size = _hidden_size(plan, cells[cell], tasks[task], f"{cell} on {task}")
+            size = _hidden_size(plan, cells[cell].of_layers, tasks[task], f"{cell} on {task}")
             run_size = RunSize(size.hidden, size.parameters, steps)
         run_sizes.setdefault(task, {})[cell] = run_size
     return run_sizes
 
 
-def _hidden_size(plan: Plan, cell: Cell, task: AnyTaskInfo, owner: str) -> HiddenSize:
+def _hidden_size(plan: Plan, cell: Layers, task: AnyTaskInfo, owner: str) -> HiddenSize:
     """The requested hidden size, or the one whose parameters are nearest to the budget."""
     kind, number = plan.size
     if kind == "hidden":
@@ -325,7 +342,7 @@ def _hidden_size(plan: Plan, cell: Cell, task: AnyTaskInfo, owner: str) -> Hidde
 
 
 def _check_patterns(
-    plan: Plan, cells: Mapping[str, Cell], tasks: Mapping[str, AnyTaskInfo], optimizer: Optimizer
+    plan: Plan, cells: Mapping[str, CellInfo], tasks: Mapping[str, AnyTaskInfo], optimizer: Optimizer
 ) -> None:
     """Check that constraints, penalties and parameter groups match parameters of every cell.
 
@@ -345,12 +362,12 @@ def _check_patterns(
     ]
     for task, cell in plan.pairs() if patterns else ():
         hidden = plan.run_sizes[task][cell].hidden
-        names = _parameter_shapes(cells[cell], tasks[task], hidden, settings)
+        names = _parameter_shapes(cells[cell].of_layers, tasks[task], hidden, settings)
         for name, pattern in patterns:
             matching_names(pattern, names, f"compare: {cell} on {task}: {name}")
 
 
-def _counter(cell: Cell, task: AnyTaskInfo, settings: Mapping[str, Any], errors: list[str]) -> Count:
+def _counter(cell: Layers, task: AnyTaskInfo, settings: Mapping[str, Any], errors: list[str]) -> Count:
     """Make a function that counts parameters. It appends the error of an invalid size to ``errors``."""
 
     def count(hidden: int) -> int | None:
@@ -363,7 +380,7 @@ def _counter(cell: Cell, task: AnyTaskInfo, settings: Mapping[str, Any], errors:
     return count
 
 
-def count_parameters(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]) -> int:
+def count_parameters(cell: Layers, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]) -> int:
     """Count the parameters of the layers and the readout for a task, given the settings of all runs.
 
     Raises:
@@ -372,7 +389,7 @@ def count_parameters(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mappi
     return ParameterLayout(_parameter_shapes(cell, task, hidden, settings)).size
 
 
-def count_parts(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]) -> dict[str, int]:
+def count_parts(cell: Layers, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]) -> dict[str, int]:
     """Count the parameters of the cells, the blocks around them, the readout, and of an embedding."""
     parts = {"cell": 0, "block": 0, "readout": 0}
     for name, shape in _parameter_shapes(cell, task, hidden, settings).items():
@@ -382,13 +399,13 @@ def count_parts(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[st
 
 
 def _parameter_shapes(
-    cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]
+    cell: Layers, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]
 ) -> dict[str, tuple[int, ...]]:
     embedding = embedding_shape(task.output_size, None, task.categories)
     return model_shapes(_stack(cell, task, hidden, settings), task.output_size, embedding)
 
 
-def _stack(cell: Cell, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]) -> Stack:
+def _stack(cell: Layers, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]) -> Stack:
     switches = {name: settings[name] for name in _SWITCHES}
     inputs = task.input_size if task.categories is None else task.categories.embedded_size
     return Stack(StackConfig(cell, inputs, hidden, settings["layers"], **switches))

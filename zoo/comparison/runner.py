@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from zoo.arguments import as_directory, as_mapping, short_repr
-from zoo.base import Component
 from zoo.bench.machine import machine_info
 from zoo.comparison import specs
+from zoo.comparison.cell_info import merge_layers, override_options, stated_options
 from zoo.comparison.data_sets import (
     DataSetInfo,
     Facts,
@@ -227,7 +227,9 @@ def compare(
 
     Args:
         cells: A name, ``FILE.py:Class``, ``LABEL=NAME``, a class, or an instance with its options; a sequence
-            of these; or a mapping from labels to these.
+            of these; or a mapping from labels to these. A list of these within the sequence or mapping is a
+            stack with a cell for each layer, ``[["griffin(rg_lru)", "griffin(lstm)"], "lstm"]``. The name
+            ``"(griffin(rg_lru),griffin(lstm))"`` is the same, and ``"2*lstm"`` repeats layers.
         tasks: Tasks in the same forms.
         block: Name of the block around every cell, or names of several, each around every cell; ``"bare"``
             for none. The parameters of cells, blocks and readout are reported separately.
@@ -339,7 +341,7 @@ def _collect_specs(
     chosen = {label: dict(values) for label, values in {**of_cells, **of_tasks}.items()}
     for label, values in as_mapping({} if options is None else options, "compare: options").items():
         of_label = as_mapping(values, f"compare: options of {label!r}")
-        chosen[label] = {**chosen.get(label, {}), **of_label}
+        chosen[label] = override_options(chosen.get(label, {}), of_label)
     return cell_specs, task_specs, chosen
 
 
@@ -474,12 +476,12 @@ def make_metadata(
         "cells": {
             label: {
                 "name": cell.name,
-                "summary": cell.summary(),
-                "scope": cell.card.scope,
-                "options": dict(cell.options),
-                "stated_options": specs.stated_options(cell),
-                "customary_options": specs.customary_options(cell),
-                "fixed_sizes": cell.fixed_sizes(),
+                "summary": cell.summary,
+                "scope": cell.scope,
+                "options": cell.options,
+                "stated_options": cell.stated_options,
+                "customary_options": cell.customary_options,
+                "fixed_sizes": cell.fixed_sizes,
             }
             for label, cell in resolved.cells.items()
         },
@@ -495,12 +497,12 @@ def make_metadata(
 
 def parameter_parts(plan: Plan, resolved: ResolvedPlan) -> dict[str, Any]:
     """The parameters of cell, block and readout by task and cell, if a cell has a block."""
-    if not any(cell.is_in_block() for cell in resolved.cells.values()):
+    if not any(cell.is_in_block for cell in resolved.cells.values()):
         return {}
     parts: dict[str, dict[str, dict[str, int]]] = {}
     for task, cell in plan.pairs():
         size = plan.run_sizes[task][cell]
-        counts = count_parts(resolved.cells[cell], resolved.tasks[task], size.hidden, plan.settings)
+        counts = count_parts(resolved.cells[cell].of_layers, resolved.tasks[task], size.hidden, plan.settings)
         parts.setdefault(task, {})[cell] = counts
     return {"parameters": parts}
 
@@ -526,9 +528,12 @@ def command_line(plan: Plan, resolved: ResolvedPlan, folder: Path) -> str:
     """
     (size, number), (length, amount) = plan.size, plan.length
     tasks = {label: entry for label, entry in plan.tasks.items() if not entry.is_data}
-    components: dict[str, Component] = {**resolved.cells}
-    components |= {label: info.task for label, info in resolved.tasks.items() if isinstance(info, TaskInfo)}
-    components["optimizer"] = resolved.optimizer
+    options = {
+        label: merge_layers(cell.stated_options, cell.options) for label, cell in resolved.cells.items()
+    }
+    for label, info in resolved.tasks.items():
+        options |= {label: stated_options(info.task)} if isinstance(info, TaskInfo) else {}
+    options["optimizer"] = stated_options(resolved.optimizer)
     first, *others = _data_groups(plan.tasks.values()) or [[]]
     flags = ["--cells", _label_list(plan.cells), *(("--tasks", _label_list(tasks)) if tasks else ())]
     flags += [*first, "--seeds", str(plan.seeds)]
@@ -538,7 +543,7 @@ def command_line(plan: Plan, resolved: ResolvedPlan, folder: Path) -> str:
     flags += ["--sweep-rounds", str(plan.sweep_rounds)] if plan.sweep_rounds and len(plan.rates) > 1 else []
     optimizer = specs.spec_for_commands(plan.optimizer_spec) or plan.settings["optimizer"]
     settings = {**plan.settings, "optimizer": optimizer}
-    flags += [*_setting_flags(settings), *_set_flags(settings, components)]
+    flags += [*_setting_flags(settings), *_set_flags(settings, options)]
     plugins = [
         word for file in specs.plugin_files() for word in ("--plugin", specs.path_for_commands(Path(file)))
     ]
@@ -560,7 +565,7 @@ def _data_groups(entries: Iterable[PlanEntry]) -> list[list[str]]:
 
 def _label_list(entries: Mapping[str, PlanEntry]) -> str:
     return ",".join(
-        spec if label == entry.name else f"{label}={spec}"
+        spec if specs.has_default_label(label, entry) else f"{label}={spec}"
         for label, entry in entries.items()
         for spec in (specs.spec_for_commands(entry.spec),)
     )
@@ -586,10 +591,10 @@ def _has_default_schedule(settings: Mapping[str, Any]) -> bool:
     return all(settings[name] == DEFAULTS[name] for name in ("schedule", "schedule_options"))
 
 
-def _set_flags(settings: Mapping[str, Any], components: Mapping[str, Component]) -> Iterator[str]:
-    """``--set`` flags of the options that differ from their defaults or have a customary value."""
-    for label, component in components.items():
-        for name, value in specs.stated_options(component).items():
+def _set_flags(settings: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """``--set`` flags of the options that a command states, by label."""
+    for label, of_label in options.items():
+        for name, value in of_label.items():
             yield from ("--set", f"{label}.{name}={value}")
     if _has_default_schedule(settings):
         return

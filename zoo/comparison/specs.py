@@ -1,25 +1,29 @@
-"""Resolve the specs of cells, tasks and the optimizer of a comparison, and label cells and tasks."""
+"""Resolve the specs of cells, stacks, tasks and the optimizer of a comparison, and label cells and tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from zoo.arguments import real_path, short_repr
 from zoo.base import Block, Cell, Component, Modifier, Optimizer, Task
-from zoo.base.block import PLACEMENT_OPTIONS
 from zoo.base.names import did_you_mean
-from zoo.comparison.plan import Plan, PlanEntry, is_label
+from zoo.comparison.cell_info import CellInfo, resolve_cell_info
+from zoo.comparison.plan import MAX_LABEL, Plan, PlanEntry, is_label
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import (
+    is_stack,
+    layer_names,
     load_cell_file,
     load_class_file,
     plugins,
     registry_of,
-    resolve_cell,
     resolve_task,
     split_name,
+    stack_label,
+    stack_name,
 )
 from zoo.registry.composite_names import CellName
 from zoo.registry.plugin_files import is_file_spec
@@ -93,7 +97,8 @@ def label_specs(kind: str, components: Any) -> LabelledSpecs:
     Args:
         kind: ``"cell"`` or ``"task"``.
         components: A text ``NAME``, ``FILE.py:Class`` or ``LABEL=NAME``, a class, or an instance; a sequence
-            of these; or a mapping from labels to these.
+            of these; or a mapping from labels to these. A sequence within a sequence or a mapping is a stack
+            of cells, one for each layer.
 
     Raises:
         UsageError: if an item has another type, or a label is invalid or ambiguous.
@@ -142,9 +147,27 @@ def in_blocks(labelled: LabelledSpecs, blocks: Any) -> LabelledSpecs:
                 raise UsageError(f"compare: block is {short_repr(name)}; expected the name of a block.")
             block = load_class_file(name, Block).name if is_file_spec(name) else name
             new = label if block == BARE else f"{block}({label})"
-            specs[new] = spec if block == BARE else f"{name}({spec})"
+            specs[new] = spec if block == BARE else _map_layers(spec, partial(_in_block, name))
             options |= {new: labelled[1][label]} if label in labelled[1] else {}
     return specs, options
+
+
+def _in_block(block: str, layer: str) -> str:
+    return f"{block}({layer})"
+
+
+def layers_of(spec: str) -> list[str]:
+    """The names of the layers of a stack, or the name of a cell."""
+    return layer_names(spec) if is_stack(spec) else [spec]
+
+
+def _map_layers(spec: str, change: Callable[[str], str]) -> str:
+    """Change the name of a cell, or of each layer of a stack."""
+    if not is_stack(spec):
+        return change(spec)
+    names = layer_names(spec)
+    changed = {name: change(name) for name in dict.fromkeys(names)}
+    return stack_name([changed[name] for name in names])
 
 
 def _split_label(component: Any) -> tuple[str, Any]:
@@ -156,7 +179,10 @@ def _split_label(component: Any) -> tuple[str, Any]:
 def _spec_of(kind: str, component: Any) -> tuple[str, dict[str, Any] | None]:
     """The spec of a component, and its options if it is an instance."""
     if isinstance(component, str):
-        return component.strip(), None
+        is_text_of_stack = kind == "cell" and is_stack(component.strip())
+        return (_as_stack(component) if is_text_of_stack else component.strip()), None
+    if kind == "cell" and isinstance(component, Sequence) and component:
+        return _stack_of(component)
     if isinstance(component, Component):
         return component.name, dict(component.options)
     if isinstance(component, type) and issubclass(component, Component) and "name" in vars(component):
@@ -166,13 +192,43 @@ def _spec_of(kind: str, component: Any) -> tuple[str, dict[str, Any] | None]:
     )
 
 
+def _as_stack(text: str) -> str:
+    """The name of a stack in its shortest form."""
+    return stack_name(layer_names(text.strip()))
+
+
+def _stack_of(components: Sequence[Any]) -> tuple[str, dict[str, Any] | None]:
+    """The spec of a stack, and the options of the layers that are instances."""
+    layers: list[str] = []
+    options: dict[str, Any] = {}
+    for component in components:
+        if isinstance(component, Sequence) and not isinstance(component, str):
+            raise UsageError(f"compare: {component!r} is not a layer of a stack; give a cell.")
+        spec, chosen = _spec_of("cell", component)
+        options |= {f"l{len(layers)}.{name}": value for name, value in (chosen or {}).items()}
+        layers += layer_names(spec)
+    return stack_name(layers), options or None
+
+
 def _default_label(kind: str, spec: str) -> str:
+    if kind == "cell" and is_stack(spec):
+        return stack_label(_map_layers(spec, partial(_default_label, kind)))
     if not is_file_spec(spec):
         return spec
     return load_cell_file(spec).name if kind == "cell" else load_class_file(spec, Task).name
 
 
+def has_default_label(label: str, entry: PlanEntry) -> bool:
+    """Whether the label of an entry need not be given."""
+    return label == (stack_label(entry.name) if is_stack(entry.name) else entry.name)
+
+
 def _check_label(kind: str, label: str) -> None:
+    if len(label) > MAX_LABEL:
+        raise UsageError(
+            f"compare: the label {short_repr(label)} of a {kind} is longer than {MAX_LABEL} characters; give "
+            f"a shorter one, as in my=NAME."
+        )
     if not is_label(label):
         raise UsageError(
             f"compare: {label!r} cannot name a {kind}; use letters, digits and _ . + - ( ), and begin with a "
@@ -180,28 +236,10 @@ def _check_label(kind: str, label: str) -> None:
         )
 
 
-def customary_options(component: Component) -> dict[str, Any]:
-    """The values of options that a comparison uses in place of their defaults."""
-    declared = component.declared_options.items()
-    return {name: option.customary for name, option in declared if option.customary is not None}
-
-
-def stated_options(component: Component) -> dict[str, Any]:
-    """The options that tables and commands state: all but those whose default is the value to expect."""
-    customary = customary_options(component)
-    return {
-        name: component.options[name]
-        for name, option in component.declared_options.items()
-        if name not in PLACEMENT_OPTIONS and (component.options[name] != option.default or name in customary)
-    }
-
-
-def find_cell(spec: str, options: Mapping[str, Any]) -> tuple[PlanEntry, Cell]:
-    """Resolve a cell and make its plan entry. Options that are not given have their customary values."""
-    cell = resolve_cell(spec, **options)
-    cell = type(cell)(**{**cell.options, **customary_options(cell), **options})
-    spec = _map_parts(spec, absolute_spec)
-    return PlanEntry(cell.name, dict(cell.options), cell.source_digest(), spec), cell
+def find_cell(spec: str, options: Mapping[str, Any]) -> tuple[PlanEntry, CellInfo]:
+    """Resolve a cell or a stack and make its plan entry."""
+    cell = resolve_cell_info(spec, options)
+    return PlanEntry(cell.name, cell.options, cell.digest, _map_parts(spec, absolute_spec)), cell
 
 
 def find_task(spec: str, options: Mapping[str, Any]) -> tuple[PlanEntry, TaskInfo]:
@@ -251,9 +289,13 @@ def _map_path(spec: str, change: Callable[[Path], str]) -> str:
 
 
 def _map_parts(spec: str, change: Callable[[str], str]) -> str:
-    """Change each part of a cell's spec: the block, the cell and the modifiers."""
-    block, cell, modifiers = split_name(spec)
-    return str(CellName(change(block), change(cell), tuple(map(change, modifiers))))
+    """Change each part of the cell of each layer: the block, the cell and the modifiers."""
+
+    def change_layer(name: str) -> str:
+        block, cell, modifiers = split_name(name)
+        return str(CellName(change(block), change(cell), tuple(map(change, modifiers))))
+
+    return _map_layers(spec, change_layer)
 
 
 def path_for_commands(path: Path) -> str:
@@ -311,8 +353,8 @@ def check_importable_by_workers(plan: Plan) -> None:
     names: list[tuple[type[Component], str]] = [
         (Optimizer, plan.optimizer_spec or plan.settings["optimizer"])
     ]
-    for cell in plan.cells.values():
-        block, base, modifiers = split_name(cell.spec)
+    layers = (name for cell in plan.cells.values() for name in layers_of(cell.spec))
+    for block, base, modifiers in map(split_name, layers):
         names += [(Cell, base), *((Modifier, name) for name in modifiers)]
         names += [(Block, block)] if block else []
     names += [(Task, task.spec) for task in plan.tasks.values() if not task.is_data]

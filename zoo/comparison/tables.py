@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.arguments import as_choice, counted
 from zoo.base.card import SCOPES
+from zoo.comparison.cell_info import merge_layers
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.student import student_interval
 from zoo.comparison.sweep import verdict
@@ -218,7 +221,12 @@ def task_table(results: Comparison, task: str) -> Table:
     rows = tuple(
         tuple(values.get(column.label, TableCell(None, _NONE)) for column in columns) for _, values in scored
     )
-    note = " ".join([_legend(info), *_gain_sentences(summary, info), *_cell_sentences(results, summary)])
+    customary = (
+        f"{option} of {', '.join(cells)} is customary." for option, cells in customary_cells(results).items()
+    )
+    note = " ".join(
+        [_legend(info), *_gain_sentences(summary, info), *_cell_sentences(results, summary), *customary]
+    )
     return Table(f"{task}-scores", _title(task, info), columns, rows, note)
 
 
@@ -247,7 +255,7 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
     gain, clear = _gain_cells(row)
     seeds = 0 if results.threshold(row.task) is None else row.seeds
     name, scope = _name_and_scope(results, row.cell)
-    options = " ".join(f"{name}={value}" for name, value in results.stated_options(row.cell).items())
+    options = _assignments(results, row.cell, results.stated_options(row.cell))
     return {
         "cell": name,
         "scope": scope,
@@ -436,8 +444,8 @@ def _fixed_sizes(results: Comparison) -> Iterator[str]:
     cells = list[str]()
     for cell in results.cells:
         sizes = results.fixed_sizes(cell).items()
-        shown = [f"{name}={size}" for name, size in sizes if name.rpartition("_")[2] not in _TIMES]
-        cells += [f"{cell} ({', '.join(shown)})"] * bool(shown)
+        kept = {name: size for name, size in sizes if re.split(r"[_.]", name)[-1] not in _TIMES}
+        cells += [f"{cell} ({_assignments(results, cell, kept, ', ')})"] * bool(kept)
     if cells:
         yield (
             f"These sizes do not change with H, and may be too large or too small at this one: "
@@ -450,12 +458,34 @@ def _uncustomary_options(results: Comparison) -> Iterator[str]:
     for cell in results.cells:
         name, own = results.registered_name(cell), results.stated_options(cell)
         rows = [each for each in results.cells if results.registered_name(each) == name]
-        for option, value in results.customary_options(cell).items():
-            if all(results.stated_options(each).get(option) != value for each in rows):
-                yield (
-                    f"{option} of {cell} is {own[option]}, and the customary value is {value}. Compare with "
-                    f"it too: `--cells customary={name}`."
-                )
+        customary = {
+            option: value
+            for option, value in results.customary_options(cell).items()
+            if all(results.stated_options(each).get(option) != value for each in rows)
+        }
+        if customary:
+            chosen = _assignments(results, cell, {option: own[option] for option in customary}, ", ")
+            yield (
+                f"{cell} has {chosen}, and {_assignments(results, cell, customary, ', ')} is customary. "
+                f"Compare with it too: `--cells {shlex.quote(f'customary={name}')}`."
+            )
+
+
+def customary_cells(results: Comparison) -> dict[str, list[str]]:
+    """The cells whose options have their customary values, by option, ``forget_bias=1.0``."""
+    cells: dict[str, dict[str, None]] = {}
+    for cell in results.cells:
+        stated = results.stated_options(cell)
+        for name, value in results.customary_options(cell).items():
+            if stated[name] == value:
+                cells.setdefault(f"{name.rpartition('.')[2]}={value}", {})[cell] = None
+    return {option: [*labels] for option, labels in cells.items()}
+
+
+def _assignments(results: Comparison, cell: str, options: Mapping[str, Any], separator: str = " ") -> str:
+    """Options as ``NAME=VALUE``; those that are equal in all layers of a stack once."""
+    merged = merge_layers(options, results.options(cell))
+    return separator.join(f"{name}={value}" for name, value in merged.items())
 
 
 def sweep_verdict(results: Comparison, row: SummaryRow) -> str:

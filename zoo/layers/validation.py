@@ -17,8 +17,8 @@ from zoo.base import Cell, Input
 from zoo.base.names import did_you_mean, zoo_name
 from zoo.errors import UsageError
 from zoo.layers.states import GivenState, states_by_name
+from zoo.registry.stack_names import MAX_LAYERS
 
-MAX_LAYERS = 1000
 PAD_TOKEN = -1
 """Token in the padding of a batch of tokens."""
 

@@ -58,6 +58,7 @@ from zoo.registry.entry_points import PluginRecord
 from zoo.registry.hookspecs import hookimpl
 from zoo.registry.plugin_files import load_cell_file, load_class_file, load_loss_file, load_plugin_file
 from zoo.registry.registry import Registry, Source
+from zoo.registry.stack_names import is_stack, layer_names, split_at_commas, stack_label, stack_name
 
 __all__ = [
     "PluginRecord",
@@ -77,6 +78,8 @@ __all__ = [
     "get_tracker",
     "hookimpl",
     "is_composite",
+    "is_stack",
+    "layer_names",
     "list_blocks",
     "list_cells",
     "list_constraints",
@@ -111,6 +114,9 @@ __all__ = [
     "resolve_cell_in_block",
     "resolve_task",
     "resolve_tracker",
+    "split_at_commas",
     "split_name",
+    "stack_label",
+    "stack_name",
     "with_parts",
 ]

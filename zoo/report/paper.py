@@ -17,12 +17,13 @@ from zoo.arguments import as_path, counted
 from zoo.base import Block, Cell, Component, Constraint, Modifier, Optimizer, Penalty, Task
 from zoo.base.block import PLACEMENT_OPTIONS
 from zoo.base.card import Card, bibtex_key, split_authors, surname, unique_entries
+from zoo.comparison.cell_info import layer_options
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.results import Comparison
-from zoo.comparison.tables import is_replaceable, pairs_with_verdict, write_with_command
+from zoo.comparison.tables import customary_cells, is_replaceable, pairs_with_verdict, write_with_command
 from zoo.errors import CheckpointError, UsageError
 from zoo.installation import YEAR, citation
-from zoo.registry import registry_of, split_name
+from zoo.registry import is_stack, layer_names, registry_of, split_name
 from zoo.storage import RunDirectory
 from zoo.storage.safe_read import cannot_write
 from zoo.tables import escape_latex
@@ -143,10 +144,12 @@ def _entries(results: Comparison, name: str) -> list[dict[str, Any]]:
 
 
 def _cell_parts(name: str) -> list[tuple[type[Component], str]]:
-    """The cell, the modifiers and the block of a name such as ``prenorm(lstm+zoneout)``."""
-    block, cell, modifiers = split_name(name)
-    blocks = [(Block, block)] if block else []
-    return [(Cell, cell), *((Modifier, modifier) for modifier in modifiers), *blocks]
+    """The cell, the modifiers and the block of a name such as ``prenorm(lstm+zoneout)``, of all layers."""
+    parts: list[tuple[type[Component], str]] = []
+    for block, cell, modifiers in map(split_name, layer_names(name)):
+        blocks = [(Block, block)] if block else []
+        parts += [(Cell, cell), *((Modifier, modifier) for modifier in modifiers), *blocks]
+    return parts
 
 
 def _assigned_names(assignments: Sequence[str]) -> list[str]:
@@ -171,14 +174,24 @@ def _sentences(results: Comparison, reference: Reference, package: str) -> Itera
 
 
 def _cell_text(entry: Mapping[str, Any], reference: Reference) -> str:
-    """``gru (Cho et al. 2014)``, or ``lstm1 (lstm with forget_bias=1)``."""
-    cell, *others = _cell_parts(entry["name"])
+    """``gru (Cho et al. 2014)``, or ``lstm1 (lstm with forget_bias=1)``; the different layers of a stack."""
+    name, options = entry["name"], entry["options"]
+    if not is_stack(name):
+        text = _layer_text(name, options, reference)
+        return text if entry["label"] == name else f"{entry['label']} ({text})"
+    names = layer_names(name)
+    layers = zip(names, layer_options(options, len(names)), strict=True)
+    texts = dict.fromkeys(_layer_text(*layer, reference) for layer in layers)
+    return f"{entry['label']} (the layers {name}, from first to last, of {_enumerate([*texts])})"
+
+
+def _layer_text(name: str, options: Mapping[str, Any], reference: Reference) -> str:
+    cell, *others = _cell_parts(name)
     modifiers = [reference(*part) for part in others if part[0] is Modifier]
     blocks = "".join(f" in the block {reference(*part)}" for part in others if part[0] is Block)
-    chosen = {name: value for name, value in entry["options"].items() if name not in PLACEMENT_OPTIONS}
+    chosen = {name: value for name, value in options.items() if name not in PLACEMENT_OPTIONS}
     changes = [*modifiers, *_options(chosen)]
-    text = reference(*cell) + (f" with {_enumerate(changes)}" if changes else "") + blocks
-    return text if entry["label"] == entry["name"] else f"{entry['label']} ({text})"
+    return reference(*cell) + (f" with {_enumerate(changes)}" if changes else "") + blocks
 
 
 def _task_text(entry: Mapping[str, Any], reference: Reference) -> str:
@@ -196,19 +209,17 @@ def _options(options: Mapping[str, Any]) -> list[str]:
 
 def _customary_sentences(results: Comparison) -> Iterator[str]:
     """The cells with customary values of options, which are not the defaults of zoo."""
-    cells: dict[str, list[str]] = {}
-    for cell in results.cells:
-        stated = results.stated_options(cell)
-        for name, value in results.customary_options(cell).items():
-            if stated[name] == value:
-                cells.setdefault(f"{name}={value}", []).append(cell)
-    for option, labels in cells.items():
-        yield f"The option {option} of {_enumerate(labels)} is customary and not the default of zoo."
+    for option, cells in customary_cells(results).items():
+        yield f"The option {option} of {_enumerate(cells)} is customary and not the default of zoo."
 
 
 def _scope_sentences(results: Comparison) -> Iterator[str]:
     """The cells without a block: bare recurrences, and mixers, which have projections of their own."""
-    in_blocks = {entry["label"] for entry in _entries(results, "cells") if split_name(entry["name"]).block}
+    in_blocks = {
+        entry["label"]
+        for entry in _entries(results, "cells")
+        if any(split_name(name).block for name in layer_names(entry["name"]))
+    }
     bare, mixers = (
         [cell for cell in results.cells if results.scope(cell) == scope and cell not in in_blocks]
         for scope in _SCOPE_TEXTS

@@ -401,7 +401,8 @@ class Config:
         "vanilla",
         _CELLS,
         "A registered cell (`zoo cells` lists them) or a class in a Python file, with modifiers, as in "
-        "lstm+zoneout or lstm+FILE.py:Class. Several cells make one layer each, as in lstm,gru.",
+        "lstm+zoneout or lstm+FILE.py:Class. Several cells make one layer each, as in lstm,gru, and a number "
+        "repeats layers, as in '2*(lstm,gru)'.",
         metavar="NAME|FILE.py:Class",
     )
     cell_options: Mapping[str, Any] | tuple[Mapping[str, Any], ...] = _setting(

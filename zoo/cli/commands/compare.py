@@ -17,6 +17,7 @@ from zoo.cli.commands.train import loss_target, schedule_target
 from zoo.cli.component_lookup import (
     PLUGIN,
     cell_class,
+    cell_classes,
     component_class,
     load_plugins,
     register_loss_file,
@@ -31,6 +32,7 @@ from zoo.cli.train_flags import DATA, FLAGS
 from zoo.comparison.plan import DATA_SETTINGS, DEFAULTS, SETTINGS
 from zoo.comparison.specs import in_blocks, label_specs
 from zoo.errors import UsageError
+from zoo.registry import is_stack, layer_names, split_at_commas
 from zoo.training.config import DEFAULT_LOSS, Config
 
 if TYPE_CHECKING:
@@ -39,8 +41,8 @@ if TYPE_CHECKING:
 
 
 def split_names(text: str | None) -> list[str]:
-    """Split a comma-separated list; drop duplicates and empty parts."""
-    return list(dict.fromkeys(part for part in map(str.strip, (text or "").split(",")) if part))
+    """Split a comma-separated list, whose items may be stacks; drop duplicates and empty parts."""
+    return list(dict.fromkeys(filter(None, split_at_commas(text or ""))))
 
 
 def parse_rates(text: str | None) -> list[float] | None:
@@ -79,22 +81,34 @@ def parse_options(
         ZooError: if a name is unknown or a value is not allowed.
     """
     labelled, _ = in_blocks(label_specs("cell", cells), blocks)
-    components = {
-        **{label: cell_class(spec) for label, spec in labelled.items()},
-        **{label: task_class(spec) for label, spec in label_specs("task", tasks)[0].items()},
-    }
+    of_tasks = {label: task_class(spec) for label, spec in label_specs("task", tasks)[0].items()}
     optimizer = component_class(Optimizer, settings.get("optimizer", Config.optimizer))
     of_label = "cross_entropy" if settings.get("label") else DEFAULT_LOSS
-    targets: list[Target] = [component_target(label, component) for label, component in components.items()]
+    targets: list[Target] = [target for label, spec in labelled.items() for target in _targets(label, spec)]
     targets += [
+        *(component_target(label, task) for label, task in of_tasks.items()),
         component_target("optimizer", optimizer),
         schedule_target(settings.get("schedule", DEFAULTS["schedule"])),
         *([loss_target(settings.get("loss") or of_label)] if settings.get("data") else []),
     ]
-    chosen = {label: options for label, options in assign(assignments, targets).items() if options}
+    assigned = assign(assignments, targets)
+    for label, spec in labelled.items():
+        for layer in range(len(layer_names(spec)) if is_stack(spec) else 0):
+            of_layer = assigned.pop(f"{label}.l{layer}")
+            assigned[label] |= {f"l{layer}.{name}": value for name, value in of_layer.items()}
+    chosen = {label: options for label, options in assigned.items() if options}
     names = [name for name in ("optimizer", "schedule", "loss") if name in chosen]
     ours = {f"{name}_options": chosen.pop(name) for name in names}
     return chosen, ours
+
+
+def _targets(label: str, spec: str) -> list[Target]:
+    """The options of a cell; of a stack, those of all layers and those of each layer, ``LABEL.l0.NAME``."""
+    if not is_stack(spec):
+        return [component_target(label, cell_class(spec))]
+    layers = [component_target(f"{label}.l{layer}", cell) for layer, cell in enumerate(cell_classes(spec))]
+    readers = {name: reader for target in layers for name, reader in target.readers.items()}
+    return [Target(label, f"stack {label!r}", readers), *layers]
 
 
 _HELP = """Train cells on tasks or on your data under equal conditions.
@@ -111,6 +125,7 @@ Several files are data sets of their own. The scores of simple baselines are row
   zoo compare --cells vanilla,gru,lem --tasks copying,adding --out runs/memory
   zoo compare --out runs/memory --cells lstm --seeds 10
   zoo compare --cells lstm,gru --block bare,prenorm --tasks copying
+  zoo compare --cells '(2*griffin(rg_lru),griffin(lstm)),griffin(lstm)' --tasks copying
   zoo compare --cells lstm,gru --data load.csv --target load --horizon 24
   zoo compare --cells lstm,gru --data walks.csv --series id --label activity
 """
@@ -147,7 +162,7 @@ _FLAGS: list[click.Parameter] = [
         section=_COMPARED,
         metavar="A,B",
         help="Cells: NAME or FILE.py:Class, with modifiers in the same forms, as in lstm+zoneout; LABEL=NAME "
-        "for a cell twice.",
+        "for a cell twice; '(lstm,gru)' for a stack with these layers, and '2*lstm' for two of the same.",
     ),
     Flag(
         "--block",

@@ -33,7 +33,7 @@ from zoo.cli.train_flags import FLAGS, LOGGING, TRAINING
 from zoo.distributed import rank_of_launch
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
-from zoo.registry import get_loss, registry_of, split_name
+from zoo.registry import get_loss, layer_names, registry_of, split_name
 from zoo.registry.composite_names import in_block_class
 from zoo.registry.plugin_files import is_file_spec
 from zoo.training.config import AUTO_SCHEDULE, DEFAULT_LOSS, Config, config_from_plain, has_loss_per_target
@@ -203,8 +203,8 @@ def _cell_text(given: Mapping[str, Any], stored: Config | None) -> str | None:
         return given.get("cell")
     if "cell" not in given and stored is not None:
         return ",".join(_in_other_block(name, given["block"]) for name in stored.cell_names)
-    cells = given.get("cell", Config().cell_label).split(",")
-    return ",".join(f"{given['block']}({cell.strip()})" for cell in cells)
+    cells = layer_names(given.get("cell", Config().cell_label))
+    return ",".join(f"{given['block']}({cell})" for cell in cells)
 
 
 def _in_other_block(name: str, block: str) -> str:
