@@ -220,9 +220,9 @@ def test_every_shipped_component_is_documented(kind):
 
 
 def test_every_law_is_documented():
-    kinds = ("CELL", "CONSTRAINT", "OPTIMIZER", "PENALTY", "SAMPLER", "TASK")
+    kinds = ("BLOCK", "CELL", "CONSTRAINT", "OPTIMIZER", "PENALTY", "SAMPLER", "TASK")
     for checks in (getattr(zoo.testing, f"{kind}_CHECKS") for kind in kinds):
-        assert undocumented((check.__name__ for check in checks), "  {}\n") == []
+        assert undocumented((check.__name__ for check in checks), "  {}\n|- `{}`: ") == []
 
 
 def test_every_public_name_is_documented():

@@ -556,7 +556,7 @@ BROKEN = Outcome("check_nan", "NaN in gives NaN out.", "failed", "found 0.0, exp
 def test_check_prints_law_by_law(monkeypatch):
     calls = _child(Report("cell 'vanilla'", (HOLDS,)), monkeypatch)
     result = run("check", "vanilla")
-    assert calls == [("cell:vanilla", {"timeout": 300.0, "plugin": None, "examples": None})]
+    assert calls == [("cell:vanilla", {"timeout": 600.0, "plugin": None, "examples": None})]
     assert result.exit_code == 0
     assert result.output.splitlines()[0] == "holds    Shapes are as declared.  check_shapes"
     assert result.output.splitlines()[-1] == "cell 'vanilla': 1 law, 1 holds (1.0 s)"

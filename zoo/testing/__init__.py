@@ -20,6 +20,7 @@ from zoo._lazy import attach
 
 # Lists of checks need NumPy, a compiler and the testing extra; a report needs none of them.
 _EXPORTS = {
+    "blocks": "BLOCK_CHECKS",
     "child": "check_in_child",
     "constraints": "CONSTRAINT_CHECKS",
     "laws": "CELL_CHECKS",
@@ -27,9 +28,9 @@ _EXPORTS = {
     "penalties": "PENALTY_CHECKS",
     "report": "GradientWarning Outcome Report StateWarning run_checks",
     "samplers": "SAMPLER_CHECKS",
-    "suites": "check_cell check_constraint check_optimizer check_penalty check_sampler check_task "
-    "parametrize_cells parametrize_constraints parametrize_optimizers parametrize_penalties "
-    "parametrize_samplers parametrize_tasks",
+    "suites": "check_block check_cell check_constraint check_optimizer check_penalty check_sampler "
+    "check_task parametrize_blocks parametrize_cells parametrize_constraints parametrize_optimizers "
+    "parametrize_penalties parametrize_samplers parametrize_tasks",
     "tasks": "TASK_CHECKS",
 }
 

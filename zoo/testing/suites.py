@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo._lazy import require
-from zoo.base import Cell, Component, Constraint, Optimizer, Penalty, Sampler, Task
+from zoo.base import Block, Cell, Component, Constraint, Optimizer, Penalty, Sampler, Task
 from zoo.errors import UsageError
 from zoo.registry import load_class_file, registry_of, resolve_cell, split_name
 from zoo.registry.plugin_files import is_file_spec
@@ -87,6 +87,8 @@ class CheckSuite:
 
 CELLS = CheckSuite(Cell, "zoo.testing.laws", "CELL_CHECKS")
 
+BLOCKS = CheckSuite(Block, "zoo.testing.blocks", "BLOCK_CHECKS")
+
 OPTIMIZERS = CheckSuite(Optimizer, "zoo.testing.optimizers", "OPTIMIZER_CHECKS")
 
 CONSTRAINTS = CheckSuite(Constraint, "zoo.testing.constraints", "CONSTRAINT_CHECKS")
@@ -97,7 +99,7 @@ SAMPLERS = CheckSuite(Sampler, "zoo.testing.samplers", "SAMPLER_CHECKS")
 
 TASKS = CheckSuite(Task, "zoo.testing.tasks", "TASK_CHECKS")
 
-SUITES = {suite.kind: suite for suite in (CELLS, CONSTRAINTS, OPTIMIZERS, PENALTIES, SAMPLERS, TASKS)}
+SUITES = {suite.kind: suite for suite in (CELLS, BLOCKS, CONSTRAINTS, OPTIMIZERS, PENALTIES, SAMPLERS, TASKS)}
 
 
 def parse_spec(spec: str) -> tuple[CheckSuite, str]:
@@ -146,6 +148,21 @@ def check_cell(
         UnknownNameError: if the name is unknown.
     """
     return CELLS.check(cell, on_fail, expected_failures, callback)
+
+
+def check_block(
+    block: str | type[Block] | Block,
+    *,
+    on_fail: OnFail = "raise",
+    expected_failures: Mapping[str, str] | None = None,
+    callback: Callback | None = None,
+) -> Report:
+    """Try every law of a block; as :func:`check_cell`.
+
+    The laws of cells are tried for the block around ``lstm``, a recurrence, and ``gla``, a mixer. One more
+    law compares gradients around a cell of every kind, for example with complex states, spikes or noise.
+    """
+    return BLOCKS.check(block, on_fail, expected_failures, callback)
 
 
 def check_constraint(
@@ -221,6 +238,13 @@ def parametrize_cells(
         UnknownNameError: if no cell has a name given.
     """
     return _parametrize(CELLS, cells, expected_failures or {})
+
+
+def parametrize_blocks(
+    *blocks: str | type[Block] | Block, expected_failures: Mapping[str, str] | None = None
+) -> pytest.MarkDecorator:
+    """Decorate ``def test_block(block, check): check(block)``; as :func:`parametrize_cells`."""
+    return _parametrize(BLOCKS, blocks, expected_failures or {})
 
 
 def parametrize_constraints(
