@@ -30,7 +30,7 @@ from result_tables import (
     tasks_table,
 )
 
-from zoo.base import Cell
+from zoo.base import Block, Cell
 from zoo.cell_pages.cell_page import wrapped
 from zoo.cell_pages.pages import RESULTS_BLOCK, all_files, pending_changes, write_changes
 from zoo.registry import registry_of
@@ -46,6 +46,13 @@ FIGURE = "![Mean ranks with intervals, and scores on each task as bars](images/r
 def shipped_cells() -> list[type[Cell]]:
     """The cells of this repository."""
     registry = registry_of(Cell)
+    names = (name for name in registry.list() if registry.source(name).distribution == "recurrent-zoo")
+    return [registry.cls(name) for name in names]
+
+
+def shipped_blocks() -> list[type[Block]]:
+    """The blocks of this repository."""
+    registry = registry_of(Block)
     names = (name for name in registry.list() if registry.source(name).distribution == "recurrent-zoo")
     return [registry.cls(name) for name in names]
 
@@ -130,7 +137,7 @@ def write(results: Results) -> None:
     for path in stale_curves(files):
         path.unlink()
     folder = DOCS / "zoo"
-    pages = all_files(cells, folder, cell_blocks(results, cells))
+    pages = all_files(cells, shipped_blocks(), folder, cell_blocks(results, cells))
     write_changes(pending_changes(pages, folder, is_all=True), folder)
 
 

@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 import zoo
-from zoo.base import Cell
+from zoo.base import Block, Cell
+from zoo.cell_pages.block_page import block_page
 from zoo.cell_pages.cell_info import family_description
 from zoo.cell_pages.cell_page import (
     PageLinks,
@@ -26,7 +27,14 @@ from zoo.cell_pages.cell_page import (
     with_links,
 )
 from zoo.cell_pages.cell_tables import initial_value
-from zoo.cell_pages.pages import all_files, cell_files, family_page, pending_changes, write_changes
+from zoo.cell_pages.pages import (
+    all_files,
+    block_files,
+    cell_files,
+    family_page,
+    pending_changes,
+    write_changes,
+)
 from zoo.cli.app import cli
 from zoo.errors import UsageError
 from zoo.registry import registry_of
@@ -47,8 +55,8 @@ def run(*args: str) -> Result:
     return CliRunner(env={"ZOO_PLUGINS": ""}).invoke(cli, args, prog_name="zoo", catch_exceptions=False)
 
 
-def shipped() -> list[type[Cell]]:
-    registry = registry_of(Cell)
+def shipped(base=Cell):
+    registry = registry_of(base)
     return [
         registry.cls(name)
         for name in registry.list()
@@ -60,7 +68,7 @@ def shipped() -> list[type[Cell]]:
 
 
 def test_pages_in_docs_are_up_to_date() -> None:
-    changes = pending_changes(all_files(shipped(), DOCS), DOCS, is_all=True)
+    changes = pending_changes(all_files(shipped(), shipped(Block), DOCS), DOCS, is_all=True)
     assert not changes, f"docs/zoo is out of date: run `ZOO_PLUGINS= zoo pages --out docs/zoo`, {[*changes]}"
 
 
@@ -241,7 +249,7 @@ def test_comparisons_on_cards_agree_with_the_short_run() -> None:
 def test_results_of_a_short_run(tmp_path: Path) -> None:
     row = "| [gru](gated/gru.md) | recurrence | 1.5 | 2.16 |"
     (tmp_path / "trainability.md").write_text(f"| cell |\n|---|\n{row}\n", encoding="utf-8")
-    page = all_files([type(zoo.get_cell("gru"))], tmp_path)["gated/gru.md"]
+    page = all_files([type(zoo.get_cell("gru"))], [], tmp_path)["gated/gru.md"]
     assert "Rank 1 of 1 in [a short run](../trainability.md)" in page
     assert "## Results" not in cell_page(type(zoo.get_cell("gru")))
 
@@ -250,7 +258,7 @@ def test_index_has_whole_sentences() -> None:
     listed = [
         line for line in (DOCS / "README.md").read_text(encoding="utf-8").splitlines() if line[:3] == "| ["
     ]
-    assert len(listed) == len(shipped())
+    assert len(listed) == len(shipped()) + len(shipped(Block))
     assert not [line for line in listed if not line.endswith(". |")]
     assert all(cls.summary().endswith(".") for cls in shipped())
 
@@ -325,12 +333,82 @@ def test_markdown() -> None:
     ]  # fmt: skip
 
 
+# ---- blocks -------------------------------------------------------------------------------------------
+
+
+def words_of(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_page_of_a_block() -> None:
+    links = PageLinks("README.md", {"mamba": "../linear/mamba.md"}, "../mamba.py")
+    text = block_page(type(zoo.get_block("mamba")), shipped(), links)
+    for words in (
+        "# mamba (block)\n\nMamba's block: norm, expansion,",
+        "One of [the blocks](README.md). From [Mamba: Linear-Time Sequence Modeling with Selective State",
+        "[Source](../mamba.py).",
+        "zoo compare --cells lstm,gru --block bare,mamba --tasks copying",
+        "u = silu(short_convolution(n @ Wu) + b)\n",
+        "![mamba around vanilla](mamba.svg)",
+        "| `past` | `(width-1, expand*D)` | channels before the convolution, the oldest first |",
+        "| `mamba_expand` | `2` | an integer at least 1 |",
+        "| `gla` | middle | D | 128 |",
+        "nearest to the one of the papers of [mamba](../linear/mamba.md), mamba2.",
+        "The projection of the first layer starts with variance 1 / I",
+        "@misc{gu2023mamba,",
+    ):
+        assert words_of(words) in words_of(text), words
+
+
+@pytest.mark.parametrize("cls", shipped(Block), ids=lambda cls: cls.name)
+def test_numbers_of_a_block_are_those_of_layers(cls: type[Block]) -> None:
+    rnn = zoo.Recurrent("lstm", 65, 128, num_layers=3, block=cls)
+    counts = [
+        sum(array.size for name, array in rnn.params.items() if name.startswith(f"l{layer}.block_"))
+        for layer in range(3)
+    ]
+    text = block_page(cls, [])
+    rows = re.findall(r"^\| `lstm` \| (\w+) \| .* \| ([\d,]+) \|$", text, re.MULTILINE)
+    expected = [] if cls.is_bare() else list(zip(("first", "middle", "last"), counts, strict=True))
+    assert [(layer, int(count.replace(",", ""))) for layer, count in rows] == expected
+
+
+def test_bare_block_has_no_diagram() -> None:
+    (path,) = block_files(type(zoo.get_block("bare")), [])
+    assert path == "blocks/bare.md"
+
+
+def test_block_and_cell_of_its_paper_have_links_to_each_other(tmp_path: Path) -> None:
+    files = all_files([type(zoo.get_cell("lru"))], [type(zoo.get_block("glu"))], tmp_path)
+    assert "[`glu`](../blocks/glu.md)" in files["linear/lru.md"]
+    assert "[lru](../linear/lru.md)" in files["blocks/glu.md"]
+    assert "| [`glu`](blocks/glu.md) | 2022 | [lru](linear/lru.md) |" in files["README.md"]
+    assert "| [`glu`](glu.md) | 2022 | [lru](../linear/lru.md) |" in files["blocks/README.md"]
+
+
+def test_pages_of_cells_and_blocks(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import zoo\n\nclass Skip(zoo.Block):\n    'y = x + cell(x).'\n\n"
+        "    def step(self, x, cell):\n        return x + cell(x)\n",
+        encoding="utf-8",
+    )
+    out = tmp_path / "out"
+    result = run("pages", "mamba", "block:mamba", f"{file}:Skip", "--out", str(out))
+    assert result.output == f"1 cell and 2 blocks: 6 files written, 0 removed, 0 as they were, in {out}\n"
+    names = {path.name for path in (out / "blocks").iterdir()}
+    assert names == {"mamba.md", "mamba.svg", "skip.md", "skip.svg"}
+    assert "Unpublished." in (out / "blocks" / "skip.md").read_text(encoding="utf-8")
+
+
 # ---- the command --------------------------------------------------------------------------------------
 
 
 def test_pages_of_some_cells(tmp_path: Path) -> None:
     result = run("pages", "gru", f"{RICH}:Rich", "--out", str(tmp_path))
-    assert result.output == f"2 cells: 4 files written, 0 removed, 0 as they were, in {tmp_path}\n"
+    assert (
+        result.output == f"2 cells and 0 blocks: 4 files written, 0 removed, 0 as they were, in {tmp_path}\n"
+    )
     names = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
     assert names == ["gated/gru.md", "gated/gru.svg", "other/rich.md", "other/rich.svg"]
     assert "0 files written, 0 removed, 4 as they were" in run(
@@ -365,11 +443,11 @@ def test_pages_of_all_cells_replace_stale_pages(tmp_path: Path, monkeypatch: pyt
 def test_results_of_another_program_stay_in_a_page(tmp_path: Path) -> None:
     classes, block = [type(zoo.get_cell("gru"))], "<!-- results, made by: x -->\n\nMine.\n\n" + END
     for blocks in ({"gru": block}, None):  # given, then those in the folder
-        files = all_files(classes, tmp_path, blocks)
+        files = all_files(classes, [], tmp_path, blocks)
         assert f"\n## Results\n\n{block}\n\n## Related cells\n" in files["gated/gru.md"]
         write_changes(files, tmp_path)
-    assert not pending_changes(all_files(classes, tmp_path), tmp_path, is_all=True)
-    assert END not in all_files(classes, tmp_path, {})["gated/gru.md"]
+    assert not pending_changes(all_files(classes, [], tmp_path), tmp_path, is_all=True)
+    assert END not in all_files(classes, [], tmp_path, {})["gated/gru.md"]
 
 
 def test_family_without_a_package_has_no_description() -> None:
@@ -410,7 +488,7 @@ def test_files_of_other_origin_are_not_overwritten(text: str, tmp_path: Path) ->
     [
         ("pages gru", 2, "--out is missing; expected `--out DIR`."),
         ("pages vanila --out x", 2, "Did you mean 'vanilla'?"),
-        ("pages adam --out x", 2, "unknown cell 'adam'"),
+        ("pages adam --out x", 2, "optimizer 'adam' has no page; name a cell, or a block as block:NAME."),
         (f"pages --out {RICH}", 2, "kitchen_sink_cell.py', a file; expected a directory."),
     ],
 )

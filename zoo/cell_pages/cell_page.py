@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
-from zoo.base import Cell, Component
+from zoo.base import Card, Cell, Component
 from zoo.base.card import SCOPES, UNPUBLISHED
 from zoo.base.declarations import ArrayDeclaration
 from zoo.cell_pages import GENERATED_MARK
@@ -89,8 +89,8 @@ def document(blocks: Iterable[str], addresses: Mapping[str, str] | None = None) 
 
 
 @dataclass(frozen=True)
-class CellDocument:
-    """The docstring of a cell in parts, without the paragraphs on arrays, which are in the tables of a page.
+class ComponentDocument:
+    """The docstring of a cell or a block in parts.
 
     Args:
         summary: The first paragraph.
@@ -107,14 +107,24 @@ class CellDocument:
     examples: list[str]
 
 
-def cell_document(cls: type[Cell]) -> CellDocument:
-    """Split the docstring of a cell into parts."""
-    arrays = (*cls.params, *cls.buffers, *cls.states)
+def cell_document(cls: type[Cell]) -> ComponentDocument:
+    """Split the docstring of a cell, without the paragraphs on arrays, which are in the tables of a page."""
+    return component_document(cls, (*cls.params, *cls.buffers, *cls.states))
+
+
+def component_document(cls: type[Component], arrays: Iterable[str] = ()) -> ComponentDocument:
+    """Split a docstring into parts.
+
+    Args:
+        cls: The component.
+        arrays: Names of arrays, whose paragraphs are left out.
+    """
+    names = list(arrays)
     text = (inspect.getdoc(cls) or "").strip()
     blocks = [
         block
         for block in re.split(r"\n\s*?\n(?=\S|    )", text)
-        if block.startswith("    ") or not any(f"``{name} (" in block for name in arrays)
+        if block.startswith("    ") or not any(f"``{name} (" in block for name in names)
     ]
     start = next((n for n, block in enumerate(blocks) if block.startswith("Equations")), len(blocks))
     after = start + 1 + sum(1 for _ in takewhile(lambda block: block.startswith("    "), blocks[start + 1 :]))
@@ -123,7 +133,7 @@ def cell_document(cls: type[Cell]) -> CellDocument:
     for block in blocks[after:]:
         is_example = block.startswith("    ") or block.endswith("::")
         (examples if is_example else notes).append(block)
-    return CellDocument(blocks[:1], blocks[1:start], blocks[start:after], notes, examples)
+    return ComponentDocument(blocks[:1], blocks[1:start], blocks[start:after], notes, examples)
 
 
 def wrapped(text: str) -> list[str]:
@@ -257,12 +267,13 @@ class PageLinks:
     """Addresses and facts that a page takes from the folder it is in.
 
     Args:
-        index: Address of the page with all cells; empty for none.
+        index: Address of the page that lists the component; empty for none.
         cells: Addresses of the pages of cells by name.
-        source: Address of the file that defines the cell; empty for none.
+        source: Address of the file that defines the component; empty for none.
         result: A sentence with results; empty for none.
         documents: Addresses of documents by their path in the project, ``docs/errata.md``.
         results_block: Results in Markdown between markers, which another program writes; empty for none.
+        blocks: Addresses of the pages of blocks by name.
     """
 
     index: str = ""
@@ -271,6 +282,7 @@ class PageLinks:
     result: str = ""
     documents: Mapping[str, str] = field(default_factory=dict)
     results_block: str = ""
+    blocks: Mapping[str, str] = field(default_factory=dict)
 
 
 def cell_page(cls: type[Cell], links: PageLinks | None = None) -> str:
@@ -309,16 +321,16 @@ def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
             "The cell has its own kernels and no `step`, so there are no typeset equations and no diagram.",
             "",
         )
-    yield from _section("History", document([card.history], cells))
+    yield from section("History", document([card.history], cells))
     use = [card.when_to_use, card.trainability, *doc.examples]
-    yield from _section("When to use it", document(use, cells))
+    yield from section("When to use it", document(use, cells))
     variant = document([card.variant, card.deviations, *doc.notes], cells)
-    yield from _section("Variant and differences from the paper", variant)
-    yield from ("## Arrays and options", "", *_output(cls), *_declarations(cls))
+    yield from section("Variant and differences from the paper", variant)
+    yield from ("## Arrays and options", "", *_output(cls), *declarations(cls))
     yield from ("## Cost of one step of one sequence", "", *_costs(cls))
     block = [*links.results_block.splitlines(), ""] if links.results_block else []
     short_run = [*wrapped(links.result), ""] if links.result else []
-    yield from _section("Results", [*block, *short_run])
+    yield from section("Results", [*block, *short_run])
     if card.related:
         yield from ("## Related cells", "")
         for name, difference in card.related.items():
@@ -343,7 +355,7 @@ def _is_complex(cls: type[Cell]) -> bool:
     return any(array.complex for group in (cls.params, cls.buffers, cls.states) for array in group.values())
 
 
-def _section(heading: str, lines: Iterable[str]) -> Iterator[str]:
+def section(heading: str, lines: Iterable[str]) -> Iterator[str]:
     """A section, or nothing if there are no lines."""
     lines = list(lines)
     yield from (f"## {heading}", "", *lines) if lines else ()
@@ -352,14 +364,21 @@ def _section(heading: str, lines: Iterable[str]) -> Iterator[str]:
 def _origin(cls: type[Cell], links: PageLinks) -> str:
     family = f"[{cls.family}]({links.index}#{cls.family})" if links.index else cls.family
     card = cls.card
-    papers = " and ".join(
-        f"{link(each.title, each.url)} by {prose(each.authors)} ({each.year})" for each in (card, *card.also)
-    )
-    source = f"From {papers}" if card.published else UNPUBLISHED.capitalize()
+    source = f"From {papers(card)}" if card.published else UNPUBLISHED.capitalize()
     scope = f"Scope: `{card.scope}` ({SCOPES[card.scope]})"
     file = f" [Source]({links.source})." if links.source else ""
-    block = f" Block nearest to the one of the paper: `{card.block}`." if card.block else ""
+    name = f"`{card.block}`"
+    address = links.blocks.get(card.block)
+    nearest = f"[{name}]({address})" if address else name
+    block = f" Block nearest to the one of the paper: {nearest}." if card.block else ""
     return f"Family {family}. {source}. {scope}.{block}{file}"
+
+
+def papers(card: Card) -> str:
+    """The papers of a card, with links."""
+    return " and ".join(
+        f"{link(each.title, each.url)} by {prose(each.authors)} ({each.year})" for each in (card, *card.also)
+    )
 
 
 def _gates(cls: type[Cell]) -> Iterator[str]:
@@ -391,7 +410,8 @@ def _output(cls: type[Cell]) -> Iterator[str]:
         yield from (f"Output: `{format_shape(graph.y.shape)}`, {source}.", "")
 
 
-def _declarations(component: type[Component]) -> Iterator[str]:
+def declarations(component: type[Component]) -> Iterator[str]:
+    """The tables of arrays and options."""
     for table in declaration_tables(component, in_words=True):
         if not table.rows:
             yield from (f"{table.title}: none.", "")

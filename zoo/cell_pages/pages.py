@@ -1,4 +1,4 @@
-"""All pages of cells and the pages that list them: create, compare and write the files.
+"""All pages of cells and blocks, and the pages that list them: create, compare and write the files.
 
 Files of other origin are never overwritten.
 """
@@ -9,11 +9,20 @@ import inspect
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from zoo.base import Cell
+from zoo.base import Block, Cell, Component
 from zoo.base.card import SCOPES
 from zoo.cell_pages import GENERATED_MARK
+from zoo.cell_pages.block_page import (
+    BLOCKS_FOLDER,
+    DIAGRAM_CELL,
+    block_index_page,
+    block_page,
+    block_table,
+    introduction,
+)
 from zoo.cell_pages.cell_info import (
     HIDDEN_SIZE,
     INPUT_SIZE,
@@ -25,6 +34,7 @@ from zoo.cell_pages.cell_info import (
 from zoo.cell_pages.cell_page import PageLinks, cell_page, link, prose, wrapped
 from zoo.cell_pages.diagram import draw
 from zoo.errors import UsageError
+from zoo.registry import resolve_cell_in_block
 from zoo.storage.document_marker import marked_block
 from zoo.tables import TextTable
 
@@ -41,15 +51,21 @@ _COLUMNS = (
 Families = Mapping[str, list[CellInfo]]
 
 
-def index_page(families: Families, about: Mapping[str, str], others: Iterable[tuple[str, str]] = ()) -> str:
-    """The page with all cells.
+def index_page(
+    families: Families,
+    about: Mapping[str, str],
+    others: Iterable[tuple[str, str]] = (),
+    of_blocks: Iterable[str] = (),
+) -> str:
+    """The page with all cells and blocks.
 
     Args:
         families: The cells of each family, see :func:`zoo.cell_pages.cell_info.cell_info`.
         about: Descriptions of families.
         others: Titles and addresses of related pages.
+        of_blocks: Lines of the section with the blocks; empty for none.
     """
-    return _text(_lines(families, about, others))
+    return _text([*_lines(families, about, others), *of_blocks])
 
 
 def family_page(family: str, cells: Iterable[CellInfo], about: str, above: str) -> str:
@@ -133,48 +149,97 @@ def cell_files(cls: type[Cell], links: PageLinks | None = None) -> Files:
     return {f"{stem}.md": cell_page(cls, links), **picture}
 
 
-def all_files(
-    classes: Iterable[type[Cell]], folder: Path, results_blocks: Mapping[str, str] | None = None
-) -> Files:
-    """The files of registered cells, and the pages that list them.
+def block_files(cls: type[Block], cells: Iterable[type[Cell]], links: PageLinks | None = None) -> Files:
+    """The files of one block by path: ``blocks/NAME.md``, and ``.svg`` if it has equations.
 
     Args:
-        classes: The cells.
+        cls: The block.
+        cells: Cells whose cards may name the block.
+        links: Addresses of other pages.
+
+    Raises:
+        DefinitionError: if its equations cannot be compiled.
+    """
+    stem = f"{BLOCKS_FOLDER}/{cls.name}"
+    picture = {} if cls.is_bare() else {f"{stem}.svg": draw(resolve_cell_in_block(DIAGRAM_CELL, cls))}
+    return {f"{stem}.md": block_page(cls, cells, links), **picture}
+
+
+def all_files(
+    cells: Iterable[type[Cell]],
+    blocks: Iterable[type[Block]],
+    folder: Path,
+    results_blocks: Mapping[str, str] | None = None,
+) -> Files:
+    """The files of registered cells and blocks, and the pages that list them.
+
+    Args:
+        cells: The cells.
+        blocks: The blocks.
         folder: The folder.
         results_blocks: Marked blocks of results by cell; by default, as in the folder's pages.
 
     Raises:
-        ZooError: as :func:`files_of`.
+        ZooError: as :func:`cell_files` and :func:`block_files`.
     """
-    classes = list(classes)
-    others = [(title, name) for name, title in _OTHER_PAGES.items() if (folder / name).exists()]
-    families = group_by_family(cell_info(cls.name) for cls in classes)
-    about = {cls.family: family_description(cls) for cls in classes}
-    files = {INDEX: index_page(families, about, others)}
-    for family, cells in families.items():
-        files[f"{family}/{INDEX}"] = family_page(family, cells, about[family], f"../{INDEX}")
-    results = _results(folder / RESULTS)
-    pages = {cls.name: f"../{cls.family}/{cls.name}.md" for cls in classes}
+    cells, blocks = list(cells), list(blocks)
     above = folder.resolve().parent
-    documents = {f"docs/{file.name}": f"../../{file.name}" for file in sorted(above.glob("*.md"))}
-    documents = documents if above.name == "docs" else {}
-    for cls in classes:
-        source, result = _source_link(cls, folder), results.get(cls.name, "")
+    guides = {f"docs/{file.name}": f"../{file.name}" for file in sorted(above.glob("*.md"))}
+    guides = guides if above.name == "docs" else {}
+    files = _index_files(cells, blocks, folder, guides)
+    results = _results(folder / RESULTS)
+    links = PageLinks(
+        index=f"../{INDEX}",
+        cells={cls.name: f"../{cls.family}/{cls.name}.md" for cls in cells},
+        blocks={cls.name: f"../{BLOCKS_FOLDER}/{cls.name}.md" for cls in blocks},
+        documents={path: f"../{address}" for path, address in guides.items()},
+    )
+    for cell in cells:
         if results_blocks is None:
-            block = marked_block(_read(folder / cls.family / f"{cls.name}.md") or "", RESULTS_BLOCK)
+            text = marked_block(_read(folder / cell.family / f"{cell.name}.md") or "", RESULTS_BLOCK)
         else:
-            block = results_blocks.get(cls.name, "")
-        links = PageLinks(f"../{INDEX}", pages, source, result, documents if source else {}, block)
-        files |= cell_files(cls, links)
+            text = results_blocks.get(cell.name, "")
+        own = _with_source(links, cell, folder, cell.family)
+        files |= cell_files(cell, replace(own, result=results.get(cell.name, ""), results_block=text))
+    for block in blocks:
+        own = _with_source(links, block, folder, BLOCKS_FOLDER)
+        files |= block_files(block, cells, replace(own, index=INDEX))
     return files
 
 
-def _source_link(cls: type[Cell], folder: Path) -> str:
-    """Address of the file that defines a cell, from its page; empty if they are not in one project."""
+def _index_files(
+    cells: list[type[Cell]], blocks: list[type[Block]], folder: Path, guides: Mapping[str, str]
+) -> Files:
+    """The pages that list the cells and the blocks."""
+    others = [(title, name) for name, title in _OTHER_PAGES.items() if (folder / name).exists()]
+    families = group_by_family(cell_info(cls.name) for cls in cells)
+    about = {cls.family: family_description(cls) for cls in cells}
+    links = PageLinks(documents=guides)
+    table = block_table(blocks, cells, f"{BLOCKS_FOLDER}/", "")
+    of_blocks = ["## blocks", "", *wrapped(introduction(links)), "", *table] if blocks else []
+    files = {INDEX: index_page(families, about, others, of_blocks)}
+    for family, members in families.items():
+        files[f"{family}/{INDEX}"] = family_page(family, members, about[family], f"../{INDEX}")
+    if blocks:
+        below = PageLinks(
+            index=f"../{INDEX}", documents={path: f"../{address}" for path, address in guides.items()}
+        )
+        files[f"{BLOCKS_FOLDER}/{INDEX}"] = block_index_page(blocks, cells, below)
+    return files
+
+
+def _with_source(links: PageLinks, cls: type[Component], folder: Path, subfolder: str) -> PageLinks:
+    """Links with the source of a component; without documents if it is not part of the project."""
+    source = _source_link(cls, folder, subfolder)
+    return replace(links, source=source, documents=links.documents if source else {})
+
+
+def _source_link(cls: type[Component], folder: Path, subfolder: str) -> str:
+    """Address of the file that defines a component, from its page; empty if they are not in one project."""
     file, root = Path(inspect.getfile(cls)).resolve(), folder.resolve()
     if not any((above / "pyproject.toml").exists() and file.is_relative_to(above) for above in root.parents):
         return ""
-    return Path(os.path.relpath(file, root / cls.family)).as_posix()
+    return Path(os.path.relpath(file, root / subfolder)).as_posix()
 
 
 def _results(page: Path) -> dict[str, str]:

@@ -49,7 +49,7 @@ SECTIONS = {
         "new": "Write a plugin package with one cell as a starting point.",
         "check": "Check a cell or another component against its laws.",
         "plugins": "List the plugins, and why one failed to load.",
-        "pages": "Write a Markdown page with a diagram for each cell.",
+        "pages": "Write a Markdown page with a diagram for each cell and each block.",
     },
     "Maintenance": {
         "doctor": "Check the installation.",

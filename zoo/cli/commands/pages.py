@@ -1,4 +1,4 @@
-"""``zoo pages``: write a page with a diagram for each cell."""
+"""``zoo pages``: write a page with a diagram for each cell and each block."""
 
 from __future__ import annotations
 
@@ -8,42 +8,46 @@ from pathlib import Path
 
 import click
 
-from zoo.base import Cell
-from zoo.cli.completion import complete_cells
-from zoo.cli.component_lookup import cell_class, plugin_option
+from zoo.base import Block, Cell
+from zoo.cli.completion import complete_components
+from zoo.cli.component_lookup import find_component, plugin_option
 from zoo.cli.flags import Command, argument, option
 from zoo.cli.terminal import echo
+from zoo.errors import UsageError
 from zoo.registry import registry_of
 
 
 @click.command(cls=Command)
-@argument("names", metavar="[NAME|FILE.py:Class]...", nargs=-1, shell_complete=complete_cells)
+@argument("names", metavar="[NAME|FILE.py:Class]...", nargs=-1, shell_complete=complete_components)
 @option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
     metavar="DIR",
-    help="The folder; pages are DIR/FAMILY/NAME.md.",
+    help="The folder; pages are DIR/FAMILY/NAME.md and DIR/blocks/NAME.md.",
 )
 @option("--check", is_flag=True, help="Write nothing; fail if a page is out of date.")
 @plugin_option
 def command(names: Sequence[str], out: Path, check: bool) -> None:
-    """Write a Markdown page with a diagram for each cell.
+    """Write a Markdown page with a diagram for each cell and each block.
 
     A page shows equations, a diagram of one step, the history, when to use the cell, arrays, options, costs,
-    related cells and the references. Without NAME, all registered cells get a page, DIR/README.md and
-    DIR/FAMILY/README.md list them, and pages of removed cells are deleted. Up-to-date pages are not
-    rewritten. Files that this command did not write stay unchanged. In a page, the results
-    between two comments stay unchanged too: other programs write them.
+    related cells and the references. The page of a block shows the number of its parameters, and the cells
+    whose papers have it. NAME is a cell, or a block as block:NAME. Without NAME, all registered cells and
+    blocks get a page, DIR/README.md, DIR/FAMILY/README.md and DIR/blocks/README.md list them, and pages of
+    removed cells are deleted. Up-to-date pages are not rewritten. Files that this command did not write stay
+    unchanged. In a page, the results between two comments stay unchanged too: other programs write them.
     """
-    from zoo.cell_pages.pages import all_files, cell_files, pending_changes, write_changes
+    from zoo.cell_pages.pages import all_files, block_files, cell_files, pending_changes, write_changes
 
-    registry = registry_of(Cell)
-    classes = list(dict.fromkeys(map(cell_class, names or registry.list())))
+    registered = [registry_of(Cell).cls(name) for name in registry_of(Cell).list()]
     if names:
-        files = {path: text for cls in classes for path, text in cell_files(cls).items()}
+        cells, blocks = _cells_and_blocks(names)
+        files = {path: text for cls in cells for path, text in cell_files(cls).items()}
+        files |= {path: text for cls in blocks for path, text in block_files(cls, registered).items()}
     else:
-        files = all_files(classes, out)
+        cells, blocks = registered, [registry_of(Block).cls(name) for name in registry_of(Block).list()]
+        files = all_files(cells, blocks, out)
     changes = pending_changes(files, out, is_all=not names)
     if check and changes:
         command_line = shlex.join(["zoo", "pages", *names, "--out", str(out)])
@@ -53,9 +57,23 @@ def command(names: Sequence[str], out: Path, check: bool) -> None:
     write_changes(changes, out)
     removed = sum(text is None for text in changes.values())
     written = len(changes) - removed
-    cells = f"{len(classes)} cell{'s' * (len(classes) != 1)}"
+    count = f"{len(cells)} cell{'s' * (len(cells) != 1)} and {len(blocks)} block{'s' * (len(blocks) != 1)}"
     same = len(files) - written
-    echo(f"{cells}: {written} files written, {removed} removed, {same} as they were, in {out}")
+    echo(f"{count}: {written} files written, {removed} removed, {same} as they were, in {out}")
+
+
+def _cells_and_blocks(names: Sequence[str]) -> tuple[list[type[Cell]], list[type[Block]]]:
+    """The classes of names, each once.
+
+    Raises:
+        UsageError: if one is neither a cell nor a block.
+    """
+    classes = list(dict.fromkeys(map(find_component, names)))
+    for cls in classes:
+        if not issubclass(cls, Cell | Block):
+            raise UsageError(f"{cls.label()} has no page; name a cell, or a block as block:NAME.")
+    cells = [cls for cls in classes if issubclass(cls, Cell)]
+    return cells, [cls for cls in classes if issubclass(cls, Block)]
 
 
 def _list_some(paths: Sequence[str], limit: int = 5) -> str:
