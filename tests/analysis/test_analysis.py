@@ -91,7 +91,7 @@ def random(*shape, seed=0):
 # ---- Jacobians ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", [*CELLS, "mamba(lstm)", "deltanet(gla)"])
 def test_jacobian_of_every_cell_matches_its_kernels(name):
     trial = trial_of(name)
     step = state_map_of(trial.rnn, 0)
@@ -104,7 +104,9 @@ def test_jacobian_of_every_cell_matches_its_kernels(name):
     np.testing.assert_allclose(slopes, kernels.jacobian(operands, before), rtol=1e-10, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", ["lstm", "delta_net", "lru", "clockwork", "matrix_lstm", "cfc", "rwkv4"])
+@pytest.mark.parametrize(
+    "name", ["lstm", "delta_net", "lru", "clockwork", "matrix_lstm", "cfc", "rwkv4", "mamba(gru)"]
+)
 @pytest.mark.parametrize("tokens", [False, True])
 def test_jacobians_are_those_of_differences(name, tokens):
     trial = trial_of(name, tokens, layers=2)

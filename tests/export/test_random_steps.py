@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from ctypes import CDLL, c_void_p
-
 import numpy as np
 import pytest
-from export_asserts import largest_difference
+from export_asserts import CC, compiled_step, largest_difference
 from hypothesis import given
 from hypothesis import strategies as st
 from random_steps import SIZES
@@ -16,11 +12,9 @@ from random_trials import away_from_kinks, examples
 from step_strategies import programs
 
 import zoo
-from zoo.export.c_model import c_program
 from zoo.export.exported_model import exported_model
 from zoo.export.onnx_model import onnx_model
 
-CC = shutil.which("cc")
 EQUAL = 1e-9
 
 trials = given(program=programs(), sizes=st.sampled_from(SIZES[:3]), seed=st.integers(0, 99))
@@ -64,7 +58,7 @@ def test_c(tokens, tmp_path):
         nonlocal number
         number += 1
         case, subject, expected = trial(program, sizes, seed, tokens)
-        run = compiled(subject, f"program_{number}", tmp_path)
+        run = compiled_step(subject, f"program_{number}", tmp_path)
         for row in range(case.x.shape[1]):
             x = case.tokens[:, row] if tokens else case.x[:, row]
             aux = [value[:, row] for value in case.inputs.values()]
@@ -74,29 +68,3 @@ def test_c(tokens, tmp_path):
             assert largest_difference(actual, wanted) < EQUAL
 
     compare()
-
-
-def compiled(subject, name, folder):
-    """A function from a sequence and the states before it to the outputs and the states after it."""
-    program = c_program(subject, name, f"{name}.h")
-    (folder / f"{name}.h").write_text(program.header)
-    (folder / f"{name}.c").write_text(program.source)
-    strict = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O0", "-shared", "-fPIC")
-    command = [CC, *strict, f"{name}.c", "-lm", "-o", f"{name}.so"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    step = getattr(CDLL(str(folder / f"{name}.so")), f"{name}_step")
-
-    def run(x, aux, state):
-        now, y = np.concatenate([value.ravel() for value in state]), np.empty((len(x), subject.output_size))
-        for t in range(len(x)):
-            given = [np.ascontiguousarray(value[t]) for value in (*(() if subject.tokens else (x,)), *aux)]
-            first = [int(x[t])] if subject.tokens else []
-            step(pointer(now), *first, *map(pointer, given), pointer(y[t]))
-        return [y, now]
-
-    return run
-
-
-def pointer(array):
-    return c_void_p(array.ctypes.data)

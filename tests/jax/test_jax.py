@@ -70,6 +70,16 @@ def test_module_matches_zoo_layer(dtype):
     assert_close((actual, actual_dx), (dict(layer.grads), dx), atol=0)
 
 
+def test_block_around_a_cell_matches_zoo_layer():
+    rnn, x = function("lstm", 2, block="griffin"), inputs()
+    layer = zoo.Recurrent("griffin(lstm)", I, H, num_layers=2, dtype="float64", threads=1)
+    y, pull = jax.vjp(lambda params: rnn(params, x)[0], rnn.params)
+    expected, _ = layer.forward(np.asarray(x))
+    layer.backward(np.ones_like(expected))
+    assert_close((y, pull(jnp.ones_like(y))), (expected, (dict(layer.grads),)), atol=0)
+    assert "l0.block_Wi" in rnn.params
+
+
 def test_products_in_bfloat16(any_processor):
     rnn, x = function("gru", 1, "float32", precision="bf16"), inputs(dtype="float32")
     layer = zoo.Recurrent("gru", I, H, precision="bf16", threads=1)
@@ -82,7 +92,7 @@ def test_products_in_bfloat16(any_processor):
         function(precision="bf16")
 
 
-@pytest.mark.parametrize("cell", ["vanilla", "esn", "t_gru"])
+@pytest.mark.parametrize("cell", ["vanilla", "esn", "t_gru", "mamba(gru)"])
 def test_gradients_are_those_of_finite_differences(cell):
     rnn, x = function(cell, 2), inputs()
     _, state = rnn(rnn.params, x)

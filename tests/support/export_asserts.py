@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import subprocess
+from collections.abc import Callable
+from ctypes import CDLL, c_void_p
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import zoo
 from zoo.compiler.ir.op_table import Op
+from zoo.export.c_model import c_program
+from zoo.export.exported_model import ExportedModel
 from zoo.testing import reference
 
 Arrays = dict[str, np.ndarray]
+CC = shutil.which("cc")
 ENDS = (-np.inf, -1.5, -0.0, 0.0, 1.5, np.inf, np.nan)
 
 
@@ -104,3 +113,33 @@ def largest_difference(actual: list[np.ndarray], expected: list[np.ndarray]) -> 
     for a, b in zip(actual, expected, strict=True):
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
     return max(float(np.max(np.abs(a - b) / (1 + np.abs(b)))) for a, b in zip(actual, expected, strict=True))
+
+
+def compiled_step(subject: ExportedModel, name: str, folder: Path) -> Callable[..., list[np.ndarray]]:
+    """A function from a sequence and the states before it to the outputs and the states after it.
+
+    It is compiled C of float64.
+    """
+    program = c_program(subject, name, f"{name}.h")
+    (folder / f"{name}.h").write_text(program.header)
+    (folder / f"{name}.c").write_text(program.source)
+    strict = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O0", "-shared", "-fPIC")
+    command = [str(CC), *strict, f"{name}.c", "-lm", "-o", f"{name}.so"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    step = getattr(CDLL(str(folder / f"{name}.so")), f"{name}_step")
+
+    def run(x: np.ndarray, aux: list[np.ndarray], state: list[np.ndarray]) -> list[np.ndarray]:
+        now, y = np.concatenate([value.ravel() for value in state]), np.empty((len(x), subject.output_size))
+        for t in range(len(x)):
+            given = [np.ascontiguousarray(value[t]) for value in (*(() if subject.tokens else (x,)), *aux)]
+            first = [int(x[t])] if subject.tokens else []
+            step(pointer(now), *first, *map(pointer, given), pointer(y[t]))
+        return [y, now]
+
+    return run
+
+
+def pointer(array: np.ndarray) -> Any:
+    """The address of an array, for C."""
+    return c_void_p(array.ctypes.data)
