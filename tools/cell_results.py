@@ -13,8 +13,9 @@ from csv_rows import read_rows
 from evaluate_cells import FILES, SETTINGS, TASKS, Pair, Point, Row
 
 from zoo.base import Task
+from zoo.comparison.rank_bootstrap import RankDraws
 from zoo.comparison.results import OverallRow, RunRecord, SummaryRow
-from zoo.comparison.statistics import overall, summarize
+from zoo.comparison.statistics import mean_rank_draws, overall, summarize
 from zoo.registry import registry_of
 from zoo.training.rate_search import MIN_PROGRESS
 
@@ -174,9 +175,25 @@ class Results:
     @cached_property
     def ranking(self) -> Sequence[OverallRow]:
         """Mean ranks of the complete models over all tasks, the best first."""
+        return overall(self._complete_records)
+
+    def rank_difference(self, model: str, other: str) -> tuple[float, tuple[float, float] | None]:
+        """The mean rank of a complete model less that of another one, and the 95 % interval."""
+        models, draws = self._rank_draws
+        pair = models.index(model), models.index(other)
+        return draws.difference(*pair), draws.difference_interval(*pair)
+
+    @cached_property
+    def _rank_draws(self) -> tuple[list[str], RankDraws]:
+        models, draws = mean_rank_draws(self._complete_records)
+        assert draws is not None  # complete models have all tasks
+        return models, draws
+
+    @cached_property
+    def _complete_records(self) -> list[RunRecord]:
         chosen = set(self.complete)
         records = map(_record, self.rows)
-        return overall([_without_noise(record) for record in records if record.cell in chosen])
+        return [_without_noise(record) for record in records if record.cell in chosen]
 
     def ranked(self, task: str) -> list[tuple[str, Measured]]:
         """The models that have a score on a task, the best first."""

@@ -83,7 +83,8 @@ def documents(results: Results) -> dict[Path, str]:
         DOCS / "results.md": filled(
             DOCS / "results.md",
             {
-                "summary": [*bullets, "", FIGURE, "", *best_table(results).markdown()],
+                "best": [FIGURE, "", *best_table(results).markdown()],
+                "summary": bullets,
                 "settings": [*option_lines(), "", *tasks_table().markdown()],
                 "blocks": block_lines(results),
                 "papers": paper_table(results).markdown(),

@@ -26,11 +26,16 @@ def facts_of(results: Results) -> list[str]:
 
 
 def _best_rank(results: Results) -> Iterator[str]:
-    if results.ranking:
+    if len(results.ranking) > 1:
         best, *others = results.ranking
-        close = [row.cell for row in others if row.low is not None and row.low <= (best.high or 0)]
-        overlap = f" The intervals of {some_names(close)} overlap with its interval." if close else ""
-        yield f"`{best.cell}` has the best mean rank, {rank_with_interval(best)}.{overlap}"
+        worse = [row.cell for row in others if row.behind_low is not None and row.behind_low > 0]
+        close = [row.cell for row in others if row.cell not in worse]
+        not_worse = f" The other {len(close)} are not, for example {some_names(close[:6])}." if close else ""
+        rank = rank_with_interval(best)
+        yield (
+            f"`{best.cell}` has the best mean rank, {rank}. {len(worse)} of {len(others)} other models are "
+            f"clearly worse.{not_worse}"
+        )
 
 
 def rank_with_interval(row: OverallRow) -> str:
@@ -54,7 +59,29 @@ def _solved_tasks(results: Results) -> Iterator[str]:
 def _effect_of_blocks(results: Results) -> Iterator[str]:
     if pairs := block_pairs(results):
         better = sum(is_better(tasks()[task], *both) for _, task, both in pairs)
-        yield f"In {better} of {len(pairs)} pairs of cell and task, the cell is better in its block."
+        yield (
+            f"In {better} of {len(pairs)} pairs of cell and task, the cell is better in its block."
+            f"{_effect_on_ranks(results)}"
+        )
+
+
+def _effect_on_ranks(results: Results) -> str:
+    """The models that have a clearly better or worse mean rank than their bare cells."""
+    complete = set(results.complete)
+    effects = [
+        (model, results.rank_difference(model, cell)[1])
+        for model, (cell, block) in results.models.items()
+        if block != "bare" and {model, cell} <= complete
+    ]
+    better = [model for model, interval in effects if interval and interval[1] < 0]
+    worse = [model for model, interval in effects if interval and interval[0] > 0]
+    texts = [
+        f"{some_names(models)} {'have' if len(models) > 1 else 'has'} a clearly {word} mean rank"
+        for word, models in (("better", better), ("worse", worse))
+        if models
+    ]
+    clear = f"{' and '.join(texts)} than the bare cell" if texts else "no mean rank is clearly different"
+    return f" Of {len(effects)} models in a block, {clear}." if effects else ""
 
 
 def _agreement_with_papers(results: Results) -> Iterator[str]:

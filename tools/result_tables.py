@@ -9,6 +9,7 @@ from evaluate_cells import CELL_OPTIONS, all_pairs
 
 from zoo.base import Cell
 from zoo.cell_pages.cell_page import wrapped
+from zoo.comparison.results import OverallRow
 from zoo.registry import registry_of
 from zoo.tables import TextTable
 
@@ -72,7 +73,7 @@ def linked(model: str, folder: str = "zoo") -> str:
 
 
 def best_table(results: Results) -> TextTable:
-    """For each task, its baseline and threshold, how many models solve it, and the three best."""
+    """For each task, its threshold, how many models solve it, and the three best."""
     rows = []
     for facts in tasks().values():
         ranked = results.ranked(facts.name)
@@ -82,14 +83,13 @@ def best_table(results: Results) -> TextTable:
         rows.append(
             (
                 f"{facts.title} ({facts.unit})",
-                facts.format(facts.baseline),
                 "–" if facts.threshold is None else f"{facts.threshold:g}",
                 "–" if facts.threshold is None else f"{solved} of {len(ranked)}",
                 *(three + ["–"] * 3)[:3],
             )
         )
-    headings = ("task", "without memory", "solved at", "solved by", "best", "second", "third")
-    return TextTable("", headings, tuple(rows), right=(1, 2, 3))
+    headings = ("task", "solved at", "solved by", "best", "second", "third")
+    return TextTable("", headings, tuple(rows), right=(1, 2))
 
 
 def score_text(facts: TaskFacts, measured: Measured | None) -> str:
@@ -159,7 +159,8 @@ def ranking_table(results: Results) -> TextTable:
         (
             linked(row.cell),
             f"{row.rank:.2f}" if row.rank is not None else "–",
-            f"{row.low:.2f} to {row.high:.2f}" if row.low is not None else "–",
+            f"{row.low:.1f} to {row.high:.1f}" if row.low is not None else "–",
+            _behind(row),
             f"{row.solved}/{row.solvable}",
             *(
                 score_text(facts, results.at(*results.models[row.cell], facts.name))
@@ -168,8 +169,25 @@ def ranking_table(results: Results) -> TextTable:
         )
         for row in results.ranking
     )
-    headings = ("model", "mean rank", "95 %", "solved", *(facts.title for facts in tasks().values()))
-    return TextTable("", headings, rows, right=(1, 2, 3))
+    headings = (
+        "model",
+        "mean rank",
+        "95 %",
+        "behind",
+        "solved",
+        *(facts.title for facts in tasks().values()),
+    )
+    return TextTable("", headings, rows, right=(1, 2, 3, 4))
+
+
+def _behind(row: OverallRow) -> str:
+    """The difference to the best mean rank of the other models, in bold if it is clearly worse or better."""
+    if row.behind is None:
+        return "–"
+    if row.behind_low is None or row.behind_high is None:
+        return f"{row.behind:.1f}"
+    text = f"{row.behind:.1f} [{row.behind_low:.1f}, {row.behind_high:.1f}]"
+    return f"**{text}**" if row.behind_low > 0 or row.behind_high < 0 else text
 
 
 def task_table(results: Results, facts: TaskFacts) -> TextTable:

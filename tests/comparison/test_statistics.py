@@ -8,7 +8,7 @@ from comparison_records import RECORDS, record
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.comparison.statistics import overall, rank_costs, summarize
+from zoo.comparison.statistics import overall, summarize
 from zoo.comparison.student import student_interval
 from zoo.training.rate_search import choose_learning_rate
 
@@ -59,7 +59,7 @@ def test_overall_ranks():
         ("gru", 1.5, 2, 4),
         ("lem", 1.5, 2, 4),
     ]
-    assert all(1.0 <= row.low <= row.rank <= row.high <= 2.0 for row in rows)
+    assert [(row.low, row.high, row.behind, row.behind_low) for row in rows] == [(None, None, 0.0, None)] * 2
     assert (rows[0].solved, rows[0].solvable, rows[0].seconds) == (1, 4, 10.0)
     text = [record("text", cell, 0, 1.5, high=False, threshold=None) for cell in ("gru", "lem")]
     assert [(row.solvable, row.runs) for row in overall([*RECORDS, *text])] == [(4, 5), (4, 5)]
@@ -79,16 +79,42 @@ def test_clear_winner_has_degenerate_rank_interval():
     many = [record("t", "a", seed, 0.9 + 0.01 * seed) for seed in range(5)]
     many += [record("t", "b", seed, 0.1 + 0.01 * seed) for seed in range(5)]
     a, b = overall(many)
-    assert (a.cell, a.low, a.high) == ("a", 1.0, 1.0)
-    assert (b.cell, b.low, b.high) == ("b", 2.0, 2.0)
+    assert (a.cell, a.low, a.high, a.behind) == ("a", 1.0, 1.0, -1.0)
+    assert (b.cell, b.low, b.high, b.behind) == ("b", 2.0, 2.0, 1.0)
+    assert (b.behind_low, b.behind_high) == (None, None), "five runs give no verdict"
 
 
-def test_equal_scores_share_ranks():
-    assert rank_costs(np.array([3.0, 1.0, 1.0, 2.0])).tolist() == [4.0, 1.5, 1.5, 3.0]
-    assert rank_costs(np.array([[np.inf, 0.0, np.inf], [1.0, 2.0, 3.0]])).tolist() == [
-        [2.5, 1, 2.5],
-        [1, 2, 3],
+def test_intervals_do_not_depend_on_the_order_of_the_records():
+    rng = np.random.default_rng(0)
+    records = [
+        record(task, cell, seed, rng.random(), high=task != "t1")
+        for task in ("t0", "t1", "t2", "t3")
+        for cell in "abcd"
+        for seed in range(3)
     ]
+    rows = overall(records)
+    assert all(1.0 <= row.low <= row.rank <= row.high <= 4.0 for row in rows)
+    shuffled = [records[index] for index in rng.permutation(len(records))]
+    assert sorted(overall(shuffled), key=lambda row: row.cell) == sorted(rows, key=lambda row: row.cell)
+
+
+def test_a_failed_run_is_left_out_of_the_draws():
+    """Its cell has the mean of the other seeds of a draw, or of all seeds if the draw has no other."""
+    records = [
+        record(f"t{task}", cell, seed, score)
+        for task in range(3)
+        for cell, score in (("a", 0.9), ("b", 0.1), ("c", 0.5))
+        for seed in range(3)
+    ]
+    failed = [
+        record(run.task, run.cell, run.seed, None, status="failed")
+        if (run.cell, run.seed) == ("a", 1)
+        else run
+        for run in records
+    ]
+    assert [(row.cell, row.low, row.high) for row in overall(failed)] == [
+        ("a", 1.0, 1.0), ("c", 2.0, 2.0), ("b", 3.0, 3.0),
+    ]  # fmt: skip
 
 
 def test_two_seeds_have_no_interval():

@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from comparison_records import RECORDS, record
 
@@ -71,9 +72,10 @@ def text_tables(*arguments, **changes):
 
 def test_overall_table_and_table_per_task():
     every, copying, adding = text_tables()
-    headings = ("cell", "scope", "mean rank", "95 %", "copying", "adding", "solved", "training s")
+    headings = ("cell", "scope", "mean rank", "95 %", "behind", "copying", "adding", "solved", "training s")
     assert every.headings == headings
-    assert every.rows[0] == ("gru", "recurrence", "1.50", "1.0 to 1.5", "0.7", "0.02", "1/4", "10")
+    assert every.rows[0] == ("gru", "recurrence", "1.50", "–", "0.0", "0.7", "0.02", "1/4", "10")
+    assert every.legend.endswith("gru has the best mean rank. An interval needs 3 tasks or 3 seeds.")
     assert copying.title == "copying (delay=2)"
     assert copying.headings[5] == "accuracy"
     lem, gru = copying.rows
@@ -100,7 +102,7 @@ def test_tables_sort_by_values_and_shade_the_mean():
     _, three, _ = make_tables(results([*RECORDS, record("copying", "gru", 2, 0.7)]))
     assert [three.rows[1][6].value, three.rows[1][6].text] == [pytest.approx(0.7), "0.2031 to 1.197"]
     assert [column.label for column in every.columns if column.heat] == ["copying", "adding"]
-    assert overall_table(results(), with_solved=True).rows[0][4].text == "0.7 (1/2)"
+    assert overall_table(results(), with_solved=True).rows[0][5].text == "0.7 (1/2)"
 
 
 @pytest.mark.parametrize(
@@ -172,6 +174,44 @@ def test_each_target_has_a_verdict():
         results(targets=[replace(rows[0], task="other")])
 
 
+def scored(seeds, tasks, **shifts):
+    """Records of cells whose scores differ by the same amounts for all tasks and seeds."""
+    rng = np.random.default_rng(0)
+    tasks = {task: {**TASKS["copying"], "name": task} for task in ("one", "two", "three", "four")[:tasks]}
+    luck = {(task, seed): rng.random() / 10 for task in tasks for seed in range(seeds)}
+    records = [
+        record(task, cell, seed, 0.5 + shift + luck[task, seed])
+        for task in tasks
+        for cell, shift in shifts.items()
+        for seed in range(seeds)
+    ]
+    return results(records, tasks=tasks)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "tasks", "sentences"),
+    [
+        (2, 3, "draws 3 tasks and 2 seeds again, the same for all cells."),
+        (3, 2, "draws 3 seeds and no tasks, since 3 tasks would be needed, again, the same for all cells."),
+        (2, 3, "lem is clearly the best. Clearly worse: gru, lru. The intervals do not cover other kinds"),
+        (3, 1, "lem has the best mean rank. A verdict needs 6 runs of each cell."),
+        (1, 3, "lem has the best mean rank. A verdict needs 6 runs of each cell."),
+    ],
+)
+def test_overall_table_states_what_may_be_concluded(seeds, tasks, sentences):
+    assert sentences in overall_table(scored(seeds, tasks, lem=0.3, gru=0.2, lru=0.1)).as_text().legend
+
+
+def test_cells_that_are_equal_are_not_clearly_worse():
+    table = overall_table(scored(3, 4, lem=0.3, gru=0.3, lru=0.1)).as_text()
+    assert "lem has the best mean rank. Clearly worse: lru. Not clearly worse: gru. The" in table.legend
+    assert [row[:5] for row in table.rows] == [
+        ("lem", "mixer", "1.50", "1.5 to 1.5", "0.0 [0.0, 0.0]"),
+        ("gru", "recurrence", "1.50", "1.5 to 1.5", "0.0 [0.0, 0.0]"),
+        ("lru", "–", "3.00", "3.0 to 3.0", "1.5 [1.5, 1.5]"),
+    ]
+
+
 def test_one_task_has_no_overall_table():
     assert [table.title for table in text_tables(RECORDS[:4])] == ["copying (delay=2)"]
     assert text_tables([]) == []
@@ -180,7 +220,7 @@ def test_one_task_has_no_overall_table():
 def test_overall_table_names_tasks_left_out():
     every = text_tables(RECORDS[:-2])[0]
     assert "1 tasks that lack a cell do not count." in every.legend
-    assert [row[5] for row in every.rows if row[0] == "lem"] == ["–"]
+    assert [row[6] for row in every.rows if row[0] == "lem"] == ["–"]
 
 
 def test_results_without_scopes_have_tables():

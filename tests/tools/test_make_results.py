@@ -87,7 +87,7 @@ def test_nothing_is_measured(tmp_path: Path) -> None:
     total = len({pair.spec for pair in all_pairs()})
     assert facts_of(EMPTY)[0] == f"0 of {total} models are measured on all six tasks and the text."
     assert "No model has been measured" in draw_best(EMPTY)
-    assert [row[4:] for row in best_table(EMPTY).rows] == [("–",) * 3] * len(TASKS)
+    assert [row[3:] for row in best_table(EMPTY).rows] == [("–",) * 3] * len(TASKS)
     assert candidates_table(EMPTY).rows[0][3] == "0"
     assert "not among [the results](../../results.md) yet" in " ".join(cell_lines(EMPTY, "lstm"))
     assert "--cells lstm`" in " ".join(cell_lines(EMPTY, "lstm"))
@@ -128,7 +128,7 @@ def test_means_ranks_and_models_at_the_baseline() -> None:
     assert ranked[2][1].mean == pytest.approx(0.165), "the score itself is shown"
     assert [model for model, _ in results.leaders("adding", 9)] == ["lstm", "gru"]
     row = best_table(results).rows[0]
-    assert row[3:] == (
+    assert row[2:] == (
         "1 of 4",
         "**0.002** [`lstm`](zoo/lstm/lstm.md)",
         "0.100 *edge* [`gru`](zoo/gated/gru.md)",
@@ -145,7 +145,21 @@ def test_only_models_with_all_seeds_on_all_tasks_have_a_mean_rank() -> None:
     assert list(results.complete) == ["gru", "vanilla"]
     assert [(row.cell, row.rank) for row in results.ranking] == [("gru", 1), ("vanilla", 2)]
     assert "and 2 on some of them" in facts_of(results)[0]
-    assert "`gru` has the best mean rank, 1.00 (95 % interval 1.00 to 1.00)." in facts_of(results)[1]
+    best = "`gru` has the best mean rank, 1.00 (95 % interval 1.00 to 1.00)."
+    assert facts_of(results)[1] == f"{best} 1 of 1 other models are clearly worse."
+    assert "| [`gru`](zoo/gated/gru.md) | 1.00 | 1.0 to 1.0 | **-1.0 [-1.0, -1.0]** |" in "\n".join(
+        tables(results)
+    )
+
+
+def test_a_cell_is_compared_with_itself_in_a_block_over_all_tasks() -> None:
+    measured = [*everywhere("lru", 0.2), *everywhere("lru", 0.5, "glu"), *everywhere("gru", 0.3)]
+    results = Results([*measured, *everywhere("s5", 0.1), *everywhere("s5", 0.1, "glu")], [])
+    assert results.rank_difference("glu(lru)", "lru") == (-2.0, (-2.0, -2.0))
+    assert any(
+        "Of 2 models in a block, `glu(lru)` has a clearly better mean rank than the bare cell." in line
+        for line in facts_of(results)
+    )
 
 
 def test_tables_show_failed_and_diverged_runs() -> None:

@@ -147,7 +147,11 @@ class TargetRow:
 
 @dataclass(frozen=True)
 class OverallRow:
-    """A cell over all tasks: its mean rank, the 95 % interval of the rank, and totals."""
+    """A cell over all tasks: its mean rank, the 95 % interval of the rank, and totals.
+
+    ``behind`` is the mean rank less the best mean rank of the other cells, so it is negative for the best
+    cell. Its interval ``behind_low`` to ``behind_high`` is None if there are too few tasks and seeds.
+    """
 
     cell: str
     rank: BoundedFloat | None
@@ -158,6 +162,9 @@ class OverallRow:
     solvable: int
     runs: int
     seconds: BoundedFloat
+    behind: BoundedFloat | None = None
+    behind_low: BoundedFloat | None = None
+    behind_high: BoundedFloat | None = None
 
 
 _TASK_SCHEMA = {

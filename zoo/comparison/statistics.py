@@ -5,9 +5,8 @@ mean with a probability of 75 % only: all three draws are the largest score with
 the 2.5 % of a tail.
 
 Ranks of several cells on several tasks are averaged as in J. Demšar, "Statistical Comparisons of Classifiers
-over Multiple Data Sets", JMLR 7, 2006, https://jmlr.org/papers/v7/demsar06a.html. Their intervals are
-percentile bootstraps, stratified by task, as R. Agarwal et al., "Deep Reinforcement Learning at the Edge of
-the Statistical Precipice", NeurIPS 2021, https://arxiv.org/abs/2108.13264, advise for few runs.
+over Multiple Data Sets", JMLR 7, 2006, https://jmlr.org/papers/v7/demsar06a.html. For their intervals see
+`zoo.comparison.rank_bootstrap`.
 """
 
 from __future__ import annotations
@@ -18,18 +17,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from zoo.array_types import Array
+from zoo.comparison.rank_bootstrap import RankDraws, draw_ranks, mean_costs, rank_costs
 from zoo.comparison.results import OverallRow, RunRecord, SummaryRow, TargetRow
 from zoo.comparison.student import student_interval, student_quantile
 from zoo.storage.record_schema import is_bounded_float
 
-RESAMPLES = 2000
-
-CONFIDENCE = 0.95
-
 MIN_SEEDS = 3
 """Fewer scores have no interval: of two, it would be 18 standard deviations wide."""
-
-_SEED = 0  # of the bootstrap: the same results give the same intervals
 
 
 def summarize(records: Sequence[RunRecord]) -> list[SummaryRow]:
@@ -123,84 +117,78 @@ def summarize_targets(scores: Iterable[tuple[RunRecord, str, str]]) -> list[Targ
 
 def overall(records: Sequence[RunRecord]) -> list[OverallRow]:
     """Compute a row for each cell over the tasks that all cells have, the best mean rank first."""
-    groups = _groups(records)
-    tasks, cells = (list(dict.fromkeys(pair[axis] for pair in groups)) for axis in (0, 1))
-    columns = [
-        [groups[task, cell] for cell in cells]
-        for task in tasks
-        if all((task, cell) in groups for cell in cells)
-    ]
-    rng = np.random.default_rng(_SEED)
-    exact = [_ranks(column) for column in columns]
-    drawn = [_resampled_ranks(column, rng) for column in columns]
+    cells, columns = _complete_tasks(records)
+    draws = draw_ranks([_costs(column) for column in columns]) if columns else None
     rows = [
-        _overall_row(cell, index, [record for column in columns for record in column[index]], exact, drawn)
+        _overall_row(cell, index, [record for column in columns for record in column[index]], draws)
         for index, cell in enumerate(cells)
     ]
     return sorted(rows, key=lambda row: (row.rank is None, row.rank or 0.0))
 
 
-def _overall_row(
-    cell: str, index: int, own: Sequence[RunRecord], exact: Sequence[Array], drawn: Sequence[Array]
-) -> OverallRow:
-    """Row of a cell. ``exact`` and ``drawn`` hold the ranks of all cells on each task."""
-    low, high = _percentiles(np.mean([ranks[:, index] for ranks in drawn], axis=0)) if drawn else (None, None)
+def mean_rank_draws(records: Sequence[RunRecord]) -> tuple[list[str], RankDraws | None]:
+    """The cells, and their mean ranks over the tasks that all of them have; None without such a task."""
+    cells, columns = _complete_tasks(records)
+    return cells, draw_ranks([_costs(column) for column in columns]) if columns else None
+
+
+def _complete_tasks(records: Sequence[RunRecord]) -> tuple[list[str], list[list[list[RunRecord]]]]:
+    """The cells, and the runs of each of them on the tasks that all have.
+
+    Tasks are sorted, so that bootstrap draws do not depend on the order of the records.
+    """
+    groups = _groups(records)
+    tasks, cells = (list(dict.fromkeys(pair[axis] for pair in groups)) for axis in (0, 1))
+    return cells, [
+        [groups[task, cell] for cell in cells]
+        for task in sorted(tasks)
+        if all((task, cell) in groups for cell in cells)
+    ]
+
+
+def _overall_row(cell: str, index: int, own: Sequence[RunRecord], draws: RankDraws | None) -> OverallRow:
     return OverallRow(
         cell=cell,
-        rank=_mean([float(ranks[index]) for ranks in exact]),
-        low=low,
-        high=high,
-        tasks=len(exact),
+        tasks=draws.tasks if draws else 0,
         solved=sum(record.solved for record in own),
         solvable=sum(record.threshold is not None for record in own),
         runs=len(own),
         seconds=math.fsum(_values(own, "seconds")),
+        **(_rank_fields(draws, index) if draws else {"rank": None, "low": None, "high": None}),
     )
 
 
-def _resampled_means(scores: Array, rng: np.random.Generator) -> Array:
-    """Means of bootstrap resamples, ``(RESAMPLES,)``."""
-    return scores[rng.integers(0, len(scores), (RESAMPLES, len(scores)))].mean(axis=1)  # type: ignore[no-any-return]
-
-
-def _percentiles(values: Array) -> tuple[float, float]:
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(values, (tail, 1 - tail))
-    return float(low), float(high)
+def _rank_fields(draws: RankDraws, index: int) -> dict[str, float | None]:
+    low, high = draws.interval(index) or (None, None)
+    fields = {"rank": draws.rank(index), "low": low, "high": high}
+    if len(draws.sums) < 2:
+        return fields
+    behind_low, behind_high = draws.behind_interval(index) or (None, None)
+    return {**fields, "behind": draws.behind(index), "behind_low": behind_low, "behind_high": behind_high}
 
 
 def _ranks_by_pair(groups: Mapping[tuple[str, str], Sequence[RunRecord]]) -> dict[tuple[str, str], float]:
     ranks: dict[tuple[str, str], float] = {}
     for task in dict.fromkeys(task for task, _ in groups):
         pairs = [pair for pair in groups if pair[0] == task]
-        ranks.update(zip(pairs, map(float, _ranks([groups[pair] for pair in pairs])), strict=True))
+        own = rank_costs(mean_costs(_costs([groups[pair] for pair in pairs])))[0]
+        ranks.update(zip(pairs, map(float, own), strict=True))
     return ranks
 
 
-def _ranks(groups: Sequence[Sequence[RunRecord]]) -> Array:
-    return rank_costs(np.array([_costs(group).mean() for group in groups]))
+def _costs(groups: Sequence[Sequence[RunRecord]]) -> Array:
+    """Scores of cells on one task, ``(seeds, cells)``, with the sign chosen so that lower is better.
 
-
-def _resampled_ranks(groups: Sequence[Sequence[RunRecord]], rng: np.random.Generator) -> Array:
-    """Ranks of cells on one task in each resample of their seeds, ``(RESAMPLES, cells)``."""
-    return rank_costs(np.stack([_resampled_means(_costs(group), rng) for group in groups], axis=1))
-
-
-def _costs(group: Sequence[RunRecord]) -> Array:
-    """Scores with the sign chosen so that lower is better; infinity if no run has a score."""
-    scores = np.array(_values(group, "score") or [-math.inf if group[0].higher_is_better else math.inf])
-    return -scores if group[0].higher_is_better else scores
-
-
-def rank_costs(costs: Array) -> Array:
-    """Rank along the last axis, from 1 for the smallest; equal costs share their mean rank.
-
-    Args:
-        costs: ``(N, cells)``.
+    NaN stands for a run without a score.
     """
-    smaller = (costs[..., None] > costs[..., None, :]).sum(-1)
-    equal = (costs[..., None] == costs[..., None, :]).sum(-1)
-    return smaller + (equal + 1) / 2  # type: ignore[no-any-return]
+    seeds = sorted({record.seed for group in groups for record in group}, key=str)
+    sign = -1.0 if groups[0][0].higher_is_better else 1.0
+    costs = np.full((len(seeds), len(groups)), np.nan)
+    for cell, group in enumerate(groups):
+        for record in group:
+            if record.score is not None:
+                costs[seeds.index(record.seed), cell] = sign * record.score
+    return costs
 
 
 def _groups(records: Iterable[RunRecord]) -> dict[tuple[str, str], list[RunRecord]]:

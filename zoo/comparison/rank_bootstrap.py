@@ -1,0 +1,206 @@
+"""Mean ranks of cells over tasks, with intervals of a paired bootstrap over tasks and seeds.
+
+A draw takes as many tasks as there are, with replacement, and for each of them as many seeds, with
+replacement. All cells have the same draws: a seed determines the data and the order in which parameters are
+initialised, so scores of one seed are related. R. Agarwal et al., "Deep Reinforcement Learning at the Edge of
+the Statistical Precipice", NeurIPS 2021, https://arxiv.org/abs/2108.13264, draw the runs of each task again.
+Their library rliable can draw the tasks too (``task_bootstrap``), for the uncertainty on other tasks.
+
+Percentiles of few values give intervals that are too narrow. The percentiles are therefore the expanded ones
+of T. Hesterberg, "What Teachers Should Know about the Bootstrap", 2014, https://arxiv.org/abs/1411.5279, at
+which the interval of a mean is about as wide as Student's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import NormalDist
+
+import numpy as np
+
+from zoo.array_types import Array
+from zoo.comparison.student import student_quantile
+
+DRAWS = 10_000
+
+MIN_UNITS = 3
+"""Fewer tasks are not drawn, and fewer seeds have no interval: Student's quantile for two values is 12.7."""
+
+MIN_PAIRS = 6
+"""Pairs of task and seed that a verdict needs. Of two equal cells, one is better in all of five pairs with a
+probability of 6 %, in all of six with 3 %."""
+
+_SEED = 0  # the same results give the same intervals
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class RankDraws:
+    """Ranks of cells on several tasks, and the ranks of bootstrap draws.
+
+    The sums are exact, since ranks are multiples of 1/2. With means, rounding could decide whether an
+    interval excludes 0.
+
+    Args:
+        sums: Sum of the ranks of each cell over the tasks, ``(cells,)``.
+        drawn: These sums for each draw, ``(DRAWS, cells)``.
+        tasks: Number of tasks.
+        seeds: Number of seeds, of the task with the fewest.
+    """
+
+    sums: Array
+    drawn: Array
+    tasks: int
+    seeds: int
+
+    def rank(self, cell: int) -> float:
+        """The mean rank of a cell."""
+        return float(self.sums[cell] / self.tasks)
+
+    def interval(self, cell: int) -> Interval | None:
+        """The 95 % interval of a mean rank; None for too few tasks and seeds.
+
+        Of many cells with close scores, the first one has a worse rank in nearly all draws. Where the
+        percentiles do not contain the mean rank, the interval is wider.
+        """
+        drawn = self.drawn[:, cell]
+        return self._interval(self.sums[cell], self._percentiles(drawn, drawn))
+
+    def difference(self, cell: int, other: int) -> float:
+        """The difference of the mean ranks of two cells; negative if the first cell is better."""
+        return float((self.sums[cell] - self.sums[other]) / self.tasks)
+
+    def difference_interval(self, cell: int, other: int) -> Interval | None:
+        """The 95 % interval of `difference`; None for too few tasks and seeds, see `MIN_PAIRS`."""
+        if not self._has_verdicts:
+            return None
+        drawn = self.drawn[:, cell] - self.drawn[:, other]
+        return self._interval(self.sums[cell] - self.sums[other], self._percentiles(drawn, drawn))
+
+    def behind(self, cell: int) -> float:
+        """The mean rank of a cell less the best mean rank of the others; negative for the best cell."""
+        return float(self._behind(cell) / self.tasks)
+
+    def _behind(self, cell: int) -> float:
+        return float(self.sums[cell] - np.delete(self.sums, cell).min())
+
+    def behind_interval(self, cell: int) -> Interval | None:
+        """The 95 % interval of `behind`; None for too few tasks and seeds, see `MIN_PAIRS`.
+
+        The best of many equal cells is better than most of them by chance. The interval therefore holds for
+        the differences to all other cells at once, like the critical difference of Demšar: its ends are
+        percentiles of the largest error among these differences in a draw.
+        """
+        if not self._has_verdicts or len(self.sums) < 2:
+            return None
+        first, second, before_last, last = self._extreme_errors
+        own = self.drawn[:, cell] - self.sums[cell]
+        lowest, highest = np.where(own == first, second, first), np.where(own == last, before_last, last)
+        value, ends = self._behind(cell), self._percentiles(own - highest, own - lowest)
+        most = self.tasks * (len(self.sums) - 1)  # no difference of ranks is larger
+        return self._interval(value, ends and (max(value - ends[1], -most), min(value - ends[0], most)))
+
+    @cached_property
+    def _extreme_errors(self) -> tuple[Array, Array, Array, Array]:
+        """The two lowest and the two highest errors of sums in each draw."""
+        count = len(self.sums)
+        ordered = np.partition(self.drawn - self.sums, sorted({0, 1, count - 2, count - 1}), axis=1)
+        return ordered[:, 0], ordered[:, 1], ordered[:, -2], ordered[:, -1]
+
+    @property
+    def _has_verdicts(self) -> bool:
+        return self.tasks * self.seeds >= MIN_PAIRS
+
+    def _percentiles(self, lower: Array, upper: Array) -> Interval | None:
+        """The expanded lower percentile of some values, and the upper one of others."""
+        units = self.tasks if are_tasks_drawn(self.tasks) else self.seeds
+        if units < MIN_UNITS:
+            return None
+        tail = NormalDist().cdf(-math.sqrt(units / (units - 1)) * student_quantile(units - 1))
+        return float(np.quantile(lower, tail)), float(np.quantile(upper, 1 - tail))
+
+    def _interval(self, total: float, ends: Interval | None) -> Interval | None:
+        """Divide ends of an interval by the number of tasks, so that it contains a sum divided by it too."""
+        return ends and (min(ends[0], float(total)) / self.tasks, max(ends[1], float(total)) / self.tasks)
+
+
+def are_tasks_drawn(tasks: int) -> bool:
+    """Whether draws contain other tasks, or only other seeds of the same tasks."""
+    return tasks >= MIN_UNITS
+
+
+def draw_ranks(costs: Sequence[Array]) -> RankDraws:
+    """Rank cells by their mean costs on each task, in all results and in `DRAWS` bootstrap draws.
+
+    A draw has the mean over the drawn seeds for which a cell has a cost. If there are none, it has the mean
+    over all seeds of the cell.
+
+    Args:
+        costs: For each of one or more tasks ``(seeds, cells)``, the lowest is the best. NaN for a run without
+            a score.
+    """
+    tasks = len(costs)
+    rng = np.random.default_rng(_SEED)
+    same = np.broadcast_to(np.arange(tasks), (DRAWS, tasks))
+    chosen = rng.integers(0, tasks, (DRAWS, tasks)) if are_tasks_drawn(tasks) else same
+    rows, row_of = list[Array](), np.empty((DRAWS, tasks), np.int64)
+    for task, of_task in enumerate(costs):
+        seeds, is_chosen = len(of_task), chosen == task
+        counts = rng.multinomial(seeds, np.full(seeds, 1 / seeds), is_chosen.sum())
+        different, which = np.unique(counts, axis=0, return_inverse=True)  # of three seeds, only ten
+        row_of[is_chosen] = sum(map(len, rows)) + which.reshape(-1)
+        rows.append(rank_costs(mean_costs(of_task, different)))
+    ranks = np.concatenate(rows)
+    drawn = np.zeros((DRAWS, ranks.shape[1]))
+    for place in range(tasks):
+        drawn += ranks[row_of[:, place]]
+    exact = np.sum([rank_costs(mean_costs(of_task))[0] for of_task in costs], axis=0)
+    return RankDraws(exact, drawn, tasks, min(map(len, costs)))
+
+
+def mean_costs(costs: Array, counts: Array | None = None) -> Array:
+    """Mean costs of cells over seeds, ``(draws, cells)``; infinity for a cell without any cost.
+
+    Args:
+        costs: ``(seeds, cells)``, NaN for a run without a score.
+        counts: Number of times that a draw has each seed, ``(draws, seeds)``; None for one draw that has each once.
+    """
+    has_cost = np.isfinite(costs)
+    known = np.where(has_cost, costs, 0.0)
+    mean = _ratio(known.sum(axis=0), has_cost.sum(axis=0), np.inf)
+    if counts is None:
+        return mean[None]
+    return _ratio(_weighted(counts, known), _weighted(counts, has_cost), mean)
+
+
+def _weighted(counts: Array, values: Array) -> Array:
+    """Sums over the seeds, one seed after another: equal columns have equal sums, unlike in a product."""
+    total: Array = np.add.reduce([counts[:, seed, None] * values[seed] for seed in range(len(values))])
+    return total
+
+
+def _ratio(total: Array, weight: Array, otherwise: Array | float) -> Array:
+    return np.where(weight > 0, total / np.maximum(weight, 1), otherwise)
+
+
+def rank_costs(costs: Array) -> Array:
+    """Rank along the last axis, from 1 for the smallest; equal costs share their mean rank.
+
+    Args:
+        costs: ``(N, cells)``.
+    """
+    order = np.argsort(costs, axis=-1)
+    ordered = np.take_along_axis(costs, order, axis=-1)
+    places, cells = np.arange(costs.shape[-1]), costs.shape[-1]
+    differs = ordered[..., 1:] != ordered[..., :-1]
+    edge = np.ones((*costs.shape[:-1], 1), bool)
+    begins, ends = np.concatenate((edge, differs), axis=-1), np.concatenate((differs, edge), axis=-1)
+    first = np.maximum.accumulate(np.where(begins, places, 0), axis=-1)
+    last = np.minimum.accumulate(np.where(ends, places, cells)[..., ::-1], axis=-1)[..., ::-1]
+    ranks = np.empty(costs.shape)
+    np.put_along_axis(ranks, order, (first + last) / 2 + 1, axis=-1)
+    return ranks
