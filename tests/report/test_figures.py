@@ -49,6 +49,8 @@ def test_comparison_figures_as_png(tmp_path):
         *(f"copying-{kind}.png" for kind in kinds),
     ]
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
+    (axes,) = figures.draw_chart(task.blocks[-1]).axes
+    assert len(axes.collections) == 3, "a band around each mean"
 
 
 def one_chart(name: str, text: str) -> ReportPage:

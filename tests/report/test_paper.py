@@ -66,6 +66,7 @@ def test_methods_state_what_a_repetition_needs(comparison):
         "A run solves parity with a test score (accuracy) of at least 0.9.",
         "as means over 3 seeds, with 95 % Student intervals",
         "a paired bootstrap with 10,000 draws of 3 seeds, the same for all cells, with expanded percentiles",
+        "Learning curves are means over the seeds, with a band from the lowest to the highest seed.",
         "A mean rank is called clearly worse than the best one if the interval of their difference",
     ):
         assert part in text

@@ -387,14 +387,19 @@ def test_best_mean_has_darkest_shade_and_rank_1(comparison, task):
     assert {row[0].value: row[1].value for row in table.rows}.items() >= examples.SCOPES.items()
 
 
-def test_seeds_are_points_and_thin_lines(comparison):
+def test_seeds_are_points_and_bands(comparison):
     points, times, rates, curves = blocks(make_report(comparison), Chart, "task-copying")
     assert {series.x for series in rates.series} == {(0.001, 0.001, 0.01, 0.01)}
     assert [len(series.x) for series in points.series] == [2] * len(examples.CELLS)
     assert [reference.label for reference in points.references] == ["without memory", "solved"]
-    mine = [series for series in curves.series if series.name == "lstm"]
-    assert [series.thin for series in mine] == [True, True, False]
-    assert mine[2].y == pytest.approx(np.mean([mine[0].y, mine[1].y], axis=0), rel=1e-4)
+    (mine,) = (series for series in curves.series if series.name == "lstm")
+    seeds = [zoo.Run(comparison / f"runs/copying/lstm/only-s{seed}").history for seed in (0, 1)]
+    scores = [[event["score"] for event in events if event["event"] == "eval"] for events in seeds]
+    assert mine.y == pytest.approx(np.mean(scores, axis=0), rel=1e-4)
+    assert mine.low == pytest.approx(np.min(scores, axis=0), rel=1e-4)
+    assert mine.high == pytest.approx(np.max(scores, axis=0), rel=1e-4)
+    assert all(low < mean < high for low, mean, high in zip(mine.low, mine.y, mine.high, strict=True))
+    assert curves.note.startswith("A line is the mean over the seeds, and its band reaches from the lowest")
     slots = {series.name: series.slot for chart in (points, times) for series in chart.series}
     assert all(slots[series.name] == series.slot for series in curves.series), "one colour for a cell"
 
@@ -477,7 +482,18 @@ def test_damaged_log_leaves_out_its_curve(tmp_path):
     (path / "runs/copying/lstm/only-s0/log.jsonl").write_text("{\n")
     with pytest.warns(zoo.ZooWarning, match="copying/lstm/only-s0 is left out"):
         curves = blocks(make_report(path), Chart, "task-copying")[-1]
-    assert [series.thin for series in curves.series] == [False]
+    assert [(series.thin, series.low) for series in curves.series] == [(False, ())]
+    assert not curves.note
+
+
+def test_seeds_that_ended_early_have_thin_lines(tmp_path):
+    path = examples.compare(tmp_path, ("lstm",))
+    log = path / "runs/copying/lstm/only-s0/log.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:4]))
+    curves = blocks(make_report(path), Chart, "task-copying")[-1]
+    assert [(series.thin, len(series.y), len(series.low)) for series in curves.series] == [
+        (True, 4, 0), (True, 10, 0), (False, 4, 4),
+    ]  # fmt: skip
 
 
 # The page

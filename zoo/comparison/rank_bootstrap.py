@@ -167,7 +167,8 @@ def mean_costs(costs: Array, counts: Array | None = None) -> Array:
 
     Args:
         costs: ``(seeds, cells)``, NaN for a run without a score.
-        counts: Number of times that a draw has each seed, ``(draws, seeds)``; None for one draw that has each once.
+        counts: Number of times that a draw has each seed, ``(draws, seeds)``; None for one draw of each seed
+            once.
     """
     has_cost = np.isfinite(costs)
     known = np.where(has_cost, costs, 0.0)

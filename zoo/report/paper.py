@@ -360,6 +360,8 @@ def _score_sentences(results: Comparison) -> Iterator[str]:
     interval = ", with 95 % Student intervals of the mean" if seeds > 2 else ""
     over = f", as means over {seeds:,} seeds{interval}" if seeds > 1 else " for one seed"
     yield f"We report test scores of the checkpoint with the best validation{over}."
+    if seeds > 1:
+        yield "Learning curves are means over the seeds, with a band from the lowest to the highest seed."
     for task in results.tasks:
         if (threshold := results.threshold(task)) is not None:
             info = results.section("tasks")[task]
