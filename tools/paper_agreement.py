@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 
 from cell_results import Measured, Results, tasks
 from csv_rows import read_rows
-from reproduce import CLAIMS, Claim, is_reproduced, label_of
+from reproduce import CLAIMS, Claim, Model, is_reproduced, label_of, verdict
 from reproduce import Row as Reproduction
 from result_tables import score_text
 
@@ -46,14 +47,20 @@ class Agreement:
         model: The cell, or ``block(cell)``.
         solves: Whether the model solves the task, according to the paper.
         measured: Its runs.
-        is_repeated: Whether runs of ``tools/reproduce.py`` agree with the paper; None if there are none.
+        repetitions: Runs of the model by ``tools/reproduce.py``, with its settings.
     """
 
     claim: Claim
     model: str
     solves: bool
     measured: Measured
-    is_repeated: bool | None
+    repetitions: Sequence[tuple[Model, Sequence[Reproduction]]]
+
+    @property
+    def is_repeated(self) -> bool | None:
+        """Whether the repetitions agree with the paper; None if there are none."""
+        verdicts = [is_reproduced(model, rows) for model, rows in self.repetitions]
+        return all(verdicts) if verdicts else None
 
     @property
     def solved(self) -> int:
@@ -73,7 +80,7 @@ def agreements(results: Results) -> Iterator[Agreement]:
         for model, solves in EXPECTED.get(claim.name, {}).items():
             own = results.at(*results.models.get(model, ("", "")), claim.task)
             if own is not None and own.summary is not None:
-                yield Agreement(claim, model, solves, own, _is_repeated(claim, model, runs))
+                yield Agreement(claim, model, solves, own, _repetitions(claim, model, runs))
 
 
 def reproduced_models() -> list[str]:
@@ -89,15 +96,14 @@ def _reproductions_by_model() -> dict[tuple[str, str], list[Reproduction]]:
     return runs
 
 
-def _is_repeated(
+def _repetitions(
     claim: Claim, model: str, runs: Mapping[tuple[str, str], Sequence[Reproduction]]
-) -> bool | None:
-    verdicts = [
-        is_reproduced(each, runs[claim.name, label_of(each)])
+) -> list[tuple[Model, Sequence[Reproduction]]]:
+    return [
+        (each, runs[claim.name, label_of(each)])
         for each in claim.models
         if each.spec == model and (claim.name, label_of(each)) in runs
     ]
-    return all(verdicts) if verdicts else None
 
 
 def paper_table(results: Results) -> TextTable:
@@ -114,15 +120,11 @@ def paper_table(results: Results) -> TextTable:
                 "solved" if each.solves else "not solved",
                 score_text(facts, each.measured),
                 f"{each.solved}/{len(each.measured.rows)}",
-                _verdict(each.agrees),
-                _verdict(each.is_repeated),
+                "yes" if each.agrees else "**no**",
+                ", ".join(dict.fromkeys(starmap(verdict, each.repetitions))) or "–",
             )
         )
         before = claim
     headings = ("published result", "model", "task", "published", "score", "solved", "agrees")
     repeated = "agrees with [a larger budget](reproductions.md)"
     return TextTable("", (*headings, repeated), tuple(rows), right=(5,))
-
-
-def _verdict(agrees: bool | None) -> str:
-    return "–" if agrees is None else "yes" if agrees else "**no**"

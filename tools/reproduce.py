@@ -24,6 +24,7 @@ from typing import Any
 from csv_rows import append_rows, read_rows
 
 import zoo
+from zoo.registry import split_name
 from zoo.storage.document_marker import DocumentMarker
 from zoo.tables import TextTable
 
@@ -41,6 +42,8 @@ class Model:
         lr: The learning rate.
         settings: Other settings of ``zoo.compare``.
         options: Options of the cell.
+        published: The number in the paper, and the place where it stands. Empty if the paper has none, or
+            has it in a figure only.
     """
 
     spec: str
@@ -48,6 +51,7 @@ class Model:
     lr: float
     settings: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    published: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,20 @@ _GRAZZI = "Grazzi et al. 2024", "https://arxiv.org/abs/2411.12537"
 _GU_DAO = "Gu & Dao 2023", "https://arxiv.org/abs/2312.00752"
 _MERRILL = "Merrill et al. 2024", "https://arxiv.org/abs/2404.08819"
 
+SLSTM = "scaled accuracy 1.000 of the sLSTM, Table 3"
+PERFECT = '"performs perfectly", section 4.1'
+
 CLAIMS = (
     Claim(
         "parity-nonlinear",
         "Nonlinear recurrent networks learn parity, also for longer sequences.",
         *_GRAZZI,
         "parity",
-        [Model("gru", True, 0.005), Model("lstm", True, 0.005), Model("vanilla", True, 0.001)],
+        [
+            Model("gru", True, 0.005, published=SLSTM),
+            Model("lstm", True, 0.005, published=SLSTM),
+            Model("vanilla", True, 0.001, published=SLSTM),
+        ],
         settings={"hidden": 64, "steps": 5000},
     ),
     Claim(
@@ -96,9 +107,9 @@ CLAIMS = (
         *_GRAZZI,
         "parity",
         [
-            Model("mamba(mamba)", False, 0.004),
+            Model("mamba(mamba)", False, 0.004, published="scaled accuracy 0.000, Table 3"),
             Model("retnet(gla)", False, 0.004),
-            Model("deltanet(delta_net)", False, 0.004),
+            Model("deltanet(delta_net)", False, 0.004, published="scaled accuracy 0.017, Table 3"),
         ],
         settings={"hidden": 32, "steps": 3000, **COSINE},
     ),
@@ -107,7 +118,14 @@ CLAIMS = (
         "With negative eigenvalues they learn it.",
         *_GRAZZI,
         "parity",
-        [Model("prenorm(gated_delta_product)", True, 0.004)],
+        [
+            Model(
+                "prenorm(gated_delta_product)",
+                True,
+                0.004,
+                published="scaled accuracy 1.000 of DeltaNet, Table 3",
+            )
+        ],
         settings={"hidden": 32, "steps": 5000, **COSINE},
     ),
     Claim(
@@ -118,6 +136,19 @@ CLAIMS = (
         "word_problem",
         [Model("vanilla", True, 0.003), Model("mamba(mamba)", False, 0.004, COSINE)],
         settings={"hidden": 64, "steps": 3000},
+    ),
+    Claim(
+        "s3-products",
+        "With two products of reflections a step, DeltaProduct composes permutations of three objects in one "
+        "layer. With one product it does not.",
+        "Siems et al. 2025",
+        "https://arxiv.org/abs/2502.10297",
+        "word_problem",
+        [
+            Model("deltanet(gated_delta_product)", True, 0.004, options={"corrections": 2}),
+            Model("deltanet(gated_delta_product)", False, 0.004, options={"corrections": 1}),
+        ],
+        settings={"hidden": 64, "steps": 3000, **COSINE},
     ),
     Claim(
         "a5",
@@ -142,7 +173,10 @@ CLAIMS = (
         "Mamba copies selectively. A recurrence that treats all inputs alike does not.",
         *_GU_DAO,
         "selective_copying",
-        [Model("mamba(mamba)", True, 0.004), Model("glu(s4d)", False, 0.004)],
+        [
+            Model("mamba(mamba)", True, 0.004, published="accuracy 99.8 %, Table 1"),
+            Model("glu(s4d)", False, 0.004, published="accuracy 18.3 % of S4 without a gate, Table 1"),
+        ],
         settings={"hidden": 32, "layers": 2, "steps": 4000, **COSINE},
     ),
     Claim(
@@ -159,7 +193,7 @@ CLAIMS = (
         "Mamba solves the induction heads task.",
         *_GU_DAO,
         "induction_heads",
-        [Model("mamba(mamba)", True, 0.004)],
+        [Model("mamba(mamba)", True, 0.004, published="accuracy 100 % up to 2^20 steps, Table 2")],
         settings={"hidden": 32, "layers": 2, "steps": 3000, **COSINE},
     ),
     Claim(
@@ -175,8 +209,9 @@ CLAIMS = (
                 0.01,
                 {"steps": 1000},
                 {"deltanet_convolution": False},
+                published=PERFECT,
             ),
-            Model("deltanet(delta_net)", True, 0.01),
+            Model("deltanet(delta_net)", True, 0.01, published=PERFECT),
             Model("lstm", None, 0.01),
         ],
         # A query takes a slot of two steps, so every slot has one. With fewer pairs, the random tokens in
@@ -269,6 +304,16 @@ def label_of(model: Model) -> str:
     return ", ".join((model.spec.rpartition(":")[2], *options))
 
 
+def cell_and_block(model: Model) -> tuple[str, str]:
+    """The cell with its options, and its block; a dash for none."""
+    label = label_of(model)
+    block = split_name(model.spec).block if ":" not in model.spec else ""
+    if not block:
+        return label, "–"
+    cell, _, options = label.removeprefix(f"{block}(").partition(")")
+    return cell + options, block
+
+
 def measure(claim: Claim, model: Model, seeds: int = SEEDS, **changes: Any) -> list[Row]:
     """Train a model with every seed."""
     folder = Path(tempfile.mkdtemp(prefix="zoo-reproduction-"))
@@ -314,6 +359,13 @@ def is_reproduced(model: Model, rows: Sequence[Row]) -> bool | None:
     return 2 * solved > len(rows) if model.solves else solved == 0
 
 
+def verdict(model: Model, rows: Sequence[Row]) -> str:
+    """Whether the result is reproduced, with the number of seeds if they differ."""
+    solved = sum(row.solved for row in rows)
+    counts = "" if solved in (0, len(rows)) else f", {solved} of {len(rows)} seeds"
+    return {True: f"yes{counts}", False: f"**no**{counts}", None: "–"}[is_reproduced(model, rows)]
+
+
 def table(rows: Sequence[Row]) -> TextTable:
     """A row for each model that has been trained."""
     texts = []
@@ -323,31 +375,38 @@ def table(rows: Sequence[Row]) -> TextTable:
             own = [row for row in rows if (row.claim, row.model) == (claim.name, label_of(model))]
             if not own:
                 continue
+            cell, block = cell_and_block(model)
             layers = claim.settings.get("layers", 1)
             task = ", ".join((claim.task, *(f"{name}={value}" for name, value in claim.options.items())))
             scores = [row.score for row in own if row.score is not None]
+            published = {True: "solved", False: "not solved", None: "–"}[model.solves]
             texts.append(
                 (
                     text,
-                    f"`{label_of(model)}`",
-                    f"`{task}`, {layers} × {claim.settings['hidden']}, {own[0].steps:,} updates",
-                    {True: "solved", False: "not solved", None: "–"}[model.solves],
+                    f"`{cell}`",
+                    f"`{block}`" if block != "–" else block,
+                    f"`{task}`",
+                    f"{layers} × {claim.settings['hidden']}, {own[0].parameters:,} parameters, "
+                    f"{own[0].steps:,} updates",
+                    f"{published}: {model.published}" if model.published else published,
                     f"{mean(scores):.3g} {own[0].metric.replace('_', ' ')}" if scores else "–",
                     f"{sum(row.solved for row in own)}/{len(own)}",
-                    {True: "yes", False: "**no**", None: "–"}[is_reproduced(model, own)],
+                    verdict(model, own),
                 )
             )
             text = ""  # once for a claim
     headings = (
         "published result",
-        "model",
-        "task, layers × width, budget",
-        "published",
-        "our score",
+        "cell",
+        "block",
+        "task",
+        "layers × width, budget",
+        "published number",
+        "our number",
         "solved",
         "reproduced",
     )
-    return TextTable("", headings, tuple(texts), right=(4, 5))
+    return TextTable("", headings, tuple(texts), right=(6, 7))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -81,7 +81,35 @@ def test_chrono_initialisation_draws_the_biases_of_the_gates():
 )
 def test_verdict(solves, solved, verdict):
     rows = [row(0.5, bool(each)) for each in solved]
-    assert reproduce.is_reproduced(Model("gru", solves, 0.01), rows) is verdict
+    model = Model("gru", solves, 0.01)
+    assert reproduce.is_reproduced(model, rows) is verdict
+    counts = "" if sum(solved) in (0, 3) else f", {sum(solved)} of 3 seeds"
+    assert reproduce.verdict(model, rows) == {True: f"yes{counts}", False: f"**no**{counts}"}.get(
+        verdict, "–"
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "cell", "block"),
+    [
+        (Model("lstm", True, 0.1, options={"forget_bias": 1.0}), "lstm, forget_bias=1.0", "–"),
+        (Model("mamba(mamba)", True, 0.1), "mamba", "mamba"),
+        (
+            Model("deltanet(delta_net+zoneout)", True, 0.1, options={"x": 1}),
+            "delta_net+zoneout, x=1",
+            "deltanet",
+        ),
+        (Model(reproduce.CHRONO_LSTM, True, 0.1), "ChronoLSTM", "–"),
+    ],
+)
+def test_block_has_a_column(model, cell, block):
+    assert reproduce.cell_and_block(model) == (cell, block)
+
+
+def test_published_numbers_name_their_place():
+    numbers = [model.published for _, model in MODELS if model.published]
+    assert numbers
+    assert all(any(word in number for word in ("Table", "Figure", "section")) for number in numbers)
 
 
 def test_only_missing_models_are_trained_and_the_page_has_them(tmp_path, monkeypatch):
@@ -103,7 +131,9 @@ def test_only_missing_models_are_trained_and_the_page_has_them(tmp_path, monkeyp
     assert trained == ["gru", "lstm", "vanilla"]
     assert reproduce.main(words) == 0
     assert len(trained) == 3
-    assert "| `gru` | `parity`, 1 × 64, 5 updates | solved | 0.96 accuracy | 2/2 | yes |" in page.read_text()
+    shown = "| `gru` | – | `parity` | 1 × 64, 9 parameters, 5 updates | solved"
+    assert shown in page.read_text()
+    assert "| 0.96 accuracy | 2/2 | yes |" in page.read_text()
 
 
 def test_page_shows_the_stored_runs():
