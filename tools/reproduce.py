@@ -145,8 +145,8 @@ CLAIMS = (
         "https://arxiv.org/abs/2502.10297",
         "word_problem",
         [
-            Model("deltanet(gated_delta_product)", True, 0.004, options={"corrections": 2}),
-            Model("deltanet(gated_delta_product)", False, 0.004, options={"corrections": 1}),
+            Model("prenorm(gated_delta_product)", True, 0.004, options={"corrections": 2}),
+            Model("prenorm(gated_delta_product)", False, 0.004, options={"corrections": 1}),
         ],
         settings={"hidden": 64, "steps": 3000, **COSINE},
     ),
