@@ -10,9 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 import zoo
+from zoo.base import Cell
 from zoo.cli.app import cli
 from zoo.kernels import pure_python
 from zoo.modifiers import block_cell, modified_cell
+from zoo.registry import registry_of
 from zoo.testing.blocks import KINDS, check_around
 from zoo.testing.laws import check_help, check_parameter_count, check_well_formed
 
@@ -136,6 +138,12 @@ def test_residual_branch_starts_smaller_in_deeper_stack():
         for layers in (1, 16)
     )
     assert shallow / deep == pytest.approx(4, rel=0.1)
+
+
+def test_blocks_of_cards_fit_around_their_cells():
+    for cell in zoo.list_cells():
+        if block := registry_of(Cell).cls(cell).card.block:
+            assert {*zoo.get_cell(cell).params} < {*zoo.get_cell(f"{block}({cell})").params}
 
 
 def test_block_argument_is_notation():

@@ -64,13 +64,16 @@ class ParaGRU(zoo.Cell):
         url="https://arxiv.org/abs/2510.21450",
         variant="This is the recurrence alone, with one block of input weights.",
         deviations="The official cell divides the input into two heads by default. Here all units read all "
-        "inputs. The block of Mamba around it and the solver that runs in parallel over time are left out.",
+        "inputs. The solver that runs in parallel over time is left out, and so is the block: a short "
+        "convolution, a gated RMS norm after the cell, a projection, and then an MLP. The block deltanet "
+        "has no gate, and the scale of its skip connection is not trained.",
         history="Danieli and others published it in 2025 together with ParaLSTM (para_lstm). They changed "
         "the GRU so that Newton's method over a whole sequence needs diagonal matrices only, and trained "
         "models of up to 7 billion parameters.",
         when_to_use="Use it where a GRU is too slow and a linear recurrence (min_gru) is too weak: a step "
         "has no recurrent matrix product, but it is nonlinear in the state. Units are coupled by the layers "
         "above alone, so stack it. The state has H elements.",
+        block="deltanet",
         related={
             "gru": "has full recurrent matrices.",
             "para_lstm": "is the LSTM of the same paper.",

@@ -69,14 +69,16 @@ class DampedLinOSS(zoo.Cell):
         "start in a ring.",
         deviations="D is a matrix (I, H), where the official code has a diagonal, which needs I = H. There "
         "are as many oscillators as outputs. The normalisation, GELU, GLU and skip connection around the "
-        "recurrence are left out. Expected outputs in the tests come from a statement of ours. From a "
-        "state of zero they agree with the official layer to 1e-14.",
+        "recurrence are those of the block glu, where the official code has a batch norm without trained "
+        "scale and shift. Expected outputs in the tests come from a statement of ours. From a state of "
+        "zero they agree with the official layer to 1e-14.",
         history="Boyer, Rusch and Rus published it in 2025. In LinOSS (linoss, 2024) forgetting is tied to "
         "the time step. D-LinOSS trains the two separately, and the paper reports better results on long "
         "sequences and fewer settings to search.",
         when_to_use="Use it in place of linoss: it can keep one frequency for long and drop another one "
         "quickly. Use it in stacks with nonlinear layers between, because one layer is a linear filter. The "
         "input cannot choose what to remember.",
+        block="glu",
         related={
             "linoss": "has no damping of its own.",
             "lru": "has trained poles in a ring in place of oscillators.",

@@ -42,7 +42,8 @@ class HGRN(zoo.Cell):
         deviations="In the paper, states are complex and turn by a learned angle, and the lower bounds are "
         "learned over all layers together. Here the bound of each layer is an option. The bias starts at "
         "zero, where nn.Linear in the official code draws it within 1 / sqrt(I) of zero. The normalisation, "
-        "output gate and projection after the recurrence are left out.",
+        "output gate and projection after the recurrence are left out. Around it, the block retnet has the "
+        "norms, residual connections and SwiGLU of flash-linear-attention.",
         history="Qin, Yang and Zhong published it in 2023. It has the gated average of QRNN and SRU and "
         "adds a lower bound of the forget gate that grows with the depth of the layer. HGRN2 (hgrn2, 2024) "
         "expands the state to a matrix by outer products.",
@@ -50,6 +51,7 @@ class HGRN(zoo.Cell):
         "follow short patterns and higher layers long ones. The state has H elements, and no recurrent "
         "matrix product is needed, so a step is cheap. It is the recurrence alone: the paper's layer has a "
         "norm, an output gate and a projection after it.",
+        block="retnet",
         related={
             "min_gru": "has no lower bound and no squashing function for the candidate.",
             "min_lstm": "has two gates and no lower bound.",

@@ -59,7 +59,8 @@ class LinOSS(zoo.Cell):
         "is written with a matrix, and this form of it is shorter and equal.",
         deviations="D is a matrix (I, H), where the official code has a diagonal, which needs I = H. There "
         "are as many oscillators as outputs. The normalisation, GELU, GLU and skip connection around the "
-        "recurrence are left out.",
+        "recurrence are those of the block glu, where the official code has a batch norm without trained "
+        "scale and shift.",
         history="Rusch and Rus published it in 2024. The coupled oscillatory network (cornn, 2020) and "
         "UnICORNN (unicornn, 2021) are nonlinear oscillators. LinOSS is linear, so that it can be trained "
         "in parallel over time, and the paper reports good results on sequences of up to 50,000 steps.",
@@ -67,6 +68,7 @@ class LinOSS(zoo.Cell):
         "one layer is a linear filter. Use im where the past should fade, and imex where energy should be "
         "kept. The input cannot choose what to remember. A step has no recurrent matrix product, but the "
         "output needs a complex product with an H × H matrix.",
+        block="glu",
         related={
             "damped_linoss": "has a trained damping.",
             "lru": "has poles in place of oscillators.",

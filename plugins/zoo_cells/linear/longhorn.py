@@ -54,7 +54,7 @@ class Longhorn(zoo.Cell):
         "with itself is replaced by its diagonal, as in the paper and the code.",
         deviations="The input may have another size than the output. The rank of the weight is an option, "
         "not a function of H. The normalisation before the mixer and the residual connection around it are "
-        "left out.",
+        "those of the block mamba.",
         history="Liu and others published it in 2024. They described state space models as online learners "
         "and chose the update as the solution of a regression problem with a penalty for change. The delta "
         "rule of DeltaNet (delta_net) takes an explicit gradient step on the same problem. The block comes "
@@ -64,6 +64,7 @@ class Longhorn(zoo.Cell):
         "elements with the default options. Set the option rank to about H / 16 for other hidden sizes than "
         "128.",
         scope="mixer",
+        block="mamba",
         related={
             "mamba": "has separate parameters for forgetting.",
             "delta_net": "takes a gradient step where this cell solves a problem.",

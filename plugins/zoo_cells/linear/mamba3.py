@@ -72,7 +72,8 @@ class Mamba3(zoo.Cell):
         deviations="The form with several inputs and outputs (MIMO) is left out. The input may have another "
         "size than the output. There is one head by default, as in other cells, and the official code has "
         "heads of 64 channels. There are 16 integrators for each channel by default, and the official code "
-        "has 128. The normalisation before the mixer and the residual connection around it are left out.",
+        "has 128. The paper alternates mixers and SwiGLU, each with a norm and a residual connection. The "
+        "block retnet has these parts, and Mamba's block has no SwiGLU.",
         history="Lahoti and others published it in 2026. Mamba 2 (mamba2, 2024) simplified Mamba (mamba) "
         "for speed on GPUs. Mamba 3 improves the discretisation, brings back complex states in the form of "
         "rotations, which can track states such as parity, and needs no convolution.",
@@ -80,6 +81,7 @@ class Mamba3(zoo.Cell):
         "E / 64 for the official layout. The rotations help where positions or counts modulo a number "
         "matter. The state has about 33 H elements with the default options.",
         scope="mixer",
+        block="retnet",
         related={
             "mamba2": "has a convolution, and no rotation.",
             "mamba": "has a step of its own for each channel.",

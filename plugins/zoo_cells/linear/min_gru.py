@@ -44,7 +44,7 @@ class MinGRU(zoo.Cell):
         variant="This is the minGRU in its sequential form. The positive candidates of the log-space form "
         "are an option.",
         deviations="The convolution, residual connection and normalisation around the recurrence are left "
-        "out.",
+        "out. The block prenorm has no convolution.",
         history="Feng, Tung, Ahmed, Bengio and Hajimirsadeghi published it in 2024. They removed the state "
         "from the gates of the GRU and the LSTM, so that a parallel scan can train them, and report results "
         "that rival recent models such as Transformers. QRNN (2016), SRU (2017) and HGRN (2023) had gates "
@@ -53,6 +53,7 @@ class MinGRU(zoo.Cell):
         "one state of size H and no recurrent product. The gate of a layer does not read the state, so "
         "stack at least two layers with residual connections. The advantage of a parallel scan applies to "
         "GPUs, and zoo computes it step by step. Use gru where gates must read the state.",
+        block="prenorm",
         related={
             "para_gru": "is nonlinear in its state.",
             "gru": "has gates that read the state, and a reset gate.",

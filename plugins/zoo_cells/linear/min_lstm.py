@@ -47,13 +47,14 @@ class MinLSTM(zoo.Cell):
         variant="This is the minLSTM with normalised gates, in its sequential form. The positive candidates "
         "of the log-space form are an option.",
         deviations="The convolution, residual connection and normalisation around the recurrence are left "
-        "out.",
+        "out. The block prenorm has no convolution.",
         history="It is the second cell in the paper of Feng, Tung, Ahmed, Bengio and Hajimirsadeghi (2024). "
         "It keeps the forget and the input gate of an LSTM, drops the output gate, and normalises the two "
         "gates so that the size of the state does not depend on the length of the sequence.",
         when_to_use="Use it like min_gru where one gate is not enough: it has three projections of the "
         "input where min_gru has two, and the same state. Stack at least two layers with residual "
         "connections. Use lstm where gates must read the state.",
+        block="prenorm",
         related={
             "min_gru": "has one gate.",
             "lstm": "has gates that read the state, and an output gate.",

@@ -58,8 +58,10 @@ class SLiCE(zoo.Cell):
         "variant.",
         deviations="The official code limits the change of the state in one step to 1e11, far beyond normal "
         "values. The variants with low rank, sparse matrices and Walsh-Hadamard transforms are left out. "
-        "The residual connections, GLU and norm around the recurrence are left out, too. The default size "
-        "of a block is four, and the official class has one.",
+        "The norm and residual connections around the recurrence are left out, too. The official block has "
+        "a residual connection after the recurrence, another one around a GLU, and then the norm. The "
+        "block glu has the norm before the recurrence, a GELU, and one residual connection. The default "
+        "size of a block along the diagonal is four, and the official class has one.",
         history="Walker and others published it in 2025. Recurrences with diagonal matrices that depend on "
         "the input, such as Mamba (mamba), cannot track all states. The paper shows that blocks along the "
         "diagonal are as expressive as full matrices, in the theory of controlled differential equations.",
@@ -67,6 +69,7 @@ class SLiCE(zoo.Cell):
         "one layer. A step has no recurrent matrix product, but the input has H × block outputs. Nothing "
         "limits the state, so it grows or shrinks exponentially if inputs are not scaled.",
         trainability="The state may grow exponentially on long sequences.",
+        block="glu",
         related={
             "gated_delta_product": "tracks states by products of reflections.",
             "mamba": "has a diagonal matrix that depends on the input.",

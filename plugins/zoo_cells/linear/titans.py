@@ -47,16 +47,18 @@ class Titans(zoo.Cell):
         variant="This is the long-term memory with a linear model, one gradient step for every time step, "
         "and gates for each head.",
         deviations="There is no official code. In the paper the memory may have several layers, and "
-        "gradients of several time steps are taken at one memory. The convolutions before it, the norm and "
-        "gate after it, and the attention and persistent memory of the whole model are left out. The paper "
-        "does not state initial values. Expected outputs in the tests come from automatic differentiation "
-        "of the loss.",
+        "gradients of several time steps are taken at one memory. The convolutions before it (see the "
+        "modifier short_convolution), the norm and gate after it, and the attention and persistent memory "
+        "of the whole model are left out. The block deltanet has no gate, and its MLP is not in the paper. "
+        "The paper does not state initial values. Expected outputs in the tests come from automatic "
+        "differentiation of the loss.",
         history="Behrouz, Zhong and Mirrokni published it at the end of 2024. TTT-Linear (ttt_linear) and "
         "the delta rule of DeltaNet (delta_net) learn by plain gradient descent. Titans adds momentum, so "
         "that a surprise has an effect on later steps, and weight decay as forgetting.",
         when_to_use="Use it to study memories that learn at test time: without momentum it is "
         "gated_delta_net with another scale of the rate. The state has 2 H² / heads elements. It is the "
         "recurrence alone, without the parts around it, so outputs are small at first.",
+        block="deltanet",
         related={
             "ttt_linear": "has a norm in its model, no momentum and no forgetting.",
             "gated_delta_net": "has no momentum.",
