@@ -11,11 +11,12 @@ https://arxiv.org/abs/2207.02098, section A.3, Modular Arithmetic, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
 import zoo
+from zoo_tasks._bracketed_expressions import draw_expression
 from zoo_tasks._length_generalisation import REFERENCE, LengthGeneralisation, constant_baseline, with_query
 
 SIGNS = "+-*()"  # their tokens follow the numbers
@@ -49,23 +50,8 @@ class BracketedArithmetic(LengthGeneralisation):
         steps = self.steps(rng, part)
         expressions, answers = np.empty((steps, size), np.int64), np.empty(size, np.int64)
         for row, uniform in enumerate(rng.uniform(size, steps + 1).tolist()):
-            expressions[:, row], answers[row] = self._expression(steps, iter(uniform))
+            expressions[:, row], answers[row] = draw_expression(steps, self.modulus, SIGNS, iter(uniform))
         return with_query(expressions, answers, self.input_size - 1)
-
-    def _expression(self, length: int, uniform: Iterator[float]) -> tuple[list[int], int]:
-        """An expression of a length, and its value; it takes at most ``length`` uniform numbers."""
-        _, minus, _, opening, closing = range(self.modulus, self.modulus + len(SIGNS))
-        if length < 5:
-            number = int(next(uniform) * self.modulus)
-            tokens = [minus, number] if length in (2, 4) else [number]
-            value = -number % self.modulus if length in (2, 4) else number
-            return [opening, *tokens, closing] if length > 2 else tokens, value
-        split = 1 + int(next(uniform) * (length - 4))
-        operator = int(next(uniform) * 3)
-        left, first = self._expression(split, uniform)
-        right, second = self._expression(length - 3 - split, uniform)
-        value = (first + second, first - second, first * second)[operator] % self.modulus
-        return [opening, *left, self.modulus + operator, *right, closing], value
 
     def baseline(self) -> float:
         """The most frequent value."""

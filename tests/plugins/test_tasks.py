@@ -27,7 +27,7 @@ SHIPPED = [
 SHORTER = {
     *("binary_addition", "binary_multiplication", "bracketed_arithmetic", "bucket_sort", "compute_sqrt"),
     "duplicate_string",
-    *("missing_duplicate", "odds_first", "reverse_string", "stack_manipulation"),
+    *("missing_duplicate", "odds_first", "reverse_string", "solve_equation", "stack_manipulation"),
 }
 
 
@@ -289,6 +289,15 @@ def test_bracketed_arithmetic():
         return [eval(words) % 5]
 
     check_answers("bracketed_arithmetic", 10, answer, longest=9, tested=40)
+
+
+def test_solve_equation():
+    def answer(tokens):
+        words = "".join(str(token) if token < 5 else "+-()x="[token - 5] for token in tokens)
+        left, right = words.split("=")
+        return [number for number in range(5) if eval(left, {"x": number}) % 5 == int(right)]
+
+    check_answers("solve_equation", 11, answer, longest=9, tested=40)
 
 
 def test_compute_sqrt():
