@@ -22,9 +22,13 @@ class AntiGo(GoTask):
         **REFERENCE,
         variant="This is Anti, in which the stimulus stays until the end.",
         when_to_use="Use it with go to compare the representations of a response and of its opposite. It "
-        "needs no memory, so it has no threshold.",
+        "needs no memory.",
     )
     threshold = None
+    threshold_source = ""
+    no_threshold = (
+        "a model without memory is right in every trial, since the stimulus stays until the response"
+    )
     anti = True
 
     def baseline(self) -> float:

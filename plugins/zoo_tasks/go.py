@@ -21,10 +21,13 @@ class Go(GoTask):
     card = zoo.Card(
         **REFERENCE,
         variant="This is Go, in which the stimulus stays until the end.",
-        when_to_use="Use it as a control for delay_go and anti_go. It needs no memory, so there is no "
-        "threshold.",
+        when_to_use="Use it as a control for delay_go and anti_go. It needs no memory.",
     )
     threshold = None
+    threshold_source = ""
+    no_threshold = (
+        "a model without memory is right in every trial, since the stimulus stays until the response"
+    )
 
     def baseline(self) -> float:
         """A linear map from the stimulus to the response."""

@@ -43,6 +43,7 @@ class Text(zoo.Task):
         "same bits. Its score depends on the text, so compare only runs with the same data.",
     )
     metric = "nats"
+    no_threshold = "the loss that a model can reach depends on the text"
     data = zoo.Option("builtin:pydoc", help="a file, a directory, builtin:pydoc or builtin:stdlib")
     level = zoo.Option("char", help="what a symbol is", choices=("char", "byte"))
     split = zoo.Option("90,5,5", help="shares of training, validation and test")

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import zoo
+from zoo.cli.app import cli
 from zoo.errors import DataError, UsageError
 from zoo.testing import TASK_CHECKS, check_task, run_checks
 from zoo.testing.report import law_of, name_of
@@ -717,7 +719,7 @@ def without_first_weights(batch, rng, part):
 
 BROKEN = {
     "check_shapes": drawing(lambda batch, rng, part: batch._replace(inputs=batch.inputs + 1)),
-    "check_card": changed(threshold_source=" "),
+    "check_card": changed(threshold=None),
     "check_seed_decides": drawing(count),
     "check_batches_differ": changed(
         make_batch=lambda self, index, size, seed, part: Right().batch(0, size, 0, part)
@@ -731,6 +733,43 @@ BROKEN = {
     "check_finite_loss": drawing(lambda batch, rng, part: batch._replace(inputs=batch.inputs.astype(object))),
 }
 CHECKS = {name_of(check): check for check in TASK_CHECKS}
+
+
+@pytest.mark.parametrize("task", SHIPPED, ids=lambda task: task.name)
+def test_threshold_has_a_source_or_its_absence_a_reason(task):
+    assert task.card.url
+    assert (task.threshold is None) == bool(task.no_threshold) == (not task.threshold_source)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"threshold_source": " "}, "found a threshold without a source"),
+        ({"threshold": None}, "found a source of a threshold that is None"),
+        ({"no_threshold": "it is easy"}, "found a threshold and a reason for none"),
+    ],
+)
+def test_threshold_and_its_source_belong_together(change, words):
+    (outcome,) = run_checks(changed(**change)(), [CHECKS["check_card"]], on_fail="collect").failures
+    assert words in outcome.message
+    fits = changed(threshold=None, threshold_source="", no_threshold="it is easy")()
+    assert run_checks(fits, [CHECKS["check_card"]], on_fail="collect").ok
+
+
+def test_show_states_why_a_task_has_no_threshold():
+    shown = CliRunner().invoke(cli, ["show", "task:go"]).output
+    assert f"solved at none {zoo.get_task('go').no_threshold}" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(("name", "turn"), [("go", 0), ("anti_go", 8)])
+def test_controls_need_no_memory(name, turn):
+    """A map of the present input scores one: no threshold would be worse than a memoryless model's."""
+    task = zoo.get_task(name)
+    for index in range(4):
+        batch = task.batch(index, 64, 0, "test")
+        fixation, first, second = np.split(batch.inputs, [1, 17], axis=-1)
+        outputs = np.concatenate([fixation, np.roll(first + second, turn, axis=-1)], axis=-1)
+        assert task.score(outputs, batch) == task.baseline() == 1
 
 
 def test_right_task_obeys_every_law():

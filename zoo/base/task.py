@@ -180,7 +180,9 @@ class Task(Component, abstract=True):
     threshold: ClassVar[float | None] = None
     """The score from which the task counts as solved; None if there is none."""
     threshold_source: ClassVar[str] = ""
-    """The reference for the threshold, or the reason for its value."""
+    """The reference for the threshold, or the reason for its value; empty without a threshold."""
+    no_threshold: ClassVar[str] = ""
+    """The reason why a task has no threshold; empty if it has one."""
     split_ranges: ClassVar[Mapping[str, HashRange]] = MappingProxyType(
         {"train": (0.0, 0.75), "valid": (0.75, 0.875), "test": (0.875, 1.0)}
     )

@@ -115,4 +115,6 @@ def _task_rows(task: Task) -> list[tuple[str, ...]]:
     ]
     if task.threshold is not None:
         rows.append(("solved at", f"{task.threshold:g}", task.threshold_source))
+    elif task.no_threshold:
+        rows.append(("solved at", "none", task.no_threshold))
     return rows

@@ -22,8 +22,17 @@ _CERTAIN = 30.0
 def check_card(task: Task) -> None:
     """The card names its variant, every option has a help text, and a threshold has a source."""
     require_docs(task, task.declared_options)
-    sourced = task.threshold is None or bool(task.threshold_source.strip())
-    require(task, sourced, "a threshold without a source", "a source or reason for the threshold")
+    sourced, excused = bool(task.threshold_source.strip()), bool(task.no_threshold.strip())
+    if task.threshold is None:
+        require(
+            task,
+            not sourced,
+            "a source of a threshold that is None",
+            "no threshold_source without a threshold",
+        )
+    else:
+        require(task, sourced, "a threshold without a source", "a source or reason for the threshold")
+        require(task, not excused, "a threshold and a reason for none", "one of the two")
 
 
 def check_shapes(task: Task) -> None:
