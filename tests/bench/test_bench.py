@@ -177,7 +177,7 @@ def test_problem_round_trips_through_its_file(tmp_path):
     problem = zoo_peer.make_problem("lstm", TINY, "float32", 1)
     problem.save(tmp_path / "problem.npz")
     loaded = load(tmp_path / "problem.npz")
-    assert (loaded.cell, loaded.options, loaded.hidden) == ("lstm", {"forget_bias": 0.0}, 8)
+    assert (loaded.cell, loaded.options, loaded.hidden) == ("lstm", {"forget_bias": 0.0, "t_max": 2.0}, 8)
     assert loaded.params.keys() == {"Wx", "Wh", "b", "Why", "by"}
     for name, value in problem.params.items():
         np.testing.assert_array_equal(loaded.params[name], value, strict=True)

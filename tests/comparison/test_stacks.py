@@ -145,7 +145,7 @@ def test_forms_of_a_stack(cells, tmp_path):
     plan = plan_of(cells, tmp_path / "out", params=1000)
     (cell,) = plan["cells"]
     assert (cell["label"], cell["name"]) == ("2xgru-lstm", "(2*gru,lstm)")
-    assert cell["options"] == {"l2.forget_bias": 1.0}
+    assert cell["options"] == {"l2.forget_bias": 1.0, "l2.t_max": 2.0}
     assert plan["settings"]["layers"] == 3
     size = plan["settled"]["adding"]["2xgru-lstm"]
     counts = {}
@@ -200,7 +200,7 @@ def test_options_of_a_stack_on_the_command_line():
     options, _ = parse_options(cells, ["adding"], {}, assignments)
     assert options == {"gru-lstm": {"forget_bias": 2.0}, "my": {"forget_bias": 3.0, "l1.forget_bias": 0.0}}
     cell = resolve_cell_info("2*lstm", options["my"])
-    assert cell.options == {"l0.forget_bias": 3.0, "l1.forget_bias": 0.0}
+    assert (cell.options["l0.forget_bias"], cell.options["l1.forget_bias"]) == (3.0, 0.0)
     with pytest.raises(UsageError, match=r"unknown option 'leak': stack 'my' has forget_bias"):
         parse_options(cells, ["adding"], {}, ["my.leak=2"])
 

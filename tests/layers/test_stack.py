@@ -288,7 +288,9 @@ def test_cell_for_each_layer():
         np.testing.assert_array_equal(y, below)
         with pytest.raises(UsageError, match=r"cells 'gru', 'lstm', 'rich' was given the input 'x2'"):
             rnn.forward(x, x2=dt)
-    assert repr(rnn).startswith("Recurrent([GRU(), LSTM(forget_bias=1.0), Rich(radius=0.5)], input_size=3")
+    assert repr(rnn).startswith(
+        "Recurrent([GRU(), LSTM(forget_bias=1.0, t_max=2.0), Rich(radius=0.5)], input_size=3"
+    )
 
 
 def test_same_cell_for_each_layer_is_one_cell_for_all():

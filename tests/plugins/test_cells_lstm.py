@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from golden_values import arrays_of
+from hypothesis import given
+from hypothesis import strategies as st
 from zoo_cells.lstm.cifg_lstm import CIFGLSTM
 from zoo_cells.lstm.elstm import ELSTM
 from zoo_cells.lstm.indy_lstm import IndyLSTM
@@ -92,6 +94,24 @@ def test_janet_starts_with_spans_up_to_the_longest() -> None:
     assert 49 < np.exp(b[:1000]).max() <= 50
     assert 1 <= np.exp(b[:1000]).min() < 2
     np.testing.assert_array_equal(b[1000:], 0)
+
+
+@given(t_max=st.floats(3, 1000))
+def test_lstm_starts_with_chrono_biases(t_max: float) -> None:
+    i, f, g, o = np.split(start_of(LSTM(t_max=t_max), "b", 4, 1000), 4)
+    np.testing.assert_array_equal(i, -f)
+    times = np.exp(f)  # uniform between 1 and t_max - 1
+    assert 1 - 1e-9 <= times.min() < 1 + 0.02 * t_max
+    assert 0.98 * (t_max - 1) < times.max() <= (t_max - 1) * (1 + 1e-9)
+    assert abs(times.mean() - t_max / 2) < 0.05 * t_max
+    assert not g.any()
+    assert not o.any()
+
+
+def test_lstm_starts_with_biases_of_zero_by_default() -> None:
+    b = start_of(LSTM(), "b", 4, 1000)
+    assert not b.any()
+    assert not np.signbit(b).any()
 
 
 def test_multiplicative_lstm_input_scales_recurrent_weights() -> None:

@@ -434,7 +434,8 @@ def test_copies_of_noisy_cell_have_separate_noise():
 def test_modified_cell_is_a_cell_with_the_options_of_both():
     cell = zoo.modify(zoo.get_cell("lstm", forget_bias=1.0), "zoneout", p=0.2)
     assert cell.name == "lstm+zoneout"
-    assert dict(cell.options) == {"forget_bias": 1.0, "zoneout_p": 0.2, "zoneout_p_memory": -1.0}
+    own = {"zoneout_p": 0.2, "zoneout_p_memory": -1.0}
+    assert dict(cell.options) == {"forget_bias": 1.0, "t_max": 2.0, **own}
     assert zoo.get_cell("lstm+zoneout", forget_bias=1.0, zoneout_p=0.2) == cell
     assert zoo.modify("lstm", zoo.get_modifier("zoneout", p=0.2)) != cell
     assert copy.copy(cell) == cell == pickle.loads(pickle.dumps(cell))

@@ -49,7 +49,7 @@ def comparison(tmp_path_factory):
 def test_methods_state_what_a_repetition_needs(comparison):
     text = methods_text(comparison)
     for part in (
-        "lstm1 (lstm (Gers et al. 2000, Hochreiter and Schmidhuber 1997) with forget_bias=1.0)",
+        "lstm1 (lstm (Gers et al. 2000, Hochreiter and Schmidhuber 1997) with forget_bias=1.0 and t_max=2.0)",
         "The option forget_bias=1.0 of lstm1 is customary and not the default of zoo.",
         "zoned (gru (Cho et al. 2014, Chung et al. 2014) with zoneout (Krueger et al. 2016)",
         "deep (vanilla (Elman 1990) with layer_norm (Ba et al. 2016)",

@@ -943,7 +943,7 @@ EXPECTED: dict[str, Expected] = {
         OFFICIAL,
         "D there is a vector of standard normal numbers.",
     ),
-    "lstm": lstm_like(),
+    "lstm": lstm_like(options={"t_max": 2.0}),
     "lstm_original": Expected({"Wx": by_hidden, "Wh": by_hidden, "b": zeros}),
     "lstm_projected": lstm_like(arrays={"Wp": by_hidden}, options={"proj": 32}),
     "ltc": Expected(

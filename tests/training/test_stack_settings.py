@@ -348,13 +348,13 @@ def test_run_with_cells_is_resumed_by_directory_alone(text, tmp_path):
     for path, flags in ((out, ()), (copy, ("--cell", "lstm,gru"))):
         result = zoo_command("train", "--resume", "--out", path, "--steps", 6, "--quiet", *flags)
         assert (result.exit_code, result.stderr) == (0, "")
-        assert Run(path).config.cell_options == ({"forget_bias": 1.0}, {})
+        assert Run(path).config.cell_options == ({"forget_bias": 1.0, "t_max": 2.0}, {})
     for flags, words in (
         (("--cell", "lstm,mgu,gru"), "cell: ['lstm', 'gru'] -> ['lstm', 'mgu', 'gru']"),
         (("--learned-state",), "--learned-state: False -> True"),
         (
             ("--set", "forget_bias=2"),
-            "cell_options: [{'forget_bias': 1.0}, {}] -> [{'forget_bias': 2.0}, {}]",
+            "cell_options: [{'forget_bias': 1.0, 't_max': 2.0}, {}] -> [{'forget_bias': 2.0, ",
         ),
     ):
         result = zoo_command("train", "--resume", "--out", out, *flags)

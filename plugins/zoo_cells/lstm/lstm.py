@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import zoo
-from zoo_cells.lstm._initializers import uniform_gates
+from zoo_cells.lstm._initializers import chrono_biases, uniform_gates
 
 Array = Any
 
@@ -25,6 +25,11 @@ class LSTM(zoo.Cell):
 
     Parameters: ``Wx (I, 4H)`` and ``Wh (H, 4H)`` uniform within ``1 / sqrt(H)`` of zero, ``b (4H,)`` zero.
     States: ``h (H,)``, which is the output, and ``c (H,)``.
+
+    With ``t_max`` above 2, the biases have the chrono initialisation of Tallec and Ollivier 2018
+    (https://arxiv.org/abs/1804.11188, equation 16): for gate f the logarithm of a uniform draw between 1 and
+    ``t_max - 1``, and for gate i its negative. Then units forget within about 1 to ``t_max`` steps at first.
+    Leave ``forget_bias`` at zero then. In comparisons, where it is one by default, set it to zero.
 
     The equations and the order of the gates are the same in PyTorch's ``nn.LSTM``, which has a second,
     redundant bias. ``forget_bias`` is added in each step and is not part of ``b``.
@@ -48,7 +53,8 @@ class LSTM(zoo.Cell):
         when_to_use="The LSTM is the baseline that readers expect, and you can move its weights from and to "
         "PyTorch, Keras and Flax. It has four blocks of weights and two state vectors, where a GRU has three "
         "blocks and one vector. Each step needs the output of the step before, so the steps of a sequence "
-        "cannot run in parallel.",
+        "cannot run in parallel. If you know how far dependencies reach, set t_max to about 1.5 times this "
+        "number of steps.",
         also=(
             zoo.Card(
                 title="Long Short-Term Memory",
@@ -83,7 +89,7 @@ class LSTM(zoo.Cell):
     )
     Wx = zoo.Param("I", "4H", init=uniform_gates, help="input to gates i, f, g, o")
     Wh = zoo.Param("H", "4H", init=uniform_gates, help="hidden to gates i, f, g, o")
-    b = zoo.Param("4H", help="bias of gates i, f, g, o")
+    b = zoo.Param("4H", init=chrono_biases, help="bias of gates i, f, g, o")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
     # One, which many add, learns text more slowly: 1.740 nats where zero reaches 1.613, on the last tenth of
@@ -92,6 +98,9 @@ class LSTM(zoo.Cell):
     # default of Keras and TensorFlow.
     forget_bias = zoo.Option(
         0.0, help="added to the forget gate, above zero to remember at first", customary=1.0
+    )
+    t_max = zoo.Option(
+        2.0, low=2.0, help="longest time of chrono initial biases, in steps; 2 for zero biases"
     )
     gates = zoo.Gates(
         input_gate="sigmoid_i", forget_gate="sigmoid_f", output_gate="sigmoid_o", candidate="tanh_g"
