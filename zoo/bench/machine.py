@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import llvmlite.binding as llvm  # type: ignore[import-untyped]
+
 import zoo
 from zoo.processes import available_processors
 
@@ -17,9 +19,13 @@ if TYPE_CHECKING:
 
 
 def machine_info() -> dict[str, Any]:
-    """Processor, cores, caches, system and load."""
+    """Processor, cores, caches, system and load.
+
+    Virtual machines often hide the model of the processor, ``AMD EPYC``. LLVM's name of its design follows,
+    ``znver3``.
+    """
     return {
-        "processor": _processor_name(),
+        "processor": f"{_processor_name()} ({llvm.get_host_cpu_name()})",
         "processors": available_processors(),
         "caches": cache_sizes(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
