@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -65,3 +66,49 @@ def test_order_of_declaration_has_no_influence(order: tuple[str, ...]) -> None:
 def test_both_passes_equal_the_step_and_its_differences(order, monkeypatch: pytest.MonkeyPatch) -> None:
     checks.set_chunk(monkeypatch, 2)
     checks.check(checks.trial(stack(order), (3, 3), 5, 2))
+
+
+def read_memory(cell, x, state):
+    value = x @ cell.W
+    state = 0.9 * state + zoo.outer(value @ cell.A, np.tanh(value))
+    return value @ state, state
+
+
+def read_scan(cell, x, state):
+    state = np.exp(-zoo.exp(cell.A) * zoo.softplus(x @ cell.W)[:, None]) * state + zoo.outer(
+        x @ cell.W, x @ cell.W
+    )
+    return state @ (x @ cell.W), state
+
+
+def read_filter(cell, x, state):
+    state = zoo.sigmoid(cell.A) * state + cell.A * (x @ cell.W)[:, None]
+    return (cell.A * state).sum(axis=1), state
+
+
+def read_convolution(cell, x, state):
+    return zoo.short_convolution(x @ cell.W, state, cell.A)
+
+
+@pytest.mark.parametrize("read", [read_memory, read_scan, read_filter, read_convolution])
+def test_final_state_has_a_gradient_if_its_reads_have_none(
+    read: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "2" if read is read_convolution else "H"
+
+    class Cut(zoo.Cell):
+        """A state whose reads have no gradient."""
+
+        W = zoo.Param("I", "H", init="glorot_uniform")
+        A = zoo.Param("3" if read is read_convolution else "H", "H", init="glorot_uniform")
+        C = zoo.State(rows, "H")
+
+        def step(self, x, C):
+            value, C = read(self, x, C)
+            return zoo.Output(zoo.stop_gradient(value), C)
+
+    assert find_sequence_states(trace_step(Cut())).memories.keys() == {"C"}
+    checks.set_chunk(monkeypatch, 2)
+    case = checks.trial(Cut(), (3, 3), 5, 2)
+    case.dy[...] = 0
+    checks.check(case)

@@ -60,13 +60,13 @@ def _chains() -> int:
 def _py_multiply_adds(operand: Any, times: int) -> float:  # noqa: ARG001
     sums = np.arange(_chains(), dtype=np.float64)
     for _ in range(times):
-        sums += 0.5 * 0.5
+        sums = sums * 0.5 + 0.5
     return float(sums.sum())
 
 
 @njit(python_fallback=_py_multiply_adds)
 def multiply_adds(operand: Any, times: int) -> float:
-    """Compute ``times`` steps of multiply-adds in independent chains: chain n begins at n and adds 1/4.
+    """Compute ``times`` steps of multiply-adds in independent chains: chain n begins at n and goes towards 1.
 
     Args:
         operand: Array of the type of the operands; int32 for pairs of bfloat16.
@@ -84,11 +84,13 @@ def _multiply_adds(_typing: Any, operand: Any, times: Any) -> Any:
         vector = sum_vector(operand.dtype)
         # Sums begin with different numbers, or LLVM would compute one for all.
         sums = [_tools.alloca_once_value(builder, vector([n] * vector.count)) for n in range(_chains())]
-        factor = vector([0.5] * vector.count)
+        half = vector([0.5] * vector.count)
         with _tools.for_range(builder, args[1]):
-            for place in sums:
-                total = emit_multiply_add(builder, operand.dtype, factor, factor, builder.load(place))
-                builder.store(total, place)
+            for pointer in sums:
+                total = builder.load(pointer)
+                # Steps of floats multiply the sum, since LLVM would compute a product of constants once.
+                operands = (half, half, total) if operand.dtype == types.int32 else (total, half, half)
+                builder.store(emit_multiply_add(builder, operand.dtype, *operands), pointer)
         result = functools.reduce(builder.fadd, map(builder.load, sums))
         first = builder.extract_element(result, ir.IntType(32)(0))
         return first if vector.element == _DOUBLE else builder.fpext(first, _DOUBLE)

@@ -63,6 +63,9 @@ def gradients(seeds: Mapping[Node, Node], sources: Iterable[Node]) -> dict[Node,
             collected[output].append(_sum_over_rows(output, gradient))
     gradient_of = {}
     for node in reversed(active):
+        if node.op.kind is Kind.MEMORY and not collected[node]:
+            # No output needs what is read, but its operands set the final state, whose gradient kernels add.
+            collected[node].append(copy(node.graph.constant(0.0, node.shape), node.level))
         if collected[node]:
             gradient_of[node] = _accumulate(node, collected[node])
             for operand, contribution in zip(node.inputs, _vjp_of(node, gradient_of[node]), strict=False):
