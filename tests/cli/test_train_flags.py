@@ -59,6 +59,21 @@ def test_values_are_parsed_by_the_option():
     assert assign(["amsgrad=yes", "eps=1e-6"], [target])["optimizer"] == {"amsgrad": True, "eps": 1e-6}
 
 
+def test_prefix_is_a_kind_or_a_name():
+    adam, copying = type(zoo.get_optimizer("adam")), type(zoo.get_task("copying"))
+    targets = [component_target("task", copying), component_target("optimizer", adam)]
+    expected = {"task": {"delay": 7}, "optimizer": {}}
+    assert assign(["task.delay=7"], targets) == assign(["copying.delay=7"], targets) == expected
+    with pytest.raises(UsageError, match="delay of task 'copying' is set twice"):
+        assign(["copying.delay=7", "delay=8"], targets)
+
+
+def test_prefixes_come_before_names():
+    lstm = type(zoo.get_cell("lstm"))
+    targets = [component_target("lstm", lstm), component_target("(lstm,gru).l0", lstm)]
+    assert assign(["lstm.forget_bias=0"], targets)["lstm"] == {"forget_bias": 0.0}
+
+
 # ---- train --------------------------------------------------------------------------------------------
 
 

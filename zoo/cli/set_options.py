@@ -22,17 +22,19 @@ class Target:
         prefix: Text before the dot in ``cell.alpha=0.5``.
         label: Its name in errors, ``cell 'vanilla'``.
         readers: Parser of each option.
+        name: Another prefix, as in ``vanilla.alpha=0.5``; empty if there is none.
     """
 
     prefix: str
     label: str
     readers: Mapping[str, Reader]
+    name: str = ""
 
 
 def component_target(prefix: str, component: type[Component]) -> Target:
     """The declared options of a component."""
     readers = {name: _reader(component, name) for name in component.declared_options}
-    return Target(prefix, component.label(), readers)
+    return Target(prefix, component.label(), readers, component.name)
 
 
 def _reader(component: type[Component], name: str) -> Reader:
@@ -66,7 +68,8 @@ def assign(texts: Iterable[str], targets: Sequence[Target]) -> Chosen:
 
 def _find(name: str, targets: Sequence[Target]) -> tuple[Target, str]:
     prefix, dot, option = name.rpartition(".")
-    considered = [target for target in targets if not dot or target.prefix == prefix]
+    by_prefix = [target for target in targets if not dot or target.prefix == prefix]
+    considered = by_prefix or [target for target in targets if target.name == prefix]
     if not considered:
         prefixes = list(dict.fromkeys(target.prefix for target in targets))
         raise UsageError(

@@ -326,7 +326,7 @@ _COMMAND_FLAGS = [
         multiple=True,
         metavar="NAME=VALUE",
         help="Set an option of the task, cell, loss, optimizer or schedule (`zoo show NAME` lists them), for "
-        "example beta1=0.8, or optimizer.beta1=0.8 if several have this name; may be repeated.",
+        "example beta1=0.8; optimizer.beta1=0.8 or adam.beta1=0.8 if several have it; may be repeated.",
     ),
     Flag(
         "--out",
