@@ -1,8 +1,8 @@
-"""The LSTM with chrono initialisation, under the name that ``results/reproductions.csv`` has for it.
+"""The LSTM with chrono initialisation, under the name ``ChronoLSTM`` that ``results/reproductions.csv`` uses.
+
+This command trains the same network, with other settings of training:
 
     zoo train --task copying --set delay=100 --cell lstm --set t_max=150
-
-trains the same network.
 
 Reference: C. Tallec & Y. Ollivier, *Can recurrent neural networks warp time?*, ICLR 2018,
 https://arxiv.org/abs/1804.11188, equation 16.

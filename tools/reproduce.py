@@ -24,7 +24,7 @@ from typing import Any
 from csv_rows import append_rows, read_rows
 
 import zoo
-from zoo.registry import split_name
+from zoo.registry import resolve_cell, split_name
 from zoo.storage.document_marker import DocumentMarker
 from zoo.tables import TextTable
 
@@ -304,6 +304,11 @@ def label_of(model: Model) -> str:
     return ", ".join((model.spec.rpartition(":")[2], *options))
 
 
+def all_options(model: Model) -> dict[str, Any]:
+    """All options of the cell: those of the model, and the defaults of the others."""
+    return dict(resolve_cell(model.spec, **model.options).options)
+
+
 def cell_and_block(model: Model) -> tuple[str, str]:
     """The cell with its options, and its block; a dash for none."""
     label = label_of(model)
@@ -315,14 +320,18 @@ def cell_and_block(model: Model) -> tuple[str, str]:
 
 
 def measure(claim: Claim, model: Model, seeds: int = SEEDS, **changes: Any) -> list[Row]:
-    """Train a model with every seed."""
+    """Train a model with every seed.
+
+    Options that the model does not set have the defaults of zoo. The rows of the file were measured with
+    them, and not with the customary values that ``zoo.compare`` would use.
+    """
     folder = Path(tempfile.mkdtemp(prefix="zoo-reproduction-"))
     settings = {"schedule": "constant", **claim.settings, **model.settings, **changes}
     try:
         comparison = zoo.compare(
             {"model": model.spec},
             [claim.task],
-            options={"model": dict(model.options), claim.task: dict(claim.options)},
+            options={"model": all_options(model), claim.task: dict(claim.options)},
             seeds=seeds,
             lr=model.lr,
             jobs=0,

@@ -96,10 +96,13 @@ def test_janet_starts_with_spans_up_to_the_longest() -> None:
     np.testing.assert_array_equal(b[1000:], 0)
 
 
-@given(t_max=st.floats(3, 1000))
-def test_lstm_starts_with_chrono_biases(t_max: float) -> None:
-    i, f, g, o = np.split(start_of(LSTM(t_max=t_max), "b", 4, 1000), 4)
-    np.testing.assert_array_equal(i, -f)
+@given(t_max=st.floats(3, 1000), forget_bias=st.floats(-2, 2))
+def test_lstm_starts_with_chrono_biases(t_max: float, forget_bias: float) -> None:
+    """The sum that gate f starts with does not depend on the forget bias."""
+    cell = LSTM(t_max=t_max, forget_bias=forget_bias)
+    i, f, g, o = np.split(start_of(cell, "b", 4, 1000), 4)
+    f = f + forget_bias
+    np.testing.assert_allclose(i, -f, atol=1e-12)
     times = np.exp(f)  # uniform between 1 and t_max - 1
     assert 1 - 1e-9 <= times.min() < 1 + 0.02 * t_max
     assert 0.98 * (t_max - 1) < times.max() <= (t_max - 1) * (1 + 1e-9)
@@ -108,8 +111,9 @@ def test_lstm_starts_with_chrono_biases(t_max: float) -> None:
     assert not o.any()
 
 
-def test_lstm_starts_with_biases_of_zero_by_default() -> None:
-    b = start_of(LSTM(), "b", 4, 1000)
+@pytest.mark.parametrize("forget_bias", [0.0, 1.0])
+def test_lstm_starts_with_biases_of_zero_by_default(forget_bias: float) -> None:
+    b = start_of(LSTM(forget_bias=forget_bias), "b", 4, 1000)
     assert not b.any()
     assert not np.signbit(b).any()
 

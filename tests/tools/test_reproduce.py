@@ -11,6 +11,7 @@ from csv_rows import read_rows
 from reproduce import CLAIMS, Claim, Model, Row
 
 import zoo
+from zoo.comparison.specs import find_cell
 from zoo.registry import resolve_cell
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,16 @@ def test_a_model_is_trained_with_its_options_and_every_seed():
         rows = reproduce.measure(claim, model, seeds=2, batch=2, eval_batches=1)
     assert [(each.seed, each.steps, each.status) for each in rows] == [(0, 2, "finished"), (1, 2, "finished")]
     assert {each.model for each in rows} == {"deltanet(delta_net), negative_eigenvalues=True"}
+
+
+@pytest.mark.parametrize(("claim", "model"), MODELS, ids=lambda each: getattr(each, "name", ""))
+def test_models_have_the_options_of_their_labels(claim, model):
+    """No customary value replaces a default: the rows of the file were measured with the defaults."""
+    options = find_cell(model.spec, reproduce.all_options(model))[0].options
+    defaults = resolve_cell(model.spec).options
+    changed = {name: value for name, value in options.items() if value != defaults[name]}
+    assert changed.items() <= model.options.items()
+    assert model.options.items() <= options.items()
 
 
 def test_chrono_initialisation_draws_the_biases_of_the_gates():

@@ -24,10 +24,12 @@ def uniform_gates(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarra
 def chrono_biases(rng: np.random.Generator, shape: tuple[int, ...], cell: Any) -> np.ndarray[Any, Any]:
     """Chrono initialisation of biases of gates i, f, g, o; zero for a ``t_max`` of 2.
 
-    Gate f has logarithms of draws between 1 and ``t_max - 1``, gate i their negatives, and g and o zero.
+    Gate f has logarithms of draws between 1 and ``t_max - 1``, gate i their negatives, and g and o zero. The
+    step adds ``forget_bias`` to gate f, so its bias is smaller by this number.
     """
     memory = np.log(rng.uniform(1, cell.t_max - 1, shape[0] // 4))
-    return np.concatenate([0 - memory, memory, np.zeros(shape[0] // 2)])
+    added = cell.forget_bias if cell.t_max > 2 else 0.0
+    return np.concatenate([0 - memory, memory - added, np.zeros(shape[0] // 2)])
 
 
 def uniform_per_gate(gates: int) -> Callable[[np.random.Generator, tuple[int, ...]], np.ndarray[Any, Any]]:

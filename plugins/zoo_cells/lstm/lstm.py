@@ -29,7 +29,7 @@ class LSTM(zoo.Cell):
     With ``t_max`` above 2, the biases have the chrono initialisation of Tallec and Ollivier 2018
     (https://arxiv.org/abs/1804.11188, equation 16): for gate f the logarithm of a uniform draw between 1 and
     ``t_max - 1``, and for gate i its negative. Then units forget within about 1 to ``t_max`` steps at first.
-    Leave ``forget_bias`` at zero then. In comparisons, where it is one by default, set it to zero.
+    ``forget_bias`` has no effect then: ``b`` starts lower by this number.
 
     The equations and the order of the gates are the same in PyTorch's ``nn.LSTM``, which has a second,
     redundant bias. ``forget_bias`` is added in each step and is not part of ``b``.
