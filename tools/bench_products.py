@@ -26,7 +26,7 @@ from zoo.compiler.ir.graph import Node
 from zoo.compiler.ir.memory_ops import FACTORS_GRADIENT
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.schedule.phases import MatmulItem
-from zoo.errors import UsageError
+from zoo.errors import UsageError, ZooError
 from zoo.kernels.matmul import steps_per_gradient_block
 from zoo.tables import align
 
@@ -136,6 +136,18 @@ def compare(cell: zoo.Cell, sizes: Sizes, input_size: int, dtype: str, budget: f
     return float(passes), float(alone)
 
 
+def check_cells(arguments: argparse.Namespace) -> None:
+    """Check that the products of all cells can be measured.
+
+    Raises:
+        UnknownNameError: if a cell is unknown.
+        UsageError: if a cell has its own kernels, or a product of several heads.
+    """
+    _, _, hidden = map(int, arguments.sizes.split(","))
+    for name in arguments.cells:
+        products_of(zoo.get_cell(name), arguments.input or hidden, hidden)
+
+
 def rows_of(arguments: argparse.Namespace) -> Iterator[tuple[str, ...]]:
     """A row of the table for each cell."""
     yield "cell", "kernels_ms", "products_ms", "factor"
@@ -164,6 +176,10 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--dtype", default="float32", choices=("float32", "float64"), help="dtype")
     parser.add_argument("--seconds", type=float, default=3.0, metavar="S", help="seconds for each cell")
     arguments = parser.parse_args(given)
+    try:
+        check_cells(arguments)
+    except ZooError as error:
+        parser.error(str(error))
     print(machine())
     print("\n".join(align(list(rows_of(arguments)))))
 

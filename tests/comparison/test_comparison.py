@@ -644,6 +644,16 @@ def test_residual_connections_reach_models_and_texts(go):
     assert go(engine=Idle(), residual=True).plan["settings"]["residual"] is True
 
 
+def test_residual_without_effect_is_an_error(go):
+    """One layer reads inputs of another size than its output."""
+    with pytest.raises(UsageError) as caught:
+        go("vanilla", "copying", options={"copying": TINY}, **SIZES, residual=True)
+    assert str(caught.value) == (
+        "compare: residual is given and has no effect for vanilla on copying, since no layer has an output "
+        "of the size of its input; leave out `residual`, or give more `layers`."
+    )
+
+
 @pytest.mark.parametrize("name", ["bidirectional", "residual"])
 def test_plan_without_later_settings_has_their_defaults(two, go, name):
     path = two.path / "compare.json"

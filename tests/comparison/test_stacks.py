@@ -170,7 +170,18 @@ def test_block_goes_around_every_layer(tmp_path):
     ("cells", "changes", "words"),
     [
         ("(gru,lstm)", {"layers": 3}, "layers is 3 and the stack 'gru-lstm' has 2 cells; all cells"),
-        (["2*gru", "3*gru"], {}, "layers is 2 and the stack '3xgru' has 3 cells; all cells of a comparison"),
+        (
+            ["2*gru", "3*gru"],
+            {},
+            "the stack '2xgru' has 2 cells and the stack '3xgru' has 3 cells; all",
+        ),
+        ("2*lstm,gru", {}, "'2*lstm,gru' has several cells; write (2*lstm,gru) for a stack of layers, or"),
+        (["lstm,gru"], {}, "'lstm,gru' has several cells; write (lstm,gru) for a stack of layers, or give"),
+        ("my=lstm,gru", {}, "'lstm,gru' has several cells"),
+        ([["lstm,gru", "lstm"]], {}, "'lstm,gru' has several cells"),
+        ("((lstm,gru)", {}, "'((lstm,gru)' is not a cell or a stack; expected CELL, BLOCK(CELL), or for a"),
+        ("prenorm(2*lstm)", {}, "'prenorm(2*lstm)' is not a cell or a stack"),
+        ("2 * lstm", {}, "'2 * lstm' is not a cell or a stack"),
         ("(gru,lstmm)", {}, "unknown cell 'lstmm'"),
         ("(gru,)", {}, "the name of a cell is empty"),
         ([["gru", 3]], {}, "3 is not a cell"),
@@ -191,6 +202,17 @@ def test_invalid_stacks(cells, changes, words, tmp_path):
         zoo.compare(cells, "adding", out=tmp_path / "out", **changes)
     assert words in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_new_stack_has_the_layers_of_the_comparison(tmp_path):
+    plan_of("gru", tmp_path, hidden=2)
+    with pytest.raises(UsageError, match="the comparison has 1 layer and the stack '2xgru' has 2 cells"):
+        zoo.compare("2*gru", out=tmp_path, engine=Idle())
+
+
+def test_layers_by_name_have_customary_values_and_cells_keep_their_own(tmp_path):
+    (cell,) = plan_of([("lstm", zoo.get_cell("lstm"))], tmp_path, hidden=2)["cells"]
+    assert (cell["options"]["l0.forget_bias"], cell["options"]["l1.forget_bias"]) == (1.0, 0.0)
 
 
 def test_options_of_a_stack_on_the_command_line():

@@ -286,8 +286,12 @@ def test_options_are_a_column_and_values_that_are_not_customary_a_warning():
     made = results(cells=cells)
     assert list(list_warnings(made)) == [
         "lem has forget_bias=0.0, and forget_bias=1.0 is customary. Compare with it too: `--cells "
-        "customary=lstm`."
+        "lem-customary=lstm`."
     ]
+    cells["lem"]["stated_options"]["size"] = 3
+    cells["lem"]["options"] = {"forget_bias": 0.0, "size": 3}
+    (warning,) = list_warnings(results(cells=cells))
+    assert warning.endswith("`--cells lem-customary=lstm --set lem-customary.size=3`.")
     copying = make_tables(made)[1].as_text()
     assert {row[0]: row[2] for row in copying.rows} == {"lem": "forget_bias=0.0", "gru": "–"}
     assert "options" not in text_tables()[1].headings

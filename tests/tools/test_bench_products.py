@@ -61,3 +61,14 @@ def test_table_has_a_row_for_each_cell(capsys):
 def test_cell_without_plain_products_is_an_error(name, message):
     with pytest.raises(UsageError, match=message):
         products_of(zoo.get_cell(name), *SIZES.values())
+
+
+@pytest.mark.parametrize("name", ["vanilla", "lstmm"])
+def test_cells_are_checked_before_any_is_measured(name, monkeypatch, capsys):
+    monkeypatch.setattr(bench_products, "compare", None)
+    with pytest.raises(SystemExit, match="2"):
+        bench_products.main(["lstm", name])
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "error:" in captured.err
+    assert name in captured.err.partition("error:")[2]

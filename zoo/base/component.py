@@ -187,7 +187,7 @@ def _digest(source: str) -> str:
 
 
 def _code(source: str) -> object:
-    """The syntax tree of a source without `_is_text`, or the source if Python cannot parse it."""
+    """The syntax tree without docstrings, help texts and customary values; the source if it is invalid."""
     try:
         return _without_texts(ast.parse(textwrap.dedent(source)))
     except SyntaxError:  # the file was edited after the import

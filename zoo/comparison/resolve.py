@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zoo.arguments import short_repr
+from zoo.arguments import counted, short_repr
 from zoo.base import Cell, Optimizer
 from zoo.base.names import matching_names
 from zoo.comparison import specs as specs_module
@@ -86,7 +86,8 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
         )
     instances = {label: cell for label, (_, cell) in cells.items()}
     settings = stored.settings if stored else _new_settings(request, instances)
-    _check_layers(settings["layers"], instances)
+    is_given = "layers" in request.settings
+    _check_layers(settings["layers"], instances, is_given=is_given, is_stored=stored is not None)
     optimizer = _find_optimizer(request, settings, is_stored=stored is not None)
     if stored:
         plan = _extended_plan(request, stored, cells, tasks)
@@ -97,9 +98,11 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
     if plan.settings["bidirectional"]:
         _check_bidirectional(task_infos)
     if plan.settings["residual"]:
-        _check_residual(instances)
+        _check_not_in_block(instances)
     _check_budget(plan, instances, task_infos)
     plan = dataclasses.replace(plan, run_sizes=_run_sizes(plan, instances, task_infos))
+    if plan.settings["residual"]:
+        _check_residual(plan, instances, task_infos)
     _check_patterns(plan, instances, task_infos, optimizer)
     return ResolvedPlan(plan, instances, task_infos, optimizer)
 
@@ -257,15 +260,19 @@ def _default_grid(optimizer: Optimizer) -> tuple[float, ...]:
     return tuple(float(f"{factor * default:.6g}") for factor in GRID)
 
 
-def _check_layers(layers: int, cells: Mapping[str, CellInfo]) -> None:
+def _check_layers(layers: int, cells: Mapping[str, CellInfo], *, is_given: bool, is_stored: bool) -> None:
     """Check that every stack has the number of layers of the comparison; raises `UsageError`."""
-    for label, cell in cells.items():
-        if cell.is_stack and len(cell.cells) != layers:
-            raise UsageError(
-                f"compare: layers is {layers} and the stack {label!r} has {len(cell.cells)} cells; all cells "
-                f"of a comparison have the same number of layers, so give stacks of this size, or leave out "
-                f"`layers`."
-            )
+    stacks = {label: len(cell.cells) for label, cell in cells.items() if cell.is_stack}
+    for label, count in stacks.items():
+        if count == layers:
+            continue
+        source = f"layers is {layers}" if is_given else f"the comparison has {counted(layers, 'layer')}"
+        if not is_given and not is_stored:
+            source = f"the stack {next(iter(stacks))!r} has {layers} cells"
+        raise UsageError(
+            f"compare: {source} and the stack {label!r} has {count} cells; all cells of a comparison have "
+            f"the same number of layers, so give stacks of this size{', or leave out `layers`' * is_given}."
+        )
 
 
 def _check_bidirectional(tasks: Mapping[str, AnyTaskInfo]) -> None:
@@ -278,13 +285,25 @@ def _check_bidirectional(tasks: Mapping[str, AnyTaskInfo]) -> None:
             )
 
 
-def _check_residual(cells: Mapping[str, CellInfo]) -> None:
+def _check_not_in_block(cells: Mapping[str, CellInfo]) -> None:
     """Check that no layer has a block; raises `UsageError`."""
     for label, cell in cells.items():
         if cell.is_in_block:
             raise UsageError(
                 f"compare: residual is given with the cell {label!r}, and the block of the cell adds its "
                 f"input already; leave out `residual` or the block."
+            )
+
+
+def _check_residual(plan: Plan, cells: Mapping[str, CellInfo], tasks: Mapping[str, AnyTaskInfo]) -> None:
+    """Check that every model has a residual connection; raises `UsageError`."""
+    for task, cell in plan.pairs():
+        hidden = plan.run_sizes[task][cell].hidden
+        stack = _stack(cells[cell].of_layers, tasks[task], hidden, plan.settings)
+        if not any(layer.is_residual for layer in stack.layers):
+            raise UsageError(
+                f"compare: residual is given and has no effect for {cell} on {task}, since no layer has an "
+                f"output of the size of its input; leave out `residual`, or give more `layers`."
             )
 
 

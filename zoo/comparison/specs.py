@@ -21,6 +21,7 @@ from zoo.registry import (
     plugins,
     registry_of,
     resolve_task,
+    split_at_commas,
     split_name,
     stack_label,
     stack_name,
@@ -113,7 +114,9 @@ def label_specs(kind: str, components: Any) -> LabelledSpecs:
     options: dict[str, dict[str, Any]] = {}
     for label, component in pairs:
         spec, chosen = _spec_of(kind, component)
-        label = label or _default_label(kind, spec)
+        if not label:
+            label = _default_label(kind, spec)
+            _check_notation(kind, spec, label)
         _check_label(kind, label)
         if specs.setdefault(label, spec) != spec or (label in options and options[label] != chosen):
             raise UsageError(
@@ -179,6 +182,8 @@ def _split_label(component: Any) -> tuple[str, Any]:
 def _spec_of(kind: str, component: Any) -> tuple[str, dict[str, Any] | None]:
     """The spec of a component, and its options if it is an instance."""
     if isinstance(component, str):
+        if kind == "cell":
+            _check_is_one_item(component)
         is_text_of_stack = kind == "cell" and is_stack(component.strip())
         return (_as_stack(component) if is_text_of_stack else component.strip()), None
     if kind == "cell" and isinstance(component, Sequence) and component:
@@ -190,6 +195,16 @@ def _spec_of(kind: str, component: Any) -> tuple[str, dict[str, Any] | None]:
     raise UsageError(
         f"compare: {component!r} is not a {kind}; give a name, a registered class, or one of its instances."
     )
+
+
+def _check_is_one_item(text: str) -> None:
+    """Check that a text has no commas outside parentheses; raises `UsageError`."""
+    has_pairs = text.count("(") == text.count(")")
+    if has_pairs and not is_file_spec(text) and len(split_at_commas(text)) > 1:
+        raise UsageError(
+            f"compare: {short_repr(text)} has several cells; write ({text}) for a stack of layers, or give "
+            f"each cell as an item of a list."
+        )
 
 
 def _as_stack(text: str) -> str:
@@ -221,6 +236,20 @@ def _default_label(kind: str, spec: str) -> str:
 def has_default_label(label: str, entry: PlanEntry) -> bool:
     """Whether the label of an entry need not be given."""
     return label == (stack_label(entry.name) if is_stack(entry.name) else entry.name)
+
+
+def _check_notation(kind: str, spec: str, label: str) -> None:
+    """Check the notation of a component without a label of its own; raises `UsageError`."""
+    if is_label(label) or len(label) > MAX_LABEL:
+        return
+    if kind != "cell":
+        raise UsageError(
+            f"compare: {short_repr(spec)} is not the name of a {kind}; `zoo tasks` lists the tasks."
+        )
+    raise UsageError(
+        f"compare: {short_repr(spec)} is not a cell or a stack; expected CELL, BLOCK(CELL), or for a stack "
+        f"(CELL,CELL) or 2*CELL, without spaces and with a closing parenthesis for each opening one."
+    )
 
 
 def _check_label(kind: str, label: str) -> None:

@@ -503,10 +503,19 @@ def _uncustomary_options(results: Comparison) -> Iterator[str]:
         }
         if customary:
             chosen = _assignments(results, cell, {option: own[option] for option in customary}, ", ")
+            others = {option: value for option, value in own.items() if option not in customary}
             yield (
                 f"{cell} has {chosen}, and {_assignments(results, cell, customary, ', ')} is customary. "
-                f"Compare with it too: `--cells {shlex.quote(f'customary={name}')}`."
+                f"Compare with it too: `{_flags(results, cell, f'{cell}-customary', others)}`."
             )
+
+
+def _flags(results: Comparison, cell: str, label: str, options: Mapping[str, Any]) -> str:
+    """The flags that add a cell under a label, with some options."""
+    words = ["--cells", f"{label}={results.registered_name(cell)}"]
+    for name, value in merge_layers(options, results.options(cell)).items():
+        words += ["--set", f"{label}.{name}={value}"]
+    return shlex.join(words)
 
 
 def customary_cells(results: Comparison) -> dict[str, list[str]]:

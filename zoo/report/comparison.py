@@ -165,7 +165,7 @@ def _lines(
     for slot, cell in enumerate(cells):
         of_cell = (histories[run.path] for run in runs if run.cell == cell and run.path in histories)
         lines = [line for history in of_cell if (line := history.points("eval", quantity))[0]]
-        if len({steps for steps, _ in lines}) > 1:  # seeds that diverged end the mean
+        if len({steps for steps, _ in lines}) > 1:  # the mean ends with the first seed that ended early
             for steps, values in lines:
                 yield Series(cell, _thin_out(steps), _thin_out(values), slot, thin=True)
         if lines:
