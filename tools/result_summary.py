@@ -28,7 +28,7 @@ def facts_of(results: Results) -> list[str]:
 def _best_rank(results: Results) -> Iterator[str]:
     if len(results.ranking) > 1:
         best, *others = results.ranking
-        worse = [row.cell for row in others if row.behind_low is not None and row.behind_low > 0]
+        worse = [row.cell for row in others if row.rank_gap_low is not None and row.rank_gap_low > 0]
         close = [row.cell for row in others if row.cell not in worse]
         not_worse = f" The other {len(close)} are not, for example {some_names(close[:6])}." if close else ""
         rank = rank_with_interval(best)

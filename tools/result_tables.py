@@ -160,7 +160,7 @@ def ranking_table(results: Results) -> TextTable:
             linked(row.cell),
             f"{row.rank:.2f}" if row.rank is not None else "–",
             f"{row.low:.1f} to {row.high:.1f}" if row.low is not None else "–",
-            _behind(row),
+            _rank_gap(row),
             f"{row.solved}/{row.solvable}",
             *(
                 score_text(facts, results.at(*results.models[row.cell], facts.name))
@@ -173,21 +173,21 @@ def ranking_table(results: Results) -> TextTable:
         "model",
         "mean rank",
         "95 %",
-        "behind",
+        "rank gap",
         "solved",
         *(facts.title for facts in tasks().values()),
     )
     return TextTable("", headings, rows, right=(1, 2, 3, 4))
 
 
-def _behind(row: OverallRow) -> str:
+def _rank_gap(row: OverallRow) -> str:
     """The difference to the best mean rank of the other models, in bold if it is clearly worse or better."""
-    if row.behind is None:
+    if row.rank_gap is None:
         return "–"
-    if row.behind_low is None or row.behind_high is None:
-        return f"{row.behind:.1f}"
-    text = f"{row.behind:.1f} [{row.behind_low:.1f}, {row.behind_high:.1f}]"
-    return f"**{text}**" if row.behind_low > 0 or row.behind_high < 0 else text
+    if row.rank_gap_low is None or row.rank_gap_high is None:
+        return f"{row.rank_gap:.1f}"
+    text = f"{row.rank_gap:.1f} [{row.rank_gap_low:.1f}, {row.rank_gap_high:.1f}]"
+    return f"**{text}**" if row.rank_gap_low > 0 or row.rank_gap_high < 0 else text
 
 
 def task_table(results: Results, facts: TaskFacts) -> TextTable:

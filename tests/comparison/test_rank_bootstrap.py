@@ -63,7 +63,7 @@ def test_intervals_contain_the_value_itself(costs):
     last = len(draws.sums) - 1
     for value, interval in (
         (draws.rank(0), draws.interval(0)),
-        (draws.behind(0), draws.behind_interval(0)),
+        (draws.rank_gap(0), draws.rank_gap_interval(0)),
         (draws.difference(0, last), draws.difference_interval(0, last)),
     ):
         assert interval is None or interval[0] <= value <= interval[1]
@@ -78,7 +78,7 @@ def test_the_order_of_cells_changes_nothing(costs, random):
     draws, permuted = draw_ranks(costs), draw_ranks([table[:, order] for table in costs])
     for new, old in enumerate(order):
         assert permuted.interval(new) == draws.interval(old)
-        assert permuted.behind_interval(new) == draws.behind_interval(old)
+        assert permuted.rank_gap_interval(new) == draws.rank_gap_interval(old)
 
 
 @settings(max_examples=20, deadline=None)
@@ -88,7 +88,7 @@ def test_a_cell_that_is_always_better_is_concluded_better(costs):
     draws, pair = draw_ranks(with_best), draw_ranks([table[:, :2] for table in with_best])
     assert draws.interval(0) == (1.0, 1.0)
     assert all(draws.difference_interval(cell, 0)[0] > 0 for cell in range(1, len(draws.sums)))
-    assert (pair.behind_interval(0), pair.behind_interval(1)) == ((-1.0, -1.0), (1.0, 1.0))
+    assert (pair.rank_gap_interval(0), pair.rank_gap_interval(1)) == ((-1.0, -1.0), (1.0, 1.0))
 
 
 @settings(max_examples=20, deadline=None)
@@ -139,7 +139,7 @@ def test_pairing_reduces_the_variance_of_a_difference(seed):
 def test_few_tasks_and_seeds_have_no_interval_or_verdict(tasks, seeds, has_interval, has_verdict):
     draws = draw_ranks([np.tile([0.0, 1.0], (seeds, 1))] * tasks)
     assert (draws.interval(0) is not None) is has_interval
-    for interval in (draws.behind_interval(0), draws.difference_interval(0, 1)):
+    for interval in (draws.rank_gap_interval(0), draws.difference_interval(0, 1)):
         assert (interval is not None) is has_verdict
 
 
@@ -148,7 +148,7 @@ def test_rounding_does_not_decide_a_verdict():
     first, second, third = ([0.0, 1.0, 2.0], [0.0, 2.0, 1.0], [2.0, 0.0, 1.0])
     draws = draw_ranks([np.tile(row, (3, 1)) for row in (first, second, third)])
     for cell in range(3):
-        for end in draws.behind_interval(cell):
+        for end in draws.rank_gap_interval(cell):
             assert end == 0 or abs(end) > 0.1
 
 
@@ -170,7 +170,7 @@ def test_the_interval_covers_the_mean_rank_over_all_tasks_and_equal_cells_are_no
         covered.append(low <= 4.5 <= high)
         below, above = np.quantile(draws.drawn[:, 0], (0.025, 0.975))
         plain.append(below <= 4.5 <= above)
-        excluded += [draws.behind_interval(cell)[0] > 0 for cell in range(8)]
+        excluded += [draws.rank_gap_interval(cell)[0] > 0 for cell in range(8)]
     assert np.mean(covered) > 0.88
     assert np.mean(covered) > np.mean(plain), "percentiles of seven tasks are too narrow"
     assert np.mean(excluded) < 0.06

@@ -123,7 +123,7 @@ def test_stack_in_tables_and_in_the_paper(made):
     )
     assert "and lstm (Gers et al. 2000, Hochreiter and Schmidhuber 1997) with forget_bias=1.0" in text
     assert "2xvanilla (the layers 2*vanilla, from first to last, of vanilla (Elman 1990))" in text
-    assert "The option forget_bias=1.0 of mine-prenorm(lstm) and lstm is customary" in text
+    assert "For mine-prenorm(lstm) and lstm, we used the customary forget_bias=1.0 in place of" in text
     assert "The cells 2xvanilla and lstm were used without a block" in text
     assert "Every model had 2 layers of 2 hidden units" in text
     assert "xiong2020layer" in methods_latex(made)

@@ -59,7 +59,8 @@ def test_overall_ranks():
         ("gru", 1.5, 2, 4),
         ("lem", 1.5, 2, 4),
     ]
-    assert [(row.low, row.high, row.behind, row.behind_low) for row in rows] == [(None, None, 0.0, None)] * 2
+    intervals = [(row.low, row.high, row.rank_gap, row.rank_gap_low) for row in rows]
+    assert intervals == [(None, None, 0.0, None)] * 2
     assert (rows[0].solved, rows[0].solvable, rows[0].seconds) == (1, 4, 10.0)
     text = [record("text", cell, 0, 1.5, high=False, threshold=None) for cell in ("gru", "lem")]
     assert [(row.solvable, row.runs) for row in overall([*RECORDS, *text])] == [(4, 5), (4, 5)]
@@ -79,9 +80,9 @@ def test_clear_winner_has_degenerate_rank_interval():
     many = [record("t", "a", seed, 0.9 + 0.01 * seed) for seed in range(5)]
     many += [record("t", "b", seed, 0.1 + 0.01 * seed) for seed in range(5)]
     a, b = overall(many)
-    assert (a.cell, a.low, a.high, a.behind) == ("a", 1.0, 1.0, -1.0)
-    assert (b.cell, b.low, b.high, b.behind) == ("b", 2.0, 2.0, 1.0)
-    assert (b.behind_low, b.behind_high) == (None, None), "five runs give no verdict"
+    assert (a.cell, a.low, a.high, a.rank_gap) == ("a", 1.0, 1.0, -1.0)
+    assert (b.cell, b.low, b.high, b.rank_gap) == ("b", 2.0, 2.0, 1.0)
+    assert (b.rank_gap_low, b.rank_gap_high) == (None, None), "five runs give no verdict"
 
 
 def test_intervals_do_not_depend_on_the_order_of_the_records():

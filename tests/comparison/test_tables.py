@@ -72,7 +72,7 @@ def text_tables(*arguments, **changes):
 
 def test_overall_table_and_table_per_task():
     every, copying, adding = text_tables()
-    headings = ("cell", "scope", "mean rank", "95 %", "behind", "copying", "adding", "solved", "training s")
+    headings = ("cell", "scope", "mean rank", "95 %", "rank gap", "copying", "adding", "solved", "training s")
     assert every.headings == headings
     assert every.rows[0] == ("gru", "recurrence", "1.50", "–", "0.0", "0.7", "0.02", "1/4", "10")
     assert every.legend.endswith("gru has the best mean rank. An interval needs 3 tasks or 3 seeds.")

@@ -174,7 +174,7 @@ def customary_options(component: Component) -> dict[str, Any]:
 
 
 def stated_options(component: Component) -> dict[str, Any]:
-    """The options that tables and commands state: all but those whose default is the value to expect."""
+    """The options that tables and commands state: those without their default, or with a customary value."""
     customary = customary_options(component)
     return {
         name: component.options[name]

@@ -27,7 +27,9 @@ from zoo.comparison.student import student_quantile
 DRAWS = 10_000
 
 MIN_UNITS = 3
-"""Fewer tasks are not drawn, and fewer seeds have no interval: Student's quantile for two values is 12.7."""
+"""Smallest number of tasks that are drawn, and of seeds that have an interval.
+
+For two values, an interval would be very wide: Student's quantile is 12.7."""
 
 MIN_PAIRS = 6
 """Pairs of task and seed that a verdict needs. Of two equal cells, one is better in all of five pairs with a
@@ -64,8 +66,8 @@ class RankDraws:
     def interval(self, cell: int) -> Interval | None:
         """The 95 % interval of a mean rank; None for too few tasks and seeds.
 
-        Of many cells with close scores, the first one has a worse rank in nearly all draws. Where the
-        percentiles do not contain the mean rank, the interval is wider.
+        The interval contains the mean rank. The percentiles may not contain it: of many cells with close
+        scores, the best one has a worse rank in nearly all draws. Then one end is the mean rank.
         """
         drawn = self.drawn[:, cell]
         return self._interval(self.sums[cell], self._percentiles(drawn, drawn))
@@ -81,15 +83,15 @@ class RankDraws:
         drawn = self.drawn[:, cell] - self.drawn[:, other]
         return self._interval(self.sums[cell] - self.sums[other], self._percentiles(drawn, drawn))
 
-    def behind(self, cell: int) -> float:
+    def rank_gap(self, cell: int) -> float:
         """The mean rank of a cell less the best mean rank of the others; negative for the best cell."""
-        return float(self._behind(cell) / self.tasks)
+        return float(self._rank_gap(cell) / self.tasks)
 
-    def _behind(self, cell: int) -> float:
+    def _rank_gap(self, cell: int) -> float:
         return float(self.sums[cell] - np.delete(self.sums, cell).min())
 
-    def behind_interval(self, cell: int) -> Interval | None:
-        """The 95 % interval of `behind`; None for too few tasks and seeds, see `MIN_PAIRS`.
+    def rank_gap_interval(self, cell: int) -> Interval | None:
+        """The 95 % interval of `rank_gap`; None for too few tasks and seeds, see `MIN_PAIRS`.
 
         The best of many equal cells is better than most of them by chance. The interval therefore holds for
         the differences to all other cells at once, like the critical difference of Demšar: its ends are
@@ -100,7 +102,7 @@ class RankDraws:
         first, second, before_last, last = self._extreme_errors
         own = self.drawn[:, cell] - self.sums[cell]
         lowest, highest = np.where(own == first, second, first), np.where(own == last, before_last, last)
-        value, ends = self._behind(cell), self._percentiles(own - highest, own - lowest)
+        value, ends = self._rank_gap(cell), self._percentiles(own - highest, own - lowest)
         most = self.tasks * (len(self.sums) - 1)  # no difference of ranks is larger
         return self._interval(value, ends and (max(value - ends[1], -most), min(value - ends[0], most)))
 
@@ -156,8 +158,8 @@ def draw_ranks(costs: Sequence[Array]) -> RankDraws:
         rows.append(rank_costs(mean_costs(of_task, different)))
     ranks = np.concatenate(rows)
     drawn = np.zeros((DRAWS, ranks.shape[1]))
-    for place in range(tasks):
-        drawn += ranks[row_of[:, place]]
+    for index in range(tasks):
+        drawn += ranks[row_of[:, index]]
     exact = np.sum([rank_costs(mean_costs(of_task))[0] for of_task in costs], axis=0)
     return RankDraws(exact, drawn, tasks, min(map(len, costs)))
 

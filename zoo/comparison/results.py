@@ -149,8 +149,8 @@ class TargetRow:
 class OverallRow:
     """A cell over all tasks: its mean rank, the 95 % interval of the rank, and totals.
 
-    ``behind`` is the mean rank less the best mean rank of the other cells, so it is negative for the best
-    cell. Its interval ``behind_low`` to ``behind_high`` is None if there are too few tasks and seeds.
+    ``rank_gap`` is the mean rank less the best mean rank of the other cells, so it is negative for the best
+    cell. Its interval ``rank_gap_low`` to ``rank_gap_high`` is None if there are too few tasks and seeds.
     """
 
     cell: str
@@ -162,9 +162,9 @@ class OverallRow:
     solvable: int
     runs: int
     seconds: BoundedFloat
-    behind: BoundedFloat | None = None
-    behind_low: BoundedFloat | None = None
-    behind_high: BoundedFloat | None = None
+    rank_gap: BoundedFloat | None = None
+    rank_gap_low: BoundedFloat | None = None
+    rank_gap_high: BoundedFloat | None = None
 
 
 _TASK_SCHEMA = {

@@ -163,8 +163,8 @@ def _rank_fields(draws: RankDraws, index: int) -> dict[str, float | None]:
     fields = {"rank": draws.rank(index), "low": low, "high": high}
     if len(draws.sums) < 2:
         return fields
-    behind_low, behind_high = draws.behind_interval(index) or (None, None)
-    return {**fields, "behind": draws.behind(index), "behind_low": behind_low, "behind_high": behind_high}
+    low, high = draws.rank_gap_interval(index) or (None, None)
+    return {**fields, "rank_gap": draws.rank_gap(index), "rank_gap_low": low, "rank_gap_high": high}
 
 
 def _ranks_by_pair(groups: Mapping[tuple[str, str], Sequence[RunRecord]]) -> dict[tuple[str, str], float]:

@@ -130,7 +130,9 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
         _SCOPE,
         Column("mean rank", "number", "over the tasks; 1 is the best"),
         Column("95 %", "number", "interval of the mean rank, over tasks and seeds", spare=1),
-        Column("behind", "number", "mean rank less the best one of other cells, with its interval", spare=3),
+        Column(
+            "rank gap", "number", "mean rank less the best one of other cells, with its interval", spare=3
+        ),
         *(Column(task, "number", "mean score over the seeds", heat=True) for task in tasks),
         Column("solved", "number", "runs that reached the threshold of their task"),
         Column("training s", "seconds", "time of all updates of all runs", spare=2),
@@ -161,16 +163,16 @@ def _rank_sentences(results: Comparison, tasks: int) -> Iterator[str]:
         else f"{seeds} and no tasks, since {MIN_UNITS} tasks would be needed,"
     )
     yield (
-        f"95 %: a paired bootstrap interval, which draws {units} again, the same for all cells. behind: the "
-        f"mean rank less the best one of the other cells, with a 95 % interval over all of them at once."
+        f"95 %: a paired bootstrap interval, which draws {units} again, the same for all cells. rank gap: "
+        f"the mean rank less the best one of the other cells, with a 95 % interval over all of them at once."
     )
-    if best.behind_low is None or best.behind_high is None:
+    if best.rank_gap_low is None or best.rank_gap_high is None:
         yield f"{best.cell} has the best mean rank. A verdict needs {MIN_PAIRS} runs of each cell."
         return
-    yield f"{best.cell} {'is clearly the best' if best.behind_high < 0 else 'has the best mean rank'}."
+    yield f"{best.cell} {'is clearly the best' if best.rank_gap_high < 0 else 'has the best mean rank'}."
     verdicts = {
-        "Clearly worse": [row.cell for row in others if (row.behind_low or 0.0) > 0],
-        "Not clearly worse": [row.cell for row in others if (row.behind_low or 0.0) <= 0],
+        "Clearly worse": [row.cell for row in others if (row.rank_gap_low or 0.0) > 0],
+        "Not clearly worse": [row.cell for row in others if (row.rank_gap_low or 0.0) <= 0],
     }
     for words, cells in verdicts.items():
         if cells:
@@ -182,8 +184,8 @@ def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Ite
     yield from _name_and_scope(results, row.cell)
     yield _cell(row.rank, ".2f")
     yield _interval(row.rank, row.low, row.high, ".1f")
-    behind = "" if row.behind_low is None else f" [{row.behind_low:.1f}, {row.behind_high:.1f}]"
-    yield TableCell(row.behind, _digits(row.behind, ".1f") + behind)
+    gap = "" if row.rank_gap_low is None else f" [{row.rank_gap_low:.1f}, {row.rank_gap_high:.1f}]"
+    yield TableCell(row.rank_gap, _digits(row.rank_gap, ".1f") + gap)
     of_task = {each.task: each for each in results.summary if each.cell == row.cell}
     for task in results.tasks:
         each = of_task.get(task)

@@ -16,7 +16,7 @@ import zoo
 from zoo.arguments import as_path, counted
 from zoo.base import Block, Cell, Component, Constraint, Modifier, Optimizer, Penalty, Task
 from zoo.base.block import PLACEMENT_OPTIONS
-from zoo.base.card import Card, bibtex_key, split_authors, surname, unique_entries
+from zoo.base.card import Card, bibtex_entry, bibtex_key, split_authors, surname, unique_entries
 from zoo.comparison.cell_info import layer_options
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.rank_bootstrap import DRAWS, are_tasks_drawn
@@ -35,6 +35,15 @@ FILES = "methods.tex", "tables.tex", "references.bib"
 # Of the private area of Unicode, so that no name contains them.
 _CITE_BEGIN, _CITE_END = "\ue000", "\ue001"
 
+EXPANDED_PERCENTILES = Card(
+    title="What Teachers Should Know about the Bootstrap: Resampling in the Undergraduate Statistics "
+    "Curriculum",
+    authors="Tim Hesterberg",
+    year=2014,
+    url="https://arxiv.org/abs/1411.5279",
+)
+"""The source of the intervals of mean ranks."""
+
 Reference = Callable[[type[Component], str], str]
 """From the base class and the name of a component to the name with its reference."""
 
@@ -49,7 +58,8 @@ def methods_text(results: Comparison) -> str:
             return name
         return f"{name} ({', '.join(_author_year(card) for card in _published_cards(component))})"
 
-    return " ".join(_sentences(results, reference, "zoo"))
+    percentiles = f"expanded percentiles ({_author_year(EXPANDED_PERCENTILES)})"
+    return " ".join(_sentences(results, reference, "zoo", percentiles))
 
 
 def methods_latex(results: Comparison) -> str:
@@ -64,15 +74,19 @@ def methods_latex(results: Comparison) -> str:
         return f"{name}{_CITE_BEGIN}{','.join(keys)}{_CITE_END}"
 
     package = f"zoo{_CITE_BEGIN}zoo{YEAR}{_CITE_END}"
-    parts = re.split(f"{_CITE_BEGIN}(.*?){_CITE_END}", " ".join(_sentences(results, reference, package)))
+    percentiles = f"expanded percentiles{_CITE_BEGIN}{bibtex_key(EXPANDED_PERCENTILES, '')}{_CITE_END}"
+    text = " ".join(_sentences(results, reference, package, percentiles))
+    parts = re.split(f"{_CITE_BEGIN}(.*?){_CITE_END}", text)
     parts[::2] = map(escape_latex, parts[::2])
     parts[1::2] = [f"~\\cite{{{key}}}" for key in parts[1::2]]
     return "".join(parts)
 
 
 def references(results: Comparison) -> str:
-    """BibTeX entries of the cells, modifiers, tasks and other components of a comparison, and of zoo."""
+    """BibTeX entries of the components of a comparison, of the intervals of mean ranks, and of zoo."""
     entries = unique_entries(component.bibtex() for component in _components(results).values())
+    if any(_rank_sentences(results, "")):
+        entries.append(bibtex_entry(EXPANDED_PERCENTILES, ""))
     return "\n\n".join([*entries, citation(zoo.__version__)])
 
 
@@ -158,7 +172,7 @@ def _assigned_names(assignments: Sequence[str]) -> list[str]:
     return [text.partition("=")[2].partition(":")[0] for text in assignments]
 
 
-def _sentences(results: Comparison, reference: Reference, package: str) -> Iterator[str]:
+def _sentences(results: Comparison, reference: Reference, package: str, percentiles: str) -> Iterator[str]:
     cells = [_cell_text(entry, reference) for entry in _entries(results, "cells")]
     tasks = [_task_text(entry, reference) for entry in _entries(results, "tasks")]
     version = results.section("versions")["zoo"]
@@ -168,7 +182,7 @@ def _sentences(results: Comparison, reference: Reference, package: str) -> Itera
     yield _size_sentence(results)
     yield _training_sentence(results, reference)
     yield from _sweep_sentences(results)
-    yield from _score_sentences(results)
+    yield from _score_sentences(results, percentiles)
     host, versions = results.section("machine"), dict(results.section("versions"))
     packages = _enumerate([f"{name} {number}" for name, number in versions.items() if name != "zoo"])
     yield f"All runs were computed on {host['processor']} with {packages}."
@@ -211,7 +225,7 @@ def _options(options: Mapping[str, Any]) -> list[str]:
 def _customary_sentences(results: Comparison) -> Iterator[str]:
     """The cells with customary values of options, which are not the defaults of zoo."""
     for option, cells in customary_cells(results).items():
-        yield f"The option {option} of {_enumerate(cells)} is customary and not the default of zoo."
+        yield f"For {_enumerate(cells)}, we used the customary {option} in place of the default of zoo."
 
 
 def _scope_sentences(results: Comparison) -> Iterator[str]:
@@ -243,13 +257,14 @@ def _size_sentence(results: Comparison) -> str:
     settings = _settings(results)
     ((kind, number),) = results.plan["size"].items()
     layers = counted(settings["layers"], "bidirectional layer" if settings.get("bidirectional") else "layer")
-    layers += " with residual connections" if settings.get("residual") else ""
+    residual = ", with residual connections" if settings.get("residual") else ""
     learned = ", learned initial states" if settings.get("learned_state") else ""
     if kind == "hidden":
-        return f"Every model had {layers} of {number:,} hidden units{learned}, and a linear readout."
+        layers += f" of {number:,} hidden units"
+        return f"Every model had {layers}{residual}{learned}, and a linear readout."
     return (
-        f"Every model had {layers}{learned}, a linear readout, and the number of hidden units at which all "
-        f"parameters together are closest to {number:,}{_largest_difference(results, number)}."
+        f"Every model had {layers}{residual}{learned}, a linear readout, and the number of hidden units at "
+        f"which all parameters together are closest to {number:,}{_largest_difference(results, number)}."
     )
 
 
@@ -355,7 +370,7 @@ def _sweep_sentences(results: Comparison) -> Iterator[str]:
             yield sentence.format(_enumerate(pairs))
 
 
-def _score_sentences(results: Comparison) -> Iterator[str]:
+def _score_sentences(results: Comparison, percentiles: str) -> Iterator[str]:
     seeds = results.plan["seeds"]
     interval = ", with 95 % Student intervals of the mean" if seeds > 2 else ""
     over = f", as means over {seeds:,} seeds{interval}" if seeds > 1 else " for one seed"
@@ -373,12 +388,12 @@ def _score_sentences(results: Comparison) -> Iterator[str]:
             "A cell is called clearly worse than the best one if the 95 % Student interval of the paired "
             "differences over the seeds excludes zero."
         )
-    yield from _rank_sentences(results)
+    yield from _rank_sentences(results, percentiles)
     if failed := sum(run.status != "finished" for run in results.runs):
         yield f"{failed} of {counted(len(results.runs), 'run')} did not finish."
 
 
-def _rank_sentences(results: Comparison) -> Iterator[str]:
+def _rank_sentences(results: Comparison, percentiles: str) -> Iterator[str]:
     """The intervals of mean ranks, if the table over all tasks has any."""
     best = results.overall[0]
     if len(results.tasks) < 2 or len(results.cells) < 2 or best.low is None:
@@ -387,9 +402,9 @@ def _rank_sentences(results: Comparison) -> Iterator[str]:
     units = f"{best.tasks:,} tasks and {seeds}" if are_tasks_drawn(best.tasks) else seeds
     yield (
         f"Mean ranks have 95 % intervals of a paired bootstrap with {DRAWS:,} draws of {units}, the same for "
-        f"all cells, with expanded percentiles (T. Hesterberg, arXiv:1411.5279)."
+        f"all cells, with {percentiles}."
     )
-    if best.behind_low is not None:
+    if best.rank_gap_low is not None:
         yield (
             "A mean rank is called clearly worse than the best one if the interval of their difference "
             "excludes zero. This interval holds for the differences to all other cells at once."
