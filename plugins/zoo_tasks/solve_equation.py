@@ -54,12 +54,12 @@ class SolveEquation(LengthGeneralisation):
         for row, uniform in enumerate(rng.uniform(size, steps).tolist()):
             numbers = iter(uniform)
             expression, value = draw_expression(steps - 2, self.modulus, SIGNS, numbers)
-            place = int(next(numbers) * len(expression))
-            while expression[place] >= self.modulus:  # the next number, as in the code
-                place = (place + 1) % len(expression)
-            answers[row] = expression[place]
+            index = int(next(numbers) * len(expression))
+            while expression[index] >= self.modulus:  # the next number, as in the code
+                index = (index + 1) % len(expression)
+            answers[row] = expression[index]
             unknown, equals = (self.modulus + SIGNS.index(sign) for sign in "x=")
-            expression[place] = unknown
+            expression[index] = unknown
             equations[:, row] = [*expression, equals, value]
         return with_query(equations, answers, self.input_size - 1)
 

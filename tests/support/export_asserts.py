@@ -130,12 +130,15 @@ def compiled_step(subject: ExportedModel, name: str, folder: Path) -> Callable[.
     step = getattr(CDLL(str(folder / f"{name}.so")), f"{name}_step")
 
     def run(x: np.ndarray, aux: list[np.ndarray], state: list[np.ndarray]) -> list[np.ndarray]:
-        now, y = np.concatenate([value.ravel() for value in state]), np.empty((len(x), subject.output_size))
+        states, y = (
+            np.concatenate([value.ravel() for value in state]),
+            np.empty((len(x), subject.output_size)),
+        )
         for t in range(len(x)):
-            given = [np.ascontiguousarray(value[t]) for value in (*(() if subject.tokens else (x,)), *aux)]
-            first = [int(x[t])] if subject.tokens else []
-            step(pointer(now), *first, *map(pointer, given), pointer(y[t]))
-        return [y, now]
+            inputs = [np.ascontiguousarray(value[t]) for value in (*(() if subject.tokens else (x,)), *aux)]
+            token = [int(x[t])] if subject.tokens else []
+            step(pointer(states), *token, *map(pointer, inputs), pointer(y[t]))
+        return [y, states]
 
     return run
 

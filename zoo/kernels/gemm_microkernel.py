@@ -2,11 +2,11 @@
 
 ``c[:rows, :columns] += a @ b`` with all sums in vector registers while k runs: per k, a few loads of a
 packed panel of b, a broadcast of a for each row, and one fused multiply-add per sum. On packed weights it
-reaches 95 to 98 % of one core's peak. OpenBLAS, which packs at every call, reaches 20 to 70 % at the sizes of
-recurrent cells. A core has about eight multiply-adds in flight, so fewer rows take more vectors at once. A
-single row is then limited by loading its weights from the cache. It is written as LLVM vector code, since
-LLVM's vectoriser finds neither the register block nor the broadcasts. Every element of ``a @ b`` is one sum
-in the order of k, in whatever tile, and is then added to c.
+reaches 93 to 98 % of one core's peak with 4 rows and more, on AVX2 and AVX-512. OpenBLAS, which packs at
+every call, reaches 20 to 70 % at the sizes of recurrent cells. A core has about eight multiply-adds in
+flight, so fewer rows take more vectors at once. A single row is then limited by loading its weights from the
+cache. It is written as LLVM vector code, since LLVM's vectoriser finds neither the register block nor the
+broadcasts. Every element of ``a @ b`` is one sum in the order of k, in whatever tile, and is then added to c.
 
 Operands of int32 are pairs of bfloat16, whose two products take one instruction (zoo.kernels.bf16_pairs).
 """
@@ -88,8 +88,9 @@ class TileShape:
 # tiles of 2 instead of 4 vectors, 5 rows reached 235 instead of 250 GF/s on an AMD EPYC (Zen 5). Tiles of 3
 # rows and 8 vectors have too few registers: 175 instead of 250 GF/s for 128 columns.
 AVX512_TILES = TileShape(2, ((16, 8, 4, 2), (8, 4, 2), (4, 2), (4, 2), (4, 2), (4, 2), (2,), (2,)))
-# At least nine sums: with eight, of 4 rows and 2 vectors, a core always waited for one of them. On an AMD
-# EPYC (Zen 3), 3, 4, 6 and 8 rows reach 89, 97, 99 and 98 of 104 GF/s, not 73, 87, 74 and 90.
+# The main tiles have at least nine sums, and tiles for leftover rows and columns have fewer. With eight sums,
+# of 4 rows and 2 vectors, a core always waited for one of them. On an AMD EPYC (Zen 3), 3, 4, 6 and 8 rows
+# reach 89, 97, 99 and 98 of 104 GF/s, not 73, 87, 74 and 90.
 AVX_TILES = TileShape(2, ((12, 4, 2), (6, 4, 2), (3, 2), (3, 2), (2,), (2,)))
 # SSE needs an extra instruction for a broadcast, and more copies: fewer rows of more vectors took it from
 # 0.65 to 0.70 of peak.
@@ -332,13 +333,13 @@ class _MicroTile:
 
     Args:
         rows: Row indices.
-        places: Index of a panel, and number of a vector in it, for every vector of a row.
+        vectors: Index of a panel, and number of a vector in it, for every vector of a row.
         vector: The vector type.
         masks: Lanes of each vector that are inside c; empty if all are.
     """
 
     rows: list[Any]
-    places: list[tuple[Any, int]]
+    vectors: list[tuple[Any, int]]
     vector: ir.VectorType
     masks: list[Any]
 
@@ -448,7 +449,7 @@ class _GemmEmitter:
                 self._emit_edge(panel, rest, larger)
 
     def _sweep_edge(self, panel: Any, rest: Any, vectors: int, vector: ir.VectorType) -> None:
-        """The partial panel by the tallest tiles, and the last rows by halves.
+        """The partial panel by tiles whose height is the tallest power of two, and the last rows by halves.
 
         Taking the rest of a single row at once is no faster, since its weights come from the second-level
         cache: with four panels, 21 instead of 17 us for 25 steps of 100 columns; with all vectors, also 17,
@@ -475,8 +476,8 @@ class _GemmEmitter:
         with _range(builder, *panels) as panel, _range(builder, *rows) as row:
             row_indices = [builder.add(row, _INDEX(r)) for r in range(rows[2])]
             for start in range(0, panels[2] * in_panel if not masks else width, width):
-                places = [divmod(v, in_panel) for v in range(start, start + width)]
-                vectors = [(builder.add(panel, _INDEX(p)), v) for p, v in places]
+                positions = [divmod(v, in_panel) for v in range(start, start + width)]
+                vectors = [(builder.add(panel, _INDEX(p)), v) for p, v in positions]
                 self._add_tile(_MicroTile(row_indices, vectors, vector, list(masks)))
 
     def _add_tile(self, tile: _MicroTile) -> None:
@@ -484,7 +485,7 @@ class _GemmEmitter:
         rows = [builder.gep(self.c, [builder.mul(r, self.ldc)]) for r in tile.rows]
         pointers = [self._vectors(tile, row, self.columns) for row in rows]
         with builder.goto_entry_block():
-            sums = [[builder.alloca(tile.vector) for _ in tile.places] for _ in pointers]
+            sums = [[builder.alloca(tile.vector) for _ in tile.vectors] for _ in pointers]
         for total in itertools.chain(*sums):
             builder.store(ir.Constant(tile.vector, None), total)
         with _range(builder, _INDEX(0), self.depth, 1) as k:
@@ -528,9 +529,8 @@ class _GemmEmitter:
             map(load_scalar, tile.rows),
             map(load_vector, self._vectors(tile, step, self.panel)),
         )
-        if len(tile.rows) < len(
-            tile.places
-        ):  # the fewer operands stay in registers, and others are loaded late
+        # The fewer operands stay in registers, and the others are loaded late.
+        if len(tile.rows) < len(tile.vectors):
             held, others, totals = list(scalars), vectors, list(map(list, zip(*sums, strict=True)))
         else:
             held, others, totals = list(vectors), scalars, sums
@@ -548,7 +548,7 @@ class _GemmEmitter:
     def _vectors(self, tile: _MicroTile, start: Any, panel_stride: Any) -> list[Any]:
         """Pointers to the vectors of a tile, whose panels are ``panel_stride`` elements apart."""
         builder, pointer = self.builder, tile.vector.as_pointer()
-        panels = [(builder.gep(start, [builder.mul(panel, panel_stride)]), v) for panel, v in tile.places]
+        panels = [(builder.gep(start, [builder.mul(panel, panel_stride)]), v) for panel, v in tile.vectors]
         return [builder.gep(builder.bitcast(panel, pointer), [_INDEX(v)]) for panel, v in panels]
 
 

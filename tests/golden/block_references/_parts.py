@@ -46,8 +46,8 @@ def is_mixer(p: Tensors) -> bool:
     return "Wr" in p
 
 
-class Place(nn.Module):
-    """A function in the place of a module."""
+class FunctionModule(nn.Module):
+    """A module that calls a function."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()

@@ -73,5 +73,5 @@ def windows(past: torch.Tensor) -> tuple[torch.Tensor]:
 
 def mixed(p: Tensors, x: torch.Tensor, module: Any, cell: parts.Cell) -> tuple[torch.Tensor, Tensors]:
     """Outputs of the block with a mixer in place of its layer, and the last states."""
-    module.xlstm = parts.Place(cell)
+    module.xlstm = parts.FunctionModule(cell)
     return final_norm(p)(module(x.transpose(0, 1))).transpose(0, 1), cell.state

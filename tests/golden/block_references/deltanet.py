@@ -38,7 +38,7 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
     Block = official(*fla.LIBRARY, path, "DeltaNetBlock", DeltaNet=layer, **tools)
     block = parts.fill(Block(config(options, p, eps), 0), fla.outer_weights(p))
     if parts.is_mixer(p):
-        block.attn = parts.Place(lambda hidden_states, **_: (cell(hidden_states), None, None))
+        block.attn = parts.FunctionModule(lambda hidden_states, **_: (cell(hidden_states), None, None))
         return fla.call(block, p, eps, x), cell.state
     fill_layer(p, block.attn)
     past = "block_past" if "Whh" in p else "Wx_past"

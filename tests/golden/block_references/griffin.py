@@ -43,11 +43,11 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
     )
     cell = parts.inner_cell(options, p, state)
     if parts.is_mixer(p):
-        block.recurrent_block = parts.Place(lambda u, *rest, **keywords: (cell(u), None))
+        block.recurrent_block = parts.FunctionModule(lambda u, *rest, **keywords: (cell(u), None))
     elif "decay" in p:
         fill_rg_lru(block.recurrent_block, p)
     else:
-        block.recurrent_block.rg_lru = parts.Place(lambda x, **rest: (cell(x), cell.state["h"]))
+        block.recurrent_block.rg_lru = parts.FunctionModule(lambda x, **rest: (cell(x), cell.state["h"]))
     parts.fill(block, weights(p))
     final = parts.fill(layers.RMSNorm(width), {"scale": p["block_final_gain"] - 1})
     if parts.is_mixer(p):
@@ -83,7 +83,7 @@ def fill_rg_lru(block: Any, p: Tensors) -> None:
     for name, W, b in zip(("a_gate", "input_gate"), p["Wg"].chunk(2, 2), p["b"].chunk(2, 1), strict=True):
         weights |= {f"{name}.w": W, f"{name}.b": b}
     unit = parts.fill(block.rg_lru, weights)
-    block.rg_lru = parts.Place(lambda x, **rest: unit(linear(x, p["Wx"].T), **rest))
+    block.rg_lru = parts.FunctionModule(lambda x, **rest: unit(linear(x, p["Wx"].T), **rest))
 
 
 def weights(p: Tensors) -> Tensors:

@@ -98,15 +98,15 @@ def fill_cell(p: Tensors, layer: Any, cell: parts.Cell) -> None:
     unit = layer.mlstm_cell
     if "Whh" in p:
         layer.q_proj = layer.k_proj = layer.v_proj = nn.Identity()
-        unit.igate = unit.fgate = parts.Place(lambda u: u[..., : unit.config.num_heads])
+        unit.igate = unit.fgate = parts.FunctionModule(lambda u: u[..., : unit.config.num_heads])
         unit.backend_fn_step = lambda q, **rest: (q, None)
         unit.ogate = lambda h, u: heads(cell(u), unit)
         return
     *qkv, (Wo, bo) = zip(p["Wx"].chunk(4, dim=1), p["b"].chunk(4), strict=True)
     for name, (W, b) in zip("qkv", qkv, strict=True):
-        setattr(layer, f"{name}_proj", parts.Place(partial(linear, weight=W.T, bias=b)))
+        setattr(layer, f"{name}_proj", parts.FunctionModule(partial(linear, weight=W.T, bias=b)))
     for name, W, b in zip("if", p["Wg"].chunk(2, dim=1), p["bg"].chunk(2), strict=True):
-        setattr(unit, f"{name}gate", parts.Place(partial(linear, weight=W.T, bias=b)))
+        setattr(unit, f"{name}gate", parts.FunctionModule(partial(linear, weight=W.T, bias=b)))
     unit.ogate = lambda h, u: torch.sigmoid(heads(linear(u, Wo.T, bo), unit)) * h
 
 

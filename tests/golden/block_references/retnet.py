@@ -40,7 +40,7 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
     args, block = decoder_layer(options, p, norm)
     if "Whh" in p:
         cell = parts.inner_cell(options, p, state)
-        block.retention = parts.Place(lambda u, **_: linear(cell(u), p["block_Wo"].T))
+        block.retention = parts.FunctionModule(lambda u, **_: linear(cell(u), p["block_Wo"].T))
         return final(block(x.transpose(0, 1))[0]).transpose(0, 1), cell.state
     fill_retention(p, block.retention)
     positions = official(*AUTHORS, "torchscale/architecture/retnet.py", "RetNetRelPos", **TOOLS)(args)

@@ -54,7 +54,7 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
     )
     config = SimpleNamespace(mlstm=None, slstm=layer, feedforward=feedforward)
     path = "xlstm/blocks/slstm/layer.py"
-    tools = xlstm.environment() | {"sLSTMCell": parts.Place}
+    tools = xlstm.environment() | {"sLSTMCell": parts.FunctionModule}
     Layer = official(*xlstm.AUTHORS, path, "sLSTMLayer", edits=INPUTS, **tools)
     module = xlstm.block(p, config, sLSTMLayer=Layer)
     cell = parts.inner_cell(options, p, state)
@@ -81,11 +81,13 @@ def fill_layer(p: Tensors, layer: Any, cell: parts.Cell) -> None:
     names, heads = ("fgate", "igate", "zgate", "ogate"), layer.config.num_heads
     if "R" in p:
         weights |= {f"{name}.weight": W.T for name, W in zip(names, p["Wx"].chunk(4, dim=1), strict=True)}
-        layer.slstm_cell = parts.Place(recurrence(p, heads))
+        layer.slstm_cell = parts.FunctionModule(recurrence(p, heads))
     else:
         for name in names:
             setattr(layer, name, nn.Identity())
-        layer.slstm_cell = parts.Place(lambda u, state: (split(cell(u.chunk(4, dim=-1)[0]), heads), state))
+        layer.slstm_cell = parts.FunctionModule(
+            lambda u, state: (split(cell(u.chunk(4, dim=-1)[0]), heads), state)
+        )
     parts.fill(layer, weights)
 
 
