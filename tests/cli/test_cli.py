@@ -720,3 +720,12 @@ def test_check_counts_the_laws_that_were_not_tried(monkeypatch):
     output = run("check", "adam").output
     assert "2 laws not tried, since check_nan failed." in output
     assert "check_a" not in output
+
+
+def test_check_names_the_law_that_the_time_limit_ended(monkeypatch):
+    holds = Outcome("check_a", "A law.", "passed")
+    ended = Outcome("check_b", "A law.", "not checked", "the time limit of 1 s ended it.")
+    untried = Outcome("check_c", "A law.", "skipped", "not tried, since the process ended during check_b")
+    _child(Report("optimizer 'adam'", (holds, ended, untried)), monkeypatch)
+    output = run("check", "adam").output
+    assert "1 law not tried, since the process ended during check_b." in output

@@ -13,12 +13,14 @@ import zoo
 from zoo.export.exported_model import exported_model
 from zoo.export.onnx_model import onnx_model
 from zoo.kernels import pure_python
-from zoo.testing.blocks import KINDS
+from zoo.testing.blocks import CELLS_OF_EVERY_KIND
 
 INPUTS, WIDTH, STEPS, BATCH = 3, 4, 4, 2
 EQUAL = {"float32": 2e-5, "float64": 1e-9}
 
-layers = st.tuples(st.sampled_from(zoo.list_blocks()), st.sampled_from([*KINDS])).map("{0[0]}({0[1]})".format)
+layers = st.tuples(st.sampled_from(zoo.list_blocks()), st.sampled_from(CELLS_OF_EVERY_KIND)).map(
+    "{0[0]}({0[1]})".format
+)
 stacks = given(cells=st.lists(layers, min_size=1, max_size=3))
 
 

@@ -15,7 +15,7 @@ from zoo.cli.app import cli
 from zoo.kernels import pure_python
 from zoo.modifiers import block_cell, modified_cell
 from zoo.registry import registry_of
-from zoo.testing.blocks import KINDS, check_around
+from zoo.testing.blocks import CELLS_OF_EVERY_KIND, check_around
 from zoo.testing.laws import check_help, check_parameter_count, check_well_formed
 
 T, B, INPUTS, D = 5, 3, 3, 4
@@ -45,7 +45,7 @@ def rms_norm(x, eps=1e-5):
     return x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + eps)
 
 
-@pytest.mark.parametrize("cell", KINDS)
+@pytest.mark.parametrize("cell", CELLS_OF_EVERY_KIND)
 @pytest.mark.parametrize("block", BLOCKS)
 def test_gradients_around_every_kind_of_cell_are_derivatives(block, cell):
     check_around(zoo.get_block(block), cell)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from unittest import SkipTest
 
 import numpy as np
 import pytest
@@ -16,10 +17,12 @@ from zoo.cli.app import cli
 from zoo.cli.commands import check as command
 from zoo.errors import UsageError
 from zoo.kernels import pure_python
-from zoo.testing.blocks import BLOCK_CHECKS, KINDS, check_around
+from zoo.testing.blocks import BLOCK_CHECKS, CELLS_OF_EVERY_KIND, _around_cells, check_around
 from zoo.testing.laws import CELL_CHECKS
+from zoo.testing.laws.sequence import Y
 from zoo.testing.report import law_of, name_of
 from zoo.testing.suites import parse_spec
+from zoo.testing.trials import run
 
 CHECKS = {name_of(check): check for check in BLOCK_CHECKS}
 COMPILING = ("check_jit_equals_python", "check_compiles_once")
@@ -49,7 +52,7 @@ class Wide(zoo.Block):
 
 
 def test_kinds_are_kinds_of_cells():
-    cells = {name: zoo.get_cell(name) for name in KINDS}
+    cells = {name: zoo.get_cell(name) for name in CELLS_OF_EVERY_KIND}
     assert len(cells["lstm"].states) == 2
     assert any(state.complex for state in cells["lru"].states.values())
     assert any(len(state.shape) == 3 for state in cells["matrix_lstm"].states.values())
@@ -67,9 +70,9 @@ def test_laws_of_cells_are_laws_of_blocks():
 
 def test_law_of_cells_is_tried_around_each_cell(monkeypatch):
     seen = []
-    monkeypatch.setattr("zoo.testing.blocks.CELLS", ("gru", "gla"))
+    monkeypatch.setattr("zoo.testing.blocks.EXAMPLE_CELLS", ("gru", "gla"))
     block = zoo.get_block("mamba", width=2)
-    law = zoo.testing.blocks._around_cells(lambda cell, **changes: seen.append((cell, changes)))
+    law = _around_cells(lambda cell, **changes: seen.append((cell, changes)))
     law(block, kinds=())
     assert [cell.name for cell, _ in seen] == ["mamba(gru)", "mamba(gla)"]
     assert all(cell.options["mamba_width"] == 2 and changes == {"kinds": ()} for cell, changes in seen)
@@ -161,6 +164,66 @@ def test_block_without_suitable_size_is_an_error_of_one_sentence():
     assert str(caught.value) == (
         "cell 'divided(vanilla)': sizes near I=2 and H=4: found none that suit it, expected some."
     )
+
+
+class MixersOnly(Skip):
+    """A block that rejects recurrences."""
+
+    def step(self, x, cell):
+        if not self.is_mixer:
+            raise UsageError("block 'mixers_only' surrounds mixers only; choose one, for example gla.")
+        return x + cell(x)
+
+
+class NoCells(Skip):
+    """A block that rejects every cell."""
+
+    def step(self, x, cell):
+        raise UsageError("block 'no_cells' surrounds nothing.")
+
+
+def test_block_is_checked_around_the_cells_that_it_accepts():
+    laws = [CHECKS[name] for name in ("check_well_formed", "check_every_kind", "check_parameter_count")]
+    report = zoo.testing.run_checks(MixersOnly(), laws, on_fail="collect")
+    assert [outcome.status for outcome in report.outcomes] == ["passed"] * 3
+    assert report.warnings[0].startswith(
+        "block 'mixers_only' is not checked around lstm: block 'mixers_only' surrounds mixers only;"
+    )
+    report = zoo.testing.run_checks(NoCells(), laws, on_fail="collect")
+    assert "surrounds nothing" in report.failures[0].message
+
+
+@pytest.mark.parametrize(
+    ("skipped", "is_skipped"), [(["lstm"], False), (["gla"], False), (["lstm", "gla"], True)]
+)
+def test_law_is_skipped_if_it_applies_to_no_cell(skipped, is_skipped):
+    seen = []
+
+    def law(cell):
+        seen.append(cell.name)
+        if cell.name in [f"prenorm({name})" for name in skipped]:
+            raise SkipTest("does not apply")
+
+    (outcome,) = zoo.testing.run_checks(zoo.get_block("prenorm"), [_around_cells(law)]).outcomes
+    assert seen == ["prenorm(lstm)", "prenorm(gla)"]
+    assert (outcome.status, outcome.message) == (
+        ("skipped", "does not apply") if is_skipped else ("passed", "")
+    )
+
+
+def test_wrong_kernel_of_a_block_has_no_advice_on_sizes(monkeypatch):
+    monkeypatch.setattr("zoo.testing.blocks._compare_derivative", lambda case: None)
+    monkeypatch.setattr("zoo.testing.laws.kernels.run", run_with_wrong_output)
+    with pytest.raises(AssertionError, match="expected") as caught:
+        check_around(Skip(), "vanilla")
+    assert "Kernels differ from the equations of `step`" in str(caught.value)
+    assert "Small sizes" not in str(caught.value)
+
+
+def run_with_wrong_output(trial):
+    """Results of the kernels, with another output."""
+    results = run(trial)
+    return {**results, Y: results[Y] + 1}
 
 
 def test_command_checks_blocks_and_blocks_in_files(tmp_path):

@@ -15,6 +15,9 @@ from zoo.errors import DefinitionError
 BLOCK_PREFIX = "block_"
 """Prefix of the names of a block's parameters, buffers and states in a cell with a block."""
 
+EXAMPLE_CELLS = ("lstm", "gla")
+"""A recurrence with two states, and a mixer: the laws and the pages of blocks put both into a block."""
+
 PLACEMENT_OPTIONS = ("block_first", "block_last", "block_layers")
 """Options of a cell with a block that depend on its layer; a stack of layers sets them."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from zoo.arguments import counted
 from zoo.base import Modifier, Tracker
 from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import find_component
@@ -57,8 +58,8 @@ def command(
 
     The checks run in a separate process, with bounds checks and a time limit, so that a crash is reported as
     a result. The exit code is 1 if a law is broken or the time limit is reached. If components of several
-    kinds have the name, write KIND:NAME, for example optimizer:adam. Without KIND, a name that a cell and a
-    block have is the cell.
+    kinds have the name, write KIND:NAME, for example optimizer:adam. Without KIND, the cell is checked if a
+    cell and a block share the name.
 
     A block is checked around the cells lstm and gla, and its gradients around a cell of every kind, which
     takes a few minutes. `zoo check "BLOCK(CELL)"` checks it around another cell. docs/laws.md lists what the
@@ -101,9 +102,9 @@ def _spinner(text: str, quiet: bool) -> contextlib.AbstractContextManager[object
 def _text(report: Report) -> str:
     warned = [f"{styled('warning:', fg='yellow')} {text}" for text in report.warnings]
     tried = [outcome for outcome in report.outcomes if not outcome.message.startswith("not tried, since ")]
-    left = len(report.outcomes) - len(tried)
-    untried = [f"{dim(f'{left} laws not tried, since {tried[0].check} failed.')}"] if left else []
-    return "\n".join([*map(_line, tried), *untried, "", *warned, report.summary()])
+    untried = report.outcomes[len(tried) :]
+    reason = [dim(f"{counted(len(untried), 'law')} {untried[0].message}.")] if untried else []
+    return "\n".join([*map(_line, tried), *reason, "", *warned, report.summary()])
 
 
 def _line(outcome: Outcome) -> str:

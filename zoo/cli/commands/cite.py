@@ -22,9 +22,9 @@ def command(names: Sequence[str]) -> None:
     """Print BibTeX references.
 
     NAME is a cell, block, modifier, optimizer, sampler, task or tracker. If components of several kinds have
-    the name, write KIND:NAME. Without KIND, a name that a cell and a block have is the cell: mamba is the
-    cell, and block:mamba the block. FILE.py:Class is a class in a Python file. The last reference is the one
-    of zoo itself. Accents are UTF-8.
+    the name, write KIND:NAME. Without KIND, NAME is the cell if a cell and a block share the name: mamba is
+    the cell, and block:mamba the block. FILE.py:Class is a class in a Python file. The last reference is the
+    one of zoo itself. Accents are UTF-8.
     """
     entries = unique_entries(find_component(name).bibtex() for name in names)
     echo("\n\n".join([*entries, citation(zoo.__version__)]))
