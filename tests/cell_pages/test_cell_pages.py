@@ -353,7 +353,7 @@ def test_page_of_a_block() -> None:
         "| `past` | `(width-1, expand*D)` | channels before the convolution, the oldest first |",
         "| `mamba_expand` | `2` | an integer at least 1 |",
         "| `gla` | middle | D | 128 |",
-        "nearest to the one of the papers of [mamba](../linear/mamba.md), mamba2.",
+        "nearest to the block in the papers of these cells: longhorn, [mamba](../linear/mamba.md), mamba2.",
         "The projection of the first layer starts with variance 1 / I",
         "@misc{gu2023mamba,",
     ):
@@ -373,9 +373,17 @@ def test_numbers_of_a_block_are_those_of_layers(cls: type[Block]) -> None:
     assert [(layer, int(count.replace(",", ""))) for layer, count in rows] == expected
 
 
-def test_bare_block_has_no_diagram() -> None:
-    (path,) = block_files(type(zoo.get_block("bare")), [])
+@pytest.mark.parametrize(("block", "ends"), [("mamba", True), ("glu", False)])
+def test_page_names_the_end_of_the_stack_of_blocks_that_have_one(block: str, ends: bool) -> None:
+    text = words_of(block_page(type(zoo.get_block(block)), []))
+    assert ("which projects its input and ends with `finish`, the last operation" in text) == ends
+    assert ("the last one ends with `finish`" in text) == ends
+
+
+def test_bare_block_has_no_diagram_and_no_paper_of_its_own() -> None:
+    ((path, text),) = block_files(type(zoo.get_block("bare")), []).items()
     assert path == "blocks/bare.md"
+    assert "A layer of the cell alone, as in [Finding Structure in Time]" in words_of(text)
 
 
 def test_block_and_cell_of_its_paper_have_links_to_each_other(tmp_path: Path) -> None:
@@ -395,7 +403,7 @@ def test_pages_of_cells_and_blocks(tmp_path: Path) -> None:
     )
     out = tmp_path / "out"
     result = run("pages", "mamba", "block:mamba", f"{file}:Skip", "--out", str(out))
-    assert result.output == f"1 cell and 2 blocks: 6 files written, 0 removed, 0 as they were, in {out}\n"
+    assert result.output == f"1 cell and 2 blocks: 6 files written in {out}\n"
     names = {path.name for path in (out / "blocks").iterdir()}
     assert names == {"mamba.md", "mamba.svg", "skip.md", "skip.svg"}
     assert "Unpublished." in (out / "blocks" / "skip.md").read_text(encoding="utf-8")
@@ -406,14 +414,12 @@ def test_pages_of_cells_and_blocks(tmp_path: Path) -> None:
 
 def test_pages_of_some_cells(tmp_path: Path) -> None:
     result = run("pages", "gru", f"{RICH}:Rich", "--out", str(tmp_path))
-    assert (
-        result.output == f"2 cells and 0 blocks: 4 files written, 0 removed, 0 as they were, in {tmp_path}\n"
-    )
+    assert result.output == f"2 cells: 4 files written in {tmp_path}\n"
     names = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
     assert names == ["gated/gru.md", "gated/gru.svg", "other/rich.md", "other/rich.svg"]
-    assert "0 files written, 0 removed, 4 as they were" in run(
-        "pages", "gru", f"{RICH}:Rich", "--out", str(tmp_path)
-    ).output  # fmt: skip
+    (tmp_path / "gated" / "gru.svg").unlink()
+    result = run("pages", "gru", f"{RICH}:Rich", "--out", str(tmp_path))
+    assert result.output == f"2 cells: 1 file written, 3 files unchanged in {tmp_path}\n"
 
 
 def test_pages_of_all_cells_replace_stale_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,7 +432,7 @@ def test_pages_of_all_cells_replace_stale_pages(tmp_path: Path, monkeypatch: pyt
     stale.write_text(cell_page(Plain), encoding="utf-8")
     mine.write_text("My own notes.", encoding="utf-8")
     (tmp_path / "trainability.md").write_text("A table.", encoding="utf-8")
-    assert " 1 removed, " in run("pages", "--out", str(tmp_path)).output
+    assert ", 1 file removed in " in run("pages", "--out", str(tmp_path)).output
     assert not stale.exists()
     assert mine.exists()
     assert (tmp_path / "gated" / "gru.md").exists()

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from zoo.base import Block, Cell
-from zoo.base.block import BLOCK_PREFIX
+from zoo.base.block import BLOCK_PREFIX, EXAMPLE_CELLS
 from zoo.base.card import UNPUBLISHED
 from zoo.cell_pages import GENERATED_MARK
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
@@ -32,17 +32,15 @@ from zoo.tables import TextTable
 BLOCKS_FOLDER = "blocks"
 DIAGRAM_CELL = "vanilla"
 """The cell within the block in diagrams."""
-_COUNTED_CELLS = ("lstm", "gla")  # a recurrence and a mixer
 _FIRST, _MIDDLE, _LAST = (True, False, 3), (False, False, 3), (False, True, 3)
 
 _INTRODUCTION = (
     "A block surrounds the cell of a layer, for example with a norm, projections, a gate and a skip "
     "connection. It was published with some cells, and other cells can be in it too."
 )
-_DIAGRAM_NOTE = (
-    f"The diagram shows the block around `{DIAGRAM_CELL}`, in a stack of one layer, which projects its input "
-    f"and ends with the final norm. The arrays of the block begin with `{BLOCK_PREFIX}`. Blue are arguments, "
-    f"grey are parameters and buffers, green are results."
+_SIZES_NOTE = (
+    "`I` is the number of features that the layer reads, `D` the width of the model (`hidden_size`), and `Y` "
+    "the size of the cell's output."
 )
 
 
@@ -94,7 +92,7 @@ def block_table(
     rows = tuple(
         (
             f"[`{cls.name}`]({folder}{cls.name}.md)",
-            f"{cls.card.year or '-'}",
+            "-" if cls.is_bare() else f"{cls.card.year or '-'}",
             ", ".join(
                 f"[{cell.name}]({cells_folder}{cell.family}/{cell.name}.md)"
                 for cell in cells_of_block(cls, cells)
@@ -121,10 +119,10 @@ def _lines(cls: type[Block], cells: Iterable[type[Cell]], links: PageLinks) -> I
     else:
         picture = f"![{cls.name} around {DIAGRAM_CELL}]({cls.name}.svg)"
         yield from section("Equations", document(blocks, links.documents))
-        yield from (*wrapped(_DIAGRAM_NOTE), "", picture, "")
+        yield from (*wrapped(_diagram_note(cls)), "", picture, "")
         yield from section("History", document([card.history]))
         yield from section("When to use it", document([card.when_to_use]))
-        yield from ("## Arrays and options", "", *declarations(cls))
+        yield from ("## Arrays and options", "", *wrapped(_SIZES_NOTE), "", *declarations(cls))
         yield from ("## Parameters of the block", "", *_parameters(cls))
     names = [cell.name for cell in cells_of_block(cls, cells)]
     yield from section("Cells of this block", _cell_list(names, links.cells))
@@ -133,7 +131,8 @@ def _lines(cls: type[Block], cells: Iterable[type[Cell]], links: PageLinks) -> I
 
 
 def _origin(cls: type[Block], links: PageLinks) -> str:
-    source = f"From {papers(cls.card)}" if cls.card.published else UNPUBLISHED.capitalize()
+    origin = "A layer of the cell alone, as in" if cls.is_bare() else "From"
+    source = f"{origin} {papers(cls.card)}" if cls.card.published else UNPUBLISHED.capitalize()
     above = f"One of {link('the blocks', links.index)}. " if links.index else ""
     file = f" [Source]({links.source})." if links.source else ""
     return f"{above}{source}.{file}"
@@ -151,18 +150,33 @@ def _use(cls: type[Block]) -> str:
 
 def _parameters(cls: type[Block]) -> Iterator[str]:
     """The number of parameters around a recurrence and around a mixer, by the position of the layer."""
-    headings = ("around", "layer", "in letters", f"I={INPUT_SIZE}, D={HIDDEN_SIZE}")
-    rows = []
-    for name in _COUNTED_CELLS:
+    headings = ("around", "layer", "formula", f"I={INPUT_SIZE}, D={HIDDEN_SIZE}")
+    rows, end = [], _end_of_stack(cls)
+    for name in EXAMPLE_CELLS:
         for position, placement in (("first", _FIRST), ("middle", _MIDDLE), ("last", _LAST)):
             count, formula = _count(cls, name, placement)
             rows.append((f"`{name}`", position, formula, f"{count:,}"))
     yield from (*TextTable("", headings, tuple(rows), right=(3,)).markdown(), "")
+    last = f", and the last one ends with {end}" if end else ""
     yield from wrapped(
-        "The first layer projects its input, and the last one ends with a norm if the block has one. "
-        "The mixer `gla` has projections and gates of its own."
+        f"The first layer projects its input{last}. The mixer `gla` has projections and gates of its own."
     )
     yield ""
+
+
+def _diagram_note(cls: type[Block]) -> str:
+    end = _end_of_stack(cls)
+    last = f" and ends with {end}" if end else ""
+    return (
+        f"The diagram shows the block around `{DIAGRAM_CELL}`, in a stack of one layer, which projects its "
+        f"input{last}. The arrays of the block begin with `{BLOCK_PREFIX}`. Blue are arguments, grey are "
+        f"parameters and buffers, green are results."
+    )
+
+
+def _end_of_stack(cls: type[Block]) -> str:
+    """The operation after the last layer of a stack; empty if there is none."""
+    return "" if cls.finish is Block.finish else "`finish`, the last operation of a stack"
 
 
 def _count(cls: type[Block], name: str, placement: tuple[bool, bool, int]) -> tuple[int, str]:
@@ -178,5 +192,5 @@ def _count(cls: type[Block], name: str, placement: tuple[bool, bool, int]) -> tu
 
 def _cell_list(names: Iterable[str], addresses: Mapping[str, str]) -> list[str]:
     items = [f"[{name}]({addresses[name]})" if name in addresses else name for name in names]
-    words = f"It is the block nearest to the one of the papers of {', '.join(items)}."
-    return [*wrapped(words), ""] if items else []
+    words = "Of all blocks of zoo, this one is nearest to the block in the papers of these cells:"
+    return [*wrapped(f"{words} {', '.join(items)}."), ""] if items else []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from zoo.arguments import counted
 from zoo.base import Block, Cell
 from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import find_component, plugin_option
@@ -57,9 +58,11 @@ def command(names: Sequence[str], out: Path, check: bool) -> None:
     write_changes(changes, out)
     removed = sum(text is None for text in changes.values())
     written = len(changes) - removed
-    count = f"{len(cells)} cell{'s' * (len(cells) != 1)} and {len(blocks)} block{'s' * (len(blocks) != 1)}"
-    same = len(files) - written
-    echo(f"{count}: {written} files written, {removed} removed, {same} as they were, in {out}")
+    states = {"written": written, "removed": removed, "unchanged": len(files) - written}
+    results = ", ".join(f"{counted(count, 'file')} {state}" for state, count in states.items() if count)
+    kinds = {"cell": len(cells), "block": len(blocks)}
+    components = " and ".join(counted(count, kind) for kind, count in kinds.items() if count)
+    echo(f"{components or 'no components'}: {results} in {out}")
 
 
 def _cells_and_blocks(names: Sequence[str]) -> tuple[list[type[Cell]], list[type[Block]]]:

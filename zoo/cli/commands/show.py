@@ -54,9 +54,9 @@ def command(
     """Show a component with its equations, or a run.
 
     NAME is a cell, block, modifier, constraint, penalty, optimizer, sampler, task or tracker. If components
-    of several kinds have the name, write KIND:NAME. Without KIND, NAME is the cell if a cell and a block share the
-    name: mamba is the cell, and block:mamba the block. FILE.py:Class is a class in a Python file. For a cell
-    or a block, zoo also prints the arrays with their shapes and initial values.
+    of several kinds have the name, write KIND:NAME. Without KIND, NAME is the cell if a cell and a block
+    share the name: mamba is the cell, and block:mamba the block. FILE.py:Class is a class in a Python file.
+    For a cell or a block, zoo also prints the arrays with their shapes and initial values.
 
     RUN is a run directory or a .safetensors file. zoo prints the names, shapes and numbers of parameters, and
     of a run directory the cell, the data, the steps and the best validation.
