@@ -83,12 +83,12 @@ def test_overall_table_and_table_per_task():
     assert gru[7:] == ("0.5", "0.9", "1/2", "4", "0.5", "100", "2", "2")
     assert copying.legend == (
         "accuracy, higher is better; without memory 0.125; solved at 0.99 (Someone 1999). Cells, by paired "
-        "differences over the seeds: lem is the best. Not clearly different: gru (2 seeds)."
+        "differences over the seeds: lem has the best mean. Not clearly different: gru (2 seeds)."
     )
     assert adding.title == "adding"
     assert adding.legend == (
         "squared_error, lower is better; without memory 0.1667. Cells, by paired differences over the seeds: "
-        "gru is the best. Not clearly different: lem (2 seeds)."
+        "gru has the best mean. Not clearly different: lem (2 seeds)."
     )
     assert [row[0] for row in adding.rows] == ["gru", "lem"], "the best first"
     assert adding.rows[0][9:12] == ("–", "–", "–"), "what has no threshold is solved by nobody"
@@ -145,14 +145,14 @@ def test_cells_are_compared_by_paired_differences():
     ]
     (table,) = text_tables(records)
     assert table.legend.endswith(
-        "lem is the best. Not clearly different: lru (3 seeds). Clearly worse: gru (3 seeds)."
+        "lem has the best mean. Not clearly different: lru (3 seeds). Clearly worse: gru (3 seeds)."
     )
     (table,) = text_tables([each for each in records if each.seed == 0])
     assert table.legend.endswith("Without a verdict: lru (1 seed), gru (1 seed).")
     low = [replace(each, task="adding", higher_is_better=False, score=-each.score) for each in records]
     (table,) = text_tables(low)
     assert table.legend.endswith(
-        "lem is the best. Not clearly different: lru (3 seeds). Clearly worse: gru (3 seeds)."
+        "lem has the best mean. Not clearly different: lru (3 seeds). Clearly worse: gru (3 seeds)."
     )
 
 

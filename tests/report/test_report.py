@@ -373,7 +373,7 @@ def test_comparison_report_has_all_sections(comparison):
     assert legend == (
         "accuracy, higher is better; without memory 0.1; solved at 0.99 (nobody, https://example.org)."
     )
-    assert verdicts.startswith(f"{table.rows[0][0].value} is the best. ")
+    assert verdicts.startswith(f"{table.rows[0][0].value} has the best mean. ")
 
 
 @pytest.mark.parametrize("task", examples.TASKS)

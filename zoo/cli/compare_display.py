@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from zoo.arguments import counted
 from zoo.cli.errors import echo_err
 from zoo.cli.format import clock, data_header, duration
 from zoo.cli.terminal import echo, is_terminal, make_console, rich_text
@@ -131,8 +132,21 @@ def _begin(event: Event, progress: ComparisonProgress) -> Iterator[str]:  # noqa
     for description in event["data"].values():
         yield from (f"{heading:<6} {text}" for heading, text in data_header(description).items())
     ((size, number),), ((length, amount),) = plan["size"].items(), plan["length"].items()
-    yield f"runs   {plan['seeds']} of each, {number:,} {size}, {amount:,} {length}, {_rates(plan['rates'])}"
+    parts = (
+        f"{plan['seeds']} of each",
+        *_layers(plan["settings"]),
+        f"{number:,} {size}",
+        f"{amount:,} {length}",
+    )
+    yield f"runs   {', '.join(parts)}, {_rates(plan['rates'])}"
     yield f"out    {event['out']}"
+
+
+def _layers(settings: Mapping[str, Any]) -> Iterator[str]:
+    """The layers, unless there is one without a residual connection, which is the default."""
+    count, residual = settings["layers"], settings.get("residual", False)
+    if count > 1 or residual:
+        yield counted(count, "layer") + " with residual connections" * residual
 
 
 def _rates(rates: list[float]) -> str:

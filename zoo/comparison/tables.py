@@ -274,9 +274,9 @@ _OPTIONS = Column(
     "options", help="options that are not the defaults, and those with a customary value", spare=10
 )
 _PART_COLUMNS = (
-    Column("of cells", "integer", "parameters of the cells without their blocks"),
-    Column("of blocks", "integer", "parameters of the blocks around the cells"),
-    Column("of readout", "integer", "parameters of the readout"),
+    Column("of cells", "integer", "parameters of the cells without their blocks", spare=2),
+    Column("of blocks", "integer", "parameters of the blocks around the cells", spare=2),
+    Column("of readout", "integer", "parameters of the readout", spare=2),
 )
 _THRESHOLD_COLUMNS = (
     Column("solved", "number", "how many seeds reached the threshold in the test"),
@@ -380,7 +380,7 @@ def _cell_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator
         word = word if interval else "Without a verdict"
         cells.setdefault(word, []).append(f"{row.cell} ({counted(len(differences), 'seed')})")
     verdicts = ". ".join(f"{word}: {', '.join(names)}" for word, names in cells.items())
-    yield f"Cells, by paired differences over the seeds: {rows[0].cell} is the best. {verdicts}."
+    yield f"Cells, by paired differences over the seeds: {rows[0].cell} has the best mean. {verdicts}."
 
 
 def _paired_differences(best: Mapping[Any, RunRecord], others: Mapping[Any, RunRecord]) -> list[float]:
