@@ -47,7 +47,7 @@ class CfC(zoo.Cell):
         dt = rng.uniform(size=(20, 64))  # (T, B), the time since the previous step
         integral = np.cumsum(x * dt[..., None], axis=0)
         model = zoo.SequenceModel("cfc", input_size=1, output_size=1, loss="squared_error")
-        model.fit(x, integral, aux={"dt": dt}, epochs=20, lr=0.01)
+        model.fit(x, integral, aux={"dt": dt}, epochs=40, lr=0.003)
     """
 
     name = "cfc"
