@@ -44,7 +44,9 @@ def _projected(cell: CellLike | Sequence[CellLike], size: int) -> Cell:
             f"{OWNER}: proj_size is {size}, which only the cell 'lstm' takes, and the cell is {name}; omit "
             f"it, or put a torch.nn.Linear after the layer."
         )
-    return get_cell("lstm_projected", proj=size, **resolved.options)
+    declared = resolved.declared_options
+    chosen = {name: value for name, value in resolved.options.items() if value != declared[name].default}
+    return get_cell("lstm_projected", proj=size, **chosen)
 
 
 class Recurrent(torch.nn.Module):  # type: ignore[misc]
