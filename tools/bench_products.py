@@ -32,7 +32,7 @@ from zoo.tables import align
 
 Array = Any
 
-SECTIONS = ("sequence", "step", "after")  # the others do not run for every step
+SECTIONS = ("sequence", "step", "after")  # other sections run once, and not for every step
 
 
 @dataclass(frozen=True)

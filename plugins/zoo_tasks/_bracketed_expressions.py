@@ -7,8 +7,30 @@ https://github.com/google-deepmind/neural_networks_chomsky_hierarchy.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
+
+import zoo
+from zoo_tasks._length_generalisation import LengthGeneralisation
 
 OPERATORS = "+-*"
+
+
+class BracketedExpressions(LengthGeneralisation, abstract=True):
+    """A task whose inputs are numbers, signs and a query, and whose answer is a number."""
+
+    signs: ClassVar[str]
+    """The signs, whose tokens follow the numbers."""
+    modulus = zoo.Option(5, help="numbers run from 0 to one below it", low=2)
+
+    @property
+    def input_size(self) -> int:
+        """The numbers, the signs, and the query."""
+        return self.modulus + len(self.signs) + 1
+
+    @property
+    def output_size(self) -> int:
+        """The numbers."""
+        return self.modulus
 
 
 def draw_expression(length: int, modulus: int, signs: str, uniform: Iterator[float]) -> tuple[list[int], int]:

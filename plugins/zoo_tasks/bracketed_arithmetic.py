@@ -16,13 +16,13 @@ from collections.abc import Callable
 import numpy as np
 
 import zoo
-from zoo_tasks._bracketed_expressions import draw_expression
-from zoo_tasks._length_generalisation import REFERENCE, LengthGeneralisation, constant_baseline, with_query
+from zoo_tasks._bracketed_expressions import BracketedExpressions, draw_expression
+from zoo_tasks._length_generalisation import REFERENCE, constant_baseline, with_query
 
 SIGNS = "+-*()"  # their tokens follow the numbers
 
 
-class BracketedArithmetic(LengthGeneralisation):
+class BracketedArithmetic(BracketedExpressions):
     """The value of an expression with brackets modulo five, for expressions longer than in training.
 
     Inputs are tokens: the numbers, plus, minus, times, two brackets, and a query token.
@@ -33,17 +33,7 @@ class BracketedArithmetic(LengthGeneralisation):
         variant="This is Modular Arithmetic with brackets, a deterministic context-free task.",
         when_to_use="Use it next to modular_arithmetic, which has no brackets and needs no stack.",
     )
-    modulus = zoo.Option(5, help="numbers run from 0 to one below it", low=2)
-
-    @property
-    def input_size(self) -> int:
-        """The numbers, five signs, and the query."""
-        return self.modulus + len(SIGNS) + 1
-
-    @property
-    def output_size(self) -> int:
-        """The numbers."""
-        return self.modulus
+    signs = SIGNS
 
     def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
         """Draw examples of one length."""

@@ -16,13 +16,13 @@ from collections.abc import Callable
 import numpy as np
 
 import zoo
-from zoo_tasks._bracketed_expressions import draw_expression
-from zoo_tasks._length_generalisation import REFERENCE, LengthGeneralisation, with_query
+from zoo_tasks._bracketed_expressions import BracketedExpressions, draw_expression
+from zoo_tasks._length_generalisation import REFERENCE, with_query
 
 SIGNS = "+-()x="  # their tokens follow the numbers
 
 
-class SolveEquation(LengthGeneralisation):
+class SolveEquation(BracketedExpressions):
     """The unknown number of an equation with brackets modulo five, for equations longer than in training.
 
     Inputs are tokens: the numbers, plus, minus, two brackets, the unknown, equals, and a query token.
@@ -35,17 +35,7 @@ class SolveEquation(LengthGeneralisation):
         when_to_use="Use it next to bracketed_arithmetic: a stack solves both, and here the value that "
         "decides the answer comes last.",
     )
-    modulus = zoo.Option(5, help="numbers run from 0 to one below it", low=2)
-
-    @property
-    def input_size(self) -> int:
-        """The numbers, six signs, and the query."""
-        return self.modulus + len(SIGNS) + 1
-
-    @property
-    def output_size(self) -> int:
-        """The numbers."""
-        return self.modulus
+    signs = SIGNS
 
     def draw_examples(self, rng: zoo.TaskRng, size: int, part: str) -> zoo.Batch:
         """Draw examples of one length."""

@@ -64,6 +64,8 @@ def test_prefix_is_a_kind_or_a_name():
     targets = [component_target("task", copying), component_target("optimizer", adam)]
     expected = {"task": {"delay": 7}, "optimizer": {}}
     assert assign(["task.delay=7"], targets) == assign(["copying.delay=7"], targets) == expected
+    with pytest.raises(UsageError, match=r"unknown prefix 'copyin'.* Did you mean 'copying'"):
+        assign(["copyin.delay=7"], targets)
     with pytest.raises(UsageError, match="delay of task 'copying' is set twice"):
         assign(["copying.delay=7", "delay=8"], targets)
 

@@ -7,6 +7,7 @@ import re
 import shlex
 
 import pytest
+from cell_files import LEAKY_CELL
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,26 +46,10 @@ def plan_of(cells, folder, **changes):
     return json.loads((folder / "compare.json").read_text(encoding="utf-8"))
 
 
-FILE = '''
-import zoo
-
-
-class Mine(zoo.Cell):
-    """A leaky unit."""
-
-    leak = zoo.Option(0.9, low=0.0, help="leak")
-    W = zoo.Param("I", "H", init="glorot_uniform")
-    h = zoo.State("H")
-
-    def step(self, x, h):
-        return zoo.tanh(x @ self.W) + self.leak * h
-'''
-
-
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("stacks") / "my-cells.py"
-    path.write_text(FILE, encoding="utf-8")
+    path.write_text(LEAKY_CELL, encoding="utf-8")
     return path
 
 

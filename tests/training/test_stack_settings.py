@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from cell_files import LEAKY_CELL
 from click.testing import CliRunner
 
 import zoo
@@ -290,27 +291,13 @@ def test_bidirectional_model_cannot_continue_a_sequence(go, tmp_path):
 
 # ---- commands -----------------------------------------------------------------------------------------
 
-FILE = '''
-import zoo
-
-
-class Mine(zoo.Cell):
-    """A leaky unit."""
-
-    leak = zoo.Option(0.9, low=0.0, help="leak")
-    W = zoo.Param("I", "H", init="glorot_uniform")
-    h = zoo.State("H")
-
-    def step(self, x, h):
-        return zoo.tanh(x @ self.W) + self.leak * h
-'''
 FLAGS = ("--hidden", 4, "--batch", 2, "--seq", 8, "--split", "80,10,10", "--threads", 1, "--steps", 4)
 
 
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "mine.py"
-    path.write_text(FILE, encoding="utf-8")
+    path.write_text(LEAKY_CELL, encoding="utf-8")
     return path
 
 

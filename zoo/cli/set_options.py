@@ -74,7 +74,7 @@ def _find(name: str, targets: Sequence[Target]) -> tuple[Target, str]:
         prefixes = list(dict.fromkeys(target.prefix for target in targets))
         raise UsageError(
             f"--set {name}: unknown prefix {prefix!r}; expected {' or '.join(prefixes)}."
-            f"{did_you_mean(prefix, prefixes)}"
+            f"{did_you_mean(prefix, [*prefixes, *(target.name for target in targets if target.name)])}"
         )
     matches = [target for target in considered if option in target.readers]
     if len(matches) > 1:

@@ -333,7 +333,7 @@ class _MicroTile:
 
     Args:
         rows: Row indices.
-        vectors: Index of a panel, and number of a vector in it, for every vector of a row.
+        vectors: For each vector of a row, the index of its panel and its index in the panel.
         vector: The vector type.
         masks: Lanes of each vector that are inside c; empty if all are.
     """
