@@ -46,8 +46,10 @@ class DeltaNet(zoo.Block):
         deviations="The library convolves queries, keys and values after their projections, each with taps "
         "of its own. Here the cell holds the projections, and by default the convolution acts on its input, "
         "because this suits all cells. The modifier short_convolution has the library's place. The MLP has "
-        "3 D units, and in the library 8/3 D, rounded up to a multiple of 256. The library starts all "
-        "matrices with deviation 0.02.",
+        "3 D units, and in the library 8/3 D, rounded up to a multiple of 256. By default the library has "
+        "16 heads at a width of 2048, and here one. The library starts embeddings and all matrices with "
+        "deviation 0.02, and taps too. Here the deviation depends on the fan-in: 0.0128 at width 2048, and "
+        "0.072 at width 64.",
         also=(
             zoo.Card(
                 title="Gated Delta Networks: Improving Mamba2 with Delta Rule",

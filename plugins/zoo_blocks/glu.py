@@ -31,9 +31,10 @@ class Glu(zoo.Block):
         year=2022,
         url="https://arxiv.org/abs/2208.04933",
         variant="The SequenceLayer of https://github.com/lindermanlab/S5 with prenorm=True and "
-        'activation="full_glu", which the official code of the LRU also has.',
+        'activation="full_glu", which https://github.com/NicolasZucchet/minimal-LRU also has.',
         deviations="A layer norm in place of the batch norm of most published runs, since kernels see one "
-        "sequence at a time. There is no dropout within the block. Normal draws are not truncated.",
+        "sequence at a time. The published runs of S5 have half_glu1 or half_glu2, without Wv and bv. There "
+        "is no dropout within the block. Normal draws are not truncated.",
         also=(
             zoo.Card(
                 title="Resurrecting Recurrent Neural Networks for Long Sequences",

@@ -56,9 +56,10 @@ class Griffin(zoo.Block):
         url="https://arxiv.org/abs/2402.19427",
         variant="ResidualBlock with a RecurrentBlock of https://github.com/google-deepmind/recurrentgemma. "
         "The recurrence is as wide as the model, as in the released models.",
-        deviations="The projection of the first layer has a bias and is not scaled by the root of the width. "
-        "The gains multiply directly, where the code stores the gain minus one. rg_lru multiplies its input "
-        "by a matrix, which the code does not have after the convolution.",
+        deviations="The projection of the first layer has a bias and starts with variance 1 / I. The code "
+        "draws embeddings with variance 1 / D, and its released models multiply them by the root of the "
+        "width. The gains multiply directly, where the code stores the gain minus one. rg_lru multiplies its "
+        "input by a matrix, which the code does not have after the convolution.",
     )
     width = zoo.Option(4, low=2, high=64, help="steps in the window of the convolution")
     mlp = zoo.Option(3, low=1, help="units of the gated MLP per unit of the model width")

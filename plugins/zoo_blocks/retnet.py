@@ -37,11 +37,13 @@ class RetNet(zoo.Block):
         variant="DecoderLayer of https://github.com/microsoft/torchscale with the norm before each half. "
         "The models of https://github.com/fla-org/flash-linear-attention for GLA and RetNet have the same "
         "equations.",
-        deviations="The MLP has 3 D units. torchscale takes their number as an argument, and the library "
-        "rounds 8/3 D up to a multiple of 256. The library starts all matrices with deviation 0.02, and "
-        "torchscale multiplies embeddings by the root of the width. Both papers have no projection around "
-        "a bare recurrence. All norms of the library have one constant, 1e-6 by default, and the norm inside "
-        "the cell gla has 1e-5.",
+        deviations="The MLP has 3 D units. In torchscale they are 5/3 D by default, and the library rounds "
+        "8/3 D for GLA and 4/3 D for RetNet up to a multiple of 256. torchscale has GELU by default, and its "
+        "example of a language model SiLU, as here. The library starts embeddings and all matrices with "
+        "deviation 0.02. Here, as in torchscale, the deviation depends on the fan-in: 0.0128 at width 2048, "
+        "and 0.072 at width 64. The example of torchscale multiplies embeddings by the root of the width. "
+        "Both papers have no projection around a bare recurrence. All norms of the library have one "
+        "constant, 1e-6 by default, and the norm inside the cell gla has 1e-5.",
         also=(
             zoo.Card(
                 title="Gated Linear Attention Transformers with Hardware-Efficient Training",

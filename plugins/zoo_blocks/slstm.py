@@ -50,7 +50,9 @@ class SLSTM(zoo.Block):
         variant="The residual block with projection after the cell, sLSTMBlock of "
         "https://github.com/NX-AI/xlstm.",
         deviations="In the code two of the four gates read the input before the convolution. Here the cell "
-        "has one input. The MLP has 5/4 D units, and in the code 1.3 D, rounded up to a multiple of 64.",
+        "has one input. The MLP has 5/4 D units, and in the code 1.3 D, rounded up to a multiple of 64. The "
+        "projection of the first layer has a bias and starts with variance 1 / I, and the code draws "
+        "embeddings with variance 2 / (5 D).",
     )
     width = zoo.Option(4, low=2, high=64, help="steps in the window of the convolution")
     heads = zoo.Option(4, low=1, help="parts of the output of the cell that are normalised on their own")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from golden_values import BLOCK_CASES, HIDDEN, INPUTS, Golden, assert_close, assert_kernels_give
 
@@ -62,26 +61,3 @@ def test_declarations_have_help_and_are_in_the_docstring(block: str) -> None:
     assert all(each.help for group in declared for each in group.values())
     assert cls.card.published
     assert all(f"``{name}" in (cls.__doc__ or "") for name in cls.states)
-
-
-@pytest.mark.parametrize(
-    ("block", "name", "deviation"),
-    [
-        ("mlstm", "Wu", (2 / (5 * 64)) ** 0.5),
-        ("mlstm", "Wo", 2 / (3 * 64**0.5)),
-        ("slstm", "Wd", 2 / (3 * 64**0.5)),
-        ("mamba", "Wo", 1 / (3 * 3 * 128) ** 0.5),
-        ("griffin", "Wd", (2 / (3 * 64 * 3)) ** 0.5),
-        ("retnet", "Wg", 1 / (3 * 64) ** 0.5),
-        ("deltanet", "taps", 1 / (3 * 4) ** 0.5),
-        ("rwkv", "Wk", 1 / 64**0.5),
-        ("rwkv", "Wr", 0.0),
-    ],
-)
-def test_initial_values_have_the_official_deviation(block: str, name: str, deviation: float) -> None:
-    """At width 64 in three layers. Uniform values have the deviation of their limit over the root of 3."""
-    with pure_python():
-        rnn = zoo.Recurrent(f"{block}(vanilla)", 64, 64, num_layers=3)
-    value = rnn.params[f"l1.block_{name}"]
-    assert np.std(value) == pytest.approx(deviation, rel=0.1)
-    assert abs(np.mean(value)) <= 0.1 * deviation

@@ -48,6 +48,18 @@ def normal(std: float) -> Law:
     return _distributed(lambda v: (1 + erf(v / (std * math.sqrt(2)))) / 2, (-7 * std, 7 * std), std**2, 3.0)
 
 
+def truncated_normal(std: float) -> Law:
+    """Normal around zero without draws beyond two deviations. ``std`` is the deviation of the rest."""
+    erf = np.vectorize(math.erf)
+    whole = std / 0.8796256610342398  # deviation of a standard normal number within two of zero
+    inside = math.erf(math.sqrt(2))
+
+    def cumulative(v: Array) -> Array:
+        return np.clip((1 + erf(v / (whole * math.sqrt(2))) / inside) / 2, 0, 1)
+
+    return _distributed(cumulative, (-2 * whole, 2 * whole), std**2, 2.37)
+
+
 def _distributed(
     cumulative: Callable[[Array], Array], bounds: tuple[float, float], variance: float, kurtosis: float
 ) -> Law:

@@ -32,6 +32,7 @@ from initial_laws import (
 )
 
 Sizes = Any
+LawOf = Callable[[Sizes], Law]
 OFFICIAL, STATED, CHOSEN = "official code", "stated by the reference, not read again", "zoo's choice"
 
 

@@ -1,0 +1,110 @@
+"""Initial values and defaults of every shipped block are the official ones, or its card declares others."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from block_initial_values import EXPECTED_BLOCKS, ExpectedBlock
+from initial_laws import Array, truncated_normal
+
+import zoo
+from zoo.kernels import pure_python
+
+INPUTS, WIDTH, LAYERS, DRAWS = 48, 128, 3, 3
+BLOCKS = [name for name in zoo.list_blocks() if name != "bare"]
+LABELS = [f"{expected.block}, {expected.source.partition('@')[0] or 'zoo'}" for expected in EXPECTED_BLOCKS]
+every_block = pytest.mark.parametrize("expected", EXPECTED_BLOCKS, ids=LABELS)
+
+
+@pytest.fixture(scope="module")
+def draws() -> dict[str, dict[str, Array]]:
+    """Draws of all parameters of each block, from all seeds and layers."""
+    return {block: draws_of(block) for block in BLOCKS}
+
+
+def draws_of(block: str) -> dict[str, Array]:
+    """Draws of the parameters of a block around the tanh network."""
+    drawn: dict[str, list[Array]] = {}
+    for seed in range(DRAWS):
+        with pure_python():
+            rnn = zoo.Recurrent(
+                f"{block}(vanilla)", INPUTS, WIDTH, num_layers=LAYERS, dtype="float64", seed=seed
+            )
+        for name, value in rnn.params.items():
+            _, is_own, own = name.partition(".block_")
+            if is_own:
+                drawn.setdefault(own, []).append(value)
+    return {name: np.stack(values) for name, values in drawn.items()}
+
+
+def sizes_of(expected: ExpectedBlock) -> Any:
+    """Sizes of the arrays that are drawn, and the options of the block."""
+    options = zoo.get_block(expected.block).options
+    outputs = options.get("expand", 1) * WIDTH
+    return SimpleNamespace(I=INPUTS, D=WIDTH, Y=outputs, layers=LAYERS, **options)
+
+
+def holds(law: Any, values: Array) -> bool:
+    try:
+        law(values)
+    except AssertionError:
+        return False
+    return True
+
+
+def test_every_shipped_block_has_expected_values(draws: dict[str, dict[str, Array]]) -> None:
+    assert sorted({expected.block for expected in EXPECTED_BLOCKS}) == BLOCKS
+    for expected in EXPECTED_BLOCKS:
+        assert set(expected.arrays) == set(draws[expected.block]), expected.block
+
+
+@every_block
+def test_option_defaults_are_official_or_declared(expected: ExpectedBlock) -> None:
+    block = zoo.get_block(expected.block)
+    assert dict(block.options) == {name: each.zoo for name, each in expected.options.items()}
+    for name, default in expected.options.items():
+        assert (default.official is None) == (default.declared == ""), name
+        assert default.declared in block.card.deviations, name
+
+
+@every_block
+def test_initial_values_follow_the_official_law(
+    expected: ExpectedBlock, draws: dict[str, dict[str, Array]]
+) -> None:
+    """An official law that zoo replaces does not hold, and the card declares the difference."""
+    sizes, card = sizes_of(expected), type(zoo.get_block(expected.block)).card
+    for name, start in expected.arrays.items():
+        values = draws[expected.block][name]
+        try:
+            (start.zoo or start.official)(sizes)(values)
+        except AssertionError as error:
+            raise AssertionError(f"{expected.block}, {name}: {error}") from error
+        assert start.declared in card.deviations, name
+        if start.zoo and start.official:
+            assert start.declared, name
+            assert not holds(start.official(sizes), values), name
+
+
+@every_block
+def test_laws_reject_a_scale_that_is_wrong_by_a_tenth(
+    expected: ExpectedBlock, draws: dict[str, dict[str, Array]]
+) -> None:
+    sizes = sizes_of(expected)
+    for name, start in expected.arrays.items():
+        values = draws[expected.block][name]
+        if values.any():
+            law = (start.zoo or start.official)(sizes)
+            assert not holds(law, 1.1 * values), name
+            assert not holds(law, 0.9 * values), name
+
+
+def test_law_of_truncated_draws_rejects_whole_ones() -> None:
+    rng = np.random.default_rng(0)
+    whole = rng.normal(size=20_000)
+    truncated = whole[abs(whole) < 2] / 0.8796256610342398
+    truncated_normal(0.5)(0.5 * truncated)
+    assert not holds(truncated_normal(0.5), 0.5 * whole)
+    assert not holds(truncated_normal(0.5), 0.52 * truncated)
