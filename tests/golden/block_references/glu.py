@@ -15,15 +15,33 @@ from official import official
 
 Tensors = dict[str, torch.Tensor]
 Arrays = dict[str, jax.Array]
+S5: dict[str, Any] = {"order": 8, "blocks": 2, "dt_min": 0.01, "dt_max": 0.5}
+RING: dict[str, Any] = {"r_min": 0.2, "r_max": 0.9, "max_phase": 3.0}
 CASES: dict[str, dict[str, Any]] = {
     "glu(vanilla)": {},
-    "glu(s5)_empty": {"order": 8, "blocks": 2, "dt_min": 0.01, "dt_max": 0.5},
-    "glu(lru)_empty": {"r_min": 0.2, "r_max": 0.9, "max_phase": 3.0},
+    "glu(s5)": S5,
+    "glu(s5)_empty": S5,
+    "glu(lru)": RING,
+    "glu(lru)_empty": RING,
 }
 # MIT licence.
 AUTHORS = ("lindermanlab/S5", "3c18fdb6b06414da35e77b94b9cd855f6a95ef17")
 LRU = ("NicolasZucchet/minimal-LRU", "bbd71b1104c399ec0d13819527d791949e66f599", "lru/model.py")
 TOOLS: dict[str, Any] = {"nn": linen, "jax": jax, "partial": partial}
+# The first element of the scan also holds the first state, one step later. luchris429/popjaxrl on GitHub
+# prepends an element instead, with equal results.
+STATES_OF_S5 = {
+    "(lambda u: B_bar @ u)(input_sequence)": "(lambda u: B_bar @ u)(input_sequence)"
+    ".at[0].add(Lambda_bar * memory['first'])",
+    "_, xs = jax.lax.associative_scan(binary_operator, (Lambda_elements, Bu_elements))": "_, xs = "
+    "jax.lax.associative_scan(binary_operator, (Lambda_elements, Bu_elements)); memory['last'] = xs[-1]",
+}
+STATES_OF_LRU = {
+    "(lambda u: B_norm @ u)(inputs)": "(lambda u: B_norm @ u)(inputs)"
+    ".at[0].add(diag_lambda * memory['first'])",
+    "(binary_operator_diag, (Lambda_elements, Bu_elements))": "(binary_operator_diag, (Lambda_elements, "
+    "Bu_elements)); memory['last'] = hidden_states[-1]",
+}
 
 
 def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any]) -> None:
@@ -35,13 +53,16 @@ def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any])
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
     """Run ``SequenceLayer`` around ``S5SSM``, the LRU or the tanh network, one sequence at a time.
 
-    ``S5SSM`` and ``LRU`` start from zero and return no states. D is a matrix here, and a diagonal there.
+    ``S5SSM`` and ``LRU`` start from zero and return no states. From states of zero they run as they are, and
+    else with edits that add the first state and return the last one. D is a matrix here, and a diagonal
+    there.
     """
     jax.config.update("jax_enable_x64", True)
     x = parts.project(p, x)
     own = {name: value for name, value in p.items() if name not in ("block_Wi", "block_bi")}
-    function = layer_of_lru(options) if "poles" in p else layer_of_s5(options)
-    first = state["h"] if "Whh" in p else x.new_zeros(x.shape[1], 0)
+    [(state_name, first)] = state.items()
+    is_empty = not first.any()
+    function = layer_of_lru(options, is_empty) if "poles" in p else layer_of_s5(options, is_empty)
     names, values = list(own), list(own.values())
     rows = [
         FromJax.apply(partial(function, names), sequence, h, *values)
@@ -50,7 +71,7 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
     y, last = (
         torch.stack(each, dim=axis) for each, axis in zip(zip(*rows, strict=True), (1, 0), strict=True)
     )
-    return y, {"h": last} if "Whh" in p else {}
+    return y, {} if is_empty else {state_name: last}
 
 
 class FromJax(torch.autograd.Function):
@@ -80,42 +101,57 @@ def norm(p: Arrays) -> dict[str, jax.Array]:
     return {"scale": p["block_gain"], "bias": p["block_shift"]}
 
 
-def layer_of_s5(options: dict[str, Any]) -> Callable[..., tuple[jax.Array, jax.Array]]:
+def planes(memory: dict[str, jax.Array], h: jax.Array) -> jax.Array:
+    """Return the last state as two planes, or the first one if there is none."""
+    return jax.numpy.stack([memory["last"].real, memory["last"].imag]) if "last" in memory else h
+
+
+def layer_of_s5(options: dict[str, Any], is_empty: bool) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """Return the layer as a function of names, an input, a first state and parameters."""
     Layer = official(*AUTHORS, "s5/layers.py", "SequenceLayer", **TOOLS)
 
     def function(
         names: list[str], x: jax.Array, h: jax.Array, *values: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        p, last = dict(zip(names, values, strict=True)), []
-        unit = (lambda **_: partial(network, p, h, last)) if "Whh" in p else s5(options, len(p["block_gain"]))
+        p, memory = dict(zip(names, values, strict=True)), {"first": h}
+        if "Whh" in p:
+            unit = partial(tanh_unit, p, memory)
+        else:
+            memory["first"] = h[0] + 1j * h[1]
+            unit = s5(options, len(p["block_gain"]), memory, {} if is_empty else STATES_OF_S5)
         layer = Layer(unit, 0.0, x.shape[-1], "full_glu", training=False, prenorm=True)
         inner = {} if "Whh" in p else {"seq": parameters_of_s5(p)}
         y = layer.apply({"params": outer(p) | {"norm": norm(p)} | inner}, x)
-        return y, last[0] if last else h
+        return y, memory["last"] if "Whh" in p else planes(memory, h)
 
     return function
 
 
-def network(p: Arrays, h: jax.Array, last: list[jax.Array], u: jax.Array) -> jax.Array:
-    """The tanh network, which appends its last state to a list."""
-    outputs = []
+def tanh_unit(p: Arrays, memory: Arrays, **_: Any) -> Callable[[jax.Array], jax.Array]:
+    """Return the tanh network as a unit of the layer."""
+    return partial(network, p, memory)
+
+
+def network(p: Arrays, memory: Arrays, u: jax.Array) -> jax.Array:
+    """The tanh network, which reads its first state and stores its last one."""
+    h, outputs = memory["first"], []
     for each in u:
         h = jax.numpy.tanh(each @ p["Wxh"] + h @ p["Whh"] + p["bh"])
         outputs.append(h)
-    last.append(h)
+    memory["last"] = h
     return jax.numpy.stack(outputs)
 
 
-def s5(options: dict[str, Any], width: int) -> Any:
+def s5(options: dict[str, Any], width: int, memory: Arrays, states: dict[str, str]) -> Any:
     """Return ``S5SSM`` with its settings. Its initial values have the shapes of its parameters, no more."""
     edits = {"self.D * u": "u @ self.D", "(stddev=1.0), (self.H,)": "(stddev=1.0), (self.H, self.H)"}
+    edits |= states
     names = ("S5SSM", "apply_ssm", "binary_operator", "discretize_zoh")
     initial = {"lecun_normal": jax.nn.initializers.lecun_normal, "normal": jax.nn.initializers.normal}
     random = {"np": jax.numpy, "random": jax.random}
     start = ("init_VinvB", "init_log_steps", "log_step_initializer")
     initial |= dict(zip(start, official(*AUTHORS, "s5/ssm_init.py", *start, **random), strict=True))
-    tools = TOOLS | {"np": jax.numpy, "edits": edits} | initial
+    tools = TOOLS | {"np": jax.numpy, "edits": edits, "memory": memory} | initial
     module, apply, operator, _ = official(*AUTHORS, "s5/ssm.py", *names, **tools)
     apply.__globals__["binary_operator"] = jax.vmap(operator)
     half = options["order"] // 2
@@ -142,22 +178,26 @@ def parameters_of_s5(p: Arrays) -> dict[str, jax.Array]:
     return poles | {"B": p["B"].transpose(2, 1, 0), "C": p["C"].transpose(2, 1, 0), "D": p["D"]}
 
 
-def layer_of_lru(options: dict[str, Any]) -> Callable[..., tuple[jax.Array, jax.Array]]:
-    """Return the layer as a function of names, an input, a state that it returns, and parameters."""
+def layer_of_lru(options: dict[str, Any], is_empty: bool) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """Return the layer as a function of names, an input, a first state and parameters."""
     edits = {"self.D * x": "x @ self.D", "matrix_init, (self.d_model,))": "matrix_init, (self.d_model,) * 2)"}
+    edits |= {} if is_empty else STATES_OF_LRU
     names = ("SequenceLayer", "LRU", "binary_operator_diag", "matrix_init", "nu_init", "theta_init")
     tools = TOOLS | {"jnp": jax.numpy, "parallel_scan": jax.lax.associative_scan, "edits": edits}
-    Layer, unit, operator, *_ = official(*LRU, *names, "gamma_log_init", **tools)
+    memory: Arrays = {}
+    Layer, unit, operator, *_ = official(*LRU, *names, "gamma_log_init", memory=memory, **tools)
     unit.__call__.__globals__["binary_operator_diag"] = jax.vmap(operator)
 
     def function(
         names: list[str], x: jax.Array, h: jax.Array, *values: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         p, width = dict(zip(names, values, strict=True)), x.shape[-1]
+        memory["first"] = h[0] + 1j * h[1]
         layer = Layer(partial(unit, width, width), width, prenorm=True, training=False)
         inner = dict(zip(("nu_log", "theta_log", "gamma_log"), p["poles"], strict=True)) | {"D": p["D"]}
         for name in "BC":
             inner |= {f"{name}_re": p[name][0].T, f"{name}_im": p[name][1].T}
-        return layer.apply({"params": outer(p) | {"normalization": norm(p), "seq": inner}}, x), h
+        y = layer.apply({"params": outer(p) | {"normalization": norm(p), "seq": inner}}, x)
+        return y, planes(memory, h)
 
     return function
