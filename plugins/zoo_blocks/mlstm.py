@@ -45,9 +45,10 @@ class MLSTM(zoo.Block):
         "https://github.com/NX-AI/xlstm. Its cell in zoo is matrix_lstm.",
         deviations="In the code values are computed from the channels before the convolution, and queries, "
         "keys and values by blocks of four channels. Here the cell has one input, the convolved channels, "
-        "and its own projections. matrix_lstm has an output gate of its own in addition. The projection of "
-        "the first layer has a bias and starts with variance 1 / I, and the code draws embeddings with "
-        "variance 2 / (5 D).",
+        "and its own projections. matrix_lstm draws them with variance 2 / (5 E), and the code with "
+        "2 / (5 D). matrix_lstm has an output gate of its own in addition. The projection of the first "
+        "layer has a bias and starts with variance 1 / I, and the code draws embeddings with variance "
+        "2 / (5 D).",
     )
     expand = zoo.Option(2, low=1, help="channels of the cell per unit of the model width")
     width = zoo.Option(4, low=2, high=64, help="steps in the window of the convolution")

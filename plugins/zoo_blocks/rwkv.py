@@ -51,12 +51,12 @@ class RWKV(zoo.Block):
         url="https://arxiv.org/abs/2305.13048",
         variant="Block with RWKV_ChannelMix of https://github.com/BlinkDL/RWKV-LM, RWKV-v4neo.",
         deviations="All layers start with the mixtures of the first layer. In the code the exponent of the "
-        "mixtures falls from layer to layer, and inference halves the features after every sixth layer. "
-        "Wk starts as orthogonal blocks side by side, and in the code as one orthogonal matrix times the "
-        "root of mlp. The projection of the first layer has a bias and starts with variance 1 / I. The code "
-        "draws embeddings within 0.0006 of zero, its first learning rate, and the norm of the input removes "
-        "the scale. Around a cell without projections, Wo starts with variance 1 / (Y layers). The code "
-        "starts its output projection at zero.",
+        "mixtures falls from layer to layer, and the exponent of the cell's decays rises. Inference halves "
+        "the features after every sixth layer. Wk starts as orthogonal blocks side by side, and in the code "
+        "as one orthogonal matrix times the root of mlp. The projection of the first layer has a bias and "
+        "starts with variance 1 / I. The code draws embeddings within 0.0006 of zero, its first learning "
+        "rate, and the norm of the input removes the scale. Around a cell without projections, Wo starts "
+        "with variance 1 / (Y layers). The code starts its output projection at zero.",
     )
     mlp = zoo.Option(4, low=1, help="units of the channel mixing per unit of the model width")
     eps = zoo.Option(1e-5, low=0.0, help="added to the variance")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from block_initial_values import EXPECTED_BLOCKS, ExpectedBlock
+from block_initial_values import EXPECTED_BLOCKS, EXPECTED_INNER, ExpectedBlock
 from initial_laws import Array, truncated_normal
 
 import zoo
@@ -99,6 +99,20 @@ def test_laws_reject_a_scale_that_is_wrong_by_a_tenth(
             law = (start.zoo or start.official)(sizes)
             assert not holds(law, 1.1 * values), name
             assert not holds(law, 0.9 * values), name
+
+
+@pytest.mark.parametrize("name", EXPECTED_INNER)
+def test_cells_in_blocks_start_as_declared(name: str) -> None:
+    with pure_python():
+        rnn = zoo.Recurrent(name, INPUTS, WIDTH, num_layers=LAYERS, dtype="float64")
+    block, _, cell = name.removesuffix(")").partition("(")
+    deviations = zoo.get_block(block).card.deviations + zoo.get_cell(cell).card.deviations
+    sizes = SimpleNamespace(D=WIDTH, layers=LAYERS)
+    for array, start in EXPECTED_INNER[name].items():
+        values = np.stack([rnn.params[f"l{layer}.{array}"] for layer in range(LAYERS)])
+        assert holds(start.zoo(sizes), values), array
+        assert not holds(start.official(sizes), values), array
+        assert start.declared in deviations, array
 
 
 def test_law_of_truncated_draws_rejects_whole_ones() -> None:
