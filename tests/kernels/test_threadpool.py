@@ -12,16 +12,15 @@ import pytest
 
 import zoo
 from zoo.kernels import threadpool
+from zoo.kernels.atomics import fetch_add, load, spin_wait, yield_address
 from zoo.kernels.batch_slicing import copy_all, copy_columns, flatten_into, slice_rows
 from zoo.kernels.threadpool import (
     ThreadPool,
     bind_task,
-    fetch_add,
-    load,
+    count_turns,
     parallel_for,
     pass_turn,
     run_with_pool,
-    spin_wait,
     wait_for_turn,
 )
 
@@ -49,10 +48,11 @@ def turn_task(number, pool_state, order, place, wrong, raises):
         if raises:
             raise ValueError("a failed task")
         return False
-    wait_for_turn(pool_state, number)
-    order[place[0]] = number
-    place[0] += 1
-    pass_turn(pool_state, number)
+    for turn in range(order.shape[0]):
+        wait_for_turn(pool_state, number, turn)
+        order[turn, place[turn]] = number
+        place[turn] += 1
+        pass_turn(pool_state, number, turn)
     return total >= 0
 
 
@@ -79,7 +79,7 @@ def meet(pool_state, count, here):
 
 
 def all_meet(workers, count):
-    here = np.array([0, count, threadpool.yield_address()])
+    here = np.array([0, count, yield_address()])
     return workers.run(lambda pool_state: meet(pool_state, count, here))
 
 
@@ -105,24 +105,25 @@ def test_every_task_runs_once(workers, count):
         assert set(done[:count]) <= {times}
 
 
-def test_turns_are_in_order(workers):
+@pytest.mark.parametrize("number_of_turns", [1, 3, count_turns(10**9)])
+def test_turns_are_in_order(workers, number_of_turns):
     for count in (1, 2, 3, 50):
-        for _ in range(20):
-            order, place = np.full(count, -1), np.zeros(1, np.int64)
+        for _ in range(10):
+            order, place = np.full((number_of_turns, count), -1), np.zeros(number_of_turns, np.int64)
             assert workers.run(
-                lambda pool_state, a=order, b=place: turns(pool_state, len(a), a, b, -1, False)
+                lambda pool_state, a=order, b=place: turns(pool_state, a.shape[1], a, b, -1, False)
             )
-            np.testing.assert_array_equal(order, np.arange(count))
+            np.testing.assert_array_equal(order, np.tile(np.arange(count), (number_of_turns, 1)))
 
 
 @pytest.mark.parametrize("raises", [False, True])
 def test_no_wait_for_the_turn_of_a_failed_task(workers, raises):
     for wrong in (0, 7, 19):
-        order, place = np.full(20, -1), np.zeros(1, np.int64)
+        order, place = np.full((2, 20), -1), np.zeros(2, np.int64)
         assert not workers.run(
             lambda pool_state, a=order, b=place, n=wrong: turns(pool_state, 20, a, b, n, raises)
         )
-        order, place = np.full(20, -1), np.zeros(1, np.int64)
+        order, place = np.full((2, 20), -1), np.zeros(2, np.int64)
         assert workers.run(lambda pool_state, a=order, b=place: turns(pool_state, 20, a, b, -1, False))
 
 
@@ -251,8 +252,8 @@ def parts_of(columns, rows, first, end):
 
 
 @zoo.njit
-def put(sources, targets, flat, adds):
-    return copy_all(sources, targets), flatten_into(sources, flat, adds)
+def put(sources, targets, flat, adds, first, end):
+    return copy_all(sources, targets), flatten_into(sources, flat, adds, first, end)
 
 
 @pytest.mark.parametrize(("first", "end"), [(0, 5), (0, 2), (2, 5), (4, 5)])
@@ -272,17 +273,27 @@ def test_flatten_into_copies_and_adds():
     sources = rng.normal(size=(3, 5)), rng.normal(size=4)
     targets, flat = (np.zeros((3, 5)), np.zeros(4)), np.ones(19)
     expected = np.concatenate([source.reshape(-1) for source in sources])
-    assert put(sources, targets, flat, True) == (True, True)
+    assert put(sources, targets, flat, True, 0, 19) == (True, True)
     np.testing.assert_array_equal(flat, expected + 1)
-    assert put(sources, targets, flat, False) == (True, True)
+    assert put(sources, targets, flat, False, 0, 19) == (True, True)
     np.testing.assert_array_equal(flat, expected)
     for source, target in zip(sources, targets, strict=True):
         np.testing.assert_array_equal(source, target)
 
 
+def test_flatten_into_writes_a_part():
+    sources, targets = (np.arange(15.0).reshape(3, 5), np.arange(15.0, 19)), (np.zeros((3, 5)), np.zeros(4))
+    for first in range(20):
+        for end in range(first, 20):
+            flat = np.full(19, 100.0)
+            assert put(sources, targets, flat, True, first, end) == (True, True)
+            expected = np.where((np.arange(19) >= first) & (np.arange(19) < end), 100 + np.arange(19), 100)
+            np.testing.assert_array_equal(flat, expected)
+
+
 def test_mismatched_sources_are_not_copied():
     sources, targets, flat = (np.ones((3, 5)), np.ones(4)), (np.zeros((3, 4)), np.zeros(4)), np.zeros(18)
-    assert put(sources, targets, flat, False) == (False, False)
+    assert put(sources, targets, flat, False, 0, 18) == (False, False)
     assert not targets[0].any()
     assert targets[1].all()
     assert not flat.any()

@@ -65,8 +65,10 @@ def copy_all(_typing: Any, sources: Any, targets: Any) -> Any:
 
 
 @intrinsic
-def flatten_into(_typing: Any, sources: Any, target: Any, _adds: Any) -> Any:
+def flatten_into(_typing: Any, sources: Any, target: Any, _adds: Any, _first: Any, _end: Any) -> Any:
     """Concatenate a tuple of C-contiguous arrays into a flat array, or add the concatenation to it.
+
+    Only the elements ``first`` to ``end - 1`` of the flat array are written.
 
     Returns:
         Whether the sizes agree; if not, the flat array is unchanged.
@@ -79,13 +81,24 @@ def flatten_into(_typing: Any, sources: Any, target: Any, _adds: Any) -> Any:
         fits = builder.icmp_signed("==", total, flat.nitems)
         put = _put_function(builder.module, flat.data.type)
         with builder.if_then(fits):
-            pointer = flat.data
+            adds, first, end = args[2:]
+            offset = _SIZE(0)  # of the array in the flat one
             for array in arrays:
-                builder.call(put, [pointer, array.data, array.nitems, args[2]])
-                pointer = builder.gep(pointer, [array.nitems])
+                start, stop = (
+                    _clamp(builder, builder.sub(bound, offset), array.nitems) for bound in (first, end)
+                )
+                source, count = builder.gep(array.data, [start]), builder.sub(stop, start)
+                builder.call(put, [builder.gep(flat.data, [builder.add(offset, start)]), source, count, adds])
+                offset = builder.add(offset, array.nitems)
         return fits
 
-    return types.boolean(sources, target, types.boolean), emit
+    return types.boolean(sources, target, types.boolean, types.int64, types.int64), emit
+
+
+def _clamp(builder: ir.IRBuilder, number: Any, largest: Any) -> Any:
+    """The number, or the nearest one from 0 to ``largest``."""
+    number = builder.select(builder.icmp_signed("<", number, _SIZE(0)), _SIZE(0), number)
+    return builder.select(builder.icmp_signed("<", number, largest), number, largest)
 
 
 def _for_each(context: Any, builder: ir.IRBuilder, kind: Any, value: Any, make: Callable[..., Any]) -> Any:

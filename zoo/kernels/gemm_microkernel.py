@@ -29,6 +29,7 @@ from numba.core.registry import cpu_target
 from zoo.kernels.dispatcher import linked_library
 from zoo.kernels.float_formats import intrinsic
 from zoo.kernels.llvm_math import LANE, BFloatType, broadcast, first_lanes, masked_load, masked_store
+from zoo.kernels.nested_parallelism import IDLE, MIN_PART, RUN_PARTS, call_at, new_part_function, table_in
 
 _INDEX = cgutils.intp_t
 _MIN_VECTOR_BYTES = 16
@@ -311,20 +312,111 @@ def emit_multiply_add(builder: ir.IRBuilder, dtype: Any, a: Any, b: Any, c: Any)
 
 def _define(dtype: Any, module: ir.Module) -> None:
     function = _declare(dtype, module)
-    remainder = ir.Function(module, function.function_type, f"{function.name}.remainder")
-    remainder.linkage = "internal"
+
+    def new_function(suffix: str) -> ir.Function:
+        made = ir.Function(module, function.function_type, f"{function.name}.{suffix}")
+        made.linkage = "internal"
+        made.attributes.add("noinline")
+        return made
+
+    product, remainder, parallel = map(new_function, ("product", "remainder", "parallel"))
     # Unrolled, these loops took twice as long to compile, and were up to 4 % faster.
     remainder.attributes.add("optsize")
-    remainder.attributes.add("noinline")
-    for each in (function, remainder):
+    for each in (function, product, remainder):
         for pointer in each.args[:3]:
             pointer.add_attribute("noalias")
     builder = ir.IRBuilder(remainder.append_basic_block())
     _GemmEmitter(builder, dtype, remainder.args).emit_remainder()
     builder.ret_void()
-    builder = ir.IRBuilder(function.append_basic_block())
-    _GemmEmitter(builder, dtype, function.args).emit(remainder)
+    builder = ir.IRBuilder(product.append_basic_block())
+    _GemmEmitter(builder, dtype, product.args).emit(remainder)
     builder.ret_void()
+    _define_parallel(parallel, product, dtype)
+    builder = ir.IRBuilder(function.append_basic_block())
+    idle = builder.load_atomic(builder.gep(table_in(module), [_INDEX(IDLE)]), "monotonic", 8)
+    has_idle_workers = builder.icmp_signed(">", idle, _INDEX(0))
+    with builder.if_else(has_idle_workers, likely=False) as (shared, alone):
+        with shared:
+            builder.call(parallel, function.args, tail=True)
+        with alone:
+            builder.call(product, function.args, tail=True)
+    builder.ret_void()
+
+
+def _define_parallel(parallel: ir.Function, product: ir.Function, dtype: Any) -> None:
+    """Define the product as parts of its panels or of its rows, which idle workers compute."""
+    builder = ir.IRBuilder(parallel.append_basic_block())
+    emitter = _GemmEmitter(builder, dtype, parallel.args)
+    work = functools.reduce(builder.mul, [emitter.rows, emitter.depth, emitter.width])
+    blocks = _maximum(builder, *emitter.count_blocks())
+    max_parts = _minimum(builder, builder.sdiv(work, _INDEX(MIN_PART)), blocks)
+    with builder.if_then(builder.icmp_signed("<=", max_parts, _INDEX(1))):
+        builder.call(product, parallel.args)
+        builder.ret_void()
+    data = builder.alloca(ir.ArrayType(_INDEX, len(parallel.args)))
+    for n, argument in enumerate(parallel.args):
+        is_pointer = isinstance(argument.type, ir.PointerType)
+        number = builder.ptrtoint(argument, _INDEX) if is_pointer else argument
+        builder.store(number, builder.gep(data, [_INDEX(0), _INDEX(n)]))
+    code = builder.ptrtoint(_define_part(product, dtype), _INDEX)
+    address = builder.load(builder.gep(table_in(builder.module), [_INDEX(RUN_PARTS)]))
+    call_at(builder, address, [code, builder.ptrtoint(data, _INDEX), max_parts])  # it cannot fail
+    builder.ret_void()
+
+
+def _define_part(product: ir.Function, dtype: Any) -> ir.Function:
+    """Define ``(data, part, parts)``: the part of a product whose arguments are at the address ``data``."""
+    function = new_part_function(product.module, f"{product.name}.part")
+    builder = ir.IRBuilder(function.append_basic_block())
+    address, part, parts = function.args[2:]
+    data = builder.inttoptr(address, _INDEX.as_pointer())
+    arguments = []
+    for n, argument in enumerate(product.args):
+        value = builder.load(builder.gep(data, [_INDEX(n)]))
+        is_pointer = isinstance(argument.type, ir.PointerType)
+        arguments.append(builder.inttoptr(value, argument.type) if is_pointer else value)
+    emitter = _GemmEmitter(builder, dtype, arguments)
+    a, b, c, block, row, k, ldc, rows, depth, width = arguments
+    panels, blocks = emitter.count_blocks()
+    is_by_panels = builder.icmp_signed(">=", panels, parts)
+    count = builder.select(is_by_panels, panels, blocks)
+    first, last = (
+        builder.sdiv(builder.mul(count, number), parts) for number in (part, builder.add(part, _INDEX(1)))
+    )
+    zero, height = _INDEX(0), _INDEX(tile_shape().height)
+    column, end_column = (
+        builder.mul(builder.select(is_by_panels, *pair), emitter.columns)
+        for pair in ((first, zero), (last, panels))
+    )
+    first_block = builder.select(is_by_panels, zero, first)
+    first_row, end_row = (
+        builder.mul(blocks_before, height)
+        for blocks_before in (first_block, builder.select(is_by_panels, blocks, last))
+    )
+    part_arguments = [
+        builder.gep(a, [builder.mul(first_block, block)]),
+        builder.gep(b, [builder.mul(column, depth)]),
+        builder.gep(c, [builder.add(builder.mul(first_row, ldc), column)]),
+        *(block, row, k, ldc),
+        builder.sub(_minimum(builder, rows, end_row), first_row),
+        depth,
+        builder.sub(_minimum(builder, width, end_column), column),
+    ]
+    builder.call(product, part_arguments)
+    cpu_target.target_context.call_conv.return_value(builder, ir.IntType(8)(1))
+    return function
+
+
+def _ceil_divide(builder: ir.IRBuilder, a: Any, b: Any) -> Any:
+    return builder.sdiv(builder.add(a, builder.sub(b, _INDEX(1))), b)
+
+
+def _minimum(builder: ir.IRBuilder, a: Any, b: Any) -> Any:
+    return builder.select(builder.icmp_signed("<", a, b), a, b)
+
+
+def _maximum(builder: ir.IRBuilder, a: Any, b: Any) -> Any:
+    return builder.select(builder.icmp_signed("<", a, b), b, a)
 
 
 @dataclass(frozen=True)
@@ -355,6 +447,13 @@ class _GemmEmitter:
         self.columns = _INDEX(tile_shape().vectors * self.vector.count)
         self.panel = builder.mul(self.depth, self.columns)
 
+    def count_blocks(self) -> tuple[Any, Any]:
+        """The number of panels, and of blocks of rows of the tallest tile's height."""
+        return (
+            _ceil_divide(self.builder, self.width, self.columns),
+            _ceil_divide(self.builder, self.rows, _INDEX(tile_shape().height)),
+        )
+
     def emit(self, remainder: ir.Function) -> None:
         """Compute whole panels in the tallest tiles if they hold all rows, and call ``remainder`` else."""
         builder, shape = self.builder, tile_shape()
@@ -380,7 +479,7 @@ class _GemmEmitter:
             _range(builder, _INDEX(0), end, max_panels) as first,
             _range(builder, _INDEX(0), _INDEX(2), 1) as n,
         ):
-            last = self._minimum(builder.add(first, _INDEX(max_panels)), whole)
+            last = _minimum(builder, builder.add(first, _INDEX(max_panels)), whole)
             is_first = builder.icmp_signed("==", n, _INDEX(0))
             start, stop = (
                 builder.select(is_first, _INDEX(0), split),
@@ -411,9 +510,6 @@ class _GemmEmitter:
         first = builder.sdiv(builder.add(self.rows, builder.sub(tiles, _INDEX(1))), tiles)
         lower = builder.mul(tiles, builder.sub(first, _INDEX(1)))
         return first, builder.mul(first, builder.sub(self.rows, lower))
-
-    def _minimum(self, a: Any, b: Any) -> Any:
-        return self.builder.select(self.builder.icmp_signed("<", a, b), a, b)
 
     def _emit_tiles(self, panels: tuple[Any, Any], rows: tuple[Any, Any], height: Any) -> None:
         """Tiles of whole panels, of a height that is known when the product is computed."""

@@ -6,18 +6,14 @@ not wait for workers that are busy elsewhere or asleep. A worker starts its firs
 publication. A sleeping thread takes 50 us to wake, and in Python it waits for the interpreter too: a step of
 25 symbols in 16 sequences with 32 units then took longer in two threads than in one.
 
-The pool's state is an array of int64 words. Loads acquire and stores release: a thread that has read a word
-sees everything that another thread wrote before it wrote that word.
+The pool's state is an array of int64 words (:mod:`zoo.kernels.atomics`).
 """
 
 from __future__ import annotations
 
 import atexit
-import contextlib
-import ctypes
 import functools
 import os
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -31,116 +27,38 @@ from numba import types
 from numba.core import cgutils
 
 from zoo.array_types import Array
+from zoo.kernels import nested_parallelism
+from zoo.kernels.atomics import compare_exchange, fetch_add, load, spin_wait, store, yield_address
 from zoo.kernels.float_formats import intrinsic
 from zoo.kernels.jit import njit
+from zoo.kernels.nested_parallelism import (
+    BUSY,
+    compute_part,
+    count_busy,
+    enter_slot,
+    leave_slot,
+    worker_table,
+)
 from zoo.processes import available_processors
 
 R = TypeVar("R")
-
-_WORD = 8  # bytes
-
-_YIELD_TYPE = ir.FunctionType(ir.IntType(32), [])
-
-# Rounds of waiting in 5 us.
-_ROUNDS_BEFORE_YIELD = 200
-
-# Spin-wait hints, which save power and leave the loop faster, by the start of the target triple.
-_PAUSES: dict[str, tuple[str, tuple[int, ...]]] = {
-    "x86_64": ("llvm.x86.sse2.pause", ()),
-    "i686": ("llvm.x86.sse2.pause", ()),
-    "aarch64": ("llvm.aarch64.hint", (1,)),
-    "arm64": ("llvm.aarch64.hint", (1,)),
-}
-
-
-@intrinsic
-def load(_typing: Any, words: Any, _index: Any) -> Any:
-    """``words[index]``, for int64."""
-
-    def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        return builder.load_atomic(_address(context, builder, signature, args), "acquire", _WORD)
-
-    return types.int64(words, types.int64), emit
-
-
-@intrinsic
-def store(_typing: Any, words: Any, _index: Any, _value: Any) -> Any:
-    """``words[index] = value``."""
-
-    def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        builder.store_atomic(args[2], _address(context, builder, signature, args), "release", _WORD)
-        return context.get_dummy_value()
-
-    return types.void(words, types.int64, types.int64), emit
-
-
-@intrinsic
-def fetch_add(_typing: Any, words: Any, _index: Any, _value: Any) -> Any:
-    """``words[index] += value``; return the value before."""
-
-    def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        return builder.atomic_rmw("add", _address(context, builder, signature, args), args[2], "acq_rel")
-
-    return types.int64(words, types.int64, types.int64), emit
-
-
-@intrinsic
-def compare_exchange(_typing: Any, words: Any, _index: Any, _expected: Any, _value: Any) -> Any:
-    """``words[index] = value`` if it is ``expected``; return whether it was."""
-
-    def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        pointer = _address(context, builder, signature, args)
-        return builder.extract_value(builder.cmpxchg(pointer, args[2], args[3], "acq_rel", "acquire"), 1)
-
-    return types.boolean(words, types.int64, types.int64, types.int64), emit
-
-
-@intrinsic
-def spin_wait(_typing: Any, _waited: Any, _yield_address: Any) -> Any:
-    """Wait 25 ns for another thread; after 5 us of waiting, yield the processor, which it may need.
-
-    Args:
-        _waited: The last result of this function; at first 0.
-        _yield_address: Address of the system's function that yields the processor; 0 if there is none.
-    """
-
-    def emit(_context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        waited, address = args
-        _pause(builder)
-        is_long = builder.icmp_signed(">", waited, waited.type(_ROUNDS_BEFORE_YIELD))
-        is_known = builder.icmp_signed("!=", address, address.type(0))
-        with builder.if_then(builder.and_(is_long, is_known)):
-            builder.call(builder.inttoptr(address, _YIELD_TYPE.as_pointer()), [])
-        return builder.add(waited, waited.type(1))
-
-    return types.int64(types.int64, types.int64), emit
-
-
-def _pause(builder: ir.IRBuilder) -> None:
-    target = builder.module.triple.partition("-")[0]
-    if target in _PAUSES:
-        name, values = _PAUSES[target]
-        arguments = [ir.IntType(32)(value) for value in values]
-        kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
-        builder.call(builder.module.declare_intrinsic(name, (), kind), arguments)
-
-
-def _address(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
-    """Pointer to the word of the first two arguments, an array and an index."""
-    array = context.make_array(signature.args[0])(context, builder, args[0])
-    return builder.gep(array.data, [args[1]])
-
 
 _tools: Any = cgutils  # Numba's helpers are untyped
 
 _ADDRESS = ir.IntType(64)
 
 # Indices of words. Words that different threads write are far apart: a cache line has 64 bytes, or 128.
-_STATE, _NEXT, _TURN = 0, 16, 32
+_STATE, _NEXT = 0, 16
 
-_CODE, _DATA, _COUNT, _FAILED, _INTERRUPTED, _YIELD = range(48, 54)
+_CODE, _DATA, _COUNT, _FAILED, _INTERRUPTED, _YIELD, _SHARES = range(32, 39)
 
-_WORDS = 64
+_MAX_TURNS = 16
+_FIRST_TURN, _TURN_WORDS = 48, 16
+
+# Elements of a vector that a task adds in one turn, at least. They take about 5 us.
+_MIN_ADDED_ELEMENTS = 1 << 14
+
+_WORDS = _FIRST_TURN + _TURN_WORDS * _MAX_TURNS
 
 # The state is the number of active workers, a flag for published tasks, and how often tasks were published.
 _PUBLISHED = 1 << 15
@@ -220,11 +138,14 @@ def _run_task(_typing: Any, _code: Any, _data: Any, _number: Any) -> Any:
 @njit
 def _drain(pool_state: Array) -> None:
     """Run the next task until none is left."""
+    table = worker_table()
+    fetch_add(table, BUSY, 1)
     number = fetch_add(pool_state, _NEXT, 1)
     while number < pool_state[_COUNT]:
         if not _run_task(pool_state[_CODE], pool_state[_DATA], number):
             store(pool_state, _FAILED, 1)
         number = fetch_add(pool_state, _NEXT, 1)
+    fetch_add(table, BUSY, -1)
 
 
 @njit(shared=True)
@@ -239,33 +160,53 @@ def parallel_for(pool_state: Array, count: int, code: int, data: int) -> bool:
     """
     pool_state[_CODE], pool_state[_DATA], pool_state[_COUNT], pool_state[_FAILED] = code, data, count, 0
     store(pool_state, _NEXT, 0)
-    store(pool_state, _TURN, 0)
+    for turn in range(_MAX_TURNS):
+        store(pool_state, _FIRST_TURN + turn * _TURN_WORDS, 0)
     fetch_add(pool_state, _STATE, _GENERATION + _PUBLISHED)
     _drain(pool_state)
     fetch_add(pool_state, _STATE, -_PUBLISHED)
-    waited = 0
+    waited, table, slot = 0, worker_table(), -1
     while load(pool_state, _STATE) % _PUBLISHED != 0:
+        if slot >= 0:
+            if compute_part(table, slot):
+                waited = 0
+        elif load(pool_state, _SHARES) != 0:
+            slot = enter_slot(table)
         waited = spin_wait(waited, pool_state[_YIELD])
+    if slot >= 0:
+        leave_slot(table, slot)
     return pool_state[_FAILED] == 0  # type: ignore[no-any-return]
 
 
+@njit
+def count_turns(size: int) -> int:
+    """Number of turns in which tasks add vectors of this size, one part in each turn."""
+    return max(1, min(_MAX_TURNS, size // _MIN_ADDED_ELEMENTS))
+
+
 @njit(shared=True)
-def wait_for_turn(pool_state: Array, number: int) -> None:
-    """Within a task, wait until all tasks of lower numbers have passed their turns."""
-    waited = 0
-    while load(pool_state, _TURN) != number and load(pool_state, _FAILED) == 0:
+def wait_for_turn(pool_state: Array, number: int, turn: int) -> None:
+    """Within a task, wait until all tasks of lower numbers have passed a turn.
+
+    Args:
+        pool_state: From :func:`new_pool_state`.
+        number: Number of the task.
+        turn: One of the independent turns, below :func:`count_turns`.
+    """
+    waited, word = 0, _FIRST_TURN + turn * _TURN_WORDS
+    while load(pool_state, word) != number and load(pool_state, _FAILED) == 0:
         waited = spin_wait(waited, pool_state[_YIELD])
 
 
 @njit
-def pass_turn(pool_state: Array, number: int) -> None:
-    """Within a task, pass the turn to the task of the next number."""
-    store(pool_state, _TURN, number + 1)
+def pass_turn(pool_state: Array, number: int, turn: int) -> None:
+    """Within a task, pass a turn to the task of the next number."""
+    store(pool_state, _FIRST_TURN + turn * _TURN_WORDS, number + 1)
 
 
 @njit
 def worker_loop(pool_state: Array, max_rounds: int) -> None:
-    """Run tasks whenever they are published.
+    """Run tasks whenever they are published, and parts of large products of other threads.
 
     It does not return to Python in between, where threads would block each other.
 
@@ -273,16 +214,27 @@ def worker_loop(pool_state: Array, max_rounds: int) -> None:
         pool_state: From :func:`new_pool_state`.
         max_rounds: Rounds of waiting for tasks before it returns. Python can interrupt it earlier.
     """
-    last, waited = 0, 0
-    while waited < max_rounds and load(pool_state, _INTERRUPTED) == 0:
+    last, waited, table, slot = 0, 0, worker_table(), -1
+    while (waited < max_rounds or slot >= 0) and load(pool_state, _INTERRUPTED) == 0:
         state = load(pool_state, _STATE)
         generation = state // _GENERATION
         is_new = state % _GENERATION >= _PUBLISHED and generation != last
-        if is_new and compare_exchange(pool_state, _STATE, state, state + 1):
-            _drain(pool_state)
-            fetch_add(pool_state, _STATE, -1)
-            last, waited = generation, 0
+        if slot >= 0 and (is_new or load(pool_state, _SHARES) == 0):
+            leave_slot(table, slot)
+            slot = -1
+        if is_new:
+            if compare_exchange(pool_state, _STATE, state, state + 1):
+                _drain(pool_state)
+                fetch_add(pool_state, _STATE, -1)
+                last, waited = generation, 0
+        elif slot >= 0:
+            if compute_part(table, slot):
+                waited = 0
+        elif load(pool_state, _SHARES) != 0:
+            slot = enter_slot(table)
         waited = spin_wait(waited, pool_state[_YIELD])
+    if slot >= 0:
+        leave_slot(table, slot)
 
 
 # Rounds of waiting, about a millisecond, nearly all in calls that yield the processor. The time between two
@@ -317,16 +269,25 @@ class ThreadPool:
         """Number of threads."""
         return len(self._threads)
 
-    def run(self, work: Callable[[Array], R]) -> R:
-        """``work(pool_state)`` with these threads, or without workers if another call uses them."""
+    def run(self, work: Callable[[Array], R], shares_products: bool = False) -> R:
+        """``work(pool_state)`` with these threads, or without workers if another call uses them.
+
+        Args:
+            work: A function of the state of the pool.
+            shares_products: Whether workers without a task compute parts of large matrix products.
+        """
         if not self._lock.acquire(blocking=False):
             return work(new_pool_state(yield_address()))
         try:
             self._run_count += 1
+            if shares_products:
+                nested_parallelism.enable()
+                self._pool_state[_SHARES] = 1
             while len(self._polling_workers) < self.count:
                 self._wake_worker()
             return work(self._pool_state)
         finally:
+            self._pool_state[_SHARES] = 0
             self._lock.release()
 
     def submit(self, function: Callable[[], R]) -> Future[R]:
@@ -382,23 +343,41 @@ def thread_pool(threads: int) -> ThreadPool:
     return _cached_pool(max(0, min(threads, available_processors()) - 1))
 
 
-def run_with_pool(work: Callable[[Array], R], threads: int) -> R:
-    """``work(pool_state)`` with a pool of up to ``threads`` threads, the caller's included."""
-    return thread_pool(threads).run(work) if threads > 1 else work(new_pool_state(yield_address()))
+def run_with_pool(work: Callable[[Array], R], threads: int, shares_products: bool = False) -> R:
+    """``work(pool_state)`` with a pool of up to ``threads`` threads, the caller's included.
+
+    Args:
+        work: As for :meth:`ThreadPool.run`.
+        threads: Maximum number of threads.
+        shares_products: As for :meth:`ThreadPool.run`.
+    """
+    if threads > 1:
+        return thread_pool(threads).run(work, shares_products)
+    return work(new_pool_state(yield_address()))
+
+
+def share_products(work: Callable[[], R], busy: int, idle: int) -> R:
+    """``work()``, while other threads compute parts of its large matrix products.
+
+    Args:
+        work: A Python function, which calls kernels.
+        busy: Number of threads in which it does so.
+        idle: Maximum number of the other threads.
+    """
+
+    def count_and_work(_pool_state: Array) -> R:
+        count_busy(busy)
+        try:
+            return work()
+        finally:
+            count_busy(-busy)
+
+    return thread_pool(idle + 1).run(count_and_work, shares_products=True)
 
 
 @functools.cache
 def _cached_pool(count: int) -> ThreadPool:
     return ThreadPool(count)
-
-
-@functools.cache
-def yield_address() -> int:
-    """Address of the system's function that yields the processor; 0 if there is none."""
-    library, name = ("kernel32", "SwitchToThread") if sys.platform == "win32" else (None, "sched_yield")
-    with contextlib.suppress(OSError, AttributeError):
-        return ctypes.cast(getattr(ctypes.CDLL(library), name), ctypes.c_void_p).value or 0
-    return 0
 
 
 if hasattr(os, "register_at_fork"):

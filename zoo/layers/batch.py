@@ -63,6 +63,12 @@ class BatchRun:
     lengths: Array | None = None
     uses_learned_state: bool = False
 
+    @property
+    def product_size(self) -> int:
+        """Multiply-adds of the largest matrix product of a shard and a time step."""
+        rows = shards(self.batch_size)
+        return row_count(rows[0]) * self.stack.largest_matrix if rows else 0
+
     def prepare(
         self, *, forward: bool = False, backward: bool = False, needs_dx: bool = False
     ) -> StackParams:

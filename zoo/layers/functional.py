@@ -132,7 +132,7 @@ class FunctionalStack:
                 tracer.collect(run.iter_tapes(segment, tape, prepared))
 
         forward = partial(run.forward, on_output=on_output, params=prepared)
-        results = map_shards(forward, all_shards, threads)
+        results = map_shards(forward, all_shards, threads, run.product_size)
         final = gather_states(run.pair_with_rows([final for _, final in results]), batch)
         traces = tracer.traces() if tracer else value_traces({})
         digest = None if theta is None else fingerprint(theta)
@@ -199,7 +199,7 @@ class FunctionalStack:
             total.add(index, gradients)
             return dinitial
 
-        dinitial_by_shard = map_shards(work, all_shards, threads)
+        dinitial_by_shard = map_shards(work, all_shards, threads, run.product_size)
         return dx, gather_states(run.pair_with_rows(dinitial_by_shard), batch), dtheta
 
 

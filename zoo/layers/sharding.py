@@ -138,8 +138,36 @@ def check_threads(threads: int | None) -> int:
     return threads
 
 
-def map_shards(work: Callable[[S], R], shards: Sequence[S], threads: int) -> list[R]:
-    """``work(shard)`` for some shards, in up to ``threads`` threads; results in the order of the shards."""
+def can_share_products(shards: int, threads: int, product_size: int) -> bool:
+    """Whether threads without a shard should compute parts of the matrix products of the others.
+
+    Args:
+        shards: Number of shards.
+        threads: Number of threads.
+        product_size: Multiply-adds of the largest product of a shard and a time step.
+    """
+    if shards >= min(threads, available_processors()) or product_size == 0:
+        return False
+    from zoo.kernels.nested_parallelism import is_worthwhile  # imports Numba
+
+    return is_worthwhile(product_size)
+
+
+def map_shards(work: Callable[[S], R], shards: Sequence[S], threads: int, product_size: int = 0) -> list[R]:
+    """``work(shard)`` for some shards, in up to ``threads`` threads; results in the order of the shards.
+
+    Args:
+        work: A function of a shard.
+        shards: The shards.
+        threads: Maximum number of threads.
+        product_size: As for :func:`can_share_products`; 0 if no other thread should compute its parts.
+    """
+    threads = min(threads, available_processors())
+    if shards and can_share_products(len(shards), threads, product_size):
+        from zoo.kernels.threadpool import share_products  # imports Numba
+
+        idle = threads - len(shards)
+        return share_products(lambda: map_shards(work, shards, len(shards)), len(shards), idle)
     if min(threads, len(shards)) <= 1:
         return list(map(work, shards))
     from zoo.kernels.threadpool import thread_pool  # imports Numba

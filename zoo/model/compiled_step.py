@@ -28,7 +28,7 @@ from zoo.kernels.dispatcher import KernelRef
 from zoo.kernels.jit import EXACT, Kernel, is_pure_python, njit
 from zoo.kernels.threadpool import run_with_pool
 from zoo.layers.batch import BatchRun
-from zoo.layers.sharding import slice_states
+from zoo.layers.sharding import can_share_products, slice_states
 from zoo.layers.stack import Stack, StackParams
 from zoo.layers.time_chunks import slice_batch
 from zoo.model.batch_loss import BatchLoss
@@ -144,14 +144,24 @@ class SpecialisedStep(NamedTuple):
     function: Callable[..., bool]
     addresses: tuple[int, ...]
 
-    def run(self, arguments: StepArguments, count: int, threads: int) -> bool:
+    def run(self, arguments: StepArguments, count: int, threads: int, shares_products: bool) -> bool:
         """Compute ``count`` shards; False if a kernel raised an error or its results do not fit.
+
+        Args:
+            arguments: Arguments of the step.
+            count: Number of shards.
+            threads: Maximum number of threads.
+            shares_products: Whether threads without a shard compute parts of matrix products.
 
         Raises:
             MemoryError: if the memory does not suffice for prepared parameters.
         """
         passed = count, self.addresses, tuple(arguments)
-        return run_with_pool(lambda pool_state: self.function(pool_state, *passed), min(threads, count))
+        return run_with_pool(
+            lambda pool_state: self.function(pool_state, *passed),
+            threads if shares_products else min(threads, count),
+            shares_products,
+        )
 
 
 class VarRef(NamedTuple):
@@ -356,7 +366,7 @@ def _emit_module(
     yield "from zoo import kernels"
     yield "from zoo.kernels.dispatcher import call"
     yield "from zoo.kernels.batch_slicing import copy_all, copy_columns, flatten_into, slice_rows"
-    yield "from zoo.kernels.threadpool import bind_task, parallel_for, pass_turn, wait_for_turn"
+    yield "from zoo.kernels.threadpool import bind_task, count_turns, parallel_for, pass_turn, wait_for_turn"
     prepared = [name for call in preparation for name in call.results]
     common, fields = ", ".join(["pool_state", "addresses", *prepared]), ", ".join(StepArguments._fields)
     yield from ("", "", "@zoo.njit", f"def shard(number, {common}, {fields}):")
@@ -392,6 +402,23 @@ losses = losses[number]
 """
 
 
+# Each part of the gradient has a turn: a shard adds the first one while the shard before adds the second one.
+# With one turn for all, sixteen threads would add sixteen gradients one after the other.
+_PUT_GRADIENT = """
+size = gradients.shape[1]
+if gradients.shape[0] > 1:
+    shapes_match &= flatten_into(gradient_arrays, gradients[number], False, 0, size)
+    return shapes_match
+turns = count_turns(size)
+for turn in range(turns):
+    wait_for_turn(pool_state, number, turn)
+    first_element, end_element = size * turn // turns, size * (turn + 1) // turns
+    shapes_match &= flatten_into(gradient_arrays, gradients[0], number > 0, first_element, end_element)
+    pass_turn(pool_state, number, turn)
+return shapes_match
+"""
+
+
 def _emit_calls(calls: list[Call], numbers: Iterator[int]) -> Iterator[str]:
     for kernel, arguments, results, mismatch in calls:
         passed = [str(variable) for variable in arguments]
@@ -409,12 +436,7 @@ def _emit_outputs(stack: Stack, has_dinputs: bool) -> Iterator[str]:
     yield "shapes_match = True"
     yield from [f"shapes_match &= copy_all(final_{n}, final_states[{n}])" for n in layers]
     yield "gradient_arrays = " + " + ".join([f"gradients_{n}" for n in layers] + ["(dWhy, dby)"])
-    yield "has_gradient_per_shard = gradients.shape[0] > 1"
-    yield from ("if not has_gradient_per_shard:", "    wait_for_turn(pool_state, number)")
-    yield "gradient = gradients[number if has_gradient_per_shard else 0]"
-    yield "adds = not has_gradient_per_shard and number > 0"
-    yield "shapes_match &= flatten_into(gradient_arrays, gradient, adds)"
-    yield from ("if not has_gradient_per_shard:", "    pass_turn(pool_state, number)", "return shapes_match")
+    yield from _PUT_GRADIENT.split("\n")[1:-1]
 
 
 INTERPRETED_SHARDS = 8
@@ -510,7 +532,9 @@ class CompiledStep:
             needs_dx=(whole is not None, *self._needs_dx_above),
         )
         step = self._step_for(batch_loss, arguments)
-        if step is None or not step.run(arguments, len(shards), threads):
+        product_size = max(batch_run.product_size, shard_rows * self._readout[0].size)
+        shares_products = can_share_products(len(shards), threads, product_size)
+        if step is None or not step.run(arguments, len(shards), threads, shares_products):
             return None
         if dinputs is not None and dinputs is not whole:
             whole[:, rows] = dinputs

@@ -306,7 +306,7 @@ class Model(FlatParameters):
             return VocabularyStep(self, batch_loss, local_shards).loss()
         self._update_tied_readout()
         loss = partial(batch_loss.loss, params=batch_loss.prepare())
-        results = map_shards(loss, local_shards, self.threads)
+        results = map_shards(loss, local_shards, self.threads, batch_loss.run.batch_run.product_size)
         return self._gather(batch_loss, local_shards, results)
 
     def outputs(
@@ -494,7 +494,7 @@ class Model(FlatParameters):
             gradient = np.empty_like(self._core_grad)
             return *batch_loss.loss_and_grad(shard, gradient, params), gradient
 
-        results = map_shards(compute, local_shards, self.threads)
+        results = map_shards(compute, local_shards, self.threads, batch_loss.run.batch_run.product_size)
         self.process_group.sum_gradients(
             [gradient for _, _, gradient in results], self._core_grad, batch_loss.batch_size
         )
@@ -567,7 +567,12 @@ class Model(FlatParameters):
         self._update_tied_readout()
         outputs = np.zeros((*run.batch_run.x.shape[:2], self.output_size), self.dtype)
         params = run.batch_run.prepare(forward=True)
-        states = map_shards(lambda shard: run.outputs(shard, outputs, params), local_shards, self.threads)
+        states = map_shards(
+            lambda shard: run.outputs(shard, outputs, params),
+            local_shards,
+            self.threads,
+            run.batch_run.product_size,
+        )
         return outputs, states
 
 

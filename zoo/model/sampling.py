@@ -18,6 +18,7 @@ from zoo.errors import UsageError
 from zoo.kernels.jit import Kernel, njit
 from zoo.kernels.precision import kernels_with, with_precision
 from zoo.kernels.random import uniform
+from zoo.layers.sharding import map_shards
 from zoo.model.compiled_step import MAX_COMPILED_LAYERS
 from zoo.model.model import Model
 from zoo.registry import get_sampler
@@ -39,6 +40,8 @@ class DecoderLoop:
         self._chain, self._seed = chain, seed
         self._options = tuple(tuple(sampler.options.values()) for sampler in chain.samplers)
         self._loop = _compile_loop(model, chain)
+        self._threads = model.threads
+        self._product_size = max(model.stack.largest_matrix, model.readout_weights().size)
         self._layers, y, x = _prepare_layers(model)
         self._logits = np.zeros((1, model.output_size), model.dtype)
         weights = kernels.sampling_buffer(self._logits.size, np.float64 if chain.samplers else model.dtype)
@@ -70,7 +73,12 @@ class DecoderLoop:
 
     def _run(self, tokens: Array, first: int) -> int:
         seed_first = np.uint64(self._seed), np.uint64(first)
-        return self._loop(self._layers, self._readout, self._options, *seed_first, tokens)  # type: ignore[no-any-return]
+
+        def run(tokens: Array) -> int:
+            return self._loop(self._layers, self._readout, self._options, *seed_first, tokens)  # type: ignore[no-any-return]
+
+        (sampled,) = map_shards(run, [tokens], self._threads, self._product_size)
+        return sampled
 
 
 def _prepare_layers(model: Model) -> tuple[tuple[Any, ...], Array, Array]:

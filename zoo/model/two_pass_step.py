@@ -53,7 +53,7 @@ class TwoPassStep:
             segments, final = self._batch_run.forward(shard, on_output, keep_tapes, params)
             return (segments if keep_tapes else []), final
 
-        results = map_shards(forward, self._shards, self._model.threads)
+        results = map_shards(forward, self._shards, self._model.threads, self._batch_run.product_size)
         final = gather_final_states(self._batch_loss, self._shards, [states for _, states in results])
         gathered = self._model.process_group.all_gather_rows(y, self._batch_run.row_order)
         return gathered, [segments for segments, _ in results], final
@@ -83,7 +83,7 @@ class TwoPassStep:
             return flat
 
         tasks = list(zip(self._shards, segments, output_gradients, strict=True))
-        return map_shards(backward, tasks, model.threads)
+        return map_shards(backward, tasks, model.threads, run.product_size)
 
 
 @dataclass
