@@ -42,8 +42,8 @@ class Model:
         lr: The learning rate.
         settings: Other settings of ``zoo.compare``.
         options: Options of the cell.
-        published: The number in the paper, and the place where it stands. Empty if the paper has none, or
-            has it in a figure only.
+        published: The number in the paper, or its words in quotes where it has a figure only, and the place
+            where they stand. Empty if they were not looked up.
     """
 
     spec: str
@@ -87,6 +87,8 @@ _MERRILL = "Merrill et al. 2024", "https://arxiv.org/abs/2404.08819"
 
 SLSTM = "scaled accuracy 1.000 of the sLSTM, Table 3"
 PERFECT = '"performs perfectly", section 4.1'
+ANBN = "a^1000 b^1000"
+RNN_COMPOSES = '"learn the word problem for arbitrarily long sequences", section 6'
 
 CLAIMS = (
     Claim(
@@ -108,7 +110,7 @@ CLAIMS = (
         "parity",
         [
             Model("mamba(mamba)", False, 0.004, published="scaled accuracy 0.000, Table 3"),
-            Model("retnet(gla)", False, 0.004),
+            Model("retnet(gla)", False, 0.004, published='"incapable of solving parity", section 4.1'),
             Model("deltanet(delta_net)", False, 0.004, published="scaled accuracy 0.017, Table 3"),
         ],
         settings={"hidden": 32, "steps": 3000, **COSINE},
@@ -134,7 +136,16 @@ CLAIMS = (
         "sequences.",
         *_MERRILL,
         "word_problem",
-        [Model("vanilla", True, 0.003), Model("mamba(mamba)", False, 0.004, COSINE)],
+        [
+            Model("vanilla", True, 0.003, published=RNN_COMPOSES),
+            Model(
+                "mamba(mamba)",
+                False,
+                0.004,
+                COSINE,
+                published='"require depth monotonically increasing in sequence length", section 6',
+            ),
+        ],
         settings={"hidden": 64, "steps": 3000},
     ),
     Claim(
@@ -145,8 +156,20 @@ CLAIMS = (
         "https://arxiv.org/abs/2502.10297",
         "word_problem",
         [
-            Model("prenorm(gated_delta_product)", True, 0.004, options={"corrections": 2}),
-            Model("prenorm(gated_delta_product)", False, 0.004, options={"corrections": 1}),
+            Model(
+                "prenorm(gated_delta_product)",
+                True,
+                0.004,
+                options={"corrections": 2},
+                published='"expected to train successfully", README of its code',
+            ),
+            Model(
+                "prenorm(gated_delta_product)",
+                False,
+                0.004,
+                options={"corrections": 1},
+                published='"not expected to converge", README of its code',
+            ),
         ],
         settings={"hidden": 64, "steps": 3000, **COSINE},
     ),
@@ -155,7 +178,7 @@ CLAIMS = (
         "A recurrent network of one layer composes even permutations of five objects.",
         *_MERRILL,
         "word_problem",
-        [Model("vanilla", True, 0.002), Model("mi_rnn", None, 0.004)],
+        [Model("vanilla", True, 0.002, published=RNN_COMPOSES), Model("mi_rnn", None, 0.004)],
         options={"group": "A5"},
         settings={"hidden": 128, "steps": 8000, "batch": 64, **COSINE},
     ),
@@ -165,7 +188,10 @@ CLAIMS = (
         "Weiss et al. 2018",
         "https://aclanthology.org/P18-2117",
         "dyck",
-        [Model("lstm", True, 0.01), Model("gru", False, 0.01)],
+        [
+            Model("lstm", True, 0.01, published=f"{ANBN} accepted, notebook of its code"),
+            Model("gru", False, 0.01, published=f"{ANBN} rejected, notebook of its code"),
+        ],
         settings={"hidden": 32, "steps": 3000, **COSINE},
     ),
     Claim(
@@ -193,7 +219,7 @@ CLAIMS = (
         "Mamba solves the induction heads task.",
         *_GU_DAO,
         "induction_heads",
-        [Model("mamba(mamba)", True, 0.004, published="accuracy 100 % up to 2^20 steps, Table 2")],
+        [Model("mamba(mamba)", True, 0.004, published="perfect up to 2^20 steps, Table 11")],
         settings={"hidden": 32, "layers": 2, "steps": 3000, **COSINE},
     ),
     Claim(
@@ -226,7 +252,22 @@ CLAIMS = (
         "Orvieto et al. 2023",
         "https://arxiv.org/abs/2303.06349",
         "adding",
-        [Model("glu(lru)", True, 0.004), Model("lru", False, 0.004)],
+        [
+            Model(
+                "glu(lru)",
+                True,
+                0.004,
+                published='other tasks: "surprisingly expressive when coupled with nonlinear MLP or GLU '
+                'blocks", section 3.1',
+            ),
+            Model(
+                "lru",
+                False,
+                0.004,
+                published='other tasks: new frequencies are "impossible for linear RNNs, even as the width '
+                'increases", section E.1.1',
+            ),
+        ],
         settings={"hidden": 32, "layers": 2, "steps": 3000, **COSINE},
     ),
     Claim(
@@ -235,7 +276,21 @@ CLAIMS = (
         "Hochreiter & Schmidhuber 1997",
         "https://doi.org/10.1162/neco.1997.9.8.1735",
         "adding",
-        [Model("lstm", True, 0.005, options={"forget_bias": 1.0}), Model("vanilla", False, 0.005)],
+        [
+            Model(
+                "lstm",
+                True,
+                0.005,
+                options={"forget_bias": 1.0},
+                published="1 of 2,560 sequences with an error above 0.04, Table 7",
+            ),
+            Model(
+                "vanilla",
+                False,
+                0.005,
+                published='"never been solved by other recurrent net algorithms", section 5.4',
+            ),
+        ],
         options={"length": 100},
         settings={"hidden": 32, "steps": 4000, **COSINE},
     ),
@@ -245,7 +300,14 @@ CLAIMS = (
         "Arjovsky et al. 2016",
         "https://arxiv.org/abs/1511.06464",
         "copying",
-        [Model("urnn", True, 0.003)],
+        [
+            Model(
+                "urnn",
+                True,
+                0.003,
+                published='"able to completely solve each time length", Figure 1 of the draft in its code',
+            )
+        ],
         options={"delay": 100},
         settings={"hidden": 64, "steps": 3000},
     ),
@@ -256,8 +318,20 @@ CLAIMS = (
         "https://arxiv.org/abs/1804.11188",
         "copying",
         [  # t_max is 3/2 of the delay, as in the paper
-            Model(CHRONO_LSTM, True, 0.02, options={"t_max": 150.0}),
-            Model("lstm", False, 0.02, options={"forget_bias": 1.0}),
+            Model(
+                CHRONO_LSTM,
+                True,
+                0.02,
+                options={"t_max": 150.0},
+                published='"does not plateau at the memoryless optimum", section 3 and Figure 1',
+            ),
+            Model(
+                "lstm",
+                False,
+                0.02,
+                options={"forget_bias": 1.0},
+                published='"heavily outperforms standard initialization", Figure 1',
+            ),
         ],
         options={"delay": 100},
         settings={"hidden": 64, "steps": 10000, **COSINE},

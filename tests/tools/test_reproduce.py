@@ -120,7 +120,9 @@ def test_block_has_a_column(model, cell, block):
 def test_published_numbers_name_their_place():
     numbers = [model.published for _, model in MODELS if model.published]
     assert numbers
-    assert all(any(word in number for word in ("Table", "Figure", "section")) for number in numbers)
+    places = ("Table", "Figure", "section", "README", "notebook")
+    assert all(any(place in number for place in places) for number in numbers)
+    assert all(number.count('"') in (0, 2) for number in numbers)
 
 
 def test_only_missing_models_are_trained_and_the_page_has_them(tmp_path, monkeypatch):
