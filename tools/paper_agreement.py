@@ -23,7 +23,7 @@ EXPECTED: Mapping[str, Mapping[str, bool]] = {
     "copying": {"urnn": True},
     "selective-copying": {"mamba(mamba)": True, "glu(s4d)": False, "glu(s5)": False, "glu(lru)": False},
     "recall": {"deltanet(delta_net)": True},
-    "parity-nonlinear": {"gru": True, "lstm": True, "vanilla": True},
+    "parity-nonlinear": {"gru": True, "lstm": True, "vanilla": True, "slstm(slstm)": True},
     "parity-positive": {
         "mamba(mamba)": False,
         "retnet(gla)": False,
@@ -31,8 +31,10 @@ EXPECTED: Mapping[str, Mapping[str, bool]] = {
         "deltanet(delta_net)": False,
         "deltanet(gated_delta_net)": False,
         "griffin(rg_lru)": False,
+        "mlstm(matrix_lstm)": False,
     },
     "parity-negative": {"deltanet(gated_delta_product)": True},
+    "parity-rotations": {"retnet(mamba3)": True, "mamba(mamba2)": False},
     "counting": {"lstm": True, "gru": False},
 }
 """Whether models solve the task of a claim of ``tools/reproduce.py``, according to its paper."""

@@ -84,10 +84,12 @@ CHRONO_LSTM = f"{Path(__file__).with_name('chrono_lstm.py')}:ChronoLSTM"
 _GRAZZI = "Grazzi et al. 2024", "https://arxiv.org/abs/2411.12537"
 _GU_DAO = "Gu & Dao 2023", "https://arxiv.org/abs/2312.00752"
 _MERRILL = "Merrill et al. 2024", "https://arxiv.org/abs/2404.08819"
+_WEISS = "Weiss et al. 2018", "https://aclanthology.org/P18-2117"
 
 SLSTM = "scaled accuracy 1.000 of the sLSTM, Table 3"
 PERFECT = '"performs perfectly", section 4.1'
-ANBN = "a^1000 b^1000"
+ACCEPTED = "a^1000 b^1000 accepted, notebook of its code"
+REJECTED = "a^1000 b^1000 rejected, notebook of its code"
 RNN_COMPOSES = '"learn the word problem for arbitrarily long sequences", section 6'
 
 CLAIMS = (
@@ -100,6 +102,7 @@ CLAIMS = (
             Model("gru", True, 0.005, published=SLSTM),
             Model("lstm", True, 0.005, published=SLSTM),
             Model("vanilla", True, 0.001, published=SLSTM),
+            Model("slstm(slstm)", True, 0.005, COSINE, published="scaled accuracy 1.000, Table 3"),
         ],
         settings={"hidden": 64, "steps": 5000},
     ),
@@ -112,6 +115,7 @@ CLAIMS = (
             Model("mamba(mamba)", False, 0.004, published="scaled accuracy 0.000, Table 3"),
             Model("retnet(gla)", False, 0.004, published='"incapable of solving parity", section 4.1'),
             Model("deltanet(delta_net)", False, 0.004, published="scaled accuracy 0.017, Table 3"),
+            Model("mlstm(matrix_lstm)", False, 0.004, published="scaled accuracy 0.087, Table 3"),
         ],
         settings={"hidden": 32, "steps": 3000, **COSINE},
     ),
@@ -126,7 +130,32 @@ CLAIMS = (
                 True,
                 0.004,
                 published="scaled accuracy 1.000 of DeltaNet, Table 3",
-            )
+            ),
+            Model(
+                "deltanet(delta_net)",
+                True,
+                0.002,
+                options={"negative_eigenvalues": True},
+                published="scaled accuracy 1.000, Table 3",
+            ),
+        ],
+        settings={"hidden": 32, "steps": 5000, **COSINE},
+    ),
+    Claim(
+        "parity-rotations",
+        "Mamba-3, whose state rotates, learns parity. Mamba-2 does not.",
+        "Lahoti et al. 2026",
+        "https://arxiv.org/abs/2603.15569",
+        "parity",
+        [
+            Model(
+                "retnet(mamba3)",
+                True,
+                0.002,
+                options={"order": 64},
+                published="scaled accuracy 100.00 %, Table 5",
+            ),
+            Model("mamba(mamba2)", False, 0.004, published="scaled accuracy 0.90 %, Table 5"),
         ],
         settings={"hidden": 32, "steps": 5000, **COSINE},
     ),
@@ -185,13 +214,18 @@ CLAIMS = (
     Claim(
         "counting",
         "LSTMs learn to count. GRUs do not.",
-        "Weiss et al. 2018",
-        "https://aclanthology.org/P18-2117",
+        *_WEISS,
         "dyck",
-        [
-            Model("lstm", True, 0.01, published=f"{ANBN} accepted, notebook of its code"),
-            Model("gru", False, 0.01, published=f"{ANBN} rejected, notebook of its code"),
-        ],
+        [Model("lstm", True, 0.01, published=ACCEPTED), Model("gru", False, 0.01, published=REJECTED)],
+        settings={"hidden": 32, "steps": 3000, **COSINE},
+    ),
+    Claim(
+        "counting-letters",
+        "LSTMs trained on a^n b^n count beyond the n of training. GRUs do not.",
+        *_WEISS,
+        "anbn",
+        [Model("lstm", True, 0.01, published=ACCEPTED), Model("gru", False, 0.01, published=REJECTED)],
+        options={"longest": 99, "tested": 200},  # training as in the paper
         settings={"hidden": 32, "steps": 3000, **COSINE},
     ),
     Claim(
@@ -257,14 +291,14 @@ CLAIMS = (
                 "glu(lru)",
                 True,
                 0.004,
-                published='other tasks: "surprisingly expressive when coupled with nonlinear MLP or GLU '
+                published='"surprisingly expressive when coupled with nonlinear MLP or GLU '
                 'blocks", section 3.1',
             ),
             Model(
                 "lru",
                 False,
                 0.004,
-                published='other tasks: new frequencies are "impossible for linear RNNs, even as the width '
+                published='new frequencies are "impossible for linear RNNs, even as the width '
                 'increases", section E.1.1',
             ),
         ],

@@ -141,9 +141,9 @@ def test_only_missing_models_are_trained_and_the_page_has_them(tmp_path, monkeyp
     page.write_text("<!-- reproductions, made by: -->\n<!-- end of what was made -->\n")
     words = [str(file), "--only", "parity-nonlinear", "--page", str(page)]
     assert reproduce.main(words) == 0
-    assert trained == ["gru", "lstm", "vanilla"]
+    assert trained == ["gru", "lstm", "vanilla", "slstm(slstm)"]
     assert reproduce.main(words) == 0
-    assert len(trained) == 3
+    assert len(trained) == 4
     shown = "| `gru` | – | `parity` | 1 × 64, 9 parameters, 5 updates | solved"
     assert shown in page.read_text()
     assert "| 0.96 accuracy | 2/2 | yes |" in page.read_text()
