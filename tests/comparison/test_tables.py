@@ -259,6 +259,18 @@ def test_list_warnings():
     assert list(list_warnings(results(RECORDS, plan=fixed))) == []
 
 
+@pytest.mark.parametrize(
+    ("size", "parameters", "is_noted"),
+    [("hidden", 111, True), ("hidden", 110, False), ("params", 111, False)],
+)
+def test_note_names_different_numbers_of_parameters(size, parameters, is_noted):
+    """They differ if no budget has both within the 5 % that ``--params`` tolerates."""
+    records = [replace(each, parameters=parameters if each.cell == "lem" else 100) for each in RECORDS]
+    notes = [table.legend for table in text_tables(records, plan={**PLAN, "size": {size: 8}})[1:]]
+    sentence = "The cells have 100 to 111 parameters; `--params` compares them at about equal numbers."
+    assert [sentence in note for note in notes] == [is_noted] * 2
+
+
 def test_warnings_name_sizes_that_do_not_change_with_the_hidden_size():
     lem = {"order": 16, "rank": 2, "width": 4, "mamba_width": 4}  # windows of convolutions are times
     cells = {"lem": {"scope": "mixer", "fixed_sizes": lem}, "gru": {"fixed_sizes": {"k": 2}}}

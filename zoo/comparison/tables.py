@@ -265,7 +265,13 @@ def task_table(results: Comparison, task: str) -> Table:
         f"{option} of {', '.join(cells)} is customary." for option, cells in customary_cells(results).items()
     )
     note = " ".join(
-        [_legend(info), *_gain_sentences(summary, info), *_cell_sentences(results, summary), *customary]
+        [
+            _legend(info),
+            *_gain_sentences(summary, info),
+            *_cell_sentences(results, summary),
+            *_size_sentences(results, summary),
+            *customary,
+        ]
     )
     return Table(f"{task}-scores", _title(task, info), columns, rows, note)
 
@@ -392,6 +398,21 @@ def _paired_differences(best: Mapping[Any, RunRecord], others: Mapping[Any, RunR
         else (second.score or 0.0) - (first.score or 0.0)
         for first, second in pairs
     ]
+
+
+def _size_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator[str]:
+    """The numbers of parameters at one hidden size, if they differ."""
+    sizes = [row.parameters for row in rows]
+    if "hidden" in results.plan.get("size", {}) and not is_one_size(sizes):
+        yield (
+            f"The cells have {min(sizes):,} to {max(sizes):,} parameters; `--params` compares them at about "
+            f"equal numbers."
+        )
+
+
+def is_one_size(sizes: Sequence[int]) -> bool:
+    """Whether numbers of parameters differ by no more than the tolerance of ``--params`` on both sides."""
+    return max(sizes) * (1 - TOLERANCE) <= min(sizes) * (1 + TOLERANCE)
 
 
 def _parts(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:

@@ -9,9 +9,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.results import Comparison, RunRecord
-from zoo.comparison.tables import overall_table, task_tables
+from zoo.comparison.tables import is_one_size, overall_table, task_tables
 from zoo.errors import CheckpointError, ZooWarning
 from zoo.report.blocks import (
     Axis,
@@ -62,7 +61,7 @@ def task_charts(results: Comparison, task: str) -> Iterator[Chart]:
         ("parameters", Axis("parameters", "integer", log=True)),
         ("seconds", Axis("training time", "seconds", log=True)),
     ):
-        if name == "parameters" and _have_one_size(runs):
+        if name == "parameters" and is_one_size([run.parameters for run in runs]):
             continue
         if series := tuple(_points(results.cells, runs, name)):
             title = f"{readable(task)}: score against {'time' if name == 'seconds' else name}"
@@ -101,12 +100,6 @@ def task_charts(results: Comparison, task: str) -> Iterator[Chart]:
 def _shared_by(quantity: str, shared: Mapping[str, Any]) -> Mapping[str, Any]:
     """The vertical axis and reference levels of scores, or an axis of losses."""
     return shared if quantity == "score" else {"y": Axis("validation loss")}
-
-
-def _have_one_size(runs: Sequence[RunRecord]) -> bool:
-    """Whether the numbers of parameters differ by no more than the tolerance of ``--params``."""
-    sizes = [run.parameters for run in runs]
-    return max(sizes) * (1 - TOLERANCE) <= min(sizes) * (1 + TOLERANCE)
 
 
 def _score_axis(runs: Sequence[RunRecord]) -> Axis:
