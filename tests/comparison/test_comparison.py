@@ -649,8 +649,8 @@ def test_residual_without_effect_is_an_error(go):
     with pytest.raises(UsageError) as caught:
         go("vanilla", "copying", options={"copying": TINY}, **SIZES, residual=True)
     assert str(caught.value) == (
-        "compare: residual is given and has no effect for vanilla on copying, since no layer has an output "
-        "of the size of its input; leave out `residual`, or give more `layers`."
+        "compare: vanilla on copying: `residual` is given and has no effect, since no layer has an output of "
+        "the size of its input; leave out `residual`, or give more `layers`."
     )
 
 

@@ -199,6 +199,12 @@ def test_bidirectional_model_is_analysed_without_lags(go):
             UsageError,
             "language model: bidirectional is True, but a layer that reads backwards sees the symbols",
         ),
+        (
+            {"residual": True},
+            UsageError,
+            "^`residual` is given and has no effect, since no layer has an output of the size of its input; "
+            "leave out `residual`, or give more `layers`.$",
+        ),
     ],
 )
 def test_invalid_settings_leave_no_directory(go, tmp_path, settings, error, words):
@@ -265,6 +271,14 @@ def test_run_without_the_settings_is_resumed(go):
         del config[name]
     (path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     np.testing.assert_array_equal(last_arrays(go("old", cell="gru"))["params.Why"], whole["params.Why"])
+
+
+def test_run_with_residual_without_effect_is_resumed(go, monkeypatch):
+    """Older versions allowed it."""
+    with monkeypatch.context() as old:
+        old.setattr("zoo.training.session.check_residual", lambda stack: None)
+        go(cell="gru", steps=3, residual=True)
+    assert go(cell="gru", residual=True).history[-1]["step"] == 6
 
 
 class Endless(zoo.Task):

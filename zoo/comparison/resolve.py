@@ -22,7 +22,7 @@ from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.kernels.precision import check_precision
 from zoo.layers.config import StackConfig
 from zoo.layers.parameters import ParameterLayout, parameter_part
-from zoo.layers.stack import Stack
+from zoo.layers.stack import Stack, check_residual
 from zoo.model.model import embedding_shape, model_shapes
 from zoo.registry.plugin_files import is_file_spec
 from zoo.training.config import REGULARISATION_SETTINGS
@@ -300,11 +300,7 @@ def _check_residual(plan: Plan, cells: Mapping[str, CellInfo], tasks: Mapping[st
     for task, cell in plan.pairs():
         hidden = plan.run_sizes[task][cell].hidden
         stack = _stack(cells[cell].of_layers, tasks[task], hidden, plan.settings)
-        if not any(layer.is_residual for layer in stack.layers):
-            raise UsageError(
-                f"compare: residual is given and has no effect for {cell} on {task}, since no layer has an "
-                f"output of the size of its input; leave out `residual`, or give more `layers`."
-            )
+        check_residual(stack, f"compare: {cell} on {task}: ")
 
 
 def _check_budget(plan: Plan, cells: Mapping[str, CellInfo], tasks: Mapping[str, AnyTaskInfo]) -> None:

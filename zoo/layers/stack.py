@@ -237,6 +237,23 @@ def build_layers(config: StackConfig) -> list[Layer]:
     return layers
 
 
+def check_residual(stack: Stack, owner: str = "") -> None:
+    """Check that a stack with the setting ``residual`` has a residual connection.
+
+    Args:
+        stack: The stack.
+        owner: Beginning of the error, such as ``"compare: gru on copying: "``.
+
+    Raises:
+        UsageError: if no layer has an output of the size of its input.
+    """
+    if not any(layer.is_residual for layer in stack.layers):
+        raise UsageError(
+            f"{owner}`residual` is given and has no effect, since no layer has an output of the size of its "
+            f"input; leave out `residual`, or give more `layers`."
+        )
+
+
 class Stack:
     """Layers of one or two directions, each reading the output of the layer below.
 

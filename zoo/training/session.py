@@ -22,6 +22,7 @@ from zoo.distributed import process_group
 from zoo.distributed.collectives import ProcessGroup
 from zoo.errors import UsageError
 from zoo.layers.config import BlockLike, CellLike
+from zoo.layers.stack import check_residual
 from zoo.model import AnyModel
 from zoo.registry import get_optimizer, resolve_cell_in_block, resolve_task
 from zoo.registry.api import resolve
@@ -126,6 +127,8 @@ def train(
     config, dataset = _prepare(requested, data, resolved_task, out if resume else None)
     factory = RunFactory(dataset, resolved_cells, optimizer, regularisation)
     parts = factory.make(config)  # before a checkpoint replaces the initial values
+    if config.residual and before is None:  # runs of older versions may have it without effect
+        check_residual(parts.model.stack)
     group = process_group()
     if group.size > 1 and "-" in config.data:
         raise UsageError(
