@@ -192,7 +192,12 @@ def scored(seeds, tasks, **shifts):
     ("seeds", "tasks", "sentences"),
     [
         (2, 3, "draws 3 tasks and 2 seeds again, the same for all cells."),
-        (3, 2, "draws 3 seeds and no tasks, since 3 tasks would be needed, again, the same for all cells."),
+        (
+            3,
+            2,
+            "draws 3 seeds again, the same for all cells. Tasks are not drawn, since that needs 3 of them. "
+            "rank gap: the mean rank",
+        ),
         (2, 3, "lem is clearly the best. Clearly worse: gru, lru. The intervals do not cover other kinds"),
         (3, 1, "lem has the best mean rank. A verdict needs 6 runs of each cell."),
         (1, 3, "lem has the best mean rank. A verdict needs 6 runs of each cell."),

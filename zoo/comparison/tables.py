@@ -13,7 +13,7 @@ from zoo.arguments import as_choice, counted
 from zoo.base.card import SCOPES
 from zoo.comparison.cell_info import merge_layers
 from zoo.comparison.plan import TOLERANCE
-from zoo.comparison.rank_bootstrap import MIN_PAIRS, MIN_UNITS, are_tasks_drawn
+from zoo.comparison.rank_sentences import rank_conclusions
 from zoo.comparison.student import student_interval
 from zoo.comparison.sweep import verdict
 from zoo.errors import UsageError
@@ -141,43 +141,11 @@ def overall_table(results: Comparison, with_solved: bool = False) -> Table:
         [
             "mean rank: a cell's place on each task by its mean score, averaged over tasks; 1 is best. Below "
             f"the tasks are mean scores; solved: runs that solved their task.{left_out}",
-            *_rank_sentences(results, ranked),
+            *rank_conclusions(results),
         ]
     )
     rows = tuple(tuple(_overall_row(results, row, with_solved)) for row in results.overall)
     return Table("cells-and-tasks", "All tasks", columns, rows, legend)
-
-
-def _rank_sentences(results: Comparison, tasks: int) -> Iterator[str]:
-    """The meaning of the intervals, and the cells that are clearly worse than the best one."""
-    if not tasks or len(results.overall) < 2:
-        return
-    best, *others = results.overall
-    if best.low is None:
-        yield f"{best.cell} has the best mean rank. An interval needs {MIN_UNITS} tasks or {MIN_UNITS} seeds."
-        return
-    seeds = counted(len({run.seed for run in results.runs}), "seed")
-    units = (
-        f"{tasks:,} tasks and {seeds}"
-        if are_tasks_drawn(tasks)
-        else f"{seeds} and no tasks, since {MIN_UNITS} tasks would be needed,"
-    )
-    yield (
-        f"95 %: a paired bootstrap interval, which draws {units} again, the same for all cells. rank gap: "
-        f"the mean rank less the best one of the other cells, with a 95 % interval over all of them at once."
-    )
-    if best.rank_gap_low is None or best.rank_gap_high is None:
-        yield f"{best.cell} has the best mean rank. A verdict needs {MIN_PAIRS} runs of each cell."
-        return
-    yield f"{best.cell} {'is clearly the best' if best.rank_gap_high < 0 else 'has the best mean rank'}."
-    verdicts = {
-        "Clearly worse": [row.cell for row in others if (row.rank_gap_low or 0.0) > 0],
-        "Not clearly worse": [row.cell for row in others if (row.rank_gap_low or 0.0) <= 0],
-    }
-    for words, cells in verdicts.items():
-        if cells:
-            yield f"{words}: {', '.join(cells)}."
-    yield "The intervals do not cover other kinds of tasks, the sweep and the choice of test examples."
 
 
 def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Iterator[TableCell]:

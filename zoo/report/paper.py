@@ -19,7 +19,7 @@ from zoo.base.block import PLACEMENT_OPTIONS
 from zoo.base.card import Card, bibtex_entry, bibtex_key, split_authors, surname, unique_entries
 from zoo.comparison.cell_info import layer_options
 from zoo.comparison.plan import TOLERANCE
-from zoo.comparison.rank_bootstrap import DRAWS, are_tasks_drawn
+from zoo.comparison.rank_sentences import has_rank_intervals, rank_methods
 from zoo.comparison.results import Comparison
 from zoo.comparison.tables import customary_cells, is_replaceable, pairs_with_verdict, write_with_command
 from zoo.errors import CheckpointError, UsageError
@@ -85,7 +85,7 @@ def methods_latex(results: Comparison) -> str:
 def references(results: Comparison) -> str:
     """BibTeX entries of the components of a comparison, of the intervals of mean ranks, and of zoo."""
     entries = unique_entries(component.bibtex() for component in _components(results).values())
-    if any(_rank_sentences(results, "")):
+    if has_rank_intervals(results):
         entries.append(bibtex_entry(EXPANDED_PERCENTILES, ""))
     return "\n\n".join([*entries, citation(zoo.__version__)])
 
@@ -388,27 +388,9 @@ def _score_sentences(results: Comparison, percentiles: str) -> Iterator[str]:
             "A cell is called clearly worse than the best one if the 95 % Student interval of the paired "
             "differences over the seeds excludes zero."
         )
-    yield from _rank_sentences(results, percentiles)
+    yield from rank_methods(results, percentiles)
     if failed := sum(run.status != "finished" for run in results.runs):
         yield f"{failed} of {counted(len(results.runs), 'run')} did not finish."
-
-
-def _rank_sentences(results: Comparison, percentiles: str) -> Iterator[str]:
-    """The intervals of mean ranks, if the table over all tasks has any."""
-    best = results.overall[0]
-    if len(results.tasks) < 2 or len(results.cells) < 2 or best.low is None:
-        return
-    seeds = counted(results.plan["seeds"], "seed")
-    units = f"{best.tasks:,} tasks and {seeds}" if are_tasks_drawn(best.tasks) else seeds
-    yield (
-        f"Mean ranks have 95 % intervals of a paired bootstrap with {DRAWS:,} draws of {units}, the same for "
-        f"all cells, with {percentiles}."
-    )
-    if best.rank_gap_low is not None:
-        yield (
-            "A mean rank is called clearly worse than the best one if the interval of their difference "
-            "excludes zero. This interval holds for the differences to all other cells at once."
-        )
 
 
 def _enumerate(texts: Sequence[str]) -> str:
