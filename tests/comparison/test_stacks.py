@@ -16,7 +16,7 @@ import zoo
 from zoo.cli.app import cli
 from zoo.cli.commands.compare import parse_options, split_names
 from zoo.comparison import specs
-from zoo.comparison.cell_info import layer_options, merge_layers, override_options, resolve_cell_info
+from zoo.comparison.model_info import layer_options, merge_layers, override_options, resolve_model_info
 from zoo.errors import UsageError
 from zoo.report.paper import methods_latex, methods_text
 
@@ -206,7 +206,7 @@ def test_options_of_a_stack_on_the_command_line():
     assignments = ["gru-lstm.forget_bias=2", "my.l1.forget_bias=0", "my.forget_bias=3"]
     options, _ = parse_options(cells, ["adding"], {}, assignments)
     assert options == {"gru-lstm": {"forget_bias": 2.0}, "my": {"forget_bias": 3.0, "l1.forget_bias": 0.0}}
-    cell = resolve_cell_info("2*lstm", options["my"])
+    cell = resolve_model_info("2*lstm", options["my"])
     assert (cell.options["l0.forget_bias"], cell.options["l1.forget_bias"]) == (3.0, 0.0)
     with pytest.raises(UsageError, match=r"unknown option 'leak': stack 'my' has forget_bias"):
         parse_options(cells, ["adding"], {}, ["my.leak=2"])

@@ -12,7 +12,7 @@ from csv_rows import append_rows, read_rows
 from evaluate_cells import Pair, Point, Row
 
 import zoo
-from zoo.comparison.cell_info import customary_options
+from zoo.comparison.model_info import customary_options
 
 TINY = {
     "seeds": 2,

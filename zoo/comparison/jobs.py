@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypedDict
 
-from zoo.comparison.cell_info import layer_options
 from zoo.comparison.data_sets import DataSetInfo
+from zoo.comparison.model_info import layer_options
 from zoo.comparison.plan import Plan, PlanEntry
 from zoo.comparison.results import RunRecord
 from zoo.comparison.specs import TaskInfo

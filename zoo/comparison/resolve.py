@@ -14,8 +14,8 @@ from zoo.arguments import counted, short_repr
 from zoo.base import Cell, Optimizer
 from zoo.base.names import matching_names
 from zoo.comparison import specs as specs_module
-from zoo.comparison.cell_info import CellInfo, override_options
 from zoo.comparison.data_sets import DataSetInfo, check_unchanged, find_data_set
+from zoo.comparison.model_info import ModelInfo, override_options
 from zoo.comparison.plan import DEFAULTS, TOLERANCE, CompareRequest, Plan, PlanEntry, RunSize, Specs
 from zoo.comparison.specs import TaskInfo
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
@@ -53,7 +53,7 @@ class ResolvedPlan:
     """
 
     plan: Plan
-    cells: Mapping[str, CellInfo]
+    cells: Mapping[str, ModelInfo]
     tasks: Mapping[str, AnyTaskInfo]
     optimizer: Optimizer
 
@@ -181,7 +181,7 @@ def _entry_changes(kind: str, label: str, before: PlanEntry, now: PlanEntry) -> 
     return []
 
 
-def _new_settings(request: CompareRequest, cells: Mapping[str, CellInfo]) -> dict[str, Any]:
+def _new_settings(request: CompareRequest, cells: Mapping[str, ModelInfo]) -> dict[str, Any]:
     """The settings of runs. All cells have as many layers as the first stack, if they are not given."""
     stacks = [len(cell.cells) for cell in cells.values() if cell.is_stack]
     settings = {**DEFAULTS, **({"layers": stacks[0]} if stacks else {}), **request.settings}
@@ -260,7 +260,7 @@ def _default_grid(optimizer: Optimizer) -> tuple[float, ...]:
     return tuple(float(f"{factor * default:.6g}") for factor in GRID)
 
 
-def _check_layers(layers: int, cells: Mapping[str, CellInfo], *, is_given: bool, is_stored: bool) -> None:
+def _check_layers(layers: int, cells: Mapping[str, ModelInfo], *, is_given: bool, is_stored: bool) -> None:
     """Check that every stack has the number of layers of the comparison; raises `UsageError`."""
     stacks = {label: len(cell.cells) for label, cell in cells.items() if cell.is_stack}
     for label, count in stacks.items():
@@ -285,7 +285,7 @@ def _check_bidirectional(tasks: Mapping[str, AnyTaskInfo]) -> None:
             )
 
 
-def _check_not_in_block(cells: Mapping[str, CellInfo]) -> None:
+def _check_not_in_block(cells: Mapping[str, ModelInfo]) -> None:
     """Check that no layer has a block; raises `UsageError`."""
     for label, cell in cells.items():
         if cell.is_in_block:
@@ -295,7 +295,7 @@ def _check_not_in_block(cells: Mapping[str, CellInfo]) -> None:
             )
 
 
-def _check_residual(plan: Plan, cells: Mapping[str, CellInfo], tasks: Mapping[str, AnyTaskInfo]) -> None:
+def _check_residual(plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[str, AnyTaskInfo]) -> None:
     """Check that every model has a residual connection; raises `UsageError`."""
     for task, cell in plan.pairs():
         hidden = plan.run_sizes[task][cell].hidden
@@ -303,7 +303,7 @@ def _check_residual(plan: Plan, cells: Mapping[str, CellInfo], tasks: Mapping[st
         check_residual(stack, f"compare: {cell} on {task}: ")
 
 
-def _check_budget(plan: Plan, cells: Mapping[str, CellInfo], tasks: Mapping[str, AnyTaskInfo]) -> None:
+def _check_budget(plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[str, AnyTaskInfo]) -> None:
     """Check that the budget of parameters admits the smallest size of every new cell.
 
     Raises:
@@ -327,7 +327,7 @@ def _check_budget(plan: Plan, cells: Mapping[str, CellInfo], tasks: Mapping[str,
 
 
 def _run_sizes(
-    plan: Plan, cells: Mapping[str, CellInfo], tasks: Mapping[str, AnyTaskInfo]
+    plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[str, AnyTaskInfo]
 ) -> dict[str, dict[str, RunSize]]:
     """Size and length of every pair; those of the stored plan stay."""
     steps = int(plan.length[1]) if plan.length[0] == "steps" else None
@@ -357,7 +357,7 @@ def _hidden_size(plan: Plan, cell: Layers, task: AnyTaskInfo, owner: str) -> Hid
 
 
 def _check_patterns(
-    plan: Plan, cells: Mapping[str, CellInfo], tasks: Mapping[str, AnyTaskInfo], optimizer: Optimizer
+    plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[str, AnyTaskInfo], optimizer: Optimizer
 ) -> None:
     """Check that constraints, penalties and parameter groups match parameters of every cell.
 

@@ -16,7 +16,6 @@ from typing import Any
 from zoo.arguments import as_directory, as_mapping, short_repr
 from zoo.bench.machine import machine_info
 from zoo.comparison import specs
-from zoo.comparison.cell_info import merge_layers, override_options, stated_options
 from zoo.comparison.data_sets import (
     DataSetInfo,
     Facts,
@@ -27,6 +26,7 @@ from zoo.comparison.data_sets import (
     target_fields,
 )
 from zoo.comparison.jobs import Event, Executor, Job, JobFactory, OnEvent, Record
+from zoo.comparison.model_info import merge_layers, override_options, stated_options
 from zoo.comparison.plan import (
     DATA_SETTINGS,
     DEFAULTS,

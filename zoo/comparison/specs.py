@@ -10,7 +10,7 @@ from typing import Any
 from zoo.arguments import real_path, short_repr
 from zoo.base import Block, Cell, Component, Modifier, Optimizer, Task
 from zoo.base.names import did_you_mean
-from zoo.comparison.cell_info import CellInfo, resolve_cell_info
+from zoo.comparison.model_info import ModelInfo, resolve_model_info
 from zoo.comparison.plan import MAX_LABEL, Plan, PlanEntry, is_label
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import (
@@ -265,9 +265,9 @@ def _check_label(kind: str, label: str) -> None:
         )
 
 
-def find_cell(spec: str, options: Mapping[str, Any]) -> tuple[PlanEntry, CellInfo]:
+def find_cell(spec: str, options: Mapping[str, Any]) -> tuple[PlanEntry, ModelInfo]:
     """Resolve a cell or a stack and make its plan entry."""
-    cell = resolve_cell_info(spec, options)
+    cell = resolve_model_info(spec, options)
     return PlanEntry(cell.name, cell.options, cell.digest, _map_parts(spec, absolute_spec)), cell
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.arguments import as_choice, counted
 from zoo.base.card import SCOPES
-from zoo.comparison.cell_info import merge_layers
+from zoo.comparison.model_info import merge_layers
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.rank_sentences import rank_conclusions
 from zoo.comparison.student import student_interval

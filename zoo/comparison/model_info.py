@@ -1,4 +1,4 @@
-"""The cell of a comparison: one for all layers, or a stack with a cell for each layer.
+"""A model of a comparison: one cell for all layers, or a stack with a cell for each layer.
 
 A stack has the options of all its layers, named ``l0.forget_bias``. To choose one, give this name, or
 ``forget_bias`` for all layers that have it.
@@ -23,8 +23,8 @@ _LAYER = re.compile(r"l[0-9]+\.")
 
 
 @dataclass(frozen=True)
-class CellInfo:
-    """The cell of a comparison.
+class ModelInfo:
+    """A model of a comparison, without its size and readout.
 
     Args:
         cells: The cell of all layers, or the cell of each layer of a stack.
@@ -41,7 +41,7 @@ class CellInfo:
 
     @property
     def name(self) -> str:
-        """Name of the cell or stack."""
+        """Name of the cell, or of the stack."""
         return stack_name([cell.name for cell in self.cells]) if self.is_stack else self.cells[0].name
 
     @property
@@ -51,7 +51,7 @@ class CellInfo:
 
     @property
     def scope(self) -> str:
-        """Scope of the cell; the scopes of the layers if they differ."""
+        """Scope of the cell, or the scopes of the layers if they differ."""
         return ", ".join(dict.fromkeys(cell.card.scope for cell in self.cells))
 
     @property
@@ -95,20 +95,20 @@ class CellInfo:
         }
 
 
-def resolve_cell_info(spec: str, options: Mapping[str, Any]) -> CellInfo:
-    """The cell or stack of a spec. Options that are not given have their customary values.
+def resolve_model_info(spec: str, options: Mapping[str, Any]) -> ModelInfo:
+    """The model of a spec, a cell or a stack. Options that are not given have their customary values.
 
     Raises:
         UnknownNameError: if a cell is unknown.
         UsageError: if an option is unknown or its value is not allowed.
     """
     if not is_stack(spec):
-        return CellInfo((_with_options(resolve_cell(spec), options),))
+        return ModelInfo((_with_options(resolve_cell(spec), options),))
     names = layer_names(spec)
     defaults = {name: resolve_cell(name) for name in dict.fromkeys(names)}
     layers = [defaults[name] for name in names]
     _check_options(spec, layers, options)
-    return CellInfo(
+    return ModelInfo(
         tuple(_with_options(cell, _of_layer(options, cell, layer)) for layer, cell in enumerate(layers)),
         is_stack=True,
     )
@@ -127,7 +127,7 @@ def _of_layer(options: Mapping[str, Any], cell: Cell, layer: int) -> dict[str, A
 
 def _check_options(spec: str, layers: Sequence[Cell], options: Mapping[str, Any]) -> None:
     for_all = dict.fromkeys(name for cell in layers for name in cell.declared_options)
-    known = [*for_all, *CellInfo(tuple(layers), is_stack=True).options]
+    known = [*for_all, *ModelInfo(tuple(layers), is_stack=True).options]
     for name in options:
         if name not in known:
             listed = ", ".join(for_all) or "none"
