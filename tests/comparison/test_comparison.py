@@ -285,6 +285,61 @@ class Mine(zoo.Cell):
         go(f"{file}:Mine", engine=stopped)
 
 
+OPTIMIZER_AND_LOSS = '''
+import numpy as np
+import zoo
+from zoo_optimizers.sgd import SGD
+
+
+class Descent(SGD):
+    """The same under another name."""
+
+
+@zoo.njit
+def distance(row, target):
+    return np.abs(row - target).sum() / row.size
+
+
+@zoo.njit
+def distance_and_grad(row, target, scale):
+    row[:] = np.sign(row - target) * scale / row.size
+    return 0.0
+
+
+class Far(zoo.get_task("adding").__class__):
+    """Adding with another loss."""
+
+    loss = zoo.Loss("distance", distance, distance_and_grad)
+'''
+
+
+@pytest.mark.parametrize(
+    ("task", "optimizer", "words"),
+    [
+        ("copying", "{0}:Descent", "the optimizer 'descent' itself has changed since"),
+        ("{0}:Far", "sgd", "the loss 'distance' itself has changed since"),
+    ],
+)
+def test_changed_optimizer_or_loss_raises(tmp_path, go, task, optimizer, words):
+    file, stopped = tmp_path / "mine.py", Raising(tmp_path)
+    task, optimizer = task.format(file), optimizer.format(file)
+    file.write_text(OPTIMIZER_AND_LOSS, encoding="utf-8")
+    given = {"engine": stopped, "optimizer": optimizer, **SIZES, "lr": 0.1}
+    for comment in ("", "# comments do not count\n"):
+        file.write_text(OPTIMIZER_AND_LOSS + comment, encoding="utf-8")
+        with pytest.raises(RuntimeError):
+            go("vanilla", task, **given)
+    file.write_text(OPTIMIZER_AND_LOSS.replace("0.0", "1.0"), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=words):
+        go("vanilla", task, **given)
+    path = tmp_path / "comparison" / "compare.json"
+    plan = json.loads(path.read_text(encoding="utf-8"))
+    del plan["sources"]  # as in plans of older versions
+    path.write_text(json.dumps(plan), encoding="utf-8")
+    with pytest.raises(RuntimeError):
+        go("vanilla", task, **given)
+
+
 class Raising:
     """An executor that raises."""
 

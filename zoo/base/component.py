@@ -165,8 +165,13 @@ class Component:
 
         Comments, docstrings, cards, help texts, customary values of options and layout do not change it.
         """
-        source = _source(sys.modules.get(cls.__module__)) or _source(cls)
-        return _digest(source) if source else ""
+        return source_digest(cls)
+
+
+def source_digest(defined: Any) -> str:
+    """SHA-256 of the code in the file that defines a class or function; empty without a source."""
+    source = _source(sys.modules.get(defined.__module__)) or _source(defined)
+    return _digest(source) if source else ""
 
 
 def first_paragraph(documented: Any) -> str:

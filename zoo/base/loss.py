@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from zoo.arguments import as_elements, is_number, short_repr
+from zoo.base.component import source_digest
 from zoo.base.declarations import Option
 from zoo.base.names import check_component_name, did_you_mean
 from zoo.errors import DefinitionError, UsageError
@@ -134,6 +135,11 @@ class Loss:
         values = dict(zip(self.options, self.values, strict=True))
         changed = {name: value for name, value in values.items() if value != self.options[name].default}
         return changed if self.class_weights is None else {**changed, "class_weights": [*self.class_weights]}
+
+    def source_digest(self) -> str:
+        """SHA-256 of the code in the file that defines it, as of cells; empty without a source."""
+        kernel: Any = self.row_loss
+        return source_digest(kernel.py_func)
 
     def predictions(self, outputs: Array) -> Array:
         """Predictions, in the form of targets, from outputs ``(..., V)``."""

@@ -16,6 +16,7 @@ from zoo.comparison.plan import PlanEntry
 from zoo.data.labelled import LabelledSequences
 from zoo.data.table import DataColumn, as_table, is_table_like
 from zoo.errors import CheckpointError, UsageError
+from zoo.registry import find_loss
 from zoo.storage import write_bytes
 from zoo.storage.record_schema import is_bounded_float
 from zoo.training.config import Config
@@ -48,6 +49,7 @@ class DataSetInfo:
         kernel_key: As of `zoo.comparison.specs.TaskInfo`.
         input_size: ``I``.
         output_size: ``V``.
+        loss: The loss.
         categories: The inputs that are categories with an embedding; None without one.
         has_several_targets: Whether it is a table of which several columns are forecast.
         description: The metadata of the data set by its kind, as in the event ``start`` of a run.
@@ -67,6 +69,7 @@ class DataSetInfo:
         spec = dataset.windows.spec if isinstance(dataset, SeriesDataset) else dataset.scaled.spec
         self.input_size, self.output_size = spec.input_size, spec.output_size
         self.categories = spec.category_inputs(config.embedding, Path(path).name)
+        self.loss = find_loss(config.loss)
         self.digest = str(dataset.metadata()["sha256"])
         self.kernel_key = f"{dataset.kind}, {dataset.loss}, {config.pooling}, {self.categories is None}"
         self.is_table = isinstance(dataset, SeriesDataset)

@@ -210,6 +210,8 @@ class Plan:
         sweep_rounds: Rounds that continue a sweep without a decision, see `zoo.comparison.sweep`.
         settings: Other arguments of every run.
         run_sizes: Size and length by task and cell.
+        sources: SHA-256 of the code of the optimizer, ``optimizer:NAME``, and of the losses that are not
+            built in, ``loss:NAME``; empty in plans of older versions.
         optimizer_spec: ``FILE.py:Class`` of the optimizer, which ``compare.json`` does not store; empty for a
             registered one.
     """
@@ -224,6 +226,7 @@ class Plan:
     sweep_rounds: int
     settings: Mapping[str, Any]
     run_sizes: Mapping[str, Mapping[str, RunSize]] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
     optimizer_spec: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -262,6 +265,7 @@ class Plan:
                 task: {cell: dataclasses.asdict(size) for cell, size in sizes.items()}
                 for task, sizes in self.run_sizes.items()
             },
+            "sources": dict(self.sources),
         }
 
     def write(self, folder: Path) -> None:
@@ -321,6 +325,7 @@ def _parse_plan(stored: dict[str, Any]) -> Plan:
             task: {cell: _read_run_size(size) for cell, size in sizes.items()}
             for task, sizes in stored["settled"].items()
         },
+        {name: str(digest) for name, digest in stored.get("sources", {}).items()},
     )
 
 

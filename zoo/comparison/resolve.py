@@ -19,6 +19,7 @@ from zoo.comparison.model_info import ModelInfo, override_options
 from zoo.comparison.plan import DEFAULTS, TOLERANCE, CompareRequest, Plan, PlanEntry, RunSize, Specs
 from zoo.comparison.specs import TaskInfo
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
+from zoo.kernels.losses import BUILT_IN_LOSSES
 from zoo.kernels.precision import check_precision
 from zoo.layers.config import StackConfig
 from zoo.layers.parameters import ParameterLayout, parameter_part
@@ -79,21 +80,20 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
     tasks = _resolve_tasks(request, before[1], changes)
     specs_module.check_labels(request.options, cells, tasks)
     changes += _request_changes(request, stored) if stored else []
-    if changes:
-        raise CheckpointError(
-            f"{folder} holds another comparison ({'; '.join(changes)}); give its original settings, "
-            f"or another `out`. Only cells, tasks and seeds may be added."
-        )
+    _check_unchanged(changes, folder)
     instances = {label: cell for label, (_, cell) in cells.items()}
     settings = stored.settings if stored else _new_settings(request, instances)
     is_given = "layers" in request.settings
     _check_layers(settings["layers"], instances, is_given=is_given, is_stored=stored is not None)
     optimizer = _find_optimizer(request, settings, is_stored=stored is not None)
+    task_infos = {label: info for label, (_, info) in tasks.items()}
+    sources = _source_digests(optimizer, task_infos)
     if stored:
+        _check_unchanged(_source_changes(stored.sources, sources), folder)
         plan = _extended_plan(request, stored, cells, tasks)
     else:
         plan = _new_plan(request, cells, tasks, settings, optimizer)
-    task_infos = {label: info for label, (_, info) in tasks.items()}
+    plan = dataclasses.replace(plan, sources={**plan.sources, **sources})
     check_precision(plan.settings["precision"], plan.settings["dtype"], "compare")
     if plan.settings["bidirectional"]:
         _check_bidirectional(task_infos)
@@ -115,6 +115,33 @@ def _find_optimizer(request: CompareRequest, settings: Mapping[str, Any], *, is_
         if not is_stored or "optimizer" in request.settings:
             raise
         raise specs_module.missing_component_error("optimizer", name, name) from None
+
+
+def _check_unchanged(changes: Changes, folder: Path) -> None:
+    """Check that nothing differs from the stored comparison; raises `CheckpointError`."""
+    if changes:
+        raise CheckpointError(
+            f"{folder} holds another comparison ({'; '.join(changes)}); give its original settings, "
+            f"or another `out`. Only cells, tasks and seeds may be added."
+        )
+
+
+def _source_digests(optimizer: Optimizer, tasks: Mapping[str, AnyTaskInfo]) -> dict[str, str]:
+    """The digests of a plan, see `Plan.sources`. Built-in losses share one file."""
+    losses = [info.loss for info in tasks.values() if info.loss.name not in BUILT_IN_LOSSES]
+    return {
+        f"optimizer:{optimizer.name}": optimizer.source_digest(),
+        **{f"loss:{loss.name}": loss.source_digest() for loss in losses},
+    }
+
+
+def _source_changes(before: Mapping[str, str], now: Mapping[str, str]) -> Changes:
+    changed = [name.partition(":") for name, digest in now.items() if before.get(name, digest) != digest]
+    return [_source_change(kind, name) for kind, _, name in changed]
+
+
+def _source_change(kind: str, name: str) -> str:
+    return f"the {kind} {name!r} itself has changed since"
 
 
 def _resolve_tasks(
@@ -177,7 +204,7 @@ def _entry_changes(kind: str, label: str, before: PlanEntry, now: PlanEntry) -> 
             for name in sorted(changed)
         ]
     if before.source != now.source:
-        return [f"the {kind} {label!r} itself has changed since"]
+        return [_source_change(kind, label)]
     return []
 
 

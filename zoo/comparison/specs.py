@@ -43,6 +43,7 @@ class TaskInfo:
         input_size: ``I``.
         output_size: ``V``.
         categories: None: no input of a task has an embedding.
+        loss: The loss.
         digest: SHA-256 of the data.
         baseline: Score of the memoryless baseline.
     """
@@ -53,7 +54,7 @@ class TaskInfo:
         inputs = "tokens" if task.batch(0, 1).inputs.ndim == 2 else "numbers"
         model = "sequence model" if task.vocabulary is None else "language model"
         self.task, self.kernel_key = task, f"{inputs}, {task.loss}, {model}"
-        self.input_size, self.output_size = task.input_size, task.output_size
+        self.input_size, self.output_size, self.loss = task.input_size, task.output_size, task.criterion
         self.digest, self.baseline = task.fingerprint(), float(task.baseline())
 
     @property

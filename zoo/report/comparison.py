@@ -261,9 +261,11 @@ def _made_with(results: Comparison) -> Iterator[Block]:
 
 
 def _plan(plan: Mapping[str, Any]) -> Iterator[KeyValue]:
-    """The plan, except the sizes of each cell, which are in the tables."""
+    """The plan, except digests of code, and the sizes of each cell, which are in the tables."""
     for name, value in plan.items():
-        if isinstance(value, dict) and name != "settled":
+        if name in ("format", "settled", "sources"):
+            continue
+        if isinstance(value, dict):
             yield from (KeyValue(readable(key), value_text(item)) for key, item in value.items())
-        elif name not in ("format", "settled"):
+        else:
             yield KeyValue(readable(name), value_text(value))
