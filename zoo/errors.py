@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
+from pathlib import Path
+from types import FrameType
 
 
 class ZooError(Exception):
@@ -11,7 +13,17 @@ class ZooError(Exception):
 
 
 class DefinitionError(ZooError, TypeError):
-    """The class of a component is not well formed."""
+    """The class of a component is not well formed.
+
+    Args:
+        message: The message.
+        location: File and line of the declaration that is wrong, ``"cells.py, line 9"``; empty if the line of
+            the traceback is the right one.
+    """
+
+    def __init__(self, message: str, location: str = "") -> None:
+        super().__init__(message)
+        self.location = location
 
 
 class UsageError(ZooError, ValueError):
@@ -46,7 +58,18 @@ class ZooWarning(UserWarning):
 
 def warn_caller(sentence: str) -> None:
     """Warn with :class:`ZooWarning` at the line that called zoo, however deep in zoo the problem is."""
-    frame, level = sys._getframe(1), 2
+    warnings.warn(sentence, ZooWarning, stacklevel=_caller()[1])
+
+
+def caller_location() -> str:
+    """File and line that called zoo, ``"cells.py, line 9"``."""
+    frame, _ = _caller()
+    return f"{Path(frame.f_code.co_filename).name}, line {frame.f_lineno}"
+
+
+def _caller() -> tuple[FrameType, int]:
+    """The innermost frame outside zoo, and its stack level for the caller of this function."""
+    frame, level = sys._getframe(1), 1
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "zoo":
         frame, level = frame.f_back, level + 1
-    warnings.warn(sentence, ZooWarning, stacklevel=level)
+    return frame, level

@@ -13,7 +13,7 @@ from pathlib import Path
 import pluggy
 
 import zoo
-from zoo.errors import ZooError
+from zoo.errors import DefinitionError, ZooError
 
 _IMPORT_CODE = tuple(
     str(Path(file).parent) + os.sep for file in (zoo.__file__, pluggy.__file__, importlib.__file__)
@@ -58,9 +58,11 @@ def error_text(error: BaseException) -> str:
 
 
 def _source_line(error: BaseException) -> str:
-    """File and line of the innermost frame that is neither zoo's nor the import system's."""
+    """File and line of a wrong declaration, or of the innermost frame outside zoo and the import system."""
     if isinstance(error, SyntaxError):
         return ""  # the message contains the location
+    if isinstance(error, DefinitionError) and error.location:
+        return error.location
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

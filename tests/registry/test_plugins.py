@@ -13,7 +13,7 @@ from throwaway_plugins import MEMBERS, hook, install, load, record_of
 
 import zoo
 from zoo.base.loss import loss_table
-from zoo.registry import entry_points, hookspecs, loader
+from zoo.registry import entry_points, hookspecs, load_class_file, loader
 from zoo.registry.entry_points import EntryPoint
 from zoo.registry.loader import Loader, error_text
 from zoo.registry.registry import Source
@@ -441,6 +441,15 @@ def test_error_names_innermost_foreign_line():
         error_text(caught.value)
         == f"zoo.Card: title is ''; give a non-empty string. (test_plugins.py, line {line})"
     )
+
+
+@pytest.mark.parametrize(("base", "size"), [("Cell", "H"), ("Block", "D")])
+def test_error_of_a_size_names_the_line_of_its_declaration(base, size, tmp_path):
+    file = tmp_path / "mine.py"
+    arrays = f"    h = zoo.State('{size}')\n    W = zoo.Param('{size}', '4Q')\n"
+    file.write_text(f"import zoo\n\n\nclass Mine(zoo.{base}):\n    'Mine.'\n\n{arrays}")
+    with pytest.raises(zoo.PluginError, match=r"parameter 'W' has size '4Q', .* \(mine\.py, line 8\)$"):
+        load_class_file(f"{file}:Mine", getattr(zoo, base))
 
 
 def test_entry_point_names():

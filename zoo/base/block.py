@@ -133,15 +133,17 @@ class Block(Component, abstract=True):
     def _check_sizes(cls) -> None:
         options = {name for name, option in declarations_of(cls, Option).items() if option.type is int}
         sizes = [
-            (f"{array.kind} {array.name!r}", size, {"I", "D", "Y"})
+            (f"{array.kind} {array.name!r}", size, {"I", "D", "Y"}, array.location)
             for array in declarations_of(cls, ArrayDeclaration).values()
             for size in array.shape
         ]
-        sizes += [(name, SizeExpr(str(getattr(cls, name))), {"D"}) for name in ("cell_input", "cell_hidden")]
-        for where, size, letters in sizes:
+        of_cell = ("cell_input", "cell_hidden")
+        sizes += [(name, SizeExpr(str(getattr(cls, name))), {"D"}, "") for name in of_cell]
+        for where, size, letters, location in sizes:
             if unknown := sorted(size.names - options - letters):
                 raise DefinitionError(
                     f"{cls.error_name()}: {where} has size {size.text!r}, and {unknown[0]!r} is neither "
                     f"{', '.join(sorted(letters))} nor an integer option of the class. D is the width of the "
-                    f"model, Y the size of the cell's output."
+                    f"model, Y the size of the cell's output.",
+                    location,
                 )

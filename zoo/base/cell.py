@@ -182,7 +182,8 @@ class Cell(Component, abstract=True):
                     raise DefinitionError(
                         f"{cls.error_name()}: {array.kind} {array.name!r} has size {size.text!r}, and "
                         f"{unknown[0]!r} is neither I (input features), H (hidden units) nor an integer "
-                        f"option of the class."
+                        f"option of the class.",
+                        array.location,
                     )
 
     @classmethod

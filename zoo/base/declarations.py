@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from zoo.arguments import short_repr
 from zoo.base.size_expr import SizeExpr, parse_shape
-from zoo.errors import DefinitionError, UsageError
+from zoo.errors import DefinitionError, UsageError, caller_location
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +35,9 @@ class ArrayDeclaration:
         complex: Whether ``step`` sees complex numbers. They are stored as real arrays with a leading axis of
             two, real parts and then imaginary parts, so that loops over either are contiguous.
 
+    Attributes:
+        location: File and line of the declaration, ``"cells.py, line 9"``.
+
     Raises:
         DefinitionError: if a size is invalid.
     """
@@ -53,6 +56,7 @@ class ArrayDeclaration:
         self.help = help
         self.complex = complex
         self.name = ""
+        self.location = caller_location()
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or name  # an object under a second name is refused by Component
