@@ -305,6 +305,7 @@ def test_zoo_errors_become_one_sentence(capsys):
         ("lower it, for example `lr=0.1`.", "lower it, for example --lr 0.1."),
         ("give `lr='low'` or `lr='a b*'`.", "give --lr low or `lr='a b*'`."),
         ("give `lr='*.txt'`.", "give --lr '*.txt'."),
+        ("`carry=False` is given; leave out `carry`.", "--reset is given; leave out --carry."),
         ("the text has no `step`; give `other=3`.", "the text has no `step`; give `other=3`."),
         ("run `zoo cells`; lr is high.", "run `zoo cells`; lr is high."),
         ("path is missing.", "path is missing."),
@@ -312,7 +313,13 @@ def test_zoo_errors_become_one_sentence(capsys):
     ],
 )
 def test_errors_name_flags(sentence, named):
-    assert name_flags(sentence, {"lr": "--lr", "eval_batches": "--eval-batches"}) == named
+    flags = {"lr": "--lr", "eval_batches": "--eval-batches", "carry": "--carry", "carry=False": "--reset"}
+    assert name_flags(sentence, flags) == named
+
+
+def test_error_names_the_flag_that_was_given():
+    stderr = run("train", "--task", "copying", "--reset").stderr
+    assert stderr.startswith("Error: --reset is given with the task 'copying'; it applies to texts only.")
 
 
 def test_messages_have_one_form():

@@ -140,8 +140,9 @@ class LazyGroup(click.Group):
         command = self.get_command(ctx, ctx.invoked_subcommand or "")
         options = [param for param in (command.params if command else ()) if isinstance(param, click.Option)]
         spelled = {option.opts[-1].strip("-").replace("-", "_"): option.opts[-1] for option in options}
+        off = {f"{option.name}=False": flag for option in options for flag in option.secondary_opts}
         others: dict[str, str] = getattr(command, "other_flags", {})
-        return {**others, **spelled, **{str(option.name): option.opts[-1] for option in options}}
+        return {**others, **spelled, **off, **{str(option.name): option.opts[-1] for option in options}}
 
 
 @click.group(

@@ -27,17 +27,20 @@ def name_flags(sentence: str, flags: Mapping[str, str]) -> str:
 
     Messages begin with the name of the setting that is wrong, other settings are in backticks, also with a
     value, and changes have an arrow: "lr is -1.0; expected a number of at least 0.", "`steps` and `epochs`
-    are both given.", "give `level='byte'`.", "another configuration (hidden: 8 -> 9; lr: 0.1 -> 0.2)".
+    are both given.", "give `level='byte'`.", "another configuration (hidden: 8 -> 9; lr: 0.1 -> 0.2)". The
+    value of a switch may have a flag of its own: "`carry=False` is given with a table".
 
     Args:
         sentence: The message.
-        flags: The flags by their names in Python.
+        flags: The flags by their names in Python, and those for one value by name and value.
     """
 
     def flag(match: re.Match[str]) -> str:
         return flags.get(match["name"], match["name"])
 
     def marked(match: re.Match[str]) -> str:
+        if (setting := match[0].strip("`")) in flags:
+            return flags[setting]
         word = re.fullmatch(r"='(\w+)'", match["value"] or "")
         value = f" {word[1]}" if word else (match["value"] or "").replace("=", " ", 1)
         return f"{flags[match['name']]}{value}" if match["name"] in flags else match[0]

@@ -664,15 +664,16 @@ class Config:
         for name, kinds in _ONLY.items():
             if kind in kinds or getattr(self, name) in (_DEFAULTS[name], ()):
                 continue
+            setting = f"`{name}=False`" if _DEFAULTS[name] is True else name
             names = ["labelled sequences" if each == "sequences" else f"{each}s" for each in kinds]
             plurals = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
             if self.task is None:
                 given = "labelled sequences" if kind == "sequences" else f"a {kind}"
                 as_text = " To train on the characters of the table, give `kind='text'`."
                 hint = as_text if kind == "table" and kinds == ("text",) and not self.target else ""
-                raise UsageError(f"{name} is given with {given}; it applies to {plurals} only.{hint}")
+                raise UsageError(f"{setting} is given with {given}; it applies to {plurals} only.{hint}")
             raise UsageError(
-                f"{name} is given with the task {self.task!r}; it applies to {plurals} only. "
+                f"{setting} is given with the task {self.task!r}; it applies to {plurals} only. "
                 f"`zoo show task:{self.task}` lists the options of the task."
             )
 
