@@ -453,6 +453,8 @@ def test_show_lists_the_parameters_of_a_run(story):
         "steps  20 of 20, finished",
         f"best   validation loss {Run(story).best_loss:.4g}",
     ]
+    in_notebooks = Run(story)._repr_html_()
+    assert all(fact in in_notebooks for line in lines[2:6] for fact in re.split(r"\s{2,}", line))
     assert lines[6:8] == ["", f"Parameters: {model.theta.size:,}"]
     assert [re.split(r"\s{2,}", line.strip()) for line in lines[8:13]] == expected
     cell = sum(value.size for name, value in model.params.items() if name.startswith("l0"))
@@ -479,6 +481,7 @@ def test_show_of_something_else_is_an_error(story):
 
 def test_show_of_a_run_with_a_damaged_log_names_the_problem(several):
     assert "log.jsonl, line 2: " in run("show", several / "log").stdout
+    assert "log.jsonl, line 2: " in Run(several / "log")._repr_html_()
 
 
 # ---- zoo runs -----------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from zoo.array_types import Array
-from zoo.cli.run_info import Info, best_text, run_info, state_text, steps_text
 from zoo.cli.terminal import bold, dim, indent
 from zoo.layers.parameters import parameter_part, strip_prefixes
 from zoo.model.checkpoint import read_run
 from zoo.tables import align
+from zoo.training.run import Run
+from zoo.training.run_info import info_rows, run_info
 
 
 def run_lines(path: Path) -> Iterator[str]:
@@ -30,7 +31,7 @@ def run_lines(path: Path) -> Iterator[str]:
         parts[part] = parts.get(part, 0) + array.size
     yield f"{bold(source)}  {dim(str(checkpoint.meta.get('kind')))}"
     if path.is_dir():
-        yield from ("", *align(_facts(run_info(path))))
+        yield from ("", *align(info_rows(run_info(Run(path)))))
     yield from ("", bold(f"Parameters: {sum(parts.values()):,}"))
     yield from indent(_rows(params, with_part=True))
     yield from (
@@ -41,18 +42,6 @@ def run_lines(path: Path) -> Iterator[str]:
     if buffers:
         yield from ("", bold("Buffers, which are not trained"))
         yield from indent(_rows(buffers, with_part=False))
-
-
-def _facts(info: Info) -> list[tuple[str, str]]:
-    if info["problem"]:
-        return [("problem", info["problem"])]
-    loss = "-" if info["loss"] is None else f"{info['loss']:.4g}"
-    return [
-        ("cell", info["cell"]),
-        ("data", info["data"]),
-        ("steps", f"{steps_text(info)}, {state_text(info)}"),
-        ("best", f"validation loss {loss}" + (f", {best_text(info)}" if info["metric"] != "loss" else "")),
-    ]
 
 
 def _of_kind(arrays: Mapping[str, Array], kind: str) -> dict[str, Array]:

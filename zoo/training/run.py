@@ -19,6 +19,7 @@ from zoo.model import AnyModel, load_model
 from zoo.storage import RunDirectory, log
 from zoo.storage.strict_json import quote
 from zoo.training.config import Config, config_from_json
+from zoo.training.run_info import end_reason, info_rows, run_info
 
 
 @dataclass(frozen=True)
@@ -81,23 +82,10 @@ class Run:
         return (event for _, event in events if kind is None or event.get("event") == kind)
 
     def _repr_html_(self) -> str:
-        """A table for notebooks: cell, data, steps, best validation loss and the reason of the end."""
+        """A table for notebooks: cell, data, steps with the reason of the end, and best validation."""
         from zoo.tables import TextTable
 
-        try:
-            config, best = self.config, self.best_loss
-            steps = max((event["step"] for event in self.events() if "step" in event), default=0)
-            cell = config.cell if isinstance(config.cell, str) else ", ".join(map(str, config.cell))
-            rows = [
-                ("cell", cell),
-                ("task" if config.task else "data", config.task or ", ".join(config.data)),
-                ("steps", f"{steps:,}"),
-                ("best validation loss", "none yet" if best is None else f"{best:.4g}"),
-                ("ended", self.ended or "no"),
-            ]
-        except CheckpointError as error:
-            rows = [("error", str(error))]
-        return TextTable(f"Run {self.path}", ("", ""), tuple(rows)).html()
+        return TextTable(f"Run {self.path}", ("", ""), tuple(info_rows(run_info(self)))).html()
 
     def _loss(self, event: Mapping[str, Any]) -> float:
         """Read the loss of a validation."""
@@ -110,13 +98,6 @@ class Run:
             f"{RunDirectory(self.path).log_path}: a validation has the loss {quote(str(loss))}; expected a "
             f"number. Correct or delete that line."
         )
-
-
-def end_reason(last: Mapping[str, Any]) -> str | None:
-    """The reason for which training ended, from the last event; None if training did not end."""
-    if last.get("event") == "end":
-        return str(last.get("reason"))
-    return "diverged" if last.get("event") == "diverged" else None
 
 
 class Interrupted(KeyboardInterrupt):

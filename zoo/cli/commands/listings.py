@@ -33,7 +33,6 @@ from zoo.cell_pages.cell_info import (
 from zoo.cli.component_lookup import plugin_option
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import Command, argument, format_options, option
-from zoo.cli.run_info import best_text, run_info, state_text, steps_text
 from zoo.cli.terminal import echo, is_terminal, print_facts, show_table
 from zoo.errors import DefinitionError, UsageError, ZooError
 from zoo.registry import get_cell, get_loss, list_losses, loss_source, registry_of
@@ -406,9 +405,12 @@ def runs(directory: Path, form: str | None) -> None:
 
     DIR is a run directory or a directory that holds some.  [runs]
     """
+    from zoo.training import Run
+    from zoo.training.run_info import best_text, run_info, state_text, steps_text
+
     if not directory.is_dir():
         raise UsageError(f"{directory}: no such file or directory; `zoo runs` lists the runs.")
-    infos = [run_info(path) for path in _directories_with("config.json", directory)]
+    infos = [run_info(Run(path)) for path in _directories_with("config.json", directory)]
     comparisons = _directories_with("compare.json", directory)
     notes = [info["problem"] for info in infos if info["problem"]]
     where = "this directory" if directory == Path() else directory
@@ -416,19 +418,17 @@ def runs(directory: Path, form: str | None) -> None:
     if comparisons:
         count = f"{len(comparisons)} comparison{'s' * (len(comparisons) != 1)}"
         notes.append(f"{count}: {', '.join(map(str, comparisons))}. `zoo report COMPARISON` shows one.")
-    _print(infos, _RUN_COLUMNS, notes, form)
+    columns: Columns = {
+        "run": lambda info: info["run"],
+        "cell": lambda info: info["cell"] or "-",
+        "data": lambda info: info["data"] or "-",
+        "steps": steps_text,
+        "best": best_text,
+        "state": state_text,
+    }
+    _print(infos, columns, notes, form)
 
 
 def _directories_with(name: str, top: Path) -> list[Path]:
     """The directories that hold a file of this name, at most `_DEPTH` below the top."""
     return sorted({path.parent for depth in range(_DEPTH + 1) for path in top.glob("*/" * depth + name)})
-
-
-_RUN_COLUMNS: Columns = {
-    "run": lambda info: info["run"],
-    "cell": lambda info: info["cell"] or "-",
-    "data": lambda info: info["data"] or "-",
-    "steps": steps_text,
-    "best": best_text,
-    "state": state_text,
-}

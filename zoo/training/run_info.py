@@ -1,25 +1,26 @@
-"""The facts of a run directory: cell, data, steps, best validation and state."""
+"""The facts of a run: cell, data, steps, best validation and state."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from zoo.training.run import Run
 
 Info = dict[str, Any]
 
 
-def run_info(path: Path) -> Info:
+def run_info(run: Run) -> Info:
     """The facts of a run; a run that cannot be read has only its path and the problem."""
-    from zoo.training.run import Run, end_reason
-
     names = ("cell", "data", "steps", "of", "metric", "best", "loss", "state", "problem")
-    info: Info = {"run": str(path), **dict.fromkeys(names)}
+    info: Info = {"run": str(run.path), **dict.fromkeys(names)}
     last: Info = {}
     best: Info = {}
     try:
-        run = Run(path)
         config = run.config
         for event in run.events():
             last = dict(event)
@@ -31,6 +32,26 @@ def run_info(path: Path) -> Info:
     except ZooError as error:
         info["problem"] = str(error)
     return info
+
+
+def end_reason(last: Mapping[str, Any]) -> str | None:
+    """The reason for which training ended, from the last event; None if training did not end."""
+    if last.get("event") == "end":
+        return str(last.get("reason"))
+    return "diverged" if last.get("event") == "diverged" else None
+
+
+def info_rows(info: Info) -> list[tuple[str, str]]:
+    """The facts with a heading each."""
+    if info["problem"]:
+        return [("problem", info["problem"])]
+    loss = "-" if info["loss"] is None else f"{info['loss']:.4g}"
+    return [
+        ("cell", info["cell"]),
+        ("data", info["data"]),
+        ("steps", f"{steps_text(info)}, {state_text(info)}"),
+        ("best", f"validation loss {loss}" + (f", {best_text(info)}" if info["metric"] != "loss" else "")),
+    ]
 
 
 def _if_number(value: Any) -> float | None:
