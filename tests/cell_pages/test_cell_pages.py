@@ -122,7 +122,7 @@ def test_page_of_a_cell() -> None:
         "# lstm\n\nLong short-term memory: three gates control what a memory cell stores, ",
         "keeps and outputs.\n\nFamily ",
         r"c_{t} &= \sigma(f_{t}) \odot c_{t-1} + \sigma(i_{t}) \odot \tanh(g_{t}) \\" + "\n",
-        "| `Wx` | `(I, 4H)` | Uniform within `1 / sqrt(H)` of zero, for weights of four gates side by side, ",
+        "| `Wx` | `(I, 4H)` | uniform within `1 / sqrt(H)` of zero, for weights of four gates side by side, ",
         "| parameters | 4H² + 4H·I + 4H | 99,328 |",
         "| state size | 2H | 256 |",
         "| Matmul FLOPs (forward) | 8H² + 8H·I | 197,632 |",
@@ -194,7 +194,10 @@ def test_formulas_equal_the_counts(cls: type[Cell]) -> None:
 @pytest.mark.parametrize("cls", shipped(), ids=lambda cls: cls.name)
 def test_initial_values_are_described_in_words(cls: type[Cell]) -> None:
     for array in (*cls.params.values(), *cls.buffers.values()):
-        assert " " in initial_value(array)
+        text = initial_value(array)
+        assert " " in text
+        assert text.startswith("Glorot ") or not text[0].isupper()
+        assert not text.endswith(".")
 
 
 @pytest.mark.parametrize("cls", shipped(), ids=lambda cls: cls.name)

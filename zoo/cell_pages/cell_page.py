@@ -152,7 +152,7 @@ class CostRow:
 
     Args:
         what: Name of the quantity.
-        formula: The quantity in letters; empty if only the number is known.
+        formula: The quantity as a formula of I and H; empty if only the number is known.
         count: The number for the sizes of :mod:`zoo.cell_pages.cell_info`; None if they are invalid.
     """
 
@@ -421,7 +421,7 @@ def declarations(component: type[Component]) -> Iterator[str]:
 
 
 def _costs(cls: type[Cell]) -> Iterator[str]:
-    headings = ("", "in letters", f"I={INPUT_SIZE}, H={HIDDEN_SIZE}")
+    headings = ("", "formula", f"I={INPUT_SIZE}, H={HIDDEN_SIZE}")
     rows = tuple(
         (item.what, item.formula, "-" if item.count is None else f"{item.count:,}")
         for item in cost_rows(cls())

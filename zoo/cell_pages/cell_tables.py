@@ -82,8 +82,7 @@ def _initializer_name(array: ArrayDeclaration) -> str:
 def initial_value(array: ArrayDeclaration) -> str:
     """The distribution of an array's initial values, from the docstring of its initializer."""
     if isinstance(array.init, str):
-        words = _first_sentence(INITIALIZERS[array.init])
-        return f"``{array.init}``: {words[0].lower()}{words[1:]}"
+        return f"``{array.init}``: {_first_sentence(INITIALIZERS[array.init])}"
     init = array.init
     if init.__doc__:
         return _first_sentence(init)
@@ -96,8 +95,14 @@ def initial_value(array: ArrayDeclaration) -> str:
     return f"{_first_sentence(outer)}{f' ({given})' if given else ''}"
 
 
+_FIRST_WORD = re.compile(r"^(?!Glorot|Gaussian)(A|[A-Z][a-z]+)\b")
+"""The first word of a sentence, unless it is a name or a symbol such as H."""
+
+
 def _first_sentence(documented: object) -> str:
-    return re.split(r"(?<!al)\.(?=\s|$)", first_paragraph(documented))[0]
+    """The first sentence of a docstring, in lower case and without its full stop, as the cells of a table."""
+    sentence = re.split(r"(?<!\bal)\.(?=\s|$)", first_paragraph(documented))[0]
+    return _FIRST_WORD.sub(lambda word: word[0].lower(), sentence)
 
 
 def _default(array: Input) -> str:

@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 
 
 def last_units(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
-    """Return one for the last units, and zero for the others."""
+    """One for the last units, and zero for the others."""
     return np.where(np.arange(shape[0]) >= shape[0] - cell.rectified, 1.0, 0.0)
 
 

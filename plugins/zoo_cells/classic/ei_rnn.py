@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 
 
 def signs(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
-    """Return one for the first, excitatory units, and minus one for the others."""
+    """One for the first, excitatory units, and minus one for the others."""
     return np.where(np.arange(shape[0]) < int(cell.excitatory * shape[0]), 1.0, -1.0)
 
 

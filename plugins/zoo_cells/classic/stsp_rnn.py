@@ -14,24 +14,24 @@ Shape = tuple[int, ...]
 
 
 def signs(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
-    """Return one for the first, excitatory units, and minus one for the others."""
+    """One for the first, excitatory units, and minus one for the others."""
     return np.where(np.arange(shape[0]) < round(cell.excitatory * shape[0]), 1.0, -1.0)
 
 
 def weights(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
-    """Draw gamma variates of mean 0.1, or 0.2 to and from inhibitory units, with zeros on the diagonal."""
+    """Gamma variates of mean 0.1, or 0.2 to and from inhibitory units, with zeros on the diagonal."""
     is_inhibitory = signs(rng, shape, cell) < 0
     W = rng.gamma(np.where(is_inhibitory[:, None] | is_inhibitory, 0.2, 0.1))
     return W * (1 - np.eye(shape[0]))
 
 
 def input_weights(rng: np.random.Generator, shape: Shape) -> Array:
-    """Draw gamma variates with a mean of 0.2."""
+    """Gamma variates with a mean of 0.2."""
     return rng.gamma(0.2, size=shape)
 
 
 def alternating(even: Callable[[Any], float], odd: Callable[[Any], float]) -> Callable[..., Array]:
-    """Return an initialiser of values for even, facilitating units and for odd, depressing ones."""
+    """One value for even, facilitating units, and another for odd, depressing ones."""
 
     def init(rng: np.random.Generator, shape: Shape, cell: Any) -> Array:
         return np.where(np.arange(shape[0]) % 2 == 0, even(cell), odd(cell))

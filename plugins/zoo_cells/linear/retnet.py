@@ -28,7 +28,7 @@ def half(rng: np.random.Generator, shape: Shape) -> Array:
 
 
 def decays(rng: np.random.Generator, shape: Shape) -> Array:
-    """Decay factors of the heads: 31/32, 63/64, 127/128, ..."""
+    """Decay factors of the heads: 31/32, 63/64, 127/128 and so on."""
     return 1 - 2.0 ** (-5 - np.arange(shape[0]))
 
 
