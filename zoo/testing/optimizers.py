@@ -20,6 +20,9 @@ from zoo.testing.assertions import is_close, require, require_docs, try_examples
 Check: TypeAlias = Callable[[Optimizer], None]
 
 _DTYPES = ("float32", "float64")
+_SIZES = st.integers(1, 33)  # below, at and past the width of a vector register
+_SEEDS = st.integers(0, 2**32 - 1)  # of values near 1; another law tries extreme ones
+_COUNT = 20  # examples of a law
 _ROUNDING = {"float32": 1e-5, "float64": 1e-11}  # relative, after a few updates of numbers near 1
 
 
@@ -59,21 +62,27 @@ def check_inputs_unchanged(optimizer: Optimizer) -> None:
 
 def check_deterministic(optimizer: Optimizer) -> None:
     """Equal inputs give bitwise equal results."""
-    for dtype in _DTYPES:
-        theta, grads = _problem(100, dtype, seed=1)
+
+    def law(size: int, dtype: str, seed: int) -> None:
+        theta, grads = _problem(size, dtype, seed)
         first, second = (_bytes(_arrays(_run(optimizer, theta, grads))) for _ in range(2))
         changed = [name for name in first if first[name] != second[name]]
         require(optimizer, not changed, f"{changed} differ between two runs in {dtype}", "equal bits")
 
+    _for_many_vectors(law)
+
 
 def check_jit_equals_python(optimizer: Optimizer) -> None:
     """The compiled kernel agrees with its source run as plain Python, up to rounding."""
-    for dtype in _DTYPES:
-        theta, grads = _problem(9, dtype, seed=2)
+
+    def law(size: int, dtype: str, seed: int) -> None:
+        theta, grads = _problem(size, dtype, seed)
         with pure_python():
             expected = _arrays(_run(optimizer, theta, grads))
         for name, actual in _arrays(_run(optimizer, theta, grads)).items():
             _require_close(optimizer, actual, expected[name], f"{name} compiled, against plain Python")
+
+    _for_many_vectors(law)
 
 
 def check_reference(optimizer: Optimizer) -> None:
@@ -81,37 +90,47 @@ def check_reference(optimizer: Optimizer) -> None:
     reference = getattr(type(optimizer), "reference", None)
     if reference is None:
         raise SkipTest("the class has no reference(theta, grad, slots, step, *options)")
-    theta, grads = _problem(9, "float64", seed=8, steps=20)
-    expected, slots = theta, tuple(optimizer.init(theta).values())
-    for step, grad in enumerate(grads, start=1):
-        expected, slots = reference(expected, grad, slots, step, *optimizer.options.values())
-    actual = _arrays(_run(optimizer, theta, grads))
-    for name, value in {"theta": expected, **dict(zip(optimizer.slots, slots, strict=True))}.items():
-        _require_close(optimizer, actual[name], value, f"{name} after {len(grads)} updates, by its reference")
+
+    def law(size: int, seed: int) -> None:
+        theta, grads = _problem(size, "float64", seed, steps=20)
+        expected, slots = theta, tuple(optimizer.init(theta).values())
+        for step, grad in enumerate(grads, start=1):
+            expected, slots = reference(expected, grad, slots, step, *optimizer.options.values())
+        actual = _arrays(_run(optimizer, theta, grads))
+        for name, value in {"theta": expected, **dict(zip(optimizer.slots, slots, strict=True))}.items():
+            what = f"{name} after {len(grads)} updates, by its reference"
+            _require_close(optimizer, actual[name], value, what)
+
+    try_examples(law, _SIZES, _SEEDS, count=_COUNT)
 
 
 def check_zero_rate(optimizer: Optimizer) -> None:
     """With a learning rate of zero and no weight decay, parameters do not change."""
     without_decay = _without_decay(optimizer)
-    for dtype in _DTYPES:
-        theta, grads = _problem(17, dtype, seed=3)
+
+    def law(size: int, dtype: str, seed: int) -> None:
+        theta, grads = _problem(size, dtype, seed)
         distance = np.abs(_run(without_decay, theta, grads, lr=0.0)[0] - theta).max()
         require(optimizer, distance == 0.0, f"a parameter moved by {distance} with lr=0 in {dtype}", 0)
+
+    _for_many_vectors(law)
 
 
 def check_split_run(optimizer: Optimizer) -> None:
     """A run resumed from copies of parameters and slots ends with bitwise equal results."""
-    for dtype in _DTYPES:
-        theta, grads = _problem(17, dtype, seed=4, steps=6)
+
+    def law(size: int, dtype: str, seed: int, cut: int) -> None:
+        theta, grads = _problem(size, dtype, seed, steps=6)
         uncut = _bytes(_arrays(_run(optimizer, theta, grads)))
-        for cut in (1, 3, 5):
-            middle, slots = _run(optimizer, theta, grads[:cut])
-            fresh = type(optimizer)(**optimizer.options)
-            copies = {name: slot.copy() for name, slot in slots.items()}
-            parts = _bytes(_arrays(_run(fresh, middle.copy(), grads[cut:], copies, done=cut)))
-            changed = [name for name in uncut if parts[name] != uncut[name]]
-            what = f"{changed} differ after a run cut at update {cut} in {dtype}"
-            require(optimizer, not changed, what, "equal bits, and all memory in the slots")
+        middle, slots = _run(optimizer, theta, grads[:cut])
+        fresh = type(optimizer)(**optimizer.options)
+        copies = {name: slot.copy() for name, slot in slots.items()}
+        parts = _bytes(_arrays(_run(fresh, middle.copy(), grads[cut:], copies, done=cut)))
+        changed = [name for name in uncut if parts[name] != uncut[name]]
+        what = f"{changed} differ after a run cut at update {cut} in {dtype}"
+        require(optimizer, not changed, what, "equal bits, and all memory in the slots")
+
+    _for_many_vectors(law, st.integers(1, 5))
 
 
 def check_elementwise(optimizer: Optimizer) -> None:
@@ -134,13 +153,17 @@ def check_elementwise(optimizer: Optimizer) -> None:
 
 def check_nan_gradient(optimizer: Optimizer) -> None:
     """A NaN gradient makes its parameter NaN permanently, so that a diverged run is visible."""
-    for dtype in _DTYPES:
-        theta, grads = _problem(17, dtype, seed=5)
-        grads[1, 8] = np.nan
+
+    def law(size: int, dtype: str, seed: int) -> None:
+        theta, grads = _problem(size, dtype, seed)
+        index = seed % size
+        grads[1, index] = np.nan
         bad = np.flatnonzero(np.isnan(_run(optimizer, theta, grads)[0])).tolist()
-        what = f"parameters that become NaN after a NaN gradient of parameter 8 in {dtype}"
-        require(optimizer, 8 in bad, bad, "8 among them", what)
-        require(optimizer, bad == [8] or not optimizer.elementwise, bad, [8], what)
+        what = f"parameters that become NaN after a NaN gradient of parameter {index} in {dtype}"
+        require(optimizer, index in bad, bad, f"{index} among them", what)
+        require(optimizer, bad == [index] or not optimizer.elementwise, bad, [index], what)
+
+    _for_many_vectors(law)
 
 
 def check_downhill(optimizer: Optimizer) -> None:
@@ -153,11 +176,16 @@ def check_downhill(optimizer: Optimizer) -> None:
 
 def check_single_parameter(optimizer: Optimizer) -> None:
     """A single parameter changes by a finite amount."""
-    for dtype in _DTYPES:
-        theta = np.full(1, 0.5, dtype)
-        theta_after = _run(optimizer, theta, np.full((3, 1), 1.0, dtype))[0]
+
+    def law(start: float, gradient: float, dtype: str) -> None:
+        theta = np.full(1, start, dtype)
+        theta_after = _run(optimizer, theta, np.full((3, 1), gradient, dtype))[0]
         moved = bool(np.isfinite(theta_after[0])) and theta_after[0] != theta[0]
-        require(optimizer, moved, theta_after, "another finite number", f"one parameter of 0.5 in {dtype}")
+        what = f"one parameter of {start} with gradients of {gradient} in {dtype}"
+        require(optimizer, moved, theta_after, "another finite number", what)
+
+    gradients = st.floats(0.125, 8.0, width=32) | st.floats(-8.0, -0.125, width=32)
+    try_examples(law, st.floats(-1.0, 1.0, width=32), gradients, st.sampled_from(_DTYPES), count=_COUNT)
 
 
 def check_extreme_gradients(optimizer: Optimizer) -> None:
@@ -195,10 +223,9 @@ OPTIMIZER_CHECKS: list[Check] = [
 ]
 
 
-def _for_many_vectors(law: Callable[[int, str, int], None]) -> None:
-    """Try a law on vectors of length 1 to 33: below, at and past the width of a vector register."""
-    seeds = st.integers(0, 2**32 - 1)  # of values near 1; another law tries extreme ones
-    try_examples(law, st.integers(1, 33), st.sampled_from(_DTYPES), seeds, count=20)
+def _for_many_vectors(law: Callable[..., None], *others: st.SearchStrategy[int]) -> None:
+    """Try a law on vectors of different sizes, dtypes and seeds."""
+    try_examples(law, _SIZES, st.sampled_from(_DTYPES), _SEEDS, *others, count=_COUNT)
 
 
 def _problem(size: int, dtype: str, seed: int, steps: int = 3) -> tuple[Vector, Vector]:
