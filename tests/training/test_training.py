@@ -15,6 +15,7 @@ import zoo
 from zoo.data import BpttBatches, parse_split, read_text, split
 from zoo.distributed.collectives import ProcessGroup
 from zoo.errors import CheckpointError, DataError, UnknownNameError, UsageError, ZooError
+from zoo.model import compiled_step
 from zoo.storage import load
 from zoo.training import Config, Interrupted, Run, evaluate, make_config
 from zoo.training.clipping import Clip
@@ -723,6 +724,21 @@ def test_ignored_signal_stays_ignored():
 
 
 # ---- the meter ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("steps", "count"), [(7, 0), (8, 1)])
+def test_training_step_is_compiled_before_the_first_update(run, monkeypatch, steps, count):
+    """A batch of two sequences is one shard, and the model would compile it during the eighth update."""
+    compile_step = compiled_step.compile_training_step
+
+    def recorded(*arguments):
+        run.events.append({"event": "compiled step"})
+        return compile_step(*arguments)
+
+    monkeypatch.setattr(compiled_step, "compile_training_step", recorded)
+    run(steps=steps, log_every=1)
+    kinds = [event["event"] for event in run.events]
+    assert kinds.count("compiled step") == kinds[: kinds.index("compiled")].count("compiled step") == count
 
 
 def test_running_means():
