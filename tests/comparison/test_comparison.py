@@ -588,7 +588,7 @@ def test_products_in_bfloat16(go, any_processor):
         (
             {"cells": ["vanilla", "prenorm(gru)"], "residual": True},
             "compare: residual is given with the cell 'prenorm(gru)', and the block of the cell adds its "
-            "input already; leave out `residual` or the block.",
+            "input already; leave out `residual`, and use the modifier residual for cells without a block",
         ),
         ({"optimizer": "adm"}, "unknown optimizer 'adm'"),
         ({"cells": "clockwork", "hidden": 7}, "7 is not divisible by 4; choose sizes that divide."),

@@ -318,7 +318,8 @@ def _check_not_in_block(cells: Mapping[str, ModelInfo]) -> None:
         if cell.is_in_block:
             raise UsageError(
                 f"compare: residual is given with the cell {label!r}, and the block of the cell adds its "
-                f"input already; leave out `residual` or the block."
+                f"input already; leave out `residual`, and use the modifier residual for cells without a "
+                f"block, as in gru+residual."
             )
 
 
