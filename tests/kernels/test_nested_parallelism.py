@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,17 +20,14 @@ import zoo
 from zoo import kernels
 from zoo.kernels import nested_parallelism, threadpool
 from zoo.kernels.atomics import fetch_add
+from zoo.kernels.bound_calls import bind_call
 from zoo.kernels.nested_parallelism import (
-    IDLE,
     MIN_PART,
-    bind_parts,
-    count_busy,
+    call_run_parts,
     enter_slot,
     leave_slot,
     part_limit,
     run_parts,
-    share_parts,
-    worker_table,
 )
 from zoo.kernels.threadpool import ThreadPool
 from zoo.layers import sharding
@@ -54,25 +53,24 @@ def count_part(part: int, parts: int, counts: Any, failing: int) -> bool:
 
 
 @zoo.njit
-def count_parts(counts: Any, most: int, failing: int) -> bool:
+def count_parts(counts: Any, max_parts: int, failing: int) -> bool:
     """Run parts that count themselves; element 63 has the number of parts, once for each of them."""
-    code, data = bind_parts(count_part, (counts, failing))
-    return share_parts(code, data, most)
+    code, data = bind_call(count_part, (counts, failing), ())
+    return run_parts(code, data, max_parts)
 
 
 @zoo.njit
-def idle_workers() -> int:
-    return worker_table()[IDLE]
-
-
-@zoo.njit
-def enter() -> int:
-    return enter_slot(worker_table())
+def enter(leaders: int) -> int:
+    return enter_slot(leaders)
 
 
 @zoo.njit
 def leave(slot: int) -> None:
-    leave_slot(worker_table(), slot)
+    leave_slot(slot)
+
+
+def idle_workers() -> int:
+    return int(nested_parallelism._table[nested_parallelism._IN_SLOTS])
 
 
 def wait_for_idle(count: int) -> None:
@@ -89,14 +87,15 @@ def wait_for_no_idle() -> None:
         time.sleep(0.0005)
 
 
-def with_idle(workers: ThreadPool, work: Callable[[], Any]) -> Any:
+def with_idle(workers: ThreadPool, work: Callable[[], Any], leaders: int = 1) -> Any:
     """``work()`` when all workers are idle."""
 
     def wait_and_work(_pool_state: Any) -> Any:
         wait_for_idle(workers.count)
         return work()
 
-    return workers.run(wait_and_work, shares_products=True)
+    wait_for_no_idle()  # workers of the last call with another number of leaders
+    return workers.run(wait_and_work, leaders)
 
 
 @pytest.fixture(scope="module", params=[1, 3], ids=["one worker", "three workers"])
@@ -109,37 +108,30 @@ def workers(request: Any) -> Iterator[ThreadPool]:
 
 
 def test_all_idle_workers_take_a_part(workers: ThreadPool) -> None:
-    for most in (2, 3, 4, 60):
+    for max_parts in (2, 3, 4, 60):
         counts = np.zeros(64, np.int64)
-        assert with_idle(workers, lambda a=counts, n=most: count_parts(a, n, -1))
-        parts = min(most, 1 + workers.count)
+        assert with_idle(workers, partial(count_parts, counts, max_parts, -1))
+        parts = min(max_parts, 1 + workers.count)
         np.testing.assert_array_equal(counts[:63], np.arange(63) < parts)
         assert counts[63] == parts**2
 
 
-def test_threads_share_the_idle_workers(workers: ThreadPool) -> None:
+@pytest.mark.parametrize("leaders", [1, 2, 3, 9])
+def test_threads_share_the_idle_workers(workers: ThreadPool, leaders: int) -> None:
     counts = np.zeros(64, np.int64)
-
-    def work() -> None:
-        count_busy(2)
-        try:
-            count_parts(counts, 60, -1)
-        finally:
-            count_busy(-2)
-
-    with_idle(workers, work)
-    assert counts[:63].sum() == 1 + workers.count // 2
+    assert with_idle(workers, partial(count_parts, counts, 60, -1), leaders)
+    assert counts[:63].sum() == 1 + math.ceil(workers.count / leaders)
 
 
 def test_a_failed_part_is_reported(workers: ThreadPool) -> None:
     for failing in range(1 + workers.count):
-        assert not with_idle(workers, lambda n=failing: count_parts(np.zeros(64, np.int64), 60, n))
-    assert with_idle(workers, lambda: count_parts(np.zeros(64, np.int64), 60, 99))
+        assert not with_idle(workers, partial(count_parts, np.zeros(64, np.int64), 60, failing))
+    assert with_idle(workers, partial(count_parts, np.zeros(64, np.int64), 60, 99))
 
 
 def test_parts_of_a_worker_that_does_not_begin_are_taken_back() -> None:
     nested_parallelism.enable()
-    slots = [enter(), enter()]  # of workers that never look into them
+    slots = [enter(1), enter(1)]  # of workers that never look into them
     for _ in range(3):
         counts = np.zeros(64, np.int64)
         assert count_parts(counts, 60, -1)
@@ -151,7 +143,7 @@ def test_parts_of_a_worker_that_does_not_begin_are_taken_back() -> None:
 
 
 def test_no_more_workers_than_slots() -> None:
-    slots = [enter() for _ in range(100)]
+    slots = [enter(1) for _ in range(100)]
     entered = [slot for slot in slots if slot >= 0]
     assert idle_workers() == len(entered) == len(set(entered)) < 100
     for slot in entered:
@@ -165,7 +157,7 @@ def test_small_work_is_not_divided(workers: ThreadPool) -> None:
 
     wait_for_no_idle()
     assert part_limit(99 * MIN_PART, 10) == 1
-    assert with_idle(workers, limits) == [0, 1, 2, 5, 10]
+    assert with_idle(workers, limits) == [1, 1, 2, 5, 10]
 
 
 @given(data=st.data())
@@ -222,7 +214,7 @@ def test_workers_are_idle_only_during_the_call(workers: ThreadPool) -> None:
 
 def _run_in_child(pipe: Any) -> None:
     counts = np.zeros(64, np.int64)
-    pipe.send((idle_workers(), count_parts(counts, 60, -1), counts[:63].sum()))
+    pipe.send((idle_workers(), count_parts(counts, 60, -1), int(counts[:63].sum())))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -246,9 +238,36 @@ def four_processors(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "available_processors", lambda: 4)
 
 
-def test_run_parts_is_called_by_its_address() -> None:
-    nested_parallelism.enable()
-    assert run_parts.signatures
+@zoo.njit
+def count_parts_by_address(counts: Any) -> bool:
+    code, data = bind_call(count_part, (counts, -1), ())
+    return call_run_parts(code, data, 60)
+
+
+def test_generated_code_calls_run_parts_by_its_address(workers: ThreadPool) -> None:
+    counts = np.zeros(64, np.int64)
+    assert with_idle(workers, partial(count_parts_by_address, counts))
+    assert counts[:63].sum() == 1 + workers.count
+
+
+@pytest.mark.usefixtures("four_processors")
+@pytest.mark.parametrize(("batch", "threads"), [(1, 2), (1, 3), (9, 3), (9, 4)])
+def test_idle_workers_take_parts_of_an_interpreted_step(
+    batch: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if there are fewer idle workers than shards."""
+    entered = []
+    run = ThreadPool.run
+
+    def wait_and_run(pool: ThreadPool, work: Any, leaders: int = 0) -> Any:
+        if leaders:
+            entered.append((pool.count, leaders))
+        return run(pool, lambda state: (wait_for_idle(pool.count if leaders else 0), work(state))[1], leaders)
+
+    monkeypatch.setattr(ThreadPool, "run", wait_and_run)
+    shards = 1 if batch < 8 else 2
+    zoo.Recurrent("lstm", 7, 512, threads=threads)(np.ones((2, batch, 7), np.float32))
+    assert entered == [(threads - shards, shards)]
 
 
 @pytest.mark.usefixtures("four_processors")
@@ -259,7 +278,7 @@ def test_threads_without_a_shard_change_no_bit(cell: str, batch: int) -> None:
     x = rng.standard_normal((5, batch, 7)).astype(np.float32)
     tokens = rng.integers(5, size=(6, batch)).astype(np.int32)
     results = []
-    for threads in (1, 4):
+    for threads in (1, 3, 4):
         rnn = zoo.Recurrent(cell, 7, 512, threads=threads)
         model = zoo.LanguageModel(range(5), cell=cell, hidden_size=512, threads=threads)
         y, _ = rnn.forward(x)
@@ -267,5 +286,6 @@ def test_threads_without_a_shard_change_no_bit(cell: str, batch: int) -> None:
         losses = [model.loss_and_grad(tokens[:-1], tokens[1:])[0] for _ in range(10)]  # compiled at last
         sampled = list(model.sample([1], 20)) if (cell, batch) == ("lstm", 1) else []
         results.append((y, rnn.grad.copy(), model.grad.copy(), losses, sampled))
-    for one, other in zip(*results, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for alone, *divided in zip(*results, strict=True):
+        for other in divided:
+            np.testing.assert_array_equal(alone, other)

@@ -14,9 +14,9 @@ import zoo
 from zoo.kernels import threadpool
 from zoo.kernels.atomics import fetch_add, load, spin_wait, yield_address
 from zoo.kernels.batch_slicing import copy_all, copy_columns, flatten_into, slice_rows
+from zoo.kernels.bound_calls import bind_call
 from zoo.kernels.threadpool import (
     ThreadPool,
-    bind_task,
     count_turns,
     parallel_for,
     pass_turn,
@@ -28,19 +28,19 @@ pytestmark = pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reas
 
 
 @zoo.njit
-def count_task(number, pool_state, done):
+def count_task(number, _count, pool_state, done):
     done[number] += 1
     return True
 
 
 @zoo.njit
 def count_all(pool_state, count, done):
-    code, data = bind_task(count_task, (pool_state,), (done,))
+    code, data = bind_call(count_task, (pool_state,), (done,))
     return parallel_for(pool_state, count, code, data)
 
 
 @zoo.njit
-def turn_task(number, pool_state, order, place, wrong, raises):
+def turn_task(number, _count, pool_state, order, place, wrong, raises):
     total = 0.0
     for n in range((number % 7) * 1000):
         total += n
@@ -58,12 +58,12 @@ def turn_task(number, pool_state, order, place, wrong, raises):
 
 @zoo.njit
 def turns(pool_state, count, order, place, wrong, raises):
-    code, data = bind_task(turn_task, (pool_state, order), (place, wrong, raises))
+    code, data = bind_call(turn_task, (pool_state, order), (place, wrong, raises))
     return parallel_for(pool_state, count, code, data)
 
 
 @zoo.njit
-def meeting_task(number, pool_state, here):
+def meeting_task(number, _count, pool_state, here):
     """Wait for all other tasks to begin, in vain if one thread has to run two."""
     fetch_add(here, 0, 1)
     waited = 0
@@ -74,7 +74,7 @@ def meeting_task(number, pool_state, here):
 
 @zoo.njit
 def meet(pool_state, count, here):
-    code, data = bind_task(meeting_task, (pool_state,), (here,))
+    code, data = bind_call(meeting_task, (pool_state,), (here,))
     return parallel_for(pool_state, count, code, data)
 
 

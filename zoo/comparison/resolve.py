@@ -80,7 +80,7 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
     tasks = _resolve_tasks(request, before[1], changes)
     specs_module.check_labels(request.options, cells, tasks)
     changes += _request_changes(request, stored) if stored else []
-    _check_unchanged(changes, folder)
+    _raise_if_changed(changes, folder)
     instances = {label: cell for label, (_, cell) in cells.items()}
     settings = stored.settings if stored else _new_settings(request, instances)
     is_given = "layers" in request.settings
@@ -89,7 +89,7 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
     task_infos = {label: info for label, (_, info) in tasks.items()}
     sources = _source_digests(optimizer, task_infos)
     if stored:
-        _check_unchanged(_source_changes(stored.sources, sources), folder)
+        _raise_if_changed(_source_changes(stored.sources, sources), folder)
         plan = _extended_plan(request, stored, cells, tasks)
     else:
         plan = _new_plan(request, cells, tasks, settings, optimizer)
@@ -117,12 +117,12 @@ def _find_optimizer(request: CompareRequest, settings: Mapping[str, Any], *, is_
         raise specs_module.missing_component_error("optimizer", name, name) from None
 
 
-def _check_unchanged(changes: Changes, folder: Path) -> None:
+def _raise_if_changed(changes: Changes, folder: Path) -> None:
     """Check that nothing differs from the stored comparison; raises `CheckpointError`."""
     if changes:
         raise CheckpointError(
-            f"{folder} holds another comparison ({'; '.join(changes)}); give its original settings, "
-            f"or another `out`. Only cells, tasks and seeds may be added."
+            f"{folder} holds another comparison ({'; '.join(changes)}); restore its settings and "
+            f"files, or give another `out`. Only cells, tasks and seeds may be added."
         )
 
 

@@ -26,10 +26,11 @@ from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 
+from zoo.kernels.bound_calls import new_bound_function, return_result
 from zoo.kernels.dispatcher import linked_library
 from zoo.kernels.float_formats import intrinsic
 from zoo.kernels.llvm_math import LANE, BFloatType, broadcast, first_lanes, masked_load, masked_store
-from zoo.kernels.nested_parallelism import IDLE, MIN_PART, RUN_PARTS, call_at, new_part_function, table_in
+from zoo.kernels.nested_parallelism import MIN_PART, emit_has_idle_workers, emit_run_parts
 
 _INDEX = cgutils.intp_t
 _MIN_VECTOR_BYTES = 16
@@ -218,7 +219,7 @@ def _copy_bytes(builder: ir.IRBuilder, target: Any, source: Any, size: Any) -> N
 def add_panels(
     _typing: Any, a: Any, a0: Any, b: Any, b0: Any, c: Any, c0: Any, strides: Any, sizes: Any
 ) -> Any:
-    """``c += a @ b`` for a packed b.
+    """``c += a @ b`` for a packed b. Idle workers may compute parts (:mod:`zoo.kernels.nested_parallelism`).
 
     All arrays are flat. With ``strides = (block, row, k, ldc)`` and ``sizes = (rows, depth, width)``: rows
     of a are in blocks of :func:`tile_height`, and step k of row r of block n is at ``a0 + n * block + r *
@@ -226,6 +227,22 @@ def add_panels(
     :func:`panel_width` columns a step; row r of c starts at ``c0 + r * ldc`` and has ``width`` columns. If a
     and b hold pairs of bfloat16, c is float32.
     """
+    return _library_call("", a, a0, b, b0, c, c0, strides, sizes)
+
+
+@intrinsic
+def add_undivided_panels(
+    _typing: Any, a: Any, a0: Any, b: Any, b0: Any, c: Any, c0: Any, strides: Any, sizes: Any
+) -> Any:
+    """:func:`add_panels` by this thread alone, for a thread that computes a part of a larger product."""
+    return _library_call(_UNDIVIDED, a, a0, b, b0, c, c0, strides, sizes)
+
+
+_UNDIVIDED = ".undivided"
+
+
+def _library_call(suffix: str, *kinds: Any) -> Any:
+    """Signature of :func:`add_panels`, and code that calls the function with this suffix in the library."""
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> Any:
         def address(n: int) -> Any:
@@ -233,19 +250,19 @@ def add_panels(
             return builder.gep(array.data, [args[n + 1]])
 
         numbers = [builder.extract_value(args[n], index) for n in (6, 7) for index in range(10 - n)]
-        function = _linked_function(context, builder.module, a.dtype)
+        function = _linked_function(context, builder.module, kinds[0].dtype, suffix)
         builder.call(function, [address(0), address(2), address(4), *numbers])
         return context.get_dummy_value()
 
-    return types.void(*map(types.unliteral, (a, a0, b, b0, c, c0, strides, sizes))), emit
+    return types.void(*map(types.unliteral, kinds)), emit
 
 
-def _linked_function(context: Any, module: ir.Module, dtype: Any) -> ir.Function:
-    """Declare the linked function of :func:`add_panels` in a module, and load its library."""
+def _linked_function(context: Any, module: ir.Module, dtype: Any, suffix: str) -> ir.Function:
+    """Declare a function of the GEMM library in a module, and load the library."""
     load = _LOADERS[dtype]
     load()
     context.active_code_library._reload_init.add(load)  # also when the caller comes from the disk cache
-    return _declare(dtype, module)
+    return _declare(dtype, module, suffix)
 
 
 def gemm_library(dtype: Any) -> Any:
@@ -274,12 +291,12 @@ def _symbol(dtype: Any) -> str:
     return f"zoo.add_panels.{dtype}"
 
 
-def _declare(dtype: Any, module: ir.Module) -> ir.Function:
-    """Declare the function ``(a, b, c, block, row, k, ldc, rows, depth, width)`` in a module."""
+def _declare(dtype: Any, module: ir.Module, suffix: str = "") -> ir.Function:
+    """Declare a function ``(a, b, c, block, row, k, ldc, rows, depth, width)`` in a module."""
     operands = [_SCALARS[dtype].as_pointer()] * 2
     kind = ir.FunctionType(ir.VoidType(), [*operands, _sum_type(dtype).as_pointer(), *[_INDEX] * 7])
     get_or_insert: Any = cgutils.get_or_insert_function
-    function = get_or_insert(module, kind, _symbol(dtype))
+    function = get_or_insert(module, kind, _symbol(dtype) + suffix)
     function.attributes.add("nounwind")
     return function
 
@@ -311,7 +328,8 @@ def emit_multiply_add(builder: ir.IRBuilder, dtype: Any, a: Any, b: Any, c: Any)
 
 
 def _define(dtype: Any, module: ir.Module) -> None:
-    function = _declare(dtype, module)
+    function, product = _declare(dtype, module), _declare(dtype, module, _UNDIVIDED)
+    product.attributes.add("noinline")
 
     def new_function(suffix: str) -> ir.Function:
         made = ir.Function(module, function.function_type, f"{function.name}.{suffix}")
@@ -319,7 +337,7 @@ def _define(dtype: Any, module: ir.Module) -> None:
         made.attributes.add("noinline")
         return made
 
-    product, remainder, parallel = map(new_function, ("product", "remainder", "parallel"))
+    remainder, parallel = new_function("remainder"), new_function("parallel")
     # Unrolled, these loops took twice as long to compile, and were up to 4 % faster.
     remainder.attributes.add("optsize")
     for each in (function, product, remainder):
@@ -333,12 +351,10 @@ def _define(dtype: Any, module: ir.Module) -> None:
     builder.ret_void()
     _define_parallel(parallel, product, dtype)
     builder = ir.IRBuilder(function.append_basic_block())
-    idle = builder.load_atomic(builder.gep(table_in(module), [_INDEX(IDLE)]), "monotonic", 8)
-    has_idle_workers = builder.icmp_signed(">", idle, _INDEX(0))
-    with builder.if_else(has_idle_workers, likely=False) as (shared, alone):
-        with shared:
+    with builder.if_else(emit_has_idle_workers(builder), likely=False) as (divided, whole):
+        with divided:
             builder.call(parallel, function.args, tail=True)
-        with alone:
+        with whole:
             builder.call(product, function.args, tail=True)
     builder.ret_void()
 
@@ -359,14 +375,13 @@ def _define_parallel(parallel: ir.Function, product: ir.Function, dtype: Any) ->
         number = builder.ptrtoint(argument, _INDEX) if is_pointer else argument
         builder.store(number, builder.gep(data, [_INDEX(0), _INDEX(n)]))
     code = builder.ptrtoint(_define_part(product, dtype), _INDEX)
-    address = builder.load(builder.gep(table_in(builder.module), [_INDEX(RUN_PARTS)]))
-    call_at(builder, address, [code, builder.ptrtoint(data, _INDEX), max_parts])  # it cannot fail
+    emit_run_parts(builder, code, builder.ptrtoint(data, _INDEX), max_parts)  # a part cannot fail
     builder.ret_void()
 
 
 def _define_part(product: ir.Function, dtype: Any) -> ir.Function:
     """Define ``(data, part, parts)``: the part of a product whose arguments are at the address ``data``."""
-    function = new_part_function(product.module, f"{product.name}.part")
+    function = new_bound_function(product.module, f"{product.name}.part")
     builder = ir.IRBuilder(function.append_basic_block())
     address, part, parts = function.args[2:]
     data = builder.inttoptr(address, _INDEX.as_pointer())
@@ -403,7 +418,7 @@ def _define_part(product: ir.Function, dtype: Any) -> ir.Function:
         builder.sub(_minimum(builder, width, end_column), column),
     ]
     builder.call(product, part_arguments)
-    cpu_target.target_context.call_conv.return_value(builder, ir.IntType(8)(1))
+    return_result(builder, ir.IntType(1)(1))
     return function
 
 

@@ -9,12 +9,16 @@ panel, and the products are NumPy's.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from zoo import kernels
 from zoo.array_types import Array
+from zoo.kernels.bound_calls import bind_call
 from zoo.kernels.gemm_microkernel import (
     add_panels,
+    add_undivided_panels,
     block_size,
     copy_panel_part,
     copy_panel_row,
@@ -24,7 +28,7 @@ from zoo.kernels.gemm_microkernel import (
     tile_height,
 )
 from zoo.kernels.jit import njit
-from zoo.kernels.nested_parallelism import bind_parts, part_limit, share_parts
+from zoo.kernels.nested_parallelism import call_run_parts, part_limit
 
 # Steps of k whose packed panel stays in the first-level cache while a gradient accumulates.
 CHUNK = 256
@@ -150,12 +154,17 @@ def add_matmul_ta_offset(a: Array, a0: int, rows: int, b: Array, b0: int, width:
             _pack_tile_columns(a, (start + k) * a.shape[1] + a0, rows, left, k * height, block)
         operands = left, block, depth, b, start * b.shape[1] + b0, c, rows, width
         parts = part_limit(rows * depth * width, (width + columns - 1) // columns)
-        if parts <= 1:
+        if parts == 1:
             _add_gradient_part(0, 1, *operands)
-        else:
-            code, data = bind_parts(_add_gradient_part, operands)
-            if not share_parts(code, data, parts):
-                raise MemoryError("out of memory for a part of a gradient")
+        elif not _divide_gradient(parts, operands):
+            raise MemoryError("out of memory for a part of a gradient")
+
+
+# A function of its own, because Numba releases an array after its last use: the caller holds the operands.
+@njit
+def _divide_gradient(parts: int, operands: Any) -> bool:
+    code, data = bind_call(_add_gradient_part, operands, ())
+    return call_run_parts(code, data, parts)  # type: ignore[no-any-return]
 
 
 @njit
@@ -184,7 +193,8 @@ def _add_gradient_part(
         first = panel * columns
         size = kernels.int_min(columns, width - first)
         pack_panel(b, start + first, b.shape[1], depth, size, right, 0)
-        add_panels(left, 0, right, 0, c, first, (block, 1, height, width), (rows, depth, size))
+        sizes = rows, depth, size
+        add_undivided_panels(left, 0, right, 0, c, first, (block, 1, height, width), sizes)
     return True
 
 

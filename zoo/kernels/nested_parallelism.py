@@ -6,17 +6,17 @@ of the product for each, computes the first part, and takes back the parts that 
 have the same order of sums, so their number changes no bit of a result.
 
 The recurrent matrix of 512 LSTM units has 4 MB. One thread reads it from the last-level cache at every step.
-Of several threads, each one always reads the same columns, which stay in its second-level cache if they fit.
+Of several threads, each one usually reads the same columns. They stay in its second-level cache if they fit.
 
 The table is an array of int64 words, known to the linker by a symbol: the matrix product is LLVM code that no
-argument could pass it to.
+argument could pass it to. Workers in slots therefore serve all threads of the process, even the thread of a
+layer that has ``threads=1``.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
@@ -24,40 +24,69 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core.registry import cpu_target
 from numba.np.arrayobj import populate_array
 
 from zoo.array_types import Array
 from zoo.kernels.atomics import compare_exchange, fetch_add, load, spin_wait, store, yield_address
+from zoo.kernels.bound_calls import call_bound, emit_call
 from zoo.kernels.float_formats import intrinsic
 from zoo.kernels.jit import is_pure_python, njit
 
 MIN_PART = 1 << 17
 """Multiply-adds of the smallest part, which take 2 to 5 us. Publishing parts takes about 0.4 us."""
 
-# Indices of words. Words that different threads write are at least a cache line of 128 bytes apart.
-IDLE, BUSY, RUN_PARTS, _YIELD = 0, 16, 32, 33
-_FIRST_SLOT, _SLOT_WORDS, _SLOTS = 48, 16, 62
-_CODE, _DATA, _PART, _PARTS, _SUCCEEDED = range(1, 6)  # in a slot, after its state
+# Indices of words: the number of workers in slots, the address of `run_parts`, that of the system's function
+# that yields the processor, and slots.
+_IN_SLOTS, _RUN_PARTS, _YIELD = 0, 16, 17
+_FIRST_SLOT, _SLOT_WORDS = 32, 16  # 128 bytes: a cache line, or two
+_SLOTS = 62  # `run_parts` has a bit for each of them in an int64
+_STATE, _LEADERS, _CODE, _DATA, _PART, _PARTS, _SUCCEEDED = range(7)  # in a slot
 
 # States of a slot: without a worker; with a worker that waits; claimed by a thread; with a part that nobody
 # has begun; with a part that the worker computes; with a part that it has finished.
 _FREE, _WAITING, _CLAIMED, _READY, _RUNNING, _DONE = range(6)
 
-_tools: Any = cgutils  # Numba's helpers are untyped
-_SIZE = ir.IntType(64)
 
-_table = np.zeros(_FIRST_SLOT + _SLOT_WORDS * _SLOTS, np.int64)
-_SYMBOL = "zoo.idle_workers"
+def _aligned_zeros(size: int) -> Array:
+    """Zeros ``(size,)`` int64 that start at a slot's alignment."""
+    words = np.zeros(size + _SLOT_WORDS, np.int64)
+    return words[-(words.ctypes.data // 8) % _SLOT_WORDS :][:size]
+
+
+_SYMBOL, _SIZE = "zoo.idle_workers", ir.IntType(64)
+_table = _aligned_zeros(_FIRST_SLOT + _SLOT_WORDS * _SLOTS)
 llvm.add_symbol(_SYMBOL, _table.ctypes.data)
 
 
-def table_in(module: ir.Module) -> Any:
-    """The table in an LLVM module: a pointer to its words."""
-    if _SYMBOL not in module.globals:
-        ir.GlobalVariable(module, ir.ArrayType(_SIZE, _table.size), _SYMBOL)  # defined by add_symbol
-    return module.globals[_SYMBOL].bitcast(_SIZE.as_pointer())
+def _emit_table(builder: ir.IRBuilder) -> Any:
+    """A pointer to the words of the table."""
+    variables = builder.module.globals
+    if _SYMBOL not in variables:
+        ir.GlobalVariable(builder.module, ir.ArrayType(_SIZE, _table.size), _SYMBOL)  # defined by add_symbol
+    return variables[_SYMBOL].bitcast(_SIZE.as_pointer())
+
+
+def emit_has_idle_workers(builder: ir.IRBuilder) -> Any:
+    """Emit a test whether there are workers in slots."""
+    word = builder.gep(_emit_table(builder), [_SIZE(_IN_SLOTS)])
+    # "acquire": the address of `run_parts` was written before the first worker entered its slot.
+    return builder.icmp_signed(">", builder.load_atomic(word, "acquire", 8), _SIZE(0))
+
+
+def emit_run_parts(builder: ir.IRBuilder, code: Any, data: Any, max_parts: Any) -> Any:
+    """Emit a call of :func:`run_parts` by its address in the table. It is valid if there are idle workers."""
+    address = builder.load(builder.gep(_emit_table(builder), [_SIZE(_RUN_PARTS)]))
+    return emit_call(builder, address, [code, data, max_parts])
+
+
+@intrinsic
+def call_run_parts(_typing: Any, _code: Any, _data: Any, _max_parts: Any) -> Any:
+    """:func:`run_parts` by its address, which is valid if there are idle workers."""
+
+    def emit(_context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
+        return emit_run_parts(builder, *args)
+
+    return types.boolean(*[types.int64] * 3), emit
 
 
 @intrinsic
@@ -69,102 +98,35 @@ def worker_table(_typing: Any) -> Any:
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, _args: Any) -> Any:
         made = context.make_array(signature.return_type)(context, builder)
         shape, strides = [_SIZE(_table.size)], [_SIZE(8)]
-        populate(made, table_in(builder.module), shape, strides, strides[0], None)
+        populate(made, _emit_table(builder), shape, strides, strides[0], None)
         return made._getvalue()
 
     return kind(types.int64, 1, "C")(), emit
-
-
-# Parts have Numba's calling convention: (data, part, parts), the first being the address of their arguments.
-_PART_TYPE = types.boolean(*[types.int64] * 3)
-
-
-@intrinsic
-def bind_parts(typing: Any, function: Any, arguments: Any) -> Any:
-    """Bind the arguments of ``function(part, parts, *arguments)``: addresses of code and data.
-
-    Both are valid until the caller returns. ``function`` returns True.
-    """
-    callee = function.get_call_type(typing, (types.int64, types.int64, *arguments), {})
-    result = types.UniTuple(types.int64, 2)  # type: ignore[no-untyped-call]
-
-    def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        data = _tools.alloca_once_value(builder, args[1])
-        code = new_part_function(builder.module, f"{builder.function.name}.part")
-        inside = ir.IRBuilder(code.append_basic_block())
-        address, part, parts = code.args[2:]
-        values = inside.load(inside.inttoptr(address, data.type))
-        elements = [inside.extract_value(values, n) for n in range(len(arguments))]
-        implementation = context.get_function(function, callee)
-        succeeded = implementation(inside, [part, parts, *elements])
-        context.add_linking_libs(getattr(implementation, "libs", ()))
-        context.call_conv.return_value(inside, context.get_return_value(inside, types.boolean, succeeded))
-        pair = [builder.ptrtoint(each, _SIZE) for each in (code, data)]
-        return context.make_tuple(builder, result, pair)
-
-    return result(function, arguments), emit
-
-
-def new_part_function(module: ir.Module, name: str) -> ir.Function:
-    """A new function with the type of a part."""
-    convention = cpu_target.target_context.call_conv
-    kind = convention.get_function_type(_PART_TYPE.return_type, _PART_TYPE.args)
-    function = ir.Function(module, kind, name=module.get_unique_name(name))
-    function.linkage = "internal"
-    return function
-
-
-def call_at(builder: ir.IRBuilder, address: Any, arguments: Sequence[Any]) -> Any:
-    """Call the function with the type of a part that is at an address; whether it succeeded."""
-    convention = cpu_target.target_context.call_conv
-    kind = convention.get_function_type(_PART_TYPE.return_type, _PART_TYPE.args)
-    function = builder.inttoptr(address, kind.as_pointer())
-    returned = _PART_TYPE.return_type, _PART_TYPE.args
-    status, succeeded = convention.call_function(builder, function, *returned, arguments)
-    return builder.and_(status.is_ok, succeeded)
-
-
-@intrinsic
-def _call_part(_typing: Any, _code: Any, _data: Any, _part: Any, _parts: Any) -> Any:
-    """Call the part at an address; whether it succeeded."""
-
-    def emit(_context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        return call_at(builder, args[0], args[1:])
-
-    return types.boolean(*[types.int64] * 4), emit
-
-
-@intrinsic
-def share_parts(_typing: Any, _code: Any, _data: Any, _max_parts: Any) -> Any:
-    """:func:`run_parts` by its address in the table, which is valid where there are idle workers."""
-
-    def emit(_context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        address = builder.load(builder.gep(table_in(builder.module), [_SIZE(RUN_PARTS)]))
-        return call_at(builder, address, args)
-
-    return _PART_TYPE, emit
 
 
 @njit
 def run_parts(code: int, data: int, max_parts: int) -> bool:
     """Compute all parts of some work with the idle workers; return whether all succeeded.
 
-    The threads that compute tasks share the idle workers equally.
+    The threads that divide products share the idle workers: of three workers, each of two threads claims up
+    to two.
 
     Args:
-        code: From :func:`bind_parts`.
-        data: From :func:`bind_parts`.
+        code: From :func:`zoo.kernels.bound_calls.bind_call`. The number is the index of a part, and the
+            count is the number of parts.
+        data: From the same.
         max_parts: The largest number of parts.
     """
     table = worker_table()
-    wanted = load(table, IDLE) // max(1, load(table, BUSY)) + 1
-    wanted, parts, end = min(wanted, max_parts), 1, _FIRST_SLOT
-    claimed = 0
+    workers = load(table, _IN_SLOTS)
+    claimed, parts, end, wanted = 0, 1, _FIRST_SLOT, min(max_parts, 1 + workers)
     for number in range(_SLOTS):
         if parts >= wanted:
             break
         slot = _FIRST_SLOT + number * _SLOT_WORDS
         if load(table, slot) == _WAITING and compare_exchange(table, slot, _WAITING, _CLAIMED):
+            leaders = table[slot + _LEADERS]
+            wanted = min(wanted, 1 + (workers + leaders - 1) // leaders)
             table[slot + _CODE], table[slot + _DATA], table[slot + _PART] = code, data, parts
             claimed |= 1 << number
             parts += 1
@@ -173,11 +135,11 @@ def run_parts(code: int, data: int, max_parts: int) -> bool:
         if _is_claimed(claimed, slot):
             table[slot + _PARTS] = parts
             store(table, slot, _READY)
-    succeeded = _call_part(code, data, 0, parts)
+    succeeded = call_bound(code, data, 0, parts)
     for slot in range(_FIRST_SLOT, end, _SLOT_WORDS):
         if _is_claimed(claimed, slot):
             if compare_exchange(table, slot, _READY, _CLAIMED):  # its worker is late, or asleep
-                table[slot + _SUCCEEDED] = _call_part(code, data, table[slot + _PART], parts)
+                table[slot + _SUCCEEDED] = call_bound(code, data, table[slot + _PART], parts)
             else:
                 waited = 0
                 while load(table, slot) != _DONE:
@@ -193,58 +155,70 @@ def _is_claimed(claimed: int, slot: int) -> bool:
 
 
 @njit
-def count_busy(change: int) -> None:
-    """Change the number of threads that share the idle workers."""
-    fetch_add(worker_table(), BUSY, change)
-
-
-@njit
 def part_limit(work: int, max_parts: int) -> int:
-    """The largest number of parts of some work; 1 without idle workers.
+    """The largest number of parts of some work; 1 if it is small, or without idle workers.
 
     Args:
         work: Number of multiply-adds.
         max_parts: The number of parts that it can be divided into.
     """
-    if worker_table()[IDLE] == 0:
+    if load(worker_table(), _IN_SLOTS) == 0:
         return 1
-    return min(work // MIN_PART, max_parts)
+    return max(1, min(work // MIN_PART, max_parts))
 
 
 @njit
-def enter_slot(table: Array) -> int:
+def poll_slot(slot: int, leaders: int) -> tuple[int, bool]:
+    """Let a worker enter a slot, compute a part, or leave its slot.
+
+    Args:
+        slot: The slot of the worker; -1 if it has none.
+        leaders: The number of threads whose products it helps to compute; 0 to leave.
+
+    Returns:
+        The slot of the worker, or -1, and whether it has computed a part.
+    """
+    table = worker_table()
+    if slot >= 0 and table[slot + _LEADERS] == leaders:
+        return slot, _compute_part(table, slot)
+    if slot >= 0:
+        leave_slot(slot)
+    return enter_slot(leaders) if leaders > 0 else -1, False
+
+
+@njit
+def enter_slot(leaders: int) -> int:
     """Let a worker wait for parts; return its slot, or -1 if there is none."""
+    table = worker_table()
     for number in range(_SLOTS):
         slot = _FIRST_SLOT + number * _SLOT_WORDS
-        if load(table, slot) == _FREE and compare_exchange(table, slot, _FREE, _WAITING):
-            fetch_add(table, IDLE, 1)
+        if load(table, slot) == _FREE and compare_exchange(table, slot, _FREE, _CLAIMED):
+            table[slot + _LEADERS] = leaders
+            fetch_add(table, _IN_SLOTS, 1)
+            store(table, slot, _WAITING)
             return slot
     return -1
 
 
 @njit
-def compute_part(table: Array, slot: int) -> bool:
+def _compute_part(table: Array, slot: int) -> bool:
     """Compute the part in a worker's slot; return whether there was one."""
     if load(table, slot) != _READY or not compare_exchange(table, slot, _READY, _RUNNING):
         return False
-    code, data, part, parts = (
-        table[slot + _CODE],
-        table[slot + _DATA],
-        table[slot + _PART],
-        table[slot + _PARTS],
-    )
-    table[slot + _SUCCEEDED] = _call_part(code, data, part, parts)
+    code, data, part = table[slot + _CODE], table[slot + _DATA], table[slot + _PART]
+    table[slot + _SUCCEEDED] = call_bound(code, data, part, table[slot + _PARTS])
     store(table, slot, _DONE)
     return True
 
 
 @njit
-def leave_slot(table: Array, slot: int) -> None:
+def leave_slot(slot: int) -> None:
     """Let a worker leave its slot, after the part that it may have."""
-    fetch_add(table, IDLE, -1)
+    table = worker_table()
+    fetch_add(table, _IN_SLOTS, -1)
     waited = 0
     while not compare_exchange(table, slot, _WAITING, _FREE):
-        compute_part(table, slot)
+        _compute_part(table, slot)
         waited = spin_wait(waited, table[_YIELD])
 
 
@@ -256,18 +230,18 @@ def is_worthwhile(product_size: int) -> bool:
 
 @functools.cache
 def enable() -> None:
-    """Compile :func:`run_parts` and enter its address in the table, for products of this process."""
+    """Compile :func:`run_parts` and enter its address in the table, before the first worker enters a slot."""
     dispatcher: Any = run_parts.dispatcher
     signature = (types.int64,) * 3
     dispatcher.compile(signature)
     overload = dispatcher.overloads[signature]
     _table[_YIELD] = yield_address()
-    _table[RUN_PARTS] = overload.library.get_pointer_to_function(overload.fndesc.llvm_func_name)
+    _table[_RUN_PARTS] = overload.library.get_pointer_to_function(overload.fndesc.llvm_func_name)
 
 
 def _free_all_slots() -> None:
     """Free all slots: a forked child has the table, but no workers."""
-    _table[IDLE] = _table[BUSY] = 0
+    _table[_IN_SLOTS] = 0
     _table[_FIRST_SLOT::_SLOT_WORDS] = _FREE
 
 

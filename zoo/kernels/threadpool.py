@@ -22,35 +22,21 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import types
-from numba.core import cgutils
 
 from zoo.array_types import Array
 from zoo.kernels import nested_parallelism
 from zoo.kernels.atomics import compare_exchange, fetch_add, load, spin_wait, store, yield_address
-from zoo.kernels.float_formats import intrinsic
+from zoo.kernels.bound_calls import call_bound
 from zoo.kernels.jit import njit
-from zoo.kernels.nested_parallelism import (
-    BUSY,
-    compute_part,
-    count_busy,
-    enter_slot,
-    leave_slot,
-    worker_table,
-)
+from zoo.kernels.nested_parallelism import poll_slot
 from zoo.processes import available_processors
 
 R = TypeVar("R")
 
-_tools: Any = cgutils  # Numba's helpers are untyped
-
-_ADDRESS = ir.IntType(64)
-
 # Indices of words. Words that different threads write are far apart: a cache line has 64 bytes, or 128.
 _STATE, _NEXT = 0, 16
 
-_CODE, _DATA, _COUNT, _FAILED, _INTERRUPTED, _YIELD, _SHARES = range(32, 39)
+_CODE, _DATA, _COUNT, _FAILED, _INTERRUPTED, _YIELD, _LEADERS = range(32, 39)
 
 _MAX_TURNS = 16
 _FIRST_TURN, _TURN_WORDS = 48, 16
@@ -76,76 +62,14 @@ def new_pool_state(yield_address: int) -> Array:
     return pool_state
 
 
-@intrinsic
-def bind_task(typing: Any, function: Any, some: Any, others: Any) -> Any:
-    """Bind the arguments of a task, ``function(number, *some, *others)``: addresses of code and data.
-
-    Both are valid until the caller returns. ``function`` returns whether it succeeded.
-    """
-    callee = function.get_call_type(typing, (types.int64, *some, *others), {})
-    result = types.UniTuple(types.int64, 2)  # type: ignore[no-untyped-call]
-
-    def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        slots = [_tools.alloca_once_value(builder, each) for each in args[1:]]
-        data = _tools.pack_array(builder, [builder.ptrtoint(slot, _ADDRESS) for slot in slots])
-        data = _tools.alloca_once_value(builder, data)
-        code = _new_task_function(context, builder)
-        inside = ir.IRBuilder(code.append_basic_block())
-        number, pointer = context.call_conv.decode_arguments(inside, _TASK.args, code)
-        addresses = inside.load(inside.bitcast(pointer, data.type))
-        arguments = [number]
-        for n, kinds in enumerate((some, others)):
-            address = inside.extract_value(addresses, n)
-            values = inside.inttoptr(address, slots[n].type)
-            arguments += [inside.load(_tools.gep_inbounds(inside, values, 0, m)) for m in range(len(kinds))]
-        implementation = context.get_function(function, callee)
-        succeeded = implementation(inside, arguments)
-        context.add_linking_libs(getattr(implementation, "libs", ()))
-        context.call_conv.return_value(inside, context.get_return_value(inside, types.boolean, succeeded))
-        pair = [builder.ptrtoint(each, _ADDRESS) for each in (code, data)]
-        return context.make_tuple(builder, result, pair)
-
-    return result(function, some, others), emit
-
-
-_TASK = types.boolean(types.int64, types.voidptr)
-
-
-def _new_task_function(context: Any, builder: ir.IRBuilder) -> Any:
-    """A new function of a number and a data pointer, with Numba's calling convention."""
-    module = builder.module
-    shape = context.call_conv.get_function_type(_TASK.return_type, _TASK.args)
-    function = ir.Function(module, shape, name=module.get_unique_name(f"{builder.function.name}.task"))
-    function.linkage = "internal"
-    return function
-
-
-@intrinsic
-def _run_task(_typing: Any, _code: Any, _data: Any, _number: Any) -> Any:
-    """Call a bound task; its result, or False if it raised an exception."""
-
-    def emit(context: Any, builder: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        convention = context.call_conv
-        kind = convention.get_function_type(_TASK.return_type, _TASK.args)
-        function = builder.inttoptr(args[0], kind.as_pointer())
-        arguments = [args[2], builder.inttoptr(args[1], context.get_value_type(types.voidptr))]
-        status, result = convention.call_function(builder, function, _TASK.return_type, _TASK.args, arguments)
-        return builder.and_(status.is_ok, result)
-
-    return types.boolean(types.int64, types.int64, types.int64), emit
-
-
 @njit
 def _drain(pool_state: Array) -> None:
     """Run the next task until none is left."""
-    table = worker_table()
-    fetch_add(table, BUSY, 1)
-    number = fetch_add(pool_state, _NEXT, 1)
-    while number < pool_state[_COUNT]:
-        if not _run_task(pool_state[_CODE], pool_state[_DATA], number):
+    number, count = fetch_add(pool_state, _NEXT, 1), pool_state[_COUNT]
+    while number < count:
+        if not call_bound(pool_state[_CODE], pool_state[_DATA], number, count):
             store(pool_state, _FAILED, 1)
         number = fetch_add(pool_state, _NEXT, 1)
-    fetch_add(table, BUSY, -1)
 
 
 @njit(shared=True)
@@ -155,8 +79,8 @@ def parallel_for(pool_state: Array, count: int, code: int, data: int) -> bool:
     Args:
         pool_state: From :func:`new_pool_state`. Only one thread at a time may call this with the same pool.
         count: Number of tasks.
-        code: From :func:`bind_task`.
-        data: From :func:`bind_task`.
+        code: From :func:`zoo.kernels.bound_calls.bind_call`.
+        data: From the same.
     """
     pool_state[_CODE], pool_state[_DATA], pool_state[_COUNT], pool_state[_FAILED] = code, data, count, 0
     store(pool_state, _NEXT, 0)
@@ -165,16 +89,11 @@ def parallel_for(pool_state: Array, count: int, code: int, data: int) -> bool:
     fetch_add(pool_state, _STATE, _GENERATION + _PUBLISHED)
     _drain(pool_state)
     fetch_add(pool_state, _STATE, -_PUBLISHED)
-    waited, table, slot = 0, worker_table(), -1
+    waited, slot = 0, -1
     while load(pool_state, _STATE) % _PUBLISHED != 0:
-        if slot >= 0:
-            if compute_part(table, slot):
-                waited = 0
-        elif load(pool_state, _SHARES) != 0:
-            slot = enter_slot(table)
-        waited = spin_wait(waited, pool_state[_YIELD])
-    if slot >= 0:
-        leave_slot(table, slot)
+        slot, has_computed = poll_slot(slot, load(pool_state, _LEADERS))
+        waited = spin_wait(0 if has_computed else waited, pool_state[_YIELD])
+    poll_slot(slot, 0)
     return pool_state[_FAILED] == 0  # type: ignore[no-any-return]
 
 
@@ -214,27 +133,18 @@ def worker_loop(pool_state: Array, max_rounds: int) -> None:
         pool_state: From :func:`new_pool_state`.
         max_rounds: Rounds of waiting for tasks before it returns. Python can interrupt it earlier.
     """
-    last, waited, table, slot = 0, 0, worker_table(), -1
+    last, waited, slot = 0, 0, -1
     while (waited < max_rounds or slot >= 0) and load(pool_state, _INTERRUPTED) == 0:
         state = load(pool_state, _STATE)
         generation = state // _GENERATION
         is_new = state % _GENERATION >= _PUBLISHED and generation != last
-        if slot >= 0 and (is_new or load(pool_state, _SHARES) == 0):
-            leave_slot(table, slot)
-            slot = -1
-        if is_new:
-            if compare_exchange(pool_state, _STATE, state, state + 1):
-                _drain(pool_state)
-                fetch_add(pool_state, _STATE, -1)
-                last, waited = generation, 0
-        elif slot >= 0:
-            if compute_part(table, slot):
-                waited = 0
-        elif load(pool_state, _SHARES) != 0:
-            slot = enter_slot(table)
-        waited = spin_wait(waited, pool_state[_YIELD])
-    if slot >= 0:
-        leave_slot(table, slot)
+        slot, has_computed = poll_slot(slot, 0 if is_new else load(pool_state, _LEADERS))
+        if is_new and compare_exchange(pool_state, _STATE, state, state + 1):
+            _drain(pool_state)
+            fetch_add(pool_state, _STATE, -1)
+            last, has_computed = generation, True
+        waited = spin_wait(0 if has_computed else waited, pool_state[_YIELD])
+    poll_slot(slot, 0)
 
 
 # Rounds of waiting, about a millisecond, nearly all in calls that yield the processor. The time between two
@@ -269,25 +179,26 @@ class ThreadPool:
         """Number of threads."""
         return len(self._threads)
 
-    def run(self, work: Callable[[Array], R], shares_products: bool = False) -> R:
+    def run(self, work: Callable[[Array], R], leaders: int = 0) -> R:
         """``work(pool_state)`` with these threads, or without workers if another call uses them.
 
         Args:
             work: A function of the state of the pool.
-            shares_products: Whether workers without a task compute parts of large matrix products.
+            leaders: Number of threads for which workers without a task compute parts of large matrix
+                products; 0 to compute none.
         """
         if not self._lock.acquire(blocking=False):
             return work(new_pool_state(yield_address()))
         try:
             self._run_count += 1
-            if shares_products:
+            if leaders:
                 nested_parallelism.enable()
-                self._pool_state[_SHARES] = 1
+                self._pool_state[_LEADERS] = leaders
             while len(self._polling_workers) < self.count:
                 self._wake_worker()
             return work(self._pool_state)
         finally:
-            self._pool_state[_SHARES] = 0
+            self._pool_state[_LEADERS] = 0
             self._lock.release()
 
     def submit(self, function: Callable[[], R]) -> Future[R]:
@@ -343,36 +254,35 @@ def thread_pool(threads: int) -> ThreadPool:
     return _cached_pool(max(0, min(threads, available_processors()) - 1))
 
 
-def run_with_pool(work: Callable[[Array], R], threads: int, shares_products: bool = False) -> R:
+def run_with_pool(work: Callable[[Array], R], threads: int, leaders: int = 0) -> R:
     """``work(pool_state)`` with a pool of up to ``threads`` threads, the caller's included.
 
     Args:
         work: As for :meth:`ThreadPool.run`.
         threads: Maximum number of threads.
-        shares_products: As for :meth:`ThreadPool.run`.
+        leaders: As for :meth:`ThreadPool.run`.
     """
     if threads > 1:
-        return thread_pool(threads).run(work, shares_products)
+        return thread_pool(threads).run(work, leaders)
     return work(new_pool_state(yield_address()))
 
 
-def share_products(work: Callable[[], R], busy: int, idle: int) -> R:
+def divide_products(work: Callable[[], R], leaders: int, idle: int) -> R:
     """``work()``, while other threads compute parts of its large matrix products.
 
     Args:
         work: A Python function, which calls kernels.
-        busy: Number of threads in which it does so.
+        leaders: Number of threads in which it calls them.
         idle: Maximum number of the other threads.
     """
+    count = min(idle, available_processors() - 1)
+    return _pool_for_parts(count).run(lambda _pool_state: work(), leaders)
 
-    def count_and_work(_pool_state: Array) -> R:
-        count_busy(busy)
-        try:
-            return work()
-        finally:
-            count_busy(-busy)
 
-    return thread_pool(idle + 1).run(count_and_work, shares_products=True)
+@functools.cache
+def _pool_for_parts(count: int) -> ThreadPool:
+    """Workers that run no functions, which would interrupt them while they wait for parts."""
+    return ThreadPool(count)
 
 
 @functools.cache
@@ -381,5 +291,6 @@ def _cached_pool(count: int) -> ThreadPool:
 
 
 if hasattr(os, "register_at_fork"):
-    # A forked child inherits the workers but not their threads.
-    os.register_at_fork(after_in_child=_cached_pool.cache_clear)
+    # A forked child inherits the pools but not their threads.
+    for pools in (_cached_pool, _pool_for_parts):
+        os.register_at_fork(after_in_child=pools.cache_clear)

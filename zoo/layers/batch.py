@@ -65,7 +65,7 @@ class BatchRun:
 
     @property
     def product_size(self) -> int:
-        """Multiply-adds of the largest matrix product of a shard and a time step."""
+        """Multiply-adds of the largest matrix product of a shard and a time step, an estimate."""
         rows = shards(self.batch_size)
         return row_count(rows[0]) * self.stack.largest_matrix if rows else 0
 

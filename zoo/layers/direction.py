@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -140,6 +141,16 @@ class Direction:
 
     def _prefixed(self, shapes: Shapes) -> Shapes:
         return {f"{self.prefix}{name}": shape for name, shape in shapes.items()}
+
+    @property
+    def largest_matrix(self) -> int:
+        """Elements of the largest parameter that is not multiplied by the input.
+
+        Products of inputs are computed for all steps at once, and tokens select rows.
+        """
+        declared = [[size.text for size in param.shape] for param in self.cell.params.values()]
+        shapes = zip(declared, self.params.values(), strict=True)
+        return max([math.prod(shape) for sizes, shape in shapes if sizes[:1] != ["I"]], default=0)
 
     def initial_values(self, seed: int) -> Arrays:
         """Initial values of the parameters, and the values of the buffers."""

@@ -138,13 +138,13 @@ def check_threads(threads: int | None) -> int:
     return threads
 
 
-def can_share_products(shards: int, threads: int, product_size: int) -> bool:
+def can_divide_products(shards: int, threads: int, product_size: int) -> bool:
     """Whether threads without a shard should compute parts of the matrix products of the others.
 
     Args:
         shards: Number of shards.
         threads: Number of threads.
-        product_size: Multiply-adds of the largest product of a shard and a time step.
+        product_size: Multiply-adds of the largest product of a shard and a time step, an estimate.
     """
     if shards >= min(threads, available_processors()) or product_size == 0:
         return False
@@ -160,14 +160,14 @@ def map_shards(work: Callable[[S], R], shards: Sequence[S], threads: int, produc
         work: A function of a shard.
         shards: The shards.
         threads: Maximum number of threads.
-        product_size: As for :func:`can_share_products`; 0 if no other thread should compute its parts.
+        product_size: As for :func:`can_divide_products`; 0 if no other thread should compute its parts.
     """
     threads = min(threads, available_processors())
-    if shards and can_share_products(len(shards), threads, product_size):
-        from zoo.kernels.threadpool import share_products  # imports Numba
+    if shards and can_divide_products(len(shards), threads, product_size):
+        from zoo.kernels.threadpool import divide_products  # imports Numba
 
         idle = threads - len(shards)
-        return share_products(lambda: map_shards(work, shards, len(shards)), len(shards), idle)
+        return divide_products(lambda: map_shards(work, shards, len(shards)), len(shards), idle)
     if min(threads, len(shards)) <= 1:
         return list(map(work, shards))
     from zoo.kernels.threadpool import thread_pool  # imports Numba

@@ -6,7 +6,6 @@ cells are user arrays, sampled noise, or the declared defaults.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -269,7 +268,7 @@ class Stack:
         buffer_shapes: Shape of every buffer, ``l0.A`` and so on.
         input_shapes: Shape of every auxiliary input, without the axes of time and batch.
         learned: Name of each learned initial state to the name of the state.
-        largest_matrix: Elements of the largest parameter.
+        largest_matrix: Elements of the largest parameter that a time step multiplies.
         output_size: Features of the output.
 
     Raises:
@@ -298,7 +297,7 @@ class Stack:
         )
         initial = {name: self.state_shapes[state] for name, state in self.learned.items()}
         self.param_shapes = self._shapes("params") | initial
-        self.largest_matrix = max(map(math.prod, self.param_shapes.values()), default=0)
+        self.largest_matrix = max(each.largest_matrix for each in self.directions)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Stack, (self.config,)

@@ -28,7 +28,7 @@ from zoo.kernels.dispatcher import KernelRef
 from zoo.kernels.jit import EXACT, Kernel, is_pure_python, njit
 from zoo.kernels.threadpool import run_with_pool
 from zoo.layers.batch import BatchRun
-from zoo.layers.sharding import can_share_products, slice_states
+from zoo.layers.sharding import can_divide_products, slice_states
 from zoo.layers.stack import Stack, StackParams
 from zoo.layers.time_chunks import slice_batch
 from zoo.model.batch_loss import BatchLoss
@@ -144,23 +144,24 @@ class SpecialisedStep(NamedTuple):
     function: Callable[..., bool]
     addresses: tuple[int, ...]
 
-    def run(self, arguments: StepArguments, count: int, threads: int, shares_products: bool) -> bool:
+    def run(self, arguments: StepArguments, count: int, threads: int, product_size: int) -> bool:
         """Compute ``count`` shards; False if a kernel raised an error or its results do not fit.
 
         Args:
             arguments: Arguments of the step.
             count: Number of shards.
             threads: Maximum number of threads.
-            shares_products: Whether threads without a shard compute parts of matrix products.
+            product_size: As for :func:`can_divide_products`.
 
         Raises:
             MemoryError: if the memory does not suffice for prepared parameters.
         """
         passed = count, self.addresses, tuple(arguments)
+        divides_products = can_divide_products(count, threads, product_size)
         return run_with_pool(
             lambda pool_state: self.function(pool_state, *passed),
-            threads if shares_products else min(threads, count),
-            shares_products,
+            threads if divides_products else min(threads, count),
+            leaders=count if divides_products else 0,
         )
 
 
@@ -366,17 +367,18 @@ def _emit_module(
     yield "from zoo import kernels"
     yield "from zoo.kernels.dispatcher import call"
     yield "from zoo.kernels.batch_slicing import copy_all, copy_columns, flatten_into, slice_rows"
-    yield "from zoo.kernels.threadpool import bind_task, count_turns, parallel_for, pass_turn, wait_for_turn"
+    yield "from zoo.kernels.bound_calls import bind_call"
+    yield "from zoo.kernels.threadpool import count_turns, parallel_for, pass_turn, wait_for_turn"
     prepared = [name for call in preparation for name in call.results]
     common, fields = ", ".join(["pool_state", "addresses", *prepared]), ", ".join(StepArguments._fields)
-    yield from ("", "", "@zoo.njit", f"def shard(number, {common}, {fields}):")
+    yield from ("", "", "@zoo.njit", f"def shard(number, _count, {common}, {fields}):")
     yield '    """One shard; False if the results of a kernel do not fit."""'
     numbers = itertools.count(len(preparation))
     body = *_SLICE_SHARD.split("\n")[1:-1], *_emit_calls(calls, numbers), *_emit_outputs(stack, has_dinputs)
     yield from [f"    {line}" for line in body]
     # A function of its own, because Numba releases an array after its last use: the caller holds these.
     yield from ("", "", "@zoo.njit", f"def run_shards({common}, count, arguments):")
-    yield f"    code, data = bind_task(shard, ({common}), arguments)"
+    yield f"    code, data = bind_call(shard, ({common}), arguments)"
     yield "    return parallel_for(pool_state, count, code, data)"
     yield from ("", "", "@zoo.njit", "def run(pool_state, count, addresses, arguments):")
     yield '    """All shards; False if one failed."""'
@@ -533,8 +535,7 @@ class CompiledStep:
         )
         step = self._step_for(batch_loss, arguments)
         product_size = max(batch_run.product_size, shard_rows * self._readout[0].size)
-        shares_products = can_share_products(len(shards), threads, product_size)
-        if step is None or not step.run(arguments, len(shards), threads, shares_products):
+        if step is None or not step.run(arguments, len(shards), threads, product_size):
             return None
         if dinputs is not None and dinputs is not whole:
             whole[:, rows] = dinputs

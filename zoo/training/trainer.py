@@ -196,16 +196,17 @@ class Trainer:
         """Run a step and a validation once."""
         self.dataset.compile_kernels(self.model)
         self.dataset.loss_and_grad(self.model, 0, None, (self.config.seed, 0))
-        if self._has_compiled_step():
+        if self._will_compile_step():
             self.model.compile_training_step()
             self.dataset.loss_and_grad(self.model, 0, None, (self.config.seed, 0))
         grad = self.clip.apply(self.model.grad).grad
         self.optimizer.apply(self.model.theta, grad, self.state.optimizer_state, 1, 0.0)
 
-    def _has_compiled_step(self) -> bool:
+    def _will_compile_step(self) -> bool:
         """Whether the remaining updates have so many shards that the model compiles its training step.
 
-        It is then compiled before the first update, whose time would include it: 4.9 s for a GRU.
+        It is then compiled before the first update. The time of a later update would include it: 4.9 s for a
+        GRU.
         """
         updates = (self.config.steps or 0) - self.state.step
         shards = self.process_group.local_shards(self.dataset.batch_size)
