@@ -12,7 +12,13 @@ import zoo
 from zoo.bench import bench as benchmark
 from zoo.bench.peer_process import PeerProcess
 from zoo.comparison.workers import WorkerProcess
-from zoo.processes import describe_exit, python_command, python_environment
+from zoo.processes import (
+    available_processors,
+    describe_exit,
+    processor_quota,
+    python_command,
+    python_environment,
+)
 from zoo.testing import check_in_child
 
 ROOT = Path(zoo.__file__).parent
@@ -78,3 +84,56 @@ def test_all_child_processes_use_python_command():
 def test_describe_exit():
     assert describe_exit(3) == "exit code 3"
     assert describe_exit(-9) == "signal 9 (Killed)"
+
+
+def write_files(root: Path, **texts: str) -> Path:
+    for name, text in texts.items():
+        file = root / name.replace("__", "/").replace("_DOT_", ".")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return root
+
+
+GROUP = "proc__self__cgroup"
+V2, V1 = "sys__fs__cgroup__", "sys__fs__cgroup__cpu,cpuacct__"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        pytest.param({}, None, id="no control groups"),
+        pytest.param({GROUP: "0::/"}, None, id="no files"),
+        pytest.param({GROUP: "0::/", f"{V2}cpu_DOT_max": "max 100000\n"}, None, id="no limit"),
+        pytest.param({GROUP: "0::/", f"{V2}cpu_DOT_max": "200000 100000\n"}, 2, id="version 2"),
+        pytest.param({GROUP: "0::/", f"{V2}cpu_DOT_max": "1000 100000\n"}, 1, id="rounded up"),
+        pytest.param(
+            {
+                GROUP: "0::/a/b\n",
+                f"{V2}a__cpu_DOT_max": "150000 100000",
+                f"{V2}a__b__cpu_DOT_max": "400000 100000",
+                f"{V2}c__cpu_DOT_max": "100000 100000",
+            },
+            2,
+            id="parent",
+        ),
+        pytest.param(
+            {
+                GROUP: "3:cpuset:/\n2:cpu,cpuacct:/a:b\n0::/\n",
+                f"{V1}a:b__cpu_DOT_cfs_quota_us": "300000",
+                f"{V1}a:b__cpu_DOT_cfs_period_us": "100000",
+                f"{V1}cpu_DOT_cfs_quota_us": "-1",
+                f"{V1}cpu_DOT_cfs_period_us": "100000",
+            },
+            3,
+            id="version 1",
+        ),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="a colon in a file name")
+def test_control_groups_limit_the_processors(files: dict[str, str], expected: int | None, tmp_path: Path):
+    quota = processor_quota(write_files(tmp_path, **files))
+    assert quota == expected if expected else quota > 10**6
+
+
+def test_there_are_no_more_processors_than_the_quota():
+    assert 1 <= available_processors() <= processor_quota()

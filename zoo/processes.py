@@ -7,22 +7,67 @@ A child process imports the modules that this one does, never modules of the wor
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 _POLL_S = 0.25
+_UNLIMITED = 1 << 30
 
 
 def available_processors() -> int:
-    """Number of processors that this process may use."""
+    """Number of processors that this process may use, by its affinity and by limits of its control groups."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
+        return min(len(os.sched_getaffinity(0)), processor_quota())
     return os.cpu_count() or 1
+
+
+@functools.cache
+def processor_quota(root: Path = Path("/")) -> int:
+    """Processors that the control groups of this process allow on Linux, rounded up; else a large number.
+
+    A container with ``--cpus 2`` sees all processors of its host. With a thread on each of them, it would use
+    its time in a fraction of every period of 0.1 s, and then be stopped until the next one.
+
+    Args:
+        root: Folder with ``proc`` and ``sys``.
+    """
+    quotas = [_UNLIMITED]
+    for folder in _control_groups(root):
+        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):  # no such file, or "max"
+            limit, period = _read_words(folder / "cpu.max")
+            quotas.append(math.ceil(int(limit) / int(period)))
+        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):  # version 1, where -1 is no limit
+            (limit,), (period,) = (_read_words(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+            quotas.append(math.ceil(int(limit) / int(period)))
+    return min(quota for quota in quotas if quota > 0)
+
+
+def _control_groups(root: Path) -> Iterator[Path]:
+    """Folders of the control groups of this process that may limit its processors, and of their parents."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = root / "sys/fs/cgroup" / controllers  # version 2 has no names of controllers
+        folder = top / group.lstrip("/")
+        yield from (each for each in (folder, *folder.parents) if each.is_relative_to(top))
+
+
+def _read_words(file: Path) -> list[str]:
+    return file.read_text(encoding="ascii").split()
 
 
 class _CpuTime(NamedTuple):

@@ -146,11 +146,11 @@ def can_divide_products(shards: int, threads: int, product_size: int) -> bool:
         threads: Number of threads.
         product_size: Multiply-adds of the largest product of a shard and a time step, an estimate.
     """
-    if shards >= min(threads, available_processors()) or product_size == 0:
+    if shards >= threads or product_size == 0:
         return False
     from zoo.kernels.nested_parallelism import is_worthwhile  # imports Numba
 
-    return is_worthwhile(product_size)
+    return is_worthwhile(product_size) and shards < available_processors()
 
 
 def map_shards(work: Callable[[S], R], shards: Sequence[S], threads: int, product_size: int = 0) -> list[R]:
@@ -162,11 +162,10 @@ def map_shards(work: Callable[[S], R], shards: Sequence[S], threads: int, produc
         threads: Maximum number of threads.
         product_size: As for :func:`can_divide_products`; 0 if no other thread should compute its parts.
     """
-    threads = min(threads, available_processors())
     if shards and can_divide_products(len(shards), threads, product_size):
         from zoo.kernels.threadpool import divide_products  # imports Numba
 
-        idle = threads - len(shards)
+        idle = min(threads, available_processors()) - len(shards)
         return divide_products(lambda: map_shards(work, shards, len(shards)), len(shards), idle)
     if min(threads, len(shards)) <= 1:
         return list(map(work, shards))
