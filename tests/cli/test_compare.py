@@ -122,7 +122,7 @@ def test_other_plan_is_an_error(comparison):
     result = run("--out", comparison, "--steps", 9)
     assert result.exit_code == 1
     assert result.stderr.startswith(
-        f"Error: {comparison} holds another comparison (length: steps 4 -> steps 9); give"
+        f"Error: {comparison} holds another comparison (length: steps 4 -> steps 9); restore"
     )
 
 

@@ -249,7 +249,7 @@ def test_changed_settings_raise(two, go, changes, words):
     before = (two.path / "compare.json").read_bytes()
     with pytest.raises(CheckpointError) as refusal:
         go(engine=Idle(), **changes)
-    assert f"holds another comparison ({words}); give its original settings" in str(refusal.value)
+    assert f"holds another comparison ({words}); restore its settings and files" in str(refusal.value)
     assert (two.path / "compare.json").read_bytes() == before
 
 

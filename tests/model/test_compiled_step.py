@@ -199,8 +199,8 @@ def test_compile_training_step_skips_the_interpreted_shards():
     assert compiled_steps(model)
 
 
-@pytest.mark.parametrize(("steps", "compiled"), [(20, 0), (200, 1)])
-def test_long_run_compiles_before_its_first_step(tmp_path, steps, compiled):
+@pytest.mark.parametrize(("steps", "compiled"), [(7, 0), (8, 1), (200, 1)])
+def test_run_of_eight_shards_compiles_before_its_first_step(tmp_path, steps, compiled):
     seen = []
 
     def look(event):
