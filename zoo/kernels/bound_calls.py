@@ -63,9 +63,7 @@ def call_bound(_typing: Any, _code: Any, _data: Any, _number: Any, _count: Any) 
 
 def new_bound_function(module: ir.Module, name: str) -> ir.Function:
     """A new function ``(data, number, count)``, its last three arguments, without a body."""
-    convention = cpu_target.target_context.call_conv
-    kind = convention.get_function_type(_BOUND_TYPE.return_type, _BOUND_TYPE.args)
-    function = ir.Function(module, kind, name=module.get_unique_name(name))
+    function = ir.Function(module, _function_type(), name=module.get_unique_name(name))
     function.linkage = "internal"
     return function
 
@@ -84,9 +82,12 @@ def return_result(builder: ir.IRBuilder, succeeded: Any) -> None:
 
 def emit_call(builder: ir.IRBuilder, address: Any, arguments: Sequence[Any]) -> Any:
     """Emit a call of the function ``(data, number, count)`` at an address; whether it succeeded."""
+    function = builder.inttoptr(address, _function_type().as_pointer())
+    types_of_call = _BOUND_TYPE.return_type, _BOUND_TYPE.args
     convention = cpu_target.target_context.call_conv
-    kind = convention.get_function_type(_BOUND_TYPE.return_type, _BOUND_TYPE.args)
-    function = builder.inttoptr(address, kind.as_pointer())
-    returned = _BOUND_TYPE.return_type, _BOUND_TYPE.args
-    status, succeeded = convention.call_function(builder, function, *returned, arguments)
+    status, succeeded = convention.call_function(builder, function, *types_of_call, arguments)
     return builder.and_(status.is_ok, succeeded)
+
+
+def _function_type() -> Any:
+    return cpu_target.target_context.call_conv.get_function_type(_BOUND_TYPE.return_type, _BOUND_TYPE.args)
