@@ -22,7 +22,7 @@ from zoo.compiler.ir.dims import Dim, as_dim, letter
 from zoo.compiler.ir.memory_ops import UPDATES_PER_STORED_MEMORY
 from zoo.compiler.ir.op_table import elementwise_rows
 from zoo.compiler.printing import format_dim
-from zoo.kernels.matrix_memory import CHUNK
+from zoo.kernels.memory_chunk import CHUNK
 
 CARD = zoo.Card(title="A cell for tests", authors="Nobody", year=2020, url="https://example.org")
 H, INPUTS = letter("H"), letter("I")

@@ -63,6 +63,38 @@ class FullDecay(Plain):
         return zoo.sigmoid(self.A) * S
 
 
+class Columns(Plain):
+    """A decay for each column: the axis over which the query does not sum."""
+
+    def before(self, S):
+        return zoo.sigmoid(self.a) * S
+
+    a = zoo.Param("H", "1", init="ones")
+
+
+class RowsAndColumns(Plain):
+    """The decay of an element is a product of one for its row and one for its column."""
+
+    a = zoo.Param("H", "1", init="ones")
+
+    def step(self, x, S):
+        key, value, query = zoo.split(x @ self.W, 3)
+        key, query = np.concatenate([key, key[:1]]), np.concatenate([query, query[:1]])
+        S = zoo.sigmoid(self.a) * (zoo.sigmoid(key) * S) + zoo.outer(value, key)
+        return zoo.Output(S @ query, S)
+
+
+class RowsThenColumns(RowsAndColumns):
+    """Two updates, of which one has a decay for each row and the other one for each column."""
+
+    def step(self, x, S):
+        key, value, query = zoo.split(x @ self.W, 3)
+        key, query = np.concatenate([key, key[:1]]), np.concatenate([query, query[:1]])
+        S = zoo.sigmoid(self.a) * S + zoo.outer(value, key)
+        S = zoo.sigmoid(key) * S + zoo.outer(value - S @ key, key)
+        return zoo.Output(S @ query, S)
+
+
 class Squashed(Plain):
     """The memory is no affine function of the one before."""
 
@@ -90,6 +122,19 @@ class Corrected(zoo.Cell):
 
     def next_state(self, h, y):
         return h
+
+
+class CorrectedColumns(Corrected):
+    """The delta rule with a decay for each column, and a step that begins with another update."""
+
+    def step(self, x, S, h):
+        h = np.tanh(x @ self.W + 0.5 * h)
+        key, value, query = (part.reshape(2, -1) for part in zoo.split(h, 3))
+        S = 0.9 * S + query[:, :, None] * value[:, None]
+        read = np.einsum("hk,hkd->hd", key, S)
+        decay = zoo.sigmoid(value + self.a.reshape(2, -1))[:, None]
+        S = decay * S + key[:, :, None] * (value - self.beta[:, None] * read)[:, None]
+        return zoo.Output(np.einsum("hk,hkd->hd", query, S).reshape(-1), S, h)
 
 
 class HeadsLast(Corrected):
@@ -183,7 +228,8 @@ def cell_of(name, **options):
 
 @functools.cache
 def form_of(name, **options):
-    memories = find_matrix_memories(trace_step(cell_of(name, **options))).memories
+    graph = find_matrix_memories(trace_step(cell_of(name, **options)))
+    memories = find_matrix_memories(graph).memories  # again: one memory may enter the query of another
     return {state: node.attr for state, node in memories.items()}
 
 
@@ -197,6 +243,9 @@ def form_of(name, **options):
         (Plain, "S", "NONE", False, False, True),
         (Early, "S", "ROWS", False, True, True),
         (Corrected, "S", "ROWS", True, False, False),
+        (Columns, "S", "COLUMNS", False, False, True),
+        ("gsa", "K", "COLUMNS", False, False, False),
+        ("gsa", "V", "ROWS", False, False, False),
     ],
 )
 def test_memories_are_recognised(name, state, decays, has_probe, query_first, transposed) -> None:
@@ -215,6 +264,7 @@ def test_memories_are_recognised(name, state, decays, has_probe, query_first, tr
         (ThreeKeys, {}, "S", 1, 3, "HEADS", True, True),
         (ReadsBetween, {}, "S", 2, 2, "ROWS", True, False),
         ("delta_net", {}, "S", 1, 1, "NONE", True, False),
+        (CorrectedColumns, {}, "S", 2, 1, "COLUMNS", True, False),
     ],
 )
 def test_updates_are_recognised(
@@ -233,6 +283,8 @@ OTHERS = [
     ReadsTwiceBefore,
     QueryBetween,
     FullDecay,
+    RowsAndColumns,
+    RowsThenColumns,
     Squashed,
     "lstm",
     "s5",
@@ -256,6 +308,8 @@ def test_other_states_stay_as_they_are(name) -> None:
         (ReadsTwiceBefore, "an update depends on several sums over it"),
         (QueryBetween, "the query reads it between two updates"),
         (FullDecay, "step takes sigmoid of it, before it is updated or read"),
+        (RowsAndColumns, "its decay varies along its rows and its columns"),
+        (RowsThenColumns, "one update has a decay for each row, and another one for each column"),
         (Squashed, "step takes tanh of it, before it is updated or read"),
     ],
 )
@@ -290,6 +344,9 @@ def test_explanation_omits_vectors_and_states_of_other_forms(name) -> None:
         (ThreeKeys, {}, (2, 3), 5, 2),
         (ReadsBetween, {}, (2, 3), 5, 2),
         (QueryBetween, {}, (2, 3), 5, 2),
+        (Columns, {}, (2, 3), 9, 2),
+        (CorrectedColumns, {}, (2, 6), 5, 2),
+        ("gsa", {"heads": 2, "slots": 3}, (3, 4), 9, 2),
         (ReadsTwiceBefore, {}, (2, 3), 5, 2),
     ],
 )

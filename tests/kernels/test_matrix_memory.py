@@ -10,12 +10,17 @@ import pytest
 from zoo import kernels
 
 BATCH, HEADS, DEPTH, WIDTH = 2, 3, 6, 5
-FORMS = list(itertools.product((1, 3), (0, 1, 2), (0, 1, 2), (False, True), (False, True)))
+COLUMNS = 3
+FORMS = [
+    form
+    for form in itertools.product((1, 3), (0, 1, 2, COLUMNS), (0, 1, 2), (False, True), (False, True))
+    if not (form[1] == COLUMNS and form[2])  # such memories do not rotate
+]
 
 
 def sizes(writes, decays, rotations, has_probe):
     """Sizes of the operands of a head, in their order in a row."""
-    decay, angles = (0, 1, DEPTH)[decays], DEPTH // 2 if rotations else 0
+    decay, angles = (0, 1, DEPTH, WIDTH)[decays], DEPTH // 2 if rotations else 0
     probe, rate = (DEPTH, WIDTH) if has_probe else (0, 0)
     return [writes * WIDTH, writes * DEPTH, DEPTH, decay, angles, angles, probe, rate]
 
@@ -38,6 +43,11 @@ def rotated(S, cosine, sine):
     return np.concatenate([cosine * real - sine * imag, sine * real + cosine * imag])
 
 
+def factors(decay, decays):
+    """Decays of the elements of a memory."""
+    return decay if decays == COLUMNS else decay[:, None] if decays else 1.0
+
+
 def run_head(rows, S, dout, dlast, form):
     """Reads and the last memory of one head; the gradients of rows and of the first memory."""
     writes, decays, rotations, has_probe, query_first = form
@@ -50,7 +60,7 @@ def run_head(rows, S, dout, dlast, form):
         if has_probe:
             values[-1] += rate * (probe @ S)
         S = rotated(S, cosine[:, None], sine[:, None]) if rotations else S
-        S = (decay[:, None] * S if decays else S) + keys.T @ values
+        S = factors(decay, decays) * S + keys.T @ values
         out.append(query @ (before if query_first else S))
         states.append(S)
     dS = dlast.copy()
@@ -66,10 +76,10 @@ def run_head(rows, S, dout, dlast, form):
         dkey[:], dwritten = (written @ dS.T).reshape(-1), keys @ dS
         dvalue[:] = dwritten.reshape(-1)
         same = rotated(before, cosine[:, None], sine[:, None]) if rotations else before
-        product = (dS * same).sum(axis=1)
         if decays:
-            ddecay[:] = product.sum() if decays == 1 else product
-            dS = decay[:, None] * dS
+            product = dS * same
+            ddecay[:] = product.sum({1: None, 2: 1, COLUMNS: 0}[decays])
+        dS = factors(decay, decays) * dS
         if rotations:
             (real, imag), (dreal, dimag) = np.split(same, 2), np.split(dS, 2)
             dangle = (dimag * real - dreal * imag).sum(axis=1)
@@ -143,13 +153,17 @@ def run_kernels(rows, state, dout, dlast, form, updates=1):
     steps, out, drows = len(rows), np.empty_like(dout), np.zeros_like(rows)
     state, dstate = state.copy(), dlast.copy()
     memories = kernels.empty_memories(steps * updates, BATCH, HEADS, DEPTH * WIDTH, rows)
+    forward, backward, flags = kernels.memory_forward, kernels.memory_backward, form
+    if form[1] == COLUMNS:
+        forward, backward = kernels.column_memory_forward, kernels.column_memory_backward
+        flags = form[0], *form[3:]
     blocks = [slice(first, min(first + 32, steps)) for first in range(0, steps, 32)]
     for block in blocks:
         given = rows[block], block.start, state, memories, out[block]
-        kernels.memory_forward(*given, HEADS, updates, *form)
+        forward(*given, HEADS, updates, *flags)
     for block in reversed(blocks):
         given = rows[block], memories, block.start, dstate, dout[block], drows[block]
-        kernels.memory_backward(*given, HEADS, updates, *form)
+        backward(*given, HEADS, updates, *flags)
     return out, state, drows, dstate
 
 

@@ -11,6 +11,7 @@ from zoo._lazy import attach
 _EXPORTS = {
     "allocation": "copy empty empty_sequence fill_zeros zeros",
     "array_views": ("as_rows at_step flat flat_slice reshape row rows_of_steps slice_steps"),
+    "column_memory": "column_memory_backward column_memory_forward",
     "diagonal_filter": "filter_backward filter_forward",
     "elementary": "exp exp_diff log log1p sigmoid softplus tanh",
     "input_projection": (

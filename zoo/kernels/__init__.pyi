@@ -16,6 +16,10 @@ from zoo.kernels.array_views import (
     rows_of_steps as rows_of_steps,
     slice_steps as slice_steps,
 )
+from zoo.kernels.column_memory import (
+    column_memory_backward as column_memory_backward,
+    column_memory_forward as column_memory_forward,
+)
 from zoo.kernels.diagonal_filter import (
     filter_backward as filter_backward,
     filter_forward as filter_forward,

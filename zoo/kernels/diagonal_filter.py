@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.jit import njit
-from zoo.kernels.matrix_memory import CHUNK
+from zoo.kernels.memory_chunk import CHUNK
 from zoo.kernels.row_loops import fill_row, set_row
 from zoo.kernels.selective_scan import COLUMNS
 from zoo.kernels.vector_loops import vector_loop

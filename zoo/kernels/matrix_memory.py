@@ -14,7 +14,7 @@ decay.
 The row holds, side by side, ``value (D)``, ``key (K)`` and ``query (K)``. Then, if memories decay, there is
 ``decay``, ``(1)`` for the head or ``(K)`` for its rows. If they rotate, ``cosine (K / 2)`` and
 ``sine (K / 2)`` of the angles follow. If they are read before they are written to, ``probe (K)`` and
-``rate (D)`` follow.
+``rate (D)`` follow. :mod:`zoo.kernels.column_memory` computes memories with one decay for each column.
 
 An update may add several outer products. All values then come before all keys, and the read of the probe
 belongs to the last value. A step may have several updates, one after the other, each with a row of operands.
@@ -52,9 +52,16 @@ from typing import Any
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.jit import njit
-from zoo.kernels.memory_chunk import ChunkArrays, MemoryFlags
+from zoo.kernels.memory_chunk import (
+    CHUNK,
+    ChunkArrays,
+    MemoryFlags,
+    empty_chunk,
+    packed_flags,
+    unpacked_flags,
+)
+from zoo.kernels.memory_operands import load_operands, row_number, store_gradients
 from zoo.kernels.memory_rotation import (
-    angle_gradient,
     memory_angle_gradient,
     rotate_memory,
     rotate_operands,
@@ -72,9 +79,6 @@ from zoo.kernels.memory_weights import (
 )
 from zoo.kernels.row_loops import add_product, add_scaled, dot, multiply_rows, scale_row, set_row
 from zoo.kernels.vector_loops import vector_loop
-
-CHUNK = 16
-"""Steps of a chunk. With 32, the backward pass of memories of 128 x 128 took 10 % longer, of 32 x 32 35 %."""
 
 
 @njit(inline=True)
@@ -121,115 +125,6 @@ def exchanged_planes(memories: Array, planes: int, heads: int) -> Array:
                     kernels.flat_slice(made, ((row * heads + head) * planes + plane) * size, size), source
                 )
     return made
-
-
-@njit(inline=True)
-def _packed(flags: MemoryFlags) -> int:
-    """All flags in one integer: Numba compiles again for other literals, but not for other integers."""
-    numbers = flags.decays + 4 * flags.rotations + 16 * flags.has_probe + 32 * flags.query_first
-    return numbers + 64 * flags.updates + 2048 * flags.writes + 16384 * flags.heads
-
-
-@njit(inline=True)
-def _unpacked(numbers: int) -> MemoryFlags:
-    """The flags that :func:`_packed` returns as one integer."""
-    heads, updates, writes = numbers // 16384, numbers // 64 & 31, numbers // 2048 & 7
-    decays, rotations, has_probe, query_first = numbers & 3, numbers // 4 & 3, numbers & 16, numbers & 32
-    return MemoryFlags(heads, updates, writes, decays, rotations, has_probe != 0, query_first != 0)
-
-
-@njit(inline=True)
-def _row_number(update: int, head_index: int, batch: int, heads: int, updates: int) -> int:
-    """Index of the row of an update; rows are ordered by step, sequence, update of the step and head."""
-    sequence = update // updates * batch + head_index // heads
-    return (sequence * updates + update % updates) * heads + head_index % heads
-
-
-@njit(inline=True)
-def _chunk_arrays(writes: int, depth: int, width: int, decay_size: int, like: Array) -> ChunkArrays:
-    """Arrays for the values of a chunk, or for their gradients."""
-    decay = kernels.empty((CHUNK, decay_size), like)
-    kernels.flat(decay)[:] = 1
-    return ChunkArrays(
-        kernels.empty((writes * CHUNK, width), like),  # values
-        kernels.empty((writes * CHUNK, depth), like),  # keys
-        kernels.empty((2 * CHUNK, depth), like),  # readers
-        decay,
-        kernels.empty((CHUNK, width), like),  # rates
-        kernels.empty((CHUNK, depth // 2), like),  # cosines
-        kernels.empty((CHUNK, depth // 2), like),  # sines
-        kernels.empty((CHUNK, decay_size), like),  # products
-        kernels.empty((CHUNK, writes * CHUNK), like),  # table
-        kernels.empty((writes * CHUNK, depth), like),  # remaining keys
-        kernels.empty((2 * CHUNK, depth), like),  # decayed
-        kernels.empty((2 * CHUNK, width), like),  # reads
-        kernels.empty((2 * CHUNK, writes * CHUNK), like),  # dots
-        kernels.empty((2 * CHUNK, writes * CHUNK), like),  # weights
-    )
-
-
-@njit(inline=True)
-def _load(row: Array, t: int, first: int, chunk: ChunkArrays, flags: MemoryFlags) -> None:
-    """Copy the operands of step ``t`` of a chunk to its arrays; ``first`` is the first query."""
-    values, keys, readers, decay, rates = chunk.values, chunk.keys, chunk.readers, chunk.decay, chunk.rates
-    writes, width, depth = flags.writes, values.shape[1], keys.shape[1]
-    set_row(
-        kernels.flat_slice(values, writes * t * width, writes * width),
-        kernels.flat_slice(row, 0, writes * width),
-    )
-    start = writes * width
-    set_row(
-        kernels.flat_slice(keys, writes * t * depth, writes * depth),
-        kernels.flat_slice(row, start, writes * depth),
-    )
-    start += writes * depth
-    set_row(readers[first + t], kernels.flat_slice(row, start, depth))
-    start += depth
-    if flags.decays > 0:
-        set_row(decay[t], kernels.flat_slice(row, start, decay.shape[1]))
-        start += decay.shape[1]
-    if flags.rotations > 0:
-        set_row(chunk.cosines[t], kernels.flat_slice(row, start, depth // 2))
-        set_row(chunk.sines[t], kernels.flat_slice(row, start + depth // 2, depth // 2))
-        start += depth
-    if flags.has_probe:
-        set_row(readers[t], kernels.flat_slice(row, start, depth))
-        set_row(rates[t], kernels.flat_slice(row, start + depth, width))
-
-
-@njit(inline=True)
-def _store(drow: Array, row: Array, t: int, first: int, dchunk: ChunkArrays, flags: MemoryFlags) -> None:
-    """Copy the gradients of step ``t`` of a chunk to those of its operands.
-
-    The gradients of cosine and sine have no part along the radius: only that of the angle is defined.
-    """
-    values, keys, readers, decay = dchunk.values, dchunk.keys, dchunk.readers, dchunk.decay
-    writes, width, depth = flags.writes, values.shape[1], keys.shape[1]
-    set_row(
-        kernels.flat_slice(drow, 0, writes * width),
-        kernels.flat_slice(values, writes * t * width, writes * width),
-    )
-    start = writes * width
-    set_row(
-        kernels.flat_slice(drow, start, writes * depth),
-        kernels.flat_slice(keys, writes * t * depth, writes * depth),
-    )
-    start += writes * depth
-    set_row(kernels.flat_slice(drow, start, depth), readers[first + t])
-    start += depth
-    if flags.decays > 0:
-        set_row(kernels.flat_slice(drow, start, decay.shape[1]), decay[t])
-        start += decay.shape[1]
-    if flags.rotations > 0:
-        half = depth // 2
-        cosine, sine = kernels.flat_slice(row, start, half), kernels.flat_slice(row, start + half, half)
-        dcosine, dsine = kernels.flat_slice(drow, start, half), kernels.flat_slice(drow, start + half, half)
-        if flags.rotations == 2:
-            angle_gradient(dcosine, dsine, cosine, sine, dchunk.cosines[t])
-        start += depth
-    if flags.has_probe:
-        set_row(kernels.flat_slice(drow, start, depth), readers[t])
-        set_row(kernels.flat_slice(drow, start + depth, width), dchunk.rates[t])
 
 
 @vector_loop(1, 4)
@@ -292,15 +187,15 @@ def memory_forward(
         query_first: Whether queries read the memory before the update.
     """
     flags = MemoryFlags(heads, updates, writes, decays, rotations, has_probe, query_first)
-    _forward(rows, first, state, memories, out, _packed(flags))
+    _forward(rows, first, state, memories, out, packed_flags(flags))
 
 
 @njit(shared=True)
 def _forward(rows: Array, first: int, state: Array, memories: Array, out: Array, numbers: int) -> None:
-    flags = _unpacked(numbers)
+    flags = unpacked_flags(numbers)
     width = out.shape[2] // flags.heads
     depth = state.shape[1] // flags.heads // width
-    chunk = _chunk_arrays(flags.writes, depth, width, depth if flags.decays == 2 else 1, state)
+    chunk = empty_chunk(flags.writes, depth, width, depth if flags.decays == 2 else 1, state)
     # A function of its own, whose caller owns all arrays: counting references to views of them took four
     # fifths of the time.
     _forward_chunks(rows, first, state, memories, out, chunk, numbers)
@@ -312,7 +207,7 @@ def _forward_chunks(
 ) -> None:
     rows, state, memories = kernels.unowned((rows, state, memories))
     out, chunk = kernels.unowned((out, chunk))
-    flags = _unpacked(numbers)
+    flags = unpacked_flags(numbers)
     heads, updates, writes, has_probe = flags.heads, flags.updates, flags.writes, flags.has_probe
     read_update = 0 if flags.query_first else updates - 1
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
@@ -328,8 +223,8 @@ def _forward_chunks(
             index = (first * updates + start) // CHUNK * head_count + head_index
             set_row(kernels.flat_slice(memories, index * size, size), flat)
             for t in range(count):
-                number = _row_number(start + t, head_index, batch, heads, updates)
-                _load(kernels.flat_slice(rows, number * row_size, row_size), t, after, chunk, flags)
+                number = row_number(start + t, head_index, batch, heads, updates)
+                load_operands(kernels.flat_slice(rows, number * row_size, row_size), t, after, chunk, flags)
             if flags.rotations > 0:
                 rotate_operands(count, chunk, flags)
             _set_weights(count, chunk, flags)
@@ -439,19 +334,19 @@ def memory_backward(
         query_first: Whether queries read the memory before the update.
     """
     flags = MemoryFlags(heads, updates, writes, decays, rotations, has_probe, query_first)
-    _backward(rows, memories, first, dstate, dout, drows, _packed(flags))
+    _backward(rows, memories, first, dstate, dout, drows, packed_flags(flags))
 
 
 @njit(shared=True)
 def _backward(
     rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array, numbers: int
 ) -> None:
-    flags = _unpacked(numbers)
+    flags = unpacked_flags(numbers)
     width = dout.shape[2] // flags.heads
     depth = dstate.shape[1] // flags.heads // width
     decay_size = depth if flags.decays == 2 else 1
-    chunk = _chunk_arrays(flags.writes, depth, width, decay_size, dstate)
-    dchunk = _chunk_arrays(flags.writes, depth, width, decay_size, dstate)
+    chunk = empty_chunk(flags.writes, depth, width, decay_size, dstate)
+    dchunk = empty_chunk(flags.writes, depth, width, decay_size, dstate)
     _backward_chunks(rows, memories, first, dstate, dout, drows, chunk, dchunk, numbers)
 
 
@@ -462,7 +357,7 @@ def _backward_chunks(
 ) -> None:  # fmt: skip
     rows, memories, dstate, dout, drows = kernels.unowned((rows, memories, dstate, dout, drows))
     chunk, dchunk = kernels.unowned((chunk, dchunk))
-    flags = _unpacked(numbers)
+    flags = unpacked_flags(numbers)
     heads, updates, writes, has_probe = flags.heads, flags.updates, flags.writes, flags.has_probe
     read_update = 0 if flags.query_first else updates - 1
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
@@ -479,8 +374,8 @@ def _backward_chunks(
             after = count if has_probe else 0  # the first row of the queries
             total = after + count
             for t in range(count):
-                number = _row_number(start + t, head_index, batch, heads, updates)
-                _load(kernels.flat_slice(rows, number * row_size, row_size), t, after, chunk, flags)
+                number = row_number(start + t, head_index, batch, heads, updates)
+                load_operands(kernels.flat_slice(rows, number * row_size, row_size), t, after, chunk, flags)
             if updates > 1:
                 kernels.fill_zeros(dchunk.reads)
             for t in range(read_update, count, updates):
@@ -533,7 +428,7 @@ def _backward_chunks(
             if flags.rotations > 0:
                 rotate_operands_gradient(count, chunk, dchunk, flags)
             for t in range(count):
-                start_of_row = _row_number(start + t, head_index, batch, heads, updates) * row_size
+                start_of_row = row_number(start + t, head_index, batch, heads, updates) * row_size
                 drow = kernels.flat_slice(drows, start_of_row, row_size)
                 row = kernels.flat_slice(rows, start_of_row, row_size)
-                _store(drow, row, t, after, dchunk, flags)
+                store_gradients(drow, row, t, after, dchunk, flags)

@@ -29,7 +29,7 @@ from zoo.kernels.elementary import exp, exp_formula
 from zoo.kernels.float_formats import FORMATS
 from zoo.kernels.jit import njit
 from zoo.kernels.llvm_math import IRValue
-from zoo.kernels.matrix_memory import CHUNK
+from zoo.kernels.memory_chunk import CHUNK
 from zoo.kernels.row_loops import fill_row, set_row
 from zoo.kernels.vector_loops import vector_loop
 

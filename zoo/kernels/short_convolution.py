@@ -14,7 +14,7 @@ from __future__ import annotations
 from zoo import kernels
 from zoo.array_types import Array
 from zoo.kernels.jit import njit
-from zoo.kernels.matrix_memory import CHUNK
+from zoo.kernels.memory_chunk import CHUNK
 from zoo.kernels.row_loops import add_product, fill_row, multiply_rows, set_row
 
 

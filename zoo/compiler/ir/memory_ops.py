@@ -18,15 +18,16 @@ from zoo.compiler.ir.graph import Level, Node, Shape
 from zoo.compiler.ir.op_table import Kind, Op
 
 UPDATES_PER_STORED_MEMORY = 16
-"""``CHUNK`` of :mod:`zoo.kernels.matrix_memory`, which imports Numba. A test compares the two."""
+"""``CHUNK`` of :mod:`zoo.kernels.memory_chunk`, which imports Numba. A test compares the two."""
 
 
 class Decays(enum.IntEnum):
-    """Whether a step multiplies memories by factors, one for each head or one for each row."""
+    """Whether a step multiplies memories by factors: one for each head, for each row or for each column."""
 
     NONE = 0
     HEADS = 1
     ROWS = 2
+    COLUMNS = 3
 
 
 class Rotations(enum.IntEnum):
@@ -39,7 +40,7 @@ class Rotations(enum.IntEnum):
 
 @dataclass(frozen=True)
 class MemoryForm:
-    """The form of a matrix memory (:mod:`zoo.kernels.matrix_memory`).
+    """The form of a matrix memory (:mod:`zoo.kernels.matrix_memory`, :mod:`zoo.kernels.column_memory`).
 
     Args:
         state: Name of the state.
@@ -69,8 +70,15 @@ class MemoryForm:
     query_first: bool
     transposed: bool
 
-    kernel = "memory"
-    """The kernels are ``memory_forward`` and ``memory_backward``."""
+    @property
+    def kernel(self) -> str:
+        """Name of the kernels ``*_forward`` and ``*_backward``."""
+        return "column_memory" if self.decays == Decays.COLUMNS else "memory"
+
+    @property
+    def decay_size(self) -> Dim:
+        """Decays of one head."""
+        return {Decays.ROWS: self.depth, Decays.COLUMNS: self.width}.get(self.decays, ONE)
 
     @property
     def depth(self) -> Dim:
@@ -87,7 +95,9 @@ class MemoryForm:
     @property
     def flags(self) -> str:
         """The last arguments of the kernels."""
-        numbers = f"{self.heads}, {self.updates}, {self.writes}, {self.decays.value}, {self.rotations.value}"
+        numbers = f"{self.heads}, {self.updates}, {self.writes}"
+        if self.decays != Decays.COLUMNS:
+            numbers += f", {self.decays.value}, {self.rotations.value}"
         return f"{numbers}, {self.has_probe}, {self.query_first}"
 
     @property

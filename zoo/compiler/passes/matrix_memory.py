@@ -3,8 +3,9 @@
 The pattern is found from the operations, however the step is written. An outer product is a product of an
 array that varies along the rows and one that varies along the columns. A read is a sum over rows or columns
 of a product with S. ``u`` may depend on S through one read before the update, of which it is an affine
-function: this is the delta rule. The memory of a cell such as ``gla``, ``delta_net`` or ``matrix_lstm`` thus
-becomes one value of the graph, which :mod:`zoo.kernels.matrix_memory` computes for all steps.
+function: this is the delta rule. The decay is a number, or one for each head, row or column. The memory of a
+cell such as ``gla``, ``delta_net`` or ``matrix_lstm`` thus becomes one value of the graph, which
+:mod:`zoo.kernels.matrix_memory` computes for all steps.
 
 An update may add several outer products, as in ``rwkv7`` and ``mamba3``. A step may have several updates:
 ``gated_delta_product`` reads the memory again after the first one.
@@ -95,6 +96,8 @@ class _MemoryMatcher(MatrixMatcher):
             for stage, matrices in enumerate(self.stages[1:])
         ]
         writes = max(len(update.keys) for update in updates)
+        if {Decays.ROWS, Decays.COLUMNS} <= {update.factors.decays for update in updates}:
+            raise NoMatch("one update has a decay for each row, and another one for each column")
         probed = sum(update.probe is not None for update in updates)
         if max(len(updates), writes) > _MAX_UPDATES:
             raise NoMatch(f"it has more than {_MAX_UPDATES} updates or outer products")
@@ -139,8 +142,6 @@ class _MemoryMatcher(MatrixMatcher):
         for term in itertools.chain(*old):
             if term.core not in self.stages[stage]:
                 raise NoMatch("its update reads it before another update")
-            if term.split(by_column)[1] is not None:
-                raise NoMatch("its decay varies along the axis over which the query does not sum")
         find_factors = self._complex_factors if self.planes > 1 else self._real_factors
         update = _Update(find_factors(old, by_column), [], [])
         for key, written in self._outer_products(outer, by_column):
@@ -178,13 +179,20 @@ class _MemoryMatcher(MatrixMatcher):
         if len(old[0]) != 1:
             raise NoMatch("its old value enters the update in several terms, or in none")
         (term,) = old[0]
-        if term.split(by_column)[0] is not None:
+        row, column = term.split(by_column)
+        if row is not None and column is not None:
+            raise NoMatch("its decay varies along its rows and its columns")
+        if row is not None:
             return _Factors(self.sum_of_vectors(old[0], by_column), Decays.ROWS)
+        if column is not None:
+            return _Factors(self.sum_of_vectors(old[0], not by_column), Decays.COLUMNS)
         decay = self.terms.scaled(term, None, ONE)
         return _Factors() if decay.value == 1.0 else _Factors(decay, Decays.HEADS)
 
     def _complex_factors(self, old: list[list[MatrixTerm]], by_column: bool) -> _Factors:
         """Decay and angle of a complex factor, which is a matrix ``[[a, -b], [b, a]]`` of both planes."""
+        if any(term.split(by_column)[1] is not None for terms in old for term in terms):
+            raise NoMatch("its complex decay varies along the axis over which the query does not sum")
         real, imag = self.before
         a, b = self.factor(old[0], real, by_column), self.factor(old[1], real, by_column)
         minus_b = self.factor([term.negated() for term in old[0]], imag, by_column)
@@ -216,8 +224,7 @@ class _MemoryMatcher(MatrixMatcher):
         parts = [filled(value, form.width, 0.0) for value in [*missing, *update.values]]
         parts += [filled(key, form.depth, 0.0) for key in [*missing, *update.keys, query]]
         if form.decays:
-            size = form.depth if form.decays == Decays.ROWS else ONE
-            parts.append(filled(update.factors.decay, size, 1.0))
+            parts.append(filled(update.factors.decay, form.decay_size, 1.0))
         if update.factors.rotation is not None:
             parts.append(update.factors.rotation)
         if form.has_probe:

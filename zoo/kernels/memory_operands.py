@@ -1,0 +1,86 @@
+"""Operands of the steps of a matrix memory: copies between their rows and the arrays of a chunk.
+
+:mod:`zoo.kernels.matrix_memory` has the order of the operands in a row.
+"""
+
+from __future__ import annotations
+
+from zoo import kernels
+from zoo.array_types import Array
+from zoo.kernels.jit import njit
+from zoo.kernels.memory_chunk import ChunkArrays, MemoryFlags
+from zoo.kernels.memory_rotation import angle_gradient
+from zoo.kernels.row_loops import set_row
+
+
+@njit(inline=True)
+def row_number(update: int, head_index: int, batch: int, heads: int, updates: int) -> int:
+    """Index of the row of an update; rows are ordered by step, sequence, update of the step and head."""
+    sequence = update // updates * batch + head_index // heads
+    return (sequence * updates + update % updates) * heads + head_index % heads
+
+
+@njit(inline=True)
+def load_operands(row: Array, t: int, first: int, chunk: ChunkArrays, flags: MemoryFlags) -> None:
+    """Copy the operands of step ``t`` of a chunk to its arrays; ``first`` is the first query."""
+    values, keys, readers, decay, rates = chunk.values, chunk.keys, chunk.readers, chunk.decay, chunk.rates
+    writes, width, depth = flags.writes, values.shape[1], keys.shape[1]
+    set_row(
+        kernels.flat_slice(values, writes * t * width, writes * width),
+        kernels.flat_slice(row, 0, writes * width),
+    )
+    start = writes * width
+    set_row(
+        kernels.flat_slice(keys, writes * t * depth, writes * depth),
+        kernels.flat_slice(row, start, writes * depth),
+    )
+    start += writes * depth
+    set_row(readers[first + t], kernels.flat_slice(row, start, depth))
+    start += depth
+    if flags.decays > 0:
+        set_row(decay[t], kernels.flat_slice(row, start, decay.shape[1]))
+        start += decay.shape[1]
+    if flags.rotations > 0:
+        set_row(chunk.cosines[t], kernels.flat_slice(row, start, depth // 2))
+        set_row(chunk.sines[t], kernels.flat_slice(row, start + depth // 2, depth // 2))
+        start += depth
+    if flags.has_probe:
+        set_row(readers[t], kernels.flat_slice(row, start, depth))
+        set_row(rates[t], kernels.flat_slice(row, start + depth, width))
+
+
+@njit(inline=True)
+def store_gradients(
+    drow: Array, row: Array, t: int, first: int, dchunk: ChunkArrays, flags: MemoryFlags
+) -> None:
+    """Copy the gradients of step ``t`` of a chunk to the gradients of its row of operands.
+
+    The gradients of cosine and sine have no part along the radius: only the gradient of the angle is defined.
+    """
+    values, keys, readers, decay = dchunk.values, dchunk.keys, dchunk.readers, dchunk.decay
+    writes, width, depth = flags.writes, values.shape[1], keys.shape[1]
+    set_row(
+        kernels.flat_slice(drow, 0, writes * width),
+        kernels.flat_slice(values, writes * t * width, writes * width),
+    )
+    start = writes * width
+    set_row(
+        kernels.flat_slice(drow, start, writes * depth),
+        kernels.flat_slice(keys, writes * t * depth, writes * depth),
+    )
+    start += writes * depth
+    set_row(kernels.flat_slice(drow, start, depth), readers[first + t])
+    start += depth
+    if flags.decays > 0:
+        set_row(kernels.flat_slice(drow, start, decay.shape[1]), decay[t])
+        start += decay.shape[1]
+    if flags.rotations > 0:
+        half = depth // 2
+        cosine, sine = kernels.flat_slice(row, start, half), kernels.flat_slice(row, start + half, half)
+        dcosine, dsine = kernels.flat_slice(drow, start, half), kernels.flat_slice(drow, start + half, half)
+        if flags.rotations == 2:
+            angle_gradient(dcosine, dsine, cosine, sine, dchunk.cosines[t])
+        start += depth
+    if flags.has_probe:
+        set_row(kernels.flat_slice(drow, start, depth), readers[t])
+        set_row(kernels.flat_slice(drow, start + depth, width), dchunk.rates[t])
