@@ -226,7 +226,7 @@ def _unexplained(sections: tuple[Any, ...], known: set[str]) -> set[str]:
                 foreign = set(WORD.findall(right)) - known - FUNCTIONS - {"e"}
                 assert not foreign, equation.text
                 known.add(equation.name)
-            known |= {*work.slices, work.new_state} if isinstance(work, MatmulEquation) else set()
+            known |= {*work.slices, *work.new_states} if isinstance(work, MatmulEquation) else set()
     return known
 
 

@@ -87,7 +87,7 @@ def _work(work: Item) -> Iterator[str]:
             yield f"  {_line(equation.text, *_marks(equation), width=_TEXT - 2)}"
         return
     parts = [f"its parts are {', '.join(work.slices)}"] if work.slices else []
-    parts += [f"with {work.new_state}"] if work.new_state else []
+    parts += [f"with {' and '.join(work.new_states)}"] if work.new_states else []
     yield _line(work.equation.text, "; ".join([work.shapes, *parts]), *_marks(work.equation), width=_TEXT)
     for fields in work.fields:
         yield f"  {dim(_fields(fields))}"

@@ -24,6 +24,7 @@ from zoo.compiler.ir.memory_ops import (
     FilterForm,
     ScanForm,
     SequenceForm,
+    states_of,
 )
 from zoo.compiler.ir.op_table import Kind
 from zoo.compiler.ir.structural_ops import CONCAT, ROW_SUM, SLICE, X
@@ -193,16 +194,17 @@ def _memory_operations(node: Node) -> int:
     if isinstance(form, ScanForm):
         return 6 if node.op == SCAN else 20
     forward = 2 + 2 * form.writes + bool(form.decays) + 3 * bool(form.rotations) + 2 * form.has_probe
+    forward += 3 * bool(form.momentum)  # two products and a sum
     backward = forward + 7 + 4 * form.writes + 4 * form.has_probe
     return form.updates * (forward if node.op == MEMORY else backward)
 
 
-def _saved_memory(form: SequenceForm) -> SavedValue:
+def _saved_memory(form: SequenceForm, state: str) -> SavedValue:
     """The saved part of a state that kernels compute for all steps."""
     interval = UPDATES_PER_STORED_MEMORY // form.updates
     elements = (form.heads * form.elements).divide(as_dim(interval))
     assert elements is not None  # a number divides every size
-    return SavedValue(f"{form.state}'", elements, interval=interval)
+    return SavedValue(f"{state}'", elements, interval=interval)
 
 
 def _form_shape(form: SequenceForm) -> str:
@@ -334,14 +336,14 @@ class MatmulEquation:
         equation: ``a += h @ Wh``.
         shapes: ``(H) @ (H, 4H)``.
         slices: The author's names of slices of the result.
-        new_state: The state that it also computes, ``S'``; empty without one.
+        new_states: The states that it also computes, for example ``S'``.
         fields: The parts of the operands of such a state, or of their gradient.
     """
 
     equation: Equation
     shapes: str
     slices: tuple[str, ...] = ()
-    new_state: str = ""
+    new_states: tuple[str, ...] = ()
     fields: tuple[OperandFields, ...] = ()
 
 
@@ -458,7 +460,7 @@ class _PlanReader:
         step_graph = self.gradient.step_graph
         y, name = self.printer.stored_in(step_graph.y), self.printer.give_name
         values = [SavedValue(name(node), product(node.shape), node is y) for node in self.tape]
-        memories = [_saved_memory(node.attr) for node in step_graph.memories.values()]
+        memories = [_saved_memory(node.attr, name) for name, node in step_graph.memories.items()]
         return (*values, *memories)
 
     def sections(self, schedule: PassSchedule) -> tuple[SectionEquations, ...]:
@@ -506,9 +508,9 @@ class _PlanReader:
             shapes = _form_shape(node.attr)
         elif node.op.kind is Kind.MATRIX_FUNCTION:
             shapes = ", ".join(format_shape(operand.shape) for operand in node.inputs)
-        new_state = f"{node.attr.state}'" if node.op in READ_OPS else ""
+        new_states = tuple(f"{name}'" for name in states_of(node.attr)) if node.op in READ_OPS else ()
         equation = self._equation(node, sign, text, schedule)
-        return MatmulEquation(equation, shapes, self._slices(node), new_state, tuple(self._fields(node)))
+        return MatmulEquation(equation, shapes, self._slices(node), new_states, tuple(self._fields(node)))
 
     def _fields(self, node: Node) -> Iterator[OperandFields]:
         """The parts of the operands of a state that kernels compute for all steps, or of their gradient."""

@@ -28,6 +28,7 @@ _EXPORTS = {
     "matrix_memory": (
         "empty_memories exchanged_planes memory_backward memory_block memory_forward transposed_memories"
     ),
+    "momentum_memory": "momentum_memory_backward momentum_memory_forward",
     "random": "random_uniform uniform",
     "sampling": (
         "as_scores copy_row is_valid_logits prepare_input_weights project_step sample_softmax "

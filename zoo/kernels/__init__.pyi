@@ -75,6 +75,10 @@ from zoo.kernels.matrix_memory import (
     memory_forward as memory_forward,
     transposed_memories as transposed_memories,
 )
+from zoo.kernels.momentum_memory import (
+    momentum_memory_backward as momentum_memory_backward,
+    momentum_memory_forward as momentum_memory_forward,
+)
 from zoo.kernels.random import (
     random_uniform as random_uniform,
     uniform as uniform,

@@ -140,7 +140,7 @@ def _read_memory(decayed: Array, memory: Array, reads: Array) -> None:
 
 
 @njit(inline=True)
-def _apply_probes(steps: int, chunk: ChunkArrays, writes: int) -> None:
+def apply_probes(steps: int, chunk: ChunkArrays, writes: int) -> None:
     """Add the reads of the probes, times rates, to the last values that steps write."""
     values, reads, weights = chunk.values, chunk.reads, chunk.weights
     for t in range(steps):
@@ -231,7 +231,7 @@ def _forward_chunks(
             all_reads = kernels.slice_steps(chunk.reads, 0, after + count)
             _read_memory(kernels.slice_steps(chunk.decayed, 0, after + count), memory, all_reads)
             if has_probe:
-                _apply_probes(count, chunk, writes)
+                apply_probes(count, chunk, writes)
             values = kernels.slice_steps(chunk.values, 0, writes * count)
             query_reads = kernels.slice_steps(chunk.reads, after, after + count)
             kernels.add_matmul(
@@ -272,8 +272,8 @@ def _update_gradient(
 
 
 @njit(inline=True)
-def _apply_probes_gradient(steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, writes: int) -> None:
-    """Backward pass of :func:`_apply_probes`: ``dchunk`` has the gradients of the written values."""
+def apply_probes_gradient(steps: int, chunk: ChunkArrays, dchunk: ChunkArrays, writes: int) -> None:
+    """Backward pass of :func:`apply_probes`: ``dchunk`` has the gradients of the written values."""
     dvalues, dreads = dchunk.values, dchunk.reads
     for t in range(steps - 1, -1, -1):
         count = writes * t
@@ -390,7 +390,7 @@ def _backward_chunks(
                 _read_memory(
                     kernels.slice_steps(decayed, 0, count), memory, kernels.slice_steps(chunk.reads, 0, count)
                 )
-                _apply_probes(count, chunk, writes)
+                apply_probes(count, chunk, writes)
             values = kernels.slice_steps(chunk.values, 0, writes * count)
             dvalues = kernels.slice_steps(dchunk.values, 0, writes * count)
             remaining_keys = kernels.slice_steps(chunk.remaining_keys, 0, writes * count)
@@ -408,7 +408,7 @@ def _backward_chunks(
                 dvalues,
             )
             if has_probe:
-                _apply_probes_gradient(count, chunk, dchunk, writes)
+                apply_probes_gradient(count, chunk, dchunk, writes)
             dreads = kernels.slice_steps(dchunk.reads, 0, total)
             kernels.fill_zeros(dchunk.weights)
             panels = kernels.pack_transposed(values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from zoo.compiler.codegen.array_variables import ArrayVar
-from zoo.compiler.codegen.emit_context import EmitContext
+from zoo.compiler.codegen.emit_context import EmitContext, MemoryArrays
 from zoo.compiler.codegen.writer import Writer
 from zoo.compiler.ir.dims import as_dim, product
 from zoo.compiler.ir.graph import Level, Node, View, view_of
@@ -20,6 +20,7 @@ from zoo.compiler.ir.memory_ops import (
     SCAN,
     SCAN_GRADIENT,
     SequenceForm,
+    states_of,
 )
 from zoo.compiler.ir.op_table import Op
 from zoo.compiler.ir.structural_ops import (
@@ -240,20 +241,26 @@ def memory_state(form: SequenceForm, memories: str) -> str:
 
 def _write_memory(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
     """One block of steps of a state that kernels compute for all steps."""
-    form, arrays = node.attr, context.memories[node.attr.state]
+    form, arrays = node.attr, [context.memories[state] for state in states_of(node.attr)]
     operands, *factors = _memory_operands(context, node.inputs)
-    out = context.array_of(node).active_steps
-    given = ", ".join([operands, *factors, "first", arrays.state, arrays.saved, out])
+    out, states, saved = context.array_of(node).active_steps, *_names_of_memories(arrays)
+    given = ", ".join([operands, *factors, "first", *states, *saved, out])
     writer.line(f"kernels.{form.kernel}_forward({given}, {form.flags})")
 
 
 def _write_memory_gradient(context: EmitContext, writer: Writer, node: Node, _section: str) -> None:
     """One block of steps of such a state, in the backward pass."""
-    form, arrays = node.attr, context.memories[node.attr.state]
+    form, arrays = node.attr, [context.memories[state] for state in states_of(node.attr)]
     gradient, operands, *factors = _memory_operands(context, node.inputs)
-    results = [context.array_of(node).active_steps, *([arrays.dfactors] if factors else [])]
-    given = ", ".join([operands, *factors, arrays.saved, "first", arrays.state, gradient, *results])
+    results = [context.array_of(node).active_steps, *([arrays[0].dfactors] if factors else [])]
+    states, saved = _names_of_memories(arrays)
+    given = ", ".join([operands, *factors, *saved, "first", *states, gradient, *results])
     writer.line(f"kernels.{form.kernel}_backward({given}, {form.flags})")
+
+
+def _names_of_memories(arrays: Sequence[MemoryArrays]) -> tuple[list[str], list[str]]:
+    """Variables of the states that a kernel computes, and of the saved ones."""
+    return [each.state for each in arrays], [each.saved for each in arrays]
 
 
 def _memory_operands(context: EmitContext, operands: Sequence[Node]) -> list[str]:

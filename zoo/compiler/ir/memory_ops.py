@@ -55,6 +55,8 @@ class MemoryForm:
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether the query reads the memory before the update.
         transposed: Whether the state has its columns before its rows.
+        momentum: Name of the state that is its momentum (:mod:`zoo.kernels.momentum_memory`); empty if it has
+            none.
     """
 
     state: str
@@ -69,10 +71,13 @@ class MemoryForm:
     has_probe: bool
     query_first: bool
     transposed: bool
+    momentum: str = ""
 
     @property
     def kernel(self) -> str:
         """Name of the kernels ``*_forward`` and ``*_backward``."""
+        if self.momentum:
+            return "momentum_memory"
         return "column_memory" if self.decays == Decays.COLUMNS else "memory"
 
     @property
@@ -90,15 +95,18 @@ class MemoryForm:
         """Names of the parts of the operands of an update, in their order."""
         names = ["value", "key"] if self.writes == 1 else [f"{self.writes} values", f"{self.writes} keys"]
         names += ["query", *["decay"] * bool(self.decays), *["cosine", "sine"] * bool(self.rotations)]
+        names += ["keep", "gain"] * bool(self.momentum)
         return ((*names, *["probe", "rate"] * self.has_probe),)
 
     @property
     def flags(self) -> str:
         """The last arguments of the kernels."""
-        numbers = f"{self.heads}, {self.updates}, {self.writes}"
-        if self.decays != Decays.COLUMNS:
-            numbers += f", {self.decays.value}, {self.rotations.value}"
-        return f"{numbers}, {self.has_probe}, {self.query_first}"
+        numbers = [str(self.heads)]
+        if not self.momentum:
+            numbers += [str(self.updates), str(self.writes)]
+            if self.decays != Decays.COLUMNS:
+                numbers += [str(self.decays.value), str(self.rotations.value)]
+        return ", ".join([*numbers, str(self.has_probe), str(self.query_first)])
 
     @property
     def elements(self) -> Dim:
@@ -269,6 +277,13 @@ FixedFactorForm: TypeAlias = ScanForm | FilterForm | ConvolutionForm
 
 SequenceForm: TypeAlias = MemoryForm | FixedFactorForm
 """The form of a state that kernels compute for all steps."""
+
+
+def states_of(form: SequenceForm) -> tuple[str, ...]:
+    """Names of the states that a kernel computes: one, or a memory and its momentum."""
+    if isinstance(form, MemoryForm) and form.momentum:
+        return form.state, form.momentum
+    return (form.state,)
 
 
 def _read_with_factors(inputs: tuple[Node, ...], attr: FixedFactorForm, shape: Shape) -> Node:

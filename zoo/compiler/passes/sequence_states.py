@@ -8,10 +8,17 @@ from zoo.compiler.ir.structural_ops import CONCAT
 from zoo.compiler.passes.delays import delay_states, states_read
 from zoo.compiler.passes.diagonal_filter import find_diagonal_filters
 from zoo.compiler.passes.matrix_memory import find_matrix_memories, memory_mismatches
+from zoo.compiler.passes.momentum_memory import find_momentum_memories
 from zoo.compiler.passes.selective_scan import find_selective_scans
 from zoo.compiler.passes.short_convolution import convolution_mismatches, find_short_convolutions
 
-_PASSES = find_short_convolutions, find_matrix_memories, find_selective_scans, find_diagonal_filters
+_PASSES = (
+    find_short_convolutions,
+    find_matrix_memories,
+    find_momentum_memories,
+    find_selective_scans,
+    find_diagonal_filters,
+)
 
 
 def find_sequence_states(step_graph: StepGraph) -> StepGraph:

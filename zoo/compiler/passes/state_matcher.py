@@ -24,8 +24,9 @@ class NoMatch(Exception):
 def replace_states(step_graph: StepGraph, matcher: type[StateMatcher]) -> StepGraph:
     """Replace all states that a matcher recognises, except those that another one has replaced."""
     for name in _matrix_states(step_graph):
-        with contextlib.suppress(NoMatch):
-            step_graph = matcher(step_graph, name).replaced()
+        if name not in step_graph.memories:  # a matcher may replace two states
+            with contextlib.suppress(NoMatch):
+                step_graph = matcher(step_graph, name).replaced()
     return step_graph
 
 
@@ -64,11 +65,13 @@ class StateMatcher(ABC):
 
     Attributes:
         leaf: The state before the step.
+        replaces: Names of the states that one value of the graph replaces.
     """
 
     def __init__(self, step_graph: StepGraph, name: str) -> None:
         self.step_graph, self.name = step_graph, name
         self.leaf = step_graph.states[name]
+        self.replaces = [name]
 
     @abstractmethod
     def replaced(self) -> StepGraph:
@@ -85,7 +88,7 @@ class StateMatcher(ABC):
             NoMatch: if anything else needs the state.
         """
         graph = self.step_graph
-        states = {name: node for name, node in graph.new_states.items() if name != self.name}
+        states = {name: node for name, node in graph.new_states.items() if name not in self.replaces}
         result = memory if rest is None else memory + rest
 
         def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:  # noqa: ARG001 - signature of a rule
@@ -93,7 +96,7 @@ class StateMatcher(ABC):
 
         new = rewrite([graph.y, *states.values()], rule)
         replaced = replace(graph, new_states=states).map_nodes(new)
-        replaced = replace(replaced, memories={**replaced.memories, self.name: memory})
+        replaced = replace(replaced, memories={**replaced.memories, **dict.fromkeys(self.replaces, memory)})
         self._check(replaced)
         return replaced
 
@@ -104,7 +107,7 @@ class StateMatcher(ABC):
         alone. Otherwise no state may depend on it.
         """
         memory, reached = step_graph.memories[self.name], ancestors(step_graph.outputs)
-        if self.leaf in reached:
+        if any(step_graph.states[name] in reached for name in self.replaces):
             raise NoMatch("something else reads it, too")
         if memory not in reached:
             raise NoMatch("the output does not depend on the result of the query")
