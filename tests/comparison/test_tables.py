@@ -349,6 +349,25 @@ def test_describe_setup():
 
 
 @pytest.mark.parametrize(
+    ("specs", "exception"),
+    [
+        (["gru", "lem"], ""),
+        (["gru+residual", "lem"], ", except for the residual connections of a"),
+        (
+            ["2*(gru,gru+residual)", "lem+layer_norm+residual"],
+            ", except for the residual connections of a, b",
+        ),
+    ],
+)
+def test_setup_names_cells_with_residual_connections(specs, exception):
+    cells = [{"label": label, "spec": spec} for label, spec in zip("ab", specs, strict=True)]
+    settings = list(describe_setup(results(plan={**PLAN, "cells": cells})))[1]
+    assert settings.startswith(
+        f"2 layers without an embedding, a norm or a residual connection{exception}, float32"
+    )
+
+
+@pytest.mark.parametrize(
     ("block", "kind", "description"),
     [
         (5, "Layers in blocks", "shows, BLOCK(CELL), float32"),

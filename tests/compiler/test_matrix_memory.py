@@ -137,6 +137,29 @@ class CorrectedColumns(Corrected):
         return zoo.Output(np.einsum("hk,hkd->hd", query, S).reshape(-1), S, h)
 
 
+class PermutedRead(Corrected):
+    """The written value has the elements of the read in another order."""
+
+    def step(self, x, S, h):
+        h = np.tanh(x @ self.W + 0.5 * h)
+        key, value, query = (part.reshape(2, -1) for part in zoo.split(h, 3))
+        read = np.einsum("hk,hkd->hd", key, S) * self.beta[:, None] * zoo.sigmoid(self.a).reshape(2, -1)
+        S = 0.9 * S + key[:, :, None] * (value - read.T.reshape(2, -1))[:, None]
+        return zoo.Output(np.einsum("hk,hkd->hd", query, S).reshape(-1), S, h)
+
+
+class TransposedRead(Corrected):
+    """The read is transposed twice, which changes nothing."""
+
+    def step(self, x, S, h):
+        h = np.tanh(x @ self.W + 0.5 * h)
+        key, value, query = (part.reshape(2, 1, -1) for part in zoo.split(h, 3))
+        read = (key @ S).swapaxes(1, 2)
+        decay = zoo.sigmoid(self.a).reshape(2, -1, 1)
+        S = decay * S + key.swapaxes(1, 2) * (self.beta[:, None, None] * value - read.swapaxes(1, 2))
+        return zoo.Output((query @ S).reshape(-1), S, h)
+
+
 class HeadsLast(Corrected):
     """The heads are the last axis of what the query reads: no reshape of the vectors of each head."""
 
@@ -278,6 +301,7 @@ def test_updates_are_recognised(
 OTHERS = [
     FeedsBack,
     HeadsLast,
+    PermutedRead,
     NeverWritten,
     ReadTwice,
     ReadsTwiceBefore,
@@ -308,6 +332,7 @@ def test_other_states_stay_as_they_are(name) -> None:
         (ReadsTwiceBefore, "an update depends on several sums over it"),
         (QueryBetween, "the query reads it between two updates"),
         (FullDecay, "step takes sigmoid of it, before it is updated or read"),
+        (PermutedRead, "the axes of what a probe reads are permuted before it is written"),
         (RowsAndColumns, "its decay varies along its rows and its columns"),
         (RowsThenColumns, "one update has a decay for each row, and another one for each column"),
         (Squashed, "step takes tanh of it, before it is updated or read"),
@@ -346,6 +371,8 @@ def test_explanation_omits_vectors_and_states_of_other_forms(name) -> None:
         (QueryBetween, {}, (2, 3), 5, 2),
         (Columns, {}, (2, 3), 9, 2),
         (CorrectedColumns, {}, (2, 6), 5, 2),
+        (PermutedRead, {}, (2, 6), 5, 2),
+        (TransposedRead, {}, (2, 6), 5, 2),
         ("gsa", {"heads": 2, "slots": 3}, (3, 4), 9, 2),
         (ReadsTwiceBefore, {}, (2, 3), 5, 2),
     ],

@@ -24,7 +24,7 @@ from zoo.run_module import FILE_MODULE, module_label
 class Component:
     """Base class of everything that can be registered; an instance is a class with its options chosen.
 
-    A subclass is checked when it is defined. An abstract class, from which only others derive, is marked so:
+    A subclass is checked when it is defined. Mark an abstract class, from which only other classes derive:
     ``class Base(zoo.Cell, abstract=True)``.
 
     Args:

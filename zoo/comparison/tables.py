@@ -14,6 +14,7 @@ from zoo.base.card import SCOPES
 from zoo.comparison.model_info import merge_layers
 from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.rank_sentences import rank_conclusions
+from zoo.comparison.specs import layers_of
 from zoo.comparison.student import student_interval
 from zoo.comparison.sweep import verdict
 from zoo.errors import UsageError
@@ -558,6 +559,16 @@ def _kind_of_layers(results: Comparison) -> str:
     return "Bare layers and layers in blocks" if has_bare else "Layers in blocks"
 
 
+def _residual_exception(plan: Info) -> str:
+    """Name the cells whose own name has the modifier residual; empty without one."""
+    labels = [
+        str(cell["label"])
+        for cell in plan.get("cells", ())
+        if any("residual" in layer.split("+")[1:] for layer in layers_of(cell["spec"]))
+    ]
+    return f", except for the residual connections of {', '.join(labels)}" if labels else ""
+
+
 def describe_setup(results: Comparison) -> Iterator[str]:
     """Describe settings, machine and versions in sentences."""
     plan, host = results.section("plan"), results.section("machine")
@@ -575,7 +586,7 @@ def describe_setup(results: Comparison) -> Iterator[str]:
     ]
     yield ", ".join(
         [
-            f"{layers} {_LAYERS[kind]}{learned}",
+            f"{layers} {_LAYERS[kind]}{_residual_exception(plan)}{learned}",
             number_format(settings),
             settings["optimizer"],
             *rules,

@@ -460,7 +460,7 @@ class _PlanReader:
         step_graph = self.gradient.step_graph
         y, name = self.printer.stored_in(step_graph.y), self.printer.give_name
         values = [SavedValue(name(node), product(node.shape), node is y) for node in self.tape]
-        memories = [_saved_memory(node.attr, name) for name, node in step_graph.memories.items()]
+        memories = [_saved_memory(node.attr, state) for state, node in step_graph.memories.items()]
         return (*values, *memories)
 
     def sections(self, schedule: PassSchedule) -> tuple[SectionEquations, ...]:

@@ -1,7 +1,7 @@
 """Matrix memories with one decay for each column, for all steps of a sequence.
 
 The operands, their order in a row and the arguments are those of :mod:`zoo.kernels.matrix_memory`. Only the
-decay is another: it has ``D`` numbers, one for each column of ``S (K, D)``, over which queries do not sum::
+decay differs: it has ``D`` numbers, one for each column of ``S (K, D)``, over which queries do not sum::
 
     u  = value + rate * (probe @ S)       u = value without probe
     S' = decay * S + outer(key, u)
@@ -38,7 +38,15 @@ from zoo.kernels.memory_chunk import (
     unpacked_flags,
 )
 from zoo.kernels.memory_operands import load_operands, row_number, store_gradients
-from zoo.kernels.row_loops import add_product, add_scaled, fill_row, multiply_by_row, multiply_rows, set_row
+from zoo.kernels.row_loops import (
+    add_product,
+    add_scaled,
+    decay_gradient,
+    fill_row,
+    multiply_by_row,
+    multiply_rows,
+    set_row,
+)
 from zoo.kernels.vector_loops import vector_loop
 
 _DECAYS = 3
@@ -61,12 +69,6 @@ def _value_gradient(dvalue: Any, dread: Any, value: Any, weight: Any) -> Any:
     return dvalue + dread * weight, dread * value
 
 
-@vector_loop(2, 2)
-def _decay_gradient(dread: Any, ddecay: Any, read: Any, decay: Any) -> Any:
-    """Backward pass of ``decay * read``."""
-    return dread * decay, ddecay + dread * read
-
-
 @njit(inline=True)
 def _pass_steps(read: Array, weights: Array, end: int, chunk: ChunkArrays, writes: int) -> None:
     """Let a read of the memory before the chunk pass through the first ``end`` steps."""
@@ -79,7 +81,7 @@ def _pass_steps(read: Array, weights: Array, end: int, chunk: ChunkArrays, write
 @njit(inline=True)
 def _pass_steps_gradient(
     dread: Array, read: Array, weights: Array, dweights: Array, end: int,
-    chunk: ChunkArrays, dchunk: ChunkArrays, between: Array, writes: int,
+    chunk: ChunkArrays, dchunk: ChunkArrays, reads_before_steps: Array, writes: int,
 ) -> None:  # fmt: skip
     """Backward pass of :func:`_pass_steps`.
 
@@ -91,18 +93,24 @@ def _pass_steps_gradient(
         end: Number of steps.
         chunk: The values of the chunk.
         dchunk: Their gradients. Those of values and decays are added to.
-        between: Receives the read before each step, and after the last one, ``(CHUNK + 1, D)``.
+        reads_before_steps: Receives the reads before each step, and after the last one, ``(CHUNK + 1, D)``.
         writes: Outer products of an update.
     """
-    set_row(between[0], read)
+    set_row(reads_before_steps[0], read)
     for s in range(end):
-        _next_read(between[s + 1], between[s], chunk.decay[s], chunk.values[writes * s], weights[writes * s])
+        _next_read(
+            reads_before_steps[s + 1],
+            reads_before_steps[s],
+            chunk.decay[s],
+            chunk.values[writes * s],
+            weights[writes * s],
+        )
         for n in range(writes * s + 1, writes * (s + 1)):
-            add_scaled(between[s + 1], chunk.values[n], weights[n])
+            add_scaled(reads_before_steps[s + 1], chunk.values[n], weights[n])
     for s in range(end - 1, -1, -1):
         for n in range(writes * s, writes * (s + 1)):
             dweights[n] = _value_gradient(dchunk.values[n], dread, chunk.values[n], weights[n])
-        _decay_gradient(dread, dchunk.decay[s], between[s], chunk.decay[s])
+        decay_gradient(dread, dchunk.decay[s], reads_before_steps[s], chunk.decay[s])
 
 
 @njit(inline=True)
@@ -154,23 +162,23 @@ def column_memory_forward(
 
 
 @njit(shared=True)
-def _forward(rows: Array, first: int, state: Array, memories: Array, out: Array, numbers: int) -> None:
-    flags = unpacked_flags(numbers)
+def _forward(rows: Array, first: int, state: Array, memories: Array, out: Array, packed: int) -> None:
+    flags = unpacked_flags(packed)
     width = out.shape[2] // flags.heads
     depth = state.shape[1] // flags.heads // width
     chunk = empty_chunk(flags.writes, depth, width, width, state)
     products = kernels.empty((CHUNK + 1, width), state)
-    _forward_chunks(rows, first, state, memories, out, chunk, products, numbers)
+    _forward_chunks(rows, first, state, memories, out, chunk, products, packed)
 
 
 @njit(shared=True)
 def _forward_chunks(
     rows: Array, first: int, state: Array, memories: Array, out: Array,
-    chunk: ChunkArrays, products: Array, numbers: int,
+    chunk: ChunkArrays, products: Array, packed: int,
 ) -> None:  # fmt: skip
     rows, state, memories = kernels.unowned((rows, state, memories))
     out, chunk, products = kernels.unowned((out, chunk, products))
-    flags = unpacked_flags(numbers)
+    flags = unpacked_flags(packed)
     heads, updates, writes, has_probe = flags.heads, flags.updates, flags.writes, flags.has_probe
     read_update, shift = (0, 0) if flags.query_first else (updates - 1, 1)
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
@@ -182,19 +190,23 @@ def _forward_chunks(
         memory = kernels.reshape(flat, (size // width, width))
         for start in range(0, all_updates, CHUNK):
             count = min(CHUNK, all_updates - start)
-            after = count if has_probe else 0  # the first row of the queries
+            first_query = count if has_probe else 0
             index = (first * updates + start) // CHUNK * head_count + head_index
             set_row(kernels.flat_slice(memories, index * size, size), flat)
             for t in range(count):
                 number = row_number(start + t, head_index, batch, heads, updates)
-                load_operands(kernels.flat_slice(rows, number * row_size, row_size), t, after, chunk, flags)
-            _read_memory_and_keys(count, after + count, chunk, memory, writes)
+                load_operands(
+                    kernels.flat_slice(rows, number * row_size, row_size), t, first_query, chunk, flags
+                )
+            _read_memory_and_keys(count, first_query + count, chunk, memory, writes)
             if has_probe:
                 _apply_probes(count, chunk, products[CHUNK], writes)
             for t in range(read_update, count, updates):  # chunks begin where steps do
-                _pass_steps(chunk.reads[after + t], chunk.dots[after + t], t + shift, chunk, writes)
+                _pass_steps(
+                    chunk.reads[first_query + t], chunk.dots[first_query + t], t + shift, chunk, writes
+                )
                 row_of_out = ((start + t) // updates * head_count + head_index) * width
-                set_row(kernels.flat_slice(out, row_of_out, width), chunk.reads[after + t])
+                set_row(kernels.flat_slice(out, row_of_out, width), chunk.reads[first_query + t])
             _set_products(count, chunk.decay, products)
             for n in range(writes * count):
                 multiply_by_row(chunk.values[n], products[n // writes + 1])
@@ -218,26 +230,26 @@ def column_memory_backward(
 
 @njit(shared=True)
 def _backward(
-    rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array, numbers: int
+    rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array, packed: int
 ) -> None:
-    flags = unpacked_flags(numbers)
+    flags = unpacked_flags(packed)
     width = dout.shape[2] // flags.heads
     depth = dstate.shape[1] // flags.heads // width
     chunk = empty_chunk(flags.writes, depth, width, width, dstate)
     dchunk = empty_chunk(flags.writes, depth, width, width, dstate)
     products = kernels.empty((CHUNK + 1, width), dstate)
     written = kernels.empty((flags.writes * CHUNK, width), dstate)
-    _backward_chunks(rows, memories, first, dstate, dout, drows, chunk, dchunk, products, written, numbers)
+    _backward_chunks(rows, memories, first, dstate, dout, drows, chunk, dchunk, products, written, packed)
 
 
 @njit(shared=True)
 def _backward_chunks(
     rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
-    chunk: ChunkArrays, dchunk: ChunkArrays, products: Array, written: Array, numbers: int,
+    chunk: ChunkArrays, dchunk: ChunkArrays, products: Array, written: Array, packed: int,
 ) -> None:  # fmt: skip
     rows, memories, dstate, dout, drows = kernels.unowned((rows, memories, dstate, dout, drows))
     chunk, dchunk, products, written = kernels.unowned((chunk, dchunk, products, written))
-    flags = unpacked_flags(numbers)
+    flags = unpacked_flags(packed)
     heads, updates, writes, has_probe = flags.heads, flags.updates, flags.writes, flags.has_probe
     read_update, shift = (0, 0) if flags.query_first else (updates - 1, 1)
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
@@ -250,13 +262,15 @@ def _backward_chunks(
         )
         for start in range((all_updates - 1) // CHUNK * CHUNK, -1, -CHUNK):
             count = min(CHUNK, all_updates - start)
-            after = count if has_probe else 0
-            total = after + count
+            first_query = count if has_probe else 0
+            total = first_query + count
             index = (first * updates + start) // CHUNK * head_count + head_index
             memory = kernels.reshape(kernels.flat_slice(memories, index * size, size), (size // width, width))
             for t in range(count):
                 number = row_number(start + t, head_index, batch, heads, updates)
-                load_operands(kernels.flat_slice(rows, number * row_size, row_size), t, after, chunk, flags)
+                load_operands(
+                    kernels.flat_slice(rows, number * row_size, row_size), t, first_query, chunk, flags
+                )
             _read_memory_and_keys(count, total, chunk, memory, writes)
             if has_probe:
                 _apply_probes(count, chunk, products[CHUNK], writes)
@@ -269,10 +283,10 @@ def _backward_chunks(
             for t in range(count - 1, -1, -1):
                 if t % updates == read_update:
                     row_of_out = ((start + t) // updates * head_count + head_index) * width
-                    set_row(dreads[after + t], kernels.flat_slice(dout, row_of_out, width))
+                    set_row(dreads[first_query + t], kernels.flat_slice(dout, row_of_out, width))
                     _pass_steps_gradient(
-                        dreads[after + t], chunk.reads[after + t], chunk.dots[after + t], ddots[after + t],
-                        t + shift, chunk, dchunk, products, writes,
+                        dreads[first_query + t], chunk.reads[first_query + t], chunk.dots[first_query + t],
+                        ddots[first_query + t], t + shift, chunk, dchunk, products, writes,
                     )  # fmt: skip
                 if has_probe:
                     dvalue = dchunk.values[writes * (t + 1) - 1]
@@ -286,7 +300,7 @@ def _backward_chunks(
                 start_of_row = row_number(start + t, head_index, batch, heads, updates) * row_size
                 drow = kernels.flat_slice(drows, start_of_row, row_size)
                 row = kernels.flat_slice(rows, start_of_row, row_size)
-                store_gradients(drow, row, t, after, dchunk, flags)
+                store_gradients(drow, row, t, first_query, dchunk, flags)
 
 
 @njit(inline=True)

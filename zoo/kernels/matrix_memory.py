@@ -191,23 +191,23 @@ def memory_forward(
 
 
 @njit(shared=True)
-def _forward(rows: Array, first: int, state: Array, memories: Array, out: Array, numbers: int) -> None:
-    flags = unpacked_flags(numbers)
+def _forward(rows: Array, first: int, state: Array, memories: Array, out: Array, packed: int) -> None:
+    flags = unpacked_flags(packed)
     width = out.shape[2] // flags.heads
     depth = state.shape[1] // flags.heads // width
     chunk = empty_chunk(flags.writes, depth, width, depth if flags.decays == 2 else 1, state)
     # A function of its own, whose caller owns all arrays: counting references to views of them took four
     # fifths of the time.
-    _forward_chunks(rows, first, state, memories, out, chunk, numbers)
+    _forward_chunks(rows, first, state, memories, out, chunk, packed)
 
 
 @njit(shared=True)
 def _forward_chunks(
-    rows: Array, first: int, state: Array, memories: Array, out: Array, chunk: ChunkArrays, numbers: int
+    rows: Array, first: int, state: Array, memories: Array, out: Array, chunk: ChunkArrays, packed: int
 ) -> None:
     rows, state, memories = kernels.unowned((rows, state, memories))
     out, chunk = kernels.unowned((out, chunk))
-    flags = unpacked_flags(numbers)
+    flags = unpacked_flags(packed)
     heads, updates, writes, has_probe = flags.heads, flags.updates, flags.writes, flags.has_probe
     read_update = 0 if flags.query_first else updates - 1
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
@@ -219,23 +219,27 @@ def _forward_chunks(
         memory = kernels.reshape(flat, (depth, width))
         for start in range(0, all_updates, CHUNK):
             count = min(CHUNK, all_updates - start)
-            after = count if has_probe else 0
+            first_query = count if has_probe else 0
             index = (first * updates + start) // CHUNK * head_count + head_index
             set_row(kernels.flat_slice(memories, index * size, size), flat)
             for t in range(count):
                 number = row_number(start + t, head_index, batch, heads, updates)
-                load_operands(kernels.flat_slice(rows, number * row_size, row_size), t, after, chunk, flags)
+                load_operands(
+                    kernels.flat_slice(rows, number * row_size, row_size), t, first_query, chunk, flags
+                )
             if flags.rotations > 0:
                 rotate_operands(count, chunk, flags)
             _set_weights(count, chunk, flags)
-            all_reads = kernels.slice_steps(chunk.reads, 0, after + count)
-            _read_memory(kernels.slice_steps(chunk.decayed, 0, after + count), memory, all_reads)
+            all_reads = kernels.slice_steps(chunk.reads, 0, first_query + count)
+            _read_memory(kernels.slice_steps(chunk.decayed, 0, first_query + count), memory, all_reads)
             if has_probe:
                 apply_probes(count, chunk, writes)
             values = kernels.slice_steps(chunk.values, 0, writes * count)
-            query_reads = kernels.slice_steps(chunk.reads, after, after + count)
+            query_reads = kernels.slice_steps(chunk.reads, first_query, first_query + count)
             kernels.add_matmul(
-                kernels.slice_steps(chunk.weights, after, after + count), kernels.pack(values), query_reads
+                kernels.slice_steps(chunk.weights, first_query, first_query + count),
+                kernels.pack(values),
+                query_reads,
             )
             for t in range(read_update, count, updates):  # chunks begin where steps do
                 row_of_out = ((start + t) // updates * head_count + head_index) * width
@@ -339,25 +343,25 @@ def memory_backward(
 
 @njit(shared=True)
 def _backward(
-    rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array, numbers: int
+    rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array, packed: int
 ) -> None:
-    flags = unpacked_flags(numbers)
+    flags = unpacked_flags(packed)
     width = dout.shape[2] // flags.heads
     depth = dstate.shape[1] // flags.heads // width
     decay_size = depth if flags.decays == 2 else 1
     chunk = empty_chunk(flags.writes, depth, width, decay_size, dstate)
     dchunk = empty_chunk(flags.writes, depth, width, decay_size, dstate)
-    _backward_chunks(rows, memories, first, dstate, dout, drows, chunk, dchunk, numbers)
+    _backward_chunks(rows, memories, first, dstate, dout, drows, chunk, dchunk, packed)
 
 
 @njit(shared=True)
 def _backward_chunks(
     rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
-    chunk: ChunkArrays, dchunk: ChunkArrays, numbers: int,
+    chunk: ChunkArrays, dchunk: ChunkArrays, packed: int,
 ) -> None:  # fmt: skip
     rows, memories, dstate, dout, drows = kernels.unowned((rows, memories, dstate, dout, drows))
     chunk, dchunk = kernels.unowned((chunk, dchunk))
-    flags = unpacked_flags(numbers)
+    flags = unpacked_flags(packed)
     heads, updates, writes, has_probe = flags.heads, flags.updates, flags.writes, flags.has_probe
     read_update = 0 if flags.query_first else updates - 1
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
@@ -371,16 +375,18 @@ def _backward_chunks(
             count = min(CHUNK, all_updates - start)
             index = (first * updates + start) // CHUNK * head_count + head_index
             memory = kernels.reshape(kernels.flat_slice(memories, index * size, size), (depth, width))
-            after = count if has_probe else 0  # the first row of the queries
-            total = after + count
+            first_query = count if has_probe else 0
+            total = first_query + count
             for t in range(count):
                 number = row_number(start + t, head_index, batch, heads, updates)
-                load_operands(kernels.flat_slice(rows, number * row_size, row_size), t, after, chunk, flags)
+                load_operands(
+                    kernels.flat_slice(rows, number * row_size, row_size), t, first_query, chunk, flags
+                )
             if updates > 1:
                 kernels.fill_zeros(dchunk.reads)
             for t in range(read_update, count, updates):
                 row_of_out = ((start + t) // updates * head_count + head_index) * width
-                set_row(dchunk.reads[after + t], kernels.flat_slice(dout, row_of_out, width))
+                set_row(dchunk.reads[first_query + t], kernels.flat_slice(dout, row_of_out, width))
             if flags.rotations > 0:
                 rotate_operands(count, chunk, flags)
                 rotate_memory(gradient, cosines[count - 1], sines[count - 1], True)
@@ -403,8 +409,8 @@ def _backward_chunks(
                     dangles[count - 1],
                 )  # fmt: skip
             kernels.add_matmul_ta(
-                kernels.slice_steps(chunk.weights, after, total),
-                kernels.slice_steps(dchunk.reads, after, total),
+                kernels.slice_steps(chunk.weights, first_query, total),
+                kernels.slice_steps(dchunk.reads, first_query, total),
                 dvalues,
             )
             if has_probe:
@@ -431,4 +437,4 @@ def _backward_chunks(
                 start_of_row = row_number(start + t, head_index, batch, heads, updates) * row_size
                 drow = kernels.flat_slice(drows, start_of_row, row_size)
                 row = kernels.flat_slice(rows, start_of_row, row_size)
-                store_gradients(drow, row, t, after, dchunk, flags)
+                store_gradients(drow, row, t, first_query, dchunk, flags)

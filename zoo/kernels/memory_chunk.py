@@ -48,7 +48,8 @@ class ChunkArrays(NamedTuple):
         values: Values that the steps write, ``(W, D)``.
         keys: Keys of the values, ``(W, K)``.
         readers: Probes and queries, ``(2 * CHUNK, K)``.
-        decay: Decays, ``(CHUNK, 1)``, ``(CHUNK, K)`` or ``(CHUNK, D)``; ones without decays.
+        decay: Decays, ``(CHUNK, 1)``, ``(CHUNK, K)`` or ``(CHUNK, D)``; ones without decays. With
+            momentum, decay, keep and gain, ``(CHUNK, 3)``.
         rates: Factors of the reads of probes, ``(CHUNK, D)``.
         cosines: Cosines of angles, ``(CHUNK, K / 2)``; among gradients, the gradients of the angles.
         sines: Sines of angles, ``(CHUNK, K / 2)``.
@@ -57,7 +58,7 @@ class ChunkArrays(NamedTuple):
         remaining_keys: The rest of each key at the end of the chunk, ``(W, K)``.
         decayed: Readers times products of decays, ``(2 * CHUNK, K)``.
         reads: Results of the readers, ``(2 * CHUNK, D)``.
-        dots: Products of readers and keys, ``(2 * CHUNK, W)``, with one decay for each head.
+        dots: Products of readers and keys, ``(2 * CHUNK, W)``, unless each row has a decay.
         weights: Weights of the values in the reads, ``(2 * CHUNK, W)``.
     """
 

@@ -21,8 +21,16 @@ def row_number(update: int, head_index: int, batch: int, heads: int, updates: in
 
 
 @njit(inline=True)
-def load_operands(row: Array, t: int, first: int, chunk: ChunkArrays, flags: MemoryFlags) -> None:
-    """Copy the operands of step ``t`` of a chunk to its arrays; ``first`` is the first query."""
+def load_operands(row: Array, t: int, first_query: int, chunk: ChunkArrays, flags: MemoryFlags) -> None:
+    """Copy the operands of step ``t`` of a chunk to its arrays.
+
+    Args:
+        row: The operands.
+        t: The step.
+        first_query: Row of the first query among the readers.
+        chunk: The arrays.
+        flags: The form of the memory.
+    """
     values, keys, readers, decay, rates = chunk.values, chunk.keys, chunk.readers, chunk.decay, chunk.rates
     writes, width, depth = flags.writes, values.shape[1], keys.shape[1]
     set_row(
@@ -35,7 +43,7 @@ def load_operands(row: Array, t: int, first: int, chunk: ChunkArrays, flags: Mem
         kernels.flat_slice(row, start, writes * depth),
     )
     start += writes * depth
-    set_row(readers[first + t], kernels.flat_slice(row, start, depth))
+    set_row(readers[first_query + t], kernels.flat_slice(row, start, depth))
     start += depth
     if flags.decays > 0:
         set_row(decay[t], kernels.flat_slice(row, start, decay.shape[1]))
@@ -51,7 +59,7 @@ def load_operands(row: Array, t: int, first: int, chunk: ChunkArrays, flags: Mem
 
 @njit(inline=True)
 def store_gradients(
-    drow: Array, row: Array, t: int, first: int, dchunk: ChunkArrays, flags: MemoryFlags
+    drow: Array, row: Array, t: int, first_query: int, dchunk: ChunkArrays, flags: MemoryFlags
 ) -> None:
     """Copy the gradients of step ``t`` of a chunk to the gradients of its row of operands.
 
@@ -69,7 +77,7 @@ def store_gradients(
         kernels.flat_slice(keys, writes * t * depth, writes * depth),
     )
     start += writes * depth
-    set_row(kernels.flat_slice(drow, start, depth), readers[first + t])
+    set_row(kernels.flat_slice(drow, start, depth), readers[first_query + t])
     start += depth
     if flags.decays > 0:
         set_row(kernels.flat_slice(drow, start, decay.shape[1]), decay[t])

@@ -24,17 +24,14 @@ from zoo.kernels.memory_chunk import ChunkArrays, MemoryFlags
 from zoo.kernels.row_loops import (
     add_product,
     add_scaled,
+    decay_gradient,
     dot,
     multiply_by_row,
     multiply_rows,
     set_row,
+    set_scaled,
 )
 from zoo.kernels.vector_loops import vector_loop
-
-
-@vector_loop(1, 1)
-def _scaled(_target: Any, source: Any, factor: Any) -> Any:
-    return (source * factor,)
 
 
 @vector_loop(1, 2, sums=1)
@@ -51,12 +48,6 @@ def _key_gradient(
     """Backward pass of ``weight = query @ key`` and ``key = decay * before``; ``g`` is the key's gradient."""
     h = g + query * weight
     return h * decay, dquery + key * weight, ddecay + h * before
-
-
-@vector_loop(2, 2)
-def _decay_gradient(g: Any, ddecay: Any, before: Any, decay: Any) -> Any:
-    """Backward pass of ``key = decay * before``; ``g`` is the key's gradient."""
-    return g * decay, ddecay + g * before
 
 
 @vector_loop(2, 2)
@@ -161,7 +152,7 @@ def row_decay_weights_gradient(
         g = dchunk.remaining_keys[n]
         for t in range(steps - 1, s, -1):
             if flags.query_first:
-                _decay_gradient(g, ddecay[t], chain[t - 1], decay[t])
+                decay_gradient(g, ddecay[t], chain[t - 1], decay[t])
                 _reader_gradient(
                     g, dreaders[first + t], readers[first + t], chain[t - 1], dweights[first + t, n]
                 )
@@ -193,7 +184,7 @@ def head_decay_products(steps: int, chunk: ChunkArrays, flags: MemoryFlags) -> N
             if is_early and t == 0:
                 set_row(decayed[first], readers[first])
             else:
-                _scaled(decayed[first + t], readers[first + t], products[t - 1 if is_early else t, 0])
+                set_scaled(decayed[first + t], readers[first + t], products[t - 1 if is_early else t, 0])
 
 
 @njit(inline=True)
@@ -223,7 +214,7 @@ def head_decay_weights(steps: int, chunk: ChunkArrays, flags: MemoryFlags) -> No
     kernels.fill_zeros(table)
     for t in range(steps):
         if t > 0:
-            _scaled(table[t], table[t - 1], decay[t, 0])
+            set_scaled(table[t], table[t - 1], decay[t, 0])
         for n in range(writes * t, writes * (t + 1)):
             table[t, n] = 1
     kernels.fill_zeros(dots)
@@ -235,7 +226,7 @@ def head_decay_weights(steps: int, chunk: ChunkArrays, flags: MemoryFlags) -> No
     set_row(kernels.flat(chunk.weights), kernels.flat(dots))
     _multiply_by_table(steps, chunk.weights, table, flags)
     for n in range(writes * steps):
-        _scaled(chunk.remaining_keys[n], keys[n], table[steps - 1, n])
+        set_scaled(chunk.remaining_keys[n], keys[n], table[steps - 1, n])
 
 
 @njit(inline=True)
@@ -251,7 +242,7 @@ def head_decay_products_gradient(
             if is_early and t == 0:
                 set_row(dreaders[first], ddecayed[first])
             else:
-                _scaled(dreaders[first + t], ddecayed[first + t], products[t - 1 if is_early else t, 0])
+                set_scaled(dreaders[first + t], ddecayed[first + t], products[t - 1 if is_early else t, 0])
     if flags.decays == 1:
         total = dchunk.products[0, 0]
         for t in range(steps - 1, -1, -1):
@@ -306,7 +297,7 @@ def head_decay_weights_gradient(
             add_scaled(dtable[t - 1], dtable[t], decay[t, 0])
     _multiply_by_table(steps, dweights, table, flags)
     for n in range(writes * steps):
-        _scaled(dkeys[n], dremaining_keys[n], table[steps - 1, n])
+        set_scaled(dkeys[n], dremaining_keys[n], table[steps - 1, n])
     ddots = kernels.slice_steps(dweights, 0, count)
     kernels.add_matmul(
         ddots,

@@ -44,10 +44,10 @@ from zoo.kernels.memory_chunk import (
     unpacked_flags,
 )
 from zoo.kernels.memory_operands import load_operands, row_number, store_gradients
-from zoo.kernels.row_loops import add_product, add_scaled, dot, multiply_rows, scale_row, set_row
+from zoo.kernels.row_loops import add_product, add_scaled, dot, multiply_rows, scale_row, set_row, set_scaled
 from zoo.kernels.vector_loops import vector_loop
 
-_FACTORS = 3
+_FACTORS_OF_STEP = 3
 """Numbers of a step: decay, keep and gain."""
 
 
@@ -55,22 +55,17 @@ class MomentumArrays(NamedTuple):
     """Values of a chunk that :class:`.ChunkArrays` lacks, or their gradients.
 
     Args:
-        of_memory: Factors of the terms of M, ``(CHUNK + 1, CHUNK + 2)``. The last two columns are of M and of
-            P before the chunk, the others of the outer products.
-        of_momentum: Factors of the terms of P.
+        memory_factors: Factors of the terms of M, ``(CHUNK + 1, CHUNK + 2)``. The last two columns belong to
+            M and P before the chunk, and the others to the outer products.
+        momentum_factors: Factors of the terms of P.
         decayed: Readers times the factor of P before the chunk, ``(2 * CHUNK, K)``.
         remaining_keys: Keys times their factors in P after the chunk, ``(CHUNK, K)``.
     """
 
-    of_memory: Array
-    of_momentum: Array
+    memory_factors: Array
+    momentum_factors: Array
     decayed: Array
     remaining_keys: Array
-
-
-@vector_loop(1, 1)
-def _scaled(_target: Any, source: Any, factor: Any) -> Any:
-    return (source * factor,)
 
 
 @vector_loop(1, 2)
@@ -97,47 +92,47 @@ def _row_of_reader(reader: int, steps: int, flags: MemoryFlags) -> int:
 
 
 @njit(inline=True)
-def _set_factors(steps: int, decay: Array, of_memory: Array, of_momentum: Array) -> None:
+def _set_factors(steps: int, decay: Array, memory_factors: Array, momentum_factors: Array) -> None:
     """Set both tables."""
-    kernels.fill_zeros(of_memory)
-    kernels.fill_zeros(of_momentum)
-    of_memory[0, CHUNK] = 1
-    of_momentum[0, CHUNK + 1] = 1
+    kernels.fill_zeros(memory_factors)
+    kernels.fill_zeros(momentum_factors)
+    memory_factors[0, CHUNK] = 1
+    momentum_factors[0, CHUNK + 1] = 1
     for t in range(steps):
-        _scaled(of_momentum[t + 1], of_momentum[t], decay[t, 1])
-        of_momentum[t + 1, t] = 1
-        _add_two(of_memory[t + 1], of_memory[t], of_momentum[t + 1], decay[t, 0], decay[t, 2])
+        set_scaled(momentum_factors[t + 1], momentum_factors[t], decay[t, 1])
+        momentum_factors[t + 1, t] = 1
+        _add_two(memory_factors[t + 1], memory_factors[t], momentum_factors[t + 1], decay[t, 0], decay[t, 2])
 
 
 @njit(inline=True)
 def _set_weights(
-    steps: int, total: int, chunk: ChunkArrays, more: MomentumArrays, flags: MemoryFlags
+    steps: int, total: int, chunk: ChunkArrays, extra: MomentumArrays, flags: MemoryFlags
 ) -> None:
-    """Set the products of readers and keys with their factors, and readers and keys with theirs."""
-    _set_factors(steps, chunk.decay, more.of_memory, more.of_momentum)
+    """Set both tables, ``dots``, ``decayed``, ``remaining_keys`` and ``weights``, the weights of values."""
+    _set_factors(steps, chunk.decay, extra.memory_factors, extra.momentum_factors)
     dots, readers = kernels.slice_steps(chunk.dots, 0, total), kernels.slice_steps(chunk.readers, 0, total)
     kernels.fill_zeros(dots)
     panels = kernels.pack_transposed(kernels.slice_steps(chunk.keys, 0, steps))
     kernels.add_matmul_offset(readers, 0, panels, dots, 0, steps)
     for r in range(total):
-        factors = more.of_memory[_row_of_reader(r, steps, flags)]
+        factors = extra.memory_factors[_row_of_reader(r, steps, flags)]
         multiply_rows(chunk.weights[r], chunk.dots[r], kernels.flat_slice(factors, 0, CHUNK))
-        _scaled(chunk.decayed[r], chunk.readers[r], factors[CHUNK])
-        _scaled(more.decayed[r], chunk.readers[r], factors[CHUNK + 1])
+        set_scaled(chunk.decayed[r], chunk.readers[r], factors[CHUNK])
+        set_scaled(extra.decayed[r], chunk.readers[r], factors[CHUNK + 1])
     for n in range(steps):
-        _scaled(chunk.remaining_keys[n], chunk.keys[n], more.of_memory[steps, n])
-        _scaled(more.remaining_keys[n], chunk.keys[n], more.of_momentum[steps, n])
+        set_scaled(chunk.remaining_keys[n], chunk.keys[n], extra.memory_factors[steps, n])
+        set_scaled(extra.remaining_keys[n], chunk.keys[n], extra.momentum_factors[steps, n])
 
 
 @njit(inline=True)
 def _read_memories(
-    count: int, chunk: ChunkArrays, more: MomentumArrays, memory: Array, momentum: Array
+    count: int, chunk: ChunkArrays, extra: MomentumArrays, memory: Array, momentum: Array
 ) -> None:
     """Set the parts of the first reads with the memory and the momentum before the chunk."""
     reads = kernels.slice_steps(chunk.reads, 0, count)
     kernels.fill_zeros(reads)
     kernels.add_matmul(kernels.slice_steps(chunk.decayed, 0, count), kernels.pack(memory), reads)
-    kernels.add_matmul(kernels.slice_steps(more.decayed, 0, count), kernels.pack(momentum), reads)
+    kernels.add_matmul(kernels.slice_steps(extra.decayed, 0, count), kernels.pack(momentum), reads)
 
 
 @njit(inline=True)
@@ -159,6 +154,7 @@ def momentum_memory_forward(
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
+    # With decays, load_operands copies the three factors of a step.
     flags = packed_flags(MemoryFlags(heads, 1, 1, 1, 0, has_probe, query_first))
     _forward(rows, first, state, momentum, memories, momenta, out, flags)
 
@@ -166,23 +162,23 @@ def momentum_memory_forward(
 @njit(shared=True)
 def _forward(
     rows: Array, first: int, state: Array, momentum: Array, memories: Array, momenta: Array, out: Array,
-    numbers: int,
+    packed: int,
 ) -> None:  # fmt: skip
-    flags = unpacked_flags(numbers)
+    flags = unpacked_flags(packed)
     width = out.shape[2] // flags.heads
     depth = state.shape[1] // flags.heads // width
-    chunk, more = empty_chunk(1, depth, width, _FACTORS, state), _empty_momentum_arrays(depth, state)
-    _forward_chunks(rows, first, state, momentum, memories, momenta, out, chunk, more, numbers)
+    chunk, extra = empty_chunk(1, depth, width, _FACTORS_OF_STEP, state), _empty_momentum_arrays(depth, state)
+    _forward_chunks(rows, first, state, momentum, memories, momenta, out, chunk, extra, packed)
 
 
 @njit(shared=True)
 def _forward_chunks(
     rows: Array, first: int, state: Array, momentum: Array, memories: Array, momenta: Array, out: Array,
-    chunk: ChunkArrays, more: MomentumArrays, numbers: int,
+    chunk: ChunkArrays, extra: MomentumArrays, packed: int,
 ) -> None:  # fmt: skip
     rows, state, momentum, out = kernels.unowned((rows, state, momentum, out))
-    memories, momenta, chunk, more = kernels.unowned((memories, momenta, chunk, more))
-    flags = unpacked_flags(numbers)
+    memories, momenta, chunk, extra = kernels.unowned((memories, momenta, chunk, extra))
+    flags = unpacked_flags(packed)
     steps, batch = rows.shape[0], rows.shape[1]
     heads, head_count = flags.heads, batch * flags.heads
     size, width = state.shape[1] // heads, out.shape[2] // heads
@@ -194,30 +190,32 @@ def _forward_chunks(
         P = kernels.reshape(flat_momentum, (depth, width))
         for start in range(0, steps, CHUNK):
             count = min(CHUNK, steps - start)
-            after = count if flags.has_probe else 0  # the first row of the queries
+            first_query = count if flags.has_probe else 0  # the first row of the queries
             index = (first + start) // CHUNK * head_count + head_index
             set_row(kernels.flat_slice(memories, index * size, size), flat_memory)
             set_row(kernels.flat_slice(momenta, index * size, size), flat_momentum)
             for t in range(count):
                 number = row_number(start + t, head_index, batch, heads, 1)
-                load_operands(kernels.flat_slice(rows, number * row_size, row_size), t, after, chunk, flags)
-            _set_weights(count, after + count, chunk, more, flags)
-            _read_memories(after + count, chunk, more, M, P)
+                load_operands(
+                    kernels.flat_slice(rows, number * row_size, row_size), t, first_query, chunk, flags
+                )
+            _set_weights(count, first_query + count, chunk, extra, flags)
+            _read_memories(first_query + count, chunk, extra, M, P)
             if flags.has_probe:
                 apply_probes(count, chunk, 1)
             values = kernels.slice_steps(chunk.values, 0, count)
-            query_reads = kernels.slice_steps(chunk.reads, after, after + count)
-            weights = kernels.slice_steps(chunk.weights, after, after + count)
+            query_reads = kernels.slice_steps(chunk.reads, first_query, first_query + count)
+            weights = kernels.slice_steps(chunk.weights, first_query, first_query + count)
             kernels.add_matmul(weights, kernels.pack(values), query_reads)
             for t in range(count):
                 row_of_out = ((start + t) * head_count + head_index) * width
                 set_row(kernels.flat_slice(out, row_of_out, width), query_reads[t])
-            last = more.of_memory[count]
+            last = extra.memory_factors[count]
             scale_row(flat_memory, last[CHUNK])
             add_scaled(flat_memory, flat_momentum, last[CHUNK + 1])
-            scale_row(flat_momentum, more.of_momentum[count, CHUNK + 1])
+            scale_row(flat_momentum, extra.momentum_factors[count, CHUNK + 1])
             kernels.add_matmul_ta(kernels.slice_steps(chunk.remaining_keys, 0, count), values, M)
-            kernels.add_matmul_ta(kernels.slice_steps(more.remaining_keys, 0, count), values, P)
+            kernels.add_matmul_ta(kernels.slice_steps(extra.remaining_keys, 0, count), values, P)
 
 
 @njit(inline=True)
@@ -247,28 +245,34 @@ def momentum_memory_backward(
 @njit(shared=True)
 def _backward(
     rows: Array, memories: Array, momenta: Array, first: int, dstate: Array, dmomentum: Array,
-    dout: Array, drows: Array, numbers: int,
+    dout: Array, drows: Array, packed: int,
 ) -> None:  # fmt: skip
-    flags = unpacked_flags(numbers)
+    flags = unpacked_flags(packed)
     width = dout.shape[2] // flags.heads
     depth = dstate.shape[1] // flags.heads // width
-    chunk, more = empty_chunk(1, depth, width, _FACTORS, dstate), _empty_momentum_arrays(depth, dstate)
-    dchunk, dmore = empty_chunk(1, depth, width, _FACTORS, dstate), _empty_momentum_arrays(depth, dstate)
+    chunk, extra = (
+        empty_chunk(1, depth, width, _FACTORS_OF_STEP, dstate),
+        _empty_momentum_arrays(depth, dstate),
+    )
+    dchunk, dextra = (
+        empty_chunk(1, depth, width, _FACTORS_OF_STEP, dstate),
+        _empty_momentum_arrays(depth, dstate),
+    )
     _backward_chunks(
-        rows, memories, momenta, first, dstate, dmomentum, dout, drows, chunk, more, dchunk, dmore, numbers
+        rows, memories, momenta, first, dstate, dmomentum, dout, drows, chunk, extra, dchunk, dextra, packed
     )
 
 
 @njit(shared=True)
 def _backward_chunks(
     rows: Array, memories: Array, momenta: Array, first: int, dstate: Array, dmomentum: Array,
-    dout: Array, drows: Array, chunk: ChunkArrays, more: MomentumArrays, dchunk: ChunkArrays,
-    dmore: MomentumArrays, numbers: int,
+    dout: Array, drows: Array, chunk: ChunkArrays, extra: MomentumArrays, dchunk: ChunkArrays,
+    dextra: MomentumArrays, packed: int,
 ) -> None:  # fmt: skip
     rows, memories, momenta, dstate = kernels.unowned((rows, memories, momenta, dstate))
     dmomentum, dout, drows = kernels.unowned((dmomentum, dout, drows))
-    chunk, more, dchunk, dmore = kernels.unowned((chunk, more, dchunk, dmore))
-    flags = unpacked_flags(numbers)
+    chunk, extra, dchunk, dextra = kernels.unowned((chunk, extra, dchunk, dextra))
+    flags = unpacked_flags(packed)
     steps, batch = rows.shape[0], rows.shape[1]
     heads, head_count = flags.heads, batch * flags.heads
     size, width = dstate.shape[1] // heads, dout.shape[2] // heads
@@ -278,42 +282,44 @@ def _backward_chunks(
         dP = kernels.reshape(kernels.flat_slice(dmomentum, head_index * size, size), (depth, width))
         for start in range((steps - 1) // CHUNK * CHUNK, -1, -CHUNK):
             count = min(CHUNK, steps - start)
-            after = count if flags.has_probe else 0
-            total = after + count
+            first_query = count if flags.has_probe else 0
+            total = first_query + count
             index = (first + start) // CHUNK * head_count + head_index
             M = kernels.reshape(kernels.flat_slice(memories, index * size, size), (depth, width))
             P = kernels.reshape(kernels.flat_slice(momenta, index * size, size), (depth, width))
             for t in range(count):
                 number = row_number(start + t, head_index, batch, heads, 1)
-                load_operands(kernels.flat_slice(rows, number * row_size, row_size), t, after, chunk, flags)
+                load_operands(
+                    kernels.flat_slice(rows, number * row_size, row_size), t, first_query, chunk, flags
+                )
                 row_of_out = ((start + t) * head_count + head_index) * width
-                set_row(dchunk.reads[after + t], kernels.flat_slice(dout, row_of_out, width))
-            _set_weights(count, total, chunk, more, flags)
+                set_row(dchunk.reads[first_query + t], kernels.flat_slice(dout, row_of_out, width))
+            _set_weights(count, total, chunk, extra, flags)
             if flags.has_probe:
-                _read_memories(count, chunk, more, M, P)
+                _read_memories(count, chunk, extra, M, P)
                 apply_probes(count, chunk, 1)
-            kernels.fill_zeros(dmore.of_memory)
-            kernels.fill_zeros(dmore.of_momentum)
-            _update_gradient(count, chunk, more, dchunk, dmore, dM, dP)
+            kernels.fill_zeros(dextra.memory_factors)
+            kernels.fill_zeros(dextra.momentum_factors)
+            _update_gradient(count, chunk, extra, dchunk, dextra, dM, dP)
             kernels.add_matmul_ta(
-                kernels.slice_steps(chunk.weights, after, total),
-                kernels.slice_steps(dchunk.reads, after, total),
+                kernels.slice_steps(chunk.weights, first_query, total),
+                kernels.slice_steps(dchunk.reads, first_query, total),
                 kernels.slice_steps(dchunk.values, 0, count),
             )
             if flags.has_probe:
                 apply_probes_gradient(count, chunk, dchunk, 1)
-            _read_gradient(count, total, chunk, more, dchunk, dmore, M, P, dM, dP, flags)
-            _factors_gradient(count, chunk.decay, more, dmore, dchunk.decay)
+            _read_gradient(count, total, chunk, extra, dchunk, dextra, M, P, dM, dP, flags)
+            _factors_gradient(count, chunk.decay, extra, dextra, dchunk.decay)
             for t in range(count):
                 start_of_row = row_number(start + t, head_index, batch, heads, 1) * row_size
                 drow = kernels.flat_slice(drows, start_of_row, row_size)
                 row = kernels.flat_slice(rows, start_of_row, row_size)
-                store_gradients(drow, row, t, after, dchunk, flags)
+                store_gradients(drow, row, t, first_query, dchunk, flags)
 
 
 @njit(inline=True)
 def _update_gradient(
-    steps: int, chunk: ChunkArrays, more: MomentumArrays, dchunk: ChunkArrays, dmore: MomentumArrays,
+    steps: int, chunk: ChunkArrays, extra: MomentumArrays, dchunk: ChunkArrays, dextra: MomentumArrays,
     dM: Array, dP: Array,
 ) -> None:  # fmt: skip
     """Backward pass of the outer products in both matrices after the chunk, whose gradients are given.
@@ -325,25 +331,25 @@ def _update_gradient(
         kernels.slice_steps(dchunk.values, 0, steps),
     )
     dkeys_of_memory = kernels.slice_steps(dchunk.remaining_keys, 0, steps)
-    dkeys_of_momentum = kernels.slice_steps(dmore.remaining_keys, 0, steps)
+    dkeys_of_momentum = kernels.slice_steps(dextra.remaining_keys, 0, steps)
     kernels.fill_zeros(dvalues)
     kernels.fill_zeros(dkeys_of_memory)
     kernels.fill_zeros(dkeys_of_momentum)
     kernels.add_matmul(kernels.slice_steps(chunk.remaining_keys, 0, steps), kernels.pack(dM), dvalues)
-    kernels.add_matmul(kernels.slice_steps(more.remaining_keys, 0, steps), kernels.pack(dP), dvalues)
+    kernels.add_matmul(kernels.slice_steps(extra.remaining_keys, 0, steps), kernels.pack(dP), dvalues)
     kernels.add_matmul(values, kernels.pack_transposed(dM), dkeys_of_memory)
     kernels.add_matmul(values, kernels.pack_transposed(dP), dkeys_of_momentum)
-    last, last_of_momentum = more.of_memory[steps], more.of_momentum[steps]
+    last, last_of_momentum = extra.memory_factors[steps], extra.momentum_factors[steps]
     for n in range(steps):
-        dmore.of_memory[steps, n] += dot(dkeys_of_memory[n], chunk.keys[n])
-        dmore.of_momentum[steps, n] += dot(dkeys_of_momentum[n], chunk.keys[n])
+        dextra.memory_factors[steps, n] += dot(dkeys_of_memory[n], chunk.keys[n])
+        dextra.momentum_factors[steps, n] += dot(dkeys_of_momentum[n], chunk.keys[n])
         _add_two(dchunk.keys[n], dkeys_of_memory[n], dkeys_of_momentum[n], last[n], last_of_momentum[n])
 
 
 @njit(inline=True)
 def _read_gradient(
-    steps: int, total: int, chunk: ChunkArrays, more: MomentumArrays, dchunk: ChunkArrays,
-    dmore: MomentumArrays, M: Array, P: Array, dM: Array, dP: Array, flags: MemoryFlags,
+    steps: int, total: int, chunk: ChunkArrays, extra: MomentumArrays, dchunk: ChunkArrays,
+    dextra: MomentumArrays, M: Array, P: Array, dM: Array, dP: Array, flags: MemoryFlags,
 ) -> None:  # fmt: skip
     """Backward pass of all reads, and of the matrices before the chunk in those after it.
 
@@ -355,7 +361,7 @@ def _read_gradient(
     )
     ddecayed, ddecayed_of_momentum = (
         kernels.slice_steps(dchunk.decayed, 0, total),
-        kernels.slice_steps(dmore.decayed, 0, total),
+        kernels.slice_steps(dextra.decayed, 0, total),
     )
     kernels.fill_zeros(dweights)
     kernels.fill_zeros(ddecayed)
@@ -366,7 +372,7 @@ def _read_gradient(
     kernels.add_matmul(dreads, kernels.pack_transposed(P), ddecayed_of_momentum)
     for r in range(total):
         row = _row_of_reader(r, steps, flags)
-        factors, dfactors = more.of_memory[row], dmore.of_memory[row]
+        factors, dfactors = extra.memory_factors[row], dextra.memory_factors[row]
         add_product(kernels.flat_slice(dfactors, 0, CHUNK), dchunk.weights[r], chunk.dots[r])
         multiply_rows(dchunk.weights[r], dchunk.weights[r], kernels.flat_slice(factors, 0, CHUNK))
         dfactors[CHUNK] += dot(ddecayed[r], chunk.readers[r])
@@ -375,29 +381,29 @@ def _read_gradient(
     keys, readers = kernels.slice_steps(chunk.keys, 0, steps), kernels.slice_steps(chunk.readers, 0, total)
     kernels.add_matmul(dweights, kernels.pack(keys), kernels.slice_steps(dchunk.readers, 0, total))
     kernels.add_matmul_ta(dweights, readers, kernels.slice_steps(dchunk.keys, 0, steps))
-    last, keep = more.of_memory[steps], more.of_momentum[steps, CHUNK + 1]
+    last, product_of_keeps = extra.memory_factors[steps], extra.momentum_factors[steps, CHUNK + 1]
     flat_dM, flat_dP = kernels.flat(dM), kernels.flat(dP)
-    dmore.of_memory[steps, CHUNK] += dot(flat_dM, kernels.flat(M))
-    dmore.of_memory[steps, CHUNK + 1] += dot(flat_dM, kernels.flat(P))
-    dmore.of_momentum[steps, CHUNK + 1] += dot(flat_dP, kernels.flat(P))
-    scale_row(flat_dP, keep)
+    dextra.memory_factors[steps, CHUNK] += dot(flat_dM, kernels.flat(M))
+    dextra.memory_factors[steps, CHUNK + 1] += dot(flat_dM, kernels.flat(P))
+    dextra.momentum_factors[steps, CHUNK + 1] += dot(flat_dP, kernels.flat(P))
+    scale_row(flat_dP, product_of_keeps)
     add_scaled(flat_dP, flat_dM, last[CHUNK + 1])
     scale_row(flat_dM, last[CHUNK])
     kernels.add_matmul_ta(kernels.slice_steps(chunk.decayed, 0, total), dreads, dM)
-    kernels.add_matmul_ta(kernels.slice_steps(more.decayed, 0, total), dreads, dP)
+    kernels.add_matmul_ta(kernels.slice_steps(extra.decayed, 0, total), dreads, dP)
 
 
 @njit(inline=True)
 def _factors_gradient(
-    steps: int, decay: Array, more: MomentumArrays, dmore: MomentumArrays, ddecay: Array
+    steps: int, decay: Array, extra: MomentumArrays, dextra: MomentumArrays, ddecay: Array
 ) -> None:
     """Backward pass of :func:`_set_factors`; it overwrites the gradients of the tables."""
-    of_memory, of_momentum = more.of_memory, more.of_momentum
-    dof_memory, dof_momentum = dmore.of_memory, dmore.of_momentum
+    memory_factors, momentum_factors = extra.memory_factors, extra.momentum_factors
+    dmemory_factors, dmomentum_factors = dextra.memory_factors, dextra.momentum_factors
     for t in range(steps - 1, -1, -1):
-        ddecay[t, 0] = dot(dof_memory[t + 1], of_memory[t])
-        ddecay[t, 2] = dot(dof_memory[t + 1], of_momentum[t + 1])
-        add_scaled(dof_momentum[t + 1], dof_memory[t + 1], decay[t, 2])
-        add_scaled(dof_memory[t], dof_memory[t + 1], decay[t, 0])
-        ddecay[t, 1] = dot(dof_momentum[t + 1], of_momentum[t])
-        add_scaled(dof_momentum[t], dof_momentum[t + 1], decay[t, 1])
+        ddecay[t, 0] = dot(dmemory_factors[t + 1], memory_factors[t])
+        ddecay[t, 2] = dot(dmemory_factors[t + 1], momentum_factors[t + 1])
+        add_scaled(dmomentum_factors[t + 1], dmemory_factors[t + 1], decay[t, 2])
+        add_scaled(dmemory_factors[t], dmemory_factors[t + 1], decay[t, 0])
+        ddecay[t, 1] = dot(dmomentum_factors[t + 1], momentum_factors[t])
+        add_scaled(dmomentum_factors[t], dmomentum_factors[t + 1], decay[t, 1])

@@ -56,3 +56,15 @@ def scale_row(target: Any, factor: Any) -> Any:
 def dot(a: Any, b: Any) -> Any:
     """``a @ b``."""
     return (a * b,)
+
+
+@vector_loop(1, 1)
+def set_scaled(_target: Any, source: Any, factor: Any) -> Any:
+    """``target = factor * source``."""
+    return (source * factor,)
+
+
+@vector_loop(2, 2)
+def decay_gradient(g: Any, ddecay: Any, before: Any, decay: Any) -> Any:
+    """Backward pass of ``after = decay * before``: ``ddecay += g * before``, then ``g *= decay``."""
+    return g * decay, ddecay + g * before

@@ -1,7 +1,8 @@
 """Operations of states that kernels compute for all steps, which compiler passes find in a step.
 
-See :mod:`zoo.compiler.passes.matrix_memory`, :mod:`zoo.compiler.passes.selective_scan`,
-:mod:`zoo.compiler.passes.diagonal_filter` and :mod:`zoo.compiler.passes.short_convolution`.
+See :mod:`zoo.compiler.passes.matrix_memory`, :mod:`zoo.compiler.passes.momentum_memory`,
+:mod:`zoo.compiler.passes.selective_scan`, :mod:`zoo.compiler.passes.diagonal_filter` and
+:mod:`zoo.compiler.passes.short_convolution`.
 
 They are not in the table of operations: no step contains them, only the kernels of a pass over a sequence.
 """

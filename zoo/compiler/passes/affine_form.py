@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zoo.compiler.ir.dims import ONE
 from zoo.compiler.ir.elementwise_ops import ADD, DIVIDE, MULTIPLY, NEGATIVE, SUBTRACT
 from zoo.compiler.ir.graph import Node, ancestors, dependents
 from zoo.compiler.ir.structural_ops import BROADCAST, RESHAPE, TRANSPOSE
@@ -36,6 +37,8 @@ def _affine_of(
     (a, b), (c, d) = operands[0], operands[-1]
     if node.op in (ADD, SUBTRACT):
         return _signed_sum(node, a, c), _signed_sum(node, b, d)
+    if node.op == TRANSPOSE and b is not None and not _keeps_order(node):
+        raise NoMatch("the axes of what a probe reads are permuted before it is written")
     if node.op in (NEGATIVE, RESHAPE, TRANSPOSE, BROADCAST):
         return _rebuilt(node, a), _rebuilt(node, b)
     if node.op == MULTIPLY and (b is None or d is None):
@@ -48,7 +51,17 @@ def _affine_of(
 
 def _rebuilt(node: Node, operand: Node | None) -> Node | None:
     """The operation of a node, applied to another operand."""
-    return None if operand is None else node.graph.build(node.op, (operand,), node.attr, node.shape)
+    if operand is None:
+        return None
+    if operand.value is not None and node.op != NEGATIVE:
+        return node.graph.constant(operand.value, node.shape)
+    return node.graph.build(node.op, (operand,), node.attr, node.shape)
+
+
+def _keeps_order(node: Node) -> bool:
+    """Whether a transpose keeps the order of elements: it moves axes of length one alone."""
+    long_axes = [axis for axis in node.attr if node.inputs[0].shape[axis] != ONE]
+    return long_axes == sorted(long_axes)
 
 
 def _signed_sum(node: Node, a: Node | None, b: Node | None) -> Node | None:

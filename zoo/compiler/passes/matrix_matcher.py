@@ -7,6 +7,7 @@ the matrices that sums read, into terms (:mod:`zoo.compiler.passes.matrix_terms`
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -141,6 +142,8 @@ class MatrixMatcher(StateMatcher):
             for term in of_memory
             if term.core in matrices
         }
+        if {term.core for term in of_memory} - {None, *itertools.chain(*self.stages)}:
+            raise NoMatch("a query reads it together with another state of its shape")
         if len(stages) != 1:
             raise NoMatch("a query reads it before and after its update")
         (stage,) = stages

@@ -1,8 +1,8 @@
 """Find matrix memories with momentum: ``P' = keep * P + outer(key, u)`` and ``M' = decay * M + gain * P'``.
 
 One query reads M or M'. ``u`` may depend on M through one read before the update, of which it is an affine
-function. ``decay``, ``keep`` and ``gain`` are numbers of each head. M and P are two states of the same shape,
-for example the memory of ``titans`` and its momentum. They become one value of the graph, which
+function. ``decay``, ``keep`` and ``gain`` are one number for each head. M and P are two states of the same
+shape, for example the memory of ``titans`` and its momentum. They become one value of the graph, which
 :mod:`zoo.kernels.momentum_memory` computes for all steps.
 """
 
@@ -12,7 +12,7 @@ from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.ir.dims import ONE
 from zoo.compiler.ir.graph import Node, ancestors
 from zoo.compiler.ir.memory_ops import Decays, MemoryForm, Rotations, matrix_memory
-from zoo.compiler.ir.structural_ops import concatenate
+from zoo.compiler.ir.structural_ops import RESHAPE, TRANSPOSE, concatenate
 from zoo.compiler.passes.affine_form import affine_form
 from zoo.compiler.passes.matrix_matcher import MatrixMatcher, Read
 from zoo.compiler.passes.matrix_terms import MatrixTerm
@@ -37,14 +37,14 @@ class _MomentumMatcher(MatrixMatcher):
         before = self.terms.add_core(self.step_graph.states[momentum])
         after = self.terms.add_core(self.step_graph.new_states[momentum])
         query, probes = self.reads()
-        decay, gain = self._numbers(self.terms.expand(self.after[0], inside=True), self.before[0], after)
+        decay, gain = self._head_factors(self.terms.expand(self.after[0], inside=True), self.before[0], after)
         update = self.terms.expand(after, inside=True)
-        (keep,) = self._numbers([term for term in update if term.core is not None], before)
+        (keep,) = self._head_factors([term for term in update if term.core is not None], before)
         key, value = self.outer_product([[term for term in update if term.core is None]], query.by_column)
         rows, width = self.rows_and_width(query.by_column)
         parts = [value, key, query.vector, decay, keep, gain]
         if probes:
-            parts[0], *of_probe = self._of_probe(value, probes)
+            parts[0], *of_probe = self._split_probed_value(value, probes)
             parts += of_probe
         form = MemoryForm(
             self.name,
@@ -65,18 +65,20 @@ class _MomentumMatcher(MatrixMatcher):
         return self.without_state(query.node, query.rest, matrix_memory(concatenate(parts, 1), form))
 
     def _momentum(self) -> str:
-        """The state whose new value enters that of the memory."""
-        reached = set(ancestors(self.after))
+        """The state whose new value enters the new value of the memory."""
+        graph, reached = self.step_graph, set(ancestors(self.after))
         names = [
             name
-            for name, new in self.step_graph.new_states.items()
-            if name != self.name and new in reached and self.step_graph.states[name].shape == self.leaf.shape
+            for name, new in graph.new_states.items()
+            for state in [graph.cell.states[name]]
+            if name != self.name and graph.states[name].shape == self.leaf.shape
+            if not state.discrete and not state.complex and _without_views(new) in reached
         ]
         if self.planes > 1 or len(names) != 1:
             raise NoMatch
         return names[0]
 
-    def _numbers(self, terms: list[MatrixTerm], *cores: Node) -> list[Node]:
+    def _head_factors(self, terms: list[MatrixTerm], *cores: Node) -> list[Node]:
         """Factors of matrices, ``(heads, 1)``, in a sum of one term for each of them."""
         by_core = {term.core: term for term in terms}
         if len(terms) != len(cores) or by_core.keys() != set(cores):
@@ -86,7 +88,7 @@ class _MomentumMatcher(MatrixMatcher):
             raise NoMatch
         return [self.terms.scaled(term, None, ONE) for term in ordered]
 
-    def _of_probe(self, written: Node, probes: list[Read]) -> tuple[Node, Node, Node]:
+    def _split_probed_value(self, written: Node, probes: list[Read]) -> tuple[Node, Node, Node]:
         """The written value without the read of the probe; the probe; the factor of its read."""
         if len(probes) != 1 or probes[0].stage != 0:
             raise NoMatch
@@ -95,3 +97,9 @@ class _MomentumMatcher(MatrixMatcher):
         if rate is None:
             raise NoMatch
         return self.terms.filled(value, width, 0.0), probes[0].vector, self.terms.filled(rate, width, 0.0)
+
+
+def _without_views(node: Node) -> Node:
+    while node.op in (RESHAPE, TRANSPOSE):
+        node = node.inputs[0]
+    return node
