@@ -71,6 +71,10 @@ class TTTLinear(zoo.Cell):
         "nonlinear in the memory, unlike the other cells of this family. The state has H² / heads + H "
         "elements. Steps are computed one after another, as the recurrence is not linear. See "
         "entry 2 of docs/errata.md for a difference between this code and the one of flash-linear-attention.",
+        trainability="The model inside learns from all symbols before, and training carries the states "
+        "through the whole text. A validation begins with the first model, at 4.5 nats, and needs 2,000 "
+        "symbols to reach 2.4. With --reset, which starts each window with the first model, a bare layer of "
+        "128 units reaches 1.90 nats in 1,000 steps.",
         scope="mixer",
         block="retnet",
         related={
