@@ -148,7 +148,7 @@ def test_cells_are_compared_by_paired_differences():
         "lem has the best mean. Not clearly different: lru (3 seeds). Clearly worse: gru (3 seeds)."
     )
     (table,) = text_tables([each for each in records if each.seed == 0])
-    assert table.legend.endswith("Without a verdict: lru (1 seed), gru (1 seed).")
+    assert table.legend.endswith("Cells: lem has the best score. Verdicts need at least two seeds.")
     low = [replace(each, task="adding", higher_is_better=False, score=-each.score) for each in records]
     (table,) = text_tables(low)
     assert table.legend.endswith(
@@ -253,9 +253,9 @@ def test_list_warnings():
         "runs/x failed: ValueError: no.",
         "big on adding has 120 parameters, the number nearest to 100 that its sizes allow.",
         "The best learning rate of the sweep is at its edge for gru on copying; a better one may lie beyond, "
-        "so extend `--lr-grid`.",
-        "No learning rate of the sweep is better than the memoryless baseline for lem on adding; their rates "
-        "may be chosen by chance.",
+        "so raise `--sweep-rounds`, or give other rates with `--lr-grid`.",
+        "No learning rate of the sweep is clearly better than the memoryless baseline for lem on adding; "
+        "their rates may be chosen by chance.",
     ]
     copying, adding = text_tables(sweep=swept)[1:]
     assert {row[0]: row[4] for row in copying.rows} == {"gru": "0.01 edge", "lem": "0.01"}

@@ -347,6 +347,9 @@ def _cell_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator
         {run.seed: run for run in results.runs_of(row.task) if run.cell == row.cell and run.score is not None}
         for row in rows
     )
+    if max(len(runs) for runs in (best, *others)) < 2:
+        yield f"Cells: {rows[0].cell} has the best score. Verdicts need at least two seeds."
+        return
     cells: dict[str, list[str]] = {}
     for row, runs in zip(rows[1:], others, strict=True):
         differences = _paired_differences(best, runs)
@@ -537,9 +540,9 @@ def _undecided_rates(results: Comparison) -> Iterator[str]:
     """Pairs whose sweep has not decided."""
     sentences = {
         "edge": "The best learning rate of the sweep is at its edge for {}; a better one may lie beyond, "
-        "so extend `--lr-grid`.",
-        "plateau": "No learning rate of the sweep is better than the memoryless baseline for {}; their rates "
-        "may be chosen by chance.",
+        "so raise `--sweep-rounds`, or give other rates with `--lr-grid`.",
+        "plateau": "No learning rate of the sweep is clearly better than the memoryless baseline for {}; "
+        "their rates may be chosen by chance.",
     }
     for word, sentence in sentences.items():
         if pairs := pairs_with_verdict(results, word):
@@ -564,7 +567,7 @@ def _residual_exception(plan: Info) -> str:
     labels = [
         str(cell["label"])
         for cell in plan.get("cells", ())
-        if any("residual" in layer.split("+")[1:] for layer in layers_of(cell["spec"]))
+        if any("residual" in layer.split("+")[1:] for layer in layers_of(cell.get("spec", "")))
     ]
     return f", except for the residual connections of {', '.join(labels)}" if labels else ""
 

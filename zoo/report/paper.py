@@ -362,8 +362,8 @@ def _sweep_sentences(results: Comparison) -> Iterator[str]:
         )
     undecided = {
         "edge": "The best rate was at the edge of the grid for {}.",
-        "plateau": "No rate was better than the memoryless baseline for {}, so that their rates may be "
-        "chosen by chance.",
+        "plateau": "No rate was clearly better than the memoryless baseline for {}, so that their rates may "
+        "be chosen by chance.",
     }
     for verdict, sentence in undecided.items():
         if pairs := pairs_with_verdict(results, verdict):

@@ -176,7 +176,7 @@ class MatrixMatcher(StateMatcher):
         inner = node.inputs[0]
         order = self.terms.order(inner)
         if order is None:
-            raise NoMatch("a query reads it with its axes mixed by a reshape")
+            raise NoMatch("a query reads a function of it, or its axes are mixed by a reshape")
         *lead, row, column = self.terms.positions(inner, order)
         by_column = tuple(node.attr) == (column,)
         others = [*lead, row if by_column else column]

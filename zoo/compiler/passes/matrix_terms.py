@@ -181,7 +181,10 @@ class MatrixTerms:
             divisor = self._inverse(self._factor(node.inputs[1], order))
             return [self._product(each, divisor) for each in self.expand(node.inputs[0], order)]
         if node.op.kind is Kind.LEAF:
-            raise NoMatch("another state or parameter of its shape is added to it or read with it")
+            raise NoMatch(
+                "another state or parameter of its shape is added to it or read with it, and is not a "
+                "momentum with one factor for each head"
+            )
         if node.op not in (ADD, SUBTRACT, NEGATIVE, MULTIPLY):
             raise NoMatch(f"step takes {node.op} of it, before it is updated or read")
         left, *others = (self.expand(operand, order) for operand in node.inputs)
