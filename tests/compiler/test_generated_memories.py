@@ -29,6 +29,7 @@ class Form:
     query_first: bool
     transposed: bool
     has_momentum: bool
+    decays_first: bool
 
 
 @st.composite
@@ -38,7 +39,9 @@ def forms(draw: st.DrawFn) -> Form:
     decays = [name for name, kind in DECAYS.items() if not has_momentum or kind in ("NONE", "HEADS")]
     writes = 1 if has_momentum else draw(st.integers(1, 3))
     flags = (draw(st.booleans()) for _ in range(3))
-    return Form(draw(st.integers(1, 2)), draw(st.sampled_from(decays)), writes, *flags, has_momentum)
+    decays_first = draw(st.booleans())  # reads of the memory before the update read it after its decay
+    heads, decay = draw(st.integers(1, 2)), draw(st.sampled_from(decays))
+    return Form(heads, decay, writes, *flags, has_momentum, decays_first)
 
 
 def cell_of(form: Form) -> zoo.Cell:
@@ -66,7 +69,7 @@ def cell_of(form: Form) -> zoo.Cell:
         }[form.decay]
         value = parts["value"]
         if form.has_probe:
-            value = value - 0.3 * (probe @ old)
+            value = value - 0.3 * (probe @ (decay * old if form.decays_first else old))
         added = key.swapaxes(1, 2) * value
         for number in range(1, form.writes):
             added = added + (key + number * row).swapaxes(1, 2) * parts["column"]
@@ -74,7 +77,8 @@ def cell_of(form: Form) -> zoo.Cell:
             P = 0.8 * seen(P) + added
             added = np.tanh(parts["head"]) * P
         new = decay * old + added
-        y = np.tanh(query @ (old if form.query_first else new)).reshape(-1)
+        before = decay * old if form.decays_first else old
+        y = np.tanh(query @ (before if form.query_first else new)).reshape(-1)
         return zoo.Output(y, *map(seen, (new, P) if form.has_momentum else (new,)))
 
     def step(self, x, M):

@@ -53,7 +53,8 @@ class _FilterMatcher(MatrixMatcher):
         rows, width = self.rows_and_width(by_column)
         form = FilterForm(self.name, self.terms.heads, self.planes, rows, width, transposed=by_column)
         factors = concatenate([self._oriented(each, by_column) for each in (*keep, *take, *read)], 0)
-        return self.without_state(node, None, read_with_factors(value, factors, form))
+        memory = read_with_factors(value, factors, form)
+        return self.without_state(node, memory, memory)
 
     def _oriented(self, factor: Node | None, by_column: bool) -> Node:
         """A factor of the elements, ``(heads, K, D)``; zeros for None."""

@@ -34,6 +34,7 @@ class Read:
         stage: Index of the matrix that it reads, in :attr:`MatrixMatcher.stages`.
         vector: The other factor, ``(heads, K)``.
         by_column: Whether it sums over columns.
+        scale: A factor along the other axis, ``(heads, D)``; None for one.
         rest: Terms of the sum without S, ``(heads, D)``.
     """
 
@@ -41,7 +42,13 @@ class Read:
     stage: int
     vector: Node
     by_column: bool
+    scale: Node | None
     rest: Node | None
+
+    def result(self, memory: Node) -> Node:
+        """The value of the sum, given the sum of the product of S and the vector."""
+        scaled = memory if self.scale is None else memory * self.scale
+        return scaled if self.rest is None else scaled + self.rest
 
 
 class MatrixMatcher(StateMatcher):
@@ -147,13 +154,14 @@ class MatrixMatcher(StateMatcher):
         if len(stages) != 1:
             raise NoMatch("a query reads it before and after its update")
         (stage,) = stages
-        if any(term.split(by_column)[1] is not None for term in of_memory):
+        scales = {term.split(by_column)[1] for term in of_memory}
+        if len(scales) != 1:
             raise NoMatch("a query varies along the axis over which it does not sum")
         vectors = [self.factor(of_memory, matrix, by_column) for matrix in self.stages[stage]]
         length, _ = self.rows_and_width(by_column)
         vector = concatenate([self.terms.filled(each, length, 0.0) for each in vectors], 1)
         rest = [self.terms.summed(term, by_column) for term in terms if term.core is None]
-        return Read(node, stage, vector, by_column, _sum(rest))
+        return Read(node, stage, vector, by_column, scales.pop(), _sum(rest))
 
     def summed_terms(self, sums: Iterable[tuple[Node, bool]]) -> tuple[list[MatrixTerm], bool]:
         """The terms of the matrices that sums read, and whether all of them sum over columns.

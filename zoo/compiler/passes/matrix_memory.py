@@ -32,7 +32,7 @@ from zoo.compiler.ir.memory_ops import Decays, MemoryForm, Rotations, matrix_mem
 from zoo.compiler.ir.structural_ops import RESHAPE, TRANSPOSE, concatenate
 from zoo.compiler.passes.affine_form import affine_form
 from zoo.compiler.passes.matrix_matcher import MatrixMatcher, Read
-from zoo.compiler.passes.matrix_terms import MatrixTerm
+from zoo.compiler.passes.matrix_terms import MatrixTerm, times
 from zoo.compiler.passes.memory_rotation import polar_form, real_decay
 from zoo.compiler.passes.state_matcher import NoMatch, mismatches, replace_states
 
@@ -119,7 +119,7 @@ class _MemoryMatcher(MatrixMatcher):
             transposed=query.by_column,
         )
         memory = matrix_memory(self._operands(query, updates, form), form)
-        return self.without_state(query.node, query.rest, memory)
+        return self.without_state(query.node, query.result(memory), memory)
 
     def _matrices_between(self) -> list[Node]:
         """Matrices that probes read after an update and before the next one, in their order."""
@@ -152,6 +152,7 @@ class _MemoryMatcher(MatrixMatcher):
             value, rate = affine_form(written, probe.node)
             if rate is None or probe.stage != stage or update.probe is not None:
                 raise NoMatch("an update depends on several sums over it")
+            rate = times(rate, probe.scale)
             keys, values = [*update.keys, key], [*update.values, value]
             update = _Update(update.factors, keys, values, probe.vector, rate)
         return update

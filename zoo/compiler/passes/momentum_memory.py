@@ -15,7 +15,7 @@ from zoo.compiler.ir.memory_ops import Decays, MemoryForm, Rotations, matrix_mem
 from zoo.compiler.ir.structural_ops import RESHAPE, TRANSPOSE, concatenate
 from zoo.compiler.passes.affine_form import affine_form
 from zoo.compiler.passes.matrix_matcher import MatrixMatcher, Read
-from zoo.compiler.passes.matrix_terms import MatrixTerm
+from zoo.compiler.passes.matrix_terms import MatrixTerm, times
 from zoo.compiler.passes.state_matcher import NoMatch, replace_states
 
 
@@ -62,7 +62,8 @@ class _MomentumMatcher(MatrixMatcher):
             momentum=momentum,
         )
         self.replaces.append(momentum)
-        return self.without_state(query.node, query.rest, matrix_memory(concatenate(parts, 1), form))
+        memory = matrix_memory(concatenate(parts, 1), form)
+        return self.without_state(query.node, query.result(memory), memory)
 
     def _momentum(self) -> str:
         """The state whose new value enters the new value of the memory."""
@@ -96,7 +97,8 @@ class _MomentumMatcher(MatrixMatcher):
         value, rate = affine_form(written, probes[0].node)
         if rate is None:
             raise NoMatch
-        return self.terms.filled(value, width, 0.0), probes[0].vector, self.terms.filled(rate, width, 0.0)
+        rate = self.terms.filled(times(rate, probes[0].scale), width, 0.0)
+        return self.terms.filled(value, width, 0.0), probes[0].vector, rate
 
 
 def _without_views(node: Node) -> Node:

@@ -56,7 +56,8 @@ class _ScanMatcher(MatrixMatcher):
         form = ScanForm(
             self.name, terms.heads, depth, width, query_first=query.stage == 0, transposed=by_column
         )
-        return self.without_state(query.node, query.rest, read_with_factors(operands, rates, form))
+        memory = read_with_factors(operands, rates, form)
+        return self.without_state(query.node, query.result(memory), memory)
 
     def elements(self, node: Node, order: Order) -> Node | None:
         """A matrix that is the same at every step, or an exponential function, whose exponent is kept."""

@@ -48,7 +48,8 @@ class _ConvolutionMatcher(StateMatcher):
         value = ops.reshape(value, (ONE, width))
         taps = ops.transpose(taps, (1, 0)) if axis > 0 else taps
         taps = ops.reshape(taps, form.factors_shape)
-        return self.without_state(node, None, read_with_factors(value, taps, form))
+        memory = read_with_factors(value, taps, form)
+        return self.without_state(node, memory, memory)
 
     def _window(self) -> Node:
         """The past values and the value of this step, joined along the axis of time."""

@@ -81,15 +81,19 @@ class StateMatcher(ABC):
             NoMatch: if the state has another form.
         """
 
-    def without_state(self, read: Node, rest: Node | None, memory: Node) -> StepGraph:
-        """The step in which ``memory + rest`` replaces what is read.
+    def without_state(self, read: Node, result: Node, memory: Node) -> StepGraph:
+        """The step in which a function of a memory replaces what is read.
+
+        Args:
+            read: The sum that reads the state.
+            result: Its value, given the memory.
+            memory: The value of all steps that replaces the state.
 
         Raises:
             NoMatch: if anything else needs the state.
         """
         graph = self.step_graph
         states = {name: node for name, node in graph.new_states.items() if name not in self.replaces}
-        result = memory if rest is None else memory + rest
 
         def rule(node: Node, inputs: tuple[Node, ...]) -> Node | None:  # noqa: ARG001 - signature of a rule
             return ops.reshape(result, node.shape) if node is read else None
