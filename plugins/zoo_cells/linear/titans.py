@@ -58,8 +58,8 @@ class Titans(zoo.Cell):
         when_to_use="Use it to study memories that learn at test time: without momentum it is "
         "gated_delta_net with another scale of the rate. The state has 2 H² / heads elements. It is the "
         "recurrence alone, without the parts around it, so outputs are small at first. If the same key comes "
-        "at every step, the memory stays bounded for 2 theta < (2 - alpha) (1 + eta). Training may leave "
-        "this region, and then long sequences overflow.",
+        "at every step, the memory stays bounded for 2 theta < (2 - alpha) (1 + eta), and long sequences "
+        "overflow where training leaves this region.",
         block="deltanet",
         related={
             "ttt_linear": "has a norm in its model, no momentum and no forgetting.",
