@@ -156,7 +156,7 @@ def column_memory_forward(
     rows: Array, first: int, state: Array, memories: Array, out: Array,
     heads: int, updates: int, writes: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
-    """Run all steps, or a block of them; see :func:`zoo.kernels.matrix_memory.memory_forward`."""
+    """Run all steps, or a block of them; see :func:`zoo.kernels.memory_forward`."""
     flags = MemoryFlags(heads, updates, writes, _DECAYS, 0, has_probe, query_first)
     _forward(rows, first, state, memories, out, packed_flags(flags))
 
@@ -223,7 +223,7 @@ def column_memory_backward(
     rows: Array, memories: Array, first: int, dstate: Array, dout: Array, drows: Array,
     heads: int, updates: int, writes: int, has_probe: bool, query_first: bool,
 ) -> None:  # fmt: skip
-    """The gradients of a block of steps; see :func:`zoo.kernels.matrix_memory.memory_backward`."""
+    """The gradients of a block of steps; see :func:`zoo.kernels.memory_backward`."""
     flags = MemoryFlags(heads, updates, writes, _DECAYS, 0, has_probe, query_first)
     _backward(rows, memories, first, dstate, dout, drows, packed_flags(flags))
 
