@@ -16,9 +16,12 @@ from __future__ import annotations
 import argparse
 import datetime
 import itertools
+import multiprocessing
+import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -339,11 +342,22 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def end_with_parent() -> None:
+    """End this process when its parent has ended: a pair takes up to an hour, and nobody would write it."""
+
+    def wait() -> None:
+        if (parent := multiprocessing.parent_process()) is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def train(folder: Path, pairs: Sequence[Pair], jobs: int, minutes: float | None) -> None:
     """Train pairs in processes, and write each one when it has ended."""
     end = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     waiting = iter(pairs)
-    with ProcessPoolExecutor(jobs, max_tasks_per_child=20) as pool:
+    with ProcessPoolExecutor(jobs, max_tasks_per_child=20, initializer=end_with_parent) as pool:
 
         def submit(pair: Pair) -> Future[Results]:
             return pool.submit(measure, pair, {**SETTINGS, **TASKS[pair.task]})

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,6 +159,37 @@ def test_validations_of_a_stopped_pair_are_replaced(tmp_path, trained):
 def test_no_pair_begins_after_the_given_time(tmp_path, trained):
     assert evaluate_cells.main([str(tmp_path), "--tasks", "adding", "--minutes", "0", "--jobs", "3"]) == 0
     assert len(trained) == 3
+
+
+PARENT = """
+import multiprocessing, time
+from evaluate_cells import end_with_parent
+
+def sleep():
+    end_with_parent()
+    print("ready", flush=True)
+    time.sleep(60)
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context("spawn").Process(target=sleep)
+    process.start()
+    process.join()
+"""
+
+
+def test_workers_end_when_the_command_is_killed(tmp_path):
+    (program := tmp_path / "parent.py").write_text(PARENT)
+    paths = os.pathsep.join(sys.path)
+    command = [sys.executable, str(program)]
+    with subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "ready\n"
+        start = time.monotonic()
+        parent.kill()
+        assert parent.stdout.read() == ""  # the worker has closed the pipe, too
+        assert time.monotonic() - start < 30  # it would sleep for 60 s
 
 
 @pytest.mark.parametrize(
