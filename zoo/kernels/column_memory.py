@@ -37,7 +37,7 @@ from zoo.kernels.memory_chunk import (
     packed_flags,
     unpacked_flags,
 )
-from zoo.kernels.memory_operands import load_operands, row_number, store_gradients
+from zoo.kernels.memory_operands import load_chunk, store_chunk_gradients
 from zoo.kernels.row_loops import (
     add_product,
     add_scaled,
@@ -184,7 +184,6 @@ def _forward_chunks(
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
     head_count = batch * heads
     size, width = state.shape[1] // heads, out.shape[2] // heads
-    row_size = rows.shape[2] // (heads * updates)
     for head_index in range(head_count):
         flat = kernels.flat_slice(state, head_index * size, size)
         memory = kernels.reshape(flat, (size // width, width))
@@ -193,11 +192,7 @@ def _forward_chunks(
             first_query = count if has_probe else 0
             index = (first * updates + start) // CHUNK * head_count + head_index
             set_row(kernels.flat_slice(memories, index * size, size), flat)
-            for t in range(count):
-                number = row_number(start + t, head_index, batch, heads, updates)
-                load_operands(
-                    kernels.flat_slice(rows, number * row_size, row_size), t, first_query, chunk, flags
-                )
+            load_chunk(rows, start, count, head_index, first_query, chunk, flags)
             _read_memory_and_keys(count, first_query + count, chunk, memory, writes)
             if has_probe:
                 _apply_probes(count, chunk, products[CHUNK], writes)
@@ -255,7 +250,6 @@ def _backward_chunks(
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
     head_count = batch * heads
     size, width = dstate.shape[1] // heads, dout.shape[2] // heads
-    row_size = rows.shape[2] // (heads * updates)
     for head_index in range(head_count):
         gradient = kernels.reshape(
             kernels.flat_slice(dstate, head_index * size, size), (size // width, width)
@@ -266,11 +260,7 @@ def _backward_chunks(
             total = first_query + count
             index = (first * updates + start) // CHUNK * head_count + head_index
             memory = kernels.reshape(kernels.flat_slice(memories, index * size, size), (size // width, width))
-            for t in range(count):
-                number = row_number(start + t, head_index, batch, heads, updates)
-                load_operands(
-                    kernels.flat_slice(rows, number * row_size, row_size), t, first_query, chunk, flags
-                )
+            load_chunk(rows, start, count, head_index, first_query, chunk, flags)
             _read_memory_and_keys(count, total, chunk, memory, writes)
             if has_probe:
                 _apply_probes(count, chunk, products[CHUNK], writes)
@@ -296,11 +286,7 @@ def _backward_chunks(
                     )
                     multiply_rows(dchunk.rates[t], dvalue, products[t])  # what the probe has read
             _reader_gradient(count, total, chunk, dchunk, memory, gradient, writes)
-            for t in range(count):
-                start_of_row = row_number(start + t, head_index, batch, heads, updates) * row_size
-                drow = kernels.flat_slice(drows, start_of_row, row_size)
-                row = kernels.flat_slice(rows, start_of_row, row_size)
-                store_gradients(drow, row, t, first_query, dchunk, flags)
+            store_chunk_gradients(drows, rows, start, count, head_index, first_query, dchunk, flags)
 
 
 @njit(inline=True)

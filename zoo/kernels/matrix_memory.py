@@ -60,7 +60,7 @@ from zoo.kernels.memory_chunk import (
     packed_flags,
     unpacked_flags,
 )
-from zoo.kernels.memory_operands import load_operands, row_number, store_gradients
+from zoo.kernels.memory_operands import load_chunk, store_chunk_gradients
 from zoo.kernels.memory_rotation import (
     memory_angle_gradient,
     rotate_memory,
@@ -213,7 +213,7 @@ def _forward_chunks(
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
     head_count = batch * heads
     size, width = state.shape[1] // heads, out.shape[2] // heads
-    depth, row_size = size // width, rows.shape[2] // (heads * updates)
+    depth = size // width
     for head_index in range(head_count):
         flat = kernels.flat_slice(state, head_index * size, size)
         memory = kernels.reshape(flat, (depth, width))
@@ -222,11 +222,7 @@ def _forward_chunks(
             first_query = count if has_probe else 0
             index = (first * updates + start) // CHUNK * head_count + head_index
             set_row(kernels.flat_slice(memories, index * size, size), flat)
-            for t in range(count):
-                number = row_number(start + t, head_index, batch, heads, updates)
-                load_operands(
-                    kernels.flat_slice(rows, number * row_size, row_size), t, first_query, chunk, flags
-                )
+            load_chunk(rows, start, count, head_index, first_query, chunk, flags)
             if flags.rotations > 0:
                 rotate_operands(count, chunk, flags)
             _set_weights(count, chunk, flags)
@@ -367,7 +363,7 @@ def _backward_chunks(
     all_updates, batch = rows.shape[0] * updates, rows.shape[1]
     head_count = batch * heads
     size, width = dstate.shape[1] // heads, dout.shape[2] // heads
-    depth, row_size = size // width, rows.shape[2] // (heads * updates)
+    depth = size // width
     cosines, sines, dangles = chunk.cosines, chunk.sines, dchunk.cosines
     for head_index in range(head_count):
         gradient = kernels.reshape(kernels.flat_slice(dstate, head_index * size, size), (depth, width))
@@ -377,11 +373,7 @@ def _backward_chunks(
             memory = kernels.reshape(kernels.flat_slice(memories, index * size, size), (depth, width))
             first_query = count if has_probe else 0
             total = first_query + count
-            for t in range(count):
-                number = row_number(start + t, head_index, batch, heads, updates)
-                load_operands(
-                    kernels.flat_slice(rows, number * row_size, row_size), t, first_query, chunk, flags
-                )
+            load_chunk(rows, start, count, head_index, first_query, chunk, flags)
             if updates > 1:
                 kernels.fill_zeros(dchunk.reads)
             for t in range(read_update, count, updates):
@@ -433,8 +425,4 @@ def _backward_chunks(
                 head_decay_weights_gradient(count, chunk, dchunk, flags)
             if flags.rotations > 0:
                 rotate_operands_gradient(count, chunk, dchunk, flags)
-            for t in range(count):
-                start_of_row = row_number(start + t, head_index, batch, heads, updates) * row_size
-                drow = kernels.flat_slice(drows, start_of_row, row_size)
-                row = kernels.flat_slice(rows, start_of_row, row_size)
-                store_gradients(drow, row, t, first_query, dchunk, flags)
+            store_chunk_gradients(drows, rows, start, count, head_index, first_query, dchunk, flags)

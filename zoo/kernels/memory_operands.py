@@ -14,14 +14,14 @@ from zoo.kernels.row_loops import set_row
 
 
 @njit(inline=True)
-def row_number(update: int, head_index: int, batch: int, heads: int, updates: int) -> int:
+def _row_number(update: int, head_index: int, batch: int, heads: int, updates: int) -> int:
     """Index of the row of an update; rows are ordered by step, sequence, update of the step and head."""
     sequence = update // updates * batch + head_index // heads
     return (sequence * updates + update % updates) * heads + head_index % heads
 
 
 @njit(inline=True)
-def load_operands(row: Array, t: int, first_query: int, chunk: ChunkArrays, flags: MemoryFlags) -> None:
+def _load_operands(row: Array, t: int, first_query: int, chunk: ChunkArrays, flags: MemoryFlags) -> None:
     """Copy the operands of step ``t`` of a chunk to its arrays.
 
     Args:
@@ -58,7 +58,7 @@ def load_operands(row: Array, t: int, first_query: int, chunk: ChunkArrays, flag
 
 
 @njit(inline=True)
-def store_gradients(
+def _store_gradients(
     drow: Array, row: Array, t: int, first_query: int, dchunk: ChunkArrays, flags: MemoryFlags
 ) -> None:
     """Copy the gradients of step ``t`` of a chunk to the gradients of its row of operands.
@@ -92,3 +92,48 @@ def store_gradients(
     if flags.has_probe:
         set_row(kernels.flat_slice(drow, start, depth), readers[t])
         set_row(kernels.flat_slice(drow, start + depth, width), dchunk.rates[t])
+
+
+@njit(inline=True)
+def _row_of_update(rows: Array, update: int, head_index: int, flags: MemoryFlags) -> Array:
+    """The operands of an update of one head of one sequence, given those of all steps."""
+    size = rows.shape[2] // (flags.heads * flags.updates)
+    number = _row_number(update, head_index, rows.shape[1], flags.heads, flags.updates)
+    return kernels.flat_slice(rows, number * size, size)
+
+
+@njit(inline=True)
+def load_chunk(
+    rows: Array,
+    start: int,
+    count: int,
+    head_index: int,
+    first_query: int,
+    chunk: ChunkArrays,
+    flags: MemoryFlags,
+) -> None:
+    """Copy the operands of the updates of a chunk to its arrays.
+
+    Args:
+        rows: The operands of all steps.
+        start: The first update.
+        count: Number of updates.
+        head_index: Index of the head, counted over all sequences.
+        first_query: Row of the first query among the readers.
+        chunk: The arrays.
+        flags: The form of the memory.
+    """
+    for t in range(count):
+        _load_operands(_row_of_update(rows, start + t, head_index, flags), t, first_query, chunk, flags)
+
+
+@njit(inline=True)
+def store_chunk_gradients(
+    drows: Array, rows: Array, start: int, count: int, head_index: int, first_query: int,
+    dchunk: ChunkArrays, flags: MemoryFlags,
+) -> None:  # fmt: skip
+    """Copy the gradients of a chunk to the gradients of the operands; see :func:`load_chunk`."""
+    for t in range(count):
+        drow = _row_of_update(drows, start + t, head_index, flags)
+        row = _row_of_update(rows, start + t, head_index, flags)
+        _store_gradients(drow, row, t, first_query, dchunk, flags)

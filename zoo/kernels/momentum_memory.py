@@ -43,7 +43,7 @@ from zoo.kernels.memory_chunk import (
     packed_flags,
     unpacked_flags,
 )
-from zoo.kernels.memory_operands import load_operands, row_number, store_gradients
+from zoo.kernels.memory_operands import load_chunk, store_chunk_gradients
 from zoo.kernels.row_loops import add_product, add_scaled, dot, multiply_rows, scale_row, set_row, set_scaled
 from zoo.kernels.vector_loops import vector_loop
 
@@ -154,7 +154,7 @@ def momentum_memory_forward(
         has_probe: Whether a probe reads the memory before the update.
         query_first: Whether queries read the memory before the update.
     """
-    # With decays, load_operands copies the three factors of a step.
+    # With decays, load_chunk copies the three factors of a step.
     flags = packed_flags(MemoryFlags(heads, 1, 1, 1, 0, has_probe, query_first))
     _forward(rows, first, state, momentum, memories, momenta, out, flags)
 
@@ -182,7 +182,7 @@ def _forward_chunks(
     steps, batch = rows.shape[0], rows.shape[1]
     heads, head_count = flags.heads, batch * flags.heads
     size, width = state.shape[1] // heads, out.shape[2] // heads
-    depth, row_size = size // width, rows.shape[2] // heads
+    depth = size // width
     for head_index in range(head_count):
         flat_memory = kernels.flat_slice(state, head_index * size, size)
         flat_momentum = kernels.flat_slice(momentum, head_index * size, size)
@@ -194,11 +194,7 @@ def _forward_chunks(
             index = (first + start) // CHUNK * head_count + head_index
             set_row(kernels.flat_slice(memories, index * size, size), flat_memory)
             set_row(kernels.flat_slice(momenta, index * size, size), flat_momentum)
-            for t in range(count):
-                number = row_number(start + t, head_index, batch, heads, 1)
-                load_operands(
-                    kernels.flat_slice(rows, number * row_size, row_size), t, first_query, chunk, flags
-                )
+            load_chunk(rows, start, count, head_index, first_query, chunk, flags)
             _set_weights(count, first_query + count, chunk, extra, flags)
             _read_memories(first_query + count, chunk, extra, M, P)
             if flags.has_probe:
@@ -276,7 +272,7 @@ def _backward_chunks(
     steps, batch = rows.shape[0], rows.shape[1]
     heads, head_count = flags.heads, batch * flags.heads
     size, width = dstate.shape[1] // heads, dout.shape[2] // heads
-    depth, row_size = size // width, rows.shape[2] // heads
+    depth = size // width
     for head_index in range(head_count):
         dM = kernels.reshape(kernels.flat_slice(dstate, head_index * size, size), (depth, width))
         dP = kernels.reshape(kernels.flat_slice(dmomentum, head_index * size, size), (depth, width))
@@ -287,11 +283,8 @@ def _backward_chunks(
             index = (first + start) // CHUNK * head_count + head_index
             M = kernels.reshape(kernels.flat_slice(memories, index * size, size), (depth, width))
             P = kernels.reshape(kernels.flat_slice(momenta, index * size, size), (depth, width))
+            load_chunk(rows, start, count, head_index, first_query, chunk, flags)
             for t in range(count):
-                number = row_number(start + t, head_index, batch, heads, 1)
-                load_operands(
-                    kernels.flat_slice(rows, number * row_size, row_size), t, first_query, chunk, flags
-                )
                 row_of_out = ((start + t) * head_count + head_index) * width
                 set_row(dchunk.reads[first_query + t], kernels.flat_slice(dout, row_of_out, width))
             _set_weights(count, total, chunk, extra, flags)
@@ -310,11 +303,7 @@ def _backward_chunks(
                 apply_probes_gradient(count, chunk, dchunk, 1)
             _read_gradient(count, total, chunk, extra, dchunk, dextra, M, P, dM, dP, flags)
             _factors_gradient(count, chunk.decay, extra, dextra, dchunk.decay)
-            for t in range(count):
-                start_of_row = row_number(start + t, head_index, batch, heads, 1) * row_size
-                drow = kernels.flat_slice(drows, start_of_row, row_size)
-                row = kernels.flat_slice(rows, start_of_row, row_size)
-                store_gradients(drow, row, t, first_query, dchunk, flags)
+            store_chunk_gradients(drows, rows, start, count, head_index, first_query, dchunk, flags)
 
 
 @njit(inline=True)
