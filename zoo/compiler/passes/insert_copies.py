@@ -98,12 +98,10 @@ _NOT_STORED = (CONSTANT, SIZE, EYE, ARRAY)
 
 def _whole_matrix(w: Node) -> Node:
     """A matrix or stack of matrices that is an array, some rows of one, or a transpose of either."""
-    inner = ops.transpose_last(w) if w.op == TRANSPOSE else w
-    for each in (w, inner):
-        view = view_of(each)
-        if (view is not None and view.is_contiguous and view.base.op in _MATRIX_BASES) or is_computed(each):
-            return w
-    return copy(w)
+    stored = ops.transpose_last(w) if w.op == TRANSPOSE else w  # what the kernels read
+    view = view_of(stored)
+    is_array = view is not None and view.is_contiguous and view.base.op in _MATRIX_BASES
+    return w if is_array or is_computed(stored) else copy(w)
 
 
 _STORED_LEAVES = (PARAM, BUFFER)
