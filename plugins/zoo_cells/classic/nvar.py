@@ -80,7 +80,10 @@ class NVAR(zoo.Cell):
     def step(self, x: Array, past: Array) -> zoo.Output:
         window = np.concatenate([x[None], past])
         u = window[:: self.stride].reshape(-1)
-        return zoo.Output(self.b + u @ self.Wl + zoo.outer(u, u).reshape(-1) @ self.Wq, window[:-1])
+        size = u.shape[0]
+        # This equals outer(u, u).reshape(-1) @ Wq, but does not store (delay I)² products for each time step.
+        quadratic = u @ (u @ self.Wq.reshape(size, -1)).reshape(size, -1)
+        return zoo.Output(self.b + u @ self.Wl + quadratic, window[:-1])
 
 
 @zoo.hookimpl
