@@ -5,7 +5,6 @@ A case is an expression in x, states (lower case) and parameters (upper case), w
 
 from __future__ import annotations
 
-import inspect
 import itertools
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import step_asserts as checks
+from structure_cells import CARD, Case, structure_cell
 
 import zoo
 from zoo.compiler.frontend.source_errors import TraceError
@@ -22,12 +22,7 @@ from zoo.compiler.ir.dims import as_dim
 from zoo.compiler.ir.graph import Graph, Level, view_of
 from zoo.compiler.ir.structural_ops import STATE
 
-Case = tuple[dict[str, str], Callable[[Any], Any]]
-
-
 no_files = checks.no_files
-
-CARD = zoo.Card(title="None", authors="The tests", year=2024, url="https://example.org")
 
 VIEWS: dict[str, Case] = {
     "slice from the front": ({"v": "H"}, lambda s: s.v[:2] * s.v[0]),
@@ -254,6 +249,15 @@ PRODUCTS: dict[str, Case] = {
         lambda s: (np.stack([s.x, s.x * s.x])[:, None] @ s.W)[:, 0] * s.v[0],
     ),
     "heads transposed": ({"m": "2 H", "W": "2 3 H"}, lambda s: (s.m[:, None] @ s.W.swapaxes(1, 2))[:, 0]),
+    "row matrices @ stack": ({"s": "2 3 H", "W": "2 H 3"}, lambda s: s.s @ s.W),
+    "stack @ row matrices": ({"s": "2 H 2", "W": "2 3 H"}, lambda s: s.W @ s.s),
+    "part of row matrices @ stack": (
+        {"v": "6H", "h": "H", "W": "2 H 2"},
+        lambda s: s.v[2 * s.h.shape[0] :].reshape(2, 2, -1) @ s.W * s.h[0],
+    ),
+    "vector @ stack": ({"v": "H", "W": "2 H 3"}, lambda s: s.v @ s.W),
+    "x @ stack": ({"v": "H", "W": "2 I 3"}, lambda s: s.x @ s.W * s.v[0]),
+    "transposed part of a stack": ({"v": "H", "W": "1 3 H"}, lambda s: s.v @ s.W.swapaxes(1, 2)[0]),
     "heads twice": ({"m": "2 H", "W": "2 H H"}, lambda s: zoo.tanh(s.m[:, None] @ s.W) @ s.W),
     "parameter @ parameter": ({"v": "H", "A": "H 3", "B": "3 2"}, lambda s: s.v @ (s.A @ s.B)),
     "parameter @ parameter vector": ({"v": "H", "A": "H 3", "B": "3"}, lambda s: s.v * (s.A @ s.B)),
@@ -394,33 +398,6 @@ CASES = {
     **{f"einsum, {name}": case for name, case in EINSUMS.items()},
     **POWERS,
 }
-
-
-def structure_cell(shapes: dict[str, str], expression: Any) -> zoo.Cell:
-    """A cell whose output is an expression, and whose states depend on it and on themselves."""
-    states = [name for name in shapes if name.islower()]
-    params = [name for name in shapes if name.isupper()]
-
-    def step(self: Any, x: Any, *values: Any) -> Any:
-        before = dict(zip(states, values, strict=True))
-        y = expression(SimpleNamespace(x=x, **before, **{name: getattr(self, name) for name in params}))
-        moved = np.mean(y * y) * self.shift
-        return zoo.Output(y.reshape(-1), *(np.tanh(0.7 * value + moved) for value in values))
-
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    step.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in ("self", "x", *states)])
-    return type(
-        "Structure",
-        (zoo.Cell,),
-        {
-            "__doc__": "One expression.",
-            "card": CARD,
-            "shift": zoo.Param(),
-            **{name: zoo.Param(*shapes[name].split()) for name in params},
-            **{name: zoo.State(*shapes[name].split()) for name in states},
-            "step": step,
-        },
-    )()
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -617,6 +594,8 @@ def many(names: list[str]) -> zoo.Cell:
 
 COMPILED = [
     "heads of a part",
+    "part of row matrices @ stack",
+    "vector @ stack",
     "part of three axes @ matrix",
     "parameter @ parameter vector",
     "x and a function of x",
@@ -628,7 +607,7 @@ COMPILED = [
 
 
 # One function with all cases would take 1.3 times as long to compile.
-@pytest.mark.parametrize("names", [COMPILED[:4], COMPILED[4:]], ids=["first", "second"])
+@pytest.mark.parametrize("names", [COMPILED[:5], COMPILED[5:]], ids=["first", "second"])
 def test_compiled_passes_equal_interpreted_passes(names: list[str]) -> None:
     case = checks.trial(many(names))
     with checks.interpreted(case):

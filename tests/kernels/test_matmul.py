@@ -249,6 +249,42 @@ def test_heads_match_offset_products(heads, rows, depth, width, margin, dtype, s
     assert_same(outer, of_head)
 
 
+@given(
+    heads=st.integers(1, 3),
+    batch=st.integers(0, 9),
+    rows=st.integers(1, 20),
+    depth=st.integers(1, 20),
+    width=st.integers(1, 20),
+    margin=margins,
+    dtype=dtypes,
+    seed=seeds,
+)
+def test_heads_of_many_rows_match_numpy(heads, batch, rows, depth, width, margin, dtype, seed) -> None:
+    """More rows in a head than in the batch, and fewer."""
+    rng = np.random.default_rng(seed)
+    a = normal(rng, dtype, batch, 2 + heads * rows * depth + margin)
+    b = normal(rng, dtype, batch, margin + heads * rows * width)
+    w = normal(rng, dtype, heads, depth, width)
+    left = a[:, 2 : a.shape[1] - margin].reshape(batch, heads, rows, depth)
+    right = b[:, margin:].reshape(batch, heads, rows, width)
+    expected = b.copy()
+    expected[:, margin:] += (left @ w).reshape(batch, heads * rows * width)
+    of_heads = w + np.einsum("mgik,mgin->gkn", left, right)
+
+    def results():
+        c, outer = b.copy(), w.copy()
+        kernels.add_matmul_heads(a, 2, kernels.pack_heads(w), c, margin, width, rows)
+        kernels.add_matmul_ta_heads(a, 2, b, margin, outer, rows)
+        return c, outer
+
+    with kernels.pure_python():
+        plain = results()
+    tolerance = 1e-4 if dtype == np.float32 else 1e-12
+    for c, outer in (results(), plain):
+        np.testing.assert_allclose(c, expected, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(outer, of_heads, rtol=tolerance, atol=tolerance)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_offsets_and_heads_in_pure_python(dtype) -> None:
     rng = np.random.default_rng(3)

@@ -39,6 +39,7 @@ class Mixed(zoo.Cell):
         u = np.tanh(a[::2] + h[::-1] @ zoo.cayley(self.A - self.A.T)) * zoo.erf(a[::-2])
         u = np.where(zoo.top_k(u, h.shape[0] // 2), u, 0.1 * u)
         u = u + np.einsum("hk,hkn->hn", h.reshape(2, -1), self.R).reshape(-1) @ zoo.expm(self.A)
+        M = M + 0.1 * (M.reshape(2, -1, h.shape[0] // 2) @ self.R).reshape(M.shape)
         M = np.triu(0.5 * M, 1) + np.tril(M, -2) + 0.1 * np.diag(np.cumprod(1 + 0.5 * u)[::-1])
         solved = np.linalg.solve(zoo.eye(h.shape[0]) + 0.1 * self.A, self.A[0])
         return np.tanh(0.5 * u + np.diag(M) + np.trace(M, 1) * solved + np.prod(1 + 0.1 * u)), M

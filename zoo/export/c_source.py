@@ -27,8 +27,9 @@ fmax fmin fmod hypot lgamma log log10 log1p log2 pow rint round sin sinh sqrt ta
 FUNCTIONS = tuple(_MATH_H.split())
 """Functions of ``math.h``, without the suffix of their dtype."""
 
-# The matrix that multiplies row `at`: `{0}` is the first one, `{1}` the number of its elements.
-MATMULS: Mapping[Op, str] = {DOT: "{0}", DOT_HEADS: "{0} + at * {1}"}
+# The matrix that multiplies row `at`: `{0}` is the first one, `{1}` the number of its elements, and each
+# multiplies `{2}` rows.
+MATMULS: Mapping[Op, str] = {DOT: "{0}", DOT_HEADS: "{0} + at / {2} * {1}"}
 
 # Operations without a C operator or a function of math.h. Each propagates NaN.
 HELPERS: Mapping[str, str] = {

@@ -390,7 +390,7 @@ def _write_copy(source: Node, target: ArrayVar, step: CStepEmitter, writer: CWri
 
 
 def _write_rows(node: Node, step: CStepEmitter, writer: CWriter) -> None:
-    """The call for each row of ``a``; with heads, each row has its own matrix."""
+    """The call for each row of ``a``; with heads, the rows of each head have their own matrix."""
     a, w, *_ = node.inputs
     matrix, view, target = _matrix(w, step), _view(a), step.array_of(node)
     depth, width = a.shape[-1], node.shape[-1]
@@ -400,7 +400,7 @@ def _write_rows(node: Node, step: CStepEmitter, writer: CWriter) -> None:
     if rows == as_dim(1):
         writer.line(f"{helper}({source}, {matrix.text}, {target.name}, {depth}, {width});")
         return
-    weights = MATMULS[node.op].format(matrix.text, depth * width)
+    weights = MATMULS[node.op].format(matrix.text, depth * width, a.shape[-2])
     with writer.block(f"for (size_t at = 0; at < {rows}; at++)"):
         arguments = f"{source} + at * {depth}, {weights}, {target.name} + at * {width}, {depth}, {width}"
         writer.line(f"{helper}({arguments});")

@@ -269,19 +269,11 @@ class RowEmitter:
         return self._cut(name, axis, -1, _BEFORE_FIRST, -1)
 
     def _dot(self, node: Node) -> str:
-        """A product with a matrix; for tokens a gather of its rows."""
+        """A product with a matrix or a stack of them; for tokens a gather of the rows of the matrix."""
         a, w = node.inputs
         if a.op == X and self.tokens:
             return self._add(node, "Gather", self._broadcast_rows(w).name, self.tokens, axis=0)
         return self._add(node, "MatMul", self._broadcast_rows(a).name, self._broadcast_rows(w).name)
-
-    def _dot_heads(self, node: Node) -> str:
-        """``(G, K)`` rows times ``(G, K, N)`` matrices, one each."""
-        a, w = node.inputs
-        axis = self.builder.integers(-2)
-        rows = self.builder.add("Unsqueeze", self._broadcast_rows(a).name, axis)
-        product = self.builder.add("MatMul", rows, self._broadcast_rows(w).name)
-        return self._add(node, "Squeeze", product, axis)
 
     def _add(self, node: Node, op: str, *inputs: str, **attributes: object) -> str:
         return self.builder.add(op, *inputs, name=self.preferred_name(node), **attributes)
@@ -292,7 +284,7 @@ STRUCTURAL: Mapping[Op, Callable[[RowEmitter, Node], str | Tensor]] = {
     CONCAT: RowEmitter._concat,
     CUMSUM: RowEmitter._cumsum,
     DOT: RowEmitter._dot,
-    DOT_HEADS: RowEmitter._dot_heads,
+    DOT_HEADS: RowEmitter._dot,
     RECURRENCE: RowEmitter._recurrence,
     RESHAPE: RowEmitter._reshape,
     SLICE: RowEmitter._slice,

@@ -271,9 +271,19 @@ def _py_pack_heads_transposed(w: Array) -> Array:
     return w.swapaxes(1, 2)[:, np.newaxis].copy()
 
 
-def _py_add_matmul_heads(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:
-    for g, head in enumerate(panels):
-        kernels.add_matmul_offset(a, a0 + g * head.shape[1], head, c, c0 + g * width, width)
+def _py_add_matmul_heads(
+    a: Array, a0: int, panels: Array, c: Array, c0: int, width: int, rows: int = 1
+) -> None:
+    heads, _, depth, _ = panels.shape
+    left = a[:, a0 : a0 + heads * rows * depth].reshape(len(a), heads, rows, depth)
+    c[:, c0 : c0 + heads * rows * width] += (left @ panels[:, 0]).reshape(len(a), heads * rows * width)
+
+
+def _py_add_matmul_ta_heads(a: Array, a0: int, b: Array, b0: int, c: Array, rows: int = 1) -> None:
+    heads, depth, width = c.shape
+    left = a[:, a0 : a0 + heads * rows * depth].reshape(len(a), heads, rows, depth)
+    right = b[:, b0 : b0 + heads * rows * width].reshape(len(b), heads, rows, width)
+    c += np.einsum("mgik,mgin->gkn", left, right)
 
 
 @njit(shared=True, python_fallback=_py_pack_heads)
@@ -303,33 +313,63 @@ def pack_heads_transposed(w: Array) -> Array:
 
 
 @njit(shared=True, python_fallback=_py_add_matmul_heads)
-def add_matmul_heads(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int) -> None:
-    """Add head g of a times matrix g of w to head g of c, its ``width`` columns from ``c0 + g * width``.
+def add_matmul_heads(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int, rows: int = 1) -> None:
+    """Add head g of a times matrix g of w to head g of c. A head is a matrix of ``rows`` rows, side by side.
 
     Args:
-        a: Rows ``(M, any)``; head g is the K columns from ``a0 + g * K``.
+        a: ``(M, any)``; head g of each row is the ``rows * K`` columns from ``a0 + g * rows * K``.
         a0: First column of the first head in a.
         panels: Panels of ``w (G, K, width)``.
-        c: Rows ``(M, any)``.
+        c: ``(M, any)``; head g of each row is the ``rows * width`` columns from ``c0 + g * rows * width``.
         c0: First column of the first head in c.
-        width: Columns of a head in c.
+        width: Columns of the matrix of a head in c.
+        rows: Rows of the matrix of a head.
     """
-    depth = panels.shape[2]
-    for g in range(panels.shape[0]):
-        kernels.add_matmul_offset(a, a0 + g * depth, panels[g], c, c0 + g * width, width)
+    heads, depth, batch = panels.shape[0], panels.shape[2], a.shape[0]
+    if rows <= batch:
+        for g in range(heads):
+            for n in range(g * rows, (g + 1) * rows):
+                kernels.add_matmul_offset(a, a0 + n * depth, panels[g], c, c0 + n * width, width)
+        return
+    strides = tile_height() * depth, depth, 1, width
+    for row in range(batch):
+        for g in range(heads):
+            first, target = a0 + g * rows * depth, c0 + g * rows * width
+            first, target = first + row * a.shape[1], target + row * c.shape[1]
+            add_panels(a, first, panels[g], 0, c, target, strides, (rows, depth, width))
 
 
-@njit(shared=True)
-def add_matmul_ta_heads(a: Array, a0: int, b: Array, b0: int, c: Array) -> None:
+@njit(shared=True, python_fallback=_py_add_matmul_ta_heads)
+def add_matmul_ta_heads(a: Array, a0: int, b: Array, b0: int, c: Array, rows: int = 1) -> None:
     """The gradient of :func:`add_matmul_heads`: ``c[g] += a_g.T @ b_g`` for ``c (G, K, N)``.
 
     Args:
-        a: Rows ``(M, any)``; head g is the K columns from ``a0 + g * K``.
+        a: ``(M, any)``; head g of each row is the ``rows * K`` columns from ``a0 + g * rows * K``.
         a0: First column of the first head in a.
-        b: Rows ``(M, any)``; head g is the N columns from ``b0 + g * N``.
+        b: ``(M, any)``; head g of each row is the ``rows * N`` columns from ``b0 + g * rows * N``.
         b0: First column of the first head in b.
         c: One gradient per head.
+        rows: Rows of the matrix of a head.
     """
     heads, depth, width = c.shape
+    if rows == 1:
+        for g in range(heads):
+            kernels.add_matmul_ta_offset(a, a0 + g * depth, depth, b, b0 + g * width, width, c[g])
+        return
     for g in range(heads):
-        kernels.add_matmul_ta_offset(a, a0 + g * depth, depth, b, b0 + g * width, width, c[g])
+        left = _rows_of_head(a, a0 + g * rows * depth, rows, depth)
+        right = _rows_of_head(b, b0 + g * rows * width, rows, width)
+        kernels.add_matmul_ta(left, right, c[g])
+
+
+@njit
+def _rows_of_head(a: Array, a0: int, rows: int, width: int) -> Array:
+    """The rows of one head in every row of a, as one matrix ``(M rows, width)``."""
+    size = rows * width
+    head = kernels.empty((a.shape[0] * rows, width), a)
+    target, source = kernels.flat(head), kernels.flat(a)
+    for row in range(a.shape[0]):
+        to, start = row * size, row * a.shape[1] + a0
+        for n in range(size):
+            target[to + n] = source[start + n]
+    return head

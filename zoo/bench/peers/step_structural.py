@@ -283,8 +283,8 @@ class StructuralWriter(ElementwiseWriter):
         a, w, *initial = node.inputs
         lead = "tb"[-len(self.scope.lead) :] * bool(self.scope.value(a).lead)
         operands = f"{self.bound(a)}, {self.bound(w)}"
-        code = self.library.expression("einsum", f"{lead}hk,hkn->{lead}hn", operands)
-        product = self.assign(node, code, (0, 1), lead=self.scope.value(a).lead)
+        code = self.library.expression("einsum", f"{lead}hrk,hkn->{lead}hrn", operands)
+        product = self.assign(node, code, (0, 1, 2), lead=self.scope.value(a).lead)
         return self.plus(node, initial, product) if initial else product
 
     def _matrix_function(self, node: Node) -> CodeValue:

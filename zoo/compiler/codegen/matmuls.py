@@ -140,7 +140,8 @@ def _write_dot(context: EmitContext, writer: Writer, node: Node, section: str) -
     source = context.array_of(view.base)
     left, right = (_as_rows(array, each, node, all_steps) for array, each in ((source, a), (target, node)))
     if node.op == DOT_HEADS:
-        call = f"kernels.add_matmul_heads({left}, {view.offset}, {panels}, {right}, 0, {node.shape[1]})"
+        rows, width = node.shape[1:]
+        call = f"kernels.add_matmul_heads({left}, {view.offset}, {panels}, {right}, 0, {width}, {rows})"
     elif view.is_whole or source.layout == ArrayLayout.SHARED:
         call = f"kernels.add_matmul({left}, {panels}, {right})"
     else:
@@ -201,7 +202,8 @@ def _outer_call(node: Node, left: str, right: str, target: ArrayVar) -> str:
         )
     a, g = (_view(operand) for operand in node.inputs)
     if node.op == OUTER_HEADS:
-        return f"kernels.add_matmul_ta_heads({left}, {a.offset}, {right}, {g.offset}, {target.name})"
+        rows = node.inputs[0].shape[1]
+        return f"kernels.add_matmul_ta_heads({left}, {a.offset}, {right}, {g.offset}, {target.name}, {rows})"
     if a.is_whole and g.is_whole:
         return f"kernels.add_matmul_ta({left}, {right}, {target.name})"
     k, n = node.shape

@@ -591,8 +591,8 @@ RECURRENCE = define(
 def matmul(a: Node, b: Node) -> Node:
     """Return NumPy's ``a @ b``.
 
-    A vector times a matrix of parameters becomes a ``dot``, which runs over all rows of the batch at once.
-    Any other product is a sum of products within the row.
+    A product with a matrix of parameters becomes a ``dot``, and one with a stack of them a ``dot_heads``.
+    Both run over all rows of the batch at once. Any other product is a sum of products within the row.
 
     Raises:
         ShapeError: if the shapes do not fit.
@@ -605,15 +605,27 @@ def matmul(a: Node, b: Node) -> Node:
             f"{format_shape(a.shape)} @ {format_shape(b.shape)}: the last axis of the first must be {height}"
         )
     a, b = a.graph.as_number(a), b.graph.as_number(b)
-    if b.ndim == 2 and b.level == Level.ONCE:
+    if _is_shared_matrix(b):
         return _dot(a, b)
-    if a.ndim == 2 and a.level == Level.ONCE and b.ndim == 1:
-        return _dot(b, transpose_last(a))
-    if a.ndim == 2 and a.level == Level.ONCE and b.ndim == 2:
-        return transpose_last(_dot(transpose_last(b), transpose_last(a)))
-    if b.ndim == 3 and b.level == Level.ONCE and a.ndim == 3 and a.shape[:2] == (b.shape[0], ONE):
-        return _dot_heads(a, b)
+    if b.level == Level.ONCE and b.ndim == 3 and (product := _dot_stack(a, b)) is not None:
+        return product
+    if a.level == Level.ONCE and a.ndim in (2, 3) and (product := _transposed_product(a, b)) is not None:
+        return product
     return _sum_of_products(a, b)
+
+
+def _is_shared_matrix(node: Node) -> bool:
+    return node.ndim == 2 and node.level == Level.ONCE
+
+
+def _transposed_product(a: Node, b: Node) -> Node | None:
+    """``(b.T @ a.T).T`` for a matrix of parameters ``a`` or a stack of them; None if that is no ``dot``."""
+    w = transpose_last(a)
+    if b.ndim == 1:
+        return _dot(b, w) if w.ndim == 2 else _dot_stack(b, w)
+    left = transpose_last(b)
+    product = _dot(left, w) if w.ndim == 2 else _dot_stack(left, w)
+    return product and transpose_last(product)
 
 
 def _dot(a: Node, w: Node) -> Node:
@@ -633,11 +645,22 @@ def _dot_of_concat(a: Node, w: Node) -> Node:
     return total
 
 
-def _dot_heads(a: Node, w: Node) -> Node:
-    """``(G, 1, K) @ (G, K, N)``: a block-diagonal product."""
-    heads, _, width = w.shape
-    flat = reshape(a, (heads, a.shape[-1]))
-    return reshape(a.graph.node(DOT_HEADS, (flat, w)), (heads, ONE, width))
+def _dot_stack(a: Node, w: Node) -> Node | None:
+    """``a @ w`` for a stack of matrices ``w (G, K, N)``; None for other leading axes of ``a``."""
+    heads, depth, width = w.shape
+    if heads == ONE:
+        product = _dot(a, reshape(w, (depth, width)))
+        return reshape(product, (ONE, *product.shape)) if a.ndim < 3 else product
+    if a.ndim == 3 and a.shape[0] == heads:
+        return a.graph.node(DOT_HEADS, (a, w))
+    if a.ndim == 3 and a.shape[0] == ONE:
+        a = reshape(a, a.shape[1:])
+    if a.ndim > 2:
+        return None
+    # All heads read the same rows: one product with the matrices side by side.
+    product = _dot(a, reshape(transpose(w, (1, 0, 2)), (depth, heads * width)))
+    product = reshape(product, (*a.shape[:-1], heads, width))
+    return product if a.ndim == 1 else transpose(product, (1, 0, 2))
 
 
 def _sum_of_products(a: Node, b: Node) -> Node:
@@ -661,11 +684,7 @@ def _dot_numpy(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
 
 
 def _dot_heads_numpy(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
-    def dot_heads(a: Any, w: Any) -> Any:
-        heads_first = a.reshape(-1, *a.shape[-2:]).swapaxes(0, 1) @ w
-        return heads_first.swapaxes(0, 1).reshape(*a.shape[:-1], w.shape[-1])
-
-    return dot_heads
+    return np.matmul
 
 
 def _dot_vjp(g: Node, node: Node, a: Node, w: Node, *initial: Node) -> tuple[Node, ...]:
@@ -683,10 +702,9 @@ def _product_of_shared(a: Node, g: Node) -> Node:
 
 def _dot_heads_vjp(g: Node, node: Node, a: Node, w: Node, *initial: Node) -> tuple[Node, ...]:
     da = node.graph.node(DOT_HEADS, (g, transpose_last(w)))
-    if node.level == Level.ONCE:  # parameters times parameters: no rows to sum over
-        dw = reshape(a, (*a.shape, ONE)) * reshape(g, (g.shape[0], ONE, g.shape[1]))
-        return da, dw, *(g for _ in initial)
-    return da, outer_heads(a, g), *(g for _ in initial)
+    # Of parameters times parameters there are no rows to sum over.
+    dw = matmul(transpose_last(a), g) if node.level == Level.ONCE else outer_heads(a, g)
+    return da, dw, *(g for _ in initial)
 
 
 DOT = define(
@@ -700,7 +718,7 @@ DOT = define(
 DOT_HEADS = define(
     "dot_heads",
     Kind.MATMUL,
-    shape=lambda inputs, attr: (inputs[1].shape[0], inputs[1].shape[2]),
+    shape=lambda inputs, attr: (*inputs[0].shape[:-1], inputs[1].shape[2]),
     numpy_for=_dot_heads_numpy,
     vjp=_dot_heads_vjp,
     expensive=True,
@@ -768,7 +786,7 @@ def outer(a: Node, g: Node) -> Node:
 
 
 def outer_heads(a: Node, g: Node) -> Node:
-    """Return the gradient of W in ``dot_heads(a, W)``."""
+    """Return the gradient of W in ``dot_heads(a, W)``, a stack of matrices."""
     return a.graph.node(OUTER_HEADS, (a, g), level=Level.ONCE)
 
 
@@ -787,8 +805,8 @@ def _outer_numpy(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunctio
 
 def _outer_heads_numpy(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
     def outer(a: Any, g: Any) -> Any:
-        a = np.broadcast_to(a, (*g.shape[:-1], a.shape[-1])).reshape(-1, *a.shape[-2:])
-        return a.transpose(1, 2, 0) @ g.reshape(-1, *g.shape[-2:]).transpose(1, 0, 2)
+        a = np.broadcast_to(a, (*g.shape[:-1], a.shape[-1]))
+        return np.einsum("rgik,rgin->gkn", a.reshape(-1, *a.shape[-3:]), g.reshape(-1, *g.shape[-3:]))
 
     return outer
 
@@ -807,7 +825,7 @@ OUTER = define(
 OUTER_HEADS = define(
     "outer_heads",
     Kind.OUTER,
-    shape=lambda inputs, attr: (*inputs[0].shape[:2], inputs[1].shape[1]),
+    shape=lambda inputs, attr: (inputs[0].shape[0], inputs[0].shape[2], inputs[1].shape[2]),
     numpy_for=_outer_heads_numpy,
     expensive=True,
 )
