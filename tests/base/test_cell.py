@@ -317,7 +317,9 @@ def test_bound_arrays_stand_in_for_declarations() -> None:
 
 def test_invalid_sizes_name_cell() -> None:
     cell = define(c=zoo.State("H/3"))()
-    with pytest.raises(UsageError, match=r"^cell 'some': size 'H/3': 8 is not divisible by 3; choose sizes"):
+    with pytest.raises(
+        UsageError, match=r"^cell 'some': size 'H/3': H=8 is not divisible by 3; choose sizes"
+    ):
         cell.state_shapes(5, 8)
 
 

@@ -191,13 +191,22 @@ def test_only_positive_integers_and_texts_are_sizes(size) -> None:
             backward = lambda params, x, state, tape, dy, dlast: None  # noqa: E731
 
 
-def test_division_with_remainder_raises() -> None:
-    with pytest.raises(
-        UsageError, match=r"size 'H/heads': 8 is not divisible by 3; choose sizes that divide"
-    ):
-        SizeExpr("H/heads").evaluate({"H": 8, "heads": 3})
-    with pytest.raises(UsageError, match=r"size 'H/\(I-I\)': 8 is not divisible by 0"):
-        SizeExpr("H/(I-I)").evaluate({"H": 8, "I": 3})
+@pytest.mark.parametrize(
+    ("size", "env", "message"),
+    [
+        (
+            "H/heads",
+            {"H": 8, "heads": 3},
+            "H=8 is not divisible by heads=3; choose sizes that divide, for example H=6 or H=9.",
+        ),
+        ("3H/4", {"H": 3}, "9 is not divisible by 4; choose sizes that divide."),
+        ("H/16+1", {"H": 3}, "H=3 is not divisible by 16; choose sizes that divide, for example H=16."),
+        ("H/(I-I)", {"H": 8, "I": 3}, "H=8 is not divisible by 0; choose sizes that divide."),
+    ],
+)
+def test_division_with_remainder_raises(size: str, env: dict[str, int], message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{re.escape(f'size {size!r}: {message}')}$"):
+        SizeExpr(size).evaluate(env)
 
 
 def test_dimension_below_one_names_sizes() -> None:

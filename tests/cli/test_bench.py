@@ -42,7 +42,11 @@ def measured(monkeypatch):
     [
         ("--cells lstn", 2, "unknown cell 'lstn'. Did you mean 'lstm'"),
         ("--cells nothere.py:Cell", 2, "nothere.py: no such file or directory"),
-        ("--cells clockwork --shapes 2x2x7", 2, "7 is not divisible by 4; choose sizes that divide."),
+        (
+            "--cells clockwork --shapes 2x2x7",
+            2,
+            "H=7 is not divisible by groups=4; choose sizes that divide",
+        ),
         ("--cells ,", 2, "there is nothing to measure"),
         ("--shapes 64x32", 2, "'64x32' is not a shape; expected time steps, batch and hidden units"),
         ("--shapes ,", 2, "there is nothing to measure"),

@@ -306,7 +306,7 @@ def test_cell_with_own_kernels_has_no_graph() -> None:
         ("Plain --graph --set gain=-1", 2, "cell 'plain': option 'gain' is -1.0"),
         ("Plain --graph --set gian=1", 2, "Did you mean 'gain'?"),
         ("Plain --source --set gain", 2, "--set 'gain' is not an assignment; write NAME=VALUE."),
-        ("Heads --graph --hidden 6", 2, "cell 'heads': size 'H/heads': 6 is not divisible by 4"),
+        ("Heads --graph --hidden 6", 2, "cell 'heads': size 'H/heads': H=6 is not divisible by heads=4"),
         ("Wrong --source", 1, "Wrong"),
         ("Wrong --graph", 1, "mine.py"),
     ],

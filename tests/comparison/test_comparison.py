@@ -591,7 +591,10 @@ def test_products_in_bfloat16(go, any_processor):
             "input already; leave out `residual`, and use the modifier residual for cells without a block",
         ),
         ({"optimizer": "adm"}, "unknown optimizer 'adm'"),
-        ({"cells": "clockwork", "hidden": 7}, "7 is not divisible by 4; choose sizes that divide."),
+        (
+            {"cells": "clockwork", "hidden": 7},
+            "H=7 is not divisible by groups=4; choose sizes that divide",
+        ),
         ({"params": 5}, "vanilla on copying has at least 28 parameters, more than the 5 of `params`"),
         ({"params": 5}, "give `params=28` or more, or leave out the cell."),
         ({"params": 10**15}, "vanilla on copying: no hidden size up to 32,768 has 1,000,000,000,000,000"),

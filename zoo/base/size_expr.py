@@ -165,8 +165,25 @@ def _evaluate(tree: Tree, env: Mapping[str, int], text: str) -> int:
         return env[tree]
     left, right = _evaluate(tree[1], env, text), _evaluate(tree[2], env, text)
     if tree[0] == "/" and (right == 0 or left % right):
-        raise UsageError(f"size {text!r}: {left} is not divisible by {right}; choose sizes that divide.")
+        raise _indivisible(tree, left, right, text)
     return _OPERATORS[tree[0]](left, right)
+
+
+def _indivisible(tree: Tree, left: int, right: int, text: str) -> UsageError:
+    """The error. If the expression divides a letter, as in ``H/heads``, it names the closest sizes."""
+    assert isinstance(tree, tuple)
+    dividend, divisor = (
+        f"{name}={value}" if isinstance(name, str) else str(value)
+        for name, value in ((tree[1], left), (tree[2], right))
+    )
+    examples = ""
+    if right > 0 and isinstance(tree[1], str):
+        below = left // right * right
+        sizes = [size for size in (below, below + right) if size > 0]
+        examples = ", for example " + " or ".join(f"{tree[1]}={size}" for size in sizes)
+    return UsageError(
+        f"size {text!r}: {dividend} is not divisible by {divisor}; choose sizes that divide{examples}."
+    )
 
 
 def parse_shape(sizes: tuple[object, ...]) -> tuple[SizeExpr, ...]:
