@@ -78,12 +78,11 @@ class NVAR(zoo.Cell):
     stride = zoo.Option(1, low=1, high=64, help="steps between two inputs")
 
     def step(self, x: Array, past: Array) -> zoo.Output:
-        window = np.concatenate([x[None], past])
-        u = window[:: self.stride].reshape(-1)
+        u = np.concatenate([x, past[self.stride - 1 :: self.stride].reshape(-1)])
         size = u.shape[0]
         # This equals outer(u, u).reshape(-1) @ Wq, but does not store (delay I)² products for each time step.
         quadratic = u @ (u @ self.Wq.reshape(size, -1)).reshape(size, -1)
-        return zoo.Output(self.b + u @ self.Wl + quadratic, window[:-1])
+        return zoo.Output(self.b + u @ self.Wl + quadratic, np.concatenate([x[None], past[:-1]]))
 
 
 @zoo.hookimpl
