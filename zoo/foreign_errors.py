@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,7 +55,7 @@ def error_text(error: BaseException) -> str:
         message if len(message) <= _MAX_TEXT else f"{message[:_MAX_TEXT]}... ({len(message):,} characters)"
     )
     line = _source_line(error)
-    return f"{message} ({line})" if line else message
+    return f"{message}{f' ({line})' * bool(line)}{_folder_advice(error)}"
 
 
 def _source_line(error: BaseException) -> str:
@@ -63,9 +64,28 @@ def _source_line(error: BaseException) -> str:
         return ""  # the message contains the location
     if isinstance(error, DefinitionError) and error.location:
         return error.location
+    frame = _innermost_frame(error)
+    return f"{Path(frame.filename).name}, line {frame.lineno}" if frame else ""
+
+
+def _innermost_frame(error: BaseException) -> traceback.FrameSummary | None:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith((*_IMPORT_CODE, *_GENERATED_FILES))
     ]
-    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return frames[-1] if frames else None
+
+
+def _folder_advice(error: BaseException) -> str:
+    """Advice if a file imports a module of its own folder, where Python does not search."""
+    frame = _innermost_frame(error)
+    missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if not missing or frame is None:
+        return ""
+    folder = Path(frame.filename).parent
+    if not ((folder / missing).is_dir() or (folder / f"{missing}.py").is_file()):
+        return ""
+    return (
+        f". {missing} is in the folder of this file; set PYTHONPATH={shlex.quote(str(folder))} to import it"
+    )

@@ -94,7 +94,8 @@ def test_output(made):
     assert lines[:4] == [
         "cells  vanilla",
         "tasks  copying",
-        "runs   1 of each, 150 params, 4 steps, lr chosen among 0.0003, 0.001, 0.003",
+        "runs   1 of each, 150 params, 4 steps, "
+        "lr chosen among 0.0003, 0.001, 0.003 (and others, in up to 4 rounds)",
         f"out    {out}",
     ]
     assert "choosing learning rates: 3 jobs" in lines
@@ -385,6 +386,23 @@ def test_plain_lines():
         "2/3  a1  accuracy 0.9999, solved, 3.0 s  left 0:00",
         "3/3  b1  accuracy 0.125, 1:30 min, diverged:   left 0:00",
     ]
+
+
+@pytest.mark.parametrize(
+    ("rates", "rounds", "expected"),
+    [
+        ([0.01], 4, "lr 0.01"),
+        ([0.01, 0.03], 0, "lr chosen among 0.01, 0.03"),
+        ([0.01, 0.03], 1, "lr chosen among 0.01, 0.03 (and others, in up to 1 round)"),
+        ([0.01, 0.03], 4, "lr chosen among 0.01, 0.03 (and others, in up to 4 rounds)"),
+    ],
+)
+def test_setup_line_announces_rounds_of_the_sweep(capsys, rates, rounds, expected):
+    begin = EVENTS[0]
+    with open_compare_display(quiet=False, as_json=False) as watch:
+        watch({**begin, "plan": {**begin["plan"], "rates": rates, "sweep_rounds": rounds}})
+    runs = [line for line in capsys.readouterr().err.splitlines() if line.startswith("runs ")]
+    assert [line.endswith(f", {expected}") for line in runs] == [True]
 
 
 def test_quiet_prints_problems_only(capsys):

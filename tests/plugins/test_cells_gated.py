@@ -152,5 +152,5 @@ def test_clockwork_groups_feed_only_faster_groups(unit: int, reached: list[bool]
 
 
 def test_clockwork_groups_must_divide_hidden_size() -> None:
-    with pytest.raises(zoo.UsageError, match="H=6 is not divisible by ([a-z]+=)?4"):
+    with pytest.raises(zoo.UsageError, match=r"H=6 is not divisible by ([a-z]+=)?4"):
         Clockwork(groups=4).param_shapes(4, 6)

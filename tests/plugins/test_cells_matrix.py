@@ -225,5 +225,5 @@ def test_mlstm_with_closed_gates_stays_finite(dtype: type) -> None:
     "cell", [RetNet(heads=2), GLA(heads=2), GatedDeltaNet(heads=4), MatrixLSTM(heads=4)], ids=lambda c: c.name
 )
 def test_heads_must_divide_the_hidden_units(cell: zoo.Cell) -> None:
-    with pytest.raises(zoo.UsageError, match="H=6 is not divisible by ([a-z]+=)?4"):
+    with pytest.raises(zoo.UsageError, match=r"H=6 is not divisible by ([a-z]+=)?4"):
         cell.state_shapes(4, 6)

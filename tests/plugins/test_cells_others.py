@@ -252,5 +252,5 @@ def test_tau_gru_uses_delayed_state() -> None:
 
 @pytest.mark.parametrize("cell", [DeltaNet(heads=4), SLSTM(heads=4)], ids=lambda cell: cell.name)
 def test_heads_must_divide_the_hidden_units(cell: zoo.Cell) -> None:
-    with pytest.raises(zoo.UsageError, match="H=6 is not divisible by ([a-z]+=)?4"):
+    with pytest.raises(zoo.UsageError, match=r"H=6 is not divisible by ([a-z]+=)?4"):
         cell.state_shapes(4, 6) | cell.param_shapes(4, 6)

@@ -556,7 +556,11 @@ def test_unsuitable_modifier_raises(cell, modifier, why):
             "its options already",
         ),
         (lambda: layer("gru+block_diagonal"), None, ""),
-        (lambda: layer("gru+block_diagonal", hidden=6), zoo.UsageError, "H=6 is not divisible by ([a-z]+=)?4"),
+        (
+            lambda: layer("gru+block_diagonal", hidden=6),
+            zoo.UsageError,
+            "H=6 is not divisible by ([a-z]+=)?4",
+        ),
     ],
 )
 def test_invalid_options_raise(call, error, words):

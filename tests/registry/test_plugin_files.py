@@ -152,6 +152,17 @@ def test_failing_import_names_line(write, load, text, message):
     assert plugins() == ()
 
 
+@pytest.mark.parametrize("sibling", ["parts_of_mine.py", "parts_of_mine/norms.py"])
+@pytest.mark.parametrize("load", [lambda path: load_cell_file(f"{path}:A"), load_plugin_file])
+def test_import_from_own_folder_names_the_remedy(write, load, sibling, tmp_path):
+    (tmp_path / sibling).parent.mkdir(exist_ok=True)
+    write("x = 1\n", sibling)
+    with pytest.raises(zoo.PluginError) as caught:
+        load(write("from parts_of_mine.norms import norm\n"))
+    advice = f"parts_of_mine is in the folder of this file; set PYTHONPATH={tmp_path} to import it"
+    assert str(caught.value).endswith(f"(mine.py, line 1). {advice}")
+
+
 def test_fixed_plugin_file_can_be_reloaded(write):
     with pytest.raises(
         zoo.PluginError, match=r"plugin .*mine\.py cannot be loaded: it registers nothing; add a function"

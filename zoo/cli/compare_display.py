@@ -138,7 +138,7 @@ def _begin(event: Event, progress: ComparisonProgress) -> Iterator[str]:  # noqa
         f"{number:,} {size}",
         f"{amount:,} {length}",
     )
-    yield f"runs   {', '.join(parts)}, {_rates(plan['rates'])}"
+    yield f"runs   {', '.join(parts)}, {_rates(plan)}"
     yield f"out    {event['out']}"
 
 
@@ -149,9 +149,12 @@ def _layers(settings: Mapping[str, Any]) -> Iterator[str]:
         yield counted(count, "layer") + " with residual connections" * residual
 
 
-def _rates(rates: list[float]) -> str:
-    text = ", ".join(f"{rate:g}" for rate in rates)
-    return f"lr {text}" if len(rates) == 1 else f"lr chosen among {text}"
+def _rates(plan: Mapping[str, Any]) -> str:
+    text = ", ".join(f"{rate:g}" for rate in plan["rates"])
+    if len(plan["rates"]) == 1:
+        return f"lr {text}"
+    rounds = plan.get("sweep_rounds", 0)
+    return f"lr chosen among {text}" + f" (and others, in up to {counted(rounds, 'round')})" * bool(rounds)
 
 
 def _stage(event: Event, progress: ComparisonProgress) -> Iterator[str]:
