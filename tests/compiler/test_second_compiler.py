@@ -19,7 +19,7 @@ import pytest
 import zoo
 from zoo.compiler import second_compiler as module
 from zoo.compiler.codegen.source_module import load_source
-from zoo.compiler.second_compiler import list_kernels, second_compiler
+from zoo.compiler.second_compiler import KernelCall, list_kernels, second_compiler
 from zoo.distributed.collectives import ProcessGroup
 from zoo.kernels.cache_dir import cached_files, kernel_directory
 from zoo.kernels.jit import pure_python
@@ -40,6 +40,26 @@ def first(x):
 @zoo.njit
 def second(x, y):
     return first(x) * y
+
+@zoo.njit
+def plus_two(x):
+    return x + 2
+
+@zoo.njit
+def third(x):
+    return plus_two(x) + first(x)
+
+@zoo.njit
+def fourth(x):
+    return second(x, 0.5)
+
+@zoo.njit
+def apply(function, x):
+    return function(x)
+
+@zoo.njit
+def fifth(x):
+    return apply(print, x)
 """
 
 
@@ -81,11 +101,54 @@ def test_kernels_are_listed_in_order_with_types_until_they_are_stored(kernels: M
         kernels.first(2)
         raise ValueError("the list ends here")
 
-    first, second = (numba.int64,), (numba.int64, numba.float64)
-    assert list_kernels(preview) == [(kernels.first, first), (kernels.second, second)]
+    first = KernelCall(kernels.first, (numba.int64,))
+    second = KernelCall(kernels.second, (numba.int64, numba.float64))
+    assert list(list_kernels(preview)) == [first, second]
     assert kernels.first.signatures == []
     kernels.first(1)
-    assert list_kernels(preview) == []
+    assert list_kernels(preview) == {}
+
+
+def test_nested_kernels_are_listed_where_they_run_first(kernels: ModuleType) -> None:
+    def preview() -> None:
+        kernels.fourth(1)
+        kernels.third(1)
+
+    inner = {
+        kernel: [call.kernel for call in nested] for (kernel, *_), nested in list_kernels(preview).items()
+    }
+    assert inner == {kernels.fourth: [kernels.second, kernels.first], kernels.third: [kernels.plus_two]}
+
+
+def test_second_process_compiles_first_what_the_first_does_not_need(
+    kernels: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests: list[bytes] = []
+    monkeypatch.setattr(module._SecondCompiler, "__init__", lambda self, request: requests.append(request))
+
+    def preview() -> None:
+        kernels.fourth(1)
+        kernels.third(1)
+
+    module._SecondCompiler.start(list_kernels(preview))
+    _, tasks = pickle.loads(requests[0])
+    calls = [pickle.loads(task) for task in tasks]
+    names = ["plus_two", "third", "first", "second", "fourth"]
+    assert [call.kernel.__name__ for call in calls] == names
+    assert [call.is_nested for call in calls] == [True, False, True, True, False]
+    for call in calls:
+        call.dispatcher.compile(call.types)
+    before = len(cached_files())
+    preview()
+    assert (hits(kernels.fourth), hits(kernels.third), len(cached_files())) == (0, 0, before)
+
+
+def test_argument_without_a_numba_type_does_not_end_the_list(kernels: ModuleType) -> None:
+    def preview() -> None:
+        kernels.fifth(1)
+        kernels.first(1)
+
+    assert [call.kernel for call in list_kernels(preview)] == [kernels.fifth, kernels.first]
 
 
 def test_list_ends_after_a_second(kernels: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +159,7 @@ def test_list_ends_after_a_second(kernels: ModuleType, monkeypatch: pytest.Monke
         kernels.second(1, 2)  # which calls a kernel
         kernels.first(1.0)
 
-    assert [kernel for kernel, _ in list_kernels(preview)] == [kernels.first, kernels.second]
+    assert [call.kernel for call in list_kernels(preview)] == [kernels.first, kernels.second]
 
 
 def test_second_process_compiles_the_last_kernel(
@@ -178,13 +241,13 @@ def test_second_process_that_does_not_read_blocks_nothing(monkeypatch: pytest.Mo
 
 
 def test_preview_lists_the_kernels_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    listed: list[list[module.KernelTypes]] = []
-    monkeypatch.setattr(module, "_is_compiled", lambda kernel, types: False)
+    listed: list[list[KernelCall]] = []
+    monkeypatch.setattr(module, "_is_compiled", lambda call: False)
 
     class Trainer(trainer_module.Trainer):
         def _run_once(self) -> None:
-            listed.append(list_kernels(self._preview))
-            listed.append(list_kernels(super()._run_once))  # as pure Python with the whole batch
+            listed.append([*list_kernels(self._preview)])
+            listed.append([*list_kernels(super()._run_once)])  # as pure Python with the whole batch
 
     monkeypatch.setattr("zoo.training.session.Trainer", Trainer)
     (tmp_path / "abc.txt").write_text("abc" * 100, encoding="utf-8")
@@ -196,9 +259,9 @@ def test_preview_lists_the_kernels_of_a_run(tmp_path: Path, monkeypatch: pytest.
     assert text == whole_text
     assert set(task) <= set(whole_task)  # which may also scale the gradient
     names = ["readout_loss_and_grad", "backward", "global_norm", "update"]
-    assert [kernel.__name__ for kernel, _ in text] == ["forward", "readout_loss", *names]
-    assert [kernel.__name__ for kernel, _ in task] == ["forward", "project", "weighted_loss", *names]
-    for kernel, types in text:
+    assert [call.kernel.__name__ for call in text] == ["forward", "readout_loss", *names]
+    assert [call.kernel.__name__ for call in task] == ["forward", "project", "weighted_loss", *names]
+    for kernel, types, _ in text:
         assert types in kernel.signatures, kernel
 
 
@@ -230,14 +293,14 @@ def test_kernels_are_compiled_without_other_ranks(
     RecordingGroup.used = []
     monkeypatch.setattr("zoo.training.session.process_group", RecordingGroup)
     monkeypatch.setattr("zoo.training.session.Trainer", Trainer)
-    monkeypatch.setattr(module, "_is_compiled", lambda kernel, types: False)
+    monkeypatch.setattr(module, "_is_compiled", lambda call: False)
     monkeypatch.setattr(module._SecondCompiler, "start", listed.extend)
     with pure_python():
         options = {"length": 4}
         zoo.train(
             task="adding", task_options=options, hidden=2, batch=2, steps=1, threads=2, out=tmp_path / "run"
         )
-    assert "backward" in [kernel.__name__ for kernel, _ in listed]
+    assert "backward" in [call.kernel.__name__ for call in listed]
 
 
 def test_small_batches_are_the_last_step_of_the_first_sequence() -> None:

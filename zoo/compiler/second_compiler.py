@@ -9,6 +9,11 @@ The second process compiles this list from the end. This process continues as if
 that the second one compiles, it waits and loads the result (:mod:`zoo.kernels.cache_lock`). Whatever happens
 to the second process, this one compiles what is missing. The code is the same in both cases.
 
+Compiling a kernel compiles the kernels that it calls. The forward and the backward pass call many of the same
+ones, and two processes that need them in the same order wait for each other. So the second process compiles
+first what no earlier kernel of the list calls: a first training step of ``delta_net`` began after 12.4 s in
+place of 14.4 (AMD EPYC, Zen 3, two processors).
+
 The process is a new one, not a fork: forks copy locks that other threads hold, and NumPy's BLAS has threads.
 """
 
@@ -25,8 +30,8 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -45,8 +50,24 @@ LOGGER = logging.getLogger("zoo.compile")
 _MAX_SECONDS = 1.0
 _PROGRAM = "from zoo.compiler.second_compiler import main; main()"
 
-KernelTypes = tuple[Kernel[Any, Any], tuple[Any, ...]]
-"""A kernel, and the Numba types of its arguments."""
+
+class KernelCall(NamedTuple):
+    """A kernel with the types of a call.
+
+    Args:
+        kernel: The kernel.
+        types: The Numba types of its arguments.
+        is_nested: Whether another kernel calls it.
+    """
+
+    kernel: Kernel[Any, Any]
+    types: tuple[Any, ...]
+    is_nested: bool = False
+
+    @property
+    def dispatcher(self) -> Any:
+        """The Numba dispatcher that compiles it."""
+        return self.kernel.inlined if self.is_nested else self.kernel.dispatcher
 
 
 @contextlib.contextmanager
@@ -77,40 +98,51 @@ class _Stop(Exception):
     """The list ends."""
 
 
-def list_kernels(preview: Callable[[], object]) -> list[KernelTypes]:
+def list_kernels(preview: Callable[[], object]) -> dict[KernelCall, list[KernelCall]]:
     """The kernels that a function calls, in order; none if the first of them is compiled or stored.
 
     An error of the function ends the list. The kernels themselves raise it again. After a second the list
     ends too: elements of large matrices take long in Python.
+
+    Returns:
+        For each kernel those that run within it and within no kernel before it, each with the types of its
+        first call.
     """
-    kernels: dict[KernelTypes, None] = {}
+    kernels: dict[KernelCall, list[KernelCall]] = {}
+    nested: list[KernelCall] = []
+    seen: set[Kernel[Any, Any]] = set()
+    typeof: Any = numba.typeof  # Numba's own functions are untyped
     end = time.perf_counter() + _MAX_SECONDS
 
     def note(kernel: Kernel[Any, Any], arguments: tuple[Any, ...]) -> None:
-        typeof: Any = numba.typeof  # Numba's own functions are untyped
-        types = tuple(map(typeof, arguments))
-        if not kernels and _is_compiled(kernel, types):
+        nonlocal nested
+        call = KernelCall(kernel, tuple(map(typeof, arguments)))
+        if not kernels and _is_compiled(call):
             raise _Stop
-        kernels[kernel, types] = None
+        nested = kernels.setdefault(call, [])
 
-    def stop_at_end(_kernel: Kernel[Any, Any], _arguments: tuple[Any, ...]) -> None:
+    def note_nested(kernel: Kernel[Any, Any], arguments: tuple[Any, ...]) -> None:
         if time.perf_counter() > end:
             raise _Stop
+        if kernel not in seen:
+            seen.add(kernel)
+            with contextlib.suppress(ValueError):  # an argument without a Numba type, such as a module
+                nested.append(KernelCall(kernel, tuple(map(typeof, arguments)), is_nested=True))
 
     with contextlib.suppress(Exception), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # the kernels cause them again
-        with pure_python(), observe_calls(note, stop_at_end):
+        with pure_python(), observe_calls(note, note_nested):
             preview()
-    return list(kernels)
+    return kernels
 
 
-def _is_compiled(kernel: Kernel[Any, Any], types: tuple[Any, ...]) -> bool:
+def _is_compiled(call: KernelCall) -> bool:
     """Whether a kernel is compiled or stored; True for one that cannot be stored."""
-    dispatcher: Any = kernel.dispatcher
+    dispatcher = call.dispatcher
     cache = getattr(dispatcher, "_cache", None)
-    if not isinstance(cache, KernelCache) or types in dispatcher.overloads:
+    if not isinstance(cache, KernelCache) or call.types in dispatcher.overloads:
         return True
-    return cache.path(types, dispatcher.targetctx).exists()
+    return cache.path(call.types, dispatcher.targetctx).exists()
 
 
 class _SecondCompiler:
@@ -131,13 +163,14 @@ class _SecondCompiler:
             )
 
     @classmethod
-    def start(cls, kernels: list[KernelTypes]) -> _SecondCompiler | None:
+    def start(cls, kernels: dict[KernelCall, list[KernelCall]]) -> _SecondCompiler | None:
         """Start it; None if there is nothing to share, or no process can be started."""
-        tasks = [task for kernel, types in kernels if (task := _pickled(kernel, types)) is not None]
-        if len(tasks) < 2:
+        if len(_pickled(kernels)) < 2:
             return None
+        # A kernel is called after its caller, so backwards it is compiled before.
+        calls = [call for kernel, nested in kernels.items() for call in (kernel, *nested)][::-1]
         try:
-            return cls(pickle.dumps((_generated_modules(kernels), tasks[::-1])))
+            return cls(pickle.dumps((_generated_modules(kernels), _pickled(calls))))
         except (OSError, TypeError) as error:  # too many processes, no memory, or a Python without a program
             LOGGER.info("no second process can be started (%s); this one compiles all kernels", error)
             return None
@@ -154,22 +187,22 @@ class _SecondCompiler:
                 LOGGER.warning("a second process that compiles kernels failed (exit code %s): %s", code, text)
 
 
-def _pickled(kernel: Kernel[Any, Any], types: tuple[Any, ...]) -> bytes | None:
-    """Pickle a kernel, by its module and name, and types; None if it is compiled or cannot be imported."""
-    if kernel.__module__ == "__main__" or kernel.__module__.startswith(FILE_MODULE):
-        return None
-    if _is_compiled(kernel, types):
-        return None
-    try:
-        return pickle.dumps((kernel, types))
-    except (pickle.PicklingError, AttributeError, TypeError):  # defined in a function
-        return None
+def _pickled(calls: Iterable[KernelCall]) -> list[bytes]:
+    """Pickle kernels, by module and name, and types; not those that are compiled or cannot be imported."""
+    tasks = []
+    for call in calls:
+        module = call.kernel.__module__
+        if module == "__main__" or module.startswith(FILE_MODULE) or _is_compiled(call):
+            continue
+        with contextlib.suppress(pickle.PicklingError, AttributeError, TypeError):  # defined in a function
+            tasks.append(pickle.dumps(call))
+    return tasks
 
 
-def _generated_modules(kernels: list[KernelTypes]) -> list[tuple[str, str, bytes]]:
+def _generated_modules(kernels: Iterable[KernelCall]) -> list[tuple[str, str, bytes]]:
     """Name, text and functions of the generated modules of kernels."""
     modules = []
-    for name in dict.fromkeys(kernel.__module__ for kernel, _ in kernels):
+    for name in dict.fromkeys(call.kernel.__module__ for call in kernels):
         source = source_of(name)
         if source is not None:
             with contextlib.suppress(pickle.PicklingError, AttributeError, TypeError):
@@ -188,11 +221,11 @@ def main() -> None:
             load_generated(name, text, pickle.loads(functions))
     for task in tasks:
         try:
-            kernel, types = pickle.loads(task)
+            call: KernelCall = pickle.loads(task)
         except (ImportError, AttributeError):
             continue
         with contextlib.suppress(NumbaError):  # its parent raises it
-            kernel.dispatcher.compile(types)
+            call.dispatcher.compile(call.types)
 
 
 def _exit_at_end() -> None:
