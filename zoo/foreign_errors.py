@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
-import shlex
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pluggy
@@ -78,14 +78,13 @@ def _innermost_frame(error: BaseException) -> traceback.FrameSummary | None:
 
 
 def _folder_advice(error: BaseException) -> str:
-    """Advice if a file imports a module of its own folder, where Python does not search."""
+    """Advice if a file outside a package imports a module of its own folder, where Python does not search."""
     frame = _innermost_frame(error)
-    missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
-    if not missing or frame is None:
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if not missing or "." in missing or frame is None:
         return ""
     folder = Path(frame.filename).parent
-    if not ((folder / missing).is_dir() or (folder / f"{missing}.py").is_file()):
+    is_in_folder = PathFinder.find_spec(missing, [str(folder)]) is not None
+    if not is_in_folder or PathFinder.find_spec("__init__", [str(folder)]) is not None:
         return ""
-    return (
-        f". {missing} is in the folder of this file; set PYTHONPATH={shlex.quote(str(folder))} to import it"
-    )
+    return f". {missing} is in the folder of this file; add {folder} to PYTHONPATH to import it"

@@ -95,7 +95,7 @@ def test_output(made):
         "cells  vanilla",
         "tasks  copying",
         "runs   1 of each, 150 params, 4 steps, "
-        "lr chosen among 0.0003, 0.001, 0.003 (and others, in up to 4 rounds)",
+        "lr chosen among 0.0003, 0.001, 0.003 (then others or longer runs, in up to 4 rounds)",
         f"out    {out}",
     ]
     assert "choosing learning rates: 3 jobs" in lines
@@ -393,8 +393,8 @@ def test_plain_lines():
     [
         ([0.01], 4, "lr 0.01"),
         ([0.01, 0.03], 0, "lr chosen among 0.01, 0.03"),
-        ([0.01, 0.03], 1, "lr chosen among 0.01, 0.03 (and others, in up to 1 round)"),
-        ([0.01, 0.03], 4, "lr chosen among 0.01, 0.03 (and others, in up to 4 rounds)"),
+        ([0.01, 0.03], 1, "lr chosen among 0.01, 0.03 (then others or longer runs, in up to 1 round)"),
+        ([0.01, 0.03], 4, "lr chosen among 0.01, 0.03 (then others or longer runs, in up to 4 rounds)"),
     ],
 )
 def test_setup_line_announces_rounds_of_the_sweep(capsys, rates, rounds, expected):

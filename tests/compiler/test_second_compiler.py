@@ -60,6 +60,14 @@ def apply(function, x):
 @zoo.njit
 def fifth(x):
     return apply(print, x)
+
+@zoo.njit
+def times(x, factor=2):
+    return x * factor
+
+@zoo.njit
+def sixth(x):
+    return times(x) + plus_two(x=x)
 """
 
 
@@ -141,6 +149,11 @@ def test_second_process_compiles_first_what_the_first_does_not_need(
     before = len(cached_files())
     preview()
     assert (hits(kernels.fourth), hits(kernels.third), len(cached_files())) == (0, 0, before)
+
+
+def test_calls_with_defaults_or_keywords_are_not_listed(kernels: ModuleType) -> None:
+    (nested,) = list_kernels(lambda: kernels.sixth(1)).values()
+    assert nested == []
 
 
 def test_argument_without_a_numba_type_does_not_end_the_list(kernels: ModuleType) -> None:

@@ -257,6 +257,10 @@ PRODUCTS: dict[str, Case] = {
     ),
     "vector @ stack": ({"v": "H", "W": "2 H 3"}, lambda s: s.v @ s.W),
     "x @ stack": ({"v": "H", "W": "2 I 3"}, lambda s: s.x @ s.W * s.v[0]),
+    "stack whose first axes are exchanged": (
+        {"s": "2 3 1", "W": "1 2 H"},
+        lambda s: s.s @ s.W.transpose(1, 0, 2),
+    ),
     "transposed part of a stack": ({"v": "H", "W": "1 3 H"}, lambda s: s.v @ s.W.swapaxes(1, 2)[0]),
     "heads twice": ({"m": "2 H", "W": "2 H H"}, lambda s: zoo.tanh(s.m[:, None] @ s.W) @ s.W),
     "parameter @ parameter": ({"v": "H", "A": "H 3", "B": "3 2"}, lambda s: s.v @ (s.A @ s.B)),

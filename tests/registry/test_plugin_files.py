@@ -152,15 +152,31 @@ def test_failing_import_names_line(write, load, text, message):
     assert plugins() == ()
 
 
-@pytest.mark.parametrize("sibling", ["parts_of_mine.py", "parts_of_mine/norms.py"])
+@pytest.mark.parametrize("sibling", ["parts_of_mine.py", "parts_of_mine/__init__.py"])
 @pytest.mark.parametrize("load", [lambda path: load_cell_file(f"{path}:A"), load_plugin_file])
 def test_import_from_own_folder_names_the_remedy(write, load, sibling, tmp_path):
     (tmp_path / sibling).parent.mkdir(exist_ok=True)
     write("x = 1\n", sibling)
     with pytest.raises(zoo.PluginError) as caught:
-        load(write("from parts_of_mine.norms import norm\n"))
-    advice = f"parts_of_mine is in the folder of this file; set PYTHONPATH={tmp_path} to import it"
+        load(write("from parts_of_mine import norm\n"))
+    advice = f"parts_of_mine is in the folder of this file; add {tmp_path} to PYTHONPATH to import it"
     assert str(caught.value).endswith(f"(mine.py, line 1). {advice}")
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        ("import parts_of_mine\n", ["parts_of_mine.txt"]),
+        ("import parts_of_mine\n", ["parts_of_mine.py", "__init__.py"]),  # a package imports `.parts_of_mine`
+        ("import json.parts_of_mine\n", ["parts_of_mine.py", "json.py"]),
+    ],
+)
+def test_other_missing_modules_get_no_advice(write, text, files):
+    for name in files:
+        write("", name)
+    with pytest.raises(zoo.PluginError) as caught:
+        load_plugin_file(write(text))
+    assert str(caught.value).endswith("(mine.py, line 1)")
 
 
 def test_fixed_plugin_file_can_be_reloaded(write):

@@ -170,17 +170,17 @@ def _evaluate(tree: Tree, env: Mapping[str, int], text: str) -> int:
 
 
 def _indivisible(tree: Tree, left: int, right: int, text: str) -> UsageError:
-    """The error. If the expression divides a letter, as in ``H/heads``, it names the closest sizes."""
+    """The error. If the expression divides H, as in ``H/heads``, it names the closest sizes."""
     assert isinstance(tree, tuple)
     dividend, divisor = (
         f"{name}={value}" if isinstance(name, str) else str(value)
         for name, value in ((tree[1], left), (tree[2], right))
     )
     examples = ""
-    if right > 0 and isinstance(tree[1], str):
+    if right > 0 and tree[1] == "H":
         below = left // right * right
         sizes = [size for size in (below, below + right) if size > 0]
-        examples = ", for example " + " or ".join(f"{tree[1]}={size}" for size in sizes)
+        examples = ", for example " + " or ".join(f"H={size}" for size in sizes)
     return UsageError(
         f"size {text!r}: {dividend} is not divisible by {divisor}; choose sizes that divide{examples}."
     )

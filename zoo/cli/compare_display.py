@@ -154,7 +154,10 @@ def _rates(plan: Mapping[str, Any]) -> str:
     if len(plan["rates"]) == 1:
         return f"lr {text}"
     rounds = plan.get("sweep_rounds", 0)
-    return f"lr chosen among {text}" + f" (and others, in up to {counted(rounds, 'round')})" * bool(rounds)
+    return (
+        f"lr chosen among {text}"
+        + f" (then others or longer runs, in up to {counted(rounds, 'round')})" * bool(rounds)
+    )
 
 
 def _stage(event: Event, progress: ComparisonProgress) -> Iterator[str]:

@@ -29,7 +29,7 @@ from zoo.compiler.codegen.writer import identifiers_in
 from zoo.compiler.ir.dims import ONE, ZERO, Dim, as_dim, concrete_shape, product
 from zoo.compiler.ir.graph import Level, Node, View, contiguous, view_of
 from zoo.compiler.ir.op_table import Kind
-from zoo.compiler.ir.structural_ops import BUFFER, PARAM, SLICE, TRANSPOSE, X, transpose_last
+from zoo.compiler.ir.structural_ops import BUFFER, PARAM, SLICE, X, swaps_last_axes, transpose_last
 from zoo.compiler.passes.simplify import fuse_accumulations, push_slices_down
 from zoo.compiler.schedule.fusion import ArrayLayout, FusedLoop
 from zoo.compiler.schedule.phases import MatmulItem
@@ -420,7 +420,7 @@ class _Matrix:
 
 
 def _matrix(w: Node, step: CStepEmitter) -> _Matrix:
-    inner = transpose_last(w) if w.op == TRANSPOSE else w
+    inner = transpose_last(w) if swaps_last_axes(w) else w
     view = _view(inner)
     return _Matrix(_pointer(step.array_of(view.base), view), inner is not w)
 

@@ -3,8 +3,8 @@
 A generated module imports this module in place of ``zoo.kernels``. The products below round both operands to
 bfloat16; their sums and all arrays are float32. All other functions come from ``zoo.kernels``.
 
-These products remain float32: tokens, whose product is a row of the weights, block-diagonal matrices (heads),
-matrix memories, and matrix functions.
+These products remain float32: tokens, whose product is a row of the weights, stacks of several matrices
+(heads), matrix memories, and matrix functions.
 
 One core of an AMD EPYC (Zen 5): 475 to 511 GF/s instead of 252 to 265 for the recurrent products of 8 to 64
 sequences and 128 to 512 units, forward and backward, and 393 to 445 instead of 223 to 238 for the gradient of

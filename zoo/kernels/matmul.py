@@ -281,9 +281,12 @@ def _py_add_matmul_heads(
 
 def _py_add_matmul_ta_heads(a: Array, a0: int, b: Array, b0: int, c: Array, rows: int = 1) -> None:
     heads, depth, width = c.shape
-    left = a[:, a0 : a0 + heads * rows * depth].reshape(len(a), heads, rows, depth)
-    right = b[:, b0 : b0 + heads * rows * width].reshape(len(b), heads, rows, width)
-    c += np.einsum("mgik,mgin->gkn", left, right)
+    left, right = (
+        each[:, start : start + heads * rows * size].reshape(len(each), heads, rows, size)
+        for each, start, size in ((a, a0, depth), (b, b0, width))
+    )
+    for g in range(heads):
+        c[g] += left[:, g].reshape(-1, depth).T @ right[:, g].reshape(-1, width)
 
 
 @njit(shared=True, python_fallback=_py_pack_heads)
@@ -314,7 +317,10 @@ def pack_heads_transposed(w: Array) -> Array:
 
 @njit(shared=True, python_fallback=_py_add_matmul_heads)
 def add_matmul_heads(a: Array, a0: int, panels: Array, c: Array, c0: int, width: int, rows: int = 1) -> None:
-    """Add head g of a times matrix g of w to head g of c. A head is a matrix of ``rows`` rows, side by side.
+    """Add head g of a times matrix g of w to head g of c.
+
+    Each row of a holds the heads one after the other. A head is a matrix of ``rows`` rows, which follow each
+    other too.
 
     Args:
         a: ``(M, any)``; head g of each row is the ``rows * K`` columns from ``a0 + g * rows * K``.
@@ -369,7 +375,7 @@ def _rows_of_head(a: Array, a0: int, rows: int, width: int) -> Array:
     head = kernels.empty((a.shape[0] * rows, width), a)
     target, source = kernels.flat(head), kernels.flat(a)
     for row in range(a.shape[0]):
-        to, start = row * size, row * a.shape[1] + a0
+        first, start = row * size, row * a.shape[1] + a0
         for n in range(size):
-            target[to + n] = source[start + n]
+            target[first + n] = source[start + n]
     return head

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
-from types import FunctionType, MethodType, ModuleType
+from types import ModuleType
 from typing import Any, TypeVar
 
 import pluggy
@@ -236,8 +236,8 @@ def _registered_names(trial: Registries, source: Source) -> tuple[str, ...]:
 class _HookManager(pluggy.PluginManager):
     """A manager with the hooks of `hookspecs`.
 
-    It examines only the names of hooks in `hookspecs`, and only the functions in a module of a plugin. All
-    names took 0.1 and 0.2 ms more for each plugin.
+    It examines only the names of hooks in `hookspecs`, and not the classes, modules and texts of a plugin.
+    Examining them took 0.2 ms for each plugin.
     """
 
     def __init__(self) -> None:
@@ -248,17 +248,18 @@ class _HookManager(pluggy.PluginManager):
         return super().parse_hookspec_opts(module_or_class, name) if name in HOOKS else None
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
-        is_function = type(vars(plugin).get(name)) in (FunctionType, MethodType)
-        return super().parse_hookimpl_opts(plugin, name) if is_function else None
+        is_no_hook = issubclass(type(vars(plugin).get(name)), _NO_HOOKS)
+        return None if is_no_hook else super().parse_hookimpl_opts(plugin, name)
 
 
+_NO_HOOKS = (type, ModuleType, str, dict, list, tuple)
 _idle_managers: list[_HookManager] = []
 
 
 def call_hooks(module: ModuleType, source: Source, registries: Registries) -> None:
     """Call every hook of a plugin's module.
 
-    No other plugin is registered in the manager meanwhile. The next plugin uses the manager too, since a new
+    No other plugin is registered in the manager at the same time. The next plugin uses the manager too, since a new
     one takes 0.2 ms, but not after an error.
 
     Args:

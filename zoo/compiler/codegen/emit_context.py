@@ -11,7 +11,7 @@ from zoo.compiler.codegen.writer import ARRAY_SUFFIXES, Names, NumberVars, Write
 from zoo.compiler.frontend.trace_step import StepGraph
 from zoo.compiler.frontend.value_names import ValueNames
 from zoo.compiler.ir.graph import Node, view_of
-from zoo.compiler.ir.structural_ops import TRANSPOSE, transpose_last
+from zoo.compiler.ir.structural_ops import swaps_last_axes, transpose_last
 from zoo.compiler.schedule.fusion import ArrayLayout
 from zoo.compiler.schedule.sections import PassSchedule
 
@@ -209,7 +209,7 @@ class EmitContext(FunctionVariables):
         elif w not in self.packed:
             self.packed_for_dx.add(w)
         if w not in self.packed:
-            matrix = transpose_last(w) if w.op == TRANSPOSE else w
+            matrix = transpose_last(w) if swaps_last_axes(w) else w
             view = view_of(matrix)
             assert view is not None  # insert_copies.py made sure of it
             name = self.array_of(view.base).name

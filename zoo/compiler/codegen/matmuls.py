@@ -32,8 +32,8 @@ from zoo.compiler.ir.structural_ops import (
     OUTER_HEADS,
     ROW_SUM,
     SOLVE,
-    TRANSPOSE,
     X,
+    swaps_last_axes,
     transpose_last,
 )
 from zoo.compiler.schedule.fusion import ArrayLayout
@@ -90,7 +90,7 @@ def array_name(context: EmitContext, node: Node) -> str:
 
 def matrix(context: EmitContext, w: Node) -> str:
     """A matrix of parameters as an expression."""
-    if w.op == TRANSPOSE:
+    if swaps_last_axes(w):
         return f"np.ascontiguousarray({matrix(context, transpose_last(w))}.T)"
     view = _view(w)
     name = context.array_of(view.base).name
@@ -117,8 +117,9 @@ def pack_lines(context: EmitContext) -> list[str]:
 
 def _pack_call(context: EmitContext, w: Node, pattern: str = "{}") -> str:
     """Expression for a packed matrix; the pattern is filled with the expression for the matrix."""
-    whole = transpose_last(w) if w.op == TRANSPOSE else w
-    function = f"pack{'_heads' * (w.ndim == 3)}{'_transposed' * (w.op == TRANSPOSE)}"
+    is_transposed = swaps_last_axes(w)
+    whole = transpose_last(w) if is_transposed else w
+    function = f"pack{'_heads' * (w.ndim == 3)}{'_transposed' * is_transposed}"
     return f"kernels.{function}({pattern.format(matrix(context, whole))})"
 
 

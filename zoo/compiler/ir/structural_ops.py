@@ -298,7 +298,16 @@ def transpose(node: Node, axes: tuple[int, ...]) -> Node:
 
 def transpose_last(node: Node) -> Node:
     """Transpose a matrix, or a stack of matrices."""
-    return transpose(node, (*range(node.ndim - 2), node.ndim - 1, node.ndim - 2))
+    return transpose(node, _last_axes_swapped(node.ndim))
+
+
+def swaps_last_axes(node: Node) -> bool:
+    """Whether a node is the transpose of a matrix, or of a stack of matrices."""
+    return node.op == TRANSPOSE and node.attr == _last_axes_swapped(node.ndim)
+
+
+def _last_axes_swapped(ndim: int) -> tuple[int, ...]:
+    return (*range(ndim - 2), ndim - 1, ndim - 2)
 
 
 def _transpose_numpy(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
@@ -591,8 +600,9 @@ RECURRENCE = define(
 def matmul(a: Node, b: Node) -> Node:
     """Return NumPy's ``a @ b``.
 
-    A product with a matrix of parameters becomes a ``dot``, and one with a stack of them a ``dot_heads``.
-    Both run over all rows of the batch at once. Any other product is a sum of products within the row.
+    A product with a matrix of parameters becomes a ``dot``. A product with a stack of them becomes a
+    ``dot_heads``, or a ``dot`` if all matrices have the same operand. Both run over all rows of the batch at
+    once. Any other product is a sum of products within the row.
 
     Raises:
         ShapeError: if the shapes do not fit.
@@ -619,7 +629,7 @@ def _is_shared_matrix(node: Node) -> bool:
 
 
 def _transposed_product(a: Node, b: Node) -> Node | None:
-    """``(b.T @ a.T).T`` for a matrix of parameters ``a`` or a stack of them; None if that is no ``dot``."""
+    """``(b.T @ a.T).T`` for parameters ``a``, a matrix or a stack; None if no ``dot`` computes it."""
     w = transpose_last(a)
     if b.ndim == 1:
         return _dot(b, w) if w.ndim == 2 else _dot_stack(b, w)
@@ -804,9 +814,14 @@ def _outer_numpy(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunctio
 
 
 def _outer_heads_numpy(node: Node, sizes: Sizes, dtype: np.dtype[Any]) -> NumpyFunction:
+    def heads_first(value: Any) -> Any:
+        rows = value.shape[0] * value.shape[2]
+        return value.swapaxes(0, 1).reshape(value.shape[1], rows, value.shape[3])
+
     def outer(a: Any, g: Any) -> Any:
         a = np.broadcast_to(a, (*g.shape[:-1], a.shape[-1]))
-        return np.einsum("rgik,rgin->gkn", a.reshape(-1, *a.shape[-3:]), g.reshape(-1, *g.shape[-3:]))
+        left, right = (heads_first(each.reshape(-1, *each.shape[-3:])) for each in (a, g))
+        return left.swapaxes(1, 2) @ right
 
     return outer
 

@@ -20,7 +20,6 @@ from zoo.compiler.ir.structural_ops import (
     PARAM,
     RESHAPE,
     SIZE,
-    TRANSPOSE,
     X,
 )
 from zoo.compiler.passes.simplify import NO_NODES, rebuild, rewrite
@@ -98,7 +97,7 @@ _NOT_STORED = (CONSTANT, SIZE, EYE, ARRAY)
 
 def _whole_matrix(w: Node) -> Node:
     """A matrix or stack of matrices that is an array, some rows of one, or a transpose of either."""
-    stored = ops.transpose_last(w) if w.op == TRANSPOSE else w  # what the kernels read
+    stored = ops.transpose_last(w) if ops.swaps_last_axes(w) else w  # the array that the kernels read
     view = view_of(stored)
     is_array = view is not None and view.is_contiguous and view.base.op in _MATRIX_BASES
     return w if is_array or is_computed(stored) else copy(w)
