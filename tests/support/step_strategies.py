@@ -265,6 +265,23 @@ def _draw_heads(b: Builder) -> Value | None:
     return b.emit("blocks", [a, w, "self.heads"], (HEADS, width), _times(a, _length(PER_HEAD)))
 
 
+def _draw_stack_product(b: Builder) -> Value | None:
+    """A vector, a matrix or a stack of matrices of the row times a stack of parameters."""
+    a = b.pick(lambda v: 1 <= len(v.shape) <= 2 or (len(v.shape) == 3 and v.shape[0] in (HEADS, ONE)))
+    if a is None:
+        return None
+    depth, width = a.shape[-1], b.one_of([H, THREE, ONE])
+    stack = (HEADS, depth, width)
+    order = b.one_of(["as it is", "swap", "turn"])
+    if order == "as it is":
+        w = b.parameter(stack)
+    else:  # of the parameter whose axes the view brings into this order
+        stored = (depth, HEADS, width) if order == "swap" else (depth, width, HEADS)
+        w = b.emit(order, [b.parameter(stored)], stack, (-1.0, 1.0))
+    shape = (HEADS, *a.shape[-2:-1], width)
+    return b.emit("matmul", [a, w], shape, _times(a, _length(depth)))
+
+
 def _draw_view(b: Builder) -> Value | None:
     name = b.one_of([*_VIEWS])
     value = b.pick(lambda each: _VIEWS[name](each.shape) is not None)
@@ -508,6 +525,7 @@ _RULES = [
     _draw_row_product,
     _draw_row_product,
     _draw_heads,
+    _draw_stack_product,
     _draw_lengths,
     _draw_along_axis,
     _draw_einsum,
