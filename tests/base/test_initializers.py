@@ -67,6 +67,22 @@ def test_normal_with_its_deviation():
     assert (value**4).mean() == pytest.approx(3 * value.var() ** 2, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    "name", ["fan_in_uniform", "glorot_uniform", "hidden_uniform", "lecun_normal", "orthogonal"]
+)
+@pytest.mark.parametrize("lengths", [(40, 60), (60, 40), (50, 50), (30, 90)])
+@pytest.mark.parametrize("stack", [(2,), (8,), (2, 3)])
+def test_stack_starts_as_its_matrices(name, lengths, stack):
+    """The scale of a matrix does not depend on the number of matrices."""
+    matrices = start(name, (*stack, *lengths)).reshape(-1, *lengths)
+    assert np.std(matrices) == pytest.approx(np.std(start(name, lengths)), rel=0.1)
+    assert not np.allclose(matrices[0], matrices[1])
+    if name == "orthogonal" and lengths != (30, 90):
+        for matrix in matrices:
+            gram = matrix @ matrix.T if lengths[0] <= lengths[1] else matrix.T @ matrix
+            np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-12)
+
+
 @pytest.mark.parametrize("shape", [(6, 6), (9, 4), (4, 9), (5, 1), (1, 1)])
 def test_orthogonal_rows_or_columns(shape):
     value = start("orthogonal", shape)
@@ -155,7 +171,7 @@ def test_custom_complex_initializer_receives_step_shape():
             lambda rng, shape: np.full(shape, complex(0, np.inf)),
             r"returned complex128\(4,\); expected finite",
         ),
-        ("orthogonal", r"has shape \(4,\); the initializer 'orthogonal' needs a matrix"),
+        ("orthogonal", r"has shape \(4,\); the initializer 'orthogonal' needs at least two"),
     ],
 )
 def test_invalid_complex_initializer_raises(init, words):
@@ -212,8 +228,8 @@ def test_initializer_error_names_buffer():
     ("init", "shape", "words"),
     [
         ("orthogonl", (2, 2), r"asks for the initializer 'orthogonl'; .* Did you mean 'orthogonal'\?"),
-        ("orthogonal", (4,), r"has shape \(4,\); the initializer 'orthogonal' needs a matrix"),
-        ("orthogonal", (2, 3, 4), "needs a matrix"),
+        ("orthogonal", (4,), r"has shape \(4,\); the initializer 'orthogonal' needs at least two"),
+        ("orthogonal", (), r"has shape \(\); the initializer 'orthogonal' needs at least two dimensions"),
         (
             "glorot_uniform",
             (),

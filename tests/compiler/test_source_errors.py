@@ -206,7 +206,9 @@ WRONG = {
     "«return np.tile(a, 2)»": r"returns state 'h' with shape \(2 \* H,\); expected \(H,\), as it is declared",
     "«return a.sum()»": r"returns state 'h' with shape \(\)",
     "«return a * 1j»": "returns complex numbers for state 'h'; declare it with complex=True",
-    "«return a, h»": "step returns 2 new states; expected `return h`",
+    "«return a, h»": r"step returns 2 values; expected `return zoo\.Output\(y, h\)`, an output and then the "
+    "new states in the order of declaration$",
+    "«return a, h, h»": "step returns 3 values; expected `return h`, the new states in",
     "«return zoo.Output(a)»": r"step returns 0 new states; expected `return zoo\.Output\(y, h\)`",
     "«return [a]»": "step returns a list; expected `return h`",
     "name = 'h'; «return name»": "step returns a str as state 'h'; expected an array",

@@ -96,6 +96,45 @@ def test_edited_file_is_read_anew(write):
     assert load_cell_file(f"{write(CELL)}:Mine") is before
 
 
+HELPERS = {"parts_of_mine.py": "SCALE = 2\n", "pkg_of_mine/__init__.py": "", "pkg_of_mine/deep.py": "K = 1\n"}
+
+
+@pytest.fixture
+def helpers(write, tmp_path, monkeypatch):
+    """Modules beside the file, which it can import."""
+    (tmp_path / "pkg_of_mine").mkdir()
+    for name, text in HELPERS.items():
+        write(text, name)
+    write("import parts_of_mine\nfrom pkg_of_mine.deep import K\n", "more_of_mine.py")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    for name in [name for name in sys.modules if "_of_mine" in name]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("imports", "reached"),
+    [
+        ("import parts_of_mine", ["parts_of_mine.py"]),
+        ("from parts_of_mine import SCALE", ["parts_of_mine.py"]),
+        ("from pkg_of_mine import deep", ["pkg_of_mine/__init__.py", "pkg_of_mine/deep.py"]),
+        ("import pkg_of_mine.deep", ["pkg_of_mine/__init__.py", "pkg_of_mine/deep.py"]),
+        ("import more_of_mine", list(HELPERS)),
+        ("import json", []),
+    ],
+)
+def test_digest_covers_imports_from_the_own_folder(write, helpers, imports, reached):
+    cell = load_cell_file(f"{write(f'{imports}{chr(10)}{CELL}')}:Mine")
+    digest = cell.source_digest()
+    for name, text in HELPERS.items():
+        write(f"# a comment\n{text}", name)
+        assert cell.source_digest() == digest
+        write(f"{text}x = 3\n", name)
+        assert (cell.source_digest() != digest) == (name in reached)
+        write(text, name)
+    assert cell.source_digest() == digest
+
+
 def test_two_files_of_one_name_are_two_modules(write, tmp_path):
     (tmp_path / "other").mkdir()
     first = load_cell_file(f"{write(CELL)}:Mine")

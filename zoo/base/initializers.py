@@ -1,6 +1,7 @@
 """Initializers of parameters and buffers.
 
-Drawn in float64 and rounded, so that a seed means the same start in either dtype.
+Drawn in float64 and rounded, so that a seed means the same start in either dtype. An array with three or more
+axes is a stack of matrices ``(fan_in, fan_out)``, which are its last two axes.
 """
 
 from __future__ import annotations
@@ -32,12 +33,17 @@ def ones(rng: np.random.Generator, shape: Shape) -> Vector:  # noqa: ARG001 - as
     return np.ones(shape)
 
 
+def _fan_in(shape: Shape) -> int:
+    """The rows of each matrix, or the length of a vector."""
+    return shape[-2] if len(shape) > 1 else shape[0]
+
+
 def glorot_uniform(rng: np.random.Generator, shape: Shape) -> Vector:
     """Uniform with variance ``2 / (fan_in + fan_out)``.
 
     X. Glorot & Y. Bengio 2010, https://proceedings.mlr.press/v9/glorot10a.html.
     """
-    limit = math.sqrt(6 / (shape[0] + shape[-1]))
+    limit = math.sqrt(6 / (_fan_in(shape) + shape[-1]))
     return rng.uniform(-limit, limit, shape)
 
 
@@ -49,13 +55,13 @@ def hidden_uniform(rng: np.random.Generator, shape: Shape) -> Vector:
 
 def fan_in_uniform(rng: np.random.Generator, shape: Shape) -> Vector:
     """Uniform within ``1 / sqrt(fan_in)`` of zero: PyTorch's start of linear layers."""
-    limit = 1 / math.sqrt(shape[0])
+    limit = 1 / math.sqrt(_fan_in(shape))
     return rng.uniform(-limit, limit, shape)
 
 
 def lecun_normal(rng: np.random.Generator, shape: Shape) -> Vector:
     """Normal with variance ``1 / fan_in`` (LeCun et al. 1998, Efficient BackProp)."""
-    return rng.normal(0, math.sqrt(1 / shape[0]), shape)
+    return rng.normal(0, math.sqrt(1 / _fan_in(shape)), shape)
 
 
 def orthogonal(rng: np.random.Generator, shape: Shape) -> Vector:
@@ -64,10 +70,13 @@ def orthogonal(rng: np.random.Generator, shape: Shape) -> Vector:
     A matrix that is a whole number of times wider than high, as stacked gates are, is made of that many
     square blocks. A. Saxe et al. 2014, https://arxiv.org/abs/1312.6120.
     """
-    rows, columns = shape
+    *stack, rows, columns = shape
+    if stack:
+        matrices = [orthogonal(rng, (rows, columns)) for _ in range(math.prod(stack))]
+        return np.stack(matrices).reshape(shape)
     if columns > rows and columns % rows == 0:
         return np.concatenate([orthogonal(rng, (rows, rows)) for _ in range(columns // rows)], axis=1)
-    q, r = np.linalg.qr(rng.normal(size=(max(shape), min(shape))))
+    q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
     q *= np.sign(np.diag(r))  # makes the draw uniform over orthogonal matrices
     return q if rows >= columns else q.T
 
@@ -169,8 +178,8 @@ def _named(name: str, shape: Shape, owner: str) -> NamedInitializer:
             f"{owner} asks for the initializer {name!r}; known are {', '.join(INITIALIZERS)}, or give a "
             f"function (rng, shape) -> array.{did_you_mean(name, INITIALIZERS)}"
         )
-    suits = len(shape) == 2 if name == "orthogonal" else shape or name in _CONSTANT
+    suits = len(shape) > 1 if name == "orthogonal" else shape or name in _CONSTANT
     if not suits:
-        kind = "a matrix" if name == "orthogonal" else "at least one dimension"
+        kind = "at least two dimensions" if name == "orthogonal" else "at least one dimension"
         raise UsageError(f"{owner} has shape {shape}; the initializer {name!r} needs {kind}.")
     return INITIALIZERS[name]

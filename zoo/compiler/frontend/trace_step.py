@@ -249,10 +249,13 @@ def _new_states(cell: Cell, result: Any) -> tuple[Any, ...]:
     if len(states) == len(cell.states) and not isinstance(result, list | None):
         return states
     names = ", ".join(cell.states)
-    expected = f"zoo.Output(y, {names})" if isinstance(result, Output) else names
-    returned = f"{len(states)} new states" if isinstance(result, tuple | Output) else describe(result)
+    has_one_more = isinstance(result, tuple) and len(result) == len(cell.states) + 1
+    expected = f"zoo.Output(y, {names})" if isinstance(result, Output) or has_one_more else names
+    kind = "values" if isinstance(result, tuple) else "new states"
+    returned = f"{len(states)} {kind}" if isinstance(result, tuple | Output) else describe(result)
+    order = "an output and then the new states" if has_one_more else "the new states"
     raise TraceError(
-        f"step returns {returned}; expected `return {expected}`, the new states in the order of declaration"
+        f"step returns {returned}; expected `return {expected}`, {order} in the order of declaration"
     )
 
 
