@@ -79,6 +79,8 @@ class M2RNN(zoo.Cell):
         "code, and needs the norm of its block.",
         scope="mixer",
         block="retnet",
+        trainability="One-hot input times weights of 0.02 is so small that the 1e-5 in the norm outweighs "
+        "the outputs at first. It learns more with larger learning rates, and in its block.",
         related={
             "mamba2": "is linear in its memory.",
             "gated_delta_net": "is linear in its memory and corrects it.",
