@@ -61,8 +61,8 @@ COMPILED_CELLS = frozenset(
     {
         *("lstm", "phased_lstm", "skip_lstm", "on_lstm"),
         *("gru", "clockwork", "exp_rnn", "fastrnn", "mgu3", "urnn", "adlif"),
-        *("mamba", "gla", "delta_net", "kalman_delta", "retnet", "rwkv4", "gsa", "m2rnn", "titans"),
-        *("rg_lru", "rtu", "s4d"),
+        *("mamba", "gla", "delta_net", "kalman_delta", "retnet", "rwkv4", "gsa", "titans"),
+        *("rg_lru", "rtu", "s4d", "slice"),
     }
 )
 

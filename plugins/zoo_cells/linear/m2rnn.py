@@ -74,9 +74,9 @@ class M2RNN(zoo.Cell):
         "gives this up for a nonlinear update, and the paper reports that single layers of it improve "
         "hybrid models.",
         when_to_use="Use it for tasks that track a state over lengths beyond training, which the paper "
-        "reports to be solved. The state has H² / heads elements, and each step multiplies it by a D × D "
-        "matrix for each head, so small heads are faster. It starts with small weights, as the official "
-        "code, and needs the norm of its block.",
+        "reports to be solved. At the budget of the results it stays at chance on parity. The state has "
+        "H² / heads elements, and each step multiplies it by a D × D matrix for each head, so small heads "
+        "are faster. It starts with small weights, as the official code, and needs the norm of its block.",
         scope="mixer",
         block="retnet",
         trainability="One-hot input times weights of 0.02 is so small that the 1e-5 in the norm outweighs "
