@@ -566,7 +566,7 @@ BROKEN = Outcome("check_nan", "NaN in gives NaN out.", "failed", "found 0.0, exp
 def test_check_prints_law_by_law(monkeypatch):
     calls = _child(Report("cell 'vanilla'", (HOLDS,)), monkeypatch)
     result = run("check", "vanilla")
-    assert calls == [("cell:vanilla", {"timeout": 600.0, "plugin": None, "examples": None})]
+    assert calls == [("cell:vanilla", {"timeout": 600.0, "plugin": None, "examples": None, "options": ()})]
     assert result.exit_code == 0
     assert result.output.splitlines()[0] == "holds    Shapes are as declared.  check_shapes"
     assert result.output.splitlines()[-1] == "cell 'vanilla': 1 law, 1 holds (1.0 s)"
@@ -574,8 +574,11 @@ def test_check_prints_law_by_law(monkeypatch):
 
 def test_check_exits_with_1_for_a_broken_law(monkeypatch):
     calls = _child(Report("optimizer 'adam'", (HOLDS, BROKEN)), monkeypatch)
-    result = run("check", "adam", "--timeout", "5", "--examples", "1")
-    assert calls == [("optimizer:adam", {"timeout": 5.0, "plugin": None, "examples": 1})]
+    result = run(
+        "check", "adam", "--timeout", "5", "--examples", "1", "--set", "beta1=0.8", "-s", "beta2=0.9"
+    )
+    options = ("beta1=0.8", "beta2=0.9")
+    assert calls == [("optimizer:adam", {"timeout": 5.0, "plugin": None, "examples": 1, "options": options})]
     assert result.exit_code == 1
     assert "BROKEN   NaN in gives NaN out.  check_nan\n         found 0.0, expected nan\n" in result.output
 

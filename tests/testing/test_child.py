@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import zoo
 from zoo.errors import UsageError
 from zoo.testing import check_in_child
+from zoo.testing.child import with_options
 
 CELL = '''
 import ctypes, os, sys, time
@@ -126,6 +128,44 @@ def test_other_kinds_of_members_can_be_checked():
 def test_unknown_component_raises(spec, message):
     with pytest.raises(UsageError, match=message):
         check_in_child(spec, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ((), {"heads": 1}),
+        (("heads=4",), {"heads": 4}),
+        (("gla.heads = 4",), {"heads": 4}),
+        (("cell.heads=2", "heads=3"), {"heads": 3}),
+    ],
+)
+def test_options_are_set(texts, expected):
+    cell = with_options(zoo.get_cell("gla"), texts)
+    assert {name: cell.options[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("heads", "--set 'heads' is not an assignment; write NAME=VALUE"),
+        ("=4", "is not an assignment"),
+        ("head=4", "cell 'gla' has no option 'head'; it has: .*Did you mean 'heads'"),
+        ("retnet.heads=4", "cell 'gla' has no option 'retnet.heads'"),
+        ("heads=four", "option 'heads'"),
+        ("heads=0", "option 'heads' is 0; expected an integer at least 1"),
+    ],
+)
+def test_invalid_options_raise(text, message):
+    with pytest.raises(UsageError, match=message):
+        with_options(zoo.get_cell("gla"), [text])
+
+
+def test_component_is_checked_with_its_options():
+    report = check_in_child("sampler:top_k", timeout=300, options=["k=3"])
+    assert report.component == "sampler 'top_k' with k=3"
+    assert report.ok, str(report)
+    with pytest.raises(UsageError, match="has no option 'n'"):
+        check_in_child("sampler:top_k", timeout=300, options=["n=3"])
 
 
 def test_plugin_file_is_loaded_first(tmp_path):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TypeVar
 
 from zoo.arguments import as_integer
+from zoo.base import Component
 from zoo.child_process import ChildProcess, Message, connect_to_parent
 from zoo.errors import UsageError, ZooError
 from zoo.garbage_collection import reduce_collections
@@ -14,6 +17,8 @@ from zoo.registry import load_plugin_file
 from zoo.testing.report import Outcome, Report, Status, law_of, name_of, run_checks
 from zoo.testing.settings import EXAMPLES_VARIABLE
 from zoo.testing.suites import parse_spec
+
+C = TypeVar("C", bound=Component)
 
 # Messages of the child, one JSON object a line with one key: first `component`, with its name and laws, or
 # `refused`, with the reason; then an `outcome` for each law; at the end `done`.
@@ -31,7 +36,12 @@ TIMEOUT_MEANING = (
 
 
 def check_in_child(
-    spec: str, *, timeout: float, plugin: str | None = None, examples: int | None = None
+    spec: str,
+    *,
+    timeout: float,
+    plugin: str | None = None,
+    examples: int | None = None,
+    options: Sequence[str] = (),
 ) -> Report:
     """Check a component in a child process, with bounds checks and a time limit.
 
@@ -46,17 +56,18 @@ def check_in_child(
         plugin: A plugin file to load first.
         examples: Examples for each law of cells and each kind of input, at least 1; None for
             ``ZOO_TEST_EXAMPLES``, or 5.
+        options: Options of the component as texts, ``NAME=VALUE``; the others keep their defaults.
 
     Raises:
         UsageError: if the component is unknown, its file cannot be imported, the testing extra is not
-            installed, or the number of examples is below 1.
+            installed, the number of examples is below 1, or an option is unknown or invalid.
     """
     if examples is not None:
         as_integer(examples, "check_in_child: examples", 1)
     number = {} if examples is None else {EXAMPLES_VARIABLE: str(examples)}
     with ChildProcess(
         "from zoo.testing.child import main; main()",
-        *(spec, plugin or ""),
+        *(spec, plugin or "", *options),
         environment=python_environment() | _DEBUG_ENVIRONMENT | number,
         is_batch=True,
     ) as child:
@@ -79,20 +90,43 @@ def main() -> None:
     """Check in the child the component that ``sys.argv`` names, and send events to the parent."""
     reduce_collections()
     _, send = connect_to_parent()  # the output of kernels goes to standard error
-    spec, plugin = sys.argv[1:]
+    spec, plugin, *options = sys.argv[1:]
     try:
         if plugin:
             load_plugin_file(plugin)
         suite, name = parse_spec(spec)
-        checks, component = suite.checks(), suite.resolve(name)
+        checks, component = suite.checks(), with_options(suite.resolve(name), options)
     except ZooError as error:
         send({"refused": str(error)})
         return
-    send({"component": (component.label(), [(name_of(check), law_of(check)) for check in checks])})
+    label = " with ".join(filter(None, [component.label(), ", ".join(options)]))
+    send({"component": (label, [(name_of(check), law_of(check)) for check in checks])})
     run_checks(
         component, checks, on_fail="collect", callback=lambda outcome: send({"outcome": asdict(outcome)})
     )
     send({"done": True})
+
+
+def with_options(component: C, texts: Sequence[str]) -> C:
+    """Copy a component with other options.
+
+    Args:
+        component: The component.
+        texts: Options ``NAME=VALUE``. The name of the component or its kind may precede NAME, with a dot.
+
+    Raises:
+        UsageError: if a text is not an assignment, or an option is unknown or invalid.
+    """
+    options = dict(component.options)
+    for text in texts:
+        name, equals, value = map(str.strip, text.partition("="))
+        if not equals or not name:
+            raise UsageError(f"--set {text!r} is not an assignment; write NAME=VALUE.")
+        prefix, _, option = name.rpartition(".")
+        option = option if prefix in ("", component.name, component.kind) else name
+        declared = component.declared_options.get(option)
+        options[option] = declared.parse(value, component.label()) if declared else value
+    return type(component)(**options)
 
 
 def _report(spec: str, events: Events, ended: tuple[Status, str], stderr: str) -> Report:

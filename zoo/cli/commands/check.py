@@ -43,6 +43,13 @@ _STATUS_STYLES: dict[str, tuple[str, dict[str, Any]]] = {
     metavar="N",
     help="Random examples for each law of cells: 1 for a quick check.  [ZOO_TEST_EXAMPLES, or 5]",
 )
+@option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set an option of the component; may be repeated.",
+)
 @option("--plugin", metavar="FILE.py", help="Load a plugin from a file first.")
 @format_options
 @click.pass_context
@@ -51,6 +58,7 @@ def command(
     component: str,
     timeout: float,
     examples: int | None,
+    assignments: tuple[str, ...],
     plugin: str | None,
     form: str | None,
 ) -> None:
@@ -69,7 +77,7 @@ def command(
 
     spec = component if plugin or ":" in component or is_file_spec(component) else _full_name(component)
     with _spinner(f"checking {component} in a separate process", quiet=form is not None):
-        report = check_in_child(spec, timeout=timeout, plugin=plugin, examples=examples)
+        report = check_in_child(spec, timeout=timeout, plugin=plugin, examples=examples, options=assignments)
     if form == "csv":
         print_facts([asdict(outcome) for outcome in report.outcomes], form)
     else:
