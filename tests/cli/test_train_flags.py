@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 import zoo
+from zoo.base.set_options import Target, assign, component_target
 from zoo.cli.commands.sample import SHORTHANDS, make_chain
 from zoo.cli.commands.train import train_arguments
 from zoo.cli.component_lookup import find_component
-from zoo.cli.set_options import Target, assign, component_target
 from zoo.errors import UnknownNameError, UsageError
 from zoo.training import Config
 

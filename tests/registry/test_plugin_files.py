@@ -101,7 +101,7 @@ HELPERS = {"parts_of_mine.py": "SCALE = 2\n", "pkg_of_mine/__init__.py": "", "pk
 
 @pytest.fixture
 def helpers(write, tmp_path, monkeypatch):
-    """Modules beside the file, which it can import."""
+    """Modules in the folder of the file, which it can import."""
     (tmp_path / "pkg_of_mine").mkdir()
     for name, text in HELPERS.items():
         write(text, name)

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from zoo.arguments import as_integer
 from zoo.base import Component
+from zoo.base.set_options import assign, component_target
 from zoo.child_process import ChildProcess, Message, connect_to_parent
 from zoo.errors import UsageError, ZooError
 from zoo.garbage_collection import reduce_collections
@@ -115,18 +116,10 @@ def with_options(component: C, texts: Sequence[str]) -> C:
         texts: Options ``NAME=VALUE``. The name of the component or its kind may precede NAME, with a dot.
 
     Raises:
-        UsageError: if a text is not an assignment, or an option is unknown or invalid.
+        UsageError: if a text is not an assignment, or an option is unknown, invalid or set twice.
     """
-    options = dict(component.options)
-    for text in texts:
-        name, equals, value = map(str.strip, text.partition("="))
-        if not equals or not name:
-            raise UsageError(f"--set {text!r} is not an assignment; write NAME=VALUE.")
-        prefix, _, option = name.rpartition(".")
-        option = option if prefix in ("", component.name, component.kind) else name
-        declared = component.declared_options.get(option)
-        options[option] = declared.parse(value, component.label()) if declared else value
-    return type(component)(**options)
+    chosen = assign(texts, [component_target(component.kind, type(component))])[component.kind]
+    return type(component)(**{**component.options, **chosen})
 
 
 def _report(spec: str, events: Events, ended: tuple[Status, str], stderr: str) -> Report:

@@ -13,6 +13,7 @@ import click
 
 import zoo
 from zoo.base import Optimizer
+from zoo.base.set_options import Target, assign, component_target
 from zoo.cli.commands.train import loss_target, schedule_target
 from zoo.cli.component_lookup import (
     PLUGIN,
@@ -26,7 +27,6 @@ from zoo.cli.component_lookup import (
 )
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import Command, Flag
-from zoo.cli.set_options import Target, assign, component_target
 from zoo.cli.terminal import echo
 from zoo.cli.train_flags import DATA, FLAGS
 from zoo.comparison.plan import DATA_SETTINGS, DEFAULTS, SETTINGS

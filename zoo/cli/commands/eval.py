@@ -11,12 +11,12 @@ import click
 
 from zoo.arguments import check_seed
 from zoo.base import Cell, Noise, Task
+from zoo.base.set_options import assign, component_target
 from zoo.cli.completion import complete_runs
 from zoo.cli.component_lookup import CELL_FILE, TASK_FILE, file_cells, file_task, plugin_option, trained_task
 from zoo.cli.eval_model import LoadedModel
 from zoo.cli.flags import MAX_SEED, Command, argument, format_options, option
 from zoo.cli.format import decimal, score_lines
-from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import echo, print_facts
 from zoo.errors import UsageError, ZooWarning
 from zoo.tables import align

@@ -10,10 +10,10 @@ from typing import Any, Literal, NamedTuple
 import click
 
 from zoo.base import Chain, Sampler
+from zoo.base.set_options import assign, component_target
 from zoo.cli.completion import complete_text_runs
 from zoo.cli.component_lookup import CELL_FILE, PLUGIN, component_class, file_cells, load_plugins
 from zoo.cli.flags import MAX_SEED, CheckedArgument, Command, Flag
-from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import escape_controls, is_terminal
 from zoo.errors import DataError, UsageError
 from zoo.registry import registry_of

@@ -15,12 +15,12 @@ import click
 
 from zoo.base import Cell, Component
 from zoo.base.card import SCOPES
+from zoo.base.set_options import assign, component_target
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
 from zoo.cell_pages.cell_tables import declaration_tables
 from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import COMPONENT_CLASSES, find_component, plugin_option
 from zoo.cli.flags import Command, argument, option
-from zoo.cli.set_options import assign, component_target
 from zoo.cli.terminal import WIDTH, bold, dim, echo, escape_controls, indent, is_terminal, make_console
 from zoo.errors import DefinitionError, UnknownNameError, UsageError
 from zoo.registry import is_composite, registry_of, split_name

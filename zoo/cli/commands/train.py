@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from zoo.base import Block, Cell, Optimizer, Task, Tracker
+from zoo.base.set_options import Target, assign, component_target
 from zoo.cli.component_lookup import (
     PLUGIN,
     cell_classes,
@@ -27,7 +28,6 @@ from zoo.cli.component_lookup import (
 )
 from zoo.cli.errors import echo_err
 from zoo.cli.flags import Command, Flag
-from zoo.cli.set_options import Target, assign, component_target
 from zoo.cli.train_display import open_display
 from zoo.cli.train_flags import FLAGS, LOGGING, TRAINING
 from zoo.distributed import rank_of_launch

@@ -615,17 +615,13 @@ def matmul(a: Node, b: Node) -> Node:
             f"{format_shape(a.shape)} @ {format_shape(b.shape)}: the last axis of the first must be {height}"
         )
     a, b = a.graph.as_number(a), b.graph.as_number(b)
-    if _is_shared_matrix(b):
+    if b.ndim == 2 and b.level == Level.ONCE:
         return _dot(a, b)
     if b.level == Level.ONCE and b.ndim == 3 and (product := _dot_stack(a, b)) is not None:
         return product
     if a.level == Level.ONCE and a.ndim in (2, 3) and (product := _transposed_product(a, b)) is not None:
         return product
     return _sum_of_products(a, b)
-
-
-def _is_shared_matrix(node: Node) -> bool:
-    return node.ndim == 2 and node.level == Level.ONCE
 
 
 def _transposed_product(a: Node, b: Node) -> Node | None:
