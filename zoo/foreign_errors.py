@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -34,16 +32,6 @@ class ImportResult:
     """
 
     error: BaseException | None = None
-
-
-@contextmanager
-def captured_error() -> Iterator[ImportResult]:
-    """Run code of this package in the block, and store its exception instead of raising it."""
-    result = ImportResult()
-    try:
-        yield result
-    except Exception as error:
-        result.error = error
 
 
 def error_text(error: BaseException) -> str:

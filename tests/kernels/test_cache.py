@@ -213,6 +213,45 @@ def test_shipped_kernels_load_in_second_process(tmp_path: Path) -> None:
         assert run.stdout == expected, run.stderr
 
 
+FUNCTIONS_OF_NUMBA = """
+import numpy as np
+import zoo
+
+@zoo.njit
+def count(words, seed):
+    if seed < 0:
+        raise ValueError("the seed is negative")
+    np.random.seed(seed)
+    counts = {"a": 0.0}
+    for word in words:
+        if word in counts:
+            counts[word] += np.random.random()
+    return counts["a"]
+
+print(count(("a", "b", "a"), 1))
+try:
+    count(("a", "b", "a"), -1)
+except ValueError as error:
+    print(error)
+print(sum(count.dispatcher.stats.cache_misses.values()))
+"""
+
+
+def test_kernel_with_functions_of_numba_loads_without_them(tmp_path: Path) -> None:
+    """Loading a kernel does not import Numba's implementations of dictionaries, hashes and random values."""
+    file = tmp_path / "count.py"
+    file.write_text(FUNCTIONS_OF_NUMBA, encoding="utf-8")
+    environment = os.environ | {"ZOO_CACHE_DIR": str(tmp_path / "cache")}
+    outputs = []
+    for _ in range(2):
+        run = subprocess.run([sys.executable, str(file)], env=environment, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        outputs.append(run.stdout.splitlines())
+    assert outputs[1][:2] == outputs[0][:2]
+    assert outputs[0][1] == "the seed is negative"
+    assert (outputs[0][2], outputs[1][2]) == ("1", "0")
+
+
 BUILTIN_CELL = """
 import sys
 import numpy as np

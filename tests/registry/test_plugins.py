@@ -335,6 +335,86 @@ def test_shipped_plugins_always_load(site):
     )
 
 
+def shipped_points():
+    return tuple(point for point in entry_points.installed_entry_points() if point.shipped)
+
+
+@pytest.mark.parametrize(
+    ("look_up", "modules"),
+    [
+        ("zoo.get_cell('gru')", "cells cells.gated cells.gated.gru"),
+        ("zoo.get_optimizer('adam')", "optimizers optimizers.adam"),
+        ("registry_of(zoo.Task).source('parity'); 'gru' in registry_of(zoo.Task)", "tasks tasks.parity"),
+        ("zoo.get_cell('gru+residual')", "cells cells.gated cells.gated.gru modifiers modifiers.residual"),
+        ("foreign_plugins()", ""),
+    ],
+)
+def test_look_up_imports_only_the_plugin_of_that_name(look_up, modules):
+    script = (
+        f"import sys, zoo; from zoo.registry import foreign_plugins, registry_of; {look_up}; "
+        "print(*sorted(name[4:] for name in sys.modules if name.startswith('zoo_') and '._' not in name))"
+    )
+    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert output.stdout.split() == modules.split()
+
+
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        ("zoo_cells.gated.nowhere", "ModuleNotFoundError: No module named 'zoo_cells.gated.nowhere'"),
+        ("zoo_cells.nowhere", "ModuleNotFoundError: No module named 'zoo_cells.nowhere'"),
+        ("zoo_cells.gated", "unknown cell 'gated'. No cell is registered."),
+        ("zoo_tasks.gated.gru", "ModuleNotFoundError: No module named 'zoo_tasks.gated'"),
+    ],
+)
+def test_broken_shipped_plugin_fails_alone(target, error):
+    broken = EntryPoint(Source("broken", "recurrent-zoo", "0"), target)
+    points = (broken, *(point for point in shipped_points() if point.source.plugin in ("gru", "adam")))
+    name = target.rpartition(".")[2]
+
+    def make(**environ):
+        return Loader(discover=lambda: points, environ=environ)
+
+    cells = make().registry(zoo.Cell)
+    assert cells.cls("gru").name == "gru"
+    loader = make()
+    if name != "gru":
+        assert name not in loader.registry(zoo.Cell)
+        with pytest.raises(zoo.UnknownNameError, match="1 plugin failed to load; `zoo plugins` shows why"):
+            loader.registry(zoo.Cell).cls(name)
+    assert loader.registry(zoo.Cell).list() == cells.list() == cells.list("gated/*") == ["gru"]
+    status = {record.module: record.status for record in loader.plugins()}
+    assert status == {target: "failed", "zoo_cells.gated.gru": "loaded", "zoo_optimizers.adam": "loaded"}
+    assert error in record_of(loader, "broken").error
+    with pytest.raises(zoo.PluginError, match=re.escape(error)):
+        make(ZOO_STRICT_PLUGINS="1").registry(zoo.Optimizer)
+
+
+def test_interrupted_import_of_a_shipped_plugin_starts_over(monkeypatch):
+    cells = Loader(discover=shipped_points, environ={}).registry(zoo.Cell)
+
+    def interrupted(point):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules[Loader.__module__], "_import", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cells.cls("gru")
+    monkeypatch.undo()
+    assert cells.cls("gru").name == "gru"
+
+
+def test_threads_get_one_class_of_a_shipped_plugin():
+    cells, classes = Loader(discover=shipped_points, environ={}).registry(zoo.Cell), []
+    names = ["gru", "lstm", "mamba"] * 8
+    threads = [threading.Thread(target=lambda name=name: classes.append(cells.cls(name))) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(classes) == len(names)
+    assert len(set(classes)) == 3
+
+
 def test_unknown_name_in_zoo_plugins_is_reported(site):
     install(site, "zoo-t", hook("cell", "c1"))
     loader = load(ZOO_PLUGINS="zoo-q,zoo-t")

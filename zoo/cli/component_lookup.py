@@ -27,6 +27,7 @@ from zoo.cli.flags import option
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import cell_class as registered_cell
 from zoo.registry import (
+    foreign_plugins,
     is_composite,
     layer_names,
     list_losses,
@@ -34,7 +35,6 @@ from zoo.registry import (
     load_class_file,
     load_loss_file,
     load_plugin_file,
-    plugins,
     registry_of,
     split_name,
 )
@@ -98,7 +98,7 @@ def load_plugins(files: Iterable[str]) -> None:
     """
     for file in files:
         load_plugin_file(file)
-    failed = sum(record.status == "failed" for record in plugins())
+    failed = sum(record.status == "failed" for record in foreign_plugins())
     if failed:
         echo_err(f"{failed} plugin{'s' * (failed > 1)} failed to load: `zoo plugins` shows why.")
 
@@ -251,8 +251,7 @@ def find_component(text: str) -> type[Component]:
 def _find_by_name(name: str) -> type[Component]:
     if is_composite(name):
         return registered_cell(name)
-    names = {kind: registry_of(base).list() for kind, base in COMPONENT_CLASSES.items()}
-    kinds = [kind for kind in names if name in names[kind]]
+    kinds = [kind for kind, base in COMPONENT_CLASSES.items() if name in registry_of(base)]
     if {*kinds} == {"block", "cell"}:  # a block has the name of the cell for which it was made
         kinds = ["cell"]
     if len(kinds) == 1:
@@ -263,7 +262,7 @@ def _find_by_name(name: str) -> type[Component]:
         )
     if name in list_losses():
         raise UsageError(f"{name!r} is a loss; `zoo losses {name}` lists it.")
-    known = [known for listed in names.values() for known in listed]
+    known = [known for base in COMPONENT_CLASSES.values() for known in registry_of(base).list()]
     near = did_you_mean(re.sub(r"\W", "_", name).lower(), known)
     raise UnknownNameError(
         f"unknown component {name!r}.{near} `zoo cells` lists the cells, `zoo plugins` all components."

@@ -223,12 +223,13 @@ class Flag(CheckedOption):
 
 def _flags_of(word: str) -> Iterator[str]:
     """The flags that take a word as their value."""
-    from zoo.registry import list_cells, list_tasks
+    from zoo.base import Cell, Task
+    from zoo.registry import registry_of
     from zoo.registry.plugin_files import is_file_spec
 
-    if is_file_spec(word) or word in list_cells():
+    if is_file_spec(word) or word in registry_of(Cell):
         yield from ("--cell", "--cells")
-    elif word in list_tasks():
+    elif word in registry_of(Task):
         yield from ("--task", "--tasks")
     elif os.path.exists(word):  # noqa: PTH110 - Path.exists raises for a name that is too long
         if os.path.isfile(os.path.join(word, "config.json")):  # noqa: PTH113, PTH118 - a run

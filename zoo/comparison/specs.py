@@ -14,11 +14,11 @@ from zoo.comparison.model_info import ModelInfo, resolve_model_info
 from zoo.comparison.plan import MAX_LABEL, Plan, PlanEntry, is_label
 from zoo.errors import UnknownNameError, UsageError
 from zoo.registry import (
+    foreign_plugins,
     is_stack,
     layer_names,
     load_cell_file,
     load_class_file,
-    plugins,
     registry_of,
     resolve_task,
     split_at_commas,
@@ -371,7 +371,11 @@ def check_labels(options: Options, cells: Mapping[str, Any], tasks: Mapping[str,
 
 def plugin_files() -> list[str]:
     """Files of loaded plugins, which other processes must load too."""
-    return [str(real_path(record.name)) for record in plugins() if not record.distribution and record.module]
+    return [
+        str(real_path(record.name))
+        for record in foreign_plugins()
+        if not record.distribution and record.module
+    ]
 
 
 def check_importable_by_workers(plan: Plan) -> None:

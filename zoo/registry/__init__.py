@@ -1,12 +1,13 @@
 """The registry of cells and all other components.
 
 All components, the shipped ones included, are registered through the entry-point group ``zoo`` (see
-:mod:`zoo.registry.hookspecs`). Plugins are loaded at the first look-up, never by ``import zoo``. Nothing here
-imports Numba.
+:mod:`zoo.registry.hookspecs`). Plugins are loaded at the first look-up, never by ``import zoo``. A shipped
+plugin is imported when its component is first needed. Nothing here imports Numba.
 """
 
 from zoo.registry.api import (
     find_loss,
+    foreign_plugins,
     get_block,
     get_cell,
     get_constraint,
@@ -66,6 +67,7 @@ __all__ = [
     "Source",
     "cell_class",
     "find_loss",
+    "foreign_plugins",
     "get_block",
     "get_cell",
     "get_constraint",

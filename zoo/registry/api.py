@@ -59,6 +59,15 @@ def plugins() -> tuple[PluginRecord, ...]:
     return loader.LOADER.plugins()
 
 
+def foreign_plugins() -> tuple[PluginRecord, ...]:
+    """The status of every plugin that is not part of zoo; does not import the shipped ones.
+
+    Raises:
+        PluginError: under ``ZOO_STRICT_PLUGINS=1``, if a plugin failed.
+    """
+    return loader.LOADER.foreign_plugins()
+
+
 def component_class(base: type[C], name: str) -> type[C]:
     """The class of a registered name; the name of a cell may include modifiers, ``lstm+zoneout``.
 

@@ -135,7 +135,7 @@ def with_parts(
 def _modifier_class(modifier: str | type[Modifier], cell: type[Cell]) -> type[Modifier]:
     if not isinstance(modifier, str):
         return modifier
-    if modifier in loader.LOADER.registry(Block).list():
+    if modifier in loader.LOADER.registry(Block):
         raise UsageError(f"{modifier!r} is a block and no modifier; write {modifier}({cell.name}).")
     return loader.LOADER.registry(Modifier).cls(modifier)
 

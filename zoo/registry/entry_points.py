@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Literal
 
 from zoo.base.names import did_you_mean
 from zoo.installation import DISTRIBUTION
+from zoo.registry.hookspecs import KINDS, plural
 from zoo.registry.registry import Source
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
 GROUP = "zoo"
+
+_SHIPPED_PACKAGES = {f"zoo_{plural(kind)}": kind for kind in KINDS}
 
 Status = Literal["loaded", "failed", "skipped"]
 
@@ -66,6 +69,16 @@ class EntryPoint:
     def shipped(self) -> bool:
         """Whether it is part of zoo."""
         return normalize_name(self.source.distribution) == DISTRIBUTION
+
+    @property
+    def component(self) -> tuple[str, str] | None:
+        """Kind and name of the component of a shipped plugin, ``zoo_cells.gated.gru``; None for others.
+
+        A shipped plugin has one component, and its module has the name of the component.
+        """
+        modules = self.target.split(".")
+        kind = _SHIPPED_PACKAGES.get(modules[0])
+        return (kind, modules[-1]) if self.shipped and kind else None
 
     @property
     def names(self) -> frozenset[str]:

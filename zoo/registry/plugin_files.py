@@ -82,7 +82,7 @@ def _load_loss(text: str) -> tuple[Loss, PluginRecord]:
 
 
 def _load(point: EntryPoint, import_module: Callable[[], ModuleType]) -> PluginRecord:
-    for record in loader.LOADER.plugins():
+    for record in loader.LOADER.foreign_plugins():
         if record.module == point.target:
             return record
     return loader.LOADER.load_plugin(point, import_module)
@@ -125,7 +125,7 @@ def load_class_file(text: str, base: type[M]) -> type[M]:
         example = f"path/to/file.py:My{'Class' if base is Component else base.kind.capitalize()}"
         raise UsageError(f"{text!r} does not name a class in a file; write it as {example}.")
     cls = _find_class(_import_path(path), name, path, base)
-    if base is Optimizer and cls.name in loader.LOADER.registry(base).list():
+    if base is Optimizer and cls.name in loader.LOADER.registry(base):
         # A run and a comparison store the name alone: continued, they would use the registered optimizer.
         raise UsageError(f"{text}: {cls.name!r} is the name of a registered optimizer; rename the class.")
     return cls

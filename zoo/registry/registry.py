@@ -7,6 +7,7 @@ import fnmatch
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 
 import zoo
@@ -42,12 +43,22 @@ LOCAL = Source()
 _MAX_LISTED = 12  # names in an error message
 
 
-@dataclass(frozen=True)
 class Entry(Generic[M]):
-    """A component and its source."""
+    """A component and its source.
 
-    cls: type[M]
-    source: Source
+    Args:
+        source: The source.
+        load: Returns the component when it is first needed, or None if its plugin fails.
+    """
+
+    def __init__(self, source: Source, load: Callable[[], type[M] | None]) -> None:
+        self.source = source
+        self._load = load
+
+    @cached_property
+    def cls(self) -> type[M] | None:
+        """The component; None if its plugin failed."""
+        return self._load()
 
 
 class Registry(Generic[M]):
@@ -84,13 +95,23 @@ class Registry(Generic[M]):
         check_component(cls, self.base)
         if source.distribution:
             _check_published(cls)
-        taken = self._entries.get(cls.name)
-        if taken == Entry(cls, source):
+        taken = self._entry(cls.name)
+        if taken is not None and (taken.cls, taken.source) == (cls, source):
             return cls
         if taken is not None and not override:
             raise UsageError(self._taken(cls, source, taken.source))
-        self._entries = {**self._entries, cls.name: Entry(cls, source)}
+        self.register_later(cls.name, source, lambda: cls)
         return cls
+
+    def register_later(self, name: str, source: Source, load: Callable[[], type[M] | None]) -> None:
+        """Add a component that is loaded when it is first needed.
+
+        Args:
+            name: Its name.
+            source: The source to record.
+            load: Returns the component, or None if its plugin fails. The name is unknown then.
+        """
+        self._entries = {**self._entries, name: Entry(source, load)}
 
     def get(self, name: str, /, **options: Any) -> M:
         """A component with its options.
@@ -108,13 +129,7 @@ class Registry(Generic[M]):
             UnknownNameError: with the nearest names, and how to list all.
             UsageError: if ``name`` is not a string.
         """
-        if not isinstance(name, str):
-            raise UsageError(
-                f"{short_repr(name)} is not a name; give the name of a registered {self.kind} as a string."
-            )
-        if name not in self._entries:
-            raise UnknownNameError(self._unknown(name))
-        return self._entries[name].cls
+        return self._known(name)[1]
 
     def source(self, name: str) -> Source:
         """The source of a registered name.
@@ -122,8 +137,11 @@ class Registry(Generic[M]):
         Raises:
             UnknownNameError: if the name is unknown.
         """
-        self.cls(name)
-        return self._entries[name].source
+        return self._known(name)[0]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether a component has this name."""
+        return isinstance(name, str) and self._entry(name) is not None
 
     def list(self, pattern: str = "*") -> Names:
         """Sorted names that match a shell pattern, alone (``*lstm``) or as ``family/name`` (``gated/*``).
@@ -135,7 +153,8 @@ class Registry(Generic[M]):
         return sorted(
             name
             for name, entry in self._entries.items()
-            if any(fnmatch.fnmatchcase(text, pattern) for text in (name, f"{entry.cls.family}/{name}"))
+            if entry.cls is not None
+            and any(fnmatch.fnmatchcase(text, pattern) for text in (name, f"{entry.cls.family}/{name}"))
         )
 
     def names_from(self, source: Source) -> tuple[str, ...]:
@@ -158,6 +177,26 @@ class Registry(Generic[M]):
 
     def publish(self) -> None:
         """Make these components the ones that ``zoo.base`` looks up; it looks up only losses."""
+
+    def _entry(self, name: str) -> Entry[M] | None:
+        entry = self._entries.get(name)
+        return None if entry is None or entry.cls is None else entry
+
+    def _known(self, name: str) -> tuple[Source, type[M]]:
+        """Source and class of a name.
+
+        Raises:
+            UnknownNameError: with the nearest names, and how to list all.
+            UsageError: if ``name`` is not a string.
+        """
+        if not isinstance(name, str):
+            raise UsageError(
+                f"{short_repr(name)} is not a name; give the name of a registered {self.kind} as a string."
+            )
+        entry = self._entries.get(name)
+        if entry is None or entry.cls is None:
+            raise UnknownNameError(self._unknown(name))
+        return entry.source, entry.cls
 
     def _taken(self, cls: type[M], source: Source, holder: Source) -> str:
         remedy = ", or pass override=True to replace it" if source == LOCAL else ""
@@ -258,7 +297,7 @@ class LossRegistry(Registry[Any]):
             raise UsageError(
                 f"loss {component.name!r} is taken: {holder} registered it; choose another name{remedy}."
             )
-        self._entries = {**self._entries, component.name: Entry(cast(Any, component), source)}
+        self.register_later(component.name, source, lambda: cast(Any, component))
         self.publish()
         return component
 

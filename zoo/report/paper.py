@@ -144,7 +144,7 @@ def _components(results: Comparison) -> dict[tuple[type[Component], str], type[C
         *((Penalty, name) for name in _assigned_names(settings.get("penalties", ()))),
     ]
     registered = {
-        (base, name): registry_of(base).cls(name) for base, name in named if name in registry_of(base).list()
+        (base, name): registry_of(base).cls(name) for base, name in named if name in registry_of(base)
     }
     return {key: each for key, each in registered.items() if each.card.published}
 

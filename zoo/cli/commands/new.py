@@ -158,7 +158,7 @@ def _check_cell_free(cell: str) -> None:
     from zoo.registry import registry_of
 
     registry = registry_of(Cell)
-    if cell in registry.list():
+    if cell in registry:
         raise UsageError(
             f"cell name {cell!r} is taken: {registry.source(cell)} registered it; choose another with --cell."
         )
