@@ -54,7 +54,7 @@ class Recording(SerialExecutor):
 
 
 class Dreaming:
-    """An executor that fails all jobs at once."""
+    """An executor whose jobs all diverge at once."""
 
     def __init__(self):
         self.received = []
@@ -62,7 +62,7 @@ class Dreaming:
     def map(self, jobs, on_event):
         self.received.append(list(jobs))
         for job in self.received[-1]:
-            yield job, vars(make_record(job, "failed", error="not done"))
+            yield job, vars(make_record(job, "diverged", error="not done"))
 
 
 @pytest.fixture
@@ -360,7 +360,8 @@ def test_results_are_written_after_error(tmp_path, go):
 
 def test_first_cell_compiles_before_others(go):
     engine = Dreaming()
-    go(["a=vanilla", "b=vanilla", "c=vanilla"], ["copying", "adding", "long=copying"], seeds=3, engine=engine)
+    cells, tasks = ["a=vanilla", "b=vanilla", "c=vanilla"], ["copying", "adding", "long=copying"]
+    go(cells, tasks, seeds=3, sweep_rounds=0, engine=engine)
     first, others, sweep, runs = engine.received
     assert [(job["kind"], job["cell"]) for job in (*first, *others)] == [("compile", cell) for cell in "abc"]
     for job in (*first, *others):
@@ -393,6 +394,31 @@ def test_failed_run_stops_no_other_run(go, monkeypatch):
     assert row.mean == (comparison.runs[0].score + comparison.runs[2].score) / 2
     monkeypatch.setattr(execute, "train", train)
     assert [record.status for record in go().runs] == ["finished"] * 3, "what failed is tried again"
+
+
+def test_runs_do_not_start_if_all_runs_of_their_sweep_failed(go, monkeypatch):
+    train = execute.train
+
+    def without_gru(**given):
+        if given["cell"] == "gru" and given["steps"] > 1:  # its kernels compile
+            raise ValueError("out of paper")
+        return train(**given)
+
+    monkeypatch.setattr(execute, "train", without_gru)
+    given = {"options": {"copying": TINY}, "seeds": 2, "sweep_rounds": 0, **SIZES}
+    comparison = go(["vanilla", "gru"], "copying", **given)
+    swept = [("vanilla", "finished")] * 3 + [("gru", "failed")] * 3
+    assert [(run.cell, run.status) for run in comparison.sweep] == swept
+    assert [(run.cell, run.seed, run.status) for run in comparison.runs] == [
+        ("vanilla", 0, "finished"),
+        ("vanilla", 1, "finished"),
+        ("gru", 0, "failed"),
+        ("gru", 1, "failed"),
+    ]
+    reason = "not started, because all runs of its learning rate sweep failed. ValueError: out of paper"
+    assert all(run.error.startswith(reason) for run in comparison.runs[2:])
+    monkeypatch.setattr(execute, "train", train)
+    assert {run.status for run in go().runs} == {"finished"}, "what failed is tried again"
 
 
 def test_diverged_run_is_recorded_as_done(go):

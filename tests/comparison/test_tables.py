@@ -232,6 +232,18 @@ def test_results_without_scopes_have_tables():
     assert {row[1] for table in text_tables(cells=None) for row in table.rows} == {"–"}
 
 
+def test_cell_whose_runs_all_failed_has_neither_score_nor_rank():
+    lost = [record("copying", "bad", seed, None, status="failed", error="ValueError: no.") for seed in (0, 1)]
+    every, copying, _ = text_tables([*RECORDS, *lost])
+    (row,) = [dict(zip(copying.headings, row, strict=True)) for row in copying.rows if row[0] == "bad"]
+    shown = {"cell", "H", "parameters", "accuracy", "symbols/s"}
+    assert {name: value for name, value in row.items() if name not in shown} == {
+        name: "–" for name in row if name not in shown
+    }
+    assert row["accuracy"] == "failed"
+    assert [row[every.headings.index("copying")] for row in every.rows if row[0] == "bad"] == ["failed"]
+
+
 def test_list_warnings():
     lost = record("copying", "lem", 2, None, status="failed", error="ValueError: no.", path="runs/x")
     far = record("adding", "big", 0, 0.1, high=False, lr=0.1, parameters=120)
@@ -249,8 +261,7 @@ def test_list_warnings():
     ]
     warnings = list(list_warnings(results([*RECORDS, lost, far], sweep=swept)))
     assert warnings == [
-        "runs/y failed: ValueError: no.",
-        "runs/x failed: ValueError: no.",
+        "runs/y and 1 other run failed: ValueError: no.",
         "big on adding has 120 parameters, the number nearest to 100 that its sizes allow.",
         "The best learning rate of the sweep is at its edge for gru on copying; a better one may lie beyond, "
         "so raise `--sweep-rounds`, or give other rates with `--lr-grid`.",

@@ -25,6 +25,7 @@ from zoo.comparison.data_sets import (
     save_data,
     target_fields,
 )
+from zoo.comparison.execute import failed_record
 from zoo.comparison.jobs import Event, Executor, Job, JobFactory, OnEvent, Record
 from zoo.comparison.model_info import merge_layers, override_options, stated_options
 from zoo.comparison.plan import (
@@ -111,7 +112,12 @@ class ComparisonRunner:
                 break
             self._run_stage("sweep", swept, self.sweep, upcoming)
         rates = {pair: decided_rate(self.plan, self._sweep_of(pair)) for pair in pairs}
-        self._run_stage("runs", self.jobs.runs(rates), self.runs)
+        reasons = {pair: _reason_without_rate(self._sweep_of(pair)) for pair in pairs}
+        jobs = self.jobs.runs(rates)
+        self._run_stage("runs", [job for job in jobs if not reasons[_pair(job)]], self.runs)
+        for job in jobs:
+            if reason := reasons[_pair(job)]:
+                self.runs.append(RunRecord(**failed_record(job, reason)))
 
     def _pairs_without_steps(self) -> list[Pair]:
         """Pairs whose number of steps is not measured yet."""
@@ -179,6 +185,17 @@ def with_measured_steps(plan: Plan, records: Iterable[Record]) -> Plan:
             steps = max(1, round(plan.length[1] * record["steps_per_s"]))
             run_sizes[task][cell] = dataclasses.replace(run_sizes[task][cell], steps=steps)
     return dataclasses.replace(plan, run_sizes=run_sizes)
+
+
+def _pair(job: Job) -> Pair:
+    return job["task"], job["cell"]
+
+
+def _reason_without_rate(sweep: Sequence[RunRecord]) -> str:
+    """The reason why the runs of a pair do not start; empty if they do."""
+    if not sweep or any(record.status != "failed" for record in sweep):
+        return ""
+    return f"not started, because all runs of its learning rate sweep failed. {sweep[0].error}"
 
 
 def _job_summary(job: Job) -> Event:

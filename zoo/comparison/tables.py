@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Info = Mapping[str, Any]
 
 _NONE = "–"
+_NOTHING = TableCell(None, _NONE)
 _PAPER_COLUMNS = ("scope", "options", "parameters", "lr", "95 %", "gain", "clear", "solved", "mean rank")
 _LATEX_BEGINNING = "% made by: "
 _LAYERS = {
@@ -158,10 +159,10 @@ def _overall_row(results: Comparison, row: OverallRow, with_solved: bool) -> Ite
     of_task = {each.task: each for each in results.summary if each.cell == row.cell}
     for task in results.tasks:
         each = of_task.get(task)
-        solvable = each.seeds if each and results.threshold(task) is not None else 0
-        solved = f" ({each.solved}/{each.seeds})" if each and solvable and with_solved else ""
-        score = None if each is None else each.mean
-        yield TableCell(score, _score(score) + solved, _shade(results, each))
+        has_solved = with_solved and each and each.mean is not None and results.threshold(task) is not None
+        solved = f" ({each.solved}/{each.seeds})" if each and has_solved else ""
+        score = _NONE if each is None else _mean_text(each)
+        yield TableCell(each.mean if each else None, score + solved, _shade(results, each))
     yield TableCell(row.solved, _fraction(row.solved, row.solvable))
     yield TableCell(row.seconds, _seconds(row.seconds))
 
@@ -227,9 +228,7 @@ def task_table(results: Comparison, task: str) -> Table:
         scored += [(each["value"], _baseline_row(name, each, info)) for name, each in baselines.items()]
         sign = -1 if info["higher_is_better"] else 1
         scored.sort(key=lambda pair: math.inf if pair[0] is None else sign * pair[0])
-    rows = tuple(
-        tuple(values.get(column.label, TableCell(None, _NONE)) for column in columns) for _, values in scored
-    )
+    rows = tuple(tuple(values.get(column.label, _NOTHING) for column in columns) for _, values in scored)
     customary = (
         f"{option} of {', '.join(cells)} is customary." for option, cells in customary_cells(results).items()
     )
@@ -268,7 +267,8 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
     """The cells of a row by heading."""
     deviation = "" if row.spread is None else f" ± {row.spread:.2g}"
     gain, clear = _gain_cells(row)
-    seeds = 0 if results.threshold(row.task) is None else row.seeds
+    has_failed = row.mean is None
+    seeds = 0 if has_failed or results.threshold(row.task) is None else row.seeds
     name, scope = _name_and_scope(results, row.cell)
     options = _assignments(results, row.cell, results.stated_options(row.cell))
     return {
@@ -278,8 +278,8 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
         "H": _cell(row.hidden, ","),
         "parameters": _cell(row.parameters, ","),
         **_parts(results, row),
-        "lr": TableCell(row.lr, " ".join(filter(None, (_digits(row.lr, "g"), sweep_verdict(results, row))))),
-        row.metric: TableCell(row.mean, _score(row.mean) + deviation, _shade(results, row)),
+        "lr": _NOTHING if has_failed else _rate(results, row),
+        row.metric: TableCell(row.mean, _mean_text(row) + deviation, _shade(results, row)),
         "95 %": _interval(row.mean, row.low, row.high, ".4g"),
         "gain": gain,
         "clear": clear,
@@ -289,9 +289,13 @@ def _task_row(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
         "steps to solve": _cell(row.steps_to_threshold, ",.0f"),
         "s to solve": TableCell(row.seconds_to_threshold, _seconds(row.seconds_to_threshold)),
         "symbols/s": _cell(row.symbols_per_s, ",.0f"),
-        "training s": TableCell(row.seconds, _seconds(row.seconds)),
-        "rank": _cell(row.rank, "g"),
+        "training s": _NOTHING if has_failed else TableCell(row.seconds, _seconds(row.seconds)),
+        "rank": _NOTHING if has_failed else _cell(row.rank, "g"),
     }
+
+
+def _rate(results: Comparison, row: SummaryRow) -> TableCell:
+    return TableCell(row.lr, " ".join(filter(None, (_digits(row.lr, "g"), sweep_verdict(results, row)))))
 
 
 def _gain_cells(row: SummaryRow | TargetRow) -> tuple[TableCell, TableCell]:
@@ -437,13 +441,22 @@ def _legend(info: Info) -> str:
 
 def list_warnings(results: Comparison) -> Iterator[str]:
     """Warnings about the results, a sentence each."""
-    for record in results.failures:
-        yield f"{record.path} {record.status}: {record.error}"
+    for records in _group_failures(results):
+        others = f" and {counted(len(records) - 1, 'other run')}" if len(records) > 1 else ""
+        yield f"{records[0].path}{others} {records[0].status}: {records[0].error}"
     yield from _solved_in_validation_only(results)
     yield from _off_budget(results)
     yield from _fixed_sizes(results)
     yield from _uncustomary_options(results)
     yield from _undecided_rates(results)
+
+
+def _group_failures(results: Comparison) -> list[list[RunRecord]]:
+    """The runs that did not finish: those of one cell on one task that failed for one reason together."""
+    groups: dict[tuple[str, ...], list[RunRecord]] = {}
+    for run in results.failures:
+        groups.setdefault((run.task, run.cell, run.status, run.error), []).append(run)
+    return list(groups.values())
 
 
 def _solved_in_validation_only(results: Comparison) -> Iterator[str]:
@@ -633,6 +646,10 @@ def _workers(jobs: int | None) -> str:
 
 def _fraction(count: int, whole: int) -> str:
     return f"{count}/{whole}" if whole else _NONE
+
+
+def _mean_text(row: SummaryRow) -> str:
+    return "failed" if row.mean is None else _score(row.mean)
 
 
 def _score(value: float | None) -> str:
