@@ -253,7 +253,7 @@ def test_changed_settings_raise(two, go, changes, words):
     assert (two.path / "compare.json").read_bytes() == before
 
 
-def test_changed_cell_source_raises(tmp_path, go):
+def test_changed_cell_source_raises_after_its_first_run(tmp_path, go):
     source = '''
 import zoo
 
@@ -280,6 +280,11 @@ class Mine(zoo.Cell):
         UnknownNameError, match=r"the comparison has the cell 'mine', which is not registered"
     ):
         go(engine=stopped)
+    file.write_text(source.replace('"H")', '"2H")').replace("x @ self.W", "x @ self.W[:, : h.shape[-1]]"))
+    hidden = stopped.jobs[0]["train"]["each"][0]["hidden"]
+    comparison = go(f"{file}:Mine")
+    assert {run.status for run in comparison.runs} == {"finished"}, "a cell without a run may change"
+    assert comparison.runs[0].hidden != hidden
     file.write_text(source.replace("0.5", "0.25"), encoding="utf-8")
     with pytest.raises(CheckpointError, match="the cell 'mine' itself has changed since"):
         go(f"{file}:Mine", engine=stopped)

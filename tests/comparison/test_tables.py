@@ -232,7 +232,7 @@ def test_results_without_scopes_have_tables():
     assert {row[1] for table in text_tables(cells=None) for row in table.rows} == {"–"}
 
 
-def test_cell_whose_runs_all_failed_has_neither_score_nor_rank():
+def test_cell_without_a_finished_run_has_neither_score_nor_rank():
     lost = [record("copying", "bad", seed, None, status="failed", error="ValueError: no.") for seed in (0, 1)]
     every, copying, _ = text_tables([*RECORDS, *lost])
     (row,) = [dict(zip(copying.headings, row, strict=True)) for row in copying.rows if row[0] == "bad"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import glob
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from zoo.layers.parameters import ParameterLayout, parameter_part
 from zoo.layers.stack import Stack, check_residual
 from zoo.model.model import embedding_shape, model_shapes
 from zoo.registry.plugin_files import is_file_spec
+from zoo.storage import RunDirectory
 from zoo.training.config import REGULARISATION_SETTINGS
 from zoo.training.regularisation import ACTIVITY, as_regularisation
 
@@ -64,7 +66,8 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
 
     Args:
         request: The request.
-        stored: Plan of the directory, to which only cells, tasks and seeds can be added.
+        stored: Plan of the directory, to which only cells, tasks and seeds can be added. A cell may change
+            if none of its runs has begun, for example because its first version failed at once.
         folder: The directory.
 
     Raises:
@@ -72,12 +75,15 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
         UnknownNameError: if a cell, task or optimizer is unknown.
         CheckpointError: if the request changes the stored comparison.
     """
-    changes: Changes = []
     before = (stored.cells, stored.tasks) if stored else ({}, {})
+    of_cells: dict[str, Changes] = {}
     cells = _resolve_entries(
-        "cell", request.cells, request.options, before[0], specs_module.find_cell, changes
+        "cell", request.cells, request.options, before[0], specs_module.find_cell, of_cells
     )
-    tasks = _resolve_tasks(request, before[1], changes)
+    changed_cells = [label for label, differences in of_cells.items() if differences]
+    changes = [each for label in changed_cells if _has_begun(folder, label) for each in of_cells[label]]
+    tasks, of_tasks = _resolve_tasks(request, before[1])
+    changes += of_tasks
     specs_module.check_labels(request.options, cells, tasks)
     changes += _request_changes(request, stored) if stored else []
     _raise_if_changed(changes, folder)
@@ -90,7 +96,7 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
     sources = _source_digests(optimizer, task_infos)
     if stored:
         _raise_if_changed(_source_changes(stored.sources, sources), folder)
-        plan = _extended_plan(request, stored, cells, tasks)
+        plan = _extended_plan(request, stored, cells, tasks, changed_cells)
     else:
         plan = _new_plan(request, cells, tasks, settings, optimizer)
     plan = dataclasses.replace(plan, sources={**plan.sources, **sources})
@@ -126,6 +132,12 @@ def _raise_if_changed(changes: Changes, folder: Path) -> None:
         )
 
 
+def _has_begun(folder: Path, cell: str) -> bool:
+    """Whether a run of a cell has begun; a cell that fails at once leaves none."""
+    runs = folder.glob(f"runs/*/{glob.escape(cell)}/*")
+    return any(RunDirectory(run).holds_run() for run in runs)
+
+
 def _source_digests(optimizer: Optimizer, tasks: Mapping[str, AnyTaskInfo]) -> dict[str, str]:
     """The digests of a plan, see `Plan.sources`. Built-in losses share one file."""
     losses = [info.loss for info in tasks.values() if info.loss.name not in BUILT_IN_LOSSES]
@@ -145,9 +157,9 @@ def _source_change(kind: str, name: str) -> str:
 
 
 def _resolve_tasks(
-    request: CompareRequest, stored: Mapping[str, PlanEntry], changes: Changes
-) -> Resolved[AnyTaskInfo]:
-    """Resolve tasks and data sets, see `_resolve_entries`."""
+    request: CompareRequest, stored: Mapping[str, PlanEntry]
+) -> tuple[Resolved[AnyTaskInfo], Changes]:
+    """Resolve tasks and data sets, see `_resolve_entries`. Also return the differences."""
     old_tasks, old_data = (
         {label: entry for label, entry in stored.items() if entry.is_data is is_data}
         for is_data in (False, True)
@@ -159,11 +171,13 @@ def _resolve_tasks(
             f"in my={clash[0]}."
         )
     of_data = dict.fromkeys(request.data, request.data_settings)
+    changes: dict[str, Changes] = {}
     tasks: Resolved[AnyTaskInfo] = {}
     tasks |= _resolve_entries(
         "task", request.tasks, request.options, old_tasks, specs_module.find_task, changes
     )
-    return tasks | _resolve_entries("data set", request.data, of_data, old_data, find_data_set, changes)
+    tasks |= _resolve_entries("data set", request.data, of_data, old_data, find_data_set, changes)
+    return tasks, [change for of_task in changes.values() for change in of_task]
 
 
 def _resolve_entries(
@@ -172,9 +186,9 @@ def _resolve_entries(
     options: specs_module.Options,
     stored: Mapping[str, PlanEntry],
     find: Callable[[str, Mapping[str, Any]], tuple[PlanEntry, X]],
-    changes: Changes,
+    changes: dict[str, Changes],
 ) -> Resolved[X]:
-    """Resolve the stored components, then the new ones. Append differences to ``changes``."""
+    """Resolve the stored components, then the new ones. Add differences to ``changes`` by label."""
     resolved: Resolved[X] = {}
     for label in dict.fromkeys((*stored, *specs)):
         before = stored.get(label)
@@ -190,7 +204,7 @@ def _resolve_entries(
         if before:
             if before.is_data:
                 check_unchanged(before.name, before.source, resolved[label][0].source)
-            changes += _entry_changes(kind, label, before, resolved[label][0])
+            changes[label] = _entry_changes(kind, label, before, resolved[label][0])
     return resolved
 
 
@@ -246,13 +260,23 @@ def _sweep_rounds(request: CompareRequest) -> int:
     return SWEEP_ROUNDS if request.rates is None and request.sweep_steps is None else 0
 
 
-def _extended_plan(request: CompareRequest, stored: Plan, cells: Resolved[Any], tasks: Resolved[Any]) -> Plan:
-    """Add new cells, tasks and seeds to a stored plan."""
+def _extended_plan(
+    request: CompareRequest,
+    stored: Plan,
+    cells: Resolved[Any],
+    tasks: Resolved[Any],
+    changed_cells: Collection[str],
+) -> Plan:
+    """Add new cells, tasks and seeds to a stored plan. Changed cells get new sizes."""
     seeds = max(request.seeds or 0, stored.seeds)
     return dataclasses.replace(
         stored,
         cells=_entries(cells),
         tasks=_entries(tasks),
+        run_sizes={
+            task: {cell: size for cell, size in sizes.items() if cell not in changed_cells}
+            for task, sizes in stored.run_sizes.items()
+        },
         seeds=seeds,
         optimizer_spec=request.optimizer_spec,
     )
