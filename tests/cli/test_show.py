@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import zoo
 from zoo.cli.app import cli
 from zoo.compiler.compile import plan_kernels
 from zoo.registry import load_cell_file
@@ -284,6 +286,25 @@ def test_graph_with_sizes_and_options(file: str) -> None:
     assert ["H·H", "+", "2·H·I", "160"] in [line.split()[-4:] for line in output.splitlines()]
 
 
+@pytest.mark.parametrize("name", ["lru", "nvar", "lstm+zoneout", "m2rnn"])
+def test_arrays_with_numbers(name: str) -> None:
+    cell = zoo.get_cell(name)
+    output = run("show", name, "--input", "3", "--hidden", "8").output
+    assert f"Parameters at I=3, H=8: {cell.parameter_count(3, 8):,}\n" in output
+    assert f"States: {cell.state_size(3, 8):,}\n" in output
+    for array, shape in (cell.param_shapes(3, 8) | cell.state_shapes(3, 8)).items():
+        declared = (cell.params | cell.states)[array]
+        text = f"({', '.join(map(str, shape[declared.complex :]))})" + " complex" * declared.complex
+        assert re.search(rf"^  {array} +{re.escape(text)} ", output, re.MULTILINE), array
+
+
+def test_set_changes_shapes() -> None:
+    output = run("show", "m2rnn", "--set", "heads=4").output
+    assert "Parameters at I=65, H=128: " in output
+    assert re.search(r"^  W +\(4, 32, 32\)", output, re.MULTILINE)
+    assert re.search(r"^  heads +4 ", output, re.MULTILINE)
+
+
 def test_cell_with_own_kernels_has_no_graph() -> None:
     result = run("show", "vanilla", "--graph")
     assert (result.exit_code, result.output) == (
@@ -300,8 +321,9 @@ def test_cell_with_own_kernels_has_no_graph() -> None:
     ("arguments", "code", "message"),
     [
         ("Plain --source --graph", 2, "--source and --graph are two pages; ask for one of them."),
-        ("Plain --set gain=2", 2, "--set chooses options for --source or --graph; add one of them."),
-        ("Plain --source --hidden 3", 2, "--input and --hidden are sizes for --graph; add it."),
+        ("Plain --source --hidden 3", 2, "--source prints the same kernels for all sizes; leave --input"),
+        ("Plain --set gian=1", 2, "Did you mean 'gain'?"),
+        ("Heads --hidden 6", 2, "cell 'heads': size 'H/heads': H=6 is not divisible by heads=4"),
         ("Plain --graph --hidden 0", 2, "--hidden is 0; expected an integer of at least 1."),
         ("Plain --graph --set gain=-1", 2, "cell 'plain': option 'gain' is -1.0"),
         ("Plain --graph --set gian=1", 2, "Did you mean 'gain'?"),
@@ -316,6 +338,13 @@ def test_invalid_arguments_are_errors(file: str, arguments: str, code: int, mess
     assert result.exit_code == code
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("arguments", ["adam --set lr=0.1", "parity --hidden 3", "block:mamba --input 3"])
+def test_only_cells_have_sizes(arguments: str) -> None:
+    result = run("show", *arguments.split())
+    assert result.exit_code == 2
+    assert "--set, --input and --hidden are for cells; leave them out." in result.output
 
 
 def test_only_cells_have_a_graph() -> None:

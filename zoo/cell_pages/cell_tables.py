@@ -16,6 +16,7 @@ from zoo.cell_pages.cell_info import option_prefix
 from zoo.tables import TextTable
 
 A = TypeVar("A", bound=ArrayDeclaration)
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 def declaration_tables(component: type[Component], in_words: bool = False) -> list[TextTable]:
@@ -51,6 +52,41 @@ def declaration_tables(component: type[Component], in_words: bool = False) -> li
     return [*tables, TextTable("Options", ("name", "default", "allowed", "description"), options)]
 
 
+def sized_tables(cell: Cell, input_size: int, hidden_size: int) -> list[TextTable]:
+    """Tables of the arrays of a cell with its options, with numbers for I and H.
+
+    Args:
+        cell: The cell.
+        input_size: ``I``.
+        hidden_size: ``H``.
+
+    Raises:
+        UsageError: if a size of an array does not come out as a positive integer.
+    """
+    sizes = (input_size, hidden_size)
+    at = f"at I={input_size:,}, H={hidden_size:,}"
+    buffers, inputs = cell.buffer_shapes(*sizes), cell.input_shapes(*sizes)
+    tables = [
+        _array_table(
+            f"Parameters {at}: {cell.parameter_count(*sizes):,}",
+            cell.params,
+            _initializer_name,
+            cell.param_shapes(*sizes),
+        ),
+        _array_table("Buffers, which are not trained", cell.buffers, _initializer_name, buffers),
+        _array_table(f"States: {cell.state_size(*sizes):,}", cell.states, shapes=cell.state_shapes(*sizes)),
+        _array_table("Auxiliary inputs", cell.inputs, _default, inputs),
+    ]
+    options = tuple(
+        (name, f"{value!r}", _option_help(cell.declared_options[name]))
+        for name, value in cell.options.items()
+    )
+    return [
+        *(table for table in tables if table.rows),
+        TextTable("Options", ("name", "value", "description"), options),
+    ]
+
+
 def _option_help(option: Option[Any]) -> str:
     return option.help + ("" if option.customary is None else f"; {option.customary!r} in comparisons")
 
@@ -59,19 +95,31 @@ def _allowed(option: Option[Any]) -> str:
     return option.expects().removeprefix("expected ")
 
 
-def _array_table(title: str, arrays: Mapping[str, A], initial: Callable[[A], str] | None = None) -> TextTable:
+def _array_table(
+    title: str,
+    arrays: Mapping[str, A],
+    initial: Callable[[A], str] | None = None,
+    shapes: Shapes | None = None,
+) -> TextTable:
     headings = ("name", "shape", *(["initial value"] if initial else []), "description")
     rows = tuple(
-        (name, _shape_and_kind(array), *([initial(array)] if initial else []), array.help)
+        (
+            name,
+            _shape_and_kind(array, shapes[name] if shapes else None),
+            *([initial(array)] if initial else []),
+            array.help,
+        )
         for name, array in arrays.items()
     )
     return TextTable(title, headings, rows)
 
 
-def _shape_and_kind(array: ArrayDeclaration) -> str:
+def _shape_and_kind(array: ArrayDeclaration, shape: tuple[int, ...] | None) -> str:
     words = ["complex"] if array.complex else []
     words += ["discrete"] if isinstance(array, State) and array.discrete else []
-    return " ".join([f"({', '.join(size.text for size in array.shape)})", *words])
+    # A complex array is stored with a leading axis of two.
+    numbers = None if shape is None else map(str, shape[array.complex :])
+    return " ".join([f"({', '.join(numbers or (size.text for size in array.shape))})", *words])
 
 
 def _initializer_name(array: ArrayDeclaration) -> str:

@@ -17,7 +17,7 @@ from zoo.base import Cell, Component
 from zoo.base.card import SCOPES
 from zoo.base.set_options import assign, component_target
 from zoo.cell_pages.cell_info import HIDDEN_SIZE, INPUT_SIZE
-from zoo.cell_pages.cell_tables import declaration_tables
+from zoo.cell_pages.cell_tables import declaration_tables, sized_tables
 from zoo.cli.completion import complete_components
 from zoo.cli.component_lookup import COMPONENT_CLASSES, find_component, plugin_option
 from zoo.cli.flags import Command, argument, option
@@ -38,10 +38,14 @@ _SIZE = click.IntRange(min=1)
     "assignments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="With --source or --graph: set an option of the cell; may be repeated.",
+    help="Set an option of the cell; may be repeated.",
 )
-@option("--input", "input_size", type=_SIZE, metavar="N", help=f"With --graph: I.  [{INPUT_SIZE}]")
-@option("--hidden", "hidden_size", type=_SIZE, metavar="N", help=f"With --graph: H.  [{HIDDEN_SIZE}]")
+@option(
+    "--input", "input_size", type=_SIZE, metavar="N", help=f"Show a cell with this size I.  [{INPUT_SIZE}]"
+)
+@option(
+    "--hidden", "hidden_size", type=_SIZE, metavar="N", help=f"Show a cell with this size H.  [{HIDDEN_SIZE}]"
+)
 @plugin_option
 def command(
     name: str,
@@ -56,12 +60,15 @@ def command(
     NAME is a cell, block, modifier, constraint, penalty, optimizer, sampler, task or tracker. If components
     of several kinds have the name, write KIND:NAME. Without KIND, NAME is the cell if a cell and a block
     share the name: mamba is the cell, and block:mamba the block. FILE.py:Class is a class in a Python file.
-    For a cell or a block, zoo also prints the arrays with their shapes and initial values.
+    For a cell or a block, zoo also prints the arrays with their shapes and initial values. The shapes are
+    numbers with --input, --hidden or --set, which suit cells only.
 
     RUN is a run directory or a .safetensors file. zoo prints the names, shapes and numbers of parameters, and
     of a run directory the cell, the data, the steps and the best validation.
     """
-    _check_flags(source, graph, assignments, (input_size, hidden_size))
+    is_sized = bool(input_size or hidden_size)
+    _check_flags(source, graph, is_sized)
+    sizes = (input_size or INPUT_SIZE, hidden_size or HIDDEN_SIZE)
     try:
         component = find_component(name)
     except UnknownNameError:
@@ -74,11 +81,11 @@ def command(
         echo("\n".join(run_lines(Path(name))))
         return
     if graph:
-        _show_graph(
-            _with_options(component, assignments), input_size or INPUT_SIZE, hidden_size or HIDDEN_SIZE
-        )
+        _show_graph(_with_options(component, assignments), *sizes)
     elif source:
         _show_source(_with_options(component, assignments))
+    elif is_sized or assignments:
+        echo("\n".join(_sized_card(_with_options(component, assignments), *sizes)))
     else:
         echo("\n".join(_card(component)))
 
@@ -88,13 +95,11 @@ def _is_path(name: str) -> bool:
     return "/" in name or os.sep in name or name.endswith(".safetensors")
 
 
-def _check_flags(source: bool, graph: bool, assignments: Sequence[str], sizes: Sequence[int | None]) -> None:
+def _check_flags(source: bool, graph: bool, is_sized: bool) -> None:
     if source and graph:
         raise UsageError("--source and --graph are two pages; ask for one of them.")
-    if assignments and not (source or graph):
-        raise UsageError("--set chooses options for --source or --graph; add one of them.")
-    if any(sizes) and not graph:
-        raise UsageError("--input and --hidden are sizes for --graph; add it.")
+    if source and is_sized:
+        raise UsageError("--source prints the same kernels for all sizes; leave --input and --hidden out.")
 
 
 def _with_options(component: type[Component], assignments: Sequence[str]) -> Component:
@@ -149,8 +154,12 @@ def _module_source(component: Component) -> str:
         raise UsageError(f"{component.label()}: the source of its module {module} cannot be found.") from None
 
 
+def _heading(component: type[Component]) -> str:
+    return f"{bold(component.name)}  {dim(f'{component.kind}, {component.family}, {_origin(component)}')}"
+
+
 def _card(component: type[Component]) -> Iterator[str]:
-    yield f"{bold(component.name)}  {dim(f'{component.kind}, {component.family}, {_origin(component)}')}"
+    yield _heading(component)
     yield ""
     yield from indent(_strip_markup(inspect.getdoc(component) or ""))
     for table in declaration_tables(component):
@@ -164,6 +173,15 @@ def _card(component: type[Component]) -> Iterator[str]:
     for heading, text in {"When to use it": card.when_to_use, "History": card.history}.items():
         yield from ("", bold(heading), *indent(_wrapped(text))) if text else ()
     yield from ("", bold("Reference"), *indent(_reference(component)))
+
+
+def _sized_card(component: Component, input_size: int, hidden_size: int) -> Iterator[str]:
+    if not isinstance(component, Cell):
+        raise UsageError(f"{component.label()}: --set, --input and --hidden are for cells; leave them out.")
+    yield _heading(type(component))
+    for table in sized_tables(component, input_size, hidden_size):
+        yield from ("", bold(table.title), *indent(align(table.rows)))
+    yield from ("", bold("Memory"), *indent(_wrapped(_memory(component, input_size, hidden_size))))
 
 
 def _strip_markup(docstring: str) -> list[str]:
@@ -189,17 +207,17 @@ def _traces(cell: Cell) -> list[str]:
         return _wrapped(f"unknown: {error}")
 
 
-def _memory(cell: Cell) -> str:
+def _memory(cell: Cell, input_size: int = INPUT_SIZE, hidden_size: int = HIDDEN_SIZE) -> str:
     """Bytes that a cell saves for backward, or why they are unknown."""
     from zoo.layers.direction import tape_elements_per_token
 
     try:
-        elements = tape_elements_per_token(cell, INPUT_SIZE, HIDDEN_SIZE)
+        elements = tape_elements_per_token(cell, input_size, hidden_size)
     except (DefinitionError, UsageError) as error:
         return f"unknown: {error}"
     return (
         f"stores {4 * elements:,} bytes for the backward pass, per time step and sequence, at "
-        f"H={HIDDEN_SIZE}, float32"
+        f"H={hidden_size}, float32"
     )
 
 
