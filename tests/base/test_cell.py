@@ -478,7 +478,7 @@ def test_source_digest_is_the_same_in_every_version_of_python(tmp_path: Path) ->
 
 
 def test_source_digest_of_a_file_that_was_broken_after_its_import(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoo.base.component._source", lambda _: "def (:")
+    monkeypatch.setattr("zoo.base.source_digest._source", lambda _: "def (:")
     assert define().source_digest() == hashlib.sha256(repr("def (:").encode()).hexdigest()
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import functools
-import hashlib
 import inspect
 import re
 import sys
-import textwrap
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from types import MappingProxyType, ModuleType
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from zoo.base.card import TEMPLATE as CARD_TEMPLATE
 from zoo.base.card import Card, bibtex_entry
 from zoo.base.declarations import ArrayDeclaration, Option
 from zoo.base.names import check_component_name, check_declaration_name, did_you_mean, snake_case
+from zoo.base.source_digest import source_digest
 from zoo.errors import DefinitionError, UsageError
 from zoo.run_module import FILE_MODULE, module_label
 
@@ -164,107 +161,16 @@ class Component:
     def source_digest(cls) -> str:
         """SHA-256 of the code in the file (in a notebook, the class) that defines it; empty without a source.
 
-        For a file given by its path, it covers the modules that the file imports from its own folder, too.
-        Comments, docstrings, cards, help texts, customary values of options and layout do not change it.
+        For a file given by its path, it covers the definitions of the file that the class uses, and the
+        modules that the file imports from its own folder. Comments, docstrings, cards, help texts, customary
+        values of options and layout do not change it.
         """
         return source_digest(cls)
-
-
-def source_digest(defined: Any) -> str:
-    """SHA-256 of the code in the file that defines a class or function; empty without a source."""
-    module = sys.modules.get(defined.__module__)
-    source = _source(module) or _source(defined)
-    if module is None or not module.__name__.startswith(FILE_MODULE):
-        return _digest(source) if source else ""
-    return _digest(source, *sorted(_folder_sources(module, source).items()))
-
-
-def _folder_sources(module: ModuleType, source: str) -> dict[str, str]:
-    """The sources of the modules that a file imports from its own folder, and of those that they import."""
-    folder = Path(str(module.__file__)).parent
-    sources: dict[str, str] = {}
-    waiting = [source]
-    while waiting:
-        for name in _imported_names(waiting.pop()):
-            imported = sys.modules.get(name)
-            if name not in sources and imported is not None and _is_in_folder(imported, folder):
-                sources[name] = _source(imported)
-                waiting.append(sources[name])
-    return sources
-
-
-def _imported_names(source: str) -> Iterator[str]:
-    """The names after ``import``, and those that may be modules after ``from ... import``."""
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:  # the file was edited after the import
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:  # `import a.b` imports a, too
-            parts = name.split(".")
-            yield from (".".join(parts[:count]) for count in range(1, len(parts) + 1))
-
-
-def _is_in_folder(module: ModuleType, folder: Path) -> bool:
-    """Whether a module is ``folder/NAME.py`` or in the package ``folder/NAME``."""
-    file = Path(getattr(module, "__file__", None) or "")
-    top = module.__name__.partition(".")[0]
-    return file == folder / f"{top}.py" or folder / top in file.parents
 
 
 def first_paragraph(documented: Any) -> str:
     """The first paragraph of the docstring of a class, function or module, in one line."""
     return " ".join(re.split(r"\n\s*\n", inspect.getdoc(documented) or "", maxsplit=1)[0].split())
-
-
-def _source(defined: Any) -> str:
-    try:
-        return inspect.getsource(defined)
-    except (OSError, TypeError):
-        return ""
-
-
-@functools.lru_cache(maxsize=256)  # for each checkpoint; one takes 1 to 5 ms
-def _digest(source: str, *imported: tuple[str, str]) -> str:
-    code = _code(source)
-    if imported:
-        code = code, [(name, _code(text)) for name, text in imported]
-    return hashlib.sha256(repr(code).encode()).hexdigest()
-
-
-def _code(source: str) -> object:
-    """The syntax tree without docstrings, help texts and customary values; the source if it is invalid."""
-    try:
-        return _without_texts(ast.parse(textwrap.dedent(source)))
-    except SyntaxError:  # the file was edited after the import
-        return source
-
-
-def _without_texts(node: Any) -> object:
-    """A syntax tree as tuples. ``ast.dump`` prints other fields in each version of Python."""
-    match node:
-        case list():
-            return [_without_texts(each) for each in node if not _is_text(each)]
-        case ast.Call(ast.Attribute(_, "Card") | ast.Name("Card")):
-            return None
-        case ast.AST():
-            fields = [(name, _without_texts(value)) for name, value in ast.iter_fields(node)]
-            return type(node).__name__, [(name, value) for name, value in fields if value not in (None, [])]
-    return node
-
-
-def _is_text(node: Any) -> bool:
-    """Whether a node of a syntax tree is a docstring, a help text, or a value for comparisons only."""
-    match node:
-        case ast.Expr(ast.Constant(str())) | ast.keyword("help" | "customary"):
-            return True
-    return False
 
 
 def declarations_of(cls: type, kind: type | tuple[type, ...]) -> dict[str, Any]:

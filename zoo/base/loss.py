@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from zoo.arguments import as_elements, is_number, short_repr
-from zoo.base.component import source_digest
 from zoo.base.declarations import Option
 from zoo.base.names import check_component_name, did_you_mean
+from zoo.base.source_digest import source_digest
 from zoo.errors import DefinitionError, UsageError
 
 if TYPE_CHECKING:
