@@ -23,6 +23,10 @@ RANK_NOTE = (
     "Models near the score without memory share a rank, the mean of their places, since their order would be "
     "random."
 )
+DIVERGED_NOTE = (
+    "A run that diverges has the score of its best validation before. Without a validation it has the score "
+    "without memory."
+)
 NO_LEADER_NOTE = "A dash in the last column means that no model is clearly better than that score."
 NOT_MEASURED_NOTE = "A dash in another column means that the model is not measured yet."
 CURVES_NOTE = (
@@ -109,6 +113,8 @@ def _notes(results: Results, cell: str) -> Iterator[str]:
     measured = {pair: each for pair, each in results.measured.items() if pair.cell == cell}
     if any(each.sweep for each in measured.values()):
         yield SWEEP_NOTE
+    if any(row.status == "diverged" for each in measured.values() for row in each.rows):
+        yield DIVERGED_NOTE
     if any(
         each.mean is not None and not tasks()[pair.task].leaves_baseline(each.mean)
         for pair, each in measured.items()

@@ -33,8 +33,9 @@ from csv_rows import append_rows, read_rows
 
 import zoo
 from zoo.base import Cell, Task
+from zoo.comparison.resolve import count_parts
+from zoo.comparison.specs import find_cell, find_task
 from zoo.errors import ZooError
-from zoo.layers.parameters import parameter_part
 from zoo.registry import registry_of
 
 SETTINGS: Mapping[str, Any] = {
@@ -222,7 +223,7 @@ def rows_of(pair: Pair, comparison: zoo.Comparison) -> Iterator[Row]:
 
     host, versions = comparison.section("machine"), comparison.section("versions")
     (summary,) = comparison.summary
-    parts = count_parameters(comparison)
+    parts = count_parameters(pair, summary.hidden, comparison.section("plan")["settings"])
     for run in comparison.runs:
         yield Row(
             **asdict(pair),
@@ -248,17 +249,18 @@ def rows_of(pair: Pair, comparison: zoo.Comparison) -> Iterator[Row]:
         )
 
 
-def count_parameters(comparison: zoo.Comparison) -> dict[str, Any]:
-    """Parameters of the cells, the blocks and the readout of the first run that has a checkpoint."""
-    for run in comparison.runs:
-        path = comparison.path / run.path
-        if any((path / "checkpoints").glob("*")):
-            model = zoo.load(path)
-            counts = dict.fromkeys(("cell", "block", "readout"), 0)
-            for name, array in model.params.items():
-                counts[parameter_part(name)] += array.size
-            return {f"{part}_parameters": count for part, count in counts.items()}
-    return {}
+def count_parameters(pair: Pair, hidden: int, settings: Mapping[str, Any]) -> dict[str, int]:
+    """Parameters of the cells, the blocks and the readout.
+
+    Args:
+        pair: The pair.
+        hidden: Hidden units of a layer.
+        settings: Settings of the comparison.
+    """
+    _, model = find_cell(pair.spec, CELL_OPTIONS.get(pair.cell, {}))
+    _, task = find_task(pair.task, {})
+    counts = count_parts(model.of_layers, task, hidden, settings)
+    return {f"{part}_parameters": count for part, count in counts.items()}
 
 
 def points_of(pair: Pair, comparison: zoo.Comparison) -> Iterator[Point]:

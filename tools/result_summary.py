@@ -8,6 +8,7 @@ from cell_results import Results, tasks
 from paper_agreement import agreements
 from result_tables import block_pairs, count_sentences, is_better, some_names
 
+from zoo.comparison.plan import TOLERANCE
 from zoo.comparison.results import OverallRow
 
 SWEEPS = ("edge", "plateau")
@@ -22,6 +23,7 @@ def facts_of(results: Results) -> list[str]:
         *_effect_of_blocks(results),
         *_agreement_with_papers(results),
         _undecided_rates(results),
+        *_distance_to_budgets(results),
     ]
 
 
@@ -91,6 +93,23 @@ def _agreement_with_papers(results: Results) -> Iterator[str]:
         larger = sum(not each.agrees and each.is_repeated is True for each in verdicts)
         more = f" {larger} more agree{'s' * (larger == 1)} with a larger budget." if larger else ""
         yield f"Of {len(verdicts)} results of papers, {agree}.{more}"
+
+
+def _distance_to_budgets(results: Results) -> Iterator[str]:
+    """The pairs whose numbers of parameters are far from the budget."""
+    distances = [
+        (abs(each.rows[0].parameters - budget) / budget, pair)
+        for pair, each in results.measured.items()
+        if each.rows[0].parameters and (budget := tasks()[pair.task].parameters)
+    ]
+    if far := [(distance, pair) for distance, pair in distances if distance > TOLERANCE]:
+        distance, pair = max(far, key=lambda item: item[0])
+        share, largest = f"{100 * TOLERANCE:.0f} %", f"{100 * distance:.0f} %"
+        yield (
+            f"In {len(far)} pairs, the number of parameters differs from the budget by more than {share}, "
+            f"because the sizes of these models come in large steps. The largest difference is {largest}, of "
+            f"`{pair.spec}` on {tasks()[pair.task].title}."
+        )
 
 
 def _undecided_rates(results: Results) -> str:

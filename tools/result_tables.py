@@ -99,8 +99,10 @@ def score_text(facts: TaskFacts, measured: Measured | None) -> str:
     if measured.mean is None:
         return "failed"
     lost = sum(row.score is None for row in measured.rows)
+    diverged = sum(row.status == "diverged" for row in measured.rows)
     words = [f"*{measured.sweep}*"] if measured.sweep else []
     words += [f"({lost} of {len(measured.rows)} failed)"] if lost else []
+    words += [f"({diverged} of {len(measured.rows)} diverged)"] if diverged else []
     return " ".join([facts.format(measured.mean, mark=True), *words])
 
 
