@@ -34,7 +34,9 @@ class Glu(zoo.Block):
         'activation="full_glu", which https://github.com/NicolasZucchet/minimal-LRU also has.',
         deviations="A layer norm in place of the batch norm of most published runs, since kernels see one "
         "sequence at a time. The published runs of S5 have half_glu1 or half_glu2, without Wv and bv. There "
-        "is no dropout within the block. Normal draws are not truncated.",
+        "is no dropout within the block. Normal draws are not truncated. The code of S4D "
+        "(https://github.com/state-spaces/s4, models/s4/s4d.py and example.py) has the same layer. By "
+        "default its norm follows the sum, and its linear maps start uniform.",
         also=(
             zoo.Card(
                 title="Resurrecting Recurrent Neural Networks for Long Sequences",
@@ -42,6 +44,12 @@ class Glu(zoo.Block):
                 "Razvan Pascanu, Soham De",
                 year=2023,
                 url="https://arxiv.org/abs/2303.06349",
+            ),
+            zoo.Card(
+                title="On the Parameterization and Initialization of Diagonal State Space Models",
+                authors="Albert Gu, Ankit Gupta, Karan Goel, Christopher Ré",
+                year=2022,
+                url="https://arxiv.org/abs/2206.11893",
             ),
         ),
     )

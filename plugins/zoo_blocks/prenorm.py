@@ -32,7 +32,8 @@ class Prenorm(zoo.Block):
         url="https://arxiv.org/abs/2002.04745",
         variant="Pre-norm with root mean square norms.",
         deviations="The paper has layer norms around attention. Here an RMS norm and an output projection "
-        "surround a recurrent cell, as in today's linear recurrent networks.",
+        "surround a recurrent cell, as in today's linear recurrent networks. No official code has this "
+        "block, so its golden values come from the equations of the papers.",
         also=(
             zoo.Card(
                 title="Root Mean Square Layer Normalization",
