@@ -108,6 +108,21 @@ def test_associative_recall():
         zoo.get_task("associative_recall", pairs=9, length=32).batch(0, 2)
 
 
+def test_associative_recall_without_random_tokens():
+    options = {"tokens": 8, "pairs": 3, "length": 16, "random_tokens": False}
+    _, drawn = examples("associative_recall", **options)
+    keys = set()
+    for inputs, targets, weights in drawn:
+        pairs = dict(zip(inputs[0:6:2], inputs[1:6:2], strict=True))
+        keys |= set(pairs)
+        queries = [index for index, weight in enumerate(weights) if weight]
+        assert all(pairs[inputs[index]] == 4 + targets[index] for index in queries)
+        assert all(inputs[index] == 0 for index in set(range(6, 16)) - set(queries))
+    assert keys == {1, 2, 3}
+    with pytest.raises(UsageError, match="expected at least two tokens and four steps for each pair"):
+        zoo.get_task("associative_recall", **{**options, "pairs": 4}).batch(0, 2)
+
+
 def test_induction_heads():
     _, drawn = examples("induction_heads", length=9, tokens=5)
     places = set()
