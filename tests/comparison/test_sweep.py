@@ -60,6 +60,11 @@ def test_best_rate_inside_is_repeated_and_ends_the_sweep():
     records = swept(GRID) + swept({0.003: 1.5}, seed=10)
     assert next_runs(PLAN, PAIR, records) is None
     assert decided_rate(PLAN, records) == 0.003
+
+
+def test_smallest_rate_that_was_tried_is_chosen_if_training_diverged_at_all() -> None:
+    records = [record("t", "a", 0, None, lr=lr, steps=400, status="diverged") for lr in (0.01, 0.003, 0.0009)]
+    assert decided_rate(PLAN, records) == 0.0009
     without_rounds = dataclasses.replace(PLAN, sweep_rounds=0)
     assert next_runs(without_rounds, PAIR, swept(GRID)) is None
 

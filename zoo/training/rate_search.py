@@ -152,8 +152,8 @@ def choose_learning_rate(trials: Sequence[RateTrial], rates: Sequence[float]) ->
     A run chooses its best model by the same criterion. The score is a worse one: if it is an accuracy and no
     run has learned the task yet, scores differ by chance.
 
-    Rates at which training diverged are skipped. If it diverged at all of them, the smallest is chosen; if no
-    run has a result, the middle one.
+    Rates at which training diverged are skipped. If it diverged at all of them, the smallest is chosen, which
+    may be one that the search has added; if no run has a result, the middle one of the grid.
 
     Args:
         trials: Runs of the search.
@@ -161,8 +161,8 @@ def choose_learning_rate(trials: Sequence[RateTrial], rates: Sequence[float]) ->
     """
     if finished := [trial for trial in trials if trial.status == "finished"]:
         return float(min(finished, key=_rate_order).lr or 0.0)
-    if any(trial.status == "diverged" for trial in trials):
-        return rates[0]
+    if diverged := [trial.lr for trial in trials if trial.status == "diverged" and trial.lr]:
+        return min(diverged)
     return rates[len(rates) // 2]
 
 
