@@ -36,7 +36,7 @@ class Glu(zoo.Block):
         "sequence at a time. The published runs of S5 have half_glu1 or half_glu2, without Wv and bv. There "
         "is no dropout within the block. Normal draws are not truncated. The code of S4D "
         "(https://github.com/state-spaces/s4, models/s4/s4d.py and example.py) has the same layer. By "
-        "default its norm follows the sum, and its linear maps start uniform.",
+        "default its norm follows the sum, and its weights have uniform initial values.",
         also=(
             zoo.Card(
                 title="Resurrecting Recurrent Neural Networks for Long Sequences",

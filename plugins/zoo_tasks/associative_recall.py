@@ -57,7 +57,7 @@ class AssociativeRecall(zoo.Task):
         high=1.0,
     )
     random_tokens = zoo.Option(
-        True, help="random tokens between the queries. If False, they are token 0, which is then no key"
+        True, help="random tokens between the queries. False has token 0 there, which is then never a key"
     )
 
     @property
@@ -105,7 +105,8 @@ class AssociativeRecall(zoo.Task):
         if self.pairs > self.tokens // 2 - self._first_key() or 4 * self.pairs > self.length:
             raise zoo.UsageError(
                 f"{self.label()}: pairs={self.pairs}, tokens={self.tokens}, length={self.length}; expected "
-                f"at least two tokens and four steps for each pair."
+                f"at least two tokens and four steps for each pair"
+                f"{'' if self.random_tokens else ', and two more tokens with random_tokens=False'}."
             )
 
     def baseline(self) -> float:

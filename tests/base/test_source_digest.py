@@ -57,7 +57,7 @@ if __name__ == "__main__":
     Other.name
 '''
 
-KEPT = {
+SAME_DIGEST = {
     "an unused function": ("+ 1", "+ 2"),
     "a derived class": ('"""Another cell."""', '"""Another cell."""\n\n    extra = zoo.Option(1.0)'),
     "a new class": ("\nif __name__", "\nclass New(Mine):\n    'New.'\n\n\nif __name__"),
@@ -69,7 +69,7 @@ KEPT = {
     "no code for programs": ('if __name__ == "__main__":\n    Other.name\n', ""),
     "a docstring": ("A cell.", "The cell."),
 }
-CHANGED = {
+OTHER_DIGEST = {
     "a used function": ("half(half(x))", "half(x)"),
     "a function that a used one calls": ("x / 2", "x / 3"),
     "the base class": ('zoo.Param("I", "H")', 'zoo.Param("I", "H", init="zeros")'),
@@ -79,15 +79,32 @@ CHANGED = {
     "a statement": ("class Base", "assert unused(4) == 2\n\n\nclass Base"),
     "a decorator of the file": ("class Other", "@marked\nclass Other"),
     "a namespace": ("+ 1", "+ globals()['SCALE']"),
+    "a decorator of another module": (
+        "class Other",
+        "import contextlib\n\n\n@contextlib.contextmanager\nclass Other",
+    ),
+    "a side effect in a class": ('"""Another cell."""', '"""Another cell."""\n\n    Base.extra = 2'),
+    "a call in a class": ('"""Another cell."""', '"""Another cell."""\n\n    extra = unused(2)'),
+    "a call in a default": ("def marked(cls)", "def marked(cls, extra=unused(2))"),
+    "an assignment in a default": ("def marked(cls)", "def marked(cls, extra=(SCALE := 2.5))"),
+    "a hook of derived classes": (
+        "    W = zoo.Param(",
+        "    def __init_subclass__(cls, **given):\n        super().__init_subclass__()\n\n    W = zoo.Param(",
+    ),
+    "a module by name": ("+ 1", "+ len(__import__('math').__name__)"),
+    "the list of names": ("class Base", "__all__ = ['Mine']\nassert len(__all__) == 1\n\n\nclass Base"),
+    "the names of a module": ("+ 1", "+ len(math.__dict__)"),
     "all modules": ("import math", "import sys, math\n\ndef here():\n    return sys.modules[__name__]"),
     "a condition": ('if __name__ == "__main__":', "if SCALE > 1:"),
 }
 
 
-@pytest.mark.parametrize("changes", [*((case, False) for case in KEPT), *((case, True) for case in CHANGED)])
+@pytest.mark.parametrize(
+    "changes", [*((case, False) for case in SAME_DIGEST), *((case, True) for case in OTHER_DIGEST)]
+)
 def test_digest_covers_what_the_class_uses(changes: tuple[str, bool], tmp_path: Path) -> None:
     case, is_changed = changes
-    old, new = (CHANGED if is_changed else KEPT)[case]
+    old, new = (OTHER_DIGEST if is_changed else SAME_DIGEST)[case]
     assert CELLS.count(old) == 1
     digests = []
     for number, text in enumerate((CELLS, CELLS.replace(old, new))):
@@ -98,11 +115,21 @@ def test_digest_covers_what_the_class_uses(changes: tuple[str, bool], tmp_path: 
     assert (digests[0] != digests[1]) == is_changed
 
 
-def test_component_may_be_used_by_its_registered_name() -> None:
-    source = "class MyBlock:\n    x = 1\n\n\nclass Mine:\n    block = '{}'\n"
-    used, unused = source.format("my_block"), source.format("other")
-    assert _digest(used, "Mine") != _digest(used.replace("x = 1", "x = 2"), "Mine")
-    assert _digest(unused, "Mine") == _digest(unused.replace("x = 1", "x = 2"), "Mine")
+@pytest.mark.parametrize(
+    ("used", "is_used"),
+    [("'my_block'", True), ("'lstm+own'", True), ("'other'", False), ("1\n    'own'", False)],
+)
+def test_component_may_be_used_by_its_registered_name(used: str, is_used: bool) -> None:
+    for declared in ("class MyBlock:\n    x = 1\n", "class MyBlock:\n    name = 'own'\n    x = 1\n"):
+        source = f"{declared}\n\nclass Mine:\n    block = {used}\n"
+        expected = is_used and ("own" not in used or "own" in declared)
+        assert (_digest(source, "Mine") != _digest(source.replace("x = 1", "x = 2"), "Mine")) == expected
+
+
+def test_whole_file_counts_for_losses_and_classes_made_by_functions(tmp_path: Path) -> None:
+    source = "def make(gain):\n    class Mine:\n        k = gain\n\n    return Mine\n\n\nMine = make(1)\n"
+    assert _digest(source, "make.<locals>.Mine") == _digest(source, "")
+    assert _digest(source, "Mine") == _digest(source, "")
 
 
 @given(
@@ -125,12 +152,13 @@ def test_digest_of_generated_files(case: tuple[list[list[int]], int]) -> None:
             f"{constant if index == edited else 0}" + "".join(f" + f{each}()" for each in called)
             for index, called in enumerate(calls)
         ]
-        return "".join(f"def f{index}():\n    return {body}\n" for index, body in enumerate(bodies))
+        functions = (f"def f{index}():\n    return {body}\n" for index, body in enumerate(bodies))
+        return "".join(functions) + "class Root:\n    def step(self):\n        return f0()\n"
 
     reached, waiting = {0}, [0]
     while waiting:
         new = set(calls[waiting.pop()]) - reached
         reached |= new
         waiting += new
-    assert (_digest(source(1), "f0") != _digest(source(2), "f0")) == (edited in reached)
+    assert (_digest(source(1), "Root") != _digest(source(2), "Root")) == (edited in reached)
     assert _digest(textwrap.dedent(source(1)), "") != _digest(source(2), ""), "without a root, all counts"

@@ -347,6 +347,15 @@ def test_only_cells_have_sizes(arguments: str) -> None:
     assert "--set, --input and --hidden are for cells; leave them out." in result.output
 
 
+@pytest.mark.parametrize("flag", ["--hidden 8", "--input 8", "--set gain=2"])
+def test_runs_have_no_sizes_to_set(flag: str, tmp_path: Path) -> None:
+    result = run("show", str(tmp_path), *flag.split())
+    assert (result.exit_code, result.output) == (
+        2,
+        f"Error: {tmp_path} is a run; --set, --input and --hidden are for cells.\n",
+    )
+
+
 def test_only_cells_have_a_graph() -> None:
     result = run("show", "adam", "--graph")
     assert (result.exit_code, result.output) == (

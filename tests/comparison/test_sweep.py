@@ -65,6 +65,7 @@ def test_best_rate_inside_is_repeated_and_ends_the_sweep():
 def test_smallest_rate_that_was_tried_is_chosen_if_training_diverged_at_all() -> None:
     records = [record("t", "a", 0, None, lr=lr, steps=400, status="diverged") for lr in (0.01, 0.003, 0.0009)]
     assert decided_rate(PLAN, records) == 0.0009
+    assert verdict(records, 0.0009) == ""
     without_rounds = dataclasses.replace(PLAN, sweep_rounds=0)
     assert next_runs(without_rounds, PAIR, swept(GRID)) is None
 

@@ -119,7 +119,7 @@ def test_associative_recall_without_random_tokens():
         assert all(pairs[inputs[index]] == 4 + targets[index] for index in queries)
         assert all(inputs[index] == 0 for index in set(range(6, 16)) - set(queries))
     assert keys == {1, 2, 3}
-    with pytest.raises(UsageError, match="expected at least two tokens and four steps for each pair"):
+    with pytest.raises(UsageError, match="and two more tokens with random_tokens=False"):
         zoo.get_task("associative_recall", **{**options, "pairs": 4}).batch(0, 2)
 
 

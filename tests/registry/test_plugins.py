@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import pytest
 from throwaway_plugins import MEMBERS, hook, install, load, record_of
@@ -380,8 +381,11 @@ def test_broken_shipped_plugin_fails_alone(target, error):
     loader = make()
     if name != "gru":
         assert name not in loader.registry(zoo.Cell)
-        with pytest.raises(zoo.UnknownNameError, match="1 plugin failed to load; `zoo plugins` shows why"):
+        with pytest.raises(
+            zoo.UnknownNameError, match="1 plugin failed to load; `zoo plugins` shows why"
+        ) as caught:
             loader.registry(zoo.Cell).cls(name)
+        assert f"Did you mean {name!r}" not in str(caught.value)
     assert loader.registry(zoo.Cell).list() == cells.list() == cells.list("gated/*") == ["gru"]
     status = {record.module: record.status for record in loader.plugins()}
     assert status == {target: "failed", "zoo_cells.gated.gru": "loaded", "zoo_optimizers.adam": "loaded"}
@@ -401,6 +405,24 @@ def test_interrupted_import_of_a_shipped_plugin_starts_over(monkeypatch):
         cells.cls("gru")
     monkeypatch.undo()
     assert cells.cls("gru").name == "gru"
+
+
+def test_threads_that_look_up_and_register_do_not_wait_for_each_other():
+    """Before Python 3.12, all functools.cached_property of a class share one lock."""
+    lstm = Loader(discover=shipped_points, environ={}).registry(zoo.Cell).cls("lstm")
+    for _ in range(3):
+        loader = Loader(discover=shipped_points, environ={})
+        calls = (
+            loader.registry(zoo.Cell).list,
+            partial(loader.register, "cell", lstm, override=True),
+            partial(loader.registry(zoo.Cell).cls, "gru"),
+        )
+        threads = [threading.Thread(target=call, daemon=True) for call in calls]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert not any(thread.is_alive() for thread in threads)
 
 
 def test_threads_get_one_class_of_a_shipped_plugin():

@@ -159,11 +159,12 @@ class Component:
 
     @classmethod
     def source_digest(cls) -> str:
-        """SHA-256 of the code in the file (in a notebook, the class) that defines it; empty without a source.
+        """SHA-256 of the code that defines it; empty without a source.
 
-        For a file given by its path, it covers the definitions of the file that the class uses, and the
-        modules that the file imports from its own folder. Comments, docstrings, cards, help texts, customary
-        values of options and layout do not change it.
+        It covers the whole module, or the class alone in a notebook. For a file given by its path, it covers
+        the class, the functions and classes of the file that it uses, and the modules that the file imports
+        from its own folder. Comments, docstrings, cards, help texts, layout, and customary values of options
+        do not change it.
         """
         return source_digest(cls)
 

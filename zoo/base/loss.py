@@ -137,7 +137,7 @@ class Loss:
         return changed if self.class_weights is None else {**changed, "class_weights": [*self.class_weights]}
 
     def source_digest(self) -> str:
-        """SHA-256 of the code in the file that defines it, as of cells; empty without a source."""
+        """SHA-256 of the code in the file that defines it; empty without a source."""
         kernel: Any = self.row_loss
         return source_digest(kernel.py_func)
 

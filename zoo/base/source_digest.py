@@ -1,8 +1,9 @@
 """SHA-256 of the code that defines a class or function, to notice that it has changed.
 
-Comments, docstrings, cards, help texts, customary values of options and layout do not count. For a file given
-by its path, such as ``cells.py:Mine``, the digest covers the definitions that the class uses, so you can add
-another class to the file; and the modules that the file imports from its own folder.
+Comments, docstrings, cards, help texts, layout, and customary values of options do not count. For a file
+given by its path, such as ``cells.py:Mine``, the digest covers the class, the functions and classes of the
+file that it uses, and the modules that the file imports from its own folder. So you can add another class to
+the file.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import ast
 import functools
 import hashlib
 import inspect
+import re
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,9 +23,23 @@ from typing import Any
 from zoo.base.names import snake_case
 from zoo.run_module import FILE_MODULE
 
-_DEFINITIONS = ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef
-_NAMESPACES = {"eval", "exec", "globals", "locals", "vars"}
-"""Functions that can use a definition without its name."""
+_FUNCTIONS = ast.FunctionDef, ast.AsyncFunctionDef
+_DEFINITIONS = *_FUNCTIONS, ast.ClassDef
+_PLAIN_MODULES = {
+    *("zoo", "zoo_blocks", "zoo_cells", "zoo_modifiers", "zoo_optimizers", "zoo_tasks"),
+    *("functools", "dataclasses", "math", "numpy"),
+}
+"""Modules whose functions and decorators change no other definition."""
+_PLAIN_FUNCTIONS = {
+    *("njit", "property", "staticmethod", "classmethod", "int", "float", "bool", "str", "tuple", "list"),
+    *("dict", "set", "frozenset", "range", "len", "min", "max", "abs", "sum", "round", "sorted"),
+}
+_INDIRECT_USES = {
+    *("eval", "exec", "_getframe", "globals", "locals", "vars", "modules", "getmodule", "import_module"),
+    *("__import__", "__globals__", "__dict__", "__getattr__", "__subclasses__", "__init_subclass__"),
+    *("__set_name__", "__class_getitem__", "__all__", "metaclass", "gc", "inspect"),
+}
+"""Names with which code can use or change a definition without naming it."""
 
 
 def source_digest(defined: Any) -> str:
@@ -32,7 +48,7 @@ def source_digest(defined: Any) -> str:
     source = _source(module) or _source(defined)
     if module is None or not module.__name__.startswith(FILE_MODULE):
         return _digest(source, "") if source else ""
-    root = defined.__qualname__.partition(".")[0]
+    root = defined.__qualname__ if isinstance(defined, type) else ""
     return _digest(source, root, *sorted(_folder_sources(module, source).items()))
 
 
@@ -56,7 +72,7 @@ def _code(source: str, root: str = "") -> object:
 
     Args:
         source: The source.
-        root: The definition whose code counts, with all that it uses; empty for all.
+        root: The class whose code counts, with all that it uses; empty for the whole file.
     """
     try:
         tree = ast.parse(textwrap.dedent(source))
@@ -91,31 +107,32 @@ def _is_text(node: Any) -> bool:
 # --- The definitions that a class uses ---
 
 
-def _used_statements(statements: Iterable[ast.stmt], root: str) -> list[ast.stmt]:
-    """The statements of a file without the functions and classes that a definition does not use.
+def _used_statements(body: list[ast.stmt], root: str) -> list[ast.stmt]:
+    """The statements of a file without the functions and classes that a class does not use.
 
-    All other statements run when the file is imported, so they count, with what they use. A decorator of the
-    file itself may change other definitions, so what it decorates counts, too.
+    Definitions that may do more than define a name stay, used or not. All other statements run when the file
+    is imported, so they stay, too, with what they use. If names may be used indirectly, all statements stay.
+
+    Args:
+        body: The statements.
+        root: The class.
     """
-    body = [statement for statement in statements if not _is_for_programs(statement)]
-    if any(map(_reads_namespace, body)):
+    body = [statement for statement in body if not _is_main_guard_or_all(statement)]
+    is_plain_class = any(isinstance(each, ast.ClassDef) and each.name == root for each in body)
+    if not is_plain_class or not _INDIRECT_USES.isdisjoint(_identifiers(body)):
         return body
-    imported = {name for statement in body for name in _bound_by_imports(statement)}
-    unused = [
-        statement
-        for statement in body
-        if isinstance(statement, _DEFINITIONS)
-        and all(_first_name(decorator) in imported for decorator in statement.decorator_list)
-    ]
+    plain = {name for statement in body for name in _plain_imports(statement)} | _PLAIN_FUNCTIONS
+    classes = {each.name for each in body if isinstance(each, ast.ClassDef)}
+    unused = [each for each in body if isinstance(each, _DEFINITIONS) and _only_defines(each, plain, classes)]
     names = {root}.union(*(_names(statement) for statement in body if statement not in unused))
-    while used := [each for each in unused if not names.isdisjoint((each.name, snake_case(each.name)))]:
+    while used := [each for each in unused if not names.isdisjoint(_names_of(each))]:
         names = names.union(*map(_names, used))
-        unused = [statement for statement in unused if statement not in used]
+        unused = [each for each in unused if each not in used]
     return [statement for statement in body if statement not in unused]
 
 
-def _is_for_programs(statement: ast.stmt) -> bool:
-    """Whether a statement has no effect on imports of single names."""
+def _is_main_guard_or_all(statement: ast.stmt) -> bool:
+    """Whether a statement is ``if __name__ == "__main__"`` or ``__all__ = ...``."""
     match statement:
         case ast.If(ast.Compare(ast.Name("__name__"), [ast.Eq()], [ast.Constant("__main__")]), _, []):
             return True
@@ -124,30 +141,91 @@ def _is_for_programs(statement: ast.stmt) -> bool:
     return False
 
 
-def _reads_namespace(statement: ast.stmt) -> bool:
-    for node in ast.walk(statement):
-        match node:
-            case ast.Name(name) if name in _NAMESPACES:
-                return True
-            case ast.Attribute(ast.Name("sys"), "modules"):
-                return True
+def _only_defines(node: ast.stmt, plain: set[str], classes: set[str]) -> bool:
+    """Whether a function or class does nothing but define its name, as far as its form shows.
+
+    Args:
+        node: The definition, or a statement in the body of one.
+        plain: Names of functions and modules that change no other definition.
+        classes: The classes of the file.
+    """
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            evaluated: list[ast.AST] = [*node.decorator_list, node.args, *filter(None, [node.returns])]
+            return all(_has_plain_calls(each, plain) for each in evaluated) and all(
+                _first_name(each) in plain for each in node.decorator_list
+            )
+        case ast.ClassDef():
+            return (
+                all(_first_name(each) in plain for each in node.decorator_list)
+                and all(_first_name(each) in plain | classes for each in node.bases)
+                and all(_has_plain_calls(each, plain) for each in (*node.decorator_list, *node.keywords))
+                and all(_only_defines(each, plain, classes) for each in node.body)
+            )
+        case ast.Assign(targets):
+            return all(isinstance(each, ast.Name) for each in targets) and _has_plain_calls(node, plain)
+        case ast.AnnAssign(ast.Name()):
+            return _has_plain_calls(node, plain)
+        case ast.Pass() | ast.Expr(ast.Constant()):
+            return True
     return False
 
 
-def _names(statement: ast.stmt) -> set[str]:
-    """The names in a statement, and its texts, which may be names: annotations, or names of components."""
+def _has_plain_calls(node: ast.AST, plain: set[str]) -> bool:
+    """Whether an expression has no assignments, and calls only plain functions outside of lambdas."""
+    if isinstance(node, ast.Lambda):
+        return _has_plain_calls(node.args, plain)
+    if isinstance(node, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom):
+        return False
+    if isinstance(node, ast.Call) and _first_name(node) not in plain:
+        return False
+    return all(_has_plain_calls(child, plain) for child in ast.iter_child_nodes(node))
+
+
+def _identifiers(body: list[ast.stmt]) -> set[str]:
+    """All names, attributes, keywords of calls and imported names of a file."""
     names = set()
-    for node in ast.walk(statement):
+    for node in (node for statement in body for node in ast.walk(statement)):
         match node:
-            case ast.Name(name) | ast.Constant(str(name)):
+            case ast.Name(name) | ast.Attribute(_, name) | ast.FunctionDef(name) | ast.keyword(str(name)):
+                names.add(name)
+            case ast.Import(aliases) | ast.ImportFrom(_, aliases):
+                names |= {part for alias in aliases for part in alias.name.split(".")}
+    return names
+
+
+def _names(statement: ast.AST) -> set[str]:
+    """The names in a statement, and the words of its texts but for docstrings: texts may name components."""
+    match statement:
+        case ast.Expr(ast.Constant(str())):
+            return set()
+        case ast.Name(name):
+            return {name}
+        case ast.Constant(str(text)):
+            return set(re.findall(r"\w+", text))
+    return set().union(*map(_names, ast.iter_child_nodes(statement)))
+
+
+def _names_of(definition: ast.stmt) -> set[str]:
+    """The names by which a definition can be used, the registered one included."""
+    assert isinstance(definition, _DEFINITIONS)
+    names = {definition.name, snake_case(definition.name)}
+    for statement in definition.body:
+        match statement:
+            case ast.Assign([ast.Name("name")], ast.Constant(str(name))):
                 names.add(name)
     return names
 
 
-def _bound_by_imports(statement: ast.stmt) -> Iterator[str]:
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+def _plain_imports(statement: ast.stmt) -> Iterator[str]:
+    """The names that a statement imports from plain modules."""
+    match statement:
+        case ast.Import(aliases):
+            for alias in aliases:
+                if alias.name.partition(".")[0] in _PLAIN_MODULES:
+                    yield alias.asname or alias.name.partition(".")[0]
+        case ast.ImportFrom(str(module), aliases, 0) if module.partition(".")[0] in _PLAIN_MODULES:
+            yield from (alias.asname or alias.name for alias in aliases)
 
 
 def _first_name(node: ast.expr) -> str:

@@ -76,14 +76,14 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
         CheckpointError: if the request changes the stored comparison.
     """
     before = (stored.cells, stored.tasks) if stored else ({}, {})
-    of_cells: dict[str, Changes] = {}
+    cell_changes: dict[str, Changes] = {}
     cells = _resolve_entries(
-        "cell", request.cells, request.options, before[0], specs_module.find_cell, of_cells
+        "cell", request.cells, request.options, before[0], specs_module.find_cell, cell_changes
     )
-    changed_cells = [label for label, differences in of_cells.items() if differences]
-    changes = [each for label in changed_cells if _has_begun(folder, label) for each in of_cells[label]]
-    tasks, of_tasks = _resolve_tasks(request, before[1])
-    changes += of_tasks
+    changed_cells = [label for label, differences in cell_changes.items() if differences]
+    changes = [each for label in changed_cells if _has_begun(folder, label) for each in cell_changes[label]]
+    tasks, task_changes = _resolve_tasks(request, before[1])
+    changes += task_changes
     specs_module.check_labels(request.options, cells, tasks)
     changes += _request_changes(request, stored) if stored else []
     _raise_if_changed(changes, folder)

@@ -329,8 +329,8 @@ def compare(
         named = "-".join((*request.tasks, *request.data))
         folder = out if out is not None else new_directory("compare", named)
         with _lock_directory(folder):
-            if (current := read_plan(folder)) != stored:  # another process was faster
-                resolved = resolve_plan(request, current, folder)
+            if (current := read_plan(folder)) != stored or (stored and stored.cells != resolved.plan.cells):
+                resolved = resolve_plan(request, current, folder)  # another process may have been faster
             resolved = _move_files(resolved, Path(scratch), folder / DATA_FOLDER)
             resolved.plan.write(folder)
             _run(folder, resolved, jobs, engine or backend, on_event or (lambda _: None))

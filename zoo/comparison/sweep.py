@@ -73,7 +73,7 @@ def verdict(records: Sequence[RunRecord], chosen: float | None) -> str:
     """``"plateau"`` or ``"edge"`` if a sweep has not decided; empty if it has, or there was none."""
     swept = longest_trials(records)
     rates = sorted({record.lr for record in swept if record.lr is not None})
-    if len(rates) < 2 or chosen is None:
+    if len(rates) < 2 or chosen is None or all(record.status != "finished" for record in swept):
         return ""
     if is_on_plateau(swept):
         return "plateau"

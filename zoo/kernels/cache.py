@@ -31,6 +31,7 @@ from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.registry import cpu_target
 from numba.core.runtime.nrt import rtsys
+from numba.cpython import hashing as hashing  # the random numbers with which kernels hash texts
 
 import zoo
 from zoo.kernels.cache_dir import kernel_directory, load_pickled, write_checked
@@ -191,8 +192,9 @@ class KernelCache(_Cache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled kernel for a signature, or None."""
-        # Stored machine code needs only Numba's runtime. To refresh the context, as Numba does here, imports
-        # the implementations of all functions: 0.1 of 0.9 s of a warm start. A compilation refreshes it.
+        # Stored machine code needs only Numba's runtime and the symbols of `hashing`. Numba refreshes the
+        # context here, which imports the implementations of all functions: 0.1 of 0.9 s of a warm start. A
+        # compilation refreshes it.
         rtsys.initialize(target_context)
         path = self.path(sig, target_context)
 

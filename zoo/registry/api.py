@@ -60,7 +60,7 @@ def plugins() -> tuple[PluginRecord, ...]:
 
 
 def foreign_plugins() -> tuple[PluginRecord, ...]:
-    """The status of every plugin that is not part of zoo; does not import the shipped ones.
+    """The status of every plugin but the shipped ones, which it does not import.
 
     Raises:
         PluginError: under ``ZOO_STRICT_PLUGINS=1``, if a plugin failed.

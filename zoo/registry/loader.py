@@ -90,7 +90,7 @@ class Loader:
         return self._shipped_records + self._records
 
     def foreign_plugins(self) -> tuple[PluginRecord, ...]:
-        """The status of every plugin that is not part of zoo.
+        """The status of every plugin but the shipped ones that have a component.
 
         Raises:
             PluginError: under ``ZOO_STRICT_PLUGINS=1``, if a plugin failed.
@@ -113,14 +113,15 @@ class Loader:
     def load(self) -> None:
         """Load all foreign plugins, once; look-ups by a plugin while it loads see the plugins before it.
 
+        Under ``ZOO_STRICT_PLUGINS=1``, it also imports all shipped plugins.
+
         Raises:
             PluginError: under ``ZOO_STRICT_PLUGINS=1``, if a plugin failed.
         """
         with self.lock:
             if not self._started:
                 self._load()
-            if self._finished and self._environ.get("ZOO_STRICT_PLUGINS", "") not in ("", "0"):
-                self._load_shipped_plugins()
+            if self._finished and self._is_strict():
                 self._raise_failure()
 
     def load_plugin(self, point: EntryPoint, import_module: Callable[[], ModuleType]) -> PluginRecord:
@@ -162,10 +163,15 @@ class Loader:
             for point in points:
                 self._load_or_skip(point, selected)
             self._records += unknown_selected(selected or frozenset(), points)
+            if self._is_strict():
+                self._load_shipped_plugins()
             self._finished = True
         finally:
             if not self._finished:
                 self._reset()
+
+    def _is_strict(self) -> bool:
+        return self._environ.get("ZOO_STRICT_PLUGINS", "") not in ("", "0")
 
     def _reset(self) -> None:
         """Reset after Ctrl-C, so that the next look-up starts over."""

@@ -7,7 +7,6 @@ import fnmatch
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 
 import zoo
@@ -54,11 +53,21 @@ class Entry(Generic[M]):
     def __init__(self, source: Source, load: Callable[[], type[M] | None]) -> None:
         self.source = source
         self._load = load
+        self._is_loaded, self._cls = False, cast("type[M] | None", None)
 
-    @cached_property
+    @property
     def cls(self) -> type[M] | None:
         """The component; None if its plugin failed."""
-        return self._load()
+        # Not a cached_property, whose lock Python 3.10 and 3.11 share among all entries: the lock of the
+        # loader would be taken after it here, and before it by a thread that registers.
+        if not self._is_loaded:
+            self._cls, self._is_loaded = self._load(), True
+        return self._cls
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether its plugin is known to have failed."""
+        return self._is_loaded and self._cls is None
 
 
 class Registry(Generic[M]):
@@ -207,17 +216,23 @@ class Registry(Generic[M]):
         )
 
     def _unknown(self, name: str) -> str:
-        near = difflib.get_close_matches(snake_case(name).replace("-", "_"), self._entries, n=3, cutoff=0.6)
+        known = self._known_names()
+        near = difflib.get_close_matches(snake_case(name).replace("-", "_"), known, n=3, cutoff=0.6)
         meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         return f"unknown {self.kind} {name!r}.{meant} {self._listing()}{self._hint()}"
 
     def _listing(self) -> str:
-        if not self._entries:
+        known = self._known_names()
+        if not known:
             return f"No {self.kind} is registered."
-        if len(self._entries) <= _MAX_LISTED:
-            return f"The {plural(self.kind)} are {', '.join(self.list())}."
+        if len(known) <= _MAX_LISTED:
+            return f"The {plural(self.kind)} are {', '.join(known)}."
         command = plural(self.kind) if self.kind in ("block", "cell", "modifier", "task") else "plugins"
-        return f"`zoo {command}` lists all {len(self._entries)}."
+        return f"`zoo {command}` lists all {len(known)}."
+
+    def _known_names(self) -> Names:
+        """The names, sorted, without those of plugins that have failed; imports none."""
+        return sorted(name for name, entry in self._entries.items() if not entry.has_failed)
 
 
 def _check_published(cls: type[Component]) -> None:
