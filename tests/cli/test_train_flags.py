@@ -224,8 +224,8 @@ def test_ambiguous_name_is_an_error(monkeypatch):
         def __init__(self, contract):
             self.kind = contract.kind
 
-        def list(self):
-            return lists.get(self.kind, [])
+        def __contains__(self, name):
+            return name in lists.get(self.kind, [])
 
     monkeypatch.setattr("zoo.cli.component_lookup.registry_of", Fake)
     with pytest.raises(

@@ -299,6 +299,8 @@ from zoo_optimizers.sgd import SGD
 class Descent(SGD):
     """The same under another name."""
 
+    rate_scale = 0.5
+
 
 @zoo.njit
 def distance(row, target):
@@ -334,7 +336,7 @@ def test_changed_optimizer_or_loss_raises(tmp_path, go, task, optimizer, words):
         file.write_text(OPTIMIZER_AND_LOSS + comment, encoding="utf-8")
         with pytest.raises(RuntimeError):
             go("vanilla", task, **given)
-    file.write_text(OPTIMIZER_AND_LOSS.replace("0.0", "1.0"), encoding="utf-8")
+    file.write_text(OPTIMIZER_AND_LOSS.replace("0.5", "1.0").replace("0.0", "1.0"), encoding="utf-8")
     with pytest.raises(CheckpointError, match=words):
         go("vanilla", task, **given)
     path = tmp_path / "comparison" / "compare.json"

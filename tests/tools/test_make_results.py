@@ -171,10 +171,9 @@ def test_tables_show_failed_and_diverged_runs() -> None:
     assert "| 1 | `gru` | 8 | 1,100 | 900 / 150 / 50 | 0.01 | 0.125 |" in text
     assert "| 0/3 | 1 diverged, 1 failed, killed |" in text
     assert f"| – | `s5` |{' – |' * 10} 1 failed, too few parameters |" in text
-    assert (
-        "| adding (squared error) | failed | – | 0.125 (1 of 3 failed) [`gru`](../gated/gru.md) |"
-        in cell_lines(results, "s5")
-    )
+    best = "0.125 (1 of 3 failed) (1 of 3 diverged) [`gru`](../gated/gru.md)"
+    assert f"| adding (squared error) | failed | – | {best} |" in cell_lines(results, "s5")
+    assert "A run that diverges has the score" in " ".join(cell_lines(results, "gru"))
     assert results.ranked("adding")[0][0] == "gru"
     assert draw_cell(results, "s5")
 

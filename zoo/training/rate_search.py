@@ -162,7 +162,7 @@ def choose_learning_rate(trials: Sequence[RateTrial], rates: Sequence[float]) ->
     if finished := [trial for trial in trials if trial.status == "finished"]:
         return float(min(finished, key=_rate_order).lr or 0.0)
     if diverged := [trial.lr for trial in trials if trial.status == "diverged" and trial.lr]:
-        return min(diverged)
+        return min(*rates, *diverged)
     return rates[len(rates) // 2]
 
 
