@@ -86,6 +86,10 @@ OTHER_DIGEST = {
     "a side effect in a class": ('"""Another cell."""', '"""Another cell."""\n\n    Base.extra = 2'),
     "a call in a class": ('"""Another cell."""', '"""Another cell."""\n\n    extra = unused(2)'),
     "a call in a default": ("def marked(cls)", "def marked(cls, extra=unused(2))"),
+    "a call of a function with a builtin name": (
+        "class Other",
+        "def sum(x):\n    return x\n\n\ndef late(x=sum(2)):\n    return x\n\n\nclass Other",
+    ),
     "an assignment in a default": ("def marked(cls)", "def marked(cls, extra=(SCALE := 2.5))"),
     "a hook of derived classes": (
         "    W = zoo.Param(",

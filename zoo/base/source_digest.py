@@ -121,9 +121,10 @@ def _used_statements(body: list[ast.stmt], root: str) -> list[ast.stmt]:
     is_plain_class = any(isinstance(each, ast.ClassDef) and each.name == root for each in body)
     if not is_plain_class or not _INDIRECT_USES.isdisjoint(_identifiers(body)):
         return body
-    plain = {name for statement in body for name in _plain_imports(statement)} | _PLAIN_FUNCTIONS
-    classes = {each.name for each in body if isinstance(each, ast.ClassDef)}
-    unused = [each for each in body if isinstance(each, _DEFINITIONS) and _only_defines(each, plain, classes)]
+    definitions = [each for each in body if isinstance(each, _DEFINITIONS)]
+    classes = {each.name for each in definitions if isinstance(each, ast.ClassDef)}
+    plain = _PLAIN_FUNCTIONS.union(*map(_plain_imports, body)) - {each.name for each in definitions}
+    unused = [each for each in definitions if _only_defines(each, plain, classes)]
     names = {root}.union(*(_names(statement) for statement in body if statement not in unused))
     while used := [each for each in unused if not names.isdisjoint(_names_of(each))]:
         names = names.union(*map(_names, used))
