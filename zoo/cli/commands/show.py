@@ -60,8 +60,8 @@ def command(
     NAME is a cell, block, modifier, constraint, penalty, optimizer, sampler, task or tracker. If components
     of several kinds have the name, write KIND:NAME. Without KIND, NAME is the cell if a cell and a block
     share the name: mamba is the cell, and block:mamba the block. FILE.py:Class is a class in a Python file.
-    For a cell or a block, zoo also prints the arrays with their shapes and initial values. For a
-    cell, --input, --hidden and --set print the shapes as numbers.
+    For a cell or a block, zoo also prints the arrays with their shapes and initial values. For a cell,
+    --input, --hidden and --set print the shapes as numbers.
 
     RUN is a run directory or a .safetensors file. zoo prints the names, shapes and numbers of parameters, and
     of a run directory the cell, the data, the steps and the best validation.
@@ -74,9 +74,9 @@ def command(
     except UnknownNameError:
         if is_composite(name) or not (_is_path(name) or Path(name).exists()):
             raise
-        if (source or graph) and Path(name).exists():
+        if Path(name).exists() and (source or graph):
             raise UsageError(f"{name} is a run; --source and --graph are for components.") from None
-        if is_sized or assignments:
+        if Path(name).exists() and (is_sized or assignments):
             raise UsageError(f"{name} is a run; --set, --input and --hidden are for cells.") from None
         from zoo.cli.show_run import run_lines
 
