@@ -26,6 +26,7 @@ import importlib
 import json
 import sys
 import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -131,17 +132,22 @@ def write(path: Path, cell: zoo.Cell, reference: ModuleType) -> None:
     )
 
 
-def main(chosen: list[str]) -> None:
-    """Make the given cases, or all."""
-    torch.set_default_dtype(torch.float64)
+def cases(chosen: Sequence[str]) -> Iterator[tuple[str, str, zoo.Cell, ModuleType]]:
+    """Folder, name, cell and reference of the given cases, or of all."""
     for package, folder in (("references", "cells"), ("block_references", "blocks")):
         for file in sorted((HERE / package).glob("[!_]*.py")):
             reference = importlib.import_module(f"{package}.{file.stem}")
             for case, options in reference.CASES.items():
                 if case in chosen or f"{folder}/{case}" in chosen or not chosen:
                     name = case.removesuffix("_empty") if folder == "blocks" else file.stem
-                    cell = zoo.get_cell(name, **options)
-                    write(HERE / folder / f"{case}.npz", cell, reference)
+                    yield folder, case, zoo.get_cell(name, **options), reference
+
+
+def main(chosen: list[str]) -> None:
+    """Make the given cases, or all."""
+    torch.set_default_dtype(torch.float64)
+    for folder, case, cell, reference in cases(chosen):
+        write(HERE / folder / f"{case}.npz", cell, reference)
 
 
 if __name__ == "__main__":

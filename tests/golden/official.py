@@ -12,6 +12,7 @@ licence.
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -21,6 +22,10 @@ from collections.abc import Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
+
+
+class MissingCloneError(Exception):
+    """A repository has not been cloned."""
 
 
 def official(
@@ -39,19 +44,24 @@ def official(
     Args:
         repository: Owner and name on GitHub.
         commit: Commit that holds the file.
-        path: File in the repository.
+        path: File in the repository, in Python or a notebook.
         *names: Functions and classes of the file. Those of a class are named by the function alone.
         edits: Text of these functions to replace, by its replacement, for example a rounded constant.
         **environment: Modules and values that they use.
 
     Returns:
         The function or class, or a list of them.
+
+    Raises:
+        MissingCloneError: if there is no clone of the repository.
     """
     clone = Path(os.environ["OFFICIAL_CODE"]) / repository.replace("/", "+")
     clone = clone / "repo" if (clone / "repo").is_dir() else clone
+    if not clone.is_dir():
+        raise MissingCloneError(f"no clone: git clone https://github.com/{repository} {clone}")
     show = ["git", "-C", str(clone), "show", f"{commit}:{path}"]
     source = subprocess.run(show, capture_output=True, check=True, encoding="utf-8").stdout
-    tree = ast.parse(source)
+    tree = ast.parse(code_of_notebook(source) if path.endswith(".ipynb") else source)
     wanted = {node.name: node for node in ast.walk(tree) if getattr(node, "name", None) in names}
     for node in wanted.values():
         node.decorator_list = []
@@ -73,3 +83,10 @@ def official(
         spec.loader.exec_module(module)
     functions = [getattr(module, name) for name in names]
     return functions if len(names) > 1 else functions[0]
+
+
+def code_of_notebook(text: str) -> str:
+    """Code of all cells of a Jupyter notebook, without commands of IPython."""
+    cells = [cell["source"] for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    lines = "\n".join("".join(source) for source in cells).splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import os
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -21,6 +23,17 @@ pytest.importorskip("scipy", reason="the reference of the LMU discretises its wi
 
 RTOL = 1e-9
 Tensors = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def official_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip references that run official code if there is none."""
+    monkeypatch.syspath_prepend(REFERENCES["gru"].parents[1])
+    if "OFFICIAL_CODE" not in os.environ:
+        reason = "OFFICIAL_CODE names no clones of official code, see tests/golden/official.py"
+        monkeypatch.setattr(
+            importlib.import_module("official"), "official", lambda *_, **__: pytest.skip(reason)
+        )
 
 
 def reference_of(cell: zoo.Cell) -> ModuleType:

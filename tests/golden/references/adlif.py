@@ -1,15 +1,24 @@
-"""Adaptive leaky integrate-and-fire units, one feature at a time after another."""
+"""Adaptive leaky integrate-and-fire units by the code of their authors."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+import numpy as np
 import torch
-from torch.nn.functional import linear
+from official import official
+from torch import nn
+from torch.func import functional_call
 
 Tensors = dict[str, torch.Tensor]
 CASES: dict[str, dict[str, Any]] = {"adlif": {"threshold": 0.05}}
+# BSD-3-Clause licence.
+AUTHORS = ("idiap/sparch", "f8756254ab8d0e3337eb69542c684b922d6b6cbd", "sparch/models/snns.py")
+# The official code draws the first states, and does not return the last ones.
+EDITS = {
+    "torch.rand(Wx.shape[0], Wx.shape[2]).to(device)": "next(self.first)",
+    "return torch.stack(s, dim=1)": "self.last = st, ut, wt; return torch.stack(s, dim=1)",
+}
 
 
 def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any]) -> None:
@@ -19,27 +28,13 @@ def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any])
     state["s"][:] = state["s"] > 0
 
 
-def spike(x: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
-    """One above zero, with a given derivative."""
-    return (x > 0).to(x.dtype).detach() + (x - x.detach()) * slope.detach()
-
-
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``_radlif_cell`` of github.com/idiap/sparch at f8756254 (BSD-3-Clause), sparch/models/snns.py.
-
-    The diagonal of the recurrent matrix is zero, parameters are clamped, and the surrogate is a box of width
-    one. Run in float64 on the inputs of the case, ``RadLIFLayer`` gives the same values to 2e-15.
-    """
-    u, w, s = state["u"], state["w"], state["s"]
-    alpha = torch.clamp(p["alpha"], math.exp(-1 / 5), math.exp(-1 / 25))
-    beta = torch.clamp(p["beta"], math.exp(-1 / 30), math.exp(-1 / 120))
-    a, b = torch.clamp(p["a"], -1.0, 1.0), torch.clamp(p["b"], 0.0, 2.0)
-    off_diagonal = p["Wh"] - torch.diag(torch.diag(p["Wh"]))
-    out = []
-    for each in x:
-        w = beta * w + a * u + b * s
-        u = torch.lerp(linear(each, p["Wx"].T) + torch.matmul(s, off_diagonal) - w, u - s, alpha)
-        above = u - options["threshold"]
-        s = spike(above, ((above > -0.5) & (above <= 0.5)).to(u.dtype))
-        out.append(s)
-    return torch.stack(out), {"s": s, "u": u, "w": w}
+    """Run ``RadLIFLayer`` with ``SpikeFunctionBoxcar``, without normalisation."""
+    spike = official(*AUTHORS, "SpikeFunctionBoxcar", torch=torch)
+    tools = {"torch": torch, "nn": nn, "np": np, "SpikeFunctionBoxcar": spike}
+    network = official(*AUTHORS, "RadLIFLayer", edits=EDITS, **tools)
+    layer = network(*p["Wx"].shape, x.shape[1], options["threshold"], normalization="none")
+    layer.first = iter([state["u"], state["w"], state["s"]])
+    weights = p | {"W.weight": p["Wx"].T, "V.weight": p["Wh"]}
+    y = functional_call(layer, weights, x.transpose(0, 1))
+    return y.transpose(0, 1), dict(zip("suw", layer.last, strict=True))

@@ -1,15 +1,37 @@
-"""Leaky integrate-and-fire units with an adaptive threshold."""
+"""Leaky integrate-and-fire units with an adaptive threshold by the code of their authors."""
 
 from __future__ import annotations
 
-import math
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
-from torch.nn.functional import linear
+from official import official
 
 Tensors = dict[str, torch.Tensor]
 CASES: dict[str, dict[str, Any]] = {"alif": {"tau": 10.0, "tau_b": 30.0, "threshold": 0.2}}
+# Clear BSD licence.
+AUTHORS = ("IGITUGraz/LSNN-official", "a9158a3540da92ae51c46a3b7abd4eae75a2bb86", "lsnn/spiking_models.py")
+# Functions of TensorFlow 1 by those of PyTorch.
+TF = {
+    "float32": torch.float64,
+    "int64": torch.int64,
+    "name_scope": nullcontext,
+    "variable_scope": nullcontext,
+    "cast": torch.as_tensor,
+    "ones": torch.ones,
+    "zeros_like": lambda a: torch.zeros_like(torch.as_tensor(a)),
+    "where": lambda condition, x, y: torch.where(torch.as_tensor(condition), x, y),
+    "equal": torch.eq,
+    "greater": torch.gt,
+    "maximum": torch.clamp,
+    "abs": torch.abs,
+    "exp": torch.exp,
+    "stack": torch.stack,
+    "identity": lambda a, name: a,
+}
 
 
 def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any]) -> None:
@@ -18,28 +40,34 @@ def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any])
     state["b"][:] = abs(state["b"])
 
 
-def spike(x: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
-    """One above zero, with a given derivative."""
-    return (x > 0).to(x.dtype).detach() + (x - x.detach()) * slope.detach()
-
-
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``ALIF`` of github.com/IGITUGraz/LSNN-official at a9158a35 (Clear BSD), lsnn/spiking_models.py.
+    """Run ``ALIF`` with ``SpikeFunction``, with PyTorch in place of TensorFlow 1.
 
-    Spikes come from the potential before its update, and the reset has a gradient, as there. Run in float64
-    on the inputs of the case, with PyTorch in place of TensorFlow 1, ``ALIF.__call__`` gives the same values
-    to 2e-15.
+    The delay is one step, so ``tf_roll`` leaves zeros in the buffer of currents.
     """
-    v, z, b, out = state["v"], state["s"], state["b"], []
-    decay, decay_b = math.exp(-1 / options["tau"]), math.exp(-1 / options["tau_b"])
-    recurrent = torch.where(torch.eye(len(p["Wh"]), dtype=torch.bool), torch.zeros_like(p["Wh"]), p["Wh"])
+    weights = {"InputWeight": p["Wx"], "RecurrentWeight": p["Wh"]}
+
+    def variable(value: Any, name: str, dtype: Any = None, trainable: bool = True) -> torch.Tensor:
+        return weights.get(name, torch.as_tensor(value))
+
+    def spike(v: torch.Tensor, factor: float) -> torch.Tensor:  # as by tf.custom_gradient
+        z, gradient = forward(v.detach(), factor)
+        return z + (v - v.detach()) * gradient(torch.ones_like(z))[0]
+
+    tf = SimpleNamespace(Variable=variable, **TF)
+    forward = official(*AUTHORS, "SpikeFunction", tf=tf)
+    tools: dict[str, Any] = {"tf": tf, "np": np, "rd": np.random, "Variable": variable, "Cell": object}
+    tools |= {"ALIFStateTuple": SimpleNamespace, "SpikeFunction": spike}
+    tools["einsum_bi_ijk_to_bjk"] = lambda a, b: torch.einsum("bi,ijk->bjk", a, b)
+    tools["tf_roll"] = lambda buffer, *last, axis: torch.zeros_like(buffer)
+    names = "weight_matrix_with_delay_dimension", "LIF", "ALIF"
+    *_, network = official(*AUTHORS, *names, **tools)
+    constants = {"thr": options["threshold"], "tau_adaptation": options["tau_b"], "beta": options["beta"]}
+    cell = network(*p["Wx"].shape, tau=options["tau"], **constants)
+    last = SimpleNamespace(z=state["s"], v=state["v"], b=state["b"])
+    last.i_future_buffer, last.z_buffer = torch.zeros(*last.v.shape, 1), torch.zeros(*last.v.shape, 0)
+    out = []
     for each in x:
-        current = linear(each, p["Wx"].T) + linear(z, recurrent.T)
-        b = decay_b * b + (1.0 - decay_b) * z
-        threshold = options["threshold"] + options["beta"] * b
-        scaled = (v - threshold) / threshold
-        fired = spike(scaled, 0.3 * torch.clamp(1 - scaled.abs(), min=0))
-        v = decay * v + (1 - decay) * current - z * threshold
-        z = fired
+        (z, _, _), last = cell(each, last)
         out.append(z)
-    return torch.stack(out), {"s": z, "v": v, "b": b}
+    return torch.stack(out), {"s": last.z, "v": last.v, "b": last.b}

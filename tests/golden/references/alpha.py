@@ -1,4 +1,4 @@
-"""Units with an alpha function as in snnTorch, with recurrent weights."""
+"""Units with an alpha function by the code of snnTorch, with recurrent weights."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import torch
+from references.synaptic import neuron
 from torch.nn.functional import linear
 
 Tensors = dict[str, torch.Tensor]
@@ -22,26 +23,16 @@ def tau_of(options: dict[str, Any]) -> float:
     return math.log(options["alpha"]) / (math.log(options["beta"]) - math.log(options["alpha"])) + 1
 
 
-def spike(x: torch.Tensor) -> torch.Tensor:
-    """One above zero, with the derivative of ``atan`` in snntorch/surrogate.py, alpha 2."""
-    slope = 1 / (1 + (torch.pi * x) ** 2)
-    return (x > 0).to(x.dtype).detach() + (x - x.detach()) * slope.detach()
-
-
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``Alpha`` of snnTorch 1.0.0, snntorch/_neurons/alpha.py (MIT), with its reset to zero.
+    """Run ``Alpha`` with its reset to zero.
 
-    Its input is here the sum of the projected input and the projected spikes, as in ``RSynaptic``. Run in
-    float64 on the inputs of the case, the class itself gives the same outputs, states and gradients to 2e-15.
+    Its input is here the sum of the projected input and the projected spikes, as in ``RSynaptic``. The first
+    potential follows from the currents.
     """
-    spk, exc, inh, tau = state["s"], state["e"], state["n"], tau_of(options)
-    mem, out = tau * (exc + inh), []
-    for each in x:
-        reset = spike(mem - options["threshold"]).detach()
-        current = linear(each, p["Wx"].T, p["b"]) + linear(spk, p["Wh"].T)
-        exc, inh = options["alpha"] * exc + current, options["beta"] * inh - current
-        mem = tau * (exc + inh)
-        exc, inh, mem = exc - exc * reset, inh - inh * reset, mem - mem * reset
-        spk = spike(mem - options["threshold"])
+    layer = neuron("Alpha")(options["alpha"], options["beta"], options["threshold"])
+    spk, exc, inh, out = state["s"], state["e"], state["n"], []
+    mem = tau_of(options) * (exc + inh)
+    for each in linear(x, p["Wx"].T, p["b"]):
+        spk, exc, inh, mem = layer(each + linear(spk, p["Wh"].T), exc, inh, mem)
         out.append(spk)
     return torch.stack(out), {"s": spk, "e": exc, "n": inh}

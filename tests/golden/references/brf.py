@@ -1,15 +1,19 @@
-"""Balanced resonate-and-fire units, as complex numbers."""
+"""Balanced resonate-and-fire units by the code of their authors."""
 
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import torch
+from official import official
 from torch.nn.functional import linear
 
 Tensors = dict[str, torch.Tensor]
 CASES: dict[str, dict[str, Any]] = {"brf": {}}
+# MIT licence.
+AUTHORS = ("AdaptiveAILab/brf-neurons", "5d45b0e7d545f09b79d029bb40573200fde57fd7")
 
 
 def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any]) -> None:
@@ -19,33 +23,25 @@ def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any])
     state["s"][:] = state["s"] > 0
 
 
-def spike(x: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
-    """One above zero, with a given derivative."""
-    return (x > 0).to(x.dtype).detach() + (x - x.detach()) * slope.detach()
-
-
-def density(x: torch.Tensor, deviation: float) -> torch.Tensor:
-    """The normal density with mean zero."""
-    return torch.exp(-torch.square(x / deviation) / 2) / (deviation * math.sqrt(2 * math.pi))
-
-
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``BRFCell`` and ``brf_update`` of github.com/AdaptiveAILab/brf-neurons at 5d45b0e7 (MIT).
+    """Run ``BRFCell`` with ``brf_update``, ``sustain_osc`` and ``StepDoubleGaussianGrad``.
 
-    They are in snn/modules/rf.py, and the surrogate in snn/functional/autograd.py. Their one linear layer
-    reads input and spikes. Run in float64 on the inputs of the case, they give the same values to 2e-15.
+    Its one linear layer reads input and spikes, as in ``SimpleResRNN``.
     """
-    z, q, potential = state["s"], state["q"], torch.complex(state["u"], state["v"])
-    dt, omega = options["dt"], p["omega"].abs()
-    boundary = (-1 + torch.sqrt(1 - torch.square(dt * omega))) / dt
-    weights = torch.cat([p["Wx"], p["Wh"]]).T
-    out = []
+    base, name = "snn/functional/base.py", "StepDoubleGaussianGrad"
+    step, gaussian = official(*AUTHORS, base, "step", "gaussian", torch=torch, math=math)
+    tools = {"torch": torch, "step": step, "gaussian": gaussian}
+    spike = official(*AUTHORS, "snn/functional/autograd.py", name, **tools)
+    # The base class ``RFCell`` only makes the parameters. The constants are those of the file.
+    tools |= {"functional": SimpleNamespace(**{name: spike}), "RFCell": torch.nn.Module}
+    tools |= {"DEFAULT_DT": 0.01, "DEFAULT_RF_THETA": 1.0}
+    names = "sustain_osc", "brf_update", "BRFCell"
+    *_, cell = official(*AUTHORS, "snn/modules/rf.py", *names, **tools)
+    layer, weights = cell(), torch.cat([p["Wx"], p["Wh"]]).T
+    layer.linear = lambda inputs: linear(inputs, weights)
+    layer.omega, layer.b_offset, layer.dt = p["omega"], p["damping"], options["dt"]
+    states, out = tuple(state[each] for each in "suvq"), []
     for each in x:
-        pole = torch.complex(boundary - p["damping"].abs() - q, omega.expand_as(q))
-        potential = potential + dt * (pole * potential + linear(torch.cat([each, z], dim=1), weights))
-        above = potential.real - 1.0 - q
-        slope = 0.5 * (1.15 * density(above, 0.5) - 0.3 * density(above, 3.0))
-        z = spike(above, slope)
-        q = 0.9 * q + z
-        out.append(z)
-    return torch.stack(out), {"s": z, "u": potential.real, "v": potential.imag, "q": q}
+        states = layer(torch.cat([each, states[0]], dim=1), states)
+        out.append(states[0])
+    return torch.stack(out), dict(zip("suvq", states, strict=True))

@@ -1,33 +1,36 @@
-"""Excitatory and inhibitory rate units, with the mask of signs on columns."""
+"""Excitatory and inhibitory rate units by the class of an author."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import torch
-from torch.nn.functional import linear
+from official import official
+from torch import nn
 
 Tensors = dict[str, torch.Tensor]
 CASES: dict[str, dict[str, Any]] = {
     "ei_rnn": {"alpha": 0.3, "excitatory": 0.7},
     "ei_rnn_whole": {"alpha": 1.0, "excitatory": 0.5},
 }
+# MIT licence.
+AUTHORS = ("gyyang/nn-brain", "a675b15cd7f164f716a0f000877be131d31195e7")
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``EIRNN`` of github.com/gyyang/nn-brain at a675b15c (MIT), EI_RNN.ipynb, without noise.
+    """Run ``EIRNN`` of EI_RNN.ipynb without noise and with one bias.
 
-    The bias of its recurrent layer is zero. Run in float64 on the inputs of the case, the class itself gives
-    the same outputs, states and gradients to 2e-15.
+    It has an argument for the excitatory part, but its recurrent layer is always given 0.8. This is edited.
     """
-    size = len(p["Wh"])
-    count = int(options["excitatory"] * size)
-    mask = torch.tensor([[1.0] * count + [-1.0] * (size - count)] * size, dtype=torch.float64)
-    mask.fill_diagonal_(0)
-    weight = torch.abs(p["Wh"].T) * mask
-    h, out = state["h"], []
-    for each in x:
-        total = linear(each, p["Wx"].T, p["b"]) + linear(torch.relu(h), weight)
-        h = torch.lerp(h, total, options["alpha"])
-        out.append(torch.relu(h))
-    return torch.stack(out), {"h": h}
+    edits = {"EIRecLinear(hidden_size, e_prop=0.8)": "EIRecLinear(hidden_size, e_prop)"}
+    tools = {"torch": torch, "nn": nn, "init": nn.init, "F": nn.functional, "np": np, "math": math}
+    network, _ = official(*AUTHORS, "EI_RNN.ipynb", "EIRNN", "EIRecLinear", edits=edits, **tools)
+    # Its time constant is 100 ms.
+    units = network(x.shape[-1], len(p["b"]), 100 * options["alpha"], options["excitatory"])
+    weights = {"input2h.weight": p["Wx"].T, "input2h.bias": p["b"]}
+    weights |= {"h2h.weight": p["Wh"].T, "h2h.bias": torch.zeros_like(p["b"])}
+    first = state["h"], torch.relu(state["h"])
+    y, (last, _) = torch.func.functional_call(units, weights, (x, first))
+    return y, {"h": last}

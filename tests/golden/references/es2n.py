@@ -1,28 +1,32 @@
-"""The edge of stability echo state network, on columns and for each sequence."""
+"""The edge of stability echo state network by the code of ReservoirPy."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import torch
+from official import official
 
 Tensors = dict[str, torch.Tensor]
 CASES: dict[str, dict[str, Any]] = {"es2n": {"proximity": 0.4, "density": 0.7}}
+# MIT licence, as of version 0.4.2.
+LIBRARY = ("reservoirpy/reservoirpy", "6a0a7b1d7311a9a98eb429d4fccb6f243b9315d0")
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``ES2N._step`` of ReservoirPy 0.4.2 (MIT), reservoirpy/nodes/es2n.py, without a bias.
+    """Run ``ES2N._step`` on each sequence, with PyTorch's arrays and without a bias, as there by default.
 
-    Run in float64 on the inputs of the case, on PyTorch's arrays, the method itself gives the same outputs,
-    states and gradients to 2e-15. The output is the new state and the part of the input that ``Wo`` adds.
+    The output is the new state and the part of the input that ``Wo`` adds.
     """
-    W, rotation, Win, beta = p["Wh"].T, p["Q"].T, p["Wx"].T, options["proximity"]
+    step = official(*LIBRARY, "reservoirpy/nodes/es2n.py", "_step")
+    weights = {"W": p["Wh"].T, "O": p["Q"].T, "Win": p["Wx"].T, "bias": 0.0}
+    node = SimpleNamespace(**weights, activation=torch.tanh, proximity=options["proximity"])
     rows = []
-    for row in range(x.shape[1]):
-        s, history = state["h"][row], []
-        for u in x[:, row]:
-            s = torch.lerp(rotation @ s, torch.tanh(W @ s + Win @ u), beta)
-            history.append(s)
-        rows.append(torch.stack(history))
+    for sequence, h in zip(x.unbind(1), state["h"], strict=True):
+        history = [{"out": h}]
+        for each in sequence:
+            history.append(step(node, history[-1], each))
+        rows.append(torch.stack([each["out"] for each in history[1:]]))
     hidden = torch.stack(rows, dim=1)
-    return hidden + torch.einsum("tbi,ih->tbh", x, p["Wo"]), {"h": hidden[-1]}
+    return hidden + x @ p["Wo"], {"h": hidden[-1]}

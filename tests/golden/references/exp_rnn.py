@@ -1,27 +1,41 @@
-"""The orthogonal network, with PyTorch's exponential."""
+"""The orthogonal network by its authors' code, with PyTorch's exponential."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import torch
+from official import official
+from torch import nn
 
 Tensors = dict[str, torch.Tensor]
 CASES: dict[str, dict[str, Any]] = {"exp_rnn": {}, "exp_rnn_cayley": {"map": "cayley"}}
+# MIT licence.
+AUTHORS = ("Lezcano/expRNN", "830ec836521d0c295436dcafc3f0b3deea36c83c")
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``OrthogonalRNN`` of github.com/Lezcano/expRNN at 830ec836 (MIT), orthogonal.py, in static mode.
+    """Run ``OrthogonalRNN`` in static mode, with ``cayley_map`` or PyTorch's exponential of matrices.
 
-    Run in float64 on the inputs of the case, with PyTorch's matrix exponential in place of its own in single
-    precision, the class itself gives the same outputs, states and gradients to 5e-15.
+    The authors' own exponential, ``expm32``, is exact to single precision.
     """
-    upper = p["A"].triu(diagonal=1)
-    skew, one = upper - upper.T, torch.eye(len(upper), dtype=torch.float64)
-    B = torch.linalg.solve(one + skew, one - skew) if options["map"] == "cayley" else torch.matrix_exp(skew)
+    tools = {"torch": torch, "nn": nn}
+    base = official(*AUTHORS, "parametrization.py", "Parametrization", **tools)
+    classes = "Orthogonal", "modrelu", "OrthogonalRNN"
+    layer = official(*AUTHORS, "orthogonal.py", *classes, Parametrization=base, **tools)[-1]
+    # PyTorch has no ``torch.solve`` any more.
+    older = SimpleNamespace(eye=torch.eye, solve=lambda b, a: (torch.linalg.solve(a, b),))
+    cayley = official(*AUTHORS, "trivializations.py", "cayley_map", torch=older)
+    mapping = cayley if options["map"] == "cayley" else torch.matrix_exp
+    cell = layer(x.shape[-1], len(p["b"]), nn.init.zeros_, "static", mapping).double()
+    weights = {
+        "recurrent_kernel.A": p["A"],
+        "input_kernel.weight": p["Wx"].T,
+        "nonlinearity.b": p["b"],
+    }
     h, out = state["h"], []
     for each in x:
-        a = each @ p["Wx"] + h.matmul(B)
-        h = torch.sign(a) * torch.relu(torch.abs(a) + p["b"])
-        out.append(h)
+        y, h = torch.func.functional_call(cell, weights, (each, h))
+        out.append(y)
     return torch.stack(out), {"h": h}

@@ -1,10 +1,11 @@
-"""The diagonal Kalman delta network after its authors' plain recurrence, one sequence at a time."""
+"""The diagonal Kalman delta network by its authors' code."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from official import official
 from references.kda import unit
 from torch.nn.functional import linear, silu, softplus
 
@@ -14,37 +15,28 @@ CASES: dict[str, dict[str, Any]] = {
     "kalman_delta_one_head": {},
     "kalman_delta_empty": {"heads": 3},
 }
+# MIT licence: the authors' fork of flash-linear-attention.
+AUTHORS = (
+    "ngocbh/flash-linear-attention",
+    "fd70c5badd3221cea77f561b34a80e50c74a7b57",
+    "fla/ops/diag_kdn/naive.py",
+)
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``naive_recurrent_diag_kdn`` of ngocbh/kalman-delta-networks at 60aca3af, as its layer calls it.
+    """Run ``naive_recurrent_diag_kdn``, called as by the layer ``DiagKDN``.
 
-    The file is lit_gpt/kdn_ops/diag_kdn_naive.py, and the layer lit_gpt/diag_kdn.py. No licence is stated.
-    Run in float64 on the inputs of the cases, the function of the same name in the authors' fork of
-    flash-linear-attention (MIT, fla/ops/diag_kdn/naive.py at fd70c5ba) gives the same outputs, states and
-    gradients to 2e-15. The authors store the precision itself, and the cell its logarithm over the first one.
+    The authors store the precision itself, and the cell its logarithm over the first one.
     """
-    heads = options["heads"]
-    width = len(p["b"]) // heads
+    names = "naive_diag_kdn_gain", "naive_recurrent_diag_kdn"
+    recurrence = official(*AUTHORS, *names, torch=torch)[-1]
+    u, heads = x.transpose(0, 1), options["heads"]
+    q, k, v = (silu(part).unflatten(-1, (heads, -1)) for part in linear(u, p["Wx"].T).chunk(3, dim=-1))
+    speed = softplus(linear(linear(u, p["Wa"].T), p["Wr"].T) + p["b"]).unflatten(-1, (heads, -1))
+    g = -torch.exp(p["A"])[:, None] * speed
+    omega = softplus(linear(linear(u, p["Wn"].T), p["Ws"].T, p["bn"])).unflatten(-1, (heads, -1))
+    r = softplus(linear(u, p["Wo"].T, p["bo"])) + 0.01
     first = softplus(p["prior"])[:, None] + 0.1
-    outputs, memories, precisions = [], [], []
-    for row in range(x.shape[1]):
-        memory, covariance, history = state["S"][row], 1 / (first * state["m"][row].exp()), []
-        for u in x[:, row]:
-            q, k, v = (silu(linear(u, w.T)).view(heads, width) for w in p["Wx"].chunk(3, dim=1))
-            q, k = unit(q), unit(k)
-            speed = softplus(linear(linear(u, p["Wa"].T), p["Wr"].T) + p["b"]).view(heads, width)
-            alpha = torch.exp(-p["A"].exp()[:, None] * speed)
-            omega = softplus(linear(linear(u, p["Wn"].T), p["Ws"].T, p["bn"])).view(heads, width)
-            r = (softplus(linear(u, p["Wo"].T, p["bo"])) + 0.01)[:, None]
-            predicted = alpha.square() * covariance + omega
-            gain = predicted * k / (r + (predicted * k.square()).sum(-1, keepdim=True))
-            covariance = predicted / (1 + width * k.square() / r * predicted)
-            decayed = alpha[..., None] * memory
-            innovation = v - torch.einsum("hk,hkv->hv", k, decayed)
-            memory = decayed + gain[..., None] * innovation[:, None, :]
-            history.append(width**-0.5 * torch.einsum("hk,hkv->hv", q, memory).flatten())
-        outputs.append(torch.stack(history))
-        memories.append(memory)
-        precisions.append(-(covariance * first).log())
-    return torch.stack(outputs, dim=1), {"S": torch.stack(memories), "m": torch.stack(precisions)}
+    initial = state["S"], first * torch.exp(state["m"])
+    y, (memory, precision) = recurrence(unit(q), unit(k), v, g, omega, r, None, initial, True)
+    return y.flatten(2).transpose(0, 1), {"S": memory, "m": torch.log(precision / first)}

@@ -1,34 +1,49 @@
-"""Nonlinear vector autoregression, from the list of unique products."""
+"""Nonlinear vector autoregression by the code of ReservoirPy."""
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement
+import itertools
+import math
+from types import SimpleNamespace
 from typing import Any
 
 import torch
+from official import official
+from references.es2n import LIBRARY
 
 Tensors = dict[str, torch.Tensor]
 CASES: dict[str, dict[str, Any]] = {"nvar": {}, "nvar_stride": {"delay": 3, "stride": 2}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``NVAR._step`` of ReservoirPy (MIT) at 06833e33, reservoirpy/nodes/nvar.py, and a readout.
+    """Run ``NVAR.initialize`` and ``NVAR._step`` on each sequence, with PyTorch's arrays, and a readout.
 
-    Run in float64 on the inputs of the cases, the method itself gives the same features. ``Wq`` has a row for
-    each ordered pair, so the weight of a product of two different features is the sum of two rows.
+    ``Wq`` has a row for each ordered pair, so the weight of a product of two different features is the sum of
+    two rows.
     """
-    delay, stride = options["delay"], options["stride"]
-    size = delay * x.shape[-1]
-    pairs = list(combinations_with_replacement(range(size), 2))
-    weights = torch.stack(
-        [p["Wq"][i * size + j] + (p["Wq"][j * size + i] if i != j else 0) for i, j in pairs]
+    numpy = SimpleNamespace(
+        arange=range,
+        array=torch.tensor,
+        zeros=torch.zeros,
+        ravel=torch.ravel,
+        prod=torch.prod,
+        roll=torch.roll,
     )
-    first, second = torch.tensor(pairs).T
-    past, out = state["past"], []
-    for each in x:
-        store = torch.cat([each[:, None], past], dim=1)
-        past = store[:, :-1]
-        linear = store[:, ::stride].flatten(1)
-        features = torch.cat([torch.ones(len(each), 1), linear, linear[:, first] * linear[:, second]], dim=1)
-        out.append(features @ torch.cat([p["b"][None], p["Wl"], weights]))
-    return torch.stack(out), {"past": past}
+    tools = {"np": numpy, "it": itertools, "comb": math.comb}
+    # PyTorch names the axis of this function otherwise.
+    edits = {"np.roll(store, 1, axis=0)": "np.roll(store, 1, 0)"}
+    file = "reservoirpy/nodes/nvar.py"
+    initialize, step = official(*LIBRARY, file, "initialize", "_step", edits=edits, **tools)
+    node = SimpleNamespace(delay=options["delay"], order=2, strides=options["stride"], input_dim=x.shape[-1])
+    node._set_input_dim = lambda x: None
+    rows, last = [], []
+    for sequence, past in zip(x.unbind(1), state["past"], strict=True):
+        initialize(node, None)
+        node.store[: len(past)] = past
+        rows.append(torch.stack([step(node, node.state, each)["out"] for each in sequence]))
+        last.append(node.store[: len(past)])
+    first, second = node._monomial_idx.T
+    Wq = p["Wq"].unflatten(0, (len(p["Wl"]), -1))
+    weights = Wq[first, second] + (first != second)[:, None] * Wq[second, first]
+    y = torch.stack(rows, dim=1) @ torch.cat([p["Wl"], weights]) + p["b"]
+    return y, {"past": torch.stack(last)}

@@ -1,35 +1,32 @@
-"""The LSTM with ordered neurons, on chunks."""
+"""The LSTM with ordered neurons by its authors' code."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch.nn.functional import linear, softmax
+from official import official
+from torch import nn
+from torch.nn import functional
 
 Tensors = dict[str, torch.Tensor]
 CASES: dict[str, dict[str, Any]] = {"on_lstm": {}, "on_lstm_chunks": {"chunk": 2}}
+# BSD licence with 3 clauses.
+AUTHORS = ("yikangshen/Ordered-Neurons", "46d63cde024802eaf1eb7cc896431329014dd869", "ON_LSTM.py")
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``ONLSTMCell`` of github.com/yikangshen/Ordered-Neurons at 46d63cde (BSD-3-Clause), ON_LSTM.py.
-
-    The bias of its recurrent layer is zero. Run in float64 on the inputs of the case, the class itself gives
-    the same outputs, states and gradients to 2e-15.
-    """
-    units, size = p["Wh"].shape[0], options["chunk"]
-    chunks = units // size
-    h, c, out = state["h"], state["c"].view(-1, chunks, size), []
-    for each in x:
-        gates = linear(each, p["Wx"].T, p["b"]) + linear(h, p["Wh"].T)
-        master_in, master_forget = gates[:, : 2 * chunks].chunk(2, 1)
-        o, g, i, f = gates[:, 2 * chunks :].view(-1, 4, chunks, size).unbind(1)
-        master_in = 1.0 - torch.cumsum(softmax(master_in, dim=-1), dim=-1)[:, :, None]
-        master_forget = torch.cumsum(softmax(master_forget, dim=-1), dim=-1)[:, :, None]
-        overlap = master_forget * master_in
-        forget = torch.sigmoid(f) * overlap + (master_forget - overlap)
-        write = torch.sigmoid(i) * overlap + (master_in - overlap)
-        c = forget * c + write * torch.tanh(g)
-        h = (torch.sigmoid(o) * torch.tanh(c)).reshape(-1, units)
-        out.append(h)
-    return torch.stack(out), {"h": h, "c": c.reshape(-1, units)}
+    """Run ``ONLSTMStack`` of one ``ONLSTMCell``. The bias of its recurrent layer is zero."""
+    names = "LinearDropConnect", "cumsoftmax", "ONLSTMCell", "ONLSTMStack"
+    tools = {"torch": torch, "nn": nn, "F": functional, "LockedDropout": nn.Identity}
+    units, chunk = p["Wh"].shape[0], options["chunk"]
+    stack = official(*AUTHORS, *names, **tools)[-1]([x.shape[-1], units], chunk)
+    weights = {
+        "cells.0.ih.0.weight": p["Wx"].T,
+        "cells.0.ih.0.bias": p["b"],
+        "cells.0.hh.weight": p["Wh"].T,
+        "cells.0.hh.bias": torch.zeros_like(p["b"]),
+    }
+    first = state["h"], state["c"].unflatten(-1, (-1, chunk))
+    y, [(h, c)], *_ = torch.func.functional_call(stack, weights, (x, [first]))
+    return y, {"h": h, "c": c.flatten(1)}

@@ -1,16 +1,26 @@
-"""Adaptive leaky integrate-and-fire units in symplectic Euler steps."""
+"""Adaptive leaky integrate-and-fire units in symplectic Euler steps by the code of their authors."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch.nn.functional import linear
+from official import official
+from torch.func import functional_call
+from torch.nn import Module, Parameter, functional
 
 Tensors = dict[str, torch.Tensor]
 CASES: dict[str, dict[str, Any]] = {
     "se_adlif": {"q": 20.0, "threshold": 0.3, "tau_u_max": 10.0, "scale": 0.7, "slope": 3.0}
 }
+# CC BY-SA 4.0 licence.
+AUTHORS = ("IGITUGraz/SE-adlif", "e9803972ce28518383f056dd023618bdd1fba1ea")
+
+
+class Config(dict[str, Any]):
+    """A dictionary whose values are attributes too, as in OmegaConf."""
+
+    __getattr__ = dict.__getitem__
 
 
 def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any]) -> None:
@@ -20,33 +30,33 @@ def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any])
     state["s"][:] = state["s"] > 0
 
 
-def spike(x: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
-    """One above zero, with a given derivative."""
-    return (x > 0).to(x.dtype).detach() + (x - x.detach()) * slope.detach()
-
-
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``SEAdLIF`` of github.com/IGITUGraz/SE-adlif at e9803972 (CC BY-SA 4.0), models/alif.py.
+    """Run ``SEAdLIF`` with ``InterpolationTrainer`` and ``SLAYER``.
 
-    Parameters are clamped here and not after an update. Run in float64 on the inputs of the case, the class
-    itself, with its parameters clamped before, gives the same values to 2e-15, and gradients wherever a
-    parameter is within its limits.
+    Training clamps the parameters after every update. Here they are clamped before, with the same limits.
     """
-    u, z, w, out = state["u"], state["s"], state["w"], []
-    decays = []
-    for name, kind in (("t", "tau_u"), ("r", "tau_w")):
-        part = torch.clamp(p[name], 0.0, 1.0)
-        low, high = options[f"{kind}_min"], options[f"{kind}_max"]
-        decays.append(torch.exp(-1.0 / (part * high + (1.0 - part) * low)))
-    decay_u, decay_w = decays
-    a, b = torch.clamp(p["a"], 0.0, 1.0), torch.clamp(p["b"], 0.0, 2.0)
+    tools = {"torch": torch, "Module": Module, "Parameter": Parameter, "F": functional}
+    trainers = "TauTrainer", "InterpolationTrainer", "get_tau_trainer_class"
+    *_, tools["get_tau_trainer_class"] = official(*AUTHORS, "module/tau_trainers.py", *trainers, **tools)
+    tools["SLAYER"] = official(*AUTHORS, "models/helpers.py", "SLAYER", **tools)
+    _, network = official(*AUTHORS, "models/alif.py", "EFAdLIF", "SEAdLIF", **tools)
+    ranges = {f"tau_{kind}_range": [options[f"tau_{kind}_{end}"] for end in ("min", "max")] for kind in "uw"}
+    names = {"thr": "threshold", "alpha": "slope", "c": "scale", "q": "q"}
+    numbers = {name: options[ours] for name, ours in names.items()}
+    inputs, units = p["Wx"].shape
+    layer = network(Config(input_size=inputs, n_neurons=units, **ranges, **numbers))
+    weights = {
+        "weight": p["Wx"].T,
+        "recurrent": p["Wh"].T,
+        "bias": p["bias"],
+        "tau_u_trainer.weight": torch.clamp(p["t"], 0.0, 1.0),
+        "tau_w_trainer.weight": torch.clamp(p["r"], 0.0, 1.0),
+        "a": torch.clamp(p["a"], *layer.a_range),
+        "b": torch.clamp(p["b"], *layer.b_range),
+    }
+    states, out = (state["u"], state["s"], state["w"]), []
     for each in x:
-        current = linear(each, p["Wx"].T, p["bias"]) + linear(z, p["Wh"].T)
-        u = torch.lerp(current - w, u, decay_u)
-        above = u - options["threshold"]
-        slope = options["scale"] * options["slope"] / (2 * torch.exp(above.abs() * options["slope"]))
-        z = spike(above, slope)
-        u = u * (1 - z.detach())
-        w = torch.lerp((a * u + b * z) * options["q"], w, decay_w)
-        out.append(z)
-    return torch.stack(out), {"s": z, "u": u, "w": w}
+        spikes, states = functional_call(layer, weights, (each, states))
+        out.append(spikes)
+    u, s, w = states
+    return torch.stack(out), {"s": s, "u": u, "w": w}

@@ -1,13 +1,18 @@
-"""Short-term synaptic plasticity, with the states of the paper."""
+"""Short-term synaptic plasticity by its authors' class."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
+from official import official
 
 Tensors = dict[str, torch.Tensor]
 CASES: dict[str, dict[str, Any]] = {"stsp_rnn": {"dt": 0.1, "alpha": 0.4, "excitatory": 0.7}}
+# Apache licence 2.0.
+AUTHORS = ("nmasse/Short-term-plasticity-RNN", "6c3c486b1f4288c49eb29ab5d5df036462725cfe")
 
 
 def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any]) -> None:
@@ -18,22 +23,46 @@ def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any])
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``rnn_cell`` of github.com/nmasse/Short-term-plasticity-RNN at 6c3c486b (Apache-2.0), model.py.
+    """Run ``Model`` of model.py without noise, with PyTorch in place of TensorFlow 1.
 
-    There is no noise. Run in float64 on the inputs of the case, with PyTorch in place of TensorFlow 1, the
-    method itself gives the same outputs, states and gradients to 2e-15.
+    Its ``par`` holds parameters, initial states and constants. The diagonal of the recurrent weights is zero,
+    as it is there from the beginning and by the mask of its gradient.
     """
-    dt, U, ei = options["dt"], p["U"], torch.diag(p["sign"])
-    w_rnn = ei @ torch.relu(p["Wh"] - torch.diag(torch.diag(p["Wh"])))
-    h, syn_x, syn_u, out = state["h"], 1 - state["d"], U + state["e"], []
-    for each in x:
-        syn_x, syn_u = (
-            syn_x + p["fast"] * (1 - syn_x) - dt * syn_u * syn_x * h,
-            syn_u + p["slow"] * (U - syn_u) + dt * U * (1 - syn_u) * h,
-        )
-        syn_x = torch.minimum(torch.ones_like(h), torch.relu(syn_x))
-        syn_u = torch.minimum(torch.ones_like(h), torch.relu(syn_u))
-        drive = each @ torch.relu(p["Wx"]) + (syn_u * syn_x * h) @ w_rnn + p["b"]
-        h = torch.relu(torch.lerp(h, drive, options["alpha"]))
-        out.append(h)
-    return torch.stack(out), {"h": h, "d": 1 - syn_x, "e": syn_u - U}
+    size = len(p["b"])
+    par = {
+        "h0": state["h"],
+        "syn_x_init": 1 - state["d"],
+        "syn_u_init": p["U"] + state["e"],
+        "w_in0": p["Wx"],
+        "w_rnn0": p["Wh"] * (1 - torch.eye(size)),
+        "b_rnn0": p["b"],
+        "w_out0": torch.zeros(size, 1),
+        "b_out0": torch.zeros(1),
+        "EI": True,
+        "EI_matrix": torch.diag(p["sign"]),
+        "synapse_config": "full",
+        "dynamic_synapse": 1,
+        "U": p["U"],
+        "alpha_std": p["fast"],
+        "alpha_stf": p["slow"],
+        "alpha_neuron": options["alpha"],
+        "dt_sec": options["dt"],
+        "noise_rnn": 0,
+    }
+    tensorflow = SimpleNamespace(
+        Variable=lambda value, name: value,
+        constant=lambda value: value,
+        nn=torch,
+        stack=torch.stack,
+        minimum=lambda limit, value: torch.minimum(torch.tensor(float(limit)), value),
+        random_normal=lambda shape, mean, deviation, dtype: deviation * torch.randn(shape, dtype=dtype),
+        float32=torch.float64,
+    )
+    # TensorFlow makes a new tensor here, and PyTorch would change the old one.
+    edits = {f"{name} += ": f"{name} = {name} + " for name in ("syn_x", "syn_u")}
+    network = official(*AUTHORS, "model.py", "Model", edits=edits, tf=tensorflow, np=np, par=par)
+    units = network.__new__(network)  # its constructor trains
+    units.input_data = x
+    units.initialize_weights()
+    units.run_model()
+    return units.h, {"h": units.h[-1], "d": 1 - units.syn_x[-1], "e": units.syn_u[-1] - p["U"]}

@@ -1,14 +1,18 @@
-"""Recurrent second-order integrate-and-fire as in snnTorch."""
+"""Recurrent second-order integrate-and-fire by the code of snnTorch."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from official import official
+from torch.func import functional_call
 from torch.nn.functional import linear
 
 Tensors = dict[str, torch.Tensor]
 CASES: dict[str, dict[str, Any]] = {"synaptic": {"alpha": 0.7, "beta": 0.8, "threshold": 0.6}}
+# MIT licence. The files are those of version 1.0.0.
+SNNTORCH = ("jeshraghian/snntorch", "634fc22385ec5581998e62787bbe39b53662140f")
 
 
 def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any]) -> None:
@@ -16,24 +20,22 @@ def reachable(options: dict[str, Any], p: dict[str, Any], state: dict[str, Any])
     state["s"][:] = state["v"] > options["threshold"]
 
 
-def spike(x: torch.Tensor) -> torch.Tensor:
-    """One above zero, with the derivative of ``atan`` in snntorch/surrogate.py, alpha 2."""
-    slope = 1 / (1 + (torch.pi * x) ** 2)
-    return (x > 0).to(x.dtype).detach() + (x - x.detach()) * slope.detach()
+def neuron(name: str) -> Any:
+    """Load a class of neurons with ``LIF``, ``SpikingNeuron`` and the surrogate ``ATan``."""
+    tools = {"torch": torch, "nn": torch.nn}
+    _, atan = official(*SNNTORCH, "snntorch/surrogate.py", "ATan", "atan", **tools)
+    file = "snntorch/_neurons/neurons.py"
+    _, lif = official(*SNNTORCH, file, "SpikingNeuron", "LIF", atan=atan, **tools)
+    return official(*SNNTORCH, f"snntorch/_neurons/{name.lower()}.py", name, LIF=lif, **tools)
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``RSynaptic`` of snnTorch 1.0.0, snntorch/_neurons/rsynaptic.py (MIT), subtracting.
-
-    The reset is found from the potential, and detached. Run in float64 on the inputs of the case, the class
-    itself gives the same outputs, states and gradients to 2e-15.
-    """
-    spk, syn, mem, threshold = state["s"], state["i"], state["v"], options["threshold"]
-    out = []
-    for each in x:
-        reset = spike(mem - threshold).detach()
-        syn = options["alpha"] * syn + linear(each, p["Wx"].T, p["b"]) + linear(spk, p["Wh"].T)
-        mem = options["beta"] * mem + syn - reset * threshold
-        spk = spike(mem - threshold)
-        out.append(spk)
-    return torch.stack(out), {"s": spk, "i": syn, "v": mem}
+    """Run ``RSynaptic`` after a linear layer, whose bias is the only one."""
+    decays, units = (options["alpha"], options["beta"]), len(p["b"])
+    layer = neuron("RSynaptic")(*decays, linear_features=units, threshold=options["threshold"])
+    weights = {"recurrent.weight": p["Wh"].T, "recurrent.bias": torch.zeros(units)}
+    states, out = (state["s"], state["i"], state["v"]), []
+    for each in linear(x, p["Wx"].T, p["b"]):
+        states = functional_call(layer, weights, (each, *states))
+        out.append(states[0])
+    return torch.stack(out), dict(zip("siv", states, strict=True))
