@@ -735,6 +735,18 @@ def test_residual_connections_reach_models_and_texts(go):
     assert go(engine=Idle(), residual=True).plan["settings"]["residual"] is True
 
 
+def test_embedding_of_tokens(go):
+    comparison = go("gru", "copying", options={"copying": TINY}, seeds=1, embedding=3, lr=0.01)
+    (run,) = comparison.runs
+    model = zoo.Run(comparison.path / run.path).model
+    assert model.params["embedding"].shape == (model.input_size, 3)
+    assert model.layout.size == run.parameters
+    assert " --embedding 3 " in comparison.metadata["command"] + " "
+    assert " with an embedding of 3, without a norm or a residual" in " ".join(describe_setup(comparison))
+    with pytest.raises(UsageError, match="embedding is 3, and the inputs of the task 'adding' are numbers"):
+        go("gru", "adding", embedding=3)
+
+
 def test_residual_without_effect_is_an_error(go):
     """One layer reads inputs of another size than its output."""
     with pytest.raises(UsageError) as caught:

@@ -285,13 +285,15 @@ def test_parameters_of_an_embedding_of_categories_are_counted(tmp_path):
     path = tmp_path / "load.csv"
     path.write_text("\n".join(["load,word", *lines]), encoding="utf-8")
     settings, cell = {**TABLE, "embedding": 3}, zoo.get_cell("gru")
-    info, (config, dataset) = DataSetInfo(path, settings), prepare_data(path, settings)
-    switches = {name: DEFAULTS[name] for name in ("bidirectional", "learned_state", "residual", "precision")}
-    switches["layers"] = 1
+    info, (config, dataset) = DataSetInfo(path, TABLE), prepare_data(path, settings)
+    switches = {**DEFAULTS, "embedding": 3}
     model = dataset.make_model(cell, dataclasses.replace(config, hidden=4))
     assert count_parameters(cell, info, 4, switches) == model.layout.size
     assert count_parts(cell, info, 4, switches)["embedding"] == 6
-    assert "embedding" in info.settings
+    path.write_text("\n".join(line.split(",")[0] for line in path.read_text().split()), encoding="utf-8")
+    numbers = DataSetInfo(path, TABLE)
+    with pytest.raises(UsageError, match=r"embedding is 3, and no input of load\.csv is a column of texts"):
+        numbers.category_inputs(3)
     assert data_header(info.description)["reads"] == "load, word"
 
 

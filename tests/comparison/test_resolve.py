@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo.comparison import specs
-from zoo.comparison.plan import is_label
+from zoo.comparison.plan import DEFAULTS, is_label
 from zoo.comparison.resolve import (
     MAX_HIDDEN,
     HiddenSize,
@@ -19,6 +19,8 @@ from zoo.comparison.resolve import (
     nearest_hidden_size,
     smallest_hidden_size,
 )
+from zoo.comparison.specs import TaskInfo
+from zoo.training.task_dataset import model_for
 
 
 def cell(inputs: int, square: int, step: int):
@@ -70,14 +72,8 @@ def test_bisection_counts_few_sizes():
 @pytest.mark.parametrize("budget", [500, 20_000])
 def test_counts_equal_those_of_models(budget):
     """Cells with any size, with heads, with buffers, and with a modifier."""
-    task = SimpleNamespace(input_size=5, output_size=3, categories=None)
-    settings = {
-        "layers": 2,
-        "bidirectional": False,
-        "learned_state": False,
-        "residual": False,
-        "precision": None,
-    }
+    task = SimpleNamespace(input_size=5, output_size=3, category_inputs=lambda _: None)
+    settings = {**DEFAULTS, "layers": 2}
     for name in ("vanilla", "lstm_projected", "clockwork", "gla", "lmu", "lstm+block_diagonal"):
         cell = zoo.get_cell(name)
 
@@ -95,15 +91,21 @@ def test_counts_equal_those_of_models(budget):
         assert size == min(brute, key=lambda other: (abs(other.parameters - budget), other.hidden)), name
 
 
+@pytest.mark.parametrize("task", ["copying", "selective_copying", "text"])
+@pytest.mark.parametrize("name", ["gru", "gla", "prenorm(gru)", "mamba(vanilla)"])
+def test_counts_with_an_embedding_equal_those_of_models(name, task):
+    """Around a cell in a block, an embedding of H numbers replaces the projection of the input."""
+    info, cell = TaskInfo(zoo.get_task(task)), zoo.get_cell(name)
+    for size in (3, 8):
+        model = model_for(info.task, cell, embedding=size, hidden_size=8, num_layers=2)
+        settings = {**DEFAULTS, "layers": 2, "embedding": size}
+        assert count_parameters(cell, info, 8, settings) == model.layout.size
+        assert count_parts(cell, info, 8, settings)["embedding"] == model.params["embedding"].size
+
+
 def test_parts_of_cell_in_block_add_up():
-    info = SimpleNamespace(input_size=3, output_size=2, categories=None)
-    settings = {
-        "bidirectional": False,
-        "learned_state": True,
-        "residual": False,
-        "layers": 2,
-        "precision": None,
-    }
+    info = SimpleNamespace(input_size=3, output_size=2, category_inputs=lambda _: None)
+    settings = {**DEFAULTS, "learned_state": True, "layers": 2}
     inside = zoo.get_cell("prenorm(gru)")
     parts = count_parts(inside, info, 4, settings)
     gru = 2 * zoo.get_cell("gru").parameter_count(4, 4) + 2 * 4  # with the learned initial states

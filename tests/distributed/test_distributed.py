@@ -161,13 +161,16 @@ def gradient_with_lengths(group: ProcessGroup, kind: str) -> tuple[float, np.nda
         model.activity_penalty = ActivityPenalty([zoo.get_penalty("l2", factor=1.0)])
         data = rng.normal(size=(3, 9, 2)), rng.normal(size=(9, 1))
     else:
-        model = zoo.LanguageModel("abcde", "vanilla", 3, embedding=2, dtype="float64", threads=1)
+        others = {"hidden_size": 3, "embedding": 2, "dtype": "float64", "threads": 1}
+        model = zoo.LanguageModel("abcde", **others)
+        if kind == "embedding of classified sequences":
+            model = zoo.SequenceModel("vanilla", 5, 5, **others)
         data = tuple(rng.integers(0, 5, (2, 3, 9)))
     model.process_group = group
     return model.loss_and_grad(*data, lengths=lengths)[0], model.grad
 
 
-@pytest.mark.parametrize("kind", ["penalty", "embedding"])
+@pytest.mark.parametrize("kind", ["penalty", "embedding", "embedding of classified sequences"])
 def test_ranks_compute_the_bits_of_one_process_with_lengths(kind: str) -> None:
     ranks, barrier = [None, None], threading.Barrier(2, timeout=60)
     with pure_python(), ThreadPoolExecutor(2) as pool:

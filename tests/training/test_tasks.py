@@ -354,7 +354,12 @@ def test_analyses_come_every_n_steps(train, monkeypatch):
         ({"seq": 8}, UsageError, "seq is given with the task 'copying'"),
         ({"epochs": 2, "steps": None}, UsageError, "epochs is given with the task 'copying'"),
         ({"level": "byte"}, UsageError, "level is given with the task 'copying'"),
-        ({"embedding": 4}, UsageError, "it applies to texts, tables and labelled sequences only"),
+        ({"embedding": 0}, UsageError, "embedding is 0"),
+        (
+            {"task": "adding", "task_options": {}, "embedding": 4},
+            UsageError,
+            "embedding is 4, and the inputs of the task 'adding' are numbers, not tokens; leave it out",
+        ),
         ({"sample_every": 2}, UsageError, "sample_every is given with the task"),
         (
             {"task": None, "task_options": {}, "eval_batches": 16, "stop_when_solved": True},

@@ -21,7 +21,8 @@ from zoo.arguments import check_seed, short_repr
 from zoo.array_types import Array
 from zoo.errors import UsageError
 from zoo.layers.validation import as_aux_inputs, as_floats
-from zoo.model import LanguageModel, SequenceModel
+from zoo.model import SequenceModel
+from zoo.model.model import Model
 
 Residual = Callable[[Array], Array]
 """From points ``(N, S)`` to residuals ``(N, S)``."""
@@ -182,7 +183,7 @@ def _input(model: AnalysisTarget, step: StateMap, x: Any) -> Array:
         tokens = model.vocab.encode([x] if model.vocab.level in ("symbol", "word") else x)
         x = int(tokens[0]) if len(tokens) == 1 else tokens
     if isinstance(x, (int, np.integer)) and not isinstance(x, bool):
-        has_rows = step.layer.index == 0 and isinstance(model, LanguageModel) and model.embedding
+        has_rows = step.layer.index == 0 and isinstance(model, Model) and model.embedding
         embedding = model.params["embedding"] if has_rows else None
         count = size if embedding is None else len(embedding)
         if not 0 <= x < count:

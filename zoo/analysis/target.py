@@ -105,7 +105,7 @@ def inputs_of(target: AnalysisTarget, inputs: ArrayLike) -> Array:
             )
         inputs = target.vocab.encode(inputs)[:, None]
     if isinstance(target, Model) and target.embedding is not None:
-        return as_tokens(inputs, target.output_size, f"{stack.label()}: inputs")
+        return as_tokens(inputs, target.input_size, f"{stack.label()}: inputs")
     size = target.input_size if isinstance(target, Model) else stack.input_size
     return as_inputs(inputs, size, target.dtype, stack.label())
 

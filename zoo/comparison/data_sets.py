@@ -12,10 +12,13 @@ import numpy as np
 
 from zoo.array_types import Array
 from zoo.classification.metrics import HIGHER_IS_BETTER
+from zoo.classification.spec import SequenceSpec
 from zoo.comparison.plan import PlanEntry
 from zoo.data.labelled import LabelledSequences
 from zoo.data.table import DataColumn, as_table, is_table_like
 from zoo.errors import CheckpointError, UsageError
+from zoo.forecasting.spec import ForecastSpec
+from zoo.model.category_inputs import CategoryInputs
 from zoo.registry import find_loss
 from zoo.storage import write_bytes
 from zoo.storage.record_schema import is_bounded_float
@@ -50,9 +53,9 @@ class DataSetInfo:
         input_size: ``I``.
         output_size: ``V``.
         loss: The loss.
-        categories: The inputs that are categories with an embedding; None without one.
         has_several_targets: Whether it is a table of which several columns are forecast.
         description: The metadata of the data set by its kind, as in the event ``start`` of a run.
+        spec: The columns of the data and their sizes.
     """
 
     def __init__(self, path: str, settings: Mapping[str, Any]) -> None:
@@ -67,15 +70,23 @@ class DataSetInfo:
                 f"text.data=FILE`."
             )
         spec = dataset.windows.spec if isinstance(dataset, SeriesDataset) else dataset.scaled.spec
+        self.spec: ForecastSpec | SequenceSpec = spec
         self.input_size, self.output_size = spec.input_size, spec.output_size
-        self.categories = spec.category_inputs(config.embedding, Path(path).name)
         self.loss = find_loss(config.loss)
         self.digest = str(dataset.metadata()["sha256"])
-        self.kernel_key = f"{dataset.kind}, {dataset.loss}, {config.pooling}, {self.categories is None}"
+        self.kernel_key = f"{dataset.kind}, {dataset.loss}, {config.pooling}"
         self.is_table = isinstance(dataset, SeriesDataset)
         self.has_several_targets = isinstance(dataset, SeriesDataset) and len(dataset.panel.roles.target) > 1
         self.description = {dataset.kind: dataset.metadata()}
         self._metric, self._summary = _metric(dataset), _summary(config, dataset)
+
+    def category_inputs(self, embedding: int | None) -> CategoryInputs | None:
+        """The inputs that are categories, for an embedding of some size; None without one.
+
+        Raises:
+            UsageError: if there is an embedding and no input is a category.
+        """
+        return self.spec.category_inputs(embedding, Path(self.path).name)
 
     def move(self, folder: Path) -> None:
         """Move the file into a directory, and read it from there."""

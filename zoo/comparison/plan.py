@@ -148,7 +148,10 @@ MAX_RUNS = 30_000
 """Largest number of runs in a comparison, sweep included."""
 
 # Plans of older versions lack these.
-_LATER_SETTINGS = ("bidirectional", "learned_state", "residual", "precision", *REGULARISATION_SETTINGS)
+_LATER_SETTINGS = (
+    *("bidirectional", "learned_state", "residual", "precision", "embedding"),
+    *REGULARISATION_SETTINGS,
+)
 MAX_LABEL = 128
 """Largest number of characters of a label."""
 _LABEL = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.+()-]{{0,{MAX_LABEL - 1}}}")

@@ -101,6 +101,8 @@ def resolve_plan(request: CompareRequest, stored: Plan | None, folder: Path) -> 
         plan = _new_plan(request, cells, tasks, settings, optimizer)
     plan = dataclasses.replace(plan, sources={**plan.sources, **sources})
     check_precision(plan.settings["precision"], plan.settings["dtype"], "compare")
+    for info in task_infos.values():
+        info.category_inputs(plan.settings["embedding"])  # raises an error if there is nothing to embed
     if plan.settings["bidirectional"]:
         _check_bidirectional(task_infos)
     if plan.settings["residual"]:
@@ -468,14 +470,18 @@ def count_parts(cell: Layers, task: AnyTaskInfo, hidden: int, settings: Mapping[
 def _parameter_shapes(
     cell: Layers, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]
 ) -> dict[str, tuple[int, ...]]:
-    embedding = embedding_shape(task.output_size, None, task.categories)
+    size = settings["embedding"]
+    embedding = embedding_shape(task.input_size, size, task.category_inputs(size))
     return model_shapes(_stack(cell, task, hidden, settings), task.output_size, embedding)
 
 
 def _stack(cell: Layers, task: AnyTaskInfo, hidden: int, settings: Mapping[str, Any]) -> Stack:
     switches = {name: settings[name] for name in _SWITCHES}
-    inputs = task.input_size if task.categories is None else task.categories.embedded_size
-    return Stack(StackConfig(cell, inputs, hidden, settings["layers"], **switches))
+    size = settings["embedding"]
+    categories = task.category_inputs(size)
+    inputs = size or task.input_size if categories is None else categories.embedded_size
+    embedded = size is not None and categories is None
+    return Stack(StackConfig(cell, inputs, hidden, settings["layers"], embedded=embedded, **switches))
 
 
 _SWITCHES = ("bidirectional", "learned_state", "residual", "precision")

@@ -29,6 +29,7 @@ from zoo.registry import (
 from zoo.registry.composite_names import CellName
 from zoo.registry.plugin_files import is_file_spec
 from zoo.registry.registry import LOCAL
+from zoo.training.task_dataset import embedding_error, reads_tokens
 
 
 class TaskInfo:
@@ -42,20 +43,27 @@ class TaskInfo:
         kernel_key: Key of the kernels that a cell needs for this task.
         input_size: ``I``.
         output_size: ``V``.
-        categories: None: no input of a task has an embedding.
         loss: The loss.
         digest: SHA-256 of the data.
         baseline: Score of the memoryless baseline.
     """
 
-    categories = None
-
     def __init__(self, task: Task) -> None:
-        inputs = "tokens" if task.batch(0, 1).inputs.ndim == 2 else "numbers"
+        self._reads_tokens = reads_tokens(task)
+        inputs = "tokens" if self._reads_tokens else "numbers"
         model = "sequence model" if task.vocabulary is None else "language model"
         self.task, self.kernel_key = task, f"{inputs}, {task.loss}, {model}"
         self.input_size, self.output_size, self.loss = task.input_size, task.output_size, task.criterion
         self.digest, self.baseline = task.fingerprint(), float(task.baseline())
+
+    def category_inputs(self, embedding: int | None) -> None:
+        """None: an embedding has a row for each token.
+
+        Raises:
+            UsageError: if there is an embedding and the inputs of the task are numbers.
+        """
+        if embedding is not None and not self._reads_tokens:
+            raise embedding_error(self.task, embedding)
 
     @property
     def bidirectional_error(self) -> str:

@@ -31,14 +31,23 @@ _NONE = "–"
 _NOTHING = TableCell(None, _NONE)
 _PAPER_COLUMNS = ("scope", "options", "parameters", "lr", "95 %", "gain", "clear", "solved", "mean rank")
 _LATEX_BEGINNING = "% made by: "
+_BLOCKS = "in the block that the name of the cell shows, BLOCK(CELL)"
 _LAYERS = {
-    "Bare layers": "without an embedding, a norm or a residual connection",
-    "Residual layers": "with residual connections, without an embedding or a norm",
-    "Layers in blocks": "without an embedding, in the block that the name of the cell shows, BLOCK(CELL)",
-    "Bare layers and layers in blocks": "without an embedding, in the block that the name of the cell shows, "
-    "BLOCK(CELL), or else without a norm or a residual connection",
+    "Bare layers": (
+        "without an embedding, a norm or a residual connection",
+        "with an embedding of {}, without a norm or a residual connection",
+    ),
+    "Residual layers": (
+        "with residual connections, without an embedding or a norm",
+        "with residual connections and an embedding of {}, without a norm",
+    ),
+    "Layers in blocks": (f"without an embedding, {_BLOCKS}", f"with an embedding of {{}}, {_BLOCKS}"),
+    "Bare layers and layers in blocks": (
+        f"without an embedding, {_BLOCKS}, or else without a norm or a residual connection",
+        f"with an embedding of {{}}, {_BLOCKS}, or else without a norm or a residual connection",
+    ),
 }
-"""Kinds of layers, and the description of each."""
+"""Kinds of layers, and the description of each, without and with an embedding."""
 _SCOPE = Column("scope", help="; ".join(f"{scope}: {meaning}" for scope, meaning in SCOPES.items()))
 
 
@@ -575,6 +584,12 @@ def _kind_of_layers(results: Comparison) -> str:
     return "Bare layers and layers in blocks" if has_bare else "Layers in blocks"
 
 
+def _describe_layers(kind: str, settings: Info) -> str:
+    without, embedded = _LAYERS[kind]
+    size = settings.get("embedding")  # plans of older versions lack it
+    return without if size is None else embedded.format(size)
+
+
 def _residual_exception(plan: Info) -> str:
     """Name the cells whose own name has the modifier residual; empty without one."""
     labels = [
@@ -602,7 +617,7 @@ def describe_setup(results: Comparison) -> Iterator[str]:
     ]
     yield ", ".join(
         [
-            f"{layers} {_LAYERS[kind]}{_residual_exception(plan)}{learned}",
+            f"{layers} {_describe_layers(kind, settings)}{_residual_exception(plan)}{learned}",
             number_format(settings),
             settings["optimizer"],
             *rules,

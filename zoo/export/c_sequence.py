@@ -100,8 +100,10 @@ class SequenceFunction:
     def _layer(self, layer: LayerExport, x: str, width: int, y: str) -> Iterator[str]:
         """The loops of the directions of a layer, and of its residual connection."""
         size, first = layer.spec.output_size, 0
-        is_tokens = x == "tokens"
+        is_tokens = x == "tokens" and self.model.embedding is None
         row = "tokens[t]" if is_tokens else f"{x} + t * {width}"
+        if x == "tokens" and not is_tokens:
+            row = f"&embedding[(size_t)tokens[t] * {layer.spec.input_size}]"
         for direction in layer.directions:
             function, own = self.functions[direction.name], direction.spec.output_size
             to = f"{y} + t * {size}{f' + {first}' * (first > 0)}"

@@ -205,8 +205,10 @@ def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
         )
     if data is not None and tokens:
         raise UsageError("export: a model of a table reads numbers; leave out tokens.")
-    if isinstance(model, LanguageModel) and tokens is False:
-        raise UsageError("export: a language model reads tokens; leave out tokens=False.")
+    has_rows = not isinstance(model, Recurrent) and model.embedding is not None
+    if (isinstance(model, LanguageModel) or has_rows) and tokens is False:
+        kind = "a language model" if isinstance(model, LanguageModel) else "a model with an embedding"
+        raise UsageError(f"export: {kind} reads tokens; leave out tokens=False.")
     inputs = _runtime_inputs(model.stack, isinstance(model, Recurrent), data is not None and data.has_times)
     return ExportedModel(
         tuple(
@@ -214,7 +216,7 @@ def exported_model(model: Any, tokens: bool | None = None) -> ExportedModel:
             for layer in model.stack.layers
         ),
         model.dtype,
-        isinstance(model, LanguageModel) or bool(tokens),
+        isinstance(model, LanguageModel) or has_rows or bool(tokens),
         inputs,
         None if isinstance(model, Recurrent) else (model.readout_weights().copy(), model.params["by"].copy()),
         "y" if isinstance(model, Recurrent) or model.criterion.target == "value" else "logits",

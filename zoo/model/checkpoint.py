@@ -165,7 +165,7 @@ def _build(
     try:
         metadata = checkpoint.meta["model"]
         make, outputs, config = _from_metadata(kind, metadata, len(arrays), classes, source)
-        rows, tie = _embedding_shape(kind, metadata, outputs or 0)
+        rows, tie = _embedding_shape(kind, metadata)
         stack = Stack(config)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
@@ -240,12 +240,21 @@ def _embedding(metadata: Any) -> tuple[int | None, bool]:
 def _sequence_model(metadata: Any) -> tuple[Factory, int, int | None]:
     inputs, outputs = (_size(metadata, name) for name in ("input_size", "output_size"))
     loss, categories = _loss(metadata, SequenceModel, outputs), _categories(metadata)
+    size, _ = _embedding(metadata)
     if categories is not None:
         if categories.input_size != inputs:
             raise UsageError(f"categories of {categories.input_size} inputs, and input_size is {inputs}")
-        inputs = categories.embedded_size
-    make = partial(SequenceModel.from_config, output_size=outputs, loss=loss, categories=categories)
-    return make, inputs, outputs
+        if size is not None:
+            raise UsageError("both categories and an embedding of tokens")
+    make = partial(
+        SequenceModel.from_config,
+        output_size=outputs,
+        loss=loss,
+        categories=categories,
+        embedding=size,
+        num_tokens=inputs,
+    )
+    return make, size or (inputs if categories is None else categories.embedded_size), outputs
 
 
 def _categories(metadata: Any) -> CategoryInputs | None:
@@ -253,11 +262,14 @@ def _categories(metadata: Any) -> CategoryInputs | None:
     return CategoryInputs.from_json(metadata["categories"]) if "categories" in metadata else None
 
 
-def _embedding_shape(kind: str, metadata: Any, outputs: int) -> tuple[tuple[int, int] | None, bool]:
+def _embedding_shape(kind: str, metadata: Any) -> tuple[tuple[int, int] | None, bool]:
     """The shape of the embedding, None without one, and whether the readout is tied to it."""
-    size, tie = _embedding(metadata) if kind == LanguageModel.kind else (None, False)
-    categories = _categories(metadata) if kind == SequenceModel.kind else None
-    return embedding_shape(outputs, size, categories), tie
+    size, tie = _embedding(metadata)
+    if kind == LanguageModel.kind:
+        return embedding_shape(len(vocabulary_from_json(metadata["vocabulary"])), size), tie
+    if kind == SequenceModel.kind:
+        return embedding_shape(_size(metadata, "input_size"), size, _categories(metadata)), False
+    return None, False
 
 
 def _loss(metadata: Any, cls: type[Model], outputs: int) -> Loss:

@@ -254,7 +254,8 @@ class LanguageModel(Model):
 
     def metadata(self) -> dict[str, Any]:
         """Everything but the arrays, as plain JSON values."""
-        values = {**super().metadata(), "vocabulary": self.vocab.to_json()}
+        tie = {} if self.embedding is None else {"tie": self.tie}
+        values = {**super().metadata(), **tie, "vocabulary": self.vocab.to_json()}
         if values["loss"] == DEFAULT_LOSS and "loss_options" not in values:
             del values["loss"]  # older files have none
         return values

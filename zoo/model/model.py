@@ -77,6 +77,7 @@ class ModelOptions(TypedDict, total=False):
     embedding: int | None
     tie: bool
     categories: CategoryInputs | None
+    num_tokens: int | None
 
 
 class FitOptions(TypedDict, total=False):
@@ -126,6 +127,7 @@ class Model(FlatParameters):
             tokens or numbers.
         tie: Whether the embedding is also the readout.
         categories: The inputs that are codes of categories, which have an embedding; None for none.
+        num_tokens: Number of different tokens that have an embedding; None for ``V``.
     """
 
     kind: ClassVar[str] = "model"
@@ -161,6 +163,7 @@ class Model(FlatParameters):
         embedding: int | None = None,
         tie: bool = False,
         categories: CategoryInputs | None = None,
+        num_tokens: int | None = None,
     ) -> None:
         self.config, self.stack = config, Stack(config)
         self.embedding, self.tie, self.categories = embedding, tie, categories
@@ -171,15 +174,17 @@ class Model(FlatParameters):
             )
         self.threads = check_threads(threads)
         self.output_size, self.criterion = output_size, self.check_loss(loss, output_size)
-        rows = embedding_shape(output_size, embedding, categories)
+        rows = embedding_shape(output_size if num_tokens is None else num_tokens, embedding, categories)
         shapes = model_shapes(self.stack, output_size, rows, tie)
         super().__init__(shapes, config.dtype, self.stack.buffer_shapes)
         self.fill(self._initial_values(check_seed(seed)) if initial is None else self._check_initial(initial))
 
     @property
     def input_size(self) -> int:
-        """``I``, the features of an input that is no token."""
-        return self.stack.input_size if self.categories is None else self.categories.input_size
+        """``I``, the features of an input, or the number of different tokens."""
+        if self.categories is not None:
+            return self.categories.input_size
+        return self.stack.input_size if self._embedding is None else len(self._embedding)
 
     @property
     def cell(self) -> Cell:
@@ -367,7 +372,7 @@ class Model(FlatParameters):
         """Everything but the arrays, as plain JSON values."""
         options = self.criterion.to_json()
         loss = {"loss": self.criterion.name, **({"loss_options": options} if options else {})}
-        size = {} if self.embedding is None else {"embedding": self.embedding, "tie": self.tie}
+        size = {} if self.embedding is None else {"embedding": self.embedding}
         return {**self.config.metadata(), **loss, **size}
 
     def _inputs(self, inputs: Any, lengths: Any) -> tuple[Array, Array | None]:
@@ -377,6 +382,10 @@ class Model(FlatParameters):
             raise UsageError(
                 f"{self.kind}: inputs are tokens; a model with categories reads numbers (T, B, "
                 f"{self.input_size})."
+            )
+        if self.embedding is not None and x.ndim == 3:
+            raise UsageError(
+                f"{self.kind}: inputs are numbers; a model with an embedding reads integer tokens (T, B)."
             )
         return x, steps
 
@@ -582,12 +591,12 @@ def fit_functions() -> Any:
 
 
 def embedding_shape(
-    outputs: int, embedding: int | None = None, categories: CategoryInputs | None = None
+    num_tokens: int, embedding: int | None = None, categories: CategoryInputs | None = None
 ) -> tuple[int, int] | None:
     """The shape of an embedding of tokens of this size, or of categories; None without one."""
     if categories is not None:
         return categories.rows, categories.size
-    return None if embedding is None else (outputs, embedding)
+    return None if embedding is None else (num_tokens, embedding)
 
 
 def model_shapes(

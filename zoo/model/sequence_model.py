@@ -51,6 +51,8 @@ class SequenceModel(Model):
         initial: The values of all parameters and buffers by name, instead of random ones.
         categories: The inputs that are one-hot codes of categories, of which the first layer reads trained
             vectors, the rows of ``"embedding"``; None if it reads all inputs as they are.
+        embedding: Size of a trained vector for each of I tokens, a row of ``"embedding" (I, E)``, which the
+            first layer reads; None if it reads tokens as one-hot codes, or numbers.
         **options: ``dtype``, ``block``, ``bidirectional``, ``dropout``, ``residual``, ``learned_state``,
             ``recompute`` and ``precision``, which :class:`zoo.layers.StackConfig` explains. ``Why`` is
             ``(2 H, V)`` if bidirectional.
@@ -84,9 +86,13 @@ class SequenceModel(Model):
         threads: int | None = None,
         initial: Mapping[str, Any] | None = None,
         categories: CategoryInputs | None = None,
+        embedding: int | None = None,
         **options: Unpack[StackOptions],
     ) -> None:
         size = input_size
+        if embedding is not None:
+            size = as_integer(embedding, "sequence model: embedding", 1)
+            input_size = as_integer(input_size, "sequence model: input_size", 1)
         if categories is not None:
             as_instance(categories, "sequence model: categories", CategoryInputs, "zoo.model.CategoryInputs")
             if categories.input_size != input_size:
@@ -94,8 +100,12 @@ class SequenceModel(Model):
                     f"sequence model: categories are of {categories.input_size} inputs, and input_size is "
                     f"{short_repr(input_size)}; give the same."
                 )
+            if embedding is not None:
+                raise UsageError(
+                    "sequence model: categories and an embedding of tokens are given; give one of them."
+                )
             size = categories.embedded_size
-        config = StackConfig(cell, size, hidden_size, num_layers, **options)
+        config = StackConfig(cell, size, hidden_size, num_layers, embedded=embedding is not None, **options)
         self._build(
             config,
             output_size,
@@ -104,6 +114,8 @@ class SequenceModel(Model):
             threads=threads,
             initial=initial,
             categories=categories,
+            embedding=None if embedding is None else size,
+            num_tokens=None if embedding is None else input_size,
         )
 
     @classmethod

@@ -413,10 +413,10 @@ class Config:
     embedding: int | None = _setting(
         None,
         _POSITIVE_INT,
-        "Size of a trained vector for each token of a text, or for each value of a column of texts, which "
-        "the first layer reads.  [one-hot codes]",
+        "Size of a trained vector for each token, or for each value of a column of texts, which the first "
+        "layer reads.  [one-hot codes]",
         metavar="N",
-        only="text table sequences",
+        comparable=True,
     )
     tie: bool = _setting(
         False,

@@ -13,6 +13,7 @@ import numpy as np
 
 from zoo.base import Cell, Task
 from zoo.base.task import call_method
+from zoo.errors import UsageError
 from zoo.layers.config import CellLike
 from zoo.model import AnyModel, LanguageModel, SequenceModel
 from zoo.training.config import Config
@@ -65,7 +66,7 @@ class TaskDataset:
 
     def make_model(self, cell: Cell | list[Cell], config: Config) -> AnyModel:
         """A model for the task."""
-        return model_for(self.task, cell, **config.model_arguments())
+        return model_for(self.task, cell, embedding=config.embedding, **config.model_arguments())
 
     def loss_and_grad(
         self, model: AnyModel, step: int, carried_states: State | None, noise: NoiseKey
@@ -125,17 +126,39 @@ class TaskDataset:
         return {}
 
 
-def model_for(task: Task, cell: CellLike | Sequence[CellLike], **settings: Any) -> AnyModel:
+def model_for(
+    task: Task, cell: CellLike | Sequence[CellLike], embedding: int | None = None, **settings: Any
+) -> AnyModel:
     """A model with the sizes and the loss of a task; a language model if the task has a vocabulary.
 
     Args:
         task: The task.
         cell: The cell of all layers, or a list of the cell of each.
+        embedding: Size of a trained vector for each token; None for one-hot codes, or numbers.
         **settings: Other arguments of the model.
+
+    Raises:
+        UsageError: if there is an embedding and the inputs of the task are numbers.
     """
+    if embedding is not None and not reads_tokens(task):
+        raise embedding_error(task, embedding)
+    settings = {"loss": task.loss, "embedding": embedding, **settings}
     if task.vocabulary is not None:
-        return LanguageModel(task.vocabulary, cell, loss=task.loss, **settings)
-    return SequenceModel(cell, task.input_size, task.output_size, loss=task.loss, **settings)
+        return LanguageModel(task.vocabulary, cell, **settings)
+    return SequenceModel(cell, task.input_size, task.output_size, **settings)
+
+
+def reads_tokens(task: Task) -> bool:
+    """Whether the inputs of a task are tokens, and not numbers."""
+    return task.batch(0, 1).inputs.ndim == 2
+
+
+def embedding_error(task: Task, embedding: int) -> UsageError:
+    """The error for an embedding of a task that has numbers as inputs."""
+    return UsageError(
+        f"embedding is {embedding}, and the inputs of the task {task.name!r} are numbers, not tokens; leave "
+        f"it out."
+    )
 
 
 def prepare_task(config: Config, task: Task) -> tuple[Config, TaskDataset]:
