@@ -388,6 +388,25 @@ def test_bidirectional_layers_read_whole_sequences(tokens, tmp_path):
     assert not hasattr(machine.library, "model_step")
 
 
+@needs_compiler
+@pytest.mark.parametrize("switches", [{}, {"block": "prenorm"}, {"residual": True, "embedding": 4}])
+def test_embedding_of_tokens(switches, tmp_path):
+    sizes = {"hidden_size": 4, "num_layers": 2, "embedding": 3, "dtype": "float64", "seed": 1}
+    x = np.array([5, 0, 2, 6, 1])
+    model = zoo.SequenceModel("gru", 7, 2, **{**sizes, **switches})
+    machine = Machine(model, tmp_path)
+    y, _ = machine.run(x, machine.start())
+    np.testing.assert_allclose(y, model.outputs(x[:, None])[0][:, 0], atol=1e-12)
+    both = zoo.SequenceModel("gru", 7, 2, bidirectional=True, **{**sizes, **switches})
+    (tmp_path / "both").mkdir()
+    machine = Machine(both, tmp_path / "both")
+    y, work = np.empty((5, 2)), np.full(5 * machine.files.sizes["work"] // 8 + 1, np.nan)
+    tokens = x.astype(np.int32)
+    machine.library.model_sequence(pointer(tokens), ctypes.c_size_t(5), pointer(work), pointer(y))
+    np.testing.assert_allclose(y, both.outputs(x[:, None])[0][:, 0], atol=1e-12)
+    assert np.isnan(work[-1])
+
+
 @pytest.mark.parametrize("name", ["model", "model.h", 'a"b.c', "a b.c", "é.c"])
 def test_invalid_file_name_raises(name, tmp_path):
     with pytest.raises(UsageError, match="since it stands in the source"):

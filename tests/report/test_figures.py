@@ -13,7 +13,7 @@ import report_fixtures as examples
 
 import zoo
 from zoo.report import figures, make_report, palette, write_figures
-from zoo.report.blocks import Axis, Chart, PageSection, Reference, ReportPage, Series
+from zoo.report.blocks import Axis, Chart, Intervals, PageSection, Reference, ReportPage, Series
 
 needs_matplotlib = pytest.mark.skipif(find_spec("matplotlib") is None, reason="needs matplotlib")
 
@@ -40,17 +40,22 @@ def test_every_figure_of_a_run_has_a_file(run, tmp_path):
 
 @needs_matplotlib
 def test_comparison_figures_as_png(tmp_path):
-    report = make_report(examples.compare(tmp_path, examples.CELLS[:3]))
+    report = make_report(examples.compare(tmp_path, examples.CELLS[:3], seeds=3))
     overview, task, *_ = report.sections
     files = write_figures(replace(report, sections=(overview, task)), tmp_path, "png")
-    kinds = ("parameters", "seconds", "rates", "curves")
+    kinds = ("scores", "parameters", "seconds", "rates", "curves")
     assert [file.name for file in files] == [
-        "cells-and-tasks.png",
+        *("cells-and-tasks.png", "mean-ranks.png"),
         *(f"copying-{kind}.png" for kind in kinds),
     ]
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
     (axes,) = figures.draw_chart(task.blocks[-1]).axes
     assert len(axes.collections) == 3, "a band around each mean"
+    (ranks,) = (block for block in overview.blocks if isinstance(block, Intervals))
+    (axes,) = figures.draw_intervals(ranks).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [row.name for row in ranks.rows]
+    ends = [tuple(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2]
+    assert ends == [(row.low, row.high) for row in ranks.rows]
 
 
 def one_chart(name: str, text: str) -> ReportPage:

@@ -16,7 +16,7 @@ import report_fixtures as examples
 import zoo
 from zoo.report import ReportPage, activations, make_report
 from zoo.report.activations import FEATURES, best_feature, text_features
-from zoo.report.blocks import Chart, KeyValues, Samples, TextBlock, Units, to_json
+from zoo.report.blocks import Chart, Intervals, KeyValues, Samples, TextBlock, Units, to_json
 from zoo.report.history import RunHistory, number
 from zoo.report.page import SCRIPTS, STYLES, html
 from zoo.report.run_charts import optimisation_charts
@@ -402,6 +402,33 @@ def test_seeds_are_points_and_bands(comparison):
     assert curves.note.startswith("A line is the mean over the seeds, and its band reaches from the lowest")
     slots = {series.name: series.slot for chart in (points, times) for series in chart.series}
     assert all(slots[series.name] == series.slot for series in curves.series), "one colour for a cell"
+
+
+def test_mean_ranks_and_scores_have_intervals(tmp_path):
+    comparison = examples.compare(tmp_path, seeds=3)
+    results, report = zoo.Comparison(comparison), make_report(comparison)
+    (ranks,) = blocks(report, Intervals, "overview")
+    assert [(row.name, row.value, row.low, row.high) for row in ranks.rows] == [
+        (row.cell, row.rank, row.low, row.high) for row in results.overall
+    ]
+    for task in results.tasks:
+        (scores,) = blocks(report, Intervals, f"task-{task}")
+        rows = {(row.name, row.value, row.low, row.high) for row in scores.rows}
+        assert rows == {
+            (row.cell, row.mean, row.low, row.high) for row in results.summary if row.task == task
+        }
+        assert all(row.low is None or row.low <= row.value <= row.high for row in scores.rows)
+        values = [row.value for row in scores.rows]
+        assert values == sorted(values, reverse=task == "copying"), "the best first"
+        assert [reference.label for reference in scores.references] == ["without memory", "solved"]
+        assert {row.name: row.slot for row in scores.rows} == {
+            cell: n for n, cell in enumerate(results.cells)
+        }
+
+
+def test_one_seed_has_no_intervals(tmp_path):
+    report = make_report(examples.compare(tmp_path, seeds=1))
+    assert not [*blocks(report, Intervals, "overview"), *blocks(report, Intervals, "task-copying")]
 
 
 @pytest.mark.filterwarnings("ignore:the curve of")

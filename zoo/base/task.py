@@ -449,3 +449,16 @@ def _dtype_and_shape(array: Any) -> str:
 
 def _is_below(array: Any, count: int) -> bool:
     return bool(array.min() >= 0 and array.max() < count)
+
+
+def reads_tokens(task: Task) -> bool:
+    """Whether the inputs of a task are tokens, and not numbers."""
+    return task.batch(0, 1).inputs.ndim == 2
+
+
+def embedding_error(task: Task, embedding: int) -> UsageError:
+    """The error for an embedding of a task that has numbers as inputs."""
+    return UsageError(
+        f"embedding is {embedding}, and the inputs of the task {task.name!r} are numbers, not tokens; leave "
+        f"it out."
+    )

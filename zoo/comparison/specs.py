@@ -10,6 +10,7 @@ from typing import Any
 from zoo.arguments import real_path, short_repr
 from zoo.base import Block, Cell, Component, Modifier, Optimizer, Task
 from zoo.base.names import did_you_mean
+from zoo.base.task import embedding_error, reads_tokens
 from zoo.comparison.model_info import ModelInfo, resolve_model_info
 from zoo.comparison.plan import MAX_LABEL, Plan, PlanEntry, is_label
 from zoo.errors import UnknownNameError, UsageError
@@ -29,7 +30,6 @@ from zoo.registry import (
 from zoo.registry.composite_names import CellName
 from zoo.registry.plugin_files import is_file_spec
 from zoo.registry.registry import LOCAL
-from zoo.training.task_dataset import embedding_error, reads_tokens
 
 
 class TaskInfo:

@@ -214,7 +214,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Reference:
-    """A horizontal line at a reference level: a published threshold, a limit."""
+    """A line across a chart at a reference level: a published threshold, a limit."""
 
     label: str
     y: float
@@ -248,7 +248,48 @@ class Chart:
     wide: bool = False
 
 
-Block = Chart | Table | Units | Samples | KeyValues | TextBlock | Paragraphs | Picture
+@dataclass(frozen=True)
+class IntervalRow:
+    """A value with an interval: the mean of a cell.
+
+    Args:
+        name: Name of the row.
+        value: The value.
+        low: Lower end of the interval; None without one.
+        high: Upper end.
+        slot: Index of the colour, as in the charts.
+    """
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    slot: int = 0
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Values with intervals on a horizontal axis, one below the other.
+
+    Args:
+        name: Name of its file and anchor on the page.
+        title: The title.
+        axis: The horizontal axis.
+        rows: The values, the best first.
+        references: Reference levels.
+        note: A sentence below it.
+    """
+
+    kind: ClassVar[str] = "intervals"
+    name: str
+    title: str
+    axis: Axis
+    rows: tuple[IntervalRow, ...]
+    references: tuple[Reference, ...] = ()
+    note: str = ""
+
+
+Block = Chart | Intervals | Table | Units | Samples | KeyValues | TextBlock | Paragraphs | Picture
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from zoo.comparison.rank_sentences import has_rank_intervals
 from zoo.comparison.results import Comparison, RunRecord
 from zoo.comparison.tables import is_one_size, overall_table, task_tables
 from zoo.errors import CheckpointError, ZooWarning
@@ -16,10 +17,13 @@ from zoo.report.blocks import (
     Axis,
     Block,
     Chart,
+    IntervalRow,
+    Intervals,
     KeyValue,
     KeyValues,
     PageSection,
     Paragraphs,
+    Reference,
     ReportPage,
     Series,
     TextBlock,
@@ -48,15 +52,53 @@ BAND_NOTE = (
 MIN_LOG_RATIO = 10
 
 
+RANK_NOTE = (
+    "A point is the mean rank over the tasks, and 1 is the best. Its line is the 95 % interval of a paired "
+    "bootstrap."
+)
+MEAN_NOTE = "A point is the mean over the seeds, and its line is the 95 % interval of the mean."
+
+
+def rank_intervals(results: Comparison) -> Iterator[Intervals]:
+    """Mean ranks of the cells over all tasks with intervals, if they have any."""
+    if has_rank_intervals(results):
+        rows = tuple(
+            IntervalRow(row.cell, row.rank, row.low, row.high, results.cells.index(row.cell))
+            for row in results.overall
+            if row.rank is not None
+        )
+        yield Intervals("mean-ranks", "Mean ranks", Axis("mean rank, lower is better"), rows, note=RANK_NOTE)
+
+
+def score_intervals(results: Comparison, task: str) -> Iterator[Intervals]:
+    """Mean scores of the cells on a task with intervals, if there are several seeds."""
+    rows = sorted(
+        (row for row in results.summary if row.task == task and row.mean is not None),
+        key=lambda row: row.rank,
+    )
+    if all(row.low is None for row in rows):
+        return
+    runs = results.runs_of(task)
+    axis = _score_axis(runs)
+    yield Intervals(
+        f"{task}-scores",
+        f"{readable(task)}: mean scores",
+        replace(axis, log=False),
+        tuple(
+            IntervalRow(row.cell, row.mean, row.low, row.high, results.cells.index(row.cell))
+            for row in rows
+            if row.mean is not None
+        ),
+        _marks(results, task, runs[0]),
+        MEAN_NOTE,
+    )
+
+
 def task_charts(results: Comparison, task: str) -> Iterator[Chart]:
     """Yield the charts of a task that are not empty."""
     runs = results.runs_of(task)
-    first = runs[0]
     is_data = bool(results.section("tasks")[task]["baselines"])
-    marks = reference_levels(
-        first.baseline, first.threshold, "best baseline" if is_data else "without memory"
-    )
-    shared: dict[str, Any] = {"y": _score_axis(runs), "references": marks}
+    shared: dict[str, Any] = {"y": _score_axis(runs), "references": _marks(results, task, runs[0])}
     for name, axis in (
         ("parameters", Axis("parameters", "integer", log=True)),
         ("seconds", Axis("training time", "seconds", log=True)),
@@ -95,6 +137,12 @@ def task_charts(results: Comparison, task: str) -> Iterator[Chart]:
             wide=True,
             **_shared_by(quantity, shared),
         )
+
+
+def _marks(results: Comparison, task: str, run: RunRecord) -> tuple[Reference, ...]:
+    """The best baseline of a data set, or the score without memory, and the threshold."""
+    is_data = bool(results.section("tasks")[task]["baselines"])
+    return reference_levels(run.baseline, run.threshold, "best baseline" if is_data else "without memory")
 
 
 def _shared_by(quantity: str, shared: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -243,11 +291,13 @@ def _time(seconds: float) -> str:
 
 
 def _sections(results: Comparison) -> Iterator[PageSection]:
-    yield PageSection("overview", "Overview", (overall_table(results, with_solved=True), *failures(results)))
+    overview: tuple[Block, ...] = (overall_table(results, with_solved=True), *rank_intervals(results))
+    yield PageSection("overview", "Overview", (*overview, *failures(results)))
     for task in results.tasks:
         summary = TextBlock(str(results.section("tasks")[task]["summary"]))
         blocks: tuple[Block, ...] = (summary, *task_tables(results, task))
-        yield PageSection(f"task-{task}", readable(task), (*blocks, *task_charts(results, task)))
+        charts: tuple[Block, ...] = (*score_intervals(results, task), *task_charts(results, task))
+        yield PageSection(f"task-{task}", readable(task), (*blocks, *charts))
     yield PageSection("made-with", "Made with", tuple(_made_with(results)))
 
 

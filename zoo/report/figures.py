@@ -20,7 +20,7 @@ from zoo.array_types import Array
 from zoo.errors import UsageError
 from zoo.installation import install_hint
 from zoo.report import palette
-from zoo.report.blocks import Axis, Chart, ReportPage, Series, StateUnits, Units
+from zoo.report.blocks import Axis, Chart, Intervals, ReportPage, Series, StateUnits, Units
 from zoo.storage import write_bytes
 from zoo.storage.safe_read import cannot_write
 from zoo.tables import Number, Table
@@ -219,6 +219,31 @@ def _frame(axes: Any, chart: Chart, group: str) -> None:
     axes.grid(axis="y", alpha=0.3)
 
 
+def draw_intervals(block: Intervals) -> Any:
+    """Draw values with their intervals, one below the other."""
+    count = len(block.rows)
+    figure, axes = new_figure(5.0, 0.9 + 0.22 * count)
+    for line, row in enumerate(block.rows):
+        colour = palette.SERIES[row.slot % len(palette.SERIES)][0]
+        if row.low is not None and row.high is not None:
+            axes.plot([row.low, row.high], [line, line], color=colour, linewidth=1.8, alpha=0.55)
+        axes.plot([row.value], [line], color=colour, marker="o", markersize=4.5, linestyle="none")
+    for index, reference in enumerate(block.references):
+        label = plain_text(f"{reference.label} {reference.y:.4g}")
+        dashes = (0, _REFERENCE_DASHES[index % 2])
+        axes.axvline(reference.y, color="0.45", linewidth=0.9, linestyle=dashes, label=label)
+    axes.set(ylim=(count - 0.5, -0.5), xlabel=_label(block.axis))
+    axes.set_yticks(range(count), [plain_text(row.name) for row in block.rows])
+    axes.tick_params(axis="y", length=0)
+    axes.set_title(plain_text(block.title), loc="left", fontsize=9)
+    if block.axis.style == "share":
+        axes.xaxis.set_major_formatter(_ticker().PercentFormatter(1.0))
+    axes.grid(axis="x", alpha=0.3)
+    if block.references:
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
 def _label(axis: Axis) -> str:
     return plain_text(f"{axis.label} (s)" if axis.style == "seconds" else axis.label)
 
@@ -327,6 +352,8 @@ def _figures(report: ReportPage) -> Iterator[tuple[str, Any]]:
         if isinstance(block, Chart):
             for group in dict.fromkeys(series.group for series in block.series):
                 yield "-".join(filter(None, (block.name, group))), draw_chart(block, group)
+        elif isinstance(block, Intervals):
+            yield block.name, draw_intervals(block)
         elif isinstance(block, Table) and sum(column.heat for column in block.columns) > 1:
             yield block.name, draw_heat(block)
         elif isinstance(block, Units):

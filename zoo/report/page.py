@@ -95,7 +95,17 @@ def _neither(path: Path) -> str:
 
 SCRIPTS = (
     *("dom.js", "numbers.js", "scale.js", "controls.js", "marks.js", "axes.js", "levels.js"),
-    *("tip.js", "hover.js", "chart.js", "table.js", "colours.js", "overview.js", "rows.js", "units.js"),
+    *(
+        "tip.js",
+        "hover.js",
+        "chart.js",
+        "intervals.js",
+        "table.js",
+        "colours.js",
+        "overview.js",
+        "rows.js",
+        "units.js",
+    ),
     *("blocks.js", "page.js"),
 )
 STYLES = ("page.css", "charts.css", "text.css")

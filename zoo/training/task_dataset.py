@@ -12,8 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from zoo.base import Cell, Task
-from zoo.base.task import call_method
-from zoo.errors import UsageError
+from zoo.base.task import call_method, embedding_error, reads_tokens
 from zoo.layers.config import CellLike
 from zoo.model import AnyModel, LanguageModel, SequenceModel
 from zoo.training.config import Config
@@ -146,19 +145,6 @@ def model_for(
     if task.vocabulary is not None:
         return LanguageModel(task.vocabulary, cell, **settings)
     return SequenceModel(cell, task.input_size, task.output_size, **settings)
-
-
-def reads_tokens(task: Task) -> bool:
-    """Whether the inputs of a task are tokens, and not numbers."""
-    return task.batch(0, 1).inputs.ndim == 2
-
-
-def embedding_error(task: Task, embedding: int) -> UsageError:
-    """The error for an embedding of a task that has numbers as inputs."""
-    return UsageError(
-        f"embedding is {embedding}, and the inputs of the task {task.name!r} are numbers, not tokens; leave "
-        f"it out."
-    )
 
 
 def prepare_task(config: Config, task: Task) -> tuple[Config, TaskDataset]:

@@ -42,7 +42,11 @@ _NOTE = (
 )
 @option("--step", is_flag=True, help="ONNX: one time step, states as inputs and outputs, for streaming.")
 @option("--raw", is_flag=True, help="ONNX, model of a table: rows in its units in, forecasts or classes out.")
-@option("--tokens", is_flag=True, help="The input is tokens, not features, as for every language model.")
+@option(
+    "--tokens",
+    is_flag=True,
+    help="The input is tokens, not features, as for every model with a vocabulary or an embedding.",
+)
 @option("--name", metavar="NAME", help="C: prefix of all names.  [from the file]")
 @option("--force", is_flag=True, help="Replace existing files.")
 @option("--cell", **CELL_FILE)

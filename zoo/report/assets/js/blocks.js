@@ -55,6 +55,7 @@ function picture(block) {
 
 const BLOCKS = {
   chart: (block) => new ChartView(block).node,
+  intervals: (block) => new IntervalView(block).node,
   key_values: keyValues,
   paragraphs,
   picture,
