@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import keyword
 import math
 from fractions import Fraction
@@ -212,6 +213,27 @@ def test_other_declarations() -> None:
 def test_default_of_an_input_is_a_finite_number(default: object) -> None:
     with pytest.raises(DefinitionError, match=r"zoo.Input: the default is .*; expected a finite number\."):
         zoo.Input(default=default)
+
+
+@pytest.mark.parametrize(
+    "declaration", [zoo.Param, zoo.Buffer, zoo.State, zoo.Input, zoo.Noise, zoo.StateSlot, zoo.Option]
+)
+@given(name=st.from_regex(r"[a-z_]{1,12}", fullmatch=True))
+def test_unknown_argument_is_named(declaration: Any, name: str) -> None:
+    known = [each for each in inspect.signature(declaration.__init__).parameters if each != "self"]
+    given_values = () if declaration is zoo.Option else ("H",)
+    if name in (*known, "self"):
+        return
+    with pytest.raises(
+        DefinitionError, match=f"zoo.{declaration.__name__}: unknown argument {name!r}; "
+    ) as raised:
+        declaration(*given_values, **{name: 1})
+    assert all(each in str(raised.value) for each in known if each != "shape")
+
+
+def test_nearest_argument_is_offered() -> None:
+    with pytest.raises(DefinitionError, match=r"init, help, complex\. Did you mean 'init'\?"):
+        zoo.Param("H", initial="zeros")
 
 
 def test_slot_defaults_to_vector_over_parameters() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from zoo.arguments import short_repr
+from zoo.base.names import did_you_mean
 from zoo.base.size_expr import SizeExpr, parse_shape
 from zoo.errors import DefinitionError, UsageError, caller_location
 
@@ -24,7 +25,25 @@ if TYPE_CHECKING:
 T = TypeVar("T", bool, int, float, str)
 
 
-class ArrayDeclaration:
+class _Declaration:
+    """Base class that raises an error for an unknown argument, such as ``zoo.Param("H", initial="zeros")``.
+
+    Python's own message names this module's base class, and no argument that exists.
+    """
+
+    def __new__(cls, *_: Any, **arguments: Any) -> Any:
+        code = cls.__init__.__code__
+        known = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+        for name in arguments:
+            if name not in known:
+                raise DefinitionError(
+                    f"zoo.{cls.__name__}: unknown argument {name!r}; expected one of {', '.join(known)}."
+                    f"{did_you_mean(name, known)}"
+                )
+        return super().__new__(cls)
+
+
+class ArrayDeclaration(_Declaration):
     """A declared array: a symbolic shape and an initializer.
 
     Args:
@@ -167,7 +186,7 @@ class StateSlot(ArrayDeclaration):
         super().__init__(*(shape or ("P",)), help=help)
 
 
-class Option(Generic[T]):
+class Option(_Declaration, Generic[T]):
     """A constant the user may choose, with a default: ``forget_bias = zoo.Option(1.0, help="...")``.
 
     The type of the default is the type of the option. On an instance the attribute is the chosen value.
