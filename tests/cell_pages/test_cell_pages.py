@@ -480,6 +480,24 @@ def test_check_writes_nothing(tmp_path: Path) -> None:
     assert run("pages", "gru", "--out", str(tmp_path), "--check").exit_code == 0
 
 
+@pytest.mark.parametrize("where", ["", "gated", "gated/gru.md"])
+def test_file_in_the_way_of_a_folder_is_named(where: str, tmp_path: Path) -> None:
+    """A folder of pages is a file, or a page is a folder."""
+    folder = tmp_path / "pages"
+    if where.endswith(".md"):
+        (folder / where).mkdir(parents=True)
+    else:
+        folder.mkdir(exist_ok=True)
+        if not where:
+            folder.rmdir()
+        (folder / where).write_text("mine", encoding="utf-8")
+    result = run("pages", "gru", "--out", str(folder))
+    assert result.exit_code in (1, 2)
+    assert result.output.startswith("Error: ")
+    assert (folder / where).name in result.output
+    assert "system error" not in result.output
+
+
 @pytest.mark.parametrize("text", ["My own page.", "\xff"])
 def test_files_of_other_origin_are_not_overwritten(text: str, tmp_path: Path) -> None:
     mine = tmp_path / "gated" / "gru.md"

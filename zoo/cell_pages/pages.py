@@ -36,6 +36,7 @@ from zoo.cell_pages.diagram import draw
 from zoo.errors import UsageError
 from zoo.registry import resolve_cell_in_block
 from zoo.storage.document_marker import marked_block
+from zoo.storage.safe_read import cannot_read, cannot_write
 from zoo.tables import TextTable
 
 _INTRODUCTION = (
@@ -266,6 +267,7 @@ def pending_changes(files: Mapping[str, str], folder: Path, is_all: bool) -> dic
 
     Raises:
         UsageError: if a file would be overwritten that ``zoo pages`` did not write.
+        CheckpointError: if a file cannot be read.
     """
     changes: dict[str, str | None] = {}
     for path, text in files.items():
@@ -293,7 +295,10 @@ def write_changes(changes: Mapping[str, str | None], folder: Path) -> None:
         if text is None:
             file.unlink()
         else:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise cannot_write(file.parent, error) from error
             write_bytes(file, text.encode())
 
 
@@ -315,3 +320,5 @@ def _read(file: Path) -> str | None:
         return None
     except UnicodeDecodeError:
         return ""
+    except OSError as error:
+        raise cannot_read(file, error) from error
