@@ -20,7 +20,7 @@ from zoo.comparison.plan import DEFAULTS, SETTINGS
 from zoo.comparison.resolve import GRID
 from zoo.comparison.results import RECORD_FILE as RESULT
 from zoo.comparison.results import make_record
-from zoo.comparison.tables import describe_setup
+from zoo.comparison.tables import describe_setup, make_tables
 from zoo.comparison.workers import SerialExecutor
 from zoo.errors import CheckpointError, UnknownNameError, UsageError
 from zoo.storage import PLAN_FILE
@@ -747,6 +747,19 @@ def test_embedding_of_tokens(go):
         go("gru", "adding", embedding=3)
 
 
+def test_parameters_by_part_add_up_to_all(go):
+    comparison = go(
+        ["prenorm(gru)", "gru"], "copying", options={"copying": TINY}, seeds=1, embedding=3, lr=0.01
+    )
+    (table,) = make_tables(comparison)
+    headings = [column.label for column in table.columns]
+    names = ("parameters", "of cells", "of blocks", "of readout", "of embedding")
+    for row in table.rows:
+        whole, *parts = (row[headings.index(name)].value for name in names)
+        assert whole == sum(parts)
+        assert parts[3] == 3 * zoo.get_task("copying", **TINY).input_size
+
+
 def test_residual_without_effect_is_an_error(go):
     """One layer reads inputs of another size than its output."""
     with pytest.raises(UsageError) as caught:
@@ -852,6 +865,22 @@ def test_signal_stops_and_next_call_resumes(go, two):
     assert zoo.Run(two.path / "runs/copying/c" / Path(comparison.runs[-2].path).name).history[-1]["step"] == 6
     c = [record.score for record in comparison.runs if record.cell == "c"]
     assert c == [record.score for record in two.runs if record.cell == "a"]
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_repetition_that_stops_early_keeps_the_results(go, two, after):
+    """For example because its output is piped to a program that has ended."""
+    seen = []
+
+    def stop(event):
+        seen.append(event)
+        if len(seen) == after:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        go(on_event=stop)
+    kept = zoo.Comparison(two.path)
+    assert (kept.runs, kept.sweep, kept.overall) == (two.runs, two.sweep, two.overall)
 
 
 # ---- hostile files ------------------------------------------------------------------------------------

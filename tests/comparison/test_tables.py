@@ -75,7 +75,9 @@ def test_overall_table_and_table_per_task():
     headings = ("cell", "scope", "mean rank", "95 %", "rank gap", "copying", "adding", "solved", "training s")
     assert every.headings == headings
     assert every.rows[0] == ("gru", "recurrence", "1.50", "–", "0.0", "0.7", "0.02", "1/4", "10")
-    assert every.legend.endswith("gru has the best mean rank. An interval needs 3 tasks or 3 seeds.")
+    assert every.legend.endswith(
+        "gru and lem share the best mean rank. An interval needs 3 tasks or 3 seeds."
+    )
     assert copying.title == "copying (delay=2)"
     assert copying.headings[5] == "accuracy"
     lem, gru = copying.rows
@@ -156,6 +158,38 @@ def test_cells_are_compared_by_paired_differences():
     )
 
 
+@pytest.mark.parametrize(
+    ("scores", "seeds", "sentence"),
+    [
+        ({"gru": 0.7, "lem": 0.7}, 2, "seeds: gru and lem share the best mean."),
+        (
+            {"gru": 0.7, "lem": 0.7, "lru": 0.6},
+            2,
+            "seeds: gru and lem share the best mean. Clearly worse: lru (2 seeds).",
+        ),
+        ({"gru": 0.7, "lem": 0.7, "lru": 0.7}, 1, "Cells: gru, lem and lru share the best score. Verdicts"),
+    ],
+)
+def test_cells_with_equal_means_share_the_first_place(scores, seeds, sentence):
+    records = [
+        record("copying", cell, seed, score) for cell, score in scores.items() for seed in range(seeds)
+    ]
+    (table,) = text_tables(records)
+    assert sentence in table.legend
+
+
+@pytest.mark.parametrize(("best", "is_near"), [(0.12, True), (0.125, True), (0.16, True), (0.17, False)])
+def test_order_of_cells_near_the_score_without_memory_may_be_chance(best, is_near):
+    """A twentieth of the distance from the baseline, 0.125, to the threshold, 0.99, is 0.043."""
+    records = [
+        record("copying", cell, seed, best - n / 50)
+        for n, cell in enumerate(("gru", "lem"))
+        for seed in (0, 1)
+    ]
+    (table,) = text_tables(records)
+    assert table.legend.endswith("order of the cells may be chance.") is is_near
+
+
 def test_each_target_has_a_verdict():
     rows = [
         TargetRow("adding", "gru", "temp", "mase", 0.7, "last value", 0.5, -0.4, -0.5, -0.3),
@@ -209,7 +243,7 @@ def test_overall_table_states_what_may_be_concluded(seeds, tasks, sentences):
 
 def test_cells_that_are_equal_are_not_clearly_worse():
     table = overall_table(scored(3, 4, lem=0.3, gru=0.3, lru=0.1)).as_text()
-    assert "lem has the best mean rank. Clearly worse: lru. Not clearly worse: gru. The" in table.legend
+    assert "lem and gru share the best mean rank. Clearly worse: lru. The" in table.legend
     assert [row[:5] for row in table.rows] == [
         ("lem", "mixer", "1.50", "1.5 to 1.5", "0.0 [0.0, 0.0]"),
         ("gru", "recurrence", "1.50", "1.5 to 1.5", "0.0 [0.0, 0.0]"),

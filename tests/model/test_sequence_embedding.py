@@ -134,9 +134,13 @@ CATEGORIES = CategoryInputs(TOKENS, 2, ((0, TOKENS, 0),))
         (lambda: model_of(categories=CATEGORIES), "categories and an embedding of tokens are given"),
         (
             lambda: model_of().outputs(np.zeros((5, 7, TOKENS))),
-            r"inputs are numbers; a model with an embedding reads integer tokens \(T, B\)",
+            r"inputs are float64\(5, 7, 9\); expected integer tokens \(T, B\)",
         ),
-        (lambda: model_of().outputs(np.full((5, 7), TOKENS)), "9"),
+        (
+            lambda: model_of().outputs(np.zeros((5, 7)), lengths=LENGTHS),
+            r"inputs are float64\(5, 7\); expected integer tokens \(T, B\)",
+        ),
+        (lambda: model_of().outputs(np.full((5, 7), TOKENS)), "run from 9 to 9; expected tokens from 0 to 8"),
         (
             lambda: zoo.export.to_onnx(model_of(), "no.onnx", tokens=False),
             "a model with an embedding reads tokens",

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import zoo
 from zoo.cli.app import cli
+from zoo.comparison.plan import SETTINGS
 from zoo.errors import UsageError
 from zoo.report import write_paper
 from zoo.report.paper import methods_latex, methods_text, references
@@ -101,6 +102,40 @@ def test_latex_escapes_everything_but_citations(comparison):
     assert r"forget\_bias=1.0" in text
 
 
+OTHER_VALUES = {
+    "layers": 3,
+    "embedding": 4,
+    "bidirectional": True,
+    "learned_state": True,
+    "residual": True,
+    "dtype": "float64",
+    "precision": "bf16",
+    "batch": 7,
+    "optimizer": "sgd",
+    "optimizer_options": {"momentum": 0.5},
+    "schedule": "constant",
+    "schedule_options": {"warmup": 0.5},
+    "clip": 0.25,
+    "clip_value": 2.0,
+    "param_groups": ["Why:frozen"],
+    "constraints": ["Wh=dale"],
+    "penalties": ["activity=l2"],
+    "eval_batches": 3,
+    "stop_when_solved": True,
+}
+
+
+@pytest.mark.parametrize("name", [name for name in SETTINGS if name != "recompute"])
+def test_methods_state_every_setting_that_changes_results(comparison, tmp_path, name):
+    """Recomputation changes no bit of a result."""
+    shutil.copytree(comparison.path, tmp_path / "changed")
+    file = tmp_path / "changed" / "results.json"
+    stored = json.loads(file.read_text())
+    stored["plan"]["settings"][name] = OTHER_VALUES[name]
+    file.write_text(json.dumps(stored))
+    assert methods_text(zoo.Comparison(tmp_path / "changed")) != methods_text(comparison)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -125,6 +160,12 @@ def test_latex_escapes_everything_but_citations(comparison):
         ),
         ({"settings": {"clip": 0, "clip_value": 0.5}}, "values of gradients clipped to 0.5"),
         ({"settings": {"batch": None}}, "batches of 2 examples"),
+        (
+            {"settings": {"embedding": 8}},
+            "1 layer of 2 hidden units, a trained vector of 8 numbers for each token of the input, and a",
+        ),
+        ({"settings": {"eval_batches": 5}}, "A validation on a task had 5 batches."),
+        ({"settings": {"stop_when_solved": True}}, "ended at the first validation that solved its task"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

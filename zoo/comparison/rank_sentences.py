@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from zoo.arguments import counted
@@ -12,13 +12,22 @@ if TYPE_CHECKING:
     from zoo.comparison.results import Comparison
 
 
+def share_or_has(cells: Sequence[str], value: str) -> str:
+    """``gru has the best mean``, or ``gru and lstm share the best mean``."""
+    if len(cells) == 1:
+        return f"{cells[0]} has {value}"
+    return f"{', '.join(cells[:-1])} and {cells[-1]} share {value}"
+
+
 def rank_conclusions(results: Comparison) -> Iterator[str]:
     """The meaning of the intervals, and the cells that are clearly worse than the best one."""
     if len(results.overall) < 2 or not results.overall[0].tasks:
         return
     best, *others = results.overall
+    equal = [row.cell for row in results.overall if row.rank == best.rank]
+    has_best = share_or_has(equal, "the best mean rank")
     if best.low is None:
-        yield f"{best.cell} has the best mean rank. An interval needs {MIN_UNITS} tasks or {MIN_UNITS} seeds."
+        yield f"{has_best}. An interval needs {MIN_UNITS} tasks or {MIN_UNITS} seeds."
         return
     is_drawn = are_tasks_drawn(best.tasks)
     reason = "" if is_drawn else f" Tasks are not drawn, since that needs {MIN_UNITS} of them."
@@ -28,12 +37,14 @@ def rank_conclusions(results: Comparison) -> Iterator[str]:
         f"over all of them at once."
     )
     if best.rank_gap_low is None or best.rank_gap_high is None:
-        yield f"{best.cell} has the best mean rank. A verdict needs {MIN_PAIRS} runs of each cell."
+        yield f"{has_best}. A verdict needs {MIN_PAIRS} runs of each cell."
         return
-    yield f"{best.cell} {'is clearly the best' if best.rank_gap_high < 0 else 'has the best mean rank'}."
+    yield f"{best.cell} is clearly the best." if best.rank_gap_high < 0 else f"{has_best}."
     verdicts = {
         "Clearly worse": [row.cell for row in others if (row.rank_gap_low or 0.0) > 0],
-        "Not clearly worse": [row.cell for row in others if (row.rank_gap_low or 0.0) <= 0],
+        "Not clearly worse": [
+            row.cell for row in others if (row.rank_gap_low or 0.0) <= 0 and row.cell not in equal
+        ],
     }
     for words, cells in verdicts.items():
         if cells:

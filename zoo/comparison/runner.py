@@ -167,13 +167,36 @@ class ComparisonRunner:
         return [record for record in self.sweep if (record.task, record.cell) == pair]
 
     def _is_done(self, pair: Pair) -> bool:
+        swept, is_swept = self._stored_sweep(pair)
+        return is_swept and all(map(self._stored_record, self._compared_jobs(pair, swept)))
+
+    def _stored_sweep(self, pair: Pair) -> tuple[list[RunRecord], bool]:
+        """Stored records of the sweep of a pair, and whether the sweep is complete."""
         swept: list[RunRecord] = []
         while jobs := self.jobs.sweep(pair, swept):
             stored = [record for job in jobs if (record := self._stored_record(job)) is not None]
-            if len(stored) < len(jobs):
-                return False
             swept += stored
-        return all(map(self._stored_record, self.jobs.runs({pair: decided_rate(self.plan, swept)})))
+            if len(stored) < len(jobs):
+                return swept, False
+        return swept, True
+
+    def _compared_jobs(self, pair: Pair, swept: Sequence[RunRecord]) -> list[Job]:
+        """The compared runs of a pair after its sweep."""
+        return self.jobs.runs({pair: decided_rate(self.plan, swept)})
+
+    def add_stored_records(self) -> None:
+        """Add the records of finished runs that an interrupted call did not reach."""
+        known = {record.path for record in (*self.sweep, *self.runs)}
+        without_steps = self._pairs_without_steps()
+        for pair in (pair for pair in self.plan.pairs() if pair not in without_steps):
+            swept, _ = self._stored_sweep(pair)
+            runs = [
+                record
+                for job in self._compared_jobs(pair, swept)
+                if (record := self._stored_record(job)) is not None
+            ]
+            for records, stored in ((self.sweep, swept), (self.runs, runs)):
+                records += [record for record in stored if record.path not in known]
 
 
 def with_measured_steps(plan: Plan, records: Iterable[Record]) -> Plan:
@@ -411,8 +434,11 @@ def _run(
             on_event({"event": "started", "out": str(folder), "jobs": count, "plan": plan, "data": of_data})
             try:
                 runner.run()
-            except Interrupted as interrupted:  # by the run that this process trains
-                raise Interrupted(interrupted.signal, folder) from None
+            except BaseException as error:
+                runner.add_stored_records()
+                if isinstance(error, Interrupted):  # by the run that this process trains
+                    raise Interrupted(error.signal, folder) from None
+                raise
             finally:
                 processes = count if where == Backend(LOCAL) else None
                 _write_results(folder, runner, processes, time.perf_counter() - started)

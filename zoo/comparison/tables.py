@@ -6,6 +6,7 @@ import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from zoo.arguments import as_choice, counted
 from zoo.base.card import SCOPES
 from zoo.comparison.model_info import merge_layers
 from zoo.comparison.plan import TOLERANCE
-from zoo.comparison.rank_sentences import rank_conclusions
+from zoo.comparison.rank_sentences import rank_conclusions, share_or_has
 from zoo.comparison.specs import layers_of
 from zoo.comparison.student import student_interval
 from zoo.comparison.sweep import verdict
@@ -21,6 +22,7 @@ from zoo.errors import UsageError
 from zoo.storage import write_bytes
 from zoo.tables import Column, Number, Table, TableCell, TextTable
 from zoo.training.config import REGULARISATION_SETTINGS, number_format
+from zoo.training.rate_search import MIN_PROGRESS, progress
 
 if TYPE_CHECKING:
     from zoo.comparison.results import Comparison, OverallRow, RunRecord, SummaryRow, TargetRow
@@ -218,8 +220,8 @@ def task_table(results: Comparison, task: str) -> Table:
         _SCOPE,
         *([_OPTIONS] if any(map(results.stated_options, results.cells)) else []),
         Column("H", "integer", "hidden units", spare=8 if baselines else 7),
-        Column("parameters", "integer", "of all layers and the readout"),
-        *(_PART_COLUMNS if results.metadata.get("parameters") else ()),
+        Column("parameters", "integer", "of all layers, the readout and an embedding"),
+        *_part_columns(results),
         Column("lr", "number", "the chosen learning rate; edge or plateau if the sweep has not decided"),
         Column(info["metric"], "number", "mean score over the seeds ± standard deviation", heat=True),
         Column("95 %", "number", "Student's interval of the mean over three or more seeds", spare=9),
@@ -256,11 +258,13 @@ def task_table(results: Comparison, task: str) -> Table:
 _OPTIONS = Column(
     "options", help="options that are not the defaults, and those with a customary value", spare=10
 )
-_PART_COLUMNS = (
-    Column("of cells", "integer", "parameters of the cells without their blocks", spare=2),
-    Column("of blocks", "integer", "parameters of the blocks around the cells", spare=2),
-    Column("of readout", "integer", "parameters of the readout", spare=2),
-)
+_PART_COLUMNS = {
+    "cell": Column("of cells", "integer", "parameters of the cells without their blocks", spare=2),
+    "block": Column("of blocks", "integer", "parameters of the blocks around the cells", spare=2),
+    "readout": Column("of readout", "integer", "parameters of the readout", spare=2),
+    "embedding": Column("of embedding", "integer", "parameters of the embedding", spare=2),
+}
+"""Columns of the parameters by part of a model."""
 _THRESHOLD_COLUMNS = (
     Column("solved", "number", "how many seeds reached the threshold in the test"),
     Column("steps to solve", "integer", "updates until a validation reached the threshold", spare=5),
@@ -360,18 +364,34 @@ def _cell_sentences(results: Comparison, rows: Sequence[SummaryRow]) -> Iterator
         {run.seed: run for run in results.runs_of(row.task) if run.cell == row.cell and run.score is not None}
         for row in rows
     )
+    equal = [row.cell for row in rows if row.mean == rows[0].mean]
     if max(len(runs) for runs in (best, *others)) < 2:
-        yield f"Cells: {rows[0].cell} has the best score. Verdicts need at least two seeds."
+        yield f"Cells: {share_or_has(equal, 'the best score')}. Verdicts need at least two seeds."
         return
     cells: dict[str, list[str]] = {}
     for row, runs in zip(rows[1:], others, strict=True):
+        if row.cell in equal:
+            continue
         differences = _paired_differences(best, runs)
         interval = student_interval(differences)
         word = "Clearly worse" if interval and interval[0] > 0 else "Not clearly different"
         word = word if interval else "Without a verdict"
         cells.setdefault(word, []).append(f"{row.cell} ({counted(len(differences), 'seed')})")
-    verdicts = ". ".join(f"{word}: {', '.join(names)}" for word, names in cells.items())
-    yield f"Cells, by paired differences over the seeds: {rows[0].cell} has the best mean. {verdicts}."
+    verdicts = [f"{word}: {', '.join(names)}" for word, names in cells.items()]
+    sentences = [share_or_has(equal, "the best mean"), *verdicts]
+    yield f"Cells, by paired differences over the seeds: {'. '.join(sentences)}."
+    if _is_near_baseline(results, rows[0]):
+        yield "The best mean is near the score without memory, so the order of the cells may be chance."
+
+
+def _is_near_baseline(results: Comparison, row: SummaryRow) -> bool:
+    """Whether a mean is as near to the baseline as a run on a plateau; False for data sets."""
+    info = results.section("tasks")[row.task]
+    if info["baselines"] or row.mean is None:
+        return False
+    known = {name: info[name] for name in ("baseline", "threshold", "higher_is_better")}
+    run = replace(results.runs_of(row.task)[0], score=row.mean, **known)
+    return run.baseline is not None and progress(run) < MIN_PROGRESS
 
 
 def _paired_differences(best: Mapping[Any, RunRecord], others: Mapping[Any, RunRecord]) -> list[float]:
@@ -401,15 +421,16 @@ def is_one_size(sizes: Sequence[int]) -> bool:
 
 
 def _parts(results: Comparison, row: SummaryRow) -> dict[str, TableCell]:
-    """The parameters of cells, blocks and readout, if a cell has a block."""
+    """The parameters by part of the model, if a cell has a block."""
     counts = results.metadata.get("parameters", {}).get(row.task, {}).get(row.cell, {})
-    headings = {
-        "cell": "of cells",
-        "block": "of blocks",
-        "readout": "of readout",
-        "embedding": "of embedding",
-    }
-    return {headings[part]: _cell(count, ",") for part, count in counts.items()}
+    return {_PART_COLUMNS[part].label: _cell(count, ",") for part, count in counts.items()}
+
+
+def _part_columns(results: Comparison) -> list[Column]:
+    """The columns of the parts that a model of the comparison has."""
+    of_tasks = results.metadata.get("parameters", {}).values()
+    parts = {part for of_cells in of_tasks for counts in of_cells.values() for part in counts}
+    return [column for part, column in _PART_COLUMNS.items() if part in parts]
 
 
 def _name_and_scope(results: Comparison, cell: str) -> tuple[TableCell, TableCell]:

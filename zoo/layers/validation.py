@@ -130,6 +130,18 @@ def as_padded_batch(
     return (mask_padding(x, lengths, PAD_TOKEN) if x.ndim == 2 else x), lengths
 
 
+def as_padded_tokens(x: Any, lengths: Any, count: int, owner: str) -> tuple[Array, Array | None]:
+    """As :func:`as_padded_batch` for a model that reads tokens alone, of which there are ``count``.
+
+    Raises:
+        UsageError: if x is not tokens ``(T, B)``, or the lengths do not fit it.
+    """
+    x = as_array(x, f"{owner}: inputs")
+    if lengths is None or x.ndim != 2 or x.dtype.kind not in "iu":
+        return as_tokens(x, count, f"{owner}: inputs"), None
+    return as_padded_batch(x, lengths, count, np.dtype(np.float32), owner)
+
+
 def as_lengths(lengths: Any, steps: int, batch: int, owner: str) -> Array:
     """Check the steps of each sequence, ``(B,)``.
 

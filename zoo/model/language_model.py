@@ -21,7 +21,7 @@ from zoo.errors import UsageError
 from zoo.kernels.random import uniform
 from zoo.layers.config import STACK_DEFAULTS, CellLike, StackConfig, StackOptions, with_options
 from zoo.layers.states import GivenState
-from zoo.layers.validation import as_padded_batch, as_tokens
+from zoo.layers.validation import as_padded_tokens, as_tokens
 from zoo.model.model import DEFAULT_LOSS, FIT_DEFAULTS, FitOptions, Model, ModelOptions, fit_functions
 from zoo.model.sampling import Tokens, as_chain, sampled_chunks
 
@@ -272,12 +272,7 @@ class LanguageModel(Model):
         return resolved
 
     def _inputs(self, inputs: Any, lengths: Any) -> tuple[Array, Array | None]:
-        if lengths is None:
-            return as_tokens(inputs, len(self.vocab), "language model: inputs"), None
-        inputs = as_array(inputs, "language model: inputs")
-        if inputs.ndim != 2:
-            as_tokens(inputs, len(self.vocab), "language model: inputs")  # raises an error
-        return as_padded_batch(inputs, lengths, len(self.vocab), self.dtype, self.kind)
+        return as_padded_tokens(inputs, lengths, len(self.vocab), self.kind)
 
     def _targets(
         self, targets: Any, weights: Any, times_rows: tuple[int, int], lengths: Array | None

@@ -30,7 +30,7 @@ from zoo.layers.sharding import check_threads, gather_states, map_shards, shards
 from zoo.layers.stack import Stack
 from zoo.layers.states import GivenState, States, full_name
 from zoo.layers.time_chunks import plan_segments
-from zoo.layers.validation import as_padded_batch, mask_padding
+from zoo.layers.validation import as_padded_batch, as_padded_tokens, mask_padding
 from zoo.model import vocabulary_loss
 from zoo.model.batch_loss import (
     BatchLoss,
@@ -377,15 +377,13 @@ class Model(FlatParameters):
 
     def _inputs(self, inputs: Any, lengths: Any) -> tuple[Array, Array | None]:
         """Check and convert inputs and lengths."""
+        if self.embedding is not None:
+            return as_padded_tokens(inputs, lengths, self.input_size, self.kind)
         x, steps = as_padded_batch(inputs, lengths, self.input_size, self.dtype, self.kind)
         if self.categories is not None and x.ndim == 2:
             raise UsageError(
                 f"{self.kind}: inputs are tokens; a model with categories reads numbers (T, B, "
                 f"{self.input_size})."
-            )
-        if self.embedding is not None and x.ndim == 3:
-            raise UsageError(
-                f"{self.kind}: inputs are numbers; a model with an embedding reads integer tokens (T, B)."
             )
         return x, steps
 

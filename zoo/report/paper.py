@@ -259,13 +259,25 @@ def _size_sentence(results: Comparison) -> str:
     layers = counted(settings["layers"], "bidirectional layer" if settings.get("bidirectional") else "layer")
     residual = ", with residual connections" if settings.get("residual") else ""
     learned = ", learned initial states" if settings.get("learned_state") else ""
+    embedding = _embedding(results)
     if kind == "hidden":
         layers += f" of {number:,} hidden units"
-        return f"Every model had {layers}{residual}{learned}, and a linear readout."
+        return f"Every model had {layers}{residual}{learned}{embedding}, and a linear readout."
     return (
-        f"Every model had {layers}{residual}{learned}, a linear readout, and the number of hidden units at "
-        f"which all parameters together are closest to {number:,}{_largest_difference(results, number)}."
+        f"Every model had {layers}{residual}{learned}{embedding}, a linear readout, and the number of hidden "
+        f"units at which all parameters together are closest to "
+        f"{number:,}{_largest_difference(results, number)}."
     )
+
+
+def _embedding(results: Comparison) -> str:
+    """The size of the embedding, and what has a vector."""
+    size = _settings(results).get("embedding")  # plans of older versions lack it
+    if size is None:
+        return ""
+    is_data = ["data" in entry for entry in _entries(results, "tasks")]
+    kinds = ["token"] * (not all(is_data)) + ["value of a column of texts"] * any(is_data)
+    return f", a trained vector of {size:,} numbers for each {' or '.join(kinds)} of the input"
 
 
 def _largest_difference(results: Comparison, budget: int) -> str:
@@ -375,6 +387,11 @@ def _score_sentences(results: Comparison, percentiles: str) -> Iterator[str]:
     interval = ", with 95 % Student intervals of the mean" if seeds > 2 else ""
     over = f", as means over {seeds:,} seeds{interval}" if seeds > 1 else " for one seed"
     yield f"We report test scores of the checkpoint with the best validation{over}."
+    settings = _settings(results)
+    if any("data" not in entry for entry in _entries(results, "tasks")):
+        yield f"A validation on a task had {counted(settings['eval_batches'], 'batch', 'batches')}."
+    if settings.get("stop_when_solved"):
+        yield "A run ended at the first validation that solved its task."
     if seeds > 1:
         yield "Learning curves are means over the seeds, with a band from the lowest to the highest seed."
     for task in results.tasks:
