@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zoo
@@ -101,6 +101,18 @@ def test_counts_with_an_embedding_equal_those_of_models(name, task):
         settings = {**DEFAULTS, "layers": 2, "embedding": size}
         assert count_parameters(cell, info, 8, settings) == model.layout.size
         assert count_parts(cell, info, 8, settings)["embedding"] == model.params["embedding"].size
+
+
+@given(st.integers(300, 4000), st.sampled_from([4, 8, 16]), st.sampled_from(["gru", "prenorm(gru)"]))
+@settings(max_examples=30, deadline=None)
+def test_nearest_size_with_an_embedding_is_optimal(budget, embedding, name):
+    """A block at the width of the embedding has fewer parameters than one of a smaller width."""
+    info, cell = TaskInfo(zoo.get_task("copying")), zoo.get_cell(name)
+    arguments = {**DEFAULTS, "embedding": embedding}
+    counts = {hidden: count_parameters(cell, info, hidden, arguments) for hidden in range(1, 40)}
+    size = nearest_hidden_size(budget, counts.get, [embedding])
+    best = min(counts, key=lambda hidden: (abs(counts[hidden] - budget), hidden))
+    assert size == HiddenSize(best, counts[best])
 
 
 def test_parts_of_cell_in_block_add_up():

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import glob
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -401,7 +401,9 @@ def _hidden_size(plan: Plan, cell: Layers, task: AnyTaskInfo, owner: str) -> Hid
     if kind == "hidden":
         return HiddenSize(number, count_parameters(cell, task, number, plan.settings))
     errors: list[str] = []
-    size = nearest_hidden_size(number, _counter(cell, task, plan.settings, errors))
+    count = _counter(cell, task, plan.settings, errors)
+    embedding = plan.settings["embedding"]
+    size = nearest_hidden_size(number, count, [] if embedding is None else [embedding])
     if size is None:
         reason = errors[-1] if errors else "it has fewer in all of them"
         raise UsageError(
@@ -492,7 +494,7 @@ _MAX_GAP = 1024
 """Largest distance between consecutive valid hidden sizes, which heads, orders and periods must divide."""
 
 Count = Callable[[int], "int | None"]
-"""Parameters at a hidden size; None if the size is invalid. It never decreases as ``H`` grows."""
+"""Parameters at a hidden size; None if the size is invalid. With few exceptions it grows with ``H``."""
 
 
 @dataclass(frozen=True)
@@ -508,22 +510,26 @@ class HiddenSize:
     parameters: int
 
 
-def nearest_hidden_size(budget: int, count: Count) -> HiddenSize | None:
+def nearest_hidden_size(budget: int, count: Count, exceptions: Sequence[int] = ()) -> HiddenSize | None:
     """Find the size whose number of parameters is nearest to a budget; the smaller of two equally near ones.
 
     Args:
         budget: Number of parameters.
         count: Parameters at each hidden size.
+        exceptions: Sizes that may have fewer parameters than the size before. A block around a cell needs no
+            projection of an embedding of its width.
 
     Returns:
         None if no size up to `MAX_HIDDEN` is valid, or all of them have fewer parameters.
     """
-    cached_count = functools.cache(count)
-    above = _first_reaching(budget, cached_count)
+    growing = functools.cache(lambda hidden: None if hidden in exceptions else count(hidden))
+    above = _first_reaching(budget, growing)
     if above is None:
         return None
-    below = _first_valid(range(above.hidden - 1, max(0, above.hidden - 1 - _MAX_GAP), -1), cached_count)
-    return min(filter(None, (below, above)), key=lambda size: abs(size.parameters - budget))
+    below = _first_valid(range(above.hidden - 1, max(0, above.hidden - 1 - _MAX_GAP), -1), growing)
+    others = (_first_valid([hidden], count) for hidden in exceptions)
+    sizes = sorted(filter(None, (below, above, *others)), key=lambda size: size.hidden)
+    return min(sizes, key=lambda size: abs(size.parameters - budget))
 
 
 def smallest_hidden_size(count: Count) -> HiddenSize | None:
