@@ -1036,7 +1036,7 @@ EXPECTED: dict[str, Expected] = {
         "https://github.com/NX-AI/xlstm/blob/main/xlstm/blocks/mlstm/cell.py",
         OFFICIAL,
     ),
-    "mc_lstm": Expected({"Wx": by_hidden, "Wv": by_hidden, "b": zeros}),
+    "mc_lstm": Expected({"Wx": by_hidden, "Wv": by_hidden, "b": zeros}, {"forget_bias": 0.0}),
     "mesa_net": Expected(
         {
             "Wx": by_inputs,
@@ -1177,7 +1177,8 @@ EXPECTED: dict[str, Expected] = {
             "p": within(lambda n: 0.1),
             "Wp": by_hidden,
             "Wr": by_inputs,
-        }
+        },
+        {"forget_bias": 0.0},
     ),
     "retnet": Expected(
         {
@@ -1498,5 +1499,7 @@ EXPECTED: dict[str, Expected] = {
         source="https://github.com/pytorch/pytorch/blob/main/torch/nn/modules/rnn.py",
         kind=STATED,
     ),
-    "wmc_lstm": Expected({"Wx": by_hidden, "Wh": by_hidden, "b": zeros, "Wc": by_hidden}),
+    "wmc_lstm": Expected(
+        {"Wx": by_hidden, "Wh": by_hidden, "b": zeros, "Wc": by_hidden}, {"forget_bias": 0.0}
+    ),
 }

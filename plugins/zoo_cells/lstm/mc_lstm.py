@@ -21,7 +21,7 @@ class MCLSTM(zoo.Cell):
     Equations::
 
         i, f, g, o, k = x Wx + v Wv + b
-        c' = sigmoid(f) * c + sigmoid(i) * tanh(g)
+        c' = sigmoid(f + forget_bias) * c + sigmoid(i) * tanh(g)
         v' = sigmoid(k) * tanh(c')
         y  = sigmoid(o) * tanh(c')
 
@@ -61,13 +61,17 @@ class MCLSTM(zoo.Cell):
     b = zoo.Param("5H", help="bias of gates i, f, g, o, k")
     v = zoo.State("H", help="control vector")
     c = zoo.State("H", help="memory cells")
+    # The values of the lstm; the reasons are there.
+    forget_bias = zoo.Option(
+        0.0, help="added to the forget gate, above zero to remember at first", customary=1.0
+    )
     gates = zoo.Gates(
         input_gate="sigmoid_i", forget_gate="sigmoid_f", output_gate="sigmoid_o", candidate="tanh_g"
     )
 
     def step(self, x: Array, v: Array, c: Array) -> zoo.Output:
         i, f, g, o, k = zoo.split(x @ self.Wx + v @ self.Wv + self.b, 5)
-        c = zoo.sigmoid(f) * c + zoo.sigmoid(i) * zoo.tanh(g)
+        c = zoo.sigmoid(f + self.forget_bias) * c + zoo.sigmoid(i) * zoo.tanh(g)
         shown = zoo.tanh(c)
         return zoo.Output(zoo.sigmoid(o) * shown, zoo.sigmoid(k) * shown, c)
 

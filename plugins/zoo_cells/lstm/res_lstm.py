@@ -30,7 +30,7 @@ class ResLSTM(zoo.Cell):
 
         i, f, g, o = x Wx + h Wh + b
         pi, pf, po = p
-        c' = sigmoid(f + pf * c) * c + sigmoid(i + pi * c) * tanh(g)
+        c' = sigmoid(f + forget_bias + pf * c) * c + sigmoid(i + pi * c) * tanh(g)
         h' = sigmoid(o + po * c') * (tanh(c') Wp + x Wr)
 
     Parameters: ``Wx (I, 4H)``, ``Wh (H, 4H)`` and ``Wp (H, H)`` uniform within ``1 / sqrt(H)`` of zero,
@@ -77,6 +77,10 @@ class ResLSTM(zoo.Cell):
     Wr = zoo.Param("I", "H", init="fan_in_uniform", help="shortcut from the input")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
+    # The values of the lstm; the reasons are there.
+    forget_bias = zoo.Option(
+        0.0, help="added to the forget gate, above zero to remember at first", customary=1.0
+    )
     gates = zoo.Gates(
         input_gate="sigmoid_i", forget_gate="sigmoid_f", output_gate="sigmoid_o", candidate="tanh_g"
     )
@@ -84,7 +88,7 @@ class ResLSTM(zoo.Cell):
     def step(self, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
         i, f, g, o = zoo.split(x @ self.Wx + h @ self.Wh + self.b, 4)
         pi, pf, po = self.p[0], self.p[1], self.p[2]
-        c = zoo.sigmoid(f + pf * c) * c + zoo.sigmoid(i + pi * c) * zoo.tanh(g)
+        c = zoo.sigmoid(f + self.forget_bias + pf * c) * c + zoo.sigmoid(i + pi * c) * zoo.tanh(g)
         return zoo.sigmoid(o + po * c) * (zoo.tanh(c) @ self.Wp + x @ self.Wr), c
 
 

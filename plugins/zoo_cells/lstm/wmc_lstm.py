@@ -22,7 +22,7 @@ class WMCLSTM(zoo.Cell):
 
         i, f, g, o = x Wx + h Wh + b
         Wci, Wcf, Wco = Wc
-        c' = sigmoid(f + tanh(c Wcf)) * c + sigmoid(i + tanh(c Wci)) * tanh(g)
+        c' = sigmoid(f + forget_bias + tanh(c Wcf)) * c + sigmoid(i + tanh(c Wci)) * tanh(g)
         h' = sigmoid(o + tanh(c' Wco)) * tanh(c')
 
     Parameters: ``Wx (I, 4H)``, ``Wh (H, 4H)`` and ``Wc (H, 3H)``, for gates i, f, o, uniform within
@@ -63,6 +63,10 @@ class WMCLSTM(zoo.Cell):
     Wc = zoo.Param("H", "3H", init=uniform_per_gate(3), help="memory to gates i, f, o")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
+    # The values of the lstm; the reasons are there.
+    forget_bias = zoo.Option(
+        0.0, help="added to the forget gate, above zero to remember at first", customary=1.0
+    )
     gates = zoo.Gates(
         input_gate="sigmoid_i", forget_gate="sigmoid_f", output_gate="sigmoid_o", candidate="tanh_g"
     )
@@ -71,7 +75,7 @@ class WMCLSTM(zoo.Cell):
         i, f, g, o = zoo.split(x @ self.Wx + h @ self.Wh + self.b, 4)
         size = h.shape[-1]
         ci, cf = zoo.split(zoo.tanh(c @ self.Wc[:, : 2 * size]), 2)
-        c = zoo.sigmoid(f + cf) * c + zoo.sigmoid(i + ci) * zoo.tanh(g)
+        c = zoo.sigmoid(f + self.forget_bias + cf) * c + zoo.sigmoid(i + ci) * zoo.tanh(g)
         co = zoo.tanh(c @ self.Wc[:, 2 * size :])
         return zoo.sigmoid(o + co) * zoo.tanh(c), c
 

@@ -8,7 +8,7 @@ import torch
 import torchrecurrent
 
 Tensors = dict[str, torch.Tensor]
-CASES: dict[str, dict[str, Any]] = {"mc_lstm": {}}
+CASES: dict[str, dict[str, Any]] = {"mc_lstm": {"forget_bias": 1.5}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
@@ -20,6 +20,9 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
     hidden = p["Wv"].shape[0]
     cell = torchrecurrent.MCLSTMCell(x.shape[-1], hidden, dtype=torch.float64)
 
+    forget = torch.zeros(5 * hidden, dtype=torch.float64)
+    forget[hidden : 2 * hidden] = options["forget_bias"]
+
     def reordered(stacked: torch.Tensor) -> torch.Tensor:
         i, f, g, o, k = stacked.chunk(5)
         return torch.cat([f, i, o, k, g])
@@ -27,7 +30,7 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
     weights = {
         "weight_ih": reordered(p["Wx"].T),
         "weight_hh": reordered(p["Wv"].T),
-        "bias_ih": reordered(p["b"]),
+        "bias_ih": reordered(p["b"] + forget),
         "bias_hh": torch.zeros(5 * hidden, dtype=torch.float64),
     }
     v, c, outputs = state["v"], state["c"], []
