@@ -86,7 +86,6 @@ def official(
 
 
 def code_of_notebook(text: str) -> str:
-    """Code of all cells of a Jupyter notebook, without commands of IPython."""
+    """Code of all cells of a Jupyter notebook, with ``pass`` in place of commands of IPython."""
     cells = [cell["source"] for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-    lines = "\n".join("".join(source) for source in cells).splitlines()
-    return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
+    return re.sub(r"(?m)^( *)[%!].*", r"\1pass", "\n".join("".join(source) for source in cells))

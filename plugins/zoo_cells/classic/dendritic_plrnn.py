@@ -35,8 +35,9 @@ class DendriticPLRNN(zoo.Cell):
     within one over the root of their size of zero, and ``theta (H, bases)`` starts standard normal.
     ``Wx (I, H)`` starts Glorot uniform. The state ``h (H,)`` is the output.
 
-    Equations, initial values and defaults come from https://github.com/DurstewitzLab/dendPLRNN (GPL-3.0), the
-    code of the paper. It has no external input. Its input weights come from the same authors' code in Julia,
+    Equations, initial values and the default of five bases come from
+    https://github.com/DurstewitzLab/dendPLRNN (GPL-3.0), the code of the paper. This code has no external
+    input. Initial input weights come from the same authors' code in Julia,
     https://github.com/DurstewitzLab/GTF-shPLRNN.
     """
 
@@ -50,9 +51,10 @@ class DendriticPLRNN(zoo.Cell):
         url="https://arxiv.org/abs/2207.02542",
         variant="The form without mean centring is the default, with external inputs, and an option chooses "
         "the clipped form.",
-        deviations="States are not cut at 10, where the official code cuts the states of the plain form. "
-        "Thresholds start standard normal, which is the official choice where no data are given, and not "
-        "uniform over the range of the data. The initial state is zero.",
+        deviations="The default of the official code is plrnn, without bases and with mean centring. States "
+        "are not cut at 10, where the official code cuts the states of the plain form. Thresholds start "
+        "standard normal, which is the official choice where no data are given, and not uniform over the "
+        "range of the data. The initial state is zero.",
         history="Brenner and others published it in 2022. It extends plrnn by a basis of thresholds, and "
         "they train it by back-propagation with sparse teacher forcing. The shallow PLRNN of 2023 "
         "(shallow_plrnn) replaces the bases by a hidden layer.",

@@ -41,8 +41,8 @@ class ShallowPLRNN(zoo.Cell):
     zero. ``h1 (H,)`` and ``h2 (units,)`` start at zero, in the clipped form h2 within one over the root of
     its size. ``Wx (I, H)`` starts Glorot uniform. The state ``h (H,)`` is the output.
 
-    Equations, initial values and defaults come from https://github.com/DurstewitzLab/GTF-shPLRNN (GPL-3.0),
-    the code of the paper, which is in Julia.
+    Equations, initial values and the default of 100 rectified units come from
+    https://github.com/DurstewitzLab/GTF-shPLRNN (GPL-3.0), the code of the paper, which is in Julia.
     """
 
     name = "shallow_plrnn"
@@ -54,8 +54,11 @@ class ShallowPLRNN(zoo.Cell):
         url="https://proceedings.mlr.press/v202/hess23a.html",
         variant="The plain form is the default, with external inputs, and an option chooses the clipped "
         "form.",
-        deviations="The initial state is zero, and the authors compute it from the first observation. "
-        "Training by generalised teacher forcing is not part of the cell.",
+        deviations="The clipped form is the default of the official code. Initial values are those of this "
+        "code, and not those of the authors' tutorial in PyTorch, which draws A from 0.5 to 0.9, and h2 and "
+        "Wx uniform within one over the root of their first size. The initial state is zero, and the authors "
+        "compute it from the first observation. Training by generalised teacher forcing is not part of the "
+        "cell.",
         history="Hess, Monfared, Brenner and Durstewitz published it in 2023 together with generalised "
         "teacher forcing, a training method that keeps gradients bounded on chaotic systems. It replaces "
         "the square matrix of plrnn and the bases of dendritic_plrnn by a hidden layer.",

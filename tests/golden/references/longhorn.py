@@ -22,7 +22,8 @@ AUTHORS = ("Cranial-XIX/longhorn_cuda", "1be52220873ccc44fe84f052c150db578fcb5c3
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
     """Run ``selective_scan_online7_ref``, put together as in ``longhorn_ref`` of the same file.
 
-    The function starts at zero, where this reference puts the first state.
+    The function starts at zero, where this reference puts the first state. Outputs are those of the
+    function, and the last state is a statement of ours.
     """
     scan = official(
         *AUTHORS,
@@ -41,7 +42,7 @@ def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) ->
     chosen = linear(u.transpose(1, 2), p["Wu"].T)
     low, k, q = chosen.split([options["rank"], options["order"], options["order"]], dim=-1)
     dt = linear(low, p["Wd"].T).transpose(1, 2)
-    # It keeps the last state where the number of steps is the number of channels only, so it is run again.
+    # It keeps the last state only where the number of steps is the number of channels.
     y = scan(u, q.mT, k.mT, dt, p["D"], p["bd"], gate.permute(1, 2, 0))
     rate = torch.sigmoid(dt + p["bd"][:, None])
     rate = rate / (1 + rate * (k * k).sum(-1)[:, None])
