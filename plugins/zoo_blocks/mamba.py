@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import zoo
@@ -29,7 +30,9 @@ class Mamba(zoo.Block):
     ``past (width - 1, E)`` holds the channels of the last steps.
 
     A mixer such as ``mamba`` already has projections, convolutions or gates. Around it the block is the norm
-    and the skip connection alone, ``y = x + cell(rms_norm(x) * gain)``.
+    and the skip connection alone, ``y = x + cell(rms_norm(x) * gain)``. In the code, the last weights of the
+    mixer are divided by the root of the number of layers, and here those of ``mamba``, ``mamba2`` and
+    ``longhorn`` are.
     """
 
     card = zoo.Card(
@@ -39,13 +42,13 @@ class Mamba(zoo.Block):
         url="https://arxiv.org/abs/2312.00752",
         variant="Block and Mamba of https://github.com/state-spaces/mamba (mamba_ssm/modules), RMS norms.",
         deviations="The projection of the first layer starts with variance 1 / I, where the code draws "
-        "embeddings with deviation 0.02. The code divides the last weights of its mixer by the root of the "
-        "number of layers, and around a mixer this block does not, since they are weights of the cell.",
+        "embeddings with deviation 0.02.",
     )
     expand = zoo.Option(2, low=1, help="channels of the cell per unit of the model width")
     width = zoo.Option(4, low=2, high=64, help="steps in the window of the convolution")
     eps = zoo.Option(1e-5, low=0.0, help="added to the mean square")
     cell_input = cell_hidden = "expand*D"
+    cell_init = MappingProxyType(dict.fromkeys(("mamba.Wo", "mamba2.Wo", "longhorn.Wo"), residual_uniform))
     gain = zoo.Param("D", init="ones", help="scale of the norm")
     Wu = zoo.Param("D", "expand*D", init="fan_in_uniform", help="channels of the cell")
     Wz = zoo.Param("D", "Y", init="fan_in_uniform", help="gate of the output of the cell")

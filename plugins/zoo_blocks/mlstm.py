@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 import zoo
 from zoo_blocks._initializers import last_weights_of_xlstm, small_init, taps_uniform
 
 Array = Any
+
+
+def small_init_of_width(rng: np.random.Generator, shape: tuple[int, ...], block: Any) -> Array:
+    """Normal with variance ``2 / (5 D)``, as the code draws the projections of the cell."""
+    return rng.normal(0, math.sqrt(2 * block.expand / (5 * shape[0])), shape)
 
 
 class MLSTM(zoo.Block):
@@ -28,7 +37,8 @@ class MLSTM(zoo.Block):
     at one. ``Wu (D, E)`` and ``Wz (D, E)`` start normal with variance ``2 / (5 D)``, ``Wo (E, D)`` normal
     with deviation ``2 / (layers sqrt(D))``, and ``taps (width, E)`` and ``b (E,)`` uniform within
     ``1 / sqrt(width)`` of zero. The state ``past (width - 1, E)`` holds the channels of the last steps.
-    ``head_gain (heads, E / heads)`` needs a cell whose output has size E.
+    ``head_gain (heads, E / heads)`` needs a cell whose output has size E. The projections ``Wx`` of
+    ``matrix_lstm`` start with variance ``2 / (5 D)`` as well.
 
     Around a mixer, a cell such as ``gla`` that has projections of its own, the block is the norm and the skip
     connection alone, ``y = x + cell(n)``.
@@ -45,16 +55,16 @@ class MLSTM(zoo.Block):
         "https://github.com/NX-AI/xlstm. Its cell in zoo is matrix_lstm.",
         deviations="In the code values are computed from the channels before the convolution, and queries, "
         "keys and values by blocks of four channels. Here the cell has one input, the convolved channels, "
-        "and its own projections. matrix_lstm draws them with variance 2 / (5 E), and the code with "
-        "2 / (5 D). matrix_lstm has an output gate of its own in addition. The projection of the first "
-        "layer has a bias and starts with variance 1 / I, and the code draws embeddings with variance "
-        "2 / (5 D).",
+        "and its own projections. matrix_lstm has an output gate of its own in addition. The projection of "
+        "the first layer has a bias and starts with variance 1 / I, and the code draws embeddings with "
+        "variance 2 / (5 D).",
     )
     expand = zoo.Option(2, low=1, help="channels of the cell per unit of the model width")
     width = zoo.Option(4, low=2, high=64, help="steps in the window of the convolution")
     heads = zoo.Option(4, low=1, help="parts of the output of the cell that are normalised on their own")
     eps = zoo.Option(1e-5, low=0.0, help="added to the variance")
     cell_input = cell_hidden = "expand*D"
+    cell_init = MappingProxyType({"matrix_lstm.Wx": small_init_of_width})
     gain = zoo.Param("D", init="ones", help="scale of the norm")
     Wu = zoo.Param("D", "expand*D", init=small_init, help="channels of the cell")
     Wz = zoo.Param("D", "expand*D", init=small_init, help="gate")

@@ -105,14 +105,32 @@ def test_laws_reject_a_scale_that_is_wrong_by_a_tenth(
 def test_cells_in_blocks_start_as_declared(name: str) -> None:
     with pure_python():
         rnn = zoo.Recurrent(name, INPUTS, WIDTH, num_layers=LAYERS, dtype="float64")
+        alone = zoo.Recurrent(name.partition("(")[2][:-1], INPUTS, WIDTH, dtype="float64")
     block, _, cell = name.removesuffix(")").partition("(")
     deviations = zoo.get_block(block).card.deviations + zoo.get_cell(cell).card.deviations
     sizes = SimpleNamespace(D=WIDTH, layers=LAYERS)
     for array, start in EXPECTED_INNER[name].items():
         values = np.stack([rnn.params[f"l{layer}.{array}"] for layer in range(LAYERS)])
-        assert holds(start.zoo(sizes), values), array
-        assert not holds(start.official(sizes), values), array
-        assert start.declared in deviations, array
+        assert holds((start.zoo or start.official)(sizes), values), array
+        assert not holds(start.official(sizes), alone.params[f"l0.{array}"][None]), "a law of the block"
+        if start.zoo:
+            assert not holds(start.official(sizes), values), array
+            assert start.declared in deviations, array
+
+
+def test_initial_values_of_inner_cells_name_parameters() -> None:
+    """With modifiers too; other cells keep their own."""
+    for block in BLOCKS:
+        for name in zoo.get_block(block).cell_init:
+            cell, _, array = name.partition(".")
+            assert array in zoo.get_cell(cell).params
+    with pure_python():
+        plain, modified = (
+            zoo.Recurrent(f"mamba({cell})", 3, 16, num_layers=4) for cell in ("mamba2", "mamba2+zoneout")
+        )
+        other = zoo.Recurrent("mamba(gla)", 3, 16, num_layers=4), zoo.Recurrent("gla", 16, 16)
+    np.testing.assert_array_equal(plain.params["l1.Wo"], modified.params["l1.Wo"])
+    assert [abs(rnn.params["l0.Wo"]).max() > 0.5 / 4 for rnn in other] == [True, True]
 
 
 def test_law_of_truncated_draws_rejects_whole_ones() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -60,6 +60,9 @@ class Block(Component, abstract=True):
     """Size ``I`` of the inner cell, unless it is a mixer: then it is ``D``."""
     cell_hidden: ClassVar[str] = "D"
     """Size ``H`` of the inner cell, unless it is a mixer: then it is ``D``."""
+    cell_init: ClassVar[Mapping[str, Callable[..., Any]]] = MappingProxyType({})
+    """Initial values of parameters of inner cells where the models of the paper start a cell in another way
+    than the cell itself: functions ``(rng, shape, block)`` by names such as ``"mamba.Wo"``."""
     is_first: bool = True
     """Whether the layer computes ``project``: the first of a stack does, and one that reads another size."""
     is_last: bool = True

@@ -197,6 +197,10 @@ def _compose(cell: Cell, block: Block, placement: Placement) -> ComposedBlock:
             group[name] = _resized(declared, name, of_cell, cell)
         for name, declared in getattr(block, kind, {}).items():
             group[f"{BLOCK_PREFIX}{name}"] = _resized(declared, f"{BLOCK_PREFIX}{name}", of_block, placed)
+    cell_name, _, _ = cell.name.partition("+")  # without modifiers
+    for name in cell.params:
+        if init := block.cell_init.get(f"{cell_name}.{name}"):
+            spec.params[name].init = _with_owner(init, placed)
     return ComposedBlock(cell, placed, cell_input, spec)
 
 
@@ -208,9 +212,13 @@ def _resized(
     duplicate.name = name
     duplicate.shape = parse_shape(tuple(substitute_sizes(size.text, sizes) for size in declared.shape))
     if not isinstance(declared.init, str):
-        initialize = initializer_of(declared)
-        duplicate.init = lambda rng, shape: initialize(rng, shape, owner)
+        duplicate.init = _with_owner(initializer_of(declared), owner)
     return duplicate
+
+
+def _with_owner(initialize: Callable[..., Any], owner: Cell | Block) -> Callable[..., Any]:
+    """An initializer ``(rng, shape)`` that passes the cell or the block on."""
+    return lambda rng, shape: initialize(rng, shape, owner)
 
 
 def _used_declarations(spec: BlockDeclarations, graph: StepGraph) -> BlockDeclarations:

@@ -53,7 +53,7 @@ class Mamba(zoo.Cell):
 
     Equations, initial values and defaults come from ``mamba_simple.py`` in
     https://github.com/state-spaces/mamba, where the rank is H / 16 rounded up, which is 8 at H = 128. Its
-    models divide the initial ``Wo`` by the root of the number of layers. Here it starts as for one layer.
+    models divide the initial ``Wo`` by the root of the number of layers, as the block ``mamba`` does.
     """
 
     family = "linear"
