@@ -80,7 +80,7 @@ def _introduction(results: Results, cell: str, folder: str) -> str:
         f"Mean test scores of {SETTINGS['seeds']} seeds after {SETTINGS['steps']:,} updates of two layers, "
         f"with equal parameters for all cells ([protocol]({folder}/results.md#protocol))"
         f"{f' and the options {chosen}' if chosen else ''}. Bold scores reach the threshold of the task. "
-        f"Ranks are among all models that are measured so far, in "
+        f"Ranks are among all models in "
         f"[the tables]({folder}/results-tables.md).{_reproductions(cell, folder)}"
     )
 

@@ -58,10 +58,18 @@ TASKS: Mapping[str, Mapping[str, Any]] = {
     "text": {"params": 50_000},
 }
 CELL_OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    **dict.fromkeys(
-        ("lstm", "cifg_lstm", "lstm_projected", "mc_lstm", "peephole_lstm", "res_lstm", "wmc_lstm"),
-        {"forget_bias": 1.0},
-    ),
+    **{
+        name: {"forget_bias": 1.0}
+        for name in (
+            "lstm",
+            "cifg_lstm",
+            "lstm_projected",
+            "mc_lstm",
+            "peephole_lstm",
+            "res_lstm",
+            "wmc_lstm",
+        )
+    },
     "cfc": {"units": 32},
     "longhorn": {"rank": 2},
     "mamba": {"rank": 2},

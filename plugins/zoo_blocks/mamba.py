@@ -30,9 +30,8 @@ class Mamba(zoo.Block):
     ``past (width - 1, E)`` holds the channels of the last steps.
 
     A mixer such as ``mamba`` already has projections, convolutions or gates. Around it the block is the norm
-    and the skip connection alone, ``y = x + cell(rms_norm(x) * gain)``. In the code, the last weights of the
-    mixer are divided by the root of the number of layers, and here those of ``mamba``, ``mamba2`` and
-    ``longhorn`` are.
+    and the skip connection alone, ``y = x + cell(rms_norm(x) * gain)``. The output projections of the cells
+    ``mamba``, ``mamba2`` and ``longhorn`` are divided by the root of the number of layers, as in the code.
     """
 
     card = zoo.Card(

@@ -1,10 +1,10 @@
 """Compute the golden values again, by the references and the official code, and compare them with the files.
 
-    OFFICIAL_CODE=code python tests/golden/check_golden_values.py [CASE ...]
+    OFFICIAL_CODE=code python tests/golden/check_golden_values.py [CASE or CELL ...]
 
 needs the packages and the clones of ``make_cells.py``. For each case it prints the largest difference from
 ``cells/<case>.npz`` or ``blocks/<case>.npz``, relative to values above one, or the clone that it lacks. The
-exit status is 1 if a difference is larger than 1e-12, or a clone is missing.
+exit status is 1 if a difference is larger than 1e-12, if a clone is missing, or if no case has a given name.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ def largest_difference(new: np.ndarray, old: np.ndarray) -> float:
 def main(chosen: list[str]) -> int:
     """Compare the given cases, or all, and return the exit status."""
     torch.set_default_dtype(torch.float64)
-    differing = missing = 0
+    differing = missing = compared = 0
     for folder, case, cell, reference in cases(chosen):
+        compared += 1
         with np.load(HERE / folder / f"{case}.npz") as saved:
             old = {name: saved[name] for name in saved.files if name not in ("options", "made_with")}
         try:
@@ -46,7 +47,9 @@ def main(chosen: list[str]) -> int:
         print(f"{folder}/{case:28} {worst:.1e}", flush=True)
     if differing or missing:
         print(f"{differing} cases differ by more than {LIMIT:g}, {missing} lack a clone", file=sys.stderr)
-    return int(differing + missing > 0)
+    if not compared:
+        print(f"no case has the name {' or '.join(chosen)}", file=sys.stderr)
+    return int(differing + missing > 0 or not compared)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Makes cells/<case>.npz and blocks/<case>.npz: values and gradients of references in PyTorch, in float64.
 
-    python tests/golden/make_cells.py [CASE ...]
+    python tests/golden/make_cells.py [CASE or CELL ...]
 
 needs PyTorch, JAX, SciPy and torchrecurrent (the extra ``peers``), and einops and Flax, which official code
 imports. See ``official.py`` for this code. A reference, ``references/<cell>.py``, states the cell once more,
@@ -133,12 +133,13 @@ def write(path: Path, cell: zoo.Cell, reference: ModuleType) -> None:
 
 
 def cases(chosen: Sequence[str]) -> Iterator[tuple[str, str, zoo.Cell, ModuleType]]:
-    """Folder, name, cell and reference of the given cases, or of all."""
+    """Folder, name, cell and reference of the given cases, of the given cells, or of all."""
     for package, folder in (("references", "cells"), ("block_references", "blocks")):
         for file in sorted((HERE / package).glob("[!_]*.py")):
             reference = importlib.import_module(f"{package}.{file.stem}")
             for case, options in reference.CASES.items():
-                if case in chosen or f"{folder}/{case}" in chosen or not chosen:
+                names = {case, f"{folder}/{case}", file.stem if folder == "cells" else case}
+                if names & {*chosen} or not chosen:
                     name = case.removesuffix("_empty") if folder == "blocks" else file.stem
                     yield folder, case, zoo.get_cell(name, **options), reference
 

@@ -33,7 +33,7 @@ def arrays() -> dict[str, np.ndarray]:
 
 
 def run(given: dict[str, np.ndarray], x: np.ndarray) -> dict[str, np.ndarray]:
-    """Outputs, last state and gradients for an input (T, B, I)."""
+    """Run ``torch.nn.RNN``, and return outputs, last state and gradients for an input (T, B, I)."""
     rnn = torch.nn.RNN(FEATURES, HIDDEN, nonlinearity="tanh", dtype=torch.float64)
     with torch.no_grad():
         rnn.weight_ih_l0.copy_(torch.from_numpy(given["Wxh"].T))

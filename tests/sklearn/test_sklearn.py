@@ -93,6 +93,18 @@ def test_products_in_bfloat16(ragged, any_processor, tmp_path):
         SequenceRegressor(**SMALL, precision="bf16").fit(rows, sums)
 
 
+@pytest.mark.parametrize("cell", ["prenorm(vanilla)", "gru+residual", ["vanilla", "prenorm(gru)"]])
+def test_cell_in_a_block_and_a_cell_for_each_layer(cell, ragged, tmp_path):
+    rows, classes, _ = ragged
+    settings = {**SMALL, "cell": cell, "num_layers": 2}
+    classifier = SequenceClassifier(**settings, epochs=2).fit(rows, classes)
+    names = cell if isinstance(cell, list) else [cell, cell]
+    assert [each.name for each in classifier.model_.cells] == names
+    classifier.save(tmp_path / "classifier.safetensors")
+    loaded = load(tmp_path / "classifier.safetensors")
+    np.testing.assert_array_equal(loaded.predict_proba(rows), classifier.predict_proba(rows))
+
+
 def test_forms_of_sequences_are_equivalent(ragged):
     rows, _, sums = ragged
     estimator = SequenceRegressor(**SMALL, epochs=3)

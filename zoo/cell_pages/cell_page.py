@@ -260,6 +260,8 @@ _OPTIONS_NOTE = "Options have their default values. "
 # A number that the step computes from options, such as exp(-1 / tau): the plain text names the options.
 _COMPUTED_NUMBER = re.compile(r"\d\.\d{6}")
 _HEADS_NOTE = "With several heads, the equations of matrices hold for each head. "
+_HEAD_SIZE_NOTE = "H in them is the number of units of a head then. "
+_SIZE = re.compile(r"(?<![A-Za-z])H(?![A-Za-z_])")
 
 
 @dataclass(frozen=True)
@@ -307,7 +309,9 @@ def _lines(cls: type[Cell], links: PageLinks) -> Iterator[str]:
         equations = latex_block(cls())
         used = "".join(text for macro, text in _NOTES.items() if any(macro in line for line in equations))
         has_heads = any(len(state.shape) == 3 for state in cls.states.values())
-        used += _HEADS_NOTE * has_heads + _OPTIONS_NOTE * bool(cls.declared_options)
+        if has_heads:
+            used += _HEADS_NOTE + _HEAD_SIZE_NOTE * any(map(_SIZE.search, equations))
+        used += _OPTIONS_NOTE * bool(cls.declared_options)
         note = wrapped(_NOTE.format(next(iter(cls.states)), used))
         picture = f"![One step of {cls.name}]({cls.name}.svg)"
         if _is_complex(cls):

@@ -6,7 +6,7 @@ import functools
 import inspect
 import operator
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec
 
 import numpy as np
@@ -66,7 +66,7 @@ class _BaseSequenceEstimator(BaseEstimator):  # type: ignore[misc]
     @suggest_names
     def __init__(
         self,
-        cell: str | type[Cell] | Cell = "gru",
+        cell: str | type[Cell] | Cell | Sequence[Any] = "gru",
         hidden_size: int = 32,
         num_layers: int = 1,
         *,
@@ -286,7 +286,8 @@ class SequenceClassifier(ClassifierMixin, _BaseSequenceEstimator):  # type: igno
     >>> SequenceClassifier(cell="lstm", random_state=0).fit(sequences, classes).predict(others)
 
     Args:
-        cell: Name of a registered cell, a cell class, or a cell with options.
+        cell: Name of a registered cell, a cell class, a cell with options, or a list with one for each layer.
+            A name may contain a block: ``"prenorm(lstm)"``.
         hidden_size: ``H``.
         num_layers: ``L``.
         features: ``I`` of sequences that are one-dimensional, in a table or a list.
@@ -323,7 +324,7 @@ class SequenceClassifier(ClassifierMixin, _BaseSequenceEstimator):  # type: igno
     @suggest_names
     def __init__(
         self,
-        cell: str | type[Cell] | Cell = "gru",
+        cell: str | type[Cell] | Cell | Sequence[Any] = "gru",
         hidden_size: int = 32,
         num_layers: int = 1,
         *,

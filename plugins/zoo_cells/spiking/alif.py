@@ -23,8 +23,8 @@ class ALIF(zoo.Cell):
     """Adaptive threshold: leaky integrate-and-fire units whose threshold rises with each spike.
 
     The threshold falls slowly, so a unit remembers its own spikes. Networks of such units are called LSNN,
-    long short-term memory spiking neural networks. A unit that has fired loses its threshold at the next
-    step, and the gradient flows through this reset.
+    long short-term memory spiking neural networks. The threshold is subtracted from the potential of a
+    unit that has fired, at the next step, and the gradient flows through this reset.
 
     Equations, where V is ``Wh`` with a diagonal of zeros, and heaviside is one from zero on::
 
@@ -43,7 +43,8 @@ class ALIF(zoo.Cell):
     This is ``ALIF`` of https://github.com/IGITUGraz/LSNN-official (Clear BSD), the code of the paper, with
     its defaults: no refractory period, and a delay of one step. As there, a spike comes from the potential
     before its update, so an input acts on spikes one step later than in lif. The surrogate gradient is a
-    triangle of ``(v - c) / c``, times 0.3. It fires only above the threshold and not at it.
+    triangle of ``(v - c) / c``, times 0.3. The official code fires only above the threshold, and this cell
+    also at it.
     """
 
     name = "alif"

@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"antisymmetric": {"eps": 0.3, "gamma": 0.1}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Chang et al. 2019: ``h + e tanh((W - W^T - g I) h + V x + b)`` on columns, with W = U^T."""
+    """Compute ``h + e tanh((W - W^T - g I) h + V x + b)`` of Chang et al. 2019 on columns, with W = U^T."""
     W, V, b = p["U"].T, p["Wx"].T, p["b"][:, None]
     M = W - W.T - options["gamma"] * torch.eye(len(W), dtype=torch.float64)
     h, outputs = state["h"].T, []

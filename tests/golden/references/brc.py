@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"brc": {}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``BRC`` of github.com/nvecoven/BRC, cells/cells.py: r is zoo's a, z is zoo's c.
+    """Follow ``BRC`` of github.com/nvecoven/BRC, cells/cells.py, where r is zoo's a and z is zoo's c.
 
     A unit reads the inputs and its own state, and nothing else, so each runs on its own.
     """

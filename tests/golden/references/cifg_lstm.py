@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"cifg_lstm": {"forget_bias": 1.0}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Greff et al. 2015, CIFG: ``f = 1 - i``, which is the sigmoid of what the input gate hears, negated.
+    """Run ``torch.nn.LSTM`` with ``f = 1 - i`` (Greff et al. 2015), by negated weights of the input gate.
 
     ``forget_bias`` is added to the forget gate, as in ``CoupledInputForgetGateLSTMCell`` of TensorFlow
     (tensorflow/contrib/rnn/python/ops/rnn_cell.py), which is so without peepholes by default.

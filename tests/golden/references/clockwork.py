@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"clockwork": {"groups": 3}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Koutník et al. 2014: at step t module i works if ``t mod T_i = 0``, on itself and slower modules.
+    """Compute module i from itself and slower modules if ``t mod T_i = 0`` at step t (Koutník et al. 2014).
 
     No mask: blocks that the paper leaves out are never read, and a module at rest computes nothing. Steps are
     counted from zero, as in the authors' library (IDSIA/brainstorm, layers/clockwork_rnn.py).

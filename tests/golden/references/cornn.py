@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"cornn": {"dt": 0.3, "gamma": 1.7, "epsilon"
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``coRNNCell`` of github.com/tk-rusch/coRNN, sMNIST/network.py: one layer reads (x, z, y)."""
+    """Follow ``coRNNCell`` of github.com/tk-rusch/coRNN, sMNIST/network.py, whose layer reads (x, z, y)."""
     dt, gamma, epsilon = options["dt"], options["gamma"], options["epsilon"]
     i2h = torch.cat([p["Wx"], p["Wz"], p["Wy"]]).T
     y, z, outputs = state["y"], state["z"], []

@@ -15,10 +15,10 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow flash-linear-attention: ``delta_rule_recurrence`` of fla/ops/delta_rule/naive.py.
+    """Follow ``delta_rule_recurrence`` of github.com/fla-org/flash-linear-attention.
 
-    What comes before it is ``DeltaNet`` of fla/layers/delta_net.py without short convolutions, with L2 norms
-    as in fla/modules/l2norm.py.
+    Its file is fla/ops/delta_rule/naive.py. What comes before it is ``DeltaNet`` of fla/layers/delta_net.py
+    without short convolutions, with L2 norms as in fla/modules/l2norm.py.
     """
     steps, batch, _ = x.shape
     heads, memory = options["heads"], state["S"]

@@ -15,7 +15,7 @@ LIBRARY = ("reservoirpy/reservoirpy", "6a0a7b1d7311a9a98eb429d4fccb6f243b9315d0"
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Run ``ES2N._step`` on each sequence, with PyTorch's arrays and without a bias, as there by default.
+    """Run ``ES2N._step`` on each sequence, with PyTorch's arrays and without a bias.
 
     The output is the new state and the part of the input that ``Wo`` adds.
     """

@@ -12,7 +12,7 @@ CASES: dict[str, dict[str, Any]] = {"fastgrnn": {}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Run ``FastGRNNCell`` of torchrecurrent with the gate of the official one.
+    """Run ``FastGRNNCell`` of torchrecurrent with a sigmoid gate, as in the authors' class.
 
     That is ``FastGRNNCell`` of github.com/microsoft/EdgeML, pytorch/edgeml_pytorch/graph/rnn.py: a sigmoid,
     first in the bias; ``z h + (s(zeta) (1 - z) + s(nu)) c``.

@@ -12,8 +12,10 @@ CASES: dict[str, dict[str, Any]] = {"fastrnn": {}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Run ``FastRNNCell`` of torchrecurrent, which computes what the one of github.com/microsoft/EdgeML does,
-    pytorch/edgeml_pytorch/graph/rnn.py; only its start is another.
+    """Run ``FastRNNCell`` of torchrecurrent, which computes the same as the class of the authors.
+
+    That is ``FastRNNCell`` of github.com/microsoft/EdgeML, pytorch/edgeml_pytorch/graph/rnn.py. Only its
+    initial values differ.
     """
     cell = torchrecurrent.FastRNNCell(
         x.shape[-1], p["Wh"].shape[0], recurrent_bias=False, dtype=torch.float64

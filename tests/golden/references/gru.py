@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"gru": {}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Run ``torch.nn.GRU``, whose gates stand in the order r, z, n; its second bias is zero for r and z."""
+    """Run ``torch.nn.GRU``, whose gates are in the order r, z, n. Its second bias is zero for r and z."""
     features, hidden = x.shape[-1], p["Wh"].shape[0]
     gru = torch.nn.GRU(features, hidden, dtype=torch.float64)
     weights = {

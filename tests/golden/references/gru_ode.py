@@ -20,7 +20,10 @@ def velocity(p: Tensors, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``ode_step`` with the solver "euler" in the same file, whose ``delta_t`` is ``dt / steps``."""
+    """Follow ``ode_step`` of github.com/edebrouwer/gru_ode_bayes with the solver "euler".
+
+    Its ``delta_t`` is ``dt / steps``.
+    """
     rows, steps = [], options["steps"]
     for row in range(x.shape[1]):
         h, out = state["h"][row], []

@@ -11,9 +11,9 @@ CASES: dict[str, dict[str, Any]] = {"gru_reset_before": {}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """``GRUCell.call`` with ``reset_after=False`` (keras-team/keras, keras/src/layers/rnn/gru.py).
+    """Follow ``GRUCell.call`` of github.com/keras-team/keras with ``reset_after=False``.
 
-    Keras' kernels hold the gates in the order z, r, h.
+    The file is keras/src/layers/rnn/gru.py. Keras' kernels hold the gates in the order z, r, h.
     """
     units = p["Wn"].shape[0]
     r, z, n = p["Wx"].split(units, dim=1)

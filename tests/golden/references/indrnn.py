@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"indrnn": {"activation": "relu"}, "indrnn_ta
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """``IndRNNCell_onlyrecurrent`` behind a linear layer (Sunnydreamrain/IndRNN_pytorch).
+    """Follow ``IndRNNCell_onlyrecurrent`` of github.com/Sunnydreamrain/IndRNN_pytorch after a linear layer.
 
     The file is IndRNN_onlyrecurrent.py; ``relu(input + hx * weight_hh)``, here also with tanh.
     """

@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"indy_lstm": {"forget_bias": 0.5}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Run ``torch.nn.LSTM``, whose gates stand in the order i, f, g, o, on four diagonal recurrent matrices.
+    """Run ``torch.nn.LSTM``, whose gates are in the order i, f, g, o, on four diagonal recurrent matrices.
 
     So TensorFlow states its ``IndyLSTMCell`` (contrib/rnn/python/ops/rnn_cell.py), which adds the forget bias
     beside the bias of the forget gate.

@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"intersection_rnn": {"forget_bias": 1.0}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """``IntersectionRNNCell.call`` with ``num_in_proj`` (tensorflow, contrib/rnn/python/ops/rnn_cell.py)."""
+    """Follow ``IntersectionRNNCell`` of TensorFlow, contrib/rnn/python/ops/rnn_cell.py, with projections."""
     n_dim = p["Wh"].shape[0]
     kernel = torch.cat([p["Wx"], p["Wh"]])
     h, outputs = state["h"], []

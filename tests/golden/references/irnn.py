@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"irnn": {"scale": 0.5}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Run ``torch.nn.RNN`` with rectified units: the identity of Le et al. 2015 is only the start."""
+    """Run ``torch.nn.RNN`` with rectified units. The identity of Le et al. 2015 is only an initial value."""
     features, hidden = x.shape[-1], p["Wh"].shape[0]
     rnn = torch.nn.RNN(features, hidden, nonlinearity="relu", dtype=torch.float64)
     weights = {

@@ -47,9 +47,10 @@ class Spike(torch.autograd.Function):
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``RLeaky`` of github.com/jeshraghian/snntorch, snntorch/_neurons/rleaky.py, subtracting.
+    """Follow ``RLeaky`` of github.com/jeshraghian/snntorch, with its reset by subtraction.
 
-    The reset is found from the potential, and detached; that agrees with spikes that belong to it.
+    Its file is snntorch/_neurons/rleaky.py. The reset is found from the potential, and detached; that agrees
+    with spikes that belong to it.
     """
     spk, mem, threshold = state["s"], state["v"], options["threshold"]
     out = []

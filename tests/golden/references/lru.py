@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"lru": {"r_min": 0.2, "r_max": 0.9, "max_pha
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``LRU`` of github.com/NicolasZucchet/minimal-LRU, lru/model.py, but for its diagonal D.
+    """Follow ``LRU`` of github.com/NicolasZucchet/minimal-LRU, lru/model.py, except for its diagonal D.
 
     Complex arrays are given and returned as two planes, real and imaginary.
     """

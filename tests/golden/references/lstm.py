@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"lstm": {"forget_bias": 1.0}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Run ``torch.nn.LSTM``, whose gates stand in the order i, f, g, o and are matrices on columns.
+    """Run ``torch.nn.LSTM``, whose gates are in the order i, f, g, o and are matrices on columns.
 
     The forget bias goes into the bias of the input, the bias of the hidden units is zero.
     """

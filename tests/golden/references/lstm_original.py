@@ -12,10 +12,11 @@ CASES: dict[str, dict[str, Any]] = {"lstm_original": {}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Hochreiter and Schmidhuber 1997, appendix: g is ``4 sigmoid(x) - 2`` and h is ``2 sigmoid(x) - 1``.
+    """Run ``OriginalLSTMCell`` of torchrecurrent with half the weights of the candidate.
 
-    These are ``2 tanh(x / 2)`` and ``tanh(x / 2)``, so that half the memory is what ``OriginalLSTMCell`` of
-    torchrecurrent, which has plain tanh, keeps when its weights of the candidate are halved.
+    In the appendix of Hochreiter and Schmidhuber 1997, g is ``4 sigmoid(x) - 2`` and h is ``2 sigmoid(x) -
+    1``. These are ``2 tanh(x / 2)`` and ``tanh(x / 2)``. The class has plain tanh, so with half the weights
+    its memory is half the memory of the paper.
     """
     hidden = p["Wh"].shape[0]
     half = torch.ones(3, hidden, dtype=torch.float64)

@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"lstm_projected": {"proj": 3, "forget_bias":
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Run ``torch.nn.LSTM(proj_size=...)``, the forget bias in the bias of the input."""
+    """Run ``torch.nn.LSTM`` with ``proj_size``, and with the forget bias in the bias of the input."""
     hidden, proj = p["Wp"].shape
     lstm = torch.nn.LSTM(x.shape[-1], hidden, proj_size=proj, dtype=torch.float64)
     forget = torch.zeros(4, hidden, dtype=torch.float64)

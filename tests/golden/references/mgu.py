@@ -11,9 +11,9 @@ CASES: dict[str, dict[str, Any]] = {"mgu": {}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Zhou et al. 2016: ``f = s(Wf [h, x] + bf)``, ``n = tanh(Wh [f * h, x] + bh)``, ``(1 - f) h + f n``.
+    """Compute ``f = s(Wf [h, x] + bf)``, ``n = tanh(Wh [f * h, x] + bh)`` and ``(1 - f) h + f n``.
 
-    One matrix stands before a column made of state and input.
+    These are the equations of Zhou et al. 2016. One matrix stands before a column made of state and input.
     """
     hidden = p["Wn"].shape[0]
     Wf = torch.cat([p["Wh"], p["Wx"][:, :hidden]]).T

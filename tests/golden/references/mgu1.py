@@ -12,9 +12,10 @@ CASES: dict[str, dict[str, Any]] = {"mgu1": {}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Heck and Salem 2017, the gate is ``s(U h + b)``: its input weights are zero.
+    """Run ``MGUCell`` of torchrecurrent with weights of zero: the gate is ``s(U h + b)``.
 
-    MartinuzziFrancesco/torchrecurrent#28 quotes the gates; all else is ``MGUCell`` of torchrecurrent.
+    So Heck and Salem 2017 state it. MartinuzziFrancesco/torchrecurrent#28 quotes the gates; all else is
+    ``MGUCell`` of torchrecurrent.
     """
     hidden = p["Wn"].shape[0]
     cell = torchrecurrent.MGUCell(x.shape[-1], hidden, dtype=torch.float64)

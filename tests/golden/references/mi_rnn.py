@@ -11,9 +11,10 @@ CASES: dict[str, dict[str, Any]] = {"mi_rnn": {}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Wu et al. 2016, general form: ``tanh(alpha * Wx * Uz + beta1 * Uz + beta2 * Wx + b)``, z the old state.
+    """Compute ``tanh(alpha * Wx * Uz + beta1 * Uz + beta2 * Wx + b)`` of Wu et al. 2016.
 
-    With ``W = Wx.T`` and ``U = Wh.T``. In ports to Keras, too, beta1 goes with Uz.
+    It is the general form, and z is the old state. With ``W = Wx.T`` and ``U = Wh.T``. In ports to Keras,
+    too, beta1 goes with Uz.
     """
     alpha, beta1, beta2, b = (p[name][:, None] for name in ("alpha", "beta1", "beta2", "b"))
     z, outputs = state["h"].T, []

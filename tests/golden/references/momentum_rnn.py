@@ -11,8 +11,10 @@ CASES: dict[str, dict[str, Any]] = {"momentum_rnn": {"mu": 0.7, "epsilon": 0.4}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``MomentumLSTMCell`` of github.com/minhtannguyen/MomentumRNN, mnist-timit/momentumnet.py, up to
-    its gates: ``vy = mu v + epsilon x2h(x)``, to which ``h2h(hx)`` is added; then tanh instead of an LSTM.
+    """Follow ``MomentumLSTMCell`` of github.com/minhtannguyen/MomentumRNN, up to its gates.
+
+    Its file is mnist-timit/momentumnet.py: ``vy = mu v + epsilon x2h(x)``, to which ``h2h(hx)`` is added.
+    Then tanh stands in place of an LSTM.
     """
     mu, steps = options["mu"], len(x)
     pushes = options["epsilon"] * torch.nn.functional.linear(x, p["Wx"].T, p["b"])

@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"nas": {}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``NASCell`` of TensorFlow (contrib/rnn/python/ops/rnn_cell.py; Addons, rnn/nas_cell.py).
+    """Follow ``NASCell`` of TensorFlow (contrib/rnn/python/ops/rnn_cell.py, and rnn/nas_cell.py of Addons).
 
     In both, unit 3 is a product of what comes from input and output, and the bias belongs to the latter;
     ``NASCell`` of torchrecurrent, which is not run for this reason, takes their sum there.

@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"nbrc": {}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow ``NBRC`` of github.com/nvecoven/BRC, cells/cells.py: r is zoo's a, z is zoo's c.
+    """Follow ``NBRC`` of github.com/nvecoven/BRC, cells/cells.py, where r is zoo's a and z is zoo's c.
 
     States and inputs are columns here, and each gate has matrices of its own.
     """

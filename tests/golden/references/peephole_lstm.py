@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"peephole_lstm": {"forget_bias": 1.0}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """``LSTMCell.call`` with ``use_peepholes=True`` (tensorflow, python/ops/rnn_cell_impl.py).
+    """Follow ``LSTMCell`` of TensorFlow, python/ops/rnn_cell_impl.py, with ``use_peepholes=True``.
 
     Its kernel stands on input and output together and holds the gates in the order i, j, f, o, j being the
     candidate. As in Gers et al. 2002, the output gate sees the new cell.

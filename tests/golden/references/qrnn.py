@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"qrnn": {"k": 7}, "qrnn_pair": {"k": 2}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Follow equations 1 and 3 (fo-pooling) of Bradbury et al. 2016, where f keeps.
+    """Follow equations 1 and 3 (fo-pooling) of Bradbury et al. 2016, where f is the forget gate.
 
     The bias, as in ``QRNNLayer`` of github.com/salesforce/pytorch-qrnn, torchqrnn/qrnn.py. The pooling is
     solved for all steps at once: ``c_t - f_t c_(t-1) = (1 - f_t) z_t``.

@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"rhn": {"depth": 3, "transform_bias": -1.0}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """``RHNCell.__call__`` without its noise (jzilly/RecurrentHighwayNetworks, rhn.py).
+    """Follow ``RHNCell`` of github.com/jzilly/RecurrentHighwayNetworks, rhn.py, without its noise.
 
     h and t of every layer are linear layers of their own, the first on input and state together.
     """

@@ -11,8 +11,10 @@ CASES: dict[str, dict[str, Any]] = {"scrn": {"context": 5, "alpha": 0.8}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Mikolov et al. 2014, section 3: ``s_t = (1 - alpha) B x_t + alpha s_{t-1}``, which is a weighted sum,
-    then ``h_t = sigmoid(P s_t + A x_t + R h_{t-1})``; the readout sees first h, then s.
+    """Compute ``s_t = (1 - alpha) B x_t + alpha s_{t-1}`` as a weighted sum (Mikolov et al. 2014).
+
+    Section 3 of the paper states this and ``h_t = sigmoid(P s_t + A x_t + R h_{t-1})``. The readout sees
+    first h, then s.
     """
     alpha, steps = options["alpha"], len(x)
     shown = (1 - alpha) * x @ p["Wb"]

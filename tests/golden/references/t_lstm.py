@@ -11,7 +11,7 @@ CASES: dict[str, dict[str, Any]] = {"t_lstm": {}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Balduzzi and Ghifary 2016, as ``TLSTMCell`` of torchrecurrent (cells/trnn_cell.py) has it.
+    """Follow ``TLSTMCell`` of torchrecurrent, cells/trnn_cell.py, after Balduzzi and Ghifary 2016.
 
     z, f and o read this input and the one before: ``c = f c + (1 - f) z``, ``y = c o``, o a tanh. No
     weight sees the state, so it is a sum over the past, divided by running products of f.

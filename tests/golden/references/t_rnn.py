@@ -11,10 +11,10 @@ CASES: dict[str, dict[str, Any]] = {"t_rnn": {}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Balduzzi and Ghifary 2016: ``z = W x``, ``f = s(V x + b)``, ``h = f h + (1 - f) z``; z has no bias.
+    """Compute ``z = W x``, ``f = s(V x + b)`` and ``h = f h + (1 - f) z`` of Balduzzi and Ghifary 2016.
 
-    No weight sees the state, so ``h_t = F_t h_0 + sum_s F_t / F_s (1 - f_s) z_s`` with F the running
-    product of f.
+    z has no bias. No weight sees the state, so ``h_t = F_t h_0 + sum_s F_t / F_s (1 - f_s) z_s`` with F the
+    running product of f.
     """
     W, V = p["Wx"].chunk(2, dim=1)
     z, f = x @ W, torch.sigmoid(x @ V + p["b"])

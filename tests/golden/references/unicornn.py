@@ -12,8 +12,10 @@ CASES: dict[str, dict[str, Any]] = {"unicornn": {"dt": 0.4, "alpha": 2.5}}
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Run ``UnICORNNCell`` of torchrecurrent, which has the equations of github.com/tk-rusch/unicornn,
-    ``unicornn_fwd`` in eigenWorms/network.py: the new velocity moves the displacement.
+    """Run ``UnICORNNCell`` of torchrecurrent, which has the equations of the authors' code.
+
+    That is ``unicornn_fwd`` of github.com/tk-rusch/unicornn, eigenWorms/network.py: the new velocity moves
+    the displacement.
     """
     cell = torchrecurrent.UnICORNNCell(
         x.shape[-1], p["u"].shape[0], dt=options["dt"], alpha=options["alpha"], dtype=torch.float64

@@ -18,11 +18,11 @@ def buffers(options: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def run(options: dict[str, Any], p: Tensors, x: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-    """Arjovsky et al. 2015, ``W = D3 R2 F^-1 D2 P R1 F D1`` and modReLU, with the transforms as functions and
-    the permutation as an index, as in ``complex_RNN`` of github.com/amarshah/complex_RNN, models.py.
+    """Compute ``W = D3 R2 F^-1 D2 P R1 F D1`` and modReLU of Arjovsky et al. 2015.
 
-    Reflections are the paper's, ``a - 2 v (v* a) / |v|^2``; the official code takes the conjugate of v.
-    A modulus is ``sqrt(|z|^2 + 1e-10)``, as the card says.
+    The transforms are functions and the permutation is an index, as in ``complex_RNN`` of
+    github.com/amarshah/complex_RNN, models.py. Reflections are the paper's, ``a - 2 v (v* a) / |v|^2``; the
+    official code takes the conjugate of v. A modulus is ``sqrt(|z|^2 + 1e-10)``, as the card says.
     """
     D1, D2, D3 = torch.polar(torch.ones_like(p["w"]), p["w"])
     v1, v2 = torch.complex(*p["v"])
