@@ -630,6 +630,7 @@ def test_products_in_bfloat16(go, any_processor):
         ),
         ({"params": 5}, "vanilla on copying has at least 28 parameters, more than the 5 of `params`"),
         ({"params": 5}, "give `params=28` or more, or leave out the cell."),
+        ({"params": 5, "embedding": 90}, "give `params=1008` or more, or a smaller `embedding`."),
         ({"params": 10**15}, "vanilla on copying: no hidden size up to 32,768 has 1,000,000,000,000,000"),
     ],
 )

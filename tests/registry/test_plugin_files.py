@@ -266,6 +266,14 @@ def test_resolve_cell_accepts_four_forms(write):
     assert resolve_cell(instance) is instance
 
 
+@pytest.mark.parametrize("name", ["lstm,gru", "2*lstm", "(lstm,gru)", "2*prenorm(lstm),prenorm(gru)"])
+def test_stacks_of_the_command_line_are_lists_in_python(name):
+    with pytest.raises(
+        zoo.UsageError, match="several layers .*; in Python, give a list with a cell for each"
+    ):
+        resolve_cell(name)
+
+
 def test_resolve_cell_rejects_other_values(write):
     mine = load_cell_file(f"{write(CELL)}:Mine")
     with pytest.raises(zoo.UsageError, match=r"Mine\(slow=0.5\) has its options already; found slow besides"):

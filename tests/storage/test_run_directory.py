@@ -111,6 +111,12 @@ def test_create_among_foreign_files_is_an_error(tmp_path: Path, resuming: bool) 
     assert sorted(os.listdir(tmp_path)) == ["other", "thesis.tex"]  # noqa: PTH208
 
 
+def test_create_over_a_comparison_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "compare.json").touch()
+    with pytest.raises(CheckpointError, match="holds a comparison of `zoo compare`"):
+        RunDirectory(tmp_path).create()
+
+
 def test_resumed_run_may_have_other_files(run: RunDirectory) -> None:
     run.write_config({})
     (run.path / "report.html").touch()

@@ -12,6 +12,7 @@ from zoo.base import Block, Cell, Component, Input, Optimizer, State, Task
 from zoo.base.component import first_paragraph
 from zoo.base.declarations import ArrayDeclaration, Option
 from zoo.base.initializers import INITIALIZERS
+from zoo.base.task import reads_tokens
 from zoo.cell_pages.cell_info import option_prefix
 from zoo.tables import TextTable
 
@@ -161,7 +162,11 @@ def _task_rows(task: Task) -> list[tuple[str, ...]]:
     """Inputs, outputs and score of a task with its default options."""
     better = "higher" if task.higher_is_better else "lower"
     rows: list[tuple[str, ...]] = [
-        ("inputs", f"{task.input_size}", "features at every step, or different tokens"),
+        (
+            "inputs",
+            f"{task.input_size}",
+            "different tokens" if reads_tokens(task) else "features at every step",
+        ),
         ("outputs", f"{task.output_size}", f"of an answer; the loss is {task.loss}"),
         ("score", task.metric, f"{better} is better"),
         ("without memory", f"{task.baseline():.4g}", "the best score from the current input alone"),

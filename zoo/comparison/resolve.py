@@ -374,9 +374,10 @@ def _check_budget(plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[str
             smallest[f"{cell} on {task}"] = size.parameters
     if smallest:
         listed = ", ".join(f"{pair} has at least {count:,}" for pair, count in smallest.items())
+        other = "leave out the cell" if plan.settings["embedding"] is None else "a smaller `embedding`"
         raise UsageError(
             f"compare: {listed} parameters, more than the {budget:,} of `params`; give "
-            f"`params={max(smallest.values())}` or more, or leave out the cell."
+            f"`params={max(smallest.values())}` or more, or {other}."
         )
 
 

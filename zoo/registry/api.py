@@ -28,6 +28,7 @@ from zoo.registry import composite_names, loader
 from zoo.registry.entry_points import PluginRecord
 from zoo.registry.plugin_files import is_file_spec, load_cell_file, load_class_file
 from zoo.registry.registry import Registry, Source, check_component
+from zoo.registry.stack_names import is_stack, split_at_commas
 
 C = TypeVar("C", bound=Component)
 BlockType = TypeVar("BlockType", bound=type[Block])
@@ -415,6 +416,11 @@ def resolve_cell(cell: str | type[Cell] | Cell, /, **options: Any) -> Cell:
         raise UsageError(
             f"cell is a {type(cell).__name__} of {len(cell)}; expected one cell, which all layers have. Only "
             f"zoo.train, the models and zoo.Recurrent take a cell for each layer."
+        )
+    if isinstance(cell, str) and (is_stack(cell) or len(split_at_commas(cell)) > 1):
+        raise UsageError(
+            f"cell {cell!r} is several layers in the notation of the command line; in Python, give a list "
+            f"with a cell for each layer."
         )
     return resolve(Cell, cell, options)
 

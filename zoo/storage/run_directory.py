@@ -250,6 +250,11 @@ class RunDirectory:
                     f"the directory {self.path} already holds a run; set `resume`, or choose another `out`."
                 )
         elif foreign := [path.name for path in entries(self.path) if not self._is_ours(path)]:
+            if PLAN_FILE in foreign:
+                raise CheckpointError(
+                    f"the directory {self.path} holds a comparison of `zoo compare`; choose an empty or new "
+                    f"directory."
+                )
             raise CheckpointError(
                 f"the directory {self.path} is not empty and holds no run ({len(foreign)} entries, such as "
                 f"{foreign[0]!r}); choose an empty or new directory."
