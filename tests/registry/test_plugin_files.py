@@ -269,7 +269,7 @@ def test_resolve_cell_accepts_four_forms(write):
 @pytest.mark.parametrize("name", ["lstm,gru", "2*lstm", "(lstm,gru)", "2*prenorm(lstm),prenorm(gru)"])
 def test_stacks_of_the_command_line_are_lists_in_python(name):
     with pytest.raises(
-        zoo.UsageError, match="several layers .*; in Python, give a list with a cell for each"
+        zoo.UsageError, match=r"several layers .*; in Python, give a list with a cell for each"
     ):
         resolve_cell(name)
 
