@@ -134,6 +134,11 @@ def test_unreadable_step_has_no_traces(file: str) -> None:
     assert "Traces\n  unknown: cell class Wrong" in run("show", f"{file}:Wrong").output
 
 
+def test_block_that_adds_nothing_lists_no_parameters() -> None:
+    tables = run("show", "block:bare").output.partition("\n\nParameters")[2].partition("\n\nOptions")[0]
+    assert tables == ", of which a layer has those that it uses\n  none"
+
+
 def test_block_in_a_file_lists_parameters_and_options(tmp_path: Path) -> None:
     (tmp_path / "gated.py").write_text(BLOCK, encoding="utf-8")
     output = run("show", f"{tmp_path / 'gated.py'}:Gated").output

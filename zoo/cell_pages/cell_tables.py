@@ -43,7 +43,11 @@ def declaration_tables(component: type[Component], in_words: bool = False) -> li
         tables.append(TextTable("Task", ("name", "value", "description"), tuple(_task_rows(component()))))
     elif issubclass(component, Block):
         tables += [
-            _array_table("Parameters, of which a layer has those that it uses", component.params, initial),
+            _array_table(
+                "Parameters, of which a layer has those that it uses",
+                {} if component.is_bare() else component.params,
+                initial,
+            ),
             *([_array_table("States", component.states)] if component.states else []),
         ]
     options = tuple(
