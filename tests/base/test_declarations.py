@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import inspect
 import keyword
 import math
@@ -229,6 +231,44 @@ def test_unknown_argument_is_named(declaration: Any, name: str) -> None:
     ) as raised:
         declaration(*given_values, **{name: 1})
     assert all(each in str(raised.value) for each in known if each != "shape")
+
+
+class Scaled(zoo.Param):
+    """A declaration with an argument of its own, which passes the others on."""
+
+    def __init__(self, *shape: Any, scale: float = 1.0, **others: Any) -> None:
+        super().__init__(*shape, **others)
+        self.scale = scale
+
+
+def decorated(function: Any) -> Any:
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        return function(*arguments, **options)
+
+    return call
+
+
+class Decorated(zoo.Param):
+    """A declaration with a decorated constructor."""
+
+    __init__ = decorated(zoo.Param.__init__)
+
+
+class Bounded(zoo.Option[float]):
+    """An option whose constructor takes anything."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{"low": 0.0, **options})
+
+
+def test_declarations_can_be_derived() -> None:
+    assert Scaled("H", init="ones", scale=2.0).init == "ones"
+    assert Decorated("H", init="ones").init == "ones"
+    assert Bounded(1.0, help="x").low == 0.0
+    assert copy.deepcopy(Scaled("H", scale=3.0)).scale == 3.0
+    with pytest.raises(DefinitionError, match=r"^Decorated: unknown argument 'initial'; expected one of"):
+        Decorated("H", initial="ones")
 
 
 def test_nearest_argument_is_offered() -> None:

@@ -630,7 +630,10 @@ def test_products_in_bfloat16(go, any_processor):
         ),
         ({"params": 5}, "vanilla on copying has at least 28 parameters, more than the 5 of `params`"),
         ({"params": 5}, "give `params=28` or more, or leave out the cell."),
-        ({"params": 5, "embedding": 90}, "give `params=1008` or more, or a smaller `embedding`."),
+        (
+            {"params": 5, "embedding": 90},
+            "give `params=1008` or more, a smaller `embedding`, or leave out the cell.",
+        ),
         ({"params": 10**15}, "vanilla on copying: no hidden size up to 32,768 has 1,000,000,000,000,000"),
     ],
 )
@@ -744,7 +747,7 @@ def test_embedding_of_tokens(go):
     assert model.layout.size == run.parameters
     assert " --embedding 3 " in comparison.metadata["command"] + " "
     assert " with an embedding of 3, without a norm or a residual" in " ".join(describe_setup(comparison))
-    with pytest.raises(UsageError, match="embedding is 3, and the inputs of the task 'adding' are numbers"):
+    with pytest.raises(UsageError, match="embedding is 3, and the inputs of the task 'adding' are features"):
         go("gru", "adding", embedding=3)
 
 
@@ -882,6 +885,15 @@ def test_repetition_that_stops_early_keeps_the_results(go, two, after):
         go(on_event=stop)
     kept = zoo.Comparison(two.path)
     assert (kept.runs, kept.sweep, kept.overall) == (two.runs, two.sweep, two.overall)
+
+
+def test_damaged_record_of_a_run_keeps_the_others(go, two):
+    damaged, *others = sorted((two.path / "runs").glob("*/*/*/result.json"))
+    damaged.write_text("{", encoding="utf-8")
+    with pytest.raises(CheckpointError, match=re.escape(str(damaged))):
+        go()
+    kept = zoo.Comparison(two.path)
+    assert len(kept.runs) + len(kept.sweep) == len(others)
 
 
 # ---- hostile files ------------------------------------------------------------------------------------

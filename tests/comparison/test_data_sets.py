@@ -280,6 +280,38 @@ def test_gain_over_seeds_adds_both_variances():
     assert mean_gain([record("load", "gru", 0, 1.0)]) == (None, None, None)
 
 
+@pytest.mark.parametrize("sizes", [(3, 3), (3, None)], ids=["of all", "of one"])
+def test_plan_of_an_older_version_with_an_embedding(sizes, tmp_path):
+    """An embedding was a setting of each data set."""
+    lines = [f"{load:.3f},{'ab'[row % 2]}" for row, load in enumerate(np.sin(np.arange(90) / 3))]
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["load,word", *lines]), encoding="utf-8")
+    files = [tmp_path / "one.csv", tmp_path / "two.csv"]
+    given = {
+        **SIZES,
+        **TABLE,
+        "lr_grid": (0.01,),
+        "seeds": 1,
+        "data": files,
+        "embedding": 3,
+        "out": tmp_path / "c",
+    }
+    before = zoo.compare("gru", **given)
+    plan = json.loads((tmp_path / "c" / "compare.json").read_text())
+    del plan["settings"]["embedding"]
+    for entry, size in zip(plan["tasks"], sizes, strict=True):
+        entry["options"] |= {} if size is None else {"embedding": size}
+    (tmp_path / "c" / "compare.json").write_text(json.dumps(plan))
+    if None in sizes:
+        with pytest.raises(CheckpointError, match="an embedding of some data sets only; start another"):
+            zoo.compare("gru", **given)
+        return
+    continued = zoo.compare("vanilla", **given)
+    assert [run for run in continued.runs if run.cell == "gru"] == before.runs
+    for run in continued.runs:
+        assert run.parameters == zoo.Run(continued.path / run.path).model.layout.size
+
+
 def test_parameters_of_an_embedding_of_categories_are_counted(tmp_path):
     lines = [f"{load:.3f},{'ab'[row % 2]}" for row, load in enumerate(np.sin(np.arange(90) / 3))]
     path = tmp_path / "load.csv"

@@ -115,6 +115,12 @@ def test_nearest_size_with_an_embedding_is_optimal(budget, embedding, name):
     assert size == HiddenSize(best, counts[best])
 
 
+@pytest.mark.parametrize(("valid", "expected"), [([8], 8), ([2, 8], 8), ([8, 100], 8), ([], None)])
+def test_exception_can_be_the_only_or_the_largest_size(valid, expected):
+    size = nearest_hidden_size(100, lambda hidden: 10 * hidden if hidden in valid else None, [8])
+    assert (size.hidden if size else None) == expected
+
+
 def test_parts_of_cell_in_block_add_up():
     info = SimpleNamespace(input_size=3, output_size=2, category_inputs=lambda _: None)
     settings = {**DEFAULTS, "learned_state": True, "layers": 2}

@@ -20,8 +20,8 @@ LIMIT = 1e-12
 
 
 def largest_difference(new: np.ndarray, old: np.ndarray) -> float:
-    """Largest difference of two arrays, relative to values above one."""
-    if new.shape != old.shape:
+    """Largest difference of two arrays, relative to values above one; infinite for other shapes or NaN."""
+    if new.shape != old.shape or not (np.isfinite(new).all() and np.isfinite(old).all()):
         return np.inf
     return float(np.max(np.abs(new - old) / np.maximum(1, np.abs(old)), initial=0))
 

@@ -37,6 +37,14 @@ def model_of(dtype="float64", cell="gru", **options):
     return zoo.SequenceModel(cell, TOKENS, 4, **{**sizes, **options})
 
 
+def recurrent_of(model):
+    """The layer of a model, which reads rows of the embedding."""
+    layer = zoo.Recurrent("gru", 3, 6, dtype="float64", threads=1)
+    for name in layer.params:
+        layer.params[name] = model.params[name]
+    return layer
+
+
 @LAYERS
 @pytest.mark.parametrize(
     ("loss", "targets", "lengths"),
@@ -61,7 +69,7 @@ def test_rows_of_the_embedding_are_the_inputs_of_the_first_layer(options):
     others.pop("embedding", None)
     size, block = model.params["embedding"].shape[1], options.get("block")
     if block and size == 6:
-        return  # a model of numbers has a projection here
+        pytest.skip("a model of features has a projection here")
     plain = zoo.SequenceModel(input_size=size, output_size=4, **others)
     for name in plain.params:
         plain.params[name] = model.params[name]
@@ -78,6 +86,11 @@ def test_compiled_step_gives_the_same_bits(options):
     model.compile_training_step()
     for _ in range(2):
         assert (model.loss_and_grad(X, CLASSES)[0], model.grad.tobytes()) == (loss, grad.tobytes())
+
+
+def test_repr_names_the_embedding():
+    assert "input_size=9, output_size=4, " in repr(model_of())
+    assert "embedding=3, dtype=" in repr(model_of())
 
 
 def test_model_is_trained_stored_and_copied(tmp_path):
@@ -114,7 +127,11 @@ def test_analysis():
     assert analysis.gate_saturation(model, X)
     assert analysis.gradient_by_lag(model, X, lags=3)
     assert analysis.jacobian(model, X[:, :1]).shape == (5, 1, 6, 6)
-    assert analysis.fixed_points(model, x=2, starts=4) is not None
+    of_token, of_row = (
+        analysis.fixed_points(part, x=x, starts=4)
+        for part, x in ((model, 2), (recurrent_of(model), model.params["embedding"][2]))
+    )
+    np.testing.assert_allclose(of_token.states["l0.h"], of_row.states["l0.h"], atol=1e-8)
     with pytest.raises(UsageError, match="x is token 9; expected one from 0 to 8"):
         analysis.fixed_points(model, x=TOKENS, starts=4)
 
@@ -140,6 +157,11 @@ CATEGORIES = CategoryInputs(TOKENS, 2, ((0, TOKENS, 0),))
             lambda: model_of().outputs(np.zeros((5, 7)), lengths=LENGTHS),
             r"inputs are float64\(5, 7\); expected integer tokens \(T, B\)",
         ),
+        (
+            lambda: model_of().fit(np.zeros((5, 40, TOKENS)), np.zeros(40, int)),
+            r"inputs are float64\(5, 40, 9\); expected N sequences, integer tokens \(T, N\), time first",
+        ),
+        (lambda: analysis.jacobian(model_of(), "ab"), r"a language model; expected integer tokens \(T, B\)"),
         (lambda: model_of().outputs(np.full((5, 7), TOKENS)), "run from 9 to 9; expected tokens from 0 to 8"),
         (
             lambda: zoo.export.to_onnx(model_of(), "no.onnx", tokens=False),

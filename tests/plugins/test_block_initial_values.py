@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from block_initial_values import EXPECTED_BLOCKS, EXPECTED_INNER, ExpectedBlock
 from initial_laws import Array, truncated_normal
 
 import zoo
+from zoo.errors import DefinitionError, UsageError
 from zoo.kernels import pure_python
 
 INPUTS, WIDTH, LAYERS, DRAWS = 48, 128, 3, 3
@@ -131,6 +132,35 @@ def test_initial_values_of_inner_cells_name_parameters() -> None:
         other = zoo.Recurrent("mamba(gla)", 3, 16, num_layers=4), zoo.Recurrent("gla", 16, 16)
     np.testing.assert_array_equal(plain.params["l1.Wo"], modified.params["l1.Wo"])
     assert [abs(rnn.params["l0.Wo"]).max() > 0.5 / 4 for rnn in other] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (None, "cell_init is None; expected a mapping"),
+        ([("gru.Wh", len)], "cell_init is .*; expected a mapping"),
+        ({"gru.Wh": "ones"}, "cell_init has 'gru.Wh': 'ones'; expected the name of a cell and a parameter"),
+        ({"Wh": len}, "cell_init has 'Wh': .*; expected the name of a cell and a parameter"),
+        ({3: len}, "cell_init has 3: .*; expected the name of a cell and a parameter"),
+    ],
+)
+def test_invalid_initial_values_of_cells_raise(values: object, words: str) -> None:
+    with pytest.raises(DefinitionError, match=words):
+        type("Wrong", (zoo.Block,), {"cell_init": values, "__module__": __name__, "__doc__": "A block."})
+
+
+def test_initial_values_of_a_missing_parameter_raise() -> None:
+    class Misspelt(zoo.Block):
+        """A block that names a parameter that the GRU does not have."""
+
+        cell_init: ClassVar = {"gru.Whh": lambda _rng, shape, _block: np.ones(shape)}
+
+        def step(self, x: Array, cell: Any) -> Array:
+            return x + cell(x)
+
+    with pytest.raises(UsageError, match=r"cell_init has 'gru.Whh', and the parameters of the cell are Wx, "):
+        zoo.Recurrent("gru", 3, 4, block=Misspelt)
+    assert zoo.Recurrent("lstm", 3, 4, block=Misspelt)
 
 
 def test_law_of_truncated_draws_rejects_whole_ones() -> None:

@@ -266,10 +266,17 @@ def test_resolve_cell_accepts_four_forms(write):
     assert resolve_cell(instance) is instance
 
 
+def test_path_with_a_comma_is_one_cell(tmp_path):
+    folder = tmp_path / "a,b"
+    folder.mkdir()
+    (folder / "mine.py").write_text(CELL, encoding="utf-8")
+    assert resolve_cell(f"{folder / 'mine.py'}:Mine").name == "mine"
+
+
 @pytest.mark.parametrize("name", ["lstm,gru", "2*lstm", "(lstm,gru)", "2*prenorm(lstm),prenorm(gru)"])
 def test_stacks_of_the_command_line_are_lists_in_python(name):
     with pytest.raises(
-        zoo.UsageError, match=r"several layers .*; in Python, give a list with a cell for each"
+        zoo.UsageError, match=r"is several layers; expected one cell.* take a list with a cell for each"
     ):
         resolve_cell(name)
 

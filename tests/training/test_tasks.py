@@ -358,7 +358,7 @@ def test_analyses_come_every_n_steps(train, monkeypatch):
         (
             {"task": "adding", "task_options": {}, "embedding": 4},
             UsageError,
-            "embedding is 4, and the inputs of the task 'adding' are numbers, not tokens; leave it out",
+            "embedding is 4, and the inputs of the task 'adding' are features, not tokens; leave out",
         ),
         ({"sample_every": 2}, UsageError, "sample_every is given with the task"),
         (

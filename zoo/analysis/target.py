@@ -99,9 +99,11 @@ def inputs_of(target: AnalysisTarget, inputs: ArrayLike) -> Array:
     stack = stack_of(target)
     if isinstance(inputs, (str, bytes)):
         if not hasattr(target, "vocab"):
+            has_rows = isinstance(target, Model) and target.embedding is not None
+            floats = "" if has_rows else f"floats (T, B, {stack.input_size}) or "
             raise UsageError(
-                f"{stack.label()}: inputs are a text, which takes a language model; expected floats "
-                f"(T, B, {stack.input_size}) or integer tokens (T, B)."
+                f"{stack.label()}: inputs are a text, which takes a language model; expected {floats}integer "
+                f"tokens (T, B)."
             )
         inputs = target.vocab.encode(inputs)[:, None]
     if isinstance(target, Model) and target.embedding is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from zoo.arguments import short_repr
 from zoo.base.component import Component, declarations_of
 from zoo.base.declarations import ArrayDeclaration, Buffer, Input, Option, Param, State
 from zoo.base.size_expr import SizeExpr
@@ -61,8 +62,9 @@ class Block(Component, abstract=True):
     cell_hidden: ClassVar[str] = "D"
     """Size ``H`` of the inner cell, unless it is a mixer: then it is ``D``."""
     cell_init: ClassVar[Mapping[str, Callable[..., Any]]] = MappingProxyType({})
-    """Initial values of parameters of inner cells where the models of the paper start a cell in another way
-    than the cell itself: functions ``(rng, shape, block)`` by names such as ``"mamba.Wo"``."""
+    """Initializers of parameters of inner cells, in place of those of the cell. They are functions
+    ``(rng, shape, block)`` by the name of the cell and the parameter, ``"mamba.Wo"``. A modifier that
+    replaces the parameter keeps its own initializer."""
     is_first: bool = True
     """Whether the layer computes ``project``: the first of a stack does, and one that reads another size."""
     is_last: bool = True
@@ -121,6 +123,7 @@ class Block(Component, abstract=True):
                 f"{cls.error_name()}: {name!r} is an auxiliary input, which only cells have; remove it."
             )
         cls._check_sizes()
+        cls._check_cell_init()
         if cls.is_bare() and not cls.states:
             return
         expected = ["self", "x", *cls.states, "cell"]
@@ -131,6 +134,22 @@ class Block(Component, abstract=True):
                 f"expected step({', '.join(expected)}): x, the states in the order of declaration, and the "
                 f"cell."
             )
+
+    @classmethod
+    def _check_cell_init(cls) -> None:
+        values = cls.cell_init
+        if not isinstance(values, Mapping):
+            raise DefinitionError(
+                f"{cls.error_name()}: cell_init is {short_repr(values)}; expected a mapping from names such "
+                f"as 'mamba.Wo' to functions (rng, shape, block)."
+            )
+        for name, init in values.items():
+            cell, _, parameter = str(name).partition(".")
+            if not (cell and parameter.isidentifier() and callable(init)):
+                raise DefinitionError(
+                    f"{cls.error_name()}: cell_init has {short_repr(name)}: {short_repr(init)}; expected the "
+                    f"name of a cell and a parameter, such as 'mamba.Wo', and a function (rng, shape, block)."
+                )
 
     @classmethod
     def _check_sizes(cls) -> None:

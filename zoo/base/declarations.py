@@ -7,6 +7,7 @@ options, in the order of declaration.
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from zoo.errors import DefinitionError, UsageError, caller_location
 
 if TYPE_CHECKING:
     import numpy as np
+    from typing_extensions import Self
 
     Initializer = Callable[..., np.ndarray[Any, Any]]
 
@@ -26,20 +28,23 @@ T = TypeVar("T", bool, int, float, str)
 
 
 class _Declaration:
-    """Base class that raises an error for an unknown argument, such as ``zoo.Param("H", initial="zeros")``.
+    """Base class of declarations: ``zoo.Param("H", initial="zeros")`` is an error that names the arguments.
 
-    Python's own message names this module's base class, and no argument that exists.
+    Python's own message names ``ArrayDeclaration.__init__`` and lists no arguments.
     """
 
-    def __new__(cls, *_: Any, **arguments: Any) -> Any:
-        code = cls.__init__.__code__
-        known = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
-        for name in arguments:
-            if name not in known:
-                raise DefinitionError(
-                    f"zoo.{cls.__name__}: unknown argument {name!r}; expected one of {', '.join(known)}."
-                    f"{did_you_mean(name, known)}"
-                )
+    def __new__(cls, *_: Any, **arguments: Any) -> Self:
+        parameters = inspect.signature(cls.__init__).parameters.values() if arguments else ()
+        known = [
+            each.name for each in parameters if each.kind not in (each.POSITIONAL_ONLY, each.VAR_POSITIONAL)
+        ]
+        unknown = [name for name in arguments if name not in known[1:]]
+        if unknown and not any(each.kind is each.VAR_KEYWORD for each in parameters):
+            name = f"zoo.{cls.__name__}" if cls.__module__.partition(".")[0] == "zoo" else cls.__name__
+            raise DefinitionError(
+                f"{name}: unknown argument {unknown[0]!r}; expected one of {', '.join(known[1:])}."
+                f"{did_you_mean(unknown[0], known[1:])}"
+            )
         return super().__new__(cls)
 
 

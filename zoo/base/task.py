@@ -452,13 +452,14 @@ def _is_below(array: Any, count: int) -> bool:
 
 
 def reads_tokens(task: Task) -> bool:
-    """Whether the inputs of a task are tokens, and not numbers."""
-    return task.batch(0, 1).inputs.ndim == 2
+    """Whether the inputs of a task are tokens, and not features."""
+    inputs = call_method(task, "batch", 0, 1).inputs
+    return bool(inputs.ndim == 2)
 
 
 def embedding_error(task: Task, embedding: int) -> UsageError:
-    """The error for an embedding of a task that has numbers as inputs."""
+    """The error for an embedding of a task that has features as inputs."""
     return UsageError(
-        f"embedding is {embedding}, and the inputs of the task {task.name!r} are numbers, not tokens; leave "
-        f"it out."
+        f"embedding is {embedding}, and the inputs of the task {task.name!r} are features, not tokens; leave "
+        f"out `embedding`, or the task."
     )

@@ -149,7 +149,11 @@ MAX_RUNS = 30_000
 
 # Plans of older versions lack these.
 _LATER_SETTINGS = (
-    *("bidirectional", "learned_state", "residual", "precision", "embedding"),
+    "bidirectional",
+    "learned_state",
+    "residual",
+    "precision",
+    "embedding",
     *REGULARISATION_SETTINGS,
 )
 MAX_LABEL = 128
@@ -301,7 +305,8 @@ def _parse_plan(stored: dict[str, Any]) -> Plan:
     ((length, amount),) = stored["length"].items()
     if size not in ("params", "hidden") or length not in ("steps", "seconds"):
         raise ValueError(f"its size is {quote(str(size))} and its length {quote(str(length))}")
-    settings = {name: getattr(Config(), name) for name in _LATER_SETTINGS} | stored["settings"]
+    tasks, embedding = _without_embedding(stored["tasks"])
+    settings = {name: getattr(Config(), name) for name in _LATER_SETTINGS} | embedding | stored["settings"]
     if settings.keys() != set(SETTINGS):
         raise ValueError(f"its settings are not exactly {', '.join(SETTINGS)}")
     request = CompareRequest(
@@ -316,7 +321,7 @@ def _parse_plan(stored: dict[str, Any]) -> Plan:
         raise ValueError("its seeds, size, length or rates are missing")
     return Plan(
         _read_entries(stored["cells"]),
-        _read_entries(stored["tasks"]),
+        _read_entries(tasks),
         request.seeds,
         request.size,
         request.length,
@@ -330,6 +335,24 @@ def _parse_plan(stored: dict[str, Any]) -> Plan:
         },
         {name: str(digest) for name, digest in stored.get("sources", {}).items()},
     )
+
+
+def _without_embedding(tasks: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The entries of tasks and data sets without an embedding, which older plans have there, and the setting.
+
+    Raises:
+        ValueError: if the entries differ, since an embedding is a setting of all runs now.
+    """
+    sizes = {entry["options"].get("embedding") if "data" in entry else None for entry in tasks}
+    if sizes == {None}:
+        return tasks, {}
+    if len(sizes) > 1:
+        raise ValueError("an embedding of some data sets only; start another comparison")
+    own = [
+        {**entry, "options": {name: value for name, value in entry["options"].items() if name != "embedding"}}
+        for entry in tasks
+    ]
+    return own, {"embedding": sizes.pop()}
 
 
 def _read_entries(stored: list[dict[str, Any]]) -> dict[str, PlanEntry]:

@@ -374,10 +374,11 @@ def _check_budget(plan: Plan, cells: Mapping[str, ModelInfo], tasks: Mapping[str
             smallest[f"{cell} on {task}"] = size.parameters
     if smallest:
         listed = ", ".join(f"{pair} has at least {count:,}" for pair, count in smallest.items())
-        other = "leave out the cell" if plan.settings["embedding"] is None else "a smaller `embedding`"
+        embedding = plan.settings["embedding"]
+        other = "" if embedding is None or plan.run_sizes else "a smaller `embedding`, "
         raise UsageError(
             f"compare: {listed} parameters, more than the {budget:,} of `params`; give "
-            f"`params={max(smallest.values())}` or more, or {other}."
+            f"`params={max(smallest.values())}` or more, {other}or leave out the cell."
         )
 
 
@@ -404,7 +405,8 @@ def _hidden_size(plan: Plan, cell: Layers, task: AnyTaskInfo, owner: str) -> Hid
     errors: list[str] = []
     count = _counter(cell, task, plan.settings, errors)
     embedding = plan.settings["embedding"]
-    size = nearest_hidden_size(number, count, [] if embedding is None else [embedding])
+    has_exception = embedding is not None and task.category_inputs(embedding) is None
+    size = nearest_hidden_size(number, count, [embedding] if has_exception else [])
     if size is None:
         reason = errors[-1] if errors else "it has fewer in all of them"
         raise UsageError(
@@ -521,16 +523,15 @@ def nearest_hidden_size(budget: int, count: Count, exceptions: Sequence[int] = (
             projection of an embedding of its width.
 
     Returns:
-        None if no size up to `MAX_HIDDEN` is valid, or all of them have fewer parameters.
+        None if no size up to `MAX_HIDDEN` is valid, or all but exceptions have fewer parameters.
     """
     growing = functools.cache(lambda hidden: None if hidden in exceptions else count(hidden))
-    above = _first_reaching(budget, growing)
-    if above is None:
-        return None
-    below = _first_valid(range(above.hidden - 1, max(0, above.hidden - 1 - _MAX_GAP), -1), growing)
-    others = (_first_valid([hidden], count) for hidden in exceptions)
-    sizes = sorted(filter(None, (below, above, *others)), key=lambda size: size.hidden)
-    return min(sizes, key=lambda size: abs(size.parameters - budget))
+    sizes = [_first_valid([hidden], count) for hidden in exceptions]
+    if above := _first_reaching(budget, growing):
+        below = range(above.hidden - 1, max(0, above.hidden - 1 - _MAX_GAP), -1)
+        sizes += [_first_valid(below, growing), above]
+    valid = sorted(filter(None, sizes), key=lambda size: size.hidden)
+    return min(valid, key=lambda size: abs(size.parameters - budget), default=None)
 
 
 def smallest_hidden_size(count: Count) -> HiddenSize | None:

@@ -162,19 +162,28 @@ class ComparisonRunner:
     def _stored_record(self, job: Job) -> RunRecord | None:
         return read_record(self.folder, job) if job["kind"] in ("sweep", "run") else None
 
+    def _readable_record(self, job: Job) -> RunRecord | None:
+        """As `_stored_record`; None if the file is damaged."""
+        try:
+            return self._stored_record(job)
+        except CheckpointError:
+            return None
+
     def _sweep_of(self, pair: Pair) -> list[RunRecord]:
         """Records of the sweep of a pair so far."""
         return [record for record in self.sweep if (record.task, record.cell) == pair]
 
     def _is_done(self, pair: Pair) -> bool:
-        swept, is_swept = self._stored_sweep(pair)
+        swept, is_swept = self._stored_sweep(pair, self._stored_record)
         return is_swept and all(map(self._stored_record, self._compared_jobs(pair, swept)))
 
-    def _stored_sweep(self, pair: Pair) -> tuple[list[RunRecord], bool]:
+    def _stored_sweep(
+        self, pair: Pair, read: Callable[[Job], RunRecord | None]
+    ) -> tuple[list[RunRecord], bool]:
         """Stored records of the sweep of a pair, and whether the sweep is complete."""
         swept: list[RunRecord] = []
         while jobs := self.jobs.sweep(pair, swept):
-            stored = [record for job in jobs if (record := self._stored_record(job)) is not None]
+            stored = [record for job in jobs if (record := read(job)) is not None]
             swept += stored
             if len(stored) < len(jobs):
                 return swept, False
@@ -185,15 +194,15 @@ class ComparisonRunner:
         return self.jobs.runs({pair: decided_rate(self.plan, swept)})
 
     def add_stored_records(self) -> None:
-        """Add the records of finished runs that an interrupted call did not reach."""
+        """Add the records of finished runs that an interrupted call did not reach, except damaged ones."""
         known = {record.path for record in (*self.sweep, *self.runs)}
         without_steps = self._pairs_without_steps()
         for pair in (pair for pair in self.plan.pairs() if pair not in without_steps):
-            swept, _ = self._stored_sweep(pair)
+            swept, _ = self._stored_sweep(pair, self._readable_record)
             runs = [
                 record
                 for job in self._compared_jobs(pair, swept)
-                if (record := self._stored_record(job)) is not None
+                if (record := self._readable_record(job)) is not None
             ]
             for records, stored in ((self.sweep, swept), (self.runs, runs)):
                 records += [record for record in stored if record.path not in known]

@@ -60,7 +60,7 @@ class TaskInfo:
         """None: an embedding has a row for each token.
 
         Raises:
-            UsageError: if there is an embedding and the inputs of the task are numbers.
+            UsageError: if there is an embedding and the inputs of the task are features.
         """
         if embedding is not None and not self._reads_tokens:
             raise embedding_error(self.task, embedding)

@@ -138,7 +138,8 @@ class SequenceModel(Model):
         return (
             f"SequenceModel({self.config.describe_cells()}, input_size={self.input_size}, "
             f"output_size={self.output_size}, hidden_size={self.stack.hidden_size}, "
-            f"num_layers={len(self.stack.layers)}, loss={str(self.criterion)!r}, dtype={self.dtype.name!r}, "
+            f"num_layers={len(self.stack.layers)}, loss={str(self.criterion)!r}, "
+            f"{'' if self.embedding is None else f'embedding={self.embedding}, '}dtype={self.dtype.name!r}, "
             f"P={self.layout.size})"
         )
 

@@ -197,11 +197,28 @@ def _compose(cell: Cell, block: Block, placement: Placement) -> ComposedBlock:
             group[name] = _resized(declared, name, of_cell, cell)
         for name, declared in getattr(block, kind, {}).items():
             group[f"{BLOCK_PREFIX}{name}"] = _resized(declared, f"{BLOCK_PREFIX}{name}", of_block, placed)
-    cell_name, _, _ = cell.name.partition("+")  # without modifiers
-    for name in cell.params:
-        if init := block.cell_init.get(f"{cell_name}.{name}"):
-            spec.params[name].init = _with_owner(init, placed)
+    _start_cell(cell, placed, spec)
     return ComposedBlock(cell, placed, cell_input, spec)
+
+
+def _start_cell(cell: Cell, block: Block, spec: BlockDeclarations) -> None:
+    """Replace initializers of the cell by those that the block has for this cell.
+
+    Raises:
+        UsageError: if the block names a parameter that the cell does not have.
+    """
+    cell_name, _, modifiers = cell.name.partition("+")
+    for name, init in block.cell_init.items():
+        owner, _, parameter = name.partition(".")
+        if owner != cell_name:
+            continue
+        if parameter in cell.params:
+            spec.params[parameter].init = _with_owner(init, block)
+        elif not modifiers:
+            raise UsageError(
+                f"block {block.name!r}: cell_init has {name!r}, and the parameters of the cell are "
+                f"{', '.join(cell.params)}."
+            )
 
 
 def _resized(

@@ -417,10 +417,11 @@ def resolve_cell(cell: str | type[Cell] | Cell, /, **options: Any) -> Cell:
             f"cell is a {type(cell).__name__} of {len(cell)}; expected one cell, which all layers have. Only "
             f"zoo.train, the models and zoo.Recurrent take a cell for each layer."
         )
-    if isinstance(cell, str) and (is_stack(cell) or len(split_at_commas(cell)) > 1):
+    is_name = isinstance(cell, str) and not is_file_spec(cell)
+    if is_name and (is_stack(str(cell)) or len(split_at_commas(str(cell))) > 1):
         raise UsageError(
-            f"cell {cell!r} is several layers in the notation of the command line; in Python, give a list "
-            f"with a cell for each layer."
+            f"cell {cell!r} is several layers; expected one cell, which all layers have. Only zoo.train, the "
+            f"models and zoo.Recurrent take a list with a cell for each layer."
         )
     return resolve(Cell, cell, options)
 

@@ -200,10 +200,13 @@ def as_sequences(
         UsageError: if they do not fit each other or the model.
     """
     x, owner = as_array(inputs, "fit: inputs"), model.kind
-    if x.ndim not in (2, 3) or not x.size or x.dtype.kind not in "fiu":
+    reads_tokens = model.embedding is not None
+    dims, kinds = ((2,), "iu") if reads_tokens else ((2, 3), "fiu")
+    if x.ndim not in dims or not x.size or x.dtype.kind not in kinds:
+        floats = "" if reads_tokens else f"floats (T, N, {model.input_size}) or "
         raise UsageError(
-            f"{owner}: inputs are {x.dtype}{x.shape}; expected N sequences, floats (T, N, "
-            f"{model.input_size}) or integer tokens (T, N), time first."
+            f"{owner}: inputs are {x.dtype}{x.shape}; expected N sequences, {floats}integer tokens (T, N), "
+            f"time first."
         )
     steps = None if lengths is None else as_lengths(lengths, x.shape[0], x.shape[1], owner)
     sizes = x.shape[:2], model.output_size, model.dtype

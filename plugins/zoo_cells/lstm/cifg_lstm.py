@@ -64,7 +64,7 @@ class CIFGLSTM(zoo.Cell):
     b = zoo.Param("3H", help="bias of gates i, g, o")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
-    # The values of the lstm; the reasons are there.
+    # As in lstm.py, which gives the reasons.
     forget_bias = zoo.Option(
         0.0, help="subtracted from the input gate, above zero to remember at first", customary=1.0
     )

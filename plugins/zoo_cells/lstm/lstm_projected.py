@@ -58,7 +58,7 @@ class LSTMProjected(zoo.Cell):
     h = zoo.State("proj", help="projection of the hidden units, and the output")
     c = zoo.State("H", help="memory cells")
     proj = zoo.Option(32, help="size of the projection, usually well below H", low=1)
-    # The values of the lstm; the reasons are there.
+    # As in lstm.py, which gives the reasons.
     forget_bias = zoo.Option(
         0.0, help="added to the forget gate, above zero to remember at first", customary=1.0
     )

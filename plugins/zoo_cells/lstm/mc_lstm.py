@@ -61,7 +61,7 @@ class MCLSTM(zoo.Cell):
     b = zoo.Param("5H", help="bias of gates i, f, g, o, k")
     v = zoo.State("H", help="control vector")
     c = zoo.State("H", help="memory cells")
-    # The values of the lstm; the reasons are there.
+    # As in lstm.py, which gives the reasons.
     forget_bias = zoo.Option(
         0.0, help="added to the forget gate, above zero to remember at first", customary=1.0
     )

@@ -79,7 +79,7 @@ class PeepholeLSTM(zoo.Cell):
     p = zoo.Param(3, "H", init=uniform, help="peepholes of gates i, f, o")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
-    # The values of the lstm; the reasons are there.
+    # As in lstm.py, which gives the reasons.
     forget_bias = zoo.Option(
         0.0, help="added to the forget gate, above zero to remember at first", customary=1.0
     )

@@ -77,7 +77,7 @@ class ResLSTM(zoo.Cell):
     Wr = zoo.Param("I", "H", init="fan_in_uniform", help="shortcut from the input")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
-    # The values of the lstm; the reasons are there.
+    # As in lstm.py, which gives the reasons.
     forget_bias = zoo.Option(
         0.0, help="added to the forget gate, above zero to remember at first", customary=1.0
     )

@@ -63,7 +63,7 @@ class WMCLSTM(zoo.Cell):
     Wc = zoo.Param("H", "3H", init=uniform_per_gate(3), help="memory to gates i, f, o")
     h = zoo.State("H", help="hidden units, and the output")
     c = zoo.State("H", help="memory cells")
-    # The values of the lstm; the reasons are there.
+    # As in lstm.py, which gives the reasons.
     forget_bias = zoo.Option(
         0.0, help="added to the forget gate, above zero to remember at first", customary=1.0
     )
