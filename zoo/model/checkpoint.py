@@ -165,7 +165,7 @@ def _build(
     try:
         metadata = checkpoint.meta["model"]
         make, outputs, config = _from_metadata(kind, metadata, len(arrays), classes, source)
-        rows, tie = _embedding_shape(kind, metadata)
+        rows, tie = _embedding_shape(kind, metadata, outputs or 0)
         stack = Stack(config)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
@@ -262,11 +262,11 @@ def _categories(metadata: Any) -> CategoryInputs | None:
     return CategoryInputs.from_json(metadata["categories"]) if "categories" in metadata else None
 
 
-def _embedding_shape(kind: str, metadata: Any) -> tuple[tuple[int, int] | None, bool]:
+def _embedding_shape(kind: str, metadata: Any, outputs: int) -> tuple[tuple[int, int] | None, bool]:
     """The shape of the embedding, None without one, and whether the readout is tied to it."""
     size, tie = _embedding(metadata)
     if kind == LanguageModel.kind:
-        return embedding_shape(len(vocabulary_from_json(metadata["vocabulary"])), size), tie
+        return embedding_shape(outputs, size), tie
     if kind == SequenceModel.kind:
         return embedding_shape(_size(metadata, "input_size"), size, _categories(metadata)), False
     return None, False

@@ -417,8 +417,8 @@ def resolve_cell(cell: str | type[Cell] | Cell, /, **options: Any) -> Cell:
             f"cell is a {type(cell).__name__} of {len(cell)}; expected one cell, which all layers have. Only "
             f"zoo.train, the models and zoo.Recurrent take a cell for each layer."
         )
-    is_name = isinstance(cell, str) and not is_file_spec(cell) and cell != "()"
-    if is_name and (is_stack(str(cell)) or len(split_at_commas(str(cell))) > 1):
+    name = cell if isinstance(cell, str) and not is_file_spec(cell) else ""
+    if name != "()" and (is_stack(name) or len(split_at_commas(name)) > 1):
         raise UsageError(
             f"cell {cell!r} is several layers; expected one cell, which all layers have. Only zoo.train, the "
             f"models and zoo.Recurrent take a list with a cell for each layer."

@@ -45,7 +45,7 @@ _NOTE = (
 @option(
     "--tokens",
     is_flag=True,
-    help="The input is tokens, not features, as for every model with a vocabulary or an embedding.",
+    help="Export a model that reads tokens. Models with a vocabulary or an embedding always do.",
 )
 @option("--name", metavar="NAME", help="C: prefix of all names.  [from the file]")
 @option("--force", is_flag=True, help="Replace existing files.")
