@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,11 @@ Shape = tuple[int, ...]
 def rising(_rng: np.random.Generator, shape: Shape, _block: Any) -> Array:
     """From zero to almost one over the features, as in the first layer of the code."""
     return np.arange(shape[0]) / shape[0]
+
+
+def zeros(_rng: np.random.Generator, shape: Shape, _block: Any) -> Array:
+    """Zero: each layer of the code starts as the identity."""
+    return np.zeros(shape)
 
 
 class RWKV(zoo.Block):
@@ -40,7 +46,8 @@ class RWKV(zoo.Block):
     D, D)`` and ``Wr (D, D)`` start at zero, so that the second half adds nothing at first. ``Wo (Y, D)``
     starts normal with variance ``1 / (Y layers)``. The state is ``past (D,)``.
 
-    Around a mixer, a cell such as ``gla`` that has projections of its own, there is no ``Wo``.
+    Around a mixer, a cell such as ``gla`` that has projections of its own, there is no ``Wo``. The output
+    projections of the cells ``rwkv4``, ``rwkv5``, ``rwkv6`` and ``rwkv7`` start at zero, as in the code.
     """
 
     name = "rwkv"
@@ -56,11 +63,12 @@ class RWKV(zoo.Block):
         "as one orthogonal matrix times the root of mlp. The projection of the first layer has a bias and "
         "starts with variance 1 / I. The code draws embeddings within 0.0006 of zero, its first learning "
         "rate, and the norm of the input removes the scale. Around a cell without projections, Wo starts "
-        "with variance 1 / (Y layers). The code starts its output projection at zero. Golden values "
-        "are from the code of RWKV-4.",
+        "with variance 1 / (Y layers). The code starts its output projection at zero, and so do the cells of "
+        "RWKV in this block. Golden values are from the code of RWKV-4.",
     )
     mlp = zoo.Option(4, low=1, help="units of the channel mixing per unit of the model width")
     eps = zoo.Option(1e-5, low=0.0, help="added to the variance")
+    cell_init = MappingProxyType(dict.fromkeys((f"rwkv{version}.Wo" for version in (4, 5, 6, 7)), zeros))
     in_gain = zoo.Param("D", init="ones", help="scale of the norm of the input of the first layer")
     in_shift = zoo.Param("D", help="shift of the norm of the input of the first layer")
     gain = zoo.Param("D", init="ones", help="scale of the norm")

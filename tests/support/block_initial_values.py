@@ -286,5 +286,8 @@ EXPECTED_INNER: Mapping[str, Mapping[str, Start]] = {
     "mamba(mamba2)": alike(of_mixer, MAMBA_MODEL, "Wo"),
     "mamba(longhorn)": alike(of_mixer, "models/longhorn.py of Cranial-XIX/longhorn", "Wo"),
     "mlstm(matrix_lstm)": alike(small, "xlstm/blocks/mlstm/layer.py", "Wx"),
-    "rwkv(rwkv4)": differing(zeros, RWKV_MODEL, lambda _: orthonormal(), "Here it starts orthogonal", "Wo"),
+    "rwkv(rwkv4)": alike(zeros, RWKV_MODEL, "Wo"),
+    "rwkv(rwkv5)": alike(zeros, "RWKV-v5/src/model.py", "Wo"),
+    "rwkv(rwkv6)": alike(zeros, "RWKV-v5/src/model.py", "Wo"),
+    "rwkv(rwkv7)": alike(zeros, "RWKV-v7/train_temp/src/model.py", "Wo"),
 }

@@ -86,7 +86,7 @@ class RWKV4(zoo.Cell):
         "the paper is exp(w) here, as in the official code.",
         deviations="The channel mixing, layer norm and residual connection are left out. The official code "
         "starts Wo at zero, from which layers without residual connections could not learn. Here it starts "
-        "orthogonal.",
+        "orthogonal, and at zero in the block rwkv.",
         history="Peng and others published it in 2023. Its weights of values take the place of attention "
         "and decay at a trained rate for each unit. The paper trains models of up to tens of billions of "
         "parameters. RWKV-5 and RWKV-6 (rwkv5, rwkv6, 2024) have matrix states, and RWKV-6 has rates that "

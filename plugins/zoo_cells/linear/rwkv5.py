@@ -76,9 +76,9 @@ class RWKV5(zoo.Cell):
         "projection. The w of the paper is exp(-exp(w)) here, as in the official code.",
         deviations="The channel mixing, the layer norms before it and the residual connections are left "
         "out. The official code starts Wo at zero, from which layers without residual connections could not "
-        "learn. Here it starts orthogonal. There is one head by default, and the official code has heads of "
-        "size 64. The gain of the norm starts at one, and in the official code at a smaller number in lower "
-        "layers of a deep model.",
+        "learn. Here it starts orthogonal, and at zero in the block rwkv. There is one head by default, and "
+        "the official code has heads of size 64. The gain of the norm starts at one, and in the official "
+        "code at a smaller number in lower layers of a deep model.",
         history="Peng and others published it in 2024 with RWKV-6, Finch (rwkv6). It replaces the weighted "
         "average of RWKV-4 (rwkv4) by a matrix for each head, a norm and a gate, as RetNet (retnet) has "
         "them. RWKV-6 makes the decay depend on the input.",

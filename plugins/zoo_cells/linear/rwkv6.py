@@ -71,9 +71,9 @@ class RWKV6(zoo.Cell):
         "projection.",
         deviations="The channel mixing, the layer norms before it and the residual connections are left "
         "out. The official code starts Wo at zero, from which layers without residual connections could not "
-        "learn. Here it starts orthogonal. There is one head by default, and the official code has heads of "
-        "size 64. The gain of the norm starts at one, and in the official code at a smaller number in lower "
-        "layers of a deep model.",
+        "learn. Here it starts orthogonal, and at zero in the block rwkv. There is one head by default, and "
+        "the official code has heads of size 64. The gain of the norm starts at one, and in the official "
+        "code at a smaller number in lower layers of a deep model.",
         history="Peng and others published it in 2024 with RWKV-5, Eagle (rwkv5). RWKV-5 gave the matrix "
         "states to RWKV-4 (rwkv4), and RWKV-6 made the decay and the token shift depend on the input. "
         "RWKV-7 (rwkv7, 2025) replaced the sum by a generalised delta rule.",

@@ -124,9 +124,10 @@ class RWKV7(zoo.Cell):
         deviations="The channel mixing, layer norms and residual connections are those of the block rwkv, "
         "where the channel mixing has a gate and another initial key matrix. The value of the first layer, "
         "which higher layers mix into their own, is left out. The official code starts Wo at zero, from "
-        "which layers without residual connections could not learn. Here it starts orthogonal. There "
-        "is one head by default, and the official code has heads of size 64. The gain of the norm starts at "
-        "one, and in the official code at a smaller number in lower layers of a deep model.",
+        "which layers without residual connections could not learn. Here it starts orthogonal, and at zero "
+        "in the block rwkv. There is one head by default, and the official code has heads of size 64. The "
+        "gain of the norm starts at one, and in the official code at a smaller number in lower layers of a "
+        "deep model.",
         history="Peng and others published it in 2025. RWKV-6 (rwkv6) adds pairs to a decaying memory. "
         "RWKV-7 generalises the delta rule of DeltaNet (delta_net): the decay and the rate have a value for "
         "every column, and the key at which it removes may differ from the key at which it adds. The paper "
