@@ -31,6 +31,10 @@ def test_every_shipped_cell_has_expected_values():
         assert expected.kind == CHOSEN or expected.source.startswith("https://"), name
         cell = zoo.get_cell(name)
         assert set(expected.arrays) == {*cell.params, *cell.buffers}, name
+        assert set(expected.official) <= set(expected.arrays), name
+        assert set(expected.official_options) <= set(expected.options), name
+        if expected.official or expected.official_options:
+            assert expected.deviation, name
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -47,6 +51,19 @@ def test_initial_values_match_reference(name):
             law(sizes)(draws_of(cell, array))
         except AssertionError as error:
             raise AssertionError(f"{name}, {array}: {error}") from error
+
+
+@pytest.mark.parametrize("name", [name for name, expected in EXPECTED.items() if expected.official])
+def test_declared_differences_from_official_code_exist(name):
+    """Otherwise zoo would have the official law, and the difference would not be one."""
+    cell, expected = zoo.get_cell(name), EXPECTED[name]
+    sizes = SimpleNamespace(I=INPUTS, H=HIDDEN, **cell.options)
+    for array, law in expected.official.items():
+        if law is not None:
+            with pytest.raises(AssertionError):
+                law(sizes)(draws_of(cell, array))
+    for option, default in expected.official_options.items():
+        assert default != expected.options[option]
 
 
 RNG = np.random.default_rng(0)

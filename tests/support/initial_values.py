@@ -1,10 +1,11 @@
 """Initial values and option defaults of every shipped cell, as its reference states them.
 
-Written from the official code or the paper, not from zoo's cells. ``OFFICIAL`` entries were read in the code
-of the link, at its newest commit in November 2026; ``STATED`` ones are what the linked paper or program is
-known to state, not read again; ``CHOSEN`` ones have no reference that states initial values, and are what
-the cell's docstring states. ``deviation`` names a declared difference from the link: the values here are then
-those of the card or docstring.
+Written from the official code or the paper, not from zoo's cells. ``DRAWN`` entries are compared with draws
+of the official code by ``tests/golden/check_cell_initial_values.py``. ``OFFICIAL`` ones were read in the code
+of the link, at its newest commit in November 2026. ``STATED`` ones are what the linked paper or program is
+known to state, not read again. ``CHOSEN`` ones have no reference that states initial values, and are what the
+cell's docstring states. ``deviation`` names a declared difference from the link. The laws are then those of
+the card or docstring, and ``official`` has those of the link.
 
 A law takes ``n``, which holds ``I``, ``H`` and the options of the cell, and what is drawn for one array.
 """
@@ -33,7 +34,8 @@ from initial_laws import (
 
 Sizes = Any
 LawOf = Callable[[Sizes], Law]
-OFFICIAL, STATED, CHOSEN = "official code", "stated by the reference, not read again", "zoo's choice"
+DRAWN, OFFICIAL = "official code, run", "official code, read"
+STATED, CHOSEN = "stated by the reference, not read again", "zoo's choice"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class Expected:
         source: Link to what states it; empty for zoo's choice.
         kind: How it is known.
         deviation: What is on purpose not as in the link.
+        official: Laws of the official code where zoo has another one; None for an array that it does not
+            have.
+        official_options: Defaults of the official code where zoo has another one.
     """
 
     arrays: Mapping[str, Callable[[Sizes], Law]]
@@ -53,6 +58,8 @@ class Expected:
     source: str = ""
     kind: str = CHOSEN
     deviation: str = ""
+    official: Mapping[str, LawOf | None] = field(default_factory=dict)
+    official_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 # --- Laws of several cells. Fans are those of the matrix that the reference draws as one. ---
@@ -1497,7 +1504,7 @@ EXPECTED: dict[str, Expected] = {
     "vanilla": Expected(
         {"Wxh": by_hidden, "Whh": by_hidden, "bh": by_hidden},
         source="https://github.com/pytorch/pytorch/blob/main/torch/nn/modules/rnn.py",
-        kind=STATED,
+        kind=DRAWN,
     ),
     "wmc_lstm": Expected(
         {"Wx": by_hidden, "Wh": by_hidden, "b": zeros, "Wc": by_hidden}, {"forget_bias": 0.0}

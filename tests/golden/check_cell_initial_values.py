@@ -1,0 +1,95 @@
+"""Compare initial values and defaults of official code with those that the tests expect of the cells.
+
+    OFFICIAL_CODE=code python tests/golden/check_cell_initial_values.py [CELL ...]
+
+needs the packages and the clones of ``make_cells.py``. The modules in ``initial_draws`` run the constructors
+and initializers of the official code of a cell. For each of these cells the script prints that the laws and
+defaults in ``tests/support/initial_values.py`` hold, or which one does not hold, or the clone that it lacks.
+The exit status is 1 unless they hold for all cells.
+"""
+
+from __future__ import annotations
+
+import importlib
+import random
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import numpy as np
+import torch
+from initial_draws._draws import Draw, DrawCell, to_numpy
+from official import MissingCloneError
+
+import zoo
+
+HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent / "support"))
+from initial_values import DRAWN, EXPECTED, Expected
+
+INPUTS, HIDDEN, DRAWS = 32, 64, 8  # those of tests/plugins/test_initial_values.py
+
+
+def draw_functions() -> dict[str, DrawCell]:
+    """Functions that draw the initial values of a cell, by its name."""
+    functions: dict[str, DrawCell] = {}
+    for file in sorted((HERE / "initial_draws").glob("[!_]*.py")):
+        functions |= importlib.import_module(f"initial_draws.{file.stem}").DRAWS
+    return dict(sorted(functions.items()))
+
+
+def seeded(draw: DrawCell, sizes: Any, seed: int) -> Draw:
+    """One draw from generators with a seed."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    return draw(sizes)
+
+
+def check(expected: Expected, draws: list[Draw], sizes: Any) -> None:
+    """Raise AssertionError if the draws or defaults are not as expected.
+
+    Args:
+        expected: Laws and defaults of the cell.
+        draws: Draws of the official code.
+        sizes: What the laws depend on.
+    """
+    laws = {**expected.arrays, **expected.official}
+    drawn = {name: law for name, law in laws.items() if law is not None}
+    assert set(draws[0].arrays) == set(drawn), f"arrays {sorted(draws[0].arrays)}, expected {sorted(drawn)}"
+    for name, law in drawn.items():
+        try:
+            law(sizes)(np.stack([to_numpy(draw.arrays[name]) for draw in draws]))
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from error
+    defaults = {**expected.options, **expected.official_options}
+    for name, default in draws[0].options.items():
+        assert name in defaults, name
+        same = default == defaults[name] or np.isclose(default, defaults[name], rtol=1e-9)
+        assert same, f"default of {name} {default!r}, expected {defaults[name]!r}"
+
+
+def main(chosen: list[str]) -> int:
+    """Check the given cells, or all that have official code, and return the exit status."""
+    torch.set_default_dtype(torch.float64)
+    jax.config.update("jax_enable_x64", True)
+    functions = draw_functions()
+    kinds = {name for name, expected in EXPECTED.items() if expected.kind == DRAWN}
+    assert kinds == set(functions), f"differently marked: {sorted(kinds ^ set(functions))}"
+    failed = 0
+    for name in chosen or functions:
+        sizes = SimpleNamespace(I=INPUTS, H=HIDDEN, **zoo.get_cell(name).options)
+        try:
+            check(EXPECTED[name], [seeded(functions[name], sizes, seed) for seed in range(DRAWS)], sizes)
+        except (AssertionError, MissingCloneError) as error:
+            failed += 1
+            print(f"{name}: {error}", flush=True)
+        else:
+            print(f"{name}: as expected", flush=True)
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
