@@ -25,8 +25,7 @@ from official import MissingCloneError
 
 import zoo
 
-HERE = Path(__file__).parent
-sys.path.append(str(HERE.parent / "support"))
+sys.path.append(str(Path(__file__).parents[1] / "support"))
 from initial_values import DRAWN, EXPECTED, Expected
 
 INPUTS, HIDDEN, DRAWS = 32, 64, 8  # those of tests/plugins/test_initial_values.py
@@ -35,7 +34,7 @@ INPUTS, HIDDEN, DRAWS = 32, 64, 8  # those of tests/plugins/test_initial_values.
 def draw_functions() -> dict[str, DrawCell]:
     """Functions that draw the initial values of a cell, by its name."""
     functions: dict[str, DrawCell] = {}
-    for file in sorted((HERE / "initial_draws").glob("[!_]*.py")):
+    for file in sorted((Path(__file__).parent / "initial_draws").glob("[!_]*.py")):
         functions |= importlib.import_module(f"initial_draws.{file.stem}").DRAWS
     return dict(sorted(functions.items()))
 
@@ -43,7 +42,7 @@ def draw_functions() -> dict[str, DrawCell]:
 def seeded(draw: DrawCell, sizes: Any, seed: int) -> Draw:
     """One draw from generators with a seed."""
     random.seed(seed)
-    np.random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  # official code uses this generator
     torch.manual_seed(seed)
     return draw(sizes)
 

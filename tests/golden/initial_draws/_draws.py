@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,5 +49,5 @@ def defaults_of(function: Callable[..., Any]) -> Values:
 
 
 def jax_key() -> jax.Array:
-    """A key of JAX from the generator of NumPy, which the script seeds."""
-    return jax.random.key(np.random.randint(2**31))
+    """A key of JAX from the generator of Python, which the script seeds."""
+    return jax.random.key(random.getrandbits(31))
