@@ -118,8 +118,16 @@ class Measured:
 
     @property
     def sweep(self) -> str:
-        """``edge`` or ``plateau`` if the sweep of the learning rate has not decided."""
-        return self.rows[0].sweep
+        """``edge`` or ``plateau`` if the sweep of the learning rate has not decided.
+
+        It has not decided if the runs at its rate are not better than the baseline, because a short run may
+        seem better by chance.
+        """
+        word, mean = self.rows[0].sweep, self.mean
+        is_short = (
+            mean is not None and self.is_complete and not tasks()[self.rows[0].task].leaves_baseline(mean)
+        )
+        return word or ("plateau" if is_short else "")
 
     @property
     def status(self) -> str:

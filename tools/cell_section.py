@@ -17,7 +17,8 @@ CURVES_ENDING = "-results.svg"
 
 SWEEP_NOTE = (
     "*edge*: a better learning rate may lie beyond the swept ones. *plateau*: no learning rate was better "
-    "than the score without memory, so the rate may be chosen by chance."
+    "than the score without memory, or the runs at the chosen rate are not, so the rate may be chosen by "
+    "chance."
 )
 RANK_NOTE = (
     "Models near the score without memory share a rank, the mean of their places, since their order would be "

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
+import numpy as np
 import pytest
 from comparison_records import record
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import zoo
 from zoo.comparison.plan import Plan, RunSize
 from zoo.comparison.sweep import decided_rate, max_stages, next_runs, verdict
 from zoo.errors import UsageError
-from zoo.training.rate_search import is_on_plateau, rate_beyond
+from zoo.training.rate_search import CHANCE_ERRORS, is_on_plateau, rate_beyond
 
 PAIR = "adding", "gru"
 PLAN = Plan(
@@ -141,6 +145,31 @@ def test_plateau_is_relative_to_threshold_or_perfect_score():
     assert not is_on_plateau([dataclasses.replace(base, score=0.2, threshold=None)])
     assert not is_on_plateau([dataclasses.replace(base, baseline=None)]), "of a data set"
     assert not is_on_plateau([dataclasses.replace(base, status="failed", score=None)]), "nothing is known"
+
+
+@given(st.floats(0.05, 0.95), st.integers(16, 20_000), st.floats(0, 6), st.sampled_from([None, 0.98, 0.999]))
+def test_accuracy_leaves_the_plateau_beyond_its_standard_errors(baseline, examples, errors, threshold):
+    """In runs that learned nothing, an accuracy is a binomial share."""
+    score = min(1.0, baseline + errors * math.sqrt(baseline * (1 - baseline) / examples))
+    trial = record("parity", "gru", 0, score, baseline=baseline, threshold=threshold, examples=examples)
+    by_share = is_on_plateau([dataclasses.replace(trial, examples=None)])
+    assume(score < 1)
+    assume(abs(errors - CHANCE_ERRORS) > 1e-6)
+    assert is_on_plateau([trial]) == (by_share or errors < CHANCE_ERRORS)
+
+
+def test_runs_that_learn_nothing_rarely_leave_the_plateau():
+    rng = np.random.default_rng(0)
+    scores = rng.binomial(512, 0.5, 2000) / 512
+    trials = [record("parity", "gru", 0, s, baseline=0.5, threshold=0.9, examples=512) for s in scores]
+    assert sum(not is_on_plateau([trial]) for trial in trials) < 0.005 * len(trials)
+    without = [dataclasses.replace(trial, examples=None) for trial in trials]
+    assert sum(not is_on_plateau([trial]) for trial in without) > 0.1 * len(trials)
+
+
+def test_errors_have_no_chance_margin():
+    trial = record("adding", "gru", 0, 0.15, high=False, examples=4, **KNOWN)
+    assert not is_on_plateau([trial])
 
 
 def test_a_comparison_continues_its_sweep_and_resumes_it(tmp_path):

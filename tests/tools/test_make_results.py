@@ -135,7 +135,7 @@ def test_means_ranks_and_models_at_the_baseline() -> None:
         "–",
     )
     assert any("adding (`lstm`)" in line for line in facts_of(results))
-    assert any("2 of 4 pairs" in line and "(`edge`: 1, `plateau`: 1)" in line for line in facts_of(results))
+    assert any("3 of 4 pairs" in line and "(`edge`: 1, `plateau`: 2)" in line for line in facts_of(results))
 
 
 def test_only_models_with_all_seeds_on_all_tasks_have_a_mean_rank() -> None:
@@ -277,7 +277,7 @@ def test_files_are_written_and_old_curves_removed(tmp_path: Path, monkeypatch) -
     make_results.write(results)
     assert make_results.outdated(results) == []
     page = docs / "zoo" / "classic" / "vanilla.md"
-    assert "| adding (squared error) | 0.200 | 1 of 1 | – |" in page.read_text(encoding="utf-8")
+    assert "| adding (squared error) | 0.200 *plateau* | 1 of 1 | – |" in page.read_text(encoding="utf-8")
     curves = page.with_name("vanilla-results.svg")
     assert make_results.outdated(EMPTY)[-2:] == [page, curves]
     make_results.write(EMPTY)

@@ -62,6 +62,7 @@ class RunRecord:
         path: Run directory within the directory of the comparison.
         gain: Of a data set, the share by which ``score`` is lower than ``baseline``, or the difference of the
             accuracies. ``gain_low`` and ``gain_high`` are its 95 % interval over the test part.
+        examples: Of a task, the number of examples that ``score`` is a mean of; None if unknown.
     """
 
     task: str
@@ -89,6 +90,7 @@ class RunRecord:
     gain: BoundedFloat | None = None
     gain_low: BoundedFloat | None = None
     gain_high: BoundedFloat | None = None
+    examples: int | None = None
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,17 @@ def make_record(
         status=status,
         error=error,
         path=job["path"],
+        examples=tested.examples if tested else _validation_examples(history),
     )
+
+
+def _validation_examples(history: Sequence[Event]) -> int | None:
+    """The number of examples in a validation of a task; None for data sets and without a log."""
+    config = history[0].get("config", {}) if history else {}
+    if config.get("task") is None:
+        return None
+    examples: int = config["batch"] * config["eval_batches"]
+    return examples
 
 
 def evaluations(history: Iterable[Event]) -> list[Event]:

@@ -22,7 +22,7 @@ from zoo.errors import UsageError
 from zoo.storage import write_bytes
 from zoo.tables import Column, Number, Table, TableCell, TextTable
 from zoo.training.config import REGULARISATION_SETTINGS, number_format
-from zoo.training.rate_search import MIN_PROGRESS, progress
+from zoo.training.rate_search import is_on_plateau
 
 if TYPE_CHECKING:
     from zoo.comparison.results import Comparison, OverallRow, RunRecord, SummaryRow, TargetRow
@@ -390,8 +390,8 @@ def _is_near_baseline(results: Comparison, row: SummaryRow) -> bool:
     if info["baselines"] or row.mean is None:
         return False
     known = {name: info[name] for name in ("baseline", "threshold", "higher_is_better")}
-    run = replace(results.runs_of(row.task)[0], score=row.mean, **known)
-    return run.baseline is not None and progress(run) < MIN_PROGRESS
+    run = replace(results.runs_of(row.task)[0], score=row.mean, status="finished", **known)
+    return run.baseline is not None and is_on_plateau([run])
 
 
 def _paired_differences(best: Mapping[Any, RunRecord], others: Mapping[Any, RunRecord]) -> list[float]:

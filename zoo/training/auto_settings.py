@@ -95,6 +95,7 @@ class AutoTrial:
     solved: bool = False
     threshold: float | None = None
     higher_is_better: bool = False
+    examples: int | None = None
 
     @property
     def status(self) -> str:
@@ -206,5 +207,6 @@ def _run_trial(config: Config, steps: int, factory: RunFactory, process_group: P
         trial,
         score=result.metrics["score"],
         solved=result.solved,
+        examples=dataset.batches * dataset.batch_size if isinstance(dataset, TaskDataset) else None,
         **{name: metadata[name] for name in ("baseline", "threshold", "higher_is_better")},
     )
