@@ -63,8 +63,8 @@ class RWKV(zoo.Block):
         "as one orthogonal matrix times the root of mlp. The projection of the first layer has a bias and "
         "starts with variance 1 / I. The code draws embeddings within 0.0006 of zero, its first learning "
         "rate, and the norm of the input removes the scale. Around a cell without projections, Wo starts "
-        "with variance 1 / (Y layers). The code starts its output projection at zero, and so do the cells of "
-        "RWKV in this block. Golden values are from the code of RWKV-4.",
+        "with variance 1 / (Y layers). The code starts its output projection at zero. In this block, the "
+        "cells of RWKV start theirs at zero, too. Golden values are from the code of RWKV-4.",
     )
     mlp = zoo.Option(4, low=1, help="units of the channel mixing per unit of the model width")
     eps = zoo.Option(1e-5, low=0.0, help="added to the variance")

@@ -1,4 +1,4 @@
-"""What the modules of draws have in common."""
+"""Types and conversions for the draws of official code."""
 
 from __future__ import annotations
 
