@@ -95,6 +95,19 @@ def orthogonal(parts: int = 1) -> Callable[[Sizes], Law]:
     return lambda n: columns(*[orthonormal()] * parts)
 
 
+def distinct(law: LawOf) -> LawOf:
+    """A law, and no two equal values."""
+
+    def both(n: Sizes) -> Law:
+        def check(draws: np.ndarray) -> None:
+            law(n)(draws)
+            assert np.unique(draws).size == draws.size
+
+        return check
+
+    return both
+
+
 by_hidden = within(lambda n: 1 / math.sqrt(n.H))  # PyTorch's recurrent layers
 by_inputs = within(lambda n: 1 / math.sqrt(n.I))  # PyTorch's nn.Linear
 by_hidden_rows = within(lambda n: 1 / math.sqrt(n.H))  # nn.Linear that reads hidden units
@@ -536,8 +549,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1},
         FLA_LAYERS + "comba.py",
-        OFFICIAL,
+        DRAWN,
         "Its default is six heads of size 256.",
+        official_options={"heads": 6},
     ),
     "cornn": Expected(
         {
@@ -705,15 +719,19 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1, "negative_eigenvalues": False},
         "https://github.com/fla-org/flash-linear-attention/blob/main/fla/layers/gated_deltanet.py",
-        OFFICIAL,
-        "Projections there start as nn.Linear or as its models choose.",
+        DRAWN,
+        "Projections there start as nn.Linear, and in its models as they choose. Its default is six heads of "
+        "size 256.",
+        dict.fromkeys(("Wx", "Wb", "Wa"), by_inputs),
+        {"heads": 6},
     ),
     "gated_delta_net2": Expected(
         dict.fromkeys(("Wx", "We", "Ww", "Wa"), by_inputs) | KIMI_GATE,
         {"heads": 1, "negative_eigenvalues": False},
         FLA_LAYERS + "gdn2.py",
-        OFFICIAL,
+        DRAWN,
         "Its default is 16 heads of size 128.",
+        official_options={"heads": 16},
     ),
     "gated_delta_product": Expected(
         {
@@ -723,8 +741,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"corrections": 2, "heads": 1, "negative_eigenvalues": True},
         FLA_LAYERS + "gated_deltaproduct.py",
-        OFFICIAL,
+        DRAWN,
         "Its default is six heads of size 256.",
+        official_options={"heads": 6},
     ),
     "gla": Expected(
         {
@@ -737,8 +756,11 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1, "rank": 16, "tau": 16.0},
         "https://github.com/fla-org/flash-linear-attention/blob/main/fla/layers/gla.py",
-        OFFICIAL,
-        "Its models set the bias of the gate to zero; its default is four heads.",
+        DRAWN,
+        "Its layer starts the bias of the gate as nn.Linear, and its models set it to zero. Its default is "
+        "four heads.",
+        {"b": within(lambda n: n.rank**-0.5)},
+        {"heads": 4},
     ),
     "gru": chosen(gates={"Wx": 3, "Wh": 3, "b": 3, "bn": 1}),
     "gru_ode": Expected(
@@ -757,8 +779,9 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": by_inputs, "Wf": by_inputs, "gain": ones, "Wo": by_hidden_rows},
         {"heads": 1, "slots": 64, "tau": 8.0},
         FLA_LAYERS + "gsa.py",
-        OFFICIAL,
+        DRAWN,
         "Its default is four heads. Its models have 64 slots.",
+        official_options={"heads": 4},
     ),
     "hgrn": Expected(
         {"Wx": by_inputs, "b": zeros},
@@ -771,7 +794,7 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": by_inputs, "gain": ones, "Wo": by_hidden_rows},
         {"heads": 1, "lower_bound": 0.0},
         FLA_LAYERS + "hgrn2.py",
-        OFFICIAL,
+        DRAWN,
         "Its default is heads of size 128.",
     ),
     "indrnn": Expected(
@@ -841,8 +864,9 @@ EXPECTED: dict[str, Expected] = {
         dict.fromkeys(("Wx", "Wb", "Wa"), by_inputs) | KIMI_GATE,
         {"heads": 1, "negative_eigenvalues": False},
         FLA_LAYERS + "kda.py",
-        OFFICIAL,
+        DRAWN,
         "Its default is 16 heads of size 128.",
+        official_options={"heads": 16},
     ),
     "layer_norm_lstm": Expected(
         {
@@ -1053,8 +1077,10 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1, "iterations": 4},
         FLA_LAYERS + "mesa_net.py",
-        OFFICIAL,
+        DRAWN,
         "Its default is 16 heads of size 128 and 30 iterations, and biases start as those of nn.Linear.",
+        {"b": distinct(by_inputs)},  # 16 zeros are not far enough from a uniform law by themselves
+        {"heads": 16, "iterations": 30},
     ),
     "mgu": chosen(gates={"Wx": 2, "Wh": 1, "Wn": 1, "b": 2}),
     "mgu1": chosen(gates={"Wx": 1, "Wh": 1, "Wn": 1, "b": 2}),
