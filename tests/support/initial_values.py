@@ -954,8 +954,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"expand": 2, "order": 16, "rank": 8, "width": 4},
         "https://github.com/Cranial-XIX/Longhorn/blob/main/models/longhorn.py",
-        OFFICIAL,
-        "The rank there is H / 16, rounded up.",
+        DRAWN,
+        "The rank there is H / 16, rounded up. Its models set bd to zero, as here, and divide Wo by the root of "
+        "the number of layers.",
     ),
     "low_rank_rnn": Expected(
         {"Wx": scaled(lambda n: 1.0), "m": scaled(lambda n: 1.0), "n": scaled(lambda n: 1.0)},
@@ -1025,8 +1026,8 @@ EXPECTED: dict[str, Expected] = {
         },
         {"expand": 2, "order": 16, "rank": 8, "width": 4},
         "https://github.com/state-spaces/mamba/blob/main/mamba_ssm/modules/mamba_simple.py",
-        OFFICIAL,
-        "The rank there is H / 16, rounded up.",
+        DRAWN,
+        "The rank there is H / 16, rounded up. Its models divide Wo by the root of the number of layers.",
     ),
     "mamba2": Expected(
         {
@@ -1041,8 +1042,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"expand": 2, "heads": 1, "order": 16, "width": 4},
         "https://github.com/state-spaces/mamba/blob/main/mamba_ssm/modules/mamba2.py",
-        OFFICIAL,
+        DRAWN,
         "There are heads of 64 channels and an order of 128 there.",
+        official_options={"order": 128},
     ),
     "mamba3": Expected(
         {
@@ -1053,8 +1055,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"expand": 2, "heads": 1, "order": 16},
         "https://github.com/state-spaces/mamba/blob/main/mamba_ssm/modules/mamba3.py",
-        OFFICIAL,
+        DRAWN,
         "There are heads of 64 channels and an order of 128 there.",
+        official_options={"order": 128},
     ),
     "matrix_lstm": Expected(
         {
@@ -1222,7 +1225,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 4},
         "https://github.com/microsoft/torchscale/blob/main/torchscale/component/multiscale_retention.py",
-        OFFICIAL,
+        DRAWN,
+        "Its default is three heads of size 256.",
+        official_options={"heads": 3},
     ),
     "rg_lru": Expected(
         {
@@ -1494,8 +1499,10 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1, "rate": 1.0},
         "https://github.com/test-time-training/ttt-lm-pytorch/blob/main/ttt.py",
-        OFFICIAL,
-        "Its mini batches have 16 time steps.",
+        DRAWN,
+        "Its default is 32 heads of size 64, and its mini batches have 16 time steps. Its models start the "
+        "matrices of nn.Linear normal with a standard deviation of 0.02.",
+        official_options={"heads": 32},
     ),
     "ugrnn": Expected(
         {"Wx": glorot(lambda n: n.I + 2 * n.H), "Wh": glorot(lambda n: 3 * n.H), "b": zeros},
