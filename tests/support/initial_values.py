@@ -409,7 +409,10 @@ PARA_RNN: dict[str, Callable[[Sizes], Law]] = {
     "b": lambda n: exact(np.concatenate([-np.linspace(0, 1, n.H), np.zeros(2 * n.H)])),
 }
 RWKV5_MODEL = "https://github.com/BlinkDL/RWKV-LM/blob/main/RWKV-v5/src/model.py"
-RWKV_DEVIATION = "The projection out starts at zero there, and heads have size 64."
+RWKV_DEVIATION = (
+    "The projection out starts at zero there, and heads have size 64. The gain of the norm starts at a "
+    "smaller number in lower layers, at 0.5**0.7 in the first of two."
+)
 # Parts of RWKV-5 and RWKV-6.
 RWKV_MEMORY: dict[str, Callable[[Sizes], Law]] = {
     "Wx": lambda n: orthogonal_parts(1.0, 0.1, 1.0, 0.1),
@@ -419,6 +422,8 @@ RWKV_MEMORY: dict[str, Callable[[Sizes], Law]] = {
     "bias": zeros,
     "Wo": orthogonal(),
 }
+# Official laws of the first of two layers of RWKV-5 and RWKV-6.
+RWKV_FIRST_OF_TWO: dict[str, LawOf] = {"Wo": zeros, "gain": lambda n: constant(0.5**0.7)}
 TORCHRECURRENT = "https://github.com/MartinuzziFrancesco/torchrecurrent"
 
 EXPECTED: dict[str, Expected] = {
@@ -955,8 +960,8 @@ EXPECTED: dict[str, Expected] = {
         {"expand": 2, "order": 16, "rank": 8, "width": 4},
         "https://github.com/Cranial-XIX/Longhorn/blob/main/models/longhorn.py",
         DRAWN,
-        "The rank there is H / 16, rounded up. Its models set bd to zero, as here, and divide Wo by the root of "
-        "the number of layers.",
+        "The rank there is H / 16, rounded up. Its models set bd to zero, as here, and divide Wo by the root "
+        "of the number of layers.",
     ),
     "low_rank_rnn": Expected(
         {"Wx": scaled(lambda n: 1.0), "m": scaled(lambda n: 1.0), "n": scaled(lambda n: 1.0)},
@@ -1273,8 +1278,9 @@ EXPECTED: dict[str, Expected] = {
             "Wo": orthogonal(),
         },
         source="https://github.com/BlinkDL/RWKV-LM/blob/main/RWKV-v4neo/src/model.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
         deviation="The projection out starts at zero there.",
+        official={"Wo": zeros},
     ),
     "rwkv5": Expected(
         {
@@ -1283,8 +1289,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1},
         RWKV5_MODEL,
-        OFFICIAL,
+        DRAWN,
         RWKV_DEVIATION,
+        RWKV_FIRST_OF_TWO,
     ),
     "rwkv6": Expected(
         {
@@ -1297,8 +1304,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1, "rank": 32, "decay_rank": 64},
         RWKV5_MODEL,
-        OFFICIAL,
+        DRAWN,
         RWKV_DEVIATION,
+        RWKV_FIRST_OF_TWO,
     ),
     "rwkv7": Expected(
         {
@@ -1319,8 +1327,12 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1, "rank": 32},
         RWKV5_MODEL,
-        OFFICIAL,
-        RWKV_DEVIATION,
+        DRAWN,
+        "The projection out starts at zero there, and heads have size 64. These are the values of the layer "
+        "alone, and of the projections those of a comment, which RWKV-v7/train_temp/src/model.py runs. Its "
+        "models start the projections orthogonal, and the gain of the norm at a smaller number in lower "
+        "layers.",
+        {"Wo": zeros},
     ),
     "s4d": Expected(
         {
