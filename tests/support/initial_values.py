@@ -95,6 +95,19 @@ def orthogonal(parts: int = 1) -> Callable[[Sizes], Law]:
     return lambda n: columns(*[orthonormal()] * parts)
 
 
+def distinct(law: LawOf) -> LawOf:
+    """A law, and no two equal values."""
+
+    def both(n: Sizes) -> Law:
+        def check(draws: np.ndarray) -> None:
+            law(n)(draws)
+            assert np.unique(draws).size == draws.size
+
+        return check
+
+    return both
+
+
 by_hidden = within(lambda n: 1 / math.sqrt(n.H))  # PyTorch's recurrent layers
 by_inputs = within(lambda n: 1 / math.sqrt(n.I))  # PyTorch's nn.Linear
 by_hidden_rows = within(lambda n: 1 / math.sqrt(n.H))  # nn.Linear that reads hidden units
@@ -396,7 +409,10 @@ PARA_RNN: dict[str, Callable[[Sizes], Law]] = {
     "b": lambda n: exact(np.concatenate([-np.linspace(0, 1, n.H), np.zeros(2 * n.H)])),
 }
 RWKV5_MODEL = "https://github.com/BlinkDL/RWKV-LM/blob/main/RWKV-v5/src/model.py"
-RWKV_DEVIATION = "The projection out starts at zero there, and heads have size 64."
+RWKV_DEVIATION = (
+    "The projection out starts at zero there, and heads have size 64. The gain of the norm starts at a "
+    "smaller number in lower layers, at 0.5**0.7 in the first of two."
+)
 # Parts of RWKV-5 and RWKV-6.
 RWKV_MEMORY: dict[str, Callable[[Sizes], Law]] = {
     "Wx": lambda n: orthogonal_parts(1.0, 0.1, 1.0, 0.1),
@@ -406,6 +422,8 @@ RWKV_MEMORY: dict[str, Callable[[Sizes], Law]] = {
     "bias": zeros,
     "Wo": orthogonal(),
 }
+# Official laws of the first of two layers of RWKV-5 and RWKV-6.
+RWKV_FIRST_OF_TWO: dict[str, LawOf] = {"Wo": zeros, "gain": lambda n: constant(0.5**0.7)}
 TORCHRECURRENT = "https://github.com/MartinuzziFrancesco/torchrecurrent"
 
 EXPECTED: dict[str, Expected] = {
@@ -536,8 +554,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1},
         FLA_LAYERS + "comba.py",
-        OFFICIAL,
+        DRAWN,
         "Its default is six heads of size 256.",
+        official_options={"heads": 6},
     ),
     "cornn": Expected(
         {
@@ -705,15 +724,19 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1, "negative_eigenvalues": False},
         "https://github.com/fla-org/flash-linear-attention/blob/main/fla/layers/gated_deltanet.py",
-        OFFICIAL,
-        "Projections there start as nn.Linear or as its models choose.",
+        DRAWN,
+        "Projections there start as nn.Linear, and in its models as they choose. Its default is six heads of "
+        "size 256.",
+        dict.fromkeys(("Wx", "Wb", "Wa"), by_inputs),
+        {"heads": 6},
     ),
     "gated_delta_net2": Expected(
         dict.fromkeys(("Wx", "We", "Ww", "Wa"), by_inputs) | KIMI_GATE,
         {"heads": 1, "negative_eigenvalues": False},
         FLA_LAYERS + "gdn2.py",
-        OFFICIAL,
+        DRAWN,
         "Its default is 16 heads of size 128.",
+        official_options={"heads": 16},
     ),
     "gated_delta_product": Expected(
         {
@@ -723,8 +746,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"corrections": 2, "heads": 1, "negative_eigenvalues": True},
         FLA_LAYERS + "gated_deltaproduct.py",
-        OFFICIAL,
+        DRAWN,
         "Its default is six heads of size 256.",
+        official_options={"heads": 6},
     ),
     "gla": Expected(
         {
@@ -737,8 +761,11 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1, "rank": 16, "tau": 16.0},
         "https://github.com/fla-org/flash-linear-attention/blob/main/fla/layers/gla.py",
-        OFFICIAL,
-        "Its models set the bias of the gate to zero; its default is four heads.",
+        DRAWN,
+        "Its layer starts the bias of the gate as nn.Linear, and its models set it to zero. Its default is "
+        "four heads.",
+        {"b": within(lambda n: n.rank**-0.5)},
+        {"heads": 4},
     ),
     "gru": chosen(gates={"Wx": 3, "Wh": 3, "b": 3, "bn": 1}),
     "gru_ode": Expected(
@@ -757,8 +784,9 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": by_inputs, "Wf": by_inputs, "gain": ones, "Wo": by_hidden_rows},
         {"heads": 1, "slots": 64, "tau": 8.0},
         FLA_LAYERS + "gsa.py",
-        OFFICIAL,
+        DRAWN,
         "Its default is four heads. Its models have 64 slots.",
+        official_options={"heads": 4},
     ),
     "hgrn": Expected(
         {"Wx": by_inputs, "b": zeros},
@@ -771,7 +799,7 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": by_inputs, "gain": ones, "Wo": by_hidden_rows},
         {"heads": 1, "lower_bound": 0.0},
         FLA_LAYERS + "hgrn2.py",
-        OFFICIAL,
+        DRAWN,
         "Its default is heads of size 128.",
     ),
     "indrnn": Expected(
@@ -841,8 +869,9 @@ EXPECTED: dict[str, Expected] = {
         dict.fromkeys(("Wx", "Wb", "Wa"), by_inputs) | KIMI_GATE,
         {"heads": 1, "negative_eigenvalues": False},
         FLA_LAYERS + "kda.py",
-        OFFICIAL,
+        DRAWN,
         "Its default is 16 heads of size 128.",
+        official_options={"heads": 16},
     ),
     "layer_norm_lstm": Expected(
         {
@@ -930,8 +959,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"expand": 2, "order": 16, "rank": 8, "width": 4},
         "https://github.com/Cranial-XIX/Longhorn/blob/main/models/longhorn.py",
-        OFFICIAL,
-        "The rank there is H / 16, rounded up.",
+        DRAWN,
+        "The rank there is H / 16, rounded up. Its models set bd to zero, as here, and divide Wo by the root "
+        "of the number of layers.",
     ),
     "low_rank_rnn": Expected(
         {"Wx": scaled(lambda n: 1.0), "m": scaled(lambda n: 1.0), "n": scaled(lambda n: 1.0)},
@@ -1001,8 +1031,8 @@ EXPECTED: dict[str, Expected] = {
         },
         {"expand": 2, "order": 16, "rank": 8, "width": 4},
         "https://github.com/state-spaces/mamba/blob/main/mamba_ssm/modules/mamba_simple.py",
-        OFFICIAL,
-        "The rank there is H / 16, rounded up.",
+        DRAWN,
+        "The rank there is H / 16, rounded up. Its models divide Wo by the root of the number of layers.",
     ),
     "mamba2": Expected(
         {
@@ -1017,8 +1047,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"expand": 2, "heads": 1, "order": 16, "width": 4},
         "https://github.com/state-spaces/mamba/blob/main/mamba_ssm/modules/mamba2.py",
-        OFFICIAL,
+        DRAWN,
         "There are heads of 64 channels and an order of 128 there.",
+        official_options={"order": 128},
     ),
     "mamba3": Expected(
         {
@@ -1029,8 +1060,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"expand": 2, "heads": 1, "order": 16},
         "https://github.com/state-spaces/mamba/blob/main/mamba_ssm/modules/mamba3.py",
-        OFFICIAL,
+        DRAWN,
         "There are heads of 64 channels and an order of 128 there.",
+        official_options={"order": 128},
     ),
     "matrix_lstm": Expected(
         {
@@ -1053,8 +1085,10 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1, "iterations": 4},
         FLA_LAYERS + "mesa_net.py",
-        OFFICIAL,
+        DRAWN,
         "Its default is 16 heads of size 128 and 30 iterations, and biases start as those of nn.Linear.",
+        {"b": distinct(by_inputs)},  # 16 zeros are not far enough from a uniform law by themselves
+        {"heads": 16, "iterations": 30},
     ),
     "mgu": chosen(gates={"Wx": 2, "Wh": 1, "Wn": 1, "b": 2}),
     "mgu1": chosen(gates={"Wx": 1, "Wh": 1, "Wn": 1, "b": 2}),
@@ -1196,7 +1230,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 4},
         "https://github.com/microsoft/torchscale/blob/main/torchscale/component/multiscale_retention.py",
-        OFFICIAL,
+        DRAWN,
+        "Its default is three heads of size 256.",
+        official_options={"heads": 3},
     ),
     "rg_lru": Expected(
         {
@@ -1242,8 +1278,9 @@ EXPECTED: dict[str, Expected] = {
             "Wo": orthogonal(),
         },
         source="https://github.com/BlinkDL/RWKV-LM/blob/main/RWKV-v4neo/src/model.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
         deviation="The projection out starts at zero there.",
+        official={"Wo": zeros},
     ),
     "rwkv5": Expected(
         {
@@ -1252,8 +1289,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1},
         RWKV5_MODEL,
-        OFFICIAL,
+        DRAWN,
         RWKV_DEVIATION,
+        RWKV_FIRST_OF_TWO,
     ),
     "rwkv6": Expected(
         {
@@ -1266,8 +1304,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1, "rank": 32, "decay_rank": 64},
         RWKV5_MODEL,
-        OFFICIAL,
+        DRAWN,
         RWKV_DEVIATION,
+        RWKV_FIRST_OF_TWO,
     ),
     "rwkv7": Expected(
         {
@@ -1288,8 +1327,12 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1, "rank": 32},
         RWKV5_MODEL,
-        OFFICIAL,
-        RWKV_DEVIATION,
+        DRAWN,
+        "The projection out starts at zero there, and heads have size 64. These are the values of the layer "
+        "alone, and of the projections those of a comment, which RWKV-v7/train_temp/src/model.py runs. Its "
+        "models start the projections orthogonal, and the gain of the norm at a smaller number in lower "
+        "layers.",
+        {"Wo": zeros},
     ),
     "s4d": Expected(
         {
@@ -1468,8 +1511,10 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1, "rate": 1.0},
         "https://github.com/test-time-training/ttt-lm-pytorch/blob/main/ttt.py",
-        OFFICIAL,
-        "Its mini batches have 16 time steps.",
+        DRAWN,
+        "Its default is 32 heads of size 64, and its mini batches have 16 time steps. Its models start the "
+        "matrices of nn.Linear normal with a standard deviation of 0.02.",
+        official_options={"heads": 32},
     ),
     "ugrnn": Expected(
         {"Wx": glorot(lambda n: n.I + 2 * n.H), "Wh": glorot(lambda n: 3 * n.H), "b": zeros},

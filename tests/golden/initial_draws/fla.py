@@ -1,0 +1,192 @@
+"""Initial values of the layers of flash-linear-attention, without those of the models around them."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from einops import rearrange, repeat
+from initial_draws._draws import Draw, DrawCell, Sizes, Values, defaults_of
+from official import official
+from references.kda import LIBRARY
+from torch import nn
+
+READ = "nn.Linear(hidden_size, "
+
+
+def draw_layer(
+    n: Sizes, path: str, name: str, sizes: Values, options: dict[str, str], read: str = READ
+) -> tuple[Any, Values]:
+    """Draw a layer without convolutions, and read defaults of its arguments.
+
+    The layers have as many inputs as units. An edit makes the matrices that read the inputs smaller.
+
+    Args:
+        n: Sizes and options.
+        path: File in the folder of layers.
+        name: Class of the layer.
+        sizes: Arguments of the layer.
+        options: Arguments whose defaults are returned, by the names of zoo.
+        read: Text that begins a matrix of the inputs in the code of the layer.
+    """
+    tools: Values = {"torch": torch, "nn": nn, "math": math, "rearrange": rearrange, "repeat": repeat}
+    norms = {
+        "RMSNorm": official(*LIBRARY, "fla/modules/layernorm.py", "RMSNorm", **tools),
+        "FusedRMSNormGated": official(
+            *LIBRARY, "fla/modules/fused_norm_gate.py", "FusedRMSNormGated", **tools
+        ),
+    }
+    parts = {"ShortConvolution": lambda **_: None, "SwishFeatureMap": nn.Identity}
+    quiet = {"warnings": SimpleNamespace(warn=lambda *_: None)}
+    edits = {read: "nn.Linear(INPUTS, "}
+    tools |= norms | parts | quiet | {"INPUTS": n.I}
+    Class = official(*LIBRARY, f"fla/layers/{path}", name, edits=edits, **tools)
+    defaults = defaults_of(Class.__init__)
+    layer = Class(hidden_size=n.H, layer_idx=0, **sizes)
+    return layer, {own: defaults[argument] for own, argument in options.items()}
+
+
+def columns(*linears: Any) -> torch.Tensor:
+    """Matrices of linear layers side by side."""
+    return torch.cat([linear.weight.T for linear in linears], dim=1)
+
+
+def heads_of(n: Sizes) -> Values:
+    """Arguments for heads that are together as wide as the units."""
+    return {"num_heads": n.heads, "head_dim": n.H // n.heads}
+
+
+def comba(n: Sizes) -> Draw:
+    """``Comba``."""
+    sizes = {"expand_v": 1, **heads_of(n)}
+    layer, options = draw_layer(n, "comba.py", "Comba", sizes, {"heads": "num_heads"})
+    return Draw(delta_arrays(layer) | {"s": layer.decay, "d": layer.D}, options)
+
+
+def gated_delta_net(n: Sizes) -> Draw:
+    """``GatedDeltaNet``."""
+    names = {"heads": "num_heads", "negative_eigenvalues": "allow_neg_eigval"}
+    sizes = {"expand_v": 1, **heads_of(n)}
+    layer, options = draw_layer(n, "gated_deltanet.py", "GatedDeltaNet", sizes, names)
+    return Draw(delta_arrays(layer), options)
+
+
+def delta_arrays(layer: Any) -> Values:
+    """Arrays of the gated delta rule with a gate for each head."""
+    return {
+        "Wx": columns(layer.q_proj, layer.k_proj, layer.v_proj),
+        "Wb": columns(layer.b_proj),
+        "Wa": columns(layer.a_proj),
+        "ba": layer.dt_bias,
+        "A": layer.A_log,
+    }
+
+
+def gated_delta_product(n: Sizes) -> Draw:
+    """``GatedDeltaProduct``."""
+    names = {"heads": "num_heads", "negative_eigenvalues": "allow_neg_eigval"}
+    names["corrections"] = "num_householder"
+    sizes = {"expand_v": 1, "num_householder": n.corrections, **heads_of(n)}
+    layer, options = draw_layer(n, "gated_deltaproduct.py", "GatedDeltaProduct", sizes, names)
+    arrays = {f"W{end}": columns(getattr(layer, f"{end}_proj")) for end in "qkvba"}
+    return Draw(arrays | {"ba": layer.dt_bias, "A": layer.A_log}, options)
+
+
+def gated_delta_net2(n: Sizes) -> Draw:
+    """``GatedDeltaNet2``."""
+    names = {"heads": "num_heads", "negative_eigenvalues": "allow_neg_eigval"}
+    layer, options = draw_layer(n, "gdn2.py", "GatedDeltaNet2", heads_of(n), names)
+    return Draw(kimi_arrays(layer) | {"We": columns(layer.b_proj), "Ww": columns(layer.w_proj)}, options)
+
+
+def kda(n: Sizes) -> Draw:
+    """``KimiDeltaAttention``."""
+    names = {"heads": "num_heads", "negative_eigenvalues": "allow_neg_eigval"}
+    layer, options = draw_layer(n, "kda.py", "KimiDeltaAttention", heads_of(n), names)
+    return Draw(kimi_arrays(layer) | {"Wb": columns(layer.b_proj)}, options)
+
+
+def kimi_arrays(layer: Any) -> Values:
+    """Arrays of the gated delta rule with gates of low rank for the rows."""
+    first, second = layer.f_proj
+    return {
+        "Wx": columns(layer.q_proj, layer.k_proj, layer.v_proj),
+        "Wa": columns(first),
+        "Wr": columns(second),
+        "b": layer.dt_bias,
+        "A": layer.A_log,
+    }
+
+
+def gla(n: Sizes) -> Draw:
+    """``GatedLinearAttention``."""
+    names = {"heads": "num_heads", "rank": "gate_low_rank_dim", "tau": "gate_logit_normalizer"}
+    sizes = {"num_heads": n.heads, "gate_low_rank_dim": n.rank}
+    layer, options = draw_layer(n, "gla.py", "GatedLinearAttention", sizes, names)
+    first, second = layer.gk_proj
+    arrays = {
+        "Wx": columns(layer.q_proj, layer.k_proj, layer.v_proj, layer.g_proj),
+        "Wa": columns(first),
+        "Wr": columns(second),
+        "b": second.bias,
+        "gain": layer.g_norm_swish_gate.weight,
+        "Wo": columns(layer.o_proj),
+    }
+    return Draw(arrays, options)
+
+
+def gsa(n: Sizes) -> Draw:
+    """``GatedSlotAttention``, and the number of slots of ``GSAConfig``."""
+    names = {"heads": "num_heads", "tau": "gate_logit_normalizer"}
+    sizes = {"num_heads": n.heads, "num_slots": n.slots}
+    read = "nn.Linear(self.hidden_size, "
+    layer, options = draw_layer(n, "gsa.py", "GatedSlotAttention", sizes, names, read)
+    path, bases = "fla/models/gsa/configuration_gsa.py", {"_HybridAttentionConfigMixin": nn.Identity}
+    config = official(*LIBRARY, path, "GSAConfig", PretrainedConfig=nn.Module, **bases)
+    arrays = {
+        "Wx": columns(layer.q_proj, layer.k_proj, layer.v_proj),
+        "Wf": columns(layer.f_proj),
+        "gain": layer.g_norm.weight,
+        "Wo": columns(layer.o_proj),
+    }
+    return Draw(arrays, options | {"slots": defaults_of(config.__init__)["num_slots"]})
+
+
+def hgrn2(n: Sizes) -> Draw:
+    """``HGRN2Attention``, whose lower bound is an argument of the call."""
+    sizes = {"num_heads": n.heads, "expand_ratio": n.H // n.heads}
+    layer, _ = draw_layer(n, "hgrn2.py", "HGRN2Attention", sizes, {})
+    arrays = {
+        "Wx": columns(layer.q_proj, layer.f_proj, layer.i_proj),
+        "gain": layer.g_norm.weight,
+        "Wo": columns(layer.o_proj),
+    }
+    return Draw(arrays)
+
+
+def mesa_net(n: Sizes) -> Draw:
+    """``MesaNet``."""
+    names = {"heads": "num_heads", "iterations": "max_cg_step_decoding"}
+    layer, options = draw_layer(n, "mesa_net.py", "MesaNet", heads_of(n), names)
+    arrays = {
+        "Wx": columns(layer.q_proj, layer.k_proj, layer.v_proj),
+        "Wg": columns(layer.b_proj, layer.a_proj),
+        "b": torch.cat([layer.b_proj.bias, layer.a_proj.bias]),
+        "ridge": layer.lambda_params,
+    }
+    return Draw(arrays, options)
+
+
+DRAWS: dict[str, DrawCell] = {
+    "comba": comba,
+    "gated_delta_net": gated_delta_net,
+    "gated_delta_net2": gated_delta_net2,
+    "gated_delta_product": gated_delta_product,
+    "gla": gla,
+    "gsa": gsa,
+    "hgrn2": hgrn2,
+    "kda": kda,
+    "mesa_net": mesa_net,
+}
