@@ -184,6 +184,17 @@ def rwkv_zigzag(n: Sizes) -> np.ndarray:
     return np.tile(line * abs(line), n.heads)
 
 
+def off_diagonal(law: Law) -> Law:
+    """A law of the entries off the diagonal, which is zero."""
+
+    def check(draws: np.ndarray) -> None:
+        on_diagonal = np.eye(draws.shape[-1], dtype=bool)
+        constant(0)(draws[:, on_diagonal])
+        law(draws[:, ~on_diagonal])
+
+    return check
+
+
 def uniform_parts(*limits: float) -> Law:
     """Uniform around zero, each matrix within its own limit."""
 
@@ -424,7 +435,9 @@ EXPECTED: dict[str, Expected] = {
             "slope": 1.0,
         },
         "https://github.com/norse/norse/blob/main/norse/torch/functional/lif_adex.py",
-        OFFICIAL,
+        DRAWN,
+        "The diagonal of the recurrent weights starts and stays at zero there. Here it has no effect.",
+        official={"Wh": lambda n: off_diagonal(normal(math.sqrt(2 / n.H)))},
     ),
     "adlif": Expected(
         {
@@ -437,7 +450,7 @@ EXPECTED: dict[str, Expected] = {
         },
         {"threshold": 1.0, "surrogate": "boxcar", "slope": 1.0},
         "https://github.com/idiap/sparch/blob/main/sparch/models/snns.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "al_rnn": Expected(
         {
@@ -464,14 +477,16 @@ EXPECTED: dict[str, Expected] = {
             "scale": 0.3,
         },
         "https://github.com/IGITUGraz/LSNN-official/blob/master/lsnn/spiking_models.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "alpha": Expected(
         {"Wx": by_inputs, "Wh": by_hidden, "b": by_hidden},
         {"alpha": 0.9, "beta": 0.8, "threshold": 1.0, "surrogate": "arctan", "slope": 2.0},
         "https://github.com/jeshraghian/snntorch/blob/master/snntorch/_neurons/alpha.py",
-        OFFICIAL,
-        "The decays have no default there, and there are no recurrent weights.",
+        DRAWN,
+        "The decays have no default there. There are no recurrent weights, and the bias is that of the "
+        "nn.Linear in front of the units.",
+        official={"Wh": None, "b": by_inputs},
     ),
     "antisymmetric": Expected(
         {"Wx": scaled(lambda n: n.I**-0.5), "U": scaled(lambda n: n.H**-0.5), "b": zeros},
@@ -499,8 +514,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"dt": 0.01, "surrogate": "double_gaussian", "slope": 2.0, "scale": 0.5},
         "https://github.com/AdaptiveAILab/brf-neurons/blob/main/snn/models/resonaternns.py",
-        OFFICIAL,
+        DRAWN,
         "Wx and Wh are one matrix there, of I + 2H inputs and outputs.",
+        official={"Wh": glorot(lambda n: n.I + 2 * n.H)},
     ),
     "cfc": Expected(
         {
@@ -815,7 +831,9 @@ EXPECTED: dict[str, Expected] = {
             "slope": 1.0,
         },
         "https://github.com/norse/norse/blob/main/norse/torch/functional/izhikevich.py",
-        OFFICIAL,
+        DRAWN,
+        "The diagonal of the recurrent weights starts and stays at zero there. Here it has no effect.",
+        official={"Wh": lambda n: off_diagonal(normal(math.sqrt(2 / n.H)))},
     ),
     "janet": Expected(
         {
@@ -868,7 +886,8 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": by_inputs, "Wh": by_hidden, "b": by_hidden},
         {"beta": 0.9, "threshold": 1.0, "surrogate": "arctan", "slope": 2.0},
         "https://github.com/jeshraghian/snntorch/blob/master/snntorch/_neurons/rleaky.py",
-        STATED,
+        DRAWN,
+        "The decay has no default there, and the projected input has a bias of its own.",
     ),
     "light_ru": chosen(gates={"Wx": 2, "Wh": 1, "b": 1}),
     "ligru": Expected(
@@ -1345,7 +1364,7 @@ EXPECTED: dict[str, Expected] = {
             "scale": 0.4,
         },
         "https://github.com/IGITUGraz/SE-adlif/blob/main/config/experiment/SHD_SE_adLIF.yaml",
-        OFFICIAL,
+        DRAWN,
     ),
     "sgrn": chosen(gates={"Wx": 1, "Wh": 1, "b": 1}),
     "sgu": chosen(gates={"Wx": 2, "Wg": 1, "Wh": 1, "b": 2}),
@@ -1443,8 +1462,8 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": by_inputs, "Wh": by_hidden, "b": by_hidden},
         {"alpha": 0.9, "beta": 0.8, "threshold": 1.0, "surrogate": "arctan", "slope": 2.0},
         "https://github.com/jeshraghian/snntorch/blob/master/snntorch/_neurons/rsynaptic.py",
-        OFFICIAL,
-        "The decays have no default there.",
+        DRAWN,
+        "The decays have no default there, and the projected input has a bias of its own.",
     ),
     "t_gru": chosen(gates={"Wx": 3, "Wp": 3, "b": 3}),
     "t_lstm": chosen(gates={"Wx": 3, "Wp": 3, "b": 3}),
