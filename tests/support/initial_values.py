@@ -461,9 +461,10 @@ EXPECTED: dict[str, Expected] = {
             "last": lambda n: exact(np.where(np.arange(n.H) < n.H - n.rectified, 0.0, 1.0)),
         },
         {"rectified": 2},
-        "https://github.com/DurstewitzLab/ALRNN-DSR/blob/main/src/models/initialization.jl",
-        OFFICIAL,
-        "There is no external input there.",
+        "https://github.com/DurstewitzLab/ALRNN-DSR/blob/main/alrnn_python/AL-RNN_tutorial.ipynb",
+        DRAWN,
+        "There is no external input there, and the class computes which units are the last.",
+        official={"Wx": None, "last": None},
     ),
     "alif": Expected(
         {"Wx": scaled(lambda n: n.I**-0.5), "Wh": scaled(lambda n: n.H**-0.5)},
@@ -616,8 +617,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"bases": 5, "clipped": False},
         "https://github.com/DurstewitzLab/dendPLRNN/blob/main/BPTT_TF/bptt/PLRNN_model.py",
-        OFFICIAL,
+        DRAWN,
         "There is no external input there.",
+        official={"Wx": None},
     ),
     "dsgu": chosen(gates={"Wx": 2, "Wg": 1, "Wo": 1, "Wh": 1, "b": 2}),
     "ei_rnn": Expected(
@@ -634,7 +636,7 @@ EXPECTED: dict[str, Expected] = {
         },
         {"alpha": 0.2, "excitatory": 0.8},
         "https://github.com/gyyang/nn-brain/blob/master/EI_RNN.ipynb",
-        OFFICIAL,
+        DRAWN,
         "The projected input has a bias of its own there.",
     ),
     "elstm": Expected(
@@ -956,7 +958,7 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": scaled(lambda n: 1.0), "m": scaled(lambda n: 1.0), "n": scaled(lambda n: 1.0)},
         {"rank": 1, "alpha": 0.2},
         "https://github.com/adrian-valente/lowrank_inference/blob/main/low_rank_rnns/modules.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "lru": Expected(
         {
@@ -1175,7 +1177,9 @@ EXPECTED: dict[str, Expected] = {
     "plrnn": Expected(
         {"Wh": positive_with_unit_norm, "Wx": by_inputs, "theta": by_hidden},
         source="https://github.com/DurstewitzLab/dendPLRNN/blob/main/BPTT_TF/bptt/PLRNN_model.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
+        deviation="There is no external input there, and a bias in place of the thresholds.",
+        official={"Wx": None},
     ),
     "qrnn": Expected(
         {
@@ -1378,9 +1382,16 @@ EXPECTED: dict[str, Expected] = {
             "Wx": glorot(lambda n: n.I + n.H),
         },
         {"units": 100, "clipped": False},
-        "https://github.com/DurstewitzLab/GTF-shPLRNN/blob/main/src/models/shallow_plrnn.jl",
-        OFFICIAL,
-        "The clipped form is the default there.",
+        "https://github.com/DurstewitzLab/CNS-2023/blob/main/CNS2023_tutorial.ipynb",
+        DRAWN,
+        "A, h2 and Wx are those of the authors' code in Julia, https://github.com/DurstewitzLab/GTF-shPLRNN, "
+        "whose default is the clipped form.",
+        official={
+            "A": lambda n: uniform(0.5, 0.9),
+            "h2": within(lambda n: n.units**-0.5),
+            "Wx": by_inputs,
+        },
+        official_options={"clipped": True},
     ),
     "skip_lstm": Expected(
         {
@@ -1456,7 +1467,7 @@ EXPECTED: dict[str, Expected] = {
         },
         {"dt": 0.01, "alpha": 0.1, "excitatory": 0.8},
         "https://github.com/nmasse/Short-term-plasticity-RNN/blob/master/parameters.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "synaptic": Expected(
         {"Wx": by_inputs, "Wh": by_hidden, "b": by_hidden},
