@@ -600,8 +600,10 @@ EXPECTED: dict[str, Expected] = {
         },
         {"layers": 4, "leak": 1.0, "radius": 0.9, "scale": 0.1},
         "https://github.com/lucapedrelli/DeepESN",
-        OFFICIAL,
-        "The number of layers has no default there, and its example has five.",
+        DRAWN,
+        "The readout there does not read the input, and its example has five layers.",
+        official={"Wo": None},
+        official_options={"layers": 5},
     ),
     "delta_net": Expected(
         {"Wx": glorot(lambda n: n.I + 3 * n.H), "Wb": glorot(lambda n: n.I + n.heads)},
@@ -655,8 +657,11 @@ EXPECTED: dict[str, Expected] = {
         {"Wo": zeros, "Wx": sparse_signs, "Wh": sparse_reservoir, "Q": orthogonal()},
         {"proximity": 0.2, "radius": 0.8, "density": 0.1, "scale": 1.0},
         "https://github.com/reservoirpy/reservoirpy/blob/master/reservoirpy/nodes/es2n.py",
-        OFFICIAL,
-        "Proximity and radius are 1 there by default. These are its example's.",
+        DRAWN,
+        "Proximity and radius are 1 there by default. These are its example's. The readout is another node "
+        "there, so there is no Wo.",
+        official={"Wo": None},
+        official_options={"proximity": 1.0, "radius": 1.0},
     ),
     "esn": Expected(
         {
@@ -678,7 +683,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"eps": 0.01, "gamma": 0.001, "recurrent_scale": 1.0, "scale": 1.0},
         "https://github.com/gallicch/EulerStateNetworks/blob/main/euler.py",
-        OFFICIAL,
+        DRAWN,
+        "The readout there does not read the input.",
+        official={"Wo": None},
     ),
     "exp_rnn": Expected(
         {"A": rotations_of_pairs, "Wx": scaled(lambda n: math.sqrt(2 / n.I)), "b": within(lambda n: 0.01)},
@@ -1138,8 +1145,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"delay": 2, "stride": 1},
         "https://github.com/quantinfo/ng-rc-paper-code",
-        OFFICIAL,
+        DRAWN,
         "Its weights are fitted by regression.",
+        official=dict.fromkeys(("Wl", "Wq", "b")),
     ),
     "on_lstm": Expected(
         {"Wx": by_inputs, "Wh": by_hidden_rows, "b": by_hidden},
