@@ -197,6 +197,17 @@ def rwkv_zigzag(n: Sizes) -> np.ndarray:
     return np.tile(line * abs(line), n.heads)
 
 
+def off_diagonal(law: Law) -> Law:
+    """A law of the entries off the diagonal, which is zero."""
+
+    def check(draws: np.ndarray) -> None:
+        on_diagonal = np.eye(draws.shape[-1], dtype=bool)
+        constant(0)(draws[:, on_diagonal])
+        law(draws[:, ~on_diagonal])
+
+    return check
+
+
 def uniform_parts(*limits: float) -> Law:
     """Uniform around zero, each matrix within its own limit."""
 
@@ -442,7 +453,9 @@ EXPECTED: dict[str, Expected] = {
             "slope": 1.0,
         },
         "https://github.com/norse/norse/blob/main/norse/torch/functional/lif_adex.py",
-        OFFICIAL,
+        DRAWN,
+        "The diagonal of the recurrent weights starts and stays at zero there. Here it has no effect.",
+        official={"Wh": lambda n: off_diagonal(normal(math.sqrt(2 / n.H)))},
     ),
     "adlif": Expected(
         {
@@ -455,7 +468,7 @@ EXPECTED: dict[str, Expected] = {
         },
         {"threshold": 1.0, "surrogate": "boxcar", "slope": 1.0},
         "https://github.com/idiap/sparch/blob/main/sparch/models/snns.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "al_rnn": Expected(
         {
@@ -466,9 +479,10 @@ EXPECTED: dict[str, Expected] = {
             "last": lambda n: exact(np.where(np.arange(n.H) < n.H - n.rectified, 0.0, 1.0)),
         },
         {"rectified": 2},
-        "https://github.com/DurstewitzLab/ALRNN-DSR/blob/main/src/models/initialization.jl",
-        OFFICIAL,
-        "There is no external input there.",
+        "https://github.com/DurstewitzLab/ALRNN-DSR/blob/main/alrnn_python/AL-RNN_tutorial.ipynb",
+        DRAWN,
+        "There is no external input there, and the class computes which units are the last.",
+        official={"Wx": None, "last": None},
     ),
     "alif": Expected(
         {"Wx": scaled(lambda n: n.I**-0.5), "Wh": scaled(lambda n: n.H**-0.5)},
@@ -482,14 +496,16 @@ EXPECTED: dict[str, Expected] = {
             "scale": 0.3,
         },
         "https://github.com/IGITUGraz/LSNN-official/blob/master/lsnn/spiking_models.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "alpha": Expected(
         {"Wx": by_inputs, "Wh": by_hidden, "b": by_hidden},
         {"alpha": 0.9, "beta": 0.8, "threshold": 1.0, "surrogate": "arctan", "slope": 2.0},
         "https://github.com/jeshraghian/snntorch/blob/master/snntorch/_neurons/alpha.py",
-        OFFICIAL,
-        "The decays have no default there, and there are no recurrent weights.",
+        DRAWN,
+        "The decays have no default there. There are no recurrent weights, and the bias is that of the "
+        "nn.Linear in front of the units.",
+        official={"Wh": None, "b": by_inputs},
     ),
     "antisymmetric": Expected(
         {"Wx": scaled(lambda n: n.I**-0.5), "U": scaled(lambda n: n.H**-0.5), "b": zeros},
@@ -517,8 +533,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"dt": 0.01, "surrogate": "double_gaussian", "slope": 2.0, "scale": 0.5},
         "https://github.com/AdaptiveAILab/brf-neurons/blob/main/snn/models/resonaternns.py",
-        OFFICIAL,
+        DRAWN,
         "Wx and Wh are one matrix there, of I + 2H inputs and outputs.",
+        official={"Wh": glorot(lambda n: n.I + 2 * n.H)},
     ),
     "cfc": Expected(
         {
@@ -602,8 +619,10 @@ EXPECTED: dict[str, Expected] = {
         },
         {"layers": 4, "leak": 1.0, "radius": 0.9, "scale": 0.1},
         "https://github.com/lucapedrelli/DeepESN",
-        OFFICIAL,
-        "The number of layers has no default there, and its example has five.",
+        DRAWN,
+        "The readout there does not read the input, and its example has five layers.",
+        official={"Wo": None},
+        official_options={"layers": 5},
     ),
     "delta_net": Expected(
         {"Wx": glorot(lambda n: n.I + 3 * n.H), "Wb": glorot(lambda n: n.I + n.heads)},
@@ -619,8 +638,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"bases": 5, "clipped": False},
         "https://github.com/DurstewitzLab/dendPLRNN/blob/main/BPTT_TF/bptt/PLRNN_model.py",
-        OFFICIAL,
+        DRAWN,
         "There is no external input there.",
+        official={"Wx": None},
     ),
     "dsgu": chosen(gates={"Wx": 2, "Wg": 1, "Wo": 1, "Wh": 1, "b": 2}),
     "ei_rnn": Expected(
@@ -637,7 +657,7 @@ EXPECTED: dict[str, Expected] = {
         },
         {"alpha": 0.2, "excitatory": 0.8},
         "https://github.com/gyyang/nn-brain/blob/master/EI_RNN.ipynb",
-        OFFICIAL,
+        DRAWN,
         "The projected input has a bias of its own there.",
     ),
     "elstm": Expected(
@@ -656,8 +676,11 @@ EXPECTED: dict[str, Expected] = {
         {"Wo": zeros, "Wx": sparse_signs, "Wh": sparse_reservoir, "Q": orthogonal()},
         {"proximity": 0.2, "radius": 0.8, "density": 0.1, "scale": 1.0},
         "https://github.com/reservoirpy/reservoirpy/blob/master/reservoirpy/nodes/es2n.py",
-        OFFICIAL,
-        "Proximity and radius are 1 there by default. These are its example's.",
+        DRAWN,
+        "Proximity and radius are 1 there by default. These are its example's. The readout is another node "
+        "there, so there is no Wo.",
+        official={"Wo": None},
+        official_options={"proximity": 1.0, "radius": 1.0},
     ),
     "esn": Expected(
         {
@@ -679,7 +702,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"eps": 0.01, "gamma": 0.001, "recurrent_scale": 1.0, "scale": 1.0},
         "https://github.com/gallicch/EulerStateNetworks/blob/main/euler.py",
-        OFFICIAL,
+        DRAWN,
+        "The readout there does not read the input.",
+        official={"Wo": None},
     ),
     "exp_rnn": Expected(
         {"A": rotations_of_pairs, "Wx": scaled(lambda n: math.sqrt(2 / n.I)), "b": within(lambda n: 0.01)},
@@ -843,7 +868,9 @@ EXPECTED: dict[str, Expected] = {
             "slope": 1.0,
         },
         "https://github.com/norse/norse/blob/main/norse/torch/functional/izhikevich.py",
-        OFFICIAL,
+        DRAWN,
+        "The diagonal of the recurrent weights starts and stays at zero there. Here it has no effect.",
+        official={"Wh": lambda n: off_diagonal(normal(math.sqrt(2 / n.H)))},
     ),
     "janet": Expected(
         {
@@ -897,7 +924,8 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": by_inputs, "Wh": by_hidden, "b": by_hidden},
         {"beta": 0.9, "threshold": 1.0, "surrogate": "arctan", "slope": 2.0},
         "https://github.com/jeshraghian/snntorch/blob/master/snntorch/_neurons/rleaky.py",
-        STATED,
+        DRAWN,
+        "The decay has no default there, and the projected input has a bias of its own.",
     ),
     "light_ru": chosen(gates={"Wx": 2, "Wh": 1, "b": 1}),
     "ligru": Expected(
@@ -967,7 +995,7 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": scaled(lambda n: 1.0), "m": scaled(lambda n: 1.0), "n": scaled(lambda n: 1.0)},
         {"rank": 1, "alpha": 0.2},
         "https://github.com/adrian-valente/lowrank_inference/blob/main/low_rank_rnns/modules.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "lru": Expected(
         {
@@ -1151,8 +1179,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"delay": 2, "stride": 1},
         "https://github.com/quantinfo/ng-rc-paper-code",
-        OFFICIAL,
+        DRAWN,
         "Its weights are fitted by regression.",
+        official=dict.fromkeys(("Wl", "Wq", "b")),
     ),
     "on_lstm": Expected(
         {"Wx": by_inputs, "Wh": by_hidden_rows, "b": by_hidden},
@@ -1190,7 +1219,9 @@ EXPECTED: dict[str, Expected] = {
     "plrnn": Expected(
         {"Wh": positive_with_unit_norm, "Wx": by_inputs, "theta": by_hidden},
         source="https://github.com/DurstewitzLab/dendPLRNN/blob/main/BPTT_TF/bptt/PLRNN_model.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
+        deviation="There is no external input there, and a bias in place of the thresholds.",
+        official={"Wx": None},
     ),
     "qrnn": Expected(
         {
@@ -1388,7 +1419,7 @@ EXPECTED: dict[str, Expected] = {
             "scale": 0.4,
         },
         "https://github.com/IGITUGraz/SE-adlif/blob/main/config/experiment/SHD_SE_adLIF.yaml",
-        OFFICIAL,
+        DRAWN,
     ),
     "sgrn": chosen(gates={"Wx": 1, "Wh": 1, "b": 1}),
     "sgu": chosen(gates={"Wx": 2, "Wg": 1, "Wh": 1, "b": 2}),
@@ -1402,9 +1433,16 @@ EXPECTED: dict[str, Expected] = {
             "Wx": glorot(lambda n: n.I + n.H),
         },
         {"units": 100, "clipped": False},
-        "https://github.com/DurstewitzLab/GTF-shPLRNN/blob/main/src/models/shallow_plrnn.jl",
-        OFFICIAL,
-        "The clipped form is the default there.",
+        "https://github.com/DurstewitzLab/CNS-2023/blob/main/CNS2023_tutorial.ipynb",
+        DRAWN,
+        "A, h2 and Wx are those of the authors' code in Julia, https://github.com/DurstewitzLab/GTF-shPLRNN, "
+        "whose default is the clipped form.",
+        official={
+            "A": lambda n: uniform(0.5, 0.9),
+            "h2": within(lambda n: n.units**-0.5),
+            "Wx": by_inputs,
+        },
+        official_options={"clipped": True},
     ),
     "skip_lstm": Expected(
         {
@@ -1480,14 +1518,14 @@ EXPECTED: dict[str, Expected] = {
         },
         {"dt": 0.01, "alpha": 0.1, "excitatory": 0.8},
         "https://github.com/nmasse/Short-term-plasticity-RNN/blob/master/parameters.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "synaptic": Expected(
         {"Wx": by_inputs, "Wh": by_hidden, "b": by_hidden},
         {"alpha": 0.9, "beta": 0.8, "threshold": 1.0, "surrogate": "arctan", "slope": 2.0},
         "https://github.com/jeshraghian/snntorch/blob/master/snntorch/_neurons/rsynaptic.py",
-        OFFICIAL,
-        "The decays have no default there.",
+        DRAWN,
+        "The decays have no default there, and the projected input has a bias of its own.",
     ),
     "t_gru": chosen(gates={"Wx": 3, "Wp": 3, "b": 3}),
     "t_lstm": chosen(gates={"Wx": 3, "Wp": 3, "b": 3}),
