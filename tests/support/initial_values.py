@@ -370,6 +370,16 @@ def rotations_of_pairs(n: Sizes) -> Law:
     return check
 
 
+def identity_of_first_gate(n: Sizes) -> Law:
+    """The identity for the first of four gates, and zero for the others."""
+
+    def check(draws: np.ndarray) -> None:
+        assert draws.shape[1:] == (n.H, 4 * n.H)
+        exact(np.eye(n.H, 4 * n.H))(draws)
+
+    return check
+
+
 def scaled_complex(variance: float) -> Law:
     """Complex with the variance given in all, in equal parts."""
 
@@ -548,8 +558,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"dt": 0.042, "gamma": 2.7, "epsilon": 4.7},
         "https://github.com/tk-rusch/coRNN/blob/master/sMNIST/network.py",
-        OFFICIAL,
+        DRAWN,
         "There all of it is one layer of I + 2H inputs, within 1 / sqrt(I + 2H) of zero.",
+        dict.fromkeys(("Wz", "Wy", "b"), within(lambda n: (n.I + 2 * n.H) ** -0.5)),
     ),
     "ctrnn": Expected(
         {
@@ -862,7 +873,8 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": by_hidden, "Wy": by_hidden, "Wz": by_hidden, "b": by_hidden},
         {"dt": 1.0},
         "https://github.com/tk-rusch/LEM/blob/main/src/adding/network.py",
-        OFFICIAL,
+        DRAWN,
+        "The two products with the states have biases there, too.",
     ),
     "lif": Expected(
         {"Wx": by_inputs, "Wh": by_hidden, "b": by_hidden},
@@ -886,8 +898,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"scheme": "im"},
         "https://github.com/tk-rusch/linoss/blob/main/models/LinOSS.py",
-        OFFICIAL,
+        DRAWN,
         "D is a diagonal there, with variance one. The scheme is a setting of each experiment.",
+        {"D": scaled(lambda n: 1.0)},
     ),
     "lipschitz": Expected(
         {
@@ -898,8 +911,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"eps": 0.1, "beta": 0.7, "gamma": 0.001, "init_std": 0.1},
         "https://github.com/erichson/LipschitzRNN/blob/master/driver.py",
-        OFFICIAL,
+        DRAWN,
         "The bias there is that of nn.Linear, within 1 / sqrt(I) of zero.",
+        {"b": by_inputs},
     ),
     "lmu": Expected(
         {
@@ -1087,8 +1101,15 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": orthogonal(), "Wh": lambda n: identity(1), "b": zeros},
         {"mu": 0.6, "epsilon": 0.6},
         "https://github.com/minhtannguyen/MomentumRNN/blob/master/mnist-timit/momentumnet.py",
-        OFFICIAL,
-        "There the cell is an LSTM.",
+        DRAWN,
+        "There the cell is an LSTM, and the arrays have four parts. The first part of Wh starts at the "
+        "identity, the others at zero, and the two biases of the forget gate at one. The script has the "
+        "defaults mu = 0.9 and epsilon = 0.1, and the commands for MNIST set both to 0.6.",
+        {
+            "Wh": identity_of_first_gate,
+            "b": lambda n: columns(constant(0), constant(1), constant(0), constant(0)),
+        },
+        {"mu": 0.9, "epsilon": 0.1},
     ),
     "multiplicative_lstm": Expected(
         {"Wmx": orthogonal(), "Wmh": orthogonal(), "Wx": orthogonal(), "Wm": orthogonal(), "b": zeros},
@@ -1487,7 +1508,7 @@ EXPECTED: dict[str, Expected] = {
         },
         {"dt": 0.19, "alpha": 30.65},
         "https://github.com/tk-rusch/unicornn/blob/main/psMNIST/network.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "urnn": Expected(
         {
