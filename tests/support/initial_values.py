@@ -370,6 +370,16 @@ def rotations_of_pairs(n: Sizes) -> Law:
     return check
 
 
+def skew_rotations_of_pairs(n: Sizes) -> Law:
+    """The same angles, with the opposite ones below the diagonal."""
+
+    def check(draws: np.ndarray) -> None:
+        np.testing.assert_array_equal(draws, -draws.swapaxes(1, 2))
+        rotations_of_pairs(n)(np.triu(draws))
+
+    return check
+
+
 def identity_of_first_gate(n: Sizes) -> Law:
     """The identity for the first of four gates, and zero for the others."""
 
@@ -677,7 +687,9 @@ EXPECTED: dict[str, Expected] = {
         {"A": rotations_of_pairs, "Wx": scaled(lambda n: math.sqrt(2 / n.I)), "b": within(lambda n: 0.01)},
         {"map": "expm"},
         "https://github.com/Lezcano/expRNN/blob/master/orthogonal.py",
-        OFFICIAL,
+        DRAWN,
+        "A is skew-symmetric there, and only the part above its diagonal counts.",
+        {"A": skew_rotations_of_pairs},
     ),
     "fastgrnn": Expected(
         {
@@ -1520,7 +1532,9 @@ EXPECTED: dict[str, Expected] = {
             "P": permutation,
         },
         source="https://github.com/amarshah/complex_RNN/blob/master/models.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
+        deviation="The Fourier transform is a function there, and the first state is a parameter.",
+        official={"F": None},
     ),
     "vanilla": Expected(
         {"Wxh": by_hidden, "Whh": by_hidden, "bh": by_hidden},
