@@ -394,6 +394,26 @@ def rotations_of_pairs(n: Sizes) -> Law:
     return check
 
 
+def skew_rotations_of_pairs(n: Sizes) -> Law:
+    """The same angles, with the opposite ones below the diagonal."""
+
+    def check(draws: np.ndarray) -> None:
+        np.testing.assert_array_equal(draws, -draws.swapaxes(1, 2))
+        rotations_of_pairs(n)(np.triu(draws))
+
+    return check
+
+
+def identity_of_first_gate(n: Sizes) -> Law:
+    """The identity for the first of four gates, and zero for the others."""
+
+    def check(draws: np.ndarray) -> None:
+        assert draws.shape[1:] == (n.H, 4 * n.H)
+        exact(np.eye(n.H, 4 * n.H))(draws)
+
+    return check
+
+
 def scaled_complex(variance: float) -> Law:
     """Complex with the variance given in all, in equal parts."""
 
@@ -584,8 +604,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"dt": 0.042, "gamma": 2.7, "epsilon": 4.7},
         "https://github.com/tk-rusch/coRNN/blob/master/sMNIST/network.py",
-        OFFICIAL,
+        DRAWN,
         "There all of it is one layer of I + 2H inputs, within 1 / sqrt(I + 2H) of zero.",
+        dict.fromkeys(("Wz", "Wy", "b"), within(lambda n: (n.I + 2 * n.H) ** -0.5)),
     ),
     "ctrnn": Expected(
         {
@@ -710,7 +731,9 @@ EXPECTED: dict[str, Expected] = {
         {"A": rotations_of_pairs, "Wx": scaled(lambda n: math.sqrt(2 / n.I)), "b": within(lambda n: 0.01)},
         {"map": "expm"},
         "https://github.com/Lezcano/expRNN/blob/master/orthogonal.py",
-        OFFICIAL,
+        DRAWN,
+        "A is skew-symmetric there, and only the part above its diagonal counts.",
+        {"A": skew_rotations_of_pairs},
     ),
     "fastgrnn": Expected(
         {
@@ -817,8 +840,9 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": by_inputs, "b": zeros},
         {"lower_bound": 0.0},
         "https://github.com/Doraemonzzz/hgru-pytorch/blob/main/hgru/hgrureal1d.py",
-        OFFICIAL,
+        DRAWN,
         "The bias there is that of nn.Linear, within 1 / sqrt(I) of zero.",
+        {"b": by_inputs},
     ),
     "hgrn2": Expected(
         {"Wx": by_inputs, "gain": ones, "Wo": by_hidden_rows},
@@ -918,7 +942,8 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": by_hidden, "Wy": by_hidden, "Wz": by_hidden, "b": by_hidden},
         {"dt": 1.0},
         "https://github.com/tk-rusch/LEM/blob/main/src/adding/network.py",
-        OFFICIAL,
+        DRAWN,
+        "The two products with the states have biases there, too.",
     ),
     "lif": Expected(
         {"Wx": by_inputs, "Wh": by_hidden, "b": by_hidden},
@@ -943,8 +968,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"scheme": "im"},
         "https://github.com/tk-rusch/linoss/blob/main/models/LinOSS.py",
-        OFFICIAL,
+        DRAWN,
         "D is a diagonal there, with variance one. The scheme is a setting of each experiment.",
+        {"D": scaled(lambda n: 1.0)},
     ),
     "lipschitz": Expected(
         {
@@ -955,8 +981,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"eps": 0.1, "beta": 0.7, "gamma": 0.001, "init_std": 0.1},
         "https://github.com/erichson/LipschitzRNN/blob/master/driver.py",
-        OFFICIAL,
+        DRAWN,
         "The bias there is that of nn.Linear, within 1 / sqrt(I) of zero.",
+        {"b": by_inputs},
     ),
     "lmu": Expected(
         {
@@ -971,7 +998,7 @@ EXPECTED: dict[str, Expected] = {
         },
         {"order": 32, "theta": 64.0},
         "https://github.com/hrshtv/pytorch-lmu/blob/main/src/lmu.py",
-        OFFICIAL,
+        DRAWN,
         "Order and length of the window have no default there.",
     ),
     "longhorn": Expected(
@@ -1006,8 +1033,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"r_min": 0.0, "r_max": 1.0, "max_phase": 6.28},
         "https://github.com/NicolasZucchet/minimal-LRU/blob/main/lru/model.py",
-        OFFICIAL,
+        DRAWN,
         "D there is a vector of standard normal numbers.",
+        {"D": scaled(lambda n: 1.0)},
     ),
     "lstm": lstm_like(options={"t_max": 2.0}),
     "lstm_original": Expected({"Wx": by_hidden, "Wh": by_hidden, "b": zeros}),
@@ -1127,15 +1155,17 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": by_inputs, "b": zeros},
         {"positive": False},
         "https://github.com/lucidrains/minGRU-pytorch/blob/main/minGRU_pytorch/minGRU.py",
-        OFFICIAL,
+        DRAWN,
         "No bias there, and positive candidates alone.",
+        {"b": None},
     ),
     "min_lstm": Expected(
         {"Wx": by_inputs, "b": zeros},
         {"positive": False},
-        "https://github.com/lucidrains/minGRU-pytorch",
-        OFFICIAL,
+        "https://github.com/lucidrains/minGRU-pytorch/blob/main/minGRU_pytorch/minLSTM.py",
+        DRAWN,
         "No bias there, and positive candidates alone.",
+        {"b": None},
     ),
     "minimal_rnn": chosen(gates={"Wx": 1, "Wh": 1, "b": 2}, more={"Wz": glorot(lambda n: 2 * n.H)}),
     "miru1": chosen(gates={"Wx": 2, "Wh": 1, "Wn": 1, "b": 2}, options={"keep": 0.5}, source=TORCHRECURRENT),
@@ -1149,8 +1179,15 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": orthogonal(), "Wh": lambda n: identity(1), "b": zeros},
         {"mu": 0.6, "epsilon": 0.6},
         "https://github.com/minhtannguyen/MomentumRNN/blob/master/mnist-timit/momentumnet.py",
-        OFFICIAL,
-        "There the cell is an LSTM.",
+        DRAWN,
+        "There the cell is an LSTM, and the arrays have four parts. The first part of Wh starts at the "
+        "identity, the others at zero, and the two biases of the forget gate at one. The script has the "
+        "defaults mu = 0.9 and epsilon = 0.1, and the commands for MNIST set both to 0.6.",
+        {
+            "Wh": identity_of_first_gate,
+            "b": lambda n: columns(constant(0), constant(1), constant(0), constant(0)),
+        },
+        {"mu": 0.9, "epsilon": 0.1},
     ),
     "multiplicative_lstm": Expected(
         {"Wmx": orthogonal(), "Wmh": orthogonal(), "Wx": orthogonal(), "Wm": orthogonal(), "b": zeros},
@@ -1231,8 +1268,11 @@ EXPECTED: dict[str, Expected] = {
         },
         {"k": 2},
         "https://github.com/salesforce/pytorch-qrnn/blob/master/torchqrnn/qrnn.py",
-        OFFICIAL,
-        "The bias there is that of nn.Linear, and the window 1 by default; the paper's experiments have 2.",
+        DRAWN,
+        "The bias there is that of nn.Linear, within 1 / sqrt(k I) of zero. The window there is 1 by "
+        "default, and 2 in the experiments of the paper.",
+        {"b": within(lambda n: (n.k * n.I) ** -0.5)},
+        {"k": 1},
     ),
     "ran": Expected(
         {"Wx": glorot(lambda n: n.I + 3 * n.H), "Wh": glorot(lambda n: 3 * n.H), "b": zeros},
@@ -1274,7 +1314,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1},
         "https://github.com/google-deepmind/recurrentgemma/blob/main/recurrentgemma/torch/layers.py",
-        OFFICIAL,
+        DRAWN,
+        "Inputs are not projected there. The number of heads has no default.",
+        {"Wx": None},
     ),
     "rhn": Expected(
         {"Wx": glorot(lambda n: n.I + 2 * n.H), "R": by_hidden, "b": zeros},
@@ -1376,7 +1418,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"order": 64, "start": "lin", "dt_min": 0.001, "dt_max": 0.1},
         "https://github.com/state-spaces/s4/blob/main/models/s4/s4d.py",
-        OFFICIAL,
+        DRAWN,
+        "Inputs are not projected there. The start is linear, without an option.",
+        {"Wx": None},
     ),
     "s5": Expected(
         {
@@ -1388,8 +1432,10 @@ EXPECTED: dict[str, Expected] = {
         },
         {"order": 256, "blocks": 8, "dt_min": 0.001, "dt_max": 0.1, "clip": False},
         "https://github.com/lindermanlab/S5/blob/main/s5/ssm.py",
-        OFFICIAL,
-        "D there is a vector of standard normal numbers.",
+        DRAWN,
+        "D there is a vector of standard normal numbers. The normal numbers of B and C are truncated at two "
+        "deviations there.",
+        {"D": scaled(lambda n: 1.0)},
     ),
     "scrn": Expected(
         {name: scaled(lambda n: 0.05) for name in ("Wb", "Wx", "Wh", "Ws")},
@@ -1496,8 +1542,8 @@ EXPECTED: dict[str, Expected] = {
             "b": lambda n: columns(constant(0), constant(n.highway_bias)),
         },
         {"highway_bias": 0.0},
-        "https://github.com/asappresearch/sru/blob/3.0.0-dev/sru/modules.py",
-        OFFICIAL,
+        "https://github.com/asappresearch/sru/blob/v2.6.0/sru/modules.py",
+        DRAWN,
     ),
     "star": Expected(
         {"Wx": orthogonal(2), "Wh": orthogonal(), "b": lambda n: columns(chrono(-1)(n), constant(0))},
@@ -1570,7 +1616,7 @@ EXPECTED: dict[str, Expected] = {
         },
         {"dt": 0.19, "alpha": 30.65},
         "https://github.com/tk-rusch/unicornn/blob/main/psMNIST/network.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "urnn": Expected(
         {
@@ -1582,7 +1628,9 @@ EXPECTED: dict[str, Expected] = {
             "P": permutation,
         },
         source="https://github.com/amarshah/complex_RNN/blob/master/models.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
+        deviation="The Fourier transform is a function there, and the first state is a parameter.",
+        official={"F": None},
     ),
     "vanilla": Expected(
         {"Wxh": by_hidden, "Whh": by_hidden, "bh": by_hidden},
