@@ -98,6 +98,7 @@ def orthogonal(parts: int = 1) -> Callable[[Sizes], Law]:
 by_hidden = within(lambda n: 1 / math.sqrt(n.H))  # PyTorch's recurrent layers
 by_inputs = within(lambda n: 1 / math.sqrt(n.I))  # PyTorch's nn.Linear
 by_hidden_rows = within(lambda n: 1 / math.sqrt(n.H))  # nn.Linear that reads hidden units
+by_both = within(lambda n: 1 / math.sqrt(n.I + n.H))  # nn.Linear that reads inputs and hidden units
 
 
 def inverse_softplus_of_steps(low: float, high: float) -> Law:
@@ -512,8 +513,14 @@ EXPECTED: dict[str, Expected] = {
         },
         {"units": 128},
         "https://github.com/mlech26l/ncps/blob/master/ncps/torch/cfc_cell.py",
-        OFFICIAL,
+        DRAWN,
         "Biases there are those of nn.Linear, and Wx and Wh are drawn as one matrix of I + H rows.",
+        official={
+            "Wx": glorot(lambda n: n.I + n.H + n.units),
+            "Wh": glorot(lambda n: n.I + n.H + n.units),
+            "b": by_both,
+            "bv": within(lambda n: n.units**-0.5),
+        },
     ),
     "cfn": Expected(
         {
@@ -750,7 +757,7 @@ EXPECTED: dict[str, Expected] = {
         },
         {"steps": 1},
         "https://github.com/edebrouwer/gru_ode_bayes/blob/master/gru_ode_bayes/models.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "gru_reset_before": chosen(gates={"Wx": 3, "Wh": 2, "Wn": 1, "b": 3}),
     "gsa": Expected(
@@ -970,7 +977,7 @@ EXPECTED: dict[str, Expected] = {
         },
         {"unfolds": 6},
         "https://github.com/mlech26l/ncps/blob/master/ncps/torch/ltc_cell.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "m2rnn": Expected(
         {
