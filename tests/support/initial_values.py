@@ -134,7 +134,8 @@ def lstm_like(**more: Any) -> Expected:
     """The initial values of the LSTMs: PyTorch's uniform ones, but for the biases."""
     arrays = {"Wx": by_hidden, "Wh": by_hidden, "b": zeros, **more.pop("arrays", {})}
     link = "https://github.com/pytorch/pytorch/blob/main/torch/nn/modules/rnn.py"
-    return Expected(arrays, {"forget_bias": 0.0} | more.pop("options", {}), link, STATED, **more)
+    options, kind = {"forget_bias": 0.0} | more.pop("options", {}), more.pop("kind", STATED)
+    return Expected(arrays, options, link, kind, **more)
 
 
 # --- Values that are not drawn ---
@@ -958,9 +959,20 @@ EXPECTED: dict[str, Expected] = {
         OFFICIAL,
         "D there is a vector of standard normal numbers.",
     ),
-    "lstm": lstm_like(options={"t_max": 2.0}),
+    "lstm": lstm_like(
+        options={"t_max": 2.0},
+        kind=DRAWN,
+        deviation="Biases start like the weights there.",
+        official={"b": by_hidden},
+    ),
     "lstm_original": Expected({"Wx": by_hidden, "Wh": by_hidden, "b": zeros}),
-    "lstm_projected": lstm_like(arrays={"Wp": by_hidden}, options={"proj": 32}),
+    "lstm_projected": lstm_like(
+        arrays={"Wp": by_hidden},
+        options={"proj": 32},
+        kind=DRAWN,
+        deviation="Biases start like the weights there.",
+        official={"b": by_hidden},
+    ),
     "ltc": Expected(
         {
             "cm": lambda n: uniform(0.4, 0.6),
