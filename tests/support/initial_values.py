@@ -490,7 +490,7 @@ EXPECTED: dict[str, Expected] = {
     "brc": Expected(
         {"Wx": glorot(lambda n: n.I + n.H), "w": ones, "b": zeros},
         source="https://github.com/nvecoven/BRC/blob/master/cells/cells.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
     ),
     "brf": Expected(
         {
@@ -638,8 +638,13 @@ EXPECTED: dict[str, Expected] = {
         },
         {"forget_bias": 0.0},
         "https://github.com/IDSIA/rtrl-elstm/blob/main/reinforcement_learning/torchbeast/layer.py",
-        OFFICIAL,
+        DRAWN,
         "The output gate there is one nn.Linear of I + H inputs.",
+        official={
+            "Wx": lambda n: columns(normal(0.1), normal(0.1), by_both(n)),
+            "b": lambda n: columns(normal(0.1), normal(0.1), by_both(n)),
+            "Wc": by_both,
+        },
     ),
     "es2n": Expected(
         {"Wo": zeros, "Wx": sparse_signs, "Wh": sparse_reservoir, "Q": orthogonal()},
@@ -684,7 +689,7 @@ EXPECTED: dict[str, Expected] = {
             "scale": lambda n: exact(np.array([1.0, -4.0])),
         },
         source="https://github.com/microsoft/EdgeML/blob/master/pytorch/edgeml_pytorch/graph/rnn.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
     ),
     "fastrnn": Expected(
         {
@@ -695,7 +700,7 @@ EXPECTED: dict[str, Expected] = {
             "beta": lambda n: constant(3),
         },
         source="https://github.com/microsoft/EdgeML/blob/master/pytorch/edgeml_pytorch/graph/rnn.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
     ),
     "gated_antisymmetric": Expected(
         {"Wx": scaled(lambda n: n.I**-0.5), "U": scaled(lambda n: n.H**-0.5), "b": zeros},
@@ -833,7 +838,7 @@ EXPECTED: dict[str, Expected] = {
         },
         {"beta": 1.0, "t_max": 200.0},
         "https://github.com/JosvanderWesthuizen/janet/blob/master/aux_code/rnn_cells.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "kalman_delta": Expected(
         dict.fromkeys(("Wx", "Wa", "Wn", "Wo"), by_inputs)
@@ -882,7 +887,7 @@ EXPECTED: dict[str, Expected] = {
     "ligru": Expected(
         {"Wx": by_inputs, "Wh": orthogonal(2), "b": zeros},
         source="https://github.com/mravanelli/pytorch-kaldi/blob/master/neural_networks.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
     ),
     "linoss": Expected(
         {
@@ -1060,7 +1065,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1},
         "https://github.com/NX-AI/xlstm/blob/main/xlstm/blocks/mlstm/cell.py",
-        OFFICIAL,
+        DRAWN,
+        "There are four heads by default there.",
+        official_options={"heads": 4},
     ),
     "mc_lstm": Expected({"Wx": by_hidden, "Wv": by_hidden, "b": zeros}, {"forget_bias": 0.0}),
     "mesa_net": Expected(
@@ -1095,12 +1102,22 @@ EXPECTED: dict[str, Expected] = {
         "No bias there, and positive candidates alone.",
     ),
     "minimal_rnn": chosen(gates={"Wx": 1, "Wh": 1, "b": 2}, more={"Wz": glorot(lambda n: 2 * n.H)}),
-    "miru1": chosen(gates={"Wx": 2, "Wh": 1, "Wn": 1, "b": 2}, options={"keep": 0.5}, source=TORCHRECURRENT),
+    "miru1": chosen(
+        gates={"Wx": 2, "Wh": 1, "Wn": 1, "b": 2},
+        options={"keep": 0.5},
+        source=TORCHRECURRENT,
+        kind=DRAWN,
+        deviation="Recurrent weights are Glorot uniform there, as one matrix.",
+        official={"Wh": glorot(lambda n: 3 * n.H), "Wn": glorot(lambda n: 3 * n.H)},
+    ),
     "miru2": chosen(
         gates={"Wx": 2, "Wh": 1, "b": 1},
         more={"Wx": glorot(lambda n: n.I + n.H)},
         options={"keep": 0.5, "reset": 0.5},
         source=TORCHRECURRENT,
+        kind=DRAWN,
+        deviation="Recurrent weights are Glorot uniform there.",
+        official={"Wh": glorot(lambda n: 2 * n.H)},
     ),
     "momentum_rnn": Expected(
         {"Wx": orthogonal(), "Wh": lambda n: identity(1), "b": zeros},
@@ -1113,7 +1130,7 @@ EXPECTED: dict[str, Expected] = {
         {"Wmx": orthogonal(), "Wmh": orthogonal(), "Wx": orthogonal(), "Wm": orthogonal(), "b": zeros},
         {"forget_bias": 3.0},
         "https://github.com/benkrause/mLSTM/blob/master/chainer/train.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "mut1": chosen(gates={"Wx": 3, "Wh": 1, "Wn": 1, "b": 3}),
     "mut2": chosen(gates={"Wx": 3, "Wh": 2, "Wn": 1, "b": 3}),
@@ -1126,7 +1143,7 @@ EXPECTED: dict[str, Expected] = {
     "nbrc": Expected(
         {"Wx": glorot(lambda n: n.I + n.H), "Wh": glorot(lambda n: 2 * n.H), "b": zeros},
         source="https://github.com/nvecoven/BRC/blob/master/cells/cells.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
     ),
     "nvar": Expected(
         {
@@ -1143,7 +1160,7 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": by_inputs, "Wh": by_hidden_rows, "b": by_hidden},
         {"chunk": 1},
         "https://github.com/yikangshen/Ordered-Neurons/blob/master/ON_LSTM.py",
-        OFFICIAL,
+        DRAWN,
         "The projected input has a bias of its own there, and chunk is 10.",
     ),
     "para_gru": Expected(
@@ -1170,7 +1187,7 @@ EXPECTED: dict[str, Expected] = {
         },
         {"open": 0.05, "leak": 0.001},
         "https://github.com/dannyneil/public_plstm/blob/master/plstm.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "plrnn": Expected(
         {"Wh": positive_with_unit_norm, "Wx": by_inputs, "theta": by_hidden},
@@ -1232,8 +1249,13 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": glorot(lambda n: n.I + 2 * n.H), "R": by_hidden, "b": zeros},
         {"depth": 3, "transform_bias": -2.0},
         "https://github.com/jzilly/RecurrentHighwayNetworks/blob/master/rhn_train.py",
-        OFFICIAL,
-        "All weights there start within 0.04 of zero, at 830 to 1,500 units.",
+        DRAWN,
+        "All weights and the biases of the candidates start within 0.04 of zero there.",
+        official={
+            "Wx": within(lambda n: 0.04),
+            "R": within(lambda n: 0.04),
+            "b": lambda n: columns(uniform(-0.04, 0.04), constant(0)),
+        },
     ),
     "rtu": Expected(
         {
@@ -1392,8 +1414,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"forget_bias": 1.0},
         "https://github.com/imatge-upc/skiprnn-2017-telecombcn/blob/master/src/rnn_cells/skip_rnn_cells.py",
-        OFFICIAL,
+        DRAWN,
         "Wx and Wh are one matrix there, of I + 5H inputs and outputs.",
+        official={"Wh": glorot(lambda n: n.I + 5 * n.H)},
     ),
     "slice": Expected(
         {
@@ -1420,7 +1443,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1},
         "https://github.com/NX-AI/xlstm/blob/main/xlstm/blocks/slstm/cell.py",
-        OFFICIAL,
+        DRAWN,
+        "There are four heads by default there.",
+        official_options={"heads": 4},
     ),
     "sru": Expected(
         {
@@ -1441,7 +1466,7 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": orthogonal(2), "Wh": orthogonal(), "b": lambda n: columns(chrono(-1)(n), constant(0))},
         {"t_max": 784},
         "https://github.com/0zgur0/STAckable-Recurrent-network/blob/master/star.py",
-        OFFICIAL,
+        DRAWN,
         "The gate there keeps where it is near one, here it renews: the bias has the other sign.",
     ),
     "stsp_rnn": Expected(
@@ -1469,7 +1494,18 @@ EXPECTED: dict[str, Expected] = {
     "t_lstm": chosen(gates={"Wx": 3, "Wp": 3, "b": 3}),
     "t_rnn": chosen(gates={"Wx": 2, "b": 1}),
     "tau_gru": Expected(
-        dict.fromkeys(("Wx", "Wh", "Wd", "b"), by_hidden), {"delay": 10}, TORCHRECURRENT, STATED
+        dict.fromkeys(("Wx", "Wh", "Wd", "b"), by_hidden),
+        {"delay": 10},
+        TORCHRECURRENT,
+        DRAWN,
+        "Weights are Glorot uniform and biases zero there, and the delay is 1 by default.",
+        official={
+            "Wx": glorot(lambda n: n.I + 4 * n.H),
+            "Wh": glorot(lambda n: 5 * n.H),
+            "Wd": glorot(lambda n: 5 * n.H),
+            "b": zeros,
+        },
+        official_options={"delay": 1},
     ),
     "titans": Expected({"Wx": by_inputs, "Wg": by_inputs, "b": zeros}, {"heads": 1}),
     "ttt_linear": Expected(
