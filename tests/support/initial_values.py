@@ -111,6 +111,7 @@ def distinct(law: LawOf) -> LawOf:
 by_hidden = within(lambda n: 1 / math.sqrt(n.H))  # PyTorch's recurrent layers
 by_inputs = within(lambda n: 1 / math.sqrt(n.I))  # PyTorch's nn.Linear
 by_hidden_rows = within(lambda n: 1 / math.sqrt(n.H))  # nn.Linear that reads hidden units
+by_both = within(lambda n: 1 / math.sqrt(n.I + n.H))  # nn.Linear that reads inputs and hidden units
 
 
 def inverse_softplus_of_steps(low: float, high: float) -> Law:
@@ -146,7 +147,8 @@ def lstm_like(**more: Any) -> Expected:
     """The initial values of the LSTMs: PyTorch's uniform ones, but for the biases."""
     arrays = {"Wx": by_hidden, "Wh": by_hidden, "b": zeros, **more.pop("arrays", {})}
     link = "https://github.com/pytorch/pytorch/blob/main/torch/nn/modules/rnn.py"
-    return Expected(arrays, {"forget_bias": 0.0} | more.pop("options", {}), link, STATED, **more)
+    options, kind = {"forget_bias": 0.0} | more.pop("options", {}), more.pop("kind", STATED)
+    return Expected(arrays, options, link, kind, **more)
 
 
 # --- Values that are not drawn ---
@@ -542,7 +544,7 @@ EXPECTED: dict[str, Expected] = {
     "brc": Expected(
         {"Wx": glorot(lambda n: n.I + n.H), "w": ones, "b": zeros},
         source="https://github.com/nvecoven/BRC/blob/master/cells/cells.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
     ),
     "brf": Expected(
         {
@@ -567,8 +569,14 @@ EXPECTED: dict[str, Expected] = {
         },
         {"units": 128},
         "https://github.com/mlech26l/ncps/blob/master/ncps/torch/cfc_cell.py",
-        OFFICIAL,
+        DRAWN,
         "Biases there are those of nn.Linear, and Wx and Wh are drawn as one matrix of I + H rows.",
+        official={
+            "Wx": glorot(lambda n: n.I + n.H + n.units),
+            "Wh": glorot(lambda n: n.I + n.H + n.units),
+            "b": by_both,
+            "bv": within(lambda n: n.units**-0.5),
+        },
     ),
     "cfn": Expected(
         {
@@ -690,8 +698,13 @@ EXPECTED: dict[str, Expected] = {
         },
         {"forget_bias": 0.0},
         "https://github.com/IDSIA/rtrl-elstm/blob/main/reinforcement_learning/torchbeast/layer.py",
-        OFFICIAL,
+        DRAWN,
         "The output gate there is one nn.Linear of I + H inputs.",
+        official={
+            "Wx": lambda n: columns(normal(0.1), normal(0.1), by_both(n)),
+            "b": lambda n: columns(normal(0.1), normal(0.1), by_both(n)),
+            "Wc": by_both,
+        },
     ),
     "es2n": Expected(
         {"Wo": zeros, "Wx": sparse_signs, "Wh": sparse_reservoir, "Q": orthogonal()},
@@ -743,7 +756,7 @@ EXPECTED: dict[str, Expected] = {
             "scale": lambda n: exact(np.array([1.0, -4.0])),
         },
         source="https://github.com/microsoft/EdgeML/blob/master/pytorch/edgeml_pytorch/graph/rnn.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
     ),
     "fastrnn": Expected(
         {
@@ -754,7 +767,7 @@ EXPECTED: dict[str, Expected] = {
             "beta": lambda n: constant(3),
         },
         source="https://github.com/microsoft/EdgeML/blob/master/pytorch/edgeml_pytorch/graph/rnn.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
     ),
     "gated_antisymmetric": Expected(
         {"Wx": scaled(lambda n: n.I**-0.5), "U": scaled(lambda n: n.H**-0.5), "b": zeros},
@@ -825,7 +838,7 @@ EXPECTED: dict[str, Expected] = {
         },
         {"steps": 1},
         "https://github.com/edebrouwer/gru_ode_bayes/blob/master/gru_ode_bayes/models.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "gru_reset_before": chosen(gates={"Wx": 3, "Wh": 2, "Wn": 1, "b": 3}),
     "gsa": Expected(
@@ -904,7 +917,7 @@ EXPECTED: dict[str, Expected] = {
         },
         {"beta": 1.0, "t_max": 200.0},
         "https://github.com/JosvanderWesthuizen/janet/blob/master/aux_code/rnn_cells.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "kalman_delta": Expected(
         dict.fromkeys(("Wx", "Wa", "Wn", "Wo"), by_inputs)
@@ -956,7 +969,7 @@ EXPECTED: dict[str, Expected] = {
     "ligru": Expected(
         {"Wx": by_inputs, "Wh": orthogonal(2), "b": zeros},
         source="https://github.com/mravanelli/pytorch-kaldi/blob/master/neural_networks.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
     ),
     "linoss": Expected(
         {
@@ -1037,9 +1050,20 @@ EXPECTED: dict[str, Expected] = {
         "D there is a vector of standard normal numbers.",
         {"D": scaled(lambda n: 1.0)},
     ),
-    "lstm": lstm_like(options={"t_max": 2.0}),
+    "lstm": lstm_like(
+        options={"t_max": 2.0},
+        kind=DRAWN,
+        deviation="Biases start like the weights there.",
+        official={"b": by_hidden},
+    ),
     "lstm_original": Expected({"Wx": by_hidden, "Wh": by_hidden, "b": zeros}),
-    "lstm_projected": lstm_like(arrays={"Wp": by_hidden}, options={"proj": 32}),
+    "lstm_projected": lstm_like(
+        arrays={"Wp": by_hidden},
+        options={"proj": 32},
+        kind=DRAWN,
+        deviation="Biases start like the weights there.",
+        official={"b": by_hidden},
+    ),
     "ltc": Expected(
         {
             "cm": lambda n: uniform(0.4, 0.6),
@@ -1056,7 +1080,7 @@ EXPECTED: dict[str, Expected] = {
         },
         {"unfolds": 6},
         "https://github.com/mlech26l/ncps/blob/master/ncps/torch/ltc_cell.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "m2rnn": Expected(
         {
@@ -1129,7 +1153,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1},
         "https://github.com/NX-AI/xlstm/blob/main/xlstm/blocks/mlstm/cell.py",
-        OFFICIAL,
+        DRAWN,
+        "There are four heads by default there.",
+        official_options={"heads": 4},
     ),
     "mc_lstm": Expected({"Wx": by_hidden, "Wv": by_hidden, "b": zeros}, {"forget_bias": 0.0}),
     "mesa_net": Expected(
@@ -1168,12 +1194,22 @@ EXPECTED: dict[str, Expected] = {
         {"b": None},
     ),
     "minimal_rnn": chosen(gates={"Wx": 1, "Wh": 1, "b": 2}, more={"Wz": glorot(lambda n: 2 * n.H)}),
-    "miru1": chosen(gates={"Wx": 2, "Wh": 1, "Wn": 1, "b": 2}, options={"keep": 0.5}, source=TORCHRECURRENT),
+    "miru1": chosen(
+        gates={"Wx": 2, "Wh": 1, "Wn": 1, "b": 2},
+        options={"keep": 0.5},
+        source=TORCHRECURRENT,
+        kind=DRAWN,
+        deviation="Recurrent weights are Glorot uniform there, as one matrix.",
+        official={"Wh": glorot(lambda n: 3 * n.H), "Wn": glorot(lambda n: 3 * n.H)},
+    ),
     "miru2": chosen(
         gates={"Wx": 2, "Wh": 1, "b": 1},
         more={"Wx": glorot(lambda n: n.I + n.H)},
         options={"keep": 0.5, "reset": 0.5},
         source=TORCHRECURRENT,
+        kind=DRAWN,
+        deviation="Recurrent weights are Glorot uniform there.",
+        official={"Wh": glorot(lambda n: 2 * n.H)},
     ),
     "momentum_rnn": Expected(
         {"Wx": orthogonal(), "Wh": lambda n: identity(1), "b": zeros},
@@ -1193,7 +1229,7 @@ EXPECTED: dict[str, Expected] = {
         {"Wmx": orthogonal(), "Wmh": orthogonal(), "Wx": orthogonal(), "Wm": orthogonal(), "b": zeros},
         {"forget_bias": 3.0},
         "https://github.com/benkrause/mLSTM/blob/master/chainer/train.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "mut1": chosen(gates={"Wx": 3, "Wh": 1, "Wn": 1, "b": 3}),
     "mut2": chosen(gates={"Wx": 3, "Wh": 2, "Wn": 1, "b": 3}),
@@ -1206,7 +1242,7 @@ EXPECTED: dict[str, Expected] = {
     "nbrc": Expected(
         {"Wx": glorot(lambda n: n.I + n.H), "Wh": glorot(lambda n: 2 * n.H), "b": zeros},
         source="https://github.com/nvecoven/BRC/blob/master/cells/cells.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
     ),
     "nvar": Expected(
         {
@@ -1224,7 +1260,7 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": by_inputs, "Wh": by_hidden_rows, "b": by_hidden},
         {"chunk": 1},
         "https://github.com/yikangshen/Ordered-Neurons/blob/master/ON_LSTM.py",
-        OFFICIAL,
+        DRAWN,
         "The projected input has a bias of its own there, and chunk is 10.",
     ),
     "para_gru": Expected(
@@ -1251,7 +1287,7 @@ EXPECTED: dict[str, Expected] = {
         },
         {"open": 0.05, "leak": 0.001},
         "https://github.com/dannyneil/public_plstm/blob/master/plstm.py",
-        OFFICIAL,
+        DRAWN,
     ),
     "plrnn": Expected(
         {"Wh": positive_with_unit_norm, "Wx": by_inputs, "theta": by_hidden},
@@ -1322,8 +1358,13 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": glorot(lambda n: n.I + 2 * n.H), "R": by_hidden, "b": zeros},
         {"depth": 3, "transform_bias": -2.0},
         "https://github.com/jzilly/RecurrentHighwayNetworks/blob/master/rhn_train.py",
-        OFFICIAL,
-        "All weights there start within 0.04 of zero, at 830 to 1,500 units.",
+        DRAWN,
+        "All weights and the biases of the candidates start within 0.04 of zero there.",
+        official={
+            "Wx": within(lambda n: 0.04),
+            "R": within(lambda n: 0.04),
+            "b": lambda n: columns(uniform(-0.04, 0.04), constant(0)),
+        },
     ),
     "rtu": Expected(
         {
@@ -1500,8 +1541,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"forget_bias": 1.0},
         "https://github.com/imatge-upc/skiprnn-2017-telecombcn/blob/master/src/rnn_cells/skip_rnn_cells.py",
-        OFFICIAL,
+        DRAWN,
         "Wx and Wh are one matrix there, of I + 5H inputs and outputs.",
+        official={"Wh": glorot(lambda n: n.I + 5 * n.H)},
     ),
     "slice": Expected(
         {
@@ -1528,7 +1570,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1},
         "https://github.com/NX-AI/xlstm/blob/main/xlstm/blocks/slstm/cell.py",
-        OFFICIAL,
+        DRAWN,
+        "There are four heads by default there.",
+        official_options={"heads": 4},
     ),
     "sru": Expected(
         {
@@ -1549,7 +1593,7 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": orthogonal(2), "Wh": orthogonal(), "b": lambda n: columns(chrono(-1)(n), constant(0))},
         {"t_max": 784},
         "https://github.com/0zgur0/STAckable-Recurrent-network/blob/master/star.py",
-        OFFICIAL,
+        DRAWN,
         "The gate there keeps where it is near one, here it renews: the bias has the other sign.",
     ),
     "stsp_rnn": Expected(
@@ -1577,7 +1621,18 @@ EXPECTED: dict[str, Expected] = {
     "t_lstm": chosen(gates={"Wx": 3, "Wp": 3, "b": 3}),
     "t_rnn": chosen(gates={"Wx": 2, "b": 1}),
     "tau_gru": Expected(
-        dict.fromkeys(("Wx", "Wh", "Wd", "b"), by_hidden), {"delay": 10}, TORCHRECURRENT, STATED
+        dict.fromkeys(("Wx", "Wh", "Wd", "b"), by_hidden),
+        {"delay": 10},
+        TORCHRECURRENT,
+        DRAWN,
+        "Weights are Glorot uniform and biases zero there, and the delay is 1 by default.",
+        official={
+            "Wx": glorot(lambda n: n.I + 4 * n.H),
+            "Wh": glorot(lambda n: 5 * n.H),
+            "Wd": glorot(lambda n: 5 * n.H),
+            "b": zeros,
+        },
+        official_options={"delay": 1},
     ),
     "titans": Expected({"Wx": by_inputs, "Wg": by_inputs, "b": zeros}, {"heads": 1}),
     "ttt_linear": Expected(
