@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 
@@ -55,13 +56,7 @@ def official(
     Raises:
         MissingCloneError: if there is no clone of the repository.
     """
-    clone = Path(os.environ["OFFICIAL_CODE"]) / repository.replace("/", "+")
-    clone = clone / "repo" if (clone / "repo").is_dir() else clone
-    if not clone.is_dir():
-        raise MissingCloneError(f"no clone: git clone https://github.com/{repository} {clone}")
-    show = ["git", "-C", str(clone), "show", f"{commit}:{path}"]
-    source = subprocess.run(show, capture_output=True, check=True, encoding="utf-8").stdout
-    tree = ast.parse(code_of_notebook(source) if path.endswith(".ipynb") else source)
+    tree = ast.parse(official_text(repository, commit, path))
     wanted = {node.name: node for node in ast.walk(tree) if getattr(node, "name", None) in names}
     for node in wanted.values():
         node.decorator_list = []
@@ -70,6 +65,73 @@ def official(
     for old, new in (edits or {}).items():
         assert old in text, old
         text = text.replace(old, new)
+    module = _run(text, environment)
+    functions = [getattr(module, name) for name in names]
+    return functions if len(names) > 1 else functions[0]
+
+
+def official_values(
+    repository: str, commit: str, path: str, *names: str, **environment: Any
+) -> dict[str, Any]:
+    """Values that a file of a repository assigns to names, in functions too.
+
+    Args:
+        repository: Owner and name on GitHub.
+        commit: Commit that holds the file.
+        path: File in the repository, in Python or a notebook.
+        *names: Names of variables, of which the first assignment counts; all of the file if there are none.
+        **environment: Modules and values that the assignments use.
+
+    Returns:
+        The values by name.
+
+    Raises:
+        MissingCloneError: if there is no clone of the repository.
+    """
+    tree = ast.parse(official_text(repository, commit, path))
+    nodes = ast.walk(tree) if names else tree.body
+    assignments: dict[str, str] = {}
+    for node in nodes:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if name in names or not names:
+                assignments.setdefault(name, ast.unparse(node.value))
+    module = _run("\n".join(f"{name} = {value}" for name, value in assignments.items()), environment)
+    return {name: getattr(module, name) for name in assignments}
+
+
+def official_arguments(repository: str, commit: str, path: str) -> dict[str, Any]:
+    """Defaults of the command line of a script of a repository, which is not run.
+
+    Raises:
+        MissingCloneError: if there is no clone of the repository.
+    """
+    defaults = {}
+    for node in ast.walk(ast.parse(official_text(repository, commit, path))):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument":
+            values = {keyword.arg: keyword.value for keyword in node.keywords}
+            name = ast.literal_eval(node.args[-1]).lstrip("-").replace("-", "_")
+            defaults[name] = ast.literal_eval(values["default"]) if "default" in values else None
+    return defaults
+
+
+def official_text(repository: str, commit: str, path: str) -> str:
+    """Text of a file of a repository; of a notebook, its code.
+
+    Raises:
+        MissingCloneError: if there is no clone of the repository.
+    """
+    clone = Path(os.environ["OFFICIAL_CODE"]) / repository.replace("/", "+")
+    clone = clone / "repo" if (clone / "repo").is_dir() else clone
+    if not clone.is_dir():
+        raise MissingCloneError(f"no clone: git clone https://github.com/{repository} {clone}")
+    show = ["git", "-C", str(clone), "show", f"{commit}:{path}"]
+    text = subprocess.run(show, capture_output=True, check=True, encoding="utf-8").stdout
+    return code_of_notebook(text) if path.endswith(".ipynb") else text
+
+
+def _run(text: str, environment: Mapping[str, Any]) -> ModuleType:
+    """Run code as a module, in which the names of the environment are known."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "official_code.py"
         file.write_text(f"from __future__ import annotations\n\n{text}\n", encoding="utf-8")
@@ -81,8 +143,7 @@ def official(
         sys.dont_write_bytecode = True
         sys.modules[spec.name] = module  # data classes look it up
         spec.loader.exec_module(module)
-    functions = [getattr(module, name) for name in names]
-    return functions if len(names) > 1 else functions[0]
+    return module
 
 
 def code_of_notebook(text: str) -> str:

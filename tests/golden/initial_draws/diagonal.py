@@ -20,8 +20,7 @@ from block_references.glu import LRU
 from block_references.griffin import AUTHORS as GRIFFIN
 from flax import linen
 from initial_draws._draws import Draw, DrawCell, Sizes, Values, defaults_of, jax_key
-from initial_draws.oscillators import command_line_of
-from official import official
+from official import official, official_arguments
 from references.min_gru import LIBRARY as MIN_GRU
 from torch import nn
 
@@ -64,7 +63,7 @@ def lru(n: Sizes) -> Draw:
 
 def s5(n: Sizes) -> Draw:
     """``S5SSM`` as ``train`` makes it, once with I features for B, and once with H features for C."""
-    defaults = command_line_of(*S5, "run_train.py")
+    defaults = official_arguments(*S5, "run_train.py")
     names = {"order": "ssm_size_base", "blocks": "blocks", "clip": "clip_eigs"}
     names |= {"dt_min": "dt_min", "dt_max": "dt_max"}
     settings = defaults | {theirs: getattr(n, own) for own, theirs in names.items()}

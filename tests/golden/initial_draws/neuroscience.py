@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from initial_draws._draws import Draw, DrawCell, Sizes, defaults_of
-from initial_draws.spiking import constants_of, text_of
-from official import code_of_notebook, official
+from official import official, official_text, official_values
 from references import al_rnn as almost_linear
 from references import dendritic_plrnn as dendritic
 from references import ei_rnn as balanced
@@ -29,8 +28,7 @@ def ei_rnn(n: Sizes) -> Draw:
     tools = {"torch": torch, "nn": nn, "init": nn.init, "F": nn.functional, "np": np, "math": math}
     edits = {"EIRecLinear(hidden_size, e_prop=0.8)": "EIRecLinear(hidden_size, e_prop)"}
     Network, _ = official(*balanced.AUTHORS, "EI_RNN.ipynb", "EIRNN", "EIRecLinear", edits=edits, **tools)
-    code = code_of_notebook(text_of(*balanced.AUTHORS, "EI_RNN.ipynb"))
-    step = constants_of(code, "timing", "kwargs")["kwargs"]["dt"]
+    step = official_values(*balanced.AUTHORS, "EI_RNN.ipynb", "timing", "kwargs")["kwargs"]["dt"]
     units = Network(n.I, n.H, step, n.excitatory)
     signs = np.sign(units.h2h.mask.sum(0))
     arrays = {"Wx": units.input2h.weight.T, "Wh": units.h2h.weight.T, "b": units.h2h.bias, "sign": signs}
@@ -40,7 +38,7 @@ def ei_rnn(n: Sizes) -> Draw:
 def stsp_rnn(n: Sizes) -> Draw:
     """Parameters of ``parameters.py``, in double precision, as after its import and a change of sizes."""
     file = "parameters.py"
-    par = constants_of(text_of(*plasticity.AUTHORS, file), "par")["par"]
+    par = official_values(*plasticity.AUTHORS, file, "par")["par"]
     excitatory = par["exc_inh_prop"]
     names = "update_trial_params", "update_dependencies", "update_parameters", "initialize"
     tools = {"np": np, "par": par, "print": lambda text: None}
@@ -59,8 +57,10 @@ def low_rank_rnn(n: Sizes) -> Draw:
     path = "low_rank_rnns/modules.py"
     Network = official(*low_rank.AUTHORS, path, "LowRankRNN", torch=torch, nn=nn)
     units = Network(n.I, n.H, 1, 0.0, n.alpha, n.rank, train_wi=True)
-    script = text_of(*low_rank.AUTHORS, "training_scripts/train_mante_lr.py")
-    options = constants_of(script, "alpha") | {"rank": defaults_of(Network.__init__)["rank"]}
+    script = "training_scripts/train_mante_lr.py"
+    options = official_values(*low_rank.AUTHORS, script, "alpha") | {
+        "rank": defaults_of(Network.__init__)["rank"]
+    }
     return Draw({"Wx": units.wi, "m": units.m, "n": units.n}, options)
 
 
@@ -70,7 +70,7 @@ def al_rnn(n: Sizes) -> Draw:
     edits = {"np.float32": "np.float64"}
     Network = official(*almost_linear.AUTHORS, almost_linear.FILE, "AL_RNN", edits=edits, **tools)
     units = Network(n.H, n.rectified, 1)
-    settings = json.loads(text_of(*almost_linear.AUTHORS, "settings/defaults.json"))
+    settings = json.loads(official_text(*almost_linear.AUTHORS, "settings/defaults.json"))
     return Draw({"A": units.A, "Wh": units.W.T, "b": units.h}, {"rectified": settings["pwl_units"]})
 
 
@@ -79,7 +79,7 @@ def shallow_plrnn(n: Sizes) -> Draw:
     Network = official(*shallow.AUTHORS, "shallowPLRNN", torch=torch, nn=nn, uniform_=nn.init.uniform_)
     units = Network(n.H, n.units, n.I)
     arrays = {"A": units.A, "W1": units.W1.T, "W2": units.W2.T, "Wx": units.C.T}
-    settings = json.loads(text_of(*JULIA, "settings/defaults.json"))
+    settings = json.loads(official_text(*JULIA, "settings/defaults.json"))
     options = {"units": settings["hidden_dim"], "clipped": settings["model"] == "clippedShallowPLRNN"}
     return Draw(arrays | {"h1": units.h1, "h2": units.h2}, options)
 

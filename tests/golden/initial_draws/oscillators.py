@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import math
-import os
-import subprocess
-from pathlib import Path
 
 import jax
 import numpy as np
 import torch
-from initial_draws._draws import Draw, DrawCell, Sizes, Values, defaults_of, jax_key
-from official import official
+from initial_draws._draws import Draw, DrawCell, Sizes, defaults_of, jax_key
+from official import official, official_arguments
 from references.linoss import AUTHORS as LINOSS
 from torch import nn
 
@@ -29,26 +25,11 @@ MOMENTUM = ("minhtannguyen/MomentumRNN", "f185c5432a52533bb1625e2162ec044651e07d
 TOOLS = {"torch": torch, "nn": nn, "math": math}
 
 
-def command_line_of(repository: str, commit: str, path: str) -> Values:
-    """Defaults of the options of a script, from its calls of ``add_argument``. The script is not run."""
-    clone = Path(os.environ["OFFICIAL_CODE"]) / repository.replace("/", "+")
-    clone = clone / "repo" if (clone / "repo").is_dir() else clone
-    show = ["git", "-C", str(clone), "show", f"{commit}:{path}"]
-    tree = ast.parse(subprocess.run(show, capture_output=True, check=True, encoding="utf-8").stdout)
-    defaults = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument":
-            values = {keyword.arg: keyword.value for keyword in node.keywords}
-            name = ast.literal_eval(node.args[-1]).lstrip("-").replace("-", "_")
-            defaults[name] = ast.literal_eval(values["default"]) if "default" in values else None
-    return defaults
-
-
 def cornn(n: Sizes) -> Draw:
     """``coRNNCell``, whose layer reads (x, z, y)."""
     cell = official(*CORNN, "sMNIST/network.py", "coRNNCell", **TOOLS)(n.I, n.H, n.dt, n.gamma, n.epsilon)
     Wx, Wz, Wy = cell.i2h.weight.T.split([n.I, n.H, n.H])
-    defaults = command_line_of(*CORNN, "sMNIST/sMNIST_task.py")
+    defaults = official_arguments(*CORNN, "sMNIST/sMNIST_task.py")
     return Draw(
         {"Wx": Wx, "Wz": Wz, "Wy": Wy, "b": cell.i2h.bias},
         {name: defaults[name] for name in ("dt", "gamma", "epsilon")},
@@ -63,7 +44,7 @@ def unicornn(n: Sizes) -> Draw:
     _, Class = official(*UNICORNN, path, *names, UnICORNN_recurrence=recurrence, **TOOLS)
     model = Class(n.I, n.H, 1, n.dt, n.alpha, n_layers=1)
     linear, units = model.DIs[0].fc, model.RNNs[0]
-    defaults = command_line_of(*UNICORNN, "psMNIST/psMNIST_task.py")
+    defaults = official_arguments(*UNICORNN, "psMNIST/psMNIST_task.py")
     return Draw(
         {"Wx": linear.weight.T, "u": units.weight_hh, "c": units.c_, "b": linear.bias},
         {name: defaults[name] for name in ("dt", "alpha")},
@@ -101,7 +82,7 @@ def lipschitz(n: Sizes) -> Draw:
     Class = official(*LIPSCHITZ, "models.py", "RnnModels", **tools)
     settings = {name: getattr(n, name) for name in ("eps", "beta", "gamma", "init_std")}
     model = Class(n.I, 1, n.H, model="LipschitzRNN", **settings)
-    defaults = command_line_of(*LIPSCHITZ, "driver.py")
+    defaults = official_arguments(*LIPSCHITZ, "driver.py")
     return Draw(
         {"Wx": model.E.weight.T, "Ma": model.B, "Mw": model.C, "b": model.E.bias},
         {name: defaults[name] for name in settings},
@@ -112,7 +93,7 @@ def momentum_rnn(n: Sizes) -> Draw:
     """``MomentumLSTMCell``, the arrays of all its gates."""
     Class = official(*MOMENTUM, "mnist-timit/momentumnet.py", "MomentumLSTMCell", **TOOLS)
     cell = Class(n.I, n.H, n.mu, n.epsilon)
-    defaults = command_line_of(*MOMENTUM, "mnist-timit/mnist.py")
+    defaults = official_arguments(*MOMENTUM, "mnist-timit/mnist.py")
     return Draw(
         {"Wx": cell.x2h.weight.T, "Wh": cell.h2h.weight.T, "b": cell.x2h.bias},
         {name: defaults[name] for name in ("mu", "epsilon")},

@@ -14,8 +14,7 @@ import numpy as np
 import scipy
 import torch
 from initial_draws._draws import Draw, DrawCell, Sizes, defaults_of
-from initial_draws.spiking import constants_of, text_of
-from official import official
+from official import official, official_values
 from references import deep_esn as deep
 from references import eusn as euler
 from references.es2n import LIBRARY
@@ -41,7 +40,7 @@ def deep_esn(n: Sizes) -> Draw:
         "b": np.stack([W[:, -1] for W in below]),
         "Wh": np.stack([units.W[layer].T for layer in range(n.layers)]),
     }
-    example = constants_of(text_of(*deep.AUTHORS, "examples/main_MackeyGlass.py"), "Nl")
+    example = official_values(*deep.AUTHORS, "examples/main_MackeyGlass.py", "Nl")
     options = {"layers": example["Nl"], "leak": default.lis, "radius": default.rhos, "scale": default.iss}
     return Draw(arrays, options)
 
@@ -54,17 +53,17 @@ def reservoirpy_initializers() -> dict[str, Any]:
     path = "reservoirpy/observables.py"
     tools["spectral_radius"] = official(*LIBRARY, path, "spectral_radius", **tools)
     tools["is_array"] = official(*LIBRARY, "reservoirpy/type.py", "is_array", **tools)
-    tools |= constants_of(text_of(*LIBRARY, "reservoirpy/type.py"), "global_dtype", np=np)
+    tools |= official_values(*LIBRARY, "reservoirpy/type.py", "global_dtype", np=np)
     tools |= {"sparse": scipy.sparse, "stats": scipy.stats, "copy": copy, "partial": partial}
     tools |= {"signature": signature, "Union": Union, "Iterable": Iterable}
     tools["ArpackNoConvergence"] = scipy.sparse.linalg.ArpackNoConvergence
     path = "reservoirpy/mat_gen.py"
-    tools |= constants_of(text_of(*LIBRARY, path), "_epsilon")
+    tools |= official_values(*LIBRARY, path, "_epsilon")
     scales = "_scale_spectral_radius", "_scale_inputs"
     draws = "_bernoulli_discrete_rvs", "_get_rvs", "_random_sparse", "_normal", "_bernoulli", "_orthogonal"
     names = (*scales, *draws, "Initializer")
     tools |= dict(zip(names, official(*LIBRARY, path, *names, **tools), strict=True))
-    return tools | constants_of(text_of(*LIBRARY, path), "normal", "bernoulli", "orthogonal", **tools)
+    return tools | official_values(*LIBRARY, path, "normal", "bernoulli", "orthogonal", **tools)
 
 
 def es2n(n: Sizes) -> Draw:
@@ -114,9 +113,9 @@ def nvar(n: Sizes) -> Draw:
 
     Neither draws weights.
     """
-    forecast = text_of(*NEXT_GENERATION, "LorenzConstLinQuadraticNVARtimedelay-RK23.py")
+    forecast = "LorenzConstLinQuadraticNVARtimedelay-RK23.py"
     Node = official(*LIBRARY, "reservoirpy/nodes/nvar.py", "NVAR", Node=object)
-    delay = constants_of(forecast, "k")["k"]
+    delay = official_values(*NEXT_GENERATION, forecast, "k")["k"]
     return Draw({}, {"delay": delay, "stride": defaults_of(Node.__init__)["strides"]})
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
-import subprocess
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 from initial_draws._draws import Draw, DrawCell, Sizes, Values, defaults_of
-from official import official
+from official import official, official_text, official_values
 from references import adlif as radlif
 from references import alif as lsnn
 from references import brf as resonators
@@ -23,25 +20,6 @@ from references.synaptic import SNNTORCH, neuron
 from torch import nn
 
 # Files of repositories, and what they assign: official() loads functions and classes only.
-
-
-def text_of(repository: str, commit: str, path: str) -> str:
-    """Text of a file of a repository, of which there is a clone."""
-    clone = Path(os.environ["OFFICIAL_CODE"]) / repository.replace("/", "+")
-    clone = clone / "repo" if (clone / "repo").is_dir() else clone
-    show = ["git", "-C", str(clone), "show", f"{commit}:{path}"]
-    return subprocess.run(show, capture_output=True, check=True, encoding="utf-8").stdout
-
-
-def constants_of(text: str, *names: str, **environment: Any) -> Values:
-    """Values that code assigns to names, outside of functions or inside, by the first assignment of each."""
-    values: Values = {}
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            name = node.targets[0].id
-            if name in names and name not in values:
-                values[name] = eval(ast.unparse(node.value), environment | values)
-    return values
 
 
 # Norse.
@@ -82,8 +60,8 @@ def izhikevich(n: Sizes) -> Draw:
     """``SNNRecurrent`` of Norse, the base class of ``IzhikevichRecurrent``, and its tonic neuron."""
     arrays, defaults = norse_weights(n)
     Parameters = functions("izhikevich", "IzhikevichParameters")
-    text = text_of(*NORSE, "norse/torch/functional/izhikevich.py")
-    tonic = constants_of(text, "tonic_spiking_p", IzhikevichParameters=Parameters)["tonic_spiking_p"]
+    file, name = "norse/torch/functional/izhikevich.py", "tonic_spiking_p"
+    tonic = official_values(*NORSE, file, name, IzhikevichParameters=Parameters)[name]
     options = {"dt": defaults["dt"] * tonic.tau_inv, "surrogate": SURROGATES[tonic.method]}
     return Draw(arrays, options | {"a": tonic.a, "b": tonic.b, "reset": tonic.c, "d": tonic.d})
 
@@ -155,8 +133,7 @@ def alif(n: Sizes) -> Draw:
 def brf(n: Sizes) -> Draw:
     """``SimpleResRNN``, whose one linear layer reads input and spikes."""
     file = "snn/modules/rf.py"
-    text = text_of(*resonators.AUTHORS, file)
-    constants = constants_of(text, *set(re.findall(r"(?m)^(\w+) = ", text)))
+    constants = official_values(*resonators.AUTHORS, file)
     cells = official(*resonators.AUTHORS, file, "RFCell", "BRFCell", torch=torch, **constants)
     modules = SimpleNamespace(BRFCell=cells[1], LICell=nn.Identity)
     Network = official(
@@ -170,7 +147,7 @@ def brf(n: Sizes) -> Draw:
 
 def se_adlif(n: Sizes) -> Draw:
     """``SEAdLIF`` with the settings of the experiment on spoken digits."""
-    text = text_of(*symplectic.AUTHORS, "config/experiment/SHD_SE_adLIF.yaml")
+    text = official_text(*symplectic.AUTHORS, "config/experiment/SHD_SE_adLIF.yaml")
     numbers = re.findall(r"(?m)^(\w+): ([\d.]+|\[.*\])$", text)
     config = symplectic.Config({name: ast.literal_eval(value) for name, value in numbers})
     config |= {"input_size": n.I, "n_neurons": n.H}
