@@ -32,6 +32,9 @@ from zoo.storage.atomic import write_bytes
 from zoo.storage.document_marker import END, DocumentMarker
 from zoo.tables import TextTable
 
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
+from initial_values import CHOSEN, DRAWN, EXPECTED, OFFICIAL, STATED
+
 ROOT = Path(__file__).parents[1]
 REFERENCES = ROOT / "tests" / "golden" / "references"
 # The values of this cell are older than the references.
@@ -360,7 +363,22 @@ def block() -> list[str]:
         rows = tuple(row_of(cls, sources[cls.name]) for cls in cells if cls.family == family)
         table = TextTable("", ("cell", "source", "code that runs", "reference"), rows)
         lines += ["", f"### {family}", "", *table.markdown()]
-    return lines
+    return [*lines, "", "### Initial values", "", *wrapped(initial_values())]
+
+
+def initial_values() -> str:
+    """Return the sentences about the sources of initial values."""
+    cells: dict[str, list[str]] = {}
+    for cls in shipped_cells():
+        cells.setdefault(EXPECTED[cls.name].kind, []).append(f"`{cls.name}`")
+    return (
+        f"Published code draws the initial values of {len(cells[DRAWN])} cells, and the tests expect the "
+        f"distributions and defaults of these draws. The distributions of {len(cells[OFFICIAL])} cells were "
+        f"read in published code that does not run here: {', '.join(cells[OFFICIAL])}. For "
+        f"{len(cells[STATED])} cells, a paper or a library states them: {', '.join(cells[STATED])}. For the "
+        f"other {len(cells[CHOSEN])} cells no source states them, and they are our choice. The page of a "
+        "cell names the initial value of each parameter."
+    )
 
 
 def updated(text: str) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import random
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +29,12 @@ import zoo
 sys.path.append(str(Path(__file__).parents[1] / "support"))
 from initial_values import DRAWN, EXPECTED, Expected
 
-INPUTS, HIDDEN, DRAWS = 32, 64, 8  # those of tests/plugins/test_initial_values.py
+INPUTS, HIDDEN, DRAWS, HEADS = (
+    32,
+    64,
+    8,
+    8,
+)  # the first three are those of tests/plugins/test_initial_values.py
 
 
 def draw_functions() -> dict[str, DrawCell]:
@@ -37,6 +43,16 @@ def draw_functions() -> dict[str, DrawCell]:
     for file in sorted((Path(__file__).parent / "initial_draws").glob("[!_]*.py")):
         functions |= importlib.import_module(f"initial_draws.{file.stem}").DRAWS
     return dict(sorted(functions.items()))
+
+
+def sizes_of(name: str) -> Iterator[Any]:
+    """Sizes and options of the draws: the defaults, and several heads where the default is one.
+
+    Parameters with one number for each head are then drawn more often.
+    """
+    options = zoo.get_cell(name).options
+    for changed in ({}, {"heads": HEADS}) if options.get("heads") == 1 else ({},):
+        yield SimpleNamespace(**{"I": INPUTS, "H": HIDDEN, **options, **changed})
 
 
 def seeded(draw: DrawCell, sizes: Any, seed: int) -> Draw:
@@ -79,9 +95,9 @@ def main(chosen: list[str]) -> int:
     assert kinds == set(functions), f"differently marked: {sorted(kinds ^ set(functions))}"
     failed = 0
     for name in chosen or functions:
-        sizes = SimpleNamespace(I=INPUTS, H=HIDDEN, **zoo.get_cell(name).options)
         try:
-            check(EXPECTED[name], [seeded(functions[name], sizes, seed) for seed in range(DRAWS)], sizes)
+            for sizes in sizes_of(name):
+                check(EXPECTED[name], [seeded(functions[name], sizes, seed) for seed in range(DRAWS)], sizes)
         except (AssertionError, MissingCloneError) as error:
             failed += 1
             print(f"{name}: {error}", flush=True)

@@ -53,9 +53,9 @@ class ExpRNN(zoo.Cell):
         h' = sign(a) * relu(abs(a) + b)
 
     The parameter ``A (H, H)`` starts with rotations of pairs of units: angles uniform within pi of zero, or
-    for the Cayley map angles between 0 and pi / 2. Its entries below the diagonal have no effect.
-    ``Wx (I, H)`` starts normal with a variance of ``2 / I``, and ``b (H,)`` uniform within 0.01 of zero. The
-    state ``h (H,)`` is the output.
+    for the Cayley map angles between 0 and pi / 2. Its entries below the diagonal have no effect
+    and start at zero. ``Wx (I, H)`` starts normal with a variance of ``2 / I``, and ``b (H,)`` uniform within
+    0.01 of zero. The state ``h (H,)`` is the output.
 
     This is ``OrthogonalRNN`` of https://github.com/Lezcano/expRNN (MIT), the code of the paper, in its static
     mode. Train A at a tenth of the learning rate, as the authors do:

@@ -26,8 +26,9 @@ class MomentumRNN(zoo.Cell):
     ``v (H,)``.
 
     The official code, https://github.com/minhtannguyen/MomentumRNN, has momentum in an LSTM and in an
-    orthogonal network, but not in a simple network. Initial values and defaults are taken from its LSTM on
-    MNIST, where mu and epsilon are both 0.6.
+    orthogonal network, but not in a simple network. Defaults come from its commands for the LSTM on MNIST,
+    where mu and epsilon are both 0.6. Initial values come from the input gate of this LSTM. The recurrent
+    weights of its other gates start at zero.
     """
 
     name = "momentum_rnn"

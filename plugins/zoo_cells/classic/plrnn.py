@@ -37,9 +37,9 @@ class PLRNN(zoo.Cell):
     units, which the observation model of the paper reads.
 
     The equations are taken from ``SimPLRNN.m`` in https://github.com/DurstewitzLab/PLRNNstsp, the code of the
-    paper. The initial values, and one matrix for A and W, are taken from
-    https://github.com/DurstewitzLab/dendPLRNN, which trains the cell by gradients and has a bias in place of
-    the thresholds.
+    paper. One matrix for A and W, and the initial values of ``Wh`` and ``theta``, are taken from
+    https://github.com/DurstewitzLab/dendPLRNN, which trains the cell by gradients. It has a bias in place of
+    the thresholds, and no input.
     """
 
     name = "plrnn"

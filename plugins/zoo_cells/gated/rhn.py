@@ -35,9 +35,9 @@ class RHN(zoo.Cell):
     Parameters: ``Wx (I, 2H)`` Glorot uniform, ``R (depth, H, 2H)`` uniform within ``1 / sqrt(H)`` of zero,
     ``b (depth, 2H)`` zero. State and output: ``h (H,)``, the result of the last layer.
 
-    The authors' code (https://github.com/jzilly/RecurrentHighwayNetworks) starts all weights uniform within
-    0.04 of zero at about 1,000 units, and the bias of the transform gates at -2 or -4. This bias is an option
-    here, and not part of ``b``.
+    The authors' code (https://github.com/jzilly/RecurrentHighwayNetworks) starts all weights and the bias of
+    the candidates uniform within 0.04 of zero at about 1,000 units, and the bias of the transform gates at -2
+    or -4. This bias is an option here, and not part of ``b``.
     """
 
     family = "gated"

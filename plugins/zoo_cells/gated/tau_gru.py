@@ -38,7 +38,9 @@ class TauGRU(zoo.Cell):
     ``1 / sqrt(H)`` of zero. States: ``h (H,)``, which is the output, and ``past (delay, H)``.
 
     ``past`` contains the states before ``h``, the latest first. Before the sequence they are zero. The
-    equations are from torchrecurrent (``cells/taugru_cell.py``), where the delay belongs to the layer.
+    equations are from torchrecurrent (``cells/taugru_cell.py``), where the delay belongs to the layer and is
+    1 by default. The initial values are those of PyTorch's recurrent layers. torchrecurrent draws Glorot
+    uniform weights and has biases of zero.
     """
 
     name = "tau_gru"

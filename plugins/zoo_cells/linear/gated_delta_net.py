@@ -64,7 +64,7 @@ class GatedDeltaNet(zoo.Cell):
         deviations="This is the recurrence alone. The short convolutions before it (see the modifier "
         "short_convolution) and the RMS norm, output gate and projection after it are left out, and the "
         "block deltanet has no gate. Values are as wide as keys, where the official layer has values twice "
-        "as wide.",
+        "as wide. The cell has one head by default, and the official layer has six of size 256.",
         history="Yang, Kautz and Hatamizadeh published it in 2024. It combines the gate of Mamba 2 "
         "(mamba2), which erases quickly, with the delta rule of DeltaNet, which updates single keys. Hybrid "
         "language models such as Qwen3-Next use it as their linear layer, and Kimi delta attention (kda, "

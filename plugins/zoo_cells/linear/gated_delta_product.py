@@ -57,8 +57,8 @@ class GatedDeltaProduct(zoo.Cell):
         year=2025,
         url="https://arxiv.org/abs/2502.10297",
         variant="This is the gated form with two corrections for each step and negative eigenvalues, the "
-        "defaults of flash-linear-attention. With one correction and without negative eigenvalues it is "
-        "gated_delta_net.",
+        "defaults of the layer in flash-linear-attention. With one correction and without negative "
+        "eigenvalues it is gated_delta_net.",
         deviations="This is the recurrence alone. The short convolutions before it and the RMS norm, output "
         "gate and projection after it are left out, and the block deltanet has no gate. Values are as wide "
         "as keys, where the official layer has values twice as wide. The cell has one head by default, and "

@@ -70,7 +70,8 @@ class MatrixLSTM(zoo.Cell):
         deviations="This is the recurrence with projections straight from the input. The convolution, norm, "
         "skip connection and projections around it are left out. In the official block the gates i and f "
         "read q, k and v. Here they read the input, of which q, k and v are linear functions. The output of "
-        "the official block is gated by silu. The 1e-6 is taken from the official code.",
+        "the official block is gated by silu. The 1e-6 is taken from the official code. There is one head by "
+        "default, and the official block has four.",
         history="Beck, Pöppel and others, with Hochreiter, published the xLSTM in 2024, 27 years after the "
         "LSTM. It has two cells: the sLSTM (slstm) with a scalar memory, and the mLSTM with a matrix "
         "memory, which can be trained in parallel. Both have exponential gates.",

@@ -31,7 +31,8 @@ class MinGRU(zoo.Cell):
 
     Without ``positive`` it is the plain form of the paper, whose candidate has no squashing function. With
     ``positive`` it is the form of its appendix B.3, which is trained by a scan over logarithms and therefore
-    has positive candidates, as in https://github.com/lucidrains/minGRU-pytorch, which has no bias.
+    has positive candidates, as in https://github.com/lucidrains/minGRU-pytorch, which has no bias. The code
+    of the authors, https://github.com/BorealisAI/minRNNs, has this form alone, and draws ``b`` as ``Wx``.
     """
 
     name = "min_gru"

@@ -34,7 +34,9 @@ class MinLSTM(zoo.Cell):
 
     Without ``positive`` the candidate has no squashing function. With ``positive`` it has the function of the
     form that the paper trains by a scan over logarithms. https://github.com/lucidrains/minGRU-pytorch has the
-    latter form without a bias and in another order: n, f, i.
+    latter form without a bias and in another order: n, f, i. The code of the authors,
+    https://github.com/BorealisAI/minRNNs, has this form alone, and draws ``b`` as ``Wx``. Its options add a
+    number to the bias of the forget gate.
     """
 
     name = "min_lstm"

@@ -83,7 +83,7 @@ class RetNet(zoo.Cell):
         "constant is the larger of the two, and the output is 2.9, 5.2 and 6.8 times the official one at "
         "steps 8, 32 and 63 (65 inputs, 128 units). The RMS norm has no gain, as in the official code, "
         "where the paper has a group norm. Values are as wide as keys, and official models have wider ones. "
-        "There is no feed-forward part.",
+        "There are four heads by default, and three in the official code. There is no feed-forward part.",
         history="Sun, Dong and others published it in 2023. Retention is linear attention with a fixed "
         "decay for each head and a rotation, and it can be computed in parallel, step by step or in chunks. "
         "Gated linear attention (gla) made the decay depend on the input in the same year.",

@@ -109,7 +109,7 @@ class RWKV7(zoo.Cell):
 
     The equations come from ``time_mixing`` in ``RWKV-v7/rwkv_v7_numpy.py`` and ``rwkv_v7_demo_rnn.py``,
     and the initial values from the first layer in ``RWKV-v5/src/model.py`` (``RWKV_Tmix_x070``), all of
-    https://github.com/BlinkDL/RWKV-LM. Its rule for the rank gives 32 for all three at H = 128.
+    https://github.com/BlinkDL/RWKV-LM. The rule for the rank in this file gives 32 for all three at H = 128.
     """
 
     name = "rwkv7"
@@ -123,7 +123,8 @@ class RWKV7(zoo.Cell):
         "gate and projection.",
         deviations="The channel mixing, layer norms and residual connections are those of the block rwkv, "
         "where the channel mixing has a gate and another initial key matrix. The value of the first layer, "
-        "which higher layers mix into their own, is left out. The official code starts Wo at zero, from "
+        "which higher layers mix into their own, is left out. Wx starts as in the constructor of the layer. "
+        "The script that prepares training starts it orthogonal. The official code starts Wo at zero, from "
         "which layers without residual connections could not learn. Here it starts orthogonal, and at zero "
         "in the block rwkv. There is one head by default, and the official code has heads of size 64. The "
         "gain of the norm starts at one, and in the official code at a smaller number in lower layers of a "

@@ -62,8 +62,9 @@ class TTTLinear(zoo.Cell):
         deviations="The official code takes the gradients of 16 time steps at one model, for speed on GPUs, "
         "and trains a factor for each position in such a mini batch. Here a mini batch has one time step. "
         "The optional gate and the convolutions of its Mamba backbone are left out, as in its default. "
-        "There is one head by default. The norms, residual connections and SwiGLU around the mixer are "
-        "those of the block retnet.",
+        "There is one head by default. Wx and Wo start as in the layer, and the official models draw them "
+        "again with deviation 0.02. The norms, residual connections and SwiGLU around the mixer are those of "
+        "the block retnet.",
         history="Sun and others published it in 2024. They made the state of a recurrent network a model, "
         "and its update a step of learning. With a linear model without norm and from zero, this is the "
         "delta rule of DeltaNet (delta_net). Titans (titans) adds momentum and forgetting.",

@@ -31,8 +31,9 @@ class LSTM(zoo.Cell):
     ``t_max - 1``, and for gate i its negative. Then units forget within about 1 to ``t_max`` steps at first.
     ``forget_bias`` has no effect then: ``b`` starts lower by this number.
 
-    The equations and the order of the gates are the same in PyTorch's ``nn.LSTM``, which has a second,
-    redundant bias. ``forget_bias`` is added in each step and is not part of ``b``.
+    The equations and the order of the gates are the same in PyTorch's ``nn.LSTM``. It has a second, redundant
+    bias, and draws both within ``1 / sqrt(H)`` of zero. ``forget_bias`` is added in each step and is not part
+    of ``b``.
     """
 
     family = "lstm"

@@ -24,7 +24,8 @@ class LSTMProjected(zoo.Cell):
         h' = (sigmoid(o) * tanh(c')) Wp
 
     Parameters: ``Wx (I, 4H)``, ``Wh (proj, 4H)`` and ``Wp (H, proj)`` uniform within ``1 / sqrt(H)`` of zero,
-    ``b (4H,)`` zero. States: ``h (proj,)``, which is the output, and ``c (H,)``.
+    ``b (4H,)`` zero. States: ``h (proj,)``, which is the output, and ``c (H,)``. PyTorch draws biases as it
+    draws weights.
     """
 
     family = "lstm"

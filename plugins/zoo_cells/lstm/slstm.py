@@ -70,7 +70,8 @@ class SLSTM(zoo.Cell):
         variant="The cell has a sigmoid forget gate, an exponential input gate, a stabiliser state and "
         "block-diagonal recurrent weights.",
         deviations="Only the cell is here, without the convolution, the group norm and the projections "
-        "around it. The input weights are full, where the official block has one block per head.",
+        "around it. The input weights are full, where the official block has one block per head. There is "
+        "one head by default, and the official block has four.",
         history="Beck, Hochreiter and others published the xLSTM in 2024, 27 years after the LSTM. It has "
         "two cells: the sLSTM with scalar memories and recurrent weights, and the mLSTM with a matrix memory "
         "that can be computed in parallel. The exponential gate lets a new input outweigh everything stored "

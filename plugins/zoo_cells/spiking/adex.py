@@ -37,7 +37,8 @@ class AdEx(zoo.Cell):
         i' = j - dt / tau_syn * j
         a' = a + dt / tau_ada * (coupling * v - a) + jump * s'
 
-    The parameters ``Wx (I, H)`` and ``Wh (H, H)`` start normal with a variance of ``2 / H``. The states are
+    The parameters ``Wx (I, H)`` and ``Wh (H, H)`` start normal with a variance of ``2 / H``. The diagonal of
+    ``Wh`` has no effect, and starts at zero in Norse. The states are
     ``s (H,)``, the spikes and the output, ``v (H,)``, the membrane potentials, ``i (H,)``, the synaptic
     currents, and ``a (H,)``, the adaptation currents. Times are in seconds.
 

@@ -27,7 +27,8 @@ class Izhikevich(zoo.Cell):
         v' = (1 - s') * e + s' * (reset + 70)
         w' = w + dt * a * (b * v - w) + s' * d
 
-    The parameters ``Wx (I, H)`` and ``Wh (H, H)`` start normal with a variance of ``2 / H``. The states are
+    The parameters ``Wx (I, H)`` and ``Wh (H, H)`` start normal with a variance of ``2 / H``. The diagonal of
+    ``Wh`` has no effect, and starts at zero in Norse. The states are
     ``s (H,)``, the spikes and the output, ``v (H,)``, the potentials above rest, and ``w (H,)``, the recovery
     variables above their value at rest.
 
