@@ -24,6 +24,11 @@ def as_array(value: Any, owner: str) -> Array:
     try:
         return np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:  # the last from a tensor that has a gradient
+        if "inhomogeneous" in str(error):
+            raise UsageError(
+                f"{owner} cannot be made an array: parts of the list have different lengths; pad them to one "
+                f"length, and mark the valid steps with lengths= or weights=."
+            ) from None
         raise UsageError(f"{owner} cannot be made an array ({error}).") from None
 
 

@@ -856,6 +856,15 @@ def test_events_list_missing_and_finished_jobs(go):
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
+def test_kernels_of_all_cells_are_one_stage(go):
+    events = []
+    given = {"options": {"copying": TINY}, "seeds": 1, "on_event": events.append, **SIZES, "lr": 0.01}
+    go(["vanilla", "minimal_rnn", "ugrnn"], "copying", **given)
+    (stage,) = [event for event in events if event["event"] == "stage" and event["stage"] == "compile"]
+    done = [event for event in events if event["event"] == "job_done" and event["stage"] == "compile"]
+    assert (stage["jobs"], len(stage["missing"]), len(done)) == (3, 3, 3)
+
+
 def test_signal_stops_and_next_call_resumes(go, two):
     def stop(event):
         if event["event"] == "step" and event["path"].startswith("runs/copying/c/lr") and event["step"] == 3:

@@ -249,8 +249,12 @@ def test_kernels_see_only_unpadded_steps(bidirectional):
         (LENGTHS == 3, r"lengths are bool\(6,\)"),
         ([3, 7, 0, 5, 8, 1], "lengths run from 0 to 8; expected 0 to 7, the number of steps"),
         ([3, 7, 0, 5, -1, 1], "lengths run from -1 to 7"),
-        ([[3], [7, 0]], "lengths cannot be made an array"),
+        (
+            [[3], [7, 0]],
+            "lengths cannot be made an array: parts of the list have different lengths; pad them",
+        ),
         ("all", "lengths are"),
+        ([5] * T, rf"for {T} steps of {B} rows. If the {T} rows of the first axis are sequences, exchange"),
     ],
 )
 def test_invalid_lengths_raise(lengths, words):

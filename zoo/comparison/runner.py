@@ -125,9 +125,8 @@ class ComparisonRunner:
 
     def _compile(self, jobs: Sequence[Job]) -> None:
         """Compile the kernels; the first cell alone, because the others share many of them."""
-        for batch in (jobs[:1], jobs[1:]):
-            if batch:
-                self._run_stage("compile", batch)
+        if jobs:
+            self._run_stage("compile", jobs, first=1)
 
     def _measure_speed(self, pairs: Sequence[Pair]) -> None:
         """Measure how many steps take the requested time, and store them in the plan."""
@@ -142,17 +141,31 @@ class ComparisonRunner:
         jobs: Sequence[Job],
         records: list[RunRecord] | None = None,
         upcoming: Sequence[Job] = (),
+        first: int = 0,
     ) -> list[Record]:
-        """Run the missing jobs. Append the records of all jobs to ``records``, even after an error."""
+        """Run the missing jobs.
+
+        Args:
+            stage: Name of the stage.
+            jobs: The jobs.
+            records: Receives the records of all jobs, even after an error.
+            upcoming: Jobs of later stages, for the estimate of the time.
+            first: Number of jobs to run before the others.
+
+        Returns:
+            The records, in the order of the jobs.
+        """
         stored = {job["path"]: self._stored_record(job) for job in jobs}
         by_path = {path: vars(record) for path, record in stored.items() if record is not None}
         missing = [job for job in jobs if job["path"] not in by_path]
         listed = {"missing": list(map(_job_summary, missing)), "upcoming": list(map(_job_summary, upcoming))}
         self.on_event({"event": "stage", "stage": stage, "jobs": len(jobs), **listed})
         try:
-            for job, record in self.executor.map(missing, self.on_event):
-                by_path[job["path"]] = record
-                self.on_event({"event": "job_done", "stage": stage, "path": job["path"], "record": record})
+            for batch in (missing[:first], missing[first:]):
+                for job, record in self.executor.map(batch, self.on_event) if batch else ():
+                    by_path[job["path"]] = record
+                    done_event = {"event": "job_done", "stage": stage, "path": job["path"], "record": record}
+                    self.on_event(done_event)
         finally:
             done = [by_path[job["path"]] for job in jobs if job["path"] in by_path]
             if records is not None:

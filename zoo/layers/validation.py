@@ -150,9 +150,12 @@ def as_lengths(lengths: Any, steps: int, batch: int, owner: str) -> Array:
     """
     values = as_array(lengths, f"{owner}: lengths")
     if values.dtype.kind not in "iu" or values.shape != (batch,):
+        advice = ""
+        if values.shape == (steps,):
+            advice = f" If the {steps} rows of the first axis are sequences, exchange the first two axes."
         raise UsageError(
             f"{owner}: lengths are {values.dtype}{values.shape}; expected integers ({batch},), the steps of "
-            f"each row."
+            f"each row, for {steps} steps of {batch} rows.{advice}"
         )
     if values.min() < 0 or values.max() > steps:
         raise UsageError(
