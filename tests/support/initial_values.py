@@ -583,7 +583,16 @@ EXPECTED: dict[str, Expected] = {
         source="https://arxiv.org/abs/1612.06212",
         kind=STATED,
     ),
-    "cifg_lstm": lstm_like(deviation="TensorFlow's forget_bias is 1, PyTorch has no such cell."),
+    "cifg_lstm": Expected(
+        {"Wx": by_hidden, "Wh": by_hidden, "b": zeros},
+        {"forget_bias": 0.0},
+        "https://github.com/tensorflow/tensorflow/blob/r1.15/tensorflow/contrib/rnn/python/ops/rnn_cell.py",
+        OFFICIAL,
+        "The initial values here are those of lstm. There both matrices are one of I + H rows, Glorot "
+        "uniform, and forget_bias is 1.",
+        dict.fromkeys(("Wx", "Wh"), glorot(lambda n: n.I + 4 * n.H)),
+        {"forget_bias": 1.0},
+    ),
     "clockwork": Expected({"Wx": by_hidden, "Wh": by_hidden, "b": by_hidden}, {"groups": 4}),
     "comba": Expected(
         {
@@ -865,19 +874,15 @@ EXPECTED: dict[str, Expected] = {
         {"activation": "relu"},
         "https://github.com/Sunnydreamrain/IndRNN_pytorch/blob/master/pixelMNIST/Indrnn_plainnet.py",
         DRAWN,
-        "The networks there draw input weights with the variance 2 / (65 I), and recurrent weights below "
-        "5**(1 / 784) for 784 time steps. The class of the recurrence alone draws the latter below one. The "
-        "input weights here are PyTorch's.",
-        {
-            "Wx": within(lambda n: math.sqrt(6 / (65 * n.I))),
-            "u": lambda n: uniform(0, 5 ** (1 / 784)),
-        },
+        "The input weights here are PyTorch's. Networks there draw them with the variance 2 / (65 I), and "
+        "draw the recurrent weights again, between 0 and 5**(1 / 784) for 784 time steps.",
+        {"Wx": within(lambda n: math.sqrt(6 / (65 * n.I)))},
     ),
     "indy_lstm": Expected(
         {"Wx": glorot(lambda n: n.I + 4 * n.H), "u": lambda n: uniform(-1, 1), "b": zeros},
         {"forget_bias": 1.0},
         "https://github.com/tensorflow/tensorflow/blob/r1.15/tensorflow/contrib/rnn/python/ops/rnn_cell.py",
-        STATED,
+        OFFICIAL,
     ),
     "intersection_rnn": Expected(
         {
@@ -951,9 +956,12 @@ EXPECTED: dict[str, Expected] = {
         },
         source="https://github.com/ryankiros/layer-norm/blob/master/layers.py",
         kind=OFFICIAL,
-        deviation="The functions that draw matrices are those of "
-        "https://github.com/ryankiros/skip-thoughts/blob/master/training/utils.py. Wx is orthogonal for each "
-        "gate there where I = H. There are two more biases, which start at zero.",
+        deviation="There are two more biases there, which start at zero. The functions that draw matrices "
+        "are those of the projects that the code extends. Here they are those of "
+        "https://github.com/ryankiros/skip-thoughts/blob/master/training/utils.py, with which Wx is "
+        "orthogonal for each gate where I = H. For the LSTM, the README names a fork of "
+        "https://github.com/caglar/Attentive_reader, whose codes/att_reader/utils.py draws Wx within "
+        "sqrt(6 / (I + H + 1)) of zero, and Wh as 0.05 times an orthogonal matrix, the same for all gates.",
     ),
     "leaky_rnn": Expected({"Wx": by_hidden, "Wh": by_hidden, "b": by_hidden}, {"leak": 0.3}),
     "lem": Expected(
@@ -1284,7 +1292,20 @@ EXPECTED: dict[str, Expected] = {
         kind=DRAWN,
         deviation="Inputs are divided into two heads there.",
     ),
-    "peephole_lstm": lstm_like(arrays={"p": within(lambda n: 0.1)}),
+    "peephole_lstm": Expected(
+        {"Wx": by_hidden, "Wh": by_hidden, "b": zeros, "p": within(lambda n: 0.1)},
+        {"forget_bias": 0.0},
+        "https://github.com/tensorflow/tensorflow/blob/r1.15/tensorflow/python/ops/rnn_cell_impl.py",
+        OFFICIAL,
+        "The initial values here are those of lstm, and smaller peepholes. There both matrices are one of "
+        "I + H rows, Glorot uniform. The peepholes there are within sqrt(3 / H) of zero, and forget_bias is "
+        "1.",
+        {
+            **dict.fromkeys(("Wx", "Wh"), glorot(lambda n: n.I + 5 * n.H)),
+            "p": glorot(lambda n: 2 * n.H),
+        },
+        {"forget_bias": 1.0},
+    ),
     "phased_lstm": Expected(
         {
             "Wx": scaled(lambda n: 0.1),
@@ -1499,8 +1520,10 @@ EXPECTED: dict[str, Expected] = {
     "scrn": Expected(
         {name: scaled(lambda n: 0.05) for name in ("Wb", "Wx", "Wh", "Ws")},
         {"context": 20, "alpha": 0.95},
-        "https://github.com/facebookarchive/SCRNNs",
-        STATED,
+        "https://github.com/facebookarchive/SCRNNs/blob/master/util.lua",
+        OFFICIAL,
+        "The number of context units is zero there by default, and 20 in the example of its README.",
+        official_options={"context": 0},
     ),
     "se_adlif": Expected(
         {
@@ -1678,8 +1701,9 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": glorot(lambda n: n.I + 2 * n.H), "Wh": glorot(lambda n: 3 * n.H), "b": zeros},
         {"forget_bias": 1.0},
         "https://github.com/tensorflow/tensorflow/blob/r1.15/tensorflow/contrib/rnn/python/ops/rnn_cell.py",
-        STATED,
+        OFFICIAL,
         "There both matrices are one of I + H rows.",
+        dict.fromkeys(("Wx", "Wh"), glorot(lambda n: n.I + 3 * n.H)),
     ),
     "unicornn": Expected(
         {

@@ -226,7 +226,11 @@ def sru(n: Sizes) -> Draw:
 
 
 def indrnn(n: Sizes) -> Draw:
-    """``stackedIndRNN_encoder`` of pixelMNIST with one layer, whose batch norm is not used here."""
+    """``IndRNN_onlyrecurrent``, and the linear layer of ``stackedIndRNN_encoder`` for pixelMNIST.
+
+    The latter draws the recurrent weights again. Their bound is then 1.002, which these draws cannot tell
+    from one.
+    """
     settings = official_arguments(*INDRNN, "pixelMNIST/opts.py") | {"hidden_size": n.H, "num_layers": 1}
     args = SimpleNamespace(**settings)
     tools = TOOLS | {"Parameter": nn.Parameter, "np": np, "args": args, "MAG": args.MAG}
@@ -242,8 +246,7 @@ def indrnn(n: Sizes) -> Draw:
     names = ("Batch_norm_overtime", "Linear_overtime_module")
     tools["BN"], tools["Linear_overtime"] = official(*INDRNN, "pixelMNIST/utils.py", *names, **tools)
     *_, Class = official(*INDRNN, path, "IndRNNwithBN", "stackedIndRNN_encoder", **tools)
-    network = Class(n.I, 2)
-    linear, layer = network.DIs[0].fc, network.RNNs[0].indrnn1
+    linear, layer = Class(n.I, 2).DIs[0].fc, tools["IndRNN"](n.H)
     return Draw({"Wx": linear.weight.T, "b": linear.bias, "u": layer.indrnn_cell.weight_hh})
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 import torchrecurrent
-import yaml
+import yaml  # which Flax needs, too
 from block_references import _xlstm
 from initial_draws._draws import Draw, DrawCell, Sizes, Values, defaults_of
 from official import official, official_text
