@@ -29,6 +29,7 @@ from initial_laws import (
     orthonormal,
     spectral_radius,
     through,
+    truncated_normal,
     uniform,
 )
 
@@ -531,9 +532,10 @@ EXPECTED: dict[str, Expected] = {
     ),
     "atr": Expected(
         {"Wx": glorot(lambda n: n.I + n.H), "Wh": glorot(lambda n: 2 * n.H), "b": zeros},
-        source="https://github.com/bzhangGo/ATR",
-        kind=STATED,
+        source="https://github.com/bzhangGo/ATR/blob/master/lm/pytorch-lm/rnn/atr.py",
+        kind=DRAWN,
         deviation="The authors draw all parameters within 0.08 of zero.",
+        official=dict.fromkeys(("Wx", "Wh", "b"), within(lambda n: 0.08)),
     ),
     "brc": Expected(
         {"Wx": glorot(lambda n: n.I + n.H), "w": ones, "b": zeros},
@@ -581,7 +583,16 @@ EXPECTED: dict[str, Expected] = {
         source="https://arxiv.org/abs/1612.06212",
         kind=STATED,
     ),
-    "cifg_lstm": lstm_like(deviation="TensorFlow's forget_bias is 1, PyTorch has no such cell."),
+    "cifg_lstm": Expected(
+        {"Wx": by_hidden, "Wh": by_hidden, "b": zeros},
+        {"forget_bias": 0.0},
+        "https://github.com/tensorflow/tensorflow/blob/r1.15/tensorflow/contrib/rnn/python/ops/rnn_cell.py",
+        OFFICIAL,
+        "The initial values here are those of lstm. There both matrices are one of I + H rows, Glorot "
+        "uniform, and forget_bias is 1.",
+        dict.fromkeys(("Wx", "Wh"), glorot(lambda n: n.I + 4 * n.H)),
+        {"forget_bias": 1.0},
+    ),
     "clockwork": Expected({"Wx": by_hidden, "Wh": by_hidden, "b": by_hidden}, {"groups": 4}),
     "comba": Expected(
         {
@@ -861,15 +872,17 @@ EXPECTED: dict[str, Expected] = {
     "indrnn": Expected(
         {"Wx": by_inputs, "u": lambda n: uniform(0, 1), "b": zeros},
         {"activation": "relu"},
-        "https://arxiv.org/abs/1803.04831",
-        STATED,
-        "The input weights are PyTorch's.",
+        "https://github.com/Sunnydreamrain/IndRNN_pytorch/blob/master/pixelMNIST/Indrnn_plainnet.py",
+        DRAWN,
+        "The input weights here are PyTorch's. Networks there draw them with the variance 2 / (65 I), and "
+        "draw the recurrent weights again, between 0 and 5**(1 / 784) for 784 time steps.",
+        {"Wx": within(lambda n: math.sqrt(6 / (65 * n.I)))},
     ),
     "indy_lstm": Expected(
         {"Wx": glorot(lambda n: n.I + 4 * n.H), "u": lambda n: uniform(-1, 1), "b": zeros},
         {"forget_bias": 1.0},
         "https://github.com/tensorflow/tensorflow/blob/r1.15/tensorflow/contrib/rnn/python/ops/rnn_cell.py",
-        STATED,
+        OFFICIAL,
     ),
     "intersection_rnn": Expected(
         {
@@ -941,8 +954,14 @@ EXPECTED: dict[str, Expected] = {
             "gc": ones,
             "bc": zeros,
         },
-        source="https://github.com/ryankiros/layer-norm",
-        kind=STATED,
+        source="https://github.com/ryankiros/layer-norm/blob/master/layers.py",
+        kind=OFFICIAL,
+        deviation="There are two more biases there, which start at zero. The functions that draw matrices "
+        "are those of the projects that the code extends. Here they are those of "
+        "https://github.com/ryankiros/skip-thoughts/blob/master/training/utils.py, with which Wx is "
+        "orthogonal for each gate where I = H. For the LSTM, the README names a fork of "
+        "https://github.com/caglar/Attentive_reader, whose codes/att_reader/utils.py draws Wx within "
+        "sqrt(6 / (I + H + 1)) of zero, and Wh as 0.05 times an orthogonal matrix, the same for all gates.",
     ),
     "leaky_rnn": Expected({"Wx": by_hidden, "Wh": by_hidden, "b": by_hidden}, {"leak": 0.3}),
     "lem": Expected(
@@ -1088,8 +1107,11 @@ EXPECTED: dict[str, Expected] = {
         },
         {"heads": 1},
         "https://github.com/open-lm-engine/lm-engine/blob/main/configs/research/m2rnn/400m-normal/m2rnn.yml",
-        OFFICIAL,
-        "Wo is divided there by a factor for the depth, and heads have other sizes.",
+        DRAWN,
+        "Wo is divided there by the root of twice the number of layers, 24. Its default is 84 heads of size "
+        "16, with one query and one key of size 64.",
+        {"Wo": lambda n: normal(0.02 / math.sqrt(48))},
+        {"heads": 84},
     ),
     "mamba": Expected(
         {
@@ -1231,7 +1253,8 @@ EXPECTED: dict[str, Expected] = {
     "nas": Expected(
         {"Wx": glorot(lambda n: n.I + 8 * n.H), "Wh": glorot(lambda n: 9 * n.H), "b": zeros},
         source="https://github.com/tensorflow/addons/blob/master/tensorflow_addons/rnn/nas_cell.py",
-        kind=STATED,
+        kind=DRAWN,
+        deviation="The bias is an option there, which is off.",
     ),
     "nbrc": Expected(
         {"Wx": glorot(lambda n: n.I + n.H), "Wh": glorot(lambda n: 2 * n.H), "b": zeros},
@@ -1260,16 +1283,29 @@ EXPECTED: dict[str, Expected] = {
     "para_gru": Expected(
         PARA_RNN,
         source="https://github.com/xaviergonzalez/ml-pararnn/blob/main/pararnn/rnn_cell/gru_diag_mh.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
         deviation="Inputs are divided into two heads there.",
     ),
     "para_lstm": Expected(
         PARA_RNN | {"p": scaled(lambda n: 2 / math.sqrt(5 * n.H))},
         source="https://github.com/xaviergonzalez/ml-pararnn/blob/main/pararnn/rnn_cell/lstm_cifg_diag_mh.py",
-        kind=OFFICIAL,
+        kind=DRAWN,
         deviation="Inputs are divided into two heads there.",
     ),
-    "peephole_lstm": lstm_like(arrays={"p": within(lambda n: 0.1)}),
+    "peephole_lstm": Expected(
+        {"Wx": by_hidden, "Wh": by_hidden, "b": zeros, "p": within(lambda n: 0.1)},
+        {"forget_bias": 0.0},
+        "https://github.com/tensorflow/tensorflow/blob/r1.15/tensorflow/python/ops/rnn_cell_impl.py",
+        OFFICIAL,
+        "The initial values here are those of lstm, and smaller peepholes. There both matrices are one of "
+        "I + H rows, Glorot uniform. The peepholes there are within sqrt(3 / H) of zero, and forget_bias is "
+        "1.",
+        {
+            **dict.fromkeys(("Wx", "Wh"), glorot(lambda n: n.I + 5 * n.H)),
+            "p": glorot(lambda n: 2 * n.H),
+        },
+        {"forget_bias": 1.0},
+    ),
     "phased_lstm": Expected(
         {
             "Wx": scaled(lambda n: 0.1),
@@ -1307,9 +1343,17 @@ EXPECTED: dict[str, Expected] = {
     "ran": Expected(
         {"Wx": glorot(lambda n: n.I + 3 * n.H), "Wh": glorot(lambda n: 3 * n.H), "b": zeros},
         {"activation": "tanh"},
-        "https://github.com/kentonl/ran",
-        STATED,
-        "There the gates' weights of x and h are one matrix.",
+        "https://github.com/kentonl/ran/blob/master/ran.py",
+        DRAWN,
+        "The content has a matrix of its own there, and the gates have one matrix of I + H rows. The scripts "
+        "for PTB and text8 draw all weights within 0.04 or 0.05 of zero.",
+        {
+            "Wx": lambda n: columns(
+                *[glorot(lambda n: n.I + 3 * n.H)(n)] * 2,
+                glorot(lambda n: n.I + n.H)(n),
+            ),
+            "Wh": glorot(lambda n: n.I + 3 * n.H),
+        },
     ),
     "res_lstm": Expected(
         {
@@ -1368,8 +1412,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"nonlinear": True, "activation": "relu"},
         "https://github.com/esraaelelimy/rtus/blob/main/src/nets/rtus/rtus_utils.py",
-        OFFICIAL,
+        DRAWN,
         "Input weights are normal without tails there.",
+        {"Wx": lambda n: truncated_normal(n.I**-0.5)},
     ),
     "rwkv4": Expected(
         {
@@ -1475,8 +1520,10 @@ EXPECTED: dict[str, Expected] = {
     "scrn": Expected(
         {name: scaled(lambda n: 0.05) for name in ("Wb", "Wx", "Wh", "Ws")},
         {"context": 20, "alpha": 0.95},
-        "https://github.com/facebookarchive/SCRNNs",
-        STATED,
+        "https://github.com/facebookarchive/SCRNNs/blob/master/util.lua",
+        OFFICIAL,
+        "The number of context units is zero there by default, and 20 in the example of its README.",
+        official_options={"context": 0},
     ),
     "se_adlif": Expected(
         {
@@ -1548,8 +1595,9 @@ EXPECTED: dict[str, Expected] = {
         },
         {"block": 4, "dt": 0.025},
         "https://github.com/Benjamin-Walker/structured-linear-cdes/blob/main/models/slcde.py",
-        OFFICIAL,
+        DRAWN,
         "Blocks have size one there by default.",
+        official_options={"block": 1},
     ),
     "slstm": Expected(
         {
@@ -1653,8 +1701,9 @@ EXPECTED: dict[str, Expected] = {
         {"Wx": glorot(lambda n: n.I + 2 * n.H), "Wh": glorot(lambda n: 3 * n.H), "b": zeros},
         {"forget_bias": 1.0},
         "https://github.com/tensorflow/tensorflow/blob/r1.15/tensorflow/contrib/rnn/python/ops/rnn_cell.py",
-        STATED,
+        OFFICIAL,
         "There both matrices are one of I + H rows.",
+        dict.fromkeys(("Wx", "Wh"), glorot(lambda n: n.I + 3 * n.H)),
     ),
     "unicornn": Expected(
         {

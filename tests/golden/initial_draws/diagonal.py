@@ -1,4 +1,4 @@
-"""Initial values of linear cells with diagonal matrices and of gated averages."""
+"""Initial values of cells with diagonal recurrent matrices, most of them linear, and of gated averages."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any, Literal, overload
 
 import einops
+import flax
 import jax
 import numpy as np
 import scipy.signal
@@ -20,8 +21,10 @@ from block_references.glu import LRU
 from block_references.griffin import AUTHORS as GRIFFIN
 from flax import linen
 from initial_draws._draws import Draw, DrawCell, Sizes, Values, defaults_of, jax_key
-from official import official, official_arguments
+from official import official, official_arguments, official_values
 from references.min_gru import LIBRARY as MIN_GRU
+from references.rtu import AUTHORS as RTU
+from references.slice import AUTHORS as SLICE
 from torch import nn
 
 # Apache licence 2.0.
@@ -34,6 +37,8 @@ HGRU = ("Doraemonzzz/hgru-pytorch", "09f4ed2c78f7a4e45b4fbe5d2beeab4c04a64779")
 QRNN = ("salesforce/pytorch-qrnn", "1634991a8270060d48128a0af5ffd1f75db3ae08")
 # MIT licence. Version 2.6.0.
 SRU = ("asappresearch/sru", "a6987849321df1d98028be968a1e1edefa025433")
+# No licence file.
+INDRNN = ("Sunnydreamrain/IndRNN_pytorch", "9b9cb4cd6b42bfedb90605b51a962ea44443efdd")
 TOOLS = {"torch": torch, "nn": nn, "math": math}
 
 
@@ -220,15 +225,79 @@ def sru(n: Sizes) -> Draw:
     )
 
 
+def indrnn(n: Sizes) -> Draw:
+    """``IndRNN_onlyrecurrent``, and the linear layer of ``stackedIndRNN_encoder`` for pixelMNIST.
+
+    The latter draws the recurrent weights again. Their bound is then 1.002, which these draws cannot tell
+    from one.
+    """
+    settings = official_arguments(*INDRNN, "pixelMNIST/opts.py") | {"hidden_size": n.H, "num_layers": 1}
+    args = SimpleNamespace(**settings)
+    tools = TOOLS | {"Parameter": nn.Parameter, "np": np, "args": args, "MAG": args.MAG}
+    assert args.U_bound == 0  # then the script computes the bound
+    script, path = "pixelMNIST/Indrnn_mnist_train.py", "pixelMNIST/Indrnn_plainnet.py"
+    tools |= official_values(*INDRNN, script, "U_bound", **tools)
+    tools |= official_values(*INDRNN, path, "U_lowbound", **tools)
+    names = ("IndRNNCell_onlyrecurrent", "IndRNN_onlyrecurrent")
+    edits = {"nn.init.uniform(": "nn.init.uniform_("}
+    *_, tools["IndRNN"] = official(
+        *INDRNN, "pixelMNIST/IndRNN_onlyrecurrent.py", *names, edits=edits, **tools
+    )
+    names = ("Batch_norm_overtime", "Linear_overtime_module")
+    tools["BN"], tools["Linear_overtime"] = official(*INDRNN, "pixelMNIST/utils.py", *names, **tools)
+    *_, Class = official(*INDRNN, path, "IndRNNwithBN", "stackedIndRNN_encoder", **tools)
+    linear, layer = Class(n.I, 2).DIs[0].fc, tools["IndRNN"](n.H)
+    return Draw({"Wx": linear.weight.T, "b": linear.bias, "u": layer.indrnn_cell.weight_hh})
+
+
+def rtu(n: Sizes) -> Draw:
+    """``RealTimeNonLinearRTUsLayer``, where H / 2 pairs are its ``n_hidden``."""
+    path = "src/nets/rtus/rtus_utils.py"
+    tools = {"jax": jax, "jnp": jax.numpy, "lax": jax.lax, "nn": linen, "flax": flax}
+    names = ("g_phi_params", "initialize_exp_exp_r", "initialize_theta_log", "d_g_phi_exp_exp_nu_params")
+    names = (*names, "linear_act", "drelu", "dtanh", "dlinear")
+    tools |= dict(zip(names, official(*RTU, path, *names, **tools), strict=True))
+    tools |= official_values(*RTU, path, "act_options", "d_act", **tools)
+    names = ("FwdRealTimeNonLinearRTUs", "RealTimeNonLinearRTUs")
+    _, unit = official(*RTU, "src/nets/rtus/non_linear_rtus.py", *names, **tools)
+    tools["RealTimeNonLinearRTUs"] = unit
+    Layer = official(*RTU, "src/nets/rtus/rtus.py", "RealTimeNonLinearRTUsLayer", **tools)
+    carry = Layer.initialize_state(1, n.H // 2, n.I)
+    values = Layer(n.H // 2, n.activation).init(jax_key(), carry, jax.numpy.zeros((1, n.I)))
+    for name in ("params", "RealTimeNonLinearRTUs_0", "FwdRealTimeNonLinearRTUs_0"):
+        values = values[name]
+    Wx = np.concatenate([values["wx1"]["kernel"], values["wx2"]["kernel"]], axis=1)
+    arrays = {"nu": values["r_param"][0], "theta": values["theta_param"][0], "Wx": Wx}
+    return Draw(arrays, {"activation": Layer.activation})
+
+
+def slice_blocks(n: Sizes) -> Draw:
+    """``LinearCDE`` with blocks along the diagonal. The first row of its matrix is that of the time."""
+    Class = official(*SLICE, "models/slcde.py", "LinearCDE", torch=torch, nn=nn)
+    model, defaults = Class(n.I, n.H, block_size=n.block, dt=n.dt, diagonal=True), defaults_of(Class.__init__)
+    return Draw(
+        {
+            "A0": model.vf_A[0].view(-1, n.block, n.block),
+            "Wa": model.vf_A[1:],
+            "Wi": model.init_layer.weight.T,
+            "bi": model.init_layer.bias,
+        },
+        {"block": defaults["block_size"], "dt": defaults["dt"]},
+    )
+
+
 DRAWS: dict[str, DrawCell] = {
     "hgrn": hgrn,
+    "indrnn": indrnn,
     "lmu": lmu,
     "lru": lru,
     "min_gru": min_gru,
     "min_lstm": min_lstm,
     "qrnn": qrnn,
     "rg_lru": rg_lru,
+    "rtu": rtu,
     "s4d": s4d,
     "s5": s5,
+    "slice": slice_blocks,
     "sru": sru,
 }

@@ -17,12 +17,15 @@ from typing import Any
 import numpy as np
 import torch
 import torchrecurrent
+import yaml  # which Flax needs, too
 from block_references import _xlstm
 from initial_draws._draws import Draw, DrawCell, Sizes, Values, defaults_of
-from official import official
+from official import official, official_text
+from references import m2rnn as matrix_rnn
 from references import on_lstm as ordered
 from references import phased_lstm as phased
 from references import skip_lstm as skip
+from references.para_gru import COPY as PARA_RNN
 from torch import nn
 from torch.nn import functional
 
@@ -31,7 +34,19 @@ TORCH: Values = {"torch": torch, "nn": nn, "F": functional}
 # No licence file.
 BRC_AUTHORS = ("nvecoven/BRC", "1b995393941e73116c5437f3a784a25eb3ba563f", "cells/cells.py")
 STAR_AUTHORS = ("0zgur0/STAckable-Recurrent-network", "acc5523ec7c2c24c4e1f45f93d64af9d0c653d53", "star.py")
+RAN_AUTHORS = ("kentonl/ran", "bcee2c80633168f65b69187486ece32ba19ec9db", "ran.py")
+# BSD licence with 3 clauses.
+ATR_AUTHORS = (
+    "bzhangGo/ATR",
+    "4283f69aad17d1e56c6ed4f47d0c2c2dcd65334d",
+    "lm/pytorch-lm/rnn/atr.py",
+)
 # Apache licence 2.0.
+ADDONS = (
+    "tensorflow/addons",
+    "d208d752e98c310280938efa939117bf635a60a8",
+    "tensorflow_addons/rnn/nas_cell.py",
+)
 ELSTM_AUTHORS = (
     "IDSIA/rtrl-elstm",
     "b56cade7dd04a0a69718fd53603994f51a5282d5",
@@ -64,7 +79,7 @@ def filled(fill: Callable[..., torch.Tensor], *bounds: float) -> Initializer:
     return lambda shape: fill(torch.empty(*shape), *bounds)
 
 
-def constant(value: float, dtype: Any = None) -> Initializer:
+def constant(value: float = 0, dtype: Any = None) -> Initializer:
     """One number everywhere."""
     return filled(nn.init.constant_, float(value))
 
@@ -105,8 +120,17 @@ class Graph:
             "concat": torch.cat,
             "zeros": torch.zeros,
             "log": torch.log,
-            "nn": SimpleNamespace(bias_add=torch.add, rnn_cell=skip.TENSORFLOW.nn.rnn_cell),
-            "contrib": SimpleNamespace(rnn=SimpleNamespace(BasicLSTMCell=BasicLSTMCell)),
+            "nn": SimpleNamespace(
+                bias_add=torch.add,
+                rnn_cell=skip.TENSORFLOW.nn.rnn_cell,
+                sigmoid=torch.sigmoid,
+                xw_plus_b=lambda x, w, b: x @ w + b,
+            ),
+            "contrib": SimpleNamespace(
+                rnn=SimpleNamespace(
+                    BasicLSTMCell=BasicLSTMCell, RNNCell=object, LSTMStateTuple=lambda *values: values
+                )
+            ),
         }
         return SimpleNamespace(**members)
 
@@ -277,14 +301,14 @@ def elstm(n: Sizes) -> Draw:
 class KerasLayer:
     """The base class of layers in Keras."""
 
-    def __init__(self, *sizes: int) -> None:
+    def __init__(self, *sizes: int, **settings: Any) -> None:
         self.weights: dict[str, torch.Tensor] = {}
 
     def build(self, shape: tuple[int, ...]) -> None:
         """Do nothing; the layers call it last."""
 
     def add_weight(
-        self, name: str, shape: tuple[int, ...], dtype: Any, initializer: str | Initializer
+        self, name: str, shape: tuple[int, ...], dtype: Any = None, initializer: str | Initializer = GLOROT
     ) -> torch.Tensor:
         """Draw a weight and store it."""
         draw = INITIALIZERS[initializer] if isinstance(initializer, str) else initializer
@@ -509,20 +533,159 @@ def miru2(n: Sizes) -> Draw:
     return Draw({"Wx": cell.weight_ih.T, "Wh": cell.weight_hh.T, "b": cell.bias_ih}, options)
 
 
+def atr(n: Sizes) -> Draw:
+    """``ATR`` of the language model in PyTorch."""
+    model = official(*ATR_AUTHORS, "ATR", nn=nn)(n.I, n.H)
+    b = torch.cat([model.i2h.bias, model.h2h.bias])
+    return Draw({"Wx": model.i2h.weight.T, "Wh": model.h2h.weight.T, "b": b})
+
+
+def ran(n: Sizes) -> Draw:
+    """Variables that ``RANCell`` creates in its first step: those of the content, then those of the gates."""
+    graph, edits = Graph(), {"inputs.get_shape()[-1].value": "inputs.shape[-1]"}
+    Cell = official(*RAN_AUTHORS, "RANCell", edits=edits, tf=graph.module())
+    state = torch.zeros(1, n.H)
+    Cell(n.H)(torch.zeros(1, n.I), (state, state))
+    content, joint, b = graph.variables
+    arrays = {"Wx": torch.cat([joint[: n.I], content], dim=1), "Wh": joint[n.I :], "b": b}
+    squashes = defaults_of(Cell.__init__)["use_tanh"]
+    return Draw(arrays, {"activation": "tanh" if squashes else "identity"})
+
+
+def nas(n: Sizes) -> Draw:
+    """``NASCell`` of TensorFlow Addons, with biases."""
+    shapes = {
+        "TensorShape": lambda shape: SimpleNamespace(with_rank=lambda _: shape),
+        "compat": SimpleNamespace(dimension_value=lambda size: size),
+    }
+    tools = {"tf": SimpleNamespace(**shapes), "AbstractRNNCell": KerasLayer, "typechecked": lambda each: each}
+    cell = official(*ADDONS, "NASCell", **tools)(n.H, use_bias=True)
+    cell.build((1, n.I))
+    return Draw({"Wx": cell.kernel, "Wh": cell.recurrent_kernel, "b": cell.bias})
+
+
+class ParaRNNConfig:
+    """The base class of settings in ParaRNN, which takes the type of a cell in brackets."""
+
+    def __class_getitem__(cls, types: Any) -> type:
+        return cls
+
+
+class ParaRNNCell(ParaRNNConfig, nn.Module):
+    """The base class of cells in ParaRNN, without what runs them."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self._config = config
+        self.state_dim, self.input_dim = config.state_dim, config.input_dim
+        self.device, self.dtype = config.device, config.dtype
+        self._specific_init(config)
+
+    def _set_nonlinearity_and_derivative(self, name: str) -> tuple[None, None]:
+        return None, None
+
+    def reset_parameters(self) -> None:
+        """Do nothing; the cells draw all parameters again."""
+
+
+def parallel(n: Sizes, file: str, name: str) -> Any:
+    """A cell of ParaRNN with one head."""
+    path, names = "pararnn/utils/init.py", ("xavier_uniform", "xlstm", "bias_minus_linspace")
+    initializers = official(*PARA_RNN, path, *(f"{each}_init" for each in names), torch=torch, math=math)
+    tools = {"torch": torch, "nn": nn, "math": math, "BaseRNNCell": ParaRNNCell}
+    tools |= {"INIT_REGISTRY": dict(zip(names, initializers, strict=True))}
+    tools |= {"Config": ParaRNNConfig, f"{name}Trait": None}
+    tools |= dict.fromkeys((f"{name}SystemParameters", f"{name}Impl"))
+    Config, Cell = official(*PARA_RNN, f"pararnn/rnn_cell/{file}.py", f"{name}Config", name, **tools)
+    config = Config()
+    vars(config).update(state_dim=n.H, input_dim=n.I, num_heads=1, device="cpu", dtype=torch.float64)
+    return Cell(config)
+
+
+def para_gru(n: Sizes) -> Draw:
+    """``GRUDiagMH`` with one head."""
+    cell = parallel(n, "gru_diag_mh", "GRUDiagMH")
+    return Draw({"Wx": cell.B[0].flatten(1), "a": cell.A, "b": cell.b.flatten()})
+
+
+def para_lstm(n: Sizes) -> Draw:
+    """``LSTMCIFGDiagMH`` with one head."""
+    cell = parallel(n, "lstm_cifg_diag_mh", "LSTMCIFGDiagMH")
+    return Draw({"Wx": cell.B[0].flatten(1), "a": cell.A, "p": cell.C, "b": cell.b.flatten()})
+
+
+class LocalModule(nn.Module):
+    """The base class of modules of LM Engine whose parameters may be distributed, on one device."""
+
+    is_tp_enabled = False
+
+
+def m2rnn(n: Sizes) -> Draw:
+    """``M2RNN`` with the settings of the model of 400 million parameters, without its convolution.
+
+    Queries and keys have as many heads as values, and all heads have the same size.
+    """
+    config = yaml.safe_load(
+        official_text(*matrix_rnn.AUTHORS, "configs/research/m2rnn/400m-normal/m2rnn.yml")
+    )["model_args"]["pretrained_config"]
+    mixer = config["sequence_mixer_blocks"][0]
+    heads = [name for name in mixer if name.endswith("_heads")]
+    sizes = {"k_head_dim": n.H // n.heads, "v_head_dim": n.H // n.heads}
+    settings = mixer | dict.fromkeys(heads, n.heads) | sizes
+    settings |= {"kernel_size": None, "activation_function": None}
+    package, tools = "lm_engine/modeling_utils", TORCH | {"math": math, "DTensorModule": LocalModule}
+    for part in ("initialized", "mup_learning_rate", "no_weight_decay"):
+        tools[f"mark_parameter_as_{part}"] = lambda parameter: parameter
+    tools["DTensor"] = LocalModule  # no parameter is one
+    for path, name in (
+        ("lm_engine/utils/miscellaneous.py", "divide_if_divisible"),
+        (f"{package}/init_utils.py", "_get_std_for_linear"),
+        (f"{package}/linear/base.py", "ParameterizedLinear"),
+        (f"{package}/softplus_decay_gate/module.py", "SoftplusDecayGate"),
+        (f"{package}/normalization.py", "RMSNorm"),
+    ):
+        tools[name] = official(*matrix_rnn.AUTHORS, path, name, **tools)
+    tools["_NORMALIZATION_FUNCTIONS"] = {"rmsnorm": tools["RMSNorm"]}
+    name = "get_normalization_function"
+    tools[name] = official(*matrix_rnn.AUTHORS, f"{package}/normalization.py", name, **tools)
+    path = f"{package}/sequence_mixer_blocks/m2rnn/module.py"
+    Class = official(*matrix_rnn.AUTHORS, path, "M2RNN", **tools)
+    names = ("initializer_range", "m_width", "init_method", "num_layers", "use_depth_scaled_init")
+    chosen = {each: config[each] for each in names} | {"use_padding_free_transformer": False}
+    layer = Class(n.I, n.H, SimpleNamespace(**settings), layer_idx=0, **chosen)
+    qkv, f, g = layer.input_projection.weight.split([3 * n.H, n.heads, n.H])
+    arrays = {
+        "Wx": torch.cat([qkv, g, f]).T,
+        "W": layer.state_weight,
+        "ba": layer.decay_gate.dt_bias,
+        "A": layer.decay_gate.A_log,
+        "d": layer.D.flatten(),
+        "gain": layer.g_norm.weight,
+        "Wo": layer.output_projection.weight.T,
+    }
+    return Draw(arrays, {"heads": mixer["num_v_heads"]})
+
+
 DRAWS: dict[str, DrawCell] = {
+    "atr": atr,
     "brc": brc,
     "elstm": elstm,
     "fastgrnn": fastgrnn,
     "fastrnn": fastrnn,
     "janet": janet,
     "ligru": ligru,
+    "m2rnn": m2rnn,
     "matrix_lstm": matrix_lstm,
     "miru1": miru1,
     "miru2": miru2,
     "multiplicative_lstm": multiplicative_lstm,
+    "nas": nas,
     "nbrc": nbrc,
     "on_lstm": on_lstm,
+    "para_gru": para_gru,
+    "para_lstm": para_lstm,
     "phased_lstm": phased_lstm,
+    "ran": ran,
     "rhn": rhn,
     "skip_lstm": skip_lstm,
     "slstm": slstm,
