@@ -31,7 +31,7 @@ class CIFGLSTM(zoo.Cell):
     (https://github.com/tensorflow/tensorflow, tensorflow/contrib/rnn/python/ops/rnn_cell.py). TensorFlow
     computes the forget gate where this cell computes the input gate, so negate the weights of one to get the
     other. ``forget_bias`` means the same in both. TensorFlow's default is 1. The initial values are the same
-    as for ``lstm``.
+    as for ``lstm``, and Glorot uniform in TensorFlow.
     """
 
     name = "cifg_lstm"

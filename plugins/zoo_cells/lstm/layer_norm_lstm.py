@@ -37,9 +37,10 @@ class LayerNormLSTM(zoo.Cell):
     ``h (H,)``, which is the output, and ``c (H,)``, not normalised.
 
     The equations are from the supplement of the paper. There, both norms of the gates have a shift in
-    addition to the bias, three vectors that are only ever added. Here they are one vector, ``b``. The initial
-    values and the epsilon are from the official Theano code (https://github.com/ryankiros/layer-norm, and
-    skip-thoughts, which it extends).
+    addition to the bias, three vectors that are only ever added. Here they are one vector, ``b``. The
+    epsilon is from the official Theano code (https://github.com/ryankiros/layer-norm). It extends the GRU of
+    skip-thoughts, from which the initial values are taken, and the LSTM of Attentive Reader, which has other
+    ones.
     """
 
     family = "lstm"

@@ -36,7 +36,8 @@ class PeepholeLSTM(zoo.Cell):
     peepholes ``p (3, H)`` of gates i, f, o uniform within 0.1 of zero. States: ``h (H,)``, which is the
     output, and ``c (H,)``.
 
-    The equations are the same in TensorFlow's ``LSTMCell(use_peepholes=True)``.
+    The equations are the same in TensorFlow's ``LSTMCell(use_peepholes=True)``, which has Glorot uniform
+    weights and a ``forget_bias`` of 1. The peepholes start as in the paper.
     """
 
     family = "lstm"
